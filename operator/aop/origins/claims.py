@@ -1,0 +1,84 @@
+"""The words that every origin kind shares: how strict an origin is, which leaves it accepts, and what one object asks of it.
+
+Used by `aop.plan` to say what is wanted, by the drivers in this package to render it, and by `aop.observed` to say what is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+
+
+class Mode(IntEnum):
+    """How strict an origin is towards a host; comparable, stricter is greater.
+
+    The same four words for every origin kind (design, section 6).
+    """
+
+    OFF = 0
+    """No client certificate is asked for."""
+    REQUEST = 1
+    """One is asked for; nobody is refused for its issuer (nginx still refuses what is expired or not yet valid)."""
+    OPTIONAL = 2
+    """A certificate that is not ours is refused; none passes."""
+    REQUIRE = 3
+    """Only our certificate passes."""
+
+    @property
+    def label(self) -> str:
+        """The word for people and for the resource: `Off`, `Request`, `Optional`, `Require`."""
+        return self.name.capitalize()
+
+    @classmethod
+    def parse(cls, label: str) -> Mode:
+        """The mode called `label`; raises KeyError for any other word."""
+        return cls[label.upper()]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Pin:
+    """One exact leaf that an origin accepts for a zone. Digests are lower-case hex without colons.
+
+    `sha256` is the identity everywhere; `sha1` is only there because nginx compares `$ssl_client_fingerprint`
+    (reference: ingress-nginx, 2.3), which is safe against a second preimage of a leaf that we made or adopted ourselves.
+    """
+
+    sha256: str
+    sha1: str
+    not_before: datetime
+    not_after: datetime
+
+    @property
+    def short(self) -> str:
+        """The first 8 hex digits of `sha256`: how the check path names a presented leaf, and how messages do."""
+        return self.sha256[:8]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one AuthenticatedOriginPull asks of one origin: data, from which text is rendered.
+
+    `mode` OFF serves the check path and asks nobody. From REQUEST on the origin asks; hosts in `enforced` go as far as `mode`,
+    all other hosts under `patterns` stay at REQUEST. So `mode` alone bounds how strict the claim can be.
+    """
+
+    uid: str
+    """UID of the AuthenticatedOriginPull that makes the claim."""
+    owner: str
+    """`namespace/name` of that object, for people and for finding claims whose object is gone."""
+    zone: str
+    """The zone's name."""
+    patterns: tuple[str, ...]
+    """`spec.hostnames`: concrete names and `*.` wildcards of the zone."""
+    mode: Mode = Mode.OFF
+    enforced: tuple[str, ...] = ()
+    """Concrete hosts at `mode`; sorted. Empty unless `mode` is OPTIONAL or REQUIRE."""
+    pins: tuple[Pin, ...] = ()
+    """Leaves accepted for the zone's hosts; sorted."""
+    nudge: int = 0
+    """Counts deliberate re-publications of the same text: a new revision flushes TLS sessions that hold a proof back."""
+
+    def at(self, host: str) -> Mode:
+        """How strict the claim is towards one concrete host."""
+        return self.mode if host in self.enforced else min(self.mode, Mode.REQUEST)

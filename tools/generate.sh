@@ -1,0 +1,42 @@
+#!/bin/sh
+# Writes tools/kube and tools/etcd: go.mod and go.sum that pin, by checksum, all that kube-apiserver, kube-controller-manager, kubectl and etcd are
+# built from. Run it to move to another version and commit what it wrote; a build never needs it. Wants a go of at least GO_VERSION on PATH.
+#
+# `go install k8s.io/kubernetes/cmd/...@v` is refused, because its go.mod replaces the staging modules by folders next to it: hence modules of our own
+# that replace them by their published versions. Two modules, because one would drag the dependencies of etcd and Kubernetes together.
+set -eu
+
+KUBE_VERSION=1.36.4
+ETCD_VERSION=3.6.14
+GO_VERSION=1.26
+
+STAGING="api apiextensions-apiserver apimachinery apiserver cli-runtime client-go cloud-provider cluster-bootstrap code-generator component-base
+component-helpers controller-manager cri-api cri-client cri-streaming csi-translation-lib dynamic-resource-allocation endpointslice externaljwt kms
+kube-aggregator kube-controller-manager kube-proxy kube-scheduler kubectl kubelet metrics mount-utils pod-security-admission sample-apiserver
+sample-cli-plugin sample-controller streaming"
+
+here=$(cd "$(dirname "$0")" && pwd)
+export GOTOOLCHAIN=local GOWORK=off
+
+mkdir -p "$here/kube" "$here/etcd"
+
+cd "$here/kube"
+rm -f go.mod go.sum
+go mod init aop-operator.dev/tools/kube
+# The godebug default follows the main module: without upstream's own, the servers would behave subtly differently from the released ones.
+go mod edit "-go=$GO_VERSION.0" "-godebug=default=go$GO_VERSION"
+for module in $STAGING; do
+    go mod edit "-replace=k8s.io/$module=k8s.io/$module@v0.${KUBE_VERSION#1.}"
+done
+go get -tool \
+    "k8s.io/kubernetes/cmd/kube-apiserver@v$KUBE_VERSION" \
+    "k8s.io/kubernetes/cmd/kube-controller-manager@v$KUBE_VERSION" \
+    "k8s.io/kubernetes/cmd/kubectl@v$KUBE_VERSION"
+go mod tidy
+
+cd "$here/etcd"
+rm -f go.mod go.sum
+go mod init aop-operator.dev/tools/etcd
+go mod edit "-go=$GO_VERSION.0"
+go get -tool "go.etcd.io/etcd/server/v3@v$ETCD_VERSION"
+go mod tidy
