@@ -1,0 +1,20 @@
+"""`python -m sandbox.kubernetes`: get the programs, with progress, and print their folder. Called by the Makefile before any test."""
+
+import sys
+
+from sandbox.kubernetes import binaries
+
+
+def main() -> int:
+    """Exit status 0 when there is a Kubernetes to run."""
+    try:
+        found = binaries.find()
+    except binaries.BinariesError as error:
+        print(f"kubernetes: {error}", file=sys.stderr)
+        return 1
+    print(found.etcd.parent)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""Child processes that never outlive the process that started them, not even when that one is killed.
+
+Called by whatever part of the sandbox starts a real program. Three nets, each for what the one before it cannot catch: `Child.kill`
+in the ordinary case; `atexit` when somebody forgot; and, on Linux, the parent-death signal when this process dies by SIGKILL.
+"""
+
+import atexit
+import ctypes
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+# Runs in the child before the program takes its place. A launcher and not `preexec_fn`: Python code between fork and exec of a process
+# with threads can deadlock. The parent may be dead before the request for the signal was made, hence the second look.
+_LAUNCHER = """
+import ctypes, os, signal, sys
+parent = int(sys.argv[1])
+ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
+if os.getppid() != parent:
+    os._exit(1)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
+class Child:
+    """A running program in a process group of its own, which can be killed, paused, and started again with the same arguments.
+
+    `log` is the file that its stdout and stderr are appended to.
+    """
+
+    def __init__(self, argv: Sequence[str | Path], *, log: Path, env: Mapping[str, str] | None = None) -> None:
+        self.argv = [str(word) for word in argv]
+        self.log = log
+        self._env = dict(os.environ if env is None else env)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def name(self) -> str:
+        """The program's own name, for messages."""
+        return Path(self.argv[0]).name
+
+    @property
+    def pid(self) -> int:
+        """Process id, and id of the process group.
+
+        Raises:
+            RuntimeError: it is not running.
+        """
+        if self._process is None:
+            raise RuntimeError(f"{self.name} is not running")
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs (a paused one does)."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit status, negative for a signal; None while it runs and after `kill`."""
+        return None if self._process is None else self._process.poll()
+
+    def start(self) -> None:
+        """Start it again after `kill` or after it ended by itself.
+
+        Raises:
+            RuntimeError: it is still running.
+            OSError: the program cannot be run.
+        """
+        if self.alive:
+            raise RuntimeError(f"{self.name} is already running")
+        self._process = _spawner.spawn(self.argv, self._env, self.log)
+        _living.add(self)
+
+    def kill(self, signum: signal.Signals = signal.SIGKILL, *, within_s: float = 10) -> None:
+        """Send a signal to the whole process group and wait for the end; SIGKILL after `within_s`. A dead one stays dead."""
+        process, self._process = self._process, None
+        _living.discard(self)
+        if process is None:
+            return
+        _signal_group(process.pid, signum)
+        if signum != signal.SIGKILL:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(within_s)
+            _signal_group(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def suspend(self) -> None:
+        """Stop it in mid-air (SIGSTOP): its connections stay open and nothing answers."""
+        _signal_group(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after `suspend`."""
+        _signal_group(self.pid, signal.SIGCONT)
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Stopped in mid-air for the length of the block."""
+        self.suspend()
+        try:
+            yield
+        finally:
+            self.resume()
+
+    def last_words(self, lines: int = 20) -> str:
+        """The end of its log, for an error message."""
+        with suppress(FileNotFoundError):
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        return ""
+
+
+class _Spawner:
+    """One thread that lives as long as the process and starts all children.
+
+    The parent-death signal is bound to the *thread* that forked: a child of a short-lived thread would be killed when that thread ends.
+    """
+
+    def __init__(self) -> None:
+        self._wanted: queue.SimpleQueue[tuple[list[str], dict[str, str], Path, Future[subprocess.Popen[bytes]]]] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def spawn(self, argv: list[str], env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+        with self._starting:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="spawner", daemon=True)
+                self._thread.start()
+        born: Future[subprocess.Popen[bytes]] = Future()
+        self._wanted.put((argv, env, log, born))
+        return born.result()
+
+    def _run(self) -> None:
+        while True:
+            argv, env, log, born = self._wanted.get()
+            try:
+                born.set_result(_popen(argv, env, log))
+            except BaseException as error:  # noqa: BLE001  # it belongs to whoever asked, in another thread
+                born.set_exception(error)
+
+
+def _popen(argv: list[str], env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    if not os.access(argv[0], os.X_OK):
+        raise OSError(f"{argv[0]} is not a program that can be run")
+    launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())] if hasattr(ctypes.CDLL(None), "prctl") else []
+    with log.open("ab") as out:
+        return subprocess.Popen([*launcher, *argv], stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env, start_new_session=True)
+
+
+def _signal_group(pid: int, signum: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signum)
+
+
+_spawner = _Spawner()
+_living: set[Child] = set()
+
+
+@atexit.register
+def _end_all() -> None:
+    for child in list(_living):
+        child.kill()
