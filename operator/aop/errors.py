@@ -39,6 +39,8 @@ class Reason(StrEnum):
     """A per-hostname association at Cloudflare outranks or suppresses the zone's certificate for every in-scope host."""
     FOREIGN_CERTIFICATE = "ForeignCertificate"
     """The zone already presents another's certificate (or the shared one); outranking it needs `replaceForeign: true`."""
+    SPEC_INVALID = "SpecInvalid"
+    """The spec got past the schema of another version but not past this operator's; the message names the fields."""
     # Certificates
     KEY_PAIR_INVALID = "KeyPairInvalid"
     """A referenced Secret is missing, or its certificate or key fails a check; the message names the field."""

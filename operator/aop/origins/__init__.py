@@ -4,6 +4,6 @@
 the kind is configured by, and those objects back into claims. Adding a kind is one module here and one row in `KINDS`.
 """
 
-from aop.origins.claims import Claim, Mode, Pin
+from aop.origins.claims import Claim, Mode, ObjectKey, Pin, covers
 
-__all__ = ["Claim", "Mode", "Pin"]
+__all__ = ["Claim", "Mode", "ObjectKey", "Pin", "covers"]
