@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 # Runs in the child before the program takes its place. A launcher and not `preexec_fn`: Python code between fork and exec of a process
@@ -22,22 +23,31 @@ from pathlib import Path
 _LAUNCHER = """
 import ctypes, os, signal, sys
 parent = int(sys.argv[1])
-ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
+ctypes.CDLL(None, use_errno=True).prctl(1, int(sys.argv[2]))
 if os.getppid() != parent:
     os._exit(1)
-os.execvp(sys.argv[2], sys.argv[2:])
+os.execvp(sys.argv[3], sys.argv[3:])
 """
 
 
 class Child:
     """A running program in a process group of its own, which can be killed, paused, and started again with the same arguments.
 
-    `log` is the file that its stdout and stderr are appended to.
+    `log` is the file that its stdout and stderr are appended to. `death_signal` is what it gets when this process is killed: SIGTERM for a program whose
+    own children would outlive its SIGKILL (nginx: workers do).
     """
 
-    def __init__(self, argv: Sequence[str | Path], *, log: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        death_signal: signal.Signals = signal.SIGKILL,
+    ) -> None:
         self.argv = [str(word) for word in argv]
         self.log = log
+        self._death_signal = death_signal
         self._env = dict(os.environ if env is None else env)
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -77,7 +87,7 @@ class Child:
         """
         if self.alive:
             raise RuntimeError(f"{self.name} is already running")
-        self._process = _spawner.spawn(self.argv, self._env, self.log)
+        self._process = _spawner.spawn(_Order(self.argv, self._env, self.log, self._death_signal))
         _living.add(self)
 
     def kill(self, signum: signal.Signals = signal.SIGKILL, *, within_s: float = 10) -> None:
@@ -117,6 +127,14 @@ class Child:
         return ""
 
 
+@dataclass(frozen=True)
+class _Order:
+    argv: list[str]
+    env: dict[str, str]
+    log: Path
+    death_signal: signal.Signals
+
+
 class _Spawner:
     """One thread that lives as long as the process and starts all children.
 
@@ -124,34 +142,36 @@ class _Spawner:
     """
 
     def __init__(self) -> None:
-        self._wanted: queue.SimpleQueue[tuple[list[str], dict[str, str], Path, Future[subprocess.Popen[bytes]]]] = queue.SimpleQueue()
+        self._wanted: queue.SimpleQueue[tuple[_Order, Future[subprocess.Popen[bytes]]]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
 
-    def spawn(self, argv: list[str], env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    def spawn(self, order: _Order) -> subprocess.Popen[bytes]:
         with self._starting:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="spawner", daemon=True)
                 self._thread.start()
         born: Future[subprocess.Popen[bytes]] = Future()
-        self._wanted.put((argv, env, log, born))
+        self._wanted.put((order, born))
         return born.result()
 
     def _run(self) -> None:
         while True:
-            argv, env, log, born = self._wanted.get()
+            order, born = self._wanted.get()
             try:
-                born.set_result(_popen(argv, env, log))
+                born.set_result(_popen(order))
             except BaseException as error:  # noqa: BLE001  # it belongs to whoever asked, in another thread
                 born.set_exception(error)
 
 
-def _popen(argv: list[str], env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
-    if not os.access(argv[0], os.X_OK):
-        raise OSError(f"{argv[0]} is not a program that can be run")
-    launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())] if hasattr(ctypes.CDLL(None), "prctl") else []
-    with log.open("ab") as out:
-        return subprocess.Popen([*launcher, *argv], stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env, start_new_session=True)
+def _popen(order: _Order) -> subprocess.Popen[bytes]:
+    if not os.access(order.argv[0], os.X_OK):
+        raise OSError(f"{order.argv[0]} is not a program that can be run")
+    argv = order.argv
+    if hasattr(ctypes.CDLL(None), "prctl"):
+        argv = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), str(order.death_signal.value), *argv]
+    with order.log.open("ab") as out:
+        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=order.env, start_new_session=True)
 
 
 def _signal_group(pid: int, signum: signal.Signals) -> None:
