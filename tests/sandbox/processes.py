@@ -33,8 +33,8 @@ os.execvp(sys.argv[3], sys.argv[3:])
 class Child:
     """A running program in a process group of its own, which can be killed, paused, and started again with the same arguments.
 
-    `log` is the file that its stdout and stderr are appended to. `death_signal` is what it gets when this process is killed: SIGTERM for a program whose
-    own children would outlive its SIGKILL (nginx: workers do).
+    `log` is the file that its stdout and stderr are appended to. `death_signal` is what it gets when this process is killed: SIGTERM for a
+    program whose own children would outlive its SIGKILL (nginx: its workers do).
     """
 
     def __init__(
