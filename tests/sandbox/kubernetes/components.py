@@ -117,7 +117,8 @@ def controller_manager(program: Path, files: Files, ports: Ports) -> list[str | 
         f"--secure-port={ports.controller_manager}",
         f"--cert-dir={folder}",
         "--leader-elect=false",
-        "--controllers=namespace,garbagecollector,serviceaccount,root-ca-cert-publisher",
+        # The fourth fills the `view`, `edit` and `admin` roles, which are empty without it.
+        "--controllers=namespace,garbagecollector,serviceaccount,clusterrole-aggregation,root-ca-cert-publisher",
         f"--service-account-private-key-file={folder / 'service-account.key'}",
         f"--root-ca-file={folder / 'ca.crt'}",
         "--use-service-account-credentials=false",
