@@ -1,0 +1,140 @@
+"""The official asyncio client, reduced to five verbs on plain JSON.
+
+Built once in `aop.__main__` by `connect`. Writes carry the resourceVersion that was read wherever a second writer could have
+been in between; the API server then answers 409, which is raised as `Conflict` and simply means: look again.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import aiohttp
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.client.exceptions import ApiException
+from kubernetes.aio.config import load_incluster_config, load_kube_config
+
+from aop.cluster.kinds import Kind
+from aop.errors import Transient
+from aop.origins import ObjectKey
+
+Manifest = dict[str, Any]
+
+REQUEST_TIMEOUT_S = 30.0
+"""The client's own default is five minutes."""
+PAGE = 500
+
+
+class ClusterError(Transient):
+    """The API server refused or could not be asked; the message names verb, object and its own words, never a body we sent."""
+
+    def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.status = status
+
+
+class Conflict(ClusterError):
+    """Somebody else wrote (or created) the object since it was read: look again."""
+
+
+async def connect(kubeconfig: str | None) -> Cluster:
+    """A client for the cluster that `kubeconfig` names, or else for the one that this process runs in."""
+    configuration = Configuration()
+    if kubeconfig:
+        await load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+    else:
+        load_incluster_config(client_configuration=configuration)
+    return Cluster(ApiClient(configuration))
+
+
+class Cluster:
+    """Reads and writes of plain JSON objects."""
+
+    def __init__(self, client: ApiClient) -> None:
+        self._client = client
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def fetch(self, kind: Kind, key: ObjectKey) -> Manifest | None:
+        """One object, or None when it does not exist. Raises `ClusterError`."""
+        try:
+            return await self._call("GET", kind.object(key), what=f"read {kind.plural} {key}")
+        except ClusterError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def list(self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = "") -> list[Manifest]:
+        """All objects of a kind, in one namespace or in all; pages are followed. Raises `ClusterError`."""
+        items: list[Manifest] = []
+        token = ""
+        while True:
+            query = {"limit": str(PAGE), "labelSelector": labels, "fieldSelector": fields, "continue": token}
+            page = await self._call("GET", kind.collection(namespace), {k: v for k, v in query.items() if v}, what=f"list {kind.plural}")
+            items += page.get("items") or []
+            token = page.get("metadata", {}).get("continue") or ""
+            if not token:
+                return items
+
+    async def create(self, kind: Kind, namespace: str, body: Manifest) -> Manifest:
+        """POST; raises `Conflict` when an object of that name exists."""
+        return await self._call(
+            "POST", kind.collection(namespace), body=body, what=f"create {kind.plural} {namespace}/{body['metadata'].get('name', '')}"
+        )
+
+    async def replace(self, kind: Kind, key: ObjectKey, body: Manifest) -> Manifest:
+        """PUT of the whole object with the resourceVersion it was read at; raises `Conflict` when it has changed since."""
+        if not body.get("metadata", {}).get("resourceVersion"):
+            raise ValueError(f"refusing to replace {kind.plural} {key} without a resourceVersion")
+        return await self._call("PUT", kind.object(key), body=body, what=f"replace {kind.plural} {key}")
+
+    async def merge(self, kind: Kind, key: ObjectKey, body: Manifest, subresource: str = "") -> Manifest:
+        """JSON merge patch; with `metadata.resourceVersion` in the body it raises `Conflict` when the object has changed since."""
+        return await self._call(
+            "PATCH",
+            kind.object(key, subresource),
+            body=body,
+            content_type="application/merge-patch+json",
+            what=f"patch {kind.plural} {key}",
+        )
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        *,
+        body: Manifest | None = None,
+        content_type: str = "application/json",
+        what: str,
+    ) -> Manifest:
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        try:
+            request = await self._client.param_serialize(
+                method, path, query_params=list((query or {}).items()), header_params=headers, body=body, auth_settings=["BearerToken"]
+            )
+            response = await self._client.call_api(*request, _request_timeout=REQUEST_TIMEOUT_S)
+            text = (await response.read()).decode()
+            status, retry_after = response.status, response.headers.get("Retry-After")
+        except ApiException as error:
+            raise ClusterError(f"cannot {what}: HTTP {error.status} {error.reason}", status=error.status) from None
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise ClusterError(f"cannot {what}: the API server cannot be reached ({type(error).__name__})") from None
+        if status < 300:
+            parsed: Manifest = json.loads(text)
+            return parsed
+        raise _failure(what, status, text, retry_after)
+
+
+def _failure(what: str, status: int, text: str, retry_after: str | None) -> ClusterError:
+    """The API server's refusal; its `message` names objects and fields, never Secret data."""
+    try:
+        message = str(json.loads(text).get("message", ""))[:300]
+    except (ValueError, AttributeError):
+        message = "no Status in the answer"
+    seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
+    error = Conflict if status == 409 else ClusterError
+    return error(f"cannot {what}: HTTP {status}: {message}", status=status, retry_after_s=seconds)

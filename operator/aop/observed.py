@@ -1,0 +1,333 @@
+"""Everything a decision may look at, as frozen values; filled by `aop.observe`, read by `aop.plan` and `aop.status`.
+
+Three answers to every question about the outside world: the fact, `None` for "it is not there", and `Unknown` for "could not
+look". Sources fail alone, so that a rule which does not need an unknown fact goes on (design, section 3). Nothing here decides,
+and nothing here holds key bytes or tokens: whoever logs an `Observed` leaks nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from aop.api import Spec
+from aop.errors import Reason
+from aop.origins import Claim, Mode, ObjectKey, Pin
+
+NONE = "none"
+"""What an answer says that came without a client certificate."""
+OTHER = "other"
+"""What an answer says that came with a certificate that the origin does not pin."""
+REFUSED = "refused"
+"""What stands for nginx's own 400 (or 421) on the check path, which no claim of ours causes: it refused the certificate itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Could not look. With a `reason` the user must act; without one it is tried again by itself."""
+
+    message: str
+    reason: Reason | None = None
+    retry_after_s: float | None = None
+
+
+# --- the object ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The zone as it was before our first effect."""
+
+    enabled: bool
+    foreign: tuple[str, ...] = ()
+    """Ids of the certificates that were there and are not ours; sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldOff:
+    """Enforcement was relaxed `times` times; it is not tried again before `until`."""
+
+    times: int
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the world will not tell later: kept on the object, written before the effect that makes it necessary."""
+
+    zone_id: str | None = None
+    found: Found | None = None
+    uploaded: tuple[Pin, ...] = ()
+    """Every leaf that Cloudflare may hold by our doing; sorted. A leaf enters before its upload and leaves once it is surely gone."""
+    claimed: tuple[ObjectKey, ...] = ()
+    """Every ConfigMap that may carry our claim; sorted."""
+    rejected: tuple[str, ...] = ()
+    """Digests of claims (with the foreign text around them) that a controller rejected; not tried again."""
+    hold_off: HoldOff | None = None
+    rotated: str | None = None
+    """The last value of the rotate annotation that was acted on."""
+
+    @property
+    def untouched(self) -> bool:
+        """True until the first effect outside the object itself."""
+        return not self.uploaded and not self.claimed
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedObject:
+    """The AuthenticatedOriginPull itself."""
+
+    key: ObjectKey
+    uid: str
+    generation: int
+    created: datetime
+    spec: Spec
+    record: Record = field(default_factory=Record)
+    finalizer: bool = True
+    deleting: bool = False
+    rotate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """Another object that names the same zone. `zone_id` is what it recorded, if it has come that far."""
+
+    key: ObjectKey
+    uid: str
+    created: datetime
+    zone_id: str | None
+
+
+# --- Cloudflare ------------------------------------------------------------------------------------------------------
+
+
+class CertificateState(StrEnum):
+    """Cloudflare's certificate statuses, as far as a rule tells them apart (reference: cloudflare-api, 2)."""
+
+    PENDING = "pending"
+    """`initializing`, `pending_deployment` and anything unknown: not ready, cannot be deleted."""
+    ACTIVE = "active"
+    DELETING = "deleting"
+    FAILED = "failed"
+    """`deployment_timed_out` or `deletion_timed_out`: only a deletion helps."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedCertificate:
+    """One zone-level certificate that Cloudflare holds."""
+
+    id: str
+    pin: Pin
+    state: CertificateState
+    uploaded_at: datetime
+    ours: bool
+    """Recognised by its issuer's name, by the record or by the Secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedZone:
+    """The zone as Cloudflare's API tells it."""
+
+    id: str
+    name: str
+    account_id: str
+    active: bool
+    """Active at Cloudflare and not paused."""
+    ssl_mode: str
+    global_on: bool
+    enabled: bool
+    certificates: tuple[ObservedCertificate, ...] = ()
+    """Everything listed and not deleted, oldest upload first."""
+    outranked: tuple[str, ...] = ()
+    """Hosts with a per-hostname association, which outranks or suppresses the zone's certificate; sorted."""
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedKeyPair:
+    """The leaf in use and, during a rotation, the one that comes next."""
+
+    leaf: Pin
+    next: Pin | None = None
+    renewal_at: datetime | None = None
+    """When a successor of `leaf` is due; None for a referenced Secret, which somebody else renews."""
+
+
+# --- origins ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HostBehaviour:
+    """How one replica really treated one host at the last probe."""
+
+    host: str
+    mode: Mode
+    accepts: frozenset[str] = frozenset()
+    """SHA-256 of those of our leaves that it served."""
+    refuses: frozenset[str] = frozenset()
+    """SHA-256 of those of our leaves that it refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedReplica:
+    """One Ready replica of an origin, as its own answers show it."""
+
+    name: str
+    revision: int | None = None
+    """The revision its check path tells; None: no check path of ours there."""
+    settled: bool = False
+    """The revision was seen again at least 0.5 s later: an old worker accepts for another 0.1 s (reference: ingress-nginx, 4.5)."""
+    hosts: tuple[HostBehaviour, ...] = ()
+    """Probed at `revision`; in-scope hosts only."""
+    error: str | None = None
+    """Why it could not be asked; everything else is then meaningless."""
+
+    @property
+    def strictest(self) -> Mode:
+        """The strictest mode it showed to any in-scope host."""
+        return max((behaviour.mode for behaviour in self.hosts), default=Mode.OFF)
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """What an origin's ConfigMap says of us."""
+
+    revision: int = 0
+    claim: Claim | None = None
+    """Our claim as the text in force says it; OFF where the text is not the one that was rendered."""
+    accepted: Claim | None = None
+    """Our claim as it was last seen applied on every replica."""
+    intact: bool = True
+    """The text is exactly what the claims render to."""
+    others_changed: bool = False
+    """Another object's claim differs from its last accepted form."""
+    foreign_digest: str = ""
+    """Digest of the foreign text around our block."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedOrigin:
+    """One origin of the spec, or one that was claimed and has left the spec (`wanted` is then False)."""
+
+    name: str
+    target: ObjectKey
+    configured: Configured | Unknown | None
+    """None: the ConfigMap does not exist."""
+    wanted: bool = True
+    allowed: bool = True
+    """The operator's allow-list holds this ConfigMap."""
+    readers: int = 0
+    """Controllers (pods) that read it, Ready or not."""
+    replicas: tuple[ObservedReplica, ...] | Unknown = ()
+    hosts: tuple[str, ...] = ()
+    """In-scope hosts that it serves; sorted."""
+    foreign: str | None = None
+    """A sentence about somebody else's configuration that ours must not be combined with."""
+    too_long: tuple[str, ...] = ()
+    """Hostnames that do not fit the controller's hash buckets."""
+    rejected: str | None = None
+    """The current text was rejected: the controller's words, or that nobody shows it after its time."""
+    published_at: datetime | None = None
+    """When this process first saw or wrote the current revision."""
+
+
+# --- the edge --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One answer of the check path through the edge."""
+
+    at: datetime
+    presented: str
+    """SHA-256 of a pinned leaf, or NONE, OTHER, REFUSED."""
+    fresh: bool = True
+    """It came over a connection and a TLS session that were new at the origin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one host's requests through the edge came with. Silence is no arrival."""
+
+    host: str
+    presented: str | None = None
+    """What the last arrivals in a row came with; None: none yet."""
+    count: int = 0
+    since: datetime | None = None
+    """The first arrival of that run; not before Cloudflare's last change that was read."""
+    last: datetime | None = None
+    recent: tuple[Arrival, ...] = ()
+    """The arrivals of about the last minute, oldest first."""
+    fresh: Arrival | None = None
+    """The last arrival over a new connection and session, since Cloudflare's last change that was read."""
+    direct: bool = False
+    """The host answers past the edge (DNS-only): no proof can come from it."""
+    silence: str | None = None
+    """Why the last request gave no usable answer; None: it gave one."""
+    silent_since: datetime | None = None
+
+
+# --- all of it -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The settings that decisions depend on; all in seconds."""
+
+    loss_spread_s: float = 10.0
+    """Losing answers in a row must span this long."""
+    loss_answers: int = 3
+    proof_answers: int = 12
+    stale_after_s: float = 30.0
+    """A proof whose last arrival is older is not fresh."""
+    expiry_margin_s: float = 24 * 3600.0
+    teardown_patience_s: float = 600.0
+    hold_off_s: float = 60.0
+    """The first hold-off; each further one doubles, up to a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The whole world of one object at one moment."""
+
+    now: datetime
+    object: ObservedObject
+    zone: ObservedZone | Unknown | None
+    """None: no such zone."""
+    key_pair: ObservedKeyPair | Unknown | None
+    """None: the Secret does not exist."""
+    origins: tuple[ObservedOrigin, ...]
+    evidence: tuple[Evidence, ...] = ()
+    rivals: tuple[Rival, ...] | Unknown = ()
+    still: bool = False
+    """Cloudflare was seen unchanged for longer than list lag, request timeout and propagation together."""
+    cloudflare_failing_since: datetime | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def spec(self) -> Spec:
+        """What the user asks for."""
+        return self.object.spec
+
+    @property
+    def record(self) -> Record:
+        """What was noted on the object."""
+        return self.object.record
+
+    @property
+    def window(self) -> timedelta:
+        """How long a proof must last."""
+        return self.spec.verification.window_duration
+
+    def evidence_of(self, host: str) -> Evidence:
+        """The evidence about `host`; empty if there is none."""
+        return next((evidence for evidence in self.evidence if evidence.host == host), Evidence(host))
+
+    def noting(self, **changes: Any) -> Record:
+        """The record with some of its fields changed."""
+        return replace(self.record, **changes)

@@ -1,0 +1,69 @@
+"""The last RULES: what is not needed any more goes, in the order in which nobody can miss it.
+
+`retired_certificates_are_gone` is the only rule that shrinks trust: Cloudflare first, then (once it is still) the record, then trust.
+"""
+
+from __future__ import annotations
+
+from aop.errors import Reason
+from aop.observed import CertificateState, Observed, ObservedKeyPair, ObservedZone
+from aop.origins import Mode, Pin
+from aop.plan.facts import claim_of, configured, our_pins, ours_listed, proven, publish, until_applied, wanted_leaf
+from aop.plan.prove import waiting_for_proof
+from aop.steps import Delete, Note, Promote, Step, Wait, Withdraw
+
+
+def retired_certificates_are_gone(o: Observed) -> Step | None:
+    """The next leaf becomes the one in use; then its predecessor leaves Cloudflare, the record, and at last the origins' trust."""
+    wanted = wanted_leaf(o)
+    if wanted is None or not isinstance(o.key_pair, ObservedKeyPair) or not isinstance(o.zone, ObservedZone):
+        return None
+    retired = [pin for pin in our_pins(o) if pin != wanted]
+    trusted = {pin for origin in o.origins if origin.wanted and (claim := configured(origin).claim) for pin in claim.pins}
+    if not retired and trusted <= {wanted}:
+        return None
+    required = sorted({host for origin in o.origins if (claim := configured(origin).claim) for host in claim.enforced})
+    if not all(proven(o, host) for host in required):
+        return waiting_for_proof(o, tuple(required), wanted.sha256)
+    if o.key_pair.next is not None:
+        return Promote(o.key_pair.next)
+    for certificate in ours_listed(o):
+        if certificate.pin != wanted:
+            if certificate.state in {CertificateState.ACTIVE, CertificateState.FAILED}:
+                return Delete(o.zone.id, certificate.id, certificate.pin, f"leaf {wanted.short} has taken over everywhere")
+            return Wait(Reason.WAITING_FOR_CLOUDFLARE, f"certificate {certificate.id} is {certificate.state}", 2.0, certificate.uploaded_at)
+    if o.record.uploaded != (wanted,):
+        if not o.still:
+            return Wait(Reason.WAITING_FOR_CLOUDFLARE, "a deleted certificate may still be presented or listed for a while", 5.0)
+        return Note(o.noting(uploaded=(wanted,)), f"only leaf {wanted.short} is left at Cloudflare")
+    return trust_is_shrunk(o, wanted)
+
+
+def trust_is_shrunk(o: Observed, wanted: Pin) -> Step | None:
+    """Every origin trusts the wanted leaf only."""
+    for origin in o.origins:
+        claim = configured(origin).claim
+        if not origin.wanted or claim is None:
+            continue
+        if set(claim.pins) > {wanted}:
+            return publish(o, origin, claim_of(o, origin, claim.mode, claim.enforced, (wanted,)), "retired leaves are gone from Cloudflare")
+        if wait := until_applied(origin):
+            return wait
+    return None
+
+
+def dropped_origins_are_as_found(o: Observed) -> Step | None:
+    """An origin that has left the spec refuses nobody (PROTECT saw to that), is seen to do so, and loses our claim."""
+    for origin in o.origins:
+        if origin.wanted:
+            continue
+        claim = configured(origin).claim
+        if claim is not None:
+            if claim.mode is Mode.OFF and origin.readers and (wait := until_applied(origin)):
+                return wait
+            return Withdraw(origin.name, origin.target)
+        if origin.target in o.record.claimed:
+            return Note(
+                o.noting(claimed=tuple(k for k in o.record.claimed if k != origin.target)), f"ConfigMap {origin.target} is as it was found"
+            )
+    return None

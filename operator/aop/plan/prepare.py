@@ -1,0 +1,215 @@
+"""The RULES from the first trace to the edge presenting our leaf: nobody is asked or refused yet.
+
+Trust goes before presentation: whatever Cloudflare is about to present is accepted by every replica first.
+"""
+
+from __future__ import annotations
+
+from aop.errors import Reason
+from aop.observed import CertificateState, Observed, ObservedCertificate, ObservedKeyPair, ObservedOrigin, ObservedZone, Unknown
+from aop.origins import Mode, Pin
+from aop.plan.facts import (
+    anybody_refuses,
+    claim_of,
+    configured,
+    expires_within,
+    held,
+    in_scope,
+    newest_active,
+    our_pins,
+    ours_listed,
+    publish,
+    refuses_somebody,
+    unknown,
+    until_applied,
+    wanted_leaf,
+)
+from aop.steps import Block, Delete, Issue, Note, SetEnabled, Step, Upload, Wait
+
+
+def origins_answer(o: Observed) -> Step | None:
+    """The check path, and nothing else, is live on every replica and through the edge."""
+    for origin in o.origins:
+        if not origin.wanted:
+            continue
+        found = configured(origin)
+        current = found.claim
+        if current is None or not found.intact or current.patterns != tuple(o.spec.hostname_patterns):
+            mode, enforced = (current.mode, current.enforced) if current and found.intact else (Mode.OFF, ())
+            why = (
+                "the check path is to be live"
+                if current is None
+                else "the text is not the one that was rendered"
+                if not found.intact
+                else "spec.hostnames has changed"
+            )
+            return publish(o, origin, claim_of(o, origin, mode, enforced), why)
+        if wait := until_applied(origin):
+            return wait
+    hosts = in_scope(o)
+    heard = [e for host in hosts if (e := o.evidence_of(host)).last is not None]
+    if any(not evidence.direct for evidence in heard):
+        return None
+    silent = [f"{host}: {o.evidence_of(host).silence or 'not asked yet'}" for host in hosts if not o.evidence_of(host).direct]
+    direct = [host for host in hosts if o.evidence_of(host).direct]
+    what = "; ".join([*silent[:5], *(f"{host} answers past Cloudflare (DNS-only?)" for host in direct[:5])])
+    since = min((e.silent_since for e in o.evidence if e.silent_since), default=None)
+    return Wait(Reason.EDGE_SILENT, f"no request for the check path reaches the origins through the edge. {what}", 2.0, since=since)
+
+
+def key_pair_exists(o: Observed) -> Step | None:
+    """Secrets: generate, or read and check the referenced one."""
+    if isinstance(o.key_pair, Unknown):
+        return unknown("the key pair cannot be read", o.key_pair, Reason.TRANSIENT_ERROR)
+    generated = o.spec.certificate.generate is not None
+    if o.key_pair is None:
+        return (
+            Issue("first")
+            if generated
+            else Block(Reason.KEY_PAIR_INVALID, "the Secret in spec.certificate.secretRef does not exist. Create it")
+        )
+    if o.object.rotate != o.record.rotated and (o.key_pair.next or not generated):
+        return Note(o.noting(rotated=o.object.rotate), "the rotate annotation was acted on")
+    due = o.object.rotate != o.record.rotated and o.object.rotate is not None
+    due = due or (o.key_pair.renewal_at is not None and o.now >= o.key_pair.renewal_at)
+    return Issue("next") if generated and due and o.key_pair.next is None else None
+
+
+def origins_accept_what_comes_next(o: Observed) -> Step | None:
+    """Whatever Cloudflare may present, now or next, is pinned where anybody is asked, and served by every replica that refuses somebody."""
+    needed = set(our_pins(o))
+    for origin in o.origins:
+        claim = configured(origin).claim
+        if not origin.wanted or claim is None or claim.mode < Mode.REQUEST:
+            continue
+        if not needed <= set(claim.pins):
+            return publish(
+                o,
+                origin,
+                claim_of(o, origin, claim.mode, claim.enforced, {*claim.pins, *needed}),
+                "what comes next is to be accepted first",
+            )
+        if refuses_somebody(origin) and (wait := until_accepted(o, origin)):
+            return wait
+    return None
+
+
+def until_accepted(o: Observed, origin: ObservedOrigin) -> Step | None:
+    """None once every replica runs the published text and was seen to serve the wanted leaf to every required host."""
+    if wait := until_applied(origin):
+        return wait
+    wanted, claim = wanted_leaf(o), configured(origin).claim
+    if wanted is None or claim is None or isinstance(origin.replicas, Unknown):
+        return None
+    missing = [
+        f"pod {r.name} for {b.host}"
+        for r in origin.replicas
+        for b in r.hosts
+        if b.host in claim.enforced and wanted.sha256 not in b.accepts
+    ]
+    return (
+        Wait(
+            Reason.WAITING_FOR_REPLICAS, f"leaf {wanted.short} was not seen to be served by {', '.join(missing)}", 1.0, origin.published_at
+        )
+        if missing
+        else None
+    )
+
+
+def cloudflare_holds_certificate(o: Observed) -> Step | None:
+    """By fingerprint, as the newest of ours; never a third of ours."""
+    wanted = wanted_leaf(o)
+    if wanted is None or not isinstance(o.zone, ObservedZone):
+        return Wait(Reason.WAITING_FOR_CLOUDFLARE, "the key pair or the zone is not known", 5.0)
+    certificate = held(o.zone, wanted)
+    if certificate is None:
+        return uploaded(o, o.zone, wanted)
+    if certificate.state is CertificateState.ACTIVE:
+        return newest_of_ours(o, o.zone, certificate)
+    if certificate.state is CertificateState.FAILED:
+        return Delete(o.zone.id, certificate.id, certificate.pin, "its deployment timed out; the same leaf is uploaded again")
+    return Wait(
+        Reason.WAITING_FOR_CLOUDFLARE,
+        f"certificate {certificate.id} (leaf {wanted.short}) is {certificate.state}",
+        1.0,
+        certificate.uploaded_at,
+    )
+
+
+def newest_of_ours(o: Observed, zone: ObservedZone, certificate: ObservedCertificate) -> Step | None:
+    """Only a new upload makes an older one the newest: a Secret that was put back, or another's upload that we may outrank."""
+    newest = newest_active(zone)
+    if newest is None or newest.id == certificate.id or (not newest.ours and not o.spec.certificate.replace_foreign):
+        return None
+    if anybody_refuses(o):
+        enforced = {host for origin in o.origins if (claim := configured(origin).claim) for host in claim.enforced}
+        if not newest.ours or not all(
+            o.evidence_of(host).presented == newest.pin.sha256 and seen_for_a_window(o, host) for host in enforced
+        ):
+            return Wait(
+                Reason.WAITING_FOR_PROOF, f"leaf {certificate.pin.short} may still be presented somewhere, so it is not deleted yet", 5.0
+            )
+    return Delete(zone.id, certificate.id, certificate.pin, f"certificate {newest.id} is newer and outranks it; it is uploaded again")
+
+
+def seen_for_a_window(o: Observed, host: str) -> bool:
+    """What the host's requests come with has not changed for a whole window."""
+    evidence = o.evidence_of(host)
+    return evidence.since is not None and evidence.last is not None and evidence.last - evidence.since >= o.window
+
+
+def uploaded(o: Observed, zone: ObservedZone, wanted: Pin) -> Step:
+    """Upload, once the record names the leaf and there is surely room for it."""
+    if expires_within(wanted, o.now, o.limits.expiry_margin_s):
+        return Block(
+            Reason.LEAF_EXPIRING, f"leaf {wanted.short} ends at {wanted.not_after:%Y-%m-%d %H:%M} UTC, too soon to be presented. Renew it"
+        )
+    others = [c for c in ours_listed(o) if c.pin.sha256 != wanted.sha256]
+    unlisted = [pin for pin in o.record.uploaded if pin != wanted and held(zone, pin) is None]
+    if unlisted and not o.still:
+        return Wait(
+            Reason.WAITING_FOR_CLOUDFLARE, f"leaf {unlisted[0].short} may still appear in Cloudflare's list, which lags behind", 5.0
+        )
+    if len(others) > 1:
+        return room_for_the_next(o, zone, others)
+    if wanted not in o.record.uploaded:
+        return Note(o.noting(uploaded=tuple(sorted({*o.record.uploaded, wanted}))), f"leaf {wanted.short} is about to be uploaded")
+    return Upload(zone.id, wanted)
+
+
+def room_for_the_next(o: Observed, zone: ObservedZone, others: list[ObservedCertificate]) -> Step:
+    """Two of ours, neither wanted any more: finish the interrupted rotation first."""
+    for certificate in others:
+        if certificate.state in {CertificateState.PENDING, CertificateState.DELETING}:
+            return Wait(Reason.WAITING_FOR_CLOUDFLARE, f"certificate {certificate.id} is {certificate.state}", 2.0, certificate.uploaded_at)
+    for certificate in others:
+        if certificate.state is CertificateState.FAILED:
+            return Delete(zone.id, certificate.id, certificate.pin, "room for the next one")
+    newest = newest_active(zone)
+    if anybody_refuses(o) and newest and newest.ours:
+        enforced = {host for origin in o.origins if (claim := configured(origin).claim) for host in claim.enforced}
+        if not all(o.evidence_of(host).presented == newest.pin.sha256 and seen_for_a_window(o, host) for host in enforced):
+            return Wait(Reason.WAITING_FOR_PROOF, "an older certificate may still be presented somewhere, so it is not deleted yet", 5.0)
+    oldest = next(c for c in others if newest is None or c.id != newest.id)
+    return Delete(zone.id, oldest.id, oldest.pin, "room for the next one")
+
+
+def zone_presents_certificate(o: Observed) -> Step | None:
+    """Authenticated Origin Pulls are enabled on the zone, and what they present is ours."""
+    if not isinstance(o.zone, ObservedZone) or o.zone.enabled:
+        return None
+    newest = newest_active(o.zone)
+    if newest is None or (not newest.ours and not isinstance(o.key_pair, ObservedKeyPair)):
+        return Wait(Reason.WAITING_FOR_CLOUDFLARE, "no certificate is active on the zone", 5.0)
+    if newest.pin != wanted_leaf(o) and not newest.ours:
+        return Block(
+            Reason.FOREIGN_CERTIFICATE,
+            f"certificate {newest.id} on zone {o.zone.name} is not ours and newer than ours; enabling would present it. "
+            "Delete it at Cloudflare, or set spec.certificate.replaceForeign: true",
+        )
+    if expires_within(newest.pin, o.now, o.limits.expiry_margin_s):
+        return Block(
+            Reason.LEAF_EXPIRING,
+            f"leaf {newest.pin.short} ends at {newest.pin.not_after:%Y-%m-%d %H:%M} UTC and is not presented any more. Renew it",
+        )
+    return SetEnabled(o.zone.id, enabled=True, why=f"leaf {newest.pin.short} is active")

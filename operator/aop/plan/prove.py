@@ -1,0 +1,168 @@
+"""The RULES from asking to refusing: the only modules' worth of code that can make an origin stricter.
+
+Asking refuses nobody. A host is required only after its own whole window through the edge, all with the wanted leaf, on top of
+replicas that were all seen to accept that leaf (promise S1).
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from aop.errors import Reason
+from aop.observed import Evidence, Observed, ObservedOrigin
+from aop.origins import Mode
+from aop.plan.facts import (
+    claim_of,
+    configured,
+    expires_within,
+    in_scope,
+    may_be_presented,
+    nudged,
+    our_pins,
+    proven,
+    publish,
+    until_applied,
+    wanted_leaf,
+)
+from aop.steps import Step, Wait
+
+
+def origins_ask(o: Observed) -> Step | None:
+    """Every origin asks for a certificate and refuses nobody."""
+    for origin in o.origins:
+        claim = configured(origin).claim
+        if not origin.wanted or claim is None:
+            continue
+        if claim.mode is Mode.OFF:
+            if expired := [pin for pin in may_be_presented(o) if expires_within(pin, o.now, 60.0)]:
+                return Wait(
+                    Reason.WAITING_FOR_CLOUDFLARE,
+                    f"leaf {expired[0].short} has expired and may still be presented; asking would refuse it",
+                    5.0,
+                )
+            return publish(o, origin, claim_of(o, origin, Mode.REQUEST, (), our_pins(o)), "the zone presents our certificate")
+        if wait := until_applied(origin):
+            return wait
+    return None
+
+
+def hosts_are_proven(o: Observed) -> Step | None:
+    """Each host by itself, over a whole window; waits only while none is proven."""
+    hosts, wanted = in_scope(o), wanted_leaf(o)
+    if any(proven(o, host) for host in hosts) or wanted is None:
+        return None
+    for origin in o.origins:
+        claim = configured(origin).claim
+        if (
+            origin.wanted
+            and claim
+            and (held_back := [h for h in origin.hosts if old_sessions_hold_back(o, origin, o.evidence_of(h), wanted.sha256)])
+        ):
+            return publish(
+                o,
+                origin,
+                nudged(claim),
+                f"only connections and TLS sessions from before do not present leaf {wanted.short} to {', '.join(held_back)}",
+            )
+    return waiting_for_proof(o, hosts, wanted.sha256)
+
+
+def old_sessions_hold_back(o: Observed, origin: ObservedOrigin, evidence: Evidence, wanted: str) -> bool:
+    """New handshakes come with the wanted leaf, or there was none for a whole window; what arrives without it is old."""
+    if evidence.direct or evidence.presented in {None, wanted} or evidence.last is None:
+        return False
+    last_is_old = bool(evidence.recent) and not evidence.recent[-1].fresh
+    if not last_is_old:
+        return False
+    if evidence.fresh is not None:
+        return evidence.fresh.presented == wanted
+    calm_since = max((at for at in (evidence.since, origin.published_at) if at), default=o.now)
+    return o.now - calm_since >= o.window
+
+
+def waiting_for_proof(o: Observed, hosts: tuple[str, ...], wanted: str) -> Step:
+    """What the proof waits for, host by host, in words."""
+    seen = [o.evidence_of(host) for host in hosts]
+    arriving = [e for e in seen if e.presented == wanted and not e.direct and e.silence is None]
+    if arriving:
+        best = min(arriving, key=lambda e: e.since or o.now)
+        since = best.since or o.now
+        done = min(o.now - since, o.window)
+        return Wait(
+            Reason.WAITING_FOR_PROOF,
+            f"{best.host} presents leaf {wanted[:8]}: {best.count} answers over {done.total_seconds():.0f} s of a window of {o.window.total_seconds():.0f} s",
+            1.0,
+            since=since,
+        )
+    what = "; ".join(why_unproven(o, evidence) for evidence in seen[:5])
+    silent = all(e.silence is not None or e.last is None for e in seen if not e.direct)
+    begun = [at for e in seen if (at := e.silent_since if silent else e.since)]
+    reason = Reason.EDGE_SILENT if silent else Reason.EDGE_NOT_PROVEN
+    return Wait(reason, f"no host is proven to present leaf {wanted[:8]}. {what}", 2.0, since=min(begun, default=None))
+
+
+def why_unproven(o: Observed, evidence: Evidence) -> str:
+    """One host's missing proof in words, for the condition."""
+    host, outranked = evidence.host, getattr(o.zone, "outranked", ())
+    if evidence.direct:
+        return f"{host} answers past Cloudflare (DNS-only?)"
+    if host in outranked:
+        return f"{host} has a per-hostname association that outranks the zone's certificate"
+    if evidence.silence is not None:
+        return f"{host} gives no usable answer ({evidence.silence})"
+    if evidence.presented is None:
+        return f"{host} was not asked yet"
+    return f"{host} presents {evidence.presented if len(evidence.presented) < 16 else 'leaf ' + evidence.presented[:8]}"
+
+
+def origins_require(o: Observed) -> Step | None:
+    """Only proven hosts, as far as the spec asks; what is required already stays."""
+    goal, wanted = o.spec.enforcement_mode, wanted_leaf(o)
+    if goal < Mode.OPTIONAL or wanted is None:
+        return None
+    for origin in o.origins:
+        claim = configured(origin).claim
+        if not origin.wanted or claim is None:
+            continue
+        enforced = {*claim.enforced, *(host for host in origin.hosts if proven(o, host))}
+        if not enforced or (claim.mode >= goal and enforced == set(claim.enforced)):
+            continue
+        # From Optional to Require is stricter for hosts that are enforced already: they too need a fresh proof.
+        if claim.mode < goal:
+            enforced = {host for host in enforced if proven(o, host)}
+            if not set(claim.enforced) <= enforced:
+                return waiting_for_proof(o, tuple(sorted(claim.enforced)), wanted.sha256)
+        if o.record.hold_off and o.now < o.record.hold_off.until:
+            until = o.record.hold_off.until
+            return Wait(
+                Reason.HOLD_OFF,
+                f"enforcement was relaxed {o.record.hold_off.times} times, lately at {o.record.hold_off.since:%H:%M:%S} UTC; required again at {until:%H:%M:%S} UTC",
+                min((until - o.now).total_seconds(), 10.0),
+                since=o.record.hold_off.since,
+            )
+        if nearly := nearly_proven(o, origin, enforced, wanted.sha256):
+            return Wait(Reason.WAITING_FOR_PROOF, f"{', '.join(nearly)} will be proven within seconds; one write requires all", 1.0)
+        return publish(o, origin, claim_of(o, origin, goal, enforced), f"{len(enforced)} of {len(origin.hosts)} hosts are proven")
+    return None
+
+
+def nearly_proven(o: Observed, origin: ObservedOrigin, enforced: set[str], wanted: str) -> list[str]:
+    """Hosts whose proof is complete within a few seconds: a write costs every replica a reload, so they share it."""
+    soon = timedelta(seconds=5.0)
+    return [
+        host
+        for host in origin.hosts
+        if host not in enforced
+        and (e := o.evidence_of(host)).presented == wanted
+        and not e.direct
+        and e.since
+        and e.last
+        and o.now - e.last < soon
+        and e.last - e.since >= o.window - soon
+        and o.now - e.since < o.window + soon
+    ]
+
+
+def strangers_are_refused(o: Observed) -> Step | None:
+    """Every replica refuses no certificate and a foreign one, and serves ours."""
+    return next((wait for origin in o.origins if origin.wanted and (wait := until_applied(origin))), None)

@@ -1,0 +1,160 @@
+"""The first RULES: whether this object, this zone and these origins may be worked on at all.
+
+They change nothing outside the object. Each failure is a `Block` with its own reason and a message that says what to do next;
+where the same fact could not be looked up, the answer is a `Wait`.
+"""
+
+from __future__ import annotations
+
+from aop.errors import Reason
+from aop.observed import CertificateState, Found, Observed, ObservedOrigin, ObservedZone, Unknown
+from aop.plan.facts import in_scope, newest_active, unknown
+from aop.steps import Block, Note, Step, Wait
+
+PRESENTING_SSL_MODES = frozenset({"full", "strict", "origin_pull"})
+"""In `off` and `flexible` the edge speaks plaintext to the origin (reference: cloudflare-api, 1.4)."""
+
+
+def finalizer_is_set(o: Observed) -> Step | None:
+    """Nothing leaves a trace before we are able to clean it up."""
+    return None if o.object.finalizer else Wait(Reason.INITIALIZING, "the finalizer is about to be set", 5.0)
+
+
+def what_was_found_is_recorded(o: Observed) -> Step | None:
+    """The zone as it was, noted before the first effect; refreshed while nothing was done, so that it is never stale."""
+    if not isinstance(o.zone, ObservedZone):
+        return None  # nothing is done without the zone; the rule that needs it says why it is not there
+    if o.record.found and not o.record.untouched:
+        return None
+    foreign = tuple(sorted(c.id for c in o.zone.certificates if not c.ours))
+    found = Found(o.zone.enabled, foreign)
+    if o.record.found == found and o.record.zone_id == o.zone.id:
+        return None
+    state = "enabled" if o.zone.enabled else "disabled"
+    return Note(
+        o.noting(found=found, zone_id=o.zone.id),
+        f"Authenticated Origin Pulls were {state} on the zone, beside {len(foreign)} certificates of others",
+    )
+
+
+def spec_is_acceptable(o: Observed) -> Step | None:
+    """What the schema cannot express."""
+    if o.spec.suspend:
+        return Block(Reason.SUSPENDED, "spec.suspend is true: nothing new is done. Set it to false to go on")
+    return None
+
+
+def zone_is_ours(o: Observed) -> Step | None:
+    """One object per zone: the oldest, then the smallest uid; the others say so."""
+    if isinstance(o.rivals, Unknown):
+        return unknown("the other AuthenticatedOriginPulls cannot be listed", o.rivals, Reason.TRANSIENT_ERROR)
+    mine = (o.object.created, o.object.uid)
+    zone_id = o.zone.id if isinstance(o.zone, ObservedZone) else None
+    older = [r for r in o.rivals if (r.created, r.uid) < mine and (r.zone_id is None or zone_id is None or r.zone_id == zone_id)]
+    if not older:
+        return None
+    return Block(
+        Reason.ZONE_CLAIMED, f"zone {o.spec.zone.name} is already managed by {older[0].key}, which is older. Delete one of the two objects"
+    )
+
+
+def zone_is_eligible(o: Observed) -> Step | None:
+    """The token works, the zone is active, its SSL mode lets the edge present, and nobody's certificate is displaced without consent."""
+    name = o.spec.zone.name
+    if isinstance(o.zone, Unknown):
+        return unknown(f"zone {name} cannot be read", o.zone, Reason.WAITING_FOR_CLOUDFLARE)
+    if o.zone is None:
+        return Block(Reason.ZONE_NOT_FOUND, f"the token sees no zone {name}. Check spec.zone and the token's zone resources")
+    if not o.zone.active:
+        return Block(
+            Reason.ZONE_NOT_ACTIVE,
+            f"zone {name} is not active at Cloudflare (pending, moved or paused), so nothing passes its edge. Activate it there",
+        )
+    if o.zone.ssl_mode not in PRESENTING_SSL_MODES:
+        return Block(
+            Reason.SSL_MODE_TOO_LOW,
+            f"the SSL/TLS mode of zone {name} is {o.zone.ssl_mode!r}, in which the edge presents no certificate. Set it to Full or Full (strict)",
+        )
+    hosts = in_scope(o)
+    if hosts and set(hosts) <= set(o.zone.outranked):
+        return Block(
+            Reason.HOSTS_SUPPRESSED,
+            f"per-hostname associations at Cloudflare outrank the zone's certificate for every host in scope ({', '.join(hosts[:5])}). Void them",
+        )
+    return nobodys_certificate_is_displaced(o, o.zone)
+
+
+def nobodys_certificate_is_displaced(o: Observed, zone: ObservedZone) -> Step | None:
+    """What the zone presents now is ours, nothing, or may be outranked by the user's consent."""
+    if o.spec.certificate.replace_foreign:
+        return None
+    consent = "Origins outside this cluster that require it would refuse every request. If there are none, set spec.certificate.replaceForeign: true"
+    newest = newest_active(zone)
+    if zone.enabled and newest and not newest.ours:
+        return Block(
+            Reason.FOREIGN_CERTIFICATE,
+            f"zone {zone.name} presents certificate {newest.id}, which is not ours; uploading outranks it. {consent}",
+        )
+    ours_is_presented = zone.enabled and newest is not None
+    if zone.global_on and not ours_is_presented:
+        return Block(
+            Reason.FOREIGN_CERTIFICATE,
+            f"global Authenticated Origin Pulls are on: zone {zone.name} presents Cloudflare's shared certificate. {consent}",
+        )
+    return None
+
+
+def origins_are_eligible(o: Observed) -> Step | None:
+    """Each origin exists, is read by a controller with a Ready replica, and holds nothing that contradicts us."""
+    for origin in o.origins:
+        if origin.wanted and (step := eligible(origin)):
+            return step
+    if not in_scope(o):
+        return Block(
+            Reason.NO_HOSTS,
+            "spec.hostnames names only wildcards and no Ingress has a host under them. Add hosts to spec.hostnames or verification.samples",
+        )
+    return None
+
+
+def eligible(origin: ObservedOrigin) -> Step | None:
+    """What keeps one origin from being worked on, the most basic reason first."""
+    target = origin.target
+    if not origin.allowed:
+        return Block(
+            Reason.CONFIG_MAP_NOT_ALLOWED, f"the operator's setting AOP_INGRESS_CONFIG_MAPS does not allow ConfigMap {target}. Add it there"
+        )
+    if isinstance(origin.configured, Unknown):
+        return unknown(f"ConfigMap {target} cannot be read", origin.configured, Reason.TRANSIENT_ERROR)
+    if origin.configured is None:
+        return Block(
+            Reason.CONFIG_MAP_NOT_FOUND, f"ConfigMap {target} of origin {origin.name} does not exist. Create it, or correct configMapRef"
+        )
+    if isinstance(origin.replicas, Unknown):
+        return unknown(f"the replicas of origin {origin.name} cannot be listed", origin.replicas, Reason.TRANSIENT_ERROR)
+    if not origin.readers:
+        return Block(
+            Reason.NO_CONTROLLER,
+            f"no pod names ConfigMap {target} in --configmap, so nobody reads it. Correct configMapRef of origin {origin.name}",
+        )
+    if not origin.replicas:
+        return Block(
+            Reason.NO_REPLICAS, f"none of the {origin.readers} controller pods that read ConfigMap {target} is Ready. Look at their logs"
+        )
+    if origin.foreign:
+        return Block(Reason.FOREIGN_CONFIGURATION, origin.foreign)
+    if origin.too_long:
+        return Block(
+            Reason.HOSTNAME_TOO_LONG,
+            f"{', '.join(origin.too_long)} does not fit map-hash-bucket-size in ConfigMap {target}. Set it there to 128 or more",
+        )
+    if errors := [f"pod {r.name}: {r.error}" for r in origin.replicas if r.error]:
+        return Wait(
+            Reason.ORIGIN_UNREACHABLE, f"origin {origin.name} cannot be asked: {'; '.join(errors)}. A NetworkPolicy may be in the way", 5.0
+        )
+    return None
+
+
+def foreign_active(zone: ObservedZone) -> bool:
+    """Somebody else's certificate is deployed on the zone."""
+    return any(not c.ours and c.state is CertificateState.ACTIVE for c in zone.certificates)

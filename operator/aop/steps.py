@@ -1,0 +1,147 @@
+"""Everything the operator can do, one frozen dataclass each, and the three ways to do nothing.
+
+`aop.plan` names one of these at a time; `aop.perform` carries out an effect with one `match` that mypy proves complete.
+`str(step)` is the plain line that the log, Events, the demo and the state-space traces show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from aop.errors import Reason
+from aop.observed import Record
+from aop.origins import Claim, ObjectKey, Pin
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Write the record on the object, before the effect that makes it necessary."""
+
+    record: Record
+    what: str
+
+    def __str__(self) -> str:
+        return f"note on the object: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """Generate a key pair: `first` creates the Secrets, `next` puts a successor beside the leaf in use."""
+
+    slot: Literal["first", "next"]
+
+    def __str__(self) -> str:
+        return "generate the key pair" if self.slot == "first" else "generate the next key pair beside the one in use"
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """Make the next leaf the one in use: one write of the Secret."""
+
+    pin: Pin
+
+    def __str__(self) -> str:
+        return f"promote leaf {self.pin.short} to the one in use"
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Write our claim into the origin's ConfigMap, as a new revision."""
+
+    origin: str
+    target: ObjectKey
+    claim: Claim
+    why: str
+
+    def __str__(self) -> str:
+        hosts = f" for {', '.join(self.claim.enforced)}" if self.claim.enforced else ""
+        pins = ", ".join(pin.short for pin in self.claim.pins) or "nothing"
+        return f"publish {self.claim.mode.label}{hosts} to origin {self.origin}, trusting {pins}: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Take our claim out of the origin's ConfigMap; the last claim takes the block out."""
+
+    origin: str
+    target: ObjectKey
+
+    def __str__(self) -> str:
+        return f"withdraw our claim from origin {self.origin}"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Give Cloudflare the leaf of this pin, with its key."""
+
+    zone_id: str
+    pin: Pin
+
+    def __str__(self) -> str:
+        return f"upload leaf {self.pin.short} to Cloudflare"
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete one certificate of ours at Cloudflare: the id whose fingerprint was just read."""
+
+    zone_id: str
+    certificate_id: str
+    pin: Pin
+    why: str
+
+    def __str__(self) -> str:
+        return f"delete leaf {self.pin.short} at Cloudflare: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetEnabled:
+    """Set the zone's Authenticated Origin Pulls."""
+
+    zone_id: str
+    enabled: bool
+    why: str
+
+    def __str__(self) -> str:
+        return f"{'enable' if self.enabled else 'disable'} Authenticated Origin Pulls on the zone: {self.why}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing to do until something finishes by itself: what, since when, and when to look again."""
+
+    reason: Reason
+    message: str
+    seconds: float
+    since: datetime | None = None
+
+    def __str__(self) -> str:
+        return f"waits: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Nothing to do until a person acts; the message says what to do."""
+
+    reason: Reason
+    message: str
+
+    def __str__(self) -> str:
+        return f"blocked ({self.reason}): {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The world is as the spec asks; `left_behind` names what a removal had to leave at Cloudflare."""
+
+    left_behind: str = ""
+
+    def __str__(self) -> str:
+        return f"done, leaving behind: {self.left_behind}" if self.left_behind else "done"
+
+
+Effect = Note | Issue | Promote | Publish | Withdraw | Upload | Delete | SetEnabled
+Pause = Wait | Block | Done
+Step = Effect | Pause
