@@ -1,0 +1,92 @@
+"""The resource: names, models, and one object made from its manifest. The source of crds/ and of docs/reference.md.
+
+Everything above this floor speaks of what a user asks for in these models; `make generate` writes the schema from them.
+"""
+
+from aop.api.certificate import Certificate, Generate, SecretRef
+from aop.api.names import (
+    API_VERSION,
+    CLAIMED_LABEL,
+    FINALIZER,
+    GROUP,
+    KIND,
+    PLURAL,
+    RECORD_ANNOTATION,
+    ROTATE_ANNOTATION,
+    SHORT_NAME,
+    SINGULAR,
+    VERSION,
+    WATCH_LABEL,
+)
+from aop.api.resource import AuthenticatedOriginPull, parse_spec
+from aop.api.spec import (
+    Alerts,
+    Credentials,
+    DeletionPolicy,
+    Enforcement,
+    SecretKeyRef,
+    Spec,
+    Verification,
+    Zone,
+)
+from aop.api.status import (
+    CertificateStatus,
+    Condition,
+    ConditionType,
+    HostsStatus,
+    OriginStatus,
+    ProofStatus,
+    Status,
+    ZoneStatus,
+)
+from aop.errors import Reason
+from aop.origins import ObjectKey
+from aop.origins.spec import ConfigMapRef, ForeignText, IngressNginx, Origin, Trust
+from aop.pki import Algorithm
+from aop.schema import duration_of, timedelta_of
+
+__all__ = [
+    "API_VERSION",
+    "CLAIMED_LABEL",
+    "FINALIZER",
+    "GROUP",
+    "KIND",
+    "PLURAL",
+    "RECORD_ANNOTATION",
+    "ROTATE_ANNOTATION",
+    "SHORT_NAME",
+    "SINGULAR",
+    "VERSION",
+    "WATCH_LABEL",
+    "Alerts",
+    "Algorithm",
+    "AuthenticatedOriginPull",
+    "Certificate",
+    "CertificateStatus",
+    "Condition",
+    "ConditionType",
+    "ConfigMapRef",
+    "Credentials",
+    "DeletionPolicy",
+    "Enforcement",
+    "ForeignText",
+    "Generate",
+    "HostsStatus",
+    "IngressNginx",
+    "ObjectKey",
+    "Origin",
+    "OriginStatus",
+    "ProofStatus",
+    "Reason",
+    "SecretKeyRef",
+    "SecretRef",
+    "Spec",
+    "Status",
+    "Trust",
+    "Verification",
+    "Zone",
+    "ZoneStatus",
+    "duration_of",
+    "parse_spec",
+    "timedelta_of",
+]

@@ -1,0 +1,230 @@
+"""What a user asks for: `spec` of an AuthenticatedOriginPull (design, section 5).
+
+The constraints stand beside the fields, once, for the API server and for Python alike (`aop.schema.Rule`). Durations and modes
+are kept as the user wrote them, because this is what the schema describes; properties give their values.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any
+
+from annotated_types import Len
+from pydantic import Field, StringConstraints
+
+from aop.api.certificate import Certificate, Generate
+from aop.origins import Mode, covers
+from aop.origins.spec import Origin
+from aop.schema import DURATION, DomainName, Duration, HostnamePattern, ListType, Model, ObjectName, Rule, matching, timedelta_of
+
+
+class Enforcement(StrEnum):
+    """How far to go, in steps that each include the one before."""
+
+    REQUEST = "Request"
+    """Ask for the certificate, refuse nobody for what it says."""
+    OPTIONAL = "Optional"
+    """Refuse a certificate that is not ours, let none pass."""
+    REQUIRE = "Require"
+    """Let only our certificate pass."""
+
+
+class DeletionPolicy(StrEnum):
+    """What becomes of Cloudflare's side when the object is deleted."""
+
+    RESTORE = "Restore"
+    """Our certificates are deleted and the zone is set as it was found."""
+    RETAIN = "Retain"
+    """Certificate and enablement stay."""
+
+
+class Zone(Model):
+    """A Cloudflare zone, by name and, where names do not suffice, by id."""
+
+    name: DomainName
+    """Name of the zone at Cloudflare. Immutable."""
+    id: (
+        Annotated[
+            str,
+            StringConstraints(min_length=32, max_length=32),
+            matching("[0-9a-f]{32}", "write the zone id of 32 hexadecimal digits that the zone's overview page at Cloudflare shows"),
+        ]
+        | None
+    ) = None
+    """Id of the zone at Cloudflare, needed only when the token sees several zones of this name. May be added later, then immutable."""
+
+    rules = (
+        Rule(
+            "self.name == oldSelf.name",
+            "spec.zone.name is immutable: create another AuthenticatedOriginPull for another zone",
+            field_path=".name",
+        ),
+        Rule(
+            "!has(oldSelf.id) || (has(self.id) && self.id == oldSelf.id)",
+            "spec.zone.id is immutable once it is set: create another AuthenticatedOriginPull for another zone",
+        ),
+    )
+
+
+class SecretKeyRef(Model):
+    """One key of a Secret in the namespace of the AuthenticatedOriginPull."""
+
+    name: ObjectName
+    """Name of the Secret."""
+    key: Annotated[
+        str,
+        StringConstraints(min_length=1, max_length=253),
+        matching("[-._a-zA-Z0-9]+", "write a key of the Secret's data: letters, digits, -, _ and . only"),
+    ] = "api-token"
+    """Key within the Secret's data."""
+
+
+class Credentials(Model):
+    """How to authenticate to Cloudflare."""
+
+    api_token_secret_ref: SecretKeyRef
+    """Where a Cloudflare API token is kept. It needs Zone Read and SSL and Certificates Write for the zone, Zone Settings Read to check
+    the SSL mode, and Notifications Write for spec.alerts only."""
+
+
+class Verification(Model):
+    """How it is made sure, through Cloudflare's edge, that a host may be required."""
+
+    window: Annotated[
+        Duration,
+        Rule(
+            f"!self.matches(r'^({DURATION})$') || (duration(self) >= duration('10s') && duration(self) <= duration('24h'))",
+            "write a window of 10s to 24h",
+            lambda text: timedelta(seconds=10) <= timedelta_of(text) <= timedelta(hours=24),
+        ),
+    ] = "180s"
+    """For how long every request of ours through the edge must have come with our certificate before a host is required: 10s to 24h.
+    Locations of the edge change over at different times, so a short window is for trials."""
+    samples: Annotated[tuple[DomainName, ...], Len(0, 100), ListType("set")] = Field(default_factory=tuple)
+    """Concrete hosts under the wildcards of spec.hostnames that are verified and required although no Ingress of the controller names
+    them."""
+
+    @property
+    def window_duration(self) -> timedelta:
+        """`window` as a value."""
+        return timedelta_of(self.window)
+
+
+class Alerts(Model):
+    """Who Cloudflare itself warns, 30 and 14 days before a certificate expires: at least one address or webhook."""
+
+    email: Annotated[
+        tuple[
+            Annotated[
+                str,
+                StringConstraints(min_length=3, max_length=254),
+                matching(r"[^@\s]+@[^@\s]+\.[^@\s]+", "write an e-mail address such as ops@example.com"),
+            ],
+            ...,
+        ],
+        Len(0, 20),
+        ListType("set"),
+    ] = Field(default_factory=tuple)
+    """E-mail addresses."""
+    webhooks: Annotated[
+        tuple[
+            Annotated[
+                str,
+                StringConstraints(min_length=32, max_length=36),
+                matching(
+                    "[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+                    "write the id (a UUID) of a webhook destination that exists in the account at Cloudflare",
+                ),
+            ],
+            ...,
+        ],
+        Len(0, 20),
+        ListType("set"),
+    ] = Field(default_factory=tuple)
+    """Ids of webhook destinations that exist in the Cloudflare account."""
+
+    rules = (
+        Rule(
+            "(has(self.email) && size(self.email) > 0) || (has(self.webhooks) && size(self.webhooks) > 0)",
+            "write at least one email or webhooks item, or leave spec.alerts out",
+            lambda it: bool(it.email or it.webhooks),
+        ),
+    )
+
+
+def _apex_and_wildcard(validated: dict[str, Any]) -> tuple[str, ...]:
+    zone = validated["zone"].name
+    return (zone, f"*.{zone}")
+
+
+_COVERED = "h == s || (h.startsWith('*.') && s.endsWith(h.substring(1)))"
+_PATTERNS = "(has(self.hostnames) ? self.hostnames : [self.zone.name, '*.' + self.zone.name])"
+_TARGET = "ingressNginx.configMapRef"
+
+
+class Spec(Model):
+    """What is wanted for one Cloudflare zone."""
+
+    zone: Zone
+    """The Cloudflare zone. Its name is immutable; its id can be added later, then it is immutable too."""
+    credentials: Credentials
+    """How to authenticate to Cloudflare."""
+    hostnames: Annotated[tuple[HostnamePattern, ...], Len(1, 100), ListType("set")] = Field(default_factory=_apex_and_wildcard)
+    """Hosts of the zone that may be required, concrete or wildcards, which cover every host below them. Each host is required only
+    after its own proof. The default is the zone itself and its wildcard."""
+    certificate: Certificate = Field(
+        default_factory=lambda: Certificate(generate=Generate()), json_schema_extra={"default": {"generate": {}}}
+    )
+    """The certificate that Cloudflare presents to the origins. The default is to generate it."""
+    origins: Annotated[tuple[Origin, ...], Len(1, 16), ListType("map", "name")]
+    """Every place that the zone's requests arrive at."""
+    enforcement: Enforcement = Enforcement.REQUIRE
+    """How far to go. Request: ask for the certificate and refuse nobody. Optional: refuse other certificates, let none pass. Require:
+    let only our certificate pass."""
+    verification: Verification = Field(default_factory=Verification, json_schema_extra={"default": {}})
+    """How it is made sure, through Cloudflare's edge, that a host may be required."""
+    alerts: Alerts | None = None
+    """Keep a notification policy at Cloudflare that warns before certificates expire. One policy covers the whole account."""
+    deletion_policy: DeletionPolicy = DeletionPolicy.RESTORE
+    """What becomes of Cloudflare's side when the object is deleted. Restore: our certificates are deleted and the zone is set as it was
+    found. Retain: both stay. The origins stop refusing in either case."""
+    suspend: bool = False
+    """Do nothing new while true; what protects visitors is still done. Deletion overrides it."""
+
+    rules = (
+        Rule(
+            "!has(self.hostnames) || self.hostnames.all(h, h == self.zone.name || h.endsWith('.' + self.zone.name))",
+            "write only hostnames in the zone: spec.zone.name itself, names below it, or wildcards below it",
+            lambda it: all(h == it.zone.name or h.endswith(f".{it.zone.name}") for h in it.hostnames),
+            ".hostnames",
+        ),
+        Rule(
+            f"!has(self.verification.samples) || self.verification.samples.all(s, {_PATTERNS}.exists(h, {_COVERED}))",
+            "write only samples that an item of spec.hostnames covers",
+            lambda it: all(any(covers(h, s) for h in it.hostnames) for s in it.verification.samples),
+            ".verification.samples",
+        ),
+        Rule(
+            f"self.origins.all(o, !has(o.ingressNginx) || self.origins.exists_one(p, has(p.ingressNginx) && p.{_TARGET} == o.{_TARGET}))",
+            "write each ConfigMap in one origin only",
+            lambda it: len({origin.target for origin in it.origins}) == len(it.origins),
+            ".origins",
+        ),
+    )
+
+    @property
+    def hostname_patterns(self) -> tuple[str, ...]:
+        """`hostnames` with its default applied: concrete names and `*.` wildcards."""
+        return self.hostnames
+
+    @property
+    def enforcement_mode(self) -> Mode:
+        """`enforcement` as a mode."""
+        return Mode.parse(self.enforcement)
+
+    @property
+    def concrete_hosts(self) -> tuple[str, ...]:
+        """What needs no Ingress to be in scope: the concrete names of `hostnames`, then the samples; no duplicates."""
+        concrete = (h for h in self.hostnames if not h.startswith("*."))
+        return tuple(dict.fromkeys((*concrete, *self.verification.samples)))

@@ -1,0 +1,163 @@
+"""What people and tools read: `status` of an AuthenticatedOriginPull (design, section 5).
+
+Written by `aop.reconcile` from what `aop.status` decides. No rule reads it; the loop reads the last one only to write nothing
+when nothing changed and to keep each condition's `lastTransitionTime`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, PlainSerializer, StringConstraints, ValidationError
+
+from aop.schema import ListType, Model
+
+Time = Annotated[datetime, PlainSerializer(lambda time: time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), when_used="json")]
+"""An aware time; RFC 3339 in whole seconds outside, as every Kubernetes time."""
+
+
+class ConditionType(StrEnum):
+    """What `status.conditions` tells apart. All are there from the first visit on."""
+
+    READY = "Ready"
+    """The summary: the zone presents our certificate and the origins go as far as the spec asks."""
+    CERTIFICATE_READY = "CertificateReady"
+    """The key pair exists, is valid and not due for renewal."""
+    CERTIFICATE_DEPLOYED = "CertificateDeployed"
+    """Cloudflare holds the certificate and says that it is active."""
+    ZONE_ENABLED = "ZoneEnabled"
+    """Authenticated Origin Pulls are on for the zone."""
+    ORIGINS_TRUST = "OriginsTrust"
+    """Every replica of every origin was seen to accept what Cloudflare presents now and next."""
+    EDGE_VERIFIED = "EdgeVerified"
+    """Requests through the edge came with our certificate for a whole window, for every in-scope host; the message names those without
+    proof."""
+    ENFORCED = "Enforced"
+    """Every replica was seen to go as far as `spec.enforcement` for every proven host."""
+    RECONCILING = "Reconciling"
+    """Something is still being done or awaited (kstatus)."""
+    STALLED = "Stalled"
+    """Nothing more happens until somebody acts; the message says who and what (kstatus)."""
+
+
+class Part(Model):
+    """A part of the status. Unlike the spec it is read leniently, because another version may have written it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class ZoneStatus(Part):
+    """The zone as Cloudflare shows it."""
+
+    id: str | None = None
+    """Id of the zone."""
+    account_id: str | None = None
+    """Id of the account that owns the zone."""
+    ssl_mode: str | None = None
+    """SSL mode of the zone, in Cloudflare's word: off, flexible, full, strict or origin_pull."""
+
+
+class CertificateStatus(Part):
+    """The certificate that Cloudflare presents, or is about to present."""
+
+    id: str | None = None
+    """Id of the certificate at Cloudflare."""
+    fingerprint: str | None = None
+    """SHA-256 fingerprint of the certificate, in lower-case hexadecimal digits."""
+    serial_number: str | None = None
+    """Serial number of the certificate, in decimal digits as Cloudflare shows it."""
+    status: str | None = None
+    """Status of the certificate, in Cloudflare's word, such as pending_deployment or active."""
+    not_after: Time | None = None
+    """When the certificate expires."""
+    renewal_time: Time | None = None
+    """When a successor is due; absent for a Secret that something else renews."""
+
+
+class OriginStatus(Part):
+    """What was seen on one origin."""
+
+    name: str
+    """Name of the origin, as in spec.origins."""
+    mode: Literal["Off", "Request", "Optional", "Require"] | None = None
+    """The least strict mode that any replica was seen in; absent while no replica could be asked."""
+    replicas: int = Field(default=0, json_schema_extra={"format": "int32"})
+    """Number of Ready replicas."""
+    applied: int = Field(default=0, json_schema_extra={"format": "int32"})
+    """Number of replicas that were seen to do what is published to them."""
+
+
+class HostsStatus(Part):
+    """The in-scope hosts."""
+
+    proven: int = Field(default=0, json_schema_extra={"format": "int32"})
+    """Number of hosts for which the edge is proven to present our certificate."""
+    total: int = Field(default=0, json_schema_extra={"format": "int32"})
+    """Number of in-scope hosts."""
+    unproven: tuple[str, ...] = ()
+    """The in-scope hosts without proof; the condition EdgeVerified says why."""
+
+
+class ProofStatus(Part):
+    """The proof that the edge presents our certificate."""
+
+    since: Time | None = None
+    """Since when every usable answer through the edge came with our certificate."""
+    last: Time | None = None
+    """When the last such answer came."""
+
+
+class Condition(Part):
+    """One truth about the object, in the form of every Kubernetes condition."""
+
+    type: Annotated[str, StringConstraints(max_length=316)]
+    """Which truth: one of the condition types of the reference."""
+    status: Literal["True", "False", "Unknown"]
+    """Whether it holds."""
+    observed_generation: int | None = Field(default=None, ge=0, json_schema_extra={"format": "int64"})
+    """The metadata.generation that it was decided for."""
+    last_transition_time: Time
+    """When its status changed last."""
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+    """Why, in one word of the documented reasons."""
+    message: Annotated[str, StringConstraints(max_length=32768)] = ""
+    """Why, for a person: what is awaited, since when, and what to do."""
+
+
+class Status(Part):
+    """What was seen, and how far the world is from the spec."""
+
+    observed_generation: int | None = Field(default=None, ge=0, json_schema_extra={"format": "int64"})
+    """The metadata.generation that the status was made for."""
+    enforcement: Literal["Off", "Request", "Optional", "Require"] | None = None
+    """How far all origins go, as their own answers show: the least strict of the modes in origins."""
+    zone: ZoneStatus | None = None
+    """The zone as Cloudflare shows it."""
+    certificate: CertificateStatus | None = None
+    """The certificate that Cloudflare presents, or is about to present."""
+    origins: Annotated[tuple[OriginStatus, ...], ListType("map", "name")] = ()
+    """What was seen on each origin."""
+    hosts: HostsStatus | None = None
+    """How many in-scope hosts are proven."""
+    proof: ProofStatus | None = None
+    """The proof that the edge presents our certificate."""
+    conditions: Annotated[tuple[Condition, ...], ListType("map", "type")] = ()
+    """What holds and what does not; Ready sums it up."""
+
+    @classmethod
+    def parse(cls, manifest: Any) -> Self:
+        """The status in `manifest`, an object's `status`; an empty one where another version wrote something unreadable."""
+        try:
+            return cls.model_validate(manifest or {})
+        except ValidationError:
+            return cls()
+
+    def manifest(self) -> dict[str, Any]:
+        """The status as JSON for the API server; what is absent is left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def condition(self, kind: ConditionType) -> Condition | None:
+        """The condition of that type."""
+        return next((condition for condition in self.conditions if condition.type == kind), None)

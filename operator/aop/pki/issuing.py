@@ -1,0 +1,160 @@
+"""Issuing: an authority per object and generation, leaves signed by it, and the strangers that probes knock with.
+
+The names are the design's ("Key Secrets"): the authority carries the zone, the object's uid and its generation, so that our
+certificates are recognised at Cloudflare after all local state is lost; the leaf is what Cloudflare's guide makes with openssl
+(reference: cloudflare-api, 3), plus the clientAuth that OpenSSL and Go ask for. Called by `aop.perform`, in a thread, because
+RSA keys take seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from pydantic import SecretBytes
+
+from aop.pki import keys
+from aop.pki.certificates import GENERATION, Leaf, leaf_of, load
+from aop.pki.keys import Algorithm
+
+BACKDATED = timedelta(hours=1)
+"""How long before now everything begins to be valid, for origins whose clock is behind."""
+LONGEST_NAME = 64
+"""The upper bound of a common name (X.520 ub-common-name)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What to make: `spec.certificate.generate` and the names that go into the certificates."""
+
+    zone: str
+    uid: str
+    """UID of the AuthenticatedOriginPull."""
+    hostnames: tuple[str, ...]
+    """`spec.hostnames`, concrete names and wildcards."""
+    algorithm: Algorithm
+    size: int
+    leaf_lifetime: timedelta
+    authority_lifetime: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A certificate authority of ours, with its key."""
+
+    generation: int
+    """Counted from 1 per object; part of the name, so that no two authorities share one."""
+    not_after: datetime
+    pem: str
+    key: SecretBytes
+
+    def suits(self, recipe: Recipe, now: datetime) -> bool:
+        """Whether it can still sign leaves by `recipe`: it outlives one that is issued now, and its key is of the wanted kind."""
+        fits = keys.kind_of(keys.signing_key(self.key)) == (recipe.algorithm, recipe.size)
+        return fits and _seconds(now) + recipe.leaf_lifetime <= self.not_after
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedLeaf:
+    """A leaf and its private key: what an upload or a probe needs at the moment of use, and nothing keeps."""
+
+    leaf: Leaf
+    key: SecretBytes
+    """PEM."""
+
+
+def create_authority(recipe: Recipe, generation: int, now: datetime) -> Authority:
+    """A new self-signed authority. Slow for RSA (see `keys.generate`)."""
+    key = keys.generate(recipe.algorithm, recipe.size)
+    units = (recipe.uid, f"{GENERATION}{generation}")
+    name = _name(recipe.zone, *units)
+    not_after = _seconds(now) + recipe.authority_lifetime
+    identity = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    certificate = (
+        _builder(name, name, key, now, not_after)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(authority=True), critical=True)
+        .add_extension(identity, critical=False)
+        .sign(key, keys.hash_for(key))
+    )
+    return Authority(generation, not_after, certificate.public_bytes(Encoding.PEM).decode(), keys.to_pem(key))
+
+
+def issue_leaf(recipe: Recipe, authority: Authority, now: datetime) -> KeyedLeaf:
+    """A new leaf with a new key, signed by `authority` and never longer valid than it. Slow for RSA (see `keys.generate`)."""
+    concrete = next((name for name in recipe.hostnames if not name.startswith("*.")), recipe.zone)
+    return _issue(
+        _name(concrete),
+        recipe.hostnames,
+        keys.generate(recipe.algorithm, recipe.size),
+        authority,
+        now,
+        min(_seconds(now) + recipe.leaf_lifetime, authority.not_after),
+    )
+
+
+def throwaway(now: datetime, lifetime: timedelta = timedelta(days=3650)) -> KeyedLeaf:
+    """A leaf that nobody trusts, of an authority whose key is thrown away: the stranger that every replica must refuse.
+
+    Flawless but for its issuer, so that a refusal can mean only one thing.
+    """
+    stranger = Recipe("stranger.invalid", "stranger", ("stranger.invalid",), Algorithm.ECDSA, 256, lifetime, lifetime)
+    return issue_leaf(stranger, create_authority(stranger, 1, now), now)
+
+
+def _issue(
+    subject: x509.Name, hostnames: tuple[str, ...], key: keys.SigningKey, authority: Authority, now: datetime, not_after: datetime
+) -> KeyedLeaf:
+    (issuer,) = load(authority.pem)
+    issuer_key = keys.signing_key(authority.key)
+    signer = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    certificate = (
+        _builder(subject, issuer.subject, key, now, not_after)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(authority=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in hostnames]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(signer), critical=False)
+        .sign(issuer_key, keys.hash_for(issuer_key))
+    )
+    return KeyedLeaf(leaf_of(certificate), keys.to_pem(key))
+
+
+def _builder(subject: x509.Name, issuer: x509.Name, key: keys.SigningKey, now: datetime, not_after: datetime) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(_seconds(now) - BACKDATED)
+        .not_valid_after(not_after)
+    )
+
+
+def _name(common: str, *units: str) -> x509.Name:
+    attributes = [x509.NameAttribute(NameOID.COMMON_NAME, common[:LONGEST_NAME])]
+    return x509.Name([*attributes, *(x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit) for unit in units)])
+
+
+def _usage(*, authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not authority,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _seconds(moment: datetime) -> datetime:
+    # X.509 knows no fractions; cryptography drops them silently, and a comparison later would be off by them.
+    return moment.replace(microsecond=0)

@@ -1,0 +1,170 @@
+"""What the resource's models are made of: a strict base model, and constraints that are written once and checked twice.
+
+The API server checks a `Rule` as CEL (design, section 5: validation lives in the schema, no webhook to keep alive); the models
+check the same rule in Python, because an object may have got past the schema of another version. `aop.crd` reads what the
+models say here through pydantic's JSON schema. Used by `aop.api` and by the origin kinds, whose specs are part of the resource.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+VALIDATIONS = "x-kubernetes-validations"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One constraint: `cel` for the API server, `holds` for Python, and one message that says what to write instead.
+
+    In `Annotated[…]` it constrains a field's value; in `Model.rules` a whole object. A rule without `holds` compares with the
+    stored object (`oldSelf`), which only the API server can do.
+    """
+
+    cel: str
+    message: str
+    holds: Callable[[Any], bool] | None = None
+    field_path: str | None = None
+    """For a rule on an object: the field that the message is about, as in `.size`."""
+
+    def check(self, value: Any) -> Any:
+        """`value`, if the rule holds for it; pydantic turns what is raised into an error at the field."""
+        if self.holds is not None and not self.holds(value):
+            where = {} if self.field_path is None else {"field_path": self.field_path}
+            raise PydanticCustomError("rule", self.message, where)
+        return value
+
+    def validation(self) -> dict[str, str]:
+        """The rule as one item of `x-kubernetes-validations`."""
+        said = {"rule": self.cel, "message": self.message}
+        return said if self.field_path is None else {**said, "fieldPath": self.field_path}
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        found = handler(schema)
+        found[VALIDATIONS] = [*found.get(VALIDATIONS, ()), self.validation()]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class ListType:
+    """How the API server merges a list: `set` or `map`; either way it refuses duplicates, and so does `Annotated[…]` here."""
+
+    kind: str
+    key: str | None = None
+    """For `map`: the field that tells items apart."""
+
+    def check(self, items: tuple[Any, ...]) -> tuple[Any, ...]:
+        """`items`, if no two are the same; the message is the API server's own."""
+        names = [item if self.key is None else getattr(item, self.key) for item in items]
+        if twice := sorted({str(name) for name in names if names.count(name) > 1}):
+            raise PydanticCustomError("duplicate", "Duplicate value: {twice}", {"twice": ", ".join(twice)})
+        return items
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        keys = {} if self.key is None else {"x-kubernetes-list-map-keys": [self.key]}
+        return {**handler(schema), "x-kubernetes-list-type": self.kind, **keys}
+
+
+class Model(BaseModel):
+    """A part of the resource: camelCase outside, frozen, nothing unknown; the docstring of a field is its description."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True, extra="forbid", use_attribute_docstrings=True
+    )
+    rules: ClassVar[tuple[Rule, ...]] = ()
+
+    @model_validator(mode="after")
+    def _rules_hold(self) -> Self:
+        for rule in self.rules:
+            rule.check(self)
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        found = handler(schema)
+        if cls.rules:
+            handler.resolve_ref_schema(found)[VALIDATIONS] = [rule.validation() for rule in cls.rules]
+        return found
+
+
+def matching(pattern: str, message: str) -> Rule:
+    """A field's text matches `pattern` as a whole. A rule and not the schema's `pattern`, whose message shows a regular expression."""
+    known = re.compile(pattern)
+    return Rule(f"self.matches(r'^({pattern})$')", message, lambda text: known.fullmatch(text) is not None)
+
+
+_LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_DOMAIN = rf"({_LABEL}\.)+[a-z]([-a-z0-9]{{0,61}}[a-z0-9])?"
+
+DomainName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=253),
+    matching(_DOMAIN, "write a domain name in lower case such as example.com: no scheme, port, path or final dot, IDN in the xn-- form"),
+]
+"""A concrete domain name: labels of at most 63 characters, 253 in all."""
+
+HostnamePattern = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=253),
+    matching(
+        rf"(\*\.)?{_DOMAIN}",
+        "write a hostname in lower case such as www.example.com, or one whose whole first label is an asterisk, such as *.example.com",
+    ),
+]
+"""A concrete domain name, or a wildcard whose whole first label is the asterisk."""
+
+ObjectName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=253),
+    matching(
+        r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", "write the name of a Kubernetes object: a-z, 0-9, - and . only"
+    ),
+]
+"""The name of a Kubernetes object (DNS subdomain)."""
+
+LabelName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=63),
+    matching("[a-z0-9]([-a-z0-9]*[a-z0-9])?", "write a name of a-z, 0-9 and - only, which begins and ends with a letter or a digit"),
+]
+"""A DNS label: the name of a namespace, or of an item in a list."""
+
+# The digits are bounded so that nothing well-formed overflows CEL's duration (int64 nanoseconds, about 292 years).
+DURATION = r"([0-9]{1,6}h)?([0-9]{1,8}m)?([0-9]{1,9}s)?"
+
+Duration = Annotated[
+    str,
+    StringConstraints(min_length=2, max_length=24),
+    matching(DURATION, "write a duration in whole hours, minutes and seconds, such as 17520h, 1h30m or 180s"),
+]
+"""A span of time as Go and cert-manager write it; `timedelta_of` gives its value."""
+
+
+def timedelta_of(duration: str) -> timedelta:
+    """The value of a `Duration` such as `1h30m`; raises ValueError for anything else."""
+    found = re.fullmatch(DURATION, duration)
+    if found is None or not duration:
+        raise ValueError(f"not a duration in hours, minutes and seconds: {duration!r}")
+    hours, minutes, seconds = (int(part[:-1]) if part else 0 for part in found.groups())
+    return timedelta(hours=hours, minutes=minutes, seconds=seconds)
+
+
+def duration_of(span: timedelta) -> str:
+    """`span`, in whole seconds, as a `Duration`: the inverse of `timedelta_of` up to the choice of units."""
+    seconds = int(span.total_seconds())
+    parts = ((seconds // 3600, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s"))
+    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
