@@ -1,0 +1,65 @@
+"""The client of Cloudflare's API; nothing else in the operator speaks to it.
+
+From the bottom: `errors` (what can go wrong, drawn as a tree), `access` (a token and how urgent it is), `calls` (every endpoint, as data),
+`answers` (HTTP answer to exception, pure), `results` (typed answers), `budget` (calls per token), `tokens` (what is known of each token),
+`wire` (one call; the only module with httpx in its hands), `client` (one method per call).
+"""
+
+from aop.cloudflare.access import Access, Priority
+from aop.cloudflare.budget import Shares
+from aop.cloudflare.client import Cloudflare
+from aop.cloudflare.errors import (
+    AlreadyDeleted,
+    AlreadyExists,
+    CannotDeleteYet,
+    CertificateRefused,
+    CloudflareError,
+    Conflict,
+    NotFound,
+    Outdated,
+    RateLimited,
+    Refused,
+    TokenLacksPermission,
+    TokenRejected,
+    Unavailable,
+    ZoneNotVisible,
+)
+from aop.cloudflare.results import (
+    Certificate,
+    CertificateStatus,
+    Enablement,
+    GlobalAOP,
+    HostnameAssociation,
+    HostnameAssociations,
+    SSLMode,
+    Zone,
+)
+
+__all__ = [
+    "Access",
+    "AlreadyDeleted",
+    "AlreadyExists",
+    "CannotDeleteYet",
+    "Certificate",
+    "CertificateRefused",
+    "CertificateStatus",
+    "Cloudflare",
+    "CloudflareError",
+    "Conflict",
+    "Enablement",
+    "GlobalAOP",
+    "HostnameAssociation",
+    "HostnameAssociations",
+    "NotFound",
+    "Outdated",
+    "Priority",
+    "RateLimited",
+    "Refused",
+    "SSLMode",
+    "Shares",
+    "TokenLacksPermission",
+    "TokenRejected",
+    "Unavailable",
+    "Zone",
+    "ZoneNotVisible",
+]

@@ -1,0 +1,70 @@
+"""With which token, and how urgently, Cloudflare is asked.
+
+Built by `aop.observe` and `aop.perform` from the user's Secret; every method of `Cloudflare` takes one. The token has no way out
+but the `authorization` header: neither `repr` nor an exception nor a log line of this package shows it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from pydantic import SecretStr
+
+from aop.cloudflare.errors import TokenRejected
+
+
+class Priority(IntEnum):
+    """Who goes first when calls are scarce (design, section 7); smaller goes first."""
+
+    PROTECT = 0
+    """What protects or relaxes: visitors are at stake."""
+    ONBOARD = 1
+    """What a person is waiting for."""
+    RESYNC = 2
+    """What only looks whether all is still as it was."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Access:
+    """A checked token and a priority. Build it with `Access.of`, never directly."""
+
+    token: SecretStr
+    priority: Priority
+    source: str
+    """Where the token was read, for messages: `Secret edge/cloudflare, key api-token`."""
+
+    @classmethod
+    def of(cls, token: str, priority: Priority, *, source: str = "the API token") -> Access:
+        """Check `token` before it is ever sent. Whitespace around it is cut off: `echo` without `-n` is how most Secrets are made.
+
+        Raises:
+            TokenRejected: it is empty, or holds what no header can carry (a blank, a line break, anything outside ASCII).
+        """
+        trimmed = token.strip()
+        if not trimmed:
+            raise TokenRejected(f"{source} is empty. Put a Cloudflare API token there.")
+        if not all("!" <= character <= "~" for character in trimmed):
+            raise TokenRejected(
+                f"{source} holds a blank, a line break or a character outside ASCII within the token, so it cannot be a Cloudflare API token "
+                "and was not sent. Put the token there alone: without `Bearer`, quotes around it, or a second line."
+            )
+        return cls(SecretStr(trimmed), priority, source)
+
+    def at(self, priority: Priority) -> Access:
+        """The same token with another priority."""
+        return replace(self, priority=priority)
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of the token in hex: the same token, the same budget; it tells nothing about the token."""
+        return hashlib.sha256(self.token.get_secret_value().encode()).hexdigest()
+
+    @property
+    def authorization(self) -> str:
+        """The value of the header of this name. It holds the token."""
+        return f"Bearer {self.token.get_secret_value()}"
+
+    def __repr__(self) -> str:
+        return f"Access({self.source}, {self.priority.name})"

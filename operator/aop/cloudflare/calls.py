@@ -1,0 +1,69 @@
+"""Every call that this operator makes to Cloudflare, as data: method, path, and the permission that it needs.
+
+Source: reference cloudflare-api, sections 1 and 7.1 (`x-api-token-group` of Cloudflare's own OpenAPI). A new endpoint is one row here
+and one method in `client`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """A permission group as the API names it, and where the dashboard offers it (which says Edit for Write)."""
+
+    name: str
+    dashboard: str
+
+
+# Reading AOP needs no more than `SSL and Certificates Read`, but Write contains it and the operator needs Write anyway:
+# whoever adds what the message names has to come back only once.
+CERTIFICATES = Permission("SSL and Certificates Write", "Zone > SSL and Certificates > Edit")
+ZONE = Permission("Zone Read", "Zone > Zone > Read")
+ZONE_SETTINGS = Permission("Zone Settings Read", "Zone > Zone Settings > Read")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One endpoint. `path` is a template: what stands in braces is filled in for the request and never in a message or metric."""
+
+    method: str
+    path: str
+    permission: Permission | None
+    """None: it needs a token that works, and nothing else."""
+
+    @property
+    def mutates(self) -> bool:
+        """True if repeating it may do something twice."""
+        return self.method != "GET"
+
+    @property
+    def names_zone(self) -> bool:
+        """True if "not found" can mean the zone."""
+        return "{zone_id}" in self.path
+
+    @property
+    def names_certificate(self) -> bool:
+        """True if "not found" can mean the certificate."""
+        return "{certificate_id}" in self.path
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+_AOP = "/zones/{zone_id}/origin_tls_client_auth"
+
+VERIFY_TOKEN = Call("GET", "/user/tokens/verify", None)
+VERIFY_ACCOUNT_TOKEN = Call("GET", "/accounts/{account_id}/tokens/verify", None)
+FIND_ZONES = Call("GET", "/zones", ZONE)
+FETCH_ZONE = Call("GET", "/zones/{zone_id}", ZONE)
+FETCH_SSL_MODE = Call("GET", "/zones/{zone_id}/settings/ssl", ZONE_SETTINGS)
+FETCH_GLOBAL_AOP = Call("GET", "/zones/{zone_id}/settings/tls_client_auth", ZONE_SETTINGS)
+LIST_ASSOCIATIONS = Call("GET", f"{_AOP}/hostnames", CERTIFICATES)
+LIST_CERTIFICATES = Call("GET", _AOP, CERTIFICATES)
+FETCH_CERTIFICATE = Call("GET", f"{_AOP}/{{certificate_id}}", CERTIFICATES)
+UPLOAD_CERTIFICATE = Call("POST", _AOP, CERTIFICATES)
+DELETE_CERTIFICATE = Call("DELETE", f"{_AOP}/{{certificate_id}}", CERTIFICATES)
+FETCH_ENABLEMENT = Call("GET", f"{_AOP}/settings", CERTIFICATES)
+SET_ENABLEMENT = Call("PUT", f"{_AOP}/settings", CERTIFICATES)

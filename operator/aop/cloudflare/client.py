@@ -1,0 +1,243 @@
+"""Cloudflare's API, as far as zone-level Authenticated Origin Pulls need it: one method per call, typed results, one kind of exception.
+
+`Cloudflare` is built once in `aop.__main__` and passed to `aop.observe` (reads) and `aop.perform` (writes). It never decides what to do and
+never repeats a mutation whose outcome is unknown: the loop looks again. Every method may raise any `CloudflareError`; its docstring names
+those that a caller is likely to want.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from weakref import WeakValueDictionary
+
+import httpx
+from pydantic import SecretStr, ValidationError
+
+from aop import __version__
+from aop.clock import Clock
+from aop.cloudflare import calls
+from aop.cloudflare.access import Access
+from aop.cloudflare.answers import Envelope
+from aop.cloudflare.budget import Budget, Shares
+from aop.cloudflare.errors import AlreadyDeleted, Failure, Refused, TokenLacksPermission, Unavailable, ZoneNotVisible
+from aop.cloudflare.results import (
+    Certificate,
+    Enablement,
+    GlobalAOP,
+    HostnameAssociation,
+    HostnameAssociations,
+    Result,
+    SSLMode,
+    Zone,
+)
+from aop.cloudflare.wire import Wire
+from aop.metrics import Metrics
+
+BASE_URL = "https://api.cloudflare.com/client/v4"
+CONNECT_S = 10.0
+TOTAL_S = 30.0
+"""The longest that one request may take; `AOP_STILLNESS_S` has to be longer."""
+_MOST_PAGES = 100
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+R = TypeVar("R", bound=Result)
+
+
+class Cloudflare:
+    """The client. Use it as an async context manager, or call `aclose`."""
+
+    def __init__(
+        self,
+        base_url: str = BASE_URL,
+        *,
+        clock: Clock,
+        shares: Shares | None = None,
+        metrics: Metrics | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        total_s: float = TOTAL_S,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        """Nothing is sent here. `transport` and `sleep` are for tests; `total_s` bounds one request, in seconds."""
+        self._http = httpx.AsyncClient(
+            base_url=base_url,
+            transport=transport,
+            timeout=httpx.Timeout(total_s, connect=min(CONNECT_S, total_s)),
+            limits=httpx.Limits(max_connections=20, max_keepalive_connections=5, keepalive_expiry=30),
+            headers={"user-agent": f"aop-operator/{__version__}", "accept": "application/json"},
+            follow_redirects=False,
+        )
+        budget = Budget(shares, clock=clock, sleep=sleep)
+        self._wire = Wire(self._http, budget=budget, clock=clock, metrics=metrics, total_s=total_s, sleep=sleep)
+        # Cloudflare takes one certificate mutation per zone at a time and answers 409 to the rest (reference: cloudflare-api, 0.6).
+        self._mutating: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections; the client cannot be used afterwards."""
+        await self._http.aclose()
+
+    # --- zone --------------------------------------------------------------------------------------------------------
+
+    async def find_zones(self, access: Access, name: str) -> tuple[Zone, ...]:
+        """All zones of exactly this apex name that the token sees, in every status: none, one, or one per account."""
+        zones = await self._list(access, calls.FIND_ZONES, {}, Zone, {"name": name, "per_page": "50"})
+        found = tuple(zone for zone in zones if zone.name.casefold() == name.casefold())
+        for zone in found:
+            self._wire.tokens.learn_account(access, zone.account_id)
+        return found
+
+    async def fetch_zone(self, access: Access, zone_id: str) -> Zone:
+        """One zone. Raises ZoneNotVisible if there is none of this id, or not for this token."""
+        zone = await self._one(access, calls.FETCH_ZONE, {"zone_id": zone_id}, Zone)
+        self._wire.tokens.learn_account(access, zone.account_id)
+        return zone
+
+    async def fetch_ssl_mode(self, access: Access, zone_id: str) -> SSLMode:
+        """The zone's setting; a Configuration Rule may say otherwise for a host."""
+        return await self._one(access, calls.FETCH_SSL_MODE, {"zone_id": zone_id}, SSLMode)
+
+    async def fetch_global_aop(self, access: Access, zone_id: str) -> GlobalAOP:
+        """Whether Cloudflare's shared certificate is presented where the zone has none of its own."""
+        return await self._one(access, calls.FETCH_GLOBAL_AOP, {"zone_id": zone_id}, GlobalAOP)
+
+    async def list_hostname_associations(self, access: Access, zone_id: str) -> HostnameAssociations:
+        """All associations that are not deleted. Where Cloudflare does not offer the list, `listed` is False and nothing else is known.
+
+        Older API versions have no such route, and some plans refuse it with 403 (reference: cloudflare-api, 1.3 and 4). The certificates
+        need the same permission, so a token that really lacks it is found out there.
+        """
+        # The default filter leaves out what is on its way to being active.
+        query = {"status": "all", "per_page": "1000"}
+        try:
+            associations = await self._list(access, calls.LIST_ASSOCIATIONS, {"zone_id": zone_id}, HostnameAssociation, query)
+        except (ZoneNotVisible, TokenLacksPermission):
+            return HostnameAssociations(listed=False)
+        except Refused as error:
+            if error.status in {400, 405}:
+                return HostnameAssociations(listed=False)
+            raise
+        return HostnameAssociations(associations=tuple(association for association in associations if not association.deleted))
+
+    # --- certificates ------------------------------------------------------------------------------------------------
+
+    async def list_certificates(self, access: Access, zone_id: str) -> tuple[Certificate, ...]:
+        """Every certificate of the zone that is not deleted, oldest upload first. A fresh upload may be missing for tens of seconds."""
+        found = await self._list(access, calls.LIST_CERTIFICATES, {"zone_id": zone_id}, Certificate, {})
+        living = (certificate for certificate in found if not certificate.deleted)
+        return tuple(sorted(living, key=lambda certificate: (certificate.uploaded_on or _LONG_AGO, certificate.id)))
+
+    async def fetch_certificate(self, access: Access, zone_id: str, certificate_id: str) -> Certificate:
+        """One certificate; a deleted one is still readable for a while (`deleted`). Raises NotFound."""
+        return await self._one(access, calls.FETCH_CERTIFICATE, {"zone_id": zone_id, "certificate_id": certificate_id}, Certificate)
+
+    async def upload_certificate(self, access: Access, zone_id: str, certificate: str, private_key: SecretStr) -> Certificate:
+        """Upload a leaf and its key, both PEM. The zone presents it as soon as it is active, if the zone is enabled.
+
+        Raises:
+            AlreadyExists: the zone holds this very certificate; after an Unavailable that is what success looks like.
+            CertificateRefused: it will never be taken.
+            Conflict: another certificate of the zone is being changed.
+        """
+        ids = {"zone_id": zone_id}
+        async with self._lock(zone_id):
+            envelope = await self._wire.ask(
+                access, calls.UPLOAD_CERTIFICATE, ids, body={"certificate": certificate, "private_key": private_key}
+            )
+        return self._read(calls.UPLOAD_CERTIFICATE, envelope, Certificate)
+
+    async def delete_certificate(self, access: Access, zone_id: str, certificate_id: str) -> Certificate:
+        """Ask for a deletion, which takes effect later: the certificate comes back as `pending_deletion`.
+
+        Raises:
+            CannotDeleteYet: it is still being deployed.
+            AlreadyDeleted: it is on its way out, or gone.
+            NotFound: there is none of this id.
+            Conflict: another certificate of the zone is being changed.
+        """
+        ids = {"zone_id": zone_id, "certificate_id": certificate_id}
+        async with self._lock(zone_id):
+            try:
+                envelope = await self._wire.ask(access, calls.DELETE_CERTIFICATE, ids)
+            except Refused as error:
+                refused = error
+            else:
+                return self._read(calls.DELETE_CERTIFICATE, envelope, Certificate)
+        # The deletion of what is deleted is refused with 400 and no code that is known (reference: cloudflare-api, 4): look instead of guessing.
+        certificate = await self.fetch_certificate(access, zone_id, certificate_id)
+        if certificate.deleted or certificate.deleting:
+            raise AlreadyDeleted("The certificate is being deleted already.", refused.failure)
+        raise refused
+
+    # --- enablement --------------------------------------------------------------------------------------------------
+
+    async def fetch_enablement(self, access: Access, zone_id: str) -> Enablement:
+        """Whether the zone presents its own certificate."""
+        return await self._one(access, calls.FETCH_ENABLEMENT, {"zone_id": zone_id}, Enablement)
+
+    async def set_enablement(self, access: Access, zone_id: str, *, enabled: bool) -> Enablement:
+        """Let the zone present its own certificate, or stop it. Doing it twice does no harm."""
+        async with self._lock(zone_id):
+            envelope = await self._wire.ask(access, calls.SET_ENABLEMENT, {"zone_id": zone_id}, body={"enabled": enabled})
+        return self._read(calls.SET_ENABLEMENT, envelope, Enablement)
+
+    # --- shared ------------------------------------------------------------------------------------------------------
+
+    def _lock(self, zone_id: str) -> asyncio.Lock:
+        lock = self._mutating.get(zone_id)
+        if lock is None:
+            self._mutating[zone_id] = lock = asyncio.Lock()
+        return lock
+
+    async def _one(self, access: Access, call: calls.Call, ids: Mapping[str, str], model: type[R]) -> R:
+        return self._read(call, await self._wire.ask(access, call, ids), model)
+
+    async def _list(
+        self, access: Access, call: calls.Call, ids: Mapping[str, str], model: type[R], query: Mapping[str, str]
+    ) -> tuple[R, ...]:
+        """Every item of every page; `result: null` is an empty list (reference: cloudflare-api, 5)."""
+        items: list[Any] = []
+        for page in range(1, _MOST_PAGES + 1):
+            envelope = await self._wire.ask(access, call, ids, query={**query, "page": str(page)} if page > 1 else query)
+            if not isinstance(envelope.result, list | None):
+                raise _unreadable(call, "the result is not a list")
+            items.extend(envelope.result or ())
+            if not envelope.result or page >= _pages(envelope, len(items)):
+                return tuple(self._parse(call, item, model) for item in items)
+        raise _unreadable(call, f"the list has more than {_MOST_PAGES} pages")
+
+    def _read(self, call: calls.Call, envelope: Envelope, model: type[R]) -> R:
+        return self._parse(call, envelope.result, model)
+
+    def _parse(self, call: calls.Call, item: Any, model: type[R]) -> R:
+        try:
+            return model.model_validate(item)
+        except ValidationError as error:
+            # The places only: an answer's values are nobody's business.
+            places = sorted({".".join(map(str, each["loc"])) or "result" for each in error.errors(include_input=False, include_url=False)})
+        raise _unreadable(call, f"{model.__name__} without a usable {', '.join(places)}")
+
+
+def _pages(envelope: Envelope, seen: int) -> int:
+    """How many pages there are; `total_pages` is optional, and so is everything else."""
+    info = {name: value for name, value in envelope.info.items() if isinstance(value, int)}
+    if "total_pages" in info:
+        return info["total_pages"]
+    per_page = info.get("per_page", 0)
+    return -(-info.get("total_count", seen) // per_page) if per_page > 0 else 1
+
+
+def _unreadable(call: calls.Call, what: str) -> Unavailable:
+    outcome = ", and whether the change took effect is not known" if call.mutates else ""
+    return Unavailable(
+        f"Cloudflare's answer cannot be understood ({what}){outcome}; it is looked at again.",
+        Failure(call.method, call.path, 200, readable=False),
+    )

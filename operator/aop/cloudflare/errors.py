@@ -1,0 +1,167 @@
+"""What Cloudflare can answer other than yes, as exceptions; each class stands for another reaction.
+
+Decided by HTTP status and numeric code, never by message text (reference: cloudflare-api, section 4)::
+
+    AopError
+    └── CloudflareError                  status, codes, cf_ray, method and path template of the call
+        ├── (Blocked)                    the user must act
+        │   ├── TokenRejected            unknown, expired, disabled or malformed token
+        │   ├── TokenLacksPermission     the token works, the call needs a permission (or a zone) that it lacks
+        │   ├── ZoneNotVisible           no such zone, or not one that the token may see
+        │   └── CertificateRefused       an upload that will never succeed with this certificate
+        └── (Transient)                  tried again by itself
+            ├── RateLimited              429, or our own budget is spent; the whole token pauses
+            ├── Conflict                 409: another certificate mutation in the zone
+            ├── Unavailable              5xx, 408, 425, time out, no connection, or an answer that is not the API's
+            ├── Refused                  any other 4xx: a plan's limit, or a bug of ours
+            └── Outdated                 the zone is not as it was last read; the caller decides, or looks again
+                ├── AlreadyExists        1406: this certificate is there
+                ├── CannotDeleteYet      1434: still being deployed
+                ├── AlreadyDeleted       it is on its way out, or gone
+                └── NotFound             no certificate of this id
+
+A caller that knows what an `Outdated` means for it catches it; one that does not, lets it through: as a `Transient` it makes the loop
+look again, and that is right for all four.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aop.errors import AopError, Blocked, Reason, Transient
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The facts of one call that failed. Nothing of it can hold a token, a key or a query."""
+
+    method: str
+    path: str
+    """The template: `/zones/{zone_id}/origin_tls_client_auth`."""
+    status: int | None = None
+    """HTTP status; None: no answer."""
+    codes: tuple[int, ...] = ()
+    """Cloudflare's numeric codes, those of `error_chain` last."""
+    words: str = ""
+    """Cloudflare's own message, or what happened instead of an answer; scrubbed, one line."""
+    cf_ray: str | None = None
+    """What Cloudflare's support asks for."""
+    retry_after_s: float | None = None
+    readable: bool = True
+    """False: the answer was not the API's envelope (HTML, empty, cut off)."""
+
+    def __str__(self) -> str:
+        answer = "no answer" if self.status is None else f"HTTP {self.status}"
+        codes = f", code {'/'.join(map(str, self.codes))}" if self.codes else ""
+        words = f", {self.words!r}" if self.words else ""
+        ray = f", cf-ray {self.cf_ray}" if self.cf_ray else ""
+        return f"{self.method} {self.path}: {answer}{codes}{words}{ray}"
+
+
+class CloudflareError(AopError):
+    """Any failure of a call to Cloudflare. `failure` is None only if the token was refused before anything was sent."""
+
+    failure: Failure | None = None
+
+    @property
+    def status(self) -> int | None:
+        """HTTP status; None: no answer."""
+        return self.failure.status if self.failure else None
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        """Cloudflare's numeric codes."""
+        return self.failure.codes if self.failure else ()
+
+    @property
+    def cf_ray(self) -> str | None:
+        """The id of the request at Cloudflare."""
+        return self.failure.cf_ray if self.failure else None
+
+    @property
+    def method(self) -> str | None:
+        """HTTP method."""
+        return self.failure.method if self.failure else None
+
+    @property
+    def path(self) -> str | None:
+        """Path template."""
+        return self.failure.path if self.failure else None
+
+
+class CloudflareBlocked(CloudflareError, Blocked):
+    """A failure that only the user can mend; `aop_reason` is fixed per class."""
+
+    aop_reason: Reason
+
+    def __init__(self, message: str, failure: Failure | None = None) -> None:
+        Blocked.__init__(self, self.aop_reason, f"{message} ({failure})" if failure else message)
+        self.failure = failure
+
+
+class TokenRejected(CloudflareBlocked):
+    """Cloudflare does not accept the token at all."""
+
+    aop_reason = Reason.TOKEN_REJECTED
+
+
+class TokenLacksPermission(CloudflareBlocked):
+    """The token works, but not for this call; the message names the permission and where to add it."""
+
+    aop_reason = Reason.TOKEN_LACKS_PERMISSION
+
+
+class ZoneNotVisible(CloudflareBlocked):
+    """There is no zone of this id, or the token may not see it."""
+
+    aop_reason = Reason.ZONE_NOT_FOUND
+
+
+class CertificateRefused(CloudflareBlocked):
+    """Cloudflare will never take this certificate."""
+
+    aop_reason = Reason.CERTIFICATE_REFUSED
+
+
+class CloudflareTransient(CloudflareError, Transient):
+    """A failure that is tried again by itself, after `retry_after_s` seconds if that is known."""
+
+    def __init__(self, message: str, failure: Failure | None = None, *, retry_after_s: float | None = None) -> None:
+        Transient.__init__(self, f"{message} ({failure})" if failure else message, retry_after_s=retry_after_s)
+        self.failure = failure
+
+
+class RateLimited(CloudflareTransient):
+    """No call with this token for `retry_after_s` seconds (always set; of any length)."""
+
+
+class Conflict(CloudflareTransient):
+    """Another certificate of the zone is being changed at this moment; Cloudflare takes one at a time."""
+
+
+class Unavailable(CloudflareTransient):
+    """Cloudflare could not be asked, or gave no answer that means anything. Whether a mutation took effect is not known."""
+
+
+class Refused(CloudflareTransient):
+    """Cloudflare refused for a reason that has no class of its own."""
+
+
+class Outdated(CloudflareTransient):
+    """The zone is not as it was last read."""
+
+
+class AlreadyExists(Outdated):
+    """The zone holds this very certificate, perhaps still `pending_deletion`: list, match by fingerprint, adopt or wait."""
+
+
+class CannotDeleteYet(Outdated):
+    """A certificate that is still being deployed cannot be deleted."""
+
+
+class AlreadyDeleted(Outdated):
+    """Somebody deleted the certificate before: what was wanted is so, or about to be."""
+
+
+class NotFound(Outdated):
+    """Cloudflare holds no certificate of this id."""

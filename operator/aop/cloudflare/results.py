@@ -1,0 +1,196 @@
+"""What Cloudflare's API returns, typed and frozen; read by `aop.observe` and `aop.perform`.
+
+Tolerant where Cloudflare is loose: extra fields are ignored, `null` counts as missing, dates come in either of two forms, statuses of
+the future mean "not ready" (reference: cloudflare-api, 1 and 2). Strict where a guess could hurt: without an id nothing is read.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Annotated, Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+_GO_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?) ([+-]\d{4})(?: \w+)?")
+_DATE = TypeAdapter(datetime)
+
+
+def _read_date(value: Any) -> datetime | None:
+    """RFC 3339, or the form in which Go prints a time (`2022-05-24 16:57:16 +0000 UTC`), in UTC; None for what is neither."""
+    if isinstance(value, str) and (match := _GO_TIME.fullmatch(value.strip())):
+        value = "{}T{}{}".format(*match.groups())
+    try:
+        at = _DATE.validate_python(value)
+    except ValidationError:
+        return None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC) if at.year > 1 else at
+
+
+Date = Annotated[datetime | None, BeforeValidator(_read_date)]
+
+
+class Result(BaseModel):
+    """What all results share."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_missing(cls, data: Any) -> Any:
+        return {name: value for name, value in data.items() if value is not None} if isinstance(data, dict) else data
+
+
+class Zone(Result):
+    """A zone that the token may see."""
+
+    id: str
+    """32 hex digits."""
+    name: str
+    status: str = ""
+    """initializing, pending, active, moved; anything but `active` serves nobody."""
+    paused: bool = False
+    """Paused: DNS answers, but nothing passes the edge."""
+    account_id: str = Field(default="", validation_alias=AliasPath("account", "id"))
+    account_name: str = Field(default="", validation_alias=AliasPath("account", "name"))
+
+    @property
+    def active(self) -> bool:
+        """True if requests pass the zone's edge."""
+        return self.status == "active" and not self.paused
+
+
+class CertificateStatus(StrEnum):
+    """How far a certificate is (reference: cloudflare-api, 2)."""
+
+    INITIALIZING = "initializing"
+    PENDING_DEPLOYMENT = "pending_deployment"
+    ACTIVE = "active"
+    PENDING_DELETION = "pending_deletion"
+    DELETED = "deleted"
+    DEPLOYMENT_TIMED_OUT = "deployment_timed_out"
+    DELETION_TIMED_OUT = "deletion_timed_out"
+    UNKNOWN = "unknown"
+    """A status that this version does not know: not ready."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> CertificateStatus:  # noqa: ARG003 - the signature is the enum machinery's
+        return cls.UNKNOWN
+
+
+class Certificate(Result):
+    """A zone-level certificate. Its identity is `fingerprint`, never its place in a list."""
+
+    id: str
+    status: CertificateStatus = CertificateStatus.UNKNOWN
+    certificate: str = ""
+    """The leaf in PEM; whitespace may differ from what was uploaded."""
+    serial_number: str = ""
+    """Decimal."""
+    issuer: str = ""
+    """A distinguished name in Cloudflare's notation."""
+    uploaded_on: Date = None
+    expires_on: Date = None
+
+    @property
+    def active(self) -> bool:
+        """True if the zone presents it, as soon as the zone is enabled and no newer one is active."""
+        return self.status is CertificateStatus.ACTIVE
+
+    @property
+    def pending(self) -> bool:
+        """True if it may still become active by itself; until then it cannot be deleted."""
+        return self.status in {CertificateStatus.INITIALIZING, CertificateStatus.PENDING_DEPLOYMENT, CertificateStatus.UNKNOWN}
+
+    @property
+    def deleting(self) -> bool:
+        """True if it is on its way out; the same certificate cannot be uploaded until it is gone."""
+        return self.status is CertificateStatus.PENDING_DELETION
+
+    @property
+    def failed(self) -> bool:
+        """True if only a deletion helps."""
+        return self.status in {CertificateStatus.DEPLOYMENT_TIMED_OUT, CertificateStatus.DELETION_TIMED_OUT}
+
+    @property
+    def deleted(self) -> bool:
+        """True for a tombstone: readable by id for a while, treated as absent."""
+        return self.status is CertificateStatus.DELETED
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the certificate in lower-case hex; empty if Cloudflare returned no certificate that can be read, which is nobody of ours."""
+        try:
+            return x509.load_pem_x509_certificate(self.certificate.encode()).fingerprint(hashes.SHA256()).hex()
+        except ValueError:
+            return ""
+
+
+class Enablement(Result):
+    """Whether the zone presents its own certificate."""
+
+    enabled: bool
+
+
+class SSLMode(Result):
+    """How the edge speaks to the origin."""
+
+    value: str
+    """off, flexible, full, strict, origin_pull."""
+
+    @property
+    def presents(self) -> bool:
+        """True if the edge can present a client certificate: `off` and `flexible` speak plaintext, and a mode unknown here may."""
+        return self.value in {"full", "strict", "origin_pull"}
+
+
+class GlobalAOP(Result):
+    """Whether the edge presents the certificate that Cloudflare shares among all customers, where the zone has none of its own."""
+
+    value: str
+    """on or off."""
+
+    @property
+    def on(self) -> bool:
+        """True unless it is plainly off."""
+        return self.value != "off"
+
+
+class HostnameAssociation(Result):
+    """A hostname with a certificate of its own, or with none, regardless of the zone's."""
+
+    hostname: str
+    cert_id: str = ""
+    enabled: bool | None = None
+    """True: presents that certificate. False: presents nothing. None: void, the zone's certificate applies."""
+    status: CertificateStatus = CertificateStatus.UNKNOWN
+
+    @property
+    def deleted(self) -> bool:
+        """True for a tombstone."""
+        return self.status is CertificateStatus.DELETED
+
+    @property
+    def outranks(self) -> bool:
+        """True if the zone's certificate is not what the edge presents for this host, now or soon."""
+        return self.enabled is not None and not self.deleted
+
+
+class HostnameAssociations(Result):
+    """All associations of a zone; `listed` is False where Cloudflare does not offer the list (older API versions, some plans)."""
+
+    listed: bool = True
+    associations: tuple[HostnameAssociation, ...] = ()
+
+
+class TokenStanding(Result):
+    """What a token says of itself."""
+
+    status: str
+    """active, disabled, expired."""
+    expires_on: Date = None
+    not_before: Date = None

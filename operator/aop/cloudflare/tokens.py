@@ -1,0 +1,93 @@
+"""What is known of each token in use: how new it is here, whether Cloudflare said it works, and to which account its zones belong.
+
+Kept by `wire`, which asks. It exists because 401 and 403 alone do not tell a wrong token from a missing permission, and because a token
+that was just made is refused now and then for some seconds (reference: cloudflare-api, 2 and 4).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from aop.clock import Clock
+from aop.cloudflare.access import Access
+from aop.cloudflare.answers import Answer, Standing
+from aop.cloudflare.results import TokenStanding
+
+FRESH_S = 30.0
+"""How long a token counts as new. A restart makes all tokens new, which costs a wrong one some seconds and nothing else."""
+PAUSES_WHEN_FRESH_S = (0.5, 1.0, 2.0, 3.0)
+"""Before each further attempt of a refused call: 6.5 s at most."""
+PAUSES_WHEN_SETTLED_S = (0.5,)
+"""A token that has worked here for a while and is refused twice in a row is reported."""
+STANDING_HOLDS_S = 15.0
+"""How long the answer of a verification is believed: all calls of one look at the world share it."""
+_FORGET_S = 3600.0
+
+
+@dataclass(slots=True)
+class Known:
+    """One token."""
+
+    first_used_s: float
+    last_used_s: float
+    account_id: str = ""
+    standing: Standing | None = None
+    standing_at_s: float = 0.0
+    verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One verification at a time: whoever comes second finds the first one's answer."""
+
+
+class Tokens:
+    """All tokens seen lately, by the hash of each."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._known: dict[str, Known] = {}
+
+    def known(self, access: Access) -> Known:
+        """What is known of this token; using it counts as use."""
+        now_s, key = self._clock.monotonic_s(), access.key
+        if key not in self._known:
+            self._known = {other: known for other, known in self._known.items() if now_s - known.last_used_s < _FORGET_S}
+            self._known[key] = Known(now_s, now_s)
+        known = self._known[key]
+        known.last_used_s = now_s
+        return known
+
+    def pauses_s(self, access: Access) -> tuple[float, ...]:
+        """How long to wait before each further attempt of a call that put the token in doubt."""
+        known = self.known(access)
+        standing = self.standing(access)
+        if standing is not None and not standing.active:
+            return ()
+        return PAUSES_WHEN_FRESH_S if self._clock.monotonic_s() - known.first_used_s < FRESH_S else PAUSES_WHEN_SETTLED_S
+
+    def standing(self, access: Access) -> Standing | None:
+        """What Cloudflare said of the token lately; None: not asked lately."""
+        known = self.known(access)
+        return known.standing if self._clock.monotonic_s() - known.standing_at_s < STANDING_HOLDS_S else None
+
+    def learn_standing(self, access: Access, standing: Standing) -> None:
+        """Cloudflare was asked about the token."""
+        known = self.known(access)
+        known.standing, known.standing_at_s = standing, self._clock.monotonic_s()
+
+    def learn_account(self, access: Access, account_id: str) -> None:
+        """The token sees a zone of this account; only there can a token of the account itself be verified."""
+        if account_id:
+            self.known(access).account_id = account_id
+
+
+def standing_of(answer: Answer, *, certain: bool) -> Standing | None:
+    """What a verification's answer says of the token; None: nothing, as with 5xx. `certain` is False where another kind of token gives the same."""
+    if answer.succeeded and answer.envelope is not None and isinstance(answer.envelope.result, dict):
+        said = TokenStanding.model_validate({"status": "", **answer.envelope.result})
+        if said.status == "active":
+            return Standing(active=True, words="is active")
+        if said.status == "expired":
+            return Standing(active=False, words=f"expired on {said.expires_on:%Y-%m-%d}" if said.expires_on else "has expired")
+        return Standing(active=False, words="has been disabled" if said.status == "disabled" else f"is {said.status or 'not active'!r}")
+    if answer.envelope is not None and answer.status in {400, 401, 403, 404}:
+        return Standing(active=False, words="is unknown to Cloudflare: mistyped, rolled or deleted", certain=certain)
+    return None

@@ -1,0 +1,184 @@
+"""One call to Cloudflare: admitted by the budget, sent, timed, counted, and turned into an envelope or one exception of this package.
+
+The only module that holds httpx, and so the only one that could leak: what leaves it are templates, numbers and scrubbed words.
+Exceptions of httpx hold the request with its headers and body, so none of them survives as a cause or context.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+from urllib.parse import quote
+
+import httpx
+from pydantic import SecretStr
+
+from aop.clock import Clock
+from aop.cloudflare.access import Access
+from aop.cloudflare.answers import Answer, Envelope, Standing, doubts_token, error_of, failure_of, read_answer, scrub
+from aop.cloudflare.budget import Budget
+from aop.cloudflare.calls import VERIFY_ACCOUNT_TOKEN, VERIFY_TOKEN, Call
+from aop.cloudflare.errors import Failure, Unavailable
+from aop.cloudflare.tokens import Tokens, standing_of
+from aop.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+
+Body: TypeAlias = Mapping[str, str | bool | SecretStr]
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """No answer."""
+
+    label: str
+    """For metrics and logs: timeout, unreachable, severed."""
+    words: str
+    again: bool
+    """True if a GET may be sent once more at once: the connection failed, and nobody has waited for it."""
+
+
+class Wire:
+    """Sends calls. One per process."""
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        *,
+        budget: Budget,
+        clock: Clock,
+        metrics: Metrics | None,
+        total_s: float,
+        sleep: Callable[[float], Awaitable[object]],
+    ) -> None:
+        """`total_s` bounds one request from the first byte out to the last byte in. The budget's and a fresh token's waits come on top."""
+        self._http = http
+        self._budget = budget
+        self._clock = clock
+        self._metrics = metrics
+        self._total_s = total_s
+        self._sleep = sleep
+        self.tokens = Tokens(clock)
+
+    async def ask(
+        self,
+        access: Access,
+        call: Call,
+        ids: Mapping[str, str] | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Body | None = None,
+    ) -> Envelope:
+        """The envelope of a successful answer.
+
+        A call that puts the token in doubt is repeated after a pause, a mutation too: what was refused had no effect.
+
+        Raises:
+            CloudflareError: everything else; never an exception of httpx.
+        """
+        pauses_s = iter(self.tokens.pauses_s(access))
+        while True:
+            answer = await self._exchange(access, call, ids or {}, query, body)
+            if answer.succeeded and answer.envelope is not None:
+                return answer.envelope
+            failure = failure_of(call, answer, _secrets(access, body))
+            if failure.status == 429:
+                raise self._budget.refused(access, failure)
+            pause_s = next(pauses_s, None) if doubts_token(failure) else None
+            if pause_s is None:
+                raise error_of(call, failure, access.source, await self._standing(access) if doubts_token(failure) else None)
+            await self._sleep(pause_s)
+
+    async def _standing(self, access: Access) -> Standing:
+        """Whether the token works at all; asked once for all calls that wonder at about the same time."""
+        async with self.tokens.known(access).verifying:
+            standing = self.tokens.standing(access)
+            if standing is None:
+                standing = await self._verify(access)
+                self.tokens.learn_standing(access, standing)
+            return standing
+
+    async def _verify(self, access: Access) -> Standing:
+        # A token that belongs to an account is unknown on the user's path (reference: cloudflare-api, 1.6), so a no there is final only
+        # if no account is known to ask.
+        account_id = self.tokens.known(access).account_id
+        standing = await self._verify_at(access, VERIFY_TOKEN, {}, certain=False)
+        if not standing.active and not standing.certain and account_id:
+            standing = await self._verify_at(access, VERIFY_ACCOUNT_TOKEN, {"account_id": account_id}, certain=True)
+        return standing
+
+    async def _verify_at(self, access: Access, call: Call, ids: Mapping[str, str], *, certain: bool) -> Standing:
+        answer = await self._exchange(access, call, ids, None, None)
+        standing = standing_of(answer, certain=certain)
+        if standing is not None:
+            return standing
+        failure = failure_of(call, answer, _secrets(access, None))
+        if failure.status == 429:
+            raise self._budget.refused(access, failure)
+        raise error_of(call, failure, access.source, None)
+
+    async def _exchange(
+        self, access: Access, call: Call, ids: Mapping[str, str], query: Mapping[str, str] | None, body: Body | None
+    ) -> Answer:
+        outcome = await self._send(access, call, ids, query, body)
+        if isinstance(outcome, Silence) and outcome.again and not call.mutates:
+            outcome = await self._send(access, call, ids, query, body)
+        if isinstance(outcome, Answer):
+            return outcome
+        raise unanswered(call, scrub(outcome.words, _secrets(access, body)))
+
+    async def _send(
+        self, access: Access, call: Call, ids: Mapping[str, str], query: Mapping[str, str] | None, body: Body | None
+    ) -> Answer | Silence:
+        await self._budget.admit(access)
+        request = self._request(access, call, ids, query, body)
+        began_s = self._clock.monotonic_s()
+        outcome = await self._outcome(request)
+        label = str(outcome.status) if isinstance(outcome, Answer) else outcome.label
+        ray = outcome.cf_ray if isinstance(outcome, Answer) else None
+        _log.debug("%s: %s, cf-ray %s, %.0f ms", call, label, ray or "-", (self._clock.monotonic_s() - began_s) * 1000)
+        if self._metrics is not None:
+            self._metrics.cloudflare_requests.labels(method=call.method, path=call.path, status=label).inc()
+        return outcome
+
+    def _request(
+        self, access: Access, call: Call, ids: Mapping[str, str], query: Mapping[str, str] | None, body: Body | None
+    ) -> httpx.Request:
+        path = call.path.format(**{name: quote(value, safe="") for name, value in ids.items()})
+        headers = {"authorization": access.authorization}
+        if body is None:
+            return self._http.build_request(call.method, path, params=query, headers=headers)
+        headers["content-type"] = "application/json"
+        plain = {name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in body.items()}
+        return self._http.build_request(call.method, path, params=query, headers=headers, content=json.dumps(plain))
+
+    async def _outcome(self, request: httpx.Request) -> Answer | Silence:
+        try:
+            async with asyncio.timeout(self._total_s):
+                response = await self._http.send(request)
+        except (TimeoutError, httpx.TimeoutException) as error:
+            stage = "no connection" if isinstance(error, httpx.ConnectTimeout) else "no complete answer"
+            return Silence("timeout", f"{stage} in time", again=False)
+        except httpx.ConnectError as error:
+            # Its words are about addresses and certificates; those of other exceptions may quote a header.
+            return Silence("unreachable", f"cannot connect: {error}", again=True)
+        except httpx.RequestError as error:
+            return Silence("severed", f"the connection broke ({type(error).__name__})", again=True)
+        return read_answer(response.status_code, response.headers, response.content, self._clock.now())
+
+
+def unanswered(call: Call, words: str) -> Unavailable:
+    """The exception for a call that got no answer."""
+    outcome = ", and whether the change took effect is not known" if call.mutates else ""
+    return Unavailable(
+        f"Cloudflare could not be asked{outcome}; it is tried again.", Failure(call.method, call.path, words=words, readable=False)
+    )
+
+
+def _secrets(access: Access, body: Body | None) -> Iterator[str]:
+    yield access.token.get_secret_value()
+    yield from (value.get_secret_value() for value in (body or {}).values() if isinstance(value, SecretStr))
