@@ -1,0 +1,193 @@
+"""Everything about the operator that its environment decides: `AOP_*` variables, read once in `aop.__main__` and passed in.
+
+An empty variable counts as not set. Each field's description is its documentation; units are in its name (`_s`: seconds).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BeforeValidator, Field, FilePath, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "AOP_"
+_HOST = r"(?P<{0}>\[[0-9A-Fa-f:.]*\]|[^:\[\]\s]*)"
+_CONNECT_TO = re.compile(rf"{_HOST.format('host')}:(?P<port>\d*):{_HOST.format('to_host')}:(?P<to_port>\d*)")
+_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_NAMESPACE = re.compile(_LABEL)
+_CONFIG_MAP = re.compile(rf"{_LABEL}/{_LABEL}(\.{_LABEL})*")
+
+
+class SettingsError(ValueError):
+    """The environment holds something that cannot be used; the message names each variable and what is wrong with it."""
+
+
+class ConnectTo(NamedTuple):
+    """One redirection in the syntax of curl's --connect-to; None in the first half matches anything, in the second it keeps what is asked for."""
+
+    host: str | None
+    port: int | None
+    to_host: str | None
+    to_port: int | None
+
+    @classmethod
+    def parse(cls, text: str) -> ConnectTo:
+        """Read HOST1:PORT1:HOST2:PORT2, each part possibly empty, IPv6 addresses in brackets; raises ValueError."""
+        match = _CONNECT_TO.fullmatch(text.strip())
+        if match is None:
+            raise ValueError(f"{text!r} is not HOST1:PORT1:HOST2:PORT2 (parts may be empty, IPv6 addresses stand in brackets)")
+        host, port, to_host, to_port = match.group("host", "port", "to_host", "to_port")
+        return cls(_host(host), _port(port), _host(to_host), _port(to_port))
+
+    def matches(self, host: str, port: int) -> bool:
+        """True if a connection to `host` and `port` is to be redirected."""
+        return (self.host is None or self.host.casefold() == host.casefold()) and self.port in {None, port}
+
+
+def _host(text: str) -> str | None:
+    return text.strip("[]") or None
+
+
+def _port(text: str) -> int | None:
+    if not text:
+        return None
+    if not 0 < int(text) < 65536:
+        raise ValueError(f"{text} is not a port (1 to 65535)")
+    return int(text)
+
+
+def _words(value: Any) -> Any:
+    """Words separated by commas; what is no text stays as it is."""
+    return tuple(word for part in value.split(",") if (word := part.strip())) if isinstance(value, str) else value
+
+
+def _connect_to(value: Any) -> Any:
+    words = _words(value)
+    return tuple(ConnectTo.parse(word) if isinstance(word, str) else word for word in words) if isinstance(words, tuple) else words
+
+
+def _namespaces(value: Any) -> Any:
+    return _matching(value, _NAMESPACE, "the name of a namespace")
+
+
+def _config_maps(value: Any) -> Any:
+    return _matching(value, _CONFIG_MAP, "NAMESPACE/NAME")
+
+
+def _matching(value: Any, pattern: re.Pattern[str], what: str) -> Any:
+    words = _words(value)
+    for word in words if isinstance(words, tuple) else ():
+        if not isinstance(word, str) or not pattern.fullmatch(word):
+            raise ValueError(f"{word!r} is not {what}; several are separated by commas")
+    return words
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseSettings):
+    """The operator's settings; frozen. Build with `load`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True, validate_default=True
+    )
+
+    cloudflare_base_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$")] = Field(
+        "https://api.cloudflare.com/client/v4", description="Where Cloudflare's API is reached: an http or https URL."
+    )
+    edge_connect_to: Annotated[tuple[ConnectTo, ...], NoDecode, BeforeValidator(_connect_to)] = Field(
+        (),
+        description="Where requests through the edge really go, instead of where DNS says: HOST1:PORT1:HOST2:PORT2 as in curl's --connect-to, "
+        "several separated by commas; an empty HOST1 or PORT1 matches any, an empty HOST2 or PORT2 keeps it. The first match counts.",
+    )
+    edge_ca_file: FilePath | None = Field(
+        None, description="PEM bundle by which the edge's server certificate is checked, instead of the system's."
+    )
+    kubeconfig: FilePath | None = Field(
+        None, description="Kubeconfig file. Not set: the Pod's service account, else the user's own kubeconfig."
+    )
+    watch_namespaces: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_namespaces)] = Field(
+        (), description="Namespaces in which AuthenticatedOriginPulls are served, separated by commas. Not set: all."
+    )
+    ingress_config_maps: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_config_maps)] = Field(
+        (),
+        description="The only ConfigMaps that may be written, as NAMESPACE/NAME, separated by commas. Not set: any that a controller's arguments name.",
+    )
+
+    resync_s: Seconds = Field(300, description="How often Cloudflare is looked at when nothing happens, in seconds.")
+    recheck_s: Seconds = Field(
+        60, description="How often a blocked object, and a referenced object without our watch label, is looked at again, in seconds."
+    )
+    awaited_recheck_s: Seconds = Field(5, description="The same while something there is awaited, in seconds.")
+    probe_timeout_s: Seconds = Field(5, description="How long one request to a replica or through the edge may take, in seconds.")
+    replica_recheck_s: Seconds = Field(
+        30, description="How often one host per zone is probed on every replica when nothing happens, in seconds."
+    )
+    edge_cadence_s: Seconds = Field(
+        10, description="How often each host is asked through the edge while it is proven or required, in seconds."
+    )
+    stillness_s: Seconds = Field(
+        300,
+        description="How long Cloudflare must be seen unchanged before absence from its list is a fact, in seconds: longer than list lag "
+        "(tens of seconds), request timeout (30) and propagation together.",
+    )
+    rejection_after_s: Seconds = Field(
+        30, description="After how many seconds a configuration that no Ready replica shows counts as rejected."
+    )
+    teardown_patience_s: Seconds = Field(
+        600, description="How long a removal waits for a Cloudflare that refuses our credentials before it gives up on it, in seconds."
+    )
+    budget_share: Share = Field(
+        0.75, description="The share of Cloudflare's 1,200 calls per 5 minutes and account that one token stays under, all calls together."
+    )
+    budget_resync_share: Share = Field(0.25, description="The share of the same calls that resyncs stay under; not above AOP_BUDGET_SHARE.")
+
+    health_port: Port = Field(8080, description="TCP port of the health endpoint; 0: none.")
+    metrics_port: Port = Field(8081, description="TCP port of the metrics endpoint; 0: none.")
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
+        "info",
+        description="debug, info, warning or error. At debug each call to Cloudflare is one line: method, path template, status, cf-ray, milliseconds.",
+    )
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = Field(
+        "text", description="text, or json: one object per line."
+    )
+
+    @model_validator(mode="after")
+    def _agree_with_each_other(self) -> Settings:
+        if self.budget_resync_share > self.budget_share:
+            raise ValueError("AOP_BUDGET_RESYNC_SHARE is above AOP_BUDGET_SHARE; lower the first or raise the second")
+        if self.health_port == self.metrics_port != 0:
+            raise ValueError("AOP_HEALTH_PORT and AOP_METRICS_PORT are the same port; change one, or set one to 0")
+        return self
+
+    @classmethod
+    def load(cls) -> Settings:
+        """Read the environment.
+
+        Raises:
+            SettingsError: a variable cannot be used; the message names it and says why.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            problems = [_problem(each["loc"], each["msg"]) for each in error.errors(include_url=False, include_input=False)]
+        raise SettingsError("\n".join(problems))
+
+    def edge_address(self, host: str, port: int) -> tuple[str, int]:
+        """Where to connect to for a request to `host` and `port` through the edge; SNI and Host stay as they are."""
+        for redirection in self.edge_connect_to:
+            if redirection.matches(host, port):
+                return redirection.to_host or host, redirection.to_port or port
+        return host, port
+
+
+def _problem(place: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return f"{PREFIX}{str(place[0]).upper()}: {message}" if place else message
