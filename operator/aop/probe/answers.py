@@ -1,0 +1,58 @@
+"""What asking gives: an answer, or why there is none. No conclusions; those are drawn by pure code from the `Observed`.
+
+Filled by `aop.probe.replica` and `aop.probe.edge`, read by `aop.observe`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FailureKind(StrEnum):
+    """Why there is no answer; which of them is silence and which is evidence is not decided here."""
+
+    TIMEOUT = "timeout"
+    """Nothing came in time; `Failure.text` tells whether it hung in connecting, in the TLS handshake or in waiting for the answer."""
+    NAME = "name"
+    """The name could not be resolved."""
+    REFUSED = "refused"
+    """No connection: nobody listens there, or no way leads there."""
+    RESET = "reset"
+    """The connection was made and then closed before the answer was complete. A TLS 1.3 server that refuses a certificate in the handshake
+    can look like this as well: its alert gets lost when the request is already on its way."""
+    TLS = "tls"
+    """The TLS handshake failed, here (the certificate of the other side does not verify) or there (an alert)."""
+    PROTOCOL = "protocol"
+    """What came is not HTTP/1.1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """No answer. `text` is for people: what happened, at which address; never key material."""
+
+    kind: FailureKind
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer, redirects not followed."""
+
+    status: int
+    body: str = ""
+    """The first 4 KiB; bytes that are not UTF-8 are replaced."""
+    server: str | None = None
+    """The `server` header: `cloudflare` when the edge answered or passed the answer on."""
+    location: str | None = None
+    cf_ray: str | None = None
+    """Only there when the answer came through the edge; it rides along in every message about it."""
+    cf_mitigated: str | None = None
+    """`challenge` when the edge answered with a challenge page of its own."""
+    tls_version: str | None = None
+    """`TLSv1.2` or `TLSv1.3`; None for plaintext."""
+    peer: str = ""
+    """The IP address that answered."""

@@ -1,0 +1,100 @@
+"""A client certificate with its key, ready to be presented, and without any way to get the key out again.
+
+Built by `aop.observe` from the key Secret and once per process from a throw-away pair; presented by `aop.probe.replica`.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import BinaryIO
+
+from pydantic import SecretBytes
+
+from aop.pki import KeyedLeaf, pin_of
+
+
+class ClientIdentity:
+    """A client certificate (PEM, the leaf first) and its private key (PEM, unencrypted).
+
+    The key goes into OpenSSL at once and is kept nowhere else: not in an attribute, not in a file, not in the representation (design, S4).
+    Two identities are equal when their leaves are.
+
+    Raises:
+        ValueError: the PEM cannot be read, or the key does not belong to the leaf. The message holds neither.
+    """
+
+    __slots__ = ("context", "sha256")
+
+    context: ssl.SSLContext
+    """Verifies nobody (an origin may have any certificate) and presents this certificate when it is asked for one."""
+    sha256: str
+    """Fingerprint of the leaf, as in `aop.origins.Pin`."""
+
+    def __init__(self, certificate_pem: str, key: SecretBytes) -> None:
+        self.sha256 = pin_of(certificate_pem).sha256
+        self.context = unverified_context()
+        with _readable(certificate_pem.encode()) as certificate_path, _readable(key.get_secret_value()) as key_path:
+            try:
+                # Without a password OpenSSL asks for one on the terminal when the key is encrypted.
+                self.context.load_cert_chain(certificate_path, key_path, password="")
+            except ssl.SSLError as error:
+                raise ValueError(
+                    f"leaf {self.sha256[:8]} cannot be presented with its key: {error.reason or 'the key is not readable'}"
+                ) from None
+
+    @classmethod
+    def of(cls, issued: KeyedLeaf) -> ClientIdentity:
+        """What `aop.pki` issued or read from a Secret, ready to be presented."""
+        return cls(issued.leaf.pem, issued.key)
+
+    def __repr__(self) -> str:
+        return f"ClientIdentity(sha256={self.sha256!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ClientIdentity) and self.sha256 == other.sha256
+
+    def __hash__(self) -> int:
+        return hash(self.sha256)
+
+
+def unverified_context() -> ssl.SSLContext:
+    """For asking origins: TLS 1.2 or later, HTTP/1.1, whatever certificate the server has, none of our own.
+
+    Python offers an earlier session only when it is handed one, and nobody here does: every handshake is a full one.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    # Origins behind an edge often have small or old self-signed certificates, which level 2 refuses even where nothing is verified.
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+@contextmanager
+def _readable(pem: bytes) -> Iterator[str]:
+    """A path from which OpenSSL can read `pem`, although it is in no file system: gone with the block."""
+    with closing(_in_memory(pem)) as descriptor:
+        yield f"/dev/fd/{descriptor.fileno()}"
+
+
+def _in_memory(pem: bytes) -> BinaryIO:
+    if hasattr(os, "memfd_create"):
+        memory = os.fdopen(os.memfd_create("pem"), "w+b", buffering=0)
+        memory.write(pem)
+        return memory
+    return _in_pipe(pem)
+
+
+def _in_pipe(pem: bytes) -> BinaryIO:
+    """Where there is no memfd (macOS): a pipe, which holds 16 KiB without a reader; ten times the largest key that is accepted."""
+    if len(pem) > 16 * 1024:
+        raise ValueError("a client certificate or key of more than 16 KiB")
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "wb", buffering=0) as sink:
+        sink.write(pem)
+    return os.fdopen(reader, "rb", buffering=0)
