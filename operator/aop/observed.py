@@ -125,6 +125,10 @@ class ObservedCertificate:
     uploaded_at: datetime
     ours: bool
     """Recognised by its issuer's name, by the record or by the Secret."""
+    status: str = ""
+    """Cloudflare's own word; for people, no rule reads it."""
+    serial_number: str = ""
+    """Decimal, as Cloudflare writes it; for people."""
 
 
 @dataclass(frozen=True, slots=True)

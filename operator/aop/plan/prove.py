@@ -87,10 +87,9 @@ def waiting_for_proof(o: Observed, hosts: tuple[str, ...], wanted: str) -> Step:
     if arriving:
         best = min(arriving, key=lambda e: e.since or o.now)
         since = best.since or o.now
-        done = min(o.now - since, o.window)
         return Wait(
             Reason.WAITING_FOR_PROOF,
-            f"{best.host} presents leaf {wanted[:8]}: {best.count} answers over {done.total_seconds():.0f} s of a window of {o.window.total_seconds():.0f} s",
+            f"{best.host} presents leaf {wanted[:8]} and is proven when every request for {o.window.total_seconds():.0f} s has come with it",
             1.0,
             since=since,
         )
