@@ -1,0 +1,189 @@
+"""One controller Pod: its nginx, its copy of the cluster, and the loop that turns the one into the other.
+
+Called by `fleet`. Each replica sees, tries and reloads by itself; what a failing or a lagging one does is the point of having two. The state machine is
+that of the controller (reference: ingress-nginx, 4.1, 4.2, 4.5 and 9.4).
+"""
+
+import asyncio
+import logging
+import time
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from sandbox.ingress_nginx import model as models
+from sandbox.ingress_nginx import template
+from sandbox.ingress_nginx.api import Api, Json
+from sandbox.ingress_nginx.client_auth import Bundle
+from sandbox.ingress_nginx.events import Note, Recorder
+from sandbox.ingress_nginx.model import Model
+from sandbox.ingress_nginx.nginx import Nginx, ReloadError
+from sandbox.ingress_nginx.pods import Installation, Pod
+from sandbox.ingress_nginx.store import Change, Store
+from sandbox.ingress_nginx.syncs import SyncQueue, TokenBucket
+from sandbox.ingress_nginx.template import Place
+
+logger = logging.getLogger(__name__)
+
+FIRST_SYNC_PAUSE_S = 1.0
+RELOADED = "NGINX reload triggered due to a change in configuration"
+
+
+@dataclass(frozen=True, slots=True)
+class Knobs:
+    """What a test may do to a replica: hold its loop before the next sync, and make the time between `nginx -t` and the reload longer."""
+
+    paused: bool = False
+    reload_lag_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Record:
+    """What a replica has done so far. Times are UTC, ISO 8601."""
+
+    syncs: int = 0
+    reloads: list[str] = field(default_factory=list)
+    failures: int = 0
+    last_error: str | None = None
+    """The words of the last rejected text; None again once a sync has succeeded."""
+    retry_in_s: float | None = None
+    checksum: str | None = None
+    """As in the first line of the nginx.conf that runs; a string, because it does not fit the numbers of every JSON reader."""
+
+
+class Replica:
+    """`run` it in a task; cancelling that ends it at once. `retire` ends it as a node drain does."""
+
+    def __init__(self, api: Api, installation: Installation, place: Place, *, first_sync_pause_s: float = FIRST_SYNC_PAUSE_S) -> None:
+        self.place = place
+        self.record = Record()
+        self.knobs = Knobs()
+        self.nginx = Nginx(place)
+        self.pod = Pod(api, installation, place.address)
+        self._installation = installation
+        self._first_sync_pause_s = first_sync_pause_s
+        self._recorder = Recorder(api)
+        self._queue = SyncQueue(time.monotonic)
+        self._limit = TokenBucket()
+        self._store = Store(api, installation.scope, lambda key, skippable: self._queue.put(key, skippable=skippable), self._saw_configmap)
+        self._running: Model | None = None
+        self._turned = asyncio.Event()
+
+    @property
+    def healthy(self) -> bool:
+        """What `/healthz` says: 200 after the first success, and for good, whatever is rejected later (reference: ingress-nginx, 9.4)."""
+        return self.pod.ready and self.nginx.alive
+
+    def turn(self, knobs: Knobs) -> None:
+        """Set the knobs."""
+        self.knobs = knobs
+        self._turned.set()
+
+    def turned(self, **changes: bool | float) -> Knobs:
+        """The knobs with some of them changed."""
+        return replace(self.knobs, **changes)  # type: ignore[arg-type]  # control has checked names and types
+
+    async def run(self) -> None:
+        """Live until cancelled: start nginx, create the Pod, watch, sync. The Pod object stays."""
+        self.nginx.start()
+        health = await self._serve_health()
+        try:
+            await self.pod.create()
+            async with asyncio.TaskGroup() as group:
+                for work in (self.pod.run(), self._recorder.run(), self._store.run(), self._loop()):
+                    group.create_task(work)
+        finally:
+            await self.nginx.stop()
+            await health.cleanup()
+
+    async def retire(self, grace_s: float) -> None:
+        """Mark the Pod as terminating and let nginx finish what it has begun, for at most `grace_s`. Cancel `run` afterwards."""
+        await self.pod.terminate(max(int(grace_s), 1))
+        await self.nginx.stop(grace_s=grace_s)
+
+    def facts(self) -> Json:
+        """Everything known about the replica, for the control API."""
+        address = self.place.address
+        return {
+            "pod": self.pod.name,
+            "address": address,
+            "http": f"{address}:{self.place.http_port}",
+            "https": f"{address}:{self.place.https_port}",
+            "ready": self.pod.ready,
+            "nginx_pid": self.nginx.pid if self.nginx.alive else None,
+            **asdict(self.knobs),
+            **asdict(self.record),
+        }
+
+    async def _loop(self) -> None:
+        await self._store.synced()
+        self._queue.put("initial-sync", skippable=False)
+        while True:
+            order = await self._queue.get()
+            begun = time.monotonic()
+            await asyncio.sleep(self._limit.reserve(begun))
+            await self._unpaused()
+            self.record.syncs += 1
+            try:
+                await self._sync()
+            except (ReloadError, OSError) as error:
+                self.record.failures += 1
+                self.record.last_error = str(error)
+                self.record.retry_in_s = self._queue.failed(order)
+                logger.warning("%s at %s: %s", self.pod.name, self.place.address, error)
+                self._note("Warning", f"Error reloading NGINX: {error}")
+            else:
+                self.record.last_error = self.record.retry_in_s = None
+                self._queue.succeeded(order, begun=begun)
+
+    async def _unpaused(self) -> None:
+        while self.knobs.paused:
+            self._turned.clear()
+            await self._turned.wait()
+
+    async def _sync(self) -> None:
+        wanted = models.build(self._store.configuration, self._store.ingresses(), self._store.secrets())
+        for secret in self._store.named_secrets().values():
+            if (bundle := Bundle.of(secret)) is not None:
+                bundle.write(self.place.ssl_folder)
+        if wanted == self._running:
+            return
+        checksum = wanted.checksum(self.pod.name)
+        text = template.render(wanted, self.place, checksum)
+        await self.nginx.test(text)
+        await asyncio.sleep(self.knobs.reload_lag_s)
+        await self.nginx.apply(text)
+        self.record.checksum = str(checksum)
+        self.record.reloads.append(datetime.now(UTC).isoformat())
+        self._note("Normal", RELOADED)
+        if self._running is None:
+            # The controller gives nginx time to start before it pushes endpoints; until then it is not healthy.
+            await asyncio.sleep(self._first_sync_pause_s)
+            self.pod.ready = True
+        self._running = wanted
+
+    def _note(self, kind: str, message: str) -> None:
+        if self.pod.object is not None:
+            self._recorder.note(self.pod.object, Note(kind, "RELOAD", message))
+
+    def _saw_configmap(self, change: Change, item: Json) -> None:
+        scope = self._installation.scope
+        about = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": item["metadata"]}
+        reason = "CREATE" if change == "added" else "UPDATE"
+        self._recorder.note(about, Note("Normal", reason, f"ConfigMap {scope.namespace}/{scope.configmap}"))
+
+    async def _serve_health(self) -> web.AppRunner:
+        async def healthz(_: web.Request) -> web.Response:
+            return web.Response(status=200, text="ok") if self.healthy else web.Response(status=500, text="nginx is not initialised")
+
+        application = web.Application()
+        application.router.add_get("/healthz", healthz)
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self.place.address, self._installation.ports.healthz).start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        return runner
