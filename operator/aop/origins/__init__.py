@@ -4,6 +4,21 @@
 the kind is configured by, and those objects back into claims. Adding a kind is one module here and one row in `KINDS`.
 """
 
+from aop.origins.capabilities import Capabilities, Refusal, WithoutTrust
 from aop.origins.claims import Claim, Mode, ObjectKey, Pin, covers
 
-__all__ = ["Claim", "Mode", "ObjectKey", "Pin", "covers"]
+KINDS: dict[str, Capabilities] = {
+    # An idle connection is closed by the reload, a busy one before its next request (reference: ingress-nginx, 3.5). Without a pin the
+    # text refuses nobody; without the text neither does nginx.
+    "ingressNginx": Capabilities(
+        modes=frozenset(Mode),
+        per_host=True,
+        several_pins=True,
+        refusal=Refusal.BAD_REQUEST,
+        drops_old_connections=True,
+        without_trust=WithoutTrust.SERVES,
+    ),
+}
+"""What each origin kind can do, by its name in the resource."""
+
+__all__ = ["KINDS", "Capabilities", "Claim", "Mode", "ObjectKey", "Pin", "Refusal", "WithoutTrust", "covers"]

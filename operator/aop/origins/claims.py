@@ -110,3 +110,10 @@ class Claim:
     def at(self, host: str) -> Mode:
         """How strict the claim is towards one concrete host."""
         return self.mode if host in self.enforced else min(self.mode, Mode.REQUEST)
+
+    def asks_no_more_than(self, other: Claim | None) -> bool:
+        """Whether it refuses nobody whom `other` serves: what may be written at once, whatever else stands in the way."""
+        if other is None or self.mode > other.mode:
+            return False
+        stricter = any(self.at(host) > other.at(host) for host in self.enforced)
+        return not stricter and (not self.enforced or set(self.pins) >= set(other.pins))

@@ -1,0 +1,58 @@
+"""The ingress-nginx driver (kubernetes/ingress-nginx and its forks): the first and the reference origin kind.
+
+Driven through the ConfigMap of its controller only, with no restart of its pods. Pure: Kubernetes JSON objects in, values or whole
+objects to write out. Each module has one question::
+
+    options      what does the ConfigMap say of the controller itself
+    zones        what do all claims together mean for a host
+    text         how is that said to nginx
+    check        what does the check path answer
+    snippets     where does our block stand among the text of others
+    lint         can that text stand beside ours
+    notation     how is a claim written down
+    stored       what does the ConfigMap say of us
+    foreign      what in the ConfigMap forbids our text
+    publishing   what is to be written
+    replicas     which pods read it, and what do they say of it
+    ingresses    whose hosts are those, and would they refuse our leaf
+"""
+
+from aop.origins.ingress_nginx.check import Answer, check_path, gate_path, parse
+from aop.origins.ingress_nginx.foreign import objections
+from aop.origins.ingress_nginx.ingresses import hosts_under, refusing, served_by
+from aop.origins.ingress_nginx.options import Options
+from aop.origins.ingress_nginx.publishing import publish, take_back, withdraw
+from aop.origins.ingress_nginx.replicas import Replica, readers, rejected_by, replicas, unwatched
+from aop.origins.ingress_nginx.snippets import FIELD_MANAGER
+from aop.origins.ingress_nginx.stored import CLAIMED_LABEL, WATCH_LABEL, Entry, Stored, read
+from aop.origins.ingress_nginx.text import render, too_long
+from aop.origins.ingress_nginx.zones import labels
+
+__all__ = [
+    "CLAIMED_LABEL",
+    "FIELD_MANAGER",
+    "WATCH_LABEL",
+    "Answer",
+    "Entry",
+    "Options",
+    "Replica",
+    "Stored",
+    "check_path",
+    "gate_path",
+    "hosts_under",
+    "labels",
+    "objections",
+    "parse",
+    "publish",
+    "read",
+    "readers",
+    "refusing",
+    "rejected_by",
+    "render",
+    "replicas",
+    "served_by",
+    "take_back",
+    "too_long",
+    "unwatched",
+    "withdraw",
+]

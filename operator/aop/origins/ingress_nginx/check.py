@@ -1,0 +1,74 @@
+"""The two paths that are ours on every host of the controller, and the one line that the check path answers.
+
+`text` renders the answer, `aop.probe` fetches it from each replica and through the edge, and `parse` is the only way back. The
+nonce in it is whatever the request's argument `n` was, so anybody can make the server say anything there: it is served as plain
+text that browsers must not sniff, and `parse` takes nothing but the exact form.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+NONE = "none"
+"""Presented: no client certificate (nobody asked, none was sent, or the connection is not TLS)."""
+OTHER = "other"
+"""Presented: a certificate that is not pinned for the zone of this host."""
+NO_ZONE = "-"
+"""Zone label of a host that belongs to no zone whose claims ask."""
+
+TOKEN = re.compile(r"[a-z0-9]{8,40}")
+_LINE = re.compile(
+    r"aop rev=(?P<revision>[1-9][0-9]{0,14}) zone=(?P<zone>-|[a-z0-9]{1,5}) presented=(?P<presented>none|other|[0-9a-f]{8})"
+    r" https=(?P<https>on|) conn=(?P<requests>[1-9][0-9]{0,9})(?P<session>[.r]|) nonce=(?P<nonce>[A-Za-z0-9_-]{0,64})\n"
+)
+
+
+def check_path(token: str) -> str:
+    """The path that is exempt from every refusal and tells what a request came with; `?n=` is its nonce."""
+    return f"/.well-known/aop-operator/{token}/check"
+
+
+def gate_path(token: str) -> str:
+    """The path that is refused exactly like the application, and answers 204 where the application would be served."""
+    return f"/.well-known/aop-operator/{token}/gate"
+
+
+def answer(revision: int) -> str:
+    """The answer as nginx evaluates it, to stand in double quotes."""
+    return rf"aop rev={revision} zone=$aop_zone presented=$aop_presented https=$https conn=$connection_requests$ssl_session_reused nonce=$arg_n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one request met at the check path."""
+
+    revision: int
+    """The revision of the text that the answering worker runs."""
+    zone_label: str
+    """`zones.labels` of the zone that the host belongs to, or NO_ZONE."""
+    presented: str
+    """`Pin.short` of a leaf pinned for that zone, or NONE, or OTHER."""
+    https: bool
+    """The connection to nginx itself was TLS; no header can claim that."""
+    fresh: bool
+    """The request was the first on its connection, and the connection's TLS session was not resumed: what was presented, is presented now."""
+    nonce: str
+
+
+def parse(body: bytes | str) -> Answer | None:
+    """The answer in `body`; None for anything else, also when only `server-snippet` is live and cannot tell a zone."""
+    try:
+        line = body if isinstance(body, str) else body.decode("ascii")
+    except UnicodeDecodeError:
+        return None
+    if (found := _LINE.fullmatch(line)) is None:
+        return None
+    return Answer(
+        int(found["revision"]),
+        found["zone"],
+        found["presented"],
+        found["https"] == "on",
+        found["requests"] == "1" and found["session"] != "r",
+        found["nonce"],
+    )

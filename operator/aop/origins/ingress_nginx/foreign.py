@@ -1,0 +1,61 @@
+"""What other people's settings in the ConfigMap forbid, as one sentence that says what to do about it.
+
+`observe` asks before anything is planned, and `stored.publish` again at the moment of writing, because the text may have changed in
+between. What other people's Ingresses forbid is in `ingresses`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aop.origins.ingress_nginx.lint import objection
+from aop.origins.ingress_nginx.options import Options
+from aop.origins.ingress_nginx.snippets import Snippet
+from aop.origins.spec import ForeignText
+
+_CONSENT = (
+    "Take it out there, or let it stand around our block by pasting this into the origin's ingressNginx in spec.origins: "
+    "`foreignText: Merge`"
+)
+
+
+def objections(config_map: Mapping[str, Any], snippets: Mapping[str, Snippet], policy: ForeignText) -> str | None:
+    """Everything in the ConfigMap that must not be combined with our text, as sentences; None when nothing is in the way.
+
+    `snippets` is the ConfigMap taken apart (`stored.Stored.snippets`). A key counts as somebody else's when it holds text that is not
+    ours, or when another field manager owns it and nothing of ours is in it: Helm and GitOps tools put back what they own, even "".
+    """
+    where = "{namespace}/{name}".format(**{"namespace": "", "name": "", **(config_map.get("metadata") or {})})
+    found = [
+        said for key, snippet in snippets.items() if (said := (_refused if policy is ForeignText.REFUSE else _unmergeable)(key, snippet))
+    ]
+    if config_map.get("immutable"):
+        found.append("it is immutable, so no controller setting in it can change. Replace it by one that is not")
+    if Options.read(config_map).lasting_tickets:
+        found.append(
+            "ssl-session-tickets with a fixed ssl-session-ticket-key keeps TLS sessions from before a change alive for ever, so that Cloudflare "
+            "would go on without a certificate on them. Remove ssl-session-ticket-key or set ssl-session-tickets to false"
+        )
+    return f"ConfigMap {where}: {'; '.join(found)}" if found else None
+
+
+def _refused(key: str, snippet: Snippet) -> str | None:
+    owned = f", owned by {', '.join(snippet.owners)}" if snippet.owners else ""
+    if snippet.foreign:
+        return f"{key} holds text that is not ours ({_first_line(snippet.foreign)}{owned}). {_CONSENT}"
+    if snippet.overwritten:
+        return f"{key} belongs to {', '.join(snippet.owners)}, which will put back what it wrote there. {_CONSENT}"
+    return None
+
+
+def _unmergeable(key: str, snippet: Snippet) -> str | None:
+    said = objection(snippet.foreign)
+    return f"the text around ours in {key} cannot be kept: {said}" if said else None
+
+
+def _first_line(text: str) -> str:
+    """Enough of somebody's text to find it again; never all of it, because it may be long and may be nobody's business."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    shown = lines[0][:40] if lines else "blank lines"
+    return f"{shown!r} and {len(lines) - 1} more lines" if len(lines) > 1 else repr(shown)

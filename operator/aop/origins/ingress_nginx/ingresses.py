@@ -1,0 +1,107 @@
+"""Other people's Ingresses on the controller: which are its own, which hosts they bring, and which of them would refuse our leaf.
+
+`observe` asks with what it has listed. The answers bind nobody: what a replica really does with a host is probed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from aop.origins.claims import covers
+from aop.origins.ingress_nginx.replicas import Replica
+
+CLASS_ANNOTATION = "kubernetes.io/ingress.class"
+_HARMLESS = frozenset({"off", "optional_no_ca"})
+
+Json = Mapping[str, Any]
+
+
+def served_by(ingresses: Iterable[Json], replicas: Collection[Replica], ingress_classes: Iterable[Json]) -> tuple[Json, ...]:
+    """The Ingresses that any of `replicas` serves; all are Kubernetes JSON objects.
+
+    By the controller's own rules: `spec.ingressClassName` if there is one, else the annotation, else those without a class if it was
+    told to (source: ingress-nginx v1.15.1, store.GetIngressClass).
+    """
+    controllers = {_name(one): (one.get("spec") or {}).get("controller") for one in ingress_classes}
+    return tuple(one for one in ingresses if any(_serves(replica, one, controllers) for replica in replicas))
+
+
+def hosts_under(ingresses: Iterable[Json], patterns: Collection[str], replicas: Collection[Replica] = ()) -> tuple[str, ...]:
+    """The concrete hosts of `ingresses` that one of `patterns` covers; sorted.
+
+    Hosts whose TLS a controller passes on unopened stay out: nginx never sees their requests.
+    """
+    prefixes = {replica.annotations_prefix for replica in replicas if replica.passthrough}
+    found = {
+        host
+        for one in ingresses
+        if not any(_annotations(one).get(f"{prefix}/ssl-passthrough") == "true" for prefix in prefixes)
+        for host in hosts_of(one)
+        if not host.startswith("*.") and any(covers(pattern, host) for pattern in patterns)
+    }
+    return tuple(sorted(found))
+
+
+def hosts_of(ingress: Json) -> tuple[str, ...]:
+    """The hosts in the rules and the `tls` of one Ingress, wildcards included, lower-case; sorted."""
+    spec = ingress.get("spec") or {}
+    named = [rule.get("host") for rule in spec.get("rules") or ()]
+    named += [host for tls in spec.get("tls") or () for host in tls.get("hosts") or ()]
+    return tuple(sorted({host.lower() for host in named if host}))
+
+
+def refusing(ingresses: Iterable[Json], zone: str, replicas: Collection[Replica]) -> str | None:
+    """A sentence about the Ingresses (of `served_by`) that verify client certificates by themselves for hosts of the zone; or None.
+
+    Such a server checks what Cloudflare presents against an authority of its own and answers 400 to our leaf, in `spec.hostnames` or not,
+    because the edge presents it on every request of the zone. `off` and `optional_no_ca` refuse nobody (reference: ingress-nginx, 1.2
+    and 1.4).
+    """
+    prefixes = sorted({replica.annotations_prefix for replica in replicas})
+    found = [
+        f"Ingress {(one.get('metadata') or {}).get('namespace', '')}/{_name(one)} ({', '.join(hosts)}) verifies client certificates by itself "
+        f"({prefix}/auth-tls-verify-client is {_verify_client(one, prefix)}) and would refuse the certificate of zone {zone}. Remove "
+        f"{prefix}/auth-tls-secret from it, or set {prefix}/auth-tls-verify-client to off or optional_no_ca"
+        for one in ingresses
+        for prefix in prefixes
+        if _annotations(one).get(f"{prefix}/auth-tls-secret") and _verify_client(one, prefix) not in _HARMLESS
+        if (hosts := tuple(_in_zone(one, zone, prefix)))
+    ]
+    return "; ".join(found) or None
+
+
+def _in_zone(ingress: Json, zone: str, prefix: str) -> Iterator[str]:
+    """Its hosts that a request of the zone can reach; every request that nothing else takes reaches one without a host."""
+    rules = (ingress.get("spec") or {}).get("rules") or ()
+    if not rules or any(not rule.get("host") for rule in rules):
+        yield "every host that no other Ingress names"
+    aliases = _annotations(ingress).get(f"{prefix}/server-alias", "")
+    for host in (*hosts_of(ingress), *(alias.strip().lower() for alias in aliases.split(",") if alias.strip())):
+        name = host.removeprefix("*.")
+        if name == zone or name.endswith(f".{zone}") or (host != name and zone.endswith(f".{name}")):
+            yield host
+
+
+def _verify_client(ingress: Json, prefix: str) -> str:
+    """What the controller makes of the annotation: anything that it does not know is `on`."""
+    value = _annotations(ingress).get(f"{prefix}/auth-tls-verify-client", "on")
+    return value if value in {"on", "off", "optional", "optional_no_ca"} else "on"
+
+
+def _serves(replica: Replica, ingress: Json, controllers: Mapping[str, str | None]) -> bool:
+    if replica.watch_namespace not in {"", (ingress.get("metadata") or {}).get("namespace", "")}:
+        return False
+    if class_name := (ingress.get("spec") or {}).get("ingressClassName"):
+        by_name = replica.class_by_name and class_name == replica.ingress_class
+        return class_name in controllers and (controllers[class_name] == replica.controller_class or by_name)
+    annotation = _annotations(ingress).get(CLASS_ANNOTATION)
+    return replica.without_class if annotation is None else annotation == replica.ingress_class
+
+
+def _annotations(one: Json) -> Mapping[str, str]:
+    return (one.get("metadata") or {}).get("annotations") or {}
+
+
+def _name(one: Json) -> str:
+    return str((one.get("metadata") or {}).get("name", ""))

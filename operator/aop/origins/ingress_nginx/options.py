@@ -1,0 +1,46 @@
+"""The controller's own settings in the same ConfigMap, as far as our text depends on them. Read, never written.
+
+Used by `stored` when it renders, and by whoever needs to know where and how the replicas listen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+_FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+_SIZE = re.compile(r"[1-9][0-9]{0,8}[kKmM]?")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Settings with the controller's defaults (v1.15.1; reference: ingress-nginx, 1.1)."""
+
+    map_hash_bucket_size: int = 64
+    session_cache_size: str | None = "10m"
+    """Size of the TLS session cache; None where the user has switched it off, so that there is nothing to flush."""
+    proxy_protocol: bool = False
+    """Every connection begins with a PROXY header."""
+    lasting_tickets: bool = False
+    """Session tickets under a fixed key: sessions that no reload and no renamed cache ends (reference: ingress-nginx, 3.3)."""
+
+    @classmethod
+    def read(cls, config_map: Mapping[str, Any] | None) -> Options:
+        """The settings in a ConfigMap; a value that its type cannot hold counts as absent, as in the controller."""
+        data: Mapping[str, str] = (config_map or {}).get("data") or {}
+        bucket = data.get("map-hash-bucket-size", "")
+        size = data.get("ssl-session-cache-size", "")
+        return cls(
+            map_hash_bucket_size=int(bucket) if re.fullmatch(r"[1-9][0-9]{0,5}", bucket) else 64,
+            session_cache_size=(size if _SIZE.fullmatch(size) else "10m") if _flag(data, "ssl-session-cache", default=True) else None,
+            proxy_protocol=_flag(data, "use-proxy-protocol", default=False),
+            lasting_tickets=_flag(data, "ssl-session-tickets", default=False) and bool(data.get("ssl-session-ticket-key")),
+        )
+
+
+def _flag(data: Mapping[str, str], key: str, *, default: bool) -> bool:
+    value = data.get(key)
+    return True if value in _TRUE else False if value in _FALSE else default

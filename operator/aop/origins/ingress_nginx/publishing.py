@@ -1,0 +1,133 @@
+"""What to write into the ConfigMap: whole objects to put back with the resourceVersion they were read with.
+
+`perform` calls these and puts the result, naming `snippets.FIELD_MANAGER`; of two writers who have read the same ConfigMap one is
+refused by the API server, and reads again. The text is always rendered from all claims, never taken from what stood there. Where it
+was not what the claims say, the others' claims are written as OFF, as they read: putting a lost text back is nobody's proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+from aop.errors import Blocked, Reason
+from aop.origins.claims import Claim, Mode
+from aop.origins.ingress_nginx.foreign import objections
+from aop.origins.ingress_nginx.options import Options
+from aop.origins.ingress_nginx.snippets import needs_newline, put_together
+from aop.origins.ingress_nginx.stored import (
+    ANNOTATIONS,
+    CLAIMED_LABEL,
+    WATCH_LABEL,
+    Entry,
+    Found,
+    Stored,
+    annotations_for,
+    read,
+)
+from aop.origins.ingress_nginx.text import HTTP, KEYS, render
+from aop.origins.spec import ForeignText
+
+Json = dict[str, Any]
+
+
+def publish(
+    config_map: Mapping[str, Any], claim: Claim, *, foreign: ForeignText, token_if_new: str, seen_everywhere: int | None = None
+) -> Json:
+    """The ConfigMap with `claim` in place of its object's former one, as the next revision. Other claims stay as they read.
+
+    `seen_everywhere` is the revision that every Ready replica was seen to run, None if they differ: if it is the one that stands
+    there, then all its claims are noted as accepted. `token_if_new` (8 to 40 of a-z and 0-9, at random) becomes the secret part of
+    the check path where there is none yet.
+
+    Raises:
+        Blocked: FOREIGN_CONFIGURATION. `claim` asks for more than what is in force, and what others have put into the ConfigMap
+            forbids that. What asks for no more is always written: nobody's text holds back what protects visitors.
+        ValueError: a claim that cannot be rendered (`text.render`).
+    """
+    stored = read(config_map)
+    current = stored.claims.get(claim.uid)
+    if not claim.asks_no_more_than(current) and (said := objections(config_map, stored.snippets, foreign)) is not None:
+        raise Blocked(Reason.FOREIGN_CONFIGURATION, said)
+    entries = dict(stored.entries)
+    if stored.intact and seen_everywhere == stored.revision:
+        entries = {uid: Entry(entry.claim, accepted=entry.claim) for uid, entry in entries.items()}
+    former = entries.get(claim.uid)
+    return _written(config_map, stored, {**entries, claim.uid: Entry(claim, former.accepted if former else None)}, token_if_new)
+
+
+def take_back(config_map: Mapping[str, Any], uid: str, *, token_if_new: str) -> Json:
+    """The ConfigMap with one object's claim at its last accepted form, after the controller has rejected the text; OFF if that is unknown.
+
+    No host becomes stricter by it, and no leaf is refused that the rejected form would accept: a leaf is a fingerprint, which cannot
+    be what made the text invalid.
+    """
+    stored = read(config_map)
+    if (entry := stored.entries.get(uid)) is None:
+        return deepcopy(dict(config_map))
+    claim, accepted = entry.claim, entry.accepted
+    if accepted is None or accepted == claim or accepted.mode > claim.mode:
+        milder = replace(claim, mode=Mode.OFF, enforced=())
+    else:
+        enforced = tuple(host for host in accepted.enforced if accepted.at(host) <= claim.at(host))
+        milder = replace(accepted, enforced=enforced, pins=tuple(sorted({*accepted.pins, *claim.pins})), nudge=claim.nudge)
+    return _written(config_map, stored, {**stored.entries, uid: Entry(milder, accepted)}, token_if_new)
+
+
+def withdraw(config_map: Mapping[str, Any], uid: str) -> Json:
+    """The ConfigMap without the claim of one object; the last claim takes everything of ours out and leaves what was found.
+
+    The same object again if there is nothing to take out, so that no write is needed.
+    """
+    stored = read(config_map)
+    remaining = {other: entry for other, entry in stored.entries.items() if other != uid}
+    if not remaining:
+        return _as_found(config_map, stored)
+    if len(remaining) == len(stored.entries) or stored.path_token is None:
+        return deepcopy(dict(config_map))
+    return _written(config_map, stored, remaining, stored.path_token)
+
+
+def _written(config_map: Mapping[str, Any], stored: Stored, entries: Mapping[str, Entry], token_if_new: str) -> Json:
+    body = deepcopy(dict(config_map))
+    metadata = body.setdefault("metadata", {})
+    labels = dict(metadata.get("labels") or {})
+    found = Found(
+        empty=frozenset(key for key, s in stored.snippets.items() if (key in stored.found.empty if s.marked else s.text == "")),
+        newline_added=needs_newline(stored.snippets[HTTP].foreign),
+        watch=stored.found.watch if CLAIMED_LABEL in labels else labels.get(WATCH_LABEL),
+    )
+    token, revision = stored.path_token or token_if_new, stored.revision + 1
+    cache = Options.read(config_map).session_cache_size
+    blocks = render([entry.claim for entry in entries.values()], revision, token, session_cache_size=cache)
+    texts = {key: put_together(key, stored.snippets[key].foreign, blocks[key]) for key in KEYS}
+    body["data"] = {**(body.get("data") or {}), **texts}
+    metadata["annotations"] = {
+        **(metadata.get("annotations") or {}),
+        **annotations_for(list(entries.values()), revision, token, cache, found),
+    }
+    metadata["labels"] = {**labels, CLAIMED_LABEL: "true", WATCH_LABEL: "true"}
+    return body
+
+
+def _as_found(config_map: Mapping[str, Any], stored: Stored) -> Json:
+    body = deepcopy(dict(config_map))
+    metadata = body.setdefault("metadata", {})
+    data, labels = dict(body.get("data") or {}), dict(metadata.get("labels") or {})
+    for key, snippet in stored.snippets.items():
+        if snippet.foreign or (snippet.marked and key in stored.found.empty):
+            data[key] = snippet.foreign
+        elif snippet.marked:
+            del data[key]
+    if labels.pop(CLAIMED_LABEL, None) is not None:
+        labels.pop(WATCH_LABEL, None)
+        labels |= {} if stored.found.watch is None else {WATCH_LABEL: stored.found.watch}
+    kept = {name: value for name, value in (metadata.get("annotations") or {}).items() if name not in ANNOTATIONS}
+    for place, name, value in ((body, "data", data), (metadata, "labels", labels), (metadata, "annotations", kept)):
+        if value:
+            place[name] = value
+        else:
+            place.pop(name, None)
+    return body

@@ -1,0 +1,167 @@
+"""Which pods read a ConfigMap as controllers, what their arguments say, and what they say of our text.
+
+`observe` finds the replicas to probe here. A ConfigMap that no pod names in `--configmap` is read by nobody and must not be written:
+naming it in an object is no licence to write it (design, section 6).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from aop.origins.claims import ObjectKey
+
+_REFERENCE = re.compile(r"\$\$|\$\(([^()]+)\)")
+_TRUE = frozenset({"", "1", "t", "T", "true", "TRUE", "True"})
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One pod that reads the ConfigMap, with the flags that matter and the controller's defaults for them (v1.15.1)."""
+
+    key: ObjectKey
+    uid: str
+    ready: bool
+    """Ready, not terminating, and with an address: only then can it be asked, and only then does it get traffic."""
+    ip: str
+    """Empty while it has none."""
+    http_port: int = 80
+    https_port: int = 443
+    ingress_class: str = "nginx"
+    """What the annotation `kubernetes.io/ingress.class` must say."""
+    controller_class: str = "k8s.io/ingress-nginx"
+    """What `spec.controller` of an IngressClass must say."""
+    class_by_name: bool = False
+    """An IngressClass is also ours by its name."""
+    without_class: bool = False
+    """Ingresses without any class are served too."""
+    watch_namespace: str = ""
+    """The only namespace it watches; empty: all."""
+    annotations_prefix: str = "nginx.ingress.kubernetes.io"
+    passthrough: bool = False
+    """TLS of Ingresses that ask for it goes past nginx to their backend."""
+
+    @property
+    def name(self) -> str:
+        """Name of the pod."""
+        return self.key.name
+
+
+def readers(pods: Iterable[Mapping[str, Any]], config_map: ObjectKey) -> tuple[Replica, ...]:
+    """Every pod that names `config_map` in `--configmap` and has not ended, Ready or not; sorted by namespace and name.
+
+    `pods` are Kubernetes JSON objects. None of them: nobody reads the ConfigMap. None that is `ready`: nobody can be asked.
+    """
+    found = (_replica(pod, config_map) for pod in pods if (pod.get("status") or {}).get("phase") not in {"Succeeded", "Failed"})
+    return tuple(sorted((replica for replica in found if replica is not None), key=lambda replica: replica.key))
+
+
+def replicas(pods: Iterable[Mapping[str, Any]], config_map: ObjectKey) -> tuple[Replica, ...]:
+    """Those `readers` that are `ready`: what an origin's behaviour is observed on."""
+    return tuple(replica for replica in readers(pods, config_map) if replica.ready)
+
+
+def unwatched(replica: Replica, config_map: ObjectKey) -> bool:
+    """Whether the pod reads the ConfigMap once at its start and never again (reference: ingress-nginx, 7.1)."""
+    return replica.watch_namespace not in {"", config_map.namespace}
+
+
+def rejected_by(events: Iterable[Mapping[str, Any]], replica: Replica, *, since: datetime) -> str | None:
+    """The words of nginx's newest `[emerg]` in Warning RELOAD Events of this pod that were last seen at or after `since` (UTC); or None.
+
+    None proves nothing: Events are merged and dropped. Failed reloads without `[emerg]`, such as "worker reload already in progress",
+    are no fault of the text (reference: ingress-nginx, 4.2 and 4.5). Events carry whole seconds, so `since` is cut to its second.
+    """
+    newest: tuple[datetime, str] | None = None
+    for event in events:
+        about, message = event.get("involvedObject") or {}, event.get("message") or ""
+        if (event.get("type"), event.get("reason"), about.get("uid")) != ("Warning", "RELOAD", replica.uid) or "[emerg]" not in message:
+            continue
+        seen = _last_seen(event)
+        if seen is not None and seen >= since.replace(microsecond=0) and (newest is None or seen >= newest[0]):
+            newest = (seen, message)
+    if newest is None:
+        return None
+    words = newest[1].partition("[emerg]")[2].strip().splitlines()[0]
+    return re.sub(r"^\d+#\d+: ", "", words)
+
+
+def _last_seen(event: Mapping[str, Any]) -> datetime | None:
+    series = event.get("series") or {}
+    moments = (series.get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"), event.get("firstTimestamp"))
+    return next((datetime.fromisoformat(moment) for moment in moments if moment), None)
+
+
+def _replica(pod: Mapping[str, Any], config_map: ObjectKey) -> Replica | None:
+    for container in (pod.get("spec") or {}).get("containers") or ():
+        flags = _flags(_words(pod, container))
+        if flags.get("configmap") == str(config_map):
+            return _from(pod, flags)
+    return None
+
+
+def _from(pod: Mapping[str, Any], flags: Mapping[str, str]) -> Replica:
+    metadata, status = pod["metadata"], pod.get("status") or {}
+    ip = status.get("podIP") or ""
+    conditions = {condition.get("type"): condition.get("status") for condition in status.get("conditions") or ()}
+    return Replica(
+        key=ObjectKey(metadata.get("namespace", ""), metadata["name"]),
+        uid=metadata.get("uid", ""),
+        ready=conditions.get("Ready") == "True" and not metadata.get("deletionTimestamp") and bool(ip),
+        ip=ip,
+        http_port=_port(flags, "http-port", 80),
+        https_port=_port(flags, "https-port", 443),
+        ingress_class=flags.get("ingress-class", "nginx"),
+        controller_class=flags.get("controller-class", "k8s.io/ingress-nginx"),
+        class_by_name=_on(flags, "ingress-class-by-name"),
+        without_class=_on(flags, "watch-ingress-without-class"),
+        watch_namespace=flags.get("watch-namespace", ""),
+        annotations_prefix=flags.get("annotations-prefix", "nginx.ingress.kubernetes.io"),
+        passthrough=_on(flags, "enable-ssl-passthrough"),
+    )
+
+
+def _port(flags: Mapping[str, str], name: str, default: int) -> int:
+    value = flags.get(name, "")
+    return int(value) if value.isascii() and value.isdecimal() else default
+
+
+def _on(flags: Mapping[str, str], name: str) -> bool:
+    return name in flags and flags[name] in _TRUE
+
+
+def _flags(words: Sequence[str]) -> dict[str, str]:
+    """`--name=value`, `--name value` and `--name`, by name; the last one counts, as in the controller's own parser."""
+    found: dict[str, str] = {}
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word.startswith("--") and len(word) > 2:
+            name, equals, value = word[2:].partition("=")
+            found[name] = value if equals or following.startswith("-") else following
+    return found
+
+
+def _words(pod: Mapping[str, Any], container: Mapping[str, Any]) -> list[str]:
+    """Command and arguments with `$(VARIABLE)` expanded as the kubelet does: what it does not know stays, and `$$` is a plain `$`."""
+    variables: dict[str, str] = {}
+    for variable in container.get("env") or ():
+        path = ((variable.get("valueFrom") or {}).get("fieldRef") or {}).get("fieldPath")
+        value = _field(pod, path) if path else _expanded(variable.get("value") or "", variables) if "valueFrom" not in variable else None
+        if value is not None:
+            variables[variable["name"]] = value
+    return [_expanded(word, variables) for word in (*(container.get("command") or ()), *(container.get("args") or ()))]
+
+
+def _field(pod: Mapping[str, Any], path: str) -> str | None:
+    known = {
+        "metadata.name": pod["metadata"]["name"],
+        "metadata.namespace": pod["metadata"].get("namespace", ""),
+        "metadata.uid": pod["metadata"].get("uid", ""),
+    }
+    return known.get(path)
+
+
+def _expanded(text: str, variables: Mapping[str, str]) -> str:
+    return _REFERENCE.sub(lambda match: "$" if match[0] == "$$" else variables.get(match[1], match[0]), text)

@@ -1,0 +1,176 @@
+"""What the ConfigMap of one controller says of us: claims as data in annotations, and the text that they render to.
+
+All objects that name a ConfigMap share one block of text per key. `observe` calls `read`; `publishing` writes what `read` understands.
+
+What a claim says counts only while the text says it too. If the block is not exactly what the claims render to (a Helm upgrade reset
+a key, somebody edited it, the annotations are damaged), it refuses nobody for sure, so every claim reads as OFF and has to be raised
+again on a fresh proof. A claim that cannot be read is no claim: nothing of it is in force, the next write drops it, and the object
+that finds its claim missing begins again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import Any
+
+from aop.origins.claims import Claim, Mode
+from aop.origins.ingress_nginx import notation
+from aop.origins.ingress_nginx.check import TOKEN
+from aop.origins.ingress_nginx.snippets import Snippet, take_apart
+from aop.origins.ingress_nginx.text import KEYS, render
+
+CLAIMS_ANNOTATION = "aop-operator.dev/claims"
+"""Every claim, each with its last accepted form, and the size of the session cache that the text was rendered with."""
+PATH_ANNOTATION = "aop-operator.dev/path"
+"""The random part of the check path; stays as long as any claim does."""
+REVISION_ANNOTATION = "aop-operator.dev/revision"
+"""Counts our writes; the check path tells it."""
+FOUND_ANNOTATION = "aop-operator.dev/found"
+"""What the last claim puts back: which keys were empty rather than absent, a newline that we added, the watch label."""
+ANNOTATIONS = (CLAIMS_ANNOTATION, PATH_ANNOTATION, REVISION_ANNOTATION, FOUND_ANNOTATION)
+CLAIMED_LABEL = "aop-operator.dev/claimed"
+WATCH_LABEL = "aop-operator.dev/watch"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One object's claim, and how far it has come."""
+
+    claim: Claim
+    accepted: Claim | None = None
+    """The last form that is known to have been in force on every replica; None: none is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was there before our first write and has left no other trace."""
+
+    empty: frozenset[str] = frozenset()
+    """Keys that were there with an empty text."""
+    newline_added: bool = False
+    """The others' text in `http-snippet` ended within a line."""
+    watch: str | None = None
+    """The value that the watch label had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One ConfigMap."""
+
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    """By the uid of the object. Every claim is OFF unless `intact`."""
+    intact: bool = True
+    """Our text is exactly what the claims render to; also when there is neither."""
+    revision: int = 0
+    """Of the last write, also when only the text remembers it; 0 before the first."""
+    path_token: str | None = None
+    snippets: Mapping[str, Snippet] = field(default_factory=dict)
+    """Both keys of `text.KEYS`, taken apart."""
+    found: Found = field(default_factory=Found)
+    claimed: bool = False
+    """Something of ours is there, be it damaged."""
+
+    @property
+    def claims(self) -> dict[str, Claim]:
+        """The claims by uid, as the text in force says them."""
+        return {uid: entry.claim for uid, entry in self.entries.items()}
+
+    def others_changed(self, uid: str) -> bool:
+        """Whether the claim of an object other than `uid` differs from its last accepted form."""
+        return any(entry.claim != entry.accepted for other, entry in self.entries.items() if other != uid)
+
+    @property
+    def foreign_digest(self) -> str:
+        """Names the others' text: the same for as long as nobody changes it, 16 hex digits."""
+        texts = [self.snippets[key].foreign for key in KEYS if key in self.snippets]
+        return sha256("\0".join(texts).encode()).hexdigest()[:16]
+
+    @property
+    def misplaced(self) -> bool:
+        """Somebody's text stands on the wrong side of our block since it was edited; the next write puts it right."""
+        return any(snippet.misplaced for snippet in self.snippets.values())
+
+
+def read(config_map: Mapping[str, Any] | None) -> Stored:
+    """What a ConfigMap (a Kubernetes JSON object; None: there is none) says of us. Nothing that anybody writes into it makes this fail."""
+    config_map = config_map or {}
+    annotations: Mapping[str, str] = (config_map.get("metadata") or {}).get("annotations") or {}
+    entries, cache = _entries(annotations.get(CLAIMS_ANNOTATION))
+    found = _found(annotations.get(FOUND_ANNOTATION))
+    token = annotations.get(PATH_ANNOTATION, "")
+    token_or_none = token if TOKEN.fullmatch(token) else None
+    revision = _number(annotations.get(REVISION_ANNOTATION, ""))
+    blocks: Mapping[str, str] = {}
+    if entries and revision and token_or_none:
+        blocks = render([entry.claim for entry in entries.values()], revision, token_or_none, session_cache_size=cache)
+    snippets = take_apart(config_map, blocks, newline_added=found.newline_added)
+    claimed = any(name in annotations for name in ANNOTATIONS) or any(snippet.marked for snippet in snippets.values())
+    intact = not claimed or all(snippet.intact for snippet in snippets.values())
+    return Stored(
+        entries=entries if intact else {uid: Entry(replace(e.claim, mode=Mode.OFF, enforced=())) for uid, e in entries.items()},
+        intact=intact,
+        revision=max(revision, *(snippet.revision for snippet in snippets.values())),
+        path_token=token_or_none,
+        snippets=snippets,
+        found=found,
+        claimed=claimed,
+    )
+
+
+def annotations_for(entries: Collection[Entry], revision: int, token: str, cache: str | None, found: Found) -> dict[str, str]:
+    """The annotations from which `read` makes the same out again."""
+    claims = [
+        {**notation.encode(entry.claim), "accepted": None if entry.accepted is None else notation.encode(entry.accepted)}
+        for entry in sorted(entries, key=lambda entry: entry.claim.uid)
+    ]
+    kept = {"empty": sorted(found.empty), "newline": found.newline_added, "watch": found.watch}
+    return {
+        CLAIMS_ANNOTATION: _dumps({"claims": claims, "cache": cache}),
+        PATH_ANNOTATION: token,
+        REVISION_ANNOTATION: str(revision),
+        FOUND_ANNOTATION: _dumps(kept),
+    }
+
+
+def _entries(annotation: str | None) -> tuple[dict[str, Entry], str | None]:
+    kept = _loads(annotation)
+    entries: dict[str, Entry] = {}
+    claims = kept.get("claims")
+    for one in claims if isinstance(claims, list) else ():
+        try:
+            claim = notation.decode(one)
+            accepted = None if one.get("accepted") is None else notation.decode(one["accepted"])
+        except ValueError:
+            continue  # dropped: see the module's docstring
+        entries[claim.uid] = Entry(claim, accepted)
+    cache = kept.get("cache")
+    return entries, cache if isinstance(cache, str) else None
+
+
+def _found(annotation: str | None) -> Found:
+    kept = _loads(annotation)
+    empty, watch = kept.get("empty"), kept.get("watch")
+    return Found(
+        empty=frozenset(key for key in KEYS if isinstance(empty, list) and key in empty),
+        newline_added=kept.get("newline") is True,
+        watch=watch if isinstance(watch, str) else None,
+    )
+
+
+def _number(annotation: str) -> int:
+    return int(annotation) if annotation.isascii() and annotation.isdecimal() and len(annotation) < 15 else 0
+
+
+def _dumps(found: object) -> str:
+    return json.dumps(found, separators=(",", ":"), sort_keys=True)
+
+
+def _loads(annotation: str | None) -> dict[str, Any]:
+    try:
+        found = json.loads(annotation or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

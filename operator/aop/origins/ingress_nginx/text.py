@@ -1,0 +1,112 @@
+"""The nginx text: one block per key, rendered from all claims on a ConfigMap. Same claims, same bytes.
+
+Called by `stored` only, to write the block and to tell whether the one that is there is still the one that was written. The shape
+is that of reference: ingress-nginx, 6.1, and each part of it is there for something that was measured:
+
+- no regex and no captures: the controller's nginx is no longer patched against what they have led to;
+- no certificate authority: the leaf is pinned, so that nothing has to be on a pod's disk and no pod restarts;
+- every line is complete in itself, with no `#` but at its beginning: the controller re-indents line by line, also within quotes;
+- either key passes `nginx -t` without the other, because a text that is rejected stops every later update of the controller.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+
+from aop.origins.claims import Claim, Mode
+from aop.origins.ingress_nginx.check import NO_ZONE, NONE, OTHER, TOKEN, answer, check_path, gate_path
+from aop.origins.ingress_nginx.zones import is_host, labels, pins_of, strictness, zones_by_pattern
+
+HTTP = "http-snippet"
+SERVER = "server-snippet"
+KEYS = (HTTP, SERVER)
+"""The keys of the ConfigMap that carry our text: in `http{}`, and at the end of every `server{}` that serves Ingresses."""
+
+BEGIN = re.compile(r"^# BEGIN aop-operator revision (?P<revision>[0-9]{1,15})\b.*\n", re.MULTILINE)
+END = "# END aop-operator\n"
+
+
+def render(claims: Collection[Claim], revision: int, path_token: str, *, session_cache_size: str | None = "10m") -> dict[str, str]:
+    """The block for each of `KEYS`, beginning and ending at the start of a line.
+
+    `session_cache_size` is `Options.session_cache_size`: None keeps the session cache off where the user has switched it off.
+
+    Raises:
+        ValueError: a hostname, zone or token that must not stand in nginx's text. Nothing that came through the resource or through
+            `notation.decode` is one.
+    """
+    if not TOKEN.fullmatch(path_token) or revision < 1:
+        raise ValueError(f"no text for revision {revision} and path token {path_token!r}")
+    for name in sorted({name for claim in claims for name in (claim.zone, *claim.patterns, *claim.enforced)}):
+        if not is_host(name):
+            raise ValueError(f"{name!r} is no hostname, so it must not stand in nginx's text")
+    begin = f"# BEGIN aop-operator revision {revision}: rendered from the annotations of this ConfigMap, what is edited here is overwritten"
+    lines = {HTTP: _http(claims, revision, session_cache_size), SERVER: _server(revision, path_token)}
+    return {key: "\n".join((begin, *lines[key], END)) for key in KEYS}
+
+
+def too_long(hosts: Collection[str], bucket_size: int = 64) -> tuple[str, ...]:
+    """Those of `hosts` (concrete names and wildcards) that do not fit nginx's hash buckets; sorted. One of them fails `nginx -t` for all.
+
+    nginx needs room for the key with two bytes of length, aligned to a pointer, and for two pointers; a bucket is a whole number of
+    cache lines. Of a wildcard it stores label by label (source: nginx, ngx_hash.c; reference: ingress-nginx, 4.3).
+    """
+    bucket = -(-bucket_size // 64) * 64
+    longest = (bucket - 16) // 8 * 8 - 2
+    return tuple(sorted(h for h in set(hosts) if max(map(len, h.split(".") if h.startswith("*.") else [h])) > longest))
+
+
+def _http(claims: Collection[Claim], revision: int, session_cache_size: str | None) -> Iterator[str]:
+    label = labels(claims)
+    zone_of = zones_by_pattern(claims)
+    zones = sorted(set(zone_of.values()))
+    if any(claim.mode >= Mode.REQUEST for claim in claims):
+        if session_cache_size is not None:
+            # A session from before would be resumed with what its handshake came with; only another name of the cache ends it.
+            yield f"ssl_session_cache shared:AOP_{revision}:{session_cache_size};"
+        yield "ssl_verify_client optional_no_ca;"
+        # Without it a stranger with a chain of intermediates gets 400, though nobody is refused for an issuer.
+        yield "ssl_verify_depth 100;"
+    yield from (f"# {label[zone]} is {zone}" for zone in zones)
+    yield from _map("$host $aop_zone", ["hostnames", f'default "{NO_ZONE}"', *(f"{name} {label[zone]}" for name, zone in zone_of.items())])
+    nothing = [f'"{name}:" {NONE}' for name in (NO_ZONE, *(label[zone] for zone in zones))]
+    pinned = [f'"{label[zone]}:{pin.sha1}" {pin.short}' for zone in zones for pin in pins_of(zone, claims)]
+    yield from _map('"$aop_zone:$ssl_client_fingerprint" $aop_presented', [f"default {OTHER}", *nothing, *pinned])
+    modes = strictness(claims)
+    yield from _map("$host $aop_mode", ['default ""', *(f"{host} {mode.name.lower()}" for host, mode in modes.items())])
+    # $https is nginx's own view of the connection: X-Forwarded-Proto and PROXY headers cannot forge it (reference: ingress-nginx, 6.3).
+    refusals = [f'"optional:on:{OTHER}" deny', f'"require:on:{OTHER}" deny', f'"require:on:{NONE}" deny', f'"require::{NONE}" tls']
+    yield from _map('"$aop_mode:$https:$aop_presented" $aop_action', ['default ""', *refusals])
+
+
+def _map(variables: str, entries: list[str]) -> Iterator[str]:
+    yield f"map {variables} {{"
+    yield from (f"    {entry};" for entry in entries)
+    yield "}"
+
+
+def _server(revision: int, path_token: str) -> Iterator[str]:
+    # Never true: it declares the variables where http-snippet was lost, and leaves them to the maps where it is there.
+    yield from _if('$request_method = ""', *(f'set ${name} ""' for name in ("aop_zone", "aop_presented", "aop_action")))
+    yield from _if(f'$uri = "{check_path(path_token)}"', 'set $aop_action ""')
+    yield from _if('$aop_action = "deny"', "return 496")
+    yield from _if('$aop_action = "tls"', "return 308 https://$host$request_uri")
+    yield f"location = {check_path(path_token)} {{"
+    yield "    access_log off;"
+    yield "    default_type text/plain;"
+    yield "    add_header Cache-Control no-store always;"
+    yield "    add_header X-Content-Type-Options nosniff always;"
+    yield f'    return 200 "{answer(revision)}";'
+    yield "}"
+    yield f"location = {gate_path(path_token)} {{"
+    yield "    access_log off;"
+    yield "    add_header Cache-Control no-store always;"
+    yield "    return 204;"
+    yield "}"
+
+
+def _if(condition: str, *statements: str) -> Iterator[str]:
+    yield f"if ({condition}) {{"
+    yield from (f"    {statement};" for statement in statements)
+    yield "}"

@@ -1,0 +1,78 @@
+"""What all claims on one ConfigMap mean together, host by host: whose zone a host is, how strict it is, which leaves pass.
+
+Only `text` prints this, and the probes read `labels` to know their own zone's. Two rules settle every overlap:
+
+- Between zones, the most specific wins: with `example.com` and `sub.example.com` both claimed, what `sub.example.com` covers is its
+  own, as it is at Cloudflare. nginx's `map … hostnames` prefers exact names, then the longest wildcard, which never contradicts that.
+- Within one zone, the mildest wins. Two claims of one zone mean that an object was removed past its finalizer and made again: leaves
+  of both pass, and a host is only as strict as both ask, because whoever is still there must be able to relax.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b32encode
+from collections.abc import Collection
+from hashlib import sha256
+
+from aop.origins.claims import Claim, Mode, Pin, covers
+
+_HOST = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def is_host(name: str) -> bool:
+    """Whether `name` is a lower-case DNS name of at least two labels, or `*.` and one: nothing else may stand in a map."""
+    return len(name) <= 255 and _HOST.fullmatch(name) is not None
+
+
+def labels(claims: Collection[Claim]) -> dict[str, str]:
+    """A label of 5 characters for each zone that is claimed, by zone name.
+
+    With `:` and a SHA-1 in hex it makes a key of 46 characters, the longest that fits a bucket of 64 (reference: ingress-nginx, 6.1).
+    It is a hash of the zone's name, so it stays from revision to revision; of two zones whose hashes collide the later by name
+    takes the next hash, and changes it only together with the text, when the other one leaves.
+    """
+    taken: dict[str, str] = {}
+    for zone in sorted({claim.zone for claim in claims}):
+        attempt = 0
+        while (label := _label(zone, attempt)) in taken:
+            attempt += 1
+        taken[label] = zone
+    return {zone: label for label, zone in taken.items()}
+
+
+def _label(zone: str, attempt: int) -> str:
+    return "z" + b32encode(sha256(f"{zone}/{attempt}".encode()).digest()).decode().lower()[:4]
+
+
+def zones_by_pattern(claims: Collection[Claim]) -> dict[str, str]:
+    """The zone that each claimed exact name or wildcard belongs to; only of claims that ask, because OFF leaves no trace of a host."""
+    asking = [claim for claim in claims if claim.mode >= Mode.REQUEST]
+    patterns = sorted({pattern for claim in asking for pattern in claim.patterns})
+    return {pattern: zone for pattern in patterns if (zone := _zone_of(pattern, asking)) is not None}
+
+
+def strictness(claims: Collection[Claim]) -> dict[str, Mode]:
+    """The concrete hosts that refuse somebody, with their mode: OPTIONAL or REQUIRE. A zone without a pin refuses nobody."""
+    asking = [claim for claim in claims if claim.mode >= Mode.REQUEST]
+    found = {}
+    for host in sorted({host for claim in asking for host in claim.enforced}):
+        zone = _zone_of(host, asking)
+        mode = min((claim.at(host) for claim in claims if claim.zone == zone and _holds(claim, host)), default=Mode.OFF)
+        if mode >= Mode.OPTIONAL and pins_of(zone, claims):
+            found[host] = mode
+    return found
+
+
+def pins_of(zone: str | None, claims: Collection[Claim]) -> tuple[Pin, ...]:
+    """The leaves that pass for a zone's hosts; sorted, each fingerprint once."""
+    return tuple(sorted({pin.sha1: pin for claim in claims if claim.zone == zone for pin in claim.pins}.values()))
+
+
+def _zone_of(name: str, claims: Collection[Claim]) -> str | None:
+    holding = {claim.zone for claim in claims if _holds(claim, name)}
+    return max(holding, key=lambda zone: (len(zone), zone), default=None)
+
+
+def _holds(claim: Claim, name: str) -> bool:
+    return any(name == pattern or (covers(pattern, name.removeprefix("*.")) and pattern.startswith("*.")) for pattern in claim.patterns)
