@@ -127,13 +127,11 @@ HostnamePattern = Annotated[
 ]
 """A concrete domain name, or a wildcard whose whole first label is the asterisk."""
 
-ObjectName = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=253),
-    matching(
-        r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", "write the name of a Kubernetes object: a-z, 0-9, - and . only"
-    ),
-]
+NAMES_AN_OBJECT = matching(
+    r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", "write the name of a Kubernetes object: a-z, 0-9, - and . only"
+)
+
+ObjectName = Annotated[str, StringConstraints(min_length=1, max_length=253), NAMES_AN_OBJECT]
 """The name of a Kubernetes object (DNS subdomain)."""
 
 LabelName = Annotated[

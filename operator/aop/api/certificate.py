@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from aop.pki import Algorithm
-from aop.schema import DURATION, Duration, Model, ObjectName, Rule, timedelta_of
+from aop.schema import DURATION, NAMES_AN_OBJECT, Duration, Model, ObjectName, Rule, timedelta_of
 
 KEY_SIZES: dict[Algorithm, tuple[int, ...]] = {Algorithm.ECDSA: (256, 384, 521), Algorithm.RSA: (2048, 3072, 4096)}
 """Key sizes in bits. Cloudflare is known to take P-256, P-521 and RSA 4096; no key type is documented as refused (reference:
@@ -28,7 +28,7 @@ def _ordered(shorter: str, longer: str, relation: str) -> str:
 class Generate(Model):
     """How key pairs are generated. The authority's key is kept in a second Secret, named like the first with -ca at its end."""
 
-    secret_name: Annotated[ObjectName, StringConstraints(max_length=250)] = Field(default_factory=str)
+    secret_name: Annotated[str, StringConstraints(min_length=1, max_length=250), NAMES_AN_OBJECT] = Field(default_factory=str)
     """Name of the Secret that holds the leaf and its key, in the namespace of the object. The default is the object's name with -aop at
     its end."""
     algorithm: Algorithm = Algorithm.ECDSA

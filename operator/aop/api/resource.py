@@ -21,10 +21,10 @@ from aop.errors import Blocked, Reason
 from aop.origins import ObjectKey
 from aop.schema import Rule
 
+LONGEST_NAME = 246
 NAME_RULE = Rule(
-    "size(self.metadata.name) <= 246",
-    "write a metadata.name of at most 246 characters: the Secrets are named after it, with -aop and -aop-ca at the end",
-    lambda name: len(name) <= 246,
+    f"size(self.metadata.name) <= {LONGEST_NAME}",
+    f"write a metadata.name of at most {LONGEST_NAME} characters: the Secrets are named after it, with -aop and -aop-ca at the end",
 )
 """The one constraint on what is not ours to describe; `aop.crd` puts it at the root of the schema."""
 
@@ -89,8 +89,9 @@ class AuthenticatedOriginPull:
 
 def parse_spec(key: ObjectKey, spec: Mapping[str, Any]) -> Spec:
     """The spec of the object `key`, with every default applied; raises `Blocked` (SpecInvalid) that names each bad field."""
+    if len(key.name) > LONGEST_NAME:
+        raise Blocked(Reason.SPEC_INVALID, f"{KIND} {key}: {NAME_RULE.message}")
     try:
-        NAME_RULE.check(key.name)
         # JSON and strict, because the API server has neither tuples nor enums and takes no "256" for 256.
         parsed = Spec.model_validate_json(json.dumps(spec), strict=True)
     except ValidationError as error:
