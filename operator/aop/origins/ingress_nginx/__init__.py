@@ -27,6 +27,7 @@ from aop.origins.ingress_nginx.snippets import FIELD_MANAGER
 from aop.origins.ingress_nginx.stored import CLAIMED_LABEL, WATCH_LABEL, Entry, Stored, read
 from aop.origins.ingress_nginx.text import render, too_long
 from aop.origins.ingress_nginx.zones import labels
+from aop.origins.spec import ForeignText
 
 __all__ = [
     "CLAIMED_LABEL",
@@ -34,6 +35,7 @@ __all__ = [
     "WATCH_LABEL",
     "Answer",
     "Entry",
+    "ForeignText",
     "Options",
     "Replica",
     "Stored",

@@ -65,10 +65,10 @@ def parse(body: bytes | str) -> Answer | None:
     if (found := _LINE.fullmatch(line)) is None:
         return None
     return Answer(
-        int(found["revision"]),
-        found["zone"],
-        found["presented"],
-        found["https"] == "on",
-        found["requests"] == "1" and found["session"] != "r",
-        found["nonce"],
+        revision=int(found["revision"]),
+        zone_label=found["zone"],
+        presented=found["presented"],
+        https=found["https"] == "on",
+        fresh=found["requests"] == "1" and found["session"] != "r",
+        nonce=found["nonce"],
     )
