@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -47,13 +47,13 @@ _RAY = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Cloudflare's envelope, as far as anybody reads it."""
+    """Cloudflare's envelope, as far as anybody reads it. Its repr shows nothing that Cloudflare could have echoed."""
 
     success: bool
     codes: tuple[int, ...]
-    words: tuple[str, ...]
-    result: Any
-    info: Mapping[str, Any]
+    words: tuple[str, ...] = field(repr=False)
+    result: Any = field(repr=False)
+    info: Mapping[str, Any] = field(repr=False)
     """`result_info`: page, per_page, count, total_count, total_pages; any of them may be missing."""
 
 
@@ -129,7 +129,9 @@ def doubts_token(failure: Failure) -> bool:
 
     401 and 403 are ambiguous, 10000 even comes with 400 (reference: cloudflare-api, 4). A 403 without an envelope is a firewall's.
     """
-    return failure.readable and (failure.status in {401, 403} or _AUTHENTICATION_ERROR in failure.codes)
+    if not failure.readable or failure.status is None or failure.status >= 500:
+        return False
+    return failure.status in {401, 403} or _AUTHENTICATION_ERROR in failure.codes
 
 
 def error_of(call: Call, failure: Failure, source: str, standing: Standing | None) -> CloudflareError:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from weakref import WeakValueDictionary
 
 import httpx
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretBytes, ValidationError
 
 from aop import __version__
 from aop.clock import Clock
@@ -139,7 +140,7 @@ class Cloudflare:
         """One certificate; a deleted one is still readable for a while (`deleted`). Raises NotFound."""
         return await self._one(access, calls.FETCH_CERTIFICATE, {"zone_id": zone_id, "certificate_id": certificate_id}, Certificate)
 
-    async def upload_certificate(self, access: Access, zone_id: str, certificate: str, private_key: SecretStr) -> Certificate:
+    async def upload_certificate(self, access: Access, zone_id: str, certificate: str, private_key: SecretBytes) -> Certificate:
         """Upload a leaf and its key, both PEM. The zone presents it as soon as it is active, if the zone is enabled.
 
         Raises:
@@ -204,25 +205,26 @@ class Cloudflare:
         self, access: Access, call: calls.Call, ids: Mapping[str, str], model: type[R], query: Mapping[str, str]
     ) -> tuple[R, ...]:
         """Every item of every page; `result: null` is an empty list (reference: cloudflare-api, 5)."""
-        items: list[Any] = []
+        items: list[R] = []
         for page in range(1, _MOST_PAGES + 1):
             envelope = await self._wire.ask(access, call, ids, query={**query, "page": str(page)} if page > 1 else query)
             if not isinstance(envelope.result, list | None):
                 raise _unreadable(call, "the result is not a list")
-            items.extend(envelope.result or ())
+            items.extend(map(partial(self._parse, call, model), envelope.result or ()))
             if not envelope.result or page >= _pages(envelope, len(items)):
-                return tuple(self._parse(call, item, model) for item in items)
+                return tuple(items)
         raise _unreadable(call, f"the list has more than {_MOST_PAGES} pages")
 
     def _read(self, call: calls.Call, envelope: Envelope, model: type[R]) -> R:
-        return self._parse(call, envelope.result, model)
+        return self._parse(call, model, envelope.result)
 
-    def _parse(self, call: calls.Call, item: Any, model: type[R]) -> R:
+    def _parse(self, call: calls.Call, model: type[R], item: Any) -> R:
         try:
             return model.model_validate(item)
         except ValidationError as error:
-            # The places only: an answer's values are nobody's business.
+            # The places only: what an answer holds is nobody's business, nor an error tracker's that shows the locals of a frame.
             places = sorted({".".join(map(str, each["loc"])) or "result" for each in error.errors(include_input=False, include_url=False)})
+        del item
         raise _unreadable(call, f"{model.__name__} without a usable {', '.join(places)}")
 
 

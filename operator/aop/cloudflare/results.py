@@ -31,6 +31,10 @@ def _read_date(value: Any) -> datetime | None:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC) if at.year > 1 else at
 
 
+def _without_nulls(data: Any) -> Any:
+    return {name: _without_nulls(value) for name, value in data.items() if value is not None} if isinstance(data, dict) else data
+
+
 Date = Annotated[datetime | None, BeforeValidator(_read_date)]
 
 
@@ -42,7 +46,7 @@ class Result(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _null_is_missing(cls, data: Any) -> Any:
-        return {name: value for name, value in data.items() if value is not None} if isinstance(data, dict) else data
+        return _without_nulls(data)
 
 
 class Zone(Result):

@@ -10,12 +10,12 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 from urllib.parse import quote
 
 import httpx
-from pydantic import SecretStr
+from pydantic import SecretBytes
 
 from aop.clock import Clock
 from aop.cloudflare.access import Access
@@ -28,7 +28,8 @@ from aop.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 
-Body: TypeAlias = Mapping[str, str | bool | SecretStr]
+Body: TypeAlias = Mapping[str, str | bool | SecretBytes]
+"""A JSON object; what is secret stays wrapped until the request is built."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Silence:
 
     label: str
     """For metrics and logs: timeout, unreachable, severed."""
-    words: str
+    words: str = field(repr=False)
     again: bool
     """True if a GET may be sent once more at once: the connection failed, and nobody has waited for it."""
 
@@ -153,7 +154,7 @@ class Wire:
         if body is None:
             return self._http.build_request(call.method, path, params=query, headers=headers)
         headers["content-type"] = "application/json"
-        plain = {name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in body.items()}
+        plain = {name: value.get_secret_value().decode() if isinstance(value, SecretBytes) else value for name, value in body.items()}
         return self._http.build_request(call.method, path, params=query, headers=headers, content=json.dumps(plain))
 
     async def _outcome(self, request: httpx.Request) -> Answer | Silence:
@@ -181,4 +182,4 @@ def unanswered(call: Call, words: str) -> Unavailable:
 
 def _secrets(access: Access, body: Body | None) -> Iterator[str]:
     yield access.token.get_secret_value()
-    yield from (value.get_secret_value() for value in (body or {}).values() if isinstance(value, SecretStr))
+    yield from (value.get_secret_value().decode() for value in (body or {}).values() if isinstance(value, SecretBytes))

@@ -1,0 +1,48 @@
+"""A token is checked before it is sent, and shows itself nowhere."""
+
+import pytest
+
+from aop.cloudflare import Access, Priority, TokenRejected
+from aop.errors import Reason
+from cloudflare_api import TOKEN
+
+
+@pytest.mark.parametrize("written", [f"{TOKEN}\n", f" {TOKEN}", f"{TOKEN}\r\n", f"\t{TOKEN} \n"])
+def test_whitespace_around_a_token_is_cut_off(written: str) -> None:
+    assert Access.of(written, Priority.ONBOARD).authorization == f"Bearer {TOKEN}"
+
+
+@pytest.mark.parametrize("written", ["two words", "two\nlines", "two\r\nlines", "tök€n", "nul\x00", "soft\u00adhyphen", "Bearer abc"])
+def test_a_token_that_no_header_can_carry_is_refused_with_its_place_and_without_itself(written: str) -> None:
+    with pytest.raises(TokenRejected) as caught:
+        Access.of(written, Priority.ONBOARD, source="Secret edge/cloudflare, key api-token")
+    assert caught.value.reason is Reason.TOKEN_REJECTED
+    assert "Secret edge/cloudflare, key api-token" in caught.value.message
+    assert written not in caught.value.message
+    assert caught.value.status is None
+
+
+@pytest.mark.parametrize("written", ["", "\n", "  "])
+def test_an_empty_token_is_refused_as_empty(written: str) -> None:
+    with pytest.raises(TokenRejected, match="is empty"):
+        Access.of(written, Priority.ONBOARD)
+
+
+def test_neither_repr_nor_str_nor_format_shows_the_token() -> None:
+    access = Access.of(TOKEN, Priority.PROTECT, source="Secret a/b")
+    for shown in (repr(access), str(access), f"{access}", repr([access]), repr(access.token)):
+        assert TOKEN not in shown
+    assert repr(access) == "Access(Secret a/b, PROTECT)"
+
+
+def test_the_same_token_has_the_same_key_at_any_priority_and_from_any_place() -> None:
+    one = Access.of(TOKEN, Priority.PROTECT, source="Secret a/b")
+    other = Access.of(f"{TOKEN}\n", Priority.RESYNC, source="Secret c/d")
+    assert one.key == other.key == one.at(Priority.RESYNC).key
+    assert one.key != Access.of("another-token", Priority.PROTECT).key
+    assert TOKEN not in one.key
+
+
+def test_another_priority_keeps_token_and_source() -> None:
+    access = Access.of(TOKEN, Priority.PROTECT, source="Secret a/b").at(Priority.RESYNC)
+    assert (access.priority, access.source, access.authorization) == (Priority.RESYNC, "Secret a/b", f"Bearer {TOKEN}")

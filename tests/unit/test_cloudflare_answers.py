@@ -1,0 +1,226 @@
+"""Every status and code of the reference (cloudflare-api, 4 and 7.2), one row each: which exception, and what it tells."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from aop.cloudflare import calls
+from aop.cloudflare.answers import Answer, Standing, doubts_token, error_of, failure_of, read_answer, read_retry_after, scrub
+from aop.cloudflare.calls import Call
+from aop.cloudflare.errors import (
+    AlreadyDeleted,
+    AlreadyExists,
+    CannotDeleteYet,
+    CertificateRefused,
+    CloudflareError,
+    Conflict,
+    NotFound,
+    Outdated,
+    Refused,
+    TokenLacksPermission,
+    TokenRejected,
+    Unavailable,
+    ZoneNotVisible,
+)
+from aop.errors import Blocked, Reason, Transient
+
+NOW = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
+ACTIVE = Standing(active=True, words="is active")
+EXPIRED = Standing(active=False, words="expired on 2026-11-01")
+SOURCE = "Secret edge/cloudflare, key api-token"
+
+
+def answered(status: int, *codes: int, body: bytes | None = None, headers: dict[str, str] | None = None) -> Answer:
+    said = {"success": False, "errors": [{"code": code, "message": f"words of {code}"} for code in codes], "messages": []}
+    return read_answer(status, {"cf-ray": "8f1e-FRA"} | (headers or {}), json.dumps(said).encode() if body is None else body, NOW)
+
+
+def error(call: Call, answer: Answer, standing: Standing | None = None) -> CloudflareError:
+    return error_of(call, failure_of(call, answer, ["a-token"]), SOURCE, standing)
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "codes", "standing", "expected"),
+    [
+        (calls.UPLOAD_CERTIFICATE, 400, (1406,), None, AlreadyExists),
+        (calls.UPLOAD_CERTIFICATE, 409, (1406,), None, AlreadyExists),
+        (calls.UPLOAD_CERTIFICATE, 200, (1406,), None, AlreadyExists),
+        (calls.UPLOAD_CERTIFICATE, 400, (1408,), None, CertificateRefused),
+        (calls.UPLOAD_CERTIFICATE, 400, (), None, CertificateRefused),
+        (calls.UPLOAD_CERTIFICATE, 422, (2106,), None, CertificateRefused),
+        (calls.UPLOAD_CERTIFICATE, 400, (1434,), None, CertificateRefused),
+        (calls.UPLOAD_CERTIFICATE, 409, (), None, Conflict),
+        (calls.UPLOAD_CERTIFICATE, 408, (), None, Unavailable),
+        (calls.UPLOAD_CERTIFICATE, 425, (), None, Unavailable),
+        (calls.UPLOAD_CERTIFICATE, 404, (), None, ZoneNotVisible),
+        (calls.UPLOAD_CERTIFICATE, 403, (10000,), ACTIVE, TokenLacksPermission),
+        (calls.UPLOAD_CERTIFICATE, 401, (10000,), ACTIVE, TokenLacksPermission),
+        (calls.UPLOAD_CERTIFICATE, 400, (10000,), ACTIVE, TokenLacksPermission),
+        (calls.UPLOAD_CERTIFICATE, 403, (10000,), EXPIRED, TokenRejected),
+        (calls.DELETE_CERTIFICATE, 400, (1434,), None, CannotDeleteYet),
+        (calls.DELETE_CERTIFICATE, 400, (1414,), None, AlreadyDeleted),
+        (calls.DELETE_CERTIFICATE, 400, (1406,), None, Refused),
+        (calls.DELETE_CERTIFICATE, 400, (), None, Refused),
+        (calls.DELETE_CERTIFICATE, 404, (1551,), None, NotFound),
+        (calls.FETCH_CERTIFICATE, 404, (1552,), None, NotFound),
+        (calls.FETCH_CERTIFICATE, 400, (1415,), None, NotFound),
+        (calls.FETCH_CERTIFICATE, 404, (), None, NotFound),
+        (calls.FETCH_CERTIFICATE, 404, (7003,), None, ZoneNotVisible),
+        (calls.FETCH_ZONE, 404, (7003,), None, ZoneNotVisible),
+        (calls.FETCH_ZONE, 400, (7003,), None, ZoneNotVisible),
+        (calls.FETCH_ZONE, 403, (9109,), ACTIVE, ZoneNotVisible),
+        (calls.FETCH_ZONE, 403, (9109,), EXPIRED, TokenRejected),
+        (calls.FIND_ZONES, 403, (9109,), ACTIVE, TokenLacksPermission),
+        (calls.FETCH_ENABLEMENT, 400, (6003, 6111), None, TokenRejected),
+        (calls.FETCH_ENABLEMENT, 400, (1404,), None, Refused),
+        (calls.FETCH_ENABLEMENT, 500, (), None, Unavailable),
+        (calls.FETCH_ENABLEMENT, 522, (), None, Unavailable),
+        (calls.FETCH_ENABLEMENT, 200, (), None, Unavailable),
+        (calls.FETCH_ENABLEMENT, 302, (), None, Unavailable),
+        (calls.FETCH_ENABLEMENT, 500, (10000,), ACTIVE, Unavailable),
+    ],
+)
+def test_status_and_code_decide(
+    call: Call, status: int, codes: tuple[int, ...], standing: Standing | None, expected: type[CloudflareError]
+) -> None:
+    caught = error(call, answered(status, *codes), standing)
+    assert type(caught) is expected
+    assert (caught.status, caught.codes, caught.cf_ray, caught.method, caught.path) == (status, codes, "8f1e-FRA", call.method, call.path)
+    assert "cf-ray 8f1e-FRA" in caught.message
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 418, 500, 503, 520])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>no</html>", b'{"success": tr', b"[]", b'"text"', b"{}", b'{"success": "yes"}', b"\xff\xfe", b"[" * 5000]
+)
+def test_an_answer_that_is_not_the_apis_is_never_a_verdict(status: int, body: bytes) -> None:
+    """A firewall's 403 condemns no token, and a proxy's 400 no certificate."""
+    answer = answered(status, body=body)
+    assert not answer.succeeded
+    assert not doubts_token(failure_of(calls.UPLOAD_CERTIFICATE, answer, []))
+    assert type(error(calls.UPLOAD_CERTIFICATE, answer)) is Unavailable
+
+
+def test_what_blocks_has_its_reason_and_what_passes_has_its_delay() -> None:
+    for call, status, codes, standing, reason in [
+        (calls.FIND_ZONES, 403, (10000,), EXPIRED, Reason.TOKEN_REJECTED),
+        (calls.FIND_ZONES, 403, (10000,), ACTIVE, Reason.TOKEN_LACKS_PERMISSION),
+        (calls.FETCH_ZONE, 404, (), None, Reason.ZONE_NOT_FOUND),
+        (calls.UPLOAD_CERTIFICATE, 400, (1408,), None, Reason.CERTIFICATE_REFUSED),
+    ]:
+        blocked = error(call, answered(status, *codes), standing)
+        assert isinstance(blocked, Blocked)
+        assert blocked.reason is reason
+        assert not isinstance(blocked, Transient)
+    conflict = error(calls.UPLOAD_CERTIFICATE, answered(409))
+    assert isinstance(conflict, Transient)
+    assert conflict.retry_after_s == 5
+    patient = error(calls.FETCH_ZONE, answered(503, headers={"retry-after": "7200"}))
+    assert isinstance(patient, Transient)
+    assert patient.retry_after_s == 7200
+
+
+def test_an_outdated_view_makes_a_caller_that_does_not_decide_look_again() -> None:
+    assert issubclass(Outdated, Transient)
+    assert all(issubclass(fact, Outdated) for fact in (AlreadyExists, CannotDeleteYet, AlreadyDeleted, NotFound))
+
+
+@pytest.mark.parametrize(
+    ("call", "permission", "dashboard"),
+    [
+        (calls.FIND_ZONES, "Zone Read", "Zone > Zone > Read"),
+        (calls.FETCH_ZONE, "Zone Read", "Zone > Zone > Read"),
+        (calls.FETCH_SSL_MODE, "Zone Settings Read", "Zone > Zone Settings > Read"),
+        (calls.FETCH_GLOBAL_AOP, "Zone Settings Read", "Zone > Zone Settings > Read"),
+        *(
+            (call, "SSL and Certificates Write", "Zone > SSL and Certificates > Edit")
+            for call in (
+                calls.LIST_ASSOCIATIONS,
+                calls.LIST_CERTIFICATES,
+                calls.FETCH_CERTIFICATE,
+                calls.UPLOAD_CERTIFICATE,
+                calls.DELETE_CERTIFICATE,
+                calls.FETCH_ENABLEMENT,
+                calls.SET_ENABLEMENT,
+            )
+        ),
+    ],
+)
+def test_a_missing_permission_is_named_with_the_place_to_add_it(call: Call, permission: str, dashboard: str) -> None:
+    message = error(call, answered(403, 10000), ACTIVE).message
+    assert permission in message
+    assert dashboard in message
+    assert SOURCE in message
+
+
+def test_a_rejected_token_says_what_cloudflare_says_of_it_and_where_it_stands() -> None:
+    message = error(calls.FIND_ZONES, answered(403, 10000), EXPIRED).message
+    assert "expired on 2026-11-01" in message
+    assert SOURCE in message
+    unsure = Standing(active=False, words="is unknown", certain=False)
+    assert "'SSL and Certificates Write' looks the same" in error(calls.LIST_CERTIFICATES, answered(403), unsure).message
+
+
+def test_after_a_mutation_without_usable_answer_the_message_says_that_the_outcome_is_unknown() -> None:
+    assert "not known" in error(calls.UPLOAD_CERTIFICATE, answered(502)).message
+    assert "not known" not in error(calls.FETCH_ZONE, answered(502)).message
+
+
+def test_codes_of_an_error_chain_count() -> None:
+    said = {"success": False, "errors": [{"code": 6003, "message": "a", "error_chain": [{"code": 6111, "message": "b"}]}]}
+    answer = read_answer(400, {}, json.dumps(said).encode(), NOW)
+    assert answer.envelope is not None
+    assert answer.envelope.codes == (6003, 6111)
+
+
+@pytest.mark.parametrize(
+    "errors", [None, [], {}, "text", [None], ["text"], [{}], [{"code": None}], [{"code": "abc"}], [{"code": True}], [{"error_chain": 5}]]
+)
+def test_malformed_errors_are_no_codes(errors: object) -> None:
+    answer = read_answer(400, {}, json.dumps({"success": False, "errors": errors}).encode(), NOW)
+    assert answer.envelope is not None
+    assert answer.envelope.codes == ()
+    assert type(error(calls.FETCH_ENABLEMENT, answer)) is Refused
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0),
+        ("7", 7),
+        ("1.5", 1.5),
+        ("86400", 86400),
+        (" 30 ", 30),
+        (format_datetime(NOW + timedelta(minutes=5), usegmt=True), 300),
+        (format_datetime(NOW - timedelta(minutes=5), usegmt=True), 0),
+        (None, None),
+        ("", None),
+        ("-5", None),
+        ("soon", None),
+        ("1e9", None),
+        ("nan", None),
+        ("inf", None),
+    ],
+)
+def test_retry_after_is_read_in_either_form(value: str | None, seconds: float | None) -> None:
+    assert read_retry_after(value, NOW) == seconds
+
+
+def test_a_ray_that_is_no_ray_is_dropped() -> None:
+    assert read_answer(200, {"cf-ray": "a b\n" * 50}, b"", NOW).cf_ray is None
+
+
+def test_words_are_scrubbed_of_secrets_and_of_every_line_of_them() -> None:
+    key = "-----BEGIN PRIVATE KEY-----\n" + "A" * 64 + "\n" + "B" * 20 + "\n-----END PRIVATE KEY-----\n"
+    shown = scrub(f"token tok-123 key {'A' * 64} and {key} and\x1b[31m\n\tmore", ["tok-123", key, ""])
+    assert shown == "token [redacted] key [redacted] and [redacted] and [31m more"
+
+
+def test_a_private_key_that_is_not_ours_is_scrubbed_too_even_if_cut_off() -> None:
+    assert "MIIE" not in scrub("got -----BEGIN EC PRIVATE KEY-----\nMIIEabc", [])
+
+
+def test_words_are_bounded() -> None:
+    assert len(scrub("x" * 10_000, [])) == 301

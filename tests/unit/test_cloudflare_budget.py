@@ -1,0 +1,232 @@
+"""The budget: at no moment more calls than the share, whoever asks; what matters most goes first; 429 pauses the whole token."""
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aop.cloudflare import Priority, RateLimited, Shares
+from aop.cloudflare.budget import Budget, Window
+from aop.cloudflare.errors import Failure
+from cloudflare_api import StoppedClock, access
+
+DEFAULT = Shares()
+SMALL = Shares(calls=20, window_s=10, total=0.5, resync=0.2, protect=0.2)
+"""9 in all, of which 7 for ONBOARD and RESYNC, 3 for RESYNC."""
+
+
+def refusal(retry_after_s: float | None) -> Failure:
+    return Failure("GET", "/zones", 429, (971,), retry_after_s=retry_after_s)
+
+
+async def seconds_to_wait(budget: Budget) -> float:
+    """Ask for one RESYNC call; 0: it was admitted."""
+    try:
+        await budget.admit(access(Priority.RESYNC))
+    except RateLimited as limited:
+        return limited.retry_after_s or 0
+    return 0
+
+
+def fill(window: Window, priority: Priority, at_s: float = 0) -> int:
+    """Take as many calls as the window gives at one moment."""
+    count = 0
+    while window.wait_s(at_s, priority) == 0:
+        window.take(at_s, priority)
+        count += 1
+    return count
+
+
+def test_the_default_shares_stay_under_three_quarters_and_under_a_quarter() -> None:
+    assert (DEFAULT.allowed(Priority.PROTECT), DEFAULT.allowed_resyncs) == (899, 299)
+    assert DEFAULT.allowed(Priority.ONBOARD) == DEFAULT.allowed(Priority.RESYNC) == 854
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"calls": 0}, {"window_s": 0}, {"total": 0.2, "resync": 0.25}, {"total": 1.1}, {"resync": 0}, {"protect": 1}, {"protect": -0.1}],
+)
+def test_shares_that_cannot_be_kept_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="no usable shares"):
+        Shares(**wrong)  # type: ignore[arg-type]  # numbers all
+
+
+def test_each_priority_stops_at_its_limit_and_leaves_the_rest_to_what_matters_more() -> None:
+    window = Window(SMALL)
+    assert [fill(window, priority) for priority in (Priority.RESYNC, Priority.ONBOARD, Priority.PROTECT)] == [3, 4, 2]
+
+
+def test_a_call_is_possible_again_exactly_when_the_oldest_leaves_the_window() -> None:
+    window = Window(SMALL)
+    for at_s in range(9):
+        window.take(at_s, Priority.PROTECT)
+    assert window.wait_s(9, Priority.PROTECT) == 1
+    assert window.wait_s(9.5, Priority.PROTECT) == 0.5
+    assert window.wait_s(10, Priority.PROTECT) == 0
+
+
+def test_whoever_comes_second_waits_for_two_places() -> None:
+    window = Window(SMALL)
+    for at_s in range(7):
+        window.take(at_s, Priority.ONBOARD)
+    assert [window.wait_s(7, Priority.RESYNC, ahead=ahead) for ahead in (0, 1, 2)] == [3, 4, 5]
+
+
+def test_a_block_holds_for_every_priority_and_a_shorter_one_does_not_end_it() -> None:
+    window = Window(DEFAULT)
+    window.block(400)
+    window.block(100)
+    assert [window.wait_s(10, priority) for priority in Priority] == [390, 390, 390]
+    assert window.wait_s(400, Priority.RESYNC) == 0
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.sampled_from(Priority)), max_size=80))
+def test_no_window_ever_holds_more_than_the_shares(asked: list[tuple[float, Priority]]) -> None:
+    """Whatever is asked whenever: every stretch of `window_s` stays under each share."""
+    window, now_s, taken = Window(SMALL), 0.0, list[tuple[float, Priority]]()
+    for pause_s, priority in asked:
+        now_s += pause_s
+        if window.wait_s(now_s, priority) == 0:
+            window.take(now_s, priority)
+            taken.append((now_s, priority))
+    for end_s, _ in taken:
+        within = [priority for at_s, priority in taken if end_s - SMALL.window_s + 1e-5 < at_s <= end_s]
+        assert len(within) <= 9
+        assert within.count(Priority.RESYNC) <= 3
+
+
+@given(st.lists(st.sampled_from(Priority), min_size=1, max_size=40), st.sampled_from(Priority))
+def test_a_wait_that_is_waited_out_is_enough(taken: list[Priority], priority: Priority) -> None:
+    window, now_s = Window(SMALL), 0.0
+    for each in taken:
+        now_s += window.wait_s(now_s, each)
+        assert window.wait_s(now_s, each) == 0
+        window.take(now_s, each)
+    wait_s = window.wait_s(now_s, priority)
+    assert wait_s <= SMALL.window_s
+    assert window.wait_s(now_s + wait_s, priority) == 0
+
+
+@pytest.mark.asyncio
+async def test_a_short_wait_is_waited_out() -> None:
+    clock = StoppedClock()
+    budget = Budget(SMALL, clock=clock, sleep=clock.sleep)
+    budget.refused(access(), refusal(2))
+    await budget.admit(access())
+    assert clock.slept == [2]
+
+
+@pytest.mark.asyncio
+async def test_a_long_wait_is_an_exception_at_once_with_the_remaining_seconds() -> None:
+    clock = StoppedClock()
+    budget = Budget(SMALL, clock=clock, sleep=clock.sleep)
+    first = budget.refused(access(), refusal(7200))
+    assert (first.retry_after_s, first.status, first.codes) == (7200, 429, (971,))
+    clock.at_s += 200
+    for priority in Priority:
+        with pytest.raises(RateLimited) as caught:
+            await budget.admit(access(priority))
+        assert caught.value.retry_after_s == 7000
+        assert "7000 s" in caught.value.message
+    assert clock.slept == []
+
+
+@pytest.mark.asyncio
+async def test_without_retry_after_the_token_pauses_for_five_minutes_and_some_jitter() -> None:
+    clock = StoppedClock()
+    budget = Budget(SMALL, clock=clock, sleep=clock.sleep)
+    assert budget.refused(access(), refusal(None)).retry_after_s == 315
+
+
+@pytest.mark.asyncio
+async def test_a_retry_after_of_zero_pauses_nobody() -> None:
+    clock = StoppedClock()
+    budget = Budget(SMALL, clock=clock, sleep=clock.sleep)
+    assert budget.refused(access(), refusal(0)).retry_after_s == 0
+    await budget.admit(access())
+    assert clock.slept == []
+
+
+@pytest.mark.asyncio
+async def test_zones_with_one_token_share_one_budget_and_another_token_has_its_own() -> None:
+    clock = StoppedClock()
+    budget = Budget(SMALL, clock=clock, sleep=clock.sleep)
+    for _ in range(3):
+        await budget.admit(access(Priority.RESYNC))
+    with pytest.raises(RateLimited, match="leaves 50% of the account's 20 calls to others"):
+        await budget.admit(access(Priority.RESYNC))
+    await budget.admit(access(Priority.RESYNC, token="another-token"))
+    await budget.admit(access(Priority.ONBOARD))
+
+
+@pytest.mark.asyncio
+async def test_when_places_come_free_one_by_one_protection_goes_first() -> None:
+    """Seven calls fill the window of the lower priorities; then all three ask at once, the least urgent first."""
+    shares = Shares(calls=20, window_s=2, total=0.5, resync=0.5, protect=0)
+    clock, order = StoppedClock(), list[Priority]()
+    waiting: list[tuple[float, asyncio.Future[None]]] = []
+
+    async def sleep(seconds: float) -> None:
+        future = asyncio.get_running_loop().create_future()
+        waiting.append((clock.at_s + seconds, future))
+        await future
+
+    budget = Budget(shares, clock=clock, sleep=sleep)
+    for _ in range(9):
+        await budget.admit(access(Priority.ONBOARD))
+        clock.at_s += 0.2
+
+    async def ask(priority: Priority) -> None:
+        await budget.admit(access(priority))
+        order.append(priority)
+
+    async with asyncio.TaskGroup() as group:
+        for priority in (Priority.RESYNC, Priority.ONBOARD, Priority.PROTECT):
+            group.create_task(ask(priority))
+        for _ in range(20):
+            await asyncio.sleep(0)
+            due = [entry for entry in waiting if entry[0] <= clock.at_s]
+            for entry in due:
+                waiting.remove(entry)
+                entry[1].set_result(None)
+            clock.at_s += 0 if due else 0.1
+    assert order == sorted(order)
+    assert len(order) == 3
+
+
+@pytest.mark.asyncio
+async def test_a_waiter_that_is_cancelled_holds_nobody_back() -> None:
+    clock = StoppedClock()
+    asleep = asyncio.Event()
+
+    async def sleep(_: float) -> None:
+        asleep.set()
+        await asyncio.Event().wait()
+
+    budget = Budget(SMALL, clock=clock, sleep=sleep)
+    budget.refused(access(), refusal(2))
+    waiter = asyncio.create_task(budget.admit(access(Priority.PROTECT)))
+    await asleep.wait()
+    waiter.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiter
+    clock.at_s += 2
+    for _ in range(SMALL.allowed(Priority.ONBOARD)):
+        await budget.admit(access(Priority.ONBOARD))
+
+
+@pytest.mark.asyncio
+async def test_a_crowd_of_zones_is_spread_over_the_window_instead_of_meeting_the_five_minute_block() -> None:
+    """400 zones resync twice with one token: never 300 calls in any 300 s, and nobody waits longer than a window."""
+    clock, made = StoppedClock(), list[float]()
+    budget = Budget(clock=clock, sleep=clock.sleep)
+    for _ in range(800):
+        while (pause_s := await seconds_to_wait(budget)) > 0:
+            assert pause_s <= 300
+            clock.at_s += pause_s
+        made.append(clock.at_s)
+        clock.at_s += 0.05
+    assert all(later - earlier >= 299 for earlier, later in zip(made, made[299:], strict=False))
+    assert all(later >= earlier for earlier, later in pairwise(made))

@@ -1,0 +1,568 @@
+"""The client method by method: what is sent, what comes back, which exception, how many calls."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretBytes
+
+from aop import __version__
+from aop.cloudflare import (
+    AlreadyDeleted,
+    AlreadyExists,
+    CannotDeleteYet,
+    CertificateRefused,
+    CertificateStatus,
+    Conflict,
+    NotFound,
+    Priority,
+    RateLimited,
+    Refused,
+    TokenLacksPermission,
+    TokenRejected,
+    Unavailable,
+    ZoneNotVisible,
+)
+from aop.metrics import Metrics
+from cloudflare_api import (
+    ACCOUNT_ID,
+    AOP,
+    CERTIFICATE_ID,
+    RAY,
+    TOKEN,
+    ZONE_ID,
+    Script,
+    StoppedClock,
+    access,
+    body_of,
+    certificate,
+    client,
+    failed,
+    html,
+    ok,
+    zone,
+)
+
+LEAF = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+KEY = SecretBytes(b"-----BEGIN PRIVATE KEY-----\nBBBB\n-----END PRIVATE KEY-----\n")
+ONE = f"{AOP}/{CERTIFICATE_ID}"
+VERIFY = "GET /user/tokens/verify"
+
+
+# --- zone --------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_a_zone_is_found_by_its_exact_name_with_the_token_and_our_name() -> None:
+    script = Script({"GET /zones": ok([zone(), zone("www.example.com"), zone("EXAMPLE.com", id="other", account={"id": "second"})])})
+    found = await client(script).find_zones(access(), "example.com")
+    assert [each.account_id for each in found] == [ACCOUNT_ID, "second"]
+    request = script.requests[0]
+    assert request.url.params["name"] == "example.com"
+    assert request.headers["authorization"] == f"Bearer {TOKEN}"
+    assert request.headers["user-agent"] == f"aop-operator/{__version__}"
+
+
+@pytest.mark.parametrize("result", [None, []])
+@pytest.mark.asyncio
+async def test_no_zone_of_that_name_is_an_empty_answer_and_not_an_error(result: list[Any] | None) -> None:
+    assert await client(Script({"GET /zones": ok(result)})).find_zones(access(), "example.com") == ()
+
+
+@pytest.mark.asyncio
+async def test_a_zone_by_id_and_its_settings() -> None:
+    script = Script(
+        {
+            f"GET /zones/{ZONE_ID}": ok(zone()),
+            f"GET /zones/{ZONE_ID}/settings/ssl": ok({"id": "ssl", "value": "strict", "editable": True, "modified_on": None}),
+            f"GET /zones/{ZONE_ID}/settings/tls_client_auth": ok({"id": "tls_client_auth", "value": "off"}),
+        }
+    )
+    cloudflare = client(script)
+    assert (await cloudflare.fetch_zone(access(), ZONE_ID)).name == "example.com"
+    assert (await cloudflare.fetch_ssl_mode(access(), ZONE_ID)).value == "strict"
+    assert not (await cloudflare.fetch_global_aop(access(), ZONE_ID)).on
+
+
+@pytest.mark.parametrize("answer", [failed(404, 7003), failed(400, 7003), failed(403, 9109), failed(404)])
+@pytest.mark.asyncio
+async def test_a_zone_that_is_not_there_is_not_visible(answer: httpx.Response) -> None:
+    script = Script({f"GET /zones/{ZONE_ID}": answer, VERIFY: ok({"id": "t", "status": "active"})})
+    with pytest.raises(ZoneNotVisible):
+        await client(script).fetch_zone(access(), ZONE_ID)
+
+
+# --- per-hostname level ------------------------------------------------------------------------------------------------------------------
+
+
+def association(host: str, **fields: Any) -> dict[str, Any]:
+    return {"hostname": host, "cert_id": CERTIFICATE_ID, "enabled": True, "status": "active"} | fields
+
+
+@pytest.mark.asyncio
+async def test_associations_are_asked_for_in_every_status_and_come_without_tombstones() -> None:
+    told = [association("a.example.com"), association("b.example.com", status="deleted"), association("c.example.com", enabled=False)]
+    script = Script({f"GET {AOP}/hostnames": ok(told)})
+    seen = await client(script).list_hostname_associations(access(), ZONE_ID)
+    assert seen.listed
+    assert [each.hostname for each in seen.associations] == ["a.example.com", "c.example.com"]
+    assert script.requests[0].url.params["status"] == "all"
+
+
+@pytest.mark.parametrize("info", [{"total_pages": 3}, {"total_count": 5, "per_page": 2}])
+@pytest.mark.asyncio
+async def test_every_page_is_read(info: dict[str, int]) -> None:
+    pages = {"1": ["a", "b"], "2": ["c", "d"], "3": ["e"]}
+
+    def page(request: httpx.Request) -> httpx.Response:
+        number = request.url.params.get("page", "1")
+        return ok([association(f"{name}.example.com") for name in pages[number]], info={"page": int(number), **info})
+
+    script = Script({f"GET {AOP}/hostnames": page})
+    seen = await client(script).list_hostname_associations(access(), ZONE_ID)
+    assert [each.hostname[0] for each in seen.associations] == ["a", "b", "c", "d", "e"]
+    assert len(script.requests) == 3
+
+
+@pytest.mark.asyncio
+async def test_a_list_that_promises_pages_for_ever_ends() -> None:
+    script = Script({f"GET {AOP}/hostnames": ok([association("a.example.com")], info={"total_pages": 10**6})})
+    with pytest.raises(Unavailable, match="pages"):
+        await client(script).list_hostname_associations(access(), ZONE_ID)
+    assert len(script.requests) == 100
+
+
+@pytest.mark.asyncio
+async def test_a_page_that_is_empty_before_its_time_ends_the_list() -> None:
+    script = Script(
+        {f"GET {AOP}/hostnames": [ok([association("a.example.com")], info={"total_pages": 9}), ok(None, info={"total_pages": 9})]}
+    )
+    assert len((await client(script).list_hostname_associations(access(), ZONE_ID)).associations) == 1
+
+
+@pytest.mark.parametrize("answer", [failed(404, 7003), failed(400, 7003), failed(404), failed(405), failed(400, 7000), failed(403, 10000)])
+@pytest.mark.asyncio
+async def test_where_associations_cannot_be_listed_the_answer_says_so(answer: httpx.Response) -> None:
+    script = Script({f"GET {AOP}/hostnames": answer, VERIFY: ok({"id": "t", "status": "active"})})
+    seen = await client(script).list_hostname_associations(access(), ZONE_ID)
+    assert not seen.listed
+    assert seen.associations == ()
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"), [(html(502), Unavailable), (html(404), Unavailable), (failed(429), RateLimited), (failed(422), Refused)]
+)
+@pytest.mark.asyncio
+async def test_a_list_of_associations_that_fails_is_not_an_absent_one(answer: httpx.Response, expected: type[Exception]) -> None:
+    with pytest.raises(expected):
+        await client(Script({f"GET {AOP}/hostnames": answer})).list_hostname_associations(access(), ZONE_ID)
+
+
+# --- certificates ------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_certificates_come_oldest_first_without_tombstones() -> None:
+    told = [
+        certificate(id="new", uploaded_on="2026-11-02T00:00:00Z"),
+        certificate(id="gone", status="deleted"),
+        certificate(id="old", uploaded_on="2026-11-01T00:00:00Z", status="pending_deletion"),
+        certificate(id="undated", uploaded_on=None),
+        certificate(id="also-undated", uploaded_on=None),
+    ]
+    script = Script({f"GET {AOP}": ok(told, info={"page": 1, "per_page": 20, "count": 5, "total_count": 5})})
+    seen = await client(script).list_certificates(access(), ZONE_ID)
+    assert [each.id for each in seen] == ["also-undated", "undated", "old", "new"]
+    assert len(script.requests) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_zone_without_certificates_answers_null() -> None:
+    assert await client(Script({f"GET {AOP}": ok(None)})).list_certificates(access(), ZONE_ID) == ()
+
+
+@pytest.mark.parametrize("result", [{}, "text", [None], [{"status": "active"}], [[]], 5])
+@pytest.mark.asyncio
+async def test_a_list_that_cannot_be_understood_is_never_a_shorter_list(result: Any) -> None:
+    with pytest.raises(Unavailable, match="cannot be understood"):
+        await client(Script({f"GET {AOP}": ok(result)})).list_certificates(access(), ZONE_ID)
+
+
+@pytest.mark.asyncio
+async def test_an_upload_sends_the_leaf_and_its_key_once() -> None:
+    script = Script({f"POST {AOP}": ok(certificate(LEAF, status="pending_deployment", updated_at="2026-11-24T00:00:00Z"))})
+    seen = await client(script).upload_certificate(access(), ZONE_ID, LEAF, KEY)
+    assert (seen.id, seen.status) == (CERTIFICATE_ID, CertificateStatus.PENDING_DEPLOYMENT)
+    assert body_of(script.requests[0]) == {"certificate": LEAF, "private_key": KEY.get_secret_value().decode()}
+    assert script.requests[0].headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (failed(400, 1406), AlreadyExists),
+        (failed(400, 1408), CertificateRefused),
+        (failed(409), Conflict),
+        (html(502), Unavailable),
+        (httpx.ReadTimeout("slow"), Unavailable),
+        (httpx.ReadError("cut"), Unavailable),
+        (httpx.ConnectError("none"), Unavailable),
+        (httpx.RemoteProtocolError("cut"), Unavailable),
+        (ok(None), Unavailable),
+        (failed(429), RateLimited),
+    ],
+)
+@pytest.mark.asyncio
+async def test_an_upload_is_never_repeated_by_the_client(answer: httpx.Response | Exception, expected: type[Exception]) -> None:
+    script = Script({f"POST {AOP}": answer})
+    with pytest.raises(expected):
+        await client(script).upload_certificate(access(), ZONE_ID, LEAF, KEY)
+    assert len(script.requests) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_tombstone_is_still_read_by_its_id_and_an_unknown_id_is_not_found() -> None:
+    script = Script({f"GET {ONE}": [ok(certificate(LEAF, status="deleted")), failed(404, 1552)]})
+    cloudflare = client(script)
+    assert (await cloudflare.fetch_certificate(access(), ZONE_ID, CERTIFICATE_ID)).deleted
+    with pytest.raises(NotFound):
+        await cloudflare.fetch_certificate(access(), ZONE_ID, CERTIFICATE_ID)
+
+
+@pytest.mark.asyncio
+async def test_a_deletion_returns_the_certificate_on_its_way_out() -> None:
+    script = Script({f"DELETE {ONE}": ok(certificate(LEAF, status="pending_deletion"))})
+    assert (await client(script).delete_certificate(access(), ZONE_ID, CERTIFICATE_ID)).deleting
+    assert script.requests[0].content == b""
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [(failed(400, 1434), CannotDeleteYet), (failed(404, 1551), NotFound), (failed(400, 1415), NotFound), (failed(409), Conflict)],
+)
+@pytest.mark.asyncio
+async def test_a_deletion_that_cannot_be_has_its_own_exception(answer: httpx.Response, expected: type[Exception]) -> None:
+    script = Script({f"DELETE {ONE}": answer})
+    with pytest.raises(expected):
+        await client(script).delete_certificate(access(), ZONE_ID, CERTIFICATE_ID)
+    assert len(script.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [("deleted", AlreadyDeleted), ("pending_deletion", AlreadyDeleted), ("active", Refused), ("deletion_timed_out", Refused)],
+)
+@pytest.mark.asyncio
+async def test_a_deletion_refused_without_a_code_is_decided_by_looking_and_not_by_words(status: str, expected: type[Exception]) -> None:
+    """The words claim the opposite each time."""
+    words = "Certificate is already deleted." if expected is Refused else "Certificate is in use."
+    script = Script({f"DELETE {ONE}": failed(400, message=words), f"GET {ONE}": ok(certificate(LEAF, status=status))})
+    with pytest.raises(expected) as caught:
+        await client(script).delete_certificate(access(), ZONE_ID, CERTIFICATE_ID)
+    assert type(caught.value) is expected
+    assert caught.value.cf_ray == RAY  # type: ignore[attr-defined]  # each is a CloudflareError
+
+
+@pytest.mark.asyncio
+async def test_the_enablement_is_read_and_set() -> None:
+    script = Script({f"GET {AOP}/settings": ok({"enabled": False}), f"PUT {AOP}/settings": ok({"enabled": True})})
+    cloudflare = client(script)
+    assert not (await cloudflare.fetch_enablement(access(), ZONE_ID)).enabled
+    assert (await cloudflare.set_enablement(access(), ZONE_ID, enabled=True)).enabled
+    assert body_of(script.requests[1]) == {"enabled": True}
+
+
+@pytest.mark.asyncio
+async def test_one_mutation_is_in_flight_per_zone_and_zones_do_not_wait_for_each_other() -> None:
+    flying: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        zone_id = request.url.path.split("/")[4]
+        flying[zone_id] += 1
+        most[zone_id] = max(most[zone_id], flying[zone_id])
+        most["all"] = max(most["all"], flying.total())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        flying[zone_id] -= 1
+        return ok({"enabled": True} if request.method == "PUT" else certificate(LEAF))
+
+    cloudflare, other = client(httpx.MockTransport(answer)), "f" * 32
+    async with asyncio.TaskGroup() as group:
+        for zone_id in (ZONE_ID, other):
+            for _ in range(3):
+                group.create_task(cloudflare.set_enablement(access(), zone_id, enabled=True))
+                group.create_task(cloudflare.upload_certificate(access(), zone_id, LEAF, KEY))
+                group.create_task(cloudflare.delete_certificate(access(), zone_id, CERTIFICATE_ID))
+    assert (most[ZONE_ID], most[other], most["all"]) == (1, 1, 2)
+
+
+@pytest.mark.asyncio
+async def test_reads_do_not_wait_for_a_mutation() -> None:
+    uploading, uploaded = asyncio.Event(), asyncio.Event()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return ok({"enabled": True})
+        uploading.set()
+        await uploaded.wait()
+        return ok(certificate(LEAF))
+
+    cloudflare = client(httpx.MockTransport(answer))
+    upload = asyncio.create_task(cloudflare.upload_certificate(access(), ZONE_ID, LEAF, KEY))
+    await uploading.wait()
+    assert (await cloudflare.fetch_enablement(access(), ZONE_ID)).enabled
+    uploaded.set()
+    assert (await upload).id == CERTIFICATE_ID
+
+
+@pytest.mark.asyncio
+async def test_a_mutation_that_fails_or_is_cancelled_gives_the_zone_free() -> None:
+    stuck = asyncio.Event()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "DELETE":
+            stuck.set()
+            await asyncio.Event().wait()
+        return failed(409) if request.method == "POST" else ok({"enabled": True})
+
+    cloudflare = client(httpx.MockTransport(answer))
+    with pytest.raises(Conflict):
+        await cloudflare.upload_certificate(access(), ZONE_ID, LEAF, KEY)
+    deletion = asyncio.create_task(cloudflare.delete_certificate(access(), ZONE_ID, CERTIFICATE_ID))
+    await stuck.wait()
+    deletion.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await deletion
+    assert (await cloudflare.set_enablement(access(), ZONE_ID, enabled=True)).enabled
+
+
+# --- retries of reads --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("broken", [httpx.ConnectError("none"), httpx.RemoteProtocolError("cut"), httpx.ReadError("cut")])
+@pytest.mark.asyncio
+async def test_a_read_whose_connection_breaks_is_repeated_once(broken: Exception) -> None:
+    script = Script({f"GET {AOP}": [broken, ok(None)]})
+    assert await client(script).list_certificates(access(), ZONE_ID) == ()
+    script = Script({f"GET {AOP}": broken})
+    with pytest.raises(Unavailable):
+        await client(script).list_certificates(access(), ZONE_ID)
+    assert len(script.requests) == 2
+
+
+@pytest.mark.parametrize("answer", [httpx.ReadTimeout("slow"), html(503), failed(500), failed(429), failed(409)])
+@pytest.mark.asyncio
+async def test_a_read_that_was_answered_or_waited_for_is_not_repeated(answer: httpx.Response | Exception) -> None:
+    script = Script({f"GET {AOP}": answer})
+    with pytest.raises((Unavailable, RateLimited, Conflict)):
+        await client(script).list_certificates(access(), ZONE_ID)
+    assert len(script.requests) == 1
+
+
+# --- tokens ------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("refused", [failed(403), failed(403, 10000), failed(400, 10000), failed(401, 10000), failed(403, 9109)])
+@pytest.mark.asyncio
+async def test_a_fresh_token_that_is_refused_for_some_seconds_is_not_reported(refused: httpx.Response) -> None:
+    clock = StoppedClock()
+    script = Script({f"GET {AOP}": [refused, refused, refused, ok(None)]})
+    assert await client(script, clock).list_certificates(access(), ZONE_ID) == ()
+    assert clock.slept == [0.5, 1, 2]
+    assert VERIFY not in script.calls
+
+
+@pytest.mark.asyncio
+async def test_a_mutation_refused_for_a_fresh_token_had_no_effect_and_is_repeated() -> None:
+    script = Script({f"POST {AOP}": [failed(403), ok(certificate(LEAF))]})
+    assert (await client(script).upload_certificate(access(), ZONE_ID, LEAF, KEY)).id == CERTIFICATE_ID
+
+
+@pytest.mark.asyncio
+async def test_a_missing_permission_is_told_from_a_wrong_token_by_asking_once() -> None:
+    clock = StoppedClock()
+    script = Script({f"GET {AOP}": failed(403, 10000), VERIFY: ok({"id": "t", "status": "active"})})
+    cloudflare = client(script, clock)
+    for _ in range(2):
+        with pytest.raises(TokenLacksPermission, match="SSL and Certificates Write"):
+            await cloudflare.list_certificates(access(), ZONE_ID)
+    assert script.calls.count(VERIFY) == 1
+    assert sum(clock.slept) <= 13
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        (ok({"id": "t", "status": "expired", "expires_on": "2026-11-01T00:00:00Z"}), "expired on 2026-11-01"),
+        (ok({"id": "t", "status": "expired"}), "has expired"),
+        (ok({"id": "t", "status": "disabled"}), "has been disabled"),
+        (failed(401, 1000), "unknown to Cloudflare"),
+        (failed(403, 9109), "unknown to Cloudflare"),
+        (failed(400, 6003), "unknown to Cloudflare"),
+    ],
+)
+@pytest.mark.asyncio
+async def test_a_token_that_does_not_verify_is_rejected_with_cloudflares_reason(verdict: httpx.Response, words: str) -> None:
+    script = Script({"GET /zones": failed(403, 10000), VERIFY: verdict})
+    with pytest.raises(TokenRejected, match=words):
+        await client(script).find_zones(access(), "example.com")
+
+
+@pytest.mark.asyncio
+async def test_calls_refused_at_the_same_time_share_one_verification() -> None:
+    script = Script({f"GET {AOP}": failed(403), f"GET {AOP}/settings": failed(403), VERIFY: ok({"id": "t", "status": "disabled"})})
+    cloudflare = client(script)
+    results = await asyncio.gather(
+        cloudflare.list_certificates(access(), ZONE_ID), cloudflare.fetch_enablement(access(), ZONE_ID), return_exceptions=True
+    )
+    assert [type(result) for result in results] == [TokenRejected, TokenRejected]
+    assert script.calls.count(VERIFY) == 1
+
+
+@pytest.mark.asyncio
+async def test_once_rejected_the_next_calls_do_not_wait_and_after_a_while_the_token_is_looked_at_again() -> None:
+    clock = StoppedClock()
+    script = Script({f"GET {AOP}": failed(401), VERIFY: [failed(401, 1000), ok({"id": "t", "status": "active"})]})
+    cloudflare = client(script, clock)
+    with pytest.raises(TokenRejected):
+        await cloudflare.list_certificates(access(), ZONE_ID)
+    patience = list(clock.slept)
+    with pytest.raises(TokenRejected):
+        await cloudflare.list_certificates(access(), ZONE_ID)
+    assert clock.slept == patience
+    clock.at_s += 60
+    with pytest.raises(TokenLacksPermission):
+        await cloudflare.list_certificates(access(), ZONE_ID)
+    assert clock.slept[len(patience) :] == [0.5]
+
+
+@pytest.mark.asyncio
+async def test_a_token_that_is_mended_works_at_once() -> None:
+    script = Script({f"GET {AOP}": [*[failed(403)] * 5, ok(None)], VERIFY: failed(401, 1000)})
+    cloudflare = client(script)
+    with pytest.raises(TokenRejected):
+        await cloudflare.list_certificates(access(), ZONE_ID)
+    assert await cloudflare.list_certificates(access(), ZONE_ID) == ()
+
+
+@pytest.mark.parametrize(
+    ("at_account", "expected"), [(ok({"id": "t", "status": "active"}), TokenLacksPermission), (failed(401, 1000), TokenRejected)]
+)
+@pytest.mark.asyncio
+async def test_a_token_of_an_account_is_verified_at_its_account(at_account: httpx.Response, expected: type[Exception]) -> None:
+    script = Script(
+        {
+            "GET /zones": ok([zone()]),
+            f"GET {AOP}": failed(403, 10000),
+            VERIFY: failed(401, 1000),
+            f"GET /accounts/{ACCOUNT_ID}/tokens/verify": at_account,
+        }
+    )
+    cloudflare = client(script)
+    await cloudflare.find_zones(access(), "example.com")
+    with pytest.raises(expected):
+        await cloudflare.list_certificates(access(), ZONE_ID)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"), [(html(502), Unavailable), (failed(429), RateLimited), (httpx.ReadTimeout("slow"), Unavailable)]
+)
+@pytest.mark.asyncio
+async def test_no_verdict_on_a_token_without_an_answer(answer: httpx.Response | Exception, expected: type[Exception]) -> None:
+    with pytest.raises(expected):
+        await client(Script({f"GET {AOP}": failed(403), VERIFY: answer})).list_certificates(access(), ZONE_ID)
+
+
+@pytest.mark.asyncio
+async def test_a_malformed_token_is_rejected_without_further_calls() -> None:
+    script = Script({f"GET {AOP}": failed(400, 6111)})
+    with pytest.raises(TokenRejected, match="form of an API token"):
+        await client(script).list_certificates(access(), ZONE_ID)
+    assert len(script.requests) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_firewalls_403_condemns_no_token() -> None:
+    script = Script({f"GET {AOP}": html(403)})
+    with pytest.raises(Unavailable, match="AOP_CLOUDFLARE_BASE_URL"):
+        await client(script).list_certificates(access(), ZONE_ID)
+    assert len(script.requests) == 1
+
+
+# --- rate limits and metrics -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_after_a_429_nothing_is_sent_with_that_token_until_its_time_has_come() -> None:
+    clock = StoppedClock()
+    script = Script(
+        {f"GET {AOP}": [failed(429, 10100, headers={"retry-after": "900"}), ok(None)], f"GET {AOP}/settings": ok({"enabled": True})}
+    )
+    cloudflare = client(script, clock)
+    with pytest.raises(RateLimited) as caught:
+        await cloudflare.list_certificates(access(), ZONE_ID)
+    assert (caught.value.retry_after_s, caught.value.codes, caught.value.cf_ray) == (900, (10100,), RAY)
+    clock.at_s += 400
+    with pytest.raises(RateLimited) as caught:
+        await cloudflare.fetch_enablement(access(Priority.PROTECT), ZONE_ID)
+    assert caught.value.retry_after_s == 500
+    assert len(script.requests) == 1
+    assert (await cloudflare.fetch_enablement(access(token="another-token"), ZONE_ID)).enabled
+    clock.at_s += 500
+    assert await cloudflare.list_certificates(access(), ZONE_ID) == ()
+
+
+@pytest.mark.asyncio
+async def test_a_429_with_html_pauses_all_the_same() -> None:
+    with pytest.raises(RateLimited) as caught:
+        await client(Script({f"GET {AOP}": html(429)})).list_certificates(access(), ZONE_ID)
+    assert caught.value.retry_after_s == 315
+
+
+@pytest.mark.asyncio
+async def test_every_request_is_counted_by_template_and_outcome() -> None:
+    metrics = Metrics()
+    script = Script({f"GET {AOP}": [ok(None), httpx.ReadTimeout("slow")], f"GET {ONE}": failed(404, 1552)})
+    cloudflare = client(script, metrics=metrics)
+    await cloudflare.list_certificates(access(), ZONE_ID)
+    with pytest.raises(Unavailable):
+        await cloudflare.list_certificates(access(), ZONE_ID)
+    with pytest.raises(NotFound):
+        await cloudflare.fetch_certificate(access(), ZONE_ID, CERTIFICATE_ID)
+    template = "/zones/{zone_id}/origin_tls_client_auth"
+
+    def counted(path: str, status: str) -> float | None:
+        return metrics.registry.get_sample_value("aop_cloudflare_requests_total", {"method": "GET", "path": path, "status": status})
+
+    assert counted(template, "200") == counted(template, "timeout") == counted(f"{template}/{{certificate_id}}", "404") == 1
+    assert ZONE_ID not in metrics.exposition().decode()
+
+
+@pytest.mark.asyncio
+async def test_one_onboarding_reads_and_writes_with_one_call_each() -> None:
+    """What the loop asks, it pays for once: no hidden verification, no hidden page, no hidden repetition."""
+    script = Script(
+        {
+            "GET /zones": ok([zone()]),
+            f"GET /zones/{ZONE_ID}/settings/ssl": ok({"value": "full"}),
+            f"GET /zones/{ZONE_ID}/settings/tls_client_auth": ok({"value": "off"}),
+            f"GET {AOP}/hostnames": ok([], info={"page": 1, "per_page": 1000, "count": 0, "total_count": 0, "total_pages": 0}),
+            f"GET {AOP}": ok(None),
+            f"GET {AOP}/settings": ok({"enabled": False}),
+            f"POST {AOP}": ok(certificate(LEAF)),
+            f"PUT {AOP}/settings": ok({"enabled": True}),
+        }
+    )
+    async with client(script) as cloudflare:
+        await cloudflare.find_zones(access(), "example.com")
+        await cloudflare.fetch_ssl_mode(access(), ZONE_ID)
+        await cloudflare.fetch_global_aop(access(), ZONE_ID)
+        await cloudflare.list_hostname_associations(access(), ZONE_ID)
+        await cloudflare.list_certificates(access(), ZONE_ID)
+        await cloudflare.fetch_enablement(access(), ZONE_ID)
+        await cloudflare.upload_certificate(access(), ZONE_ID, LEAF, KEY)
+        await cloudflare.set_enablement(access(), ZONE_ID, enabled=True)
+    assert len(script.requests) == 8
