@@ -24,6 +24,8 @@ Manifest = dict[str, Any]
 REQUEST_TIMEOUT_S = 30.0
 """The client's own default is five minutes."""
 PAGE = 500
+FIELD_MANAGER = "aop-operator"
+"""Who owns the fields that we write, in every object's `managedFields`."""
 
 
 class ClusterError(Transient):
@@ -112,9 +114,10 @@ class Cluster:
         what: str,
     ) -> Manifest:
         headers = {"Accept": "application/json", "Content-Type": content_type}
+        parameters = dict(query or {}) | ({} if method == "GET" else {"fieldManager": FIELD_MANAGER})
         try:
             request = await self._client.param_serialize(
-                method, path, query_params=list((query or {}).items()), header_params=headers, body=body, auth_settings=["BearerToken"]
+                method, path, query_params=list(parameters.items()), header_params=headers, body=body, auth_settings=["BearerToken"]
             )
             response = await self._client.call_api(*request, _request_timeout=REQUEST_TIMEOUT_S)
             text = (await response.read()).decode()

@@ -1,0 +1,145 @@
+"""The composition root: settings, clients, the loop, and Kopf around them. `aop-operator run` is all there is to start.
+
+Everything that is built once is built here and passed in; nothing is created at import.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import kopf
+from aiohttp import web
+
+from aop import __version__
+from aop.clock import Clock
+from aop.cloudflare import Cloudflare, Shares
+from aop.cluster import connect
+from aop.handlers import Slots, kopf_settings, register
+from aop.metrics import Metrics
+from aop.observe import Observer
+from aop.observe.edge import EdgeReader
+from aop.observe.origin import OriginReader
+from aop.observe.zone import ZoneReader
+from aop.perform import Performer
+from aop.pki import throwaway
+from aop.probe import ClientIdentity, EdgeProbe, ReplicaProbe
+from aop.reconcile import Reconciler
+from aop.settings import Settings, SettingsError
+
+CLOUDFLARE_TOTAL_S = 10.0
+"""The longest that one request to Cloudflare may take: a mutation that hangs must not hold up what protects visitors for longer."""
+EXIT_SETTINGS = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of the `aop-operator` command; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="aop-operator", description="Cloudflare zone-level Authenticated Origin Pulls for Kubernetes.")
+    parser.add_argument("--version", action="version", version=f"aop-operator {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("run", help="run the operator; its settings are AOP_* environment variables (docs/reference.md)")
+    parser.parse_args(arguments)
+    try:
+        settings = Settings.load()
+    except SettingsError as error:
+        print(f"aop-operator: {error}", file=sys.stderr)  # noqa: T201 - nothing is configured yet that could log it
+        return EXIT_SETTINGS
+    configure_logging(settings)
+    asyncio.run(run(settings))
+    return 0
+
+
+def configure_logging(settings: Settings) -> None:
+    """One line per step, transition and error. Kopf's own chatter starts at warnings: it logs whole objects at debug."""
+    format_ = kopf.LogFormat.JSON if settings.log_format == "json" else kopf.LogFormat.FULL
+    kopf.configure(log_format=format_)
+    logging.getLogger().setLevel(logging.WARNING)
+    logging.getLogger("aop").setLevel(settings.log_level.upper())
+
+
+async def run(settings: Settings) -> None:
+    """Build everything and serve until the process is told to stop."""
+    clock, metrics = Clock(), Metrics()
+    async with AsyncExitStack() as stack:
+        cluster = await connect(str(settings.kubeconfig) if settings.kubeconfig else None)
+        stack.push_async_callback(cluster.close)
+        shares = Shares(total=settings.budget_share, resync=settings.budget_resync_share)
+        cloudflare = await stack.enter_async_context(
+            Cloudflare(settings.cloudflare_base_url, clock=clock, shares=shares, metrics=metrics, total_s=CLOUDFLARE_TOTAL_S)
+        )
+        observer = observer_of(settings, clock, cluster=cluster, cloudflare=cloudflare)
+        trace = os.environ.get("AOP_TRACE_FILE")
+        performer = Performer(cluster, cloudflare, clock)
+        reconciler = Reconciler(cluster, observer, performer, clock, metrics, Path(trace) if trace else None)
+        await serve_metrics(stack, settings, metrics)
+        await serve(settings, Slots(reconciler, clock))
+
+
+def observer_of(settings: Settings, clock: Clock, *, cluster: Any, cloudflare: Cloudflare) -> Observer:
+    """The observer with its four readers."""
+    stranger = throwaway(clock.now())
+    identity = ClientIdentity(stranger.leaf.pem, stranger.key)
+    replica_probe = ReplicaProbe(timeout_s=settings.probe_timeout_s)
+    edge_probe = EdgeProbe(timeout_s=settings.probe_timeout_s, connect_to=settings.edge_connect_to, ca_file=settings.edge_ca_file)
+    return Observer(
+        cluster,
+        ZoneReader(cloudflare, settings),
+        OriginReader(cluster, replica_probe, identity, settings, clock),
+        EdgeReader(edge_probe, settings.edge_cadence_s, clock),
+        settings,
+        clock,
+    )
+
+
+async def serve_metrics(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> None:
+    """`/metrics` for Prometheus, if it has a port."""
+    if not settings.metrics_port:
+        return
+
+    async def exposition(_: web.Request) -> web.Response:
+        return web.Response(body=metrics.exposition(), headers={"Content-Type": metrics.content_type})
+
+    application = web.Application()
+    application.router.add_get("/metrics", exposition)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, "0.0.0.0", settings.metrics_port).start()
+
+
+async def serve(settings: Settings, slots: Slots) -> None:
+    """Kopf, embedded; it ends on SIGTERM and SIGINT."""
+    registry = kopf.OperatorRegistry()
+    register(registry, login_with(settings))
+    await kopf.operator(
+        registry=registry,
+        settings=kopf_settings(settings),
+        memo=slots,
+        clusterwide=not settings.watch_namespaces,
+        namespaces=settings.watch_namespaces,
+        liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz" if settings.health_port else None,
+    )
+
+
+def login_with(settings: Settings) -> Any:
+    """Kopf's own client logs in where ours does: the kubeconfig of the settings, else the pod's service account."""
+
+    def login(**kwargs: Any) -> Any:
+        if settings.kubeconfig:
+            # Kopf's kubeconfig login reads the variable, not an argument.
+            os.environ["KUBECONFIG"] = str(settings.kubeconfig)
+            return kopf.login_with_kubeconfig(**kwargs)
+        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+    return login
+
+
+if __name__ == "__main__":
+    sys.exit(main())

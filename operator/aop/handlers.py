@@ -1,0 +1,204 @@
+"""Kopf as the watch layer: handlers that only wake, one daemon per object that loops, one deletion that runs the teardown.
+
+Registered by `aop.__main__`. Nothing is written through Kopf's `patch`, and no change-detecting handler exists: each lost data when it
+was tried (reference: kopf, 4; docs/adr/0002). Every handler has an explicit id, because Kopf derives ids from names otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import kopf
+
+from aop.api import FINALIZER, GROUP, PLURAL, ROTATE_ANNOTATION, VERSION, WATCH_LABEL
+from aop.clock import Clock
+from aop.observe.memory import Memory
+from aop.origins import ObjectKey
+from aop.reconcile import Reconciler
+from aop.settings import Settings
+
+RESOURCE = (GROUP, VERSION, PLURAL)
+CANCELLATION_S = 20.0
+"""How long a step that is under way at the end of the process may take: a mutation at Cloudflare is not cut off."""
+
+
+TEARDOWN_TURN_S = 60.0
+"""How long one call of the deletion handler loops: each retry of Kopf's costs a write of its progress on the object."""
+
+
+@dataclass(slots=True)
+class Slot:
+    """One object's wake event, lock and memory."""
+
+    memory: Memory
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    seen: tuple[object, ...] = ()
+    references: frozenset[ObjectKey] = frozenset()
+    """Secrets and ConfigMaps that the spec names."""
+
+
+class Slots:
+    """All objects' slots; Kopf's memo. It copies the memo per object, and this one is shared."""
+
+    def __init__(self, reconciler: Reconciler, clock: Clock) -> None:
+        self.reconciler = reconciler
+        self.clock = clock
+        self._slots: dict[ObjectKey, Slot] = {}
+        self.last_visit_s = clock.monotonic_s()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def slot(self, key: ObjectKey) -> Slot:
+        """The object's slot, made at its first mention."""
+        return self._slots.setdefault(key, Slot(Memory(self.clock.now())))
+
+    def drop(self, key: ObjectKey) -> None:
+        """The object is gone."""
+        self._slots.pop(key, None)
+
+    def wake_all(self) -> None:
+        """Something that any object may care about has changed."""
+        for slot in self._slots.values():
+            slot.memory.forget_rivals()
+            slot.wake.set()
+
+    def wake_referrers(self, key: ObjectKey) -> None:
+        """A Secret or ConfigMap has changed: whoever names it looks again, and reads it anew."""
+        for slot in self._slots.values():
+            if key in slot.references:
+                slot.memory.forget_secrets()
+                slot.wake.set()
+
+
+def references(namespace: str, name: str, spec: dict[str, Any]) -> frozenset[ObjectKey]:
+    """Every Secret and ConfigMap that a raw spec names; tolerant, because an invalid spec must wake its loop too."""
+    certificate = spec.get("certificate") or {}
+    secrets = {
+        ((spec.get("credentials") or {}).get("apiTokenSecretRef") or {}).get("name"),
+        (certificate.get("secretRef") or {}).get("name"),
+        (certificate.get("generate") or {}).get("secretName") or f"{name}-aop",
+    }
+    maps = [((origin.get("ingressNginx") or {}).get("configMapRef") or {}) for origin in spec.get("origins") or ()]
+    return frozenset(
+        {
+            *(ObjectKey(namespace, secret) for secret in secrets if secret),
+            *(ObjectKey(ref["namespace"], ref["name"]) for ref in maps if ref.get("namespace") and ref.get("name")),
+        }
+    )
+
+
+def register(registry: kopf.OperatorRegistry, login: Callable[..., Any]) -> None:  # noqa: C901 - seven handlers of a few lines each
+    """Put every handler into `registry`; `login` gives Kopf's own client its credentials."""
+
+    @kopf.on.login(registry=registry, id="login")
+    def _login(**kwargs: Any) -> Any:
+        return login(**kwargs)
+
+    @kopf.on.event(*RESOURCE, registry=registry, id="wake")  # type: ignore[arg-type]
+    async def _wake(namespace: str, name: str, meta: Any, spec: Any, memo: Slots, type: str | None, **_: Any) -> None:  # noqa: A002 - Kopf's name
+        key = ObjectKey(namespace, name)
+        if type == "DELETED":
+            memo.drop(key)
+            memo.wake_all()
+            return
+        slot = memo.slot(key)
+        annotations = meta.get("annotations") or {}
+        seen = (
+            meta.get("uid"),
+            meta.get("generation"),
+            FINALIZER in (meta.get("finalizers") or ()),
+            bool(meta.get("deletionTimestamp")),
+            annotations.get(ROTATE_ANNOTATION),
+        )
+        slot.references = references(namespace, name, dict(spec))
+        if seen != slot.seen:
+            if slot.seen and slot.seen[0] != seen[0]:
+                slot.memory = Memory(memo.clock.now())
+            slot.seen = seen
+            slot.memory.cloudflare.retry_at = None
+            slot.wake.set()
+
+    @kopf.on.event("", "v1", "secrets", registry=registry, id="wake-by-secret")  # type: ignore[arg-type]
+    async def _wake_by_secret(namespace: str, name: str, memo: Slots, **_: Any) -> None:
+        memo.wake_referrers(ObjectKey(namespace, name))
+
+    @kopf.on.event("", "v1", "configmaps", registry=registry, id="wake-by-configmap")  # type: ignore[arg-type]
+    async def _wake_by_config_map(namespace: str, name: str, memo: Slots, **_: Any) -> None:
+        memo.wake_referrers(ObjectKey(namespace, name))
+
+    @kopf.daemon(  # type: ignore[arg-type]
+        *RESOURCE, registry=registry, id="reconcile", cancellation_backoff=CANCELLATION_S, cancellation_timeout=5.0
+    )
+    async def _keep(namespace: str, name: str, memo: Slots, stopped: Any, **_: Any) -> None:
+        key = ObjectKey(namespace, name)
+        while not stopped:
+            slot = memo.slot(key)
+            slot.wake.clear()
+            async with slot.lock:
+                if stopped:
+                    return
+                visit = await memo.reconciler.visit(key, slot.memory)
+            memo.last_visit_s = memo.clock.monotonic_s()
+            await _until_woken(slot.wake, stopped, visit.delay_s)
+
+    @kopf.on.delete(*RESOURCE, registry=registry, id="teardown")  # type: ignore[arg-type]
+    async def _teardown(namespace: str, name: str, memo: Slots, **_: Any) -> None:
+        key = ObjectKey(namespace, name)
+        slot, until_s = memo.slot(key), memo.clock.monotonic_s() + TEARDOWN_TURN_S
+        while memo.clock.monotonic_s() < until_s:
+            async with slot.lock:
+                visit = await memo.reconciler.visit(key, slot.memory)
+            memo.last_visit_s = memo.clock.monotonic_s()
+            if visit.finished:
+                return
+            slot.wake.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(slot.wake.wait(), min(visit.delay_s, 10.0))
+        raise kopf.TemporaryError("not everything is as it was found yet", delay=0.5)
+
+    @kopf.on.probe(registry=registry, id="last-visit-seconds-ago")
+    async def _last_visit(memo: Slots, **_: Any) -> float:
+        return round(memo.clock.monotonic_s() - memo.last_visit_s, 1)
+
+
+async def _until_woken(wake: asyncio.Event, stopped: Any, delay_s: float) -> None:
+    async def until_stopped() -> None:
+        await stopped.wait()  # awaitable, but not a coroutine (reference: kopf, 3)
+
+    waits: set[asyncio.Task[Any]] = {_task(wake.wait()), _task(until_stopped())}
+    try:
+        await asyncio.wait(waits, timeout=delay_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waits:
+            task.cancel()
+
+
+def _task(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    return asyncio.create_task(coroutine)
+
+
+def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
+    """Kopf's own settings for production (reference: kopf, 5); `error_backoffs` stays finite, so that an operator that cannot list exits visibly."""
+    tuned = kopf.OperatorSettings()
+    tuned.peering.standalone = True
+    tuned.persistence.finalizer = FINALIZER
+    tuned.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
+    tuned.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
+    tuned.watching.label_selectors["secrets.v1"] = f"{WATCH_LABEL}=true"
+    tuned.watching.label_selectors["configmaps.v1"] = f"{WATCH_LABEL}=true"
+    tuned.watching.server_timeout = 10 * 60
+    tuned.watching.connect_timeout = 10
+    tuned.networking.connect_timeout = 10
+    tuned.networking.request_timeout = 30
+    tuned.posting.enabled = False
+    tuned.execution.default_backoff = 15
+    tuned.background.cancellation_polling = 5
+    tuned.scanning.disabled = bool(settings.watch_namespaces)
+    tuned.process.ultimate_exiting_timeout = 60
+    return tuned

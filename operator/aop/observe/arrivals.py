@@ -1,0 +1,47 @@
+"""What arrives through the edge, folded into evidence per host: pure, called by `aop.observe.edge` after each request.
+
+A run of equal arrivals is what proofs and losses are made of. Silence (timeouts, challenges, 403, 429, 52x, no nonce) is no
+arrival: it neither ends a run nor lengthens it, else whoever disturbs the edge could open the origin (design, section 3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from aop.observed import Arrival, Evidence
+
+RECENT = timedelta(seconds=90)
+"""How long single arrivals are kept; a loss needs those of about the last 20 s."""
+MOST_RECENT = 100
+
+
+def arrived(evidence: Evidence, arrival: Arrival, *, direct: bool) -> Evidence:
+    """The evidence after one more arrival; `direct` when it came past the edge."""
+    goes_on = evidence.presented == arrival.presented and evidence.direct == direct and evidence.since is not None
+    recent = (*(past for past in evidence.recent if arrival.at - past.at <= RECENT), arrival)
+    return replace(
+        evidence,
+        presented=arrival.presented,
+        count=evidence.count + 1 if goes_on else 1,
+        since=evidence.since if goes_on else arrival.at,
+        last=arrival.at,
+        recent=recent[-MOST_RECENT:],
+        fresh=arrival if arrival.fresh else evidence.fresh,
+        direct=direct,
+        silence=None,
+        silent_since=None,
+    )
+
+
+def silent(evidence: Evidence, why: str, at: datetime) -> Evidence:
+    """The evidence after a request without a usable answer."""
+    return replace(evidence, silence=why, silent_since=evidence.silent_since or at)
+
+
+def begun_again(evidence: Evidence) -> Evidence:
+    """The evidence after a change at Cloudflare was read: what arrived before proves nothing about what comes now.
+
+    The arrivals themselves stay, because a loss is a loss whoever caused it.
+    """
+    return replace(evidence, presented=None, count=0, since=None, fresh=None)

@@ -1,0 +1,264 @@
+"""One `Step` at a time, carried out: the only code of the operator that writes anything outside the status.
+
+Called by `aop.reconcile`. Every write is safe against a second writer: ConfigMaps, Secrets and the record go out with the
+resourceVersion that the decision was made on, an upload uses the recorded key pair, and a deletion names an id whose fingerprint
+was just read. After each effect the memory forgets what the effect can have changed, so that it is observed again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import Any, assert_never
+
+from aop.api import API_VERSION, KIND, RECORD_ANNOTATION, WATCH_LABEL, AuthenticatedOriginPull
+from aop.clock import Clock
+from aop.cloudflare import Access, AlreadyDeleted, AlreadyExists, Certificate, Cloudflare, NotFound, Priority
+from aop.cluster import Cluster, Kind
+from aop.errors import Blocked, Reason, Transient
+from aop.observe.memory import Memory
+from aop.observe.zone import changed
+from aop.observed import Observed
+from aop.origins import ObjectKey, ingress_nginx
+from aop.origins.spec import ForeignText
+from aop.pki import (
+    Authority,
+    Recipe,
+    Slot,
+    authority_data,
+    authority_name,
+    create_authority,
+    issue_leaf,
+    leaf_data,
+    pin_of,
+    promoted,
+    read_authority,
+    read_key_pair,
+    read_keyed_leaf,
+    with_next,
+)
+from aop.plan.facts import replicas
+from aop.record import dump
+from aop.steps import Delete, Effect, Issue, Note, Promote, Publish, SetEnabled, Upload, Withdraw
+
+
+class Performer:
+    """Carries out steps; built once per process."""
+
+    def __init__(self, cluster: Cluster, cloudflare: Cloudflare, clock: Clock) -> None:
+        self._cluster = cluster
+        self._cloudflare = cloudflare
+        self._clock = clock
+
+    async def perform(self, step: Effect, o: Observed, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+        """Carry out `step`, which was decided on `o`. Raises `Blocked` or `Transient`; the world may have changed all the same."""
+        match step:
+            case Note():
+                await self._note(step, pull)
+            case Issue(slot="first"):
+                await self._issue_first(pull, memory)
+            case Issue():
+                await self._issue_next(pull, memory)
+            case Promote():
+                await self._promote(pull, memory)
+            case Publish():
+                await self._publish(step, o, memory)
+            case Withdraw():
+                await self._withdraw(step, pull, memory)
+            case Upload():
+                await self._upload(step, pull, memory)
+            case Delete():
+                await self._delete(step, memory)
+            case SetEnabled():
+                await self._set_enabled(step, o, memory)
+            case _:
+                assert_never(step)
+
+    async def _note(self, step: Note, pull: AuthenticatedOriginPull) -> None:
+        metadata = {"resourceVersion": pull.resource_version, "annotations": {RECORD_ANNOTATION: dump(step.record)}}
+        await self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, pull.key, {"metadata": metadata})
+
+    # --- keys --------------------------------------------------------------------------------------------------------
+
+    async def _issue_first(self, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+        secret, recipe = generated(pull), recipe_of(pull)
+        authority = await self._authority(pull, authority_name(secret), recipe)
+        issued = await asyncio.to_thread(issue_leaf, recipe, authority, self._clock.now())
+        await self._cluster.create(Kind.SECRET, secret.namespace, owned(pull, secret, leaf_data(issued, authority), "kubernetes.io/tls"))
+        memory.forget_secrets()
+
+    async def _issue_next(self, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+        secret, recipe = generated(pull), recipe_of(pull)
+        manifest = await self._own_secret(secret)
+        authority = await self._authority(pull, authority_name(secret), recipe)
+        issued = await asyncio.to_thread(issue_leaf, recipe, authority, self._clock.now())
+        await self._cluster.replace(Kind.SECRET, secret, {**manifest, "data": with_next(manifest["data"], issued, authority)})
+        memory.forget_secrets()
+
+    async def _promote(self, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+        secret = generated(pull)
+        manifest = await self._own_secret(secret)
+        await self._cluster.replace(Kind.SECRET, secret, {**manifest, "data": promoted(manifest["data"])})
+        memory.forget_secrets()
+
+    async def _own_secret(self, secret: ObjectKey) -> dict[str, Any]:
+        manifest = await self._cluster.fetch(Kind.SECRET, secret)
+        if manifest is None:
+            raise Transient(f"Secret {secret} has just gone; it is looked at again")
+        read_key_pair(secret, manifest.get("data") or {})
+        return manifest
+
+    async def _authority(self, pull: AuthenticatedOriginPull, key: ObjectKey, recipe: Recipe) -> Authority:
+        """The authority that signs: the one that is there if it still can, else a new generation, stored before it signs anything."""
+        manifest = await self._cluster.fetch(Kind.SECRET, key)
+        present = read_authority(key, manifest.get("data") or {}) if manifest else None
+        if present and present.suits(recipe, self._clock.now()):
+            return present
+        generation = present.generation + 1 if present else 1
+        authority = await asyncio.to_thread(create_authority, recipe, generation, self._clock.now())
+        if manifest is None:
+            await self._cluster.create(Kind.SECRET, key.namespace, owned(pull, key, authority_data(authority), "Opaque"))
+        else:
+            await self._cluster.replace(Kind.SECRET, key, {**manifest, "data": authority_data(authority)})
+        return authority
+
+    # --- origins -----------------------------------------------------------------------------------------------------
+
+    async def _publish(self, step: Publish, o: Observed, memory: Memory) -> None:
+        manifest = memory.origin(step.target).manifest
+        if manifest is None:
+            raise Transient(f"ConfigMap {step.target} does not exist any more")
+        foreign = next((it.ingress_nginx.foreign_text for it in o.spec.origins if it.ingress_nginx and it.target == step.target), None)
+        body = ingress_nginx.publish(
+            manifest,
+            step.claim,
+            foreign=foreign or ForeignText.MERGE,
+            token_if_new=secrets.token_hex(8),
+            seen_everywhere=seen_everywhere(o, step.target),
+        )
+        await self._write_config_map(step.target, body, memory)
+
+    async def _withdraw(self, step: Withdraw, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+        manifest = memory.origin(step.target).manifest
+        if manifest is not None:
+            await self._write_config_map(step.target, ingress_nginx.withdraw(manifest, pull.uid), memory)
+
+    async def _write_config_map(self, target: ObjectKey, body: dict[str, Any], memory: Memory) -> None:
+        if body != memory.origin(target).manifest:
+            memory.origin(target).manifest = await self._cluster.replace(Kind.CONFIG_MAP, target, body)
+
+    # --- Cloudflare --------------------------------------------------------------------------------------------------
+
+    async def _upload(self, step: Upload, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+        secret = key_secret(pull)
+        manifest = await self._cluster.fetch(Kind.SECRET, secret)
+        data: dict[str, str] = (manifest.get("data") or {}) if manifest else {}
+        slots = [Slot.CURRENT, *([Slot.NEXT] if "next.crt" in data else [])]
+        leaf = next((keyed for slot in slots if (keyed := read_keyed_leaf(secret, data, slot)).leaf.pin == step.pin), None)
+        if leaf is None:
+            raise Transient(f"Secret {secret} does not hold leaf {step.pin.short} any more; it is looked at again")
+        try:
+            certificate = await self._cloudflare.upload_certificate(access(memory, Priority.ONBOARD), step.zone_id, leaf.leaf.pem, leaf.key)
+        except AlreadyExists as error:
+            # An upload whose answer was lost, or a deletion under way: the list will show it (reference: cloudflare-api, 5).
+            memory.cloudflare.listed.forget()
+            raise Transient(f"{error.message} Cloudflare's list does not show it yet", retry_after_s=2.0) from None
+        self._follow(memory, certificate)
+
+    async def _delete(self, step: Delete, memory: Memory) -> None:
+        token = access(memory, Priority.ONBOARD)
+        try:
+            present = await self._cloudflare.fetch_certificate(token, step.zone_id, step.certificate_id)
+            if present.deleted:
+                raise AlreadyDeleted("it is deleted already")
+            if pin_of(present.certificate).sha256 != step.pin.sha256:
+                raise Transient(f"certificate {step.certificate_id} is not leaf {step.pin.short}; Cloudflare is looked at again")
+            self._follow(memory, await self._cloudflare.delete_certificate(token, step.zone_id, step.certificate_id))
+        except (AlreadyDeleted, NotFound):
+            memory.cloudflare.known.pop(step.certificate_id, None)
+            memory.cloudflare.gone.add(step.certificate_id)
+            memory.cloudflare.listed.forget()
+            changed(memory, self._clock.now())
+
+    async def _set_enabled(self, step: SetEnabled, o: Observed, memory: Memory) -> None:
+        priority = Priority.ONBOARD if step.enabled or o.object.deleting else Priority.PROTECT
+        memory.cloudflare.enabled.forget()
+        await self._cloudflare.set_enablement(access(memory, priority), step.zone_id, enabled=step.enabled)
+        changed(memory, self._clock.now())
+
+    def _follow(self, memory: Memory, certificate: Certificate) -> None:
+        """Cloudflare has taken a change of this certificate: ask for it by id until it has arrived."""
+        held = memory.cloudflare
+        held.known[certificate.id] = certificate
+        held.polls, held.next_poll = 0, None
+        changed(memory, self._clock.now())
+
+
+def access(memory: Memory, priority: Priority) -> Access:
+    """The token that the decision was made with, at this priority."""
+    if memory.cloudflare.access is None:
+        raise Blocked(Reason.TOKEN_SECRET_NOT_FOUND, "the API token is not known")
+    return memory.cloudflare.access.at(priority)
+
+
+def seen_everywhere(o: Observed, target: ObjectKey) -> int | None:
+    """The revision that every replica was seen to run; None if they differ, or cannot all be asked."""
+    origin = next(origin for origin in o.origins if origin.target == target)
+    found = replicas(origin)
+    revisions = {replica.revision if replica.settled and not replica.error else None for replica in found}
+    return revisions.pop() if len(revisions) == 1 else None
+
+
+def generated(pull: AuthenticatedOriginPull) -> ObjectKey:
+    """The Secret that we fill. Raises LookupError when the spec refers to somebody else's."""
+    generate = pull.spec.certificate.generate
+    if generate is None:
+        raise LookupError(f"{pull.key} refers to a Secret, so nothing is generated")
+    return ObjectKey(pull.key.namespace, generate.secret_name)
+
+
+def key_secret(pull: AuthenticatedOriginPull) -> ObjectKey:
+    """The Secret that holds the key pair, whoever fills it."""
+    reference = pull.spec.certificate.secret_ref
+    return ObjectKey(pull.key.namespace, reference.name) if reference else generated(pull)
+
+
+def recipe_of(pull: AuthenticatedOriginPull) -> Recipe:
+    """What is to be generated, by the spec."""
+    generate = pull.spec.certificate.generate
+    if generate is None:
+        raise LookupError(f"{pull.key} refers to a Secret, so nothing is generated")
+    return Recipe(
+        zone=pull.spec.zone.name,
+        uid=pull.uid,
+        hostnames=pull.spec.hostname_patterns,
+        algorithm=generate.algorithm,
+        size=generate.size,
+        leaf_lifetime=generate.leaf_lifetime,
+        authority_lifetime=generate.authority_lifetime,
+    )
+
+
+def owned(pull: AuthenticatedOriginPull, key: ObjectKey, data: dict[str, str], kind: str) -> dict[str, Any]:
+    """A Secret of ours: collected with its object, watched for changes."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": kind,
+        "metadata": {
+            "name": key.name,
+            "namespace": key.namespace,
+            "labels": {WATCH_LABEL: "true", "app.kubernetes.io/managed-by": "aop-operator"},
+            "ownerReferences": [
+                {
+                    "apiVersion": API_VERSION,
+                    "kind": KIND,
+                    "name": pull.key.name,
+                    "uid": pull.uid,
+                    "controller": True,
+                    "blockOwnerDeletion": True,
+                }
+            ],
+        },
+        "data": data,
+    }

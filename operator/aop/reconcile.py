@@ -1,0 +1,206 @@
+"""The loop: observe, next_step, perform, again and again; then status, Events, and when to look next.
+
+Called by `aop.handlers`, one object at a time under that object's lock. One visit goes on while there are effects to perform and
+ends with the first step that is none. No error ends the loop: `Blocked` and `Transient` become a condition and a delay, a bug
+becomes a traceback in the log, a condition, and a delay.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from aop.api import API_VERSION, KIND, AuthenticatedOriginPull, ConditionType, Status
+from aop.clock import Clock
+from aop.cluster import Cluster, ClusterError, Kind
+from aop.errors import AopError, Blocked, Reason, Transient
+from aop.metrics import Metrics
+from aop.observe import Observer
+from aop.observe.memory import Memory
+from aop.observed import Observed, ObservedZone
+from aop.origins import ObjectKey
+from aop.perform import Performer
+from aop.plan import next_step
+from aop.plan.facts import ours_listed, wanted_leaf
+from aop.status import failed, status_of
+from aop.steps import Block, Done, Effect, Step, Wait
+
+log = logging.getLogger("aop")
+
+MOST_STEPS = 20
+"""Effects in one visit: more than any rollout has; a plan that never ends becomes visible instead of busy."""
+BLOCKED_RECHECK_S = 15.0
+FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 1.0, 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What one visit came to: the seconds until the next one, and whether a removal is finished."""
+
+    delay_s: float
+    finished: bool = False
+
+
+class Reconciler:
+    """Visits objects; built once per process."""
+
+    def __init__(
+        self, cluster: Cluster, observer: Observer, performer: Performer, clock: Clock, metrics: Metrics, trace: Path | None = None
+    ) -> None:
+        self._cluster = cluster
+        self._observer = observer
+        self._performer = performer
+        self._clock = clock
+        self._metrics = metrics
+        self._trace: TextIO | None = trace.open("a", encoding="utf-8", buffering=1) if trace else None
+
+    async def visit(self, key: ObjectKey, memory: Memory) -> Visit:
+        """Bring the object's world one visit nearer to its spec; never raises but for cancellation."""
+        pull: AuthenticatedOriginPull | None = None
+        try:
+            for _ in range(MOST_STEPS):
+                manifest = await self._cluster.fetch(Kind.AUTHENTICATED_ORIGIN_PULL, key)
+                if manifest is None:
+                    return Visit(LONGEST_BACKOFF_S, finished=True)
+                pull = AuthenticatedOriginPull.parse(manifest)
+                observed = await self._observer.observe(pull, memory)
+                step = next_step(observed)
+                self._trace_pass(observed, step)
+                if isinstance(step, Wait | Block | Done):
+                    return await self._rest(pull, observed, step, memory)
+                await self._tell(pull, status_of(observed, step, pull.status))
+                await self._perform(step, observed, pull, memory)
+            raise RuntimeError(f"{MOST_STEPS} steps in one visit of {key}, the last one: {step}")
+        except AopError as error:
+            return await self._failed(key, pull, error, memory)
+        except Exception as error:
+            log.exception("bug while visiting %s", key)
+            return await self._failed(key, pull, error, memory)
+
+    async def _perform(self, step: Effect, observed: Observed, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+        log.info("%s: %s", pull.key, step, extra={"step": type(step).__name__})
+        self._metrics.steps.labels(step=type(step).__name__).inc()
+        await self._performer.perform(step, observed, pull, memory)
+        memory.errors = 0
+        await self._event(pull, "Normal", type(step).__name__, str(step))
+
+    async def _rest(self, pull: AuthenticatedOriginPull, observed: Observed, step: Wait | Block | Done, memory: Memory) -> Visit:
+        memory.errors = 0
+        memory.awaiting = not isinstance(step, Done)
+        memory.blocked_on = step.reason if isinstance(step, Block) else None
+        memory.awaits_stillness = observed.object.deleting or bool(
+            {*observed.record.uploaded, *(c.pin for c in ours_listed(observed))} - {wanted_leaf(observed)}
+        )
+        self._metrics.reconciles.labels(result=type(step).__name__.lower()).inc()
+        self._measure(observed)
+        finished = isinstance(step, Done) and observed.object.deleting
+        if isinstance(step, Done) and step.left_behind:
+            await self._leave_behind(pull, step.left_behind)
+        if not finished:
+            await self._tell(pull, status_of(observed, step, pull.status))
+        else:
+            self._metrics.forget_zone(pull.spec.zone.name)
+        seconds = step.seconds if isinstance(step, Wait) else BLOCKED_RECHECK_S if isinstance(step, Block) else LONGEST_BACKOFF_S
+        return Visit(max(0.05, min(seconds, self._observer.due_in_s(observed, memory))), finished)
+
+    async def _failed(self, key: ObjectKey, pull: AuthenticatedOriginPull | None, error: Exception, memory: Memory) -> Visit:
+        memory.errors += 1
+        memory.awaiting = True
+        backoff_s = self._clock.jitter(min(FIRST_BACKOFF_S * 2 ** min(memory.errors, 10), LONGEST_BACKOFF_S))
+        result, reason, delay_s = "bug", Reason.INTERNAL_ERROR, max(backoff_s, 1.0)
+        message = f"{type(error).__name__} in the operator; its log has the traceback. It is tried again by itself"
+        if isinstance(error, Blocked):
+            result, reason, delay_s, message = "blocked", error.reason, BLOCKED_RECHECK_S, error.message
+        elif isinstance(error, Transient):
+            after_s = error.retry_after_s
+            # What protects visitors must not wait for a Retry-After of Cloudflare's: the loop goes on, the client honours it.
+            result, reason, delay_s = "transient", Reason.TRANSIENT_ERROR, min(after_s, 5.0) if after_s is not None else backoff_s
+            message = f"{error.message}. It is tried again by itself"
+        self._metrics.reconciles.labels(result=result).inc()
+        log.warning("%s: %s", key, message)
+        memory.blocked_on = error.reason if isinstance(error, Blocked) else None
+        previous, generation = (pull.status, pull.generation) if pull else await self._last_told(key)
+        if previous is not None:
+            stalled = isinstance(error, Blocked)
+            await self._tell_at(key, failed(generation, self._clock.now(), reason, message, previous, stalled=stalled), previous)
+        return Visit(max(delay_s, 0.05))
+
+    async def _last_told(self, key: ObjectKey) -> tuple[Status | None, int]:
+        try:
+            manifest = await self._cluster.fetch(Kind.AUTHENTICATED_ORIGIN_PULL, key)
+        except ClusterError:
+            return None, 0
+        return (Status.parse(manifest.get("status")), int(manifest["metadata"].get("generation", 0))) if manifest else (None, 0)
+
+    # --- telling -----------------------------------------------------------------------------------------------------
+
+    async def _tell(self, pull: AuthenticatedOriginPull, status: Status) -> None:
+        await self._tell_at(pull.key, status, pull.status)
+        before, after = pull.status.condition(ConditionType.READY), status.condition(ConditionType.READY)
+        if after and (before is None or (before.status, before.reason) != (after.status, after.reason)):
+            stalled = status.condition(ConditionType.STALLED)
+            await self._event(pull, "Warning" if stalled and stalled.status == "True" else "Normal", after.reason, after.message)
+
+    async def _tell_at(self, key: ObjectKey, status: Status, previous: Status) -> None:
+        """Write the status if it differs. Its failure is logged and nothing else: the next visit writes it again."""
+        if status == previous:
+            return
+        fresh, old = status.manifest(), previous.manifest()
+        body: dict[str, Any] = {"status": {**dict.fromkeys(old.keys() - fresh.keys()), **fresh}}
+        try:
+            await self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, key, body, "status")
+        except ClusterError as error:
+            log.warning("%s: status not written: %s", key, error.message)
+
+    async def _event(self, pull: AuthenticatedOriginPull, kind: str, reason: str, message: str) -> None:
+        now = self._clock.now()
+        stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        body = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{pull.key.name[:200]}.{int(now.timestamp() * 1e6):x}", "namespace": pull.key.namespace},
+            "involvedObject": {
+                "apiVersion": API_VERSION,
+                "kind": KIND,
+                "name": pull.key.name,
+                "namespace": pull.key.namespace,
+                "uid": pull.uid,
+            },
+            "type": kind,
+            "reason": reason,
+            "message": message[:1000],
+            "source": {"component": "aop-operator"},
+            "firstTimestamp": stamp,
+            "lastTimestamp": stamp,
+            "count": 1,
+        }
+        try:
+            await self._cluster.create(Kind.EVENT, pull.key.namespace, body)
+        except ClusterError as error:
+            log.warning("%s: Event not written: %s", pull.key, error.message)
+
+    async def _leave_behind(self, pull: AuthenticatedOriginPull, what: str) -> None:
+        log.warning("%s is released although %s", pull.key, what)
+        self._metrics.left_behind.labels(zone=pull.spec.zone.name).inc()
+        await self._event(pull, "Warning", "LeftBehind", f"released although {what}. Delete it at Cloudflare by hand")
+
+    def _measure(self, observed: Observed) -> None:
+        wanted = wanted_leaf(observed)
+        if wanted is not None and isinstance(observed.zone, ObservedZone):
+            self._metrics.certificate_expires(observed.zone.name, wanted.not_after)
+
+    def _trace_pass(self, observed: Observed, step: Step) -> None:
+        """One line per pass for whoever replays a run in the model of the rules; written only when AOP_TRACE_FILE is set."""
+        if self._trace:
+            self._trace.write(
+                json.dumps({"at": _text(observed.now), "object": str(observed.object.key), "step": str(step), "observed": repr(observed)})
+                + "\n"
+            )
+
+
+def _text(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds")

@@ -1,0 +1,324 @@
+"""What people and tools read, from the same `Observed` that the rules decided on: pure, called by `aop.reconcile`.
+
+Conditions are observations: no rule reads them. `Ready` sums up; its message alone tells what is awaited, since when, and what to
+do. The messages hold no counters that move every second, so that a status is written only when something happened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from aop.api import (
+    CertificateStatus,
+    Condition,
+    ConditionType,
+    HostsStatus,
+    OriginStatus,
+    ProofStatus,
+    Status,
+    ZoneStatus,
+)
+from aop.errors import Reason
+from aop.observed import CertificateState, Observed, ObservedKeyPair, ObservedOrigin, ObservedZone, Unknown
+from aop.origins import Mode
+from aop.plan.facts import configured, held, in_scope, proven, replicas, until_applied, wanted_leaf
+from aop.plan.prove import why_unproven
+from aop.steps import Block, Done, Step, Wait
+
+Truth = Literal["True", "False", "Unknown"]
+
+REMEDIES = {
+    Reason.EDGE_SILENT: "Check that the host's DNS record is proxied and that no rule or challenge at Cloudflare stands before /.well-known/aop-operator/",
+    Reason.EDGE_NOT_PROVEN: "Check the host's DNS record (proxied), per-hostname associations and Configuration Rules at Cloudflare",
+    Reason.ORIGIN_UNREACHABLE: "Let the operator's pod reach the controller's pods on their http and https ports",
+    Reason.NO_REPLICAS: "Look at the controller's pods",
+    Reason.TEXT_REJECTED: "See the Warning RELOAD Events of the controller's pods",
+}
+NOTHING_TO_DO = "Nothing to do"
+REPROVING = frozenset({Reason.WAITING_FOR_PROOF, Reason.EDGE_SILENT, Reason.EDGE_NOT_PROVEN})
+"""Waits in which what is enforced stays enforced: silence or a restart, not loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One condition's content."""
+
+    truth: Truth
+    reason: Reason
+    message: str
+
+
+def status_of(o: Observed, step: Step, previous: Status) -> Status:
+    """The whole status; `previous` only lends its transition times."""
+    findings = {
+        ConditionType.CERTIFICATE_READY: certificate_ready(o),
+        ConditionType.CERTIFICATE_DEPLOYED: certificate_deployed(o),
+        ConditionType.ZONE_ENABLED: zone_enabled(o),
+        ConditionType.ORIGINS_TRUST: origins_trust(o),
+        ConditionType.EDGE_VERIFIED: edge_verified(o),
+        ConditionType.ENFORCED: enforced(o),
+    }
+    ready = summary(o, step, findings)
+    findings = {ConditionType.READY: ready, **findings, **kstatus(ready, step)}
+    modes = [origin.mode for origin in (origin_status(origin) for origin in o.origins if origin.wanted)]
+    return Status(
+        observed_generation=o.object.generation,
+        enforcement=min((Mode.parse(mode) for mode in modes if mode), default=Mode.OFF).label if all(modes) else None,
+        zone=zone_status(o),
+        certificate=certificate_status(o),
+        origins=tuple(origin_status(origin) for origin in o.origins if origin.wanted),
+        hosts=hosts_status(o),
+        proof=proof_status(o),
+        conditions=conditions(findings, previous, o.object.generation, o.now),
+    )
+
+
+def failed(generation: int, now: datetime, reason: Reason, message: str, previous: Status, *, stalled: bool) -> Status:
+    """The status when there is nothing observed to speak of: an invalid spec, an outage, a bug. What was seen before stays."""
+    ready = Finding("False" if stalled else "Unknown", reason, message)
+    findings = {ConditionType.READY: ready, **kstatus(ready, Block(reason, message) if stalled else Wait(reason, message, 0))}
+    kept = {c.type: c for c in previous.conditions if c.type not in findings}
+    fresh = conditions(findings, previous, generation, now)
+    missing = {
+        kind: Finding("Unknown", Reason.INITIALIZING, "not looked at yet")
+        for kind in ConditionType
+        if kind not in findings and kind not in kept
+    }
+    rest = (*kept.values(), *conditions(missing, previous, generation, now))
+    return previous.model_copy(
+        update={"conditions": tuple(sorted((*fresh, *rest), key=lambda c: list(ConditionType).index(ConditionType(c.type))))}
+    )
+
+
+def conditions(findings: dict[ConditionType, Finding], previous: Status, generation: int, now: datetime) -> tuple[Condition, ...]:
+    """Conditions with their transition times: they move only when the truth moves (Kubernetes API conventions)."""
+    result = []
+    for kind, finding in findings.items():
+        before = previous.condition(kind)
+        since = before.last_transition_time if before and before.status == finding.truth else now
+        result.append(
+            Condition(
+                type=kind,
+                status=finding.truth,
+                observed_generation=generation,
+                last_transition_time=since.replace(microsecond=0),
+                reason=finding.reason,
+                message=finding.message[:2000],
+            )
+        )
+    return tuple(result)
+
+
+# --- the summary -----------------------------------------------------------------------------------------------------
+
+
+def summary(o: Observed, step: Step, findings: dict[ConditionType, Finding]) -> Finding:
+    """Ready: the spec is fulfilled, or what is done, awaited or blocked, since when, and what to do."""
+    if o.object.deleting:
+        return Finding("False", Reason.REMOVING, f"being removed: {told(step)}")
+    holding = all(
+        findings[kind].truth == "True" for kind in (ConditionType.CERTIFICATE_DEPLOYED, ConditionType.ZONE_ENABLED, ConditionType.ENFORCED)
+    )
+    if isinstance(step, Done):
+        return Finding("True", Reason.READY, fulfilled(o))
+    if isinstance(step, Block):
+        return Finding("False", step.reason, step.message)
+    if isinstance(step, Wait):
+        if holding and step.reason in REPROVING:
+            return Finding("True", Reason.READY, f"{fulfilled(o)} Proof through the edge is being renewed: {told(step)}")
+        return Finding("False", step.reason, told(step))
+    return Finding("False", Reason.PROGRESSING, f"now: {step}. {NOTHING_TO_DO}")
+
+
+def told(step: Step) -> str:
+    """A step as a sentence that says what is awaited, since when, and what to do."""
+    if isinstance(step, Wait):
+        since = f" Awaited since {step.since:%Y-%m-%d %H:%M:%S} UTC." if step.since else ""
+        return f"{step.message.rstrip('.')}.{since} {REMEDIES.get(step.reason, NOTHING_TO_DO)}."
+    return str(step)
+
+
+def fulfilled(o: Observed) -> str:
+    """What holds, in one sentence, naming the hosts that are left out."""
+    hosts = in_scope(o)
+    unproven = [host for host in hosts if not covered(o, host)]
+    goal = {
+        "Request": "are asked for the certificate",
+        "Optional": "refuse other certificates",
+        "Require": "let only our certificate pass",
+    }[o.spec.enforcement]
+    if not unproven:
+        return f"all {len(hosts)} hosts {goal} on every replica."
+    left = "; ".join(why_unproven(o, o.evidence_of(host)) for host in unproven[:5])
+    return f"{len(hosts) - len(unproven)} of {len(hosts)} hosts {goal} on every replica; the others refuse nobody: {left}."
+
+
+def covered(o: Observed, host: str) -> bool:
+    """The host is enforced as far as the spec asks, wherever it is served."""
+    goal = o.spec.enforcement_mode
+    claims = [configured(origin).claim for origin in o.origins if origin.wanted and host in origin.hosts]
+    return all(claim is not None and claim.at(host) >= goal for claim in claims)
+
+
+def kstatus(ready: Finding, step: Step) -> dict[ConditionType, Finding]:
+    """Reconciling and Stalled, the pair that kstatus, Flux, Argo CD and `helm --wait` understand."""
+    stalled = isinstance(step, Block)
+    busy = ready.truth != "True" and not stalled
+    return {
+        ConditionType.RECONCILING: Finding(
+            "True" if busy else "False", ready.reason if busy else Reason.AS_EXPECTED, ready.message if busy else ""
+        ),
+        ConditionType.STALLED: Finding(
+            "True" if stalled else "False", ready.reason if stalled else Reason.AS_EXPECTED, ready.message if stalled else ""
+        ),
+    }
+
+
+# --- the single truths -----------------------------------------------------------------------------------------------
+
+
+def certificate_ready(o: Observed) -> Finding:
+    """The key pair exists and is valid."""
+    if isinstance(o.key_pair, Unknown):
+        return Finding("False" if o.key_pair.reason else "Unknown", o.key_pair.reason or Reason.TRANSIENT_ERROR, o.key_pair.message)
+    if o.key_pair is None:
+        return Finding("False", Reason.PROGRESSING, "no key pair yet; it is generated when zone and origins are found fit")
+    leaf, following = o.key_pair.leaf, o.key_pair.next
+    renewal = f"; a successor is due {o.key_pair.renewal_at:%Y-%m-%d}" if o.key_pair.renewal_at else ""
+    coming = f"; leaf {following.short} comes next" if following else ""
+    return Finding("True", Reason.AS_EXPECTED, f"leaf {leaf.short} is valid until {leaf.not_after:%Y-%m-%d}{renewal}{coming}")
+
+
+def certificate_deployed(o: Observed) -> Finding:
+    """Cloudflare holds the wanted leaf and says that it is active."""
+    if (lost := zone_unknown(o)) is not None:
+        return lost
+    wanted = wanted_leaf(o)
+    certificate = held(o.zone, wanted) if isinstance(o.zone, ObservedZone) and wanted else None
+    if certificate is None:
+        return Finding("False", Reason.PROGRESSING, "not uploaded yet")
+    if certificate.state is CertificateState.ACTIVE:
+        return Finding("True", Reason.AS_EXPECTED, f"certificate {certificate.id} (leaf {certificate.pin.short}) is active at Cloudflare")
+    since = f"{certificate.uploaded_at:%Y-%m-%d %H:%M:%S} UTC"
+    return Finding(
+        "False", Reason.WAITING_FOR_CLOUDFLARE, f"certificate {certificate.id} is {certificate.status or certificate.state} since {since}"
+    )
+
+
+def zone_enabled(o: Observed) -> Finding:
+    """Authenticated Origin Pulls are on for the zone."""
+    if (lost := zone_unknown(o)) is not None:
+        return lost
+    if isinstance(o.zone, ObservedZone) and o.zone.enabled:
+        return Finding("True", Reason.AS_EXPECTED, f"Authenticated Origin Pulls are on for zone {o.zone.name}")
+    return Finding("False", Reason.PROGRESSING, f"Authenticated Origin Pulls are off for zone {o.spec.zone.name}")
+
+
+def zone_unknown(o: Observed) -> Finding | None:
+    """What to say of Cloudflare when it could not be looked at."""
+    if isinstance(o.zone, Unknown):
+        return Finding("Unknown", o.zone.reason or Reason.WAITING_FOR_CLOUDFLARE, o.zone.message)
+    return Finding("Unknown", Reason.ZONE_NOT_FOUND, f"the token sees no zone {o.spec.zone.name}") if o.zone is None else None
+
+
+def origins_trust(o: Observed) -> Finding:
+    """Every replica of every origin was seen to accept what Cloudflare presents now and next."""
+    wanted = wanted_leaf(o)
+    for origin in o.origins:
+        claim = configured(origin).claim
+        if not origin.wanted:
+            continue
+        if wanted is None or claim is None or claim.mode < Mode.REQUEST or wanted not in claim.pins:
+            return Finding("False", Reason.PROGRESSING, f"origin {origin.name} does not know the certificate yet")
+        if wait := until_applied(origin):
+            return Finding("False", wait.reason, told(wait))
+    return Finding("True", Reason.AS_EXPECTED, f"every replica accepts leaf {wanted.short if wanted else ''}")
+
+
+def edge_verified(o: Observed) -> Finding:
+    """Every in-scope host was seen to present the wanted leaf for a whole window."""
+    hosts = in_scope(o)
+    unproven = [host for host in hosts if not proven(o, host)]
+    if hosts and not unproven:
+        return Finding("True", Reason.AS_EXPECTED, f"all {len(hosts)} hosts present our certificate through the edge")
+    seen = [o.evidence_of(host) for host in unproven]
+    if not hosts or all(e.last is None for e in seen):
+        return Finding("Unknown", Reason.PROGRESSING, "the edge was not asked yet")
+    silent = all(e.silence is not None for e in seen)
+    message = f"{len(hosts) - len(unproven)} of {len(hosts)} hosts are proven. " + "; ".join(why_unproven(o, e) for e in seen[:5])
+    wanted = wanted_leaf(o)
+    coming = wanted is not None and any(e.presented == wanted.sha256 and not e.direct for e in seen)
+    reason = Reason.EDGE_SILENT if silent else Reason.WAITING_FOR_PROOF if coming else Reason.EDGE_NOT_PROVEN
+    return Finding("Unknown" if silent else "False", reason, message)
+
+
+def enforced(o: Observed) -> Finding:
+    """Every replica was seen to go as far as the spec asks, for every host that is required."""
+    goal = o.spec.enforcement_mode
+    for origin in o.origins:
+        claim = configured(origin).claim
+        if not origin.wanted:
+            continue
+        if claim is None or claim.mode < goal:
+            held_off = o.record.hold_off is not None and o.now < o.record.hold_off.until
+            reason = Reason.HOLD_OFF if held_off else Reason.PROGRESSING
+            return Finding(
+                "False", reason, f"origin {origin.name} is at {(claim.mode if claim else Mode.OFF).label}; the goal is {goal.label}"
+            )
+        if wait := until_applied(origin):
+            return Finding("False", wait.reason, told(wait))
+    hosts = sorted({h for origin in o.origins if (claim := configured(origin).claim) for h in claim.enforced})
+    return Finding("True", Reason.AS_EXPECTED, f"{goal.label} on every replica{' for ' + ', '.join(hosts[:5]) if hosts else ''}")
+
+
+# --- the parts -------------------------------------------------------------------------------------------------------
+
+
+def zone_status(o: Observed) -> ZoneStatus | None:
+    """The zone as Cloudflare shows it."""
+    return ZoneStatus(id=o.zone.id, account_id=o.zone.account_id, ssl_mode=o.zone.ssl_mode) if isinstance(o.zone, ObservedZone) else None
+
+
+def certificate_status(o: Observed) -> CertificateStatus | None:
+    """The certificate that Cloudflare presents, or is about to present."""
+    wanted = wanted_leaf(o)
+    if wanted is None or not isinstance(o.key_pair, ObservedKeyPair):
+        return None
+    certificate = held(o.zone, wanted) if isinstance(o.zone, ObservedZone) else None
+    return CertificateStatus(
+        id=certificate.id if certificate else None,
+        fingerprint=wanted.sha256,
+        serial_number=certificate.serial_number or None if certificate else None,
+        status=certificate.status or None if certificate else None,
+        not_after=wanted.not_after,
+        renewal_time=o.key_pair.renewal_at,
+    )
+
+
+def origin_status(origin: ObservedOrigin) -> OriginStatus:
+    """What was seen on one origin: the least strict mode of any replica towards the hosts that it is strictest with."""
+    seen = [r for r in replicas(origin) if not r.error and r.hosts]
+    applied = 0 if until_applied(origin) else len(seen)
+    lagging = configured(origin).revision
+    applied = applied or sum(1 for r in seen if r.revision == lagging and r.settled)
+    mode = min((r.strictest for r in seen), default=None)
+    return OriginStatus(name=origin.name, mode=mode.label if mode is not None else None, replicas=len(replicas(origin)), applied=applied)
+
+
+def hosts_status(o: Observed) -> HostsStatus:
+    """How many in-scope hosts are proven."""
+    hosts = in_scope(o)
+    unproven = tuple(host for host in hosts if not proven(o, host))
+    return HostsStatus(proven=len(hosts) - len(unproven), total=len(hosts), unproven=unproven[:50])
+
+
+def proof_status(o: Observed) -> ProofStatus | None:
+    """Since when every proven host presents our certificate. Whole minutes, so that the status does not change with every answer."""
+    runs = [e for host in in_scope(o) if proven(o, host) and (e := o.evidence_of(host)).since and e.last]
+    if not runs:
+        return None
+    since = max(e.since for e in runs if e.since)
+    last = min(e.last for e in runs if e.last)
+    return ProofStatus(since=since.replace(microsecond=0), last=max(last.replace(second=0, microsecond=0), since.replace(microsecond=0)))
