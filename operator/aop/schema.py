@@ -142,7 +142,7 @@ LabelName = Annotated[
 """A DNS label: the name of a namespace, or of an item in a list."""
 
 # The digits are bounded so that nothing well-formed overflows CEL's duration (int64 nanoseconds, about 292 years).
-DURATION = r"([0-9]{1,6}h)?([0-9]{1,8}m)?([0-9]{1,9}s)?"
+DURATION = "[0-9]{1,6}h([0-9]{1,8}m)?([0-9]{1,9}s)?|[0-9]{1,8}m([0-9]{1,9}s)?|[0-9]{1,9}s"
 
 Duration = Annotated[
     str,
@@ -154,11 +154,10 @@ Duration = Annotated[
 
 def timedelta_of(duration: str) -> timedelta:
     """The value of a `Duration` such as `1h30m`; raises ValueError for anything else."""
-    found = re.fullmatch(DURATION, duration)
-    if found is None or not duration:
+    if re.fullmatch(DURATION, duration) is None:
         raise ValueError(f"not a duration in hours, minutes and seconds: {duration!r}")
-    hours, minutes, seconds = (int(part[:-1]) if part else 0 for part in found.groups())
-    return timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    value = {unit: int(count) for count, unit in re.findall("([0-9]+)([hms])", duration)}
+    return timedelta(hours=value.get("h", 0), minutes=value.get("m", 0), seconds=value.get("s", 0))
 
 
 def duration_of(span: timedelta) -> str:
