@@ -160,13 +160,16 @@ async def test_what_nginx_refuses_by_itself_is_refused_on_the_check_path_too_and
 
 @pytest.mark.asyncio
 async def test_check_and_gate_share_a_connection_only_where_the_check_is_served(nginx: PinnedNginx) -> None:
-    before = len(nginx.asked())
-    await probe().ask(address(nginx), HOST, PATHS, {Presented.OURS: ClientIdentity.of(EXPIRED)})
-    await until_async(lambda: len(nginx.asked()) >= before + 4, within_s=10, describe="four requests in nginx's log")
-    requests = nginx.asked()[before:]
-    served = [request for request in requests if request[0] == next(connection for connection, _, _, status in requests if status == 200)]
-    assert [(nth, uri) for _, nth, uri, _ in served] == [(1, CHECK), (2, GATE)]
-    assert len({connection for connection, _, _, _ in requests}) == 3
+    paths = Paths(check=f"{CHECK}?shared", gate=f"{GATE}?shared")
+
+    def requests() -> list[tuple[str, int, str, int]]:
+        return [request for request in nginx.asked() if request[2] in {paths.check, paths.gate}]
+
+    await probe().ask(address(nginx), HOST, paths, {Presented.OURS: ClientIdentity.of(EXPIRED)})
+    await until_async(lambda: len(requests()) >= 4, within_s=10, describe="four requests in nginx's log")
+    served = next(connection for connection, _, _, status in requests() if status == 200)
+    assert [(nth, uri) for connection, nth, uri, _ in requests() if connection == served] == [(1, paths.check), (2, paths.gate)]
+    assert len({connection for connection, _, _, _ in requests()}) == 3
 
 
 @pytest.mark.asyncio
