@@ -1,0 +1,383 @@
+"""The driver's text does on a real nginx what the claims say: every row of reference: ingress-nginx, 6.2, in its pin form, and more."""
+
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from aop.origins import Claim, Mode, Pin
+from aop.origins.ingress_nginx import check_path, gate_path, labels, parse, render, too_long
+from aop.origins.ingress_nginx.check import NO_ZONE, NONE, OTHER, Answer
+from aop.origins.ingress_nginx.text import HTTP, SERVER
+from sandbox.text_nginx import Said, TextNginx, ask, client_context
+from sandbox.waiting import until
+
+pytestmark = pytest.mark.integration
+
+NOW = datetime.now(UTC)
+TOKEN = "k3y0fth3path"
+CHECK, GATE = check_path(TOKEN), gate_path(TOKEN)
+FORGED = {"X_Forwarded_Proto": "https", "X_Forwarded_Host": "elsewhere.example.net"}
+
+WWW, API, SHOP, OUTSIDE = "www.example.com", "api.example.com", "shop.example.org", "outside.example.net"
+HOSTS = (WWW, API, "*.example.com", SHOP, OUTSIDE)
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A client certificate and its key in one file."""
+
+    path: Path
+    pin: Pin
+
+
+class Issuer:
+    """Signs leaves, and authorities below itself."""
+
+    def __init__(self, folder: Path, name: str, above: "Issuer | None" = None) -> None:
+        self.folder, self.key = folder, ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self.chain: list[x509.Certificate] = []
+        certificate = (above or self).sign(self.name, self.key, NOW - timedelta(hours=1), NOW + timedelta(days=9), authority=True)
+        self.chain = [certificate, *(above.chain if above else [])]
+
+    def sign(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, not_before: datetime, not_after: datetime, *, authority: bool
+    ) -> x509.Certificate:
+        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).public_key(key.public_key())
+        builder = builder.serial_number(x509.random_serial_number()).not_valid_before(not_before).not_valid_after(not_after)
+        return builder.add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True).sign(self.key, hashes.SHA256())
+
+    def leaf(self, name: str, *, begins: timedelta = timedelta(hours=-1), ends: timedelta = timedelta(days=9), chain: bool = False) -> Leaf:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        certificate = self.sign(subject, key, NOW + begins, NOW + ends, authority=False)
+        path = self.folder / f"{name}.pem"
+        pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        sent = [certificate, *(self.chain if chain else [])]
+        path.write_bytes(pem + b"".join(one.public_bytes(serialization.Encoding.PEM) for one in sent))
+        digests = certificate.fingerprint(hashes.SHA256()).hex(), certificate.fingerprint(hashes.SHA1()).hex()  # noqa: S303  # what nginx compares
+        return Leaf(path, Pin(*digests, certificate.not_valid_before_utc, certificate.not_valid_after_utc))
+
+
+@dataclass(frozen=True)
+class Leaves:
+    ours: Leaf
+    next: Leaf
+    org: Leaf
+    stranger: Leaf
+    long_chain: Leaf
+    expired: Leaf
+    early: Leaf
+
+
+@pytest.fixture(scope="module")
+def leaves(tmp_path_factory: pytest.TempPathFactory) -> Leaves:
+    folder = tmp_path_factory.mktemp("leaves")
+    ours, strangers = Issuer(folder, "ours"), Issuer(folder, "strangers")
+    below = strangers
+    for depth in range(4):
+        below = Issuer(folder, f"strangers {depth}", below)
+    return Leaves(
+        ours=ours.leaf("current"),
+        next=ours.leaf("next"),
+        org=ours.leaf("org"),
+        stranger=strangers.leaf("stranger"),
+        long_chain=below.leaf("far", chain=True),
+        expired=ours.leaf("expired", begins=timedelta(days=-3), ends=timedelta(days=-2)),
+        early=ours.leaf("early", begins=timedelta(days=2)),
+    )
+
+
+def com(leaves: Leaves, mode: Mode, enforced: tuple[str, ...] = (), pins: tuple[Pin, ...] | None = None) -> Claim:
+    expected = (leaves.ours.pin, leaves.next.pin, leaves.expired.pin, leaves.early.pin) if pins is None else pins
+    return Claim("uid-com", "edge/example-com", "example.com", ("example.com", "*.example.com"), mode, enforced, expected)
+
+
+def org(leaves: Leaves, mode: Mode, enforced: tuple[str, ...] = ()) -> Claim:
+    return Claim("uid-org", "edge/example-org", "example.org", ("example.org", "*.example.org"), mode, enforced, (leaves.org.pin,))
+
+
+def path_of(leaf: Leaf | None) -> Path | None:
+    return None if leaf is None else leaf.path
+
+
+def told(said: Said) -> Answer:
+    answer = parse(said.body)
+    assert answer is not None, said
+    return answer
+
+
+@pytest.fixture(scope="module")
+def requiring(leaves: Leaves, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TextNginx]:
+    """www.example.com and shop.example.org required, each by its own zone; api.example.com only asked; outside.example.net in no zone."""
+    claims = [com(leaves, Mode.REQUIRE, (WWW,)), org(leaves, Mode.REQUIRE, (SHOP,))]
+    with TextNginx(tmp_path_factory.mktemp("requiring"), render(claims, 7, TOKEN), HOSTS) as nginx:
+        yield nginx
+
+
+LABEL = labels([Claim("", "", zone, ()) for zone in ("example.com", "example.org")])
+
+
+# --- required --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/", "/deep/path?and=query", GATE, f"{CHECK}/below", f"{CHECK}x"])
+def test_a_required_host_refuses_whoever_comes_without_a_certificate(requiring: TextNginx, path: str) -> None:
+    assert requiring.https(WWW, path).status == 400
+
+
+@pytest.mark.parametrize("path", ["/", GATE])
+def test_a_required_host_refuses_a_strangers_certificate(requiring: TextNginx, leaves: Leaves, path: str) -> None:
+    assert requiring.https(WWW, path, leaves.stranger.path).status == 400
+
+
+def test_a_required_host_serves_both_pinned_leaves(requiring: TextNginx, leaves: Leaves) -> None:
+    for leaf in (leaves.ours, leaves.next):
+        assert requiring.https(WWW, "/", leaf.path).body.startswith("app verify=FAILED")
+        assert requiring.https(WWW, GATE, leaf.path).status == 204
+
+
+@pytest.mark.parametrize("untimely", ["expired", "early"])
+@pytest.mark.parametrize("path", ["/", CHECK])
+def test_nginx_itself_refuses_an_untimely_leaf_even_on_the_check_path(
+    requiring: TextNginx, leaves: Leaves, untimely: str, path: str
+) -> None:
+    """No text can exempt it, so nothing such may be presented while anybody is asked."""
+    said = requiring.https(WWW, path, getattr(leaves, untimely).path)
+    assert said.status == 400
+    assert "The SSL certificate error" in said.body
+
+
+def test_a_leaf_of_one_zone_is_no_key_to_another(requiring: TextNginx, leaves: Leaves) -> None:
+    assert requiring.https(SHOP, "/", leaves.org.path).status == 200
+    assert requiring.https(WWW, "/", leaves.org.path).status == 400
+    assert requiring.https(SHOP, "/", leaves.ours.path).status == 400
+
+
+@pytest.mark.parametrize("headers", [{}, FORGED])
+def test_plaintext_to_a_required_host_goes_to_https_whatever_it_claims_to_be(requiring: TextNginx, headers: dict[str, str]) -> None:
+    said = requiring.http(WWW, "/a?b=c", **headers)
+    assert (said.status, said.headers["location"]) == (308, f"https://{WWW}/a?b=c")
+    assert requiring.http(WWW, GATE, **headers).status == 308
+
+
+@pytest.mark.parametrize("host", [API, OUTSIDE])
+def test_hosts_that_are_not_required_keep_their_answers(requiring: TextNginx, leaves: Leaves, host: str) -> None:
+    for leaf in (None, leaves.ours, leaves.stranger):
+        assert requiring.https(host, "/", path_of(leaf)).status == 200
+    assert requiring.http(host).status == 308, "the controller's own redirect"
+    assert requiring.http(host, **FORGED).status == 200, "the bypass that is theirs to close"
+    assert requiring.http(host, "/healthz").status == 200
+
+
+@pytest.mark.parametrize("spelling", ["WWW.EXAMPLE.COM", "www.example.com.", "www.example.com:443"])
+def test_no_spelling_of_a_required_host_gets_past(requiring: TextNginx, leaves: Leaves, spelling: str) -> None:
+    assert requiring.https(spelling, sni=WWW).status == 400
+    assert requiring.http(spelling, **FORGED).status == 308
+    assert requiring.https(spelling, "/", leaves.ours.path, sni=WWW).status == 200
+
+
+def test_an_address_as_host_reaches_the_catch_all_as_before(requiring: TextNginx) -> None:
+    assert requiring.https("127.0.0.1", "/healthz").status == 200
+
+
+def test_strangers_with_a_chain_of_intermediates_are_served_where_nobody_is_required(requiring: TextNginx, leaves: Leaves) -> None:
+    """Nginx's own default depth would answer 400 on every host of the controller."""
+    assert requiring.https(OUTSIDE, "/", leaves.long_chain.path).status == 200
+    assert requiring.https(WWW, "/", leaves.long_chain.path).status == 400
+
+
+# --- the check path --------------------------------------------------------------------------------------------------
+
+
+def test_the_check_path_tells_what_each_request_came_with(requiring: TextNginx, leaves: Leaves) -> None:
+    cases = [(None, NONE), (leaves.ours, leaves.ours.pin.short), (leaves.next, leaves.next.pin.short), (leaves.stranger, OTHER)]
+    for leaf, presented in [*cases, (leaves.org, OTHER)]:
+        answer = told(requiring.https(WWW, f"{CHECK}?n=abc-123", path_of(leaf)))
+        assert answer == Answer(7, LABEL["example.com"], presented, https=True, fresh=True, nonce="abc-123")
+    assert told(requiring.https(SHOP, CHECK, leaves.org.path)).presented == leaves.org.pin.short
+
+
+@pytest.mark.parametrize("headers", [{}, FORGED])
+def test_the_check_path_answers_in_plaintext_and_says_so(requiring: TextNginx, headers: dict[str, str]) -> None:
+    answer = told(requiring.http(WWW, f"{CHECK}?n=x", **headers))
+    assert answer == Answer(7, LABEL["example.com"], NONE, https=False, fresh=True, nonce="x")
+
+
+@pytest.mark.parametrize("host", [OUTSIDE, "never.heard.of", "127.0.0.1"])
+def test_the_check_path_answers_for_any_host(requiring: TextNginx, host: str) -> None:
+    for said in (requiring.https(host, CHECK), requiring.http(host, CHECK)):
+        assert (told(said).revision, told(said).zone_label) == (7, NO_ZONE)
+
+
+def test_hosts_under_a_wildcard_belong_to_the_zone(requiring: TextNginx) -> None:
+    for host, zone in ((API, "example.com"), ("a.b.example.com", "example.com"), ("example.com", "example.com"), (SHOP, "example.org")):
+        assert told(requiring.https(host, CHECK)).zone_label == LABEL[zone]
+
+
+def test_a_second_request_on_a_connection_is_not_fresh(requiring: TextNginx) -> None:
+    with requiring.connection(client_context(None), WWW) as connection:
+        answers = [told(ask(connection, WWW, CHECK, {}, close=False)) for _ in range(2)]
+    assert [answer.fresh for answer in answers] == [True, False]
+
+
+def test_the_check_path_is_plain_text_that_nobody_stores_or_sniffs(requiring: TextNginx) -> None:
+    said = requiring.https(WWW, f"{CHECK}?n=<script>alert(1)</script>")
+    assert said.status == 200
+    assert said.headers["content-type"] == "text/plain"
+    assert said.headers["cache-control"] == "no-store"
+    assert said.headers["x-content-type-options"] == "nosniff"
+    assert parse(said.body) is None
+
+
+@pytest.mark.parametrize(
+    "path", [f"{CHECK}/../../../../secret", f"{CHECK}/%2e%2e/%2e%2e/secret", f"{CHECK}%2f..%2f..%2fsecret", f"{CHECK};/secret"]
+)
+def test_the_exemption_ends_where_the_check_path_ends(requiring: TextNginx, path: str) -> None:
+    assert requiring.https(WWW, path).status == 400
+
+
+def test_slashes_are_merged_before_the_check_path_is_recognised(requiring: TextNginx) -> None:
+    assert told(requiring.https(WWW, f"/{CHECK}")).revision == 7
+
+
+# --- milder modes ----------------------------------------------------------------------------------------------------
+
+
+def test_optional_refuses_strangers_and_lets_none_pass(leaves: Leaves, tmp_path: Path) -> None:
+    with TextNginx(tmp_path, render([com(leaves, Mode.OPTIONAL, (WWW,))], 3, TOKEN), HOSTS) as nginx:
+        answers = [nginx.https(WWW, "/", path_of(leaf)).status for leaf in (None, leaves.ours, leaves.next, leaves.stranger)]
+        assert answers == [200, 200, 200, 400]
+        assert [nginx.http(WWW).status, nginx.http(WWW, **FORGED).status] == [308, 200], "plaintext is closed at Require only"
+        assert nginx.https(API, "/", leaves.stranger.path).status == 200
+
+
+def test_request_asks_and_refuses_nobody(leaves: Leaves, tmp_path: Path) -> None:
+    with TextNginx(tmp_path, render([com(leaves, Mode.REQUEST)], 2, TOKEN), HOSTS) as nginx:
+        for leaf in (None, leaves.ours, leaves.stranger):
+            assert nginx.https(WWW, "/", path_of(leaf)).status == 200
+            assert nginx.https(WWW, GATE, path_of(leaf)).status == 204
+        assert nginx.http(WWW, **FORGED).status == 200
+        assert told(nginx.https(WWW, CHECK, leaves.ours.path)).presented == leaves.ours.pin.short
+
+
+def test_off_asks_nobody_and_answers_on_the_check_path(leaves: Leaves, tmp_path: Path) -> None:
+    with TextNginx(tmp_path, render([com(leaves, Mode.OFF)], 1, TOKEN), HOSTS) as nginx:
+        assert told(nginx.https(WWW, f"{CHECK}?n=x", leaves.ours.path)) == Answer(1, NO_ZONE, NONE, https=True, fresh=True, nonce="x")
+        assert "verify=NONE" in nginx.https(WWW, "/", leaves.expired.path).body, "nothing is asked for, so nothing can be refused"
+
+
+def test_a_zone_without_a_pin_refuses_nobody(leaves: Leaves, tmp_path: Path) -> None:
+    with TextNginx(tmp_path, render([com(leaves, Mode.REQUIRE, (WWW,), pins=())], 2, TOKEN), HOSTS) as nginx:
+        assert nginx.https(WWW).status == 200
+
+
+def test_a_zone_below_another_keeps_its_own_hosts(leaves: Leaves, tmp_path: Path) -> None:
+    inner = Claim(
+        "uid-sub",
+        "edge/sub",
+        "sub.example.com",
+        ("sub.example.com", "*.sub.example.com"),
+        Mode.REQUIRE,
+        ("sub.example.com",),
+        (leaves.org.pin,),
+    )
+    with TextNginx(tmp_path, render([com(leaves, Mode.REQUIRE, (WWW,)), inner], 2, TOKEN), HOSTS) as nginx:
+        assert nginx.https("sub.example.com", "/", leaves.org.path).status == 200
+        assert nginx.https("sub.example.com", "/", leaves.ours.path).status == 400
+        label = labels([com(leaves, Mode.OFF), inner])
+        assert told(nginx.https("a.sub.example.com", CHECK)).zone_label == label["sub.example.com"]
+        assert told(nginx.https("a.other.example.com", CHECK)).zone_label == label["example.com"]
+
+
+# --- changes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_new_revision_flushes_sessions_from_before(leaves: Leaves, tmp_path: Path, version: ssl.TLSVersion) -> None:
+    """Without the flush, a session that was made without a certificate goes on without one, on TLS 1.3 for ever."""
+    context = client_context(leaves.ours.path)
+    context.minimum_version = context.maximum_version = version
+    with TextNginx(tmp_path, render([com(leaves, Mode.OFF)], 1, TOKEN), HOSTS) as nginx:
+
+        def resumed(session: ssl.SSLSession | None) -> tuple[bool, Said, ssl.SSLSession | None]:
+            with nginx.connection(context, WWW, session) as connection:
+                said = ask(connection, WWW, CHECK, {}, close=False)
+                return bool(connection.session_reused), said, connection.session
+
+        _, _, session = resumed(None)
+        reused, _, session = resumed(session)
+        assert reused, "sessions are resumed at all, else this proves nothing"
+        nginx.reload(render([com(leaves, Mode.REQUEST)], 2, TOKEN))
+        until(lambda: told(nginx.https(WWW, CHECK)).revision == 2, within_s=10, describe="the new text")
+        # An old worker may accept once more, and it would resume.
+        ((reused, answer),) = until(
+            lambda: [(reused, told(said)) for reused, said, _ in [resumed(session)] if told(said).revision == 2],
+            within_s=10,
+            describe="an answer of a new worker",
+        )
+        assert (reused, answer.presented) == (False, leaves.ours.pin.short)
+
+
+# --- nginx -t --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kept", [(), (HTTP,), (SERVER,), (HTTP, SERVER)])
+@pytest.mark.parametrize("mode", list(Mode))
+def test_each_key_passes_the_syntax_test_without_the_other(leaves: Leaves, tmp_path: Path, kept: tuple[str, ...], mode: Mode) -> None:
+    enforced = (WWW,) if mode >= Mode.OPTIONAL else ()
+    text = render([com(leaves, mode, enforced), org(leaves, Mode.REQUEST)], 4, TOKEN)
+    assert not TextNginx(tmp_path, {key: text[key] for key in kept}, HOSTS).tested()
+
+
+def test_server_snippet_alone_serves_everybody_and_tells_no_zone(leaves: Leaves, tmp_path: Path) -> None:
+    text = render([com(leaves, Mode.REQUIRE, (WWW,))], 4, TOKEN)
+    with TextNginx(tmp_path, {SERVER: text[SERVER]}, HOSTS) as nginx:
+        assert nginx.https(WWW).status == 200
+        assert parse(nginx.https(WWW, CHECK).body) is None
+
+
+def padded(length: int) -> str:
+    """A concrete host of exactly `length` characters, with labels of at most 50."""
+    rest = length - len(".example.com")
+    return "a" * min(rest, 50) + ("." + "b" * (rest - 51) if rest > 51 else "") + ".example.com"
+
+
+@pytest.mark.parametrize(
+    ("bucket", "name", "fits"),
+    [
+        (64, padded(46), True),
+        (64, padded(47), False),
+        (128, padded(110), True),
+        (128, padded(111), False),
+        (64, f"*.{'l' * 46}.example.com", True),
+        (64, f"*.{'l' * 47}.example.com", False),
+        (128, f"*.{'l' * 63}.example.com", True),
+        (100, padded(110), True),  # nginx rounds a bucket up to whole cache lines
+    ],
+)
+@pytest.mark.parametrize("enforced", [False, True])
+def test_too_long_draws_the_line_exactly_where_nginx_does(tmp_path: Path, bucket: int, name: str, fits: bool, enforced: bool) -> None:
+    if enforced and name.startswith("*"):
+        pytest.skip("only concrete hosts are enforced")
+    pin = Pin("0" * 64, "0" * 40, NOW, NOW)
+    claim = Claim("u", "edge/x", "example.com", ("*.example.com",) if enforced else (name,), Mode.REQUEST, (), (pin,))
+    if enforced:
+        claim = replace(claim, mode=Mode.REQUIRE, enforced=(name,))
+    said = TextNginx(tmp_path, render([claim], 2, TOKEN), bucket=bucket).tested()
+    assert (too_long([name], bucket) == ()) is fits
+    assert ("could not build" not in said) is fits, said
+    assert bool(said) is not fits, said
+
+
+def test_many_hosts_fit(leaves: Leaves, tmp_path: Path) -> None:
+    hosts = tuple(sorted(f"host-{number}.example.com" for number in range(3000)))
+    assert not TextNginx(tmp_path, render([com(leaves, Mode.REQUIRE, hosts)], 2, TOKEN)).tested()

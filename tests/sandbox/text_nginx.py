@@ -1,0 +1,153 @@
+"""One real nginx around a text in the two snippet keys, shaped like the controller's configuration but with no controller.
+
+For tests of what the text means: render order and re-indenting are the controller's (reference: ingress-nginx, 9.1-9.3), the rest is
+the least that answers.
+"""
+
+import os
+import signal
+import socket
+import ssl
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sandbox.ingress_nginx import programs
+from sandbox.ingress_nginx.cleanconf import clean
+from sandbox.kubernetes.certificates import Authority
+from sandbox.ports import free_port
+from sandbox.processes import Child
+from sandbox.waiting import until
+
+HTTP, SERVER = "http-snippet", "server-snippet"
+
+CONF = """
+daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log info;
+events {{ worker_connections 256; }}
+http {{
+    access_log off; default_type text/html; map_hash_bucket_size {bucket}; server_names_hash_bucket_size 256; uninitialized_variable_warn off;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    map $http_x_forwarded_proto $redirect_scheme {{ "" $scheme; default $http_x_forwarded_proto; }}
+    ssl_session_cache shared:SSL:10m; ssl_session_timeout 10m; ssl_session_tickets off;
+    ssl_certificate {folder}/server.crt; ssl_certificate_key {folder}/server.key;
+    {http}
+    {servers}
+}}
+"""
+SERVER_CONF = """
+    server {{
+        server_name "{name}";
+        listen 127.0.0.1:{https} ssl{default}; listen 127.0.0.1:{plain}{default};
+        location / {{
+            if ($redirect_scheme = http) {{ return 308 https://$host$request_uri; }}
+            return 200 "app verify=$ssl_client_verify resumed=$ssl_session_reused";
+        }}
+        location /healthz {{ return 200; }}
+        {server}
+    }}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One HTTP answer. `headers` by lower-case name."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: str
+
+
+@dataclass
+class TextNginx:
+    """A running nginx within the block, or only a file for `tested`. `hosts` have a server each, beside the catch-all."""
+
+    folder: Path
+    snippets: Mapping[str, str]
+    hosts: Sequence[str] = ()
+    bucket: int = 64
+    https_port: int = field(default_factory=free_port)
+    http_port: int = field(default_factory=free_port)
+
+    def __enter__(self) -> Self:
+        self._child = Child(self._command(), log=self.folder / "stdout.log", death_signal=signal.SIGTERM)
+        until(self._listens, within_s=10, describe=lambda: f"nginx to listen; it said {self._child.last_words()}")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._child.kill(signal.SIGTERM)
+
+    def tested(self) -> str:
+        """What `nginx -t` says against the text: empty when it passes, else the lines of level emerg."""
+        done = subprocess.run([*self._command(), "-t"], capture_output=True, text=True, timeout=30, check=False)
+        return "" if done.returncode == 0 else "\n".join(line for line in done.stderr.splitlines() if "[emerg]" in line) or done.stderr
+
+    def reload(self, snippets: Mapping[str, str]) -> None:
+        """Have it read another text; the new workers answer a little later."""
+        self.snippets = snippets
+        self._command()
+        os.kill(int((self.folder / "nginx.pid").read_text()), signal.SIGHUP)
+
+    def https(self, host: str, path: str = "/", leaf: Path | None = None, *, sni: str | None = None, **headers: str) -> Said:
+        """GET over a fresh TLS connection, with the certificate and key in `leaf` if given; SNI is the host unless told otherwise."""
+        with self.connection(client_context(leaf), sni or host) as connection:
+            return ask(connection, host, path, headers)
+
+    def http(self, host: str, path: str = "/", **headers: str) -> Said:
+        """GET in plaintext."""
+        with socket.create_connection(("127.0.0.1", self.http_port), timeout=10) as connection:
+            return ask(connection, host, path, headers)
+
+    def connection(self, context: ssl.SSLContext, sni: str, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
+        """A TLS connection, resuming `session` if the server agrees."""
+        plain = socket.create_connection(("127.0.0.1", self.https_port), timeout=10)
+        return context.wrap_socket(plain, server_hostname=sni, session=session)
+
+    def _command(self) -> list[str]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not (self.folder / "server.crt").exists():
+            Authority("origin").serve(["origin.example.com"]).write(self.folder, "server")
+        servers = [
+            SERVER_CONF.format(
+                name=name,
+                https=self.https_port,
+                plain=self.http_port,
+                default=" default_server" if name == "_" else "",
+                server=self.snippets.get(SERVER, ""),
+            )
+            for name in ("_", *self.hosts)
+        ]
+        conf = self.folder / "nginx.conf"
+        text = CONF.format(folder=self.folder, bucket=self.bucket, http=self.snippets.get(HTTP, ""), servers="".join(servers))
+        conf.write_text(clean(text))
+        return [str(programs.find().path), "-p", f"{self.folder}/", "-e", f"{self.folder}/error.log", "-c", str(conf)]
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.http_port)) == 0
+
+
+def client_context(leaf: Path | None) -> ssl.SSLContext:
+    """A client that believes any server and presents `leaf` (PEM, certificate and key) whatever authorities the server names."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if leaf is not None:
+        context.load_cert_chain(leaf)
+    return context
+
+
+def ask(connection: socket.socket, host: str, path: str, headers: Mapping[str, str], *, close: bool = True) -> Said:
+    """One GET, exactly as written: nothing is normalised, so that paths with `..` arrive as they are."""
+    lines = [f"GET {path} HTTP/1.1", f"Host: {host}", *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items())]
+    connection.sendall("\r\n".join([*lines, *(["Connection: close"] if close else []), "", ""]).encode())
+    answer = connection.makefile("rb")
+    status = int(answer.readline().split()[1])
+    found = {}
+    while line := answer.readline().strip().decode("latin-1"):
+        name, _, value = line.partition(":")
+        found[name.lower()] = value.strip()
+    return Said(status, found, answer.read(int(found.get("content-length", 0))).decode(errors="replace"))
