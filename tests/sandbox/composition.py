@@ -1,0 +1,167 @@
+"""All real parts and doubles together: Kubernetes, two ingress-nginx replicas, Cloudflare, and what a platform team installs.
+
+Used by `make sandbox`, by the demo and by the integration tests, which differ in what they do to it. The operator is not part of
+it: it runs as its own process, with the token of the ServiceAccount that `deploy/manifests/` ships (`sandbox.operator`).
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from sandbox.cloudflare.launcher import CloudflareDouble
+from sandbox.ingress_nginx.launcher import IngressNginx
+from sandbox.kubernetes.plane import ControlPlane
+
+ROOT = Path(__file__).parents[2]
+OPERATOR_NAMESPACE, OPERATOR_ACCOUNT = "aop-system", "aop-operator"
+CONTROLLER_NAMESPACE, CONFIG_MAP = "ingress-nginx", "ingress-nginx-controller"
+HOSTS = ("example.com", "www.example.com")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What differs from one sandbox to the next."""
+
+    hosts: Sequence[str] = HOSTS
+    """Hosts that an Ingress each brings to the controller."""
+    zones: Sequence[str] = ("example.com",)
+    locations: Mapping[str, float] = field(default_factory=lambda: {"FRA": 0.0, "AMS": 0.0, "IAD": 0.0})
+    """Edge locations and their propagation delays in seconds; the operator's probes meet the first."""
+    config: Mapping[str, str] = field(default_factory=lambda: {"use-forwarded-headers": "true"})
+    """The controller's ConfigMap as it is found; usual behind Cloudflare, and the way to the X-Forwarded-Proto bypass."""
+    dns_only: Sequence[str] = ()
+    """Hosts whose DNS record is not proxied: visitors and probes go straight to a replica."""
+    first_address: str = "127.0.0.11"
+
+
+class Sandbox:
+    """The running parts. A context manager; `plane` may be one that runs already."""
+
+    def __init__(self, layout: Layout | None = None, plane: ControlPlane | None = None) -> None:
+        self.layout = layout or Layout()
+        self._own_plane = plane is None
+        self.plane = plane or ControlPlane()
+        self.folder = Path(tempfile.mkdtemp(prefix="aop-sandbox-"))
+        self.ingress_nginx: IngressNginx
+        self.cloudflare: CloudflareDouble
+
+    def start(self) -> Self:
+        """Start everything and install CRD, manifests and Ingresses; returns when all of it answers."""
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def _start(self) -> None:
+        if self._own_plane:
+            self.plane.start()
+        self.plane.apply(ROOT / "crds")
+        self.plane.apply(ROOT / "deploy" / "manifests")
+        config = dict(self.layout.config)
+        controller = IngressNginx(
+            self.plane.admin_kubeconfig, config=config, hosts=[*self.layout.hosts, "*.example.com"], first_address=self.layout.first_address
+        )
+        self.ingress_nginx = controller.start()
+        self.plane.apply([ingress(host) for host in self.layout.hosts])
+        replicas = self.ingress_nginx.announcement
+        origins = [(one.address, replicas.https_port, replicas.http_port) for one in self.ingress_nginx.replicas()]
+        self.cloudflare = CloudflareDouble(self.folder / "cloudflare", origins, zones=self.layout.zones, locations=dict(self.layout.locations))
+        if self.layout.dns_only:
+            self.cloudflare.control.change_zone(self.layout.zones[0], dns_only=list(self.layout.dns_only))
+
+    def stop(self) -> None:
+        """End everything that was started here."""
+        for part in ("cloudflare", "ingress_nginx"):
+            if part in self.__dict__:
+                self.__dict__[part].stop()
+        if self._own_plane:
+            self.plane.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # --- for whoever uses it -----------------------------------------------------------------------------------------
+
+    @property
+    def origins(self) -> list[str]:
+        """`ip:port` of every replica, https."""
+        return [one.https for one in self.ingress_nginx.replicas()]
+
+    @property
+    def origins_http(self) -> list[str]:
+        """`ip:port` of every replica, http."""
+        return [one.http for one in self.ingress_nginx.replicas()]
+
+    @property
+    def connect_to(self) -> str:
+        """Where the edge is reached, in the syntax of AOP_EDGE_CONNECT_TO: the first location, and for DNS-only hosts a replica."""
+        direct = [f"{host}:443:{self.origins[0]}" for host in self.layout.dns_only]
+        return ",".join([*direct, f":443:{self.cloudflare.locations[0].https}"])
+
+    def operator_environment(self, **more: str) -> dict[str, str]:
+        """The settings of an operator that is to work in this sandbox."""
+        kubeconfig = self.plane.service_account_kubeconfig(OPERATOR_NAMESPACE, OPERATOR_ACCOUNT)
+        return {
+            "AOP_KUBECONFIG": str(kubeconfig),
+            "AOP_CLOUDFLARE_BASE_URL": self.cloudflare.base_url,
+            "AOP_EDGE_CONNECT_TO": self.connect_to,
+            "AOP_EDGE_CA_FILE": str(self.cloudflare.edge_ca_file),
+            **more,
+        }
+
+    def write_environment(self, file: Path) -> None:
+        """`export` lines for a shell: the operator's settings, an admin's kubeconfig, and where everything is."""
+        variables = {
+            **self.operator_environment(),
+            "KUBECONFIG": str(self.plane.admin_kubeconfig),
+            "CLOUDFLARE_API_TOKEN": self.cloudflare.token,
+            "SANDBOX_EDGE_LOCATIONS": ",".join(one.https for one in self.cloudflare.locations),
+            "SANDBOX_EDGE_LOCATIONS_HTTP": ",".join(one.http for one in self.cloudflare.locations),
+            "SANDBOX_ORIGINS": ",".join(f"https://{one}" for one in self.origins),
+            "SANDBOX_ORIGINS_HTTP": ",".join(f"http://{one}" for one in self.origins_http),
+            "SANDBOX_CONTROL_URL": self.cloudflare.control_url,
+        }
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lines = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
+        descriptor = os.open(partial := file.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(lines)
+        partial.replace(file)
+
+    def secret(self, namespace: str, name: str = "cloudflare", token: str | None = None) -> None:
+        """Create or replace the Secret with the API token."""
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "stringData": {"api-token": token or self.cloudflare.token}}
+        self.plane.apply(body)
+
+    def config_map(self) -> dict[str, Any]:
+        """The controller's ConfigMap, as it is now."""
+        path = f"/api/v1/namespaces/{CONTROLLER_NAMESPACE}/configmaps/{CONFIG_MAP}"
+        found: dict[str, Any] = self.plane.http.get(path).raise_for_status().json()
+        return found
+
+
+def ingress(host: str, namespace: str = "default", **annotations: str) -> dict[str, Any]:
+    """An Ingress of the sandbox's controller for one host."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {"name": host.replace("*", "wildcard"), "namespace": namespace, "annotations": annotations},
+        "spec": {
+            "ingressClassName": "nginx",
+            "tls": [{"hosts": [host]}],
+            "rules": [
+                {"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "shop", "port": {"number": 80}}}}]}}
+            ],
+        },
+    }

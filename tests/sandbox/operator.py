@@ -1,0 +1,71 @@
+"""The operator under test, as its own process: the very command that the image runs, killed and started again at will."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from sandbox.ports import free_port
+from sandbox.processes import Child
+from sandbox.waiting import until
+
+QUICK = {"AOP_STILLNESS_S": "3", "AOP_LOG_LEVEL": "info"}
+"""Cloudflare's stand-in lags by knobs, not by minutes, so a few seconds of stillness are longer than all of it."""
+
+
+class Operator:
+    """`aop-operator run` with the given settings. `start` returns when its health endpoint answers."""
+
+    def __init__(self, environment: Mapping[str, str], folder: Path, name: str = "operator") -> None:
+        self.health_port = free_port()
+        self.log = folder / f"{name}.log"
+        ports = {"AOP_HEALTH_PORT": str(self.health_port), "AOP_METRICS_PORT": "0"}
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
+        self._environment = {**kept, **QUICK, **ports, **environment}
+        self._child: Child | None = None
+
+    def start(self, within_s: float = 30) -> Self:
+        """Start it (again) and wait until it serves."""
+        self.launch()
+        until(self._healthy, within_s=within_s, describe=lambda: f"the operator to be healthy:\n{self.last_words()}")
+        return self
+
+    def launch(self) -> None:
+        """Start it without waiting."""
+        self._child = Child([sys.executable, "-m", "aop", "run"], log=self.log, env=self._environment)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._child is not None and self._child.alive
+
+    def kill(self) -> None:
+        """SIGKILL, as a node that is lost."""
+        if self._child is not None:
+            self._child.kill()
+
+    stop = kill
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        return self._child.last_words() if self._child else ""
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def _healthy(self) -> bool:
+        if not self.alive:
+            raise RuntimeError(f"the operator ended:\n{self.last_words()}")
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.health_port}/healthz", trust_env=False, timeout=2).is_success
+        except httpx.HTTPError:
+            return False
