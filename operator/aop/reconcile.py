@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from aop.api import API_VERSION, KIND, AuthenticatedOriginPull, ConditionType, Status
 from aop.clock import Clock
-from aop.cluster import Cluster, ClusterError, Kind
+from aop.cluster import Cluster, ClusterError, Conflict, Kind
 from aop.errors import AopError, Blocked, Reason, Transient
 from aop.metrics import Metrics
 from aop.observe import Observer
@@ -27,13 +27,15 @@ from aop.perform import Performer
 from aop.plan import next_step
 from aop.plan.facts import ours_listed, wanted_leaf
 from aop.status import failed, status_of
-from aop.steps import Block, Done, Effect, Step, Wait
+from aop.steps import Block, Done, Effect, Note, Step, Wait
 
 log = logging.getLogger("aop")
 
 MOST_STEPS = 20
 """Effects in one visit: more than any rollout has; a plan that never ends becomes visible instead of busy."""
 BLOCKED_RECHECK_S = 15.0
+CONFLICT_S = 0.2
+"""Somebody else has written first: nothing is wrong, the decision is only made again on what is there now."""
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 1.0, 60.0
 
 
@@ -72,9 +74,13 @@ class Reconciler:
                 self._trace_pass(observed, step)
                 if isinstance(step, Wait | Block | Done):
                     return await self._rest(pull, observed, step, memory)
-                await self._tell(pull, status_of(observed, step, pull.status))
+                if not isinstance(step, Note):  # a status written now would only make the note miss its resourceVersion
+                    await self._tell(pull, status_of(observed, step, pull.status))
                 await self._perform(step, observed, pull, memory)
             raise RuntimeError(f"{MOST_STEPS} steps in one visit of {key}, the last one: {step}")
+        except Conflict as error:
+            log.info("%s: %s; it is looked at again", key, error.message)
+            return Visit(CONFLICT_S)
         except AopError as error:
             return await self._failed(key, pull, error, memory)
         except Exception as error:

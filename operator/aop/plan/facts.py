@@ -165,7 +165,8 @@ def not_yet(replica: ObservedReplica, revision: int, claim: Claim, hosts: tuple[
     if replica.error:
         return f"cannot be asked ({replica.error})"
     if replica.revision != revision or not replica.settled:
-        return "shows no revision" if replica.revision is None else f"shows revision {replica.revision}"
+        shown = "shows no revision" if replica.revision is None else f"shows revision {replica.revision}"
+        return f"{shown} only just now" if replica.revision == revision else shown
     seen, pins = {b.host: b for b in replica.hosts}, {pin.sha256 for pin in claim.pins}
     for host in hosts:
         if host not in seen:
