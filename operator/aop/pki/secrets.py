@@ -15,6 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import SecretBytes
 
@@ -181,9 +182,15 @@ def _match(secret: ObjectKey, certificate: x509.Certificate, pem: SecretBytes, k
 
 def _certificates(secret: ObjectKey, data: Mapping[str, str], name: str, remedy: str) -> tuple[x509.Certificate, ...]:
     try:
-        return load(_field(secret, data, name, remedy))
+        found = load(_field(secret, data, name, remedy))
     except ValueError as error:
         raise _invalid(secret, name, str(error), remedy) from None
+    try:
+        # cryptography reads these late, and what is asked of them afterwards should meet no surprise.
+        _ = [(certificate.extensions, certificate.public_key()) for certificate in found]
+    except (ValueError, x509.DuplicateExtension, UnsupportedAlgorithm):
+        raise _invalid(secret, name, "has a key or an extension that cannot be read", remedy) from None
+    return found
 
 
 def _field(secret: ObjectKey, data: Mapping[str, str], name: str, remedy: str) -> bytes:
