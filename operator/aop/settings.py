@@ -6,6 +6,7 @@ An empty variable counts as not set. Each field's description is its documentati
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, FilePath, ValidationError, model_validator
@@ -154,6 +155,9 @@ class Settings(BaseSettings):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
         "info",
         description="debug, info, warning or error. At debug each call to Cloudflare is one line: method, path template, status, cf-ray, milliseconds.",
+    )
+    trace_file: Path | None = Field(
+        None, description="File that gets one JSON line per look and step, to be replayed in the model of the rules; no secrets are in it."
     )
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = Field(
         "text", description="text, or json: one object per line."

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 import pytest
 
 from aop.cloudflare import calls
-from aop.cloudflare.answers import Answer, Standing, doubts_token, error_of, failure_of, read_answer, read_retry_after, scrub
+from aop.cloudflare.answers import Answer, read_answer, read_retry_after, scrub
 from aop.cloudflare.calls import Call
 from aop.cloudflare.errors import (
     AlreadyDeleted,
@@ -24,6 +24,7 @@ from aop.cloudflare.errors import (
     Unavailable,
     ZoneNotVisible,
 )
+from aop.cloudflare.verdicts import Standing, doubts_token, error_of, failure_of
 from aop.errors import Blocked, Reason, Transient
 
 NOW = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
@@ -80,6 +81,7 @@ def error(call: Call, answer: Answer, standing: Standing | None = None) -> Cloud
         (calls.FETCH_ENABLEMENT, 200, (), None, Unavailable),
         (calls.FETCH_ENABLEMENT, 302, (), None, Unavailable),
         (calls.FETCH_ENABLEMENT, 500, (10000,), ACTIVE, Unavailable),
+        (calls.VERIFY_TOKEN, 418, (10000,), None, TokenRejected),
     ],
 )
 def test_status_and_code_decide(
@@ -194,6 +196,7 @@ def test_malformed_errors_are_no_codes(errors: object) -> None:
         ("86400", 86400),
         (" 30 ", 30),
         (format_datetime(NOW + timedelta(minutes=5), usegmt=True), 300),
+        ("Tue, 24 Nov 2026 04:05:00 -0000", 300),
         (format_datetime(NOW - timedelta(minutes=5), usegmt=True), 0),
         (None, None),
         ("", None),

@@ -1,8 +1,8 @@
 """The client of Cloudflare's API; nothing else in the operator speaks to it.
 
 From the bottom: `errors` (what can go wrong, drawn as a tree), `access` (a token and how urgent it is), `calls` (every endpoint, as data),
-`answers` (HTTP answer to exception, pure), `results` (typed answers), `budget` (calls per token), `tokens` (what is known of each token),
-`wire` (one call; the only module with httpx in its hands), `client` (one method per call).
+`answers` (what an HTTP answer says) and `verdicts` (which exception it is), `results` (typed answers), `budget` (calls per token), `tokens`
+(what is known of each token), `wire` (one call; the only module that holds a connection), `client` (one method per call).
 """
 
 from aop.cloudflare.access import Access, Priority

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from aop.clock import Clock
 from aop.cloudflare.access import Access, Priority
-from aop.cloudflare.answers import rate_limited
 from aop.cloudflare.errors import Failure, RateLimited
+from aop.cloudflare.verdicts import rate_limited
 
 _TOLERANCE_S = 1e-6
 """Sums of floats differ in the last digits; a wait that short is none."""

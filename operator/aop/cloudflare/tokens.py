@@ -11,13 +11,16 @@ from dataclasses import dataclass, field
 
 from aop.clock import Clock
 from aop.cloudflare.access import Access
-from aop.cloudflare.answers import Answer, Standing
+from aop.cloudflare.answers import Answer
 from aop.cloudflare.results import TokenStanding
+from aop.cloudflare.verdicts import Standing
 
 FRESH_S = 30.0
 """How long a token counts as new. A restart makes all tokens new, which costs a wrong one some seconds and nothing else."""
-PAUSES_WHEN_FRESH_S = (0.5, 1.0, 2.0, 3.0)
-"""Before each further attempt of a refused call: 6.5 s at most."""
+PAUSES_WHEN_FRESH_S = (0.5, 1.0, 2.0, 3.0, 3.0)
+"""Before each further attempt of a refused call: 9.5 s at most."""
+PAUSES_OF_VERIFICATION_S = (0.5, 1.0)
+"""Before each further attempt to verify a token that gets 403 even for that, which a known token does only while it is fresh."""
 PAUSES_WHEN_SETTLED_S = (0.5,)
 """A token that has worked here for a while and is refused twice in a row is reported."""
 STANDING_HOLDS_S = 15.0

@@ -19,11 +19,11 @@ from pydantic import SecretBytes
 
 from aop.clock import Clock
 from aop.cloudflare.access import Access
-from aop.cloudflare.answers import Answer, Envelope, Standing, doubts_token, error_of, failure_of, read_answer, scrub
+from aop.cloudflare.answers import Answer, Envelope, read_answer, scrub
 from aop.cloudflare.budget import Budget
 from aop.cloudflare.calls import VERIFY_ACCOUNT_TOKEN, VERIFY_TOKEN, Call
-from aop.cloudflare.errors import Failure, Unavailable
-from aop.cloudflare.tokens import Tokens, standing_of
+from aop.cloudflare.tokens import PAUSES_OF_VERIFICATION_S, Tokens, standing_of
+from aop.cloudflare.verdicts import Standing, doubts_token, error_of, failure_of, unanswered
 from aop.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -114,6 +114,11 @@ class Wire:
 
     async def _verify_at(self, access: Access, call: Call, ids: Mapping[str, str], *, certain: bool) -> Standing:
         answer = await self._exchange(access, call, ids, None, None)
+        for pause_s in PAUSES_OF_VERIFICATION_S:
+            if answer.status != 403:
+                break
+            await self._sleep(pause_s)
+            answer = await self._exchange(access, call, ids, None, None)
         standing = standing_of(answer, certain=certain)
         if standing is not None:
             return standing
@@ -170,14 +175,6 @@ class Wire:
         except httpx.RequestError as error:
             return Silence("severed", f"the connection broke ({type(error).__name__})", again=True)
         return read_answer(response.status_code, response.headers, response.content, self._clock.now())
-
-
-def unanswered(call: Call, words: str) -> Unavailable:
-    """The exception for a call that got no answer."""
-    outcome = ", and whether the change took effect is not known" if call.mutates else ""
-    return Unavailable(
-        f"Cloudflare could not be asked{outcome}; it is tried again.", Failure(call.method, call.path, words=words, readable=False)
-    )
 
 
 def _secrets(access: Access, body: Body | None) -> Iterator[str]:

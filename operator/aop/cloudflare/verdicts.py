@@ -1,0 +1,173 @@
+"""From an answer that is not a yes to its exception: pure, so that every status and code is one row of a test.
+
+Called by `wire`; `budget` takes the words for a pause from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from aop.cloudflare.answers import Answer, scrub
+from aop.cloudflare.calls import DELETE_CERTIFICATE, UPLOAD_CERTIFICATE, Call
+from aop.cloudflare.errors import (
+    AlreadyDeleted,
+    AlreadyExists,
+    CannotDeleteYet,
+    CertificateRefused,
+    CloudflareError,
+    Conflict,
+    Failure,
+    NotFound,
+    RateLimited,
+    Refused,
+    TokenLacksPermission,
+    TokenRejected,
+    Unavailable,
+    ZoneNotVisible,
+)
+
+SOON_S = 5.0
+"""When to try again what Cloudflare finishes by itself: 409 and 1434 (reference: cloudflare-api, 4, as used against the live API)."""
+LATER_S = 60.0
+"""When to try again what nobody knows the end of."""
+
+_AUTHENTICATION_ERROR = 10000
+_MALFORMED_AUTHORIZATION = {6003, 6111}
+_NO_SUCH_ZONE = {7003, 9109}
+_NO_SUCH_CERTIFICATE = {1415, 1551, 1552}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What Cloudflare says of a token by itself."""
+
+    active: bool
+    words: str
+    """Continues "the token …"; for people."""
+    certain: bool = True
+    """False: an account's own token looks the same, because only its account can verify it."""
+
+
+def failure_of(call: Call, answer: Answer, secrets: Iterable[str]) -> Failure:
+    """The facts of an answer that did not succeed; `secrets` are cut out of Cloudflare's words, should they echo any."""
+    envelope = answer.envelope
+    words = "; ".join(envelope.words) if envelope else "the body is not an answer of Cloudflare's API"
+    return Failure(
+        method=call.method,
+        path=call.path,
+        status=answer.status,
+        codes=envelope.codes if envelope else (),
+        words=scrub(words, secrets),
+        cf_ray=answer.cf_ray,
+        retry_after_s=answer.retry_after_s,
+        readable=envelope is not None,
+    )
+
+
+def doubts_token(failure: Failure) -> bool:
+    """True if the answer may be about the token as such, about a permission, or about a zone: it alone does not say.
+
+    401 and 403 are ambiguous, 10000 even comes with 400 (reference: cloudflare-api, 4). A 403 without an envelope is a firewall's.
+    """
+    if not failure.readable or failure.status is None or failure.status >= 500:
+        return False
+    return failure.status in {401, 403} or _AUTHENTICATION_ERROR in failure.codes
+
+
+def error_of(call: Call, failure: Failure, source: str, standing: Standing | None) -> CloudflareError:
+    """The exception for a failure other than 429. `standing` is what the token is known to be, if the failure put it in doubt."""
+    return (
+        _about_the_token(call, failure, source, standing)
+        or _about_the_certificate(call, failure)
+        or _about_the_service(failure)
+        or _about_the_zone(call, failure)
+        or (_about_permission(call, failure, source) if doubts_token(failure) else None)
+        or _about_the_request(call, failure)
+    )
+
+
+def unanswered(call: Call, words: str) -> Unavailable:
+    """The exception for a call that got no answer."""
+    outcome = ", and whether the change took effect is not known" if call.mutates else ""
+    return Unavailable(
+        f"Cloudflare could not be asked{outcome}; it is tried again.", Failure(call.method, call.path, words=words, readable=False)
+    )
+
+
+def rate_limited(failure: Failure | None, wait_s: float, why: str) -> RateLimited:
+    """The exception for 429 and for a budget of our own that is spent."""
+    return RateLimited(f"Calls to Cloudflare with this token pause for {wait_s:.0f} s: {why}.", failure, retry_after_s=wait_s)
+
+
+def _about_the_token(call: Call, failure: Failure, source: str, standing: Standing | None) -> CloudflareError | None:
+    if _MALFORMED_AUTHORIZATION & set(failure.codes):
+        return TokenRejected(
+            f"{source} does not have the form of an API token. The Global API Key is not one: create a token in the dashboard "
+            "(My Profile > API Tokens) and put it there.",
+            failure,
+        )
+    if standing is not None and not standing.active:
+        needed = call.permission.name if call.permission else "every permission"
+        doubt = "" if standing.certain else f" (A token that belongs to an account and lacks {needed!r} looks the same.)"
+        return TokenRejected(f"{source}: the token {standing.words}. Put a token there that works.{doubt}", failure)
+    return None
+
+
+def _about_the_certificate(call: Call, failure: Failure) -> CloudflareError | None:
+    codes = set(failure.codes)
+    if call is UPLOAD_CERTIFICATE and 1406 in codes:
+        return AlreadyExists("The zone already holds this certificate.", failure, retry_after_s=SOON_S)
+    if call is DELETE_CERTIFICATE and 1434 in codes:
+        return CannotDeleteYet("The certificate is still being deployed and cannot be deleted yet.", failure, retry_after_s=SOON_S)
+    if call is DELETE_CERTIFICATE and 1414 in codes:
+        return AlreadyDeleted("The certificate is being deleted already.", failure, retry_after_s=SOON_S)
+    if call.names_certificate and (
+        _NO_SUCH_CERTIFICATE & codes or (failure.status == 404 and failure.readable and not _NO_SUCH_ZONE & codes)
+    ):
+        return NotFound("Cloudflare holds no certificate of this id.", failure, retry_after_s=SOON_S)
+    return None
+
+
+def _about_the_service(failure: Failure) -> CloudflareError | None:
+    status = failure.status
+    if status == 409:
+        return Conflict("Another certificate of the zone is being changed.", failure, retry_after_s=failure.retry_after_s or SOON_S)
+    if failure.readable and status is not None and 400 <= status < 500 and status not in {408, 425}:
+        return None
+    if failure.readable and doubts_token(failure):
+        return None
+    if status is not None and status < 500:
+        said = "Something answered that is not Cloudflare's API (if it persists: check AOP_CLOUDFLARE_BASE_URL, and any proxy on the way)"
+    else:
+        said = "Cloudflare gave no usable answer"
+    outcome = "" if failure.method == "GET" else ", and whether the change took effect is not known"
+    return Unavailable(f"{said}{outcome}; it is looked at again.", failure, retry_after_s=failure.retry_after_s)
+
+
+def _about_the_zone(call: Call, failure: Failure) -> CloudflareError | None:
+    # A malformed id gives 7003 wherever it stands in the path; certificate ids come from Cloudflare itself, so it is the zone's.
+    if call.names_zone and (_NO_SUCH_ZONE & set(failure.codes) or failure.status == 404):
+        return ZoneNotVisible(
+            "There is no such zone, or the token may not see it. Check spec.zone, and the token's Zone Resources in the dashboard.", failure
+        )
+    return None
+
+
+def _about_permission(call: Call, failure: Failure, source: str) -> CloudflareError:
+    if call.permission is None:
+        return TokenRejected(f"{source}: Cloudflare refuses the token. Put a token there that works.", failure)
+    return TokenLacksPermission(
+        f"{source}: the token works, but lacks the permission {call.permission.name!r} for this zone. In the dashboard edit the token "
+        f"(My Profile > API Tokens, or Manage Account > Account API Tokens): add {call.permission.dashboard}, and the zone under Zone Resources.",
+        failure,
+    )
+
+
+def _about_the_request(call: Call, failure: Failure) -> CloudflareError:
+    if call is UPLOAD_CERTIFICATE:
+        return CertificateRefused(
+            "Cloudflare refuses the certificate for good. It must be a leaf (CA:FALSE) with its own key, in PEM; issue another one.",
+            failure,
+        )
+    return Refused("Cloudflare refuses the call.", failure, retry_after_s=failure.retry_after_s or LATER_S)

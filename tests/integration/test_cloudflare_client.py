@@ -1,0 +1,253 @@
+"""The client against the double, over HTTP: the life of a certificate, tokens that work and tokens that do not, answers that get lost."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import pytest
+
+from aop import pki
+from aop.clock import Clock
+from aop.cloudflare import (
+    Access,
+    AlreadyDeleted,
+    AlreadyExists,
+    CannotDeleteYet,
+    CertificateRefused,
+    Cloudflare,
+    NotFound,
+    Priority,
+    RateLimited,
+    TokenLacksPermission,
+    TokenRejected,
+    Unavailable,
+    ZoneNotVisible,
+)
+from sandbox.cloudflare.launcher import PERMISSIONS, CloudflareDouble
+
+pytestmark = pytest.mark.integration
+
+NOW = datetime.now(UTC)
+FIRST, SECOND = pki.throwaway(NOW), pki.throwaway(NOW)
+AOP = "/zones/*/origin_tls_client_auth"
+
+
+@pytest.fixture(scope="module")
+def double(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudflareDouble]:
+    with CloudflareDouble(tmp_path_factory.mktemp("cloudflare"), []) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _at_defaults(double: CloudflareDouble) -> Iterator[None]:
+    before = double.control.ask("GET", "/knobs")
+    double.control.turn(deploy_s=0, delete_s=0)
+    yield
+    double.control.mend()
+    double.control.turn(**before)
+
+
+@pytest.fixture
+def zone_id(double: CloudflareDouble) -> Iterator[str]:
+    """An empty zone of its own for every test."""
+    made: str = double.control.make_zone("example.org")["id"]
+    yield made
+    double.control.ask("DELETE", f"/zones/{made}")
+
+
+@asynccontextmanager
+async def asking(double: CloudflareDouble) -> AsyncIterator[Cloudflare]:
+    """The client, with a twentieth of its patience: the double is quicker than Cloudflare."""
+
+    async def sleep(seconds: float) -> None:
+        await asyncio.sleep(seconds / 20)
+
+    async with Cloudflare(double.base_url, clock=Clock(), sleep=sleep) as cloudflare:
+        yield cloudflare
+
+
+def access_of(double: CloudflareDouble, token: str | None = None) -> Access:
+    return Access.of((token or double.token) + "\n", Priority.ONBOARD, source="Secret edge/cloudflare")
+
+
+@pytest.mark.asyncio
+async def test_the_life_of_a_certificate(double: CloudflareDouble, zone_id: str) -> None:
+    access = access_of(double)
+    async with asking(double) as cloudflare:
+        assert [zone.id for zone in await cloudflare.find_zones(access, "example.org")] == [zone_id]
+        assert (await cloudflare.fetch_zone(access, zone_id)).active
+        assert (await cloudflare.fetch_ssl_mode(access, zone_id)).presents
+        assert not (await cloudflare.fetch_global_aop(access, zone_id)).on
+        assert await cloudflare.list_certificates(access, zone_id) == ()
+        assert not (await cloudflare.fetch_enablement(access, zone_id)).enabled
+
+        double.control.turn(deploy_s=0.5)
+        uploaded = await cloudflare.upload_certificate(access, zone_id, FIRST.leaf.pem, FIRST.key)
+        assert uploaded.pending
+        assert uploaded.fingerprint == FIRST.leaf.pin.sha256
+        with pytest.raises(CannotDeleteYet):
+            await cloudflare.delete_certificate(access, zone_id, uploaded.id)
+
+        async with asyncio.timeout(10):
+            while not (await cloudflare.fetch_certificate(access, zone_id, uploaded.id)).active:  # noqa: ASYNC110 - the API can only be polled
+                await asyncio.sleep(0.05)
+        assert (await cloudflare.set_enablement(access, zone_id, enabled=True)).enabled
+        assert [certificate.fingerprint for certificate in await cloudflare.list_certificates(access, zone_id)] == [FIRST.leaf.pin.sha256]
+
+        double.control.turn(delete_s=600)
+        assert (await cloudflare.delete_certificate(access, zone_id, uploaded.id)).deleting
+        with pytest.raises(AlreadyExists):
+            await cloudflare.upload_certificate(access, zone_id, FIRST.leaf.pem, FIRST.key)
+        with pytest.raises(AlreadyDeleted):
+            await cloudflare.delete_certificate(access, zone_id, uploaded.id)
+
+
+@pytest.mark.asyncio
+async def test_a_tombstone_is_not_listed_is_readable_and_cannot_be_deleted_again(double: CloudflareDouble, zone_id: str) -> None:
+    access = access_of(double)
+    async with asking(double) as cloudflare:
+        uploaded = await cloudflare.upload_certificate(access, zone_id, FIRST.leaf.pem, FIRST.key)
+        await cloudflare.delete_certificate(access, zone_id, uploaded.id)
+        assert await cloudflare.list_certificates(access, zone_id) == ()
+        assert (await cloudflare.fetch_certificate(access, zone_id, uploaded.id)).deleted
+        with pytest.raises(AlreadyDeleted):
+            await cloudflare.delete_certificate(access, zone_id, uploaded.id)
+        for call in (cloudflare.fetch_certificate, cloudflare.delete_certificate):
+            with pytest.raises(NotFound):
+                await call(access, zone_id, "d5035326-5385-4ec3-b77d-d1a122cf3283")
+
+
+@pytest.mark.asyncio
+async def test_an_upload_whose_answer_is_lost_is_found_by_uploading_the_same_again(double: CloudflareDouble, zone_id: str) -> None:
+    double.control.break_api(method="POST", path=AOP, when="after", drop=True, count=1)
+    async with asking(double) as cloudflare:
+        with pytest.raises(Unavailable, match="not known"):
+            await cloudflare.upload_certificate(access_of(double), zone_id, FIRST.leaf.pem, FIRST.key)
+        with pytest.raises(AlreadyExists):
+            await cloudflare.upload_certificate(access_of(double), zone_id, FIRST.leaf.pem, FIRST.key)
+        assert len(await cloudflare.list_certificates(access_of(double), zone_id)) == 1
+    assert len(double.control.calls("POST", AOP)) >= 2
+
+
+@pytest.mark.asyncio
+async def test_a_key_of_another_certificate_is_refused_for_good(double: CloudflareDouble, zone_id: str) -> None:
+    async with asking(double) as cloudflare:
+        with pytest.raises(CertificateRefused) as caught:
+            await cloudflare.upload_certificate(access_of(double), zone_id, FIRST.leaf.pem, SECOND.key)
+    assert caught.value.status == 400
+    assert caught.value.cf_ray
+
+
+@pytest.mark.asyncio
+async def test_mutations_asked_for_at_once_never_meet_a_conflict(double: CloudflareDouble, zone_id: str) -> None:
+    double.control.turn(mutation_s=0.1, serialise_settings=True)
+    async with asking(double) as cloudflare:
+        access = access_of(double)
+        await asyncio.gather(
+            cloudflare.upload_certificate(access, zone_id, FIRST.leaf.pem, FIRST.key),
+            cloudflare.upload_certificate(access, zone_id, SECOND.leaf.pem, SECOND.key),
+            cloudflare.set_enablement(access, zone_id, enabled=True),
+        )
+    assert 409 not in {call["status"] for call in double.control.calls("!GET", f"/zones/{zone_id}/*")}
+
+
+@pytest.mark.asyncio
+async def test_hosts_with_a_choice_of_their_own_are_listed_where_that_is_offered(double: CloudflareDouble, zone_id: str) -> None:
+    double.control.associate("a.example.org", zone_id, enabled=False, issue={"common_name": "a.example.org"})
+    double.control.associate("b.example.org", zone_id, enabled=True, issue={"common_name": "b.example.org"})
+    async with asking(double) as cloudflare:
+        seen = await cloudflare.list_hostname_associations(access_of(double), zone_id)
+        assert sorted((each.hostname, each.enabled) for each in seen.associations if each.outranks) == [
+            ("a.example.org", False),
+            ("b.example.org", True),
+        ]
+        double.control.turn(list_of_hostnames=False)
+        assert not (await cloudflare.list_hostname_associations(access_of(double), zone_id)).listed
+
+
+@pytest.mark.asyncio
+async def test_a_fresh_token_is_not_reported_while_it_is_refused_now_and_then(double: CloudflareDouble, zone_id: str) -> None:
+    """As the double refuses fresh tokens, but twice instead of by chance: chance also refuses six times in a row."""
+    body = json.dumps({"success": False, "errors": [{"code": 10000, "message": "Unable to authenticate request"}], "messages": []})
+    double.control.break_api(path=AOP, status=403, headers={"content-type": "application/json"}, body=body, count=2)
+    async with asking(double) as cloudflare:
+        assert await cloudflare.list_certificates(access_of(double), zone_id) == ()
+    assert [call["status"] for call in double.control.calls("GET", f"/zones/{zone_id}/origin_tls_client_auth")] == [403, 403, 200]
+
+
+@pytest.mark.parametrize("order", [{"revoked": True}, {"status": "disabled"}, {"status": "expired"}])
+@pytest.mark.asyncio
+async def test_a_token_that_stops_working_is_rejected(double: CloudflareDouble, zone_id: str, order: dict[str, object]) -> None:
+    made = double.control.make_token()
+    access = access_of(double, made["value"])
+    async with asking(double) as cloudflare:
+        assert await cloudflare.list_certificates(access, zone_id) == ()
+        double.control.change_token(made["id"], **order)
+        with pytest.raises(TokenRejected, match=str(order.get("status", "unknown"))):
+            await cloudflare.list_certificates(access, zone_id)
+
+
+@pytest.mark.asyncio
+async def test_a_token_that_never_existed_is_rejected(double: CloudflareDouble) -> None:
+    async with asking(double) as cloudflare:
+        with pytest.raises(TokenRejected):
+            await cloudflare.find_zones(access_of(double, "pretend-token-that-nobody-made"), "example.org")
+
+
+@pytest.mark.parametrize("status", [403, 400])
+@pytest.mark.parametrize("missing", PERMISSIONS)
+@pytest.mark.asyncio
+async def test_each_missing_permission_is_named_and_works_once_added(
+    double: CloudflareDouble, zone_id: str, missing: str, status: int
+) -> None:
+    double.control.turn(missing_permission_status=status)
+    made = double.control.make_token([permission for permission in PERMISSIONS if permission != missing])
+    access = access_of(double, made["value"])
+    async with asking(double) as cloudflare:
+        calls = {
+            "Zone Read": cloudflare.fetch_zone,
+            "SSL and Certificates Write": cloudflare.fetch_enablement,
+            "Zone Settings Read": cloudflare.fetch_ssl_mode,
+        }
+        with pytest.raises(TokenLacksPermission, match=missing):
+            await calls.pop(missing)(access, zone_id)
+        for call in calls.values():
+            await call(access, zone_id)
+        double.control.change_token(made["id"], permissions=list(PERMISSIONS))
+        assert (await cloudflare.fetch_zone(access, zone_id)).id == zone_id
+
+
+@pytest.mark.asyncio
+async def test_a_permission_to_read_is_not_one_to_write(double: CloudflareDouble, zone_id: str) -> None:
+    made = double.control.make_token(["Zone Read", "SSL and Certificates Read", "Zone Settings Read"])
+    async with asking(double) as cloudflare:
+        access = access_of(double, made["value"])
+        assert await cloudflare.list_certificates(access, zone_id) == ()
+        with pytest.raises(TokenLacksPermission, match="SSL and Certificates Write"):
+            await cloudflare.upload_certificate(access, zone_id, FIRST.leaf.pem, FIRST.key)
+
+
+@pytest.mark.asyncio
+async def test_a_zone_outside_the_tokens_scope_is_not_visible(double: CloudflareDouble, zone_id: str) -> None:
+    made = double.control.make_token(zones=["example.com"])
+    async with asking(double) as cloudflare:
+        access = access_of(double, made["value"])
+        assert await cloudflare.find_zones(access, "example.org") == ()
+        for unseen in (zone_id, "f" * 32):
+            with pytest.raises((ZoneNotVisible, TokenLacksPermission)):
+                await cloudflare.fetch_zone(access, unseen)
+
+
+@pytest.mark.asyncio
+async def test_one_answer_of_429_pauses_all_zones_of_the_token_and_no_other_token(double: CloudflareDouble, zone_id: str) -> None:
+    double.control.break_api(path=AOP, status=429, headers={"retry-after": "7200"}, count=1)
+    other = double.control.make_token()
+    async with asking(double) as cloudflare:
+        with pytest.raises(RateLimited) as caught:
+            await cloudflare.list_certificates(access_of(double), zone_id)
+        assert caught.value.retry_after_s == 7200
+        with pytest.raises(RateLimited):
+            await cloudflare.find_zones(access_of(double), "example.com")
+        assert len(await cloudflare.find_zones(access_of(double, other["value"]), "example.com")) == 1
