@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import kopf
@@ -75,9 +74,8 @@ async def run(settings: Settings) -> None:
             Cloudflare(settings.cloudflare_base_url, clock=clock, shares=shares, metrics=metrics, total_s=CLOUDFLARE_TOTAL_S)
         )
         observer = observer_of(settings, clock, cluster=cluster, cloudflare=cloudflare)
-        trace = os.environ.get("AOP_TRACE_FILE")
         performer = Performer(cluster, cloudflare, clock)
-        reconciler = Reconciler(cluster, observer, performer, clock, metrics, Path(trace) if trace else None)
+        reconciler = Reconciler(cluster, observer, performer, clock, metrics, settings.trace_file)
         await serve_metrics(stack, settings, metrics)
         await serve(settings, Slots(reconciler, clock))
 

@@ -7,12 +7,12 @@ becomes a traceback in the log, a condition, and a delay.
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
+
+from pydantic import TypeAdapter
 
 from aop.api import API_VERSION, KIND, AuthenticatedOriginPull, ConditionType, Status
 from aop.clock import Clock
@@ -45,6 +45,19 @@ class Visit:
 
     delay_s: float
     finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One look and the step that it led to: a line of the trace, from which a run can be replayed in the model of the rules."""
+
+    observed: Observed
+    kind: str
+    step: Step
+
+
+TRACE: TypeAdapter[Pass] = TypeAdapter(Pass)
+"""Writes and reads lines of the trace."""
 
 
 class Reconciler:
@@ -202,11 +215,4 @@ class Reconciler:
     def _trace_pass(self, observed: Observed, step: Step) -> None:
         """One line per pass for whoever replays a run in the model of the rules; written only when AOP_TRACE_FILE is set."""
         if self._trace:
-            self._trace.write(
-                json.dumps({"at": _text(observed.now), "object": str(observed.object.key), "step": str(step), "observed": repr(observed)})
-                + "\n"
-            )
-
-
-def _text(time: datetime) -> str:
-    return time.isoformat(timespec="milliseconds")
+            self._trace.write(TRACE.dump_json(Pass(observed, type(step).__name__, step), by_alias=True).decode() + "\n")
