@@ -5,10 +5,11 @@ The operator never applies it: that is for whoever installs. A test compares `cr
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from typing import Any
+
+import yaml
 
 from aop.api import API_VERSION, GROUP, KIND, PLURAL, SHORT_NAME, SINGULAR, VERSION, Spec, Status
 from aop.api.resource import NAME_RULE
@@ -115,14 +116,8 @@ def _empty_default(key: str, value: Any) -> bool:
 
 
 def main() -> None:
-    """Print the manifest: YAML, or JSON (which is YAML too) where PyYAML is missing."""
-    try:
-        import yaml  # noqa: PLC0415 - only this command needs it, never the operator
-    except ImportError:
-        text = json.dumps(manifest(), indent=2) + "\n"
-    else:
-        text = yaml.safe_dump(manifest(), sort_keys=False, width=140, allow_unicode=True)
-    sys.stdout.write(HEADER + text)
+    """Print the manifest as YAML."""
+    sys.stdout.write(HEADER + yaml.safe_dump(manifest(), sort_keys=False, width=140, allow_unicode=True))
 
 
 if __name__ == "__main__":

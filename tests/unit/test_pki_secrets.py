@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from aop import pki
 from aop.errors import Blocked, Reason
@@ -273,7 +273,7 @@ def signed_by_a_leaf() -> Data:
 
 
 def garbled(builder: x509.CertificateBuilder) -> x509.CertificateBuilder:
-    return builder.add_extension(x509.UnrecognizedExtension(x509.ExtensionOID.BASIC_CONSTRAINTS, b"?"), critical=True)
+    return builder.add_extension(x509.UnrecognizedExtension(ExtensionOID.BASIC_CONSTRAINTS, b"?"), critical=True)
 
 
 BAD: dict[str, tuple[Callable[[], Data], str, str]] = {

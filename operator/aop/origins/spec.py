@@ -87,6 +87,5 @@ class Origin(Model):
     @property
     def target(self) -> ObjectKey:
         """The object that the origin is configured by."""
-        if self.ingress_nginx is None:
-            raise LookupError(f"origin {self.name} has no kind")  # no valid object comes here
-        return self.ingress_nginx.config_map_ref.key
+        (spec,) = (kind for kind in (self.ingress_nginx,) if kind is not None)
+        return spec.config_map_ref.key
