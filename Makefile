@@ -1,0 +1,72 @@
+# Every target sets up what it needs; `make` alone lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SANDBOX := PYTHONPATH=tests $(BIN)/python -m
+JOBS ?= 2
+PYTEST := $(BIN)/python -m pytest
+# Tests that share a sandbox stay in one worker.
+SPREAD := -n $(JOBS) --dist loadgroup
+
+.PHONY: help setup check format generate lock unit test sandbox demo state-space bench image clean
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	@echo "setting up $(VENV) (once, about a minute)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: $(VENV)/.installed ## Make the environment (.venv) with every locked dependency.
+
+check: setup ## Format, lint, types, floors, and whether generated files are current.
+	$(BIN)/ruff format --check operator tests
+	$(BIN)/ruff check operator tests
+	$(BIN)/mypy operator/aop tests/sandbox tests/model
+	$(BIN)/lint-imports
+
+format: setup ## Format the code and mend what the linter can mend.
+	$(BIN)/ruff check --fix operator tests
+	$(BIN)/ruff format operator tests
+
+generate: setup ## Write crds/ and docs/reference.md from the models and settings.
+	$(BIN)/python -m aop.crd > crds/aop-operator.dev_authenticatedoriginpulls.yaml
+	$(SANDBOX) tools_docs.reference > docs/reference.md
+
+lock: setup ## Lock the dependencies of pyproject.toml with hashes.
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements/run.lock pyproject.toml
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements/dev.lock pyproject.toml --group dev
+
+unit: setup ## The pure tests: seconds.
+	$(PYTEST) tests/unit $(SPREAD) -q
+
+test: setup ## Everything: unit, integration on real parts, the rules' state space in small, a share of the faults.
+	@$(SANDBOX) sandbox.kubernetes.binaries
+	$(PYTEST) tests $(SPREAD) -q
+
+sandbox: setup ## Start Kubernetes, ingress-nginx and Cloudflare's double; stays up until interrupted; writes .sandbox/env.
+	@$(SANDBOX) sandbox
+
+demo: setup ## The whole life of one zone, on real parts: onboard, prove, require, refuse strangers, remove.
+	@$(SANDBOX) demo
+
+state-space: setup ## Walk the rules through every world they can meet, and through every mutant of them.
+	@$(SANDBOX) model
+
+bench: setup ## Ratios against a named baseline in the same run.
+	$(PYTEST) tests/bench -q -s
+
+image: ## Build the container image (needs a container engine).
+	docker build --tag aop-operator:0.1.0 .
+
+clean: ## Remove the environment and everything that tests left here.
+	rm -rf $(VENV) .sandbox .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
