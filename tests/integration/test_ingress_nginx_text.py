@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -302,29 +302,34 @@ def test_a_zone_below_another_keeps_its_own_hosts(leaves: Leaves, tmp_path: Path
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_a_new_revision_flushes_sessions_from_before(leaves: Leaves, tmp_path: Path, version: ssl.TLSVersion) -> None:
-    """Without the flush, a session that was made without a certificate goes on without one, on TLS 1.3 for ever."""
-    context = client_context(leaves.ours.path)
+@pytest.mark.parametrize(("before", "after"), [(Mode.OFF, Mode.REQUEST), (Mode.REQUEST, Mode.REQUEST), (Mode.REQUEST, Mode.REQUIRE)])
+def test_a_new_revision_ends_sessions_that_were_made_without_a_certificate(
+    leaves: Leaves, tmp_path: Path, version: ssl.TLSVersion, before: Mode, after: Mode
+) -> None:
+    """Else they go on without one, on TLS 1.3 for ever, though the client has one by now."""
+    context = client_context(None)
     context.minimum_version = context.maximum_version = version
-    with TextNginx(tmp_path, render([com(leaves, Mode.OFF)], 1, TOKEN), HOSTS) as nginx:
+    with TextNginx(tmp_path, render([com(leaves, before)], 1, TOKEN), HOSTS) as nginx:
 
-        def resumed(session: ssl.SSLSession | None) -> tuple[bool, Said, ssl.SSLSession | None]:
+        def asked(session: ssl.SSLSession | None) -> tuple[bool, Answer, ssl.SSLSession | None]:
             with nginx.connection(context, WWW, session) as connection:
-                said = ask(connection, WWW, CHECK, {}, close=False)
-                return bool(connection.session_reused), said, connection.session
+                answer = told(ask(connection, WWW, CHECK, {}, close=False))
+                return bool(connection.session_reused), answer, connection.session
 
-        _, _, session = resumed(None)
-        reused, _, session = resumed(session)
+        _, _, session = asked(None)
+        reused, _, session = asked(session)
         assert reused, "sessions are resumed at all, else this proves nothing"
-        nginx.reload(render([com(leaves, Mode.REQUEST)], 2, TOKEN))
-        until(lambda: told(nginx.https(WWW, CHECK)).revision == 2, within_s=10, describe="the new text")
-        # An old worker may accept once more, and it would resume.
+        context.load_cert_chain(leaves.ours.path)
+        reused, answer, session = asked(session)
+        assert (reused, answer.presented, answer.fresh) == (True, NONE, False), "a resumed session comes with what it was made with"
+        nginx.reload(render([com(leaves, after, (WWW,) if after is Mode.REQUIRE else ())], 2, TOKEN))
+        # An old worker may accept for a little longer, and it would resume.
         ((reused, answer),) = until(
-            lambda: [(reused, told(said)) for reused, said, _ in [resumed(session)] if told(said).revision == 2],
+            lambda: [(reused, answer) for reused, answer, _ in [asked(session)] if answer.revision == 2],
             within_s=10,
             describe="an answer of a new worker",
         )
-        assert (reused, answer.presented) == (False, leaves.ours.pin.short)
+        assert (reused, answer.presented, answer.fresh) == (False, leaves.ours.pin.short, True)
 
 
 # --- nginx -t --------------------------------------------------------------------------------------------------------
@@ -351,31 +356,39 @@ def padded(length: int) -> str:
     return "a" * min(rest, 50) + ("." + "b" * (rest - 51) if rest > 51 else "") + ".example.com"
 
 
-@pytest.mark.parametrize(
-    ("bucket", "name", "fits"),
-    [
-        (64, padded(46), True),
-        (64, padded(47), False),
-        (128, padded(110), True),
-        (128, padded(111), False),
-        (64, f"*.{'l' * 46}.example.com", True),
-        (64, f"*.{'l' * 47}.example.com", False),
-        (128, f"*.{'l' * 63}.example.com", True),
-        (100, padded(110), True),  # nginx rounds a bucket up to whole cache lines
-    ],
-)
-@pytest.mark.parametrize("enforced", [False, True])
-def test_too_long_draws_the_line_exactly_where_nginx_does(tmp_path: Path, bucket: int, name: str, fits: bool, enforced: bool) -> None:
-    if enforced and name.startswith("*"):
-        pytest.skip("only concrete hosts are enforced")
-    pin = Pin("0" * 64, "0" * 40, NOW, NOW)
-    claim = Claim("u", "edge/x", "example.com", ("*.example.com",) if enforced else (name,), Mode.REQUEST, (), (pin,))
-    if enforced:
-        claim = replace(claim, mode=Mode.REQUIRE, enforced=(name,))
-    said = TextNginx(tmp_path, render([claim], 2, TOKEN), bucket=bucket).tested()
-    assert (too_long([name], bucket) == ()) is fits
-    assert ("could not build" not in said) is fits, said
-    assert bool(said) is not fits, said
+CONCRETE = [
+    (64, padded(46), True),
+    (64, padded(47), False),
+    (128, padded(110), True),
+    (128, padded(111), False),
+    (100, padded(110), True),  # nginx rounds a bucket up to whole cache lines
+]
+WILDCARDS = [
+    (64, f"*.{'l' * 46}.example.com", True),
+    (64, f"*.{'l' * 47}.example.com", False),
+    (128, f"*.{'l' * 63}.example.com", True),
+]
+
+
+@pytest.mark.parametrize(("bucket", "name", "fits"), [*CONCRETE, *WILDCARDS])
+def test_too_long_draws_the_line_for_patterns_exactly_where_nginx_does(tmp_path: Path, bucket: int, name: str, fits: bool) -> None:
+    draws_the_line(
+        TextNginx(tmp_path, render([Claim("u", "edge/x", "example.com", (name,), Mode.REQUEST)], 2, TOKEN), bucket=bucket), name, fits
+    )
+
+
+@pytest.mark.parametrize(("bucket", "name", "fits"), CONCRETE)
+def test_too_long_draws_the_line_for_required_hosts_exactly_where_nginx_does(
+    leaves: Leaves, tmp_path: Path, bucket: int, name: str, fits: bool
+) -> None:
+    draws_the_line(TextNginx(tmp_path, render([com(leaves, Mode.REQUIRE, (name,))], 2, TOKEN), bucket=bucket), name, fits)
+
+
+def draws_the_line(nginx: TextNginx, name: str, fits: bool) -> None:
+    said = nginx.tested()
+    assert (too_long([name], nginx.bucket) == ()) is fits
+    assert (said == "") is fits, said
+    assert fits or "could not build" in said
 
 
 def test_many_hosts_fit(leaves: Leaves, tmp_path: Path) -> None:

@@ -66,8 +66,6 @@ def _http(claims: Collection[Claim], revision: int, session_cache_size: str | No
             # A session from before would be resumed with what its handshake came with; only another name of the cache ends it.
             yield f"ssl_session_cache shared:AOP_{revision}:{session_cache_size};"
         yield "ssl_verify_client optional_no_ca;"
-        # Without it a stranger with a chain of intermediates gets 400, though nobody is refused for an issuer.
-        yield "ssl_verify_depth 100;"
     yield from (f"# {label[zone]} is {zone}" for zone in zones)
     yield from _map("$host $aop_zone", ["hostnames", f'default "{NO_ZONE}"', *(f"{name} {label[zone]}" for name, zone in zone_of.items())])
     nothing = [f'"{name}:" {NONE}' for name in (NO_ZONE, *(label[zone] for zone in zones))]
