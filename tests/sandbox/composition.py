@@ -33,8 +33,9 @@ class Layout:
     zones: Sequence[str] = ("example.com",)
     locations: Mapping[str, float] = field(default_factory=lambda: {"FRA": 0.0, "AMS": 0.0, "IAD": 0.0})
     """Edge locations and their propagation delays in seconds; the operator's probes meet the first."""
-    config: Mapping[str, str] = field(default_factory=lambda: {"use-forwarded-headers": "true"})
-    """The controller's ConfigMap as it is found; usual behind Cloudflare, and the way to the X-Forwarded-Proto bypass."""
+    config: Mapping[str, str] = field(default_factory=lambda: {"use-forwarded-headers": "true", "ssl-redirect": "false"})
+    """The controller's ConfigMap as it is found. Forwarded headers are usual behind Cloudflare, and the way to the X-Forwarded-Proto
+    bypass; without the redirect of its own, http:// shows what we do to it."""
     dns_only: Sequence[str] = ()
     """Hosts whose DNS record is not proxied: visitors and probes go straight to a replica."""
     first_address: str = "127.0.0.11"
@@ -73,7 +74,9 @@ class Sandbox:
         self.plane.apply([ingress(host) for host in self.layout.hosts])
         replicas = self.ingress_nginx.announcement
         origins = [(one.address, replicas.https_port, replicas.http_port) for one in self.ingress_nginx.replicas()]
-        self.cloudflare = CloudflareDouble(self.folder / "cloudflare", origins, zones=self.layout.zones, locations=dict(self.layout.locations))
+        self.cloudflare = CloudflareDouble(
+            self.folder / "cloudflare", origins, zones=self.layout.zones, locations=dict(self.layout.locations)
+        )
         if self.layout.dns_only:
             self.cloudflare.control.change_zone(self.layout.zones[0], dns_only=list(self.layout.dns_only))
 
@@ -141,7 +144,12 @@ class Sandbox:
 
     def secret(self, namespace: str, name: str = "cloudflare", token: str | None = None) -> None:
         """Create or replace the Secret with the API token."""
-        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}, "stringData": {"api-token": token or self.cloudflare.token}}
+        body = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": namespace},
+            "stringData": {"api-token": token or self.cloudflare.token},
+        }
         self.plane.apply(body)
 
     def config_map(self) -> dict[str, Any]:
@@ -161,7 +169,12 @@ def ingress(host: str, namespace: str = "default", **annotations: str) -> dict[s
             "ingressClassName": "nginx",
             "tls": [{"hosts": [host]}],
             "rules": [
-                {"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "shop", "port": {"number": 80}}}}]}}
+                {
+                    "host": host,
+                    "http": {
+                        "paths": [{"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "shop", "port": {"number": 80}}}}]
+                    },
+                }
             ],
         },
     }

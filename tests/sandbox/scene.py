@@ -1,0 +1,216 @@
+"""One sandbox, one operator, and what a person does to them: apply, watch, disturb, mend, delete.
+
+Used by the integration tests and by the demo, so that what a test waits for is what a person would look at: the conditions of the
+object, the answers of the replicas, the double's own record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sandbox.composition import CONFIG_MAP, CONTROLLER_NAMESPACE, Layout, Sandbox
+from sandbox.ingress_nginx.backend import expected
+from sandbox.kubernetes.plane import ControlPlane
+from sandbox.load import LoadThread, Location, Plan
+from sandbox.operator import Operator
+from sandbox.waiting import NotInTimeError, until
+
+RESOURCE = "authenticatedoriginpulls.aop-operator.dev"
+NAMESPACE = "edge"
+SNIPPETS = ("http-snippet", "server-snippet")
+ENFORCED_WITHIN_S = 90.0
+REMOVED_WITHIN_S = 90.0
+
+
+class Scene:
+    """A sandbox with a namespace, a token Secret and (unless told otherwise) a running operator. A context manager."""
+
+    def __init__(
+        self, layout: Layout | None = None, plane: ControlPlane | None = None, *, with_operator: bool = True, **settings: str
+    ) -> None:
+        self._layout, self._plane, self._with_operator, self._settings = layout, plane, with_operator, settings
+        self._parts = ExitStack()
+        self.sandbox: Sandbox
+        self.operator: Operator
+
+    def __enter__(self) -> Self:
+        try:
+            self.sandbox = self._parts.enter_context(Sandbox(self._layout, self._plane))
+            self.plane, self.cloudflare = self.sandbox.plane, self.sandbox.cloudflare
+            self.control, self.ingress_nginx = self.cloudflare.control, self.sandbox.ingress_nginx
+            self.trace_file = self.sandbox.folder / "trace.jsonl"
+            self.namespace(NAMESPACE)
+            self.operator = self._parts.enter_context(self.new_operator()) if self._with_operator else self.new_operator()
+        except BaseException:
+            self._parts.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._parts.close()
+
+    def new_operator(self, name: str = "operator", **settings: str) -> Operator:
+        """Another process with this scene's settings; not started."""
+        environment = self.sandbox.operator_environment(**{"AOP_TRACE_FILE": str(self.trace_file), **self._settings, **settings})
+        return Operator(environment, self.sandbox.folder, name)
+
+    # --- what a person does ------------------------------------------------------------------------------------------
+
+    def namespace(self, name: str, token: str | None = None) -> None:
+        """A namespace with the Secret of the API token."""
+        self.plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        self.sandbox.secret(name, token=token)
+
+    def apply(self, name: str = "example-com", namespace: str = NAMESPACE, **spec: Any) -> dict[str, Any]:
+        """Apply an AuthenticatedOriginPull; see `pull`."""
+        manifest = pull(name, namespace, **spec)
+        self.plane.apply(manifest)
+        return manifest
+
+    def patch(self, spec: Mapping[str, Any], name: str = "example-com", namespace: str = NAMESPACE) -> None:
+        """Merge into the spec."""
+        self._http("PATCH", _path(namespace, name), {"spec": spec})
+
+    def delete(self, name: str = "example-com", namespace: str = NAMESPACE) -> None:
+        """Ask for the removal; does not wait."""
+        self.plane.kubectl("delete", RESOURCE, name, "--namespace", namespace, "--wait=false", "--ignore-not-found")
+
+    def remove(self, name: str = "example-com", namespace: str = NAMESPACE, within_s: float = REMOVED_WITHIN_S) -> None:
+        """Delete and wait until it is gone."""
+        self.delete(name, namespace)
+        self.until_gone(name, namespace, within_s)
+
+    def write_config_map(self, data: Mapping[str, str | None], namespace: str = CONTROLLER_NAMESPACE, name: str = CONFIG_MAP) -> None:
+        """Merge keys into a ConfigMap as another writer; None removes a key."""
+        self._http("PATCH", f"/api/v1/namespaces/{namespace}/configmaps/{name}", {"data": dict(data)})
+
+    # --- what a person sees ------------------------------------------------------------------------------------------
+
+    def object(self, name: str = "example-com", namespace: str = NAMESPACE) -> dict[str, Any] | None:
+        """The object as it is; None when there is none."""
+        answer = self.plane.http.get(_path(namespace, name))
+        found: dict[str, Any] | None = None if answer.status_code == 404 else answer.raise_for_status().json()
+        return found
+
+    def condition(self, kind: str = "Ready", name: str = "example-com", namespace: str = NAMESPACE) -> dict[str, Any]:
+        """One condition; empty before it is there."""
+        found = self.object(name, namespace) or {}
+        return next((one for one in found.get("status", {}).get("conditions", []) if one["type"] == kind), {})
+
+    def until_condition(
+        self,
+        kind: str = "Ready",
+        status: str | None = None,
+        reason: str | None = None,
+        *,
+        name: str = "example-com",
+        namespace: str = NAMESPACE,
+        within_s: float = ENFORCED_WITHIN_S,
+    ) -> dict[str, Any]:
+        """Wait for a condition of the object's *current* generation with that status and reason."""
+
+        def there() -> dict[str, Any] | None:
+            found = self.object(name, namespace) or {"metadata": {"generation": -1}}
+            now: dict[str, Any] = next((one for one in found.get("status", {}).get("conditions", []) if one["type"] == kind), {})
+            current = now.get("observedGeneration") == found["metadata"]["generation"]
+            right = status in {None, now.get("status")} and reason in {None, now.get("reason")}
+            return now if now and current and right else None
+
+        what = f"{namespace}/{name}: {kind} {status or ''} {reason or ''}"
+        found = until(there, within_s=within_s, every_s=0.1, describe=lambda: f"{what}; it is\n{self.told(name, namespace)}")
+        assert found is not None
+        return found
+
+    def until_enforced(self, name: str = "example-com", namespace: str = NAMESPACE, within_s: float = ENFORCED_WITHIN_S) -> None:
+        """Wait until the object is Ready for its current generation."""
+        self.until_condition("Ready", "True", name=name, namespace=namespace, within_s=within_s)
+
+    def until_gone(self, name: str = "example-com", namespace: str = NAMESPACE, within_s: float = REMOVED_WITHIN_S) -> None:
+        """Wait until the object is gone."""
+        until(
+            lambda: self.object(name, namespace) is None,
+            within_s=within_s,
+            every_s=0.1,
+            describe=lambda: f"{namespace}/{name} to be gone; it is\n{self.told(name, namespace)}",
+        )
+
+    def told(self, name: str = "example-com", namespace: str = NAMESPACE) -> str:
+        """All conditions, and the operator's last words: what a failing wait shows."""
+        found = self.object(name, namespace) or {}
+        lines = [
+            f"{one['type']}={one['status']} {one['reason']}: {one['message']}" for one in found.get("status", {}).get("conditions", [])
+        ]
+        return "\n".join([*lines, "operator:", self.operator.last_words() if "operator" in self.__dict__ else ""])
+
+    # --- what is true, whatever anybody says -------------------------------------------------------------------------
+
+    def own_text(self) -> dict[str, str]:
+        """Those snippets of the controller's ConfigMap that have any text."""
+        data = self.sandbox.config_map().get("data") or {}
+        return {key: data[key] for key in SNIPPETS if data.get(key)}
+
+    def certificates(self, zone: str = "example.com") -> list[dict[str, Any]]:
+        """What Cloudflare holds, without tombstones."""
+        return [one for one in self.control.zone(zone)["certificates"] if one["status"] != "deleted"]
+
+    def changes_at_cloudflare(self) -> list[dict[str, Any]]:
+        """Every call that was not a read."""
+        calls: list[dict[str, Any]] = self.control.calls(method="!GET")
+        return calls
+
+    # --- visitors ----------------------------------------------------------------------------------------------------
+
+    def visitors(
+        self, hosts: Sequence[str] | None = None, *, rate_per_s: float = 60.0, http_rate_per_s: float = 6.0, longest_s: float = 600.0
+    ) -> LoadThread:
+        """A steady stream through every location, over two hosts; DNS-only hosts are asked at the replicas."""
+        dns_only = self.sandbox.layout.dns_only
+        through_edge = [host for host in hosts or self.sandbox.layout.hosts if host not in dns_only]
+        replicas = [Location(one.pod, one.https, one.http) for one in self.ingress_nginx.replicas()]
+        plan = Plan(
+            hosts=through_edge,
+            locations=[Location(one.code, one.https, one.http) for one in self.cloudflare.locations],
+            expected=expected,
+            direct=dict.fromkeys(dns_only, replicas),
+            ca_files=[self.cloudflare.edge_ca_file, Path(self.ingress_nginx.announcement.ca_file)],
+            rate_per_s=rate_per_s,
+            http_rate_per_s=http_rate_per_s,
+            longest_s=longest_s,
+        )
+        return LoadThread(plan)
+
+    def _http(self, method: str, path: str, body: Mapping[str, Any]) -> None:
+        self.plane.http.request(method, path, json=body, headers={"Content-Type": "application/merge-patch+json"}).raise_for_status()
+
+
+def pull(name: str = "example-com", namespace: str = NAMESPACE, **spec: Any) -> dict[str, Any]:
+    """An AuthenticatedOriginPull for zone example.com with a short window; keywords replace fields of the spec."""
+    return {
+        "apiVersion": "aop-operator.dev/v1alpha1",
+        "kind": "AuthenticatedOriginPull",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "zone": {"name": "example.com"},
+            "credentials": {"apiTokenSecretRef": {"name": "cloudflare", "key": "api-token"}},
+            "certificate": {"generate": {}},
+            "verification": {"window": "10s"},
+            "origins": [origin()],
+            **spec,
+        },
+    }
+
+
+def origin(config_map: str = CONFIG_MAP, namespace: str = CONTROLLER_NAMESPACE, name: str = "public", **more: Any) -> dict[str, Any]:
+    """An ingress-nginx origin of a spec."""
+    return {"name": name, "ingressNginx": {"configMapRef": {"namespace": namespace, "name": config_map}, **more}}
+
+
+def _path(namespace: str, name: str) -> str:
+    return f"/apis/aop-operator.dev/v1alpha1/namespaces/{namespace}/authenticatedoriginpulls/{name}"
+
+
+__all__ = ["NAMESPACE", "RESOURCE", "NotInTimeError", "Scene", "origin", "pull"]
