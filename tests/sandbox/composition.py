@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -137,6 +138,10 @@ class Sandbox:
         }
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lines = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
+        # kubectl, and `aop-operator` of this very environment.
+        lines += (
+            f'export PATH={shlex.quote(str(self.plane.programs.kubectl.parent))}:{shlex.quote(str(Path(sys.prefix) / "bin"))}:"$PATH"\n'
+        )
         descriptor = os.open(partial := file.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(lines)

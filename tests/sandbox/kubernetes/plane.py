@@ -79,11 +79,11 @@ class ControlPlane:
             NotInTimeError: a part does not answer within a minute.
             binaries.BinariesError: there are no programs to start.
         """
-        self._programs = self._programs or binaries.find()
+        programs = self.programs
         for attempt in range(3):
             self._folder, self._lock = _temporary_folder()
             try:
-                self._start(self._programs, self.folder)
+                self._start(programs, self.folder)
             except BaseException as error:
                 self.stop()
                 if attempt == 2 or "address already in use" not in str(error):
@@ -118,6 +118,13 @@ class ControlPlane:
         if self._folder is None:
             raise ControlPlaneError("the control plane is not running: call start() first")
         return self._folder
+
+    @property
+    def programs(self) -> Binaries:
+        """The programs that run, or will run, with kubectl among them."""
+        if self._programs is None:
+            self._programs = binaries.find()
+        return self._programs
 
     @property
     def url(self) -> str:
@@ -170,13 +177,12 @@ class ControlPlane:
         Raises:
             KubectlError: its exit status was not 0.
         """
-        assert self._programs is not None
         environment = os.environ | {
             "KUBECONFIG": str(kubeconfig or self.admin_kubeconfig),
             "KUBECACHEDIR": str(self.folder / "kubectl-cache"),
         }
         done = subprocess.run(
-            [self._programs.kubectl, *arguments],
+            [self.programs.kubectl, *arguments],
             input=input,
             env=environment,
             capture_output=True,
