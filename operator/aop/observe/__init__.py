@@ -92,7 +92,8 @@ class Observer:
         ]
         edge = () if observed.object.deleting else (self._edge.due_at(host, observed.window, memory, now) for host in hosts)
         moments = [*edge, now + timedelta(seconds=self._settings.replica_recheck_s)]
-        if memory.cloudflare.known and memory.cloudflare.next_poll:
+        # What has arrived stays known until the list shows it, and is not asked for any more.
+        if memory.cloudflare.next_poll and any(not c.active and not c.failed for c in memory.cloudflare.known.values()):
             moments.append(memory.cloudflare.next_poll)
         return max(0.05, float((min(moments) - now).total_seconds()))
 
