@@ -12,7 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from sandbox import direct
 from sandbox.composition import CONFIG_MAP, CONTROLLER_NAMESPACE, Layout, Sandbox
+from sandbox.direct import Leaf, Visitor
 from sandbox.ingress_nginx.backend import expected
 from sandbox.kubernetes.plane import ControlPlane
 from sandbox.load import LoadThread, Location, Plan
@@ -36,6 +38,7 @@ class Scene:
         self._parts = ExitStack()
         self.sandbox: Sandbox
         self.operator: Operator
+        self._foreign = Leaf.foreign()
 
     def __enter__(self) -> Self:
         try:
@@ -73,7 +76,7 @@ class Scene:
 
     def patch(self, spec: Mapping[str, Any], name: str = "example-com", namespace: str = NAMESPACE) -> None:
         """Merge into the spec."""
-        self._http("PATCH", _path(namespace, name), {"spec": spec})
+        self._http("PATCH", path_of(namespace, name), {"spec": spec})
 
     def delete(self, name: str = "example-com", namespace: str = NAMESPACE) -> None:
         """Ask for the removal; does not wait."""
@@ -92,7 +95,7 @@ class Scene:
 
     def object(self, name: str = "example-com", namespace: str = NAMESPACE) -> dict[str, Any] | None:
         """The object as it is; None when there is none."""
-        answer = self.plane.http.get(_path(namespace, name))
+        answer = self.plane.http.get(path_of(namespace, name))
         found: dict[str, Any] | None = None if answer.status_code == 404 else answer.raise_for_status().json()
         return found
 
@@ -162,6 +165,20 @@ class Scene:
         calls: list[dict[str, Any]] = self.control.calls(method="!GET")
         return calls
 
+    def ask_replica(self, https: str, host: str, visitor: Visitor, path: str = "/", *, pair: str = "example-com-aop") -> int:
+        """The status with which the replica at `ip:port` answers somebody who comes past the edge; `pair` names the Secret of ours."""
+        leaf = None if visitor is Visitor.NOBODY else self._foreign if visitor is Visitor.STRANGER else Leaf.of_secret(self.secret(pair))
+        return direct.ask(https, host, path, leaf=leaf, ca_file=self.ingress_nginx.announcement.ca_file).status_code
+
+    def secret(self, name: str, namespace: str = NAMESPACE) -> dict[str, Any]:
+        """A Secret. Raises `httpx.HTTPStatusError` where there is none."""
+        found: dict[str, Any] = self.plane.http.get(f"/api/v1/namespaces/{namespace}/secrets/{name}").raise_for_status().json()
+        return found
+
+    def refusing(self, host: str = "example.com") -> list[str]:
+        """The pods whose replica refuses somebody without a certificate."""
+        return [one.pod for one in self.ingress_nginx.replicas() if self.ask_replica(one.https, host, Visitor.NOBODY) == 400]
+
     # --- visitors ----------------------------------------------------------------------------------------------------
 
     def visitors(
@@ -209,8 +226,9 @@ def origin(config_map: str = CONFIG_MAP, namespace: str = CONTROLLER_NAMESPACE, 
     return {"name": name, "ingressNginx": {"configMapRef": {"namespace": namespace, "name": config_map}, **more}}
 
 
-def _path(namespace: str, name: str) -> str:
-    return f"/apis/aop-operator.dev/v1alpha1/namespaces/{namespace}/authenticatedoriginpulls/{name}"
+def path_of(namespace: str, name: str | None = None) -> str:
+    """The API's path of one object, or of all in a namespace."""
+    return f"/apis/aop-operator.dev/v1alpha1/namespaces/{namespace}/authenticatedoriginpulls" + (f"/{name}" if name else "")
 
 
-__all__ = ["NAMESPACE", "RESOURCE", "NotInTimeError", "Scene", "origin", "pull"]
+__all__ = ["NAMESPACE", "RESOURCE", "NotInTimeError", "Scene", "origin", "path_of", "pull"]
