@@ -160,7 +160,11 @@ class Reconciler:
     async def _tell(self, pull: AuthenticatedOriginPull, status: Status) -> None:
         await self._tell_at(pull.key, status, pull.status)
         before, after = pull.status.condition(ConditionType.READY), status.condition(ConditionType.READY)
-        if after and (before is None or (before.status, before.reason) != (after.status, after.reason)):
+        if (
+            after
+            and after.reason != Reason.PROGRESSING
+            and (before is None or (before.status, before.reason) != (after.status, after.reason))
+        ):
             stalled = status.condition(ConditionType.STALLED)
             await self._event(pull, "Warning" if stalled and stalled.status == "True" else "Normal", after.reason, after.message)
 

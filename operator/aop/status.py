@@ -198,12 +198,14 @@ def certificate_deployed(o: Observed) -> Finding:
     wanted = wanted_leaf(o)
     certificate = held(o.zone, wanted) if isinstance(o.zone, ObservedZone) and wanted else None
     if certificate is None:
-        return Finding("False", Reason.PROGRESSING, "not uploaded yet")
+        return Finding("False", Reason.REMOVING, "gone") if o.object.deleting else Finding("False", Reason.PROGRESSING, "not uploaded yet")
     if certificate.state is CertificateState.ACTIVE:
         return Finding("True", Reason.AS_EXPECTED, f"certificate {certificate.id} (leaf {certificate.pin.short}) is active at Cloudflare")
-    since = f"{certificate.uploaded_at:%Y-%m-%d %H:%M:%S} UTC"
+    uploaded = f"{certificate.uploaded_at:%Y-%m-%d %H:%M:%S} UTC"
     return Finding(
-        "False", Reason.WAITING_FOR_CLOUDFLARE, f"certificate {certificate.id} is {certificate.status or certificate.state} since {since}"
+        "False",
+        Reason.REMOVING if o.object.deleting else Reason.WAITING_FOR_CLOUDFLARE,
+        f"certificate {certificate.id}, uploaded {uploaded}, is {certificate.status or certificate.state}",
     )
 
 
@@ -226,6 +228,8 @@ def zone_unknown(o: Observed) -> Finding | None:
 def origins_trust(o: Observed) -> Finding:
     """Every replica of every origin was seen to accept what Cloudflare presents now and next."""
     wanted = wanted_leaf(o)
+    if o.object.deleting:
+        return Finding("False", Reason.REMOVING, "trust is taken away last, once Cloudflare presents nothing of ours")
     for origin in o.origins:
         claim = configured(origin).claim
         if not origin.wanted:
@@ -240,6 +244,8 @@ def origins_trust(o: Observed) -> Finding:
 def edge_verified(o: Observed) -> Finding:
     """Every in-scope host was seen to present the wanted leaf for a whole window."""
     hosts = in_scope(o)
+    if o.object.deleting:
+        return Finding("Unknown", Reason.REMOVING, "no longer asked")
     unproven = [host for host in hosts if not proven(o, host)]
     if hosts and not unproven:
         return Finding("True", Reason.AS_EXPECTED, f"all {len(hosts)} hosts present our certificate through the edge")
@@ -261,6 +267,9 @@ def enforced(o: Observed) -> Finding:
         claim = configured(origin).claim
         if not origin.wanted:
             continue
+        if o.object.deleting and (claim is None or claim.mode <= Mode.OFF):
+            wait = until_applied(origin) if claim else None
+            return Finding("False", Reason.REMOVING, told(wait) if wait else f"origin {origin.name} refuses nobody any more")
         if claim is None or claim.mode < goal:
             held_off = o.record.hold_off is not None and o.now < o.record.hold_off.until
             reason = Reason.HOLD_OFF if held_off else Reason.PROGRESSING

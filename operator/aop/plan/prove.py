@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from aop.errors import Reason
-from aop.observed import Evidence, Observed, ObservedOrigin
+from aop.observed import NONE, OTHER, REFUSED, Evidence, Observed, ObservedOrigin
 from aop.origins import Mode
 from aop.plan.facts import (
     claim_of,
@@ -111,7 +111,12 @@ def why_unproven(o: Observed, evidence: Evidence) -> str:
         return f"{host} gives no usable answer ({evidence.silence})"
     if evidence.presented is None:
         return f"{host} was not asked yet"
-    return f"{host} presents {evidence.presented if len(evidence.presented) < 16 else 'leaf ' + evidence.presented[:8]}"
+    came_with = {
+        NONE: "without a certificate",
+        OTHER: "with a certificate that is not ours",
+        REFUSED: "with something that nginx itself refuses (400)",
+    }.get(evidence.presented, f"with leaf {evidence.presented[:8]}")
+    return f"{host} arrives {came_with}"
 
 
 def origins_require(o: Observed) -> Step | None:

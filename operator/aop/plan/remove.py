@@ -92,7 +92,7 @@ def our_certificates_are_gone(o: Observed) -> Step | None:
     for certificate in ours_listed(o):
         if certificate.state in {CertificateState.ACTIVE, CertificateState.FAILED}:
             return Delete(o.zone.id, certificate.id, certificate.pin, "the object is being removed")
-        return Wait(Reason.REMOVING, f"certificate {certificate.id} is {certificate.state} at Cloudflare", 1.0, certificate.uploaded_at)
+        return Wait(Reason.REMOVING, f"certificate {certificate.id} is {certificate.state} at Cloudflare", 1.0)
     return (
         None
         if o.still
