@@ -1,0 +1,5 @@
+"""Helm for the chart's tests and for `make generate`: found or built by `programs`, driven by `releases`.
+
+`make demo` and `make sandbox` never come here: they install `deploy/manifests/`, which are rendered and committed.
+`python -m sandbox.helm` gets both majors, with progress, and says where they are.
+"""

