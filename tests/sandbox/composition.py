@@ -15,9 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from sandbox import direct
 from sandbox.cloudflare.launcher import CloudflareDouble
+from sandbox.ingress_nginx import backend
 from sandbox.ingress_nginx.launcher import IngressNginx
 from sandbox.kubernetes.plane import ControlPlane
+from sandbox.waiting import until
 
 ROOT = Path(__file__).parents[2]
 OPERATOR_NAMESPACE, OPERATOR_ACCOUNT = "aop-system", "aop-operator"
@@ -73,6 +76,7 @@ class Sandbox:
         )
         self.ingress_nginx = controller.start()
         self.plane.apply([ingress(host) for host in self.layout.hosts])
+        until(self._served, within_s=30, every_s=0.1, describe="every replica to serve every host")
         replicas = self.ingress_nginx.announcement
         origins = [(one.address, replicas.https_port, replicas.http_port) for one in self.ingress_nginx.replicas()]
         self.cloudflare = CloudflareDouble(
@@ -80,6 +84,13 @@ class Sandbox:
         )
         if self.layout.dns_only:
             self.cloudflare.control.change_zone(self.layout.zones[0], dns_only=list(self.layout.dns_only))
+
+    def _served(self) -> bool:
+        """Every Ingress has reached every replica; until then a visitor gets 404."""
+        ca_file = self.ingress_nginx.announcement.ca_file
+        return all(
+            direct.ask(one, host, ca_file=ca_file).status_code == backend.STATUS for host in self.layout.hosts for one in self.origins
+        )
 
     def stop(self) -> None:
         """End everything that was started here."""
