@@ -38,9 +38,10 @@ format: setup ## Format the code and mend what the linter can mend.
 	$(BIN)/ruff check --fix operator tests
 	$(BIN)/ruff format operator tests
 
-generate: setup ## Write crds/ and docs/reference.md from the models and settings.
+generate: setup ## Write crds/, docs/reference.md, the chart's derived files and deploy/manifests/.
 	$(BIN)/python -m aop.crd > crds/aop-operator.dev_authenticatedoriginpulls.yaml
 	$(SANDBOX) tools_docs.reference > docs/reference.md
+	PYTHONPATH=tests $(BIN)/python tools/chart.py
 
 lock: setup ## Lock the dependencies of pyproject.toml with hashes.
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements/run.lock pyproject.toml

@@ -1,0 +1,111 @@
+{{/* The chart's name, for labels. */}}
+{{- define "aop-operator.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* The name of objects: the release's and the chart's, or once where one holds the other. */}}
+{{- define "aop-operator.fullname" -}}
+{{- $name := include "aop-operator.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What never changes in the life of a release: a Deployment's selector cannot. */}}
+{{- define "aop-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "aop-operator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "aop-operator.labels" -}}
+{{ include "aop-operator.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{- if ne .Values.creator "static" }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "aop-operator.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "aop-operator.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "aop-operator.image" -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The namespaces of ingressConfigMaps, once each, as a list in JSON. */}}
+{{- define "aop-operator.controllerNamespaces" -}}
+{{- $found := list -}}
+{{- range .Values.ingressConfigMaps -}}{{- $found = append $found .namespace -}}{{- end -}}
+{{- $found | uniq | sortAlpha | toJson -}}
+{{- end -}}
+
+{{/* The environment of the operator: the release's values as AOP_* variables; what is not set is left to the operator's own defaults. */}}
+{{- define "aop-operator.env" -}}
+{{- $env := dict
+  "AOP_LOG_LEVEL" .Values.settings.logLevel
+  "AOP_LOG_FORMAT" .Values.settings.logFormat
+  "AOP_CLOUDFLARE_BASE_URL" .Values.settings.cloudflareBaseUrl
+  "AOP_EDGE_CONNECT_TO" (join "," .Values.settings.edgeConnectTo)
+  "AOP_EDGE_CA_FILE" .Values.settings.edgeCaFile
+  "AOP_RESYNC_S" .Values.settings.resyncSeconds
+  "AOP_RECHECK_S" .Values.settings.recheckSeconds
+  "AOP_AWAITED_RECHECK_S" .Values.settings.awaitedRecheckSeconds
+  "AOP_PROBE_TIMEOUT_S" .Values.settings.probeTimeoutSeconds
+  "AOP_REPLICA_RECHECK_S" .Values.settings.replicaRecheckSeconds
+  "AOP_EDGE_CADENCE_S" .Values.settings.edgeCadenceSeconds
+  "AOP_STILLNESS_S" .Values.settings.stillnessSeconds
+  "AOP_REJECTION_AFTER_S" .Values.settings.rejectionAfterSeconds
+  "AOP_TEARDOWN_PATIENCE_S" .Values.settings.teardownPatienceSeconds
+  "AOP_BUDGET_SHARE" .Values.settings.budgetShare
+  "AOP_BUDGET_RESYNC_SHARE" .Values.settings.budgetResyncShare
+  "AOP_HEALTH_PORT" .Values.ports.health
+  "AOP_METRICS_PORT" .Values.ports.metrics
+  "AOP_WATCH_NAMESPACES" (join "," .Values.watchNamespaces)
+-}}
+{{- $maps := list -}}
+{{- range .Values.ingressConfigMaps -}}{{- $maps = append $maps (printf "%s/%s" .namespace .name) -}}{{- end -}}
+{{- $_ := set $env "AOP_INGRESS_CONFIG_MAPS" (join "," $maps) -}}
+{{- if .Values.watchNamespaces -}}
+{{- $_ := set $env "AOP_LIST_INGRESS_CLASSES" (ternary "true" "false" .Values.rbac.ingressClasses) -}}
+{{- end -}}
+{{- range .Values.extraEnv -}}{{- $_ := unset $env .name -}}{{- end -}}
+{{- range $name, $value := $env }}
+{{- if not (has (toString $value) (list "" "<nil>")) }}
+- name: {{ $name }}
+  value: {{ toString $value | quote }}
+{{- end }}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* What a schema cannot say. */}}
+{{- define "aop-operator.check" -}}
+{{- if and .Values.watchNamespaces (not .Values.ingressConfigMaps) -}}
+{{- fail "watchNamespaces is set and ingressConfigMaps is not: without a ClusterRole the operator may read and write only what is named. Set ingressConfigMaps to the ConfigMaps of the ingress controllers, such as [{namespace: ingress-nginx, name: ingress-nginx-controller}]" -}}
+{{- end -}}
+{{- if eq (int .Values.ports.health) (int .Values.ports.metrics) -}}
+{{- fail "ports.health and ports.metrics are the same: change one, or set ports.metrics to 0" -}}
+{{- end -}}
+{{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) .Values.rbac.create -}}
+{{- fail "serviceAccount.create is false and serviceAccount.name is empty: the namespace's default ServiceAccount would get the operator's permissions. Name one, or set rbac.create to false" -}}
+{{- end -}}
+{{- end -}}

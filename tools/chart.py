@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+"""Writes for `make generate` what follows from the chart, or what the chart follows from. A test compares all of it with the committed files.
+
+From `crds/`, pyproject.toml and the icon: the chart's copy of the CustomResourceDefinition and the derived lines of Chart.yaml. From the comments in
+values.yaml: the chart's README.md and the descriptions in values.schema.json. From the chart, by `helm template`: deploy/manifests/.
+
+    PYTHONPATH=tests python tools/chart.py [ROOT]     # ROOT: where to write; the repository itself unless given
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sandbox.helm import programs
+
+ROOT = Path(__file__).parents[1]
+CHART = Path("deploy/helm/aop-operator")
+MANIFESTS = Path("deploy/manifests")
+RELEASE, NAMESPACE = "aop-operator", "aop-system"
+MANIFEST_HEADER = "# Rendered from deploy/helm/aop-operator by `make generate`; do not edit.\n"
+FILES = {
+    "extra-objects.yaml": "00-namespace.yaml",
+    "crd.yaml": "10-crd.yaml",
+    "serviceaccount.yaml": "20-rbac.yaml",
+    "rbac.yaml": "20-rbac.yaml",
+    "aggregated-roles.yaml": "20-rbac.yaml",
+    "deployment.yaml": "30-deployment.yaml",
+}
+"""Which manifest each template goes to; an unknown template is an error, so that none is left out of the manifests unseen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One documented value: its path (`image.tag`), its comment as one line, and its default."""
+
+    path: tuple[str, ...]
+    description: str
+    default: Any
+
+    @property
+    def name(self) -> str:
+        """As one writes it after `--set`."""
+        return ".".join(self.path)
+
+
+def main(root: Path = ROOT) -> None:
+    """Write everything below `root`; what it is made from is read from the repository."""
+    (root / CHART / "files").mkdir(parents=True, exist_ok=True)
+    (root / MANIFESTS).mkdir(parents=True, exist_ok=True)
+    (crd,) = sorted((ROOT / "crds").glob("*.yaml"))
+    (root / CHART / "files/crd.yaml").write_text(crd.read_text())
+    (root / CHART / "Chart.yaml").write_text(chart_yaml())
+    documented = values()
+    (root / CHART / "values.schema.json").write_text(schema(documented))
+    (root / CHART / "README.md").write_text(readme(documented))
+    for name, text in manifests().items():
+        (root / MANIFESTS / name).write_text(text)
+
+
+def values(text: str | None = None) -> list[Value]:
+    """What values.yaml documents, in its order."""
+    text = (ROOT / CHART / "values.yaml").read_text() if text is None else text
+    defaults = yaml.safe_load(text)
+    return [Value(path, description, _at(defaults, path)) for path, description in _documented(text)]
+
+
+def _documented(text: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    parents: list[tuple[int, str]] = []
+    comment: list[str] = []
+    for line in text.splitlines():
+        if said := re.match(r"\s*# (-- )?(.*)", line):
+            comment = [said[2]] if said[1] else [*comment, said[2]] if comment else []
+        elif key := re.match(r"( *)([A-Za-z][\w]*):", line):
+            parents = [*(one for one in parents if one[0] < len(key[1])), (len(key[1]), key[2])]
+            if comment:
+                yield tuple(name for _, name in parents), " ".join(comment)
+            comment = []
+        else:
+            comment = []
+
+
+def _at(tree: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        tree = tree[name]
+    return tree
+
+
+def schema(documented: list[Value]) -> str:
+    """values.schema.json as it is, with the comments of values.yaml as descriptions."""
+    tree = json.loads((ROOT / CHART / "values.schema.json").read_text())
+    for value in documented:
+        at = _at(tree, tuple(step for name in value.path for step in ("properties", name)))
+        rest = {key: kept for key, kept in at.items() if key not in {"description", "$ref", "allOf"}}
+        # What stands beside `$ref` counts for nothing in draft 7.
+        reference = {"allOf": [{"$ref": at["$ref"]}]} if "$ref" in at else {"allOf": at["allOf"]} if "allOf" in at else {}
+        at.clear()
+        at.update({"description": value.description.replace("`", ""), **reference, **rest})
+    return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
+
+
+def readme(documented: list[Value]) -> str:
+    """The chart's README.md."""
+    chart = yaml.safe_load(chart_yaml())
+    rows = [
+        f"| `{it.name}` | `{json.dumps(it.default, ensure_ascii=False)}` | {it.description.replace('|', '&#124;')} |" for it in documented
+    ]
+    table = "\n".join(["| Value | Default | Meaning |", "| --- | --- | --- |", *rows])
+    kube = chart["kubeVersion"].removeprefix(">=").removesuffix(".0-0") + " or newer"
+    text = (ROOT / "deploy/helm/README.md.in").read_text()
+    filled = text.replace("{description}", chart["description"]).replace("{kube_version}", kube).replace("{values}", table)
+    return f"<!-- Generated from values.yaml and ../README.md.in by `make generate`; do not edit. -->\n{filled}"
+
+
+def chart_yaml() -> str:
+    """Chart.yaml with the project's version and description, and the icon inside, so that it needs no place on the web."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    icon = base64.b64encode((ROOT / "deploy/helm/icon.svg").read_bytes()).decode()
+    derived = {
+        "version": project["version"],
+        "appVersion": project["version"],
+        "description": project["description"],
+        "icon": f"data:image/svg+xml;base64,{icon}",
+    }
+    text = (ROOT / CHART / "Chart.yaml").read_text()
+    for key, value in derived.items():
+        text, count = re.subn(rf"^{key}: .*$", f"{key}: {value}", text, flags=re.MULTILINE)
+        if count != 1:
+            raise ValueError(f"Chart.yaml has {count} lines that begin with {key}:")
+    return text
+
+
+def render(*arguments: str, helm: Path | None = None) -> str:
+    """`helm template` of the chart as it would be written now."""
+    with tempfile.TemporaryDirectory(prefix="aop-chart-") as folder:
+        chart = Path(folder) / CHART.name
+        shutil.copytree(ROOT / CHART, chart)
+        (crd,) = sorted((ROOT / "crds").glob("*.yaml"))
+        (chart / "files/crd.yaml").write_text(crd.read_text())
+        (chart / "Chart.yaml").write_text(chart_yaml())
+        program = helm or programs.any_of_them()
+        command = [str(program), "template", RELEASE, str(chart), f"--namespace={NAMESPACE}", "--no-hooks", *arguments]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - a program that we found or built
+    return done.stdout
+
+
+def manifests(helm: Path | None = None) -> dict[str, str]:
+    """deploy/manifests/ by file name: the chart with its defaults, the namespace before it, and no label that says Helm manages it."""
+    found: dict[str, list[str]] = {}
+    for document in re.split(r"^---\n", render(f"--values={ROOT / 'deploy/helm/manifests.yaml'}", helm=helm), flags=re.MULTILINE):
+        if source := re.match(r"# Source: \S+/templates/(\S+)\n", document):
+            # Helm 3 and 4 differ in the empty lines between documents and in nothing else.
+            found.setdefault(FILES[source[1]], []).append(document[source.end() :].strip("\n") + "\n")
+    return {name: MANIFEST_HEADER + "---\n".join(documents) for name, documents in sorted(found.items())}
+
+
+if __name__ == "__main__":
+    main(*map(Path, sys.argv[1:2]))
