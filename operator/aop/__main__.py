@@ -1,4 +1,4 @@
-"""The composition root: settings, clients, the loop, and Kopf around them. `aop-operator run` is all there is to start.
+"""The composition root: settings, clients, the loop, and Kopf around them. `aop-operator run` is the operator.
 
 Everything that is built once is built here and passed in; nothing is created at import.
 """
@@ -32,9 +32,11 @@ from aop.pki import throwaway
 from aop.probe import ClientIdentity, EdgeProbe, ReplicaProbe
 from aop.reconcile import Reconciler
 from aop.settings import Settings, SettingsError
+from aop.uninstall import obstacles
 
 CLOUDFLARE_TOTAL_S = 10.0
 """The longest that one request to Cloudflare may take: a mutation that hangs must not hold up what protects visitors for longer."""
+EXIT_GUARDED = 1
 EXIT_SETTINGS = 2
 
 
@@ -44,15 +46,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"aop-operator {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="run the operator; its settings are AOP_* environment variables (docs/reference.md)")
-    parser.parse_args(arguments)
+    commands.add_parser(
+        "uninstall-guard", help="exit with status 1, and say why, while there is something that only the operator can put back"
+    )
+    command = parser.parse_args(arguments).command
     try:
         settings = Settings.load()
     except SettingsError as error:
         print(f"aop-operator: {error}", file=sys.stderr)  # noqa: T201 - nothing is configured yet that could log it
         return EXIT_SETTINGS
+    if command == "uninstall-guard":
+        return asyncio.run(guard_uninstall(settings))
     configure_logging(settings)
     asyncio.run(run(settings))
     return 0
+
+
+async def guard_uninstall(settings: Settings) -> int:
+    """Tell whether the operator may be uninstalled; returns the exit status."""
+    cluster = await connect(str(settings.kubeconfig) if settings.kubeconfig else None)
+    try:
+        refusal = await obstacles(cluster, settings)
+    finally:
+        await cluster.close()
+    print(refusal or "There are no AuthenticatedOriginPulls: the operator may be uninstalled.")  # noqa: T201 - a command that answers a person
+    return EXIT_GUARDED if refusal else 0
 
 
 def configure_logging(settings: Settings) -> None:
