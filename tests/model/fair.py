@@ -1,0 +1,148 @@
+"""What finishes by itself while everybody stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from model.change import with_replica, with_zone
+from model.operate import Move, performed, requested
+from model.words import names, running, said
+from model.world import (
+    ACTIVE,
+    BEGUN,
+    DELETING,
+    FULL,
+    LISTED,
+    NAMES,
+    PENDING,
+    REJECTED,
+    SPREAD,
+    WORKS,
+    Loaded,
+    Origin,
+    Replica,
+    Run,
+    Setting,
+    World,
+    Zone,
+    asks,
+    bits,
+    path,
+    presented,
+    rejected,
+    told,
+)
+
+
+def finishing(w: World, s: Setting) -> Iterator[Move]:
+    """Every fair move that is not the operator's."""
+    for z, zone in enumerate(w.zones):
+        yield from at_cloudflare(w, z, zone, s)
+        if zone.gone:
+            continue
+        if not zone.finalizer and not zone.deleting:
+            yield "now", "Kopf sets the finalizer", with_zone(w, z, zone._replace(finalizer=True))
+        if zone.record.hold_off:
+            yield "now", "the hold-off is over", with_zone(w, z, zone._replace(record=zone.record._replace(hold_off=False)))
+        if zone.access == REJECTED and zone.deleting and not zone.given_up:
+            yield "now", "ten minutes of failing credentials have passed", with_zone(w, z, zone._replace(given_up=True))
+        if zone.unread is not None and zone.access == WORKS:
+            yield "now", "Cloudflare is read again", with_zone(w, z, zone._replace(unread=None))
+        if not zone.still and zone.access == WORKS and settled(zone, s):
+            yield "now", "Cloudflare has been still for long enough", with_zone(w, z, zone._replace(still=True))
+        yield from answers(w, z, s)
+    for i, origin in enumerate(w.origins):
+        yield from reloads(w, i, origin, s)
+
+
+def settled(zone: Zone, s: Setting) -> bool:
+    """Nothing is under way at Cloudflare."""
+    moving = any(state in {PENDING, DELETING} or listed != LISTED for _, state, listed in zone.certificates)
+    return zone.edge == presented(zone, s) and not moving and zone.unread is None and not (zone.late and s.patient)
+
+
+def at_cloudflare(w: World, z: int, zone: Zone, s: Setting) -> Iterator[Move]:
+    """Cloudflare finishes what was begun; a request whose answer was lost arrives late or never."""
+    if zone.edge != presented(zone, s):
+        yield "now", f"the edge has propagated: it presents {NAMES[presented(zone, s)]}", with_zone(w, z, zone._replace(edge=presented(zone, s)))
+    for who, state, listed in zone.certificates:
+        rest = tuple(c for c in zone.certificates if c[0] != who)
+        if state == PENDING:
+            done = tuple((c, ACTIVE if c == who else st, li) for c, st, li in zone.certificates)
+            yield "now", f"{NAMES[who]} becomes active", with_zone(w, z, zone._replace(certificates=done))
+        if state == DELETING:
+            yield "now", f"{NAMES[who]} is deleted at last", with_zone(w, z, zone._replace(certificates=rest))
+        if listed != LISTED:
+            shown = tuple((c, st, LISTED if c == who else li) for c, st, li in zone.certificates)
+            yield "now", f"the list shows {NAMES[who]}", with_zone(w, z, zone._replace(certificates=shown))
+    if zone.late is not None:
+        idle, step = with_zone(w, z, zone._replace(late=None)), zone.late.step
+        arrived = requested(idle, z, step) if step[0] in {"Upload", "Delete", "SetEnabled"} else performed(idle, z, zone.late, s)
+        if arrived != idle:
+            yield "now", f"the late request arrives: {said(step)}", arrived
+        yield "now", f"the late request is lost: {said(step)}", idle
+
+
+def reloads(w: World, i: int, origin: Origin, s: Setting) -> Iterator[Move]:
+    """The replicas load what stands in the ConfigMap."""
+    text = origin.text
+    for n, r in enumerate(origin.replicas):
+        if n and r == origin.replicas[n - 1]:
+            continue
+        if text is not None and r.stale and not rejected(origin) and r.old is None:
+            runs = Loaded(text.claims, text.damage)
+            old = r.runs if s.linger and r.up and r.runs != runs else None
+            held = (0,) * len(w.zones) if s.flush else r.held
+            yield "now", f"a replica of origin {i + 1} loads {running(runs)}", with_replica(w, i, n, Replica(runs, stale=False, old=old, held=held))
+        if r.old is not None:
+            yield "now", f"the old workers of a replica of origin {i + 1} are gone", with_replica(w, i, n, r._replace(old=None))
+
+
+def answers(w: World, z: int, s: Setting) -> Iterator[Move]:
+    """What requests for the check path come back with, through the edge and the first origin that carries the claim."""
+    zone = w.zones[z]
+    if zone.silent:
+        if zone.runs[0] != Run() and not zone.aged:
+            yield "now", "the last answer has become old", with_zone(w, z, zone._replace(aged=True))
+        return
+    asked = next((o for i, o in enumerate(w.origins) if zone.spec.origins >> i & 1 and o.text is not None and o.text.claims[z] is not None), None)
+    if asked is None or zone.deleting or s.hosts[0] != "edge":
+        return
+    new = held = 0
+    for r in asked.replicas:
+        if r.up:
+            if not (s.pooled and r.held[z]):
+                new |= told(r.runs, z, zone.edge, zone.expired)
+            held |= told(r.runs, z, r.held[z], 0) if asks(r.runs) and path(r.runs) else 0
+    for kind, line, run in following(zone, new, held, s, late=any(r.stale for r in asked.replicas if r.up)):
+        after = zone._replace(runs=(run, *zone.runs[1:]), aged=False)
+        if after != zone:
+            yield kind, line, with_zone(w, z, after)
+
+
+def following(zone: Zone, new: int, held: int, s: Setting, *, late: bool) -> Iterator[tuple[str, str, Run]]:
+    """How a host's run of answers goes on, when new connections come with `new` and old ones with `held`."""
+    shown, run, wanted = new | held, zone.runs[0], zone.next or zone.leaf
+
+    def heard(value: int, length: int, recent: int) -> Run:
+        unwanted = new & ~wanted or new
+        fresh = value if value & new else unwanted & -unwanted if new else run.fresh
+        void = run.void and run.presented == value and length > SPREAD
+        return Run(value, length, recent, bool(value & new), fresh, new=not late, void=void)
+
+    if shown and shown & (shown - 1) == 0:
+        same = run.presented == shown
+        if not same or run.length < SPREAD or run.recent != shown or zone.aged:
+            yield "now", f"ten seconds of answers came with {NAMES[shown]}", heard(shown, max(run.length, SPREAD) if same else SPREAD, shown)
+        elif run.length < FULL:
+            yield "now", f"a whole window of answers came with {NAMES[shown]}", heard(shown, FULL, shown)
+        else:
+            yield "now", f"another answer came with {NAMES[shown]}", heard(shown, FULL, shown)
+    elif shown:
+        bad = shown & ~wanted
+        value = bad & ~new or bad
+        yield "now", f"answers came with {names(shown)} in turn", heard(value & -value, BEGUN, shown)
+        for one in bits(shown):
+            yield "chance", f"three answers in a row came with {NAMES[one]}", heard(one, SPREAD, one)
+            if s.hidden:
+                yield "chance", f"a whole window met only locations that came with {NAMES[one]}", heard(one, FULL, one)

@@ -1,0 +1,228 @@
+"""What people, accidents and failures do: legitimate use costs nothing, an adversary has a few moves on a path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from model.change import restarted, with_origin, with_replica, with_zone, written
+from model.operate import Move, performed, unused
+from model.words import said
+from model.world import (
+    ACTIVE,
+    BOTH_LOST,
+    DELETING,
+    DOWN,
+    FAILED,
+    GENERATIONS,
+    HTTP_LOST,
+    LISTED,
+    MODES,
+    NAMES,
+    OFF,
+    OPTIONAL,
+    PENDING,
+    REJECTED,
+    REQUEST,
+    REQUIRE,
+    SERVER_LOST,
+    WHOLE,
+    WORKS,
+    F,
+    Loaded,
+    N,
+    Origin,
+    Read,
+    Record,
+    Replica,
+    Setting,
+    Text,
+    World,
+    Zone,
+    bits,
+    rejected,
+    state_of,
+)
+
+ILLS = {
+    "the zone is paused": "ZoneNotActive",
+    "the zone does not exist": "ZoneNotFound",
+    "global AOP is on": "ForeignCertificate",
+    "every host has an association": "HostsSuppressed",
+    "an older object names the zone": "ZoneClaimed",
+    "the other objects cannot be listed": "TransientError",
+    "an Ingress verifies by itself": "ForeignConfiguration",
+    "a hostname is too long": "HostnameTooLong",
+    "the ConfigMap is not allowed": "ConfigMapNotAllowed",
+    "the ConfigMap cannot be read": "TransientError",
+    "nobody reads the ConfigMap": "NoController",
+    "no host is known": "NoHosts",
+    "a pod cannot be reached": "OriginUnreachable",
+    "the key does not match": "KeyPairInvalid",
+    "the Secret cannot be read": "TransientError",
+    "pods cannot be listed": "TransientError",
+}
+"""What can be wrong elsewhere, and the reason that is then true of the world."""
+
+
+# --- legitimate use, and failures that the promises cover -------------------------------------------------------------
+
+
+def using(w: World, s: Setting) -> Iterator[Move]:
+    """What costs the adversary nothing."""
+    for z, zone in enumerate(w.zones):
+        if not zone.gone:
+            yield from (("user", line, after) for line, after in crashes(w, z, zone, s))
+            yield from (("user", line, with_zone(w, z, after)) for line, after in edits(zone, z, s, unused(w, z)))
+    if "replace" in s.moves:
+        for i, origin in enumerate(w.origins):
+            for n, r in enumerate(origin.replicas):
+                fresh = fresh_pod(origin, len(w.zones))
+                if fresh != r and not (n and r == origin.replicas[n - 1]):
+                    yield "user", f"a replica of origin {i + 1} is replaced by a fresh one", with_replica(w, i, n, fresh)
+
+
+def fresh_pod(origin: Origin, zones: int) -> Replica:
+    """A pod that has just started: it loads what stands there before it is Ready, and never is with a text that it rejects."""
+    nothing = Loaded((None,) * zones)
+    if rejected(origin):
+        return Replica(nothing, stale=True, held=(0,) * zones, up=False)
+    return Replica(Loaded(origin.text.claims, origin.text.damage) if origin.text is not None else nothing, held=(0,) * zones)
+
+
+def crashes(w: World, z: int, zone: Zone, s: Setting) -> Iterator[tuple[str, World]]:
+    """The operator's process ends, or is replaced and does not know it."""
+    after = restarted(zone)
+    if "crash" in s.moves and zone != after:
+        yield "the operator crashes and restarts", with_zone(w, z, after)
+        if "zombie" in s.moves and zone.plan and zone.zombie is None:
+            yield "the operator is replaced, but its process lives on", with_zone(w, z, after._replace(zombie=zone.plan))
+    if zone.zombie is not None:
+        yield f"the replaced process: {said(zone.zombie.step)}", performed(with_zone(w, z, zone._replace(zombie=None)), z, zone.zombie, s)
+
+
+def edits(zone: Zone, z: int, s: Setting, fresh: int) -> Iterator[tuple[str, Zone]]:
+    """A person edits or deletes the object, asks for a rotation, or fills the Secret; a deployment times out."""
+    m, spec = s.moves, zone.spec
+    if "rotate" in m and fresh and not zone.next and zone.leaf:
+        if not s.generate:
+            yield f"the Secret gets generation {NAMES[fresh]}", zone._replace(leaf=fresh, used=zone.used | fresh)
+        elif not zone.rotate:
+            yield "somebody asks for a rotation", zone._replace(rotate=True)
+        if s.generate and not zone.due:
+            yield "the leaf is due for renewal", zone._replace(due=True)
+    if "revert" in m and not s.generate and zone.leaf == GENERATIONS[z][1]:
+        yield "the Secret is put back to A", zone._replace(leaf=GENERATIONS[z][0])
+    if "remove" in m and not zone.deleting:
+        yield "the object is deleted", zone._replace(deleting=True, gone=not zone.finalizer)
+    if "timeout" in m:
+        for who, state, _ in zone.certificates:
+            if state == PENDING:
+                failed = tuple((c, FAILED if c == who else st, li) for c, st, li in zone.certificates)
+                yield f"the deployment of {NAMES[who]} times out", zone._replace(certificates=failed)
+    if zone.deleting:
+        return
+    changes: list[tuple[str, Any]] = []
+    if "spec" in m:
+        changes += [(f"spec.enforcement becomes {MODES[mode]}", spec._replace(mode=mode)) for mode in (REQUEST, OPTIONAL, REQUIRE)]
+    if "suspend" in m:
+        changes.append((f"spec.suspend becomes {not spec.suspend}", spec._replace(suspend=not spec.suspend)))
+    if "consent" in m:
+        changes.append((f"replaceForeign becomes {not spec.replace_foreign}", spec._replace(replace_foreign=not spec.replace_foreign)))
+    if "retain" in m:
+        changes.append((f"deletionPolicy becomes {'Restore' if spec.retain else 'Retain'}", spec._replace(retain=not spec.retain)))
+    if "hostnames" in m:
+        changes.append((f"spec.hostnames {'widens' if spec.narrow else 'narrows'}", spec._replace(narrow=not spec.narrow)))
+    if "origins" in m:
+        changes += [(f"spec.origins becomes {mask:b}", spec._replace(origins=mask)) for mask in (1, 2, 3)]
+    yield from ((line, zone._replace(spec=changed)) for line, changed in changes if changed != spec)
+
+
+# --- people and accidents --------------------------------------------------------------------------------------------
+
+
+def meddling(w: World, s: Setting) -> Iterator[Move]:
+    """One of the adversary's moves; of two zones only the first is troubled."""
+    if not w.trouble:
+        return
+    spent, zone = w._replace(trouble=w.trouble - 1), w.zones[0]
+    if not zone.gone:
+        for line, after in (*at_cloudflare(zone, s), *at_home(zone, s)):
+            yield "foe", line, with_zone(spent, 0, after)
+    for i, origin in enumerate(w.origins):
+        yield from (("foe", line, with_origin(spent, i, after)) for line, after in in_cluster(origin, len(w.zones), s))
+
+
+def at_cloudflare(zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:
+    """Somebody works at Cloudflare; what they change shows there at once, or is read up to a resync later."""
+    for line, after in settings_and_certificates(zone, s):
+        yield line, after
+        if "unread" in s.moves and zone.unread is None and zone.access == WORKS:
+            yield f"{line}; it is not read yet", after._replace(unread=Read(zone.certificates, zone.enabled, zone.ssl))
+    if "hiccup" in s.moves and not zone.edge & N:
+        yield "some edge locations stop presenting a certificate", zone._replace(edge=zone.edge | N)
+    if "token" in s.moves:
+        words = ("the token and the API work", "the token is revoked", "the API goes down")
+        yield from ((words[a], zone._replace(access=a, given_up=False)) for a in (WORKS, REJECTED, DOWN) if a != zone.access)
+
+
+def settings_and_certificates(zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:
+    """The zone's settings, our certificates and a foreign one."""
+    if "zone" in s.moves:
+        yield f"somebody {'disables' if zone.enabled else 'enables'} the zone", zone._replace(enabled=not zone.enabled)
+    if "ssl" in s.moves:
+        yield f"the SSL mode becomes {'Flexible' if zone.ssl else 'Full'}", zone._replace(ssl=not zone.ssl)
+    if "certificates" in s.moves:
+        for who, state, _ in zone.certificates:
+            if state == ACTIVE:
+                gone = tuple((c, DELETING if c == who else st, li) for c, st, li in zone.certificates)
+                yield f"somebody deletes {NAMES[who]} at Cloudflare", zone._replace(certificates=gone)
+        if state_of(zone, F) is None:
+            yield "somebody uploads a foreign certificate", zone._replace(certificates=(*zone.certificates, (F, ACTIVE, LISTED)))
+
+
+def at_home(zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:
+    """The Secret, the record, time, and what is wrong elsewhere."""
+    m, spare = s.moves, [g for g in GENERATIONS[0] if not g & zone.used]
+    if "secret" in m and zone.leaf and (spare or not s.generate):
+        yield "the Secret is deleted", zone._replace(leaf=0, next=0)
+        if not s.generate and spare:
+            yield f"the Secret is overwritten with {NAMES[spare[0]]}", zone._replace(leaf=spare[0], used=zone.used | spare[0])
+    if "secret" in m and not zone.leaf and zone.used and not s.generate:
+        yield "the Secret is put back", zone._replace(leaf=GENERATIONS[0][0])
+    if "record" in m and zone.record != Record():
+        yield "the record on the object is lost", zone._replace(record=Record())
+    if "expiry" in m:
+        for who in bits(zone.leaf | zone.next | sum(c for c, _, _ in zone.certificates)):
+            if not who & zone.expiring:
+                yield f"{NAMES[who]} ends within 24 h", zone._replace(expiring=zone.expiring | who)
+            elif not who & zone.expired:
+                yield f"{NAMES[who]} expires", zone._replace(expired=zone.expired | who)
+    if "silence" in m:
+        yield f"the edge {'answers again' if zone.silent else 'falls silent'}", zone._replace(silent=not zone.silent)
+    if "ill" in m:
+        yield from ((ill or f"mended: {zone.ill}", zone._replace(ill=ill)) for ill in (("",) if zone.ill else ILLS))
+
+
+def in_cluster(origin: Origin, zones: int, s: Setting) -> Iterator[tuple[str, Origin]]:
+    """The ConfigMap is reset, deleted or put back, or its foreign text breaks what stands beside it."""
+    text, nothing = origin.text, (None,) * zones
+    if "configmap" in s.moves and text is None:
+        yield "the ConfigMap is put back without our block", written(origin, Text(nothing, nothing))
+    if text is None:
+        return
+    if "configmap" in s.moves:
+        if text.claims != nothing:
+            yield "the ConfigMap is reset as a whole", written(origin, Text(nothing, nothing, WHOLE, text.foreign))
+        if text.claims != nothing and text.damage == WHOLE:
+            for damage, key in ((HTTP_LOST, "http-snippet is"), (SERVER_LOST, "server-snippet is"), (BOTH_LOST, "both snippets are")):
+                yield f"{key} reset", written(origin, text._replace(damage=damage))
+        yield "the ConfigMap is deleted", origin._replace(text=None, replicas=tuple(r._replace(stale=False) for r in origin.replicas))
+    if "reject" in s.moves:
+        other = text._replace(foreign=(text.foreign + 1) % 3)
+        if origin.rejects is not None:
+            yield "foreign text is mended", written(origin._replace(rejects=None), other)
+            return
+        for mask in (1,) if zones == 1 else (1, 2):
+            for mode in (OFF, REQUEST, REQUIRE):
+                yield f"foreign text makes the controllers reject {MODES[mode]} and stricter of zone {mask}", written(origin._replace(rejects=(mask, mode)), other)

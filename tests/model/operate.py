@@ -1,0 +1,144 @@
+"""What the operator does: looking and deciding is one move, carrying out what was decided is another.
+
+Between the two anything can happen, so each write is conditional on what was read, as in `aop.perform`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from model.change import forgetful, with_origin, with_zone, written
+from model.mind import Mind
+from model.sight import observe
+from model.words import said
+from model.world import (
+    ACTIVE,
+    DELETING,
+    FAILED,
+    GENERATIONS,
+    OFF,
+    PENDING,
+    REMEMBERED,
+    WHOLE,
+    WORKS,
+    Claim,
+    Origin,
+    Plan,
+    Record,
+    Setting,
+    Text,
+    World,
+    state_of,
+)
+
+Move = tuple[str, str, World]
+"""(kind, line, world). Kinds: `see` and `act` are the operator's; `now` finishes by itself; these three are fair. `chance` is like
+`now`, but may never happen; `user` is legitimate use and the failures that the promises cover; `foe` costs one of the adversary's moves."""
+PAUSES = frozenset({"Wait", "Block"})
+LOSABLE = frozenset({"Upload", "Delete", "SetEnabled", "Publish", "Withdraw", "Promote"})
+"""Effects whose answer may be lost with consequences; a lost `Note` or `Issue` is the same as a crash right after it."""
+
+
+def basis_of(w: World, z: int, step: tuple[Any, ...]) -> Any:
+    """What a write to the cluster is conditional on: the content that was read stands for its resourceVersion."""
+    zone = w.zones[z]
+    match step[0]:
+        case "Note":
+            return (zone.record, zone.spec, zone.deleting, zone.rotate, zone.finalizer)
+        case "Issue" | "Promote":
+            return (zone.leaf, zone.next)
+        case "Publish" | "Withdraw":
+            return w.origins[step[1]].text
+    return None
+
+
+def operated(w: World, z: int, s: Setting, mind: Mind) -> Iterator[Move]:
+    """The operator's moves for one zone."""
+    zone = w.zones[z]
+    if zone.gone:
+        return
+    tag = f" of zone {z + 1}" if len(w.zones) > 1 else ""
+    if zone.plan is None:
+        step, line, rule = mind.decide(observe(w, z, s))
+        if step[0] not in PAUSES and (step[0] != "Done" or zone.deleting):
+            yield "see", f"the operator{tag} decides ({rule}): {line}", with_zone(w, z, zone._replace(plan=Plan(step, basis_of(w, z, step))))
+        return
+    plan = zone.plan
+    idle = with_zone(w, z, zone._replace(plan=None))
+    done = performed(idle, z, plan, s)
+    yield "act", f"OPERATOR{tag} {said(plan.step)}" + ("" if done != idle else ", refused"), done
+    if "late" in s.moves and zone.late is None and plan.step[0] in LOSABLE:
+        lost = zone._replace(plan=None, late=plan)
+        lost = forgetful(lost) if plan.step[0] in {"Upload", "Delete", "SetEnabled"} else lost
+        yield "user", f"OPERATOR{tag} {said(plan.step)}, the answer is lost", with_zone(w, z, lost)
+
+
+def performed(w: World, z: int, plan: Plan, s: Setting) -> World:
+    """The world after one effect; what a conflict, a 404 or a 1406 refuses changes nothing."""
+    step, zone = plan.step, w.zones[z]
+    if zone.gone or (s.lock and basis_of(w, z, step) != plan.basis):
+        return w
+    match step:
+        case ("Note", Record() as record):
+            return with_zone(w, z, zone._replace(record=record))
+        case ("Issue", "first"):
+            made = unused(w, z)
+            return with_zone(w, z, zone._replace(leaf=made, used=zone.used | made)) if made and not zone.leaf else w
+        case ("Issue", _):
+            made = unused(w, z)
+            return with_zone(w, z, zone._replace(next=made, used=zone.used | made)) if made and not zone.next else w
+        case ("Promote", who):
+            return with_zone(w, z, zone._replace(leaf=who, next=0, due=False)) if zone.next == who else w
+        case ("Publish", i, Claim() as claim, applied):
+            return with_origin(w, i, claimed(w.origins[i], z, claim, applied=applied))
+        case ("Withdraw", i):
+            return with_origin(w, i, claimed(w.origins[i], z, None, applied=False))
+        case ("Done", _):
+            return with_zone(w, z, zone._replace(gone=True, finalizer=False, plan=None, still=False))
+        case ("Upload", who) if not who & (zone.leaf | zone.next):
+            return w
+    return requested(w, z, step)
+
+
+def unused(w: World, z: int) -> int:
+    """The generation that a new key pair becomes; 0 when the model has no more."""
+    return next((generation for generation in GENERATIONS[z] if not generation & w.zones[z].used), 0)
+
+
+def claimed(origin: Origin, z: int, claim: Claim | None, *, applied: bool) -> Origin:
+    """The ConfigMap with one zone's claim; the others' are written as they read, which is Off where the text was damaged.
+
+    With `applied` every replica was seen to run what stood there, so that this is what is known to be accepted.
+    """
+    text = origin.text
+    if text is None or (claim is None and text.claims[z] is None):
+        return origin
+    if text.damage == WHOLE:
+        claims, accepted = text.claims, text.claims if applied else text.accepted
+    else:
+        claims, accepted = tuple(c and c._replace(mode=OFF, hosts=0) for c in text.claims), (None,) * len(text.claims)
+    claims = (*claims[:z], claim, *claims[z + 1 :])
+    accepted = accepted if claim else (*accepted[:z], None, *accepted[z + 1 :])
+    return written(origin, Text(claims, accepted, WHOLE, text.foreign))
+
+
+def requested(w: World, z: int, step: tuple[Any, ...]) -> World:
+    """One request as it arrives at Cloudflare."""
+    zone = w.zones[z]
+    if zone.access != WORKS:
+        return w
+    match step:
+        case ("Upload", who):
+            if state_of(zone, who) is not None:
+                return w
+            changed = zone._replace(certificates=(*zone.certificates, (who, PENDING, REMEMBERED)))
+        case ("Delete", who):
+            if state_of(zone, who) not in {ACTIVE, FAILED}:
+                return w
+            changed = zone._replace(certificates=tuple((c, DELETING if c == who else state, listed) for c, state, listed in zone.certificates))
+        case ("SetEnabled", enabled):
+            changed = zone._replace(enabled=enabled)
+        case _:
+            raise AssertionError(step)
+    return with_zone(w, z, forgetful(changed._replace(unread=None)))

@@ -1,0 +1,383 @@
+"""A sight as the real `Observed`, whose times stand for the thresholds, and the real step as one of the model's."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from aop.api import Spec as RealSpec
+from aop.errors import Reason
+from aop.observed import (
+    NONE,
+    OTHER,
+    REFUSED,
+    Arrival,
+    CertificateState,
+    Configured,
+    Evidence,
+    Found,
+    HoldOff,
+    HostBehaviour,
+    Observed,
+    ObservedCertificate,
+    ObservedKeyPair,
+    ObservedObject,
+    ObservedOrigin,
+    ObservedReplica,
+    ObservedZone,
+    Rival,
+    Unknown,
+)
+from aop.observed import Record as RealRecord
+from aop.origins import Claim as RealClaim
+from aop.origins import Mode, ObjectKey, Pin
+from aop.perform import seen_everywhere
+from aop.plan.facts import configured, digest
+from aop.steps import Block, Delete, Done, Issue, Note, Promote, Publish, SetEnabled, Step, Upload, Wait, Withdraw
+
+from model.sight import SeenOrigin, SeenReplica, Sight, looked_at
+from model.world import BEGUN, FULL, NO_RUN, OURS, REJECTED, SPREAD, VALUES, Claim, F, N, R, Record, Run, Spec, bits
+
+NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+ZONES = ("example.com", "example.net")
+TARGETS = (ObjectKey("ingress-nginx", "public"), ObjectKey("ingress-nginx", "internal"))
+ORIGINS = ("public", "internal")
+SHA = {v: f"{v:02x}" * 32 for v in VALUES}
+WHO = {sha: v for v, sha in SHA.items()} | {NONE: N, OTHER: F, REFUSED: R}
+REAL_STATES = (CertificateState.PENDING, CertificateState.ACTIVE, CertificateState.DELETING, CertificateState.FAILED)
+WINDOW = timedelta(seconds=180)
+REVISION = 7
+APPLIED = NOW - timedelta(seconds=5)
+"""When every replica was first seen to run what stands in the ConfigMap; what has not been loaded everywhere is told by its revision."""
+
+
+def host_name(z: int, host: int) -> str:
+    """The concrete hosts of the model."""
+    return f"{('www', 'shop')[host]}.{ZONES[z]}"
+
+
+# --- to the real types -----------------------------------------------------------------------------------------------
+
+
+def pin(v: int, expiring: int, expired: int) -> Pin:
+    """The leaf behind one bit; its end says whether it is about to expire."""
+    ends = NOW + (timedelta(hours=-1) if v & expired else timedelta(hours=12) if v & expiring else timedelta(days=400))
+    return Pin(SHA[v], SHA[v][:40], NOW - timedelta(days=300), ends)
+
+
+def identifier(v: int) -> str:
+    """The id of a certificate at Cloudflare."""
+    return f"{v:032x}"
+
+
+@lru_cache(maxsize=None)
+def real_spec(z: int, spec: Spec, hosts: tuple[str, ...], generate: bool) -> RealSpec:  # noqa: FBT001 - a cache key
+    """The resource's own spec."""
+    names = [host_name(z, h) for h in range(len(hosts))]
+    listed = [i for i in range(len(TARGETS)) if spec.origins >> i & 1]
+    return RealSpec.model_validate(
+        {
+            "zone": {"name": ZONES[z]},
+            "credentials": {"apiTokenSecretRef": {"name": "cloudflare"}},
+            "hostnames": names[:1] if spec.narrow else names,
+            "certificate": {
+                **({"generate": {"secretName": f"zone-{z}-aop"}} if generate else {"secretRef": {"name": f"zone-{z}"}}),
+                "replaceForeign": spec.replace_foreign,
+            },
+            "origins": [
+                {"name": ORIGINS[i], "ingressNginx": {"configMapRef": {"namespace": TARGETS[i].namespace, "name": TARGETS[i].name}}} for i in listed
+            ],
+            "enforcement": ("Request", "Request", "Optional", "Require")[spec.mode],
+            "verification": {"window": "180s"},
+            "deletionPolicy": "Retain" if spec.retain else "Restore",
+            "suspend": spec.suspend,
+        }
+    )
+
+
+def scope(sight: Sight) -> tuple[int, ...]:
+    """The hosts in scope."""
+    if sight.ill == "no host is known":
+        return ()
+    if sight.ill == "the ConfigMap cannot be read":
+        return ()
+    return (0,) if sight.spec.narrow else tuple(range(len(sight.hosts)))
+
+
+def real_claim(claim: Claim | None, sight: Sight) -> RealClaim | None:
+    """A claim on the project's types."""
+    if claim is None:
+        return None
+    z = sight.zone_index
+    names = tuple(host_name(z, h) for h in range(len(sight.hosts)))
+    return RealClaim(
+        uid=f"uid-{z}",
+        owner=f"edge/zone-{z}",
+        zone=ZONES[z],
+        patterns=names[:1] if claim.narrow else names,
+        mode=Mode(claim.mode),
+        enforced=tuple(sorted(names[h] for h in range(len(names)) if claim.hosts >> h & 1)),
+        pins=tuple(sorted(pin(v, sight.expiring, sight.expired) for v in bits(claim.trust))),
+    )
+
+
+def rejection(entry: tuple[Claim, int], sight: Sight) -> str:
+    """The digest of a rejected claim; its pins' ends do not count."""
+    claim, foreign = entry
+    real = real_claim(claim, sight)
+    assert real is not None
+    return digest(real, str(foreign))
+
+
+def real_record(sight: Sight) -> RealRecord:
+    """The record on the project's types."""
+    r = sight.record
+    return RealRecord(
+        zone_id="0" * 32,
+        found=None if r.found is None else Found(r.found, tuple(sorted(map(identifier, bits(r.foreign))))),
+        uploaded=tuple(sorted(pin(v, sight.expiring, sight.expired) for v in bits(r.uploaded))),
+        claimed=tuple(sorted(TARGETS[i] for i in range(len(TARGETS)) if r.claimed >> i & 1)),
+        rejected=tuple(rejection(entry, sight) for entry in r.rejected),
+        hold_off=HoldOff(1, NOW - timedelta(seconds=5), NOW + timedelta(seconds=55)) if r.hold_off else None,
+        rotated="again" if r.rotated else None,
+    )
+
+
+def real_zone(sight: Sight) -> ObservedZone | Unknown | None:
+    """Cloudflare's half."""
+    if sight.ill == "the zone does not exist":
+        return None
+    if sight.certificates is None:
+        rejected_token = Reason.TOKEN_REJECTED if sight.access == REJECTED else None
+        return Unknown("Cloudflare does not know the token" if rejected_token else "no answer", rejected_token)
+    return ObservedZone(
+        id="0" * 32,
+        name=ZONES[sight.zone_index],
+        account_id="1" * 32,
+        active=sight.ill != "the zone is paused",
+        ssl_mode="full" if sight.ssl else "flexible",
+        global_on=sight.ill == "global AOP is on",
+        enabled=sight.enabled,
+        certificates=tuple(
+            ObservedCertificate(
+                id=identifier(c),
+                pin=pin(c, sight.expiring, sight.expired),
+                state=REAL_STATES[state],
+                uploaded_at=NOW - timedelta(hours=1) + timedelta(seconds=n),
+                ours=bool(c & OURS[sight.zone_index]) and (sight.generate or bool(c & (sight.leaf | sight.next | sight.record.uploaded))),
+            )
+            for n, (c, state) in enumerate(sight.certificates)
+        ),
+        outranked=tuple(host_name(sight.zone_index, h) for h in scope(sight)) if sight.ill == "every host has an association" else (),
+    )
+
+
+def probed_hosts(seen: SeenOrigin, sight: Sight) -> tuple[int, ...]:
+    """The hosts that an origin's replicas are asked about: those in scope, and at one that has left the spec also those still claimed."""
+    if sight.ill == "the ConfigMap cannot be read":
+        return ()
+    claimed = seen.claim.hosts if seen.claim is not None and not seen.wanted else 0
+    return tuple(h for h in range(len(sight.hosts)) if h in scope(sight) or claimed >> h & 1)
+
+
+def real_replica(n: int, seen: SeenReplica, hosts: tuple[int, ...], sight: Sight) -> ObservedReplica:
+    """One replica."""
+    if seen.error:
+        return ObservedReplica(f"controller-{n}", error="timed out")
+    probed = (sight.leaf | sight.next) & OURS[sight.zone_index]
+    return ObservedReplica(
+        name=f"controller-{n}",
+        revision=None if not seen.path else REVISION if seen.current else REVISION - 1,
+        settled=seen.settled,
+        hosts=tuple(
+            HostBehaviour(
+                host_name(sight.zone_index, h),
+                Mode(seen.modes[h]),
+                accepts=frozenset(SHA[v] for v in bits(probed & ~seen.refuses[h])),
+                refuses=frozenset(SHA[v] for v in bits(seen.refuses[h])),
+            )
+            for h in hosts
+            if seen.settled
+        ),
+    )
+
+
+def real_origin(i: int, seen: SeenOrigin, sight: Sight) -> ObservedOrigin:
+    """One origin."""
+    hosts = probed_hosts(seen, sight)
+    unreadable = Unknown("HTTP 500") if sight.ill == "the ConfigMap cannot be read" else None
+    configured = None if seen.missing else Configured(
+        revision=REVISION,
+        claim=real_claim(seen.claim, sight),
+        accepted=real_claim(seen.accepted, sight),
+        intact=seen.intact,
+        others_changed=seen.others_changed,
+        foreign_digest=str(seen.foreign),
+    )
+    nobody = sight.ill == "nobody reads the ConfigMap"
+    replicas = () if nobody else tuple(real_replica(n, r, hosts, sight) for n, r in enumerate(seen.replicas))
+    return ObservedOrigin(
+        name=ORIGINS[i],
+        target=TARGETS[i],
+        configured=unreadable or configured,
+        wanted=seen.wanted,
+        allowed=sight.ill != "the ConfigMap is not allowed",
+        readers=0 if unreadable or nobody else 2,
+        replicas=unreadable or (Unknown("forbidden") if sight.ill == "pods cannot be listed" else replicas),
+        hosts=tuple(host_name(sight.zone_index, h) for h in hosts),
+        foreign="an Ingress of the zone verifies by itself" if sight.ill == "an Ingress verifies by itself" else None,
+        too_long=(host_name(sight.zone_index, 0),) if sight.ill == "a hostname is too long" else (),
+        rejected="nginx -t failed" if seen.rejected and not nobody and not unreadable else None,
+        published_at=NOW - timedelta(seconds=600),
+        applied_at=APPLIED,
+    )
+
+
+REAL_VALUES = {v: NONE if v == N else OTHER if v == F else REFUSED if v == R else SHA[v] for v in VALUES}
+LENGTHS = {BEGUN: timedelta(0), SPREAD: timedelta(seconds=12), FULL: WINDOW + timedelta(seconds=12)}
+COUNTS = {BEGUN: 1, SPREAD: 3, FULL: 40}
+
+
+def real_evidence(run: Run, host: int, sight: Sight) -> Evidence:
+    """What a host's answers came with; the times stand for the thresholds."""
+    name, kind = host_name(sight.zone_index, host), sight.hosts[host]
+    if kind != "edge":
+        value, last = NONE if kind == "direct" else OTHER, NOW - timedelta(seconds=1)
+        recent = tuple(Arrival(last - timedelta(seconds=ago), value) for ago in (12, 6, 0))
+        return Evidence(name, value, 20, last - WINDOW, last, recent, recent[-1], direct=kind == "direct")
+    heard = run.length != NO_RUN or bool(run.recent)
+    silence = "HTTP 403" if sight.silent or not heard else None
+    silent_since = NOW - timedelta(seconds=30) if silence else None
+    if not heard:
+        return Evidence(name, silence=silence, silent_since=silent_since)
+    last = NOW - timedelta(seconds=600) if sight.aged else APPLIED + timedelta(seconds=4 if run.new else -4)
+    recent = recently(run, last)
+    if run.length == NO_RUN:
+        return Evidence(name, None, 0, None, last, recent, None, silence=silence, silent_since=silent_since)
+    return Evidence(
+        host=name,
+        presented=REAL_VALUES[run.presented],
+        count=COUNTS[run.length],
+        since=last - LENGTHS[run.length],
+        last=last,
+        recent=recent,
+        fresh=Arrival(last - timedelta(seconds=20), REAL_VALUES[run.fresh]) if run.fresh else None,
+        silence=silence,
+        silent_since=silent_since,
+    )
+
+
+def recently(run: Run, last: datetime) -> tuple[Arrival, ...]:
+    """The arrivals of the last minute: several things in turn, the last of them what is presented."""
+    if not run.recent:
+        return (Arrival(last, REAL_VALUES[run.presented], run.last_fresh),) if run.presented else ()
+    turns = [v for v in bits(run.recent) if v != run.presented] + ([run.presented] if run.presented & run.recent else [])
+    ago = range(6 * max(len(turns) - 1, 2), -1, -6)
+    came = [*[turns[0]] * (len(ago) - len(turns)), *turns]
+    return tuple(Arrival(last - timedelta(seconds=s), REAL_VALUES[v], run.last_fresh) for s, v in zip(ago, came, strict=True))
+
+
+def realise(sight: Sight) -> Observed:
+    """The `Observed` that the rules read."""
+    z = sight.zone_index
+    key = ObjectKey("edge", f"zone-{z}")
+    return Observed(
+        now=NOW,
+        object=ObservedObject(
+            key=key,
+            uid=f"uid-{z}",
+            generation=1,
+            created=NOW - timedelta(days=1),
+            spec=real_spec(z, sight.spec, sight.hosts, sight.generate),
+            record=real_record(sight),
+            finalizer=sight.finalizer,
+            deleting=sight.deleting,
+            rotate="again" if sight.rotate else None,
+        ),
+        zone=real_zone(sight),
+        key_pair=real_key_pair(sight),
+        origins=tuple(real_origin(i, seen, sight) for i, seen in zip(looked_at(sight), sight.origins, strict=True)),
+        evidence=tuple(real_evidence(sight.runs[h], h, sight) for h in scope(sight)),
+        rivals=Unknown("forbidden") if sight.ill == "the other objects cannot be listed" else (Rival(ObjectKey("edge", "older"), "a", NOW - timedelta(days=2), None),) if sight.ill == "an older object names the zone" else (),
+        still=sight.still,
+        cloudflare_failing_since=NOW - timedelta(seconds=900 if sight.given_up else 30) if sight.access == REJECTED else None,
+    )
+
+
+def real_key_pair(sight: Sight) -> ObservedKeyPair | Unknown | None:
+    """The Secret."""
+    if sight.ill == "the key does not match":
+        return Unknown("tls.key does not belong to tls.crt", Reason.KEY_PAIR_INVALID)
+    if sight.ill == "the Secret cannot be read":
+        return Unknown("HTTP 500")
+    if not sight.leaf:
+        return None
+    leaf = pin(sight.leaf, sight.expiring, sight.expired)
+    if not sight.generate and sight.leaf & sight.expired:
+        return Unknown("tls.crt has expired", Reason.KEY_PAIR_INVALID)
+    return ObservedKeyPair(
+        leaf,
+        pin(sight.next, sight.expiring, sight.expired) if sight.next else None,
+        None if not sight.generate else NOW - timedelta(hours=1) if sight.due else NOW + timedelta(days=300),
+    )
+
+
+# --- and back --------------------------------------------------------------------------------------------------------
+
+
+def mask(pins: tuple[Pin, ...]) -> int:
+    """Pins as bits."""
+    return sum(WHO[p.sha256] for p in pins)
+
+
+def abstract_claim(claim: RealClaim, z: int, hosts: int) -> Claim:
+    """A real claim as the model's."""
+    return Claim(
+        int(claim.mode), sum(1 << h for h in range(hosts) if host_name(z, h) in claim.enforced), mask(claim.pins), hosts > 1 and len(claim.patterns) == 1
+    )
+
+
+def abstract_step(step: Step, sight: Sight, o: Observed) -> tuple[Any, ...]:
+    """A real step as the model's; the last element is the plain line."""
+    z, hosts = sight.zone_index, len(sight.hosts)
+    match step:
+        case Note(record=record):
+            known = {rejection(entry, sight): entry for entry in sight.record.rejected}
+            for seen in sight.origins:
+                for claim in (seen.claim, seen.accepted):
+                    if claim is not None:
+                        known[rejection((claim, seen.foreign), sight)] = (claim, seen.foreign)
+            return (
+                "Note",
+                Record(
+                    None if record.found is None else record.found.enabled,
+                    sum(v for v in VALUES if record.found is not None and identifier(v) in record.found.foreign),
+                    mask(record.uploaded),
+                    sum(1 << i for i in range(len(TARGETS)) if TARGETS[i] in record.claimed),
+                    tuple(known[d] for d in record.rejected),
+                    record.hold_off is not None and record.hold_off.until > o.now,
+                    record.rotated is not None,
+                ),
+            )
+        case Issue(slot=slot):
+            return ("Issue", slot)
+        case Promote(pin=p):
+            return ("Promote", WHO[p.sha256])
+        case Publish(target=target, claim=claim):
+            origin = next(origin for origin in o.origins if origin.target == target)
+            return ("Publish", TARGETS.index(target), abstract_claim(claim, z, hosts), seen_everywhere(o, target) == configured(origin).revision)
+        case Withdraw(target=target):
+            return ("Withdraw", TARGETS.index(target))
+        case Upload(pin=p):
+            return ("Upload", WHO[p.sha256])
+        case Delete(pin=p):
+            return ("Delete", WHO[p.sha256])
+        case SetEnabled(enabled=enabled):
+            return ("SetEnabled", enabled)
+        case Wait(reason=reason):
+            return ("Wait", reason)
+        case Block(reason=reason):
+            return ("Block", reason)
+        case Done(left_behind=left):
+            return ("Done", bool(left))

@@ -1,0 +1,150 @@
+"""The settings: where each walk begins, and what may happen in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from model.world import (
+    ACTIVE,
+    FULL,
+    LISTED,
+    OFF,
+    REQUEST,
+    REQUIRE,
+    A,
+    Claim,
+    D,
+    F,
+    Loaded,
+    Origin,
+    Record,
+    Replica,
+    Run,
+    Setting,
+    Spec,
+    Text,
+    World,
+    Zone,
+)
+
+NOTHING = (None,)
+EMPTY = Origin(Text(NOTHING, NOTHING), (Replica(Loaded(NOTHING), held=(0,)),) * 2)
+FRESH = World((Zone(),), (EMPTY,))
+PROVEN = Run(A, FULL, A, last_fresh=True, fresh=A, new=True)
+
+
+def at_rest(who: int, hosts: int = 1) -> Zone:
+    """A zone whose hosts are all required, and proven."""
+    return Zone(
+        finalizer=True,
+        record=Record(found=False, uploaded=who, claimed=1),
+        leaf=who,
+        used=who,
+        certificates=((who, ACTIVE, LISTED),),
+        enabled=True,
+        edge=who,
+        runs=(PROVEN._replace(presented=who, recent=who, fresh=who), *(Run(),) * (hosts - 1)),
+        still=True,
+    )
+
+
+def published(*claims: Claim | None, held: tuple[int, ...]) -> Origin:
+    """An origin whose replicas all run what stands in its ConfigMap; what was accepted before is the same, asking only."""
+    asked = tuple(claim and claim._replace(mode=REQUEST, hosts=0) for claim in claims)
+    return Origin(Text(claims, asked), (Replica(Loaded(claims), held=held),) * 2)
+
+
+AT_REST = World((at_rest(A),), (published(Claim(REQUIRE, 1, A), held=(A,)),))
+BOTH_AT_REST = World((at_rest(A), at_rest(D)), (published(Claim(REQUIRE, 1, A), Claim(REQUIRE, 1, D), held=(A, D)),))
+SECOND_ARRIVES = World((at_rest(D), Zone()), (published(Claim(REQUIRE, 1, D), None, held=(D, 0)),))
+FOREIGN = ((F, ACTIVE, LISTED),)
+CALM = frozenset({"crash", "replace"})
+TROUBLE = frozenset({"zone", "certificates", "hiccup", "ssl", "token"})
+
+
+def first(w: World, **changes: Any) -> World:
+    """The world with its first zone changed."""
+    return w._replace(zones=(w.zones[0]._replace(**changes), *w.zones[1:]))
+
+
+def setting(name: str, start: World | tuple[World, ...], moves: str, trouble: int = 0, **more: Any) -> Setting:
+    """A setting; `moves` are words."""
+    starts = start if isinstance(start[0], World) else (start,)
+    return Setting(name, tuple(w._replace(trouble=trouble) for w in starts), CALM | frozenset(moves.split()), **more)  # type: ignore[arg-type]  # a World is a tuple, too
+
+
+def edits(**changes: Any) -> Spec:
+    """A spec other than the usual one."""
+    return Spec(**changes)
+
+
+ONE_ZONE = (
+    setting("onboarding", FRESH, "timeout spec"),
+    setting("onboarding, removed on the way", FRESH, "remove timeout"),
+    setting("onboarding, rotated on the way", FRESH, "rotate"),
+    setting("onboarding, old workers linger", FRESH, "remove", linger=True),
+    setting("onboarding, the edge keeps its connections", FRESH, "remove", pooled=True),
+    setting("onboarding, enabled before us without a certificate", first(FRESH, enabled=True), "remove", found=True),
+    setting("rotation", AT_REST, "rotate timeout"),
+    setting("rotation, the edge keeps its connections", AT_REST, "rotate", pooled=True),
+    setting("rotation, removed on the way", AT_REST, "rotate remove"),
+    setting("rotation of a referenced Secret, and back", AT_REST, "rotate revert", generate=False),
+    setting("removal", AT_REST, "remove spec"),
+    setting("edits of the spec", AT_REST, "spec suspend retain consent remove"),
+)
+FAILURES = (
+    setting("onboarding, answers are lost", FRESH, "late remove"),
+    setting("onboarding, a replaced process lives on", FRESH, "zombie remove"),
+    setting("rotation, answers are lost", AT_REST, "rotate late"),
+    setting("rotation, a replaced process lives on", AT_REST, "rotate zombie"),
+    setting("removal, answers are lost", AT_REST, "remove late"),
+    setting("removal, a replaced process lives on", AT_REST, "remove zombie"),
+)
+OTHERS = (
+    setting("the shared certificate is presented before us", first(FRESH, edge=F, ill="global AOP is on"), "consent remove", base=F),
+    setting("a foreign certificate lies there disabled", first(FRESH, certificates=FOREIGN), "consent remove"),
+    setting("a foreign certificate is presented before us", first(FRESH, certificates=FOREIGN, enabled=True, edge=F), "consent remove", found=True),
+    setting("drift at Cloudflare", AT_REST, "zone certificates hiccup", 2),
+    setting("drift at Cloudflare, read late", AT_REST, "zone certificates ssl unread", 2),
+    setting("drift at Cloudflare during onboarding", FRESH, "zone certificates ssl", 2),
+    setting("drift at Cloudflare during a rotation", AT_REST, "rotate zone certificates", 1),
+    setting("drift at Cloudflare, foreign certificates welcome", first(AT_REST, spec=Spec(replace_foreign=True)), "zone certificates", 2),
+    setting("access is lost", AT_REST, "token ssl zone spec", 2),
+    setting("access is lost during a rotation", AT_REST, "token rotate", 2),
+    setting("leaves expire", AT_REST, "expiry token", 2),
+    setting("leaves expire during a rotation", AT_REST, "expiry rotate", 2),
+    setting("referenced leaves expire", AT_REST, "expiry rotate", 2, generate=False),
+    setting("the edge falls silent", AT_REST, "silence hiccup spec", 2),
+    setting("the edge falls silent during onboarding", FRESH, "silence ssl", 2),
+    setting("drift in the cluster", AT_REST, "configmap secret record", 2),
+    setting("drift in the cluster during onboarding", FRESH, "configmap secret record", 2),
+    setting("drift in the cluster during a rotation", AT_REST, "rotate configmap secret", 1),
+    setting("drift of a referenced Secret", AT_REST, "secret configmap", 2, generate=False),
+    setting("texts are rejected", (AT_REST, FRESH), "reject spec", 2),
+    setting("texts are rejected during a rotation", AT_REST, "reject rotate", 2),
+    setting("texts are reset and access is lost", AT_REST, "configmap token suspend", 2),
+    setting("something else is wrong", (AT_REST, FRESH), "ill", 2),
+    setting("removal in trouble", AT_REST, "remove token configmap", 2),
+    setting("removal in other trouble", AT_REST, "remove secret record certificates zone", 2),
+    setting("removal while something else is wrong", AT_REST, "remove ill", 1),
+    setting("removal while texts are rejected", AT_REST, "remove reject", 2),
+)
+
+
+def more_hosts(w: World, hosts: int) -> World:
+    """The world with more hosts to prove."""
+    return first(w, runs=(w.zones[0].runs[0], *(Run(),) * (hosts - 1)))
+
+
+TWO_ORIGINS = AT_REST._replace(origins=(*AT_REST.origins, EMPTY))
+WIDER = (
+    setting("two hosts, one of them DNS-only", more_hosts(FRESH, 2), "remove hostnames", hosts=("edge", "direct")),
+    setting("two hosts, one of them outranked", more_hosts(FRESH, 2), "hostnames spec", hosts=("edge", "outranked")),
+    setting("two origins", TWO_ORIGINS, "origins remove"),
+    setting("two zones, the second arrives", SECOND_ARRIVES, ""),
+    setting("two zones, the first in trouble", BOTH_AT_REST, "zone certificates reject", 1),
+    setting("two zones, the ConfigMap is reset", BOTH_AT_REST, "configmap", 1),
+    setting("two zones, both rotate", BOTH_AT_REST, "rotate"),
+    setting("two zones, both are removed", BOTH_AT_REST, "remove"),
+)
+SETTINGS = {s.name: s for s in (*ONE_ZONE, *FAILURES, *OTHERS, *WIDER)}

@@ -1,0 +1,141 @@
+"""What the operator may know of a world, as a small tuple: the key under which its decisions are remembered."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from model.world import OURS, OFF, REQUEST, UNLISTED, WHOLE, WORKS, Claim, Origin, Read, Record, Replica, Run, Setting, Spec, World, Zone, mode_at, path, refused, rejected
+
+
+class SeenReplica(NamedTuple):
+    """One Ready replica, as its answers show it."""
+
+    current: bool
+    path: bool
+    settled: bool
+    modes: tuple[int, ...] = ()
+    refuses: tuple[int, ...] = ()
+    error: bool = False
+
+
+class SeenOrigin(NamedTuple):
+    """One origin."""
+
+    wanted: bool
+    missing: bool
+    claim: Claim | None
+    accepted: Claim | None
+    intact: bool
+    others_changed: bool
+    foreign: int
+    rejected: bool
+    replicas: tuple[SeenReplica, ...]
+
+
+class Sight(NamedTuple):
+    """All that a rule may depend on, small enough to be a key."""
+
+    zone_index: int
+    hosts: tuple[str, ...]
+    generate: bool
+    finalizer: bool
+    deleting: bool
+    spec: Spec
+    rotate: bool
+    record: Record
+    certificates: tuple[tuple[int, int], ...] | None
+    """None: Cloudflare could not be read."""
+    enabled: bool
+    ssl: bool
+    access: int
+    given_up: bool
+    leaf: int
+    next: int
+    due: bool
+    origins: tuple[SeenOrigin, ...]
+    runs: tuple[Run, ...]
+    aged: bool
+    silent: bool
+    still: bool
+    expiring: int
+    expired: int
+    ill: str
+
+
+def observe(w: World, z: int, s: Setting) -> Sight:
+    """What the operator may know of zone `z`."""
+    zone = w.zones[z]
+    readable = zone.access == WORKS
+    read = zone.unread or Read(zone.certificates, zone.enabled, zone.ssl)
+    certificates = tuple((who, state) for who, state, listed in read.certificates if listed != UNLISTED)
+    relevant = zone.leaf | zone.next | zone.record.uploaded | sum(who for who, _ in certificates)
+    return Sight(
+        zone_index=z,
+        hosts=s.hosts,
+        generate=s.generate,
+        finalizer=zone.finalizer,
+        deleting=zone.deleting,
+        spec=zone.spec,
+        rotate=zone.rotate,
+        record=zone.record,
+        certificates=certificates if readable else None,
+        enabled=readable and read.enabled,
+        ssl=readable and read.ssl,
+        access=zone.access,
+        given_up=zone.given_up,
+        leaf=zone.leaf,
+        next=zone.next,
+        due=zone.due,
+        origins=tuple(seen_origin(w, z, i, len(s.hosts)) for i in looked_at(zone)),
+        runs=tuple(run._replace(void=False) for run in zone.runs),
+        aged=zone.aged,
+        silent=zone.silent,
+        still=zone.still,
+        expiring=zone.expiring & relevant,
+        expired=zone.expired & relevant,
+        ill=zone.ill,
+    )
+
+
+def looked_at(zone: Zone | Sight) -> list[int]:
+    """The origins of the spec, and those that were claimed and have left it."""
+    origins = zone.spec.origins
+    return [i for i in (0, 1) if origins >> i & 1] + [i for i in (0, 1) if (zone.record.claimed & ~origins) >> i & 1]
+
+
+def seen_origin(w: World, z: int, i: int, hosts: int) -> SeenOrigin:
+    """One origin, as zone `z` sees it."""
+    zone, origin = w.zones[z], w.origins[i]
+    text = origin.text
+    wanted = bool(zone.spec.origins >> i & 1)
+    replicas = tuple(
+        seen_replica(r, zone, z, hosts, error=zone.ill == "a pod cannot be reached" and n == 0) for n, r in enumerate(origin.replicas) if r.up
+    )
+    if text is None:
+        return SeenOrigin(wanted, True, None, None, True, False, 0, False, replicas)
+    intact = text.damage == WHOLE
+    claim = text.claims[z]
+    if claim is not None and not intact:
+        claim = claim._replace(mode=0, hosts=0)
+    accepted = text.accepted if intact else (None,) * len(text.claims)
+    others_changed = any(c != a for o, (c, a) in enumerate(zip(text.claims, accepted, strict=True)) if o != z)
+    return SeenOrigin(wanted, False, claim, accepted[z], intact, others_changed, text.foreign, seen_rejected(origin), replicas)
+
+
+def seen_rejected(origin: Origin) -> bool:
+    """Nobody who is Ready shows what was published, and its time is over: it is rejected, or what shows it was reset."""
+    text = origin.text
+    up = [r for r in origin.replicas if r.up]
+    if text is None or not up or not any(claim is not None for claim in text.claims):
+        return False
+    return all(rejected(origin) if r.stale else not path(r.runs) for r in up)
+
+
+def seen_replica(r: Replica, zone: Zone, z: int, hosts: int, *, error: bool) -> SeenReplica:
+    """One replica; it is asked about every host once it has settled."""
+    if error or r.old is not None:
+        return SeenReplica(not r.stale, path(r.runs), settled=False, error=error)
+    probed, tells = (zone.leaf | zone.next) & OURS[z], path(r.runs)
+    modes = tuple(mode if mode != REQUEST or tells else OFF for mode in (mode_at(r.runs, z, h) for h in range(hosts)))
+    refuses = tuple(refused(r.runs, z, h, probed, zone.expired) for h in range(hosts))
+    return SeenReplica(not r.stale, tells, settled=True, modes=modes, refuses=refuses)

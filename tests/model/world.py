@@ -1,0 +1,344 @@
+"""The abstract world: what is, without anybody deciding anything. Values are small tuples, so that millions of them fit.
+
+Certificates are bits: three generations of ours, two of another zone on the same controller, and one that is foreign everywhere.
+`None` as text means that the ConfigMap is missing; `None` as a claim, that the zone has no claim in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+N, A, B, C, F, R, D, E = VALUES = (1, 2, 4, 8, 16, 32, 64, 128)
+"""What a request comes with: nothing, generations A, B, C of the first zone, a foreign certificate, (as the check path tells it) the
+origin's own refusal, and generations D, E of the second zone."""
+NAMES = {0: "nothing", N: "none", A: "A", B: "B", C: "C", F: "foreign", R: "refused", D: "D", E: "E"}
+GENERATIONS: tuple[tuple[int, ...], ...] = ((A, B, C), (D, E))
+OURS = (A | B | C, D | E)
+
+OFF, REQUEST, OPTIONAL, REQUIRE = range(4)
+MODES = ("Off", "Request", "Optional", "Require")
+PENDING, ACTIVE, DELETING, FAILED = range(4)
+STATES = ("pending", "active", "deleting", "timed out")
+UNLISTED, LISTED, REMEMBERED = range(3)
+"""Whether the list shows a certificate; REMEMBERED: not yet, but this process has its id from the upload's answer."""
+NO_RUN, BEGUN, SPREAD, FULL = range(4)
+"""How long the answers have been the same: no answer, one answer, ten seconds, a whole window."""
+WORKS, REJECTED, DOWN = range(3)
+"""The token and the API: credentials refused, or no answer at all."""
+WHOLE, HTTP_LOST, SERVER_LOST, BOTH_LOST = range(4)
+"""Our text: as rendered, or one of its two keys reset by somebody, or both (the annotations with the claims are still there)."""
+
+
+class Spec(NamedTuple):
+    """The fields of the spec that a rule reads."""
+
+    mode: int = REQUIRE
+    suspend: bool = False
+    replace_foreign: bool = False
+    retain: bool = False
+    origins: int = 1
+    """Mask of the origins that are listed."""
+    narrow: bool = False
+    """`hostnames` holds the first host only."""
+
+
+class Record(NamedTuple):
+    """The annotation on the object."""
+
+    found: bool | None = None
+    foreign: int = 0
+    uploaded: int = 0
+    claimed: int = 0
+    rejected: tuple[Any, ...] = ()
+    hold_off: bool = False
+    rotated: bool = False
+
+
+class Claim(NamedTuple):
+    """What one zone asks of one origin."""
+
+    mode: int = OFF
+    hosts: int = 0
+    trust: int = 0
+    narrow: bool = False
+
+
+class Text(NamedTuple):
+    """Our part of one ConfigMap."""
+
+    claims: tuple[Claim | None, ...]
+    accepted: tuple[Claim | None, ...]
+    damage: int = WHOLE
+    foreign: int = 0
+    """Which text of somebody else stands around ours."""
+
+
+class Loaded(NamedTuple):
+    """What a worker process runs."""
+
+    claims: tuple[Claim | None, ...]
+    damage: int = WHOLE
+
+
+class Replica(NamedTuple):
+    """One pod."""
+
+    runs: Loaded
+    stale: bool = False
+    """The ConfigMap has changed since."""
+    old: Loaded | None = None
+    """Workers of before the last reload that still accept."""
+    held: tuple[int, ...] = ()
+    """Per zone: what its live connections and resumable TLS sessions come with."""
+    up: bool = True
+
+
+class Origin(NamedTuple):
+    """One ConfigMap and the pods that read it."""
+
+    text: Text | None
+    replicas: tuple[Replica, ...]
+    rejects: tuple[int, int] | None = None
+    """(mask of zones, mode): the controllers reject a text in which one of these zones asks for at least this much."""
+
+
+class Run(NamedTuple):
+    """What the operator remembers of one host's answers through the edge."""
+
+    presented: int = 0
+    length: int = NO_RUN
+    recent: int = 0
+    """What the answers of the last ten seconds came with, if there were three; 0: there were not."""
+    last_fresh: bool = True
+    """The last answer came over a new connection."""
+    fresh: int = 0
+    """What the last new connection came with."""
+    new: bool = False
+    """The last answer came after the replicas had loaded what stands in the ConfigMap."""
+    void: bool = False
+    """In truth: Cloudflare was seen to change since the run began."""
+
+
+class Read(NamedTuple):
+    """What was last read of Cloudflare."""
+
+    certificates: tuple[tuple[int, int, int], ...]
+    enabled: bool
+    ssl: bool
+
+
+class Plan(NamedTuple):
+    """A step that was decided and is not carried out yet, and what it was decided on."""
+
+    step: tuple[Any, ...]
+    basis: Any = None
+
+
+class Zone(NamedTuple):
+    """One object, its Cloudflare zone, and the operator's process as far as it works for it."""
+
+    finalizer: bool = False
+    deleting: bool = False
+    gone: bool = False
+    spec: Spec = Spec()
+    rotate: bool = False
+    record: Record = Record()
+    leaf: int = 0
+    next: int = 0
+    used: int = 0
+    due: bool = False
+    certificates: tuple[tuple[int, int, int], ...] = ()
+    """(who, state, listed) in order of upload."""
+    enabled: bool = False
+    ssl: bool = True
+    access: int = WORKS
+    given_up: bool = False
+    """Credentials have been failing for as long as a removal is patient."""
+    unread: Read | None = None
+    """What was last read of Cloudflare, where somebody has changed it since."""
+    edge: int = N
+    """What the edge's locations present; several values while a change propagates."""
+    expiring: int = 0
+    expired: int = 0
+    ill: str = ""
+    """One thing that is wrong elsewhere; see `moves.ILLS`."""
+    runs: tuple[Run, ...] = (Run(),)
+    silent: bool = False
+    aged: bool = False
+    """The last answer through the edge is older than a proof may be."""
+    still: bool = False
+    plan: Plan | None = None
+    late: Plan | None = None
+    """A request whose answer was lost, and which may still arrive."""
+    zombie: Plan | None = None
+    """What a process that was replaced, and does not know it, is about to do."""
+
+
+class World(NamedTuple):
+    """Everything."""
+
+    zones: tuple[Zone, ...]
+    origins: tuple[Origin, ...]
+    trouble: int = 0
+    """Adversary moves that are left."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One world to walk: where it begins and what may happen in it."""
+
+    name: str
+    start: tuple[World, ...]
+    moves: frozenset[str] = frozenset()
+    hosts: tuple[str, ...] = ("edge",)
+    """Per host: `edge`, `direct` (DNS-only: visitors go past Cloudflare) or `outranked` (a per-hostname certificate of somebody else)."""
+    found: bool = False
+    """In truth: the zone was enabled before us."""
+    base: int = N
+    """What the edge presents while zone-level AOP is off (F: the shared certificate of global AOP)."""
+    generate: bool = True
+    """False: the Secret is referenced, and filled by somebody else."""
+    linger: bool = False
+    """Old workers still accept for a moment after a reload."""
+    pooled: bool = False
+    """The edge asks over the connections it has, for as long as it has any."""
+    hidden: bool = False
+    """SWITCH: a window may miss an edge location (docs/adr)."""
+    lock: bool = True
+    """Cluster writes carry the resourceVersion that was read (False: a mutant)."""
+    flush: bool = True
+    """A reload renames the session cache (False: a mutant)."""
+    begin_again: bool = True
+    """A change read at Cloudflare begins every run again (False: a mutant)."""
+    patient: bool = True
+    """Stillness is longer than any request can stay under way (False: a mutant)."""
+    expected: frozenset[str] = frozenset()
+    """Promises that this world is known to break, because no rule can see what breaks them; each has a page in docs/adr."""
+
+    @property
+    def quiet(self) -> bool:
+        """Nobody interferes: not one request may fail."""
+        return not any(world.trouble for world in self.start)
+
+
+# --- facts -----------------------------------------------------------------------------------------------------------
+
+
+def bits(mask: int) -> list[int]:
+    """The single values of a set."""
+    return [v for v in VALUES if v & mask]
+
+
+def state_of(zone: Zone, who: int) -> int | None:
+    """Cloudflare's state of one certificate."""
+    return next((state for c, state, _ in zone.certificates if c == who), None)
+
+
+def presented(zone: Zone, s: Setting) -> int:
+    """What the API's state says that the edge presents, once it has propagated: the newest deployed one."""
+    if not (zone.enabled and zone.ssl):
+        return s.base if zone.ssl else N
+    return next((who for who, state, _ in reversed(zone.certificates) if state == ACTIVE), s.base)
+
+
+@lru_cache(maxsize=None)
+def asks(runs: Loaded) -> bool:
+    """Whether a worker asks anybody for a certificate: one switch for the whole controller."""
+    if runs.damage in {HTTP_LOST, BOTH_LOST}:
+        return False
+    return any(claim is not None and claim.mode >= REQUEST for claim in runs.claims)
+
+
+@lru_cache(maxsize=None)
+def mode_at(runs: Loaded, z: int, host: int) -> int:
+    """How strict a worker is to one host of one zone."""
+    claim = runs.claims[z]
+    if runs.damage == WHOLE and claim is not None and claim.mode >= OPTIONAL and claim.trust and claim.hosts >> host & 1 and not (host and claim.narrow):
+        return claim.mode
+    return REQUEST if asks(runs) else OFF
+
+
+@lru_cache(maxsize=None)
+def refused(runs: Loaded, z: int, host: int, values: int, expired: int) -> int:
+    """Those of `values` that a worker refuses in a new handshake; nginx refuses what has expired as soon as it asks."""
+    mode, claim = mode_at(runs, z, host), runs.claims[z]
+    bad = values & expired if mode >= REQUEST else 0
+    if mode >= OPTIONAL and claim is not None:
+        bad |= values & ~claim.trust & ~(N if mode == OPTIONAL else 0)
+    return bad
+
+
+@lru_cache(maxsize=None)
+def path(runs: Loaded) -> bool:
+    """Whether the check path answers in full: one key without the other cannot tell a zone."""
+    return runs.damage == WHOLE and any(claim is not None for claim in runs.claims)
+
+
+@lru_cache(maxsize=None)
+def told(runs: Loaded, z: int, values: int, expired: int) -> int:
+    """What the check path tells of requests that came with `values`; 0: nothing. nginx itself refuses what has expired."""
+    own = values & expired if asks(runs) else 0
+    if not path(runs):
+        return R if own else 0
+    if not asks(runs):
+        return N if values else 0
+    claim = runs.claims[z]
+    known = N | (claim.trust if claim is not None and claim.mode >= REQUEST else 0)
+    rest = values & ~own
+    return (R if own else 0) | (rest & known) | (F if rest & ~known else 0)
+
+
+def traffic(zone: Zone, kind: str) -> int:
+    """What visitors' requests to a host of this kind come with."""
+    return zone.edge if kind == "edge" else N if kind == "direct" else F
+
+
+def hurt(w: World, z: int, s: Setting) -> int:
+    """What some Ready replica refuses at this instant of the requests that arrive for one zone."""
+    zone, bad = w.zones[z], 0
+    for origin in w.origins:
+        for replica in origin.replicas:
+            if not replica.up:
+                continue
+            for host, kind in enumerate(s.hosts):
+                comes = traffic(zone, kind)
+                bad |= refused(replica.runs, z, host, comes, zone.expired)
+                if replica.old is not None:
+                    bad |= refused(replica.old, z, host, comes, zone.expired)
+                if kind == "edge" and replica.held[z]:
+                    bad |= refused(replica.runs, z, host, replica.held[z], 0)
+    return bad
+
+
+def will_hurt(w: World, z: int, s: Setting) -> int:
+    """What will be refused when everything under way has happened."""
+    zone, bad = w.zones[z], 0
+    for origin in w.origins:
+        coming = {replica.runs for replica in origin.replicas if replica.up}
+        if origin.text is not None and any(replica.stale for replica in origin.replicas) and not rejected(origin):
+            coming.add(Loaded(origin.text.claims, origin.text.damage))
+        for runs in coming:
+            for host, kind in enumerate(s.hosts):
+                comes = zone.edge | presented(zone, s) if kind == "edge" else traffic(zone, kind)
+                bad |= refused(runs, z, host, comes, zone.expired)
+    return bad
+
+
+def rejected(origin: Origin) -> bool:
+    """In truth: whether the controllers reject the text that stands in the ConfigMap."""
+    if origin.text is None or origin.rejects is None or origin.text.damage != WHOLE:
+        return False
+    zones, mode = origin.rejects
+    return any(claim is not None and claim.mode >= mode and zones >> z & 1 for z, claim in enumerate(origin.text.claims))
+
+
+def strictest(w: World, z: int, s: Setting) -> int:
+    """The strictest that any replica, or what it will load, is to one zone."""
+    modes = [OFF]
+    for origin in w.origins:
+        if origin.text is not None and (claim := origin.text.claims[z]) is not None and origin.text.damage == WHOLE:
+            modes.append(claim.mode)
+        modes += [mode_at(runs, z, host) for r in origin.replicas for runs in (r.runs, r.old) if runs is not None for host in range(len(s.hosts))]
+    return max(modes)
