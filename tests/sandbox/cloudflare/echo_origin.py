@@ -1,6 +1,8 @@
 """A real nginx that tells what a request came with: an origin for tests of the edge. It asks for a client certificate and refuses nobody for it."""
 
 import json
+import os
+import pwd
 import signal
 import subprocess
 from pathlib import Path
@@ -15,10 +17,10 @@ from sandbox.waiting import until
 
 # The session cache and the tickets as ingress-nginx renders them (reference: ingress-nginx, 9.2).
 CONF = """
-daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log info;
+daemon off; {user}worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log info;
 events {{ worker_connections 256; }}
 http {{
-    access_log off; default_type application/json; keepalive_timeout {keepalive_s}s;
+    access_log off; default_type application/json; client_max_body_size 8m; keepalive_timeout {keepalive_s}s;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
     ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.pem;
@@ -34,7 +36,7 @@ http {{
         location = /refused {{ return 400 "no required certificate"; }}
         location = /close {{ return 444; }}
         location /files/ {{ root {folder}; }}
-        location = /upload {{ client_max_body_size 8m; proxy_pass http://{address}:{http_port}/; proxy_set_header cf-ray $http_cf_ray; }}
+        location = /upload {{ proxy_pass http://{address}:{http_port}/; proxy_set_header cf-ray $http_cf_ray; }}
     }}
 }}
 """
@@ -80,9 +82,18 @@ class EchoOrigin:
             self._child.kill(signal.SIGTERM)
 
     def flush_sessions(self, revision: str) -> None:
-        """Reload with a session cache of another name, which forgets every session."""
+        """Reload with a session cache of another name, which forgets every session; returns when the old worker is gone.
+
+        Raises:
+            AssertionError: it does not run, or the old worker did not leave in time.
+        """
+        assert self._child is not None
+        children = Path(f"/proc/{self._child.pid}/task/{self._child.pid}/children")
+        old = set(children.read_text().split())
         self._configure(revision)
         subprocess.run([*map(str, self._command()), "-s", "reload"], check=True, capture_output=True, timeout=10)
+        # An old worker accepts for a moment longer, and knows nothing of the new sessions (reference: ingress-nginx, section 6).
+        until(lambda: not old & set(children.read_text().split()), within_s=10, describe="the old worker to be gone")
 
     def _configure(self, revision: str) -> None:
         facts: dict[str, Any] = {
@@ -91,6 +102,8 @@ class EchoOrigin:
             "address": self.address,
             "cache": f"TEST_{revision}",
             "verify": self._verify,
+            # Workers of root would run as nobody, whom the folders of tests are closed to.
+            "user": "" if os.geteuid() else f"user {pwd.getpwuid(0).pw_name}; ",
         }
         ports = {"https_port": self.https_port, "http_port": self.http_port, "keepalive_s": self._keepalive_s}
         (self.folder / "nginx.conf").write_text(CONF.format(**facts, **ports))
