@@ -298,10 +298,10 @@ for number in range(5):
 
 
 @pytest.mark.parametrize(("delivered", "heard"), [(False, ["0"]), (True, ["0", "1"])], ids=["before the answer", "after the answer"])
-def test_a_client_is_killed_exactly_after_its_second_write(
+def test_a_client_is_killed_at_its_second_write(
     plane: ControlPlane, namespace: str, proxy: FaultProxy, configmaps: str, *, delivered: bool, heard: list[str]
 ) -> None:
-    """Before the answer: applied and never heard of. After it: heard of or at least sent, and nothing more was written in either case."""
+    """Before the answer: applied and never heard of, and nothing after it. After the answer: by then the next write may be on its way."""
     token = plane.service_account_token(namespace, "writer")
     command = [sys.executable, "-c", CLIENT, proxy.url, str(proxy.ca_file), token, configmaps]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
@@ -314,7 +314,8 @@ def test_a_client_is_killed_exactly_after_its_second_write(
     assert client.returncode == -signal.SIGKILL
     assert said.split() in ([heard, heard[:-1]] if delivered else [heard])
     written = [item["metadata"]["name"] for item in plane.http.get(configmaps).json()["items"]]
-    assert [name for name in written if name.startswith("write-")] == ["write-0", "write-1"]
+    names = [name for name in written if name.startswith("write-")]
+    assert names in ([["write-0", "write-1"], ["write-0", "write-1", "write-2"]] if delivered else [["write-0", "write-1"]])
 
 
 def test_what_a_callback_raises_is_raised_when_the_proxy_stops(plane: ControlPlane, writer: httpx.Client, configmaps: str) -> None:

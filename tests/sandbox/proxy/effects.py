@@ -44,8 +44,8 @@ class Effects:
     def on(self, nth: int, callback: Callback, *, match: Match | None = None, delivered: bool = False) -> None:
         """Call back once, at the n-th effect from now on (of those that match).
 
-        Called in the proxy's own thread before one byte of the answer goes to the client, or, `delivered`, right after the last. What it
-        raises is raised by `FaultProxy.stop`.
+        Called in the proxy's own thread before one byte of the answer goes to the client, or, `delivered`, right after the last: then the
+        client may have sent its next request already. What it raises is raised by `FaultProxy.stop`.
         """
         with self._lock:
             self._hooks.append(_Hook(nth, match or Match(), delivered, callback))
