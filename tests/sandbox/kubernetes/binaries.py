@@ -38,6 +38,10 @@ class BinariesError(Exception):
     """There is no Kubernetes to run, and the message says what to do about it."""
 
 
+class NotRunnableError(BinariesError):
+    """A program was got, and does not run on this machine."""
+
+
 @dataclass(frozen=True)
 class Binaries:
     """Paths of the programs; `origin` says in words where they come from."""
@@ -131,7 +135,7 @@ def _from_cache_or_fill(environ: Mapping[str, str], source: Source, say: Say, *,
                 with _filling(fetched) as folder:
                     download.download(source.archive, folder, say)
                 return _present(fetched, "envtest archive, downloaded")
-            except download.NotDownloadedError as error:
+            except (download.NotDownloadedError, NotRunnableError) as error:
                 say(f"not downloaded: {error}")
         try:
             with _filling(built) as folder:
@@ -163,6 +167,7 @@ def _filling(final: Path) -> Iterator[Path]:
         for program in sorted(temporary.iterdir()):
             _check_it_runs(program)
         temporary.chmod(0o755)
+        shutil.rmtree(final, ignore_errors=True)  # only ever there if somebody took a program out of it
         temporary.rename(final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -173,7 +178,7 @@ def _check_it_runs(program: Path) -> None:
     try:
         subprocess.run([program, *arguments], check=True, capture_output=True, timeout=60)
     except (OSError, subprocess.SubprocessError) as error:
-        raise download.NotDownloadedError(f"{program.name} does not run on this machine: {error}") from error
+        raise NotRunnableError(f"{program.name} does not run on this machine: {error}") from error
 
 
 def _present(folder: Path, origin: str) -> Binaries:
