@@ -250,7 +250,7 @@ def edge_verified(o: Observed) -> Finding:
     if hosts and not unproven:
         return Finding("True", Reason.AS_EXPECTED, f"all {len(hosts)} hosts present our certificate through the edge")
     seen = [o.evidence_of(host) for host in unproven]
-    if not hosts or all(e.last is None for e in seen):
+    if not hosts or all(e.last is None and e.silence is None and not e.direct for e in seen):
         return Finding("Unknown", Reason.PROGRESSING, "the edge was not asked yet")
     silent = all(e.silence is not None for e in seen)
     message = f"{len(hosts) - len(unproven)} of {len(hosts)} hosts are proven. " + "; ".join(why_unproven(o, e) for e in seen[:5])
