@@ -121,6 +121,11 @@ class Settings(BaseSettings):
         (),
         description="The only ConfigMaps that may be written, as NAMESPACE/NAME, separated by commas. Not set: any that a controller's arguments name.",
     )
+    list_ingress_classes: bool = Field(
+        True,
+        description="Whether IngressClasses, which belong to no namespace, may be listed: true or false. If not, an Ingress that names any class "
+        "counts as one of the controller's.",
+    )
 
     resync_s: Seconds = Field(300, description="How often Cloudflare is looked at when nothing happens, in seconds.")
     recheck_s: Seconds = Field(

@@ -32,6 +32,10 @@ NO_TOKEN = "00000000"  # noqa: S105 - a path, no credential
 """Stands in for the secret part of the check path where none is known: the answer still shows who is refused."""
 
 
+Listed = tuple[list[dict[str, Any]], list[dict[str, Any]] | None]
+"""Ingresses, and IngressClasses where they may be listed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """One origin of the spec, or one that the record says was claimed."""
@@ -58,7 +62,7 @@ class OriginReader:
         self._stranger = stranger
         self._settings = settings
         self._clock = clock
-        self._ingresses: Shelf[tuple[list[dict[str, Any]], list[dict[str, Any]]]] = Shelf()
+        self._ingresses: dict[str, Shelf[Listed]] = {}
 
     async def read(
         self, pull: AuthenticatedOriginPull, wanted: Wanted, identities: Mapping[Presented, ClientIdentity], memory: Memory
@@ -102,15 +106,17 @@ class OriginReader:
             published_at=held.published_at,
         )
 
-    async def _listed(self, now: datetime, target: ObjectKey) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        if kept := self._ingresses.fresh(now, INGRESSES_S):
-            return kept.value
+    async def _listed(self, now: datetime, target: ObjectKey) -> Listed:
         namespaces = self._settings.watch_namespaces
+        shelf = self._ingresses.setdefault(target.namespace if namespaces else "", Shelf())
+        if kept := shelf.fresh(now, INGRESSES_S):
+            return kept.value
         if namespaces:
             found = [i for ns in {*namespaces, target.namespace} for i in await self._cluster.list(Kind.INGRESS, ns)]
         else:
             found = await self._cluster.list(Kind.INGRESS)
-        return self._ingresses.keep((found, await self._cluster.list(Kind.INGRESS_CLASS)), now)
+        classes = await self._cluster.list(Kind.INGRESS_CLASS) if self._settings.list_ingress_classes else None
+        return shelf.keep((found, classes), now)
 
     @staticmethod
     def _claimed_hosts(stored: ingress_nginx.Stored, uid: str) -> tuple[str, ...]:

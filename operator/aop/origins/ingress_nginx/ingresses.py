@@ -17,13 +17,16 @@ _HARMLESS = frozenset({"off", "optional_no_ca"})
 Json = Mapping[str, Any]
 
 
-def served_by(ingresses: Iterable[Json], replicas: Collection[Replica], ingress_classes: Iterable[Json]) -> tuple[Json, ...]:
+def served_by(ingresses: Iterable[Json], replicas: Collection[Replica], ingress_classes: Iterable[Json] | None) -> tuple[Json, ...]:
     """The Ingresses that any of `replicas` serves; all are Kubernetes JSON objects.
+
+    `ingress_classes` is None where they may not be listed: every class then counts as the controller's. One host too many stays unproven and
+    harms nobody; an Ingress too few could refuse the certificate unseen.
 
     By the controller's own rules: `spec.ingressClassName` if there is one, else the annotation, else those without a class if it was
     told to (source: ingress-nginx v1.15.1, store.GetIngressClass).
     """
-    controllers = {_name(one): (one.get("spec") or {}).get("controller") for one in ingress_classes}
+    controllers = None if ingress_classes is None else {_name(one): (one.get("spec") or {}).get("controller") for one in ingress_classes}
     return tuple(one for one in ingresses if any(_serves(replica, one, controllers) for replica in replicas))
 
 
@@ -89,10 +92,12 @@ def _verify_client(ingress: Json, prefix: str) -> str:
     return value if value in {"on", "off", "optional", "optional_no_ca"} else "on"
 
 
-def _serves(replica: Replica, ingress: Json, controllers: Mapping[str, str | None]) -> bool:
+def _serves(replica: Replica, ingress: Json, controllers: Mapping[str, str | None] | None) -> bool:
     if replica.watch_namespace not in {"", (ingress.get("metadata") or {}).get("namespace", "")}:
         return False
     if class_name := (ingress.get("spec") or {}).get("ingressClassName"):
+        if controllers is None:
+            return True
         by_name = replica.class_by_name and class_name == replica.ingress_class
         return class_name in controllers and (controllers[class_name] == replica.controller_class or by_name)
     annotation = _annotations(ingress).get(CLASS_ANNOTATION)
