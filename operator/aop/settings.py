@@ -6,6 +6,7 @@ An empty variable counts as not set. Each field's description is its documentati
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -44,6 +45,14 @@ class ConnectTo(NamedTuple):
     def matches(self, host: str, port: int) -> bool:
         """True if a connection to `host` and `port` is to be redirected."""
         return (self.host is None or self.host.casefold() == host.casefold()) and self.port in {None, port}
+
+
+def redirected(redirections: Sequence[ConnectTo], host: str, port: int) -> tuple[str, int]:
+    """Where to connect to for a request to `host` and `port`; the first redirection that matches counts. SNI and Host stay as they are."""
+    for one in redirections:
+        if one.matches(host, port):
+            return one.to_host or host, one.to_port or port
+    return host, port
 
 
 def _host(text: str) -> str | None:
@@ -188,13 +197,6 @@ class Settings(BaseSettings):
         except ValidationError as error:
             problems = [_problem(each["loc"], each["msg"]) for each in error.errors(include_url=False, include_input=False)]
         raise SettingsError("\n".join(problems))
-
-    def edge_address(self, host: str, port: int) -> tuple[str, int]:
-        """Where to connect to for a request to `host` and `port` through the edge; SNI and Host stay as they are."""
-        for redirection in self.edge_connect_to:
-            if redirection.matches(host, port):
-                return redirection.to_host or host, redirection.to_port or port
-        return host, port
 
 
 def _problem(place: tuple[int | str, ...], message: str) -> str:

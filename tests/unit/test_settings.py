@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from aop.settings import ConnectTo, Settings, SettingsError
+from aop.settings import ConnectTo, Settings, SettingsError, redirected
 
 
 @pytest.fixture(autouse=True)
@@ -161,4 +161,4 @@ def test_every_setting_is_described_and_says_its_unit() -> None:
 def test_the_first_redirection_that_matches_decides(
     monkeypatch: pytest.MonkeyPatch, redirections: str, asked: tuple[str, int], reached: tuple[str, int]
 ) -> None:
-    assert load(monkeypatch, edge_connect_to=redirections).edge_address(*asked) == reached
+    assert redirected(load(monkeypatch, edge_connect_to=redirections).edge_connect_to, *asked) == reached

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from aop.probe.answers import Answer, Failure
 from aop.probe.connection import Connection, Route
-from aop.settings import ConnectTo
+from aop.settings import ConnectTo, redirected
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,5 +56,5 @@ class EdgeProbe:
             return AskedEdge(host, nonce, await connection.ask(target, timeout_s=self._timeout_s))
 
     def _route(self, host: str) -> Route:
-        mapped = next((one for one in self._connect_to if one.matches(host, 443)), ConnectTo(None, None, None, None))
-        return Route(host=host, address=mapped.to_host or host, port=mapped.to_port or 443, tls=self._context)
+        address, port = redirected(self._connect_to, host, 443)
+        return Route(host=host, address=address, port=port, tls=self._context)
