@@ -29,18 +29,18 @@ $(VENV)/.installed: requirements/dev.lock pyproject.toml
 setup: $(VENV)/.installed ## Make the environment (.venv) with every locked dependency.
 
 check: setup ## Format, lint, types, floors, and whether generated files are current.
-	$(BIN)/ruff format --check operator tests
-	$(BIN)/ruff check operator tests
-	$(BIN)/mypy operator/aop tests/sandbox tests/model
+	$(BIN)/ruff format --check operator tests tools
+	$(BIN)/ruff check operator tests tools
+	$(BIN)/mypy operator/aop tests/sandbox tests/model tools
 	$(BIN)/lint-imports
 
 format: setup ## Format the code and mend what the linter can mend.
-	$(BIN)/ruff check --fix operator tests
-	$(BIN)/ruff format operator tests
+	$(BIN)/ruff check --fix operator tests tools
+	$(BIN)/ruff format operator tests tools
 
 generate: setup ## Write crds/, docs/reference.md, the chart's derived files and deploy/manifests/.
 	$(BIN)/python -m aop.crd > crds/aop-operator.dev_authenticatedoriginpulls.yaml
-	$(SANDBOX) tools_docs.reference > docs/reference.md
+	$(BIN)/python tools/reference.py > docs/reference.md
 	PYTHONPATH=tests $(BIN)/python tools/chart.py
 
 lock: setup ## Lock the dependencies of pyproject.toml with hashes.
