@@ -1,0 +1,42 @@
+"""Helm 3 and Helm 4, and one control plane for all tests of the chart; `make check-install` runs just this folder."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.helm import programs
+from sandbox.helm.releases import Helm
+from sandbox.kubernetes import binaries
+from sandbox.kubernetes.plane import ControlPlane
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Get the programs before the first test: where they have to be built it takes minutes, which no test's timeout allows for."""
+    names = {name for item in session.items if Path(__file__).parent in item.path.parents for name in getattr(item, "fixturenames", ())}
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    if names and not session.config.option.collectonly and capture is not None:
+        with capture.global_and_fixture_disabled():
+            if "plane" in names:
+                binaries.find()
+            for major in programs.MAJORS if {"helm", "any_helm"} & names else ():
+                programs.find(major)
+
+
+@pytest.fixture(scope="session")
+def plane() -> Iterator[ControlPlane]:
+    """One control plane for this folder: what it installs is cluster-wide, so nobody else shares it."""
+    with ControlPlane() as running:
+        yield running
+
+
+@pytest.fixture(params=programs.MAJORS, ids=lambda major: f"helm-{major}")
+def helm(request: pytest.FixtureRequest, tmp_path: Path) -> Helm:
+    """Each major in turn, without a cluster."""
+    return Helm(programs.find(request.param, say=lambda _: None), tmp_path)
+
+
+@pytest.fixture
+def any_helm(tmp_path: Path) -> Helm:
+    """Whichever is there, for what does not depend on it."""
+    return Helm(programs.any_of_them(say=lambda _: None), tmp_path)
