@@ -1,0 +1,125 @@
+"""SIGKILL after every effect: whatever the operator had just done, a new process comes to the same end, and no visitor notices.
+
+The effect is counted by a proxy before each API. The operator is killed between the API's answer and whoever asked, so that the new
+process cannot know that it happened; and, in the other case, right after it has heard.
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from sandbox.composition import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE
+from sandbox.operator import Operator
+from sandbox.proxy.effects import NOT_AN_EFFECT, Effects
+from sandbox.proxy.faults import Match
+from sandbox.proxy.server import FaultProxy
+from sandbox.proxy.trace import Exchange
+from sandbox.scene import Scene
+from sandbox.waiting import until
+
+pytestmark = [pytest.mark.xdist_group("killed"), pytest.mark.timeout(600)]
+
+CHANGES = Match(method="POST|PUT|PATCH|DELETE", except_path=rf"{NOT_AN_EFFECT}|/status$")
+"""The status is for people: it is no effect on the world."""
+LEAST_ONBOARDING, LEAST_REMOVAL = 10, 4
+"""A process that has heard an answer may have sent its next request before the signal reaches it: then it had two effects."""
+WITHIN_S = 120.0
+ALL = os.environ.get("AOP_FAULTS") == "all"
+
+
+class Killed:
+    """A scene whose operator speaks to both APIs through counting proxies, and is killed and started again."""
+
+    def __init__(self, scene: Scene, effects: Effects, operator: Operator) -> None:
+        self.scene, self.effects, self.operator = scene, effects, operator
+        self.after: list[str] = []
+        """The effects after which it was killed."""
+        self._dead = threading.Event()
+
+    def arm(self, nth: int, *, delivered: bool) -> None:
+        """Kill it at the n-th effect from now on."""
+        self._dead.clear()
+        self.effects.on(nth, self._kill, match=CHANGES, delivered=delivered)
+
+    def rise(self) -> bool:
+        """Start it again if it is dead."""
+        if not self._dead.is_set():
+            return False
+        self.operator.start()
+        return True
+
+    def until(self, reached: str, *, nth: int, again: bool, delivered: bool) -> list[str]:
+        """Go on until the object is enforced, or gone; killed at the n-th effect, once or again and again. Returns the effects."""
+        self.after = []
+        self.arm(nth, delivered=delivered)
+
+        def there() -> bool:
+            if self.rise() and again:
+                self.arm(nth, delivered=delivered)
+            if self._dead.is_set():
+                self._dead.clear()
+            if reached == "gone":
+                return self.scene.object() is None
+            return self.scene.condition("Ready").get("status") == "True"
+
+        until(there, within_s=WITHIN_S, every_s=0.1, describe=lambda: f"{reached}; killed after {self.after}\n{self.scene.told()}")
+        self.effects.clear()
+        return list(self.after)
+
+    def _kill(self, exchange: Exchange) -> None:
+        self.operator.kill()
+        self.after.append(f"{exchange.method} {exchange.path}")
+        self._dead.set()
+
+
+@pytest.fixture(scope="module")
+def killed() -> Iterator[Killed]:
+    with ExitStack() as stack:
+        scene = stack.enter_context(Scene(with_operator=False))
+        effects = Effects(CHANGES)
+        plane, double = scene.plane, scene.cloudflare
+        kubernetes = stack.enter_context(FaultProxy(plane.url, upstream_ca=plane.ca_file, effects=effects))
+        cloudflare = stack.enter_context(FaultProxy(double.base_url, tls=False, effects=effects))
+        account = plane.service_account_kubeconfig(OPERATOR_NAMESPACE, OPERATOR_ACCOUNT)
+        operator = scene.new_operator(AOP_KUBECONFIG=str(kubernetes.kubeconfig(account)), AOP_CLOUDFLARE_BASE_URL=cloudflare.url)
+        scene.operator = stack.enter_context(operator)
+        yield Killed(scene, effects, operator)
+
+
+def live(killed: Killed, *, nth: int, again: bool, delivered: bool) -> tuple[list[str], list[str]]:
+    """A whole life under visitors, killed on the way there and on the way back; returns the effects of both ways."""
+    scene = killed.scene
+    before = scene.sandbox.config_map().get("data")
+    with scene.visitors() as visitors:
+        visitors.allow_redirects(allowed=True)
+        scene.apply()
+        onboarding = killed.until("enforced", nth=nth, again=again, delivered=delivered)
+        assert [one["status"] for one in scene.certificates()] == ["active"]
+        assert len(scene.refusing()) == 2
+        scene.delete()
+        removal = killed.until("gone", nth=nth, again=again, delivered=delivered)
+        report = visitors.stop()
+    assert report.flawless, f"{report}\nkilled after {onboarding}, {removal}"
+    assert scene.certificates() == []
+    assert scene.control.zone()["enabled"] is False
+    assert scene.sandbox.config_map().get("data") == before
+    assert scene.refusing() == []
+    return onboarding, removal
+
+
+@pytest.mark.parametrize("delivered", [False, True], ids=["answer-lost", "answer-heard"])
+def test_killed_after_each_effect_in_turn(killed: Killed, delivered: bool) -> None:
+    """Every process lives for exactly one effect."""
+    onboarding, removal = live(killed, nth=1, again=True, delivered=delivered)
+    assert len(onboarding) >= LEAST_ONBOARDING, onboarding
+    assert len(removal) >= LEAST_REMOVAL, removal
+    assert not any(path.endswith("/status") for path in onboarding)
+
+
+@pytest.mark.parametrize("nth", range(1, 15) if ALL else [])
+def test_killed_after_one_effect(killed: Killed, nth: int) -> None:
+    """One kill, and a process that finds the rest of the way by itself."""
+    live(killed, nth=nth, again=False, delivered=False)
