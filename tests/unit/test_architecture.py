@@ -1,0 +1,198 @@
+"""What keeps the structure as it is, and is not seen by import-linter, which `make check` runs over the floors of pyproject.toml."""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+import shutil
+import subprocess
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kopf
+import pytest
+import yaml
+
+from aop.api import GROUP, PLURAL
+from aop.cluster import Kind
+from aop.handlers import register
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "operator" / "aop"
+LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
+PURE = ("status", "plan", "crd", "observed", "steps", "record", "api", "origins", "pki", "errors", "schema")
+
+Grants = dict[tuple[str, str], set[str]]
+"""(API group, resource or resource/subresource) -> verbs."""
+
+
+def modules(*floors: str) -> Iterator[tuple[Path, ast.Module]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if not floors or path.relative_to(PACKAGE).parts[0].removesuffix(".py") in floors:
+            yield path, ast.parse(path.read_text())
+
+
+def committed() -> list[Path]:
+    """Every file of the repository; of a copy without git, every file that is not made by `make`."""
+    if (ROOT / ".git").exists() and (git := shutil.which("git")):
+        listed = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+        return [path for name in listed if name and (path := ROOT / name).is_file()]
+    made = {".venv", ".sandbox", "__pycache__", "dist"}
+    return [path for path in ROOT.rglob("*") if path.is_file() and not made & set(path.parts) and ".cache" not in str(path)]
+
+
+# --- the source root ----------------------------------------------------------------------------------------------------
+
+
+def test_the_source_root_holds_nothing_but_the_package() -> None:
+    """A file there, or an `__init__.py`, would shadow the standard library's `operator` for whoever has the repository on its path."""
+    assert {path.name for path in (ROOT / "operator").iterdir()} - {"__pycache__"} == {"aop"}
+    assert ROOT not in Path(operator.__file__).parents
+
+
+def test_every_package_of_the_source_says_why_it_exists() -> None:
+    assert [path.name for path, tree in modules() if not ast.get_docstring(tree)] == []
+
+
+def test_pure_floors_look_at_no_clock_and_no_file() -> None:
+    """Imports are import-linter's affair; `datetime.now`, `open` and `print` need none."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
+        for path, tree in modules(*PURE)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and (
+            (isinstance(node.func, ast.Attribute) and node.func.attr in {"now", "utcnow", "today", "read_text", "write_text"})
+            or (isinstance(node.func, ast.Name) and node.func.id in {"open", "print", "input"})
+        )
+    ]
+    assert found == []
+
+
+# --- permissions --------------------------------------------------------------------------------------------------------
+
+VERBS = {"fetch": "get", "list": "list", "create": "create", "replace": "update", "merge": "patch"}
+"""Methods of `Cluster`, and what the API server calls them."""
+
+
+def of_the_cluster_floor() -> Grants:
+    """What every call of a `Cluster` in the source needs."""
+    needed: Grants = defaultdict(set)
+    for path, tree in modules():
+        for call in ast.walk(tree):
+            match call:
+                case ast.Call(
+                    func=ast.Attribute(attr=method), args=[ast.Attribute(value=ast.Name(id="Kind"), attr=kind), *more], keywords=keywords
+                ) if method in VERBS:
+                    given = {keyword.arg: keyword.value for keyword in keywords}
+                    resource = Kind[kind].plural
+                    match more[2] if len(more) > 2 else given.get("subresource"):
+                        case ast.Constant(value=str(subresource)):
+                            resource += f"/{subresource}"
+                    needed[group_of(Kind[kind]), resource].add(VERBS[method])
+                case ast.Call(func=ast.Attribute(value=ast.Attribute(attr="_cluster"), attr=method)) if method in VERBS:
+                    pytest.fail(f"{path}:{call.lineno}: the kind is not written where it is called, so this test cannot see it")
+    return needed
+
+
+def group_of(kind: Kind) -> str:
+    prefix = kind.collection().split("/")
+    return prefix[2] if prefix[1] == "apis" else ""
+
+
+def of_the_watch_layer() -> Grants:
+    """What Kopf needs for the handlers that are registered (reference: kopf, section 5)."""
+    registry = kopf.OperatorRegistry()
+    register(registry, login=lambda **_: None)
+    needed: Grants = defaultdict(set)
+    for handlers in (registry._watching, registry._spawning, registry._changing):
+        for selector in handlers.get_all_selectors():
+            needed[selector.group or "", str(selector.plural or selector.any_name)] |= {"list", "watch"}
+    needed[GROUP, PLURAL].add("patch")  # the finalizer, and the progress of the deletion
+    needed["apiextensions.k8s.io", "customresourcedefinitions"] |= {"list", "watch"}  # whether the resource is installed
+    return needed
+
+
+def granted() -> Grants:
+    """What the shipped ClusterRole of the operator's own ServiceAccount allows."""
+    found: Grants = defaultdict(set)
+    for document in yaml.safe_load_all((ROOT / "deploy" / "manifests" / "20-rbac.yaml").read_text()):
+        if document["kind"] in {"ClusterRole", "Role"} and document["metadata"]["name"] == "aop-operator":
+            for rule in document["rules"]:
+                for api_group in rule["apiGroups"]:
+                    for resource in rule["resources"]:
+                        found[api_group, resource] |= set(rule["verbs"])
+    return found
+
+
+def test_the_operator_may_do_what_it_does_and_nothing_else() -> None:
+    needed = of_the_cluster_floor()
+    for what, verbs in of_the_watch_layer().items():
+        needed[what] |= verbs
+    assert granted() == needed
+
+
+def test_secrets_are_never_listed_by_our_own_client() -> None:
+    """Kopf lists and watches those with our label; everything else is read by name."""
+    assert of_the_cluster_floor()["", "secrets"] == {"get", "create", "update"}
+
+
+def test_nothing_that_can_be_deleted_is_deleted() -> None:
+    """What we made leaves by owner reference; what we changed is put back."""
+    assert not {"delete", "deletecollection"} & {verb for verbs in granted().values() for verb in verbs}
+
+
+# --- what may not be committed ------------------------------------------------------------------------------------------
+
+FORBIDDEN = {
+    "an absolute path of somebody's machine": re.compile(r"(?<![\w.{}/-])/(?:root|home|Users|work)/[\w.-]+"),
+    "a package registry": re.compile(
+        r"py[p]i\.org|python[h]osted|proxy\.golang\.[o]rg|artifact[o]ry|(?:extra-)?index[-_]url", re.IGNORECASE
+    ),
+    "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\\?n?\s*MII[A-Za-z0-9+/]{40}"),
+}
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_no_committed_file_holds(what: str) -> None:
+    found = []
+    for path in committed():
+        try:
+            lines = path.read_text().splitlines()
+        except UnicodeDecodeError:
+            continue
+        found += [f"{path.relative_to(ROOT)}:{n}: {line.strip()[:100]}" for n, line in enumerate(lines, 1) if FORBIDDEN[what].search(line)]
+    assert found == []
+
+
+def requirements(lock: Path) -> dict[str, tuple[str, str]]:
+    """Name -> pinned version and the rest, hashes among it."""
+    found = {}
+    for block in re.split(r"\n(?=\S)", lock.read_text()):
+        if block.strip() and not block.startswith("#"):
+            pinned = re.match(r"([a-z0-9._-]+)==([^\s;\\]+)(.*)", block, re.DOTALL)
+            assert pinned, f"{lock.name}: {block[:60]!r} is not name==version"
+            found[pinned[1]] = (pinned[2], pinned[3])
+    return found
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
+def test_every_locked_dependency_has_a_hash_and_no_lock_names_a_place(lock: Path) -> None:
+    assert "://" not in lock.read_text()
+    assert not re.search(r"^--|^-[a-z] ", lock.read_text(), re.MULTILINE), "an option of pip"
+    for name, (_, rest) in requirements(lock).items():
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}\b", rest), name
+
+
+def test_the_locks_agree_with_one_another_and_with_the_project() -> None:
+    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    run, dev = (requirements(ROOT / "requirements" / f"{name}.lock") for name in ("run", "dev"))
+    wanted = {"run": project["project"]["dependencies"], "dev": project["dependency-groups"]["dev"]}
+    for lock, names in ((run, wanted["run"]), (dev, wanted["run"] + wanted["dev"])):
+        pins = dict(item.split("==") for item in names)
+        assert {name: lock[name.lower()][0] for name in pins} == pins
+    assert {name: dev[name][0] for name in run} == {name: version for name, (version, _) in run.items()}
