@@ -1,0 +1,382 @@
+"""PROTECT: nobody is refused by our doing, whatever else is blocked, lost or unknown. Each test says what differs from a world at rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from aop.errors import Reason
+from aop.observed import NONE, OTHER, REFUSED, Arrival, Evidence, HoldOff, Observed, Unknown
+from aop.origins import Claim, Mode, ObjectKey
+from aop.plan import next_step
+from aop.plan.facts import digest
+from aop.steps import Block, Done, Note, Publish, SetEnabled, Step, Wait, Withdraw
+from builders import (
+    APEX,
+    ASKING,
+    DAY,
+    HOSTS,
+    LEAF,
+    NEXT,
+    NOW,
+    OFF,
+    REQUIRING,
+    RETIRED,
+    TARGET,
+    WWW,
+    at,
+    certificate,
+    claim,
+    evidence,
+    observed,
+    origin,
+    pin,
+    replica,
+)
+
+HELD_OFF = HoldOff(1, since=at(-1), until=at(59))
+"""The next requirement waits already, so that a relaxation comes at once."""
+OPTIONAL = claim(Mode.OPTIONAL)
+
+BLOCKED: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "suspended": {"spec": {"suspend": True}},
+    "token lost": {"zone": Unknown("the token is revoked", Reason.TOKEN_REJECTED)},
+    "Cloudflare down": {"zone": Unknown("timeout")},
+    "zone gone": {"zone": None},
+    "key pair lost": {"keys": Unknown("Secret has no tls.key", Reason.KEY_PAIR_INVALID)},
+    "no finalizer": {"object": {"finalizer": False}},
+    "an older rival": {"rivals": Unknown("forbidden")},
+}
+
+
+def arriving(*presented: str, host: str = APEX, every_s: float = 5.0) -> Evidence:
+    """Arrivals of these in order, the last one now."""
+    recent = tuple(Arrival(at(-every_s * n), what) for n, what in zip(reversed(range(len(presented))), presented, strict=True))
+    return Evidence(host, presented[-1], 1, since=recent[-1].at, last=recent[-1].at, recent=recent)
+
+
+def lost(presented: str = NONE, host: str = APEX) -> Evidence:
+    """Just enough of a loss: three answers over ten seconds, after one that was right."""
+    return arriving(LEAF.sha256, presented, presented, presented, host=host)
+
+
+def published(step: Step) -> Claim:
+    assert isinstance(step, Publish), step
+    assert (step.origin, step.target) == ("public", TARGET)
+    return step.claim
+
+
+# --- loss ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("blocked", BLOCKED.values(), ids=BLOCKED.keys())
+def test_a_loss_relaxes_to_asking_whatever_is_blocked(blocked: dict[str, Any]) -> None:
+    world = {"evidence": [lost()], **blocked}
+    noted = next_step(observed(**world))
+    assert isinstance(noted, Note)
+    assert noted.record.hold_off == HoldOff(1, since=NOW, until=at(60))
+    assert published(next_step(observed(record={"hold_off": noted.record.hold_off}, **world))) == ASKING
+
+
+@pytest.mark.parametrize(
+    ("was", "presented", "relaxed"),
+    [
+        (REQUIRING, NONE, ASKING),
+        (REQUIRING, OTHER, ASKING),
+        (OPTIONAL, OTHER, ASKING),
+        (OPTIONAL, NONE, None),
+        (REQUIRING, LEAF.sha256, None),
+        (REQUIRING, REFUSED, OFF),
+        (OPTIONAL, REFUSED, OFF),
+        (ASKING, REFUSED, OFF),
+        (ASKING, NONE, None),
+        (ASKING, OTHER, None),
+        (OFF, REFUSED, None),
+    ],
+)
+def test_what_counts_as_a_loss_depends_on_what_the_origin_refuses(was: Claim, presented: str, relaxed: Claim | None) -> None:
+    step = next_step(
+        observed(origins=[origin(was)], record={"hold_off": HELD_OFF}, evidence=[lost(presented)], spec={"enforcement": "Require"})
+    )
+    assert (step.claim if isinstance(step, Publish) and step.claim.mode < was.mode else None) == relaxed
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        arriving(NONE, NONE, every_s=10),
+        arriving(NONE, NONE, NONE, every_s=4.9),
+        arriving(NONE, NONE, LEAF.sha256, NONE, NONE),
+        arriving(NONE, NONE, NONE, LEAF.sha256),
+        lost(host="shop.example.com"),
+        Evidence(APEX, silence="HTTP 403", silent_since=at(-600)),
+    ],
+    ids=["two answers", "within ten seconds", "one of ours between", "ours at last", "a host that is not enforced", "silence"],
+)
+def test_less_than_a_loss_relaxes_nothing(seen: Evidence) -> None:
+    step = next_step(observed(evidence=[seen]))
+    assert not isinstance(step, Publish | Note), step
+
+
+def test_silence_for_ever_keeps_what_is_required() -> None:
+    """Else whoever disturbs the edge could open the origin."""
+    silent = [Evidence(host, silence="timeout", silent_since=at(-86400)) for host in HOSTS]
+    step = next_step(observed(evidence=silent))
+    assert isinstance(step, Wait)
+    assert step.reason is Reason.EDGE_SILENT
+
+
+def test_a_loss_of_different_kinds_is_a_loss() -> None:
+    step = next_step(observed(record={"hold_off": HELD_OFF}, evidence=[arriving(NONE, OTHER, NONE)]))
+    assert published(step) == ASKING
+
+
+@pytest.mark.parametrize(
+    ("before", "times", "wait_s"),
+    [
+        (None, 1, 60),
+        (HoldOff(1, at(-100), at(-40)), 2, 120),
+        (HoldOff(5, at(-7200), at(-100)), 6, 1920),
+        (HoldOff(30, at(-7200), at(-100)), 31, 86400),
+        (HoldOff(5, at(-86401), at(-80000)), 1, 60),
+    ],
+)
+def test_the_hold_off_doubles_within_a_day_up_to_a_day(before: HoldOff | None, times: int, wait_s: float) -> None:
+    step = next_step(observed(record={"hold_off": before}, evidence=[lost()]))
+    assert isinstance(step, Note)
+    assert step.record.hold_off == HoldOff(times, NOW, at(wait_s))
+
+
+def test_a_relaxation_keeps_the_pins() -> None:
+    """They are trust, and trust is taken away by one rule only."""
+    was = claim(pins=(LEAF, NEXT))
+    step = next_step(observed(origins=[origin(was)], record={"hold_off": HELD_OFF}, evidence=[lost()]))
+    assert published(step).pins == was.pins
+
+
+def test_where_asking_was_rejected_nothing_is_asked() -> None:
+    record = {"hold_off": HELD_OFF, "rejected": (digest(ASKING, "none"),)}
+    assert published(next_step(observed(record=record, evidence=[lost()]))) == OFF
+
+
+# --- a replica that refuses our own leaf -----------------------------------------------------------------------------------
+
+
+def refusing(leaf: str, running: Claim = REQUIRING, **changes: Any) -> tuple[Any, ...]:
+    """Two replicas of which the second refuses that leaf."""
+    second = replica("pod-2", running, **changes)
+    behaviours = tuple(replace(b, accepts=b.accepts - {leaf}, refuses=frozenset({leaf})) for b in second.hosts)
+    return replica("pod-1", running), replace(second, hosts=behaviours)
+
+
+def test_a_leaf_that_may_be_presented_and_is_not_pinned_is_pinned() -> None:
+    """Another's Helm upgrade, or an older text: what mends it is trust, not relaxation."""
+    world = observed(
+        keys={"next": NEXT}, record={"uploaded": tuple(sorted((LEAF, NEXT)))}, origins=[origin(replicas=refusing(NEXT.sha256))]
+    )
+    assert published(next_step(world)) == claim(pins=(LEAF, NEXT))
+
+
+def test_a_pinned_leaf_that_a_replica_refuses_all_the_same_relaxes() -> None:
+    world = observed(record={"hold_off": HELD_OFF}, origins=[origin(replicas=refusing(LEAF.sha256))])
+    assert published(next_step(world)) == ASKING
+
+
+@pytest.mark.parametrize(
+    "replicas",
+    [refusing(LEAF.sha256, settled=False), refusing(LEAF.sha256, revision=6), refusing(RETIRED.sha256)],
+    ids=["an old worker may have answered", "an older revision", "a leaf that was never uploaded"],
+)
+def test_a_refusal_that_says_nothing_about_now_changes_nothing(replicas: Any) -> None:
+    quiet = [evidence(host, recent=()) for host in HOSTS]
+    step = next_step(observed(origins=[origin(replicas=replicas)], record={"hold_off": HELD_OFF}, evidence=quiet))
+    assert isinstance(step, Wait | Done), step
+
+
+# --- time ---------------------------------------------------------------------------------------------------------------
+
+
+def ending(hours: float) -> Any:
+    return pin("leaf", not_after=NOW + timedelta(hours=hours))
+
+
+def aged(hours: float, was: Claim = REQUIRING, **more: Any) -> Observed:
+    """A world at rest whose only leaf ends so soon and has no successor."""
+    leaf = ending(hours)
+    world: dict[str, Any] = {
+        "keys": {"leaf": leaf},
+        "record": {"uploaded": (leaf,)},
+        "origins": [origin(replace(was, pins=(leaf,)))],
+        "zone": {"certificates": (certificate(leaf),)},
+    }
+    return observed(**(world | more))
+
+
+@pytest.mark.parametrize("mode", [Mode.REQUIRE, Mode.OPTIONAL])
+def test_24_h_before_its_end_a_leaf_without_a_successor_is_not_required_any_more(mode: Mode) -> None:
+    assert published(next_step(aged(24, claim(mode)))) == claim(Mode.REQUEST, (), (ending(24),))
+    assert next_step(aged(24.1)) == Done()
+
+
+def test_then_it_is_not_presented_any_more() -> None:
+    step = next_step(aged(24, ASKING))
+    assert isinstance(step, SetEnabled)
+    assert step.enabled is False
+
+
+def test_it_is_presented_for_as_long_as_a_replica_still_refuses_somebody() -> None:
+    leaf = ending(24)
+    asking, requiring = claim(Mode.REQUEST, (), (leaf,)), claim(pins=(leaf,))
+    step = next_step(aged(24, origins=[origin(asking, running=requiring)]))
+    assert not isinstance(step, SetEnabled), step
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        {"enabled": False},
+        {"certificates": (certificate(ending(24)), certificate(NEXT))},
+        {"certificates": (certificate(ending(24), ours=False),)},
+    ],
+    ids=["off already", "a newer one is active", "not ours"],
+)
+def test_what_is_not_presented_by_our_doing_is_not_switched_off(zone: dict[str, Any]) -> None:
+    step = next_step(aged(24, ASKING, zone=zone))
+    assert not isinstance(step, SetEnabled), step
+
+
+@pytest.mark.parametrize("was", [REQUIRING, OPTIONAL, ASKING])
+def test_what_has_expired_is_not_even_asked_for(was: Claim) -> None:
+    """Nginx answers 400 to an expired certificate as soon as it asks."""
+    assert published(next_step(aged(1 / 120, was))) == claim(Mode.OFF, (), (ending(1 / 120),))
+
+
+def test_a_proven_successor_lifts_the_time_limit() -> None:
+    leaf = ending(10)
+    world = aged(
+        10,
+        keys={"leaf": leaf, "next": NEXT},
+        record={"uploaded": tuple(sorted((leaf, NEXT)))},
+        origins=[origin(claim(pins=(leaf, NEXT)))],
+        zone={"certificates": (certificate(leaf), certificate(NEXT))},
+        evidence=[evidence(host, NEXT.sha256) for host in HOSTS],
+    )
+    assert not isinstance(next_step(world), Publish | SetEnabled)
+
+
+def test_a_successor_that_one_host_is_not_seen_with_does_not() -> None:
+    leaf = ending(10)
+    world = aged(
+        10,
+        keys={"leaf": leaf, "next": NEXT},
+        record={"uploaded": tuple(sorted((leaf, NEXT)))},
+        origins=[origin(claim(pins=(leaf, NEXT)))],
+        evidence=[evidence(APEX, NEXT.sha256), evidence(WWW, leaf.sha256)],
+    )
+    assert published(next_step(world)).mode is Mode.REQUEST
+
+
+# --- the spec asks for less ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("blocked", BLOCKED.values(), ids=BLOCKED.keys())
+@pytest.mark.parametrize(("enforcement", "less"), [("Request", ASKING), ("Optional", OPTIONAL)])
+def test_less_is_given_at_once_whatever_is_blocked(blocked: dict[str, Any], enforcement: str, less: Claim) -> None:
+    world = {**blocked, "spec": {**blocked.get("spec", {}), "enforcement": enforcement}}
+    assert published(next_step(observed(**world))) == less
+
+
+@pytest.mark.parametrize(
+    ("hosts", "less"), [((APEX,), claim(enforced=(APEX,))), (("shop.example.com",), ASKING)], ids=["one host left", "no host left"]
+)
+def test_a_host_that_is_out_of_scope_is_not_required_any_more(hosts: Sequence[str], less: Claim) -> None:
+    assert published(next_step(observed(origins=[origin(hosts=tuple(hosts))]))) == less
+
+
+@pytest.mark.parametrize("was", [REQUIRING, ASKING])
+def test_an_origin_that_has_left_the_spec_is_asked_for_nothing(was: Claim) -> None:
+    assert published(next_step(observed(origins=[origin(), origin(was, wanted=False)]))) == OFF
+
+
+# --- a text that the controller rejects ------------------------------------------------------------------------------------
+
+
+def rejected(said: Claim = REQUIRING, running: Claim | None = ASKING, *, accepted: Claim | None = ASKING, **more: Any) -> dict[str, Any]:
+    return {"origins": [origin(said, running, configured={"accepted": accepted, **more}, rejected="[emerg] unknown directive")]}
+
+
+def test_a_rejected_claim_is_noted_and_then_goes_back_to_its_last_accepted_form() -> None:
+    noted = next_step(observed(**rejected()))
+    assert isinstance(noted, Note)
+    assert noted.record.rejected == (digest(REQUIRING, "none"),)
+    assert published(next_step(observed(**rejected(), record={"rejected": noted.record.rejected}))) == ASKING
+
+
+@pytest.mark.parametrize(
+    ("said", "accepted", "also_rejected", "back"),
+    [
+        (REQUIRING, None, (), OFF),
+        (ASKING, REQUIRING, (), OFF),
+        (REQUIRING, ASKING, (ASKING,), OFF),
+        (claim(pins=(LEAF, NEXT)), claim(pins=(NEXT,)), (), claim(Mode.OFF, (), (LEAF, NEXT))),
+        (claim(pins=(LEAF, NEXT)), REQUIRING, (), REQUIRING),
+        (REQUIRING, REQUIRING, (), OFF),
+    ],
+    ids=["none accepted", "accepted is stricter", "accepted was rejected since", "it lacks trust", "it has trust", "it was accepted once"],
+)
+def test_it_goes_back_to_what_is_safe(said: Claim, accepted: Claim | None, also_rejected: Sequence[Claim], back: Claim) -> None:
+    record = {"rejected": tuple(digest(one, "none") for one in (said, *also_rejected))}
+    assert published(next_step(observed(**rejected(said, accepted=accepted), record=record))) == back
+
+
+@pytest.mark.parametrize("said", [OFF, ASKING], ids=["off was rejected", "off was rejected before"])
+def test_where_even_off_is_rejected_nothing_of_ours_stays(said: Claim) -> None:
+    record = {"rejected": tuple({digest(one, "none") for one in (said, OFF)})}
+    assert next_step(observed(**rejected(said, accepted=None), record=record)) == Withdraw("public", TARGET)
+
+
+def test_a_rejection_that_another_claim_has_caused_is_theirs_to_mend() -> None:
+    step = next_step(observed(**rejected(REQUIRING, REQUIRING, accepted=REQUIRING, others_changed=True)))
+    assert step == Done()
+
+
+def test_the_record_of_rejections_is_bounded() -> None:
+    step = next_step(observed(**rejected(), record={"rejected": tuple(f"{n:016x}" for n in range(8))}))
+    assert isinstance(step, Note)
+    assert step.record.rejected == (*(f"{n:016x}" for n in range(1, 8)), digest(REQUIRING, "none"))
+
+
+def test_a_rejected_claim_is_not_published_again_until_something_changes() -> None:
+    record = {"rejected": (digest(REQUIRING, "none"),)}
+    step = next_step(observed(record=record, origins=[origin(ASKING)]))
+    assert isinstance(step, Block)
+    assert step.reason is Reason.TEXT_REJECTED
+    other_text = next_step(observed(record=record, origins=[origin(ASKING, configured={"foreign_digest": "another"})]))
+    assert published(other_text) == REQUIRING
+
+
+def test_a_digest_tells_apart_what_matters_to_a_controller_and_nothing_else() -> None:
+    other_pin = claim(pins=(NEXT,))
+    texts = [REQUIRING, ASKING, OFF, OPTIONAL, other_pin, claim(enforced=(APEX,)), replace(REQUIRING, patterns=(APEX,))]
+    assert len({digest(one, "none") for one in texts}) == len(texts)
+    assert digest(REQUIRING, "none") != digest(REQUIRING, "other")
+    assert digest(replace(REQUIRING, nudge=3, owner="edge/other"), "none") == digest(REQUIRING, "none")
+
+
+def test_the_first_origin_in_need_goes_first_and_the_others_follow() -> None:
+    """One step at a time; what is lost on both is relaxed on both, one after the other."""
+    second = ObjectKey("shop", "controller")
+    both = [origin(ASKING), origin(name="shop", target=second)]
+    record = {"hold_off": HELD_OFF, "claimed": tuple(sorted((TARGET, second)))}
+    step = next_step(observed(origins=both, record=record, evidence=[lost()]))
+    assert isinstance(step, Publish)
+    assert (step.target, step.claim.mode) == (second, Mode.REQUEST)
+
+
+def test_a_day_is_what_the_limits_say() -> None:
+    assert observed().limits.expiry_margin_s == DAY.total_seconds()
