@@ -1,0 +1,219 @@
+"""The first RULES: whether this object, this zone and these origins may be worked on; each refusal has a reason and says what to do."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from aop.errors import Reason
+from aop.observed import CertificateState, Found, ObservedOrigin, Rival, Unknown
+from aop.origins import ObjectKey
+from aop.plan import next_step
+from aop.steps import Block, Done, Note, Step, Wait
+from builders import APEX, DAY, FOREIGN, HOSTS, NOW, TARGET, WWW, ZONE_ID, certificate, observed, origin, replica
+
+NOTHING_DONE = {"uploaded": (), "claimed": ()}
+FOREIGN_FIRST = (certificate(), certificate(FOREIGN, ours=False))
+"""Ours, and then another's, which is what the zone presents."""
+
+
+def blocked(step: Step) -> Reason:
+    assert isinstance(step, Block), step
+    return step.reason
+
+
+def waiting(step: Step) -> Reason:
+    assert isinstance(step, Wait), step
+    return step.reason
+
+
+def test_a_world_as_the_spec_asks_needs_nothing() -> None:
+    assert next_step(observed()) == Done()
+
+
+# --- before the first trace ------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_noted_before_the_finalizer_is_set() -> None:
+    assert waiting(next_step(observed(object={"finalizer": False}, record={**NOTHING_DONE, "found": None}))) is Reason.INITIALIZING
+
+
+def test_the_zone_is_noted_as_it_was_found() -> None:
+    certificates = (certificate(FOREIGN, ours=False, id="b"), certificate(ours=False, id="a"))
+    step = next_step(
+        observed(record={**NOTHING_DONE, "found": None, "zone_id": None}, zone={"certificates": certificates}, origins=[origin(None)])
+    )
+    assert isinstance(step, Note)
+    assert (step.record.found, step.record.zone_id) == (Found(enabled=True, foreign=("a", "b")), ZONE_ID)
+
+
+def test_what_was_noted_is_refreshed_only_until_the_first_effect() -> None:
+    world: dict[str, Any] = {"zone": {"enabled": True}, "origins": [origin(None)]}
+    before = next_step(observed(record={**NOTHING_DONE, "found": Found(enabled=False)}, **world))
+    assert isinstance(before, Note)
+    for touched in ({"uploaded": ()}, {"claimed": ()}):
+        after = next_step(observed(record={"found": Found(enabled=False), **touched}, **world))
+        assert not (isinstance(after, Note) and after.record.found != Found(enabled=False)), after
+
+
+def test_a_zone_that_cannot_be_read_is_not_noted() -> None:
+    step = next_step(observed(record={**NOTHING_DONE, "found": None}, zone=Unknown("timeout"), origins=[origin(None)]))
+    assert waiting(step) is Reason.WAITING_FOR_CLOUDFLARE
+
+
+def test_a_suspended_object_does_nothing_new() -> None:
+    assert blocked(next_step(observed(spec={"suspend": True}, zone={"enabled": False}))) is Reason.SUSPENDED
+
+
+# --- whose zone it is --------------------------------------------------------------------------------------------------------
+
+
+def rival(uid: str = "a", *, older_by: timedelta = timedelta(), zone_id: str | None = ZONE_ID) -> Rival:
+    """Another object; without more, of the same second and with a smaller uid."""
+    return Rival(ObjectKey("other", "example-com"), uid, NOW - 30 * DAY - older_by, zone_id)
+
+
+@pytest.mark.parametrize(
+    ("other", "ours"),
+    [
+        (rival("z", older_by=DAY), False),
+        (rival("a", older_by=-DAY), True),
+        (rival("0"), False),
+        (rival("z"), True),
+        (rival(older_by=DAY, zone_id=None), False),
+        (rival(older_by=DAY, zone_id="f" * 32), True),
+    ],
+    ids=[
+        "older",
+        "younger",
+        "of the same age, smaller uid",
+        "of the same age, greater uid",
+        "older, zone id not known yet",
+        "older, another zone of that name",
+    ],
+)
+def test_the_oldest_object_of_a_zone_has_it(other: Rival, ours: bool) -> None:
+    step = next_step(observed(rivals=(other,)))
+    assert (step == Done()) is ours
+    if not ours:
+        assert blocked(step) is Reason.ZONE_CLAIMED
+        assert "other/example-com" in str(step)
+
+
+def test_an_object_whose_zone_cannot_be_read_gives_way_to_every_older_one() -> None:
+    assert blocked(next_step(observed(zone=Unknown("timeout"), rivals=(rival(older_by=DAY, zone_id="f" * 32),)))) is Reason.ZONE_CLAIMED
+
+
+def test_without_the_list_of_rivals_nothing_new_is_done() -> None:
+    assert waiting(next_step(observed(rivals=Unknown("forbidden"), zone={"enabled": False}))) is Reason.TRANSIENT_ERROR
+
+
+# --- the zone ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("zone", "reason", "said"),
+    [
+        (None, Reason.ZONE_NOT_FOUND, APEX),
+        ({"active": False}, Reason.ZONE_NOT_ACTIVE, "Activate"),
+        ({"ssl_mode": "flexible"}, Reason.SSL_MODE_TOO_LOW, "'flexible'"),
+        ({"ssl_mode": "off"}, Reason.SSL_MODE_TOO_LOW, "Full (strict)"),
+        ({"ssl_mode": "a mode of the future"}, Reason.SSL_MODE_TOO_LOW, "future"),
+        ({"outranked": HOSTS}, Reason.HOSTS_SUPPRESSED, WWW),
+        ({"certificates": FOREIGN_FIRST}, Reason.FOREIGN_CERTIFICATE, FOREIGN.short),
+        ({"certificates": (), "enabled": False, "global_on": True}, Reason.FOREIGN_CERTIFICATE, "shared certificate"),
+        ({"certificates": (certificate(state=CertificateState.PENDING),), "global_on": True}, Reason.FOREIGN_CERTIFICATE, "replaceForeign"),
+        (Unknown("no such token", Reason.TOKEN_REJECTED), Reason.TOKEN_REJECTED, "no such token"),
+    ],
+)
+def test_a_zone_that_is_not_eligible_is_refused(zone: Any, reason: Reason, said: str) -> None:
+    step = next_step(observed(zone=zone))
+    assert blocked(step) is reason
+    assert said in str(step)
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        {"ssl_mode": "full"},
+        {"ssl_mode": "origin_pull"},
+        {"outranked": (WWW,)},
+        {"certificates": (certificate(FOREIGN, ours=False), certificate())},
+        {"certificates": (certificate(), certificate(FOREIGN, ours=False, state=CertificateState.PENDING))},
+        {"global_on": True},
+    ],
+    ids=[
+        "full",
+        "origin_pull",
+        "one of two hosts suppressed",
+        "ours is newer",
+        "another's is not deployed",
+        "global, and ours presented before it",
+    ],
+)
+def test_a_zone_that_presents_ours_is_eligible(zone: dict[str, Any]) -> None:
+    assert next_step(observed(zone=zone)) == Done()
+
+
+@pytest.mark.parametrize("zone", [{"certificates": FOREIGN_FIRST}, {"certificates": (), "enabled": False, "global_on": True}])
+def test_with_consent_another_s_certificate_is_outranked(zone: dict[str, Any]) -> None:
+    step = next_step(observed(zone=zone, spec={"certificate": {"generate": {}, "replaceForeign": True}}))
+    assert not (isinstance(step, Block) and step.reason is Reason.FOREIGN_CERTIFICATE)
+
+
+def test_cloudflare_s_own_time_is_kept() -> None:
+    step = next_step(observed(zone=Unknown("429", retry_after_s=77.0)))
+    assert isinstance(step, Wait)
+    assert step.seconds == 77.0
+
+
+# --- the origins ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("found", "reason", "said"),
+    [
+        (origin(allowed=False), Reason.CONFIG_MAP_NOT_ALLOWED, "AOP_INGRESS_CONFIG_MAPS"),
+        (origin(configured=None), Reason.CONFIG_MAP_NOT_FOUND, str(TARGET)),
+        (origin(readers=0, replicas=()), Reason.NO_CONTROLLER, "--configmap"),
+        (origin(replicas=()), Reason.NO_REPLICAS, "2 controller pods"),
+        (origin(foreign="ConfigMap a/b: http-snippet holds text"), Reason.FOREIGN_CONFIGURATION, "http-snippet"),
+        (origin(too_long=("a.example.com",)), Reason.HOSTNAME_TOO_LONG, "map-hash-bucket-size"),
+    ],
+)
+def test_an_origin_that_is_not_eligible_is_refused(found: ObservedOrigin, reason: Reason, said: str) -> None:
+    step = next_step(observed(origins=[found]))
+    assert blocked(step) is reason
+    assert said in str(step)
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (origin(configured=Unknown("timeout")), Reason.TRANSIENT_ERROR),
+        (origin(replicas=Unknown("timeout")), Reason.TRANSIENT_ERROR),
+        (origin(replicas=(replica(), replica("pod-2", error="connection refused"))), Reason.ORIGIN_UNREACHABLE),
+    ],
+)
+def test_an_origin_that_cannot_be_looked_at_is_waited_for(found: ObservedOrigin, reason: Reason) -> None:
+    assert waiting(next_step(observed(origins=[found]))) is reason
+
+
+def test_the_pod_that_cannot_be_asked_is_named() -> None:
+    step = next_step(observed(origins=[origin(replicas=(replica("pod-1"), replica("pod-2", error="connection refused")))]))
+    assert "pod pod-2: connection refused" in str(step)
+    assert "pod-1" not in str(step)
+
+
+def test_only_wanted_origins_are_judged() -> None:
+    """One that has left the spec may be as it likes: it is only cleaned up."""
+    dropped = origin(None, name="old", target=ObjectKey("old", "controller"), wanted=False, allowed=False, readers=0, replicas=())
+    assert next_step(observed(origins=[origin(), dropped])) == Done()
+
+
+def test_without_a_host_there_is_nothing_to_prove() -> None:
+    step = next_step(observed(origins=[origin(None, hosts=())], record=NOTHING_DONE | {"found": Found(enabled=True)}))
+    assert blocked(step) is Reason.NO_HOSTS
+    assert "verification.samples" in str(step)
