@@ -1,0 +1,374 @@
+"""From the first trace to the edge presenting our leaf: trust goes before presentation, and Cloudflare never holds a third of ours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from aop.errors import Reason
+from aop.observed import NONE, CertificateState, Evidence, ObservedCertificate, Unknown
+from aop.origins import Claim, Mode, ObjectKey
+from aop.plan import next_step
+from aop.steps import Block, Delete, Done, Issue, Note, Publish, SetEnabled, Step, Upload, Wait
+from builders import (
+    APEX,
+    ASKING,
+    FOREIGN,
+    HOSTS,
+    LEAF,
+    NEXT,
+    NOW,
+    OFF,
+    REQUIRING,
+    RETIRED,
+    TARGET,
+    WWW,
+    ZONE_ID,
+    at,
+    certificate,
+    claim,
+    evidence,
+    observed,
+    origin,
+    pin,
+    replica,
+)
+
+REFERENCED = {"certificate": {"secretRef": {"name": "mine"}}}
+BOTH = claim(pins=(LEAF, NEXT))
+AWAITING_NEXT: dict[str, Any] = {"keys": {"next": NEXT}, "origins": [origin(BOTH)], "record": {"uploaded": (LEAF,)}}
+"""A rotation: the next leaf is trusted everywhere and not uploaded yet."""
+
+
+def published(step: Step) -> Claim:
+    assert isinstance(step, Publish), step
+    return step.claim
+
+
+def waiting(step: Step) -> Reason:
+    assert isinstance(step, Wait), step
+    return step.reason
+
+
+# --- the check path ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_record_names_a_config_map_before_it_carries_a_claim() -> None:
+    noted = next_step(observed(origins=[origin(None)], record={"claimed": ()}))
+    assert isinstance(noted, Note)
+    assert noted.record.claimed == (TARGET,)
+    assert published(next_step(observed(origins=[origin(None)]))) == claim(Mode.OFF, (), ())
+
+
+@pytest.mark.parametrize(
+    ("said", "changes", "again"),
+    [
+        (claim(patterns=(APEX,)), {}, REQUIRING),
+        (OFF, {"intact": False}, OFF),
+    ],
+    ids=["spec.hostnames has changed", "the text is not the one that was rendered"],
+)
+def test_a_text_that_is_not_right_is_rendered_again(said: Claim, changes: dict[str, Any], again: Claim) -> None:
+    """Rendering again raises no mode: the claim of a damaged text reads as Off, and is raised on a fresh proof."""
+    assert published(next_step(observed(origins=[origin(said, configured=changes)]))) == again
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (origin(OFF, replicas=(replica("pod-1", OFF), replica("pod-2", None))), "pod pod-2 shows no revision"),
+        (origin(OFF, replicas=(replica("pod-1", OFF), replica("pod-2", OFF, revision=6))), "pod pod-2 shows revision 6"),
+        (origin(OFF, replicas=(replica("pod-1", OFF, settled=False),)), "only just now"),
+        (origin(OFF, replicas=(replica("pod-1", OFF, hosts=(APEX,)),)), f"has not been asked about {WWW}"),
+        (origin(OFF, running=REQUIRING), "shows Require instead of Off"),
+    ],
+)
+def test_what_a_replica_does_not_show_yet_is_waited_for_by_name(found: Any, said: str) -> None:
+    step = next_step(observed(origins=[found]))
+    assert waiting(step) is Reason.WAITING_FOR_REPLICAS
+    assert said in str(step)
+    assert isinstance(step, Wait)
+    assert step.since == at(-600)
+
+
+def test_another_zone_may_have_the_controller_ask_while_we_do_not() -> None:
+    assert published(next_step(observed(origins=[origin(OFF, running=ASKING)]))) == ASKING
+
+
+def test_the_edge_has_to_answer_before_anything_is_done_at_cloudflare() -> None:
+    silent = [Evidence(APEX, silence="HTTP 403", silent_since=at(-50)), evidence(WWW, direct=True)]
+    step = next_step(observed(evidence=silent, origins=[origin(OFF)], zone={"certificates": (), "enabled": False}, keys=None))
+    assert waiting(step) is Reason.EDGE_SILENT
+    assert "HTTP 403" in str(step)
+    assert f"{WWW} answers past Cloudflare" in str(step)
+    assert isinstance(step, Wait)
+    assert step.since == at(-50)
+
+
+def test_one_host_that_answers_through_the_edge_is_enough_to_go_on() -> None:
+    step = next_step(
+        observed(evidence=[Evidence(APEX, silence="timeout", silent_since=at(-50)), evidence(WWW, NONE)], keys=None, origins=[origin(OFF)])
+    )
+    assert step == Issue("first")
+
+
+# --- the key pair --------------------------------------------------------------------------------------------------------------
+
+FRESH: dict[str, Any] = {
+    "record": {"uploaded": ()},
+    "origins": [origin(claim(Mode.OFF, (), ()))],
+    "zone": {"certificates": (), "enabled": False},
+}
+"""The check path is live, and Cloudflare has nothing of ours."""
+
+
+def test_a_key_pair_is_generated_where_one_is_asked_for() -> None:
+    assert next_step(observed(**FRESH, keys=None)) == Issue("first")
+
+
+def test_a_referenced_secret_that_is_missing_is_the_users_affair() -> None:
+    step = next_step(observed(**FRESH, keys=None, spec=REFERENCED))
+    assert isinstance(step, Block)
+    assert step.reason is Reason.KEY_PAIR_INVALID
+
+
+@pytest.mark.parametrize(("fact", "kind"), [(Unknown("no tls.key", Reason.KEY_PAIR_INVALID), Block), (Unknown("timeout"), Wait)])
+def test_a_key_pair_that_cannot_be_read_is_told(fact: Unknown, kind: type[Step]) -> None:
+    step = next_step(observed(**FRESH, keys=fact))
+    assert isinstance(step, kind)
+    assert fact.message in str(step)
+
+
+def test_a_successor_is_generated_when_it_is_due_and_not_before() -> None:
+    assert next_step(observed(keys={"renewal_at": NOW})) == Issue("next")
+    assert next_step(observed(keys={"renewal_at": NOW + timedelta(seconds=1)})) == Done()
+    assert next_step(observed(keys={"renewal_at": None})) == Done()
+
+
+def test_the_annotation_asks_for_one_successor_and_is_noted_once_that_is_there() -> None:
+    assert next_step(observed(object={"rotate": "2026-03-01"})) == Issue("next")
+    noted = next_step(observed(object={"rotate": "2026-03-01"}, keys={"next": NEXT}))
+    assert isinstance(noted, Note)
+    assert noted.record.rotated == "2026-03-01"
+    assert next_step(observed(object={"rotate": "2026-03-01"}, record={"rotated": "2026-03-01"})) == Done()
+
+
+def test_an_annotation_that_was_taken_away_asks_for_nothing() -> None:
+    assert next_step(observed(object={"rotate": None}, record={"rotated": "2026-03-01"})) == Done()
+
+
+def test_a_referenced_secret_is_renewed_by_whoever_fills_it() -> None:
+    noted = next_step(observed(spec=REFERENCED, object={"rotate": "now"}, keys={"renewal_at": None}))
+    assert isinstance(noted, Note)
+    assert noted.record.rotated == "now"
+
+
+# --- trust before presentation -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("said", [ASKING, REQUIRING, claim(Mode.OPTIONAL)])
+def test_the_next_leaf_is_trusted_before_it_is_uploaded(said: Claim) -> None:
+    assert published(next_step(observed(keys={"next": NEXT}, origins=[origin(said)]))) == replace(said, pins=tuple(sorted((LEAF, NEXT))))
+
+
+def test_trust_is_added_to_what_is_trusted() -> None:
+    """Also to leaves that nobody knows any more: only `retired_certificates_are_gone` takes one away."""
+    said = claim(pins=(LEAF, RETIRED))
+    assert published(next_step(observed(keys={"next": NEXT}, origins=[origin(said)]))).pins == tuple(sorted((LEAF, NEXT, RETIRED)))
+
+
+@pytest.mark.parametrize(
+    "replicas",
+    [
+        (replica("pod-1", BOTH), replica("pod-2", BOTH, revision=6)),
+        (replica("pod-1", BOTH), replica("pod-2", BOTH, settled=False)),
+        (replica("pod-1", BOTH), replica("pod-2", REQUIRING)),
+    ],
+    ids=["behind", "not settled", "never seen to accept it"],
+)
+def test_the_upload_waits_until_every_replica_was_seen_to_serve_the_next_leaf(replicas: Any) -> None:
+    step = next_step(observed(**AWAITING_NEXT | {"origins": [origin(BOTH, replicas=replicas)]}))
+    assert waiting(step) is Reason.WAITING_FOR_REPLICAS
+    assert "pod-2" in str(step)
+
+
+# --- upload --------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_record_names_a_leaf_before_it_is_uploaded() -> None:
+    noted = next_step(observed(**FRESH))
+    assert isinstance(noted, Note)
+    assert noted.record.uploaded == (LEAF,)
+    world = FRESH | {"record": {"uploaded": (LEAF,)}}
+    assert next_step(observed(**world)) == Upload(ZONE_ID, LEAF)
+
+
+def test_the_successor_is_uploaded_beside_the_leaf_in_use() -> None:
+    noted = next_step(observed(**AWAITING_NEXT))
+    assert isinstance(noted, Note)
+    assert noted.record.uploaded == tuple(sorted((LEAF, NEXT)))
+    assert next_step(observed(**AWAITING_NEXT | {"record": {"uploaded": noted.record.uploaded}})) == Upload(ZONE_ID, NEXT)
+
+
+@pytest.mark.parametrize("hours", [23.9, -1])
+def test_a_leaf_that_ends_too_soon_is_not_uploaded(hours: float) -> None:
+    leaf = pin("leaf", not_after=NOW + timedelta(hours=hours))
+    step = next_step(observed(**FRESH, keys={"leaf": leaf}))
+    assert isinstance(step, Block)
+    assert step.reason is Reason.LEAF_EXPIRING
+
+
+def test_a_leaf_that_is_not_valid_yet_is_not_uploaded() -> None:
+    step = next_step(observed(**FRESH, keys={"leaf": pin("leaf", not_before=NOW + timedelta(hours=1))}))
+    assert isinstance(step, Block)
+
+
+@pytest.mark.parametrize("still", [False, True])
+def test_a_leaf_that_may_still_turn_up_in_the_list_leaves_no_room(still: bool) -> None:
+    """An upload whose answer was lost arrives late; until the list is surely complete there may be two of ours already."""
+    world = AWAITING_NEXT | {"record": {"uploaded": tuple(sorted((LEAF, RETIRED)))}, "origins": [origin(claim(pins=(LEAF, NEXT, RETIRED)))]}
+    step = next_step(observed(**world, still=still))
+    assert isinstance(step, Note) if still else waiting(step) is Reason.WAITING_FOR_CLOUDFLARE
+
+
+# --- never a third of ours -----------------------------------------------------------------------------------------------------
+
+
+def crowded(*certificates: ObservedCertificate, said: Claim | None = None, **more: Any) -> dict[str, Any]:
+    """Two of ours at Cloudflare, and a third leaf is wanted."""
+    every = (LEAF, NEXT, RETIRED)
+    return {
+        "keys": {"leaf": LEAF},
+        "zone": {"certificates": certificates},
+        "record": {"uploaded": tuple(sorted((NEXT, RETIRED)))},
+        "origins": [origin(said or claim(pins=every))],
+        "evidence": [evidence(host, NEXT.sha256) for host in HOSTS],
+        **more,
+    }
+
+
+OLDER, NEWER = certificate(RETIRED, uploaded_at=at(-9000)), certificate(NEXT)
+
+
+def test_the_older_of_two_makes_room_once_every_host_is_seen_with_the_newer() -> None:
+    step = next_step(observed(**crowded(OLDER, NEWER)))
+    assert isinstance(step, Delete)
+    assert step.certificate_id == OLDER.id
+
+
+def test_it_makes_no_room_while_a_required_host_may_still_arrive_with_it() -> None:
+    seen = [evidence(APEX, NEXT.sha256), evidence(WWW, RETIRED.sha256)]
+    assert waiting(next_step(observed(**crowded(OLDER, NEWER, evidence=seen)))) is Reason.WAITING_FOR_PROOF
+    young = [evidence(APEX, NEXT.sha256), evidence(WWW, NEXT.sha256, lasting_s=100)]
+    assert waiting(next_step(observed(**crowded(OLDER, NEWER, evidence=young)))) is Reason.WAITING_FOR_PROOF
+
+
+def test_where_nobody_is_refused_it_makes_room_at_once() -> None:
+    seen = [evidence(APEX, NEXT.sha256), evidence(WWW, RETIRED.sha256)]
+    asking = claim(Mode.REQUEST, (), (LEAF, NEXT, RETIRED))
+    assert isinstance(next_step(observed(**crowded(OLDER, NEWER, said=asking, evidence=seen))), Delete)
+
+
+@pytest.mark.parametrize("state", [CertificateState.PENDING, CertificateState.DELETING])
+def test_what_is_still_moving_is_waited_for(state: CertificateState) -> None:
+    assert waiting(next_step(observed(**crowded(OLDER, replace(NEWER, state=state))))) is Reason.WAITING_FOR_CLOUDFLARE
+
+
+def test_what_has_failed_makes_room_first() -> None:
+    step = next_step(observed(**crowded(OLDER, replace(NEWER, state=CertificateState.FAILED))))
+    assert isinstance(step, Delete)
+    assert step.certificate_id == NEWER.id
+
+
+# --- deployment ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", [CertificateState.PENDING, CertificateState.DELETING])
+def test_a_deployment_is_awaited_since_the_upload(state: CertificateState) -> None:
+    step = next_step(observed(zone={"certificates": (certificate(state=state),)}))
+    assert waiting(step) is Reason.WAITING_FOR_CLOUDFLARE
+    assert isinstance(step, Wait)
+    assert step.since == at(-3600)
+
+
+def test_a_deployment_that_timed_out_is_deleted_to_be_tried_again() -> None:
+    step = next_step(observed(zone={"certificates": (certificate(state=CertificateState.FAILED),)}))
+    assert isinstance(step, Delete)
+    assert (step.zone_id, step.certificate_id, step.pin) == (ZONE_ID, LEAF.short, LEAF)
+
+
+OUTRANKED = {"certificates": (certificate(), certificate(NEXT, id="newer"))}
+"""A Secret that was put back: the wanted leaf is older than another of ours."""
+OUTRANKED_WORLD: dict[str, Any] = {
+    "zone": OUTRANKED,
+    "record": {"uploaded": tuple(sorted((LEAF, NEXT)))},
+    "origins": [origin(BOTH)],
+    "evidence": [evidence(host, NEXT.sha256) for host in HOSTS],
+}
+
+
+def test_a_leaf_that_was_put_back_is_uploaded_again_to_become_the_newest() -> None:
+    step = next_step(observed(**OUTRANKED_WORLD))
+    assert isinstance(step, Delete)
+    assert (step.certificate_id, step.pin) == (LEAF.short, LEAF)
+
+
+def test_it_is_not_deleted_while_a_required_host_may_still_arrive_with_it() -> None:
+    seen = [evidence(APEX, NEXT.sha256), evidence(WWW, LEAF.sha256)]
+    assert waiting(next_step(observed(**OUTRANKED_WORLD | {"evidence": seen}))) is Reason.WAITING_FOR_PROOF
+
+
+def test_another_s_newer_certificate_is_outranked_with_consent_only() -> None:
+    zone = {"certificates": (certificate(), certificate(FOREIGN, ours=False, id="theirs"))}
+    asking = [origin(ASKING)]
+    consent = {"certificate": {"generate": {}, "replaceForeign": True}}
+    assert isinstance(next_step(observed(zone=zone, origins=asking, spec=consent)), Delete)
+    assert isinstance(next_step(observed(zone=zone, origins=asking)), Block)
+
+
+# --- enablement ------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_zone_is_enabled_once_ours_is_active() -> None:
+    step = next_step(observed(zone={"enabled": False}, origins=[origin(OFF)]))
+    assert isinstance(step, SetEnabled)
+    assert (step.zone_id, step.enabled) == (ZONE_ID, True)
+
+
+def test_drift_of_the_flag_is_corrected() -> None:
+    step = next_step(observed(zone={"enabled": False}))
+    assert isinstance(step, SetEnabled)
+    assert step.enabled
+
+
+def test_a_zone_is_not_enabled_for_another_s_newer_certificate() -> None:
+    zone = {"enabled": False, "certificates": (certificate(), certificate(FOREIGN, ours=False, id="theirs"))}
+    step = next_step(observed(zone=zone, origins=[origin(OFF)]))
+    assert isinstance(step, Block)
+    assert step.reason is Reason.FOREIGN_CERTIFICATE
+    assert "theirs" in str(step)
+
+
+def test_a_zone_is_not_enabled_for_a_leaf_that_is_about_to_end() -> None:
+    leaf = pin("leaf", not_after=NOW + timedelta(hours=23))
+    asking = claim(Mode.REQUEST, (), (leaf,))
+    step = next_step(
+        observed(
+            keys={"leaf": leaf},
+            record={"uploaded": (leaf,)},
+            zone={"enabled": False, "certificates": (certificate(leaf),)},
+            origins=[origin(asking)],
+        )
+    )
+    assert isinstance(step, Block)
+    assert step.reason is Reason.LEAF_EXPIRING
+
+
+def test_the_second_origin_waits_for_nothing_of_the_first_but_its_turn() -> None:
+    other = ObjectKey("shop", "controller")
+    step = next_step(observed(origins=[origin(), origin(None, name="shop", target=other)], record={"claimed": (TARGET, other)}))
+    assert isinstance(step, Publish)
+    assert (step.origin, step.target, step.claim.mode) == ("shop", other, Mode.OFF)
