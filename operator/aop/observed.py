@@ -238,6 +238,8 @@ class ObservedOrigin:
     """The current text was rejected: the controller's words, or that nobody shows it after its time."""
     published_at: datetime | None = None
     """When this process first saw or wrote the current revision."""
+    applied_at: datetime | None = None
+    """When this process first saw every replica run the current revision; None while one does not."""
 
 
 # --- the edge --------------------------------------------------------------------------------------------------------
@@ -269,6 +271,8 @@ class Evidence:
     """The arrivals of about the last minute, oldest first."""
     fresh: Arrival | None = None
     """The last arrival over a new connection and session, since Cloudflare's last change that was read."""
+    old_since: datetime | None = None
+    """Since when every arrival came over a connection or TLS session of before; not before Cloudflare's last change that was read."""
     direct: bool = False
     """The host answers past the edge (DNS-only): no proof can come from it."""
     silence: str | None = None

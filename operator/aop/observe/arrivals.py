@@ -28,6 +28,7 @@ def arrived(evidence: Evidence, arrival: Arrival, *, direct: bool) -> Evidence:
         last=arrival.at,
         recent=recent[-MOST_RECENT:],
         fresh=arrival if arrival.fresh else evidence.fresh,
+        old_since=None if arrival.fresh else evidence.old_since or arrival.at,
         direct=direct,
         silence=None,
         silent_since=None,
@@ -44,4 +45,4 @@ def begun_again(evidence: Evidence) -> Evidence:
 
     The arrivals themselves stay, because a loss is a loss whoever caused it.
     """
-    return replace(evidence, presented=None, count=0, since=None, fresh=None)
+    return replace(evidence, presented=None, count=0, since=None, fresh=None, old_since=None)

@@ -127,6 +127,8 @@ class OriginMemory:
     revision: int = -1
     published_at: datetime | None = None
     """When this process first saw or wrote `revision`."""
+    applied_at: datetime | None = None
+    """When it was first seen, settled, on every Ready replica; one that comes later has nothing old to keep."""
     replicas: dict[str, ReplicaMemory] = field(default_factory=dict)
     """By pod uid."""
 

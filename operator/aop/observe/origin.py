@@ -80,15 +80,20 @@ class OriginReader:
         stored = ingress_nginx.read(held.manifest)
         held.path_token = stored.path_token or held.path_token
         if held.revision != stored.revision:
-            held.revision, held.published_at = stored.revision, now
+            held.revision, held.published_at, held.applied_at = stored.revision, now, None
         readers = ingress_nginx.readers(pods, wanted.target)
         served = ingress_nginx.served_by(ingresses, readers, classes)
         under = ingress_nginx.hosts_under(served, pull.spec.hostname_patterns, readers)
-        hosts = tuple(sorted({*pull.spec.concrete_hosts, *under})) if wanted.wanted else self._claimed_hosts(stored, pull.uid)
+        # An origin that has left the spec is still to be seen refusing nobody, so its hosts are asked about all the same.
+        claimed = () if wanted.wanted else self._claimed_hosts(stored, pull.uid)
+        hosts = tuple(sorted({*pull.spec.concrete_hosts, *under, *claimed}))
         proxy = ingress_nginx.Options.read(held.manifest).proxy_protocol
         ready = [replica for replica in readers if replica.ready]
-        replicas = await asyncio.gather(*(self._replica(replica, hosts, proxy, identities, held, stored.revision) for replica in ready))
+        asked = hosts or (pull.spec.zone.name,)  # with no host in scope the revision is still to be seen
+        replicas = await asyncio.gather(*(self._replica(replica, asked, proxy, identities, held, stored.revision) for replica in ready))
         held.replicas = {replica.uid: held.replicas[replica.uid] for replica in ready}
+        if held.applied_at is None and replicas and all(r.settled and r.revision == stored.revision for r in replicas):
+            held.applied_at = self._clock.now()
         return ObservedOrigin(
             name=wanted.name,
             target=wanted.target,
@@ -104,6 +109,7 @@ class OriginReader:
             ),
             rejected=await self._rejected(ready, tuple(replicas), stored.revision, held),
             published_at=held.published_at,
+            applied_at=held.applied_at,
         )
 
     async def _listed(self, now: datetime, target: ObjectKey) -> Listed:

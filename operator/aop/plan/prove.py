@@ -71,13 +71,12 @@ def old_sessions_hold_back(o: Observed, origin: ObservedOrigin, evidence: Eviden
     """New handshakes come with the wanted leaf, or there was none for a whole window; what arrives without it is old."""
     if evidence.direct or evidence.presented in {None, wanted} or evidence.last is None:
         return False
-    last_is_old = bool(evidence.recent) and not evidence.recent[-1].fresh
-    if not last_is_old:
+    if origin.applied_at is None or evidence.last <= origin.applied_at:
+        return False  # the last flush is still to show its effect
+    if evidence.old_since is None:
         return False
-    if evidence.fresh is not None:
-        return evidence.fresh.presented == wanted
-    calm_since = max((at for at in (evidence.since, origin.published_at) if at), default=o.now)
-    return o.now - calm_since >= o.window
+    nothing_new_since = max(evidence.old_since, origin.applied_at)
+    return (evidence.fresh is not None and evidence.fresh.presented == wanted) or o.now - nothing_new_since >= o.window
 
 
 def waiting_for_proof(o: Observed, hosts: tuple[str, ...], wanted: str) -> Step:
