@@ -1,0 +1,67 @@
+"""What a person saw of an object's life, with everything taken out that differs from one run to the next. Pure.
+
+Used by the test that compares a life with the golden files in `tests/golden`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+PASSING = (
+    (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"), "<time>"),
+    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "<time>"),
+    (re.compile(r"\d{4}-\d\d-\d\d"), "<date>"),
+    (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<id>"),
+    # Replicas reload one after the other: which one shows what is chance.
+    (re.compile(r"(?<=is not seen on every replica: ).*?(?=\. Awaited)"), "<what each pod shows>"),
+    (re.compile(r"ingress-nginx-controller-[0-9a-f]{8}"), "<pod>"),
+    # The first answer may come before or after the step.
+    (re.compile(r"(?<=hosts are proven\. ).*"), "<why each host is not>"),
+    (re.compile(r"  +"), "   "),
+)
+CHANCE = frozenset({"Initializing"})
+"""Reasons that last for less than a person can see, if they are met at all."""
+AGE = re.compile(r"\b(\d+[smh])+$|<invalid>$")
+LEAF = re.compile(r"(?<=leaf )[0-9a-f]{8}|(?<=trusting )[0-9a-f]{8}")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of a life: the row of `kubectl get aop`, and the conditions that `kubectl describe aop` shows."""
+
+    name: str
+    text: str
+
+
+def stages(states: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[Stage, ...]:
+    """The stages that (row, object) pairs went through: of those that say the same of Ready, the last one, in order."""
+    found: dict[str, Stage] = {}
+    for row, seen in states:
+        conditions = seen.get("status", {}).get("conditions", [])
+        ready = next((one for one in conditions if one["type"] == "Ready"), None)
+        if ready is not None and ready["reason"] not in CHANCE:
+            said = settled(ready["message"])
+            name = f"{len(found) + 1:02d}-{slug(ready['reason'], said)}" if said not in found else found[said].name
+            found[said] = Stage(name, _text(row, conditions))
+    return tuple(found.values())
+
+
+def settled(text: str) -> str:
+    """A text without times, ids, ages, and what is chance."""
+    for pattern, word in PASSING:
+        text = pattern.sub(word, text)
+    return LEAF.sub("<leaf>", text).rstrip()
+
+
+def slug(reason: str, message: str) -> str:
+    """A file's name for a stage."""
+    first = message.removeprefix("now: ").removeprefix("being removed: ").split(" ")[0]
+    return f"{reason}-{first}".lower() if reason in {"Progressing", "Removing"} else reason.lower()
+
+
+def _text(row: str, conditions: Iterable[Mapping[str, Any]]) -> str:
+    lines = [f"{one['type']}={one['status']} {one['reason']}: {settled(one['message'])}".removesuffix(": ") for one in conditions]
+    return "\n".join([AGE.sub("<age>", settled(row)), "", *lines, ""])
