@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest
 # Tests that share a sandbox stay in one worker.
 SPREAD := -n $(JOBS) --dist loadgroup
 
-.PHONY: help setup check format generate lock unit test sandbox demo state-space bench image clean
+.PHONY: help setup check format golden faults generate lock unit test sandbox demo state-space bench image clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,12 @@ generate: setup ## Write crds/, docs/reference.md, the chart's derived files and
 	$(BIN)/python -m aop.crd > crds/aop-operator.dev_authenticatedoriginpulls.yaml
 	$(BIN)/python tools/reference.py > docs/reference.md
 	PYTHONPATH=tests $(BIN)/python tools/chart.py
+
+golden: setup ## Write tests/golden anew: what a person reads at every step.
+	AOP_UPDATE_GOLDEN=1 $(PYTEST) tests/integration/test_golden.py -q
+
+faults: setup ## Every call meets every fault, and the operator is killed after every effect: half an hour.
+	AOP_FAULTS=all $(PYTEST) tests/faults $(SPREAD) -q
 
 lock: setup ## Lock the dependencies of pyproject.toml with hashes.
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements/run.lock pyproject.toml
