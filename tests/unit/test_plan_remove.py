@@ -1,0 +1,208 @@
+"""TEARDOWN: removal in reverse, each step seen before the next; nobody is refused on the way, and nothing of others is touched."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from aop.errors import Reason
+from aop.observed import NONE, CertificateState, Found, Unknown
+from aop.origins import Claim, Mode
+from aop.plan import next_step
+from aop.steps import Block, Delete, Done, Publish, SetEnabled, Step, Wait, Withdraw
+from builders import (
+    ASKING,
+    FOREIGN,
+    HOSTS,
+    LEAF,
+    NEXT,
+    NOW,
+    OFF,
+    REQUIRING,
+    TARGET,
+    ZONE_ID,
+    at,
+    certificate,
+    claim,
+    evidence,
+    observed,
+    origin,
+    replica,
+)
+
+REFUSED_TOKEN = Unknown("the token is revoked", Reason.TOKEN_REJECTED)
+GONE = {"certificates": (certificate(FOREIGN, ours=False),), "enabled": False}
+
+
+def removing(**world: Any) -> Step:
+    """The next step of an object that is being deleted; without more, its origins refuse nobody any more."""
+    return next_step(observed(**{"object": {"deleting": True}, "origins": [origin(OFF)], **world}))
+
+
+def waiting(step: Step) -> str:
+    assert isinstance(step, Wait), step
+    assert step.reason is Reason.REMOVING
+    return step.message
+
+
+# --- nobody is refused -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("said", [ASKING, claim(Mode.OPTIONAL), REQUIRING])
+def test_first_of_all_nobody_is_refused_or_asked(said: Claim) -> None:
+    """Off and not Request: what the zone presents once ours is gone may be expired, and asking alone refuses that."""
+    step = removing(origins=[origin(said)])
+    assert isinstance(step, Publish)
+    assert (step.target, step.claim) == (TARGET, OFF)
+
+
+def test_a_text_that_was_edited_is_put_right_before_it_is_trusted_to_refuse_nobody() -> None:
+    step = removing(origins=[origin(OFF, running=REQUIRING, configured={"intact": False})])
+    assert isinstance(step, Publish)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (origin(OFF, replicas=(replica("pod-1", OFF), replica("pod-2", REQUIRING, revision=6))), "pod-2"),
+        (origin(OFF, replicas=(replica("pod-1", OFF, settled=False),)), "pod-1"),
+        (origin(OFF, replicas=(replica("pod-1", OFF), replica("pod-2", OFF, error="connection refused"))), "connection refused"),
+        (origin(configured=Unknown("HTTP 500")), "HTTP 500"),
+        (origin(OFF, replicas=Unknown("forbidden")), "forbidden"),
+        (origin(None, replicas=(replica("pod-1", error="timeout"),)), "Make it reachable, or delete it"),
+    ],
+)
+def test_nothing_is_taken_away_before_that_was_seen(found: Any, said: str) -> None:
+    assert said in waiting(removing(origins=[found]))
+
+
+def test_a_config_map_that_is_gone_proves_nothing() -> None:
+    """The replicas go on running the text that they read: the user is told which pod, and what to do about it."""
+    step = removing(origins=[origin(configured=None, running=REQUIRING)])
+    assert isinstance(step, Block)
+    assert step.reason is Reason.REMOVING
+    assert "pod pod-1 still refuses" in step.message
+    assert f"Re-create ConfigMap {TARGET}" in step.message
+
+
+def test_another_zone_s_refusals_are_not_waited_for() -> None:
+    """A ConfigMap that we never claimed may hold what it likes."""
+    step = removing(origins=[origin(None, running=REQUIRING)], record={"claimed": (), "uploaded": ()}, zone=GONE)
+    assert step == Done()
+
+
+def test_an_origin_without_replicas_refuses_nobody() -> None:
+    assert isinstance(removing(origins=[origin(OFF, replicas=(), readers=0)]), SetEnabled)
+
+
+@pytest.mark.parametrize("blocked", [{"spec": {"suspend": True}}, {"rivals": Unknown("forbidden")}, {"keys": None}])
+def test_nothing_else_holds_up_a_removal(blocked: dict[str, Any]) -> None:
+    assert isinstance(removing(**blocked), SetEnabled)
+
+
+# --- cloudflare is as found --------------------------------------------------------------------------------------------------------
+
+
+def test_then_the_zone_is_put_back_then_our_certificates_go_then_our_text() -> None:
+    disabled = removing()
+    assert isinstance(disabled, SetEnabled)
+    assert (disabled.zone_id, disabled.enabled) == (ZONE_ID, False)
+    deleted = removing(zone={"enabled": False})
+    assert isinstance(deleted, Delete)
+    assert (deleted.certificate_id, deleted.pin) == (LEAF.short, LEAF)
+    assert removing(zone=GONE) == Withdraw("public", TARGET)
+    assert removing(zone=GONE, origins=[origin(None, None)]) == Done()
+
+
+@pytest.mark.parametrize(
+    ("found", "zone", "put_back"),
+    [
+        (Found(enabled=True), {"enabled": False}, True),
+        (Found(enabled=True), {"enabled": True}, None),
+        (Found(enabled=False), {"enabled": True, "certificates": (certificate(), certificate(FOREIGN, ours=False))}, None),
+        (
+            Found(enabled=False),
+            {"enabled": True, "certificates": (certificate(), certificate(FOREIGN, ours=False, state=CertificateState.PENDING))},
+            False,
+        ),
+        (None, {"enabled": True}, None),
+    ],
+    ids=["was on", "was on and is", "another's certificate came since", "another's is not deployed", "nothing was noted"],
+)
+def test_the_flag_is_put_back_as_it_was_found(found: Found | None, zone: dict[str, Any], put_back: bool | None) -> None:
+    step = removing(record={"found": found}, zone=zone)
+    assert (step.enabled if isinstance(step, SetEnabled) else None) is put_back
+
+
+@pytest.mark.parametrize("state", [CertificateState.PENDING, CertificateState.DELETING])
+def test_a_certificate_that_is_still_moving_is_waited_for(state: CertificateState) -> None:
+    assert LEAF.short in waiting(removing(zone={"enabled": False, "certificates": (certificate(state=state),)}))
+
+
+def test_both_leaves_of_a_rotation_go() -> None:
+    both = {"enabled": False, "certificates": (certificate(), certificate(NEXT))}
+    first = removing(zone=both, keys={"next": NEXT})
+    assert isinstance(first, Delete)
+    second = removing(zone={"enabled": False, "certificates": (certificate(NEXT),)}, keys={"next": NEXT})
+    assert isinstance(second, Delete)
+    assert {first.pin, second.pin} == {LEAF, NEXT}
+
+
+def test_an_upload_whose_answer_was_lost_may_still_arrive() -> None:
+    assert "lags" in waiting(removing(zone=GONE, still=False))
+
+
+def test_nothing_is_asked_of_cloudflare_where_nothing_was_brought_there() -> None:
+    assert removing(zone=REFUSED_TOKEN, record={"uploaded": ()}, origins=[origin(None, None)]) == Done()
+
+
+def test_retain_leaves_cloudflare_as_it_is() -> None:
+    assert removing(spec={"deletionPolicy": "Retain"}) == Withdraw("public", TARGET)
+    assert removing(spec={"deletionPolicy": "Retain"}, origins=[origin(None, None)]) == Done()
+
+
+def test_a_zone_that_is_gone_needs_nothing() -> None:
+    assert removing(zone=None) == Withdraw("public", TARGET)
+
+
+# --- patience ------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fact", "since_s", "gives_up"),
+    [
+        (REFUSED_TOKEN, 599, False),
+        (REFUSED_TOKEN, 600, True),
+        (REFUSED_TOKEN, None, False),
+        (Unknown("HTTP 500"), 86400, False),
+        (Unknown("timeout"), None, False),
+    ],
+)
+def test_only_refused_credentials_are_given_up_on_and_only_after_ten_minutes(fact: Unknown, since_s: float | None, gives_up: bool) -> None:
+    since = None if since_s is None else NOW - timedelta(seconds=since_s)
+    step = removing(zone=fact, cloudflare_failing_since=since, origins=[origin(None, None)])
+    if not gives_up:
+        assert fact.message in waiting(step)
+        return
+    assert isinstance(step, Done)
+    assert LEAF.short in step.left_behind
+    assert "example.com" in step.left_behind
+    assert fact.message in step.left_behind
+
+
+def test_patience_has_no_end_while_a_replica_still_refuses() -> None:
+    world = {"zone": REFUSED_TOKEN, "cloudflare_failing_since": at(-86400)}
+    late = origin(OFF, replicas=(replica("pod-1", REQUIRING, revision=6),))
+    assert "nobody must be refused" in waiting(removing(**world, origins=[late]))
+
+
+def test_our_text_is_taken_out_all_the_same_when_cloudflare_is_given_up() -> None:
+    assert removing(zone=REFUSED_TOKEN, cloudflare_failing_since=at(-600)) == Withdraw("public", TARGET)
+
+
+def test_a_loss_on_the_way_is_met_as_ever() -> None:
+    """PROTECT comes first in a removal too: what it relaxes to, the removal is content with."""
+    step = removing(origins=[origin(REQUIRING)], evidence=[evidence(host, NONE) for host in HOSTS])
+    assert not isinstance(step, Delete | SetEnabled | Withdraw), step
