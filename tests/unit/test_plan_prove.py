@@ -1,0 +1,274 @@
+"""From asking to refusing: a host is required after a whole window of its own, and never on anything less."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from aop.errors import Reason
+from aop.observed import NONE, OTHER, REFUSED, Arrival, Evidence, HoldOff
+from aop.origins import Claim, Mode
+from aop.plan import next_step
+from aop.plan.facts import proven
+from aop.steps import Done, Publish, Step, Wait
+from builders import (
+    APEX,
+    ASKING,
+    HOSTS,
+    LEAF,
+    NEXT,
+    NOW,
+    OFF,
+    REQUIRING,
+    WWW,
+    at,
+    certificate,
+    claim,
+    evidence,
+    observed,
+    origin,
+    pin,
+    replica,
+)
+
+OPTIONAL = claim(Mode.OPTIONAL)
+UNPROVEN = [evidence(host, NONE) for host in HOSTS]
+
+
+def published(step: Step) -> Claim:
+    assert isinstance(step, Publish), step
+    return step.claim
+
+
+def waiting(step: Step) -> Reason:
+    assert isinstance(step, Wait), step
+    return step.reason
+
+
+# --- asking ------------------------------------------------------------------------------------------------------------------
+
+
+def test_asking_comes_with_trust_in_all_that_may_be_presented() -> None:
+    bare = claim(Mode.OFF, (), ())
+    world = observed(origins=[origin(bare)], keys={"next": NEXT}, zone={"certificates": (certificate(), certificate(NEXT))})
+    assert published(next_step(world)) == claim(Mode.REQUEST, (), (LEAF, NEXT))
+
+
+def test_asking_waits_while_something_expired_may_still_be_presented() -> None:
+    old = pin("retired", not_after=at(30))
+    step = next_step(observed(origins=[origin(OFF)], record={"uploaded": tuple(sorted((LEAF, old)))}, evidence=UNPROVEN))
+    assert waiting(step) is Reason.WAITING_FOR_CLOUDFLARE
+    assert old.short in str(step)
+
+
+def test_nothing_is_proven_before_every_replica_asks() -> None:
+    step = next_step(observed(origins=[origin(ASKING, replicas=(replica("pod-1", ASKING), replica("pod-2", OFF)))]))
+    assert waiting(step) is Reason.WAITING_FOR_REPLICAS
+    assert "pod-2" in str(step)
+
+
+# --- proof -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_proof"),
+    [
+        ({}, True),
+        ({"count": 12}, True),
+        ({"count": 11}, False),
+        ({"since": at(-183)}, True),
+        ({"since": at(-182)}, False),
+        ({"since": None}, False),
+        ({"presented": NEXT.sha256}, False),
+        ({"presented": NONE}, False),
+        ({"presented": REFUSED}, False),
+        ({"direct": True}, False),
+        ({"last": at(-30)}, True),
+        ({"last": at(-31), "since": at(-600)}, False),
+        ({"silence": "HTTP 520", "silent_since": at(-2)}, True),
+    ],
+)
+def test_a_proof_is_a_whole_fresh_window_of_the_wanted_leaf(changes: dict[str, Any], is_proof: bool) -> None:
+    """The window is 180 s, the fewest answers 12, and the last one is not older than 30 s."""
+    assert proven(observed(evidence=[replace(evidence(APEX), **changes)]), APEX) is is_proof
+
+
+def test_a_long_window_is_asked_more_rarely_and_stays_fresh_for_longer() -> None:
+    world = observed(spec={"verification": {"window": "1h"}}, evidence=[evidence(APEX, lasting_s=5000, last=at(-600))])
+    assert proven(world, APEX)
+    assert not proven(replace(world, now=at(1)), APEX)
+
+
+def test_a_host_without_any_answer_is_not_proven() -> None:
+    assert not proven(observed(), "shop.example.com")
+    assert not proven(observed(keys=None), APEX)
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason", "said"),
+    [
+        ([evidence(host, lasting_s=60) for host in HOSTS], Reason.WAITING_FOR_PROOF, "for 180 s"),
+        ([evidence(APEX, NONE), evidence(WWW, lasting_s=60)], Reason.WAITING_FOR_PROOF, WWW),
+        (UNPROVEN, Reason.EDGE_NOT_PROVEN, "without a certificate"),
+        ([evidence(APEX, OTHER), evidence(WWW, direct=True)], Reason.EDGE_NOT_PROVEN, "that is not ours"),
+        ([evidence(APEX, NEXT.sha256), evidence(WWW, REFUSED, recent=())], Reason.EDGE_NOT_PROVEN, f"with leaf {NEXT.short}"),
+        ([evidence(host, silence="HTTP 403", silent_since=at(-9), presented=NONE) for host in HOSTS], Reason.EDGE_SILENT, "HTTP 403"),
+        ([evidence(APEX, NONE), Evidence(WWW)], Reason.EDGE_NOT_PROVEN, f"{WWW} was not asked yet"),
+    ],
+)
+def test_what_the_proof_waits_for_is_told_host_by_host(seen: list[Evidence], reason: Reason, said: str) -> None:
+    step = next_step(observed(origins=[origin(ASKING)], evidence=seen))
+    assert waiting(step) is reason
+    assert said in str(step)
+
+
+def test_a_host_that_an_association_outranks_is_named_as_such() -> None:
+    step = next_step(observed(origins=[origin(ASKING)], evidence=UNPROVEN, zone={"outranked": (WWW,)}))
+    assert f"{WWW} has a per-hostname association" in str(step)
+
+
+def test_the_proof_is_awaited_since_it_began() -> None:
+    step = next_step(observed(origins=[origin(ASKING)], evidence=[evidence(APEX, lasting_s=60), evidence(WWW, lasting_s=90)]))
+    assert isinstance(step, Wait)
+    assert step.since == at(-93)
+
+
+# --- sessions from before ----------------------------------------------------------------------------------------------------
+
+
+def old_sessions(*, fresh: str | None = LEAF.sha256, old_for_s: float | None = 290.0, **changes: Any) -> Evidence:
+    """Requests come without a certificate, for so long over connections from before; `fresh` is what the last new handshake came with."""
+    return replace(
+        evidence(APEX, NONE),
+        fresh=None if fresh is None else Arrival(at(-295), fresh),
+        old_since=None if old_for_s is None else at(-old_for_s),
+        **changes,
+    )
+
+
+def test_sessions_from_before_are_flushed_by_the_same_text_under_a_new_revision() -> None:
+    step = next_step(observed(origins=[origin(ASKING)], evidence=[old_sessions(old_for_s=20), evidence(WWW, NONE)]))
+    assert published(step) == replace(ASKING, nudge=1)
+    assert APEX in str(step)
+    assert WWW not in str(step)
+
+
+@pytest.mark.parametrize("fresh", [None, NONE])
+def test_so_are_they_when_no_new_handshake_was_made_for_a_whole_window(fresh: str | None) -> None:
+    seen = [old_sessions(fresh=fresh), evidence(WWW, NONE)]
+    assert published(next_step(observed(origins=[origin(ASKING)], evidence=seen))) == replace(ASKING, nudge=1)
+
+
+@pytest.mark.parametrize(
+    ("seen", "applied_s_ago"),
+    [
+        (old_sessions(fresh=NONE, old_for_s=179), 590),
+        (old_sessions(fresh=NONE), 179),
+        (old_sessions(), 2),
+        (old_sessions(), None),
+        (old_sessions(old_for_s=None), 590),
+        (old_sessions(direct=True), 590),
+    ],
+    ids=[
+        "not for a window",
+        "not since the last flush",
+        "nothing since the last flush",
+        "a replica is behind",
+        "the last was new",
+        "past the edge",
+    ],
+)
+def test_what_may_still_show_itself_is_not_flushed(seen: Evidence, applied_s_ago: float | None) -> None:
+    asking = origin(ASKING, applied_at=None if applied_s_ago is None else at(-applied_s_ago))
+    step = next_step(observed(origins=[asking], evidence=[seen, evidence(WWW, NONE)]))
+    assert waiting(step) is Reason.EDGE_NOT_PROVEN
+
+
+def test_one_proven_host_is_enough_not_to_flush() -> None:
+    assert published(next_step(observed(origins=[origin(ASKING)], evidence=[old_sessions()]))) == claim(enforced=(WWW,))
+
+
+# --- requiring ---------------------------------------------------------------------------------------------------------------
+
+
+def test_proven_hosts_are_required_and_the_others_are_not_waited_for() -> None:
+    """A DNS-only host, or one whose edge never answers, holds back nobody else."""
+    assert published(next_step(observed(origins=[origin(ASKING)]))) == REQUIRING
+    for other in (evidence(WWW, NONE), evidence(WWW, direct=True), Evidence(WWW, silence="timeout", silent_since=at(-9))):
+        assert published(next_step(observed(origins=[origin(ASKING)], evidence=[other]))) == claim(enforced=(APEX,))
+
+
+@pytest.mark.parametrize("enforcement", [Mode.OPTIONAL, Mode.REQUIRE])
+def test_it_goes_as_far_as_the_spec_asks(enforcement: Mode) -> None:
+    spec = {"enforcement": enforcement.label}
+    assert published(next_step(observed(origins=[origin(ASKING)], spec=spec))) == claim(enforcement)
+
+
+def test_asking_only_is_all_that_request_asks_for() -> None:
+    assert next_step(observed(origins=[origin(ASKING)], spec={"enforcement": "Request"})) == Done()
+
+
+def test_a_host_that_is_proven_later_is_added_and_what_is_required_stays() -> None:
+    one = claim(enforced=(APEX,))
+    assert published(next_step(observed(origins=[origin(one)]))) == REQUIRING
+    silent = Evidence(APEX, silence="timeout", silent_since=at(-900))
+    assert published(next_step(observed(origins=[origin(one)], evidence=[silent]))) == REQUIRING
+
+
+def test_from_optional_to_require_is_stricter_and_needs_a_proof_again() -> None:
+    assert published(next_step(observed(origins=[origin(OPTIONAL)]))) == REQUIRING
+    unproven = observed(origins=[origin(OPTIONAL)], evidence=[evidence(WWW, lasting_s=60)])
+    assert waiting(next_step(unproven)) is Reason.WAITING_FOR_PROOF
+
+
+def test_a_hold_off_holds_back_only_what_would_be_stricter() -> None:
+    hold_off = HoldOff(2, since=at(-10), until=at(110))
+    step = next_step(observed(origins=[origin(ASKING)], record={"hold_off": hold_off}))
+    assert waiting(step) is Reason.HOLD_OFF
+    assert isinstance(step, Wait)
+    assert (step.since, step.seconds) == (at(-10), 10.0)
+    assert "12:01:50" in str(step)
+    assert next_step(observed(record={"hold_off": hold_off})) == Done()
+    over = replace(hold_off, until=NOW)
+    assert published(next_step(observed(origins=[origin(ASKING)], record={"hold_off": over}))) == REQUIRING
+
+
+def test_a_host_that_is_about_to_be_proven_shares_the_write() -> None:
+    """Each write costs every replica a reload. Five seconds are waited, and not one more."""
+    soon = evidence(WWW, lasting_s=176)
+    assert waiting(next_step(observed(origins=[origin(ASKING)], evidence=[soon]))) is Reason.WAITING_FOR_PROOF
+    assert published(next_step(observed(origins=[origin(ASKING)], evidence=[evidence(WWW, lasting_s=174)]))) == claim(enforced=(APEX,))
+    stuck = replace(soon, since=at(-186), last=at(-6))
+    assert published(next_step(observed(origins=[origin(ASKING)], evidence=[replace(stuck, count=11)]))) == claim(enforced=(APEX,))
+
+
+def test_only_hosts_of_that_origin_are_required_there() -> None:
+    first, second = origin(ASKING, hosts=(APEX,)), origin(ASKING, hosts=(WWW,), name="shop")
+    assert published(next_step(observed(origins=[first, second]))) == claim(enforced=(APEX,))
+
+
+# --- strangers ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "late", [replica("pod-2", ASKING), replica("pod-2", REQUIRING, revision=6), replica("pod-2", REQUIRING, settled=False)]
+)
+def test_it_is_not_done_before_every_replica_was_seen_to_refuse_strangers(late: Any) -> None:
+    step = next_step(observed(origins=[origin(replicas=(replica("pod-1", REQUIRING), late))]))
+    assert waiting(step) is Reason.WAITING_FOR_REPLICAS
+
+
+def test_a_replica_that_refuses_ours_is_not_done_either() -> None:
+    other = replica("pod-2", REQUIRING)
+    behaviours = tuple(replace(b, accepts=frozenset(), refuses=frozenset({NEXT.sha256})) for b in other.hosts)
+    said = claim(pins=(LEAF, NEXT))
+    world = observed(origins=[origin(said, replicas=(replica("pod-1", said), replace(other, hosts=behaviours)))], keys={"next": NEXT})
+    assert waiting(next_step(world)) is Reason.WAITING_FOR_REPLICAS
+    assert f"refuses our own leaf {NEXT.short}" in str(next_step(world))
+
+
+def test_a_window_is_what_the_spec_says() -> None:
+    assert observed().window == timedelta(seconds=180)
