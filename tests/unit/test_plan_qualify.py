@@ -11,7 +11,7 @@ from aop.errors import Reason
 from aop.observed import CertificateState, Found, ObservedOrigin, Rival, Unknown
 from aop.origins import ObjectKey
 from aop.plan import next_step
-from aop.steps import Block, Done, Note, Step, Wait
+from aop.steps import Block, Done, Note, Publish, Step, Wait
 from builders import APEX, DAY, FOREIGN, HOSTS, NOW, TARGET, WWW, ZONE_ID, certificate, observed, origin, replica
 
 NOTHING_DONE = {"uploaded": (), "claimed": ()}
@@ -65,6 +65,13 @@ def test_a_zone_that_cannot_be_read_is_not_noted() -> None:
 
 def test_a_suspended_object_does_nothing_new() -> None:
     assert blocked(next_step(observed(spec={"suspend": True}, zone={"enabled": False}))) is Reason.SUSPENDED
+
+
+def test_a_key_pair_that_cannot_be_used_is_refused_before_anything_is_written_and_holds_back_no_repair() -> None:
+    unusable = Unknown("Secret edge/leaf: tls.key is missing", Reason.KEY_PAIR_INVALID)
+    untouched = observed(keys=unusable, record=NOTHING_DONE | {"found": Found(enabled=True)}, origins=[origin(None)])
+    assert blocked(next_step(untouched)) is Reason.KEY_PAIR_INVALID
+    assert isinstance(next_step(observed(keys=unusable, origins=[origin(configured={"intact": False})])), Publish)
 
 
 # --- whose zone it is --------------------------------------------------------------------------------------------------------

@@ -41,6 +41,9 @@ def spec_is_acceptable(o: Observed) -> Step | None:
     """What the schema cannot express."""
     if o.spec.suspend:
         return Block(Reason.SUSPENDED, "spec.suspend is true: nothing new is done. Set it to false to go on")
+    # Said before anything is written. Later it holds back only what needs the key pair, not the repair of what is published.
+    if isinstance(o.key_pair, Unknown) and o.record.untouched:
+        return unknown("the key pair cannot be read", o.key_pair, Reason.TRANSIENT_ERROR)
     return None
 
 
