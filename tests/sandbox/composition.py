@@ -43,6 +43,8 @@ class Layout:
     dns_only: Sequence[str] = ()
     """Hosts whose DNS record is not proxied: visitors and probes go straight to a replica."""
     first_address: str = "127.0.0.11"
+    manifests: bool = True
+    """Whether the resource and the operator's permissions are applied from files; the tests of the chart install them with Helm."""
 
 
 class Sandbox:
@@ -68,8 +70,9 @@ class Sandbox:
     def _start(self) -> None:
         if self._own_plane:
             self.plane.start()
-        self.plane.apply(ROOT / "crds")
-        self.plane.apply(ROOT / "deploy" / "manifests")
+        if self.layout.manifests:
+            self.plane.apply(ROOT / "crds")
+            self.plane.apply(ROOT / "deploy" / "manifests")
         config = dict(self.layout.config)
         controller = IngressNginx(
             self.plane.admin_kubeconfig, config=config, hosts=[*self.layout.hosts, "*.example.com"], first_address=self.layout.first_address
@@ -132,6 +135,7 @@ class Sandbox:
             "AOP_CLOUDFLARE_BASE_URL": self.cloudflare.base_url,
             "AOP_EDGE_CONNECT_TO": self.connect_to,
             "AOP_EDGE_CA_FILE": str(self.cloudflare.edge_ca_file),
+            "AOP_LISTEN_ADDRESS": "127.0.0.1",
             **more,
         }
 

@@ -64,7 +64,7 @@ class Helm:
 
     def uninstall(self, release: str, namespace: str, *flags: str) -> str:
         """`helm uninstall`."""
-        return self.run("uninstall", release, "--namespace", namespace, *flags)
+        return self.run("uninstall", release, "--namespace", namespace, "--timeout=60s", *flags)
 
     def revisions(self, release: str, namespace: str) -> list[tuple[int, str]]:
         """Number and status of every revision, the oldest first."""
