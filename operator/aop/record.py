@@ -28,23 +28,56 @@ def dump(record: Record) -> str:
 
 
 def load(text: str | None) -> Record:
-    """The record; an empty one where there is none, or where somebody made it unreadable (which equals its loss)."""
+    """The record; an empty one where there is none, or where somebody made it unreadable (which equals its loss).
+
+    Whoever may edit the object may write here, so nothing is taken that `dump` would not have written: the digests end up in the
+    text of a controller that serves others too.
+    """
     if not text:
         return Record()
     try:
         fields = json.loads(text)
         found, hold_off = fields.get("found"), fields.get("holdOff")
         return Record(
-            zone_id=fields.get("zone"),
-            found=Found(bool(found["enabled"]), tuple(found["foreign"])) if found else None,
-            uploaded=tuple(sorted(Pin(a, b, _time(c), _time(d)) for a, b, c, d in fields.get("uploaded", ()))),
-            claimed=tuple(sorted(ObjectKey.parse(key) for key in fields.get("claimed", ()))),
-            rejected=tuple(fields.get("rejected", ())),
-            hold_off=HoldOff(hold_off[0], _time(hold_off[1]), _time(hold_off[2])) if hold_off else None,
-            rotated=fields.get("rotated"),
+            zone_id=_text(fields["zone"]) if "zone" in fields else None,
+            found=Found(_flag(found["enabled"]), _texts(found["foreign"])) if found else None,
+            uploaded=tuple(sorted(_pin(*pin) for pin in _list(fields.get("uploaded")))),
+            claimed=tuple(sorted(ObjectKey.parse(key) for key in _texts(fields.get("claimed")))),
+            rejected=_texts(fields.get("rejected")),
+            hold_off=HoldOff(int(hold_off[0]), _time(hold_off[1]), _time(hold_off[2])) if hold_off else None,
+            rotated=_text(fields["rotated"]) if "rotated" in fields else None,
         )
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, OSError, RecursionError):
         return Record()
+
+
+def _pin(sha256: str, sha1: str, not_before: float, not_after: float) -> Pin:
+    pin = Pin(sha256, sha1, _time(not_before), _time(not_after))
+    if not pin.well_formed:
+        raise ValueError(f"not the digests of a leaf: {pin!r}")
+    return pin
+
+
+def _texts(found: Any) -> tuple[str, ...]:
+    return tuple(_text(one) for one in _list(found))
+
+
+def _list(found: Any) -> list[Any]:
+    if not isinstance(found, list | None):
+        raise TypeError(f"not a list: {found!r}")
+    return found or []
+
+
+def _text(found: Any) -> str:
+    if not isinstance(found, str):
+        raise TypeError(f"not text: {found!r}")
+    return found
+
+
+def _flag(found: Any) -> bool:
+    if not isinstance(found, bool):
+        raise TypeError(f"neither true nor false: {found!r}")
+    return found
 
 
 def _seconds(time: datetime) -> int:

@@ -5,10 +5,14 @@ Used by `aop.plan` to say what is wanted, by the drivers in this package to rend
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from typing import NamedTuple
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHA1 = re.compile(r"[0-9a-f]{40}")
 
 
 class ObjectKey(NamedTuple):
@@ -81,6 +85,11 @@ class Pin:
     def short(self) -> str:
         """The first 8 hex digits of `sha256`: how the check path names a presented leaf, and how messages do."""
         return self.sha256[:8]
+
+    @property
+    def well_formed(self) -> bool:
+        """Whether the digests are digests; nothing else may come to stand in an origin's text, whoever wrote it where we read it."""
+        return _SHA256.fullmatch(self.sha256) is not None and _SHA1.fullmatch(self.sha1) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,12 +64,15 @@ def _claim(found: Any) -> Claim:
 
 
 def _pin(found: Mapping[str, Any]) -> Pin:
-    return Pin(
-        sha256=_matching(re.compile(r"[0-9a-f]{64}"), found["sha256"]),
-        sha1=_matching(re.compile(r"[0-9a-f]{40}"), found["sha1"]),
+    pin = Pin(
+        sha256=found["sha256"],
+        sha1=found["sha1"],
         not_before=_moment(found["notBefore"]),
         not_after=_moment(found["notAfter"]),
     )
+    if not pin.well_formed:
+        raise ValueError(f"not the digests of a leaf: {found!r}")
+    return pin
 
 
 def _host(found: str) -> str:

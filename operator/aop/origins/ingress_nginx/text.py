@@ -33,7 +33,7 @@ def render(claims: Collection[Claim], revision: int, path_token: str, *, session
     `session_cache_size` is `Options.session_cache_size`: None keeps the session cache off where the user has switched it off.
 
     Raises:
-        ValueError: a hostname, zone or token that must not stand in nginx's text. Nothing that came through the resource or through
+        ValueError: a hostname, zone, digest or token that must not stand in nginx's text. Nothing that came through the resource or through
             `notation.decode` is one.
     """
     if not TOKEN.fullmatch(path_token) or revision < 1:
@@ -41,6 +41,9 @@ def render(claims: Collection[Claim], revision: int, path_token: str, *, session
     for name in sorted({name for claim in claims for name in (claim.zone, *claim.patterns, *claim.enforced)}):
         if not is_host(name):
             raise ValueError(f"{name!r} is no hostname, so it must not stand in nginx's text")
+    for pin in {pin for claim in claims for pin in claim.pins}:
+        if not pin.well_formed:
+            raise ValueError(f"{pin.sha256!r} and {pin.sha1!r} are no digests, so they must not stand in nginx's text")
     begin = f"# BEGIN aop-operator revision {revision}: rendered from the annotations of this ConfigMap, what is edited here is overwritten"
     lines = {HTTP: _http(claims, revision, session_cache_size), SERVER: _server(revision, path_token)}
     return {key: "\n".join((begin, *lines[key], END)) for key in KEYS}

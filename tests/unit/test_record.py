@@ -1,0 +1,108 @@
+"""The record on the object: what is written is read back, and nothing that anybody writes there stops the operator."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aop.observed import Found, HoldOff, Record
+from aop.origins import ObjectKey, Pin
+from aop.record import dump, load
+from builders import LEAF, NEXT, TARGET, ZONE_ID, at
+
+FULL = Record(
+    zone_id=ZONE_ID,
+    found=Found(enabled=True, foreign=("a", "b")),
+    uploaded=tuple(sorted((LEAF, NEXT))),
+    claimed=(TARGET,),
+    rejected=("0123456789abcdef",),
+    hold_off=HoldOff(3, at(-10), at(230)),
+    rotated="2026-03-01",
+)
+
+sha256 = st.integers(0, 2**256 - 1).map(lambda number: f"{number:064x}")
+sha1 = st.integers(0, 2**160 - 1).map(lambda number: f"{number:040x}")
+moments = st.integers(0, 4_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
+words = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=12)
+pins = st.builds(Pin, sha256, sha1, moments, moments)
+records = st.builds(
+    Record,
+    zone_id=st.none() | words,
+    found=st.none() | st.builds(Found, st.booleans(), st.lists(words, unique=True).map(lambda ids: tuple(sorted(ids)))),
+    uploaded=st.lists(pins, max_size=3, unique=True).map(lambda found: tuple(sorted(found))),
+    claimed=st.lists(st.builds(ObjectKey, words, words), max_size=3, unique=True).map(lambda found: tuple(sorted(found))),
+    rejected=st.lists(words, max_size=8).map(tuple),
+    hold_off=st.none() | st.builds(HoldOff, st.integers(1, 99), moments, moments),
+    rotated=st.none() | st.text(min_size=1),
+)
+
+
+@given(records)
+def test_what_is_written_is_read_back(record: Record) -> None:
+    assert load(dump(record)) == record
+    assert dump(load(dump(record))) == dump(record), "the same record gives the same text"
+
+
+def test_it_is_small_and_says_nothing_of_what_is_not_there() -> None:
+    assert dump(Record()) == "{}"
+    assert len(dump(FULL)) < 600
+    assert "\n" not in dump(FULL)
+
+
+def test_a_rotate_annotation_without_a_value_is_one_that_was_acted_on() -> None:
+    """`kubectl annotate aop x aop-operator.dev/rotate=` is a value too; it must not be acted on for ever."""
+    assert load(dump(Record(rotated=""))).rotated == ""
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "null", "7", '"text"', "{}", "\x00", '{"uploaded": 7}', '{"claimed": ["nobody"]}'])
+def test_what_is_no_record_reads_as_an_empty_one(text: str | None) -> None:
+    assert load(text) == Record()
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=8,
+    )
+)
+def test_no_json_stops_the_operator(found: Any) -> None:
+    load(json.dumps(found))
+
+
+@pytest.mark.parametrize("name", ["found", "uploaded", "claimed", "rejected", "holdOff"])
+@pytest.mark.parametrize("damage", [7, True, "text", [[]], [[1]], {"enabled": True}, [1e400], [["a", "b", 1e300, 1]]])
+def test_one_damaged_field_never_raises(name: str, damage: Any) -> None:
+    fields = json.loads(dump(FULL))
+    load(json.dumps({**fields, name: damage}))
+
+
+@pytest.mark.parametrize(
+    ("sha256", "sha1"),
+    [
+        (LEAF.sha256, f'{LEAF.sha1}" none; }} server {{ listen 1; }} #'),
+        (f"{LEAF.sha256[:8]}; return 200;", LEAF.sha1),
+        (LEAF.sha256.upper(), LEAF.sha1),
+        (7, LEAF.sha1),
+    ],
+)
+def test_a_digest_that_is_none_never_gets_on(sha256: Any, sha1: str) -> None:
+    """Digests of the record become pins, and pins become nginx's text; the record can be edited by whoever may edit the object."""
+    times = [int(LEAF.not_before.timestamp()), int(LEAF.not_after.timestamp())]
+    assert load(json.dumps({"uploaded": [[sha256, sha1, *times]]})) == Record()
+
+
+def test_a_field_of_a_later_version_is_ignored() -> None:
+    fields = json.loads(dump(FULL))
+    assert load(json.dumps({**fields, "later": {"a": 1}})) == FULL
+
+
+def test_it_is_untouched_until_something_was_uploaded_or_claimed() -> None:
+    assert Record(zone_id=ZONE_ID, found=FULL.found, hold_off=FULL.hold_off, rotated="x").untouched
+    assert not Record(uploaded=(LEAF,)).untouched
+    assert not Record(claimed=(TARGET,)).untouched
