@@ -58,7 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if command == "uninstall-guard":
         return asyncio.run(guard_uninstall(settings))
     configure_logging(settings)
-    asyncio.run(run(settings))
+    try:
+        asyncio.run(run(settings))
+    except SettingsError as error:
+        logging.getLogger("aop").critical("%s", error)
+        return EXIT_SETTINGS
     return 0
 
 
@@ -127,7 +131,12 @@ async def serve_metrics(stack: AsyncExitStack, settings: Settings, metrics: Metr
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, "0.0.0.0", settings.metrics_port).start()
+    try:
+        await web.TCPSite(runner, settings.listen_address, settings.metrics_port).start()
+    except OSError as error:
+        raise SettingsError(
+            f"metrics cannot be served at {settings.listen_address} port {settings.metrics_port}: {error.strerror}. Change AOP_METRICS_PORT, or set it to 0"
+        ) from error
 
 
 async def serve(settings: Settings, slots: Slots) -> None:
@@ -140,7 +149,7 @@ async def serve(settings: Settings, slots: Slots) -> None:
         memo=slots,
         clusterwide=not settings.watch_namespaces,
         namespaces=settings.watch_namespaces,
-        liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz" if settings.health_port else None,
+        liveness_endpoint=f"http://{settings.listen_address}:{settings.health_port}/healthz" if settings.health_port else None,
     )
 
 

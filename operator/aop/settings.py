@@ -164,6 +164,7 @@ class Settings(BaseSettings):
     )
     budget_resync_share: Share = Field(0.25, description="The share of the same calls that resyncs stay under; not above AOP_BUDGET_SHARE.")
 
+    listen_address: str = Field("0.0.0.0", description="IP address on which the health and metrics endpoints listen.")
     health_port: Port = Field(8080, description="TCP port of the health endpoint; 0: none.")
     metrics_port: Port = Field(8081, description="TCP port of the metrics endpoint; 0: none.")
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(

@@ -25,7 +25,8 @@ class Operator:
     def __init__(self, environment: Mapping[str, str], folder: Path, name: str = "operator") -> None:
         self.health_port = free_port()
         self.log = folder / f"{name}.log"
-        ports = {"AOP_HEALTH_PORT": str(self.health_port), "AOP_METRICS_PORT": "0"}
+        self.metrics_port = free_port()
+        ports = {"AOP_LISTEN_ADDRESS": "127.0.0.1", "AOP_HEALTH_PORT": str(self.health_port), "AOP_METRICS_PORT": str(self.metrics_port)}
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
         self._environment = {**kept, **QUICK, **ports, **environment}
         self._child: Child | None = None
@@ -39,6 +40,13 @@ class Operator:
     def launch(self) -> None:
         """Start it without waiting."""
         self._child = Child([sys.executable, "-m", "aop", "run"], log=self.log, env=self._environment)
+
+    @property
+    def pid(self) -> int:
+        """Its process id. Raises RuntimeError when it was not started."""
+        if self._child is None:
+            raise RuntimeError("the operator was not started")
+        return self._child.pid
 
     @property
     def alive(self) -> bool:
