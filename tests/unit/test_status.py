@@ -1,0 +1,303 @@
+"""What people and tools read in each phase: nine conditions, the printer columns, and a message that says what is awaited and what to do."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+import yaml
+
+from aop import crd
+from aop.api import Condition, ConditionType, Status
+from aop.errors import Reason
+from aop.observed import NONE, CertificateState, Evidence, HoldOff, Unknown
+from aop.origins import Mode, ObjectKey
+from aop.plan import next_step
+from aop.status import failed, status_of
+from builders import (
+    APEX,
+    ASKING,
+    FOREIGN,
+    HOSTS,
+    LEAF,
+    NEXT,
+    NOW,
+    OFF,
+    REQUIRING,
+    TARGET,
+    WWW,
+    ZONE_ID,
+    at,
+    certificate,
+    claim,
+    evidence,
+    observed,
+    origin,
+    replica,
+)
+
+FRESH: dict[str, Any] = {
+    "record": {"uploaded": (), "claimed": ()},
+    "origins": [origin(None, None)],
+    "zone": {"certificates": (), "enabled": False},
+    "keys": None,
+    "evidence": [Evidence(host) for host in HOSTS],
+}
+REMOVING: dict[str, Any] = {"object": {"deleting": True}, "origins": [origin(OFF)]}
+HELD_OFF = {"hold_off": HoldOff(1, at(-20), at(40))}
+
+WORLDS: dict[str, dict[str, Any]] = {
+    "at rest": {},
+    "nothing done yet": FRESH,
+    "deploying": FRESH
+    | {
+        "keys": {},
+        "record": {"uploaded": (LEAF,)},
+        "origins": [origin(claim(Mode.OFF, (), ()))],
+        "zone": {"enabled": False, "certificates": (certificate(state=CertificateState.PENDING, status="pending_deployment"),)},
+        "evidence": [evidence(host, NONE) for host in HOSTS],
+    },
+    "proving": {"origins": [origin(ASKING)], "evidence": [evidence(host, lasting_s=60) for host in HOSTS]},
+    "proven": {"origins": [origin(ASKING)]},
+    "a replica is behind": {"origins": [origin(replicas=(replica("pod-1", REQUIRING), replica("pod-2", ASKING, revision=6)))]},
+    "a host past the edge": {"origins": [origin(claim(enforced=(APEX,)))], "evidence": [evidence(WWW, NONE, direct=True)]},
+    "only asking is asked for": {"spec": {"enforcement": "Request"}, "origins": [origin(ASKING)]},
+    "relaxed": {"origins": [origin(ASKING)], "evidence": [evidence(host, NONE) for host in HOSTS], "record": HELD_OFF},
+    "held off": {"origins": [origin(ASKING)], "record": HELD_OFF},
+    "silent while enforced": {"evidence": [Evidence(host, silence="HTTP 403", silent_since=at(-60)) for host in HOSTS]},
+    "restarted while enforced": {"evidence": [evidence(host, lasting_s=60) for host in HOSTS]},
+    "rotating": {
+        "keys": {"next": NEXT},
+        "origins": [origin(claim(pins=(LEAF, NEXT)))],
+        "zone": {"certificates": (certificate(), certificate(NEXT, state=CertificateState.PENDING, status="initializing"))},
+        "record": {"uploaded": tuple(sorted((LEAF, NEXT)))},
+    },
+    "token rejected": {"zone": Unknown("Cloudflare does not know the token", Reason.TOKEN_REJECTED)},
+    "zone not found": {"zone": None},
+    "key pair invalid": {"keys": Unknown("Secret edge/example-com-aop: tls.key is missing", Reason.KEY_PAIR_INVALID)},
+    "suspended": {"spec": {"suspend": True}},
+    "removing, still refusing": REMOVING | {"origins": [origin(REQUIRING)]},
+    "removing, a replica is behind": REMOVING | {"origins": [origin(OFF, replicas=(replica("pod-2", REQUIRING, revision=6),))]},
+    "removing, deleting the certificate": REMOVING
+    | {"zone": {"enabled": False, "certificates": (certificate(state=CertificateState.DELETING, status="pending_deletion"),)}},
+    "removing, all gone": REMOVING
+    | {"origins": [origin(None, None)], "zone": {"enabled": False, "certificates": (certificate(FOREIGN, ours=False),)}},
+}
+
+# In the order of `ConditionType`; a reason stands where it is not AsExpected.
+PHASES = """
+at rest:                            [T Ready, T, T, T, T, T, T, F, F]
+nothing done yet:                   [F Progressing, F Progressing, F Progressing, F Progressing, F Progressing, U Progressing, F Progressing, T Progressing, F]
+deploying:                          [F WaitingForCloudflare, T, F WaitingForCloudflare, F Progressing, F Progressing, F EdgeNotProven, F Progressing, T WaitingForCloudflare, F]
+proving:                            [F WaitingForProof, T, T, T, T, F WaitingForProof, F Progressing, T WaitingForProof, F]
+proven:                             [F Progressing, T, T, T, T, T, F Progressing, T Progressing, F]
+a replica is behind:                [F WaitingForReplicas, T, T, T, F WaitingForReplicas, T, F WaitingForReplicas, T WaitingForReplicas, F]
+a host past the edge:               [T Ready, T, T, T, T, F EdgeNotProven, T, F, F]
+only asking is asked for:           [T Ready, T, T, T, T, T, T, F, F]
+relaxed:                            [F EdgeNotProven, T, T, T, T, F EdgeNotProven, F HoldOff, T EdgeNotProven, F]
+held off:                           [F HoldOff, T, T, T, T, T, F HoldOff, T HoldOff, F]
+silent while enforced:              [T Ready, T, T, T, T, U EdgeSilent, T, F, F]
+restarted while enforced:           [T Ready, T, T, T, T, F WaitingForProof, T, F, F]
+rotating:                           [F WaitingForCloudflare, T, F WaitingForCloudflare, T, T, F EdgeNotProven, T, T WaitingForCloudflare, F]
+token rejected:                     [F TokenRejected, T, U TokenRejected, U TokenRejected, T, T, T, F, T TokenRejected]
+zone not found:                     [F ZoneNotFound, T, U ZoneNotFound, U ZoneNotFound, T, T, T, F, T ZoneNotFound]
+key pair invalid:                   [F KeyPairInvalid, F KeyPairInvalid, F Progressing, T, F Progressing, F EdgeNotProven, T, F, T KeyPairInvalid]
+suspended:                          [F Suspended, T, T, T, T, T, T, F, T Suspended]
+removing, still refusing:           [F Removing, T, T, T, F Removing, U Removing, T, T Removing, F]
+removing, a replica is behind:      [F Removing, T, T, T, F Removing, U Removing, F Removing, T Removing, F]
+removing, deleting the certificate: [F Removing, T, F Removing, F Progressing, F Removing, U Removing, F Removing, T Removing, F]
+removing, all gone:                 [F Removing, T, F Removing, F Progressing, F Removing, U Removing, F Removing, T Removing, F]
+"""
+
+
+def status(world: dict[str, Any], previous: Status | None = None) -> Status:
+    found = observed(**world)
+    return status_of(found, next_step(found), previous or Status())
+
+
+def condition(found: Status, kind: ConditionType) -> Condition:
+    held = found.condition(kind)
+    assert held is not None, kind
+    return held
+
+
+@pytest.mark.parametrize(("phase", "expected"), yaml.safe_load(PHASES).items())
+def test_every_phase_has_its_conditions(phase: str, expected: list[str]) -> None:
+    told = status(WORLDS[phase])
+    shown = [f"{c.status[0]}{'' if c.reason == Reason.AS_EXPECTED else f' {c.reason}'}" for c in told.conditions]
+    assert shown == expected
+    assert [c.type for c in told.conditions] == list(ConditionType)
+    assert {c.observed_generation for c in told.conditions} == {told.observed_generation} == {2}
+
+
+def test_every_world_here_is_a_phase() -> None:
+    assert list(yaml.safe_load(PHASES)) == list(WORLDS)
+
+
+@pytest.mark.parametrize(
+    ("phase", "said"),
+    [
+        ("proving", "Awaited since 2026-03-01 11:58:57 UTC. Nothing to do."),
+        ("a replica is behind", "pod pod-2 shows revision 6. Awaited since 2026-03-01 11:50:00 UTC"),
+        (
+            "a host past the edge",
+            f"1 of 2 hosts let only our certificate pass on every replica; the others refuse nobody: {WWW} answers past",
+        ),
+        ("only asking is asked for", "all 2 hosts are asked for the certificate"),
+        ("relaxed", "Check the host's DNS record (proxied)"),
+        ("silent while enforced", "no rule or challenge at Cloudflare stands before /.well-known/aop-operator/"),
+        ("restarted while enforced", "Proof through the edge is being renewed"),
+        ("zone not found", "Check spec.zone"),
+        ("suspended", "Set it to false to go on"),
+        ("removing, a replica is behind", "nobody must be refused before anything is taken away"),
+    ],
+)
+def test_ready_alone_says_what_is_awaited_since_when_and_what_to_do(phase: str, said: str) -> None:
+    assert said in condition(status(WORLDS[phase]), ConditionType.READY).message
+
+
+@pytest.mark.parametrize("phase", WORLDS)
+def test_every_false_condition_says_why_and_a_second_later_says_the_same(phase: str) -> None:
+    """A message with a running counter would write a status per second."""
+    told = status(WORLDS[phase])
+    kstatus = {ConditionType.RECONCILING, ConditionType.STALLED}
+    assert all(c.message for c in told.conditions if c.type not in kstatus)
+    assert all(len(c.message) <= 2000 for c in told.conditions)
+    later = status({**WORLDS[phase], "now": NOW + timedelta(seconds=1)}, told)
+    assert later == told
+
+
+def test_stalled_and_reconciling_exclude_each_other_and_ready() -> None:
+    """kstatus: either of them True means that the object is not Current."""
+    for phase, world in WORLDS.items():
+        told = status(world)
+        assert sum(condition(told, kind).status == "True" for kind in ("Ready", "Reconciling", "Stalled")) == 1, phase  # type: ignore[arg-type]  # a StrEnum's word
+
+
+# --- the parts -----------------------------------------------------------------------------------------------------------------
+
+
+def test_the_parts_at_rest() -> None:
+    told = status({"zone": {"certificates": (certificate(serial_number="4711"),)}}).manifest()
+    assert told["zone"] == {"id": ZONE_ID, "accountId": "account", "sslMode": "strict"}
+    assert told["certificate"] == {
+        "id": LEAF.short,
+        "fingerprint": LEAF.sha256,
+        "serialNumber": "4711",
+        "status": "active",
+        "notAfter": "2028-01-30T12:00:00Z",
+        "renewalTime": "2027-12-16T12:00:00Z",
+    }
+    assert told["origins"] == [{"name": "public", "mode": "Require", "replicas": 2, "applied": 2}]
+    assert told["hosts"]["proven"] == told["hosts"]["total"] == 2
+    assert told["observedGeneration"] == 2
+
+
+@pytest.mark.parametrize(
+    ("phase", "shown"),
+    [
+        ("at rest", ("example.com", "Require", "True", "2028-01-30T12:00:00Z")),
+        ("nothing done yet", ("example.com", "Off", "False", None)),
+        ("proving", ("example.com", "Request", "False", "2028-01-30T12:00:00Z")),
+        ("a replica is behind", ("example.com", "Request", "False", "2028-01-30T12:00:00Z")),
+        ("token rejected", ("example.com", "Require", "False", "2028-01-30T12:00:00Z")),
+        ("key pair invalid", ("example.com", "Require", "False", None)),
+    ],
+)
+def test_the_printer_columns_show_it(phase: str, shown: tuple[str, ...]) -> None:
+    world = observed(**WORLDS[phase])
+    whole = {"spec": {"zone": {"name": world.spec.zone.name}}, "status": status(WORLDS[phase]).manifest()}
+    (version,) = crd.manifest()["spec"]["versions"]
+    columns = {column["name"]: found(whole, column["jsonPath"]) for column in version["additionalPrinterColumns"]}
+    assert tuple(columns[name] for name in ("Zone", "Enforcement", "Ready", "Expires")) == shown
+    assert columns["Status"] == condition(status(WORLDS[phase]), ConditionType.READY).message
+
+
+def found(whole: Any, path: str) -> Any:
+    """What a printer column's JSONPath selects: names, and conditions by their type."""
+    for name in path.removeprefix(".").replace('[?(@.type=="Ready")]', ".Ready").split("."):
+        whole = next((one for one in whole if one["type"] == name), {}) if isinstance(whole, list) else (whole or {}).get(name)
+    return whole
+
+
+def test_enforcement_is_the_least_strict_that_was_really_seen() -> None:
+    """Not what was published: one replica that only asks makes the whole a request."""
+    second = origin(name="shop", target=ObjectKey("shop", "controller"), running=ASKING)
+    assert status({"origins": [origin(), second]}).enforcement == "Request"
+    assert status({"origins": [origin(replicas=(replica("pod-1", REQUIRING), replica("pod-2", OFF)))]}).enforcement == "Off"
+    left = origin(OFF, name="old", target=ObjectKey("old", "controller"), wanted=False)
+    assert status({"origins": [origin(), left]}).enforcement == "Require"
+
+
+def test_enforcement_is_absent_while_no_replica_could_be_asked() -> None:
+    dark = origin(replicas=(replica("pod-1", REQUIRING, error="timeout"),))
+    told = status({"origins": [dark]})
+    assert told.enforcement is None
+    assert told.origins[0].mode is None
+    assert (told.origins[0].replicas, told.origins[0].applied) == (1, 0)
+
+
+def test_unproven_hosts_are_listed_and_bounded() -> None:
+    many = tuple(f"h{n:03}.example.com" for n in range(70))
+    told = status({"origins": [origin(hosts=(*HOSTS, *many))]})
+    assert told.hosts is not None
+    assert (told.hosts.proven, told.hosts.total, len(told.hosts.unproven)) == (2, 72, 50)
+
+
+def test_a_proof_is_told_by_the_minute() -> None:
+    told = status({}).proof
+    assert told is not None
+    assert told.last == datetime(2026, 3, 1, 11, 59, tzinfo=NOW.tzinfo)
+    assert status({"evidence": [evidence(host, NONE) for host in HOSTS]}).proof is None
+
+
+def test_a_missing_config_map_is_no_secret() -> None:
+    told = status({"origins": [origin(configured=None)]})
+    assert str(TARGET) in condition(told, ConditionType.READY).message
+    assert condition(told, ConditionType.READY).reason == Reason.CONFIG_MAP_NOT_FOUND
+
+
+# --- transitions ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_transition_time_moves_only_when_the_truth_moves() -> None:
+    first = status(WORLDS["proving"])
+    later = status({**WORLDS["held off"], "now": at(20)}, first)
+    assert condition(later, ConditionType.READY).last_transition_time == NOW, "still False, for another reason"
+    assert condition(later, ConditionType.EDGE_VERIFIED).last_transition_time == at(20)
+
+
+def test_transition_times_are_whole_seconds() -> None:
+    """The API server keeps no more, and a status that reads back differently would be written again for ever."""
+    told = status({"now": NOW + timedelta(microseconds=654321)})
+    assert {c.last_transition_time.microsecond for c in told.conditions} == {0}
+    assert Status.parse(told.manifest()) == told
+
+
+# --- when nothing was observed -----------------------------------------------------------------------------------------------------
+
+
+def test_an_error_before_anything_was_seen_shows_every_condition() -> None:
+    told = failed(7, NOW, Reason.SPEC_INVALID, "spec.zone: write a name", Status(), stalled=True)
+    assert [c.type for c in told.conditions] == list(ConditionType)
+    shown = {c.type: (c.status, c.reason) for c in told.conditions}
+    assert shown["Ready"] == ("False", "SpecInvalid")
+    assert shown["Stalled"] == ("True", "SpecInvalid")
+    assert shown["Reconciling"] == ("False", "AsExpected")
+    assert shown["Enforced"] == ("Unknown", "Initializing")
+
+
+def test_an_error_later_keeps_what_was_seen() -> None:
+    before = status({})
+    told = failed(2, at(60), Reason.TRANSIENT_ERROR, "the API server cannot be reached", before, stalled=False)
+    assert (told.enforcement, told.certificate, told.origins) == (before.enforcement, before.certificate, before.origins)
+    assert condition(told, ConditionType.READY).status == "Unknown"
+    assert condition(told, ConditionType.RECONCILING).status == "True"
+    assert condition(told, ConditionType.ENFORCED) == condition(before, ConditionType.ENFORCED)
+    assert [c.type for c in told.conditions] == list(ConditionType)
+
+
+def test_an_error_on_top_of_an_unreadable_status_is_told_all_the_same() -> None:
+    told = failed(2, NOW, Reason.INTERNAL_ERROR, "a bug", Status.parse({"conditions": "many"}), stalled=False)
+    assert condition(told, ConditionType.READY).reason == Reason.INTERNAL_ERROR
