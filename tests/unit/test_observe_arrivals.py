@@ -1,0 +1,95 @@
+"""What arrives through the edge becomes evidence: runs of equal arrivals, which silence neither ends nor lengthens."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aop.observe.arrivals import MOST_RECENT, RECENT, arrived, begun_again, silent
+from aop.observed import NONE, OTHER, REFUSED, Arrival, Evidence
+from builders import APEX, LEAF, at
+
+Heard = tuple[str, bool, bool]
+"""What one answer came with, whether its session was new, whether it came past the edge."""
+
+heard = st.tuples(st.sampled_from([LEAF.sha256, NONE, OTHER, REFUSED]), st.booleans(), st.booleans())
+
+
+def evidence(*answers: Heard | None, every_s: float = 10.0) -> Evidence:
+    """The evidence after these answers, one every so many seconds; None is a silence."""
+    found = Evidence(APEX)
+    for n, answer in enumerate(answers):
+        moment = at(every_s * n)
+        match answer:
+            case None:
+                found = silent(found, f"HTTP 403 at {n}", moment)
+            case presented, fresh, direct:
+                found = arrived(found, Arrival(moment, presented, fresh=fresh), direct=direct)
+    return found
+
+
+OURS, BARE, OLD_BARE = (LEAF.sha256, True, False), (NONE, True, False), (NONE, False, False)
+
+
+def test_equal_arrivals_are_a_run() -> None:
+    found = evidence(OURS, OURS, OURS)
+    assert (found.presented, found.count, found.since, found.last) == (LEAF.sha256, 3, at(0), at(20))
+
+
+@pytest.mark.parametrize("other", [BARE, (OTHER, True, False), (REFUSED, True, False), (LEAF.sha256, True, True)])
+def test_anything_else_begins_a_new_one(other: Heard) -> None:
+    """Also the same leaf past the edge: it says nothing about the edge."""
+    found = evidence(OURS, OURS, other)
+    assert (found.presented, found.count, found.since, found.direct) == (other[0], 1, at(20), other[2])
+
+
+def test_silence_neither_ends_a_run_nor_lengthens_it() -> None:
+    found = evidence(OURS, None, None, OURS)
+    assert (found.count, found.since, found.last) == (2, at(0), at(30))
+    assert found.silence is None
+    quiet = evidence(OURS, None, None)
+    assert (quiet.count, quiet.last, quiet.silence, quiet.silent_since) == (1, at(0), "HTTP 403 at 2", at(10))
+
+
+def test_a_change_at_cloudflare_begins_the_proof_again_but_forgives_no_loss() -> None:
+    found = begun_again(evidence(BARE, BARE, BARE))
+    assert (found.presented, found.count, found.since, found.fresh, found.old_since) == (None, 0, None, None, None)
+    assert [arrival.presented for arrival in found.recent] == [NONE] * 3
+    again = arrived(found, Arrival(at(30), NONE), direct=False)
+    assert (again.count, again.since) == (1, at(30))
+
+
+def test_old_sessions_are_told_from_new_ones() -> None:
+    found = evidence(OURS, OLD_BARE, OLD_BARE)
+    assert found.fresh == Arrival(at(0), LEAF.sha256)
+    assert found.old_since == at(10)
+    assert evidence(OURS, OLD_BARE, BARE).old_since is None
+
+
+@given(st.lists(st.none() | heard, max_size=40), st.sampled_from([0.5, 5.0, 10.0, 60.0]))
+def test_what_holds_of_all_evidence(answers: list[Heard | None], every_s: float) -> None:
+    found = evidence(*answers, every_s=every_s)
+    spoken = [(n, answer) for n, answer in enumerate(answers) if answer is not None]
+    run = next(
+        (n for n, (_, answer) in enumerate(reversed(spoken)) if (answer[0], answer[2]) != (found.presented, found.direct)), len(spoken)
+    )
+    assert found.count == run
+    assert (found.last is None) is (not spoken)
+    if spoken:
+        assert found.last == at(every_s * spoken[-1][0])
+        assert found.since == at(every_s * spoken[len(spoken) - run][0])
+        assert found.recent[-1].at == found.last
+        assert all(found.last - arrival.at <= RECENT for arrival in found.recent)
+    assert (found.silence is not None) is (bool(answers) and answers[-1] is None)
+
+
+def test_what_is_kept_is_bounded() -> None:
+    found = Evidence(APEX)
+    for n in range(1000):
+        found = arrived(found, Arrival(at(n * 0.1), NONE), direct=False)
+    assert len(found.recent) == MOST_RECENT
+    assert found.count == 1000
+    assert timedelta(seconds=20) < RECENT, "a loss needs the arrivals of about that long"
