@@ -5,7 +5,7 @@ Visitors come all the time, and every replica that requires goes on requiring wh
 
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 import yaml
 
-from sandbox.composition import Layout
-from sandbox.helm.releases import CHART, Helm, HelmFailed
+from sandbox.composition import CONFIG_MAP, CONTROLLER_NAMESPACE, Layout
+from sandbox.helm import programs
+from sandbox.helm.releases import CHART, Helm, HelmFailed, Values
+from sandbox.kubernetes.permissions import account
 from sandbox.kubernetes.plane import ControlPlane
-from sandbox.load import Report
 from sandbox.ports import free_port
+from sandbox.scene import NAMESPACE as EDGE
 from sandbox.scene import Scene
 from sandbox.waiting import until
 from sandbox.workloads import DeployedOperator, JobRunner
@@ -25,6 +27,9 @@ from sandbox.workloads import DeployedOperator, JobRunner
 pytestmark = [pytest.mark.xdist_group("install"), pytest.mark.integration, pytest.mark.timeout(300)]
 
 RELEASE, NAMESPACE = "aop-operator", "aop-system"
+ACCOUNT = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
+LEFT = "customresourcedefinition.apiextensions.k8s.io/authenticatedoriginpulls.aop-operator.dev"
+"""What `crds.keep` keeps."""
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/authenticatedoriginpulls.aop-operator.dev"
 
 
@@ -38,7 +43,7 @@ def helm(helm: Helm, plane: ControlPlane, tmp_path: Path) -> Helm:
 def clean(plane: ControlPlane) -> Iterator[None]:
     """Nothing of a test before is left, and nothing of this one stays."""
     yield
-    plane.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=true")
+    plane.kubectl("delete", "namespace", NAMESPACE, EDGE, "--ignore-not-found", "--wait=true")
     plane.kubectl("delete", "crd", "authenticatedoriginpulls.aop-operator.dev", "--ignore-not-found", "--wait=true")
 
 
@@ -113,8 +118,7 @@ def test_install_and_uninstall_leave_nothing_but_the_resource(helm: Helm, plane:
     assert len(owned_by_release(plane)) == len(rendered)
     with JobRunner(plane, tmp_path):
         helm.uninstall(RELEASE, NAMESPACE)
-    left = owned_by_release(plane)
-    assert left == {"customresourcedefinition.apiextensions.k8s.io/authenticatedoriginpulls.aop-operator.dev"}
+    assert owned_by_release(plane) == {LEFT}
 
 
 def test_installing_again_takes_the_kept_resource_over(helm: Helm, plane: ControlPlane, tmp_path: Path) -> None:
@@ -124,47 +128,89 @@ def test_installing_again_takes_the_kept_resource_over(helm: Helm, plane: Contro
             helm.uninstall(RELEASE, NAMESPACE)
 
 
-def test_the_life_of_a_release_under_visitors(helm: Helm, plane: ControlPlane, tmp_path: Path, record_property: Any) -> None:
-    """Onboarding under the installed account and settings; upgrades in the middle of it and after it; a refused uninstall; removal; uninstall."""
-    helm.install(RELEASE, NAMESPACE)
+MODES: dict[str, dict[str, Any]] = {
+    "everywhere": {},
+    "one-controller": {"ingressConfigMaps": [{"namespace": CONTROLLER_NAMESPACE, "name": CONFIG_MAP}]},
+    "namespaced": {
+        "ingressConfigMaps": [{"namespace": CONTROLLER_NAMESPACE, "name": CONFIG_MAP}],
+        "watchNamespaces": [EDGE],
+        "rbac": {"aggregate": False},
+    },
+}
+"""The three forms in which the chart grants permissions."""
+
+
+@pytest.mark.parametrize(("major", "mode"), [(3, "everywhere"), (4, "namespaced"), (4, "one-controller")])
+def test_the_life_of_a_release_under_visitors(
+    major: int, mode: str, plane: ControlPlane, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """Onboarding, upgrades in the middle of a rotation and after it, a refused uninstall, removal, uninstall: all as installed.
+
+    Then the API server's audit log is added up: nothing that the operator asked for was denied, and nothing was granted that it never needed.
+    """
+    helm = Helm(programs.find(major, say=lambda _: None), tmp_path, plane.admin_kubeconfig)
+    values, before = MODES[mode], len(plane.audit(ACCOUNT))
+    plane.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in (EDGE, CONTROLLER_NAMESPACE)])
+    helm.install(RELEASE, NAMESPACE, values)
     with Scene(Layout(manifests=False), plane, with_operator=False) as scene:
-        helm.upgrade(RELEASE, NAMESPACE, settings(scene))
+        values = {**values, **settings(scene)}
+        helm.upgrade(RELEASE, NAMESPACE, values)
         with DeployedOperator(plane, tmp_path) as operator, scene.visitors() as visitors:
             visitors.allow_redirects(allowed=True)
-            # In the middle of a rollout: the zone has the certificate, and nobody is required yet.
             scene.apply()
-            scene.until_condition("CertificateReady", "True")
-            helm.upgrade(RELEASE, NAMESPACE, settings(scene, logLevel="debug"))
-            operator.replace()
             scene.until_enforced()
             with never_relaxed(scene):
-                upgrade_and_roll_back(helm, plane, scene, operator, tmp_path)
+                upgrade_during_a_rotation(helm, scene, operator, values)
+                upgrade_and_roll_back(helm, scene, operator, values, tmp_path)
                 refused = uninstall_refused(helm, plane, tmp_path)
             assert "edge/example-com (zone example.com, enforcement Require)" in refused
             assert "kubectl -n edge delete aop example-com" in refused
+            reload_late(scene)
             scene.remove()
             report = visitors.stop()
+        permissions = account(plane, NAMESPACE, RELEASE, since=before)
         with JobRunner(plane, tmp_path):
             helm.uninstall(RELEASE, NAMESPACE)
+    record_property("edge_requests", f"{report.edge.ok} {report.edge.failed}")
+    record_property("permissions", f"{len(permissions.denied)} {len(permissions.unused)}")
     assert report.flawless, str(report)
-    record_property("edge_requests", _told(report))
-    assert owned_by_release(plane) == {"customresourcedefinition.apiextensions.k8s.io/authenticatedoriginpulls.aop-operator.dev"}
+    assert permissions.least, str(permissions)
+    assert owned_by_release(plane) == {LEFT}
 
 
-def upgrade_and_roll_back(helm: Helm, plane: ControlPlane, scene: Scene, operator: DeployedOperator, folder: Path) -> None:
-    """While hosts are required: another version with another resource, then back; both are the ordinary Recreate."""
-    helm.upgrade(RELEASE, NAMESPACE, settings(scene, replicaRecheckSeconds=5), chart=chart_with_another_field(folder))
+def upgrade_during_a_rotation(helm: Helm, scene: Scene, operator: DeployedOperator, values: Values) -> None:
+    """The next key pair is there, and the certificate in use is still the old one."""
+    (leaf,) = scene.certificates()
+    scene.plane.kubectl("annotate", "aop", "example-com", "--namespace", EDGE, "aop-operator.dev/rotate=now")
+    until(lambda: "next.crt" in scene.secret("example-com-aop")["data"], within_s=30, describe=lambda: f"a next key pair:\n{scene.told()}")
+    helm.upgrade(RELEASE, NAMESPACE, {**values, "terminationGracePeriodSeconds": 25})
     operator.replace()
-    until(lambda: has_another_field(plane), within_s=10, describe="the new resource")
-    (number, status), *_ = reversed(helm.revisions(RELEASE, NAMESPACE))
+    until(
+        lambda: leaf["id"] not in {one["id"] for one in scene.certificates()},
+        within_s=90,
+        describe=lambda: f"the old certificate to be gone:\n{scene.told()}",
+    )
+    scene.until_enforced()
+
+
+def upgrade_and_roll_back(helm: Helm, scene: Scene, operator: DeployedOperator, values: Values, folder: Path) -> None:
+    """While hosts are required: another version with another resource, then back; both are the ordinary Recreate."""
+    helm.upgrade(RELEASE, NAMESPACE, {**values, "podLabels": {"upgraded": "true"}}, chart=chart_with_another_field(folder))
+    operator.replace()
+    until(lambda: has_another_field(scene.plane), within_s=10, describe="the new resource")
+    number, status = helm.revisions(RELEASE, NAMESPACE)[-1]
     assert status == "deployed"
     scene.until_enforced()
     helm.rollback(RELEASE, NAMESPACE, number - 1)
     operator.replace()
-    until(lambda: not has_another_field(plane), within_s=10, describe="the resource of before")
-    # The restarted operator has looked at the object and has nothing to change.
-    scene.patch({"enforcement": "Require"})
+    until(lambda: not has_another_field(scene.plane), within_s=10, describe="the resource of before")
     scene.until_enforced()
+
+
+def reload_late(scene: Scene) -> None:
+    """From now on so late that the operator asks for the controller's Events."""
+    for replica in scene.ingress_nginx.replicas():
+        scene.ingress_nginx.lag(replica.pod, 3)
 
 
 def uninstall_refused(helm: Helm, plane: ControlPlane, folder: Path) -> str:
@@ -177,7 +223,3 @@ def uninstall_refused(helm: Helm, plane: ControlPlane, folder: Path) -> str:
     helm.rollback(RELEASE, NAMESPACE, number)
     assert helm.revisions(RELEASE, NAMESPACE)[-1][1] == "deployed"
     return str(failed.value)
-
-
-def _told(report: Report) -> str:
-    return f"{report.edge.ok} {report.edge.failed}"
