@@ -10,8 +10,9 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import kopf
@@ -36,6 +37,8 @@ from aop.uninstall import obstacles
 
 CLOUDFLARE_TOTAL_S = 10.0
 """The longest that one request to Cloudflare may take: a mutation that hangs must not hold up what protects visitors for longer."""
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where a pod finds its token (Kubernetes: "Accessing the Kubernetes API from a Pod")."""
 EXIT_GUARDED = 1
 EXIT_SETTINGS = 2
 
@@ -161,9 +164,25 @@ def login_with(settings: Settings) -> Any:
             # Kopf's kubeconfig login reads the variable, not an argument.
             os.environ["KUBECONFIG"] = str(settings.kubeconfig)
             return kopf.login_with_kubeconfig(**kwargs)
-        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+        return in_cluster(os.environ) or kopf.login_with_kubeconfig(**kwargs)
 
     return login
+
+
+def in_cluster(environment: Mapping[str, str], folder: Path = SERVICE_ACCOUNT) -> kopf.ConnectionInfo | None:
+    """The pod's service account, or None outside a pod; asked again when its token is refused, because the kubelet renews the file.
+
+    By the address in the pod's environment, as every official client does: Kopf's own login goes by a name that DNS has to know.
+    """
+    host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT")
+    if not host or not port or not (folder / "token").exists():
+        return None
+    return kopf.ConnectionInfo(
+        server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
+        ca_path=str(folder / "ca.crt"),
+        token=(folder / "token").read_text(encoding="utf-8").strip(),
+        default_namespace=(folder / "namespace").read_text(encoding="utf-8").strip(),
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,42 @@
+"""How Kopf's own client gets into the cluster that the pod runs in."""
+
+from pathlib import Path
+
+import pytest
+
+from aop.__main__ import in_cluster
+
+ADDRESS = {"KUBERNETES_SERVICE_HOST": "192.0.2.1", "KUBERNETES_SERVICE_PORT": "443"}
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Path:
+    for name, text in {"token": "one\n", "ca.crt": "", "namespace": "aop-system"}.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_a_pod_logs_in_by_address_with_the_mounted_token(mounted: Path) -> None:
+    found = in_cluster(ADDRESS, mounted)
+    assert found is not None
+    assert (found.server, found.token, found.ca_path) == ("https://192.0.2.1:443", "one", str(mounted / "ca.crt"))
+    assert found.default_namespace == "aop-system"
+
+
+def test_an_ipv6_address_stands_in_brackets(mounted: Path) -> None:
+    found = in_cluster({**ADDRESS, "KUBERNETES_SERVICE_HOST": "2001:db8::1"}, mounted)
+    assert found is not None
+    assert found.server == "https://[2001:db8::1]:443"
+
+
+def test_a_renewed_token_is_the_one_that_counts(mounted: Path) -> None:
+    in_cluster(ADDRESS, mounted)
+    (mounted / "token").write_text("two\n")
+    found = in_cluster(ADDRESS, mounted)
+    assert found is not None
+    assert found.token == "two"
+
+
+def test_outside_a_pod_there_is_no_such_account(mounted: Path, tmp_path: Path) -> None:
+    assert in_cluster({}, mounted) is None
+    assert in_cluster(ADDRESS, tmp_path / "nothing") is None
