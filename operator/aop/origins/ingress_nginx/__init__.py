@@ -21,7 +21,7 @@ from aop.origins.ingress_nginx.check import Answer, check_path, gate_path, parse
 from aop.origins.ingress_nginx.foreign import objections
 from aop.origins.ingress_nginx.ingresses import hosts_under, refusing, served_by
 from aop.origins.ingress_nginx.options import Options
-from aop.origins.ingress_nginx.publishing import publish, take_back, withdraw
+from aop.origins.ingress_nginx.publishing import publish, withdraw
 from aop.origins.ingress_nginx.replicas import Replica, readers, rejected_by, replicas, unwatched
 from aop.origins.ingress_nginx.snippets import FIELD_MANAGER
 from aop.origins.ingress_nginx.stored import CLAIMED_LABEL, WATCH_LABEL, Entry, Stored, read
@@ -53,7 +53,6 @@ __all__ = [
     "render",
     "replicas",
     "served_by",
-    "take_back",
     "too_long",
     "unwatched",
     "withdraw",

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import replace
 from typing import Any
 
 from aop.errors import Blocked, Reason
-from aop.origins.claims import Claim, Mode
+from aop.origins.claims import Claim
 from aop.origins.ingress_nginx.foreign import objections
 from aop.origins.ingress_nginx.options import Options
 from aop.origins.ingress_nginx.snippets import needs_newline, put_together
@@ -56,24 +55,6 @@ def publish(
         entries = {uid: Entry(entry.claim, accepted=entry.claim) for uid, entry in entries.items()}
     former = entries.get(claim.uid)
     return _written(config_map, stored, {**entries, claim.uid: Entry(claim, former.accepted if former else None)}, token_if_new)
-
-
-def take_back(config_map: Mapping[str, Any], uid: str, *, token_if_new: str) -> Json:
-    """The ConfigMap with one object's claim at its last accepted form, after the controller has rejected the text; OFF if that is unknown.
-
-    No host becomes stricter by it, and no leaf is refused that the rejected form would accept: a leaf is a fingerprint, which cannot
-    be what made the text invalid.
-    """
-    stored = read(config_map)
-    if (entry := stored.entries.get(uid)) is None:
-        return deepcopy(dict(config_map))
-    claim, accepted = entry.claim, entry.accepted
-    if accepted is None or accepted == claim or accepted.mode > claim.mode:
-        milder = replace(claim, mode=Mode.OFF, enforced=())
-    else:
-        enforced = tuple(host for host in accepted.enforced if accepted.at(host) <= claim.at(host))
-        milder = replace(accepted, enforced=enforced, pins=tuple(sorted({*accepted.pins, *claim.pins})), nudge=claim.nudge)
-    return _written(config_map, stored, {**stored.entries, uid: Entry(milder, accepted)}, token_if_new)
 
 
 def withdraw(config_map: Mapping[str, Any], uid: str) -> Json:
