@@ -1,0 +1,74 @@
+"""Claims and ConfigMaps for properties of the origin drivers: everything that the resource lets through, and the text of others around it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import strategies as st
+
+from aop.origins import Claim, Mode, Pin
+
+ZONES = ("example.com", "shop.example.com", "example.org", "xn--bcher-kva.example")
+"""The second lies within the first."""
+UIDS = ("6ba7b810-9dad-11d1-80b4-00c04fd430c8", "6ba7b811-9dad-11d1-80b4-00c04fd430c8", "a")
+
+_labels = st.from_regex(r"[a-z0-9_]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
+_moments = st.integers(0, 4_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
+
+pins = st.builds(
+    Pin,
+    sha256=st.integers(0, 2**256 - 1).map(lambda number: f"{number:064x}"),
+    sha1=st.integers(0, 2**160 - 1).map(lambda number: f"{number:040x}"),
+    not_before=_moments,
+    not_after=_moments,
+)
+
+
+@st.composite
+def claims(draw: st.DrawFn, uid: str | None = None) -> Claim:
+    """One object's claim on a zone: some hosts, some of them enforced if the mode is one that refuses."""
+    zone = draw(st.sampled_from(ZONES))
+    names = st.one_of(st.just(zone), _labels.map(lambda label: f"{label}.{zone}"))
+    patterns = st.one_of(names, st.just(f"*.{zone}"))
+    mode = draw(st.sampled_from(Mode))
+    return Claim(
+        uid=uid or draw(st.sampled_from(UIDS)),
+        owner="edge/" + draw(_labels),
+        zone=zone,
+        patterns=tuple(draw(st.lists(patterns, min_size=1, max_size=4, unique=True))),
+        mode=mode,
+        enforced=tuple(sorted(draw(st.lists(names, max_size=3, unique=True)))) if mode >= Mode.OPTIONAL else (),
+        pins=tuple(sorted(draw(st.lists(pins, max_size=2, unique=True)))),
+        nudge=draw(st.integers(0, 3)),
+    )
+
+
+foreign_texts = st.sampled_from(
+    [
+        "",
+        "gzip on;",
+        "gzip on;\n",
+        "\n\n",
+        "# a comment that ends within its line",
+        "server { listen 8080; ssl_verify_client on; }\n",
+        'add_header X-Note "a { brace } and a ; in quotes";\nrewrite ^/old(.*)$ /new$1 last;',
+        "map $http_a $b {\n    default 1;\n    'x' 2; # {\n}\n",
+    ]
+)
+"""Complete text of others, with and without an end of its last line."""
+
+_keys = st.fixed_dictionaries({}, optional={"http-snippet": foreign_texts, "server-snippet": foreign_texts, "use-gzip": st.just("true")})
+
+
+@st.composite
+def config_maps(draw: st.DrawFn) -> dict[str, Any]:
+    """A controller's ConfigMap as somebody has left it, before anything of ours is in it."""
+    metadata: dict[str, Any] = {"namespace": "ingress-nginx", "name": "controller", "resourceVersion": "7"}
+    if draw(st.booleans()):
+        metadata["labels"] = {"app": "ingress-nginx", **({"aop-operator.dev/watch": "false"} if draw(st.booleans()) else {})}
+    if draw(st.booleans()):
+        metadata["annotations"] = {"meta.helm.sh/release-name": "ingress"}
+    body: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+    data = draw(_keys)
+    return body | ({"data": data} if data else {})

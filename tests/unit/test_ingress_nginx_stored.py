@@ -1,0 +1,277 @@
+"""Claims in a ConfigMap: what is written reads back, others' text stays byte for byte, and what was found is put back."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aop.errors import Blocked, Reason
+from aop.origins import Claim, Mode
+from aop.origins.ingress_nginx import (
+    CLAIMED_LABEL,
+    WATCH_LABEL,
+    Entry,
+    ForeignText,
+    publish,
+    read,
+    render,
+    withdraw,
+)
+from aop.origins.ingress_nginx.notation import decode, encode
+from aop.origins.ingress_nginx.stored import CLAIMS_ANNOTATION, FOUND_ANNOTATION, PATH_ANNOTATION, REVISION_ANNOTATION
+from aop.origins.ingress_nginx.text import HTTP, KEYS, SERVER
+from builders import HOSTS, LEAF, NEXT, OFF, REQUIRING, UID, claim
+from strategies import UIDS, claims, config_maps, pins
+
+TOKEN = "k3y0fth3path"
+OTHER = replace(claim(Mode.REQUEST, ()), uid="other", owner="shop/example-org", zone="example.org", patterns=("example.org",))
+EMPTY: dict[str, Any] = {"metadata": {"namespace": "ingress-nginx", "name": "controller"}}
+
+
+def written(config_map: dict[str, Any], *entries: Claim, seen_everywhere: int | None = None) -> dict[str, Any]:
+    for one in entries:
+        config_map = publish(config_map, one, foreign=ForeignText.MERGE, token_if_new=TOKEN, seen_everywhere=seen_everywhere)
+    return config_map
+
+
+def edited(config_map: dict[str, Any], key: str, value: str | None) -> dict[str, Any]:
+    """The same ConfigMap after somebody has set a key, or taken it out."""
+    body = deepcopy(config_map)
+    body["data"][key] = value
+    if value is None:
+        del body["data"][key]
+    return body
+
+
+# --- properties ------------------------------------------------------------------------------------------------------------------
+
+
+@given(claims())
+def test_a_claim_is_read_as_it_was_written(one: Claim) -> None:
+    assert decode(json.loads(json.dumps(encode(one)))) == one
+
+
+@given(config_maps(), st.lists(claims(), min_size=1, max_size=4))
+def test_what_is_published_is_in_force_beside_the_text_of_others(found: dict[str, Any], published: list[Claim]) -> None:
+    before = deepcopy(found)
+    body = written(found, *published)
+    assert found == before, "the ConfigMap that was read is not changed"
+    stored = read(body)
+    assert stored.intact
+    assert stored.claims == {one.uid: one for one in published}
+    assert stored.revision == len(published)
+    for key in KEYS:
+        assert stored.snippets[key].foreign == found.get("data", {}).get(key, "")
+        assert body["data"][key].count("# BEGIN aop-operator") == 1
+    assert body["metadata"]["resourceVersion"] == "7", "of two writers who have read the same, one is refused"
+    assert body["metadata"]["labels"][WATCH_LABEL] == body["metadata"]["labels"][CLAIMED_LABEL] == "true"
+
+
+@given(config_maps(), st.permutations(UIDS), st.data())
+def test_the_last_claim_that_leaves_puts_everything_back(found: dict[str, Any], order: list[str], data: st.DataObject) -> None:
+    body = written(found, *(data.draw(claims(uid=uid)) for uid in UIDS))
+    for uid in order:
+        body = withdraw(body, uid)
+    assert body == found
+
+
+@given(config_maps(), claims(uid=UIDS[0]), claims(uid=UIDS[1]))
+def test_who_leaves_takes_nobody_along(found: dict[str, Any], leaving: Claim, staying: Claim) -> None:
+    body = withdraw(written(found, leaving, staying), leaving.uid)
+    assert read(body).claims == {staying.uid: staying}
+    assert read(body).intact
+
+
+@given(st.lists(claims(), max_size=4), st.integers(1, 10**6))
+def test_the_same_claims_render_the_same_text_in_any_order(published: list[Claim], revision: int) -> None:
+    unique = list({one.uid: one for one in published}.values())
+    text = render(unique, revision, TOKEN)
+    assert render(unique[::-1], revision, TOKEN) == text
+    for lines in (block.splitlines() for block in text.values()):
+        # The controller indents every line anew, also within quotes, and a comment would swallow what follows it on its line.
+        assert all("#" not in line.lstrip("#") for line in lines), lines
+        assert all(line.isascii() and line == line.rstrip() for line in lines)
+        assert sum(line.count("{") - line.count("}") for line in lines) == 0
+
+
+@given(st.lists(claims(), min_size=1, max_size=3))
+def test_pins_and_hosts_stand_in_the_text_only_where_somebody_asks(published: list[Claim]) -> None:
+    text = render(published, 1, TOKEN)[HTTP]
+    asks = any(one.mode >= Mode.REQUEST for one in published)
+    assert ("ssl_verify_client optional_no_ca;" in text) is asks
+    assert ("ssl_session_cache shared:AOP_1:10m;" in text) is asks
+    for one in published:
+        if one.mode is Mode.OFF and not any(other.zone == one.zone and other.mode > Mode.OFF for other in published):
+            assert all(pin.sha1 not in text for pin in one.pins)
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+)
+_annotations = st.sampled_from([CLAIMS_ANNOTATION, PATH_ANNOTATION, REVISION_ANNOTATION, FOUND_ANNOTATION])
+
+
+@given(st.dictionaries(_annotations, st.text() | _json.map(json.dumps)), st.dictionaries(st.sampled_from(KEYS), st.text()))
+def test_nothing_that_anybody_writes_makes_reading_fail(annotations: dict[str, str], data: dict[str, str]) -> None:
+    stored = read({"metadata": {"annotations": annotations}, "data": data})
+    assert all(one.mode is Mode.OFF for one in stored.claims.values()) or stored.intact
+
+
+# --- what does not read back -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("now", [None, "", "gzip on;", "half"])
+def test_where_the_text_is_not_what_was_written_no_claim_is_in_force(key: str, now: str | None) -> None:
+    """A Helm upgrade resets a key, somebody edits it: it refuses nobody for sure, so it has to be raised on a fresh proof."""
+    body = written(EMPTY, REQUIRING, OTHER)
+    text = body["data"][key]
+    broken = read(edited(body, key, text[: len(text) // 2] if now == "half" else now))
+    assert not broken.intact
+    assert broken.claimed
+    assert {(one.mode, one.enforced) for one in broken.claims.values()} == {(Mode.OFF, ())}
+    assert broken.claims[UID].pins == REQUIRING.pins, "trust stays known"
+    assert broken.revision == 2
+
+
+def test_an_edited_text_is_written_anew_and_others_claims_do_not_rise_with_it() -> None:
+    body = written(EMPTY, replace(OTHER, mode=Mode.REQUEST), REQUIRING)
+    again = written(edited(body, SERVER, ""), OFF)
+    assert read(again).intact
+    assert {one.mode for one in read(again).claims.values()} == {Mode.OFF}
+    assert read(again).revision == 3
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda one: one | {"mode": "Strict"},
+        lambda one: one | {"uid": 'x"; }'},
+        lambda one: one | {"owner": "nobody"},
+        lambda one: one | {"zone": "example.com; return 200"},
+        lambda one: one | {"patterns": ["*.*.example.com"]},
+        lambda one: one | {"enforced": ["*.example.com"]},
+        lambda one: one | {"enforced": ["www.example.com}"]},
+        lambda one: one | {"mode": "Request"},
+        lambda one: one | {"pins": [one["pins"][0] | {"sha1": '0" none; }'}]},
+        lambda one: one | {"pins": [one["pins"][0] | {"sha256": 7}]},
+        lambda one: one | {"pins": [one["pins"][0] | {"notAfter": "2027-01-01T00:00:00"}]},
+        lambda one: one | {"nudge": True},
+        lambda one: one | {"nudge": "1"},
+        lambda one: {key: value for key, value in one.items() if key != "pins"},
+        lambda _: ["claim"],
+    ],
+)
+def test_what_is_not_exactly_a_claim_is_no_claim(damage: Any) -> None:
+    """Whoever may edit the ConfigMap can write the annotation; nothing of it may get into nginx's text."""
+    with pytest.raises(ValueError, match=r".+"):
+        decode(damage(encode(REQUIRING)))
+
+
+@given(pins)
+def test_a_digest_that_is_none_is_never_rendered(pin: Any) -> None:
+    for broken in (replace(pin, sha1=f"{pin.sha1[:-1]};"), replace(pin, sha256="$evil" + pin.sha256)):
+        with pytest.raises(ValueError, match="digests"):
+            render([claim(pins=(broken,))], 1, TOKEN)
+
+
+@pytest.mark.parametrize(
+    "name", ["example.com;", "*.*.example.com", "EXAMPLE.com", "a b.example.com", "example", "", "ex\nample.com", "$host.com"]
+)
+def test_a_name_that_is_no_hostname_is_never_rendered(name: str) -> None:
+    with pytest.raises(ValueError, match="hostname"):
+        render([replace(OFF, patterns=(name,))], 1, TOKEN)
+
+
+@pytest.mark.parametrize(("revision", "token"), [(0, TOKEN), (1, "short"), (1, "UPPER-case"), (1, 'k3y0fth3path"')])
+def test_a_revision_or_token_that_cannot_be_is_never_rendered(revision: int, token: str) -> None:
+    with pytest.raises(ValueError, match="no text"):
+        render([OFF], revision, token)
+
+
+# --- accepted forms ----------------------------------------------------------------------------------------------------------------
+
+
+def test_what_every_replica_was_seen_to_run_is_noted_as_accepted() -> None:
+    body = written(EMPTY, OFF)
+    body = written(body, REQUIRING, seen_everywhere=1)
+    assert read(body).entries[UID] == Entry(REQUIRING, accepted=OFF)
+    body = written(body, claim(pins=(LEAF, NEXT)), seen_everywhere=1)
+    assert read(body).entries[UID].accepted == OFF, "revision 2 was never seen everywhere"
+
+
+def test_another_s_change_is_told_apart_from_ours() -> None:
+    body = written(EMPTY, OFF, OTHER)
+    assert read(body).others_changed(UID)
+    body = written(body, REQUIRING, seen_everywhere=2)
+    assert not read(body).others_changed(UID)
+    assert read(body).others_changed("other"), "ours is new"
+
+
+# --- others' text --------------------------------------------------------------------------------------------------------------------
+
+
+def test_what_asks_for_more_is_not_written_around_the_text_of_others_without_consent() -> None:
+    body = EMPTY | {"data": {HTTP: "gzip on;"}}
+    with pytest.raises(Blocked) as caught:
+        publish(body, OFF, foreign=ForeignText.REFUSE, token_if_new=TOKEN)
+    assert caught.value.reason is Reason.FOREIGN_CONFIGURATION
+    assert "foreignText: Merge" in caught.value.message
+
+
+@pytest.mark.parametrize("milder", [OFF, claim(Mode.REQUEST, ()), claim(enforced=HOSTS[:1])])
+def test_what_asks_for_less_is_written_whatever_others_have_put_there(milder: Claim) -> None:
+    body = written(EMPTY, REQUIRING)
+    theirs = edited(body, HTTP, "ssl_verify_client on;\n" + body["data"][HTTP])
+    assert read(publish(theirs, milder, foreign=ForeignText.REFUSE, token_if_new=TOKEN)).claims == {UID: milder}
+
+
+def test_our_block_stands_last_in_http_and_first_in_server() -> None:
+    body = written(EMPTY | {"data": {HTTP: "gzip on;", SERVER: "rewrite ^ / last;"}}, REQUIRING)
+    assert body["data"][HTTP].startswith("gzip on;\n# BEGIN aop-operator")
+    assert body["data"][SERVER].endswith("# END aop-operator\nrewrite ^ / last;")
+
+
+def test_text_that_came_to_stand_on_the_wrong_side_is_moved_by_the_next_write() -> None:
+    body = written(EMPTY, REQUIRING)
+    theirs = edited(body, HTTP, body["data"][HTTP] + "gzip on;\n")
+    assert read(theirs).misplaced
+    assert read(theirs).intact
+    again = written(theirs, REQUIRING)
+    assert again["data"][HTTP].startswith("gzip on;\n# BEGIN")
+    assert not read(again).misplaced
+
+
+def test_the_digest_of_others_text_changes_with_it_and_not_with_ours() -> None:
+    bare = read(EMPTY | {"data": {HTTP: "gzip on;"}}).foreign_digest
+    assert read(written(EMPTY | {"data": {HTTP: "gzip on;"}}, REQUIRING)).foreign_digest == bare
+    assert read(EMPTY | {"data": {HTTP: "gzip off;"}}).foreign_digest != bare
+    assert read(EMPTY | {"data": {SERVER: "gzip on;"}}).foreign_digest != bare
+
+
+def test_a_config_map_that_is_not_there_says_nothing() -> None:
+    assert read(None).claims == {}
+    assert read(None).intact
+    assert not read(None).claimed
+    assert read({}) == read(None)
+
+
+def test_the_path_stays_and_the_revision_goes_on() -> None:
+    body = written(EMPTY, OFF)
+    again = publish(body, REQUIRING, foreign=ForeignText.REFUSE, token_if_new="an0therpath")
+    assert (read(again).path_token, read(again).revision) == (TOKEN, 2)
+    lost = deepcopy(again)
+    del lost["metadata"]["annotations"][REVISION_ANNOTATION]
+    assert read(lost).revision == 2, "the text remembers it too: a revision is never used twice"
+
+
+def test_withdrawing_what_is_not_there_changes_nothing() -> None:
+    body = written(EMPTY, OTHER)
+    assert withdraw(body, UID) == body
+    assert withdraw(EMPTY, UID) == EMPTY
