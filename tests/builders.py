@@ -105,7 +105,9 @@ def origin(
     said: Configured | Unknown | None
     if isinstance(configured, Mapping):
         accepted = published if published is behaviour else None
-        said = replace(Configured(REVISION if published else 0, published, accepted, foreign_digest="none"), **configured)
+        said = replace(
+            Configured(revision=REVISION if published else 0, claim=published, accepted=accepted, foreign_digest="none"), **configured
+        )
     else:
         said = configured
     found = ObservedOrigin(

@@ -1,0 +1,155 @@
+"""Which text of others can stand beside ours: complete nginx configuration that sets nothing of what is ours."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aop.origins.ingress_nginx.foreign import objections
+from aop.origins.ingress_nginx.lint import UnreadableError, objection, statements
+from aop.origins.ingress_nginx.snippets import take_apart
+from aop.origins.ingress_nginx.text import HTTP, SERVER
+from aop.origins.spec import ForeignText
+from strategies import foreign_texts
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("", []),
+        ("# only { a comment", []),
+        ("gzip on;", [("gzip on", 0, 1)]),
+        ("\n\ngzip\n  on;", [("gzip on", 0, 3)]),
+        ("server { listen 80; }", [("server", 0, 1), ("listen 80", 1, 1)]),
+        ("map $a $b {\n  default 1;\n}\ngzip on;", [("map $a $b", 0, 1), ("default 1", 1, 2), ("gzip on", 0, 4)]),
+        ('add_header X "a; {b}";', [("add_header X a; {b}", 0, 1)]),
+        (r"add_header X 'it\'s; ';", [(r"add_header X it\'s; ", 0, 1)]),
+        ("return 200 ${host}x;", [("return 200 ${host}x", 0, 1)]),
+        (r"rewrite ^/a\;b$ /c;", [(r"rewrite ^/a\;b$ /c", 0, 1)]),
+        ("gzip on; # ssl_verify_client on;", [("gzip on", 0, 1)]),
+    ],
+)
+def test_statements_are_read_with_depth_and_line(text: str, read: list[tuple[str, int, int]]) -> None:
+    assert [(" ".join(one.words), one.depth, one.line) for one in statements(text)] == read
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("gzip on", "line 1 is not finished"),
+        ("gzip on;\nserver_tokens", "line 2 is not finished"),
+        ("server {\n listen 80;", "a brace is not closed"),
+        ("gzip on; }", "line 1 closes a brace that was not opened"),
+        ("server { listen 80 }", "follows an unfinished statement"),
+        ('add_header X "open;\n', "the quote that opens in line 1 is not closed"),
+        ("\nadd_header X 'open\\';\n", "line 2"),
+        ("{ }", "without a directive"),
+        (";", "without a directive"),
+        ("access_by_lua_block { return }", "Lua"),
+        ("ssl_verify_client on;", "line 1 sets ssl_verify_client"),
+        ("gzip on;\nssl_client_certificate /a.pem;", "line 2 sets ssl_client_certificate"),
+        ("ssl_crl /a.pem;", "ssl_crl"),
+        ("ssl_verify_depth 3;", "ssl_verify_depth"),
+        ("\nset $aop_action '';", "line 2 contains '$aop_'"),
+        ("map $a ${aop_mode} { default 1; }", "'${aop_'"),
+        ("# left of aop-operator", "'aop-operator'"),
+    ],
+)
+def test_what_must_not_stand_beside_ours_is_told_with_its_line(text: str, said: str) -> None:
+    found = objection(text)
+    assert found is not None
+    assert said in found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "server { listen 8443 ssl; ssl_verify_client on; ssl_client_certificate /a.pem; }",
+        "more_set_headers 'ssl_verify_client: on';",
+        "# ssl_verify_client on;",
+        "",
+    ],
+)
+def test_a_server_of_their_own_may_verify_and_words_are_no_directives(text: str) -> None:
+    assert objection(text) is None
+
+
+@given(foreign_texts)
+def test_complete_text_is_never_objected_to(text: str) -> None:
+    assert objection(text) is None
+
+
+@given(st.text(st.sampled_from(list(" \n;{}\"'\\#$ab")), max_size=40))
+def test_any_text_is_read_or_said_to_be_unreadable(text: str) -> None:
+    found = []
+    with suppress(UnreadableError):
+        found = list(statements(text))
+    assert all(one.words and one.depth >= 0 and 1 <= one.line <= text.count("\n") + 1 for one in found)
+
+
+@given(st.text(st.sampled_from(list(" \n;{}\"'\\#$ab")), max_size=40))
+def test_what_is_accepted_leaves_nothing_open(text: str) -> None:
+    """Whatever follows it (our block) is read as what it is."""
+    if objection(text) is None:
+        ours = "ssl_session_cache off;"
+        assert [one.words for one in statements(f"{text}\n{ours}")][-1] == ("ssl_session_cache", "off")
+
+
+# --- the whole ConfigMap -----------------------------------------------------------------------------------------------------------
+
+
+def objected(policy: ForeignText, data: dict[str, str] | None = None, **more: object) -> str | None:
+    metadata = {"namespace": "ingress-nginx", "name": "controller"}
+    body: dict[str, object] = {"metadata": metadata, "data": data or {}, **more}
+    return objections(body, take_apart(body, {}, newline_added=False), policy)
+
+
+def owned(key: str, manager: str = "helm") -> dict[str, object]:
+    entry = {"manager": manager, "fieldsV1": {"f:data": {f"f:{key}": {}}}}
+    return {"metadata": {"namespace": "ingress-nginx", "name": "controller", "managedFields": [entry]}}
+
+
+def test_a_config_map_without_snippets_is_free() -> None:
+    assert objected(ForeignText.REFUSE) is None
+    assert objected(ForeignText.REFUSE, {"use-gzip": "true"}) is None
+    assert objected(ForeignText.REFUSE, {HTTP: ""}) is None
+
+
+def test_text_of_others_is_quoted_enough_to_be_found_and_no_more() -> None:
+    said = objected(ForeignText.REFUSE, {HTTP: "\n" + "secret_directive " * 10 + ";\ngzip on;\n"})
+    assert said is not None
+    assert said.startswith("ConfigMap ingress-nginx/controller: http-snippet holds text that is not ours")
+    assert "and 1 more lines" in said
+    assert said.count("secret_directive") < 4
+    assert "`foreignText: Merge`" in said
+
+
+def test_a_key_that_somebody_owns_is_theirs_even_where_it_is_empty() -> None:
+    """Helm and GitOps tools put back what they own."""
+    said = objected(ForeignText.REFUSE, {SERVER: ""}, **owned(SERVER))
+    assert said is not None
+    assert "server-snippet belongs to helm" in said
+    assert objected(ForeignText.REFUSE, {SERVER: ""}, **owned(SERVER, "aop-operator")) is None
+    assert objected(ForeignText.MERGE, {SERVER: ""}, **owned(SERVER)) is None
+
+
+def test_with_consent_text_is_kept_unless_it_cannot_be() -> None:
+    assert objected(ForeignText.MERGE, {HTTP: "gzip on;"}) is None
+    said = objected(ForeignText.MERGE, {HTTP: "ssl_verify_client on;", SERVER: "gzip on"})
+    assert said is not None
+    assert "http-snippet cannot be kept: line 1 sets ssl_verify_client" in said
+    assert "server-snippet cannot be kept: the statement that begins in line 1" in said
+
+
+@pytest.mark.parametrize("policy", ForeignText)
+def test_what_can_never_work_is_said_under_either_policy(policy: ForeignText) -> None:
+    assert "it is immutable" in str(objected(policy, immutable=True))
+    tickets = {"ssl-session-tickets": "true", "ssl-session-ticket-key": "c2VjcmV0"}
+    said = objected(policy, tickets)
+    assert said is not None
+    assert "Remove ssl-session-ticket-key" in said
+    assert "c2VjcmV0" not in said
+    assert objected(policy, {"ssl-session-tickets": "true"}) is None
