@@ -33,6 +33,7 @@ from aop.pki import throwaway
 from aop.probe import ClientIdentity, EdgeProbe, ReplicaProbe
 from aop.reconcile import Reconciler
 from aop.settings import Settings, SettingsError
+from aop.strays import Strays
 from aop.uninstall import obstacles
 
 CLOUDFLARE_TOTAL_S = 10.0
@@ -102,7 +103,10 @@ async def run(settings: Settings) -> None:
         performer = Performer(cluster, cloudflare, clock)
         reconciler = Reconciler(cluster, observer, performer, clock, metrics, settings.trace_file)
         await serve_metrics(stack, settings, metrics)
-        await serve(settings, Slots(reconciler, clock))
+        strays = Strays(cluster, performer, settings)
+        looking = asyncio.create_task(strays.run())
+        stack.callback(looking.cancel)
+        await serve(settings, Slots(reconciler, strays, clock))
 
 
 def observer_of(settings: Settings, clock: Clock, *, cluster: Any, cloudflare: Cloudflare) -> Observer:

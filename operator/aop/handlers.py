@@ -20,6 +20,7 @@ from aop.observe.memory import Memory
 from aop.origins import ObjectKey
 from aop.reconcile import Reconciler
 from aop.settings import Settings
+from aop.strays import Strays
 
 RESOURCE = (GROUP, VERSION, PLURAL)
 CANCELLATION_S = 20.0
@@ -45,8 +46,9 @@ class Slot:
 class Slots:
     """All objects' slots; Kopf's memo. It copies the memo per object, and this one is shared."""
 
-    def __init__(self, reconciler: Reconciler, clock: Clock) -> None:
+    def __init__(self, reconciler: Reconciler, strays: Strays, clock: Clock) -> None:
         self.reconciler = reconciler
+        self.strays = strays
         self.clock = clock
         self._slots: dict[ObjectKey, Slot] = {}
         self.last_visit_s = clock.monotonic_s()
@@ -106,6 +108,7 @@ def register(registry: kopf.OperatorRegistry, login: Callable[..., Any]) -> None
         if type == "DELETED":
             memo.drop(key)
             memo.wake_all()
+            memo.strays.look_soon()
             return
         slot = memo.slot(key)
         annotations = meta.get("annotations") or {}

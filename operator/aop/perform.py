@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from dataclasses import replace
 from typing import Any, assert_never
+from weakref import WeakValueDictionary
 
 from aop.api import API_VERSION, KIND, RECORD_ANNOTATION, WATCH_LABEL, AuthenticatedOriginPull
 from aop.clock import Clock
 from aop.cloudflare import Access, AlreadyDeleted, AlreadyExists, Certificate, Cloudflare, NotFound, Priority
-from aop.cluster import Cluster, Kind
+from aop.cluster import Cluster, Conflict, Kind
 from aop.errors import Blocked, Reason, Transient
 from aop.observe.memory import Memory
 from aop.observe.zone import changed
 from aop.observed import Observed
-from aop.origins import ObjectKey, ingress_nginx
+from aop.origins import Claim, Mode, ObjectKey, ingress_nginx
 from aop.origins.spec import ForeignText
 from aop.pki import (
     Authority,
@@ -49,6 +51,7 @@ class Performer:
         self._cluster = cluster
         self._cloudflare = cloudflare
         self._clock = clock
+        self._turns: WeakValueDictionary[ObjectKey, asyncio.Lock] = WeakValueDictionary()
 
     async def perform(self, step: Effect, o: Observed, pull: AuthenticatedOriginPull, memory: Memory) -> None:
         """Carry out `step`, which was decided on `o`. Raises `Blocked` or `Transient`; the world may have changed all the same."""
@@ -62,7 +65,7 @@ class Performer:
             case Promote():
                 await self._promote(pull, memory)
             case Publish():
-                await self._publish(step, o, memory)
+                await self._publish(step, o, pull, memory)
             case Withdraw():
                 await self._withdraw(step, pull, memory)
             case Upload():
@@ -124,24 +127,50 @@ class Performer:
 
     # --- origins -----------------------------------------------------------------------------------------------------
 
-    async def _publish(self, step: Publish, o: Observed, memory: Memory) -> None:
-        manifest = memory.origin(step.target).manifest
-        if manifest is None:
-            raise Transient(f"ConfigMap {step.target} does not exist any more")
+    async def _publish(self, step: Publish, o: Observed, pull: AuthenticatedOriginPull, memory: Memory) -> None:
         foreign = next((it.ingress_nginx.foreign_text for it in o.spec.origins if it.ingress_nginx and it.target == step.target), None)
-        body = ingress_nginx.publish(
-            manifest,
-            step.claim,
-            foreign=foreign or ForeignText.MERGE,
-            token_if_new=secrets.token_hex(8),
-            seen_everywhere=seen_everywhere(o, step.target),
-        )
-        await self._write_config_map(step.target, body, memory)
+        async with self._turn(step.target):
+            manifest = await self._current(step.target, pull, memory)
+            if manifest is None:
+                raise Transient(f"ConfigMap {step.target} does not exist any more")
+            body = ingress_nginx.publish(
+                manifest,
+                step.claim,
+                foreign=foreign or ForeignText.MERGE,
+                token_if_new=secrets.token_hex(8),
+                seen_everywhere=seen_everywhere(o, step.target),
+            )
+            await self._write_config_map(step.target, body, memory)
 
     async def _withdraw(self, step: Withdraw, pull: AuthenticatedOriginPull, memory: Memory) -> None:
-        manifest = memory.origin(step.target).manifest
-        if manifest is not None:
-            await self._write_config_map(step.target, ingress_nginx.withdraw(manifest, pull.uid), memory)
+        async with self._turn(step.target):
+            manifest = await self._current(step.target, pull, memory)
+            if manifest is not None:
+                await self._write_config_map(step.target, ingress_nginx.withdraw(manifest, pull.uid), memory)
+
+    def _turn(self, target: ObjectKey) -> asyncio.Lock:
+        """Of the objects that share a ConfigMap one writes at a time, so that they do not refuse each other."""
+        return self._turns.setdefault(target, asyncio.Lock())
+
+    async def _current(self, target: ObjectKey, pull: AuthenticatedOriginPull, memory: Memory) -> dict[str, Any] | None:
+        """The ConfigMap as it is now. What other objects have claimed meanwhile does not bear on a decision about this one; all else does."""
+        manifest = await self._cluster.fetch(Kind.CONFIG_MAP, target)
+        decided, found = ingress_nginx.read(memory.origin(target).manifest), ingress_nginx.read(manifest)
+        if decided.as_seen_by(pull.uid) != found.as_seen_by(pull.uid):
+            raise Conflict(f"ConfigMap {target} has changed since it was looked at")
+        memory.origin(target).manifest = manifest
+        return manifest
+
+    async def relax_stray(self, config_map: dict[str, Any], claim: Claim) -> None:
+        """Bring a claim whose object is gone one step further: to Off, and from Off out. Raises `ClusterError`."""
+        metadata = config_map["metadata"]
+        if claim.mode > Mode.OFF:
+            milder = replace(claim, mode=Mode.OFF, enforced=())
+            body = ingress_nginx.publish(config_map, milder, foreign=ForeignText.MERGE, token_if_new=secrets.token_hex(8))
+        else:
+            body = ingress_nginx.withdraw(config_map, claim.uid)
+        if body != config_map:
+            await self._cluster.replace(Kind.CONFIG_MAP, ObjectKey(metadata["namespace"], metadata["name"]), body)
 
     async def _write_config_map(self, target: ObjectKey, body: dict[str, Any], memory: Memory) -> None:
         if body != memory.origin(target).manifest:
