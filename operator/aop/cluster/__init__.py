@@ -5,6 +5,11 @@ because the drivers keep what they do not know byte for byte, and typed models w
 model modules (reference: kopf, 6.2).
 """
 
+import os
+
+# The official client asks for a home folder while it is imported, and raises where neither the environment nor a passwd file knows one.
+os.environ.setdefault("HOME", "/")
+
 from aop.cluster.client import Cluster, ClusterError, Conflict, connect
 from aop.cluster.kinds import Kind
 
