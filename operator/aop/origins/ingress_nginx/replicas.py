@@ -136,7 +136,7 @@ def _on(flags: Mapping[str, str], name: str) -> bool:
 def _flags(words: Sequence[str]) -> dict[str, str]:
     """`--name=value`, `--name value` and `--name`, by name; the last one counts, as in the controller's own parser."""
     found: dict[str, str] = {}
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words[1:], ""], strict=False):  # a container may have no words at all
         if word.startswith("--") and len(word) > 2:
             name, equals, value = word[2:].partition("=")
             found[name] = value if equals or following.startswith("-") else following

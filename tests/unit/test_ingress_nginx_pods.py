@@ -1,0 +1,206 @@
+"""Which pods read a ConfigMap, by their own arguments, and what their Events say of our text."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from aop.origins import ObjectKey
+from aop.origins.ingress_nginx import Options, Replica, readers, rejected_by, replicas, unwatched
+from builders import NOW, TARGET
+
+
+def pod(*arguments: str, name: str = "one", ready: bool = True, **more: Any) -> dict[str, Any]:
+    """A controller's pod; without arguments, with those of the Helm chart."""
+    status = {"phase": "Running", "podIP": "192.0.2.1", "conditions": [{"type": "Ready", "status": str(ready)}]}
+    container = {
+        "name": "controller",
+        "args": list(arguments or ("/nginx-ingress-controller", "--configmap=$(POD_NAMESPACE)/ingress-nginx-controller")),
+        "env": [{"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}],
+    }
+    metadata = {"namespace": TARGET.namespace, "name": name, "uid": f"uid-{name}"}
+    return {
+        "metadata": metadata | more.pop("metadata", {}),
+        "spec": {"containers": [{"name": "sidecar"}, container | more.pop("container", {})]},
+        "status": status | more.pop("status", {}),
+    }
+
+
+def only(*pods: dict[str, Any]) -> Replica:
+    (found,) = readers(pods, TARGET)
+    return found
+
+
+# --- who reads it ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [f"--configmap={TARGET}"],
+        ["--configmap", str(TARGET)],
+        ["--configmap=$(POD_NAMESPACE)/ingress-nginx-controller"],
+        ["--v=2", "--configmap=other/other", f"--configmap={TARGET}"],
+        [f"--configmap=$(POD_NAMESPACE)/{TARGET.name}", "--enable-metrics"],
+    ],
+)
+def test_a_pod_that_names_the_config_map_reads_it(words: list[str]) -> None:
+    assert only(pod("/nginx-ingress-controller", *words)).name == "one"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--v=2"],
+        [f"--configmap={TARGET}x"],
+        [f"--configmap={TARGET}", "--configmap=other/other"],
+        ["--configmap=$$(POD_NAMESPACE)/ingress-nginx-controller"],
+        ["--configmap=$(UNKNOWN)/ingress-nginx-controller"],
+        [f"--tcp-services-configmap={TARGET}"],
+        ["--configmap"],
+    ],
+)
+def test_a_pod_that_names_another_or_none_does_not(words: list[str]) -> None:
+    assert readers([pod("/nginx-ingress-controller", *words)], TARGET) == ()
+
+
+def test_the_command_counts_as_much_as_the_arguments() -> None:
+    found = pod(container={"command": ["/nginx-ingress-controller", f"--configmap={TARGET}"], "args": []})
+    assert only(found).name == "one"
+
+
+def test_variables_are_expanded_in_the_order_in_which_they_are_defined() -> None:
+    variables = [{"name": "NS", "value": TARGET.namespace}, {"name": "REF", "value": "$(NS)/$(LATER)"}, {"name": "LATER", "value": "x"}]
+    assert readers([pod("c", "--configmap=$(REF)", container={"env": variables})], TARGET) == ()
+    variables[1]["value"] = f"$(NS)/{TARGET.name}"
+    assert only(pod("c", "--configmap=$(REF)", container={"env": variables})).key.namespace == TARGET.namespace
+
+
+def test_a_value_that_only_the_kubelet_can_read_is_not_guessed() -> None:
+    secret = [{"name": "REF", "valueFrom": {"configMapKeyRef": {"name": "a", "key": "b"}}}]
+    assert readers([pod("c", "--configmap=$(REF)", container={"env": secret})], TARGET) == ()
+
+
+def test_pods_are_sorted_and_those_that_have_ended_read_nothing() -> None:
+    ended = [pod(name=phase.lower(), status={"phase": phase}) for phase in ("Succeeded", "Failed")]
+    found = readers([pod(name="two"), pod(name="one"), *ended], TARGET)
+    assert [replica.name for replica in found] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    "not_ready",
+    [
+        pod(ready=False),
+        pod(metadata={"deletionTimestamp": "2026-03-01T12:00:00Z"}),
+        pod(status={"podIP": ""}),
+        pod(status={"conditions": []}),
+    ],
+    ids=["not ready", "terminating", "no address", "no conditions"],
+)
+def test_a_pod_that_gets_no_traffic_reads_and_cannot_be_asked(not_ready: dict[str, Any]) -> None:
+    assert not only(not_ready).ready
+    assert replicas([not_ready, pod(name="two")], TARGET) == (only(pod(name="two")),)
+
+
+def test_the_flags_that_matter_are_read_with_the_controllers_own_defaults() -> None:
+    plain = only(pod())
+    assert (plain.http_port, plain.https_port, plain.ingress_class, plain.controller_class) == (80, 443, "nginx", "k8s.io/ingress-nginx")
+    assert (plain.class_by_name, plain.without_class, plain.watch_namespace, plain.passthrough) == (False, False, "", False)
+    flags = ["--http-port=8080", "--https-port", "8443", "--ingress-class=internal", "--controller-class=example.com/internal"]
+    flags += ["--ingress-class-by-name", "--watch-ingress-without-class=true", "--watch-namespace=shop", "--enable-ssl-passthrough"]
+    told = only(pod("c", f"--configmap={TARGET}", *flags, "--annotations-prefix=example.com"))
+    assert (told.http_port, told.https_port, told.ingress_class, told.controller_class) == (8080, 8443, "internal", "example.com/internal")
+    assert (told.class_by_name, told.without_class, told.watch_namespace, told.passthrough) == (True, True, "shop", True)
+    assert told.annotations_prefix == "example.com"
+
+
+@pytest.mark.parametrize(("value", "on"), [("true", True), ("1", True), ("", True), ("false", False), ("0", False), ("yes", False)])
+def test_a_flag_is_on_as_the_controllers_own_parser_has_it(value: str, on: bool) -> None:
+    assert only(pod("c", f"--configmap={TARGET}", f"--watch-ingress-without-class={value}")).without_class is on
+
+
+def test_a_port_that_is_none_counts_as_not_given() -> None:
+    assert only(pod("c", f"--configmap={TARGET}", "--https-port=https")).https_port == 443
+
+
+@pytest.mark.parametrize(("watched", "seen"), [("", False), (TARGET.namespace, False), ("shop", True)])
+def test_a_controller_of_another_namespace_reads_the_config_map_once_and_never_again(watched: str, seen: bool) -> None:
+    assert unwatched(only(pod("c", f"--configmap={TARGET}", f"--watch-namespace={watched}")), TARGET) is seen
+
+
+# --- what it says of the text ------------------------------------------------------------------------------------------------------
+
+EMERG = 'Error reloading NGINX: \n---\nError: exit status 1\n2026/03/01 12:00:00 [emerg] 25#25: unknown directive "x"\nnginx: test failed'
+REPLICA = only(pod())
+
+
+def event(message: str = EMERG, *, after_s: float = 0, **more: Any) -> dict[str, Any]:
+    about = {"involvedObject": {"uid": REPLICA.uid}, "type": "Warning", "reason": "RELOAD", "message": message}
+    return about | {"lastTimestamp": (NOW + timedelta(seconds=after_s)).isoformat()} | more
+
+
+def test_a_rejection_is_told_in_nginxs_own_words() -> None:
+    assert rejected_by([event()], REPLICA, since=NOW) == 'unknown directive "x"'
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        event("worker reload already in progress, requeuing reload"),
+        event(type="Normal"),
+        event(reason="SYNC"),
+        event(involvedObject={"uid": "another"}),
+        event(after_s=-1.5),
+        event(lastTimestamp=None),
+    ],
+    ids=["not the text's fault", "a success", "another reason", "another pod", "before the text", "without a time"],
+)
+def test_anything_else_is_no_rejection(other: dict[str, Any]) -> None:
+    assert rejected_by([other], REPLICA, since=NOW) is None
+
+
+def test_an_event_of_the_same_second_counts() -> None:
+    """Events carry whole seconds, our own clock does not."""
+    assert rejected_by([event()], REPLICA, since=NOW + timedelta(microseconds=900_000)) is not None
+
+
+def test_the_newest_event_has_the_word_and_a_series_tells_its_last_time() -> None:
+    older, newer = event(after_s=5), event("[emerg] 1#1: a duplicate\nmore", after_s=9)
+    assert rejected_by([newer, older], REPLICA, since=NOW) == "a duplicate"
+    series = event(after_s=-60, series={"lastObservedTime": (NOW + timedelta(seconds=30)).isoformat()})
+    assert rejected_by([series], REPLICA, since=NOW) is not None
+    assert rejected_by([], REPLICA, since=NOW) is None
+
+
+# --- the controller's own settings ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "options"),
+    [
+        ({}, Options()),
+        ({"map-hash-bucket-size": "128"}, Options(map_hash_bucket_size=128)),
+        ({"map-hash-bucket-size": "many"}, Options()),
+        ({"map-hash-bucket-size": "0"}, Options()),
+        ({"ssl-session-cache-size": "20m"}, Options(session_cache_size="20m")),
+        ({"ssl-session-cache-size": "20m; ssl_verify_client off"}, Options()),
+        ({"ssl-session-cache": "false", "ssl-session-cache-size": "20m"}, Options(session_cache_size=None)),
+        ({"ssl-session-cache": "no"}, Options()),
+        ({"use-proxy-protocol": "True"}, Options(proxy_protocol=True)),
+        ({"ssl-session-tickets": "true"}, Options()),
+        ({"ssl-session-tickets": "true", "ssl-session-ticket-key": "a"}, Options(lasting_tickets=True)),
+        ({"ssl-session-ticket-key": "a"}, Options()),
+    ],
+)
+def test_a_setting_that_its_type_cannot_hold_counts_as_absent(data: dict[str, str], options: Options) -> None:
+    assert Options.read({"data": data}) == options
+
+
+def test_no_config_map_has_the_defaults() -> None:
+    assert Options.read(None) == Options.read({}) == Options()
+
+
+def test_a_replica_is_named_by_its_pod() -> None:
+    assert Replica(ObjectKey("a", "b"), "uid", ready=True, ip="192.0.2.1").name == "b"
