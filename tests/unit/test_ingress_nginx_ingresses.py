@@ -1,0 +1,158 @@
+"""Other people's Ingresses: which hosts of ours they bring, and which of them would refuse our leaf."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from aop.origins import ObjectKey
+from aop.origins.ingress_nginx import Replica, hosts_under, refusing, served_by
+from aop.origins.ingress_nginx.ingresses import hosts_of
+
+PREFIX = "nginx.ingress.kubernetes.io"
+REPLICA = Replica(ObjectKey("ingress-nginx", "one"), "1", ready=True, ip="192.0.2.1")
+CLASSES = [
+    {"metadata": {"name": "nginx"}, "spec": {"controller": "k8s.io/ingress-nginx"}},
+    {"metadata": {"name": "other"}, "spec": {"controller": "example.com/other"}},
+    {"metadata": {"name": "parameterless"}},
+]
+PATTERNS = ("example.com", "*.example.com")
+
+
+def ingress(
+    *hosts: str | None, tls: tuple[str, ...] = (), class_name: str | None = "nginx", namespace: str = "shop", **annotations: str
+) -> dict[str, Any]:
+    spec: dict[str, Any] = {"rules": [{"host": host} if host else {} for host in hosts], "tls": [{"hosts": list(tls)}] if tls else []}
+    metadata = {
+        "name": "web",
+        "namespace": namespace,
+        "annotations": {key.replace("__", "/").replace("_", "-"): value for key, value in annotations.items()},
+    }
+    return {"metadata": metadata, "spec": spec | ({"ingressClassName": class_name} if class_name else {})}
+
+
+def annotated(one: dict[str, Any], **annotations: str) -> dict[str, Any]:
+    """The same Ingress with annotations of the controller's prefix."""
+    named = {f"{PREFIX}/{name.replace('_', '-')}": value for name, value in annotations.items()}
+    return one | {"metadata": one["metadata"] | {"annotations": named}}
+
+
+# --- whose it is -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "replica", "served"),
+    [
+        (ingress("a.example.com"), {}, True),
+        (ingress("a.example.com", class_name="other"), {}, False),
+        (ingress("a.example.com", class_name="never-made"), {}, False),
+        (ingress("a.example.com", class_name="parameterless"), {}, False),
+        (ingress("a.example.com", class_name=None), {}, False),
+        (ingress("a.example.com", class_name=None), {"without_class": True}, True),
+        (ingress("a.example.com", class_name=None, kubernetes_io__ingress_class="x"), {"without_class": True}, True),
+        (ingress("a.example.com"), {"watch_namespace": "shop"}, True),
+        (ingress("a.example.com"), {"watch_namespace": "web"}, False),
+        (ingress("a.example.com", class_name="other"), {"ingress_class": "other", "class_by_name": True}, True),
+        (ingress("a.example.com", class_name="other"), {"controller_class": "example.com/other"}, True),
+    ],
+)
+def test_an_ingress_is_served_by_the_controllers_own_rules(one: dict[str, Any], replica: dict[str, Any], served: bool) -> None:
+    assert bool(served_by([one], [replace(REPLICA, **replica)], CLASSES)) is served
+
+
+def test_a_class_by_annotation_counts_where_none_is_in_the_spec() -> None:
+    one = ingress("a.example.com", class_name=None)
+    one["metadata"]["annotations"] = {"kubernetes.io/ingress.class": "nginx"}
+    assert served_by([one], [REPLICA], CLASSES) == (one,)
+    one["spec"]["ingressClassName"] = "other"
+    assert served_by([one], [REPLICA], CLASSES) == ()
+
+
+def test_one_replica_that_serves_it_is_enough() -> None:
+    one = ingress("a.example.com")
+    assert served_by([one], [replace(REPLICA, watch_namespace="web"), REPLICA], CLASSES) == (one,)
+    assert served_by([one], [], CLASSES) == ()
+
+
+# --- its hosts -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_hosts_are_those_of_rules_and_tls_in_lower_case() -> None:
+    assert hosts_of(ingress("B.example.com", None, tls=("a.example.com", "*.example.com"))) == (
+        "*.example.com",
+        "a.example.com",
+        "b.example.com",
+    )
+    assert hosts_of({}) == hosts_of({"spec": {"rules": None, "tls": [{"hosts": None}]}}) == ()
+
+
+def test_only_concrete_hosts_under_the_patterns_are_in_scope() -> None:
+    found = [
+        ingress("www.example.com", "*.example.com", "example.org"),
+        ingress("a.b.example.com"),
+        ingress("example.com", "notexample.com"),
+    ]
+    assert hosts_under(found, PATTERNS) == ("a.b.example.com", "example.com", "www.example.com")
+    assert hosts_under(found, ("example.com",)) == ("example.com",)
+    assert hosts_under([], PATTERNS) == ()
+
+
+@pytest.mark.parametrize(("passthrough", "annotation", "seen"), [(True, "true", False), (True, "false", True), (False, "true", True)])
+def test_a_host_whose_tls_goes_past_nginx_is_out_of_scope(passthrough: bool, annotation: str, seen: bool) -> None:
+    one = annotated(ingress("www.example.com"), ssl_passthrough=annotation)
+    assert bool(hosts_under([one], PATTERNS, [replace(REPLICA, passthrough=passthrough)])) is seen
+
+
+# --- who would refuse our leaf -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verify", ["on", "optional", "an unknown word", None])
+@pytest.mark.parametrize("hosts", [("www.example.com",), ("example.com",), ("*.example.com",), ("*.com",), ("deep.under.example.com",)])
+def test_an_ingress_of_the_zone_that_verifies_by_itself_is_told(verify: str | None, hosts: tuple[str, ...]) -> None:
+    settings = {"auth_tls_secret": "shop/ca"} | ({"auth_tls_verify_client": verify} if verify else {})
+    said = refusing([annotated(ingress(*hosts), **settings)], "example.com", [REPLICA])
+    assert said is not None
+    assert said.startswith(f"Ingress shop/web ({hosts[0]}) verifies client certificates by itself")
+    assert f"auth-tls-verify-client is {'optional' if verify == 'optional' else 'on'}" in said
+    assert f"Remove {PREFIX}/auth-tls-secret" in said
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        ingress("www.example.com"),
+        annotated(ingress("www.example.com"), auth_tls_verify_client="on"),
+        annotated(ingress("www.example.com"), auth_tls_secret="shop/ca", auth_tls_verify_client="off"),
+        annotated(ingress("www.example.com"), auth_tls_secret="shop/ca", auth_tls_verify_client="optional_no_ca"),
+        annotated(ingress("www.example.org", "notexample.com"), auth_tls_secret="shop/ca"),
+        annotated(ingress("*.other.com"), auth_tls_secret="shop/ca"),
+    ],
+)
+def test_one_that_refuses_nobody_of_the_zone_is_not(one: dict[str, Any]) -> None:
+    assert refusing([one], "example.com", [REPLICA]) is None
+
+
+def test_one_without_a_host_takes_whatever_nobody_else_does() -> None:
+    for one in (ingress(None), ingress()):
+        said = refusing([annotated(one, auth_tls_secret="shop/ca")], "example.com", [REPLICA])
+        assert "every host that no other Ingress names" in str(said)
+
+
+def test_aliases_are_hosts_too() -> None:
+    one = annotated(ingress("www.example.org"), auth_tls_secret="shop/ca", server_alias="a.example.org, Shop.Example.com")
+    assert "shop.example.com" in str(refusing([one], "example.com", [REPLICA]))
+
+
+def test_the_controllers_own_prefix_counts() -> None:
+    one = annotated(ingress("www.example.com"), auth_tls_secret="shop/ca")
+    assert refusing([one], "example.com", [replace(REPLICA, annotations_prefix="example.com")]) is None
+    assert refusing([one], "example.com", [replace(REPLICA, annotations_prefix="example.com"), REPLICA]) is not None
+
+
+def test_all_of_them_are_told_at_once() -> None:
+    two = [annotated(ingress("a.example.com"), auth_tls_secret="x"), annotated(ingress("b.example.com"), auth_tls_secret="x")]
+    said = str(refusing(two, "example.com", [REPLICA]))
+    assert "a.example.com" in said
+    assert "b.example.com" in said

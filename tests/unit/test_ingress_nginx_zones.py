@@ -1,0 +1,212 @@
+"""What all claims together mean for a host, what the check path answers, and which names fit nginx's hash buckets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aop.origins import Claim, Mode, covers
+from aop.origins.ingress_nginx import check_path, gate_path, labels, parse, render, too_long
+from aop.origins.ingress_nginx.check import NO_ZONE, NONE, OTHER, answer
+from aop.origins.ingress_nginx.text import SERVER
+from aop.origins.ingress_nginx.zones import is_host, pins_of, strictness, zones_by_pattern
+from builders import APEX, LEAF, NEXT, OFF, REQUIRING, WWW, claim
+from strategies import claims
+
+TOKEN = "k3y0fth3path"
+SUB = replace(
+    REQUIRING, uid="sub", zone="shop.example.com", patterns=("shop.example.com", "*.shop.example.com"), enforced=("shop.example.com",)
+)
+
+
+# --- hosts and zones -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["example.com", "*.example.com", "_dmarc.example.com", "xn--bcher-kva.example", "a.b.c.d.example.com", "1.example.com"]
+)
+def test_names_that_may_stand_in_a_map(name: str) -> None:
+    assert is_host(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "com", "*", "*.com.", ".example.com", "a..b.com", "-a.com", "a-.com", "A.com", "a.*.com", "a.com;", "a b.com", f"{'a' * 64}.com"],
+)
+def test_names_that_may_not(name: str) -> None:
+    assert not is_host(name)
+
+
+def test_of_two_zones_the_more_specific_has_the_host() -> None:
+    """As at Cloudflare: a zone for a subdomain takes its names out of the parent's."""
+    both = (REQUIRING, SUB)
+    assert zones_by_pattern(both) == {
+        APEX: APEX,
+        f"*.{APEX}": APEX,
+        "shop.example.com": "shop.example.com",
+        "*.shop.example.com": "shop.example.com",
+    }
+    wide = replace(REQUIRING, enforced=("shop.example.com",))
+    assert strictness((wide, replace(SUB, mode=Mode.REQUEST, enforced=()))) == {}
+
+
+def test_within_a_zone_the_mildest_has_the_host_and_leaves_of_both_pass() -> None:
+    """Two objects of one zone: one was removed past its finalizer and made again. Whoever is still there can relax."""
+    again = replace(claim(Mode.OPTIONAL, (APEX,), (NEXT,)), uid="again")
+    assert strictness((REQUIRING, again)) == {APEX: Mode.OPTIONAL}
+    assert pins_of(APEX, (REQUIRING, again)) == tuple(sorted((LEAF, NEXT)))
+    assert strictness((REQUIRING, replace(OFF, uid="again"))) == {}
+
+
+def test_a_zone_without_a_pin_refuses_nobody() -> None:
+    assert strictness((claim(pins=()),)) == {}
+
+
+def test_off_leaves_no_trace_of_a_host() -> None:
+    assert zones_by_pattern((OFF,)) == {}
+
+
+@given(st.lists(claims(), max_size=4))
+def test_no_host_is_stricter_than_each_claim_of_its_zone_asks(published: list[Claim]) -> None:
+    for host, mode in strictness(published).items():
+        assert mode >= Mode.OPTIONAL
+        asking = [one for one in published if host in one.enforced]
+        assert asking
+        assert mode <= max(one.mode for one in asking)
+        assert all(
+            one.mode >= mode
+            for one in published
+            if one.zone == max((a.zone for a in asking), key=len) and any(covers(pattern, host) for pattern in one.patterns)
+        )
+
+
+@given(st.lists(claims(), max_size=4))
+def test_labels_are_short_different_and_the_zones_own(published: list[Claim]) -> None:
+    found = labels(published)
+    assert len(set(found.values())) == len(found) == len({one.zone for one in published})
+    assert all(len(label) == 5 and label.isalnum() for label in found.values())
+    assert labels([one for one in published if one.zone == APEX]).items() <= found.items() or APEX not in found
+
+
+# --- the check path --------------------------------------------------------------------------------------------------------------------
+
+
+def answered(**variables: str) -> str:
+    """The check path's answer as nginx evaluates it."""
+    line = answer(7).replace(r"\n", "\n")
+    defaults = {
+        "aop_zone": "zabcd",
+        "aop_presented": NONE,
+        "https": "on",
+        "connection_requests": "1",
+        "ssl_session_reused": ".",
+        "arg_n": "n0nce",
+    }
+    for name, value in sorted((defaults | variables).items(), key=lambda item: -len(item[0])):
+        line = line.replace(f"${name}", value)
+    return line
+
+
+def test_what_nginx_says_is_read() -> None:
+    told = parse(answered(aop_presented=LEAF.short).encode())
+    assert told is not None
+    assert (told.revision, told.zone_label, told.presented, told.https, told.fresh, told.nonce) == (
+        7,
+        "zabcd",
+        LEAF.short,
+        True,
+        True,
+        "n0nce",
+    )
+
+
+@pytest.mark.parametrize(
+    ("variables", "fresh"),
+    [
+        ({}, True),
+        ({"connection_requests": "2"}, False),
+        ({"ssl_session_reused": "r"}, False),
+        ({"ssl_session_reused": ""}, True),
+    ],
+)
+def test_a_request_is_fresh_when_its_connection_and_its_session_are_new(variables: dict[str, str], fresh: bool) -> None:
+    told = parse(answered(**variables))
+    assert told is not None
+    assert told.fresh is fresh
+
+
+@pytest.mark.parametrize("presented", [NONE, OTHER, LEAF.short])
+def test_what_was_presented_is_a_leaf_or_one_of_two_words(presented: str) -> None:
+    told = parse(answered(aop_presented=presented))
+    assert told is not None
+    assert told.presented == presented
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "<html>not found</html>",
+        answered().rstrip("\n"),
+        answered() + "more",
+        " " + answered(),
+        answered(aop_zone=""),
+        answered(aop_zone="toolong"),
+        answered(aop_presented=""),
+        answered(aop_presented="0123456789"),
+        answered(https="off"),
+        answered(connection_requests="0"),
+        answered(arg_n="a b"),
+        answered(arg_n="x presented=none"),
+        answered(arg_n="x" * 65),
+        answered().replace("rev=7", "rev=0"),
+        answered().replace("rev=7", "rev=07"),
+        b"\xff\xfe",
+    ],
+)
+def test_anything_else_is_no_answer(body: str | bytes) -> None:
+    """Anybody can make the server say anything behind `nonce=`; nothing of it may pass for an answer."""
+    assert parse(body) is None
+
+
+@given(st.text(max_size=80))
+def test_no_nonce_passes_for_another_answer(nonce: str) -> None:
+    told = parse(answered(aop_presented=OTHER, arg_n=nonce))
+    assert told is None or (told.nonce, told.presented) == (nonce, OTHER)
+
+
+def test_a_host_of_no_zone_is_told_as_such() -> None:
+    told = parse(answered(aop_zone=NO_ZONE, https=""))
+    assert told is not None
+    assert (told.zone_label, told.https) == (NO_ZONE, False)
+
+
+def test_both_paths_are_in_the_text_and_differ() -> None:
+    text = render([OFF], 1, TOKEN)[SERVER]
+    assert f"location = {check_path(TOKEN)} {{" in text
+    assert f"location = {gate_path(TOKEN)} {{" in text
+    assert check_path(TOKEN) != gate_path(TOKEN)
+
+
+# --- hash buckets ------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "bucket", "fits"),
+    [
+        (f"{'a' * 34}.example.com", 64, True),
+        (f"{'a' * 35}.example.com", 64, False),
+        (f"{'a' * 60}.example.com", 128, True),
+        (f"{'a' * 63}.{'b' * 40}.example.com", 128, False),
+        (f"{'a' * 34}.example.com", 1, True),
+        (f"{'a' * 34}.example.com", 65, True),
+        (f"*.{'a' * 46}.{'b' * 46}.com", 64, True),
+        (f"*.{'a' * 47}.com", 64, False),
+    ],
+)
+def test_a_name_fits_a_bucket_or_fails_the_configuration_of_all(host: str, bucket: int, fits: bool) -> None:
+    """Of a wildcard nginx stores label by label; the integration test lets a real nginx decide on the same border."""
+    assert too_long([host, WWW], bucket) == (() if fits else (host,))
