@@ -23,7 +23,7 @@ from aop.api import (
 from aop.errors import Reason
 from aop.observed import CertificateState, Observed, ObservedKeyPair, ObservedOrigin, ObservedZone, Unknown
 from aop.origins import Mode
-from aop.plan.facts import configured, held, in_scope, proven, replicas, until_applied, wanted_leaf
+from aop.plan.facts import configured, held, in_scope, proven, replicas, runs_our_claim, until_applied, wanted_leaf
 from aop.plan.prove import why_unproven
 from aop.steps import Block, Done, Step, Wait
 
@@ -141,7 +141,7 @@ def told(step: Step) -> str:
 
 
 def fulfilled(o: Observed) -> str:
-    """What holds, in one sentence, naming the hosts that are left out."""
+    """What holds, in one sentence, naming the hosts that are left out, and what this version does not do."""
     hosts = in_scope(o)
     unproven = [host for host in hosts if not covered(o, host)]
     goal = {
@@ -149,10 +149,11 @@ def fulfilled(o: Observed) -> str:
         "Optional": "refuse other certificates",
         "Require": "let only our certificate pass",
     }[o.spec.enforcement]
+    unkept = " spec.alerts is not acted on by this version." if o.spec.alerts else ""
     if not unproven:
-        return f"all {len(hosts)} hosts {goal} on every replica."
+        return f"all {len(hosts)} hosts {goal} on every replica.{unkept}"
     left = "; ".join(why_unproven(o, o.evidence_of(host)) for host in unproven[:5])
-    return f"{len(hosts) - len(unproven)} of {len(hosts)} hosts {goal} on every replica; the others refuse nobody: {left}."
+    return f"{len(hosts) - len(unproven)} of {len(hosts)} hosts {goal} on every replica; the others refuse nobody: {left}.{unkept}"
 
 
 def covered(o: Observed, host: str) -> bool:
@@ -310,8 +311,7 @@ def origin_status(origin: ObservedOrigin) -> OriginStatus:
     """What was seen on one origin: the least strict mode of any replica towards the hosts that it is strictest with."""
     seen = [r for r in replicas(origin) if not r.error and r.hosts]
     applied = 0 if until_applied(origin) else len(seen)
-    lagging = configured(origin).revision
-    applied = applied or sum(1 for r in seen if r.revision == lagging and r.settled)
+    applied = applied or sum(1 for r in seen if runs_our_claim(r, configured(origin)) and r.settled)
     mode = min((r.strictest for r in seen), default=None)
     return OriginStatus(name=origin.name, mode=mode.label if mode is not None else None, replicas=len(replicas(origin)), applied=applied)
 

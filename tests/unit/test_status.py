@@ -301,3 +301,11 @@ def test_an_error_later_keeps_what_was_seen() -> None:
 def test_an_error_on_top_of_an_unreadable_status_is_told_all_the_same() -> None:
     told = failed(2, NOW, Reason.INTERNAL_ERROR, "a bug", Status.parse({"conditions": "many"}), stalled=False)
     assert condition(told, ConditionType.READY).reason == Reason.INTERNAL_ERROR
+
+
+def test_what_is_asked_for_and_not_kept_yet_is_said() -> None:
+    o = observed(spec={"alerts": {"email": ["ops@example.com"]}})
+    ready = status_of(o, next_step(o), Status()).condition(ConditionType.READY)
+    assert ready is not None
+    assert ready.status == "True"
+    assert "spec.alerts is not acted on" in ready.message
