@@ -154,6 +154,8 @@ async def serve(settings: Settings, slots: Slots) -> None:
         registry=registry,
         settings=kopf_settings(settings),
         memo=slots,
+        # Only its peering would use it, which is off; what Kopf makes up itself needs an entry in a passwd file.
+        identity="aop-operator",  # type: ignore[arg-type]
         clusterwide=not settings.watch_namespaces,
         namespaces=settings.watch_namespaces,
         liveness_endpoint=f"http://{settings.listen_address}:{settings.health_port}/healthz" if settings.health_port else None,
