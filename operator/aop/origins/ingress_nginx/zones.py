@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import re
 from base64 import b32encode
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from hashlib import sha256
 
-from aop.origins.claims import Claim, Mode, Pin, covers
+from aop.origins.claims import Claim, Mode, Pin
 
 _HOST = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -47,19 +48,21 @@ def _label(zone: str, attempt: int) -> str:
 
 def zones_by_pattern(claims: Collection[Claim]) -> dict[str, str]:
     """The zone that each claimed exact name or wildcard belongs to; only of claims that ask, because OFF leaves no trace of a host."""
-    asking = [claim for claim in claims if claim.mode >= Mode.REQUEST]
-    patterns = sorted({pattern for claim in asking for pattern in claim.patterns})
-    return {pattern: zone for pattern in patterns if (zone := _zone_of(pattern, asking)) is not None}
+    zones = _zones_of_patterns(claims)
+    return {pattern: zone for pattern in sorted(zones) if (zone := _zone_of(pattern, zones)) is not None}
 
 
 def strictness(claims: Collection[Claim]) -> dict[str, Mode]:
     """The concrete hosts that refuse somebody, with their mode: OPTIONAL or REQUIRE. A zone without a pin refuses nobody."""
-    asking = [claim for claim in claims if claim.mode >= Mode.REQUEST]
+    zones, of_zone = _zones_of_patterns(claims), defaultdict(list)
+    for claim in claims:
+        of_zone[claim.zone].append(claim)
     found = {}
-    for host in sorted({host for claim in asking for host in claim.enforced}):
-        zone = _zone_of(host, asking)
-        mode = min((claim.at(host) for claim in claims if claim.zone == zone and _holds(claim, host)), default=Mode.OFF)
-        if mode >= Mode.OPTIONAL and pins_of(zone, claims):
+    for host in sorted({host for claim in claims if claim.mode >= Mode.REQUEST for host in claim.enforced}):
+        above = set(_patterns_over(host))
+        same = of_zone[_zone_of(host, zones) or ""]
+        mode = min((claim.at(host) for claim in same if not above.isdisjoint(claim.patterns)), default=Mode.OFF)
+        if mode >= Mode.OPTIONAL and any(claim.pins for claim in same):
             found[host] = mode
     return found
 
@@ -69,10 +72,24 @@ def pins_of(zone: str | None, claims: Collection[Claim]) -> tuple[Pin, ...]:
     return tuple(sorted({pin.sha1: pin for claim in claims if claim.zone == zone for pin in claim.pins}.values()))
 
 
-def _zone_of(name: str, claims: Collection[Claim]) -> str | None:
-    holding = {claim.zone for claim in claims if _holds(claim, name)}
+def _zones_of_patterns(claims: Collection[Claim]) -> dict[str, set[str]]:
+    """Every pattern of the claims that ask, with the zones that claim it."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for claim in claims:
+        if claim.mode >= Mode.REQUEST:
+            for pattern in claim.patterns:
+                found[pattern].add(claim.zone)
+    return found
+
+
+def _zone_of(name: str, zones: Mapping[str, set[str]]) -> str | None:
+    holding = {zone for pattern in _patterns_over(name) for zone in zones.get(pattern, ())}
     return max(holding, key=lambda zone: (len(zone), zone), default=None)
 
 
-def _holds(claim: Claim, name: str) -> bool:
-    return any(name == pattern or (covers(pattern, name.removeprefix("*.")) and pattern.startswith("*.")) for pattern in claim.patterns)
+def _patterns_over(name: str) -> Iterator[str]:
+    """What holds for a name or a wildcard: itself, and the wildcard of everything above it (`claims.covers`)."""
+    yield name
+    above = name.removeprefix("*.")
+    while above := above.partition(".")[2]:
+        yield f"*.{above}"
