@@ -31,7 +31,7 @@ setup: $(VENV)/.installed ## Make the environment (.venv) with every locked depe
 check: setup ## Format, lint, types, floors, and whether generated files are current.
 	$(BIN)/ruff format --check operator tests tools
 	$(BIN)/ruff check operator tests tools
-	$(BIN)/mypy operator/aop tests/sandbox tests/model tools
+	$(BIN)/mypy operator/aop tests tools
 	$(BIN)/lint-imports
 
 format: setup ## Format the code and mend what the linter can mend.

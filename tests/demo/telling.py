@@ -8,7 +8,6 @@ from typing import Any, get_args
 
 from aop.steps import Effect
 
-
 STEPS = frozenset(step.__name__ for step in get_args(Effect))
 """The reasons of those Events that tell a step; the others repeat what Ready says."""
 
@@ -53,4 +52,7 @@ class Telling:
             self.say_if_new("ready", f"  Ready={ready['status']} {ready['reason']}: {ready['message']}")
         for origin in status.get("origins", []):
             mode, applied, replicas = origin.get("mode", "nothing"), origin.get("applied", 0), origin.get("replicas", 0)
-            self.say_if_new(f"origin {origin['name']}", f"  origin {origin['name']}: {mode} observed; {applied}/{replicas} replicas do what is published")
+            self.say_if_new(
+                f"origin {origin['name']}",
+                f"  origin {origin['name']}: {mode} observed; {applied}/{replicas} replicas do what is published",
+            )

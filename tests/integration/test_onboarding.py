@@ -4,6 +4,8 @@ A failed request is any answer that is not the backend's own status and body. ht
 only while hosts are required.
 """
 
+from typing import Any
+
 import pytest
 
 from sandbox.composition import Layout
@@ -22,7 +24,7 @@ MOST_CALLS = 10
 """To Cloudflare for one onboarding at zero delay: zone, SSL mode, global level, hosts, list, enablement, upload, poll, enable, and one to spare."""
 
 
-def whole_life(scene: Scene, visitors: LoadThread, **spec: object) -> None:
+def whole_life(scene: Scene, visitors: LoadThread, **spec: Any) -> None:
     """Apply, wait until it is enforced, prove it on the replicas, and remove."""
     before = scene.sandbox.config_map()
     found = scene.control.zone()
