@@ -40,3 +40,11 @@ def helm(request: pytest.FixtureRequest, tmp_path: Path) -> Helm:
 def any_helm(tmp_path: Path) -> Helm:
     """Whichever is there, for what does not depend on it."""
     return Helm(programs.any_of_them(say=lambda _: None), tmp_path)
+
+
+@pytest.fixture
+def tidied(plane: ControlPlane) -> Iterator[None]:
+    """What a test installs in the cluster goes with it."""
+    yield
+    plane.kubectl("delete", "namespace", "aop-system", "edge", "--ignore-not-found", "--wait=true")
+    plane.kubectl("delete", "crd", "authenticatedoriginpulls.aop-operator.dev", "--ignore-not-found", "--wait=true")

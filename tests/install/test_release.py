@@ -24,7 +24,7 @@ from sandbox.scene import Scene
 from sandbox.waiting import until
 from sandbox.workloads import DeployedOperator, JobRunner
 
-pytestmark = [pytest.mark.xdist_group("install"), pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("install"), pytest.mark.integration, pytest.mark.timeout(300), pytest.mark.usefixtures("tidied")]
 
 RELEASE, NAMESPACE = "aop-operator", "aop-system"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
@@ -37,14 +37,6 @@ CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/authenticatedorig
 def helm(helm: Helm, plane: ControlPlane, tmp_path: Path) -> Helm:
     """Each major in turn, as the plane's admin."""
     return Helm(helm.program, tmp_path, plane.admin_kubeconfig)
-
-
-@pytest.fixture(autouse=True)
-def clean(plane: ControlPlane) -> Iterator[None]:
-    """Nothing of a test before is left, and nothing of this one stays."""
-    yield
-    plane.kubectl("delete", "namespace", NAMESPACE, EDGE, "--ignore-not-found", "--wait=true")
-    plane.kubectl("delete", "crd", "authenticatedoriginpulls.aop-operator.dev", "--ignore-not-found", "--wait=true")
 
 
 def settings(scene: Scene, **more: Any) -> dict[str, Any]:
