@@ -12,7 +12,8 @@ import yaml
 from aop import api
 from aop.api import AuthenticatedOriginPull
 from sandbox import corpus
-from sandbox.kubernetes.plane import ControlPlane, KubectlError
+from sandbox.kubernetes.kubectl import KubectlError
+from sandbox.kubernetes.plane import ControlPlane
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from sandbox.kubernetes.plane import ControlPlane, KubectlError
+from sandbox.kubernetes.kubectl import KubectlError
+from sandbox.kubernetes.plane import ControlPlane
 from sandbox.waiting import until
 
 pytestmark = pytest.mark.integration

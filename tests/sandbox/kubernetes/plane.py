@@ -9,31 +9,23 @@ Plain synchronous code with child processes, so that it can be used from a sessi
 There is no kubelet and no scheduler: a Pod stays what the test writes.
 """
 
-import contextlib
-import fcntl
-import os
 import secrets
 import shutil
 import ssl
-import subprocess
-import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, Self
 
 import httpx
-import yaml
 
-from sandbox.kubernetes import audit, binaries, components, kubeconfig
+from sandbox.kubernetes import audit, binaries, components, folder, kubeconfig, kubectl
 from sandbox.kubernetes.audit import AuditEvent
 from sandbox.kubernetes.binaries import Binaries
+from sandbox.kubernetes.kubectl import Manifest
 from sandbox.processes import Child
 from sandbox.waiting import until
-
-Manifest = Path | str | Mapping[str, Any] | Iterable[Mapping[str, Any]]
 
 START_WITHIN_S = 60
 TOKEN_LIFETIME_S = 86_400
@@ -41,10 +33,6 @@ TOKEN_LIFETIME_S = 86_400
 
 class ControlPlaneError(Exception):
     """A part of the control plane did not start, or ended. The message has its last words."""
-
-
-class KubectlError(Exception):
-    """kubectl ended with a status other than 0. The message has its arguments and what it wrote to stderr."""
 
 
 class ControlPlane:
@@ -81,7 +69,7 @@ class ControlPlane:
         """
         programs = self.programs
         for attempt in range(3):
-            self._folder, self._lock = _temporary_folder()
+            self._folder, self._lock = folder.temporary()
             try:
                 self._start(programs, self.folder)
             except BaseException as error:
@@ -175,34 +163,24 @@ class ControlPlane:
         """Run kubectl, as admin unless another kubeconfig is given, and return its stdout.
 
         Raises:
-            KubectlError: its exit status was not 0.
+            kubectl.KubectlError: its exit status was not 0.
         """
-        environment = os.environ | {
-            "KUBECONFIG": str(kubeconfig or self.admin_kubeconfig),
-            "KUBECACHEDIR": str(self.folder / "kubectl-cache"),
-        }
-        done = subprocess.run(
-            [self.programs.kubectl, *arguments],
-            input=input,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
+        return kubectl.run(
+            self.programs.kubectl,
+            arguments,
+            text=input,
+            kubeconfig=kubeconfig or self.admin_kubeconfig,
+            cache=self.folder / "kubectl-cache",
+            timeout_s=timeout_s,
         )
-        if done.returncode != 0:
-            raise KubectlError(f"kubectl {' '.join(map(str, arguments))}: {done.stderr.strip()}")
-        return done.stdout
 
     def apply(self, *manifests: Manifest, namespace: str | None = None, server_side: bool = False) -> str:
         """`kubectl apply` of files, folders (their *.yaml), YAML text or objects; waits for the LIST of every CRD among them to answer."""
-        text = "\n---\n".join(_yaml(manifest) for manifest in manifests)
+        text = "\n---\n".join(kubectl.text_of(manifest) for manifest in manifests)
         scope = () if namespace is None else ("--namespace", namespace)
         said = self.kubectl("apply", *scope, *(("--server-side",) if server_side else ()), "-f", "-", input=text)
-        for document in yaml.safe_load_all(text):
-            for item in (document or {}).get("items", [document]):
-                if item and item.get("kind") == "CustomResourceDefinition":
-                    self._await_served(item)
+        for definition in kubectl.definitions_in(text):
+            self._await_served(definition)
         return said
 
     def create_namespace(self, prefix: str = "test") -> str:
@@ -286,31 +264,3 @@ class ControlPlane:
 
     def _new_kubeconfig(self, name: str) -> Path:
         return self.folder / f"{name.replace(':', '-').replace('/', '-')}-{secrets.token_hex(4)}.kubeconfig"
-
-
-def _yaml(manifest: Manifest) -> str:
-    if isinstance(manifest, str):
-        return manifest
-    if isinstance(manifest, Path):
-        files = sorted(manifest.glob("*.yaml")) if manifest.is_dir() else [manifest]
-        return "\n---\n".join(file.read_text() for file in files)
-    if isinstance(manifest, Mapping):
-        return yaml.safe_dump(dict(manifest))
-    return yaml.safe_dump_all([dict(one) for one in manifest])
-
-
-def _temporary_folder() -> tuple[Path, IO[bytes]]:
-    """A folder that is ours as long as the lock is held; those whose owner died without removing them are removed now."""
-    root = Path(tempfile.gettempdir())
-    for old in root.glob("aop-plane-*"):
-        # A young one may be between its creation and its lock.
-        with contextlib.suppress(OSError):
-            if time.time() - old.stat().st_mtime < 60:
-                continue
-            with (old / "lock").open("ab") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(old, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix="aop-plane-"))
-    lock = (folder / "lock").open("ab")
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    return folder, lock
