@@ -202,6 +202,8 @@ class Configured:
     """What an origin's ConfigMap says of us."""
 
     revision: int = 0
+    claim_since: int | None = None
+    """The revision from which on our claim reads as it does; later ones changed only others'. None: nobody knows, so the current one."""
     claim: Claim | None = None
     """Our claim as the text in force says it; OFF where the text is not the one that was rendered."""
     accepted: Claim | None = None

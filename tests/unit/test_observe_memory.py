@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from aop.observe.memory import CloudflareMemory, Memory, Shelf
+from aop.observe.memory import CloudflareMemory, Memory, OriginMemory, Shelf
 from aop.observed import Unknown
-from builders import KEY, NOW, TARGET, at
+from builders import ASKING, KEY, NOW, OFF, TARGET, at
 
 
 @pytest.mark.parametrize(("age_s", "fresh"), [(0, True), (59.9, True), (60, False), (600, False)])
@@ -70,3 +70,21 @@ def test_secrets_and_rivals_are_forgotten_apart() -> None:
     assert (memory.secrets, memory.rivals.last is None) == ({}, False)
     memory.forget_rivals()
     assert memory.rivals.last is None
+
+
+def test_a_claim_stands_since_the_first_revision_that_was_read_with_it() -> None:
+    """Others' publications do not move it; a change of ours, a damaged text and a ConfigMap that was put back do."""
+    origin, seen = OriginMemory(), []
+    for claim, revision, intact in (
+        (None, 0, True),
+        (OFF, 3, True),
+        (OFF, 5, True),
+        (ASKING, 6, True),
+        (ASKING, 9, True),
+        (OFF, 9, False),
+        (OFF, 9, True),
+        (OFF, 4, True),
+    ):
+        origin.follow(claim, revision, intact=intact)
+        seen.append(origin.claim_since)
+    assert seen == [0, 3, 3, 6, 6, None, 9, 4]

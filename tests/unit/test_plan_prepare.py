@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aop.errors import Reason
-from aop.observed import NONE, CertificateState, Evidence, ObservedCertificate, Unknown
+from aop.observed import NONE, CertificateState, Evidence, HostBehaviour, ObservedCertificate, Unknown
 from aop.origins import Claim, Mode, ObjectKey
 from aop.plan import next_step
 from aop.steps import Block, Delete, Done, Issue, Note, Publish, SetEnabled, Step, Upload, Wait
@@ -24,6 +24,7 @@ from builders import (
     OFF,
     REQUIRING,
     RETIRED,
+    REVISION,
     TARGET,
     WWW,
     ZONE_ID,
@@ -113,6 +114,26 @@ def test_one_host_that_answers_through_the_edge_is_enough_to_go_on() -> None:
         observed(evidence=[Evidence(APEX, silence="timeout", silent_since=at(-50)), evidence(WWW, NONE)], keys=None, origins=[origin(OFF)])
     )
     assert step == Issue("first")
+
+
+@pytest.mark.parametrize(
+    ("shown", "since", "runs"),
+    [(REVISION, REVISION, True), (REVISION, REVISION + 1, False), (REVISION, None, False), (REVISION + 3, REVISION, False)],
+    ids=["from before others published", "from before we did", "since nobody knows when", "later than what was read"],
+)
+def test_what_others_publish_on_top_is_not_waited_for(shown: int, since: int | None, runs: bool) -> None:
+    """The ConfigMap is two revisions ahead of the replicas, and says since which of them our claim stands in it."""
+    behind = tuple(replica(name, REQUIRING, revision=shown) for name in ("pod-1", "pod-2"))
+    step = next_step(observed(origins=[origin(configured={"revision": REVISION + 2, "claim_since": since}, replicas=behind)]))
+    assert (step == Done()) is runs
+    assert runs or waiting(step) is Reason.WAITING_FOR_REPLICAS
+
+
+def test_a_host_for_which_an_ingress_switches_asking_off_holds_back_nobody_else() -> None:
+    quiet = (HostBehaviour(APEX, Mode.REQUEST), HostBehaviour(WWW, Mode.OFF))
+    replicas = tuple(replace(replica(name, ASKING), hosts=quiet) for name in ("a", "b"))
+    step = next_step(observed(evidence=[evidence(WWW, NONE)], origins=[origin(ASKING, replicas=replicas)]))
+    assert published(step).enforced == (APEX,)
 
 
 # --- the key pair --------------------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from builders import (
     OFF,
     REQUIRING,
     RETIRED,
+    REVISION,
     TARGET,
     WWW,
     at,
@@ -307,7 +308,17 @@ def test_an_origin_that_has_left_the_spec_is_asked_for_nothing(was: Claim) -> No
 
 
 def rejected(said: Claim = REQUIRING, running: Claim | None = ASKING, *, accepted: Claim | None = ASKING, **more: Any) -> dict[str, Any]:
-    return {"origins": [origin(said, running, configured={"accepted": accepted, **more}, rejected="[emerg] unknown directive")]}
+    behind = (replica("pod-1", running, revision=REVISION - 1), replica("pod-2", running, revision=REVISION - 1))
+    return {
+        "origins": [origin(said, running, configured={"accepted": accepted, **more}, replicas=behind, rejected="[emerg] unknown directive")]
+    }
+
+
+def test_a_text_that_others_broke_on_top_of_ours_is_theirs_to_withdraw() -> None:
+    """Every replica runs a revision that has our claim; the rejected one came later."""
+    later = {"accepted": None, "revision": REVISION + 1, "claim_since": REVISION}
+    broken = origin(configured=later, rejected="[emerg] unknown directive")
+    assert next_step(observed(origins=[broken])) == Done()
 
 
 def test_a_rejected_claim_is_noted_and_then_goes_back_to_its_last_accepted_form() -> None:
@@ -342,7 +353,8 @@ def test_where_even_off_is_rejected_nothing_of_ours_stays(said: Claim) -> None:
 
 def test_a_rejection_that_another_claim_has_caused_is_theirs_to_mend() -> None:
     step = next_step(observed(**rejected(REQUIRING, REQUIRING, accepted=REQUIRING, others_changed=True)))
-    assert step == Done()
+    assert isinstance(step, Wait)
+    assert step.reason is Reason.WAITING_FOR_REPLICAS
 
 
 def test_the_record_of_rejections_is_bounded() -> None:

@@ -166,7 +166,7 @@ class Observer:
     async def _access(self, pull: AuthenticatedOriginPull, memory: Memory) -> Access | Unknown:
         reference = pull.spec.credentials.api_token_secret_ref
         key = ObjectKey(pull.key.namespace, reference.name)
-        source = f"Secret {key}, key {reference.key},"
+        source = f"Secret {key}, key {reference.key}"
         try:
             data = await self._secret(key, memory)
         except ClusterError as error:

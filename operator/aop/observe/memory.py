@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from aop.cloudflare import Access, Certificate
 from aop.errors import Reason
 from aop.observed import Evidence, HostBehaviour, ObservedZone, Rival, Unknown
-from aop.origins import ObjectKey
+from aop.origins import Claim, ObjectKey
 from aop.probe import ClientIdentity
 
 T = TypeVar("T")
@@ -125,12 +125,21 @@ class OriginMemory:
     """The secret part of the check path, remembered beyond the ConfigMap's end: its replicas go on running the text."""
 
     revision: int = -1
+    claim: Claim | None = None
+    """Ours, as it was read last."""
+    claim_since: int | None = None
+    """The first revision that was read with it, and with nothing but whole texts since."""
     published_at: datetime | None = None
     """When this process first saw or wrote `revision`."""
     applied_at: datetime | None = None
     """When it was first seen, settled, on every Ready replica; one that comes later has nothing old to keep."""
     replicas: dict[str, ReplicaMemory] = field(default_factory=dict)
     """By pod uid."""
+
+    def follow(self, claim: Claim | None, revision: int, *, intact: bool) -> None:
+        """Note since which revision our claim reads as it does; a damaged text, or one that was put back, begins anew."""
+        if claim != self.claim or self.claim_since is None or revision < self.claim_since or not intact:
+            self.claim, self.claim_since = claim, revision if intact else None
 
 
 @dataclass(slots=True)

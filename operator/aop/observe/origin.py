@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aop.api import AuthenticatedOriginPull
@@ -31,6 +31,8 @@ EVENTS_AFTER_S = 1.0
 NO_TOKEN = "00000000"  # noqa: S105 - a path, no credential
 """Stands in for the secret part of the check path where none is known: the answer still shows who is refused."""
 
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 Listed = tuple[list[dict[str, Any]], list[dict[str, Any]] | None]
 """Ingresses, and IngressClasses where they may be listed."""
@@ -73,7 +75,7 @@ class OriginReader:
         try:
             held.manifest = await self._cluster.fetch(Kind.CONFIG_MAP, wanted.target)
             pods = await self._cluster.list(Kind.POD, wanted.target.namespace)
-            ingresses, classes = await self._listed(now, wanted.target)
+            ingresses, classes = await self._listed(now, wanted.target, memory.started_at)
         except ClusterError as error:
             lost = Unknown(error.message, retry_after_s=error.retry_after_s)
             return ObservedOrigin(wanted.name, wanted.target, lost, wanted=wanted.wanted, allowed=allowed, replicas=lost)
@@ -81,6 +83,7 @@ class OriginReader:
         held.path_token = stored.path_token or held.path_token
         if held.revision != stored.revision:
             held.revision, held.published_at, held.applied_at = stored.revision, now, None
+        held.follow(entry.claim if (entry := stored.entries.get(pull.uid)) else None, stored.revision, intact=stored.intact)
         readers = ingress_nginx.readers(pods, wanted.target)
         served = ingress_nginx.served_by(ingresses, readers, classes)
         under = ingress_nginx.hosts_under(served, pull.spec.hostname_patterns, readers)
@@ -97,7 +100,7 @@ class OriginReader:
         return ObservedOrigin(
             name=wanted.name,
             target=wanted.target,
-            configured=_configured(stored, pull.uid) if held.manifest is not None else None,
+            configured=_configured(stored, pull.uid, held.claim_since) if held.manifest is not None else None,
             wanted=wanted.wanted,
             allowed=allowed,
             readers=len(readers),
@@ -112,10 +115,11 @@ class OriginReader:
             applied_at=held.applied_at,
         )
 
-    async def _listed(self, now: datetime, target: ObjectKey) -> Listed:
+    async def _listed(self, now: datetime, target: ObjectKey, since: datetime) -> Listed:
+        """Shared by all objects, but no list from before `since`, when an object came: its Ingresses may have come just before it."""
         namespaces = self._settings.watch_namespaces
         shelf = self._ingresses.setdefault(target.namespace if namespaces else "", Shelf())
-        if kept := shelf.fresh(now, INGRESSES_S):
+        if (kept := shelf.fresh(now, INGRESSES_S)) and kept.at >= since:
             return kept.value
         if namespaces:
             found = [i for ns in {*namespaces, target.namespace} for i in await self._cluster.list(Kind.INGRESS, ns)]
@@ -148,42 +152,30 @@ class OriginReader:
         address = ReplicaAddress(replica.ip, replica.https_port, replica.http_port, proxy)
         token = held.path_token or NO_TOKEN
         paths = Paths(ingress_nginx.check_path(token), ingress_nginx.gate_path(token))
-        for host in self._due(seen, hosts, published):
-            await self._ask(address, host, paths, identities, seen)
-            if seen.error:
-                break
+        if seen.revision_at is None or seen.error:
+            await self._ask(address, hosts[0], paths, identities, seen)
+        elif not seen.settled or seen.revision != published:
+            # Only its revision is awaited: a single connection tells it, and nothing else is worth asking about before.
+            _look(seen, await self._probe.ask(address, hosts[0], paths, {}), self._clock.now())
+        elif self._is_late(seen):
+            await self._ask(address, min(hosts, key=lambda host: seen.probed.get(host, _NEVER)), paths, identities, seen)
         # The first look shows a revision, the second one settles it; only then is every host worth asking about.
         if not seen.error and seen.settled and (rest := [host for host in hosts if host not in seen.probed]):
             await asyncio.gather(*(self._ask(address, host, paths, identities, seen) for host in rest))
         behaviours = tuple(seen.behaviours[host] for host in hosts if host in seen.behaviours and host in seen.probed)
         return ObservedReplica(replica.name, seen.revision, seen.settled, behaviours, seen.error)
 
-    def _due(self, seen: ReplicaMemory, hosts: tuple[str, ...], published: int) -> list[str]:
-        if not hosts:
-            return []
-        if seen.error or not seen.settled or seen.revision != published:
-            return [hosts[0]]
-        oldest = min(hosts, key=lambda host: seen.probed.get(host, datetime.min.replace(tzinfo=self._clock.now().tzinfo)))
+    def _is_late(self, seen: ReplicaMemory) -> bool:
         last = max(seen.probed.values(), default=None)
-        late = last is None or self._clock.now() - last >= timedelta(seconds=self._settings.replica_recheck_s)
-        return [oldest] if late else []
+        return last is None or self._clock.now() - last >= timedelta(seconds=self._settings.replica_recheck_s)
 
     async def _ask(
         self, address: ReplicaAddress, host: str, paths: Paths, identities: Mapping[Presented, ClientIdentity], seen: ReplicaMemory
     ) -> None:
         asked = await self._probe.ask(address, host, paths, {**identities, Presented.FOREIGN: self._stranger})
         now = self._clock.now()
-        failures = [str(answer) for one in asked for answer in (one.check, one.gate) if isinstance(answer, Failure)]
-        if failures:
-            seen.error, seen.settled = failures[0], False
+        if not _look(seen, asked, now):
             return
-        seen.error = None
-        revision = _revision(asked)
-        if revision != seen.revision or seen.revision_at is None:
-            seen.revision, seen.revision_at, seen.settled = revision, now, False
-            seen.probed.clear()
-        elif not seen.settled and now - seen.revision_at >= timedelta(seconds=SETTLED_AFTER_S):
-            seen.settled = True
         seen.behaviours[host] = _behaviour(host, asked, identities)
         if seen.settled:
             seen.probed[host] = now
@@ -207,6 +199,22 @@ class OriginReader:
                 return f"pod {replica.name}: {words}"
         late = waited_s >= self._settings.rejection_after_s
         return f"no replica shows revision {revision} after {self._settings.rejection_after_s:.0f} s" if late else None
+
+
+def _look(seen: ReplicaMemory, asked: tuple[Asked, ...], now: datetime) -> bool:
+    """Note which revision the answers show, or why there are none; whether there are any."""
+    failures = [str(answer) for one in asked for answer in (one.check, one.gate) if isinstance(answer, Failure)]
+    if failures:
+        seen.error, seen.settled = failures[0], False
+        return False
+    seen.error = None
+    revision = _revision(asked)
+    if revision != seen.revision or seen.revision_at is None:
+        seen.revision, seen.revision_at, seen.settled = revision, now, False
+        seen.probed.clear()
+    elif not seen.settled and now - seen.revision_at >= timedelta(seconds=SETTLED_AFTER_S):
+        seen.settled = True
+    return True
 
 
 def _revision(asked: tuple[Asked, ...]) -> int | None:
@@ -239,10 +247,11 @@ def _behaviour(host: str, asked: tuple[Asked, ...], identities: Mapping[Presente
     return HostBehaviour(host, mode, accepts, refuses)
 
 
-def _configured(stored: ingress_nginx.Stored, uid: str) -> Configured:
+def _configured(stored: ingress_nginx.Stored, uid: str, claim_since: int | None) -> Configured:
     entry = stored.entries.get(uid)
     return Configured(
         revision=stored.revision,
+        claim_since=claim_since,
         claim=entry.claim if entry else None,
         accepted=entry.accepted if entry else None,
         intact=stored.intact and not stored.misplaced,

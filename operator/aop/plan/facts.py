@@ -146,9 +146,7 @@ def until_applied(origin: ObservedOrigin) -> Wait | None:
         return Wait(Reason.NO_REPLICAS, f"origin {origin.name} has no Ready replica that could show what it does", SOON_S * 2)
     claim = configured(origin).claim
     lagging = [
-        f"pod {r.name} {trouble}"
-        for r in origin.replicas
-        if claim and (trouble := not_yet(r, configured(origin).revision, claim, origin.hosts))
+        f"pod {r.name} {trouble}" for r in origin.replicas if claim and (trouble := not_yet(r, configured(origin), claim, origin.hosts))
     ]
     if not lagging:
         return None
@@ -160,23 +158,35 @@ def until_applied(origin: ObservedOrigin) -> Wait | None:
     )
 
 
-def not_yet(replica: ObservedReplica, revision: int, claim: Claim, hosts: tuple[str, ...]) -> str:
-    """Why this replica does not show the claim yet; empty when it does."""
+def not_yet(replica: ObservedReplica, published: Configured, claim: Claim, hosts: tuple[str, ...]) -> str:
+    """Why this replica does not show the claim yet; empty when it does.
+
+    A revision that others published on top of ours holds our claim as well, so nobody waits for a controller to run theirs.
+    """
     if replica.error:
         return f"cannot be asked ({replica.error})"
-    if replica.revision != revision or not replica.settled:
+    current = runs_our_claim(replica, published)
+    if not current or not replica.settled:
         shown = "shows no revision" if replica.revision is None else f"shows revision {replica.revision}"
-        return f"{shown} only just now" if replica.revision == revision else shown
+        return f"{shown} only just now" if current else shown
     seen, pins = {b.host: b for b in replica.hosts}, {pin.sha256 for pin in claim.pins}
     for host in hosts:
         if host not in seen:
             return f"has not been asked about {host}"
-        # Asking is one switch for the whole controller: another zone's claim may ask although ours does not.
-        if seen[host].mode != claim.at(host) and not (claim.at(host) is Mode.OFF and seen[host].mode is Mode.REQUEST):
+        # Asking is one switch for the whole controller: another zone's claim may ask although ours does not, and an Ingress may switch
+        # it off for its own hosts, which then stay unproven and hold back nobody else.
+        asked = {claim.at(host), seen[host].mode} == {Mode.OFF, Mode.REQUEST}
+        if seen[host].mode != claim.at(host) and not (asked and replica.strictest >= Mode.REQUEST):
             return f"shows {seen[host].mode.label} instead of {claim.at(host).label} for {host}"
         if refused := seen[host].refuses & pins:
             return f"refuses our own leaf {min(refused)[:8]} for {host}"
     return ""
+
+
+def runs_our_claim(replica: ObservedReplica, published: Configured) -> bool:
+    """The replica shows a revision that has our claim as it is published now."""
+    first = published.revision if published.claim_since is None else published.claim_since
+    return replica.revision is not None and first <= replica.revision <= published.revision
 
 
 def claim_of(o: Observed, origin: ObservedOrigin, mode: Mode, enforced: Iterable[str] = (), pins: Iterable[Pin] | None = None) -> Claim:

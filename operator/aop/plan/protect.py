@@ -24,6 +24,7 @@ from aop.plan.facts import (
     refused_arrivals,
     relax,
     replicas,
+    runs_our_claim,
     was_rejected,
 )
 from aop.steps import Note, Publish, SetEnabled, Step, Withdraw
@@ -35,6 +36,8 @@ def rejected_text_is_withdrawn(o: Observed) -> Step | None:
         found = configured(origin)
         if not origin.rejected or found.claim is None:
             continue
+        if origin.replicas and all(runs_our_claim(replica, found) for replica in replicas(origin)):
+            continue  # ours is accepted: what others published on top of it is theirs to withdraw
         changed = found.accepted is None or digest(found.claim, "") != digest(found.accepted, "")
         if not changed and found.others_changed:
             continue  # theirs to withdraw: their own loop does it
@@ -82,7 +85,7 @@ def refused_by_replicas(o: Observed, origin: ObservedOrigin, claim: Claim) -> St
     refusing = {
         leaf
         for replica in replicas(origin)
-        if replica.revision == configured(origin).revision and replica.settled
+        if runs_our_claim(replica, configured(origin)) and replica.settled
         for behaviour in replica.hosts
         if behaviour.host in claim.enforced
         for leaf in behaviour.refuses & uploaded

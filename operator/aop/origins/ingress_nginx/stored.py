@@ -82,6 +82,11 @@ class Stored:
         """Whether the claim of an object other than `uid` differs from its last accepted form."""
         return any(entry.claim != entry.accepted for other, entry in self.entries.items() if other != uid)
 
+    def as_seen_by(self, uid: str) -> tuple[object, ...]:
+        """Everything that a decision about the claim of object `uid` was made on; other objects' claims are not in it."""
+        entry = self.entries.get(uid)
+        return (entry.claim if entry else None, self.intact, self.misplaced, self.foreign_digest)
+
     @property
     def foreign_digest(self) -> str:
         """Names the others' text: the same for as long as nobody changes it, 16 hex digits."""
