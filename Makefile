@@ -13,10 +13,10 @@ PYTEST := $(BIN)/python -m pytest
 # Tests that share a sandbox stay in one worker.
 SPREAD := -n $(JOBS) --dist loadgroup
 
-.PHONY: help setup check format golden faults generate lock unit test sandbox demo state-space bench image clean
+.PHONY: help setup check check-install format golden faults generate lock unit test sandbox demo state-space bench image clean
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
@@ -71,6 +71,11 @@ state-space: setup ## Walk the rules through every world they can meet, and thro
 
 bench: setup ## Ratios against a named baseline in the same run.
 	$(PYTEST) tests/bench -q -s
+
+check-install: setup ## Install, upgrade, roll back and uninstall with Helm 3 and 4; the image's steps; least privilege. About six minutes.
+	@$(SANDBOX) sandbox.kubernetes.binaries
+	@$(SANDBOX) sandbox.helm
+	PYTHONPATH=tests $(PYTEST) tests/install $(SPREAD) -q -p sandbox.helm.summary
 
 image: ## Build the container image (needs a container engine).
 	docker build --tag aop-operator:0.1.0 .

@@ -30,6 +30,9 @@ ROOT = Path(__file__).parents[1]
 CHART = Path("deploy/helm/aop-operator")
 MANIFESTS = Path("deploy/manifests")
 RELEASE, NAMESPACE = "aop-operator", "aop-system"
+INSTALL = Path("docs/install.md")
+FORMS = {"cluster": "defaults", "one controller": "limited", "namespaced": "namespaced-classes"}
+"""The forms in which permissions are granted, each with its file in deploy/helm/ci."""
 MANIFEST_HEADER = "# Rendered from deploy/helm/aop-operator by `make generate`; do not edit.\n"
 FILES = {
     "extra-objects.yaml": "00-namespace.yaml",
@@ -68,6 +71,8 @@ def main(root: Path = ROOT) -> None:
     (root / CHART / "README.md").write_text(readme(documented))
     for name, text in manifests().items():
         (root / MANIFESTS / name).write_text(text)
+    (root / INSTALL).parent.mkdir(exist_ok=True)
+    (root / INSTALL).write_text(install_guide())
 
 
 def values(text: str | None = None) -> list[Value]:
@@ -164,6 +169,42 @@ def manifests(helm: Path | None = None) -> dict[str, str]:
             # Helm 3 and 4 differ in the empty lines between documents and in nothing else.
             found.setdefault(FILES[source[1]], []).append(document[source.end() :].strip("\n") + "\n")
     return {name: MANIFEST_HEADER + "---\n".join(documents) for name, documents in sorted(found.items())}
+
+
+def install_guide() -> str:
+    """docs/install.md as it is, with the table of permissions between its two marks."""
+    begin, _, rest = (ROOT / INSTALL).read_text().partition("<!-- permissions")
+    head, _, rest = rest.partition("-->\n")
+    _, end, rest = rest.partition("<!-- /permissions -->")
+    if not end:
+        raise ValueError(f"{INSTALL} has no place for the permissions")
+    return f"{begin}<!-- permissions{head}-->\n{permissions()}\n{end}{rest}"
+
+
+def permissions() -> str:
+    """Every rule of the chart's roles for the operator, with the comment above it as its reason, and where each form grants it."""
+    where: dict[tuple[str, str, str], dict[str, str]] = {}
+    for form, values_file in FORMS.items():
+        rendered = render(f"--values={ROOT / 'deploy/helm/ci' / values_file}.yaml", "--show-only=templates/rbac.yaml")
+        for kind, comment, rule in _rules(rendered):
+            group = f".{rule['apiGroups'][0]}" if rule["apiGroups"][0] else ""
+            key = (", ".join(f"{name}{group}" for name in rule["resources"]), ", ".join(rule["verbs"]), comment)
+            asked_for = form == "namespaced" and kind == "ClusterRole"
+            granted = "by name" if "resourceNames" in rule else "with `rbac.ingressClasses`" if asked_for else kind
+            where.setdefault(key, {})[form] = granted
+    rows = [
+        f"| {what} | {verbs} | {why} | {' | '.join(found.get(form, '') for form in FORMS)} |" for (what, verbs, why), found in where.items()
+    ]
+    return "\n".join([f"| resource | verbs | why | {' | '.join(FORMS)} |", f"| --- | --- | --- |{' --- |' * len(FORMS)}", *rows])
+
+
+def _rules(rendered: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for document in re.split(r"^---\n", rendered, flags=re.MULTILINE):
+        kind = re.search(r"^kind: (ClusterRole|Role)$", document, re.MULTILINE)
+        if kind is None:
+            continue
+        for comment, rule in re.findall(r"^  # (.*)\n((?:  [- ] .*\n?)+)", document, re.MULTILINE):
+            yield kind[1], comment, yaml.safe_load(rule)[0]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Helm 3 and Helm 4, and one control plane for all tests of the chart; `make check-install` runs just this folder."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,8 +31,9 @@ def plane() -> Iterator[ControlPlane]:
 
 
 @pytest.fixture(params=programs.MAJORS, ids=lambda major: f"helm-{major}")
-def helm(request: pytest.FixtureRequest, tmp_path: Path) -> Helm:
+def helm(request: pytest.FixtureRequest, tmp_path: Path, record_property: Callable[[str, object], None]) -> Helm:
     """Each major in turn, without a cluster."""
+    record_property("helm", request.param)
     return Helm(programs.find(request.param, say=lambda _: None), tmp_path)
 
 

@@ -151,6 +151,7 @@ def test_the_operator_accepts_the_settings_of(values: Path, any_helm: Helm, tmp_
         ({"settings": {"budgetShare": 1.5}}, "budgetShare"),
         ({"settings": {"AOP_RESYNC_S": 300}}, "AOP_RESYNC_S"),
         ({"ports": {"health": 0}}, "health"),
+        ({"ports": {"address": "localhost"}}, "address"),
         ({"ports": {"metrics": 65536}}, "metrics"),
         ({"ports": {"metrics": 8080}}, "ports.health and ports.metrics are the same"),
         ({"extraEnv": [{"value": "x"}]}, "name"),

@@ -24,7 +24,7 @@ from sandbox.scene import Scene
 from sandbox.waiting import until
 from sandbox.workloads import DeployedOperator, JobRunner
 
-pytestmark = [pytest.mark.xdist_group("install"), pytest.mark.integration, pytest.mark.timeout(300), pytest.mark.usefixtures("tidied")]
+pytestmark = [pytest.mark.xdist_group("releases"), pytest.mark.integration, pytest.mark.timeout(300), pytest.mark.usefixtures("tidied")]
 
 RELEASE, NAMESPACE = "aop-operator", "aop-system"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
@@ -49,7 +49,7 @@ def settings(scene: Scene, **more: Any) -> dict[str, Any]:
             "stillnessSeconds": 3,
             **more,
         },
-        "ports": {"health": free_port(), "metrics": free_port()},
+        "ports": {"address": "127.0.0.1", "health": free_port(), "metrics": free_port()},
     }
 
 
@@ -141,6 +141,7 @@ def test_the_life_of_a_release_under_visitors(
     Then the API server's audit log is added up: nothing that the operator asked for was denied, and nothing was granted that it never needed.
     """
     helm = Helm(programs.find(major, say=lambda _: None), tmp_path, plane.admin_kubeconfig)
+    record_property("helm", major)
     values, before = MODES[mode], len(plane.audit(ACCOUNT))
     plane.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in (EDGE, CONTROLLER_NAMESPACE)])
     helm.install(RELEASE, NAMESPACE, values)

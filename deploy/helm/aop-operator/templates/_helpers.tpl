@@ -75,6 +75,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   "AOP_TEARDOWN_PATIENCE_S" .Values.settings.teardownPatienceSeconds
   "AOP_BUDGET_SHARE" .Values.settings.budgetShare
   "AOP_BUDGET_RESYNC_SHARE" .Values.settings.budgetResyncShare
+  "AOP_LISTEN_ADDRESS" .Values.ports.address
   "AOP_HEALTH_PORT" .Values.ports.health
   "AOP_METRICS_PORT" .Values.ports.metrics
   "AOP_WATCH_NAMESPACES" (join "," .Values.watchNamespaces)
