@@ -29,8 +29,9 @@ async def relay(
         for line in lines:
             seen += 1
             if not (isinstance(fault, HideEvent) and fault.nth == seen):
-                await response.write(line + b"\n")
+                # Before the first byte: whoever has the event must find it in the trace.
                 exchange.events += 1
+                await response.write(line + b"\n")
             ending = _ending(fault, seen)
             if ending is not None:
                 break
