@@ -54,7 +54,7 @@ class ZoneReader:
         """The zone, or why it is not known. `ours` are the leaves that the record and the Secret know; `hurry` when a person waits."""
         held = memory.cloudflare
         if isinstance(access, Unknown):
-            held.failing_since = held.failing_since or now
+            held.failing_since = (held.failing_since or now) if access.reason else held.failing_since
             return access
         if held.access is None or held.access.key != access.key:
             held.forget_all()
