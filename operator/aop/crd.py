@@ -17,6 +17,9 @@ from aop.schema import VALIDATIONS, Model
 
 HEADER = "# Generated from operator/aop/api by `make generate`; do not edit.\n"
 
+NOT_LOOKED_AT = {"observedGeneration": -1}
+"""The status of an object that nobody has looked at yet: tools that go by kstatus, which take an object without conditions for healthy, wait."""
+
 # What JSON Schema says and a structural schema does not know; `extra="forbid"` is the API server's strict field validation.
 _UNKNOWN = {"title", "additionalProperties", "$defs"}
 _LEADING = ("description", "type", "format", "enum", "default", "required", "properties", "items")
@@ -78,7 +81,11 @@ def _root() -> dict[str, Any]:
             "kind": {"description": f"The kind of the resource: {KIND}.", "type": "string"},
             "metadata": {"type": "object"},
             "spec": {"description": "What is wanted for one Cloudflare zone.", **_structural(Spec)},
-            "status": {"description": "What was seen, and how far the world is from the spec.", **_structural(Status)},
+            "status": {
+                "description": "What was seen, and how far the world is from the spec.",
+                "default": NOT_LOOKED_AT,
+                **_structural(Status),
+            },
         },
         "required": ["spec"],
         VALIDATIONS: [NAME_RULE.validation()],

@@ -21,10 +21,11 @@ from packaging.requirements import Requirement
 
 from sandbox import rootfs
 from sandbox.helm.releases import Helm
+from sandbox.kstatus import Health, health
 from sandbox.kubernetes.plane import ControlPlane
 from sandbox.ports import free_port
 from sandbox.processes import Child
-from sandbox.scene import pull
+from sandbox.scene import path_of, pull
 from sandbox.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -173,6 +174,7 @@ def test_the_operator_works_on_a_read_only_root_without_privileges_or_environmen
         "--timeout=30s",
         "--for=jsonpath={.status.conditions[?(@.type=='Ready')].reason}=TokenSecretNotFound",
     )
+    assert health(plane.http.get(path_of(EDGE, "example-com")).raise_for_status().json()) is Health.FAILED
     guard = subprocess.run(pod.entry("uninstall-guard"), capture_output=True, text=True, timeout=60, check=False)
     assert (guard.returncode, guard.stderr) == (1, "")
     assert f"{EDGE}/example-com (zone example.com" in guard.stdout

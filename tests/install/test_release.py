@@ -14,13 +14,15 @@ import pytest
 import yaml
 
 from sandbox.composition import CONFIG_MAP, CONTROLLER_NAMESPACE, Layout
+from sandbox.following import Following
 from sandbox.helm import programs
 from sandbox.helm.releases import CHART, Helm, HelmFailed, Values
+from sandbox.kstatus import Health, health
 from sandbox.kubernetes.permissions import account
 from sandbox.kubernetes.plane import ControlPlane
 from sandbox.ports import free_port
 from sandbox.scene import NAMESPACE as EDGE
-from sandbox.scene import Scene
+from sandbox.scene import Scene, path_of
 from sandbox.waiting import until
 from sandbox.workloads import DeployedOperator, JobRunner
 
@@ -150,8 +152,7 @@ def test_the_life_of_a_release_under_visitors(
         helm.upgrade(RELEASE, NAMESPACE, values)
         with DeployedOperator(plane, tmp_path) as operator, scene.visitors() as visitors:
             visitors.allow_redirects(allowed=True)
-            scene.apply()
-            scene.until_enforced()
+            onboard_as_tools_see_it(scene)
             with never_relaxed(scene):
                 upgrade_during_a_rotation(helm, scene, operator, values)
                 upgrade_and_roll_back(helm, scene, operator, values, tmp_path)
@@ -169,6 +170,20 @@ def test_the_life_of_a_release_under_visitors(
     assert report.flawless, str(report)
     assert permissions.least, str(permissions)
     assert owned_by_release(plane) == {LEFT}
+
+
+def onboard_as_tools_see_it(scene: Scene) -> None:
+    """Apply, and wait as `kubectl wait` does; Flux, Argo CD and `helm --wait` take the object for healthy exactly when it is enforced."""
+    states: list[dict[str, Any]] = []
+    with Following(scene.plane, path_of(EDGE), lambda _, seen: states.append(seen)):
+        scene.apply()
+        scene.plane.kubectl("wait", "aop/example-com", f"--namespace={EDGE}", "--for=condition=Ready", "--timeout=90s", timeout_s=100)
+        until(lambda: health(states[-1]) is Health.CURRENT, within_s=10, describe="the watch to show it")
+    for seen in states:
+        assert health(seen) in {Health.IN_PROGRESS, Health.CURRENT}, seen
+        enforced = seen.get("status", {}).get("enforcement") == "Require"
+        assert enforced or health(seen) is Health.IN_PROGRESS, seen
+    assert len(states) > 3
 
 
 def upgrade_during_a_rotation(helm: Helm, scene: Scene, operator: DeployedOperator, values: Values) -> None:

@@ -129,8 +129,8 @@ class Condition(Part):
 class Status(Part):
     """What was seen, and how far the world is from the spec."""
 
-    observed_generation: int | None = Field(default=None, ge=0, json_schema_extra={"format": "int64"})
-    """The metadata.generation that the status was made for."""
+    observed_generation: int | None = Field(default=None, ge=-1, json_schema_extra={"format": "int64"})
+    """The metadata.generation that the status was made for; -1 before anybody has looked."""
     enforcement: Literal["Off", "Request", "Optional", "Require"] | None = None
     """How far all origins go, as their own answers show: the least strict of the modes in origins."""
     zone: ZoneStatus | None = None
