@@ -139,7 +139,7 @@ def tell(scene: Scene, telling: Telling) -> Outcome:
         for code, requests in LEAVES_AFTER.items():
             scene.control.turn_location(code, requests_per_connection=requests)
         before = snapshot(scene)
-        visitors = stack.enter_context(scene.visitors())
+        visitors = stack.enter_context(scene.visitors(on_progress=telling.visitors))
         stack.enter_context(Following(scene.plane, f"/api/v1/namespaces/{NAMESPACE}/events", telling.step))
         stack.enter_context(Following(scene.plane, path_of(NAMESPACE), telling.state))
         story = Story(scene, visitors, telling)

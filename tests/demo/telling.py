@@ -7,6 +7,7 @@ import time
 from typing import Any, get_args
 
 from aop.steps import Effect
+from sandbox.load import Report
 
 STEPS = frozenset(step.__name__ for step in get_args(Effect))
 """The reasons of those Events that tell a step; the others repeat what Ready says."""
@@ -35,6 +36,11 @@ class Telling:
         if self._last.get(key) != line:
             self._last[key] = line
             self.say(line)
+
+    def visitors(self, report: Report) -> None:
+        """How the stream of requests fares; every few seconds, so that nobody wonders."""
+        total = report.total
+        self.say(f"  visitors: {total.ok} ok, {total.redirected} redirected to https, {total.failed} failed")
 
     def step(self, kind: str, event: dict[str, Any]) -> None:
         """An Event of the operator about an object."""

@@ -6,7 +6,7 @@ object, the answers of the replicas, the double's own record.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from sandbox.composition import CONFIG_MAP, CONTROLLER_NAMESPACE, Layout, Sandbo
 from sandbox.direct import Leaf, Visitor
 from sandbox.ingress_nginx.backend import expected
 from sandbox.kubernetes.plane import ControlPlane
-from sandbox.load import LoadThread, Location, Plan
+from sandbox.load import LoadThread, Location, Plan, Report
 from sandbox.operator import Operator
 from sandbox.waiting import NotInTimeError, until
 
@@ -182,11 +182,17 @@ class Scene:
     # --- visitors ----------------------------------------------------------------------------------------------------
 
     def visitors(
-        self, hosts: Sequence[str] | None = None, *, rate_per_s: float = 60.0, http_rate_per_s: float = 6.0, longest_s: float = 600.0
+        self,
+        *,
+        rate_per_s: float = 60.0,
+        http_rate_per_s: float = 6.0,
+        longest_s: float = 600.0,
+        on_progress: Callable[[Report], None] | None = None,
+        progress_every_s: float = 5.0,
     ) -> LoadThread:
-        """A steady stream through every location, over two hosts; DNS-only hosts are asked at the replicas."""
+        """A steady stream through every location, over all hosts; DNS-only hosts are asked at the replicas."""
         dns_only = self.sandbox.layout.dns_only
-        through_edge = [host for host in hosts or self.sandbox.layout.hosts if host not in dns_only]
+        through_edge = [host for host in self.sandbox.layout.hosts if host not in dns_only]
         replicas = [Location(one.pod, one.https, one.http) for one in self.ingress_nginx.replicas()]
         plan = Plan(
             hosts=through_edge,
@@ -198,7 +204,7 @@ class Scene:
             http_rate_per_s=http_rate_per_s,
             longest_s=longest_s,
         )
-        return LoadThread(plan)
+        return LoadThread(plan, on_progress=on_progress, progress_every_s=progress_every_s)
 
     def _http(self, method: str, path: str, body: Mapping[str, Any]) -> None:
         self.plane.http.request(method, path, json=body, headers={"Content-Type": "application/merge-patch+json"}).raise_for_status()
