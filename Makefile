@@ -57,7 +57,8 @@ unit: setup ## The pure tests: seconds.
 	$(PYTEST) tests/unit $(SPREAD) -q
 
 test: setup ## Everything: unit, integration on real parts, the rules' state space in small, a share of the faults.
-	@$(SANDBOX) sandbox.kubernetes.binaries
+	@$(SANDBOX) sandbox.kubernetes
+	@$(SANDBOX) sandbox.helm
 	$(PYTEST) tests $(SPREAD) -q
 
 sandbox: setup ## Start Kubernetes, ingress-nginx and Cloudflare's double; stays up until interrupted; writes .sandbox/env.
@@ -73,7 +74,7 @@ bench: setup ## Ratios against a named baseline in the same run.
 	$(PYTEST) tests/bench -q -s
 
 check-install: setup ## Install, upgrade, roll back and uninstall with Helm 3 and 4; the image's steps; least privilege. About six minutes.
-	@$(SANDBOX) sandbox.kubernetes.binaries
+	@$(SANDBOX) sandbox.kubernetes
 	@$(SANDBOX) sandbox.helm
 	PYTHONPATH=tests $(PYTEST) tests/install $(SPREAD) -q -p sandbox.helm.summary
 
