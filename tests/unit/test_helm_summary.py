@@ -44,6 +44,7 @@ def test_it_says_what_was_proven() -> None:
         ({"three": report("a", "failed", helm=3, permissions="0 0", edge_requests="100 0")}, "helm 3 FAILED"),
         ({"more": report("b", "failed", when="setup", helm=4)}, "helm 4 FAILED"),
         ({"four": None}, "helm 4 FAILED"),
+        ({"more": report("tests/install/test_chart.py::test_x", "failed")}, "; 1 other tests FAILED"),
         ({"more": report(f"tests/install/{IMAGE}::test_x", "failed")}, "image steps FAILED"),
         ({"pod": report(f"tests/install/{IMAGE}::{RUNS_AS_A_POD}", "skipped")}, "image steps NOT RUN"),
         ({"four": report("c", helm=4, permissions="1 0", edge_requests="1 0")}, "denied 1, unused 0"),

@@ -26,6 +26,8 @@ class Summary:
     runs_as_a_pod: bool = False
     permissions: list[tuple[int, int]] = field(default_factory=list)
     requests: list[tuple[int, int]] = field(default_factory=list)
+    others_failed: int = 0
+    """Failed tests that none of the other facts is about."""
 
     def add(self, report: pytest.TestReport) -> None:
         """Take in one phase of one test."""
@@ -33,10 +35,13 @@ class Summary:
         finished = report.when == "call" or report.failed
         if not finished:
             return
+        properties = dict(report.user_properties)
+        if report.failed and "helm" not in properties and PurePosixPath(path).name != IMAGE:
+            self.others_failed += 1
         if PurePosixPath(path).name == IMAGE and not report.skipped:
             self.image.append(report.passed)
             self.runs_as_a_pod |= name == RUNS_AS_A_POD and report.passed
-        for key, value in report.user_properties:
+        for key, value in properties.items():
             if key == "helm":
                 self.helm[int(str(value))].append(report.passed)
             elif key in {"permissions", "edge_requests"}:
@@ -47,7 +52,8 @@ class Summary:
     def complete(self) -> bool:
         """Whether everything that the line names is true."""
         return (
-            all(self._helm_ok(major) for major in MAJORS)
+            not self.others_failed
+            and all(self._helm_ok(major) for major in MAJORS)
             and self._image_ok
             and bool(self.permissions)
             and not any(denied or unused for denied, unused in self.permissions)
@@ -61,7 +67,8 @@ class Summary:
         ok, failed = (sum(one[at] for one in self.requests) for at in (0, 1))
         permissions = f"permissions denied {denied}, unused {unused}" if self.permissions else "permissions NOT ADDED UP"
         image = f"image steps {'ok' if self._image_ok else 'FAILED' if not all(self.image) else 'NOT RUN'}"
-        return f"install: {', '.join(said)}; {image}; {permissions}; edge requests {ok} ok, {failed} failed"
+        others = f"; {self.others_failed} other tests FAILED" if self.others_failed else ""
+        return f"install: {', '.join(said)}; {image}; {permissions}; edge requests {ok} ok, {failed} failed{others}"
 
     @property
     def _image_ok(self) -> bool:
