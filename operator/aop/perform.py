@@ -92,7 +92,7 @@ class Performer:
 
     async def _issue_next(self, pull: AuthenticatedOriginPull, memory: Memory) -> None:
         secret, recipe = generated(pull), recipe_of(pull)
-        manifest = await self._own_secret(secret)
+        manifest = await self._own_secret(secret, pull.spec.zone.name)
         authority = await self._authority(pull, authority_name(secret), recipe)
         issued = await asyncio.to_thread(issue_leaf, recipe, authority, self._clock.now())
         await self._cluster.replace(Kind.SECRET, secret, {**manifest, "data": with_next(manifest["data"], issued, authority)})
@@ -100,15 +100,15 @@ class Performer:
 
     async def _promote(self, pull: AuthenticatedOriginPull, memory: Memory) -> None:
         secret = generated(pull)
-        manifest = await self._own_secret(secret)
+        manifest = await self._own_secret(secret, pull.spec.zone.name)
         await self._cluster.replace(Kind.SECRET, secret, {**manifest, "data": promoted(manifest["data"])})
         memory.forget_secrets()
 
-    async def _own_secret(self, secret: ObjectKey) -> dict[str, Any]:
+    async def _own_secret(self, secret: ObjectKey, zone: str) -> dict[str, Any]:
         manifest = await self._cluster.fetch(Kind.SECRET, secret)
         if manifest is None:
             raise Transient(f"Secret {secret} has just gone; it is looked at again")
-        read_key_pair(secret, manifest.get("data") or {})
+        read_key_pair(secret, manifest.get("data") or {}, zone)
         return manifest
 
     async def _authority(self, pull: AuthenticatedOriginPull, key: ObjectKey, recipe: Recipe) -> Authority:

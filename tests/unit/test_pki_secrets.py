@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -22,6 +23,7 @@ from aop.pki import Algorithm, Authority, KeyedLeaf, Recipe, Slot
 NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
 UID = "0b6f6f0e-5c0e-4c60-9f6e-6d2a1f0a7c11"
 RECIPE = Recipe("example.com", UID, ("example.com",), Algorithm.ECDSA, 256, timedelta(days=730), timedelta(days=1826))
+ZONE = "example.com"
 SECRET = ObjectKey("edge", "example-com-tls")
 
 Data = dict[str, str]
@@ -66,7 +68,7 @@ def test_the_authoritys_secret_is_named_after_the_leafs_and_read_back_whole() ->
 
 def test_a_key_pair_is_read_back_as_facts() -> None:
     authority, issued = made()
-    found = pki.read_key_pair(SECRET, pki.leaf_data(issued, authority))
+    found = pki.read_key_pair(SECRET, pki.leaf_data(issued, authority), ZONE)
     assert (found.leaf, found.next, found.generation) == (issued.leaf, None, 1)
 
 
@@ -78,7 +80,7 @@ def test_a_next_leaf_stands_beside_the_one_in_use_and_both_authorities_are_known
     authority, issued = made()
     later, following = made(2)
     both = pki.with_next(pki.leaf_data(issued, authority), following, later)
-    found = pki.read_key_pair(SECRET, both)
+    found = pki.read_key_pair(SECRET, both, ZONE)
     assert (found.leaf, found.next, found.generation) == (issued.leaf, following.leaf, 2)
     assert pki.read_keyed_leaf(SECRET, both, Slot.NEXT) == following
     assert text(both, "ca.crt") == authority.pem.rstrip() + "\n" + later.pem
@@ -98,7 +100,7 @@ def test_promotion_is_one_write_that_leaves_only_the_next_leaf_and_its_authority
     other = {"note": encoded("somebody's")}
     promoted = pki.promoted({**pki.with_next(pki.leaf_data(issued, authority), following, later), **other})
     assert promoted == {**pki.leaf_data(following, later), **other}
-    assert pki.read_key_pair(SECRET, promoted).leaf == following.leaf
+    assert pki.read_key_pair(SECRET, promoted, ZONE).leaf == following.leaf
 
 
 def test_without_a_next_leaf_there_is_nothing_to_promote() -> None:
@@ -108,7 +110,7 @@ def test_without_a_next_leaf_there_is_nothing_to_promote() -> None:
 
 def test_facts_show_no_key() -> None:
     later, following = made(2)
-    found = pki.read_key_pair(SECRET, pki.with_next(data(), following, later))
+    found = pki.read_key_pair(SECRET, pki.with_next(data(), following, later), ZONE)
     for name in ("tls.key", "next.key"):
         lines = text(pki.with_next(data(), following, later), name).splitlines()
         assert not any(line in repr(found) for line in lines if len(line) > 16)
@@ -367,7 +369,7 @@ def test_our_own_expired_leaf_is_no_fault_of_the_secret() -> None:
     """It is renewed, by a rule; only a referenced one is for somebody else to renew."""
     stale = pki.issue_leaf(RECIPE, pki.create_authority(RECIPE, 1, NOW - timedelta(days=800)), NOW - timedelta(days=800))
     authority, _ = made()
-    assert pki.read_key_pair(SECRET, pki.leaf_data(stale, authority)).leaf.pin.not_after < NOW
+    assert pki.read_key_pair(SECRET, pki.leaf_data(stale, authority), ZONE).leaf.pin.not_after < NOW
 
 
 @pytest.mark.parametrize("field", ["tls.crt", "tls.key", "ca.crt", "next.key"])
@@ -375,14 +377,14 @@ def test_our_own_secret_with_a_field_gone_is_refused_by_its_name(field: str) -> 
     later, following = made(2)
     both = pki.with_next(data(), following, later)
     with pytest.raises(Blocked, match=f"Secret edge/example-com-tls: {field} is missing; put back what was there, or delete the Secret"):
-        pki.read_key_pair(SECRET, {name: value for name, value in both.items() if name != field})
+        pki.read_key_pair(SECRET, {name: value for name, value in both.items() if name != field}, ZONE)
 
 
 def test_our_own_secret_with_a_swapped_next_key_is_refused() -> None:
     later, following = made(2)
     both = pki.with_next(data(), following, later)
     with pytest.raises(Blocked, match=r"next\.key is not the key of next\.crt"):
-        pki.read_key_pair(SECRET, {**both, "next.key": both["tls.key"]})
+        pki.read_key_pair(SECRET, {**both, "next.key": both["tls.key"]}, ZONE)
 
 
 def test_an_authority_with_another_key_is_refused() -> None:
@@ -392,7 +394,8 @@ def test_an_authority_with_another_key_is_refused() -> None:
 
 def test_an_authority_whose_key_is_of_no_kind_that_we_make_is_refused() -> None:
     key = ed25519.Ed25519PrivateKey.generate()
-    builder = x509.CertificateBuilder().subject_name(name("x")).issuer_name(name("x")).public_key(key.public_key())
+    ours = x509.load_pem_x509_certificate(made()[0].pem.encode()).subject
+    builder = x509.CertificateBuilder().subject_name(ours).issuer_name(ours).public_key(key.public_key())
     certificate = builder.serial_number(1).not_valid_before(NOW).not_valid_after(NOW + timedelta(days=1)).sign(key, None)
     found = {
         "ca.crt": encoded(pem(certificate)),
@@ -400,3 +403,41 @@ def test_an_authority_whose_key_is_of_no_kind_that_we_make_is_refused() -> None:
     }
     with pytest.raises(Blocked, match=r"ca\.key is neither an ECDSA nor an RSA key"):
         pki.read_authority(SECRET, found)
+
+
+# --- Secrets of somebody else ----------------------------------------------------------------------------------------
+
+
+def somebody_elses() -> Data:
+    """A server's key pair as cert-manager leaves it, in the very Secret that `generate` names."""
+    return secret(signed("example.com", root(), with_usage(digital_signature=True, key_encipherment=True)))
+
+
+def other_zones() -> Data:
+    recipe = replace(RECIPE, zone="example.org", hostnames=("example.org",))
+    authority = pki.create_authority(recipe, 1, NOW)
+    return pki.leaf_data(pki.issue_leaf(recipe, authority, NOW), authority)
+
+
+@pytest.mark.parametrize("found", [somebody_elses, other_zones])
+def test_a_secret_that_is_not_ours_to_fill_is_neither_used_nor_replaced(found: Callable[[], Data]) -> None:
+    """It would go to Cloudflare, and be overwritten when it is due; and one zone's leaf is no key to another's hosts."""
+    with pytest.raises(Blocked, match=r"ca\.crt holds no authority that the operator made for zone example\.com") as refused:
+        pki.read_key_pair(SECRET, found(), ZONE)
+    assert refused.value.reason is Reason.KEY_PAIR_INVALID
+    assert "spec.certificate.generate.secretName" in refused.value.message
+    assert "delete" not in refused.value.message
+
+
+def test_an_authority_that_is_not_ours_signs_nothing() -> None:
+    certificate, key = root()
+    with pytest.raises(Blocked, match=r"ca\.crt is no authority that the operator made"):
+        pki.read_authority(SECRET, {"ca.crt": encoded(pem(certificate)), "ca.key": encoded(key_pem(key))})
+
+
+def test_a_zone_with_a_long_name_recognises_its_own() -> None:
+    """The authority's common name holds 64 characters of it."""
+    zone = f"{'a' * 63}.{'b' * 20}.example"
+    recipe = replace(RECIPE, zone=zone, hostnames=(zone,))
+    authority = pki.create_authority(recipe, 1, NOW)
+    assert pki.read_key_pair(SECRET, pki.leaf_data(pki.issue_leaf(recipe, authority, NOW), authority), zone).generation == 1

@@ -132,7 +132,11 @@ class Observer:
             data = await self._secret(key, memory)
             if data is None and certificate.generate:
                 return None, {}
-            pair = read_key_pair(key, data or {}) if certificate.generate else read_referenced(key, data, self._clock.now())
+            pair = (
+                read_key_pair(key, data or {}, pull.spec.zone.name)
+                if certificate.generate
+                else read_referenced(key, data, self._clock.now())
+            )
             slots = {Presented.OURS: Slot.CURRENT} | ({Presented.NEXT: Slot.NEXT} if pair.next else {})
             identities = {presented: self._identity(key, data or {}, slot, memory) for presented, slot in slots.items()}
         except ClusterError as error:

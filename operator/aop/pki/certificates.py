@@ -18,6 +18,8 @@ from aop.origins import Pin
 
 GENERATION = "generation-"
 """What precedes the number in the second organizational unit of our authorities."""
+LONGEST_NAME = 64
+"""The upper bound of a common name (X.520 ub-common-name)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,12 @@ def generation_of(authority: x509.Certificate) -> int:
     """Which of the object's authorities `authority` is, counted from 1; 0 for one that is not of our making."""
     numbers = [unit.removeprefix(GENERATION) for unit in _units(authority.subject) if unit.startswith(GENERATION)]
     return next((int(number) for number in numbers if number.isdecimal()), 0)
+
+
+def made_for(authority: x509.Certificate, zone: str) -> bool:
+    """Whether `authority` is one that the operator made, for that zone."""
+    names = [attribute.value for attribute in authority.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    return generation_of(authority) > 0 and names == [zone[:LONGEST_NAME]]
 
 
 def _units(name: x509.Name) -> list[str]:

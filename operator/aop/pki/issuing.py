@@ -17,13 +17,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pydantic import SecretBytes
 
 from aop.pki import keys
-from aop.pki.certificates import GENERATION, Leaf, leaf_of, load
+from aop.pki.certificates import GENERATION, LONGEST_NAME, Leaf, leaf_of, load
 from aop.pki.keys import Algorithm
 
 BACKDATED = timedelta(hours=1)
 """How long before now everything begins to be valid, for origins whose clock is behind."""
-LONGEST_NAME = 64
-"""The upper bound of a common name (X.520 ub-common-name)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from pydantic import SecretBytes
 from aop.errors import Blocked, Reason
 from aop.origins import ObjectKey
 from aop.pki import keys
-from aop.pki.certificates import Leaf, allows_client_authentication, chains, generation_of, is_authority, leaf_of, load
+from aop.pki.certificates import Leaf, allows_client_authentication, chains, generation_of, is_authority, leaf_of, load, made_for
 from aop.pki.issuing import Authority, KeyedLeaf
 
 LEAF_TYPE = "kubernetes.io/tls"
@@ -34,6 +34,9 @@ AUTHORITY = "ca.crt"
 AUTHORITY_KEY = "ca.key"
 NEXT_CERTIFICATE = "next.crt"
 NEXT_KEY = "next.key"
+
+NOT_OURS = "name another one in spec.certificate.generate.secretName, or have this one read by spec.certificate.secretRef"
+"""The remedy where the Secret that we are to fill holds what somebody else has put there."""
 
 
 class Slot(StrEnum):
@@ -102,14 +105,18 @@ def promoted(data: Mapping[str, str]) -> dict[str, str]:
 # --- read --------------------------------------------------------------------------------------------------------------
 
 
-def read_key_pair(secret: ObjectKey, data: Mapping[str, str]) -> KeyPair:
-    """What our own Secret `secret` holds; each key is checked against its certificate.
+def read_key_pair(secret: ObjectKey, data: Mapping[str, str], zone: str) -> KeyPair:
+    """What our own Secret `secret` holds for `zone`; each key is checked against its certificate.
 
-    Raises `Blocked` (KeyPairInvalid) that names the field: somebody has written into a Secret that we fill.
+    Raises `Blocked` (KeyPairInvalid) that names the field: somebody has written into a Secret that we fill, or it is not ours to fill.
+    A server's key pair, or that of another zone, must neither go to Cloudflare nor be replaced when it is due.
     """
     remedy = "put back what was there, or delete the Secret to have a new key pair generated"
     leaf, *_ = _checked(secret, data, Slot.CURRENT, remedy)
     authorities = _certificates(secret, data, AUTHORITY, remedy)
+    if not any(made_for(authority, zone) for authority in authorities):
+        why = f"holds no authority that the operator made for zone {zone}, so the Secret is somebody else's"
+        raise _invalid(secret, AUTHORITY, why, NOT_OURS)
     following = _checked(secret, data, Slot.NEXT, remedy)[0] if NEXT_CERTIFICATE in data else None
     return KeyPair(
         leaf=leaf_of(leaf),
@@ -153,6 +160,9 @@ def read_authority(secret: ObjectKey, data: Mapping[str, str]) -> Authority:
     """The authority in the Secret `<secretName>-ca`. Raises `Blocked` (KeyPairInvalid) that names the field."""
     remedy = "put back what was there, or delete the Secret to have a new authority generated"
     (certificate, *_) = _certificates(secret, data, AUTHORITY, remedy)
+    if not generation_of(certificate):
+        why = "is no authority that the operator made, so the Secret is somebody else's"
+        raise _invalid(secret, AUTHORITY, why, NOT_OURS)
     key = SecretBytes(_field(secret, data, AUTHORITY_KEY, remedy))
     _match(secret, certificate, key, AUTHORITY_KEY, AUTHORITY, remedy)
     try:
