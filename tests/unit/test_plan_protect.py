@@ -11,7 +11,7 @@ import pytest
 
 from aop.errors import Reason
 from aop.observed import NONE, OTHER, REFUSED, Arrival, Evidence, HoldOff, Observed, Unknown
-from aop.origins import Claim, Mode, ObjectKey
+from aop.origins import Claim, Mode, ObjectKey, Pin
 from aop.plan import next_step
 from aop.plan.facts import digest
 from aop.steps import Block, Done, Note, Publish, SetEnabled, Step, Wait, Withdraw
@@ -144,7 +144,9 @@ def test_a_loss_of_different_kinds_is_a_loss() -> None:
         (HoldOff(1, at(-100), at(-40)), 2, 120),
         (HoldOff(5, at(-7200), at(-100)), 6, 1920),
         (HoldOff(30, at(-7200), at(-100)), 31, 86400),
-        (HoldOff(5, at(-86401), at(-80000)), 1, 60),
+        (HoldOff(5, at(-86399), at(-80000)), 6, 1920),
+        (HoldOff(5, at(-86400), at(-80000)), 1, 60),
+        (HoldOff(1, at(-60), NOW), 2, 120),
     ],
 )
 def test_the_hold_off_doubles_within_a_day_up_to_a_day(before: HoldOff | None, times: int, wait_s: float) -> None:
@@ -175,17 +177,47 @@ def refusing(leaf: str, running: Claim = REQUIRING, **changes: Any) -> tuple[Any
     return replica("pod-1", running), replace(second, hosts=behaviours)
 
 
-def test_a_leaf_that_may_be_presented_and_is_not_pinned_is_pinned() -> None:
-    """Another's Helm upgrade, or an older text: what mends it is trust, not relaxation."""
-    world = observed(
-        keys={"next": NEXT}, record={"uploaded": tuple(sorted((LEAF, NEXT)))}, origins=[origin(replicas=refusing(NEXT.sha256))]
-    )
-    assert published(next_step(world)) == claim(pins=(LEAF, NEXT))
+QUIET = [evidence(host, recent=()) for host in HOSTS]
+"""No arrival says anything lately: what replicas show is all there is."""
 
 
-def test_a_pinned_leaf_that_a_replica_refuses_all_the_same_relaxes() -> None:
-    world = observed(record={"hold_off": HELD_OFF}, origins=[origin(replicas=refusing(LEAF.sha256))])
-    assert published(next_step(world)) == ASKING
+def refused(leaf: Pin, said: Claim = REQUIRING, **record: Any) -> dict[str, Any]:
+    """A suspended object, so that no rule but PROTECT can act, with a replica that refuses this leaf."""
+    return {
+        "spec": {"suspend": True},
+        "record": {"uploaded": tuple(sorted({LEAF, leaf})), **record},
+        "origins": [origin(said, replicas=refusing(leaf.sha256, said))],
+        "evidence": QUIET,
+    }
+
+
+@pytest.mark.parametrize("mode", [Mode.OPTIONAL, Mode.REQUIRE])
+def test_a_leaf_that_may_be_presented_and_is_not_pinned_is_pinned(mode: Mode) -> None:
+    """What mends it is trust, not relaxation."""
+    assert published(next_step(observed(**refused(RETIRED, claim(mode))))) == claim(mode, pins=(LEAF, RETIRED))
+
+
+def test_where_that_text_was_rejected_before_nobody_is_refused() -> None:
+    rejected_before = (digest(claim(pins=(LEAF, RETIRED)), "none"),)
+    world = refused(RETIRED, hold_off=HELD_OFF, rejected=rejected_before)
+    assert published(next_step(observed(**world))) == ASKING
+
+
+def test_a_pinned_leaf_that_a_replica_refuses_all_the_same_relaxes_and_is_held_off_first() -> None:
+    noted = next_step(observed(**refused(LEAF)))
+    assert isinstance(noted, Note)
+    assert noted.record.hold_off == HoldOff(1, NOW, at(60))
+    assert published(next_step(observed(**refused(LEAF, hold_off=HELD_OFF)))) == ASKING
+
+
+def test_a_host_that_is_not_enforced_is_no_reason_to_relax() -> None:
+    """Another's `auth-tls` in front of it, say: not by our doing."""
+    one = claim(enforced=(APEX,))
+    world = refused(LEAF, one, hold_off=HELD_OFF)
+    second = world["origins"][0].replicas[1]
+    elsewhere = replace(second, hosts=(replica("pod-2", one).hosts[0], second.hosts[1]))
+    world["origins"] = [replace(world["origins"][0], replicas=(replica("pod-1", one), elsewhere))]
+    assert isinstance(next_step(observed(**world)), Block)
 
 
 @pytest.mark.parametrize(
@@ -194,8 +226,7 @@ def test_a_pinned_leaf_that_a_replica_refuses_all_the_same_relaxes() -> None:
     ids=["an old worker may have answered", "an older revision", "a leaf that was never uploaded"],
 )
 def test_a_refusal_that_says_nothing_about_now_changes_nothing(replicas: Any) -> None:
-    quiet = [evidence(host, recent=()) for host in HOSTS]
-    step = next_step(observed(origins=[origin(replicas=replicas)], record={"hold_off": HELD_OFF}, evidence=quiet))
+    step = next_step(observed(origins=[origin(replicas=replicas)], record={"hold_off": HELD_OFF}, evidence=QUIET))
     assert isinstance(step, Wait | Done), step
 
 
@@ -378,6 +409,33 @@ def test_a_digest_tells_apart_what_matters_to_a_controller_and_nothing_else() ->
     assert len({digest(one, "none") for one in texts}) == len(texts)
     assert digest(REQUIRING, "none") != digest(REQUIRING, "other")
     assert digest(replace(REQUIRING, nudge=3, owner="edge/other"), "none") == digest(REQUIRING, "none")
+
+
+def test_an_origin_that_carries_nothing_of_ours_hides_no_other() -> None:
+    """PROTECT goes through every origin, also past one whose ConfigMap is missing, unreadable or at Off."""
+    others = [
+        origin(None, name="a"),
+        origin(configured=None, name="b"),
+        origin(configured=Unknown("timeout"), name="c"),
+        origin(OFF, name="d"),
+    ]
+    lossy = observed(origins=[*others, origin()], record={"hold_off": HELD_OFF}, evidence=[lost()])
+    assert published(next_step(lossy)) == ASKING
+    assert published(next_step(observed(origins=[*others, origin()], spec={"enforcement": "Request"}))) == ASKING
+    assert published(next_step(replace(aged(24), origins=(*others, *aged(24).origins)))).mode is Mode.REQUEST
+    assert published(next_step(replace(aged(1 / 120), origins=(*others, *aged(1 / 120).origins)))).mode is Mode.OFF
+
+
+def test_a_zone_that_cannot_be_read_is_not_switched_off() -> None:
+    step = next_step(aged(24, ASKING, zone=Unknown("timeout")))
+    assert isinstance(step, Wait)
+    empty = next_step(aged(24, ASKING, zone={"certificates": ()}))
+    assert not isinstance(empty, SetEnabled)
+
+
+def test_nobody_who_is_refused_anything_less_is_asked_less() -> None:
+    """Optional with all its hosts still in scope stays as it is."""
+    assert next_step(observed(origins=[origin(OPTIONAL)], spec={"enforcement": "Optional"})) == Done()
 
 
 def test_the_first_origin_in_need_goes_first_and_the_others_follow() -> None:

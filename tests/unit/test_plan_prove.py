@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aop.errors import Reason
-from aop.observed import NONE, OTHER, REFUSED, Arrival, Evidence, HoldOff
+from aop.observed import NONE, OTHER, REFUSED, Arrival, Evidence, HoldOff, Unknown
 from aop.origins import Claim, Mode
 from aop.plan import next_step
 from aop.plan.facts import proven
@@ -18,6 +18,7 @@ from builders import (
     APEX,
     ASKING,
     HOSTS,
+    KEY,
     LEAF,
     NEXT,
     NOW,
@@ -114,6 +115,8 @@ def test_a_host_without_any_answer_is_not_proven() -> None:
         ([evidence(APEX, NONE), evidence(WWW, lasting_s=60)], Reason.WAITING_FOR_PROOF, WWW),
         (UNPROVEN, Reason.EDGE_NOT_PROVEN, "without a certificate"),
         ([evidence(APEX, OTHER), evidence(WWW, direct=True)], Reason.EDGE_NOT_PROVEN, "that is not ours"),
+        ([evidence(APEX, OTHER), evidence(WWW, direct=True)], Reason.EDGE_NOT_PROVEN, f"{WWW} answers past Cloudflare"),
+        ([evidence(APEX, lasting_s=60, silence="HTTP 520", silent_since=at(-9)), evidence(WWW, NONE)], Reason.EDGE_NOT_PROVEN, "HTTP 520"),
         ([evidence(APEX, NEXT.sha256), evidence(WWW, REFUSED, recent=())], Reason.EDGE_NOT_PROVEN, f"with leaf {NEXT.short}"),
         ([evidence(host, silence="HTTP 403", silent_since=at(-9), presented=NONE) for host in HOSTS], Reason.EDGE_SILENT, "HTTP 403"),
         ([evidence(APEX, NONE), Evidence(WWW)], Reason.EDGE_NOT_PROVEN, f"{WWW} was not asked yet"),
@@ -243,6 +246,37 @@ def test_a_host_that_is_about_to_be_proven_shares_the_write() -> None:
     assert published(next_step(observed(origins=[origin(ASKING)], evidence=[evidence(WWW, lasting_s=174)]))) == claim(enforced=(APEX,))
     stuck = replace(soon, since=at(-186), last=at(-6))
     assert published(next_step(observed(origins=[origin(ASKING)], evidence=[replace(stuck, count=11)]))) == claim(enforced=(APEX,))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"direct": True},
+        {"presented": NONE},
+        {"presented": NEXT.sha256},
+        {"since": None},
+        {"last": None},
+        {"last": at(-5), "since": at(-181)},
+        {"since": at(-185.5), "last": at(-4), "count": 11},
+    ],
+    ids=["past the edge", "without", "another leaf", "no run", "never", "not lately", "overdue"],
+)
+def test_a_host_that_will_not_be_proven_within_seconds_is_not_waited_for(changes: dict[str, Any]) -> None:
+    other = replace(evidence(WWW, lasting_s=176, recent=()), **changes)
+    assert published(next_step(observed(origins=[origin(ASKING)], evidence=[other]))) == claim(enforced=(APEX,))
+
+
+def test_an_origin_that_left_the_spec_or_carries_nothing_is_not_made_stricter() -> None:
+    others = [origin(ASKING, name="left", wanted=False, hosts=()), origin(None, name="bare", wanted=False)]
+    assert published(next_step(observed(origins=[*others, origin(OFF)]))).mode is Mode.OFF, "PROTECT first: what left asks nobody"
+    bare = [origin(None, None, name="bare", wanted=False, target=KEY)]
+    assert published(next_step(observed(origins=[*bare, origin(OFF)]))) == ASKING
+    assert published(next_step(observed(origins=[*bare, origin(ASKING)]))) == REQUIRING
+
+
+def test_without_a_key_pair_nothing_is_required() -> None:
+    for keys in (None, Unknown("timeout")):
+        assert not isinstance(next_step(observed(origins=[origin(ASKING)], keys=keys)), Publish)
 
 
 def test_only_hosts_of_that_origin_are_required_there() -> None:
