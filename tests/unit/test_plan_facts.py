@@ -114,7 +114,7 @@ def test_a_host_that_was_never_heard_of_loses_nothing() -> None:
 
 def test_hosts_in_scope_are_those_of_wanted_origins_each_once() -> None:
     left = origin(hosts=("old.example.com",), wanted=False, name="old")
-    assert in_scope(observed(origins=[origin(), origin(hosts=(WWW, "b.example.com"), name="b"), left])) == (APEX, "b.example.com", WWW)
+    assert in_scope(observed(origins=[origin(), origin(hosts=(WWW, "b.example.com"), name="b"), left])) == ("b.example.com", APEX, WWW)
     assert in_scope(observed()) == HOSTS
 
 
