@@ -45,6 +45,8 @@ def test_kubectl_explain_answers_with_a_sentence_for_every_field(plane: ControlP
 
 def test_an_object_that_nobody_has_looked_at_is_not_taken_for_healthy(plane: ControlPlane) -> None:
     (file,) = (ROOT / "crds").glob("*.yaml")
-    plane.apply(file, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "edge"}}, pull(namespace="edge"))
-    fresh = plane.http.get(path_of("edge", "example-com")).raise_for_status().json()
+    plane.apply(file)
+    namespace = plane.create_namespace("edge")
+    plane.apply(pull(namespace=namespace))
+    fresh = plane.http.get(path_of(namespace, "example-com")).raise_for_status().json()
     assert health(fresh) is Health.IN_PROGRESS
