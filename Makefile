@@ -8,7 +8,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SANDBOX := PYTHONPATH=tests $(BIN)/python -m
-JOBS ?= 2
+# More than cores: most tests wait for something real.
+JOBS ?= 4
 PYTEST := $(BIN)/python -m pytest
 # Tests that share a sandbox stay in one worker.
 SPREAD := -n $(JOBS) --dist loadgroup

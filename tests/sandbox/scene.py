@@ -24,6 +24,8 @@ from sandbox.waiting import NotInTimeError, until
 RESOURCE = "authenticatedoriginpulls.aop-operator.dev"
 NAMESPACE = "edge"
 SNIPPETS = ("http-snippet", "server-snippet")
+DELETE_S = 2.0
+"""How long the double takes to delete a certificate; a real one takes longer, and nothing but waiting comes of it."""
 ENFORCED_WITHIN_S = 90.0
 REMOVED_WITHIN_S = 90.0
 
@@ -46,6 +48,7 @@ class Scene:
             self.plane, self.cloudflare = self.sandbox.plane, self.sandbox.cloudflare
             self.control, self.ingress_nginx = self.cloudflare.control, self.sandbox.ingress_nginx
             self.trace_file = self.sandbox.folder / "trace.jsonl"
+            self.control.turn(delete_s=DELETE_S)
             self.namespace(NAMESPACE)
             self.operator = self._parts.enter_context(self.new_operator()) if self._with_operator else self.new_operator()
         except BaseException:
