@@ -231,6 +231,11 @@ def _refused(answer: Answer | Failure) -> bool:
     return isinstance(answer, Answer) and answer.status == 400
 
 
+def _served(answer: Answer | Failure) -> bool:
+    """The gate lets it through; a 5xx or a page of somebody else's says neither that nor the opposite."""
+    return isinstance(answer, Answer) and answer.status == 204
+
+
 def _behaviour(host: str, asked: tuple[Asked, ...], identities: Mapping[Presented, ClientIdentity]) -> HostBehaviour:
     """What one round of answers shows: who is refused at the gate, and whether anybody is asked at all."""
     by = {one.presented: one for one in asked}
@@ -243,7 +248,7 @@ def _behaviour(host: str, asked: tuple[Asked, ...], identities: Mapping[Presente
     else:
         mode = Mode.REQUEST if asks else Mode.OFF
     refuses = frozenset(identity.sha256 for presented, identity in identities.items() if _refused(by[presented].gate))
-    accepts = frozenset(identity.sha256 for identity in identities.values()) - refuses
+    accepts = frozenset(identity.sha256 for presented, identity in identities.items() if _served(by[presented].gate))
     return HostBehaviour(host, mode, accepts, refuses)
 
 
