@@ -74,6 +74,9 @@ WORLDS: dict[str, dict[str, Any]] = {
         "record": {"uploaded": tuple(sorted((LEAF, NEXT)))},
     },
     "token rejected": {"zone": Unknown("Cloudflare does not know the token", Reason.TOKEN_REJECTED)},
+    "cloudflare down": {"zone": Unknown("HTTP 500")},
+    "cloudflare down, nobody asked": {"zone": Unknown("HTTP 500"), "evidence": [Evidence(host) for host in HOSTS]},
+    "cloudflare down, proving": {"zone": Unknown("HTTP 500"), "origins": [origin(ASKING)]},
     "zone not found": {"zone": None},
     "key pair invalid": {"keys": Unknown("Secret edge/example-com-aop: tls.key is missing", Reason.KEY_PAIR_INVALID)},
     "suspended": {"spec": {"suspend": True}},
@@ -101,6 +104,9 @@ silent while enforced:              [T Ready, T, T, T, T, U EdgeSilent, T, F, F]
 restarted while enforced:           [T Ready, T, T, T, T, F WaitingForProof, T, F, F]
 rotating:                           [F WaitingForCloudflare, T, F WaitingForCloudflare, T, T, F EdgeNotProven, T, T WaitingForCloudflare, F]
 token rejected:                     [F TokenRejected, T, U TokenRejected, U TokenRejected, T, T, T, F, T TokenRejected]
+cloudflare down:                    [T Ready, T, U WaitingForCloudflare, U WaitingForCloudflare, T, T, T, F, F]
+cloudflare down, nobody asked:      [F WaitingForCloudflare, T, U WaitingForCloudflare, U WaitingForCloudflare, T, U Progressing, T, T WaitingForCloudflare, F]
+cloudflare down, proving:           [F WaitingForCloudflare, T, U WaitingForCloudflare, U WaitingForCloudflare, T, T, F Progressing, T WaitingForCloudflare, F]
 zone not found:                     [F ZoneNotFound, T, U ZoneNotFound, U ZoneNotFound, T, T, T, F, T ZoneNotFound]
 key pair invalid:                   [F KeyPairInvalid, F KeyPairInvalid, F Progressing, T, F Progressing, F EdgeNotProven, T, F, T KeyPairInvalid]
 suspended:                          [F Suspended, T, T, T, T, T, T, F, T Suspended]
@@ -149,6 +155,7 @@ def test_every_world_here_is_a_phase() -> None:
         ("silent while enforced", "no rule or challenge at Cloudflare stands before /.well-known/aop-operator/"),
         ("restarted while enforced", "Proof through the edge is being renewed"),
         ("zone not found", "Check spec.zone"),
+        ("cloudflare down", "The edge shows it, while Cloudflare's API does not answer"),
         ("suspended", "Set it to false to go on"),
         ("removing, a replica is behind", "nobody must be refused before anything is taken away"),
     ],
