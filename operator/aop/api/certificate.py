@@ -99,7 +99,8 @@ class Certificate(Model):
     """Where the key pair comes from that Cloudflare presents: exactly one of generate and secretRef."""
 
     generate: Generate | None = None
-    """Generate the key pair, and renew it in time."""
+    """Generate the key pair, and renew it in time. A change of the recipe applies to the next key pair; a new value of the annotation
+    aop-operator.dev/rotate asks for it now."""
     secret_ref: SecretRef | None = None
     """Read the key pair from a Secret that something else, such as cert-manager, fills and renews."""
     replace_foreign: bool = False
