@@ -27,20 +27,25 @@ def lived(scene: Scene) -> tuple[Stage, ...]:
     environment = {**os.environ, "KUBECONFIG": str(scene.plane.admin_kubeconfig)}
     rows = Child([str(scene.plane.programs.kubectl), *watch], log=scene.sandbox.folder / "watch.log", env=environment)
     try:
+        scene.apply("listening", zone={"name": "example.net"}, suspend=True)
+        until(lambda: "listening" in rows.log.read_text(), within_s=30, describe="kubectl to listen")
+        scene.remove("listening")
         with Following(scene.plane, path_of(NAMESPACE), lambda _, found: seen.append(found)):
             scene.control.turn(deploy_s=3)
             scene.apply()
             scene.until_enforced()
             scene.remove()
-            printed = until(lambda: _whole(rows.log, len(seen)), within_s=10, describe="kubectl to print every change")
+            last = next(one["message"] for one in seen[-1]["status"]["conditions"] if one["type"] == "Ready")
+            printed = until(lambda: _rows(rows.log, last), within_s=10, describe="kubectl to print the last change")
     finally:
         rows.kill()
-    return stages(list(zip(printed, seen, strict=True)))
+    return stages(printed, seen)
 
 
-def _whole(log: Path, rows: int) -> list[str]:
-    printed = [line for line in log.read_text().splitlines() if line.startswith("example-com")]
-    return printed if len(printed) >= rows else []
+def _rows(log: Path, last: str) -> list[str]:
+    """What kubectl has printed, once it has come to the last message."""
+    printed = [row for row in log.read_text().splitlines() if row.startswith("example-com")]
+    return printed if printed and last in printed[-1] else []
 
 
 def test_every_step_reads_as_it_should() -> None:

@@ -36,13 +36,19 @@ class Stage:
     text: str
 
 
-def stages(states: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[Stage, ...]:
-    """The stages that (row, object) pairs went through: of those that say the same of Ready, the last one, in order."""
+def stages(rows: Sequence[str], states: Iterable[Mapping[str, Any]]) -> tuple[Stage, ...]:
+    """The stages that the states went through: of those that say the same of Ready, the last one, in order.
+
+    `rows` are what `kubectl get aop --watch` printed: one per state, but for those before it was listening.
+    """
     found: dict[str, Stage] = {}
-    for row, seen in states:
+    for seen in states:
         conditions = seen.get("status", {}).get("conditions", [])
         ready = next((one for one in conditions if one["type"] == "Ready"), None)
-        if ready is not None and ready["reason"] not in CHANCE:
+        if ready is None or ready["reason"] in CHANCE:
+            continue
+        row = next((row for row in reversed(rows) if ready["message"] in row), None)
+        if row is not None:
             said = settled(ready["message"])
             name = f"{len(found) + 1:02d}-{slug(ready['reason'], said)}" if said not in found else found[said].name
             found[said] = Stage(name, _text(row, conditions))
