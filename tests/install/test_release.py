@@ -150,7 +150,8 @@ def test_the_life_of_a_release_under_visitors(
     with Scene(Layout(manifests=False), plane, with_operator=False) as scene:
         values = {**values, **settings(scene)}
         helm.upgrade(RELEASE, NAMESPACE, values)
-        with DeployedOperator(plane, tmp_path) as operator, scene.visitors() as visitors:
+        # Fewer than where the rate is judged: Helm and its API calls want a core for themselves.
+        with DeployedOperator(plane, tmp_path) as operator, scene.visitors(rate_per_s=24, http_rate_per_s=3) as visitors:
             visitors.allow_redirects(allowed=True)
             onboard_as_tools_see_it(scene)
             with never_relaxed(scene):
@@ -175,10 +176,12 @@ def test_the_life_of_a_release_under_visitors(
 def onboard_as_tools_see_it(scene: Scene) -> None:
     """Apply, and wait as `kubectl wait` does; Flux, Argo CD and `helm --wait` take the object for healthy exactly when it is enforced."""
     states: list[dict[str, Any]] = []
+    # An upgrade writes the resource, and the API server answers 429 while it takes note.
+    until(lambda: scene.plane.http.get(path_of(EDGE)).is_success, within_s=30, describe="the resource to be served")
     with Following(scene.plane, path_of(EDGE), lambda _, seen: states.append(seen)):
         scene.apply()
         scene.plane.kubectl("wait", "aop/example-com", f"--namespace={EDGE}", "--for=condition=Ready", "--timeout=90s", timeout_s=100)
-        until(lambda: health(states[-1]) is Health.CURRENT, within_s=10, describe="the watch to show it")
+        until(lambda: states and health(states[-1]) is Health.CURRENT, within_s=10, describe="the watch to show it")
     for seen in states:
         assert health(seen) in {Health.IN_PROGRESS, Health.CURRENT}, seen
         enforced = seen.get("status", {}).get("enforcement") == "Require"
