@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # Two stages. What the first one does is tools/image.sh, which a test runs without a container engine as well; the second one has neither pip nor
 # build tools, and runs without root on a read-only file system.
 #

@@ -80,7 +80,7 @@ check-install: setup ## Install, upgrade, roll back and uninstall with Helm 3 an
 	PYTHONPATH=tests $(PYTEST) tests/install $(SPREAD) -q -p sandbox.helm.summary
 
 image: ## Build the container image (needs a container engine).
-	docker build --tag aop-operator:0.1.0 .
+	docker build --build-arg REVISION="$$(git rev-parse HEAD)" --build-arg SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" --tag aop-operator:0.1.0 .
 
 clean: ## Remove the environment and everything that tests left here.
 	rm -rf $(VENV) .sandbox .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
