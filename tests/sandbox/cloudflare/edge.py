@@ -134,7 +134,8 @@ class Edge:
         if fault.answer == "challenge":
             await _own_answer(visit, 403, pages.challenge(visit.host, visit.ray), [(b"cf-mitigated", b"challenge"), *extra])
         else:
-            await _own_answer(visit, fault.answer, pages.page(fault.answer, visit.host, visit.ray), extra)
+            page = pages.page(fault.answer, visit.host, visit.ray) if fault.body is None else fault.body.encode()
+            await _own_answer(visit, fault.answer, page, extra)
 
     async def _ask(self, visit: Visit, zone: Zone) -> tuple[OriginConnection, h11.Response]:
         """The head of the origin's answer, and the connection that its body comes on."""

@@ -51,6 +51,8 @@ class EdgeFault(_Rule):
     answer: Literal["timeout", "challenge"] | int
     """A status, Cloudflare's managed challenge (403), or no answer until the visitor gives up."""
     headers: dict[str, str] = Field(default_factory=dict)
+    body: str | None = None
+    """With a status: said instead of Cloudflare's own page, as a cache would."""
 
     def matches(self, location: str, scheme: str, host: str, path: str) -> bool:
         """Whether this request is meant."""
