@@ -132,6 +132,12 @@ def test_silence_for_ever_keeps_what_is_required() -> None:
     assert step.reason is Reason.EDGE_SILENT
 
 
+def test_a_refusal_of_the_origins_own_is_held_off_as_well() -> None:
+    noted = next_step(observed(evidence=[lost(REFUSED)]))
+    assert isinstance(noted, Note)
+    assert noted.record.hold_off == HoldOff(1, NOW, at(60))
+
+
 def test_a_loss_of_different_kinds_is_a_loss() -> None:
     step = next_step(observed(record={"hold_off": HELD_OFF}, evidence=[arriving(NONE, OTHER, NONE)]))
     assert published(step) == ASKING
@@ -367,9 +373,18 @@ def test_a_rejected_claim_is_noted_and_then_goes_back_to_its_last_accepted_form(
         (REQUIRING, ASKING, (ASKING,), OFF),
         (claim(pins=(LEAF, NEXT)), claim(pins=(NEXT,)), (), claim(Mode.OFF, (), (LEAF, NEXT))),
         (claim(pins=(LEAF, NEXT)), REQUIRING, (), REQUIRING),
+        (REQUIRING, claim(Mode.REQUEST, (), (NEXT,)), (), claim(Mode.REQUEST, (), (NEXT,))),
         (REQUIRING, REQUIRING, (), OFF),
     ],
-    ids=["none accepted", "accepted is stricter", "accepted was rejected since", "it lacks trust", "it has trust", "it was accepted once"],
+    ids=[
+        "none accepted",
+        "accepted is stricter",
+        "accepted was rejected since",
+        "it lacks trust",
+        "it has trust",
+        "it needs none",
+        "it was accepted once",
+    ],
 )
 def test_it_goes_back_to_what_is_safe(said: Claim, accepted: Claim | None, also_rejected: Sequence[Claim], back: Claim) -> None:
     record = {"rejected": tuple(digest(one, "none") for one in (said, *also_rejected))}
