@@ -66,7 +66,7 @@ class Story:
     """What was seen."""
 
     disturbed_at: datetime
-    mended_at: datetime = datetime.max.replace(tzinfo=UTC)
+    mended_at: datetime = field(default_factory=lambda: datetime.max.replace(tzinfo=UTC))
     disturbed: list[Sight] = field(default_factory=list)
     """While the edge was disturbed."""
     early: list[Sight] = field(default_factory=list)
