@@ -26,8 +26,10 @@ def _ordered(shorter: str, longer: str, relation: str) -> str:
 
 
 class Generate(Model):
-    """How key pairs are generated. A change applies to the next one; the annotation aop-operator.dev/rotate asks for it now. The
-    authority's key is kept in a second Secret, named like the first with -ca at its end."""
+    """How key pairs are generated. A change applies to the next one; the annotation aop-operator.dev/rotate asks for it now.
+
+    The authority's key is kept in a second Secret, named like the first with -ca at its end.
+    """
 
     secret_name: Annotated[str, StringConstraints(min_length=1, max_length=250), NAMES_AN_OBJECT] = Field(default_factory=str)
     """Name of the Secret that holds the leaf and its key, in the namespace of the object. The default is the object's name with -aop at
