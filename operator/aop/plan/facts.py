@@ -243,9 +243,28 @@ def relax(o: Observed, origin: ObservedOrigin, to: Mode, why: str) -> Step | Non
     return None
 
 
-def nudged(claim: Claim) -> Claim:
-    """The same claim as a new publication: a new revision flushes connections and TLS sessions."""
-    return replace(claim, nudge=claim.nudge + 1)
+def flush(o: Observed, leaf: Pin) -> Step | None:
+    """The same text under a new revision where only old sessions keep `leaf` from being seen: else they would hold it back for ever."""
+    for origin in o.origins:
+        claim = configured(origin).claim
+        held_back = [host for host in origin.hosts if old_sessions_hold_back(o, origin, host, leaf.sha256)]
+        if origin.wanted and claim is not None and held_back:
+            why = f"only connections and TLS sessions from before do not present leaf {leaf.short} to {', '.join(held_back)}"
+            return publish(o, origin, replace(claim, nudge=claim.nudge + 1), why)
+    return None
+
+
+def old_sessions_hold_back(o: Observed, origin: ObservedOrigin, host: str, leaf: str) -> bool:
+    """New handshakes come with the leaf, or there was none for a whole window; what arrives without it is old."""
+    evidence = o.evidence_of(host)
+    if evidence.direct or evidence.presented in {None, leaf} or evidence.last is None:
+        return False
+    if origin.applied_at is None or evidence.last <= origin.applied_at:
+        return False  # the last flush is still to show its effect
+    if evidence.old_since is None:
+        return False
+    nothing_new_since = max(evidence.old_since, origin.applied_at)
+    return (evidence.fresh is not None and evidence.fresh.presented == leaf) or o.now - nothing_new_since >= o.window
 
 
 def unknown(what: str, fact: Unknown, waiting: Reason, seconds: float = 5.0) -> Wait | Block:

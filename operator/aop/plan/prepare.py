@@ -13,6 +13,7 @@ from aop.plan.facts import (
     claim_of,
     configured,
     expires_within,
+    flush,
     held,
     in_scope,
     newest_active,
@@ -146,7 +147,7 @@ def newest_of_ours(o: Observed, zone: ObservedZone, certificate: ObservedCertifi
         if not newest.ours or not all(
             o.evidence_of(host).presented == newest.pin.sha256 and seen_for_a_window(o, host) for host in enforced
         ):
-            return Wait(
+            return flush(o, newest.pin) or Wait(
                 Reason.WAITING_FOR_PROOF, f"leaf {certificate.pin.short} may still be presented somewhere, so it is not deleted yet", 5.0
             )
     return Delete(zone.id, certificate.id, certificate.pin, f"certificate {newest.id} is newer and outranks it; it is uploaded again")
@@ -189,7 +190,9 @@ def room_for_the_next(o: Observed, zone: ObservedZone, others: list[ObservedCert
     if anybody_refuses(o) and newest and newest.ours:
         enforced = {host for origin in o.origins if (claim := configured(origin).claim) for host in claim.enforced}
         if not all(o.evidence_of(host).presented == newest.pin.sha256 and seen_for_a_window(o, host) for host in enforced):
-            return Wait(Reason.WAITING_FOR_PROOF, "an older certificate may still be presented somewhere, so it is not deleted yet", 5.0)
+            return flush(o, newest.pin) or Wait(
+                Reason.WAITING_FOR_PROOF, "an older certificate may still be presented somewhere, so it is not deleted yet", 5.0
+            )
     oldest = next(c for c in others if newest is None or c.id != newest.id)
     return Delete(zone.id, oldest.id, oldest.pin, "room for the next one")
 

@@ -34,8 +34,8 @@ def rejected_text_is_withdrawn(o: Observed) -> Step | None:
     """A text that the replicas reject is rendered again without the claim that broke it; no claim's mode goes up."""
     for origin in o.origins:
         found = configured(origin)
-        if not origin.rejected or found.claim is None:
-            continue
+        if not origin.rejected or found.claim is None or not found.intact:
+            continue  # a text that somebody has reset is put back, not taken back: nobody could show its revision
         if origin.replicas and all(runs_our_claim(replica, found) for replica in replicas(origin)):
             continue  # ours is accepted: what others published on top of it is theirs to withdraw
         changed = found.accepted is None or digest(found.claim, "") != digest(found.accepted, "")

@@ -15,9 +15,9 @@ from aop.plan.facts import (
     claim_of,
     configured,
     expires_within,
+    flush,
     in_scope,
     may_be_presented,
-    nudged,
     our_pins,
     proven,
     publish,
@@ -51,32 +51,7 @@ def hosts_are_proven(o: Observed) -> Step | None:
     hosts, wanted = in_scope(o), wanted_leaf(o)
     if any(proven(o, host) for host in hosts) or wanted is None:
         return None
-    for origin in o.origins:
-        claim = configured(origin).claim
-        if (
-            origin.wanted
-            and claim
-            and (held_back := [h for h in origin.hosts if old_sessions_hold_back(o, origin, o.evidence_of(h), wanted.sha256)])
-        ):
-            return publish(
-                o,
-                origin,
-                nudged(claim),
-                f"only connections and TLS sessions from before do not present leaf {wanted.short} to {', '.join(held_back)}",
-            )
-    return waiting_for_proof(o, hosts, wanted.sha256)
-
-
-def old_sessions_hold_back(o: Observed, origin: ObservedOrigin, evidence: Evidence, wanted: str) -> bool:
-    """New handshakes come with the wanted leaf, or there was none for a whole window; what arrives without it is old."""
-    if evidence.direct or evidence.presented in {None, wanted} or evidence.last is None:
-        return False
-    if origin.applied_at is None or evidence.last <= origin.applied_at:
-        return False  # the last flush is still to show its effect
-    if evidence.old_since is None:
-        return False
-    nothing_new_since = max(evidence.old_since, origin.applied_at)
-    return (evidence.fresh is not None and evidence.fresh.presented == wanted) or o.now - nothing_new_since >= o.window
+    return flush(o, wanted) or waiting_for_proof(o, hosts, wanted.sha256)
 
 
 def waiting_for_proof(o: Observed, hosts: tuple[str, ...], wanted: str) -> Step:
