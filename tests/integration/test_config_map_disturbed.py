@@ -1,0 +1,104 @@
+"""Others work on the controller's ConfigMap while the operator runs: their text is theirs, and no visitor is lost to it.
+
+One zone that is required, under visitors; each test leaves it required again, and the last one at `Request`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.composition import CONFIG_MAP, CONTROLLER_NAMESPACE
+from sandbox.scene import SNIPPETS, Scene, origin
+from sandbox.waiting import until
+
+pytestmark = [pytest.mark.xdist_group("config_map_disturbed"), pytest.mark.timeout(300)]
+
+WITHIN_S = 60.0
+PATH = f"/api/v1/namespaces/{CONTROLLER_NAMESPACE}/configmaps/{CONFIG_MAP}"
+THEIRS = "# the platform team's own line"
+BROKEN = "no_such_directive on;"
+"""Well-formed, so that nothing but nginx itself can tell."""
+MODES = ("Off", "Request", "Optional", "Require")
+
+
+@pytest.fixture(scope="module")
+def scene() -> Iterator[Scene]:
+    with Scene() as running:
+        running.apply()
+        running.until_enforced()
+        yield running
+
+
+def published_mode(scene: Scene) -> str:
+    """How strict our claim is in the ConfigMap; Off when there is none."""
+    claims = scene.sandbox.config_map()["metadata"].get("annotations", {}).get("aop-operator.dev/claims")
+    return max((str(claim["mode"]) for claim in json.loads(claims)["claims"]), key=MODES.index, default="Off") if claims else "Off"
+
+
+def test_text_that_another_writer_puts_over_ours_is_theirs_until_they_take_it_out(scene: Scene) -> None:
+    """Without consent to stand beside it nothing is written; what is lost opens, and refuses nobody."""
+    with scene.visitors() as visitors:
+        visitors.allow_redirects(allowed=True)
+        scene.write_config_map(dict.fromkeys(SNIPPETS, THEIRS))
+        told = scene.until_condition("Ready", "False", "ForeignConfiguration", within_s=WITHIN_S)
+        for word in (f"{CONTROLLER_NAMESPACE}/{CONFIG_MAP}", *SNIPPETS, THEIRS, "foreignText: Merge"):
+            assert word in told["message"]
+        until(lambda: scene.refusing() == [], within_s=WITHIN_S, describe="every replica to run their text")
+        assert {key: scene.sandbox.config_map()["data"][key] for key in SNIPPETS} == dict.fromkeys(SNIPPETS, THEIRS)
+        scene.write_config_map(dict.fromkeys(SNIPPETS))
+        scene.until_enforced()
+        until(lambda: len(scene.refusing()) == 2, within_s=WITHIN_S, describe=lambda: f"both replicas to refuse again\n{scene.told()}")
+        report = visitors.stop()
+    assert report.flawless, str(report)
+
+
+def test_a_config_map_that_is_deleted_is_named_and_one_that_comes_back_is_worked_on(scene: Scene) -> None:
+    with scene.visitors() as visitors:
+        visitors.allow_redirects(allowed=True)
+        before = scene.sandbox.config_map()
+        scene.plane.http.delete(PATH).raise_for_status()
+        told = scene.until_condition("Ready", "False", "ConfigMapNotFound", within_s=WITHIN_S)
+        assert f"{CONTROLLER_NAMESPACE}/{CONFIG_MAP}" in told["message"]
+        data = {key: value for key, value in before["data"].items() if key not in SNIPPETS}
+        metadata = {"name": CONFIG_MAP, "namespace": CONTROLLER_NAMESPACE}
+        scene.plane.http.post(PATH.rpartition("/")[0], json={"metadata": metadata, "data": data}).raise_for_status()
+        scene.until_enforced()
+        until(lambda: len(scene.refusing()) == 2, within_s=WITHIN_S, describe=lambda: f"both replicas to refuse again\n{scene.told()}")
+        report = visitors.stop()
+    assert report.flawless, str(report)
+
+
+def test_a_text_that_nginx_rejects_makes_nothing_stricter_and_is_said(scene: Scene) -> None:
+    """Their text breaks the controller's next configuration; then the spec asks for less, which cannot be applied until they mend it."""
+    with scene.visitors() as visitors:
+        visitors.allow_redirects(allowed=True)
+        scene.patch({"origins": [origin(foreignText="Merge")]})
+        scene.until_enforced()
+        ours = scene.sandbox.config_map()["data"]["http-snippet"]
+        scene.write_config_map({"http-snippet": f"{BROKEN}\n{ours}"})
+        until(
+            lambda: all(one.last_error for one in scene.ingress_nginx.replicas()),
+            within_s=WITHIN_S,
+            describe="every replica to reject their text",
+        )
+        modes = [published_mode(scene)]
+        scene.patch({"enforcement": "Request"})
+
+        def said() -> bool:
+            modes.append(published_mode(scene))
+            ready = scene.condition("Ready")
+            return bool(ready.get("status") == "False" and ready.get("reason") == "TextRejected")
+
+        until(said, within_s=WITHIN_S + 30, every_s=0.2, describe=lambda: f"the rejection to be said\n{scene.told()}")
+        assert f"{CONTROLLER_NAMESPACE}/{CONFIG_MAP}" in scene.condition("Ready")["message"]
+        assert modes == sorted(modes, key=MODES.index, reverse=True), "no claim's mode goes up"
+        assert BROKEN in scene.sandbox.config_map()["data"]["http-snippet"], "their text is theirs"
+        mended = scene.sandbox.config_map()["data"]["http-snippet"].replace(BROKEN, "# nothing")
+        scene.write_config_map({"http-snippet": mended})
+        scene.until_condition("Ready", "True", within_s=120)
+        until(lambda: scene.refusing() == [], within_s=WITHIN_S, describe="nobody to be refused any more")
+        report = visitors.stop()
+    assert report.flawless, str(report)
