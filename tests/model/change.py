@@ -6,7 +6,6 @@ from typing import Any
 
 from model.world import (
     ACTIVE,
-    LISTED,
     NO_RUN,
     REMEMBERED,
     UNLISTED,
@@ -48,7 +47,7 @@ def written(origin: Origin, text: Text) -> Origin:
 def forgetful(zone: Zone, *, begin_again: bool = True) -> Zone:
     """Cloudflare was seen to change: proofs and stillness begin again. The answers themselves stay, because a loss is a loss."""
     if begin_again:
-        runs = tuple(run._replace(presented=0, length=NO_RUN, fresh=0) for run in zone.runs)
+        runs = tuple(run._replace(presented=0, length=NO_RUN, fresh=0, old=False) for run in zone.runs)
     else:
         runs = tuple(run._replace(void=run.length != NO_RUN) for run in zone.runs)
     return zone._replace(runs=runs, still=False)
@@ -92,8 +91,8 @@ def edge_reader_after(w: World, z: int, zone: Zone) -> Zone:
     unreadable = zone.ill == "the ConfigMap cannot be read"
     if zone.deleting or unreadable or not any(origin.text is not None and origin.text.claims[z] is not None for origin in wanted):
         return zone if zone.runs == (Run(),) * len(zone.runs) else zone._replace(runs=(Run(),) * len(zone.runs), aged=False)
-    if any(run.new for run in zone.runs) and any(r.stale for origin in wanted for r in origin.replicas):
-        return zone._replace(runs=tuple(run._replace(new=False) for run in zone.runs))
+    if any(run.new or run.old for run in zone.runs) and any(r.stale for origin in wanted for r in origin.replicas if r.up):
+        return zone._replace(runs=tuple(run._replace(new=False, old=False) for run in zone.runs))
     return zone
 
 

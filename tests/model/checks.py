@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aop.errors import Reason
-
 from model.change import with_zone
-from model.fair import settled
 from model.meddle import ILLS
 from model.mind import Mind
 from model.sight import observe
@@ -18,6 +16,7 @@ from model.words import names
 from model.world import (
     ACTIVE,
     DOWN,
+    ELSEWHERE,
     FULL,
     OFF,
     OPTIONAL,
@@ -25,15 +24,12 @@ from model.world import (
     REJECTED,
     REQUIRE,
     WHOLE,
-    WORKS,
     Claim,
     F,
-    N,
     Plan,
     Setting,
     World,
     Zone,
-    bits,
     hurt,
     mode_at,
     presented,
@@ -65,13 +61,9 @@ def as_found(w: World, z: int, zone: Zone, s: Setting) -> Broken:
     """T4: after a removal everything is as it was."""
     if zone.late or zone.zombie or zone.plan:
         return
-    for i, origin in enumerate(w.origins):
-        if origin.text is not None and origin.text.claims[z] is not None:
-            yield "T4 the object is gone, its claim is not", f"origin {i + 1}"
     if strictest(w, z, s) >= OPTIONAL and any(origin.text is not None for origin in w.origins):
         yield "T4 the object is gone, an origin still refuses", ""
-    forsaken = zone.access == REJECTED and zone.given_up
-    if zone.spec.retain or forsaken or zone.ill == "the zone does not exist" or "record" in s.moves:
+    if zone.spec.retain or zone.given_up or zone.ill == "the zone does not exist" or "record" in s.moves:
         return
     if any(c & OURS[z] for c, _, _ in zone.certificates):
         yield "T4 the object is gone, a certificate of ours is not", ""
@@ -93,7 +85,11 @@ def in_step(w: World, z: int, plan: Plan, after: World, s: Setting, mind: Mind, 
     if worse and (s.quiet or (current and not tightens)):
         yield ("T1" if s.quiet else "T2") + " the operator's own step makes requests fail", f"{names(worse)} will be refused"
     elif worse:
-        kind = "tightened on a proof that the edge has outlived, which the API has not shown" if current else "a decision that the world has overtaken"
+        kind = (
+            "tightened on a proof that the edge has outlived, which the API has not shown"
+            if current
+            else "a decision that the world has overtaken"
+        )
         races[kind] = races.get(kind, 0) + 1
     for other in range(len(w.zones)):
         if other != z:
@@ -102,11 +98,11 @@ def in_step(w: World, z: int, plan: Plan, after: World, s: Setting, mind: Mind, 
         case ("Publish", _, Claim() as claim, _):
             if claim.trust & ~OURS[z]:
                 yield "T5 another's certificate is trusted", names(claim.trust & ~OURS[z])
-        case ("Issue", "first") if zone.leaf and after != w:
+        case ("Issue", "first") if zone.leaf and after.zones[z].used != zone.used:
             yield "T3 a new key although there is one", ""
         case ("Issue", "next") if not zone.rotate and not zone.due and current:
             yield "T3 a new key that nobody asked for", ""
-        case ("Upload", who):
+        case ("Upload", who) if s.quiet or current:
             yield from on_upload(w, z, who, s)
         case ("Delete", who):
             if not who & OURS[z]:
@@ -118,7 +114,13 @@ def in_step(w: World, z: int, plan: Plan, after: World, s: Setting, mind: Mind, 
                 yield "T4 disables a zone that somebody else uses", ""
             if current and not enabled and strictest(w, z, s) >= REQUIRE and any(o.text is not None for o in w.origins):
                 yield "T2 disables the zone before un-enforcement is seen everywhere", ""
-            if enabled and current and any(c == F and state == ACTIVE for c, state, _ in zone.certificates) and presented_if_enabled(zone) == F and not zone.spec.replace_foreign:
+            if (
+                enabled
+                and current
+                and any(c == F and state == ACTIVE for c, state, _ in zone.certificates)
+                and presented_if_enabled(zone) == F
+                and not zone.spec.replace_foreign
+            ):
                 yield "T4 enables somebody else's certificate", ""
 
 
@@ -150,20 +152,28 @@ def stricter(claim: Claim, w: World, z: int, i: int) -> bool:
 def on_upload(w: World, z: int, who: int, s: Setting) -> Broken:
     """T1: whoever refuses anybody accepts what is about to be presented."""
     zone = w.zones[z]
-    if not zone.record.uploaded & who:
-        yield "T3 an upload that no record names", names(who)
     for origin in w.origins:
         for r in origin.replicas:
             runs = [r.runs, r.old] if r.old else [r.runs]
             for one in runs:
-                if r.up and one is not None and any(mode_at(one, z, h) >= OPTIONAL and refused(one, z, h, who, zone.expired) for h in range(len(s.hosts))):
+                if (
+                    r.up
+                    and one is not None
+                    and any(mode_at(one, z, h) >= OPTIONAL and refused(one, z, h, who, zone.expired) for h in range(len(s.hosts)))
+                ):
                     yield "T1 uploaded before every replica that refuses somebody accepts it", names(who)
                     return
 
 
 def in_decision(w: World, z: int, plan: Plan, s: Setting) -> Broken:
-    """T7: what must hold when a step is decided: each new requirement has its own whole window behind it."""
+    """What must hold when a step is decided. T7: each new requirement has its own whole window behind it."""
     step, zone = plan.step, w.zones[z]
+    if step[0] == "Upload" and not zone.record.uploaded & step[1]:
+        yield "T3 an upload that no record names", names(step[1])
+    if step[0] == "Done" and any(o.text is not None and o.text.claims[z] is not None for o in w.origins):
+        yield "T4 the object is released, its claim is still there", ""
+    if step == ("Done", True) and not zone.given_up:
+        yield "T4 it gives Cloudflare up before ten minutes have passed", ""
     if step[0] != "Publish" or not stricter(step[2], w, z, step[1]):
         return
     claim, text = step[2], w.origins[step[1]].text
@@ -204,7 +214,12 @@ def at_goal(w: World, z: int, s: Setting) -> bool:
                 return False
             continue
         want = Claim(zone.spec.mode, hosts if zone.spec.mode >= OPTIONAL else 0, zone.leaf, zone.spec.narrow)
-        if origin.text is None or origin.text.damage != WHOLE or claim != want or any(r.stale or not r.up or r.runs.claims[z] != want for r in origin.replicas):
+        if (
+            origin.text is None
+            or origin.text.damage != WHOLE
+            or claim != want
+            or any(r.stale or not r.up or r.runs.claims[z] != want for r in origin.replicas)
+        ):
             return False
     mine = [(c, state) for c, state, _ in zone.certificates if c & OURS[z]]
     return zone.enabled and zone.edge == zone.leaf and mine == [(zone.leaf, ACTIVE)]
@@ -220,28 +235,38 @@ def true_of(reason: str, w: World, z: int, s: Setting) -> bool:
         Reason.SSL_MODE_TOO_LOW: not zone.ssl,
         Reason.CONFIG_MAP_NOT_FOUND: any(o.text is None and zone.spec.origins >> i & 1 for i, o in enumerate(w.origins)),
         Reason.FOREIGN_CERTIFICATE: foreign or zone.ill == "global AOP is on",
-        Reason.KEY_PAIR_INVALID: not s.generate and (not zone.leaf or bool(zone.leaf & zone.expired)) or zone.ill == "the key does not match",
+        Reason.KEY_PAIR_INVALID: (not s.generate and (not zone.leaf or bool(zone.leaf & zone.expired)))
+        or zone.ill == "the key does not match",
         Reason.LEAF_EXPIRING: bool((zone.next or zone.leaf) & (zone.expiring | zone.expired)),
         Reason.TEXT_REJECTED: any(o.rejects is not None for o in w.origins),
         Reason.SUSPENDED: zone.spec.suspend,
+        Reason.NO_CONTROLLER: any(o.pods == ELSEWHERE for o in w.origins),
         Reason.NO_REPLICAS: not any(r.up for o in w.origins for r in o.replicas),
         Reason.EDGE_SILENT: zone.silent or all(kind != "edge" for kind in s.hosts),
-        Reason.EDGE_NOT_PROVEN: zone.ssl and presented(zone, s) == F or all(kind != "edge" for kind in s.hosts),
+        Reason.EDGE_NOT_PROVEN: (zone.ssl and presented(zone, s) == F) or all(kind != "edge" for kind in s.hosts),
         Reason.ORIGIN_UNREACHABLE: zone.ill == "a pod cannot be reached",
         Reason.WAITING_FOR_REPLICAS: any(rejected(o) for o in w.origins),
     }
     if facts.get(Reason(reason), False) or (zone.ill and ILLS[zone.ill] == reason):
         return True
     if zone.deleting and reason == Reason.REMOVING:
-        blind = zone.access == DOWN or any(o.text is None or rejected(o) for o in w.origins) or zone.ill in {"a pod cannot be reached", "pods cannot be listed"}
+        blind = (
+            zone.access == DOWN
+            or any(o.text is None or rejected(o) for o in w.origins)
+            or zone.ill in {"a pod cannot be reached", "pods cannot be listed", "the ConfigMap cannot be read"}
+        )
         return blind
-    return zone.silent and reason == Reason.WAITING_FOR_PROOF or (zone.ill == "a pod cannot be reached" and reason == Reason.WAITING_FOR_REPLICAS)
+    return (zone.silent and reason == Reason.WAITING_FOR_PROOF) or (
+        zone.ill == "a pod cannot be reached" and reason == Reason.WAITING_FOR_REPLICAS
+    )
 
 
 def at_end(w: World, z: int, s: Setting, mind: Mind) -> Broken:
     """T6: what must hold where nothing moves any more."""
     zone = w.zones[z]
     if zone.gone:
+        if any(o.text is not None and o.text.claims[z] is not None for o in w.origins):
+            yield "T4 the object is gone, its claim is not", ""
         return
     step, line, rule = mind.decide(observe(w, z, s))
     if step[0] == "Done":
@@ -251,9 +276,11 @@ def at_end(w: World, z: int, s: Setting, mind: Mind) -> Broken:
     if step[0] in {"Wait", "Block"}:
         if not true_of(step[1], w, z, s):
             yield "T6 it stands still for a reason that is not true of the world", f"{rule}: {line}"
-        elif not removing_blind(w, z) and (bad := hurt(w, z, s)) and not rejected_everywhere(w):
+        elif not removing_blind(w, z) and not zone.silent and (bad := hurt(w, z, s)) and not rejected_everywhere(w):
             yield "T2 it stands still while requests are refused", f"{names(bad)}; {rule}: {line}"
-        elif (limit := OFF if zone.deleting or not any(zone.spec.origins >> i & 1 for i in range(len(w.origins))) else zone.spec.mode) < published(w, z):
+        elif zone.ill != "the ConfigMap cannot be read" and (
+            limit := OFF if zone.deleting or not any(zone.spec.origins >> i & 1 for i in range(len(w.origins))) else zone.spec.mode
+        ) < published(w, z):
             yield "T6 it was asked to refuse less, and stands still", f"{limit} {line}"
         return
     yield "T6 it wants to do something that changes nothing, for ever", f"{rule}: {line}"

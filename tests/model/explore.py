@@ -35,6 +35,8 @@ class Result:
     fired: Counter[str] = field(default_factory=Counter)
     steps: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    said: Counter[str] = field(default_factory=Counter)
+    """Reasons to pause, by how often they were met."""
     happened: Counter[str] = field(default_factory=Counter)
 
 
@@ -68,6 +70,7 @@ class Walk:
         if self.result.complete:
             self.ends()
         self.result.fired = self.mind.fired
+        self.result.said = self.mind.said
         self.result.seconds = time.perf_counter() - begun
         return self.result
 
@@ -116,7 +119,10 @@ class Walk:
     def broken(self, promise: str, detail: str, at: int, *more: str) -> None:
         """Count a violation; the first is the shortest, since the walk is breadth first."""
         count, trace = self.result.violations.get(promise, (0, []))
-        self.result.violations[promise] = (count + 1, trace or [*self.trace(at), *more, f"=> {promise}: {detail}", f"   {described(self.worlds[at])}"])
+        self.result.violations[promise] = (
+            count + 1,
+            trace or [*self.trace(at), *more, f"=> {promise}: {detail}", f"   {described(self.worlds[at])}"],
+        )
 
     def trace(self, at: int) -> list[str]:
         """The shortest way to a world, one line per move."""
@@ -215,6 +221,8 @@ class Walk:
         return component
 
 
-def explore(setting: Setting, mind: Mind | None = None, *, stop: bool = False, limit: int = 3_000_000, progress: Callable[[int], None] | None = None) -> Result:
+def explore(
+    setting: Setting, mind: Mind | None = None, *, stop: bool = False, limit: int = 3_000_000, progress: Callable[[int], None] | None = None
+) -> Result:
     """Walk every world of one setting."""
     return Walk(setting, mind or Mind(), stop=stop, limit=limit, progress=progress).run()

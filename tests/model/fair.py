@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from model.change import with_replica, with_zone
-from model.operate import Move, performed, requested
+from model.change import with_origin, with_replica, with_zone
+from model.operate import Move, claimed, performed, requested
 from model.words import names, running, said
 from model.world import (
     ACTIVE,
@@ -17,6 +17,7 @@ from model.world import (
     PENDING,
     REJECTED,
     SPREAD,
+    THERE,
     WORKS,
     Loaded,
     Origin,
@@ -34,15 +35,19 @@ from model.world import (
 )
 
 
-def finishing(w: World, s: Setting) -> Iterator[Move]:
-    """Every fair move that is not the operator's."""
+def finishing(w: World, s: Setting, resting: frozenset[int]) -> Iterator[Move]:
+    """Every fair move that is not the operator's; `resting` are the zones for which it has nothing to do.
+
+    A hold-off lasts a minute at least, an effect of ours seconds: it is not over before what it was noted for.
+    """
     for z, zone in enumerate(w.zones):
         yield from at_cloudflare(w, z, zone, s)
         if zone.gone:
+            yield from swept(w, z)
             continue
         if not zone.finalizer and not zone.deleting:
             yield "now", "Kopf sets the finalizer", with_zone(w, z, zone._replace(finalizer=True))
-        if zone.record.hold_off:
+        if zone.record.hold_off and z in resting:
             yield "now", "the hold-off is over", with_zone(w, z, zone._replace(record=zone.record._replace(hold_off=False)))
         if zone.access == REJECTED and zone.deleting and not zone.given_up:
             yield "now", "ten minutes of failing credentials have passed", with_zone(w, z, zone._replace(given_up=True))
@@ -50,21 +55,39 @@ def finishing(w: World, s: Setting) -> Iterator[Move]:
             yield "now", "Cloudflare is read again", with_zone(w, z, zone._replace(unread=None))
         if not zone.still and zone.access == WORKS and settled(zone, s):
             yield "now", "Cloudflare has been still for long enough", with_zone(w, z, zone._replace(still=True))
+        if zone.zombie is not None:
+            yield "now", "the replaced process ends", with_zone(w, z, zone._replace(zombie=None))
         yield from answers(w, z, s)
     for i, origin in enumerate(w.origins):
         yield from reloads(w, i, origin, s)
 
 
+def swept(w: World, z: int) -> Iterator[Move]:
+    """A write that arrived after the object was gone is found by the label of the ConfigMap, at start and hourly (design, 3)."""
+    for i, origin in enumerate(w.origins):
+        if origin.text is not None and origin.text.claims[z] is not None and w.zones[z].late is None:
+            yield (
+                "now",
+                f"the sweep takes an orphaned claim out of origin {i + 1}",
+                with_origin(w, i, claimed(origin, z, None, applied=False)),
+            )
+
+
 def settled(zone: Zone, s: Setting) -> bool:
     """Nothing is under way at Cloudflare."""
     moving = any(state in {PENDING, DELETING} or listed != LISTED for _, state, listed in zone.certificates)
-    return zone.edge == presented(zone, s) and not moving and zone.unread is None and not (zone.late and s.patient)
+    under_way = s.patient and (zone.late is not None or zone.zombie is not None)
+    return zone.edge == presented(zone, s) and not moving and zone.unread is None and not under_way
 
 
 def at_cloudflare(w: World, z: int, zone: Zone, s: Setting) -> Iterator[Move]:
     """Cloudflare finishes what was begun; a request whose answer was lost arrives late or never."""
     if zone.edge != presented(zone, s):
-        yield "now", f"the edge has propagated: it presents {NAMES[presented(zone, s)]}", with_zone(w, z, zone._replace(edge=presented(zone, s)))
+        yield (
+            "now",
+            f"the edge has propagated: it presents {NAMES[presented(zone, s)]}",
+            with_zone(w, z, zone._replace(edge=presented(zone, s))),
+        )
     for who, state, listed in zone.certificates:
         rest = tuple(c for c in zone.certificates if c[0] != who)
         if state == PENDING:
@@ -89,11 +112,15 @@ def reloads(w: World, i: int, origin: Origin, s: Setting) -> Iterator[Move]:
     for n, r in enumerate(origin.replicas):
         if n and r == origin.replicas[n - 1]:
             continue
-        if text is not None and r.stale and not rejected(origin) and r.old is None:
+        if text is not None and r.stale and not rejected(origin) and r.old is None and origin.pods == THERE:
             runs = Loaded(text.claims, text.damage)
             old = r.runs if s.linger and r.up and r.runs != runs else None
             held = (0,) * len(w.zones) if s.flush else r.held
-            yield "now", f"a replica of origin {i + 1} loads {running(runs)}", with_replica(w, i, n, Replica(runs, stale=False, old=old, held=held))
+            yield (
+                "now",
+                f"a replica of origin {i + 1} loads {running(runs)}",
+                with_replica(w, i, n, Replica(runs, stale=False, old=old, held=held)),
+            )
         if r.old is not None:
             yield "now", f"the old workers of a replica of origin {i + 1} are gone", with_replica(w, i, n, r._replace(old=None))
 
@@ -105,7 +132,9 @@ def answers(w: World, z: int, s: Setting) -> Iterator[Move]:
         if zone.runs[0] != Run() and not zone.aged:
             yield "now", "the last answer has become old", with_zone(w, z, zone._replace(aged=True))
         return
-    asked = next((o for i, o in enumerate(w.origins) if zone.spec.origins >> i & 1 and o.text is not None and o.text.claims[z] is not None), None)
+    asked = next(
+        (o for i, o in enumerate(w.origins) if zone.spec.origins >> i & 1 and o.text is not None and o.text.claims[z] is not None), None
+    )
     if asked is None or zone.deleting or s.hosts[0] != "edge":
         return
     new = held = 0
@@ -127,21 +156,28 @@ def following(zone: Zone, new: int, held: int, s: Setting, *, late: bool) -> Ite
     def heard(value: int, length: int, recent: int) -> Run:
         unwanted = new & ~wanted or new
         fresh = value if value & new else unwanted & -unwanted if new else run.fresh
-        void = run.void and run.presented == value and length > SPREAD
-        return Run(value, length, recent, bool(value & new), fresh, new=not late, void=void)
+        same = run.presented == value and length > SPREAD
+        return Run(value, length, recent, bool(value & new), fresh, old=run.old and not new, new=not late, void=run.void and same)
 
     if shown and shown & (shown - 1) == 0:
         same = run.presented == shown
         if not same or run.length < SPREAD or run.recent != shown or zone.aged:
-            yield "now", f"ten seconds of answers came with {NAMES[shown]}", heard(shown, max(run.length, SPREAD) if same else SPREAD, shown)
+            yield (
+                "now",
+                f"ten seconds of answers came with {NAMES[shown]}",
+                heard(shown, max(run.length, SPREAD) if same else SPREAD, shown),
+            )
         elif run.length < FULL:
             yield "now", f"a whole window of answers came with {NAMES[shown]}", heard(shown, FULL, shown)
         else:
-            yield "now", f"another answer came with {NAMES[shown]}", heard(shown, FULL, shown)
+            yield "now", f"another answer came with {NAMES[shown]}", heard(shown, FULL, shown)._replace(old=not new and not late)
     elif shown:
         bad = shown & ~wanted
         value = bad & ~new or bad
         yield "now", f"answers came with {names(shown)} in turn", heard(value & -value, BEGUN, shown)
+        propagated = zone.edge == presented(zone, s)  # which takes less than a window
+        if run.new and not new and not run.old and not late and propagated:
+            yield "now", "for a whole window nothing came over a new connection", heard(value & -value, BEGUN, shown)._replace(old=True)
         for one in bits(shown):
             yield "chance", f"three answers in a row came with {NAMES[one]}", heard(one, SPREAD, one)
             if s.hidden:

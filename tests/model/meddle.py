@@ -13,6 +13,7 @@ from model.world import (
     BOTH_LOST,
     DELETING,
     DOWN,
+    ELSEWHERE,
     FAILED,
     GENERATIONS,
     HTTP_LOST,
@@ -26,6 +27,8 @@ from model.world import (
     REQUEST,
     REQUIRE,
     SERVER_LOST,
+    THERE,
+    UNREADY,
     WHOLE,
     WORKS,
     F,
@@ -55,7 +58,6 @@ ILLS = {
     "a hostname is too long": "HostnameTooLong",
     "the ConfigMap is not allowed": "ConfigMapNotAllowed",
     "the ConfigMap cannot be read": "TransientError",
-    "nobody reads the ConfigMap": "NoController",
     "no host is known": "NoHosts",
     "a pod cannot be reached": "OriginUnreachable",
     "the key does not match": "KeyPairInvalid",
@@ -76,7 +78,7 @@ def using(w: World, s: Setting) -> Iterator[Move]:
             yield from (("user", line, with_zone(w, z, after)) for line, after in edits(zone, z, s, unused(w, z)))
     if "replace" in s.moves:
         for i, origin in enumerate(w.origins):
-            for n, r in enumerate(origin.replicas):
+            for n, r in enumerate(origin.replicas if origin.pods == THERE else ()):
                 fresh = fresh_pod(origin, len(w.zones))
                 if fresh != r and not (n and r == origin.replicas[n - 1]):
                     yield "user", f"a replica of origin {i + 1} is replaced by a fresh one", with_replica(w, i, n, fresh)
@@ -209,6 +211,13 @@ def in_cluster(origin: Origin, zones: int, s: Setting) -> Iterator[tuple[str, Or
     text, nothing = origin.text, (None,) * zones
     if "configmap" in s.moves and text is None:
         yield "the ConfigMap is put back without our block", written(origin, Text(nothing, nothing))
+    if "pods" in s.moves:
+        if origin.pods == THERE:
+            lost = (Replica(Loaded(nothing), stale=True, held=(0,) * zones, up=False),) * len(origin.replicas)
+            yield "no pod becomes Ready any more", origin._replace(replicas=lost, pods=UNREADY)
+            yield "the pods are told to read another ConfigMap", origin._replace(replicas=lost, pods=ELSEWHERE)
+        else:
+            yield "the pods are mended", origin._replace(pods=THERE)
     if text is None:
         return
     if "configmap" in s.moves:
@@ -225,4 +234,7 @@ def in_cluster(origin: Origin, zones: int, s: Setting) -> Iterator[tuple[str, Or
             return
         for mask in (1,) if zones == 1 else (1, 2):
             for mode in (OFF, REQUEST, REQUIRE):
-                yield f"foreign text makes the controllers reject {MODES[mode]} and stricter of zone {mask}", written(origin._replace(rejects=(mask, mode)), other)
+                yield (
+                    f"foreign text makes the controllers reject {MODES[mode]} and stricter of zone {mask}",
+                    written(origin._replace(rejects=(mask, mode)), other),
+                )

@@ -10,7 +10,6 @@ from typing import Any
 from aop.observed import Observed
 from aop.plan import PROTECT, RULES, TEARDOWN, Rule, next_step
 from aop.steps import Done, Step
-
 from model.real import abstract_step, realise
 from model.sight import Sight
 
@@ -29,6 +28,7 @@ class Mind:
     """A mutant may look at something else than it should."""
     memory: dict[Sight, Decision] = field(default_factory=dict)
     fired: Counter[str] = field(default_factory=Counter)
+    said: Counter[str] = field(default_factory=Counter)
 
     def decide(self, sight: Sight) -> Decision:
         """(the step, its plain line, the rule that named it)."""
@@ -38,6 +38,8 @@ class Mind:
             rule = "" if isinstance(step, Done) else self.author(o, step)
             known = self.memory[sight] = (abstract_step(step, sight, o), str(step), rule)
         self.fired[known[2]] += 1
+        if known[0][0] in {"Wait", "Block"}:
+            self.said[str(known[0][1])] += 1
         return known
 
     def author(self, o: Observed, step: Step) -> str:

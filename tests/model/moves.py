@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from model.change import consequences
 from model.fair import finishing
@@ -16,14 +16,17 @@ FAIR = frozenset({"see", "act", "now"})
 
 def moves(w: World, s: Setting, mind: Mind) -> Iterator[Move]:
     """Every move, with what follows from it at once."""
+    resting = set()
     for z in range(len(w.zones)):
-        yield from after(w, operated(w, z, s, mind), s)
-    yield from after(w, finishing(w, s), s)
+        acts = tuple(operated(w, z, s, mind))
+        resting |= set() if acts else {z}
+        yield from after(w, acts, s)
+    yield from after(w, finishing(w, s, frozenset(resting)), s)
     yield from after(w, using(w, s), s)
     yield from after(w, meddling(w, s), s)
 
 
-def after(w: World, possible: Iterator[Move], s: Setting) -> Iterator[Move]:
+def after(w: World, possible: Iterable[Move], s: Setting) -> Iterator[Move]:
     """Moves that change something."""
     for kind, line, world in possible:
         following = consequences(w, world, s)

@@ -62,7 +62,11 @@ def operated(w: World, z: int, s: Setting, mind: Mind) -> Iterator[Move]:
     if zone.plan is None:
         step, line, rule = mind.decide(observe(w, z, s))
         if step[0] not in PAUSES and (step[0] != "Done" or zone.deleting):
-            yield "see", f"the operator{tag} decides ({rule}): {line}", with_zone(w, z, zone._replace(plan=Plan(step, basis_of(w, z, step))))
+            yield (
+                "see",
+                f"the operator{tag} decides ({rule}): {line}",
+                with_zone(w, z, zone._replace(plan=Plan(step, basis_of(w, z, step)))),
+            )
         return
     plan = zone.plan
     idle = with_zone(w, z, zone._replace(plan=None))
@@ -94,8 +98,8 @@ def performed(w: World, z: int, plan: Plan, s: Setting) -> World:
             return with_origin(w, i, claimed(w.origins[i], z, claim, applied=applied))
         case ("Withdraw", i):
             return with_origin(w, i, claimed(w.origins[i], z, None, applied=False))
-        case ("Done", _):
-            return with_zone(w, z, zone._replace(gone=True, finalizer=False, plan=None, still=False))
+        case ("Done", left_behind):
+            return with_zone(w, z, zone._replace(gone=True, given_up=left_behind, finalizer=False, plan=None, still=False))
         case ("Upload", who) if not who & (zone.leaf | zone.next):
             return w
     return requested(w, z, step)
@@ -136,7 +140,9 @@ def requested(w: World, z: int, step: tuple[Any, ...]) -> World:
         case ("Delete", who):
             if state_of(zone, who) not in {ACTIVE, FAILED}:
                 return w
-            changed = zone._replace(certificates=tuple((c, DELETING if c == who else state, listed) for c, state, listed in zone.certificates))
+            changed = zone._replace(
+                certificates=tuple((c, DELETING if c == who else state, listed) for c, state, listed in zone.certificates)
+            )
         case ("SetEnabled", enabled):
             changed = zone._replace(enabled=enabled)
         case _:

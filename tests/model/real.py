@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from aop.api import Spec as RealSpec
@@ -35,7 +35,6 @@ from aop.origins import Mode, ObjectKey, Pin
 from aop.perform import seen_everywhere
 from aop.plan.facts import configured, digest
 from aop.steps import Block, Delete, Done, Issue, Note, Promote, Publish, SetEnabled, Step, Upload, Wait, Withdraw
-
 from model.sight import SeenOrigin, SeenReplica, Sight, looked_at
 from model.world import BEGUN, FULL, NO_RUN, OURS, REJECTED, SPREAD, VALUES, Claim, F, N, R, Record, Run, Spec, bits
 
@@ -48,8 +47,6 @@ WHO = {sha: v for v, sha in SHA.items()} | {NONE: N, OTHER: F, REFUSED: R}
 REAL_STATES = (CertificateState.PENDING, CertificateState.ACTIVE, CertificateState.DELETING, CertificateState.FAILED)
 WINDOW = timedelta(seconds=180)
 REVISION = 7
-APPLIED = NOW - timedelta(seconds=5)
-"""When every replica was first seen to run what stands in the ConfigMap; what has not been loaded everywhere is told by its revision."""
 
 
 def host_name(z: int, host: int) -> str:
@@ -71,8 +68,8 @@ def identifier(v: int) -> str:
     return f"{v:032x}"
 
 
-@lru_cache(maxsize=None)
-def real_spec(z: int, spec: Spec, hosts: tuple[str, ...], generate: bool) -> RealSpec:  # noqa: FBT001 - a cache key
+@cache
+def real_spec(z: int, spec: Spec, hosts: tuple[str, ...], generate: bool) -> RealSpec:
     """The resource's own spec."""
     names = [host_name(z, h) for h in range(len(hosts))]
     listed = [i for i in range(len(TARGETS)) if spec.origins >> i & 1]
@@ -86,7 +83,8 @@ def real_spec(z: int, spec: Spec, hosts: tuple[str, ...], generate: bool) -> Rea
                 "replaceForeign": spec.replace_foreign,
             },
             "origins": [
-                {"name": ORIGINS[i], "ingressNginx": {"configMapRef": {"namespace": TARGETS[i].namespace, "name": TARGETS[i].name}}} for i in listed
+                {"name": ORIGINS[i], "ingressNginx": {"configMapRef": {"namespace": TARGETS[i].namespace, "name": TARGETS[i].name}}}
+                for i in listed
             ],
             "enforcement": ("Request", "Request", "Optional", "Require")[spec.mode],
             "verification": {"window": "180s"},
@@ -203,34 +201,42 @@ def real_replica(n: int, seen: SeenReplica, hosts: tuple[int, ...], sight: Sight
     )
 
 
+def applied(run: Run) -> datetime:
+    """When every replica was first seen to run what stands in the ConfigMap: before the last answer, or after it."""
+    return NOW - timedelta(seconds=600 if run.old else 5)
+
+
 def real_origin(i: int, seen: SeenOrigin, sight: Sight) -> ObservedOrigin:
     """One origin."""
     hosts = probed_hosts(seen, sight)
     unreadable = Unknown("HTTP 500") if sight.ill == "the ConfigMap cannot be read" else None
-    configured = None if seen.missing else Configured(
-        revision=REVISION,
-        claim=real_claim(seen.claim, sight),
-        accepted=real_claim(seen.accepted, sight),
-        intact=seen.intact,
-        others_changed=seen.others_changed,
-        foreign_digest=str(seen.foreign),
+    configured = (
+        None
+        if seen.missing
+        else Configured(
+            revision=REVISION,
+            claim=real_claim(seen.claim, sight),
+            accepted=real_claim(seen.accepted, sight),
+            intact=seen.intact,
+            others_changed=seen.others_changed,
+            foreign_digest=str(seen.foreign),
+        )
     )
-    nobody = sight.ill == "nobody reads the ConfigMap"
-    replicas = () if nobody else tuple(real_replica(n, r, hosts, sight) for n, r in enumerate(seen.replicas))
+    replicas = tuple(real_replica(n, r, hosts, sight) for n, r in enumerate(seen.replicas))
     return ObservedOrigin(
         name=ORIGINS[i],
         target=TARGETS[i],
         configured=unreadable or configured,
         wanted=seen.wanted,
         allowed=sight.ill != "the ConfigMap is not allowed",
-        readers=0 if unreadable or nobody else 2,
+        readers=0 if unreadable or not seen.readers else 2,
         replicas=unreadable or (Unknown("forbidden") if sight.ill == "pods cannot be listed" else replicas),
         hosts=tuple(host_name(sight.zone_index, h) for h in hosts),
         foreign="an Ingress of the zone verifies by itself" if sight.ill == "an Ingress verifies by itself" else None,
         too_long=(host_name(sight.zone_index, 0),) if sight.ill == "a hostname is too long" else (),
-        rejected="nginx -t failed" if seen.rejected and not nobody and not unreadable else None,
+        rejected="nginx -t failed" if seen.rejected and not unreadable else None,
         published_at=NOW - timedelta(seconds=600),
-        applied_at=APPLIED,
+        applied_at=applied(sight.runs[0]) if seen.replicas and all(r.current and r.path and r.settled for r in seen.replicas) else None,
     )
 
 
@@ -251,7 +257,7 @@ def real_evidence(run: Run, host: int, sight: Sight) -> Evidence:
     silent_since = NOW - timedelta(seconds=30) if silence else None
     if not heard:
         return Evidence(name, silence=silence, silent_since=silent_since)
-    last = NOW - timedelta(seconds=600) if sight.aged else APPLIED + timedelta(seconds=4 if run.new else -4)
+    last = NOW - timedelta(seconds=600) if sight.aged else NOW - timedelta(seconds=1 if run.new else 9)
     recent = recently(run, last)
     if run.length == NO_RUN:
         return Evidence(name, None, 0, None, last, recent, None, silence=silence, silent_since=silent_since)
@@ -263,6 +269,7 @@ def real_evidence(run: Run, host: int, sight: Sight) -> Evidence:
         last=last,
         recent=recent,
         fresh=Arrival(last - timedelta(seconds=20), REAL_VALUES[run.fresh]) if run.fresh else None,
+        old_since=None if run.last_fresh else last - (WINDOW + timedelta(seconds=12) if run.old else timedelta(seconds=6)),
         silence=silence,
         silent_since=silent_since,
     )
@@ -299,7 +306,11 @@ def realise(sight: Sight) -> Observed:
         key_pair=real_key_pair(sight),
         origins=tuple(real_origin(i, seen, sight) for i, seen in zip(looked_at(sight), sight.origins, strict=True)),
         evidence=tuple(real_evidence(sight.runs[h], h, sight) for h in scope(sight)),
-        rivals=Unknown("forbidden") if sight.ill == "the other objects cannot be listed" else (Rival(ObjectKey("edge", "older"), "a", NOW - timedelta(days=2), None),) if sight.ill == "an older object names the zone" else (),
+        rivals=Unknown("forbidden")
+        if sight.ill == "the other objects cannot be listed"
+        else (Rival(ObjectKey("edge", "older"), "a", NOW - timedelta(days=2), None),)
+        if sight.ill == "an older object names the zone"
+        else (),
         still=sight.still,
         cloudflare_failing_since=NOW - timedelta(seconds=900 if sight.given_up else 30) if sight.access == REJECTED else None,
     )
@@ -334,7 +345,10 @@ def mask(pins: tuple[Pin, ...]) -> int:
 def abstract_claim(claim: RealClaim, z: int, hosts: int) -> Claim:
     """A real claim as the model's."""
     return Claim(
-        int(claim.mode), sum(1 << h for h in range(hosts) if host_name(z, h) in claim.enforced), mask(claim.pins), hosts > 1 and len(claim.patterns) == 1
+        int(claim.mode),
+        sum(1 << h for h in range(hosts) if host_name(z, h) in claim.enforced),
+        mask(claim.pins),
+        hosts > 1 and len(claim.patterns) == 1,
     )
 
 
@@ -366,7 +380,12 @@ def abstract_step(step: Step, sight: Sight, o: Observed) -> tuple[Any, ...]:
             return ("Promote", WHO[p.sha256])
         case Publish(target=target, claim=claim):
             origin = next(origin for origin in o.origins if origin.target == target)
-            return ("Publish", TARGETS.index(target), abstract_claim(claim, z, hosts), seen_everywhere(o, target) == configured(origin).revision)
+            return (
+                "Publish",
+                TARGETS.index(target),
+                abstract_claim(claim, z, hosts),
+                seen_everywhere(o, target) == configured(origin).revision,
+            )
         case Withdraw(target=target):
             return ("Withdraw", TARGETS.index(target))
         case Upload(pin=p):

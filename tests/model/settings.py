@@ -8,7 +8,6 @@ from model.world import (
     ACTIVE,
     FULL,
     LISTED,
-    OFF,
     REQUEST,
     REQUIRE,
     A,
@@ -56,7 +55,7 @@ def published(*claims: Claim | None, held: tuple[int, ...]) -> Origin:
 
 AT_REST = World((at_rest(A),), (published(Claim(REQUIRE, 1, A), held=(A,)),))
 BOTH_AT_REST = World((at_rest(A), at_rest(D)), (published(Claim(REQUIRE, 1, A), Claim(REQUIRE, 1, D), held=(A, D)),))
-SECOND_ARRIVES = World((at_rest(D), Zone()), (published(Claim(REQUIRE, 1, D), None, held=(D, 0)),))
+SECOND_ARRIVES = World((at_rest(A), Zone()), (published(Claim(REQUIRE, 1, A), None, held=(A, 0)),))
 FOREIGN = ((F, ACTIVE, LISTED),)
 CALM = frozenset({"crash", "replace"})
 TROUBLE = frozenset({"zone", "certificates", "hiccup", "ssl", "token"})
@@ -71,11 +70,6 @@ def setting(name: str, start: World | tuple[World, ...], moves: str, trouble: in
     """A setting; `moves` are words."""
     starts = start if isinstance(start[0], World) else (start,)
     return Setting(name, tuple(w._replace(trouble=trouble) for w in starts), CALM | frozenset(moves.split()), **more)  # type: ignore[arg-type]  # a World is a tuple, too
-
-
-def edits(**changes: Any) -> Spec:
-    """A spec other than the usual one."""
-    return Spec(**changes)
 
 
 ONE_ZONE = (
@@ -103,7 +97,12 @@ FAILURES = (
 OTHERS = (
     setting("the shared certificate is presented before us", first(FRESH, edge=F, ill="global AOP is on"), "consent remove", base=F),
     setting("a foreign certificate lies there disabled", first(FRESH, certificates=FOREIGN), "consent remove"),
-    setting("a foreign certificate is presented before us", first(FRESH, certificates=FOREIGN, enabled=True, edge=F), "consent remove", found=True),
+    setting(
+        "a foreign certificate is presented before us",
+        first(FRESH, certificates=FOREIGN, enabled=True, edge=F),
+        "consent remove",
+        found=True,
+    ),
     setting("drift at Cloudflare", AT_REST, "zone certificates hiccup", 2),
     setting("drift at Cloudflare, read late", AT_REST, "zone certificates ssl unread", 2),
     setting("drift at Cloudflare during onboarding", FRESH, "zone certificates ssl", 2),
@@ -124,6 +123,8 @@ OTHERS = (
     setting("texts are rejected during a rotation", AT_REST, "reject rotate", 2),
     setting("texts are reset and access is lost", AT_REST, "configmap token suspend", 2),
     setting("something else is wrong", (AT_REST, FRESH), "ill", 2),
+    setting("pods are lost", (AT_REST, FRESH), "pods configmap", 2),
+    setting("removal while pods are lost", AT_REST, "remove pods token", 2),
     setting("removal in trouble", AT_REST, "remove token configmap", 2),
     setting("removal in other trouble", AT_REST, "remove secret record certificates zone", 2),
     setting("removal while something else is wrong", AT_REST, "remove ill", 1),

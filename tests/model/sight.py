@@ -4,7 +4,29 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from model.world import OURS, OFF, REQUEST, UNLISTED, WHOLE, WORKS, Claim, Origin, Read, Record, Replica, Run, Setting, Spec, World, Zone, mode_at, path, refused, rejected
+from model.world import (
+    ELSEWHERE,
+    OFF,
+    OURS,
+    REQUEST,
+    UNLISTED,
+    WHOLE,
+    WORKS,
+    Claim,
+    Origin,
+    Read,
+    Record,
+    Replica,
+    Run,
+    Setting,
+    Spec,
+    World,
+    Zone,
+    mode_at,
+    path,
+    refused,
+    rejected,
+)
 
 
 class SeenReplica(NamedTuple):
@@ -30,6 +52,7 @@ class SeenOrigin(NamedTuple):
     foreign: int
     rejected: bool
     replicas: tuple[SeenReplica, ...]
+    readers: bool = True
 
 
 class Sight(NamedTuple):
@@ -109,17 +132,20 @@ def seen_origin(w: World, z: int, i: int, hosts: int) -> SeenOrigin:
     text = origin.text
     wanted = bool(zone.spec.origins >> i & 1)
     replicas = tuple(
-        seen_replica(r, zone, z, hosts, error=zone.ill == "a pod cannot be reached" and n == 0) for n, r in enumerate(origin.replicas) if r.up
+        seen_replica(r, zone, z, hosts, error=zone.ill == "a pod cannot be reached" and n == 0)
+        for n, r in enumerate(origin.replicas)
+        if r.up
     )
+    readers = origin.pods != ELSEWHERE
     if text is None:
-        return SeenOrigin(wanted, True, None, None, True, False, 0, False, replicas)
+        return SeenOrigin(wanted, True, None, None, True, False, 0, False, replicas, readers)
     intact = text.damage == WHOLE
     claim = text.claims[z]
     if claim is not None and not intact:
         claim = claim._replace(mode=0, hosts=0)
     accepted = text.accepted if intact else (None,) * len(text.claims)
     others_changed = any(c != a for o, (c, a) in enumerate(zip(text.claims, accepted, strict=True)) if o != z)
-    return SeenOrigin(wanted, False, claim, accepted[z], intact, others_changed, text.foreign, seen_rejected(origin), replicas)
+    return SeenOrigin(wanted, False, claim, accepted[z], intact, others_changed, text.foreign, seen_rejected(origin), replicas, readers)
 
 
 def seen_rejected(origin: Origin) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from model.world import MODES, NAMES, NO_RUN, STATES, LISTED, VALUES, Claim, Loaded, Origin, Record, World, Zone
+from model.world import LISTED, MODES, NAMES, NO_RUN, STATES, VALUES, Claim, Loaded, Origin, Record, World, Zone
 
 
 def names(mask: int) -> str:
@@ -55,8 +55,12 @@ def described(w: World) -> str:
 
 def zone_in_words(zone: Zone) -> str:
     """One object, its zone and what the operator remembers."""
-    certificates = ", ".join(f"{NAMES[c]} {STATES[state]}{'' if listed == LISTED else ' (not listed)'}" for c, state, listed in zone.certificates)
-    answers = "; ".join(f"{NAMES[r.presented]} {('', 'begun', 'for 10 s', 'for a window')[r.length]}" for r in zone.runs if r.length != NO_RUN)
+    certificates = ", ".join(
+        f"{NAMES[c]} {STATES[state]}{'' if listed == LISTED else ' (not listed)'}" for c, state, listed in zone.certificates
+    )
+    answers = "; ".join(
+        f"{NAMES[r.presented]} {('', 'begun', 'for 10 s', 'for a window')[r.length]}" for r in zone.runs if r.length != NO_RUN
+    )
     parts = [
         f"Cloudflare {'enabled' if zone.enabled else 'disabled'}{'' if zone.ssl else ', Flexible'}{('', ', token rejected', ', down')[zone.access]}"
         f"{', changed since it was read' if zone.unread else ''}",
@@ -75,5 +79,8 @@ def zone_in_words(zone: Zone) -> str:
 def origin_in_words(origin: Origin) -> str:
     """One ConfigMap and its pods."""
     text = "missing" if origin.text is None else running(Loaded(origin.text.claims, origin.text.damage))
-    pods = ", ".join(f"[{running(r.runs)}{'' if r.up else ', not Ready'}{', behind' if r.stale else ''}{', old workers' if r.old else ''}]" for r in origin.replicas)
+    pods = ", ".join(
+        f"[{running(r.runs)}{'' if r.up else ', not Ready'}{', behind' if r.stale else ''}{', old workers' if r.old else ''}]"
+        for r in origin.replicas
+    )
     return f"ConfigMap {text}; replicas run {pods}"

@@ -7,7 +7,7 @@ Certificates are bits: three generations of ours, two of another zone on the sam
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 N, A, B, C, F, R, D, E = VALUES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -25,6 +25,8 @@ UNLISTED, LISTED, REMEMBERED = range(3)
 """Whether the list shows a certificate; REMEMBERED: not yet, but this process has its id from the upload's answer."""
 NO_RUN, BEGUN, SPREAD, FULL = range(4)
 """How long the answers have been the same: no answer, one answer, ten seconds, a whole window."""
+THERE, UNREADY, ELSEWHERE = range(3)
+"""The pods of an origin: as they are one by one, none of them Ready for as long as nobody mends it, or reading another ConfigMap."""
 WORKS, REJECTED, DOWN = range(3)
 """The token and the API: credentials refused, or no answer at all."""
 WHOLE, HTTP_LOST, SERVER_LOST, BOTH_LOST = range(4)
@@ -93,6 +95,7 @@ class Replica(NamedTuple):
     held: tuple[int, ...] = ()
     """Per zone: what its live connections and resumable TLS sessions come with."""
     up: bool = True
+    """Ready; a pod that is not serves nobody, and loads what stands there before it is."""
 
 
 class Origin(NamedTuple):
@@ -100,6 +103,7 @@ class Origin(NamedTuple):
 
     text: Text | None
     replicas: tuple[Replica, ...]
+    pods: int = THERE
     rejects: tuple[int, int] | None = None
     """(mask of zones, mode): the controllers reject a text in which one of these zones asks for at least this much."""
 
@@ -114,7 +118,9 @@ class Run(NamedTuple):
     last_fresh: bool = True
     """The last answer came over a new connection."""
     fresh: int = 0
-    """What the last new connection came with."""
+    """What the last new connection came with, since Cloudflare was seen to change."""
+    old: bool = False
+    """For a whole window nothing came over a new connection."""
     new: bool = False
     """The last answer came after the replicas had loaded what stands in the ConfigMap."""
     void: bool = False
@@ -243,7 +249,7 @@ def presented(zone: Zone, s: Setting) -> int:
     return next((who for who, state, _ in reversed(zone.certificates) if state == ACTIVE), s.base)
 
 
-@lru_cache(maxsize=None)
+@cache
 def asks(runs: Loaded) -> bool:
     """Whether a worker asks anybody for a certificate: one switch for the whole controller."""
     if runs.damage in {HTTP_LOST, BOTH_LOST}:
@@ -251,16 +257,23 @@ def asks(runs: Loaded) -> bool:
     return any(claim is not None and claim.mode >= REQUEST for claim in runs.claims)
 
 
-@lru_cache(maxsize=None)
+@cache
 def mode_at(runs: Loaded, z: int, host: int) -> int:
     """How strict a worker is to one host of one zone."""
     claim = runs.claims[z]
-    if runs.damage == WHOLE and claim is not None and claim.mode >= OPTIONAL and claim.trust and claim.hosts >> host & 1 and not (host and claim.narrow):
+    if (
+        runs.damage == WHOLE
+        and claim is not None
+        and claim.mode >= OPTIONAL
+        and claim.trust
+        and claim.hosts >> host & 1
+        and not (host and claim.narrow)
+    ):
         return claim.mode
     return REQUEST if asks(runs) else OFF
 
 
-@lru_cache(maxsize=None)
+@cache
 def refused(runs: Loaded, z: int, host: int, values: int, expired: int) -> int:
     """Those of `values` that a worker refuses in a new handshake; nginx refuses what has expired as soon as it asks."""
     mode, claim = mode_at(runs, z, host), runs.claims[z]
@@ -270,13 +283,13 @@ def refused(runs: Loaded, z: int, host: int, values: int, expired: int) -> int:
     return bad
 
 
-@lru_cache(maxsize=None)
+@cache
 def path(runs: Loaded) -> bool:
     """Whether the check path answers in full: one key without the other cannot tell a zone."""
     return runs.damage == WHOLE and any(claim is not None for claim in runs.claims)
 
 
-@lru_cache(maxsize=None)
+@cache
 def told(runs: Loaded, z: int, values: int, expired: int) -> int:
     """What the check path tells of requests that came with `values`; 0: nothing. nginx itself refuses what has expired."""
     own = values & expired if asks(runs) else 0
@@ -340,5 +353,7 @@ def strictest(w: World, z: int, s: Setting) -> int:
     for origin in w.origins:
         if origin.text is not None and (claim := origin.text.claims[z]) is not None and origin.text.damage == WHOLE:
             modes.append(claim.mode)
-        modes += [mode_at(runs, z, host) for r in origin.replicas for runs in (r.runs, r.old) if runs is not None for host in range(len(s.hosts))]
+        modes += [
+            mode_at(runs, z, host) for r in origin.replicas for runs in (r.runs, r.old) if runs is not None for host in range(len(s.hosts))
+        ]
     return max(modes)
