@@ -1,0 +1,197 @@
+"""A real `Observed` as the model's sight: the way back from recorded runs.
+
+Leaves are named in the order in which they are met (A, B, C), whatever their fingerprints; what is neither ours nor known is foreign.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from aop.observed import (
+    NONE,
+    OTHER,
+    REFUSED,
+    CertificateState,
+    Configured,
+    Evidence,
+    Observed,
+    ObservedCertificate,
+    ObservedKeyPair,
+    ObservedOrigin,
+    ObservedReplica,
+    ObservedZone,
+    Unknown,
+)
+from aop.observed import Record as RealRecord
+from aop.origins import Claim as RealClaim
+from aop.origins import Pin
+from model.sight import SeenOrigin, SeenReplica, Sight
+from model.world import (
+    BEGUN,
+    DOWN,
+    FULL,
+    GENERATIONS,
+    NO_RUN,
+    REJECTED,
+    SPREAD,
+    WORKS,
+    Claim,
+    F,
+    N,
+    R,
+    Record,
+    Run,
+    Spec,
+)
+
+STATES = tuple(CertificateState)
+
+
+class OutOfModel(Exception):
+    """The run holds something that the model has no word for."""
+
+
+@dataclass
+class Names:
+    """Which generation each real leaf is."""
+
+    known: dict[str, int] = field(default_factory=dict)
+
+    def of(self, sha256: str) -> int:
+        """The bit of a leaf of ours; a new one gets the next."""
+        if sha256 not in self.known:
+            if len(self.known) == len(GENERATIONS[0]):
+                raise OutOfModel("more than three generations of ours")
+            self.known[sha256] = GENERATIONS[0][len(self.known)]
+        return self.known[sha256]
+
+    def mask(self, pins: tuple[Pin, ...]) -> int:
+        """Several leaves."""
+        return sum({self.of(pin.sha256) for pin in pins})
+
+    def value(self, presented: str) -> int:
+        """What a request came with."""
+        return {NONE: N, OTHER: F, REFUSED: R}.get(presented) or self.of(presented)
+
+
+def sight_of(o: Observed, names: Names) -> Sight:
+    """What the operator knew, in the model's words. Raises `OutOfModel`."""
+    pair = o.key_pair if isinstance(o.key_pair, ObservedKeyPair) else None
+    leaf = names.of(pair.leaf.sha256) if pair else 0
+    following = names.of(pair.next.sha256) if pair and pair.next else 0
+    zone = o.zone if isinstance(o.zone, ObservedZone) else None
+    refused = isinstance(o.zone, Unknown) and o.zone.reason is not None
+    since = o.cloudflare_failing_since
+    hosts = tuple(sorted({host for origin in o.origins for host in origin.hosts}))
+    runs = tuple(run_of(o, o.evidence_of(host), names) for host in hosts)
+    return Sight(
+        zone_index=0,
+        hosts=tuple("direct" if o.evidence_of(host).direct else "edge" for host in hosts),
+        generate=o.spec.certificate.generate is not None,
+        finalizer=o.object.finalizer,
+        deleting=o.object.deleting,
+        spec=Spec(
+            mode=int(o.spec.enforcement_mode),
+            suspend=o.spec.suspend,
+            replace_foreign=o.spec.certificate.replace_foreign,
+            retain=o.spec.deletion_policy == "Retain",
+            origins=sum(1 << i for i, origin in enumerate(o.origins) if origin.wanted),
+        ),
+        rotate=o.object.rotate is not None,
+        record=record_of(o.record, o, names),
+        certificates=None if zone is None else tuple((who(c, names), STATES.index(c.state)) for c in zone.certificates),
+        enabled=zone is not None and zone.enabled,
+        ssl=zone is not None and zone.ssl_mode in {"full", "strict", "origin_pull"},
+        access=WORKS if zone is not None else REJECTED if refused else DOWN,
+        given_up=refused and since is not None and o.now - since >= timedelta(seconds=o.limits.teardown_patience_s),
+        leaf=leaf,
+        next=following,
+        due=pair is not None and pair.renewal_at is not None and o.now >= pair.renewal_at,
+        origins=tuple(origin_of(origin, hosts, names) for origin in o.origins),
+        runs=runs,
+        aged=any(e.last is not None and o.now - e.last > timedelta(seconds=o.limits.stale_after_s) for e in o.evidence),
+        silent=any(e.silence is not None for e in o.evidence),
+        still=o.still,
+        expiring=0,
+        expired=0,
+        ill="",
+    )
+
+
+def who(certificate: ObservedCertificate, names: Names) -> int:
+    """Whose certificate it is."""
+    return names.of(certificate.pin.sha256) if certificate.ours else F
+
+
+def record_of(record: RealRecord, o: Observed, names: Names) -> Record:
+    """What is noted on the object; digests of rejected claims have no way back."""
+    if record.rejected:
+        raise OutOfModel("a rejected claim: its digest has no way back")
+    targets = [origin.target for origin in o.origins]
+    return Record(
+        found=record.found.enabled if record.found else None,
+        foreign=F if record.found and record.found.foreign else 0,
+        uploaded=names.mask(record.uploaded),
+        claimed=sum(1 << i for i, target in enumerate(targets) if target in record.claimed),
+        hold_off=record.hold_off is not None and record.hold_off.until > o.now,
+        rotated=record.rotated is not None,
+    )
+
+
+def claim_of(claim: RealClaim | None, hosts: tuple[str, ...], names: Names) -> Claim | None:
+    """What is claimed."""
+    if claim is None:
+        return None
+    return Claim(int(claim.mode), sum(1 << h for h, host in enumerate(hosts) if host in claim.enforced), names.mask(claim.pins))
+
+
+def origin_of(origin: ObservedOrigin, hosts: tuple[str, ...], names: Names) -> SeenOrigin:
+    """One origin."""
+    if isinstance(origin.configured, Unknown) or isinstance(origin.replicas, Unknown):
+        raise OutOfModel(f"origin {origin.name} could not be looked at")
+    found = origin.configured or Configured()
+    return SeenOrigin(
+        wanted=origin.wanted,
+        missing=origin.configured is None,
+        claim=claim_of(found.claim, hosts, names),
+        accepted=claim_of(found.accepted, hosts, names),
+        intact=found.intact,
+        others_changed=found.others_changed,
+        foreign=0,
+        rejected=origin.rejected is not None,
+        replicas=tuple(sorted(replica_of(replica, found.revision, hosts, names) for replica in origin.replicas)),
+        readers=origin.readers > 0,
+    )
+
+
+def replica_of(replica: ObservedReplica, revision: int, hosts: tuple[str, ...], names: Names) -> SeenReplica:
+    """One replica."""
+    seen = {b.host: b for b in replica.hosts}
+    known = replica.settled and all(host in seen for host in hosts)
+    return SeenReplica(
+        current=replica.revision == revision,
+        path=replica.revision is not None,
+        settled=replica.settled,
+        modes=tuple(int(seen[host].mode) for host in hosts) if known else (),
+        refuses=tuple(sum(names.of(leaf) for leaf in seen[host].refuses) for host in hosts) if known else (),
+        error=replica.error is not None,
+    )
+
+
+def run_of(o: Observed, e: Evidence, names: Names) -> Run:
+    """What a host's answers came with."""
+    length = NO_RUN
+    if e.presented is not None and e.since is not None and e.last is not None:
+        lasted = e.last - e.since
+        full = lasted >= o.window and e.count >= o.limits.proof_answers
+        length = FULL if full else SPREAD if lasted >= timedelta(seconds=o.limits.loss_spread_s) else BEGUN
+    applied = [origin.applied_at for origin in o.origins if origin.applied_at]
+    return Run(
+        presented=names.value(e.presented) if e.presented is not None else 0,
+        length=length,
+        last_fresh=e.old_since is None,
+        fresh=names.value(e.fresh.presented) if e.fresh else 0,
+        new=bool(applied) and e.last is not None and e.last > max(applied),
+        old=e.old_since is not None and o.now - e.old_since >= o.window,
+    )

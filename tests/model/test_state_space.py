@@ -1,0 +1,78 @@
+"""The rules' state space in small: worlds of one zone without lost answers, and that a mistake in the rules is found there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from aop.errors import Reason
+from aop.observed import Observed
+from aop.plan import next_step
+from aop.reconcile import TRACE, Pass
+from aop.steps import Publish, Upload, Wait
+from model.explore import explore
+from model.mind import Mind
+from model.mutants import Mutant, generated
+from model.real import realise
+from model.replay import violations
+from model.settings import AT_REST, SETTINGS
+from model.sight import observe
+
+SMALL = (
+    "onboarding, removed on the way",
+    "onboarding, the edge keeps its connections",
+    "onboarding, enabled before us without a certificate",
+    "removal",
+)
+RESTING = realise(observe(AT_REST, 0, SETTINGS["removal"]))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_no_promise_breaks_in_any_world_of(name: str) -> None:
+    result = explore(SETTINGS[name])
+    assert result.complete
+    assert result.violations == {}, "\n".join(line for _, trace in result.violations.values() for line in trace)
+    assert result.states > 500
+
+
+FATAL = ("origins_are_as_found is dropped", "hosts_are_proven is dropped", "origins_refuse_nobody is dropped")
+
+
+@pytest.mark.parametrize("mutant", [m for m in generated() if m.name in FATAL], ids=lambda m: m.name)
+def test_a_mistake_in_the_rules_is_found(mutant: Mutant) -> None:
+    mind = Mind(mutant.protect, mutant.rules, mutant.teardown, mutant.eyes)
+    results = (explore(SETTINGS[name], mind, stop=True) for name in SMALL)
+    assert any(result.violations for result in results)
+
+
+def test_a_recorded_run_that_waits_is_a_path_of_the_model() -> None:
+    assert violations([line(replace(RESTING, still=True))]) == []
+
+
+def test_a_recorded_step_that_the_rules_would_not_take_is_told() -> None:
+    other = Pass(RESTING, "Wait", Wait(Reason.PROGRESSING, "made up", 1.0))
+    assert violations([TRACE.dump_json(other, by_alias=True).decode()])
+
+
+def test_a_requirement_without_a_window_is_told() -> None:
+    claim = RESTING.origins[0].configured.claim  # type: ignore[union-attr]  # the model's world at rest has one
+    young = replace(
+        RESTING, evidence=(), origins=(replace(RESTING.origins[0], configured=replace(RESTING.origins[0].configured, claim=None)),)
+    )  # type: ignore[type-var,arg-type]
+    step = Publish("public", RESTING.origins[0].target, claim, "too early")  # type: ignore[arg-type]
+    told = violations([TRACE.dump_json(Pass(young, "Publish", step), by_alias=True).decode()])
+    assert any("without a whole window" in one for one in told)
+
+
+def test_an_upload_that_no_record_names_is_told() -> None:
+    pin = RESTING.key_pair.leaf  # type: ignore[union-attr]
+    bare = replace(RESTING, object=replace(RESTING.object, record=replace(RESTING.record, uploaded=())))
+    told = violations([TRACE.dump_json(Pass(bare, "Upload", Upload("0" * 32, pin)), by_alias=True).decode()])
+    assert any("no record names" in one for one in told)
+
+
+def line(observed: Observed) -> str:
+    """One line of a trace, with the step that the rules take."""
+    step = next_step(observed)
+    return TRACE.dump_json(Pass(observed, type(step).__name__, step), by_alias=True).decode()
