@@ -75,7 +75,7 @@ def as_found(w: World, z: int, zone: Zone, s: Setting) -> Broken:
 # --- at every step ---------------------------------------------------------------------------------------------------
 
 
-def in_step(w: World, z: int, plan: Plan, after: World, s: Setting, mind: Mind, races: dict[str, int]) -> Broken:
+def in_step(w: World, z: int, plan: Plan, after: World, s: Setting, mind: Mind, races: dict[str, int]) -> Broken:  # noqa: C901, PLR0912 - a list of independent cases
     """What must hold of every effect of the operator; `w` is the world in which it takes effect."""
     step, zone = plan.step, w.zones[z]
     worse = will_hurt(after, z, s) & ~will_hurt(w, z, s)
@@ -165,7 +165,7 @@ def on_upload(w: World, z: int, who: int, s: Setting) -> Broken:
                     return
 
 
-def in_decision(w: World, z: int, plan: Plan, s: Setting) -> Broken:
+def in_decision(w: World, z: int, plan: Plan, s: Setting) -> Broken:  # noqa: C901, PLR0912 - a list of independent cases
     """What must hold when a step is decided. T7: each new requirement has its own whole window behind it."""
     step, zone = plan.step, w.zones[z]
     if step[0] == "Upload" and not zone.record.uploaded & step[1]:
@@ -250,12 +250,11 @@ def true_of(reason: str, w: World, z: int, s: Setting) -> bool:
     if facts.get(Reason(reason), False) or (zone.ill and ILLS[zone.ill] == reason):
         return True
     if zone.deleting and reason == Reason.REMOVING:
-        blind = (
+        return (
             zone.access == DOWN
             or any(o.text is None or rejected(o) for o in w.origins)
             or zone.ill in {"a pod cannot be reached", "pods cannot be listed", "the ConfigMap cannot be read"}
         )
-        return blind
     return (zone.silent and reason == Reason.WAITING_FOR_PROOF) or (
         zone.ill == "a pod cannot be reached" and reason == Reason.WAITING_FOR_REPLICAS
     )

@@ -181,7 +181,7 @@ class Walk:
                 return
             frontier |= set(self.fair[n]) - seen
 
-    def components(self) -> list[int]:
+    def components(self) -> list[int]:  # noqa: C901 - one algorithm
         """Strongly connected components of the fair graph (Tarjan, iterative), numbered in the order in which they are finished."""
         count = len(self.fair)
         order, low, component = [0] * count, [0] * count, [-1] * count

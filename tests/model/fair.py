@@ -172,7 +172,8 @@ def following(zone: Zone, new: int, held: int, s: Setting, *, late: bool) -> Ite
         else:
             yield "now", f"another answer came with {NAMES[shown]}", heard(shown, FULL, shown)._replace(old=not new and not late)
     elif shown:
-        bad = shown & ~wanted
+        # The last answer is now one thing, now another: the one that tells the most is what only old sessions come with.
+        bad = shown & ~zone.edge or shown & ~wanted or shown
         value = bad & ~new or bad
         yield "now", f"answers came with {names(shown)} in turn", heard(value & -value, BEGUN, shown)
         propagated = zone.edge == presented(zone, s)  # which takes less than a window

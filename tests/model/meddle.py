@@ -103,7 +103,7 @@ def crashes(w: World, z: int, zone: Zone, s: Setting) -> Iterator[tuple[str, Wor
         yield f"the replaced process: {said(zone.zombie.step)}", performed(with_zone(w, z, zone._replace(zombie=None)), z, zone.zombie, s)
 
 
-def edits(zone: Zone, z: int, s: Setting, fresh: int) -> Iterator[tuple[str, Zone]]:
+def edits(zone: Zone, z: int, s: Setting, fresh: int) -> Iterator[tuple[str, Zone]]:  # noqa: C901, PLR0912 - a list of independent cases
     """A person edits or deletes the object, asks for a rotation, or fills the Secret; a deployment times out."""
     m, spec = s.moves, zone.spec
     if "rotate" in m and fresh and not zone.next and zone.leaf:
@@ -183,7 +183,7 @@ def settings_and_certificates(zone: Zone, s: Setting) -> Iterator[tuple[str, Zon
             yield "somebody uploads a foreign certificate", zone._replace(certificates=(*zone.certificates, (F, ACTIVE, LISTED)))
 
 
-def at_home(zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:
+def at_home(zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:  # noqa: C901 - a list of independent cases
     """The Secret, the record, time, and what is wrong elsewhere."""
     m, spare = s.moves, [g for g in GENERATIONS[0] if not g & zone.used]
     if "secret" in m and zone.leaf and (spare or not s.generate):
@@ -206,7 +206,7 @@ def at_home(zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:
         yield from ((ill or f"mended: {zone.ill}", zone._replace(ill=ill)) for ill in (("",) if zone.ill else ILLS))
 
 
-def in_cluster(origin: Origin, zones: int, s: Setting) -> Iterator[tuple[str, Origin]]:
+def in_cluster(origin: Origin, zones: int, s: Setting) -> Iterator[tuple[str, Origin]]:  # noqa: C901, PLR0912 - a list of independent cases
     """The ConfigMap is reset, deleted or put back, or its foreign text breaks what stands beside it."""
     text, nothing = origin.text, (None,) * zones
     if "configmap" in s.moves and text is None:

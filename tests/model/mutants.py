@@ -77,11 +77,11 @@ def generated() -> Iterator[Mutant]:
     """Each rule dropped, each adjacent pair swapped, each rule's `Wait` answered with nothing."""
     for where, rules in TUPLES.items():
         for at, rule in enumerate(rules):
-            name = rule.__name__  # type: ignore[attr-defined]  # every rule is a function
+            name = rule.__name__
             yield Mutant(f"{name} is dropped", **{where: (*rules[:at], *rules[at + 1 :])})  # type: ignore[arg-type]  # names of tuples
             yield Mutant(f"{name} never waits", **{where: (*rules[:at], without_waiting(rule), *rules[at + 1 :])})  # type: ignore[arg-type]
             if at:
-                before = rules[at - 1].__name__  # type: ignore[attr-defined]
+                before = rules[at - 1].__name__
                 swapped = (*rules[: at - 1], rule, rules[at - 1], *rules[at + 1 :])
                 yield Mutant(f"{name} comes before {before}", **{where: swapped})  # type: ignore[arg-type]
 
@@ -130,7 +130,7 @@ def silence_is_loss(o: Observed) -> Observed:
 
 def relaxing_behind_eligibility() -> Mutant:
     """Loss is looked at only where the zone is eligible."""
-    at = next(i for i, rule in enumerate(RULES) if rule.__name__ == "origins_answer")  # type: ignore[attr-defined]
+    at = next(i for i, rule in enumerate(RULES) if rule.__name__ == "origins_answer")
     return Mutant("relaxing stands behind eligibility", protect=(PROTECT[0], *PROTECT[2:]), rules=(*RULES[:at], PROTECT[1], *RULES[at:]))
 
 

@@ -352,7 +352,7 @@ def abstract_claim(claim: RealClaim, z: int, hosts: int) -> Claim:
     )
 
 
-def abstract_step(step: Step, sight: Sight, o: Observed) -> tuple[Any, ...]:
+def abstract_step(step: Step, sight: Sight, o: Observed) -> tuple[Any, ...]:  # noqa: C901, PLR0912 - a list of independent cases
     """A real step as the model's; the last element is the plain line."""
     z, hosts = sight.zone_index, len(sight.hosts)
     match step:

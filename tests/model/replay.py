@@ -53,7 +53,7 @@ def violations(lines: Iterable[str]) -> list[str]:
     return found
 
 
-def contradictions(o: Observed, step: Step) -> Iterator[str]:
+def contradictions(o: Observed, step: Step) -> Iterator[str]:  # noqa: C901, PLR0912 - a list of independent cases
     """What the step does although the observation forbids it."""
     match step:
         case Upload(pin=pin):

@@ -69,7 +69,7 @@ def first(w: World, **changes: Any) -> World:
 def setting(name: str, start: World | tuple[World, ...], moves: str, trouble: int = 0, **more: Any) -> Setting:
     """A setting; `moves` are words."""
     starts = start if isinstance(start[0], World) else (start,)
-    return Setting(name, tuple(w._replace(trouble=trouble) for w in starts), CALM | frozenset(moves.split()), **more)  # type: ignore[arg-type]  # a World is a tuple, too
+    return Setting(name, tuple(w._replace(trouble=trouble) for w in starts), CALM | frozenset(moves.split()), **more)
 
 
 ONE_ZONE = (

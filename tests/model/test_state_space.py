@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from aop.errors import Reason
-from aop.observed import Observed
+from aop.observed import Configured, Observed
 from aop.plan import next_step
 from aop.reconcile import TRACE, Pass
 from aop.steps import Publish, Upload, Wait
@@ -56,11 +56,11 @@ def test_a_recorded_step_that_the_rules_would_not_take_is_told() -> None:
 
 
 def test_a_requirement_without_a_window_is_told() -> None:
-    claim = RESTING.origins[0].configured.claim  # type: ignore[union-attr]  # the model's world at rest has one
-    young = replace(
-        RESTING, evidence=(), origins=(replace(RESTING.origins[0], configured=replace(RESTING.origins[0].configured, claim=None)),)
-    )  # type: ignore[type-var,arg-type]
-    step = Publish("public", RESTING.origins[0].target, claim, "too early")  # type: ignore[arg-type]
+    origin = RESTING.origins[0]
+    assert isinstance(origin.configured, Configured)
+    assert origin.configured.claim is not None
+    young = replace(RESTING, evidence=(), origins=(replace(origin, configured=replace(origin.configured, claim=None)),))
+    step = Publish("public", origin.target, origin.configured.claim, "too early")
     told = violations([TRACE.dump_json(Pass(young, "Publish", step), by_alias=True).decode()])
     assert any("without a whole window" in one for one in told)
 

@@ -36,7 +36,7 @@ def unmet(results: list[Result]) -> list[str]:
     for what, counts in (("rules", rules), ("steps", steps), ("reasons", reasons)):
         print(f"{what}: {', '.join(f'{name} {count}' for name, count in sorted(counts.items()) if name)}")
     wanted_steps = {effect.__name__ for effect in get_args(Effect)}
-    wanted_rules = {rule.__name__ for rule in (*PROTECT, *RULES, *TEARDOWN)}  # type: ignore[attr-defined]  # every rule is a function
+    wanted_rules = {rule.__name__ for rule in (*PROTECT, *RULES, *TEARDOWN)}
     return sorted(
         [f"rule {name}" for name in wanted_rules - set(rules)]
         + [f"step {name}" for name in wanted_steps - set(steps)]

@@ -62,8 +62,11 @@ def zone_in_words(zone: Zone) -> str:
         f"{NAMES[r.presented]} {('', 'begun', 'for 10 s', 'for a window')[r.length]}" for r in zone.runs if r.length != NO_RUN
     )
     parts = [
-        f"Cloudflare {'enabled' if zone.enabled else 'disabled'}{'' if zone.ssl else ', Flexible'}{('', ', token rejected', ', down')[zone.access]}"
-        f"{', changed since it was read' if zone.unread else ''}",
+        "Cloudflare "
+        + ("enabled" if zone.enabled else "disabled")
+        + ("" if zone.ssl else ", Flexible")
+        + ("", ", token rejected", ", down")[zone.access]
+        + (", changed since it was read" if zone.unread else ""),
         f"certificates {certificates or 'none'}, the edge presents {names(zone.edge)}",
         f"Secret {names(zone.leaf)}{' next ' + names(zone.next) if zone.next else ''}",
         f"spec {MODES[zone.spec.mode]}{', being deleted' if zone.deleting else ''}{', gone' if zone.gone else ''}",
