@@ -42,7 +42,7 @@ TROUBLED_WORLDS = (
     "two zones, the second arrives",
 )
 WORLDS = (*CALM_WORLDS, *TROUBLED_WORLDS)
-LIMIT = 6000
+LIMIT = 4000
 """States of one world that a mutant is looked for in."""
 
 

@@ -35,21 +35,23 @@ NEXT_STATES = {
 def violations(lines: Iterable[str]) -> list[str]:
     """What a recorded run did that no path of the model does, one sentence each; empty when all is well."""
     found: list[str] = []
-    names, before = Names(), None
+    names: dict[str, Names] = {}
+    before: dict[str, Sight] = {}
     for number, line in enumerate((line for line in lines if line.strip()), 1):
         seen: Pass = TRACE.validate_json(line)
         again = next_step(seen.observed)
         if again != seen.step:
             found.append(f"line {number}: the rules say {again}, the run did {seen.step}")
         found += [f"line {number}: {seen.step}: {what}" for what in contradictions(seen.observed, seen.step)]
+        uid = seen.observed.object.uid
         try:
-            sight = sight_of(seen.observed, names)
+            sight = sight_of(seen.observed, names.setdefault(uid, Names()))
         except OutOfModel:
-            before = None
+            before.pop(uid, None)
             continue
-        if before is not None:
-            found += [f"line {number}: {what}" for what in leaps(before, sight)]
-        before = sight
+        if uid in before:
+            found += [f"line {number}: {what}" for what in leaps(before[uid], sight)]
+        before[uid] = sight
     return found
 
 
@@ -75,8 +77,8 @@ def contradictions(o: Observed, step: Step) -> Iterator[str]:  # noqa: C901, PLR
             yield from stripped(o)
         case Publish(target=target, claim=claim):
             yield from tightened(o, next(origin for origin in o.origins if origin.target == target), claim)
-        case Withdraw(target=target):
-            yield from stripped(o, *(origin for origin in o.origins if origin.target == target))
+        case Withdraw(target=target):  # a rejected text is taken out while its predecessor still runs: that refuses nobody more
+            yield from stripped(o, *left) if (left := [it for it in o.origins if it.target == target and not it.rejected]) else ()
         case Done() if o.object.deleting:
             for origin in o.origins:
                 if isinstance(origin.configured, Configured) and origin.configured.claim is not None:
