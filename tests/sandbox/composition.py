@@ -152,7 +152,6 @@ class Sandbox:
             "SANDBOX_ORIGINS_HTTP": ",".join(f"http://{one}" for one in self.origins_http),
             "SANDBOX_CONTROL_URL": self.cloudflare.control_url,
             "SANDBOX_INGRESS_CONTROL_URL": self.ingress_nginx.announcement.control,
-            "SANDBOX_REPLICAS_URL": self.ingress_nginx.announcement.control,
         }
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lines = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
