@@ -21,7 +21,7 @@ from aop.errors import Blocked, Reason, Transient
 from aop.observe.memory import Memory
 from aop.observe.zone import changed
 from aop.observed import Observed
-from aop.origins import Claim, Mode, ObjectKey, ingress_nginx
+from aop.origins import Claim, Mode, ObjectKey, Pin, ingress_nginx
 from aop.origins.spec import ForeignText
 from aop.pki import (
     Authority,
@@ -63,17 +63,13 @@ class Performer:
             case Issue():
                 await self._issue_next(pull, memory)
             case Promote():
-                await self._promote(pull, memory)
+                await self._promote(step, pull, memory)
             case Publish():
                 await self._publish(step, o, pull, memory)
             case Withdraw():
                 await self._withdraw(step, pull, memory)
-            case Upload():
-                await self._upload(step, pull, memory)
-            case Delete():
-                await self._delete(step, memory)
-            case SetEnabled():
-                await self._set_enabled(step, o, memory)
+            case Upload() | Delete() | SetEnabled():
+                await self._change_zone(step, o, pull, memory)
             case _:
                 assert_never(step)
 
@@ -92,23 +88,24 @@ class Performer:
 
     async def _issue_next(self, pull: AuthenticatedOriginPull, memory: Memory) -> None:
         secret, recipe = generated(pull), recipe_of(pull)
-        manifest = await self._own_secret(secret, pull.spec.zone.name)
+        manifest = await self._own_secret(secret, pull.spec.zone.name, memory, following=None)
         authority = await self._authority(pull, authority_name(secret), recipe)
         issued = await asyncio.to_thread(issue_leaf, recipe, authority, self._clock.now())
         await self._cluster.replace(Kind.SECRET, secret, {**manifest, "data": with_next(manifest["data"], issued, authority)})
-        memory.forget_secrets()
 
-    async def _promote(self, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+    async def _promote(self, step: Promote, pull: AuthenticatedOriginPull, memory: Memory) -> None:
         secret = generated(pull)
-        manifest = await self._own_secret(secret, pull.spec.zone.name)
+        manifest = await self._own_secret(secret, pull.spec.zone.name, memory, following=step.pin)
         await self._cluster.replace(Kind.SECRET, secret, {**manifest, "data": promoted(manifest["data"])})
-        memory.forget_secrets()
 
-    async def _own_secret(self, secret: ObjectKey, zone: str) -> dict[str, Any]:
+    async def _own_secret(self, secret: ObjectKey, zone: str, memory: Memory, *, following: Pin | None) -> dict[str, Any]:
+        """Our Secret as it is now, with the next leaf that the decision was made on: another process may have been faster."""
+        memory.forget_secrets()
         manifest = await self._cluster.fetch(Kind.SECRET, secret)
         if manifest is None:
             raise Transient(f"Secret {secret} has just gone; it is looked at again")
-        read_key_pair(secret, manifest.get("data") or {}, zone)
+        if read_key_pair(secret, manifest.get("data") or {}, zone).next != following:
+            raise Conflict(f"Secret {secret} has changed since it was looked at")
         return manifest
 
     async def _authority(self, pull: AuthenticatedOriginPull, key: ObjectKey, recipe: Recipe) -> Authority:
@@ -178,6 +175,23 @@ class Performer:
 
     # --- Cloudflare --------------------------------------------------------------------------------------------------
 
+    async def _change_zone(self, step: Upload | Delete | SetEnabled, o: Observed, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+        """Proofs and stillness begin again, also when the answer is lost: only a refusal tells that nothing has changed."""
+        try:
+            match step:
+                case Upload():
+                    await self._upload(step, pull, memory)
+                case Delete():
+                    await self._delete(step, memory)
+                case SetEnabled():
+                    await self._set_enabled(step, o, memory)
+        except Blocked:
+            raise
+        except BaseException:
+            changed(memory, self._clock.now())
+            raise
+        changed(memory, self._clock.now())
+
     async def _upload(self, step: Upload, pull: AuthenticatedOriginPull, memory: Memory) -> None:
         secret = key_secret(pull)
         manifest = await self._cluster.fetch(Kind.SECRET, secret)
@@ -207,20 +221,17 @@ class Performer:
             memory.cloudflare.known.pop(step.certificate_id, None)
             memory.cloudflare.gone.add(step.certificate_id)
             memory.cloudflare.listed.forget()
-            changed(memory, self._clock.now())
 
     async def _set_enabled(self, step: SetEnabled, o: Observed, memory: Memory) -> None:
         priority = Priority.ONBOARD if step.enabled or o.object.deleting else Priority.PROTECT
         memory.cloudflare.enabled.forget()
         await self._cloudflare.set_enablement(access(memory, priority), step.zone_id, enabled=step.enabled)
-        changed(memory, self._clock.now())
 
     def _follow(self, memory: Memory, certificate: Certificate) -> None:
         """Cloudflare has taken a change of this certificate: ask for it by id until it has arrived."""
         held = memory.cloudflare
         held.known[certificate.id] = certificate
         held.polls, held.next_poll = 0, None
-        changed(memory, self._clock.now())
 
 
 def access(memory: Memory, priority: Priority) -> Access:
@@ -285,7 +296,6 @@ def owned(pull: AuthenticatedOriginPull, key: ObjectKey, data: dict[str, str], k
                     "name": pull.key.name,
                     "uid": pull.uid,
                     "controller": True,
-                    "blockOwnerDeletion": True,
                 }
             ],
         },
