@@ -26,6 +26,7 @@ from aop.observed import (
 from aop.observed import Record as RealRecord
 from aop.origins import Claim as RealClaim
 from aop.origins import Pin
+from aop.plan.remove import given_up
 from model.sight import SeenOrigin, SeenReplica, Sight
 from model.world import (
     BEGUN,
@@ -82,7 +83,6 @@ def sight_of(o: Observed, names: Names) -> Sight:
     following = names.of(pair.next.sha256) if pair and pair.next else 0
     zone = o.zone if isinstance(o.zone, ObservedZone) else None
     refused = isinstance(o.zone, Unknown) and o.zone.reason is not None
-    since = o.cloudflare_failing_since
     hosts = tuple(sorted({host for origin in o.origins for host in origin.hosts}))
     runs = tuple(run_of(o, o.evidence_of(host), names) for host in hosts)
     return Sight(
@@ -104,7 +104,7 @@ def sight_of(o: Observed, names: Names) -> Sight:
         enabled=zone is not None and zone.enabled,
         ssl=zone is not None and zone.ssl_mode in {"full", "strict", "origin_pull"},
         access=WORKS if zone is not None else REJECTED if refused else DOWN,
-        given_up=refused and since is not None and o.now - since >= timedelta(seconds=o.limits.teardown_patience_s),
+        given_up=given_up(o),
         leaf=leaf,
         next=following,
         due=pair is not None and pair.renewal_at is not None and o.now >= pair.renewal_at,

@@ -201,9 +201,9 @@ def real_replica(n: int, seen: SeenReplica, hosts: tuple[int, ...], sight: Sight
     )
 
 
-def applied(run: Run) -> datetime:
-    """When every replica was first seen to run what stands in the ConfigMap: before the last answer, or after it."""
-    return NOW - timedelta(seconds=600 if run.old else 5)
+def applied(run: Run, sight: Sight) -> datetime:
+    """When every replica was first seen to run what stands in the ConfigMap: before the last answer, or after it; patience starts there too."""
+    return NOW - timedelta(seconds=600 if run.old or sight.given_up else 5)
 
 
 def real_origin(i: int, seen: SeenOrigin, sight: Sight) -> ObservedOrigin:
@@ -236,7 +236,9 @@ def real_origin(i: int, seen: SeenOrigin, sight: Sight) -> ObservedOrigin:
         too_long=(host_name(sight.zone_index, 0),) if sight.ill == "a hostname is too long" else (),
         rejected="nginx -t failed" if seen.rejected and not unreadable else None,
         published_at=NOW - timedelta(seconds=600),
-        applied_at=applied(sight.runs[0]) if seen.replicas and all(r.current and r.path and r.settled for r in seen.replicas) else None,
+        applied_at=applied(sight.runs[0], sight)
+        if seen.replicas and all(r.current and r.path and r.settled for r in seen.replicas)
+        else None,
     )
 
 

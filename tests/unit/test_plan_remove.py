@@ -199,7 +199,13 @@ def test_patience_has_no_end_while_a_replica_still_refuses() -> None:
 
 
 def test_our_text_is_taken_out_all_the_same_when_cloudflare_is_given_up() -> None:
-    assert removing(zone=REFUSED_TOKEN, cloudflare_failing_since=at(-600)) == Withdraw("public", TARGET)
+    seen = origin(OFF, applied_at=at(-600))
+    assert removing(zone=REFUSED_TOKEN, cloudflare_failing_since=at(-86400), origins=[seen]) == Withdraw("public", TARGET)
+
+
+def test_patience_with_cloudflare_begins_when_nobody_is_refused_any_more() -> None:
+    seen = origin(OFF, applied_at=at(-599))
+    assert REFUSED_TOKEN.message in waiting(removing(zone=REFUSED_TOKEN, cloudflare_failing_since=at(-86400), origins=[seen]))
 
 
 def test_a_loss_on_the_way_is_met_as_ever() -> None:

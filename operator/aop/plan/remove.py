@@ -53,10 +53,11 @@ def refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
 
 
 def given_up(o: Observed) -> bool:
-    """Cloudflare has refused our credentials for as long as a removal is patient."""
-    failing = isinstance(o.zone, Unknown) and o.zone.reason is not None
-    since = o.cloudflare_failing_since
-    return failing and since is not None and o.now - since >= timedelta(seconds=o.limits.teardown_patience_s)
+    """Cloudflare has refused our credentials for as long as a removal is patient, counted from when nobody is refused any more."""
+    if not isinstance(o.zone, Unknown) or o.zone.reason is None or o.cloudflare_failing_since is None:
+        return False
+    harmless = [it.applied_at for it in o.origins if it.applied_at and configured(it).claim is not None]
+    return o.now - max([o.cloudflare_failing_since, *harmless]) >= timedelta(seconds=o.limits.teardown_patience_s)
 
 
 def may_hold_ours(o: Observed) -> bool:
