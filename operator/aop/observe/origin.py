@@ -110,7 +110,7 @@ class OriginReader:
             too_long=ingress_nginx.too_long(
                 (*hosts, *pull.spec.hostname_patterns), ingress_nginx.Options.read(held.manifest).map_hash_bucket_size
             ),
-            rejected=await self._rejected(ready, tuple(replicas), stored.revision, held),
+            rejected=await self._rejected(readers, tuple(replicas), stored.revision, held),
             published_at=held.published_at,
             applied_at=held.applied_at,
         )
@@ -181,23 +181,25 @@ class OriginReader:
             seen.probed[host] = now
 
     async def _rejected(
-        self, ready: list[ingress_nginx.Replica], replicas: tuple[ObservedReplica, ...], revision: int, held: OriginMemory
+        self, readers: tuple[ingress_nginx.Replica, ...], replicas: tuple[ObservedReplica, ...], revision: int, held: OriginMemory
     ) -> str | None:
-        """The current text is rejected: no Ready replica shows it, and nginx said why, or its time is over."""
-        answering = [r for r in replicas if not r.error]
-        if not revision or not answering or any(r.revision == revision for r in replicas) or held.published_at is None:
+        """The current text is rejected: no Ready replica shows it, and nginx said why, or its time is over.
+
+        A pod that starts on such a text never becomes Ready, but says why as well: where all have been replaced, nobody else does.
+        """
+        if not revision or any(r.revision == revision for r in replicas) or held.published_at is None:
             return None
         waited_s = (self._clock.now() - held.published_at).total_seconds()
         if waited_s < EVENTS_AFTER_S:
             return None
-        for replica in ready:
+        for replica in readers:
             try:
                 events = await self._cluster.list(Kind.EVENT, replica.key.namespace, fields=f"involvedObject.name={replica.name}")
             except ClusterError:
                 continue
             if words := ingress_nginx.rejected_by(events, replica, since=held.published_at):
                 return f"pod {replica.name}: {words}"
-        late = waited_s >= self._settings.rejection_after_s
+        late = waited_s >= self._settings.rejection_after_s and any(not r.error for r in replicas)
         return f"no replica shows revision {revision} after {self._settings.rejection_after_s:.0f} s" if late else None
 
 
