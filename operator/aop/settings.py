@@ -121,7 +121,7 @@ class Settings(BaseSettings):
         None, description="PEM bundle by which the edge's server certificate is checked, instead of the system's."
     )
     kubeconfig: FilePath | None = Field(
-        None, description="Kubeconfig file. Not set: the Pod's service account, else the user's own kubeconfig."
+        None, description="Kubeconfig file. Not set: the pod's service account, else the user's own kubeconfig."
     )
     watch_namespaces: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_namespaces)] = Field(
         (), description="Namespaces in which AuthenticatedOriginPulls are served, separated by commas. Not set: all."

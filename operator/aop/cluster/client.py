@@ -7,6 +7,7 @@ been in between; the API server then answers 409, which is raised as `Conflict` 
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import aiohttp
@@ -21,6 +22,8 @@ from aop.origins import ObjectKey
 
 Manifest = dict[str, Any]
 
+SERVICE_HOST = "KUBERNETES_SERVICE_HOST"
+"""Set in every pod."""
 REQUEST_TIMEOUT_S = 30.0
 """The client's own default is five minutes."""
 PAGE = 500
@@ -41,9 +44,12 @@ class Conflict(ClusterError):
 
 
 async def connect(kubeconfig: str | None) -> Cluster:
-    """A client for the cluster that `kubeconfig` names, or else for the one that this process runs in."""
+    """A client for the cluster that `kubeconfig` names, else for the one that this process runs in, else for the user's own.
+
+    Raises `kubernetes.aio`'s ConfigException where none of them is there.
+    """
     configuration = Configuration()
-    if kubeconfig:
+    if kubeconfig or SERVICE_HOST not in os.environ:
         await load_kube_config(config_file=kubeconfig, client_configuration=configuration)
     else:
         load_incluster_config(client_configuration=configuration)
