@@ -82,8 +82,6 @@ class Reason(StrEnum):
     """A whole window passed in which no in-scope host was proven; the message says what arrived instead."""
     HOLD_OFF = "HoldOff"
     """Enforcement was relaxed a short time ago and is not tried again before the time that the message names."""
-    RELAXED = "Relaxed"
-    """The edge stopped presenting what the origins accept, so they refuse nobody until it does again."""
     LEAF_EXPIRING = "LeafExpiring"
     """The presented certificate is about to expire and no successor is proven."""
     TRANSIENT_ERROR = "TransientError"
@@ -99,8 +97,6 @@ class Reason(StrEnum):
     """The world is as the spec asks."""
     AS_EXPECTED = "AsExpected"
     """This condition's truth holds."""
-    NOT_REQUESTED = "NotRequested"
-    """The spec does not ask for this."""
 
 
 class AopError(Exception):

@@ -131,7 +131,7 @@ def summary(o: Observed, step: Step, findings: dict[ConditionType, Finding]) -> 
         if findings[ConditionType.ENFORCED].truth == "True" and shown_by_the_edge(o):
             return Finding("True", Reason.READY, f"{fulfilled(o)} The edge shows it, while Cloudflare's API does not answer: {told(step)}")
         return Finding("False", step.reason, told(step))
-    return Finding("False", Reason.PROGRESSING, f"now: {step}. {NOTHING_TO_DO}")
+    return Finding("False", Reason.PROGRESSING, f"now: {told(step)} {NOTHING_TO_DO}.")
 
 
 def shown_by_the_edge(o: Observed) -> bool:
@@ -145,7 +145,7 @@ def told(step: Step) -> str:
     if isinstance(step, Wait):
         since = f" Awaited since {step.since:%Y-%m-%d %H:%M:%S} UTC." if step.since else ""
         return f"{step.message.rstrip('.')}.{since} {REMEDIES.get(step.reason, NOTHING_TO_DO)}."
-    return str(step)
+    return f"{str(step).rstrip('.')}."
 
 
 def fulfilled(o: Observed) -> str:
@@ -224,7 +224,8 @@ def zone_enabled(o: Observed) -> Finding:
         return lost
     if isinstance(o.zone, ObservedZone) and o.zone.enabled:
         return Finding("True", Reason.AS_EXPECTED, f"Authenticated Origin Pulls are on for zone {o.zone.name}")
-    return Finding("False", Reason.PROGRESSING, f"Authenticated Origin Pulls are off for zone {o.spec.zone.name}")
+    reason = Reason.REMOVING if o.object.deleting else Reason.PROGRESSING
+    return Finding("False", reason, f"Authenticated Origin Pulls are off for zone {o.spec.zone.name}")
 
 
 def zone_unknown(o: Observed) -> Finding | None:

@@ -112,8 +112,8 @@ key pair invalid:                   [F KeyPairInvalid, F KeyPairInvalid, F Progr
 suspended:                          [F Suspended, T, T, T, T, T, T, F, T Suspended]
 removing, still refusing:           [F Removing, T, T, T, F Removing, U Removing, T, T Removing, F]
 removing, a replica is behind:      [F Removing, T, T, T, F Removing, U Removing, F Removing, T Removing, F]
-removing, deleting the certificate: [F Removing, T, F Removing, F Progressing, F Removing, U Removing, F Removing, T Removing, F]
-removing, all gone:                 [F Removing, T, F Removing, F Progressing, F Removing, U Removing, F Removing, T Removing, F]
+removing, deleting the certificate: [F Removing, T, F Removing, F Removing, F Removing, U Removing, F Removing, T Removing, F]
+removing, all gone:                 [F Removing, T, F Removing, F Removing, F Removing, U Removing, F Removing, T Removing, F]
 """
 
 
