@@ -27,8 +27,9 @@ CANCELLATION_S = 20.0
 """How long a step that is under way at the end of the process may take: a mutation at Cloudflare is not cut off."""
 
 
-TEARDOWN_TURN_S = 60.0
-"""How long one call of the deletion handler loops: each retry of Kopf's costs a write of its progress on the object."""
+TEARDOWN_TURN_S = 3600.0
+"""How long one call of the deletion handler loops: each retry of Kopf's costs a write of its progress and a line that reads as an error,
+which only a removal that is stuck deserves; the end of a turn lets go of the events that have queued up for the object meanwhile."""
 
 
 @dataclass(slots=True)
