@@ -8,8 +8,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SANDBOX := PYTHONPATH=tests $(BIN)/python -m
-# More than cores: most tests wait for something real.
-JOBS ?= 4
+# One per core: each may run a whole cluster with its visitors, and starved of processors they would measure the machine.
+JOBS ?= 2
 PYTEST := $(BIN)/python -m pytest
 # Tests that share a sandbox stay in one worker.
 SPREAD := -n $(JOBS) --dist loadgroup
@@ -60,7 +60,7 @@ unit: setup ## The pure tests: seconds.
 test: setup ## Everything: unit, integration on real parts, the rules' state space in small, a share of the faults.
 	@$(SANDBOX) sandbox.kubernetes
 	@$(SANDBOX) sandbox.helm
-	$(PYTEST) tests $(SPREAD) -q
+	$(PYTEST) tests $(SPREAD) -q --durations=25
 
 sandbox: setup ## Start Kubernetes, ingress-nginx and Cloudflare's double; stays up until interrupted; writes .sandbox/env.
 	@$(SANDBOX) sandbox
