@@ -104,7 +104,8 @@ class Performer:
         manifest = await self._cluster.fetch(Kind.SECRET, secret)
         if manifest is None:
             raise Transient(f"Secret {secret} has just gone; it is looked at again")
-        if read_key_pair(secret, manifest.get("data") or {}, zone).next != following:
+        held = read_key_pair(secret, manifest.get("data") or {}, zone).next
+        if (held and held.pin) != following:
             raise Conflict(f"Secret {secret} has changed since it was looked at")
         return manifest
 
