@@ -22,6 +22,9 @@ from model.world import (
     presented,
 )
 
+UNASKED = Run()
+"""A host that the edge was not asked about."""
+
 
 def with_zone(w: World, z: int, zone: Zone) -> World:
     """The world with one zone in place of another."""
@@ -66,10 +69,11 @@ def visible(zone: Zone) -> tuple[Any, ...]:
 
 def consequences(old: World, new: World, s: Setting) -> World:
     """What follows at once from a move."""
-    zones = tuple(zone_after(before, zone, s) for before, zone in zip(old.zones, new.zones, strict=True))
-    zones = tuple(edge_reader_after(new, z, zone) for z, zone in enumerate(zones))
-    origins = tuple(connections_after(origin, zones) for origin in new.origins)
-    return new._replace(zones=zones, origins=origins)
+    zones = tuple(
+        edge_reader_after(new, z, zone if zone is before else zone_after(before, zone, s))
+        for z, (before, zone) in enumerate(zip(old.zones, new.zones, strict=True))
+    )
+    return World(zones, tuple(connections_after(origin, zones) for origin in new.origins), new.trouble)
 
 
 def zone_after(before: Zone, zone: Zone, s: Setting) -> Zone:
@@ -87,10 +91,12 @@ def zone_after(before: Zone, zone: Zone, s: Setting) -> Zone:
 
 def edge_reader_after(w: World, z: int, zone: Zone) -> Zone:
     """The edge is asked only where an origin carries our claim; without one, what it answered is dropped."""
+    if zone.runs[0] == UNASKED and zone.runs == (UNASKED,) * len(zone.runs):
+        return zone
     wanted = [origin for i, origin in enumerate(w.origins) if zone.spec.origins >> i & 1]
     unreadable = zone.ill == "the ConfigMap cannot be read"
     if zone.deleting or unreadable or not any(origin.text is not None and origin.text.claims[z] is not None for origin in wanted):
-        return zone if zone.runs == (Run(),) * len(zone.runs) else zone._replace(runs=(Run(),) * len(zone.runs), aged=False)
+        return zone._replace(runs=(UNASKED,) * len(zone.runs), aged=False)
     if any(run.new or run.old for run in zone.runs) and any(r.stale for origin in wanted for r in origin.replicas if r.up):
         return zone._replace(runs=tuple(run._replace(new=False, old=False) for run in zone.runs))
     return zone
@@ -98,10 +104,15 @@ def edge_reader_after(w: World, z: int, zone: Zone) -> Zone:
 
 def connections_after(origin: Origin, zones: tuple[Zone, ...]) -> Origin:
     """Connections and TLS sessions come with what the edge presented when they began; replicas have no order."""
-    replicas = tuple(
-        r._replace(held=tuple(h | zone.edge for h, zone in zip(r.held, zones, strict=True))) if r.up and asks(r.runs) else r
-        for r in origin.replicas
-    )
+    replicas = tuple(connected(r, zones) for r in origin.replicas)
     if len(replicas) == 2 and hash(replicas[0]) > hash(replicas[1]):
         replicas = replicas[::-1]
-    return origin._replace(replicas=replicas)
+    return origin if replicas == origin.replicas else origin._replace(replicas=replicas)
+
+
+def connected(replica: Replica, zones: tuple[Zone, ...]) -> Replica:
+    """One replica, with the connections that the edge has opened to it by now."""
+    if not replica.up or not asks(replica.runs):
+        return replica
+    held = tuple([h | zone.edge for h, zone in zip(replica.held, zones, strict=True)])
+    return replica if held == replica.held else replica._replace(held=held)
