@@ -11,8 +11,8 @@ SANDBOX := PYTHONPATH=tests $(BIN)/python -m
 # One per core: each may run a whole cluster with its visitors, and starved of processors they would measure the machine.
 JOBS ?= 2
 PYTEST := $(BIN)/python -m pytest
-# Tests that share a sandbox stay in one worker.
-SPREAD := -n $(JOBS) --dist loadgroup
+# The tests of a file share what they start; the files that take long begin first (unit comes last).
+SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup check check-install format golden faults generate lock unit test sandbox demo state-space bench image clean
 

@@ -18,7 +18,7 @@ from sandbox.proxy.faults import Answer, CutWatch, Delay, DropAfter, DropBefore,
 from sandbox.proxy.trace import Exchange
 from sandbox.waiting import until
 
-pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.timeout(600)]
 
 ALL = os.environ.get("AOP_FAULTS") == "all"
 WITHIN_S = 180.0

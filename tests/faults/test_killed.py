@@ -13,7 +13,7 @@ from faults.conftest import CHANGES, Proxied
 from sandbox.proxy.trace import Exchange
 from sandbox.waiting import until
 
-pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.timeout(600)]
 
 LEAST_ONBOARDING, LEAST_REMOVAL = 10, 4
 """A process that has heard an answer may have sent its next request before the signal reaches it: then it had two effects."""

@@ -20,7 +20,7 @@ CI = sorted((ROOT / "deploy/helm/ci").glob("*.yaml"))
 PODS_OWN = {"kubeconfig", "trace_file"}
 """Settings that a pod has no use for: it is its ServiceAccount, and has nowhere to write."""
 
-pytestmark = [pytest.mark.xdist_group("install"), pytest.mark.integration]
+pytestmark = [pytest.mark.integration]
 
 
 def environment(deployment: dict[str, Any]) -> dict[str, str]:

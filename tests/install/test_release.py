@@ -26,7 +26,7 @@ from sandbox.scene import Scene, path_of
 from sandbox.waiting import until
 from sandbox.workloads import DeployedOperator, JobRunner
 
-pytestmark = [pytest.mark.xdist_group("releases"), pytest.mark.integration, pytest.mark.timeout(600), pytest.mark.usefixtures("tidied")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600), pytest.mark.usefixtures("tidied")]
 
 RELEASE, NAMESPACE = "aop-operator", "aop-system"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"

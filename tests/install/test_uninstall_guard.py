@@ -13,7 +13,7 @@ from sandbox.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [pytest.mark.xdist_group("install"), pytest.mark.integration]
+pytestmark = [pytest.mark.integration]
 
 
 def guard(kubeconfig: Path, **settings: str) -> tuple[int, str]:

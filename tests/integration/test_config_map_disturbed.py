@@ -14,7 +14,7 @@ from sandbox.composition import CONFIG_MAP, CONTROLLER_NAMESPACE
 from sandbox.scene import SNIPPETS, Scene, origin
 from sandbox.waiting import until
 
-pytestmark = [pytest.mark.xdist_group("config_map_disturbed"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.timeout(300)]
 
 WITHIN_S = 60.0
 PATH = f"/api/v1/namespaces/{CONTROLLER_NAMESPACE}/configmaps/{CONFIG_MAP}"

@@ -21,7 +21,7 @@ from sandbox.direct import Leaf
 from sandbox.scene import Scene
 from sandbox.waiting import until
 
-pytestmark = [pytest.mark.xdist_group("edge_disturbed"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.timeout(400)]
 
 DISTURBED_S = 16.0
 RELAXED_WITHIN = timedelta(seconds=15)

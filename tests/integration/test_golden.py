@@ -15,7 +15,7 @@ from sandbox.scene import NAMESPACE, Scene, path_of
 from sandbox.stages import Stage, stages
 from sandbox.waiting import until
 
-pytestmark = [pytest.mark.xdist_group("golden"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.timeout(300)]
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -12,7 +12,7 @@ from sandbox.load import LoadThread
 from sandbox.scene import Scene
 from sandbox.waiting import until
 
-pytestmark = [pytest.mark.xdist_group("life"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.timeout(300)]
 
 WITHIN_S = 60.0
 HOST, NEW = "example.com", "new.example.com"

@@ -22,7 +22,7 @@ from sandbox.load import Report
 from sandbox.scene import NAMESPACE, Scene
 from sandbox.waiting import until
 
-pytestmark = [pytest.mark.xdist_group("neighbours"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.timeout(600)]
 
 OURS, OTHERS = "example.com", "example.org"
 ACCOUNT = f"system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_ACCOUNT}"
@@ -90,7 +90,9 @@ def _cross(scene: Scene, told: Story) -> None:
 
 
 def _be_calm(scene: Scene, told: Story) -> None:
-    """Nothing is to be written; the status may move on (its proof is told in whole minutes)."""
+    """Nothing is to be written; the status may move on (its proof is told in whole minutes). The Event of being Ready follows its status."""
+    events = f"/api/v1/namespaces/{NAMESPACE}/events?fieldSelector=reason=Ready"
+    until(lambda: len(scene.plane.http.get(events).json()["items"]) >= 2, within_s=10, describe="the Events of both being Ready")
     number, asked, ends_s = scene.control.calls()[-1]["number"], len(scene.plane.audit(ACCOUNT)), time.monotonic() + CALM_S
     until(lambda: time.monotonic() > ends_s, within_s=CALM_S + 5, every_s=0.1, describe="calm")
     told.calm = [f"{call['method']} {call['path']}" for call in scene.control.calls(method="!GET", since=number)]

@@ -14,7 +14,7 @@ from sandbox.load import LoadThread, Report
 from sandbox.scene import Scene
 from sandbox.waiting import until
 
-pytestmark = [pytest.mark.xdist_group("onboarding"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.timeout(300)]
 
 HOSTS = ("example.com", "www.example.com")
 AT_ONCE = {"FRA": 0.0, "AMS": 0.0, "IAD": 0.0}

@@ -26,7 +26,7 @@ from sandbox.ingress_nginx.launcher import IngressNginx
 from sandbox.scene import Scene, origin, path_of, pull
 from sandbox.waiting import NotInTimeError, until
 
-pytestmark = [pytest.mark.xdist_group("refusals"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.timeout(900)]
 
 REFUSED_WITHIN_S, GOES_ON_WITHIN_S, READY_WITHIN_S, GONE_WITHIN_S = 45.0, 60.0, 150.0, 150.0
 FOREIGN_TEXT = "# the platform team's own line"

@@ -12,7 +12,7 @@ import pytest
 from sandbox.scene import NAMESPACE, Scene
 from sandbox.waiting import until
 
-pytestmark = [pytest.mark.xdist_group("removal"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.timeout(300)]
 
 PATIENCE_S = 8
 SEEN_WITHIN_S = 30.0

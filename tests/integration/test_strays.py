@@ -7,7 +7,7 @@ import pytest
 from sandbox.scene import NAMESPACE, Scene, path_of
 from sandbox.waiting import until
 
-pytestmark = [pytest.mark.xdist_group("strays"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.timeout(300)]
 
 ENFORCED, RELAXED_WITHIN_S, OUT_WITHIN_S = "example-com", 20.0, 40.0
 
