@@ -29,6 +29,8 @@ from sandbox.waiting import until
 
 START_WITHIN_S = 60
 TOKEN_LIFETIME_S = 86_400
+AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+"""What kubectl asks for at /apis since 1.27."""
 
 
 class ControlPlaneError(Exception):
@@ -175,7 +177,7 @@ class ControlPlane:
         )
 
     def apply(self, *manifests: Manifest, namespace: str | None = None, server_side: bool = False) -> str:
-        """`kubectl apply` of files, folders (their *.yaml), YAML text or objects; waits for the LIST of every CRD among them to answer."""
+        """`kubectl apply` of files, folders (their *.yaml), YAML text or objects; waits for every CRD among them to be listed and discovered."""
         text = "\n---\n".join(kubectl.text_of(manifest) for manifest in manifests)
         scope = () if namespace is None else ("--namespace", namespace)
         said = self.kubectl("apply", *scope, *(("--server-side",) if server_side else ()), "-f", "-", input=text)
@@ -258,6 +260,21 @@ class ControlPlane:
             if version["served"]:
                 path = f"/apis/{spec['group']}/{version['name']}/{spec['names']['plural']}"
                 until(partial(self._answers, path), within_s=30, describe=f"{path} to be served")
+                plural = spec["names"]["plural"]
+                discovered = partial(self._discovers, f"/apis/{spec['group']}/{version['name']}", plural)
+                until(discovered, within_s=30, describe=f"{plural} to be discovered")
+
+    def _discovers(self, path: str, plural: str) -> bool:
+        """Whether both kinds of discovery, which follow later than the path itself, name a resource; kubectl goes by the aggregated one."""
+        one = self.http.get(path)
+        named = one.is_success and any(resource["name"] == plural for resource in one.json()["resources"])
+        whole = self.http.get("/apis", headers={"Accept": AGGREGATED})
+        return named and any(
+            resource["resource"] == plural
+            for group in whole.json().get("items", ())
+            for version in group["versions"]
+            for resource in version.get("resources", ())
+        )
 
     def _answers(self, path: str) -> bool:
         return self.http.get(path).is_success

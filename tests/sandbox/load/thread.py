@@ -1,16 +1,13 @@
 """A load in a thread and an event loop of its own, which no blocking call of a test or of the demo can hold up."""
 
-import asyncio
-import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self
 
 from sandbox.load.generator import Load
 from sandbox.load.plan import Plan
 from sandbox.load.report import Report
-
-T = TypeVar("T")
+from sandbox.loops import LoopThread
 
 
 class LoadThread:
@@ -18,17 +15,16 @@ class LoadThread:
 
     def __init__(self, plan: Plan, *, on_progress: Callable[[Report], None] | None = None, progress_every_s: float = 1.0) -> None:
         self._load = Load(plan, on_progress=on_progress, progress_every_s=progress_every_s)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="load", daemon=True)
+        self._loop = LoopThread("load")
         self._stopped: Report | None = None
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        self._call(self._load.__aenter__())
+        self._loop.start()
+        self._loop.call(self._load.__aenter__())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if not self._loop.is_closed():
+        if not self._loop.stopped:
             self.stop()
 
     def allow_redirects(self, *, allowed: bool) -> None:
@@ -37,21 +33,16 @@ class LoadThread:
 
     def report(self) -> Report:
         """What was counted so far."""
-        return self._stopped or self._call(self._snapshot())
+        return self._stopped or self._loop.call(self._snapshot())
 
     def stop(self) -> Report:
         """Send no more, wait for what is in flight, and tell what was counted. Raises what broke the generator itself."""
         if self._stopped is None:
             try:
-                self._stopped = self._call(self._load.stop())
+                self._stopped = self._loop.call(self._load.stop())
             finally:
-                self._loop.call_soon_threadsafe(self._loop.stop)
-                self._thread.join()
-                self._loop.close()
+                self._loop.stop()
         return self._stopped
 
     async def _snapshot(self) -> Report:
         return self._load.report()
-
-    def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()

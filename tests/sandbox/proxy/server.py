@@ -3,7 +3,6 @@
 import asyncio
 import ssl
 import tempfile
-import threading
 from pathlib import Path
 from typing import Self
 
@@ -11,6 +10,7 @@ from aiohttp import web
 
 from sandbox.kubernetes import kubeconfig
 from sandbox.kubernetes.certificates import Authority
+from sandbox.loops import LoopThread
 from sandbox.proxy.effects import Callback, Effects
 from sandbox.proxy.faults import ANY, Fault, Match, Rule
 from sandbox.proxy.passage import Passage
@@ -35,14 +35,13 @@ class FaultProxy:
         self._tls = tls
         self._authority = Authority("sandbox-proxy-ca")
         self._port = 0
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy", daemon=True)
+        self._loop = LoopThread("fault-proxy")
         self._folder = tempfile.TemporaryDirectory(prefix="aop-proxy-")
 
     def start(self) -> Self:
         """Listen on a free loopback port."""
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._open(), self._loop).result(30)
+        self._loop.start()
+        self._loop.call(self._open(), within_s=30)
         return self
 
     def stop(self) -> None:
@@ -51,11 +50,11 @@ class FaultProxy:
         Raises:
             Exception: what a callback of `on_effect` raised; the first of them.
         """
-        if self._thread.is_alive():
-            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(30)
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-        self._loop.close()
+        if not self._loop.stopped:
+            try:
+                self._loop.call(self._close(), within_s=30)
+            finally:
+                self._loop.stop()
         self._folder.cleanup()
         if self.effects.errors:
             raise self.effects.errors.pop(0)
@@ -106,7 +105,7 @@ class FaultProxy:
         """Break the connections of the matching watches that are running now; return how many."""
         meant = [transport for exchange, transport in list(self._passage.watches.values()) if match(exchange)]
         for transport in meant:
-            self._loop.call_soon_threadsafe(transport.abort)
+            self._loop.soon(transport.abort)
         return len(meant)
 
     @property
@@ -141,7 +140,7 @@ class FaultProxy:
         for handler in server.connections:
             if isinstance(handler.transport, asyncio.Transport):
                 handler.transport.abort()
-        await self._passage.close()
-        # An aborted transport closes its socket in one of the loop's next rounds.
         await until_async(lambda: not server.connections, within_s=10, every_s=0.01, describe="the proxy's connections to be closed")
+        # What is being passed on ends before the client that passes it on: nothing is left half connected.
         await self._runner.cleanup()
+        await self._passage.close()
