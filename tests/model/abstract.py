@@ -170,7 +170,7 @@ def replica_of(replica: ObservedReplica, revision: int, hosts: tuple[str, ...], 
     seen = {b.host: b for b in replica.hosts}
     known = replica.settled and all(host in seen for host in hosts)
     return SeenReplica(
-        current=replica.revision == revision,
+        current=replica.revision == (revision or None),
         path=replica.revision is not None,
         settled=replica.settled,
         modes=tuple(int(seen[host].mode) for host in hosts) if known else (),

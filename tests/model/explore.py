@@ -21,6 +21,7 @@ class Result:
     """What walking one setting has shown."""
 
     name: str
+    expected: frozenset[str] = frozenset()
     states: int = 0
     transitions: int = 0
     longest: int = 0
@@ -39,13 +40,21 @@ class Result:
     """Reasons to pause, by how often they were met."""
     happened: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def unexpected(self) -> dict[str, tuple[int, list[str]]]:
+        """Violations that this world is not known for, and those it is known for that did not show."""
+        gone: dict[str, tuple[int, list[str]]] = {
+            f"{promise}: expected, and not seen": (0, []) for promise in self.expected - self.violations.keys()
+        }
+        return gone | {promise: found for promise, found in self.violations.items() if promise not in self.expected}
+
 
 class Walk:
     """One walk through one setting."""
 
     def __init__(self, setting: Setting, mind: Mind, *, stop: bool, limit: int, progress: Callable[[int], None] | None) -> None:
         self.s, self.mind, self.stop, self.limit, self.progress = setting, mind, stop, limit, progress
-        self.result = Result(setting.name)
+        self.result = Result(setting.name, setting.expected)
         self.ids: dict[World, int] = {}
         self.worlds: list[World] = []
         self.parents: list[tuple[int, str]] = []
@@ -90,7 +99,7 @@ class Walk:
         for kind, line, after in moves(w, self.s, self.mind):
             to = self.add(after, at, line)
             self.result.transitions += 1
-            self.result.happened[line.split(":")[0] if kind in FAIR else line] += 1
+            self.result.happened[line.partition(": ")[0] + ": " if kind == "see" else line] += 1
             if kind in FAIR:
                 fair.append(to)
             if kind == "see":
@@ -137,12 +146,16 @@ class Walk:
         component = self.components()
         size = Counter(component)
         open_ended = {component[at] for at, after in enumerate(self.fair) if any(component[to] != component[at] for to in after)}
+        circles: dict[int, int] = {}
         for at, after in enumerate(self.fair):
             inside = [to for to in after if component[to] == component[at]]
             if any((at, to) in self.acting for to in inside):
-                self.broken("T6 it goes in circles", f"{size[component[at]]} worlds", at)
+                circles.setdefault(component[at], at)
             elif inside and component[at] not in open_ended:
                 self.broken("T6 it tries for ever what changes nothing", f"{size[component[at]]} worlds", at)
+        for number, at in circles.items():
+            if not self.is_left(number, component):
+                self.broken("T6 it goes in circles", f"{size[number]} worlds", at)
         height, relief = [0] * len(self.worlds), [0] * len(self.worlds)
         bad = [not self.s.quiet and any(hurt(w, z, self.s) for z in range(len(w.zones))) for w in self.worlds]
         # Components are numbered in the order in which they are finished: what follows has a smaller number.
@@ -153,6 +166,20 @@ class Walk:
             if not self.fair[at]:
                 self.end(at)
         self.result.longest, self.result.relief = max(height, default=0), max(relief, default=0)
+
+    def is_left(self, number: int, component: list[int]) -> bool:
+        """Whether something that finishes by itself is under way in every world of a circle, and leads out of it: then it is not for ever."""
+        always: set[str] | None = None
+        for at in (at for at, found in enumerate(component) if found == number):
+            out = {
+                line
+                for kind, line, after in moves(self.worlds[at], self.s, self.mind)
+                if kind == "now" and component[self.ids[after]] != number
+            }
+            always = out if always is None else always & out
+            if not always:
+                return False
+        return True
 
     def end(self, at: int) -> None:
         """Checks of a world in which nothing moves by itself."""

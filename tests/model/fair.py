@@ -21,6 +21,7 @@ from model.world import (
     WORKS,
     Loaded,
     Origin,
+    R,
     Replica,
     Run,
     Setting,
@@ -30,6 +31,7 @@ from model.world import (
     bits,
     path,
     presented,
+    refused,
     rejected,
     told,
 )
@@ -138,19 +140,25 @@ def answers(w: World, z: int, s: Setting) -> Iterator[Move]:
     if asked is None or zone.deleting or s.hosts[0] != "edge":
         return
     new = held = 0
+    loses = R
     for r in asked.replicas:
         if r.up:
+            loses |= refused(r.runs, z, 0, zone.edge | r.held[z], zone.expired)
             if not (s.pooled and r.held[z]):
                 new |= told(r.runs, z, zone.edge, zone.expired)
             held |= told(r.runs, z, r.held[z], 0) if asks(r.runs) and path(r.runs) else 0
-    for kind, line, run in following(zone, new, held, s, late=any(r.stale for r in asked.replicas if r.up)):
+    for kind, line, run in following(zone, new, held, loses, s, late=any(r.stale for r in asked.replicas if r.up)):
         after = zone._replace(runs=(run, *zone.runs[1:]), aged=False)
         if after != zone:
             yield kind, line, with_zone(w, z, after)
 
 
-def following(zone: Zone, new: int, held: int, s: Setting, *, late: bool) -> Iterator[tuple[str, str, Run]]:
-    """How a host's run of answers goes on, when new connections come with `new` and old ones with `held`."""
+def following(zone: Zone, new: int, held: int, loses: int, s: Setting, *, late: bool) -> Iterator[tuple[str, str, Run]]:
+    """How a host's run of answers goes on, when new connections come with `new`, old ones with `held`, and some replica refuses `loses`.
+
+    Where answers come in turn, three of a kind in a row are a matter of chance. They need not come when they are good; when they are
+    refused they do in the end, as the edge chooses its connections at random.
+    """
     shown, run, wanted = new | held, zone.runs[0], zone.next or zone.leaf
 
     def heard(value: int, length: int, recent: int) -> Run:
@@ -180,6 +188,6 @@ def following(zone: Zone, new: int, held: int, s: Setting, *, late: bool) -> Ite
         if run.new and not new and not run.old and not late and propagated:
             yield "now", "for a whole window nothing came over a new connection", heard(value & -value, BEGUN, shown)._replace(old=True)
         for one in bits(shown):
-            yield "chance", f"three answers in a row came with {NAMES[one]}", heard(one, SPREAD, one)
+            yield "now" if one & loses else "chance", f"three answers in a row came with {NAMES[one]}", heard(one, SPREAD, one)
             if s.hidden:
                 yield "chance", f"a whole window met only locations that came with {NAMES[one]}", heard(one, FULL, one)

@@ -149,8 +149,8 @@ BY_HAND = (
 
 def caught_by(mutant: Mutant, limit: int = LIMIT) -> tuple[str, str] | None:
     """The first world and promise that the mutant breaks."""
+    mind = Mind(mutant.protect, mutant.rules, mutant.teardown, mutant.eyes)
     for name in WORLDS:
-        mind = Mind(mutant.protect, mutant.rules, mutant.teardown, mutant.eyes)
         result = explore(replace(SETTINGS[name], **mutant.world), mind, stop=True, limit=limit)
         if result.violations:
             return name, next(iter(result.violations))

@@ -148,4 +148,15 @@ WIDER = (
     setting("two zones, both rotate", BOTH_AT_REST, "rotate"),
     setting("two zones, both are removed", BOTH_AT_REST, "remove"),
 )
-SETTINGS = {s.name: s for s in (*ONE_ZONE, *FAILURES, *OTHERS, *WIDER)}
+UNSEEN = (
+    setting(
+        "onboarding past an edge location that no window meets",
+        FRESH,
+        "",
+        hidden=True,
+        expected=frozenset(
+            {"T1 the operator's own step makes requests fail", "T1 a request through the edge is refused", "T6 it goes in circles"}
+        ),
+    ),
+)
+SETTINGS = {s.name: s for s in (*ONE_ZONE, *FAILURES, *OTHERS, *WIDER, *UNSEEN)}

@@ -1,0 +1,248 @@
+"""A recorded run as a path of the model: which worlds it may have been in, from look to look.
+
+`untraceable` is called by `model.replay` with the looks at one object. It keeps the set of worlds that agree with everything seen so
+far. Between two looks the last step may have taken effect or not, the operator may have been replaced, and what finishes by itself may
+have finished; what people do (the spec, the Secret's renewal, access, trouble elsewhere) is taken from the look. Where no such world
+agrees with the next look, or where the model's rules would not take the step that the operator took in any of them, the run has left
+the model. Hosts are followed one by one, as they are judged: the others of the same object are left out of sight.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+from aop.observed import Observed
+from aop.steps import Delete, Issue, Note, Promote, Publish, SetEnabled, Step, Upload, Withdraw
+from model.abstract import Names, sight_of
+from model.change import consequences
+from model.fair import finishing
+from model.meddle import meddling, using
+from model.mind import Mind
+from model.operate import basis_of, performed
+from model.settings import EMPTY
+from model.sight import SeenOrigin, SeenReplica, Sight, observe
+from model.world import (
+    BEGUN,
+    LISTED,
+    OPTIONAL,
+    REQUEST,
+    SPREAD,
+    WORKS,
+    Claim,
+    F,
+    N,
+    Plan,
+    Run,
+    Setting,
+    World,
+    Zone,
+    presented,
+)
+
+EFFECTS = (Note, Issue, Promote, Publish, Withdraw, Upload, Delete, SetEnabled)
+ENOUGH = 3000
+"""Worlds that are looked at between two looks; what is not found by then is not found."""
+KEPT = 40
+"""Worlds that are kept of those that agree with a look: those that are reached with the fewest moves, since the others follow from them."""
+
+
+@dataclass
+class Looks:
+    """What was seen of one object so far, and the worlds that agree with it."""
+
+    host: str
+    setting: Setting
+    mind: Mind
+    names: Names = field(default_factory=Names)
+    worlds: list[World] = field(default_factory=list)
+
+
+def of_one_host(o: Observed, host: str) -> Observed:
+    """The same look, as if the object had this host only."""
+    origins = tuple(
+        replace(
+            origin,
+            hosts=tuple(h for h in origin.hosts if h == host),
+            replicas=tuple(replace(r, hosts=tuple(b for b in r.hosts if b.host == host)) for r in origin.replicas)
+            if isinstance(origin.replicas, tuple)
+            else origin.replicas,
+        )
+        for origin in o.origins
+    )
+    return replace(o, origins=origins, evidence=tuple(e for e in o.evidence if e.host == host))
+
+
+def untraceable(run: Iterable[tuple[int, Observed, Step]], moves: str) -> Iterator[str]:
+    """Where a run leaves the model, one sentence; nothing where it stays in it. `moves` are what others did meanwhile."""
+    looks = list(run)
+    for host in sorted({host for _, o, _ in looks for origin in o.origins for host in origin.hosts}):
+        heard = [o.evidence_of(host) for _, o, _ in looks]
+        if any(evidence.direct for evidence in heard) or not any(evidence.presented for evidence in heard):
+            continue  # what visitors of this host come with is not what the edge presents
+        yield from along(looks, host, moves)
+
+
+def along(looks: list[tuple[int, Observed, Step]], host: str, moves: str) -> Iterator[str]:
+    """One host's path."""
+    _, first, _ = looks[0]
+    shared = any(getattr(o.zone, "global_on", False) for _, o, _ in looks)
+    setting = Setting(
+        host,
+        (),
+        frozenset({"crash", "replace", *moves.split()}),
+        base=F if shared else N,
+        generate=first.spec.certificate.generate is not None,
+        linger=True,
+    )
+    seen = Looks(host, setting, Mind())
+    for number, o, step in looks:
+        sight = narrowed(sight_of(of_one_host(o, host), seen.names))
+        before = seen.worlds or [beginning(looks, host, seen)]
+        found = reached([exposed(w, sight, setting) for w in before], sight, setting)
+        if not found:
+            nearest = min((disagreements(w, sight, setting) for w in before), key=len)
+            yield f"line {number}: {host}: no path of the model leads here: {'; '.join(nearest)}"
+            return
+        if isinstance(step, EFFECTS):
+            found = list(acted(found, step, sight, seen))
+            if not found:
+                yield f"line {number}: {host}: no rule of the model takes the step {step}"
+                return
+        seen.worlds = found[:KEPT]
+
+
+def beginning(looks: list[tuple[int, Observed, Step]], host: str, seen: Looks) -> World:
+    """The world before the first look: Cloudflare and the Secret as they were found, nothing of ours anywhere."""
+    sights = [narrowed(sight_of(of_one_host(o, host), seen.names)) for _, o, _ in looks]
+    first = next((sight for sight in sights if sight.certificates is not None), sights[0])
+    held = tuple((who, state, LISTED) for who, state in first.certificates or ())
+    zone = Zone(
+        finalizer=sights[0].finalizer,
+        leaf=sights[0].leaf,
+        next=sights[0].next,
+        used=sights[0].leaf | sights[0].next,
+        record=sights[0].record,
+        certificates=held,
+        enabled=first.enabled,
+        ssl=first.ssl or first.certificates is None,
+        still=first.still,
+    )
+    return World((zone._replace(edge=presented(zone, seen.setting)),), (EMPTY,), trouble=99)
+
+
+def narrowed(sight: Sight) -> Sight:
+    """A claim that refuses nobody of this host asks only, as far as this host is concerned."""
+    return sight._replace(hosts=("edge",), runs=sight.runs[:1] or (Run(),), origins=tuple(narrow(origin) for origin in sight.origins))
+
+
+def narrow(origin: SeenOrigin) -> SeenOrigin:
+    def of(claim: Claim | None) -> Claim | None:
+        if claim is None or claim.mode < OPTIONAL or claim.hosts:
+            return claim
+        return claim._replace(mode=REQUEST)
+
+    return origin._replace(claim=of(origin.claim), accepted=of(origin.accepted))
+
+
+def exposed(w: World, sight: Sight, s: Setting) -> World:
+    """The world with what people and accidents have made of it by now."""
+    zone = w.zones[0]
+    changed = zone._replace(
+        finalizer=zone.finalizer and (sight.finalizer or not sight.deleting),
+        spec=sight.spec,
+        rotate=sight.rotate,
+        due=sight.due,
+        deleting=sight.deleting,
+        access=sight.access,
+        ill=sight.ill,
+        silent=sight.silent,
+        given_up=sight.given_up,
+        ssl=sight.ssl if sight.certificates is not None else zone.ssl,
+    )
+    return w if changed == zone else consequences(w, w._replace(zones=(changed,)), s)
+
+
+def reached(start: list[World], sight: Sight, s: Setting) -> list[World]:
+    """The worlds that agree with a look and can be reached by what finishes by itself; nearest first."""
+    order = count()
+    heap = [(len(disagreements(w, sight, s)), next(order), w) for w in dict.fromkeys(start)]
+    heapq.heapify(heap)
+    seen, found = {w for _, _, w in heap}, list[World]()
+    while heap and len(seen) < ENOUGH and len(found) < KEPT:
+        far, _, w = heapq.heappop(heap)
+        if not far:
+            found.append(w)
+        for after in moved(w, s):
+            if after not in seen:
+                seen.add(after)
+                heapq.heappush(heap, (len(disagreements(after, sight, s)), next(order), after))
+    return found
+
+
+def moved(w: World, s: Setting) -> Iterator[World]:
+    """What may have happened between two looks, but for the operator's own steps."""
+    for possible in (finishing(w, s, frozenset({0})), using(w, s), meddling(w, s)):
+        for _, _, world in possible:
+            yield consequences(w, world._replace(trouble=99), s)
+
+
+def acted(worlds: list[World], step: Step, sight: Sight, seen: Looks) -> Iterator[World]:
+    """The worlds in which the rules take this step, after it and without it: its answer may have been a refusal, or never have come."""
+    for w in worlds:
+        decided = seen.mind.decide(observe(w, 0, seen.setting)._replace(access=sight.access))[0]
+        if not same(decided, step, seen):
+            continue
+        done = performed(w, 0, Plan(decided, basis_of(w, 0, decided)), seen.setting)
+        yield consequences(w, done, seen.setting)
+        yield w
+
+
+def same(decided: tuple[object, ...], step: Step, seen: Looks) -> bool:
+    """Whether the model's step is the real one, as far as it concerns this host."""
+    if decided[0] != type(step).__name__:
+        return False
+    match step:
+        case Issue(slot=slot):
+            return decided[1] == slot
+        case Promote(pin=pin) | Upload(pin=pin) | Delete(pin=pin):
+            return decided[1] == seen.names.of(pin.sha256)
+        case SetEnabled(enabled=enabled):
+            return decided[1] == enabled
+    return True
+
+
+def disagreements(w: World, sight: Sight, s: Setting) -> list[str]:
+    """In what a world differs from a look, one sentence each."""
+    own = observe(w, 0, s)
+    compared = ["finalizer", "record", "leaf", "next"]
+    if sight.access == WORKS and own.access == WORKS:
+        compared += ["certificates", "enabled"]
+    found = [
+        f"{name} is {getattr(sight, name)}, not {getattr(own, name)}" for name in compared if getattr(own, name) != getattr(sight, name)
+    ]
+    for i, (mine, seen) in enumerate(zip(own.origins, sight.origins, strict=False), 1):
+        found += [f"origin {i}: {what}" for what in of_origin(mine, seen)]
+    run, heard = own.runs[0], sight.runs[0]
+    if heard.length > BEGUN and (run.presented != heard.presented or run.length < max(heard.length, SPREAD)):
+        found.append(f"the answers were {heard}, not {run}")
+    return found
+
+
+def of_origin(mine: SeenOrigin, seen: SeenOrigin) -> Iterator[str]:
+    """In what an origin differs: its text, and every replica that has settled."""
+    for name in ("missing", "claim", "accepted", "intact"):
+        if getattr(mine, name) != getattr(seen, name):
+            yield f"{name} is {getattr(seen, name)}, not {getattr(mine, name)}"
+    for replica in seen.replicas:
+        if replica.settled and not replica.error and not any(alike(own, replica) for own in mine.replicas):
+            yield f"a replica shows {replica}, not one of {mine.replicas}"
+
+
+def alike(own: SeenReplica, replica: SeenReplica) -> bool:
+    """Whether a replica of the model may be the one that was asked."""
+    if own.current != replica.current:
+        return False
+    return not own.settled or not replica.modes or (own.modes[:1] == replica.modes[:1] and own.refuses[:1] == replica.refuses[:1])
