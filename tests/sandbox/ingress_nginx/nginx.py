@@ -12,8 +12,10 @@ from pathlib import Path
 from sandbox.ingress_nginx import template
 from sandbox.ingress_nginx.template import Place
 from sandbox.processes import Child
+from sandbox.waiting import until_async
 
 KEEP_REJECTED_S = 300
+START_WITHIN_S = 60
 RULE = "-" * 79
 
 
@@ -49,6 +51,16 @@ class Nginx:
         self.conf.write_text(template.render_empty(self.place))
         # SIGTERM and not SIGKILL: a master that is killed leaves its workers behind, and they go on serving.
         self._child = Child(self._command("-c", str(self.conf)), log=self.place.folder / "stdout.log", death_signal=signal.SIGTERM)
+
+    async def started(self) -> None:
+        """Wait until the master has written its pid and takes orders: `nginx -s` fails before [measured on a busy machine]."""
+        file = self.place.folder / "nginx.pid"
+        await until_async(
+            lambda: not self.alive or (file.exists() and bool(file.read_text().strip())),
+            within_s=START_WITHIN_S,
+            every_s=0.02,
+            describe=f"the nginx in {self.place.folder} to start",
+        )
 
     async def stop(self, *, grace_s: float = 0) -> None:
         """End it: at once, or by SIGQUIT, which lets requests in flight finish within `grace_s`."""

@@ -87,6 +87,7 @@ class Replica:
     async def run(self) -> None:
         """Live until cancelled: start nginx, create the Pod, watch, sync. The Pod object stays."""
         self.nginx.start()
+        await self.nginx.started()
         health = await self._serve_health()
         try:
             await self.pod.create()
