@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from faults.conftest import CHANGES, Proxied
+from model.replay import violations
 from sandbox.proxy.trace import Exchange
 from sandbox.waiting import until
 
@@ -90,6 +91,7 @@ def live(killed: Killed, *, nth: int, again: bool, delivered: bool) -> tuple[lis
     assert scene.control.zone()["enabled"] is False
     assert scene.sandbox.config_map().get("data") == before
     assert scene.refusing() == []
+    assert violations(scene.trace()) == []
     return onboarding, removal
 
 

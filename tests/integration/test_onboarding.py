@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from model.replay import violations
 from sandbox.composition import Layout
 from sandbox.direct import Visitor
 from sandbox.load import LoadThread, Report
@@ -83,6 +84,7 @@ def test_not_one_request_is_lost_from_apply_to_removal() -> None:
             report = visitors.stop()
         assert busiest(scene) >= 20
         calls = scene.control.calls()
+        assert violations(scene.trace()) == []
     assert_steady(report)
     enabled = next(number for number, call in enumerate(calls, 1) if call["method"] == "PUT")
     assert enabled <= MOST_CALLS, [f"{call['method']} {call['path']}" for call in calls]
@@ -102,6 +104,7 @@ def test_locations_that_lag_lose_nothing_and_the_shared_certificate_is_displaced
             whole_life(scene, visitors, verification={"window": "25s"}, certificate={"generate": {}, "replaceForeign": True})
             report = visitors.stop()
         assert scene.control.zone()["global_aop"] == "on"
+        assert violations(scene.trace()) == []
     assert_steady(report)
 
 
@@ -119,5 +122,6 @@ def test_a_host_that_visitors_reach_past_the_edge_is_never_required_and_is_named
         assert scene.refusing(grey) == []
         scene.remove()
         report = visitors.stop()
+        assert violations(scene.trace()) == []
     assert_steady(report)
     assert report.direct.ok > 0

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from model.replay import violations
 from sandbox.cloudflare.authority import Authority
 from sandbox.cloudflare.certificates import KeyPair
 from sandbox.cloudflare.launcher import PERMISSIONS
@@ -452,6 +453,7 @@ class Story:
     went_on: dict[str, float] = field(default_factory=dict)
     ready: dict[str, float] = field(default_factory=dict)
     gone: dict[str, float] = field(default_factory=dict)
+    trace: list[str] = field(default_factory=list)
     last: dict[str, str] = field(default_factory=dict)
     """The last Ready condition of each, in words."""
     found: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
@@ -475,6 +477,7 @@ def story() -> Story:
         refuse(scene, told)
         mend(scene, told, grounds)
         remove(scene, told)
+        told.trace = scene.trace()
     return told
 
 
@@ -704,3 +707,8 @@ def test_removed_it_leaves_the_zone_as_it_was_found(story: Story, case: Case) ->
 
 def test_the_shared_controller_is_left_as_it_was_found(story: Story) -> None:
     assert story.config_map_left == story.config_map_found
+
+
+def test_every_object_s_life_was_a_path_of_the_model(story: Story) -> None:
+    """From its refusal to its end, each by itself; they share a controller, so that what replicas run is not judged here."""
+    assert violations(story.trace, "zone certificates pods configmap shared") == []

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from model.replay import violations
 from sandbox.scene import NAMESPACE, Scene
 from sandbox.waiting import until
 
@@ -122,3 +123,7 @@ def test_what_another_has_put_at_cloudflare_stays(scene: Scene) -> None:
     assert [(one["id"], one["status"]) for one in scene.certificates()] == [(foreign["id"], "active")]
     assert scene.control.zone()["enabled"] is True
     take_away_what_stays(scene)
+
+
+def test_every_removal_was_a_path_of_the_model(scene: Scene) -> None:
+    assert violations(scene.trace(), "zone certificates") == []

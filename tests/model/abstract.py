@@ -76,14 +76,14 @@ class Names:
         return {NONE: N, OTHER: F, REFUSED: R}.get(presented) or self.of(presented)
 
 
-def sight_of(o: Observed, names: Names) -> Sight:
-    """What the operator knew, in the model's words. Raises `OutOfModel`."""
+def sight_of(o: Observed, names: Names, only: str | None = None) -> Sight:
+    """What the operator knew, in the model's words, of all hosts or of one. Raises `OutOfModel`."""
     pair = o.key_pair if isinstance(o.key_pair, ObservedKeyPair) else None
     leaf = names.of(pair.leaf.sha256) if pair else 0
     following = names.of(pair.next.sha256) if pair and pair.next else 0
     zone = o.zone if isinstance(o.zone, ObservedZone) else None
     refused = isinstance(o.zone, Unknown) and o.zone.reason is not None
-    hosts = tuple(sorted({host for origin in o.origins for host in origin.hosts}))
+    hosts = tuple(sorted({host for origin in o.origins for host in origin.hosts})) if only is None else (only,)
     runs = tuple(run_of(o, o.evidence_of(host), names) for host in hosts)
     return Sight(
         zone_index=0,
@@ -115,8 +115,27 @@ def sight_of(o: Observed, names: Names) -> Sight:
         still=o.still,
         expiring=0,
         expired=0,
-        ill="",
+        ill=ill_of(o),
     )
+
+
+def ill_of(o: Observed) -> str:
+    """The one thing that is wrong elsewhere, in the words of `meddle.ILLS`; the first of them where there are several."""
+    zone = o.zone
+    found = {
+        "the zone does not exist": zone is None,
+        "the zone is paused": isinstance(zone, ObservedZone) and not zone.active,
+        "global AOP is on": isinstance(zone, ObservedZone) and zone.global_on,
+        "every host has an association": isinstance(zone, ObservedZone) and bool(zone.outranked),
+        "an older object names the zone": bool(o.rivals) and not isinstance(o.rivals, Unknown),
+        "the other objects cannot be listed": isinstance(o.rivals, Unknown),
+        "an Ingress verifies by itself": any(origin.foreign for origin in o.origins),
+        "a hostname is too long": any(origin.too_long for origin in o.origins),
+        "the ConfigMap is not allowed": any(not origin.allowed for origin in o.origins),
+        "the key does not match": isinstance(o.key_pair, Unknown) and o.key_pair.reason is not None,
+        "the Secret cannot be read": isinstance(o.key_pair, Unknown) and o.key_pair.reason is None,
+    }
+    return next((ill for ill, there in found.items() if there), "")
 
 
 def who(certificate: ObservedCertificate, names: Names) -> int:
@@ -182,6 +201,8 @@ def replica_of(replica: ObservedReplica, revision: int, hosts: tuple[str, ...], 
 def run_of(o: Observed, e: Evidence, names: Names) -> Run:
     """What a host's answers came with."""
     length = NO_RUN
+    if e.presented == REFUSED or any(arrival.presented == REFUSED for arrival in e.recent):
+        raise OutOfModel("an Ingress that verifies by itself refuses what arrives")
     if e.presented is not None and e.since is not None and e.last is not None:
         lasted = e.last - e.since
         full = lasted >= o.window and e.count >= o.limits.proof_answers

@@ -168,18 +168,22 @@ class Walk:
         self.result.longest, self.result.relief = max(height, default=0), max(relief, default=0)
 
     def is_left(self, number: int, component: list[int]) -> bool:
-        """Whether something that finishes by itself is under way in every world of a circle, and leads out of it: then it is not for ever."""
+        """Whether a circle cannot last: by a decision in one of its worlds, or by what is under way in all of them and leads out of it.
+
+        The operator looks again and again at moments that nobody chooses; what is under way finishes, whatever is done meanwhile.
+        """
         always: set[str] | None = None
         for at in (at for at, found in enumerate(component) if found == number):
-            out = {
-                line
+            out = [
+                (kind, line)
                 for kind, line, after in moves(self.worlds[at], self.s, self.mind)
-                if kind == "now" and component[self.ids[after]] != number
-            }
-            always = out if always is None else always & out
-            if not always:
-                return False
-        return True
+                if kind in FAIR and component[self.ids[after]] != number
+            ]
+            if any(kind == "see" for kind, _ in out):
+                return True
+            lines = {line for kind, line in out if kind == "now"}
+            always = lines if always is None else always & lines
+        return bool(always)
 
     def end(self, at: int) -> None:
         """Checks of a world in which nothing moves by itself."""

@@ -10,23 +10,26 @@ the model. Hosts are followed one by one, as they are judged: the others of the 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import count
+from typing import Any
 
-from aop.observed import Observed
+from aop.observed import Observed, ObservedZone
 from aop.steps import Delete, Issue, Note, Promote, Publish, SetEnabled, Step, Upload, Withdraw
-from model.abstract import Names, sight_of
-from model.change import consequences
+from model.abstract import Names, OutOfModel, claim_of, sight_of
+from model.change import consequences, with_origin
 from model.fair import finishing
 from model.meddle import meddling, using
 from model.mind import Mind
-from model.operate import basis_of, performed
+from model.operate import basis_of, claimed, performed
 from model.settings import EMPTY
 from model.sight import SeenOrigin, SeenReplica, Sight, observe
 from model.world import (
     BEGUN,
     LISTED,
+    OFF,
     OPTIONAL,
     REQUEST,
     SPREAD,
@@ -43,9 +46,9 @@ from model.world import (
 )
 
 EFFECTS = (Note, Issue, Promote, Publish, Withdraw, Upload, Delete, SetEnabled)
-ENOUGH = 3000
+ENOUGH = 1500
 """Worlds that are looked at between two looks; what is not found by then is not found."""
-KEPT = 40
+KEPT = 12
 """Worlds that are kept of those that agree with a look: those that are reached with the fewest moves, since the others follow from them."""
 
 
@@ -76,13 +79,18 @@ def of_one_host(o: Observed, host: str) -> Observed:
 
 
 def untraceable(run: Iterable[tuple[int, Observed, Step]], moves: str) -> Iterator[str]:
-    """Where a run leaves the model, one sentence; nothing where it stays in it. `moves` are what others did meanwhile."""
+    """Where a run leaves the model, one sentence; nothing where it stays in it.
+
+    `moves` are what others did meanwhile, in the words of the settings; `shared`: other objects write the same ConfigMap, and note with
+    their writes what every replica was seen to run.
+    """
     looks = list(run)
     for host in sorted({host for _, o, _ in looks for origin in o.origins for host in origin.hosts}):
         heard = [o.evidence_of(host) for _, o, _ in looks]
         if any(evidence.direct for evidence in heard) or not any(evidence.presented for evidence in heard):
             continue  # what visitors of this host come with is not what the edge presents
-        yield from along(looks, host, moves)
+        with suppress(OutOfModel):
+            yield from along(looks, host, moves)
 
 
 def along(looks: list[tuple[int, Observed, Step]], host: str, moves: str) -> Iterator[str]:
@@ -98,26 +106,39 @@ def along(looks: list[tuple[int, Observed, Step]], host: str, moves: str) -> Ite
         linger=True,
     )
     seen = Looks(host, setting, Mind())
+    last: Sight | None = None
     for number, o, step in looks:
-        sight = narrowed(sight_of(of_one_host(o, host), seen.names))
+        try:
+            sight = narrowed(sight_of(of_one_host(o, host), seen.names, host))
+        except OutOfModel:
+            if isinstance(step, EFFECTS):
+                return  # what it did there cannot be told, so nothing can be told of what comes after
+            continue
+        if sight == last and not isinstance(step, EFFECTS):
+            continue
+        last = None if isinstance(step, EFFECTS) else sight
         before = seen.worlds or [beginning(looks, host, seen)]
-        found = reached([exposed(w, sight, setting) for w in before], sight, setting)
+        start = [exposed(w, sight, setting) for w in before]
+        found = reached(start, sight, setting)
         if not found:
             nearest = min((disagreements(w, sight, setting) for w in before), key=len)
             yield f"line {number}: {host}: no path of the model leads here: {'; '.join(nearest)}"
             return
         if isinstance(step, EFFECTS):
-            found = list(acted(found, step, sight, seen))
+            # Of the worlds that agree some are further on than others: only some of them lead to this step.
+            deciding = reached(start, sight, setting, lambda w, step=step, sight=sight: same(decision(w, sight, seen), step, sight, seen))
+            found = list(acted(deciding, sight, seen)) or list(elsewhere(found, step, sight, seen))
             if not found:
                 yield f"line {number}: {host}: no rule of the model takes the step {step}"
                 return
-        seen.worlds = found[:KEPT]
+        seen.worlds = found[: 2 * KEPT]
 
 
 def beginning(looks: list[tuple[int, Observed, Step]], host: str, seen: Looks) -> World:
     """The world before the first look: Cloudflare and the Secret as they were found, nothing of ours anywhere."""
-    sights = [narrowed(sight_of(of_one_host(o, host), seen.names)) for _, o, _ in looks]
-    first = next((sight for sight in sights if sight.certificates is not None), sights[0])
+    sights = [narrowed(sight_of(of_one_host(looks[0][1], host), seen.names, host))]
+    sights += [narrowed(sight_of(of_one_host(o, host), seen.names, host)) for _, o, _ in looks[1:] if isinstance(o.zone, ObservedZone)][:1]
+    first = sights[-1]
     held = tuple((who, state, LISTED) for who, state in first.certificates or ())
     zone = Zone(
         finalizer=sights[0].finalizer,
@@ -151,7 +172,7 @@ def exposed(w: World, sight: Sight, s: Setting) -> World:
     """The world with what people and accidents have made of it by now."""
     zone = w.zones[0]
     changed = zone._replace(
-        finalizer=zone.finalizer and (sight.finalizer or not sight.deleting),
+        finalizer=sight.finalizer,
         spec=sight.spec,
         rotate=sight.rotate,
         due=sight.due,
@@ -161,19 +182,24 @@ def exposed(w: World, sight: Sight, s: Setting) -> World:
         silent=sight.silent,
         given_up=sight.given_up,
         ssl=sight.ssl if sight.certificates is not None else zone.ssl,
+        **({} if s.generate else {"leaf": sight.leaf, "used": zone.used | sight.leaf}),
     )
-    return w if changed == zone else consequences(w, w._replace(zones=(changed,)), s)
+    after = w if changed == zone else consequences(w, w._replace(zones=(changed,)), s)
+    text, seen = w.origins[0].text, sight.origins[0].accepted if sight.origins else None
+    if "shared" in s.moves and text is not None and text.accepted != (seen,):
+        after = with_origin(after, 0, after.origins[0]._replace(text=text._replace(accepted=(seen,))))
+    return after
 
 
-def reached(start: list[World], sight: Sight, s: Setting) -> list[World]:
-    """The worlds that agree with a look and can be reached by what finishes by itself; nearest first."""
+def reached(start: list[World], sight: Sight, s: Setting, also: Callable[[World], bool] = bool) -> list[World]:
+    """The worlds that agree with a look, and `also` with something else, and can be reached by what finishes by itself; nearest first."""
     order = count()
     heap = [(len(disagreements(w, sight, s)), next(order), w) for w in dict.fromkeys(start)]
     heapq.heapify(heap)
     seen, found = {w for _, _, w in heap}, list[World]()
     while heap and len(seen) < ENOUGH and len(found) < KEPT:
         far, _, w = heapq.heappop(heap)
-        if not far:
+        if not far and also(w):
             found.append(w)
         for after in moved(w, s):
             if after not in seen:
@@ -189,18 +215,39 @@ def moved(w: World, s: Setting) -> Iterator[World]:
             yield consequences(w, world._replace(trouble=99), s)
 
 
-def acted(worlds: list[World], step: Step, sight: Sight, seen: Looks) -> Iterator[World]:
-    """The worlds in which the rules take this step, after it and without it: its answer may have been a refusal, or never have come."""
+def decision(w: World, sight: Sight, seen: Looks) -> tuple[Any, ...]:
+    """What the rules decide in a world, as far as Cloudflare could be read at this look."""
+    return seen.mind.decide(observe(w, 0, seen.setting)._replace(access=sight.access))[0]
+
+
+def acted(worlds: list[World], sight: Sight, seen: Looks) -> Iterator[World]:
+    """Each world after the step and without it: its answer may have been a refusal, or never have come."""
     for w in worlds:
-        decided = seen.mind.decide(observe(w, 0, seen.setting)._replace(access=sight.access))[0]
-        if not same(decided, step, seen):
-            continue
-        done = performed(w, 0, Plan(decided, basis_of(w, 0, decided)), seen.setting)
-        yield consequences(w, done, seen.setting)
+        decided = decision(w, sight, seen)
+        yield consequences(w, performed(w, 0, Plan(decided, basis_of(w, 0, decided)), seen.setting), seen.setting)
         yield w
 
 
-def same(decided: tuple[object, ...], step: Step, seen: Looks) -> bool:
+def elsewhere(worlds: list[World], step: Step, sight: Sight, seen: Looks) -> Iterator[World]:
+    """A step that concerns another host, or this one when it has left the spec: here it refuses nobody that was not refused before."""
+    if not isinstance(step, Publish) or (claim := published(step, sight, seen)) is None:
+        return
+    now = sight.origins[0].claim or Claim()
+    if claim.mode > now.mode or claim.hosts & ~now.hosts:
+        return
+    for w in worlds:
+        again = (claimed(w.origins[0], 0, claim, applied=applied) for applied in (False, True))
+        yield from (consequences(w, with_origin(w, 0, origin), seen.setting) for origin in again)
+        yield w
+
+
+def published(step: Publish, sight: Sight, seen: Looks) -> Claim | None:
+    """What a step asks for, as far as this host is concerned."""
+    claim = claim_of(step.claim, (seen.host,), seen.names)
+    return narrow(sight.origins[0]._replace(claim=claim)).claim
+
+
+def same(decided: tuple[Any, ...], step: Step, sight: Sight, seen: Looks) -> bool:
     """Whether the model's step is the real one, as far as it concerns this host."""
     if decided[0] != type(step).__name__:
         return False
@@ -211,31 +258,38 @@ def same(decided: tuple[object, ...], step: Step, seen: Looks) -> bool:
             return decided[1] == seen.names.of(pin.sha256)
         case SetEnabled(enabled=enabled):
             return decided[1] == enabled
+        case Publish():
+            return decided[2] == published(step, sight, seen)
     return True
 
 
 def disagreements(w: World, sight: Sight, s: Setting) -> list[str]:
     """In what a world differs from a look, one sentence each."""
     own = observe(w, 0, s)
-    compared = ["finalizer", "record", "leaf", "next"]
+    compared = ["record", "leaf", "next"]
     if sight.access == WORKS and own.access == WORKS:
         compared += ["certificates", "enabled"]
     found = [
         f"{name} is {getattr(sight, name)}, not {getattr(own, name)}" for name in compared if getattr(own, name) != getattr(sight, name)
     ]
+    shared = "shared" in s.moves
     for i, (mine, seen) in enumerate(zip(own.origins, sight.origins, strict=False), 1):
-        found += [f"origin {i}: {what}" for what in of_origin(mine, seen)]
+        found += [f"origin {i}: {what}" for what in of_origin(mine, seen, shared=shared)]
+    if shared:
+        return found
     run, heard = own.runs[0], sight.runs[0]
     if heard.length > BEGUN and (run.presented != heard.presented or run.length < max(heard.length, SPREAD)):
         found.append(f"the answers were {heard}, not {run}")
     return found
 
 
-def of_origin(mine: SeenOrigin, seen: SeenOrigin) -> Iterator[str]:
+def of_origin(mine: SeenOrigin, seen: SeenOrigin, *, shared: bool) -> Iterator[str]:
     """In what an origin differs: its text, and every replica that has settled."""
-    for name in ("missing", "claim", "accepted", "intact"):
+    for name in ("missing", "claim", "intact") if shared else ("missing", "claim", "accepted", "intact"):
         if getattr(mine, name) != getattr(seen, name):
             yield f"{name} is {getattr(seen, name)}, not {getattr(mine, name)}"
+    if shared:
+        return
     for replica in seen.replicas:
         if replica.settled and not replica.error and not any(alike(own, replica) for own in mine.replicas):
             yield f"a replica shows {replica}, not one of {mine.replicas}"
@@ -245,4 +299,8 @@ def alike(own: SeenReplica, replica: SeenReplica) -> bool:
     """Whether a replica of the model may be the one that was asked."""
     if own.current != replica.current:
         return False
-    return not own.settled or not replica.modes or (own.modes[:1] == replica.modes[:1] and own.refuses[:1] == replica.refuses[:1])
+    if not own.settled or not replica.modes:
+        return True
+    # Asking is one switch for the whole controller: another object's claim may ask although this one's does not.
+    modes = own.modes[:1] == replica.modes[:1] or {*own.modes[:1], *replica.modes[:1]} == {OFF, REQUEST}
+    return modes and own.refuses[:1] == replica.refuses[:1]

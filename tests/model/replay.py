@@ -5,14 +5,16 @@
 - the rules are pure: the observation leads to the recorded step again;
 - no effect contradicts what was observed (`contradictions`), judged here by facts and not by the rules' own questions;
 - what two looks in a row differ in is something that the model has a move for (`leaps`), as far as it can be told from both;
-- every observation has a sight of the model, except for what `OutOfModel` names, which is skipped.
+- the whole run is a path of the model (`model.path`): some world agrees with each look, and its rules take each step.
 
-It does not search for a path of the model that explains a whole run; `docs/state-space.md` says so.
+What `OutOfModel` names has no sight in the model and is skipped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+
+from pydantic import ValidationError
 
 from aop.observed import CertificateState, Configured, Observed, ObservedOrigin, ObservedZone
 from aop.origins import Claim, Mode
@@ -20,6 +22,7 @@ from aop.plan import next_step
 from aop.reconcile import TRACE, Pass
 from aop.steps import Delete, Done, Publish, SetEnabled, Step, Upload, Withdraw
 from model.abstract import Names, OutOfModel, sight_of
+from model.path import untraceable
 from model.sight import Sight
 from model.world import ACTIVE, DELETING, FAILED, PENDING, F
 
@@ -32,13 +35,21 @@ NEXT_STATES = {
 """Where a certificate can be found at the next look."""
 
 
-def violations(lines: Iterable[str]) -> list[str]:
-    """What a recorded run did that no path of the model does, one sentence each; empty when all is well."""
+def violations(lines: Iterable[str], moves: str = "") -> list[str]:
+    """What a recorded run did that no path of the model does, one sentence each; empty when all is well.
+
+    `moves` are what others did meanwhile, in the words of `model.settings` (and of `model.path.untraceable`).
+    """
     found: list[str] = []
     names: dict[str, Names] = {}
     before: dict[str, Sight] = {}
+    runs: dict[str, list[tuple[int, Observed, Step]]] = {}
     for number, line in enumerate((line for line in lines if line.strip()), 1):
-        seen: Pass = TRACE.validate_json(line)
+        try:
+            seen: Pass = TRACE.validate_json(line)
+        except ValidationError:
+            continue  # a process that was killed while it wrote
+        runs.setdefault(seen.observed.object.uid, []).append((number, seen.observed, seen.step))
         again = next_step(seen.observed)
         if again != seen.step:
             found.append(f"line {number}: the rules say {again}, the run did {seen.step}")
@@ -52,7 +63,7 @@ def violations(lines: Iterable[str]) -> list[str]:
         if uid in before:
             found += [f"line {number}: {what}" for what in leaps(before[uid], sight)]
         before[uid] = sight
-    return found
+    return found + [what for run in runs.values() for what in untraceable(run, moves)]
 
 
 def contradictions(o: Observed, step: Step) -> Iterator[str]:  # noqa: C901, PLR0912 - a list of independent cases

@@ -64,6 +64,10 @@ class Scene:
         environment = self.sandbox.operator_environment(**{"AOP_TRACE_FILE": str(self.trace_file), **self._settings, **settings})
         return Operator(environment, self.sandbox.folder, name)
 
+    def trace(self) -> list[str]:
+        """Every look of the operator so far, and the step that it led to: for `model.replay`."""
+        return self.trace_file.read_text(encoding="utf-8").splitlines()
+
     # --- what a person does ------------------------------------------------------------------------------------------
 
     def namespace(self, name: str, token: str | None = None) -> None:
