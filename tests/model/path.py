@@ -13,6 +13,7 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -96,12 +97,12 @@ def untraceable(run: Iterable[tuple[int, Observed, Step]], moves: str) -> Iterat
 def along(looks: list[tuple[int, Observed, Step]], host: str, moves: str) -> Iterator[str]:
     """One host's path."""
     _, first, _ = looks[0]
-    shared = any(getattr(o.zone, "global_on", False) for _, o, _ in looks)
+    global_on = any(isinstance(o.zone, ObservedZone) and o.zone.global_on for _, o, _ in looks)
     setting = Setting(
         host,
         (),
         frozenset({"crash", "replace", *moves.split()}),
-        base=F if shared else N,
+        base=F if global_on else N,
         generate=first.spec.certificate.generate is not None,
         linger=True,
     )
@@ -126,7 +127,7 @@ def along(looks: list[tuple[int, Observed, Step]], host: str, moves: str) -> Ite
             return
         if isinstance(step, EFFECTS):
             # Of the worlds that agree some are further on than others: only some of them lead to this step.
-            deciding = reached(start, sight, setting, lambda w, step=step, sight=sight: same(decision(w, sight, seen), step, sight, seen))
+            deciding = reached(start, sight, setting, partial(decides, step, sight, seen))
             found = list(acted(deciding, sight, seen)) or list(elsewhere(found, step, sight, seen))
             if not found:
                 yield f"line {number}: {host}: no rule of the model takes the step {step}"
@@ -182,8 +183,9 @@ def exposed(w: World, sight: Sight, s: Setting) -> World:
         silent=sight.silent,
         given_up=sight.given_up,
         ssl=sight.ssl if sight.certificates is not None else zone.ssl,
-        **({} if s.generate else {"leaf": sight.leaf, "used": zone.used | sight.leaf}),
     )
+    if not s.generate:
+        changed = changed._replace(leaf=sight.leaf, used=zone.used | sight.leaf)
     after = w if changed == zone else consequences(w, w._replace(zones=(changed,)), s)
     text, seen = w.origins[0].text, sight.origins[0].accepted if sight.origins else None
     if "shared" in s.moves and text is not None and text.accepted != (seen,):
@@ -247,20 +249,22 @@ def published(step: Publish, sight: Sight, seen: Looks) -> Claim | None:
     return narrow(sight.origins[0]._replace(claim=claim)).claim
 
 
-def same(decided: tuple[Any, ...], step: Step, sight: Sight, seen: Looks) -> bool:
-    """Whether the model's step is the real one, as far as it concerns this host."""
+def decides(step: Step, sight: Sight, seen: Looks, w: World) -> bool:
+    """Whether the rules take the real step in a world, as far as it concerns this host."""
+    decided = decision(w, sight, seen)
     if decided[0] != type(step).__name__:
         return False
+    wanted: object = decided[1]
     match step:
         case Issue(slot=slot):
-            return decided[1] == slot
+            wanted = slot
         case Promote(pin=pin) | Upload(pin=pin) | Delete(pin=pin):
-            return decided[1] == seen.names.of(pin.sha256)
+            wanted = seen.names.of(pin.sha256)
         case SetEnabled(enabled=enabled):
-            return decided[1] == enabled
+            wanted = enabled
         case Publish():
-            return decided[2] == published(step, sight, seen)
-    return True
+            return bool(decided[2] == published(step, sight, seen))
+    return bool(decided[1] == wanted)
 
 
 def disagreements(w: World, sight: Sight, s: Setting) -> list[str]:
