@@ -179,17 +179,19 @@ def origin_of(origin: ObservedOrigin, hosts: tuple[str, ...], names: Names) -> S
         others_changed=found.others_changed,
         foreign=0,
         rejected=origin.rejected is not None,
-        replicas=tuple(sorted(replica_of(replica, found.revision, hosts, names) for replica in origin.replicas)),
+        replicas=tuple(
+            sorted(replica_of(replica, found.revision, hosts, names, claimed=found.claim is not None) for replica in origin.replicas)
+        ),
         readers=origin.readers > 0,
     )
 
 
-def replica_of(replica: ObservedReplica, revision: int, hosts: tuple[str, ...], names: Names) -> SeenReplica:
-    """One replica."""
+def replica_of(replica: ObservedReplica, revision: int, hosts: tuple[str, ...], names: Names, *, claimed: bool) -> SeenReplica:
+    """One replica; where nothing of ours is `claimed`, nothing is there to be shown."""
     seen = {b.host: b for b in replica.hosts}
     known = replica.settled and all(host in seen for host in hosts)
     return SeenReplica(
-        current=replica.revision == (revision or None),
+        current=replica.revision == revision or (replica.revision is None and not claimed),
         path=replica.revision is not None,
         settled=replica.settled,
         modes=tuple(int(seen[host].mode) for host in hosts) if known else (),

@@ -118,6 +118,8 @@ def along(looks: list[tuple[int, Observed, Step]], host: str, moves: str) -> Ite
         if sight == last and not isinstance(step, EFFECTS):
             continue
         last = None if isinstance(step, EFFECTS) else sight
+        if not seen.worlds and any(origin.claim is not None for origin in sight.origins):
+            return  # a run that does not begin at its beginning has no beginning to be followed from
         before = seen.worlds or [beginning(looks, host, seen)]
         start = [exposed(w, sight, setting) for w in before]
         found = reached(start, sight, setting)

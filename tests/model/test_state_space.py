@@ -13,11 +13,13 @@ from aop.reconcile import TRACE, Pass
 from aop.steps import Publish, Upload, Wait
 from model.explore import explore
 from model.mind import Mind
+from model.moves import FAIR, moves
 from model.mutants import Mutant, generated
 from model.real import realise
 from model.replay import violations
 from model.settings import AT_REST, SETTINGS
 from model.sight import observe
+from model.world import World
 
 SMALL = (
     "onboarding, removed on the way",
@@ -70,6 +72,32 @@ def test_an_upload_that_no_record_names_is_told() -> None:
     bare = replace(RESTING, object=replace(RESTING.object, record=replace(RESTING.record, uploaded=())))
     told = violations([TRACE.dump_json(Pass(bare, "Upload", Upload("0" * 32, pin)), by_alias=True).decode()])
     assert any("no record names" in one for one in told)
+
+
+def lived() -> list[Observed]:
+    """The looks of one onboarding in the model, in which everything finishes in turn."""
+    s, mind = SETTINGS["onboarding"], Mind()
+    w, seen, looks = s.start[0], set[World](), list[Observed]()
+    while True:
+        seen.add(w)
+        sight = observe(w, 0, s)
+        looks.append(realise(sight))
+        if mind.decide(sight)[0][0] == "Done":
+            return looks
+        w = next(after for kind, _, after in moves(w, s, mind) if kind in FAIR and after not in seen)
+        if w.zones[0].plan is not None:
+            w = next(after for kind, _, after in moves(w, s, mind) if kind == "act")
+
+
+def test_a_whole_life_is_followed_through_the_model() -> None:
+    assert violations(map(line, lived())) == []
+
+
+@pytest.mark.parametrize("effect", ["Note", "Publish", "Issue", "Upload", "SetEnabled"])
+def test_a_life_in_which_an_effect_comes_from_nowhere_is_told(effect: str) -> None:
+    looks = lived()
+    at = max(n for n, o in enumerate(looks) if type(next_step(o)).__name__ == effect)
+    assert any("no path of the model" in what for what in violations(map(line, looks[:at] + looks[at + 1 :])))
 
 
 def line(observed: Observed) -> str:
