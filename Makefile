@@ -32,8 +32,7 @@ setup: $(VENV)/.installed ## Make the environment (.venv) with every locked depe
 check: setup ## Format, lint, types, floors, and whether generated files are current.
 	$(BIN)/ruff format --check operator tests tools
 	$(BIN)/ruff check operator tests tools
-	@# Status 2 is a crash of its own, seen once and never twice in a row, and no finding.
-	$(BIN)/mypy operator/aop tests tools || { test $$? -eq 2 && $(BIN)/mypy --cache-dir=/dev/null operator/aop tests tools; }
+	$(BIN)/mypy operator/aop tests tools
 	$(BIN)/lint-imports
 
 format: setup ## Format the code and mend what the linter can mend.
