@@ -268,6 +268,8 @@ def at_end(w: World, z: int, s: Setting, mind: Mind) -> Broken:
             yield "T4 the object is gone, its claim is not", ""
         return
     step, line, rule = mind.decide(observe(w, z, s))
+    if any(rejected(o) for o in w.origins) and not zone.ill and not zone.spec.suspend:
+        yield "T6 a text that the controllers reject is left lying there", f"{rule}: {line}"
     if step[0] == "Done":
         if not at_goal(w, z, s) and not tolerated(w, z, s):
             yield "T6 the operator is done, and the world is not as the spec asks", line

@@ -106,12 +106,12 @@ def crashes(w: World, z: int, zone: Zone, s: Setting) -> Iterator[tuple[str, Wor
 def edits(zone: Zone, z: int, s: Setting, fresh: int) -> Iterator[tuple[str, Zone]]:  # noqa: C901, PLR0912 - a list of independent cases
     """A person edits or deletes the object, asks for a rotation, or fills the Secret; a deployment times out."""
     m, spec = s.moves, zone.spec
-    if "rotate" in m and fresh and not zone.next and zone.leaf:
+    if "rotate" in m and fresh and not zone.next and zone.leaf and not ("once" in m and zone.used != GENERATIONS[z][0]):
         if not s.generate:
             yield f"the Secret gets generation {NAMES[fresh]}", zone._replace(leaf=fresh, used=zone.used | fresh)
         elif not zone.rotate:
             yield "somebody asks for a rotation", zone._replace(rotate=True)
-        if s.generate and not zone.due:
+        if s.generate and not zone.due and "once" not in m:
             yield "the leaf is due for renewal", zone._replace(due=True)
     if "revert" in m and not s.generate and zone.leaf == GENERATIONS[z][1]:
         yield "the Secret is put back to A", zone._replace(leaf=GENERATIONS[z][0])
@@ -136,7 +136,8 @@ def edits(zone: Zone, z: int, s: Setting, fresh: int) -> Iterator[tuple[str, Zon
     if "hostnames" in m:
         changes.append((f"spec.hostnames {'widens' if spec.narrow else 'narrows'}", spec._replace(narrow=not spec.narrow)))
     if "origins" in m:
-        changes += [(f"spec.origins becomes {mask:b}", spec._replace(origins=mask)) for mask in (1, 2, 3)]
+        # From the first to the second, with or without a time of both, and not back: the way back is the same with other names.
+        changes += [(f"spec.origins becomes {mask:b}", spec._replace(origins=mask)) for mask in {1: (3, 2), 3: (2,)}.get(spec.origins, ())]
     yield from ((line, zone._replace(spec=changed)) for line, changed in changes if changed != spec)
 
 
@@ -195,7 +196,11 @@ def at_home(zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:  # noqa: C901
     if "record" in m and zone.record != Record():
         yield "the record on the object is lost", zone._replace(record=Record())
     if "expiry" in m:
-        for who in bits(zone.leaf | zone.next | sum(c for c, _, _ in zone.certificates)):
+        there = bits(zone.leaf | zone.next | sum(c for c, _, _ in zone.certificates))
+        for who in there:
+            earlier = sum(c for c in there if c < who) if s.generate else 0
+            if earlier & ~(zone.expired if who & zone.expiring else zone.expiring):
+                continue  # what we generate later ends later
             if not who & zone.expiring:
                 yield f"{NAMES[who]} ends within 24 h", zone._replace(expiring=zone.expiring | who)
             elif not who & zone.expired:

@@ -183,7 +183,7 @@ def real_replica(n: int, seen: SeenReplica, hosts: tuple[int, ...], sight: Sight
     """One replica."""
     if seen.error:
         return ObservedReplica(f"controller-{n}", error="timed out")
-    probed = (sight.leaf | sight.next) & OURS[sight.zone_index]
+    probed = (sight.leaf | sight.next) & OURS[sight.zone_index] & ~sight.expired
     return ObservedReplica(
         name=f"controller-{n}",
         revision=None if not seen.path else REVISION if seen.current else REVISION - 1,

@@ -161,7 +161,7 @@ def seen_replica(r: Replica, zone: Zone, z: int, hosts: int, *, error: bool) -> 
     """One replica; it is asked about every host once it has settled."""
     if error or r.old is not None:
         return SeenReplica(not r.stale, path(r.runs), settled=False, error=error)
-    probed, tells = (zone.leaf | zone.next) & OURS[z], path(r.runs)
+    probed, tells = (zone.leaf | zone.next) & OURS[z] & ~zone.expired, path(r.runs)
     modes = tuple(mode if mode != REQUEST or tells else OFF for mode in (mode_at(r.runs, z, h) for h in range(hosts)))
     refuses = tuple(refused(r.runs, z, h, probed, zone.expired) for h in range(hosts))
     return SeenReplica(not r.stale, tells, settled=True, modes=modes, refuses=refuses)

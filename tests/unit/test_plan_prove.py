@@ -13,7 +13,7 @@ from aop.observed import NONE, OTHER, REFUSED, Arrival, Evidence, HoldOff, Unkno
 from aop.origins import Claim, Mode
 from aop.plan import next_step
 from aop.plan.facts import proven
-from aop.steps import Done, Publish, Step, Wait
+from aop.steps import Delete, Done, Note, Publish, Step, Wait
 from builders import (
     APEX,
     ASKING,
@@ -60,9 +60,28 @@ def test_asking_comes_with_trust_in_all_that_may_be_presented() -> None:
 
 def test_asking_waits_while_something_expired_may_still_be_presented() -> None:
     old = pin("retired", not_after=at(30))
-    step = next_step(observed(origins=[origin(OFF)], record={"uploaded": tuple(sorted((LEAF, old)))}, evidence=UNPROVEN))
+    uploaded = {"uploaded": tuple(sorted((LEAF, old)))}
+    step = next_step(observed(origins=[origin(OFF)], record=uploaded, evidence=UNPROVEN, still=False))
     assert waiting(step) is Reason.WAITING_FOR_CLOUDFLARE
     assert old.short in str(step)
+
+
+def test_what_has_expired_leaves_cloudflare_and_then_the_record_before_anybody_is_asked() -> None:
+    """Else it would hold the asking back for ever, and without asking nothing could ever be proven again."""
+    old = pin("retired", not_after=at(30))
+    retired = certificate(old, uploaded_at=at(-7200))
+    world: dict[str, Any] = {
+        "origins": [origin(OFF)],
+        "record": {"uploaded": tuple(sorted((LEAF, old)))},
+        "evidence": UNPROVEN,
+        "still": True,
+    }
+    step = next_step(observed(zone={"certificates": (retired, certificate(LEAF))}, **world))
+    assert isinstance(step, Delete)
+    assert step.pin == old
+    step = next_step(observed(**world))
+    assert isinstance(step, Note)
+    assert step.record.uploaded == (LEAF,)
 
 
 def test_nothing_is_proven_before_every_replica_asks() -> None:

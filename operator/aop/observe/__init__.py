@@ -137,8 +137,13 @@ class Observer:
                 if certificate.generate
                 else read_referenced(key, data, self._clock.now())
             )
-            slots = {Presented.OURS: Slot.CURRENT} | ({Presented.NEXT: Slot.NEXT} if pair.next else {})
-            identities = {presented: self._identity(key, data or {}, slot, memory) for presented, slot in slots.items()}
+            held = [(Presented.OURS, Slot.CURRENT, pair.leaf), (Presented.NEXT, Slot.NEXT, pair.next)]
+            # nginx refuses what has expired whatever is pinned, so that such an answer would tell nothing of our text.
+            identities = {
+                presented: self._identity(key, data or {}, slot, memory)
+                for presented, slot, leaf in held
+                if leaf is not None and leaf.pin.not_after > self._clock.now()
+            }
         except ClusterError as error:
             return Unknown(error.message, retry_after_s=error.retry_after_s), {}
         except Blocked as error:

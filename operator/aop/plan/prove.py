@@ -9,22 +9,23 @@ from __future__ import annotations
 from datetime import timedelta
 
 from aop.errors import Reason
-from aop.observed import NONE, OTHER, REFUSED, Evidence, Observed, ObservedOrigin
-from aop.origins import Mode
+from aop.observed import NONE, OTHER, REFUSED, CertificateState, Evidence, Observed, ObservedOrigin, ObservedZone
+from aop.origins import Mode, Pin
 from aop.plan.facts import (
     claim_of,
     configured,
     expires_within,
     flush,
     in_scope,
-    may_be_presented,
+    newest_active,
     our_pins,
+    ours_listed,
     proven,
     publish,
     until_applied,
     wanted_leaf,
 )
-from aop.steps import Step, Wait
+from aop.steps import Delete, Note, Step, Wait
 
 
 def origins_ask(o: Observed) -> Step | None:
@@ -34,16 +35,25 @@ def origins_ask(o: Observed) -> Step | None:
         if not origin.wanted or claim is None:
             continue
         if claim.mode is Mode.OFF:
-            if expired := [pin for pin in may_be_presented(o) if expires_within(pin, o.now, 60.0)]:
-                return Wait(
-                    Reason.WAITING_FOR_CLOUDFLARE,
-                    f"leaf {expired[0].short} has expired and may still be presented; asking would refuse it",
-                    5.0,
-                )
+            if expired := [pin for pin in o.record.uploaded if expires_within(pin, o.now, 60.0)]:
+                return until_never_presented(o, expired[0])
             return publish(o, origin, claim_of(o, origin, Mode.REQUEST, (), our_pins(o)), "the zone presents our certificate")
         if wait := until_applied(origin):
             return wait
     return None
+
+
+def until_never_presented(o: Observed, leaf: Pin) -> Step:
+    """What has expired leaves Cloudflare, and then the record, before anybody asks: nobody is asked now, so nobody can miss it."""
+    zone, wanted = o.zone, wanted_leaf(o)
+    if isinstance(zone, ObservedZone) and (newest := newest_active(zone)) is not None and newest.pin == wanted and leaf != wanted:
+        certificate = next((c for c in ours_listed(o) if c.pin == leaf), None)
+        if certificate is not None and certificate.state in {CertificateState.ACTIVE, CertificateState.FAILED}:
+            return Delete(zone.id, certificate.id, leaf, "it has expired, and a newer leaf has taken over")
+        if certificate is None and o.still:
+            left = tuple(pin for pin in o.record.uploaded if pin != leaf)
+            return Note(o.noting(uploaded=left), f"leaf {leaf.short}, which has expired, is gone from Cloudflare")
+    return Wait(Reason.WAITING_FOR_CLOUDFLARE, f"leaf {leaf.short} has expired and may still be presented; asking would refuse it", 5.0)
 
 
 def hosts_are_proven(o: Observed) -> Step | None:
