@@ -187,7 +187,8 @@ def settings_and_certificates(zone: Zone, s: Setting) -> Iterator[tuple[str, Zon
 def at_home(zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:  # noqa: C901 - a list of independent cases
     """The Secret, the record, time, and what is wrong elsewhere."""
     m, spare = s.moves, [g for g in GENERATIONS[0] if not g & zone.used]
-    if "secret" in m and zone.leaf and (spare or not s.generate):
+    needed = 0 if not s.generate else 2 if zone.rotate or zone.due else 1  # a generation for each leaf that is then to be made
+    if "secret" in m and zone.leaf and len(spare) >= needed:
         yield "the Secret is deleted", zone._replace(leaf=0, next=0)
         if not s.generate and spare:
             yield f"the Secret is overwritten with {NAMES[spare[0]]}", zone._replace(leaf=spare[0], used=zone.used | spare[0])

@@ -16,7 +16,7 @@ from aop.plan import PROTECT, RULES, TEARDOWN, Rule
 from aop.steps import Step, Wait
 from model.explore import explore
 from model.mind import Mind
-from model.settings import AT_REST, FRESH, SECOND_ARRIVES, SETTINGS, TWO_ORIGINS, more_hosts, setting, undisturbed
+from model.settings import AT_REST, FRESH, SECOND_ARRIVES, SETTINGS, TWO_ORIGINS, more_hosts, undisturbed
 
 WORLDS = (
     *(SETTINGS[name] for name in ("onboarding, removed on the way", "onboarding, the edge keeps its connections", "removal")),
@@ -27,7 +27,7 @@ WORLDS = (
     undisturbed("edits of the spec", AT_REST, "spec suspend consent retain remove"),
     undisturbed("onboarding, edited on the way", FRESH, "spec suspend"),
     undisturbed("drift at Cloudflare", AT_REST, "zone certificates ssl hiccup", 1),
-    undisturbed("drift at Cloudflare during onboarding", FRESH, "zone certificates", 1),
+    undisturbed("drift at Cloudflare during onboarding", FRESH, "certificates", 1),
     undisturbed("drift in the cluster", AT_REST, "configmap secret record", 1),
     undisturbed("drift of a referenced Secret", AT_REST, "secret", 2, generate=False),
     undisturbed("texts are rejected", (AT_REST, FRESH), "reject", 1),
@@ -36,7 +36,7 @@ WORLDS = (
     undisturbed("access is lost", AT_REST, "token remove zone", 1),
     undisturbed("leaves expire", AT_REST, "expiry", 2),
     undisturbed("referenced leaves expire", AT_REST, "expiry rotate once", 1, generate=False),
-    undisturbed("the edge falls silent", AT_REST, "silence hiccup spec", 1),
+    undisturbed("the edge falls silent", AT_REST, "silence hiccup", 1),
     undisturbed("removal in trouble", AT_REST, "remove configmap certificates record", 1),
     SETTINGS["a foreign certificate is presented before us"],
     undisturbed("two hosts, one of them DNS-only", more_hosts(FRESH, 2), "remove", hosts=("edge", "direct")),
@@ -44,7 +44,7 @@ WORLDS = (
     undisturbed("two zones, the second arrives", SECOND_ARRIVES, ""),
     undisturbed("onboarding, answers are lost", FRESH, "late remove"),
     undisturbed("rotation, answers are lost", AT_REST, "rotate once late"),
-    setting("rotation, a replaced process lives on", AT_REST, "rotate once zombie"),
+    undisturbed("rotation, a replaced process lives on", AT_REST, "rotate once zombie crash"),
 )
 """Smaller than those of the walk, so that each can be walked to its end, and what never happens is found as well as what happens."""
 LIMIT = 15_000

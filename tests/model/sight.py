@@ -9,6 +9,7 @@ from model.world import (
     OFF,
     OURS,
     REQUEST,
+    THERE,
     UNLISTED,
     WHOLE,
     WORKS,
@@ -149,11 +150,16 @@ def seen_origin(w: World, z: int, i: int, hosts: int) -> SeenOrigin:
 
 
 def seen_rejected(origin: Origin) -> bool:
-    """Nobody who is Ready shows what was published, and its time is over: it is rejected, or what shows it was reset."""
+    """Nobody who is Ready shows what was published, and its time is over: it is rejected, or what shows it was reset.
+
+    Where nobody is Ready, only those who try to start can tell, and they do so only of what they reject.
+    """
     text = origin.text
     up = [r for r in origin.replicas if r.up]
-    if text is None or not up or not any(claim is not None for claim in text.claims):
+    if text is None or not any(claim is not None for claim in text.claims):
         return False
+    if not up:
+        return origin.pods == THERE and rejected(origin)
     return all(rejected(origin) if r.stale else not path(r.runs) for r in up)
 
 
