@@ -6,6 +6,7 @@ Each yields `(promise, detail)`. T1 to T7 are named in `docs/state-space.md`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from aop.errors import Reason
 from model.change import with_zone
@@ -39,6 +40,18 @@ from model.world import (
     will_hurt,
 )
 
+STANDSTILL = frozenset(
+    {
+        "the zone is paused",
+        "global AOP is on",
+        "every host has an association",
+        "an older object names the zone",
+        "an Ingress verifies by itself",
+        "a hostname is too long",
+        "the ConfigMap is not allowed",
+    }
+)
+"""What is wrong until a person has acted: nothing that goes further is done meanwhile."""
 Broken = Iterator[tuple[str, str]]
 
 
@@ -94,6 +107,12 @@ def in_step(w: World, z: int, plan: Plan, after: World, s: Setting, mind: Mind, 
     for other in range(len(w.zones)):
         if other != z:
             yield from on_another(w, other, after, s)
+    if current and goes_further(step, w, z) and not zone.deleting:
+        if zone.spec.suspend:
+            yield "T6 goes further although it is suspended", str(step)
+        outranked = zone.ill == "global AOP is on" and (zone.spec.replace_foreign or (zone.enabled and presented_if_enabled(zone)))
+        if zone.ill in STANDSTILL and not outranked:
+            yield "T6 goes further although something is wrong that a person has to mend", f"{zone.ill}: {step}"
     match step:
         case ("Publish", _, Claim() as claim, _):
             if claim.trust & ~OURS[z]:
@@ -122,6 +141,18 @@ def in_step(w: World, z: int, plan: Plan, after: World, s: Setting, mind: Mind, 
                 and not zone.spec.replace_foreign
             ):
                 yield "T4 enables somebody else's certificate", ""
+
+
+def goes_further(step: tuple[Any, ...], w: World, z: int) -> bool:
+    """Whether an effect brings the world nearer to a requirement: keys, an upload, the zone enabled, or more asked of visitors."""
+    match step:
+        case ("Issue" | "Upload", *_) | ("SetEnabled", True):
+            return True
+        case ("Publish", i, Claim() as claim, _):
+            text = w.origins[i].text
+            now = text.claims[z] if text is not None else None
+            return claim.mode > (now.mode if now is not None else OFF)
+    return False
 
 
 def presented_if_enabled(zone: Zone) -> int:

@@ -38,6 +38,7 @@ class Result:
     reasons: Counter[str] = field(default_factory=Counter)
     said: Counter[str] = field(default_factory=Counter)
     """Reasons to pause, by how often they were met."""
+    waiting: set[str] = field(default_factory=set)
     happened: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -80,6 +81,7 @@ class Walk:
             self.ends()
         self.result.fired = self.mind.fired
         self.result.said = self.mind.said
+        self.result.waiting = self.mind.waiting
         self.result.seconds = time.perf_counter() - begun
         return self.result
 

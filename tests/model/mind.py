@@ -29,6 +29,8 @@ class Mind:
     memory: dict[Sight, Decision] = field(default_factory=dict)
     fired: Counter[str] = field(default_factory=Counter)
     said: Counter[str] = field(default_factory=Counter)
+    waiting: set[str] = field(default_factory=set)
+    """The rules that have waited for something."""
 
     def decide(self, sight: Sight) -> Decision:
         """(the step, its plain line, the rule that named it)."""
@@ -38,6 +40,8 @@ class Mind:
             rule = "" if isinstance(step, Done) else self.author(o, step)
             known = self.memory[sight] = (abstract_step(step, sight, o), str(step), rule)
         self.fired[known[2]] += 1
+        if known[0][0] == "Wait":
+            self.waiting.add(known[2])
         if known[0][0] in {"Wait", "Block"}:
             self.said[str(known[0][1])] += 1
         return known

@@ -62,6 +62,8 @@ class Mutant:
     eyes: Callable[[Observed], Observed] | None = None
     world: dict[str, Any] = field(default_factory=dict)
     """Fields of the setting that differ."""
+    hasty: str = ""
+    """The rule that does not wait any more; where it never did, this is no mutation."""
 
 
 TUPLES = {"protect": PROTECT, "rules": RULES, "teardown": TEARDOWN}
@@ -84,8 +86,8 @@ def generated() -> Iterator[Mutant]:
         for at, rule in enumerate(rules):
             name = rule.__name__
             yield Mutant(f"{name} is dropped", **{where: (*rules[:at], *rules[at + 1 :])})  # type: ignore[arg-type]  # names of tuples
-            if rule not in PROTECT:  # where none waits: to protect is to act, or to let the next rule speak
-                yield Mutant(f"{name} never waits", **{where: (*rules[:at], without_waiting(rule), *rules[at + 1 :])})  # type: ignore[arg-type]
+            hasty = (*rules[:at], without_waiting(rule), *rules[at + 1 :])
+            yield Mutant(f"{name} never waits", **{where: hasty}, hasty=name)  # type: ignore[arg-type]  # as above
             if at:
                 before = rules[at - 1].__name__
                 swapped = (*rules[: at - 1], rule, rules[at - 1], *rules[at + 1 :])

@@ -158,7 +158,7 @@ WIDER = (
     setting("two zones, the second arrives", SECOND_ARRIVES, ""),
     undisturbed("two zones, the first in trouble", BOTH_AT_REST, "zone certificates reject", 1),
     undisturbed("two zones, the ConfigMap is reset", BOTH_AT_REST, "configmap", 1),
-    undisturbed("two zones, both rotate", BOTH_AT_REST, "rotate"),
+    undisturbed("two zones, both rotate", BOTH_AT_REST, "rotate once"),
     setting("two zones, both are removed", BOTH_AT_REST, "remove"),
 )
 UNSEEN = (
