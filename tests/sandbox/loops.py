@@ -51,5 +51,8 @@ class LoopThread:
 
 async def _ended(tasks: set[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
+    # What was closed politely may still wait for the other side's goodbye, and nobody but the loop knows of it any more.
+    for transport in list(getattr(asyncio.get_running_loop(), "_transports", {}).values()):
+        transport.abort()
     for _ in range(ROUNDS):
         await asyncio.sleep(0)
