@@ -152,5 +152,8 @@ def nearly_proven(o: Observed, origin: ObservedOrigin, enforced: set[str], wante
 
 
 def strangers_are_refused(o: Observed) -> Step | None:
-    """Every replica refuses no certificate and a foreign one, and serves ours."""
+    """Every replica refuses no certificate and a foreign one, and serves ours.
+
+    `origins_answer` has asked the same of the published text before, so that this never waits for anything; it says what is true here.
+    """
     return next((wait for origin in o.origins if origin.wanted and (wait := until_applied(origin))), None)
