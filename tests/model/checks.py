@@ -46,6 +46,7 @@ STANDSTILL = frozenset(
         "global AOP is on",
         "every host has an association",
         "an older object names the zone",
+        "the other objects cannot be listed",
         "an Ingress verifies by itself",
         "a hostname is too long",
         "the ConfigMap is not allowed",

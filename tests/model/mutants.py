@@ -168,4 +168,16 @@ def caught_by(mutant: Mutant, limit: int = LIMIT) -> tuple[str, str] | None:
 
 FOUND_IN: dict[str, str] = {}
 """Where a mutant was found before: that world is walked first, which saves time and decides nothing."""
-SURVIVORS: dict[str, str] = {}
+SURVIVORS: dict[str, str] = {
+    "no_origin_refuses_the_edge comes before rejected_text_is_withdrawn": "both only make milder, and the other one answers at the next look",
+    "no_requirement_outlives_its_leaf comes before no_origin_refuses_the_edge": "both only make milder; what one leaves, the other one sees",
+    "enforcement_is_not_exceeded comes before no_requirement_outlives_its_leaf": "both only make milder; what one leaves, the other one sees",
+    "what_was_found_is_recorded comes before finalizer_is_set": "the note stands on the object itself, and goes with it",
+    "spec_is_acceptable comes before what_was_found_is_recorded": "what is not acceptable has had no effect that a note must precede",
+    "spec_is_acceptable never waits": "an unreadable Secret is only said early: what needs the key pair waits for it all the same",
+    "zone_is_ours comes before spec_is_acceptable": "both only stand still; only the words differ",
+    "our_certificates_are_gone comes before zone_is_as_found": "nobody is refused any more, whatever the zone presents or does not",
+    "origins_are_as_found comes before our_certificates_are_gone": "our claim is at Off on every replica: taking it out refuses nobody",
+    "dropped_origins_are_as_found comes before retired_certificates_are_gone": "an origin that has left the spec neither trusts nor refuses",
+}
+"""Each with the reason why it is harmless."""
