@@ -124,12 +124,12 @@ def _rotate(scene: Scene, told: Story) -> None:
     assert replaced is not None
     scene.until_condition("Ready", "True", name="ours")
 
-    def refused() -> set[int] | None:
+    def refused() -> bool:
         # Twice: workers of before a reload accept for a moment longer, and either answer may be theirs.
-        found = _answers(scene, OURS, before) | _answers(scene, OURS, before)
-        return found if found == {400} else None
+        told.old_leaf = _answers(scene, OURS, before) | _answers(scene, OURS, before)
+        return told.old_leaf == {400}
 
-    told.old_leaf = until(refused, within_s=60, describe="the old leaf to be refused") or set()
+    until(refused, within_s=60, describe="the old leaf to be refused")
     told.rotated = (held["sha256"], replaced["sha256"])
     assert _answers(scene, OURS, _leaf(scene, "ours")) == {200}
 
