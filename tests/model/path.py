@@ -18,7 +18,7 @@ from itertools import count
 from typing import Any
 
 from aop.observed import Observed, ObservedZone
-from aop.steps import Delete, Issue, Note, Promote, Publish, SetEnabled, Step, Upload, Withdraw
+from aop.steps import Delete, Effect, Issue, Promote, Publish, SetEnabled, Step, Upload
 from model.abstract import Names, OutOfModel, claim_of, sight_of
 from model.change import consequences, with_origin
 from model.fair import finishing
@@ -46,7 +46,6 @@ from model.world import (
     presented,
 )
 
-EFFECTS = (Note, Issue, Promote, Publish, Withdraw, Upload, Delete, SetEnabled)
 ENOUGH = 1500
 """Worlds that are looked at between two looks; what is not found by then is not found."""
 KEPT = 12
@@ -112,12 +111,12 @@ def along(looks: list[tuple[int, Observed, Step]], host: str, moves: str) -> Ite
         try:
             sight = narrowed(sight_of(of_one_host(o, host), seen.names, host))
         except OutOfModel:
-            if isinstance(step, EFFECTS):
+            if isinstance(step, Effect):
                 return  # what it did there cannot be told, so nothing can be told of what comes after
             continue
-        if sight == last and not isinstance(step, EFFECTS):
+        if sight == last and not isinstance(step, Effect):
             continue
-        last = None if isinstance(step, EFFECTS) else sight
+        last = None if isinstance(step, Effect) else sight
         if not seen.worlds and any(origin.claim is not None for origin in sight.origins):
             return  # a run that does not begin at its beginning has no beginning to be followed from
         before = seen.worlds or [beginning(looks, host, seen)]
@@ -127,7 +126,7 @@ def along(looks: list[tuple[int, Observed, Step]], host: str, moves: str) -> Ite
             nearest = min((disagreements(w, sight, setting) for w in before), key=len)
             yield f"line {number}: {host}: no path of the model leads here: {'; '.join(nearest)}"
             return
-        if isinstance(step, EFFECTS):
+        if isinstance(step, Effect):
             # Of the worlds that agree some are further on than others: only some of them lead to this step.
             deciding = reached(start, sight, setting, partial(decides, step, sight, seen))
             found = list(acted(deciding, sight, seen)) or list(elsewhere(found, step, sight, seen))
