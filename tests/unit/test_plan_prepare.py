@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aop.errors import Reason
-from aop.observed import NONE, CertificateState, Evidence, HostBehaviour, ObservedCertificate, Unknown
+from aop.observed import NONE, CertificateState, Evidence, Found, HostBehaviour, ObservedCertificate, Unknown
 from aop.origins import Claim, Mode, ObjectKey
 from aop.plan import next_step
 from aop.steps import Block, Delete, Done, Issue, Note, Publish, SetEnabled, Step, Upload, Wait
@@ -348,6 +348,21 @@ def test_another_s_newer_certificate_is_outranked_with_consent_only() -> None:
     consent = {"certificate": {"generate": {}, "replaceForeign": True}}
     assert isinstance(next_step(observed(zone=zone, origins=asking, spec=consent)), Delete)
     assert isinstance(next_step(observed(zone=zone, origins=asking)), Block)
+
+
+def test_what_was_there_before_us_is_not_deleted_to_become_the_newest() -> None:
+    found = OUTRANKED_WORLD["record"] | {"found": Found(enabled=True, foreign=(LEAF.short,))}
+    step = next_step(observed(**OUTRANKED_WORLD | {"record": found}))
+    assert isinstance(step, Block)
+    assert step.reason is Reason.FOREIGN_CERTIFICATE
+    assert LEAF.short in step.message
+
+
+@pytest.mark.parametrize("state", list(CertificateState))
+def test_a_leaf_that_is_there_already_is_named_before_anything_is_done_with_it(state: CertificateState) -> None:
+    step = next_step(observed(zone={"certificates": (certificate(state=state),)}, record={"uploaded": ()}))
+    assert isinstance(step, Note)
+    assert step.record.uploaded == (LEAF,)
 
 
 # --- enablement ------------------------------------------------------------------------------------------------------------------

@@ -54,7 +54,12 @@ def waiting(step: Step) -> Reason:
 
 def test_asking_comes_with_trust_in_all_that_may_be_presented() -> None:
     bare = claim(Mode.OFF, (), ())
-    world = observed(origins=[origin(bare)], keys={"next": NEXT}, zone={"certificates": (certificate(), certificate(NEXT))})
+    world = observed(
+        origins=[origin(bare)],
+        keys={"next": NEXT},
+        zone={"certificates": (certificate(), certificate(NEXT))},
+        record={"uploaded": (LEAF, NEXT)},
+    )
     assert published(next_step(world)) == claim(Mode.REQUEST, (), (LEAF, NEXT))
 
 

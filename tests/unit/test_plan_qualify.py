@@ -49,6 +49,14 @@ def test_the_zone_is_noted_as_it_was_found() -> None:
     assert (step.record.found, step.record.zone_id) == (Found(enabled=True, foreign=("a", "b")), ZONE_ID)
 
 
+@pytest.mark.parametrize(("source", "foreign"), [({"secretRef": {"name": "made"}}, ("mine",)), ({"generate": {}}, ())])
+def test_only_what_we_issued_is_surely_ours_before_the_first_effect(source: dict[str, Any], foreign: tuple[str, ...]) -> None:
+    zone = {"certificates": (certificate(id="mine"),)}
+    step = next_step(observed(record={**NOTHING_DONE, "found": None}, zone=zone, origins=[origin(None)], spec={"certificate": source}))
+    assert isinstance(step, Note)
+    assert step.record.found == Found(enabled=True, foreign=foreign)
+
+
 def test_what_was_noted_is_refreshed_only_until_the_first_effect() -> None:
     world: dict[str, Any] = {"zone": {"enabled": True}, "origins": [origin(None)]}
     before = next_step(observed(record={**NOTHING_DONE, "found": Found(enabled=False)}, **world))

@@ -127,13 +127,42 @@ def test_then_the_zone_is_put_back_then_our_certificates_go_then_our_text() -> N
             {"enabled": True, "certificates": (certificate(), certificate(FOREIGN, ours=False, state=CertificateState.PENDING))},
             False,
         ),
+        (
+            Found(enabled=False, foreign=("theirs",)),
+            {"enabled": True, "certificates": (certificate(), certificate(FOREIGN, ours=False, id="theirs"))},
+            False,
+        ),
         (None, {"enabled": True}, None),
     ],
-    ids=["was on", "was on and is", "another's certificate came since", "another's is not deployed", "nothing was noted"],
+    ids=[
+        "was on",
+        "was on and is",
+        "another's certificate came since",
+        "another's is not deployed",
+        "another's was there before",
+        "nothing was noted",
+    ],
 )
 def test_the_flag_is_put_back_as_it_was_found(found: Found | None, zone: dict[str, Any], put_back: bool | None) -> None:
     step = removing(record={"found": found}, zone=zone)
     assert (step.enabled if isinstance(step, SetEnabled) else None) is put_back
+
+
+REFERENCED = {"certificate": {"secretRef": {"name": "made"}}}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [{"found": Found(enabled=True, foreign=("mine",))}, {"found": None, "uploaded": ()}],
+    ids=["it was there before us", "nothing was done, or the record is lost"],
+)
+def test_a_referenced_leaf_that_somebody_else_uploaded_stays(record: dict[str, Any]) -> None:
+    step = removing(record=record, spec=REFERENCED, zone={"certificates": (certificate(id="mine"),)}, origins=[origin(None, None)])
+    assert step == Done()
+
+
+def test_a_referenced_leaf_that_we_uploaded_goes() -> None:
+    assert isinstance(removing(spec=REFERENCED, zone={"enabled": False, "certificates": (certificate(),)}), Delete)
 
 
 @pytest.mark.parametrize("state", [CertificateState.PENDING, CertificateState.DELETING])

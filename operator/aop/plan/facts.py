@@ -41,9 +41,11 @@ def wanted_leaf(o: Observed) -> Pin | None:
 
 
 def ours_listed(o: Observed) -> tuple[ObservedCertificate, ...]:
-    """What Cloudflare lists and we made; a certificate that was there before us stays out, whatever its fingerprint."""
+    """What Cloudflare lists and we brought there: issued by us, or named by the record; what was there before us stays out."""
     found = o.record.found.foreign if o.record.found else ()
-    return tuple(c for c in o.zone.certificates if c.ours and c.id not in found) if isinstance(o.zone, ObservedZone) else ()
+    issued = o.spec.certificate.generate is not None
+    listed = o.zone.certificates if isinstance(o.zone, ObservedZone) else ()
+    return tuple(c for c in listed if c.ours and c.id not in found and (issued or c.pin in o.record.uploaded))
 
 
 def our_pins(o: Observed) -> tuple[Pin, ...]:

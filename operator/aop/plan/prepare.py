@@ -125,6 +125,8 @@ def cloudflare_holds_certificate(o: Observed) -> Step | None:
     certificate = held(o.zone, wanted)
     if certificate is None:
         return uploaded(o, o.zone, wanted)
+    if wanted not in o.record.uploaded:
+        return named(o, wanted, "is about to be presented")  # it was there before us, or the record was lost
     if certificate.state is CertificateState.ACTIVE:
         return newest_of_ours(o, o.zone, certificate)
     if certificate.state is CertificateState.FAILED:
@@ -142,6 +144,12 @@ def newest_of_ours(o: Observed, zone: ObservedZone, certificate: ObservedCertifi
     newest = newest_active(zone)
     if newest is None or newest.id == certificate.id or (not newest.ours and not o.spec.certificate.replace_foreign):
         return None
+    if o.record.found and certificate.id in o.record.found.foreign:
+        return Block(
+            Reason.FOREIGN_CERTIFICATE,
+            f"certificate {certificate.id} holds leaf {certificate.pin.short}, was there before this object, and {newest.id} outranks it. "
+            "Delete it at Cloudflare: its leaf is then uploaded again",
+        )
     if anybody_refuses(o):
         enforced = {host for origin in o.origins if (claim := configured(origin).claim) for host in claim.enforced}
         if not newest.ours or not all(
@@ -174,8 +182,13 @@ def uploaded(o: Observed, zone: ObservedZone, wanted: Pin) -> Step:
     if len(others) > 1:
         return room_for_the_next(o, zone, others)
     if wanted not in o.record.uploaded:
-        return Note(o.noting(uploaded=tuple(sorted({*o.record.uploaded, wanted}))), f"leaf {wanted.short} is about to be uploaded")
+        return named(o, wanted, "is about to be uploaded")
     return Upload(zone.id, wanted)
+
+
+def named(o: Observed, leaf: Pin, why: str) -> Note:
+    """The record names every leaf that Cloudflare may present by our doing, before it may."""
+    return Note(o.noting(uploaded=tuple(sorted({*o.record.uploaded, leaf}))), f"leaf {leaf.short} {why}")
 
 
 def room_for_the_next(o: Observed, zone: ObservedZone, others: list[ObservedCertificate]) -> Step:

@@ -7,7 +7,7 @@ where the same fact could not be looked up, the answer is a `Wait`.
 from __future__ import annotations
 
 from aop.errors import Reason
-from aop.observed import CertificateState, Found, Observed, ObservedOrigin, ObservedZone, Unknown
+from aop.observed import Found, Observed, ObservedOrigin, ObservedZone, Unknown
 from aop.plan.facts import in_scope, newest_active, unknown
 from aop.steps import Block, Note, Step, Wait
 
@@ -21,12 +21,16 @@ def finalizer_is_set(o: Observed) -> Step | None:
 
 
 def what_was_found_is_recorded(o: Observed) -> Step | None:
-    """The zone as it was, noted before the first effect; refreshed while nothing was done, so that it is never stale."""
+    """The zone as it was, noted before the first effect; refreshed while nothing was done, so that it is never stale.
+
+    Only what we issued is known for ours: a referenced leaf may have been uploaded by whoever made it, and is then not ours to delete.
+    """
     if not isinstance(o.zone, ObservedZone):
         return None  # nothing is done without the zone; the rule that needs it says why it is not there
     if o.record.found and not o.record.untouched:
         return None
-    foreign = tuple(sorted(c.id for c in o.zone.certificates if not c.ours))
+    issued = o.spec.certificate.generate is not None
+    foreign = tuple(sorted(c.id for c in o.zone.certificates if not (c.ours and issued)))
     found = Found(o.zone.enabled, foreign)
     if o.record.found == found and o.record.zone_id == o.zone.id:
         return None
@@ -156,8 +160,3 @@ def eligible(origin: ObservedOrigin) -> Step | None:
             Reason.ORIGIN_UNREACHABLE, f"origin {origin.name} cannot be asked: {'; '.join(errors)}. A NetworkPolicy may be in the way", 5.0
         )
     return None
-
-
-def foreign_active(zone: ObservedZone) -> bool:
-    """Somebody else's certificate is deployed on the zone."""
-    return any(not c.ours and c.state is CertificateState.ACTIVE for c in zone.certificates)

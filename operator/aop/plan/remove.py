@@ -9,10 +9,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from aop.errors import Reason
-from aop.observed import CertificateState, Observed, ObservedOrigin, ObservedZone, Unknown
+from aop.observed import CertificateState, Found, Observed, ObservedOrigin, ObservedZone, Unknown
 from aop.origins import Mode
 from aop.plan.facts import claim_of, configured, ours_listed, replicas, unknown, until_applied
-from aop.plan.qualify import foreign_active
 from aop.steps import Block, Delete, Publish, SetEnabled, Step, Wait, Withdraw
 
 
@@ -81,9 +80,14 @@ def zone_is_as_found(o: Observed) -> Step | None:
             Reason.REMOVING, f"{answer.message}. Nobody is refused any more; Cloudflare gets 10 minutes", 10.0, o.cloudflare_failing_since
         )
     found = o.record.found
-    if found is None or found.enabled == o.zone.enabled or (o.zone.enabled and foreign_active(o.zone)):
+    if found is None or found.enabled == o.zone.enabled or (o.zone.enabled and used_by_others(o.zone, found)):
         return None
     return SetEnabled(o.zone.id, enabled=found.enabled, why="as it was found")
+
+
+def used_by_others(zone: ObservedZone, found: Found) -> bool:
+    """Somebody else's certificate was deployed on the zone since it was found."""
+    return any(not c.ours and c.id not in found.foreign and c.state is CertificateState.ACTIVE for c in zone.certificates)
 
 
 def our_certificates_are_gone(o: Observed) -> Step | None:
