@@ -21,6 +21,7 @@ from aop.observed import (
     ObservedOrigin,
     ObservedReplica,
     ObservedZone,
+    Rival,
     Unknown,
 )
 from aop.observed import Record as RealRecord
@@ -127,7 +128,7 @@ def ill_of(o: Observed) -> str:
         "the zone is paused": isinstance(zone, ObservedZone) and not zone.active,
         "global AOP is on": isinstance(zone, ObservedZone) and zone.global_on,
         "every host has an association": isinstance(zone, ObservedZone) and bool(zone.outranked),
-        "an older object names the zone": bool(o.rivals) and not isinstance(o.rivals, Unknown),
+        "an older object names the zone": not isinstance(o.rivals, Unknown) and any(comes_first(o, rival) for rival in o.rivals),
         "the other objects cannot be listed": isinstance(o.rivals, Unknown),
         "an Ingress verifies by itself": any(origin.foreign for origin in o.origins),
         "a hostname is too long": any(origin.too_long for origin in o.origins),
@@ -136,6 +137,12 @@ def ill_of(o: Observed) -> str:
         "the Secret cannot be read": isinstance(o.key_pair, Unknown) and o.key_pair.reason is None,
     }
     return next((ill for ill, there in found.items() if there), "")
+
+
+def comes_first(o: Observed, rival: Rival) -> bool:
+    """Whether another object has the better claim to the zone."""
+    zone_id = o.zone.id if isinstance(o.zone, ObservedZone) else rival.zone_id
+    return (rival.created, rival.uid) < (o.object.created, o.object.uid) and rival.zone_id in {None, zone_id}
 
 
 def who(certificate: ObservedCertificate, names: Names) -> int:

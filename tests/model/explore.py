@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from model.change import restarted
-from model.checks import at_end, in_decision, in_step, in_world
+from model.checks import in_decision, in_rest, in_world
+from model.effects import in_step
+from model.ends import at_end
 from model.mind import Mind
 from model.moves import FAIR, moves
 from model.sight import observe
@@ -95,7 +97,7 @@ class Walk:
 
     def visit(self, at: int) -> None:
         """Everything that can happen in one world."""
-        w, fair = self.worlds[at], []
+        w, fair, busy = self.worlds[at], [], False
         for promise, detail in in_world(w, self.s):
             self.broken(promise, detail, at)
         for kind, line, after in moves(w, self.s, self.mind):
@@ -105,12 +107,23 @@ class Walk:
             if kind in FAIR:
                 fair.append(to)
             if kind == "see":
+                busy = True
                 self.decided(at, w, after)
             if kind == "act":
+                busy = True
                 self.acted(at, w, after, line)
                 if not line.endswith("refused"):
                     self.acting.add((at, to))
         self.fair.append(tuple(fair))
+        if not busy:
+            self.rested(at, w)
+
+    def rested(self, at: int, w: World) -> None:
+        """Checks of a world in which the operator has nothing to do."""
+        for z, zone in enumerate(w.zones):
+            if not zone.gone and self.mind.decide(observe(w, z, self.s))[0][0] == "Done":
+                for promise, detail in in_rest(w, z, self.s):
+                    self.broken(promise, detail, at)
 
     def decided(self, at: int, w: World, after: World) -> None:
         """Checks of a decision."""

@@ -53,6 +53,8 @@ ILLS = {
     "global AOP is on": "ForeignCertificate",
     "every host has an association": "HostsSuppressed",
     "an older object names the zone": "ZoneClaimed",
+    "a younger object names the zone": "",
+    "an older object names another zone of that name": "",
     "the other objects cannot be listed": "TransientError",
     "an Ingress verifies by itself": "ForeignConfiguration",
     "a hostname is too long": "HostnameTooLong",
@@ -64,7 +66,7 @@ ILLS = {
     "the Secret cannot be read": "TransientError",
     "pods cannot be listed": "TransientError",
 }
-"""What can be wrong elsewhere, and the reason that is then true of the world."""
+"""What can be wrong elsewhere, and the reason that is then true of the world; "" where it is none to stand still."""
 
 
 # --- legitimate use, and failures that the promises cover -------------------------------------------------------------

@@ -308,14 +308,25 @@ def realise(sight: Sight) -> Observed:
         key_pair=real_key_pair(sight),
         origins=tuple(real_origin(i, seen, sight) for i, seen in zip(looked_at(sight), sight.origins, strict=True)),
         evidence=tuple(real_evidence(sight.runs[h], h, sight) for h in scope(sight)),
-        rivals=Unknown("forbidden")
-        if sight.ill == "the other objects cannot be listed"
-        else (Rival(ObjectKey("edge", "older"), "a", NOW - timedelta(days=2), None),)
-        if sight.ill == "an older object names the zone"
-        else (),
+        rivals=real_rivals(sight),
         still=sight.still,
         cloudflare_failing_since=NOW - timedelta(seconds=900 if sight.given_up else 30) if sight.access == REJECTED else None,
     )
+
+
+def real_rivals(sight: Sight) -> tuple[Rival, ...] | Unknown:
+    """The other objects that name the zone."""
+    other, older, younger = ObjectKey("edge", "other"), NOW - timedelta(days=2), NOW - timedelta(hours=1)
+    match sight.ill:
+        case "the other objects cannot be listed":
+            return Unknown("forbidden")
+        case "an older object names the zone":
+            return (Rival(other, "a", older, None),)
+        case "a younger object names the zone":
+            return (Rival(other, "a", younger, "0" * 32),)
+        case "an older object names another zone of that name":
+            return (Rival(other, "a", older, "f" * 32),)
+    return ()
 
 
 def real_key_pair(sight: Sight) -> ObservedKeyPair | Unknown | None:

@@ -57,6 +57,7 @@ AT_REST = World((at_rest(A),), (published(Claim(REQUIRE, 1, A), held=(A,)),))
 BOTH_AT_REST = World((at_rest(A), at_rest(D)), (published(Claim(REQUIRE, 1, A), Claim(REQUIRE, 1, D), held=(A, D)),))
 SECOND_ARRIVES = World((at_rest(A), Zone()), (published(Claim(REQUIRE, 1, A), None, held=(A, 0)),))
 FOREIGN = ((F, ACTIVE, LISTED),)
+BEFORE_US = World((Zone(leaf=A, used=A, certificates=((A, ACTIVE, LISTED),)),), (EMPTY,))
 
 
 def first(w: World, **changes: Any) -> World:
@@ -99,11 +100,27 @@ FAILURES = (
 )
 OTHERS = (
     setting("the shared certificate is presented before us", first(FRESH, edge=F, ill="global AOP is on"), "consent remove", base=F),
-    setting("a foreign certificate lies there disabled", first(FRESH, certificates=FOREIGN), "consent remove"),
+    setting("a foreign certificate lies there disabled", first(FRESH, certificates=FOREIGN), "consent remove", before=F),
     setting(
         "a foreign certificate is presented before us",
         first(FRESH, certificates=FOREIGN, enabled=True, edge=F),
         "consent remove",
+        before=F,
+        found=True,
+    ),
+    setting(
+        "the referenced leaf was there before us",
+        BEFORE_US,
+        "rotate once revert remove",
+        generate=False,
+        before=A,
+    ),
+    setting(
+        "the referenced leaf was presented before us",
+        first(BEFORE_US, enabled=True, edge=A),
+        "rotate once revert remove",
+        generate=False,
+        before=A,
         found=True,
     ),
     undisturbed("drift at Cloudflare", AT_REST, "zone certificates hiccup", 2),
@@ -133,6 +150,7 @@ OTHERS = (
     undisturbed("texts are rejected during a rotation", AT_REST, "reject rotate once", 1),
     setting("texts are reset and access is lost", AT_REST, "configmap token suspend", 2),
     setting("something else is wrong", (AT_REST, FRESH), "ill", 2),
+    undisturbed("something else is wrong, and texts are reset", AT_REST, "ill configmap", 2),
     undisturbed("pods are lost", (AT_REST, FRESH), "pods configmap", 2),
     setting("pods are lost, with crashes", (AT_REST, FRESH), "pods", 1),
     setting("removal while pods are lost", AT_REST, "remove pods token", 2),

@@ -202,6 +202,8 @@ class Setting:
     """Per host: `edge`, `direct` (DNS-only: visitors go past Cloudflare) or `outranked` (a per-hostname certificate of somebody else)."""
     found: bool = False
     """In truth: the zone was enabled before us."""
+    before: int = 0
+    """In truth: certificates with leaves of ours that somebody had uploaded before us."""
     base: int = N
     """What the edge presents while zone-level AOP is off (F: the shared certificate of global AOP)."""
     generate: bool = True

@@ -1,0 +1,301 @@
+"""What must hold of every effect of the operator, judged by the world in which it takes effect.
+
+Each check yields `(promise, detail)`, as those of `model.checks` do. `Effect.current` tells an effect that the rules would decide again
+now from one that the world has overtaken since: nobody can be blamed for what nobody could have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from model.change import with_zone
+from model.mind import Mind
+from model.sight import observe
+from model.words import names
+from model.world import (
+    ACTIVE,
+    DELETING,
+    OFF,
+    OPTIONAL,
+    OURS,
+    PENDING,
+    REQUIRE,
+    UNLISTED,
+    WHOLE,
+    Claim,
+    F,
+    Plan,
+    Record,
+    Setting,
+    World,
+    Zone,
+    mode_at,
+    refused,
+    rejected,
+    strictest,
+    will_hurt,
+)
+
+Broken = Iterator[tuple[str, str]]
+STANDSTILL = frozenset(
+    {
+        "the zone is paused",
+        "global AOP is on",
+        "every host has an association",
+        "an older object names the zone",
+        "the other objects cannot be listed",
+        "an Ingress verifies by itself",
+        "a hostname is too long",
+        "the ConfigMap is not allowed",
+    }
+)
+"""What is wrong until a person has acted: nothing that goes further is done meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One step as it takes effect in a world."""
+
+    w: World
+    z: int
+    step: tuple[Any, ...]
+    after: World
+    s: Setting
+    current: bool
+    """The rules would take the same step again now."""
+
+    @property
+    def zone(self) -> Zone:
+        """The zone that it is done for."""
+        return self.w.zones[self.z]
+
+
+def in_step(w: World, z: int, plan: Plan, after: World, s: Setting, mind: Mind, races: dict[str, int]) -> Broken:
+    """What must hold of one effect; what could not have been known is counted in `races`."""
+    informed = with_zone(w, z, w.zones[z]._replace(plan=None, unread=None))
+    effect = Effect(w, z, plan.step, after, s, current=mind.decide(observe(informed, z, s))[0] == plan.step)
+    yield from adds_nobody_refused(effect, races)
+    for other in range(len(w.zones)):
+        if other != z:
+            yield from on_another(effect, other)
+    if effect.current:
+        yield from standing_still(effect)
+    for kind, check in CHECKS:
+        if kind == plan.step[0]:
+            yield from check(effect)
+
+
+# --- of every step ---------------------------------------------------------------------------------------------------
+
+
+def adds_nobody_refused(e: Effect, races: dict[str, int]) -> Broken:
+    """T1 and T2: no step of ours adds to those refused."""
+    worse = will_hurt(e.after, e.z, e.s) & ~will_hurt(e.w, e.z, e.s)
+    tightens = e.step[0] == "Publish" and stricter(e.step[2], e.w, e.z, e.step[1])
+    if worse and (e.s.quiet or (e.current and not tightens)):
+        yield ("T1" if e.s.quiet else "T2") + " the operator's own step makes requests fail", f"{names(worse)} will be refused"
+    elif worse:
+        kind = "tightened on a proof that the edge has outlived, which the API has not shown"
+        kind = kind if e.current else "a decision that the world has overtaken"
+        races[kind] = races.get(kind, 0) + 1
+
+
+def on_another(e: Effect, other: int) -> Broken:
+    """T5: one zone's step changes nothing for another zone."""
+    for before, now in zip(e.w.origins, e.after.origins, strict=True):
+        if before.text is None or now.text is None or before.text.damage != WHOLE:
+            continue
+        if before.text.claims[other] != now.text.claims[other]:
+            yield "T5 a step changes another zone's claim", f"zone {other + 1}"
+    if (worse := will_hurt(e.after, other, e.s) & ~will_hurt(e.w, other, e.s)) and e.s.quiet:
+        yield "T5 a step makes another zone's requests fail", names(worse)
+
+
+def standing_still(e: Effect) -> Broken:
+    """T6: where a person has said so, or has to mend something first, nothing goes further."""
+    zone = e.zone
+    if zone.deleting or not goes_further(e):
+        return
+    if zone.spec.suspend:
+        yield "T6 goes further although it is suspended", str(e.step)
+    outranked = zone.ill == "global AOP is on" and (zone.spec.replace_foreign or (zone.enabled and presented_if_enabled(zone)))
+    if zone.ill in STANDSTILL and not outranked:
+        yield "T6 goes further although something is wrong that a person has to mend", f"{zone.ill}: {e.step}"
+
+
+def goes_further(e: Effect) -> bool:
+    """Whether an effect brings the world nearer to a requirement: keys, an upload, the zone enabled, or more asked of visitors."""
+    match e.step:
+        case ("Issue" | "Upload", *_) | ("SetEnabled", True):
+            return True
+        case ("Publish", i, Claim() as claim, _):
+            now = claim_in(e.w, i, e.z)
+            return claim.mode > (now.mode if now is not None else OFF)
+    return False
+
+
+# --- of one kind of step ---------------------------------------------------------------------------------------------
+
+
+def of_a_note(e: Effect) -> Broken:
+    """T4: what was found is noted as it is. T6: a rotation is noted once it has begun."""
+    zone, record = e.zone, e.step[1]
+    if not e.current or not isinstance(record, Record):
+        return
+    found = (zone.enabled, sum(c for c, _, listed in zone.certificates if listed != UNLISTED and not known_for_ours(zone, e, c)))
+    begins = not (zone.record.uploaded or zone.record.claimed) and (record.uploaded or record.claimed) and zone.unread is None
+    if (record.found, record.foreign) not in ({found} if begins else {(zone.record.found, zone.record.foreign), found}):
+        yield "T4 what was found is not noted as it is", f"{record} instead of {found}"
+    if record.rotated and not zone.record.rotated and e.s.generate and zone.rotate and not zone.next:
+        yield "T6 a rotation counts as done that was not begun", ""
+
+
+def known_for_ours(zone: Zone, e: Effect, who: int) -> bool:
+    """Whether what lies at Cloudflare is surely ours: issued by us, or named by the record."""
+    return bool(who & OURS[e.z]) and (e.s.generate or bool(who & zone.record.uploaded))
+
+
+def of_a_key(e: Effect) -> Broken:
+    """T3: no key that nobody asked for."""
+    zone = e.zone
+    if e.step[1] == "first" and zone.leaf and e.after.zones[e.z].used != zone.used:
+        yield "T3 a new key although there is one", ""
+    if e.step[1] == "next" and not zone.rotate and not zone.due and e.current:
+        yield "T3 a new key that nobody asked for", ""
+
+
+def of_a_promotion(e: Effect) -> Broken:
+    """A next leaf comes into use once the edge is proven to present it."""
+    if e.s.quiet and e.zone.edge & ~e.step[1]:
+        yield "T6 a leaf comes into use that is not presented everywhere", f"the edge presents {names(e.zone.edge)}"
+
+
+def of_an_upload(e: Effect) -> Broken:
+    """T1: whoever refuses anybody accepts what is about to be presented. T4: nobody's certificate is displaced without consent."""
+    zone, who = e.zone, e.step[1]
+    if e.s.quiet or e.current:
+        for runs in (one for origin in e.w.origins for r in origin.replicas if r.up for one in (r.runs, r.old) if one is not None):
+            hosts = range(len(e.s.hosts))
+            if any(mode_at(runs, e.z, h) >= OPTIONAL and refused(runs, e.z, h, who, zone.expired) for h in hosts):
+                yield "T1 uploaded before every replica that refuses somebody accepts it", names(who)
+                break
+    if e.current and zone.enabled and presented_if_enabled(zone) == F and not zone.spec.replace_foreign:
+        yield "T4 displaces somebody else's certificate without consent", names(who)
+    if e.current and who & (zone.expiring | zone.expired):
+        yield "T6 uploads a leaf that is about to expire", names(who)
+
+
+def of_a_deletion(e: Effect) -> Broken:
+    """T4: what is not ours stays, and what is ours goes when nobody can miss it."""
+    zone, who = e.zone, e.step[1]
+    if not who & OURS[e.z] or who & e.s.before:
+        yield "T4 deletes what is not ours", names(who)
+    if not e.current:
+        return
+    yield from although_it_stays(e)
+    if zone.deleting and strictest(e.w, e.z, e.s) >= OPTIONAL and any(o.text is not None for o in e.w.origins):
+        yield "T4 deletes before un-enforcement is seen everywhere", ""
+    if any(c == who and state in {PENDING, DELETING} for c, state, _ in zone.certificates):
+        yield "T6 asks to delete what Cloudflare is still deploying or deleting", names(who)
+
+
+def although_it_stays(e: Effect) -> Broken:
+    """T4: where the spec says so, a removal leaves Cloudflare alone."""
+    if e.zone.deleting and e.zone.spec.retain:
+        yield "T4 changes at Cloudflare what the spec retains", str(e.step)
+
+
+def of_enabling(e: Effect) -> Broken:
+    """T2 and T4: the zone stops presenting when nobody can miss it, and presents nothing of anybody else's."""
+    zone = e.zone
+    if not e.current:
+        return
+    yield from although_it_stays(e)
+    foreign = any(c == F and state == ACTIVE for c, state, _ in zone.certificates)
+    if not e.step[1] and foreign and zone.deleting and not e.s.before & F:
+        yield "T4 disables a zone that somebody else uses", ""
+    if not e.step[1] and strictest(e.w, e.z, e.s) >= REQUIRE and any(o.text is not None for o in e.w.origins):
+        yield "T2 disables the zone before un-enforcement is seen everywhere", ""
+    if e.step[1] and foreign and presented_if_enabled(zone) == F and not zone.spec.replace_foreign:
+        yield "T4 enables somebody else's certificate", ""
+
+
+def of_a_text(e: Effect) -> Broken:
+    """T5: no pin of another zone. T4: the record names what is written. T6: no write for nothing. T2: losses are remembered."""
+    zone, i, claim = e.zone, e.step[1], e.step[2]
+    if claim.trust & ~OURS[e.z]:
+        yield "T5 another's certificate is trusted", names(claim.trust & ~OURS[e.z])
+    if not e.current:
+        return
+    if not zone.record.claimed >> i & 1 and "record" not in e.s.moves:
+        yield "T4 a ConfigMap is written that the record does not name", ""
+    now = claim_in(e.w, i, e.z)
+    if now is None:
+        return
+    if claim.mode == OFF < now.mode and not gives_reason_to_stop_asking(e, i):
+        yield "T6 stops asking where asking refuses nobody", ""
+    if claim.mode < OPTIONAL <= now.mode and not zone.record.hold_off and not asked_for_less(e, i):
+        yield "T2 relaxed after a loss, and not held off", ""
+
+
+def gives_reason_to_stop_asking(e: Effect, i: int) -> bool:
+    """Whether even asking does harm, or nobody wants it any more."""
+    zone, origin = e.zone, e.w.origins[i]
+    doubted = bool(zone.expired) or bool(zone.record.rejected) or rejected(origin) or bool(zone.ill)
+    return zone.deleting or doubted or not zone.spec.origins >> i & 1
+
+
+def asked_for_less(e: Effect, i: int) -> bool:
+    """Whether a requirement goes for another reason than a loss."""
+    zone = e.zone
+    return gives_reason_to_stop_asking(e, i) or zone.spec.mode < OPTIONAL or bool(zone.expiring) or zone.spec.narrow
+
+
+def of_a_withdrawal(e: Effect) -> Broken:
+    """T4: our claim stays until nobody is refused by it any more; what is rejected cannot tell anybody anything."""
+    origin = e.w.origins[e.step[1]]
+    runs = [one for r in origin.replicas if r.up for one in (r.runs, r.old) if one is not None]
+    if (
+        e.current
+        and not rejected(origin)
+        and any(mode_at(one, e.z, h) >= OPTIONAL for one in runs for h in range(len(e.s.hosts)))
+        and origin.text is not None
+        and origin.text.damage == WHOLE
+    ):
+        yield "T4 our claim is taken out of an origin that still refuses somebody", ""
+
+
+CHECKS = (
+    ("Note", of_a_note),
+    ("Issue", of_a_key),
+    ("Promote", of_a_promotion),
+    ("Upload", of_an_upload),
+    ("Delete", of_a_deletion),
+    ("SetEnabled", of_enabling),
+    ("Publish", of_a_text),
+    ("Withdraw", of_a_withdrawal),
+)
+
+
+# --- facts -----------------------------------------------------------------------------------------------------------
+
+
+def claim_in(w: World, i: int, z: int) -> Claim | None:
+    """What stands in a whole text."""
+    text = w.origins[i].text
+    return text.claims[z] if text is not None and text.damage == WHOLE else None
+
+
+def stricter(claim: Claim, w: World, z: int, i: int) -> bool:
+    """Whether publishing this claim refuses more than what the ConfigMap says now."""
+    if claim.mode < OPTIONAL:
+        return False
+    now = claim_in(w, i, z)
+    return now is None or claim.mode > now.mode or bool(claim.hosts & ~now.hosts)
+
+
+def presented_if_enabled(zone: Zone) -> int:
+    """What the zone would present if it were enabled."""
+    return next((c for c, state, _ in reversed(zone.certificates) if state == ACTIVE), 0)

@@ -1,0 +1,169 @@
+"""What must hold where nothing moves any more: the goal, or a reason to stand still that is true of the world (T6, T2, T4).
+
+Each check yields `(promise, detail)`, as those of `model.checks` do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from aop.errors import Reason
+from model.effects import presented_if_enabled
+from model.meddle import ILLS
+from model.mind import Mind
+from model.sight import observe
+from model.words import names
+from model.world import (
+    ACTIVE,
+    DOWN,
+    ELSEWHERE,
+    OFF,
+    OPTIONAL,
+    OURS,
+    REJECTED,
+    WHOLE,
+    WORKS,
+    Claim,
+    F,
+    Setting,
+    World,
+    Zone,
+    hurt,
+    presented,
+    rejected,
+)
+
+Broken = Iterator[tuple[str, str]]
+
+
+def at_goal(w: World, z: int, s: Setting) -> bool:
+    """The world is as the spec asks, and so is what the edge presents."""
+    zone = w.zones[z]
+    return zone.gone or (as_asked(w, z, s) and zone.edge == zone.leaf and all(r.up for origin in w.origins for r in origin.replicas))
+
+
+def as_asked(w: World, z: int, s: Setting) -> bool:
+    """What can be seen of the world is as the spec asks; a pod that is not Ready shows nothing."""
+    zone = w.zones[z]
+    if zone.deleting or zone.next or zone.due or (s.generate and zone.rotate and not zone.record.rotated):
+        return False
+    hosts = sum(1 << h for h, kind in enumerate(s.hosts) if kind == "edge" and not (zone.spec.narrow and h))
+    for i, origin in enumerate(w.origins):
+        claim = None if origin.text is None else origin.text.claims[z]
+        if not zone.spec.origins >> i & 1:
+            if claim is not None or zone.record.claimed >> i & 1:
+                return False
+            continue
+        want = Claim(zone.spec.mode, hosts if zone.spec.mode >= OPTIONAL else 0, zone.leaf, zone.spec.narrow)
+        if (
+            origin.text is None
+            or origin.text.damage != WHOLE
+            or claim != want
+            or any(r.up and (r.stale or r.runs.claims[z] != want) for r in origin.replicas)
+        ):
+            return False
+    mine = [(c, state) for c, state, _ in zone.certificates if c & OURS[z] & ~(s.before & ~zone.leaf)]
+    return zone.enabled and mine == [(zone.leaf, ACTIVE)]
+
+
+def true_of(reason: str, w: World, z: int, s: Setting) -> bool:
+    """Whether a reason to stand still is true of the world, and nothing that finishes by itself would change it."""
+    zone = w.zones[z]
+    facts = {
+        Reason.TOKEN_REJECTED: zone.access == REJECTED,
+        Reason.WAITING_FOR_CLOUDFLARE: zone.access == DOWN,
+        Reason.SSL_MODE_TOO_LOW: not zone.ssl,
+        Reason.CONFIG_MAP_NOT_FOUND: any(o.text is None and zone.spec.origins >> i & 1 for i, o in enumerate(w.origins)),
+        Reason.FOREIGN_CERTIFICATE: not zone.spec.replace_foreign and somebody_elses(zone, s),
+        Reason.KEY_PAIR_INVALID: (not s.generate and (not zone.leaf or bool(zone.leaf & zone.expired)))
+        or zone.ill == "the key does not match",
+        Reason.LEAF_EXPIRING: bool((zone.next or zone.leaf) & (zone.expiring | zone.expired)),
+        Reason.TEXT_REJECTED: any(o.rejects is not None for o in w.origins),
+        Reason.SUSPENDED: zone.spec.suspend,
+        Reason.NO_CONTROLLER: any(o.pods == ELSEWHERE for o in w.origins),
+        Reason.NO_REPLICAS: not any(r.up or o.pods == ELSEWHERE for o in w.origins for r in o.replicas),
+        Reason.EDGE_SILENT: zone.silent or all(kind != "edge" for kind in s.hosts),
+        Reason.EDGE_NOT_PROVEN: (zone.ssl and presented(zone, s) == F) or all(kind != "edge" for kind in s.hosts),
+        Reason.ORIGIN_UNREACHABLE: zone.ill == "a pod cannot be reached",
+        Reason.WAITING_FOR_REPLICAS: any(rejected(o) for o in w.origins),
+    }
+    if facts.get(Reason(reason), False) or (zone.ill and ILLS[zone.ill] == reason and reason != Reason.FOREIGN_CERTIFICATE):
+        return True
+    if zone.deleting and reason == Reason.REMOVING:
+        return (
+            zone.access == DOWN
+            or any(o.text is None or rejected(o) for o in w.origins)
+            or zone.ill in {"a pod cannot be reached", "pods cannot be listed", "the ConfigMap cannot be read"}
+        )
+    return (zone.silent and reason == Reason.WAITING_FOR_PROOF) or (
+        zone.ill == "a pod cannot be reached" and reason == Reason.WAITING_FOR_REPLICAS
+    )
+
+
+def somebody_elses(zone: Zone, s: Setting) -> bool:
+    """Whether going on would displace, or present, what somebody else has put there: newer than ours, or before ours is presented."""
+    if any(c & s.before & zone.leaf for c, _, _ in zone.certificates) and presented_if_enabled(zone) != zone.leaf:
+        return True
+    if presented_if_enabled(zone) & (F | s.before) & ~(zone.leaf | zone.next | zone.record.uploaded):
+        return zone.enabled or any(c & (zone.next or zone.leaf) and state == ACTIVE for c, state, _ in zone.certificates)
+    return zone.ill == "global AOP is on" and not (zone.enabled and presented_if_enabled(zone))
+
+
+def at_end(w: World, z: int, s: Setting, mind: Mind) -> Broken:
+    """T6: what must hold where nothing moves any more."""
+    zone = w.zones[z]
+    if zone.gone:
+        if any(o.text is not None and o.text.claims[z] is not None for o in w.origins):
+            yield "T4 the object is gone, its claim is not", ""
+        return
+    step, line, rule = mind.decide(observe(w, z, s))
+    if not zone.spec.suspend:
+        yield from of_the_texts(w, z, f"{rule}: {line}")
+    if step[0] == "Done":
+        if not at_goal(w, z, s):
+            yield "T6 the operator is done, and the world is not as the spec asks", line
+        return
+    if step[0] in {"Wait", "Block"}:
+        if not true_of(step[1], w, z, s):
+            yield "T6 it stands still for a reason that is not true of the world", f"{rule}: {line}"
+        elif not removing_blind(w, z) and not zone.silent and (bad := hurt(w, z, s)) and not rejected_everywhere(w):
+            yield "T2 it stands still while requests are refused", f"{names(bad)}; {rule}: {line}"
+        elif zone.ill != "the ConfigMap cannot be read" and (
+            limit := OFF if zone.deleting or not any(zone.spec.origins >> i & 1 for i in range(len(w.origins))) else zone.spec.mode
+        ) < published(w, z):
+            yield "T6 it was asked to refuse less, and stands still", f"{limit} {line}"
+        return
+    yield "T6 it wants to do something that changes nothing, for ever", f"{rule}: {line}"
+
+
+def of_the_texts(w: World, z: int, line: str) -> Broken:
+    """T6: no text is left as it should not be, where nothing that its repair needs is missing."""
+    zone = w.zones[z]
+    if any(rejected(o) for o in w.origins) and not zone.ill:
+        yield "T6 a text that the controllers reject is left lying there", line
+    keyless = zone.ill in {"the key does not match", "the Secret cannot be read"}
+    if keyless and not zone.deleting and any(is_damaged(w, z, i) for i in range(len(w.origins))):
+        yield "T6 a text is not put back", line
+
+
+def is_damaged(w: World, z: int, i: int) -> bool:
+    """Our text stood in a ConfigMap that is there, and does not any more, or not as a whole."""
+    text, zone = w.origins[i].text, w.zones[z]
+    known = zone.record.claimed & zone.spec.origins if zone.access == WORKS else 0
+    return bool(known >> i & 1) and text is not None and (text.damage != WHOLE or text.claims[z] is None)
+
+
+def removing_blind(w: World, z: int) -> bool:
+    """A removed ConfigMap: nobody can tell the replicas anything (promise S7 waits without limit)."""
+    return all(o.text is None for o in w.origins)
+
+
+def rejected_everywhere(w: World) -> bool:
+    """The controllers take no text at all."""
+    return all(o.rejects is not None and o.rejects[1] == OFF for o in w.origins)
+
+
+def published(w: World, z: int) -> int:
+    """The strictest published claim of one zone."""
+    claims = [o.text.claims[z] for o in w.origins if o.text is not None and o.text.damage == WHOLE]
+    return max((claim.mode for claim in claims if claim is not None), default=OFF)

@@ -1,0 +1,87 @@
+"""Looking for a promise that a mutant breaks: `make state-space` asks it of every mutant of `model.mutants`.
+
+Rules are pure, so that a mutant can only break something in a world in which it decides otherwise at something that is seen there. The
+right rules walk the hunt's worlds once; of a mutant only those worlds are walked that hold such a sight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from aop.plan import next_step
+from model.explore import explore
+from model.mind import Mind
+from model.mutants import Mutant
+from model.real import abstract_step, realise
+from model.settings import AT_REST, FRESH, SECOND_ARRIVES, SETTINGS, TWO_ORIGINS, more_hosts, undisturbed
+from model.sight import Sight
+
+WORLDS = (
+    *(SETTINGS[name] for name in ("onboarding, removed on the way", "onboarding, the edge keeps its connections", "removal")),
+    undisturbed("onboarding, old workers linger", FRESH, "remove timeout", linger=True),
+    undisturbed("rotation", AT_REST, "rotate once timeout"),
+    undisturbed("rotation, the edge keeps its connections", AT_REST, "rotate once", pooled=True),
+    undisturbed("rotation of a referenced Secret, and back", AT_REST, "rotate once revert", generate=False),
+    undisturbed("edits of the spec", AT_REST, "spec suspend consent retain remove"),
+    undisturbed("onboarding, edited on the way", FRESH, "spec suspend"),
+    undisturbed("drift at Cloudflare", AT_REST, "zone certificates ssl hiccup", 1),
+    undisturbed("drift at Cloudflare during onboarding", FRESH, "certificates", 1),
+    undisturbed("drift in the cluster", AT_REST, "configmap secret record", 1),
+    undisturbed("drift of a referenced Secret", AT_REST, "secret", 2, generate=False),
+    undisturbed("texts are rejected", (AT_REST, FRESH), "reject", 1),
+    undisturbed("something else is wrong", (AT_REST, FRESH), "ill", 1),
+    undisturbed("pods are lost", (AT_REST, FRESH), "pods", 1),
+    undisturbed("access is lost", AT_REST, "token remove zone", 1),
+    undisturbed("leaves expire", AT_REST, "expiry", 2),
+    undisturbed("referenced leaves expire", AT_REST, "expiry rotate once", 1, generate=False),
+    undisturbed("the edge falls silent", AT_REST, "silence hiccup", 1),
+    undisturbed("removal in trouble", AT_REST, "remove configmap certificates record", 1),
+    SETTINGS["a foreign certificate is presented before us"],
+    undisturbed("two hosts, one of them DNS-only", more_hosts(FRESH, 2), "remove", hosts=("edge", "direct")),
+    undisturbed("two origins", TWO_ORIGINS, "origins"),
+    undisturbed("two zones, the second arrives", SECOND_ARRIVES, ""),
+    undisturbed("onboarding, answers are lost", FRESH, "late remove"),
+    undisturbed("rotation, answers are lost", AT_REST, "rotate once late"),
+    undisturbed("rotation, a replaced process lives on", AT_REST, "rotate once zombie crash"),
+)
+"""Smaller than those of the walk, so that each can be walked to its end, and what never happens is found as well as what happens."""
+LIMIT = 15_000
+"""States of one world that a mutant is looked for in; a mutant may make it larger than it is."""
+Steps = dict[Sight, tuple[Any, ...]]
+"""What the right rules do at each sight of one world."""
+
+
+def seen_in(at: int) -> Steps:
+    """Every sight of one of `WORLDS`, and what the right rules do there."""
+    mind = Mind()
+    explore(WORLDS[at], mind, limit=LIMIT)
+    return {sight: step for sight, (step, _, _) in mind.memory.items()}
+
+
+class Ground:
+    """The worlds of the hunt, as the right rules have walked them."""
+
+    def __init__(self, seen: list[Steps]) -> None:
+        self.seen = seen
+        self.real = {sight: realise(sight) for steps in seen for sight in steps}
+
+    def caught(self, mutant: Mutant) -> tuple[str, str] | None:
+        """The first world and promise that the mutant breaks."""
+        mind = Mind(mutant.protect, mutant.rules, mutant.teardown, mutant.eyes)
+        decided: Steps = {}
+        for world, steps in zip(WORLDS, self.seen, strict=True):
+            if not mutant.world and not any(self.decides(mutant, sight, decided) != step for sight, step in steps.items()):
+                continue
+            result = explore(replace(world, **mutant.world), mind, stop=True, limit=LIMIT)
+            if result.violations:
+                return world.name, next(iter(result.violations))
+        return None
+
+    def decides(self, mutant: Mutant, sight: Sight, decided: Steps) -> tuple[Any, ...]:
+        """What the mutant does at one sight."""
+        if (step := decided.get(sight)) is None:
+            o = self.real[sight]
+            seen = mutant.eyes(o) if mutant.eyes else o
+            step = decided[sight] = abstract_step(next_step(seen, mutant.protect, mutant.rules, mutant.teardown), sight, o)
+        return step
