@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from model.effects import claim_in, stricter
 from model.ends import as_asked
 from model.words import names
-from model.world import FULL, OPTIONAL, OURS, Claim, F, Plan, Setting, World, Zone, hurt, strictest
+from model.world import FULL, OPTIONAL, OURS, UNLISTED, Claim, F, Plan, Setting, World, Zone, hurt, presented, strictest
 
 Broken = Iterator[tuple[str, str]]
 
@@ -63,14 +63,23 @@ def in_decision(w: World, z: int, plan: Plan, s: Setting) -> Broken:
             if left_behind and not zone.given_up:
                 yield "T4 it gives Cloudflare up before ten minutes have passed", ""
         case ("Publish", i, Claim() as claim, _) if claim == claim_in(w, i, z):
-            if any(r.up and r.stale for r in w.origins[i].replicas) or not all(
-                run.new for run, kind in zip(zone.runs, s.hosts, strict=True) if kind == "edge"
-            ):
-                yield "T6 flushes old sessions again before it is seen what the last time has done", ""
+            yield from flushed(w, z, i, s)
         case ("Publish", i, Claim() as claim, _) if stricter(claim, w, z, i):
             if zone.record.hold_off:
                 yield "T7 required again within the hold-off", ""
             yield from newly_required(w, z, i, claim, s)
+
+
+def flushed(w: World, z: int, i: int, s: Setting) -> Broken:
+    """T6: the same text again costs a reload: only where old sessions hide what new ones come with, and once for all of them."""
+    zone = w.zones[z]
+    runs = [run for run, kind in zip(zone.runs, s.hosts, strict=True) if kind == "edge"]
+    if any(r.up and r.stale for r in w.origins[i].replicas) or not all(run.new for run in runs):
+        yield "T6 flushes old sessions again before it is seen what the last time has done", ""
+    now = presented(zone, s)
+    shown = zone.unread is None and zone.edge == now and all(listed != UNLISTED for _, _, listed in zone.certificates)
+    if shown and not any(run.presented not in {0, now} and (run.fresh == now or run.old) for run in runs):
+        yield "T6 flushes old sessions where they hide nothing", ""
 
 
 def newly_required(w: World, z: int, i: int, claim: Claim, s: Setting) -> Broken:

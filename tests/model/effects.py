@@ -32,6 +32,7 @@ from model.world import (
     World,
     Zone,
     mode_at,
+    presented,
     refused,
     rejected,
     strictest,
@@ -197,6 +198,8 @@ def of_a_deletion(e: Effect) -> Broken:
     yield from although_it_stays(e)
     if zone.deleting and strictest(e.w, e.z, e.s) >= OPTIONAL and any(o.text is not None for o in e.w.origins):
         yield "T4 deletes before un-enforcement is seen everywhere", ""
+    if not zone.deleting and who == presented(zone, e.s) and strictest(e.w, e.z, e.s) >= OPTIONAL:
+        yield "T2 deletes what the edge presents while somebody is refused", names(who)
     if any(c == who and state in {PENDING, DELETING} for c, state, _ in zone.certificates):
         yield "T6 asks to delete what Cloudflare is still deploying or deleting", names(who)
 

@@ -117,14 +117,15 @@ def at_end(w: World, z: int, s: Setting, mind: Mind) -> Broken:
             yield "T4 the object is gone, its claim is not", ""
         return
     step, line, rule = mind.decide(observe(w, z, s))
-    if not zone.spec.suspend:
-        yield from of_the_texts(w, z, f"{rule}: {line}")
+    yield from of_the_texts(w, z, s, f"{rule}: {line}")
     if step[0] == "Done":
         if not at_goal(w, z, s):
             yield "T6 the operator is done, and the world is not as the spec asks", line
         return
     if step[0] in {"Wait", "Block"}:
-        if not true_of(step[1], w, z, s):
+        if not true_of(step[1], w, z, s) or (
+            zone.silent and step[1] == Reason.WAITING_FOR_PROOF and rule != "cloudflare_holds_certificate"
+        ):
             yield "T6 it stands still for a reason that is not true of the world", f"{rule}: {line}"
         elif not removing_blind(w, z) and not zone.silent and (bad := hurt(w, z, s)) and not rejected_everywhere(w):
             yield "T2 it stands still while requests are refused", f"{names(bad)}; {rule}: {line}"
@@ -136,9 +137,13 @@ def at_end(w: World, z: int, s: Setting, mind: Mind) -> Broken:
     yield "T6 it wants to do something that changes nothing, for ever", f"{rule}: {line}"
 
 
-def of_the_texts(w: World, z: int, line: str) -> Broken:
-    """T6: no text is left as it should not be, where nothing that its repair needs is missing."""
+def of_the_texts(w: World, z: int, s: Setting, line: str) -> Broken:
+    """T2: nothing that ends within a day is required. T6: no text is left as it should not be, where nothing that its repair needs is missing."""
     zone = w.zones[z]
+    if presented(zone, s) & (zone.expiring | zone.expired) and published(w, z) >= OPTIONAL:
+        yield "T2 what is required is about to expire", line
+    if zone.spec.suspend:
+        return
     if any(rejected(o) for o in w.origins) and not zone.ill:
         yield "T6 a text that the controllers reject is left lying there", line
     keyless = zone.ill in {"the key does not match", "the Secret cannot be read"}

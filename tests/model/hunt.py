@@ -14,8 +14,9 @@ from model.explore import explore
 from model.mind import Mind
 from model.mutants import Mutant
 from model.real import abstract_step, realise
-from model.settings import AT_REST, FRESH, SECOND_ARRIVES, SETTINGS, TWO_ORIGINS, more_hosts, undisturbed
+from model.settings import AT_REST, BEFORE_US, FRESH, SECOND_ARRIVES, SETTINGS, TWO_ORIGINS, more_hosts, undisturbed
 from model.sight import Sight
+from model.world import A
 
 WORLDS = (
     *(SETTINGS[name] for name in ("onboarding, removed on the way", "onboarding, the edge keeps its connections", "removal")),
@@ -25,6 +26,7 @@ WORLDS = (
     undisturbed("rotation of a referenced Secret, and back", AT_REST, "rotate once revert", generate=False),
     undisturbed("edits of the spec", AT_REST, "spec suspend consent retain remove"),
     undisturbed("onboarding, edited on the way", FRESH, "spec suspend"),
+    undisturbed("the referenced leaf was there before us", BEFORE_US, "rotate once revert remove", generate=False, before=A),
     undisturbed("drift at Cloudflare", AT_REST, "zone certificates ssl hiccup", 1),
     undisturbed("drift at Cloudflare during onboarding", FRESH, "certificates", 1),
     undisturbed("drift in the cluster", AT_REST, "configmap secret record", 1),

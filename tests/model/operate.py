@@ -29,6 +29,7 @@ from model.world import (
     Setting,
     Text,
     World,
+    Zone,
     state_of,
 )
 
@@ -127,6 +128,14 @@ def claimed(origin: Origin, z: int, claim: Claim | None, *, applied: bool) -> Or
     return written(origin, Text(claims, accepted, WHOLE, text.foreign))
 
 
+def without_deletions(zone: Zone, who: int) -> Zone:
+    """A deletion names a certificate by its id: one that is still under way does not meet what is uploaded after it."""
+    void = ("Delete", who)
+    late = None if zone.late is not None and zone.late.step == void else zone.late
+    zombie = None if zone.zombie is not None and zone.zombie.step == void else zone.zombie
+    return zone._replace(late=late, zombie=zombie)
+
+
 def requested(w: World, z: int, step: tuple[Any, ...]) -> World:
     """One request as it arrives at Cloudflare."""
     zone = w.zones[z]
@@ -136,7 +145,7 @@ def requested(w: World, z: int, step: tuple[Any, ...]) -> World:
         case ("Upload", who):
             if state_of(zone, who) is not None:
                 return w
-            changed = zone._replace(certificates=(*zone.certificates, (who, PENDING, REMEMBERED)))
+            changed = without_deletions(zone, who)._replace(certificates=(*zone.certificates, (who, PENDING, REMEMBERED)))
         case ("Delete", who):
             if state_of(zone, who) not in {ACTIVE, FAILED}:
                 return w

@@ -180,6 +180,15 @@ WIDER = (
     setting("two zones, both are removed", BOTH_AT_REST, "remove"),
 )
 UNSEEN = (
+    undisturbed(
+        "rotation of a referenced Secret, and back, answers are lost",
+        AT_REST,
+        "rotate once revert late",
+        generate=False,
+        expected=frozenset(
+            {"T1 uploaded before every replica that refuses somebody accepts it", "T1 a request through the edge is refused"}
+        ),
+    ),
     setting(
         "onboarding past an edge location that no window meets",
         FRESH,
