@@ -40,8 +40,7 @@ def published_mode(scene: Scene) -> str:
 
 def test_text_that_another_writer_puts_over_ours_is_theirs_until_they_take_it_out(scene: Scene) -> None:
     """Without consent to stand beside it nothing is written; what is lost opens, and refuses nobody."""
-    with scene.visitors() as visitors:
-        visitors.allow_redirects(allowed=True)
+    with scene.visitors(redirects=True) as visitors:
         scene.write_config_map(dict.fromkeys(SNIPPETS, THEIRS))
         told = scene.until_condition("Ready", "False", "ForeignConfiguration", within_s=WITHIN_S)
         for word in (f"{CONTROLLER_NAMESPACE}/{CONFIG_MAP}", *SNIPPETS, THEIRS, "foreignText: Merge"):
@@ -56,8 +55,7 @@ def test_text_that_another_writer_puts_over_ours_is_theirs_until_they_take_it_ou
 
 
 def test_a_config_map_that_is_deleted_is_named_and_one_that_comes_back_is_worked_on(scene: Scene) -> None:
-    with scene.visitors() as visitors:
-        visitors.allow_redirects(allowed=True)
+    with scene.visitors(redirects=True) as visitors:
         before = scene.sandbox.config_map()
         scene.plane.http.delete(PATH).raise_for_status()
         told = scene.until_condition("Ready", "False", "ConfigMapNotFound", within_s=WITHIN_S)
@@ -73,8 +71,7 @@ def test_a_config_map_that_is_deleted_is_named_and_one_that_comes_back_is_worked
 
 def test_a_text_that_nginx_rejects_makes_nothing_stricter_and_is_said(scene: Scene) -> None:
     """Their text breaks the controller's next configuration; then the spec asks for less, which cannot be applied until they mend it."""
-    with scene.visitors() as visitors:
-        visitors.allow_redirects(allowed=True)
+    with scene.visitors(redirects=True) as visitors:
         scene.patch({"origins": [origin(foreignText="Merge")]})
         scene.until_enforced()
         ours = scene.sandbox.config_map()["data"]["http-snippet"]

@@ -49,8 +49,7 @@ def synced(scene: Scene, before: Mapping[str, int]) -> bool:
 
 @pytest.mark.parametrize("reset", [*RESETS, "the whole ConfigMap"])
 def test_with_the_operator_down_the_controller_goes_on_and_the_operator_repairs(scene: Scene, reset: str) -> None:
-    with scene.visitors() as visitors:
-        visitors.allow_redirects(allowed=True)
+    with scene.visitors(redirects=True) as visitors:
         scene.until_enforced()
         scene.operator.kill()
         before = {one.pod: len(one.reloads) for one in scene.ingress_nginx.replicas()}
@@ -73,8 +72,7 @@ def test_with_the_operator_down_the_controller_goes_on_and_the_operator_repairs(
 
 def test_an_overwrite_while_the_operator_runs_is_repaired(scene: Scene) -> None:
     """The keys are put back, byte for byte what they were but for the revision; the others' keys stay as they wrote them."""
-    with scene.visitors() as visitors:
-        visitors.allow_redirects(allowed=True)
+    with scene.visitors(redirects=True) as visitors:
         scene.until_enforced()
         scene.write_config_map({"http-snippet": None, "server-snippet": None, "proxy-body-size": "8m"})
         until(lambda: len(scene.own_text()) == 2, within_s=WITHIN_S, describe="both keys to be there again")

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from model.replay import violations
+from sandbox.cloudflare.authority import Authority
 from sandbox.scene import NAMESPACE, Scene
 from sandbox.waiting import until
 
@@ -113,15 +114,33 @@ def test_retain_leaves_cloudflare_alone_and_origins_as_found(scene: Scene) -> No
     take_away_what_stays(scene)
 
 
-def test_what_another_has_put_at_cloudflare_stays(scene: Scene) -> None:
-    """S6: somebody's certificate, and the zone enabled before us, are there afterwards as before."""
+@pytest.mark.parametrize("enabled", [True, False], ids=["presented", "lying there"])
+def test_what_another_has_put_at_cloudflare_stays(scene: Scene, *, enabled: bool) -> None:
+    """S6: somebody's certificate, and the zone as it was before us, are there afterwards as before."""
     foreign = scene.control.upload()
-    scene.control.change_zone(enabled=True)
-    scene.apply(certificate={"generate": {}, "replaceForeign": True})
+    scene.control.change_zone(enabled=enabled)
+    scene.apply(certificate={"generate": {}, "replaceForeign": enabled})
     scene.until_enforced()
     scene.remove()
     assert [(one["id"], one["status"]) for one in scene.certificates()] == [(foreign["id"], "active")]
-    assert scene.control.zone()["enabled"] is True
+    assert scene.control.zone()["enabled"] is enabled
+    take_away_what_stays(scene)
+
+
+def test_a_referenced_leaf_that_its_owner_has_uploaded_stays(scene: Scene) -> None:
+    """S6: it is presented while the object is there, and not taken for ours because its fingerprint is the one that is wanted."""
+    authority = Authority.new("An issuer")
+    leaf = authority.client("example.com")
+    text = {"tls.crt": leaf.pem, "tls.key": leaf.key_pem, "ca.crt": authority.pem}
+    metadata = {"name": "leaf", "namespace": NAMESPACE}
+    scene.plane.apply({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": metadata, "stringData": text})
+    theirs = scene.control.upload(certificate=leaf.pem, private_key=leaf.key_pem)
+    scene.apply(certificate={"secretRef": {"name": "leaf"}})
+    scene.until_enforced()
+    assert [one["id"] for one in scene.certificates()] == [theirs["id"]]
+    scene.remove()
+    assert [(one["id"], one["status"]) for one in scene.certificates()] == [(theirs["id"], "active")]
+    assert scene.control.zone()["enabled"] is False
     take_away_what_stays(scene)
 
 

@@ -59,6 +59,8 @@ class Names:
     """Which generation each real leaf is."""
 
     known: dict[str, int] = field(default_factory=dict)
+    ids: dict[str, int] = field(default_factory=dict)
+    """Whose each certificate is, as it was seen at Cloudflare."""
 
     def of(self, sha256: str) -> int:
         """The bit of a leaf of ours; a new one gets the next."""
@@ -86,6 +88,7 @@ def sight_of(o: Observed, names: Names, only: str | None = None) -> Sight:
     refused = isinstance(o.zone, Unknown) and o.zone.reason is not None
     hosts = tuple(sorted({host for origin in o.origins for host in origin.hosts})) if only is None else (only,)
     runs = tuple(run_of(o, o.evidence_of(host), names) for host in hosts)
+    certificates = None if zone is None else tuple((who(c, names), STATES.index(c.state)) for c in zone.certificates)
     return Sight(
         zone_index=0,
         hosts=tuple("direct" if o.evidence_of(host).direct else "edge" for host in hosts),
@@ -101,7 +104,7 @@ def sight_of(o: Observed, names: Names, only: str | None = None) -> Sight:
         ),
         rotate=o.object.rotate is not None,
         record=record_of(o.record, o, names),
-        certificates=None if zone is None else tuple((who(c, names), STATES.index(c.state)) for c in zone.certificates),
+        certificates=certificates,
         enabled=zone is not None and zone.enabled,
         ssl=zone is not None and zone.ssl_mode in {"full", "strict", "origin_pull"},
         access=WORKS if zone is not None else REJECTED if refused else DOWN,
@@ -147,7 +150,8 @@ def comes_first(o: Observed, rival: Rival) -> bool:
 
 def who(certificate: ObservedCertificate, names: Names) -> int:
     """Whose certificate it is."""
-    return names.of(certificate.pin.sha256) if certificate.ours else F
+    names.ids[certificate.id] = names.of(certificate.pin.sha256) if certificate.ours else F
+    return names.ids[certificate.id]
 
 
 def record_of(record: RealRecord, o: Observed, names: Names) -> Record:
@@ -157,7 +161,7 @@ def record_of(record: RealRecord, o: Observed, names: Names) -> Record:
     targets = [origin.target for origin in o.origins]
     return Record(
         found=record.found.enabled if record.found else None,
-        foreign=F if record.found and record.found.foreign else 0,
+        foreign=sum({names.ids.get(one, F) for one in record.found.foreign}) if record.found else 0,
         uploaded=names.mask(record.uploaded),
         claimed=sum(1 << i for i, target in enumerate(targets) if target in record.claimed),
         hold_off=record.hold_off is not None and record.hold_off.until > o.now,

@@ -244,7 +244,8 @@ def real_origin(i: int, seen: SeenOrigin, sight: Sight) -> ObservedOrigin:
 
 REAL_VALUES = {v: NONE if v == N else OTHER if v == F else REFUSED if v == R else SHA[v] for v in VALUES}
 LENGTHS = {BEGUN: timedelta(0), SPREAD: timedelta(seconds=12), FULL: WINDOW + timedelta(seconds=12)}
-COUNTS = {BEGUN: 1, SPREAD: 3, FULL: 40}
+COUNTS = {BEGUN: 1, SPREAD: 40, FULL: 40}
+"""Enough answers without enough time are no proof."""
 
 
 def real_evidence(run: Run, host: int, sight: Sight) -> Evidence:

@@ -194,10 +194,14 @@ class Scene:
         rate_per_s: float = 60.0,
         http_rate_per_s: float = 6.0,
         longest_s: float = 600.0,
+        redirects: bool = False,
         on_progress: Callable[[Report], None] | None = None,
         progress_every_s: float = 5.0,
     ) -> LoadThread:
-        """A steady stream through every location, over all hosts; DNS-only hosts are asked at the replicas."""
+        """A steady stream through every location, over all hosts; DNS-only hosts are asked at the replicas.
+
+        With `redirects` http:// may be redirected from the first request on: the origins may be enforced already.
+        """
         dns_only = self.sandbox.layout.dns_only
         through_edge = [host for host in self.sandbox.layout.hosts if host not in dns_only]
         replicas = [Location(one.pod, one.https, one.http) for one in self.ingress_nginx.replicas()]
@@ -211,7 +215,9 @@ class Scene:
             http_rate_per_s=http_rate_per_s,
             longest_s=longest_s,
         )
-        return LoadThread(plan, on_progress=on_progress, progress_every_s=progress_every_s)
+        load = LoadThread(plan, on_progress=on_progress, progress_every_s=progress_every_s)
+        load.allow_redirects(allowed=redirects)
+        return load
 
     def _http(self, method: str, path: str, body: Mapping[str, Any]) -> None:
         self.plane.http.request(method, path, json=body, headers={"Content-Type": "application/merge-patch+json"}).raise_for_status()
