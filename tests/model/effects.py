@@ -106,9 +106,13 @@ def adds_nobody_refused(e: Effect, races: dict[str, int]) -> Broken:
 def on_another(e: Effect, other: int) -> Broken:
     """T5: one zone's step changes nothing for another zone."""
     for before, now in zip(e.w.origins, e.after.origins, strict=True):
-        if before.text is None or now.text is None or before.text.damage != WHOLE:
+        if before.text is None or now.text is None or before.text == now.text:
             continue
-        if before.text.claims[other] != now.text.claims[other]:
+        claim = now.text.claims[other]
+        if before.text.damage != WHOLE:
+            if claim is not None and claim.mode > OFF:
+                yield "T7 what another zone required before a reset is required again without a proof", f"zone {other + 1}"
+        elif before.text.claims[other] != claim:
             yield "T5 a step changes another zone's claim", f"zone {other + 1}"
     if (worse := will_hurt(e.after, other, e.s) & ~will_hurt(e.w, other, e.s)) and e.s.quiet:
         yield "T5 a step makes another zone's requests fail", names(worse)
@@ -184,6 +188,8 @@ def of_an_upload(e: Effect) -> Broken:
                 break
     if e.current and zone.enabled and presented_if_enabled(zone) == F and not zone.spec.replace_foreign:
         yield "T4 displaces somebody else's certificate without consent", names(who)
+    if not who & (zone.leaf | zone.next) and e.after.zones[e.z].certificates != zone.certificates:
+        yield "T3 uploads a leaf that no Secret holds", names(who)
     if e.current and who & (zone.expiring | zone.expired):
         yield "T6 uploads a leaf that is about to expire", names(who)
 
@@ -217,7 +223,7 @@ def of_enabling(e: Effect) -> Broken:
         return
     yield from although_it_stays(e)
     foreign = any(c == F and state == ACTIVE for c, state, _ in zone.certificates)
-    if not e.step[1] and foreign and zone.deleting and not e.s.before & F:
+    if not e.step[1] and foreign and not e.s.before & F and (zone.deleting or presented_if_enabled(zone) == F):
         yield "T4 disables a zone that somebody else uses", ""
     if not e.step[1] and strictest(e.w, e.z, e.s) >= REQUIRE and any(o.text is not None for o in e.w.origins):
         yield "T2 disables the zone before un-enforcement is seen everywhere", ""
@@ -239,8 +245,20 @@ def of_a_text(e: Effect) -> Broken:
         return
     if claim.mode == OFF < now.mode and not gives_reason_to_stop_asking(e, i):
         yield "T6 stops asking where asking refuses nobody", ""
-    if claim.mode < OPTIONAL <= now.mode and not zone.record.hold_off and not asked_for_less(e, i):
-        yield "T2 relaxed after a loss, and not held off", ""
+    if claim.mode < OPTIONAL <= now.mode and not asked_for_less(e, i):
+        if not zone.record.hold_off:
+            yield "T2 relaxed after a loss, and not held off", ""
+        if not lost(e, i, now):
+            yield "T2 relaxed before three answers in a row were lost", ""
+
+
+def lost(e: Effect, i: int, now: Claim) -> bool:
+    """Three answers in a row came with what this claim refuses, or a replica was seen to refuse a leaf of ours that may be presented."""
+    zone, ours = e.zone, (e.zone.leaf | e.zone.next) & e.zone.record.uploaded
+    in_a_row = any(run.recent and not run.recent & (run.recent - 1) and run.recent & ~now.trust for run in zone.runs)
+    return in_a_row or any(
+        r.up and refused(r.runs, e.z, h, ours, zone.expired) for r in e.w.origins[i].replicas for h in range(len(e.s.hosts))
+    )
 
 
 def gives_reason_to_stop_asking(e: Effect, i: int) -> bool:

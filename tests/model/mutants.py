@@ -136,7 +136,6 @@ SURVIVORS: dict[str, str] = {
     "origins_accept_what_comes_next comes before key_pair_exists": "a new leaf is pinned at the next look, still before it is uploaded",
     "cloudflare_holds_certificate comes before origins_accept_what_comes_next": "the record names a leaf before its upload, and PROTECT pins "
     "what the record names where replicas refuse it",
-    "cloudflare_holds_certificate never waits": "what is not active is not presented, and hosts_are_proven waits until it is",
     "zone_presents_certificate never waits": "what is not presented is not proven, and cloudflare_holds_certificate has waited before",
     "origins_ask never waits": "origins_answer has waited for the replicas before",
     "origins_require comes before hosts_are_proven": "it requires proven hosts only, of which there are none when the other one answers",

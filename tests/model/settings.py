@@ -137,6 +137,7 @@ OTHERS = (
     setting("access is lost, and the spec is edited", AT_REST, "token spec", 2),
     undisturbed("access is lost during a rotation", AT_REST, "token rotate", 2),
     setting("leaves expire", AT_REST, "expiry token", 2),
+    undisturbed("leaves expire, and certificates come and go", AT_REST, "expiry certificates", 2),
     undisturbed("leaves expire during a rotation", AT_REST, "expiry rotate once", 2),
     undisturbed("referenced leaves expire", AT_REST, "expiry rotate once", 2, generate=False),
     undisturbed("the edge falls silent", AT_REST, "silence hiccup spec", 2),
