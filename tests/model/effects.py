@@ -17,6 +17,7 @@ from model.words import names
 from model.world import (
     ACTIVE,
     DELETING,
+    FULL,
     OFF,
     OPTIONAL,
     OURS,
@@ -173,6 +174,11 @@ def of_a_key(e: Effect) -> Broken:
 
 def of_a_promotion(e: Effect) -> Broken:
     """A next leaf comes into use once the edge is proven to present it."""
+    required = {
+        h for i in range(len(e.w.origins)) if (claim := claim_in(e.w, i, e.z)) for h in range(len(e.s.hosts)) if claim.hosts >> h & 1
+    }
+    if e.current and any(run.presented != e.step[1] or run.length != FULL for run in (e.zone.runs[h] for h in required)):
+        yield "T7 a leaf comes into use without a proof of each required host", names(e.step[1])
     if e.s.quiet and e.zone.edge & ~e.step[1]:
         yield "T6 a leaf comes into use that is not presented everywhere", f"the edge presents {names(e.zone.edge)}"
 
@@ -238,9 +244,11 @@ def of_a_text(e: Effect) -> Broken:
         yield "T5 another's certificate is trusted", names(claim.trust & ~OURS[e.z])
     if not e.current:
         return
+    now = claim_in(e.w, i, e.z)
+    if claim.mode > zone.spec.mode and claim.mode > (now.mode if now is not None else OFF):
+        yield "T2 publishes more than the spec asks for", ""
     if not zone.record.claimed >> i & 1 and "record" not in e.s.moves:
         yield "T4 a ConfigMap is written that the record does not name", ""
-    now = claim_in(e.w, i, e.z)
     if now is None:
         return
     if claim.mode == OFF < now.mode and not gives_reason_to_stop_asking(e, i):

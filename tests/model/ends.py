@@ -39,11 +39,13 @@ Broken = Iterator[tuple[str, str]]
 def at_goal(w: World, z: int, s: Setting) -> bool:
     """The world is as the spec asks, and so is what the edge presents."""
     zone = w.zones[z]
-    return zone.gone or (as_asked(w, z, s) and zone.edge == zone.leaf and all(r.up for origin in w.origins for r in origin.replicas))
+    return zone.gone or (
+        as_asked(w, z, s, whole=True) and zone.edge == zone.leaf and all(r.up for origin in w.origins for r in origin.replicas)
+    )
 
 
-def as_asked(w: World, z: int, s: Setting) -> bool:
-    """What can be seen of the world is as the spec asks; a pod that is not Ready shows nothing."""
+def as_asked(w: World, z: int, s: Setting, *, whole: bool) -> bool:
+    """What can be seen of the world is as the spec asks, of several hosts at least for one; a pod that is not Ready shows nothing."""
     zone = w.zones[z]
     if zone.deleting or zone.next or zone.due or (s.generate and zone.rotate and not zone.record.rotated):
         return False
@@ -54,6 +56,8 @@ def as_asked(w: World, z: int, s: Setting) -> bool:
             if claim is not None or zone.record.claimed >> i & 1:
                 return False
             continue
+        if not whole and claim is not None and claim.hosts & hosts and zone.spec.mode >= OPTIONAL:
+            hosts &= claim.hosts  # whoever is not proven yet holds back nobody else
         want = Claim(zone.spec.mode, hosts if zone.spec.mode >= OPTIONAL else 0, zone.leaf, zone.spec.narrow)
         if (
             origin.text is None

@@ -137,29 +137,30 @@ def answers(w: World, z: int, s: Setting) -> Iterator[Move]:
     asked = next(
         (o for i, o in enumerate(w.origins) if zone.spec.origins >> i & 1 and o.text is not None and o.text.claims[z] is not None), None
     )
-    if asked is None or zone.deleting or s.hosts[0] != "edge":
+    if asked is None or zone.deleting:
         return
-    new = held = 0
-    loses = R
-    for r in asked.replicas:
-        if r.up:
-            loses |= refused(r.runs, z, 0, zone.edge | r.held[z], zone.expired)
+    up = [r for r in asked.replicas if r.up]
+    for host in (h for h, kind in enumerate(s.hosts) if kind == "edge"):
+        new = held = 0
+        loses = R
+        for r in up:
+            loses |= refused(r.runs, z, host, zone.edge | r.held[z], zone.expired)
             if not (s.pooled and r.held[z]):
                 new |= told(r.runs, z, zone.edge, zone.expired)
             held |= told(r.runs, z, r.held[z], 0) if asks(r.runs) and path(r.runs) else 0
-    for kind, line, run in following(zone, new, held, loses, s, late=any(r.stale for r in asked.replicas if r.up)):
-        after = zone._replace(runs=(run, *zone.runs[1:]), aged=False)
-        if after != zone:
-            yield kind, line, with_zone(w, z, after)
+        for kind, line, run in following(zone, zone.runs[host], new, held, loses, s, late=any(r.stale for r in up)):
+            after = zone._replace(runs=(*zone.runs[:host], run, *zone.runs[host + 1 :]), aged=False)
+            if after != zone:
+                yield kind, line, with_zone(w, z, after)
 
 
-def following(zone: Zone, new: int, held: int, loses: int, s: Setting, *, late: bool) -> Iterator[tuple[str, str, Run]]:
+def following(zone: Zone, run: Run, new: int, held: int, loses: int, s: Setting, *, late: bool) -> Iterator[tuple[str, str, Run]]:
     """How a host's run of answers goes on, when new connections come with `new`, old ones with `held`, and some replica refuses `loses`.
 
     Where answers come in turn, three of a kind in a row are a matter of chance. They need not come when they are good; when they are
     refused they do in the end, as the edge chooses its connections at random.
     """
-    shown, run, wanted = new | held, zone.runs[0], zone.next or zone.leaf
+    shown, wanted = new | held, zone.next or zone.leaf
 
     def heard(value: int, length: int, recent: int) -> Run:
         unwanted = new & ~wanted or new

@@ -210,7 +210,9 @@ def at_home(zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:  # noqa: C901
                 yield f"{NAMES[who]} expires", zone._replace(expired=zone.expired | who)
     if "silence" in m:
         yield f"the edge {'answers again' if zone.silent else 'falls silent'}", zone._replace(silent=not zone.silent)
-    if "ill" in m:
+    # A zone that was not there is not back within the moment in which the object is released.
+    releasing = zone.ill == "the zone does not exist" and zone.plan is not None and zone.plan.step[0] == "Done"
+    if "ill" in m and not releasing:
         yield from ((ill or f"mended: {zone.ill}", zone._replace(ill=ill)) for ill in (("",) if zone.ill else ILLS))
 
 

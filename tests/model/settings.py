@@ -8,6 +8,7 @@ from model.world import (
     ACTIVE,
     FULL,
     LISTED,
+    OPTIONAL,
     REQUEST,
     REQUIRE,
     A,
@@ -159,6 +160,7 @@ OTHERS = (
     undisturbed("removal in trouble with Secret and record", AT_REST, "remove secret record", 2),
     undisturbed("removal in trouble at Cloudflare", AT_REST, "remove certificates zone", 2),
     setting("removal while something else is wrong", AT_REST, "remove ill", 1),
+    undisturbed("removal while something else is wrong, and texts are reset", AT_REST, "remove ill configmap", 2),
     setting("removal while texts are rejected", AT_REST, "remove reject", 2),
 )
 
@@ -168,10 +170,15 @@ def more_hosts(w: World, hosts: int) -> World:
     return first(w, runs=(w.zones[0].runs[0], *(Run(),) * (hosts - 1)))
 
 
+TWO_HOSTS = first(AT_REST._replace(origins=(published(Claim(REQUIRE, 3, A), held=(A,)),)), runs=(PROVEN, PROVEN))
+AT_OPTIONAL = first(TWO_HOSTS._replace(origins=(published(Claim(OPTIONAL, 3, A), held=(A,)),)), spec=Spec(mode=OPTIONAL))
 TWO_ORIGINS = AT_REST._replace(origins=(*AT_REST.origins, EMPTY))
 WIDER = (
     setting("two hosts, one of them DNS-only", more_hosts(FRESH, 2), "remove", hosts=("edge", "direct")),
     setting("two hosts, one of them outranked", more_hosts(FRESH, 2), "", hosts=("edge", "outranked")),
+    undisturbed("rotation, two hosts at the edge", TWO_HOSTS, "rotate once", hosts=("edge", "edge")),
+    undisturbed("edits of the spec, two hosts at the edge", AT_OPTIONAL, "spec crash", hosts=("edge", "edge")),
+    undisturbed("leaves expire during a rotation, two hosts at the edge", TWO_HOSTS, "rotate once expiry", 1, hosts=("edge", "edge")),
     undisturbed("two hosts, and spec.hostnames changes", more_hosts(FRESH, 2), "hostnames", hosts=("edge", "direct")),
     undisturbed("two origins", TWO_ORIGINS, "origins remove"),
     setting("two zones, the second arrives", SECOND_ARRIVES, ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -146,6 +147,16 @@ def test_then_the_zone_is_put_back_then_our_certificates_go_then_our_text() -> N
 def test_the_flag_is_put_back_as_it_was_found(found: Found | None, zone: dict[str, Any], put_back: bool | None) -> None:
     step = removing(record={"found": found}, zone=zone)
     assert (step.enabled if isinstance(step, SetEnabled) else None) is put_back
+
+
+@pytest.mark.parametrize(
+    ("shown", "ready"), [(6, False), (None, True), (7, True)], ids=["an older text", "nothing of ours", "what is published"]
+)
+def test_where_no_host_is_known_the_published_text_is_waited_for(shown: int | None, *, ready: bool) -> None:
+    """Nobody can be asked whether it refuses anybody: only the text that it runs tells."""
+    blind = replace(replica("pod-1", None), revision=shown, hosts=())
+    step = removing(origins=[origin(None, configured={"revision": 7}, hosts=(), replicas=(blind,))])
+    assert isinstance(step, Wait) is not ready, step
 
 
 REFERENCED = {"certificate": {"secretRef": {"name": "made"}}}

@@ -41,6 +41,17 @@ def refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
         return Wait(
             Reason.REMOVING, f"pod {silent[0]} cannot be asked whether it still refuses anybody. Make it reachable, or delete it", 5.0
         )
+    if hidden := [
+        r.name
+        for r in replicas(origin)
+        if not origin.hosts and found.claim is None and origin.target in o.record.claimed and r.revision not in {None, found.revision}
+    ]:
+        return Wait(
+            Reason.REMOVING,
+            f"pod {hidden[0]} runs an older text of ConfigMap {origin.target}, and no host is known by which it could be asked whether it "
+            "refuses anybody. It is waited for until it runs what is published; if the ConfigMap is gone, re-create it, or delete the pod",
+            5.0,
+        )
     if refusing := [
         r.name for r in replicas(origin) if r.strictest >= Mode.OPTIONAL and found.claim is None and origin.target in o.record.claimed
     ]:
