@@ -62,9 +62,10 @@ def main() -> int:
         broken, missing = walked(results), unmet(results)
         GROUND.append(Ground(pool.map(seen_in, range(len(WORLDS)), chunksize=1)))
     mutations = caught = 0
-    wrong = [f"explained, and no mutant: {name}" for name in SURVIVORS if name not in {MUTANTS[at].name for at in hunted(results)}]
+    mutants = hunted(results)
+    wrong = [f"explained, and no mutant: {name}" for name in SURVIVORS if name not in {MUTANTS[at].name for at in mutants}]
     with get_context("fork").Pool(2) as pool:
-        for name, found in pool.imap_unordered(hunt, hunted(results)):
+        for name, found in pool.imap_unordered(hunt, mutants):
             print(f"[{time.monotonic() - begun:4.0f} s] mutant: {name}: {fate(name, found)}", flush=True)
             mutations += found is not None or name not in SURVIVORS
             caught += found is not None

@@ -27,6 +27,8 @@ from model.world import (
     WHOLE,
     Claim,
     F,
+    Loaded,
+    Origin,
     Plan,
     Record,
     Setting,
@@ -187,7 +189,7 @@ def of_an_upload(e: Effect) -> Broken:
     """T1: whoever refuses anybody accepts what is about to be presented. T4: nobody's certificate is displaced without consent."""
     zone, who = e.zone, e.step[1]
     if e.s.quiet or e.current:
-        for runs in (one for origin in e.w.origins for r in origin.replicas if r.up for one in (r.runs, r.old) if one is not None):
+        for runs in (one for origin in e.w.origins for one in serving(origin)):
             hosts = range(len(e.s.hosts))
             if any(mode_at(runs, e.z, h) >= OPTIONAL and refused(runs, e.z, h, who, zone.expired) for h in hosts):
                 yield "T1 uploaded before every replica that refuses somebody accepts it", names(who)
@@ -285,11 +287,10 @@ def asked_for_less(e: Effect, i: int) -> bool:
 def of_a_withdrawal(e: Effect) -> Broken:
     """T4: our claim stays until nobody is refused by it any more; what is rejected cannot tell anybody anything."""
     origin = e.w.origins[e.step[1]]
-    runs = [one for r in origin.replicas if r.up for one in (r.runs, r.old) if one is not None]
     if (
         e.current
         and not rejected(origin)
-        and any(mode_at(one, e.z, h) >= OPTIONAL for one in runs for h in range(len(e.s.hosts)))
+        and any(mode_at(one, e.z, h) >= OPTIONAL for one in serving(origin) for h in range(len(e.s.hosts)))
         and origin.text is not None
         and origin.text.damage == WHOLE
     ):
@@ -309,6 +310,11 @@ CHECKS = (
 
 
 # --- facts -----------------------------------------------------------------------------------------------------------
+
+
+def serving(origin: Origin) -> list[Loaded]:
+    """What the workers of the Ready replicas run, also the old ones that linger."""
+    return [one for r in origin.replicas if r.up for one in (r.runs, r.old) if one is not None]
 
 
 def claim_in(w: World, i: int, z: int) -> Claim | None:

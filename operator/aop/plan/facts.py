@@ -42,10 +42,14 @@ def wanted_leaf(o: Observed) -> Pin | None:
 
 def ours_listed(o: Observed) -> tuple[ObservedCertificate, ...]:
     """What Cloudflare lists and we brought there: issued by us, or named by the record; what was there before us stays out."""
-    found = o.record.found.foreign if o.record.found else ()
     issued = o.spec.certificate.generate is not None
     listed = o.zone.certificates if isinstance(o.zone, ObservedZone) else ()
-    return tuple(c for c in listed if c.ours and c.id not in found and (issued or c.pin in o.record.uploaded))
+    return tuple(c for c in listed if c.ours and not was_there_before(o, c) and (issued or c.pin in o.record.uploaded))
+
+
+def was_there_before(o: Observed, certificate: ObservedCertificate) -> bool:
+    """The record says that this certificate was found on the zone."""
+    return o.record.found is not None and certificate.id in o.record.found.foreign
 
 
 def our_pins(o: Observed) -> tuple[Pin, ...]:

@@ -24,6 +24,7 @@ from aop.plan.facts import (
     unknown,
     until_applied,
     wanted_leaf,
+    was_there_before,
 )
 from aop.steps import Block, Delete, Issue, Note, SetEnabled, Step, Upload, Wait
 
@@ -144,7 +145,7 @@ def newest_of_ours(o: Observed, zone: ObservedZone, certificate: ObservedCertifi
     newest = newest_active(zone)
     if newest is None or newest.id == certificate.id or (not newest.ours and not o.spec.certificate.replace_foreign):
         return None
-    if o.record.found and certificate.id in o.record.found.foreign:
+    if was_there_before(o, certificate):
         return Block(
             Reason.FOREIGN_CERTIFICATE,
             f"certificate {certificate.id} holds leaf {certificate.pin.short}, was there before this object, and {newest.id} outranks it. "

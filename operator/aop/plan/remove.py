@@ -9,9 +9,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from aop.errors import Reason
-from aop.observed import CertificateState, Found, Observed, ObservedOrigin, ObservedZone, Unknown
+from aop.observed import CertificateState, Observed, ObservedOrigin, ObservedZone, Unknown
 from aop.origins import Mode
-from aop.plan.facts import claim_of, configured, ours_listed, replicas, unknown, until_applied
+from aop.plan.facts import claim_of, configured, ours_listed, replicas, unknown, until_applied, was_there_before
 from aop.steps import Block, Delete, Publish, SetEnabled, Step, Wait, Withdraw
 
 
@@ -41,20 +41,15 @@ def refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
         return Wait(
             Reason.REMOVING, f"pod {silent[0]} cannot be asked whether it still refuses anybody. Make it reachable, or delete it", 5.0
         )
-    if hidden := [
-        r.name
-        for r in replicas(origin)
-        if not origin.hosts and found.claim is None and origin.target in o.record.claimed and r.revision not in {None, found.revision}
-    ]:
+    taken_away = found.claim is None and origin.target in o.record.claimed
+    if hidden := [r.name for r in replicas(origin) if taken_away and not origin.hosts and r.revision not in {None, found.revision}]:
         return Wait(
             Reason.REMOVING,
             f"pod {hidden[0]} runs an older text of ConfigMap {origin.target}, and no host is known by which it could be asked whether it "
             "refuses anybody. It is waited for until it runs what is published; if the ConfigMap is gone, re-create it, or delete the pod",
             5.0,
         )
-    if refusing := [
-        r.name for r in replicas(origin) if r.strictest >= Mode.OPTIONAL and found.claim is None and origin.target in o.record.claimed
-    ]:
+    if refusing := [r.name for r in replicas(origin) if taken_away and r.strictest >= Mode.OPTIONAL]:
         return Block(
             Reason.REMOVING,
             f"pod {refusing[0]} still refuses requests and reads no ConfigMap that could tell it otherwise. Re-create ConfigMap {origin.target}, or delete the pod",
@@ -91,14 +86,14 @@ def zone_is_as_found(o: Observed) -> Step | None:
             Reason.REMOVING, f"{answer.message}. Nobody is refused any more; Cloudflare gets 10 minutes", 10.0, o.cloudflare_failing_since
         )
     found = o.record.found
-    if found is None or found.enabled == o.zone.enabled or (o.zone.enabled and used_by_others(o.zone, found)):
+    if found is None or found.enabled == o.zone.enabled or (o.zone.enabled and used_by_others(o, o.zone)):
         return None
     return SetEnabled(o.zone.id, enabled=found.enabled, why="as it was found")
 
 
-def used_by_others(zone: ObservedZone, found: Found) -> bool:
+def used_by_others(o: Observed, zone: ObservedZone) -> bool:
     """Somebody else's certificate was deployed on the zone since it was found."""
-    return any(not c.ours and c.id not in found.foreign and c.state is CertificateState.ACTIVE for c in zone.certificates)
+    return any(not c.ours and not was_there_before(o, c) and c.state is CertificateState.ACTIVE for c in zone.certificates)
 
 
 def our_certificates_are_gone(o: Observed) -> Step | None:
