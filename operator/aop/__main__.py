@@ -26,7 +26,8 @@ from aop.handlers import Slots, kopf_settings, register
 from aop.metrics import Metrics
 from aop.observe import Observer
 from aop.observe.edge import EdgeReader
-from aop.observe.origin import OriginReader
+from aop.observe.origin import OriginKeepers
+from aop.observe.replicas import ReplicaReader
 from aop.observe.zone import ZoneReader
 from aop.perform import Performer
 from aop.pki import throwaway
@@ -99,30 +100,25 @@ async def run(settings: Settings) -> None:
         cloudflare = await stack.enter_async_context(
             Cloudflare(settings.cloudflare_base_url, clock=clock, shares=shares, metrics=metrics, total_s=CLOUDFLARE_TOTAL_S)
         )
-        observer = observer_of(settings, clock, cluster=cluster, cloudflare=cloudflare)
-        performer = Performer(cluster, cloudflare, clock)
+        origins = origins_of(settings, clock, cluster=cluster)
+        edge = EdgeProbe(timeout_s=settings.probe_timeout_s, connect_to=settings.edge_connect_to, ca_file=settings.edge_ca_file)
+        edge_reader = EdgeReader(edge, settings.edge_cadence_s, settings.edge_requests_per_s, clock)
+        observer = Observer(cluster, ZoneReader(cloudflare, settings), origins, edge_reader, settings, clock)
+        performer = Performer(cluster, origins, cloudflare, clock)
         reconciler = Reconciler(cluster, observer, performer, clock, metrics, settings.trace_file)
         await serve_metrics(stack, settings, metrics)
         strays = Strays(cluster, performer, settings)
         looking = asyncio.create_task(strays.run())
         stack.callback(looking.cancel)
-        await serve(settings, Slots(reconciler, strays, clock))
+        await serve(settings, Slots(reconciler, observer, origins, strays, clock))
 
 
-def observer_of(settings: Settings, clock: Clock, *, cluster: Any, cloudflare: Cloudflare) -> Observer:
-    """The observer with its four readers."""
+def origins_of(settings: Settings, clock: Clock, *, cluster: Any) -> OriginKeepers:
+    """The keepers of all origins, which share one way of asking replicas."""
     stranger = throwaway(clock.now())
     identity = ClientIdentity(stranger.leaf.pem, stranger.key)
-    replica_probe = ReplicaProbe(timeout_s=settings.probe_timeout_s)
-    edge_probe = EdgeProbe(timeout_s=settings.probe_timeout_s, connect_to=settings.edge_connect_to, ca_file=settings.edge_ca_file)
-    return Observer(
-        cluster,
-        ZoneReader(cloudflare, settings),
-        OriginReader(cluster, replica_probe, identity, settings, clock),
-        EdgeReader(edge_probe, settings.edge_cadence_s, clock),
-        settings,
-        clock,
-    )
+    reader = ReplicaReader(ReplicaProbe(timeout_s=settings.probe_timeout_s), identity, clock, settings.replica_recheck_s)
+    return OriginKeepers(cluster, reader, settings, clock)
 
 
 async def serve_metrics(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> None:

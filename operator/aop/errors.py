@@ -57,8 +57,10 @@ class Reason(StrEnum):
     """No controller's arguments name this ConfigMap, so nobody reads it and it is never written."""
     NO_REPLICAS = "NoReplicas"
     """The controller has no Ready replica that could be asked what it does."""
+    CONTROLLER_STUCK = "ControllerStuck"
+    """The controller takes no configuration at present because of something that is not ours; the message has its words."""
     HOSTNAME_TOO_LONG = "HostnameTooLong"
-    """A hostname does not fit the controller's `map-hash-bucket-size`."""
+    """No hostname in scope fits the controller's `map-hash-bucket-size`, or can be asked for by any client."""
     NO_HOSTS = "NoHosts"
     """No in-scope hostname is known: only wildcards are listed, and no Ingress or sample names a host under them."""
     ORIGIN_UNREACHABLE = "OriginUnreachable"
@@ -121,3 +123,9 @@ class Transient(AopError):
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+def plain(text: str, longest: int = 1000) -> str:
+    """Text from outside as one printable line of at most `longest` characters: no escape sequence reaches a terminal, no line is forged."""
+    line = " ".join("".join(sign if sign.isprintable() else " " for sign in text[: longest * 4]).split())
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"

@@ -16,7 +16,9 @@ import kopf
 
 from aop.api import FINALIZER, GROUP, PLURAL, ROTATE_ANNOTATION, VERSION, WATCH_LABEL
 from aop.clock import Clock
+from aop.observe import Observer
 from aop.observe.memory import Memory
+from aop.observe.origin import OriginKeepers
 from aop.origins import ObjectKey
 from aop.reconcile import Reconciler
 from aop.settings import Settings
@@ -45,34 +47,43 @@ class Slot:
 
 
 class Slots:
-    """All objects' slots; Kopf's memo. It copies the memo per object, and this one is shared."""
+    """All objects' slots, by uid; Kopf's memo. It copies the memo per object, and this one is shared."""
 
-    def __init__(self, reconciler: Reconciler, strays: Strays, clock: Clock) -> None:
+    def __init__(self, reconciler: Reconciler, observer: Observer, origins: OriginKeepers, strays: Strays, clock: Clock) -> None:
         self.reconciler = reconciler
+        self.observer = observer
+        self.origins = origins
         self.strays = strays
         self.clock = clock
-        self._slots: dict[ObjectKey, Slot] = {}
+        self._slots: dict[str, Slot] = {}
         self.last_visit_s = clock.monotonic_s()
 
     def __copy__(self) -> Self:
         return self
 
-    def slot(self, key: ObjectKey) -> Slot:
-        """The object's slot, made at its first mention."""
-        return self._slots.setdefault(key, Slot(Memory(self.clock.now())))
+    def slot(self, uid: str) -> Slot:
+        """The object's slot, made at its first mention. One of the same name that comes after it has another uid, and its own."""
+        if uid not in self._slots:
+            self._slots[uid] = Slot(Memory(self.clock.now(), uid=uid))
+            self.origins.forget_ingresses()
+        return self._slots[uid]
 
-    def drop(self, key: ObjectKey) -> None:
-        """The object is gone."""
-        self._slots.pop(key, None)
+    def drop(self, uid: str) -> None:
+        """The object is gone; whoever still visits it finds nothing to do."""
+        if slot := self._slots.pop(uid, None):
+            slot.memory.gone = True
+            slot.wake.set()
+        self.origins.drop(uid)
 
     def wake_all(self) -> None:
         """Something that any object may care about has changed."""
+        self.observer.forget_objects()
         for slot in self._slots.values():
-            slot.memory.forget_rivals()
             slot.wake.set()
 
     def wake_referrers(self, key: ObjectKey) -> None:
         """A Secret or ConfigMap has changed: whoever names it looks again, and reads it anew."""
+        self.origins.forget(key)
         for slot in self._slots.values():
             if key in slot.references:
                 slot.memory.forget_secrets()
@@ -104,26 +115,26 @@ def register(registry: kopf.OperatorRegistry, login: Callable[..., Any]) -> None
         return login(**kwargs)
 
     @kopf.on.event(*RESOURCE, registry=registry, id="wake")  # type: ignore[arg-type]
-    async def _wake(namespace: str, name: str, meta: Any, spec: Any, memo: Slots, type: str | None, **_: Any) -> None:  # noqa: A002 - Kopf's name
-        key = ObjectKey(namespace, name)
+    async def _wake(namespace: str, name: str, event: Any, memo: Slots, type: str | None, **_: Any) -> None:  # noqa: A002 - Kopf's name
+        manifest = dict(event["object"])
+        meta = manifest["metadata"]
         if type == "DELETED":
-            memo.drop(key)
+            memo.drop(meta["uid"])
             memo.wake_all()
             memo.strays.look_soon()
             return
-        slot = memo.slot(key)
-        annotations = meta.get("annotations") or {}
+        slot = memo.slot(meta["uid"])
+        slot.memory.learn(manifest, memo.clock.monotonic_s())
         seen = (
-            meta.get("uid"),
             meta.get("generation"),
             FINALIZER in (meta.get("finalizers") or ()),
             bool(meta.get("deletionTimestamp")),
-            annotations.get(ROTATE_ANNOTATION),
+            (meta.get("annotations") or {}).get(ROTATE_ANNOTATION),
         )
-        slot.references = references(namespace, name, dict(spec))
+        slot.references = references(namespace, name, manifest.get("spec") or {})
         if seen != slot.seen:
-            if slot.seen and slot.seen[0] != seen[0]:
-                slot.memory = Memory(memo.clock.now())
+            if not slot.seen:
+                memo.observer.forget_objects()
             slot.seen = seen
             slot.memory.cloudflare.retry_at = None
             slot.wake.set()
@@ -139,10 +150,9 @@ def register(registry: kopf.OperatorRegistry, login: Callable[..., Any]) -> None
     @kopf.daemon(  # type: ignore[arg-type]
         *RESOURCE, registry=registry, id="reconcile", cancellation_backoff=CANCELLATION_S, cancellation_timeout=5.0
     )
-    async def _keep(namespace: str, name: str, memo: Slots, stopped: Any, **_: Any) -> None:
-        key = ObjectKey(namespace, name)
-        while not stopped:
-            slot = memo.slot(key)
+    async def _keep(namespace: str, name: str, uid: str, memo: Slots, stopped: Any, **_: Any) -> None:
+        key, slot = ObjectKey(namespace, name), memo.slot(uid)
+        while not stopped and not slot.memory.gone:
             slot.wake.clear()
             async with slot.lock:
                 if stopped:
@@ -152,9 +162,9 @@ def register(registry: kopf.OperatorRegistry, login: Callable[..., Any]) -> None
             await _until_woken(slot.wake, stopped, visit.delay_s)
 
     @kopf.on.delete(*RESOURCE, registry=registry, id="teardown")  # type: ignore[arg-type]
-    async def _teardown(namespace: str, name: str, memo: Slots, **_: Any) -> None:
+    async def _teardown(namespace: str, name: str, uid: str, memo: Slots, **_: Any) -> None:
         key = ObjectKey(namespace, name)
-        slot, until_s = memo.slot(key), memo.clock.monotonic_s() + TEARDOWN_TURN_S
+        slot, until_s = memo.slot(uid), memo.clock.monotonic_s() + TEARDOWN_TURN_S
         while memo.clock.monotonic_s() < until_s:
             async with slot.lock:
                 visit = await memo.reconciler.visit(key, slot.memory)

@@ -47,10 +47,22 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class HoldOff:
-    """Enforcement was relaxed `times` times; it is not tried again before `until`."""
+    """A host was relaxed `times` times; it is not required again before `until`."""
 
     times: int
     since: datetime
+    until: datetime
+    host: str = ""
+    """Empty: every host, because the zone's certificate itself was not presented."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A controller's own words have rejected a claim `times` times; it is not tried again before `until`."""
+
+    digest: str
+    """`aop.plan.facts.digest` of the claim with the foreign text around it."""
+    times: int
     until: datetime
 
 
@@ -64,9 +76,12 @@ class Record:
     """Every leaf that Cloudflare may hold by our doing; sorted. A leaf enters before its upload and leaves once it is surely gone."""
     claimed: tuple[ObjectKey, ...] = ()
     """Every ConfigMap that may carry our claim; sorted."""
-    rejected: tuple[str, ...] = ()
-    """Digests of claims (with the foreign text around them) that a controller rejected; not tried again."""
-    hold_off: HoldOff | None = None
+    rejected: tuple[Rejection, ...] = ()
+    """Claims that a controller has rejected; each is tried again after a pause that grows."""
+    hold_offs: tuple[HoldOff, ...] = ()
+    """At most one per host, and one for all of them; sorted by host."""
+    flushes: tuple[datetime, ...] = ()
+    """When the same text was published again to end old TLS sessions, within about the last hour; oldest first."""
     rotated: str | None = None
     """The last value of the rotate annotation that was acted on."""
 
@@ -175,26 +190,36 @@ class HostBehaviour:
     """SHA-256 of those of our leaves that it served."""
     refuses: frozenset[str] = frozenset()
     """SHA-256 of those of our leaves that it refused."""
+    odd: str | None = None
+    """What answers there instead of our check path and gate, in words: of this host nothing can be proven on this replica."""
+    own: bool = False
+    """Somebody's Ingress verifies client certificates for this host by itself: who is refused there is not our doing."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedReplica:
-    """One Ready replica of an origin, as its own answers show it."""
+    """One replica of an origin, as its own answers show it: every Ready one, and any other that may still serve our text."""
 
     name: str
     revision: int | None = None
-    """The revision its check path tells; None: no check path of ours there."""
+    """The newest revision that the check path of any host tells; None: no check path of ours there."""
     settled: bool = False
     """The revision was seen again at least 0.5 s later: an old worker accepts for another 0.1 s (reference: ingress-nginx, 4.5)."""
     hosts: tuple[HostBehaviour, ...] = ()
-    """Probed at `revision`; in-scope hosts only."""
+    """In-scope hosts, each seen since its entry in the published text reads as it does; what others have published on top changes none."""
     error: str | None = None
-    """Why it could not be asked; everything else is then meaningless."""
+    """Why it could not be asked; everything else is then what was last seen."""
+    ready: bool = True
+    """False: Kubernetes does not count it as Ready, or it is being deleted, and yet it may serve: a cut-off node, for example."""
 
     @property
     def strictest(self) -> Mode:
-        """The strictest mode it showed to any in-scope host."""
-        return max((behaviour.mode for behaviour in self.hosts), default=Mode.OFF)
+        """The strictest mode it showed to any in-scope host by our doing."""
+        return max((behaviour.mode for behaviour in self.hosts if not behaviour.own), default=Mode.OFF)
+
+    def seen(self, host: str) -> HostBehaviour | None:
+        """How it treated `host`; None: that has not been seen since the host's entry reads as it does."""
+        return next((behaviour for behaviour in self.hosts if behaviour.host == host), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,14 +231,40 @@ class Configured:
     """The revision from which on our claim reads as it does; later ones changed only others'. None: nobody knows, so the current one."""
     claim: Claim | None = None
     """Our claim as the text in force says it; OFF where the text is not the one that was rendered."""
+    standing: Claim | None = None
+    """The strictest that a damaged text of ours may still do: our claim as it was written. None: the same as `claim`."""
     accepted: Claim | None = None
     """Our claim as it was last seen applied on every replica."""
     intact: bool = True
-    """The text is exactly what the claims render to."""
+    """The text says to the origin what the claims render to."""
     others_changed: bool = False
     """Another object's claim differs from its last accepted form."""
     foreign_digest: str = ""
     """Digest of the foreign text around our block."""
+
+    @property
+    def may_do(self) -> Claim | None:
+        """The strictest that the text may do to our hosts, intact or not: what protection looks at."""
+        return self.standing or self.claim
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A host that is not worked with, and why; the others go on."""
+
+    host: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overwritten:
+    """Somebody puts their text back over ours, again and again; ours is not written again before `until`."""
+
+    by: str
+    """The field manager, as the API server names it."""
+    times: int
+    since: datetime
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,12 +283,19 @@ class ObservedOrigin:
     replicas: tuple[ObservedReplica, ...] | Unknown = ()
     hosts: tuple[str, ...] = ()
     """In-scope hosts that it serves; sorted."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Hosts that its text cannot carry, or that no client can ask for; sorted."""
     foreign: str | None = None
     """A sentence about somebody else's configuration that ours must not be combined with."""
-    too_long: tuple[str, ...] = ()
-    """Hostnames that do not fit the controller's hash buckets."""
+    displaced: tuple[LeftOut, ...] = ()
+    """Hosts at which requests succeed today and would be refused as soon as the zone presents our certificate."""
     rejected: str | None = None
-    """The current text was rejected: the controller's words, or that nobody shows it after its time."""
+    """The controller's own words that name a line of ours in the current text."""
+    stuck: str | None = None
+    """The controller takes no text at present because of something that is not ours: its own words, or that it is only slow."""
+    overwritten: Overwritten | None = None
+    stale: str | None = None
+    """A source that cannot be read at present, since when, and why; what is said here is what was last known of it."""
     published_at: datetime | None = None
     """When this process first saw or wrote the current revision."""
     applied_at: datetime | None = None
@@ -268,6 +326,8 @@ class Evidence:
     count: int = 0
     since: datetime | None = None
     """The first arrival of that run; not before Cloudflare's last change that was read."""
+    covered: timedelta = timedelta()
+    """The time of that run without its silences: gaps of more than three cadences count for nothing."""
     last: datetime | None = None
     recent: tuple[Arrival, ...] = ()
     """The arrivals of about the last minute, oldest first."""
@@ -293,8 +353,15 @@ class Limits:
     """Losing answers in a row must span this long."""
     loss_answers: int = 3
     proof_answers: int = 12
+    loss_share: float = 0.25
+    """A share of losing answers that is a loss although others arrive well, once there are `loss_share_answers` over `loss_share_s`."""
+    loss_share_answers: int = 5
+    loss_share_s: float = 30.0
     stale_after_s: float = 30.0
     """A proof whose last arrival is older is not fresh."""
+    flushes_per_hour: int = 3
+    rejection_pause_s: float = 120.0
+    """The first pause before a rejected claim is tried again; each further one doubles, up to an hour."""
     expiry_margin_s: float = 24 * 3600.0
     teardown_patience_s: float = 600.0
     hold_off_s: float = 60.0
@@ -314,6 +381,8 @@ class Observed:
     origins: tuple[ObservedOrigin, ...]
     evidence: tuple[Evidence, ...] = ()
     rivals: tuple[Rival, ...] | Unknown = ()
+    gone: frozenset[str] = frozenset()
+    """Uids of claims of this zone, on its origins, whose object is surely gone; they leave with the next write."""
     still: bool = False
     """Cloudflare was seen unchanged for longer than list lag, request timeout and propagation together."""
     cloudflare_failing_since: datetime | None = None

@@ -11,7 +11,6 @@ import asyncio
 import secrets
 from dataclasses import replace
 from typing import Any, assert_never
-from weakref import WeakValueDictionary
 
 from aop.api import API_VERSION, KIND, RECORD_ANNOTATION, WATCH_LABEL, AuthenticatedOriginPull
 from aop.clock import Clock
@@ -19,6 +18,7 @@ from aop.cloudflare import Access, AlreadyDeleted, AlreadyExists, Certificate, C
 from aop.cluster import Cluster, Conflict, Kind
 from aop.errors import Blocked, Reason, Transient
 from aop.observe.memory import Memory
+from aop.observe.origin import OriginKeepers
 from aop.observe.zone import changed
 from aop.observed import Observed
 from aop.origins import Claim, Mode, ObjectKey, Pin, ingress_nginx
@@ -47,17 +47,17 @@ from aop.steps import Delete, Effect, Issue, Note, Promote, Publish, SetEnabled,
 class Performer:
     """Carries out steps; built once per process."""
 
-    def __init__(self, cluster: Cluster, cloudflare: Cloudflare, clock: Clock) -> None:
+    def __init__(self, cluster: Cluster, origins: OriginKeepers, cloudflare: Cloudflare, clock: Clock) -> None:
         self._cluster = cluster
+        self._origins = origins
         self._cloudflare = cloudflare
         self._clock = clock
-        self._turns: WeakValueDictionary[ObjectKey, asyncio.Lock] = WeakValueDictionary()
 
     async def perform(self, step: Effect, o: Observed, pull: AuthenticatedOriginPull, memory: Memory) -> None:
         """Carry out `step`, which was decided on `o`. Raises `Blocked` or `Transient`; the world may have changed all the same."""
         match step:
             case Note():
-                await self._note(step, pull)
+                await self._note(step, pull, memory)
             case Issue(slot="first"):
                 await self._issue_first(pull, memory)
             case Issue():
@@ -65,17 +65,21 @@ class Performer:
             case Promote():
                 await self._promote(step, pull, memory)
             case Publish():
-                await self._publish(step, o, pull, memory)
+                await self._publish(step, o, pull)
             case Withdraw():
-                await self._withdraw(step, pull, memory)
+                await self._withdraw(step, pull)
             case Upload() | Delete() | SetEnabled():
                 await self._change_zone(step, o, pull, memory)
             case _:
                 assert_never(step)
 
-    async def _note(self, step: Note, pull: AuthenticatedOriginPull) -> None:
+    async def _note(self, step: Note, pull: AuthenticatedOriginPull, memory: Memory) -> None:
         metadata = {"resourceVersion": pull.resource_version, "annotations": {RECORD_ANNOTATION: dump(step.record)}}
-        await self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, pull.key, {"metadata": metadata})
+        try:
+            memory.learn(await self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, pull.key, {"metadata": metadata}), self._clock.monotonic_s())
+        except BaseException:
+            memory.manifest = None  # what was written, or what somebody else has written, is read before the next decision
+            raise
 
     # --- keys --------------------------------------------------------------------------------------------------------
 
@@ -125,39 +129,15 @@ class Performer:
 
     # --- origins -----------------------------------------------------------------------------------------------------
 
-    async def _publish(self, step: Publish, o: Observed, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+    async def _publish(self, step: Publish, o: Observed, pull: AuthenticatedOriginPull) -> None:
         foreign = next((it.ingress_nginx.foreign_text for it in o.spec.origins if it.ingress_nginx and it.target == step.target), None)
-        async with self._turn(step.target):
-            manifest = await self._current(step.target, pull, memory)
-            if manifest is None:
-                raise Transient(f"ConfigMap {step.target} does not exist any more")
-            body = ingress_nginx.publish(
-                manifest,
-                step.claim,
-                foreign=foreign or ForeignText.MERGE,
-                token_if_new=secrets.token_hex(8),
-                seen_everywhere=seen_everywhere(o, step.target),
-            )
-            await self._write_config_map(step.target, body, memory)
+        origin = next(origin for origin in o.origins if origin.target == step.target)
+        await self._origins.of(step.target).publish(
+            pull.uid, step.claim, foreign=foreign or ForeignText.MERGE, replicas=replicas(origin), gone=o.gone
+        )
 
-    async def _withdraw(self, step: Withdraw, pull: AuthenticatedOriginPull, memory: Memory) -> None:
-        async with self._turn(step.target):
-            manifest = await self._current(step.target, pull, memory)
-            if manifest is not None:
-                await self._write_config_map(step.target, ingress_nginx.withdraw(manifest, pull.uid), memory)
-
-    def _turn(self, target: ObjectKey) -> asyncio.Lock:
-        """Of the objects that share a ConfigMap one writes at a time, so that they do not refuse each other."""
-        return self._turns.setdefault(target, asyncio.Lock())
-
-    async def _current(self, target: ObjectKey, pull: AuthenticatedOriginPull, memory: Memory) -> dict[str, Any] | None:
-        """The ConfigMap as it is now. What other objects have claimed meanwhile does not bear on a decision about this one; all else does."""
-        manifest = await self._cluster.fetch(Kind.CONFIG_MAP, target)
-        decided, found = ingress_nginx.read(memory.origin(target).manifest), ingress_nginx.read(manifest)
-        if decided.as_seen_by(pull.uid) != found.as_seen_by(pull.uid):
-            raise Conflict(f"ConfigMap {target} has changed since it was looked at")
-        memory.origin(target).manifest = manifest
-        return manifest
+    async def _withdraw(self, step: Withdraw, pull: AuthenticatedOriginPull) -> None:
+        await self._origins.of(step.target).withdraw(pull.uid)
 
     async def relax_stray(self, config_map: dict[str, Any], claim: Claim) -> None:
         """Bring a claim whose object is gone one step further: to Off, and from Off out. Raises `ClusterError`."""
@@ -168,11 +148,9 @@ class Performer:
         else:
             body = ingress_nginx.withdraw(config_map, claim.uid)
         if body != config_map:
-            await self._cluster.replace(Kind.CONFIG_MAP, ObjectKey(metadata["namespace"], metadata["name"]), body)
-
-    async def _write_config_map(self, target: ObjectKey, body: dict[str, Any], memory: Memory) -> None:
-        if body != memory.origin(target).manifest:
-            memory.origin(target).manifest = await self._cluster.replace(Kind.CONFIG_MAP, target, body)
+            target = ObjectKey(metadata["namespace"], metadata["name"])
+            await self._cluster.replace(Kind.CONFIG_MAP, target, body)
+            self._origins.forget(target)
 
     # --- Cloudflare --------------------------------------------------------------------------------------------------
 
@@ -240,14 +218,6 @@ def access(memory: Memory, priority: Priority) -> Access:
     if memory.cloudflare.access is None:
         raise Blocked(Reason.TOKEN_SECRET_NOT_FOUND, "the API token is not known")
     return memory.cloudflare.access.at(priority)
-
-
-def seen_everywhere(o: Observed, target: ObjectKey) -> int | None:
-    """The revision that every replica was seen to run; None if they differ, or cannot all be asked."""
-    origin = next(origin for origin in o.origins if origin.target == target)
-    found = replicas(origin)
-    revisions = {replica.revision if replica.settled and not replica.error else None for replica in found}
-    return revisions.pop() if len(revisions) == 1 else None
 
 
 def generated(pull: AuthenticatedOriginPull) -> ObjectKey:

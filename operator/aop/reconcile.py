@@ -7,8 +7,10 @@ becomes a traceback in the log, a condition, and a delay.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,7 +21,7 @@ from aop.clock import Clock
 from aop.cluster import Cluster, ClusterError, Conflict, Kind
 from aop.errors import AopError, Blocked, Reason, Transient
 from aop.metrics import Metrics
-from aop.observe import Observer
+from aop.observe import LOOK_S, Observer
 from aop.observe.memory import Memory
 from aop.observed import Observed, ObservedZone
 from aop.origins import ObjectKey
@@ -36,6 +38,8 @@ MOST_STEPS = 20
 BLOCKED_RECHECK_S = 15.0
 CONFLICT_S = 0.2
 """Somebody else has written first: nothing is wrong, the decision is only made again on what is there now."""
+REREAD_S, REREAD_AFTER_FAILURE_S = 60.0, 5.0
+"""How long the object is believed to be what its watch has shown, and how soon it is read again after that has failed."""
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 1.0, 60.0
 
 
@@ -78,7 +82,7 @@ class Reconciler:
         pull: AuthenticatedOriginPull | None = None
         try:
             for _ in range(MOST_STEPS):
-                manifest = await self._cluster.fetch(Kind.AUTHENTICATED_ORIGIN_PULL, key)
+                manifest = await self._manifest(key, memory)
                 if manifest is None:
                     return Visit(LONGEST_BACKOFF_S, finished=True)
                 pull = AuthenticatedOriginPull.parse(manifest)
@@ -88,10 +92,11 @@ class Reconciler:
                 if isinstance(step, Wait | Block | Done):
                     return await self._rest(pull, observed, step, memory)
                 if not isinstance(step, Note):  # a status written now would only make the note miss its resourceVersion
-                    await self._tell(pull, status_of(observed, step, pull.status))
+                    await self._tell(pull, status_of(observed, step, pull.status), memory)
                 await self._perform(step, observed, pull, memory)
             raise RuntimeError(f"{MOST_STEPS} steps in one visit of {key}, the last one: {step}")
         except Conflict as error:
+            memory.manifest = None
             log.info("%s: %s; it is looked at again", key, error.message)
             return Visit(CONFLICT_S)
         except AopError as error:
@@ -99,6 +104,31 @@ class Reconciler:
         except Exception as error:
             log.exception("bug while visiting %s", key)
             return await self._failed(key, pull, error, memory)
+
+    async def _manifest(self, key: ObjectKey, memory: Memory) -> dict[str, Any] | None:
+        """The object as its watch shows it: a slow API server must not hold up what protects. None: this object, by its uid, is no more.
+
+        It is read again now and then, because a watch can hang without a word; a conflict tells earlier when it was not current.
+        """
+        if memory.gone:
+            return None
+        known, now_s = memory.manifest, self._clock.monotonic_s()
+        if known is not None and now_s - memory.shown_s < REREAD_S:
+            return known
+        try:
+            async with asyncio.timeout(None if known is None else LOOK_S):
+                manifest = await self._cluster.fetch(Kind.AUTHENTICATED_ORIGIN_PULL, key)
+        except (ClusterError, TimeoutError):
+            if known is None:
+                raise
+            memory.shown_s = now_s - REREAD_S + REREAD_AFTER_FAILURE_S
+            return known
+        if manifest is None or (memory.uid and manifest["metadata"]["uid"] != memory.uid):
+            return None
+        memory.uid = manifest["metadata"]["uid"]
+        memory.learn(manifest, now_s)
+        memory.shown_s = now_s
+        return memory.manifest
 
     async def _perform(self, step: Effect, observed: Observed, pull: AuthenticatedOriginPull, memory: Memory) -> None:
         log.info("%s: %s", pull.key, step, extra={"step": type(step).__name__})
@@ -120,7 +150,7 @@ class Reconciler:
         if isinstance(step, Done) and step.left_behind:
             await self._leave_behind(pull, step.left_behind)
         if not finished:
-            await self._tell(pull, status_of(observed, step, pull.status))
+            await self._tell(pull, status_of(observed, step, pull.status), memory)
         else:
             self._metrics.forget_zone(pull.spec.zone.name)
         seconds = step.seconds if isinstance(step, Wait) else BLOCKED_RECHECK_S if isinstance(step, Block) else LONGEST_BACKOFF_S
@@ -129,6 +159,8 @@ class Reconciler:
     async def _failed(self, key: ObjectKey, pull: AuthenticatedOriginPull | None, error: Exception, memory: Memory) -> Visit:
         memory.errors += 1
         memory.awaiting = True
+        if isinstance(error, ClusterError) and error.status == HTTPStatus.NOT_FOUND:
+            memory.manifest = None
         backoff_s = self._clock.jitter(min(FIRST_BACKOFF_S * 2 ** min(memory.errors, 10), LONGEST_BACKOFF_S))
         result, reason, delay_s = "bug", Reason.INTERNAL_ERROR, max(backoff_s, 1.0)
         message = f"{type(error).__name__} in the operator; its log has the traceback. It is tried again by itself"
@@ -145,7 +177,7 @@ class Reconciler:
         previous, generation = (pull.status, pull.generation) if pull else await self._last_told(key)
         if previous is not None:
             stalled = isinstance(error, Blocked)
-            await self._tell_at(key, failed(generation, self._clock.now(), reason, message, previous, stalled=stalled), previous)
+            await self._tell_at(key, failed(generation, self._clock.now(), reason, message, previous, stalled=stalled), previous, memory)
         return Visit(max(delay_s, 0.05))
 
     async def _last_told(self, key: ObjectKey) -> tuple[Status | None, int]:
@@ -157,8 +189,8 @@ class Reconciler:
 
     # --- telling -----------------------------------------------------------------------------------------------------
 
-    async def _tell(self, pull: AuthenticatedOriginPull, status: Status) -> None:
-        await self._tell_at(pull.key, status, pull.status)
+    async def _tell(self, pull: AuthenticatedOriginPull, status: Status, memory: Memory) -> None:
+        await self._tell_at(pull.key, status, pull.status, memory)
         before, after = pull.status.condition(ConditionType.READY), status.condition(ConditionType.READY)
         if (
             after
@@ -168,15 +200,16 @@ class Reconciler:
             stalled = status.condition(ConditionType.STALLED)
             await self._event(pull, "Warning" if stalled and stalled.status == "True" else "Normal", after.reason, after.message)
 
-    async def _tell_at(self, key: ObjectKey, status: Status, previous: Status) -> None:
+    async def _tell_at(self, key: ObjectKey, status: Status, previous: Status, memory: Memory) -> None:
         """Write the status if it differs. Its failure is logged and nothing else: the next visit writes it again."""
         if status == previous:
             return
         fresh, old = status.manifest(), previous.manifest()
         body: dict[str, Any] = {"status": {**dict.fromkeys(old.keys() - fresh.keys()), **fresh}}
         try:
-            await self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, key, body, "status")
+            memory.learn(await self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, key, body, "status"), self._clock.monotonic_s())
         except ClusterError as error:
+            memory.manifest = None
             log.warning("%s: status not written: %s", key, error.message)
 
     async def _event(self, pull: AuthenticatedOriginPull, kind: str, reason: str, message: str) -> None:

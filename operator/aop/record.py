@@ -9,7 +9,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from aop.observed import Found, HoldOff, Record
+from aop.observed import Found, HoldOff, Record, Rejection
 from aop.origins import ObjectKey, Pin
 
 
@@ -20,8 +20,9 @@ def dump(record: Record) -> str:
         "found": {"enabled": record.found.enabled, "foreign": list(record.found.foreign)} if record.found else None,
         "uploaded": [[pin.sha256, pin.sha1, _seconds(pin.not_before), _seconds(pin.not_after)] for pin in record.uploaded],
         "claimed": [str(key) for key in record.claimed],
-        "rejected": list(record.rejected),
-        "holdOff": [record.hold_off.times, _seconds(record.hold_off.since), _seconds(record.hold_off.until)] if record.hold_off else None,
+        "rejected": [[one.digest, one.times, _seconds(one.until)] for one in record.rejected],
+        "holdOff": [[one.host, one.times, _seconds(one.since), _seconds(one.until)] for one in record.hold_offs],
+        "flushed": [_seconds(moment) for moment in record.flushes],
         "rotated": record.rotated,
     }
     return json.dumps({name: value for name, value in fields.items() if value not in (None, [])}, separators=(",", ":"), sort_keys=True)
@@ -37,14 +38,17 @@ def load(text: str | None) -> Record:
         return Record()
     try:
         fields = json.loads(text)
-        found, hold_off = fields.get("found"), fields.get("holdOff")
+        found = fields.get("found")
         return Record(
             zone_id=_text(fields["zone"]) if "zone" in fields else None,
             found=Found(_flag(found["enabled"]), _texts(found["foreign"])) if found else None,
             uploaded=tuple(sorted(_pin(*pin) for pin in _list(fields.get("uploaded")))),
             claimed=tuple(sorted(ObjectKey.parse(key) for key in _texts(fields.get("claimed")))),
-            rejected=_texts(fields.get("rejected")),
-            hold_off=HoldOff(int(hold_off[0]), _time(hold_off[1]), _time(hold_off[2])) if hold_off else None,
+            rejected=tuple(Rejection(_text(digest), int(times), _time(until)) for digest, times, until in _list(fields.get("rejected"))),
+            hold_offs=tuple(
+                HoldOff(int(times), _time(since), _time(until), _text(host)) for host, times, since, until in _list(fields.get("holdOff"))
+            ),
+            flushes=tuple(_time(moment) for moment in _list(fields.get("flushed"))),
             rotated=_text(fields["rotated"]) if "rotated" in fields else None,
         )
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, OSError, RecursionError):

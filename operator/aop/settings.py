@@ -148,13 +148,15 @@ class Settings(BaseSettings):
     edge_cadence_s: Seconds = Field(
         10, description="How often each host is asked through the edge while it is proven or required, in seconds."
     )
+    edge_requests_per_s: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = Field(
+        20,
+        description="How many requests a second go through the edge for all objects together; with more hosts than that allows, each is asked less "
+        "often, and a loss is noticed later.",
+    )
     stillness_s: Seconds = Field(
         300,
         description="How long Cloudflare must be seen unchanged before absence from its list is a fact, in seconds: longer than list lag "
         "(tens of seconds), request timeout (30) and propagation together.",
-    )
-    rejection_after_s: Seconds = Field(
-        30, description="After how many seconds a configuration that no Ready replica shows counts as rejected."
     )
     teardown_patience_s: Seconds = Field(
         600, description="How long a removal waits for a Cloudflare that refuses our credentials before it gives up on it, in seconds."

@@ -23,7 +23,7 @@ from aop.api import (
 from aop.errors import Reason
 from aop.observed import CertificateState, Observed, ObservedKeyPair, ObservedOrigin, ObservedZone, Unknown
 from aop.origins import Mode
-from aop.plan.facts import configured, held, in_scope, proven, replicas, runs_our_claim, until_applied, wanted_leaf
+from aop.plan.facts import configured, held, in_scope, proven, replicas, running_hold_offs, runs_our_claim, until_applied, wanted_leaf
 from aop.plan.prove import why_unproven
 from aop.steps import Block, Done, Step, Wait
 
@@ -281,7 +281,7 @@ def enforced(o: Observed) -> Finding:
             wait = until_applied(origin) if claim else None
             return Finding("False", Reason.REMOVING, told(wait) if wait else f"origin {origin.name} refuses nobody any more")
         if claim is None or claim.mode < goal:
-            held_off = o.record.hold_off is not None and o.now < o.record.hold_off.until
+            held_off = bool(running_hold_offs(o))
             reason = Reason.HOLD_OFF if held_off else Reason.PROGRESSING
             return Finding(
                 "False", reason, f"origin {origin.name} is at {(claim.mode if claim else Mode.OFF).label}; the goal is {goal.label}"

@@ -1,7 +1,7 @@
 """Everything outside, read into one frozen `Observed`: the cluster, Cloudflare, every replica, the edge.
 
-`aop.reconcile` calls `Observer.observe` before each decision. Each source fails alone. A source that hangs holds the others up for a
-few seconds at most: what protects visitors must not wait for an API (design, section 3).
+Each source fails alone, and all of them together have one deadline: what protects visitors must not wait for an API that hangs
+(design, section 3).
 """
 
 from __future__ import annotations
@@ -9,36 +9,51 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import Mapping
+import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from aop.api import AuthenticatedOriginPull
 from aop.clock import Clock
 from aop.cloudflare import Access, Priority
-from aop.cluster import Cluster, ClusterError, Kind
+from aop.cluster import Cluster, Kind
 from aop.errors import Blocked, Reason
-from aop.observe.edge import EdgeReader
-from aop.observe.memory import Memory, Shelf
-from aop.observe.origin import OriginReader, origins_of
+from aop.observe.edge import AskedOrigin, EdgeReader
+from aop.observe.memory import Memory
+from aop.observe.origin import Manifest, OriginKeepers, origins_of
+from aop.observe.source import Known, Source
 from aop.observe.zone import ZoneReader, is_still
-from aop.observed import Configured, Limits, Observed, ObservedKeyPair, ObservedObject, ObservedZone, Record, Rival, Unknown
+from aop.observed import (
+    Configured,
+    Evidence,
+    Limits,
+    Observed,
+    ObservedKeyPair,
+    ObservedObject,
+    ObservedOrigin,
+    ObservedZone,
+    Record,
+    Rival,
+    Unknown,
+)
 from aop.origins import ObjectKey, Pin
-from aop.origins.ingress_nginx import check_path
 from aop.pki import Slot, read_key_pair, read_keyed_leaf, read_referenced
 from aop.probe import ClientIdentity, Presented
 from aop.record import load
 from aop.settings import Settings
 
-PATIENCE_S = 2.0
-"""How long one look waits for Cloudflare before it goes on with what was known."""
+LOOK_S = 2.0
+"""How long one look waits for all that is outside; what is not there by then is in the next one."""
 RIVALS_S = 15.0
+
+log = logging.getLogger("aop")
 
 
 class Observer:
     """Looks at everything that concerns one object; built once per process."""
 
     def __init__(
-        self, cluster: Cluster, zones: ZoneReader, origins: OriginReader, edge: EdgeReader, settings: Settings, clock: Clock
+        self, cluster: Cluster, zones: ZoneReader, origins: OriginKeepers, edge: EdgeReader, settings: Settings, clock: Clock
     ) -> None:
         self._cluster = cluster
         self._zones = zones
@@ -46,23 +61,20 @@ class Observer:
         self._edge = edge
         self._settings = settings
         self._clock = clock
+        self._objects: Source[list[Manifest]] = Source("the AuthenticatedOriginPulls", self._list_objects, clock)
 
     async def observe(self, pull: AuthenticatedOriginPull, memory: Memory) -> Observed:
-        """The world of one object now. Raises nothing for what lies outside; that becomes `Unknown`."""
-        record = load(pull.record)
-        key_pair, identities = await self._key_pair(pull, memory)
-        zone_task = await self._zone_task(pull, record, key_pair, memory)
-        origins = await asyncio.gather(*(self._origins.read(pull, one, identities, memory) for one in origins_of(pull, record.claimed)))
-        asked = tuple(
-            (origin, check_path(token))
-            for origin in origins
-            if origin.wanted
-            and (token := memory.origin(origin.target).path_token)
-            and isinstance(origin.configured, Configured)
-            and origin.configured.claim
+        """The world of one object now, within a few seconds whatever hangs. Raises nothing for what lies outside; that becomes `Unknown`."""
+        record, until_s = load(pull.record), self._clock.monotonic_s() + LOOK_S
+        key_pair = await self._key_pair(pull, memory, until_s)
+        zone_task = await self._zone_task(pull, record, key_pair, memory, until_s)
+        wanted = origins_of(pull, record.claimed)
+        asking = isinstance(memory.zone, ObservedZone) and memory.blocked_on is not Reason.ZONE_CLAIMED
+        origins = await asyncio.gather(
+            *(self._origins.of(one.target).look(pull, one, memory.presenting, until_s=until_s, asking=asking) for one in wanted)
         )
-        evidence = () if pull.deleting else await self._edge.read(asked, pull.spec.verification.window_duration, memory)
-        await asyncio.wait({zone_task}, timeout=PATIENCE_S)
+        evidence = await self._evidence(pull, origins, memory, until_s)
+        await asyncio.wait({zone_task}, timeout=max(0.0, until_s - self._clock.monotonic_s()))
         if zone_task.done():
             memory.zone, memory.zone_task = zone_task.result(), None
             evidence = tuple(memory.evidence[host] for host in sorted(memory.evidence)) if evidence else evidence
@@ -73,13 +85,31 @@ class Observer:
             key_pair=key_pair,
             origins=tuple(origins),
             evidence=evidence,
-            rivals=await self._rivals(pull, memory),
+            rivals=await self._rivals(pull, until_s),
+            gone=self._gone(pull, [one.target for one in wanted]),
             still=is_still(memory, self._settings.stillness_s),
             cloudflare_failing_since=memory.cloudflare.failing_since,
             limits=Limits(
-                teardown_patience_s=self._settings.teardown_patience_s, stale_after_s=max(30.0, self._settings.edge_cadence_s * 3)
+                teardown_patience_s=self._settings.teardown_patience_s,
+                stale_after_s=max(30.0, self._edge.cadence_s(pull.spec.verification.window_duration) * 3),
             ),
         )
+
+    async def _evidence(
+        self, pull: AuthenticatedOriginPull, origins: Sequence[ObservedOrigin], memory: Memory, until_s: float
+    ) -> tuple[Evidence, ...]:
+        """What arrives through the edge; asked wherever our check path is published."""
+        if pull.deleting:
+            return ()
+        asked = tuple(
+            AskedOrigin(
+                origin,
+                self._origins.of(origin.target).check_path() if isinstance(origin.configured, Configured) and origin.configured.claim else None,
+            )
+            for origin in origins
+            if origin.wanted
+        )
+        return await self._edge.read(asked, pull.spec.verification.window_duration, memory, until_s)
 
     def due_in_s(self, observed: Observed, memory: Memory) -> float:
         """Seconds until something is to be looked at again, whatever the rules wait for."""
@@ -99,57 +129,80 @@ class Observer:
 
     # --- the object's neighbours -------------------------------------------------------------------------------------
 
-    async def _rivals(self, pull: AuthenticatedOriginPull, memory: Memory) -> tuple[Rival, ...] | Unknown:
-        now = self._clock.now()
-        if kept := memory.rivals.fresh(now, RIVALS_S):
-            return kept.value
-        try:
-            namespaces = self._settings.watch_namespaces
-            lists = [await self._cluster.list(Kind.AUTHENTICATED_ORIGIN_PULL, namespace) for namespace in namespaces or (None,)]
-        except ClusterError as error:
-            return Unknown(error.message, retry_after_s=error.retry_after_s)
-        others = (_rival(manifest, pull) for found in lists for manifest in found)
-        return memory.rivals.keep(tuple(rival for rival in others if rival), now)
+    async def _list_objects(self) -> list[Manifest]:
+        namespaces = self._settings.watch_namespaces or (None,)
+        lists = [await self._cluster.list(Kind.AUTHENTICATED_ORIGIN_PULL, namespace) for namespace in namespaces]
+        return [manifest for found in lists for manifest in found]
 
-    async def _secret(self, key: ObjectKey, memory: Memory) -> dict[str, str] | None:
+    async def _rivals(self, pull: AuthenticatedOriginPull, until_s: float) -> tuple[Rival, ...] | Unknown:
+        listed = await self._objects.look(within_s=RIVALS_S, patience_s=until_s - self._clock.monotonic_s())
+        if isinstance(listed, Unknown):
+            return listed
+        return tuple(rival for manifest in listed.value if (rival := _rival(manifest, pull)))
+
+    def _gone(self, pull: AuthenticatedOriginPull, targets: list[ObjectKey]) -> frozenset[str]:
+        """Claims of the zone whose object is surely gone: another has its name now, or a list that is younger than the claim lacks it."""
+        listed, served = self._objects.last, self._settings.watch_namespaces
+        uids = {manifest["metadata"]["uid"] for manifest in listed.value} if isinstance(listed, Known) and not listed.failure else None
+        gone = set()
+        for target in targets:
+            keeper = self._origins.of(target)
+            younger = isinstance(listed, Known) and keeper.changed_at is not None and listed.read_at > keeper.changed_at
+            for uid, owner in keeper.claimants(pull.spec.zone.name).items():
+                replaced = uid != pull.uid and owner == str(pull.key)
+                missing = uids is not None and younger and uid not in uids and (not served or ObjectKey.parse(owner).namespace in served)
+                if replaced or (missing and uid != pull.uid):
+                    gone.add(uid)
+        return frozenset(gone)
+
+    def forget_objects(self) -> None:
+        """An object has come, gone or changed: list them again next time."""
+        self._objects.forget()
+
+    async def _secret(self, key: ObjectKey, memory: Memory, until_s: float) -> dict[str, str] | Unknown | None:
         """`data` of a Secret, read by name: every minute, every few seconds while something is awaited, at once after a labelled one's event."""
-        shelf = memory.secrets.setdefault(key, Shelf())
+
+        async def read() -> dict[str, str] | None:
+            manifest = await self._cluster.fetch(Kind.SECRET, key)
+            return manifest.get("data") or {} if manifest is not None else None
+
+        source = memory.secrets.setdefault(key, Source(f"Secret {key}", read, self._clock))
         within_s = self._settings.awaited_recheck_s if memory.awaiting else self._settings.recheck_s
-        if kept := shelf.fresh(self._clock.now(), within_s):
-            return kept.value
-        manifest = await self._cluster.fetch(Kind.SECRET, key)
-        return shelf.keep(manifest.get("data") or {} if manifest is not None else None, self._clock.now())
+        known = await source.look(within_s=within_s, patience_s=until_s - self._clock.monotonic_s())
+        return known if isinstance(known, Unknown) else known.value
 
     # --- keys --------------------------------------------------------------------------------------------------------
 
-    async def _key_pair(
-        self, pull: AuthenticatedOriginPull, memory: Memory
-    ) -> tuple[ObservedKeyPair | Unknown | None, Mapping[Presented, ClientIdentity]]:
+    async def _key_pair(self, pull: AuthenticatedOriginPull, memory: Memory, until_s: float) -> ObservedKeyPair | Unknown | None:
+        """The key pair; the replicas are asked with the last one that could be read, because protection does not end with a Secret."""
         certificate = pull.spec.certificate
         name = certificate.secret_ref.name if certificate.secret_ref else certificate.generate.secret_name if certificate.generate else ""
         key = ObjectKey(pull.key.namespace, name)
+        data = await self._secret(key, memory, until_s)
+        if isinstance(data, Unknown):
+            return data
+        if data is None and certificate.generate:
+            return None
         try:
-            data = await self._secret(key, memory)
-            if data is None and certificate.generate:
-                return None, {}
-            pair = (
-                read_key_pair(key, data or {}, pull.spec.zone.name)
-                if certificate.generate
-                else read_referenced(key, data, self._clock.now())
-            )
-            held = [(Presented.OURS, Slot.CURRENT, pair.leaf), (Presented.NEXT, Slot.NEXT, pair.next)]
-            # nginx refuses what has expired whatever is pinned, so that such an answer would tell nothing of our text.
-            identities = {
-                presented: self._identity(key, data or {}, slot, memory)
-                for presented, slot, leaf in held
-                if leaf is not None and leaf.pin.not_after > self._clock.now()
-            }
-        except ClusterError as error:
-            return Unknown(error.message, retry_after_s=error.retry_after_s), {}
+            return self._read_key_pair(pull, key, data, memory)
         except Blocked as error:
-            return Unknown(error.message, error.reason), {}
-        renewal = pair.leaf.renewal_at(certificate.generate.renew_ahead) if certificate.generate else None
-        return ObservedKeyPair(pair.leaf.pin, pair.next.pin if pair.next else None, renewal), identities
+            return Unknown(error.message, error.reason)
+        except Exception as error:
+            log.exception("bug while reading Secret %s", key)
+            return Unknown(f"Secret {key} cannot be read: {type(error).__name__} in the operator; its log has the traceback")
+
+    def _read_key_pair(self, pull: AuthenticatedOriginPull, key: ObjectKey, data: dict[str, str] | None, memory: Memory) -> ObservedKeyPair:
+        generate = pull.spec.certificate.generate
+        pair = read_key_pair(key, data or {}, pull.spec.zone.name) if generate else read_referenced(key, data, self._clock.now())
+        held = [(Presented.OURS, Slot.CURRENT, pair.leaf), (Presented.NEXT, Slot.NEXT, pair.next)]
+        # nginx refuses what has expired whatever is pinned, so that such an answer would tell nothing of our text.
+        memory.presenting = {
+            presented: self._identity(key, data or {}, slot, memory)
+            for presented, slot, leaf in held
+            if leaf is not None and leaf.pin.not_after > self._clock.now()
+        }
+        renewal = pair.leaf.renewal_at(generate.renew_ahead) if generate else None
+        return ObservedKeyPair(pair.leaf.pin, pair.next.pin if pair.next else None, renewal)
 
     @staticmethod
     def _identity(key: ObjectKey, data: dict[str, str], slot: Slot, memory: Memory) -> ClientIdentity:
@@ -162,24 +215,23 @@ class Observer:
     # --- Cloudflare --------------------------------------------------------------------------------------------------
 
     async def _zone_task(
-        self, pull: AuthenticatedOriginPull, record: Record, key_pair: ObservedKeyPair | Unknown | None, memory: Memory
+        self, pull: AuthenticatedOriginPull, record: Record, key_pair: ObservedKeyPair | Unknown | None, memory: Memory, until_s: float
     ) -> asyncio.Task[ObservedZone | Unknown | None]:
         if memory.zone_task is None:
             held = (key_pair.leaf, key_pair.next) if isinstance(key_pair, ObservedKeyPair) else ()
             ours: tuple[Pin, ...] = (*record.uploaded, *(pin for pin in held if pin))
-            access = await self._access(pull, memory)
+            access = await self._access(pull, memory, until_s)
             reading = self._zones.read(pull, access, memory, self._clock.now(), ours, hurry=memory.awaiting)
             memory.zone_task = asyncio.create_task(reading)
         return memory.zone_task
 
-    async def _access(self, pull: AuthenticatedOriginPull, memory: Memory) -> Access | Unknown:
+    async def _access(self, pull: AuthenticatedOriginPull, memory: Memory, until_s: float) -> Access | Unknown:
         reference = pull.spec.credentials.api_token_secret_ref
         key = ObjectKey(pull.key.namespace, reference.name)
         source = f"Secret {key}, key {reference.key}"
-        try:
-            data = await self._secret(key, memory)
-        except ClusterError as error:
-            return Unknown(error.message, retry_after_s=error.retry_after_s)
+        data = await self._secret(key, memory, until_s)
+        if isinstance(data, Unknown):
+            return data
         if data is None or reference.key not in data:
             what = f"Secret {key} does not exist" if data is None else f"Secret {key} has no key {reference.key}"
             remedy = f"kubectl -n {key.namespace} create secret generic {key.name} --from-literal={reference.key}=…"

@@ -16,15 +16,20 @@ RECENT = timedelta(seconds=90)
 MOST_RECENT = 100
 
 
-def arrived(evidence: Evidence, arrival: Arrival, *, direct: bool) -> Evidence:
-    """The evidence after one more arrival; `direct` when it came past the edge."""
+def arrived(evidence: Evidence, arrival: Arrival, *, direct: bool, gap: timedelta) -> Evidence:
+    """The evidence after one more arrival; `direct` when it came past the edge, `gap` the longest time between two that hides nothing.
+
+    A longer silence neither ends the run nor lengthens what it covers: nobody knows what would have arrived meanwhile.
+    """
     goes_on = evidence.presented == arrival.presented and evidence.direct == direct and evidence.since is not None
+    passed = arrival.at - evidence.last if goes_on and evidence.last is not None else timedelta()
     recent = (*(past for past in evidence.recent if arrival.at - past.at <= RECENT), arrival)
     return replace(
         evidence,
         presented=arrival.presented,
         count=evidence.count + 1 if goes_on else 1,
         since=evidence.since if goes_on else arrival.at,
+        covered=evidence.covered + (passed if passed <= gap else timedelta()) if goes_on else timedelta(),
         last=arrival.at,
         recent=recent[-MOST_RECENT:],
         fresh=arrival if arrival.fresh else evidence.fresh,
@@ -45,4 +50,4 @@ def begun_again(evidence: Evidence) -> Evidence:
 
     The arrivals themselves stay, because a loss is a loss whoever caused it.
     """
-    return replace(evidence, presented=None, count=0, since=None, fresh=None, old_since=None)
+    return replace(evidence, presented=None, count=0, since=None, covered=timedelta(), fresh=None, old_since=None)

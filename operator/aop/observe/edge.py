@@ -7,38 +7,67 @@ own refusal of the certificate) or silence (everything else).
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from weakref import WeakKeyDictionary
 
 from aop.clock import Clock
-from aop.observe.arrivals import arrived, silent
+from aop.errors import plain
+from aop.observe.arrivals import arrived, begun_again, silent
 from aop.observe.memory import Memory
 from aop.observed import NONE, OTHER, REFUSED, Arrival, Configured, Evidence, ObservedOrigin
+from aop.origins import Mode
 from aop.origins.ingress_nginx import parse
 from aop.probe import Answer, AskedEdge, EdgeProbe, Failure
 
 SUSPICIOUS_S = 4.9
 """Cadence for a host whose last answer did not come with what it should: three losing answers then span ten seconds."""
+SHORTEST_GAP_S = 3.0
+"""A silence of less hides nothing, however short the window: what one request may well take."""
+AT_ONCE = 32
+"""Requests under way at the same time, for all objects together."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedOrigin:
+    """An origin whose hosts are asked about, and where its check path is; None where nothing is to be asked."""
+
+    origin: ObservedOrigin
+    path: str | None
 
 
 class EdgeReader:
-    """Asks through the edge; built once per process."""
+    """Asks through the edge; built once per process. `per_second` bounds all objects' requests together: with more hosts each is asked less often."""
 
-    def __init__(self, probe: EdgeProbe, cadence_s: float, clock: Clock) -> None:
+    def __init__(self, probe: EdgeProbe, cadence_s: float, per_second: float, clock: Clock) -> None:
         self._probe = probe
         self._cadence_s = cadence_s
+        self._per_second = per_second
         self._clock = clock
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._load: WeakKeyDictionary[Memory, int] = WeakKeyDictionary()
 
-    async def read(self, origins: tuple[tuple[ObservedOrigin, str], ...], window: timedelta, memory: Memory) -> tuple[Evidence, ...]:
-        """Ask for every host whose turn it is; `origins` with the check path of each. Evidence about hosts out of scope is dropped."""
-        paths = {host: (origin, path) for origin, path in reversed(origins) for host in origin.hosts}
+    async def read(self, origins: tuple[AskedOrigin, ...], window: timedelta, memory: Memory, until_s: float) -> tuple[Evidence, ...]:
+        """Ask for every host whose turn it is, and wait for answers until `until_s` (monotonic); what comes later is in the next look.
+
+        Evidence goes only when a host has really left the scope; a source that could not be read takes none away.
+        """
+        asked = {host: one for one in reversed(origins) if one.path for host in one.origin.hosts}
+        self._load[memory] = len(asked)
         now = self._clock.now()
-        due = [host for host in sorted(paths) if now >= self.due_at(host, window, memory, now)]
-        memory.asked.update(dict.fromkeys(due, now))
-        answers = await asyncio.gather(*(self._probe.ask(host, paths[host][1]) for host in due))
-        for asked in answers:
-            evidence = memory.evidence.get(asked.host, Evidence(asked.host))
-            memory.evidence[asked.host] = _folded(evidence, asked, paths[asked.host][0], self._clock.now())
-        memory.evidence = {host: evidence for host, evidence in memory.evidence.items() if host in paths}
+        memory.asking = {host: task for host, task in memory.asking.items() if not task.done()}
+        for host in sorted(asked):
+            if host not in memory.asking and now >= self.due_at(host, window, memory, now):
+                memory.asked[host] = now
+                memory.asking[host] = asyncio.create_task(self._ask(host, asked[host], window, memory))
+        if memory.asking:
+            await asyncio.wait(memory.asking.values(), timeout=max(0.0, until_s - self._clock.monotonic_s()))
+        if all(isinstance(one.origin.configured, Configured | None) and not one.origin.stale for one in origins):
+            in_scope = {host for one in origins for host in one.origin.hosts}
+            memory.evidence = {host: evidence for host, evidence in memory.evidence.items() if host in in_scope}
+        for host in nobody_asks(origins):
+            if (evidence := memory.evidence.get(host)) and evidence.presented not in {None, NONE, OTHER, REFUSED}:
+                memory.evidence[host] = begun_again(evidence)
         return tuple(memory.evidence[host] for host in sorted(memory.evidence))
 
     def due_at(self, host: str, window: timedelta, memory: Memory, now: datetime) -> datetime:
@@ -46,24 +75,46 @@ class EdgeReader:
         asked, evidence = memory.asked.get(host), memory.evidence.get(host)
         if asked is None:
             return now
-        cadence_s = min(self._cadence_s, window.total_seconds() / 15)
-        if evidence and evidence.presented in {NONE, OTHER, REFUSED}:
+        cadence_s = self.cadence_s(window)
+        if evidence and any(arrival.presented in {NONE, OTHER, REFUSED} for arrival in evidence.recent[-2:]):
             cadence_s = min(cadence_s, SUSPICIOUS_S)
         return asked + timedelta(seconds=cadence_s)
 
+    def cadence_s(self, window: timedelta) -> float:
+        """How often a host is asked while all is well."""
+        return max(min(self._cadence_s, window.total_seconds() / 15), sum(self._load.values()) / self._per_second)
 
-def _folded(evidence: Evidence, asked: AskedEdge, origin: ObservedOrigin, now: datetime) -> Evidence:
+    async def _ask(self, host: str, one: AskedOrigin, window: timedelta, memory: Memory) -> None:
+        assert one.path is not None  # noqa: S101 - only such origins are asked; this tells mypy
+        gap = timedelta(seconds=max(3 * self.cadence_s(window), SHORTEST_GAP_S))
+        async with self._turns:
+            asked = await self._probe.ask(host, one.path)
+        evidence = memory.evidence.get(host, Evidence(host))
+        memory.evidence[host] = _folded(evidence, asked, one.origin, self._clock.now(), gap)
+
+
+def nobody_asks(origins: tuple[AskedOrigin, ...]) -> set[str]:
+    """Hosts of origins whose text asks nobody for a certificate: nothing can arrive with one, so that a proof begins anew."""
+    return {
+        host
+        for one in origins
+        if isinstance(found := one.origin.configured, Configured) and (found.may_do is None or found.may_do.mode < Mode.REQUEST)
+        for host in one.origin.hosts
+    }
+
+
+def _folded(evidence: Evidence, asked: AskedEdge, origin: ObservedOrigin, now: datetime, gap: timedelta) -> Evidence:
     answer = asked.answer
     if isinstance(answer, Failure):
-        return silent(evidence, str(answer), now)
+        return silent(evidence, plain(str(answer), 200), now)
     direct = answer.cf_ray is None
     told = parse(answer.body) if answer.status == 200 else None
     if told is not None and told.nonce == asked.nonce:
         presented = _leaf(told.presented, origin) if told.https else NONE
-        return arrived(evidence, Arrival(now, presented, fresh=told.fresh), direct=direct)
+        return arrived(evidence, Arrival(now, presented, fresh=told.fresh), direct=direct, gap=gap)
     if refuses_certificate(answer):
-        return arrived(evidence, Arrival(now, REFUSED), direct=direct)
-    ray = f", cf-ray {answer.cf_ray}" if answer.cf_ray else ""
+        return arrived(evidence, Arrival(now, REFUSED), direct=direct, gap=gap)
+    ray = f", cf-ray {plain(answer.cf_ray, 40)}" if answer.cf_ray else ""
     return silent(evidence, f"HTTP {answer.status} instead of the check path's answer{ray}", now)
 
 
@@ -76,7 +127,7 @@ def refuses_certificate(answer: Answer) -> bool:
 
 
 def _leaf(short: str, origin: ObservedOrigin) -> str:
-    claim = origin.configured.claim if isinstance(origin.configured, Configured) else None
+    claim = origin.configured.may_do if isinstance(origin.configured, Configured) else None
     if short in {NONE, OTHER}:
         return short
     return next((pin.sha256 for pin in (claim.pins if claim else ()) if pin.short == short), OTHER)

@@ -7,15 +7,17 @@ restart loses it, which costs time, never safety: proofs and stillness begin aga
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from aop.cloudflare import Access, Certificate
 from aop.errors import Reason
-from aop.observed import Evidence, HostBehaviour, ObservedZone, Rival, Unknown
-from aop.origins import Claim, ObjectKey
-from aop.probe import ClientIdentity
+from aop.observe.source import Source
+from aop.observed import Evidence, ObservedZone, Unknown
+from aop.origins import ObjectKey
+from aop.probe import ClientIdentity, Presented
 
 T = TypeVar("T")
 
@@ -99,64 +101,31 @@ class CloudflareMemory:
         self.retry_at = None
 
 
-@dataclass(slots=True)
-class ReplicaMemory:
-    """What one replica last showed."""
-
-    revision: int | None = None
-    revision_at: datetime | None = None
-    """When this revision was first seen on it."""
-    settled: bool = False
-    behaviours: dict[str, HostBehaviour] = field(default_factory=dict)
-    probed: dict[str, datetime] = field(default_factory=dict)
-    """When each host was last asked about."""
-    leaves: frozenset[str] = frozenset()
-    """SHA-256 of the leaves it was asked with; others ask again."""
-    error: str | None = None
-
-
-@dataclass(slots=True)
-class OriginMemory:
-    """What is remembered of one origin."""
-
-    manifest: dict[str, Any] | None = None
-    """The ConfigMap that was observed last: a write goes out on it, with its resourceVersion."""
-    path_token: str | None = None
-    """The secret part of the check path, remembered beyond the ConfigMap's end: its replicas go on running the text."""
-
-    revision: int = -1
-    claim: Claim | None = None
-    """Ours, as it was read last."""
-    claim_since: int | None = None
-    """The first revision that was read with it, and with nothing but whole texts since."""
-    published_at: datetime | None = None
-    """When this process first saw or wrote `revision`."""
-    applied_at: datetime | None = None
-    """When it was first seen, settled, on every Ready replica; one that comes later has nothing old to keep."""
-    replicas: dict[str, ReplicaMemory] = field(default_factory=dict)
-    """By pod uid."""
-
-    def follow(self, claim: Claim | None, revision: int, *, intact: bool) -> None:
-        """Note since which revision our claim reads as it does; a damaged text, or one that was put back, begins anew."""
-        if claim != self.claim or self.claim_since is None or revision < self.claim_since or not intact:
-            self.claim, self.claim_since = claim, revision if intact else None
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Memory:
     """Everything that is remembered about one object."""
 
     started_at: datetime
     cloudflare: CloudflareMemory = field(default_factory=CloudflareMemory)
-    origins: dict[ObjectKey, OriginMemory] = field(default_factory=dict)
+    uid: str = ""
+    """The object's uid: one of the same name that comes after it has a memory of its own. Empty: not known yet."""
+    manifest: dict[str, Any] | None = None
+    """The object as its watch or our own last write has shown it; None: it is to be read."""
+    shown_s: float = float("-inf")
+    """When `manifest` was last read or shown (monotonic)."""
+    gone: bool = False
+    """The watch has shown that the object is no more."""
     evidence: dict[str, Evidence] = field(default_factory=dict)
     asked: dict[str, datetime] = field(default_factory=dict)
     """When each host was last asked about through the edge."""
+    asking: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    """Requests through the edge that are under way, by host."""
     identities: dict[str, ClientIdentity] = field(default_factory=dict)
     """By SHA-256 of the leaf; the key is inside OpenSSL only."""
-    secrets: dict[ObjectKey, Shelf[dict[str, str] | None]] = field(default_factory=dict)
+    presenting: Mapping[Presented, ClientIdentity] = field(default_factory=dict)
+    """What replicas are asked with: the last that could be read, because protection does not end with a Secret."""
+    secrets: dict[ObjectKey, Source[dict[str, str] | None]] = field(default_factory=dict)
     """`data` of the Secrets that the spec names. The values are base64 text, never shown."""
-    rivals: Shelf[tuple[Rival, ...]] = field(default_factory=Shelf)
     zone: ObservedZone | Unknown | None = field(default_factory=lambda: Unknown("Cloudflare has not answered yet"))
     """What was last known of the zone: a Cloudflare that hangs holds nothing else up."""
     zone_task: asyncio.Task[ObservedZone | Unknown | None] | None = None
@@ -169,14 +138,18 @@ class Memory:
     blocked_on: Reason | None = None
     """Why the last step was a `Block`: that source is read again soon."""
 
-    def origin(self, key: ObjectKey) -> OriginMemory:
-        """What is remembered of the origin that is configured by `key`."""
-        return self.origins.setdefault(key, OriginMemory())
-
     def forget_secrets(self) -> None:
-        """Read every Secret again next time."""
-        self.secrets.clear()
+        """Read every Secret again next time; what was known of them stands until then."""
+        for source in self.secrets.values():
+            source.forget()
 
-    def forget_rivals(self) -> None:
-        """List the other objects again next time."""
-        self.rivals.forget()
+    def learn(self, manifest: dict[str, Any], now_s: float) -> None:
+        """The object as a watch or a write has shown it, unless something newer is known; `now_s` is monotonic."""
+        if self.manifest is None or version(manifest) >= version(self.manifest):
+            self.manifest, self.shown_s = manifest, now_s
+
+
+def version(manifest: dict[str, Any]) -> int:
+    """The resourceVersion as a number, as API servers since Kubernetes 1.35 promise it to be comparable; 0 for one that is none."""
+    text = str((manifest.get("metadata") or {}).get("resourceVersion", ""))
+    return int(text) if text.isascii() and text.isdecimal() else 0

@@ -1,41 +1,45 @@
-"""An origin's half of `Observed`: its ConfigMap, who reads it, and how each replica really behaves.
+"""The keeper of an origin: one per ConfigMap, shared by all objects that name it. It looks, it writes, and its memory is private.
 
-What a replica does is observed, never assumed (design, section 6). A revision counts only when it is seen again at least 0.5 s
-after it was first seen, and every host is asked about only then, because an old worker accepts for another 0.1 s after a new one
-has answered (reference: ingress-nginx, 4.5). All hosts once per revision and set of leaves, then one host every 30 s.
+What a replica does is observed, never assumed (design, section 6). Every source fails alone (`aop.observe.source`): the ConfigMap, the
+pods, the Ingresses, the IngressClasses, each replica. A look has a deadline; what is not there by then goes on by itself and is seen
+by the next one, so that no replica and no API server that hangs holds up what protects visitors.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 from aop.api import AuthenticatedOriginPull
 from aop.clock import Clock
-from aop.cluster import Cluster, ClusterError, Kind
-from aop.observe.memory import Memory, OriginMemory, ReplicaMemory, Shelf
-from aop.observed import NONE, Configured, HostBehaviour, ObservedOrigin, ObservedReplica, Unknown
-from aop.origins import Mode, ObjectKey, ingress_nginx
+from aop.cluster import Cluster, Conflict, Kind
+from aop.errors import Transient
+from aop.observe.disturbance import Disturbance
+from aop.observe.replicas import Question, ReplicaMemory, ReplicaReader, may_serve, observed_replica
+from aop.observe.source import Known, Source
+from aop.observed import Configured, LeftOut, ObservedOrigin, ObservedReplica, Unknown
+from aop.origins import Claim, Mode, ObjectKey, ingress_nginx
 from aop.origins.spec import ForeignText
-from aop.probe import Answer, Asked, ClientIdentity, Failure, Paths, Presented, ReplicaAddress, ReplicaProbe
+from aop.probe import ClientIdentity, Paths, Presented, ReplicaAddress
 from aop.settings import Settings
 
-SETTLED_AFTER_S = 0.5
+Manifest = dict[str, Any]
+
+CONFIG_MAP_S = 0.5
+"""How old the ConfigMap and the pods may be: objects that look at the same moment share one reading."""
 INGRESSES_S = 15.0
-"""How old the list of Ingresses may be, in seconds."""
+"""How old the list of Ingresses may be."""
+STALE_S = 30.0
+"""How old what is known of a source that cannot be read may be before nothing but protection goes on with it."""
 EVENTS_AFTER_S = 1.0
-"""When a revision that nobody shows is worth a look at the Events, in seconds."""
+"""When a revision that nobody shows is worth a look at the Events."""
 NO_TOKEN = "00000000"  # noqa: S105 - a path, no credential
 """Stands in for the secret part of the check path where none is known: the answer still shows who is refused."""
-
-
-_NEVER = datetime.min.replace(tzinfo=UTC)
-
-Listed = tuple[list[dict[str, Any]], list[dict[str, Any]] | None]
-"""Ingresses, and IngressClasses where they may be listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,230 +59,441 @@ def origins_of(pull: AuthenticatedOriginPull, claimed: tuple[ObjectKey, ...]) ->
     return (*named, *(Wanted(f"{key.name} (dropped)", key, wanted=False, foreign=ForeignText.MERGE) for key in gone))
 
 
-class OriginReader:
-    """Reads origins; built once per process."""
+@dataclass(slots=True)
+class Followed:
+    """What is remembered of one object's claim."""
 
-    def __init__(self, cluster: Cluster, probe: ReplicaProbe, stranger: ClientIdentity, settings: Settings, clock: Clock) -> None:
+    claim: Claim | None = None
+    since: int | None = None
+    """The first revision that was read with it, and with nothing but whole texts since."""
+    published_at: datetime | None = None
+    """When this process first read or wrote it."""
+    applied_at: datetime | None = None
+    """When it was first seen, settled, on every replica; one that comes later has nothing old to keep."""
+    decided_on: tuple[object, ...] = ()
+    """What the ConfigMap said of it at the last look: what a write is decided on."""
+
+
+@dataclass(slots=True)
+class OriginMemory:
+    """What is remembered of one ConfigMap and its replicas."""
+
+    stored: ingress_nginx.Stored = field(default_factory=ingress_nginx.Stored)
+    path_token: str | None = None
+    """The secret part of the check path, remembered beyond the ConfigMap's end: its replicas go on running the text."""
+    text: bytes = b""
+    """Digest of the keys that carry our text."""
+    changed_at: datetime | None = None
+    """When this process first saw or wrote the current text."""
+    entries: dict[str, tuple[tuple[object, ...], int]] = field(default_factory=dict)
+    """By host, what the published text says of it, and the first revision that says so."""
+    followed: dict[str, Followed] = field(default_factory=dict)
+    """By the uid of the object."""
+    replicas: dict[str, ReplicaMemory] = field(default_factory=dict)
+    """By pod uid."""
+    rounds: dict[tuple[str, str], asyncio.Task[None]] = field(default_factory=dict)
+    """Questions under way, by pod and object."""
+    disturbance: Disturbance = field(default_factory=Disturbance)
+
+
+class OriginKeeper:
+    """One origin; built once per ConfigMap by `OriginKeepers`."""
+
+    def __init__(
+        self, target: ObjectKey, cluster: Cluster, reader: ReplicaReader, listed: Mapping[Kind, Source[list[Manifest]]], settings: Settings, clock: Clock
+    ) -> None:
+        self.target = target
         self._cluster = cluster
-        self._probe = probe
-        self._stranger = stranger
+        self._reader = reader
+        self._listed = listed
         self._settings = settings
         self._clock = clock
-        self._ingresses: dict[str, Shelf[Listed]] = {}
+        self._config_map: Source[Manifest | None] = Source(
+            f"ConfigMap {target}", lambda: cluster.fetch(Kind.CONFIG_MAP, target), clock
+        )
+        self._pods: Source[list[Manifest]] = Source(
+            f"the pods of namespace {target.namespace}", lambda: cluster.list(Kind.POD, target.namespace), clock
+        )
+        self._events: dict[str, Source[list[Manifest]]] = {}
+        self._memory = OriginMemory()
+        self._writing = asyncio.Lock()
 
-    async def read(
-        self, pull: AuthenticatedOriginPull, wanted: Wanted, identities: Mapping[Presented, ClientIdentity], memory: Memory
+    # --- looking -----------------------------------------------------------------------------------------------------
+
+    async def look(
+        self, pull: AuthenticatedOriginPull, wanted: Wanted, identities: Mapping[Presented, ClientIdentity], *, until_s: float, asking: bool
     ) -> ObservedOrigin:
-        """One origin, with every replica that could be asked. Never raises for what lies outside."""
-        held, now = memory.origin(wanted.target), self._clock.now()
-        allowed = not self._settings.ingress_config_maps or str(wanted.target) in self._settings.ingress_config_maps
-        try:
-            held.manifest = await self._cluster.fetch(Kind.CONFIG_MAP, wanted.target)
-            pods = await self._cluster.list(Kind.POD, wanted.target.namespace)
-            ingresses, classes = await self._listed(now, wanted.target, memory.started_at)
-        except ClusterError as error:
-            lost = Unknown(error.message, retry_after_s=error.retry_after_s)
-            return ObservedOrigin(wanted.name, wanted.target, lost, wanted=wanted.wanted, allowed=allowed, replicas=lost)
-        stored = ingress_nginx.read(held.manifest)
-        held.path_token = stored.path_token or held.path_token
-        if held.revision != stored.revision:
-            held.revision, held.published_at, held.applied_at = stored.revision, now, None
-        held.follow(entry.claim if (entry := stored.entries.get(pull.uid)) else None, stored.revision, intact=stored.intact)
-        readers = ingress_nginx.readers(pods, wanted.target)
-        served = ingress_nginx.served_by(ingresses, readers, classes)
-        under = ingress_nginx.hosts_under(served, pull.spec.hostname_patterns, readers)
-        # An origin that has left the spec is still to be seen refusing nobody, so its hosts are asked about all the same.
-        claimed = () if wanted.wanted else self._claimed_hosts(stored, pull.uid)
-        hosts = tuple(sorted({*pull.spec.concrete_hosts, *under, *claimed}))
-        proxy = ingress_nginx.Options.read(held.manifest).proxy_protocol
-        ready = [replica for replica in readers if replica.ready]
-        asked = hosts or (pull.spec.zone.name,)  # with no host in scope the revision is still to be seen
-        replicas = await asyncio.gather(*(self._replica(replica, asked, proxy, identities, held, stored.revision) for replica in ready))
-        held.replicas = {replica.uid: held.replicas[replica.uid] for replica in ready}
-        if held.applied_at is None and replicas and all(r.settled and r.revision == stored.revision for r in replicas):
-            held.applied_at = self._clock.now()
+        """The origin for one object, with what is known of its replicas at `until_s` (monotonic) at the latest. Never raises.
+
+        `asking` is False for an object whose zone is not known to be its own: nothing is asked for its sake unless its claim is there.
+        """
+        allowed = not self._settings.ingress_config_maps or str(self.target) in self._settings.ingress_config_maps
+        config_map, pods, ingresses, classes = await self._sources(until_s)
+        if isinstance(config_map, Unknown) or isinstance(pods, Unknown):
+            lost = config_map if isinstance(config_map, Unknown) else pods
+            assert isinstance(lost, Unknown)  # noqa: S101 - one of the two is; this tells mypy
+            return ObservedOrigin(wanted.name, self.target, lost, wanted=wanted.wanted, allowed=allowed, replicas=lost)
+        manifest, stored = config_map.value, self._follow(config_map.value)
+        followed = self._followed(pull.uid, stored)
+        readers = ingress_nginx.readers(pods.value, self.target)
+        served = ingress_nginx.served_by(
+            ingresses.value if isinstance(ingresses, Known) else (), readers, classes.value if isinstance(classes, Known) else None
+        )
+        hosts, left_out = self._hosts(pull, wanted, stored, served, readers, complete=isinstance(ingresses, Known))
+        verifiers = {host: said for host in hosts if (said := ingress_nginx.verifier_of(host, served, readers))}
+        question = self._question(pull, stored, hosts or (pull.spec.zone.name,), frozenset(verifiers), identities)
+        if asking or question.claim is not None or not wanted.wanted or pull.deleting:
+            await self._ask(pull.uid, manifest, readers, question, until_s)
+        seen = [(replica, self._memory.replicas.get(replica.uid) or ReplicaMemory()) for replica in readers]
+        replicas = tuple(observed_replica(replica, memory, question) for replica, memory in seen if may_serve(replica, memory))
+        self._notice_applied(followed, stored, replicas)
+        refusal = await self._refusal(readers, replicas, stored, until_s)
         return ObservedOrigin(
             name=wanted.name,
-            target=wanted.target,
-            configured=_configured(stored, pull.uid, held.claim_since) if held.manifest is not None else None,
+            target=self.target,
+            configured=self._configured(stored, pull.uid, followed) if manifest is not None else None,
             wanted=wanted.wanted,
             allowed=allowed,
             readers=len(readers),
-            replicas=tuple(replicas),
+            replicas=replicas,
             hosts=hosts,
-            foreign=_foreign(held.manifest, stored, wanted, served, pull.spec.zone.name, readers),
-            too_long=ingress_nginx.too_long(
-                (*hosts, *pull.spec.hostname_patterns), ingress_nginx.Options.read(held.manifest).map_hash_bucket_size
-            ),
-            rejected=await self._rejected(readers, tuple(replicas), stored.revision, held),
-            published_at=held.published_at,
-            applied_at=held.applied_at,
+            left_out=left_out,
+            foreign=self._foreign(manifest, stored, wanted, readers),
+            displaced=tuple(LeftOut(host, said) for host, said in sorted(verifiers.items())),
+            rejected=refusal.words if refusal and refusal.ours else None,
+            stuck=self._stuck(refusal.words) if refusal and not refusal.ours else None,
+            overwritten=self._memory.disturbance.overwritten,
+            stale=self._stale(config_map, pods, ingresses),
+            published_at=followed.published_at,
+            applied_at=followed.applied_at,
         )
 
-    async def _listed(self, now: datetime, target: ObjectKey, since: datetime) -> Listed:
-        """Shared by all objects, but no list from before `since`, when an object came: its Ingresses may have come just before it."""
-        namespaces = self._settings.watch_namespaces
-        shelf = self._ingresses.setdefault(target.namespace if namespaces else "", Shelf())
-        if (kept := shelf.fresh(now, INGRESSES_S)) and kept.at >= since:
-            return kept.value
-        if namespaces:
-            found = [i for ns in {*namespaces, target.namespace} for i in await self._cluster.list(Kind.INGRESS, ns)]
-        else:
-            found = await self._cluster.list(Kind.INGRESS)
-        classes = await self._cluster.list(Kind.INGRESS_CLASS) if self._settings.list_ingress_classes else None
-        return shelf.keep((found, classes), now)
+    def claimants(self, zone: str) -> dict[str, str]:
+        """The owners (`namespace/name`) of the claims of a zone, by uid, as they were read or written last."""
+        return {uid: claim.owner for uid, claim in self._memory.stored.claims.items() if claim.zone == zone}
 
-    @staticmethod
-    def _claimed_hosts(stored: ingress_nginx.Stored, uid: str) -> tuple[str, ...]:
+    @property
+    def changed_at(self) -> datetime | None:
+        """When this process first saw or wrote the current text."""
+        return self._memory.changed_at
+
+    def check_path(self) -> str | None:
+        """Where this origin's check path is, if it is known."""
+        return ingress_nginx.check_path(self._memory.path_token) if self._memory.path_token else None
+
+    def forget(self) -> None:
+        """The ConfigMap has changed: read it again at the next look."""
+        self._config_map.forget()
+
+    def drop(self, uid: str) -> None:
+        """An object is gone: what was remembered of its claim goes with it."""
+        self._memory.followed.pop(uid, None)
+
+    async def _sources(
+        self, until_s: float
+    ) -> tuple[Known[Manifest | None] | Unknown, Known[list[Manifest]] | Unknown, Known[list[Manifest]] | Unknown, Known[list[Manifest]] | Unknown]:
+        patience_s = until_s - self._clock.monotonic_s()
+        return await asyncio.gather(
+            self._config_map.look(within_s=CONFIG_MAP_S, patience_s=patience_s),
+            self._pods.look(within_s=CONFIG_MAP_S, patience_s=patience_s),
+            self._listed[Kind.INGRESS].look(within_s=INGRESSES_S, patience_s=patience_s),
+            self._listed[Kind.INGRESS_CLASS].look(within_s=INGRESSES_S, patience_s=patience_s),
+        )
+
+    def _stale(self, *sources: Known[Any] | Unknown) -> str | None:
+        """The first source that has not been read for a while, in words; the last one may never have been read at all."""
+        now = self._clock.now()
+        for source in sources:
+            if isinstance(source, Unknown):
+                return source.message
+            if source.failure and now - source.read_at > timedelta(seconds=STALE_S):
+                return f"{source.failure}; what was known at {source.read_at:%H:%M:%S} UTC stands meanwhile"
+        return None
+
+    # --- the ConfigMap -----------------------------------------------------------------------------------------------
+
+    def _follow(self, manifest: Manifest | None) -> ingress_nginx.Stored:
+        """What the ConfigMap says now; notes what has changed since it was read or written last."""
+        memory, data = self._memory, (manifest or {}).get("data") or {}
+        text = sha256("\0".join(str(data.get(key)) for key in ingress_nginx.KEYS).encode()).digest()
+        stored = ingress_nginx.read(manifest)
+        if text != memory.text or stored.revision != memory.stored.revision:
+            memory.text, memory.changed_at = text, self._clock.now()
+            memory.disturbance.notice(memory.stored, stored, self._clock.now())
+            if not stored.intact:
+                memory.entries.clear()
+                for replica in memory.replicas.values():
+                    replica.settled = False
+                    replica.hosts.clear()
+        memory.stored = stored
+        memory.path_token = stored.path_token or memory.path_token
+        return stored
+
+    def _followed(self, uid: str, stored: ingress_nginx.Stored) -> Followed:
+        """Since which revision an object's claim reads as it does; a damaged text, or one that was put back, begins anew."""
+        followed = self._memory.followed.setdefault(uid, Followed())
         entry = stored.entries.get(uid)
-        return entry.claim.enforced if entry else ()
+        claim = entry.claim if entry else None
+        mended_or_damaged = (followed.since is None) is stored.intact
+        if claim != followed.claim or mended_or_damaged or (followed.since or 0) > stored.revision:
+            followed.claim, followed.since = claim, stored.revision if stored.intact else None
+            followed.published_at, followed.applied_at = self._memory.changed_at, None
+        followed.decided_on = stored.as_seen_by(uid)
+        return followed
+
+    def _configured(self, stored: ingress_nginx.Stored, uid: str, followed: Followed) -> Configured:
+        entry = stored.entries.get(uid)
+        return Configured(
+            revision=stored.revision,
+            claim_since=followed.since,
+            claim=entry.claim if entry else None,
+            standing=stored.standing.get(uid) if stored.residue else None,
+            accepted=entry.accepted if entry else None,
+            intact=stored.intact and not stored.misplaced,
+            others_changed=stored.others_changed(uid),
+            foreign_digest=stored.foreign_digest,
+        )
+
+    def _foreign(
+        self, manifest: Manifest | None, stored: ingress_nginx.Stored, wanted: Wanted, readers: tuple[ingress_nginx.Replica, ...]
+    ) -> str | None:
+        if manifest is None or not wanted.wanted:
+            return None
+        if text := ingress_nginx.objections(manifest, stored.snippets, wanted.foreign):
+            return text
+        unread = [replica.name for replica in readers if ingress_nginx.unwatched(replica, self.target)]
+        if not unread:
+            return None
+        return f"pod {unread[0]} watches another namespace and never sees a change of ConfigMap {self.target}. Move the ConfigMap, or widen --watch-namespace"
+
+    # --- hosts -------------------------------------------------------------------------------------------------------
+
+    def _hosts(
+        self,
+        pull: AuthenticatedOriginPull,
+        wanted: Wanted,
+        stored: ingress_nginx.Stored,
+        served: tuple[Mapping[str, Any], ...],
+        readers: tuple[ingress_nginx.Replica, ...],
+        *,
+        complete: bool,
+    ) -> tuple[tuple[str, ...], tuple[LeftOut, ...]]:
+        """The hosts in scope, and those that the text cannot carry.
+
+        An origin that has left the spec is still to be seen refusing nobody, so its hosts are asked about all the same; so are those
+        that are required while the Ingresses cannot be listed: a list that is not there says that nothing has gone.
+        """
+        claim = stored.standing.get(pull.uid)
+        required = claim.enforced if claim and not (wanted.wanted and complete) else ()
+        under = ingress_nginx.hosts_under(served, pull.spec.hostname_patterns, readers)
+        named = {*pull.spec.concrete_hosts, *under, *required}
+        config_map = self._config_map.last
+        bucket = ingress_nginx.Options.read(config_map.value if isinstance(config_map, Known) else None).map_hash_bucket_size
+        patterns = [pattern for pattern in pull.spec.hostname_patterns if pattern.startswith("*.")]
+        long = {
+            host: f"the name does not fit map-hash-bucket-size in ConfigMap {self.target}. Set it there to 128 or more"
+            for host in ingress_nginx.too_long((*named, *patterns), bucket)
+        }
+        impossible = {
+            host: "no DNS name has a label of more than 63 characters, so that no visitor can ask for it" for host in named if not ingress_nginx.is_host(host)
+        }
+        left_out = tuple(LeftOut(host, why) for host, why in sorted({**long, **impossible}.items()))
+        return tuple(sorted(named - long.keys() - impossible.keys())), left_out
 
     # --- replicas ----------------------------------------------------------------------------------------------------
 
-    async def _replica(
+    def _question(
         self,
-        replica: ingress_nginx.Replica,
+        pull: AuthenticatedOriginPull,
+        stored: ingress_nginx.Stored,
         hosts: tuple[str, ...],
-        proxy: bool,
+        own: frozenset[str],
         identities: Mapping[Presented, ClientIdentity],
-        held: OriginMemory,
-        published: int,
-    ) -> ObservedReplica:
-        seen = held.replicas.setdefault(replica.uid, ReplicaMemory())
-        leaves = frozenset(identity.sha256 for identity in identities.values())
-        if leaves != seen.leaves:
-            seen.leaves = leaves
-            seen.probed.clear()
-        address = ReplicaAddress(replica.ip, replica.https_port, replica.http_port, proxy)
-        token = held.path_token or NO_TOKEN
-        paths = Paths(ingress_nginx.check_path(token), ingress_nginx.gate_path(token))
-        if seen.revision_at is None or seen.error:
-            await self._ask(address, hosts[0], paths, identities, seen)
-        elif not seen.settled or seen.revision != published:
-            # Only its revision is awaited: a single connection tells it, and nothing else is worth asking about before.
-            _look(seen, await self._probe.ask(address, hosts[0], paths, {}), self._clock.now())
-        elif self._is_late(seen):
-            await self._ask(address, min(hosts, key=lambda host: seen.probed.get(host, _NEVER)), paths, identities, seen)
-        # The first look shows a revision, the second one settles it; only then is every host worth asking about.
-        if not seen.error and seen.settled and (rest := [host for host in hosts if host not in seen.probed]):
-            await asyncio.gather(*(self._ask(address, host, paths, identities, seen) for host in rest))
-        behaviours = tuple(seen.behaviours[host] for host in hosts if host in seen.behaviours and host in seen.probed)
-        return ObservedReplica(replica.name, seen.revision, seen.settled, behaviours, seen.error)
+    ) -> Question:
+        token = self._memory.path_token or NO_TOKEN
+        return Question(
+            hosts=hosts,
+            own=own,
+            identities=identities,
+            claim=stored.standing.get(pull.uid),
+            since=self._entries_since(stored, hosts),
+            published=stored.revision or None,
+            paths=Paths(ingress_nginx.check_path(token), ingress_nginx.gate_path(token)),
+        )
 
-    def _is_late(self, seen: ReplicaMemory) -> bool:
-        last = max(seen.probed.values(), default=None)
-        return last is None or self._clock.now() - last >= timedelta(seconds=self._settings.replica_recheck_s)
+    def _entries_since(self, stored: ingress_nginx.Stored, hosts: tuple[str, ...]) -> dict[str, int]:
+        """By host, the revision since which the published text says the same of it."""
+        if not stored.intact:
+            return {}
+        kept = self._memory.entries
+        for host, entry in ingress_nginx.entries(hosts, stored.claims.values()).items():
+            if host not in kept or kept[host][0] != entry or kept[host][1] > stored.revision:
+                kept[host] = (entry, stored.revision)
+        return {host: kept[host][1] for host in hosts}
 
     async def _ask(
-        self, address: ReplicaAddress, host: str, paths: Paths, identities: Mapping[Presented, ClientIdentity], seen: ReplicaMemory
+        self, uid: str, manifest: Manifest | None, readers: tuple[ingress_nginx.Replica, ...], question: Question, until_s: float
     ) -> None:
-        asked = await self._probe.ask(address, host, paths, {**identities, Presented.FOREIGN: self._stranger})
-        now = self._clock.now()
-        if not _look(seen, asked, now):
-            return
-        seen.behaviours[host] = _behaviour(host, asked, identities)
-        if seen.settled:
-            seen.probed[host] = now
+        """Ask every replica that may serve; who hangs goes on hanging by itself."""
+        memory, proxy = self._memory, ingress_nginx.Options.read(manifest).proxy_protocol
+        memory.replicas = {replica.uid: memory.replicas.get(replica.uid) or ReplicaMemory() for replica in readers}
+        memory.rounds = {key: task for key, task in memory.rounds.items() if not task.done()}
+        for replica in readers:
+            seen, key = memory.replicas[replica.uid], (replica.uid, uid)
+            # One that is not Ready and was never seen to run our text is only asked whether it does, now and then, as all others are.
+            if replica.ip and key not in memory.rounds:
+                address = ReplicaAddress(replica.ip, replica.https_port, replica.http_port, proxy)
+                memory.rounds[key] = asyncio.create_task(self._reader.ask(address, question, seen))
+        waiting = [memory.rounds[key] for replica in readers if replica.ready and (key := (replica.uid, uid)) in memory.rounds]
+        if waiting:
+            await asyncio.wait(waiting, timeout=max(0.0, until_s - self._clock.monotonic_s()))
 
-    async def _rejected(
-        self, readers: tuple[ingress_nginx.Replica, ...], replicas: tuple[ObservedReplica, ...], revision: int, held: OriginMemory
-    ) -> str | None:
-        """The current text is rejected: no Ready replica shows it, and nginx said why, or its time is over.
+    def _notice_applied(self, followed: Followed, stored: ingress_nginx.Stored, replicas: tuple[ObservedReplica, ...]) -> None:
+        first = stored.revision if followed.since is None else followed.since
+        running = [r.settled and r.revision is not None and first <= r.revision <= stored.revision for r in replicas]
+        if followed.applied_at is None and running and all(running):
+            followed.applied_at = self._clock.now()
+
+    # --- what the controller says ------------------------------------------------------------------------------------
+
+    async def _refusal(
+        self, readers: tuple[ingress_nginx.Replica, ...], replicas: tuple[ObservedReplica, ...], stored: ingress_nginx.Stored, until_s: float
+    ) -> ingress_nginx.Refusal | None:
+        """nginx's own words about the current text, while no replica shows it; no word proves nothing, and no clock does either.
 
         A pod that starts on such a text never becomes Ready, but says why as well: where all have been replaced, nobody else does.
         """
-        if not revision or any(r.revision == revision for r in replicas) or held.published_at is None:
+        since = self._memory.changed_at
+        if not stored.revision or since is None or any(r.revision == stored.revision for r in replicas):
+            self._events.clear()
             return None
-        waited_s = (self._clock.now() - held.published_at).total_seconds()
-        if waited_s < EVENTS_AFTER_S:
+        if (self._clock.now() - since).total_seconds() < EVENTS_AFTER_S:
             return None
         for replica in readers:
-            try:
-                events = await self._cluster.list(Kind.EVENT, replica.key.namespace, fields=f"involvedObject.name={replica.name}")
-            except ClusterError:
-                continue
-            if words := ingress_nginx.rejected_by(events, replica, since=held.published_at):
-                return f"pod {replica.name}: {words}"
-        late = waited_s >= self._settings.rejection_after_s and any(not r.error for r in replicas)
-        return f"no replica shows revision {revision} after {self._settings.rejection_after_s:.0f} s" if late else None
-
-
-def _look(seen: ReplicaMemory, asked: tuple[Asked, ...], now: datetime) -> bool:
-    """Note which revision the answers show, or why there are none; whether there are any."""
-    failures = [str(answer) for one in asked for answer in (one.check, one.gate) if isinstance(answer, Failure)]
-    if failures:
-        seen.error, seen.settled = failures[0], False
-        return False
-    seen.error = None
-    revision = _revision(asked)
-    if revision != seen.revision or seen.revision_at is None:
-        seen.revision, seen.revision_at, seen.settled = revision, now, False
-        seen.probed.clear()
-    elif not seen.settled and now - seen.revision_at >= timedelta(seconds=SETTLED_AFTER_S):
-        seen.settled = True
-    return True
-
-
-def _revision(asked: tuple[Asked, ...]) -> int | None:
-    """The one revision that all answers tell; None where they differ, or where the check path is not ours."""
-    told = {answer.revision if (answer := _told(one.check)) else None for one in asked}
-    return told.pop() if len(told) == 1 else None
-
-
-def _told(answer: Answer | Failure) -> ingress_nginx.Answer | None:
-    return ingress_nginx.parse(answer.body) if isinstance(answer, Answer) and answer.status == 200 else None
-
-
-def _refused(answer: Answer | Failure) -> bool:
-    return isinstance(answer, Answer) and answer.status == 400
-
-
-def _served(answer: Answer | Failure) -> bool:
-    """The gate lets it through; a 5xx or a page of somebody else's says neither that nor the opposite."""
-    return isinstance(answer, Answer) and answer.status == 204
-
-
-def _behaviour(host: str, asked: tuple[Asked, ...], identities: Mapping[Presented, ClientIdentity]) -> HostBehaviour:
-    """What one round of answers shows: who is refused at the gate, and whether anybody is asked at all."""
-    by = {one.presented: one for one in asked}
-    stranger = _told(by[Presented.FOREIGN].check)
-    asks = _refused(by[Presented.FOREIGN].check) or (stranger is not None and stranger.presented != NONE)
-    if _refused(by[Presented.NONE].gate):
-        mode = Mode.REQUIRE
-    elif _refused(by[Presented.FOREIGN].gate):
-        mode = Mode.OPTIONAL
-    else:
-        mode = Mode.REQUEST if asks else Mode.OFF
-    refuses = frozenset(identity.sha256 for presented, identity in identities.items() if _refused(by[presented].gate))
-    accepts = frozenset(identity.sha256 for presented, identity in identities.items() if _served(by[presented].gate))
-    return HostBehaviour(host, mode, accepts, refuses)
-
-
-def _configured(stored: ingress_nginx.Stored, uid: str, claim_since: int | None) -> Configured:
-    entry = stored.entries.get(uid)
-    return Configured(
-        revision=stored.revision,
-        claim_since=claim_since,
-        claim=entry.claim if entry else None,
-        accepted=entry.accepted if entry else None,
-        intact=stored.intact and not stored.misplaced,
-        others_changed=stored.others_changed(uid),
-        foreign_digest=stored.foreign_digest,
-    )
-
-
-def _foreign(
-    manifest: dict[str, Any] | None,
-    stored: ingress_nginx.Stored,
-    wanted: Wanted,
-    served: tuple[Mapping[str, Any], ...],
-    zone: str,
-    readers: tuple[ingress_nginx.Replica, ...],
-) -> str | None:
-    if manifest is None or not wanted.wanted:
+            source = self._events.setdefault(replica.name, self._events_of(replica))
+            events = await source.look(within_s=EVENTS_AFTER_S, patience_s=until_s - self._clock.monotonic_s())
+            if isinstance(events, Known) and (refusal := ingress_nginx.rejected_by(events.value, replica, since=since)):
+                return ingress_nginx.Refusal(f"pod {replica.name}: {refusal.words}", ours=refusal.ours)
         return None
-    if text := ingress_nginx.objections(manifest, stored.snippets, wanted.foreign):
-        return text
-    if unread := [replica.name for replica in readers if ingress_nginx.unwatched(replica, wanted.target)]:
-        return f"pod {unread[0]} watches another namespace and never sees a change of ConfigMap {wanted.target}. Move the ConfigMap, or widen --watch-namespace"
-    return ingress_nginx.refusing(served, zone, readers)
+
+    def _events_of(self, replica: ingress_nginx.Replica) -> Source[list[Manifest]]:
+        fields = f"involvedObject.name={replica.name}"
+        return Source(
+            f"the Events of pod {replica.key}", lambda: self._cluster.list(Kind.EVENT, replica.key.namespace, fields=fields), self._clock
+        )
+
+    def _stuck(self, words: str) -> str:
+        return (
+            f"the controller of ConfigMap {self.target} takes no change at present, because of something that is not ours: {words}. Mend that; "
+            "until then nothing of ours is written but what relaxes"
+        )
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    async def publish(self, uid: str, claim: Claim, *, foreign: ForeignText, replicas: tuple[ObservedReplica, ...], gone: frozenset[str]) -> None:
+        """Write a claim that was decided on the last look. Raises `Conflict` when what it was decided on has changed since.
+
+        Of the objects that share the ConfigMap one writes at a time, so that they do not refuse each other; what others have claimed
+        meanwhile does not bear on a decision about this one.
+        """
+        async with self._writing:
+            manifest = self._current(uid)
+            if manifest is None:
+                raise Transient(f"ConfigMap {self.target} does not exist any more")
+            body = ingress_nginx.publish(
+                manifest,
+                claim,
+                foreign=foreign,
+                token_if_new=secrets.token_hex(8),
+                seen_everywhere=seen_everywhere(replicas),
+                gone=gone,
+            )
+            await self._write(manifest, body)
+
+    async def withdraw(self, uid: str) -> None:
+        """Take an object's claim out. Raises `Conflict` when what that was decided on has changed since."""
+        async with self._writing:
+            manifest = self._current(uid)
+            if manifest is not None:
+                await self._write(manifest, ingress_nginx.withdraw(manifest, uid))
+
+    def _current(self, uid: str) -> Manifest | None:
+        """The ConfigMap as it was read or written last: the API server refuses what goes out on an older one."""
+        known = self._config_map.last
+        if isinstance(known, Unknown):
+            raise Transient(known.message)
+        followed = self._memory.followed.get(uid)
+        if followed is None or ingress_nginx.read(known.value).as_seen_by(uid) != followed.decided_on:
+            raise Conflict(f"ConfigMap {self.target} has changed since it was looked at")
+        return known.value
+
+    async def _write(self, manifest: Manifest, body: Manifest) -> None:
+        if body == manifest:
+            return
+        try:
+            written = await self._cluster.replace(Kind.CONFIG_MAP, self.target, body)
+        except BaseException:
+            self._config_map.forget()
+            raise
+        self._config_map.put(written)
+        self._memory.disturbance.wrote()
+        self._follow(written)
+
+
+def seen_everywhere(replicas: tuple[ObservedReplica, ...]) -> int | None:
+    """The revision that every replica was seen to run; None if they differ, or cannot all be asked."""
+    revisions = {replica.revision if replica.settled and not replica.error else None for replica in replicas}
+    return revisions.pop() if len(revisions) == 1 else None
+
+
+class OriginKeepers:
+    """Every origin's keeper, made at its first mention; built once per process."""
+
+    def __init__(self, cluster: Cluster, reader: ReplicaReader, settings: Settings, clock: Clock) -> None:
+        self._cluster = cluster
+        self._reader = reader
+        self._settings = settings
+        self._clock = clock
+        self._keepers: dict[ObjectKey, OriginKeeper] = {}
+        self._listed: dict[str, dict[Kind, Source[list[Manifest]]]] = {}
+
+    def of(self, target: ObjectKey) -> OriginKeeper:
+        """The keeper of one origin."""
+        if target not in self._keepers:
+            self._keepers[target] = OriginKeeper(target, self._cluster, self._reader, self._lists(target), self._settings, self._clock)
+        return self._keepers[target]
+
+    def forget(self, target: ObjectKey) -> None:
+        """A ConfigMap has changed."""
+        if target in self._keepers:
+            self._keepers[target].forget()
+
+    def drop(self, uid: str) -> None:
+        """An object is gone."""
+        for keeper in self._keepers.values():
+            keeper.drop(uid)
+
+    def forget_ingresses(self) -> None:
+        """An object has come: its Ingresses may have come just before it."""
+        for lists in self._listed.values():
+            lists[Kind.INGRESS].forget()
+
+    def _lists(self, target: ObjectKey) -> Mapping[Kind, Source[list[Manifest]]]:
+        """Ingresses and their classes, which every origin in the same scope shares."""
+        namespaces = self._settings.watch_namespaces
+        scope = target.namespace if namespaces else ""
+        if scope not in self._listed:
+            self._listed[scope] = {
+                Kind.INGRESS: Source("Ingresses", lambda: self._ingresses((*namespaces, scope) if scope else ()), self._clock),
+                Kind.INGRESS_CLASS: Source("IngressClasses", self._classes, self._clock),
+            }
+        return self._listed[scope]
+
+    async def _ingresses(self, namespaces: tuple[str, ...]) -> list[Manifest]:
+        lists = [await self._cluster.list(Kind.INGRESS, namespace) for namespace in dict.fromkeys(namespaces)]
+        return [one for found in lists for one in found] if namespaces else await self._cluster.list(Kind.INGRESS)
+
+    async def _classes(self) -> list[Manifest]:
+        if not self._settings.list_ingress_classes:
+            raise Transient("IngressClasses are not listed, by AOP_LIST_INGRESS_CLASSES")
+        return await self._cluster.list(Kind.INGRESS_CLASS)

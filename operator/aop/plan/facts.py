@@ -6,18 +6,22 @@ answer builds a `Step`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
+from itertools import takewhile
 
 from aop.errors import Reason
 from aop.observed import (
     NONE,
     OTHER,
     REFUSED,
+    Arrival,
     CertificateState,
     Configured,
+    Evidence,
+    HoldOff,
     Observed,
     ObservedCertificate,
     ObservedKeyPair,
@@ -91,22 +95,45 @@ def in_scope(o: Observed) -> tuple[str, ...]:
 
 
 def proven(o: Observed, host: str) -> bool:
-    """A whole, fresh window of requests through the edge that came with the wanted leaf and nothing else."""
+    """A whole, fresh window of requests through the edge that came with the wanted leaf and nothing else; silences do not count."""
     wanted, evidence = wanted_leaf(o), o.evidence_of(host)
-    if wanted is None or evidence.direct or evidence.presented != wanted.sha256 or evidence.since is None or evidence.last is None:
-        return False
-    fresh = o.now - evidence.last <= timedelta(seconds=max(o.limits.stale_after_s, o.window.total_seconds() / o.limits.proof_answers * 2))
-    return fresh and evidence.count >= o.limits.proof_answers and evidence.last - evidence.since >= o.window
+    return wanted is not None and arrives_with(o, evidence, wanted) and whole_window(o, evidence)
+
+
+def arrives_with(o: Observed, evidence: Evidence, leaf: Pin) -> bool:
+    """The host's requests come with this leaf through the edge, the last one just now."""
+    return not evidence.direct and evidence.presented == leaf.sha256 and is_fresh(o, evidence)
+
+
+def is_fresh(o: Observed, evidence: Evidence) -> bool:
+    """The last arrival is young enough to say what comes now."""
+    return evidence.last is not None and o.now - evidence.last <= timedelta(seconds=o.limits.stale_after_s)
+
+
+def whole_window(o: Observed, evidence: Evidence) -> bool:
+    """Equal arrivals, enough of them, spread over the window without a gap that hides what came in between."""
+    return evidence.count >= o.limits.proof_answers and evidence.covered >= o.window
 
 
 def loses(o: Observed, host: str, losing: Iterable[str]) -> bool:
-    """The last answers of `host`, at least three over at least ten seconds, all came with something of `losing`."""
-    bad, run = frozenset(losing), []
-    for arrival in reversed(o.evidence_of(host).recent):
-        if arrival.presented not in bad:
-            break
-        run.append(arrival.at)
+    """What `host` comes with is refused: its last answers in a row, or a share of the recent ones, came with something of `losing`."""
+    bad, recent = frozenset(losing), o.evidence_of(host).recent
+    return loses_in_a_row(o, recent, bad) or loses_a_share(o, recent, bad)
+
+
+def loses_in_a_row(o: Observed, recent: Sequence[Arrival], losing: frozenset[str]) -> bool:
+    """At least three answers over at least ten seconds, and no other in between."""
+    run = [arrival.at for arrival in takewhile(lambda arrival: arrival.presented in losing, reversed(recent))]
     return len(run) >= o.limits.loss_answers and run[0] - run[-1] >= timedelta(seconds=o.limits.loss_spread_s)
+
+
+def loses_a_share(o: Observed, recent: Sequence[Arrival], losing: frozenset[str]) -> bool:
+    """One replica of several refuses, or one location of the edge presents something else: a part of the visitors is refused."""
+    bad = [arrival.at for arrival in recent if arrival.presented in losing]
+    if len(bad) < o.limits.loss_share_answers or len(bad) < o.limits.loss_share * len(recent):
+        return False
+    lasting = bad[-1] - bad[0] >= timedelta(seconds=o.limits.loss_share_s)
+    return lasting and o.now - bad[-1] <= timedelta(seconds=o.limits.stale_after_s)
 
 
 def refused_arrivals(origin: ObservedOrigin, claim: Claim, host: str) -> frozenset[str]:
@@ -114,8 +141,41 @@ def refused_arrivals(origin: ObservedOrigin, claim: Claim, host: str) -> frozens
     at = claim.at(host)
     if at < Mode.OPTIONAL:
         return frozenset({REFUSED})
-    pinned = {leaf for replica in replicas(origin) for b in replica.hosts if b.host == host for leaf in b.refuses}
+    pinned = {leaf for replica in replicas(origin) if (b := replica.seen(host)) and not b.own for leaf in b.refuses}
     return frozenset({REFUSED, OTHER, *pinned} | ({NONE} if at is Mode.REQUIRE else set()))
+
+
+def held_off_until(o: Observed, host: str) -> datetime | None:
+    """Until when the host is not required again; None: it may be."""
+    return max((one.until for one in o.record.hold_offs if one.host in {"", host} and o.now < one.until), default=None)
+
+
+def running_hold_offs(o: Observed) -> tuple[HoldOff, ...]:
+    """The hold-offs that are not over."""
+    return tuple(one for one in o.record.hold_offs if o.now < one.until)
+
+
+# --- hosts on an origin ----------------------------------------------------------------------------------------------
+
+
+def verifies_by_itself(origin: ObservedOrigin, host: str) -> bool:
+    """Somebody's Ingress decides by itself who is refused at this host."""
+    return any(b.own for replica in replicas(origin) if (b := replica.seen(host)))
+
+
+def oddity(origin: ObservedOrigin, host: str) -> str | None:
+    """Why nothing can be proven of `host` at this origin, whatever arrives through the edge; None where every replica shows our text there."""
+    for replica in replicas(origin):
+        seen = replica.seen(host)
+        if seen is not None and (seen.own or seen.odd):
+            return f"pod {replica.name} answers {seen.odd}" if seen.odd else "its own Ingress verifies client certificates"
+    return next((one.why for one in origin.left_out if one.host == host), None)
+
+
+def accepted_everywhere(origin: ObservedOrigin, host: str, leaf: Pin) -> bool:
+    """Every replica was seen to serve the leaf to this host, and to run our text there."""
+    seen = [replica.seen(host) for replica in replicas(origin)]
+    return bool(seen) and all(b is not None and not b.odd and not b.own and leaf.sha256 in b.accepts for b in seen)
 
 
 # --- origins ---------------------------------------------------------------------------------------------------------
@@ -132,8 +192,8 @@ def replicas(origin: ObservedOrigin) -> tuple[ObservedReplica, ...]:
 
 
 def refuses_somebody(origin: ObservedOrigin) -> bool:
-    """Published, *or* still running somewhere."""
-    claim = configured(origin).claim
+    """Published, be the text damaged, *or* still running somewhere."""
+    claim = configured(origin).may_do
     return (claim is not None and claim.mode >= Mode.OPTIONAL) or any(r.strictest >= Mode.OPTIONAL for r in replicas(origin))
 
 
@@ -167,10 +227,13 @@ def until_applied(origin: ObservedOrigin) -> Wait | None:
 def not_yet(replica: ObservedReplica, published: Configured, claim: Claim, hosts: tuple[str, ...]) -> str:
     """Why this replica does not show the claim yet; empty when it does.
 
-    A revision that others published on top of ours holds our claim as well, so nobody waits for a controller to run theirs.
+    A revision that others published on top of ours holds our claim as well, so nobody waits for a controller to run theirs. A host at
+    which somebody else answers, or decides, shows nothing of our claim, so nobody waits for it either: it is named as unproven.
     """
     if replica.error:
-        return f"cannot be asked ({replica.error})"
+        unready = "" if replica.ready else "is not Ready, may still serve, and "
+        remedy = "" if replica.ready else "; make it reachable, or delete it"
+        return f"{unready}cannot be asked ({replica.error}){remedy}"
     current = runs_our_claim(replica, published)
     if not current or not replica.settled:
         shown = "shows no revision" if replica.revision is None else f"shows revision {replica.revision}"
@@ -179,6 +242,8 @@ def not_yet(replica: ObservedReplica, published: Configured, claim: Claim, hosts
     for host in hosts:
         if host not in seen:
             return f"has not been asked about {host}"
+        if seen[host].odd or seen[host].own:
+            continue
         # Asking is one switch for the whole controller: another zone's claim may ask although ours does not, and an Ingress may switch
         # it off for its own hosts, which then stay unproven and hold back nobody else.
         asked = {claim.at(host), seen[host].mode} == {Mode.OFF, Mode.REQUEST}
@@ -202,12 +267,24 @@ def claim_of(o: Observed, origin: ObservedOrigin, mode: Mode, enforced: Iterable
         uid=o.object.uid,
         owner=str(o.object.key),
         zone=o.spec.zone.name,
-        patterns=tuple(o.spec.hostname_patterns),
+        patterns=patterns_for(o, origin),
         mode=mode,
         enforced=tuple(sorted(enforced)) if mode >= Mode.OPTIONAL else (),
         pins=tuple(sorted(pins)) if pins is not None else (current.pins if current else ()),
         nudge=current.nudge if current else 0,
     )
+
+
+def patterns_for(o: Observed, origin: ObservedOrigin) -> tuple[str, ...]:
+    """`spec.hostnames` without what the origin's text cannot carry."""
+    left_out = {one.host for one in origin.left_out}
+    return tuple(pattern for pattern in o.spec.hostname_patterns if pattern not in left_out)
+
+
+def less_for(claim: Claim, hosts: Iterable[str]) -> Claim:
+    """The claim with some of its hosts back at Request."""
+    enforced = tuple(host for host in claim.enforced if host not in set(hosts))
+    return replace(claim, enforced=enforced, mode=claim.mode if enforced else min(claim.mode, Mode.REQUEST))
 
 
 def digest(claim: Claim, foreign_digest: str) -> str:
@@ -217,8 +294,9 @@ def digest(claim: Claim, foreign_digest: str) -> str:
 
 
 def was_rejected(o: Observed, origin: ObservedOrigin, claim: Claim) -> bool:
-    """Whether a controller has rejected this very claim among this very foreign text."""
-    return digest(claim, configured(origin).foreign_digest) in o.record.rejected
+    """Whether a controller has rejected this very claim among this very foreign text, and it is too early to try it again."""
+    name = digest(claim, configured(origin).foreign_digest)
+    return any(one.digest == name and o.now < one.until for one in o.record.rejected)
 
 
 # --- answers ---------------------------------------------------------------------------------------------------------
@@ -227,10 +305,12 @@ def was_rejected(o: Observed, origin: ObservedOrigin, claim: Claim) -> bool:
 def publish(o: Observed, origin: ObservedOrigin, claim: Claim, why: str) -> Step:
     """Publish, once the record names the ConfigMap, and unless this very text was rejected before."""
     if was_rejected(o, origin, claim):
+        name = digest(claim, configured(origin).foreign_digest)
+        again = max(one.until for one in o.record.rejected if one.digest == name)
         return Block(
             Reason.TEXT_REJECTED,
-            f"the controller of ConfigMap {origin.target} rejected our text for {claim.mode.label}; it stays withdrawn until spec.hostnames, "
-            "the certificate or the text around ours changes. See the Warning RELOAD Events of the controller's pods",
+            f"the controller of ConfigMap {origin.target} rejected our text for {claim.mode.label}. It is tried again at {again:%H:%M:%S} UTC, "
+            "and at once when spec.hostnames, the certificate or the text around ours changes. See the Warning RELOAD Events of the controller's pods",
         )
     if origin.target not in o.record.claimed:
         return Note(
@@ -241,7 +321,7 @@ def publish(o: Observed, origin: ObservedOrigin, claim: Claim, why: str) -> Step
 
 def relax(o: Observed, origin: ObservedOrigin, to: Mode, why: str) -> Step | None:
     """Publish something milder at once; what was rejected before is skipped for the next milder one."""
-    current = configured(origin).claim
+    current = configured(origin).may_do
     for mode in (m for m in (Mode.REQUEST, Mode.OFF) if m <= to):
         claim = claim_of(o, origin, mode)
         if current and current.mode > mode and not was_rejected(o, origin, claim):
@@ -250,14 +330,34 @@ def relax(o: Observed, origin: ObservedOrigin, to: Mode, why: str) -> Step | Non
 
 
 def flush(o: Observed, leaf: Pin) -> Step | None:
-    """The same text under a new revision where only old sessions keep `leaf` from being seen: else they would hold it back for ever."""
+    """The same text under a new revision where only old sessions keep `leaf` from being seen: else they would hold it back for ever.
+
+    A flush costs every replica a reload, and whoever forges answers on a host of theirs could ask for one after the other: at most three
+    an hour. Each is noted first.
+    """
     for origin in o.origins:
         claim = configured(origin).claim
         held_back = [host for host in origin.hosts if old_sessions_hold_back(o, origin, host, leaf.sha256)]
-        if origin.wanted and claim is not None and held_back:
+        if not origin.wanted or claim is None or not held_back:
+            continue
+        noted = o.record.flushes[-1] if o.record.flushes else None
+        if noted is not None and origin.applied_at is not None and noted > origin.applied_at:
             why = f"only connections and TLS sessions from before do not present leaf {leaf.short} to {', '.join(held_back)}"
             return publish(o, origin, replace(claim, nudge=claim.nudge + 1), why)
+        if not flushes_used_up(o):
+            flushes = (*flushes_of_the_hour(o), o.now)
+            return Note(o.noting(flushes=flushes), f"old TLS sessions are about to be ended, {len(flushes)} times within the hour")
     return None
+
+
+def flushes_of_the_hour(o: Observed) -> tuple[datetime, ...]:
+    """When old sessions were ended lately; all objects' limits are their own."""
+    return tuple(moment for moment in o.record.flushes if o.now - moment < timedelta(hours=1))
+
+
+def flushes_used_up(o: Observed) -> bool:
+    """Ending old sessions has been tried as often as an hour allows."""
+    return len(flushes_of_the_hour(o)) >= o.limits.flushes_per_hour
 
 
 def old_sessions_hold_back(o: Observed, origin: ObservedOrigin, host: str, leaf: str) -> bool:
@@ -271,6 +371,18 @@ def old_sessions_hold_back(o: Observed, origin: ObservedOrigin, host: str, leaf:
         return False
     nothing_new_since = max(evidence.old_since, origin.applied_at)
     return (evidence.fresh is not None and evidence.fresh.presented == leaf) or o.now - nothing_new_since >= o.window
+
+
+def nobody_is_refused_by_others(origin: ObservedOrigin) -> Block | None:
+    """Presenting our certificate makes no request fail that succeeds today; asked before the zone is enabled."""
+    if not origin.displaced:
+        return None
+    first = origin.displaced[0]
+    return Block(
+        Reason.FOREIGN_CONFIGURATION,
+        f"{', '.join(one.host for one in origin.displaced[:5])} would refuse our certificate as soon as the zone presents it: {first.why}, or "
+        "consent to that by leaving the host out of spec.hostnames",
+    )
 
 
 def unknown(what: str, fact: Unknown, waiting: Reason, seconds: float = 5.0) -> Wait | Block:

@@ -6,9 +6,20 @@ Trust goes before presentation: whatever Cloudflare is about to present is accep
 from __future__ import annotations
 
 from aop.errors import Reason
-from aop.observed import CertificateState, Observed, ObservedCertificate, ObservedKeyPair, ObservedOrigin, ObservedZone, Unknown
-from aop.origins import Mode, Pin
+from aop.observed import (
+    CertificateState,
+    Observed,
+    ObservedCertificate,
+    ObservedKeyPair,
+    ObservedOrigin,
+    ObservedReplica,
+    ObservedZone,
+    Overwritten,
+    Unknown,
+)
+from aop.origins import Claim, Mode, Pin
 from aop.plan.facts import (
+    accepted_everywhere,
     anybody_refuses,
     claim_of,
     configured,
@@ -17,10 +28,14 @@ from aop.plan.facts import (
     held,
     in_scope,
     newest_active,
+    nobody_is_refused_by_others,
     our_pins,
     ours_listed,
+    patterns_for,
+    proven,
     publish,
     refuses_somebody,
+    replicas,
     unknown,
     until_applied,
     wanted_leaf,
@@ -34,20 +49,8 @@ def origins_answer(o: Observed) -> Step | None:
     for origin in o.origins:
         if not origin.wanted:
             continue
-        found = configured(origin)
-        current = found.claim
-        if current is None or not found.intact or current.patterns != tuple(o.spec.hostname_patterns):
-            mode, enforced = (current.mode, current.enforced) if current and found.intact else (Mode.OFF, ())
-            why = (
-                "the check path is to be live"
-                if current is None
-                else "the text is not the one that was rendered"
-                if not found.intact
-                else "spec.hostnames has changed"
-            )
-            return publish(o, origin, claim_of(o, origin, mode, enforced), why)
-        if wait := until_applied(origin):
-            return wait
+        if step := claim_is_whole(o, origin) or until_applied(origin):
+            return step
     hosts = in_scope(o)
     heard = [e for host in hosts if (e := o.evidence_of(host)).last is not None]
     if any(not evidence.direct for evidence in heard):
@@ -57,6 +60,52 @@ def origins_answer(o: Observed) -> Step | None:
     what = "; ".join([*silent[:5], *(f"{host} answers past Cloudflare (DNS-only?)" for host in direct[:5])])
     since = min((e.silent_since for e in o.evidence if e.silent_since), default=None)
     return Wait(Reason.EDGE_SILENT, f"no request for the check path reaches the origins through the edge. {what}", 2.0, since=since)
+
+
+def claim_is_whole(o: Observed, origin: ObservedOrigin) -> Step | None:
+    """Our text stands there as it was rendered, for the hosts that the spec names."""
+    found = configured(origin)
+    current = found.claim
+    if current is not None and found.intact and current.patterns == patterns_for(o, origin):
+        return None
+    if origin.overwritten is not None and o.now < origin.overwritten.until:
+        return Block(Reason.FOREIGN_CONFIGURATION, put_back_by_others(origin, origin.overwritten))
+    if current is None:
+        return publish(o, origin, claim_of(o, origin, Mode.OFF), "the check path is to be live")
+    if not found.intact:
+        kept = as_every_replica_does(o, origin)
+        return publish(o, origin, kept, "the text is not the one that was rendered")
+    return publish(o, origin, claim_of(o, origin, current.mode, current.enforced), "spec.hostnames has changed")
+
+
+def put_back_by_others(origin: ObservedOrigin, overwritten: Overwritten) -> str:
+    """Who puts their text back over ours, and what ends that."""
+    return (
+        f"{overwritten.by} has put its own text back over ours in ConfigMap {origin.target} {overwritten.times} times since "
+        f"{overwritten.since:%H:%M:%S} UTC, and each time costs every replica a reload. Tell it to leave the keys http-snippet and "
+        f"server-snippet alone (Argo CD: ignoreDifferences; Flux: a driftDetection ignore rule; Helm: no value for them). Ours is "
+        f"written again at {overwritten.until:%H:%M:%S} UTC"
+    )
+
+
+def as_every_replica_does(o: Observed, origin: ObservedOrigin) -> Claim:
+    """What is put in place of a damaged text: what every replica is seen to do all the same, and only for hosts that are proven now."""
+    standing, wanted = configured(origin).standing, wanted_leaf(o)
+    asked = replicas(origin)
+    if standing is None or wanted is None or standing.mode < Mode.OPTIONAL or not asked:
+        return claim_of(o, origin, Mode.OFF)
+    kept = [
+        host
+        for host in standing.enforced
+        if proven(o, host) and accepted_everywhere(origin, host, wanted) and all(at_least(r, host, standing.mode) for r in asked)
+    ]
+    return claim_of(o, origin, standing.mode if kept else Mode.OFF, kept, standing.pins)
+
+
+def at_least(replica: ObservedReplica, host: str, mode: Mode) -> bool:
+    """The replica was just seen to be as strict to the host."""
+    seen = replica.seen(host)
+    return replica.error is None and seen is not None and seen.mode >= mode
 
 
 def key_pair_exists(o: Observed) -> Step | None:
@@ -107,7 +156,7 @@ def until_accepted(o: Observed, origin: ObservedOrigin) -> Step | None:
         f"pod {r.name} for {b.host}"
         for r in origin.replicas
         for b in r.hosts
-        if b.host in claim.enforced and wanted.sha256 not in b.accepts
+        if b.host in claim.enforced and wanted.sha256 not in b.accepts and not b.odd and not b.own
     ]
     return (
         Wait(
@@ -165,7 +214,7 @@ def newest_of_ours(o: Observed, zone: ObservedZone, certificate: ObservedCertifi
 def seen_for_a_window(o: Observed, host: str) -> bool:
     """What the host's requests come with has not changed for a whole window."""
     evidence = o.evidence_of(host)
-    return evidence.since is not None and evidence.last is not None and evidence.last - evidence.since >= o.window
+    return evidence.covered >= o.window
 
 
 def uploaded(o: Observed, zone: ObservedZone, wanted: Pin) -> Step:
@@ -229,4 +278,6 @@ def zone_presents_certificate(o: Observed) -> Step | None:
             Reason.LEAF_EXPIRING,
             f"leaf {newest.pin.short} ends at {newest.pin.not_after:%Y-%m-%d %H:%M} UTC and is not presented any more. Renew it",
         )
+    if step := next((refused for origin in o.origins if origin.wanted and (refused := nobody_is_refused_by_others(origin))), None):
+        return step
     return SetEnabled(o.zone.id, enabled=True, why=f"leaf {newest.pin.short} is active")

@@ -8,30 +8,38 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from aop.observed import REFUSED, HoldOff, Observed, ObservedOrigin, ObservedZone
+from aop.observed import REFUSED, HoldOff, Observed, ObservedOrigin, ObservedZone, Rejection
 from aop.origins import Claim, Mode
 from aop.plan.facts import (
     anybody_refuses,
+    arrives_with,
     claim_of,
     configured,
     digest,
     expires_within,
+    held_off_until,
     in_scope,
+    less_for,
     loses,
     may_be_presented,
     newest_active,
+    oddity,
     our_pins,
     refused_arrivals,
     relax,
     replicas,
     runs_our_claim,
+    verifies_by_itself,
     was_rejected,
 )
 from aop.steps import Note, Publish, SetEnabled, Step, Withdraw
 
+MOST_HOLD_OFFS = 32
+"""Hosts that are held off by themselves at the same time, as far as the record remembers them."""
+
 
 def rejected_text_is_withdrawn(o: Observed) -> Step | None:
-    """A text that the replicas reject is rendered again without the claim that broke it; no claim's mode goes up."""
+    """A text that the controller's own words reject is rendered again without the claim that broke it; no claim's mode goes up."""
     for origin in o.origins:
         found = configured(origin)
         if not origin.rejected or found.claim is None or not found.intact:
@@ -42,10 +50,19 @@ def rejected_text_is_withdrawn(o: Observed) -> Step | None:
         if not changed and found.others_changed:
             continue  # theirs to withdraw: their own loop does it
         if not was_rejected(o, origin, found.claim):
-            rejected = (*o.record.rejected, digest(found.claim, found.foreign_digest))[-8:]
+            rejected = rejected_once_more(o, digest(found.claim, found.foreign_digest))
             return Note(o.noting(rejected=rejected), f"the controller of ConfigMap {origin.target} rejects our text: {origin.rejected}")
         return last_accepted(o, origin, found.claim, found.accepted if changed else None)
     return None
+
+
+def rejected_once_more(o: Observed, name: str) -> tuple[Rejection, ...]:
+    """The rejections with one more of this claim; what was tried again long ago is forgotten."""
+    last = next((one for one in o.record.rejected if one.digest == name), None)
+    times = last.times + 1 if last else 1
+    pause = timedelta(seconds=min(o.limits.rejection_pause_s * 2 ** min(times - 1, 10), 3600.0))
+    others = (one for one in o.record.rejected if one.digest != name and o.now - one.until < timedelta(days=1))
+    return (*others, Rejection(name, times, o.now + pause))[-8:]
 
 
 def last_accepted(o: Observed, origin: ObservedOrigin, claim: Claim, accepted: Claim | None) -> Step | None:
@@ -61,51 +78,115 @@ def last_accepted(o: Observed, origin: ObservedOrigin, claim: Claim, accepted: C
 
 
 def no_origin_refuses_the_edge(o: Observed) -> Step | None:
-    """Loss is evidence against us, never the mere absence of proof: trust what is ours where that mends it, else refuse nobody."""
+    """Loss is evidence against us, never the mere absence of proof: trust what is ours where that mends it, else refuse nobody.
+
+    A host that loses is relaxed by itself. All of them are only where the zone's certificate itself is not presented.
+    """
     for origin in o.origins:
-        claim = configured(origin).claim
+        claim = configured(origin).may_do
         if claim is None or claim.mode < Mode.REQUEST:
             continue
-        if asked := [host for host in origin.hosts if loses(o, host, {REFUSED})]:
-            return held_off(o) or relax(o, origin, Mode.OFF, f"the origin itself refuses what the edge presents to {', '.join(asked)}")
-        if lost := [host for host in claim.enforced if loses(o, host, refused_arrivals(origin, claim, host))]:
-            presented = o.evidence_of(lost[0]).presented
-            return held_off(o) or relax(
-                o, origin, Mode.REQUEST, f"the edge presents {presented or 'changing certificates'} to {', '.join(lost)}"
-            )
+        if step := refused_by_the_server(o, origin, claim) or lost(o, origin, claim):
+            return step
         if claim.mode >= Mode.OPTIONAL and (step := refused_by_replicas(o, origin, claim)):
             return step
     return None
 
 
+def refused_by_the_server(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
+    """The server's own refusal reaches visitors of a host: no claim causes it, asking does (an expired leaf; SNI and Host that differ).
+
+    While a host arrives well, it is not the zone's certificate that is refused, and asking cannot be ended for one host alone: what
+    is refused there is named, and the others stay as they are. A host that answers past the edge, or whose Ingress verifies by itself,
+    says nothing about our asking.
+    """
+    losing = [host for host in origin.hosts if speaks_for_us(o, origin, host) and loses(o, host, {REFUSED})]
+    if not losing:
+        return None
+    required = [host for host in losing if host in claim.enforced]
+    if not any(arrives_well(o, claim, host) for host in claim.enforced):
+        return held_off(o) or relax(o, origin, Mode.OFF, f"the origin itself refuses what the edge presents to {', '.join(losing)}")
+    return relaxed(o, origin, claim, required, "the origin itself refuses what the edge presents") if required else None
+
+
+def speaks_for_us(o: Observed, origin: ObservedOrigin, host: str) -> bool:
+    """What the host answers through the edge is an answer of our replicas that follows from our text."""
+    return not o.evidence_of(host).direct and not verifies_by_itself(origin, host) and oddity(origin, host) is None
+
+
+def lost(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
+    """Required hosts whose requests are seen to be refused."""
+    losing = [host for host in claim.enforced if loses(o, host, refused_arrivals(origin, claim, host))]
+    if not losing:
+        return None
+    presented = o.evidence_of(losing[0]).presented
+    why = f"the edge presents {presented or 'changing certificates'}"
+    if certificate_is_not_presented(o, claim, losing):
+        return held_off(o) or relax(o, origin, Mode.REQUEST, f"{why} to {', '.join(losing)}")
+    return relaxed(o, origin, claim, losing, why)
+
+
+def certificate_is_not_presented(o: Observed, claim: Claim, losing: list[str]) -> bool:
+    """It is the zone that loses, not one host of it: Cloudflare says so, or several hosts do and none arrives well."""
+    if isinstance(o.zone, ObservedZone):
+        newest = newest_active(o.zone)
+        if not o.zone.enabled or newest is None or newest.pin not in claim.pins:
+            return True
+    alone = len(losing) < 2 and len(claim.enforced) > 1
+    return not alone and not any(arrives_well(o, claim, host) for host in claim.enforced if host not in losing)
+
+
+def arrives_well(o: Observed, claim: Claim, host: str) -> bool:
+    """The host's requests were just seen to come with a leaf that the claim trusts."""
+    evidence = o.evidence_of(host)
+    return any(arrives_with(o, evidence, pin) for pin in claim.pins)
+
+
+def relaxed(o: Observed, origin: ObservedOrigin, claim: Claim, hosts: list[str], why: str) -> Step | None:
+    """Some hosts go back to Request; the others stay as they are."""
+    less = less_for(claim_of(o, origin, claim.mode, claim.enforced), hosts)
+    if was_rejected(o, origin, less):
+        return held_off(o) or relax(o, origin, Mode.REQUEST, f"{why} to {', '.join(hosts)}")
+    return held_off(o, *hosts) or Publish(origin.name, origin.target, less, f"{why} to {', '.join(hosts)}")
+
+
 def refused_by_replicas(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
     """A replica that runs the published revision and refuses a leaf that Cloudflare may present."""
-    pins = our_pins(o)
     uploaded = {pin.sha256 for pin in o.record.uploaded}
     refusing = {
-        leaf
+        (behaviour.host, leaf)
         for replica in replicas(origin)
         if runs_our_claim(replica, configured(origin)) and replica.settled
         for behaviour in replica.hosts
-        if behaviour.host in claim.enforced
+        if behaviour.host in claim.enforced and not behaviour.own and not behaviour.odd
         for leaf in behaviour.refuses & uploaded
     }
     if not refusing:
         return None
-    mended = claim_of(o, origin, claim.mode, claim.enforced, {*claim.pins, *pins})
-    if not refusing <= {pin.sha256 for pin in claim.pins} and not was_rejected(o, origin, mended):
+    hosts, leaves = sorted({host for host, _ in refusing}), {leaf for _, leaf in refusing}
+    mended = claim_of(o, origin, claim.mode, claim.enforced, {*claim.pins, *our_pins(o)})
+    if not leaves <= {pin.sha256 for pin in claim.pins} and not was_rejected(o, origin, mended):
         return Publish(origin.name, origin.target, mended, "a replica refuses a leaf of ours that the edge may present")
-    return held_off(o) or relax(o, origin, Mode.REQUEST, f"a replica refuses our own leaf {min(refusing)[:8]}")
+    return relaxed(o, origin, claim, hosts, f"a replica refuses our own leaf {min(leaves)[:8]}, which the edge may present")
 
 
-def held_off(o: Observed) -> Step | None:
-    """Before a relaxation, note that the next requirement waits, longer each time; what was a day ago is forgotten."""
-    last = o.record.hold_off
-    if last and o.now < last.until:
+def held_off(o: Observed, *hosts: str) -> Step | None:
+    """Before a relaxation, note that the next requirement waits, longer each time; no host: of all. What was a day ago is forgotten."""
+    if all((until := held_off_until(o, host)) and o.now < until for host in hosts or ("",)):
         return None
-    times = last.times + 1 if last and o.now - last.since < timedelta(days=1) else 1
-    until = o.now + timedelta(seconds=min(o.limits.hold_off_s * 2 ** (times - 1), 86400.0))
-    return Note(o.noting(hold_off=HoldOff(times, o.now, until)), f"nothing is required again before {until:%Y-%m-%d %H:%M:%S} UTC")
+    kept = {one.host: one for one in o.record.hold_offs if o.now - one.since < timedelta(days=1)}
+    for host in hosts or ("",):
+        times = kept[host].times + 1 if host in kept else 1
+        pause = timedelta(seconds=min(o.limits.hold_off_s * 2 ** min(times - 1, 20), 86400.0))
+        kept[host] = HoldOff(times, o.now, o.now + pause, host)
+    # What is remembered stays small: an annotation has to hold it.
+    lasting = sorted(kept.values(), key=lambda one: one.until)[-MOST_HOLD_OFFS:]
+    until = max(kept[host].until for host in hosts or ("",))
+    which = ", ".join(hosts) if hosts else "nothing"
+    return Note(
+        o.noting(hold_offs=tuple(sorted(lasting, key=lambda one: one.host))),
+        f"{which} is {'not ' if hosts else ''}required again before {until:%Y-%m-%d %H:%M:%S} UTC",
+    )
 
 
 def no_requirement_outlives_its_leaf(o: Observed) -> Step | None:
@@ -113,7 +194,7 @@ def no_requirement_outlives_its_leaf(o: Observed) -> Step | None:
     presented = may_be_presented(o)
     if any(expires_within(pin, o.now, 60.0) for pin in presented):
         for origin in o.origins:
-            claim = configured(origin).claim
+            claim = configured(origin).may_do
             if (
                 claim
                 and claim.mode >= Mode.REQUEST
@@ -123,7 +204,7 @@ def no_requirement_outlives_its_leaf(o: Observed) -> Step | None:
     if not any(expires_within(pin, o.now, o.limits.expiry_margin_s) for pin in presented):
         return None
     for origin in o.origins:
-        claim = configured(origin).claim
+        claim = configured(origin).may_do
         if (
             claim
             and claim.mode >= Mode.OPTIONAL
@@ -141,7 +222,7 @@ def enforcement_is_not_exceeded(o: Observed) -> Step | None:
     """The spec asks for less: the origin gets less, whatever else is blocked."""
     hosts = set(in_scope(o))
     for origin in o.origins:
-        claim = configured(origin).claim
+        claim = configured(origin).may_do
         if claim is None or claim.mode is Mode.OFF:
             continue
         limit = o.spec.enforcement_mode if origin.wanted else Mode.OFF

@@ -6,22 +6,28 @@ replicas that were all seen to accept that leaf (promise S1).
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 from aop.errors import Reason
 from aop.observed import NONE, OTHER, REFUSED, CertificateState, Evidence, Observed, ObservedOrigin, ObservedZone
 from aop.origins import Mode, Pin
 from aop.plan.facts import (
+    accepted_everywhere,
     claim_of,
     configured,
     expires_within,
     flush,
+    flushes_used_up,
+    held_off_until,
     in_scope,
     newest_active,
+    oddity,
     our_pins,
     ours_listed,
     proven,
     publish,
+    running_hold_offs,
     until_applied,
     wanted_leaf,
 )
@@ -78,6 +84,8 @@ def waiting_for_proof(o: Observed, hosts: tuple[str, ...], wanted: str) -> Step:
             since=since,
         )
     what = "; ".join(why_unproven(o, evidence) for evidence in seen[:5])
+    if flushes_used_up(o):
+        what += f". Old TLS sessions were ended {o.limits.flushes_per_hour} times within the hour, which is not tried again before the hour is over"
     silent = all(e.silence is not None or e.last is None for e in seen if not e.direct)
     begun = [at for e in seen if (at := e.silent_since if silent else e.since)]
     reason = Reason.EDGE_SILENT if silent else Reason.EDGE_NOT_PROVEN
@@ -87,6 +95,9 @@ def waiting_for_proof(o: Observed, hosts: tuple[str, ...], wanted: str) -> Step:
 def why_unproven(o: Observed, evidence: Evidence) -> str:
     """One host's missing proof in words, for the condition."""
     host, outranked = evidence.host, getattr(o.zone, "outranked", ())
+    for origin in o.origins:
+        if host in origin.hosts and (odd := oddity(origin, host)) is not None:
+            return f"{host}: {odd}"
     if evidence.direct:
         return f"{host} answers past Cloudflare (DNS-only?)"
     if host in outranked:
@@ -112,26 +123,38 @@ def origins_require(o: Observed) -> Step | None:
         claim = configured(origin).claim
         if not origin.wanted or claim is None:
             continue
-        enforced = {*claim.enforced, *(host for host in origin.hosts if proven(o, host))}
+        fit = {host for host in origin.hosts if proven(o, host) and accepted_everywhere(origin, host, wanted)}
+        enforced = {*claim.enforced, *fit}
         if not enforced or (claim.mode >= goal and enforced == set(claim.enforced)):
             continue
         # From Optional to Require is stricter for hosts that are enforced already: they too need a fresh proof.
         if claim.mode < goal:
-            enforced = {host for host in enforced if proven(o, host)}
+            enforced = fit
             if not set(claim.enforced) <= enforced:
                 return waiting_for_proof(o, tuple(sorted(claim.enforced)), wanted.sha256)
-        if o.record.hold_off and o.now < o.record.hold_off.until:
-            until = o.record.hold_off.until
-            return Wait(
-                Reason.HOLD_OFF,
-                f"enforcement was relaxed {o.record.hold_off.times} times, lately at {o.record.hold_off.since:%H:%M:%S} UTC; required again at {until:%H:%M:%S} UTC",
-                min((until - o.now).total_seconds(), 10.0),
-                since=o.record.hold_off.since,
-            )
+        held_off = {host: until for host in enforced - set(claim.enforced) if (until := held_off_until(o, host)) is not None}
+        enforced -= held_off.keys()
+        if held_off and not enforced - set(claim.enforced):
+            if enforced:
+                continue  # the others are as they should be, and nobody waits for this host
+            return held_off_hosts(o, held_off)
         if nearly := nearly_proven(o, origin, enforced, wanted.sha256):
             return Wait(Reason.WAITING_FOR_PROOF, f"{', '.join(nearly)} will be proven within seconds; one write requires all", 1.0)
         return publish(o, origin, claim_of(o, origin, goal, enforced), f"{len(enforced)} of {len(origin.hosts)} hosts are proven")
     return None
+
+
+def held_off_hosts(o: Observed, held_off: Mapping[str, datetime]) -> Wait:
+    """What was relaxed a short time ago is not required again yet."""
+    until = min(held_off.values())
+    times, since = max((one.times, one.since) for one in running_hold_offs(o))
+    return Wait(
+        Reason.HOLD_OFF,
+        f"enforcement of {', '.join(sorted(held_off)[:5])} was relaxed {times} times, lately at {since:%H:%M:%S} UTC; required again at "
+        f"{until:%H:%M:%S} UTC",
+        min((until - o.now).total_seconds(), 10.0),
+        since=since,
+    )
 
 
 def nearly_proven(o: Observed, origin: ObservedOrigin, enforced: set[str], wanted: str) -> list[str]:
@@ -146,8 +169,9 @@ def nearly_proven(o: Observed, origin: ObservedOrigin, enforced: set[str], wante
         and e.since
         and e.last
         and o.now - e.last < soon
-        and e.last - e.since >= o.window - soon
-        and o.now - e.since < o.window + soon
+        and o.window - soon <= e.covered < o.window + soon
+        and held_off_until(o, host) is None
+        and oddity(origin, host) is None
     ]
 
 

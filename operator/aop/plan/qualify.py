@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from aop.errors import Reason
 from aop.observed import Found, Observed, ObservedOrigin, ObservedZone, Unknown
-from aop.plan.facts import in_scope, newest_active, unknown
+from aop.plan.facts import in_scope, newest_active, nobody_is_refused_by_others, unknown
 from aop.steps import Block, Note, Step, Wait
 
 PRESENTING_SSL_MODES = frozenset({"full", "strict", "origin_pull"})
@@ -114,14 +114,22 @@ def nobodys_certificate_is_displaced(o: Observed, zone: ObservedZone) -> Step | 
 def origins_are_eligible(o: Observed) -> Step | None:
     """Each origin exists, is read by a controller with a Ready replica, and holds nothing that contradicts us."""
     for origin in o.origins:
-        if origin.wanted and (step := eligible(origin)):
+        if origin.wanted and (step := eligible(origin) or presentable(o, origin)):
             return step
     if not in_scope(o):
+        if left_out := [one for origin in o.origins if origin.wanted for one in origin.left_out]:
+            return Block(Reason.HOSTNAME_TOO_LONG, f"no host can be worked with. {left_out[0].host}: {left_out[0].why}")
         return Block(
             Reason.NO_HOSTS,
             "spec.hostnames names only wildcards and no Ingress has a host under them. Add hosts to spec.hostnames or verification.samples",
         )
     return None
+
+
+def presentable(o: Observed, origin: ObservedOrigin) -> Step | None:
+    """Said before anything is written. Later it holds back only the enabling, not what the hosts of others need."""
+    disabled = isinstance(o.zone, ObservedZone) and not o.zone.enabled
+    return nobody_is_refused_by_others(origin) if o.record.untouched and disabled else None
 
 
 def eligible(origin: ObservedOrigin) -> Step | None:
@@ -144,17 +152,16 @@ def eligible(origin: ObservedOrigin) -> Step | None:
             Reason.NO_CONTROLLER,
             f"no pod names ConfigMap {target} in --configmap, so nobody reads it. Correct configMapRef of origin {origin.name}",
         )
-    if not origin.replicas:
+    if not any(replica.ready for replica in origin.replicas):
         return Block(
             Reason.NO_REPLICAS, f"none of the {origin.readers} controller pods that read ConfigMap {target} is Ready. Look at their logs"
         )
     if origin.foreign:
         return Block(Reason.FOREIGN_CONFIGURATION, origin.foreign)
-    if origin.too_long:
-        return Block(
-            Reason.HOSTNAME_TOO_LONG,
-            f"{', '.join(origin.too_long)} does not fit map-hash-bucket-size in ConfigMap {target}. Set it there to 128 or more",
-        )
+    if origin.stale:
+        return Wait(Reason.TRANSIENT_ERROR, f"origin {origin.name}: {origin.stale}", 5.0)
+    if origin.stuck:
+        return Wait(Reason.CONTROLLER_STUCK, origin.stuck, 5.0, origin.published_at)
     if errors := [f"pod {r.name}: {r.error}" for r in origin.replicas if r.error]:
         return Wait(
             Reason.ORIGIN_UNREACHABLE, f"origin {origin.name} cannot be asked: {'; '.join(errors)}. A NetworkPolicy may be in the way", 5.0

@@ -31,7 +31,7 @@ def refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
     if isinstance(origin.configured, Unknown):
         return Wait(Reason.REMOVING, f"ConfigMap {origin.target} cannot be read: {origin.configured.message}", 5.0)
     found = configured(origin)
-    if found.claim is not None and (found.claim.mode > Mode.OFF or not found.intact):
+    if found.may_do is not None and (found.may_do.mode > Mode.OFF or not found.intact):
         return Publish(origin.name, origin.target, claim_of(o, origin, Mode.OFF), "the object is being removed")
     if isinstance(origin.replicas, Unknown):
         return Wait(Reason.REMOVING, f"the replicas of origin {origin.name} cannot be listed: {origin.replicas.message}", 5.0)

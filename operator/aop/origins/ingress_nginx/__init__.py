@@ -19,41 +19,45 @@ objects to write out. Each module has one question::
 
 from aop.origins.ingress_nginx.check import Answer, check_path, gate_path, parse
 from aop.origins.ingress_nginx.foreign import objections
-from aop.origins.ingress_nginx.ingresses import hosts_under, refusing, served_by
+from aop.origins.ingress_nginx.ingresses import hosts_under, served_by, verifier_of
 from aop.origins.ingress_nginx.options import Options
 from aop.origins.ingress_nginx.publishing import publish, withdraw
-from aop.origins.ingress_nginx.replicas import Replica, readers, rejected_by, replicas, unwatched
+from aop.origins.ingress_nginx.replicas import Refusal, Replica, readers, rejected_by, replicas, unwatched
 from aop.origins.ingress_nginx.snippets import FIELD_MANAGER
 from aop.origins.ingress_nginx.stored import CLAIMED_LABEL, WATCH_LABEL, Entry, Stored, read
-from aop.origins.ingress_nginx.text import render, too_long
-from aop.origins.ingress_nginx.zones import labels
+from aop.origins.ingress_nginx.text import KEYS, render, too_long
+from aop.origins.ingress_nginx.zones import entries, is_host, labels
 from aop.origins.spec import ForeignText
 
 __all__ = [
     "CLAIMED_LABEL",
     "FIELD_MANAGER",
+    "KEYS",
     "WATCH_LABEL",
     "Answer",
     "Entry",
     "ForeignText",
     "Options",
+    "Refusal",
     "Replica",
     "Stored",
     "check_path",
+    "entries",
     "gate_path",
     "hosts_under",
+    "is_host",
     "labels",
     "objections",
     "parse",
     "publish",
     "read",
     "readers",
-    "refusing",
     "rejected_by",
     "render",
     "replicas",
     "served_by",
     "too_long",
     "unwatched",
+    "verifier_of",
     "withdraw",
 ]

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from aop.origins.claims import covers
@@ -35,12 +35,13 @@ def hosts_under(ingresses: Iterable[Json], patterns: Collection[str], replicas: 
 
     Hosts whose TLS a controller passes on unopened stay out: nginx never sees their requests.
     """
-    prefixes = {replica.annotations_prefix for replica in replicas if replica.passthrough}
+    passing = {replica.annotations_prefix for replica in replicas if replica.passthrough}
+    prefixes = {replica.annotations_prefix for replica in replicas}
     found = {
         host
         for one in ingresses
-        if not any(_annotations(one).get(f"{prefix}/ssl-passthrough") == "true" for prefix in prefixes)
-        for host in hosts_of(one)
+        if not any(_annotations(one).get(f"{prefix}/ssl-passthrough") == "true" for prefix in passing)
+        for host in (*hosts_of(one), *aliases_of(one, prefixes))
         if not host.startswith("*.") and any(covers(pattern, host) for pattern in patterns)
     }
     return tuple(sorted(found))
@@ -54,36 +55,41 @@ def hosts_of(ingress: Json) -> tuple[str, ...]:
     return tuple(sorted({host.lower() for host in named if host}))
 
 
-def refusing(ingresses: Iterable[Json], zone: str, replicas: Collection[Replica]) -> str | None:
-    """A sentence about the Ingresses (of `served_by`) that verify client certificates by themselves for hosts of the zone; or None.
+def aliases_of(ingress: Json, prefixes: Iterable[str]) -> tuple[str, ...]:
+    """Further names of its server, lower-case: `server-alias`, separated by commas (source: ingress-nginx v1.15.1, annotations/alias)."""
+    listed = ",".join(_annotations(ingress).get(f"{prefix}/server-alias", "") for prefix in prefixes)
+    return tuple(sorted({alias.strip().lower() for alias in listed.split(",") if alias.strip()}))
 
-    Such a server checks what Cloudflare presents against an authority of its own and answers 400 to our leaf, in `spec.hostnames` or not,
-    because the edge presents it on every request of the zone. `off` and `optional_no_ca` refuse nobody (reference: ingress-nginx, 1.2
-    and 1.4).
+
+def verifier_of(host: str, ingresses: Collection[Json], replicas: Collection[Replica]) -> str | None:
+    """A sentence about the Ingress (of `served_by`) whose server takes requests for `host` and verifies client certificates by itself; or None.
+
+    Such a server checks what Cloudflare presents against an authority of its own and answers 400 to our leaf. `off` and `optional_no_ca`
+    refuse nobody (reference: ingress-nginx, 1.2 and 1.4). A request goes to the server of its exact name, else to the wildcard one label
+    above it, else to the one that takes all others.
     """
     prefixes = sorted({replica.annotations_prefix for replica in replicas})
-    found = [
-        f"Ingress {(one.get('metadata') or {}).get('namespace', '')}/{_name(one)} ({', '.join(hosts)}) verifies client certificates by itself "
-        f"({prefix}/auth-tls-verify-client is {_verify_client(one, prefix)}) and would refuse the certificate of zone {zone}. Remove "
-        f"{prefix}/auth-tls-secret from it, or set {prefix}/auth-tls-verify-client to off or optional_no_ca"
-        for one in ingresses
-        for prefix in prefixes
-        if _annotations(one).get(f"{prefix}/auth-tls-secret") and _verify_client(one, prefix) not in _HARMLESS
-        if (hosts := tuple(_in_zone(one, zone, prefix)))
-    ]
-    return "; ".join(found) or None
+    for name in (host, f"*.{host.partition('.')[2]}", ""):
+        if serving := [one for one in ingresses if name in _names_of(one, prefixes)]:
+            return next((said for one in serving for prefix in prefixes if (said := _verifies(one, prefix))), None)
+    return None
 
 
-def _in_zone(ingress: Json, zone: str, prefix: str) -> Iterator[str]:
-    """Its hosts that a request of the zone can reach; every request that nothing else takes reaches one without a host."""
+def _verifies(ingress: Json, prefix: str) -> str | None:
+    if not _annotations(ingress).get(f"{prefix}/auth-tls-secret") or _verify_client(ingress, prefix) in _HARMLESS:
+        return None
+    return (
+        f"Ingress {(ingress.get('metadata') or {}).get('namespace', '')}/{_name(ingress)} verifies client certificates by itself "
+        f"({prefix}/auth-tls-verify-client is {_verify_client(ingress, prefix)}). Remove {prefix}/auth-tls-secret from it, or set "
+        f"{prefix}/auth-tls-verify-client to off or optional_no_ca"
+    )
+
+
+def _names_of(ingress: Json, prefixes: Iterable[str]) -> set[str]:
+    """The names of its servers; empty for the one that takes every request that nothing else takes."""
     rules = (ingress.get("spec") or {}).get("rules") or ()
-    if not rules or any(not rule.get("host") for rule in rules):
-        yield "every host that no other Ingress names"
-    aliases = _annotations(ingress).get(f"{prefix}/server-alias", "")
-    for host in (*hosts_of(ingress), *(alias.strip().lower() for alias in aliases.split(",") if alias.strip())):
-        name = host.removeprefix("*.")
-        if name == zone or name.endswith(f".{zone}") or (host != name and zone.endswith(f".{name}")):
-            yield host
+    everything = {""} if not rules or any(not rule.get("host") for rule in rules) else set()
+    return {*hosts_of(ingress), *aliases_of(ingress, prefixes), *everything}
 
 
 def _verify_client(ingress: Json, prefix: str) -> str:

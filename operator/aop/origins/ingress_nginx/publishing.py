@@ -33,7 +33,7 @@ Json = dict[str, Any]
 
 
 def publish(
-    config_map: Mapping[str, Any], claim: Claim, *, foreign: ForeignText, token_if_new: str, seen_everywhere: int | None = None
+    config_map: Mapping[str, Any], claim: Claim, *, foreign: ForeignText, token_if_new: str, seen_everywhere: int | None = None, gone: frozenset[str] = frozenset()
 ) -> Json:
     """The ConfigMap with `claim` in place of its object's former one, as the next revision. Other claims stay as they read.
 
@@ -53,6 +53,7 @@ def publish(
     entries = dict(stored.entries)
     if stored.intact and seen_everywhere == stored.revision:
         entries = {uid: Entry(entry.claim, accepted=entry.claim) for uid, entry in entries.items()}
+    entries = {uid: entry for uid, entry in entries.items() if uid not in gone}
     former = entries.get(claim.uid)
     return _written(config_map, stored, {**entries, claim.uid: Entry(claim, former.accepted if former else None)}, token_if_new)
 

@@ -50,6 +50,14 @@ class Replica:
         return self.key.name
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """SHIM."""
+
+    words: str
+    ours: bool
+
+
 def readers(pods: Iterable[Mapping[str, Any]], config_map: ObjectKey) -> tuple[Replica, ...]:
     """Every pod that names `config_map` in `--configmap` and has not ended, Ready or not; sorted by namespace and name.
 
@@ -69,7 +77,7 @@ def unwatched(replica: Replica, config_map: ObjectKey) -> bool:
     return replica.watch_namespace not in {"", config_map.namespace}
 
 
-def rejected_by(events: Iterable[Mapping[str, Any]], replica: Replica, *, since: datetime) -> str | None:
+def rejected_by(events: Iterable[Mapping[str, Any]], replica: Replica, *, since: datetime) -> Refusal | None:
     """The words of nginx's newest `[emerg]` in Warning RELOAD Events of this pod that were last seen at or after `since` (UTC); or None.
 
     None proves nothing: Events are merged and dropped. Failed reloads without `[emerg]`, such as "worker reload already in progress",
@@ -86,7 +94,7 @@ def rejected_by(events: Iterable[Mapping[str, Any]], replica: Replica, *, since:
     if newest is None:
         return None
     words = newest[1].partition("[emerg]")[2].strip().splitlines()[0]
-    return re.sub(r"^\d+#\d+: ", "", words)
+    return Refusal(re.sub(r"^\d+#\d+: ", "", words), ours=True)
 
 
 def _last_seen(event: Mapping[str, Any]) -> datetime | None:

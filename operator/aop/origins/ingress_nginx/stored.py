@@ -78,6 +78,16 @@ class Stored:
         """The claims by uid, as the text in force says them."""
         return {uid: entry.claim for uid, entry in self.entries.items()}
 
+    @property
+    def standing(self) -> dict[str, Claim]:
+        """SHIM."""
+        return self.claims
+
+    @property
+    def residue(self) -> bool:
+        """SHIM."""
+        return self.claimed
+
     def others_changed(self, uid: str) -> bool:
         """Whether the claim of an object other than `uid` differs from its last accepted form."""
         return any(entry.claim != entry.accepted for other, entry in self.entries.items() if other != uid)

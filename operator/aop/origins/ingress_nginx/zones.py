@@ -93,3 +93,12 @@ def _patterns_over(name: str) -> Iterator[str]:
     above = name.removeprefix("*.")
     while above := above.partition(".")[2]:
         yield f"*.{above}"
+
+
+def entries(hosts: Collection[str], claims: Collection[Claim]) -> dict[str, tuple[object, ...]]:
+    """Everything that the text says about each of `hosts`: what was seen of a host stands for as long as this stays equal."""
+    zones, modes = _zones_of_patterns(claims), strictness(claims)
+    asks = any(claim.mode >= Mode.REQUEST for claim in claims)
+    of_host = {host: _zone_of(host, zones) for host in hosts}
+    pins = {zone: pins_of(zone, claims) for zone in set(of_host.values())}
+    return {host: (zone, modes.get(host), pins[zone], asks) for host, zone in of_host.items()}

@@ -1,0 +1,85 @@
+"""What the answers of one replica show about one host: pure, called by `aop.observe.replicas` after each round of questions.
+
+Being refused is not a status: pages of others may stand in for nginx's 400 (`error_page 495 496`, `custom-http-errors`). What a
+stranger gets at the gate is compared with what our certificate gets there. A host at which somebody else answers in place of our two
+paths shows nothing of our text, neither that it is applied nor that it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aop.errors import plain
+from aop.observed import NONE, HostBehaviour
+from aop.origins import Mode, ingress_nginx
+from aop.probe import Answer, Asked, ClientIdentity, Failure, Presented
+
+GATE_OPEN = 204
+
+
+def told(answer: Answer | Failure) -> ingress_nginx.Answer | None:
+    """What our check path tells; None for anybody else's answer."""
+    return ingress_nginx.parse(answer.body) if isinstance(answer, Answer) and answer.status == 200 else None
+
+
+def revision_told(asked: tuple[Asked, ...]) -> int | None:
+    """The one revision that all answers of our check path tell; None where they differ, or where none is ours."""
+    revisions = {answer.revision for one in asked if (answer := told(one.check))}
+    return revisions.pop() if len(revisions) == 1 else None
+
+
+def refused_by_nginx(answer: Answer | Failure) -> bool:
+    """The server's own refusal of a certificate, or of a request without one (reference: ingress-nginx, 1.3)."""
+    return isinstance(answer, Answer) and answer.status == 400 and "SSL certificate" in answer.body
+
+
+def behaviour_of(host: str, asked: tuple[Asked, ...], identities: Mapping[Presented, ClientIdentity], *, own: bool) -> HostBehaviour:
+    """Who is refused at the gate, and whether anybody is asked at all; `own` when an Ingress verifies this host by itself."""
+    by = {one.presented: one for one in asked}
+    passing = {presented for presented, one in by.items() if isinstance(one.gate, Answer) and one.gate.status == GATE_OPEN}
+    ours_passes = any(presented in passing for presented in identities)
+
+    def is_refused(presented: Presented) -> bool:
+        answer = by[presented].gate
+        if not isinstance(answer, Answer) or presented in passing or answer.status == 429 or answer.status >= 500:
+            return False
+        return refused_by_nginx(answer) or ours_passes or bool(passing & {Presented.NONE, Presented.FOREIGN})
+
+    stranger = told(by[Presented.FOREIGN].check)
+    asks = refused_by_nginx(by[Presented.FOREIGN].check) or (stranger is not None and stranger.presented != NONE)
+    if is_refused(Presented.NONE):
+        mode = Mode.REQUIRE
+    elif is_refused(Presented.FOREIGN):
+        mode = Mode.OPTIONAL
+    else:
+        mode = Mode.REQUEST if asks else Mode.OFF
+    return HostBehaviour(
+        host,
+        mode,
+        accepts=frozenset(identity.sha256 for presented, identity in identities.items() if presented in passing),
+        refuses=frozenset(identity.sha256 for presented, identity in identities.items() if is_refused(presented)),
+        odd=oddity_of(by, identities),
+        own=own,
+    )
+
+
+def oddity_of(by: Mapping[Presented, Asked], identities: Mapping[Presented, ClientIdentity]) -> str | None:
+    """What stands in the way of seeing our text at this host, in words; None where our two paths answer."""
+    for presented in (Presented.NONE, *identities):
+        check = by[presented].check
+        if told(check) is None:
+            return words_for(check)
+    gates = [by[presented].gate for presented in by]
+    if any(isinstance(gate, Answer) and gate.status == GATE_OPEN or refused_by_nginx(gate) for gate in gates):
+        return None
+    return words_for(gates[0])
+
+
+def words_for(answer: Answer | Failure) -> str:
+    """An answer that is not ours, for the condition; what others wrote is shortened and cannot reach a terminal as it is."""
+    if isinstance(answer, Failure):
+        return f"nothing ({plain(str(answer), 120)})"
+    if refused_by_nginx(answer):
+        return "HTTP 400 (its own refusal of a client certificate) instead of our check path"
+    to = f" to {plain(answer.location, 60)}" if answer.location else ""
+    return f"HTTP {answer.status}{to} instead of our check path"

@@ -1,0 +1,97 @@
+"""One thing outside that is read again and again, and never waited for longer than a look has time.
+
+Each source fails alone. What was last known stands while it cannot be read, because protection must not go blind with an API that is
+slow, refuses, or answers nonsense (design, section 3). An exception of a reader is a failure like any other: it is logged with its
+traceback, said in the condition, and the next look reads again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from aop.clock import Clock
+from aop.errors import Transient
+from aop.observed import Unknown
+
+T = TypeVar("T")
+log = logging.getLogger("aop")
+
+
+@dataclass(frozen=True, slots=True)
+class Known(Generic[T]):
+    """What was last read."""
+
+    value: T
+    read_at: datetime
+    failure: str | None = None
+    """Why it cannot be read any more; None: the last reading succeeded."""
+
+
+class Source(Generic[T]):
+    """One reading, shared by all who ask for it. Never used from two event loops."""
+
+    def __init__(self, what: str, read: Callable[[], Awaitable[T]], clock: Clock) -> None:
+        self._what = what
+        self._read = read
+        self._clock = clock
+        self._known: Known[T] | None = None
+        self._read_s = float("-inf")
+        self._failure: Unknown | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._generation = 0
+
+    async def look(self, *, within_s: float, patience_s: float) -> Known[T] | Unknown:
+        """What is known, read anew if it is older than `within_s`; a reading that takes longer than `patience_s` goes on by itself."""
+        if self._task is None and (self._known is None or self._clock.monotonic_s() - self._read_s >= within_s):
+            self._task = asyncio.create_task(self._again())
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=max(0.0, patience_s))
+        return self.last
+
+    @property
+    def last(self) -> Known[T] | Unknown:
+        """What is known, however old."""
+        if self._known is not None:
+            return self._known
+        return self._failure or Unknown(f"{self._what}: no answer yet")
+
+    def put(self, value: T) -> None:
+        """What a write of ours has returned; a reading that is under way began before it, and is dropped."""
+        self._generation += 1
+        self._task = None
+        self._keep(value)
+
+    def forget(self) -> None:
+        """Read again at the next look, and wait for that; what is known stands if it fails."""
+        self._generation += 1
+        self._task = None
+        self._read_s = float("-inf")
+
+    def _keep(self, value: T) -> None:
+        self._known, self._failure, self._read_s = Known(value, self._clock.now()), None, self._clock.monotonic_s()
+
+    async def _again(self) -> None:
+        generation = self._generation
+        try:
+            value = await self._read()
+        except Transient as error:
+            self._fail(generation, Unknown(error.message, retry_after_s=error.retry_after_s))
+        except Exception as error:
+            log.exception("bug while reading %s", self._what)
+            self._fail(generation, Unknown(f"{self._what}: {type(error).__name__} in the operator; its log has the traceback"))
+        else:
+            if generation == self._generation:
+                self._task = None
+                self._keep(value)
+
+    def _fail(self, generation: int, failure: Unknown) -> None:
+        if generation != self._generation:
+            return
+        self._task, self._failure, self._read_s = None, failure, self._clock.monotonic_s()
+        if self._known is not None:
+            self._known = Known(self._known.value, self._known.read_at, failure.message)
