@@ -115,7 +115,7 @@ async def run(settings: Settings) -> None:
 
 def origins_of(settings: Settings, clock: Clock, *, cluster: Any) -> OriginKeepers:
     """The keepers of all origins, which share one way of asking replicas."""
-    stranger = throwaway(clock.now())
+    stranger = throwaway(clock.wall())
     identity = ClientIdentity(stranger.leaf.pem, stranger.key)
     reader = ReplicaReader(ReplicaProbe(timeout_s=settings.probe_timeout_s), identity, clock, settings.replica_recheck_s)
     return OriginKeepers(cluster, reader, settings, clock)

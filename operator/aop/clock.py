@@ -1,25 +1,45 @@
-"""The two impurities that decisions need, in one place, so that they can be passed in.
+"""The impurities that decisions need, in one place, so that they can be passed in: two kinds of time, and chance.
 
-Built once in `aop.__main__`; `observe`, `reconcile` and the clients read it, pure floors never do.
+Built once in `aop.__main__`; `observe`, `perform`, `reconcile` and the clients read it, pure floors never do. Most questions are "how
+old is this" and "when next", and a wall clock cannot answer them: whoever sets it back by 50 minutes would make every proof, loss and
+deadline wait for 50 minutes. So `now` is steady, and the wall clock is asked only where the answer has to agree with the world: the
+validity of certificates, what is kept across restarts, and what people read.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+_TICKING: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Monotonic, and where there is such a clock it goes on while the machine is suspended: what slept for a night is a night older."""
 
 
 class Clock:
-    """Wall time, monotonic time, and jitter."""
+    """Steady time, wall time, and jitter."""
+
+    def __init__(self) -> None:
+        self._began = self.wall() - timedelta(seconds=self.monotonic_s())
 
     def now(self) -> datetime:
-        """The present, aware, in UTC."""
+        """The steady present, aware, in UTC: the wall time at the start of the process and what has passed since. It never steps."""
+        return self._began + timedelta(seconds=self.monotonic_s())
+
+    def wall(self) -> datetime:
+        """What the machine's clock says, aware, in UTC. It steps when somebody sets it; two readings tell nothing of how much has passed."""
         return datetime.now(UTC)
+
+    def stepped(self) -> timedelta:
+        """How far the wall clock has stepped from `now` since the process began; added to a steady moment, it gives that of the wall clock.
+
+        Whole seconds, so that a moment which is shown again and again is shown alike.
+        """
+        return timedelta(seconds=round((self.wall() - self.now()).total_seconds()))
 
     def monotonic_s(self) -> float:
         """Seconds that never go back; only differences mean anything."""
-        return time.monotonic()
+        return time.clock_gettime(_TICKING)
 
     def jitter(self, limit: float) -> float:
         """A number from 0 to `limit`, evenly spread: full jitter for backoffs."""

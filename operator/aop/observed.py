@@ -55,6 +55,10 @@ class HoldOff:
     host: str = ""
     """Empty: every host, because the zone's certificate itself was not presented."""
 
+    def holds_at(self, wall: datetime) -> bool:
+        """Whether it is still on. One that begins in the future was noted by a clock that has been set right since, and holds nothing."""
+        return self.since <= wall < self.until
+
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
@@ -63,7 +67,12 @@ class Rejection:
     digest: str
     """`aop.plan.facts.digest` of the claim with the foreign text around it."""
     times: int
+    since: datetime
     until: datetime
+
+    def holds_at(self, wall: datetime) -> bool:
+        """Whether it is too early to try again."""
+        return self.since <= wall < self.until
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,6 +382,7 @@ class Observed:
     """The whole world of one object at one moment."""
 
     now: datetime
+    """Steady time: every "how old" and "when next" is asked of it (`aop.clock`)."""
     object: ObservedObject
     zone: ObservedZone | Unknown | None
     """None: no such zone."""
@@ -387,6 +397,13 @@ class Observed:
     """Cloudflare was seen unchanged for longer than list lag, request timeout and propagation together."""
     cloudflare_failing_since: datetime | None = None
     limits: Limits = field(default_factory=Limits)
+    stepped: timedelta = timedelta()
+    """How far the wall clock has stepped from `now` since the process began."""
+
+    @property
+    def wall(self) -> datetime:
+        """Wall time: for the validity of certificates, for what is kept across restarts, and for what people read."""
+        return self.now + self.stepped
 
     @property
     def spec(self) -> Spec:
@@ -402,6 +419,14 @@ class Observed:
     def window(self) -> timedelta:
         """How long a proof must last."""
         return self.spec.verification.window_duration
+
+    def shown(self, moment: datetime) -> datetime:
+        """A steady moment as people read it."""
+        return moment + self.stepped
+
+    def steady(self, moment: datetime) -> datetime:
+        """A moment of the wall clock's, such as Cloudflare's or the record's, as `now` counts."""
+        return moment - self.stepped
 
     def evidence_of(self, host: str) -> Evidence:
         """The evidence about `host`; empty if there is none."""

@@ -76,7 +76,9 @@ class Performer:
     async def _note(self, step: Note, pull: AuthenticatedOriginPull, memory: Memory) -> None:
         metadata = {"resourceVersion": pull.resource_version, "annotations": {RECORD_ANNOTATION: dump(step.record)}}
         try:
-            memory.learn(await self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, pull.key, {"metadata": metadata}), self._clock.monotonic_s())
+            memory.learn(
+                await self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, pull.key, {"metadata": metadata}), self._clock.monotonic_s()
+            )
         except BaseException:
             memory.manifest = None  # what was written, or what somebody else has written, is read before the next decision
             raise
@@ -86,7 +88,7 @@ class Performer:
     async def _issue_first(self, pull: AuthenticatedOriginPull, memory: Memory) -> None:
         secret, recipe = generated(pull), recipe_of(pull)
         authority = await self._authority(pull, authority_name(secret), recipe)
-        issued = await asyncio.to_thread(issue_leaf, recipe, authority, self._clock.now())
+        issued = await asyncio.to_thread(issue_leaf, recipe, authority, self._clock.wall())
         await self._cluster.create(Kind.SECRET, secret.namespace, owned(pull, secret, leaf_data(issued, authority), "kubernetes.io/tls"))
         memory.forget_secrets()
 
@@ -94,7 +96,7 @@ class Performer:
         secret, recipe = generated(pull), recipe_of(pull)
         manifest = await self._own_secret(secret, pull.spec.zone.name, memory, following=None)
         authority = await self._authority(pull, authority_name(secret), recipe)
-        issued = await asyncio.to_thread(issue_leaf, recipe, authority, self._clock.now())
+        issued = await asyncio.to_thread(issue_leaf, recipe, authority, self._clock.wall())
         await self._cluster.replace(Kind.SECRET, secret, {**manifest, "data": with_next(manifest["data"], issued, authority)})
 
     async def _promote(self, step: Promote, pull: AuthenticatedOriginPull, memory: Memory) -> None:
@@ -117,10 +119,10 @@ class Performer:
         """The authority that signs: the one that is there if it still can, else a new generation, stored before it signs anything."""
         manifest = await self._cluster.fetch(Kind.SECRET, key)
         present = read_authority(key, manifest.get("data") or {}) if manifest else None
-        if present and present.suits(recipe, self._clock.now()):
+        if present and present.suits(recipe, self._clock.wall()):
             return present
         generation = present.generation + 1 if present else 1
-        authority = await asyncio.to_thread(create_authority, recipe, generation, self._clock.now())
+        authority = await asyncio.to_thread(create_authority, recipe, generation, self._clock.wall())
         if manifest is None:
             await self._cluster.create(Kind.SECRET, key.namespace, owned(pull, key, authority_data(authority), "Opaque"))
         else:

@@ -213,7 +213,7 @@ class Reconciler:
             log.warning("%s: status not written: %s", key, error.message)
 
     async def _event(self, pull: AuthenticatedOriginPull, kind: str, reason: str, message: str) -> None:
-        now = self._clock.now()
+        now = self._clock.wall()
         stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
         body = {
             "apiVersion": "v1",

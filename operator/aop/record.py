@@ -20,7 +20,7 @@ def dump(record: Record) -> str:
         "found": {"enabled": record.found.enabled, "foreign": list(record.found.foreign)} if record.found else None,
         "uploaded": [[pin.sha256, pin.sha1, _seconds(pin.not_before), _seconds(pin.not_after)] for pin in record.uploaded],
         "claimed": [str(key) for key in record.claimed],
-        "rejected": [[one.digest, one.times, _seconds(one.until)] for one in record.rejected],
+        "rejected": [[one.digest, one.times, _seconds(one.since), _seconds(one.until)] for one in record.rejected],
         "holdOff": [[one.host, one.times, _seconds(one.since), _seconds(one.until)] for one in record.hold_offs],
         "flushed": [_seconds(moment) for moment in record.flushes],
         "rotated": record.rotated,
@@ -44,7 +44,10 @@ def load(text: str | None) -> Record:
             found=Found(_flag(found["enabled"]), _texts(found["foreign"])) if found else None,
             uploaded=tuple(sorted(_pin(*pin) for pin in _list(fields.get("uploaded")))),
             claimed=tuple(sorted(ObjectKey.parse(key) for key in _texts(fields.get("claimed")))),
-            rejected=tuple(Rejection(_text(digest), int(times), _time(until)) for digest, times, until in _list(fields.get("rejected"))),
+            rejected=tuple(
+                Rejection(_text(digest), int(times), _time(since), _time(until))
+                for digest, times, since, until in _list(fields.get("rejected"))
+            ),
             hold_offs=tuple(
                 HoldOff(int(times), _time(since), _time(until), _text(host)) for host, times, since, until in _list(fields.get("holdOff"))
             ),

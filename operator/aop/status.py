@@ -71,7 +71,7 @@ def status_of(o: Observed, step: Step, previous: Status) -> Status:
         origins=tuple(origin_status(origin) for origin in o.origins if origin.wanted),
         hosts=hosts_status(o),
         proof=proof_status(o),
-        conditions=conditions(findings, previous, o.object.generation, o.now),
+        conditions=conditions(findings, previous, o.object.generation, o.wall),
     )
 
 
@@ -117,7 +117,7 @@ def conditions(findings: dict[ConditionType, Finding], previous: Status, generat
 def summary(o: Observed, step: Step, findings: dict[ConditionType, Finding]) -> Finding:
     """Ready: the spec is fulfilled, or what is done, awaited or blocked, since when, and what to do."""
     if o.object.deleting:
-        return Finding("False", Reason.REMOVING, f"being removed: {told(step)}")
+        return Finding("False", Reason.REMOVING, f"being removed: {told(o, step)}")
     holding = all(
         findings[kind].truth == "True" for kind in (ConditionType.CERTIFICATE_DEPLOYED, ConditionType.ZONE_ENABLED, ConditionType.ENFORCED)
     )
@@ -127,11 +127,13 @@ def summary(o: Observed, step: Step, findings: dict[ConditionType, Finding]) -> 
         return Finding("False", step.reason, step.message)
     if isinstance(step, Wait):
         if holding and step.reason in REPROVING:
-            return Finding("True", Reason.READY, f"{fulfilled(o)} Proof through the edge is being renewed: {told(step)}")
+            return Finding("True", Reason.READY, f"{fulfilled(o)} Proof through the edge is being renewed: {told(o, step)}")
         if findings[ConditionType.ENFORCED].truth == "True" and shown_by_the_edge(o):
-            return Finding("True", Reason.READY, f"{fulfilled(o)} The edge shows it, while Cloudflare's API does not answer: {told(step)}")
-        return Finding("False", step.reason, told(step))
-    return Finding("False", Reason.PROGRESSING, f"now: {told(step)} {NOTHING_TO_DO}.")
+            return Finding(
+                "True", Reason.READY, f"{fulfilled(o)} The edge shows it, while Cloudflare's API does not answer: {told(o, step)}"
+            )
+        return Finding("False", step.reason, told(o, step))
+    return Finding("False", Reason.PROGRESSING, f"now: {told(o, step)} {NOTHING_TO_DO}.")
 
 
 def shown_by_the_edge(o: Observed) -> bool:
@@ -140,10 +142,10 @@ def shown_by_the_edge(o: Observed) -> bool:
     return isinstance(o.zone, Unknown) and o.zone.reason is None and bool(hosts) and all(proven(o, host) for host in hosts)
 
 
-def told(step: Step) -> str:
+def told(o: Observed, step: Step) -> str:
     """A step as a sentence that says what is awaited, since when, and what to do."""
     if isinstance(step, Wait):
-        since = f" Awaited since {step.since:%Y-%m-%d %H:%M:%S} UTC." if step.since else ""
+        since = f" Awaited since {o.shown(step.since):%Y-%m-%d %H:%M:%S} UTC." if step.since else ""
         return f"{step.message.rstrip('.')}.{since} {REMEDIES.get(step.reason, NOTHING_TO_DO)}."
     return f"{str(step).rstrip('.')}."
 
@@ -247,7 +249,7 @@ def origins_trust(o: Observed) -> Finding:
         if wanted is None or claim is None or claim.mode < Mode.REQUEST or wanted not in claim.pins:
             return Finding("False", Reason.PROGRESSING, f"origin {origin.name} does not know the certificate yet")
         if wait := until_applied(origin):
-            return Finding("False", wait.reason, told(wait))
+            return Finding("False", wait.reason, told(o, wait))
     return Finding("True", Reason.AS_EXPECTED, f"every replica accepts leaf {wanted.short if wanted else ''}")
 
 
@@ -279,7 +281,7 @@ def enforced(o: Observed) -> Finding:
             continue
         if o.object.deleting and (claim is None or claim.mode <= Mode.OFF):
             wait = until_applied(origin) if claim else None
-            return Finding("False", Reason.REMOVING, told(wait) if wait else f"origin {origin.name} refuses nobody any more")
+            return Finding("False", Reason.REMOVING, told(o, wait) if wait else f"origin {origin.name} refuses nobody any more")
         if claim is None or claim.mode < goal:
             held_off = bool(running_hold_offs(o))
             reason = Reason.HOLD_OFF if held_off else Reason.PROGRESSING
@@ -287,7 +289,7 @@ def enforced(o: Observed) -> Finding:
                 "False", reason, f"origin {origin.name} is at {(claim.mode if claim else Mode.OFF).label}; the goal is {goal.label}"
             )
         if wait := until_applied(origin):
-            return Finding("False", wait.reason, told(wait))
+            return Finding("False", wait.reason, told(o, wait))
     hosts = sorted({h for origin in o.origins if (claim := configured(origin).claim) for h in claim.enforced})
     return Finding("True", Reason.AS_EXPECTED, f"{goal.label} on every replica{' for ' + ', '.join(hosts[:5]) if hosts else ''}")
 
@@ -337,6 +339,6 @@ def proof_status(o: Observed) -> ProofStatus | None:
     runs = [e for host in in_scope(o) if proven(o, host) and (e := o.evidence_of(host)).since and e.last]
     if not runs:
         return None
-    since = max(e.since for e in runs if e.since)
-    last = min(e.last for e in runs if e.last)
+    since = o.shown(max(e.since for e in runs if e.since))
+    last = o.shown(min(e.last for e in runs if e.last))
     return ProofStatus(since=since.replace(microsecond=0), last=max(last.replace(second=0, microsecond=0), since.replace(microsecond=0)))

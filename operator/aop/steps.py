@@ -116,6 +116,7 @@ class Wait:
     message: str
     seconds: float
     since: datetime | None = None
+    """Steady, as `Observed.now` is; shown as wall time."""
 
     def __str__(self) -> str:
         return f"waits: {self.message}"

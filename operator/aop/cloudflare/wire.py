@@ -174,7 +174,7 @@ class Wire:
             return Silence("unreachable", f"cannot connect: {error}", again=True)
         except httpx.RequestError as error:
             return Silence("severed", f"the connection broke ({type(error).__name__})", again=True)
-        return read_answer(response.status_code, response.headers, response.content, self._clock.now())
+        return read_answer(response.status_code, response.headers, response.content, self._clock.wall())
 
 
 def _secrets(access: Access, body: Body | None) -> Iterator[str]:

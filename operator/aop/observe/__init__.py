@@ -80,6 +80,7 @@ class Observer:
             evidence = tuple(memory.evidence[host] for host in sorted(memory.evidence)) if evidence else evidence
         return Observed(
             now=self._clock.now(),
+            stepped=self._clock.stepped(),
             object=_object(pull, record),
             zone=memory.zone,
             key_pair=key_pair,
@@ -104,7 +105,9 @@ class Observer:
         asked = tuple(
             AskedOrigin(
                 origin,
-                self._origins.of(origin.target).check_path() if isinstance(origin.configured, Configured) and origin.configured.claim else None,
+                self._origins.of(origin.target).check_path()
+                if isinstance(origin.configured, Configured) and origin.configured.claim
+                else None,
             )
             for origin in origins
             if origin.wanted
@@ -193,13 +196,13 @@ class Observer:
 
     def _read_key_pair(self, pull: AuthenticatedOriginPull, key: ObjectKey, data: dict[str, str] | None, memory: Memory) -> ObservedKeyPair:
         generate = pull.spec.certificate.generate
-        pair = read_key_pair(key, data or {}, pull.spec.zone.name) if generate else read_referenced(key, data, self._clock.now())
+        pair = read_key_pair(key, data or {}, pull.spec.zone.name) if generate else read_referenced(key, data, self._clock.wall())
         held = [(Presented.OURS, Slot.CURRENT, pair.leaf), (Presented.NEXT, Slot.NEXT, pair.next)]
         # nginx refuses what has expired whatever is pinned, so that such an answer would tell nothing of our text.
         memory.presenting = {
             presented: self._identity(key, data or {}, slot, memory)
             for presented, slot, leaf in held
-            if leaf is not None and leaf.pin.not_after > self._clock.now()
+            if leaf is not None and leaf.pin.not_after > self._clock.wall()
         }
         renewal = pair.leaf.renewal_at(generate.renew_ahead) if generate else None
         return ObservedKeyPair(pair.leaf.pin, pair.next.pin if pair.next else None, renewal)

@@ -100,7 +100,13 @@ class OriginKeeper:
     """One origin; built once per ConfigMap by `OriginKeepers`."""
 
     def __init__(
-        self, target: ObjectKey, cluster: Cluster, reader: ReplicaReader, listed: Mapping[Kind, Source[list[Manifest]]], settings: Settings, clock: Clock
+        self,
+        target: ObjectKey,
+        cluster: Cluster,
+        reader: ReplicaReader,
+        listed: Mapping[Kind, Source[list[Manifest]]],
+        settings: Settings,
+        clock: Clock,
     ) -> None:
         self.target = target
         self._cluster = cluster
@@ -108,9 +114,7 @@ class OriginKeeper:
         self._listed = listed
         self._settings = settings
         self._clock = clock
-        self._config_map: Source[Manifest | None] = Source(
-            f"ConfigMap {target}", lambda: cluster.fetch(Kind.CONFIG_MAP, target), clock
-        )
+        self._config_map: Source[Manifest | None] = Source(f"ConfigMap {target}", lambda: cluster.fetch(Kind.CONFIG_MAP, target), clock)
         self._pods: Source[list[Manifest]] = Source(
             f"the pods of namespace {target.namespace}", lambda: cluster.list(Kind.POD, target.namespace), clock
         )
@@ -191,7 +195,9 @@ class OriginKeeper:
 
     async def _sources(
         self, until_s: float
-    ) -> tuple[Known[Manifest | None] | Unknown, Known[list[Manifest]] | Unknown, Known[list[Manifest]] | Unknown, Known[list[Manifest]] | Unknown]:
+    ) -> tuple[
+        Known[Manifest | None] | Unknown, Known[list[Manifest]] | Unknown, Known[list[Manifest]] | Unknown, Known[list[Manifest]] | Unknown
+    ]:
         patience_s = until_s - self._clock.monotonic_s()
         return await asyncio.gather(
             self._config_map.look(within_s=CONFIG_MAP_S, patience_s=patience_s),
@@ -295,7 +301,9 @@ class OriginKeeper:
             for host in ingress_nginx.too_long((*named, *patterns), bucket)
         }
         impossible = {
-            host: "no DNS name has a label of more than 63 characters, so that no visitor can ask for it" for host in named if not ingress_nginx.is_host(host)
+            host: "no DNS name has a label of more than 63 characters, so that no visitor can ask for it"
+            for host in named
+            if not ingress_nginx.is_host(host)
         }
         left_out = tuple(LeftOut(host, why) for host, why in sorted({**long, **impossible}.items()))
         return tuple(sorted(named - long.keys() - impossible.keys())), left_out
@@ -357,7 +365,11 @@ class OriginKeeper:
     # --- what the controller says ------------------------------------------------------------------------------------
 
     async def _refusal(
-        self, readers: tuple[ingress_nginx.Replica, ...], replicas: tuple[ObservedReplica, ...], stored: ingress_nginx.Stored, until_s: float
+        self,
+        readers: tuple[ingress_nginx.Replica, ...],
+        replicas: tuple[ObservedReplica, ...],
+        stored: ingress_nginx.Stored,
+        until_s: float,
     ) -> ingress_nginx.Refusal | None:
         """nginx's own words about the current text, while no replica shows it; no word proves nothing, and no clock does either.
 
@@ -372,7 +384,9 @@ class OriginKeeper:
         for replica in readers:
             source = self._events.setdefault(replica.name, self._events_of(replica))
             events = await source.look(within_s=EVENTS_AFTER_S, patience_s=until_s - self._clock.monotonic_s())
-            if isinstance(events, Known) and (refusal := ingress_nginx.rejected_by(events.value, replica, since=since)):
+            if isinstance(events, Known) and (
+                refusal := ingress_nginx.rejected_by(events.value, replica, since=since + self._clock.stepped())
+            ):
                 return ingress_nginx.Refusal(f"pod {replica.name}: {refusal.words}", ours=refusal.ours)
         return None
 
@@ -390,7 +404,9 @@ class OriginKeeper:
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
-    async def publish(self, uid: str, claim: Claim, *, foreign: ForeignText, replicas: tuple[ObservedReplica, ...], gone: frozenset[str]) -> None:
+    async def publish(
+        self, uid: str, claim: Claim, *, foreign: ForeignText, replicas: tuple[ObservedReplica, ...], gone: frozenset[str]
+    ) -> None:
         """Write a claim that was decided on the last look. Raises `Conflict` when what it was decided on has changed since.
 
         Of the objects that share the ConfigMap one writes at a time, so that they do not refuse each other; what others have claimed

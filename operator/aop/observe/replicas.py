@@ -84,7 +84,9 @@ class ReplicaMemory:
         if seen is None or seen.behaviour.own is not (host in question.own):
             return None
         first = question.since.get(host)
-        unchanged = first is not None and seen.revision is not None and self.revision is not None and first <= seen.revision <= self.revision
+        unchanged = (
+            first is not None and seen.revision is not None and self.revision is not None and first <= seen.revision <= self.revision
+        )
         same_leaves = seen.leaves == leaves_of(question.identities)
         return seen if same_leaves and (unchanged or seen.revision == self.revision) else None
 
@@ -216,7 +218,9 @@ class ReplicaReader:
         now = self._clock.now()
         by_age = sorted(question.hosts, key=lambda host: memory.hosts[host].at)
         waiting = timedelta(seconds=min(SUSPECT_S, self._recheck_s))
-        suspects = [host for host in by_age if now - memory.hosts[host].at >= waiting and is_suspect(memory.hosts[host].behaviour, question.claim)]
+        suspects = [
+            host for host in by_age if now - memory.hosts[host].at >= waiting and is_suspect(memory.hosts[host].behaviour, question.claim)
+        ]
         newest = memory.hosts[by_age[-1]].at
         turn = by_age[:1] if now - newest >= timedelta(seconds=self._recheck_s) else []
         return list(dict.fromkeys([*suspects[:MOST_AT_ONCE], *turn]))

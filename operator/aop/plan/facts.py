@@ -147,12 +147,12 @@ def refused_arrivals(origin: ObservedOrigin, claim: Claim, host: str) -> frozens
 
 def held_off_until(o: Observed, host: str) -> datetime | None:
     """Until when the host is not required again; None: it may be."""
-    return max((one.until for one in o.record.hold_offs if one.host in {"", host} and o.now < one.until), default=None)
+    return max((one.until for one in running_hold_offs(o) if one.host in {"", host}), default=None)
 
 
 def running_hold_offs(o: Observed) -> tuple[HoldOff, ...]:
     """The hold-offs that are not over."""
-    return tuple(one for one in o.record.hold_offs if o.now < one.until)
+    return tuple(one for one in o.record.hold_offs if one.holds_at(o.wall))
 
 
 # --- hosts on an origin ----------------------------------------------------------------------------------------------
@@ -296,7 +296,7 @@ def digest(claim: Claim, foreign_digest: str) -> str:
 def was_rejected(o: Observed, origin: ObservedOrigin, claim: Claim) -> bool:
     """Whether a controller has rejected this very claim among this very foreign text, and it is too early to try it again."""
     name = digest(claim, configured(origin).foreign_digest)
-    return any(one.digest == name and o.now < one.until for one in o.record.rejected)
+    return any(one.digest == name and one.holds_at(o.wall) for one in o.record.rejected)
 
 
 # --- answers ---------------------------------------------------------------------------------------------------------
@@ -341,18 +341,18 @@ def flush(o: Observed, leaf: Pin) -> Step | None:
         if not origin.wanted or claim is None or not held_back:
             continue
         noted = o.record.flushes[-1] if o.record.flushes else None
-        if noted is not None and origin.applied_at is not None and noted > origin.applied_at:
+        if noted is not None and origin.applied_at is not None and o.steady(noted) > origin.applied_at:
             why = f"only connections and TLS sessions from before do not present leaf {leaf.short} to {', '.join(held_back)}"
             return publish(o, origin, replace(claim, nudge=claim.nudge + 1), why)
         if not flushes_used_up(o):
-            flushes = (*flushes_of_the_hour(o), o.now)
+            flushes = (*flushes_of_the_hour(o), o.wall)
             return Note(o.noting(flushes=flushes), f"old TLS sessions are about to be ended, {len(flushes)} times within the hour")
     return None
 
 
 def flushes_of_the_hour(o: Observed) -> tuple[datetime, ...]:
     """When old sessions were ended lately; all objects' limits are their own."""
-    return tuple(moment for moment in o.record.flushes if o.now - moment < timedelta(hours=1))
+    return tuple(moment for moment in o.record.flushes if timedelta() <= o.wall - moment < timedelta(hours=1))
 
 
 def flushes_used_up(o: Observed) -> bool:

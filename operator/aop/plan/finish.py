@@ -31,7 +31,12 @@ def retired_certificates_are_gone(o: Observed) -> Step | None:
         if certificate.pin != wanted:
             if certificate.state in {CertificateState.ACTIVE, CertificateState.FAILED}:
                 return Delete(o.zone.id, certificate.id, certificate.pin, f"leaf {wanted.short} has taken over everywhere")
-            return Wait(Reason.WAITING_FOR_CLOUDFLARE, f"certificate {certificate.id} is {certificate.state}", 2.0, certificate.uploaded_at)
+            return Wait(
+                Reason.WAITING_FOR_CLOUDFLARE,
+                f"certificate {certificate.id} is {certificate.state}",
+                2.0,
+                o.steady(certificate.uploaded_at),
+            )
     if o.record.uploaded != (wanted,):
         if not o.still:
             return Wait(Reason.WAITING_FOR_CLOUDFLARE, "a deleted certificate may still be presented or listed for a while", 5.0)

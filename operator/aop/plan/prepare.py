@@ -122,7 +122,7 @@ def key_pair_exists(o: Observed) -> Step | None:
     if o.object.rotate != o.record.rotated and (o.key_pair.next or not generated):
         return Note(o.noting(rotated=o.object.rotate), "the rotate annotation was acted on")
     due = o.object.rotate != o.record.rotated and o.object.rotate is not None
-    due = due or (o.key_pair.renewal_at is not None and o.now >= o.key_pair.renewal_at)
+    due = due or (o.key_pair.renewal_at is not None and o.wall >= o.key_pair.renewal_at)
     return Issue("next") if generated and due and o.key_pair.next is None else None
 
 
@@ -185,7 +185,7 @@ def cloudflare_holds_certificate(o: Observed) -> Step | None:
         Reason.WAITING_FOR_CLOUDFLARE,
         f"certificate {certificate.id} (leaf {wanted.short}) is {certificate.state}",
         1.0,
-        certificate.uploaded_at,
+        o.steady(certificate.uploaded_at),
     )
 
 
@@ -219,7 +219,7 @@ def seen_for_a_window(o: Observed, host: str) -> bool:
 
 def uploaded(o: Observed, zone: ObservedZone, wanted: Pin) -> Step:
     """Upload, once the record names the leaf and there is surely room for it."""
-    if expires_within(wanted, o.now, o.limits.expiry_margin_s):
+    if expires_within(wanted, o.wall, o.limits.expiry_margin_s):
         return Block(
             Reason.LEAF_EXPIRING, f"leaf {wanted.short} ends at {wanted.not_after:%Y-%m-%d %H:%M} UTC, too soon to be presented. Renew it"
         )
@@ -245,7 +245,12 @@ def room_for_the_next(o: Observed, zone: ObservedZone, others: list[ObservedCert
     """Two of ours, neither wanted any more: finish the interrupted rotation first."""
     for certificate in others:
         if certificate.state in {CertificateState.PENDING, CertificateState.DELETING}:
-            return Wait(Reason.WAITING_FOR_CLOUDFLARE, f"certificate {certificate.id} is {certificate.state}", 2.0, certificate.uploaded_at)
+            return Wait(
+                Reason.WAITING_FOR_CLOUDFLARE,
+                f"certificate {certificate.id} is {certificate.state}",
+                2.0,
+                o.steady(certificate.uploaded_at),
+            )
     for certificate in others:
         if certificate.state is CertificateState.FAILED:
             return Delete(zone.id, certificate.id, certificate.pin, "room for the next one")
@@ -273,7 +278,7 @@ def zone_presents_certificate(o: Observed) -> Step | None:
             f"certificate {newest.id} on zone {o.zone.name} is not ours and newer than ours; enabling would present it. "
             "Delete it at Cloudflare, or set spec.certificate.replaceForeign: true",
         )
-    if expires_within(newest.pin, o.now, o.limits.expiry_margin_s):
+    if expires_within(newest.pin, o.wall, o.limits.expiry_margin_s):
         return Block(
             Reason.LEAF_EXPIRING,
             f"leaf {newest.pin.short} ends at {newest.pin.not_after:%Y-%m-%d %H:%M} UTC and is not presented any more. Renew it",

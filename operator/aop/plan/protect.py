@@ -61,8 +61,8 @@ def rejected_once_more(o: Observed, name: str) -> tuple[Rejection, ...]:
     last = next((one for one in o.record.rejected if one.digest == name), None)
     times = last.times + 1 if last else 1
     pause = timedelta(seconds=min(o.limits.rejection_pause_s * 2 ** min(times - 1, 10), 3600.0))
-    others = (one for one in o.record.rejected if one.digest != name and o.now - one.until < timedelta(days=1))
-    return (*others, Rejection(name, times, o.now + pause))[-8:]
+    others = (one for one in o.record.rejected if one.digest != name and o.wall - one.until < timedelta(days=1))
+    return (*others, Rejection(name, times, o.wall, o.wall + pause))[-8:]
 
 
 def last_accepted(o: Observed, origin: ObservedOrigin, claim: Claim, accepted: Claim | None) -> Step | None:
@@ -172,13 +172,13 @@ def refused_by_replicas(o: Observed, origin: ObservedOrigin, claim: Claim) -> St
 
 def held_off(o: Observed, *hosts: str) -> Step | None:
     """Before a relaxation, note that the next requirement waits, longer each time; no host: of all. What was a day ago is forgotten."""
-    if all((until := held_off_until(o, host)) and o.now < until for host in hosts or ("",)):
+    if all(held_off_until(o, host) is not None for host in hosts or ("",)):
         return None
-    kept = {one.host: one for one in o.record.hold_offs if o.now - one.since < timedelta(days=1)}
+    kept = {one.host: one for one in o.record.hold_offs if o.wall - one.since < timedelta(days=1)}
     for host in hosts or ("",):
         times = kept[host].times + 1 if host in kept else 1
         pause = timedelta(seconds=min(o.limits.hold_off_s * 2 ** min(times - 1, 20), 86400.0))
-        kept[host] = HoldOff(times, o.now, o.now + pause, host)
+        kept[host] = HoldOff(times, o.wall, o.wall + pause, host)
     # What is remembered stays small: an annotation has to hold it.
     lasting = sorted(kept.values(), key=lambda one: one.until)[-MOST_HOLD_OFFS:]
     until = max(kept[host].until for host in hosts or ("",))
@@ -192,7 +192,7 @@ def held_off(o: Observed, *hosts: str) -> Step | None:
 def no_requirement_outlives_its_leaf(o: Observed) -> Step | None:
     """24 h before the presented leaf ends and no successor is proven: refuse nobody, then present nothing; expired: do not even ask."""
     presented = may_be_presented(o)
-    if any(expires_within(pin, o.now, 60.0) for pin in presented):
+    if any(expires_within(pin, o.wall, 60.0) for pin in presented):
         for origin in o.origins:
             claim = configured(origin).may_do
             if (
@@ -201,7 +201,7 @@ def no_requirement_outlives_its_leaf(o: Observed) -> Step | None:
                 and (step := relax(o, origin, Mode.OFF, "an expired certificate may be presented, and asking refuses it"))
             ):
                 return step
-    if not any(expires_within(pin, o.now, o.limits.expiry_margin_s) for pin in presented):
+    if not any(expires_within(pin, o.wall, o.limits.expiry_margin_s) for pin in presented):
         return None
     for origin in o.origins:
         claim = configured(origin).may_do
@@ -213,7 +213,7 @@ def no_requirement_outlives_its_leaf(o: Observed) -> Step | None:
             return step
     if isinstance(o.zone, ObservedZone) and o.zone.enabled and not anybody_refuses(o):
         newest = newest_active(o.zone)
-        if newest and newest.ours and expires_within(newest.pin, o.now, o.limits.expiry_margin_s):
+        if newest and newest.ours and expires_within(newest.pin, o.wall, o.limits.expiry_margin_s):
             return SetEnabled(o.zone.id, enabled=False, why=f"leaf {newest.pin.short} is about to expire and no successor is proven")
     return None
 

@@ -41,7 +41,7 @@ def origins_ask(o: Observed) -> Step | None:
         if not origin.wanted or claim is None:
             continue
         if claim.mode is Mode.OFF:
-            if expired := [pin for pin in o.record.uploaded if expires_within(pin, o.now, 60.0)]:
+            if expired := [pin for pin in o.record.uploaded if expires_within(pin, o.wall, 60.0)]:
                 return until_never_presented(o, expired[0])
             return publish(o, origin, claim_of(o, origin, Mode.REQUEST, (), our_pins(o)), "the zone presents our certificate")
         if wait := until_applied(origin):
@@ -152,8 +152,8 @@ def held_off_hosts(o: Observed, held_off: Mapping[str, datetime]) -> Wait:
         Reason.HOLD_OFF,
         f"enforcement of {', '.join(sorted(held_off)[:5])} was relaxed {times} times, lately at {since:%H:%M:%S} UTC; required again at "
         f"{until:%H:%M:%S} UTC",
-        min((until - o.now).total_seconds(), 10.0),
-        since=since,
+        min((until - o.wall).total_seconds(), 10.0),
+        since=o.steady(since),
     )
 
 

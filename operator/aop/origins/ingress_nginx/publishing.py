@@ -33,7 +33,13 @@ Json = dict[str, Any]
 
 
 def publish(
-    config_map: Mapping[str, Any], claim: Claim, *, foreign: ForeignText, token_if_new: str, seen_everywhere: int | None = None, gone: frozenset[str] = frozenset()
+    config_map: Mapping[str, Any],
+    claim: Claim,
+    *,
+    foreign: ForeignText,
+    token_if_new: str,
+    seen_everywhere: int | None = None,
+    gone: frozenset[str] = frozenset(),
 ) -> Json:
     """The ConfigMap with `claim` in place of its object's former one, as the next revision. Other claims stay as they read.
 
