@@ -70,7 +70,7 @@ def oddity_of(by: Mapping[Presented, Asked], identities: Mapping[Presented, Clie
         if told(check) is None:
             return words_for(check)
     gates = [by[presented].gate for presented in by]
-    if any(isinstance(gate, Answer) and gate.status == GATE_OPEN or refused_by_nginx(gate) for gate in gates):
+    if any((isinstance(gate, Answer) and gate.status == GATE_OPEN) or refused_by_nginx(gate) for gate in gates):
         return None
     return words_for(gates[0])
 

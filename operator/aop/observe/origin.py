@@ -23,7 +23,7 @@ from aop.observe.disturbance import Disturbance
 from aop.observe.replicas import Question, ReplicaMemory, ReplicaReader, may_serve, observed_replica
 from aop.observe.source import Known, Source
 from aop.observed import Configured, LeftOut, ObservedOrigin, ObservedReplica, Unknown
-from aop.origins import Claim, Mode, ObjectKey, ingress_nginx
+from aop.origins import Claim, ObjectKey, ingress_nginx
 from aop.origins.spec import ForeignText
 from aop.probe import ClientIdentity, Paths, Presented, ReplicaAddress
 from aop.settings import Settings
@@ -296,10 +296,8 @@ class OriginKeeper:
         config_map = self._config_map.last
         bucket = ingress_nginx.Options.read(config_map.value if isinstance(config_map, Known) else None).map_hash_bucket_size
         patterns = [pattern for pattern in pull.spec.hostname_patterns if pattern.startswith("*.")]
-        long = {
-            host: f"the name does not fit map-hash-bucket-size in ConfigMap {self.target}. Set it there to 128 or more"
-            for host in ingress_nginx.too_long((*named, *patterns), bucket)
-        }
+        why = f"the name does not fit map-hash-bucket-size in ConfigMap {self.target}. Set it there to 128 or more"
+        long = dict.fromkeys(ingress_nginx.too_long((*named, *patterns), bucket), why)
         impossible = {
             host: "no DNS name has a label of more than 63 characters, so that no visitor can ask for it"
             for host in named
@@ -371,7 +369,7 @@ class OriginKeeper:
         stored: ingress_nginx.Stored,
         until_s: float,
     ) -> ingress_nginx.Refusal | None:
-        """nginx's own words about the current text, while no replica shows it; no word proves nothing, and no clock does either.
+        """Nginx's own words about the current text, while no replica shows it; no word proves nothing, and no clock does either.
 
         A pod that starts on such a text never becomes Ready, but says why as well: where all have been replaced, nobody else does.
         """

@@ -156,13 +156,17 @@ def eligible(origin: ObservedOrigin) -> Step | None:
         return Block(
             Reason.NO_REPLICAS, f"none of the {origin.readers} controller pods that read ConfigMap {target} is Ready. Look at their logs"
         )
-    if origin.foreign:
-        return Block(Reason.FOREIGN_CONFIGURATION, origin.foreign)
+    return Block(Reason.FOREIGN_CONFIGURATION, origin.foreign) if origin.foreign else until_it_listens(origin)
+
+
+def until_it_listens(origin: ObservedOrigin) -> Wait | None:
+    """None while everything about the origin can be read, and its controllers take what is written."""
     if origin.stale:
         return Wait(Reason.TRANSIENT_ERROR, f"origin {origin.name}: {origin.stale}", 5.0)
     if origin.stuck:
         return Wait(Reason.CONTROLLER_STUCK, origin.stuck, 5.0, origin.published_at)
-    if errors := [f"pod {r.name}: {r.error}" for r in origin.replicas if r.error]:
+    asked = origin.replicas if isinstance(origin.replicas, tuple) else ()
+    if errors := [f"pod {r.name}: {r.error}" for r in asked if r.error]:
         return Wait(
             Reason.ORIGIN_UNREACHABLE, f"origin {origin.name} cannot be asked: {'; '.join(errors)}. A NetworkPolicy may be in the way", 5.0
         )
