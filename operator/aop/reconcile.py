@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from aop.api import API_VERSION, KIND, AuthenticatedOriginPull, ConditionType, Status
 from aop.clock import Clock
 from aop.cluster import Cluster, ClusterError, Conflict, Kind
-from aop.errors import AopError, Blocked, Reason, Transient
+from aop.errors import AopError, Blocked, Reason, Transient, plain
 from aop.metrics import Metrics
 from aop.observe import LOOK_S, Observer
 from aop.observe.memory import Memory
@@ -91,9 +91,7 @@ class Reconciler:
                 self._trace_pass(observed, step)
                 if isinstance(step, Wait | Block | Done):
                     return await self._rest(pull, observed, step, memory)
-                if not isinstance(step, Note):  # a status written now would only make the note miss its resourceVersion
-                    await self._tell(pull, status_of(observed, step, pull.status), memory)
-                await self._perform(step, observed, pull, memory)
+                await self._tell_and_perform(step, observed, pull, memory)
             raise RuntimeError(f"{MOST_STEPS} steps in one visit of {key}, the last one: {step}")
         except Conflict as error:
             memory.manifest = None
@@ -129,6 +127,17 @@ class Reconciler:
         memory.learn(manifest, now_s)
         memory.shown_s = now_s
         return memory.manifest
+
+    async def _tell_and_perform(self, step: Effect, observed: Observed, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+        """Both at once: what protects does not wait for a status. One that is written beside a note would make the note miss its version."""
+        if isinstance(step, Note):
+            await self._perform(step, observed, pull, memory)
+            return
+        telling = asyncio.create_task(self._tell(pull, status_of(observed, step, pull.status), memory))
+        try:
+            await self._perform(step, observed, pull, memory)
+        finally:
+            await telling
 
     async def _perform(self, step: Effect, observed: Observed, pull: AuthenticatedOriginPull, memory: Memory) -> None:
         log.info("%s: %s", pull.key, step, extra={"step": type(step).__name__})
@@ -228,7 +237,7 @@ class Reconciler:
             },
             "type": kind,
             "reason": reason,
-            "message": message[:1000],
+            "message": plain(message),
             "source": {"component": "aop-operator"},
             "firstTimestamp": stamp,
             "lastTimestamp": stamp,

@@ -20,7 +20,7 @@ from aop.api import (
     Status,
     ZoneStatus,
 )
-from aop.errors import Reason
+from aop.errors import Reason, plain
 from aop.observed import CertificateState, Observed, ObservedKeyPair, ObservedOrigin, ObservedZone, Unknown
 from aop.origins import Mode
 from aop.plan.facts import configured, held, in_scope, proven, replicas, running_hold_offs, runs_our_claim, until_applied, wanted_leaf
@@ -105,7 +105,7 @@ def conditions(findings: dict[ConditionType, Finding], previous: Status, generat
                 observed_generation=generation,
                 last_transition_time=since.replace(microsecond=0),
                 reason=finding.reason,
-                message=finding.message[:2000],
+                message=plain(finding.message, 2000),
             )
         )
     return tuple(result)
