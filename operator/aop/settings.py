@@ -130,10 +130,10 @@ class Settings(BaseSettings):
         (),
         description="The only ConfigMaps that may be written, as NAMESPACE/NAME, separated by commas. Not set: any that a controller's arguments name.",
     )
-    list_ingress_classes: bool = Field(
+    list_all_ingresses: bool = Field(
         True,
-        description="Whether IngressClasses, which belong to no namespace, may be listed: true or false. If not, an Ingress that names any class "
-        "counts as one of the controller's.",
+        description="Whether Ingresses of all namespaces, and IngressClasses, which belong to none, may be listed: true or false. If not, only "
+        "Ingresses where objects are served or a controller runs are seen, and one that names any class counts as the controller's.",
     )
 
     resync_s: Seconds = Field(300, description="How often Cloudflare is looked at when nothing happens, in seconds.")

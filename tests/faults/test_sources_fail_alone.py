@@ -42,8 +42,8 @@ def enforced(proxied: Proxied) -> Iterator[Proxied]:
 
 
 def present(scene: Scene, what: str | None) -> None:
-    """What the edge presents for the zone instead of what the API says; None: what it says."""
-    scene.control.turn_location(presents={"example.com": what} if what else {})
+    """What the edge presents for the zone instead of what the API says, on connections of one request each; None: what it says."""
+    scene.control.turn_location(requests_per_connection=1, resume=False, presents={"example.com": what} if what else {})
 
 
 def until_relaxed(scene: Scene) -> None:

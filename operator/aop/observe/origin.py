@@ -494,7 +494,7 @@ class OriginKeepers:
 
     def _lists(self, target: ObjectKey) -> Mapping[Kind, Source[list[Manifest]]]:
         """Ingresses and their classes, which every origin in the same scope shares."""
-        namespaces = self._settings.watch_namespaces
+        namespaces = () if self._settings.list_all_ingresses else self._settings.watch_namespaces
         scope = target.namespace if namespaces else ""
         if scope not in self._listed:
             self._listed[scope] = {
@@ -508,6 +508,6 @@ class OriginKeepers:
         return [one for found in lists for one in found] if namespaces else await self._cluster.list(Kind.INGRESS)
 
     async def _classes(self) -> list[Manifest]:
-        if not self._settings.list_ingress_classes:
-            raise Transient("IngressClasses are not listed, by AOP_LIST_INGRESS_CLASSES")
+        if not self._settings.list_all_ingresses:
+            raise Transient("IngressClasses are not listed, by AOP_LIST_ALL_INGRESSES")
         return await self._cluster.list(Kind.INGRESS_CLASS)
