@@ -31,7 +31,8 @@ CHART = Path("deploy/helm/aop-operator")
 MANIFESTS = Path("deploy/manifests")
 RELEASE, NAMESPACE = "aop-operator", "aop-system"
 INSTALL = Path("docs/install.md")
-FORMS = {"cluster": "defaults", "one controller": "limited", "namespaced": "namespaced-classes"}
+VALUES = ROOT / "deploy/helm"
+FORMS = {"default": "defaults", "Roles only": "roles-only", "cluster-wide": "cluster-wide"}
 """The forms in which permissions are granted, each with its file in deploy/helm/ci."""
 MANIFEST_HEADER = "# Rendered from deploy/helm/aop-operator by `make generate`; do not edit.\n"
 FILES = {
@@ -43,6 +44,9 @@ FILES = {
     "deployment.yaml": "30-deployment.yaml",
 }
 """Which manifest each template goes to; an unknown template is an error, so that none is left out of the manifests unseen."""
+WIDE = "cluster-wide"
+WIDENED = {"20-rbac.yaml", "30-deployment.yaml"}
+"""What is another file where everything is granted, in a folder of its own that `kubectl apply -f deploy/manifests/` does not enter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,10 @@ def main(root: Path = ROOT) -> None:
     (root / CHART / "README.md").write_text(readme(documented))
     for name, text in manifests().items():
         (root / MANIFESTS / name).write_text(text)
+    (root / MANIFESTS / WIDE).mkdir(exist_ok=True)
+    for name, text in manifests(f"--values={VALUES / 'ci' / WIDE}.yaml").items():
+        if name in WIDENED:
+            (root / MANIFESTS / WIDE / name).write_text(text)
     (root / INSTALL).parent.mkdir(exist_ok=True)
     (root / INSTALL).write_text(install_guide())
 
@@ -161,10 +169,11 @@ def render(*arguments: str, helm: Path | None = None) -> str:
     return done.stdout
 
 
-def manifests(helm: Path | None = None) -> dict[str, str]:
-    """deploy/manifests/ by file name: the chart with its defaults, the namespace before it, and no label that says Helm manages it."""
+def manifests(*arguments: str, helm: Path | None = None) -> dict[str, str]:
+    """deploy/manifests/ by file name: the chart with its defaults, the namespaces before it, and no label that says Helm manages it."""
     found: dict[str, list[str]] = {}
-    for document in re.split(r"^---\n", render(f"--values={ROOT / 'deploy/helm/manifests.yaml'}", helm=helm), flags=re.MULTILINE):
+    rendered = render(f"--values={VALUES / 'manifests.yaml'}", *arguments, helm=helm)
+    for document in re.split(r"^---\n", rendered, flags=re.MULTILINE):
         if source := re.match(r"# Source: \S+/templates/(\S+)\n", document):
             # Helm 3 and 4 differ in the empty lines between documents and in nothing else.
             found.setdefault(FILES[source[1]], []).append(document[source.end() :].strip("\n") + "\n")
@@ -185,13 +194,11 @@ def permissions() -> str:
     """Every rule of the chart's roles for the operator, with the comment above it as its reason, and where each form grants it."""
     where: dict[tuple[str, str, str], dict[str, str]] = {}
     for form, values_file in FORMS.items():
-        rendered = render(f"--values={ROOT / 'deploy/helm/ci' / values_file}.yaml", "--show-only=templates/rbac.yaml")
+        rendered = render(f"--values={VALUES / 'ci' / values_file}.yaml", "--show-only=templates/rbac.yaml")
         for kind, comment, rule in _rules(rendered):
             group = f".{rule['apiGroups'][0]}" if rule["apiGroups"][0] else ""
             key = (", ".join(f"{name}{group}" for name in rule["resources"]), ", ".join(rule["verbs"]), comment)
-            asked_for = form == "namespaced" and kind == "ClusterRole"
-            granted = "by name" if "resourceNames" in rule else "with `rbac.ingressClasses`" if asked_for else kind
-            where.setdefault(key, {})[form] = granted
+            where.setdefault(key, {})[form] = "by name" if "resourceNames" in rule else kind
     rows = [
         f"| {what} | {verbs} | {why} | {' | '.join(found.get(form, '') for form in FORMS)} |" for (what, verbs, why), found in where.items()
     ]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.composition import CONTROLLER_NAMESPACE
 from sandbox.helm import programs
 from sandbox.helm.releases import Helm
 from sandbox.kubernetes import binaries
@@ -25,8 +26,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def plane() -> Iterator[ControlPlane]:
-    """One control plane for this folder: what it installs is cluster-wide, so nobody else shares it."""
+    """One control plane for this folder: what it installs is cluster-wide, so nobody else shares it. The controller's namespace is there."""
     with ControlPlane() as running:
+        running.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": CONTROLLER_NAMESPACE}})
         yield running
 
 

@@ -5,8 +5,9 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import yaml
@@ -16,6 +17,7 @@ from sandbox.helm.releases import CHART, Helm, HelmFailed
 from sandbox.kubernetes.plane import ControlPlane
 
 ROOT = Path(__file__).parents[2]
+MANIFESTS = ROOT / "deploy/manifests"
 CI = sorted((ROOT / "deploy/helm/ci").glob("*.yaml"))
 PODS_OWN = {"kubeconfig", "trace_file"}
 """Settings that a pod has no use for: it is its ServiceAccount, and has nowhere to write."""
@@ -41,9 +43,10 @@ def test_everything_that_is_generated_is_current(tmp_path: Path, any_helm: Helm)
     written = sorted(path for path in tmp_path.rglob("*") if path.is_file())
     stale = [str(path.relative_to(tmp_path)) for path in written if path.read_bytes() != (ROOT / path.relative_to(tmp_path)).read_bytes()]
     assert not stale, f"run `make generate`: {stale}"
-    assert {path.name for path in (ROOT / "deploy/manifests").iterdir()} == {
-        path.name for path in (tmp_path / "deploy/manifests").iterdir()
-    }
+    committed, made = (
+        sorted(str(path.relative_to(root)) for path in root.rglob("*")) for root in (MANIFESTS, tmp_path / "deploy/manifests")
+    )
+    assert committed == made
 
 
 def _environ() -> dict[str, str]:
@@ -51,17 +54,17 @@ def _environ() -> dict[str, str]:
 
 
 def test_helm_3_and_helm_4_render_the_same_objects(helm: Helm) -> None:
-    manifests = [one for path in sorted((ROOT / "deploy/manifests").glob("*.yaml")) for one in yaml.safe_load_all(path.read_text())]
+    manifests = [one for path in sorted(MANIFESTS.glob("*.yaml")) for one in yaml.safe_load_all(path.read_text())]
     rendered = [one for one in helm.template("aop-operator", "aop-system", ROOT / "deploy/helm/manifests.yaml") if one["kind"] != "Job"]
     assert sorted(rendered, key=_identity) == sorted(manifests, key=_identity)
 
 
-def _identity(one: dict[str, Any]) -> tuple[str, str]:
-    return one["kind"], one["metadata"]["name"]
+def _identity(one: dict[str, Any]) -> tuple[str, str, str]:
+    return one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]
 
 
 def test_the_manifests_that_kubectl_applies_do_not_claim_that_helm_manages_them() -> None:
-    text = "".join(path.read_text() for path in (ROOT / "deploy/manifests").glob("*.yaml"))
+    text = "".join(path.read_text() for path in MANIFESTS.rglob("*.yaml"))
     assert "helm.sh/" not in text
     assert "managed-by" not in text
 
@@ -99,12 +102,19 @@ def test_the_schema_knows_every_value_describes_it_and_refuses_all_others() -> N
 def test_every_setting_of_the_operator_is_a_value_and_keeps_the_operators_default(any_helm: Helm) -> None:
     """What is not set is not passed on, so that the operator's own defaults hold; what is set arrives as the operator reads it."""
     full = environment(the(any_helm.template("x", "aop-system", ROOT / "deploy/helm/ci/full.yaml"), "Deployment"))
-    scoped = environment(the(any_helm.template("x", "aop-system", ROOT / "deploy/helm/ci/namespaced.yaml"), "Deployment"))
+    scoped = environment(the(any_helm.template("x", "aop-system", ROOT / "deploy/helm/ci/roles-only.yaml"), "Deployment"))
     assert {f"AOP_{name.upper()}" for name in Settings.model_fields if name not in PODS_OWN} == {
         name for name in {*full, *scoped} if name.startswith("AOP_")
     }
     defaults = environment(the(any_helm.template("x", "aop-system"), "Deployment"))
-    assert defaults == {"AOP_LOG_LEVEL": "info", "AOP_LOG_FORMAT": "json", "AOP_HEALTH_PORT": "8080", "AOP_METRICS_PORT": "8081"}
+    assert defaults == {
+        "AOP_LOG_LEVEL": "info",
+        "AOP_LOG_FORMAT": "json",
+        "AOP_HEALTH_PORT": "8080",
+        "AOP_METRICS_PORT": "8081",
+        "AOP_WATCH_NAMESPACES": "aop-system",
+        "AOP_INGRESS_CONFIG_MAPS": "ingress-nginx/ingress-nginx-controller",
+    }
 
 
 @pytest.mark.parametrize("values", CI, ids=lambda path: path.stem)
@@ -116,9 +126,10 @@ def test_the_operator_accepts_the_settings_of(values: Path, any_helm: Helm, tmp_
         (tmp_path / "ca.crt").touch()
         monkeypatch.setenv("AOP_EDGE_CA_FILE", str(tmp_path / "ca.crt"))
     settings = Settings.load()
-    given = yaml.safe_load(values.read_text()) or {}
-    assert list(settings.watch_namespaces) == given.get("watchNamespaces", [])
-    assert list(settings.ingress_config_maps) == [f"{it['namespace']}/{it['name']}" for it in given.get("ingressConfigMaps", [])]
+    given = Given.of(values)
+    assert set(settings.watch_namespaces) == given.served
+    assert set(settings.ingress_config_maps) == given.config_maps
+    assert settings.list_all_ingresses is given.all_ingresses
 
 
 @pytest.mark.parametrize(
@@ -137,7 +148,8 @@ def test_the_operator_accepts_the_settings_of(values: Path, any_helm: Helm, tmp_
         ({"watchNamespaces": "edge"}, "watchNamespaces"),
         ({"watchNamespaces": ["Edge"]}, "watchNamespaces"),
         ({"watchNamespaces": ["edge", "edge"]}, "watchNamespaces"),
-        ({"watchNamespaces": ["edge"]}, "ingressConfigMaps is not"),
+        ({"watchNamespaces": ["edge"], "rbac": {"allSecrets": True}}, "watchNamespaces names some"),
+        ({"ingressConfigMaps": []}, "ingressConfigMaps is empty.*rbac.allConfigMaps allows any"),
         ({"ingressConfigMaps": ["ingress-nginx/ingress-nginx-controller"]}, "ingressConfigMaps"),
         ({"ingressConfigMaps": [{"name": "ingress-nginx-controller"}]}, "namespace"),
         ({"ingressConfigMaps": [{"namespace": "ingress-nginx", "name": "x", "key": "y"}]}, "key"),
@@ -162,6 +174,7 @@ def test_the_operator_accepts_the_settings_of(values: Path, any_helm: Helm, tmp_
         ({"serviceAccount": {"annotations": {"a": 1}}}, "annotations"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name is empty"),
         ({"rbac": {"clusterWide": True}}, "clusterWide"),
+        ({"rbac": {"allSecrets": "yes"}}, "allSecrets"),
         ({"resources": {"limit": {"cpu": 1}}}, "limit"),
         ({"resources": {"limits": {"memory": "256 MB"}}}, "memory"),
         ({"livenessProbe": {"httpGet": {"path": "/"}}}, "httpGet"),
@@ -259,19 +272,75 @@ def test_the_resource_in_the_chart_is_the_one_that_the_models_make(any_helm: Hel
     assert the(any_helm.template("x", "aop-system"), "CustomResourceDefinition")["spec"] == yaml.safe_load(file.read_text())["spec"]
 
 
-def test_namespaced_without_extras_grants_nothing_in_the_cluster(any_helm: Helm) -> None:
-    kinds = {one["kind"] for one in any_helm.template("x", "aop-system", ROOT / "deploy/helm/ci/namespaced.yaml")}
+# --- rights ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a file of values asks for, with the chart's defaults for what it leaves out. An empty set means all."""
+
+    served: set[str]
+    config_maps: set[str]
+    all_ingresses: bool
+    aggregate: bool
+    made: bool
+
+    @classmethod
+    def of(cls, values: Path) -> Self:
+        """Of an installation into `aop-system`."""
+        defaults, given = (yaml.safe_load(path.read_text()) or {} for path in (CHART / "values.yaml", values))
+        rbac = {**defaults["rbac"], **given.get("rbac", {})}
+        maps = {f"{it['namespace']}/{it['name']}" for it in given.get("ingressConfigMaps", defaults["ingressConfigMaps"])}
+        return cls(
+            set() if rbac["allSecrets"] else set(given.get("watchNamespaces") or ["aop-system"]),
+            set() if rbac["allConfigMaps"] else maps,
+            rbac["allIngresses"],
+            rbac["aggregate"],
+            rbac["create"],
+        )
+
+
+def where(objects: list[dict[str, Any]], resource: str, *verbs: str) -> set[str]:
+    """Where one of these verbs on a resource is granted: namespaces, each with `/NAME` where it is on that object only; `*` for the cluster."""
+    return {
+        "/".join((one["metadata"].get("namespace", "*"), *([name] if name else [])))
+        for one in objects
+        if one["kind"] in {"Role", "ClusterRole"}
+        for rule in one["rules"]
+        if resource in rule["resources"] and set(verbs) & set(rule["verbs"])
+        for name in rule.get("resourceNames", [""])
+    }
+
+
+@pytest.mark.parametrize("values", CI, ids=lambda path: path.stem)
+def test_rights_are_where_they_were_asked_for_and_nowhere_else(values: Path, any_helm: Helm) -> None:
+    """The same values say it to the operator (`test_the_operator_accepts_the_settings_of`), so that it never asks for what it does not have."""
+    given, objects = Given.of(values), any_helm.template("x", "aop-system", values)
+    if not given.made:
+        assert not [one for one in objects if "Role" in one["kind"]]
+        return
+    served, controllers = given.served or {"*"}, {name.split("/")[0] for name in given.config_maps} or {"*"}
+    everything = ("get", "list", "watch", "create", "update", "patch", "delete")
+    assert where(objects, "secrets", *everything) == served
+    assert where(objects, "authenticatedoriginpulls", "get", "list", "watch") == served | ({"*"} if given.aggregate else set())
+    assert where(objects, "configmaps", "get", "create", "update", "patch", "delete") == (given.config_maps or {"*"})
+    assert where(objects, "pods", *everything) == controllers
+    assert where(objects, "ingressclasses", *everything) == ({"*"} if given.all_ingresses else set())
+    everywhere = given.all_ingresses or not given.served
+    assert where(objects, "ingresses", *everything) == ({"*"} if everywhere else served | controllers)
+
+
+def test_by_default_the_clusters_own_roles_learn_nothing(any_helm: Helm) -> None:
+    objects = any_helm.template("x", "aop-system")
+    assert [one["metadata"]["name"] for one in objects if one["kind"] == "ClusterRole"] == ["x-aop-operator"]
+
+
+def test_roles_alone_suffice_where_nothing_may_be_created_in_the_cluster(any_helm: Helm) -> None:
+    kinds = {one["kind"] for one in any_helm.template("x", "aop-system", ROOT / "deploy/helm/ci/roles-only.yaml")}
     assert kinds == {"ServiceAccount", "Role", "RoleBinding", "Deployment", "Job"}
 
 
-def test_writing_is_limited_to_the_named_config_maps(any_helm: Helm) -> None:
-    for name in ("limited", "namespaced"):
-        objects = any_helm.template("x", "aop-system", ROOT / f"deploy/helm/ci/{name}.yaml")
-        grants = [
-            (one["metadata"].get("namespace"), rule.get("resourceNames"))
-            for one in objects
-            if one["kind"] in {"Role", "ClusterRole"}
-            for rule in one["rules"]
-            if "configmaps" in rule["resources"] and {"update", "patch", "create", "delete"} & set(rule["verbs"])
-        ]
-        assert grants == [("ingress-nginx", ["ingress-nginx-controller"])]
+def test_the_guide_says_what_each_right_opens() -> None:
+    rights = set(yaml.safe_load((CHART / "values.yaml").read_text())["rbac"]) - {"create"}
+    section = (ROOT / "docs/install.md").read_text().partition("### What each opens\n")[2].partition("\n##")[0]
+    assert {name for name in rights if f"| `rbac.{name}" in section} == rights

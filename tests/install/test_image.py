@@ -83,8 +83,9 @@ def test_a_download_that_is_not_the_locked_one_is_refused(tmp_path: Path) -> Non
 def deployed(any_helm: Helm, plane: ControlPlane, tmp_path: Path, tidied: None) -> dict[str, Any]:
     """The container of an installed Deployment."""
     helm = Helm(any_helm.program, tmp_path, plane.admin_kubeconfig)
-    helm.install(RELEASE, NAMESPACE, {"ports": {"address": "127.0.0.1", "health": free_port(), "metrics": free_port()}})
     plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": EDGE}})
+    ports = {"address": "127.0.0.1", "health": free_port(), "metrics": free_port()}
+    helm.install(RELEASE, NAMESPACE, {"watchNamespaces": [EDGE], "ports": ports})
     path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{RELEASE}"
     (container,) = plane.http.get(path).raise_for_status().json()["spec"]["template"]["spec"]["containers"]
     found: dict[str, Any] = container

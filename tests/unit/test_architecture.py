@@ -117,23 +117,48 @@ def of_the_watch_layer() -> Grants:
     return needed
 
 
-def granted() -> Grants:
-    """What the shipped ClusterRole of the operator's own ServiceAccount allows."""
+DEFAULT, WIDE = Path(), Path("cluster-wide")
+"""Below deploy/manifests: what is installed by default, and where everything is granted that can be."""
+
+
+def roles(form: Path) -> Iterator[dict[str, Any]]:
+    """The Roles and ClusterRoles that the shipped bindings give to the operator's own ServiceAccount."""
+    documents = list(yaml.safe_load_all((ROOT / "deploy" / "manifests" / form / "20-rbac.yaml").read_text()))
+    bound = {(one["roleRef"]["kind"], one["metadata"].get("namespace"), one["roleRef"]["name"]) for one in documents if "roleRef" in one}
+    return (one for one in documents if (one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) in bound)
+
+
+def granted(form: Path, *kinds: str) -> Grants:
+    """What its roles of these kinds (all, if none is named) add up to, wherever they hold."""
     found: Grants = defaultdict(set)
-    for document in yaml.safe_load_all((ROOT / "deploy" / "manifests" / "20-rbac.yaml").read_text()):
-        if document["kind"] in {"ClusterRole", "Role"} and document["metadata"]["name"] == "aop-operator":
-            for rule in document["rules"]:
-                for api_group in rule["apiGroups"]:
-                    for resource in rule["resources"]:
-                        found[api_group, resource] |= set(rule["verbs"])
+    for role in roles(form):
+        for rule in role["rules"] if not kinds or role["kind"] in kinds else ():
+            for api_group in rule["apiGroups"]:
+                for resource in rule["resources"]:
+                    found[api_group, resource] |= set(rule["verbs"])
     return found
 
 
-def test_the_operator_may_do_what_it_does_and_nothing_else() -> None:
+@pytest.mark.parametrize("form", [DEFAULT, WIDE], ids=["default", "cluster-wide"])
+def test_the_operator_may_do_what_it_does_and_nothing_else(form: Path) -> None:
     needed = of_the_cluster_floor()
     for what, verbs in of_the_watch_layer().items():
         needed[what] |= verbs
-    assert granted() == needed
+    if form == DEFAULT:
+        # With namespaces by name the watch layer looks for the resource once, and does not watch for it.
+        del needed["apiextensions.k8s.io", "customresourcedefinitions"]
+    assert granted(form) == needed
+
+
+def test_by_default_the_whole_cluster_shows_its_ingresses_and_nothing_else() -> None:
+    """Secrets, ConfigMaps, pods, the resource itself: in named namespaces only."""
+    group = "networking.k8s.io"
+    assert granted(DEFAULT, "ClusterRole") == {(group, "ingresses"): {"list"}, (group, "ingressclasses"): {"list"}}
+
+
+def test_by_default_only_named_config_maps_may_be_read_one_by_one_or_written() -> None:
+    rules = [rule for role in roles(DEFAULT) for rule in role["rules"] if "configmaps" in rule["resources"]]
+    assert [rule.get("resourceNames") for rule in rules if set(rule["verbs"]) - {"list", "watch"}] == [["ingress-nginx-controller"]]
 
 
 def test_secrets_are_never_listed_by_our_own_client() -> None:
@@ -143,7 +168,7 @@ def test_secrets_are_never_listed_by_our_own_client() -> None:
 
 def test_nothing_that_can_be_deleted_is_deleted() -> None:
     """What we made leaves by owner reference; what we changed is put back."""
-    assert not {"delete", "deletecollection"} & {verb for verbs in granted().values() for verb in verbs}
+    assert not {"delete", "deletecollection"} & {verb for verbs in granted(WIDE).values() for verb in verbs}
 
 
 # --- what may not be committed ------------------------------------------------------------------------------------------

@@ -49,10 +49,24 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* The namespaces of ingressConfigMaps, once each, as a list in JSON. */}}
+{{/* Where AuthenticatedOriginPulls are served, as a list in JSON; empty: in all namespaces. */}}
+{{- define "aop-operator.servedNamespaces" -}}
+{{- ternary list (default (list .Release.Namespace) .Values.watchNamespaces) .Values.rbac.allSecrets | toJson -}}
+{{- end -}}
+
+{{/* The ConfigMaps that may be written, as a list of NAMESPACE/NAME in JSON; empty: any. */}}
+{{- define "aop-operator.configMaps" -}}
+{{- $found := list -}}
+{{- if not .Values.rbac.allConfigMaps -}}
+{{- range .Values.ingressConfigMaps -}}{{- $found = append $found (printf "%s/%s" .namespace .name) -}}{{- end -}}
+{{- end -}}
+{{- $found | uniq | sortAlpha | toJson -}}
+{{- end -}}
+
+{{/* The namespaces of those ConfigMaps, once each, as a list in JSON. */}}
 {{- define "aop-operator.controllerNamespaces" -}}
 {{- $found := list -}}
-{{- range .Values.ingressConfigMaps -}}{{- $found = append $found .namespace -}}{{- end -}}
+{{- range include "aop-operator.configMaps" . | fromJsonArray -}}{{- $found = append $found (splitList "/" . | first) -}}{{- end -}}
 {{- $found | uniq | sortAlpha | toJson -}}
 {{- end -}}
 
@@ -78,14 +92,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   "AOP_LISTEN_ADDRESS" .Values.ports.address
   "AOP_HEALTH_PORT" .Values.ports.health
   "AOP_METRICS_PORT" .Values.ports.metrics
-  "AOP_WATCH_NAMESPACES" (join "," .Values.watchNamespaces)
+  "AOP_WATCH_NAMESPACES" (include "aop-operator.servedNamespaces" . | fromJsonArray | join ",")
+  "AOP_INGRESS_CONFIG_MAPS" (include "aop-operator.configMaps" . | fromJsonArray | join ",")
+  "AOP_LIST_ALL_INGRESSES" (ternary "" "false" .Values.rbac.allIngresses)
 -}}
-{{- $maps := list -}}
-{{- range .Values.ingressConfigMaps -}}{{- $maps = append $maps (printf "%s/%s" .namespace .name) -}}{{- end -}}
-{{- $_ := set $env "AOP_INGRESS_CONFIG_MAPS" (join "," $maps) -}}
-{{- if .Values.watchNamespaces -}}
-{{- $_ := set $env "AOP_LIST_INGRESS_CLASSES" (ternary "true" "false" .Values.rbac.ingressClasses) -}}
-{{- end -}}
 {{- range .Values.extraEnv -}}{{- $_ := unset $env .name -}}{{- end -}}
 {{- range $name, $value := $env }}
 {{- if not (has (toString $value) (list "" "<nil>")) }}
@@ -100,8 +110,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{/* What a schema cannot say. */}}
 {{- define "aop-operator.check" -}}
-{{- if and .Values.watchNamespaces (not .Values.ingressConfigMaps) -}}
-{{- fail "watchNamespaces is set and ingressConfigMaps is not: without a ClusterRole the operator may read and write only what is named. Set ingressConfigMaps to the ConfigMaps of the ingress controllers, such as [{namespace: ingress-nginx, name: ingress-nginx-controller}]" -}}
+{{- if and .Values.watchNamespaces .Values.rbac.allSecrets -}}
+{{- fail "rbac.allSecrets serves all namespaces, and watchNamespaces names some: set one of the two" -}}
+{{- end -}}
+{{- if not (or .Values.ingressConfigMaps .Values.rbac.allConfigMaps) -}}
+{{- fail "ingressConfigMaps is empty, so the operator may configure no ingress controller. Name its ConfigMap, such as [{namespace: ingress-nginx, name: ingress-nginx-controller}]; rbac.allConfigMaps allows any" -}}
 {{- end -}}
 {{- if eq (int .Values.ports.health) (int .Values.ports.metrics) -}}
 {{- fail "ports.health and ports.metrics are the same: change one, or set ports.metrics to 0" -}}

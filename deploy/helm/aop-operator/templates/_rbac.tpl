@@ -1,9 +1,9 @@
 {{/*
 Every permission, with its reason. The comments are rendered, so that whoever reads the manifests sees them; docs/install.md lists the same. The
-test suite proves from the API server's audit log that none is missing and none is unused, in each of the three forms in which they are granted.
+test suite proves from the API server's audit log that none is missing and none is unused, in each of the forms in which they are granted.
 */}}
 
-{{/* Where AuthenticatedOriginPulls are served: in the whole cluster, or in each of watchNamespaces. */}}
+{{/* Where AuthenticatedOriginPulls are served: in each served namespace, or in the whole cluster. */}}
 {{- define "aop-operator.rules.served" -}}
 # The resource: watched, read before each decision, and its record and finalizer written.
 - apiGroups: [aop-operator.dev]
@@ -13,7 +13,7 @@ test suite proves from the API server's audit log that none is missing and none 
 - apiGroups: [aop-operator.dev]
   resources: [authenticatedoriginpulls/status]
   verbs: [patch]
-# Key pairs: created, renewed; the API token and referenced key pairs: read by name. List and watch only with our label.
+# Key pairs: created, renewed; the API token and referenced key pairs: read by name. List and watch only with our label, which no Role can say.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, update]
@@ -25,7 +25,14 @@ test suite proves from the API server's audit log that none is missing and none 
 - apiGroups: [""]
   resources: [events]
   verbs: [create]
-# Which hosts a controller serves, and whether one of them verifies by itself.
+{{- if not .Values.rbac.allIngresses }}
+{{ include "aop-operator.rules.ingresses" . }}
+{{- end }}
+{{- end -}}
+
+{{/* Where only some Ingresses may be listed. */}}
+{{- define "aop-operator.rules.ingresses" -}}
+# Which hosts a controller serves here, and whether one of them verifies by itself.
 - apiGroups: [networking.k8s.io]
   resources: [ingresses]
   verbs: [list]
@@ -50,25 +57,65 @@ test suite proves from the API server's audit log that none is missing and none 
   verbs: [list]
 {{- end -}}
 
-{{- define "aop-operator.rules.ingressClasses" -}}
+{{/* In the whole cluster, whatever is served: what belongs to no namespace, or may be anywhere. */}}
+{{- define "aop-operator.rules.cluster" -}}
+{{- if .Values.rbac.allIngresses }}
+# Which hosts a controller serves, and whether one of them verifies by itself: whoever may create an Ingress can bring a host from any namespace.
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses]
+  verbs: [list]
 # Which classes of Ingresses are a controller's.
 - apiGroups: [networking.k8s.io]
   resources: [ingressclasses]
   verbs: [list]
-{{- end -}}
-
-{{- define "aop-operator.rules.cluster" -}}
-{{ include "aop-operator.rules.ingressClasses" . }}
+{{- end }}
+{{- if .Values.rbac.allSecrets }}
+{{ include "aop-operator.rules.served" . }}
 # The watch layer notices when the resource is installed after the operator.
 - apiGroups: [apiextensions.k8s.io]
   resources: [customresourcedefinitions]
   verbs: [list, watch]
+{{- end }}
+{{- if .Values.rbac.allConfigMaps }}
+{{ include "aop-operator.rules.controllers" dict }}
+{{- if not .Values.rbac.allSecrets }}
+# Claims whose object is gone are found by a label on the ConfigMap.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [list]
+{{- end }}
+{{- end }}
 {{- end -}}
 
-{{/* A binding's end: who gets it. */}}
-{{- define "aop-operator.subjects" -}}
+{{/* A Role or ClusterRole and its binding: `root`, `kind`, `name`, `namespace` (none for a ClusterRole) and `rules` as text. */}}
+{{- define "aop-operator.role" -}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ .kind }}
+metadata:
+  name: {{ .name }}
+  {{- with .namespace }}
+  namespace: {{ . }}
+  {{- end }}
+  labels:
+    {{- include "aop-operator.labels" .root | nindent 4 }}
+rules:
+  {{- .rules | trim | nindent 2 }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ .kind }}Binding
+metadata:
+  name: {{ .name }}
+  {{- with .namespace }}
+  namespace: {{ . }}
+  {{- end }}
+  labels:
+    {{- include "aop-operator.labels" .root | nindent 4 }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {{ .kind }}
+  name: {{ .name }}
 subjects:
   - kind: ServiceAccount
-    name: {{ include "aop-operator.serviceAccountName" . }}
-    namespace: {{ .Release.Namespace }}
+    name: {{ include "aop-operator.serviceAccountName" .root }}
+    namespace: {{ .root.Release.Namespace }}
 {{- end -}}
