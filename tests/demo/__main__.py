@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from demo.telling import Telling
-from sandbox.composition import ROOT
+from sandbox.composition import MANIFESTS, ROOT, Layout
 from sandbox.direct import Visitor
 from sandbox.following import Following
 from sandbox.load import LoadThread, Report
@@ -161,7 +161,7 @@ def main() -> int:
     telling = Telling()
     telling.say("starting Kubernetes, two replicas of ingress-nginx, Cloudflare's double and the operator (10 seconds)")
     try:
-        with Scene() as scene:
+        with Scene(Layout(manifests=MANIFESTS)) as scene:
             telling.say("everything answers; visitors send 66 requests a second through three edge locations")
             outcome = tell(scene, telling)
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from model.replay import violations
+from sandbox.composition import MANIFESTS, Layout
 from sandbox.following import Following
 from sandbox.processes import Child
 from sandbox.scene import NAMESPACE, Scene, path_of
@@ -50,7 +51,7 @@ def _rows(log: Path, last: str) -> list[str]:
 
 
 def test_every_step_reads_as_it_should() -> None:
-    with Scene() as scene:
+    with Scene(Layout(manifests=MANIFESTS)) as scene:
         found = lived(scene)
         assert violations(scene.trace()) == []
     if os.environ.get("AOP_UPDATE_GOLDEN"):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from model.replay import violations
-from sandbox.composition import Layout
+from sandbox.composition import MANIFESTS, Layout
 from sandbox.direct import Visitor
 from sandbox.load import LoadThread, Report
 from sandbox.scene import Scene
@@ -73,8 +73,11 @@ def resume_often(scene: Scene) -> None:
 
 
 def test_not_one_request_is_lost_from_apply_to_removal() -> None:
-    """Replicas reload at different moments; the double deploys at once, so that its record has no polls in it."""
-    with Scene(Layout(locations=AT_ONCE)) as scene:
+    """Under the permissions of a default installation.
+
+    Replicas reload at different moments; the double deploys at once, so that its record has no polls in it.
+    """
+    with Scene(Layout(locations=AT_ONCE, manifests=MANIFESTS)) as scene:
         resume_often(scene)
         scene.control.turn(deploy_s=0)
         scene.ingress_nginx.lag(scene.ingress_nginx.replicas()[1].pod, 2)

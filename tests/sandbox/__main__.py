@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from sandbox.composition import ROOT, Sandbox
+from sandbox.composition import MANIFESTS, ROOT, Layout, Sandbox
 
 ENVIRONMENT = ROOT / ".sandbox" / "env"
 NEXT = """\
@@ -30,7 +30,7 @@ def main() -> int:
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, _interrupt)
     began_s = time.monotonic()
-    sandbox = Sandbox()
+    sandbox = Sandbox(Layout(manifests=MANIFESTS))
     try:
         print("starting Kubernetes, two replicas of ingress-nginx, and Cloudflare's double (10 seconds)", flush=True)
         with sandbox:

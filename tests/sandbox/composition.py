@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import yaml
+
 from sandbox import direct
 from sandbox.cloudflare.launcher import CloudflareDouble
 from sandbox.ingress_nginx import backend
@@ -23,6 +25,10 @@ from sandbox.kubernetes.plane import ControlPlane
 from sandbox.waiting import until
 
 ROOT = Path(__file__).parents[2]
+MANIFESTS = ROOT / "deploy" / "manifests"
+CLUSTER_WIDE = MANIFESTS / "cluster-wide"
+SCOPE = ("AOP_WATCH_NAMESPACES", "AOP_INGRESS_CONFIG_MAPS", "AOP_LIST_ALL_INGRESSES")
+"""The settings of the shipped Deployment that go with its permissions."""
 OPERATOR_NAMESPACE, OPERATOR_ACCOUNT = "aop-system", "aop-operator"
 CONTROLLER_NAMESPACE, CONFIG_MAP = "ingress-nginx", "ingress-nginx-controller"
 HOSTS = ("example.com", "www.example.com")
@@ -43,8 +49,9 @@ class Layout:
     dns_only: Sequence[str] = ()
     """Hosts whose DNS record is not proxied: visitors and probes go straight to a replica."""
     first_address: str = "127.0.0.11"
-    manifests: bool = True
-    """Whether the resource and the operator's permissions are applied from files; the tests of the chart install them with Helm."""
+    manifests: Path | None = CLUSTER_WIDE
+    """Whose permissions and scope the operator has: CLUSTER_WIDE, so that a test may use any namespace and any controller; MANIFESTS, which serve
+    namespace `edge` and one controller; or None: the tests of the chart install with Helm."""
 
 
 class Sandbox:
@@ -70,14 +77,16 @@ class Sandbox:
     def _start(self) -> None:
         if self._own_plane:
             self.plane.start()
-        if self.layout.manifests:
-            self.plane.apply(ROOT / "crds")
-            self.plane.apply(ROOT / "deploy" / "manifests")
         config = dict(self.layout.config)
         controller = IngressNginx(
             self.plane.admin_kubeconfig, config=config, hosts=[*self.layout.hosts, "*.example.com"], first_address=self.layout.first_address
         )
         self.ingress_nginx = controller.start()
+        if self.layout.manifests:
+            # After the controller: a Role stands in its namespace.
+            self.plane.apply(ROOT / "crds")
+            self.plane.apply(MANIFESTS / "00-namespace.yaml")
+            self.plane.apply(self.layout.manifests)
         self.plane.apply([ingress(host) for host in self.layout.hosts])
         until(self._served, within_s=30, every_s=0.1, describe="every replica to serve every host")
         replicas = self.ingress_nginx.announcement
@@ -131,6 +140,7 @@ class Sandbox:
         """The settings of an operator that is to work in this sandbox."""
         kubeconfig = self.plane.service_account_kubeconfig(OPERATOR_NAMESPACE, OPERATOR_ACCOUNT)
         return {
+            **self._scope(),
             "AOP_KUBECONFIG": str(kubeconfig),
             "AOP_CLOUDFLARE_BASE_URL": self.cloudflare.base_url,
             "AOP_EDGE_CONNECT_TO": self.connect_to,
@@ -138,6 +148,14 @@ class Sandbox:
             "AOP_LISTEN_ADDRESS": "127.0.0.1",
             **more,
         }
+
+    def _scope(self) -> dict[str, str]:
+        """What the operator serves, as the manifests' own Deployment says it."""
+        if self.layout.manifests is None:
+            return {}
+        deployment = yaml.safe_load((self.layout.manifests / "30-deployment.yaml").read_text())
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        return {one["name"]: one["value"] for one in container["env"] if one["name"] in SCOPE}
 
     def write_environment(self, file: Path) -> None:
         """`export` lines for a shell: the operator's settings, an admin's kubeconfig, and where everything is."""
