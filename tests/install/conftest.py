@@ -49,7 +49,11 @@ def any_helm(tmp_path: Path) -> Helm:
 def tidied(plane: ControlPlane) -> Iterator[None]:
     """What a test installs in the cluster goes with it."""
     yield
-    # A test that failed half-way may leave an object whose operator is gone.
+    tidy(plane)
+
+
+def tidy(plane: ControlPlane) -> None:
+    """Take what was installed out of the cluster; a test that failed half-way may leave an object whose operator is gone."""
     listed = plane.http.get("/apis/aop-operator.dev/v1alpha1/authenticatedoriginpulls")
     for one in listed.json()["items"] if listed.is_success else ():
         place = (one["metadata"]["name"], "--namespace", one["metadata"]["namespace"])
