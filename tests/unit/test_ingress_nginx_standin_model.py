@@ -9,28 +9,9 @@ from sandbox.ingress_nginx.client_auth import Bundle, ClientAuth
 from sandbox.ingress_nginx.configuration import Configuration
 from sandbox.ingress_nginx.model import Model, Server, build
 from sandbox.kubernetes.certificates import Authority
+from sandbox.served_nginx import ingress
 
-ANNOTATION = "nginx.ingress.kubernetes.io/"
 CONFIGURATION = Configuration()
-
-
-def ingress(
-    name: str, *hosts: str, age: str = "2026-01-01T00:00:00Z", tls: bool = True, path: str = "/", kind: str = "Prefix", **annotations: str
-) -> dict[str, Any]:
-    backend = {"service": {"name": "web", "port": {"number": 80}}}
-    return {
-        "metadata": {
-            "name": name,
-            "namespace": "web",
-            "creationTimestamp": age,
-            "resourceVersion": "1",
-            "annotations": {ANNOTATION + key.replace("_", "-"): value for key, value in annotations.items()},
-        },
-        "spec": {
-            "tls": [{"hosts": [*hosts]}] if tls else [],
-            "rules": [{"host": host, "http": {"paths": [{"path": path, "pathType": kind, "backend": backend}]}} for host in hosts],
-        },
-    }
 
 
 def secret(name: str, **data: bytes) -> dict[str, Any]:
@@ -93,14 +74,26 @@ def test_servers_are_in_byte_order_with_the_catch_all_between_wildcards_and_name
     assert [server.host for server in model.servers] == ["*.example.com", "_", "a.example.com", "b.example.com"]
 
 
-def test_a_prefix_is_the_path_itself_and_everything_below_it() -> None:
-    locations = only(build(CONFIGURATION, [ingress("one", "a.example.com", path="/app")], {}), "a.example.com").locations
+@pytest.mark.parametrize("kind", ["Prefix", "ImplementationSpecific"])
+def test_a_prefix_is_the_path_itself_and_everything_below_it(kind: str) -> None:
+    """What is left to the implementation is a prefix (k8s/main.go, SetDefaultNGINXPathType)."""
+    locations = only(build(CONFIGURATION, [ingress("one", "a.example.com", path="/app", kind=kind)], {}), "a.example.com").locations
     assert [(one.path, one.exact, one.served) for one in locations] == [("/app/", False, True), ("/app", True, True), ("/", False, False)]
 
 
-def test_a_host_has_a_certificate_when_tls_lists_it() -> None:
-    model = build(CONFIGURATION, [ingress("one", "a.example.com"), ingress("two", "b.example.com", tls=False)], {})
-    assert [only(model, host).has_certificate for host in ("a.example.com", "b.example.com")] == [True, False]
+def test_a_host_has_a_certificate_when_an_ingress_of_it_has_tls_or_the_wildcard_above_it_has_one() -> None:
+    """Whatever the list says: a host that it leaves out is shown the default certificate (controller.go, createServers)."""
+    leaves_out = ingress("three", "c.example.com")
+    leaves_out["spec"]["tls"] = [{"secretName": "wildcard"}]
+    ingresses = [
+        ingress("one", "a.example.com"),
+        ingress("two", "b.example.com", "b.example.org", tls=False),
+        leaves_out,
+        ingress("all", "*.example.org"),
+    ]
+    model = build(CONFIGURATION, ingresses, {})
+    hosts = ("a.example.com", "b.example.com", "b.example.org", "c.example.com", "_")
+    assert [only(model, host).has_certificate for host in hosts] == [True, False, True, True, False]
 
 
 def test_an_ingress_can_switch_the_redirect_off_and_force_it() -> None:
@@ -117,6 +110,49 @@ def test_a_www_redirect_is_made_only_for_a_host_that_nobody_serves() -> None:
     asks = ingress("one", "example.com", "www.example.org", from_to_www_redirect="true")
     model = build(CONFIGURATION, [asks, ingress("two", "example.org")], {})
     assert model.www_redirects == (("www.example.com", "example.com"),)
+
+
+def test_a_www_redirect_is_asked_for_only_by_the_ingress_that_a_path_is_taken_from() -> None:
+    young = ingress("young", "example.com", age="2026-02-01T00:00:00Z", from_to_www_redirect="true")
+    assert build(CONFIGURATION, [ingress("old", "example.com"), young], {}).www_redirects == ()
+    young = ingress("young", "example.com", age="2026-02-01T00:00:00Z", from_to_www_redirect="true", path="/more")
+    assert build(CONFIGURATION, [ingress("old", "example.com"), young], {}).www_redirects == (("www.example.com", "example.com"),)
+
+
+@pytest.mark.parametrize(
+    ("asked", "got"),
+    [
+        ("b.example.com, a.example.com,,b.example.com", ("a.example.com", "b.example.com")),
+        ("shop.example.com,own.example.com,a.example.com", ("a.example.com",)),
+        ("*.example.com,~^a\\d+$", ("*.example.com", "~^a\\d+$")),
+        ("a.example.com;lala", ()),
+        ("", ()),
+    ],
+    ids=["sorted, once each", "no name of a server, also not its own", "wildcards and expressions", "refused as a whole", "none"],
+)
+def test_aliases_are_further_names_of_a_server(asked: str, got: tuple[str, ...]) -> None:
+    model = build(CONFIGURATION, [ingress("shop", "shop.example.com", server_alias=asked), ingress("own", "own.example.com")], {})
+    assert only(model, "shop.example.com").aliases == got
+
+
+def test_the_oldest_ingress_of_a_host_that_has_aliases_decides_on_them() -> None:
+    ingresses = [
+        ingress("a", "a.example.com", path="/a"),
+        ingress("b", "a.example.com", path="/b", age="2026-02-01T00:00:00Z", server_alias="b.example.com"),
+        ingress("c", "a.example.com", path="/c", age="2026-03-01T00:00:00Z", server_alias="c.example.com"),
+    ]
+    assert only(build(CONFIGURATION, ingresses, {}), "a.example.com").aliases == ("b.example.com",)
+
+
+def test_what_no_rule_of_a_host_covers_has_the_annotations_of_its_oldest_ingress() -> None:
+    server = only(build(CONFIGURATION, [ingress("one", "a.example.com", path="/app", force_ssl_redirect="true")], {}), "a.example.com")
+    assert [one.force_ssl_redirect for one in server.locations] == [True] * 3
+
+
+def test_a_path_whose_backend_is_no_service_goes_to_the_default_backend() -> None:
+    bucket = ingress("one", "a.example.com")
+    bucket["spec"]["rules"][0]["http"]["paths"][0]["backend"] = {"resource": {"kind": "Bucket", "name": "files"}}
+    assert [one.served for one in only(build(CONFIGURATION, [bucket], {}), "a.example.com").locations] == [False]
 
 
 def test_a_ca_only_secret_verifies_with_its_own_file_and_reloads_when_it_changes(authority: Authority) -> None:
@@ -156,6 +192,33 @@ def test_a_ca_that_does_not_parse_denies_the_whole_host() -> None:
     auth = auth_of({"auth_tls_secret": "web/clients"}, secret("clients", ca_crt=b"-----BEGIN CERTIFICATE-----\n"))
     assert auth is not None
     assert auth.denied
+
+
+def test_any_ingress_of_a_host_closes_it_by_a_secret_that_is_missing(authority: Authority) -> None:
+    """However young it is, and whatever an older one verifies (controller.go, getBackendServers)."""
+    old = ingress("old", "a.example.com", auth_tls_secret="web/clients")
+    young = ingress("young", "a.example.com", age="2026-02-01T00:00:00Z", path="/young", auth_tls_secret="web/missing")
+    auth = only(build(CONFIGURATION, [young, old], {"web/clients": secret("clients", ca_crt=authority.pem)}), "a.example.com").client_auth
+    assert auth is not None
+    assert (auth.denied, auth.file) == (True, "ca-web-clients.pem")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "verifies"),
+    [
+        ("auth_tls_error_page", "/refused", True),
+        ("auth_tls_error_page", "https://example.com/refused.html", True),
+        ("auth_tls_error_page", "@refused", True),
+        ("auth_tls_error_page", "/refused?why={}", False),
+        ("auth_tls_match_cn", "CN=edge", True),
+        ("auth_tls_match_cn", "CN=(edge", False),
+        ("auth_tls_match_cn", "edge", False),
+    ],
+)
+def test_an_annotation_that_is_refused_takes_verification_away(annotation: str, value: str, verifies: bool, authority: Authority) -> None:
+    """Nobody is told; the host is open (authtls/main.go: an empty configuration and an error that is not a denial)."""
+    auth = auth_of({"auth_tls_secret": "web/clients", annotation: value}, secret("clients", ca_crt=authority.pem))
+    assert (auth is not None and auth.file is not None) is verifies
 
 
 def test_an_unknown_verification_word_means_on(authority: Authority) -> None:

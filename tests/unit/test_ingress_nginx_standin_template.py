@@ -9,8 +9,9 @@ import pytest
 from sandbox.ingress_nginx.client_auth import ClientAuth
 from sandbox.ingress_nginx.configuration import Configuration
 from sandbox.ingress_nginx.model import Location, Model, Server
+from sandbox.ingress_nginx.place import Place
 from sandbox.ingress_nginx.programs import Program
-from sandbox.ingress_nginx.template import Place, render, render_empty
+from sandbox.ingress_nginx.template import render, render_empty
 
 PROGRAM = Program(Path("nginx"), "test", version=(1, 27, 1), headers_more=None, has_headers_more=True, has_stub_status=True)
 PLACE = Place(
@@ -92,6 +93,25 @@ def test_a_server_ends_with_the_server_snippet_after_its_locations() -> None:
     assert text.rstrip().endswith("# the server-snippet\n\t\t\n\t}")
 
 
+def test_a_server_has_its_aliases_after_its_own_name_and_a_wildcard_is_one_label() -> None:
+    text = render(model(server("*.example.com", aliases=("a.example.net", r"~^b\d+$"))), PLACE, 7)
+    assert r'server_name "~^(?<subdomain>[\\w-]+)\\.example\\.com$" "a.example.net" "~^b\\d+$";' in text
+
+
+@pytest.mark.parametrize(
+    ("longest", "size"), [("a" * 14, 32), ("a" * 15, 64), ("a" * 46, 64), ("a" * 47, 128)], ids=lambda value: str(len(str(value)))
+)
+def test_the_longest_name_decides_on_the_size_of_a_bucket(longest: str, size: int) -> None:
+    """Also where it is an alias, or a name that only redirects; the ConfigMap can only make it larger."""
+    servers = [server(longest)], [server("a", aliases=(longest,))], [server("a")]
+    redirects = (), (), ((longest, "a"),)
+    for several, redirecting in zip(servers, redirects, strict=True):
+        text = render(model(*several, www_redirects=redirecting), PLACE, 7)
+        assert f"server_names_hash_bucket_size {size};" in text
+    larger = render(model(server(longest), configuration=Configuration(server_name_hash_bucket_size=256)), PLACE, 7)
+    assert "server_names_hash_bucket_size 256;" in larger
+
+
 def test_the_catch_all_has_the_server_snippet_and_healthz_has_no_location_snippet() -> None:
     text = section(render(model(), PLACE, 7), "_")
     assert in_order(
@@ -114,7 +134,11 @@ def test_redirect_and_internal_servers_have_no_server_snippet() -> None:
     text = render(model(server("a.example.com"), www_redirects=(("www.a.example.com", "a.example.com"),)), PLACE, 7)
     assert text.count("# the server-snippet") == 2
     assert in_order(
-        text, "# the http-snippet", "server_name www.a.example.com;", "return 308 $redirect_scheme://a.example.com", "## start server _"
+        text,
+        "# the http-snippet",
+        'server_name "www.a.example.com";',
+        "return 308 $claimed_scheme://a.example.com$redirect_uri;",
+        "## start server _",
     )
 
 

@@ -17,7 +17,8 @@ from cryptography import x509
 from sandbox.ingress_nginx.configuration import Configuration
 
 VERIFY_WORDS = frozenset({"on", "off", "optional", "optional_no_ca"})
-MATCH_CN = re.compile(r"CN=.+")
+ERROR_PAGE = re.compile(r"@[-A-Za-z0-9_]+|((https?://)?[-A-Za-z0-9.]+(:\d+)?)?(/[-A-Za-z0-9_.]+)*/?")
+"""A named location, a URL, or a path (kubernetes/ingress-nginx, authtls/main.go)."""
 
 Secrets = Mapping[str, Mapping[str, Any]]
 """Secret objects by `namespace/name`."""
@@ -25,7 +26,7 @@ Secrets = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class ClientAuth:
-    """What one server demands of its clients. `denied` means that the annotation could not be resolved: the whole host answers 403.
+    """What one server demands of its clients. `denied` means that an annotation could not be resolved: the whole host answers 403.
 
     `file` is relative to the replica's folder of certificates; None switches verification off, silently, as a Secret without `ca.crt` does.
     """
@@ -41,7 +42,10 @@ class ClientAuth:
 
 
 def read(namespace: str, annotations: Mapping[str, str], secrets: Secrets, configuration: Configuration) -> ClientAuth | None:
-    """What an Ingress in `namespace` asks for; None where it asks for nothing, or for something that stays without effect."""
+    """What an Ingress in `namespace` asks for; None where it asks for nothing, or says something that the controller's own check refuses.
+
+    So a bad error page, or a bad CN, takes verification away, and nobody is told (kubernetes/ingress-nginx, authtls/main.go and annotations.go, Extract).
+    """
     if (name := annotations.get("auth-tls-secret")) is None:
         return None
     parts = name.split("/")
@@ -51,18 +55,20 @@ def read(namespace: str, annotations: Mapping[str, str], secrets: Secrets, confi
     bundle = Bundle.of(secret)
     if bundle is None:
         return ClientAuth(denied=True)
-    if bundle.file is None:
-        return None
     verify = annotations.get("auth-tls-verify-client", "on")
     depth = annotations.get("auth-tls-verify-depth", "1")
-    match_cn = annotations.get("auth-tls-match-cn", "")
+    match_cn, error_page = annotations.get("auth-tls-match-cn", ""), annotations.get("auth-tls-error-page", "")
+    if not ERROR_PAGE.fullmatch(error_page.replace(" ", "")) or not _is_common_name(match_cn):
+        return None
+    if bundle.file is None:
+        return ClientAuth(match_cn=match_cn)
     return ClientAuth(
         file=bundle.file,
         sha=bundle.sha,
         verify=verify if verify in VERIFY_WORDS else "on",
         depth=int(depth) if depth.isdecimal() and int(depth) > 0 else 1,
-        error_page=annotations.get("auth-tls-error-page", ""),
-        match_cn=match_cn if MATCH_CN.fullmatch(match_cn) else "",
+        error_page=error_page,
+        match_cn=match_cn,
         pass_certificate=annotations.get("auth-tls-pass-certificate-to-upstream") == "true",
     )
 
@@ -103,6 +109,14 @@ class Bundle:
 def named_by(annotations: Mapping[str, str]) -> str | None:
     """The Secret, `namespace/name`, that an Ingress's full annotations refer to."""
     return annotations.get("nginx.ingress.kubernetes.io/auth-tls-secret")
+
+
+def _is_common_name(text: str) -> bool:
+    try:
+        re.compile(text.removeprefix("CN="))
+    except re.error:
+        return False
+    return not text or text.startswith("CN=")
 
 
 def _parses(pem: bytes) -> bool:

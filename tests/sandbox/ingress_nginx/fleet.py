@@ -16,10 +16,10 @@ from typing import Self
 
 from sandbox.ingress_nginx import backend, programs
 from sandbox.ingress_nginx.api import Api, Json
+from sandbox.ingress_nginx.place import Place
 from sandbox.ingress_nginx.pods import Installation
 from sandbox.ingress_nginx.programs import Program
 from sandbox.ingress_nginx.replica import FIRST_SYNC_PAUSE_S, Knobs, Replica
-from sandbox.ingress_nginx.template import Place
 from sandbox.kubernetes.certificates import Authority
 from sandbox.ports import free_port
 from sandbox.processes import Child

@@ -1,26 +1,26 @@
 """What nginx shall serve, computed from the controller's settings, its Ingresses and the Secrets they name.
 
-Called by `replica` at every sync. Pure: the same input gives an equal `Model`, and an equal model is what makes a sync end without a reload.
+Called by `replica` at every sync. Pure: the same input gives an equal `Model`, and an equal model is what makes a sync end without a reload. Ingresses
+are merged as in the controller's createServers and getBackendServers (kubernetes/ingress-nginx, controller.go).
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sandbox.ingress_nginx import client_auth
+from sandbox.ingress_nginx.annotations import Annotations, without_prefix
 from sandbox.ingress_nginx.client_auth import ClientAuth, Secrets
 from sandbox.ingress_nginx.configuration import Configuration
+from sandbox.ingress_nginx.server_names import CATCH_ALL, www_counterpart
 
 Json = Mapping[str, Any]
-
-PREFIX = "nginx.ingress.kubernetes.io/"
-CATCH_ALL = "_"
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """One path of one server. `served` is False for the catch-all's own `/`, which answers 404 as the default backend does."""
+    """One path of one server. One that is not `served` goes to the controller's default backend, which answers 404."""
 
     path: str
     exact: bool = False
@@ -31,12 +31,13 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One host name. `has_certificate` is what an Ingress's `tls` list says; it decides on the redirect to https."""
+    """One host and its aliases. `has_certificate` decides on the redirect to https; what is shown in the handshake is always the default one."""
 
     host: str
     locations: tuple[Location, ...]
     has_certificate: bool = False
     client_auth: ClientAuth | None = None
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,47 +53,80 @@ class Model:
         """The number in the first line of nginx.conf. It differs between replicas of the same input (reference: ingress-nginx, 4.5): `salt` does that."""
         return int.from_bytes(hashlib.sha256(f"{salt}:{self!r}".encode()).digest()[:8], "big")
 
+    def names(self) -> Iterator[str]:
+        """Every name that a server has."""
+        for server in self.servers:
+            yield server.host
+            yield from server.aliases
+        for source, _ in self.www_redirects:
+            yield source
+
 
 def build(configuration: Configuration, ingresses: Iterable[Json], secrets: Secrets) -> Model:
     """Merge the controller's own Ingresses (its class was already looked at) into servers.
 
     The oldest Ingress wins where two say different things about one host or path (reference: ingress-nginx, 1.2).
     """
-    drafts: dict[str, _Draft] = {CATCH_ALL: _Draft()}
-    www: set[str] = set()
-    for ingress in sorted(ingresses, key=_age):
-        annotations = _annotations(ingress)
+    drafts = {CATCH_ALL: _Draft(CATCH_ALL, Location("/", served=False))}
+    read = [(ingress, Annotations.read(ingress, configuration)) for ingress in sorted(ingresses, key=_age)]
+    for ingress, annotations in read:
+        _open_servers(ingress, annotations, drafts)
+    for ingress, annotations in read:
         spec = ingress.get("spec") or {}
-        auth = client_auth.read(ingress["metadata"]["namespace"], annotations, secrets, configuration)
-        secured = {host for tls in spec.get("tls") or () for host in tls.get("hosts") or ()}
+        auth = client_auth.read(ingress["metadata"]["namespace"], without_prefix(ingress), secrets, configuration)
         for rule in spec.get("rules") or ():
-            host = rule.get("host") or CATCH_ALL
-            draft = drafts.setdefault(host, _Draft())
-            draft.has_certificate |= host in secured
-            draft.client_auth = draft.client_auth or auth
-            if annotations.get("from-to-www-redirect") == "true":
-                www.add(host)
-            for path in (rule.get("http") or {}).get("paths") or ():
-                for location in _locations(path, annotations, configuration):
-                    draft.locations.setdefault((location.path, location.exact), location)
-        if "defaultBackend" in spec:
-            drafts[CATCH_ALL].locations.setdefault(("/", False), _location("/", False, annotations, configuration))
-    servers = tuple(draft.server(host) for host, draft in sorted(drafts.items(), key=lambda item: item[0].encode()))
-    return Model(configuration, servers, _www_redirects(www, drafts))
+            draft = drafts[rule.get("host") or CATCH_ALL]
+            draft.has_certificate |= bool(spec.get("tls"))
+            draft.aliases = draft.aliases or annotations.aliases
+            if "http" in rule or draft.host == CATCH_ALL:
+                draft.verify(auth)
+            draft.serve((rule.get("http") or {}).get("paths") or (), annotations)
+    servers = tuple(draft.server(drafts) for _, draft in sorted(drafts.items(), key=lambda item: item[0].encode()))
+    return Model(configuration, servers, tuple(_www_redirects(servers, drafts)))
 
 
 class _Draft:
-    """A server while Ingresses are still being merged into it."""
+    """A server while Ingresses are still being merged into it. `root` is its `/` until a rule brings one."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str, root: Location) -> None:
+        self.host = host
+        self.root = root
         self.locations: dict[tuple[str, bool], Location] = {}
         self.has_certificate = False
-        self.client_auth: ClientAuth | None = None
+        self.redirects_www = False
+        self.aliases: tuple[str, ...] = ()
+        self._auth: ClientAuth | None = None
+        self._denied = False
 
-    def server(self, host: str) -> Server:
-        self.locations.setdefault(("/", False), Location("/", served=False))
-        locations = sorted(self.locations.values(), key=lambda location: (location.path, location.exact), reverse=True)
-        return Server(host, tuple(locations), self.has_certificate, self.client_auth)
+    def verify(self, auth: ClientAuth | None) -> None:
+        """The first Ingress that brings a CA decides; one whose annotation cannot be resolved closes the host, however young it is."""
+        if self._auth is None or self._auth.file is None:
+            self._auth = auth
+        self._denied |= auth is not None and auth.denied
+
+    def serve(self, paths: Iterable[Json], annotations: Annotations) -> None:
+        """Add the paths of a rule that no older Ingress has."""
+        for path in paths:
+            if "service" not in path["backend"]:
+                continue
+            for location in _locations(path, annotations):
+                key = (location.path, location.exact)
+                if key not in self.locations:
+                    self.locations[key] = location
+                    self.redirects_www |= annotations.from_to_www_redirect
+
+    def server(self, drafts: Mapping[str, "_Draft"]) -> Server:
+        """What has become of it. An alias that has a server of its own is none (controller.go, createServers)."""
+        locations = {("/", False): self.root, **self.locations}
+        aliases = tuple(alias for alias in self.aliases if alias not in drafts)
+        auth = replace(self._auth or ClientAuth(), denied=self._denied)
+        in_order = sorted(locations.values(), key=lambda location: (location.path, location.exact), reverse=True)
+        return Server(self.host, tuple(in_order), self._finds_certificate(drafts), None if auth == ClientAuth() else auth, aliases)
+
+    def _finds_certificate(self, drafts: Mapping[str, "_Draft"]) -> bool:
+        """As the controller's Lua looks one up: by the host, else by the wildcard above it; the catch-all has no name to look up (certificate.lua)."""
+        above = drafts.get(f"*.{self.host.partition('.')[2]}")
+        return self.host != CATCH_ALL and (self.has_certificate or (above is not None and above.has_certificate))
 
 
 def _age(ingress: Json) -> tuple[str, str, str]:
@@ -100,39 +134,40 @@ def _age(ingress: Json) -> tuple[str, str, str]:
     return metadata.get("creationTimestamp") or "", metadata["namespace"], metadata["name"]
 
 
-def _annotations(ingress: Json) -> dict[str, str]:
-    annotations = ingress["metadata"].get("annotations") or {}
-    return {key.removeprefix(PREFIX): value for key, value in annotations.items() if key.startswith(PREFIX)}
+def _open_servers(ingress: Json, annotations: Annotations, drafts: dict[str, _Draft]) -> None:
+    """A server for every host. Its `/`, and that of the catch-all, goes to the Ingress's default backend if it has one.
+
+    The catch-all follows any default backend, and the youngest wins. Its annotations count only where there are no rules, and no redirect then.
+    """
+    spec = ingress.get("spec") or {}
+    rules, served = spec.get("rules") or (), "service" in (spec.get("defaultBackend") or {})
+    if served:
+        drafts[CATCH_ALL].root = Location("/")
+    for rule in rules:
+        host = rule.get("host") or CATCH_ALL
+        if host not in drafts:
+            drafts[host] = _Draft(host, _location("/", annotations, served=served))
 
 
-def _locations(path: Json, annotations: Mapping[str, str], configuration: Configuration) -> tuple[Location, ...]:
-    """The locations of one Ingress path: a prefix means the path itself and everything below it, so it takes two of them."""
-    text, kind = path.get("path") or "/", path.get("pathType", "ImplementationSpecific")
+def _locations(path: Json, annotations: Annotations) -> Iterator[Location]:
+    """The locations of one Ingress path: a prefix (and what has no type) means the path itself and all below it, so it takes two of them."""
+    text, kind = path.get("path") or "/", path.get("pathType")
     if kind == "Exact":
-        return (_location(text, True, annotations, configuration),)
-    if kind == "Prefix" and text != "/":
-        trimmed = text.rstrip("/")
-        return _location(f"{trimmed}/", False, annotations, configuration), _location(trimmed, True, annotations, configuration)
-    return (_location(text, False, annotations, configuration),)
+        yield _location(text, annotations, exact=True)
+    elif text == "/":
+        yield _location(text, annotations)
+    else:
+        yield _location(f"{text.rstrip('/')}/", annotations)
+        yield _location(text.rstrip("/"), annotations, exact=True)
 
 
-def _location(path: str, exact: bool, annotations: Mapping[str, str], configuration: Configuration) -> Location:
-    return Location(
-        path,
-        exact,
-        ssl_redirect=_flag(annotations, "ssl-redirect", configuration.ssl_redirect),
-        force_ssl_redirect=_flag(annotations, "force-ssl-redirect", configuration.force_ssl_redirect),
-    )
+def _location(path: str, annotations: Annotations, *, exact: bool = False, served: bool = True) -> Location:
+    return Location(path, exact, served=served, ssl_redirect=annotations.ssl_redirect, force_ssl_redirect=annotations.force_ssl_redirect)
 
 
-def _flag(annotations: Mapping[str, str], name: str, default: bool) -> bool:
-    return {"true": True, "false": False}.get(annotations.get(name, ""), default)
-
-
-def _www_redirects(hosts: Iterable[str], drafts: Mapping[str, _Draft]) -> tuple[tuple[str, str], ...]:
-    pairs = []
-    for host in sorted(hosts):
-        other = host.removeprefix("www.") if host.startswith("www.") else f"www.{host}"
-        if other not in drafts and host != CATCH_ALL:
-            pairs.append((other, host))
-    return tuple(pairs)
+def _www_redirects(servers: Iterable[Server], drafts: Mapping[str, _Draft]) -> Iterator[tuple[str, str]]:
+    """None where the other name has a server of its own; an alias is not one."""
+    for server in servers:
+        source = www_counterpart(server.host)
+        if drafts[server.host].redirects_www and source not in drafts:
+            yield source, server.host

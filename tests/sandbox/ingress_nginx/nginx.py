@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from sandbox.ingress_nginx import template
-from sandbox.ingress_nginx.template import Place
+from sandbox.ingress_nginx.place import Place
 from sandbox.processes import Child
 from sandbox.waiting import until_async
 

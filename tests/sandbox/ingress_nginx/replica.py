@@ -19,10 +19,10 @@ from sandbox.ingress_nginx.client_auth import Bundle
 from sandbox.ingress_nginx.events import Note, Recorder
 from sandbox.ingress_nginx.model import Model
 from sandbox.ingress_nginx.nginx import Nginx, ReloadError
+from sandbox.ingress_nginx.place import Place
 from sandbox.ingress_nginx.pods import Installation, Pod
 from sandbox.ingress_nginx.store import Change, Store
 from sandbox.ingress_nginx.syncs import SyncQueue, TokenBucket
-from sandbox.ingress_nginx.template import Place
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,142 @@
+"""What nginx answers under the servers that the stand-in makes of Ingresses: names, aliases, wildcards, the catch-all (reference: ingress-nginx, 1.2 and 9.1)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.ingress_nginx import backend, programs
+from sandbox.ports import free_port
+from sandbox.served_nginx import ServedNginx, ingress
+
+pytestmark = pytest.mark.integration
+
+APPLICATION, REDIRECT, NOBODY = backend.STATUS, 308, 404
+
+
+@pytest.fixture(scope="module")
+def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    address = f"127.0.0.1:{free_port()}"
+    running = backend.start(programs.find(), tmp_path_factory.mktemp("backend"), address, user=None, connections=256)
+    try:
+        yield address
+    finally:
+        running.kill()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "replica"
+
+
+def statuses(nginx: ServedNginx, *hosts: str) -> list[int]:
+    return [nginx.https(host).status_code for host in hosts]
+
+
+def test_an_alias_is_served_as_its_host_is(folder: Path, application: str) -> None:
+    shop = ingress("shop", "shop.example.com", server_alias="store.example.com, buy.example.com")
+    with ServedNginx(folder, [shop], backend=application) as nginx:
+        assert statuses(nginx, "shop.example.com", "store.example.com", "buy.example.com", "sell.example.com") == [
+            *[APPLICATION] * 3,
+            NOBODY,
+        ]
+        assert nginx.https("buy.example.com", "/cart").content == backend.expected("buy.example.com", "/cart")
+
+
+def test_an_alias_that_is_a_regular_expression_is_taken(folder: Path, application: str) -> None:
+    shop = ingress("shop", "shop.example.com", server_alias=r"~^shop\d+\.example\.com$")
+    with ServedNginx(folder, [shop], backend=application) as nginx:
+        assert statuses(nginx, "shop12.example.com", "shopping.example.com") == [APPLICATION, NOBODY]
+
+
+def test_of_a_host_and_an_alias_of_the_same_name_the_host_wins(folder: Path, application: str) -> None:
+    alias = ingress("shop", "shop.example.com", server_alias="store.example.com")
+    own = ingress("store", "store.example.com", age="2026-02-01T00:00:00Z", path="/only-here", kind="Exact")
+    with ServedNginx(folder, [alias, own], backend=application) as nginx:
+        assert nginx.https("store.example.com").status_code == NOBODY
+        assert nginx.https("store.example.com", "/only-here").status_code == APPLICATION
+        assert nginx.https("shop.example.com").status_code == APPLICATION
+
+
+def test_a_wildcard_is_one_label_and_whoever_has_a_server_of_its_own_is_not_under_it(folder: Path, application: str) -> None:
+    own = ingress("own", "own.example.com", path="/only-here", kind="Exact")
+    with ServedNginx(folder, [ingress("all", "*.example.com"), own], backend=application) as nginx:
+        assert statuses(nginx, "a.example.com", "b-2_c.example.com", "a.b.example.com", "example.com", "own.example.com") == [
+            APPLICATION,
+            APPLICATION,
+            NOBODY,
+            NOBODY,
+            NOBODY,
+        ]
+        assert nginx.https("axexample.com").status_code == NOBODY, "the dots of the name are dots"
+
+
+def test_a_rule_without_a_host_serves_every_name_that_has_no_server(folder: Path, application: str) -> None:
+    with ServedNginx(folder, [ingress("all"), ingress("own", "own.example.com", path="/x", kind="Exact")], backend=application) as nginx:
+        assert statuses(nginx, "nobody.example.net", "own.example.com") == [APPLICATION, NOBODY]
+        assert nginx.https("nobody.example.net", "/healthz").content == b"", "the controller's own path stays its own"
+
+
+def with_default_backend(one: dict[str, Any], *, rules: bool) -> dict[str, Any]:
+    one["spec"]["defaultBackend"] = {"service": {"name": "web", "port": {"number": 80}}}
+    if not rules:
+        del one["spec"]["rules"]
+    return one
+
+
+def test_a_default_backend_alone_serves_the_catch_all_and_does_not_redirect(folder: Path, application: str) -> None:
+    alone = with_default_backend(ingress("default", force_ssl_redirect="true"), rules=False)
+    with ServedNginx(folder, [alone], backend=application) as nginx:
+        assert nginx.https("nobody.example.net").status_code == APPLICATION
+        assert nginx.http("nobody.example.net").status_code == APPLICATION
+
+
+def test_a_default_backend_beside_rules_serves_what_the_rules_leave_and_the_catch_all(folder: Path, application: str) -> None:
+    both = with_default_backend(ingress("both", "own.example.com", path="/x", kind="Exact"), rules=True)
+    with ServedNginx(folder, [both, ingress("other", "other.example.com", path="/x", kind="Exact")], backend=application) as nginx:
+        assert statuses(nginx, "own.example.com", "nobody.example.net", "other.example.com") == [APPLICATION, APPLICATION, NOBODY]
+
+
+@pytest.mark.parametrize(("served", "redirecting"), [("www.example.com", "example.com"), ("example.com", "www.example.com")])
+def test_a_www_redirect_answers_308_on_every_path(folder: Path, application: str, served: str, redirecting: str) -> None:
+    """Also on paths that a server-snippet exempts elsewhere: the redirecting server has none (reference: ingress-nginx, 4.5)."""
+    shop = ingress("shop", served, from_to_www_redirect="true")
+    data = {"server-snippet": "location = /check { return 200; }"}
+    with ServedNginx(folder, [shop], data, backend=application) as nginx:
+        for path, target in (("/check", "/check"), ("/a/?b=c", "/a/?b=c"), ("/a/", "/a"), ("/", "")):
+            answer = nginx.https(redirecting, path)
+            assert (answer.status_code, answer.headers["location"]) == (REDIRECT, f"https://{served}{target}")
+        assert nginx.http(redirecting).headers["location"] == f"http://{served}"
+        assert nginx.https(served, "/check").status_code == 200
+
+
+def test_a_www_redirect_is_dropped_when_the_other_name_has_a_server_of_its_own(folder: Path, application: str) -> None:
+    shop = ingress("shop", "www.example.com", from_to_www_redirect="true")
+    with ServedNginx(folder, [shop, ingress("apex", "example.com")], backend=application) as nginx:
+        assert statuses(nginx, "www.example.com", "example.com") == [APPLICATION, APPLICATION]
+
+
+def test_a_www_redirect_goes_before_an_alias_of_the_same_name(folder: Path, application: str) -> None:
+    shop = ingress("shop", "www.example.com", from_to_www_redirect="true", server_alias="example.com")
+    with ServedNginx(folder, [shop], backend=application) as nginx:
+        assert nginx.https("example.com").status_code == REDIRECT
+
+
+def test_a_www_redirect_of_a_wildcard_stops_the_whole_controller(folder: Path) -> None:
+    """`www.*.example.com` is no name, so that one Ingress's annotation makes every later change of everybody fail."""
+    assert "invalid server name or wildcard" in ServedNginx(folder, [ingress("all", "*.example.com", from_to_www_redirect="true")]).tested()
+
+
+def test_long_names_of_hosts_and_aliases_have_room(folder: Path, application: str) -> None:
+    host, alias = f"{'h' * 56}.example.com", f"{'a' * 60}.example.com"
+    with ServedNginx(folder, [ingress("long", host, server_alias=alias)], backend=application) as nginx:
+        assert statuses(nginx, host, alias) == [APPLICATION, APPLICATION]
+
+
+def test_a_path_that_a_snippet_has_as_well_stops_the_whole_controller(folder: Path) -> None:
+    data = {"server-snippet": "location = /check { return 200; }"}
+    for kind in ("Exact", "Prefix", "ImplementationSpecific"):
+        assert (
+            'duplicate location "/check"' in ServedNginx(folder, [ingress("a", "a.example.com", path="/check", kind=kind)], data).tested()
+        )

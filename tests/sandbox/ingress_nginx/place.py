@@ -1,0 +1,30 @@
+"""Where one replica lives. Made by `fleet`, used by everything that renders, runs or names a replica."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.ingress_nginx.programs import Program
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one replica lives: its address, its ports, its folder and the certificate it shows, and the nginx it runs on."""
+
+    program: Program
+    folder: Path
+    address: str
+    http_port: int
+    https_port: int
+    default_server_port: int
+    status_port: int
+    backend: str
+    certificate: Path
+    key: Path
+    user: str | None = None
+    worker_processes: int = 2
+    worker_connections: int = 16384
+
+    @property
+    def ssl_folder(self) -> Path:
+        """Where CA files of Secrets are written (the controller's `/etc/ingress-controller/ssl`)."""
+        return self.folder / "ssl"

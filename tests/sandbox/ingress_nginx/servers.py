@@ -1,0 +1,129 @@
+"""The server blocks of nginx.conf: one per host, those that only redirect, and those of the controller's own.
+
+Called by `template`. The order within a block is that of the controller's template (reference: ingress-nginx, 1.2 and 9.1): a snippet's place decides
+what it comes before.
+"""
+
+from collections.abc import Iterator
+
+from sandbox.ingress_nginx.client_auth import ClientAuth
+from sandbox.ingress_nginx.configuration import Configuration
+from sandbox.ingress_nginx.model import Location, Model, Server
+from sandbox.ingress_nginx.place import Place
+from sandbox.ingress_nginx.server_names import CATCH_ALL, server_name
+
+SNIPPET_MARK = "# Custom code snippet configured in the configuration configmap"
+
+
+def snippet(text: str) -> Iterator[str]:
+    """Text of the ConfigMap, under the controller's own comment; nothing where there is none."""
+    if text:
+        yield SNIPPET_MARK
+        yield text
+        yield ""
+
+
+def redirecting(source: str, target: str, model: Model, place: Place) -> Iterator[str]:
+    """A server that sends `source` to `target` and does nothing else: it has no server-snippet, and no path is exempt."""
+    yield f"server {{\nserver_name {_quoted(source)};"
+    yield from _listens(model.configuration, place, default=False)
+    yield f"return 308 $claimed_scheme://{target}$redirect_uri;\n}}"
+
+
+def serving(server: Server, model: Model, place: Place) -> Iterator[str]:
+    """The server of one host and its aliases."""
+    configuration, catch_all = model.configuration, server.host == CATCH_ALL
+    yield f"## start server {server.host}\nserver {{"
+    yield f"server_name {' '.join(map(_quoted, (server_name(server.host), *server.aliases)))};"
+    yield from _listens(configuration, place, default=catch_all)
+    yield 'set $proxy_upstream_name "-";'
+    auth = server.client_auth
+    if auth is not None and auth.match_cn:
+        yield f'if ( $ssl_client_s_dn !~ "{auth.match_cn}" ) {{\nreturn 403 "client certificate unauthorized";\n}}'
+    if catch_all:
+        yield "ssl_reject_handshake off;"
+    if auth is not None and auth.denied:
+        yield "return 403;"
+    else:
+        yield from _client_auth(auth, place)
+        for location in server.locations:
+            yield from _location(location, server, model, place)
+    if catch_all:
+        yield from _own_locations(place)
+    yield from snippet(configuration.server_snippet)
+    yield f"}}\n## end server {server.host}\n"
+
+
+def internal(place: Place) -> Iterator[str]:
+    """The default backend, and the controller's own status server; neither has a snippet."""
+    yield f"server {{\nlisten {place.address}:{place.default_server_port} default_server reuseport backlog=4096;"
+    yield "access_log off;\nlocation / {\nreturn 404;\n}\n}"
+    yield f"server {{\nlisten {place.address}:{place.status_port};\nkeepalive_timeout 0;\naccess_log off;"
+    yield "location /healthz {\nreturn 200;\n}"
+    if place.program.has_stub_status:
+        yield "location /nginx_status {\nstub_status on;\n}"
+    yield "location / {\nreturn 404;\n}\n}"
+
+
+def _quoted(text: str) -> str:
+    """As Go quotes a string; nginx takes both escapes back."""
+    return '"' + text.replace("\\", r"\\").replace('"', r"\"") + '"'
+
+
+def _listens(configuration: Configuration, place: Place, *, default: bool) -> Iterator[str]:
+    words = " default_server reuseport backlog=4096" if default else ""
+    proxy = " proxy_protocol" if configuration.use_proxy_protocol else ""
+    http2 = " http2" if configuration.use_http2 and not place.program.has_http2_directive else ""
+    yield f"listen {place.address}:{place.http_port}{proxy}{words};"
+    yield f"listen {place.address}:{place.https_port}{proxy}{words} ssl{http2};"
+    if configuration.use_http2 and place.program.has_http2_directive:
+        yield "http2 on;"
+
+
+def _client_auth(auth: ClientAuth | None, place: Place) -> Iterator[str]:
+    if auth is None or auth.file is None:
+        return
+    yield f"# PEM sha: {auth.sha}"
+    yield f"ssl_client_certificate {place.ssl_folder / auth.file};"
+    yield f"ssl_verify_client {auth.verify};"
+    yield f"ssl_verify_depth {auth.depth};"
+    if auth.error_page:
+        yield f"error_page 495 496 = {auth.error_page};"
+
+
+def _location(location: Location, server: Server, model: Model, place: Place) -> Iterator[str]:
+    yield f'location {"= " if location.exact else ""}"{location.path}" {{'
+    if location.force_ssl_redirect or (location.ssl_redirect and server.has_certificate):
+        yield "if ($redirect_scheme = http) {\nreturn 308 https://$redirect_host$redirect_uri;\n}"
+    yield f'set $proxy_upstream_name "{"upstream-sandbox-backend" if location.served else "upstream-default-backend"}";'
+    for name, value in _upstream_headers(server, model.configuration):
+        yield f"proxy_set_header {name} {value};"
+    yield "proxy_http_version 1.1;"
+    yield "proxy_buffering off;"
+    yield "proxy_next_upstream error timeout;"
+    target = "upstream_balancer" if location.served else f"{place.address}:{place.default_server_port}"
+    yield f"proxy_pass http://{target};"
+    yield "proxy_redirect off;"
+    yield from snippet(model.configuration.location_snippet)
+    yield "}"
+
+
+def _upstream_headers(server: Server, configuration: Configuration) -> Iterator[tuple[str, str]]:
+    yield "Host", "$http_host"
+    yield "Connection", "$connection_upgrade"
+    yield "Upgrade", "$http_upgrade"
+    yield "X-Real-IP", "$remote_addr"
+    yield "X-Forwarded-For", "$proxy_add_x_forwarded_for" if configuration.use_forwarded_headers else "$remote_addr"
+    yield "X-Forwarded-Proto", "$redirect_scheme"
+    if server.client_auth is not None and server.client_auth.file is not None:
+        yield "ssl-client-verify", "$ssl_client_verify"
+        yield "ssl-client-subject-dn", "$ssl_client_s_dn"
+        yield "ssl-client-issuer-dn", "$ssl_client_i_dn"
+        if server.client_auth.pass_certificate:
+            yield "ssl-client-cert", "$ssl_client_escaped_cert"
+
+
+def _own_locations(place: Place) -> Iterator[str]:
+    yield "location /healthz {\naccess_log off;\nreturn 200;\n}"
+    if place.program.has_stub_status:
+        yield "location /nginx_status {\nallow 127.0.0.1;\ndeny all;\naccess_log off;\nstub_status on;\n}"
