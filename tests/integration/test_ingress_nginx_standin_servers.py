@@ -1,12 +1,15 @@
 """What nginx answers under the servers that the stand-in makes of Ingresses: names, aliases, wildcards, the catch-all (reference: ingress-nginx, 1.2 and 9.1)."""
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from sandbox.ingress_nginx import backend, programs
+from sandbox.kubernetes.certificates import Authority
 from sandbox.ports import free_port
 from sandbox.served_nginx import ServedNginx, ingress
 
@@ -140,3 +143,128 @@ def test_a_path_that_a_snippet_has_as_well_stops_the_whole_controller(folder: Pa
         assert (
             'duplicate location "/check"' in ServedNginx(folder, [ingress("a", "a.example.com", path="/check", kind=kind)], data).tested()
         )
+
+
+SNIPPETS: dict[str, Any] = {"server_snippet": "location = /mine { return 204; }", "configuration_snippet": "if ($arg_no) { return 410; }"}
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_snippets_of_an_ingress_count_when_the_administrator_allows_them(folder: Path, application: str, *, allowed: bool) -> None:
+    data = {"allow-snippet-annotations": str(allowed).lower()}
+    with ServedNginx(
+        folder, [ingress("own", "own.example.com", **SNIPPETS), ingress("other", "other.example.com")], data, backend=application
+    ) as nginx:
+        assert nginx.https("own.example.com", "/mine").status_code == (204 if allowed else APPLICATION)
+        assert nginx.https("own.example.com", "/?no=1").status_code == (410 if allowed else APPLICATION)
+        assert nginx.https("other.example.com", "/mine?no=1").status_code == APPLICATION
+
+
+def test_a_server_snippet_of_an_ingress_comes_before_that_of_the_config_map(folder: Path, application: str) -> None:
+    """So that an Ingress's author answers first where both are asked in order, however the administrator refuses."""
+    data = {"allow-snippet-annotations": "true", "server-snippet": "if ($arg_deny) { return 496; }"}
+    own = ingress("own", "own.example.com", server_snippet="if ($arg_deny) { return 204; }")
+    with ServedNginx(folder, [own, ingress("other", "other.example.com")], data, backend=application) as nginx:
+        assert [nginx.https(host, "/?deny=1").status_code for host in ("own.example.com", "other.example.com")] == [204, 400]
+
+
+DENIES = {"server-snippet": "if ($arg_deny) { return 496; }\nif ($arg_gone) { return 410; }"}
+
+
+@pytest.mark.parametrize(("codes", "stranger"), [("495,496", NOBODY), ("400", 400), ("", 400)])
+def test_an_error_page_of_the_config_map_hides_a_refusal_only_under_its_own_number(
+    folder: Path, application: str, codes: str, stranger: int
+) -> None:
+    """What a stranger then gets is the default backend's answer, and never the application's."""
+    with ServedNginx(folder, [ingress("own", "own.example.com")], {**DENIES, "custom-http-errors": codes}, backend=application) as nginx:
+        answer = nginx.https("own.example.com", "/?deny=1")
+        assert answer.status_code == stranger
+        assert b"backend host" not in answer.content
+        assert nginx.https("own.example.com").status_code == APPLICATION
+
+
+def test_an_error_page_of_an_ingress_is_for_its_own_locations(folder: Path, application: str) -> None:
+    own = ingress("own", "own.example.com", custom_http_errors="410,496", configuration_snippet="if ($arg_no) { return 410; }")
+    data = {**DENIES, "allow-snippet-annotations": "true"}
+    with ServedNginx(folder, [own], data, backend=application) as nginx:
+        assert nginx.https("own.example.com", "/?deny=1").status_code == 400, "refused before any location is looked for"
+        assert nginx.https("own.example.com", "/?no=1").status_code == NOBODY
+
+
+def test_an_error_page_of_an_ingress_and_one_of_the_config_map_may_be_for_the_same_status(folder: Path, application: str) -> None:
+    """Two named locations of one name are no duplicate to nginx."""
+    own = ingress("own", "own.example.com", custom_http_errors="410,496")
+    with ServedNginx(folder, [own], {**DENIES, "custom-http-errors": "410,496"}, backend=application) as nginx:
+        assert nginx.https("own.example.com").status_code == APPLICATION
+        assert nginx.https("own.example.com", "/?deny=1").status_code == NOBODY
+        assert nginx.https("own.example.com", "/?gone=1").status_code == NOBODY
+
+
+def test_a_page_for_404_itself_is_one_that_the_default_backend_cannot_show(folder: Path, application: str) -> None:
+    """Its own 404 falls under the same setting, and its server has no such location."""
+    with ServedNginx(folder, [ingress("own", "own.example.com")], {"custom-http-errors": "404"}, backend=application) as nginx:
+        assert statuses(nginx, "own.example.com", "nobody.example.net") == [APPLICATION, 500]
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority("clients")
+
+
+def clients(authority: Authority) -> dict[str, Any]:
+    return {"metadata": {"namespace": "web", "name": "clients"}, "data": {"ca.crt": base64.b64encode(authority.pem).decode()}}
+
+
+@pytest.mark.parametrize(
+    ("page", "status", "location"),
+    [("/refused", APPLICATION, None), ("https://example.com/refused", 302, "https://example.com/refused"), ("", 400, None)],
+)
+def test_a_refusal_by_an_ingress_shows_its_page(
+    folder: Path, application: str, authority: Authority, page: str, status: int, location: str | None
+) -> None:
+    """A path of its own is asked of the application, which the stranger so reaches, at that one path."""
+    own = ingress("own", "own.example.com", auth_tls_secret="web/clients", auth_tls_error_page=page)
+    with ServedNginx(folder, [own], secrets=[clients(authority)], backend=application) as nginx:
+        answer = nginx.https("own.example.com", "/secret")
+        assert (answer.status_code, answer.headers.get("location")) == (status, location)
+        assert b"/secret" not in answer.content
+        assert nginx.https("own.example.com", "/secret", presenting=authority.client("us")).content == backend.expected(
+            "own.example.com", "/secret"
+        )
+
+
+def test_a_missing_secret_closes_the_whole_server_and_no_other(folder: Path, application: str) -> None:
+    """Also the paths that a server-snippet brings: `return 403` comes before all of them."""
+    ingresses = [ingress("own", "own.example.com", auth_tls_secret="web/missing"), ingress("other", "other.example.com")]
+    with ServedNginx(folder, ingresses, {"server-snippet": "location = /check { return 200; }"}, backend=application) as nginx:
+        assert [nginx.https("own.example.com", path).status_code for path in ("/", "/check")] == [403, 403]
+        assert [nginx.https("other.example.com", path).status_code for path in ("/", "/check")] == [APPLICATION, 200]
+
+
+def test_blocked_agents_and_referers_get_403_wherever_they_ask(folder: Path, application: str) -> None:
+    data = {
+        "block-user-agents": "~*probe, curl/8",
+        "block-referers": "https://bad.example/",
+        "server-snippet": "location = /check { return 200; }",
+    }
+    shop = ingress("shop", "www.example.com", from_to_www_redirect="true")
+    with ServedNginx(folder, [shop], data, backend=application) as nginx:
+        for host, path in (("www.example.com", "/"), ("www.example.com", "/check"), ("example.com", "/"), ("nobody.example.net", "/check")):
+            assert nginx.https(host, path, User_Agent="a Probe").status_code == 403
+            assert nginx.https(host, path, User_Agent="curl/8").status_code == 403
+            assert nginx.https(host, path, Referer="https://bad.example/").status_code == 403
+            assert nginx.https(host, path, User_Agent="curl/8.1", Referer="https://good.example/").status_code != 403
+
+
+def test_blocked_addresses_get_403_but_where_nginx_answers_by_itself(folder: Path, application: str) -> None:
+    data = {"block-cidrs": "192.0.2.0/24, 127.0.0.1", "server-snippet": "location = /check { return 200; }"}
+    with ServedNginx(folder, [ingress("shop", "www.example.com")], data, backend=application) as nginx:
+        assert [nginx.https("www.example.com", path).status_code for path in ("/", "/check")] == [403, 200]
+
+
+def test_a_rejected_handshake_is_for_names_without_a_server(folder: Path, application: str) -> None:
+    shop = ingress("shop", "app.example.com", server_alias="alias.example.com")
+    with ServedNginx(folder, [shop], {"ssl-reject-handshake": "true"}, backend=application) as nginx:
+        assert statuses(nginx, "app.example.com", "alias.example.com") == [APPLICATION] * 2
+        with pytest.raises(httpx.ConnectError, match=r"(?i)unrecognized.name"):
+            nginx.https("example.com")
+        assert nginx.http("example.com").status_code == NOBODY, "in plaintext there is no handshake"

@@ -1,13 +1,15 @@
 """What a sync computes, and when it leads to a reload: equal input gives an equal model (reference: ingress-nginx, 1.1, 1.2, 2.1 and 4.1)."""
 
 import base64
+import dataclasses
 from typing import Any
 
 import pytest
 
 from sandbox.ingress_nginx.client_auth import Bundle, ClientAuth
-from sandbox.ingress_nginx.configuration import Configuration
+from sandbox.ingress_nginx.configuration import OTHER_KEYS, Configuration
 from sandbox.ingress_nginx.model import Model, Server, build
+from sandbox.ingress_nginx.risks import is_taken
 from sandbox.kubernetes.certificates import Authority
 from sandbox.served_nginx import ingress
 
@@ -43,13 +45,83 @@ def test_a_configuration_is_read_from_the_keys_that_the_controller_knows() -> No
     assert (read.http_snippet, read.use_forwarded_headers, read.map_hash_bucket_size, read.ssl_session_cache) == ("# x\n", True, 128, False)
 
 
-def test_a_key_that_the_controller_does_not_know_leads_to_no_reload() -> None:
-    assert Configuration.read({"aop-operator.dev.claims": "{}"}) == Configuration()
+@pytest.mark.parametrize("key", ["aop-operator.dev.claims", "others", "http_snippet", "no-such-key"])
+def test_a_key_that_the_controller_does_not_know_leads_to_no_reload(key: str) -> None:
+    assert Configuration.read({key: "1"}) == Configuration()
 
 
-@pytest.mark.parametrize("data", [{"use-forwarded-headers": "yes"}, {"map-hash-bucket-size": "many"}])
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"gzip-level": "5"},
+        {"use-gzip": "true"},
+        {"log-format-upstream": "$status"},
+        {"otel-sampler-ratio": "0.5"},
+        {"hsts": ""},
+        {"ssl-reject-handshake": "true"},
+        {"custom-http-errors": "404"},
+        {"block-cidrs": "192.0.2.0/24"},
+    ],
+    ids=lambda data: next(iter(data)),
+)
+def test_a_key_that_the_controller_knows_leads_to_a_reload_whether_or_not_it_is_imitated(data: dict[str, str]) -> None:
+    assert build(Configuration.read(data), [], {}) != build(CONFIGURATION, [], {})
+
+
+@pytest.mark.parametrize(
+    "data", [{"gzip-level": "1"}, {"use-gzip": "F"}, {"proxy-body-size": "1m"}, {"ssl-redirect": "1"}, {"hsts": "True"}]
+)
+def test_a_default_that_is_written_out_changes_nothing(data: dict[str, str]) -> None:
+    assert Configuration.read(data) == Configuration()
+
+
+def test_no_key_is_both_imitated_and_not() -> None:
+    assert not OTHER_KEYS.keys() & {field.name.replace("_", "-") for field in dataclasses.fields(Configuration)}
+
+
+@pytest.mark.parametrize("data", [{"use-forwarded-headers": "yes"}, {"map-hash-bucket-size": "many"}, {"gzip-level": "best"}])
 def test_a_value_of_the_wrong_type_counts_as_absent(data: dict[str, str]) -> None:
     assert Configuration.read(data) == Configuration()
+
+
+@pytest.mark.parametrize(("text", "codes"), [("404, 503", (404, 503)), ("200,404,600,x,", (404,)), ("", ())])
+def test_statuses_that_have_no_error_page_are_dropped(text: str, codes: tuple[int, ...]) -> None:
+    assert Configuration.read({"custom-http-errors": text}).custom_http_errors == codes
+
+
+@pytest.mark.parametrize(
+    ("annotation", "level", "taken"),
+    [
+        ("configuration_snippet", "High", False),
+        ("configuration_snippet", "critical", True),
+        ("server_alias", "High", True),
+        ("server_alias", "Medium", False),
+        ("force_ssl_redirect", "Medium", True),
+        ("force_ssl_redirect", "Low", False),
+        ("from_to_www_redirect", "Low", True),
+        ("force_ssl_redirect", "none", False),
+        ("no_such_annotation", "Low", True),
+    ],
+)
+def test_an_ingress_is_taken_when_none_of_its_annotations_is_too_risky(annotation: str, level: str, taken: bool) -> None:
+    asked: dict[str, Any] = {annotation: "true"}
+    one = ingress("one", "a.example.com", **asked)
+    assert is_taken(one, Configuration(annotations_risk_level=level)) is taken
+
+
+@pytest.mark.parametrize(
+    ("annotations", "codes"),
+    [
+        ({"custom_http_errors": "404,503"}, (404, 503)),
+        ({"custom_http_errors": "404, 503"}, ()),
+        ({"custom_http_errors": "302"}, ()),
+        ({"custom_http_errors": "404", "enable_custom_http_errors": "false"}, ()),
+        ({}, ()),
+    ],
+)
+def test_error_pages_of_an_ingress(annotations: dict[str, Any], codes: tuple[int, ...]) -> None:
+    (location,) = only(build(CONFIGURATION, [ingress("one", "a.example.com", **annotations)], {}), "a.example.com").locations
+    assert location.custom_http_errors == codes
 
 
 def test_equal_input_gives_an_equal_model_and_a_checksum_that_differs_between_replicas() -> None:

@@ -15,6 +15,7 @@ Json = Mapping[str, Any]
 PREFIX = "nginx.ingress.kubernetes.io/"
 SERVER_NAME = re.compile(r"[-./_~a-zA-Z0-9:^$\[\](){}*+?|&=\\]*")
 """Regular expressions are names as well."""
+ERROR_CODE = re.compile(r"[45]\d\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,10 @@ class Annotations:
 
     aliases: tuple[str, ...] = ()
     """Further names of each of its hosts, sorted."""
+    server_snippet: str = ""
+    configuration_snippet: str = ""
+    """Raw text for each of its servers, and for each of its locations; empty unless the administrator allows it."""
+    custom_http_errors: tuple[int, ...] = ()
     from_to_www_redirect: bool = False
     ssl_redirect: bool = False
     force_ssl_redirect: bool = False
@@ -31,8 +36,12 @@ class Annotations:
     def read(cls, ingress: Json, configuration: Configuration) -> Self:
         """Those of an Ingress."""
         said = without_prefix(ingress)
+        allowed = configuration.allow_snippet_annotations
         return cls(
             aliases=_aliases(said.get("server-alias", "")),
+            server_snippet=said.get("server-snippet", "") if allowed else "",
+            configuration_snippet=said.get("configuration-snippet", "") if allowed else "",
+            custom_http_errors=_error_codes(said),
             from_to_www_redirect=_flag(said, "from-to-www-redirect", default=False),
             ssl_redirect=_flag(said, "ssl-redirect", default=configuration.ssl_redirect),
             force_ssl_redirect=_flag(said, "force-ssl-redirect", default=configuration.force_ssl_redirect),
@@ -50,6 +59,13 @@ def _aliases(text: str) -> tuple[str, ...]:
     if not all(SERVER_NAME.fullmatch(name) for name in names):
         return ()
     return tuple(sorted({name for name in names if name}))
+
+
+def _error_codes(annotations: Mapping[str, str]) -> tuple[int, ...]:
+    codes = annotations.get("custom-http-errors", "").split(",")
+    if not _flag(annotations, "enable-custom-http-errors", default=True) or not all(ERROR_CODE.fullmatch(code) for code in codes):
+        return ()
+    return tuple(map(int, codes))
 
 
 def _flag(annotations: Mapping[str, str], name: str, *, default: bool) -> bool:

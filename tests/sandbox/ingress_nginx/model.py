@@ -27,6 +27,8 @@ class Location:
     served: bool = True
     ssl_redirect: bool = False
     force_ssl_redirect: bool = False
+    snippet: str = ""
+    custom_http_errors: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Server:
     has_certificate: bool = False
     client_auth: ClientAuth | None = None
     aliases: tuple[str, ...] = ()
+    snippet: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ def build(configuration: Configuration, ingresses: Iterable[Json], secrets: Secr
             draft = drafts[rule.get("host") or CATCH_ALL]
             draft.has_certificate |= bool(spec.get("tls"))
             draft.aliases = draft.aliases or annotations.aliases
+            draft.snippet = draft.snippet or annotations.server_snippet
             if "http" in rule or draft.host == CATCH_ALL:
                 draft.verify(auth)
             draft.serve((rule.get("http") or {}).get("paths") or (), annotations)
@@ -95,6 +99,7 @@ class _Draft:
         self.has_certificate = False
         self.redirects_www = False
         self.aliases: tuple[str, ...] = ()
+        self.snippet = ""
         self._auth: ClientAuth | None = None
         self._denied = False
 
@@ -120,8 +125,14 @@ class _Draft:
         locations = {("/", False): self.root, **self.locations}
         aliases = tuple(alias for alias in self.aliases if alias not in drafts)
         auth = replace(self._auth or ClientAuth(), denied=self._denied)
-        in_order = sorted(locations.values(), key=lambda location: (location.path, location.exact), reverse=True)
-        return Server(self.host, tuple(in_order), self._finds_certificate(drafts), None if auth == ClientAuth() else auth, aliases)
+        return Server(
+            self.host,
+            tuple(sorted(locations.values(), key=lambda location: (location.path, location.exact), reverse=True)),
+            self._finds_certificate(drafts),
+            None if auth == ClientAuth() else auth,
+            aliases,
+            self.snippet,
+        )
 
     def _finds_certificate(self, drafts: Mapping[str, "_Draft"]) -> bool:
         """As the controller's Lua looks one up: by the host, else by the wildcard above it; the catch-all has no name to look up (certificate.lua)."""
@@ -137,12 +148,15 @@ def _age(ingress: Json) -> tuple[str, str, str]:
 def _open_servers(ingress: Json, annotations: Annotations, drafts: dict[str, _Draft]) -> None:
     """A server for every host. Its `/`, and that of the catch-all, goes to the Ingress's default backend if it has one.
 
-    The catch-all follows any default backend, and the youngest wins. Its annotations count only where there are no rules, and no redirect then.
+    Without rules, the oldest such Ingress has the catch-all's `/` for itself, with its annotations but for redirects.
     """
     spec = ingress.get("spec") or {}
     rules, served = spec.get("rules") or (), "service" in (spec.get("defaultBackend") or {})
     if served:
-        drafts[CATCH_ALL].root = Location("/")
+        catch_all = drafts[CATCH_ALL]
+        catch_all.root = replace(catch_all.root, served=True)
+        if not rules:
+            catch_all.locations.setdefault(("/", False), replace(_location("/", annotations), ssl_redirect=False, force_ssl_redirect=False))
     for rule in rules:
         host = rule.get("host") or CATCH_ALL
         if host not in drafts:
@@ -162,7 +176,15 @@ def _locations(path: Json, annotations: Annotations) -> Iterator[Location]:
 
 
 def _location(path: str, annotations: Annotations, *, exact: bool = False, served: bool = True) -> Location:
-    return Location(path, exact, served=served, ssl_redirect=annotations.ssl_redirect, force_ssl_redirect=annotations.force_ssl_redirect)
+    return Location(
+        path,
+        exact,
+        served=served,
+        ssl_redirect=annotations.ssl_redirect,
+        force_ssl_redirect=annotations.force_ssl_redirect,
+        snippet=annotations.configuration_snippet,
+        custom_http_errors=annotations.custom_http_errors,
+    )
 
 
 def _www_redirects(servers: Iterable[Server], drafts: Mapping[str, _Draft]) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,7 @@ Called by `template`. The order within a block is that of the controller's templ
 what it comes before.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sandbox.ingress_nginx.client_auth import ClientAuth
 from sandbox.ingress_nginx.configuration import Configuration
@@ -27,6 +27,7 @@ def redirecting(source: str, target: str, model: Model, place: Place) -> Iterato
     """A server that sends `source` to `target` and does nothing else: it has no server-snippet, and no path is exempt."""
     yield f"server {{\nserver_name {_quoted(source)};"
     yield from _listens(model.configuration, place, default=False)
+    yield from _blocks(model.configuration)
     yield f"return 308 $claimed_scheme://{target}$redirect_uri;\n}}"
 
 
@@ -35,22 +36,27 @@ def serving(server: Server, model: Model, place: Place) -> Iterator[str]:
     configuration, catch_all = model.configuration, server.host == CATCH_ALL
     yield f"## start server {server.host}\nserver {{"
     yield f"server_name {' '.join(map(_quoted, (server_name(server.host), *server.aliases)))};"
+    yield from _blocks(configuration)
     yield from _listens(configuration, place, default=catch_all)
     yield 'set $proxy_upstream_name "-";'
     auth = server.client_auth
     if auth is not None and auth.match_cn:
         yield f'if ( $ssl_client_s_dn !~ "{auth.match_cn}" ) {{\nreturn 403 "client certificate unauthorized";\n}}'
     if catch_all:
-        yield "ssl_reject_handshake off;"
+        yield f"ssl_reject_handshake {'on' if configuration.ssl_reject_handshake else 'off'};"
     if auth is not None and auth.denied:
         yield "return 403;"
     else:
         yield from _client_auth(auth, place)
+        if server.snippet:
+            yield f"# Custom code snippet configured for host {server.host}\n{server.snippet}"
+        yield from _error_locations(sorted({code for one in server.locations for code in one.custom_http_errors}), place)
         for location in server.locations:
             yield from _location(location, server, model, place)
     if catch_all:
         yield from _own_locations(place)
     yield from snippet(configuration.server_snippet)
+    yield from _error_locations(configuration.custom_http_errors, place)
     yield f"}}\n## end server {server.host}\n"
 
 
@@ -101,11 +107,41 @@ def _location(location: Location, server: Server, model: Model, place: Place) ->
     yield "proxy_http_version 1.1;"
     yield "proxy_buffering off;"
     yield "proxy_next_upstream error timeout;"
-    target = "upstream_balancer" if location.served else f"{place.address}:{place.default_server_port}"
+    if location.snippet:
+        yield location.snippet
+    yield from snippet(model.configuration.location_snippet)
+    if location.custom_http_errors and not model.configuration.disable_proxy_intercept_errors:
+        yield "proxy_intercept_errors on;"
+    yield from error_pages(location.custom_http_errors)
+    target = "upstream_balancer" if location.served else _default_backend(place)
     yield f"proxy_pass http://{target};"
     yield "proxy_redirect off;"
-    yield from snippet(model.configuration.location_snippet)
     yield "}"
+
+
+def error_pages(codes: Iterable[int]) -> Iterator[str]:
+    """That the default backend answers instead of nginx, or of the application, with one of these statuses."""
+    for code in codes:
+        yield f"error_page {code} = @custom_upstream-default-backend_{code};"
+
+
+def _error_locations(codes: Iterable[int], place: Place) -> Iterator[str]:
+    """Where those pages come from. The ConfigMap's and an Ingress's may both have the same name in one server: nginx does not mind."""
+    for code in codes:
+        yield f"location @custom_upstream-default-backend_{code} {{\ninternal;\nproxy_intercept_errors off;"
+        yield f"proxy_set_header X-Code {code};\nproxy_set_header X-Original-URI $request_uri;\nproxy_set_header Host $http_host;"
+        yield f"rewrite (.*) / break;\nproxy_pass http://{_default_backend(place)};\n}}"
+
+
+def _default_backend(place: Place) -> str:
+    return f"{place.address}:{place.default_server_port}"
+
+
+def _blocks(configuration: Configuration) -> Iterator[str]:
+    if configuration.block_user_agents:
+        yield "if ($block_ua) {\nreturn 403;\n}"
+    if configuration.block_referers:
+        yield "if ($block_ref) {\nreturn 403;\n}"
 
 
 def _upstream_headers(server: Server, configuration: Configuration) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from sandbox.ingress_nginx import client_auth
+from sandbox.ingress_nginx import client_auth, risks
 from sandbox.ingress_nginx.api import Api, ApiError, Json, Unreachable
 from sandbox.ingress_nginx.configuration import Configuration
 
@@ -102,6 +102,7 @@ class Store:
         self._saw_configmap = saw_configmap
         self.configuration = Configuration()
         self._ours: frozenset[str] = frozenset()
+        self._taken: dict[str, Json] = {}
         configmaps = f"/api/v1/namespaces/{scope.namespace}/configmaps"
         self._configmaps = Informer(api, configmaps, self._configmap_changed)
         self._ingresses = Informer(api, "/apis/networking.k8s.io/v1/ingresses", self._ingress_changed)
@@ -109,10 +110,11 @@ class Store:
         self._secrets = Informer(api, "/api/v1/secrets", self._secret_changed)
 
     async def run(self) -> None:
-        """Keep all copies until cancelled."""
+        """Keep all copies until cancelled. The ConfigMap is read first: what it allows decides on which Ingresses are taken."""
         async with asyncio.TaskGroup() as group:
             for informer in self._informers():
                 group.create_task(informer.run())
+                await informer.synced.wait()
 
     async def synced(self) -> None:
         """Wait until everything was listed once."""
@@ -120,8 +122,9 @@ class Store:
             await informer.synced.wait()
 
     def ingresses(self) -> list[Json]:
-        """The Ingresses of this controller: by annotation, or by a class whose controller it is."""
-        return [ingress for ingress in self._ingresses.objects.values() if self._is_ours(ingress)]
+        """The Ingresses of this controller, by annotation or by a class whose controller it is, each as it was when it was last taken."""
+        ours = (key for key, ingress in self._ingresses.objects.items() if self._is_ours(ingress))
+        return [self._taken[key] for key in ours if key in self._taken]
 
     def secrets(self) -> client_auth.Secrets:
         """All Secrets by `namespace/name`."""
@@ -147,12 +150,24 @@ class Store:
         if item["metadata"]["name"] != self._scope.configmap or change == "deleted":
             return
         self.configuration = Configuration.read(item.get("data") or {})
+        # Only those that are taken already: one that was too risky stays out until it changes itself (kubernetes/ingress-nginx, store.go).
+        for key in self._taken:
+            self._take(key, self._ingresses.objects[key])
         self._saw_configmap(change, item)
         self._wish("configmap-change", False)
+
+    def _take(self, key: str, ingress: Json) -> None:
+        """Take an Ingress as it is now, unless an annotation of it is too risky: then it stays as it was, or out."""
+        if risks.is_taken(ingress, self.configuration):
+            self._taken[key] = ingress
 
     def _ingress_changed(self, change: Change, item: Json) -> None:
         # Only ours count: every wish costs a token of the rate limit, and with it the next change 3.3 s.
         key, ours = _key(item), change != "deleted" and self._is_ours(item)
+        if change == "deleted":
+            self._taken.pop(key, None)
+        else:
+            self._take(key, item)
         if ours or key in self._ours:
             self._wish(key, True)
         self._ours = self._ours | {key} if ours else self._ours - {key}

@@ -54,8 +54,12 @@ def _main(model: Model, place: Place) -> Iterator[str]:
     yield "http {"
     yield from _http_settings(model, place)
     yield from _tls(configuration, place)
+    if configuration.custom_http_errors and not configuration.disable_proxy_intercept_errors:
+        yield "proxy_intercept_errors on;"
+    yield from servers.error_pages(configuration.custom_http_errors)
     yield from snippet(configuration.http_snippet)
     yield from _upstreams(configuration, place)
+    yield from _filters(configuration)
     for source, target in model.www_redirects:
         yield from servers.redirecting(source, target, model, place)
     for server in model.servers:
@@ -113,6 +117,20 @@ def _upstreams(configuration: Configuration, place: Place) -> Iterator[str]:
     yield f"map $http_x_forwarded_host $redirect_host {{\n{host}\n}}"
     yield 'map $request_uri $redirect_uri {\ndefault $request_uri;\n"~^(?<without_slash>.*)/$" $without_slash;\n}'
     yield 'map $http_upgrade $connection_upgrade {\ndefault upgrade;\n"" "";\n}'
+
+
+def _filters(configuration: Configuration) -> Iterator[str]:
+    """Addresses are refused in the access phase, which a `return` does not reach; the other two are asked first of all in every server."""
+    for cidr in configuration.block_cidrs:
+        yield f"deny {cidr};"
+    for variable, source, words in (
+        ("block_ua", "user_agent", configuration.block_user_agents),
+        ("block_ref", "referer", configuration.block_referers),
+    ):
+        if words:
+            yield f"map $http_{source} ${variable} {{\ndefault 0;"
+            yield from (f"{word} 1;" for word in words)
+            yield "}"
 
 
 def _on(flag: bool) -> str:
