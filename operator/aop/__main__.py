@@ -103,7 +103,7 @@ async def run(settings: Settings) -> None:
         origins = origins_of(settings, clock, cluster=cluster)
         edge = EdgeProbe(timeout_s=settings.probe_timeout_s, connect_to=settings.edge_connect_to, ca_file=settings.edge_ca_file)
         edge_reader = EdgeReader(edge, settings.edge_cadence_s, settings.edge_requests_per_s, clock)
-        observer = Observer(cluster, ZoneReader(cloudflare, settings), origins, edge_reader, settings, clock)
+        observer = Observer(cluster, ZoneReader(cloudflare, settings, metrics), origins, edge_reader, settings, clock)
         performer = Performer(cluster, origins, cloudflare, clock)
         reconciler = Reconciler(cluster, observer, performer, clock, metrics, settings.trace_file)
         await serve_metrics(stack, settings, metrics)

@@ -28,6 +28,12 @@ class Metrics:
             ["method", "path", "status"],
             registry=self.registry,
         )
+        self.reader_bugs = Counter(
+            "aop_reader_bugs",
+            "Looks that ended in an exception that nobody expected, by what was looked at; the log has the tracebacks.",
+            ["reader"],
+            registry=self.registry,
+        )
         self.certificate_not_after = Gauge(
             "aop_certificate_not_after_seconds",
             "When the certificate that the zone presents expires, in seconds since 1970.",

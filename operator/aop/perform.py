@@ -32,7 +32,6 @@ from aop.pki import (
     create_authority,
     issue_leaf,
     leaf_data,
-    pin_of,
     promoted,
     read_authority,
     read_key_pair,
@@ -195,7 +194,7 @@ class Performer:
             present = await self._cloudflare.fetch_certificate(token, step.zone_id, step.certificate_id)
             if present.deleted:
                 raise AlreadyDeleted("it is deleted already")
-            if pin_of(present.certificate).sha256 != step.pin.sha256:
+            if present.fingerprint != step.pin.sha256:
                 raise Transient(f"certificate {step.certificate_id} is not leaf {step.pin.short}; Cloudflare is looked at again")
             self._follow(memory, await self._cloudflare.delete_certificate(token, step.zone_id, step.certificate_id))
         except (AlreadyDeleted, NotFound):

@@ -119,9 +119,9 @@ def test_what_blocks_has_its_reason_and_what_passes_has_its_delay() -> None:
     conflict = error(calls.UPLOAD_CERTIFICATE, answered(409))
     assert isinstance(conflict, Transient)
     assert conflict.retry_after_s == 5
-    patient = error(calls.FETCH_ZONE, answered(503, headers={"retry-after": "7200"}))
+    patient = error(calls.FETCH_ZONE, answered(503, headers={"retry-after": "1800"}))
     assert isinstance(patient, Transient)
-    assert patient.retry_after_s == 7200
+    assert patient.retry_after_s == 1800
 
 
 def test_an_outdated_view_makes_a_caller_that_does_not_decide_look_again() -> None:
@@ -193,11 +193,22 @@ def test_malformed_errors_are_no_codes(errors: object) -> None:
         ("0", 0),
         ("7", 7),
         ("1.5", 1.5),
-        ("86400", 86400),
+        ("3600", 3600),
+        ("86400", 3600),
+        ("999999999999", 3600),
+        ("9" * 5000, 3600),
+        ("٣", None),
         (" 30 ", 30),
         (format_datetime(NOW + timedelta(minutes=5), usegmt=True), 300),
         ("Tue, 24 Nov 2026 04:05:00 -0000", 300),
         (format_datetime(NOW - timedelta(minutes=5), usegmt=True), 0),
+        (format_datetime(NOW + timedelta(days=300), usegmt=True), 3600),
+        ("Fri, 31 Dec 9999 23:59:59 -0100", None),
+        ("Sat, 01 Jan 0001 00:00:00 +0100", 0),
+        ("Tue, 24 Nov 2026 04:05:00 +99999999", None),
+        ("Tue, 24 Nov 99999999999999999999 04:05:00 GMT", None),
+        ("Tue, 32 Nov 2026 04:05:00 GMT", None),
+        ("24 Nov", None),
         (None, None),
         ("", None),
         ("-5", None),
@@ -209,6 +220,58 @@ def test_malformed_errors_are_no_codes(errors: object) -> None:
 )
 def test_retry_after_is_read_in_either_form(value: str | None, seconds: float | None) -> None:
     assert read_retry_after(value, NOW) == seconds
+
+
+@pytest.mark.parametrize("ours", [timedelta(hours=-5), timedelta(0), timedelta(minutes=50)])
+def test_a_date_to_retry_after_is_counted_from_the_answer_s_own_date(ours: timedelta) -> None:
+    """Whatever our wall clock says: the two headers come from one clock, which is not ours."""
+    headers = {"retry-after": format_datetime(NOW + timedelta(minutes=5), usegmt=True), "date": format_datetime(NOW, usegmt=True)}
+    assert read_answer(503, headers, b"", NOW + ours).retry_after_s == 300
+
+
+@pytest.mark.parametrize("date", ["", "soon", "Fri, 31 Dec 9999 23:59:59 -0100"])
+def test_without_a_usable_date_of_its_own_it_is_counted_from_now(date: str) -> None:
+    headers = {"retry-after": format_datetime(NOW + timedelta(minutes=5), usegmt=True), "date": date}
+    assert read_answer(503, headers, b"", NOW).retry_after_s == 300
+
+
+@pytest.mark.parametrize(
+    ("code", "seen"),
+    [
+        (1406, (1406,)),
+        ("1406", (1406,)),
+        (971, (971,)),
+        ("0", (0,)),
+        ("9" * 4301, ()),
+        (10**60, ()),
+        ("1e3", ()),
+        ("٣", ()),
+        (-5, ()),
+        (14.06, ()),
+    ],
+    ids=["number", "text", "971", "zero", "4,301 digits", "60 digits", "float as text", "another script", "negative", "fraction"],
+)
+def test_a_code_is_a_number_of_few_digits_or_none(code: object, seen: tuple[int, ...]) -> None:
+    answer = read_answer(400, {}, json.dumps({"success": False, "errors": [{"code": code, "message": "no"}]}).encode(), NOW)
+    assert answer.envelope is not None
+    assert answer.envelope.codes == seen
+
+
+def test_a_number_that_python_does_not_convert_makes_no_envelope() -> None:
+    assert read_answer(400, {}, b'{"success": false, "errors": [{"code": ' + b"9" * 4301 + b"}]}", NOW).envelope is None
+
+
+@pytest.mark.parametrize("depth", [400, 900, 2000, 100_000])
+def test_however_deep_an_answer_is_it_is_read_or_it_is_none(depth: int) -> None:
+    nested = b"[" * depth + b"]" * depth
+    for body in (
+        b'{"success": false, "errors": [{"code": 1000, "message": ' + nested + b"}]}",
+        b'{"success": false, "errors": ' + nested + b"}",
+        b'{"success": true, "result": ' + nested + b', "result_info": ' + nested + b"}",
+        b'{"a":' * depth + b"1" + b"}" * depth,
+    ):
+        answer = read_answer(400, {}, body, NOW)
+        assert not answer.succeeded
 
 
 def test_a_ray_that_is_no_ray_is_dropped() -> None:

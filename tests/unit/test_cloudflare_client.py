@@ -482,7 +482,18 @@ async def test_a_token_of_an_account_is_verified_at_its_account(at_account: http
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"), [(html(502), Unavailable), (failed(429), RateLimited), (httpx.ReadTimeout("slow"), Unavailable)]
+    ("answer", "expected"),
+    [
+        (html(502), Unavailable),
+        (failed(429), RateLimited),
+        (httpx.ReadTimeout("slow"), Unavailable),
+        (ok({"id": "t", "status": None}), Unavailable),
+        (ok({"id": "t"}), Unavailable),
+        (ok({"id": "t", "status": {"is": "active"}}), Unavailable),
+        (ok({"id": "t", "status": f"Bearer {TOKEN}"}), Unavailable),
+        (ok(None), Unavailable),
+        (ok(["active"]), Unavailable),
+    ],
 )
 @pytest.mark.asyncio
 async def test_no_verdict_on_a_token_without_an_answer(answer: httpx.Response | Exception, expected: type[Exception]) -> None:

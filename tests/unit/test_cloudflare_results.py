@@ -1,9 +1,12 @@
 """Cloudflare's answers as typed values: tolerant where Cloudflare is loose, strict where a guess could hurt."""
 
+from base64 import b64encode
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import ValidationError
 
 from aop import pki
@@ -37,6 +40,30 @@ def test_the_fingerprint_is_that_of_the_certificate_whatever_its_whitespace(pem:
 @pytest.mark.parametrize("pem", ["", None, "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "ünreadable"])
 def test_a_certificate_that_cannot_be_read_has_no_fingerprint(pem: str | None) -> None:
     assert Certificate.model_validate(certificate() | {"certificate": pem}).fingerprint == ""
+
+
+def of_version(number: int) -> str:
+    """A certificate that says it is of that version: what OpenSSL takes, and what other libraries write."""
+    der = x509.load_pem_x509_certificate(LEAF.pem.encode()).public_bytes(Encoding.DER)
+    assert der.count(b"\xa0\x03\x02\x01\x02") == 1
+    odd = der.replace(b"\xa0\x03\x02\x01\x02", bytes([0xA0, 3, 2, 1, number]))
+    return f"-----BEGIN CERTIFICATE-----\n{b64encode(odd).decode()}\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize("number", [4, 9, 127, 255])
+def test_a_certificate_of_an_odd_version_has_no_fingerprint(number: int) -> None:
+    assert Certificate.model_validate(certificate(of_version(number))).fingerprint == ""
+
+
+def test_what_signed_the_leaf_may_follow_it_and_may_be_damaged() -> None:
+    for behind in (
+        LEAF.pem,
+        of_version(9),
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+        "-----BEGIN CERTIFICATE-----\n",
+        "chaff",
+    ):
+        assert Certificate.model_validate(certificate(f"\n  {LEAF.pem}{behind}")).fingerprint == LEAF.pin.sha256
 
 
 @pytest.mark.parametrize(
@@ -74,9 +101,36 @@ def test_both_forms_of_date_are_the_same_moment_in_utc(written: str) -> None:
     assert seen.expires_on.tzinfo is UTC
 
 
-@pytest.mark.parametrize("written", [None, "", "soon", "2022-13-45"])
-def test_a_date_that_means_nothing_is_no_date(written: str | None) -> None:
+@pytest.mark.parametrize(
+    "written",
+    [
+        None,
+        "",
+        "soon",
+        "2022-13-45",
+        "9999-12-31T23:59:59-01:00",
+        "0001-01-01T00:00:00+01:00",
+        "9999-12-31 23:59:59 -0100 UTC",
+        "2022-05-24T16:57:16+99:99",
+        1e300,
+        float("nan"),
+        10**400,
+        [],
+        {},
+        True,
+        "9" * 5000,
+    ],
+)
+def test_a_date_that_means_nothing_is_no_date(written: object) -> None:
     assert Certificate.model_validate(certificate() | {"uploaded_on": written}).uploaded_on is None
+
+
+@pytest.mark.parametrize("depth", [10, 400, 900])
+def test_what_is_nested_deeper_than_anything_that_is_read_disturbs_nobody(depth: int) -> None:
+    deep: object = None
+    for _ in range(depth):
+        deep = {"a": deep}
+    assert Zone.model_validate(zone(plan=deep, account={"id": ACCOUNT_ID, "more": deep})).account_id == ACCOUNT_ID
 
 
 def test_the_zero_date_of_go_is_read() -> None:

@@ -22,12 +22,14 @@ def test_every_metric_has_its_documented_name_and_labels() -> None:
     metrics.reconciles.labels(result="done").inc()
     metrics.steps.labels(step="Publish").inc(2)
     metrics.cloudflare_requests.labels(method="GET", path="/zones", status="200").inc()
+    metrics.reader_bugs.labels(reader="cloudflare").inc()
     metrics.certificate_expires("example.com", datetime(2027, 1, 1, tzinfo=UTC))
     metrics.left_behind.labels(zone="example.com").inc()
     assert samples(metrics) == {
         "aop_reconciles_total[('result', 'done')]": 1,
         "aop_steps_total[('step', 'Publish')]": 2,
         "aop_cloudflare_requests_total[('method', 'GET'), ('path', '/zones'), ('status', '200')]": 1,
+        "aop_reader_bugs_total[('reader', 'cloudflare')]": 1,
         "aop_certificate_not_after_seconds[('zone', 'example.com')]": datetime(2027, 1, 1, tzinfo=UTC).timestamp(),
         "aop_left_behind_total[('zone', 'example.com')]": 1,
     }

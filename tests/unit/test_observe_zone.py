@@ -5,6 +5,7 @@ The client is a stand-in that answers from a few fields and counts; the real one
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -30,6 +31,7 @@ from aop.cloudflare import (
     Zone,
 )
 from aop.errors import Reason
+from aop.metrics import Metrics
 from aop.observe.memory import Memory
 from aop.observe.zone import ZoneReader, changed, is_still
 from aop.observed import CertificateState, ObservedZone, Unknown
@@ -113,7 +115,11 @@ class Reading:
         self.settings = Settings()
         self.memory = Memory(NOW)
         self.access: Access | Unknown = Access.of("pretend-token", Priority.ONBOARD)
-        self._reader = ZoneReader(cast("Cloudflare", self.api), self.settings)
+        self.metrics = Metrics()
+        self._reader = ZoneReader(cast("Cloudflare", self.api), self.settings, self.metrics)
+
+    def bugs(self) -> float:
+        return self.metrics.registry.get_sample_value("aop_reader_bugs_total", {"reader": "cloudflare"}) or 0
 
     async def read(self, after_s: float = 0, *, hurry: bool = False) -> ObservedZone | Unknown | None:
         """Look after so many seconds; the calls that it took are in `calls`."""
@@ -397,6 +403,52 @@ async def test_an_outage_is_tried_again_at_a_growing_distance_and_is_nobodys_fau
     reading.api.failure = None
     await reading.zone(after_s=31)
     assert reading.memory.cloudflare.failure is None
+
+
+@pytest.mark.asyncio
+async def test_an_exception_that_nobody_expected_is_a_reason_with_a_count_and_is_forgotten_once_it_is_over() -> None:
+    reading = Reading()
+    await reading.zone()
+    reading.api.failure = OverflowError("date value out of range")
+    found = await reading.read(after_s=300)
+    assert isinstance(found, Unknown)
+    assert found.reason is None
+    assert "OverflowError" in found.message
+    asked = 0
+    for _ in range(120):
+        assert isinstance(await reading.read(after_s=1), Unknown)
+        asked += sum(reading.calls.values())
+    assert 5 <= asked <= 12
+    assert reading.bugs() == asked + 1
+    reading.api.failure = None
+    await reading.zone(after_s=31)
+    assert failing_since(reading) is None
+
+
+@pytest.mark.asyncio
+async def test_an_exception_in_what_is_made_of_the_answers_is_one_too() -> None:
+    reading = Reading()
+    without_zone = certificate("odd").model_copy(update={"uploaded_on": NOW.replace(tzinfo=None)})
+    reading.api.listed = [certificate(), without_zone]
+    for _ in range(3):
+        found = await reading.read(after_s=31)
+        assert isinstance(found, Unknown)
+        assert "TypeError" in found.message
+    reading.api.listed = [certificate()]
+    await reading.zone(after_s=300)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("number", [4, 255])
+async def test_another_s_certificate_that_no_library_reads_is_one_of_others_and_no_more(number: int) -> None:
+    odd = b64encode(b64decode("".join(OTHER.pem.splitlines()[1:-1])).replace(b"\xa0\x03\x02\x01\x02", bytes([0xA0, 3, 2, 1, number])))
+    api = Api()
+    api.listed = [
+        certificate("odd", pem=f"-----BEGIN CERTIFICATE-----\n{odd.decode()}\n-----END CERTIFICATE-----\n"),
+        certificate("with-a-chain", pem=f"{LEAF.pem}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+    ]
+    found = await Reading(api).zone()
+    assert [(c.id, c.ours, c.pin.well_formed) for c in found.certificates] == [("odd", False, False), ("with-a-chain", True, True)]
 
 
 @pytest.mark.asyncio

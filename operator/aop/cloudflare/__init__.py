@@ -1,8 +1,9 @@
 """The client of Cloudflare's API; nothing else in the operator speaks to it.
 
-From the bottom: `errors` (what can go wrong, drawn as a tree), `access` (a token and how urgent it is), `calls` (every endpoint, as data),
-`answers` (what an HTTP answer says) and `verdicts` (which exception it is), `results` (typed answers), `budget` (calls per token), `tokens`
-(what is known of each token), `wire` (one call; the only module that holds a connection), `client` (one method per call).
+From the bottom: `guarded` (how others' parsers are called), `errors` (what can go wrong, drawn as a tree), `access` (a token and how
+urgent it is), `calls` (every endpoint, as data), `answers` (what an HTTP answer says) and `verdicts` (which exception it is), `results`
+(typed answers), `budget` (calls per token), `tokens` (what is known of each token), `wire` (one call; the only module that holds a
+connection), `client` (one method per call).
 """
 
 from aop.cloudflare.access import Access, Priority
@@ -24,6 +25,7 @@ from aop.cloudflare.errors import (
     Unavailable,
     ZoneNotVisible,
 )
+from aop.cloudflare.guarded import guarded
 from aop.cloudflare.results import (
     Certificate,
     CertificateStatus,
@@ -62,4 +64,5 @@ __all__ = [
     "Unavailable",
     "Zone",
     "ZoneNotVisible",
+    "guarded",
 ]

@@ -13,7 +13,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from aop.cloudflare.guarded import guarded
+
+LONGEST_RETRY_S = 3600.0
+"""No Retry-After is believed beyond this: a header that was mistyped must not silence the operator for a year."""
+
 _LONGEST_WORDS = 300
+_CODE = re.compile(r"[0-9]{1,9}")
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL)
 _RAY = re.compile(r"[0-9A-Za-z-]{1,64}")
 
@@ -47,27 +53,34 @@ class Answer:
 
 
 def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Answer:
-    """Everything of an answer that matters. `now` turns a Retry-After that is a date into seconds."""
+    """Everything of an answer that matters. `now` stands in for a missing Date, to turn a Retry-After that is a date into seconds."""
     ray = headers.get("cf-ray", "")
     return Answer(
         status=status,
-        envelope=_read_envelope(body),
+        envelope=guarded(lambda: _read_envelope(body)),
         cf_ray=ray if _RAY.fullmatch(ray) else None,
-        retry_after_s=read_retry_after(headers.get("retry-after"), now),
+        retry_after_s=read_retry_after(headers.get("retry-after"), _read_http_date(headers.get("date")) or now),
     )
 
 
 def read_retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds from a Retry-After header, either form (RFC 9110, 10.2.3), of any length; None if it is missing or means nothing."""
+    """Seconds from a Retry-After header, either form (RFC 9110, 10.2.3), at most `LONGEST_RETRY_S`; None if it is missing or means nothing.
+
+    `now` is when the answer was made, by the clock of whoever made it: only then is the span of a date right.
+    """
     text = (value or "").strip()
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return float(text)
-    try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max((at - now).total_seconds(), 0.0)
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        return min(float(text), LONGEST_RETRY_S)
+    at = _read_http_date(text)
+    return None if at is None else min(max((at - now).total_seconds(), 0.0), LONGEST_RETRY_S)
+
+
+def _read_http_date(value: str | None) -> datetime | None:
+    def read() -> datetime:
+        at = parsedate_to_datetime(value or "")
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)  # HTTP knows no other zone (RFC 9110, 5.6.7)
+
+    return guarded(read)
 
 
 def scrub(text: str, secrets: Iterable[str]) -> str:
@@ -81,10 +94,7 @@ def scrub(text: str, secrets: Iterable[str]) -> str:
 
 
 def _read_envelope(body: bytes) -> Envelope | None:
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
+    data = json.loads(body)
     if not isinstance(data, dict) or not isinstance(data.get("success"), bool):
         return None
     errors = list(_flatten(data.get("errors")))
@@ -92,7 +102,7 @@ def _read_envelope(body: bytes) -> Envelope | None:
     return Envelope(
         success=data["success"],
         codes=tuple(code for error in errors if (code := _code(error)) is not None),
-        words=tuple(str(error["message"]) for error in errors if error.get("message")),
+        words=tuple(error["message"] for error in errors if error.get("message") and isinstance(error["message"], str)),
         result=data.get("result"),
         info=info if isinstance(info, dict) else {},
     )
@@ -111,7 +121,7 @@ def _dicts(items: Any) -> list[dict[str, Any]]:
 
 
 def _code(error: Mapping[str, Any]) -> int | None:
+    """A number of at most nine digits, also as text; what is longer is no code that anybody knows, and not worth a line in a message."""
     code = error.get("code")
-    if isinstance(code, bool):
-        return None
-    return code if isinstance(code, int) else int(code) if isinstance(code, str) and code.isdecimal() else None
+    text = "" if isinstance(code, bool) else code if isinstance(code, str) else str(code)
+    return int(text) if _CODE.fullmatch(text) else None

@@ -25,6 +25,7 @@ from aop.cloudflare.access import Access
 from aop.cloudflare.answers import Envelope
 from aop.cloudflare.budget import Budget, Shares
 from aop.cloudflare.errors import AlreadyDeleted, Failure, Refused, TokenLacksPermission, Unavailable, ZoneNotVisible
+from aop.cloudflare.guarded import guarded
 from aop.cloudflare.results import (
     Certificate,
     Enablement,
@@ -219,13 +220,21 @@ class Cloudflare:
         return self._parse(call, model, envelope.result)
 
     def _parse(self, call: calls.Call, model: type[R], item: Any) -> R:
-        try:
-            return model.model_validate(item)
-        except ValidationError as error:
-            # The places only: what an answer holds is nobody's business, nor an error tracker's that shows the locals of a frame.
-            places = sorted({".".join(map(str, each["loc"])) or "result" for each in error.errors(include_input=False, include_url=False)})
-        del item
+        read = guarded(partial(_validated, model, item))
+        if isinstance(read, model):
+            return read
+        places = read if isinstance(read, list) else ["shape"]
+        # What an answer holds is nobody's business, nor an error tracker's that shows the locals of a frame.
+        del item, read
         raise _unreadable(call, f"{model.__name__} without a usable {', '.join(places)}")
+
+
+def _validated(model: type[R], item: Any) -> R | list[str]:
+    """`item` as that model, or the places at which it is not one."""
+    try:
+        return model.model_validate(item)
+    except ValidationError as error:
+        return sorted({".".join(map(str, each["loc"])) or "result" for each in error.errors(include_input=False, include_url=False)})
 
 
 def _pages(envelope: Envelope, seen: int) -> int:

@@ -14,25 +14,33 @@ from typing import Annotated, Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
+
+from aop.cloudflare.guarded import guarded
 
 _GO_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?) ([+-]\d{4})(?: \w+)?")
 _DATE = TypeAdapter(datetime)
+_PEM = re.compile("-----BEGIN ((?:X509 )?CERTIFICATE)-----.*?-----END \\1-----", re.DOTALL)
 
 
 def _read_date(value: Any) -> datetime | None:
-    """RFC 3339, or the form in which Go prints a time (`2022-05-24 16:57:16 +0000 UTC`), in UTC; None for what is neither."""
+    """RFC 3339, or the form in which Go prints a time (`2022-05-24 16:57:16 +0000 UTC`), in UTC; None for what is neither, or outside the calendar."""
     if isinstance(value, str) and (match := _GO_TIME.fullmatch(value.strip())):
         value = "{}T{}{}".format(*match.groups())
-    try:
-        at = _DATE.validate_python(value)
-    except ValidationError:
-        return None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC) if at.year > 1 else at
+    return guarded(lambda: _in_utc(_DATE.validate_python(value)))
+
+
+def _in_utc(at: datetime) -> datetime:
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 def _without_nulls(data: Any) -> Any:
-    return {name: _without_nulls(value) for name, value in data.items() if value is not None} if isinstance(data, dict) else data
+    """`data` without what is null, two levels deep, which is as deep as anything is read."""
+    return {name: _flat_without_nulls(value) for name, value in data.items() if value is not None} if isinstance(data, dict) else data
+
+
+def _flat_without_nulls(data: Any) -> Any:
+    return {name: value for name, value in data.items() if value is not None} if isinstance(data, dict) else data
 
 
 Date = Annotated[datetime | None, BeforeValidator(_read_date)]
@@ -92,7 +100,7 @@ class Certificate(Result):
     id: str
     status: CertificateStatus = CertificateStatus.UNKNOWN
     certificate: str = ""
-    """The leaf in PEM; whitespace may differ from what was uploaded."""
+    """The leaf in PEM, perhaps with what signed it; whitespace may differ from what was uploaded."""
     serial_number: str = ""
     """Decimal."""
     issuer: str = ""
@@ -125,13 +133,16 @@ class Certificate(Result):
         """True for a tombstone: readable by id for a while, treated as absent."""
         return self.status is CertificateStatus.DELETED
 
+    @property
+    def leaf(self) -> str:
+        """The first certificate of `certificate` in PEM: what follows may be a chain, or be damaged, and is nobody's identity."""
+        found = _PEM.search(self.certificate)
+        return found.group() if found else ""
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the certificate in lower-case hex; empty if Cloudflare returned no certificate that can be read, which is nobody of ours."""
-        try:
-            return x509.load_pem_x509_certificate(self.certificate.encode()).fingerprint(hashes.SHA256()).hex()
-        except ValueError:
-            return ""
+        return guarded(lambda: x509.load_pem_x509_certificate(self.leaf.encode()).fingerprint(hashes.SHA256()).hex()) or ""
 
 
 class Enablement(Result):
@@ -194,7 +205,7 @@ class HostnameAssociations(Result):
 class TokenStanding(Result):
     """What a token says of itself."""
 
-    status: str
+    status: str = ""
     """active, disabled, expired."""
     expires_on: Date = None
     not_before: Date = None

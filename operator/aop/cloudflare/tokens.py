@@ -7,11 +7,13 @@ that was just made is refused now and then for some seconds (reference: cloudfla
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass, field
 
 from aop.clock import Clock
 from aop.cloudflare.access import Access
 from aop.cloudflare.answers import Answer
+from aop.cloudflare.guarded import guarded
 from aop.cloudflare.results import TokenStanding
 from aop.cloudflare.verdicts import Standing
 
@@ -26,6 +28,8 @@ PAUSES_WHEN_SETTLED_S = (0.5,)
 STANDING_HOLDS_S = 15.0
 """How long the answer of a verification is believed: all calls of one look at the world share it."""
 _FORGET_S = 3600.0
+_WORD = re.compile(r"[a-z_]{1,40}")
+"""A status that can be a word of Cloudflare's: nothing else is repeated to anybody."""
 
 
 @dataclass(slots=True)
@@ -84,13 +88,18 @@ class Tokens:
 
 def standing_of(answer: Answer, *, certain: bool) -> Standing | None:
     """What a verification's answer says of the token; None: nothing, as with 5xx. `certain` is False where another kind of token gives the same."""
-    if answer.succeeded and answer.envelope is not None and isinstance(answer.envelope.result, dict):
-        said = TokenStanding.model_validate({"status": "", **answer.envelope.result})
-        if said.status == "active":
-            return Standing(active=True, words="is active")
-        if said.status == "expired":
-            return Standing(active=False, words=f"expired on {said.expires_on:%Y-%m-%d}" if said.expires_on else "has expired")
-        return Standing(active=False, words="has been disabled" if said.status == "disabled" else f"is {said.status or 'not active'!r}")
+    if answer.succeeded and answer.envelope is not None:
+        result = answer.envelope.result
+        said = guarded(lambda: TokenStanding.model_validate(result))
+        return _standing(said) if said and _WORD.fullmatch(said.status) else None
     if answer.envelope is not None and answer.status in {400, 401, 403, 404}:
         return Standing(active=False, words="is unknown to Cloudflare: mistyped, rolled or deleted", certain=certain)
     return None
+
+
+def _standing(said: TokenStanding) -> Standing:
+    if said.status == "active":
+        return Standing(active=True, words="is active")
+    if said.status == "expired":
+        return Standing(active=False, words=f"expired on {said.expires_on:%Y-%m-%d}" if said.expires_on else "has expired")
+    return Standing(active=False, words="has been disabled" if said.status == "disabled" else f"is {said.status!r}")

@@ -174,6 +174,8 @@ class Wire:
             return Silence("unreachable", f"cannot connect: {error}", again=True)
         except httpx.RequestError as error:
             return Silence("severed", f"the connection broke ({type(error).__name__})", again=True)
+        except Exception as error:  # noqa: BLE001 - what a stranger sends is never a bug that ends a loop
+            return Silence("severed", f"the answer could not be received ({type(error).__name__})", again=False)
         return read_answer(response.status_code, response.headers, response.content, self._clock.wall())
 
 

@@ -7,18 +7,22 @@ moving is asked for by its id, because the list lags by up to a minute (referenc
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from aop.api import AuthenticatedOriginPull
-from aop.cloudflare import Access, Certificate, Cloudflare, NotFound, Priority, Zone
+from aop.cloudflare import Access, Certificate, Cloudflare, NotFound, Priority, Zone, guarded
 from aop.errors import AopError, Blocked, Reason, Transient
+from aop.metrics import Metrics
 from aop.observe.arrivals import begun_again
 from aop.observe.memory import CloudflareMemory, Memory, ZoneSetup
 from aop.observed import CertificateState, ObservedCertificate, ObservedZone, Unknown
 from aop.origins import Pin
 from aop.pki import pin_of, recognise
 from aop.settings import Settings
+
+log = logging.getLogger("aop")
 
 HOURLY_S = 3600.0
 BLOCKED_RECHECK_S = 20.0
@@ -44,14 +48,18 @@ CLOUDFLARE_REASONS = frozenset(
 class ZoneReader:
     """Reads one zone for one object; built once per process."""
 
-    def __init__(self, cloudflare: Cloudflare, settings: Settings) -> None:
+    def __init__(self, cloudflare: Cloudflare, settings: Settings, metrics: Metrics | None = None) -> None:
         self._cloudflare = cloudflare
         self._settings = settings
+        self._metrics = metrics
 
     async def read(
         self, pull: AuthenticatedOriginPull, access: Access | Unknown, memory: Memory, now: datetime, ours: Iterable[Pin], *, hurry: bool
     ) -> ObservedZone | Unknown | None:
-        """The zone, or why it is not known. `ours` are the leaves that the record and the Secret know; `hurry` when a person waits."""
+        """The zone, or why it is not known. `ours` are the leaves that the record and the Secret know; `hurry` when a person waits.
+
+        Raises nothing: an exception that nobody expected is a reason like any other, and what was not read is read again later.
+        """
         held = memory.cloudflare
         if isinstance(access, Unknown):
             held.failing_since = (held.failing_since or now) if access.reason else held.failing_since
@@ -66,6 +74,12 @@ class ZoneReader:
             zone = await self._read(pull, held.access, memory, now, tuple(ours))
         except AopError as error:
             return _failed(held, error, now)
+        except Exception as error:
+            log.exception("bug while reading zone %s for %s", pull.spec.zone.name, pull.key)
+            if self._metrics is not None:
+                self._metrics.reader_bugs.labels(reader="cloudflare").inc()
+            what = f"{type(error).__name__} in the operator while it read Cloudflare, whose answer it may not understand"
+            return _failed(held, Transient(f"{what}. The operator's log has the traceback; it is tried again by itself"), now)
         held.failure, held.failing_since, held.failed_at = None, None, None
         return zone
 
@@ -199,11 +213,9 @@ def _zone(setup: ZoneSetup, held: CloudflareMemory, uid: str, ours: tuple[Pin, .
 
 
 def _certificate(certificate: Certificate, uid: str, known: set[str]) -> ObservedCertificate:
-    try:
-        pin, ours = pin_of(certificate.certificate), recognise(certificate.certificate, uid)
-    except ValueError:
-        ever = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
-        pin, ours = Pin(f"unreadable:{certificate.id}", "", *ever), False
+    ever = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+    pin = guarded(lambda: pin_of(certificate.leaf)) or Pin(f"unreadable:{certificate.id}", "", *ever)
+    ours = guarded(lambda: recognise(certificate.leaf, uid)) or False
     state = (
         CertificateState.ACTIVE if certificate.active else CertificateState.DELETING if certificate.deleting else CertificateState.PENDING
     )
