@@ -41,11 +41,15 @@ class Reason(StrEnum):
     """The zone already presents another's certificate (or the shared one); outranking it needs `replaceForeign: true`."""
     SPEC_INVALID = "SpecInvalid"
     """The spec got past the schema of another version but not past this operator's; the message names the fields."""
+    NOT_OFFERED = "NotOffered"
+    """The zone's plan at Cloudflare, or its type, does not have what is needed; the message carries Cloudflare's code and words."""
     # Certificates
     KEY_PAIR_INVALID = "KeyPairInvalid"
     """A referenced Secret is missing, or its certificate or key fails a check; the message names the field."""
     CERTIFICATE_REFUSED = "CertificateRefused"
     """Cloudflare refused the certificate for good; the message carries its code."""
+    CERTIFICATE_QUOTA_REACHED = "CertificateQuotaReached"
+    """The zone may hold no more certificates. Delete one at Cloudflare that nobody needs any more."""
     # Origins
     CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound"
     """An origin's ConfigMap does not exist."""

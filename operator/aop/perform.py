@@ -14,9 +14,9 @@ from typing import Any, assert_never
 
 from aop.api import API_VERSION, KIND, RECORD_ANNOTATION, WATCH_LABEL, AuthenticatedOriginPull
 from aop.clock import Clock
-from aop.cloudflare import Access, AlreadyDeleted, AlreadyExists, Certificate, Cloudflare, NotFound, Priority
+from aop.cloudflare import Access, AlreadyDeleted, AlreadyExists, Certificate, Cloudflare, CloudflareError, NotFound, Priority
 from aop.cluster import Cluster, Conflict, Kind
-from aop.errors import Blocked, Reason, Transient
+from aop.errors import AopError, Blocked, Reason, Transient
 from aop.observe.memory import Memory
 from aop.observe.origin import OriginKeepers
 from aop.observe.zone import changed
@@ -156,7 +156,10 @@ class Performer:
     # --- Cloudflare --------------------------------------------------------------------------------------------------
 
     async def _change_zone(self, step: Upload | Delete | SetEnabled, o: Observed, pull: AuthenticatedOriginPull, memory: Memory) -> None:
-        """Proofs and stillness begin again, also when the answer is lost: only a refusal tells that nothing has changed."""
+        """Proofs and stillness begin again, also when the answer is lost: only a refusal tells that nothing has changed.
+
+        What was refused a short time ago is not even asked for: the client raises the same again.
+        """
         try:
             match step:
                 case Upload():
@@ -165,7 +168,9 @@ class Performer:
                     await self._delete(step, memory)
                 case SetEnabled():
                     await self._set_enabled(step, o, memory)
-        except Blocked:
+        except AopError as error:
+            if isinstance(error, CloudflareError) and error.may_have_changed:
+                changed(memory, self._clock.now())
             raise
         except BaseException:
             changed(memory, self._clock.now())
@@ -184,8 +189,9 @@ class Performer:
             certificate = await self._cloudflare.upload_certificate(access(memory, Priority.ONBOARD), step.zone_id, leaf.leaf.pem, leaf.key)
         except AlreadyExists as error:
             # An upload whose answer was lost, or a deletion under way: the list will show it (reference: cloudflare-api, 5).
-            memory.cloudflare.listed.forget()
-            raise Transient(f"{error.message} Cloudflare's list does not show it yet", retry_after_s=2.0) from None
+            if error.asked:
+                memory.cloudflare.listed.forget()
+            raise
         self._follow(memory, certificate)
 
     async def _delete(self, step: Delete, memory: Memory) -> None:

@@ -2,8 +2,8 @@
 
 From the bottom: `guarded` (how others' parsers are called), `errors` (what can go wrong, drawn as a tree), `access` (a token and how
 urgent it is), `calls` (every endpoint, as data), `answers` (what an HTTP answer says) and `verdicts` (which exception it is), `results`
-(typed answers), `budget` (calls per token), `tokens` (what is known of each token), `wire` (one call; the only module that holds a
-connection), `client` (one method per call).
+(typed answers), `budget` (calls per token), `tokens` (what is known of each token), `holds` (what was refused and is left alone for a
+while), `wire` (one call; the only module that holds a connection), `client` (one method per call).
 """
 
 from aop.cloudflare.access import Access, Priority
@@ -17,9 +17,12 @@ from aop.cloudflare.errors import (
     CloudflareError,
     Conflict,
     NotFound,
+    NotOffered,
     Outdated,
+    QuotaReached,
     RateLimited,
     Refused,
+    TokenDoubted,
     TokenLacksPermission,
     TokenRejected,
     Unavailable,
@@ -53,12 +56,15 @@ __all__ = [
     "HostnameAssociation",
     "HostnameAssociations",
     "NotFound",
+    "NotOffered",
     "Outdated",
     "Priority",
+    "QuotaReached",
     "RateLimited",
     "Refused",
     "SSLMode",
     "Shares",
+    "TokenDoubted",
     "TokenLacksPermission",
     "TokenRejected",
     "Unavailable",

@@ -24,7 +24,7 @@ from aop.cloudflare import calls
 from aop.cloudflare.access import Access
 from aop.cloudflare.answers import Envelope
 from aop.cloudflare.budget import Budget, Shares
-from aop.cloudflare.errors import AlreadyDeleted, Failure, Refused, TokenLacksPermission, Unavailable, ZoneNotVisible
+from aop.cloudflare.errors import AlreadyDeleted, Failure, NotOffered, Refused, TokenLacksPermission, Unavailable, ZoneNotVisible
 from aop.cloudflare.guarded import guarded
 from aop.cloudflare.results import (
     Certificate,
@@ -36,7 +36,7 @@ from aop.cloudflare.results import (
     SSLMode,
     Zone,
 )
-from aop.cloudflare.wire import Wire
+from aop.cloudflare.wire import Body, Wire
 from aop.metrics import Metrics
 
 BASE_URL = "https://api.cloudflare.com/client/v4"
@@ -121,7 +121,7 @@ class Cloudflare:
         query = {"status": "all", "per_page": "1000"}
         try:
             associations = await self._list(access, calls.LIST_ASSOCIATIONS, {"zone_id": zone_id}, HostnameAssociation, query)
-        except (ZoneNotVisible, TokenLacksPermission):
+        except (ZoneNotVisible, TokenLacksPermission, NotOffered):
             return HostnameAssociations(listed=False)
         except Refused as error:
             if error.status in {400, 405}:
@@ -151,10 +151,9 @@ class Cloudflare:
         """
         ids = {"zone_id": zone_id}
         async with self._lock(zone_id):
-            envelope = await self._wire.ask(
-                access, calls.UPLOAD_CERTIFICATE, ids, body={"certificate": certificate, "private_key": private_key}
-            )
-        return self._read(calls.UPLOAD_CERTIFICATE, envelope, Certificate)
+            read = self._reader(calls.UPLOAD_CERTIFICATE, Certificate)
+            body: Body = {"certificate": certificate, "private_key": private_key}
+            return await self._wire.ask(access, calls.UPLOAD_CERTIFICATE, ids, read=read, body=body)
 
     async def delete_certificate(self, access: Access, zone_id: str, certificate_id: str) -> Certificate:
         """Ask for a deletion, which takes effect later: the certificate comes back as `pending_deletion`.
@@ -168,11 +167,11 @@ class Cloudflare:
         ids = {"zone_id": zone_id, "certificate_id": certificate_id}
         async with self._lock(zone_id):
             try:
-                envelope = await self._wire.ask(access, calls.DELETE_CERTIFICATE, ids)
+                return await self._one(access, calls.DELETE_CERTIFICATE, ids, Certificate)
             except Refused as error:
+                if not error.asked:
+                    raise
                 refused = error
-            else:
-                return self._read(calls.DELETE_CERTIFICATE, envelope, Certificate)
         # The deletion of what is deleted is refused with 400 and no code that is known (reference: cloudflare-api, 4): look instead of guessing.
         certificate = await self.fetch_certificate(access, zone_id, certificate_id)
         if certificate.deleted or certificate.deleting:
@@ -188,8 +187,8 @@ class Cloudflare:
     async def set_enablement(self, access: Access, zone_id: str, *, enabled: bool) -> Enablement:
         """Let the zone present its own certificate, or stop it. Doing it twice does no harm."""
         async with self._lock(zone_id):
-            envelope = await self._wire.ask(access, calls.SET_ENABLEMENT, {"zone_id": zone_id}, body={"enabled": enabled})
-        return self._read(calls.SET_ENABLEMENT, envelope, Enablement)
+            read = self._reader(calls.SET_ENABLEMENT, Enablement)
+            return await self._wire.ask(access, calls.SET_ENABLEMENT, {"zone_id": zone_id}, read=read, body={"enabled": enabled})
 
     # --- shared ------------------------------------------------------------------------------------------------------
 
@@ -200,33 +199,41 @@ class Cloudflare:
         return lock
 
     async def _one(self, access: Access, call: calls.Call, ids: Mapping[str, str], model: type[R]) -> R:
-        return self._read(call, await self._wire.ask(access, call, ids), model)
+        return await self._wire.ask(access, call, ids, read=self._reader(call, model))
 
     async def _list(
         self, access: Access, call: calls.Call, ids: Mapping[str, str], model: type[R], query: Mapping[str, str]
     ) -> tuple[R, ...]:
-        """Every item of every page; `result: null` is an empty list (reference: cloudflare-api, 5)."""
+        """Every item of every page."""
         items: list[R] = []
         for page in range(1, _MOST_PAGES + 1):
-            envelope = await self._wire.ask(access, call, ids, query={**query, "page": str(page)} if page > 1 else query)
-            if not isinstance(envelope.result, list | None):
-                raise _unreadable(call, "the result is not a list")
-            items.extend(map(partial(self._parse, call, model), envelope.result or ()))
-            if not envelope.result or page >= _pages(envelope, len(items)):
+            asked = {**query, "page": str(page)} if page > 1 else query
+            envelope, read = await self._wire.ask(access, call, ids, read=partial(_page, call, model), query=asked)
+            items.extend(read)
+            if not read or page >= _pages(envelope, len(items)):
                 return tuple(items)
         raise _unreadable(call, f"the list has more than {_MOST_PAGES} pages")
 
-    def _read(self, call: calls.Call, envelope: Envelope, model: type[R]) -> R:
-        return self._parse(call, model, envelope.result)
+    @staticmethod
+    def _reader(call: calls.Call, model: type[R]) -> Callable[[Envelope], R]:
+        return lambda envelope: _parse(call, model, envelope.result)
 
-    def _parse(self, call: calls.Call, model: type[R], item: Any) -> R:
-        read = guarded(partial(_validated, model, item))
-        if isinstance(read, model):
-            return read
-        places = read if isinstance(read, list) else ["shape"]
-        # What an answer holds is nobody's business, nor an error tracker's that shows the locals of a frame.
-        del item, read
-        raise _unreadable(call, f"{model.__name__} without a usable {', '.join(places)}")
+
+def _page(call: calls.Call, model: type[R], envelope: Envelope) -> tuple[Envelope, tuple[R, ...]]:
+    """One page: its envelope, and its items; `result: null` is an empty list (reference: cloudflare-api, 5)."""
+    if not isinstance(envelope.result, list | None):
+        raise _unreadable(call, "the result is not a list")
+    return envelope, tuple(_parse(call, model, item) for item in envelope.result or ())
+
+
+def _parse(call: calls.Call, model: type[R], item: Any) -> R:
+    read = guarded(partial(_validated, model, item))
+    if isinstance(read, model):
+        return read
+    places = read if isinstance(read, list) else ["shape"]
+    # What an answer holds is nobody's business, nor an error tracker's that shows the locals of a frame.
+    del item, read
+    raise _unreadable(call, f"{model.__name__} without a usable {', '.join(places)}")
 
 
 def _validated(model: type[R], item: Any) -> R | list[str]:

@@ -1,6 +1,6 @@
 """What Cloudflare can answer other than yes, as exceptions; each class stands for another reaction.
 
-Decided by HTTP status and numeric code, never by message text (reference: cloudflare-api, section 4)::
+Decided by HTTP status and numeric code; by words only for the codes that mean several things (reference: cloudflare-api, 4 and 14.1)::
 
     AopError
     └── CloudflareError                  status, codes, cf_ray, method and path template of the call
@@ -8,9 +8,12 @@ Decided by HTTP status and numeric code, never by message text (reference: cloud
         │   ├── TokenRejected            unknown, expired, disabled or malformed token
         │   ├── TokenLacksPermission     the token works, the call needs a permission (or a zone) that it lacks
         │   ├── ZoneNotVisible           no such zone, or not one that the token may see
+        │   ├── NotOffered               the zone's plan, or its type, does not have it
+        │   ├── QuotaReached             the zone may hold no more certificates
         │   └── CertificateRefused       an upload that will never succeed with this certificate
         └── (Transient)                  tried again by itself
             ├── RateLimited              429, or our own budget is spent; the whole token pauses
+            ├── TokenDoubted             a token that works was refused: now and then that passes by itself
             ├── Conflict                 409: another certificate mutation in the zone
             ├── Unavailable              5xx, 408, 425, time out, no connection, or an answer that is not the API's
             ├── Refused                  any other 4xx: a plan's limit, or a bug of ours
@@ -27,6 +30,7 @@ look again, and that is right for all four.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 from aop.errors import AopError, Blocked, Reason, Transient
 
@@ -59,9 +63,44 @@ class Failure:
 
 
 class CloudflareError(AopError):
-    """Any failure of a call to Cloudflare. `failure` is None only if the token was refused before anything was sent."""
+    """Any failure of a call to Cloudflare. `failure` is None if nothing was sent."""
 
-    failure: Failure | None = None
+    def __init__(self, message: str, failure: Failure | None = None) -> None:
+        self.said, self.failure = message, failure
+        super().__init__(self._say())
+
+    said: str
+    """What happened and what to do, without the facts of the call."""
+    failure: Failure | None
+    asked: bool = True
+    """False: the call was not made, because it was refused a short time ago."""
+    pause_s: float | None = None
+    """For how many seconds the call is left alone; None: that is the caller's affair."""
+
+    def _say(self) -> str:
+        pause = f" The next attempt is made after {self.pause_s:.0f} s." if self.pause_s else ""
+        return f"{self.said}{pause} ({self.failure})" if self.failure else f"{self.said}{pause}"
+
+    def hold(self, pause_s: float) -> None:
+        """Say that the call is left alone for so many seconds."""
+        self.pause_s = pause_s
+        self.message = self._say()
+        self.args = (self.message,)
+
+    def again(self, left_s: float) -> Self:
+        """The same exception for a call that is not made, because `left_s` seconds of its pause are left."""
+        other = type(self)(self.said, self.failure)
+        other.hold(self.pause_s or left_s)
+        other.asked = False
+        return other
+
+    @property
+    def may_have_changed(self) -> bool:
+        """True if Cloudflare may have done what was asked all the same: only a refusal tells that it has not."""
+        if not self.asked or self.failure is None or self.failure.method == "GET":
+            return False
+        status = self.failure.status
+        return status is None or not self.failure.readable or not 400 <= status < 500 or status in {408, 425}
 
     @property
     def status(self) -> int | None:
@@ -95,8 +134,8 @@ class CloudflareBlocked(CloudflareError, Blocked):
     aop_reason: Reason
 
     def __init__(self, message: str, failure: Failure | None = None) -> None:
-        Blocked.__init__(self, self.aop_reason, f"{message} ({failure})" if failure else message)
-        self.failure = failure
+        self.said, self.failure = message, failure
+        Blocked.__init__(self, self.aop_reason, self._say())
 
 
 class TokenRejected(CloudflareBlocked):
@@ -117,6 +156,18 @@ class ZoneNotVisible(CloudflareBlocked):
     aop_reason = Reason.ZONE_NOT_FOUND
 
 
+class NotOffered(CloudflareBlocked):
+    """The zone's plan, or its type (partial), does not have what was asked for."""
+
+    aop_reason = Reason.NOT_OFFERED
+
+
+class QuotaReached(CloudflareBlocked):
+    """The zone may hold no more certificates."""
+
+    aop_reason = Reason.CERTIFICATE_QUOTA_REACHED
+
+
 class CertificateRefused(CloudflareBlocked):
     """Cloudflare will never take this certificate."""
 
@@ -127,12 +178,32 @@ class CloudflareTransient(CloudflareError, Transient):
     """A failure that is tried again by itself, after `retry_after_s` seconds if that is known."""
 
     def __init__(self, message: str, failure: Failure | None = None, *, retry_after_s: float | None = None) -> None:
-        Transient.__init__(self, f"{message} ({failure})" if failure else message, retry_after_s=retry_after_s)
-        self.failure = failure
+        self.said, self.failure = message, failure
+        Transient.__init__(self, self._say(), retry_after_s=retry_after_s)
+
+    def hold(self, pause_s: float) -> None:
+        """Say that the call is left alone for so many seconds, and that this is the time to wait for."""
+        super().hold(pause_s)
+        self.retry_after_s = pause_s
+
+    def again(self, left_s: float) -> Self:
+        """The same exception for a call that is not made, because `left_s` seconds of its pause are left."""
+        other = super().again(left_s)
+        other.retry_after_s = left_s
+        return other
 
 
 class RateLimited(CloudflareTransient):
-    """No call with this token for `retry_after_s` seconds (always set; of any length)."""
+    """No call with this token for `retry_after_s` seconds (always set)."""
+
+    @property
+    def may_have_changed(self) -> bool:
+        """A call that is one too many is not carried out, whatever status says so."""
+        return False
+
+
+class TokenDoubted(CloudflareTransient):
+    """A token that works was refused, which happens to good ones under load; only what lasts is a missing permission."""
 
 
 class Conflict(CloudflareTransient):

@@ -5,7 +5,9 @@ Called by `wire`; `budget` takes the words for a pause from here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from aop.cloudflare.answers import Answer, scrub
@@ -19,6 +21,8 @@ from aop.cloudflare.errors import (
     Conflict,
     Failure,
     NotFound,
+    NotOffered,
+    QuotaReached,
     RateLimited,
     Refused,
     TokenLacksPermission,
@@ -33,9 +37,23 @@ LATER_S = 60.0
 """When to try again what nobody knows the end of."""
 
 _AUTHENTICATION_ERROR = 10000
+_AUTHENTICATION = {0, 1000, 9103, 9106, 9109, 10000, 10001}
+"""Codes that a 403 has for the sake of the token; with any other it is the zone that does not have what was asked for."""
 _MALFORMED_AUTHORIZATION = {6003, 6111}
 _NO_SUCH_ZONE = {7003, 9109}
 _NO_SUCH_CERTIFICATE = {1415, 1551, 1552}
+_INTERNAL = {1000, 10001}
+"""Both are also given for what passes by itself; then the words say so (reference: cloudflare-api, 14.1)."""
+_CERTIFICATE = {1002, 1408, 2100, 2101, 2106}
+"""The certificate or its key cannot be read, is no leaf, or they do not belong together (reference: cloudflare-api, 4)."""
+_QUOTA = {1212, 2005}
+"""The codes that Cloudflare documents for custom certificates ("Troubleshooting | Custom certificates")."""
+_UNCODED = {0, 1000}
+"""What stands where an error has no number of its own: only then do words decide."""
+_PASSES = re.compile(r"time[d ]*-?out|internal (server )?error|try again|temporar", re.IGNORECASE)
+_ABOUT_QUOTA = re.compile(r"maximum number|quota|too many certificates", re.IGNORECASE)
+_ABOUT_PLAN = re.compile(r"\bplan\b|upgrade|entitle|subscription|not available for", re.IGNORECASE)
+_ABOUT_CERTIFICATE = re.compile(r"leaf|private key|\bpem\b|parse|expired|not yet valid|does not match", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +88,14 @@ def doubts_token(failure: Failure) -> bool:
 
     401 and 403 are ambiguous, 10000 even comes with 400 (reference: cloudflare-api, 4). A 403 without an envelope is a firewall's.
     """
-    if not failure.readable or failure.status is None or failure.status >= 500:
+    if not failure.readable or failure.status is None or failure.status >= 500 or passes_by_itself(failure):
         return False
     return failure.status in {401, 403} or _AUTHENTICATION_ERROR in failure.codes
+
+
+def passes_by_itself(failure: Failure) -> bool:
+    """True if Cloudflare says that it has failed, with a code and a status that otherwise mean a refusal."""
+    return bool(_INTERNAL & set(failure.codes)) and _PASSES.search(failure.words) is not None
 
 
 def error_of(call: Call, failure: Failure, source: str, standing: Standing | None) -> CloudflareError:
@@ -133,11 +156,11 @@ def _about_the_service(failure: Failure) -> CloudflareError | None:
     status = failure.status
     if status == 409:
         return Conflict("Another certificate of the zone is being changed.", failure, retry_after_s=failure.retry_after_s or SOON_S)
-    if failure.readable and status is not None and 400 <= status < 500 and status not in {408, 425}:
+    if failure.readable and status is not None and 400 <= status < 500 and status not in {408, 425} and not passes_by_itself(failure):
         return None
     if failure.readable and doubts_token(failure):
         return None
-    if status is not None and status < 500:
+    if status is not None and status < 500 and not failure.readable:
         said = "Something answered that is not Cloudflare's API (if it persists: check AOP_CLOUDFLARE_BASE_URL, and any proxy on the way)"
     else:
         said = "Cloudflare gave no usable answer"
@@ -157,6 +180,8 @@ def _about_the_zone(call: Call, failure: Failure) -> CloudflareError | None:
 def _about_permission(call: Call, failure: Failure, source: str) -> CloudflareError:
     if call.permission is None:
         return TokenRejected(f"{source}: Cloudflare refuses the token. Put a token there that works.", failure)
+    if (failure.codes and not _AUTHENTICATION & set(failure.codes)) or _says(failure, frozenset(), _ABOUT_PLAN):
+        return _not_offered(failure)
     return TokenLacksPermission(
         f"{source}: the token works, but lacks the permission {call.permission.name!r} for this zone. In the dashboard edit the token "
         f"(My Profile > API Tokens, or Manage Account > Account API Tokens): add {call.permission.dashboard}, and the zone under Zone Resources.",
@@ -165,9 +190,30 @@ def _about_permission(call: Call, failure: Failure, source: str) -> CloudflareEr
 
 
 def _about_the_request(call: Call, failure: Failure) -> CloudflareError:
-    if call is UPLOAD_CERTIFICATE:
+    if call.mutates and _says(failure, _QUOTA, _ABOUT_QUOTA):
+        return QuotaReached("The zone may hold no more certificates. Delete one at Cloudflare that nobody needs any more.", failure)
+    if _says(failure, frozenset(), _ABOUT_PLAN) or failure.status == 402:
+        return _not_offered(failure)
+    if call is not UPLOAD_CERTIFICATE:
+        return Refused(
+            "Cloudflare refuses the call; its words say why. If they name nothing that you can mend, ask Cloudflare's support about this cf-ray.",
+            failure,
+            retry_after_s=failure.retry_after_s or LATER_S,
+        )
+    if _says(failure, _CERTIFICATE, _ABOUT_CERTIFICATE):
         return CertificateRefused(
             "Cloudflare refuses the certificate for good. It must be a leaf (CA:FALSE) with its own key, in PEM; issue another one.",
             failure,
         )
-    return Refused("Cloudflare refuses the call.", failure, retry_after_s=failure.retry_after_s or LATER_S)
+    return CertificateRefused("Cloudflare refuses to take the certificate; its words say why. Mend what they name.", failure)
+
+
+def _not_offered(failure: Failure) -> NotOffered:
+    return NotOffered(
+        "Cloudflare does not offer this to the zone; its words say what the zone's plan or type lacks. Change that there.", failure
+    )
+
+
+def _says(failure: Failure, codes: AbstractSet[int], words: re.Pattern[str]) -> bool:
+    """Whether one of the codes says so or, where there is no code of any meaning, the words do."""
+    return bool(codes & set(failure.codes)) or (set(failure.codes) <= _UNCODED and words.search(failure.words) is not None)

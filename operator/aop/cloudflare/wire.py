@@ -9,22 +9,26 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 from urllib.parse import quote
 
 import httpx
 from pydantic import SecretBytes
 
 from aop.clock import Clock
-from aop.cloudflare.access import Access
+from aop.cloudflare.access import Access, Priority
 from aop.cloudflare.answers import Answer, Envelope, read_answer, scrub
 from aop.cloudflare.budget import Budget
 from aop.cloudflare.calls import VERIFY_ACCOUNT_TOKEN, VERIFY_TOKEN, Call
+from aop.cloudflare.errors import CloudflareError
+from aop.cloudflare.holds import Holds
 from aop.cloudflare.tokens import PAUSES_OF_VERIFICATION_S, Tokens, standing_of
 from aop.cloudflare.verdicts import Standing, doubts_token, error_of, failure_of, unanswered
 from aop.metrics import Metrics
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +67,7 @@ class Wire:
         self._metrics = metrics
         self._total_s = total_s
         self._sleep = sleep
+        self._holds = Holds()
         self.tokens = Tokens(clock)
 
     async def ask(
@@ -71,19 +76,36 @@ class Wire:
         call: Call,
         ids: Mapping[str, str] | None = None,
         *,
+        read: Callable[[Envelope], T],
         query: Mapping[str, str] | None = None,
         body: Body | None = None,
-    ) -> Envelope:
-        """The envelope of a successful answer.
+    ) -> T:
+        """What `read` makes of the envelope of a successful answer; it may raise `Unavailable`.
 
-        A call that puts the token in doubt is repeated after a pause, a mutation too: what was refused had no effect.
+        A call that was refused a short time ago is not made: the exception of then is raised again, with `asked` False.
 
         Raises:
             CloudflareError: everything else; never an exception of httpx.
         """
+        key = _key(access, call, ids or {}, query, body)
+        if (held := self._holds.held(key, self._clock.monotonic_s())) is not None:
+            raise held
+        try:
+            result = read(await self._ask(access, call, ids or {}, query, body))
+        except CloudflareError as error:
+            protects = access.priority is Priority.PROTECT
+            self._holds.refused(key, error, self._clock.monotonic_s(), mutates=call.mutates, protects=protects)
+            raise
+        self._holds.succeeded(key)
+        return result
+
+    async def _ask(
+        self, access: Access, call: Call, ids: Mapping[str, str], query: Mapping[str, str] | None, body: Body | None
+    ) -> Envelope:
+        """A call that puts the token in doubt is repeated after a pause, a mutation too: what was refused had no effect."""
         pauses_s = iter(self.tokens.pauses_s(access))
         while True:
-            answer = await self._exchange(access, call, ids or {}, query, body)
+            answer = await self._exchange(access, call, ids, query, body)
             if answer.succeeded and answer.envelope is not None:
                 return answer.envelope
             failure = failure_of(call, answer, _secrets(access, body))
@@ -177,6 +199,12 @@ class Wire:
         except Exception as error:  # noqa: BLE001 - what a stranger sends is never a bug that ends a loop
             return Silence("severed", f"the answer could not be received ({type(error).__name__})", again=False)
         return read_answer(response.status_code, response.headers, response.content, self._clock.wall())
+
+
+def _key(access: Access, call: Call, ids: Mapping[str, str], query: Mapping[str, str] | None, body: Body | None) -> Hashable:
+    """What tells one call from another: the token by its hash, and of the body what is no secret."""
+    public = {name: value for name, value in (body or {}).items() if not isinstance(value, SecretBytes)}
+    return access.key, call, *(tuple(sorted(each.items())) for each in (ids, query or {}, public))
 
 
 def _secrets(access: Access, body: Body | None) -> Iterator[str]:

@@ -1,0 +1,89 @@
+"""Calls that Cloudflare has refused, and for how long each is left alone. Pure; used by `wire`, time is passed in.
+
+The loop looks at the world every few seconds and decides each time that a certificate is missing; that must not send its private key
+every few seconds to a server that has said no, or that has named the time at which to come back. What is held is answered with the
+exception of before. It belongs to the token, the call and what was sent: a mended token, another zone or a new leaf is tried at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from aop.cloudflare.errors import (
+    AlreadyDeleted,
+    AlreadyExists,
+    CannotDeleteYet,
+    CloudflareError,
+    Conflict,
+    NotFound,
+    RateLimited,
+    TokenDoubted,
+    Unavailable,
+)
+
+LONGEST_S = 300.0
+"""What a person mends at Cloudflare is acted on within a resync (design, L3)."""
+LONGEST_PROTECTING_S = 60.0
+"""The same for a call on which visitors depend."""
+_FIRST_S: dict[type[CloudflareError], float] = {
+    Conflict: 5.0,
+    CannotDeleteYet: 5.0,
+    AlreadyExists: 5.0,
+    Unavailable: 5.0,
+    TokenDoubted: 10.0,
+}
+_FIRST_REFUSAL_S = 60.0
+"""For what nothing but a person ends: a permission, a quota, a plan."""
+_NOT_HELD = (RateLimited, NotFound, AlreadyDeleted)
+"""The budget pauses for the first; the other two are what was wanted."""
+_FORGET_S = 3600.0
+
+
+@dataclass(slots=True)
+class Hold:
+    """One call that was refused, `times` times without a success in between."""
+
+    error: CloudflareError
+    until_s: float
+    times: int
+
+
+class Holds:
+    """All of them. A call is whatever can be told apart: its key says token, endpoint, ids and what was sent."""
+
+    def __init__(self) -> None:
+        self._holds: dict[Hashable, Hold] = {}
+
+    def held(self, call: Hashable, now_s: float) -> CloudflareError | None:
+        """The exception to raise instead of making the call; None if it may be made."""
+        hold = self._holds.get(call)
+        return hold.error.again(hold.until_s - now_s) if hold and hold.until_s > now_s else None
+
+    def refused(self, call: Hashable, error: CloudflareError, now_s: float, *, mutates: bool, protects: bool = False) -> None:
+        """Note that the call ended in `error`, which then says for how long it is left alone.
+
+        A read is held only for the time that the answer named: how often it is made is the reader's affair. A mutation is held longer
+        each time.
+        """
+        named_s = error.failure.retry_after_s or 0.0 if error.failure else 0.0
+        if isinstance(error, _NOT_HELD) or not (mutates or named_s):
+            return
+        self._forget(now_s)
+        before = self._holds.get(call)
+        times = before.times + 1 if before else 1
+        longest_s = LONGEST_PROTECTING_S if protects else LONGEST_S
+        pause_s = max(named_s, min(_first_s(error) * 2 ** min(times - 1, 20), longest_s) if mutates else 0.0)
+        error.hold(pause_s)
+        self._holds[call] = Hold(error.again(pause_s), now_s + pause_s, times)
+
+    def succeeded(self, call: Hashable) -> None:
+        """The call was answered with yes: the next refusal is the first one."""
+        self._holds.pop(call, None)
+
+    def _forget(self, now_s: float) -> None:
+        self._holds = {call: hold for call, hold in self._holds.items() if now_s - hold.until_s < _FORGET_S}
+
+
+def _first_s(error: CloudflareError) -> float:
+    return next((first_s for kind, first_s in _FIRST_S.items() if isinstance(error, kind)), _FIRST_REFUSAL_S)

@@ -1,0 +1,147 @@
+"""What is done at Cloudflare: which call, at which priority, what is forgotten afterwards, and what a refusal leaves as it was.
+
+The client is the real one over answers of the test; the cluster is a stand-in that holds one Secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from aop import pki
+from aop.api import AuthenticatedOriginPull, Status
+from aop.cloudflare import AlreadyExists, CloudflareError, Priority, QuotaReached, Unavailable
+from aop.cluster import Cluster, Kind
+from aop.errors import AopError
+from aop.observe.memory import Memory
+from aop.observed import Evidence
+from aop.origins import ObjectKey
+from aop.perform import Performer
+from aop.pki import Algorithm, Recipe
+from aop.steps import Delete, Effect, SetEnabled, Upload
+from builders import KEY, NOW, UID, evidence, observed, spec
+from cloudflare_api import AOP, CERTIFICATE_ID, ZONE_ID, Script, StoppedClock, access, certificate, client, failed, html, ok
+
+PULL = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, spec(), Status())
+RECIPE = Recipe("example.com", UID, ("example.com",), Algorithm.ECDSA, 256, timedelta(days=730), timedelta(days=1826))
+AUTHORITY = pki.create_authority(RECIPE, 1, NOW)
+ISSUED = pki.issue_leaf(RECIPE, AUTHORITY, NOW)
+LEAF = ISSUED.leaf
+ONE = f"{AOP}/{CERTIFICATE_ID}"
+UPLOAD, DELETE = Upload(ZONE_ID, LEAF.pin), Delete(ZONE_ID, CERTIFICATE_ID, LEAF.pin, "the object is being removed")
+ENABLE = SetEnabled(ZONE_ID, enabled=True, why="leaf is active")
+
+
+class OneSecret:
+    """A cluster with the generated Secret."""
+
+    async def fetch(self, kind: Kind, key: ObjectKey) -> dict[str, Any]:
+        assert kind is Kind.SECRET
+        return {"metadata": {"name": key.name}, "data": pki.leaf_data(ISSUED, AUTHORITY)}
+
+
+class World:
+    """One object's memory, and a performer over a client that plays a script."""
+
+    def __init__(self, answers: dict[str, Any]) -> None:
+        self.clock, self.script = StoppedClock(), Script(answers)
+        self.memory = Memory(NOW)
+        self.memory.cloudflare.access = access(Priority.RESYNC)
+        self.memory.evidence = {"example.com": evidence()}
+        self._performer = Performer(cast("Cluster", OneSecret()), client(self.script, self.clock), self.clock)
+
+    async def perform(self, step: Effect, *, deleting: bool = False) -> CloudflareError | None:
+        """Carry it out; the exception that it ended in, if it is the client's."""
+        try:
+            await self._performer.perform(step, observed(object={"deleting": deleting}), PULL, self.memory)
+        except CloudflareError as error:
+            return error
+        return None
+
+    @property
+    def proof(self) -> Evidence:
+        return self.memory.evidence["example.com"]
+
+
+@pytest.mark.asyncio
+async def test_an_upload_is_followed_by_its_id() -> None:
+    world = World({f"POST {AOP}": ok(certificate(LEAF.pem, status="pending_deployment"))})
+    assert await world.perform(UPLOAD) is None
+    assert list(world.memory.cloudflare.known) == [CERTIFICATE_ID]
+    assert world.proof.count == 0, "proofs begin again"
+
+
+@pytest.mark.parametrize(
+    ("step", "answers"),
+    [
+        (UPLOAD, {f"POST {AOP}": failed(400, 1212)}),
+        (UPLOAD, {f"POST {AOP}": failed(409)}),
+        (UPLOAD, {f"POST {AOP}": failed(429)}),
+        (UPLOAD, {f"POST {AOP}": failed(400, 1406)}),
+        (ENABLE, {f"PUT {AOP}/settings": failed(422)}),
+        (DELETE, {f"GET {ONE}": html(502)}),
+        (DELETE, {f"GET {ONE}": ok(certificate(LEAF.pem)), f"DELETE {ONE}": failed(409)}),
+    ],
+)
+@pytest.mark.asyncio
+async def test_a_refusal_begins_no_proof_again(step: Effect, answers: dict[str, Any]) -> None:
+    world = World(answers)
+    before = world.proof
+    for _ in range(3):
+        assert await world.perform(step) is not None
+    assert (world.proof, world.memory.cloudflare.changed_at) == (before, None)
+
+
+@pytest.mark.parametrize("answer", [html(502), failed(503), httpx.ReadTimeout("slow"), ok(None)])
+@pytest.mark.asyncio
+async def test_a_lost_answer_begins_proofs_again_once_and_not_at_every_visit(answer: httpx.Response | Exception) -> None:
+    world = World({f"POST {AOP}": answer})
+    assert isinstance(await world.perform(UPLOAD), Unavailable)
+    assert world.proof.count == 0
+    world.memory.evidence = {"example.com": evidence()}
+    error = await world.perform(UPLOAD)
+    assert isinstance(error, Unavailable)
+    assert not error.asked
+    assert world.proof == evidence(), "nothing was sent the second time"
+
+
+@pytest.mark.asyncio
+async def test_a_quota_that_is_reached_sends_the_key_once_and_says_it_at_every_visit() -> None:
+    world = World({f"POST {AOP}": failed(400, 1212)})
+    for _ in range(20):
+        assert isinstance(await world.perform(UPLOAD), QuotaReached)
+        world.clock.at_s += 2
+    assert len(world.script.requests) == 1
+
+
+@pytest.mark.asyncio
+async def test_what_is_said_to_exist_makes_the_list_be_read_again_once_per_upload() -> None:
+    world = World({f"POST {AOP}": failed(400, 1406)})
+    world.memory.cloudflare.listed.keep((), NOW)
+    assert isinstance(await world.perform(UPLOAD), AlreadyExists)
+    assert world.memory.cloudflare.listed.last is None
+    world.memory.cloudflare.listed.keep((), NOW)
+    assert isinstance(await world.perform(UPLOAD), AlreadyExists)
+    assert world.memory.cloudflare.listed.last is not None
+
+
+@pytest.mark.asyncio
+async def test_only_what_was_decided_on_is_deleted() -> None:
+    other = pki.throwaway(NOW).leaf
+    world = World({f"GET {ONE}": ok(certificate(other.pem))})
+    with pytest.raises(AopError, match="is not leaf"):
+        await world._performer.perform(DELETE, observed(), PULL, world.memory)
+    assert [call for call in world.script.calls if call.startswith("DELETE")] == []
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.asyncio
+async def test_the_enablement_is_read_again_after_it_was_set(enabled: bool) -> None:
+    world = World({f"PUT {AOP}/settings": ok({"enabled": enabled})})
+    world.memory.cloudflare.enabled.keep(not enabled, NOW)
+    assert await world.perform(replace(ENABLE, enabled=enabled)) is None
+    assert world.memory.cloudflare.enabled.last is None
