@@ -1,5 +1,6 @@
 """The driver's text does on a real nginx what the claims say: every row of reference: ingress-nginx, 6.2, in its pin form, and more."""
 
+import re
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -229,13 +230,69 @@ def test_a_second_request_on_a_connection_is_not_fresh(requiring: TextNginx) -> 
     assert [answer.fresh for answer in answers] == [True, False]
 
 
-def test_the_check_path_is_plain_text_that_nobody_stores_or_sniffs(requiring: TextNginx) -> None:
-    said = requiring.https(WWW, f"{CHECK}?n=<script>alert(1)</script>")
-    assert said.status == 200
-    assert said.headers["content-type"] == "text/plain"
-    assert said.headers["cache-control"] == "no-store"
-    assert said.headers["x-content-type-options"] == "nosniff"
-    assert parse(said.body) is None
+ECHOED = re.compile(r"aop [a-z0-9 =.-]* nonce=[A-Za-z0-9_-]*\n")
+
+
+@pytest.mark.parametrize("nonce", ["<script>alert(1)</script>", "%3Cscript%3E", 'a"b', "a.b", "a+b=c", "a;b", "%00", "\xfc"])
+@pytest.mark.parametrize("host", [WWW, OUTSIDE, "never.heard.of"])
+def test_no_browser_can_be_made_to_run_what_somebody_lets_the_check_path_say(requiring: TextNginx, host: str, nonce: str) -> None:
+    """Even where the type is lost: of what it echoes nothing could be a tag, a quote or a statement."""
+    for said in (requiring.https(host, f"{CHECK}?n={nonce}"), requiring.http(host, f"{CHECK}?n={nonce}")):
+        assert (said.status, said.headers["content-type"]) == (200, "text/plain")
+        assert ECHOED.fullmatch(said.body), said.body
+        assert told(said).nonce == ""
+
+
+def test_neither_of_our_paths_fills_the_access_log(leaves: Leaves, tmp_path: Path) -> None:
+    with TextNginx(tmp_path, render([com(leaves, Mode.REQUIRE, (WWW,))], 3, TOKEN), HOSTS) as nginx:
+        for path in (f"{CHECK}?n=x", GATE, "/seen"):
+            assert nginx.https(WWW, path, leaves.ours.path).status in {200, 204}
+            assert nginx.https(WWW, path).status == (200 if path.startswith(CHECK) else 400)
+            assert nginx.http(WWW, path).status in {200, 308}
+        until(lambda: len(nginx.logged()) >= 3, within_s=10, describe="the last request in the log")
+        assert [line.split()[6] for line in nginx.logged()] == ["/seen"] * 3
+
+
+def test_where_the_controller_has_no_such_map_the_paths_answer_all_the_same(leaves: Leaves, tmp_path: Path) -> None:
+    with TextNginx(tmp_path, render([com(leaves, Mode.REQUIRE, (WWW,))], 3, TOKEN), HOSTS, built_in="") as nginx:
+        assert told(nginx.https(WWW, CHECK)).revision == 3
+        assert nginx.https(WWW, GATE, leaves.ours.path).status == 204
+        until(lambda: len(nginx.logged()) == 2, within_s=10, describe="both requests in the log")
+
+
+def test_the_answers_of_others_stay_what_they_were(leaves: Leaves, tmp_path: Path) -> None:
+    """No type, header or variable of theirs is touched by ours. Only `$1` of a regular server name is: any regex forgets it."""
+    theirs = 'location = /page { return 200 "page of $which"; } location = /file.txt { return 200 "text"; } add_header X-Theirs yes always;'
+    hosts, host = (r"~^(?<which>outside)\.example\.net$",), OUTSIDE
+    answers = []
+    for folder, text in (("before", {}), ("after", render([com(leaves, Mode.REQUIRE, (WWW,))], 3, TOKEN))):
+        with TextNginx(tmp_path / folder, text, hosts, ingress=theirs) as nginx:
+            said = [nginx.https(host, path) for path in ("/page", "/page?n=<", "/file.txt", "/", "/healthz", "/nowhere")]
+            answers.append([(one.status, {k: v for k, v in one.headers.items() if k != "date"}, one.body) for one in said])
+    assert answers[0] == answers[1]
+    assert answers[1][0][2] == "page of outside"
+
+
+COLLIDING = (
+    f'location = {CHECK} {{ return 200 "theirs"; }} location = {GATE} {{ return 200 "theirs"; }} location /.well-known {{ return 403; }}'
+)
+PAGES = 'error_page 400 403 404 421 495 496 497 503 = @custom; location @custom { return 502 "a page of theirs"; }'
+REWRITES = "rewrite ^ /elsewhere last; return 503;"
+
+
+@pytest.mark.parametrize("ingress", [COLLIDING, PAGES, COLLIDING + PAGES], ids=["same paths", "error pages", "both"])
+@pytest.mark.parametrize("behind", ["", REWRITES], ids=["", "rewritten behind ours"])
+def test_nobodys_paths_pages_or_rewrites_take_the_place_of_our_answers(leaves: Leaves, tmp_path: Path, ingress: str, behind: str) -> None:
+    """Whoever may create an Ingress can have an Exact path like ours: every server of the controller shows them to its backend."""
+    text = render([com(leaves, Mode.REQUIRE, (WWW,))], 3, TOKEN)
+    with TextNginx(tmp_path, {**text, SERVER: text[SERVER] + behind}, HOSTS, ingress=ingress) as nginx:
+        for host in (WWW, OUTSIDE, "never.heard.of"):
+            assert told(nginx.https(host, f"{CHECK}?n=x")).nonce == "x"
+            assert told(nginx.http(host, f"{CHECK}?n=x")).nonce == "x"
+            assert nginx.https(host, GATE, leaves.ours.path).status == 204
+        assert nginx.https(WWW, GATE).status in {400, 502}
+        assert nginx.https(WWW, GATE, leaves.stranger.path).status in {400, 502}
+        assert nginx.http(WWW, GATE).status == 308
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,11 @@ CONF = """
 daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log info;
 events {{ worker_connections 256; }}
 http {{
-    access_log off; default_type text/html; map_hash_bucket_size {bucket}; server_names_hash_bucket_size 256; uninitialized_variable_warn off;
+    types {{ text/html html; text/plain txt; }} default_type text/html; map_hash_bucket_size {bucket}; server_names_hash_bucket_size 256; uninitialized_variable_warn off;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    access_log {folder}/access.log combined{logged};
+    {built_in}
     map $http_x_forwarded_proto $redirect_scheme {{ "" $scheme; default $http_x_forwarded_proto; }}
     ssl_session_cache shared:SSL:10m; ssl_session_timeout 10m; ssl_session_tickets off;
     ssl_certificate {folder}/server.crt; ssl_certificate_key {folder}/server.key;
@@ -38,6 +40,8 @@ http {{
     {servers}
 }}
 """
+LOGGABLE = "map $request_uri $loggable { default 1; }"
+"""The map by which the controller decides what its access log is to hold."""
 SERVER_CONF = """
     server {{
         server_name "{name}";
@@ -47,6 +51,7 @@ SERVER_CONF = """
             return 200 "app verify=$ssl_client_verify resumed=$ssl_session_reused";
         }}
         location /healthz {{ return 200; }}
+        {ingress}
         {server}
     }}
 """
@@ -68,6 +73,10 @@ class TextNginx:
     folder: Path
     snippets: Mapping[str, str]
     hosts: Sequence[str] = ()
+    built_in: str = LOGGABLE
+    """What the controller brings into `http{}` before the http-snippet."""
+    ingress: str = ""
+    """What Ingresses bring into each server before the server-snippet."""
     bucket: int = 64
     https_port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
@@ -84,6 +93,10 @@ class TextNginx:
         """What `nginx -t` says against the text: empty when it passes, else the lines of level emerg."""
         done = subprocess.run([*self._command(), "-t"], capture_output=True, text=True, timeout=30, check=False)
         return "" if done.returncode == 0 else "\n".join(line for line in done.stderr.splitlines() if "[emerg]" in line) or done.stderr
+
+    def logged(self) -> list[str]:
+        """The lines of the access log so far."""
+        return (self.folder / "access.log").read_text().splitlines()
 
     def reload(self, snippets: Mapping[str, str]) -> None:
         """Have it read another text; the new workers answer a little later."""
@@ -116,12 +129,20 @@ class TextNginx:
                 https=self.https_port,
                 plain=self.http_port,
                 default=" default_server" if name == "_" else "",
+                ingress=self.ingress,
                 server=self.snippets.get(SERVER, ""),
             )
             for name in ("_", *self.hosts)
         ]
         conf = self.folder / "nginx.conf"
-        text = CONF.format(folder=self.folder, bucket=self.bucket, http=self.snippets.get(HTTP, ""), servers="".join(servers))
+        text = CONF.format(
+            folder=self.folder,
+            bucket=self.bucket,
+            logged=" if=$loggable" if "$loggable" in self.built_in else "",
+            built_in=self.built_in,
+            http=self.snippets.get(HTTP, ""),
+            servers="".join(servers),
+        )
         conf.write_text(clean(text))
         return [str(programs.find().path), "-p", f"{self.folder}/", "-e", f"{self.folder}/error.log", "-c", str(conf)]
 

@@ -105,7 +105,7 @@ def test_pins_and_hosts_stand_in_the_text_only_where_somebody_asks(published: li
     text = render(published, 1, TOKEN)[HTTP]
     asks = any(one.mode >= Mode.REQUEST for one in published)
     assert ("ssl_verify_client optional_no_ca;" in text) is asks
-    assert ("ssl_session_cache shared:AOP_1:10m;" in text) is asks
+    assert ("ssl_session_cache shared:AOP_00000001:10m;" in text) is asks
     asking = {one.zone for one in published if one.mode > Mode.OFF}
     shown = {pin.sha1 for one in published if one.zone in asking for pin in one.pins}
     assert all(pin.sha1 in shown or pin.sha1 not in text for one in published for pin in one.pins)

@@ -103,7 +103,7 @@ def answered(**variables: str) -> str:
         "https": "on",
         "connection_requests": "1",
         "ssl_session_reused": ".",
-        "arg_n": "n0nce",
+        "aop_nonce": "n0nce",
     }
     for name, value in sorted((defaults | variables).items(), key=lambda item: -len(item[0])):
         line = line.replace(f"${name}", value)
@@ -159,11 +159,12 @@ def test_what_was_presented_is_a_leaf_or_one_of_two_words(presented: str) -> Non
         answered(aop_presented="0123456789"),
         answered(https="off"),
         answered(connection_requests="0"),
-        answered(arg_n="a b"),
-        answered(arg_n="x presented=none"),
-        answered(arg_n="x" * 65),
-        answered().replace("rev=7", "rev=0"),
-        answered().replace("rev=7", "rev=07"),
+        answered(aop_nonce="a b"),
+        answered(aop_nonce="x presented=none"),
+        answered(aop_nonce="x" * 65),
+        answered().replace("rev=00000007", "rev=00000000"),
+        answered().replace("rev=00000007", "rev="),
+        answered().replace("rev=00000007", "rev=-0000007"),
         b"\xff\xfe",
     ],
 )
@@ -174,7 +175,7 @@ def test_anything_else_is_no_answer(body: str | bytes) -> None:
 
 @given(st.text(max_size=80))
 def test_no_nonce_passes_for_another_answer(nonce: str) -> None:
-    told = parse(answered(aop_presented=OTHER, arg_n=nonce))
+    told = parse(answered(aop_presented=OTHER, aop_nonce=nonce))
     assert told is None or (told.nonce, told.presented) == (nonce, OTHER)
 
 
@@ -186,9 +187,14 @@ def test_a_host_of_no_zone_is_told_as_such() -> None:
 
 def test_both_paths_are_in_the_text_and_differ() -> None:
     text = render([OFF], 1, TOKEN)[SERVER]
-    assert f"location = {check_path(TOKEN)} {{" in text
-    assert f"location = {gate_path(TOKEN)} {{" in text
+    assert f'if ($uri = "{check_path(TOKEN)}") {{' in text
+    assert f'if ($uri = "{gate_path(TOKEN)}") {{' in text
     assert check_path(TOKEN) != gate_path(TOKEN)
+
+
+@given(st.lists(claims(), max_size=3))
+def test_the_text_has_no_location_that_could_collide_with_somebodys(published: list[Claim]) -> None:
+    assert not [line for block in render(published, 1, TOKEN).values() for line in block.splitlines() if line.split()[0] == "location"]
 
 
 # --- hash buckets ------------------------------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """The two paths that are ours on every host of the controller, and the one line that the check path answers.
 
 `text` renders the answer, `aop.probe` fetches it from each replica and through the edge, and `parse` is the only way back. The
-nonce in it is whatever the request's argument `n` was, so anybody can make the server say anything there: it is served as plain
-text that browsers must not sniff, and `parse` takes nothing but the exact form.
+nonce in it is the request's argument `n`, so anybody can make the server say something there: letters, digits, `_` and `-`, of which
+no browser makes anything but text, whatever type it takes it for. `parse` takes nothing but the exact form.
 """
 
 from __future__ import annotations
@@ -19,24 +19,39 @@ NO_ZONE = "-"
 
 TOKEN = re.compile(r"[a-z0-9]{8,40}")
 _LINE = re.compile(
-    r"aop rev=(?P<revision>[1-9][0-9]{0,14}) zone=(?P<zone>-|[a-z0-9]{1,5}) presented=(?P<presented>none|other|[0-9a-f]{8})"
+    r"aop rev=(?P<revision>(?!0+ )[0-9]{1,15}) zone=(?P<zone>-|[a-z0-9]{1,5}) presented=(?P<presented>none|other|[0-9a-f]{8})"
     r" https=(?P<https>on|) conn=(?P<requests>[1-9][0-9]{0,9})(?P<session>[.r]|) nonce=(?P<nonce>[A-Za-z0-9_-]{0,64})\n"
 )
 
 
+OUR_PATHS = "/.well-known/aop-operator/"
+"""What both paths begin with."""
+
+
 def check_path(token: str) -> str:
-    """The path that is exempt from every refusal and tells what a request came with; `?n=` is its nonce."""
-    return f"/.well-known/aop-operator/{token}/check"
+    """The path that is exempt from every refusal and tells what a request came with; `?n=` is its nonce.
+
+    The answer has no location in which a type could be set, so the controller's own mime.types does that, by the extension.
+    """
+    return f"{OUR_PATHS}{token}/check.txt"
 
 
 def gate_path(token: str) -> str:
     """The path that is refused exactly like the application, and answers 204 where the application would be served."""
-    return f"/.well-known/aop-operator/{token}/gate"
+    return f"{OUR_PATHS}{token}/gate"
+
+
+def printed(revision: int) -> str:
+    """A revision as it stands in everything that we write: always of one length, so that no write grows because it is a later one."""
+    return f"{revision:08}"
 
 
 def answer(revision: int) -> str:
     """The answer as nginx evaluates it, to stand in double quotes."""
-    return rf"aop rev={revision} zone=$aop_zone presented=$aop_presented https=$https conn=$connection_requests$ssl_session_reused nonce=$arg_n\n"
+    return (
+        f"aop rev={printed(revision)} zone=$aop_zone presented=$aop_presented https=$https"
+        r" conn=$connection_requests$ssl_session_reused nonce=$aop_nonce\n"
+    )
 
 
 @dataclass(frozen=True, slots=True)

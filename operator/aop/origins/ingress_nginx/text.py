@@ -3,7 +3,8 @@
 Called by `stored` only, to write the block and to tell whether the one that is there is still the one that was written. The shape
 is that of reference: ingress-nginx, 6.1, and each part of it is there for something that was measured:
 
-- no regex and no captures: the controller's nginx is no longer patched against what they have led to;
+- no captures, and no regex but one in an `if`: the controller's nginx is no longer patched against what they have led to;
+- no location: all answers are given before nginx looks for one, so none of anybody's can collide with ours or take its place;
 - no certificate authority: the leaf is pinned, so that nothing has to be on a pod's disk and no pod restarts;
 - every line is complete in itself, with no `#` but at its beginning: the controller re-indents line by line, also within quotes;
 - either key passes `nginx -t` without the other, because a text that is rejected stops every later update of the controller.
@@ -15,7 +16,7 @@ import re
 from collections.abc import Collection, Iterator
 
 from aop.origins.claims import Claim, Mode
-from aop.origins.ingress_nginx.check import NO_ZONE, NONE, OTHER, TOKEN, answer, check_path, gate_path
+from aop.origins.ingress_nginx.check import NO_ZONE, NONE, OTHER, TOKEN, answer, check_path, gate_path, printed
 from aop.origins.ingress_nginx.zones import is_host, labels, pins_of, strictness, zones_by_pattern
 
 HTTP = "http-snippet"
@@ -25,6 +26,8 @@ KEYS = (HTTP, SERVER)
 
 BEGIN = re.compile(r"^# BEGIN aop-operator revision (?P<revision>[0-9]{1,15})\b.*\n", re.MULTILINE)
 END = "# END aop-operator\n"
+NOT_LOGGED = "set $loggable 0"
+"""The controller's own map variable, which its access log asks; where there is none, this makes one that nobody asks."""
 
 
 def render(claims: Collection[Claim], revision: int, path_token: str, *, session_cache_size: str | None = "10m") -> dict[str, str]:
@@ -44,7 +47,10 @@ def render(claims: Collection[Claim], revision: int, path_token: str, *, session
     for pin in {pin for claim in claims for pin in claim.pins}:
         if not pin.well_formed:
             raise ValueError(f"{pin.sha256!r} and {pin.sha1!r} are no digests, so they must not stand in nginx's text")
-    begin = f"# BEGIN aop-operator revision {revision}: rendered from the annotations of this ConfigMap, what is edited here is overwritten"
+    begin = (
+        f"# BEGIN aop-operator revision {printed(revision)}: rendered from the annotations of this ConfigMap, "
+        "what is edited here is overwritten"
+    )
     lines = {HTTP: _http(claims, revision, session_cache_size), SERVER: _server(revision, path_token)}
     return {key: "\n".join((begin, *lines[key], END)) for key in KEYS}
 
@@ -64,50 +70,45 @@ def _http(claims: Collection[Claim], revision: int, session_cache_size: str | No
     label = labels(claims)
     zone_of = zones_by_pattern(claims)
     zones = sorted(set(zone_of.values()))
+    yield from _map("$host $aop_zone", ["hostnames", f'default "{NO_ZONE}"', *(f"{name} {label[zone]}" for name, zone in zone_of.items())])
     if any(claim.mode >= Mode.REQUEST for claim in claims):
         if session_cache_size is not None:
             # A session from before would be resumed with what its handshake came with; only another name of the cache ends it.
-            yield f"ssl_session_cache shared:AOP_{revision}:{session_cache_size};"
+            yield f"ssl_session_cache shared:AOP_{printed(revision)}:{session_cache_size};"
         yield "ssl_verify_client optional_no_ca;"
-    yield from (f"# {label[zone]} is {zone}" for zone in zones)
-    yield from _map("$host $aop_zone", ["hostnames", f'default "{NO_ZONE}"', *(f"{name} {label[zone]}" for name, zone in zone_of.items())])
-    nothing = [f'"{name}:" {NONE}' for name in (NO_ZONE, *(label[zone] for zone in zones))]
+    yield from _map("$ssl_client_fingerprint $aop_certificate", [f"default {OTHER}", f'"" {NONE}'])
     pinned = [f'"{label[zone]}:{pin.sha1}" {pin.short}' for zone in zones for pin in pins_of(zone, claims)]
-    yield from _map('"$aop_zone:$ssl_client_fingerprint" $aop_presented', [f"default {OTHER}", *nothing, *pinned])
-    modes = strictness(claims)
-    yield from _map("$host $aop_mode", ['default ""', *(f"{host} {mode.name.lower()}" for host, mode in modes.items())])
+    yield from _map('"$aop_zone:$ssl_client_fingerprint" $aop_presented', ["default $aop_certificate", *pinned])
+    # Both words are of one length: a write that relaxes never grows.
+    word = {Mode.OPTIONAL: "opt", Mode.REQUIRE: "req"}
+    yield from _map("$host $aop_mode", ['default ""', *(f"{host} {word[mode]}" for host, mode in strictness(claims).items())])
     # $https is nginx's own view of the connection: X-Forwarded-Proto and PROXY headers cannot forge it (reference: ingress-nginx, 6.3).
-    refusals = [f'"optional:on:{OTHER}" deny', f'"require:on:{OTHER}" deny', f'"require:on:{NONE}" deny', f'"require::{NONE}" tls']
+    refusals = [f'"opt:on:{OTHER}" deny', f'"req:on:{OTHER}" deny', f'"req:on:{NONE}" deny', f'"req::{NONE}" tls']
     yield from _map('"$aop_mode:$https:$aop_presented" $aop_action', ['default ""', *refusals])
 
 
 def _map(variables: str, entries: list[str]) -> Iterator[str]:
     yield f"map {variables} {{"
-    yield from (f"    {entry};" for entry in entries)
+    yield from (f"  {entry};" for entry in entries)
     yield "}"
 
 
 def _server(revision: int, path_token: str) -> Iterator[str]:
+    check, gate = f'$uri = "{check_path(path_token)}"', f'$uri = "{gate_path(path_token)}"'
     # Never true: it declares the variables where http-snippet was lost, and leaves them to the maps where it is there.
     yield from _if('$request_method = ""', *(f'set ${name} ""' for name in ("aop_zone", "aop_presented", "aop_action")))
-    yield from _if(f'$uri = "{check_path(path_token)}"', 'set $aop_action ""')
-    yield from _if('$aop_action = "deny"', "return 496")
-    yield from _if('$aop_action = "tls"', "return 308 https://$host$request_uri")
-    yield f"location = {check_path(path_token)} {{"
-    yield "    access_log off;"
-    yield "    default_type text/plain;"
-    yield "    add_header Cache-Control no-store always;"
-    yield "    add_header X-Content-Type-Options nosniff always;"
-    yield f'    return 200 "{answer(revision)}";'
-    yield "}"
-    yield f"location = {gate_path(path_token)} {{"
-    yield "    access_log off;"
-    yield "    add_header Cache-Control no-store always;"
-    yield "    return 204;"
-    yield "}"
+    yield 'set $aop_nonce "";'
+    yield from _if(check, "set $aop_action check", "set $aop_nonce $arg_n", NOT_LOGGED)
+    yield from _if(gate, NOT_LOGGED)
+    # The one regex: nothing else in nginx tells which characters a string has. It forgets what a regular server_name had captured as $1.
+    yield from _if('$aop_nonce ~ "[^A-Za-z0-9_-]"', 'set $aop_nonce ""')
+    yield from _if("$aop_action = check", f'return 200 "{answer(revision)}"')
+    yield from _if("$aop_action = deny", "return 496")
+    yield from _if("$aop_action = tls", "return 308 https://$host$request_uri")
+    yield from _if(gate, "return 204")
 
 
 def _if(condition: str, *statements: str) -> Iterator[str]:
     yield f"if ({condition}) {{"
-    yield from (f"    {statement};" for statement in statements)
+    yield from (f"  {statement};" for statement in statements)
     yield "}"
