@@ -6,6 +6,7 @@ No secrets: ids, digests, names and times. Times are whole seconds since 1970 in
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,8 +21,8 @@ def dump(record: Record) -> str:
         "found": {"enabled": record.found.enabled, "foreign": list(record.found.foreign)} if record.found else None,
         "uploaded": [[pin.sha256, pin.sha1, _seconds(pin.not_before), _seconds(pin.not_after)] for pin in record.uploaded],
         "claimed": [str(key) for key in record.claimed],
-        "rejected": [[one.digest, one.times, _seconds(one.since), _seconds(one.until)] for one in record.rejected],
-        "holdOff": [[one.host, one.times, _seconds(one.since), _seconds(one.until)] for one in record.hold_offs],
+        "rejected": [[one.digest, one.times, _seconds(one.since), _whole(one.until)] for one in record.rejected],
+        "holdOff": [[one.host, one.times, _seconds(one.since), _whole(one.until)] for one in record.hold_offs],
         "flushed": [_seconds(moment) for moment in record.flushes],
         "rotated": record.rotated,
     }
@@ -89,6 +90,11 @@ def _flag(found: Any) -> bool:
 
 def _seconds(time: datetime) -> int:
     return int(time.timestamp())
+
+
+def _whole(time: datetime) -> int:
+    """What lasts until then does not end a fraction of a second before."""
+    return math.ceil(time.timestamp())
 
 
 def _time(seconds: float) -> datetime:

@@ -65,9 +65,14 @@ def until_never_presented(o: Observed, leaf: Pin) -> Step:
 def hosts_are_proven(o: Observed) -> Step | None:
     """Each host by itself, over a whole window; waits only while none is proven."""
     hosts, wanted = in_scope(o), wanted_leaf(o)
-    if any(proven(o, host) for host in hosts) or wanted is None:
+    if wanted is None or any(requirable(o, origin, wanted) for origin in o.origins if origin.wanted):
         return None
     return flush(o, wanted) or waiting_for_proof(o, hosts, wanted.sha256)
+
+
+def requirable(o: Observed, origin: ObservedOrigin, wanted: Pin) -> set[str]:
+    """The hosts that are proven through the edge, on replicas that were all seen to accept what arrives."""
+    return {host for host in origin.hosts if proven(o, host) and accepted_everywhere(origin, host, wanted)}
 
 
 def waiting_for_proof(o: Observed, hosts: tuple[str, ...], wanted: str) -> Step:
@@ -123,7 +128,7 @@ def origins_require(o: Observed) -> Step | None:
         claim = configured(origin).claim
         if not origin.wanted or claim is None:
             continue
-        fit = {host for host in origin.hosts if proven(o, host) and accepted_everywhere(origin, host, wanted)}
+        fit = requirable(o, origin, wanted)
         enforced = {*claim.enforced, *fit}
         if not enforced or (claim.mode >= goal and enforced == set(claim.enforced)):
             continue
