@@ -266,6 +266,16 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Wildcard:
+    """A wildcard with a server of its own, which takes every name under it that has none."""
+
+    host: str
+    """`*.` and a name."""
+    samples: tuple[str, ...] = ()
+    """In-scope hosts whose requests that server takes: by these it is proven; sorted."""
+
+
+@dataclass(frozen=True, slots=True)
 class Overwritten:
     """Somebody puts their text back over ours, again and again; ours is not written again before `until`."""
 
@@ -292,6 +302,10 @@ class ObservedOrigin:
     replicas: tuple[ObservedReplica, ...] | Unknown = ()
     hosts: tuple[str, ...] = ()
     """In-scope hosts that it serves; sorted."""
+    wildcards: tuple[Wildcard, ...] = ()
+    """Wildcards in scope that it serves; sorted."""
+    open: tuple[str, ...] = ()
+    """What reaches the same Services on this controller by names that are not in scope, in sentences."""
     left_out: tuple[LeftOut, ...] = ()
     """Hosts that its text cannot carry, or that no client can ask for; sorted."""
     foreign: str | None = None

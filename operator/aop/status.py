@@ -23,7 +23,18 @@ from aop.api import (
 from aop.errors import Reason, plain
 from aop.observed import CertificateState, Observed, ObservedKeyPair, ObservedOrigin, ObservedZone, Unknown
 from aop.origins import Mode
-from aop.plan.facts import configured, held, in_scope, proven, replicas, running_hold_offs, runs_our_claim, until_applied, wanted_leaf
+from aop.plan.facts import (
+    configured,
+    held,
+    in_scope,
+    proven,
+    replicas,
+    required_hosts,
+    running_hold_offs,
+    runs_our_claim,
+    until_applied,
+    wanted_leaf,
+)
 from aop.plan.prove import why_unproven
 from aop.steps import Block, Done, Step, Wait
 
@@ -138,7 +149,7 @@ def summary(o: Observed, step: Step, findings: dict[ConditionType, Finding]) -> 
 
 def shown_by_the_edge(o: Observed) -> bool:
     """The API cannot be read, for no fault of the user's, and what it would tell is seen all the same: the edge presents the wanted leaf."""
-    hosts = {host for origin in o.origins if (claim := configured(origin).claim) for host in claim.enforced} or set(in_scope(o))
+    hosts = set(required_hosts(o)) or set(in_scope(o))
     return isinstance(o.zone, Unknown) and o.zone.reason is None and bool(hosts) and all(proven(o, host) for host in hosts)
 
 

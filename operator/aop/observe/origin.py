@@ -22,7 +22,7 @@ from aop.errors import Transient
 from aop.observe.disturbance import Disturbance
 from aop.observe.replicas import Question, ReplicaMemory, ReplicaReader, may_serve, observed_replica
 from aop.observe.source import Known, Source
-from aop.observed import Configured, LeftOut, ObservedOrigin, ObservedReplica, Unknown
+from aop.observed import Configured, LeftOut, ObservedOrigin, ObservedReplica, Unknown, Wildcard
 from aop.origins import Claim, ObjectKey, ingress_nginx
 from aop.origins.spec import ForeignText
 from aop.probe import ClientIdentity, Paths, Presented, ReplicaAddress
@@ -150,6 +150,7 @@ class OriginKeeper:
             await self._ask(pull.uid, manifest, readers, question, until_s)
         seen = [(replica, self._memory.replicas.get(replica.uid) or ReplicaMemory()) for replica in readers]
         replicas = tuple(observed_replica(replica, memory, question) for replica, memory in seen if may_serve(replica, memory))
+        patterns = pull.spec.hostname_patterns
         self._notice_applied(followed, stored, replicas)
         refusal = await self._refusal(readers, replicas, stored, until_s)
         return ObservedOrigin(
@@ -161,6 +162,8 @@ class OriginKeeper:
             readers=len(readers),
             replicas=replicas,
             hosts=hosts,
+            wildcards=wildcards_of(hosts, patterns, served, readers),
+            open=ingress_nginx.left_open(served, patterns, readers),
             left_out=left_out,
             foreign=self._foreign(manifest, stored, wanted, readers),
             displaced=tuple(LeftOut(host, said) for host, said in sorted(verifiers.items())),
@@ -290,7 +293,7 @@ class OriginKeeper:
         that are required while the Ingresses cannot be listed: a list that is not there says that nothing has gone.
         """
         claim = stored.standing.get(pull.uid)
-        required = claim.enforced if claim and not (wanted.wanted and complete) else ()
+        required = (*claim.required, *claim.excepted) if claim and not (wanted.wanted and complete) else ()
         under = ingress_nginx.hosts_under(served, pull.spec.hostname_patterns, readers)
         named = {*pull.spec.concrete_hosts, *under, *required}
         config_map = self._config_map.last
@@ -452,6 +455,16 @@ class OriginKeeper:
         self._config_map.put(written)
         self._memory.disturbance.wrote()
         self._follow(written)
+
+
+def wildcards_of(
+    hosts: tuple[str, ...], patterns: tuple[str, ...], served: tuple[Mapping[str, Any], ...], readers: tuple[ingress_nginx.Replica, ...]
+) -> tuple[Wildcard, ...]:
+    """The wildcards that have a server of their own, each with the hosts in scope that it takes."""
+    prefixes = {replica.annotations_prefix for replica in readers}
+    servers = {host: ingress_nginx.server_of(host, served, prefixes) for host in hosts}
+    found = ingress_nginx.wildcards_under(served, patterns, readers)
+    return tuple(Wildcard(name, tuple(host for host, server in servers.items() if server == name)) for name in found)
 
 
 def seen_everywhere(replicas: tuple[ObservedReplica, ...]) -> int | None:

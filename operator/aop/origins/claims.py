@@ -110,7 +110,9 @@ class Claim:
     """`spec.hostnames`: concrete names and `*.` wildcards of the zone."""
     mode: Mode = Mode.OFF
     enforced: tuple[str, ...] = ()
-    """Concrete hosts at `mode`; sorted. Empty unless `mode` is OPTIONAL or REQUIRE."""
+    """Hosts at `mode`, and wildcards (`*.`) whose own server is at `mode`; sorted. Empty unless `mode` is OPTIONAL or REQUIRE."""
+    excepted: tuple[str, ...] = ()
+    """Concrete hosts at REQUEST although the server of an enforced wildcard takes their requests; sorted."""
     pins: tuple[Pin, ...] = ()
     """Leaves accepted for the zone's hosts; sorted."""
     nudge: int = 0
@@ -120,9 +122,19 @@ class Claim:
         """How strict the claim is towards one concrete host."""
         return self.mode if host in self.enforced else min(self.mode, Mode.REQUEST)
 
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The concrete hosts among `enforced`; each has a proof of its own."""
+        return tuple(host for host in self.enforced if not host.startswith("*."))
+
+    def _milder_than(self, other: Claim) -> set[str]:
+        """What is no stricter here than there by an exception: it still has one, or the wildcard that it was excepted from is gone."""
+        gone = {host for host in other.excepted if not any(covers(wildcard, host) for wildcard in self.enforced)}
+        return {*self.excepted, *gone}
+
     def asks_no_more_than(self, other: Claim | None) -> bool:
         """Whether it refuses nobody whom `other` serves: what may be written at once, whatever else stands in the way."""
         if other is None or self.mode > other.mode:
             return False
-        stricter = any(self.at(host) > other.at(host) for host in self.enforced)
+        stricter = any(self.at(host) > other.at(host) for host in self.enforced) or not set(other.excepted) <= self._milder_than(other)
         return not stricter and (not self.enforced or set(self.pins) >= set(other.pins))

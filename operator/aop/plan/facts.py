@@ -6,7 +6,7 @@ answer builds a `Step`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -30,7 +30,7 @@ from aop.observed import (
     ObservedZone,
     Unknown,
 )
-from aop.origins import Claim, Mode, Pin
+from aop.origins import Claim, Mode, Pin, covers
 from aop.steps import Block, Note, Publish, Step, Wait
 
 SOON_S = 2.0
@@ -263,16 +263,38 @@ def runs_our_claim(replica: ObservedReplica, published: Configured) -> bool:
 def claim_of(o: Observed, origin: ObservedOrigin, mode: Mode, enforced: Iterable[str] = (), pins: Iterable[Pin] | None = None) -> Claim:
     """A claim of this object, with the pins that are published unless others are given."""
     current = configured(origin).claim
+    enforced = tuple(sorted(enforced)) if mode >= Mode.OPTIONAL else ()
     return Claim(
         uid=o.object.uid,
         owner=str(o.object.key),
         zone=o.spec.zone.name,
         patterns=patterns_for(o, origin),
         mode=mode,
-        enforced=tuple(sorted(enforced)) if mode >= Mode.OPTIONAL else (),
+        enforced=enforced,
+        excepted=excepted(origin, enforced),
         pins=tuple(sorted(pins)) if pins is not None else (current.pins if current else ()),
         nudge=current.nudge if current else 0,
     )
+
+
+def excepted(origin: ObservedOrigin, enforced: Collection[str]) -> tuple[str, ...]:
+    """The hosts that stay at Request although the server of an enforced wildcard takes their requests: each waits for its own proof.
+
+    While the Ingresses cannot be listed nobody knows which wildcards are served, so that what was excepted, or was required, stays out.
+    """
+    known = {wildcard.host: wildcard.samples for wildcard in origin.wildcards}
+    wildcards = [host for host in enforced if host.startswith("*.")]
+    samples = {sample for host in wildcards for sample in known.get(host, ())}
+    before, unknown_ones = configured(origin).may_do, [host for host in wildcards if host not in known]
+    named = {*before.excepted, *before.required} if before else set()
+    samples |= {host for host in named if any(covers(wildcard, host) for wildcard in unknown_ones)}
+    return tuple(sorted(samples - set(enforced)))
+
+
+def required_hosts(o: Observed) -> tuple[str, ...]:
+    """The concrete hosts that are required anywhere, by what may stand in the origins; sorted."""
+    claims = (configured(origin).may_do for origin in o.origins)
+    return tuple(sorted({host for claim in claims if claim for host in claim.required}))
 
 
 def patterns_for(o: Observed, origin: ObservedOrigin) -> tuple[str, ...]:
@@ -281,15 +303,25 @@ def patterns_for(o: Observed, origin: ObservedOrigin) -> tuple[str, ...]:
     return tuple(pattern for pattern in o.spec.hostname_patterns if pattern not in left_out)
 
 
-def less_for(claim: Claim, hosts: Iterable[str]) -> Claim:
+def with_wildcards(origin: ObservedOrigin, hosts: Iterable[str]) -> set[str]:
+    """The hosts, and each wildcard of which one of them is a sample: what its server takes is required as that sample is."""
+    concrete = {host for host in hosts if not host.startswith("*.")}
+    return concrete | {wildcard.host for wildcard in origin.wildcards if not concrete.isdisjoint(wildcard.samples)}
+
+
+def claim_without(o: Observed, origin: ObservedOrigin, claim: Claim, hosts: Iterable[str]) -> Claim:
     """The claim with some of its hosts back at Request."""
-    enforced = tuple(host for host in claim.enforced if host not in set(hosts))
-    return replace(claim, enforced=enforced, mode=claim.mode if enforced else min(claim.mode, Mode.REQUEST))
+    left = set(claim.required) - set(hosts)
+    unlisted = set(claim.enforced) - set(claim.required) - {wildcard.host for wildcard in origin.wildcards}
+    enforced = with_wildcards(origin, left) & set(claim.enforced) | {
+        wildcard for wildcard in unlisted if any(covers(wildcard, host) for host in left)
+    }
+    return claim_of(o, origin, claim.mode if left else min(claim.mode, Mode.REQUEST), enforced)
 
 
 def digest(claim: Claim, foreign_digest: str) -> str:
     """Names a claim together with the foreign text around it, in the record of rejected ones."""
-    text = repr((claim.patterns, int(claim.mode), claim.enforced, [pin.sha256 for pin in claim.pins], foreign_digest))
+    text = repr((claim.patterns, int(claim.mode), claim.enforced, claim.excepted, [pin.sha256 for pin in claim.pins], foreign_digest))
     return sha256(text.encode()).hexdigest()[:16]
 
 

@@ -36,10 +36,12 @@ from aop.plan.facts import (
     publish,
     refuses_somebody,
     replicas,
+    required_hosts,
     unknown,
     until_applied,
     wanted_leaf,
     was_there_before,
+    with_wildcards,
 )
 from aop.steps import Block, Delete, Issue, Note, SetEnabled, Step, Upload, Wait
 
@@ -96,10 +98,10 @@ def as_every_replica_does(o: Observed, origin: ObservedOrigin) -> Claim:
         return claim_of(o, origin, Mode.OFF)
     kept = [
         host
-        for host in standing.enforced
+        for host in standing.required
         if proven(o, host) and accepted_everywhere(origin, host, wanted) and all(at_least(r, host, standing.mode) for r in asked)
     ]
-    return claim_of(o, origin, standing.mode if kept else Mode.OFF, kept, standing.pins)
+    return claim_of(o, origin, standing.mode if kept else Mode.OFF, with_wildcards(origin, kept) & set(standing.enforced), standing.pins)
 
 
 def at_least(replica: ObservedReplica, host: str, mode: Mode) -> bool:
@@ -200,21 +202,17 @@ def newest_of_ours(o: Observed, zone: ObservedZone, certificate: ObservedCertifi
             f"certificate {certificate.id} holds leaf {certificate.pin.short}, was there before this object, and {newest.id} outranks it. "
             "Delete it at Cloudflare: its leaf is then uploaded again",
         )
-    if anybody_refuses(o):
-        enforced = {host for origin in o.origins if (claim := configured(origin).claim) for host in claim.enforced}
-        if not newest.ours or not all(
-            o.evidence_of(host).presented == newest.pin.sha256 and seen_for_a_window(o, host) for host in enforced
-        ):
-            return flush(o, newest.pin) or Wait(
-                Reason.WAITING_FOR_PROOF, f"leaf {certificate.pin.short} may still be presented somewhere, so it is not deleted yet", 5.0
-            )
+    if anybody_refuses(o) and not (newest.ours and presented_everywhere(o, newest.pin)):
+        return flush(o, newest.pin) or Wait(
+            Reason.WAITING_FOR_PROOF, f"leaf {certificate.pin.short} may still be presented somewhere, so it is not deleted yet", 5.0
+        )
     return Delete(zone.id, certificate.id, certificate.pin, f"certificate {newest.id} is newer and outranks it; it is uploaded again")
 
 
-def seen_for_a_window(o: Observed, host: str) -> bool:
-    """What the host's requests come with has not changed for a whole window."""
-    evidence = o.evidence_of(host)
-    return evidence.covered >= o.window
+def presented_everywhere(o: Observed, leaf: Pin) -> bool:
+    """Every required host was seen to come with this leaf, and nothing else, for a whole window."""
+    seen = [o.evidence_of(host) for host in required_hosts(o)]
+    return all(evidence.presented == leaf.sha256 and evidence.covered >= o.window for evidence in seen)
 
 
 def uploaded(o: Observed, zone: ObservedZone, wanted: Pin) -> Step:
@@ -255,12 +253,10 @@ def room_for_the_next(o: Observed, zone: ObservedZone, others: list[ObservedCert
         if certificate.state is CertificateState.FAILED:
             return Delete(zone.id, certificate.id, certificate.pin, "room for the next one")
     newest = newest_active(zone)
-    if anybody_refuses(o) and newest and newest.ours:
-        enforced = {host for origin in o.origins if (claim := configured(origin).claim) for host in claim.enforced}
-        if not all(o.evidence_of(host).presented == newest.pin.sha256 and seen_for_a_window(o, host) for host in enforced):
-            return flush(o, newest.pin) or Wait(
-                Reason.WAITING_FOR_PROOF, "an older certificate may still be presented somewhere, so it is not deleted yet", 5.0
-            )
+    if anybody_refuses(o) and newest and newest.ours and not presented_everywhere(o, newest.pin):
+        return flush(o, newest.pin) or Wait(
+            Reason.WAITING_FOR_PROOF, "an older certificate may still be presented somewhere, so it is not deleted yet", 5.0
+        )
     oldest = next(c for c in others if newest is None or c.id != newest.id)
     return Delete(zone.id, oldest.id, oldest.pin, "room for the next one")
 

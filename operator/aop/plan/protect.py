@@ -14,12 +14,12 @@ from aop.plan.facts import (
     anybody_refuses,
     arrives_with,
     claim_of,
+    claim_without,
     configured,
     digest,
     expires_within,
     held_off_until,
     in_scope,
-    less_for,
     loses,
     may_be_presented,
     newest_active,
@@ -103,8 +103,8 @@ def refused_by_the_server(o: Observed, origin: ObservedOrigin, claim: Claim) -> 
     losing = [host for host in origin.hosts if speaks_for_us(o, origin, host) and loses(o, host, {REFUSED})]
     if not losing:
         return None
-    required = [host for host in losing if host in claim.enforced]
-    if not any(arrives_well(o, claim, host) for host in claim.enforced):
+    required = [host for host in losing if host in claim.required]
+    if not any(arrives_well(o, claim, host) for host in claim.required):
         return held_off(o) or relax(o, origin, Mode.OFF, f"the origin itself refuses what the edge presents to {', '.join(losing)}")
     return relaxed(o, origin, claim, required, "the origin itself refuses what the edge presents") if required else None
 
@@ -116,7 +116,7 @@ def speaks_for_us(o: Observed, origin: ObservedOrigin, host: str) -> bool:
 
 def lost(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
     """Required hosts whose requests are seen to be refused."""
-    losing = [host for host in claim.enforced if loses(o, host, refused_arrivals(origin, claim, host))]
+    losing = [host for host in claim.required if loses(o, host, refused_arrivals(origin, claim, host))]
     if not losing:
         return None
     presented = o.evidence_of(losing[0]).presented
@@ -132,8 +132,8 @@ def certificate_is_not_presented(o: Observed, claim: Claim, losing: list[str]) -
         newest = newest_active(o.zone)
         if not o.zone.enabled or newest is None or newest.pin not in claim.pins:
             return True
-    alone = len(losing) < 2 and len(claim.enforced) > 1
-    return not alone and not any(arrives_well(o, claim, host) for host in claim.enforced if host not in losing)
+    alone = len(losing) < 2 and len(claim.required) > 1
+    return not alone and not any(arrives_well(o, claim, host) for host in claim.required if host not in losing)
 
 
 def arrives_well(o: Observed, claim: Claim, host: str) -> bool:
@@ -144,7 +144,7 @@ def arrives_well(o: Observed, claim: Claim, host: str) -> bool:
 
 def relaxed(o: Observed, origin: ObservedOrigin, claim: Claim, hosts: list[str], why: str) -> Step | None:
     """Some hosts go back to Request; the others stay as they are."""
-    less = less_for(claim_of(o, origin, claim.mode, claim.enforced), hosts)
+    less = claim_without(o, origin, claim, hosts)
     if was_rejected(o, origin, less):
         return held_off(o) or relax(o, origin, Mode.REQUEST, f"{why} to {', '.join(hosts)}")
     return held_off(o, *hosts) or Publish(origin.name, origin.target, less, f"{why} to {', '.join(hosts)}")
@@ -158,7 +158,7 @@ def refused_by_replicas(o: Observed, origin: ObservedOrigin, claim: Claim) -> St
         for replica in replicas(origin)
         if runs_our_claim(replica, configured(origin)) and replica.settled
         for behaviour in replica.hosts
-        if behaviour.host in claim.enforced and not behaviour.own and not behaviour.odd
+        if behaviour.host in claim.required and not behaviour.own and not behaviour.odd
         for leaf in behaviour.refuses & uploaded
     }
     if not refusing:
@@ -226,7 +226,10 @@ def enforcement_is_not_exceeded(o: Observed) -> Step | None:
         if claim is None or claim.mode is Mode.OFF:
             continue
         limit = o.spec.enforcement_mode if origin.wanted else Mode.OFF
-        enforced = [host for host in claim.enforced if host in hosts] if o.spec.origins else []
+        allowed = hosts | {wildcard.host for wildcard in origin.wildcards}
+        enforced = (
+            [host for host in claim.enforced if host in allowed or (origin.stale and host.startswith("*."))] if o.spec.origins else []
+        )
         mode = min(claim.mode, limit)
         if mode >= Mode.OPTIONAL and not enforced:
             mode = Mode.REQUEST

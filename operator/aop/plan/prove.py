@@ -30,6 +30,7 @@ from aop.plan.facts import (
     running_hold_offs,
     until_applied,
     wanted_leaf,
+    with_wildcards,
 )
 from aop.steps import Delete, Note, Step, Wait
 
@@ -124,29 +125,28 @@ def origins_require(o: Observed) -> Step | None:
     goal, wanted = o.spec.enforcement_mode, wanted_leaf(o)
     if goal < Mode.OPTIONAL or wanted is None:
         return None
-    for origin in o.origins:
-        claim = configured(origin).claim
-        if not origin.wanted or claim is None:
-            continue
-        fit = requirable(o, origin, wanted)
-        enforced = {*claim.enforced, *fit}
-        if not enforced or (claim.mode >= goal and enforced == set(claim.enforced)):
-            continue
-        # From Optional to Require is stricter for hosts that are enforced already: they too need a fresh proof.
-        if claim.mode < goal:
-            enforced = fit
-            if not set(claim.enforced) <= enforced:
-                return waiting_for_proof(o, tuple(sorted(claim.enforced)), wanted.sha256)
-        held_off = {host: until for host in enforced - set(claim.enforced) if (until := held_off_until(o, host)) is not None}
-        enforced -= held_off.keys()
-        if held_off and not enforced - set(claim.enforced):
-            if enforced:
-                continue  # the others are as they should be, and nobody waits for this host
-            return held_off_hosts(o, held_off)
-        if nearly := nearly_proven(o, origin, enforced, wanted.sha256):
-            return Wait(Reason.WAITING_FOR_PROOF, f"{', '.join(nearly)} will be proven within seconds; one write requires all", 1.0)
-        return publish(o, origin, claim_of(o, origin, goal, enforced), f"{len(enforced)} of {len(origin.hosts)} hosts are proven")
-    return None
+    return next((step for origin in o.origins if origin.wanted and (step := requires(o, origin, goal, wanted))), None)
+
+
+def requires(o: Observed, origin: ObservedOrigin, goal: Mode, wanted: Pin) -> Step | None:
+    """What is to be done, or waited for, before one origin requires what is proven."""
+    claim = configured(origin).claim
+    if claim is None:
+        return None
+    fit, required = requirable(o, origin, wanted), set(claim.required)
+    # From Optional to Require is stricter for hosts that are enforced already: they too need a fresh proof.
+    if claim.mode < goal and not required <= fit:
+        return waiting_for_proof(o, claim.required, wanted.sha256)
+    held_off = {host: until for host in fit - required if (until := held_off_until(o, host)) is not None}
+    hosts = required | (fit - held_off.keys())
+    if not hosts:
+        return held_off_hosts(o, held_off) if held_off else None
+    stricter = claim_of(o, origin, goal, with_wildcards(origin, hosts))
+    if (claim.mode, claim.enforced, claim.excepted) == (goal, stricter.enforced, stricter.excepted):
+        return None
+    if nearly := nearly_proven(o, origin, hosts, wanted.sha256):
+        return Wait(Reason.WAITING_FOR_PROOF, f"{', '.join(nearly)} will be proven within seconds; one write requires all", 1.0)
+    return publish(o, origin, stricter, f"{len(hosts)} of {len(origin.hosts)} hosts are proven")
 
 
 def held_off_hosts(o: Observed, held_off: Mapping[str, datetime]) -> Wait:

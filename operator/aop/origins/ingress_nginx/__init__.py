@@ -19,7 +19,7 @@ objects to write out. Each module has one question::
 
 from aop.origins.ingress_nginx.check import Answer, check_path, gate_path, parse
 from aop.origins.ingress_nginx.foreign import objections
-from aop.origins.ingress_nginx.ingresses import hosts_under, served_by, verifier_of
+from aop.origins.ingress_nginx.ingresses import hosts_under, left_open, served_by, server_of, verifier_of, wildcards_under
 from aop.origins.ingress_nginx.options import Options
 from aop.origins.ingress_nginx.publishing import publish, withdraw
 from aop.origins.ingress_nginx.replicas import Refusal, Replica, readers, rejected_by, replicas, unwatched
@@ -47,6 +47,7 @@ __all__ = [
     "hosts_under",
     "is_host",
     "labels",
+    "left_open",
     "objections",
     "parse",
     "publish",
@@ -56,8 +57,10 @@ __all__ = [
     "render",
     "replicas",
     "served_by",
+    "server_of",
     "too_long",
     "unwatched",
     "verifier_of",
+    "wildcards_under",
     "withdraw",
 ]

@@ -61,18 +61,63 @@ def aliases_of(ingress: Json, prefixes: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({alias.strip().lower() for alias in listed.split(",") if alias.strip()}))
 
 
+def server_of(host: str, ingresses: Collection[Json], prefixes: Collection[str]) -> str:
+    """The name of the server that takes requests for `host`: its own, else the wildcard one label above it, else empty for the one of all others."""
+    wildcard = f"*.{host.partition('.')[2]}"
+    names = {name for one in ingresses for name in _names_of(one, prefixes)}
+    return next((name for name in (host, wildcard) if name in names), "")
+
+
+def wildcards_under(ingresses: Collection[Json], patterns: Collection[str], replicas: Collection[Replica]) -> tuple[str, ...]:
+    """The wildcards that have a server of their own and lie under one of `patterns`; sorted."""
+    prefixes = {replica.annotations_prefix for replica in replicas}
+    names = {name for one in ingresses for name in _names_of(one, prefixes) if name.startswith("*.")}
+    return tuple(sorted(name for name in names if any(name == pattern or covers(pattern, name.removeprefix("*.")) for pattern in patterns)))
+
+
+def left_open(ingresses: Collection[Json], patterns: Collection[str], replicas: Collection[Replica]) -> tuple[str, ...]:
+    """What on this controller reaches the same Services as the hosts under `patterns` by another name, as sentences; sorted.
+
+    Nobody is refused there, because those names are not the zone's, or because no name is asked for at all.
+    """
+    prefixes = {replica.annotations_prefix for replica in replicas}
+    ours = [one for one in ingresses if any(_is_under(name, patterns) for name in _names_of(one, prefixes))]
+    services = {service for one in ours for service in _services(one)}
+    found = set()
+    for one in ingresses:
+        where = f"Ingress {(one.get('metadata') or {}).get('namespace', '')}/{_name(one)}"
+        if not services & _services(one):
+            continue
+        for name in sorted(_names_of(one, prefixes)):
+            if not name:
+                found.add(f"{where} serves the same Service to requests for any name that no Ingress has")
+            elif not _is_under(name, patterns):
+                found.add(f"{where} serves the same Service as {name}")
+    return tuple(sorted(found))
+
+
+def _is_under(name: str, patterns: Collection[str]) -> bool:
+    return any(name == pattern or covers(pattern, name.removeprefix("*.")) for pattern in patterns)
+
+
+def _services(ingress: Json) -> set[tuple[str, str]]:
+    """The Services behind one Ingress, by namespace and name."""
+    spec = ingress.get("spec") or {}
+    backends = [path.get("backend") for rule in spec.get("rules") or () for path in (rule.get("http") or {}).get("paths") or ()]
+    named = [((backend or {}).get("service") or {}).get("name") for backend in (*backends, spec.get("defaultBackend"))]
+    return {((ingress.get("metadata") or {}).get("namespace", ""), name) for name in named if name}
+
+
 def verifier_of(host: str, ingresses: Collection[Json], replicas: Collection[Replica]) -> str | None:
     """A sentence about the Ingress (of `served_by`) whose server takes requests for `host` and verifies client certificates by itself; or None.
 
     Such a server checks what Cloudflare presents against an authority of its own and answers 400 to our leaf. `off` and `optional_no_ca`
-    refuse nobody (reference: ingress-nginx, 1.2 and 1.4). A request goes to the server of its exact name, else to the wildcard one label
-    above it, else to the one that takes all others.
+    refuse nobody (reference: ingress-nginx, 1.2 and 1.4).
     """
     prefixes = sorted({replica.annotations_prefix for replica in replicas})
-    for name in (host, f"*.{host.partition('.')[2]}", ""):
-        if serving := [one for one in ingresses if name in _names_of(one, prefixes)]:
-            return next((said for one in serving for prefix in prefixes if (said := _verifies(one, prefix))), None)
-    return None
+    name = server_of(host, ingresses, prefixes)
+    serving = (one for one in ingresses if name in _names_of(one, prefixes))
+    return next((said for one in serving for prefix in prefixes if (said := _verifies(one, prefix))), None)
 
 
 def _verifies(ingress: Json, prefix: str) -> str | None:
