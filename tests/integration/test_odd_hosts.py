@@ -30,7 +30,9 @@ PREFIX = "nginx.ingress.kubernetes.io"
 @pytest.fixture(scope="module")
 def scene() -> Iterator[Scene]:
     """`01-www-redirect.yaml`: the apex has no server of its own but one that redirects to www."""
-    with Scene(Layout(hosts=("app.example.com",), config={"use-forwarded-headers": "true", "ssl-redirect": "false"}), AOP_REPLICA_RECHECK_S="5") as running:
+    with Scene(
+        Layout(hosts=("app.example.com",), config={"use-forwarded-headers": "true", "ssl-redirect": "false"}), AOP_REPLICA_RECHECK_S="5"
+    ) as running:
         running.plane.apply(CASES / "01-www-redirect.yaml")
         running.apply()
         yield running
