@@ -142,7 +142,16 @@ def evidence(host: str = APEX, presented: str | None = LEAF.sha256, *, lasting_s
     count = int(lasting_s / 10) + 1
     recent = tuple(Arrival(at(-3 - 10 * n), presented) for n in reversed(range(min(count, 9))))
     return replace(
-        Evidence(host, presented, count, since=at(-3 - lasting_s), last=at(-3), recent=recent, fresh=recent[-1]),
+        Evidence(
+            host,
+            presented,
+            count,
+            since=at(-3 - lasting_s),
+            covered=timedelta(seconds=lasting_s),
+            last=at(-3),
+            recent=recent,
+            fresh=recent[-1],
+        ),
         **changes,
     )
 

@@ -12,7 +12,7 @@ import pytest
 
 from aop.api import Status
 from aop.clock import Clock
-from aop.observe.edge import EdgeReader
+from aop.observe.edge import AskedOrigin, EdgeReader
 from aop.observe.memory import Memory, Shelf
 from aop.observed import NONE, Arrival, CertificateState, HoldOff, Observed, ObservedKeyPair, ObservedZone
 from aop.origins import Mode
@@ -133,9 +133,9 @@ async def test_the_edge_is_asked_at_its_cadence_whoever_sets_the_clock(step: tim
             return AskedEdge(host, "nonce", Answer(503, "busy"))
 
     clock, edge = Set(), Silent()
-    reader, memory = EdgeReader(cast("EdgeProbe", edge), 10.0, clock), Memory(clock.now())
+    reader, memory = EdgeReader(cast("EdgeProbe", edge), 10.0, 20.0, clock), Memory(clock.now())
     for _ in range(6):
-        await reader.read(((origin(hosts=(APEX,)), "/check"),), timedelta(seconds=180), memory)
+        await reader.read((AskedOrigin(origin(hosts=(APEX,)), "/check"),), timedelta(seconds=180), memory, until_s=clock.monotonic_s() + 2)
         clock.set_by(step)
         step = -step
         clock.pass_s(5)
@@ -147,7 +147,7 @@ WORLDS = {
     "all is as the spec asks": (observed(), Done),
     "a host loses": (observed(evidence=[evidence(APEX, NONE, lasting_s=10, recent=LOST)]), Note),
     "a host loses, and the hold-off is noted": (
-        observed(evidence=[evidence(APEX, NONE, lasting_s=10, recent=LOST)], record={"hold_off": HoldOff(1, at(-1), at(59))}),
+        observed(evidence=[evidence(APEX, NONE, lasting_s=10, recent=LOST)], record={"hold_offs": (HoldOff(1, at(-1), at(59), APEX),)}),
         Publish,
     ),
     "a proof is under way": (
@@ -167,9 +167,8 @@ WORLDS = {
 def test_a_wall_clock_that_is_set_changes_no_decision_but_what_is_kept_across_restarts(name: str, step: timedelta) -> None:
     world, expected = WORLDS[name]
     # What the record keeps and Cloudflare says is written in wall time, so it moves with the clock that wrote it.
-    held = world.record.hold_off
-    moved = replace(held, since=held.since + step, until=held.until + step) if held else None
-    set_clock = replace(world, stepped=step, object=replace(world.object, record=world.noting(hold_off=moved)))
+    moved = tuple(replace(held, since=held.since + step, until=held.until + step) for held in world.record.hold_offs)
+    set_clock = replace(world, stepped=step, object=replace(world.object, record=world.noting(hold_offs=moved)))
     found = next_step(set_clock)
     assert isinstance(found, expected)
     assert isinstance(next_step(world), expected)
@@ -231,8 +230,7 @@ def test_a_hold_off_is_written_in_wall_time_and_holds_in_it() -> None:
     world = replace(observed(evidence=[evidence(APEX, NONE, lasting_s=10, recent=LOST)]), stepped=BACK)
     noted = next_step(world)
     assert isinstance(noted, Note)
-    held = load(dump(noted.record)).hold_off
-    assert held is not None
+    (held,) = load(dump(noted.record)).hold_offs
     assert (held.since, held.until) == (NOW + BACK, NOW + BACK + timedelta(seconds=60))
     assert held.holds_at(NOW + BACK + timedelta(seconds=59))
     assert not held.holds_at(NOW + BACK + timedelta(seconds=60))
@@ -240,7 +238,7 @@ def test_a_hold_off_is_written_in_wall_time_and_holds_in_it() -> None:
 
 def test_a_hold_off_of_a_clock_that_was_years_ahead_does_not_hold_for_years() -> None:
     later = NOW + timedelta(days=3000)
-    asking = observed(origins=[origin(claim(Mode.REQUEST, ()))], record={"hold_off": HoldOff(2, later, later + timedelta(seconds=120))})
+    asking = observed(origins=[origin(claim(Mode.REQUEST, ()))], record={"hold_offs": (HoldOff(2, later, later + timedelta(seconds=120)),)})
     assert isinstance(next_step(asking), Publish)
 
 

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from typing import Any, cast
 
 import kopf
 import pytest
 
-from aop.api import FINALIZER, WATCH_LABEL
+from aop.api import FINALIZER, WATCH_LABEL, AuthenticatedOriginPull, Status
 from aop.clock import Clock
-from aop.handlers import Slots, kopf_settings, references, register
-from aop.observe.memory import Shelf
+from aop.cluster import Cluster, Kind
+from aop.handlers import Slot, Slots, kopf_settings, references, register
+from aop.observe import Observer
+from aop.observe.edge import EdgeReader
+from aop.observe.origin import OriginKeepers
+from aop.observe.replicas import ReplicaReader
+from aop.observe.source import Source
+from aop.observe.zone import ZoneReader
 from aop.origins import ObjectKey
 from aop.reconcile import Reconciler
 from aop.settings import Settings
 from aop.strays import Strays
 from builders import KEY, NOW, TARGET
+from builders import spec as parsed_spec
 
 TOKEN = ObjectKey("edge", "cloudflare")
 GENERATED = ObjectKey("edge", "example-com-aop")
@@ -51,18 +59,45 @@ def test_an_object_refers_to_what_its_spec_names_however_broken(raw: dict[str, A
 # --- waking ----------------------------------------------------------------------------------------------------------------------
 
 
-def slots() -> Slots:
-    nobody = cast("Reconciler", None)
-    return Slots(nobody, cast("Strays", None), Clock())
+class Lists:
+    """All of a cluster that is asked for here: it has nothing, and counts how often each kind was listed."""
+
+    def __init__(self) -> None:
+        self.listed: Counter[Kind] = Counter()
+
+    async def list(self, kind: Kind, _namespace: str | None = None) -> list[dict[str, Any]]:
+        self.listed[kind] += 1
+        return []
+
+
+UID, OTHER_UID = "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "6ba7b811-9dad-11d1-80b4-00c04fd430c8"
+
+
+def slots(cluster: Lists | None = None) -> Slots:
+    there, clock, settings = cast("Cluster", cluster or Lists()), Clock(), Settings()
+    keepers = OriginKeepers(there, cast("ReplicaReader", None), settings, clock)
+    observer = Observer(there, cast("ZoneReader", None), keepers, cast("EdgeReader", None), settings, clock)
+    return Slots(cast("Reconciler", None), observer, keepers, cast("Strays", None), clock)
 
 
 def test_each_object_has_one_slot_until_it_is_gone() -> None:
     found = slots()
-    slot = found.slot(KEY)
-    assert found.slot(KEY) is slot
-    found.drop(KEY)
-    assert found.slot(KEY) is not slot
-    found.drop(ObjectKey("edge", "never-heard-of"))
+    slot = found.slot(UID)
+    assert found.slot(UID) is slot
+    assert slot.memory.uid == UID
+    found.drop(UID)
+    assert found.slot(UID) is not slot
+    found.drop("never-heard-of")
+
+
+def test_one_of_the_same_name_that_comes_after_it_has_a_slot_of_its_own() -> None:
+    """The finalizer was taken off by hand, and the object applied again: what was known of the first is nothing to the second."""
+    found = slots()
+    first, second = found.slot(UID), found.slot(OTHER_UID)
+    assert first is not second
+    found.drop(UID)
+    assert (first.memory.gone, second.memory.gone) == (True, False)
+    assert first.wake.is_set(), "whoever sleeps over it ends"
 
 
 def test_kopfs_copies_of_the_memo_are_the_memo() -> None:
@@ -71,24 +106,42 @@ def test_kopfs_copies_of_the_memo_are_the_memo() -> None:
     assert copy.copy(found) is found
 
 
-def test_whoever_names_what_changed_is_woken_and_reads_it_anew() -> None:
-    found = slots()
-    mine, other = found.slot(KEY), found.slot(ObjectKey("shop", "example-org"))
+@pytest.mark.asyncio
+async def test_whoever_names_what_changed_is_woken_and_reads_it_anew() -> None:
+    found, read = slots(), Counter[str]()
+    mine, other = found.slot(UID), found.slot(OTHER_UID)
     mine.references, other.references = frozenset({TOKEN}), frozenset({TARGET})
-    for slot in (mine, other):
-        slot.memory.secrets.setdefault(TOKEN, Shelf()).keep({}, NOW)
+
+    async def look(name: str, slot: Slot) -> None:
+        async def data() -> dict[str, str] | None:
+            read[name] += 1
+            return {}
+
+        await slot.memory.secrets.setdefault(TOKEN, Source("the token", data, found.clock)).look(within_s=60, patience_s=60)
+
+    for _ in range(2):
+        await look("mine", mine)
+        await look("other", other)
     found.wake_referrers(TOKEN)
     assert (mine.wake.is_set(), other.wake.is_set()) == (True, False)
-    assert (len(mine.memory.secrets), len(other.memory.secrets)) == (0, 1)
+    await look("mine", mine)
+    await look("other", other)
+    assert read == {"mine": 2, "other": 1}
 
 
-def test_when_an_object_is_gone_the_others_look_for_their_rivals_anew() -> None:
-    found = slots()
-    slot = found.slot(KEY)
-    slot.memory.rivals.keep((), NOW)
+@pytest.mark.asyncio
+async def test_when_an_object_is_gone_the_others_look_for_their_rivals_anew() -> None:
+    cluster = Lists()
+    found = slots(cluster)
+    slot = found.slot(UID)
+    pull = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, parsed_spec(), Status())
+    for _ in range(2):
+        assert await found.observer._rivals(pull, found.clock.monotonic_s() + 60) == ()
+    assert cluster.listed == {Kind.AUTHENTICATED_ORIGIN_PULL: 1}
     found.wake_all()
     assert slot.wake.is_set()
-    assert slot.memory.rivals.last is None
+    await found.observer._rivals(pull, found.clock.monotonic_s() + 60)
+    assert cluster.listed == {Kind.AUTHENTICATED_ORIGIN_PULL: 2}
 
 
 # --- what kopf is told -------------------------------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from aop.origins import ObjectKey
-from aop.origins.ingress_nginx import Replica, hosts_under, refusing, served_by
-from aop.origins.ingress_nginx.ingresses import hosts_of
+from aop.origins.ingress_nginx import Replica, hosts_under, served_by, verifier_of
+from aop.origins.ingress_nginx.ingresses import aliases_of, hosts_of
 
 PREFIX = "nginx.ingress.kubernetes.io"
 REPLICA = Replica(ObjectKey("ingress-nginx", "one"), "1", ready=True, ip="192.0.2.1")
@@ -105,16 +105,23 @@ def test_a_host_whose_tls_goes_past_nginx_is_out_of_scope(passthrough: bool, ann
     assert bool(hosts_under([one], PATTERNS, [replace(REPLICA, passthrough=passthrough)])) is seen
 
 
+def test_aliases_are_hosts_too() -> None:
+    one = annotated(ingress("www.example.org"), server_alias="a.example.com, Shop.Example.com,,*.example.com, b.example.org")
+    assert aliases_of(one, [PREFIX]) == ("*.example.com", "a.example.com", "b.example.org", "shop.example.com")
+    assert hosts_under([one], PATTERNS, [REPLICA]) == ("a.example.com", "shop.example.com")
+    assert hosts_under([one], PATTERNS, [replace(REPLICA, annotations_prefix="example.com")]) == ()
+
+
 # --- who would refuse our leaf -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("verify", ["on", "optional", "an unknown word", None])
-@pytest.mark.parametrize("hosts", [("www.example.com",), ("example.com",), ("*.example.com",), ("*.com",), ("deep.under.example.com",)])
-def test_an_ingress_of_the_zone_that_verifies_by_itself_is_told(verify: str | None, hosts: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("named", "host"), [("www.example.com", "www.example.com"), ("*.example.com", "a.example.com")])
+def test_an_ingress_that_verifies_a_host_by_itself_is_told(verify: str | None, named: str, host: str) -> None:
     settings = {"auth_tls_secret": "shop/ca"} | ({"auth_tls_verify_client": verify} if verify else {})
-    said = refusing([annotated(ingress(*hosts), **settings)], "example.com", [REPLICA])
+    said = verifier_of(host, [annotated(ingress(named), **settings)], [REPLICA])
     assert said is not None
-    assert said.startswith(f"Ingress shop/web ({hosts[0]}) verifies client certificates by itself")
+    assert said.startswith("Ingress shop/web verifies client certificates by itself")
     assert f"auth-tls-verify-client is {'optional' if verify == 'optional' else 'on'}" in said
     assert f"Remove {PREFIX}/auth-tls-secret" in said
 
@@ -127,32 +134,35 @@ def test_an_ingress_of_the_zone_that_verifies_by_itself_is_told(verify: str | No
         annotated(ingress("www.example.com"), auth_tls_secret="shop/ca", auth_tls_verify_client="off"),
         annotated(ingress("www.example.com"), auth_tls_secret="shop/ca", auth_tls_verify_client="optional_no_ca"),
         annotated(ingress("www.example.org", "notexample.com"), auth_tls_secret="shop/ca"),
-        annotated(ingress("*.other.com"), auth_tls_secret="shop/ca"),
+        annotated(ingress("*.www.example.com", "*.com"), auth_tls_secret="shop/ca"),
     ],
 )
-def test_one_that_refuses_nobody_of_the_zone_is_not(one: dict[str, Any]) -> None:
-    assert refusing([one], "example.com", [REPLICA]) is None
+def test_one_that_refuses_nobody_there_is_not(one: dict[str, Any]) -> None:
+    assert verifier_of("www.example.com", [one], [REPLICA]) is None
+
+
+def test_an_exact_name_is_served_before_a_wildcard_and_a_wildcard_before_what_takes_the_rest() -> None:
+    """Whose server a request goes to decides who verifies; the others' settings do not reach it."""
+    strict = {"auth_tls_secret": "shop/ca"}
+    for milder, stricter in ((ingress("a.example.com"), ingress("*.example.com")), (ingress("*.example.com"), ingress(None))):
+        assert verifier_of("a.example.com", [annotated(stricter, **strict), milder], [REPLICA]) is None
+        assert verifier_of("a.example.com", [stricter, annotated(milder, **strict)], [REPLICA]) is not None
 
 
 def test_one_without_a_host_takes_whatever_nobody_else_does() -> None:
     for one in (ingress(None), ingress()):
-        said = refusing([annotated(one, auth_tls_secret="shop/ca")], "example.com", [REPLICA])
-        assert "every host that no other Ingress names" in str(said)
+        strict = annotated(one, auth_tls_secret="shop/ca")
+        assert verifier_of("a.example.com", [strict], [REPLICA]) is not None
+        assert verifier_of("a.example.com", [strict, ingress("a.example.com")], [REPLICA]) is None
 
 
-def test_aliases_are_hosts_too() -> None:
+def test_an_alias_is_a_name_of_the_server() -> None:
     one = annotated(ingress("www.example.org"), auth_tls_secret="shop/ca", server_alias="a.example.org, Shop.Example.com")
-    assert "shop.example.com" in str(refusing([one], "example.com", [REPLICA]))
+    assert verifier_of("shop.example.com", [one], [REPLICA]) is not None
+    assert verifier_of("a.example.com", [one], [REPLICA]) is None
 
 
 def test_the_controllers_own_prefix_counts() -> None:
     one = annotated(ingress("www.example.com"), auth_tls_secret="shop/ca")
-    assert refusing([one], "example.com", [replace(REPLICA, annotations_prefix="example.com")]) is None
-    assert refusing([one], "example.com", [replace(REPLICA, annotations_prefix="example.com"), REPLICA]) is not None
-
-
-def test_all_of_them_are_told_at_once() -> None:
-    two = [annotated(ingress("a.example.com"), auth_tls_secret="x"), annotated(ingress("b.example.com"), auth_tls_secret="x")]
-    said = str(refusing(two, "example.com", [REPLICA]))
-    assert "a.example.com" in said
-    assert "b.example.com" in said
+    assert verifier_of("www.example.com", [one], [replace(REPLICA, annotations_prefix="example.com")]) is None
+    assert verifier_of("www.example.com", [one], [replace(REPLICA, annotations_prefix="example.com"), REPLICA]) is not None

@@ -142,7 +142,9 @@ def event(message: str = EMERG, *, after_s: float = 0, **more: Any) -> dict[str,
 
 
 def test_a_rejection_is_told_in_nginxs_own_words() -> None:
-    assert rejected_by([event()], REPLICA, since=NOW) == 'unknown directive "x"'
+    refusal = rejected_by([event()], REPLICA, since=NOW)
+    assert refusal is not None
+    assert refusal.words == 'unknown directive "x"'
 
 
 @pytest.mark.parametrize(
@@ -168,7 +170,9 @@ def test_an_event_of_the_same_second_counts() -> None:
 
 def test_the_newest_event_has_the_word_and_a_series_tells_its_last_time() -> None:
     older, newer = event(after_s=5), event("[emerg] 1#1: a duplicate\nmore", after_s=9)
-    assert rejected_by([newer, older], REPLICA, since=NOW) == "a duplicate"
+    refusal = rejected_by([newer, older], REPLICA, since=NOW)
+    assert refusal is not None
+    assert refusal.words == "a duplicate"
     series = event(after_s=-60, series={"lastObservedTime": (NOW + timedelta(seconds=30)).isoformat()})
     assert rejected_by([series], REPLICA, since=NOW) is not None
     assert rejected_by([], REPLICA, since=NOW) is None

@@ -12,6 +12,7 @@ from aop.observe.arrivals import MOST_RECENT, RECENT, arrived, begun_again, sile
 from aop.observed import NONE, OTHER, REFUSED, Arrival, Evidence
 from builders import APEX, LEAF, at
 
+GAP = timedelta(seconds=30)
 Heard = tuple[str, bool, bool]
 """What one answer came with, whether its session was new, whether it came past the edge."""
 
@@ -27,7 +28,7 @@ def evidence(*answers: Heard | None, every_s: float = 10.0) -> Evidence:
             case None:
                 found = silent(found, f"HTTP 403 at {n}", moment)
             case presented, fresh, direct:
-                found = arrived(found, Arrival(moment, presented, fresh=fresh), direct=direct)
+                found = arrived(found, Arrival(moment, presented, fresh=fresh), direct=direct, gap=GAP)
     return found
 
 
@@ -58,7 +59,7 @@ def test_a_change_at_cloudflare_begins_the_proof_again_but_forgives_no_loss() ->
     found = begun_again(evidence(BARE, BARE, BARE))
     assert (found.presented, found.count, found.since, found.fresh, found.old_since) == (None, 0, None, None, None)
     assert [arrival.presented for arrival in found.recent] == [NONE] * 3
-    again = arrived(found, Arrival(at(30), NONE), direct=False)
+    again = arrived(found, Arrival(at(30), NONE), direct=False, gap=GAP)
     assert (again.count, again.since) == (1, at(30))
 
 
@@ -89,7 +90,7 @@ def test_what_holds_of_all_evidence(answers: list[Heard | None], every_s: float)
 def test_what_is_kept_is_bounded() -> None:
     found = Evidence(APEX)
     for n in range(1000):
-        found = arrived(found, Arrival(at(n * 0.1), NONE), direct=False)
+        found = arrived(found, Arrival(at(n * 0.1), NONE), direct=False, gap=GAP)
     assert len(found.recent) == MOST_RECENT
     assert found.count == 1000
     assert timedelta(seconds=20) < RECENT, "a loss needs the arrivals of about that long"

@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 
 from aop.clock import Clock
-from aop.observe.edge import EdgeReader
+from aop.observe.edge import AskedOrigin, EdgeReader
 from aop.observe.memory import Memory
-from aop.observed import NONE, OTHER, REFUSED, Evidence, ObservedOrigin
+from aop.observed import NONE, OTHER, REFUSED, Evidence
 from aop.origins import Claim
 from aop.probe import Answer, AskedEdge, EdgeProbe, Failure, FailureKind
 from builders import APEX, HOSTS, LEAF, NEXT, NOW, WWW, claim, origin
@@ -56,13 +56,14 @@ class Reading:
 
     def __init__(self, default: Answer | Failure | None = None, said: Claim | None = None) -> None:
         self.edge, self.clock, self.memory = Edge(default), Moving(), Memory(NOW)
-        self.origins: tuple[tuple[ObservedOrigin, str], ...] = ((origin(said or claim(pins=(LEAF, NEXT))), "/check"),)
-        self._reader = EdgeReader(cast("EdgeProbe", self.edge), CADENCE_S, self.clock)
+        self.origins = (AskedOrigin(origin(said or claim(pins=(LEAF, NEXT))), "/check"),)
+        self._reader = EdgeReader(cast("EdgeProbe", self.edge), CADENCE_S, 1000.0, self.clock)
 
     async def read(self, after_s: float = 0, window: timedelta = WINDOW) -> dict[str, Evidence]:
         self.clock.at += timedelta(seconds=after_s)
         self.edge.asked.clear()
-        return {one.host: one for one in await self._reader.read(self.origins, window, self.memory)}
+        found = await self._reader.read(self.origins, window, self.memory, until_s=self.clock.monotonic_s() + 2)
+        return {one.host: one for one in found}
 
 
 async def seen(given: Answer | Failure) -> Evidence:
@@ -141,7 +142,7 @@ async def test_a_new_handshake_is_told_from_an_old_session(conn: str, fresh: boo
 @pytest.mark.asyncio
 async def test_without_a_readable_claim_no_leaf_is_recognised() -> None:
     reading = Reading()
-    reading.origins = ((origin(configured=None), "/check"),)
+    reading.origins = (AskedOrigin(origin(configured=None), "/check"),)
     assert (await reading.read())[APEX].presented == OTHER
 
 
@@ -196,7 +197,7 @@ async def test_a_short_window_is_asked_often_enough_to_be_filled(window_s: float
 async def test_a_host_out_of_scope_is_forgotten_and_a_new_one_asked_at_once() -> None:
     reading = Reading()
     await reading.read()
-    reading.origins = ((origin(hosts=(APEX, "new.example.com")), "/check"),)
+    reading.origins = (AskedOrigin(origin(hosts=(APEX, "new.example.com")), "/check"),)
     found: dict[str, Any] = await reading.read(after_s=1)
     assert reading.edge.asked == [("new.example.com", "/check")]
     assert set(found) == {APEX, "new.example.com"}
@@ -205,6 +206,6 @@ async def test_a_host_out_of_scope_is_forgotten_and_a_new_one_asked_at_once() ->
 @pytest.mark.asyncio
 async def test_of_two_origins_with_one_host_the_first_is_asked_about() -> None:
     reading = Reading()
-    reading.origins = ((origin(), "/first"), (origin(name="shop", hosts=(WWW, "b.example.com")), "/second"))
+    reading.origins = (AskedOrigin(origin(), "/first"), AskedOrigin(origin(name="shop", hosts=(WWW, "b.example.com")), "/second"))
     await reading.read()
     assert dict(reading.edge.asked) == {APEX: "/first", WWW: "/first", "b.example.com": "/second"}

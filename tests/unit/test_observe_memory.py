@@ -1,12 +1,17 @@
-"""What the process remembers between two looks: readings with an age, and one memory per origin."""
+"""What the process remembers of one object between two looks: readings with an age, and the newest that was shown of it."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from aop.observe.memory import CloudflareMemory, Memory, OriginMemory, Shelf
+from aop.clock import Clock
+from aop.errors import Transient
+from aop.observe.memory import CloudflareMemory, Memory, Shelf
+from aop.observe.source import Known, Source
 from aop.observed import Unknown
-from builders import ASKING, KEY, NOW, OFF, TARGET, at
+from builders import KEY, NOW, at
 
 
 @pytest.mark.parametrize(("age_s", "fresh"), [(0, True), (59.9, True), (60, False), (600, False)])
@@ -54,37 +59,37 @@ def test_a_restart_knows_nothing_and_says_so() -> None:
     assert memory.cloudflare.changed_at is None, "stillness begins with the process"
 
 
-def test_each_origin_has_one_memory() -> None:
-    memory = Memory(NOW)
-    first = memory.origin(TARGET)
-    first.path_token = "abcdefgh"
-    assert memory.origin(TARGET) is first
-    assert memory.origin(KEY) is not first
+@pytest.mark.asyncio
+async def test_a_secret_that_is_forgotten_is_read_again_and_stands_until_then() -> None:
+    """A Secret that cannot be read any more ends nothing that was decided on it (design, section 3)."""
+    memory, held = Memory(NOW), {"tls.crt": "old"}
 
+    async def read() -> dict[str, str] | None:
+        if not held:
+            raise Transient("HTTP 500")
+        return dict(held)
 
-def test_secrets_and_rivals_are_forgotten_apart() -> None:
-    memory = Memory(NOW)
-    memory.secrets.setdefault(KEY, Shelf()).keep({"tls.crt": ""}, NOW)
-    memory.rivals.keep((), NOW)
+    source = memory.secrets.setdefault(KEY, Source("the Secret", read, Clock()))
+    await source.look(within_s=60, patience_s=60)
+    held.clear()
     memory.forget_secrets()
-    assert (memory.secrets, memory.rivals.last is None) == ({}, False)
-    memory.forget_rivals()
-    assert memory.rivals.last is None
+    found = await source.look(within_s=60, patience_s=60)
+    assert isinstance(found, Known)
+    assert (found.value, found.failure) == ({"tls.crt": "old"}, "HTTP 500")
 
 
-def test_a_claim_stands_since_the_first_revision_that_was_read_with_it() -> None:
-    """Others' publications do not move it; a change of ours, a damaged text and a ConfigMap that was put back do."""
-    origin, seen = OriginMemory(), []
-    for claim, revision, intact in (
-        (None, 0, True),
-        (OFF, 3, True),
-        (OFF, 5, True),
-        (ASKING, 6, True),
-        (ASKING, 9, True),
-        (OFF, 9, False),
-        (OFF, 9, True),
-        (OFF, 4, True),
-    ):
-        origin.follow(claim, revision, intact=intact)
-        seen.append(origin.claim_since)
-    assert seen == [0, 3, 3, 6, 6, None, 9, 4]
+def manifest(version: Any = "7", **spec: Any) -> dict[str, Any]:
+    return {"metadata": {"resourceVersion": version}, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("known", "shown", "newer"),
+    [("7", "8", True), ("7", "7", True), ("8", "7", False), ("9", "10", True), ("7", "", False), ("", "7", True), ("", "x", True)],
+)
+def test_of_what_a_watch_and_a_write_show_the_newer_stands(known: str, shown: str, *, newer: bool) -> None:
+    """An event that was on its way while we wrote must not undo what our own write has returned."""
+    memory = Memory(NOW)
+    memory.learn(manifest(known, of="known"), 1.0)
+    memory.learn(manifest(shown, of="shown"), 2.0)
+    assert memory.manifest == (manifest(shown, of="shown") if newer else manifest(known, of="known"))
+    assert memory.shown_s == (2.0 if newer else 1.0)

@@ -130,7 +130,7 @@ def test_what_others_publish_on_top_is_not_waited_for(shown: int, since: int | N
 
 
 def test_a_host_for_which_an_ingress_switches_asking_off_holds_back_nobody_else() -> None:
-    quiet = (HostBehaviour(APEX, Mode.REQUEST), HostBehaviour(WWW, Mode.OFF))
+    quiet = (HostBehaviour(APEX, Mode.REQUEST, accepts=frozenset({LEAF.sha256})), HostBehaviour(WWW, Mode.OFF))
     replicas = tuple(replace(replica(name, ASKING), hosts=quiet) for name in ("a", "b"))
     step = next_step(observed(evidence=[evidence(WWW, NONE)], origins=[origin(ASKING, replicas=replicas)]))
     assert published(step).enforced == (APEX,)

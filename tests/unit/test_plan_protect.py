@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aop.errors import Reason
-from aop.observed import NONE, OTHER, REFUSED, Arrival, Evidence, HoldOff, Observed, Unknown
+from aop.observed import NONE, OTHER, REFUSED, Arrival, Evidence, HoldOff, Observed, Rejection, Unknown
 from aop.origins import Claim, Mode, ObjectKey, Pin
 from aop.plan import next_step
 from aop.plan.facts import digest
@@ -39,7 +39,7 @@ from builders import (
     replica,
 )
 
-HELD_OFF = HoldOff(1, since=at(-1), until=at(59))
+HELD_OFF = (HoldOff(1, since=at(-1), until=at(59)),)
 """The next requirement waits already, so that a relaxation comes at once."""
 OPTIONAL = claim(Mode.OPTIONAL)
 
@@ -66,6 +66,16 @@ def lost(presented: str = NONE, host: str = APEX) -> Evidence:
     return arriving(LEAF.sha256, presented, presented, presented, host=host)
 
 
+def lost_everywhere(presented: str = NONE) -> list[Evidence]:
+    """The same on every host: it is the zone's certificate that is not presented."""
+    return [lost(presented, host) for host in HOSTS]
+
+
+def rejection(said: Claim, foreign: str = "none", *, times: int = 1, until_s: float = 119.0) -> Rejection:
+    """A controller has rejected this claim a second ago."""
+    return Rejection(digest(said, foreign), times, since=at(-1), until=at(until_s))
+
+
 def published(step: Step) -> Claim:
     assert isinstance(step, Publish), step
     assert (step.origin, step.target) == ("public", TARGET)
@@ -77,11 +87,11 @@ def published(step: Step) -> Claim:
 
 @pytest.mark.parametrize("blocked", BLOCKED.values(), ids=BLOCKED.keys())
 def test_a_loss_relaxes_to_asking_whatever_is_blocked(blocked: dict[str, Any]) -> None:
-    world = {"evidence": [lost()], **blocked}
+    world = {"evidence": lost_everywhere(), **blocked}
     noted = next_step(observed(**world))
     assert isinstance(noted, Note)
-    assert noted.record.hold_off == HoldOff(1, since=NOW, until=at(60))
-    assert published(next_step(observed(record={"hold_off": noted.record.hold_off}, **world))) == ASKING
+    assert noted.record.hold_offs == (HoldOff(1, since=NOW, until=at(60)),)
+    assert published(next_step(observed(record={"hold_offs": noted.record.hold_offs}, **world))) == ASKING
 
 
 @pytest.mark.parametrize(
@@ -101,9 +111,7 @@ def test_a_loss_relaxes_to_asking_whatever_is_blocked(blocked: dict[str, Any]) -
     ],
 )
 def test_what_counts_as_a_loss_depends_on_what_the_origin_refuses(was: Claim, presented: str, relaxed: Claim | None) -> None:
-    step = next_step(
-        observed(origins=[origin(was)], record={"hold_off": HELD_OFF}, evidence=[lost(presented)], spec={"enforcement": "Require"})
-    )
+    step = next_step(observed(origins=[origin(was)], record={"hold_offs": HELD_OFF}, evidence=lost_everywhere(presented)))
     assert (step.claim if isinstance(step, Publish) and step.claim.mode < was.mode else None) == relaxed
 
 
@@ -133,13 +141,14 @@ def test_silence_for_ever_keeps_what_is_required() -> None:
 
 
 def test_a_refusal_of_the_origins_own_is_held_off_as_well() -> None:
-    noted = next_step(observed(evidence=[lost(REFUSED)]))
+    noted = next_step(observed(evidence=lost_everywhere(REFUSED)))
     assert isinstance(noted, Note)
-    assert noted.record.hold_off == HoldOff(1, NOW, at(60))
+    assert noted.record.hold_offs == (HoldOff(1, NOW, at(60)),)
 
 
 def test_a_loss_of_different_kinds_is_a_loss() -> None:
-    step = next_step(observed(record={"hold_off": HELD_OFF}, evidence=[arriving(NONE, OTHER, NONE)]))
+    mixed = [arriving(NONE, OTHER, NONE, host=host) for host in HOSTS]
+    step = next_step(observed(record={"hold_offs": HELD_OFF}, evidence=mixed))
     assert published(step) == ASKING
 
 
@@ -156,21 +165,21 @@ def test_a_loss_of_different_kinds_is_a_loss() -> None:
     ],
 )
 def test_the_hold_off_doubles_within_a_day_up_to_a_day(before: HoldOff | None, times: int, wait_s: float) -> None:
-    step = next_step(observed(record={"hold_off": before}, evidence=[lost()]))
+    step = next_step(observed(record={"hold_offs": (before,) if before else ()}, evidence=lost_everywhere()))
     assert isinstance(step, Note)
-    assert step.record.hold_off == HoldOff(times, NOW, at(wait_s))
+    assert step.record.hold_offs == (HoldOff(times, NOW, at(wait_s)),)
 
 
 def test_a_relaxation_keeps_the_pins() -> None:
     """They are trust, and trust is taken away by one rule only."""
     was = claim(pins=(LEAF, NEXT))
-    step = next_step(observed(origins=[origin(was)], record={"hold_off": HELD_OFF}, evidence=[lost()]))
+    step = next_step(observed(origins=[origin(was)], record={"hold_offs": HELD_OFF}, evidence=lost_everywhere()))
     assert published(step).pins == was.pins
 
 
 def test_where_asking_was_rejected_nothing_is_asked() -> None:
-    record = {"hold_off": HELD_OFF, "rejected": (digest(ASKING, "none"),)}
-    assert published(next_step(observed(record=record, evidence=[lost()]))) == OFF
+    record = {"hold_offs": HELD_OFF, "rejected": (rejection(ASKING),)}
+    assert published(next_step(observed(record=record, evidence=lost_everywhere()))) == OFF
 
 
 # --- a replica that refuses our own leaf -----------------------------------------------------------------------------------
@@ -204,22 +213,22 @@ def test_a_leaf_that_may_be_presented_and_is_not_pinned_is_pinned(mode: Mode) ->
 
 
 def test_where_that_text_was_rejected_before_nobody_is_refused() -> None:
-    rejected_before = (digest(claim(pins=(LEAF, RETIRED)), "none"),)
-    world = refused(RETIRED, hold_off=HELD_OFF, rejected=rejected_before)
+    rejected_before = (rejection(claim(pins=(LEAF, RETIRED))),)
+    world = refused(RETIRED, hold_offs=HELD_OFF, rejected=rejected_before)
     assert published(next_step(observed(**world))) == ASKING
 
 
 def test_a_pinned_leaf_that_a_replica_refuses_all_the_same_relaxes_and_is_held_off_first() -> None:
     noted = next_step(observed(**refused(LEAF)))
     assert isinstance(noted, Note)
-    assert noted.record.hold_off == HoldOff(1, NOW, at(60))
-    assert published(next_step(observed(**refused(LEAF, hold_off=HELD_OFF)))) == ASKING
+    assert noted.record.hold_offs == tuple(HoldOff(1, NOW, at(60), host) for host in HOSTS), "each of the hosts that it refuses at"
+    assert published(next_step(observed(**refused(LEAF, hold_offs=HELD_OFF)))) == ASKING
 
 
 def test_a_host_that_is_not_enforced_is_no_reason_to_relax() -> None:
     """Another's `auth-tls` in front of it, say: not by our doing."""
     one = claim(enforced=(APEX,))
-    world = refused(LEAF, one, hold_off=HELD_OFF)
+    world = refused(LEAF, one, hold_offs=HELD_OFF)
     second = world["origins"][0].replicas[1]
     elsewhere = replace(second, hosts=(replica("pod-2", one).hosts[0], second.hosts[1]))
     world["origins"] = [replace(world["origins"][0], replicas=(replica("pod-1", one), elsewhere))]
@@ -232,7 +241,7 @@ def test_a_host_that_is_not_enforced_is_no_reason_to_relax() -> None:
     ids=["an old worker may have answered", "an older revision", "a leaf that was never uploaded"],
 )
 def test_a_refusal_that_says_nothing_about_now_changes_nothing(replicas: Any) -> None:
-    step = next_step(observed(origins=[origin(replicas=replicas)], record={"hold_off": HELD_OFF}, evidence=QUIET))
+    step = next_step(observed(origins=[origin(replicas=replicas)], record={"hold_offs": HELD_OFF}, evidence=QUIET))
     assert isinstance(step, Wait | Done), step
 
 
@@ -361,7 +370,7 @@ def test_a_text_that_others_broke_on_top_of_ours_is_theirs_to_withdraw() -> None
 def test_a_rejected_claim_is_noted_and_then_goes_back_to_its_last_accepted_form() -> None:
     noted = next_step(observed(**rejected()))
     assert isinstance(noted, Note)
-    assert noted.record.rejected == (digest(REQUIRING, "none"),)
+    assert noted.record.rejected == (Rejection(digest(REQUIRING, "none"), 1, NOW, at(120)),)
     assert published(next_step(observed(**rejected(), record={"rejected": noted.record.rejected}))) == ASKING
 
 
@@ -387,13 +396,13 @@ def test_a_rejected_claim_is_noted_and_then_goes_back_to_its_last_accepted_form(
     ],
 )
 def test_it_goes_back_to_what_is_safe(said: Claim, accepted: Claim | None, also_rejected: Sequence[Claim], back: Claim) -> None:
-    record = {"rejected": tuple(digest(one, "none") for one in (said, *also_rejected))}
+    record = {"rejected": tuple(rejection(one) for one in (said, *also_rejected))}
     assert published(next_step(observed(**rejected(said, accepted=accepted), record=record))) == back
 
 
 @pytest.mark.parametrize("said", [OFF, ASKING], ids=["off was rejected", "off was rejected before"])
 def test_where_even_off_is_rejected_nothing_of_ours_stays(said: Claim) -> None:
-    record = {"rejected": tuple({digest(one, "none") for one in (said, OFF)})}
+    record = {"rejected": tuple({rejection(one) for one in (said, OFF)})}
     assert next_step(observed(**rejected(said, accepted=None), record=record)) == Withdraw("public", TARGET)
 
 
@@ -404,13 +413,14 @@ def test_a_rejection_that_another_claim_has_caused_is_theirs_to_mend() -> None:
 
 
 def test_the_record_of_rejections_is_bounded() -> None:
-    step = next_step(observed(**rejected(), record={"rejected": tuple(f"{n:016x}" for n in range(8))}))
+    before = tuple(Rejection(f"{n:016x}", 1, at(-200), at(-80)) for n in range(8))
+    step = next_step(observed(**rejected(), record={"rejected": before}))
     assert isinstance(step, Note)
-    assert step.record.rejected == (*(f"{n:016x}" for n in range(1, 8)), digest(REQUIRING, "none"))
+    assert step.record.rejected == (*before[1:], Rejection(digest(REQUIRING, "none"), 1, NOW, at(120)))
 
 
 def test_a_rejected_claim_is_not_published_again_until_something_changes() -> None:
-    record = {"rejected": (digest(REQUIRING, "none"),)}
+    record = {"rejected": (rejection(REQUIRING),)}
     step = next_step(observed(record=record, origins=[origin(ASKING)]))
     assert isinstance(step, Block)
     assert step.reason is Reason.TEXT_REJECTED
@@ -434,7 +444,7 @@ def test_an_origin_that_carries_nothing_of_ours_hides_no_other() -> None:
         origin(configured=Unknown("timeout"), name="c"),
         origin(OFF, name="d"),
     ]
-    lossy = observed(origins=[*others, origin()], record={"hold_off": HELD_OFF}, evidence=[lost()])
+    lossy = observed(origins=[*others, origin()], record={"hold_offs": HELD_OFF}, evidence=lost_everywhere())
     assert published(next_step(lossy)) == ASKING
     assert published(next_step(observed(origins=[*others, origin()], spec={"enforcement": "Request"}))) == ASKING
     assert published(next_step(replace(aged(24), origins=(*others, *aged(24).origins)))).mode is Mode.REQUEST
@@ -457,8 +467,8 @@ def test_the_first_origin_in_need_goes_first_and_the_others_follow() -> None:
     """One step at a time; what is lost on both is relaxed on both, one after the other."""
     second = ObjectKey("shop", "controller")
     both = [origin(ASKING), origin(name="shop", target=second)]
-    record = {"hold_off": HELD_OFF, "claimed": tuple(sorted((TARGET, second)))}
-    step = next_step(observed(origins=both, record=record, evidence=[lost()]))
+    record = {"hold_offs": HELD_OFF, "claimed": tuple(sorted((TARGET, second)))}
+    step = next_step(observed(origins=both, record=record, evidence=lost_everywhere()))
     assert isinstance(step, Publish)
     assert (step.target, step.claim.mode) == (second, Mode.REQUEST)
 

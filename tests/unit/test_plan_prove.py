@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aop.errors import Reason
-from aop.observed import NONE, OTHER, REFUSED, Arrival, Evidence, HoldOff, Unknown
+from aop.observed import NONE, OTHER, REFUSED, Arrival, Evidence, HoldOff, Limits, Unknown
 from aop.origins import Claim, Mode
 from aop.plan import next_step
 from aop.plan.facts import proven
@@ -104,15 +104,16 @@ def test_nothing_is_proven_before_every_replica_asks() -> None:
         ({}, True),
         ({"count": 12}, True),
         ({"count": 11}, False),
-        ({"since": at(-183)}, True),
-        ({"since": at(-182)}, False),
-        ({"since": None}, False),
+        ({"covered": timedelta(seconds=180)}, True),
+        ({"covered": timedelta(seconds=179.9)}, False),
+        ({"covered": timedelta(), "since": at(-86400)}, False),
         ({"presented": NEXT.sha256}, False),
         ({"presented": NONE}, False),
         ({"presented": REFUSED}, False),
         ({"direct": True}, False),
         ({"last": at(-30)}, True),
         ({"last": at(-31), "since": at(-600)}, False),
+        ({"last": None}, False),
         ({"silence": "HTTP 520", "silent_since": at(-2)}, True),
     ],
 )
@@ -121,10 +122,17 @@ def test_a_proof_is_a_whole_fresh_window_of_the_wanted_leaf(changes: dict[str, A
     assert proven(observed(evidence=[replace(evidence(APEX), **changes)]), APEX) is is_proof
 
 
-def test_a_long_window_is_asked_more_rarely_and_stays_fresh_for_longer() -> None:
-    world = observed(spec={"verification": {"window": "1h"}}, evidence=[evidence(APEX, lasting_s=5000, last=at(-600))])
-    assert proven(world, APEX)
-    assert not proven(replace(world, now=at(1)), APEX)
+def test_a_long_window_needs_a_fresh_answer_all_the_same() -> None:
+    """It is asked as often as a short one, so an answer of minutes ago says nothing of what comes now."""
+    hour = {"verification": {"window": "1h"}}
+    assert proven(observed(spec=hour, evidence=[evidence(APEX, lasting_s=3600)]), APEX)
+    assert not proven(observed(spec=hour, evidence=[evidence(APEX, lasting_s=5000, last=at(-31))]), APEX)
+
+
+def test_where_many_hosts_share_the_requests_an_answer_is_fresh_for_longer() -> None:
+    world = observed(evidence=[evidence(APEX, lasting_s=5000, last=at(-60))])
+    assert not proven(world, APEX)
+    assert proven(replace(world, limits=Limits(stale_after_s=60)), APEX)
 
 
 def test_a_host_without_any_answer_is_not_proven() -> None:
@@ -177,7 +185,10 @@ def old_sessions(*, fresh: str | None = LEAF.sha256, old_for_s: float | None = 2
 
 
 def test_sessions_from_before_are_flushed_by_the_same_text_under_a_new_revision() -> None:
-    step = next_step(observed(origins=[origin(ASKING)], evidence=[old_sessions(old_for_s=20), evidence(WWW, NONE)]))
+    world: dict[str, Any] = {"origins": [origin(ASKING)], "evidence": [old_sessions(old_for_s=20), evidence(WWW, NONE)]}
+    noted = next_step(observed(**world))
+    assert isinstance(noted, Note)
+    step = next_step(observed(**world, record={"flushes": noted.record.flushes}))
     assert published(step) == replace(ASKING, nudge=1)
     assert APEX in str(step)
     assert WWW not in str(step)
@@ -186,7 +197,8 @@ def test_sessions_from_before_are_flushed_by_the_same_text_under_a_new_revision(
 @pytest.mark.parametrize("fresh", [None, NONE])
 def test_so_are_they_when_no_new_handshake_was_made_for_a_whole_window(fresh: str | None) -> None:
     seen = [old_sessions(fresh=fresh), evidence(WWW, NONE)]
-    assert published(next_step(observed(origins=[origin(ASKING)], evidence=seen))) == replace(ASKING, nudge=1)
+    step = next_step(observed(origins=[origin(ASKING)], evidence=seen, record={"flushes": (NOW,)}))
+    assert published(step) == replace(ASKING, nudge=1)
 
 
 @pytest.mark.parametrize(
@@ -253,14 +265,14 @@ def test_from_optional_to_require_is_stricter_and_needs_a_proof_again() -> None:
 
 def test_a_hold_off_holds_back_only_what_would_be_stricter() -> None:
     hold_off = HoldOff(2, since=at(-10), until=at(110))
-    step = next_step(observed(origins=[origin(ASKING)], record={"hold_off": hold_off}))
+    step = next_step(observed(origins=[origin(ASKING)], record={"hold_offs": (hold_off,)}))
     assert waiting(step) is Reason.HOLD_OFF
     assert isinstance(step, Wait)
     assert (step.since, step.seconds) == (at(-10), 10.0)
     assert "12:01:50" in str(step)
-    assert next_step(observed(record={"hold_off": hold_off})) == Done()
+    assert next_step(observed(record={"hold_offs": (hold_off,)})) == Done()
     over = replace(hold_off, until=NOW)
-    assert published(next_step(observed(origins=[origin(ASKING)], record={"hold_off": over}))) == REQUIRING
+    assert published(next_step(observed(origins=[origin(ASKING)], record={"hold_offs": (over,)}))) == REQUIRING
 
 
 def test_a_host_that_is_about_to_be_proven_shares_the_write() -> None:
@@ -268,8 +280,8 @@ def test_a_host_that_is_about_to_be_proven_shares_the_write() -> None:
     soon = evidence(WWW, lasting_s=176)
     assert waiting(next_step(observed(origins=[origin(ASKING)], evidence=[soon]))) is Reason.WAITING_FOR_PROOF
     assert published(next_step(observed(origins=[origin(ASKING)], evidence=[evidence(WWW, lasting_s=174)]))) == claim(enforced=(APEX,))
-    stuck = replace(soon, since=at(-186), last=at(-6))
-    assert published(next_step(observed(origins=[origin(ASKING)], evidence=[replace(stuck, count=11)]))) == claim(enforced=(APEX,))
+    stuck = replace(soon, covered=timedelta(seconds=300), count=11)
+    assert published(next_step(observed(origins=[origin(ASKING)], evidence=[stuck]))) == claim(enforced=(APEX,))
 
 
 @pytest.mark.parametrize(
@@ -280,8 +292,8 @@ def test_a_host_that_is_about_to_be_proven_shares_the_write() -> None:
         {"presented": NEXT.sha256},
         {"since": None},
         {"last": None},
-        {"last": at(-5), "since": at(-181)},
-        {"since": at(-185.5), "last": at(-4), "count": 11},
+        {"last": at(-5)},
+        {"covered": timedelta(seconds=185), "count": 11},
     ],
     ids=["past the edge", "without", "another leaf", "no run", "never", "not lately", "overdue"],
 )

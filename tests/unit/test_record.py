@@ -10,18 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aop.observed import Found, HoldOff, Record
+from aop.observed import Found, HoldOff, Record, Rejection
 from aop.origins import ObjectKey, Pin
 from aop.record import dump, load
-from builders import LEAF, NEXT, TARGET, ZONE_ID, at
+from builders import LEAF, NEXT, TARGET, WWW, ZONE_ID, at
 
 FULL = Record(
     zone_id=ZONE_ID,
     found=Found(enabled=True, foreign=("a", "b")),
     uploaded=tuple(sorted((LEAF, NEXT))),
     claimed=(TARGET,),
-    rejected=("0123456789abcdef",),
-    hold_off=HoldOff(3, at(-10), at(230)),
+    rejected=(Rejection("0123456789abcdef", 2, at(-20), at(220)),),
+    hold_offs=(HoldOff(1, at(-70), at(-10)), HoldOff(3, at(-10), at(230), WWW)),
+    flushes=(at(-900), at(-90)),
     rotated="2026-03-01",
 )
 
@@ -36,8 +37,9 @@ records = st.builds(
     found=st.none() | st.builds(Found, st.booleans(), st.lists(words, unique=True).map(lambda ids: tuple(sorted(ids)))),
     uploaded=st.lists(pins, max_size=3, unique=True).map(lambda found: tuple(sorted(found))),
     claimed=st.lists(st.builds(ObjectKey, words, words), max_size=3, unique=True).map(lambda found: tuple(sorted(found))),
-    rejected=st.lists(words, max_size=8).map(tuple),
-    hold_off=st.none() | st.builds(HoldOff, st.integers(1, 99), moments, moments),
+    rejected=st.lists(st.builds(Rejection, words, st.integers(1, 99), moments, moments), max_size=8).map(tuple),
+    hold_offs=st.lists(st.builds(HoldOff, st.integers(1, 99), moments, moments, st.just("") | words), max_size=4).map(tuple),
+    flushes=st.lists(moments, max_size=4).map(tuple),
     rotated=st.none() | st.text(min_size=1),
 )
 
@@ -50,7 +52,7 @@ def test_what_is_written_is_read_back(record: Record) -> None:
 
 def test_it_is_small_and_says_nothing_of_what_is_not_there() -> None:
     assert dump(Record()) == "{}"
-    assert len(dump(FULL)) < 600
+    assert len(dump(FULL)) < 700
     assert "\n" not in dump(FULL)
 
 
@@ -75,7 +77,7 @@ def test_no_json_stops_the_operator(found: Any) -> None:
     load(json.dumps(found))
 
 
-@pytest.mark.parametrize("name", ["found", "uploaded", "claimed", "rejected", "holdOff"])
+@pytest.mark.parametrize("name", ["found", "uploaded", "claimed", "rejected", "holdOff", "flushed"])
 @pytest.mark.parametrize("damage", [7, True, "text", [[]], [[1]], {"enabled": True}, [1e400], [["a", "b", 1e300, 1]]])
 def test_one_damaged_field_never_raises(name: str, damage: Any) -> None:
     fields = json.loads(dump(FULL))
@@ -103,6 +105,8 @@ def test_a_field_of_a_later_version_is_ignored() -> None:
 
 
 def test_it_is_untouched_until_something_was_uploaded_or_claimed() -> None:
-    assert Record(zone_id=ZONE_ID, found=FULL.found, hold_off=FULL.hold_off, rotated="x").untouched
+    assert Record(
+        zone_id=ZONE_ID, found=FULL.found, hold_offs=FULL.hold_offs, flushes=FULL.flushes, rejected=FULL.rejected, rotated="x"
+    ).untouched
     assert not Record(uploaded=(LEAF,)).untouched
     assert not Record(claimed=(TARGET,)).untouched

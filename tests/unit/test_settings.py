@@ -25,10 +25,10 @@ def test_without_any_variable_the_defaults_hold() -> None:
     settings = Settings.load()
     assert settings.cloudflare_base_url == "https://api.cloudflare.com/client/v4"
     assert (settings.resync_s, settings.recheck_s, settings.awaited_recheck_s, settings.stillness_s) == (300, 60, 5, 300)
-    assert (settings.replica_recheck_s, settings.edge_cadence_s, settings.rejection_after_s, settings.teardown_patience_s) == (
+    assert (settings.replica_recheck_s, settings.edge_cadence_s, settings.edge_requests_per_s, settings.teardown_patience_s) == (
         30,
         10,
-        30,
+        20,
         600,
     )
     assert (settings.edge_connect_to, settings.watch_namespaces, settings.ingress_config_maps) == ((), (), ())
@@ -143,7 +143,8 @@ def test_settings_are_frozen() -> None:
 def test_every_setting_is_described_and_says_its_unit() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, name
-        assert not name.endswith("_s") or "seconds" in field.description, name
+        unit = "a second" if name.endswith("_per_s") else "seconds" if name.endswith("_s") else ""
+        assert unit in field.description, name
 
 
 @pytest.mark.parametrize(

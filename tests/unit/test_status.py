@@ -45,7 +45,7 @@ FRESH: dict[str, Any] = {
     "evidence": [Evidence(host) for host in HOSTS],
 }
 REMOVING: dict[str, Any] = {"object": {"deleting": True}, "origins": [origin(OFF)]}
-HELD_OFF = {"hold_off": HoldOff(1, at(-20), at(40))}
+HELD_OFF = {"hold_offs": (HoldOff(1, at(-20), at(40)),)}
 
 WORLDS: dict[str, dict[str, Any]] = {
     "at rest": {},
