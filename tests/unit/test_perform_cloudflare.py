@@ -18,6 +18,7 @@ from aop.cloudflare import AlreadyExists, CloudflareError, Priority, QuotaReache
 from aop.cluster import Cluster, Kind
 from aop.errors import AopError
 from aop.observe.memory import Memory
+from aop.observe.origin import OriginKeepers
 from aop.observed import Evidence
 from aop.origins import ObjectKey
 from aop.perform import Performer
@@ -52,7 +53,7 @@ class World:
         self.memory = Memory(NOW)
         self.memory.cloudflare.access = access(Priority.RESYNC)
         self.memory.evidence = {"example.com": evidence()}
-        self._performer = Performer(cast("Cluster", OneSecret()), client(self.script, self.clock), self.clock)
+        self._performer = Performer(cast("Cluster", OneSecret()), cast("OriginKeepers", None), client(self.script, self.clock), self.clock)
 
     async def perform(self, step: Effect, *, deleting: bool = False) -> CloudflareError | None:
         """Carry it out; the exception that it ended in, if it is the client's."""
