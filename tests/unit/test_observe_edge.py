@@ -56,7 +56,7 @@ class Reading:
 
     def __init__(self, default: Answer | Failure | None = None, said: Claim | None = None) -> None:
         self.edge, self.clock, self.memory = Edge(default), Moving(), Memory(NOW)
-        self.origins = (AskedOrigin(origin(said or claim(pins=(LEAF, NEXT))), "/check"),)
+        self.origins: tuple[AskedOrigin, ...] = (AskedOrigin(origin(said or claim(pins=(LEAF, NEXT))), "/check"),)
         self._reader = EdgeReader(cast("EdgeProbe", self.edge), CADENCE_S, 1000.0, self.clock)
 
     async def read(self, after_s: float = 0, window: timedelta = WINDOW) -> dict[str, Evidence]:
