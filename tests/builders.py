@@ -70,7 +70,7 @@ def spec(**fields: Any) -> Spec:
 
 def claim(mode: Mode = Mode.REQUIRE, enforced: Sequence[str] = HOSTS, pins: Sequence[Pin] = (LEAF,), **changes: Any) -> Claim:
     """What the object asks of its origin."""
-    return replace(Claim(UID, str(KEY), APEX, (APEX, f"*.{APEX}"), mode, tuple(enforced), tuple(sorted(pins))), **changes)
+    return replace(Claim(UID, str(KEY), APEX, (APEX, f"*.{APEX}"), mode, tuple(enforced), pins=tuple(sorted(pins))), **changes)
 
 
 REQUIRING = claim()
