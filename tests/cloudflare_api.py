@@ -31,6 +31,7 @@ class StoppedClock(Clock):
     def __init__(self) -> None:
         self.at_s = 1000.0
         self.slept: list[float] = []
+        super().__init__()
 
     def monotonic_s(self) -> float:
         return self.at_s

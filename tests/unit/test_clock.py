@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -23,36 +23,17 @@ from aop.record import dump, load
 from aop.status import status_of
 from aop.steps import Block, Delete, Done, Issue, Note, Publish, SetEnabled, Wait
 from builders import APEX, HOSTS, LEAF, NOW, at, certificate, claim, evidence, observed, origin, zone
+from clocks import SetClock
 
 SOURCE = Path(__file__).parents[2] / "operator" / "aop"
 BACK, AHEAD = timedelta(minutes=-50), timedelta(minutes=50)
-
-
-class Set(Clock):
-    """A machine's clocks: `pass_s` seconds pass on both, `set_by` moves the wall clock alone."""
-
-    def __init__(self) -> None:
-        self.passed_s, self.ahead = 1000.0, timedelta()
-        super().__init__()
-
-    def pass_s(self, seconds: float) -> None:
-        self.passed_s += seconds
-
-    def set_by(self, step: timedelta) -> None:
-        self.ahead += step
-
-    def wall(self) -> datetime:
-        return NOW + timedelta(seconds=self.passed_s - 1000.0) + self.ahead
-
-    def monotonic_s(self) -> float:
-        return self.passed_s
 
 
 # --- the clock -------------------------------------------------------------------------------------------------------
 
 
 def test_the_steady_present_begins_as_the_wall_time_and_never_steps() -> None:
-    clock = Set()
+    clock = SetClock()
     assert clock.now() == clock.wall() == NOW
     clock.pass_s(10)
     clock.set_by(BACK)
@@ -64,7 +45,7 @@ def test_the_steady_present_begins_as_the_wall_time_and_never_steps() -> None:
 
 def test_a_clock_that_is_slewed_has_not_stepped() -> None:
     """Else a moment that is shown would be shown now as one second and now as the next, and the status be written each time."""
-    clock = Set()
+    clock = SetClock()
     for _ in range(4):
         clock.set_by(timedelta(milliseconds=100))
         assert clock.stepped() == timedelta()
@@ -110,7 +91,7 @@ def test_nothing_but_the_clock_reads_the_time() -> None:
 
 @pytest.mark.parametrize("step", [BACK, AHEAD])
 def test_what_was_read_is_as_old_as_it_is_whoever_sets_the_clock(step: timedelta) -> None:
-    clock, shelf = Set(), Shelf[str]()
+    clock, shelf = SetClock(), Shelf[str]()
     shelf.keep("read", clock.now())
     clock.set_by(step)
     clock.pass_s(59)
@@ -132,7 +113,7 @@ async def test_the_edge_is_asked_at_its_cadence_whoever_sets_the_clock(step: tim
             self.asked.append((host, path))
             return AskedEdge(host, "nonce", Answer(503, "busy"))
 
-    clock, edge = Set(), Silent()
+    clock, edge = SetClock(), Silent()
     reader, memory = EdgeReader(cast("EdgeProbe", edge), 10.0, 20.0, clock), Memory(clock.now())
     for _ in range(6):
         await reader.read((AskedOrigin(origin(hosts=(APEX,)), "/check"),), timedelta(seconds=180), memory, until_s=clock.monotonic_s() + 2)

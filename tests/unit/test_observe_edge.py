@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
 
-from aop.clock import Clock
 from aop.observe.edge import AskedOrigin, EdgeReader
 from aop.observe.memory import Memory
 from aop.observed import NONE, OTHER, REFUSED, Evidence
 from aop.origins import Claim
 from aop.probe import Answer, AskedEdge, EdgeProbe, Failure, FailureKind
 from builders import APEX, HOSTS, LEAF, NEXT, NOW, WWW, claim, origin
+from clocks import SetClock
 
 NONCE = "n0nce"
 WINDOW = timedelta(seconds=180)
@@ -26,16 +26,6 @@ def line(presented: str = LEAF.short, *, https: str = "on", conn: str = "1.", no
 
 def answer(body: str | None = None, status: int = 200, cf_ray: str | None = "8f0a-FRA") -> Answer:
     return Answer(status, line() if body is None else body, cf_ray=cf_ray)
-
-
-class Moving(Clock):
-    """A clock that the test moves."""
-
-    def __init__(self) -> None:
-        self.at = NOW
-
-    def now(self) -> datetime:
-        return self.at
 
 
 class Edge:
@@ -55,12 +45,12 @@ class Reading:
     """A reader over a stand-in of the edge."""
 
     def __init__(self, default: Answer | Failure | None = None, said: Claim | None = None) -> None:
-        self.edge, self.clock, self.memory = Edge(default), Moving(), Memory(NOW)
+        self.edge, self.clock, self.memory = Edge(default), SetClock(), Memory(NOW)
         self.origins: tuple[AskedOrigin, ...] = (AskedOrigin(origin(said or claim(pins=(LEAF, NEXT))), "/check"),)
         self._reader = EdgeReader(cast("EdgeProbe", self.edge), CADENCE_S, 1000.0, self.clock)
 
     async def read(self, after_s: float = 0, window: timedelta = WINDOW) -> dict[str, Evidence]:
-        self.clock.at += timedelta(seconds=after_s)
+        self.clock.pass_s(after_s)
         self.edge.asked.clear()
         found = await self._reader.read(self.origins, window, self.memory, until_s=self.clock.monotonic_s() + 2)
         return {one.host: one for one in found}

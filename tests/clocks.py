@@ -1,0 +1,28 @@
+"""A machine's clocks that stand still until a test moves them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from aop.clock import Clock
+from builders import NOW
+
+
+class SetClock(Clock):
+    """Begins at NOW. `pass_s` seconds pass on both clocks, `set_by` moves the wall clock alone."""
+
+    def __init__(self) -> None:
+        self.passed_s, self.ahead = 1000.0, timedelta()
+        super().__init__()
+
+    def pass_s(self, seconds: float) -> None:
+        self.passed_s += seconds
+
+    def set_by(self, step: timedelta) -> None:
+        self.ahead += step
+
+    def wall(self) -> datetime:
+        return NOW + timedelta(seconds=self.passed_s - 1000.0) + self.ahead
+
+    def monotonic_s(self) -> float:
+        return self.passed_s
