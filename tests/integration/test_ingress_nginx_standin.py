@@ -6,13 +6,10 @@ operator renders.
 
 import base64
 import os
-import ssl
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -21,18 +18,18 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from controller_site import CHECK, IN_SCOPE, SEEN_WITHIN_S, Site, marker, server_snippet, site
 from sandbox.ingress_nginx import backend
-from sandbox.ingress_nginx.launcher import IngressNginx, ReplicaFacts
+from sandbox.ingress_nginx.launcher import ReplicaFacts
 from sandbox.kubernetes.certificates import Authority, KeyPair
 from sandbox.kubernetes.plane import ControlPlane
+from sandbox.processes import children_of, is_running
+from sandbox.served_nginx import ingress
 from sandbox.waiting import until
 
 pytestmark = pytest.mark.integration
 
-CHECK = "/.well-known/0f1e2d3c/check"
-IN_SCOPE, OUT_OF_SCOPE = "www.example.com", "www.example.org"
-# A second sync waits 3.3 s for its token, and so may a third one.
-SEEN_WITHIN_S = 15
+OUT_OF_SCOPE = "www.example.org"
 
 
 def leaf(*, valid_for: timedelta = timedelta(days=1)) -> KeyPair:
@@ -68,132 +65,6 @@ map $ssl_client_fingerprint $aop_unverified {{ default 1; {pinned} }}
 map $uri $aop_public {{ default 0; {CHECK} 1; }}
 map "$https:$aop_scope$aop_unverified$aop_public" $aop_action {{ default ""; "on:110" deny; ":110" tls; }}
 """
-
-
-def server_snippet(revision: int = 7) -> str:
-    return f"""
-if ($request_method = "") {{ set $aop_action ""; }}
-if ($aop_action = "deny") {{ return 496; }}
-if ($aop_action = "tls") {{ return 308 https://$host$request_uri; }}
-location = {CHECK} {{
-    access_log off;
-    default_type text/plain;
-    add_header Cache-Control "no-store" always;
-    return 200 "rev={revision} verify=$ssl_client_verify\\n";
-}}
-"""
-
-
-def marker(revision: int) -> dict[str, str]:
-    """A ConfigMap that only shows its revision on the check path."""
-    return {"server-snippet": server_snippet(revision)}
-
-
-def ingress(name: str, *hosts: str, **annotations: str) -> dict[str, Any]:
-    paths = [{"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "web", "port": {"number": 80}}}}]
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "Ingress",
-        "metadata": {
-            "name": name,
-            "annotations": {f"nginx.ingress.kubernetes.io/{key.replace('_', '-')}": value for key, value in annotations.items()},
-        },
-        "spec": {"tls": [{"hosts": [*hosts]}], "rules": [{"host": host, "http": {"paths": paths}} for host in hosts]},
-    }
-
-
-@dataclass
-class Site:
-    """A controller with a class of its own in a namespace of its own, and whoever visits it."""
-
-    plane: ControlPlane
-    namespace: str
-    controller: IngressNginx
-
-    def create(self, one: dict[str, Any]) -> None:
-        """Create an Ingress of this controller's class."""
-        one["spec"]["ingressClassName"] = self.namespace
-        self.plane.http.post(f"/apis/networking.k8s.io/v1/namespaces/{self.namespace}/ingresses", json=one).raise_for_status()
-
-    def configure(self, data: dict[str, str]) -> None:
-        """Replace the ConfigMap's data."""
-        self.configmap("PUT", json={"metadata": {"name": "ingress-nginx-controller"}, "data": data})
-
-    def configmap(self, method: str, **arguments: Any) -> None:
-        path = f"/api/v1/namespaces/{self.namespace}/configmaps/ingress-nginx-controller"
-        self.plane.http.request(method, path, **arguments).raise_for_status()
-
-    def pod(self, name: str) -> dict[str, Any]:
-        answer: dict[str, Any] = self.plane.http.get(f"/api/v1/namespaces/{self.namespace}/pods/{name}").raise_for_status().json()
-        return answer
-
-    def events(self, pod: str, kind: str) -> list[str]:
-        """Messages of RELOAD Events about a Pod."""
-        answer = self.plane.http.get(
-            f"/api/v1/namespaces/{self.namespace}/events", params={"fieldSelector": f"involvedObject.name={pod},type={kind}"}
-        )
-        return [event["message"] for event in answer.raise_for_status().json()["items"] if event["reason"] == "RELOAD"]
-
-    def await_event(self, replica: ReplicaFacts, kind: str) -> str:
-        """The first RELOAD Event of a kind about a Pod."""
-        return until(lambda: self.events(replica.pod, kind), within_s=SEEN_WITHIN_S, describe=f"a {kind} RELOAD Event")[0]
-
-    def is_ready(self, replica: ReplicaFacts) -> bool:
-        """What the Pod's Ready condition says."""
-        return any(one["type"] == "Ready" and one["status"] == "True" for one in self.pod(replica.pod)["status"]["conditions"])
-
-    def ask(
-        self,
-        replica: ReplicaFacts,
-        path: str,
-        *,
-        host: str = IN_SCOPE,
-        sni: str | None = None,
-        presenting: KeyPair | None = None,
-        **headers: str,
-    ) -> httpx.Response:
-        """One request over TLS on a connection of its own."""
-        trust = ssl.create_default_context(cafile=self.controller.announcement.ca_file)
-        trust.check_hostname = False
-        if presenting is not None:
-            certificate, key = presenting.write(self.controller.process.log.parent, "client")
-            trust.load_cert_chain(certificate, key)
-        with httpx.Client(verify=trust, trust_env=False, timeout=10) as client:
-            named = {"Host": host, **{key.replace("_", "-"): value for key, value in headers.items()}}
-            return client.get(f"https://{replica.https}{path}", headers=named, extensions={"sni_hostname": sni or host})
-
-    def ask_plainly(self, replica: ReplicaFacts, path: str, *, host: str = IN_SCOPE, **headers: str) -> httpx.Response:
-        """One request over plaintext."""
-        named = {"Host": host, **{key.replace("_", "-"): value for key, value in headers.items()}}
-        return httpx.get(f"http://{replica.http}{path}", headers=named, trust_env=False, timeout=10)
-
-    def revision(self, replica: ReplicaFacts) -> str:
-        return self.ask_plainly(replica, CHECK).text.split(" ")[0]
-
-    def await_revision(self, replica: ReplicaFacts, revision: int) -> None:
-        until(lambda: self.revision(replica) == f"rev={revision}", within_s=SEEN_WITHIN_S, describe=f"rev={revision} on {replica.address}")
-
-    def await_answer(self, replica: ReplicaFacts, host: str, status: int, *, presenting: KeyPair | None = None) -> None:
-        """Workers of before a reload accept for a moment longer, so that a first answer of the new ones is not yet the only one."""
-        until(
-            lambda: self.ask(replica, "/", host=host, presenting=presenting).status_code == status,
-            within_s=SEEN_WITHIN_S,
-            describe=f"{status} from {host}",
-        )
-
-
-def site(plane: ControlPlane, name: str, **arguments: Any) -> Site:
-    namespace = plane.create_namespace(name)
-    controller = IngressNginx(
-        plane.admin_kubeconfig,
-        namespace=namespace,
-        ingress_class=namespace,
-        controller_class=f"k8s.io/{namespace}",
-        hosts=("example.com", "*.example.com", "*.example.org"),
-        first_sync_pause_s=0.2,
-        **arguments,
-    )
-    return Site(plane, namespace, controller)
 
 
 @pytest.fixture
@@ -433,10 +304,10 @@ def test_nginx_does_not_outlive_a_stand_in_that_is_killed(plane: ControlPlane) -
     with found.controller as controller:
         replicas = controller.replicas()
         masters = [replica.nginx_pid for replica in replicas if replica.nginx_pid is not None]
-        workers = [pid for master in masters for pid in children(master)]
+        workers = [pid for master in masters for pid in children_of(master)]
         assert len(workers) >= 4
         os.kill(controller.process.pid, 9)
-        until(lambda: not any(running(pid) for pid in (*masters, *workers)), within_s=10, describe="every nginx to end")
+        until(lambda: not any(is_running(pid) for pid in (*masters, *workers)), within_s=10, describe="every nginx to end")
 
 
 def test_a_change_made_while_the_api_server_was_away_is_seen_afterwards(tmp_path: Path) -> None:
@@ -450,13 +321,3 @@ def test_a_change_made_while_the_api_server_was_away_is_seen_afterwards(tmp_path
             found.configure(marker(2))
             for replica in controller.replicas():
                 found.await_revision(replica, 2)
-
-
-def children(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def running(pid: int) -> bool:
-    """Whether it is alive; a zombie that nobody has waited for is not."""
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
-    return state.strip() != "" and not state.startswith("Z")

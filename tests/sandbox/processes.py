@@ -1,7 +1,8 @@
 """Child processes that never outlive the process that started them, not even when that one is killed.
 
 Called by whatever part of the sandbox starts a real program. Three nets, each for what the one before it cannot catch: `Child.kill`
-in the ordinary case; `atexit` when somebody forgot; and, on Linux, the parent-death signal when this process dies by SIGKILL.
+in the ordinary case; `atexit` when somebody forgot; and, on Linux, the parent-death signal when this process dies by SIGKILL. A program that is
+suspended takes no signal but SIGKILL, so that one which gets another is woken up then.
 """
 
 import atexit
@@ -18,6 +19,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.waiting import until
+
 # Runs in the child before the program takes its place. A launcher and not `preexec_fn`: Python code between fork and exec of a process
 # with threads can deadlock. The parent may be dead before the request for the signal was made, hence the second look.
 _LAUNCHER = """
@@ -27,6 +30,16 @@ ctypes.CDLL(None, use_errno=True).prctl(1, int(sys.argv[2]))
 if os.getppid() != parent:
     os._exit(1)
 os.execvp(sys.argv[3], sys.argv[3:])
+"""
+
+# Suspends a program, waits for the death of the process that wanted it so, and then lets the program go on, so that it takes the signal that it got
+# meanwhile. In this order: a program that stands still while nobody waits could be left behind.
+_WAKER = """
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+os.killpg(int(sys.argv[1]), signal.SIGSTOP)
+signal.sigwait({signal.SIGTERM})
+os.killpg(int(sys.argv[1]), signal.SIGCONT)
 """
 
 
@@ -50,6 +63,7 @@ class Child:
         self._death_signal = death_signal
         self._env = dict(os.environ if env is None else env)
         self._process: subprocess.Popen[bytes] | None = None
+        self._waker: Child | None = None
         self.start()
 
     @property
@@ -102,14 +116,20 @@ class Child:
                 process.wait(within_s)
             _signal_group(process.pid, signal.SIGKILL)
         process.wait()
+        self._dismiss_waker()
 
     def suspend(self) -> None:
-        """Stop it in mid-air (SIGSTOP): its connections stay open and nothing answers."""
-        _signal_group(self.pid, signal.SIGSTOP)
+        """Stop it in mid-air (SIGSTOP), with every process of its group: its connections stay open and nothing answers. Returns when it stands still."""
+        if self._death_signal == signal.SIGKILL:
+            _signal_group(self.pid, signal.SIGSTOP)
+        elif self._waker is None:
+            self._waker = Child([sys.executable, "-I", "-S", "-c", _WAKER, str(self.pid)], log=self.log, death_signal=signal.SIGTERM)
+            until(lambda: not self.alive or _state(self.pid) == "T", within_s=10, every_s=0.01, describe=f"{self.name} to stand still")
 
     def resume(self) -> None:
         """Let it go on after `suspend`."""
         _signal_group(self.pid, signal.SIGCONT)
+        self._dismiss_waker()
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
@@ -119,6 +139,11 @@ class Child:
             yield
         finally:
             self.resume()
+
+    def _dismiss_waker(self) -> None:
+        waker, self._waker = self._waker, None
+        if waker is not None:
+            waker.kill()
 
     def last_words(self, lines: int = 20) -> str:
         """The end of its log, for an error message."""
@@ -172,6 +197,27 @@ def _popen(order: _Order) -> subprocess.Popen[bytes]:
         argv = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), str(order.death_signal.value), *argv]
     with order.log.open("ab") as out:
         return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=order.env, start_new_session=True)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is alive (a stopped one is); one that has ended and that nobody has waited for is not."""
+    return _state(pid) not in {"Z", "X", ""}
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started and not yet waited for; none where it is gone."""
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _state(pid: int) -> str:
+    """Its letter as in proc(5); empty where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
 
 
 def _signal_group(pid: int, signum: signal.Signals) -> None:

@@ -44,7 +44,18 @@ class ServedNginx:
         certificate, key = self._authority.serve(["origin.example.com"]).write(self.folder, "default")
         http, https, default_server, status = (free_port(ADDRESS) for _ in range(4))
         self.place = Place(
-            programs.find(), self.folder, ADDRESS, http, https, default_server, status, self.backend, certificate, key, worker_processes=1
+            program=programs.find(),
+            folder=self.folder,
+            address=ADDRESS,
+            http_port=http,
+            https_port=https,
+            default_server_port=default_server,
+            status_port=status,
+            backend=self.backend,
+            certificate=certificate,
+            key=key,
+            user=programs.worker_user(),
+            worker_processes=1,
         )
 
     def __enter__(self) -> Self:
@@ -79,6 +90,7 @@ class ServedNginx:
     def _command(self) -> list[str]:
         known = {f"{one['metadata']['namespace']}/{one['metadata']['name']}": one for one in self.secrets}
         self.place.ssl_folder.mkdir(exist_ok=True)
+        self.place.endpoints_file.touch()
         for secret in self.secrets:
             if (bundle := Bundle.of(secret)) is not None:
                 bundle.write(self.place.ssl_folder)

@@ -3,15 +3,17 @@
 | request | effect |
 |---|---|
 | `GET /replicas` | facts of all, by address |
-| `GET /replicas/{pod}` | facts of one: `pod`, `address`, `http`, `https`, `ready`, `nginx_pid`, `paused`, `reload_lag_s`, `syncs`, `reloads` (times), `failures`, `last_error`, `retry_in_s`, `checksum` |
-| `GET /replicas/{pod}/nginx.conf` | the text that runs |
-| `PATCH /replicas/{pod}` | body with `paused` (bool) and/or `reload_lag_s` (number): a replica that lags |
+| `GET /replicas/{pod}` | facts of one: those of `launcher.ReplicaFacts`, its knobs among them |
+| `GET /replicas/{pod}/nginx.conf` | the text that it was last told to run |
+| `PATCH /replicas/{pod}` | turn its knobs, all of which are in `knobs` |
+| `PATCH /replicas` | turn those of all replicas, and of those to come |
 | `POST /replicas` | one more replica; its facts, before it is Ready |
 | `POST /replicas/{pod}/replace?grace_s=0` | a new Pod at the same address; its facts, before it is Ready |
+| `POST /replicas/{pod}/terminate?grace_s=300` | its Pod is terminating, and it serves on until it is deleted or the time is over; its facts |
 | `DELETE /replicas/{pod}?grace_s=0` | one less; 0 is a lost node, more is a drain |
 
 An unknown Pod is 404, a body that makes no sense 400, each with a sentence.
-"""  # noqa: E501  # a table row cannot be broken
+"""
 
 from collections.abc import Awaitable, Callable
 
@@ -19,7 +21,8 @@ from aiohttp import web
 
 from sandbox.ingress_nginx.fleet import Fleet, UnknownReplicaError
 
-KNOBS: dict[str, tuple[type, ...]] = {"paused": (bool,), "reload_lag_s": (int, float)}
+TERMINATION_GRACE_S = 300
+"""The chart's terminationGracePeriodSeconds."""
 
 
 async def serve(fleet: Fleet, host: str, port: int) -> web.AppRunner:
@@ -30,11 +33,13 @@ async def serve(fleet: Fleet, host: str, port: int) -> web.AppRunner:
         [
             web.get("/replicas", routes.all),
             web.post("/replicas", routes.add),
+            web.patch("/replicas", routes.turn),
             web.get("/replicas/{pod}", routes.one),
             web.patch("/replicas/{pod}", routes.turn),
             web.delete("/replicas/{pod}", routes.remove),
             web.get("/replicas/{pod}/nginx.conf", routes.conf),
             web.post("/replicas/{pod}/replace", routes.replace),
+            web.post("/replicas/{pod}/terminate", routes.terminate),
         ]
     )
     runner = web.AppRunner(application, access_log=None)
@@ -67,15 +72,12 @@ class _Routes:
         return web.Response(text=self._fleet.replica(request.match_info["pod"]).nginx.conf.read_text())
 
     async def turn(self, request: web.Request) -> web.Response:
-        replica = self._fleet.replica(request.match_info["pod"])
         wanted = await request.json()
         if not isinstance(wanted, dict):
             raise ValueError("the body is no JSON object")  # noqa: TRY004  # to the caller it is a bad value, answered with 400
-        for name, value in wanted.items():
-            if name not in KNOBS or type(value) not in KNOBS[name]:
-                raise ValueError(f"{name}: {value!r} is no knob; there are paused (true or false) and reload_lag_s (seconds)")
-        replica.turn(replica.turned(**wanted))
-        return web.json_response(replica.facts())
+        pod = request.match_info.get("pod")
+        await self._fleet.turn(wanted, pod)
+        return web.json_response(self._fleet.facts() if pod is None else self._fleet.replica(pod).facts())
 
     async def add(self, _: web.Request) -> web.Response:
         return web.json_response(self._fleet.add().facts(), status=201)
@@ -83,6 +85,11 @@ class _Routes:
     async def replace(self, request: web.Request) -> web.Response:
         replica = await self._fleet.replace(request.match_info["pod"], grace_s=_grace(request))
         return web.json_response(replica.facts(), status=201)
+
+    async def terminate(self, request: web.Request) -> web.Response:
+        pod = request.match_info["pod"]
+        await self._fleet.terminate(pod, grace_s=float(request.query.get("grace_s", TERMINATION_GRACE_S)))
+        return web.json_response(self._fleet.replica(pod).facts())
 
     async def remove(self, request: web.Request) -> web.Response:
         await self._fleet.remove(request.match_info["pod"], grace_s=_grace(request))

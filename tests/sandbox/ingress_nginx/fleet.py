@@ -5,21 +5,20 @@ Called by `__main__`, and through `control` by tests. It does what a Deployment,
 
 import asyncio
 import contextlib
-import os
-import pwd
 import resource
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from sandbox.ingress_nginx import backend, programs
 from sandbox.ingress_nginx.api import Api, Json
+from sandbox.ingress_nginx.knobs import Knobs
 from sandbox.ingress_nginx.place import Place
 from sandbox.ingress_nginx.pods import Installation
 from sandbox.ingress_nginx.programs import Program
-from sandbox.ingress_nginx.replica import FIRST_SYNC_PAUSE_S, Knobs, Replica
+from sandbox.ingress_nginx.replica import FIRST_SYNC_PAUSE_S, Replica
 from sandbox.kubernetes.certificates import Authority
 from sandbox.ports import free_port
 from sandbox.processes import Child
@@ -56,6 +55,9 @@ class Fleet:
         self._wanted = wanted
         self._folder = folder
         self._replicas: dict[str, tuple[Replica, asyncio.Task[None]]] = {}
+        self._knobs = Knobs()
+        self._deadlines: dict[str, asyncio.TimerHandle] = {}
+        self._ending: set[asyncio.Task[None]] = set()
         self._started = 0
         self._backend: Child | None = None
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -66,7 +68,7 @@ class Fleet:
         self._certificate, self._key = authority.serve([*self._wanted.hosts]).write(self._folder, "default")
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._connections = min(WORKER_CONNECTIONS, limit - 64)
-        self._user = pwd.getpwuid(0).pw_name if os.geteuid() == 0 else None
+        self._user = programs.worker_user()
         self._backend = backend.start(
             self.program, self._folder / "backend", self.backend_address, user=self._user, connections=self._connections
         )
@@ -89,24 +91,41 @@ class Fleet:
         """The replica whose Pod is called so; raises UnknownReplicaError."""
         return self._entry(name)[0]
 
-    def add(self, address: str | None = None, knobs: Knobs | None = None) -> Replica:
+    async def turn(self, changes: dict[str, Any], name: str | None = None) -> None:
+        """Turn knobs of one replica, or of all, those that are still to come included; raises NoKnobError, UnknownReplicaError."""
+        if name is None:
+            self._knobs = self._knobs.turned(changes)
+        for replica in self.replicas if name is None else [self.replica(name)]:
+            await replica.turn(replica.knobs.turned(changes))
+
+    def add(self, address: str | None = None) -> Replica:
         """Start one more replica, at the first free address unless told otherwise; it becomes Ready by itself."""
         self._started += 1
         replica = Replica(
             self._api,
             self.installation,
             self._place(address or self._free_address()),
+            self._knobs,
             first_sync_pause_s=self._wanted.first_sync_pause_s,
         )
-        replica.turn(knobs or Knobs())
         task = asyncio.create_task(replica.run(), name=replica.pod.name)
         task.add_done_callback(self._ended)
         self._replicas[replica.pod.name] = (replica, task)
         return replica
 
+    async def terminate(self, name: str, *, grace_s: float) -> None:
+        """Mark a replica's Pod as terminating while it lives on in every other way: until `remove`, for at most `grace_s`.
+
+        So does a controller with `--shutdown-grace-period`, whose load balancers are to forget it first; and a Pod on a node that is cut off.
+        """
+        await self.replica(name).pod.terminate(max(int(grace_s), 1))
+        self._deadlines[name] = asyncio.get_running_loop().call_later(grace_s, self._end, name)
+
     async def remove(self, name: str, *, grace_s: float = 0) -> None:
         """End a replica: at once, as when its node is lost, or with a grace period in which its Pod is terminating and requests may finish."""
         replica, task = self._entry(name)
+        if (deadline := self._deadlines.pop(name, None)) is not None:
+            deadline.cancel()
         if grace_s > 0:
             await replica.retire(grace_s)
         task.cancel()
@@ -141,6 +160,11 @@ class Fleet:
             return self._replicas[name]
         except KeyError:
             raise UnknownReplicaError(f"no replica {name}; there are {', '.join(self._replicas) or 'none'}") from None
+
+    def _end(self, name: str) -> None:
+        task = asyncio.create_task(self.remove(name))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None and not self._broken.done():

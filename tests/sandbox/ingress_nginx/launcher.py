@@ -14,12 +14,13 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
+from sandbox.ingress_nginx.facts import Announcement, ReplicaFacts
+from sandbox.ingress_nginx.knobs import Knobs
 from sandbox.processes import Child
 from sandbox.waiting import until
 
@@ -30,49 +31,6 @@ PACKAGES = Path(__file__).parents[2]
 
 class IngressNginxError(Exception):
     """The stand-in did not start, or ended. The message has its last words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Announcement:
-    """The line of JSON: where everything is. Addresses are `host:port`; `nginx` names the program and where it was found."""
-
-    namespace: str
-    configmap: str
-    ingress_class: str
-    http_port: int
-    https_port: int
-    replicas: list[dict[str, str]]
-    backend: str
-    ca_file: str
-    control: str
-    nginx: str
-    has_headers_more: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicaFacts:
-    """One replica as its control API tells it (`control` has the words). `reloads` are UTC times, ISO 8601, oldest first."""
-
-    pod: str
-    address: str
-    http: str
-    https: str
-    ready: bool
-    nginx_pid: int | None
-    paused: bool
-    reload_lag_s: float
-    syncs: int
-    reloads: tuple[str, ...]
-    failures: int
-    last_error: str | None
-    retry_in_s: float | None
-    checksum: str | None
-
-    @classmethod
-    def read(cls, facts: Mapping[str, Any]) -> Self:
-        """From the control API's JSON."""
-        known = {field.name: facts[field.name] for field in fields(cls)}
-        return cls(**{**known, "reloads": tuple(known["reloads"])})
 
 
 class IngressNginx:
@@ -172,26 +130,46 @@ class IngressNginx:
 
     # What can be done to it
 
-    def pause(self, pod: str) -> None:
-        """Hold a replica's loop before its next sync; its nginx goes on serving what it has."""
-        self._ask("PATCH", f"/replicas/{pod}", json={"paused": True})
-
-    def resume(self, pod: str) -> None:
-        """Let it go on."""
-        self._ask("PATCH", f"/replicas/{pod}", json={"paused": False})
+    def turn(self, pod: str | None = None, **knobs: bool | float) -> None:
+        """Turn knobs of one replica; without a Pod those of all, and of those to come. `knobs` tells what there is."""
+        self._ask("PATCH", f"/replicas/{pod}" if pod else "/replicas", json=knobs)
 
     @contextlib.contextmanager
-    def paused(self, pod: str) -> Iterator[None]:
-        """Held for the length of the block."""
-        self.pause(pod)
+    def turned(self, pod: str | None = None, **knobs: bool | float) -> Iterator[None]:
+        """Turned for the length of the block, and back to an ordinary replica's at its end."""
+        self.turn(pod, **knobs)
         try:
             yield
         finally:
-            self.resume(pod)
+            self.turn(pod, **{name: getattr(Knobs(), name) for name in knobs})
+
+    def pause(self, pod: str) -> None:
+        """Hold a replica's loop before its next sync; its nginx goes on serving what it has."""
+        self.turn(pod, paused=True)
+
+    def resume(self, pod: str) -> None:
+        """Let it go on."""
+        self.turn(pod, paused=False)
+
+    def paused(self, pod: str) -> contextlib.AbstractContextManager[None]:
+        """Held for the length of the block."""
+        return self.turned(pod, paused=True)
+
+    def hung(self, pod: str) -> contextlib.AbstractContextManager[None]:
+        """For the length of the block its nginx, master and workers, stands still: it accepts and never answers. Its Pod stays Ready."""
+        return self.turned(pod, hung=True)
+
+    def cut_off(self, pod: str) -> contextlib.AbstractContextManager[None]:
+        """For the length of the block its node does not reach the API server: NotReady, blind to every change, and still serving what it has."""
+        return self.turned(pod, cut_off=True)
 
     def lag(self, pod: str, seconds: float) -> None:
         """Make the time between `nginx -t` and the reload longer by so much, from the next sync on."""
-        self._ask("PATCH", f"/replicas/{pod}", json={"reload_lag_s": seconds})
+        self.turn(pod, reload_lag_s=seconds)
+
+    def terminate(self, pod: str, *, grace_s: float = 300) -> None:
+        """Mark a Pod as terminating; its replica lives and serves on until `remove`, for at most so long."""
+        self._ask("POST", f"/replicas/{pod}/terminate", params={"grace_s": grace_s})
 
     def add(self) -> ReplicaFacts:
         """Start one more replica at the next address; it is not Ready yet."""
@@ -228,3 +206,6 @@ class IngressNginx:
 def _environment(folder: Path) -> dict[str, str]:
     """Its temporary files lie in `folder`, so that they go with it also when the process was killed."""
     return {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": os.pathsep.join(filter(None, (str(PACKAGES), os.environ.get("PYTHONPATH"))))}
+
+
+__all__ = ["Announcement", "IngressNginx", "IngressNginxError", "ReplicaFacts"]

@@ -4,6 +4,7 @@ Called by `replica` only. Every call is the real program: `nginx -t` on a tempor
 """
 
 import asyncio
+import os
 import signal
 import tempfile
 import time
@@ -11,11 +12,12 @@ from pathlib import Path
 
 from sandbox.ingress_nginx import template
 from sandbox.ingress_nginx.place import Place
-from sandbox.processes import Child
+from sandbox.processes import Child, children_of
 from sandbox.waiting import until_async
 
 KEEP_REJECTED_S = 300
 START_WITHIN_S = 60
+DRAINED_EVERY_S = 1.0
 RULE = "-" * 79
 
 
@@ -62,6 +64,20 @@ class Nginx:
             describe=f"the nginx in {self.place.folder} to start",
         )
 
+    def hold(self, *, hung: bool) -> None:
+        """Stop the master and all its workers in mid-air, or let them go on; nothing where none runs."""
+        if self._child is not None:
+            (self._child.suspend if hung else self._child.resume)()
+
+    async def drained(self) -> None:
+        """Wait as the controller waits for one reload to be over: look once a second, until there are as many workers as there should be."""
+        while True:
+            await asyncio.sleep(DRAINED_EVERY_S)
+            if not self.alive:
+                return
+            if len(children_of(self.pid)) == self.place.worker_processes:
+                return
+
     async def stop(self, *, grace_s: float = 0) -> None:
         """End it: at once, or by SIGQUIT, which lets requests in flight finish within `grace_s`."""
         child, self._child = self._child, None
@@ -86,16 +102,23 @@ class Nginx:
             raise ReloadError(f"\n{RULE}\nError: exit status {status}\n{said}\n{RULE}\n")
         self._forget(Path(file.name))
 
-    async def apply(self, text: str) -> None:
-        """Write nginx.conf and have the master read it.
+    async def apply(self, text: str, *, load_lag_s: float = 0.0) -> None:
+        """Write nginx.conf and have the master read it: at once, or later without anybody being told.
 
         Raises:
             ReloadError: the order could not be given.
         """
         self.conf.write_text(text)
+        if load_lag_s:
+            asyncio.get_running_loop().call_later(load_lag_s, self._read_again)
+            return
         status, said = await self._run("-c", str(self.conf), "-s", "reload")
         if status != 0:
             raise ReloadError(f"exit status {status}\n{said}")
+
+    def _read_again(self) -> None:
+        if self.alive:
+            os.kill(self.pid, signal.SIGHUP)
 
     def _command(self, *arguments: str) -> list[str]:
         return [str(self.place.program.path), "-p", f"{self.place.folder}/", "-e", f"{self.place.folder}/error.log", *arguments]

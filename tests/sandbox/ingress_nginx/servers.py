@@ -110,6 +110,7 @@ def _location(location: Location, server: Server, model: Model, place: Place) ->
     if location.snippet:
         yield location.snippet
     yield from snippet(model.configuration.location_snippet)
+    yield f"if (!-f {place.endpoints_file}) {{\nreturn 503;\n}}"
     if location.custom_http_errors and not model.configuration.disable_proxy_intercept_errors:
         yield "proxy_intercept_errors on;"
     yield from error_pages(location.custom_http_errors)
