@@ -46,6 +46,8 @@ class Server:
     def __init__(self, answer: Callable[[str, str, int], Answer], *, delay_s: float = 0.0) -> None:
         self.answer, self.delay_s = answer, delay_s
         self.uris: list[str] = []
+        self.posted: list[str] = []
+        """Those that came with a body, which is read before the answer."""
         self._connections: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -66,6 +68,10 @@ class Server:
         uri = head[0].split()[1]
         host = next(line.partition(": ")[2] for line in head if line.lower().startswith("host:"))
         self.uris.append(uri)
+        if head[0].startswith("POST"):
+            length = next(int(line.partition(": ")[2]) for line in head if line.lower().startswith("content-length:"))
+            assert uri.encode() in await reader.readexactly(length)
+            self.posted.append(uri)
         await asyncio.sleep(self.delay_s)
         said = self.answer(host, uri, nth)
         if said == HANG:
@@ -224,6 +230,63 @@ async def test_nobody_listening_and_a_server_that_cannot_be_trusted_are_failures
     assert {route.location: tally.failed for route, tally in report.routes.items()} == {"HERE": SENT // 2, "GONE": SENT // 2}
 
 
+@pytest.mark.asyncio
+async def test_posts_come_in_addition_and_are_counted_apart(server_tls: ssl.SSLContext, ca_file: Path) -> None:
+    server = Server(lambda host, uri, _: right(host, uri))
+    async with running(server, server_tls) as here:
+        report = await visited(plan_of(here, ca_file=ca_file, hosts=[HOST, OTHER], post_rate_per_s=50.0))
+    assert report.flawless, str(report)
+    assert (report.edge.ok, report.post.ok, report.total.requests) == (SENT, SENT // 2, SENT + SENT // 2)
+    assert len(server.posted) == SENT // 2
+    assert {tally.ok for route, tally in report.routes.items() if route.kind == "post"} == {SENT // 4}, "each host gets its share"
+
+
+@pytest.mark.asyncio
+async def test_a_post_on_a_kept_connection_that_is_closed_unanswered_is_lost_and_not_sent_again(
+    server_tls: ssl.SSLContext, ca_file: Path
+) -> None:
+    """RFC 9110, 9.2.2: nobody knows whether it was acted upon. The GETs beside it are tried once more."""
+    server = Server(lambda host, uri, nth: right(host, uri) if nth == 1 else CLOSE)
+    async with running(server, server_tls) as here:
+        report = await visited(plan_of(here, ca_file=ca_file, rate_per_s=20.0, post_rate_per_s=20.0, longest_s=0.5))
+    assert report.unfailing, str(report)
+    assert not report.flawless
+    assert report.post.lost > 0
+    assert (report.post.failed, report.edge.failed, report.edge.lost) == (0, 0, 0)
+    assert len(server.posted) == len(set(server.posted)) == report.post.requests
+    assert len(report.losses) == report.post.lost
+    assert report.failures == ()
+    assert "lost on reused connections" in str(report)
+    assert str(report.losses[0]) in str(report)
+
+
+NOT_LOST: dict[str, Callable[[str, str, int], Answer]] = {
+    "a closed connection that was fresh": lambda _h, _u, _n: CLOSE,
+    "502": lambda _h, _u, _n: http_answer(502, b"bad gateway"),
+    "a body that breaks off": lambda _h, _u, _n: CUT,
+}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("answer", NOT_LOST.values(), ids=NOT_LOST.keys())
+async def test_a_post_that_fails_in_another_way_has_failed(
+    answer: Callable[[str, str, int], Answer], server_tls: ssl.SSLContext, ca_file: Path
+) -> None:
+    async with running(Server(answer), server_tls) as here:
+        report = await visited(plan_of(here, ca_file=ca_file, post_rate_per_s=100.0))
+    assert (report.post.failed, report.post.lost, report.edge.failed) == (SENT, 0, SENT), str(report)
+
+
+@pytest.mark.asyncio
+async def test_what_the_edge_could_not_repeat_is_lost_for_a_post_and_has_failed_for_a_get(
+    server_tls: ssl.SSLContext, ca_file: Path
+) -> None:
+    async with running(Server(lambda _h, _u, _n: http_answer(520, b"origin closed")), server_tls) as here:
+        report = await visited(plan_of(here, ca_file=ca_file, post_rate_per_s=100.0))
+    assert (report.post.lost, report.post.failed, report.edge.failed, report.edge.lost) == (SENT, 0, SENT, 0), str(report)
+    assert len(report.losses) == len(report.failures) == 20
+
+
 def https(host: str, uri: str) -> str:
     return f"https://{host}{uri}"
 
@@ -302,7 +365,11 @@ async def test_a_mistake_in_the_expectation_is_raised_and_not_counted(server_tls
             await visited(plan_of(here, ca_file=ca_file, expected=unexpected))
 
 
-@pytest.mark.parametrize("missing", [{"hosts": []}, {"locations": []}, {"http_rate_per_s": 1.0}], ids=lambda one: next(iter(one)))
+@pytest.mark.parametrize(
+    "missing",
+    [{"hosts": []}, {"locations": []}, {"http_rate_per_s": 1.0}, {"hosts": [], "post_rate_per_s": 1.0}],
+    ids=",".join,
+)
 def test_a_plan_that_asks_nobody_is_refused(missing: dict[str, Any], ca_file: Path) -> None:
     plan = plan_of(Location("HERE", "127.0.0.1:1"), ca_file=ca_file)
     with pytest.raises(ValueError, match="hosts and locations"):
@@ -332,17 +399,21 @@ def test_the_double_s_edge_is_visited_at_every_location_while_the_test_blocks(do
         ca_files=[double.edge_ca_file],
         rate_per_s=120.0,
         http_rate_per_s=30.0,
-        longest_s=30.0,
+        post_rate_per_s=30.0,
+        longest_s=60.0,
     )
     with LoadThread(plan, on_progress=heard.append, progress_every_s=0.1) as load:
-        until(lambda: load.report().edge.ok > 150, within_s=20, describe=lambda: f"visits; {load.report()}")
+        until(
+            lambda: load.report().edge.ok > 150 and load.report().busiest_connection >= 20,
+            within_s=40,
+            describe=lambda: f"visits, many of them on one connection; {load.report()}",
+        )
         double.control.break_edge(location="AMS", host=HOST, answer=521, count=3)
         until(lambda: load.report().total.failed == 3, within_s=20, describe=lambda: f"three failures; {load.report()}")
         report = load.stop()
     assert {(failure.route.location, failure.route.host, failure.status) for failure in report.failures} == {("AMS", HOST, 521)}
-    assert report.total.failed == 3
-    assert report.busiest_connection >= 20
-    assert len(report.routes) == 2 * 2 * len(double.locations)
+    assert (report.total.failed, report.total.lost) == (3, 0)
+    assert len(report.routes) == 3 * 2 * len(double.locations)
     assert all(tally.ok for tally in report.routes.values())
     assert load.stop() is report is load.report(), "it stays what it was"
     assert len(heard) > 3

@@ -20,6 +20,10 @@ class BrokenAnswerError(Exception):
     """What came is not a whole HTTP/1.1 answer."""
 
 
+class LostError(Exception):
+    """A reused connection closed, not one byte of an answer had come, and the request is one that must not be sent again."""
+
+
 class Answer:
     """Status, body and Location of one answer."""
 
@@ -46,8 +50,8 @@ class Connection:
         idle = self.requests == 0 or (self._http.our_state is h11.DONE and self._http.their_state is h11.DONE)
         return idle and not self._reader.at_eof() and not self._writer.is_closing()
 
-    async def get(self, host: str, uri: str) -> Answer:
-        """Ask for `uri`.
+    async def ask(self, host: str, uri: str, body: bytes | None = None) -> Answer:
+        """GET `uri`, or POST a body to it.
 
         Raises:
             ClosedBeforeAnswerError, BrokenAnswerError, ssl.SSLError: as they say.
@@ -56,9 +60,12 @@ class Connection:
             self._http.start_next_cycle()
         self.requests += 1
         self._heard = False
-        request = h11.Request(method="GET", target=uri, headers=[("Host", host), ("User-Agent", "visitor"), ("Accept", "*/*")])
+        headers = [("Host", host), ("User-Agent", "visitor"), ("Accept", "*/*")]
+        length = [] if body is None else [("Content-Length", str(len(body)))]
+        request = h11.Request(method="GET" if body is None else "POST", target=uri, headers=headers + length)
+        events = [request, *([] if body is None else [h11.Data(data=body)]), h11.EndOfMessage()]
         try:
-            self._writer.write((self._http.send(request) or b"") + (self._http.send(h11.EndOfMessage()) or b""))
+            self._writer.write(b"".join(self._http.send(event) or b"" for event in events))
             await self._writer.drain()
             return await self._answer()
         except (h11.RemoteProtocolError, ConnectionError, ssl.SSLEOFError) as error:
@@ -101,16 +108,19 @@ class Pool:
         self._limit = requests_per_connection
         self._idle: list[Connection] = []
 
-    async def get(self, uri: str) -> Answer:
+    async def ask(self, uri: str) -> Answer:
         """Ask over a kept connection, else over a fresh one. A kept one that closes before the first byte is replaced once, and counted.
 
         Raises:
             OSError, ClosedBeforeAnswerError, BrokenAnswerError: a fresh connection failed, or an answer broke off.
+            LostError: a kept one closed under a POST.
         """
         if kept := await self._kept():
             try:
                 return await self._ask(kept, uri)
-            except ClosedBeforeAnswerError:
+            except ClosedBeforeAnswerError as error:
+                if self._route.kind is Kind.POST:
+                    raise LostError(str(error)) from error
                 self._counts.retried += 1
         return await self._ask(await self._fresh(), uri)
 
@@ -120,8 +130,9 @@ class Pool:
             await self._idle.pop().close()
 
     async def _ask(self, connection: Connection, uri: str) -> Answer:
+        body = f'{{"for": "{uri}"}}'.encode() if self._route.kind is Kind.POST else None
         try:
-            answer = await connection.get(self._route.host, uri)
+            answer = await connection.ask(self._route.host, uri, body)
         except BaseException:
             await connection.close()
             raise

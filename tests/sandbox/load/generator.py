@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
-from sandbox.load.connections import Answer, BrokenAnswerError, ClosedBeforeAnswerError, Pool
-from sandbox.load.plan import Kind, Plan, Route
+from sandbox.load.connections import Answer, BrokenAnswerError, ClosedBeforeAnswerError, LostError, Pool
+from sandbox.load.plan import LOST_STATUS, Kind, Plan, Route
 from sandbox.load.report import Counts, Report, Tally
 
 
@@ -24,13 +24,15 @@ class Load:
 
     def __init__(self, plan: Plan, *, on_progress: Callable[[Report], None] | None = None, progress_every_s: float = 1.0) -> None:
         secure, plaintext = plan.secure_routes(), plan.plaintext_routes() if plan.http_rate_per_s else []
-        if not secure or (plan.http_rate_per_s and not plaintext):
+        posts = plan.post_routes() if plan.post_rate_per_s else []
+        if not secure or (plan.http_rate_per_s and not plaintext) or (plan.post_rate_per_s and not posts):
             raise ValueError("a plan needs hosts and locations, with http:// addresses if that is to be asked as well")
         self._plan = plan
-        self._streams = [(secure, plan.rate_per_s), (plaintext, plan.http_rate_per_s)]
-        self._counts = Counts({route: Tally() for route in secure + plaintext})
+        self._streams = [(secure, plan.rate_per_s), (plaintext, plan.http_rate_per_s), (posts, plan.post_rate_per_s)]
+        routes = secure + plaintext + posts
+        self._counts = Counts({route: Tally() for route in routes})
         tls = _context(plan)
-        self._pools = {route: Pool(route, tls, self._counts, plan.requests_per_connection) for route in secure + plaintext}
+        self._pools = {route: Pool(route, tls, self._counts, plan.requests_per_connection) for route in routes}
         self._on_progress = on_progress
         self._progress_every_s = progress_every_s
         self._numbers = itertools.count(1)
@@ -100,9 +102,11 @@ class Load:
         allowed = self.redirects_allowed
         try:
             async with asyncio.timeout(self._plan.timeout_s):
-                answer = await self._pools[route].get(uri)
+                answer = await self._pools[route].ask(uri)
         except TimeoutError:
             self._counts.fail(route, uri, None, f"nothing within {self._plan.timeout_s:g} s")
+        except LostError as error:
+            self._counts.lose(route, uri, None, str(error))
         except (OSError, ClosedBeforeAnswerError, BrokenAnswerError) as error:
             self._counts.fail(route, uri, None, f"{type(error).__name__}: {error}")
         else:
@@ -113,9 +117,10 @@ class Load:
         redirect = route.kind is Kind.HTTP and answer.status == 308 and answer.location == f"https://{route.host}{uri}"
         if own or (redirect and redirects_allowed):
             self._counts.succeed(route, redirected=not own)
-        else:
-            where = f"to {answer.location}: " if answer.location else ""
-            self._counts.fail(route, uri, answer.status, where + answer.body.decode("utf-8", errors="replace"))
+            return
+        count = self._counts.lose if route.kind is Kind.POST and answer.status == LOST_STATUS else self._counts.fail
+        where = f"to {answer.location}: " if answer.location else ""
+        count(route, uri, answer.status, where + answer.body.decode("utf-8", errors="replace"))
 
     async def _tell(self) -> None:
         due_s = self._started_s

@@ -5,9 +5,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+LOST_STATUS = 520
+"""What Cloudflare answers when the origin closed and no answer had come. On a reused connection it sends a GET once more, and a POST never; that it was
+a reused one the visitor cannot see, but where it was not, GETs of the same host fail as well."""
+
 
 class Kind(StrEnum):
-    """How a request travels; each is counted apart."""
+    """How a request travels; each is counted apart. All but one are GETs."""
 
     HTTPS = "https"
     """Through an edge location, over TLS."""
@@ -15,6 +19,8 @@ class Kind(StrEnum):
     """Through an edge location, http://: the only kind that may be answered by a redirect, and only while `Load.redirects_allowed`."""
     DIRECT = "direct"
     """Past the edge, over TLS: a DNS-only host."""
+    POST = "post"
+    """As HTTPS, but a request that nobody may send a second time: on a reused connection that closes, it is lost (RFC 9110, 9.2.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,8 @@ class Plan:
     """Requests over TLS, through the edge and direct together."""
     http_rate_per_s: float = 0.0
     """Requests over http://, in addition."""
+    post_rate_per_s: float = 0.0
+    """POSTs over TLS through the edge, in addition."""
     path: str = "/visit"
     """Every request appends a number of its own, so that no answer can pass for another's."""
     timeout_s: float = 30.0
@@ -72,6 +80,10 @@ class Plan:
         """The routes of `rate_per_s`."""
         edge = [_route(Kind.HTTPS, host, place.name, place.https) for host in self.hosts for place in self.locations]
         return edge + [_route(Kind.DIRECT, host, place.name, place.https) for host, places in self.direct.items() for place in places]
+
+    def post_routes(self) -> list[Route]:
+        """The routes of `post_rate_per_s`."""
+        return [_route(Kind.POST, host, place.name, place.https) for host in self.hosts for place in self.locations]
 
     def plaintext_routes(self) -> list[Route]:
         """The routes of `http_rate_per_s`."""

@@ -29,19 +29,20 @@ class FailedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many requests got the backend's own answer, an allowed redirect, or neither."""
+    """How many requests got the backend's own answer, an allowed redirect, or neither; of the last, POSTs that a closing connection took are apart."""
 
     ok: int = 0
     redirected: int = 0
     failed: int = 0
+    lost: int = 0
 
     @property
     def requests(self) -> int:
         """All of them."""
-        return self.ok + self.redirected + self.failed
+        return self.ok + self.redirected + self.failed + self.lost
 
     def __add__(self, other: "Tally") -> "Tally":
-        return Tally(self.ok + other.ok, self.redirected + other.redirected, self.failed + other.failed)
+        return Tally(self.ok + other.ok, self.redirected + other.redirected, self.failed + other.failed, self.lost + other.lost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,11 @@ class Report:
     routes: Mapping[Route, Tally]
     failures: tuple[FailedRequest, ...]
     """The first 20."""
+    losses: tuple[FailedRequest, ...]
+    """The first 20 POSTs that were lost: their origin, or the edge, closed a reused connection and nobody may send them again.
+
+    It happens at every reload, whoever's it is (reference: ingress-nginx, 3.5 and 6.1), so that it says nothing about what is configured.
+    """
     duration_s: float
     """How long requests have been sent."""
     connections: int
@@ -82,6 +88,11 @@ class Report:
         return self.tally(Kind.DIRECT)
 
     @property
+    def post(self) -> Tally:
+        """POSTs through the edge."""
+        return self.tally(Kind.POST)
+
+    @property
     def total(self) -> Tally:
         """Everything."""
         return sum(self.routes.values(), Tally())
@@ -97,13 +108,19 @@ class Report:
         return self.total.requests / self.connections if self.connections else 0.0
 
     @property
-    def flawless(self) -> bool:
-        """Nothing failed, and every route was really used: a load that asks nobody proves nothing."""
+    def unfailing(self) -> bool:
+        """Nothing failed, save POSTs that were lost, and every route was really used: a load that asks nobody proves nothing."""
         return self.total.failed == 0 and bool(self.routes) and all(tally.requests > 0 for tally in self.routes.values())
+
+    @property
+    def flawless(self) -> bool:
+        """The same, and no POST was lost either."""
+        return self.unfailing and self.total.lost == 0
 
     def __str__(self) -> str:
         counts = ", ".join(
             f"{kind} {tally.ok} ok{f', {tally.redirected} redirected' if tally.redirected else ''}, {tally.failed} failed"
+            f"{f', {tally.lost} lost on reused connections' if tally.lost else ''}"
             for kind in Kind
             if (tally := self.tally(kind)).requests
         )
@@ -111,7 +128,8 @@ class Report:
         lines = [
             f"{counts or 'no requests'} in {self.duration_s:.1f} s ({self.rate_per_s:.0f}/s, {self.requests_per_connection:.0f} per connection)"
         ]
-        return "\n".join([*lines, *(f"never asked: {route}" for route in unused), *map(str, self.failures)])
+        lost = [f"lost: {one}" for one in self.losses]
+        return "\n".join([*lines, *(f"never asked: {route}" for route in unused), *map(str, self.failures), *lost])
 
 
 @dataclass(slots=True)
@@ -120,6 +138,7 @@ class Counts:
 
     tallies: dict[Route, Tally]
     failures: list[FailedRequest] = field(default_factory=list)
+    losses: list[FailedRequest] = field(default_factory=list)
     connections: int = 0
     busiest_connection: int = 0
     retried: int = 0
@@ -135,11 +154,18 @@ class Counts:
         if len(self.failures) < FIRST_FAILURES:
             self.failures.append(FailedRequest(datetime.now(UTC), route, uri, status, what[:EXCERPT]))
 
+    def lose(self, route: Route, uri: str, status: int | None, what: str) -> None:
+        """A POST that a closing connection took."""
+        self.tallies[route] += Tally(lost=1)
+        if len(self.losses) < FIRST_FAILURES:
+            self.losses.append(FailedRequest(datetime.now(UTC), route, uri, status, what[:EXCERPT]))
+
     def report(self, duration_s: float) -> Report:
         """A copy that no longer changes."""
         return Report(
             routes=dict(self.tallies),
             failures=tuple(self.failures),
+            losses=tuple(self.losses),
             duration_s=duration_s,
             connections=self.connections,
             busiest_connection=self.busiest_connection,
