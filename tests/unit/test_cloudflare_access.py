@@ -3,6 +3,7 @@
 import pytest
 
 from aop.cloudflare import Access, Priority, TokenRejected
+from aop.cloudflare.access import TokenKind
 from aop.errors import Reason
 from cloudflare_api import TOKEN
 
@@ -46,3 +47,26 @@ def test_the_same_token_has_the_same_key_at_any_priority_and_from_any_place() ->
 def test_another_priority_keeps_token_and_source() -> None:
     access = Access.of(TOKEN, Priority.PROTECT, source="Secret a/b").at(Priority.RESYNC)
     assert (access.priority, access.source, access.authorization) == (Priority.RESYNC, "Secret a/b", f"Bearer {TOKEN}")
+
+
+@pytest.mark.parametrize(
+    ("written", "kind"),
+    [
+        ("cfut_" + "a" * 48, TokenKind.USER),
+        ("cfat_" + "a" * 48, TokenKind.ACCOUNT),
+        (TOKEN, TokenKind.UNTOLD),
+        ("cfut", TokenKind.UNTOLD),
+        ("CFAT_" + "a" * 48, TokenKind.UNTOLD),
+        ("xcfk_" + "a" * 48, TokenKind.UNTOLD),
+    ],
+)
+def test_the_first_characters_tell_whose_a_token_is(written: str, kind: TokenKind) -> None:
+    assert Access.of(written, Priority.ONBOARD).kind is kind
+
+
+@pytest.mark.parametrize("written", ["cfk_" + "a" * 48, " cfk_abc\n"])
+def test_a_global_api_key_is_refused_before_it_is_sent(written: str) -> None:
+    with pytest.raises(TokenRejected, match="Create an API token") as caught:
+        Access.of(written, Priority.ONBOARD, source="Secret edge/cloudflare, key api-token")
+    assert "Secret edge/cloudflare, key api-token" in caught.value.message
+    assert written.strip() not in caught.value.message

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from random import Random
 from typing import Any
 
 import httpx
@@ -20,6 +21,7 @@ from aop.cloudflare import (
     Priority,
     RateLimited,
     Refused,
+    TokenDoubted,
     TokenLacksPermission,
     TokenRejected,
     Unavailable,
@@ -376,9 +378,17 @@ async def test_a_fresh_token_that_is_refused_for_some_seconds_is_not_reported(re
 
 
 @pytest.mark.asyncio
-async def test_a_mutation_refused_for_a_fresh_token_had_no_effect_and_is_repeated() -> None:
-    script = Script({f"POST {AOP}": [failed(403), ok(certificate(LEAF))]})
-    assert (await client(script).upload_certificate(access(), ZONE_ID, LEAF, KEY)).id == CERTIFICATE_ID
+async def test_a_mutation_refused_for_a_fresh_token_had_no_effect_and_may_be_repeated_by_whoever_wants_it() -> None:
+    """Not by the client: it may carry a key, and most tokens that are refused it are tokens to read with."""
+    clock = StoppedClock()
+    script = Script({f"POST {AOP}": [failed(403, 10000), ok(certificate(LEAF))], VERIFY: ok({"id": "t", "status": "active"})})
+    cloudflare = client(script, clock)
+    with pytest.raises(TokenDoubted) as caught:
+        await cloudflare.upload_certificate(access(), ZONE_ID, LEAF, KEY)
+    assert not caught.value.may_have_changed
+    clock.at_s += caught.value.retry_after_s or 0
+    assert (await cloudflare.upload_certificate(access(), ZONE_ID, LEAF, KEY)).id == CERTIFICATE_ID
+    assert script.calls.count(f"POST {AOP}") == 2
 
 
 @pytest.mark.asyncio
@@ -412,6 +422,8 @@ async def test_a_missing_permission_is_told_from_a_wrong_token_by_asking_once() 
     [
         (ok({"id": "t", "status": "expired", "expires_on": "2026-11-01T00:00:00Z"}), "expired on 2026-11-01"),
         (ok({"id": "t", "status": "expired"}), "has expired"),
+        (ok({"id": "t", "status": "active", "expires_on": "2020-11-01T00:00:00Z"}), "expired on 2020-11-01"),
+        (ok({"id": "t", "status": "active", "not_before": "2199-11-01T12:30:00Z"}), "is not valid before 2199-11-01 12:30 UTC"),
         (ok({"id": "t", "status": "disabled"}), "has been disabled"),
         (failed(401, 1000), "unknown to Cloudflare"),
         (failed(403, 9109), "unknown to Cloudflare"),
@@ -493,12 +505,156 @@ async def test_a_token_of_an_account_is_verified_at_its_account(at_account: http
         (ok({"id": "t", "status": f"Bearer {TOKEN}"}), Unavailable),
         (ok(None), Unavailable),
         (ok(["active"]), Unavailable),
+        (failed(401, 1000, "timeout"), Unavailable),
+        (failed(400, 1000, "internal server error"), Unavailable),
+        (failed(403, 10001, "Internal error"), Unavailable),
+        (failed(403, 10000), TokenDoubted),
     ],
 )
 @pytest.mark.asyncio
 async def test_no_verdict_on_a_token_without_an_answer(answer: httpx.Response | Exception, expected: type[Exception]) -> None:
     with pytest.raises(expected):
         await client(Script({f"GET {AOP}": failed(403), VERIFY: answer})).list_certificates(access(), ZONE_ID)
+
+
+@pytest.mark.asyncio
+async def test_a_token_that_says_it_is_an_accounts_is_verified_there_only() -> None:
+    token = "cfat_" + "a" * 40
+    script = Script(
+        {
+            "GET /zones": ok([zone()]),
+            f"GET {AOP}": failed(403, 10000),
+            f"GET /accounts/{ACCOUNT_ID}/tokens/verify": ok({"id": "t", "status": "disabled"}),
+        }
+    )
+    cloudflare = client(script)
+    await cloudflare.find_zones(access(token=token), "example.com")
+    with pytest.raises(TokenRejected, match="disabled"):
+        await cloudflare.list_certificates(access(token=token), ZONE_ID)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (failed(401, 1000, "Invalid API Token"), TokenRejected),
+        (failed(403, 9109, "Invalid access token"), TokenRejected),
+        (failed(403, 10000), TokenLacksPermission),
+        (failed(403, 0, 'Actor "t" requires permission "com.cloudflare.api.account.zone.list"'), TokenLacksPermission),
+    ],
+)
+@pytest.mark.asyncio
+async def test_before_it_has_shown_a_zone_nobody_can_be_asked_about_an_accounts_token(
+    answer: httpx.Response, expected: type[Exception]
+) -> None:
+    script = Script({"GET /zones": answer})
+    with pytest.raises(expected):
+        await client(script).find_zones(access(token="cfat_" + "a" * 40), "example.com")
+    assert set(script.calls) == {"GET /zones"}
+
+
+@pytest.mark.asyncio
+async def test_a_token_that_says_it_is_a_users_is_verified_there_only() -> None:
+    token = "cfut_" + "a" * 40
+    script = Script({"GET /zones": ok([zone()]), f"GET {AOP}": failed(403, 10000), VERIFY: failed(401, 1000)})
+    cloudflare = client(script)
+    await cloudflare.find_zones(access(token=token), "example.com")
+    with pytest.raises(TokenRejected) as caught:
+        await cloudflare.list_certificates(access(token=token), ZONE_ID)
+    assert "belongs to an account" not in caught.value.message
+
+
+@pytest.mark.asyncio
+async def test_a_token_for_other_addresses_is_told_so_without_a_further_question() -> None:
+    words = "Cannot use the access token from location: 192.0.2.7"
+    script = Script({f"GET {AOP}": failed(403, 9109, words)})
+    with pytest.raises(TokenRejected, match="Client IP Address Filtering") as caught:
+        await client(script).list_certificates(access(), ZONE_ID)
+    assert "192.0.2.7" in caught.value.message
+    assert len(script.requests) == 1
+    script = Script({f"GET {AOP}": failed(403, 10000), VERIFY: failed(403, 9109, words)})
+    with pytest.raises(TokenRejected, match="Client IP Address Filtering"):
+        await client(script).list_certificates(access(), ZONE_ID)
+
+
+PATHS = {
+    "Zone Settings Read": lambda it: it.fetch_ssl_mode(access(), ZONE_ID),
+    "SSL and Certificates Write": lambda it: it.list_certificates(access(), ZONE_ID),
+}
+
+
+@pytest.mark.parametrize(
+    "answer", [failed(403, 9109, "Unauthorized to access requested resource"), failed(403, 10000), failed(404), failed(404, 7003)]
+)
+@pytest.mark.parametrize(("permission", "call"), PATHS.items())
+@pytest.mark.asyncio
+async def test_once_a_zone_was_shown_a_refusal_on_another_path_of_it_is_the_permission_of_that_path(
+    permission: str, call: Any, answer: httpx.Response
+) -> None:
+    paths = (f"GET /zones/{ZONE_ID}/settings/ssl", f"GET {AOP}")
+    script = Script({"GET /zones": ok([zone()]), **dict.fromkeys(paths, answer), VERIFY: ok({"id": "t", "status": "active"})})
+    clock = StoppedClock()
+    cloudflare = client(script, clock)
+    await cloudflare.find_zones(access(), "example.com")
+    for _ in range(6):
+        with pytest.raises((TokenLacksPermission, TokenDoubted)) as caught:
+            await call(cloudflare)
+        clock.at_s += 10
+    assert isinstance(caught.value, TokenLacksPermission)
+    assert permission in caught.value.message
+
+
+@pytest.mark.asyncio
+async def test_a_zone_that_was_never_shown_is_not_visible_unless_the_words_name_an_access() -> None:
+    works = ok({"id": "t", "status": "active"})
+    script = Script({f"GET {AOP}": failed(403, 9109, "Invalid zone identifier"), VERIFY: works})
+    with pytest.raises(ZoneNotVisible):
+        await client(script).list_certificates(access(), ZONE_ID)
+    script = Script({f"GET {AOP}": failed(403, 9109, "Unauthorized to access requested resource"), VERIFY: works})
+    with pytest.raises(TokenLacksPermission, match="SSL and Certificates Write"):
+        await client(script).list_certificates(access(), ZONE_ID)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
+@pytest.mark.asyncio
+async def test_refusals_that_come_and_go_are_never_a_missing_permission(share: float) -> None:
+    """Two hours of looks, each refused by chance; the chance is the same in every run."""
+    chance = Random(7)  # noqa: S311 - a test guards nothing
+    clock = StoppedClock()
+    script = Script(
+        {
+            f"GET {AOP}": lambda _: failed(403, 10000) if chance.random() < share else ok(None),
+            VERIFY: lambda _: failed(403, 10000) if chance.random() < share else ok({"id": "t", "status": "active"}),
+        }
+    )
+    cloudflare, outcomes = client(script, clock), Counter[str]()
+    for _ in range(720):
+        try:
+            await cloudflare.list_certificates(access(), ZONE_ID)
+            outcomes["read"] += 1
+            clock.at_s += 10
+        except TokenDoubted as error:
+            outcomes["doubted"] += 1
+            clock.at_s += error.retry_after_s or 0
+    assert outcomes["read"] > 400
+    assert outcomes["doubted"] > 0 or share < 0.3
+
+
+@pytest.mark.asyncio
+async def test_a_permission_that_is_taken_away_is_said_within_a_minute_and_a_half() -> None:
+    clock = StoppedClock()
+    script = Script({f"GET {AOP}": [ok(None), failed(403, 10000)], VERIFY: ok({"id": "t", "status": "active"})})
+    cloudflare = client(script, clock)
+    await cloudflare.list_certificates(access(), ZONE_ID)
+    clock.at_s += 3600
+    taken_s, said = clock.at_s, False
+    while not said:
+        try:
+            await cloudflare.list_certificates(access(), ZONE_ID)
+        except TokenDoubted as error:
+            clock.at_s += error.retry_after_s or 0
+        except TokenLacksPermission:
+            said = True
+    assert 60 <= clock.at_s - taken_s <= 90
 
 
 @pytest.mark.asyncio

@@ -16,6 +16,7 @@ from aop.cloudflare import (
     Priority,
     QuotaReached,
     Refused,
+    TokenDoubted,
     TokenLacksPermission,
     Unavailable,
     ZoneNotVisible,
@@ -58,7 +59,7 @@ class Uploading:
         return sum(call.startswith("POST") for call in self.script.calls)
 
 
-@pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504, 520, 409, 400, 422, 404])
+@pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504, 520, 401, 403, 409, 400, 422, 404])
 @pytest.mark.asyncio
 async def test_retry_after_is_honoured_for_every_status(status: int) -> None:
     uploading = Uploading(failed(status, 1111, headers={"retry-after": "600"}))
@@ -106,6 +107,7 @@ REFUSALS: dict[str, tuple[httpx.Response | Exception, type[CloudflareError], str
         "Delete one at Cloudflare",
     ),
     "plan, by words without a code": (failed(400, 1000, "Please upgrade your plan"), NotOffered, "plan or type"),
+    "plan, by a code that is about no token": (failed(403, 1234, "no"), NotOffered, "plan or type"),
     "plan, by its status": (failed(402, message="no"), NotOffered, "plan or type"),
     "busy": (failed(409), Conflict, "Another certificate"),
     "server error": (failed(500), Unavailable, "looked at again"),
@@ -133,6 +135,16 @@ async def test_each_refusal_of_an_upload_says_what_to_do_and_backs_off_to_minute
     assert all(remedy in error.message for error in uploading.errors)
     if remedy != "issue another one":
         assert not any("issue another" in error.message for error in uploading.errors)
+
+
+@pytest.mark.asyncio
+async def test_a_token_to_read_with_sends_the_key_a_few_times_and_is_told_what_it_lacks() -> None:
+    uploading = Uploading(failed(403, 10000, "Authentication error"))
+    assert await uploading.for_seconds(95) <= 4
+    assert isinstance(uploading.errors[0], TokenDoubted)
+    assert isinstance(uploading.errors[-1], TokenLacksPermission)
+    assert "SSL and Certificates > Edit" in uploading.errors[-1].message
+    assert await uploading.for_seconds(3600) <= 3600 / 300 + 1
 
 
 def test_each_refusal_that_a_person_has_to_mend_has_a_reason_of_its_own() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from enum import IntEnum
+from enum import Enum, IntEnum
 
 from pydantic import SecretStr
 
@@ -26,6 +26,19 @@ class Priority(IntEnum):
     """What only looks whether all is still as it was."""
 
 
+class TokenKind(Enum):
+    """Whose a token is, as far as its first characters say so (reference: cloudflare-api, 14.1)."""
+
+    USER = "cfut_"
+    """It belongs to a person, whose calls with all tokens are counted together."""
+    ACCOUNT = "cfat_"
+    """It belongs to an account, is verified there only, and is counted by itself."""
+    KEY = "cfk_"
+    """The Global API Key, which is no token."""
+    UNTOLD = ""
+    """From before 2026: of a person or of an account."""
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Access:
     """A checked token and a priority. Build it with `Access.of`, never directly."""
@@ -40,7 +53,8 @@ class Access:
         """Check `token` before it is ever sent. Whitespace around it is cut off: `echo` without `-n` is how most Secrets are made.
 
         Raises:
-            TokenRejected: it is empty, or holds what no header can carry (a blank, a line break, anything outside ASCII).
+            TokenRejected: it is empty, holds what no header can carry (a blank, a line break, anything outside ASCII), or is a key and no
+                token.
         """
         trimmed = token.strip()
         if not trimmed:
@@ -50,11 +64,22 @@ class Access:
                 f"{source} holds a blank, a line break or a character outside ASCII within the token, so it cannot be a Cloudflare API token "
                 "and was not sent. Put the token there alone: without `Bearer`, quotes around it, or a second line."
             )
-        return cls(SecretStr(trimmed), priority, source)
+        access = cls(SecretStr(trimmed), priority, source)
+        if access.kind is TokenKind.KEY:
+            raise TokenRejected(
+                f"{source} holds a Global API Key, which may do everything and is not used here; it was not sent. Create an API token in the "
+                "dashboard (My Profile > API Tokens) and put it there."
+            )
+        return access
 
     def at(self, priority: Priority) -> Access:
         """The same token with another priority."""
         return replace(self, priority=priority)
+
+    @property
+    def kind(self) -> TokenKind:
+        """Whose the token is, without asking anybody."""
+        return next(kind for kind in TokenKind if self.token.get_secret_value().startswith(kind.value))
 
     @property
     def key(self) -> str:

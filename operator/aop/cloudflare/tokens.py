@@ -1,21 +1,23 @@
 """What is known of each token in use: how new it is here, whether Cloudflare said it works, and to which account its zones belong.
 
-Kept by `wire`, which asks. It exists because 401 and 403 alone do not tell a wrong token from a missing permission, and because a token
-that was just made is refused now and then for some seconds (reference: cloudflare-api, 2 and 4).
+Kept by `wire`, which asks. It exists because 401 and 403 alone do not tell a wrong token from a missing permission, because a token that
+was just made is refused now and then for some seconds, and a good one now and then under load (reference: cloudflare-api, 2, 4 and 14.1).
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from aop.clock import Clock
 from aop.cloudflare.access import Access
 from aop.cloudflare.answers import Answer
 from aop.cloudflare.guarded import guarded
 from aop.cloudflare.results import TokenStanding
-from aop.cloudflare.verdicts import Standing
+from aop.cloudflare.verdicts import Standing, says_nothing
 
 FRESH_S = 30.0
 """How long a token counts as new. A restart makes all tokens new, which costs a wrong one some seconds and nothing else."""
@@ -27,6 +29,11 @@ PAUSES_WHEN_SETTLED_S = (0.5,)
 """A token that has worked here for a while and is refused twice in a row is reported."""
 STANDING_HOLDS_S = 15.0
 """How long the answer of a verification is believed: all calls of one look at the world share it."""
+LASTING_S, LASTING_AFTER_SUCCESS_S = 5.0, 60.0
+"""How long a call must have been refused without a success in between before the token is said to lack its permission; longer where it
+has worked before."""
+LASTING_READS, LASTING_MUTATIONS = 6, 3
+"""How often it must have been refused for that; a mutation carries a key, so that it is not sent so often."""
 _FORGET_S = 3600.0
 _WORD = re.compile(r"[a-z_]{1,40}")
 """A status that can be a word of Cloudflare's: nothing else is repeated to anybody."""
@@ -38,7 +45,14 @@ class Known:
 
     first_used_s: float
     last_used_s: float
-    account_id: str = ""
+    accounts: set[str] = field(default_factory=set)
+    """Ids of the accounts whose zones it has shown."""
+    zones: set[str] = field(default_factory=set)
+    """Ids of the zones that it has shown."""
+    worked: set[Hashable] = field(default_factory=set)
+    """Calls that were answered with yes."""
+    refused: dict[Hashable, tuple[float, int]] = field(default_factory=dict)
+    """Calls that put it in doubt since they last worked, if ever: since when, and how often."""
     standing: Standing | None = None
     standing_at_s: float = 0.0
     verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -80,26 +94,55 @@ class Tokens:
         known = self.known(access)
         known.standing, known.standing_at_s = standing, self._clock.monotonic_s()
 
-    def learn_account(self, access: Access, account_id: str) -> None:
-        """The token sees a zone of this account; only there can a token of the account itself be verified."""
+    def learn_zone(self, access: Access, zone_id: str, account_id: str) -> None:
+        """The token has shown this zone of this account; only there can a token of the account itself be verified."""
+        known = self.known(access)
+        known.zones.add(zone_id)
         if account_id:
-            self.known(access).account_id = account_id
+            known.accounts.add(account_id)
+
+    def has_shown(self, access: Access, zone_id: str | None) -> bool:
+        """Whether the token has shown the zone, so that a refusal is about a permission and not about the zone."""
+        return zone_id in self.known(access).zones
+
+    def learn_success(self, access: Access, call: Hashable) -> None:
+        """The call was answered with yes: whatever put the token in doubt before has passed."""
+        known = self.known(access)
+        known.worked.add(call)
+        known.refused.pop(call, None)
+
+    def learn_refusal(self, access: Access, call: Hashable) -> None:
+        """The call put the token in doubt."""
+        known = self.known(access)
+        since_s, times = known.refused.get(call, (self._clock.monotonic_s(), 0))
+        known.refused[call] = (since_s, times + 1)
+
+    def lasts(self, access: Access, call: Hashable, *, mutates: bool) -> bool:
+        """Whether the call was refused so often and for so long that it is no coincidence."""
+        known = self.known(access)
+        since_s, times = known.refused.get(call, (self._clock.monotonic_s(), 0))
+        enough_s = LASTING_AFTER_SUCCESS_S if call in known.worked else LASTING_S
+        return times >= (LASTING_MUTATIONS if mutates else LASTING_READS) and self._clock.monotonic_s() - since_s >= enough_s
 
 
-def standing_of(answer: Answer, *, certain: bool) -> Standing | None:
+def standing_of(answer: Answer, now: datetime, *, certain: bool) -> Standing | None:
     """What a verification's answer says of the token; None: nothing, as with 5xx. `certain` is False where another kind of token gives the same."""
-    if answer.succeeded and answer.envelope is not None:
-        result = answer.envelope.result
-        said = guarded(lambda: TokenStanding.model_validate(result))
-        return _standing(said) if said and _WORD.fullmatch(said.status) else None
-    if answer.envelope is not None and answer.status in {400, 401, 403, 404}:
+    envelope = answer.envelope
+    if envelope is None:
+        return None
+    if answer.succeeded:
+        said = guarded(lambda: TokenStanding.model_validate(envelope.result))
+        return _standing(said, now) if said and _WORD.fullmatch(said.status) else None
+    if answer.status in {400, 401, 403, 404} and not says_nothing(envelope.codes, envelope.words):
         return Standing(active=False, words="is unknown to Cloudflare: mistyped, rolled or deleted", certain=certain)
     return None
 
 
-def _standing(said: TokenStanding) -> Standing:
+def _standing(said: TokenStanding, now: datetime) -> Standing:
+    if said.status == "expired" or (said.expires_on and said.expires_on <= now):
+        return Standing(active=False, words=f"expired on {said.expires_on:%Y-%m-%d}" if said.expires_on else "has expired")
+    if said.status == "active" and said.not_before and said.not_before > now:
+        return Standing(active=False, words=f"is not valid before {said.not_before.astimezone(UTC):%Y-%m-%d %H:%M} UTC")
     if said.status == "active":
         return Standing(active=True, words="is active")
-    if said.status == "expired":
-        return Standing(active=False, words=f"expired on {said.expires_on:%Y-%m-%d}" if said.expires_on else "has expired")
     return Standing(active=False, words="has been disabled" if said.status == "disabled" else f"is {said.status!r}")

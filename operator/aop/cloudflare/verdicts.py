@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from aop.cloudflare.answers import Answer, scrub
-from aop.cloudflare.calls import DELETE_CERTIFICATE, UPLOAD_CERTIFICATE, Call
+from aop.cloudflare.calls import DELETE_CERTIFICATE, FETCH_ZONE, UPLOAD_CERTIFICATE, Call
 from aop.cloudflare.errors import (
     AlreadyDeleted,
     AlreadyExists,
@@ -25,6 +25,7 @@ from aop.cloudflare.errors import (
     QuotaReached,
     RateLimited,
     Refused,
+    TokenDoubted,
     TokenLacksPermission,
     TokenRejected,
     Unavailable,
@@ -33,6 +34,8 @@ from aop.cloudflare.errors import (
 
 SOON_S = 5.0
 """When to try again what Cloudflare finishes by itself: 409 and 1434 (reference: cloudflare-api, 4, as used against the live API)."""
+DOUBTED_S = 10.0
+"""When to try again what a working token was refused."""
 LATER_S = 60.0
 """When to try again what nobody knows the end of."""
 
@@ -41,6 +44,8 @@ _AUTHENTICATION = {0, 1000, 9103, 9106, 9109, 10000, 10001}
 """Codes that a 403 has for the sake of the token; with any other it is the zone that does not have what was asked for."""
 _MALFORMED_AUTHORIZATION = {6003, 6111}
 _NO_SUCH_ZONE = {7003, 9109}
+_UNAUTHORIZED = 9109
+"""A zone that is not there, a permission that is missing, an unknown token, or an address that the token is not for."""
 _NO_SUCH_CERTIFICATE = {1415, 1551, 1552}
 _INTERNAL = {1000, 10001}
 """Both are also given for what passes by itself; then the words say so (reference: cloudflare-api, 14.1)."""
@@ -51,6 +56,9 @@ _QUOTA = {1212, 2005}
 _UNCODED = {0, 1000}
 """What stands where an error has no number of its own: only then do words decide."""
 _PASSES = re.compile(r"time[d ]*-?out|internal (server )?error|try again|temporar", re.IGNORECASE)
+_ABOUT_ADDRESS = re.compile(r"from location|client ip|ip address", re.IGNORECASE)
+_ABOUT_TOKEN = re.compile(r"invalid (api|access) token", re.IGNORECASE)
+_ABOUT_ACCESS = re.compile(r"unauthori[sz]ed|requires? permission", re.IGNORECASE)
 _ABOUT_QUOTA = re.compile(r"maximum number|quota|too many certificates", re.IGNORECASE)
 _ABOUT_PLAN = re.compile(r"\bplan\b|upgrade|entitle|subscription|not available for", re.IGNORECASE)
 _ABOUT_CERTIFICATE = re.compile(r"leaf|private key|\bpem\b|parse|expired|not yet valid|does not match", re.IGNORECASE)
@@ -88,7 +96,7 @@ def doubts_token(failure: Failure) -> bool:
 
     401 and 403 are ambiguous, 10000 even comes with 400 (reference: cloudflare-api, 4). A 403 without an envelope is a firewall's.
     """
-    if not failure.readable or failure.status is None or failure.status >= 500 or passes_by_itself(failure):
+    if not failure.readable or failure.status is None or failure.status >= 500 or passes_by_itself(failure) or names_address(failure):
         return False
     return failure.status in {401, 403} or _AUTHENTICATION_ERROR in failure.codes
 
@@ -98,13 +106,28 @@ def passes_by_itself(failure: Failure) -> bool:
     return bool(_INTERNAL & set(failure.codes)) and _PASSES.search(failure.words) is not None
 
 
-def error_of(call: Call, failure: Failure, source: str, standing: Standing | None) -> CloudflareError:
-    """The exception for a failure other than 429. `standing` is what the token is known to be, if the failure put it in doubt."""
+def names_address(failure: Failure) -> bool:
+    """True if the token is one for other addresses than ours, which needs no further question."""
+    return _UNAUTHORIZED in failure.codes and _ABOUT_ADDRESS.search(failure.words) is not None
+
+
+def says_nothing(codes: Iterable[int], words: Iterable[str]) -> bool:
+    """True if the refusal of a verification says nothing of the token: load, and failures, look the same (reference: cloudflare-api, 14.1)."""
+    found = set(codes)
+    return _AUTHENTICATION_ERROR in found or (bool(_INTERNAL & found) and _PASSES.search("; ".join(words)) is not None)
+
+
+def error_of(call: Call, failure: Failure, source: str, standing: Standing | None, *, zone_shown: bool = False) -> CloudflareError:
+    """The exception for a failure other than 429.
+
+    `standing` is what the token is known to be, if the failure put it in doubt; `zone_shown` says that the token has shown the zone of
+    the call before.
+    """
     return (
         _about_the_token(call, failure, source, standing)
         or _about_the_certificate(call, failure)
         or _about_the_service(failure)
-        or _about_the_zone(call, failure)
+        or _about_the_zone(call, failure, source, shown=zone_shown)
         or (_about_permission(call, failure, source) if doubts_token(failure) else None)
         or _about_the_request(call, failure)
     )
@@ -115,6 +138,16 @@ def unanswered(call: Call, words: str) -> Unavailable:
     outcome = ", and whether the change took effect is not known" if call.mutates else ""
     return Unavailable(
         f"Cloudflare could not be asked{outcome}; it is tried again.", Failure(call.method, call.path, words=words, readable=False)
+    )
+
+
+def doubted(call: Call, failure: Failure, source: str) -> TokenDoubted:
+    """The exception for a refusal that a working token may have met by chance."""
+    needed = f" lacks the permission {call.permission.name!r}" if call.permission else " does not work"
+    return TokenDoubted(
+        f"{source}: Cloudflare refused a token that works, which happens under load and passes; if it lasts, the token{needed}.",
+        failure,
+        retry_after_s=failure.retry_after_s or DOUBTED_S,
     )
 
 
@@ -130,10 +163,20 @@ def _about_the_token(call: Call, failure: Failure, source: str, standing: Standi
             "(My Profile > API Tokens) and put it there.",
             failure,
         )
+    if names_address(failure):
+        return TokenRejected(
+            f"{source}: the token may not be used from the address from which the operator asks. Add that address to the token's Client IP "
+            "Address Filtering in the dashboard, or put a token there that has none.",
+            failure,
+        )
     if standing is not None and not standing.active:
         needed = call.permission.name if call.permission else "every permission"
         doubt = "" if standing.certain else f" (A token that belongs to an account and lacks {needed!r} looks the same.)"
         return TokenRejected(f"{source}: the token {standing.words}. Put a token there that works.{doubt}", failure)
+    if standing is None and doubts_token(failure) and (failure.status == 401 or _ABOUT_TOKEN.search(failure.words)):
+        return TokenRejected(
+            f"{source}: Cloudflare does not know the token: mistyped, rolled or deleted. Put a token there that works.", failure
+        )
     return None
 
 
@@ -168,9 +211,12 @@ def _about_the_service(failure: Failure) -> CloudflareError | None:
     return Unavailable(f"{said}{outcome}; it is looked at again.", failure, retry_after_s=failure.retry_after_s)
 
 
-def _about_the_zone(call: Call, failure: Failure) -> CloudflareError | None:
+def _about_the_zone(call: Call, failure: Failure, source: str, *, shown: bool) -> CloudflareError | None:
     # A malformed id gives 7003 wherever it stands in the path; certificate ids come from Cloudflare itself, so it is the zone's.
     if call.names_zone and (_NO_SUCH_ZONE & set(failure.codes) or failure.status == 404):
+        # A zone that was shown is there: the same code then means the permission of this path (reference: cloudflare-api, 14.1).
+        if call is not FETCH_ZONE and (shown or _ABOUT_ACCESS.search(failure.words)):
+            return _about_permission(call, failure, source)
         return ZoneNotVisible(
             "There is no such zone, or the token may not see it. Check spec.zone, and the token's Zone Resources in the dashboard.", failure
         )
@@ -180,7 +226,8 @@ def _about_the_zone(call: Call, failure: Failure) -> CloudflareError | None:
 def _about_permission(call: Call, failure: Failure, source: str) -> CloudflareError:
     if call.permission is None:
         return TokenRejected(f"{source}: Cloudflare refuses the token. Put a token there that works.", failure)
-    if (failure.codes and not _AUTHENTICATION & set(failure.codes)) or _says(failure, frozenset(), _ABOUT_PLAN):
+    names_nothing_of_the_token = failure.status == 403 and failure.codes and not _AUTHENTICATION & set(failure.codes)
+    if names_nothing_of_the_token or _says(failure, frozenset(), _ABOUT_PLAN):
         return _not_offered(failure)
     return TokenLacksPermission(
         f"{source}: the token works, but lacks the permission {call.permission.name!r} for this zone. In the dashboard edit the token "

@@ -18,14 +18,14 @@ import httpx
 from pydantic import SecretBytes
 
 from aop.clock import Clock
-from aop.cloudflare.access import Access, Priority
+from aop.cloudflare.access import Access, Priority, TokenKind
 from aop.cloudflare.answers import Answer, Envelope, read_answer, scrub
 from aop.cloudflare.budget import Budget
 from aop.cloudflare.calls import VERIFY_ACCOUNT_TOKEN, VERIFY_TOKEN, Call
-from aop.cloudflare.errors import CloudflareError
+from aop.cloudflare.errors import CloudflareError, Failure, TokenLacksPermission
 from aop.cloudflare.holds import Holds
 from aop.cloudflare.tokens import PAUSES_OF_VERIFICATION_S, Tokens, standing_of
-from aop.cloudflare.verdicts import Standing, doubts_token, error_of, failure_of, unanswered
+from aop.cloudflare.verdicts import Standing, doubted, doubts_token, error_of, failure_of, names_address, unanswered
 from aop.metrics import Metrics
 
 T = TypeVar("T")
@@ -102,37 +102,51 @@ class Wire:
     async def _ask(
         self, access: Access, call: Call, ids: Mapping[str, str], query: Mapping[str, str] | None, body: Body | None
     ) -> Envelope:
-        """A call that puts the token in doubt is repeated after a pause, a mutation too: what was refused had no effect."""
-        pauses_s = iter(self.tokens.pauses_s(access))
+        """A read that puts the token in doubt is repeated after a pause; a mutation is not, since it may carry a key."""
+        asked = _named(call, ids)
+        pauses_s = iter(() if call.mutates else self.tokens.pauses_s(access))
         while True:
             answer = await self._exchange(access, call, ids, query, body)
             if answer.succeeded and answer.envelope is not None:
+                self.tokens.learn_success(access, asked)
                 return answer.envelope
             failure = failure_of(call, answer, _secrets(access, body))
             if failure.status == 429:
                 raise self._budget.refused(access, failure)
-            pause_s = next(pauses_s, None) if doubts_token(failure) else None
+            if not doubts_token(failure):
+                raise self._error(access, call, ids, failure, None)
+            self.tokens.learn_refusal(access, asked)
+            pause_s = None if failure.retry_after_s else next(pauses_s, None)
             if pause_s is None:
-                raise error_of(call, failure, access.source, await self._standing(access) if doubts_token(failure) else None)
+                raise self._error(access, call, ids, failure, await self._standing(access))
             await self._sleep(pause_s)
 
-    async def _standing(self, access: Access) -> Standing:
-        """Whether the token works at all; asked once for all calls that wonder at about the same time."""
+    def _error(self, access: Access, call: Call, ids: Mapping[str, str], failure: Failure, standing: Standing | None) -> CloudflareError:
+        """The exception for a failure; what may be chance is a missing permission only once it has lasted."""
+        shown = self.tokens.has_shown(access, ids.get("zone_id"))
+        error = error_of(call, failure, access.source, standing, zone_shown=shown)
+        chance = doubts_token(failure) and not self.tokens.lasts(access, _named(call, ids), mutates=call.mutates)
+        return doubted(call, failure, access.source) if chance and isinstance(error, TokenLacksPermission) else error
+
+    async def _standing(self, access: Access) -> Standing | None:
+        """Whether the token works at all, asked once for all calls that wonder at about the same time; None: nobody can be asked."""
         async with self.tokens.known(access).verifying:
             standing = self.tokens.standing(access)
             if standing is None:
                 standing = await self._verify(access)
-                self.tokens.learn_standing(access, standing)
+                if standing is not None:
+                    self.tokens.learn_standing(access, standing)
             return standing
 
-    async def _verify(self, access: Access) -> Standing:
-        # A token that belongs to an account is unknown on the user's path (reference: cloudflare-api, 1.6), so a no there is final only
-        # if no account is known to ask.
-        account_id = self.tokens.known(access).account_id
-        standing = await self._verify_at(access, VERIFY_TOKEN, {}, certain=False)
-        if not standing.active and not standing.certain and account_id:
-            standing = await self._verify_at(access, VERIFY_ACCOUNT_TOKEN, {"account_id": account_id}, certain=True)
-        return standing
+    async def _verify(self, access: Access) -> Standing | None:
+        # A token of an account is unknown on the user's path (reference: cloudflare-api, 1.6), so where a token does not say whose it is,
+        # a no there is final only if no account is known to ask.
+        accounts = sorted(self.tokens.known(access).accounts)
+        if access.kind is not TokenKind.ACCOUNT:
+            standing = await self._verify_at(access, VERIFY_TOKEN, {}, certain=access.kind is TokenKind.USER)
+            if standing.active or standing.certain or not accounts:
+                return standing
+        return await self._verify_at(access, VERIFY_ACCOUNT_TOKEN, {"account_id": accounts[0]}, certain=True) if accounts else None
 
     async def _verify_at(self, access: Access, call: Call, ids: Mapping[str, str], *, certain: bool) -> Standing:
         answer = await self._exchange(access, call, ids, None, None)
@@ -141,12 +155,17 @@ class Wire:
                 break
             await self._sleep(pause_s)
             answer = await self._exchange(access, call, ids, None, None)
-        standing = standing_of(answer, certain=certain)
-        if standing is not None:
-            return standing
         failure = failure_of(call, answer, _secrets(access, None))
+        standing = None if names_address(failure) else standing_of(answer, self._clock.now(), certain=certain)
+        if standing is not None:
+            self.tokens.learn_success(access, _named(call, ids))
+            return standing
         if failure.status == 429:
             raise self._budget.refused(access, failure)
+        if doubts_token(failure):
+            self.tokens.learn_refusal(access, _named(call, ids))
+            if not self.tokens.lasts(access, _named(call, ids), mutates=False):
+                raise doubted(call, failure, access.source)
         raise error_of(call, failure, access.source, None)
 
     async def _exchange(
@@ -205,6 +224,11 @@ def _key(access: Access, call: Call, ids: Mapping[str, str], query: Mapping[str,
     """What tells one call from another: the token by its hash, and of the body what is no secret."""
     public = {name: value for name, value in (body or {}).items() if not isinstance(value, SecretBytes)}
     return access.key, call, *(tuple(sorted(each.items())) for each in (ids, query or {}, public))
+
+
+def _named(call: Call, ids: Mapping[str, str]) -> Hashable:
+    """A call as far as a permission is for it, or not."""
+    return call, tuple(sorted(ids.items()))
 
 
 def _secrets(access: Access, body: Body | None) -> Iterator[str]:
