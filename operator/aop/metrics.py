@@ -24,7 +24,7 @@ class Metrics:
         self.steps = Counter("aop_steps", "Effects carried out, by kind of step.", ["step"], registry=self.registry)
         self.cloudflare_requests = Counter(
             "aop_cloudflare_requests",
-            "Requests to Cloudflare's API, by HTTP status, or timeout, unreachable or severed.",
+            "Requests to Cloudflare's API, by HTTP status, or timeout, unreachable, severed or oversized.",
             ["method", "path", "status"],
             registry=self.registry,
         )

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -27,6 +29,7 @@ from aop.cloudflare import (
     Unavailable,
     ZoneNotVisible,
 )
+from aop.cloudflare.client import MOST_PAGES
 from aop.metrics import Metrics
 from cloudflare_api import (
     ACCOUNT_ID,
@@ -113,27 +116,88 @@ async def test_associations_are_asked_for_in_every_status_and_come_without_tombs
     assert script.requests[0].url.params["status"] == "all"
 
 
-@pytest.mark.parametrize("info", [{"total_pages": 3}, {"total_count": 5, "per_page": 2}])
-@pytest.mark.asyncio
-async def test_every_page_is_read(info: dict[str, int]) -> None:
-    pages = {"1": ["a", "b"], "2": ["c", "d"], "3": ["e"]}
+PAGES = (["a", "b"], ["c", "d"], ["e"])
+
+
+def paged(told: Callable[[int], dict[str, Any]], *, by: str = "page") -> Callable[[httpx.Request], httpx.Response]:
+    """Five associations in three pages; `told` gives the `result_info` of each."""
 
     def page(request: httpx.Request) -> httpx.Response:
-        number = request.url.params.get("page", "1")
-        return ok([association(f"{name}.example.com") for name in pages[number]], info={"page": int(number), **info})
+        number = int(request.url.params.get(by, "1").removeprefix("cursor-"))
+        return ok([association(f"{name}.example.com") for name in PAGES[number - 1]], info=told(number))
 
-    script = Script({f"GET {AOP}/hostnames": page})
+    return page
+
+
+WAYS: dict[str, tuple[Callable[[int], dict[str, Any]], str]] = {
+    "pages": (lambda number: {"page": number, "total_pages": 3}, "page"),
+    "pages as text": (lambda number: {"page": str(number), "total_pages": "3"}, "page"),
+    "total": (lambda number: {"page": number, "total_count": 5, "per_page": 2}, "page"),
+    "total as text": (lambda number: {"page": str(number), "total_count": "5", "per_page": "2"}, "page"),
+    "total without a size": (lambda _: {"total_count": 5}, "page"),
+    "total in spite of one page": (lambda _: {"total_count": 5, "per_page": 50, "total_pages": 1}, "page"),
+    "full pages": (lambda _: {"per_page": 2}, "page"),
+    "full pages as text": (lambda _: {"per_page": "2", "total_count": None}, "page"),
+    "cursor": (lambda number: {"count": 2, "cursor": f"cursor-{number + 1}" if number < 3 else ""}, "cursor"),
+    "cursor in the other place": (lambda number: {"cursors": {"after": f"cursor-{number + 1}"} if number < 3 else {}}, "cursor"),
+    "cursor null at the end": (lambda number: {"cursor": f"cursor-{number + 1}" if number < 3 else None}, "cursor"),
+}
+
+
+@pytest.mark.parametrize(("told", "by"), WAYS.values(), ids=WAYS)
+@pytest.mark.asyncio
+async def test_every_page_is_read_in_whichever_way_they_are_counted(told: Callable[[int], dict[str, Any]], by: str) -> None:
+    script = Script({f"GET {AOP}/hostnames": paged(told, by=by)})
     seen = await client(script).list_hostname_associations(access(), ZONE_ID)
     assert [each.hostname[0] for each in seen.associations] == ["a", "b", "c", "d", "e"]
     assert len(script.requests) == 3
+    assert all(request.url.params["status"] == "all" for request in script.requests)
+
+
+@pytest.mark.parametrize("info", [{"total_pages": 3}, {"total_count": 5}, {"cursor": "the-same"}])
+@pytest.mark.asyncio
+async def test_a_list_that_says_there_is_more_and_shows_the_first_page_again_is_not_a_short_list(info: dict[str, Any]) -> None:
+    script = Script({f"GET {AOP}/hostnames": ok([association("a.example.com")], info=info)})
+    with pytest.raises(Unavailable, match="the same page again"):
+        await client(script).list_hostname_associations(access(), ZONE_ID)
+    assert len(script.requests) == 2
 
 
 @pytest.mark.asyncio
-async def test_a_list_that_promises_pages_for_ever_ends() -> None:
-    script = Script({f"GET {AOP}/hostnames": ok([association("a.example.com")], info={"total_pages": 10**6})})
+async def test_a_full_page_that_is_shown_again_was_all_there_is() -> None:
+    """The list of certificates has no pages that anybody documents."""
+    script = Script({f"GET {AOP}": ok([certificate(), certificate(id="other")], info={"page": 1, "per_page": 2, "count": 2})})
+    assert len(await client(script).list_certificates(access(), ZONE_ID)) == 2
+    assert len(script.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {"total_pages": True},
+        {"total_count": "many"},
+        {"total_count": [9]},
+        {"cursor": 5},
+        {"cursors": "x"},
+        {"per_page": 0},
+        {"total_pages": -1},
+    ],
+)
+@pytest.mark.asyncio
+async def test_counts_that_mean_nothing_count_as_none(info: dict[str, Any]) -> None:
+    script = Script({f"GET {AOP}/hostnames": ok([association("a.example.com")], info=info)})
+    assert len((await client(script).list_hostname_associations(access(), ZONE_ID)).associations) == 1
+    assert len(script.requests) == 1
+
+
+@pytest.mark.parametrize("info", [{"total_pages": 10**6}, {"total_count": "999999999"}, {"per_page": 1}])
+@pytest.mark.asyncio
+async def test_a_list_that_promises_pages_for_ever_ends_within_the_budget_of_one_look(info: dict[str, Any]) -> None:
+    numbers = count()
+    script = Script({f"GET {AOP}/hostnames": lambda _: ok([association(f"{next(numbers)}.example.com")], info=info)})
     with pytest.raises(Unavailable, match="pages"):
         await client(script).list_hostname_associations(access(), ZONE_ID)
-    assert len(script.requests) == 100
+    assert len(script.requests) == MOST_PAGES == 20
 
 
 @pytest.mark.asyncio
@@ -362,6 +426,23 @@ async def test_a_read_that_was_answered_or_waited_for_is_not_repeated(answer: ht
     with pytest.raises((Unavailable, RateLimited, Conflict)):
         await client(script).list_certificates(access(), ZONE_ID)
     assert len(script.requests) == 1
+
+
+# --- cookies -------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_no_cookie_of_one_token_goes_out_with_another_or_at_all() -> None:
+    """Cloudflare's edge sets `__cf_bm` on answers of its API."""
+    given = ok(None)
+    given.headers["set-cookie"] = (
+        "__cf_bm=of-the-first-token; path=/; expires=Fri, 01-Jan-2100 00:00:00 GMT; HttpOnly; Secure; SameSite=None"
+    )
+    script = Script({f"GET {AOP}": given})
+    cloudflare = client(script)
+    for token in (TOKEN, "another-token", TOKEN):
+        await cloudflare.list_certificates(access(token=token), ZONE_ID)
+    assert [request.headers.get("cookie") for request in script.requests] == [None, None, None]
 
 
 # --- tokens ------------------------------------------------------------------------------------------------------------------------------

@@ -1,14 +1,18 @@
 """Against a real server on loopback: what httpx really does when connections are refused, cut, slow or reused."""
 
 import asyncio
+import gzip
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import pytest
 
 from aop.clock import Clock
 from aop.cloudflare import Cloudflare, Unavailable
+from aop.cloudflare.bodies import LARGEST_BODY
 from cloudflare_api import TOKEN, ZONE_ID, access
 from sandbox.ports import free_port
 
@@ -18,12 +22,10 @@ ENABLED = b'{"success":true,"errors":[],"messages":[],"result":{"enabled":true}}
 Play = Callable[[asyncio.StreamReader, asyncio.StreamWriter, bytes], Awaitable[None]]
 
 
-def answer(body: bytes, status: str = "200 OK", *, claim: int | None = None) -> bytes:
-    """An HTTP answer; `claim` lies about its length."""
-    return (
-        f"HTTP/1.1 {status}\r\ncf-ray: 8f1e-FRA\r\ncontent-type: application/json\r\ncontent-length: {claim or len(body)}\r\n\r\n".encode()
-        + body
-    )
+def answer(body: bytes, status: str = "200 OK", *, claim: int | None = None, packed: str = "identity") -> bytes:
+    """An HTTP answer; `claim` lies about its length, `packed` is its content-encoding."""
+    head = f"HTTP/1.1 {status}\r\ncf-ray: 8f1e-FRA\r\ncontent-type: application/json\r\ncontent-encoding: {packed}\r\n"
+    return f"{head}content-length: {claim or len(body)}\r\n\r\n".encode() + body
 
 
 @dataclass
@@ -159,6 +161,85 @@ async def test_whatever_is_not_an_answer_is_unavailable(data: bytes) -> None:
     async with serving(say_and_close) as server, asking(server.url) as cloudflare:
         with pytest.raises(Unavailable):
             await cloudflare.list_certificates(access(), ZONE_ID)
+
+
+def padded(size: int) -> bytes:
+    """An answer of so many bytes that says the zone has no certificates."""
+    body = EMPTY[:-1] + b',"padding":""}'
+    return body[:-2] + b" " * (size - len(body)) + body[-2:]
+
+
+@pytest.mark.parametrize("packed", ["gzip", "x-gzip", "GZIP"])
+@pytest.mark.asyncio
+async def test_an_answer_may_come_packed(packed: str) -> None:
+    async with serving(say(answer(gzip.compress(EMPTY), packed=packed))) as server, asking(server.url) as cloudflare:
+        assert await cloudflare.list_certificates(access(), ZONE_ID) == ()
+    assert b"accept-encoding: gzip\r\n" in server.heads[0].lower()
+
+
+@pytest.mark.parametrize("packed", ["br", "zstd", "deflate", "gzip, gzip", "?"])
+@pytest.mark.asyncio
+async def test_an_answer_that_comes_packed_otherwise_is_no_answer(packed: str) -> None:
+    async with serving(say(answer(EMPTY, packed=packed))) as server, asking(server.url) as cloudflare:
+        with pytest.raises(Unavailable):
+            await cloudflare.list_certificates(access(), ZONE_ID)
+
+
+@pytest.mark.asyncio
+async def test_as_much_is_read_as_anybody_needs() -> None:
+    async with serving(say(answer(padded(LARGEST_BODY)))) as server, asking(server.url) as cloudflare:
+        assert await cloudflare.list_certificates(access(), ZONE_ID) == ()
+
+
+def packed_spaces(mebibytes: int) -> bytes:
+    packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+    return b"".join(packer.compress(b" " * (1 << 20)) for _ in range(mebibytes)) + packer.flush()
+
+
+BOMBS = {
+    "one byte too many": answer(padded(LARGEST_BODY + 1)),
+    "200 MiB in 199 KiB": answer(packed_spaces(200), packed="gzip"),
+    "200 MiB that are claimed": answer(b" " * (4 << 20), claim=200 << 20),
+    "gzip in gzip": answer(gzip.compress(packed_spaces(200)), packed="gzip"),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
+@pytest.mark.asyncio
+async def test_no_answer_costs_more_memory_than_a_pod_has(bomb: bytes) -> None:
+    async def say_and_close(_: asyncio.StreamReader, writer: asyncio.StreamWriter, __: bytes) -> None:
+        writer.write(bomb)
+        with suppress(ConnectionError):
+            await writer.drain()
+        raise ConnectionError
+
+    tracemalloc.start()
+    try:
+        async with serving(say_and_close) as server, asking(server.url) as cloudflare:
+            before = tracemalloc.get_traced_memory()[0]
+            tracemalloc.reset_peak()
+            with pytest.raises(Unavailable):
+                await cloudflare.list_certificates(access(), ZONE_ID)
+            grown = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert grown < 24 << 20, f"{grown >> 20} MiB"
+    assert len(server.heads) <= 2
+
+
+@pytest.mark.asyncio
+async def test_the_densest_answer_that_is_read_fits_too() -> None:
+    """What is small in JSON and large in Python."""
+    dense = b'{"success":true,"errors":[],"messages":[],"result":[' + b"{}," * ((LARGEST_BODY - 100) // 3) + b"{}]}"
+    tracemalloc.start()
+    try:
+        async with serving(say(answer(gzip.compress(dense), packed="gzip"))) as server, asking(server.url) as cloudflare:
+            with pytest.raises(Unavailable, match="cannot be understood"):
+                await cloudflare.list_certificates(access(), ZONE_ID)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 96 << 20, f"{peak >> 20} MiB"
 
 
 @pytest.mark.asyncio

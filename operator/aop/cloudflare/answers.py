@@ -123,5 +123,6 @@ def _dicts(items: Any) -> list[dict[str, Any]]:
 def _code(error: Mapping[str, Any]) -> int | None:
     """A number of at most nine digits, also as text; what is longer is no code that anybody knows, and not worth a line in a message."""
     code = error.get("code")
-    text = "" if isinstance(code, bool) else code if isinstance(code, str) else str(code)
-    return int(text) if _CODE.fullmatch(text) else None
+    if isinstance(code, str) and _CODE.fullmatch(code):
+        return int(code)
+    return code if isinstance(code, int) and not isinstance(code, bool) and 0 <= code < 10**9 else None

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from weakref import WeakValueDictionary
@@ -23,9 +24,11 @@ from aop.clock import Clock
 from aop.cloudflare import calls
 from aop.cloudflare.access import Access
 from aop.cloudflare.answers import Envelope
+from aop.cloudflare.bodies import ACCEPTED
 from aop.cloudflare.budget import Budget, Shares
 from aop.cloudflare.errors import AlreadyDeleted, Failure, NotOffered, Refused, TokenLacksPermission, Unavailable, ZoneNotVisible
 from aop.cloudflare.guarded import guarded
+from aop.cloudflare.paging import next_page
 from aop.cloudflare.results import (
     Certificate,
     Enablement,
@@ -43,7 +46,8 @@ BASE_URL = "https://api.cloudflare.com/client/v4"
 CONNECT_S = 10.0
 TOTAL_S = 30.0
 """The longest that one request may take; `AOP_STILLNESS_S` has to be longer."""
-_MOST_PAGES = 100
+MOST_PAGES = 20
+"""Pages of one list: 20,000 associations, twenty times what a zone may have; one zone's look must not spend the budget of all."""
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 R = TypeVar("R", bound=Result)
@@ -69,7 +73,9 @@ class Cloudflare:
             transport=transport,
             timeout=httpx.Timeout(total_s, connect=min(CONNECT_S, total_s)),
             limits=httpx.Limits(max_connections=20, max_keepalive_connections=5, keepalive_expiry=30),
-            headers={"user-agent": f"aop-operator/{__version__}", "accept": "application/json"},
+            headers={"user-agent": f"aop-operator/{__version__}", "accept": "application/json", "accept-encoding": ACCEPTED},
+            # What one token was given must not go out with another: no cookie is kept.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             follow_redirects=False,
         )
         budget = Budget(shares, clock=clock, sleep=sleep)
@@ -204,15 +210,27 @@ class Cloudflare:
     async def _list(
         self, access: Access, call: calls.Call, ids: Mapping[str, str], model: type[R], query: Mapping[str, str]
     ) -> tuple[R, ...]:
-        """Every item of every page."""
+        """Every item of every page, in whichever way Cloudflare counts them.
+
+        Raises:
+            Unavailable: there are more pages than anybody reads, or they cannot be got; never only some of them.
+        """
         items: list[R] = []
-        for page in range(1, _MOST_PAGES + 1):
-            asked = {**query, "page": str(page)} if page > 1 else query
-            envelope, read = await self._wire.ask(access, call, ids, read=partial(_page, call, model), query=asked)
-            items.extend(read)
-            if not read or page >= _pages(envelope, len(items)):
+        turn: dict[str, str] = {}
+        before: tuple[R, ...] = ()
+        for page in range(1, MOST_PAGES + 1):
+            envelope, read = await self._wire.ask(access, call, ids, read=partial(_page, call, model), query={**query, **turn})
+            following = next_page(envelope.info, page, count=len(read), seen=len(items) + len(read))
+            if read and read == before:
+                # Whoever ignores the number of the page sends the first one again.
+                if following is not None and following.certain:
+                    raise _unreadable(call, "it shows the same page again and says that there are others")
                 return tuple(items)
-        raise _unreadable(call, f"the list has more than {_MOST_PAGES} pages")
+            items.extend(read)
+            if not read or following is None:
+                return tuple(items)
+            turn, before = following.query, read
+        raise _unreadable(call, f"the list has more than {MOST_PAGES} pages")
 
     @staticmethod
     def _reader(call: calls.Call, model: type[R]) -> Callable[[Envelope], R]:
@@ -242,15 +260,6 @@ def _validated(model: type[R], item: Any) -> R | list[str]:
         return model.model_validate(item)
     except ValidationError as error:
         return sorted({".".join(map(str, each["loc"])) or "result" for each in error.errors(include_input=False, include_url=False)})
-
-
-def _pages(envelope: Envelope, seen: int) -> int:
-    """How many pages there are; `total_pages` is optional, and so is everything else."""
-    info = {name: value for name, value in envelope.info.items() if isinstance(value, int)}
-    if "total_pages" in info:
-        return info["total_pages"]
-    per_page = info.get("per_page", 0)
-    return -(-info.get("total_count", seen) // per_page) if per_page > 0 else 1
 
 
 def _unreadable(call: calls.Call, what: str) -> Unavailable:

@@ -20,6 +20,7 @@ from pydantic import SecretBytes
 from aop.clock import Clock
 from aop.cloudflare.access import Access, Priority, TokenKind
 from aop.cloudflare.answers import Answer, Envelope, read_answer, scrub
+from aop.cloudflare.bodies import LARGEST_BODY, BodyTooLarge, read_body
 from aop.cloudflare.budget import Budget
 from aop.cloudflare.calls import VERIFY_ACCOUNT_TOKEN, VERIFY_TOKEN, Call
 from aop.cloudflare.errors import CloudflareError, Failure, TokenLacksPermission
@@ -41,7 +42,7 @@ class Silence:
     """No answer."""
 
     label: str
-    """For metrics and logs: timeout, unreachable, severed."""
+    """For metrics and logs: timeout, unreachable, severed, oversized."""
     words: str = field(repr=False)
     again: bool
     """True if a GET may be sent once more at once: the connection failed, and nobody has waited for it."""
@@ -206,7 +207,13 @@ class Wire:
     async def _outcome(self, request: httpx.Request) -> Answer | Silence:
         try:
             async with asyncio.timeout(self._total_s):
-                response = await self._http.send(request)
+                response = await self._http.send(request, stream=True)
+                try:
+                    body = await _body(response)
+                finally:
+                    await response.aclose()
+        except BodyTooLarge:
+            return Silence("oversized", f"the answer has more than {LARGEST_BODY} bytes", again=False)
         except (TimeoutError, httpx.TimeoutException) as error:
             stage = "no connection" if isinstance(error, httpx.ConnectTimeout) else "no complete answer"
             return Silence("timeout", f"{stage} in time", again=False)
@@ -217,7 +224,13 @@ class Wire:
             return Silence("severed", f"the connection broke ({type(error).__name__})", again=True)
         except Exception as error:  # noqa: BLE001 - what a stranger sends is never a bug that ends a loop
             return Silence("severed", f"the answer could not be received ({type(error).__name__})", again=False)
-        return read_answer(response.status_code, response.headers, response.content, self._clock.wall())
+        return read_answer(response.status_code, response.headers, body, self._clock.wall())
+
+
+async def _body(response: httpx.Response) -> bytes:
+    if response.is_stream_consumed:
+        return response.content  # a transport that hands over whole answers
+    return await read_body(response.aiter_raw(), response.headers.get("content-encoding", ""))
 
 
 def _key(access: Access, call: Call, ids: Mapping[str, str], query: Mapping[str, str] | None, body: Body | None) -> Hashable:
