@@ -162,7 +162,9 @@ class Settings(BaseSettings):
         600, description="How long a removal waits for a Cloudflare that refuses our credentials before it gives up on it, in seconds."
     )
     budget_share: Share = Field(
-        0.75, description="The share of Cloudflare's 1,200 calls per 5 minutes and account that one token stays under, all calls together."
+        0.75,
+        description="The share of the 1,200 calls per 5 minutes that Cloudflare grants a user which the operator stays under, all of the user's "
+        "tokens together.",
     )
     budget_resync_share: Share = Field(0.25, description="The share of the same calls that resyncs stay under; not above AOP_BUDGET_SHARE.")
 

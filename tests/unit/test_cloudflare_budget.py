@@ -1,4 +1,4 @@
-"""The budget: at no moment more calls than the share, whoever asks; what matters most goes first; 429 pauses the whole token."""
+"""The budget: at no moment more calls than the share, whoever asks; what matters most goes first; one call too many pauses the user."""
 
 import asyncio
 from itertools import pairwise
@@ -10,15 +10,31 @@ from hypothesis import strategies as st
 from aop.cloudflare import Priority, RateLimited, Shares
 from aop.cloudflare.budget import Budget, Window
 from aop.cloudflare.errors import Failure
-from cloudflare_api import StoppedClock, access
+from aop.cloudflare.limits import Allowance, read_allowances
+from cloudflare_api import TOKEN, StoppedClock, access
 
 DEFAULT = Shares()
 SMALL = Shares(calls=20, window_s=10, total=0.5, resync=0.2, protect=0.2)
 """9 in all, of which 7 for ONBOARD and RESYNC, 3 for RESYNC."""
 
 
-def refusal(retry_after_s: float | None) -> Failure:
-    return Failure("GET", "/zones", 429, (971,), retry_after_s=retry_after_s)
+def refusal(retry_after_s: float | None, reset_s: float | None = None) -> Failure:
+    return Failure("GET", "/zones", 429, (971,), retry_after_s=retry_after_s, reset_s=reset_s)
+
+
+def allowance(left: int, reset_s: float = 100, quota: int | None = None, window_s: float | None = None, name: str = "default") -> Allowance:
+    return Allowance(name, left, reset_s, quota, window_s)
+
+
+async def admitted(budget: Budget, priority: Priority, *, at_most: int = 2000, token: str = TOKEN) -> int:
+    """How many calls of this priority are let through one after another until one has to wait."""
+    for count in range(at_most):
+        try:
+            async with budget.call(access(priority, token)):
+                pass
+        except RateLimited:
+            return count
+    return at_most
 
 
 async def seconds_to_wait(budget: Budget) -> float:
@@ -141,12 +157,22 @@ async def test_without_retry_after_the_token_pauses_for_five_minutes_and_some_ji
 
 
 @pytest.mark.asyncio
-async def test_a_retry_after_of_zero_pauses_nobody() -> None:
+async def test_without_retry_after_the_reset_of_the_limit_serves() -> None:
+    clock = StoppedClock()
+    budget = Budget(SMALL, clock=clock, sleep=clock.sleep)
+    assert budget.refused(access(), refusal(None, 120)).retry_after_s == 120
+
+
+@pytest.mark.asyncio
+async def test_a_retry_after_of_zero_pauses_nobody_once_and_then_longer_each_time() -> None:
     clock = StoppedClock()
     budget = Budget(SMALL, clock=clock, sleep=clock.sleep)
     assert budget.refused(access(), refusal(0)).retry_after_s == 0
     await budget.admit(access())
     assert clock.slept == []
+    assert [budget.refused(access(), refusal(0)).retry_after_s for _ in range(8)] == [5, 10, 20, 40, 80, 160, 300, 300]
+    budget.accepted(access())
+    assert budget.refused(access(), refusal(0)).retry_after_s == 0
 
 
 @pytest.mark.asyncio
@@ -155,10 +181,183 @@ async def test_zones_with_one_token_share_one_budget_and_another_token_has_its_o
     budget = Budget(SMALL, clock=clock, sleep=clock.sleep)
     for _ in range(3):
         await budget.admit(access(Priority.RESYNC))
-    with pytest.raises(RateLimited, match="leaves 50% of the account's 20 calls to others"):
+    with pytest.raises(RateLimited, match="leaves 50% of the user's 20 calls to others"):
         await budget.admit(access(Priority.RESYNC))
     await budget.admit(access(Priority.RESYNC, token="another-token"))
     await budget.admit(access(Priority.ONBOARD))
+
+
+# --- whose calls ---------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_tokens_that_see_one_account_count_as_one_users() -> None:
+    """Also what they asked before anybody knew."""
+    clock = StoppedClock()
+    budget = Budget(SMALL, clock=clock, sleep=clock.sleep)
+    tokens = [f"token-number-{number}" for number in range(3)]
+    for token in tokens:
+        assert await admitted(budget, Priority.RESYNC, at_most=2, token=token) == 2
+    for token in tokens:
+        budget.learn_account(access(token=token), "account")
+    assert [await admitted(budget, Priority.RESYNC, token=token) for token in tokens] == [0, 0, 0]
+    assert await admitted(budget, Priority.ONBOARD, token=tokens[0]) == 1, "six of seven are taken"
+    assert await admitted(budget, Priority.RESYNC, token="token-of-another-user") == 3
+
+
+@pytest.mark.asyncio
+async def test_a_user_of_several_accounts_is_one_user() -> None:
+    clock = StoppedClock()
+    budget = Budget(SMALL, clock=clock, sleep=clock.sleep)
+    for token, account in (("first-token", "a"), ("second-token", "b"), ("first-token", "b")):
+        budget.learn_account(access(token=token), account)
+    assert await admitted(budget, Priority.RESYNC, token="first-token") == 3
+    assert await admitted(budget, Priority.RESYNC, token="second-token") == 0
+    budget.learn_account(access(token="third-token"), "a")
+    assert await admitted(budget, Priority.RESYNC, token="third-token") == 0
+
+
+@pytest.mark.asyncio
+async def test_one_refusal_pauses_all_tokens_of_the_user_and_no_account_s_own() -> None:
+    clock = StoppedClock()
+    budget = Budget(SMALL, clock=clock, sleep=clock.sleep)
+    mine, other, of_the_account = "my-token", "my-other-token", "cfat_token-of-the-account"
+    budget.refused(access(token=mine), refusal(120))
+    for token in (mine, other, of_the_account):
+        budget.learn_account(access(token=token), "account")
+    assert await admitted(budget, Priority.PROTECT, token=other) == 0
+    assert await admitted(budget, Priority.PROTECT, token=of_the_account, at_most=1) == 1
+    clock.at_s += 120
+    assert await admitted(budget, Priority.PROTECT, token=other, at_most=1) == 1
+
+
+# --- what Cloudflare says ------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"ratelimit": '"default";r=50;t=30'}, [allowance(50, 30)]),
+        (
+            {"ratelimit": '"default";r=50;t=30', "ratelimit-policy": '"default";q=1200;w=300'},
+            [allowance(50, 30, 1200, 300)],
+        ),
+        ({"ratelimit": '"default";r=50;t=30', "ratelimit-policy": '"burst";q=100;w=60'}, [allowance(50, 30, 100, 60)]),
+        (
+            {"ratelimit": '"default" ; r=50 ; t=30, "burst";t=5;r=7', "ratelimit-policy": '"burst";q=100;w=60, "default";q=1200;w=300'},
+            [allowance(50, 30, 1200, 300), allowance(7, 5, 100, 60, "burst")],
+        ),
+        ({"ratelimit": "default;r=0", "ratelimit-policy": "default;q=1200;w=300"}, [allowance(0, 300, 1200, 300)]),
+        ({"ratelimit": '"default";r=50;t=999999999'}, [allowance(50, 3600)]),
+        ({"ratelimit": '"default";r=5000;t=30', "ratelimit-policy": '"default";q=1200;w=300'}, [allowance(5000, 30, 5000, 300)]),
+        ({"ratelimit": '"default";r=50;t=30', "ratelimit-policy": '"default";q=0;w=0'}, [allowance(50, 30)]),
+        ({"ratelimit": '"default";r=50;t=30', "ratelimit-policy": '"default";q=5;w=99999999'}, [allowance(50, 30)]),
+        ({}, []),
+        ({"ratelimit": ""}, []),
+        ({"ratelimit": '"default";t=30'}, []),
+        ({"ratelimit": '"default";r=-5;t=30'}, []),
+        ({"ratelimit": '"default";r=1e9;t=30'}, []),
+        ({"ratelimit": f'"default";r={"9" * 400};t=30'}, []),
+        ({"ratelimit": ";;;,,,===", "ratelimit-policy": "'; drop"}, []),
+    ],
+)
+def test_the_headers_are_read(headers: dict[str, str], expected: list[Allowance]) -> None:
+    assert list(read_allowances(headers)) == expected
+
+
+@pytest.mark.asyncio
+async def test_what_cloudflare_says_is_left_is_the_truth_and_some_of_it_is_others() -> None:
+    clock = StoppedClock()
+    budget = Budget(clock=clock, sleep=clock.sleep)
+    budget.told(access(), [allowance(310, 100, 1200, 300)])
+    assert await admitted(budget, Priority.RESYNC) == 10, "a quarter of 1,200 is not ours"
+    assert await admitted(budget, Priority.ONBOARD) == 0
+    assert await admitted(budget, Priority.PROTECT) == 300, "what protects may use the last one"
+    assert await seconds_to_wait(budget) == 100
+    clock.at_s += 100
+    assert await admitted(budget, Priority.RESYNC, at_most=5) == 5
+
+
+@pytest.mark.asyncio
+async def test_the_smallest_number_is_the_truth_until_its_reset() -> None:
+    """Of two users behind one account the one who has less left decides; an answer that was overtaken does not."""
+    clock = StoppedClock()
+    budget = Budget(clock=clock, sleep=clock.sleep)
+    for left in (1190, 301, 1180):
+        budget.told(access(), [allowance(left, 100, 1200, 300)])
+    assert await admitted(budget, Priority.ONBOARD) == 1
+    clock.at_s += 100
+    budget.told(access(), [allowance(1190, 100, 1200, 300)])
+    assert await admitted(budget, Priority.ONBOARD, at_most=50) == 50
+
+
+@pytest.mark.asyncio
+async def test_shares_are_shares_of_the_quota_that_is_stated() -> None:
+    clock = StoppedClock()
+    budget = Budget(clock=clock, sleep=clock.sleep)
+    budget.told(access(), [allowance(100, 60, 100, 60), allowance(1200, 300, 1200, 300, "slow")])
+    assert await admitted(budget, Priority.RESYNC) == 24, "under a quarter of 100"
+    assert await admitted(budget, Priority.ONBOARD) == 71 - 24
+    clock.at_s += 60
+    assert await admitted(budget, Priority.RESYNC) == 24
+
+
+@pytest.mark.asyncio
+async def test_after_a_restart_one_call_goes_alone_and_the_others_go_by_its_answer() -> None:
+    """Two hundred zones begin at once; others have left three calls that are ours."""
+    clock, made = StoppedClock(), 0
+    budget = Budget(clock=clock, sleep=clock.sleep)
+
+    async def look() -> None:
+        nonlocal made
+        async with budget.call(access()):
+            made += 1
+            await asyncio.sleep(0)
+            budget.told(access(), [allowance(304 - made, 100, 1200, 300)])
+
+    results = await asyncio.gather(*(look() for _ in range(200)), return_exceptions=True)
+    assert 3 <= made <= 4, "one that is in flight counts twice if the answer has it already"
+    assert sum(isinstance(result, RateLimited) for result in results) == 200 - made
+
+
+@pytest.mark.asyncio
+async def test_where_nothing_is_said_the_others_go_at_once_after_the_first() -> None:
+    clock = StoppedClock()
+    budget = Budget(clock=clock, sleep=clock.sleep)
+    inside, most = 0, list[int]()
+
+    async def look(priority: Priority) -> None:
+        nonlocal inside
+        async with budget.call(access(priority)):
+            inside += 1
+            most.append(inside)
+            for _ in range(40):
+                await asyncio.sleep(0)
+            inside -= 1
+
+    await asyncio.gather(*(look(Priority.ONBOARD) for _ in range(20)))
+    assert most[:2] == [1, 1]
+    assert max(most) >= 10
+
+
+@pytest.mark.asyncio
+async def test_what_protects_waits_for_no_first_answer() -> None:
+    clock, hanging = StoppedClock(), asyncio.Event()
+    budget = Budget(clock=clock, sleep=clock.sleep)
+
+    async def hang() -> None:
+        async with budget.call(access()):
+            hanging.set()
+            await asyncio.Event().wait()
+
+    first = asyncio.create_task(hang())
+    await hanging.wait()
+    async with budget.call(access(Priority.PROTECT)):
+        pass
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert await admitted(budget, Priority.ONBOARD, at_most=1) == 1
 
 
 @pytest.mark.asyncio

@@ -1,6 +1,7 @@
 """The client method by method: what is sent, what comes back, which exception, how many calls."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Callable
 from itertools import count
@@ -377,6 +378,7 @@ async def test_reads_do_not_wait_for_a_mutation() -> None:
         return ok(certificate(LEAF))
 
     cloudflare = client(httpx.MockTransport(answer))
+    await cloudflare.fetch_enablement(access(), ZONE_ID)  # the first call of all goes alone
     upload = asyncio.create_task(cloudflare.upload_certificate(access(), ZONE_ID, LEAF, KEY))
     await uploading.wait()
     assert (await cloudflare.fetch_enablement(access(), ZONE_ID)).enabled
@@ -775,6 +777,58 @@ async def test_after_a_429_nothing_is_sent_with_that_token_until_its_time_has_co
     assert (await cloudflare.fetch_enablement(access(token="another-token"), ZONE_ID)).enabled
     clock.at_s += 500
     assert await cloudflare.list_certificates(access(), ZONE_ID) == ()
+
+
+@pytest.mark.parametrize("code", [971, 10100])
+@pytest.mark.parametrize("status", [200, 400, 403, 409, 429, 500, 503])
+@pytest.mark.asyncio
+async def test_a_code_of_throttling_pauses_whatever_the_status(status: int, code: int) -> None:
+    said = failed(status, code, "Please wait and consider throttling your request speed", headers={"retry-after": "60"})
+    script = Script({f"GET {AOP}": said, f"POST {AOP}": said, f"GET {AOP}/settings": ok({"enabled": True})})
+    clock = StoppedClock()
+    cloudflare = client(script, clock)
+    with pytest.raises(RateLimited) as caught:
+        await cloudflare.upload_certificate(access(), ZONE_ID, LEAF, KEY)
+    assert caught.value.retry_after_s == 60
+    assert not caught.value.may_have_changed
+    with pytest.raises(RateLimited):
+        await cloudflare.fetch_enablement(access(), ZONE_ID)
+    assert len(script.requests) == 1
+    clock.at_s += 60
+    assert (await cloudflare.fetch_enablement(access(), ZONE_ID)).enabled
+
+
+@pytest.mark.asyncio
+async def test_a_code_of_throttling_in_a_success_is_no_success() -> None:
+    answer = ok([])
+    said = httpx.Response(200, json={**json.loads(answer.content), "errors": [{"code": 971, "message": "Please wait"}]})
+    with pytest.raises(RateLimited):
+        await client(Script({f"GET {AOP}": said})).list_certificates(access(), ZONE_ID)
+
+
+@pytest.mark.asyncio
+async def test_without_retry_after_the_limits_own_header_says_when() -> None:
+    said = failed(429, 10100, headers={"ratelimit": '"default";r=0;t=200', "ratelimit-policy": '"default";q=1200;w=300'})
+    with pytest.raises(RateLimited) as caught:
+        await client(Script({f"GET {AOP}": said})).list_certificates(access(), ZONE_ID)
+    assert caught.value.retry_after_s == 200
+
+
+@pytest.mark.asyncio
+async def test_every_answer_tells_what_is_left_and_tokens_of_one_account_share_it() -> None:
+    little = ok([zone()])
+    little.headers["ratelimit"] = '"default";r=301;t=200'
+    little.headers["ratelimit-policy"] = '"default";q=1200;w=300'
+    script = Script({"GET /zones": [ok([zone()]), little], f"GET {AOP}": ok(None)})
+    cloudflare = client(script)
+    await cloudflare.find_zones(access(token="another-token"), "example.com")
+    await cloudflare.find_zones(access(), "example.com")
+    await cloudflare.list_certificates(access(token="another-token"), ZONE_ID)
+    for token in ("another-token", TOKEN):
+        with pytest.raises(RateLimited, match="other tools") as caught:
+            await cloudflare.list_certificates(access(token=token), ZONE_ID)
+        assert caught.value.retry_after_s == 200
+    assert await cloudflare.list_certificates(access(Priority.PROTECT), ZONE_ID) == ()
 
 
 @pytest.mark.asyncio

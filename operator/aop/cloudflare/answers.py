@@ -14,11 +14,13 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from aop.cloudflare.guarded import guarded
+from aop.cloudflare.limits import Allowance, read_allowances
 
 LONGEST_RETRY_S = 3600.0
 """No Retry-After is believed beyond this: a header that was mistyped must not silence the operator for a year."""
 
 _LONGEST_WORDS = 300
+_THROTTLED = {971, 10100}
 _CODE = re.compile(r"[0-9]{1,9}")
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL)
 _RAY = re.compile(r"[0-9A-Za-z-]{1,64}")
@@ -45,11 +47,18 @@ class Answer:
     """None: the body is not Cloudflare's envelope, which 5xx answers often are not (reference: cloudflare-api, 7.3)."""
     cf_ray: str | None
     retry_after_s: float | None
+    allowances: tuple[Allowance, ...] = ()
+    """What is left of Cloudflare's limits."""
+
+    @property
+    def throttled(self) -> bool:
+        """True if it was one call too many: the codes come with any status, often 200 (reference: cloudflare-api, 14.2)."""
+        return self.status == 429 or (self.envelope is not None and bool(_THROTTLED & set(self.envelope.codes)))
 
     @property
     def succeeded(self) -> bool:
         """True if Cloudflare did what was asked."""
-        return 200 <= self.status < 300 and self.envelope is not None and self.envelope.success
+        return not self.throttled and 200 <= self.status < 300 and self.envelope is not None and self.envelope.success
 
 
 def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Answer:
@@ -60,6 +69,7 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: datet
         envelope=guarded(lambda: _read_envelope(body)),
         cf_ray=ray if _RAY.fullmatch(ray) else None,
         retry_after_s=read_retry_after(headers.get("retry-after"), _read_http_date(headers.get("date")) or now),
+        allowances=guarded(lambda: read_allowances(headers)) or (),
     )
 
 

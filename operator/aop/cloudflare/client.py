@@ -100,13 +100,13 @@ class Cloudflare:
         zones = await self._list(access, calls.FIND_ZONES, {}, Zone, {"name": name, "per_page": "50"})
         found = tuple(zone for zone in zones if zone.name.casefold() == name.casefold())
         for zone in found:
-            self._wire.tokens.learn_zone(access, zone.id, zone.account_id)
+            self._wire.learn_zone(access, zone)
         return found
 
     async def fetch_zone(self, access: Access, zone_id: str) -> Zone:
         """One zone. Raises ZoneNotVisible if there is none of this id, or not for this token."""
         zone = await self._one(access, calls.FETCH_ZONE, {"zone_id": zone_id}, Zone)
-        self._wire.tokens.learn_zone(access, zone.id, zone.account_id)
+        self._wire.learn_zone(access, zone)
         return zone
 
     async def fetch_ssl_mode(self, access: Access, zone_id: str) -> SSLMode:

@@ -12,7 +12,7 @@ Decided by HTTP status and numeric code; by words only for the codes that mean s
         │   ├── QuotaReached             the zone may hold no more certificates
         │   └── CertificateRefused       an upload that will never succeed with this certificate
         └── (Transient)                  tried again by itself
-            ├── RateLimited              429, or our own budget is spent; the whole token pauses
+            ├── RateLimited              429, 971 or 10100, or our own budget is spent; all of the user's tokens pause
             ├── TokenDoubted             a token that works was refused: now and then that passes by itself
             ├── Conflict                 409: another certificate mutation in the zone
             ├── Unavailable              5xx, 408, 425, time out, no connection, or an answer that is not the API's
@@ -51,6 +51,8 @@ class Failure:
     cf_ray: str | None = None
     """What Cloudflare's support asks for."""
     retry_after_s: float | None = None
+    reset_s: float | None = None
+    """Seconds until a limit that is used up is reset, by the limit's own header."""
     readable: bool = True
     """False: the answer was not the API's envelope (HTML, empty, cut off)."""
 
@@ -194,7 +196,7 @@ class CloudflareTransient(CloudflareError, Transient):
 
 
 class RateLimited(CloudflareTransient):
-    """No call with this token for `retry_after_s` seconds (always set)."""
+    """No call of this user or account for `retry_after_s` seconds (always set)."""
 
     @property
     def may_have_changed(self) -> bool:

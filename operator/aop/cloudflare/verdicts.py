@@ -87,6 +87,7 @@ def failure_of(call: Call, answer: Answer, secrets: Iterable[str]) -> Failure:
         words=scrub(words, secrets),
         cf_ray=answer.cf_ray,
         retry_after_s=answer.retry_after_s,
+        reset_s=max((each.reset_s for each in answer.allowances if each.left == 0), default=None),
         readable=envelope is not None,
     )
 
@@ -118,7 +119,7 @@ def says_nothing(codes: Iterable[int], words: Iterable[str]) -> bool:
 
 
 def error_of(call: Call, failure: Failure, source: str, standing: Standing | None, *, zone_shown: bool = False) -> CloudflareError:
-    """The exception for a failure other than 429.
+    """The exception for a failure that is no throttling.
 
     `standing` is what the token is known to be, if the failure put it in doubt; `zone_shown` says that the token has shown the zone of
     the call before.
@@ -152,8 +153,8 @@ def doubted(call: Call, failure: Failure, source: str) -> TokenDoubted:
 
 
 def rate_limited(failure: Failure | None, wait_s: float, why: str) -> RateLimited:
-    """The exception for 429 and for a budget of our own that is spent."""
-    return RateLimited(f"Calls to Cloudflare with this token pause for {wait_s:.0f} s: {why}.", failure, retry_after_s=wait_s)
+    """The exception for a call too many, and for a budget of our own that is spent."""
+    return RateLimited(f"Calls to Cloudflare pause for {wait_s:.0f} s: {why}.", failure, retry_after_s=wait_s)
 
 
 def _about_the_token(call: Call, failure: Failure, source: str, standing: Standing | None) -> CloudflareError | None:

@@ -25,6 +25,7 @@ from aop.cloudflare.budget import Budget
 from aop.cloudflare.calls import VERIFY_ACCOUNT_TOKEN, VERIFY_TOKEN, Call
 from aop.cloudflare.errors import CloudflareError, Failure, TokenLacksPermission
 from aop.cloudflare.holds import Holds
+from aop.cloudflare.results import Zone
 from aop.cloudflare.tokens import PAUSES_OF_VERIFICATION_S, Tokens, standing_of
 from aop.cloudflare.verdicts import Standing, doubted, doubts_token, error_of, failure_of, names_address, unanswered
 from aop.metrics import Metrics
@@ -100,6 +101,11 @@ class Wire:
         self._holds.succeeded(key)
         return result
 
+    def learn_zone(self, access: Access, zone: Zone) -> None:
+        """The token has shown this zone."""
+        self.tokens.learn_zone(access, zone.id, zone.account_id)
+        self._budget.learn_account(access, zone.account_id)
+
     async def _ask(
         self, access: Access, call: Call, ids: Mapping[str, str], query: Mapping[str, str] | None, body: Body | None
     ) -> Envelope:
@@ -112,7 +118,7 @@ class Wire:
                 self.tokens.learn_success(access, asked)
                 return answer.envelope
             failure = failure_of(call, answer, _secrets(access, body))
-            if failure.status == 429:
+            if answer.throttled:
                 raise self._budget.refused(access, failure)
             if not doubts_token(failure):
                 raise self._error(access, call, ids, failure, None)
@@ -157,12 +163,12 @@ class Wire:
             await self._sleep(pause_s)
             answer = await self._exchange(access, call, ids, None, None)
         failure = failure_of(call, answer, _secrets(access, None))
+        if answer.throttled:
+            raise self._budget.refused(access, failure)
         standing = None if names_address(failure) else standing_of(answer, self._clock.now(), certain=certain)
         if standing is not None:
             self.tokens.learn_success(access, _named(call, ids))
             return standing
-        if failure.status == 429:
-            raise self._budget.refused(access, failure)
         if doubts_token(failure):
             self.tokens.learn_refusal(access, _named(call, ids))
             if not self.tokens.lasts(access, _named(call, ids), mutates=False):
@@ -182,10 +188,14 @@ class Wire:
     async def _send(
         self, access: Access, call: Call, ids: Mapping[str, str], query: Mapping[str, str] | None, body: Body | None
     ) -> Answer | Silence:
-        await self._budget.admit(access)
-        request = self._request(access, call, ids, query, body)
-        began_s = self._clock.monotonic_s()
-        outcome = await self._outcome(request)
+        async with self._budget.call(access):
+            request = self._request(access, call, ids, query, body)
+            began_s = self._clock.monotonic_s()
+            outcome = await self._outcome(request)
+            if isinstance(outcome, Answer):
+                self._budget.told(access, outcome.allowances)
+                if not outcome.throttled:
+                    self._budget.accepted(access)
         label = str(outcome.status) if isinstance(outcome, Answer) else outcome.label
         ray = outcome.cf_ray if isinstance(outcome, Answer) else None
         _log.debug("%s: %s, cf-ray %s, %.0f ms", call, label, ray or "-", (self._clock.monotonic_s() - began_s) * 1000)
