@@ -88,10 +88,11 @@ def test_one_failure_takes_no_evidence_away(enforced: Proxied) -> None:
     """A read that fails once is a silence of that source; what arrived through the edge before it still stands after it."""
     scene = enforced.scene
     before = proof_of(scene)
-    for path in (CONFIG_MAP_PATH, f"/namespaces/{CONTROLLER_NAMESPACE}/pods"):
-        rule = enforced.kubernetes.rule(Match(method="GET", path=f"{path}$", watch=False), UNAVAILABLE, times=2)
-        until(lambda rule=rule: rule.fired == 2, within_s=60, describe=f"two failures of {path}")
-    later = until(lambda: newer_proof(scene, before), within_s=30, describe="a look after the failures")
+    paths = (CONFIG_MAP_PATH, f"/namespaces/{CONTROLLER_NAMESPACE}/pods")
+    rules = [enforced.kubernetes.rule(Match(method="GET", path=f"{path}$", watch=False), UNAVAILABLE, times=2) for path in paths]
+    until(lambda: all(rule.fired == 2 for rule in rules), within_s=60, describe="two failures of each")
+    later = until(lambda: newer_proof(scene, before), within_s=60, describe="a look after the failures")
+    assert later is not None
     assert {host: since for host, (since, _) in later.items()} == {host: since for host, (since, _) in before.items()}
 
 
