@@ -1,0 +1,98 @@
+"""An object is known by its uid: what was claimed under its name before it does not bind it, and what replicas do is always asked.
+
+A finalizer that is taken off by hand, a ConfigMap that is emptied while no replica sees it, aliases and wildcards that bring names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.composition import CONFIG_MAP, CONTROLLER_NAMESPACE, ROOT, Layout
+from sandbox.scene import Scene, path_of
+from sandbox.waiting import until
+
+pytestmark = [pytest.mark.timeout(400)]
+
+CASES = ROOT / "tests" / "manifests" / "cases"
+WITHIN_S = 90.0
+PATH = f"/api/v1/namespaces/{CONTROLLER_NAMESPACE}/configmaps/{CONFIG_MAP}"
+MERGE = {"Content-Type": "application/merge-patch+json"}
+
+
+@pytest.fixture(scope="module")
+def scene() -> Iterator[Scene]:
+    with Scene(Layout(hosts=("example.com",)), AOP_REPLICA_RECHECK_S="5") as running:
+        running.apply(verification={"window": "10s", "samples": ["tenant-1.example.com", "unproven.example.com"]})
+        running.until_enforced()
+        yield running
+
+
+def claims(scene: Scene) -> int:
+    found = scene.sandbox.config_map()["metadata"].get("annotations", {}).get("aop-operator.dev/claims")
+    return len(json.loads(found)["claims"]) if found else 0
+
+
+def until_refusing(scene: Scene, host: str) -> None:
+    everybody = len(scene.ingress_nginx.replicas())
+    until(
+        lambda: len(scene.refusing(host)) == everybody,
+        within_s=WITHIN_S,
+        every_s=0.3,
+        describe=lambda: f"{host} to be required\n{scene.told()}",
+    )
+
+
+def test_aliases_are_hosts(scene: Scene) -> None:
+    """A14."""
+    scene.plane.apply(CASES / "21-server-alias.yaml")
+    for host in ("shop.example.com", "store.example.com", "buy.example.com"):
+        until_refusing(scene, host)
+
+
+def test_a_wildcard_that_is_served_is_required_once_a_sample_under_it_is_proven(scene: Scene) -> None:
+    """A14: names that nobody has listed come through it; the sample without a proof is excepted."""
+    scene.control.break_edge(host="unproven.example.com", answer=403)
+    scene.plane.apply(CASES / "22-wildcard.yaml")
+    until_refusing(scene, "tenant-1.example.com")
+    until_refusing(scene, "tenant-never-listed.example.com")
+    assert scene.refusing("unproven.example.com") == []
+    ready = scene.until_condition("Ready", "True", within_s=WITHIN_S)
+    assert "unproven.example.com" in ready["message"]
+    scene.control.mend()
+    until_refusing(scene, "unproven.example.com")
+
+
+def test_an_object_that_comes_again_under_its_name_is_another_one(scene: Scene) -> None:
+    """A22: its finalizer was taken off by hand, so that no removal ran; the old claim goes with the next write."""
+    scene.plane.http.request(
+        "PATCH", path_of("edge", "example-com"), json={"metadata": {"finalizers": []}}, headers=MERGE
+    ).raise_for_status()
+    scene.delete()
+    scene.until_gone()
+    scene.apply()
+    scene.until_enforced(within_s=150)
+    until(lambda: claims(scene) == 1, within_s=30, describe="the old claim to be gone")
+    until_refusing(scene, "example.com")
+
+
+def test_what_replicas_do_is_asked_also_where_nothing_of_ours_is_published(scene: Scene) -> None:
+    """A5: somebody empties the ConfigMap while no controller sees it; the object says what the replicas do, and leaves once they let in."""
+    for one in scene.ingress_nginx.replicas():
+        scene.ingress_nginx.pause(one.pod)
+    annotations = dict.fromkeys(scene.sandbox.config_map()["metadata"]["annotations"])
+    data = {"http-snippet": None, "server-snippet": None}
+    scene.plane.http.request("PATCH", PATH, json={"metadata": {"annotations": annotations}, "data": data}, headers=MERGE).raise_for_status()
+    scene.delete()
+    told = scene.until_condition("Ready", "False", "Removing", within_s=WITHIN_S)
+    until(
+        lambda: any(one.pod in scene.condition("Ready").get("message", "") for one in scene.ingress_nginx.replicas()),
+        within_s=WITHIN_S,
+        describe=lambda: f"a pod to be named instead of: {told['message']}\n{scene.told()}",
+    )
+    for one in scene.ingress_nginx.replicas():
+        scene.ingress_nginx.resume(one.pod)
+    scene.until_gone()
+    assert scene.refusing() == []
