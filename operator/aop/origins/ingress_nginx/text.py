@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterator
 
 from aop.origins.claims import Claim, Mode
 from aop.origins.ingress_nginx.check import NO_ZONE, NONE, OTHER, TOKEN, answer, check_path, gate_path, printed
-from aop.origins.ingress_nginx.zones import is_host, labels, pins_of, strictness, zones_by_pattern
+from aop.origins.ingress_nginx.zones import excepted, is_host, labels, pins_of, strictness, wildcards, zones_by_pattern
 
 HTTP = "http-snippet"
 SERVER = "server-snippet"
@@ -26,6 +26,8 @@ KEYS = (HTTP, SERVER)
 
 BEGIN = re.compile(r"^# BEGIN aop-operator revision (?P<revision>[0-9]{1,15})\b.*\n", re.MULTILINE)
 END = "# END aop-operator\n"
+_WORDS = {Mode.OPTIONAL: "opt", Mode.REQUIRE: "req"}
+"""Both of one length: a write that relaxes never grows."""
 NOT_LOGGED = "set $loggable 0"
 """The controller's own map variable, which its access log asks; where there is none, this makes one that nobody asks."""
 
@@ -51,7 +53,7 @@ def render(claims: Collection[Claim], revision: int, path_token: str, *, session
         f"# BEGIN aop-operator revision {printed(revision)}: rendered from the annotations of this ConfigMap, "
         "what is edited here is overwritten"
     )
-    lines = {HTTP: _http(claims, revision, session_cache_size), SERVER: _server(revision, path_token)}
+    lines = {HTTP: _http(claims, revision, session_cache_size), SERVER: _server(claims, revision, path_token)}
     return {key: "\n".join((begin, *lines[key], END)) for key in KEYS}
 
 
@@ -79,12 +81,24 @@ def _http(claims: Collection[Claim], revision: int, session_cache_size: str | No
     yield from _map("$ssl_client_fingerprint $aop_certificate", [f"default {OTHER}", f'"" {NONE}'])
     pinned = [f'"{label[zone]}:{pin.sha1}" {pin.short}' for zone in zones for pin in pins_of(zone, claims)]
     yield from _map('"$aop_zone:$ssl_client_fingerprint" $aop_presented', ["default $aop_certificate", *pinned])
-    # Both words are of one length: a write that relaxes never grows.
-    word = {Mode.OPTIONAL: "opt", Mode.REQUIRE: "req"}
-    yield from _map("$host $aop_mode", ['default ""', *(f"{host} {word[mode]}" for host, mode in strictness(claims).items())])
+    modes = [f"{host} {_WORDS[mode]}" for host, mode in strictness(claims).items()]
+    if wildcards(claims):
+        # Its server says so (below), but for the hosts that wait for a proof of their own.
+        yield from _map("$host $aop_wildcard", ['default ""'])
+        modes = ["default $aop_wildcard", *modes, *(f'{host} ""' for host in excepted(claims))]
+    yield from _map("$host $aop_mode", modes if wildcards(claims) else ['default ""', *modes])
     # $https is nginx's own view of the connection: X-Forwarded-Proto and PROXY headers cannot forge it (reference: ingress-nginx, 6.3).
     refusals = [f'"opt:on:{OTHER}" deny', f'"req:on:{OTHER}" deny', f'"req:on:{NONE}" deny', f'"req::{NONE}" tls']
     yield from _map('"$aop_mode:$https:$aop_presented" $aop_action', ['default ""', *refusals])
+
+
+def own_server(wildcard: str) -> str:
+    r"""A pattern for `$server_name` in the server that the controller makes of a wildcard's Ingress, and in no other.
+
+    It makes a regular expression of it, for one label: `~^(?<subdomain>[\w-]+)\.example\.com$` (source: ingress-nginx v1.15.1,
+    template.buildServerName). Each dot here stands for one of its signs that nginx's own text could not hold as it is.
+    """
+    return f"^~[^)]+...{'..'.join(wildcard.removeprefix('*.').split('.'))}.$"
 
 
 def _map(variables: str, entries: list[str]) -> Iterator[str]:
@@ -93,10 +107,14 @@ def _map(variables: str, entries: list[str]) -> Iterator[str]:
     yield "}"
 
 
-def _server(revision: int, path_token: str) -> Iterator[str]:
+def _server(claims: Collection[Claim], revision: int, path_token: str) -> Iterator[str]:
     check, gate = f'$uri = "{check_path(path_token)}"', f'$uri = "{gate_path(path_token)}"'
     # Never true: it declares the variables where http-snippet was lost, and leaves them to the maps where it is there.
     yield from _if('$request_method = ""', *(f'set ${name} ""' for name in ("aop_zone", "aop_presented", "aop_action")))
+    if required := wildcards(claims):
+        yield 'set $aop_wildcard "";'
+        for wildcard, mode in required.items():
+            yield from _if(f'$server_name ~ "{own_server(wildcard)}"', f"set $aop_wildcard {_WORDS[mode]}")
     yield 'set $aop_nonce "";'
     yield from _if(check, "set $aop_action check", "set $aop_nonce $arg_n", NOT_LOGGED)
     yield from _if(gate, NOT_LOGGED)

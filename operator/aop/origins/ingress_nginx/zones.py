@@ -54,6 +54,21 @@ def zones_by_pattern(claims: Collection[Claim]) -> dict[str, str]:
 
 def strictness(claims: Collection[Claim]) -> dict[str, Mode]:
     """The concrete hosts that refuse somebody, with their mode: OPTIONAL or REQUIRE. A zone without a pin refuses nobody."""
+    return {host: mode for host, mode in _modes(claims).items() if not host.startswith("*.")}
+
+
+def wildcards(claims: Collection[Claim]) -> dict[str, Mode]:
+    """The wildcards whose own server refuses somebody, with their mode; what has a server of its own is not theirs."""
+    return {host: mode for host, mode in _modes(claims).items() if host.startswith("*.")}
+
+
+def excepted(claims: Collection[Claim]) -> tuple[str, ...]:
+    """The concrete hosts that a wildcard's server takes and nobody requires yet; sorted."""
+    modes = _modes(claims)
+    return tuple(sorted({host for claim in claims for host in claim.excepted} - modes.keys()))
+
+
+def _modes(claims: Collection[Claim]) -> dict[str, Mode]:
     zones, of_zone = _zones_of_patterns(claims), defaultdict(list)
     for claim in claims:
         of_zone[claim.zone].append(claim)
