@@ -45,11 +45,16 @@ def behaviour_of(host: str, asked: tuple[Asked, ...], identities: Mapping[Presen
             return False
         return refused_by_nginx(answer) or ours_passes or bool(passing & {Presented.NONE, Presented.FOREIGN})
 
+    def is_turned_away(stranger: Presented) -> bool:
+        """By our text, from which the check path is exempt: where that is refused as well, somebody else's verification did it."""
+        hung_up = isinstance(by[stranger].gate, Failure) and ours_passes  # `error_page 496 =444`, which the probe has met twice
+        return (is_refused(stranger) or hung_up) and not refused_by_nginx(by[stranger].check)
+
     stranger = told(by[Presented.FOREIGN].check)
     asks = refused_by_nginx(by[Presented.FOREIGN].check) or (stranger is not None and stranger.presented != NONE)
-    if is_refused(Presented.NONE):
+    if is_turned_away(Presented.NONE):
         mode = Mode.REQUIRE
-    elif is_refused(Presented.FOREIGN):
+    elif is_turned_away(Presented.FOREIGN):
         mode = Mode.OPTIONAL
     else:
         mode = Mode.REQUEST if asks else Mode.OFF
@@ -64,22 +69,27 @@ def behaviour_of(host: str, asked: tuple[Asked, ...], identities: Mapping[Presen
 
 
 def oddity_of(by: Mapping[Presented, Asked], identities: Mapping[Presented, ClientIdentity]) -> str | None:
-    """What stands in the way of seeing our text at this host, in words; None where our two paths answer."""
+    """What stands in the way of seeing our text at this host, in words; None where our two paths answer.
+
+    A leaf of ours that the server refuses on the check path too, while it takes a stranger's, is nothing odd: the server refuses that
+    leaf (expired or not yet valid by its own clock), and so it does to visitors.
+    """
+    stranger_is_met = told(by[Presented.FOREIGN].check) is not None
     for presented in (Presented.NONE, *identities):
         check = by[presented].check
-        if told(check) is None:
-            return words_for(check)
+        if told(check) is None and not (stranger_is_met and refused_by_nginx(check)):
+            return words_for(check, "our check path")
     gates = [by[presented].gate for presented in by]
     if any((isinstance(gate, Answer) and gate.status == GATE_OPEN) or refused_by_nginx(gate) for gate in gates):
         return None
-    return words_for(gates[0])
+    return words_for(gates[0], "our gate path")
 
 
-def words_for(answer: Answer | Failure) -> str:
+def words_for(answer: Answer | Failure, ours: str) -> str:
     """An answer that is not ours, for the condition; what others wrote is shortened and cannot reach a terminal as it is."""
     if isinstance(answer, Failure):
-        return f"nothing ({plain(str(answer), 120)})"
+        return f"nothing on {ours} ({plain(str(answer), 120)})"
     if refused_by_nginx(answer):
-        return "HTTP 400 (its own refusal of a client certificate) instead of our check path"
+        return f"HTTP 400 on {ours}, because client certificates are verified there by somebody else's configuration"
     to = f" to {plain(answer.location, 60)}" if answer.location else ""
-    return f"HTTP {answer.status}{to} instead of our check path"
+    return f"HTTP {answer.status}{to} on {ours}"
