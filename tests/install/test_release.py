@@ -198,13 +198,15 @@ def test_an_upgrade_takes_rights_away_under_what_is_required(helm_4: Helm, plane
         helm_4.upgrade(RELEASE, NAMESPACE, {**wide, **(own := settings(scene))})
         with DeployedOperator(plane, tmp_path) as operator:
             onboard_as_tools_see_it(scene, EDGE)
-            assert account(plane, NAMESPACE, RELEASE, since=before).denied == ()
+            (leaf,) = scene.certificates()
             with never_relaxed(scene):
+                begin_rotation(scene, EDGE)
+                assert account(plane, NAMESPACE, RELEASE, since=before).denied == ()
                 # In a cluster the old pod lives on for a moment and is told 403; here it ends first, so that nothing denied is left to explain.
                 operator.stop()
                 helm_4.upgrade(RELEASE, NAMESPACE, {**narrow, **own})
                 operator.start()
-                scene.until_enforced()
+                end_rotation(scene, EDGE, leaf)
             reload_late(scene)
             scene.remove()
     permissions = account(plane, NAMESPACE, RELEASE, since=before)
@@ -230,14 +232,24 @@ def onboard_as_tools_see_it(scene: Scene, home: str) -> None:
 def upgrade_during_a_rotation(helm: Helm, scene: Scene, operator: DeployedOperator, values: Values, home: str) -> None:
     """The next key pair is there, and the certificate in use is still the old one."""
     (leaf,) = scene.certificates()
+    begin_rotation(scene, home)
+    helm.upgrade(RELEASE, NAMESPACE, {**values, "terminationGracePeriodSeconds": 25})
+    operator.replace()
+    end_rotation(scene, home, leaf)
+
+
+def begin_rotation(scene: Scene, home: str) -> None:
+    """Ask for a new leaf, and wait until there is one."""
     scene.plane.kubectl("annotate", "aop", "example-com", "--namespace", home, "aop-operator.dev/rotate=now")
     until(
         lambda: "next.crt" in scene.secret("example-com-aop", home)["data"],
         within_s=30,
         describe=lambda: f"a next key pair:\n{scene.told(namespace=home)}",
     )
-    helm.upgrade(RELEASE, NAMESPACE, {**values, "terminationGracePeriodSeconds": 25})
-    operator.replace()
+
+
+def end_rotation(scene: Scene, home: str, leaf: dict[str, Any]) -> None:
+    """Wait until the old certificate is gone and the object is Ready with the new one."""
     until(
         lambda: leaf["id"] not in {one["id"] for one in scene.certificates()},
         within_s=90,
