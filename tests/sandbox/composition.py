@@ -17,8 +17,9 @@ from typing import Any, Self
 
 import yaml
 
-from sandbox import direct
+from sandbox import direct, distance
 from sandbox.cloudflare.launcher import CloudflareDouble
+from sandbox.distance import Distance
 from sandbox.ingress_nginx import backend
 from sandbox.ingress_nginx.launcher import IngressNginx
 from sandbox.kubernetes.plane import ControlPlane
@@ -32,6 +33,8 @@ SCOPE = ("AOP_WATCH_NAMESPACES", "AOP_INGRESS_CONFIG_MAPS", "AOP_LIST_ALL_INGRES
 OPERATOR_NAMESPACE, OPERATOR_ACCOUNT = "aop-system", "aop-operator"
 CONTROLLER_NAMESPACE, CONFIG_MAP = "ingress-nginx", "ingress-nginx-controller"
 HOSTS = ("example.com", "www.example.com")
+EDGE_ROUND_TRIP_S = 0.02
+"""From a data centre to an origin and back: what a scenario has that is not about something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class Layout:
     bypass; without the redirect of its own, http:// shows what we do to it."""
     dns_only: Sequence[str] = ()
     """Hosts whose DNS record is not proxied: visitors and probes go straight to a replica."""
+    round_trip_s: float = 0.0
+    """Between edge and origins; see `EDGE_ROUND_TRIP_S`. None by default, so that scenarios from before it are what they were."""
     first_address: str = "127.0.0.11"
     manifests: Path | None = CLUSTER_WIDE
     """Whose permissions and scope the operator has: CLUSTER_WIDE, so that a test may use any namespace and any controller; MANIFESTS, which serve
@@ -64,6 +69,7 @@ class Sandbox:
         self.folder = Path(tempfile.mkdtemp(prefix="aop-sandbox-"))
         self.ingress_nginx: IngressNginx
         self.cloudflare: CloudflareDouble
+        self._distance: Distance | None = None
 
     def start(self) -> Self:
         """Start everything and install CRD, manifests and Ingresses; returns when all of it answers."""
@@ -89,13 +95,20 @@ class Sandbox:
             self.plane.apply(self.layout.manifests)
         self.plane.apply([ingress(host) for host in self.layout.hosts])
         until(self._served, within_s=30, every_s=0.1, describe="every replica to serve every host")
-        replicas = self.ingress_nginx.announcement
-        origins = [(one.address, replicas.https_port, replicas.http_port) for one in self.ingress_nginx.replicas()]
         self.cloudflare = CloudflareDouble(
-            self.folder / "cloudflare", origins, zones=self.layout.zones, locations=dict(self.layout.locations)
+            self.folder / "cloudflare", self._origins_of_the_edge(), zones=self.layout.zones, locations=dict(self.layout.locations)
         )
         if self.layout.dns_only:
             self.cloudflare.control.change_zone(self.layout.zones[0], dns_only=list(self.layout.dns_only))
+
+    def _origins_of_the_edge(self) -> list[tuple[str, int, int]]:
+        """Where the edge finds the replicas: address, port 443, port 80. A replica that comes to the same address later is found there as well."""
+        ports = self.ingress_nginx.announcement
+        addresses = [one.address for one in self.ingress_nginx.replicas()]
+        if not self.layout.round_trip_s:
+            return [(address, ports.https_port, ports.http_port) for address in addresses]
+        self._distance = away = Distance(self.layout.round_trip_s).start()
+        return [(distance.ADDRESS, away.to(address, ports.https_port), away.to(address, ports.http_port)) for address in addresses]
 
     def _served(self) -> bool:
         """Every Ingress has reached every replica; until then a visitor gets 404."""
@@ -109,6 +122,8 @@ class Sandbox:
         for part in ("cloudflare", "ingress_nginx"):
             if part in self.__dict__:
                 self.__dict__[part].stop()
+        if self._distance is not None:
+            self._distance.stop()
         if self._own_plane:
             self.plane.stop()
 

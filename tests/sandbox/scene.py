@@ -193,6 +193,7 @@ class Scene:
         *,
         rate_per_s: float = 60.0,
         http_rate_per_s: float = 6.0,
+        post_rate_per_s: float = 0.0,
         longest_s: float = 600.0,
         redirects: bool = False,
         on_progress: Callable[[Report], None] | None = None,
@@ -200,7 +201,8 @@ class Scene:
     ) -> LoadThread:
         """A steady stream through every location, over all hosts; DNS-only hosts are asked at the replicas.
 
-        With `redirects` http:// may be redirected from the first request on: the origins may be enforced already.
+        With `redirects` http:// may be redirected from the first request on: the origins may be enforced already. Of POSTs some are lost at every reload,
+        so that a report with them is at best `unfailing`.
         """
         dns_only = self.sandbox.layout.dns_only
         through_edge = [host for host in self.sandbox.layout.hosts if host not in dns_only]
@@ -213,6 +215,7 @@ class Scene:
             ca_files=[self.cloudflare.edge_ca_file, Path(self.ingress_nginx.announcement.ca_file)],
             rate_per_s=rate_per_s,
             http_rate_per_s=http_rate_per_s,
+            post_rate_per_s=post_rate_per_s,
             longest_s=longest_s,
         )
         load = LoadThread(plan, on_progress=on_progress, progress_every_s=progress_every_s)

@@ -66,6 +66,11 @@ class ServedNginx:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._child.kill(signal.SIGTERM)
 
+    @property
+    def pid(self) -> int:
+        """The master's."""
+        return self._child.pid
+
     def tested(self) -> str:
         """What `nginx -t` says against the text: empty when it passes."""
         done = subprocess.run([*self._command(), "-t"], capture_output=True, text=True, timeout=30, check=False)

@@ -1,0 +1,114 @@
+"""The way between the edge and the origins: everything takes its time, in both directions, and arrives in order.
+
+Used by `composition`. On loopback an origin's goodbye arrives before anybody could ask once more; from a data centre it is on its way for milliseconds,
+and what is sent meanwhile on the same connection is lost (reference: ingress-nginx, 6.1). Only what is carried is delayed: that a connection is made
+costs nothing, and one that the origin refuses is made all the same and then broken off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from sandbox.loops import LoopThread
+
+ADDRESS = "127.0.0.1"
+CHUNK = 65_536
+
+Parcel = bytes | None
+"""What arrived from one side: bytes, or None when it breaks off. No bytes are its goodbye."""
+
+
+class Distance:
+    """Relays to any number of targets; a context manager, and the relays end with it. `round_trip_s` is what both ways take together."""
+
+    def __init__(self, round_trip_s: float) -> None:
+        self._one_way_s = round_trip_s / 2
+        self._loop = LoopThread("distance")
+        self._servers: list[asyncio.Server] = []
+        self._carrying: set[asyncio.Task[None]] = set()
+
+    def start(self) -> Self:
+        """Begin."""
+        self._loop.start()
+        return self
+
+    def stop(self) -> None:
+        """End all relays, and break off what they carry."""
+        if not self._loop.stopped:
+            self._loop.call(self._end())
+            self._loop.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def to(self, address: str, port: int) -> int:
+        """The port of 127.0.0.1 behind which `address:port` is, so far away."""
+        return self._loop.call(self._listen(address, port))
+
+    async def _listen(self, address: str, port: int) -> int:
+        server = await asyncio.start_server(partial(self._accept, address, port), ADDRESS, 0, backlog=1024)
+        self._servers.append(server)
+        return int(server.sockets[0].getsockname()[1])
+
+    async def _end(self) -> None:
+        for server in self._servers:
+            server.close()
+        for task in self._carrying:
+            task.cancel()
+        await asyncio.gather(*self._carrying, return_exceptions=True)
+
+    def _accept(self, address: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._carry(address, port, reader, writer))
+        self._carrying.add(task)
+        task.add_done_callback(self._carrying.discard)
+
+    async def _carry(self, address: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            far_reader, far_writer = await asyncio.open_connection(address, port)
+        except OSError:
+            writer.transport.abort()
+            return
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._one_direction(reader, far_writer))
+                both.create_task(self._one_direction(far_reader, writer))
+        finally:
+            for end in (writer, far_writer):
+                end.transport.abort()
+
+    async def _one_direction(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Until one side says goodbye, or breaks off."""
+        under_way: asyncio.Queue[tuple[float, Parcel]] = asyncio.Queue()
+        sending = asyncio.create_task(self._deliver(under_way, writer))
+        clock = asyncio.get_running_loop().time
+        parcel: Parcel = b"-"
+        while parcel:
+            try:
+                parcel = await reader.read(CHUNK)
+            except OSError:
+                parcel = None
+            under_way.put_nowait((clock() + self._one_way_s, parcel))
+        await sending
+
+    @staticmethod
+    async def _deliver(under_way: asyncio.Queue[tuple[float, Parcel]], writer: asyncio.StreamWriter) -> None:
+        clock = asyncio.get_running_loop().time
+        parcel: Parcel = b"-"
+        while parcel:
+            due_s, parcel = await under_way.get()
+            await asyncio.sleep(due_s - clock())
+            with suppress(OSError):
+                if parcel:
+                    writer.write(parcel)
+                    await writer.drain()
+                elif parcel is None:
+                    writer.transport.abort()
+                else:
+                    writer.write_eof()
