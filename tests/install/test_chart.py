@@ -160,6 +160,7 @@ def test_the_operator_accepts_the_settings_of(values: Path, any_helm: Helm, tmp_
         ({"settings": {"edgeCaFile": "ca.crt"}}, "edgeCaFile"),
         ({"settings": {"resyncSeconds": 0}}, "resyncSeconds"),
         ({"settings": {"resyncSeconds": "5m"}}, "resyncSeconds"),
+        ({"settings": {"edgeRequestsPerSecond": 0}}, "edgeRequestsPerSecond"),
         ({"settings": {"budgetShare": 1.5}}, "budgetShare"),
         ({"settings": {"AOP_RESYNC_S": 300}}, "AOP_RESYNC_S"),
         ({"ports": {"health": 0}}, "health"),

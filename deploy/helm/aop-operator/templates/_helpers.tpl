@@ -84,8 +84,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   "AOP_PROBE_TIMEOUT_S" .Values.settings.probeTimeoutSeconds
   "AOP_REPLICA_RECHECK_S" .Values.settings.replicaRecheckSeconds
   "AOP_EDGE_CADENCE_S" .Values.settings.edgeCadenceSeconds
+  "AOP_EDGE_REQUESTS_PER_S" .Values.settings.edgeRequestsPerSecond
   "AOP_STILLNESS_S" .Values.settings.stillnessSeconds
-  "AOP_REJECTION_AFTER_S" .Values.settings.rejectionAfterSeconds
   "AOP_TEARDOWN_PATIENCE_S" .Values.settings.teardownPatienceSeconds
   "AOP_BUDGET_SHARE" .Values.settings.budgetShare
   "AOP_BUDGET_RESYNC_SHARE" .Values.settings.budgetResyncShare
