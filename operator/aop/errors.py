@@ -50,6 +50,8 @@ class Reason(StrEnum):
     """Cloudflare refused the certificate for good; the message carries its code."""
     CERTIFICATE_QUOTA_REACHED = "CertificateQuotaReached"
     """The zone may hold no more certificates. Delete one at Cloudflare that nobody needs any more."""
+    CERTIFICATE_UNLISTED = "CertificateUnlisted"
+    """Cloudflare refuses the certificate because the zone holds it, and does not list it; the message says how to do without it."""
     # Origins
     CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound"
     """An origin's ConfigMap does not exist."""

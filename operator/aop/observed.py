@@ -171,6 +171,8 @@ class ObservedZone:
     """Everything listed and not deleted, oldest upload first."""
     outranked: tuple[str, ...] = ()
     """Hosts with a per-hostname association, which outranks or suppresses the zone's certificate; sorted."""
+    unseen: tuple[str, ...] = ()
+    """What could not be looked up and is done without, in sentences; for people, no rule reads it."""
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------

@@ -12,14 +12,14 @@ import secrets
 from dataclasses import replace
 from typing import Any, assert_never
 
-from aop.api import API_VERSION, KIND, RECORD_ANNOTATION, WATCH_LABEL, AuthenticatedOriginPull
+from aop.api import API_VERSION, KIND, RECORD_ANNOTATION, ROTATE_ANNOTATION, WATCH_LABEL, AuthenticatedOriginPull
 from aop.clock import Clock
-from aop.cloudflare import Access, AlreadyDeleted, AlreadyExists, Certificate, Cloudflare, CloudflareError, NotFound, Priority
+from aop.cloudflare import Access, AlreadyDeleted, AlreadyExists, CertificateUnlisted, Cloudflare, CloudflareError, NotFound, Priority
 from aop.cluster import Cluster, Conflict, Kind
 from aop.errors import AopError, Blocked, Reason, Transient
 from aop.observe.memory import Memory
 from aop.observe.origin import OriginKeepers
-from aop.observe.zone import changed
+from aop.observe.zone import changed, follow
 from aop.observed import Observed
 from aop.origins import Claim, Mode, ObjectKey, Pin, ingress_nginx
 from aop.origins.spec import ForeignText
@@ -41,6 +41,9 @@ from aop.pki import (
 from aop.plan.facts import replicas
 from aop.record import dump
 from aop.steps import Delete, Effect, Issue, Note, Promote, Publish, SetEnabled, Upload, Withdraw
+
+UNLISTED_S = 60.0
+"""A pause that long between two uploads means that Cloudflare has called the certificate known for longer than its list lags."""
 
 
 class Performer:
@@ -185,14 +188,33 @@ class Performer:
         leaf = next((keyed for slot in slots if (keyed := read_keyed_leaf(secret, data, slot)).leaf.pin == step.pin), None)
         if leaf is None:
             raise Transient(f"Secret {secret} does not hold leaf {step.pin.short} any more; it is looked at again")
+        token = access(memory, Priority.ONBOARD)
         try:
-            certificate = await self._cloudflare.upload_certificate(access(memory, Priority.ONBOARD), step.zone_id, leaf.leaf.pem, leaf.key)
+            certificate = await self._cloudflare.upload_certificate(token, step.zone_id, leaf.leaf.pem, leaf.key)
         except AlreadyExists as error:
-            # An upload whose answer was lost, or a deletion under way: the list will show it (reference: cloudflare-api, 5).
-            if error.asked:
-                memory.cloudflare.listed.forget()
-            raise
-        self._follow(memory, certificate)
+            exists = error
+        else:
+            follow(memory.cloudflare, certificate)
+            return
+        if not (exists.asked and await self._found_again(step, token, memory)):
+            raise unlisted(exists, pull, step.pin)
+
+    async def _found_again(self, step: Upload, token: Access, memory: Memory) -> bool:
+        """Whether the certificate that is there already is known by its id: it may have come back under its old one, which the list is slow to show.
+
+        Else the list will show it: an upload whose answer was lost, or a deletion under way (reference: cloudflare-api, 5 and 14.4).
+        """
+        held = memory.cloudflare
+        for certificate_id in [id_ for id_, fingerprint in held.gone.items() if fingerprint == step.pin.sha256]:
+            try:
+                certificate = await self._cloudflare.fetch_certificate(token, step.zone_id, certificate_id)
+            except NotFound:
+                continue
+            if not certificate.deleted:
+                follow(held, certificate)
+                return True
+        held.listed.forget()
+        return False
 
     async def _delete(self, step: Delete, memory: Memory) -> None:
         token = access(memory, Priority.ONBOARD)
@@ -202,10 +224,10 @@ class Performer:
                 raise AlreadyDeleted("it is deleted already")
             if present.fingerprint != step.pin.sha256:
                 raise Transient(f"certificate {step.certificate_id} is not leaf {step.pin.short}; Cloudflare is looked at again")
-            self._follow(memory, await self._cloudflare.delete_certificate(token, step.zone_id, step.certificate_id))
+            follow(memory.cloudflare, await self._cloudflare.delete_certificate(token, step.zone_id, step.certificate_id))
         except (AlreadyDeleted, NotFound):
             memory.cloudflare.known.pop(step.certificate_id, None)
-            memory.cloudflare.gone.add(step.certificate_id)
+            memory.cloudflare.gone[step.certificate_id] = step.pin.sha256
             memory.cloudflare.listed.forget()
 
     async def _set_enabled(self, step: SetEnabled, o: Observed, memory: Memory) -> None:
@@ -213,11 +235,21 @@ class Performer:
         memory.cloudflare.enabled.forget()
         await self._cloudflare.set_enablement(access(memory, priority), step.zone_id, enabled=step.enabled)
 
-    def _follow(self, memory: Memory, certificate: Certificate) -> None:
-        """Cloudflare has taken a change of this certificate: ask for it by id until it has arrived."""
-        held = memory.cloudflare
-        held.known[certificate.id] = certificate
-        held.polls, held.next_poll = 0, None
+
+def unlisted(error: AlreadyExists, pull: AuthenticatedOriginPull, leaf: Pin) -> CloudflareError:
+    """What to say of a certificate that is there and is not shown: nothing but patience for a minute, then how to do without it."""
+    if (error.pause_s or 0.0) < UNLISTED_S:
+        return error
+    remedy = (
+        f"take another key pair: kubectl annotate aop {pull.key.name} -n {pull.key.namespace} {ROTATE_ANNOTATION}=1 --overwrite"
+        if pull.spec.certificate.generate
+        else f"put another certificate into Secret {key_secret(pull)}"
+    )
+    return CertificateUnlisted(
+        f"Cloudflare refuses leaf {leaf.short} because the zone holds it, and does not list it. Delete it in the dashboard if it is there; "
+        f"else {remedy}.",
+        error.failure,
+    )
 
 
 def access(memory: Memory, priority: Priority) -> Access:

@@ -236,7 +236,7 @@ def zone_enabled(o: Observed) -> Finding:
     if (lost := zone_unknown(o)) is not None:
         return lost
     if isinstance(o.zone, ObservedZone) and o.zone.enabled:
-        return Finding("True", Reason.AS_EXPECTED, f"Authenticated Origin Pulls are on for zone {o.zone.name}")
+        return Finding("True", Reason.AS_EXPECTED, ". ".join((f"Authenticated Origin Pulls are on for zone {o.zone.name}", *o.zone.unseen)))
     reason = Reason.REMOVING if o.object.deleting else Reason.PROGRESSING
     return Finding("False", reason, f"Authenticated Origin Pulls are off for zone {o.spec.zone.name}")
 

@@ -20,6 +20,7 @@ from aop.cloudflare import (
     Cloudflare,
     CloudflareError,
     NotFound,
+    NotOffered,
     Priority,
     RateLimited,
     TokenDoubted,
@@ -193,12 +194,13 @@ async def test_hosts_with_a_choice_of_their_own_are_listed_where_that_is_offered
     double.control.associate("b.example.org", zone_id, enabled=True, issue={"common_name": "b.example.org"})
     async with asking(double) as cloudflare:
         seen = await cloudflare.list_hostname_associations(access_of(double), zone_id)
-        assert sorted((each.hostname, each.enabled) for each in seen.associations if each.outranks) == [
+        assert sorted((each.hostname, each.enabled) for each in seen if each.outranks) == [
             ("a.example.org", False),
             ("b.example.org", True),
         ]
         double.control.turn(list_of_hostnames=False)
-        assert not (await cloudflare.list_hostname_associations(access_of(double), zone_id)).listed
+        with pytest.raises(NotOffered):
+            await cloudflare.list_hostname_associations(access_of(double), zone_id)
 
 
 @pytest.mark.asyncio

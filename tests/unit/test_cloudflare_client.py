@@ -21,6 +21,7 @@ from aop.cloudflare import (
     CertificateStatus,
     Conflict,
     NotFound,
+    NotOffered,
     Priority,
     RateLimited,
     Refused,
@@ -112,8 +113,7 @@ async def test_associations_are_asked_for_in_every_status_and_come_without_tombs
     told = [association("a.example.com"), association("b.example.com", status="deleted"), association("c.example.com", enabled=False)]
     script = Script({f"GET {AOP}/hostnames": ok(told)})
     seen = await client(script).list_hostname_associations(access(), ZONE_ID)
-    assert seen.listed
-    assert [each.hostname for each in seen.associations] == ["a.example.com", "c.example.com"]
+    assert [each.hostname for each in seen] == ["a.example.com", "c.example.com"]
     assert script.requests[0].url.params["status"] == "all"
 
 
@@ -150,7 +150,7 @@ WAYS: dict[str, tuple[Callable[[int], dict[str, Any]], str]] = {
 async def test_every_page_is_read_in_whichever_way_they_are_counted(told: Callable[[int], dict[str, Any]], by: str) -> None:
     script = Script({f"GET {AOP}/hostnames": paged(told, by=by)})
     seen = await client(script).list_hostname_associations(access(), ZONE_ID)
-    assert [each.hostname[0] for each in seen.associations] == ["a", "b", "c", "d", "e"]
+    assert [each.hostname[0] for each in seen] == ["a", "b", "c", "d", "e"]
     assert len(script.requests) == 3
     assert all(request.url.params["status"] == "all" for request in script.requests)
 
@@ -187,7 +187,7 @@ async def test_a_full_page_that_is_shown_again_was_all_there_is() -> None:
 @pytest.mark.asyncio
 async def test_counts_that_mean_nothing_count_as_none(info: dict[str, Any]) -> None:
     script = Script({f"GET {AOP}/hostnames": ok([association("a.example.com")], info=info)})
-    assert len((await client(script).list_hostname_associations(access(), ZONE_ID)).associations) == 1
+    assert len(await client(script).list_hostname_associations(access(), ZONE_ID)) == 1
     assert len(script.requests) == 1
 
 
@@ -206,16 +206,18 @@ async def test_a_page_that_is_empty_before_its_time_ends_the_list() -> None:
     script = Script(
         {f"GET {AOP}/hostnames": [ok([association("a.example.com")], info={"total_pages": 9}), ok(None, info={"total_pages": 9})]}
     )
-    assert len((await client(script).list_hostname_associations(access(), ZONE_ID)).associations) == 1
+    assert len(await client(script).list_hostname_associations(access(), ZONE_ID)) == 1
 
 
-@pytest.mark.parametrize("answer", [failed(404, 7003), failed(400, 7003), failed(404), failed(405), failed(400, 7000), failed(403, 10000)])
+@pytest.mark.parametrize(
+    "answer", [failed(404, 7003), failed(400, 7003), failed(404), failed(405), failed(400, 7000), failed(403, 10000), failed(403, 1234)]
+)
 @pytest.mark.asyncio
-async def test_where_associations_cannot_be_listed_the_answer_says_so(answer: httpx.Response) -> None:
+async def test_where_associations_cannot_be_listed_the_exception_says_so(answer: httpx.Response) -> None:
     script = Script({f"GET {AOP}/hostnames": answer, VERIFY: ok({"id": "t", "status": "active"})})
-    seen = await client(script).list_hostname_associations(access(), ZONE_ID)
-    assert not seen.listed
-    assert seen.associations == ()
+    with pytest.raises(NotOffered, match="does not list them") as caught:
+        await client(script).list_hostname_associations(access(), ZONE_ID)
+    assert caught.value.status == answer.status_code
 
 
 @pytest.mark.parametrize(

@@ -44,11 +44,13 @@ def test_what_is_forgotten_is_read_again() -> None:
 
 def test_reading_cloudflare_again_does_not_begin_stillness_again() -> None:
     memory = CloudflareMemory(changed_at=NOW, seen=("a",), retry_at=at(60))
-    memory.setup.keep(None, NOW)
+    memory.zone.keep(None, NOW)
+    memory.outranked.keep((), NOW)
     memory.listed.keep((), NOW)
     memory.enabled.keep(True, NOW)
     memory.forget_all()
-    assert (memory.setup.last, memory.listed.last, memory.enabled.last, memory.retry_at) == (None, None, None, None)
+    assert [shelf.last for shelf in (memory.zone, memory.outranked, memory.listed, memory.enabled)] == [None] * 4
+    assert memory.retry_at is None
     assert (memory.changed_at, memory.seen) == (NOW, ("a",))
 
 

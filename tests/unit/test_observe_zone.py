@@ -22,10 +22,13 @@ from aop.cloudflare import (
     Enablement,
     GlobalAOP,
     HostnameAssociation,
-    HostnameAssociations,
     NotFound,
+    NotOffered,
     Priority,
+    RateLimited,
+    Refused,
     SSLMode,
+    TokenLacksPermission,
     TokenRejected,
     Unavailable,
     Zone,
@@ -57,15 +60,18 @@ class Api:
         self.by_id: dict[str, Certificate] = {}
         self.enabled = False
         self.associations: list[HostnameAssociation] = []
+        self.mode, self.shared = "strict", "off"
         self.failure: Exception | None = None
+        self.failures: dict[str, Exception] = {}
+        """By call."""
         self.calls: Counter[str] = Counter()
         self.priorities: list[Priority] = []
 
     def _asked(self, access: Access, what: str) -> None:
         self.calls[what] += 1
         self.priorities.append(access.priority)
-        if self.failure:
-            raise self.failure
+        if failure := self.failure or self.failures.get(what):
+            raise failure
 
     async def find_zones(self, access: Access, name: str) -> tuple[Zone, ...]:
         self._asked(access, "zones")
@@ -77,15 +83,15 @@ class Api:
 
     async def fetch_ssl_mode(self, access: Access, _: str) -> SSLMode:
         self._asked(access, "ssl")
-        return SSLMode(value="strict")
+        return SSLMode(value=self.mode)
 
     async def fetch_global_aop(self, access: Access, _: str) -> GlobalAOP:
         self._asked(access, "global")
-        return GlobalAOP(value="off")
+        return GlobalAOP(value=self.shared)
 
-    async def list_hostname_associations(self, access: Access, _: str) -> HostnameAssociations:
+    async def list_hostname_associations(self, access: Access, _: str) -> tuple[HostnameAssociation, ...]:
         self._asked(access, "hostnames")
-        return HostnameAssociations(associations=tuple(self.associations))
+        return tuple(self.associations)
 
     async def list_certificates(self, access: Access, _: str) -> tuple[Certificate, ...]:
         self._asked(access, "list")
@@ -154,24 +160,244 @@ async def test_a_first_look_takes_six_calls_and_a_resync_two() -> None:
     assert reading.calls == {"zones": 1, "ssl": 1, "global": 1, "hostnames": 1, "list": 1, "enabled": 1}
 
 
+ONLY: dict[Reason, tuple[dict[str, Any], set[str]]] = {
+    Reason.ZONE_NOT_FOUND: ({"zones": []}, {"zones"}),
+    Reason.ZONE_NOT_ACTIVE: ({"zones": [zone(status="pending")]}, {"zones"}),
+    Reason.SSL_MODE_TOO_LOW: ({"mode": "flexible"}, {"ssl"}),
+}
+"""What blocks, and the one call by which it is seen that it no longer does."""
+
+
+async def blocked_for(reading: Reading, reason: Reason, seconds: int) -> Counter[str]:
+    """What is asked while the object is blocked for so long and visited every 15 s."""
+    reading.memory.blocked_on, before = reason, reading.api.calls.copy()
+    for _ in range(seconds // 15):
+        await reading.read(after_s=15, hurry=True)
+    return reading.api.calls - before
+
+
 @pytest.mark.asyncio
-async def test_what_blocks_is_read_again_soon() -> None:
+@pytest.mark.parametrize(("reason", "world"), ONLY.items(), ids=[reason.value for reason in ONLY])
+async def test_only_the_endpoint_that_blocks_is_read_again_less_and_less_often(
+    reason: Reason, world: tuple[dict[str, Any], set[str]]
+) -> None:
+    changes, only = world
+    api = Api()
+    for name, value in changes.items():
+        setattr(api, name, value)
+    reading = Reading(api)
+    await reading.read()
+    api.priorities.clear()
+    asked = await blocked_for(reading, reason, 300)
+    assert set(asked) == only
+    assert asked.total() <= 5
+    assert set(api.priorities) == {Priority.RESYNC}, "an object that is blocked is nobody's hurry"
+    assert (await blocked_for(reading, reason, 3000)).total() <= 11, "once per resync, and hardly anything else"
+
+
+@pytest.mark.asyncio
+async def test_fifteen_zones_with_a_mode_that_is_too_low_are_not_what_the_calls_are_for() -> None:
+    """834 calls in five minutes were made for them."""
+    total = 0
+    for _ in range(15):
+        api = Api()
+        api.mode = "flexible"
+        reading = Reading(api)
+        await reading.read()
+        total += (await blocked_for(reading, Reason.SSL_MODE_TOO_LOW, 300)).total() + 6
+    assert total <= 15 * 11
+
+
+@pytest.mark.asyncio
+async def test_what_is_mended_is_seen_within_a_resync_and_the_rest_is_read_before_anything_is_decided_on_it() -> None:
+    api = Api()
+    api.mode = "flexible"
+    reading = Reading(api)
+    await reading.read()
+    await blocked_for(reading, Reason.SSL_MODE_TOO_LOW, 3000)
+    api.mode, api.enabled = "strict", True
+    mended_at = reading.now
+    while (found := await reading.zone(after_s=15)).ssl_mode != "strict":
+        assert reading.now - mended_at <= timedelta(seconds=300)
+    assert reading.calls == {"ssl": 1, "list": 1, "enabled": 1}
+    assert found.enabled, "not what was known of it fifty minutes ago"
+
+
+@pytest.mark.asyncio
+async def test_whoever_blocks_for_another_reason_begins_anew() -> None:
+    api = Api()
+    api.mode = "flexible"
+    reading = Reading(api)
+    await reading.read()
+    await blocked_for(reading, Reason.SSL_MODE_TOO_LOW, 3000)
+    await blocked_for(reading, Reason.CONFIG_MAP_NOT_FOUND, 15)
+    assert (await blocked_for(reading, Reason.SSL_MODE_TOO_LOW, 60))["ssl"] >= 2
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("shared", "presented", "asked"), [("on", False, {"global"}), ("off", True, {"list", "enabled"}), ("on", True, {"list", "enabled"})]
+)
+async def test_another_s_certificate_is_looked_for_where_it_is(shared: str, presented: bool, asked: set[str]) -> None:
+    api = Api()
+    api.shared, api.enabled = shared, presented
+    api.listed = [certificate("theirs", pem=OTHER.pem)] if presented else []
+    reading = Reading(api)
+    await reading.read()
+    await blocked_for(reading, Reason.FOREIGN_CERTIFICATE, 30)
+    assert set(await blocked_for(reading, Reason.FOREIGN_CERTIFICATE, 45)) == asked
+
+
+@pytest.mark.asyncio
+async def test_a_removal_is_blocked_by_nothing_at_cloudflare() -> None:
+    api = Api()
+    api.mode = "flexible"
+    reading = Reading(api, replace(PULL, deleted_at=NOW))
+    await reading.read()
+    asked = await blocked_for(reading, Reason.SSL_MODE_TOO_LOW, 600)
+    assert asked == {"list": 2, "enabled": 2}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "reason", [Reason.CONFIG_MAP_NOT_FOUND, Reason.KEY_PAIR_INVALID, Reason.ZONE_CLAIMED, Reason.CERTIFICATE_QUOTA_REACHED]
+)
+async def test_what_is_blocked_elsewhere_or_by_a_change_is_read_like_any_other(reason: Reason) -> None:
     reading = Reading()
-    reading.memory.blocked_on = Reason.SSL_MODE_TOO_LOW
     await reading.zone()
-    await reading.zone(after_s=20)
-    assert reading.calls["ssl"] == 1
-    reading.memory.blocked_on = Reason.CONFIG_MAP_NOT_FOUND
-    await reading.zone(after_s=20)
-    assert reading.calls == {}
+    assert await blocked_for(reading, reason, 600) == {"list": 2, "enabled": 2}
+    assert set(reading.api.priorities[6:]) == {Priority.RESYNC}
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("hurry", "priority"), [(True, Priority.ONBOARD), (False, Priority.RESYNC)])
-async def test_a_person_who_waits_goes_before_a_resync(hurry: bool, priority: Priority) -> None:
-    reading = Reading()
+async def test_a_call_that_fails_is_repeated_by_itself() -> None:
+    api = Api()
+    api.failures["ssl"] = TokenLacksPermission("Zone Settings Read is missing")
+    reading = Reading(api)
+    found = await reading.read()
+    assert isinstance(found, Unknown)
+    assert found.reason is Reason.TOKEN_LACKS_PERMISSION
+    asked = await blocked_for(reading, Reason.TOKEN_LACKS_PERMISSION, 300)
+    assert set(asked) == {"ssl"}
+    assert asked.total() <= 5
+    assert (await blocked_for(reading, Reason.TOKEN_LACKS_PERMISSION, 3000)).total() <= 12
+
+
+def told(generation: int = 1, **truths: str) -> AuthenticatedOriginPull:
+    """The object with a status in which these conditions are said."""
+    said = [
+        {
+            "type": kind,
+            "status": truth,
+            "reason": "Ready",
+            "message": "",
+            "lastTransitionTime": "2026-03-01T12:00:00Z",
+            "observedGeneration": 1,
+        }
+        for kind, truth in truths.items()
+    ]
+    return replace(PULL, generation=generation, status=Status.parse({"observedGeneration": 1, "conditions": said}))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("pull", "hurry", "priority"),
+    [
+        (PULL, True, Priority.ONBOARD),
+        (PULL, False, Priority.RESYNC),
+        (told(Ready="True"), True, Priority.RESYNC),
+        (told(Ready="False", Stalled="True"), True, Priority.RESYNC),
+        (told(Ready="False"), True, Priority.ONBOARD),
+        (told(2, Ready="True"), True, Priority.ONBOARD),
+        (replace(told(Ready="True"), deleted_at=NOW), True, Priority.ONBOARD),
+    ],
+    ids=["new", "nobody waits", "ready before a restart", "blocked before a restart", "on its way", "changed", "being removed"],
+)
+async def test_a_person_who_waits_goes_before_a_resync(pull: AuthenticatedOriginPull, hurry: bool, priority: Priority) -> None:
+    reading = Reading(pull=pull)
     await reading.read(hurry=hurry)
     assert set(reading.api.priorities) == {priority}
+
+
+# --- what only explains --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("what", ["global", "hostnames"])
+@pytest.mark.parametrize("failure", [NotOffered("the plan has none"), TokenLacksPermission("no"), Refused("HTTP 422")])
+async def test_what_only_explains_is_said_where_it_cannot_be_looked_up_and_blocks_nobody(what: str, failure: Exception) -> None:
+    api = Api()
+    api.failures[what] = failure
+    reading = Reading(api)
+    if isinstance(failure, Refused):
+        await reading.read()
+        reading.now += timedelta(seconds=60)
+    found = await reading.zone()
+    assert (found.global_on, found.outranked) == (False, ())
+    (said,) = found.unseen
+    assert str(failure) in said
+    asked = api.calls[what]
+    await reading.zone(after_s=299)
+    assert api.calls[what] == asked
+    del api.failures[what]
+    assert (await reading.zone(after_s=3600)).unseen == ()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("what", ["global", "hostnames"])
+async def test_an_outage_of_what_only_explains_holds_up_a_first_look_for_a_minute_at_most(what: str) -> None:
+    api = Api()
+    api.failures[what] = Unavailable("HTTP 500")
+    reading = Reading(api)
+    waited_s, found = 0, await reading.read()
+    while isinstance(found, Unknown):
+        waited_s += 1
+        found = await reading.read(after_s=1)
+    assert 30 <= waited_s <= 95
+    assert isinstance(found, ObservedZone)
+    del api.failures[what]
+    assert (await reading.zone(after_s=301)).unseen == (), "what may pass is tried again with the next resync"
+
+
+@pytest.mark.asyncio
+async def test_an_outage_that_is_announced_to_last_holds_up_nobody() -> None:
+    api = Api()
+    api.failures["global"] = Unavailable("HTTP 503", retry_after_s=600)
+    assert (await Reading(api).zone()).unseen != ()
+
+
+@pytest.mark.asyncio
+async def test_what_was_known_of_it_stands_while_it_cannot_be_looked_up() -> None:
+    api = Api()
+    api.shared = "on"
+    reading = Reading(api)
+    await reading.zone()
+    api.failures["global"] = Unavailable("HTTP 500")
+    found = await reading.zone(after_s=3600)
+    assert found.global_on
+    assert found.unseen != ()
+
+
+# --- the budget ----------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_a_resync_that_has_to_wait_its_turn_is_no_reason_to_know_nothing() -> None:
+    reading = Reading()
+    before = await reading.zone()
+    reading.api.failure = RateLimited("Calls to Cloudflare pause for 40 s", retry_after_s=40)
+    assert await reading.read(after_s=300) == before
+    assert await reading.read(after_s=3000) == before
+    assert isinstance(await reading.read(after_s=300), Unknown), "but nothing is decided on what is older than an hour"
+
+
+@pytest.mark.asyncio
+async def test_what_an_effect_has_changed_is_not_known_before_it_was_read() -> None:
+    reading = Reading()
+    await reading.zone()
+    reading.memory.cloudflare.enabled.forget()
+    reading.api.failure = RateLimited("Calls to Cloudflare pause for 40 s", retry_after_s=40)
+    assert isinstance(await reading.read(after_s=1), Unknown)
 
 
 @pytest.mark.asyncio
@@ -309,7 +535,51 @@ async def test_one_that_is_gone_by_its_id_is_gone_though_the_list_still_shows_it
     assert (await reading.zone(after_s=300)).certificates == (), "a list from before may even show it as active"
     api.listed = []
     await reading.zone(after_s=300)
-    assert reading.memory.cloudflare.gone == set()
+    assert list(reading.memory.cloudflare.gone) == ["ours"], "the id may come back to life"
+
+
+@pytest.mark.asyncio
+async def test_a_certificate_that_comes_back_under_its_old_id_is_there() -> None:
+    api = Api()
+    api.listed = [certificate(status=DELETING)]
+    reading = Reading(api)
+    assert (await reading.zone()).certificates == ()
+    api.listed, api.by_id = [certificate()], {"ours": certificate()}
+    for _ in range(3):
+        assert [c.state for c in (await reading.zone(after_s=300)).certificates] == [CertificateState.ACTIVE]
+    assert reading.memory.cloudflare.gone == {}
+
+
+@pytest.mark.asyncio
+async def test_another_s_certificate_that_never_leaves_pending_is_read_with_the_list_and_not_polled() -> None:
+    api = Api()
+    api.listed = [certificate(f"theirs-{number}", PENDING, OTHER.pem) for number in range(40)]
+    reading = Reading(api)
+    found = await reading.zone()
+    assert {c.state for c in found.certificates} == {CertificateState.PENDING}
+    assert sum(reading.calls.values()) == 6, "one zone's first look is within anybody's budget"
+    for _ in range(60):
+        await reading.zone(after_s=10)
+    assert api.calls["certificate"] == 0
+    api.listed = [certificate("theirs-0", ACTIVE, OTHER.pem)]
+    assert [c.state for c in (await reading.zone(after_s=300)).certificates] == [CertificateState.ACTIVE]
+
+
+@pytest.mark.asyncio
+async def test_one_of_ours_that_never_leaves_pending_is_asked_for_less_and_less_often() -> None:
+    api = Api()
+    api.listed, api.by_id = [certificate(status=PENDING)], {"ours": certificate(status=PENDING)}
+    reading = Reading(api)
+    for _ in range(3600):
+        await reading.zone(after_s=1)
+    assert api.calls["certificate"] <= 30
+    before = api.calls["certificate"]
+    api.listed.append(certificate("next", PENDING))
+    api.by_id["next"] = certificate("next", PENDING)
+    reading.memory.cloudflare.listed.forget()
+    for _ in range(10):
+        await reading.zone(after_s=1)
+    assert api.calls["certificate"] - before >= 8, "another one is asked for as the first was"
 
 
 @pytest.mark.asyncio

@@ -14,7 +14,7 @@ import pytest
 
 from aop import pki
 from aop.api import AuthenticatedOriginPull, Status
-from aop.cloudflare import AlreadyExists, CloudflareError, Priority, QuotaReached, Unavailable
+from aop.cloudflare import AlreadyExists, CertificateUnlisted, CloudflareError, Priority, QuotaReached, Unavailable
 from aop.cluster import Cluster, Kind
 from aop.errors import AopError
 from aop.observe.memory import Memory
@@ -128,6 +128,53 @@ async def test_what_is_said_to_exist_makes_the_list_be_read_again_once_per_uploa
     world.memory.cloudflare.listed.keep((), NOW)
     assert isinstance(await world.perform(UPLOAD), AlreadyExists)
     assert world.memory.cloudflare.listed.last is not None
+
+
+@pytest.mark.asyncio
+async def test_an_upload_that_comes_back_under_its_old_id_is_no_longer_gone() -> None:
+    world = World({f"POST {AOP}": ok(certificate(LEAF.pem))})
+    world.memory.cloudflare.gone = {CERTIFICATE_ID: LEAF.pin.sha256}
+    assert await world.perform(UPLOAD) is None
+    assert (list(world.memory.cloudflare.known), world.memory.cloudflare.gone) == ([CERTIFICATE_ID], {})
+
+
+@pytest.mark.asyncio
+async def test_one_that_is_said_to_exist_is_looked_for_under_the_id_that_it_had() -> None:
+    """The upload before had brought it back, and its answer was lost; the list goes on showing the old view."""
+    world = World({f"POST {AOP}": failed(400, 1406), f"GET {ONE}": ok(certificate(LEAF.pem))})
+    world.memory.cloudflare.gone = {CERTIFICATE_ID: LEAF.pin.sha256, "of-another-leaf": "f" * 64}
+    assert await world.perform(UPLOAD) is None
+    assert (list(world.memory.cloudflare.known), world.memory.cloudflare.gone) == ([CERTIFICATE_ID], {"of-another-leaf": "f" * 64})
+
+
+@pytest.mark.parametrize("answer", [failed(404, 1552), ok(certificate(LEAF.pem, status="deleted"))])
+@pytest.mark.asyncio
+async def test_a_tombstone_stays_one(answer: httpx.Response) -> None:
+    world = World({f"POST {AOP}": failed(400, 1406), f"GET {ONE}": answer})
+    world.memory.cloudflare.gone = {CERTIFICATE_ID: LEAF.pin.sha256}
+    assert isinstance(await world.perform(UPLOAD), AlreadyExists)
+    assert (world.memory.cloudflare.known, list(world.memory.cloudflare.gone)) == ({}, [CERTIFICATE_ID])
+
+
+@pytest.mark.parametrize(
+    ("certificate_of", "remedy"), [({}, "aop-operator.dev/rotate"), ({"secretRef": {"name": "mine"}}, "Secret edge/mine")]
+)
+@pytest.mark.asyncio
+async def test_a_certificate_that_is_never_shown_ends_in_a_reason_and_a_bounded_number_of_uploads(
+    certificate_of: dict[str, Any], remedy: str
+) -> None:
+    world = World({f"POST {AOP}": failed(400, 1406)})
+    pull = replace(PULL, spec=spec(certificate=certificate_of)) if certificate_of else PULL
+    errors = []
+    for _ in range(1800):
+        with pytest.raises(CloudflareError) as caught:
+            await world._performer.perform(UPLOAD, observed(), pull, world.memory)
+        errors.append(caught.value)
+        world.clock.at_s += 2
+    assert len(world.script.requests) <= 20
+    assert isinstance(errors[0], AlreadyExists), "the list may only lag"
+    assert all(isinstance(error, AlreadyExists) for error in errors[:30])
+    assert all(isinstance(error, CertificateUnlisted) and remedy in error.message for error in errors[60:])
 
 
 @pytest.mark.asyncio

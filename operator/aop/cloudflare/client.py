@@ -34,7 +34,6 @@ from aop.cloudflare.results import (
     Enablement,
     GlobalAOP,
     HostnameAssociation,
-    HostnameAssociations,
     Result,
     SSLMode,
     Zone,
@@ -117,23 +116,28 @@ class Cloudflare:
         """Whether Cloudflare's shared certificate is presented where the zone has none of its own."""
         return await self._one(access, calls.FETCH_GLOBAL_AOP, {"zone_id": zone_id}, GlobalAOP)
 
-    async def list_hostname_associations(self, access: Access, zone_id: str) -> HostnameAssociations:
-        """All associations that are not deleted. Where Cloudflare does not offer the list, `listed` is False and nothing else is known.
+    async def list_hostname_associations(self, access: Access, zone_id: str) -> tuple[HostnameAssociation, ...]:
+        """All associations that are not deleted.
 
         Older API versions have no such route, and some plans refuse it with 403 (reference: cloudflare-api, 1.3 and 4). The certificates
         need the same permission, so a token that really lacks it is found out there.
+
+        Raises:
+            NotOffered: Cloudflare does not list them for this zone, or not for this token.
         """
         # The default filter leaves out what is on its way to being active.
         query = {"status": "all", "per_page": "1000"}
         try:
             associations = await self._list(access, calls.LIST_ASSOCIATIONS, {"zone_id": zone_id}, HostnameAssociation, query)
-        except (ZoneNotVisible, TokenLacksPermission, NotOffered):
-            return HostnameAssociations(listed=False)
+        except (ZoneNotVisible, TokenLacksPermission, NotOffered) as error:
+            failure = error.failure
         except Refused as error:
-            if error.status in {400, 405}:
-                return HostnameAssociations(listed=False)
-            raise
-        return HostnameAssociations(associations=tuple(association for association in associations if not association.deleted))
+            if error.status not in {400, 405}:
+                raise
+            failure = error.failure
+        else:
+            return tuple(association for association in associations if not association.deleted)
+        raise NotOffered("Cloudflare does not list them for this zone, or not for this token.", failure)
 
     # --- certificates ------------------------------------------------------------------------------------------------
 

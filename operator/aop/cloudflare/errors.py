@@ -10,6 +10,7 @@ Decided by HTTP status and numeric code; by words only for the codes that mean s
         │   ├── ZoneNotVisible           no such zone, or not one that the token may see
         │   ├── NotOffered               the zone's plan, or its type, does not have it
         │   ├── QuotaReached             the zone may hold no more certificates
+        │   ├── CertificateUnlisted      1406 for a certificate that is not listed
         │   └── CertificateRefused       an upload that will never succeed with this certificate
         └── (Transient)                  tried again by itself
             ├── RateLimited              429, 971 or 10100, or our own budget is spent; all of the user's tokens pause
@@ -174,6 +175,12 @@ class CertificateRefused(CloudflareBlocked):
     """Cloudflare will never take this certificate."""
 
     aop_reason = Reason.CERTIFICATE_REFUSED
+
+
+class CertificateUnlisted(CloudflareBlocked):
+    """Cloudflare refuses a certificate because the zone holds it, and lists none such for longer than its list lags."""
+
+    aop_reason = Reason.CERTIFICATE_UNLISTED
 
 
 class CloudflareTransient(CloudflareError, Transient):

@@ -195,13 +195,6 @@ class HostnameAssociation(Result):
         return self.enabled is not None and not self.deleted
 
 
-class HostnameAssociations(Result):
-    """All associations of a zone; `listed` is False where Cloudflare does not offer the list (older API versions, some plans)."""
-
-    listed: bool = True
-    associations: tuple[HostnameAssociation, ...] = ()
-
-
 class TokenStanding(Result):
     """What a token says of itself."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from aop.cloudflare import Access, Certificate
+from aop.cloudflare import Access, Certificate, SSLMode, Zone
 from aop.errors import Reason
 from aop.observe.source import Source
 from aop.observed import Evidence, ObservedZone, Unknown
@@ -57,46 +57,51 @@ class Shelf(Generic[T]):
 
 
 @dataclass(slots=True)
-class ZoneSetup:
-    """What changes rarely at Cloudflare: the zone itself, its SSL mode, the global level, the per-hostname level."""
-
-    id: str
-    name: str
-    account_id: str
-    active: bool
-    ssl_mode: str
-    global_on: bool
-    outranked: tuple[str, ...]
-
-
-@dataclass(slots=True)
 class CloudflareMemory:
-    """What was read of Cloudflare, and since when it has not changed."""
+    """What was read of Cloudflare, endpoint by endpoint, and since when it has not changed."""
 
-    setup: Shelf[ZoneSetup | None] = field(default_factory=Shelf)
+    zone: Shelf[Zone | None] = field(default_factory=Shelf)
+    ssl_mode: Shelf[SSLMode] = field(default_factory=Shelf)
+    global_on: Shelf[bool] = field(default_factory=Shelf)
+    outranked: Shelf[tuple[str, ...]] = field(default_factory=Shelf)
     listed: Shelf[tuple[Certificate, ...]] = field(default_factory=Shelf)
     enabled: Shelf[bool] = field(default_factory=Shelf)
+    unseen: dict[str, str] = field(default_factory=dict)
+    """What was looked up in vain and does without, and why."""
     known: dict[str, Certificate] = field(default_factory=dict)
-    """Certificates whose id is known from an answer of ours and whose state is still moving: the list lags, GET by id does not."""
+    """Certificates of ours whose id is known and whose state is still moving: the list lags, GET by id does not."""
+    moving: frozenset[str] = frozenset()
+    """Ids of those that were asked for last."""
     polls: int = 0
-    """How often in a row a moving certificate was asked for."""
+    """How often in a row these were asked for."""
     next_poll: datetime | None = None
-    gone: set[str] = field(default_factory=set)
-    """Ids that GET by id has shown to be deleted: the list lags here too."""
+    gone: dict[str, str] = field(default_factory=dict)
+    """Ids that GET by id has shown to be deleted, with their fingerprints: the list lags here too, and an id may come back to life."""
     seen: tuple[object, ...] = ()
     """What was read last, as far as its change matters."""
     changed_at: datetime | None = None
     """The last change that was seen or made; the process's start counts as one."""
     access: Access | None = None
+    blocked: tuple[Reason, datetime] | None = None
+    """What the last visits were blocked by at Cloudflare, and since when."""
     failure: Unknown | None = None
     failed_at: datetime | None = None
     retry_at: datetime | None = None
     failing_since: datetime | None = None
     """Since when the credentials are refused without a success in between."""
 
+    @property
+    def complete(self) -> bool:
+        """Every endpoint has been read, however long ago."""
+        return all(shelf.last is not None for shelf in self._shelves) and self.zone.last is not None and self.zone.last.value is not None
+
+    @property
+    def _shelves(self) -> tuple[Shelf[Any], ...]:
+        return self.zone, self.ssl_mode, self.global_on, self.outranked, self.listed, self.enabled
+
     def forget_all(self) -> None:
         """Read everything again next time (not the stillness, which only a change ends)."""
-        for shelf in (self.setup, self.listed, self.enabled):
+        for shelf in self._shelves:
             shelf.forget()
         self.retry_at = None
 

@@ -1,48 +1,34 @@
 """Cloudflare's half of `Observed`: as few calls as the rules can live with.
 
-In the steady state two GETs per resync (certificates, enablement); what changes rarely is read at start, hourly, at once when the
-edge's answers turn, and every few seconds' worth of patience while it is what blocks (design, section 7). A certificate that is
-moving is asked for by its id, because the list lags by up to a minute (reference: cloudflare-api, 5).
+In the steady state two GETs per resync (certificates, enablement); what changes rarely is read at start, hourly, and, while it is what
+blocks, by itself, less and less often (design, section 7). A certificate of ours that is moving is asked for by its id, because the list
+lags by up to a minute (reference: cloudflare-api, 5). What only explains is done without where it cannot be looked up.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from typing import TypeVar
 
-from aop.api import AuthenticatedOriginPull
-from aop.cloudflare import Access, Certificate, Cloudflare, NotFound, Priority, Zone, guarded
+from aop.api import AuthenticatedOriginPull, ConditionType
+from aop.cloudflare import Access, Certificate, Cloudflare, NotFound, Priority, RateLimited, Zone
 from aop.errors import AopError, Blocked, Reason, Transient
 from aop.metrics import Metrics
 from aop.observe.arrivals import begun_again
-from aop.observe.memory import CloudflareMemory, Memory, ZoneSetup
-from aop.observed import CertificateState, ObservedCertificate, ObservedZone, Unknown
+from aop.observe.look import BLOCKED_RECHECK_S, Look, settling
+from aop.observe.memory import CloudflareMemory, Memory
+from aop.observed import ObservedZone, Unknown
 from aop.origins import Pin
-from aop.pki import pin_of, recognise
 from aop.settings import Settings
+
+T = TypeVar("T")
 
 log = logging.getLogger("aop")
 
-HOURLY_S = 3600.0
-BLOCKED_RECHECK_S = 20.0
-"""How old a reading may be while it is what blocks: what a user mends is acted on within a minute (design, L3)."""
-POLLS_S = (0.0, 1.0, 1.0, 2.0, 3.0, 5.0, 8.0, 10.0)
+POLLS_S = (0.0, 1.0, 1.0, 2.0, 3.0, 5.0, 8.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0)
 """Waits between requests for a moving certificate: `active` took about a second in captures, minutes at worst (reference, 2)."""
-CLOUDFLARE_REASONS = frozenset(
-    {
-        Reason.TOKEN_SECRET_NOT_FOUND,
-        Reason.TOKEN_REJECTED,
-        Reason.TOKEN_LACKS_PERMISSION,
-        Reason.ZONE_NOT_FOUND,
-        Reason.ZONE_AMBIGUOUS,
-        Reason.ZONE_NOT_ACTIVE,
-        Reason.SSL_MODE_TOO_LOW,
-        Reason.HOSTS_SUPPRESSED,
-        Reason.FOREIGN_CERTIFICATE,
-        Reason.CERTIFICATE_REFUSED,
-    }
-)
 
 
 class ZoneReader:
@@ -67,98 +53,119 @@ class ZoneReader:
         if held.access is None or held.access.key != access.key:
             held.forget_all()
             held.failure = None
-        held.access = access.at(Priority.ONBOARD if hurry else Priority.RESYNC)
+        held.access = access.at(Priority.ONBOARD if hurry and awaited(pull, memory) else Priority.RESYNC)
         if held.failure and held.retry_at and now < held.retry_at:
             return held.failure
+        known = frozenset(pin.sha256 for pin in ours)
+        look = Look(pull, memory, now, known, self._settings, settling(memory, now, self._settings.stillness_s))
         try:
-            zone = await self._read(pull, held.access, memory, now, tuple(ours))
+            zone = await self._read(look, held.access)
+        except RateLimited as error:
+            return look.last_known() or _failed(held, error, now, self._settings.resync_s)
         except AopError as error:
-            return _failed(held, error, now)
+            return _failed(held, error, now, self._settings.resync_s)
         except Exception as error:
             log.exception("bug while reading zone %s for %s", pull.spec.zone.name, pull.key)
             if self._metrics is not None:
                 self._metrics.reader_bugs.labels(reader="cloudflare").inc()
             what = f"{type(error).__name__} in the operator while it read Cloudflare, whose answer it may not understand"
-            return _failed(held, Transient(f"{what}. The operator's log has the traceback; it is tried again by itself"), now)
+            bug = Transient(f"{what}. The operator's log has the traceback; it is tried again by itself")
+            return _failed(held, bug, now, self._settings.resync_s)
         held.failure, held.failing_since, held.failed_at = None, None, None
         return zone
 
-    async def _read(
-        self, pull: AuthenticatedOriginPull, access: Access, memory: Memory, now: datetime, ours: tuple[Pin, ...]
-    ) -> ObservedZone | None:
-        held = memory.cloudflare
-        blocked = memory.blocked_on in CLOUDFLARE_REASONS
-        setup = held.setup.fresh(now, BLOCKED_RECHECK_S if blocked else HOURLY_S)
-        found = setup.value if setup else held.setup.keep(await self._setup(pull, access), now)
-        if found is None:
+    async def _read(self, look: Look, access: Access) -> ObservedZone | None:
+        held, now = look.held, look.now
+        if not look.fresh("zone", held.zone):
+            held.zone.keep(await self._zone(look.pull, access), now)
+        zone = held.zone.last.value if held.zone.last else None
+        if zone is None:
             return None
-        within_s = BLOCKED_RECHECK_S if blocked else self._settings.resync_s
-        if _settling(held, memory, now, self._settings.stillness_s):
-            within_s = min(within_s, self._settings.stillness_s / 2)
-        if held.listed.fresh(now, within_s) is None:
-            self._list(held, await self._cloudflare.list_certificates(access, found.id), now)
-        if held.enabled.fresh(now, within_s) is None:
-            held.enabled.keep((await self._cloudflare.fetch_enablement(access, found.id)).enabled, now)
-        await self._follow(held, access, found.id, now)
-        zone = _zone(found, held, pull.uid, ours)
-        _notice_change(memory, zone, now)
-        return zone
+        if not look.fresh("ssl_mode", held.ssl_mode):
+            held.ssl_mode.keep(await self._cloudflare.fetch_ssl_mode(access, zone.id), now)
+        if not look.fresh("global_on", held.global_on):
+            what = "Whether global Authenticated Origin Pulls are on could not be looked up"
+            await look.optional(held.global_on, lambda: self._global_on(access, zone.id), otherwise=False, what=what)
+        if not look.fresh("outranked", held.outranked):
+            what = "Hosts with a certificate of their own at Cloudflare could not be listed"
+            await look.optional(held.outranked, lambda: self._outranked(access, zone.id), otherwise=(), what=what)
+        if not look.fresh("listed", held.listed):
+            await self._list(look, access, zone.id)
+        if not look.fresh("enabled", held.enabled):
+            held.enabled.keep((await self._cloudflare.fetch_enablement(access, zone.id)).enabled, now)
+        await self._follow(held, access, zone.id, now)
+        observed = look.zone(zone)
+        _notice_change(look.memory, observed, now)
+        return observed
 
-    async def _setup(self, pull: AuthenticatedOriginPull, access: Access) -> ZoneSetup | None:
+    async def _zone(self, pull: AuthenticatedOriginPull, access: Access) -> Zone | None:
         name, wanted_id = pull.spec.zone.name, pull.spec.zone.id
-        zones: tuple[Zone, ...]
         if wanted_id:
-            zones = (await self._cloudflare.fetch_zone(access, wanted_id),)
-            if zones[0].name != name:
-                raise Blocked(Reason.ZONE_NOT_FOUND, f"zone {wanted_id} is {zones[0].name}, not {name}. Correct spec.zone")
-        else:
-            zones = tuple(zone for zone in await self._cloudflare.find_zones(access, name) if zone.name == name)
-        if not zones:
-            return None
+            zone = await self._cloudflare.fetch_zone(access, wanted_id)
+            if zone.name != name:
+                raise Blocked(Reason.ZONE_NOT_FOUND, f"zone {wanted_id} is {zone.name}, not {name}. Correct spec.zone")
+            return zone
+        zones = [zone for zone in await self._cloudflare.find_zones(access, name) if zone.name == name]
         if len(zones) > 1:
             accounts = ", ".join(sorted(f"{zone.account_id} (zone id {zone.id})" for zone in zones))
             raise Blocked(Reason.ZONE_AMBIGUOUS, f"the token sees {len(zones)} zones {name}, in accounts {accounts}. Set spec.zone.id")
-        (zone,) = zones
-        mode = await self._cloudflare.fetch_ssl_mode(access, zone.id)
-        shared = await self._cloudflare.fetch_global_aop(access, zone.id)
-        hosts = await self._cloudflare.list_hostname_associations(access, zone.id)
-        outranked = tuple(sorted({a.hostname for a in hosts.associations if a.outranks}))
-        return ZoneSetup(zone.id, zone.name, zone.account_id, zone.active, mode.value, shared.on, outranked)
+        return zones[0] if zones else None
 
-    def _list(self, held: CloudflareMemory, certificates: tuple[Certificate, ...], now: datetime) -> None:
-        held.listed.keep(certificates, now)
-        listed = {c.id for c in certificates}
+    async def _global_on(self, access: Access, zone_id: str) -> bool:
+        return (await self._cloudflare.fetch_global_aop(access, zone_id)).on
+
+    async def _outranked(self, access: Access, zone_id: str) -> tuple[str, ...]:
+        hosts = await self._cloudflare.list_hostname_associations(access, zone_id)
+        return tuple(sorted({a.hostname for a in hosts if a.outranks}))
+
+    async def _list(self, look: Look, access: Access, zone_id: str) -> None:
+        held = look.held
+        certificates = held.listed.keep(await self._cloudflare.list_certificates(access, zone_id), look.now)
         for certificate in certificates:
-            if certificate.id not in held.gone and not certificate.active and certificate.id not in held.known:
+            # The list lags, so that it may show what is gone; but an id may also come back to life (reference: cloudflare-api, 14.4).
+            if certificate.id in held.gone:
+                await self._ask_for(held, access, zone_id, certificate.id)
+            elif not certificate.active and certificate.id not in held.known and look.is_ours(certificate):
                 held.known[certificate.id] = certificate
-        for id_ in [id_ for id_, c in held.known.items() if id_ in listed and c.active]:
+        arrived = {c.id for c in certificates}
+        for id_ in [id_ for id_, c in held.known.items() if id_ in arrived and c.active]:
             del held.known[id_]
-        held.gone &= listed
 
     async def _follow(self, held: CloudflareMemory, access: Access, zone_id: str, now: datetime) -> None:
-        moving = [c for c in held.known.values() if not c.active and not c.failed]
+        moving = frozenset(id_ for id_, c in held.known.items() if not c.active and not c.failed)
+        if moving != held.moving:
+            held.moving, held.polls, held.next_poll = moving, 0, None
         if not moving or (held.next_poll and now < held.next_poll):
             return
-        for certificate in moving:
-            try:
-                seen = await self._cloudflare.fetch_certificate(access, zone_id, certificate.id)
-            except NotFound:
-                seen = None
-            if seen is None or seen.deleted:
-                del held.known[certificate.id]
-                held.gone.add(certificate.id)
-            else:
-                held.known[certificate.id] = seen
+        for id_ in sorted(moving):
+            await self._ask_for(held, access, zone_id, id_)
         held.polls += 1
         held.next_poll = now + timedelta(seconds=POLLS_S[min(held.polls, len(POLLS_S) - 1)])
 
+    async def _ask_for(self, held: CloudflareMemory, access: Access, zone_id: str, certificate_id: str) -> None:
+        try:
+            seen = await self._cloudflare.fetch_certificate(access, zone_id, certificate_id)
+        except NotFound:
+            seen = None
+        if seen is not None and not seen.deleted:
+            follow(held, seen)
+        else:
+            known = held.known.pop(certificate_id, None)
+            held.gone.setdefault(certificate_id, known.fingerprint if known else "")
 
-def _settling(held: CloudflareMemory, memory: Memory, now: datetime, stillness_s: float) -> bool:
-    """Somebody waits for Cloudflare to be still, and the list was not read since it should be."""
-    if not memory.awaits_stillness or held.changed_at is None or held.listed.last is None:
-        return False
-    calm = held.changed_at + timedelta(seconds=stillness_s)
-    return now > calm and held.listed.last.at <= calm
+
+def awaited(pull: AuthenticatedOriginPull, memory: Memory) -> bool:
+    """Whether a person waits for this look: not for an object that is blocked, nor for one that is Ready, as after a restart."""
+    ready, stalled = pull.status.condition(ConditionType.READY), pull.status.condition(ConditionType.STALLED)
+    rests = any(condition is not None and condition.status == "True" for condition in (ready, stalled))
+    told = pull.status.observed_generation == pull.generation
+    return memory.blocked_on is None and not (rests and told and not pull.deleting)
+
+
+def follow(held: CloudflareMemory, certificate: Certificate) -> None:
+    """Cloudflare has shown this certificate alive, in answer to a request for it or for its upload or deletion."""
+    held.known[certificate.id] = certificate
+    held.gone.pop(certificate.id, None)
 
 
 def is_still(memory: Memory, stillness_s: float) -> bool:
@@ -168,13 +175,20 @@ def is_still(memory: Memory, stillness_s: float) -> bool:
     return held.changed_at is not None and read is not None and read.at - held.changed_at > timedelta(seconds=stillness_s)
 
 
-def _failed(held: CloudflareMemory, error: AopError, now: datetime) -> Unknown:
+def changed(memory: Memory, now: datetime) -> None:
+    """Something changed at Cloudflare, by us or by others: proofs and stillness begin again."""
+    memory.cloudflare.changed_at = now
+    memory.evidence = {host: begun_again(evidence) for host, evidence in memory.evidence.items()}
+
+
+def _failed(held: CloudflareMemory, error: AopError, now: datetime, resync_s: float) -> Unknown:
+    """What is said until the next attempt, which comes later each time: within seconds where it may pass by itself."""
     reason = error.reason if isinstance(error, Blocked) else None
     after_s = error.retry_after_s if isinstance(error, Transient) else None
-    first = held.failed_at or now
-    backoff_s = min(max((now - first).total_seconds(), 1.0), 30.0)
-    held.failed_at = first
-    held.retry_at = now + timedelta(seconds=after_s if after_s is not None else BLOCKED_RECHECK_S if reason else backoff_s)
+    held.failed_at = held.failed_at or now
+    least_s, most_s = (BLOCKED_RECHECK_S, resync_s) if reason else (1.0, 30.0)
+    backoff_s = min(max((now - held.failed_at).total_seconds(), least_s), most_s)
+    held.retry_at = now + timedelta(seconds=after_s if after_s is not None else backoff_s)
     held.failing_since = (held.failing_since or now) if reason else held.failing_since
     held.failure = Unknown(error.message, reason, (held.retry_at - now).total_seconds())
     return held.failure
@@ -187,44 +201,3 @@ def _notice_change(memory: Memory, zone: ObservedZone, now: datetime) -> None:
     if seen != held.seen:
         held.seen = seen
         changed(memory, now)
-
-
-def changed(memory: Memory, now: datetime) -> None:
-    """Something changed at Cloudflare, by us or by others: proofs and stillness begin again."""
-    memory.cloudflare.changed_at = now
-    memory.evidence = {host: begun_again(evidence) for host, evidence in memory.evidence.items()}
-
-
-def _zone(setup: ZoneSetup, held: CloudflareMemory, uid: str, ours: tuple[Pin, ...]) -> ObservedZone:
-    listed = held.listed.last.value if held.listed.last else ()
-    certificates = {c.id: c for c in listed if c.id not in held.gone} | held.known
-    known = {pin.sha256 for pin in ours}
-    return ObservedZone(
-        id=setup.id,
-        name=setup.name,
-        account_id=setup.account_id,
-        active=setup.active,
-        ssl_mode=setup.ssl_mode,
-        global_on=setup.global_on,
-        enabled=bool(held.enabled.last and held.enabled.last.value),
-        certificates=tuple(sorted((_certificate(c, uid, known) for c in certificates.values()), key=lambda c: (c.uploaded_at, c.id))),
-        outranked=setup.outranked,
-    )
-
-
-def _certificate(certificate: Certificate, uid: str, known: set[str]) -> ObservedCertificate:
-    ever = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
-    pin = guarded(lambda: pin_of(certificate.leaf)) or Pin(f"unreadable:{certificate.id}", "", *ever)
-    ours = guarded(lambda: recognise(certificate.leaf, uid)) or False
-    state = (
-        CertificateState.ACTIVE if certificate.active else CertificateState.DELETING if certificate.deleting else CertificateState.PENDING
-    )
-    return ObservedCertificate(
-        id=certificate.id,
-        pin=pin,
-        state=CertificateState.FAILED if certificate.failed else state,
-        uploaded_at=certificate.uploaded_on or datetime(1970, 1, 1, tzinfo=UTC),
-        ours=ours or pin.sha256 in known,
-        status=certificate.status.value,
-        serial_number=certificate.serial_number,
-    )

@@ -1,0 +1,176 @@
+"""One look at one zone: how old each reading of Cloudflare may be, and what the readings come to.
+
+Used by `aop.observe.zone`, which does the reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from aop.api import AuthenticatedOriginPull
+from aop.cloudflare import Certificate, CloudflareError, RateLimited, Zone, guarded
+from aop.errors import Reason, Transient
+from aop.observe.memory import CloudflareMemory, Memory, Shelf
+from aop.observed import CertificateState, ObservedCertificate, ObservedZone
+from aop.origins import Pin
+from aop.pki import pin_of, recognise
+from aop.settings import Settings
+
+T = TypeVar("T")
+
+HOURLY_S = 3600.0
+"""How old a reading may be that changes rarely; and the oldest by which anything is decided while calls have to wait."""
+BLOCKED_RECHECK_S = 20.0
+"""How old a reading may be that has just begun to block; a blocked object is not what the account's calls are for, so it grows."""
+OPTIONAL_S = 60.0
+"""How long an outage of a look-up that only explains holds up a first look."""
+BLOCKING: dict[Reason, frozenset[str]] = {
+    Reason.ZONE_NOT_FOUND: frozenset({"zone"}),
+    Reason.ZONE_AMBIGUOUS: frozenset({"zone"}),
+    Reason.ZONE_NOT_ACTIVE: frozenset({"zone"}),
+    Reason.SSL_MODE_TOO_LOW: frozenset({"ssl_mode"}),
+    Reason.HOSTS_SUPPRESSED: frozenset({"outranked"}),
+    Reason.FOREIGN_CERTIFICATE: frozenset({"listed", "enabled"}),
+}
+"""The endpoints whose answers are a reason. Any other reason of Cloudflare's is a call that fails, and is repeated by itself."""
+NOTHING_ELSE_MATTERS = frozenset({Reason.ZONE_NOT_ACTIVE, Reason.SSL_MODE_TOO_LOW})
+"""Only Cloudflare can end these, so that nothing is decided on the rest of the zone before the blocking endpoint was read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at one zone: what is remembered, and how old each reading may be."""
+
+    pull: AuthenticatedOriginPull
+    memory: Memory
+    now: datetime
+    ours: frozenset[str]
+    """Fingerprints that the record and the Secret know."""
+    settings: Settings
+    settling: bool
+    """Somebody waits for Cloudflare to be still, and it was not read since it should be."""
+
+    @property
+    def held(self) -> CloudflareMemory:
+        """What is remembered of Cloudflare."""
+        return self.memory.cloudflare
+
+    def fresh(self, endpoint: str, shelf: Shelf[T]) -> bool:
+        """Whether the endpoint need not be read now."""
+        return shelf.fresh(self.now, self._within_s(endpoint)) is not None
+
+    def _within_s(self, endpoint: str) -> float:
+        reason, since = self._blocked()
+        if reason is not None and endpoint in self._blocking(reason):
+            return min(max(BLOCKED_RECHECK_S, (self.now - since).total_seconds() / 2), self.settings.resync_s)
+        if endpoint not in {"listed", "enabled"} or (reason in NOTHING_ELSE_MATTERS and self._still_blocks(reason)):
+            return HOURLY_S
+        return min(self.settings.resync_s, self.settings.stillness_s / 2) if self.settling else self.settings.resync_s
+
+    def _blocked(self) -> tuple[Reason | None, datetime]:
+        """What blocks at Cloudflare, and since when; a removal is blocked by nothing there."""
+        reason = self.memory.blocked_on if self.memory.blocked_on in BLOCKING and not self.pull.deleting else None
+        if reason is None:
+            self.held.blocked = None
+            return None, self.now
+        if self.held.blocked is None or self.held.blocked[0] is not reason:
+            self.held.blocked = (reason, self.now)
+        return self.held.blocked
+
+    def _blocking(self, reason: Reason) -> frozenset[str]:
+        """The endpoints whose answers are the reason."""
+        listed, enabled, shared = self.held.listed.last, self.held.enabled.last, self.held.global_on.last
+        presents = listed is not None and enabled is not None and enabled.value and any(c.active for c in listed.value)
+        if reason is Reason.FOREIGN_CERTIFICATE and shared is not None and shared.value and not presents:
+            return frozenset({"global_on"})
+        return BLOCKING[reason]
+
+    def _still_blocks(self, reason: Reason) -> bool:
+        """Whether what has just been read still is what blocks."""
+        zone, mode = self.held.zone.last, self.held.ssl_mode.last
+        if reason is Reason.ZONE_NOT_ACTIVE:
+            return zone is not None and zone.value is not None and not zone.value.active
+        return mode is not None and not mode.value.presents
+
+    async def optional(self, shelf: Shelf[T], ask: Callable[[], Awaitable[T]], *, otherwise: T, what: str) -> None:
+        """Read what explains and never blocks. Where it cannot be read, what was known or `otherwise` stands, and `what` is said.
+
+        An outage holds a first look up for a minute, in case that it passes; what may not be read never does.
+        """
+        try:
+            shelf.keep(await ask(), self.now)
+        except RateLimited:
+            raise
+        except CloudflareError as error:
+            known, began, passing = shelf.last, self.held.failed_at or self.now, isinstance(error, Transient)
+            wait_s = (error.retry_after_s or 0.0) if isinstance(error, Transient) else 0.0
+            if known is None and passing and self.now + timedelta(seconds=wait_s) - began < timedelta(seconds=OPTIONAL_S):
+                raise
+            self.held.unseen[what] = error.message
+            # What may pass is tried again with the next resync, what nobody has mended within the hour.
+            early = timedelta(seconds=max(HOURLY_S - self.settings.resync_s, 0.0) if passing else 0.0)
+            shelf.keep(known.value if known else otherwise, self.now - early)
+        else:
+            self.held.unseen.pop(what, None)
+
+    def last_known(self) -> ObservedZone | None:
+        """The zone by what was read before: a look that has to wait its turn is no reason to know nothing."""
+        zone, listed = self.held.zone.last, self.held.listed.last
+        if zone is None or zone.value is None or listed is None or not self.held.complete:
+            return None
+        return self.zone(zone.value) if self.now - listed.at < timedelta(seconds=HOURLY_S) else None
+
+    def is_ours(self, certificate: Certificate) -> bool:
+        """Recognised by its issuer's name, by the record or by the Secret."""
+        return certificate.fingerprint in self.ours or bool(guarded(lambda: recognise(certificate.leaf, self.pull.uid)))
+
+    def zone(self, zone: Zone) -> ObservedZone:
+        """What is remembered, as the rules see it."""
+        held = self.held
+        listed = held.listed.last.value if held.listed.last else ()
+        certificates = {c.id: c for c in listed if c.id not in held.gone} | held.known
+        observed = (self._certificate(c) for c in certificates.values())
+        return ObservedZone(
+            id=zone.id,
+            name=zone.name,
+            account_id=zone.account_id,
+            active=zone.active,
+            ssl_mode=held.ssl_mode.last.value.value if held.ssl_mode.last else "",
+            global_on=bool(held.global_on.last and held.global_on.last.value),
+            enabled=bool(held.enabled.last and held.enabled.last.value),
+            certificates=tuple(sorted(observed, key=lambda c: (c.uploaded_at, c.id))),
+            outranked=held.outranked.last.value if held.outranked.last else (),
+            unseen=tuple(f"{what}: {why}" for what, why in sorted(held.unseen.items())),
+        )
+
+    def _certificate(self, certificate: Certificate) -> ObservedCertificate:
+        ever = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
+        return ObservedCertificate(
+            id=certificate.id,
+            pin=guarded(lambda: pin_of(certificate.leaf)) or Pin(f"unreadable:{certificate.id}", "", *ever),
+            state=_state(certificate),
+            uploaded_at=certificate.uploaded_on or datetime(1970, 1, 1, tzinfo=UTC),
+            ours=self.is_ours(certificate),
+            status=certificate.status.value,
+            serial_number=certificate.serial_number,
+        )
+
+
+def _state(certificate: Certificate) -> CertificateState:
+    if certificate.failed:
+        return CertificateState.FAILED
+    if certificate.active:
+        return CertificateState.ACTIVE
+    return CertificateState.DELETING if certificate.deleting else CertificateState.PENDING
+
+
+def settling(memory: Memory, now: datetime, stillness_s: float) -> bool:
+    """Somebody waits for Cloudflare to be still, and the list was not read since it should be."""
+    held = memory.cloudflare
+    if not memory.awaits_stillness or held.changed_at is None or held.listed.last is None:
+        return False
+    calm = held.changed_at + timedelta(seconds=stillness_s)
+    return now > calm and held.listed.last.at <= calm
