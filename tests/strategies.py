@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -72,3 +73,31 @@ def config_maps(draw: st.DrawFn) -> dict[str, Any]:
     body: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
     data = draw(_keys)
     return body | ({"data": data} if data else {})
+
+
+def _lines(change: Callable[[list[str]], list[str]]) -> Callable[[str], str]:
+    return lambda block: "".join(change(block.splitlines(keepends=True)))
+
+
+REFORMATTED: dict[str, Callable[[str], str]] = {
+    "as it was": lambda block: block,
+    "CRLF": lambda block: block.replace("\n", "\r\n"),
+    "indented": _lines(lambda lines: [f"    {line}" for line in lines]),
+    "indented with tabs": _lines(lambda lines: [f"\t{line}" for line in lines]),
+    "not indented": _lines(lambda lines: [line.lstrip(" ") for line in lines]),
+    "blanks at the ends": _lines(lambda lines: [f"{line[:-1]} \t\n" for line in lines]),
+    "blank lines between": lambda block: "\n\n".join(block.splitlines()) + "\n",
+}
+"""What an editor or a tool makes of our block without changing what it says to nginx."""
+BROKEN: dict[str, Callable[[str], str]] = {
+    "pasted twice": lambda block: block + block,
+    "pasted twice, with a blank line": lambda block: f"{block}\n{block}",
+    "first marker lost": _lines(lambda lines: lines[1:]),
+    "last marker lost": _lines(lambda lines: lines[:-1]),
+    "both markers lost": _lines(lambda lines: lines[1:-1]),
+    "a line lost": _lines(lambda lines: lines[:2] + lines[3:]),
+    "text of theirs within": _lines(lambda lines: [lines[0], "gzip on;\n", *lines[1:]]),
+    "twice, the first end lost": _lines(lambda lines: lines[:-1] + lines),
+    "twice, the second beginning lost": _lines(lambda lines: lines + lines[1:]),
+}
+"""What somebody makes of it that it says something else, or that nobody could tell."""

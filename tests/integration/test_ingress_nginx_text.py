@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -14,11 +15,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from aop.origins import Claim, Mode, Pin
-from aop.origins.ingress_nginx import check_path, gate_path, labels, parse, render, too_long
+from aop.origins.ingress_nginx import ForeignText, check_path, gate_path, labels, parse, publish, render, too_long
 from aop.origins.ingress_nginx.check import NO_ZONE, NONE, OTHER, Answer
 from aop.origins.ingress_nginx.text import HTTP, SERVER
 from sandbox.text_nginx import Said, TextNginx, ask, client_context
 from sandbox.waiting import until
+from strategies import BROKEN, REFORMATTED
 
 pytestmark = pytest.mark.integration
 
@@ -387,6 +389,37 @@ def test_a_new_revision_ends_sessions_that_were_made_without_a_certificate(
             describe="an answer of a new worker",
         )
         assert (reused, answer.presented, answer.fresh) == (False, leaves.ours.pin.short, True)
+
+
+# --- damage ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", sorted(REFORMATTED))
+def test_a_text_that_reads_as_intact_does_what_it_did(leaves: Leaves, tmp_path: Path, change: str) -> None:
+    text = {key: REFORMATTED[change](block).rstrip("\r\n") for key, block in render([com(leaves, Mode.REQUIRE, (WWW,))], 3, TOKEN).items()}
+    with TextNginx(tmp_path, text, HOSTS) as nginx:
+        assert [nginx.https(WWW, "/", path_of(leaf)).status for leaf in (None, leaves.ours, leaves.stranger)] == [400, 200, 400]
+        assert told(nginx.https(WWW, f"{CHECK}?n=x", leaves.ours.path)) == Answer(
+            3, LABEL["example.com"], leaves.ours.pin.short, https=True, fresh=True, nonce="x"
+        )
+        assert (nginx.https(WWW, GATE).status, nginx.https(WWW, GATE, leaves.ours.path).status, nginx.http(WWW).status) == (400, 204, 308)
+
+
+THEIRS = {HTTP: "map $http_a $theirs {\n    default 1;\n}\n", SERVER: "location /theirs {\n    return 200;\n}\n"}
+
+
+@pytest.mark.parametrize("fault", sorted(BROKEN))
+def test_what_is_written_over_a_damaged_text_passes_the_syntax_test(leaves: Leaves, tmp_path: Path, fault: str) -> None:
+    wanted = [com(leaves, Mode.REQUIRE, (WWW,)), org(leaves, Mode.REQUEST)]
+    body: dict[str, Any] = {"metadata": {"namespace": "ingress-nginx", "name": "controller"}, "data": THEIRS}
+    for one in wanted:
+        body = publish(body, one, foreign=ForeignText.MERGE, token_if_new=TOKEN)
+    blocks = {key: body["data"][key].replace(THEIRS[key], "") for key in THEIRS}
+    body["data"] = {HTTP: THEIRS[HTTP] + BROKEN[fault](blocks[HTTP]), SERVER: BROKEN[fault](blocks[SERVER]) + THEIRS[SERVER]}
+    for number, one in enumerate((com(leaves, Mode.REQUEST), *wanted)):
+        body = publish(body, one, foreign=ForeignText.MERGE, token_if_new=TOKEN)
+        assert not TextNginx(tmp_path / str(number), body["data"], HOSTS).tested()
+        assert all(text in body["data"][key] for key, text in THEIRS.items())
 
 
 # --- nginx -t --------------------------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ objects to write out. Each module has one question::
     zones        what do all claims together mean for a host
     text         how is that said to nginx
     check        what does the check path answer
+    syntax       where does a statement begin and end
+    residue      what in a key is ours, whatever has happened to it
     snippets     where does our block stand among the text of others
     lint         can that text stand beside ours
     notation     how is a claim written down

@@ -12,6 +12,7 @@ from typing import Any
 from aop.origins.ingress_nginx.lint import objection
 from aop.origins.ingress_nginx.options import Options
 from aop.origins.ingress_nginx.snippets import Snippet
+from aop.origins.ingress_nginx.syntax import BLANKS
 from aop.origins.spec import ForeignText
 
 _CONSENT = (
@@ -42,7 +43,7 @@ def objections(config_map: Mapping[str, Any], snippets: Mapping[str, Snippet], p
 
 def _refused(key: str, snippet: Snippet) -> str | None:
     owned = f", owned by {', '.join(snippet.owners)}" if snippet.owners else ""
-    if snippet.foreign:
+    if snippet.foreign.strip(BLANKS):
         return f"{key} holds text that is not ours ({_first_line(snippet.foreign)}{owned}). {_CONSENT}"
     if snippet.overwritten:
         return f"{key} belongs to {', '.join(snippet.owners)}, which will put back what it wrote there. {_CONSENT}"
@@ -57,5 +58,4 @@ def _unmergeable(key: str, snippet: Snippet) -> str | None:
 def _first_line(text: str) -> str:
     """Enough of somebody's text to find it again; never all of it, because it may be long and may be nobody's business."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    shown = lines[0][:40] if lines else "blank lines"
-    return f"{shown!r} and {len(lines) - 1} more lines" if len(lines) > 1 else repr(shown)
+    return f"{lines[0][:40]!r} and {len(lines) - 1} more lines" if len(lines) > 1 else repr(lines[0][:40])

@@ -1,8 +1,9 @@
 """What to write into the ConfigMap: whole objects to put back with the resourceVersion they were read with.
 
 `perform` calls these and puts the result, naming `snippets.FIELD_MANAGER`; of two writers who have read the same ConfigMap one is
-refused by the API server, and reads again. The text is always rendered from all claims, never taken from what stood there. Where it
-was not what the claims say, the others' claims are written as OFF, as they read: putting a lost text back is nobody's proof.
+refused by the API server, and reads again. The text is always rendered from all claims, never taken from what stood there, and stands
+in place of everything that was ours. Where that did not say what the claims say, the others' claims are written as OFF, as they read:
+putting a lost text back is nobody's proof.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from copy import deepcopy
 from typing import Any
 
 from aop.errors import Blocked, Reason
-from aop.origins.claims import Claim
+from aop.origins.claims import Claim, Mode
 from aop.origins.ingress_nginx.foreign import objections
 from aop.origins.ingress_nginx.options import Options
 from aop.origins.ingress_nginx.snippets import needs_newline, put_together
@@ -49,12 +50,12 @@ def publish(
 
     Raises:
         Blocked: FOREIGN_CONFIGURATION. `claim` asks for more than what is in force, and what others have put into the ConfigMap
-            forbids that. What asks for no more is always written: nobody's text holds back what protects visitors.
+            forbids that. What asks for no more is always written: nobody's text holds back what protects visitors. Or what others
+            have put there cannot be told from ours, so that the result would not read as what it is meant to say.
         ValueError: a claim that cannot be rendered (`text.render`).
     """
     stored = read(config_map)
-    current = stored.claims.get(claim.uid)
-    if not claim.asks_no_more_than(current) and (said := objections(config_map, stored.snippets, foreign)) is not None:
+    if not relaxes(stored, claim) and (said := objections(config_map, stored.snippets, foreign)) is not None:
         raise Blocked(Reason.FOREIGN_CONFIGURATION, said)
     entries = dict(stored.entries)
     if stored.intact and seen_everywhere == stored.revision:
@@ -64,10 +65,20 @@ def publish(
     return _written(config_map, stored, {**entries, claim.uid: Entry(claim, former.accepted if former else None)}, token_if_new)
 
 
+def relaxes(stored: Stored, claim: Claim) -> bool:
+    """Whether `claim` refuses nobody whom what stands in the ConfigMap serves for sure, or nobody at all while a damaged text still may."""
+    if claim.asks_no_more_than(stored.claims.get(claim.uid)):
+        return True
+    return stored.residue and claim.mode <= Mode.REQUEST and claim.asks_no_more_than(stored.standing.get(claim.uid))
+
+
 def withdraw(config_map: Mapping[str, Any], uid: str) -> Json:
     """The ConfigMap without the claim of one object; the last claim takes everything of ours out and leaves what was found.
 
     The same object again if there is nothing to take out, so that no write is needed.
+
+    Raises:
+        Blocked: FOREIGN_CONFIGURATION, as in `publish`: what others have put there cannot be told from ours.
     """
     stored = read(config_map)
     remaining = {other: entry for other, entry in stored.entries.items() if other != uid}
@@ -83,7 +94,7 @@ def _written(config_map: Mapping[str, Any], stored: Stored, entries: Mapping[str
     metadata = body.setdefault("metadata", {})
     labels = dict(metadata.get("labels") or {})
     found = Found(
-        empty=frozenset(key for key, s in stored.snippets.items() if (key in stored.found.empty if s.marked else s.text == "")),
+        empty=frozenset(key for key, s in stored.snippets.items() if (key in stored.found.empty if s.ours else s.text == "")),
         newline_added=needs_newline(stored.snippets[HTTP].foreign),
         watch=stored.found.watch if CLAIMED_LABEL in labels else labels.get(WATCH_LABEL),
     )
@@ -97,6 +108,9 @@ def _written(config_map: Mapping[str, Any], stored: Stored, entries: Mapping[str
         **annotations_for(list(entries.values()), revision, token, cache, found),
     }
     metadata["labels"] = {**labels, CLAIMED_LABEL: "true", WATCH_LABEL: "true"}
+    again = read(body)
+    if not again.intact or again.claims != {uid: entry.claim for uid, entry in entries.items()}:
+        raise _indistinct(config_map)
     return body
 
 
@@ -105,9 +119,9 @@ def _as_found(config_map: Mapping[str, Any], stored: Stored) -> Json:
     metadata = body.setdefault("metadata", {})
     data, labels = dict(body.get("data") or {}), dict(metadata.get("labels") or {})
     for key, snippet in stored.snippets.items():
-        if snippet.foreign or (snippet.marked and key in stored.found.empty):
+        if snippet.foreign or (snippet.ours and key in stored.found.empty):
             data[key] = snippet.foreign
-        elif snippet.marked:
+        elif snippet.ours:
             del data[key]
     if labels.pop(CLAIMED_LABEL, None) is not None:
         labels.pop(WATCH_LABEL, None)
@@ -118,4 +132,16 @@ def _as_found(config_map: Mapping[str, Any], stored: Stored) -> Json:
             place[name] = value
         else:
             place.pop(name, None)
+    if read(body).residue:
+        raise _indistinct(config_map)
     return body
+
+
+def _indistinct(config_map: Mapping[str, Any]) -> Blocked:
+    """Said once instead of written again and again."""
+    where = "{namespace}/{name}".format(**{"namespace": "", "name": "", **(config_map.get("metadata") or {})})
+    return Blocked(
+        Reason.FOREIGN_CONFIGURATION,
+        f"the text in ConfigMap {where} cannot be told from ours, so that nothing would read back as it was meant, and nothing is written. "
+        f"Take everything that holds aop_ or aop-operator out of its {' and '.join(KEYS)}; what is ours is then written again",
+    )

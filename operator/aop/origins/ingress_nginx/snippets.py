@@ -9,12 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from aop.origins.ingress_nginx.text import BEGIN, END, HTTP, KEYS
+from aop.origins.claims import Claim, Mode
+from aop.origins.ingress_nginx.residue import find, same_to_nginx
+from aop.origins.ingress_nginx.syntax import BLANKS
+from aop.origins.ingress_nginx.text import HTTP, KEYS, render
 
 FIELD_MANAGER = "aop-operator"
 """The field manager that our writes must name, so that `owners` can tell ours from others'."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """A field manager other than ours that owns a key of the ConfigMap: it wrote what stands there, and puts it back if it is a tool."""
+
+    manager: str
+    """Its name, as it gave it itself: `helm`, `argocd-controller`, `kubectl-edit`."""
+    at: datetime | None = None
+    """When it last wrote any of what it owns in the ConfigMap; None where the API server does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,28 +38,33 @@ class Snippet:
     text: str | None
     """All of it; None when the key is absent."""
     foreign: str = ""
-    """It without our block: the bytes that somebody else put there."""
+    """It without what is ours: the bytes that somebody else put there."""
     intact: bool = False
-    """Our block stands in it exactly as expected, once, at the start of a line."""
-    marked: bool = False
-    """A block of ours stands in it, though perhaps damaged or of another revision."""
+    """Our block, and nothing else of ours, stands in it, and says to nginx what is expected there."""
+    ours: bool = False
+    """Something of ours stands in it, be it damaged or of another revision."""
     misplaced: bool = False
     """Others' text has come to stand on the wrong side of our block; the next write puts it right."""
     revision: int = 0
-    """The revision that the marker of that block names; 0 without one."""
-    owners: tuple[str, ...] = ()
-    """Field managers other than ours that own the key; sorted."""
+    """The highest revision that what is ours names; 0 without one."""
+    writers: tuple[Writer, ...] = ()
+    """Who else owns the key; the last one to write comes first."""
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """The names of `writers`, sorted."""
+        return tuple(sorted({writer.manager for writer in self.writers}))
 
     @property
     def overwritten(self) -> bool:
         """Somebody else owns the key, and nothing in it is ours: they will not expect our text there, not even where it is empty."""
-        return bool(self.owners) and not self.marked
+        return bool(self.writers) and not self.ours
 
 
 def take_apart(config_map: Mapping[str, Any], blocks: Mapping[str, str], *, newline_added: bool) -> dict[str, Snippet]:
     """Every key of `KEYS`. `blocks` is what is expected there; `newline_added` tells that the newline before our block is ours."""
     data: Mapping[str, str] = config_map.get("data") or {}
-    return {key: _snippet(key, data.get(key), blocks.get(key), _owners(config_map, key), newline_added=newline_added) for key in KEYS}
+    return {key: _snippet(key, data.get(key), blocks.get(key), _writers(config_map, key), newline_added=newline_added) for key in KEYS}
 
 
 def put_together(key: str, foreign: str, block: str) -> str:
@@ -60,29 +79,45 @@ def needs_newline(foreign: str) -> bool:
     return bool(foreign) and not foreign.endswith("\n")
 
 
-def _snippet(key: str, text: str | None, block: str | None, owners: tuple[str, ...], *, newline_added: bool) -> Snippet:
+def _snippet(key: str, text: str | None, block: str | None, writers: tuple[Writer, ...], *, newline_added: bool) -> Snippet:
     if text is None:
-        return Snippet(None, owners=owners)
-    begins = list(BEGIN.finditer(text))
-    start, end = (begins[0].start(), text.find(END, begins[0].end())) if len(begins) == 1 else (-1, -1)
-    if end < 0 or text.count(END) != 1:
-        return Snippet(text, foreign=text, owners=owners)  # no block, or none that can be told from what is theirs
-    end += len(END)
-    before, after = text[:start], text[end:]
-    if key == HTTP and newline_added and not after:
-        before = before.removesuffix("\n")
+        return Snippet(None, writers=writers)
+    found = find(text, _ANY[key] + (block or ""))
+    if not found.spans:
+        return Snippet(text, foreign=text, writers=writers)
+    edges = [0, *(edge for span in found.spans for edge in (span.start, span.end)), len(text)]
+    before, *between, after = (text[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True))
+    last = not "".join((*between, after)).strip(BLANKS)
+    if key == HTTP and newline_added and last:
+        before = before.removesuffix("\n").removesuffix("\r")
+    foreign = "".join((before, *between, after))
     return Snippet(
         text,
-        foreign=before + after,
-        intact=text[start:end] == block,
-        marked=True,
-        misplaced=bool(after if key == HTTP else before),
-        revision=int(begins[0]["revision"]),
-        owners=owners,
+        foreign=_snippet(key, foreign, block, (), newline_added=False).foreign,  # what has only now come together may be ours as well
+        intact=block is not None and found.block is not None and same_to_nginx(found.block, block),
+        ours=True,
+        misplaced=not last if key == HTTP else bool(before.strip(BLANKS)),
+        revision=found.revision,
+        writers=writers,
     )
 
 
-def _owners(config_map: Mapping[str, Any], key: str) -> tuple[str, ...]:
+_ANY = render([Claim("", "", "any.invalid", (), Mode.REQUEST)], 1, "0" * 8)
+"""What is known of a block of ours where nothing tells what stands in it."""
+
+
+def _writers(config_map: Mapping[str, Any], key: str) -> tuple[Writer, ...]:
     entries = (config_map.get("metadata") or {}).get("managedFields") or ()
-    owning = {entry.get("manager", "") for entry in entries if f"f:{key}" in ((entry.get("fieldsV1") or {}).get("f:data") or {})}
-    return tuple(sorted(owning - {FIELD_MANAGER, ""}))
+    found = {
+        Writer(str(entry.get("manager", "")), _moment(entry.get("time")))
+        for entry in entries
+        if f"f:{key}" in ((entry.get("fieldsV1") or {}).get("f:data") or {}) and entry.get("manager") not in {FIELD_MANAGER, "", None}
+    }
+    return tuple(sorted(found, key=lambda writer: (writer.at is None, -writer.at.timestamp() if writer.at else 0.0, writer.manager)))
+
+
+def _moment(time: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(time) if isinstance(time, str) else None
+    except ValueError:
+        return None

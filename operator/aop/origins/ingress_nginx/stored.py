@@ -2,10 +2,10 @@
 
 All objects that name a ConfigMap share one block of text per key. `observe` calls `read`; `publishing` writes what `read` understands.
 
-What a claim says counts only while the text says it too. If the block is not exactly what the claims render to (a Helm upgrade reset
-a key, somebody edited it, the annotations are damaged), it refuses nobody for sure, so every claim reads as OFF and has to be raised
-again on a fresh proof. A claim that cannot be read is no claim: nothing of it is in force, the next write drops it, and the object
-that finds its claim missing begins again.
+Two answers to what is in force. `claims` is what may be counted on: if the text does not say what the claims render to (a Helm upgrade
+reset a key, somebody edited it, the annotations are damaged), nothing is refused for sure, so every claim reads as OFF and has to be
+raised again on a fresh proof. `standing` is what may have to be feared: a damaged text may still refuse all that its claims say. A claim
+that cannot be read is no claim: the next write drops it, and the object that finds its claim missing begins again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from aop.origins.claims import Claim, Mode
 from aop.origins.ingress_nginx import notation
-from aop.origins.ingress_nginx.check import TOKEN
+from aop.origins.ingress_nginx.check import TOKEN, printed
 from aop.origins.ingress_nginx.snippets import Snippet, take_apart
 from aop.origins.ingress_nginx.text import KEYS, render
 
@@ -62,8 +62,10 @@ class Stored:
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
     """By the uid of the object. Every claim is OFF unless `intact`."""
+    standing: Mapping[str, Claim] = field(default_factory=dict)
+    """The claims by uid as the annotations say them, `intact` or not: the strictest that the text may still do while there is `residue`."""
     intact: bool = True
-    """Our text is exactly what the claims render to; also when there is neither."""
+    """Our text says to nginx what the claims render to, and stands there once; also when there is neither."""
     revision: int = 0
     """Of the last write, also when only the text remembers it; 0 before the first."""
     path_token: str | None = None
@@ -75,18 +77,13 @@ class Stored:
 
     @property
     def claims(self) -> dict[str, Claim]:
-        """The claims by uid, as the text in force says them."""
+        """The claims by uid, as far as the text says them for sure."""
         return {uid: entry.claim for uid, entry in self.entries.items()}
 
     @property
-    def standing(self) -> dict[str, Claim]:
-        """SHIM."""
-        return self.claims
-
-    @property
     def residue(self) -> bool:
-        """SHIM."""
-        return self.claimed
+        """Something of ours, be it damaged, stands in the keys."""
+        return any(snippet.ours for snippet in self.snippets.values())
 
     def others_changed(self, uid: str) -> bool:
         """Whether the claim of an object other than `uid` differs from its last accepted form."""
@@ -95,7 +92,7 @@ class Stored:
     def as_seen_by(self, uid: str) -> tuple[object, ...]:
         """Everything that a decision about the claim of object `uid` was made on; other objects' claims are not in it."""
         entry = self.entries.get(uid)
-        return (entry.claim if entry else None, self.intact, self.misplaced, self.foreign_digest)
+        return (entry.claim if entry else None, self.standing.get(uid), self.intact, self.residue, self.misplaced, self.foreign_digest)
 
     @property
     def foreign_digest(self) -> str:
@@ -122,10 +119,11 @@ def read(config_map: Mapping[str, Any] | None) -> Stored:
     if entries and revision and token_or_none:
         blocks = render([entry.claim for entry in entries.values()], revision, token_or_none, session_cache_size=cache)
     snippets = take_apart(config_map, blocks, newline_added=found.newline_added)
-    claimed = any(name in annotations for name in ANNOTATIONS) or any(snippet.marked for snippet in snippets.values())
+    claimed = any(name in annotations for name in ANNOTATIONS) or any(snippet.ours for snippet in snippets.values())
     intact = not claimed or all(snippet.intact for snippet in snippets.values())
     return Stored(
         entries=entries if intact else {uid: Entry(replace(e.claim, mode=Mode.OFF, enforced=())) for uid, e in entries.items()},
+        standing={uid: entry.claim for uid, entry in entries.items()},
         intact=intact,
         revision=max(revision, *(snippet.revision for snippet in snippets.values())),
         path_token=token_or_none,
@@ -145,7 +143,7 @@ def annotations_for(entries: Collection[Entry], revision: int, token: str, cache
     return {
         CLAIMS_ANNOTATION: _dumps({"claims": claims, "cache": cache}),
         PATH_ANNOTATION: token,
-        REVISION_ANNOTATION: str(revision),
+        REVISION_ANNOTATION: printed(revision),
         FOUND_ANNOTATION: _dumps(kept),
     }
 

@@ -12,7 +12,6 @@ is that of reference: ingress-nginx, 6.1, and each part of it is there for somet
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 
 from aop.origins.claims import Claim, Mode
@@ -24,7 +23,6 @@ SERVER = "server-snippet"
 KEYS = (HTTP, SERVER)
 """The keys of the ConfigMap that carry our text: in `http{}`, and at the end of every `server{}` that serves Ingresses."""
 
-BEGIN = re.compile(r"^# BEGIN aop-operator revision (?P<revision>[0-9]{1,15})\b.*\n", re.MULTILINE)
 END = "# END aop-operator\n"
 _WORDS = {Mode.OPTIONAL: "opt", Mode.REQUIRE: "req"}
 """Both of one length: a write that relaxes never grows."""

@@ -1,0 +1,151 @@
+"""nginx's syntax, just far enough to see where each statement begins and ends, also in text that is damaged.
+
+`lint` asks whether the text of others is complete, `residue` what in a text is ours. Neither can ask nginx itself: the operator has none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+BLANKS = " \t\r\n"
+"""What nginx itself takes for blank."""
+
+
+@dataclass(slots=True)
+class Statement:
+    """One directive. `text[start:end]` is all of it, with what its braces hold and without what surrounds it."""
+
+    start: int
+    line: int
+    """Where it begins, from 1."""
+    words: list[str] = field(default_factory=list)
+    """Without their quotes; only `}` where a brace closes what was not opened."""
+    body: list[Statement] | None = None
+    """What its braces hold; None where it has none."""
+    end: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A text, read to its end whatever is in it."""
+
+    statements: tuple[Statement, ...]
+    fault: str | None = None
+    """The first thing that nginx could not read either, or that cannot be read here: the end of a sentence."""
+
+
+def read(text: str) -> Reading:
+    """The statements of `text`. What is left open at its end counts as ending there."""
+    reader = _Reader()
+    for token in _tokens(text):
+        if not token.sign:
+            reader.word(token)
+        elif token.word == "}":
+            reader.closing(token)
+        else:
+            reader.ending(token)
+    return reader.finished(len(text))
+
+
+class _Reader:
+    """The statements so far, the blocks that are open, and the statement that is being read."""
+
+    def __init__(self) -> None:
+        self._found: list[Statement] = []
+        self._open: list[Statement] = []
+        self._current: Statement | None = None
+        self._fault: str | None = None
+
+    def word(self, token: _Token) -> None:
+        if not token.complete:
+            self._wrong(f"the quote that opens in line {token.line} is not closed")
+        statement = self._statement(token)
+        statement.words.append(token.word)
+        statement.end = token.end
+
+    def ending(self, token: _Token) -> None:
+        """`;`, or the `{` that opens a block."""
+        if self._current is None:
+            self._wrong(f"line {token.line} has a {token.word!r} without a directive before it")
+        statement = self._statement(token)
+        if statement.words and statement.words[0].endswith("_by_lua_block"):
+            self._wrong(f"line {statement.line} holds Lua ({statement.words[0]}), which cannot be checked: move it into a file")
+        statement.end, self._current = token.end, None
+        if token.word == "{":
+            statement.body = []
+            self._open.append(statement)
+
+    def closing(self, token: _Token) -> None:
+        if self._current is not None or not self._open:
+            self._wrong(f"line {token.line} closes a brace that {'follows an unfinished statement' if self._current else 'was not opened'}")
+        self._current = None
+        if self._open:
+            self._open.pop().end = token.end
+        else:
+            self._found.append(Statement(token.start, token.line, ["}"], end=token.end))
+
+    def finished(self, length: int) -> Reading:
+        if self._current is not None:
+            self._wrong(f"the statement that begins in line {self._current.line} is not finished")
+        if self._open:
+            self._wrong("a brace is not closed")
+        for block in self._open:
+            block.end = length
+        return Reading(tuple(self._found), self._fault)
+
+    def _statement(self, token: _Token) -> Statement:
+        if self._current is None:
+            self._current = Statement(token.start, token.line)
+            inside = self._open[-1].body if self._open else self._found
+            (self._found if inside is None else inside).append(self._current)
+        return self._current
+
+    def _wrong(self, said: str) -> None:
+        self._fault = self._fault or said
+
+
+def walk(statements: Iterable[Statement], depth: int = 0) -> Iterator[tuple[int, Statement]]:
+    """Every statement before those inside it, with how many braces deep it stands."""
+    for statement in statements:
+        yield depth, statement
+        yield from walk(statement.body or (), depth + 1)
+
+
+class _Token(NamedTuple):
+    """A sign (`;`, `{`, `}`) or a word without its quotes."""
+
+    sign: bool
+    word: str
+    start: int
+    end: int
+    line: int
+    complete: bool
+
+
+_TOKEN = re.compile(
+    r"""
+    (?P<blank> [ \t\r\n]+ | \#[^\n]* )
+    | (?P<sign> [;{}] )
+    | (?P<quoted> "(?:\\.|[^"\\])*(?:"|\\?\Z) | '(?:\\.|[^'\\])*(?:'|\\?\Z) )
+    | (?P<plain> (?: \\(?:.|\Z) | \$\{ | [^ \t\r\n;{\\] )+ )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def _tokens(text: str) -> Iterator[_Token]:
+    at, line = 0, 1
+    for found in _TOKEN.finditer(text):
+        line += text.count("\n", at, found.start())
+        at = found.start()
+        if found.lastgroup == "quoted":
+            complete = _QUOTED.fullmatch(found[0]) is not None
+            yield _Token(False, found[0][1 : -1 if complete else None], at, found.end(), line, complete)
+        elif found.lastgroup != "blank":
+            yield _Token(found.lastgroup == "sign", found[0], at, found.end(), line, True)
+
+
+_QUOTED = re.compile(r"""(["'])(?:\\.|(?!\1)[^\\])*\1""", re.DOTALL)
