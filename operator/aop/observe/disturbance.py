@@ -50,5 +50,5 @@ class Disturbance:
 
 def overwriter(stored: ingress_nginx.Stored) -> str:
     """The field manager that owns a key of ours, as the API server names it."""
-    owners = sorted({owner for snippet in stored.snippets.values() for owner in snippet.owners})
-    return f"field manager {', '.join(owners)}" if owners else "somebody"
+    last = [snippet.writers[0].manager for snippet in stored.snippets.values() if snippet.writers]
+    return f"field manager {', '.join(sorted(set(last)))}" if last else "somebody"

@@ -30,6 +30,7 @@ def encode(claim: Claim) -> dict[str, Any]:
             for p in claim.pins
         ],
         "nudge": claim.nudge,
+        **({"excepted": list(claim.excepted)} if claim.excepted else {}),
     }
 
 
@@ -55,10 +56,11 @@ def _claim(found: Any) -> Claim:
         enforced=tuple(_host(name) for name in _list(found["enforced"])),
         pins=tuple(_pin(pin) for pin in _list(found["pins"])),
         nudge=_integer(found["nudge"]),
+        excepted=tuple(_host(name) for name in _list(found.get("excepted", []))),
     )
     if claim.enforced and claim.mode < Mode.OPTIONAL:
         raise ValueError(f"hosts are enforced at {claim.mode.label}")
-    if any(name.startswith("*") for name in (claim.zone, *claim.enforced)):
+    if any(name.startswith("*") for name in (claim.zone, *claim.excepted)):
         raise ValueError("a wildcard stands where a name is due")
     return claim
 

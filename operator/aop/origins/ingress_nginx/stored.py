@@ -122,7 +122,9 @@ def read(config_map: Mapping[str, Any] | None) -> Stored:
     claimed = any(name in annotations for name in ANNOTATIONS) or any(snippet.ours for snippet in snippets.values())
     intact = not claimed or all(snippet.intact for snippet in snippets.values())
     return Stored(
-        entries=entries if intact else {uid: Entry(replace(e.claim, mode=Mode.OFF, enforced=())) for uid, e in entries.items()},
+        entries=entries
+        if intact
+        else {uid: Entry(replace(e.claim, mode=Mode.OFF, enforced=(), excepted=())) for uid, e in entries.items()},
         standing={uid: entry.claim for uid, entry in entries.items()},
         intact=intact,
         revision=max(revision, *(snippet.revision for snippet in snippets.values())),
