@@ -27,7 +27,9 @@ from aop.observed import (
 from aop.observed import Record as RealRecord
 from aop.origins import Claim as RealClaim
 from aop.origins import Pin
+from aop.plan.facts import flushes_of_the_hour, is_fresh, runs_our_claim, whole_window
 from aop.plan.remove import given_up
+from model.real import held_off_mask
 from model.sight import SeenOrigin, SeenReplica, Sight
 from model.world import (
     BEGUN,
@@ -103,7 +105,7 @@ def sight_of(o: Observed, names: Names, only: str | None = None) -> Sight:
             origins=sum(1 << i for i, origin in enumerate(o.origins) if origin.wanted),
         ),
         rotate=o.object.rotate is not None,
-        record=record_of(o.record, o, names),
+        record=record_of(o.record, o, hosts, names),
         certificates=certificates,
         enabled=zone is not None and zone.enabled,
         ssl=zone is not None and zone.ssl_mode in {"full", "strict", "origin_pull"},
@@ -111,16 +113,22 @@ def sight_of(o: Observed, names: Names, only: str | None = None) -> Sight:
         given_up=given_up(o),
         leaf=leaf,
         next=following,
-        due=pair is not None and pair.renewal_at is not None and o.now >= pair.renewal_at,
+        due=pair is not None and pair.renewal_at is not None and o.wall >= pair.renewal_at,
         origins=tuple(origin_of(origin, hosts, names) for origin in o.origins),
         runs=runs,
-        aged=any(e.last is not None and o.now - e.last > timedelta(seconds=o.limits.stale_after_s) for e in o.evidence),
+        noted=any(noted(o, origin) for origin in o.origins),
         silent=any(e.silence is not None for e in o.evidence),
         still=o.still,
         expiring=0,
         expired=0,
         ill=ill_of(o),
     )
+
+
+def noted(o: Observed, origin: ObservedOrigin) -> bool:
+    """Whether a flush of this origin was noted that is still to be done."""
+    last = o.record.flushes[-1] if o.record.flushes else None
+    return last is not None and origin.applied_at is not None and o.steady(last) > origin.applied_at
 
 
 def ill_of(o: Observed) -> str:
@@ -133,8 +141,9 @@ def ill_of(o: Observed) -> str:
         "every host has an association": isinstance(zone, ObservedZone) and bool(zone.outranked),
         "an older object names the zone": not isinstance(o.rivals, Unknown) and any(comes_first(o, rival) for rival in o.rivals),
         "the other objects cannot be listed": isinstance(o.rivals, Unknown),
-        "an Ingress verifies by itself": any(origin.foreign for origin in o.origins),
-        "a hostname is too long": any(origin.too_long for origin in o.origins),
+        "the text of others must not stand beside ours": any(origin.foreign for origin in o.origins),
+        "an Ingress verifies by itself": any(origin.displaced for origin in o.origins),
+        "a hostname is too long": any(origin.left_out for origin in o.origins),
         "the ConfigMap is not allowed": any(not origin.allowed for origin in o.origins),
         "the key does not match": isinstance(o.key_pair, Unknown) and o.key_pair.reason is not None,
         "the Secret cannot be read": isinstance(o.key_pair, Unknown) and o.key_pair.reason is None,
@@ -154,9 +163,9 @@ def who(certificate: ObservedCertificate, names: Names) -> int:
     return names.ids[certificate.id]
 
 
-def record_of(record: RealRecord, o: Observed, names: Names) -> Record:
-    """What is noted on the object; digests of rejected claims have no way back."""
-    if record.rejected:
+def record_of(record: RealRecord, o: Observed, hosts: tuple[str, ...], names: Names) -> Record:
+    """What is noted on the object, of some hosts; digests of rejected claims have no way back."""
+    if any(one.holds_at(o.wall) for one in record.rejected):
         raise OutOfModel("a rejected claim: its digest has no way back")
     targets = [origin.target for origin in o.origins]
     return Record(
@@ -164,7 +173,8 @@ def record_of(record: RealRecord, o: Observed, names: Names) -> Record:
         foreign=sum({names.ids.get(one, F) for one in record.found.foreign}) if record.found else 0,
         uploaded=names.mask(record.uploaded),
         claimed=sum(1 << i for i, target in enumerate(targets) if target in record.claimed),
-        hold_off=record.hold_off is not None and record.hold_off.until > o.now,
+        hold_off=held_off_mask(record, hosts, o.wall),
+        flushed=bool(flushes_of_the_hour(o)),
         rotated=record.rotated is not None,
     )
 
@@ -185,24 +195,23 @@ def origin_of(origin: ObservedOrigin, hosts: tuple[str, ...], names: Names) -> S
         wanted=origin.wanted,
         missing=origin.configured is None,
         claim=claim_of(found.claim, hosts, names),
+        standing=claim_of(found.may_do, hosts, names),
         accepted=claim_of(found.accepted, hosts, names),
         intact=found.intact,
         others_changed=found.others_changed,
         foreign=0,
         rejected=origin.rejected is not None,
-        replicas=tuple(
-            sorted(replica_of(replica, found.revision, hosts, names, claimed=found.claim is not None) for replica in origin.replicas)
-        ),
+        replicas=tuple(sorted(replica_of(replica, found, hosts, names) for replica in origin.replicas)),
         readers=origin.readers > 0,
     )
 
 
-def replica_of(replica: ObservedReplica, revision: int, hosts: tuple[str, ...], names: Names, *, claimed: bool) -> SeenReplica:
-    """One replica; where nothing of ours is `claimed`, nothing is there to be shown."""
+def replica_of(replica: ObservedReplica, found: Configured, hosts: tuple[str, ...], names: Names) -> SeenReplica:
+    """One replica; where nothing of ours is claimed, nothing is there to be shown."""
     seen = {b.host: b for b in replica.hosts}
     known = replica.settled and all(host in seen for host in hosts)
     return SeenReplica(
-        current=replica.revision == revision or (replica.revision is None and not claimed),
+        current=runs_our_claim(replica, found) or (replica.revision is None and found.claim is None),
         path=replica.revision is not None,
         settled=replica.settled,
         modes=tuple(int(seen[host].mode) for host in hosts) if known else (),
@@ -218,8 +227,7 @@ def run_of(o: Observed, e: Evidence, names: Names) -> Run:
         raise OutOfModel("an Ingress that verifies by itself refuses what arrives")
     if e.presented is not None and e.since is not None and e.last is not None:
         lasted = e.last - e.since
-        full = lasted >= o.window and e.count >= o.limits.proof_answers
-        length = FULL if full else SPREAD if lasted >= timedelta(seconds=o.limits.loss_spread_s) else BEGUN
+        length = FULL if whole_window(o, e) else SPREAD if lasted >= timedelta(seconds=o.limits.loss_spread_s) else BEGUN
     applied = [origin.applied_at for origin in o.origins if origin.applied_at]
     return Run(
         presented=names.value(e.presented) if e.presented is not None else 0,
@@ -228,4 +236,5 @@ def run_of(o: Observed, e: Evidence, names: Names) -> Run:
         fresh=names.value(e.fresh.presented) if e.fresh else 0,
         new=bool(applied) and e.last is not None and e.last > max(applied),
         old=e.old_since is not None and o.now - e.old_since >= o.window,
+        aged=e.last is not None and not is_fresh(o, e),
     )

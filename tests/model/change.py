@@ -6,9 +6,15 @@ from typing import Any
 
 from model.world import (
     ACTIVE,
+    AROUND,
+    BEHIND,
+    BOTH_LOST,
     NO_RUN,
+    OURS,
     REMEMBERED,
+    REQUEST,
     UNLISTED,
+    WHOLE,
     WORKS,
     N,
     Origin,
@@ -43,23 +49,30 @@ def with_replica(w: World, i: int, n: int, replica: Replica) -> World:
 
 
 def written(origin: Origin, text: Text) -> Origin:
-    """A new revision of the ConfigMap."""
-    return origin._replace(text=text, replicas=tuple(r._replace(stale=True) for r in origin.replicas))
+    """A new revision of the ConfigMap, or none of ours any more."""
+    return origin._replace(text=text, replicas=tuple(r._replace(stale=BEHIND) for r in origin.replicas))
+
+
+def disturbed(origin: Origin, text: Text) -> Origin:
+    """Somebody has changed the ConfigMap, whose revision is still ours."""
+    return origin._replace(text=text, replicas=tuple(r._replace(stale=max(r.stale, AROUND)) for r in origin.replicas))
 
 
 def forgetful(zone: Zone, *, begin_again: bool = True) -> Zone:
     """Cloudflare was seen to change: proofs and stillness begin again. The answers themselves stay, because a loss is a loss."""
-    if begin_again:
-        runs = tuple(run._replace(presented=0, length=NO_RUN, fresh=0, old=False) for run in zone.runs)
-    else:
-        runs = tuple(run._replace(void=run.length != NO_RUN) for run in zone.runs)
+    runs = tuple(begun_again(run) if begin_again else run._replace(void=run.length != NO_RUN) for run in zone.runs)
     return zone._replace(runs=runs, still=False)
+
+
+def begun_again(run: Run) -> Run:
+    """The answers prove nothing any more; they stay, because a loss is a loss."""
+    return run._replace(presented=0, length=NO_RUN, fresh=0, old=False)
 
 
 def restarted(zone: Zone) -> Zone:
     """The operator's memory is lost: answers, stillness, ids that no list shows yet, and what was under way."""
     certificates = tuple((c, state, UNLISTED if listed == REMEMBERED else listed) for c, state, listed in zone.certificates)
-    return zone._replace(runs=tuple(Run() for _ in zone.runs), still=False, certificates=certificates, plan=None, aged=False, unread=None)
+    return zone._replace(runs=tuple(Run() for _ in zone.runs), still=False, certificates=certificates, plan=None, noted=False, unread=None)
 
 
 def visible(zone: Zone) -> tuple[Any, ...]:
@@ -70,7 +83,7 @@ def visible(zone: Zone) -> tuple[Any, ...]:
 def consequences(old: World, new: World, s: Setting) -> World:
     """What follows at once from a move."""
     zones = tuple(
-        edge_reader_after(new, z, zone if zone is before else zone_after(before, zone, s))
+        edge_reader_after(new, z, record_after(old, new, z, zone if zone is before else zone_after(before, zone, s)))
         for z, (before, zone) in enumerate(zip(old.zones, new.zones, strict=True))
     )
     return World(zones, tuple(connections_after(origin, zones) for origin in new.origins), new.trouble)
@@ -89,17 +102,49 @@ def zone_after(before: Zone, zone: Zone, s: Setting) -> Zone:
     return forgetful(zone, begin_again=s.begin_again) if noticed else zone
 
 
+def record_after(old: World, new: World, z: int, zone: Zone) -> Zone:
+    """The record without what bears on nothing any more: a flush that has had its effect, a rejection among text that has gone."""
+    record = zone.record
+    if zone.noted and said_of(old, z) != said_of(new, z):
+        zone = zone._replace(noted=False)  # a text that says something else of the zone is applied later than anything that was noted
+    if record.flushed and not zone.noted and all(run.presented in {0, zone.next or zone.leaf} for run in zone.runs):
+        record = record._replace(flushed=False)
+    if record.rejected:
+        around = {origin.text.foreign for origin in new.origins if origin.text is not None}
+        record = record._replace(rejected=tuple(one for one in record.rejected if one.foreign in around))
+    return zone if record == zone.record else zone._replace(record=record)
+
+
+def said_of(w: World, z: int) -> list[Any]:
+    """What the texts say of a zone."""
+    return [None if origin.text is None else (origin.text.claims[z], origin.text.damage) for origin in w.origins]
+
+
 def edge_reader_after(w: World, z: int, zone: Zone) -> Zone:
-    """The edge is asked only where an origin carries our claim; without one, what it answered is dropped."""
+    """What arrived before nobody was asked any more proves nothing; it is dropped with the object only."""
     if zone.runs[0] == UNASKED and zone.runs == (UNASKED,) * len(zone.runs):
         return zone
+    if zone.deleting:
+        return zone._replace(runs=(UNASKED,) * len(zone.runs))
     wanted = [origin for i, origin in enumerate(w.origins) if zone.spec.origins >> i & 1]
-    unreadable = zone.ill == "the ConfigMap cannot be read"
-    if zone.deleting or unreadable or not any(origin.text is not None and origin.text.claims[z] is not None for origin in wanted):
-        return zone._replace(runs=(UNASKED,) * len(zone.runs), aged=False)
-    if any(run.new or run.old for run in zone.runs) and any(r.stale for origin in wanted for r in origin.replicas if r.up):
-        return zone._replace(runs=tuple(run._replace(new=False, old=False) for run in zone.runs))
-    return zone
+    runs = zone.runs
+    if zone.ill != "the ConfigMap cannot be read" and any(asks_nobody(origin.text, z) for origin in wanted):
+        runs = tuple(begun_again(run) if run.presented & OURS[z] else run for run in runs)
+    if any(run.new or run.old for run in runs) and any(is_to_load(origin) for origin in wanted):
+        runs = tuple(run._replace(new=False, old=False) for run in runs)
+    return zone if runs == zone.runs else zone._replace(runs=runs)
+
+
+def asks_nobody(text: Text | None, z: int) -> bool:
+    """Whether a text, as far as anybody can tell, asks the visitors of no host of a zone."""
+    claim = None if text is None or text.damage == BOTH_LOST else text.claims[z]
+    return text is not None and (claim is None or claim.mode < REQUEST)
+
+
+def is_to_load(origin: Origin) -> bool:
+    """Whether a replica has yet to load what says something else of us."""
+    damaged = origin.text is not None and origin.text.damage != WHOLE
+    return any(r.up and (r.stale == BEHIND or (r.stale and damaged)) for r in origin.replicas)
 
 
 def connections_after(origin: Origin, zones: tuple[Zone, ...]) -> Origin:

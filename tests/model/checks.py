@@ -7,10 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from model.change import is_to_load
 from model.effects import claim_in, stricter
 from model.ends import as_asked
 from model.words import names
-from model.world import FULL, OPTIONAL, OURS, UNLISTED, Claim, F, Plan, Setting, World, Zone, hurt, presented, strictest
+from model.world import (
+    FULL,
+    OPTIONAL,
+    OURS,
+    UNLISTED,
+    WHOLE,
+    Claim,
+    F,
+    Plan,
+    Setting,
+    World,
+    Zone,
+    hurt,
+    mode_at,
+    presented,
+    strictest,
+)
 
 Broken = Iterator[tuple[str, str]]
 
@@ -65,8 +82,6 @@ def in_decision(w: World, z: int, plan: Plan, s: Setting) -> Broken:
         case ("Publish", i, Claim() as claim, _) if claim == claim_in(w, i, z):
             yield from flushed(w, z, i, s)
         case ("Publish", i, Claim() as claim, _) if stricter(claim, w, z, i):
-            if zone.record.hold_off:
-                yield "T7 required again within the hold-off", ""
             yield from newly_required(w, z, i, claim, s)
 
 
@@ -74,7 +89,9 @@ def flushed(w: World, z: int, i: int, s: Setting) -> Broken:
     """T6: the same text again costs a reload: only where old sessions hide what new ones come with, and once for all of them."""
     zone = w.zones[z]
     runs = [run for run, kind in zip(zone.runs, s.hosts, strict=True) if kind == "edge"]
-    if any(r.up and r.stale for r in w.origins[i].replicas) or not any(run.new for run in runs):
+    if not zone.noted:
+        yield "T6 flushes old sessions without having noted it", ""
+    if is_to_load(w.origins[i]) or not any(run.new for run in runs):
         yield "T6 flushes old sessions again before it is seen what the last time has done", ""
     now = presented(zone, s)
     shown = zone.unread is None and zone.edge == now and all(listed != UNLISTED for _, _, listed in zone.certificates)
@@ -88,14 +105,24 @@ def newly_required(w: World, z: int, i: int, claim: Claim, s: Setting) -> Broken
     for host, kind in enumerate(s.hosts):
         if not claim.hosts >> host & 1 or (now is not None and now.mode >= claim.mode and now.hosts >> host & 1):
             continue
+        if all(mode_at(r.runs, z, host) >= claim.mode for r in w.origins[i].replicas if r.up) and is_damaged(w, i):
+            continue  # what every replica does all the same is put back as it is
+        if zone.record.hold_off & (1 | 2 << host):
+            yield "T7 required again within the hold-off", f"host {host}"
         if kind != "edge":
             yield "T7 a host is required whose visitors do not come with our certificate", kind
             continue
         run = zone.runs[host]
-        if run.length != FULL or run.void or zone.aged or not run.presented & claim.trust or not run.presented & OURS[z]:
+        if run.length != FULL or run.void or run.aged or not run.presented & claim.trust or not run.presented & OURS[z]:
             yield "T7 a host is required without its own fresh proof", f"host {host}"
         if any(r.up and run.presented & ~(r.runs.claims[z] or Claim()).trust for r in w.origins[i].replicas):
             yield "T7 a host is required although a replica does not accept what was proven", ""
+
+
+def is_damaged(w: World, i: int) -> bool:
+    """The text is not the one that was rendered."""
+    text = w.origins[i].text
+    return text is not None and text.damage != WHOLE
 
 
 def in_rest(w: World, z: int, s: Setting) -> Broken:

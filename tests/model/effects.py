@@ -18,6 +18,7 @@ from model.world import (
     ACTIVE,
     DELETING,
     FULL,
+    IN_FORCE,
     OFF,
     OPTIONAL,
     OURS,
@@ -259,15 +260,18 @@ def of_a_text(e: Effect) -> Broken:
         if not zone.record.hold_off:
             yield "T2 relaxed after a loss, and not held off", ""
         if not lost(e, i, now):
-            yield "T2 relaxed before three answers in a row were lost", ""
+            yield "T2 relaxed before answers were lost", ""
 
 
 def lost(e: Effect, i: int, now: Claim) -> bool:
     """Three answers in a row came with what this claim refuses, or a replica was seen to refuse a leaf of ours that may be presented."""
     zone, ours = e.zone, (e.zone.leaf | e.zone.next) & e.zone.record.uploaded
     in_a_row = any(run.recent and not run.recent & (run.recent - 1) and run.recent & ~now.trust for run in zone.runs)
-    return in_a_row or any(
-        r.up and refused(r.runs, e.z, h, ours, zone.expired) for r in e.w.origins[i].replicas for h in range(len(e.s.hosts))
+    share = any(run.share & ~now.trust for run in zone.runs)
+    return (
+        in_a_row
+        or share
+        or any(r.up and refused(r.runs, e.z, h, ours, zone.expired) for r in e.w.origins[i].replicas for h in range(len(e.s.hosts)))
     )
 
 
@@ -292,7 +296,7 @@ def of_a_withdrawal(e: Effect) -> Broken:
         and not rejected(origin)
         and any(mode_at(one, e.z, h) >= OPTIONAL for one in serving(origin) for h in range(len(e.s.hosts)))
         and origin.text is not None
-        and origin.text.damage == WHOLE
+        and origin.text.damage in IN_FORCE
     ):
         yield "T4 our claim is taken out of an origin that still refuses somebody", ""
 
@@ -320,7 +324,7 @@ def serving(origin: Origin) -> list[Loaded]:
 def claim_in(w: World, i: int, z: int) -> Claim | None:
     """What stands in a whole text."""
     text = w.origins[i].text
-    return text.claims[z] if text is not None and text.damage == WHOLE else None
+    return text.claims[z] if text is not None and text.damage in IN_FORCE else None
 
 
 def stricter(claim: Claim, w: World, z: int, i: int) -> bool:

@@ -15,8 +15,10 @@ from model.sight import observe
 from model.words import names
 from model.world import (
     ACTIVE,
+    BEHIND,
     DOWN,
     ELSEWHERE,
+    IN_FORCE,
     OFF,
     OPTIONAL,
     OURS,
@@ -31,6 +33,7 @@ from model.world import (
     hurt,
     presented,
     rejected,
+    shown,
 )
 
 Broken = Iterator[tuple[str, str]]
@@ -63,7 +66,7 @@ def as_asked(w: World, z: int, s: Setting, *, whole: bool) -> bool:
             origin.text is None
             or origin.text.damage != WHOLE
             or claim != want
-            or any(r.up and (r.stale or r.runs.claims[z] != want) for r in origin.replicas)
+            or any(r.up and (r.stale == BEHIND or r.runs.claims[z] != want) for r in origin.replicas)
         ):
             return False
     mine = [(c, state) for c, state, _ in zone.certificates if c & OURS[z] & ~(s.before & ~zone.leaf)]
@@ -148,7 +151,7 @@ def of_the_texts(w: World, z: int, s: Setting, line: str) -> Broken:
         yield "T2 what is required is about to expire", line
     if zone.spec.suspend:
         return
-    if any(rejected(o) for o in w.origins) and not zone.ill:
+    if any(rejected(o) and not shown(o) for o in w.origins) and not zone.ill:
         yield "T6 a text that the controllers reject is left lying there", line
     keyless = zone.ill in {"the key does not match", "the Secret cannot be read"}
     if keyless and not zone.deleting and any(is_damaged(w, z, i) for i in range(len(w.origins))):
@@ -174,5 +177,5 @@ def rejected_everywhere(w: World) -> bool:
 
 def published(w: World, z: int) -> int:
     """The strictest published claim of one zone."""
-    claims = [o.text.claims[z] for o in w.origins if o.text is not None and o.text.damage == WHOLE]
+    claims = [o.text.claims[z] for o in w.origins if o.text is not None and o.text.damage in IN_FORCE]
     return max((claim.mode for claim in claims if claim is not None), default=OFF)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from model.change import with_origin, with_replica, with_zone
+from model.change import is_to_load, with_origin, with_replica, with_zone
 from model.operate import Move, claimed, performed, requested
 from model.words import names, running, said
 from model.world import (
@@ -21,7 +21,6 @@ from model.world import (
     WORKS,
     Loaded,
     Origin,
-    R,
     Replica,
     Run,
     Setting,
@@ -33,6 +32,7 @@ from model.world import (
     presented,
     refused,
     rejected,
+    rejects,
     told,
 )
 
@@ -40,7 +40,7 @@ from model.world import (
 def finishing(w: World, s: Setting, resting: frozenset[int]) -> Iterator[Move]:
     """Every fair move that is not the operator's; `resting` are the zones for which it has nothing to do.
 
-    A hold-off lasts a minute at least, an effect of ours seconds: it is not over before what it was noted for.
+    A pause that is noted lasts a minute at least, an effect of ours seconds: it is not over before what it was noted for.
     """
     for z, zone in enumerate(w.zones):
         yield from at_cloudflare(w, z, zone, s)
@@ -49,8 +49,8 @@ def finishing(w: World, s: Setting, resting: frozenset[int]) -> Iterator[Move]:
             continue
         if not zone.finalizer and not zone.deleting:
             yield "now", "Kopf sets the finalizer", with_zone(w, z, zone._replace(finalizer=True))
-        if zone.record.hold_off and z in resting:
-            yield "now", "the hold-off is over", with_zone(w, z, zone._replace(record=zone.record._replace(hold_off=False)))
+        if z in resting:
+            yield from paused(w, z, zone, s)
         if zone.access == REJECTED and zone.deleting and not zone.given_up:
             yield "now", "ten minutes of failing credentials have passed", with_zone(w, z, zone._replace(given_up=True))
         if zone.unread is not None and zone.access == WORKS:
@@ -62,6 +62,25 @@ def finishing(w: World, s: Setting, resting: frozenset[int]) -> Iterator[Move]:
         yield from answers(w, z, s)
     for i, origin in enumerate(w.origins):
         yield from reloads(w, i, origin, s)
+
+
+def paused(w: World, z: int, zone: Zone, s: Setting) -> Iterator[Move]:
+    """Pauses that the record notes end; what is tried again in vain, with a pause that grows, costs the adversary, so that walks end."""
+    record = zone.record
+    for bit in (one for one in range(record.hold_off.bit_length()) if record.hold_off >> one & 1):
+        over = record._replace(hold_off=record.hold_off & ~(1 << bit))
+        whose = f"host {bit}" if bit else "all hosts"
+        yield "now", f"the hold-off is over for {whose}", with_zone(w, z, zone._replace(record=over))
+    if record.flushed:
+        again = record._replace(flushed=False)
+        yield "now", "an hour has passed since old sessions were ended", with_zone(w, z, zone._replace(record=again))
+    for at, one in enumerate(record.rejected if s.tries_again else ()):
+        left = (*record.rejected[:at], *record.rejected[at + 1 :])
+        after = with_zone(w, z, zone._replace(record=record._replace(rejected=left)))
+        if not any(rejects(origin, z, one.claim) for origin in w.origins):
+            yield "now", "a rejected claim may be tried again", after
+        elif w.trouble:
+            yield "foe", "a rejected claim may be tried again, in vain", after._replace(trouble=w.trouble - 1)
 
 
 def swept(w: World, z: int) -> Iterator[Move]:
@@ -121,7 +140,7 @@ def reloads(w: World, i: int, origin: Origin, s: Setting) -> Iterator[Move]:
             yield (
                 "now",
                 f"a replica of origin {i + 1} loads {running(runs)}",
-                with_replica(w, i, n, Replica(runs, stale=False, old=old, held=held)),
+                with_replica(w, i, n, Replica(runs, old=old, held=held)),
             )
         if r.old is not None:
             yield "now", f"the old workers of a replica of origin {i + 1} are gone", with_replica(w, i, n, r._replace(old=None))
@@ -130,47 +149,53 @@ def reloads(w: World, i: int, origin: Origin, s: Setting) -> Iterator[Move]:
 def answers(w: World, z: int, s: Setting) -> Iterator[Move]:
     """What requests for the check path come back with, through the edge and the first origin that carries the claim."""
     zone = w.zones[z]
-    if zone.silent:
-        if zone.runs[0] != Run() and not zone.aged:
-            yield "now", "the last answer has become old", with_zone(w, z, zone._replace(aged=True))
-        return
     asked = next(
         (o for i, o in enumerate(w.origins) if zone.spec.origins >> i & 1 and o.text is not None and o.text.claims[z] is not None), None
     )
-    if asked is None or zone.deleting:
+    if zone.deleting:
         return
-    up = [r for r in asked.replicas if r.up]
+    up = [r for r in asked.replicas if r.up] if asked is not None and zone.ill != "the ConfigMap cannot be read" else []
     for host in (h for h, kind in enumerate(s.hosts) if kind == "edge"):
-        new = held = 0
-        loses = R
+        if zone.silent or asked is None or not up:
+            if zone.runs[host] != Run() and not zone.runs[host].aged:
+                yield "now", "the last answer has become old", with_run(w, z, host, zone.runs[host]._replace(aged=True))
+            continue
+        new = held = refusing = 0
         for r in up:
-            loses |= refused(r.runs, z, host, zone.edge | r.held[z], zone.expired)
+            refusing |= refused(r.runs, z, host, zone.edge | r.held[z], zone.expired)
             if not (s.pooled and r.held[z]):
                 new |= told(r.runs, z, zone.edge, zone.expired)
             held |= told(r.runs, z, r.held[z], 0) if asks(r.runs) and path(r.runs) else 0
-        for kind, line, run in following(zone, zone.runs[host], new, held, loses, s, late=any(r.stale for r in up)):
-            after = zone._replace(runs=(*zone.runs[:host], run, *zone.runs[host + 1 :]), aged=False)
-            if after != zone:
-                yield kind, line, with_zone(w, z, after)
+        for kind, line, run in following(zone, zone.runs[host], new, held, s, loses=bool(refusing), late=is_to_load(asked)):
+            if run != zone.runs[host]:
+                yield kind, line, with_run(w, z, host, run)
 
 
-def following(zone: Zone, run: Run, new: int, held: int, loses: int, s: Setting, *, late: bool) -> Iterator[tuple[str, str, Run]]:
-    """How a host's run of answers goes on, when new connections come with `new`, old ones with `held`, and some replica refuses `loses`.
+def with_run(w: World, z: int, host: int, run: Run) -> World:
+    """The world with another run of answers of one host."""
+    zone = w.zones[z]
+    return with_zone(w, z, zone._replace(runs=(*zone.runs[:host], run, *zone.runs[host + 1 :])))
 
-    Where answers come in turn, three of a kind in a row are a matter of chance. They need not come when they are good; when they are
-    refused they do in the end, as the edge chooses its connections at random.
+
+def following(zone: Zone, run: Run, new: int, held: int, s: Setting, *, loses: bool, late: bool) -> Iterator[tuple[str, str, Run]]:
+    """How a host's run of answers goes on, when new connections come with `new`, old ones with `held`; `loses`: some of it is refused.
+
+    Where answers come in turn, three of a kind in a row are a matter of chance, and need not come. What is refused is a share of half a
+    minute's answers in the end, as the edge chooses its connections at random.
     """
     shown, wanted = new | held, zone.next or zone.leaf
 
-    def heard(value: int, length: int, recent: int) -> Run:
+    def heard(value: int, length: int, recent: int, share: int = 0) -> Run:
         unwanted = new & ~wanted or new
         fresh = value if value & new else unwanted & -unwanted if new else run.fresh
         same = run.presented == value and length > SPREAD
-        return Run(value, length, recent, bool(value & new), fresh, old=run.old and not new, new=not late, void=run.void and same)
+        return Run(
+            value, length, recent, bool(value & new), fresh, old=run.old and not new, new=not late, void=run.void and same, share=share
+        )
 
     if shown and shown & (shown - 1) == 0:
         same = run.presented == shown
-        if not same or run.length < SPREAD or run.recent != shown or zone.aged:
+        if not same or run.length < SPREAD or run.recent != shown or run.aged:
             yield (
                 "now",
                 f"ten seconds of answers came with {NAMES[shown]}",
@@ -184,11 +209,18 @@ def following(zone: Zone, run: Run, new: int, held: int, loses: int, s: Setting,
         # The last answer is now one thing, now another: the one that tells the most is what only old sessions come with.
         bad = shown & ~zone.edge or shown & ~wanted or shown
         value = bad & ~new or bad
-        yield "now", f"answers came with {names(shown)} in turn", heard(value & -value, BEGUN, shown)
+        lasting = run.share if run.share == shown else 0
+        yield "now", f"answers came with {names(shown)} in turn", heard(value & -value, BEGUN, shown, lasting)
+        if loses and (run.length, run.recent) == (BEGUN, shown):
+            yield "now", f"half a minute of answers came with {names(shown)} in turn", heard(value & -value, BEGUN, shown, shown)
         propagated = zone.edge == presented(zone, s)  # which takes less than a window
         if run.new and not new and not run.old and not late and propagated:
-            yield "now", "for a whole window nothing came over a new connection", heard(value & -value, BEGUN, shown)._replace(old=True)
+            yield (
+                "now",
+                "for a whole window nothing came over a new connection",
+                heard(value & -value, BEGUN, shown, lasting)._replace(old=True),
+            )
         for one in bits(shown):
-            yield "now" if one & loses else "chance", f"three answers in a row came with {NAMES[one]}", heard(one, SPREAD, one)
+            yield "chance", f"three answers in a row came with {NAMES[one]}", heard(one, SPREAD, one, lasting)
             if s.hidden:
                 yield "chance", f"a whole window met only locations that came with {NAMES[one]}", heard(one, FULL, one)

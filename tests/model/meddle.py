@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from model.change import restarted, with_origin, with_replica, with_zone, written
+from model.change import disturbed, restarted, with_origin, with_replica, with_zone, written
 from model.operate import Move, performed, unused
 from model.words import said
 from model.world import (
     ACTIVE,
+    BEHIND,
     BOTH_LOST,
+    CURRENT,
     DELETING,
     DOWN,
     ELSEWHERE,
@@ -57,6 +59,7 @@ ILLS = {
     "an older object names another zone of that name": "",
     "the other objects cannot be listed": "TransientError",
     "an Ingress verifies by itself": "ForeignConfiguration",
+    "the text of others must not stand beside ours": "ForeignConfiguration",
     "a hostname is too long": "HostnameTooLong",
     "the ConfigMap is not allowed": "ConfigMapNotAllowed",
     "the ConfigMap cannot be read": "TransientError",
@@ -90,7 +93,7 @@ def fresh_pod(origin: Origin, zones: int) -> Replica:
     """A pod that has just started: it loads what stands there before it is Ready, and never is with a text that it rejects."""
     nothing = Loaded((None,) * zones)
     if rejected(origin):
-        return Replica(nothing, stale=True, held=(0,) * zones, up=False)
+        return Replica(nothing, stale=BEHIND, held=(0,) * zones, up=False)
     return Replica(Loaded(origin.text.claims, origin.text.damage) if origin.text is not None else nothing, held=(0,) * zones)
 
 
@@ -223,7 +226,7 @@ def in_cluster(origin: Origin, zones: int, s: Setting) -> Iterator[tuple[str, Or
         yield "the ConfigMap is put back without our block", written(origin, Text(nothing, nothing))
     if "pods" in s.moves:
         if origin.pods == THERE:
-            lost = (Replica(Loaded(nothing), stale=True, held=(0,) * zones, up=False),) * len(origin.replicas)
+            lost = (Replica(Loaded(nothing), stale=BEHIND, held=(0,) * zones, up=False),) * len(origin.replicas)
             yield "no pod becomes Ready any more", origin._replace(replicas=lost, pods=UNREADY)
             yield "the pods are told to read another ConfigMap", origin._replace(replicas=lost, pods=ELSEWHERE)
         else:
@@ -235,16 +238,17 @@ def in_cluster(origin: Origin, zones: int, s: Setting) -> Iterator[tuple[str, Or
             yield "the ConfigMap is reset as a whole", written(origin, Text(nothing, nothing, WHOLE, text.foreign))
         if text.claims != nothing and text.damage == WHOLE:
             for damage, key in ((HTTP_LOST, "http-snippet is"), (SERVER_LOST, "server-snippet is"), (BOTH_LOST, "both snippets are")):
-                yield f"{key} reset", written(origin, text._replace(damage=damage))
-        yield "the ConfigMap is deleted", origin._replace(text=None, replicas=tuple(r._replace(stale=False) for r in origin.replicas))
+                yield f"{key} reset", disturbed(origin, text._replace(damage=damage))
+        yield "the ConfigMap is deleted", origin._replace(text=None, replicas=tuple(r._replace(stale=CURRENT) for r in origin.replicas))
     if "reject" in s.moves:
         other = text._replace(foreign=(text.foreign + 1) % 3)
         if origin.rejects is not None:
-            yield "foreign text is mended", written(origin._replace(rejects=None), other)
+            yield "foreign text is mended", disturbed(origin._replace(rejects=None), other)
+            yield "what broke our text elsewhere is mended", origin._replace(rejects=None)
             return
         for mask in (1,) if zones == 1 else (1, 2):
             for mode in (OFF, REQUEST, REQUIRE):
                 yield (
                     f"foreign text makes the controllers reject {MODES[mode]} and stricter of zone {mask}",
-                    written(origin._replace(rejects=(mask, mode)), other),
+                    disturbed(origin._replace(rejects=(mask, mode)), other),
                 )

@@ -82,11 +82,11 @@ def operated(w: World, z: int, s: Setting, mind: Mind) -> Iterator[Move]:
 def performed(w: World, z: int, plan: Plan, s: Setting) -> World:
     """The world after one effect; what a conflict, a 404 or a 1406 refuses changes nothing."""
     step, zone = plan.step, w.zones[z]
-    if zone.gone or (s.lock and basis_of(w, z, step) != plan.basis):
+    if zone.gone or (s.lock and overtaken(basis_of(w, z, step), plan.basis, z)):
         return w
     match step:
         case ("Note", Record() as record):
-            return with_zone(w, z, zone._replace(record=record))
+            return with_zone(w, z, zone._replace(record=record, noted=zone.noted or record.flushed > zone.record.flushed))
         case ("Issue", "first"):
             made = unused(w, z)
             return with_zone(w, z, zone._replace(leaf=made, used=zone.used | made)) if made and not zone.leaf else w
@@ -96,7 +96,8 @@ def performed(w: World, z: int, plan: Plan, s: Setting) -> World:
         case ("Promote", who):
             return with_zone(w, z, zone._replace(leaf=who, next=0, due=False)) if zone.next == who else w
         case ("Publish", i, Claim() as claim, applied):
-            return with_origin(w, i, claimed(w.origins[i], z, claim, applied=applied))
+            applied = applied and w.origins[i].text == plan.basis
+            return with_zone(with_origin(w, i, claimed(w.origins[i], z, claim, applied=applied)), z, zone._replace(noted=False))
         case ("Withdraw", i):
             return with_origin(w, i, claimed(w.origins[i], z, None, applied=False))
         case ("Done", left_behind):
@@ -104,6 +105,13 @@ def performed(w: World, z: int, plan: Plan, s: Setting) -> World:
         case ("Upload", who) if not who & (zone.leaf | zone.next):
             return w
     return requested(w, z, step)
+
+
+def overtaken(now: Any, then: Any, z: int) -> bool:
+    """Whether what a write was decided on has changed; what others have claimed in the same ConfigMap does not bear on it."""
+    if not isinstance(now, Text) or not isinstance(then, Text):
+        return bool(now != then)
+    return (now.claims[z], now.damage, now.foreign) != (then.claims[z], then.damage, then.foreign)
 
 
 def unused(w: World, z: int) -> int:

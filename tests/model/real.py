@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
 from aop.api import Spec as RealSpec
 from aop.errors import Reason
+from aop.observe.origin import seen_everywhere
 from aop.observed import (
     NONE,
     OTHER,
@@ -19,6 +22,8 @@ from aop.observed import (
     Found,
     HoldOff,
     HostBehaviour,
+    LeftOut,
+    Limits,
     Observed,
     ObservedCertificate,
     ObservedKeyPair,
@@ -26,17 +31,17 @@ from aop.observed import (
     ObservedOrigin,
     ObservedReplica,
     ObservedZone,
+    Rejection,
     Rival,
     Unknown,
 )
 from aop.observed import Record as RealRecord
 from aop.origins import Claim as RealClaim
 from aop.origins import Mode, ObjectKey, Pin
-from aop.perform import seen_everywhere
-from aop.plan.facts import configured, digest
+from aop.plan.facts import configured, digest, flushes_of_the_hour, replicas
 from aop.steps import Block, Delete, Done, Issue, Note, Promote, Publish, SetEnabled, Step, Upload, Wait, Withdraw
 from model.sight import SeenOrigin, SeenReplica, Sight, looked_at
-from model.world import BEGUN, FULL, NO_RUN, OURS, REJECTED, SPREAD, VALUES, Claim, F, N, R, Record, Run, Spec, bits
+from model.world import BEGUN, FULL, NO_RUN, OURS, REJECTED, SPREAD, VALUES, Claim, F, N, R, Record, Rejected, Run, Spec, bits
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 ZONES = ("example.com", "example.net")
@@ -47,6 +52,8 @@ WHO = {sha: v for v, sha in SHA.items()} | {NONE: N, OTHER: F, REFUSED: R}
 REAL_STATES = (CertificateState.PENDING, CertificateState.ACTIVE, CertificateState.DELETING, CertificateState.FAILED)
 WINDOW = timedelta(seconds=180)
 REVISION = 7
+LIMITS = Limits(flushes_per_hour=1)
+"""One flush stands for three: what comes after the last is a pause, however many there were."""
 
 
 def host_name(z: int, host: int) -> str:
@@ -100,7 +107,18 @@ def scope(sight: Sight) -> tuple[int, ...]:
         return ()
     if sight.ill == "the ConfigMap cannot be read":
         return ()
-    return (0,) if sight.spec.narrow else tuple(range(len(sight.hosts)))
+    hosts = (0,) if sight.spec.narrow else tuple(range(len(sight.hosts)))
+    return tuple(host for host in hosts if host not in left_out(sight))
+
+
+def left_out(sight: Sight) -> tuple[int, ...]:
+    """The hosts that no text can carry: the last one."""
+    return (len(sight.hosts) - 1,) if sight.ill == "a hostname is too long" else ()
+
+
+def own_hosts(sight: Sight) -> tuple[int, ...]:
+    """The hosts whose Ingress verifies by itself: the last one."""
+    return (len(sight.hosts) - 1,) if sight.ill == "an Ingress verifies by itself" else ()
 
 
 def real_claim(claim: Claim | None, sight: Sight) -> RealClaim | None:
@@ -120,12 +138,28 @@ def real_claim(claim: Claim | None, sight: Sight) -> RealClaim | None:
     )
 
 
-def rejection(entry: tuple[Claim, int], sight: Sight) -> str:
-    """The digest of a rejected claim; its pins' ends do not count."""
-    claim, foreign = entry
+def digest_of(claim: Claim, foreign: int, sight: Sight) -> str:
+    """The digest of a claim among some foreign text; its pins' ends do not count."""
     real = real_claim(claim, sight)
     assert real is not None
     return digest(real, str(foreign))
+
+
+def real_rejection(one: Rejected, sight: Sight) -> Rejection:
+    """A rejected claim, whose pause is not over."""
+    return Rejection(digest_of(one.claim, one.foreign, sight), 1, NOW - timedelta(seconds=60), NOW + timedelta(seconds=60))
+
+
+def real_hold_offs(mask: int, sight: Sight) -> tuple[HoldOff, ...]:
+    """Whoever is held off, sorted as the record has them."""
+    held = [("" if not bit else host_name(sight.zone_index, bit - 1)) for bit in range(mask.bit_length()) if mask >> bit & 1]
+    return tuple(HoldOff(1, NOW - timedelta(seconds=5), NOW + timedelta(seconds=55), host) for host in sorted(held))
+
+
+def held_off_mask(record: RealRecord, hosts: Sequence[str], wall: datetime) -> int:
+    """Whoever is held off, as bits; hosts that are not asked about are left out."""
+    running = {one.host for one in record.hold_offs if one.holds_at(wall)}
+    return sum(1 << bit for bit, host in enumerate(("", *hosts)) if host in running)
 
 
 def real_record(sight: Sight) -> RealRecord:
@@ -136,8 +170,9 @@ def real_record(sight: Sight) -> RealRecord:
         found=None if r.found is None else Found(r.found, tuple(sorted(map(identifier, bits(r.foreign))))),
         uploaded=tuple(sorted(pin(v, sight.expiring, sight.expired) for v in bits(r.uploaded))),
         claimed=tuple(sorted(TARGETS[i] for i in range(len(TARGETS)) if r.claimed >> i & 1)),
-        rejected=tuple(rejection(entry, sight) for entry in r.rejected),
-        hold_off=HoldOff(1, NOW - timedelta(seconds=5), NOW + timedelta(seconds=55)) if r.hold_off else None,
+        rejected=tuple(real_rejection(one, sight) for one in r.rejected),
+        hold_offs=real_hold_offs(r.hold_off, sight),
+        flushes=(NOW - timedelta(seconds=2 if sight.noted else 1200),) if r.flushed else (),
         rotated="again" if r.rotated else None,
     )
 
@@ -194,6 +229,7 @@ def real_replica(n: int, seen: SeenReplica, hosts: tuple[int, ...], sight: Sight
                 Mode(seen.modes[h]),
                 accepts=frozenset(SHA[v] for v in bits(probed & ~seen.refuses[h])),
                 refuses=frozenset(SHA[v] for v in bits(seen.refuses[h])),
+                own=h in own_hosts(sight),
             )
             for h in hosts
             if seen.settled
@@ -215,7 +251,9 @@ def real_origin(i: int, seen: SeenOrigin, sight: Sight) -> ObservedOrigin:
         if seen.missing
         else Configured(
             revision=REVISION,
+            claim_since=REVISION if seen.intact else None,
             claim=real_claim(seen.claim, sight),
+            standing=real_claim(seen.standing, sight) if not seen.intact else None,
             accepted=real_claim(seen.accepted, sight),
             intact=seen.intact,
             others_changed=seen.others_changed,
@@ -232,8 +270,9 @@ def real_origin(i: int, seen: SeenOrigin, sight: Sight) -> ObservedOrigin:
         readers=0 if unreadable or not seen.readers else 2,
         replicas=unreadable or (Unknown("forbidden") if sight.ill == "pods cannot be listed" else replicas),
         hosts=tuple(host_name(sight.zone_index, h) for h in hosts),
-        foreign="an Ingress of the zone verifies by itself" if sight.ill == "an Ingress verifies by itself" else None,
-        too_long=(host_name(sight.zone_index, 0),) if sight.ill == "a hostname is too long" else (),
+        left_out=tuple(LeftOut(host_name(sight.zone_index, h), "the name is too long") for h in left_out(sight)),
+        foreign="the text of others ends within a block" if sight.ill == "the text of others must not stand beside ours" else None,
+        displaced=tuple(LeftOut(host_name(sight.zone_index, h), "its Ingress verifies by itself") for h in own_hosts(sight)),
         rejected="nginx -t failed" if seen.rejected and not unreadable else None,
         published_at=NOW - timedelta(seconds=600),
         applied_at=applied(sight.runs[0], sight)
@@ -254,21 +293,22 @@ def real_evidence(run: Run, host: int, sight: Sight) -> Evidence:
     if kind != "edge":
         value, last = NONE if kind == "direct" else OTHER, NOW - timedelta(seconds=1)
         recent = tuple(Arrival(last - timedelta(seconds=ago), value) for ago in (12, 6, 0))
-        return Evidence(name, value, 20, last - WINDOW, last, recent, recent[-1], direct=kind == "direct")
+        return Evidence(name, value, 20, last - WINDOW, WINDOW, last, recent, recent[-1], direct=kind == "direct")
     heard = run.length != NO_RUN or bool(run.recent)
-    silence = "HTTP 403" if sight.silent or not heard else None
+    silence = "HTTP 403" if sight.silent or run.aged or not heard else None
     silent_since = NOW - timedelta(seconds=30) if silence else None
     if not heard:
         return Evidence(name, silence=silence, silent_since=silent_since)
-    last = NOW - timedelta(seconds=600) if sight.aged else NOW - timedelta(seconds=1 if run.new else 9)
+    last = NOW - timedelta(seconds=600) if run.aged else NOW - timedelta(seconds=1 if run.new else 9)
     recent = recently(run, last)
     if run.length == NO_RUN:
-        return Evidence(name, None, 0, None, last, recent, None, silence=silence, silent_since=silent_since)
+        return Evidence(name, last=last, recent=recent, silence=silence, silent_since=silent_since)
     return Evidence(
         host=name,
         presented=REAL_VALUES[run.presented],
         count=COUNTS[run.length],
         since=last - LENGTHS[run.length],
+        covered=LENGTHS[run.length],
         last=last,
         recent=recent,
         fresh=Arrival(last - timedelta(seconds=20), REAL_VALUES[run.fresh]) if run.fresh else None,
@@ -282,10 +322,23 @@ def recently(run: Run, last: datetime) -> tuple[Arrival, ...]:
     """The arrivals of the last minute: several things in turn, the last of them what is presented."""
     if not run.recent:
         return (Arrival(last, REAL_VALUES[run.presented], run.last_fresh),) if run.presented else ()
+    if run.share:
+        return shared(run, last)
     turns = [v for v in bits(run.recent) if v != run.presented] + ([run.presented] if run.presented & run.recent else [])
     ago = range(6 * max(len(turns) - 1, 2), -1, -6)
     came = [*[turns[0]] * (len(ago) - len(turns)), *turns]
     return tuple(Arrival(last - timedelta(seconds=s), REAL_VALUES[v], run.last_fresh) for s, v in zip(ago, came, strict=True))
+
+
+def shared(run: Run, last: datetime) -> tuple[Arrival, ...]:
+    """What came in turn for half a minute, each often enough to be a share; at the end three of a kind where the run is of one."""
+    turns = [v for v in bits(run.share) if v != run.presented] + [run.presented]
+    came = turns * 6
+    at = [last - timedelta(seconds=3 * ago) for ago in range(len(came) - 1, -1, -1)]
+    if run.recent & (run.recent - 1) == 0:
+        at = [moment - timedelta(seconds=18) for moment in at] + [last - timedelta(seconds=ago) for ago in (12, 6, 0)]
+        came = [*came, run.presented, run.presented, run.presented]
+    return tuple(Arrival(moment, REAL_VALUES[v], run.last_fresh) for moment, v in zip(at, came, strict=True))
 
 
 def realise(sight: Sight) -> Observed:
@@ -311,6 +364,7 @@ def realise(sight: Sight) -> Observed:
         evidence=tuple(real_evidence(sight.runs[h], h, sight) for h in scope(sight)),
         rivals=real_rivals(sight),
         still=sight.still,
+        limits=LIMITS,
         cloudflare_failing_since=NOW - timedelta(seconds=900 if sight.given_up else 30) if sight.access == REJECTED else None,
     )
 
@@ -371,11 +425,11 @@ def abstract_step(step: Step, sight: Sight, o: Observed) -> tuple[Any, ...]:  # 
     z, hosts = sight.zone_index, len(sight.hosts)
     match step:
         case Note(record=record):
-            known = {rejection(entry, sight): entry for entry in sight.record.rejected}
+            known = {digest_of(one.claim, one.foreign, sight): (one.claim, one.foreign) for one in sight.record.rejected}
             for seen in sight.origins:
                 for claim in (seen.claim, seen.accepted):
                     if claim is not None:
-                        known[rejection((claim, seen.foreign), sight)] = (claim, seen.foreign)
+                        known[digest_of(claim, seen.foreign, sight)] = (claim, seen.foreign)
             return (
                 "Note",
                 Record(
@@ -383,8 +437,9 @@ def abstract_step(step: Step, sight: Sight, o: Observed) -> tuple[Any, ...]:  # 
                     sum(v for v in VALUES if record.found is not None and identifier(v) in record.found.foreign),
                     mask(record.uploaded),
                     sum(1 << i for i in range(len(TARGETS)) if TARGETS[i] in record.claimed),
-                    tuple(known[d] for d in record.rejected),
-                    record.hold_off is not None and record.hold_off.until > o.now,
+                    tuple(Rejected(*known[one.digest]) for one in record.rejected),
+                    held_off_mask(record, [host_name(z, h) for h in range(hosts)], o.wall),
+                    bool(flushes_of_the_hour(replace(o, object=replace(o.object, record=record)))),
                     record.rotated is not None,
                 ),
             )
@@ -398,7 +453,7 @@ def abstract_step(step: Step, sight: Sight, o: Observed) -> tuple[Any, ...]:  # 
                 "Publish",
                 TARGETS.index(target),
                 abstract_claim(claim, z, hosts),
-                seen_everywhere(o, target) == configured(origin).revision,
+                seen_everywhere(replicas(origin)) == configured(origin).revision,
             )
         case Withdraw(target=target):
             return ("Withdraw", TARGETS.index(target))

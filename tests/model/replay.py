@@ -103,14 +103,13 @@ def stripped(o: Observed, *origins: ObservedOrigin) -> Iterator[str]:
 
 def tightened(o: Observed, origin: ObservedOrigin, claim: Claim) -> Iterator[str]:
     """Each host that becomes required has a whole window of its own behind it, with a leaf that is trusted."""
-    now = origin.configured.claim if isinstance(origin.configured, Configured) else None
+    now = origin.configured.may_do if isinstance(origin.configured, Configured) else None
     trusted = {pin.sha256 for pin in claim.pins}
     for host in claim.enforced:
         if now is not None and now.at(host) >= claim.at(host):
-            continue
+            continue  # what a damaged text may still do is not made stricter by putting it back
         evidence = o.evidence_of(host)
-        lasted = evidence.last - evidence.since if evidence.last and evidence.since else None
-        if lasted is None or lasted < o.window or evidence.count < o.limits.proof_answers or evidence.direct:
+        if evidence.covered < o.window or evidence.count < o.limits.proof_answers or evidence.direct:
             yield f"requires {host} without a whole window"
         elif evidence.presented not in trusted:
             yield f"requires {host} although what was proven is not trusted"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from model.world import (
+    BEHIND,
+    BOTH_LOST,
     ELSEWHERE,
     OFF,
     OURS,
@@ -27,6 +29,7 @@ from model.world import (
     path,
     refused,
     rejected,
+    shown,
 )
 
 
@@ -47,6 +50,7 @@ class SeenOrigin(NamedTuple):
     wanted: bool
     missing: bool
     claim: Claim | None
+    standing: Claim | None
     accepted: Claim | None
     intact: bool
     others_changed: bool
@@ -78,8 +82,8 @@ class Sight(NamedTuple):
     due: bool
     origins: tuple[SeenOrigin, ...]
     runs: tuple[Run, ...]
-    aged: bool
     silent: bool
+    noted: bool
     still: bool
     expiring: int
     expired: int
@@ -112,8 +116,8 @@ def observe(w: World, z: int, s: Setting) -> Sight:
         due=zone.due,
         origins=tuple(seen_origin(w, z, i, len(s.hosts)) for i in looked_at(zone)),
         runs=tuple(run._replace(void=False) for run in zone.runs),
-        aged=zone.aged,
         silent=zone.silent,
+        noted=zone.noted,
         still=zone.still,
         expiring=zone.expiring & relevant,
         expired=zone.expired & relevant,
@@ -139,35 +143,28 @@ def seen_origin(w: World, z: int, i: int, hosts: int) -> SeenOrigin:
     )
     readers = origin.pods != ELSEWHERE
     if text is None:
-        return SeenOrigin(wanted, True, None, None, True, False, 0, False, replicas, readers)
+        return SeenOrigin(wanted, True, None, None, None, True, False, 0, False, replicas, readers)
     intact = text.damage == WHOLE
     claim = text.claims[z]
+    standing = claim if text.damage != BOTH_LOST else None
     if claim is not None and not intact:
         claim = claim._replace(mode=0, hosts=0)
     accepted = text.accepted if intact else (None,) * len(text.claims)
     others_changed = any(c != a for o, (c, a) in enumerate(zip(text.claims, accepted, strict=True)) if o != z)
-    return SeenOrigin(wanted, False, claim, accepted[z], intact, others_changed, text.foreign, seen_rejected(origin), replicas, readers)
+    said = seen_rejected(origin)
+    return SeenOrigin(wanted, False, claim, standing, accepted[z], intact, others_changed, text.foreign, said, replicas, readers)
 
 
 def seen_rejected(origin: Origin) -> bool:
-    """Nobody who is Ready shows what was published, and its time is over: it is rejected, or what shows it was reset.
-
-    Where nobody is Ready, only those who try to start can tell, and they do so only of what they reject.
-    """
-    text = origin.text
-    up = [r for r in origin.replicas if r.up]
-    if text is None or not any(claim is not None for claim in text.claims):
-        return False
-    if not up:
-        return origin.pods == THERE and rejected(origin)
-    return all(rejected(origin) if r.stale else not path(r.runs) for r in up)
+    """Nginx's own words, of any pod that tries to load or to start; nobody looks for them while a replica shows what was published."""
+    return origin.pods == THERE and rejected(origin) and not shown(origin)
 
 
 def seen_replica(r: Replica, zone: Zone, z: int, hosts: int, *, error: bool) -> SeenReplica:
     """One replica; it is asked about every host once it has settled."""
     if error or r.old is not None:
-        return SeenReplica(not r.stale, path(r.runs), settled=False, error=error)
+        return SeenReplica(r.stale != BEHIND, path(r.runs), settled=False, error=error)
     probed, tells = (zone.leaf | zone.next) & OURS[z] & ~zone.expired, path(r.runs)
     modes = tuple(mode if mode != REQUEST or tells else OFF for mode in (mode_at(r.runs, z, h) for h in range(hosts)))
     refuses = tuple(refused(r.runs, z, h, probed, zone.expired) for h in range(hosts))
-    return SeenReplica(not r.stale, tells, settled=True, modes=modes, refuses=refuses)
+    return SeenReplica(r.stale != BEHIND, tells, settled=True, modes=modes, refuses=refuses)

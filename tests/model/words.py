@@ -21,7 +21,7 @@ def claimed(claim: Claim | None) -> str:
 
 def running(runs: Loaded) -> str:
     """What a worker runs."""
-    lost = ("", ", http-snippet lost", ", server-snippet lost", ", both snippets lost")[runs.damage]
+    lost = ("", ", http-snippet lost", ", server-snippet lost", ", both snippets lost", ", marred")[runs.damage]
     return " + ".join(map(claimed, runs.claims)) + lost
 
 
@@ -45,7 +45,11 @@ def said(step: tuple[Any, ...]) -> str:
 
 def noted(record: Record) -> str:
     """What is noted on the object."""
-    return f"found {record.found}, uploaded {names(record.uploaded)}, claimed {record.claimed:b}{', hold-off' if record.hold_off else ''}{', rejected' if record.rejected else ''}"
+    parts = [f"found {record.found}", f"uploaded {names(record.uploaded)}", f"claimed {record.claimed:b}"]
+    parts += [f"hold-off {record.hold_off:b}"] if record.hold_off else []
+    parts += ["flushed"] if record.flushed else []
+    parts += [f"rejected {claimed(one.claim)}" for one in record.rejected]
+    return ", ".join(parts)
 
 
 def described(w: World) -> str:
@@ -83,7 +87,7 @@ def origin_in_words(origin: Origin) -> str:
     """One ConfigMap and its pods."""
     text = "missing" if origin.text is None else running(Loaded(origin.text.claims, origin.text.damage))
     pods = ", ".join(
-        f"[{running(r.runs)}{'' if r.up else ', not Ready'}{', behind' if r.stale else ''}{', old workers' if r.old else ''}]"
+        f"[{running(r.runs)}{'' if r.up else ', not Ready'}{('', ', text changed around', ', behind')[r.stale]}{', old workers' if r.old else ''}]"
         for r in origin.replicas
     )
     return f"ConfigMap {text}; replicas run {pods}"

@@ -29,8 +29,13 @@ THERE, UNREADY, ELSEWHERE = range(3)
 """The pods of an origin: as they are one by one, none of them Ready for as long as nobody mends it, or reading another ConfigMap."""
 WORKS, REJECTED, DOWN = range(3)
 """The token and the API: credentials refused, or no answer at all."""
-WHOLE, HTTP_LOST, SERVER_LOST, BOTH_LOST = range(4)
-"""Our text: as rendered, or one of its two keys reset by somebody, or both (the annotations with the claims are still there)."""
+WHOLE, HTTP_LOST, SERVER_LOST, BOTH_LOST, MARRED = range(5)
+"""Our text: as rendered; one of its two keys reset by somebody, or both (the annotations with the claims are still there); or not the
+one that was rendered and yet all of it in force (a marker lost, pasted twice)."""
+IN_FORCE = frozenset({WHOLE, MARRED})
+"""The text does what its claims say."""
+CURRENT, AROUND, BEHIND = range(3)
+"""What a pod runs: what stands in the ConfigMap; the same revision of ours, around which somebody has changed the text; an older one."""
 
 
 class Spec(NamedTuple):
@@ -46,18 +51,6 @@ class Spec(NamedTuple):
     """`hostnames` holds the first host only."""
 
 
-class Record(NamedTuple):
-    """The annotation on the object."""
-
-    found: bool | None = None
-    foreign: int = 0
-    uploaded: int = 0
-    claimed: int = 0
-    rejected: tuple[Any, ...] = ()
-    hold_off: bool = False
-    rotated: bool = False
-
-
 class Claim(NamedTuple):
     """What one zone asks of one origin."""
 
@@ -65,6 +58,28 @@ class Claim(NamedTuple):
     hosts: int = 0
     trust: int = 0
     narrow: bool = False
+
+
+class Rejected(NamedTuple):
+    """A claim that the controllers have rejected, among which text of somebody else; it is not to be tried again yet."""
+
+    claim: Claim
+    foreign: int
+
+
+class Record(NamedTuple):
+    """The annotation on the object."""
+
+    found: bool | None = None
+    foreign: int = 0
+    uploaded: int = 0
+    claimed: int = 0
+    rejected: tuple[Rejected, ...] = ()
+    hold_off: int = 0
+    """Mask: bit 0 holds every host off, bit h + 1 host h."""
+    flushed: bool = False
+    """Old sessions were ended within the hour, as often as that is done."""
+    rotated: bool = False
 
 
 class Text(NamedTuple):
@@ -88,8 +103,8 @@ class Replica(NamedTuple):
     """One pod."""
 
     runs: Loaded
-    stale: bool = False
-    """The ConfigMap has changed since."""
+    stale: int = CURRENT
+    """Whether the ConfigMap has changed since, and whether by a write of ours."""
     old: Loaded | None = None
     """Workers of before the last reload that still accept."""
     held: tuple[int, ...] = ()
@@ -125,6 +140,10 @@ class Run(NamedTuple):
     """The last answer came after the replicas had loaded what stands in the ConfigMap."""
     void: bool = False
     """In truth: Cloudflare was seen to change since the run began."""
+    aged: bool = False
+    """The last answer is older than a proof may be."""
+    share: int = 0
+    """What the answers of half a minute came with in turn; 0: there were no such."""
 
 
 class Read(NamedTuple):
@@ -172,8 +191,8 @@ class Zone(NamedTuple):
     """One thing that is wrong elsewhere; see `moves.ILLS`."""
     runs: tuple[Run, ...] = (Run(),)
     silent: bool = False
-    aged: bool = False
-    """The last answer through the edge is older than a proof may be."""
+    noted: bool = False
+    """That old sessions are ended was noted, and not done yet."""
     still: bool = False
     plan: Plan | None = None
     late: Plan | None = None
@@ -222,6 +241,8 @@ class Setting:
     """A change read at Cloudflare begins every run again (False: a mutant)."""
     patient: bool = True
     """Stillness is longer than any request can stay under way (False: a mutant)."""
+    tries_again: bool = True
+    """What was rejected is tried again after a pause (False: a mutant)."""
     expected: frozenset[str] = frozenset()
     """Promises that this world is known to break, because no rule can see what breaks them; each has a page in docs/adr."""
 
@@ -264,7 +285,7 @@ def mode_at(runs: Loaded, z: int, host: int) -> int:
     """How strict a worker is to one host of one zone."""
     claim = runs.claims[z]
     if (
-        runs.damage == WHOLE
+        runs.damage in IN_FORCE
         and claim is not None
         and claim.mode >= OPTIONAL
         and claim.trust
@@ -288,7 +309,7 @@ def refused(runs: Loaded, z: int, host: int, values: int, expired: int) -> int:
 @cache
 def path(runs: Loaded) -> bool:
     """Whether the check path answers in full: one key without the other cannot tell a zone."""
-    return runs.damage == WHOLE and any(claim is not None for claim in runs.claims)
+    return runs.damage in IN_FORCE and any(claim is not None for claim in runs.claims)
 
 
 @cache
@@ -343,17 +364,29 @@ def will_hurt(w: World, z: int, s: Setting) -> int:
 
 def rejected(origin: Origin) -> bool:
     """In truth: whether the controllers reject the text that stands in the ConfigMap."""
-    if origin.text is None or origin.rejects is None or origin.text.damage != WHOLE:
+    if origin.text is None or origin.text.damage not in IN_FORCE:
+        return False
+    return any(rejects(origin, z, claim) for z, claim in enumerate(origin.text.claims))
+
+
+def rejects(origin: Origin, z: int, claim: Claim | None) -> bool:
+    """In truth: whether the controllers reject a text for the sake of this claim of zone `z`."""
+    if origin.rejects is None or claim is None:
         return False
     zones, mode = origin.rejects
-    return any(claim is not None and claim.mode >= mode and zones >> z & 1 for z, claim in enumerate(origin.text.claims))
+    return bool(zones >> z & 1) and claim.mode >= mode
+
+
+def shown(origin: Origin) -> bool:
+    """Whether a replica shows the revision that stands in the ConfigMap, so that nobody asks what the controllers say of it."""
+    return any(r.up and r.stale != BEHIND and path(r.runs) for r in origin.replicas)
 
 
 def strictest(w: World, z: int, s: Setting) -> int:
     """The strictest that any replica, or what it will load, is to one zone."""
     modes = [OFF]
     for origin in w.origins:
-        if origin.text is not None and (claim := origin.text.claims[z]) is not None and origin.text.damage == WHOLE:
+        if origin.text is not None and (claim := origin.text.claims[z]) is not None and origin.text.damage in IN_FORCE:
             modes.append(claim.mode)
         modes += [
             mode_at(runs, z, host) for r in origin.replicas for runs in (r.runs, r.old) if runs is not None for host in range(len(s.hosts))
