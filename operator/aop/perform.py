@@ -29,6 +29,7 @@ from aop.pki import (
     Slot,
     authority_data,
     authority_name,
+    check_mutable,
     create_authority,
     issue_leaf,
     leaf_data,
@@ -112,6 +113,7 @@ class Performer:
         manifest = await self._cluster.fetch(Kind.SECRET, secret)
         if manifest is None:
             raise Transient(f"Secret {secret} has just gone; it is looked at again")
+        check_mutable(secret, manifest)
         held = read_key_pair(secret, manifest.get("data") or {}, zone).next
         if (held and held.pin) != following:
             raise Conflict(f"Secret {secret} has changed since it was looked at")
@@ -120,11 +122,12 @@ class Performer:
     async def _authority(self, pull: AuthenticatedOriginPull, key: ObjectKey, recipe: Recipe) -> Authority:
         """The authority that signs: the one that is there if it still can, else a new generation, stored before it signs anything."""
         manifest = await self._cluster.fetch(Kind.SECRET, key)
-        present = read_authority(key, manifest.get("data") or {}) if manifest else None
+        present = read_authority(key, manifest.get("data") or {}, recipe.zone) if manifest else None
         if present and present.suits(recipe, self._clock.wall()):
             return present
-        generation = present.generation + 1 if present else 1
-        authority = await asyncio.to_thread(create_authority, recipe, generation, self._clock.wall())
+        if manifest is not None:
+            check_mutable(key, manifest)
+        authority = await asyncio.to_thread(create_authority, recipe, self._clock.wall())
         if manifest is None:
             await self._cluster.create(Kind.SECRET, key.namespace, owned(pull, key, authority_data(authority), "Opaque"))
         else:

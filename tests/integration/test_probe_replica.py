@@ -48,7 +48,7 @@ def issued(
     now: datetime = NOW, algorithm: Algorithm = Algorithm.ECDSA, size: int = 256, lifetime: timedelta = timedelta(days=2)
 ) -> KeyedLeaf:
     recipe = Recipe("example.com", "uid", ("example.com",), algorithm, size, lifetime, timedelta(days=30))
-    return issue_leaf(recipe, create_authority(recipe, 1, now), now)
+    return issue_leaf(recipe, create_authority(recipe, now), now)
 
 
 OURS, NEXT = issued(), issued(algorithm=Algorithm.RSA, size=2048)

@@ -27,7 +27,7 @@ KINDS = [(Algorithm.ECDSA, 256), (Algorithm.ECDSA, 384), (Algorithm.ECDSA, 521),
 
 @cache
 def made(recipe: Recipe = RECIPE) -> tuple[Authority, KeyedLeaf]:
-    authority = pki.create_authority(recipe, 1, NOW)
+    authority = pki.create_authority(recipe, NOW)
     return authority, pki.issue_leaf(recipe, authority, NOW)
 
 
@@ -89,13 +89,20 @@ def test_an_unknown_curve_is_refused() -> None:
 
 
 def test_the_authority_is_named_by_zone_object_and_generation() -> None:
-    authority = pki.create_authority(RECIPE, 7, NOW)
+    authority = pki.create_authority(RECIPE, NOW)
     certificate = parsed(authority.pem)
-    assert certificate.subject.rfc4514_string() == f"OU=generation-7,OU={UID},CN=example.com"
+    digest = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
+    assert certificate.subject.rfc4514_string() == f"OU=generation-{digest},OU={UID},CN=example.com"
     assert certificate.issuer == certificate.subject
-    assert authority.generation == 7
+    assert authority.uid == UID
     assert authority.not_after == certificate.not_valid_after_utc == SECOND + timedelta(days=1826)
     assert certificate.not_valid_before_utc == SECOND - timedelta(hours=1)
+
+
+def test_no_two_authorities_have_one_name_whatever_was_lost_between_them() -> None:
+    """A verifier finds the issuer by its name; of two with one name it may try the wrong one only."""
+    names = {parsed(pki.create_authority(RECIPE, NOW).pem).subject for _ in range(5)}
+    assert len(names) == 5
 
 
 def test_the_authority_may_sign_leaves_only() -> None:
@@ -122,9 +129,10 @@ def test_the_leaf_is_what_the_guide_makes_plus_client_authentication() -> None:
     [
         (("*.example.com", "www.example.com", "example.com"), "www.example.com"),
         (("*.shop.example.com",), "example.com"),
-        ((f"{'a' * 60}.{'b' * 60}.example.com",), f"{'a' * 60}.bbb"),
+        ((f"{'a' * 52}.example.com",), f"{'a' * 52}.example.com"),
+        ((f"{'a' * 60}.{'b' * 60}.example.com",), f"{'a' * 47}~98542c96ddb906a7"),
     ],
-    ids=["the first concrete hostname", "the zone when all are wildcards", "cut to 64 characters"],
+    ids=["the first concrete hostname", "the zone when all are wildcards", "as long as it may be", "cut, with a digest of all of it"],
 )
 def test_the_leafs_common_name_is(hostnames: tuple[str, ...], name: str) -> None:
     _, issued = made(replace(RECIPE, hostnames=hostnames))
@@ -135,6 +143,12 @@ def test_a_long_zone_is_cut_in_the_authoritys_name_and_the_chain_still_holds() -
     authority, issued = made(replace(RECIPE, zone=f"{'a' * 60}.{'b' * 60}.example"))
     assert len(common_name(parsed(authority.pem).subject)) == 64
     verify(issued, authority, NOW)
+
+
+def test_names_that_begin_alike_and_are_cut_do_not_become_one() -> None:
+    hosts = [f"{'a' * 60}.{'b' * 60}.{end}.example.com" for end in ("one", "two")]
+    names = {common_name(parsed(made(replace(RECIPE, hostnames=(host,)))[1].leaf.pem).subject) for host in hosts}
+    assert len(names) == 2
 
 
 def test_a_leaf_never_outlives_its_authority() -> None:
@@ -184,6 +198,12 @@ def test_an_authority_suits_only_its_own_kind_of_key() -> None:
     assert made(replace(RECIPE, algorithm=Algorithm.RSA, size=2048))[0].suits(replace(RECIPE, algorithm=Algorithm.RSA, size=2048), NOW)
 
 
+def test_an_authority_suits_only_the_object_whose_uid_it_bears() -> None:
+    """Of an object that was made again from a backup, nothing would be recognised at Cloudflare."""
+    authority, _ = made()
+    assert not authority.suits(replace(RECIPE, uid="another"), NOW)
+
+
 def test_ours_is_recognised_by_its_issuer_and_nobody_elses_is() -> None:
     _, issued = made()
     assert pki.recognise(issued.leaf.pem, UID)
@@ -210,6 +230,13 @@ def test_a_stranger_is_flawless_but_for_its_issuer() -> None:
     assert ExtendedKeyUsageOID.CLIENT_AUTH in leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert leaf.issuer != leaf.subject
     assert pki.throwaway(NOW).leaf.pin != stranger.leaf.pin
+
+
+@pytest.mark.parametrize("years", [-9, 9])
+def test_a_stranger_is_a_stranger_whatever_an_origins_clock_says(years: int) -> None:
+    """Else a refusal for its dates would pass for one for its issuer: an origin's clock is behind, or ours was ahead at the start."""
+    leaf = pki.throwaway(NOW).leaf
+    assert leaf.pin.not_before < NOW + timedelta(days=365 * years) < leaf.pin.not_after
 
 
 def test_no_representation_shows_a_key() -> None:

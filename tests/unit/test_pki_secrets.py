@@ -1,8 +1,7 @@
-"""Between Secrets and key pairs: what is written, what is read back, and each way in which a Secret can be wrong."""
+"""Between Secrets and key pairs: what is written, what is read back, and what our own Secrets may have become meanwhile."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,15 +9,17 @@ from functools import cache
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from pydantic import SecretBytes
 
+import zoo
 from aop import pki
 from aop.errors import Blocked, Reason
 from aop.origins import ObjectKey
 from aop.pki import Algorithm, Authority, KeyedLeaf, Recipe, Slot
+from zoo import Data, Made, encoded
 
 NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
 UID = "0b6f6f0e-5c0e-4c60-9f6e-6d2a1f0a7c11"
@@ -26,12 +27,12 @@ RECIPE = Recipe("example.com", UID, ("example.com",), Algorithm.ECDSA, 256, time
 ZONE = "example.com"
 SECRET = ObjectKey("edge", "example-com-tls")
 
-Data = dict[str, str]
-
 
 @cache
-def made(generation: int = 1) -> tuple[Authority, KeyedLeaf]:
-    authority = pki.create_authority(RECIPE, generation, NOW)
+def made(number: int = 1) -> tuple[Authority, KeyedLeaf]:
+    """An authority and a leaf of it; `number` tells generations apart."""
+    assert number
+    authority = pki.create_authority(RECIPE, NOW)
     return authority, pki.issue_leaf(RECIPE, authority, NOW)
 
 
@@ -41,11 +42,7 @@ def data() -> Data:
 
 
 def text(encoded: Data, name: str) -> str:
-    return base64.b64decode(encoded[name], validate=True).decode()
-
-
-def encoded(value: bytes | str) -> str:
-    return base64.b64encode(value.encode() if isinstance(value, str) else value).decode()
+    return zoo.decoded(encoded, name).decode()
 
 
 # --- what is written is read back ------------------------------------------------------------------------------------
@@ -63,13 +60,13 @@ def test_the_authoritys_secret_is_named_after_the_leafs_and_read_back_whole() ->
     authority, _ = made(3)
     assert pki.authority_name(SECRET) == ObjectKey("edge", "example-com-tls-ca")
     assert set(pki.authority_data(authority)) == {"ca.crt", "ca.key"}
-    assert pki.read_authority(pki.authority_name(SECRET), pki.authority_data(authority)) == authority
+    assert pki.read_authority(pki.authority_name(SECRET), pki.authority_data(authority), ZONE) == authority
 
 
 def test_a_key_pair_is_read_back_as_facts() -> None:
     authority, issued = made()
     found = pki.read_key_pair(SECRET, pki.leaf_data(issued, authority), ZONE)
-    assert (found.leaf, found.next, found.generation) == (issued.leaf, None, 1)
+    assert (found.leaf, found.next) == (issued.leaf, None)
 
 
 def test_a_leaf_is_read_with_its_key_for_the_moment_of_use() -> None:
@@ -81,7 +78,7 @@ def test_a_next_leaf_stands_beside_the_one_in_use_and_both_authorities_are_known
     later, following = made(2)
     both = pki.with_next(pki.leaf_data(issued, authority), following, later)
     found = pki.read_key_pair(SECRET, both, ZONE)
-    assert (found.leaf, found.next, found.generation) == (issued.leaf, following.leaf, 2)
+    assert (found.leaf, found.next) == (issued.leaf, following.leaf)
     assert pki.read_keyed_leaf(SECRET, both, Slot.NEXT) == following
     assert text(both, "ca.crt") == authority.pem.rstrip() + "\n" + later.pem
 
@@ -117,234 +114,15 @@ def test_facts_show_no_key() -> None:
     assert "PRIVATE" not in repr(found)
 
 
-# --- referenced Secrets: good ones -----------------------------------------------------------------------------------
-
-Change = Callable[[x509.CertificateBuilder], x509.CertificateBuilder]
+# --- referenced Secrets ----------------------------------------------------------------------------------------------
 
 
-def unchanged(builder: x509.CertificateBuilder) -> x509.CertificateBuilder:
-    return builder
-
-
-def name(common: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
-
-
-@cache
-def root(common: str = "root") -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    return signed(common, None, lambda builder: builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True))
-
-
-def signed(
-    common: str,
-    by: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None,
-    change: Change = unchanged,
-    *,
-    key: ec.EllipticCurvePrivateKey | None = None,
-    valid: tuple[timedelta, timedelta] = (timedelta(hours=-1), timedelta(days=90)),
-) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    key = key or ec.generate_private_key(ec.SECP256R1())
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(name(common))
-        .issuer_name(by[0].subject if by else name(common))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(NOW + valid[0])
-        .not_valid_after(NOW + valid[1])
-    )
-    return change(builder).sign(by[1] if by else key, hashes.SHA256()), key
-
-
-def pem(*certificates: x509.Certificate) -> str:
-    return "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in certificates)
-
-
-def key_pem(key: ec.EllipticCurvePrivateKey, form: PrivateFormat = PrivateFormat.PKCS8) -> bytes:
-    return key.private_bytes(Encoding.PEM, form, NoEncryption())
-
-
-def secret(
-    leaf: tuple[x509.Certificate, ec.EllipticCurvePrivateKey], *between: x509.Certificate, ca: x509.Certificate | None = None
-) -> Data:
-    return {
-        "tls.crt": encoded(pem(leaf[0], *between)),
-        "tls.key": encoded(key_pem(leaf[1])),
-        "ca.crt": encoded(pem(ca or root()[0])),
-    }
-
-
-def used_for(*purposes: x509.ObjectIdentifier) -> Change:
-    return lambda builder: builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-
-
-def with_usage(*, digital_signature: bool = False, key_agreement: bool = False, key_encipherment: bool = False) -> Change:
-    usage = x509.KeyUsage(
-        digital_signature=digital_signature,
-        key_agreement=key_agreement,
-        key_encipherment=key_encipherment,
-        **dict.fromkeys(("content_commitment", "data_encipherment", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"), False),
-    )
-    return lambda builder: builder.add_extension(usage, critical=True)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        unchanged,
-        used_for(ExtendedKeyUsageOID.CLIENT_AUTH),
-        used_for(ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH),
-        with_usage(digital_signature=True, key_encipherment=True),
-        with_usage(key_agreement=True),
-    ],
-    ids=["no key usage at all", "clientAuth", "serverAuth and clientAuth", "digital signature", "key agreement"],
-)
-def test_a_referenced_leaf_may_be_used_for(change: Change) -> None:
-    leaf = signed("example.com", root(), change)
-    found = pki.read_referenced(SECRET, secret(leaf), NOW)
-    assert found.leaf.pin.sha256 == leaf[0].fingerprint(hashes.SHA256()).hex()
-    assert (found.next, found.generation) == (None, 0)
-
-
-@pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL], ids=["PKCS 8", "SEC 1"])
-def test_a_referenced_key_may_come_as(form: PrivateFormat) -> None:
-    leaf = signed("example.com", root())
-    assert pki.read_referenced(SECRET, {**secret(leaf), "tls.key": encoded(key_pem(leaf[1], form))}, NOW)
-
-
-def test_a_referenced_chain_may_pass_an_intermediate_and_only_the_leaf_is_taken() -> None:
-    authority: Change = lambda builder: builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)  # noqa: E731
-    between = signed("between", root(), authority)
-    leaf = signed("example.com", between)
-    found = pki.read_referenced(SECRET, secret(leaf, between[0]), NOW)
-    assert found.leaf.pem == pem(leaf[0])
-
-
-def test_a_referenced_self_signed_leaf_is_its_own_authority() -> None:
-    leaf = signed("example.com", None)
-    assert pki.read_referenced(SECRET, secret(leaf, ca=leaf[0]), NOW).leaf.pem == pem(leaf[0])
-
-
-def test_a_referenced_leaf_may_have_one_of_several_authorities() -> None:
-    leaf = signed("example.com", root())
-    bundle = encoded(pem(root("another")[0], root()[0]))
-    assert pki.read_referenced(SECRET, {**secret(leaf), "ca.crt": bundle}, NOW)
-
-
-def test_a_leaf_of_ours_passes_as_a_referenced_one() -> None:
-    assert pki.read_referenced(SECRET, data(), NOW).leaf == made()[1].leaf
-
-
-# --- referenced Secrets: bad ones ------------------------------------------------------------------------------------
-
-
-def good() -> Data:
-    return secret(signed("example.com", root()))
-
-
-def without(field: str) -> Data:
-    return {name: value for name, value in good().items() if name != field}
-
-
-def with_key(key: bytes) -> Data:
-    return {**good(), "tls.key": encoded(key)}
-
-
-def rsa_key() -> bytes:
-    return rsa.generate_private_key(65537, 2048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def ed25519_key() -> bytes:
-    return ed25519.Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def x25519_key() -> bytes:
-    return x25519.X25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def encrypted_key() -> bytes:
-    key = ec.generate_private_key(ec.SECP256R1())
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"pretend"))
-
-
-def signed_by_a_leaf() -> Data:
-    middle = signed(
-        "middle", root(), lambda builder: builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    )
-    return secret(signed("example.com", middle), middle[0])
-
-
-def garbled(builder: x509.CertificateBuilder) -> x509.CertificateBuilder:
-    return builder.add_extension(x509.UnrecognizedExtension(ExtensionOID.BASIC_CONSTRAINTS, b"?"), critical=True)
-
-
-BAD: dict[str, tuple[Callable[[], Data], str, str]] = {
-    "certificate missing": (lambda: without("tls.crt"), "tls.crt", "is missing"),
-    "key missing": (lambda: without("tls.key"), "tls.key", "is missing"),
-    "authority missing": (lambda: without("ca.crt"), "ca.crt", "is missing"),
-    "certificate empty": (lambda: {**good(), "tls.crt": ""}, "tls.crt", "is missing"),
-    "certificate no PEM": (lambda: {**good(), "tls.crt": encoded("hello")}, "tls.crt", "is no certificate in PEM form"),
-    "certificate garbled inside": (
-        lambda: secret(signed("example.com", root(), garbled)),
-        "tls.crt",
-        "has a key or an extension that cannot be read",
-    ),
-    "certificate not even base64": (lambda: {**good(), "tls.crt": "%"}, "tls.crt", "is not base64"),
-    "key no PEM": (lambda: with_key(b"hello"), "tls.key", "is no private key in PEM form"),
-    "key encrypted": (lambda: with_key(encrypted_key()), "tls.key", "is encrypted"),
-    "key that cannot sign": (lambda: with_key(x25519_key()), "tls.key", "is a key that no TLS client can sign with"),
-    "authority no PEM": (lambda: {**good(), "ca.crt": encoded("hello")}, "ca.crt", "is no certificate in PEM form"),
-    "key of another certificate": (lambda: with_key(key_pem(root()[1])), "tls.key", "is not the key of tls.crt"),
-    "key of another kind": (lambda: with_key(rsa_key()), "tls.key", "is not the key of tls.crt"),
-    "key of a third kind": (lambda: with_key(ed25519_key()), "tls.key", "is not the key of tls.crt"),
-    "authority as leaf": (lambda: secret(root()), "tls.crt", "is an authority (CA:TRUE), which Cloudflare refuses"),
-    "leaf for servers": (
-        lambda: secret(signed("example.com", root(), used_for(ExtendedKeyUsageOID.SERVER_AUTH))),
-        "tls.crt",
-        "is not for client authentication",
-    ),
-    "leaf for anything": (
-        lambda: secret(signed("example.com", root(), used_for(ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE))),
-        "tls.crt",
-        "is not for client authentication",
-    ),
-    "leaf for encipherment": (
-        lambda: secret(signed("example.com", root(), with_usage(key_encipherment=True))),
-        "tls.crt",
-        "is not for client authentication",
-    ),
-    "leaf expired": (
-        lambda: secret(signed("example.com", root(), valid=(timedelta(days=-90), timedelta(seconds=0)))),
-        "tls.crt",
-        "expired at 2026-11-24 03:00:00 UTC",
-    ),
-    "leaf not yet valid": (
-        lambda: secret(signed("example.com", root(), valid=(timedelta(seconds=1), timedelta(days=90)))),
-        "tls.crt",
-        "is not valid before 2026-11-24 03:00:01 UTC",
-    ),
-    "authority of another name": (lambda: secret(signed("example.com", root()), ca=root("another")[0]), "ca.crt", "did not sign tls.crt"),
-    "authority of the same name": (
-        lambda: secret(signed("example.com", root()), ca=root.__wrapped__("root")[0]),
-        "ca.crt",
-        "did not sign tls.crt",
-    ),
-    "intermediate that is a leaf": (signed_by_a_leaf, "ca.crt", "did not sign tls.crt"),
-}
-
-
-@pytest.mark.parametrize("case", BAD.values(), ids=BAD)
-def test_a_bad_referenced_secret_is_refused_and_the_message_names_secret_field_and_remedy(
-    case: tuple[Callable[[], Data], str, str],
-) -> None:
-    make, field, what = case
-    found = make()
-    with pytest.raises(Blocked) as refused:
-        pki.read_referenced(SECRET, found, NOW)
-    assert refused.value.reason is Reason.KEY_PAIR_INVALID
-    assert refused.value.message.startswith(f"Secret edge/example-com-tls: {field} {what}")
-    assert len(refused.value.message.split("; ")[-1]) > 20, "no remedy"
-    assert refused.value.__cause__ is None, "a cause may carry the key along"
+def test_only_the_leaf_of_a_chain_is_taken() -> None:
+    chained = zoo.chained(0, 1, 2)
+    found = pki.read_referenced(SECRET, chained, zoo.NOW)
+    assert found.leaf.pem.count("BEGIN CERTIFICATE") == 1
+    assert text(chained, "tls.crt").startswith(found.leaf.pem)
+    assert found.next is None
 
 
 def test_a_missing_referenced_secret_is_refused_and_the_message_says_what_to_create() -> None:
@@ -356,19 +134,21 @@ def test_a_missing_referenced_secret_is_refused_and_the_message_says_what_to_cre
 
 
 def test_a_refusal_shows_no_key() -> None:
+    other = zoo.leaf().key_pem
     with pytest.raises(Blocked) as refused:
-        pki.read_referenced(SECRET, with_key(key_pem(root()[1])), NOW)
+        pki.read_referenced(SECRET, zoo.with_field("tls.key", other), zoo.NOW)
     shown = f"{refused.value!r} {refused.value.message}"
-    assert not any(line in shown for line in key_pem(root()[1]).decode().splitlines())
+    assert not any(line in shown for line in other.decode().splitlines() if "PRIVATE" not in line)
 
 
-# --- our own Secrets: bad ones ---------------------------------------------------------------------------------------
+# --- our own Secrets -------------------------------------------------------------------------------------------------
 
 
 def test_our_own_expired_leaf_is_no_fault_of_the_secret() -> None:
     """It is renewed, by a rule; only a referenced one is for somebody else to renew."""
-    stale = pki.issue_leaf(RECIPE, pki.create_authority(RECIPE, 1, NOW - timedelta(days=800)), NOW - timedelta(days=800))
-    authority, _ = made()
+    then = NOW - timedelta(days=800)
+    authority = pki.create_authority(RECIPE, then)
+    stale = pki.issue_leaf(RECIPE, authority, then)
     assert pki.read_key_pair(SECRET, pki.leaf_data(stale, authority), ZONE).leaf.pin.not_after < NOW
 
 
@@ -387,9 +167,61 @@ def test_our_own_secret_with_a_swapped_next_key_is_refused() -> None:
         pki.read_key_pair(SECRET, {**both, "next.key": both["tls.key"]}, ZONE)
 
 
+def by_hand() -> Made:
+    return zoo.issued("example.com", None, zoo.basic(authority=False))
+
+
+def by_a_namesake() -> Made:
+    """Signed by an authority that is called exactly as ours."""
+    ours = x509.load_pem_x509_certificate(made()[0].pem.encode())
+    pair, forged = by_hand(), zoo.root().key
+    builder = x509.CertificateBuilder().subject_name(zoo.name("example.com")).issuer_name(ours.subject).public_key(pair.key.public_key())
+    builder = builder.serial_number(7).not_valid_before(NOW).not_valid_after(NOW + timedelta(days=9))
+    return Made(builder.sign(forged, SHA256()), pair.key)
+
+
+@pytest.mark.parametrize("slot", Slot)
+@pytest.mark.parametrize("hand_made", [by_hand, zoo.leaf, by_a_namesake], ids=["self-signed", "of another authority", "of a namesake"])
+def test_a_certificate_that_our_authority_did_not_sign_is_not_taken_for_ours(slot: Slot, hand_made: Callable[[], Made]) -> None:
+    """It would go to Cloudflare as ours, and be deleted there as ours."""
+    certificate, key = slot.fields
+    pair = hand_made()
+    later, following = made(2)
+    both = pki.with_next(data(), following, later) | {certificate: encoded(pair.pem), key: encoded(pair.key_pem)}
+    with pytest.raises(Blocked) as refused:
+        pki.read_key_pair(SECRET, both, ZONE)
+    assert refused.value.reason is Reason.KEY_PAIR_INVALID
+    assert refused.value.message == (
+        f"Secret edge/example-com-tls: {certificate} was not signed by the operator's authority in ca.crt, so it is not uploaded; "
+        "put back what was there, or delete the Secret to have a new key pair generated"
+    )
+
+
+def test_a_leaf_of_ours_without_its_own_authority_is_not_taken_for_ours() -> None:
+    """`ca.crt` holds another generation of ours."""
+    with pytest.raises(Blocked, match=r"tls\.crt was not signed by the operator's authority"):
+        pki.read_key_pair(SECRET, data() | {"ca.crt": encoded(made(2)[0].pem)}, ZONE)
+
+
+def test_an_authority_of_somebody_elses_beside_ours_signs_nothing_for_us() -> None:
+    pair = zoo.leaf()
+    foreign = data() | {"tls.crt": encoded(pair.pem), "tls.key": encoded(pair.key_pem)}
+    foreign["ca.crt"] = encoded(zoo.decoded(foreign, "ca.crt") + zoo.root().pem)
+    with pytest.raises(Blocked, match=r"tls\.crt was not signed by the operator's authority"):
+        pki.read_key_pair(SECRET, foreign, ZONE)
+
+
+def test_what_others_put_into_ca_crt_leaves_with_the_promotion() -> None:
+    later, following = made(2)
+    both = pki.with_next(data() | {"ca.crt": encoded("M\u00fcller:\n".encode("latin-1") + made()[0].pem.encode())}, following, later)
+    assert text(both, "ca.crt") == made()[0].pem + later.pem
+    assert text(pki.promoted(both), "ca.crt") == later.pem
+
+
 def test_an_authority_with_another_key_is_refused() -> None:
+    swapped = pki.authority_data(made()[0]) | {"ca.key": pki.authority_data(made(2)[0])["ca.key"]}
     with pytest.raises(Blocked, match=r"Secret edge/example-com-tls-ca: ca\.key is not the key of ca\.crt"):
-        pki.read_authority(pki.authority_name(SECRET), pki.authority_data(made()[0]) | {"ca.key": pki.authority_data(made(2)[0])["ca.key"]})
+        pki.read_authority(pki.authority_name(SECRET), swapped, ZONE)
 
 
 def test_an_authority_whose_key_is_of_no_kind_that_we_make_is_refused() -> None:
@@ -398,11 +230,21 @@ def test_an_authority_whose_key_is_of_no_kind_that_we_make_is_refused() -> None:
     builder = x509.CertificateBuilder().subject_name(ours).issuer_name(ours).public_key(key.public_key())
     certificate = builder.serial_number(1).not_valid_before(NOW).not_valid_after(NOW + timedelta(days=1)).sign(key, None)
     found = {
-        "ca.crt": encoded(pem(certificate)),
+        "ca.crt": encoded(certificate.public_bytes(Encoding.PEM)),
         "ca.key": encoded(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())),
     }
     with pytest.raises(Blocked, match=r"ca\.key is neither an ECDSA nor an RSA key"):
-        pki.read_authority(SECRET, found)
+        pki.read_authority(SECRET, found, ZONE)
+
+
+def test_an_authority_from_before_generations_were_named_by_their_keys_is_ours() -> None:
+    """Its second unit counts."""
+    units = (x509.NameAttribute(x509.NameOID.ORGANIZATIONAL_UNIT_NAME, unit) for unit in (UID, "generation-1"))
+    called, key = x509.Name([*zoo.name(ZONE), *units]), zoo.root().key
+    builder = x509.CertificateBuilder().subject_name(called).issuer_name(called).public_key(key.public_key()).serial_number(1)
+    builder = zoo.basic(authority=True)(builder.not_valid_before(NOW).not_valid_after(NOW + timedelta(days=9)))
+    pair = Made(builder.sign(key, SHA256()), key)
+    assert pki.read_authority(SECRET, {"ca.crt": encoded(pair.pem), "ca.key": encoded(pair.key_pem)}, ZONE).uid == UID
 
 
 # --- Secrets of somebody else ----------------------------------------------------------------------------------------
@@ -410,16 +252,16 @@ def test_an_authority_whose_key_is_of_no_kind_that_we_make_is_refused() -> None:
 
 def somebody_elses() -> Data:
     """A server's key pair as cert-manager leaves it, in the very Secret that `generate` names."""
-    return secret(signed("example.com", root(), with_usage(digital_signature=True, key_encipherment=True)))
+    return zoo.secret(zoo.leaf(zoo.usage("digital_signature", "key_encipherment")))
 
 
-def other_zones() -> Data:
-    recipe = replace(RECIPE, zone="example.org", hostnames=("example.org",))
-    authority = pki.create_authority(recipe, 1, NOW)
+def of_zone(zone: str) -> Data:
+    recipe = replace(RECIPE, zone=zone, hostnames=(zone,))
+    authority = pki.create_authority(recipe, NOW)
     return pki.leaf_data(pki.issue_leaf(recipe, authority, NOW), authority)
 
 
-@pytest.mark.parametrize("found", [somebody_elses, other_zones])
+@pytest.mark.parametrize("found", [somebody_elses, lambda: of_zone("example.org")], ids=["a server's", "of another zone"])
 def test_a_secret_that_is_not_ours_to_fill_is_neither_used_nor_replaced(found: Callable[[], Data]) -> None:
     """It would go to Cloudflare, and be overwritten when it is due; and one zone's leaf is no key to another's hosts."""
     with pytest.raises(Blocked, match=r"ca\.crt holds no authority that the operator made for zone example\.com") as refused:
@@ -429,15 +271,57 @@ def test_a_secret_that_is_not_ours_to_fill_is_neither_used_nor_replaced(found: C
     assert "delete" not in refused.value.message
 
 
-def test_an_authority_that_is_not_ours_signs_nothing() -> None:
-    certificate, key = root()
-    with pytest.raises(Blocked, match=r"ca\.crt is no authority that the operator made"):
-        pki.read_authority(SECRET, {"ca.crt": encoded(pem(certificate)), "ca.key": encoded(key_pem(key))})
+def foreign_authority() -> Data:
+    return {"ca.crt": encoded(zoo.root().pem), "ca.key": encoded(zoo.root().key_pem)}
+
+
+def authority_of_another_zone() -> Data:
+    return pki.authority_data(pki.create_authority(replace(RECIPE, zone="example.org"), NOW))
+
+
+@pytest.mark.parametrize("found", [foreign_authority, authority_of_another_zone])
+def test_an_authority_that_is_not_ours_signs_nothing_and_is_not_replaced(found: Callable[[], Data]) -> None:
+    with pytest.raises(Blocked, match=r"ca\.crt is no authority that the operator made for zone example\.com") as refused:
+        pki.read_authority(SECRET, found(), ZONE)
+    assert "delete" not in refused.value.message
+
+
+LONG = f"{'a' * 63}.{'b' * 20}"
 
 
 def test_a_zone_with_a_long_name_recognises_its_own() -> None:
-    """The authority's common name holds 64 characters of it."""
-    zone = f"{'a' * 63}.{'b' * 20}.example"
-    recipe = replace(RECIPE, zone=zone, hostnames=(zone,))
-    authority = pki.create_authority(recipe, 1, NOW)
-    assert pki.read_key_pair(SECRET, pki.leaf_data(pki.issue_leaf(recipe, authority, NOW), authority), zone).generation == 1
+    """The authority's common name holds 64 characters."""
+    zone = f"{LONG}.example"
+    assert pki.read_key_pair(SECRET, of_zone(zone), zone).leaf
+
+
+def test_two_long_zones_that_begin_alike_are_two_zones() -> None:
+    with pytest.raises(Blocked, match=r"ca\.crt holds no authority that the operator made for zone"):
+        pki.read_key_pair(SECRET, of_zone(f"{LONG}.example"), f"{LONG}.example.org")
+
+
+# --- immutable -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("manifest", [{}, {"immutable": None}, {"immutable": False}])
+def test_a_secret_that_may_be_written_may_be_written(manifest: dict[str, object]) -> None:
+    pki.check_mutable(SECRET, manifest)
+
+
+def test_a_secret_that_somebody_made_immutable_is_named_with_the_remedy() -> None:
+    with pytest.raises(Blocked, match=r"Secret edge/example-com-tls is immutable.*delete it: a new one is generated") as refused:
+        pki.check_mutable(SECRET, {"immutable": True})
+    assert refused.value.reason is Reason.KEY_PAIR_INVALID
+
+
+# --- the form of keys ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL], ids=["PKCS 8", "SEC 1"])
+def test_a_key_goes_out_in_one_form_whatever_form_it_is_kept_in(form: PrivateFormat) -> None:
+    """What Cloudflare and the probe's TLS read is never what somebody typed."""
+    pair = zoo.leaf()
+    kept = b"Bag Attributes\r\n" + zoo.key_pem(pair.key, form).replace(b"\n", b"\r\n")
+    found = pki.read_keyed_leaf(SECRET, zoo.secret(pair) | {"tls.key": encoded(kept)})
+    assert found.key == SecretBytes(pair.key_pem)
+    assert found.leaf.pem.encode() == pair.pem

@@ -1,8 +1,9 @@
 """Issuing: an authority per object and generation, leaves signed by it, and the strangers that probes knock with.
 
 The names are the design's ("Key Secrets"): the authority carries the zone, the object's uid and its generation, so that our
-certificates are recognised at Cloudflare after all local state is lost; the leaf is what Cloudflare's guide makes with openssl
-(reference: cloudflare-api, 3), plus the clientAuth that OpenSSL and Go ask for. Called by `aop.perform`, in a thread, because
+certificates are recognised at Cloudflare after all local state is lost. A generation is named by the digest of its key and not
+counted: no loss of a Secret can make two authorities of one name. The leaf is what Cloudflare's guide
+makes with openssl (reference: cloudflare-api, 3), plus the clientAuth that OpenSSL and Go ask for. Called by `aop.perform`, in a thread, because
 RSA keys take seconds.
 """
 
@@ -17,7 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pydantic import SecretBytes
 
 from aop.pki import keys
-from aop.pki.certificates import GENERATION, LONGEST_NAME, Leaf, leaf_of, load
+from aop.pki.certificates import GENERATION, Leaf, common_name, leaf_of, read
 from aop.pki.keys import Algorithm
 
 BACKDATED = timedelta(hours=1)
@@ -43,16 +44,20 @@ class Recipe:
 class Authority:
     """A certificate authority of ours, with its key."""
 
-    generation: int
-    """Counted from 1 per object; part of the name, so that no two authorities share one."""
     not_after: datetime
+    uid: str
+    """UID of the AuthenticatedOriginPull that it was made for, as its name says it."""
     pem: str
     key: SecretBytes
 
     def suits(self, recipe: Recipe, now: datetime) -> bool:
-        """Whether it can still sign leaves by `recipe`: it outlives one that is issued now, and its key is of the wanted kind."""
+        """Whether it can still sign leaves by `recipe`.
+
+        It outlives one that is issued now, its key is of the wanted kind, and it bears the object's uid: by another one, that of an
+        object whose backup was restored say, nothing of ours would be recognised at Cloudflare.
+        """
         fits = keys.kind_of(keys.signing_key(self.key)) == (recipe.algorithm, recipe.size)
-        return fits and _seconds(now) + recipe.leaf_lifetime <= self.not_after
+        return fits and self.uid == recipe.uid and _seconds(now) + recipe.leaf_lifetime <= self.not_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,57 +69,48 @@ class KeyedLeaf:
     """PEM."""
 
 
-def create_authority(recipe: Recipe, generation: int, now: datetime) -> Authority:
-    """A new self-signed authority. Slow for RSA (see `keys.generate`)."""
+def create_authority(recipe: Recipe, now: datetime) -> Authority:
+    """A new self-signed authority, of a name that no other has. Slow for RSA (see `keys.generate`)."""
     key = keys.generate(recipe.algorithm, recipe.size)
-    units = (recipe.uid, f"{GENERATION}{generation}")
-    name = _name(recipe.zone, *units)
-    not_after = _seconds(now) + recipe.authority_lifetime
     identity = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    name = _name(recipe.zone, recipe.uid, f"{GENERATION}{identity.digest.hex()}")
+    not_before, not_after = _seconds(now) - BACKDATED, _seconds(now) + recipe.authority_lifetime
     certificate = (
-        _builder(name, name, key, now, not_after)
+        _builder(name, name, key, not_before, not_after)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(authority=True), critical=True)
         .add_extension(identity, critical=False)
         .sign(key, keys.hash_for(key))
     )
-    return Authority(generation, not_after, certificate.public_bytes(Encoding.PEM).decode(), keys.to_pem(key))
+    return Authority(not_after, recipe.uid, certificate.public_bytes(Encoding.PEM).decode(), keys.to_pem(key))
 
 
 def issue_leaf(recipe: Recipe, authority: Authority, now: datetime) -> KeyedLeaf:
     """A new leaf with a new key, signed by `authority` and never longer valid than it. Slow for RSA (see `keys.generate`)."""
-    concrete = next((name for name in recipe.hostnames if not name.startswith("*.")), recipe.zone)
-    return _issue(
-        _name(concrete),
-        recipe.hostnames,
-        keys.generate(recipe.algorithm, recipe.size),
-        authority,
-        now,
-        min(_seconds(now) + recipe.leaf_lifetime, authority.not_after),
-    )
+    return _issue(recipe, authority, _seconds(now) - BACKDATED, min(_seconds(now) + recipe.leaf_lifetime, authority.not_after))
 
 
 def throwaway(now: datetime, lifetime: timedelta = timedelta(days=3650)) -> KeyedLeaf:
     """A leaf that nobody trusts, of an authority whose key is thrown away: the stranger that every replica must refuse.
 
-    Flawless but for its issuer, so that a refusal can mean only one thing.
+    Flawless but for its issuer, so that a refusal can mean only one thing. It is made once per process and is as long valid before
+    `now` as after it: an origin's clock may be behind ours, and ours may be set while the process runs.
     """
     stranger = Recipe("stranger.invalid", "stranger", ("stranger.invalid",), Algorithm.ECDSA, 256, lifetime, lifetime)
-    return issue_leaf(stranger, create_authority(stranger, 1, now), now)
+    return _issue(stranger, create_authority(stranger, now), _seconds(now) - lifetime, _seconds(now) + lifetime)
 
 
-def _issue(
-    subject: x509.Name, hostnames: tuple[str, ...], key: keys.SigningKey, authority: Authority, now: datetime, not_after: datetime
-) -> KeyedLeaf:
-    (issuer,) = load(authority.pem)
-    issuer_key = keys.signing_key(authority.key)
+def _issue(recipe: Recipe, authority: Authority, not_before: datetime, not_after: datetime) -> KeyedLeaf:
+    concrete = next((name for name in recipe.hostnames if not name.startswith("*.")), recipe.zone)
+    key = keys.generate(recipe.algorithm, recipe.size)
+    issuer, issuer_key = read(authority.pem.encode())[0].parsed, keys.signing_key(authority.key)
     signer = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     certificate = (
-        _builder(subject, issuer.subject, key, now, not_after)
+        _builder(_name(concrete), issuer.subject, key, not_before, not_after)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in hostnames]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in recipe.hostnames]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(signer), critical=False)
         .sign(issuer_key, keys.hash_for(issuer_key))
@@ -122,20 +118,22 @@ def _issue(
     return KeyedLeaf(leaf_of(certificate), keys.to_pem(key))
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: keys.SigningKey, now: datetime, not_after: datetime) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: keys.SigningKey, not_before: datetime, not_after: datetime
+) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(_seconds(now) - BACKDATED)
+        .not_valid_before(not_before)
         .not_valid_after(not_after)
     )
 
 
 def _name(common: str, *units: str) -> x509.Name:
-    attributes = [x509.NameAttribute(NameOID.COMMON_NAME, common[:LONGEST_NAME])]
+    attributes = [x509.NameAttribute(NameOID.COMMON_NAME, common_name(common))]
     return x509.Name([*attributes, *(x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit) for unit in units)])
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from hashlib import sha256
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from pydantic import SecretBytes
+
+from aop.pki.parsing import Unreadable, blocks, guarded
 
 
 class Algorithm(StrEnum):
@@ -22,9 +26,20 @@ class Algorithm(StrEnum):
 SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 """What `generate` makes."""
 KnownKey = SigningKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
-"""What a referenced Secret may hold; Cloudflare has the last word on it."""
+"""What is read; `unpresentable` says which of them no edge presents."""
+
+RSA_BITS = (2048, 4096)
+"""Servers refuse less (OpenSSL's security level 2, the default of most distributions), and checking more takes seconds."""
+ANOTHER_KEY = "make a key on P-256, P-384 or P-521, or a plain RSA key of 2048 to 4096 bits, and a certificate for it"
+"""The remedy where a key is of the wrong kind."""
+LARGEST_EXPONENT_BITS = 31
+"""Of a public RSA exponent: what Go takes. 65537 has 17."""
 
 _CURVES: dict[int, ec.EllipticCurve] = {256: ec.SECP256R1(), 384: ec.SECP384R1(), 521: ec.SECP521R1()}
+_ENCRYPTED = (b"ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED")
+_MOST_REMEMBERED = 256
+_valid: dict[bytes, None] = {}
+"""SHA-256 of RSA keys that were found valid, oldest first: a key is read at every look, and to check one of 4096 bits takes 0.4 s."""
 
 
 def generate(algorithm: Algorithm, size: int) -> SigningKey:
@@ -40,30 +55,80 @@ def generate(algorithm: Algorithm, size: int) -> SigningKey:
     return ec.generate_private_key(_CURVES[size])
 
 
-def to_pem(key: SigningKey) -> SecretBytes:
+def to_pem(key: KnownKey) -> SecretBytes:
     """`key` as unencrypted PKCS #8 PEM, the form that Cloudflare, OpenSSL and cert-manager all read."""
     return SecretBytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def from_pem(pem: SecretBytes) -> KnownKey:
-    """The key in `pem` (PKCS #8, PKCS #1 or SEC 1). Raises ValueError, without the text, when there is none, or an encrypted one."""
-    try:
-        key = load_pem_private_key(pem.get_secret_value(), password=None)
-    except TypeError:
-        raise ValueError("is encrypted") from None
-    except Exception:  # noqa: BLE001 - OpenSSL's errors differ by version, and none may carry the bytes along
-        raise ValueError("is no private key in PEM form") from None
-    if isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey):
+    """The one private key in `pem` (PKCS #8, PKCS #1 or SEC 1), found valid. Raises `Unreadable`, which holds nothing of the text."""
+    found = dict.fromkeys(
+        block for label, block in blocks(pem.get_secret_value(), convert="openssl pkey -inform der") if label.endswith("PRIVATE KEY")
+    )
+    if not found:
+        raise Unreadable("is no private key in PEM form", "put a private key there that begins with -----BEGIN PRIVATE KEY-----")
+    if len(found) > 1:
+        raise Unreadable(f"holds {len(found)} private keys", "leave only that of the certificate there")
+    (block,) = found
+    if any(mark in block for mark in _ENCRYPTED):
+        raise Unreadable("is encrypted", "decrypt it (openssl pkey -in tls.key -out plain.key) and put what comes out there")
+    with guarded("is no private key that can be read", "put it there as it was made, or make the key and its certificate anew"):
+        # Unchecked at first: the check of an RSA key takes seconds, or minutes, for numbers that somebody has chosen for that.
+        key = load_pem_private_key(block, password=None, unsafe_skip_rsa_key_validation=True)
+    if isinstance(key, rsa.RSAPrivateKey):
+        return _checked(key, sha256(block).digest())
+    if isinstance(key, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey):
         return key
-    raise ValueError("is a key that no TLS client can sign with")
+    raise Unreadable("is a key that no TLS client can sign with", ANOTHER_KEY)
+
+
+def _checked(key: rsa.RSAPrivateKey, digest: bytes) -> rsa.RSAPrivateKey:
+    """The key, once `cryptography` has found it valid; its numbers are bounded before."""
+    if digest in _valid:
+        return key
+    if refused := _size_of(key.public_key()):
+        raise Unreadable(refused, ANOTHER_KEY)
+    with guarded("is no valid RSA key", "make the key and its certificate anew"):
+        numbers = key.private_numbers()
+        if max(numbers.p, numbers.q).bit_length() > key.key_size // 2 + 1:
+            raise Unreadable("is an RSA key of two primes of different sizes", "make the key and its certificate anew")
+        checked = numbers.private_key()
+    while len(_valid) >= _MOST_REMEMBERED:
+        _valid.pop(next(iter(_valid)), None)
+    _valid[digest] = None
+    return checked
 
 
 def signing_key(pem: SecretBytes) -> SigningKey:
-    """The key of an authority in `pem`. Raises ValueError unless it is of a kind that `generate` makes."""
+    """The key of an authority in `pem`. Raises `Unreadable` unless it is of a kind that `generate` makes."""
     key = from_pem(pem)
     if isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         return key
-    raise ValueError("is neither an ECDSA nor an RSA key")
+    raise Unreadable("is neither an ECDSA nor an RSA key")
+
+
+def unpresentable(public: PublicKeyTypes) -> str:
+    """Why no edge presents a certificate with this key, or no origin takes it, in words; empty for one that is presented and taken.
+
+    With a curve that TLS names no signature for, TLS 1.2 fails and TLS 1.3 goes on without any certificate, which would show only in
+    the proof that never comes. Of the Edwards curves BoringSSL, which Cloudflare's edge is built on, signs with Ed25519 alone.
+    """
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        named = {curve.name for curve in _CURVES.values()}
+        return "" if public.curve.name in named else f"is an ECDSA key on {public.curve.name}, which no edge presents"
+    if isinstance(public, rsa.RSAPublicKey):
+        return _size_of(public)
+    return "" if isinstance(public, ed25519.Ed25519PublicKey) else "is a key of a kind that no edge presents"
+
+
+def _size_of(public: rsa.RSAPublicKey) -> str:
+    """What is wrong with the size of an RSA key, in words; empty if nothing is."""
+    smallest, largest = RSA_BITS
+    if not smallest <= public.key_size <= largest:
+        return f"is an RSA key of {public.key_size} bits; {smallest} to {largest} are presented and taken"
+    if public.public_numbers().e.bit_length() > LARGEST_EXPONENT_BITS:
+        return f"is an RSA key with a public exponent of more than {LARGEST_EXPONENT_BITS} bits"
+    return ""
 
 
 def kind_of(key: SigningKey) -> tuple[Algorithm, int]:

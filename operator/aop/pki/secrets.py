@@ -7,23 +7,19 @@ three, as cert-manager writes them. `aop.observe` takes facts from here, `aop.pe
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from pydantic import SecretBytes
+from typing import Any
 
 from aop.errors import Blocked, Reason
 from aop.origins import ObjectKey
-from aop.pki import keys
-from aop.pki.certificates import Leaf, allows_client_authentication, chains, generation_of, is_authority, leaf_of, load, made_for
+from aop.pki import certificates, keys
+from aop.pki.certificates import GENERATION, Certificate, Leaf, fault_in_chain
 from aop.pki.issuing import Authority, KeyedLeaf
+from aop.pki.parsing import decoded, encoded
+from aop.pki.source import Source
 
 LEAF_TYPE = "kubernetes.io/tls"
 AUTHORITY_TYPE = "Opaque"
@@ -37,6 +33,9 @@ NEXT_KEY = "next.key"
 
 NOT_OURS = "name another one in spec.certificate.generate.secretName, or have this one read by spec.certificate.secretRef"
 """The remedy where the Secret that we are to fill holds what somebody else has put there."""
+FOR_CLIENTS = "issue it with the extended key usage clientAuth (cert-manager: usages: [digital signature, client auth])"
+FOR_SIGNING = "issue it with the key usage digitalSignature (cert-manager: usages: [digital signature, client auth])"
+RENEWED = "write a renewed one there; an immutable Secret has to be deleted and created anew for that"
 
 
 class Slot(StrEnum):
@@ -59,8 +58,6 @@ class KeyPair:
 
     leaf: Leaf
     next: Leaf | None = None
-    generation: int = 0
-    """The highest generation among the authorities in `ca.crt`; 0 when none is of our making."""
 
 
 def authority_name(secret: ObjectKey) -> ObjectKey:
@@ -73,156 +70,139 @@ def authority_name(secret: ObjectKey) -> ObjectKey:
 
 def leaf_data(issued: KeyedLeaf, authority: Authority) -> dict[str, str]:
     """`data` of a new `<secretName>`."""
-    return _encoded({CERTIFICATE: issued.leaf.pem, AUTHORITY: authority.pem}) | _encoded_key(KEY, issued.key)
+    return _slot(Slot.CURRENT, issued) | {AUTHORITY: encoded(authority.pem.encode())}
 
 
 def authority_data(authority: Authority) -> dict[str, str]:
     """`data` of `<secretName>-ca`."""
-    return _encoded({AUTHORITY: authority.pem}) | _encoded_key(AUTHORITY_KEY, authority.key)
+    return {AUTHORITY: encoded(authority.pem.encode()), AUTHORITY_KEY: encoded(authority.key.get_secret_value())}
 
 
 def with_next(data: Mapping[str, str], issued: KeyedLeaf, authority: Authority) -> dict[str, str]:
-    """`data` of `<secretName>` with a leaf that comes next; `ca.crt` then holds the authorities of both."""
-    known = _decoded(data, AUTHORITY).decode()
-    bundle = known if authority.pem in known else f"{known.rstrip()}\n{authority.pem}"
-    return {**data, **_encoded({NEXT_CERTIFICATE: issued.leaf.pem, AUTHORITY: bundle}), **_encoded_key(NEXT_KEY, issued.key)}
+    """`data` of `<secretName>`, as `read_key_pair` took it, with a leaf that comes next; `ca.crt` then holds the authorities of both."""
+    known = certificates.read(decoded(data[AUTHORITY]))
+    return {**data, **_slot(Slot.NEXT, issued), AUTHORITY: _bundle((*known, *certificates.read(authority.pem.encode())))}
 
 
 def promoted(data: Mapping[str, str]) -> dict[str, str]:
-    """`data` of `<secretName>` once the next leaf is the one in use; `ca.crt` then holds its authority alone.
+    """`data` of `<secretName>`, as `read_key_pair` took it, once the next leaf is the one in use; `ca.crt` then holds its authority alone.
 
     Raises ValueError when there is no next leaf.
     """
     if NEXT_CERTIFICATE not in data or NEXT_KEY not in data:
         raise ValueError("there is no next leaf to promote")
-    (leaf, *_) = load(_decoded(data, NEXT_CERTIFICATE))
-    signers = [authority for authority in load(_decoded(data, AUTHORITY)) if chains(leaf, (), (authority,))]
-    bundle = "".join(authority.public_bytes(Encoding.PEM).decode() for authority in signers)
+    (leaf, *_) = certificates.read(decoded(data[NEXT_CERTIFICATE]))
+    signers = (authority for authority in certificates.read(decoded(data[AUTHORITY])) if authority.signed(leaf))
     kept = {name: value for name, value in data.items() if name not in {NEXT_CERTIFICATE, NEXT_KEY}}
-    return {**kept, CERTIFICATE: data[NEXT_CERTIFICATE], KEY: data[NEXT_KEY], **_encoded({AUTHORITY: bundle})}
+    return {**kept, CERTIFICATE: data[NEXT_CERTIFICATE], KEY: data[NEXT_KEY], AUTHORITY: _bundle(signers)}
+
+
+def check_mutable(secret: ObjectKey, manifest: Mapping[str, Any]) -> None:
+    """Raises `Blocked` (KeyPairInvalid) when somebody has made a Secret of ours immutable, so that nothing more can be written into it."""
+    if manifest.get("immutable"):
+        what = f"Secret {secret} is immutable, so that the next key pair cannot be written into it, and Kubernetes never makes it mutable again"
+        raise Blocked(Reason.KEY_PAIR_INVALID, f"{what}; delete it: a new one is generated and takes over without a lost request")
+
+
+def _slot(slot: Slot, issued: KeyedLeaf) -> dict[str, str]:
+    certificate, key = slot.fields
+    return {certificate: encoded(issued.leaf.pem.encode()), key: encoded(issued.key.get_secret_value())}
+
+
+def _bundle(authorities: Iterable[Certificate]) -> str:
+    return encoded("".join(dict.fromkeys(authority.leaf.pem for authority in authorities)).encode())
 
 
 # --- read --------------------------------------------------------------------------------------------------------------
 
 
 def read_key_pair(secret: ObjectKey, data: Mapping[str, str], zone: str) -> KeyPair:
-    """What our own Secret `secret` holds for `zone`; each key is checked against its certificate.
+    """What our own Secret `secret` holds for `zone`; each key is checked against its certificate, each certificate against `ca.crt`.
 
     Raises `Blocked` (KeyPairInvalid) that names the field: somebody has written into a Secret that we fill, or it is not ours to fill.
     A server's key pair, or that of another zone, must neither go to Cloudflare nor be replaced when it is due.
     """
-    remedy = "put back what was there, or delete the Secret to have a new key pair generated"
-    leaf, *_ = _checked(secret, data, Slot.CURRENT, remedy)
-    authorities = _certificates(secret, data, AUTHORITY, remedy)
-    if not any(made_for(authority, zone) for authority in authorities):
+    source = Source(secret, data, "put back what was there, or delete the Secret to have a new key pair generated")
+    found = {slot: _leaf(source, slot)[0] for slot in Slot if slot is Slot.CURRENT or NEXT_CERTIFICATE in data}
+    ours = [authority for authority in source.certificates(AUTHORITY) if authority.made_for(zone)]
+    if not ours:
         why = f"holds no authority that the operator made for zone {zone}, so the Secret is somebody else's"
-        raise _invalid(secret, AUTHORITY, why, NOT_OURS)
-    following = _checked(secret, data, Slot.NEXT, remedy)[0] if NEXT_CERTIFICATE in data else None
-    return KeyPair(
-        leaf=leaf_of(leaf),
-        next=None if following is None else leaf_of(following),
-        generation=max(generation_of(authority) for authority in authorities),
-    )
+        raise Source(secret, data).refused(AUTHORITY, why, NOT_OURS)
+    for slot, leaf in found.items():
+        if not any(authority.signed(leaf) for authority in ours):
+            raise source.refused(slot.fields[0], f"was not signed by the operator's authority in {AUTHORITY}, so it is not uploaded")
+    following = found.get(Slot.NEXT)
+    return KeyPair(found[Slot.CURRENT].leaf, following.leaf if following else None)
 
 
 def read_referenced(secret: ObjectKey, data: Mapping[str, str] | None, now: datetime) -> KeyPair:
-    """What the referenced Secret `secret` holds, which somebody else fills; `data` is None when it does not exist.
+    """What the referenced Secret `secret` holds, which somebody else fills; `data` is None when it does not exist. `now` is wall time.
 
     Raises `Blocked` (KeyPairInvalid) that names the Secret, the field and the remedy, unless: `tls.crt`, `tls.key` and `ca.crt` are
-    there, the key is the certificate's, the leaf is no authority, may authenticate a client, is valid now and chains to `ca.crt`.
+    there, the key is the certificate's and of a kind that the edge presents, the leaf is no authority, may authenticate a client, is
+    valid now and chains to `ca.crt`.
     """
     if data is None:
         raise Blocked(Reason.KEY_PAIR_INVALID, f"Secret {secret} does not exist: create it with {CERTIFICATE}, {KEY} and {AUTHORITY}")
-    remedy = "let what fills the Secret, such as cert-manager, write it again"
-    leaf, *between = _checked(secret, data, Slot.CURRENT, remedy)
-    trusted = _certificates(secret, data, AUTHORITY, remedy)
-    if is_authority(leaf):
-        raise _invalid(secret, CERTIFICATE, "is an authority (CA:TRUE), which Cloudflare refuses", "put a leaf (CA:FALSE) there")
-    if not allows_client_authentication(leaf):
-        why = "is not for client authentication, so origins refuse it"
-        raise _invalid(secret, CERTIFICATE, why, "issue it with the extended key usage clientAuth (cert-manager: usages: [client auth])")
-    if now < leaf.not_valid_before_utc:
-        raise _invalid(secret, CERTIFICATE, f"is not valid before {leaf.not_valid_before_utc:%Y-%m-%d %H:%M:%S} UTC", remedy)
-    if now >= leaf.not_valid_after_utc:
-        raise _invalid(secret, CERTIFICATE, f"expired at {leaf.not_valid_after_utc:%Y-%m-%d %H:%M:%S} UTC", remedy)
-    if not chains(leaf, tuple(between), trusted):
-        raise _invalid(secret, AUTHORITY, f"did not sign {CERTIFICATE}", "put the certificate of the authority there that issued the leaf")
-    return KeyPair(leaf_of(leaf))
+    source = Source(secret, data)
+    leaf, *between = _leaf(source, Slot.CURRENT)
+    trusted = source.certificates(AUTHORITY, _how_to_add_the_authority(secret))
+    if leaf.authority:
+        what = "is an authority (CA:TRUE), which Cloudflare refuses"
+        raise source.refused(CERTIFICATE, what, "put a leaf there (basicConstraints CA:FALSE; cert-manager: isCA: false)")
+    if not leaf.authenticates_clients:
+        raise source.refused(CERTIFICATE, "is not for client authentication, so origins refuse it", FOR_CLIENTS)
+    if not leaf.signs:
+        raise source.refused(CERTIFICATE, "has a key usage without digitalSignature, so no edge presents it", FOR_SIGNING)
+    pin = leaf.leaf.pin
+    if now < pin.not_before:
+        raise source.refused(
+            CERTIFICATE, f"is not valid before {pin.not_before:%Y-%m-%d %H:%M:%S} UTC", "wait, or write one that is valid now"
+        )
+    if now >= pin.not_after:
+        raise source.refused(CERTIFICATE, f"expired at {pin.not_after:%Y-%m-%d %H:%M:%S} UTC", RENEWED)
+    if fault := fault_in_chain(leaf, tuple(between), trusted):
+        raise source.refused(AUTHORITY, fault.what, fault.remedy)
+    return KeyPair(leaf.leaf)
+
+
+def _how_to_add_the_authority(secret: ObjectKey) -> str:
+    patch = r"""-p "{\"data\":{\"ca.crt\":\"$(base64 < ca.crt | tr -d '\n')\"}}" """.strip()
+    return (
+        "add the certificate of the authority that issued the leaf (of a self-signed leaf: the leaf itself): "
+        f"kubectl -n {secret.namespace} patch secret {secret.name} {patch} (cert-manager adds it by itself where the issuer knows its authority)"
+    )
 
 
 def read_keyed_leaf(secret: ObjectKey, data: Mapping[str, str], slot: Slot = Slot.CURRENT) -> KeyedLeaf:
-    """A leaf with its key, for an upload or a probe that happens now. Raises `Blocked` (KeyPairInvalid) as `read_key_pair` does."""
-    leaf, *_ = _checked(secret, data, slot, "put back what was there")
-    return KeyedLeaf(leaf_of(leaf), SecretBytes(_field(secret, data, slot.fields[1], "")))
+    """A leaf with its key, for an upload or a probe that happens now. Raises `Blocked` (KeyPairInvalid) as `read_key_pair` does.
+
+    The key comes in the one form that everybody reads, whatever form it is kept in.
+    """
+    source, (certificate, key) = Source(secret, data), slot.fields
+    chain = source.certificates(certificate)
+    return KeyedLeaf(chain[0].leaf, keys.to_pem(source.key(key, chain, certificate)))
 
 
-def read_authority(secret: ObjectKey, data: Mapping[str, str]) -> Authority:
-    """The authority in the Secret `<secretName>-ca`. Raises `Blocked` (KeyPairInvalid) that names the field."""
-    remedy = "put back what was there, or delete the Secret to have a new authority generated"
-    (certificate, *_) = _certificates(secret, data, AUTHORITY, remedy)
-    if not generation_of(certificate):
-        why = "is no authority that the operator made, so the Secret is somebody else's"
-        raise _invalid(secret, AUTHORITY, why, NOT_OURS)
-    key = SecretBytes(_field(secret, data, AUTHORITY_KEY, remedy))
-    _match(secret, certificate, key, AUTHORITY_KEY, AUTHORITY, remedy)
-    try:
-        keys.signing_key(key)
-    except ValueError as error:
-        raise _invalid(secret, AUTHORITY_KEY, str(error), remedy) from None
-    pem = certificate.public_bytes(Encoding.PEM).decode()
-    return Authority(generation_of(certificate), certificate.not_valid_after_utc, pem, key)
+def read_authority(secret: ObjectKey, data: Mapping[str, str], zone: str) -> Authority:
+    """The authority for `zone` in the Secret `<secretName>-ca`. Raises `Blocked` (KeyPairInvalid) that names the field."""
+    source = Source(secret, data, "put back what was there, or delete the Secret to have a new authority generated")
+    chain = source.certificates(AUTHORITY)
+    certificate = chain[0]
+    if not certificate.made_for(zone):
+        why = f"is no authority that the operator made for zone {zone}, so the Secret is somebody else's"
+        raise Source(secret, data).refused(AUTHORITY, why, NOT_OURS)
+    key = source.key(AUTHORITY_KEY, chain, AUTHORITY)
+    if not isinstance(key, keys.SigningKey):
+        raise source.refused(AUTHORITY_KEY, "is neither an ECDSA nor an RSA key")
+    uid = next((unit for unit in certificate.units if not unit.startswith(GENERATION)), "")
+    return Authority(certificate.leaf.pin.not_after, uid, certificate.leaf.pem, keys.to_pem(key))
 
 
-def _checked(secret: ObjectKey, data: Mapping[str, str], slot: Slot, remedy: str) -> tuple[x509.Certificate, ...]:
-    certificate_field, key_field = slot.fields
-    found = _certificates(secret, data, certificate_field, remedy)
-    _match(secret, found[0], SecretBytes(_field(secret, data, key_field, remedy)), key_field, certificate_field, remedy)
-    return found
-
-
-def _match(secret: ObjectKey, certificate: x509.Certificate, pem: SecretBytes, key_field: str, certificate_field: str, remedy: str) -> None:
-    try:
-        key = keys.from_pem(pem)
-    except ValueError as error:
-        raise _invalid(secret, key_field, str(error), remedy) from None
-    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if key.public_key().public_bytes(*form) != certificate.public_key().public_bytes(*form):
-        raise _invalid(secret, key_field, f"is not the key of {certificate_field}", remedy)
-
-
-def _certificates(secret: ObjectKey, data: Mapping[str, str], name: str, remedy: str) -> tuple[x509.Certificate, ...]:
-    try:
-        found = load(_field(secret, data, name, remedy))
-    except ValueError as error:
-        raise _invalid(secret, name, str(error), remedy) from None
-    try:
-        # cryptography reads these late, and what is asked of them afterwards should meet no surprise.
-        _ = [(certificate.extensions, certificate.public_key()) for certificate in found]
-    except (ValueError, x509.DuplicateExtension, UnsupportedAlgorithm):
-        raise _invalid(secret, name, "has a key or an extension that cannot be read", remedy) from None
-    return found
-
-
-def _field(secret: ObjectKey, data: Mapping[str, str], name: str, remedy: str) -> bytes:
-    if not data.get(name):
-        raise _invalid(secret, name, "is missing", remedy)
-    try:
-        return _decoded(data, name)
-    except binascii.Error:
-        raise _invalid(secret, name, "is not base64", remedy) from None
-
-
-def _invalid(secret: ObjectKey, name: str, what: str, remedy: str) -> Blocked:
-    return Blocked(Reason.KEY_PAIR_INVALID, f"Secret {secret}: {name} {what}; {remedy}")
-
-
-def _decoded(data: Mapping[str, str], name: str) -> bytes:
-    return base64.b64decode(data[name], validate=True)
-
-
-def _encoded(texts: Mapping[str, str]) -> dict[str, str]:
-    return {name: base64.b64encode(text.encode()).decode() for name, text in texts.items()}
-
-
-def _encoded_key(name: str, key: SecretBytes) -> dict[str, str]:
-    return {name: base64.b64encode(key.get_secret_value()).decode()}
+def _leaf(source: Source, slot: Slot) -> tuple[Certificate, ...]:
+    """The leaf of a slot, whose key stands beside it, and what else stands in its field."""
+    certificate, key = slot.fields
+    create = "create the Secret from the files (kubectl create secret tls … --cert=… --key=…), or let cert-manager fill it"
+    chain = source.certificates(certificate, create)
+    source.key(key, chain, certificate, create)
+    return chain

@@ -1,0 +1,114 @@
+"""The whole zoo: what a referenced Secret may hold, what may have happened to its fields, and what is said of each."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+import zoo
+from aop import pki
+from aop.errors import Blocked, Reason
+from aop.origins import ObjectKey
+from aop.pki import Slot
+from aop.probe import ClientIdentity
+from zoo import FORMS, ZOO, Bad, Data, Form, Good, decoded, encoded
+
+SECRET = ObjectKey("edge", "example-com-tls")
+FIELDS = ("tls.crt", "tls.key", "ca.crt")
+LONG_S = 3.0
+"""Seconds of the processor's time that no reading takes: the largest key that is taken needs half of one, once."""
+
+
+@pytest.mark.parametrize("name", [name for name, one in ZOO.items() if isinstance(one, Good)])
+def test_a_good_key_pair_is_taken_and_can_be_presented(name: str) -> None:
+    data = ZOO[name].make()
+    found = pki.read_referenced(SECRET, data, datetime.now(UTC))
+    keyed = pki.read_keyed_leaf(SECRET, data)
+    assert keyed.leaf == found.leaf
+    assert ClientIdentity.of(keyed).sha256 == found.leaf.pin.sha256
+
+
+@pytest.mark.parametrize("name", [name for name, one in ZOO.items() if isinstance(one, Bad)])
+def test_a_bad_key_pair_is_refused_with_secret_field_truth_and_remedy(name: str) -> None:
+    bad = ZOO[name]
+    assert isinstance(bad, Bad)
+    data = bad.make()
+    began_s = time.process_time()
+    with pytest.raises(Blocked) as refused:
+        pki.read_referenced(SECRET, data, datetime.now(UTC))
+    assert time.process_time() - began_s < LONG_S
+    assert refused.value.reason is Reason.KEY_PAIR_INVALID
+    assert refused.value.message.startswith(f"Secret edge/example-com-tls: {bad.field} {bad.what}")
+    _, _, remedy = refused.value.message.partition("; ")
+    assert bad.remedy in remedy
+    assert len(remedy) > 20
+    assert refused.value.__cause__ is None, "a cause may carry the key along"
+
+
+@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_whatever_has_happened_to_a_field_of_a_referenced_secret_it_is_good_or_named(form: Form, field: str) -> None:
+    data = zoo.good()
+    changed = data | {field: encoded(form.change(decoded(data, field)))}
+    began_s = time.process_time()
+    if not form.what:
+        pki.read_referenced(SECRET, changed, datetime.now(UTC))
+        assert pki.read_keyed_leaf(SECRET, changed) == pki.read_keyed_leaf(SECRET, data)
+        return
+    with pytest.raises(Blocked, match=r"Secret edge/example-com-tls: .*; .{20,}") as refused:
+        pki.read_referenced(SECRET, changed, datetime.now(UTC))
+    assert refused.value.reason is Reason.KEY_PAIR_INVALID
+    assert refused.value.message.startswith(f"Secret edge/example-com-tls: {field} {form.what}")
+    assert time.process_time() - began_s < LONG_S
+
+
+def rotating() -> Data:
+    """A Secret of ours in the middle of a rotation."""
+    first, second = (pki.create_authority(zoo.RECIPE, zoo.NOW) for _ in range(2))
+    data = pki.leaf_data(pki.issue_leaf(zoo.RECIPE, first, zoo.NOW), first)
+    return pki.with_next(data, pki.issue_leaf(zoo.RECIPE, second, zoo.NOW), second)
+
+
+@pytest.mark.parametrize("field", ["tls.crt", "tls.key", "ca.crt", "next.crt", "next.key"])
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_whatever_has_happened_to_a_field_of_our_own_secret_it_is_good_or_named(form: Form, field: str) -> None:
+    data = rotating()
+    changed = data | {field: encoded(form.change(decoded(data, field)))}
+    if not form.what:
+        assert pki.read_key_pair(SECRET, changed, zoo.ZONE) == pki.read_key_pair(SECRET, data, zoo.ZONE)
+        assert [pki.read_keyed_leaf(SECRET, changed, slot) for slot in Slot] == [pki.read_keyed_leaf(SECRET, data, slot) for slot in Slot]
+        assert pki.read_key_pair(SECRET, pki.promoted(changed), zoo.ZONE).leaf == pki.read_key_pair(SECRET, data, zoo.ZONE).next
+        return
+    with pytest.raises(Blocked) as refused:
+        pki.read_key_pair(SECRET, changed, zoo.ZONE)
+    assert refused.value.reason is Reason.KEY_PAIR_INVALID
+    assert refused.value.message.startswith(f"Secret edge/example-com-tls: {field} ")
+    assert refused.value.message.endswith("put back what was there, or delete the Secret to have a new key pair generated")
+
+
+@pytest.mark.parametrize("field", ["ca.crt", "ca.key"])
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_whatever_has_happened_to_a_field_of_our_authority_it_is_good_or_named(form: Form, field: str) -> None:
+    authority = pki.create_authority(zoo.RECIPE, zoo.NOW)
+    data = pki.authority_data(authority)
+    changed = data | {field: encoded(form.change(decoded(data, field)))}
+    if not form.what:
+        assert pki.read_authority(SECRET, changed, zoo.ZONE) == authority
+        return
+    with pytest.raises(Blocked) as refused:
+        pki.read_authority(SECRET, changed, zoo.ZONE)
+    assert refused.value.reason is Reason.KEY_PAIR_INVALID
+    assert refused.value.message.startswith(f"Secret edge/example-com-tls: {field} ")
+    assert refused.value.message.endswith("put back what was there, or delete the Secret to have a new authority generated")
+
+
+def test_a_key_of_the_recipe_of_the_guide_is_checked_once() -> None:
+    """It is read at every look, a few times; each check of 4,096 bits would hold up the whole process for half a second."""
+    data = ZOO["RSA 4096"].make()
+    pki.read_referenced(SECRET, data, datetime.now(UTC))
+    began_s = time.process_time()
+    for _ in range(50):
+        pki.read_keyed_leaf(SECRET, data)
+    assert time.process_time() - began_s < LONG_S
