@@ -25,6 +25,7 @@ MERGE = {"Content-Type": "application/merge-patch+json"}
 @pytest.fixture(scope="module")
 def scene() -> Iterator[Scene]:
     with Scene(Layout(hosts=("example.com",)), AOP_REPLICA_RECHECK_S="5") as running:
+        running.control.break_edge(host="unproven.example.com", answer=403)
         running.apply(verification={"window": "10s", "samples": ["tenant-1.example.com", "unproven.example.com"]})
         running.until_enforced()
         yield running
@@ -54,7 +55,6 @@ def test_aliases_are_hosts(scene: Scene) -> None:
 
 def test_a_wildcard_that_is_served_is_required_once_a_sample_under_it_is_proven(scene: Scene) -> None:
     """A14: names that nobody has listed come through it; the sample without a proof is excepted."""
-    scene.control.break_edge(host="unproven.example.com", answer=403)
     scene.plane.apply(CASES / "22-wildcard.yaml")
     until_refusing(scene, "tenant-1.example.com")
     until_refusing(scene, "tenant-never-listed.example.com")

@@ -24,9 +24,9 @@ PASSING = (
 )
 CHANCE = frozenset({"Initializing"})
 """Reasons that last for less than a person can see, if they are met at all."""
-RELOADING = "is not seen on every replica"
+RELOADING = ("is not seen on every replica", "the check path is to be live")
 ENFORCEMENT = re.compile(r"^(\S+ +\S+) +(?:(?:Off|Request|Optional|Require) +)?(?=(?:True|False|Unknown) )")
-"""While replicas reload, it is chance which mode is seen, or none yet."""
+"""While replicas reload, or were not asked twice yet, it is chance which mode is seen, or none."""
 AGE = re.compile(r"\b(\d+[smh])+$|<invalid>$")
 LEAF = re.compile(r"(?<=leaf )[0-9a-f]{8}|(?<=trusting )[0-9a-f]{8}")
 
@@ -74,6 +74,6 @@ def slug(reason: str, message: str) -> str:
 def _text(row: str, conditions: Iterable[Mapping[str, Any]]) -> str:
     lines = [f"{one['type']}={one['status']} {one['reason']}: {settled(one['message'])}".removesuffix(": ") for one in conditions]
     seen = AGE.sub("<age>", settled(row))
-    if RELOADING in seen:
+    if any(words in seen for words in RELOADING):
         seen = ENFORCEMENT.sub(r"\1   <mode>   ", seen)
     return "\n".join([seen, "", *lines, ""])

@@ -164,7 +164,7 @@ def test_an_ingress_that_verifies_optionally_by_itself_is_odd_and_refuses_ours_b
     presented = dict.fromkeys((FOREIGN, OURS, FOLLOWING), REFUSED)
     found = seen(presented, presented, own=True)
     assert found.own
-    assert (found.mode, found.accepts, found.refuses) == (Mode.REQUEST, frozenset(), {LEAF.sha256, NEXT.sha256})
+    assert (found.mode, found.accepts, found.refuses) == (Mode.REQUEST, frozenset[str](), frozenset({LEAF.sha256, NEXT.sha256}))
     assert str(found.odd).startswith("HTTP 400 on our check path")
 
 

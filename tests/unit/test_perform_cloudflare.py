@@ -29,7 +29,7 @@ from cloudflare_api import AOP, CERTIFICATE_ID, ZONE_ID, Script, StoppedClock, a
 
 PULL = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, spec(), Status())
 RECIPE = Recipe("example.com", UID, ("example.com",), Algorithm.ECDSA, 256, timedelta(days=730), timedelta(days=1826))
-AUTHORITY = pki.create_authority(RECIPE, 1, NOW)
+AUTHORITY = pki.create_authority(RECIPE, NOW)
 ISSUED = pki.issue_leaf(RECIPE, AUTHORITY, NOW)
 LEAF = ISSUED.leaf
 ONE = f"{AOP}/{CERTIFICATE_ID}"

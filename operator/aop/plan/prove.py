@@ -81,8 +81,8 @@ def waiting_for_proof(o: Observed, hosts: tuple[str, ...], wanted: str) -> Step:
     seen = [o.evidence_of(host) for host in hosts]
     arriving = [e for e in seen if e.presented == wanted and not e.direct and e.silence is None]
     if arriving:
-        best = min(arriving, key=lambda e: e.since or o.now)
-        since = best.since or o.now
+        best = arriving[0]
+        since = min(e.since or o.now for e in arriving)
         return Wait(
             Reason.WAITING_FOR_PROOF,
             f"{best.host} presents leaf {wanted[:8]} and is proven when every request for {o.window.total_seconds():.0f} s has come with it",
