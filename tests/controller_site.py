@@ -14,8 +14,8 @@ from sandbox.waiting import until
 CHECK = "/.well-known/0f1e2d3c/check"
 IN_SCOPE = "www.example.com"
 MERGE = {"Content-Type": "application/merge-patch+json"}
-SEEN_WITHIN_S = 15
-"""A second sync waits 3.3 s for its token, and so may a third one."""
+SEEN_WITHIN_S = 30
+"""A second sync waits 3.3 s for its token, and so may a third one; the rest is for a machine that has other things to do."""
 
 
 def server_snippet(revision: int = 7) -> str:

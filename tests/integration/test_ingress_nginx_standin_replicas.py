@@ -132,7 +132,7 @@ def test_a_replica_is_ready_before_it_has_endpoints(pair: Site) -> None:
     pair.controller.turn(endpoints_lag_s=NEVER_S)
     without = pair.controller.replace(first.pod)
     pair.controller.await_ready()
-    until(lambda: pair.is_ready(without), within_s=5, describe="the Pod's Ready condition")
+    until(lambda: pair.is_ready(without), within_s=SEEN_WITHIN_S, describe="the Pod's Ready condition")
     assert (pair.ask(without, "/").status_code, pair.ask(without, CHECK).status_code) == (503, 200)
 
     pair.controller.turn(endpoints_lag_s=0.1)
@@ -156,7 +156,7 @@ def test_a_hung_replica_accepts_and_never_answers_until_it_goes_on(pair: Site) -
 def test_a_replica_that_is_cut_off_is_not_ready_and_serves_what_it_has(pair: Site) -> None:
     first, second = pair.controller.replicas()
     with pair.controller.cut_off(first.pod):
-        until(lambda: not pair.is_ready(first), within_s=5, describe="the Pod to be NotReady")
+        until(lambda: not pair.is_ready(first), within_s=SEEN_WITHIN_S, describe="the Pod to be NotReady")
         pair.configure(marker(2))
         pair.create(ingress("late", "late.example.com"))
         pair.await_revision(second, 2)
@@ -167,16 +167,16 @@ def test_a_replica_that_is_cut_off_is_not_ready_and_serves_what_it_has(pair: Sit
         assert pair.controller.replica(first.pod).reloads == first.reloads
     pair.await_revision(first, 2)
     pair.await_answer(first, "late.example.com", backend.STATUS)
-    until(lambda: pair.is_ready(first), within_s=5, describe="the Pod to be Ready again")
+    until(lambda: pair.is_ready(first), within_s=SEEN_WITHIN_S, describe="the Pod to be Ready again")
 
 
 def test_a_replica_may_be_unready_and_nothing_else(pair: Site) -> None:
     first = pair.controller.replicas()[0]
     with pair.controller.turned(first.pod, unready=True):
-        until(lambda: not pair.is_ready(first), within_s=5, describe="the Pod to be NotReady")
+        until(lambda: not pair.is_ready(first), within_s=SEEN_WITHIN_S, describe="the Pod to be NotReady")
         pair.configure(marker(2))
         pair.await_revision(first, 2)
-    until(lambda: pair.is_ready(first), within_s=5, describe="the Pod to be Ready again")
+    until(lambda: pair.is_ready(first), within_s=SEEN_WITHIN_S, describe="the Pod to be Ready again")
 
 
 def test_a_terminating_replica_serves_and_follows_until_it_is_removed(pair: Site) -> None:

@@ -5,6 +5,7 @@ that of the controller (reference: ingress-nginx, 4.1, 4.2, 4.5 and 9.4).
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -81,18 +82,17 @@ class Replica:
 
     async def run(self) -> None:
         """Live until cancelled: start nginx, create the Pod, watch, sync. The Pod object stays."""
-        self.nginx.start()
-        await self.nginx.started()
-        await asyncio.to_thread(self.nginx.hold, hung=self.knobs.hung)
-        health = await serve_health(self.place.address, self._installation.ports.healthz, lambda: self.healthy)
-        try:
+        async with contextlib.AsyncExitStack() as parts:
+            parts.push_async_callback(self.nginx.stop)
+            self.nginx.start()
+            await self.nginx.started()
+            await asyncio.to_thread(self.nginx.hold, hung=self.knobs.hung)
+            health = await serve_health(self.place.address, self._installation.ports.healthz, lambda: self.healthy)
+            parts.push_async_callback(health.cleanup)
             await self.pod.create()
             async with asyncio.TaskGroup() as group:
                 for work in (self.pod.run(), self._follow_the_cluster(), self._loop()):
                     group.create_task(work)
-        finally:
-            await self.nginx.stop()
-            await health.cleanup()
 
     async def retire(self, grace_s: float) -> None:
         """Mark the Pod as terminating and let nginx finish what it has begun, for at most `grace_s`. Cancel `run` afterwards."""
