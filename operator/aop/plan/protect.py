@@ -20,6 +20,7 @@ from aop.plan.facts import (
     expires_within,
     held_off_until,
     in_scope,
+    is_fresh,
     loses,
     may_be_presented,
     newest_active,
@@ -121,19 +122,26 @@ def lost(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
         return None
     presented = o.evidence_of(losing[0]).presented
     why = f"the edge presents {presented or 'changing certificates'}"
-    if certificate_is_not_presented(o, claim, losing):
+    if certificate_is_not_presented(o, origin, claim, losing):
         return held_off(o) or relax(o, origin, Mode.REQUEST, f"{why} to {', '.join(losing)}")
     return relaxed(o, origin, claim, losing, why)
 
 
-def certificate_is_not_presented(o: Observed, claim: Claim, losing: list[str]) -> bool:
-    """It is the zone that loses, not one host of it: Cloudflare says so, or several hosts do and none arrives well."""
+def certificate_is_not_presented(o: Observed, origin: ObservedOrigin, claim: Claim, losing: list[str]) -> bool:
+    """It is the zone that loses, not one host of it: Cloudflare says so, or several hosts do, or begin to, and none arrives well."""
     if isinstance(o.zone, ObservedZone):
         newest = newest_active(o.zone)
         if not o.zone.enabled or newest is None or newest.pin not in claim.pins:
             return True
-    alone = len(losing) < 2 and len(claim.required) > 1
-    return not alone and not any(arrives_well(o, claim, host) for host in claim.required if host not in losing)
+    others = [host for host in claim.required if host not in losing]
+    alone = len(losing) == 1 and others and not any(begins_to_lose(o, origin, claim, host) for host in others)
+    return not alone and not any(arrives_well(o, claim, host) for host in others)
+
+
+def begins_to_lose(o: Observed, origin: ObservedOrigin, claim: Claim, host: str) -> bool:
+    """The host's last request was refused, or would have been."""
+    evidence = o.evidence_of(host)
+    return is_fresh(o, evidence) and evidence.recent[-1:] != () and evidence.recent[-1].presented in refused_arrivals(origin, claim, host)
 
 
 def arrives_well(o: Observed, claim: Claim, host: str) -> bool:
