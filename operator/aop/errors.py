@@ -57,6 +57,8 @@ class Reason(StrEnum):
     """An origin's ConfigMap does not exist."""
     CONFIG_MAP_NOT_ALLOWED = "ConfigMapNotAllowed"
     """The operator's allow-list of ConfigMaps does not hold this one."""
+    CONFIG_MAP_FULL = "ConfigMapFull"
+    """An origin's ConfigMap has no room for what the object asks: its annotations or its texts come near to what Kubernetes takes."""
     FOREIGN_CONFIGURATION = "ForeignConfiguration"
     """A key, or an Ingress of the zone, is configured by somebody else in a way that we must not or cannot combine with."""
     NO_CONTROLLER = "NoController"

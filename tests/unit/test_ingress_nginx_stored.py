@@ -23,10 +23,10 @@ from aop.origins.ingress_nginx import (
     render,
     withdraw,
 )
-from aop.origins.ingress_nginx.notation import decode, encode
+from aop.origins.ingress_nginx.notation import decode, decode_accepted, encode, encode_accepted
 from aop.origins.ingress_nginx.stored import CLAIMS_ANNOTATION, FOUND_ANNOTATION, PATH_ANNOTATION, REVISION_ANNOTATION
 from aop.origins.ingress_nginx.text import HTTP, KEYS, SERVER
-from builders import HOSTS, LEAF, NEXT, OFF, REQUIRING, UID, claim
+from builders import APEX, HOSTS, LEAF, NEXT, OFF, REQUIRING, UID, WWW, claim
 from strategies import UIDS, claims, config_maps, pins
 
 TOKEN = "k3y0fth3path"
@@ -52,9 +52,17 @@ def edited(config_map: dict[str, Any], key: str, value: str | None) -> dict[str,
 # --- properties ------------------------------------------------------------------------------------------------------------------
 
 
-@given(claims())
-def test_a_claim_is_read_as_it_was_written(one: Claim) -> None:
+@given(claims(), claims() | st.none())
+def test_a_claim_is_read_as_it_was_written(one: Claim, accepted: Claim | None) -> None:
     assert decode(json.loads(json.dumps(encode(one)))) == one
+    assert decode_accepted(json.loads(json.dumps(encode_accepted(accepted, one))), one) == accepted
+    assert decode_accepted(json.loads(json.dumps(encode_accepted(one, one))), one) == one
+
+
+def test_names_are_written_as_in_a_zone_file() -> None:
+    names = (APEX, WWW, f"*.{APEX}", f"*.shop.{APEX}", "example.org", "www.badexample.com")
+    assert encode(replace(OFF, patterns=names))["h"] == ["@", "www", "*", "*.shop", "example.org.", "www.badexample.com."]
+    assert decode(encode(replace(OFF, patterns=names))).patterns == names
 
 
 @given(config_maps(), st.lists(claims(), min_size=1, max_size=4))
@@ -123,6 +131,87 @@ def test_nothing_that_anybody_writes_makes_reading_fail(annotations: dict[str, s
     assert all(one.mode is Mode.OFF for one in stored.claims.values()) or stored.intact
 
 
+# --- room ------------------------------------------------------------------------------------------------------------------------
+
+
+def sizes(body: dict[str, Any]) -> tuple[int, int]:
+    """Bytes of the annotations, and of the texts."""
+    annotations = body["metadata"]["annotations"]
+    return sum(len(name) + len(value) for name, value in annotations.items()), sum(len(text) for text in body["data"].values())
+
+
+@given(config_maps(), st.lists(claims(), min_size=1, max_size=4), st.lists(st.booleans(), min_size=4, max_size=4), st.data())
+def test_a_write_that_relaxes_never_grows(found: dict[str, Any], published: list[Claim], seen: list[bool], data: st.DataObject) -> None:
+    """Else the visitors of one zone would be refused for as long as somebody fills the ConfigMap up."""
+    body = found
+    for number, one in enumerate(published):
+        body = written(body, one, seen_everywhere=number if seen[number] else None)
+    standing = data.draw(st.sampled_from(sorted(read(body).claims.values(), key=lambda one: one.uid)))
+    mode = data.draw(st.sampled_from([mode for mode in Mode if mode <= standing.mode]))
+    kept = data.draw(st.lists(st.sampled_from(standing.enforced), unique=True)) if standing.enforced and mode >= Mode.OPTIONAL else []
+    milder = replace(standing, mode=mode, enforced=tuple(sorted(kept)))
+    relaxed = written(body, milder, seen_everywhere=data.draw(st.sampled_from([None, len(published)])))
+    assert all(after <= before for before, after in zip(sizes(body), sizes(relaxed), strict=True))
+
+
+def test_no_write_grows_because_it_is_a_later_one() -> None:
+    body = written(EMPTY, REQUIRING)
+    before = sizes(body)
+    for _ in range(120):
+        body = written(body, REQUIRING)
+    assert read(body).revision == 121
+    assert sizes(body) == before
+
+
+def test_a_zone_with_two_hosts_and_a_pin_costs_less_than_450_bytes() -> None:
+    """Of annotation and text together: some 550 zones fit on one controller."""
+    other = replace(REQUIRING, uid=UID[:-1] + "9", zone="example.org", patterns=("example.org", "*.example.org"))
+    other = replace(other, enforced=("example.org", "www.example.org"), pins=(NEXT,))
+    one, two = written(EMPTY, REQUIRING), written(EMPTY, REQUIRING, other)
+    two = written(two, other, seen_everywhere=read(two).revision)
+    annotation, text = (after - before for before, after in zip(sizes(one), sizes(two), strict=True))
+    assert annotation + text < 450, f"{annotation} bytes of annotation and {text} of text"
+
+
+FULL = {"kubectl.kubernetes.io/last-applied-configuration": "x" * 199_000}
+
+
+def filled(body: dict[str, Any], annotations: dict[str, str] | None = None, data: dict[str, str] | None = None) -> dict[str, Any]:
+    """The same ConfigMap with what others have put into it."""
+    metadata = body["metadata"] | {"annotations": body["metadata"].get("annotations", {}) | (annotations or {})}
+    return body | {"metadata": metadata, "data": body.get("data", {}) | (data or {})}
+
+
+@pytest.mark.parametrize(
+    ("full", "named"), [({"annotations": FULL}, "last-applied-configuration"), ({"data": {"use-gzip": "y" * 899_000}}, "it would come to")]
+)
+def test_what_asks_for_more_is_refused_while_there_is_still_room_for_what_relaxes(full: dict[str, Any], named: str) -> None:
+    body = filled(written(EMPTY, claim(Mode.REQUEST, ())), **full)
+    with pytest.raises(Blocked, match=named) as caught:
+        written(body, claim(enforced=tuple(sorted(f"a-long-name-of-a-host-{number}.example.com" for number in range(40)))))
+    assert caught.value.reason is Reason.CONFIG_MAP_FULL
+    assert "ConfigMap ingress-nginx/controller has no room for what edge/example-com asks" in caught.value.message
+    assert "move zones to another controller" in caught.value.message
+    assert read(written(body, OFF)).claims == {UID: OFF}
+    assert read(withdraw(body, UID)).claims == {}
+
+
+def test_a_full_config_map_takes_what_relaxes() -> None:
+    body = filled(written(EMPTY, REQUIRING), annotations={"theirs": "x"})
+    room = 262_144 - sizes(body)[0] + 1
+    body = filled(body, annotations={"theirs": "x" * room})
+    assert sizes(body)[0] == 262_144
+    for milder in (claim(enforced=HOSTS[:1]), claim(Mode.OPTIONAL), claim(Mode.REQUEST, ()), OFF):
+        assert sizes(written(body, milder))[0] <= 262_144
+
+
+def test_claims_of_objects_that_are_gone_leave_with_the_next_write() -> None:
+    body = written(EMPTY, replace(OFF, uid="gone"), replace(OTHER, uid="gone-too"), OTHER)
+    again = publish(body, REQUIRING, foreign=ForeignText.REFUSE, token_if_new=TOKEN, gone=frozenset({"gone", "gone-too", "never"}))
+    assert read(again).claims == {UID: REQUIRING, "other": OTHER}
+    assert read(again).intact
+
+
 # --- what does not read back -----------------------------------------------------------------------------------------------------
 
 
@@ -151,27 +240,50 @@ def test_an_edited_text_is_written_anew_and_others_claims_do_not_rise_with_it() 
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda one: one | {"mode": "Strict"},
-        lambda one: one | {"uid": 'x"; }'},
-        lambda one: one | {"owner": "nobody"},
-        lambda one: one | {"zone": "example.com; return 200"},
-        lambda one: one | {"patterns": ["*.*.example.com"]},
-        lambda one: one | {"enforced": ["*.example.com"]},
-        lambda one: one | {"enforced": ["www.example.com}"]},
-        lambda one: one | {"mode": "Request"},
-        lambda one: one | {"pins": [one["pins"][0] | {"sha1": '0" none; }'}]},
-        lambda one: one | {"pins": [one["pins"][0] | {"sha256": 7}]},
-        lambda one: one | {"pins": [one["pins"][0] | {"notAfter": "2027-01-01T00:00:00"}]},
-        lambda one: one | {"nudge": True},
-        lambda one: one | {"nudge": "1"},
-        lambda one: {key: value for key, value in one.items() if key != "pins"},
-        lambda _: ["claim"],
+        {"m": 4},
+        {"m": "Require"},
+        {"m": True},
+        {"m": 1},
+        {"u": 'x"; }'},
+        {"o": "nobody"},
+        {"z": "example.com; return 200"},
+        {"z": "*.example.com"},
+        {"h": ["*.*"]},
+        {"h": "@"},
+        {"e": ["*"]},
+        {"e": ["www}"]},
+        {"e": ["www.example.com}."]},
+        {"e": [""]},
+        {"e": ["."]},
+        {"p": [[LEAF.sha256, '0" none; }', 0, 1]]},
+        {"p": [[7, LEAF.sha1, 0, 1]]},
+        {"p": [[LEAF.sha256, LEAF.sha1, 0]]},
+        {"p": [[LEAF.sha256, LEAF.sha1, 0, 10**30]]},
+        {"p": [[LEAF.sha256, LEAF.sha1, 0, "2027-01-01T00:00:00+00:00"]]},
+        {"p": [{}]},
+        {"n": True},
+        {"n": "1"},
     ],
 )
-def test_what_is_not_exactly_a_claim_is_no_claim(damage: Any) -> None:
+def test_what_is_not_exactly_a_claim_is_no_claim(damage: dict[str, Any]) -> None:
     """Whoever may edit the ConfigMap can write the annotation; nothing of it may get into nginx's text."""
     with pytest.raises(ValueError, match=r".+"):
-        decode(damage(encode(REQUIRING)))
+        decode(encode(REQUIRING) | damage)
+    with pytest.raises(ValueError, match=r".+"):
+        decode_accepted(damage, REQUIRING)
+
+
+@pytest.mark.parametrize("key", ["u", "o", "z", "h", "m"])
+def test_a_claim_without_one_of_its_parts_is_none(key: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        decode({name: value for name, value in encode(REQUIRING).items() if name != key})
+
+
+@pytest.mark.parametrize("found", [None, "claim", ["claim"], 7, 2, -1])
+def test_what_is_no_object_is_no_claim(found: object) -> None:
+    for read_back in (decode, lambda one: decode_accepted(one, REQUIRING)):
+        with pytest.raises(ValueError, match=r".+"):
+            read_back(found)
 
 
 @given(pins)

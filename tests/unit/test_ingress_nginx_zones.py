@@ -53,6 +53,16 @@ def test_of_two_zones_the_more_specific_has_the_host() -> None:
     assert strictness((wide, replace(SUB, mode=Mode.REQUEST, enforced=()))) == {}
 
 
+@given(st.lists(claims(), min_size=1, max_size=4), st.data())
+def test_what_one_claim_gives_up_makes_no_host_stricter(published: list[Claim], data: st.DataObject) -> None:
+    """Also not by leaving its hosts to the zone above, whose leaf the edge does not present there."""
+    at = data.draw(st.integers(0, len(published) - 1))
+    mode = data.draw(st.sampled_from([mode for mode in Mode if mode <= published[at].mode]))
+    milder = replace(published[at], mode=mode, enforced=published[at].enforced if mode >= Mode.OPTIONAL else ())
+    before, after = strictness(published), strictness([*published[:at], milder, *published[at + 1 :]])
+    assert all(mode <= before.get(host, Mode.OFF) for host, mode in after.items())
+
+
 def test_within_a_zone_the_mildest_has_the_host_and_leaves_of_both_pass() -> None:
     """Two objects of one zone: one was removed past its finalizer and made again. Whoever is still there can relax."""
     again = replace(claim(Mode.OPTIONAL, (APEX,), (NEXT,)), uid="again")

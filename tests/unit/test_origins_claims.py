@@ -73,6 +73,24 @@ def test_what_refuses_nobody_whom_the_other_serves_asks_for_no_more(new: Claim, 
     assert new.asks_no_more_than(old) is no_more
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "holds"),
+    [
+        (REQUIRING, REQUIRING, True),
+        (REQUIRING, ASKING, True),
+        (REQUIRING, claim(enforced=(APEX,)), True),
+        (REQUIRING, claim(Mode.OPTIONAL), True),
+        (claim(enforced=(APEX,)), REQUIRING, False),
+        (claim(Mode.OPTIONAL), REQUIRING, False),
+        (claim(Mode.OPTIONAL), claim(enforced=()), False),
+        (OFF, ASKING, False),
+        (claim(pins=(NEXT,)), REQUIRING, True),
+    ],
+)
+def test_a_claim_is_at_least_as_strict_as_one_that_treats_no_host_more_strictly(one: Claim, other: Claim, holds: bool) -> None:
+    assert one.at_least_as_strict_as(other) is holds
+
+
 def test_a_pin_is_named_by_its_first_digits() -> None:
     assert pin("leaf").short == pin("leaf").sha256[:8]
     assert len(HOSTS) == 2

@@ -132,6 +132,10 @@ class Claim:
         gone = {host for host in other.excepted if not any(covers(wildcard, host) for wildcard in self.enforced)}
         return {*self.excepted, *gone}
 
+    def at_least_as_strict_as(self, other: Claim) -> bool:
+        """Whether `other` treats no host more strictly."""
+        return self.mode >= other.mode and all(self.at(host) >= other.at(host) for host in other.enforced)
+
     def asks_no_more_than(self, other: Claim | None) -> bool:
         """Whether it refuses nobody whom `other` serves: what may be written at once, whatever else stands in the way."""
         if other is None or self.mode > other.mode:

@@ -15,6 +15,7 @@ objects to write out. Each module has one question::
     stored       what does the ConfigMap say of us
     foreign      what in the ConfigMap forbids our text
     publishing   what is to be written
+    room         is there room for it
     replicas     which pods read it, and what do they say of it
     ingresses    whose hosts are those, and would they refuse our leaf
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from aop.origins.claims import ObjectKey
 from aop.origins.ingress_nginx.lint import objection
 from aop.origins.ingress_nginx.options import Options
 from aop.origins.ingress_nginx.snippets import Snippet
@@ -27,7 +28,6 @@ def objections(config_map: Mapping[str, Any], snippets: Mapping[str, Snippet], p
     `snippets` is the ConfigMap taken apart (`stored.Stored.snippets`). A key counts as somebody else's when it holds text that is not
     ours, or when another field manager owns it and nothing of ours is in it: Helm and GitOps tools put back what they own, even "".
     """
-    where = "{namespace}/{name}".format(**{"namespace": "", "name": "", **(config_map.get("metadata") or {})})
     found = [
         said for key, snippet in snippets.items() if (said := (_refused if policy is ForeignText.REFUSE else _unmergeable)(key, snippet))
     ]
@@ -38,7 +38,13 @@ def objections(config_map: Mapping[str, Any], snippets: Mapping[str, Snippet], p
             "ssl-session-tickets with a fixed ssl-session-ticket-key keeps TLS sessions from before a change alive for ever, so that Cloudflare "
             "would go on without a certificate on them. Remove ssl-session-ticket-key or set ssl-session-tickets to false"
         )
-    return f"ConfigMap {where}: {'; '.join(found)}" if found else None
+    return f"ConfigMap {name_of(config_map)}: {'; '.join(found)}" if found else None
+
+
+def name_of(config_map: Mapping[str, Any]) -> ObjectKey:
+    """Where it is, for messages."""
+    metadata = config_map.get("metadata") or {}
+    return ObjectKey(metadata.get("namespace", ""), metadata.get("name", ""))
 
 
 def _refused(key: str, snippet: Snippet) -> str | None:

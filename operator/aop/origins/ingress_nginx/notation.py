@@ -1,37 +1,40 @@
-"""Claims as JSON, in the annotation that `stored` keeps them in. Compact, sorted, no secrets.
+"""Claims as JSON, in the annotation that `stored` keeps them in: short, because all annotations of an object share 256 KiB; no secrets.
 
-The annotation can be edited by whoever may edit the ConfigMap, so reading it trusts nothing: what is not exactly a claim is no claim.
+Names stand as in a zone file, relative to the zone: `@` is the zone itself, `www` a name in it, and one with a dot at its end stands for
+itself. The annotation can be edited by whoever may edit the ConfigMap, so reading it trusts nothing: what is not exactly a claim is none.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from aop.origins.claims import Claim, Mode, ObjectKey, Pin
 from aop.origins.ingress_nginx.zones import is_host
 
 _UID = re.compile(r"[A-Za-z0-9-]{1,64}")
+_DEFAULTS: dict[str, Any] = {"e": [], "n": 0, "p": [], "x": []}
+"""What need not be written."""
+SAME, NONE = 1, 0
+"""The accepted form is the claim itself; there is none. Of one length, so that a write never grows because of it."""
+
+Json = dict[str, Any]
 
 
-def encode(claim: Claim) -> dict[str, Any]:
+def encode(claim: Claim) -> Json:
     """A claim as JSON objects and lists."""
-    return {
-        "uid": claim.uid,
-        "owner": claim.owner,
-        "zone": claim.zone,
-        "patterns": list(claim.patterns),
-        "mode": claim.mode.label,
-        "enforced": list(claim.enforced),
-        "pins": [
-            {"sha256": p.sha256, "sha1": p.sha1, "notBefore": p.not_before.isoformat(), "notAfter": p.not_after.isoformat()}
-            for p in claim.pins
-        ],
-        "nudge": claim.nudge,
-        **({"excepted": list(claim.excepted)} if claim.excepted else {}),
-    }
+    # A host that is relaxed becomes an exception of its wildcard: that it may not make the annotation longer, the list is there before.
+    kept = {"x"} if claim.enforced != claim.required else set()
+    return {key: value for key, value in _all(claim).items() if key in kept or key not in _DEFAULTS or value != _DEFAULTS[key]}
+
+
+def encode_accepted(accepted: Claim | None, claim: Claim) -> int | Json:
+    """The accepted form of `claim`: SAME, NONE, or what differs in it."""
+    if accepted is None or accepted == claim:
+        return NONE if accepted is None else SAME
+    said = _all(claim)
+    return {key: value for key, value in _all(accepted).items() if value != said[key]}
 
 
 def decode(found: object) -> Claim:
@@ -41,22 +44,47 @@ def decode(found: object) -> Claim:
         ValueError: it is not one; the message says what is wrong with it.
     """
     try:
-        return _claim(found)
-    except (KeyError, TypeError, AttributeError) as error:
+        return _claim({**_DEFAULTS, **_object(found)})
+    except (KeyError, TypeError, AttributeError, OverflowError, OSError) as error:
         raise ValueError(f"not a claim: {error!r}") from error
 
 
-def _claim(found: Any) -> Claim:
+def decode_accepted(found: object, claim: Claim) -> Claim | None:
+    """What `encode_accepted` wrote. Raises ValueError as `decode` does."""
+    if isinstance(found, int) and found in {SAME, NONE}:
+        return claim if found == SAME else None
+    try:
+        return decode({**_all(claim), **_object(found)})
+    except TypeError as error:
+        raise ValueError(f"not the accepted form of a claim: {error!r}") from error
+
+
+def _all(claim: Claim) -> Json:
+    return {
+        "u": claim.uid,
+        "o": claim.owner,
+        "z": claim.zone,
+        "h": [_relative(name, claim.zone) for name in claim.patterns],
+        "m": int(claim.mode),
+        "e": [_relative(name, claim.zone) for name in claim.enforced],
+        "p": [[pin.sha256, pin.sha1, int(pin.not_before.timestamp()), int(pin.not_after.timestamp())] for pin in claim.pins],
+        "n": claim.nudge,
+        "x": [_relative(name, claim.zone) for name in claim.excepted],
+    }
+
+
+def _claim(found: Json) -> Claim:
+    zone = _host(found["z"])
     claim = Claim(
-        uid=_matching(_UID, found["uid"]),
-        owner=str(ObjectKey.parse(found["owner"])),
-        zone=_host(found["zone"]),
-        patterns=tuple(_host(name) for name in _list(found["patterns"])),
-        mode=Mode.parse(found["mode"]),
-        enforced=tuple(_host(name) for name in _list(found["enforced"])),
-        pins=tuple(_pin(pin) for pin in _list(found["pins"])),
-        nudge=_integer(found["nudge"]),
-        excepted=tuple(_host(name) for name in _list(found.get("excepted", []))),
+        uid=_matching(_UID, found["u"]),
+        owner=str(ObjectKey.parse(found["o"])),
+        zone=zone,
+        patterns=tuple(_absolute(name, zone) for name in _list(found["h"])),
+        mode=Mode(_integer(found["m"])),
+        enforced=tuple(_absolute(name, zone) for name in _list(found["e"])),
+        pins=tuple(_pin(*_list(pin)) for pin in _list(found["p"])),
+        nudge=_integer(found["n"]),
+        excepted=tuple(_absolute(name, zone) for name in _list(found["x"])),
     )
     if claim.enforced and claim.mode < Mode.OPTIONAL:
         raise ValueError(f"hosts are enforced at {claim.mode.label}")
@@ -65,16 +93,23 @@ def _claim(found: Any) -> Claim:
     return claim
 
 
-def _pin(found: Mapping[str, Any]) -> Pin:
-    pin = Pin(
-        sha256=found["sha256"],
-        sha1=found["sha1"],
-        not_before=_moment(found["notBefore"]),
-        not_after=_moment(found["notAfter"]),
-    )
+def _pin(sha256: str, sha1: str, not_before: int, not_after: int) -> Pin:
+    pin = Pin(sha256, sha1, _moment(not_before), _moment(not_after))
     if not pin.well_formed:
-        raise ValueError(f"not the digests of a leaf: {found!r}")
+        raise ValueError(f"not the digests of a leaf: {sha256!r}, {sha1!r}")
     return pin
+
+
+def _relative(name: str, zone: str) -> str:
+    if name == zone:
+        return "@"
+    return name.removesuffix(f".{zone}") if name.endswith(f".{zone}") else f"{name}."
+
+
+def _absolute(said: str, zone: str) -> str:
+    if said == "@":
+        return zone
+    return _host(said.removesuffix(".") if said.endswith(".") else f"{said}.{zone}")
 
 
 def _host(found: str) -> str:
@@ -86,6 +121,12 @@ def _host(found: str) -> str:
 def _matching(form: re.Pattern[str], found: str) -> str:
     if form.fullmatch(found) is None:
         raise ValueError(f"not of the form {form.pattern}: {found!r}")
+    return found
+
+
+def _object(found: object) -> Json:
+    if not isinstance(found, dict):
+        raise TypeError(f"not an object: {found!r}")
     return found
 
 
@@ -101,8 +142,5 @@ def _integer(found: Any) -> int:
     return found
 
 
-def _moment(found: str) -> datetime:
-    moment = datetime.fromisoformat(found)
-    if moment.tzinfo is None:
-        raise ValueError(f"a time without a zone: {found!r}")
-    return moment
+def _moment(found: int) -> datetime:
+    return datetime.fromtimestamp(_integer(found), UTC)

@@ -8,14 +8,15 @@ putting a lost text back is nobody's proof.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from typing import Any
 
 from aop.errors import Blocked, Reason
 from aop.origins.claims import Claim, Mode
-from aop.origins.ingress_nginx.foreign import objections
+from aop.origins.ingress_nginx.foreign import name_of, objections
 from aop.origins.ingress_nginx.options import Options
+from aop.origins.ingress_nginx.room import lack_of_room
 from aop.origins.ingress_nginx.snippets import needs_newline, put_together
 from aop.origins.ingress_nginx.stored import (
     ANNOTATIONS,
@@ -40,29 +41,36 @@ def publish(
     foreign: ForeignText,
     token_if_new: str,
     seen_everywhere: int | None = None,
-    gone: frozenset[str] = frozenset(),
+    gone: Collection[str] = frozenset(),
 ) -> Json:
     """The ConfigMap with `claim` in place of its object's former one, as the next revision. Other claims stay as they read.
 
     `seen_everywhere` is the revision that every Ready replica was seen to run, None if they differ: if it is the one that stands
     there, then all its claims are noted as accepted. `token_if_new` (8 to 40 of a-z and 0-9, at random) becomes the secret part of
-    the check path where there is none yet.
+    the check path where there is none yet. `gone` are the uids of objects that are not there any more: their claims leave with this write.
+
+    A form that the claim comes down from is forgotten as accepted, because nothing goes back to it without a new proof.
 
     Raises:
         Blocked: FOREIGN_CONFIGURATION. `claim` asks for more than what is in force, and what others have put into the ConfigMap
             forbids that. What asks for no more is always written: nobody's text holds back what protects visitors. Or what others
             have put there cannot be told from ours, so that the result would not read as what it is meant to say.
+        Blocked: CONFIG_MAP_FULL. It asks for more, and Kubernetes might not take a ConfigMap of that size.
         ValueError: a claim that cannot be rendered (`text.render`).
     """
     stored = read(config_map)
-    if not relaxes(stored, claim) and (said := objections(config_map, stored.snippets, foreign)) is not None:
+    relaxing = relaxes(stored, claim)
+    if not relaxing and (said := objections(config_map, stored.snippets, foreign)) is not None:
         raise Blocked(Reason.FOREIGN_CONFIGURATION, said)
-    entries = dict(stored.entries)
+    entries = {uid: entry for uid, entry in stored.entries.items() if uid not in gone}
     if stored.intact and seen_everywhere == stored.revision:
         entries = {uid: Entry(entry.claim, accepted=entry.claim) for uid, entry in entries.items()}
-    entries = {uid: entry for uid, entry in entries.items() if uid not in gone}
-    former = entries.get(claim.uid)
-    return _written(config_map, stored, {**entries, claim.uid: Entry(claim, former.accepted if former else None)}, token_if_new)
+    accepted = former.accepted if (former := entries.get(claim.uid)) else None
+    entries[claim.uid] = Entry(claim, accepted if accepted and claim.at_least_as_strict_as(accepted) else None)
+    body = _written(config_map, stored, entries, token_if_new)
+    if not relaxing and (said := lack_of_room(body)) is not None:
+        raise Blocked(Reason.CONFIG_MAP_FULL, f"ConfigMap {name_of(config_map)} has no room for what {claim.owner} asks: {said}")
+    return body
 
 
 def relaxes(stored: Stored, claim: Claim) -> bool:
@@ -139,9 +147,8 @@ def _as_found(config_map: Mapping[str, Any], stored: Stored) -> Json:
 
 def _indistinct(config_map: Mapping[str, Any]) -> Blocked:
     """Said once instead of written again and again."""
-    where = "{namespace}/{name}".format(**{"namespace": "", "name": "", **(config_map.get("metadata") or {})})
     return Blocked(
         Reason.FOREIGN_CONFIGURATION,
-        f"the text in ConfigMap {where} cannot be told from ours, so that nothing would read back as it was meant, and nothing is written. "
+        f"the text in ConfigMap {name_of(config_map)} cannot be told from ours, so that nothing would read back as it was meant, and nothing is written. "
         f"Take everything that holds aop_ or aop-operator out of its {' and '.join(KEYS)}; what is ours is then written again",
     )

@@ -34,8 +34,6 @@ class Span:
 
     start: int
     end: int
-    whole: bool = False
-    """It is a block between its two markers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ def find(text: str, expected: str) -> Residue:
     """What of ours is in `text`. `expected` is a block as we would write it: pieces of its statements are known by it."""
     markers = list(_MARKER.finditer(text))
     blocks = [
-        Span(begin.start(), _end_of(text, end, following), whole=True)
+        Span(begin.start(), _end_of(text, end, following))
         for begin, end, following in zip(markers, markers[1:], [*markers[2:], None], strict=False)
         if (begin["which"], end["which"]) == ("BEGIN", "END")
     ]

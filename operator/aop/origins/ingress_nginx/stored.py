@@ -138,10 +138,10 @@ def read(config_map: Mapping[str, Any] | None) -> Stored:
 def annotations_for(entries: Collection[Entry], revision: int, token: str, cache: str | None, found: Found) -> dict[str, str]:
     """The annotations from which `read` makes the same out again."""
     claims = [
-        {**notation.encode(entry.claim), "accepted": None if entry.accepted is None else notation.encode(entry.accepted)}
+        {**notation.encode(entry.claim), "a": notation.encode_accepted(entry.accepted, entry.claim)}
         for entry in sorted(entries, key=lambda entry: entry.claim.uid)
     ]
-    kept = {"empty": sorted(found.empty), "newline": found.newline_added, "watch": found.watch}
+    kept = {"empty": sorted(found.empty), "newline": int(found.newline_added), "watch": found.watch}
     return {
         CLAIMS_ANNOTATION: _dumps({"claims": claims, "cache": cache}),
         PATH_ANNOTATION: token,
@@ -157,7 +157,7 @@ def _entries(annotation: str | None) -> tuple[dict[str, Entry], str | None]:
     for one in claims if isinstance(claims, list) else ():
         try:
             claim = notation.decode(one)
-            accepted = None if one.get("accepted") is None else notation.decode(one["accepted"])
+            accepted = notation.decode_accepted(one.get("a"), claim)
         except ValueError:
             continue  # dropped: see the module's docstring
         entries[claim.uid] = Entry(claim, accepted)
@@ -170,7 +170,7 @@ def _found(annotation: str | None) -> Found:
     empty, watch = kept.get("empty"), kept.get("watch")
     return Found(
         empty=frozenset(key for key in KEYS if isinstance(empty, list) and key in empty),
-        newline_added=kept.get("newline") is True,
+        newline_added=kept.get("newline") == 1,
         watch=watch if isinstance(watch, str) else None,
     )
 

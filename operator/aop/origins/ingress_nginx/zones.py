@@ -3,7 +3,8 @@
 Only `text` prints this, and the probes read `labels` to know their own zone's. Two rules settle every overlap:
 
 - Between zones, the most specific wins: with `example.com` and `sub.example.com` both claimed, what `sub.example.com` covers is its
-  own, as it is at Cloudflare. nginx's `map … hostnames` prefers exact names, then the longest wildcard, which never contradicts that.
+  own, as it is at Cloudflare, also while it asks nobody: that one claim is relaxed never makes another one stricter. nginx's
+  `map … hostnames` prefers exact names, then the longest wildcard, which never contradicts that.
 - Within one zone, the mildest wins. Two claims of one zone mean that an object was removed past its finalizer and made again: leaves
   of both pass, and a host is only as strict as both ask, because whoever is still there must be able to relax.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 import re
 from base64 import b32encode
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from hashlib import sha256
 
 from aop.origins.claims import Claim, Mode, Pin
@@ -48,7 +49,7 @@ def _label(zone: str, attempt: int) -> str:
 
 def zones_by_pattern(claims: Collection[Claim]) -> dict[str, str]:
     """The zone that each claimed exact name or wildcard belongs to; only of claims that ask, because OFF leaves no trace of a host."""
-    zones = _zones_of_patterns(claims)
+    zones = _zones_of_patterns(claim for claim in claims if claim.mode >= Mode.REQUEST)
     return {pattern: zone for pattern in sorted(zones) if (zone := _zone_of(pattern, zones)) is not None}
 
 
@@ -87,13 +88,12 @@ def pins_of(zone: str | None, claims: Collection[Claim]) -> tuple[Pin, ...]:
     return tuple(sorted({pin.sha1: pin for claim in claims if claim.zone == zone for pin in claim.pins}.values()))
 
 
-def _zones_of_patterns(claims: Collection[Claim]) -> dict[str, set[str]]:
-    """Every pattern of the claims that ask, with the zones that claim it."""
+def _zones_of_patterns(claims: Iterable[Claim]) -> dict[str, set[str]]:
+    """Every pattern of the claims, with the zones that claim it."""
     found: dict[str, set[str]] = defaultdict(set)
     for claim in claims:
-        if claim.mode >= Mode.REQUEST:
-            for pattern in claim.patterns:
-                found[pattern].add(claim.zone)
+        for pattern in claim.patterns:
+            found[pattern].add(claim.zone)
     return found
 
 

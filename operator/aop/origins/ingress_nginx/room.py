@@ -1,0 +1,36 @@
+"""Whether a ConfigMap still has room: what it may hold is little, and all objects on a controller share it.
+
+Asked by `publishing` before a claim that asks for more is written. A write that relaxes is never longer than what stood there, so it fits
+for as long as that did; what is kept free here is for everything that others may still put beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+ANNOTATIONS_MOST = 262_144
+"""Bytes that the names and values of all annotations of an object may come to (source: apimachinery, TotalAnnotationSizeLimitB)."""
+ANNOTATIONS_FULL = 200_000
+OBJECT_MOST = 1_048_576
+"""Bytes that the values of a ConfigMap may come to (source: Kubernetes, MaxSecretSize, which holds for ConfigMaps as well)."""
+OBJECT_FULL = 900_000
+
+
+def lack_of_room(config_map: Mapping[str, Any]) -> str | None:
+    """What is full in a ConfigMap that is to be written, and what to do, as the end of a sentence; None where there is room."""
+    annotations: Mapping[str, str] = (config_map.get("metadata") or {}).get("annotations") or {}
+    sizes = {name: len(name.encode()) + len(value.encode()) for name, value in annotations.items()}
+    if (size := sum(sizes.values())) > ANNOTATIONS_FULL:
+        largest = max(sizes, key=lambda name: sizes[name])
+        return (
+            f"its annotations would come to {size:,} bytes, the largest being {largest} with {sizes[largest]:,}. Kubernetes takes {ANNOTATIONS_MOST:,}, "
+            f"and only {ANNOTATIONS_FULL:,} are used for what asks for more. Take annotations out that nobody needs, or move zones to another controller"
+        )
+    if (size := len(json.dumps(config_map, separators=(",", ":")).encode())) > OBJECT_FULL:
+        return (
+            f"it would come to {size:,} bytes. Kubernetes takes {OBJECT_MOST:,}, and only {OBJECT_FULL:,} are used for what asks for more. "
+            "Take texts out that nobody needs, or move zones to another controller"
+        )
+    return None
