@@ -35,7 +35,7 @@ def scene() -> Iterator[Scene]:
 def published_mode(scene: Scene) -> str:
     """How strict our claim is in the ConfigMap; Off when there is none."""
     claims = scene.sandbox.config_map()["metadata"].get("annotations", {}).get("aop-operator.dev/claims")
-    return max((str(claim["mode"]) for claim in json.loads(claims)["claims"]), key=MODES.index, default="Off") if claims else "Off"
+    return MODES[max((claim["m"] for claim in json.loads(claims)["claims"]), default=0)] if claims else "Off"
 
 
 def test_text_that_another_writer_puts_over_ours_is_theirs_until_they_take_it_out(scene: Scene) -> None:
