@@ -1,19 +1,21 @@
 """The budget: at no moment more calls than the share, whoever asks; what matters most goes first; one call too many pauses the user."""
 
 import asyncio
-from itertools import pairwise
+from itertools import count, pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aop.cloudflare import Priority, RateLimited, Shares
-from aop.cloudflare.budget import Budget, Window
+from aop.cloudflare.budget import Budget
 from aop.cloudflare.errors import Failure
 from aop.cloudflare.limits import Allowance, read_allowances
+from aop.cloudflare.window import Window
 from cloudflare_api import TOKEN, StoppedClock, access
 
 DEFAULT = Shares()
+NUMBERS = count()
 SMALL = Shares(calls=20, window_s=10, total=0.5, resync=0.2, protect=0.2)
 """9 in all, of which 7 for ONBOARD and RESYNC, 3 for RESYNC."""
 
@@ -28,12 +30,12 @@ def allowance(left: int, reset_s: float = 100, quota: int | None = None, window_
 
 async def admitted(budget: Budget, priority: Priority, *, at_most: int = 2000, token: str = TOKEN) -> int:
     """How many calls of this priority are let through one after another until one has to wait."""
-    for count in range(at_most):
+    for made in range(at_most):
         try:
             async with budget.call(access(priority, token)):
                 pass
         except RateLimited:
-            return count
+            return made
     return at_most
 
 
@@ -48,11 +50,11 @@ async def seconds_to_wait(budget: Budget) -> float:
 
 def fill(window: Window, priority: Priority, at_s: float = 0) -> int:
     """Take as many calls as the window gives at one moment."""
-    count = 0
+    taken = 0
     while window.wait_s(at_s, priority) == 0:
-        window.take(at_s, priority)
-        count += 1
-    return count
+        window.take(at_s, priority, next(NUMBERS))
+        taken += 1
+    return taken
 
 
 def test_the_default_shares_stay_under_three_quarters_and_under_a_quarter() -> None:
@@ -77,7 +79,7 @@ def test_each_priority_stops_at_its_limit_and_leaves_the_rest_to_what_matters_mo
 def test_a_call_is_possible_again_exactly_when_the_oldest_leaves_the_window() -> None:
     window = Window(SMALL)
     for at_s in range(9):
-        window.take(at_s, Priority.PROTECT)
+        window.take(at_s, Priority.PROTECT, next(NUMBERS))
     assert window.wait_s(9, Priority.PROTECT) == 1
     assert window.wait_s(9.5, Priority.PROTECT) == 0.5
     assert window.wait_s(10, Priority.PROTECT) == 0
@@ -86,7 +88,7 @@ def test_a_call_is_possible_again_exactly_when_the_oldest_leaves_the_window() ->
 def test_whoever_comes_second_waits_for_two_places() -> None:
     window = Window(SMALL)
     for at_s in range(7):
-        window.take(at_s, Priority.ONBOARD)
+        window.take(at_s, Priority.ONBOARD, next(NUMBERS))
     assert [window.wait_s(7, Priority.RESYNC, ahead=ahead) for ahead in (0, 1, 2)] == [3, 4, 5]
 
 
@@ -105,7 +107,7 @@ def test_no_window_ever_holds_more_than_the_shares(asked: list[tuple[float, Prio
     for pause_s, priority in asked:
         now_s += pause_s
         if window.wait_s(now_s, priority) == 0:
-            window.take(now_s, priority)
+            window.take(now_s, priority, next(NUMBERS))
             taken.append((now_s, priority))
     for end_s, _ in taken:
         within = [priority for at_s, priority in taken if end_s - SMALL.window_s + 1e-5 < at_s <= end_s]
@@ -119,7 +121,7 @@ def test_a_wait_that_is_waited_out_is_enough(taken: list[Priority], priority: Pr
     for each in taken:
         now_s += window.wait_s(now_s, each)
         assert window.wait_s(now_s, each) == 0
-        window.take(now_s, each)
+        window.take(now_s, each, next(NUMBERS))
     wait_s = window.wait_s(now_s, priority)
     assert wait_s <= SMALL.window_s
     assert window.wait_s(now_s + wait_s, priority) == 0
@@ -179,6 +181,8 @@ async def test_a_retry_after_of_zero_pauses_nobody_once_and_then_longer_each_tim
 async def test_zones_with_one_token_share_one_budget_and_another_token_has_its_own() -> None:
     clock = StoppedClock()
     budget = Budget(SMALL, clock=clock, sleep=clock.sleep)
+    for token, account in ((TOKEN, "a"), ("another-token", "b")):
+        budget.learn_account(access(token=token), account)
     for _ in range(3):
         await budget.admit(access(Priority.RESYNC))
     with pytest.raises(RateLimited, match="leaves 50% of the user's 20 calls to others"):
@@ -197,12 +201,46 @@ async def test_tokens_that_see_one_account_count_as_one_users() -> None:
     budget = Budget(SMALL, clock=clock, sleep=clock.sleep)
     tokens = [f"token-number-{number}" for number in range(3)]
     for token in tokens:
+        budget.learn_account(access(token=token), f"account of {token}")
         assert await admitted(budget, Priority.RESYNC, at_most=2, token=token) == 2
     for token in tokens:
         budget.learn_account(access(token=token), "account")
     assert [await admitted(budget, Priority.RESYNC, token=token) for token in tokens] == [0, 0, 0]
     assert await admitted(budget, Priority.ONBOARD, token=tokens[0]) == 1, "six of seven are taken"
+    budget.learn_account(access(token="token-of-another-user"), "another account")
     assert await admitted(budget, Priority.RESYNC, token="token-of-another-user") == 3
+
+
+@pytest.mark.asyncio
+async def test_tokens_of_which_nobody_knows_whose_they_are_may_all_be_of_one_user() -> None:
+    """Revoked ones, and ones that see no zone, never say."""
+    clock = StoppedClock()
+    budget = Budget(SMALL, clock=clock, sleep=clock.sleep)
+    budget.learn_account(access(), "account")
+    assert await admitted(budget, Priority.RESYNC, at_most=1) == 1
+    assert [await admitted(budget, Priority.RESYNC, at_most=1, token=f"token-number-{number}") for number in range(4)] == [1, 1, 0, 0]
+    assert await admitted(budget, Priority.RESYNC) == 0
+    budget.learn_account(access(token="token-number-0"), "account")
+    assert await admitted(budget, Priority.ONBOARD) == 4, "what was counted as anybody's is not counted twice"
+
+
+@pytest.mark.asyncio
+async def test_a_refusal_of_a_token_that_nobody_knows_pauses_nobody_else() -> None:
+    clock = StoppedClock()
+    budget = Budget(SMALL, clock=clock, sleep=clock.sleep)
+    budget.refused(access(token="token-of-a-stranger"), refusal(3600))
+    assert await admitted(budget, Priority.ONBOARD, at_most=1, token="another-stranger") == 1
+
+
+@pytest.mark.asyncio
+async def test_resyncs_leave_room_for_whatever_is_more_urgent_and_are_owed_half_of_their_share() -> None:
+    clock = StoppedClock()
+    budget = Budget(clock=clock, sleep=clock.sleep)
+    assert await admitted(budget, Priority.RESYNC) == 284
+    assert await admitted(budget, Priority.ONBOARD, at_most=15) == 15, "together still under a quarter"
+    clock.at_s += 300
+    assert await admitted(budget, Priority.ONBOARD, at_most=500) == 500
+    assert await admitted(budget, Priority.RESYNC) == 149
 
 
 @pytest.mark.asyncio
@@ -296,10 +334,10 @@ async def test_shares_are_shares_of_the_quota_that_is_stated() -> None:
     clock = StoppedClock()
     budget = Budget(clock=clock, sleep=clock.sleep)
     budget.told(access(), [allowance(100, 60, 100, 60), allowance(1200, 300, 1200, 300, "slow")])
-    assert await admitted(budget, Priority.RESYNC) == 24, "under a quarter of 100"
-    assert await admitted(budget, Priority.ONBOARD) == 71 - 24
+    assert await admitted(budget, Priority.RESYNC) == 23, "under a quarter of 100, with some room"
+    assert await admitted(budget, Priority.ONBOARD) == 71 - 23
     clock.at_s += 60
-    assert await admitted(budget, Priority.RESYNC) == 24
+    assert await admitted(budget, Priority.RESYNC) == 23
 
 
 @pytest.mark.asyncio

@@ -16,6 +16,7 @@ from aop.cloudflare import (
     Priority,
     QuotaReached,
     Refused,
+    Shares,
     TokenDoubted,
     TokenLacksPermission,
     Unavailable,
@@ -160,8 +161,8 @@ def test_each_refusal_that_a_person_has_to_mend_has_a_reason_of_its_own() -> Non
 async def test_what_is_said_of_a_call_that_is_not_made_is_what_was_said_of_it_before() -> None:
     """A status that changes at every visit would be written at every visit."""
     uploading = Uploading(failed(400, 1212))
-    await uploading.for_seconds(58)
-    assert len(uploading.errors) > 20
+    await uploading.for_seconds(28)
+    assert len(uploading.errors) > 10
     assert len({error.message for error in uploading.errors}) == 1
     assert [error.asked for error in uploading.errors].count(True) == 1
     assert all(isinstance(error, Blocked) and error.codes == (1212,) and error.cf_ray for error in uploading.errors)
@@ -197,6 +198,26 @@ async def test_a_success_ends_it_and_the_next_refusal_is_the_first_one() -> None
             pauses.append(error.retry_after_s or 0)
             clock.at_s += error.retry_after_s or 0
     assert pauses == [5, 10, 0, 5, 0]
+
+
+@pytest.mark.asyncio
+async def test_what_is_tried_again_goes_behind_the_resyncs_and_what_was_said_stands_until_it_is_its_turn() -> None:
+    clock = StoppedClock()
+    script = Script({POST: [failed(400, 1212)], f"GET {AOP}/settings": ok({"enabled": True})})
+    cloudflare = client(script, clock, shares=Shares(calls=20, window_s=300, total=1, resync=0.25, protect=0))
+    for _ in range(4):
+        await cloudflare.fetch_enablement(access(Priority.RESYNC), ZONE_ID)
+    with pytest.raises(QuotaReached):
+        await cloudflare.upload_certificate(access(), ZONE_ID, LEAF, KEY)
+    clock.at_s += 60
+    with pytest.raises(QuotaReached) as caught:
+        await cloudflare.upload_certificate(access(), ZONE_ID, LEAF, KEY)
+    assert not caught.value.asked
+    assert script.calls.count(POST) == 1
+    clock.at_s += 300
+    with pytest.raises(QuotaReached):
+        await cloudflare.upload_certificate(access(), ZONE_ID, LEAF, KEY)
+    assert script.calls.count(POST) == 2
 
 
 @pytest.mark.asyncio

@@ -392,6 +392,22 @@ async def test_a_resync_that_has_to_wait_its_turn_is_no_reason_to_know_nothing()
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("zones", [[], [zone()]])
+async def test_neither_is_it_for_a_zone_that_is_not_there_or_a_look_that_failed(zones: list[Zone]) -> None:
+    """What was said stands: a reason that comes and goes with the budget would be written, and read, each time."""
+    api = Api()
+    api.zones = zones
+    if zones:
+        api.failures["ssl"] = TokenLacksPermission("Zone Settings Read is missing")
+    reading = Reading(api)
+    before = await reading.read()
+    reading.memory.blocked_on = Reason.TOKEN_LACKS_PERMISSION if zones else Reason.ZONE_NOT_FOUND
+    api.failure = RateLimited("Calls to Cloudflare pause for 40 s", retry_after_s=40)
+    assert await reading.read(after_s=300) == before
+    assert await reading.read(after_s=300) == before
+
+
+@pytest.mark.asyncio
 async def test_what_an_effect_has_changed_is_not_known_before_it_was_read() -> None:
     reading = Reading()
     await reading.zone()

@@ -113,7 +113,7 @@ async def test_a_lost_answer_begins_proofs_again_once_and_not_at_every_visit(ans
 @pytest.mark.asyncio
 async def test_a_quota_that_is_reached_sends_the_key_once_and_says_it_at_every_visit() -> None:
     world = World({f"POST {AOP}": failed(400, 1212)})
-    for _ in range(20):
+    for _ in range(14):
         assert isinstance(await world.perform(UPLOAD), QuotaReached)
         world.clock.at_s += 2
     assert len(world.script.requests) == 1

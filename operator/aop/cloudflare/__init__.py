@@ -2,12 +2,12 @@
 
 From the bottom: `guarded` (how others' parsers are called), `errors` (what can go wrong, drawn as a tree), `access` (a token and how
 urgent it is), `calls` (every endpoint, as data), `bodies` and `answers` (what an HTTP answer says), `verdicts` (which exception it is),
-`results` (typed answers), `paging`, `limits` and `budget` (calls per user), `tokens` (what is known of each token), `holds` (what was
-refused and is left alone for a while), `wire` (one call; the only module that holds a connection), `client` (one method per call).
+`results` (typed answers), `paging`, `limits`, `window` and `budget` (calls per user), `tokens` (what is known of each token), `holds`
+(what was refused and is left alone for a while), `wire` (one call; the only module that holds a connection), `client` (one method per
+call).
 """
 
 from aop.cloudflare.access import Access, Priority
-from aop.cloudflare.budget import Shares
 from aop.cloudflare.client import Cloudflare
 from aop.cloudflare.errors import (
     AlreadyDeleted,
@@ -39,6 +39,7 @@ from aop.cloudflare.results import (
     SSLMode,
     Zone,
 )
+from aop.cloudflare.window import Shares
 
 __all__ = [
     "Access",

@@ -1,158 +1,29 @@
 """One budget of calls per user or account, shared by every token and zone of theirs.
 
 Cloudflare counts a user's calls with all tokens, keys and the dashboard together, 1,200 in 5 minutes, and then refuses every call for 5
-minutes; a token of an account is counted by itself (reference: cloudflare-api, 7.2 and 14.2). Those calls also belong to the user's other
-tools, so the operator stays below a share of them; what protects visitors goes first, then what a person waits for, then resyncs. What
-Cloudflare says is left is the truth, also after a restart. `Window` decides and is pure; `Budget` waits, for `wire`.
+minutes; a token of an account is counted by itself (reference: cloudflare-api, 7.2 and 14.2). `Window` decides; `Budget`
+keeps one for each of them, as far as anybody can tell whose a token is, and waits, for `wire`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import count
 
 from aop.clock import Clock
 from aop.cloudflare.access import Access, Priority, TokenKind
 from aop.cloudflare.errors import Failure, RateLimited
 from aop.cloudflare.limits import Allowance
 from aop.cloudflare.verdicts import rate_limited
+from aop.cloudflare.window import Shares, Window
 
-_TOLERANCE_S = 1e-6
-"""Sums of floats differ in the last digits; a wait that short is none."""
 _FORGET_S = 3600.0
 AGAIN_S = 5.0
 """The least pause after the second refusal in a row, whatever the answer names; it doubles."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shares:
-    """How much of a user's calls the operator takes. Shares are fractions of `calls`, each stayed *under*."""
-
-    calls: int = 1200
-    """Calls that Cloudflare grants within `window_s`."""
-    window_s: float = 300.0
-    total: float = 0.75
-    resync: float = 0.25
-    protect: float = 0.05
-    """The fraction of `total` that only PROTECT may use: nobody's onboarding starves a relaxation."""
-
-    def __post_init__(self) -> None:
-        if not (self.calls >= 1 and self.window_s > 0 and 0 < self.resync <= self.total <= 1 and 0 <= self.protect < 1):
-            raise ValueError(f"no usable shares: {self}")
-
-    def allowed(self, priority: Priority) -> int:
-        """How many calls, of whatever priority, a window may hold once one of `priority` is made."""
-        return self._under(self.total if priority is Priority.PROTECT else self.total * (1 - self.protect))
-
-    @property
-    def allowed_resyncs(self) -> int:
-        """How many of a window's calls may be RESYNC."""
-        return self._under(self.resync)
-
-    def reserve(self, quota: int, priority: Priority) -> int:
-        """How many of `quota` calls are left to others, whoever has used up the rest; what protects may use the last one."""
-        return 0 if priority is Priority.PROTECT else math.floor(round(quota * (1 - self.total), 6))
-
-    def _under(self, share: float) -> int:
-        # Rounded, because 1200 * 0.75 need not be 900 to the last digit; at least 1, or nothing would ever be done.
-        return max(math.ceil(round(self.calls * share, 6)) - 1, 1)
-
-
-@dataclass(slots=True)
-class Reading:
-    """What Cloudflare last said of one limit, less the calls that were made since."""
-
-    left: int
-    until_s: float
-    quota: int
-
-
-class Window:
-    """The calls of one user or account within the last `window_s` seconds. Time is passed in, in monotonic seconds."""
-
-    def __init__(self, shares: Shares) -> None:
-        self._shares = shares
-        self._taken: deque[tuple[float, Priority]] = deque()
-        self._blocked_until_s = -math.inf
-        self._readings: dict[str, Reading] = {}
-
-    def wait_s(self, now_s: float, priority: Priority, *, ahead: int = 0) -> float:
-        """Seconds until a call of this priority may be made, 0 for now, with `ahead` calls waiting that go first."""
-        self._forget(now_s)
-        waits = [
-            self.blocked_s(now_s),
-            self.spent_s(now_s, priority, ahead=ahead),
-            self._room_in_s(now_s, [at for at, _ in self._taken], self._shares.allowed(priority), ahead),
-        ]
-        if priority is Priority.RESYNC:
-            resyncs = [at for at, other in self._taken if other is Priority.RESYNC]
-            waits.append(self._room_in_s(now_s, resyncs, self._shares.allowed_resyncs, 0))
-        wait = max(waits)
-        return wait if wait > _TOLERANCE_S else 0.0
-
-    def take(self, now_s: float, priority: Priority) -> None:
-        """Count one call."""
-        self._taken.append((now_s, priority))
-        for reading in self._readings.values():
-            reading.left -= 1
-
-    def told(self, now_s: float, allowances: Iterable[Allowance], *, in_flight: int) -> None:
-        """Cloudflare said what is left; `in_flight` calls of ours may not be counted in it yet. The smallest number is the truth.
-
-        A quota that it states is what our shares are shares of.
-        """
-        stated = [(each.quota, each.window_s) for each in allowances if each.quota and each.window_s]
-        if stated:
-            quota, window_s = min(stated, key=lambda each: each[0] / each[1])
-            self._shares = replace(self._shares, calls=quota, window_s=window_s)
-        for each in allowances:
-            fresh = Reading(each.left - in_flight, now_s + each.reset_s, each.quota or max(self._shares.calls, each.left))
-            known = self._readings.get(each.name)
-            if known is None or known.until_s <= now_s or fresh.left <= known.left:
-                self._readings[each.name] = fresh
-
-    def block(self, until_s: float) -> None:
-        """Cloudflare has refused a call as one too many: no call at all before `until_s`."""
-        self._blocked_until_s = max(self._blocked_until_s, until_s)
-
-    def blocked_s(self, now_s: float) -> float:
-        """Seconds for which Cloudflare refuses every call; 0 if it does not."""
-        return max(self._blocked_until_s - now_s, 0.0)
-
-    def spent_s(self, now_s: float, priority: Priority, *, ahead: int = 0) -> float:
-        """Seconds until a limit of which too little is left is reset; 0 if there is enough."""
-        return max(
-            (
-                reading.until_s - now_s
-                for reading in self._readings.values()
-                if reading.until_s > now_s and reading.left - ahead <= self._shares.reserve(reading.quota, priority)
-            ),
-            default=0.0,
-        )
-
-    def absorb(self, other: Window) -> None:
-        """The calls of `other` turn out to be of the same user: whatever holds for one holds for both."""
-        self._taken = deque(sorted([*self._taken, *other._taken]))
-        self.block(other._blocked_until_s)
-        for name, reading in other._readings.items():
-            known = self._readings.get(name)
-            if known is None or reading.left < known.left:
-                self._readings[name] = reading
-
-    def _room_in_s(self, now_s: float, taken: list[float], allowed: int, ahead: int) -> float:
-        excess = len(taken) + ahead + 1 - allowed
-        if excess <= 0 or not taken:
-            return 0.0
-        return taken[min(excess, len(taken)) - 1] + self._shares.window_s - now_s
-
-    def _forget(self, now_s: float) -> None:
-        while self._taken and self._taken[0][0] + self._shares.window_s <= now_s + _TOLERANCE_S:
-            self._taken.popleft()
-        self._readings = {name: reading for name, reading in self._readings.items() if reading.until_s > now_s}
 
 
 @dataclass(slots=True)
@@ -161,8 +32,12 @@ class _Owner:
 
     window: Window
     used_s: float
+    alone: bool = False
+    """An account's own token."""
     waiting: Counter[Priority] = field(default_factory=Counter)
     in_flight: int = 0
+    known: bool = False
+    """Some account that it sees is known, or it is one. The calls of anybody else may be of any user."""
     refusals: int = 0
     """Calls in a row that were one too many."""
     answered: bool = False
@@ -198,6 +73,9 @@ class Budget:
         self._owners: dict[str, _Owner] = {}
         """By token."""
         self._by_account: dict[str, _Owner] = {}
+        self._anybody = Window(self._shares)
+        """The calls with tokens of which nobody knows whose they are."""
+        self._numbers = count()
 
     @asynccontextmanager
     async def call(self, access: Access) -> AsyncIterator[None]:
@@ -229,9 +107,13 @@ class Budget:
         while True:
             # Asked anew each time: while somebody waits, a token may turn out to be of a user who is known already.
             owner, now_s = self._owner(access), self._clock.monotonic_s()
-            wait_s = owner.window.wait_s(now_s, access.priority, ahead=owner.ahead_of(access.priority))
+            ahead, others = owner.ahead_of(access.priority), self._counted_besides(owner)
+            waits = (owner.window.wait_s(now_s, access.priority, ahead=ahead), *(w.room_in_s(now_s, access.priority) for w in others))
+            wait_s = max(waits)
             if not wait_s:
-                owner.window.take(now_s, access.priority)
+                number = next(self._numbers)
+                for window in (owner.window, *others):
+                    window.take(now_s, access.priority, number)
                 return owner
             if now_s + wait_s > deadline_s:
                 raise rate_limited(None, wait_s, self._reason(owner, now_s, access.priority))
@@ -271,6 +153,9 @@ class Budget:
         if access.kind is TokenKind.ACCOUNT or not account_id:
             return
         mine = self._owner(access)
+        if not mine.known:
+            mine.known = True
+            mine.window.count(self._anybody)
         known = self._by_account.setdefault(account_id, mine)
         if known is mine:
             return
@@ -278,6 +163,13 @@ class Budget:
         known.refusals, known.answered = max(known.refusals, mine.refusals), known.answered or mine.answered
         for table in (self._owners, self._by_account):
             table.update({key: known for key, owner in table.items() if owner is mine})
+
+    def _counted_besides(self, owner: _Owner) -> list[Window]:
+        """The other windows in which a call has to find room, because it may be of that user too."""
+        if owner.known:
+            return []
+        users = {id(other): other.window for other in self._owners.values() if other.known and not other.alone}
+        return [self._anybody, *users.values()]
 
     def _owner(self, access: Access) -> _Owner:
         now_s = self._clock.monotonic_s()
@@ -287,7 +179,8 @@ class Budget:
                     key for key, owner in table.items() if now_s - owner.used_s > _FORGET_S and not owner.window.blocked_s(now_s)
                 ]:
                     del table[stale]
-            self._owners[access.key] = _Owner(Window(self._shares), now_s)
+            alone = access.kind is TokenKind.ACCOUNT
+            self._owners[access.key] = _Owner(Window(self._shares), now_s, alone=alone, known=alone)
         owner = self._owners[access.key]
         owner.used_s = now_s
         return owner

@@ -25,7 +25,7 @@ from aop.cloudflare import calls
 from aop.cloudflare.access import Access
 from aop.cloudflare.answers import Envelope
 from aop.cloudflare.bodies import ACCEPTED
-from aop.cloudflare.budget import Budget, Shares
+from aop.cloudflare.budget import Budget
 from aop.cloudflare.errors import AlreadyDeleted, Failure, NotOffered, Refused, TokenLacksPermission, Unavailable, ZoneNotVisible
 from aop.cloudflare.guarded import guarded
 from aop.cloudflare.paging import next_page
@@ -38,6 +38,7 @@ from aop.cloudflare.results import (
     SSLMode,
     Zone,
 )
+from aop.cloudflare.window import Shares
 from aop.cloudflare.wire import Body, Wire
 from aop.metrics import Metrics
 

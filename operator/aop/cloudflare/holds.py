@@ -33,7 +33,7 @@ _FIRST_S: dict[type[CloudflareError], float] = {
     Unavailable: 5.0,
     TokenDoubted: 10.0,
 }
-_FIRST_REFUSAL_S = 60.0
+_FIRST_REFUSAL_S = 30.0
 """For what nothing but a person ends: a permission, a quota, a plan."""
 _NOT_HELD = (RateLimited, NotFound, AlreadyDeleted)
 """The budget pauses for the first; the other two are what was wanted."""
@@ -42,11 +42,12 @@ _FORGET_S = 3600.0
 
 @dataclass(slots=True)
 class Hold:
-    """One call that was refused, `times` times without a success in between."""
+    """One call that was refused."""
 
     error: CloudflareError
     until_s: float
     times: int
+    """In a row for this reason."""
 
 
 class Holds:
@@ -60,6 +61,15 @@ class Holds:
         hold = self._holds.get(call)
         return hold.error.again(hold.until_s - now_s) if hold and hold.until_s > now_s else None
 
+    def has_been_refused(self, call: Hashable) -> bool:
+        """Whether the call was refused when it was last made, and is now tried again."""
+        return call in self._holds
+
+    def postponed(self, call: Hashable, wait_s: float) -> CloudflareError | None:
+        """The exception of before, for a call that is due again and has to wait its turn; None if it has none."""
+        hold = self._holds.get(call)
+        return hold.error.again(wait_s) if hold else None
+
     def refused(self, call: Hashable, error: CloudflareError, now_s: float, *, mutates: bool, protects: bool = False) -> None:
         """Note that the call ended in `error`, which then says for how long it is left alone.
 
@@ -71,7 +81,7 @@ class Holds:
             return
         self._forget(now_s)
         before = self._holds.get(call)
-        times = before.times + 1 if before else 1
+        times = before.times + 1 if before and type(before.error) is type(error) else 1
         longest_s = LONGEST_PROTECTING_S if protects else LONGEST_S
         pause_s = max(named_s, min(_first_s(error) * 2 ** min(times - 1, 20), longest_s) if mutates else 0.0)
         error.hold(pause_s)

@@ -79,9 +79,8 @@ class Tokens:
     def pauses_s(self, access: Access) -> tuple[float, ...]:
         """How long to wait before each further attempt of a call that put the token in doubt."""
         known = self.known(access)
-        standing = self.standing(access)
-        if standing is not None and not standing.active:
-            return ()
+        if known.standing is not None and not known.standing.active:
+            return ()  # if it was mended, the first attempt tells
         return PAUSES_WHEN_FRESH_S if self._clock.monotonic_s() - known.first_used_s < FRESH_S else PAUSES_WHEN_SETTLED_S
 
     def standing(self, access: Access) -> Standing | None:

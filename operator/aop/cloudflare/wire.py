@@ -23,7 +23,7 @@ from aop.cloudflare.answers import Answer, Envelope, read_answer, scrub
 from aop.cloudflare.bodies import LARGEST_BODY, BodyTooLarge, read_body
 from aop.cloudflare.budget import Budget
 from aop.cloudflare.calls import VERIFY_ACCOUNT_TOKEN, VERIFY_TOKEN, Call
-from aop.cloudflare.errors import CloudflareError, Failure, TokenLacksPermission
+from aop.cloudflare.errors import CloudflareError, Failure, RateLimited, TokenLacksPermission
 from aop.cloudflare.holds import Holds
 from aop.cloudflare.results import Zone
 from aop.cloudflare.tokens import PAUSES_OF_VERIFICATION_S, Tokens, standing_of
@@ -92,14 +92,22 @@ class Wire:
         key = _key(access, call, ids or {}, query, body)
         if (held := self._holds.held(key, self._clock.monotonic_s())) is not None:
             raise held
+        if access.priority is Priority.ONBOARD and self._holds.has_been_refused(key):
+            access = access.at(Priority.RESYNC)  # a person who waits for this will not get it sooner by going before others
         try:
             result = read(await self._ask(access, call, ids or {}, query, body))
+        except RateLimited as error:
+            postponed = self._holds.postponed(key, error.retry_after_s or 0.0) if error.failure is None else None
+            if postponed is None:
+                raise
         except CloudflareError as error:
             protects = access.priority is Priority.PROTECT
             self._holds.refused(key, error, self._clock.monotonic_s(), mutates=call.mutates, protects=protects)
             raise
-        self._holds.succeeded(key)
-        return result
+        else:
+            self._holds.succeeded(key)
+            return result
+        raise postponed
 
     def learn_zone(self, access: Access, zone: Zone) -> None:
         """The token has shown this zone."""

@@ -116,12 +116,19 @@ class Look:
         else:
             self.held.unseen.pop(what, None)
 
-    def last_known(self) -> ObservedZone | None:
-        """The zone by what was read before: a look that has to wait its turn is no reason to know nothing."""
+    @property
+    def remembers(self) -> bool:
+        """Whether what was read before may stand for a look that has to wait its turn: that is no reason to know nothing."""
         zone, listed = self.held.zone.last, self.held.listed.last
-        if zone is None or zone.value is None or listed is None or not self.held.complete:
-            return None
-        return self.zone(zone.value) if self.now - listed.at < timedelta(seconds=HOURLY_S) else None
+        oldest = self.now - timedelta(seconds=HOURLY_S)
+        if zone is not None and zone.value is None:
+            return zone.at > oldest
+        return self.held.complete and listed is not None and listed.at > oldest
+
+    def last_known(self) -> ObservedZone | None:
+        """The zone by what was read last; None: there is none."""
+        zone = self.held.zone.last
+        return self.zone(zone.value) if zone is not None and zone.value is not None else None
 
     def is_ours(self, certificate: Certificate) -> bool:
         """Recognised by its issuer's name, by the record or by the Secret."""

@@ -61,7 +61,12 @@ class ZoneReader:
         try:
             zone = await self._read(look, held.access)
         except RateLimited as error:
-            return look.last_known() or _failed(held, error, now, self._settings.resync_s)
+            if held.failure is None and look.remembers:
+                return look.last_known()
+            if held.failure is not None and error.failure is None:  # nothing new was heard
+                held.retry_at = now + timedelta(seconds=error.retry_after_s or 0.0)
+                return held.failure
+            return _failed(held, error, now, self._settings.resync_s)
         except AopError as error:
             return _failed(held, error, now, self._settings.resync_s)
         except Exception as error:
@@ -186,8 +191,10 @@ def _failed(held: CloudflareMemory, error: AopError, now: datetime, resync_s: fl
     reason = error.reason if isinstance(error, Blocked) else None
     after_s = error.retry_after_s if isinstance(error, Transient) else None
     held.failed_at = held.failed_at or now
-    least_s, most_s = (BLOCKED_RECHECK_S, resync_s) if reason else (1.0, 30.0)
-    backoff_s = min(max((now - held.failed_at).total_seconds(), least_s), most_s)
+    failing_s = (now - held.failed_at).total_seconds()
+    backoff_s = (
+        min(max(BLOCKED_RECHECK_S, failing_s / 2), resync_s) if reason else min(max(1.0, failing_s), max(30.0, failing_s / 10), resync_s)
+    )
     held.retry_at = now + timedelta(seconds=after_s if after_s is not None else backoff_s)
     held.failing_since = (held.failing_since or now) if reason else held.failing_since
     held.failure = Unknown(error.message, reason, (held.retry_at - now).total_seconds())
