@@ -23,6 +23,7 @@ from aop.cloudflare import Access, Cloudflare, Priority
 from aop.cluster import Cluster, Kind
 from aop.errors import AopError, Blocked, Reason, Transient
 from aop.observe.memory import Memory
+from aop.observe.origin import OriginKeepers
 from aop.observe.zone import ZoneReader
 from aop.observed import Observed, ObservedZone
 from aop.origins import ObjectKey
@@ -38,7 +39,7 @@ pytestmark = pytest.mark.integration
 ZONES, BLOCKED_EVERY = 200, 3
 HOUR_S, WINDOW_S, QUARTER = 3600.0, 300.0, 300
 RECIPE = Recipe("example.com", UID, ("example.com",), Algorithm.ECDSA, 256, timedelta(days=730), timedelta(days=1826))
-AUTHORITY = pki.create_authority(RECIPE, 1, NOW)
+AUTHORITY = pki.create_authority(RECIPE, NOW)
 ISSUED = pki.issue_leaf(RECIPE, AUTHORITY, NOW)
 OTHER = pki.throwaway(NOW).leaf
 ACCOUNT = "a" * 32
@@ -229,7 +230,7 @@ class Hour:
             "https://api.example/client/v4", clock=self.clock, transport=httpx.MockTransport(self.answer), sleep=self.clock.sleep
         ) as cloudflare:
             reader = ZoneReader(cloudflare, Settings())
-            performer = Performer(cast("Cluster", OneSecret()), cloudflare, self.clock)
+            performer = Performer(cast("Cluster", OneSecret()), cast("OriginKeepers", None), cloudflare, self.clock)
             while due[0][0] < seconds:
                 at_s, _, zone = heapq.heappop(due)
                 self.clock.s = max(self.clock.s, at_s)
