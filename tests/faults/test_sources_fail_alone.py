@@ -97,7 +97,7 @@ def test_one_failure_takes_no_evidence_away(enforced: Proxied) -> None:
 
 
 def test_a_key_pair_on_one_line_is_named_and_neither_protection_nor_removal_need_it(enforced: Proxied) -> None:
-    """What `tr '\\n' ' '` makes of a certificate and its key: every reader has to survive it."""
+    r"""What `tr '\n' ' '` makes of a certificate and its key: every reader has to survive it."""
     scene = enforced.scene
     secret = scene.secret("example-com-aop")
     on_one_line = {
