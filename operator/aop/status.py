@@ -21,7 +21,7 @@ from aop.api import (
     ZoneStatus,
 )
 from aop.errors import Reason, plain
-from aop.observed import CertificateState, Observed, ObservedKeyPair, ObservedOrigin, ObservedZone, Unknown
+from aop.observed import CertificateState, LeftOut, Observed, ObservedKeyPair, ObservedOrigin, ObservedZone, Unknown
 from aop.origins import Mode
 from aop.plan.facts import (
     configured,
@@ -47,6 +47,8 @@ REMEDIES = {
     Reason.NO_REPLICAS: "Look at the controller's pods",
     Reason.TEXT_REJECTED: "See the Warning RELOAD Events of the controller's pods",
 }
+MOST_NAMED = 8
+"""Hosts, and open names, that one message tells of; status.hosts lists more."""
 NOTHING_TO_DO = "Nothing to do"
 REPROVING = frozenset({Reason.WAITING_FOR_PROOF, Reason.EDGE_SILENT, Reason.EDGE_NOT_PROVEN})
 """Waits in which what is enforced stays enforced: silence or a restart, not loss."""
@@ -162,19 +164,43 @@ def told(o: Observed, step: Step) -> str:
 
 
 def fulfilled(o: Observed) -> str:
-    """What holds, in one sentence, naming the hosts that are left out, and what this version does not do."""
-    hosts = in_scope(o)
+    """What holds, naming the hosts that are left out, what stays open beside them, and what this version does not do."""
+    hosts, left_out = in_scope(o), left_out_hosts(o)
     unproven = [host for host in hosts if not covered(o, host)]
     goal = {
         "Request": "are asked for the certificate",
         "Optional": "refuse other certificates",
         "Require": "let only our certificate pass",
     }[o.spec.enforcement]
-    unkept = " spec.alerts is not acted on by this version." if o.spec.alerts else ""
-    if not unproven:
-        return f"all {len(hosts)} hosts {goal} on every replica.{unkept}"
-    left = "; ".join(why_unproven(o, o.evidence_of(host)) for host in unproven[:5])
-    return f"{len(hosts) - len(unproven)} of {len(hosts)} hosts {goal} on every replica; the others refuse nobody: {left}.{unkept}"
+    total = len(hosts) + len(left_out)
+    others = [why_unproven(o, o.evidence_of(host)) for host in unproven] + [f"{one.host}: {one.why}" for one in left_out]
+    if not others:
+        holds = f"all {total} hosts {goal} on every replica."
+    else:
+        named = "; ".join(others[:MOST_NAMED]) + (f"; and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else "")
+        holds = f"{len(hosts) - len(unproven)} of {total} hosts {goal} on every replica; the others refuse nobody: {named}."
+    return holds + beside(o) + (" spec.alerts is not acted on by this version." if o.spec.alerts else "")
+
+
+def left_out_hosts(o: Observed) -> tuple[LeftOut, ...]:
+    """The hosts that some origin cannot carry, each once."""
+    return tuple({one.host: one for origin in o.origins if origin.wanted for one in origin.left_out}.values())
+
+
+def beside(o: Observed) -> str:
+    """What stays open on the same controllers although every host is required: other names, and wildcards without a proven sample."""
+    if o.spec.enforcement_mode < Mode.REQUIRE:
+        return ""
+    wanted = [origin for origin in o.origins if origin.wanted]
+    unsampled = [
+        f"{wildcard.host} has no proven sample, so the names under it that no Ingress has refuse nobody (verification.samples names some)"
+        for origin in wanted
+        for wildcard in origin.wildcards
+        if (claim := configured(origin).claim) is None or wildcard.host not in claim.enforced
+    ]
+    said = [*unsampled, *(sentence for origin in wanted for sentence in origin.open)]
+    more = f"; and {len(said) - MOST_NAMED} more" if len(said) > MOST_NAMED else ""
+    return f" Beside them stays open: {'; '.join(said[:MOST_NAMED])}{more}." if said else ""
 
 
 def covered(o: Observed, host: str) -> bool:
@@ -340,9 +366,10 @@ def origin_status(origin: ObservedOrigin) -> OriginStatus:
 
 def hosts_status(o: Observed) -> HostsStatus:
     """How many in-scope hosts are proven."""
-    hosts = in_scope(o)
-    unproven = tuple(host for host in hosts if not proven(o, host))
-    return HostsStatus(proven=len(hosts) - len(unproven), total=len(hosts), unproven=unproven[:50])
+    hosts, left_out = in_scope(o), tuple(one.host for one in left_out_hosts(o))
+    unproven = (*(host for host in hosts if not proven(o, host)), *left_out)
+    total = len(hosts) + len(left_out)
+    return HostsStatus(proven=total - len(unproven), total=total, unproven=unproven[:50])
 
 
 def proof_status(o: Observed) -> ProofStatus | None:
