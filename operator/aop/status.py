@@ -27,6 +27,7 @@ from aop.plan.facts import (
     configured,
     held,
     in_scope,
+    oddity,
     proven,
     replicas,
     required_hosts,
@@ -179,7 +180,19 @@ def fulfilled(o: Observed) -> str:
     else:
         named = "; ".join(others[:MOST_NAMED]) + (f"; and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else "")
         holds = f"{len(hosts) - len(unproven)} of {total} hosts {goal} on every replica; the others refuse nobody: {named}."
-    return holds + beside(o) + (" spec.alerts is not acted on by this version." if o.spec.alerts else "")
+    return holds + unseen(o) + beside(o) + (" spec.alerts is not acted on by this version." if o.spec.alerts else "")
+
+
+def unseen(o: Observed) -> str:
+    """Hosts that are required and at which something else answers now: they stay required, and nobody can see it at present."""
+    odd = [
+        f"{host}: {why}"
+        for origin in o.origins
+        if origin.wanted
+        for host in origin.hosts
+        if covered(o, host) and o.spec.enforcement_mode > Mode.REQUEST and (why := oddity(origin, host)) is not None
+    ]
+    return f" Required, and not to be seen at present: {'; '.join(odd[:MOST_NAMED])}." if odd else ""
 
 
 def left_out_hosts(o: Observed) -> tuple[LeftOut, ...]:
