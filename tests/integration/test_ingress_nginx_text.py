@@ -14,11 +14,23 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from aop.origins import Claim, Mode, Pin
-from aop.origins.ingress_nginx import ForeignText, check_path, gate_path, labels, parse, publish, render, too_long
+from aop.origins import Claim, Mode, ObjectKey, Pin
+from aop.origins.ingress_nginx import (
+    ForeignText,
+    Replica,
+    check_path,
+    gate_path,
+    labels,
+    parse,
+    publish,
+    read,
+    rejected_by,
+    render,
+    too_long,
+)
 from aop.origins.ingress_nginx.check import NO_ZONE, NONE, OTHER, Answer
 from aop.origins.ingress_nginx.text import HTTP, SERVER
-from sandbox.text_nginx import Said, TextNginx, ask, client_context
+from sandbox.text_nginx import LOGGABLE, Said, TextNginx, ask, client_context
 from sandbox.waiting import until
 from strategies import BROKEN, REFORMATTED
 
@@ -438,6 +450,46 @@ def test_server_snippet_alone_serves_everybody_and_tells_no_zone(leaves: Leaves,
     with TextNginx(tmp_path, {SERVER: text[SERVER]}, HOSTS) as nginx:
         assert nginx.https(WWW).status == 200
         assert parse(nginx.https(WWW, CHECK).body) is None
+
+
+REPLICA = Replica(ObjectKey("ingress-nginx", "one"), "uid-one", ready=True, ip="192.0.2.1")
+LONG = f"{'l' * 50}.example.com"
+DOUBLED = "both keys twice"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "words", "ours"),
+    [
+        ({"http": DOUBLED}, '"ssl_verify_client" directive is duplicate', True),
+        ({"enforced": LONG}, "could not build map_hash, you should increase map_hash_bucket_size: 64", True),
+        ({"built_in": "gzipp on;"}, 'unknown directive "gzipp"', False),
+        ({"http": "gzipp on;"}, 'unknown directive "gzipp"', False),
+        ({"http": "gzip on"}, 'directive "gzip" is not terminated by ";"', False),
+        ({"http": "server {"}, '"map" directive is not allowed here', False),
+        ({"http": f"map $host $theirs {{ {LONG} 1; }}"}, "could not build map_hash, you should increase map_hash_bucket_size: 64", False),
+        ({"http": "ssl_verify_client on;"}, '"ssl_verify_client" directive is duplicate', False),
+        ({"http": "ssl_ocsp on;"}, '"ssl_ocsp" is incompatible with "ssl_verify_client optional_no_ca"', False),
+        ({"ingress": "ssl_ocsp on;"}, '"ssl_ocsp" is incompatible with "ssl_verify_client optional_no_ca"', False),
+        ({"ingress": "ssl_verify_client on; ssl_verify_client on;"}, '"ssl_verify_client" directive is duplicate', False),
+        ({"ingress": "ssl_session_cache shared:AOP_00000001:1m;"}, "the size 1048576 of shared memory zone", False),
+        ({"ingress": "add_header X $aop_theirs;"}, 'unknown "aop_theirs" variable', False),
+        ({"ingress": "ssl_client_certificate /nowhere.pem;"}, 'cannot load certificate "/nowhere.pem"', False),
+    ],
+)
+def test_nginxs_own_words_tell_whose_fault_it_is(leaves: Leaves, tmp_path: Path, theirs: dict[str, str], words: str, ours: bool) -> None:
+    claim = com(leaves, Mode.REQUIRE, (theirs.get("enforced", WWW),))
+    body = publish({"metadata": {}}, claim, foreign=ForeignText.MERGE, token_if_new=TOKEN)
+    if theirs.get("http") == DOUBLED:
+        body["data"] = {key: text * 2 for key, text in body["data"].items()}
+    else:
+        body["data"][HTTP] = f"{theirs.get('http', '')}\n{body['data'][HTTP]}"
+    nginx = TextNginx(tmp_path, body["data"], HOSTS, built_in=theirs.get("built_in", LOGGABLE), ingress=theirs.get("ingress", ""))
+    event = {"involvedObject": {"uid": REPLICA.uid}, "type": "Warning", "reason": "RELOAD", "lastTimestamp": NOW.isoformat()}
+    said = rejected_by([{**event, "message": nginx.tested()}], REPLICA, since=NOW, stored=read(body))
+    assert said is not None
+    assert said.words.startswith(words)
+    assert str(tmp_path) not in said.words
+    assert said.ours is ours
 
 
 def padded(length: int) -> str:

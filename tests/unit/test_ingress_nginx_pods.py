@@ -1,15 +1,14 @@
-"""Which pods read a ConfigMap, by their own arguments, and what their Events say of our text."""
+"""Which pods read a ConfigMap, by their own arguments, and the controller's own settings."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from aop.origins import ObjectKey
-from aop.origins.ingress_nginx import Options, Replica, readers, rejected_by, replicas, unwatched
-from builders import NOW, TARGET
+from aop.origins.ingress_nginx import Options, Replica, readers, replicas, unwatched
+from builders import TARGET
 
 
 def pod(*arguments: str, name: str = "one", ready: bool = True, **more: Any) -> dict[str, Any]:
@@ -128,54 +127,6 @@ def test_a_port_that_is_none_counts_as_not_given() -> None:
 @pytest.mark.parametrize(("watched", "seen"), [("", False), (TARGET.namespace, False), ("shop", True)])
 def test_a_controller_of_another_namespace_reads_the_config_map_once_and_never_again(watched: str, seen: bool) -> None:
     assert unwatched(only(pod("c", f"--configmap={TARGET}", f"--watch-namespace={watched}")), TARGET) is seen
-
-
-# --- what it says of the text ------------------------------------------------------------------------------------------------------
-
-EMERG = 'Error reloading NGINX: \n---\nError: exit status 1\n2026/03/01 12:00:00 [emerg] 25#25: unknown directive "x"\nnginx: test failed'
-REPLICA = only(pod())
-
-
-def event(message: str = EMERG, *, after_s: float = 0, **more: Any) -> dict[str, Any]:
-    about = {"involvedObject": {"uid": REPLICA.uid}, "type": "Warning", "reason": "RELOAD", "message": message}
-    return about | {"lastTimestamp": (NOW + timedelta(seconds=after_s)).isoformat()} | more
-
-
-def test_a_rejection_is_told_in_nginxs_own_words() -> None:
-    refusal = rejected_by([event()], REPLICA, since=NOW)
-    assert refusal is not None
-    assert refusal.words == 'unknown directive "x"'
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        event("worker reload already in progress, requeuing reload"),
-        event(type="Normal"),
-        event(reason="SYNC"),
-        event(involvedObject={"uid": "another"}),
-        event(after_s=-1.5),
-        event(lastTimestamp=None),
-    ],
-    ids=["not the text's fault", "a success", "another reason", "another pod", "before the text", "without a time"],
-)
-def test_anything_else_is_no_rejection(other: dict[str, Any]) -> None:
-    assert rejected_by([other], REPLICA, since=NOW) is None
-
-
-def test_an_event_of_the_same_second_counts() -> None:
-    """Events carry whole seconds, our own clock does not."""
-    assert rejected_by([event()], REPLICA, since=NOW + timedelta(microseconds=900_000)) is not None
-
-
-def test_the_newest_event_has_the_word_and_a_series_tells_its_last_time() -> None:
-    older, newer = event(after_s=5), event("[emerg] 1#1: a duplicate\nmore", after_s=9)
-    refusal = rejected_by([newer, older], REPLICA, since=NOW)
-    assert refusal is not None
-    assert refusal.words == "a duplicate"
-    series = event(after_s=-60, series={"lastObservedTime": (NOW + timedelta(seconds=30)).isoformat()})
-    assert rejected_by([series], REPLICA, since=NOW) is not None
-    assert rejected_by([], REPLICA, since=NOW) is None
 
 
 # --- the controller's own settings ---------------------------------------------------------------------------------------------------

@@ -371,7 +371,7 @@ class OriginKeeper:
         replicas: tuple[ObservedReplica, ...],
         stored: ingress_nginx.Stored,
         until_s: float,
-    ) -> ingress_nginx.Refusal | None:
+    ) -> ingress_nginx.Rejection | None:
         """Nginx's own words about the current text, while no replica shows it; no word proves nothing, and no clock does either.
 
         A pod that starts on such a text never becomes Ready, but says why as well: where all have been replaced, nobody else does.
@@ -386,9 +386,9 @@ class OriginKeeper:
             source = self._events.setdefault(replica.name, self._events_of(replica))
             events = await source.look(within_s=EVENTS_AFTER_S, patience_s=until_s - self._clock.monotonic_s())
             if isinstance(events, Known) and (
-                refusal := ingress_nginx.rejected_by(events.value, replica, since=since + self._clock.stepped())
+                refusal := ingress_nginx.rejected_by(events.value, replica, since=since + self._clock.stepped(), stored=stored)
             ):
-                return ingress_nginx.Refusal(f"pod {replica.name}: {refusal.words}", ours=refusal.ours)
+                return ingress_nginx.Rejection(f"pod {replica.name}: {refusal.words}", ours=refusal.ours)
         return None
 
     def _events_of(self, replica: ingress_nginx.Replica) -> Source[list[Manifest]]:

@@ -16,7 +16,8 @@ objects to write out. Each module has one question::
     foreign      what in the ConfigMap forbids our text
     publishing   what is to be written
     room         is there room for it
-    replicas     which pods read it, and what do they say of it
+    replicas     which pods read it
+    rejection    whose fault is it that they do not take it
     ingresses    whose hosts are those, and would they refuse our leaf
 """
 
@@ -25,7 +26,8 @@ from aop.origins.ingress_nginx.foreign import objections
 from aop.origins.ingress_nginx.ingresses import hosts_under, left_open, served_by, server_of, verifier_of, wildcards_under
 from aop.origins.ingress_nginx.options import Options
 from aop.origins.ingress_nginx.publishing import publish, withdraw
-from aop.origins.ingress_nginx.replicas import Refusal, Replica, readers, rejected_by, replicas, unwatched
+from aop.origins.ingress_nginx.rejection import Rejection, rejected_by
+from aop.origins.ingress_nginx.replicas import Replica, readers, replicas, unwatched
 from aop.origins.ingress_nginx.snippets import FIELD_MANAGER
 from aop.origins.ingress_nginx.stored import CLAIMED_LABEL, WATCH_LABEL, Entry, Stored, read
 from aop.origins.ingress_nginx.text import KEYS, render, too_long
@@ -41,7 +43,7 @@ __all__ = [
     "Entry",
     "ForeignText",
     "Options",
-    "Refusal",
+    "Rejection",
     "Replica",
     "Stored",
     "check_path",

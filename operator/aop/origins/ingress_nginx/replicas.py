@@ -1,4 +1,4 @@
-"""Which pods read a ConfigMap as controllers, what their arguments say, and what they say of our text.
+"""Which pods read a ConfigMap as controllers, and what their arguments say.
 
 `observe` finds the replicas to probe here. A ConfigMap that no pod names in `--configmap` is read by nobody and must not be written:
 naming it in an object is no licence to write it (design, section 6).
@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from aop.origins.claims import ObjectKey
@@ -50,14 +49,6 @@ class Replica:
         return self.key.name
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """SHIM."""
-
-    words: str
-    ours: bool
-
-
 def readers(pods: Iterable[Mapping[str, Any]], config_map: ObjectKey) -> tuple[Replica, ...]:
     """Every pod that names `config_map` in `--configmap` and has not ended, Ready or not; sorted by namespace and name.
 
@@ -75,32 +66,6 @@ def replicas(pods: Iterable[Mapping[str, Any]], config_map: ObjectKey) -> tuple[
 def unwatched(replica: Replica, config_map: ObjectKey) -> bool:
     """Whether the pod reads the ConfigMap once at its start and never again (reference: ingress-nginx, 7.1)."""
     return replica.watch_namespace not in {"", config_map.namespace}
-
-
-def rejected_by(events: Iterable[Mapping[str, Any]], replica: Replica, *, since: datetime) -> Refusal | None:
-    """The words of nginx's newest `[emerg]` in Warning RELOAD Events of this pod that were last seen at or after `since` (UTC); or None.
-
-    None proves nothing: Events are merged and dropped. Failed reloads without `[emerg]`, such as "worker reload already in progress",
-    are no fault of the text (reference: ingress-nginx, 4.2 and 4.5). Events carry whole seconds, so `since` is cut to its second.
-    """
-    newest: tuple[datetime, str] | None = None
-    for event in events:
-        about, message = event.get("involvedObject") or {}, event.get("message") or ""
-        if (event.get("type"), event.get("reason"), about.get("uid")) != ("Warning", "RELOAD", replica.uid) or "[emerg]" not in message:
-            continue
-        seen = _last_seen(event)
-        if seen is not None and seen >= since.replace(microsecond=0) and (newest is None or seen >= newest[0]):
-            newest = (seen, message)
-    if newest is None:
-        return None
-    words = newest[1].partition("[emerg]")[2].strip().splitlines()[0]
-    return Refusal(re.sub(r"^\d+#\d+: ", "", words), ours=True)
-
-
-def _last_seen(event: Mapping[str, Any]) -> datetime | None:
-    series = event.get("series") or {}
-    moments = (series.get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"), event.get("firstTimestamp"))
-    return next((datetime.fromisoformat(moment) for moment in moments if moment), None)
 
 
 def _replica(pod: Mapping[str, Any], config_map: ObjectKey) -> Replica | None:

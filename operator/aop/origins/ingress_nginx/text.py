@@ -26,6 +26,10 @@ KEYS = (HTTP, SERVER)
 END = "# END aop-operator\n"
 _WORDS = {Mode.OPTIONAL: "opt", Mode.REQUIRE: "req"}
 """Both of one length: a write that relaxes never grows."""
+ASKING = "ssl_verify_client optional_no_ca;"
+"""What makes nginx ask for a certificate and refuse nobody for its issuer."""
+VARIABLES = frozenset({"aop_zone", "aop_certificate", "aop_presented", "aop_mode", "aop_wildcard", "aop_action", "aop_nonce"})
+"""The variables that our text defines."""
 NOT_LOGGED = "set $loggable 0"
 """The controller's own map variable, which its access log asks; where there is none, this makes one that nobody asks."""
 
@@ -75,7 +79,7 @@ def _http(claims: Collection[Claim], revision: int, session_cache_size: str | No
         if session_cache_size is not None:
             # A session from before would be resumed with what its handshake came with; only another name of the cache ends it.
             yield f"ssl_session_cache shared:AOP_{printed(revision)}:{session_cache_size};"
-        yield "ssl_verify_client optional_no_ca;"
+        yield ASKING
     yield from _map("$ssl_client_fingerprint $aop_certificate", [f"default {OTHER}", f'"" {NONE}'])
     pinned = [f'"{label[zone]}:{pin.sha1}" {pin.short}' for zone in zones for pin in pins_of(zone, claims)]
     yield from _map('"$aop_zone:$ssl_client_fingerprint" $aop_presented', ["default $aop_certificate", *pinned])
