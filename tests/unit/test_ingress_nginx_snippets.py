@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,9 +14,9 @@ from hypothesis import strategies as st
 from aop.errors import Blocked, Reason
 from aop.origins import Claim, Mode
 from aop.origins.ingress_nginx import ForeignText, publish, read, render, withdraw
-from aop.origins.ingress_nginx.snippets import take_apart
+from aop.origins.ingress_nginx.snippets import FIELD_MANAGER, Writer, take_apart
 from aop.origins.ingress_nginx.text import END, HTTP, KEYS, SERVER
-from builders import APEX, OFF, REQUIRING, UID, WWW, claim
+from builders import APEX, NOW, OFF, REQUIRING, UID, WWW, claim
 from strategies import BROKEN, REFORMATTED, claims, foreign_texts
 
 TOKEN = "k3y0fth3path"
@@ -253,3 +254,48 @@ def test_the_revision_is_remembered_by_any_piece_of_the_text(theirs: str, wanted
     (told,) = [line for line in body["data"][SERVER].splitlines() if "aop rev=" in line]
     for piece in ({HTTP: cache}, {SERVER: f"if ($aop_action = check) {{\n{told}\n}}"}):
         assert read({"data": piece}).revision == 2
+
+
+# --- who else writes -----------------------------------------------------------------------------------------------------------------
+
+
+def managed(manager: str | None, *keys: str, time: object = "2026-03-01T12:00:00Z") -> dict[str, Any]:
+    """One entry of managedFields."""
+    fields: dict[str, Any] = {"f:data": {".": {}, **{f"f:{key}": {} for key in keys}}}
+    return {"manager": manager, "operation": "Update", "apiVersion": "v1", "time": time, "fieldsType": "FieldsV1", "fieldsV1": fields}
+
+
+def owned_by(*entries: dict[str, Any]) -> dict[str, Any]:
+    return {"metadata": {"managedFields": list(entries)}, "data": {HTTP: "gzip on;\n", SERVER: ""}}
+
+
+def test_who_wrote_a_key_last_is_told_with_the_time_and_we_are_not() -> None:
+    body = owned_by(
+        managed("kubectl-edit", HTTP, time="2026-03-01T11:00:00Z"),
+        managed("argocd-controller", HTTP, SERVER, time="2026-03-01T12:00:00Z"),
+        managed(FIELD_MANAGER, SERVER, time="2026-03-01T13:00:00Z"),
+        managed("helm", "use-gzip", time="2026-03-01T13:00:00Z"),
+    )
+    http, server = (read(body).snippets[key] for key in KEYS)
+    assert http.writers == (Writer("argocd-controller", NOW), Writer("kubectl-edit", NOW - timedelta(hours=1)))
+    assert http.last_writer == server.last_writer == Writer("argocd-controller", NOW)
+    assert http.owners == ("argocd-controller", "kubectl-edit")
+    assert (http.overwritten, server.overwritten) == (True, True)
+
+
+@pytest.mark.parametrize("time", [None, "", "yesterday", 7])
+def test_a_writer_without_a_time_is_named_after_those_with_one(time: object) -> None:
+    http = read(owned_by(managed("before-first-apply", HTTP, time=time), managed("helm", HTTP))).snippets[HTTP]
+    assert http.writers == (Writer("helm", NOW), Writer("before-first-apply", None))
+
+
+@pytest.mark.parametrize(
+    "entry", [{}, {"manager": "helm"}, {"manager": "helm", "fieldsV1": {"f:metadata": {}}}, managed(None, HTTP), managed("", HTTP)]
+)
+def test_what_tells_of_no_key_or_no_manager_tells_of_no_writer(entry: dict[str, Any]) -> None:
+    assert read(owned_by(entry)).snippets[HTTP].last_writer is None
+
+
+def test_a_key_that_is_not_there_has_writers_all_the_same() -> None:
+    body = owned_by(managed("helm", HTTP)) | {"data": {}}
+    assert read(body).snippets[HTTP].last_writer == Writer("helm", NOW)

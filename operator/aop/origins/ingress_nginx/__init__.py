@@ -28,7 +28,7 @@ from aop.origins.ingress_nginx.options import Options
 from aop.origins.ingress_nginx.publishing import publish, withdraw
 from aop.origins.ingress_nginx.rejection import Rejection, rejected_by
 from aop.origins.ingress_nginx.replicas import Replica, readers, replicas, unwatched
-from aop.origins.ingress_nginx.snippets import FIELD_MANAGER
+from aop.origins.ingress_nginx.snippets import FIELD_MANAGER, Writer
 from aop.origins.ingress_nginx.stored import CLAIMED_LABEL, WATCH_LABEL, Entry, Stored, read
 from aop.origins.ingress_nginx.text import KEYS, render, too_long
 from aop.origins.ingress_nginx.zones import entries, is_host, labels
@@ -46,6 +46,7 @@ __all__ = [
     "Rejection",
     "Replica",
     "Stored",
+    "Writer",
     "check_path",
     "entries",
     "gate_path",

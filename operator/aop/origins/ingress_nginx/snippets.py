@@ -51,6 +51,11 @@ class Snippet:
     """Who else owns the key; the last one to write comes first."""
 
     @property
+    def last_writer(self) -> Writer | None:
+        """Who else wrote the key last, and still owns it: who to name where ours was taken out or put back."""
+        return self.writers[0] if self.writers else None
+
+    @property
     def owners(self) -> tuple[str, ...]:
         """The names of `writers`, sorted."""
         return tuple(sorted({writer.manager for writer in self.writers}))
