@@ -20,8 +20,9 @@ from aop.clock import Clock
 from aop.cluster import Cluster, Conflict, Kind
 from aop.errors import Transient
 from aop.observe.disturbance import Disturbance
-from aop.observe.replicas import Question, ReplicaMemory, ReplicaReader, may_serve, observed_replica
+from aop.observe.replicas import ReplicaReader
 from aop.observe.source import Known, Source
+from aop.observe.views import Question, ReplicaMemory, may_serve, observed_replica
 from aop.observed import Configured, LeftOut, ObservedOrigin, ObservedReplica, Unknown, Wildcard
 from aop.origins import Claim, ObjectKey, ingress_nginx
 from aop.origins.spec import ForeignText
@@ -232,8 +233,7 @@ class OriginKeeper:
             if not stored.intact:
                 memory.entries.clear()
                 for replica in memory.replicas.values():
-                    replica.settled = False
-                    replica.hosts.clear()
+                    replica.forget_hosts()
         memory.stored = stored
         memory.path_token = stored.path_token or memory.path_token
         return stored
@@ -349,7 +349,7 @@ class OriginKeeper:
         memory.rounds = {key: task for key, task in memory.rounds.items() if not task.done()}
         for replica in readers:
             seen, key = memory.replicas[replica.uid], (replica.uid, uid)
-            # One that is not Ready and was never seen to run our text is only asked whether it does, now and then, as all others are.
+            # Also one that is not Ready: whether it serves our text all the same can only be asked. Nobody waits for its answer.
             if replica.ip and key not in memory.rounds:
                 address = ReplicaAddress(replica.ip, replica.https_port, replica.http_port, proxy)
                 memory.rounds[key] = asyncio.create_task(self._reader.ask(address, question, seen))

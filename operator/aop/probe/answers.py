@@ -17,7 +17,9 @@ class FailureKind(StrEnum):
     NAME = "name"
     """The name could not be resolved."""
     REFUSED = "refused"
-    """No connection: nobody listens there, or no way leads there."""
+    """No connection: the other machine says that nobody listens there."""
+    UNREACHABLE = "unreachable"
+    """No connection: no way leads there. Whether anybody listens is not known, and others may reach it all the same."""
     RESET = "reset"
     """The connection was made and then closed before the answer was complete. A TLS 1.3 server that refuses a certificate in the handshake
     can look like this as well: its alert gets lost when the request is already on its way."""

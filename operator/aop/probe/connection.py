@@ -179,8 +179,8 @@ class Connection:
             case ssl.SSLError():
                 return FailureKind.TLS, (error.reason or "failed").lower().replace("_", " ")
             case OSError():
-                kind = FailureKind.REFUSED if self.stage is Stage.CONNECTING else FailureKind.RESET
-                return kind, error.strerror or "the connection was closed"
+                nobody = FailureKind.REFUSED if isinstance(error, ConnectionRefusedError) else FailureKind.UNREACHABLE
+                return nobody if self.stage is Stage.CONNECTING else FailureKind.RESET, error.strerror or "the connection was closed"
         if not self._ended:
             return FailureKind.PROTOCOL, f"this is not HTTP/1.1: {error}"
         received, _ = self._http.trailing_data
