@@ -222,14 +222,14 @@ class OriginKeeper:
 
     # --- the ConfigMap -----------------------------------------------------------------------------------------------
 
-    def _follow(self, manifest: Manifest | None) -> ingress_nginx.Stored:
-        """What the ConfigMap says now; notes what has changed since it was read or written last."""
+    def _follow(self, manifest: Manifest | None, *, ours: bool = False) -> ingress_nginx.Stored:
+        """What the ConfigMap says now; notes what has changed since it was read or written last, by us if it is `ours`."""
         memory, data = self._memory, (manifest or {}).get("data") or {}
         text = sha256("\0".join(str(data.get(key)) for key in ingress_nginx.KEYS).encode()).digest()
         stored = ingress_nginx.read(manifest)
         if text != memory.text or stored.revision != memory.stored.revision:
             memory.text, memory.changed_at = text, self._clock.now()
-            memory.disturbance.notice(memory.stored, stored, self._clock.now())
+            memory.disturbance.notice(memory.stored, stored, self._clock.now(), ours=ours)
             if not stored.intact:
                 memory.entries.clear()
                 for replica in memory.replicas.values():
@@ -453,8 +453,7 @@ class OriginKeeper:
             self._config_map.forget()
             raise
         self._config_map.put(written)
-        self._memory.disturbance.wrote()
-        self._follow(written)
+        self._follow(written, ours=True)
 
 
 def wildcards_of(
