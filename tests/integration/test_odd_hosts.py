@@ -121,9 +121,9 @@ def test_new_hosts_and_renewals_go_on_beside_them(scene: Scene) -> None:
 def test_a_rule_that_answers_on_every_path_relaxes_nothing_and_is_forgotten_when_it_is_gone(scene: Scene) -> None:
     """A2, A15: a block list of user agents that holds ours makes every host odd at once."""
     scene.write_config_map({"block-user-agents": "~*aop-operator"})
-    until_named(scene, "403", SHOP)
+    until_named(scene, "403", f"{SHOP}: ")
     scene.write_config_map({"block-user-agents": None})
-    until_not_named(scene, SHOP, "403", "new.example.com")
+    until_not_named(scene, f"{SHOP}: ", "new.example.com: ")
 
 
 def test_a_controller_that_rejects_unknown_names_in_the_handshake_opens_nothing(scene: Scene) -> None:
