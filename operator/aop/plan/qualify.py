@@ -137,7 +137,8 @@ def eligible(origin: ObservedOrigin) -> Step | None:
     target = origin.target
     if not origin.allowed:
         return Block(
-            Reason.CONFIG_MAP_NOT_ALLOWED, f"the operator's setting AOP_INGRESS_CONFIG_MAPS does not allow ConfigMap {target}. Add it there"
+            Reason.CONFIG_MAP_NOT_ALLOWED,
+            f"the operator's setting AOP_INGRESS_CONFIG_MAPS does not allow ConfigMap {target}. Add it there (with Helm: ingressConfigMaps)",
         )
     if isinstance(origin.configured, Unknown):
         return unknown(f"ConfigMap {target} cannot be read", origin.configured, Reason.TRANSIENT_ERROR)
