@@ -12,8 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Self
+from unicodedata import normalize
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints, model_validator
+import idna
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -107,25 +109,69 @@ def matching(pattern: str, message: str) -> Rule:
     return Rule(f"self.matches(r'^({pattern})$')", message, lambda text: known.fullmatch(text) is not None)
 
 
-_LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-_DOMAIN = rf"({_LABEL}\.)+[a-z]([-a-z0-9]{{0,61}}[a-z0-9])?"
+def ascii_name(name: str) -> str:
+    """A domain name, or a wildcard, in the one form in which names are compared: the form of DNS, certificates and Kubernetes.
+
+    `bücher.example` and `xn--bcher-kva.example` are one name; Cloudflare lists the first (reference: cloudflare-api, 14.3), an Ingress
+    takes the second. A name that IDNA does not allow (an emoji) is written the same way, because it may be registered all the same.
+    """
+    if name.isascii():
+        return name
+    wildcard, below = ("*.", name[2:]) if name.startswith("*.") else ("", name)
+    try:
+        return wildcard + idna.encode(below, uts46=True).decode()
+    except UnicodeError:
+        labels = normalize("NFC", below.lower()).split(".")
+    try:
+        return wildcard + ".".join(label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels)
+    except UnicodeError:
+        return name
+
+
+def _in_ascii(value: Any) -> Any:
+    """What the API server lets in, in one form; capitals it does not, in either."""
+    return ascii_name(value) if isinstance(value, str) and not re.search("[A-Z]", value) else value
+
+
+def _domain(first: str, more: str) -> str:
+    """A pattern of domain names whose labels begin and end with `first` and hold `more` as well."""
+    label = f"{first}({more}{{0,61}}{first})?"
+    return rf"({label}\.)+{first.replace('0-9', '')}({more}{{0,61}}{first})?"
+
+
+_ASCII = "[a-z0-9]", "[-a-z0-9]"
+_EITHER = r"[a-z0-9\x{80}-\x{10FFFF}]", r"[-a-z0-9\x{80}-\x{10FFFF}]"
+"""As RE2 writes it, by which the API server goes."""
+_WILDCARD = r"(\*\.)?"
+
+
+def _named(prefix: str, message: str) -> Rule:
+    """A name in either form for the API server, which cannot compare them; the models see the one form only."""
+    known = re.compile(prefix + _domain(*_ASCII))
+    return Rule(f"self.matches(r'^({prefix}{_domain(*_EITHER)})$')", message, lambda text: known.fullmatch(text) is not None)
+
 
 DomainName = Annotated[
     str,
     StringConstraints(min_length=1, max_length=253),
-    matching(_DOMAIN, "write a domain name in lower case such as example.com: no scheme, port, path or final dot, IDN in the xn-- form"),
+    BeforeValidator(_in_ascii),
+    _named(
+        "",
+        "write a domain name in lower case such as example.com: no scheme, port, path or final dot, IDN as it is read or in the xn-- form",
+    ),
 ]
-"""A concrete domain name: labels of at most 63 characters, 253 in all."""
+"""A concrete domain name: labels of at most 63 characters, 253 in all. Written in either form, kept in that of `ascii_name`."""
 
 HostnamePattern = Annotated[
     str,
     StringConstraints(min_length=1, max_length=253),
-    matching(
-        rf"(\*\.)?{_DOMAIN}",
+    BeforeValidator(_in_ascii),
+    _named(
+        _WILDCARD,
         "write a hostname in lower case such as www.example.com, or one whose whole first label is an asterisk, such as *.example.com",
     ),
 ]
-"""A concrete domain name, or a wildcard whose whole first label is the asterisk."""
+"""A concrete domain name, or a wildcard whose whole first label is the asterisk; in either form, as `DomainName`."""
 
 NAMES_AN_OBJECT = matching(
     r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", "write the name of a Kubernetes object: a-z, 0-9, - and . only"

@@ -14,6 +14,7 @@ from aop import api
 from aop.api import AuthenticatedOriginPull, Condition, ConditionType, ObjectKey, Spec, Status, duration_of, parse_spec, timedelta_of
 from aop.errors import Blocked, Reason
 from aop.origins import Mode, covers
+from aop.schema import ascii_name
 from sandbox import corpus
 
 KEY = ObjectKey("edge", "example-com")
@@ -68,6 +69,61 @@ def test_every_default_is_applied() -> None:
     assert (got.origins[0].ingress_nginx.trust, got.origins[0].ingress_nginx.foreign_text) == (api.Trust.PIN, api.ForeignText.REFUSE)
     assert got.alerts is None
     assert not got.suspend
+
+
+def test_names_are_kept_in_one_form_whichever_they_are_written_in() -> None:
+    got = spec(corpus.named("zone-as-it-is-read"))
+    assert got.zone.name == "xn--bcher-kva.example"
+    assert got.hostname_patterns == ("xn--bcher-kva.example", "*.xn--bcher-kva.example", "xn--ber-goa.xn--bcher-kva.example")
+    assert got.concrete_hosts[-1] == "xn--l-0ga.xn--bcher-kva.example"
+    assert (
+        spec(corpus.named("zone-and-hostnames-in-different-forms")).hostname_patterns == minimal(zone={"name": "bücher.example"}).hostnames
+    )
+    assert spec(corpus.named("zone-internationalised")).zone == minimal(zone={"name": "bücher.example"}).zone
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("example.com", "example.com"),
+        ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+        ("*.bücher.example", "*.xn--bcher-kva.example"),
+        ("bu\u0308cher.example", "xn--bcher-kva.example"),
+        ("BÜCHER.example", "xn--bcher-kva.example"),
+        ("bücher。example", "xn--bcher-kva.example"),
+        ("straße.example", "xn--strae-oqa.example"),
+        ("r3---sn.bücher.example", "r3---sn.xn--bcher-kva.example"),
+        ("i❤.ws", "xn--i-7iq.ws"),
+        ("i❤ß.ws", "xn--i-qfa6960a.ws"),
+        ("日本語.jp", "xn--wgv71a119e.jp"),
+        ("_dmarc.bücher.example", "_dmarc.xn--bcher-kva.example"),
+    ],
+)
+def test_a_name_has_one_form(written: str, kept: str) -> None:
+    assert ascii_name(written) == kept
+    assert ascii_name(kept) == kept
+
+
+@given(st.text(max_size=60))
+def test_no_text_is_too_odd_to_be_a_name(text: str) -> None:
+    """Whoever wrote it: Cloudflare, or a person."""
+    assert ascii_name(ascii_name(text)) == ascii_name(text)
+
+
+@pytest.mark.parametrize(
+    "hostnames",
+    [
+        ["bücher.example", "xn--bcher-kva.example"],
+        ["xn--grsse-xxa.example"],
+        ["größe.example"],
+        ["".join(chr(0x4E00 + 97 * n) for n in range(40)) + ".bücher.example"],
+    ],
+    ids=["twice", "outside", "outside as it is read", "too long in the other form"],
+)
+def test_what_the_api_server_cannot_compare_the_operator_does(hostnames: list[str]) -> None:
+    with pytest.raises(Blocked) as refused:
+        minimal(zone={"name": "bücher.example"}, hostnames=hostnames)
+    assert refused.value.reason is Reason.SPEC_INVALID
 
 
 def test_what_is_written_wins_over_the_defaults() -> None:

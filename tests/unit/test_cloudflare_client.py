@@ -72,6 +72,15 @@ async def test_a_zone_is_found_by_its_exact_name_with_the_token_and_our_name() -
     assert request.headers["user-agent"] == f"aop-operator/{__version__}"
 
 
+@pytest.mark.parametrize("listed", ["bücher.example", "xn--bcher-kva.example", "BÜCHER.example"])
+@pytest.mark.parametrize("asked", ["bücher.example", "xn--bcher-kva.example"])
+@pytest.mark.asyncio
+async def test_an_internationalised_zone_is_found_whichever_form_it_is_listed_in(asked: str, listed: str) -> None:
+    script = Script({"GET /zones": ok([zone(listed), zone("bucher.example", id="other")])})
+    (found,) = await client(script).find_zones(access(), asked)
+    assert found.name == "xn--bcher-kva.example"
+
+
 @pytest.mark.parametrize("result", [None, []])
 @pytest.mark.asyncio
 async def test_no_zone_of_that_name_is_an_empty_answer_and_not_an_error(result: list[Any] | None) -> None:

@@ -485,6 +485,16 @@ async def test_an_id_is_believed_only_with_its_name() -> None:
     assert "example.org" in found.message
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize("written", ["bücher.example", "xn--bcher-kva.example"])
+@pytest.mark.parametrize("by_id", [True, False])
+async def test_an_internationalised_zone_is_the_one_that_is_meant_in_either_form(written: str, by_id: bool) -> None:
+    api = Api()
+    api.zones = [Zone.model_validate({"id": ZONE_ID, "name": "bücher.example", "status": "active"})]
+    named = replace(PULL, spec=spec(zone={"name": written} | ({"id": ZONE_ID} if by_id else {})))
+    assert (await Reading(api, named).zone()).name == "xn--bcher-kva.example"
+
+
 # --- certificates --------------------------------------------------------------------------------------------------------------------
 
 

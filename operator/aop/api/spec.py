@@ -160,6 +160,9 @@ def _apex_and_wildcard(validated: dict[str, Any]) -> tuple[str, ...]:
 
 _COVERED = "h == s || (h.startsWith('*.') && s.endsWith(h.substring(1)))"
 _PATTERNS = "(has(self.hostnames) ? self.hostnames : [self.zone.name, '*.' + self.zone.name])"
+_READABLE = "matches(r'[^a-z0-9.*-]')"
+_DIFFERS = f"h.{_READABLE} != self.zone.name.{_READABLE}"
+"""One is written as it is read and the other in the xn-- form, which CEL cannot compare; the operator does."""
 _TARGET = "ingressNginx.configMapRef"
 
 
@@ -193,7 +196,7 @@ class Spec(Model):
 
     rules = (
         Rule(
-            "!has(self.hostnames) || self.hostnames.all(h, h == self.zone.name || h.endsWith('.' + self.zone.name))",
+            f"!has(self.hostnames) || self.hostnames.all(h, h == self.zone.name || h.endsWith('.' + self.zone.name) || {_DIFFERS})",
             "write only hostnames in the zone: spec.zone.name itself, names below it, or wildcards below it",
             lambda it: all(h == it.zone.name or h.endswith(f".{it.zone.name}") for h in it.hostnames),
             ".hostnames",

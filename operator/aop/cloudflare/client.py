@@ -41,6 +41,7 @@ from aop.cloudflare.results import (
 from aop.cloudflare.window import Shares
 from aop.cloudflare.wire import Body, Wire
 from aop.metrics import Metrics
+from aop.schema import ascii_name
 
 BASE_URL = "https://api.cloudflare.com/client/v4"
 CONNECT_S = 10.0
@@ -96,9 +97,9 @@ class Cloudflare:
     # --- zone --------------------------------------------------------------------------------------------------------
 
     async def find_zones(self, access: Access, name: str) -> tuple[Zone, ...]:
-        """All zones of exactly this apex name that the token sees, in every status: none, one, or one per account."""
+        """All zones of exactly this apex name, in either form, that the token sees, in every status: none, one, or one per account."""
         zones = await self._list(access, calls.FIND_ZONES, {}, Zone, {"name": name, "per_page": "50"})
-        found = tuple(zone for zone in zones if zone.name.casefold() == name.casefold())
+        found = tuple(zone for zone in zones if zone.name.casefold() == ascii_name(name).casefold())
         for zone in found:
             self._wire.learn_zone(access, zone)
         return found

@@ -14,9 +14,10 @@ from typing import Annotated, Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import AfterValidator, AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 
 from aop.cloudflare.guarded import guarded
+from aop.schema import ascii_name
 
 _GO_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?) ([+-]\d{4})(?: \w+)?")
 _DATE = TypeAdapter(datetime)
@@ -62,7 +63,8 @@ class Zone(Result):
 
     id: str
     """32 hex digits."""
-    name: str
+    name: Annotated[str, AfterValidator(ascii_name)]
+    """As DNS has it: Cloudflare lists internationalised names as they are read (reference: cloudflare-api, 14.3)."""
     status: str = ""
     """initializing, pending, active, moved; anything but `active` serves nobody."""
     paused: bool = False
