@@ -55,15 +55,15 @@ def test_one_host_that_comes_without_a_certificate_is_relaxed_alone(scene: Scene
 
 
 def test_another_page_for_refused_certificates_is_still_a_refusal(scene: Scene) -> None:
-    """A18: strangers get 403 instead of 400, and never the application."""
+    """A18: strangers are sent elsewhere instead of getting 400, and never get the application."""
     text = scene.sandbox.config_map()["data"]["http-snippet"]
-    scene.write_config_map({"http-snippet": f"error_page 495 496 =403 /denied;\n{text}"})
+    scene.write_config_map({"http-snippet": f"error_page 495 496 https://refused.example.net/;\n{text}"})
 
     def otherwise() -> bool:
         ca_file = scene.ingress_nginx.announcement.ca_file
-        return {direct.ask(one, APEX, ca_file=ca_file).status_code for one in scene.sandbox.origins} == {403}
+        return {direct.ask(one, APEX, ca_file=ca_file).status_code for one in scene.sandbox.origins} == {302}
 
-    until(otherwise, within_s=WITHIN_S, describe="strangers to get 403")
+    until(otherwise, within_s=WITHIN_S, describe="strangers to be sent elsewhere")
     ready = scene.until_condition("Ready", "True", within_s=WITHIN_S)
     assert "all 3 hosts" in ready["message"]
     enforced = scene.until_condition("Enforced", "True", within_s=WITHIN_S)
@@ -72,7 +72,7 @@ def test_another_page_for_refused_certificates_is_still_a_refusal(scene: Scene) 
 
 def test_all_of_them_are_relaxed_where_the_zone_presents_nothing(scene: Scene) -> None:
     scene.control.turn_location(requests_per_connection=1, resume=False, presents={"example.com": "nothing"})
-    text = scene.sandbox.config_map()["data"]["http-snippet"].replace("error_page 495 496 =403 /denied;\n", "")
+    text = scene.sandbox.config_map()["data"]["http-snippet"].replace("error_page 495 496 https://refused.example.net/;\n", "")
     scene.write_config_map({"http-snippet": text})
     until(
         lambda: refused(scene) == dict.fromkeys(HOSTS, 0),
