@@ -29,7 +29,9 @@ from aop.origins.ingress_nginx import (
     too_long,
 )
 from aop.origins.ingress_nginx.check import NO_ZONE, NONE, OTHER, Answer
+from aop.origins.ingress_nginx.lint import objection, pages_in
 from aop.origins.ingress_nginx.text import HTTP, SERVER
+from sandbox.ports import free_port
 from sandbox.text_nginx import LOGGABLE, Said, TextNginx, ask, client_context
 from sandbox.waiting import until
 from strategies import BROKEN, REFORMATTED
@@ -372,35 +374,149 @@ def test_a_zone_below_another_keeps_its_own_hosts(leaves: Leaves, tmp_path: Path
 # --- changes ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
+
+
+def after_a_reload(nginx: TextNginx, leaf: Leaf, version: ssl.TLSVersion, text: dict[str, str]) -> tuple[bool, Answer]:
+    """What a client with a leaf meets in revision 2 with a session that it made without one: whether it is resumed, and the answer."""
+    context = client_context(None)
+    context.minimum_version = context.maximum_version = version
+
+    def asked(session: ssl.SSLSession | None) -> tuple[bool, Answer, ssl.SSLSession | None]:
+        with nginx.connection(context, WWW, session) as connection:
+            answer = told(ask(connection, WWW, CHECK, {}, close=False))
+            return bool(connection.session_reused), answer, connection.session
+
+    _, _, session = asked(None)
+    reused, _, session = asked(session)
+    assert reused, "sessions are resumed at all, else this proves nothing"
+    context.load_cert_chain(leaf.path)
+    reused, answer, session = asked(session)
+    assert (reused, answer.presented, answer.fresh) == (True, NONE, False), "a resumed session comes with what it was made with"
+    nginx.reload(text)
+    # An old worker may accept for a little longer, and it would resume.
+    ((reused, answer),) = until(
+        lambda: [(reused, answer) for reused, answer, _ in [asked(session)] if answer.revision == 2],
+        within_s=10,
+        describe="an answer of a new worker",
+    )
+    return reused, answer
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(("before", "after"), [(Mode.OFF, Mode.REQUEST), (Mode.REQUEST, Mode.REQUEST), (Mode.REQUEST, Mode.REQUIRE)])
 def test_a_new_revision_ends_sessions_that_were_made_without_a_certificate(
     leaves: Leaves, tmp_path: Path, version: ssl.TLSVersion, before: Mode, after: Mode
 ) -> None:
     """Else they go on without one, on TLS 1.3 for ever, though the client has one by now."""
-    context = client_context(None)
-    context.minimum_version = context.maximum_version = version
     with TextNginx(tmp_path, render([com(leaves, before)], 1, TOKEN), HOSTS) as nginx:
+        text = render([com(leaves, after, (WWW,) if after is Mode.REQUIRE else ())], 2, TOKEN)
+        reused, answer = after_a_reload(nginx, leaves.ours, version, text)
+    assert (reused, answer.presented, answer.fresh) == (False, leaves.ours.pin.short, True)
 
-        def asked(session: ssl.SSLSession | None) -> tuple[bool, Answer, ssl.SSLSession | None]:
-            with nginx.connection(context, WWW, session) as connection:
-                answer = told(ask(connection, WWW, CHECK, {}, close=False))
-                return bool(connection.session_reused), answer, connection.session
 
-        _, _, session = asked(None)
-        reused, _, session = asked(session)
-        assert reused, "sessions are resumed at all, else this proves nothing"
-        context.load_cert_chain(leaves.ours.path)
-        reused, answer, session = asked(session)
-        assert (reused, answer.presented, answer.fresh) == (True, NONE, False), "a resumed session comes with what it was made with"
-        nginx.reload(render([com(leaves, after, (WWW,) if after is Mode.REQUIRE else ())], 2, TOKEN))
-        # An old worker may accept for a little longer, and it would resume.
-        ((reused, answer),) = until(
-            lambda: [(reused, answer) for reused, answer, _ in [asked(session)] if answer.revision == 2],
-            within_s=10,
-            describe="an answer of a new worker",
-        )
-        assert (reused, answer.presented, answer.fresh) == (False, leaves.ours.pin.short, True)
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    ("key", "theirs", "fits"),
+    [
+        (HTTP, "ssl_session_cache shared:THEIRS:1m;", True),
+        (SERVER, "ssl_session_cache shared:THEIRS:1m;", False),
+        (SERVER, "ssl_session_cache builtin:1000;", True),
+        (SERVER, "ssl_session_tickets on;", True),
+        (SERVER, "ssl_session_tickets on; ssl_session_ticket_key {folder}/ticket.key;", False),
+    ],
+)
+def test_the_lint_refuses_what_keeps_sessions_out_of_our_reach(
+    leaves: Leaves, tmp_path: Path, version: ssl.TLSVersion, key: str, theirs: str, fits: bool
+) -> None:
+    (tmp_path / "ticket.key").write_bytes(b"k" * 80)
+    theirs = theirs.replace("{folder}", str(tmp_path))
+    texts = [render([com(leaves, Mode.REQUEST)], revision, TOKEN) for revision in (1, 2)]
+    beside = [{**text, key: f"{theirs}\n{text[key]}" if key == HTTP else text[key] + theirs} for text in texts]
+    with TextNginx(tmp_path, beside[0], HOSTS) as nginx:
+        reused, answer = after_a_reload(nginx, leaves.ours, version, beside[1])
+    assert (reused, answer.presented) == ((False, leaves.ours.pin.short) if fits else (True, NONE))
+    assert (objection(theirs, key) is None) is fits
+
+
+# --- the text of others ---------------------------------------------------------------------------------------------------
+
+FOREIGN = [
+    (HTTP, "ssl_ocsp on;", False),
+    (HTTP, "ssl_ocsp leaf;", False),
+    (SERVER, "ssl_ocsp on;", False),
+    (HTTP, "ssl_ocsp off;", True),
+    (HTTP, "ssl_ocsp_cache shared:theirs:1m; ssl_ocsp_responder http://127.0.0.1/;", True),
+    (HTTP, "server { listen 127.0.0.1:{port} ssl; ssl_ocsp on; }", False),
+    (HTTP, "server { listen 127.0.0.1:{port} ssl; ssl_ocsp on; ssl_verify_client on; ssl_client_certificate {folder}/server.crt; }", True),
+    (HTTP, "ssl_verify_client optional_no_ca;", False),
+    (SERVER, "ssl_verify_client off;", False),
+    (HTTP, "ssl_verify_depth 3;", True),
+    (SERVER, "ssl_verify_depth 0;", True),
+    (HTTP, "ssl_trusted_certificate {folder}/server.crt;", True),
+    (HTTP, "ssl_stapling on; ssl_early_data on; ssl_protocols TLSv1.2 TLSv1.3;", True),
+    (HTTP, "satisfy any; allow all;", True),
+    (SERVER, "satisfy any; allow all; auth_basic off;", True),
+    (HTTP, "recursive_error_pages on; absolute_redirect off; merge_slashes off;", True),
+    (SERVER, "rewrite ^ /x last; return 200 past; break;", True),
+    (HTTP, "map $http_a $ssl_client_fingerprint { default {pin}; }", False),
+    (HTTP, "geo $ssl_client_fingerprint { default {pin}; }", False),
+    (HTTP, "map $ssl_client_fingerprint $theirs { default {pin}; }", True),
+    (SERVER, "set $ssl_client_fingerprint {pin};", True),
+    *(
+        (key, f"error_page {code} {to};", False)
+        for key in (HTTP, SERVER)
+        for code in (308, 495, 496)
+        for to in ("@app", "= @app", "=403 @app")
+    ),
+    *((SERVER, f"error_page {code} = @app;", False) for code in (400, 405, 421, 494, 497, 501)),
+    *((SERVER, f"error_page {code} = @page;", True) for code in (308, 400, 405, 421, 494, 495, 496, 497, 501)),
+    *((SERVER, f"error_page {codes} = @app;", True) for codes in ("401 403 404", "413 414", "500 502 503 504 505")),
+    *(
+        (key, f"error_page 308 400 495 496 497 {to};", True)
+        for key in (HTTP, SERVER)
+        for to in ("/x", "= /x", "=403 /x", "https://x.example/")
+    ),
+    (HTTP, "# a note on aop-operator, $aop_zone and ssl_verify_client on;", True),
+]
+NAMED = 'location @app { return 200 "past"; } location @page { return 403; } location = /x { return 200 "past"; }'
+
+
+def gets_past(nginx: TextNginx, leaves: Leaves) -> bool:
+    """Whether anything that comes without our certificate, or in plaintext, is answered by what lies behind."""
+    strange = [
+        b"GET / HTTP/1.1\r\nHost: www.example.com\r\nConnection: close\r\n\r\n",
+        b"TRACE / HTTP/1.1\r\nHost: www.example.com\r\nConnection: close\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: www.example.com\r\nHost: www.example.com\r\nConnection: close\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: elsewhere.example.net\r\nConnection: close\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: www.example.com\r\nTransfer-Encoding: theirs\r\nConnection: close\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: www.example.com\r\nX: " + b"x" * 40000 + b"\r\n\r\n",
+        b"GET /" + b"x" * 40000 + b" HTTP/1.1\r\nHost: www.example.com\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: www.example.com\r\nContent-Length: 99999999999\r\nConnection: close\r\n\r\n",
+        b"GET / HTTP/3.1\r\nHost: www.example.com\r\nConnection: close\r\n\r\n",
+    ]
+    answers = [nginx.raw(request, tls=WWW) for request in strange]
+    answers += [nginx.raw(strange[0]), nginx.raw(strange[0], port=nginx.https_port)]
+    answers += [nginx.https(WWW, "/", leaf.path).body for leaf in (leaves.stranger, leaves.expired)]
+    return any("past" in answer or "app verify" in answer for answer in answers)
+
+
+@pytest.mark.parametrize(("key", "theirs", "fits"), FOREIGN)
+def test_the_lint_refuses_exactly_what_fails_beside_ours_or_lets_a_stranger_past(
+    leaves: Leaves, tmp_path: Path, key: str, theirs: str, fits: bool
+) -> None:
+    theirs = theirs.replace("{folder}", str(tmp_path)).replace("{port}", str(free_port())).replace("{pin}", leaves.ours.pin.sha1)
+    foreign = {HTTP: "", SERVER: NAMED} | {key: theirs if key == HTTP else f"{NAMED}\n{theirs}"}
+    text = render([com(leaves, Mode.REQUIRE, (WWW,), (leaves.ours.pin,))], 3, TOKEN)
+    nginx = TextNginx(tmp_path, {HTTP: f"{foreign[HTTP]}\n{text[HTTP]}", SERVER: f"{text[SERVER]}{foreign[SERVER]}"}, HOSTS)
+    pages = pages_in(["location @page { return 403; }"])
+    assert (objection(theirs, key, pages=pages) is None) is fits
+    if nginx.tested():
+        assert not fits, nginx.tested()
+        return
+    with nginx:
+        serves = nginx.https(WWW, GATE, leaves.ours.path).status == 204 and nginx.https(OUTSIDE, GATE).status == 204
+        assert (serves and not gets_past(nginx, leaves)) is fits
 
 
 # --- damage ----------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -114,6 +115,14 @@ class TextNginx:
         with socket.create_connection(("127.0.0.1", self.http_port), timeout=10) as connection:
             return ask(connection, host, path, headers)
 
+    def raw(self, request: bytes, *, tls: str | None = None, port: int | None = None) -> str:
+        """What is answered to these very bytes, over TLS with SNI `tls`, or in plaintext on the plaintext port unless told otherwise."""
+        plain = socket.create_connection(("127.0.0.1", port or (self.https_port if tls else self.http_port)), timeout=10)
+        with client_context(None).wrap_socket(plain, server_hostname=tls) if tls else plain as connection:
+            with suppress(ConnectionResetError, BrokenPipeError, ssl.SSLError):  # it may have answered before it has read all
+                connection.sendall(request)
+            return answered(connection).body
+
     def connection(self, context: ssl.SSLContext, sni: str, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
         """A TLS connection, resuming `session` if the server agrees."""
         plain = socket.create_connection(("127.0.0.1", self.https_port), timeout=10)
@@ -165,6 +174,11 @@ def ask(connection: socket.socket, host: str, path: str, headers: Mapping[str, s
     """One GET, exactly as written: nothing is normalised, so that paths with `..` arrive as they are."""
     lines = [f"GET {path} HTTP/1.1", f"Host: {host}", *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items())]
     connection.sendall("\r\n".join([*lines, *(["Connection: close"] if close else []), "", ""]).encode())
+    return answered(connection)
+
+
+def answered(connection: socket.socket) -> Said:
+    """The next answer on a connection, of which the server may go on waiting for more."""
     answer = connection.makefile("rb")
     status = int(answer.readline().split()[1])
     found = {}

@@ -52,11 +52,20 @@ def test_statements_are_read_with_depth_and_line(text: str, expected: list[tuple
         ("ssl_verify_client on;", "line 1 sets ssl_verify_client"),
         ("gzip on;\nssl_client_certificate /a.pem;", "line 2 sets ssl_client_certificate"),
         ("ssl_crl /a.pem;", "ssl_crl"),
-        ("ssl_verify_depth 3;", "ssl_verify_depth"),
+        ("ssl_session_ticket_key /a;", "ssl_session_ticket_key"),
+        ("ssl_ocsp leaf;", "line 1 sets ssl_ocsp"),
+        ("\nserver { listen 8443 ssl;\n ssl_ocsp on; }", "line 2 has a server that sets ssl_ocsp and not ssl_verify_client"),
+        ("error_page 404 496 @app;", "hands refused requests (496) to '@app'"),
+        ("error_page 308 405 421 = @app;", "(308, 405, 421) to '@app'"),
+        ("error_page 495 496 =200 /welcome;", "turns refusals (495, 496) into success"),
+        ("map $http_a $ssl_client_fingerprint { default 1; }", "defines $ssl_client_fingerprint"),
+        ("geo $ssl_session_reused { default 1; }", "defines $ssl_session_reused"),
+        ("keyval $http_a $arg_n zone=one;", "defines $arg_n"),
+        ("js_set $ssl_client_fingerprint a.b;", "defines $ssl_client_fingerprint"),
     ],
 )
 def test_what_must_not_stand_beside_ours_is_told_with_its_line(text: str, said: str) -> None:
-    found = objection(text)
+    found = objection(text, HTTP)
     assert found is not None
     assert said in found
 
@@ -64,20 +73,48 @@ def test_what_must_not_stand_beside_ours_is_told_with_its_line(text: str, said: 
 @pytest.mark.parametrize(
     "text",
     [
-        "server { listen 8443 ssl; ssl_verify_client on; ssl_client_certificate /a.pem; }",
+        "server { listen 8443 ssl; ssl_verify_client on; ssl_client_certificate /a.pem; ssl_ocsp on; ssl_session_cache shared:A:1m; }",
+        "server { listen 8443 ssl; ssl_ocsp off; error_page 496 = @app; location @app { proxy_pass http://a; } }",
         "more_set_headers 'ssl_verify_client: on';",
         "# ssl_verify_client on;",
         "# a note on aop-operator and its $aop_zone",
+        "ssl_verify_depth 3;",
+        "ssl_ocsp off;",
+        "ssl_session_cache shared:THEIRS:1m;",
+        "error_page 495 496 = /refused;",
+        "error_page 495 496 =403 https://www.example.com/why;",
+        "error_page 404 500 502 = @fallback;",
+        "map $ssl_client_fingerprint $theirs { default 1; }",
+        "log_format theirs $ssl_client_fingerprint;",
+        "map;",
+        "error_page;",
         "",
     ],
 )
-def test_a_server_of_their_own_may_verify_and_words_are_no_directives(text: str) -> None:
-    assert objection(text) is None
+def test_what_nginx_takes_beside_ours_is_not_objected_to(text: str) -> None:
+    assert objection(text, HTTP) is None
 
 
-@given(foreign_texts)
-def test_complete_text_is_never_objected_to(text: str) -> None:
-    assert objection(text) is None
+def test_what_keeps_sessions_out_of_our_reach_depends_on_where_it_stands() -> None:
+    text = "ssl_session_cache shared:THEIRS:1m;"
+    assert "shared ssl_session_cache" in str(objection(text, SERVER))
+    assert "shared ssl_session_cache" in str(objection(text, HTTP, flushed=False))
+    assert objection("ssl_session_cache builtin:1000;", SERVER) is None
+    assert "shared ssl_session_cache" in str(objected(ForeignText.MERGE, {HTTP: text, "ssl-session-cache": "false"}))
+    assert objected(ForeignText.MERGE, {HTTP: text}) is None
+
+
+@pytest.mark.parametrize(
+    ("page", "answers"), [("return 403;", True), ("internal; return 403 'no';", True), ("proxy_pass http://app;", False), ("", False)]
+)
+def test_a_named_page_may_answer_the_refused_if_it_answers_by_itself(page: str, answers: bool) -> None:
+    said = objected(ForeignText.MERGE, {HTTP: "error_page 495 496 = @page;", SERVER: f"location @page {{ {page} }}"})
+    assert (said is None) is answers
+
+
+@given(foreign_texts, st.sampled_from([HTTP, SERVER]))
+def test_complete_text_is_never_objected_to(text: str, key: str) -> None:
+    assert objection(text, key) is None
 
 
 @given(st.text(st.sampled_from(list(" \n;{}\"'\\#$ab")), max_size=40))
@@ -94,7 +131,7 @@ def test_any_text_is_read_to_its_end(text: str) -> None:
 @given(st.text(st.sampled_from(list(" \n;{}\"'\\#$ab")), max_size=40))
 def test_what_is_accepted_leaves_nothing_open(text: str) -> None:
     """Whatever follows it (our block) is read as what it is."""
-    if objection(text) is None:
+    if objection(text, HTTP) is None:
         ours = "ssl_session_cache off;"
         assert read(f"{text}\n{ours}").statements[-1].words == ["ssl_session_cache", "off"]
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aop.origins.claims import ObjectKey
-from aop.origins.ingress_nginx.lint import objection
+from aop.origins.ingress_nginx.lint import objection, pages_in
 from aop.origins.ingress_nginx.options import Options
 from aop.origins.ingress_nginx.snippets import Snippet
 from aop.origins.ingress_nginx.syntax import BLANKS
@@ -28,12 +28,17 @@ def objections(config_map: Mapping[str, Any], snippets: Mapping[str, Snippet], p
     `snippets` is the ConfigMap taken apart (`stored.Stored.snippets`). A key counts as somebody else's when it holds text that is not
     ours, or when another field manager owns it and nothing of ours is in it: Helm and GitOps tools put back what they own, even "".
     """
-    found = [
-        said for key, snippet in snippets.items() if (said := (_refused if policy is ForeignText.REFUSE else _unmergeable)(key, snippet))
-    ]
+    options = Options.read(config_map)
+    if policy is ForeignText.REFUSE:
+        found = [said for key, snippet in snippets.items() if (said := _refused(key, snippet))]
+    else:
+        pages = pages_in(snippet.foreign for snippet in snippets.values())
+        flushed = options.session_cache_size is not None
+        objected = {key: objection(snippet.foreign, key, pages=pages, flushed=flushed) for key, snippet in snippets.items()}
+        found = [f"the text around ours in {key} cannot be kept: {said}" for key, said in objected.items() if said]
     if config_map.get("immutable"):
         found.append("it is immutable, so no controller setting in it can change. Replace it by one that is not")
-    if Options.read(config_map).lasting_tickets:
+    if options.lasting_tickets:
         found.append(
             "ssl-session-tickets with a fixed ssl-session-ticket-key keeps TLS sessions from before a change alive for ever, so that Cloudflare "
             "would go on without a certificate on them. Remove ssl-session-ticket-key or set ssl-session-tickets to false"
@@ -54,11 +59,6 @@ def _refused(key: str, snippet: Snippet) -> str | None:
     if snippet.overwritten:
         return f"{key} belongs to {', '.join(snippet.owners)}, which will put back what it wrote there. {_CONSENT}"
     return None
-
-
-def _unmergeable(key: str, snippet: Snippet) -> str | None:
-    said = objection(snippet.foreign)
-    return f"the text around ours in {key} cannot be kept: {said}" if said else None
 
 
 def _first_line(text: str) -> str:

@@ -72,7 +72,7 @@ class _Reader:
             self._wrong(f"line {token.line} has a {token.word!r} without a directive before it")
         statement = self._statement(token)
         if statement.words and statement.words[0].endswith("_by_lua_block"):
-            self._wrong(f"line {statement.line} holds Lua ({statement.words[0]}), which cannot be checked: move it into a file")
+            self._wrong(f"line {statement.line} holds Lua ({statement.words[0][:40]!r}), which cannot be checked: move it into a file")
         statement.end, self._current = token.end, None
         if token.word == "{":
             statement.body = []
