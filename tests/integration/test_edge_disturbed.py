@@ -120,7 +120,7 @@ def answer_without_certificate(scene: Scene) -> str:
     path = scene.sandbox.config_map()["metadata"]["annotations"]["aop-operator.dev/path"]
     ca_file = scene.ingress_nginx.announcement.ca_file
     said = direct.ask(
-        scene.sandbox.origins[0], QUIET_HOSTS[-1], f"/.well-known/aop-operator/{path}/check?n=a-nonce-of-then", ca_file=ca_file
+        scene.sandbox.origins[0], QUIET_HOSTS[-1], f"/.well-known/aop-operator/{path}/check.txt?n=a-nonce-of-then", ca_file=ca_file
     )
     assert "presented=none" in said.text
     return said.text
