@@ -46,8 +46,11 @@ class Source(Generic[T]):
         self._generation = 0
 
     async def look(self, *, within_s: float, patience_s: float) -> Known[T] | Unknown:
-        """What is known, read anew if it is older than `within_s`; a reading that takes longer than `patience_s` goes on by itself."""
-        if self._task is None and (self._known is None or self._clock.monotonic_s() - self._read_s >= within_s):
+        """What is known, read anew if the last reading is older than `within_s`, whatever it came to.
+
+        A reading that takes longer than `patience_s` goes on by itself.
+        """
+        if self._task is None and self._clock.monotonic_s() - self._read_s >= within_s:
             self._task = asyncio.create_task(self._again())
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=max(0.0, patience_s))
