@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from aop.errors import Reason
-from aop.observed import NONE, OTHER, REFUSED, Arrival, Evidence, HoldOff, Observed, Rejection, Unknown
+from aop.observed import NONE, OTHER, REFUSED, Arrival, CertificateState, Evidence, HoldOff, Observed, Rejection, Unknown
 from aop.origins import Claim, Mode, ObjectKey, Pin
 from aop.plan import next_step
 from aop.plan.facts import digest
+from aop.plan.protect import MOST_HOLD_OFFS
 from aop.steps import Block, Done, Note, Publish, SetEnabled, Step, Wait, Withdraw
 from builders import (
     APEX,
@@ -475,3 +476,118 @@ def test_the_first_origin_in_need_goes_first_and_the_others_follow() -> None:
 
 def test_a_day_is_what_the_limits_say() -> None:
     assert observed().limits.expiry_margin_s == DAY.total_seconds()
+
+
+# --- hosts that lose alone ---------------------------------------------------------------------------------------------------
+
+SHOP = "shop.example.com"
+THREE = (APEX, SHOP, WWW)
+
+
+def three(*losing: str, presented: str = NONE, **more: Any) -> dict[str, Any]:
+    """Three required hosts, of which these lose and the others arrive well."""
+    seen = [lost(presented, host) if host in losing else evidence(host) for host in THREE]
+    said = claim(enforced=THREE)
+    return {
+        "origins": [origin(said, hosts=THREE, replicas=(replica("pod-1", said, THREE), replica("pod-2", said, THREE)))],
+        "evidence": seen,
+    } | more
+
+
+def relaxing(world: dict[str, Any]) -> Claim:
+    """What is published after the hold-off was noted, as it is always noted first."""
+    noted = next_step(observed(**world))
+    assert isinstance(noted, Note), noted
+    return published(next_step(observed(**world, record={"hold_offs": noted.record.hold_offs})))
+
+
+def test_one_host_of_three_that_loses_is_relaxed_and_held_off_by_itself() -> None:
+    """A colleague has switched verification off for one host, or its DNS record was changed: nobody else's affair."""
+    noted = next_step(observed(**three(WWW)))
+    assert isinstance(noted, Note)
+    assert noted.record.hold_offs == (HoldOff(1, NOW, at(60), WWW),)
+    assert relaxing(three(WWW)) == claim(enforced=(APEX, SHOP))
+
+
+def test_two_of_three_that_lose_are_relaxed_while_the_third_arrives_well() -> None:
+    assert relaxing(three(APEX, WWW)) == claim(enforced=(SHOP,))
+
+
+def test_where_the_only_required_host_loses_another_that_arrives_well_is_not_held_off() -> None:
+    """It is about to be required itself."""
+    one = origin(claim(enforced=(APEX,)))
+    noted = next_step(observed(origins=[one], evidence=[lost()]))
+    assert isinstance(noted, Note)
+    assert [held.host for held in noted.record.hold_offs] == [APEX]
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        {"enabled": False},
+        {"certificates": ()},
+        {"certificates": (certificate(), certificate(NEXT, ours=False))},
+        {"certificates": (certificate(state=CertificateState.DELETING),)},
+    ],
+    ids=["disabled", "no certificate", "another's is newer", "ours is being deleted"],
+)
+def test_where_cloudflare_itself_says_that_ours_is_not_presented_one_host_speaks_for_all(zone: dict[str, Any]) -> None:
+    noted = next_step(observed(**three(WWW), zone=zone))
+    assert isinstance(noted, Note)
+    assert [held.host for held in noted.record.hold_offs] == [""]
+    assert relaxing(three(WWW, zone=zone)) == replace(ASKING, enforced=())
+
+
+def test_a_share_of_losing_answers_is_a_loss_although_others_arrive_well() -> None:
+    """One replica of three refuses, or one location of the edge presents something else."""
+    mixed = arriving(*((LEAF.sha256, LEAF.sha256, OTHER) * 6), host=WWW)
+    assert relaxing(three(evidence=[evidence(APEX), evidence(SHOP), mixed])) == claim(enforced=(APEX, SHOP))
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        arriving(*((LEAF.sha256, LEAF.sha256, LEAF.sha256, LEAF.sha256, OTHER) * 4), host=WWW),
+        arriving(*((LEAF.sha256, LEAF.sha256, OTHER) * 4), host=WWW),
+        arriving(*((LEAF.sha256, LEAF.sha256, OTHER) * 6), host=WWW, every_s=1.5),
+        replace(
+            shifted := arriving(*((LEAF.sha256, LEAF.sha256, OTHER) * 6), host=WWW),
+            recent=tuple(replace(arrival, at=arrival.at - timedelta(seconds=31)) for arrival in shifted.recent),
+        ),
+    ],
+    ids=["a small share", "few answers", "within seconds", "not lately"],
+)
+def test_a_share_that_a_lag_may_explain_is_none(seen: Evidence) -> None:
+    step = next_step(observed(**three(evidence=[evidence(APEX), evidence(SHOP), seen])))
+    assert not isinstance(step, Note | Publish), step
+
+
+def test_a_host_that_is_held_off_already_is_not_noted_again() -> None:
+    """Else another host that loses a moment later would double it."""
+    running = HoldOff(3, at(-10), at(230), APEX)
+    noted = next_step(observed(**three(APEX, WWW), record={"hold_offs": (running,)}))
+    assert isinstance(noted, Note)
+    assert noted.record.hold_offs == (running, HoldOff(1, NOW, at(60), WWW))
+
+
+def test_however_many_hold_offs_run_a_new_one_is_noted_and_then_acted_on() -> None:
+    """It is the relaxation that must not wait: what is dropped of the record is a hold-off of somebody else's."""
+    running = tuple(HoldOff(5, at(-600), at(3600 + n), f"h{n:02}.example.com") for n in range(MOST_HOLD_OFFS))
+    noted = next_step(observed(**three(WWW), record={"hold_offs": running}))
+    assert isinstance(noted, Note)
+    assert noted.record.hold_offs == (*running[1:], HoldOff(1, NOW, at(60), WWW))
+    assert published(next_step(observed(**three(WWW), record={"hold_offs": noted.record.hold_offs}))) == claim(enforced=(APEX, SHOP))
+
+
+def test_more_hosts_at_once_than_can_be_remembered_are_held_off_together() -> None:
+    losing = tuple(f"h{n:02}.example.com" for n in range(MOST_HOLD_OFFS + 1))
+    hosts = (*losing, WWW)
+    said = claim(enforced=hosts)
+    world = three(
+        origins=[origin(said, hosts=hosts, replicas=(replica("pod-1", said, hosts),))],
+        evidence=[*(lost(host=host) for host in losing), evidence(WWW)],
+    )
+    noted = next_step(observed(**world))
+    assert isinstance(noted, Note)
+    assert noted.record.hold_offs == (HoldOff(1, NOW, at(60)),)
+    assert relaxing(world) == claim(enforced=(WWW,))

@@ -133,7 +133,7 @@ def certificate_is_not_presented(o: Observed, origin: ObservedOrigin, claim: Cla
         newest = newest_active(o.zone)
         if not o.zone.enabled or newest is None or newest.pin not in claim.pins:
             return True
-    others = [host for host in claim.required if host not in losing]
+    others = {*origin.hosts, *claim.required} - set(losing)
     alone = len(losing) == 1 and others and not any(begins_to_lose(o, origin, claim, host) for host in others)
     return not alone and not any(arrives_well(o, claim, host) for host in others)
 
@@ -179,22 +179,30 @@ def refused_by_replicas(o: Observed, origin: ObservedOrigin, claim: Claim) -> St
 
 
 def held_off(o: Observed, *hosts: str) -> Step | None:
-    """Before a relaxation, note that the next requirement waits, longer each time; no host: of all. What was a day ago is forgotten."""
-    if all(held_off_until(o, host) is not None for host in hosts or ("",)):
+    """Before a relaxation, note that the next requirement waits, longer each time; no host: of all. What was a day ago is forgotten.
+
+    What is remembered stays small, because an annotation has to hold it: of many hosts at once all are held off together, and what ends
+    first of the others makes room.
+    """
+    new = [host for host in hosts or ("",) if held_off_until(o, host) is None]
+    if not new:
         return None
-    kept = {one.host: one for one in o.record.hold_offs if o.wall - one.since < timedelta(days=1)}
-    for host in hosts or ("",):
-        times = kept[host].times + 1 if host in kept else 1
-        pause = timedelta(seconds=min(o.limits.hold_off_s * 2 ** min(times - 1, 20), 86400.0))
-        kept[host] = HoldOff(times, o.wall, o.wall + pause, host)
-    # What is remembered stays small: an annotation has to hold it.
-    lasting = sorted(kept.values(), key=lambda one: one.until)[-MOST_HOLD_OFFS:]
-    until = max(kept[host].until for host in hosts or ("",))
-    which = ", ".join(hosts) if hosts else "nothing"
+    new = new if len(new) <= MOST_HOLD_OFFS else [""]
+    before = {one.host: one for one in o.record.hold_offs if o.wall - one.since < timedelta(days=1)}
+    noted = [held_off_again(o, host, before[host].times + 1 if host in before else 1) for host in new]
+    others = sorted((one for one in before.values() if one.host not in new), key=lambda one: one.until, reverse=True)
+    lasting = (*noted, *others[: MOST_HOLD_OFFS - len(noted)])
+    until = max(one.until for one in noted)
+    which = "nothing is" if new == [""] else f"{', '.join(new)} {'is' if len(new) == 1 else 'are'} not"
     return Note(
-        o.noting(hold_offs=tuple(sorted(lasting, key=lambda one: one.host))),
-        f"{which} is {'not ' if hosts else ''}required again before {until:%Y-%m-%d %H:%M:%S} UTC",
+        o.noting(hold_offs=tuple(sorted(lasting, key=lambda one: one.host))), f"{which} required again before {until:%Y-%m-%d %H:%M:%S} UTC"
     )
+
+
+def held_off_again(o: Observed, host: str, times: int) -> HoldOff:
+    """The hold-off of a host that is relaxed for the `times`th time."""
+    pause = timedelta(seconds=min(o.limits.hold_off_s * 2 ** min(times - 1, 20), 86400.0))
+    return HoldOff(times, o.wall, o.wall + pause, host)
 
 
 def no_requirement_outlives_its_leaf(o: Observed) -> Step | None:
