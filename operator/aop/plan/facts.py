@@ -369,7 +369,8 @@ def flush(o: Observed, leaf: Pin) -> Step | None:
     """
     for origin in o.origins:
         claim = configured(origin).claim
-        held_back = [host for host in origin.hosts if old_sessions_hold_back(o, origin, host, leaf.sha256)]
+        waiting = [host for host in origin.hosts if held_off_until(o, host) is None]
+        held_back = [host for host in waiting if old_sessions_hold_back(o, origin, host, leaf.sha256)]
         if not origin.wanted or claim is None or not held_back:
             continue
         noted = o.record.flushes[-1] if o.record.flushes else None

@@ -125,7 +125,9 @@ def origins_require(o: Observed) -> Step | None:
     goal, wanted = o.spec.enforcement_mode, wanted_leaf(o)
     if goal < Mode.OPTIONAL or wanted is None:
         return None
-    return next((step for origin in o.origins if origin.wanted and (step := requires(o, origin, goal, wanted))), None)
+    step = next((step for origin in o.origins if origin.wanted and (step := requires(o, origin, goal, wanted))), None)
+    # A host beside those that are required may be held back by sessions of before: nothing else would ever end them.
+    return step or flush(o, wanted)
 
 
 def requires(o: Observed, origin: ObservedOrigin, goal: Mode, wanted: Pin) -> Step | None:
