@@ -64,8 +64,11 @@ def test_another_page_for_refused_certificates_is_still_a_refusal(scene: Scene) 
         return {direct.ask(one, APEX, ca_file=ca_file).status_code for one in scene.sandbox.origins} == {302}
 
     until(otherwise, within_s=WITHIN_S, describe="strangers to be sent elsewhere")
-    ready = scene.until_condition("Ready", "True", within_s=WITHIN_S)
-    assert "all 3 hosts" in ready["message"]
+    until(
+        lambda: scene.condition("Ready").get("message", "").startswith("all 3 hosts"),
+        within_s=WITHIN_S,
+        describe=lambda: f"all hosts to be seen required\n{scene.told()}",
+    )
     enforced = scene.until_condition("Enforced", "True", within_s=WITHIN_S)
     assert APEX in enforced["message"]
 
