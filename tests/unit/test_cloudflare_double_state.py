@@ -4,9 +4,11 @@ import pytest
 
 from sandbox.cloudflare.authority import Authority
 from sandbox.cloudflare.certificates import Certificate, KeyPair, Status
+from sandbox.cloudflare.credentials import Token, new_secret
 from sandbox.cloudflare.errors import ApiError
 from sandbox.cloudflare.knobs import Knobs
 from sandbox.cloudflare.state import State, Zone
+from sandbox.cloudflare.throttle import Throttle
 from sandbox.cloudflare.timeline import Lag, Timeline
 from sandbox.cloudflare.zones import Query
 
@@ -222,3 +224,42 @@ def test_pages_and_orders_that_the_api_does_not_have_are_refused(query: dict[str
     with pytest.raises(ApiError) as refused:
         Query.of(query)
     assert refused.value.status == 400
+
+
+# --- limits and credentials ------------------------------------------------------------------------------------------------------------------
+
+
+def test_one_call_too_many_blocks_every_call_for_the_whole_time_and_then_all_begins_anew() -> None:
+    throttle, knobs = Throttle(), Knobs(rate_calls=3)
+    assert [throttle.count("user", at, knobs).left for at in (0, 10, 20)] == [2, 1, 0]
+    assert throttle.count("another", 20, knobs).left == 2
+    over = throttle.count("user", 30, knobs)
+    assert (over.blocked, over.left, over.reset_s) == (True, 0, 300)
+    assert throttle.count("user", 329, knobs).blocked, "though the window has ended meanwhile"
+    assert throttle.count("user", 330, knobs).left == 2
+
+
+def test_a_window_begins_with_its_first_call_and_others_may_have_used_it_up() -> None:
+    throttle, knobs = Throttle(), Knobs(rate_calls=3)
+    for at in (0, 1, 2, 300, 301, 302):
+        assert not throttle.count("user", at, knobs).blocked
+    throttle.use_up("user", 1, 400, knobs)
+    assert [throttle.count("user", 400, knobs).blocked for _ in range(2)] == [False, True]
+
+
+def test_a_token_works_within_its_time_and_where_it_reaches() -> None:
+    zone = Zone("example.com", "account", "Account 1", 0.0)
+    token = Token("cfat_x", frozenset(), "account", account_id="account", not_before=10.0, expires_on=20.0)
+    assert [token.works(at) for at in (9, 10, 19, 20)] == [False, True, True, False]
+    assert token.reaches(zone)
+    assert not Token("x", frozenset(), "other", account_id="other").reaches(zone)
+    assert token.reaches_account("account")
+    assert not Token("x", frozenset(), "user", zones=frozenset({zone.id})).reaches_account("account")
+
+
+@pytest.mark.parametrize("prefix", ["cfut_", "cfat_", "cfk_"])
+def test_a_credential_is_a_prefix_forty_characters_and_a_checksum(prefix: str) -> None:
+    made = new_secret(prefix)
+    assert made.startswith(prefix)
+    assert len(made) == len(prefix) + 48
+    assert new_secret(prefix) != made

@@ -32,7 +32,7 @@ STANDING_HOLDS_S = 15.0
 LASTING_S, LASTING_AFTER_SUCCESS_S = 5.0, 60.0
 """How long a call must have been refused without a success in between before the token is said to lack its permission; longer where it
 has worked before."""
-LASTING_READS, LASTING_MUTATIONS = 6, 3
+LASTING_READS, LASTING_MUTATIONS = 6, 2
 """How often it must have been refused for that; a mutation carries a key, so that it is not sent so often."""
 _FORGET_S = 3600.0
 _WORD = re.compile(r"[a-z_]{1,40}")

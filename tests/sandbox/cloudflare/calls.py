@@ -22,6 +22,8 @@ class Call:
     """Id of the zone in the path."""
     token: str | None
     """Id of the token, never its value."""
+    cookie: bool
+    """It came with a cookie, which none of ours should."""
     status: int | None
     """None: the connection was closed without an answer."""
     code: int | None

@@ -13,14 +13,16 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from pydantic import BaseModel, ValidationError
 
-from sandbox.cloudflare import errors, views, writer
+from sandbox.cloudflare import errors, views
 from sandbox.cloudflare.calls import Calls
 from sandbox.cloudflare.counters import Counters
 from sandbox.cloudflare.faults import ApiFault, EdgeFault, Faults
 from sandbox.cloudflare.knobs import Knobs, LocationKnobs
 from sandbox.cloudflare.location import Location
-from sandbox.cloudflare.orders import AssociationOrder, CertificateOrder, TokenOrder, ZoneOrder
+from sandbox.cloudflare.orders import AccountOrder, AssociationOrder, CertificateOrder, TokenOrder, UsageOrder, UserOrder, ZoneOrder
 from sandbox.cloudflare.state import State, Zone
+from sandbox.cloudflare.throttle import Throttle
+from sandbox.cloudflare.writer import Writer
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -36,6 +38,8 @@ class Control:
         calls: Calls,
         api_faults: Faults[ApiFault],
         edge_faults: Faults[EdgeFault],
+        throttle: Throttle,
+        writer: Writer,
     ) -> None:
         self._state = state
         self._locations = locations
@@ -43,7 +47,8 @@ class Control:
         self._calls = calls
         self._api_faults = api_faults
         self._edge_faults = edge_faults
-        self._writer = writer.Writer(state, clock)
+        self._throttle = throttle
+        self._writer = writer
 
     def app(self) -> web.Application:
         """An application to be served once."""
@@ -62,6 +67,9 @@ class Control:
                 web.delete("/zones/{zone}/certificates/{id}", self._delete_certificate),
                 web.put("/zones/{zone}/hostnames/{hostname}", self._put_association),
                 web.delete("/zones/{zone}/hostnames/{hostname}", self._delete_association),
+                web.post("/users", self._post_user),
+                web.patch("/accounts/{id}", self._patch_account),
+                web.put("/owners/{id}/usage", self._put_usage),
                 web.get("/tokens", self._get_tokens),
                 web.post("/tokens", self._post_token),
                 web.patch("/tokens/{id}", self._patch_token),
@@ -129,6 +137,22 @@ class Control:
 
     async def _delete_association(self, request: web.Request) -> web.Response:
         self._zone(request).associations.pop(request.match_info["hostname"], None)
+        return web.Response(status=204)
+
+    async def _post_user(self, request: web.Request) -> web.Response:
+        user = self._writer.make_user(UserOrder.model_validate(await _body(request)))
+        return web.json_response(views.user(user) | {"key": user.key}, status=201)
+
+    async def _patch_account(self, request: web.Request) -> web.Response:
+        account = self._state.accounts.get(request.match_info["id"])
+        if account is None:
+            raise web.HTTPNotFound
+        self._writer.change_account(account, AccountOrder.model_validate(await _body(request)))
+        return web.json_response(views.account(account))
+
+    async def _put_usage(self, request: web.Request) -> web.Response:
+        order = UsageOrder.model_validate(await _body(request))
+        self._throttle.use_up(request.match_info["id"], order.left, self._clock(), self._state.knobs)
         return web.Response(status=204)
 
     async def _get_tokens(self, _: web.Request) -> web.Response:

@@ -7,8 +7,8 @@ from typing import Generic, Literal, TypeVar
 
 from pydantic import Field
 
+from sandbox.cloudflare.credentials import new_id
 from sandbox.cloudflare.knobs import Seconds, Strict
-from sandbox.cloudflare.state import new_id
 
 
 class _Rule(Strict):

@@ -12,8 +12,10 @@ from aiohttp.typedefs import Handler
 
 from sandbox.cloudflare import errors, wire
 from sandbox.cloudflare.calls import Call, Calls
+from sandbox.cloudflare.credentials import ALL_PERMISSIONS, Token
 from sandbox.cloudflare.faults import ApiFault, Faults
-from sandbox.cloudflare.state import State, Token, Zone
+from sandbox.cloudflare.state import State, Zone
+from sandbox.cloudflare.throttle import Standing, Throttle
 
 BASE = "/client/v4"
 LOCATION = "TST"
@@ -21,7 +23,9 @@ LOCATION = "TST"
 
 TOKEN: web.RequestKey[Token] = web.RequestKey("token", Token)
 ZONE: web.RequestKey[Zone] = web.RequestKey("zone", Zone)
+STANDING: web.RequestKey[Standing] = web.RequestKey("standing", Standing)
 
+_VERIFY = re.compile(rf"{BASE}/(user|accounts/(?P<account>[^/]+))/tokens/verify")
 _AUTHORIZATION = re.compile(r"Bearer [A-Za-z0-9_-]{20,200}")
 
 
@@ -33,11 +37,13 @@ def new_ray(location: str) -> str:
 class Gate:
     """The one middleware of the API."""
 
-    def __init__(self, state: State, clock: Callable[[], float], faults: Faults[ApiFault], calls: Calls) -> None:
+    def __init__(self, state: State, clock: Callable[[], float], faults: Faults[ApiFault], calls: Calls, throttle: Throttle) -> None:
         self._state = state
         self._clock = clock
         self._faults = faults
         self._calls = calls
+        self._throttle = throttle
+        self._worked = 0
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -59,6 +65,7 @@ class Gate:
                     query=request.query_string,
                     zone=zone.id if zone else None,
                     token=token.id if token else None,
+                    cookie=hdrs.COOKIE in request.headers,
                     status=answer.status if answer else None,
                     code=code,
                     ray=ray,
@@ -68,6 +75,10 @@ class Gate:
         if answer is None:
             return _hang_up(request)
         answer.headers["cf-ray"] = ray
+        # Cloudflare's edge tells clients apart by this one.
+        answer.headers[hdrs.SET_COOKIE] = f"__cf_bm={token.id if token else ray}; path=/; HttpOnly; SameSite=None"
+        if token and (standing := request.get(STANDING)):
+            answer.headers.update(standing.headers(self._state.knobs))
         answer.headers[hdrs.SERVER] = "cloudflare"
         return answer
 
@@ -91,41 +102,74 @@ class Gate:
 
     async def _answer(self, request: web.Request, handler: Handler) -> tuple[web.StreamResponse, int | None]:
         try:
-            request[TOKEN] = self._authenticate(request)
+            request[TOKEN] = token = self._authenticate(request)
+            self._throttled(request, token)
+            self._flaky()
             return await handler(request), None
         except errors.ApiError as error:
-            return _refusal(error), error.code
+            return self._refusal(error), error.code
         except web.HTTPException as error:
             refused = errors.not_routable(request.path) if error.status == 404 else errors.ApiError(error.status, 10405, error.reason)
-            return _refusal(refused), refused.code
+            return self._refusal(refused), refused.code
+
+    def _throttled(self, request: web.Request, token: Token) -> None:
+        knobs = self._state.knobs
+        request[STANDING] = standing = self._throttle.count(token.owner, self._clock(), knobs)
+        if standing.blocked:
+            words = (
+                f"More than {knobs.rate_calls} requests per {knobs.rate_window_s:g} seconds reached. "
+                if knobs.throttled_code == 10100
+                else ""
+            )
+            said = f"{words}Please wait and consider throttling your request speed"
+            raise errors.ApiError(
+                knobs.throttled_status, knobs.throttled_code, said, {"retry-after": str(standing.reset_s)} if knobs.rate_retry_after else {}
+            )
+
+    def _flaky(self) -> None:
+        self._worked += 1
+        every = self._state.knobs.refuse_every
+        if every is not None and self._worked % every == 0:
+            raise errors.lacks_permission()
 
     def _authenticate(self, request: web.Request) -> Token:
+        email, key = request.headers.get("x-auth-email"), request.headers.get("x-auth-key")
+        if email is not None and key is not None:
+            return self._user_of(email, key)
         header = request.headers.get(hdrs.AUTHORIZATION)
         if header is None:
             raise errors.ApiError(400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers")
         if not _AUTHORIZATION.fullmatch(header):
             raise errors.malformed_authorization()
         token = self._state.token_with(header.removeprefix("Bearer "))
-        if request.path == f"{BASE}/user/tokens/verify":
-            if token is None:
+        if token is not None and token.elsewhere:
+            raise errors.other_address(request.remote or "")
+        if verified := _VERIFY.fullmatch(request.path):
+            if token is None or token.account_id != verified["account"]:
                 raise errors.ApiError(401, 1000, "Invalid API Token")
             return token
-        if token is None or token.status != "active":
+        if token is None or not token.works(self._clock()):
             raise _unknown_token(request.path)
         if self._clock() < token.fresh_until and secrets.randbelow(2):
             raise errors.ApiError(403, 10001, "Unable to authenticate request")
         return token
+
+    def _user_of(self, email: str, key: str) -> Token:
+        user = next((user for user in self._state.users.values() if (user.email, user.key) == (email, key)), None)
+        if user is None:
+            raise errors.unknown_key()
+        return Token(user.key, ALL_PERMISSIONS, user.id, id=user.id)
+
+    def _refusal(self, error: errors.ApiError) -> web.Response:
+        chain = {"code": 6111, "message": "Invalid format for Authorization header"} if error.code == 6003 else None
+        body = wire.failure(error.code, error.message, chain=chain, result=self._state.knobs.failure_result == "null")
+        return web.json_response(body, status=error.status, headers=error.headers)
 
 
 def _unknown_token(path: str) -> errors.ApiError:
     if "/settings" in path or "/origin_tls_client_auth" in path:
         return errors.lacks_permission()
     return errors.ApiError(403, 9109, "Invalid access token")
-
-
-def _refusal(error: errors.ApiError) -> web.Response:
-    chain = {"code": 6111, "message": "Invalid format for Authorization header"} if error.code == 6003 else None
-    return web.json_response(wire.failure(error.code, error.message, chain=chain), status=error.status)
 
 
 def _hang_up(request: web.Request) -> web.StreamResponse:

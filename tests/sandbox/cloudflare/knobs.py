@@ -40,11 +40,21 @@ class Knobs(Strict):
     ssl_s: Seconds = 0
     """How long a change of the SSL mode takes to reach the edge; the API says the new value at once."""
     mutation_s: Seconds = 0
-    """How long the zone is busy with one upload or delete; another one meanwhile gets 409."""
+    """How long one upload or delete takes to be answered; another one meanwhile gets 409."""
+    busy_s: Seconds = 0
+    """How long the zone stays busy after that."""
+    void_s: Seconds = 0
+    """How long voiding an association takes."""
     serialise_settings: bool = False
     """Whether PUT of the enablement takes part in that."""
     empty_list_is_null: bool = True
     shuffle_list: bool = True
+    certificates_per_page: int | None = Field(default=None, ge=1)
+    """How many certificates a page of the list shows; None: there are no pages."""
+    certificate_text: Literal["as it was", "without newline", "with CRLF", "with its issuer"] = "as it was"
+    """How the certificate comes back."""
+    lasting_1406: bool = False
+    """Whether every upload is refused as one that is there."""
     resurrect: bool = False
     """Whether the PEM of a deleted certificate comes back under its old id."""
     after_newest_deleted: Literal["older", "nothing"] = "older"
@@ -58,6 +68,20 @@ class Knobs(Strict):
     """Whether an expired or not yet valid upload is refused."""
     key_mismatch_code: int = 2106
     missing_permission_status: Literal[403, 400] = 403
+    """Of 10000; zone settings and the list of zones have codes of their own."""
+    refuse_every: int | None = Field(default=None, ge=1)
+    """Every so many calls of a token that works one gets 403/10000, as under load."""
+    rate_calls: int = Field(default=1200, ge=1)
+    rate_window_s: Seconds = 300
+    rate_block_s: Seconds = 300
+    """How long every call of an owner is refused who has made one too many."""
+    rate_headers: bool = True
+    rate_retry_after: bool = True
+    throttled_status: int = Field(default=429, ge=200, le=599)
+    throttled_code: Literal[10100, 971] = 10100
+    failure_result: Literal["absent", "null"] = "absent"
+    unicode_names: bool = True
+    """Whether internationalised zones are listed as they are read."""
     list_of_hostnames: bool = True
     """Whether GET .../hostnames exists; older API versions lack it."""
 

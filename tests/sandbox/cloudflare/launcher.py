@@ -93,6 +93,18 @@ class Control:
         """A token, with its `value`; see `orders.TokenOrder`."""
         return self.ask("POST", "/tokens", {"permissions": list(permissions), **order})
 
+    def make_user(self, **order: Any) -> Any:
+        """A further user, with a `key`; see `orders.UserOrder`."""
+        return self.ask("POST", "/users", order)
+
+    def change_account(self, account_id: str, **order: Any) -> Any:
+        """Who may be warned: `paid`, `emails`, `webhooks`; see `orders.AccountOrder`."""
+        return self.ask("PATCH", f"/accounts/{account_id}", order)
+
+    def use_up(self, owner: str, left: int) -> None:
+        """Other tools of that user or account have left so many calls in this window."""
+        self.ask("PUT", f"/owners/{owner}/usage", {"left": left})
+
     def change_token(self, token_id: str, **order: Any) -> Any:
         """`revoked=True`, `permissions=[...]`, `status="expired"` ...; see `orders.TokenOrder`."""
         return self.ask("PATCH", f"/tokens/{token_id}", order)

@@ -27,6 +27,8 @@ class ZoneOrder(Strict):
     """Hosts that are grey; the whole list."""
     origins: list[Origin] | None = None
     host_origins: dict[str, list[Origin]] | None = None
+    not_offered: list[str] | None = None
+    """Globs on the rest of a path below the zone: what its plan does not have."""
 
 
 class Issue(Strict):
@@ -56,11 +58,43 @@ class AssociationOrder(Strict):
 class TokenOrder(Strict):
     """A token to make, or (None: as it is) what to change. `zones` are names or ids; leave them out for all zones."""
 
+    kind: Literal["user", "account", "untold"] = "user"
+    """Whose a token to make is; `untold`: a user's, in the form of before 2026."""
+    account_id: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
+    """Of an account's token; the first account unless said."""
+    user: str | None = None
+    """Id of the user; the first one unless said."""
     value: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{20,200}$")
     permissions: list[str] | None = None
     zones: list[str] | None = None
     status: Literal["active", "disabled", "expired"] | None = None
     revoked: bool | None = None
     """Deleted by its owner; false brings it back."""
+    not_before: datetime | None = None
+    expires_on: datetime | None = None
+    elsewhere: bool | None = None
+    """It may be used from other addresses only."""
     fresh_for_s: Seconds | None = None
     """How long it answers every other call with 403."""
+
+
+class UserOrder(Strict):
+    """A further user."""
+
+    email: str = "somebody@example.net"
+
+
+class AccountOrder(Strict):
+    """What to change of an account. None leaves it as it is."""
+
+    paid: bool | None = None
+    emails: list[str] | None = None
+    """The only addresses that may be warned."""
+    webhooks: dict[str, str] | None = None
+    """Id -> URL; the whole of them."""
+
+
+class UsageOrder(Strict):
+    """Other tools of an owner (a user's or an account's id) have left so many calls in this window."""
+
+    left: int = Field(ge=0)

@@ -22,6 +22,7 @@ from sandbox.cloudflare.location import Location
 from sandbox.cloudflare.names import Names
 from sandbox.cloudflare.orders import ZoneOrder
 from sandbox.cloudflare.state import State
+from sandbox.cloudflare.throttle import Throttle
 from sandbox.cloudflare.writer import Writer
 
 ADDRESS = "127.0.0.1"
@@ -61,12 +62,12 @@ class Server:
         locations = {code: Location(code, knobs, self.state, clock, plan.origin_ca_file) for code, knobs in plan.locations.items()}
         names = Names(self._authority, lambda host: self.state.zone_of(host) is not None, plan.directory)
         self._edge = Edge(self.state, locations, edge_faults, names.context())
-        self._api = Api(self.state, clock, api_faults, calls)
-        self._control = Control(self.state, locations, clock, calls, api_faults, edge_faults)
+        throttle, writer = Throttle(), Writer(self.state, clock)
+        self._api = Api(self.state, clock, api_faults, calls, throttle, lambda: pull_ca.pem)
+        self._control = Control(self.state, locations, clock, calls, api_faults, edge_faults, throttle, writer)
         self._runners: list[web.AppRunner] = []
         self.origin_pull_ca_file = plan.directory / "origin-pull-ca.pem"
         self.origin_pull_ca_file.write_text(pull_ca.pem)
-        writer = Writer(self.state, clock)
         for name in plan.zones:
             writer.make_zone(ZoneOrder(name=name, origins=list(plan.origins)))
 

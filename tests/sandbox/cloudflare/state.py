@@ -6,27 +6,33 @@
 from __future__ import annotations
 
 import math
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
 from sandbox.cloudflare import errors
+from sandbox.cloudflare.accounts import Account
 from sandbox.cloudflare.certificates import Certificate, KeyPair, Status
+from sandbox.cloudflare.credentials import Token, User, new_id
 from sandbox.cloudflare.knobs import Knobs, Origin
 from sandbox.cloudflare.timeline import Lag, Timeline
 
 SSLMode = Literal["off", "flexible", "full", "strict", "origin_pull"]
 ZoneStatus = Literal["initializing", "pending", "active", "moved"]
 
+OTHER_SETTINGS = {
+    **dict.fromkeys(("always_use_https", "automatic_https_rewrites", "opportunistic_encryption", "0rtt"), "off"),
+    **dict.fromkeys(("brotli", "http3", "tls_1_3", "websockets"), "on"),
+    "min_tls_version": "1.0",
+    "security_level": "medium",
+}
+"""Settings that a zone has besides the two that concern origin pulls."""
+MOST_HOSTNAME_CERTIFICATES, MOST_ASSOCIATIONS = 10, 100
+"""Per zone, and per certificate."""
+
 _UNDEPLOYED = (Status.INITIALIZING, Status.PENDING_DEPLOYMENT)
 _GOING = (Status.PENDING_DELETION, Status.DELETED)
-
-
-def new_id() -> str:
-    """32 hex digits: the form of the ids of zones, accounts and tokens."""
-    return secrets.token_hex(16)
 
 
 @dataclass(slots=True)
@@ -81,6 +87,13 @@ class Zone:
     """Hosts whose DNS record is grey: visitors go to the origin, the edge does not serve them."""
     origins: list[Origin] = field(default_factory=list)
     host_origins: dict[str, list[Origin]] = field(default_factory=dict)
+    not_offered: list[str] = field(default_factory=list)
+    """Globs on the rest of a path: what the zone's plan does not have."""
+    other_settings: dict[str, Setting] = field(
+        default_factory=lambda: {name: Setting.initial(value) for name, value in OTHER_SETTINGS.items()}
+    )
+    busy_until: float = -math.inf
+    """Another change of a certificate gets 409 until then."""
     list_lag: Lag = field(default_factory=Lag)
 
     def upload(self, pair: KeyPair, now: float, knobs: Knobs) -> Certificate:
@@ -90,7 +103,7 @@ class Zone:
             ApiError: it is there already (1406), there is no room, or its dates are refused.
         """
         known = next((one for one in self.certificates.values() if one.pair.sha256 == pair.sha256), None)
-        if known and known.exists(now):
+        if knobs.lasting_1406 or (known and known.exists(now)):
             raise errors.already_exists()
         held = sum(certificate.exists(now) for certificate in self.certificates.values())
         if knobs.max_certificates is not None and held >= knobs.max_certificates:
@@ -149,6 +162,59 @@ class Zone:
             raise errors.certificate_not_found(1551)
         return self.hostname_certificates[certificate_id]
 
+    def upload_for_hosts(self, pair: KeyPair, now: float, knobs: Knobs) -> Certificate:
+        """Store a hostname certificate.
+
+        Raises:
+            ApiError: it is there already (1406), or there is no room.
+        """
+        held = [one for one in self.hostname_certificates.values() if one.exists(now)]
+        if any(one.pair.sha256 == pair.sha256 for one in held):
+            raise errors.already_exists()
+        if len(held) >= MOST_HOSTNAME_CERTIFICATES:
+            raise errors.ApiError(400, None, "The maximum number of hostname certificates for this zone is reached.")
+        fresh = Certificate.upload(pair, _deployment(now, knobs))
+        self.hostname_certificates[fresh.id] = fresh
+        return fresh
+
+    def delete_for_hosts(self, certificate_id: str, now: float, knobs: Knobs) -> Certificate:
+        """Begin to remove a hostname certificate.
+
+        Raises:
+            ApiError: unknown (1551), of the zone store (1415), in use (1433), too early (1434), or on its way (1414).
+        """
+        certificate = self.hostname_certificate(certificate_id)
+        status = certificate.status.at(now)
+        if status in _GOING:
+            raise errors.already_going()
+        if status in _UNDEPLOYED:
+            raise errors.still_deploying()
+        if any(one.certificate_id == certificate_id and one.enabled.at(now) is not None for one in self.associations.values()):
+            raise errors.in_use()
+        certificate.live([(now, Status.PENDING_DELETION)])
+        if knobs.delete_s is not None:
+            certificate.live([(now + knobs.delete_s, Status(knobs.delete_ends))])
+        return certificate
+
+    def configure(self, hostname: str, certificate_id: str | None, enabled: bool | None, now: float, knobs: Knobs) -> Association:
+        """A host's own choice, as the API takes it; a void takes its time.
+
+        Raises:
+            ApiError: no certificate is named (1404), it is gone or of the zone store (1415), or it has too many hosts.
+        """
+        if not certificate_id:
+            raise errors.certificate_required()
+        certificate = self.hostname_certificates.get(certificate_id)
+        if certificate is None or certificate.status.at(now) in _GOING:
+            raise errors.wrong_store()
+        using = sum(one.certificate_id == certificate_id and one.hostname != hostname for one in self.associations.values())
+        if enabled is not None and using >= MOST_ASSOCIATIONS:
+            raise errors.ApiError(400, None, "The maximum number of associations for this certificate is reached.")
+        known = self.associations.setdefault(hostname, Association(hostname, certificate_id, Timeline(None), now, now))
+        known.certificate_id, known.updated_at = certificate_id, now
+        known.enabled.set(enabled, at=now + (knobs.void_s if enabled is None else 0))
+        return known
+
     def listed(self, now: float) -> list[tuple[Certificate, Status]]:
         """What the list shows: the state of `list_lag_s` ago, without tombstones."""
         seen = self.list_lag.seen(now)
@@ -187,25 +253,6 @@ class Zone:
 
 
 @dataclass(slots=True)
-class Token:
-    """An API token. `zones` None: all zones."""
-
-    value: str
-    permissions: frozenset[str]
-    zones: frozenset[str] | None = None
-    id: str = field(default_factory=new_id)
-    status: Literal["active", "disabled", "expired"] = "active"
-    revoked: bool = False
-    """Deleted by its owner: from then on an unknown token."""
-    fresh_until: float = -math.inf
-    """Until then every other call gets 403, as with a token just made."""
-
-    def reaches(self, zone: Zone) -> bool:
-        """Whether the zone is in its scope."""
-        return self.zones is None or zone.id in self.zones
-
-
-@dataclass(slots=True)
 class State:
     """All of it."""
 
@@ -215,6 +262,8 @@ class State:
     """Somebody else's certificate, for an edge that misbehaves."""
     knobs: Knobs = field(default_factory=Knobs)
     zones: dict[str, Zone] = field(default_factory=dict)
+    accounts: dict[str, Account] = field(default_factory=dict)
+    users: dict[str, User] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
 
     def zone_of(self, hostname: str) -> Zone | None:

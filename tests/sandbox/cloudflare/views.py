@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from sandbox.cloudflare import wire
+from sandbox.cloudflare.accounts import Account
 from sandbox.cloudflare.certificates import Certificate
+from sandbox.cloudflare.credentials import Token, User
 from sandbox.cloudflare.location import Location
 from sandbox.cloudflare.presented import Presented
-from sandbox.cloudflare.state import Association, State, Token, Zone
+from sandbox.cloudflare.state import Association, State, Zone
 
 JSON = dict[str, Any]
 
@@ -18,6 +20,8 @@ def state(whole: State, locations: Mapping[str, Location], now: float) -> JSON:
         "now": now,
         "knobs": whole.knobs.model_dump(),
         "zones": [zone(one, now) for one in whole.zones.values()],
+        "users": [user(one) for one in whole.users.values()],
+        "accounts": [account(one) for one in whole.accounts.values()],
         "tokens": [token(one) for one in whole.tokens.values()],
         "locations": [location(one) for one in locations.values()],
         "shared": {"sha256": whole.shared.sha256, "sha1": whole.shared.sha1, "certificate": whole.shared.pem},
@@ -39,6 +43,7 @@ def zone(one: Zone, now: float) -> JSON:
         "global_aop": one.global_aop.value,
         "enabled": one.enabled.at(now),
         "dns_only": sorted(one.dns_only),
+        "not_offered": one.not_offered,
         "origins": [origin.model_dump() for origin in one.origins],
         "host_origins": {host: [origin.model_dump() for origin in origins] for host, origins in one.host_origins.items()},
         "certificates": [certificate(held, now) for held in one.certificates.values()],
@@ -60,7 +65,26 @@ def association(one: Association, now: float) -> JSON:
 def token(one: Token) -> JSON:
     """Without its value."""
     zones = None if one.zones is None else sorted(one.zones)
-    return {"id": one.id, "permissions": sorted(one.permissions), "zones": zones, "status": one.status, "revoked": one.revoked}
+    return {
+        "id": one.id,
+        "owner": one.owner,
+        "account_id": one.account_id,
+        "permissions": sorted(one.permissions),
+        "zones": zones,
+        "status": one.status,
+        "revoked": one.revoked,
+        "elsewhere": one.elsewhere,
+    }
+
+
+def user(one: User) -> JSON:
+    """Without the key."""
+    return {"id": one.id, "email": one.email}
+
+
+def account(one: Account) -> JSON:
+    """With the notification policies that it has."""
+    return {"id": one.id, "name": one.name, "paid": one.paid, "policies": [wire.policy(policy) for policy in one.policies.values()]}
 
 
 def location(one: Location) -> JSON:

@@ -3,8 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import idna
+
+from sandbox.cloudflare.accounts import Account, Policy
 from sandbox.cloudflare.certificates import Certificate, Status
-from sandbox.cloudflare.state import Association, Setting, Token, Zone
+from sandbox.cloudflare.credentials import Token
+from sandbox.cloudflare.state import Association, Setting, Zone
 
 JSON = dict[str, Any]
 
@@ -23,15 +27,20 @@ def success(result: Any, result_info: JSON | None = None) -> JSON:
     return body if result_info is None else {**body, "result_info": result_info}
 
 
-def failure(code: int, message: str, *, chain: JSON | None = None) -> JSON:
-    """The envelope of a refusal. It has no `result`, as often seen."""
+def failure(code: int, message: str, *, chain: JSON | None = None, result: bool = False) -> JSON:
+    """The envelope of a refusal. It has no `result`, as often seen, or one that is null."""
     error: JSON = {"code": code, "message": message}
     if chain is not None:
         error["error_chain"] = [chain]
-    return {"success": False, "errors": [error], "messages": []}
+    return {"success": False, "errors": [error], "messages": [], **({"result": None} if result else {})}
 
 
-def certificate(one: Certificate, status: Status) -> JSON:
+def text(pem: str, how: str, issuer: str) -> str:
+    """A certificate as it comes back: whitespace may differ, and more may follow."""
+    return {"without newline": pem.rstrip("\n"), "with CRLF": pem.replace("\n", "\r\n"), "with its issuer": pem + issuer}.get(how, pem)
+
+
+def certificate(one: Certificate, status: Status, pem: str | None = None) -> JSON:
     """A zone certificate: never `private_key`, never `enabled`, and `updated_at` only where the caller adds it."""
     x509 = one.pair.certificate
     return {
@@ -40,7 +49,7 @@ def certificate(one: Certificate, status: Status) -> JSON:
         "issuer": x509.issuer.rfc4514_string(),
         "signature": one.pair.signature,
         "serial_number": str(x509.serial_number),
-        "certificate": one.pair.pem,
+        "certificate": one.pair.pem if pem is None else pem,
         "uploaded_on": timestamp(one.uploaded_on),
         "expires_on": x509.not_valid_after_utc.isoformat().replace("+00:00", "Z"),
     }
@@ -79,17 +88,30 @@ def setting(name: str, one: Setting) -> JSON:
     return {"id": name, "value": one.value, "editable": True, "modified_on": modified}
 
 
-def token(one: Token) -> JSON:
+def token(one: Token, now: float) -> JSON:
     """What verifying says: nothing about permissions."""
-    return {"id": one.id, "status": one.status}
+    expired = one.expires_on is not None and one.expires_on <= now
+    times = {"not_before": one.not_before, "expires_on": one.expires_on}
+    said = {name: datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z") for name, at in times.items() if at is not None}
+    return {"id": one.id, "status": "expired" if expired else one.status, **said}
 
 
-def zone(one: Zone) -> JSON:
-    """A zone as GET /zones shows it."""
+def account(one: Account, now: float) -> JSON:
+    """An account as GET /accounts shows it."""
+    return {"id": one.id, "name": one.name, "type": "standard", "settings": {"enforce_twofactor": False}, "created_on": timestamp(now)}
+
+
+def policy(one: Policy) -> JSON:
+    """A notification policy as GET shows it."""
+    return {**one.body, "id": one.id, "created": timestamp(one.created), "modified": timestamp(one.modified)}
+
+
+def zone(one: Zone, *, readable: bool) -> JSON:
+    """A zone as GET /zones shows it; an internationalised name as it is read."""
     made = timestamp(one.created_on)
     return {
         "id": one.id,
-        "name": one.name,
+        "name": idna.decode(one.name) if readable else one.name,
         "status": one.status,
         "paused": one.paused,
         "type": one.type,

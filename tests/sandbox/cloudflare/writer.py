@@ -9,10 +9,12 @@ import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from sandbox.cloudflare.accounts import Account
 from sandbox.cloudflare.authority import Authority
 from sandbox.cloudflare.certificates import Certificate, KeyPair, Status
-from sandbox.cloudflare.orders import AssociationOrder, CertificateOrder, Issue, TokenOrder, ZoneOrder
-from sandbox.cloudflare.state import Association, Setting, State, Token, Zone, new_id
+from sandbox.cloudflare.credentials import Token, User, new_id, new_secret
+from sandbox.cloudflare.orders import AccountOrder, AssociationOrder, CertificateOrder, Issue, TokenOrder, UserOrder, ZoneOrder
+from sandbox.cloudflare.state import Association, Setting, State, Zone
 from sandbox.cloudflare.timeline import Timeline
 
 
@@ -23,7 +25,7 @@ class Writer:
         self._state = state
         self._clock = clock
         self._authority: Authority | None = None
-        self._accounts: dict[str, str] = {}
+        self.make_user(UserOrder(email="owner@example.net"))
 
     def zone(self, name_or_id: str) -> Zone:
         """The zone of that id, or the only one of that name.
@@ -45,10 +47,11 @@ class Writer:
         if order.name is None:
             raise ValueError("a zone needs a name")
         now = self._clock()
-        account_id = order.account_id or next(iter(self._accounts), new_id())
-        account_name = order.account_name or self._accounts.get(account_id, f"Account {len(self._accounts) + 1}")
-        self._accounts[account_id] = account_name
-        zone = Zone(order.name, account_id, account_name, now)
+        accounts = self._state.accounts
+        account_id = order.account_id or next(iter(accounts), new_id())
+        account = accounts.setdefault(account_id, Account(account_id, f"Account {len(accounts) + 1}"))
+        account.name = order.account_name or account.name
+        zone = Zone(order.name, account_id, account.name, now)
         zone.ssl = Setting.initial(order.ssl or "full")
         zone.global_aop = Setting.initial(order.global_aop or "off")
         zone.enabled = Timeline(bool(order.enabled))
@@ -74,7 +77,7 @@ class Writer:
             zone.enabled.set(order.enabled, at=now)
         if order.dns_only is not None:
             zone.dns_only = set(order.dns_only)
-        for field in ("status", "paused", "type", "origins", "host_origins"):
+        for field in ("status", "paused", "type", "origins", "host_origins", "not_offered"):
             if (value := getattr(order, field)) is not None:
                 setattr(zone, field, value)
 
@@ -105,9 +108,34 @@ class Writer:
             raise ValueError(f"{hostname} has no hostname certificate yet: say what to issue")
         return zone.associate(hostname, pair, order.enabled, self._clock())
 
+    def make_user(self, order: UserOrder) -> User:
+        """A further user, with a key."""
+        user = User(order.email)
+        self._state.users[user.id] = user
+        return user
+
+    def change_account(self, account: Account, order: AccountOrder) -> None:
+        """Who may be warned, and how."""
+        if order.paid is not None:
+            account.paid = order.paid
+        if order.emails is not None:
+            account.emails = set(order.emails)
+        if order.webhooks is not None:
+            account.webhooks = dict(order.webhooks)
+
     def make_token(self, order: TokenOrder) -> Token:
-        """A token; its value is random unless given."""
-        token = Token(order.value or secrets.token_urlsafe(30), frozenset())
+        """A token; its value is random unless given.
+
+        Raises:
+            LookupError: its account or user is not there.
+        """
+        account_id = (order.account_id or next(iter(self._state.accounts))) if order.kind == "account" else None
+        user = order.user or next(iter(self._state.users))
+        if user not in self._state.users or (account_id is not None and account_id not in self._state.accounts):
+            raise LookupError("there is no such user or account")
+        prefix = {"account": "cfat_", "user": "cfut_", "untold": ""}[order.kind]
+        value = order.value or (new_secret(prefix) if prefix else secrets.token_urlsafe(30))
+        token = Token(value, frozenset(), account_id or user, account_id=account_id)
         self.change_token(token, order.model_copy(update={"value": None}))
         self._state.tokens[token.id] = token
         return token
@@ -128,6 +156,12 @@ class Writer:
             token.status = order.status
         if order.revoked is not None:
             token.revoked = order.revoked
+        if order.not_before is not None:
+            token.not_before = order.not_before.timestamp()
+        if order.expires_on is not None:
+            token.expires_on = order.expires_on.timestamp()
+        if order.elsewhere is not None:
+            token.elsewhere = order.elsewhere
         if order.fresh_for_s is not None:
             token.fresh_until = self._clock() + order.fresh_for_s
 

@@ -1,10 +1,12 @@
-"""How GET /zones selects and pages, and the two zone settings that concern origin pulls. Pure; used by `api` and `control`."""
+"""How GET /zones selects and pages, and what zone settings take. Pure; used by `api` and its parts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
+
+import idna
 
 from sandbox.cloudflare import errors
 from sandbox.cloudflare.knobs import Knobs
@@ -79,13 +81,30 @@ def paging(query: Mapping[str, str], *, default: int, least: int, most: int) -> 
     return number, size
 
 
+def number_of(query: Mapping[str, str]) -> int:
+    """`page`, where its size is not the caller's to choose.
+
+    Raises:
+        ApiError: no number from 1.
+    """
+    text = query.get("page", "1")
+    if not text.isdecimal() or int(text) < 1:
+        raise errors.ApiError(400, None, "page must be a number from 1")
+    return int(text)
+
+
+def settings(zone: Zone) -> dict[str, Setting]:
+    """All of them by name."""
+    return {"ssl": zone.ssl, "tls_client_auth": zone.global_aop, **zone.other_settings}
+
+
 def setting(zone: Zone, name: str, path: str) -> Setting:
-    """`ssl` or `tls_client_auth`; there are no others here.
+    """One of them.
 
     Raises:
         ApiError: another name (7003).
     """
-    known = {"ssl": zone.ssl, "tls_client_auth": zone.global_aop}.get(name)
+    known = settings(zone).get(name)
     if known is None:
         raise errors.not_routable(path)
     return known
@@ -98,8 +117,8 @@ def change_setting(zone: Zone, name: str, value: Any, *, now: float, knobs: Knob
         ApiError: another name (7003), or a value that it cannot have.
     """
     target = setting(zone, name, path)
-    allowed = get_args(SSLMode) if name == "ssl" else ("on", "off")
-    if value not in allowed:
+    allowed = get_args(SSLMode) if name == "ssl" else ("on", "off") if target.value in {"on", "off"} else None
+    if not isinstance(value, str) or (allowed is not None and value not in allowed):
         raise errors.ApiError(400, None, f"Invalid value for zone setting {name}")
     target.change(value, now, knobs.ssl_s if name == "ssl" else 0)
 
@@ -111,4 +130,9 @@ def _agrees(zone: Zone, field: str, text: str) -> bool:
         exact = operator.removesuffix("_case_sensitive")
         if exact in _OPERATORS:
             return _OPERATORS[exact](has, rest if exact != operator else rest.lower())
-    return has == (text.lower() if field == "name" else text)
+    return has == (_in_ascii(text.lower()) if field == "name" else text)
+
+
+def _in_ascii(name: str) -> str:
+    """A query works with either form of an internationalised name."""
+    return name if name.isascii() else idna.encode(name, uts46=True).decode()
