@@ -23,7 +23,7 @@ def dump(record: Record) -> str:
         "claimed": [str(key) for key in record.claimed],
         "rejected": [[one.digest, one.times, _seconds(one.since), _whole(one.until)] for one in record.rejected],
         "holdOff": [[one.host, one.times, _seconds(one.since), _whole(one.until)] for one in record.hold_offs],
-        "flushed": [_seconds(moment) for moment in record.flushes],
+        "flushed": [_whole(moment) for moment in record.flushes],
         "rotated": record.rotated,
     }
     return json.dumps({name: value for name, value in fields.items() if value not in (None, [])}, separators=(",", ":"), sort_keys=True)
@@ -93,7 +93,7 @@ def _seconds(time: datetime) -> int:
 
 
 def _whole(time: datetime) -> int:
-    """What lasts until then does not end a fraction of a second before."""
+    """Rounded up: what lasts until then does not end before, and what is noted at last does not seem to be older than it is."""
     return math.ceil(time.timestamp())
 
 

@@ -591,3 +591,104 @@ def test_more_hosts_at_once_than_can_be_remembered_are_held_off_together() -> No
     assert isinstance(noted, Note)
     assert noted.record.hold_offs == (HoldOff(1, NOW, at(60)),)
     assert relaxing(world) == claim(enforced=(WWW,))
+
+
+# --- what the server itself refuses ---------------------------------------------------------------------------------------------
+
+
+def verifying(*hosts: str, odd: str | None = None, said: Claim | None = None) -> Any:
+    """Three hosts, at some of which somebody's Ingress verifies client certificates by itself, or something else is odd."""
+    required = said or claim(enforced=THREE)
+    seen = replica("pod-1", required, THREE)
+    other = replace(seen, hosts=tuple(replace(b, own=odd is None, odd=odd) if b.host in hosts else b for b in seen.hosts))
+    return origin(required, hosts=THREE, replicas=(replica("pod-2", required, THREE), other))
+
+
+@pytest.mark.parametrize("odd", [None, "HTTP 400 on our check path"], ids=["its own Ingress", "a snippet of others"])
+def test_a_host_that_another_s_configuration_refuses_is_left_alone(odd: str | None) -> None:
+    """Relaxing would help nobody there, and harm the host once that configuration is gone."""
+    step = next_step(observed(**three(WWW, presented=REFUSED, origins=[verifying(WWW, odd=odd)])))
+    assert not isinstance(step, Note | Publish), step
+    asking = verifying(*THREE, odd=odd, said=ASKING)
+    step = next_step(observed(**three(*THREE, presented=REFUSED, origins=[asking])))
+    assert not isinstance(step, Note | Publish), step
+
+
+def test_what_our_own_text_refuses_there_is_a_loss_all_the_same() -> None:
+    assert relaxing(three(WWW, origins=[verifying(WWW)])) == claim(enforced=(APEX, SHOP))
+
+
+def test_a_host_that_answers_past_the_edge_says_nothing_of_asking_and_is_relaxed_by_itself_if_it_is_required() -> None:
+    """Its DNS record is not proxied any more: its visitors come without a certificate."""
+    direct = replace(lost(host=WWW), direct=True)
+    assert relaxing(three(evidence=[evidence(APEX), evidence(SHOP), direct])) == claim(enforced=(APEX, SHOP))
+    refused_there = replace(lost(REFUSED, WWW), direct=True)
+    asking = origin(ASKING, hosts=THREE, replicas=(replica("pod-1", ASKING, THREE),))
+    step = next_step(
+        observed(origins=[asking], spec={"suspend": True}, evidence=[evidence(APEX, NONE), evidence(SHOP, NONE), refused_there])
+    )
+    assert isinstance(step, Block), step
+
+
+def test_while_others_arrive_well_only_the_host_that_the_server_refuses_is_relaxed() -> None:
+    assert relaxing(three(WWW, presented=REFUSED)) == claim(enforced=(APEX, SHOP))
+
+
+def test_after_asking_was_ended_nobody_is_asked_again_before_the_hold_off_is_over() -> None:
+    """Else the shared controller would reload twice for each time that somebody's host is refused, without end."""
+    world: dict[str, Any] = {
+        "origins": [origin(OFF)],
+        "record": {"hold_offs": HELD_OFF},
+        "evidence": [evidence(host, NONE) for host in HOSTS],
+    }
+    step = next_step(observed(**world))
+    assert isinstance(step, Wait)
+    assert step.reason is Reason.HOLD_OFF
+    assert published(next_step(observed(**world | {"record": {}}))) == ASKING
+
+
+# --- rejections that are tried again -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "times", "pause_s"),
+    [((), 1, 120), ((1, -121, -1), 2, 240), ((4, -3600, -1800), 5, 1920), ((9, -7200, -3600), 10, 3600), ((99, -7200, -3600), 100, 3600)],
+)
+def test_each_rejection_of_the_same_claim_is_followed_by_a_longer_pause(before: tuple[float, ...], times: int, pause_s: float) -> None:
+    last = tuple(Rejection(digest(REQUIRING, "none"), int(n), at(since), at(until)) for n, since, until in ([before] if before else []))
+    step = next_step(observed(**rejected(), record={"rejected": last}))
+    assert isinstance(step, Note)
+    assert step.record.rejected == (Rejection(digest(REQUIRING, "none"), times, NOW, at(pause_s)),)
+
+
+def test_a_rejected_claim_is_tried_again_when_its_pause_is_over() -> None:
+    """The cause may have been mended by somebody who says nothing to us."""
+    over = Rejection(digest(REQUIRING, "none"), 3, at(-500), NOW)
+    assert published(next_step(observed(record={"rejected": (over,)}, origins=[origin(ASKING)]))) == REQUIRING
+
+
+def test_what_was_rejected_a_day_ago_is_forgotten_with_the_next_note() -> None:
+    old, recent = (Rejection(name * 16, 1, at(-90000), at(until)) for name, until in (("a", -86400), ("b", -86399)))
+    step = next_step(observed(**rejected(), record={"rejected": (old, recent)}))
+    assert isinstance(step, Note)
+    assert [one.digest for one in step.record.rejected] == [recent.digest, digest(REQUIRING, "none")]
+
+
+def test_a_rejection_of_a_clock_that_was_ahead_holds_nothing() -> None:
+    later = Rejection(digest(REQUIRING, "none"), 3, at(3000), at(3500))
+    assert published(next_step(observed(record={"rejected": (later,)}, origins=[origin(ASKING)]))) == REQUIRING
+
+
+def test_where_both_milder_texts_were_rejected_the_mildest_is_tried_all_the_same() -> None:
+    """Whoever is refused now must not wait for the end of a pause."""
+    record = {"hold_offs": HELD_OFF, "rejected": (rejection(ASKING), rejection(OFF))}
+    assert published(next_step(observed(record=record, evidence=lost_everywhere()))) == OFF
+
+
+def test_nothing_is_concluded_from_a_controller_that_says_nothing() -> None:
+    """However long no replica shows a text: slow is slow."""
+    behind = (replica("pod-1", ASKING, revision=REVISION - 1), replica("pod-2", ASKING, revision=REVISION - 1))
+    for since_s in (-40, -86400):
+        step = next_step(observed(origins=[origin(replicas=behind, published_at=at(since_s))]))
+        assert isinstance(step, Wait)
+        assert (step.reason, step.since) == (Reason.WAITING_FOR_REPLICAS, at(since_s))

@@ -13,6 +13,7 @@ from aop.observed import NONE, OTHER, REFUSED, Arrival, Evidence, HoldOff, Limit
 from aop.origins import Claim, Mode
 from aop.plan import next_step
 from aop.plan.facts import proven
+from aop.record import dump, load
 from aop.steps import Delete, Done, Note, Publish, Step, Wait
 from builders import (
     APEX,
@@ -342,3 +343,112 @@ def test_a_replica_that_refuses_ours_is_not_done_either() -> None:
 
 def test_a_window_is_what_the_spec_says() -> None:
     assert observed().window == timedelta(seconds=180)
+
+
+# --- hosts that hold back nobody else ---------------------------------------------------------------------------------------------
+
+
+def odd(*hosts: str, said: Claim = ASKING, own: bool = False) -> Any:
+    """An origin on one of whose replicas somebody else answers, or decides, at some hosts."""
+    seen = replica("pod-2", said)
+    other = tuple(replace(b, odd=None if own else "HTTP 308 on our check path", own=own) if b.host in hosts else b for b in seen.hosts)
+    return origin(said, replicas=(replica("pod-1", said), replace(seen, hosts=other)))
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_an_odd_host_is_not_required_and_the_others_are(own: bool) -> None:
+    assert published(next_step(observed(origins=[odd(WWW, own=own)]))) == claim(enforced=(APEX,))
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        (False, f"{WWW}: pod pod-2 answers HTTP 308 on our check path. Let requests for /.well-known/"),
+        (True, f"{WWW}: its own Ingress verifies client certificates"),
+    ],
+)
+def test_an_odd_host_is_named_where_no_other_is_proven(own: bool, said: str) -> None:
+    step = next_step(observed(origins=[odd(APEX, WWW, own=own)]))
+    assert waiting(step) is Reason.EDGE_NOT_PROVEN
+    assert said in str(step)
+
+
+def test_an_odd_host_is_not_said_to_be_proven_within_a_window() -> None:
+    """It arrives with our leaf, and still nobody sees our text there: no window ends that."""
+    step = next_step(observed(origins=[odd(APEX)], evidence=[evidence(WWW, lasting_s=60)]))
+    assert waiting(step) is Reason.WAITING_FOR_PROOF
+    assert str(step).startswith(f"waits: {WWW} presents")
+
+
+def test_an_odd_host_that_is_required_stays_required() -> None:
+    assert next_step(observed(origins=[odd(WWW, said=REQUIRING)])) == Done()
+
+
+def test_a_host_on_hold_off_holds_back_nobody_else() -> None:
+    held = {"hold_offs": (HoldOff(2, since=at(-10), until=at(110), host=WWW),)}
+    assert published(next_step(observed(origins=[origin(ASKING)], record=held))) == claim(enforced=(APEX,))
+    assert next_step(observed(origins=[origin(claim(enforced=(APEX,)))], record=held)) == Done()
+    optional = origin(claim(Mode.OPTIONAL, enforced=(APEX,)))
+    assert published(next_step(observed(origins=[optional], record=held))) == claim(enforced=(APEX,))
+
+
+def test_a_hold_off_is_told_of_the_hosts_that_wait_for_it() -> None:
+    held = (HoldOff(9, at(-20), at(900), "other.example.com"), HoldOff(2, at(-10), at(110), WWW))
+    step = next_step(observed(origins=[origin(ASKING, hosts=(WWW,))], record={"hold_offs": held}))
+    assert waiting(step) is Reason.HOLD_OFF
+    assert f"{WWW} was relaxed 2 times, lately at 11:59:50 UTC" in str(step)
+
+
+def test_an_origin_on_hold_off_holds_back_no_other_origin() -> None:
+    held = {"hold_offs": (HoldOff(2, since=at(-10), until=at(110), host=APEX),)}
+    first, second = origin(ASKING, hosts=(APEX,)), origin(ASKING, hosts=(WWW,), name="shop")
+    step = next_step(observed(origins=[first, second], record=held))
+    assert isinstance(step, Publish)
+    assert (step.origin, step.claim.enforced) == ("shop", (WWW,))
+
+
+# --- flushes ----------------------------------------------------------------------------------------------------------------------
+
+
+HELD_BACK: dict[str, Any] = {"origins": [origin(ASKING)], "evidence": [old_sessions(), evidence(WWW, NONE)]}
+
+
+def flushed(*moments: float) -> dict[str, Any]:
+    return {"record": {"flushes": tuple(at(moment) for moment in moments)}}
+
+
+def test_a_flush_is_noted_before_it_is_made_and_each_needs_a_note_of_its_own() -> None:
+    noted = next_step(observed(**HELD_BACK))
+    assert isinstance(noted, Note)
+    assert noted.record.flushes == (NOW,)
+    assert isinstance(next_step(observed(**HELD_BACK, **flushed(0))), Publish)
+    again = next_step(observed(**HELD_BACK, **flushed(-600)))
+    assert isinstance(again, Note), "that one was made before the text was applied that is applied now"
+    assert again.record.flushes == (at(-600), NOW)
+
+
+def test_three_flushes_an_hour_are_made_and_then_it_is_said() -> None:
+    """Whoever forges answers on a host of theirs could ask for one reload after the other."""
+    step = next_step(observed(**HELD_BACK, **flushed(-3500, -2000, -600)))
+    assert waiting(step) is Reason.EDGE_NOT_PROVEN
+    assert "Old TLS sessions were ended 3 times within the hour" in str(step)
+    noted = next_step(observed(**HELD_BACK, **flushed(-3600, -2000, -700)))
+    assert isinstance(noted, Note)
+    assert noted.record.flushes == (at(-2000), at(-700), NOW)
+
+
+def test_a_flush_that_was_noted_within_the_second_counts_as_noted() -> None:
+    """The record keeps whole seconds: read back, the note must not seem to be older than what was applied just before it."""
+    applied = origin(ASKING, applied_at=at(0.3))
+    seen = [old_sessions(last=at(0.5)), evidence(WWW, NONE)]
+    world: dict[str, Any] = {"origins": [applied], "evidence": seen, "now": at(0.6)}
+    noted = next_step(observed(**world))
+    assert isinstance(noted, Note)
+    kept = load(dump(noted.record)).flushes
+    assert isinstance(next_step(observed(**world, record={"flushes": kept})), Publish)
+
+
+def test_a_clock_that_was_set_back_since_the_note_lets_no_flush_go_unnoted() -> None:
+    """By its old time the note lies in the future, and would stand for every flush of the next 50 minutes."""
+    world = replace(observed(**HELD_BACK, **flushed(0)), stepped=timedelta(minutes=-50))
+    assert isinstance(next_step(world), Note)

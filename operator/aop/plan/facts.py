@@ -137,12 +137,16 @@ def loses_a_share(o: Observed, recent: Sequence[Arrival], losing: frozenset[str]
 
 
 def refused_arrivals(origin: ObservedOrigin, claim: Claim, host: str) -> frozenset[str]:
-    """What a replica refuses when it arrives for `host` under this claim."""
+    """What is refused by our doing when it arrives for `host` under this claim.
+
+    The server's own refusal is not, where somebody else answers or verifies: relaxing would help nobody there, and the host is named.
+    """
+    by_asking = {REFUSED} if oddity(origin, host) is None else set()
     at = claim.at(host)
     if at < Mode.OPTIONAL:
-        return frozenset({REFUSED})
+        return frozenset(by_asking)
     pinned = {leaf for replica in replicas(origin) if (b := replica.seen(host)) and not b.own for leaf in b.refuses}
-    return frozenset({REFUSED, OTHER, *pinned} | ({NONE} if at is Mode.REQUIRE else set()))
+    return frozenset({OTHER, *by_asking, *pinned} | ({NONE} if at is Mode.REQUIRE else set()))
 
 
 def held_off_until(o: Observed, host: str) -> datetime | None:
@@ -158,17 +162,16 @@ def running_hold_offs(o: Observed) -> tuple[HoldOff, ...]:
 # --- hosts on an origin ----------------------------------------------------------------------------------------------
 
 
-def verifies_by_itself(origin: ObservedOrigin, host: str) -> bool:
-    """Somebody's Ingress decides by itself who is refused at this host."""
-    return any(b.own for replica in replicas(origin) if (b := replica.seen(host)))
-
-
 def oddity(origin: ObservedOrigin, host: str) -> str | None:
     """Why nothing can be proven of `host` at this origin, whatever arrives through the edge; None where every replica shows our text there."""
     for replica in replicas(origin):
         seen = replica.seen(host)
-        if seen is not None and (seen.own or seen.odd):
-            return f"pod {replica.name} answers {seen.odd}" if seen.odd else "its own Ingress verifies client certificates"
+        if seen is not None and seen.own:
+            return next((one.why for one in origin.displaced if one.host == host), "its own Ingress verifies client certificates")
+        if seen is not None and seen.odd:
+            return (
+                f"pod {replica.name} answers {seen.odd}. Let requests for /.well-known/aop-operator/ through there if it is to be required"
+            )
     return next((one.why for one in origin.left_out if one.host == host), None)
 
 
@@ -352,11 +355,11 @@ def publish(o: Observed, origin: ObservedOrigin, claim: Claim, why: str) -> Step
 
 
 def relax(o: Observed, origin: ObservedOrigin, to: Mode, why: str) -> Step | None:
-    """Publish something milder at once; what was rejected before is skipped for the next milder one."""
+    """Publish something milder at once; what was rejected before is skipped for the next milder one, and the mildest is always tried."""
     current = configured(origin).may_do
     for mode in (m for m in (Mode.REQUEST, Mode.OFF) if m <= to):
         claim = claim_of(o, origin, mode)
-        if current and current.mode > mode and not was_rejected(o, origin, claim):
+        if current and current.mode > mode and (mode is Mode.OFF or not was_rejected(o, origin, claim)):
             return Publish(origin.name, origin.target, claim, why)
     return None
 
@@ -373,7 +376,7 @@ def flush(o: Observed, leaf: Pin) -> Step | None:
         held_back = [host for host in waiting if old_sessions_hold_back(o, origin, host, leaf.sha256)]
         if not origin.wanted or claim is None or not held_back:
             continue
-        noted = o.record.flushes[-1] if o.record.flushes else None
+        noted = max(flushes_of_the_hour(o), default=None)
         if noted is not None and origin.applied_at is not None and o.steady(noted) > origin.applied_at:
             why = f"only connections and TLS sessions from before do not present leaf {leaf.short} to {', '.join(held_back)}"
             return publish(o, origin, replace(claim, nudge=claim.nudge + 1), why)
@@ -384,8 +387,9 @@ def flush(o: Observed, leaf: Pin) -> Step | None:
 
 
 def flushes_of_the_hour(o: Observed) -> tuple[datetime, ...]:
-    """When old sessions were ended lately; all objects' limits are their own."""
-    return tuple(moment for moment in o.record.flushes if timedelta() <= o.wall - moment < timedelta(hours=1))
+    """When old sessions were ended lately. What was noted by a clock that was ahead then says nothing; the record rounds up to seconds."""
+    second, hour = timedelta(seconds=1), timedelta(hours=1)
+    return tuple(moment for moment in o.record.flushes if -second <= o.wall - moment < hour)
 
 
 def flushes_used_up(o: Observed) -> bool:

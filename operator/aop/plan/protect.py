@@ -30,7 +30,6 @@ from aop.plan.facts import (
     relax,
     replicas,
     runs_our_claim,
-    verifies_by_itself,
     was_rejected,
 )
 from aop.steps import Note, Publish, SetEnabled, Step, Withdraw
@@ -112,7 +111,7 @@ def refused_by_the_server(o: Observed, origin: ObservedOrigin, claim: Claim) -> 
 
 def speaks_for_us(o: Observed, origin: ObservedOrigin, host: str) -> bool:
     """What the host answers through the edge is an answer of our replicas that follows from our text."""
-    return not o.evidence_of(host).direct and not verifies_by_itself(origin, host) and oddity(origin, host) is None
+    return not o.evidence_of(host).direct and oddity(origin, host) is None
 
 
 def lost(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
@@ -139,9 +138,10 @@ def certificate_is_not_presented(o: Observed, origin: ObservedOrigin, claim: Cla
 
 
 def begins_to_lose(o: Observed, origin: ObservedOrigin, claim: Claim, host: str) -> bool:
-    """The host's last request was refused, or would have been."""
+    """The host's last request came with what the origin refuses there."""
     evidence = o.evidence_of(host)
-    return is_fresh(o, evidence) and evidence.recent[-1:] != () and evidence.recent[-1].presented in refused_arrivals(origin, claim, host)
+    refused = refused_arrivals(origin, claim, host)
+    return is_fresh(o, evidence) and any(arrival.presented in refused for arrival in evidence.recent[-1:])
 
 
 def arrives_well(o: Observed, claim: Claim, host: str) -> bool:

@@ -44,6 +44,8 @@ def origins_ask(o: Observed) -> Step | None:
         if claim.mode is Mode.OFF:
             if expired := [pin for pin in o.record.uploaded if expires_within(pin, o.wall, 60.0)]:
                 return until_never_presented(o, expired[0])
+            if (until := held_off_until(o, "")) is not None:
+                return held_off_hosts(o, dict.fromkeys(origin.hosts, until))
             return publish(o, origin, claim_of(o, origin, Mode.REQUEST, (), our_pins(o)), "the zone presents our certificate")
         if wait := until_applied(origin):
             return wait
@@ -79,7 +81,7 @@ def requirable(o: Observed, origin: ObservedOrigin, wanted: Pin) -> set[str]:
 def waiting_for_proof(o: Observed, hosts: tuple[str, ...], wanted: str) -> Step:
     """What the proof waits for, host by host, in words."""
     seen = [o.evidence_of(host) for host in hosts]
-    arriving = [e for e in seen if e.presented == wanted and not e.direct and e.silence is None]
+    arriving = [e for e in seen if e.presented == wanted and not e.direct and e.silence is None and hidden(o, e.host) is None]
     if arriving:
         best = arriving[0]
         since = min(e.since or o.now for e in arriving)
@@ -92,18 +94,22 @@ def waiting_for_proof(o: Observed, hosts: tuple[str, ...], wanted: str) -> Step:
     what = "; ".join(why_unproven(o, evidence) for evidence in seen[:5])
     if flushes_used_up(o):
         what += f". Old TLS sessions were ended {o.limits.flushes_per_hour} times within the hour, which is not tried again before the hour is over"
-    silent = all(e.silence is not None or e.last is None for e in seen if not e.direct)
+    silent = all(hidden(o, e.host) is None and (e.silence is not None or e.last is None) for e in seen if not e.direct)
     begun = [at for e in seen if (at := e.silent_since if silent else e.since)]
     reason = Reason.EDGE_SILENT if silent else Reason.EDGE_NOT_PROVEN
     return Wait(reason, f"no host is proven to present leaf {wanted[:8]}. {what}", 2.0, since=min(begun, default=None))
 
 
+def hidden(o: Observed, host: str) -> str | None:
+    """Why our text cannot be seen at the host on some origin, so that no window of requests will prove it."""
+    return next((odd for origin in o.origins if host in origin.hosts and (odd := oddity(origin, host)) is not None), None)
+
+
 def why_unproven(o: Observed, evidence: Evidence) -> str:
     """One host's missing proof in words, for the condition."""
     host, outranked = evidence.host, getattr(o.zone, "outranked", ())
-    for origin in o.origins:
-        if host in origin.hosts and (odd := oddity(origin, host)) is not None:
-            return f"{host}: {odd}"
+    if (odd := hidden(o, host)) is not None:
+        return f"{host}: {odd}"
     if evidence.direct:
         return f"{host} answers past Cloudflare (DNS-only?)"
     if host in outranked:
@@ -125,7 +131,9 @@ def origins_require(o: Observed) -> Step | None:
     goal, wanted = o.spec.enforcement_mode, wanted_leaf(o)
     if goal < Mode.OPTIONAL or wanted is None:
         return None
-    step = next((step for origin in o.origins if origin.wanted and (step := requires(o, origin, goal, wanted))), None)
+    steps = [step for origin in o.origins if origin.wanted and (step := requires(o, origin, goal, wanted))]
+    # What one origin waits for (a hold-off may last a day) holds back no other.
+    step = next((step for step in steps if not isinstance(step, Wait)), next(iter(steps), None))
     # A host beside those that are required may be held back by sessions of before: nothing else would ever end them.
     return step or flush(o, wanted)
 
@@ -152,13 +160,13 @@ def requires(o: Observed, origin: ObservedOrigin, goal: Mode, wanted: Pin) -> St
 
 
 def held_off_hosts(o: Observed, held_off: Mapping[str, datetime]) -> Wait:
-    """What was relaxed a short time ago is not required again yet."""
-    until = min(held_off.values())
-    times, since = max((one.times, one.since) for one in running_hold_offs(o))
+    """What was relaxed a short time ago is not made stricter yet."""
+    until, hosts = min(held_off.values()), sorted(held_off)
+    times, since = max((one.times, one.since) for one in running_hold_offs(o) if one.host in {"", *hosts})
     return Wait(
         Reason.HOLD_OFF,
-        f"enforcement of {', '.join(sorted(held_off)[:5])} was relaxed {times} times, lately at {since:%H:%M:%S} UTC; required again at "
-        f"{until:%H:%M:%S} UTC",
+        f"{', '.join(hosts[:5])} {'was' if len(hosts) == 1 else 'were'} relaxed {times} times, lately at {since:%H:%M:%S} UTC, because requests "
+        f"were refused; nothing stricter is tried before {until:%H:%M:%S} UTC",
         min((until - o.wall).total_seconds(), 10.0),
         since=o.steady(since),
     )
