@@ -36,6 +36,8 @@ log = logging.getLogger("aop")
 MOST_STEPS = 20
 """Effects in one visit: more than any rollout has; a plan that never ends becomes visible instead of busy."""
 BLOCKED_RECHECK_S = 15.0
+LOOK_AGAIN_S = 5.0
+"""After an effect that was refused: what protects is looked at again, whatever the refused call itself waits for."""
 CONFLICT_S = 0.2
 """Somebody else has written first: nothing is wrong, the decision is only made again on what is there now."""
 REREAD_S, REREAD_AFTER_FAILURE_S = 60.0, 5.0
@@ -174,11 +176,11 @@ class Reconciler:
         result, reason, delay_s = "bug", Reason.INTERNAL_ERROR, max(backoff_s, 1.0)
         message = f"{type(error).__name__} in the operator; its log has the traceback. It is tried again by itself"
         if isinstance(error, Blocked):
-            result, reason, delay_s, message = "blocked", error.reason, BLOCKED_RECHECK_S, error.message
+            result, reason, delay_s, message = "blocked", error.reason, LOOK_AGAIN_S, error.message
         elif isinstance(error, Transient):
             after_s = error.retry_after_s
             # What protects visitors must not wait for a Retry-After of Cloudflare's: the loop goes on, the client honours it.
-            result, reason, delay_s = "transient", Reason.TRANSIENT_ERROR, min(after_s, 5.0) if after_s is not None else backoff_s
+            result, reason, delay_s = "transient", Reason.TRANSIENT_ERROR, min(after_s, LOOK_AGAIN_S) if after_s is not None else backoff_s
             message = f"{error.message}. It is tried again by itself"
         self._metrics.reconciles.labels(result=result).inc()
         log.warning("%s: %s", key, message)
