@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from aop.errors import Reason
-from aop.observed import NONE, OTHER, REFUSED, Unknown
+from aop.observed import NONE, OTHER, REFUSED, HostBehaviour, Unknown
 from aop.origins import Mode
 from aop.plan.facts import (
     anybody_refuses,
@@ -101,6 +102,15 @@ def test_a_leaf_that_a_replica_refuses_for_that_host_is_losing_too() -> None:
     found = origin(replicas=(replica("pod-2", REQUIRING), refusing.__class__("pod-1", 7, settled=True, hosts=(bad, refusing.hosts[1]))))
     assert NEXT.sha256 in refused_arrivals(found, REQUIRING, APEX)
     assert NEXT.sha256 not in refused_arrivals(found, REQUIRING, WWW)
+
+
+def test_a_leaf_that_an_ingress_refuses_by_itself_is_not_losing() -> None:
+    """Whoever verifies there has decided; one replica that serves it all the same is no loss of ours."""
+    own = HostBehaviour(APEX, Mode.REQUEST, refuses=frozenset({LEAF.sha256}), own=True)
+    shown = replica("pod-1", REQUIRING)
+    found = origin(replicas=(replace(shown, hosts=(own, shown.hosts[1])), replica("pod-2", REQUIRING)))
+    assert refused_arrivals(found, REQUIRING, APEX) == {OTHER, NONE}
+    assert refused_arrivals(found, REQUIRING, WWW) == {OTHER, NONE, REFUSED}
 
 
 def test_a_host_that_was_never_heard_of_loses_nothing() -> None:

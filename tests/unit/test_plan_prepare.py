@@ -9,9 +9,21 @@ from typing import Any
 import pytest
 
 from aop.errors import Reason
-from aop.observed import NONE, CertificateState, Evidence, Found, HostBehaviour, ObservedCertificate, Unknown
+from aop.observed import (
+    NONE,
+    CertificateState,
+    Evidence,
+    Found,
+    HostBehaviour,
+    LeftOut,
+    ObservedCertificate,
+    ObservedReplica,
+    Overwritten,
+    Unknown,
+)
 from aop.origins import Claim, Mode, ObjectKey
 from aop.plan import next_step
+from aop.plan.prepare import claim_is_whole
 from aop.steps import Block, Delete, Done, Issue, Note, Publish, SetEnabled, Step, Upload, Wait
 from builders import (
     APEX,
@@ -408,3 +420,185 @@ def test_the_second_origin_waits_for_nothing_of_the_first_but_its_turn() -> None
     step = next_step(observed(origins=[origin(), origin(None, name="shop", target=other)], record={"claimed": (TARGET, other)}))
     assert isinstance(step, Publish)
     assert (step.origin, step.target, step.claim.mode) == ("shop", other, Mode.OFF)
+
+
+# --- a damaged text -----------------------------------------------------------------------------------------------------------------
+
+
+BOTH_REQUIRE = replica("pod-1", REQUIRING), replica("pod-2", REQUIRING)
+
+
+def damaged(*pods: ObservedReplica, standing: Claim | None = REQUIRING) -> Any:
+    """A text that is not ours byte for byte any more, and refuses all the same: it reads as Off."""
+    return origin(replace(OFF, pins=(LEAF,)), configured={"intact": False, "standing": standing}, replicas=pods)
+
+
+def without(accepted: str, running: Claim = REQUIRING, host: str = WWW) -> ObservedReplica:
+    """A replica that was not seen to serve the leaf to that host."""
+    seen = replica("pod-2", running)
+    return replace(seen, hosts=tuple(replace(b, accepts=b.accepts - {accepted}) if b.host == host else b for b in seen.hosts))
+
+
+def test_what_every_replica_does_all_the_same_is_what_is_put_back() -> None:
+    """Somebody has indented our block, or lost its last newline: nobody is to be let in for that."""
+    assert published(next_step(observed(origins=[damaged(*BOTH_REQUIRE)]))) == REQUIRING
+    optional = claim(Mode.OPTIONAL)
+    running = (replica("pod-1", optional), replica("pod-2", optional))
+    assert published(next_step(observed(origins=[damaged(*running, standing=optional)], spec={"enforcement": "Optional"}))) == optional
+
+
+@pytest.mark.parametrize(
+    ("found", "seen", "kept"),
+    [
+        (damaged(*BOTH_REQUIRE), [evidence(WWW, NONE, recent=())], claim(enforced=(APEX,))),
+        (damaged(*BOTH_REQUIRE), [evidence(WWW, lasting_s=60)], claim(enforced=(APEX,))),
+        (damaged(replica("pod-1", REQUIRING), replica("pod-2", claim(enforced=(APEX,)))), [], claim(enforced=(APEX,))),
+        (damaged(replica("pod-1", REQUIRING), without(LEAF.sha256)), [], claim(enforced=(APEX,))),
+        (damaged(replica("pod-1", REQUIRING), replica("pod-2", REQUIRING, hosts=(APEX,))), [], claim(enforced=(APEX,))),
+        (damaged(replica("pod-1", REQUIRING), replica("pod-2", OFF)), [], OFF),
+        (damaged(replica("pod-1", REQUIRING), replica("pod-2", claim(Mode.OPTIONAL))), [], OFF),
+        (damaged(replica("pod-1", REQUIRING), replica("pod-2", REQUIRING, error="timeout")), [], OFF),
+        (damaged(), [], OFF),
+        (damaged(*BOTH_REQUIRE, standing=None), [], OFF),
+        (damaged(*BOTH_REQUIRE, standing=ASKING), [], OFF),
+    ],
+    ids=[
+        "a host that is not proven",
+        "a host that is not proven yet",
+        "a host that a replica serves to everybody",
+        "a host to which a replica does not serve the leaf",
+        "a host that a replica was not asked about",
+        "a replica that runs nothing of it",
+        "a replica that is milder",
+        "a replica that cannot be asked",
+        "no replica",
+        "nobody knows what was written",
+        "it refused nobody",
+    ],
+)
+def test_only_what_is_seen_and_proven_now_is_put_back(found: Any, seen: list[Evidence], kept: Claim) -> None:
+    """S1 holds for a repair as for anything else."""
+    step = claim_is_whole(observed(origins=[found], evidence=seen), found)
+    assert step is not None
+    assert published(step) == kept
+
+
+def test_without_a_key_pair_a_damaged_text_is_repaired_to_refuse_nobody() -> None:
+    assert published(next_step(observed(origins=[damaged(*BOTH_REQUIRE)], keys=None))) == OFF
+
+
+# --- text that somebody else puts back -------------------------------------------------------------------------------------------
+
+
+def put_back(until_s: float, said: Claim | None = OFF, **changes: Any) -> Any:
+    by_others = Overwritten("field manager argocd-controller", 4, since=at(-90), until=at(until_s))
+    return origin(said, said, configured={"intact": False}, overwritten=by_others, **changes)
+
+
+@pytest.mark.parametrize("said", [OFF, None], ids=["ours is damaged", "ours is gone"])
+def test_who_puts_their_text_back_again_and_again_is_named_and_ours_waits(said: Claim | None) -> None:
+    step = next_step(observed(origins=[put_back(60, said)], stepped=timedelta(hours=1)))
+    assert isinstance(step, Block)
+    assert step.reason is Reason.FOREIGN_CONFIGURATION
+    assert (
+        f"field manager argocd-controller has put its own text back over ours in ConfigMap {TARGET} 4 times since 12:58:30 UTC"
+        in step.message
+    )
+    assert "ignoreDifferences" in step.message
+    assert "written again at 13:01:00 UTC" in step.message
+    assert published(next_step(observed(origins=[put_back(0, said)]))).mode is Mode.OFF
+
+
+def test_what_relaxes_does_not_wait_for_them() -> None:
+    found = origin(overwritten=put_back(60).overwritten)
+    assert published(next_step(observed(origins=[found], spec={"enforcement": "Request"}))) == ASKING
+
+
+def test_a_text_of_ours_that_stands_is_changed_whatever_was_before() -> None:
+    found = origin(claim(patterns=(APEX,)), overwritten=put_back(60).overwritten)
+    assert published(next_step(observed(origins=[found]))) == REQUIRING
+
+
+# --- hosts at which enabling would refuse somebody ----------------------------------------------------------------------------------
+
+OWN = LeftOut(WWW, "Ingress shop/web verifies client certificates by itself")
+
+
+def test_the_zone_is_not_enabled_while_a_host_would_begin_to_refuse_its_visitors() -> None:
+    step = next_step(observed(zone={"enabled": False}, origins=[origin(OFF, displaced=(OWN,))]))
+    assert isinstance(step, Block)
+    assert step.reason is Reason.FOREIGN_CONFIGURATION
+    assert f"{WWW} would refuse our certificate as soon as the zone presents it: {OWN.why}" in step.message
+    assert "leaving the host out of spec.hostnames" in step.message
+
+
+def test_that_is_said_before_anything_is_written() -> None:
+    fresh: dict[str, Any] = {"record": {"uploaded": (), "claimed": (), "found": Found(enabled=False)}, "keys": None}
+    displacing = [origin(None, None, displaced=(OWN,))]
+    assert isinstance(next_step(observed(**fresh, zone={"certificates": (), "enabled": False}, origins=displacing)), Block)
+    enabled = fresh | {"record": fresh["record"] | {"found": Found(enabled=True)}}
+    step = next_step(observed(**enabled, zone={"certificates": (), "enabled": True}, origins=displacing))
+    assert isinstance(step, Note), "what is enabled already refuses there already"
+
+
+@pytest.mark.parametrize(
+    "hidden", [HostBehaviour(WWW, Mode.REQUEST, own=True), HostBehaviour(WWW, Mode.OFF, odd="HTTP 308 on our check path")]
+)
+def test_once_the_zone_presents_ours_such_a_host_holds_back_nothing(hidden: HostBehaviour) -> None:
+    """It refuses by its own doing: renewals and new hosts go on beside it."""
+
+    def among(said: Claim) -> Any:
+        pods = tuple(replace(it, hosts=(it.hosts[0], hidden)) for it in (replica("pod-1", said), replica("pod-2", said)))
+        return origin(said, replicas=pods, displaced=(OWN,))
+
+    one = claim(enforced=(APEX,))
+    assert next_step(observed(origins=[among(one)])) == Done()
+    assert published(next_step(observed(origins=[among(ASKING)]))) == one
+    both = claim(enforced=(APEX,), pins=(LEAF, NEXT))
+    noted = next_step(observed(**AWAITING_NEXT | {"origins": [among(both)]}))
+    assert isinstance(noted, Note), "the next leaf is about to be uploaded"
+
+
+def test_a_required_host_that_is_hidden_holds_back_no_upload_and_one_that_was_not_seen_does() -> None:
+    shown = replica("pod-2", BOTH)
+    odd = replace(shown, hosts=(shown.hosts[0], HostBehaviour(WWW, Mode.OFF, odd="HTTP 403 on our check path")))
+    assert isinstance(next_step(observed(**AWAITING_NEXT | {"origins": [origin(BOTH, replicas=(replica("pod-1", BOTH), odd))]})), Note)
+    unseen = origin(BOTH, replicas=(replica("pod-1", BOTH), replace(shown, hosts=shown.hosts[:1])))
+    assert waiting(next_step(observed(**AWAITING_NEXT | {"origins": [unseen]}))) is Reason.WAITING_FOR_REPLICAS
+
+
+# --- replicas that are not Ready ---------------------------------------------------------------------------------------------------
+
+
+def test_a_rotation_waits_for_a_pod_that_is_not_ready_and_may_still_serve_and_says_what_to_do() -> None:
+    """Half of the visitors got 400 from it for as long as one looked."""
+    cut_off = replica("pod-2", REQUIRING, ready=False, error="nothing within 5 s")
+    step = next_step(observed(**AWAITING_NEXT | {"origins": [origin(BOTH, replicas=(replica("pod-1", BOTH), cut_off))]}))
+    assert isinstance(step, Wait)
+    assert step.reason is Reason.WAITING_FOR_REPLICAS
+    assert (
+        "pod pod-2 is not Ready, may still serve, and cannot be asked (nothing within 5 s); make it reachable, or delete it" in step.message
+    )
+
+
+# --- controllers that take nothing -------------------------------------------------------------------------------------------------
+
+
+def test_while_a_controller_takes_no_text_nothing_is_written_but_what_relaxes() -> None:
+    """A typo of an admin's in another key: nginx -t fails for everybody, and nothing of ours is at fault."""
+    words = "the controller of ConfigMap a/b takes no change at present: unknown directive"
+    behind = (replica("pod-1", ASKING, revision=6), replica("pod-2", ASKING, revision=6))
+    step = next_step(observed(origins=[origin(replicas=behind, stuck=words)]))
+    assert isinstance(step, Wait)
+    assert (step.reason, step.message) == (Reason.CONTROLLER_STUCK, words)
+    assert waiting(next_step(observed(origins=[origin(None, stuck=words)]))) is Reason.CONTROLLER_STUCK
+    assert published(next_step(observed(origins=[origin(stuck=words)], spec={"enforcement": "Request"}))) == ASKING
+
+
+def test_while_a_source_cannot_be_read_nothing_new_is_done_on_what_was_known_of_it() -> None:
+    words = "cannot list ingresses: HTTP 403"
+    step = next_step(observed(origins=[origin(ASKING, stale=words)]))
+    assert isinstance(step, Wait)
+    assert step.reason is Reason.TRANSIENT_ERROR
+    assert words in step.message
+    assert published(next_step(observed(origins=[origin(stale=words)], spec={"enforcement": "Request"}))) == ASKING

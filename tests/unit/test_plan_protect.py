@@ -521,6 +521,15 @@ def test_where_the_only_required_host_loses_another_that_arrives_well_is_not_hel
     assert [held.host for held in noted.record.hold_offs] == [APEX]
 
 
+def test_while_others_begin_to_lose_as_well_it_is_the_zone_that_loses() -> None:
+    """The edge's locations follow one after the other: nobody waits for each host's third answer."""
+    begins = replace(evidence(SHOP), recent=(Arrival(at(-2), NONE),), presented=NONE, last=at(-2))
+    silent = Evidence(WWW, silence="HTTP 403", silent_since=at(-60))
+    assert relaxing(three(evidence=[lost(), begins, silent])) == ASKING
+    before = replace(begins, recent=(Arrival(at(-31), NONE),), last=at(-31))
+    assert relaxing(three(evidence=[lost(), before, silent])) == claim(enforced=(SHOP, WWW))
+
+
 @pytest.mark.parametrize(
     "zone",
     [
@@ -547,7 +556,7 @@ def test_a_share_of_losing_answers_is_a_loss_although_others_arrive_well() -> No
 @pytest.mark.parametrize(
     "seen",
     [
-        arriving(*((LEAF.sha256, LEAF.sha256, LEAF.sha256, LEAF.sha256, OTHER) * 4), host=WWW),
+        arriving(*((LEAF.sha256, LEAF.sha256, LEAF.sha256, LEAF.sha256, OTHER) * 6), host=WWW, every_s=3.0),
         arriving(*((LEAF.sha256, LEAF.sha256, OTHER) * 4), host=WWW),
         arriving(*((LEAF.sha256, LEAF.sha256, OTHER) * 6), host=WWW, every_s=1.5),
         replace(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aop.errors import Reason
-from aop.observed import NONE, CertificateState, Found, Unknown
+from aop.observed import NONE, CertificateState, Found, HostBehaviour, ObservedReplica, Overwritten, Unknown
 from aop.origins import Claim, Mode
 from aop.plan import next_step
 from aop.steps import Block, Delete, Done, Publish, SetEnabled, Step, Wait, Withdraw
@@ -252,3 +252,73 @@ def test_a_loss_on_the_way_is_met_as_ever() -> None:
     """PROTECT comes first in a removal too: what it relaxes to, the removal is content with."""
     step = removing(origins=[origin(REQUIRING)], evidence=[evidence(host, NONE) for host in HOSTS])
     assert not isinstance(step, Delete | SetEnabled | Withdraw), step
+
+
+# --- texts that others have changed ----------------------------------------------------------------------------------------------
+
+RESET: dict[str, Any] = {"intact": False, "standing": None}
+"""The annotations are there, and nothing of ours in the keys."""
+
+
+def runs_nothing(name: str = "pod-1", **changes: Any) -> Any:
+    """A replica that has loaded what others have put there: our paths answer 404."""
+    hosts = tuple(HostBehaviour(host, Mode.OFF, odd="HTTP 404 on our check path") for host in HOSTS)
+    return ObservedReplica(name, None, settled=True, hosts=hosts, **changes)
+
+
+def test_a_damaged_text_that_may_still_refuse_is_replaced_first_of_all() -> None:
+    """It reads as Off, and every replica goes on refusing: a block was appended to it again and again, until nginx failed for everybody."""
+    found = origin(OFF, running=REQUIRING, configured={"intact": False, "standing": REQUIRING})
+    step = removing(origins=[found])
+    assert isinstance(step, Publish)
+    assert step.claim == OFF
+    seen = origin(OFF, configured={"standing": None})
+    assert isinstance(removing(origins=[seen]), SetEnabled), "one write, and it is seen to refuse nobody"
+
+
+def test_what_others_have_taken_out_need_not_be_put_back_to_be_taken_out() -> None:
+    found = origin(OFF, configured=RESET, replicas=(runs_nothing(), runs_nothing("pod-2")))
+    assert isinstance(removing(origins=[found]), SetEnabled)
+    assert removing(origins=[found], zone=GONE) == Withdraw("public", TARGET)
+
+
+@pytest.mark.parametrize(
+    ("other", "changes"),
+    [
+        (replica("pod-2", REQUIRING), {}),
+        (runs_nothing("pod-2", error="timeout"), {}),
+        (replace(runs_nothing("pod-2"), settled=False), {}),
+        (replace(runs_nothing("pod-2"), hosts=(HostBehaviour(HOSTS[0], Mode.OPTIONAL),)), {}),
+        (runs_nothing("pod-2"), {"standing": REQUIRING}),
+        (runs_nothing("pod-2"), {"standing": OFF}),
+    ],
+    ids=[
+        "one runs ours",
+        "one cannot be asked",
+        "one shows it only just now",
+        "one refuses somebody",
+        "residue that may refuse",
+        "residue",
+    ],
+)
+def test_until_that_is_seen_on_every_replica_the_text_is_put_right(other: Any, changes: dict[str, Any]) -> None:
+    found = origin(OFF, configured=RESET | changes, replicas=(runs_nothing(), other))
+    assert isinstance(removing(origins=[found]), Publish)
+
+
+def test_a_text_that_is_taken_out_again_and_again_is_not_put_right_in_a_hurry() -> None:
+    by_others = Overwritten("field manager argocd-controller", 4, since=at(-90), until=at(60))
+    late = (runs_nothing(), replica("pod-2", REQUIRING, revision=6))
+    found = origin(OFF, configured=RESET, replicas=late, overwritten=by_others)
+    assert "argocd-controller has put its own text back" in waiting(removing(origins=[found]))
+    assert isinstance(removing(origins=[replace(found, overwritten=replace(by_others, until=NOW))]), Publish)
+    refusing = origin(OFF, configured=RESET | {"standing": REQUIRING}, replicas=late, overwritten=by_others)
+    assert isinstance(removing(origins=[refusing]), Publish), "what may refuse is relaxed at once"
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_host_that_others_refuse_is_no_reason_to_keep_an_object(own: bool) -> None:
+    """An Ingress that verifies by itself, or a snippet of somebody's: no ConfigMap could tell that replica otherwise."""
+    refused = HostBehaviour(HOSTS[0], Mode.REQUEST, odd="HTTP 400 on our check path", own=own)
+    pods = tuple(replace(runs_nothing(name), hosts=(refused,)) for name in ("pod-1", "pod-2"))
+    assert removing(origins=[origin(None, None, replicas=pods)], zone=GONE) == Done()

@@ -217,7 +217,7 @@ class OriginKeeper:
             if isinstance(source, Unknown):
                 return source.message
             if source.failure and now - source.read_at > timedelta(seconds=STALE_S):
-                return f"{source.failure}; what was known at {source.read_at:%H:%M:%S} UTC stands meanwhile"
+                return f"{source.failure}; what was known at {source.read_at + self._clock.stepped():%H:%M:%S} UTC stands meanwhile"
         return None
 
     # --- the ConfigMap -----------------------------------------------------------------------------------------------

@@ -70,8 +70,9 @@ def claim_is_whole(o: Observed, origin: ObservedOrigin) -> Step | None:
     current = found.claim
     if current is not None and found.intact and current.patterns == patterns_for(o, origin):
         return None
-    if origin.overwritten is not None and o.now < origin.overwritten.until:
-        return Block(Reason.FOREIGN_CONFIGURATION, put_back_by_others(origin, origin.overwritten))
+    there = current is not None and found.intact
+    if not there and origin.overwritten is not None and o.now < origin.overwritten.until:
+        return Block(Reason.FOREIGN_CONFIGURATION, put_back_by_others(o, origin, origin.overwritten))
     if current is None:
         return publish(o, origin, claim_of(o, origin, Mode.OFF), "the check path is to be live")
     if not found.intact:
@@ -80,13 +81,13 @@ def claim_is_whole(o: Observed, origin: ObservedOrigin) -> Step | None:
     return publish(o, origin, claim_of(o, origin, current.mode, current.enforced), "spec.hostnames has changed")
 
 
-def put_back_by_others(origin: ObservedOrigin, overwritten: Overwritten) -> str:
+def put_back_by_others(o: Observed, origin: ObservedOrigin, overwritten: Overwritten) -> str:
     """Who puts their text back over ours, and what ends that."""
     return (
         f"{overwritten.by} has put its own text back over ours in ConfigMap {origin.target} {overwritten.times} times since "
-        f"{overwritten.since:%H:%M:%S} UTC, and each time costs every replica a reload. Tell it to leave the keys http-snippet and "
+        f"{o.shown(overwritten.since):%H:%M:%S} UTC, and each time costs every replica a reload. Tell it to leave the keys http-snippet and "
         f"server-snippet alone (Argo CD: ignoreDifferences; Flux: a driftDetection ignore rule; Helm: no value for them). Ours is "
-        f"written again at {overwritten.until:%H:%M:%S} UTC"
+        f"written again at {o.shown(overwritten.until):%H:%M:%S} UTC"
     )
 
 

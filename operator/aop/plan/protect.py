@@ -133,7 +133,7 @@ def certificate_is_not_presented(o: Observed, origin: ObservedOrigin, claim: Cla
         if not o.zone.enabled or newest is None or newest.pin not in claim.pins:
             return True
     others = {*origin.hosts, *claim.required} - set(losing)
-    alone = len(losing) == 1 and others and not any(begins_to_lose(o, origin, claim, host) for host in others)
+    alone = len(losing) == 1 and not any(begins_to_lose(o, origin, claim, host) for host in others)
     return not alone and not any(arrives_well(o, claim, host) for host in others)
 
 

@@ -167,7 +167,8 @@ def until_it_listens(origin: ObservedOrigin) -> Wait | None:
     if origin.stuck:
         return Wait(Reason.CONTROLLER_STUCK, origin.stuck, 5.0, origin.published_at)
     asked = origin.replicas if isinstance(origin.replicas, tuple) else ()
-    if errors := [f"pod {r.name}: {r.error}" for r in asked if r.error]:
+    # One that is not Ready and may still serve is another matter, which `until_applied` tells.
+    if errors := [f"pod {r.name}: {r.error}" for r in asked if r.error and r.ready]:
         return Wait(
             Reason.ORIGIN_UNREACHABLE, f"origin {origin.name} cannot be asked: {'; '.join(errors)}. A NetworkPolicy may be in the way", 5.0
         )

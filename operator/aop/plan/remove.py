@@ -12,6 +12,7 @@ from aop.errors import Reason
 from aop.observed import CertificateState, Observed, ObservedOrigin, ObservedZone, Unknown
 from aop.origins import Mode
 from aop.plan.facts import claim_of, configured, ours_listed, replicas, unknown, until_applied, was_there_before
+from aop.plan.prepare import put_back_by_others
 from aop.steps import Block, Delete, Publish, SetEnabled, Step, Wait, Withdraw
 
 
@@ -30,12 +31,18 @@ def refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
     """What is still to be done, or seen, before one origin refuses nobody."""
     if isinstance(origin.configured, Unknown):
         return Wait(Reason.REMOVING, f"ConfigMap {origin.target} cannot be read: {origin.configured.message}", 5.0)
-    found = configured(origin)
-    if found.may_do is not None and (found.may_do.mode > Mode.OFF or not found.intact):
+    found, gone = configured(origin), nothing_of_ours_runs(origin)
+    to_be_put_right = found.may_do is not None and (found.may_do.mode > Mode.OFF or not found.intact)
+    if to_be_put_right and not gone:
+        again_and_again = origin.overwritten if found.standing is None and not found.intact else None
+        if again_and_again is not None and o.now < again_and_again.until:
+            return Wait(
+                Reason.REMOVING, f"it is waited for until no replica runs our text: {put_back_by_others(o, origin, again_and_again)}", 2.0
+            )
         return Publish(origin.name, origin.target, claim_of(o, origin, Mode.OFF), "the object is being removed")
     if isinstance(origin.replicas, Unknown):
         return Wait(Reason.REMOVING, f"the replicas of origin {origin.name} cannot be listed: {origin.replicas.message}", 5.0)
-    if found.claim is not None and origin.replicas and (wait := until_applied(origin)):
+    if found.claim is not None and origin.replicas and not gone and (wait := until_applied(origin)):
         return Wait(Reason.REMOVING, f"nobody must be refused before anything is taken away: {wait.message}", wait.seconds, wait.since)
     if silent := [r.name for r in origin.replicas if r.error] if origin.target in o.record.claimed else []:
         return Wait(
@@ -55,6 +62,16 @@ def refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
             f"pod {refusing[0]} still refuses requests and reads no ConfigMap that could tell it otherwise. Re-create ConfigMap {origin.target}, or delete the pod",
         )
     return None
+
+
+def nothing_of_ours_runs(origin: ObservedOrigin) -> bool:
+    """Somebody has taken our text out, and every replica was seen to run what is there instead: nobody is refused by our doing.
+
+    Putting it right first would never end where a tool puts the other text back within seconds.
+    """
+    found, asked = configured(origin), replicas(origin)
+    reset = not found.intact and found.standing is None
+    return reset and bool(asked) and all(not r.error and r.settled and r.revision is None and r.strictest < Mode.OPTIONAL for r in asked)
 
 
 def given_up(o: Observed) -> bool:
