@@ -452,3 +452,11 @@ def test_a_clock_that_was_set_back_since_the_note_lets_no_flush_go_unnoted() -> 
     """By its old time the note lies in the future, and would stand for every flush of the next 50 minutes."""
     world = replace(observed(**HELD_BACK, **flushed(0)), stepped=timedelta(minutes=-50))
     assert isinstance(next_step(world), Note)
+
+
+def test_a_host_that_old_sessions_alone_hold_back_is_flushed_beside_required_ones_and_not_during_its_hold_off() -> None:
+    beside: dict[str, Any] = {"origins": [origin(claim(enforced=(WWW,)))], "evidence": [old_sessions()]}
+    assert isinstance(next_step(observed(**beside)), Note)
+    assert published(next_step(observed(**beside, **flushed(0)))) == claim(enforced=(WWW,), nudge=1)
+    held = {"hold_offs": (HoldOff(2, since=at(-10), until=at(110), host=APEX),)}
+    assert next_step(observed(**beside, record=held)) == Done()
