@@ -132,8 +132,15 @@ def claimed(origin: Origin, z: int, claim: Claim | None, *, applied: bool) -> Or
     else:
         claims, accepted = tuple(c and c._replace(mode=OFF, hosts=0) for c in text.claims), (None,) * len(text.claims)
     claims = (*claims[:z], claim, *claims[z + 1 :])
-    accepted = accepted if claim else (*accepted[:z], None, *accepted[z + 1 :])
+    accepted = (*accepted[:z], still_accepted(accepted[z], claim), *accepted[z + 1 :])
     return written(origin, Text(claims, accepted, WHOLE, text.foreign))
+
+
+def still_accepted(accepted: Claim | None, claim: Claim | None) -> Claim | None:
+    """What was known to be accepted, unless `claim` comes down from it: nothing goes back up without a new proof."""
+    if accepted is None or claim is None or accepted.mode > claim.mode or accepted.hosts & ~claim.hosts:
+        return None
+    return accepted
 
 
 def without_deletions(zone: Zone, who: int) -> Zone:
