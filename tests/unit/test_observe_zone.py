@@ -387,7 +387,9 @@ async def test_a_resync_that_has_to_wait_its_turn_is_no_reason_to_know_nothing()
     before = await reading.zone()
     reading.api.failure = RateLimited("Calls to Cloudflare pause for 40 s", retry_after_s=40)
     assert await reading.read(after_s=300) == before
-    assert await reading.read(after_s=3000) == before
+    late = await reading.zone(after_s=3000)
+    assert replace(late, unseen=()) == before
+    assert "Read at 2026-03-01 12:00:00 UTC" in late.unseen[0], "and not when it will be read, which would be written at every visit"
     assert isinstance(await reading.read(after_s=300), Unknown), "but nothing is decided on what is older than an hour"
 
 

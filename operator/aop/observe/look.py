@@ -6,7 +6,7 @@ Used by `aop.observe.zone`, which does the reading.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -127,8 +127,14 @@ class Look:
 
     def last_known(self) -> ObservedZone | None:
         """The zone by what was read last; None: there is none."""
-        zone = self.held.zone.last
-        return self.zone(zone.value) if zone is not None and zone.value is not None else None
+        zone, listed = self.held.zone.last, self.held.listed.last
+        if zone is None or zone.value is None:
+            return None
+        known = self.zone(zone.value)
+        if listed is None or self.now - listed.at <= timedelta(seconds=2 * self.settings.resync_s):
+            return known
+        late = f"Read at {listed.at:%Y-%m-%d %H:%M:%S} UTC: calls to Cloudflare have to wait for others of the same user or account"
+        return replace(known, unseen=(*known.unseen, late))
 
     def is_ours(self, certificate: Certificate) -> bool:
         """Recognised by its issuer's name, by the record or by the Secret."""
