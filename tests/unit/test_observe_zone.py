@@ -255,7 +255,15 @@ async def test_a_removal_is_blocked_by_nothing_at_cloudflare() -> None:
     reading = Reading(api, replace(PULL, deleted_at=NOW))
     await reading.read()
     asked = await blocked_for(reading, Reason.SSL_MODE_TOO_LOW, 600)
-    assert asked == {"list": 2, "enabled": 2}
+    assert asked == {"zones": 2, "list": 2, "enabled": 2}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("what", ["ssl", "global", "hostnames"])
+async def test_a_removal_needs_to_know_the_certificates_and_the_enablement_and_nothing_else(what: str) -> None:
+    api = Api()
+    api.failures[what] = TokenLacksPermission("no")
+    assert isinstance(await Reading(api, replace(PULL, deleted_at=NOW)).read(), ObservedZone)
 
 
 @pytest.mark.asyncio

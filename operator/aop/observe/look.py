@@ -66,6 +66,8 @@ class Look:
         reason, since = self._blocked()
         if reason is not None and endpoint in self._blocking(reason):
             return min(max(BLOCKED_RECHECK_S, (self.now - since).total_seconds() / 2), self.settings.resync_s)
+        if endpoint == "zone" and self.pull.deleting:
+            return self.settings.resync_s
         if endpoint not in {"listed", "enabled"} or (reason in NOTHING_ELSE_MATTERS and self._still_blocks(reason)):
             return HOURLY_S
         return min(self.settings.resync_s, self.settings.stillness_s / 2) if self.settling else self.settings.resync_s

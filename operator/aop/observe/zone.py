@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from aop.api import AuthenticatedOriginPull, ConditionType
 from aop.cloudflare import Access, Certificate, Cloudflare, NotFound, Priority, RateLimited, Zone
@@ -22,8 +21,6 @@ from aop.observe.memory import CloudflareMemory, Memory
 from aop.observed import ObservedZone, Unknown
 from aop.origins import Pin
 from aop.settings import Settings
-
-T = TypeVar("T")
 
 log = logging.getLogger("aop")
 
@@ -86,14 +83,8 @@ class ZoneReader:
         zone = held.zone.last.value if held.zone.last else None
         if zone is None:
             return None
-        if not look.fresh("ssl_mode", held.ssl_mode):
-            held.ssl_mode.keep(await self._cloudflare.fetch_ssl_mode(access, zone.id), now)
-        if not look.fresh("global_on", held.global_on):
-            what = "Whether global Authenticated Origin Pulls are on could not be looked up"
-            await look.optional(held.global_on, lambda: self._global_on(access, zone.id), otherwise=False, what=what)
-        if not look.fresh("outranked", held.outranked):
-            what = "Hosts with a certificate of their own at Cloudflare could not be listed"
-            await look.optional(held.outranked, lambda: self._outranked(access, zone.id), otherwise=(), what=what)
+        if not look.pull.deleting:  # what was done is put back whatever the zone is like otherwise
+            await self._read_settings(look, access, zone.id)
         if not look.fresh("listed", held.listed):
             await self._list(look, access, zone.id)
         if not look.fresh("enabled", held.enabled):
@@ -102,6 +93,17 @@ class ZoneReader:
         observed = look.zone(zone)
         _notice_change(look.memory, observed, now)
         return observed
+
+    async def _read_settings(self, look: Look, access: Access, zone_id: str) -> None:
+        held = look.held
+        if not look.fresh("ssl_mode", held.ssl_mode):
+            held.ssl_mode.keep(await self._cloudflare.fetch_ssl_mode(access, zone_id), look.now)
+        if not look.fresh("global_on", held.global_on):
+            what = "Whether global Authenticated Origin Pulls are on could not be looked up"
+            await look.optional(held.global_on, lambda: self._global_on(access, zone_id), otherwise=False, what=what)
+        if not look.fresh("outranked", held.outranked):
+            what = "Hosts with a certificate of their own at Cloudflare could not be listed"
+            await look.optional(held.outranked, lambda: self._outranked(access, zone_id), otherwise=(), what=what)
 
     async def _zone(self, pull: AuthenticatedOriginPull, access: Access) -> Zone | None:
         name, wanted_id = pull.spec.zone.name, pull.spec.zone.id
