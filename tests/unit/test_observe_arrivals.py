@@ -94,3 +94,30 @@ def test_what_is_kept_is_bounded() -> None:
     assert len(found.recent) == MOST_RECENT
     assert found.count == 1000
     assert timedelta(seconds=20) < RECENT, "a loss needs the arrivals of about that long"
+
+
+@pytest.mark.parametrize(("every_s", "covered_s"), [(30.0, 90.0), (30.1, 0.0)])
+def test_a_gap_that_hides_nothing_counts_and_a_longer_one_does_not(every_s: float, covered_s: float) -> None:
+    """12 answers in two minutes, a day of silence and one more answer were a proof of a day."""
+    found = evidence(OURS, OURS, OURS, OURS, every_s=every_s)
+    assert (found.count, found.since, found.covered) == (4, at(0), timedelta(seconds=covered_s))
+
+
+def test_what_was_covered_before_a_gap_is_not_lost_by_it() -> None:
+    found = evidence(OURS, OURS, None, None, None, None, OURS, OURS)
+    assert (found.count, found.since, found.last, found.covered) == (4, at(0), at(70), timedelta(seconds=20))
+
+
+@pytest.mark.parametrize("other", [BARE, (LEAF.sha256, True, True)], ids=["another certificate", "past the edge"])
+def test_another_run_covers_nothing_yet(other: Heard) -> None:
+    assert evidence(OURS, OURS, OURS, other).covered == timedelta()
+    assert evidence(OURS, OURS, OURS, other, OURS, OURS).covered == timedelta(seconds=10)
+
+
+def test_a_change_at_cloudflare_covers_nothing_either() -> None:
+    again = begun_again(evidence(OURS, OURS, OURS))
+    assert again.covered == timedelta()
+    first = arrived(again, Arrival(at(30), LEAF.sha256), direct=False, gap=GAP)
+    assert (first.count, first.covered) == (1, timedelta()), "what passed since the last arrival was before the change, or partly"
+    second = arrived(first, Arrival(at(40), LEAF.sha256), direct=False, gap=GAP)
+    assert second.covered == timedelta(seconds=10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any, cast
 
@@ -9,8 +10,8 @@ import pytest
 
 from aop.observe.edge import AskedOrigin, EdgeReader
 from aop.observe.memory import Memory
-from aop.observed import NONE, OTHER, REFUSED, Evidence
-from aop.origins import Claim
+from aop.observed import NONE, OTHER, REFUSED, Evidence, ObservedOrigin, Unknown
+from aop.origins import Claim, Mode
 from aop.probe import Answer, AskedEdge, EdgeProbe, Failure, FailureKind
 from builders import APEX, HOSTS, LEAF, NEXT, NOW, WWW, claim, origin
 from clocks import SetClock
@@ -35,24 +36,31 @@ class Edge:
         self.default = default or answer()
         self.says: dict[str, Answer | Failure] = {}
         self.asked: list[tuple[str, str]] = []
+        self.hanging: dict[str, asyncio.Event] = {}
+        self.bug: Exception | None = None
 
     async def ask(self, host: str, path: str) -> AskedEdge:
         self.asked.append((host, path))
+        if host in self.hanging:
+            await self.hanging[host].wait()
+        if self.bug:
+            raise self.bug
         return AskedEdge(host, NONCE, self.says.get(host, self.default))
 
 
 class Reading:
     """A reader over a stand-in of the edge."""
 
-    def __init__(self, default: Answer | Failure | None = None, said: Claim | None = None) -> None:
+    def __init__(self, default: Answer | Failure | None = None, said: Claim | None = None, *, per_second: float = 1000.0) -> None:
         self.edge, self.clock, self.memory = Edge(default), SetClock(), Memory(NOW)
         self.origins: tuple[AskedOrigin, ...] = (AskedOrigin(origin(said or claim(pins=(LEAF, NEXT))), "/check"),)
-        self._reader = EdgeReader(cast("EdgeProbe", self.edge), CADENCE_S, 1000.0, self.clock)
+        self._reader = EdgeReader(cast("EdgeProbe", self.edge), CADENCE_S, per_second, self.clock)
 
-    async def read(self, after_s: float = 0, window: timedelta = WINDOW) -> dict[str, Evidence]:
+    async def read(self, after_s: float = 0, window: timedelta = WINDOW, *, within_s: float = 60.0) -> dict[str, Evidence]:
+        """One look, which waits for answers so long (in real seconds; nothing here takes any)."""
         self.clock.pass_s(after_s)
         self.edge.asked.clear()
-        found = await self._reader.read(self.origins, window, self.memory, until_s=self.clock.monotonic_s() + 2)
+        found = await self._reader.read(self.origins, window, self.memory, until_s=self.clock.monotonic_s() + within_s)
         return {one.host: one for one in found}
 
 
@@ -199,3 +207,132 @@ async def test_of_two_origins_with_one_host_the_first_is_asked_about() -> None:
     reading.origins = (AskedOrigin(origin(), "/first"), AskedOrigin(origin(name="shop", hosts=(WWW, "b.example.com")), "/second"))
     await reading.read()
     assert dict(reading.edge.asked) == {APEX: "/first", WWW: "/first", "b.example.com": "/second"}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("said", "bad"),
+    [
+        (claim(Mode.REQUEST, ()), answer(line(NONE))),
+        (claim(Mode.REQUEST, ()), answer(line(OTHER))),
+        (claim(Mode.OPTIONAL), answer(line(NONE))),
+        (claim(Mode.OFF, ()), answer("", 421)),
+    ],
+)
+async def test_where_nobody_is_refused_for_it_nothing_is_suspicious(said: Claim, bad: Answer) -> None:
+    """Before the zone is enabled every host comes without a certificate: six hundred of them are not to be asked twice as often for that."""
+    reading = Reading(bad, said)
+    await reading.read()
+    await reading.read(after_s=5)
+    assert reading.edge.asked == [] or said.mode is Mode.OFF
+
+
+@pytest.mark.asyncio
+async def test_a_host_is_suspicious_until_two_answers_are_right_again() -> None:
+    reading = Reading()
+    reading.edge.says = {WWW: answer(line(NONE))}
+    await reading.read()
+    reading.edge.says = {}
+    asked = []
+    for _ in range(5):
+        await reading.read(after_s=4.9)
+        asked.append([host for host, _ in reading.edge.asked])
+    assert [WWW in hosts for hosts in asked] == [True, True, False, False, True], "twice at 4.9 s, then after 10 s"
+
+
+@pytest.mark.asyncio
+async def test_more_hosts_than_the_budget_has_room_for_are_each_asked_less_often() -> None:
+    hosts = tuple(f"h{n:03}.example.com" for n in range(100))
+    reading = Reading(per_second=5.0)
+    reading.origins = (AskedOrigin(origin(claim(pins=(LEAF,)), hosts=hosts), "/check"),)
+    await reading.read()
+    await reading.read(after_s=19.9)
+    assert reading.edge.asked == []
+    await reading.read(after_s=0.1)
+    assert len(reading.edge.asked) == 100
+    other = Memory(NOW)
+    await reading._reader.read((AskedOrigin(origin(hosts=hosts), "/check"),), WINDOW, other, until_s=reading.clock.monotonic_s() + 60)
+    assert reading._reader.cadence_s(WINDOW) == 40.0, "all objects share it"
+
+
+# --- what fails or hangs -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_a_host_whose_edge_hangs_holds_up_no_look_and_its_answer_is_in_a_later_one() -> None:
+    reading = Reading()
+    reading.edge.hanging[WWW] = asyncio.Event()
+    found = await reading.read(within_s=0)
+    while APEX not in found:
+        found = await reading.read(within_s=0)
+    assert WWW not in found
+    await reading.read(after_s=20, within_s=0)
+    assert WWW not in dict(reading.edge.asked), "it is being asked still"
+    reading.edge.hanging.pop(WWW).set()
+    found = await reading.read()
+    assert found[WWW].last == reading.clock.now()
+
+
+@pytest.mark.asyncio
+async def test_a_bug_is_a_silence_that_says_so_and_the_next_request_is_made() -> None:
+    reading = Reading()
+    await reading.read()
+    reading.edge.bug = ZeroDivisionError("a secret value")
+    found = await reading.read(after_s=10)
+    assert (found[APEX].silence, found[APEX].count) == ("ZeroDivisionError in the operator; its log has the traceback", 1)
+    reading.edge.bug = None
+    found = await reading.read(after_s=10)
+    assert (found[APEX].silence, found[APEX].count) == (None, 2)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "other",
+    [origin(configured=Unknown("HTTP 500"), hosts=()), origin(stale="cannot list ingresses: HTTP 403", hosts=(APEX,))],
+    ids=["the ConfigMap cannot be read", "what is known is old"],
+)
+async def test_a_source_that_cannot_be_read_takes_no_evidence_away(other: ObservedOrigin) -> None:
+    """One such failure a day made a proof of a whole day impossible."""
+    reading = Reading()
+    await reading.read()
+    reading.origins = (AskedOrigin(other, None),)
+    assert set(await reading.read(after_s=1)) == set(HOSTS)
+    reading.origins = (AskedOrigin(origin(hosts=(APEX,)), "/check"),)
+    assert set(await reading.read(after_s=1)) == {APEX}, "it has really left"
+
+
+@pytest.mark.asyncio
+async def test_where_the_check_path_is_not_known_nobody_is_asked() -> None:
+    reading = Reading()
+    reading.origins = (AskedOrigin(origin(), None),)
+    assert await reading.read() == {}
+    assert reading.edge.asked == []
+
+
+# --- when a proof begins anew ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("said", [claim(Mode.OFF, ()), None], ids=["at Off", "without a claim"])
+async def test_where_no_text_asks_a_proof_begins_anew_and_a_loss_is_not_forgotten(said: Claim | None) -> None:
+    reading = Reading()
+    reading.edge.says = {WWW: answer(line(NONE))}
+    await reading.read()
+    reading.origins = (AskedOrigin(origin(said), None),)
+    found = await reading.read(after_s=1)
+    assert (found[APEX].count, found[APEX].presented, len(found[APEX].recent)) == (0, None, 1)
+    assert found[WWW].count == 1
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "other",
+    [origin(claim(Mode.OFF, ())), origin(configured=Unknown("HTTP 500")), origin(configured={"intact": False, "standing": claim()})],
+    ids=["at Off, on another origin", "cannot be read", "damaged, and it may go on asking"],
+)
+async def test_where_some_text_may_ask_it_goes_on(other: ObservedOrigin) -> None:
+    reading = Reading()
+    await reading.read()
+    asking = () if isinstance(other.configured, Unknown) or other.configured.standing else reading.origins  # type: ignore[union-attr]  # none is None
+    reading.origins = (*asking, AskedOrigin(other, None))
+    assert (await reading.read(after_s=1))[APEX].count == 1

@@ -7,6 +7,7 @@ own refusal of the certificate) or silence (everything else).
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from weakref import WeakKeyDictionary
@@ -18,14 +19,17 @@ from aop.observe.memory import Memory
 from aop.observed import NONE, OTHER, REFUSED, Arrival, Configured, Evidence, ObservedOrigin
 from aop.origins import Mode
 from aop.origins.ingress_nginx import parse
+from aop.plan.facts import refused_arrivals
 from aop.probe import Answer, AskedEdge, EdgeProbe, Failure
 
 SUSPICIOUS_S = 4.9
-"""Cadence for a host whose last answer did not come with what it should: three losing answers then span ten seconds."""
+"""Cadence for a host whose visitors are refused, by its last two answers: three losing answers then span ten seconds."""
 SHORTEST_GAP_S = 3.0
 """A silence of less hides nothing, however short the window: what one request may well take."""
 AT_ONCE = 32
 """Requests under way at the same time, for all objects together."""
+
+log = logging.getLogger("aop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class EdgeReader:
         if all(isinstance(one.origin.configured, Configured | None) and not one.origin.stale for one in origins):
             in_scope = {host for one in origins for host in one.origin.hosts}
             memory.evidence = {host: evidence for host, evidence in memory.evidence.items() if host in in_scope}
+            memory.asked = {host: at for host, at in memory.asked.items() if host in in_scope}
+            memory.suspects &= in_scope
         for host in nobody_asks(origins):
             if (evidence := memory.evidence.get(host)) and evidence.presented not in {None, NONE, OTHER, REFUSED}:
                 memory.evidence[host] = begun_again(evidence)
@@ -72,12 +78,10 @@ class EdgeReader:
 
     def due_at(self, host: str, window: timedelta, memory: Memory, now: datetime) -> datetime:
         """When the host is to be asked next."""
-        asked, evidence = memory.asked.get(host), memory.evidence.get(host)
+        asked = memory.asked.get(host)
         if asked is None:
             return now
-        cadence_s = self.cadence_s(window)
-        if evidence and any(arrival.presented in {NONE, OTHER, REFUSED} for arrival in evidence.recent[-2:]):
-            cadence_s = min(cadence_s, SUSPICIOUS_S)
+        cadence_s = min(self.cadence_s(window), SUSPICIOUS_S) if host in memory.suspects else self.cadence_s(window)
         return asked + timedelta(seconds=cadence_s)
 
     def cadence_s(self, window: timedelta) -> float:
@@ -87,20 +91,36 @@ class EdgeReader:
     async def _ask(self, host: str, one: AskedOrigin, window: timedelta, memory: Memory) -> None:
         assert one.path is not None  # noqa: S101 - only such origins are asked; this tells mypy
         gap = timedelta(seconds=max(3 * self.cadence_s(window), SHORTEST_GAP_S))
-        async with self._turns:
-            asked = await self._probe.ask(host, one.path)
-        evidence = memory.evidence.get(host, Evidence(host))
-        memory.evidence[host] = _folded(evidence, asked, one.origin, self._clock.now(), gap)
+        try:
+            async with self._turns:
+                asked = await self._probe.ask(host, one.path)
+            evidence = _folded(memory.evidence.get(host, Evidence(host)), asked, one.origin, self._clock.now(), gap)
+        except Exception as error:
+            log.exception("bug while asking %s through the edge", host)
+            why = f"{type(error).__name__} in the operator; its log has the traceback"
+            evidence = silent(memory.evidence.get(host, Evidence(host)), why, self._clock.now())
+        memory.evidence[host] = evidence
+        suspect = is_suspect(evidence, one.origin)
+        memory.suspects = memory.suspects | {host} if suspect else memory.suspects - {host}
+
+
+def is_suspect(evidence: Evidence, origin: ObservedOrigin) -> bool:
+    """One of its last two requests came with what the origin refuses there."""
+    claim = origin.configured.may_do if isinstance(origin.configured, Configured) else None
+    refused = refused_arrivals(origin, claim, evidence.host) if claim else frozenset()
+    return any(arrival.presented in refused for arrival in evidence.recent[-2:])
 
 
 def nobody_asks(origins: tuple[AskedOrigin, ...]) -> set[str]:
-    """Hosts of origins whose text asks nobody for a certificate: nothing can arrive with one, so that a proof begins anew."""
-    return {
-        host
-        for one in origins
-        if isinstance(found := one.origin.configured, Configured) and (found.may_do is None or found.may_do.mode < Mode.REQUEST)
-        for host in one.origin.hosts
-    }
+    """Hosts that no origin's text asks for a certificate: nothing can arrive with one, so that a proof begins anew."""
+    quiet = [one.origin for one in origins if isinstance(found := one.origin.configured, Configured) and not asks(found)]
+    may_ask = {host for one in origins if one.origin not in quiet for host in one.origin.hosts}
+    return {host for origin in quiet for host in origin.hosts} - may_ask
+
+
+def asks(found: Configured) -> bool:
+    """Its text may ask for a certificate."""
+    return found.may_do is not None and found.may_do.mode >= Mode.REQUEST
 
 
 def _folded(evidence: Evidence, asked: AskedEdge, origin: ObservedOrigin, now: datetime, gap: timedelta) -> Evidence:
