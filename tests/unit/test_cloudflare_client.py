@@ -472,17 +472,25 @@ async def test_a_fresh_token_that_is_refused_for_some_seconds_is_not_reported(re
 
 
 @pytest.mark.asyncio
-async def test_a_mutation_refused_for_a_fresh_token_had_no_effect_and_may_be_repeated_by_whoever_wants_it() -> None:
-    """Not by the client: it may carry a key, and most tokens that are refused it are tokens to read with."""
+async def test_a_mutation_refused_for_a_fresh_token_had_no_effect_and_is_repeated() -> None:
+    script = Script({f"POST {AOP}": [failed(403), ok(certificate(LEAF))]})
+    assert (await client(script).upload_certificate(access(), ZONE_ID, LEAF, KEY)).id == CERTIFICATE_ID
+
+
+@pytest.mark.asyncio
+async def test_a_mutation_that_has_worked_is_not_repeated_but_left_to_whoever_wants_it() -> None:
     clock = StoppedClock()
-    script = Script({f"POST {AOP}": [failed(403, 10000), ok(certificate(LEAF))], VERIFY: ok({"id": "t", "status": "active"})})
+    script = Script(
+        {f"PUT {AOP}/settings": [ok({"enabled": True}), failed(403, 10000), ok({"enabled": True})], VERIFY: ok({"status": "active"})}
+    )
     cloudflare = client(script, clock)
+    await cloudflare.set_enablement(access(), ZONE_ID, enabled=True)
     with pytest.raises(TokenDoubted) as caught:
-        await cloudflare.upload_certificate(access(), ZONE_ID, LEAF, KEY)
+        await cloudflare.set_enablement(access(), ZONE_ID, enabled=True)
     assert not caught.value.may_have_changed
     clock.at_s += caught.value.retry_after_s or 0
-    assert (await cloudflare.upload_certificate(access(), ZONE_ID, LEAF, KEY)).id == CERTIFICATE_ID
-    assert script.calls.count(f"POST {AOP}") == 2
+    assert (await cloudflare.set_enablement(access(), ZONE_ID, enabled=True)).enabled
+    assert script.calls.count(f"PUT {AOP}/settings") == 3
 
 
 @pytest.mark.asyncio

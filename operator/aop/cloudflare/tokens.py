@@ -23,13 +23,15 @@ FRESH_S = 30.0
 """How long a token counts as new. A restart makes all tokens new, which costs a wrong one some seconds and nothing else."""
 PAUSES_WHEN_FRESH_S = (0.5, 1.0, 2.0, 3.0, 3.0)
 """Before each further attempt of a refused call: 9.5 s at most."""
+PAUSES_OF_A_MUTATION_S = (3.0,)
+"""Once, since it may carry a key, and most tokens that are refused one are tokens to read with."""
 PAUSES_OF_VERIFICATION_S = (0.5, 1.0)
 """Before each further attempt to verify a token that gets 403 even for that, which a known token does only while it is fresh."""
 PAUSES_WHEN_SETTLED_S = (0.5,)
 """A token that has worked here for a while and is refused twice in a row is reported."""
 STANDING_HOLDS_S = 15.0
 """How long the answer of a verification is believed: all calls of one look at the world share it."""
-LASTING_S, LASTING_AFTER_SUCCESS_S = 5.0, 60.0
+LASTING_S, LASTING_AFTER_SUCCESS_S = 2.5, 60.0
 """How long a call must have been refused without a success in between before the token is said to lack its permission; longer where it
 has worked before."""
 LASTING_READS, LASTING_MUTATIONS = 6, 2
@@ -76,9 +78,11 @@ class Tokens:
         known.last_used_s = now_s
         return known
 
-    def pauses_s(self, access: Access) -> tuple[float, ...]:
+    def pauses_s(self, access: Access, call: Hashable, *, mutates: bool) -> tuple[float, ...]:
         """How long to wait before each further attempt of a call that put the token in doubt."""
         known = self.known(access)
+        if mutates:
+            return () if call in known.refused or call in known.worked else PAUSES_OF_A_MUTATION_S
         if known.standing is not None and not known.standing.active:
             return ()  # if it was mended, the first attempt tells
         return PAUSES_WHEN_FRESH_S if self._clock.monotonic_s() - known.first_used_s < FRESH_S else PAUSES_WHEN_SETTLED_S

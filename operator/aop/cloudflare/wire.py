@@ -117,9 +117,9 @@ class Wire:
     async def _ask(
         self, access: Access, call: Call, ids: Mapping[str, str], query: Mapping[str, str] | None, body: Body | None
     ) -> Envelope:
-        """A read that puts the token in doubt is repeated after a pause; a mutation is not, since it may carry a key."""
+        """A call that puts the token in doubt is repeated after a pause, a mutation once: what was refused had no effect."""
         asked = _named(call, ids)
-        pauses_s = iter(() if call.mutates else self.tokens.pauses_s(access))
+        pauses_s = iter(self.tokens.pauses_s(access, asked, mutates=call.mutates))
         while True:
             answer = await self._exchange(access, call, ids, query, body)
             if answer.succeeded and answer.envelope is not None:
