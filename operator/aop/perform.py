@@ -44,7 +44,7 @@ from aop.record import dump
 from aop.steps import Delete, Effect, Issue, Note, Promote, Publish, SetEnabled, Upload, Withdraw
 
 UNLISTED_S = 60.0
-"""A pause that long between two uploads means that Cloudflare has called the certificate known for longer than its list lags."""
+"""For how long Cloudflare may call a certificate known before its list, which lags by up to a minute, has to show it (reference: cloudflare-api, 2)."""
 
 
 class Performer:
@@ -241,7 +241,7 @@ class Performer:
 
 def unlisted(error: AlreadyExists, pull: AuthenticatedOriginPull, leaf: Pin) -> CloudflareError:
     """What to say of a certificate that is there and is not shown: nothing but patience for a minute, then how to do without it."""
-    if (error.pause_s or 0.0) < UNLISTED_S:
+    if error.lasting_s < UNLISTED_S:
         return error
     remedy = (
         f"take another key pair: kubectl annotate aop {pull.key.name} -n {pull.key.namespace} {ROTATE_ANNOTATION}=1 --overwrite"

@@ -79,6 +79,8 @@ class CloudflareError(AopError):
     """False: the call was not made, because it was refused a short time ago."""
     pause_s: float | None = None
     """For how many seconds the call is left alone; None: that is the caller's affair."""
+    lasting_s: float = 0.0
+    """For how many seconds it has been refused for this reason, without a success in between."""
 
     def _say(self) -> str:
         pause = f" The next attempt is made after {self.pause_s:.0f} s." if self.pause_s else ""
@@ -94,7 +96,7 @@ class CloudflareError(AopError):
         """The same exception for a call that is not made, because `left_s` seconds of its pause are left."""
         other = type(self)(self.said, self.failure)
         other.hold(self.pause_s or left_s)
-        other.asked = False
+        other.asked, other.lasting_s = False, self.lasting_s
         return other
 
     @property

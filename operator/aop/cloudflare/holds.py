@@ -48,6 +48,8 @@ class Hold:
     until_s: float
     times: int
     """In a row for this reason."""
+    since_s: float
+    """The first of them."""
 
 
 class Holds:
@@ -81,11 +83,13 @@ class Holds:
             return
         self._forget(now_s)
         before = self._holds.get(call)
-        times = before.times + 1 if before and type(before.error) is type(error) else 1
+        goes_on = before is not None and type(before.error) is type(error)
+        times, since_s = (before.times + 1, before.since_s) if before is not None and goes_on else (1, now_s)
         longest_s = LONGEST_PROTECTING_S if protects else LONGEST_S
         pause_s = max(named_s, min(_first_s(error) * 2 ** min(times - 1, 20), longest_s) if mutates else 0.0)
         error.hold(pause_s)
-        self._holds[call] = Hold(error.again(pause_s), now_s + pause_s, times)
+        error.lasting_s = now_s - since_s
+        self._holds[call] = Hold(error.again(pause_s), now_s + pause_s, times, since_s)
 
     def succeeded(self, call: Hashable) -> None:
         """The call was answered with yes: the next refusal is the first one."""
