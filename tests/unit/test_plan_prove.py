@@ -351,7 +351,10 @@ def test_a_window_is_what_the_spec_says() -> None:
 def odd(*hosts: str, said: Claim = ASKING, own: bool = False) -> Any:
     """An origin on one of whose replicas somebody else answers, or decides, at some hosts."""
     seen = replica("pod-2", said)
-    other = tuple(replace(b, odd=None if own else "HTTP 308 on our check path", own=own) if b.host in hosts else b for b in seen.hosts)
+    elsewhere = {"odd": "HTTP 308 on our check path"}
+    verifying = {"own": True, "refuses": frozenset({LEAF.sha256})}
+    hidden: dict[str, Any] = {"mode": Mode.OFF, "accepts": frozenset(), **(verifying if own else elsewhere)}
+    other = tuple(replace(b, **hidden) if b.host in hosts else b for b in seen.hosts)
     return origin(said, replicas=(replica("pod-1", said), replace(seen, hosts=other)))
 
 
@@ -380,8 +383,24 @@ def test_an_odd_host_is_not_said_to_be_proven_within_a_window() -> None:
     assert str(step).startswith(f"waits: {WWW} presents")
 
 
-def test_an_odd_host_that_is_required_stays_required() -> None:
-    assert next_step(observed(origins=[odd(WWW, said=REQUIRING)])) == Done()
+@pytest.mark.parametrize("own", [False, True])
+def test_an_odd_host_that_is_required_stays_required_and_is_not_waited_for(own: bool) -> None:
+    assert next_step(observed(origins=[odd(WWW, said=REQUIRING, own=own)])) == Done()
+
+
+def test_hosts_that_are_odd_and_therefore_silent_are_not_the_edge_s_affair() -> None:
+    """A redirect answers through the edge as it does past it: whoever reads this must look at the origin."""
+    silent = [Evidence(host, silence="HTTP 308 instead of the check path's answer", silent_since=at(-60)) for host in HOSTS]
+    step = next_step(observed(origins=[odd(*HOSTS)], evidence=[silent[0], replace(silent[1], last=at(-60))]))
+    assert waiting(step) is Reason.EDGE_NOT_PROVEN
+
+
+@pytest.mark.parametrize("reason", ["odd", "held off"])
+def test_a_host_that_will_not_be_required_is_not_waited_for_although_it_is_nearly_proven(reason: str) -> None:
+    held = {"hold_offs": (HoldOff(2, since=at(-10), until=at(110), host=WWW),)} if reason == "held off" else {}
+    found = odd(WWW) if reason == "odd" else origin(ASKING)
+    step = next_step(observed(origins=[found], evidence=[evidence(WWW, lasting_s=176)], record=held))
+    assert published(step) == claim(enforced=(APEX,))
 
 
 def test_a_host_on_hold_off_holds_back_nobody_else() -> None:

@@ -21,8 +21,8 @@ def arrived(evidence: Evidence, arrival: Arrival, *, direct: bool, gap: timedelt
 
     A longer silence neither ends the run nor lengthens what it covers: nobody knows what would have arrived meanwhile.
     """
-    goes_on = evidence.presented == arrival.presented and evidence.direct == direct and evidence.since is not None
-    passed = arrival.at - evidence.last if goes_on and evidence.last is not None else timedelta()
+    goes_on = evidence.presented == arrival.presented and evidence.direct == direct
+    passed = arrival.at - evidence.last if evidence.last is not None else timedelta()
     recent = (*(past for past in evidence.recent if arrival.at - past.at <= RECENT), arrival)
     return replace(
         evidence,
