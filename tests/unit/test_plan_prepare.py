@@ -602,3 +602,11 @@ def test_while_a_source_cannot_be_read_nothing_new_is_done_on_what_was_known_of_
     assert step.reason is Reason.TRANSIENT_ERROR
     assert words in step.message
     assert published(next_step(observed(origins=[origin(stale=words)], spec={"enforcement": "Request"}))) == ASKING
+
+
+def test_a_text_whose_annotations_are_gone_is_put_back_as_every_replica_does_it() -> None:
+    """Somebody has replaced the ConfigMap with its data and without what we had noted on it: nobody is let in who was not."""
+    damaged = origin(configured={"claim": None, "standing": REQUIRING, "intact": False, "claim_since": None})
+    step = next_step(observed(origins=[damaged]))
+    assert isinstance(step, Publish)
+    assert (step.claim.mode, step.claim.enforced) == (REQUIRING.mode, REQUIRING.enforced)

@@ -114,7 +114,9 @@ def test_it_is_untouched_until_something_was_uploaded_or_claimed() -> None:
 
 def test_what_lasts_until_a_moment_does_not_end_before_it_when_it_is_read_back() -> None:
     """Whole seconds are kept; a pause that ended a moment early would be one too few."""
-    noted = Record(rejected=(Rejection("0123456789abcdef", 1, at(-0.5), at(119.5)),), hold_offs=(HoldOff(1, at(-0.5), at(59.5)),), flushes=(at(0.5),))
+    noted = Record(
+        rejected=(Rejection("0123456789abcdef", 1, at(-0.5), at(119.5)),), hold_offs=(HoldOff(1, at(-0.5), at(59.5)),), flushes=(at(0.5),)
+    )
     kept = load(dump(noted))
     assert (kept.rejected[0].until, kept.hold_offs[0].until, kept.flushes) == (at(120), at(60), (at(1),))
     assert (kept.rejected[0].since, kept.hold_offs[0].since) == (at(-1), at(-1))

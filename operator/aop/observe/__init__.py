@@ -11,6 +11,7 @@ import base64
 import binascii
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from aop.api import AuthenticatedOriginPull
@@ -20,7 +21,7 @@ from aop.cluster import Cluster, Kind
 from aop.errors import Blocked, Reason
 from aop.observe.edge import AskedOrigin, EdgeReader
 from aop.observe.memory import Memory
-from aop.observe.origin import Manifest, OriginKeepers, origins_of
+from aop.observe.origin import Manifest, OriginKeepers, Wanted, origins_of
 from aop.observe.source import Known, Source
 from aop.observe.zone import ZoneReader, is_still
 from aop.observed import (
@@ -70,9 +71,7 @@ class Observer:
         zone_task = await self._zone_task(pull, record, key_pair, memory, until_s)
         wanted = origins_of(pull, record.claimed)
         asking = isinstance(memory.zone, ObservedZone) and memory.blocked_on is not Reason.ZONE_CLAIMED
-        origins = await asyncio.gather(
-            *(self._origins.of(one.target).look(pull, one, memory.presenting, until_s=until_s, asking=asking) for one in wanted)
-        )
+        origins = await asyncio.gather(*(self._origin(pull, one, memory, until_s, asking=asking) for one in wanted))
         evidence = await self._evidence(pull, origins, memory, until_s)
         await asyncio.wait({zone_task}, timeout=max(0.0, until_s - self._clock.monotonic_s()))
         if zone_task.done():
@@ -95,6 +94,18 @@ class Observer:
                 stale_after_s=max(30.0, self._edge.cadence_s(pull.spec.verification.window_duration) * 3),
             ),
         )
+
+    async def _origin(self, pull: AuthenticatedOriginPull, one: Wanted, memory: Memory, until_s: float, *, asking: bool) -> ObservedOrigin:
+        """One origin; a bug in looking at it leaves what was last known of it to protection, and says so."""
+        try:
+            found = await self._origins.of(one.target).look(pull, one, memory.presenting, until_s=until_s, asking=asking)
+        except Exception as error:
+            log.exception("bug while looking at origin %s of %s", one.name, pull.key)
+            lost = Unknown(f"{type(error).__name__} in the operator while origin {one.name} was looked at; its log has the traceback")
+            last = memory.origins.get(one.target, ObservedOrigin(one.name, one.target, lost, wanted=one.wanted, replicas=lost))
+            return replace(last, stale=lost.message)
+        memory.origins[one.target] = found
+        return found
 
     async def _evidence(
         self, pull: AuthenticatedOriginPull, origins: Sequence[ObservedOrigin], memory: Memory, until_s: float

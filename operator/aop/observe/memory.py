@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 from aop.cloudflare import Access, Certificate, SSLMode, Zone
 from aop.errors import Reason
 from aop.observe.source import Source
-from aop.observed import Evidence, ObservedZone, Unknown
+from aop.observed import Evidence, ObservedOrigin, ObservedZone, Unknown
 from aop.origins import ObjectKey
 from aop.probe import ClientIdentity, Presented
 
@@ -120,6 +120,8 @@ class Memory:
     """When `manifest` was last read or shown (monotonic)."""
     gone: bool = False
     """The watch has shown that the object is no more."""
+    origins: dict[ObjectKey, ObservedOrigin] = field(default_factory=dict)
+    """What was last seen of each: a bug in looking does not blind protection."""
     evidence: dict[str, Evidence] = field(default_factory=dict)
     asked: dict[str, datetime] = field(default_factory=dict)
     """When each host was last asked about through the edge."""

@@ -73,6 +73,8 @@ class Followed:
     """When it was first seen, settled, on every replica; one that comes later has nothing old to keep."""
     decided_on: tuple[object, ...] = ()
     """What the ConfigMap said of it at the last look: what a write is decided on."""
+    written: Claim | None = None
+    """As it was last read: what the text may still do where somebody has taken the annotations and left the text."""
 
 
 @dataclass(slots=True)
@@ -250,13 +252,21 @@ class OriginKeeper:
         followed.decided_on = stored.as_seen_by(uid)
         return followed
 
+    @staticmethod
+    def _standing(stored: ingress_nginx.Stored, uid: str, followed: Followed) -> Claim | None:
+        """The strictest that the text may still do to an object's hosts, as long as something of ours stands there."""
+        followed.written = stored.standing.get(uid) or followed.written
+        if not stored.residue:
+            return None
+        return stored.standing.get(uid) if stored.intact else followed.written
+
     def _configured(self, stored: ingress_nginx.Stored, uid: str, followed: Followed) -> Configured:
         entry = stored.entries.get(uid)
         return Configured(
             revision=stored.revision,
             claim_since=followed.since,
             claim=entry.claim if entry else None,
-            standing=stored.standing.get(uid) if stored.residue else None,
+            standing=self._standing(stored, uid, followed),
             accepted=entry.accepted if entry else None,
             intact=stored.intact and not stored.misplaced,
             others_changed=stored.others_changed(uid),
@@ -433,6 +443,8 @@ class OriginKeeper:
             manifest = self._current(uid)
             if manifest is not None:
                 await self._write(manifest, ingress_nginx.withdraw(manifest, uid))
+            if (followed := self._memory.followed.get(uid)) is not None:
+                followed.written = None
 
     def _current(self, uid: str) -> Manifest | None:
         """The ConfigMap as it was read or written last: the API server refuses what goes out on an older one."""

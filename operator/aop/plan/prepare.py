@@ -73,9 +73,9 @@ def claim_is_whole(o: Observed, origin: ObservedOrigin) -> Step | None:
     there = current is not None and found.intact
     if not there and origin.overwritten is not None and o.now < origin.overwritten.until:
         return Block(Reason.FOREIGN_CONFIGURATION, put_back_by_others(o, origin, origin.overwritten))
-    if current is None:
+    if current is None and found.standing is None:
         return publish(o, origin, claim_of(o, origin, Mode.OFF), "the check path is to be live")
-    if not found.intact:
+    if current is None or not found.intact:
         kept = as_every_replica_does(o, origin)
         return publish(o, origin, kept, "the text is not the one that was rendered")
     return publish(o, origin, claim_of(o, origin, current.mode, current.enforced), "spec.hostnames has changed")
