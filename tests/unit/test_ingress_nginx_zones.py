@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aop.origins import Claim, Mode, covers
-from aop.origins.ingress_nginx import check_path, gate_path, labels, parse, render, too_long
+from aop.origins.ingress_nginx import check_path, gate_path, hosts_of_zone, labels, parse, render, too_long
 from aop.origins.ingress_nginx.check import NO_ZONE, NONE, OTHER, answer
 from aop.origins.ingress_nginx.text import SERVER
 from aop.origins.ingress_nginx.zones import is_host, pins_of, strictness, zones_by_pattern
@@ -226,3 +226,12 @@ def test_the_text_has_no_location_that_could_collide_with_somebodys(published: l
 def test_a_name_fits_a_bucket_or_fails_the_configuration_of_all(host: str, bucket: int, fits: bool) -> None:
     """Of a wildcard nginx stores label by label; the integration test lets a real nginx decide on the same border."""
     assert too_long([host, WWW], bucket) == (() if fits else (host,))
+
+
+def test_a_zone_under_another_has_its_own_hosts() -> None:
+    upper = Claim("a", "edge/a", "example.com", ("example.com", "*.example.com"), Mode.REQUEST)
+    lower = Claim("b", "edge/b", "sub.example.com", ("sub.example.com", "*.sub.example.com"), Mode.REQUEST)
+    hosts = {"www.example.com", "sub.example.com", "a.sub.example.com"}
+    assert hosts_of_zone(hosts, "example.com", [upper, lower]) == {"www.example.com"}
+    assert hosts_of_zone(hosts, "sub.example.com", [upper, lower]) == {"sub.example.com", "a.sub.example.com"}
+    assert hosts_of_zone(hosts, "example.com", [upper]) == hosts

@@ -305,7 +305,7 @@ class OriginKeeper:
         claim = stored.standing.get(pull.uid)
         required = (*claim.required, *claim.excepted) if claim and not (wanted.wanted and complete) else ()
         under = ingress_nginx.hosts_under(served, pull.spec.hostname_patterns, readers)
-        named = {*pull.spec.concrete_hosts, *under, *required}
+        named = ingress_nginx.hosts_of_zone({*pull.spec.concrete_hosts, *under, *required}, pull.spec.zone.name, stored.standing.values())
         config_map = self._config_map.last
         bucket = ingress_nginx.Options.read(config_map.value if isinstance(config_map, Known) else None).map_hash_bucket_size
         patterns = [pattern for pattern in pull.spec.hostname_patterns if pattern.startswith("*.")]

@@ -31,7 +31,7 @@ from aop.origins.ingress_nginx.replicas import Replica, readers, replicas, unwat
 from aop.origins.ingress_nginx.snippets import FIELD_MANAGER, Writer
 from aop.origins.ingress_nginx.stored import CLAIMED_LABEL, WATCH_LABEL, Entry, Stored, read
 from aop.origins.ingress_nginx.text import KEYS, render, too_long
-from aop.origins.ingress_nginx.zones import entries, is_host, labels
+from aop.origins.ingress_nginx.zones import entries, hosts_of_zone, is_host, labels
 from aop.origins.spec import ForeignText
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "check_path",
     "entries",
     "gate_path",
+    "hosts_of_zone",
     "hosts_under",
     "is_host",
     "labels",

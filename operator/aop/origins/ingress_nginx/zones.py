@@ -110,6 +110,12 @@ def _patterns_over(name: str) -> Iterator[str]:
         yield f"*.{above}"
 
 
+def hosts_of_zone(hosts: Collection[str], zone: str, claims: Collection[Claim]) -> set[str]:
+    """Those of `hosts` that no other zone's claim takes: what a zone under this one asks of its hosts is nothing to wait for here."""
+    zones = _zones_of_patterns(claims)
+    return {host for host in hosts if _zone_of(host, zones) in {None, zone}}
+
+
 def entries(hosts: Collection[str], claims: Collection[Claim]) -> dict[str, tuple[object, ...]]:
     """Everything that the text says about each of `hosts`: what was seen of a host stands for as long as this stays equal."""
     zones, modes = _zones_of_patterns(claims), strictness(claims)
