@@ -76,6 +76,9 @@ def error(call: Call, answer: Answer, standing: Standing | None = None) -> Cloud
         (calls.FIND_ZONES, 403, (9109,), ACTIVE, TokenLacksPermission),
         (calls.FETCH_ENABLEMENT, 400, (6003, 6111), None, TokenRejected),
         (calls.FETCH_ENABLEMENT, 400, (1404,), None, Refused),
+        (calls.FETCH_ENABLEMENT, 400, (10001,), ACTIVE, TokenLacksPermission),
+        (calls.SET_ENABLEMENT, 405, (10001,), ACTIVE, TokenLacksPermission),
+        (calls.SET_ENABLEMENT, 405, (10001,), EXPIRED, TokenRejected),
         (calls.FETCH_ENABLEMENT, 500, (), None, Unavailable),
         (calls.FETCH_ENABLEMENT, 522, (), None, Unavailable),
         (calls.FETCH_ENABLEMENT, 200, (), None, Unavailable),
@@ -91,6 +94,27 @@ def test_status_and_code_decide(
     assert type(caught) is expected
     assert (caught.status, caught.codes, caught.cf_ray, caught.method, caught.path) == (status, codes, "8f1e-FRA", call.method, call.path)
     assert "cf-ray 8f1e-FRA" in caught.message
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "expected"),
+    [
+        (1000, "upstream timed out", Unavailable),
+        (1000, "Time-out", Unavailable),
+        (1000, "Internal server error", Unavailable),
+        (10001, "Internal error", Unavailable),
+        (10001, "Method not allowed for token", TokenLacksPermission),
+        (9109, "Invalid zone identifier", ZoneNotVisible),
+        (9109, "Unauthorized to access requested resource", TokenLacksPermission),
+        (9109, "Cannot use the access token from location: 192.0.2.7", TokenRejected),
+        (10000, "Internal error, try again", TokenLacksPermission),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 403])
+def test_words_decide_for_three_codes_and_for_no_other(status: int, code: int, words: str, expected: type[CloudflareError]) -> None:
+    said = {"success": False, "errors": [{"code": code, "message": words}], "messages": []}
+    answer = read_answer(status, {}, json.dumps(said).encode(), NOW)
+    assert type(error(calls.FETCH_ENABLEMENT, answer, ACTIVE)) is expected
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 418, 500, 503, 520])

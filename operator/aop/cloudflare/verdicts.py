@@ -40,6 +40,8 @@ LATER_S = 60.0
 """When to try again what nobody knows the end of."""
 
 _AUTHENTICATION_ERROR = 10000
+_DOUBTS = {_AUTHENTICATION_ERROR, 9109, 10001}
+"""Codes that are about a token, a permission or a zone with whatever status."""
 _AUTHENTICATION = {0, 1000, 9103, 9106, 9109, 10000, 10001}
 """Codes that a 403 has for the sake of the token; with any other it is the zone that does not have what was asked for."""
 _MALFORMED_AUTHORIZATION = {6003, 6111}
@@ -95,11 +97,11 @@ def failure_of(call: Call, answer: Answer, secrets: Iterable[str]) -> Failure:
 def doubts_token(failure: Failure) -> bool:
     """True if the answer may be about the token as such, about a permission, or about a zone: it alone does not say.
 
-    401 and 403 are ambiguous, 10000 even comes with 400 (reference: cloudflare-api, 4). A 403 without an envelope is a firewall's.
+    401 and 403 are ambiguous, 10000 even comes with 400 (reference: cloudflare-api, 4 and 14.1). A 403 without an envelope is a firewall's.
     """
     if not failure.readable or failure.status is None or failure.status >= 500 or passes_by_itself(failure) or names_address(failure):
         return False
-    return failure.status in {401, 403} or _AUTHENTICATION_ERROR in failure.codes
+    return failure.status in {401, 403} or bool(_DOUBTS & set(failure.codes))
 
 
 def passes_by_itself(failure: Failure) -> bool:
