@@ -41,6 +41,7 @@ from aop.origins import ObjectKey, Pin
 from aop.pki import Slot, read_key_pair, read_keyed_leaf, read_referenced
 from aop.probe import ClientIdentity, Presented
 from aop.record import load
+from aop.schema import ascii_name
 from aop.settings import Settings
 
 LOOK_S = 2.0
@@ -281,7 +282,7 @@ def _rival(manifest: dict[str, object], pull: AuthenticatedOriginPull) -> Rival 
     zone = spec.get("zone") or {}
     record = load((metadata.get("annotations") or {}).get("aop-operator.dev/record"))
     ids = {zone.get("id"), pull.spec.zone.id} - {None}
-    if zone.get("name") != pull.spec.zone.name or len(ids) > 1:
+    if ascii_name(str(zone.get("name") or "")) != pull.spec.zone.name or len(ids) > 1:
         return None
     created = datetime.fromisoformat(metadata["creationTimestamp"])
     return Rival(ObjectKey(metadata["namespace"], metadata["name"]), metadata["uid"], created, zone.get("id") or record.zone_id)
