@@ -404,7 +404,10 @@ class OriginKeeper:
     def _events_of(self, replica: ingress_nginx.Replica) -> Source[list[Manifest]]:
         fields = f"involvedObject.name={replica.name}"
         return Source(
-            f"the Events of pod {replica.key}", lambda: self._cluster.list(Kind.EVENT, replica.key.namespace, fields=fields), self._clock
+            f"the Events of pod {replica.key}",
+            lambda: self._cluster.list(Kind.EVENT, replica.key.namespace, fields=fields),
+            self._clock,
+            needed=False,
         )
 
     def _stuck(self, words: str) -> str:
@@ -523,7 +526,7 @@ class OriginKeepers:
         if scope not in self._listed:
             self._listed[scope] = {
                 Kind.INGRESS: Source("Ingresses", lambda: self._ingresses((*namespaces, scope) if scope else ()), self._clock),
-                Kind.INGRESS_CLASS: Source("IngressClasses", self._classes, self._clock),
+                Kind.INGRESS_CLASS: Source("IngressClasses", self._classes, self._clock, needed=False),
             }
         return self._listed[scope]
 

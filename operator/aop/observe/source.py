@@ -19,6 +19,10 @@ from aop.errors import Transient
 from aop.observed import Unknown
 
 T = TypeVar("T")
+MOST_READINGS = 3
+"""In one look, where events keep making them old."""
+AWAITED_S = 10.0
+"""How long a look waits for what nobody can decide without."""
 log = logging.getLogger("aop")
 
 
@@ -33,10 +37,14 @@ class Known(Generic[T]):
 
 
 class Source(Generic[T]):
-    """One reading, shared by all who ask for it. Never used from two event loops."""
+    """One reading, shared by all who ask for it. Never used from two event loops.
 
-    def __init__(self, what: str, read: Callable[[], Awaitable[T]], clock: Clock) -> None:
+    What is `needed` is waited for a while longer where nothing is known of it yet, or an effect of ours has made it untrue.
+    """
+
+    def __init__(self, what: str, read: Callable[[], Awaitable[T]], clock: Clock, *, needed: bool = True) -> None:
         self._what = what
+        self._needed = self._awaited = needed
         self._read = read
         self._clock = clock
         self._known: Known[T] | None = None
@@ -50,10 +58,15 @@ class Source(Generic[T]):
 
         A reading that takes longer than `patience_s` goes on by itself.
         """
-        if self._task is None and self._clock.monotonic_s() - self._read_s >= within_s:
-            self._task = asyncio.create_task(self._again())
-        if self._task is not None:
-            await asyncio.wait({self._task}, timeout=max(0.0, patience_s))
+        until_s = self._clock.monotonic_s() + max(patience_s, AWAITED_S if self._awaited else 0.0)
+        for _ in range(MOST_READINGS):
+            generation = self._generation
+            if self._task is None and self._clock.monotonic_s() - self._read_s >= within_s:
+                self._task = asyncio.create_task(self._again())
+            if self._task is not None:
+                await asyncio.wait({self._task}, timeout=max(0.0, until_s - self._clock.monotonic_s()))
+            if generation == self._generation:
+                break  # else an event has made this very reading old
         return self.last
 
     @property
@@ -71,12 +84,14 @@ class Source(Generic[T]):
 
     def forget(self) -> None:
         """Read again at the next look, and wait for that; what is known stands if it fails."""
+        self._awaited = self._needed
         self._generation += 1
         self._task = None
         self._read_s = float("-inf")
 
     def _keep(self, value: T) -> None:
         self._known, self._failure, self._read_s = Known(value, self._clock.now()), None, self._clock.monotonic_s()
+        self._awaited = False
 
     async def _again(self) -> None:
         generation = self._generation
@@ -96,5 +111,6 @@ class Source(Generic[T]):
         if generation != self._generation:
             return
         self._task, self._failure, self._read_s = None, failure, self._clock.monotonic_s()
+        self._awaited = False
         if self._known is not None:
             self._known = Known(self._known.value, self._known.read_at, failure.message)
