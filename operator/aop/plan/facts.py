@@ -300,6 +300,12 @@ def required_hosts(o: Observed) -> tuple[str, ...]:
     return tuple(sorted({host for claim in claims if claim for host in claim.required}))
 
 
+def to_be_proven(o: Observed) -> tuple[str, ...]:
+    """The required hosts whose proof a step waits for that concerns them all: not those at which somebody else answers, unless all are such."""
+    hidden = {host for origin in o.origins for host in origin.hosts if oddity(origin, host) is not None}
+    return tuple(host for host in required_hosts(o) if host not in hidden) or required_hosts(o)
+
+
 def patterns_for(o: Observed, origin: ObservedOrigin) -> tuple[str, ...]:
     """`spec.hostnames` without what the origin's text cannot carry."""
     left_out = {one.host for one in origin.left_out}

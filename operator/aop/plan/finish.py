@@ -8,7 +8,7 @@ from __future__ import annotations
 from aop.errors import Reason
 from aop.observed import CertificateState, Observed, ObservedKeyPair, ObservedZone
 from aop.origins import Mode, Pin
-from aop.plan.facts import claim_of, configured, our_pins, ours_listed, proven, publish, required_hosts, until_applied, wanted_leaf
+from aop.plan.facts import claim_of, configured, our_pins, ours_listed, proven, publish, to_be_proven, until_applied, wanted_leaf
 from aop.plan.prove import waiting_for_proof
 from aop.steps import Delete, Note, Promote, Step, Wait, Withdraw
 
@@ -22,7 +22,7 @@ def retired_certificates_are_gone(o: Observed) -> Step | None:
     trusted = {pin for origin in o.origins if origin.wanted and (claim := configured(origin).claim) for pin in claim.pins}
     if not retired and trusted <= {wanted}:
         return None
-    required = required_hosts(o)
+    required = to_be_proven(o)
     if not all(proven(o, host) for host in required):
         return waiting_for_proof(o, required, wanted.sha256)
     if o.key_pair.next is not None:

@@ -36,7 +36,7 @@ from aop.plan.facts import (
     publish,
     refuses_somebody,
     replicas,
-    required_hosts,
+    to_be_proven,
     unknown,
     until_applied,
     wanted_leaf,
@@ -211,8 +211,8 @@ def newest_of_ours(o: Observed, zone: ObservedZone, certificate: ObservedCertifi
 
 
 def presented_everywhere(o: Observed, leaf: Pin) -> bool:
-    """Every required host was seen to come with this leaf, and nothing else, for a whole window."""
-    seen = [o.evidence_of(host) for host in required_hosts(o)]
+    """Every required host whose answers are ours was seen to come with this leaf, and nothing else, for a whole window."""
+    seen = [o.evidence_of(host) for host in to_be_proven(o)]
     return all(evidence.presented == leaf.sha256 and evidence.covered >= o.window for evidence in seen)
 
 
