@@ -225,8 +225,8 @@ class ObservedReplica:
 
     @property
     def strictest(self) -> Mode:
-        """The strictest mode it showed to any in-scope host by our doing."""
-        return max((behaviour.mode for behaviour in self.hosts if not behaviour.own), default=Mode.OFF)
+        """The strictest mode it showed to any in-scope host by our doing: where nothing of ours is seen and nobody passes, others refuse."""
+        return max((b.mode for b in self.hosts if not b.own and (b.accepts or not b.odd)), default=Mode.OFF)
 
     def seen(self, host: str) -> HostBehaviour | None:
         """How it treated `host`; None: that has not been seen since the host's entry reads as it does."""
