@@ -239,7 +239,8 @@ def not_yet(replica: ObservedReplica, published: Configured, claim: Claim, hosts
         return f"{unready}cannot be asked ({replica.error}){remedy}"
     current = runs_our_claim(replica, published)
     if not current or not replica.settled:
-        shown = "shows no revision" if replica.revision is None else f"shows revision {replica.revision}"
+        odd = next((f", as {b.host} answers {b.odd}" for b in replica.hosts if b.odd), "")
+        shown = f"shows no revision{odd}" if replica.revision is None else f"shows revision {replica.revision}"
         return f"{shown} only just now" if current else shown
     seen, pins = {b.host: b for b in replica.hosts}, {pin.sha256 for pin in claim.pins}
     for host in hosts:

@@ -42,7 +42,8 @@ def refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
         return Publish(origin.name, origin.target, claim_of(o, origin, Mode.OFF), "the object is being removed")
     if isinstance(origin.replicas, Unknown):
         return Wait(Reason.REMOVING, f"the replicas of origin {origin.name} cannot be listed: {origin.replicas.message}", 5.0)
-    if found.claim is not None and origin.replicas and not gone and (wait := until_applied(origin)):
+    wait = until_applied(origin) if found.claim is not None and origin.replicas and not gone else None
+    if wait and not strangers_pass(origin):
         return Wait(Reason.REMOVING, f"nobody must be refused before anything is taken away: {wait.message}", wait.seconds, wait.since)
     if silent := [r.name for r in origin.replicas if r.error] if origin.target in o.record.claimed else []:
         return Wait(
@@ -72,6 +73,12 @@ def nothing_of_ours_runs(origin: ObservedOrigin) -> bool:
     found, asked = configured(origin), replicas(origin)
     reset = not found.intact and found.standing is None
     return reset and bool(asked) and all(not r.error and r.settled and r.revision is None and r.strictest < Mode.OPTIONAL for r in asked)
+
+
+def strangers_pass(origin: ObservedOrigin) -> bool:
+    """Every replica was asked about every host and refuses nobody: where pages of somebody's hide which text it runs, that is all to see."""
+    asked = [(replica, replica.seen(host)) for replica in replicas(origin) for host in origin.hosts]
+    return bool(asked) and all(r.settled and not r.error and b is not None and b.odd and b.mode < Mode.OPTIONAL for r, b in asked)
 
 
 def given_up(o: Observed) -> bool:
