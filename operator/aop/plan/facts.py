@@ -145,7 +145,7 @@ def refused_arrivals(origin: ObservedOrigin, claim: Claim, host: str) -> frozens
     at = claim.at(host)
     if at < Mode.OPTIONAL:
         return frozenset(by_asking)
-    pinned = {leaf for replica in replicas(origin) if (b := replica.seen(host)) and not b.own for leaf in b.refuses}
+    pinned = {leaf for replica in replicas(origin) if (b := replica.seen(host)) and not b.own and not b.odd for leaf in b.refuses}
     return frozenset({OTHER, *by_asking, *pinned} | ({NONE} if at is Mode.REQUIRE else set()))
 
 
