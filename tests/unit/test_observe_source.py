@@ -19,11 +19,11 @@ PATIENT_S = 60.0
 class Reading:
     """A source whose readings end when the test says so; `begun` tells how many have begun."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, needed: bool = True) -> None:
         self.clock = SetClock()
         self.begun = 0
         self.answers: list[str | Exception | asyncio.Future[str]] = []
-        self.source: Source[str] = Source("the thing", self._read, self.clock)
+        self.source: Source[str] = Source("the thing", self._read, self.clock, needed=needed)
 
     async def _read(self) -> str:
         self.begun += 1
@@ -84,7 +84,7 @@ async def test_a_reading_that_takes_longer_than_a_look_has_time_goes_on_by_itsel
 
 @pytest.mark.asyncio
 async def test_before_the_first_answer_nothing_is_known_and_nobody_is_at_fault() -> None:
-    reading = Reading()
+    reading = Reading(needed=False)
     pending = reading.hangs()
     assert await reading.look(patience_s=0) == Unknown("the thing: no answer yet")
     pending.set_result("read")
@@ -163,3 +163,15 @@ async def test_what_is_forgotten_stands_if_it_cannot_be_read_again() -> None:
     reading.source.forget()
     reading.answers = [Transient("HTTP 500")]
     assert await reading.look(1) == Known("read 1", at(0), "HTTP 500")
+
+
+@pytest.mark.asyncio
+async def test_a_reading_that_an_event_has_made_old_is_read_again_within_the_look() -> None:
+    """The first look after a start meets the events of its own watches."""
+    reading = Reading()
+    pending = reading.hangs()
+    look = asyncio.create_task(reading.look())
+    await asyncio.wait({look}, timeout=0.05)
+    reading.source.forget()
+    pending.set_result("before the event")
+    assert await look == Known("read 2", at(0))
