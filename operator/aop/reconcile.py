@@ -158,6 +158,8 @@ class Reconciler:
         self._metrics.reconciles.labels(result=type(step).__name__.lower()).inc()
         self._measure(observed)
         finished = isinstance(step, Done) and observed.object.deleting
+        # Until its watch shows that the object is gone, what is known of it would finish its removal again.
+        memory.gone = finished
         if isinstance(step, Done) and step.left_behind:
             await self._leave_behind(pull, step.left_behind)
         if not finished:

@@ -119,7 +119,7 @@ class Memory:
     shown_s: float = float("-inf")
     """When `manifest` was last read or shown (monotonic)."""
     gone: bool = False
-    """The watch has shown that the object is no more."""
+    """The watch has shown that the object is no more, or its removal is finished."""
     origins: dict[ObjectKey, ObservedOrigin] = field(default_factory=dict)
     """What was last seen of each: a bug in looking does not blind protection."""
     evidence: dict[str, Evidence] = field(default_factory=dict)
