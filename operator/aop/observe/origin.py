@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -149,10 +149,13 @@ class OriginKeeper:
         hosts, left_out = self._hosts(pull, wanted, stored, served, readers, complete=isinstance(ingresses, Known))
         verifiers = {host: said for host in hosts if (said := ingress_nginx.verifier_of(host, served, readers))}
         question = self._question(pull, stored, hosts or (pull.spec.zone.name,), frozenset(verifiers), identities)
-        if asking or question.claim is not None or not wanted.wanted or pull.deleting:
+        asked = asking or question.claim is not None or not wanted.wanted or pull.deleting
+        if asked:
             await self._ask(pull.uid, manifest, readers, question, until_s)
         seen = [(replica, self._memory.replicas.get(replica.uid) or ReplicaMemory()) for replica in readers]
-        replicas = tuple(observed_replica(replica, memory, question) for replica, memory in seen if may_serve(replica, memory))
+        known = (observed_replica(replica, memory, question) for replica, memory in seen if may_serve(replica, memory))
+        # What another object was told long ago is no fact for one that does not ask.
+        replicas = tuple(one if asked else replace(one, settled=False) for one in known)
         patterns = pull.spec.hostname_patterns
         self._notice_applied(followed, stored, replicas)
         refusal = await self._refusal(readers, replicas, stored, until_s)
