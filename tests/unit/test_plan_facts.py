@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aop.errors import Reason
-from aop.observed import NONE, OTHER, REFUSED, HostBehaviour, Unknown
+from aop.observed import NONE, OTHER, REFUSED, Arrival, HostBehaviour, Unknown
 from aop.origins import Mode
 from aop.plan.facts import (
     anybody_refuses,
@@ -36,6 +36,7 @@ from builders import (
     REQUIRING,
     RETIRED,
     WWW,
+    at,
     certificate,
     claim,
     evidence,
@@ -114,9 +115,9 @@ def test_a_leaf_that_an_ingress_refuses_by_itself_is_not_losing() -> None:
 
 
 def test_a_host_that_was_never_heard_of_loses_nothing() -> None:
-    assert not loses(observed(), "shop.example.com", {NONE})
-    assert loses(observed(evidence=[evidence(APEX, NONE)]), APEX, {NONE})
-    assert not loses(observed(evidence=[evidence(APEX, NONE)]), APEX, {OTHER})
+    assert not loses(observed(), origin(), "shop.example.com", {NONE})
+    assert loses(observed(evidence=[evidence(APEX, NONE)]), origin(), APEX, {NONE})
+    assert not loses(observed(evidence=[evidence(APEX, NONE)]), origin(), APEX, {OTHER})
 
 
 # --- origins -------------------------------------------------------------------------------------------------------------------------
@@ -176,3 +177,11 @@ def test_an_unknown_fact_blocks_where_a_person_must_act_and_waits_otherwise() ->
     assert unknown("the zone", Unknown("no token", Reason.TOKEN_REJECTED), Reason.REMOVING) == Block(Reason.TOKEN_REJECTED, "no token")
     assert unknown("the zone", Unknown("timeout"), Reason.REMOVING) == Wait(Reason.REMOVING, "the zone: timeout", 5.0)
     assert unknown("the zone", Unknown("429", retry_after_s=60.0), Reason.REMOVING) == Wait(Reason.REMOVING, "the zone: 429", 60.0)
+
+
+def test_a_share_counts_only_what_came_since_every_replica_does_what_is_published() -> None:
+    """A zone that was not enabled for half a minute has many arrivals without a certificate, of which nobody was refused."""
+    came = tuple(Arrival(at(-80 + 5 * n), NONE if n % 3 else LEAF.sha256) for n in range(16))
+    world = observed(evidence=[evidence(APEX, recent=came)])
+    assert loses(world, origin(), APEX, {NONE})
+    assert not loses(world, origin(applied_at=at(-20)), APEX, {NONE})

@@ -115,10 +115,14 @@ def whole_window(o: Observed, evidence: Evidence) -> bool:
     return evidence.count >= o.limits.proof_answers and evidence.covered >= o.window
 
 
-def loses(o: Observed, host: str, losing: Iterable[str]) -> bool:
-    """What `host` comes with is refused: its last answers in a row, or a share of the recent ones, came with something of `losing`."""
+def loses(o: Observed, origin: ObservedOrigin, host: str, losing: Iterable[str]) -> bool:
+    """What `host` comes with is refused: its last answers in a row, or a share of the recent ones, came with something of `losing`.
+
+    A share is one of what arrived since every replica does what is published: nobody was refused for what came before.
+    """
     bad, recent = frozenset(losing), o.evidence_of(host).recent
-    return loses_in_a_row(o, recent, bad) or loses_a_share(o, recent, bad)
+    since = [arrival for arrival in recent if origin.applied_at is not None and arrival.at >= origin.applied_at]
+    return loses_in_a_row(o, recent, bad) or loses_a_share(o, since, bad)
 
 
 def loses_in_a_row(o: Observed, recent: Sequence[Arrival], losing: frozenset[str]) -> bool:

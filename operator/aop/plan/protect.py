@@ -100,7 +100,7 @@ def refused_by_the_server(o: Observed, origin: ObservedOrigin, claim: Claim) -> 
     is refused there is named, and the others stay as they are. A host that answers past the edge, or whose Ingress verifies by itself,
     says nothing about our asking.
     """
-    losing = [host for host in origin.hosts if speaks_for_us(o, origin, host) and loses(o, host, {REFUSED})]
+    losing = [host for host in origin.hosts if speaks_for_us(o, origin, host) and loses(o, origin, host, {REFUSED})]
     if not losing:
         return None
     required = [host for host in losing if host in claim.required]
@@ -116,7 +116,7 @@ def speaks_for_us(o: Observed, origin: ObservedOrigin, host: str) -> bool:
 
 def lost(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
     """Required hosts whose requests are seen to be refused."""
-    losing = [host for host in claim.required if loses(o, host, refused_arrivals(origin, claim, host))]
+    losing = [host for host in claim.required if loses(o, origin, host, refused_arrivals(origin, claim, host))]
     if not losing:
         return None
     presented = o.evidence_of(losing[0]).presented
