@@ -317,7 +317,7 @@ class ObservedOrigin:
     rejected: str | None = None
     """The controller's own words that name a line of ours in the current text."""
     stuck: str | None = None
-    """The controller takes no text at present because of something that is not ours: its own words, or that it is only slow."""
+    """The controller takes no text at present because of something that is not ours: its own words. One that is only slow is not."""
     overwritten: Overwritten | None = None
     stale: str | None = None
     """A source that cannot be read at present, since when, and why; what is said here is what was last known of it."""
