@@ -59,5 +59,5 @@ def stands(stored: ingress_nginx.Stored) -> bool:
 
 def overwriter(stored: ingress_nginx.Stored) -> str:
     """The field manager that owns a key of ours, as the API server names it."""
-    last = [snippet.writers[0].manager for snippet in stored.snippets.values() if snippet.writers]
-    return f"field manager {', '.join(sorted(set(last)))}" if last else "somebody"
+    last = {writer.manager for snippet in stored.snippets.values() if (writer := snippet.last_writer)}
+    return f"field manager {', '.join(sorted(last))}" if last else "somebody"
