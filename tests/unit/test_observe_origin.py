@@ -2,17 +2,92 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
 from aop.api import AuthenticatedOriginPull, Status
-from aop.observe.origin import origins_of
-from aop.origins import ObjectKey
+from aop.cluster import Cluster, Kind
+from aop.observe.origin import OriginKeeper, OriginKeepers, origins_of
+from aop.observe.replicas import ReplicaReader
+from aop.origins import Claim, ObjectKey
 from aop.origins.spec import ForeignText
-from builders import KEY, NOW, TARGET, UID, spec
+from aop.settings import Settings
+from builders import KEY, NOW, OFF, REQUIRING, TARGET, UID, spec
+from clocks import SetClock
+
+PULL = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, spec(), Status())
+COLLEAGUE = replace(PULL, uid="another-uid")
 
 
 def test_what_was_claimed_and_left_the_spec_is_still_an_origin() -> None:
-    pull = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, spec(), Status())
     old = ObjectKey("old", "controller")
-    named, left = origins_of(pull, (TARGET, old))
+    named, left = origins_of(PULL, (TARGET, old))
     assert (named.name, named.target, named.wanted, named.foreign) == ("public", TARGET, True, ForeignText.REFUSE)
     assert (left.target, left.wanted, left.foreign) == (old, False, ForeignText.MERGE)
     assert str(old.name) in left.name
+
+
+class ConfigMapOnly:
+    """A cluster with one ConfigMap, no pods and no Ingresses; the list of pods can be held back."""
+
+    def __init__(self) -> None:
+        self.config_map: dict[str, Any] = {"metadata": {"namespace": TARGET.namespace, "name": TARGET.name}, "data": {}}
+        self.pods_may_come = asyncio.Event()
+        self.pods_may_come.set()
+
+    async def fetch(self, *_: Any) -> dict[str, Any]:
+        return self.config_map
+
+    async def list(self, kind: Kind, *_: Any, **__: Any) -> list[dict[str, Any]]:
+        if kind is Kind.POD:
+            await self.pods_may_come.wait()
+        return []
+
+    async def replace(self, _: Kind, __: ObjectKey, body: dict[str, Any]) -> dict[str, Any]:
+        self.config_map = body
+        return body
+
+
+class Looking:
+    """One keeper, asked as two objects that share its ConfigMap ask."""
+
+    def __init__(self) -> None:
+        self.cluster, self.clock = ConfigMapOnly(), SetClock()
+        there = cast("Cluster", self.cluster)
+        self.keeper: OriginKeeper = OriginKeepers(there, cast("ReplicaReader", None), Settings(), self.clock).of(TARGET)
+
+    async def look(self, pull: AuthenticatedOriginPull) -> Any:
+        (wanted, *_) = origins_of(pull, ())
+        return await self.keeper.look(pull, wanted, {}, until_s=self.clock.monotonic_s() + 60, asking=True)
+
+    async def publish(self, claim: Claim) -> None:
+        await self.keeper.publish(claim.uid, claim, foreign=ForeignText.REFUSE, replicas=(), gone=frozenset())
+
+
+async def taken_in() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.asyncio
+async def test_what_another_object_writes_while_the_pods_are_awaited_is_what_the_look_sees() -> None:
+    """Seen with thirty objects on one ConfigMap: each took its neighbours' writes for somebody's who puts an older text back."""
+    looking = Looking()
+    await looking.look(PULL)
+    await looking.publish(replace(OFF, uid=PULL.uid))
+    seen = []
+    for claim in (REQUIRING, OFF, REQUIRING, OFF):
+        await looking.look(COLLEAGUE)
+        looking.clock.pass_s(1.0)
+        looking.cluster.pods_may_come.clear()
+        slow = asyncio.create_task(looking.look(PULL))
+        await taken_in()
+        await looking.publish(replace(claim, uid=COLLEAGUE.uid))
+        looking.cluster.pods_may_come.set()
+        seen.append(await slow)
+    assert [one.overwritten for one in seen] == [None] * 4
+    revisions = [one.configured.revision for one in seen]
+    assert revisions == sorted(set(revisions)), "each look saw what was written meanwhile"

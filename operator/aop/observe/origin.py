@@ -207,13 +207,16 @@ class OriginKeeper:
     ) -> tuple[
         Known[Manifest | None] | Unknown, Known[list[Manifest]] | Unknown, Known[list[Manifest]] | Unknown, Known[list[Manifest]] | Unknown
     ]:
+        """What is known of each when the last one is there: another object may have written the ConfigMap while the pods were awaited."""
         patience_s = until_s - self._clock.monotonic_s()
-        return await asyncio.gather(
+        ingresses, classes = self._listed[Kind.INGRESS], self._listed[Kind.INGRESS_CLASS]
+        await asyncio.gather(
             self._config_map.look(within_s=CONFIG_MAP_S, patience_s=patience_s),
             self._pods.look(within_s=CONFIG_MAP_S, patience_s=patience_s),
-            self._listed[Kind.INGRESS].look(within_s=INGRESSES_S, patience_s=patience_s),
-            self._listed[Kind.INGRESS_CLASS].look(within_s=INGRESSES_S, patience_s=patience_s),
+            ingresses.look(within_s=INGRESSES_S, patience_s=patience_s),
+            classes.look(within_s=INGRESSES_S, patience_s=patience_s),
         )
+        return self._config_map.last, self._pods.last, ingresses.last, classes.last
 
     def _stale(self, *sources: Known[Any] | Unknown) -> str | None:
         """The first source that has not been read for a while, in words; the last one may never have been read at all."""
