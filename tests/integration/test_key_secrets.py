@@ -20,8 +20,12 @@ WITHIN_S = 120.0
 
 @pytest.fixture(scope="module")
 def scene() -> Iterator[Scene]:
-    """With visitors all the while, and none of them notices."""
+    """With visitors all the while, and none of them notices.
+
+    The edge keeps no session: more rotations within the hour than old sessions are ended follow each other here.
+    """
     with Scene() as running, running.visitors(longest_s=1200.0) as visitors:
+        running.control.turn_location(requests_per_connection=1, resume=False)
         visitors.allow_redirects(allowed=True)
         running.apply()
         running.until_enforced()

@@ -450,7 +450,7 @@ def test_three_flushes_an_hour_are_made_and_then_it_is_said() -> None:
     """Whoever forges answers on a host of theirs could ask for one reload after the other."""
     step = next_step(observed(**HELD_BACK, **flushed(-3500, -2000, -600)))
     assert waiting(step) is Reason.EDGE_NOT_PROVEN
-    assert "Old TLS sessions were ended 3 times within the hour" in str(step)
+    assert "TLS sessions from before, which were ended 3 times within the hour; they are ended again at" in str(step)
     noted = next_step(observed(**HELD_BACK, **flushed(-3600, -2000, -700)))
     assert isinstance(noted, Note)
     assert noted.record.flushes == (at(-2000), at(-700), NOW)

@@ -18,11 +18,13 @@ from aop.plan.facts import (
     configured,
     expires_within,
     flush,
+    flushes_of_the_hour,
     flushes_used_up,
     held_off_until,
     in_scope,
     newest_active,
     oddity,
+    old_sessions_hold_back,
     our_pins,
     ours_listed,
     proven,
@@ -87,17 +89,30 @@ def waiting_for_proof(o: Observed, hosts: tuple[str, ...], wanted: str) -> Step:
         since = min(e.since or o.now for e in arriving)
         return Wait(
             Reason.WAITING_FOR_PROOF,
-            f"{best.host} presents leaf {wanted[:8]} and is proven when every request for {o.window.total_seconds():.0f} s has come with it",
+            f"{best.host} presents leaf {wanted[:8]} and is proven when every request for {o.window.total_seconds():.0f} s has come with it"
+            f"{sessions_go_on(o, wanted)}",
             1.0,
             since=since,
         )
     what = "; ".join(why_unproven(o, evidence) for evidence in seen[:5])
-    if flushes_used_up(o):
-        what += f". Old TLS sessions were ended {o.limits.flushes_per_hour} times within the hour, which is not tried again before the hour is over"
     silent = all(hidden(o, e.host) is None and (e.silence is not None or e.last is None) for e in seen if not e.direct)
     begun = [at for e in seen if (at := e.silent_since if silent else e.since)]
     reason = Reason.EDGE_SILENT if silent else Reason.EDGE_NOT_PROVEN
-    return Wait(reason, f"no host is proven to present leaf {wanted[:8]}. {what}", 2.0, since=min(begun, default=None))
+    return Wait(
+        reason, f"no host is proven to present leaf {wanted[:8]}. {what}{sessions_go_on(o, wanted)}", 2.0, since=min(begun, default=None)
+    )
+
+
+def sessions_go_on(o: Observed, wanted: str) -> str:
+    """What else is to be known where hosts are held back by sessions of before, which have been ended as often as an hour allows."""
+    held_back = {host for it in o.origins if it.wanted for host in it.hosts if old_sessions_hold_back(o, it, host, wanted)}
+    if not held_back or not flushes_used_up(o):
+        return ""
+    again = min(flushes_of_the_hour(o)) + timedelta(hours=1)
+    return (
+        f". To {', '.join(sorted(held_back)[:5])} Cloudflare goes on using TLS sessions from before, which were ended {o.limits.flushes_per_hour} "
+        f"times within the hour; they are ended again at {again:%H:%M} UTC, or end by themselves before that"
+    )
 
 
 def hidden(o: Observed, host: str) -> str | None:
