@@ -14,7 +14,10 @@ PYTEST := $(BIN)/python -m pytest
 # The tests of a file share what they start; the files that take long begin first (unit comes last).
 SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup check check-install format golden faults generate lock unit test sandbox demo state-space bench image clean
+# Of what takes long `make test` runs one fourth, by the hash of the commit; `make system` runs all of it.
+SHARE ?= 4:
+
+.PHONY: help setup check check-install format golden generate lock unit quick test rig system sandbox demo state-space bench image clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,26 +32,22 @@ $(VENV)/.installed: requirements/dev.lock pyproject.toml
 
 setup: $(VENV)/.installed ## Make the environment (.venv) with every locked dependency.
 
-check: setup ## Format, lint, types, floors, and whether generated files are current.
+check: setup ## Format, lint, types, floors, and whether the generated files that need no helm are current.
 	$(BIN)/ruff format --check operator tests tools
 	$(BIN)/ruff check operator tests tools
 	$(BIN)/mypy operator/aop tests tools
 	$(BIN)/lint-imports
+	@PYTHONPATH=tests $(BIN)/python tools/generate.py --check
 
 format: setup ## Format the code and mend what the linter can mend.
 	$(BIN)/ruff check --fix operator tests tools
 	$(BIN)/ruff format operator tests tools
 
-generate: setup ## Write crds/, docs/reference.md, the chart's derived files and deploy/manifests/.
-	$(BIN)/python -m aop.crd > crds/aop-operator.dev_authenticatedoriginpulls.yaml
-	$(BIN)/python tools/reference.py > docs/reference.md
-	PYTHONPATH=tests $(BIN)/python tools/chart.py
+generate: setup ## Write crds/, docs/reference.md, the chart's derived files and, where the chart changed, deploy/manifests/ (with helm).
+	@PYTHONPATH=tests $(BIN)/python tools/generate.py
 
 golden: setup ## Write tests/golden anew: what a person reads at every step.
-	AOP_UPDATE_GOLDEN=1 $(PYTEST) tests/integration/test_golden.py -q
-
-faults: setup ## Every call meets every fault, and the operator is killed after every effect: half an hour.
-	AOP_FAULTS=all $(PYTEST) tests/faults $(SPREAD) -q
+	AOP_UPDATE_GOLDEN=1 $(PYTEST) tests/system/test_golden.py -q
 
 lock: setup ## Lock the dependencies of pyproject.toml with hashes.
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements/run.lock pyproject.toml
@@ -57,10 +56,22 @@ lock: setup ## Lock the dependencies of pyproject.toml with hashes.
 unit: setup ## The pure tests: seconds.
 	$(PYTEST) tests/unit $(SPREAD) -q
 
-test: setup ## Everything: unit, integration on real parts, the rules' state space in small, a share of the faults.
+quick: check ## What to run after every change, within a minute: check, the pure tests, the small worlds of the model.
+	$(PYTEST) tests/unit tests/model -n $(JOBS) --dist worksteal -q
+
+test: setup programs ## The README's test command: everything short, and this commit's share of what takes long.
+	$(PYTEST) tests $(SPREAD) -q --durations=25 --share $(SHARE)
+
+rig: setup programs ## What the tests stand on, by itself: doubles, stand-in, proxies, visitors.
+	$(PYTEST) tests/rig $(SPREAD) -q
+
+system: setup programs ## All that takes long: whole scenarios, every call with every fault, SIGKILL after every effect, the chart.
+	$(PYTEST) tests/system tests/faults tests/install $(SPREAD) -q --durations=25
+
+.PHONY: programs
+programs: setup
 	@$(SANDBOX) sandbox.kubernetes
 	@$(SANDBOX) sandbox.helm
-	$(PYTEST) tests $(SPREAD) -q --durations=25
 
 sandbox: setup ## Start Kubernetes, ingress-nginx and Cloudflare's double; stays up until interrupted; writes .sandbox/env.
 	@$(SANDBOX) sandbox
@@ -74,9 +85,7 @@ state-space: setup ## Walk the rules through every world they can meet, and thro
 bench: setup ## Ratios against a named baseline in the same run.
 	$(PYTEST) tests/bench -q -s
 
-check-install: setup ## Install, upgrade, roll back and uninstall with Helm 3 and 4; the image's steps; least privilege. About six minutes.
-	@$(SANDBOX) sandbox.kubernetes
-	@$(SANDBOX) sandbox.helm
+check-install: setup programs ## Install, upgrade, roll back and uninstall with Helm 3 and 4; the image's steps; least privilege. About six minutes.
 	PYTHONPATH=tests $(PYTEST) tests/install $(SPREAD) -q -p sandbox.helm.summary
 
 image: ## Build the container image (needs a container engine).

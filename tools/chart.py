@@ -1,10 +1,8 @@
-#!/usr/bin/env python3
-"""Writes for `make generate` what follows from the chart, or what the chart follows from. A test compares all of it with the committed files.
+"""What follows from the chart, and what the chart follows from, as texts by path: `tools/generate.py` writes and compares them.
 
-From `crds/`, pyproject.toml and the icon: the chart's copy of the CustomResourceDefinition and the derived lines of Chart.yaml. From the comments in
-values.yaml: the chart's README.md and the descriptions in values.schema.json. From the chart, by `helm template`: deploy/manifests/.
-
-    PYTHONPATH=tests python tools/chart.py [ROOT]     # ROOT: where to write; the repository itself unless given
+From `crds/`, pyproject.toml and the icon: the chart's copy of the CustomResourceDefinition and the derived lines of Chart.yaml. From the
+comments in values.yaml: the chart's README.md and the descriptions in values.schema.json. From the chart, by `helm template`:
+deploy/manifests/ and the table of permissions in docs/install.md.
 """
 
 from __future__ import annotations
@@ -14,11 +12,11 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ CHART = Path("deploy/helm/aop-operator")
 MANIFESTS = Path("deploy/manifests")
 RELEASE, NAMESPACE = "aop-operator", "aop-system"
 INSTALL = Path("docs/install.md")
+RENDERED_FROM = MANIFESTS / ".rendered-from"
 VALUES = ROOT / "deploy/helm"
 FORMS = {"default": "defaults", "Roles only": "roles-only", "cluster-wide": "cluster-wide"}
 """The forms in which permissions are granted, each with its file in deploy/helm/ci."""
@@ -63,24 +62,35 @@ class Value:
         return ".".join(self.path)
 
 
-def main(root: Path = ROOT) -> None:
-    """Write everything below `root`; what it is made from is read from the repository."""
-    (root / CHART / "files").mkdir(parents=True, exist_ok=True)
-    (root / MANIFESTS).mkdir(parents=True, exist_ok=True)
+def by_reading() -> dict[Path, str]:
+    """What is made without helm, by path in the repository."""
     (crd,) = sorted((ROOT / "crds").glob("*.yaml"))
-    (root / CHART / "files/crd.yaml").write_text(crd.read_text())
-    (root / CHART / "Chart.yaml").write_text(chart_yaml())
     documented = values()
-    (root / CHART / "values.schema.json").write_text(schema(documented))
-    (root / CHART / "README.md").write_text(readme(documented))
-    for name, text in manifests().items():
-        (root / MANIFESTS / name).write_text(text)
-    (root / MANIFESTS / WIDE).mkdir(exist_ok=True)
-    for name, text in manifests(f"--values={VALUES / 'ci' / WIDE}.yaml").items():
-        if name in WIDENED:
-            (root / MANIFESTS / WIDE / name).write_text(text)
-    (root / INSTALL).parent.mkdir(exist_ok=True)
-    (root / INSTALL).write_text(install_guide())
+    return {
+        CHART / "files/crd.yaml": crd.read_text(),
+        CHART / "Chart.yaml": chart_yaml(),
+        CHART / "values.schema.json": schema(documented),
+        CHART / "README.md": readme(documented),
+    }
+
+
+def by_rendering() -> dict[Path, str]:
+    """What `helm template` makes, by path in the repository."""
+    wide = manifests(f"--values={VALUES / 'ci' / WIDE}.yaml")
+    return {
+        **{MANIFESTS / name: text for name, text in manifests().items()},
+        **{MANIFESTS / WIDE / name: text for name, text in wide.items() if name in WIDENED},
+        INSTALL: install_guide(),
+        RENDERED_FROM: sources(),
+    }
+
+
+def sources() -> str:
+    """A digest of all that a rendering depends on, so that without helm it can be told whether one is due."""
+    own = Path(__file__).read_text()
+    files = sorted(path for path in (ROOT / "deploy/helm").rglob("*") if path.is_file() and path.suffix != ".md")
+    parts = [own, *(f"{path.relative_to(ROOT)}\n{path.read_text()}" for path in files)]
+    return sha256("\0".join(parts).encode()).hexdigest() + "\n"
 
 
 def values(text: str | None = None) -> list[Value]:
@@ -212,7 +222,3 @@ def _rules(rendered: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
             continue
         for comment, rule in re.findall(r"^  # (.*)\n((?:  [- ] .*\n?)+)", document, re.MULTILINE):
             yield kind[1], comment, yaml.safe_load(rule)[0]
-
-
-if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:2]))

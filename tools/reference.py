@@ -1,14 +1,13 @@
-"""Prints docs/reference.md for `make generate`: every name that a user can write or meet, from where the code defines it.
+"""docs/reference.md: every name that a user can write or meet, from where the code defines it.
 
 Fields come from the generated schema, conditions and reasons from the docstrings under their enum members, settings from
-`aop.settings`, metrics from `aop.metrics`. A test compares the committed file with what this prints, byte for byte.
+`aop.settings`, metrics from `aop.metrics`. `tools/generate.py` writes and compares it.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
-import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
@@ -32,8 +31,8 @@ A minimal object names the zone, the token and one origin; [deploy/examples](../
 """
 
 
-def main() -> None:
-    """Print the reference."""
+def reference() -> str:
+    """The whole text."""
     (version,) = crd.manifest()["spec"]["versions"]
     root = version["schema"]["openAPIV3Schema"]
     spec, status = root["properties"]["spec"], root["properties"]["status"]
@@ -56,7 +55,7 @@ def main() -> None:
         "## Metrics\n",
         table(("Name", "Type", "Meaning"), metrics()),
     ]
-    sys.stdout.write("\n".join(parts))
+    return "\n".join(parts)
 
 
 def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -156,7 +155,3 @@ def metrics() -> Iterator[tuple[str, str, str]]:
     for family in Metrics().registry.collect():
         suffix = "_total" if family.type == "counter" else ""
         yield f"`{family.name}{suffix}`", family.type, family.documentation
-
-
-if __name__ == "__main__":
-    main()

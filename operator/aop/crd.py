@@ -1,11 +1,10 @@
-"""The CustomResourceDefinition, made from the models of `aop.api`; `python -m aop.crd` prints it for `make generate`.
+"""The CustomResourceDefinition, made from the models of `aop.api`: what a user may write is defined once.
 
-The operator never applies it: that is for whoever installs. A test compares `crds/` with what this makes, byte for byte.
+The operator never applies it: that is for whoever installs. `make check` compares `crds/` with what this makes, byte for byte.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -122,10 +121,6 @@ def _empty_default(key: str, value: Any) -> bool:
     return key == "default" and value in (None, [], "")
 
 
-def main() -> None:
-    """Print the manifest as YAML."""
-    sys.stdout.write(HEADER + yaml.safe_dump(manifest(), sort_keys=False, width=140, allow_unicode=True))
-
-
-if __name__ == "__main__":
-    main()
+def text() -> str:
+    """The manifest as YAML, as it stands in `crds/`."""
+    return HEADER + yaml.safe_dump(manifest(), sort_keys=False, width=140, allow_unicode=True)

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from aop.api import Algorithm, Status
 from aop.observed import Observed
 from aop.origins import Claim, Mode
@@ -22,8 +20,6 @@ from aop.plan import next_step
 from aop.status import status_of
 from aop.steps import Done
 from builders import LEAF, claim, evidence, observed, origin, pin, replica
-
-pytestmark = pytest.mark.bench
 
 TOKEN = "k3y0fth3path"
 HOSTS = tuple(f"h{n:03}.example.com" for n in range(100))

@@ -5,7 +5,6 @@ The end must be the same as without: enforced and then as it was found, one cert
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +19,6 @@ from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(600)]
 
-ALL = os.environ.get("AOP_FAULTS") == "all"
 WITHIN_S = 180.0
 LEAST_KINDS = 25
 """Of calls in one life, on both APIs together; fewer would mean that the proxies see only a part of it."""
@@ -38,7 +36,6 @@ EVERYWHERE: Mapping[str, tuple[Fault, Fault]] = {
     "forbidden": (Answer.kubernetes(HTTPStatus.FORBIDDEN, "Forbidden"), Answer(HTTPStatus.FORBIDDEN)),
 }
 """By name, what happens at Kubernetes and at Cloudflare."""
-IN_SHORT = ("answer lost",)
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,7 @@ def whole_life(proxied: Proxied) -> None:
     assert scene.refusing() == []
 
 
-@pytest.mark.parametrize("name", EVERYWHERE if ALL else IN_SHORT)
+@pytest.mark.parametrize("name", EVERYWHERE)
 def test_the_first_call_of_each_kind_meets_it(proxied: Proxied, name: str) -> None:
     at_kubernetes, at_cloudflare = EVERYWHERE[name]
     met = FirstOfEach(watch=False), FirstOfEach()
@@ -86,7 +83,7 @@ def test_the_first_call_of_each_kind_meets_it(proxied: Proxied, name: str) -> No
     assert len(kinds) >= LEAST_KINDS, sorted(kinds)
 
 
-@pytest.mark.parametrize("fault", [CutWatch(1), CutWatch(1, clean=True), WatchError(1)] if ALL else [WatchError(1)], ids=str)
+@pytest.mark.parametrize("fault", [CutWatch(1), CutWatch(1, clean=True), WatchError(1)], ids=str)
 def test_watches_break_again_and_again(proxied: Proxied, fault: Fault) -> None:
     """Nothing depends on an event: what no watch tells is seen when the loop looks."""
     rule = proxied.kubernetes.rule(Match(watch=True), fault, times=None)

@@ -4,7 +4,6 @@ The effect is counted by a proxy before each API. The operator is killed between
 process cannot know that it happened; and, in the other case, right after it has heard.
 """
 
-import os
 import threading
 
 import pytest
@@ -19,7 +18,6 @@ pytestmark = [pytest.mark.timeout(600)]
 LEAST_ONBOARDING, LEAST_REMOVAL = 10, 4
 """A process that has heard an answer may have sent its next request before the signal reaches it: then it had two effects."""
 WITHIN_S = 120.0
-ALL = os.environ.get("AOP_FAULTS") == "all"
 
 
 class Killed:
@@ -95,7 +93,7 @@ def live(killed: Killed, *, nth: int, again: bool, delivered: bool) -> tuple[lis
     return onboarding, removal
 
 
-@pytest.mark.parametrize("delivered", [False, True] if ALL else [False], ids=lambda heard: "answer-heard" if heard else "answer-lost")
+@pytest.mark.parametrize("delivered", [False, True], ids=lambda heard: "answer-heard" if heard else "answer-lost")
 def test_killed_after_each_effect_in_turn(killed: Killed, delivered: bool) -> None:
     """Every process lives for exactly one effect."""
     onboarding, removal = live(killed, nth=1, again=True, delivered=delivered)
@@ -104,7 +102,7 @@ def test_killed_after_each_effect_in_turn(killed: Killed, delivered: bool) -> No
     assert not any(path.endswith("/status") for path in onboarding)
 
 
-@pytest.mark.parametrize("nth", range(1, 15) if ALL else [])
+@pytest.mark.parametrize("nth", range(1, 15))
 def test_killed_after_one_effect(killed: Killed, nth: int) -> None:
     """One kill, and a process that finds the rest of the way by itself."""
     live(killed, nth=nth, again=False, delivered=False)

@@ -1,14 +1,12 @@
 """The chart as files: current, documented, strict, and accepted by Helm 3, Helm 4 and the API server in every form that `deploy/helm/ci` gives it."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import chart
 import pytest
 import yaml
 
@@ -21,8 +19,6 @@ MANIFESTS = ROOT / "deploy/manifests"
 CI = sorted((ROOT / "deploy/helm/ci").glob("*.yaml"))
 PODS_OWN = {"kubeconfig", "trace_file"}
 """Settings that a pod has no use for: it is its ServiceAccount, and has nowhere to write."""
-
-pytestmark = [pytest.mark.integration]
 
 
 def environment(deployment: dict[str, Any]) -> dict[str, str]:
@@ -38,19 +34,12 @@ def the(objects: list[dict[str, Any]], kind: str) -> dict[str, Any]:
 # --- what is generated -----------------------------------------------------------------------------------------------
 
 
-def test_everything_that_is_generated_is_current(tmp_path: Path, any_helm: Helm) -> None:
-    subprocess.run([sys.executable, ROOT / "tools/chart.py", tmp_path], check=True, env={"PYTHONPATH": str(ROOT / "tests"), **_environ()})
-    written = sorted(path for path in tmp_path.rglob("*") if path.is_file())
-    stale = [str(path.relative_to(tmp_path)) for path in written if path.read_bytes() != (ROOT / path.relative_to(tmp_path)).read_bytes()]
-    assert not stale, f"run `make generate`: {stale}"
-    committed, made = (
-        sorted(str(path.relative_to(root)) for path in root.rglob("*")) for root in (MANIFESTS, tmp_path / "deploy/manifests")
-    )
-    assert committed == made
-
-
-def _environ() -> dict[str, str]:
-    return {name: os.environ[name] for name in ("PATH", "HOME", "XDG_CACHE_HOME") if name in os.environ}
+@pytest.mark.usefixtures("any_helm")
+def test_what_helm_renders_is_current() -> None:
+    """What needs no helm is compared by `make check`."""
+    made = chart.by_rendering()
+    assert [str(path) for path, text in made.items() if (ROOT / path).read_text() != text] == []
+    assert {path for path in made if path.suffix == ".yaml"} == {path.relative_to(ROOT) for path in MANIFESTS.rglob("*.yaml")}
 
 
 def test_helm_3_and_helm_4_render_the_same_objects(helm: Helm) -> None:

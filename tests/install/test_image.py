@@ -34,7 +34,7 @@ SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 ENGINE = next((name for name in ("docker", "podman") if shutil.which(name)), None)
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from sandbox.scene import Scene, path_of
 from sandbox.waiting import until
 from sandbox.workloads import DeployedOperator, JobRunner
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600), pytest.mark.usefixtures("tidied")]
+pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("tidied")]
 
 RELEASE, NAMESPACE = "aop-operator", "aop-system"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"

@@ -18,7 +18,7 @@ from sandbox.scene import Scene, origin, path_of
 from sandbox.waiting import until
 from sandbox.workloads import DeployedOperator
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.timeout(300)]
 
 CI = Path(__file__).parents[2] / "deploy/helm/ci"
 RELEASE, NAMESPACE, ELSEWHERE = "aop-operator", "aop-system", "edge"

@@ -15,7 +15,7 @@ from sandbox.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("tidied")]
+pytestmark = [pytest.mark.usefixtures("tidied")]
 
 
 def schemas(schema: dict[str, Any], path: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -13,8 +13,6 @@ from sandbox.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [pytest.mark.integration]
-
 
 def guard(kubeconfig: Path, **settings: str) -> tuple[int, str]:
     done = subprocess.run(

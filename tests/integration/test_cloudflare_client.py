@@ -32,8 +32,6 @@ from aop.cloudflare import (
 )
 from sandbox.cloudflare.launcher import PERMISSIONS, CloudflareDouble
 
-pytestmark = pytest.mark.integration
-
 T = TypeVar("T")
 
 NOW = datetime.now(UTC)

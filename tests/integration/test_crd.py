@@ -15,8 +15,6 @@ from sandbox import corpus
 from sandbox.kubernetes.kubectl import KubectlError
 from sandbox.kubernetes.plane import ControlPlane
 
-pytestmark = pytest.mark.integration
-
 ROOT = Path(__file__).parents[2]
 NOBODY_LOOKED = -1
 PATH = f"/apis/{api.API_VERSION}/namespaces/{{namespace}}/{api.PLURAL}"

@@ -36,8 +36,6 @@ from sandbox.text_nginx import LOGGABLE, Said, TextNginx, ask, client_context
 from sandbox.waiting import until
 from strategies import BROKEN, REFORMATTED
 
-pytestmark = pytest.mark.integration
-
 NOW = datetime.now(UTC)
 TOKEN = "k3y0fth3path"
 CHECK, GATE = check_path(TOKEN), gate_path(TOKEN)

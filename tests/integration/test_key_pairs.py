@@ -23,8 +23,6 @@ from sandbox.pinned_nginx import CHECK, GATE, PinnedNginx
 from sandbox.text_nginx import Said, ask, client_context
 from zoo import ZOO, Data, Good, decoded
 
-pytestmark = pytest.mark.integration
-
 HOST = "www.example.com"
 SECRET = ObjectKey("edge", "example-com-tls")
 TAKEN = [name for name, one in ZOO.items() if isinstance(one, Good)]

@@ -15,8 +15,6 @@ from aop.settings import ConnectTo
 from sandbox.kubernetes.certificates import Authority
 from sandbox.ports import free_port
 
-pytestmark = pytest.mark.integration
-
 HOST, OTHER = "www.example.com", "shop.example.com"
 CHECK = "/.well-known/aop/check"
 

@@ -34,8 +34,6 @@ from sandbox.pinned_nginx import CHECK, GATE, PinnedNginx
 from sandbox.ports import free_port
 from sandbox.waiting import until_async
 
-pytestmark = pytest.mark.integration
-
 HOST = "www.example.com"
 UNREQUIRED = "elsewhere.example.net"
 PATHS = Paths(check=CHECK, gate=GATE)

@@ -20,8 +20,6 @@ from sandbox.cloudflare.echo_origin import EchoOrigin
 from sandbox.cloudflare.launcher import CloudflareDouble
 from sandbox.waiting import until
 
-pytestmark = pytest.mark.integration
-
 ORIGIN_CA = Authority.new("Origin CA")
 AUTHORITY = Authority.new("example.com")
 LOCATIONS = {"FRA": 0.0, "AMS": 0.0, "IAD": 0.0}

@@ -27,8 +27,6 @@ from sandbox.processes import children_of, is_running
 from sandbox.served_nginx import ingress
 from sandbox.waiting import until
 
-pytestmark = pytest.mark.integration
-
 OUT_OF_SCOPE = "www.example.org"
 
 

@@ -22,8 +22,6 @@ from sandbox.cloudflare.launcher import CloudflareDouble
 from sandbox.cloudflare.state import State
 from sandbox.cloudflare.throttle import Throttle
 
-pytestmark = pytest.mark.integration
-
 CONTRACT = Contract()
 AUTHORITY = Authority.new("example.com")
 PERMISSIONS = (

@@ -18,8 +18,6 @@ from sandbox.cloudflare.contract import Contract
 from sandbox.cloudflare.launcher import CloudflareDouble
 from sandbox.waiting import until
 
-pytestmark = pytest.mark.integration
-
 CONTRACT = Contract()
 AUTHORITY = Authority.new("example.com")
 AOP_READ_PATHS = ["", "/settings", "/hostnames", "/hostnames/www.example.com", "/hostnames/certificates"]

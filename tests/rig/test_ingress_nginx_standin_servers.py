@@ -13,8 +13,6 @@ from sandbox.kubernetes.certificates import Authority
 from sandbox.ports import free_port
 from sandbox.served_nginx import ServedNginx, ingress
 
-pytestmark = pytest.mark.integration
-
 APPLICATION, REDIRECT, NOBODY = backend.STATUS, 308, 404
 
 

@@ -31,8 +31,6 @@ from sandbox.proxy import (
 )
 from sandbox.waiting import until
 
-pytestmark = pytest.mark.integration
-
 WRITER = """\
 apiVersion: v1
 kind: ServiceAccount

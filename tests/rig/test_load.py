@@ -20,8 +20,6 @@ from sandbox.load import Load, LoadThread, Location, Plan, Report
 from sandbox.ports import free_port
 from sandbox.waiting import until, until_async
 
-pytestmark = pytest.mark.integration
-
 HOST, OTHER = "www.example.com", "api.example.com"
 AUTHORITY = Authority.new("Sites")
 CLOSE, HANG, CUT = "close", "hang", "cut"

@@ -20,8 +20,6 @@ from sandbox.processes import is_running
 from sandbox.served_nginx import ingress
 from sandbox.waiting import until
 
-pytestmark = pytest.mark.integration
-
 NEVER_S = 86_400.0
 
 

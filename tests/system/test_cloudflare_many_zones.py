@@ -34,8 +34,6 @@ from aop.settings import Settings
 from aop.steps import Block, Upload
 from builders import NOW, UID, observed, origin, spec
 
-pytestmark = pytest.mark.integration
-
 ZONES, BLOCKED_EVERY = 200, 3
 HOUR_S, WINDOW_S, QUARTER = 3600.0, 300.0, 300
 RECIPE = Recipe("example.com", UID, ("example.com",), Algorithm.ECDSA, 256, timedelta(days=730), timedelta(days=1826))

@@ -14,7 +14,7 @@ from sandbox.ingress_nginx import backend
 from sandbox.scene import Scene
 from sandbox.waiting import until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.timeout(300)]
 
 APPLICATION, REDIRECT, NOBODY = backend.STATUS, 308, 404
 WITHIN_S = 30.0

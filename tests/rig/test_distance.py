@@ -19,8 +19,6 @@ from sandbox.ports import free_port
 from sandbox.served_nginx import ServedNginx, ingress
 from sandbox.waiting import until
 
-pytestmark = pytest.mark.integration
-
 ROUND_TRIP_S = 0.4
 HOSTS = ("example.com", "www.example.com")
 

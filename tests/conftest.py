@@ -1,12 +1,51 @@
-"""The one Kubernetes control plane of a test session, and a namespace of its own for every test."""
+"""What every folder of tests shares: its mark, the share of it that runs, and the one Kubernetes control plane of a session."""
+
+from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+import share
 from sandbox.kubernetes import binaries
 from sandbox.kubernetes.plane import ControlPlane
+
+TESTS = Path(__file__).parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much of what takes long is run."""
+    parser.addoption(
+        "--share",
+        default="all",
+        help=f"of {', '.join(share.SHARED)}: 'all', or 'N:WORD' for one Nth, chosen by the hash of WORD ('N:' takes the commit)",
+    )
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Which share it is, so that it can be run again."""
+    chosen = share.of(config.getoption("--share"))
+    return [f"of {', '.join(share.SHARED)} one {chosen.parts}th runs: --share {chosen}"] if chosen.parts > 1 else []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Each test carries its folder's name as a mark; of the folders that are shared, only the share stays."""
+    for item in items:
+        item.add_marker(folder(item))
+    chosen = share.of(config.getoption("--share"))
+    kept = chosen.kept({item.nodeid: folder(item) for item in items})
+    dropped = [item for item in items if item.nodeid not in kept]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item.nodeid in kept]
+
+
+def folder(item: pytest.Item) -> str:
+    """The folder of `tests` that it stands in."""
+    return item.path.relative_to(TESTS).parts[0]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -15,8 +15,6 @@ from sandbox.kubernetes.kubectl import KubectlError
 from sandbox.kubernetes.plane import ControlPlane
 from sandbox.waiting import until
 
-pytestmark = pytest.mark.integration
-
 READS_CONFIGMAPS = """\
 apiVersion: v1
 kind: ServiceAccount

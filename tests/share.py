@@ -1,0 +1,66 @@
+"""Which of the tests that take long are run: all, or a share that differs from commit to commit, so that all are run in turn.
+
+Pure but for asking git which commit it is.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from math import ceil
+from pathlib import Path
+
+SHARED = ("system", "faults", "install")
+"""Folders that a share is taken of."""
+BY_TEST = frozenset({"faults"})
+"""Folders whose tests stand alone; of the others whole files are taken, because the tests of a file share what they start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One of `parts` equal parts, as `word` has it. One part is everything."""
+
+    parts: int = 1
+    word: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.parts}:{self.word}" if self.parts > 1 else "all"
+
+    def kept(self, folders: Mapping[str, str]) -> frozenset[str]:
+        """The tests that run, of tests and their folders, by node id (`FILE::NAME`). At least one unit of each shared folder stays."""
+        units: dict[str, set[str]] = {}
+        for test, folder in folders.items():
+            if folder in SHARED:
+                units.setdefault(folder, set()).add(unit(test, folder))
+        chosen = {one for found in units.values() for one in sorted(found, key=self._rank)[: ceil(len(found) / self.parts)]}
+        return frozenset(test for test, folder in folders.items() if folder not in SHARED or unit(test, folder) in chosen)
+
+    def _rank(self, unit: str) -> str:
+        return sha256(f"{self.word} {unit}".encode()).hexdigest()
+
+
+def unit(test: str, folder: str) -> str:
+    """What is taken or left as a whole."""
+    return test if folder in BY_TEST else test.partition("::")[0]
+
+
+def of(text: str) -> Share:
+    """A share as it is written on the command line. Raises ValueError if it is not one."""
+    if text == "all":
+        return Share()
+    parts, colon, word = text.partition(":")
+    if not colon or int(parts) < 1:
+        raise ValueError(f"--share is 'all' or 'N:WORD' with N of 1 or more, not {text!r}")
+    return Share(int(parts), word or commit())
+
+
+def commit() -> str:
+    """The commit that is checked out; of a copy without git, nothing."""
+    git = shutil.which("git")
+    if git is None:
+        return ""
+    asked = subprocess.run([git, "rev-parse", "--short", "HEAD"], check=False, cwd=Path(__file__).parent, capture_output=True, text=True)
+    return asked.stdout.strip()
