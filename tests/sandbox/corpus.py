@@ -1,7 +1,8 @@
 """The corpus of manifests that must be accepted, or refused with certain words, by the models and by a real API server alike.
 
-A file in `manifests/invalid` begins with what is said: `# says: …` where both use the same words (our own rules), else
-`# server says: …` and `# operator says: …`.
+`manifests/valid.yaml` and `manifests/invalid.yaml` are tables: a row is a name and a `change` of `manifests/minimal.yaml`, as a JSON merge
+patch (RFC 7386). A row of the second says what refuses it: `says` where both use the same words (our own rules), else `server says`
+and `operator says`.
 """
 
 from __future__ import annotations
@@ -28,29 +29,50 @@ class Case:
 
 @cache
 def valid() -> tuple[Case, ...]:
-    """Every manifest to accept."""
-    return tuple(Case(path.stem, _load(path)) for path in sorted((FOLDER / "valid").glob("*.yaml")))
+    """Every manifest to accept; the minimal one, and one with every field, first."""
+    whole = (Case(name, named(name)) for name in ("minimal", "full"))
+    return (*whole, *(Case(row["name"], _changed(row)) for row in _rows("valid")))
 
 
 @cache
 def invalid() -> tuple[Case, ...]:
     """Every manifest to refuse."""
-    return tuple(_refused(path) for path in sorted((FOLDER / "invalid").glob("*.yaml")))
+    return tuple(_refused(row) for row in _rows("invalid"))
 
 
 def named(name: str) -> dict[str, Any]:
     """The valid manifest of that name."""
-    return _load(FOLDER / "valid" / f"{name}.yaml")
+    file = FOLDER / f"{name}.yaml"
+    if file.is_file():
+        whole: dict[str, Any] = yaml.safe_load(file.read_text())
+        return whole
+    return next(_changed(row) for row in _rows("valid") if row["name"] == name)
 
 
-def _refused(path: Path) -> Case:
-    said = dict(line[2:].split(": ", 1) for line in path.read_text().splitlines() if line.startswith("# "))
-    case = Case(path.stem, _load(path), said.get("server says", said.get("says", "")), said.get("operator says", said.get("says", "")))
+def _rows(table: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = yaml.safe_load((FOLDER / f"{table}.yaml").read_text())
+    return rows
+
+
+def _refused(row: dict[str, Any]) -> Case:
+    both = row.get("says", "")
+    case = Case(row["name"], _changed(row), row.get("server says", both), row.get("operator says", both))
     if not (case.server_says and case.operator_says):
-        raise ValueError(f"{path} does not begin with what refuses it")
+        raise ValueError(f"{case.name} does not say what refuses it")
     return case
 
 
-def _load(path: Path) -> dict[str, Any]:
-    manifest: dict[str, Any] = yaml.safe_load(path.read_text())
-    return manifest
+def _changed(row: dict[str, Any]) -> dict[str, Any]:
+    """The minimal manifest under the row's name, with its change."""
+    minimal = named("minimal")
+    minimal["metadata"]["name"] = row["name"]
+    changed: dict[str, Any] = _merged(minimal, row.get("change", {}))
+    return changed
+
+
+def _merged(target: Any, patch: Any) -> Any:
+    if not isinstance(patch, dict):
+        return patch
+    kept = target if isinstance(target, dict) else {}
+    untouched = {name: value for name, value in kept.items() if name not in patch}
+    return untouched | {name: _merged(kept.get(name), value) for name, value in patch.items() if value is not None}
