@@ -327,12 +327,13 @@ async def test_a_host_past_the_edge_is_counted_apart(server_tls: ssl.SSLContext,
 
 
 @pytest.mark.asyncio
-async def test_more_requests_in_flight_than_allowed_are_failures_and_not_sent(server_tls: ssl.SSLContext, ca_file: Path) -> None:
+async def test_where_too_many_are_in_flight_no_more_are_sent_and_those_that_hang_fail(server_tls: ssl.SSLContext, ca_file: Path) -> None:
     server = Server(lambda _h, _u, _n: HANG)
     async with running(server, server_tls) as here:
         report = await visited(plan_of(here, ca_file=ca_file, most_in_flight=3, timeout_s=1.5))
-    assert report.edge.failed == SENT
+    assert (report.edge.failed, report.unsent, report.flawless) == (3, SENT - 3, False)
     assert len(server.uris) == 3
+    assert f"not sent, with too many in flight: {SENT - 3}" in str(report)
 
 
 @pytest.mark.asyncio

@@ -18,6 +18,8 @@ PASSING = (
     # Replicas reload one after the other: which one shows what is chance.
     (re.compile(r"(?<=is not seen on every replica: ).*?(?=\. Awaited)"), "<what each pod shows>"),
     (re.compile(r"ingress-nginx-controller-[0-9a-f]{8}"), "<pod>"),
+    # Which host is the first to present it is chance.
+    (re.compile(r"\S+(?= presents leaf [0-9a-f]{8} and is proven when)"), "<host>"),
     # The first answer may come before or after the step.
     (re.compile(r"(?<=hosts are proven\. ).*"), "<why each host is not>"),
     (re.compile(r"  +"), "   "),

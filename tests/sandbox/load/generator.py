@@ -87,7 +87,7 @@ class Load:
     def _begin(self, route: Route) -> None:
         uri = f"{self._plan.path}/{next(self._numbers)}"
         if len(self._requests) >= self._plan.most_in_flight:
-            self._counts.fail(route, uri, None, f"not sent: {len(self._requests)} requests are in flight")
+            self._counts.unsent += 1
             return
         task = asyncio.create_task(self._request(route, uri))
         self._requests.add(task)

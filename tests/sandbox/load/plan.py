@@ -73,8 +73,8 @@ class Plan:
     """After so many a visitor leaves, so that new visitors keep coming."""
     longest_s: float = 600.0
     """It ends by itself after this time."""
-    most_in_flight: int = 1000
-    """A request that would be one more is not sent and counts as failed."""
+    most_in_flight: int = 200
+    """A request that would be one more is not sent, and counted apart: those in flight tell what is wrong, or that the machine is busy."""
 
     def secure_routes(self) -> list[Route]:
         """The routes of `rate_per_s`."""

@@ -65,6 +65,8 @@ class Report:
     """The most requests that one connection carried."""
     retried: int
     """Requests sent again, once, because a *reused* connection closed before the first byte of an answer (RFC 9110, 9.2.2)."""
+    unsent: int
+    """Not sent because too many were in flight: where nothing failed, the machine was too busy for the load."""
     worst_lag_s: float
     """How late a request was sent at worst: large when the machine was too busy, and the load then less steady than it claims."""
 
@@ -129,6 +131,7 @@ class Report:
             f"{counts or 'no requests'} in {self.duration_s:.1f} s ({self.rate_per_s:.0f}/s, {self.requests_per_connection:.0f} per connection)"
         ]
         lost = [f"lost: {one}" for one in self.losses]
+        lines += [f"not sent, with too many in flight: {self.unsent}"] if self.unsent else []
         return "\n".join([*lines, *(f"never asked: {route}" for route in unused), *map(str, self.failures), *lost])
 
 
@@ -142,6 +145,7 @@ class Counts:
     connections: int = 0
     busiest_connection: int = 0
     retried: int = 0
+    unsent: int = 0
     worst_lag_s: float = 0.0
 
     def succeed(self, route: Route, *, redirected: bool) -> None:
@@ -170,5 +174,6 @@ class Counts:
             connections=self.connections,
             busiest_connection=self.busiest_connection,
             retried=self.retried,
+            unsent=self.unsent,
             worst_lag_s=self.worst_lag_s,
         )
