@@ -173,25 +173,37 @@ def test_a_zone_with_two_hosts_and_a_pin_costs_less_than_450_bytes() -> None:
     assert annotation + text < 450, f"{annotation} bytes of annotation and {text} of text"
 
 
-FULL = {"kubectl.kubernetes.io/last-applied-configuration": "x" * 199_000}
-
-
 def filled(body: dict[str, Any], annotations: dict[str, str] | None = None, data: dict[str, str] | None = None) -> dict[str, Any]:
     """The same ConfigMap with what others have put into it."""
     metadata = body["metadata"] | {"annotations": body["metadata"].get("annotations", {}) | (annotations or {})}
     return body | {"metadata": metadata, "data": body.get("data", {}) | (data or {})}
 
 
-@pytest.mark.parametrize(
-    ("full", "named"), [({"annotations": FULL}, "last-applied-configuration"), ({"data": {"use-gzip": "y" * 899_000}}, "it would come to")]
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+FILLED = pytest.mark.parametrize(
+    ("newcomers", "residents", "named"),
+    [
+        ({"annotations": {LAST_APPLIED: "x" * 199_900}}, {"annotations": {LAST_APPLIED: "x" * 239_990}}, LAST_APPLIED),
+        ({"data": {"use-gzip": "y" * 899_000}}, {"data": {"use-gzip": "y" * 979_900}}, "it would come to"),
+    ],
+    ids=["annotations", "texts"],
 )
-def test_what_asks_for_more_is_refused_while_there_is_still_room_for_what_relaxes(full: dict[str, Any], named: str) -> None:
-    body = filled(written(EMPTY, claim(Mode.REQUEST, ())), **full)
+"""As full as it must not be for a claim that comes, and for one that is there."""
+
+
+@FILLED
+def test_where_a_newcomer_finds_no_room_those_who_are_there_go_on(newcomers: dict[str, Any], residents: dict[str, Any], named: str) -> None:
+    body = filled(written(EMPTY, REQUIRING), **newcomers)
     with pytest.raises(Blocked, match=named) as caught:
-        written(body, claim(enforced=tuple(sorted(f"a-long-name-of-a-host-{number}.example.com" for number in range(40)))))
+        written(body, OTHER)
     assert caught.value.reason is Reason.CONFIG_MAP_FULL
-    assert "ConfigMap ingress-nginx/controller has no room for what edge/example-com asks" in caught.value.message
+    assert f"ConfigMap ingress-nginx/controller has no room for what {OTHER.owner} asks" in caught.value.message
     assert "move zones to another controller" in caught.value.message
+    renewing = claim(pins=(*REQUIRING.pins, NEXT))
+    assert read(written(body, renewing)).claims == {UID: renewing}
+    body = filled(body, **residents)
+    with pytest.raises(Blocked, match=named):
+        written(body, renewing)
     assert read(written(body, OFF)).claims == {UID: OFF}
     assert read(withdraw(body, UID)).claims == {}
 

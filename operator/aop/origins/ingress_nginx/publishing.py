@@ -68,7 +68,7 @@ def publish(
     accepted = former.accepted if (former := entries.get(claim.uid)) else None
     entries[claim.uid] = Entry(claim, accepted if accepted and claim.at_least_as_strict_as(accepted) else None)
     body = _written(config_map, stored, entries, token_if_new)
-    if not relaxing and (said := lack_of_room(body)) is not None:
+    if not relaxing and (said := lack_of_room(body, newcomer=claim.uid not in stored.standing)) is not None:
         raise Blocked(Reason.CONFIG_MAP_FULL, f"ConfigMap {name_of(config_map)} has no room for what {claim.owner} asks: {said}")
     return body
 

@@ -13,24 +13,32 @@ from typing import Any
 ANNOTATIONS_MOST = 262_144
 """Bytes that the names and values of all annotations of an object may come to (source: apimachinery, TotalAnnotationSizeLimitB)."""
 ANNOTATIONS_FULL = 200_000
+"""For a claim that is not there yet."""
+ANNOTATIONS_SPARED = 240_000
+"""For one that is there: its renewals and its new hosts go on where a newcomer finds no room."""
 OBJECT_MOST = 1_048_576
 """Bytes that the values of a ConfigMap may come to (source: Kubernetes, MaxSecretSize, which holds for ConfigMaps as well)."""
-OBJECT_FULL = 900_000
+OBJECT_FULL, OBJECT_SPARED = 900_000, 980_000
+"""The same, for the whole."""
 
 
-def lack_of_room(config_map: Mapping[str, Any]) -> str | None:
-    """What is full in a ConfigMap that is to be written, and what to do, as the end of a sentence; None where there is room."""
+def lack_of_room(config_map: Mapping[str, Any], *, newcomer: bool) -> str | None:
+    """What is full in a ConfigMap that is to be written, and what to do, as the end of a sentence; None where there is room.
+
+    `newcomer`: the claim that asks for more is not there yet.
+    """
+    annotations_full, object_full = (ANNOTATIONS_FULL, OBJECT_FULL) if newcomer else (ANNOTATIONS_SPARED, OBJECT_SPARED)
     annotations: Mapping[str, str] = (config_map.get("metadata") or {}).get("annotations") or {}
     sizes = {name: len(name.encode()) + len(value.encode()) for name, value in annotations.items()}
-    if (size := sum(sizes.values())) > ANNOTATIONS_FULL:
+    if (size := sum(sizes.values())) > annotations_full:
         largest = max(sizes, key=lambda name: sizes[name])
         return (
             f"its annotations would come to {size:,} bytes, the largest being {largest} with {sizes[largest]:,}. Kubernetes takes {ANNOTATIONS_MOST:,}, "
-            f"and only {ANNOTATIONS_FULL:,} are used for what asks for more. Take annotations out that nobody needs, or move zones to another controller"
+            f"and only {annotations_full:,} are used for what asks for more. Take annotations out that nobody needs, or move zones to another controller"
         )
-    if (size := len(json.dumps(config_map, separators=(",", ":")).encode())) > OBJECT_FULL:
+    if (size := len(json.dumps(config_map, separators=(",", ":")).encode())) > object_full:
         return (
-            f"it would come to {size:,} bytes. Kubernetes takes {OBJECT_MOST:,}, and only {OBJECT_FULL:,} are used for what asks for more. "
+            f"it would come to {size:,} bytes. Kubernetes takes {OBJECT_MOST:,}, and only {object_full:,} are used for what asks for more. "
             "Take texts out that nobody needs, or move zones to another controller"
         )
     return None
