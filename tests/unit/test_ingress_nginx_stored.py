@@ -199,11 +199,15 @@ def test_where_a_newcomer_finds_no_room_those_who_are_there_go_on(newcomers: dic
     assert caught.value.reason is Reason.CONFIG_MAP_FULL
     assert f"ConfigMap ingress-nginx/controller has no room for what {OTHER.owner} asks" in caught.value.message
     assert "move zones to another controller" in caught.value.message
-    renewing = claim(pins=(*REQUIRING.pins, NEXT))
-    assert read(written(body, renewing)).claims == {UID: renewing}
-    body = filled(body, **residents)
     with pytest.raises(Blocked, match=named):
-        written(body, renewing)
+        written(body, replace(OFF, uid="a-newcomer"))
+    renewing = claim(pins=(*REQUIRING.pins, NEXT))
+    renewed = written(body, renewing)
+    assert read(renewed).claims == {UID: renewing}
+    with pytest.raises(Blocked, match=named):
+        written(filled(body, **residents), renewing)
+    body = filled(renewed, **residents)
+    assert read(written(body, REQUIRING)).claims == {UID: REQUIRING}, "a leaf that is trusted no longer leaves more room than before"
     assert read(written(body, OFF)).claims == {UID: OFF}
     assert read(withdraw(body, UID)).claims == {}
 

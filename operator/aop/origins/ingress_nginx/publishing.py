@@ -55,7 +55,7 @@ def publish(
         Blocked: FOREIGN_CONFIGURATION. `claim` asks for more than what is in force, and what others have put into the ConfigMap
             forbids that. What asks for no more is always written: nobody's text holds back what protects visitors. Or what others
             have put there cannot be told from ours, so that the result would not read as what it is meant to say.
-        Blocked: CONFIG_MAP_FULL. It asks for more, and Kubernetes might not take a ConfigMap of that size.
+        Blocked: CONFIG_MAP_FULL. It lets nobody in who is refused now, makes the ConfigMap longer, and Kubernetes might not take that.
         ValueError: a claim that cannot be rendered (`text.render`).
     """
     stored = read(config_map)
@@ -68,7 +68,7 @@ def publish(
     accepted = former.accepted if (former := entries.get(claim.uid)) else None
     entries[claim.uid] = Entry(claim, accepted if accepted and claim.at_least_as_strict_as(accepted) else None)
     body = _written(config_map, stored, entries, token_if_new)
-    if not relaxing and (said := lack_of_room(body, newcomer=claim.uid not in stored.standing)) is not None:
+    if not opens(stored, claim) and (said := lack_of_room(config_map, body, newcomer=claim.uid not in stored.standing)) is not None:
         raise Blocked(Reason.CONFIG_MAP_FULL, f"ConfigMap {name_of(config_map)} has no room for what {claim.owner} asks: {said}")
     return body
 
@@ -78,6 +78,12 @@ def relaxes(stored: Stored, claim: Claim) -> bool:
     if claim.asks_no_more_than(stored.claims.get(claim.uid)):
         return True
     return stored.residue and claim.mode <= Mode.REQUEST and claim.asks_no_more_than(stored.standing.get(claim.uid))
+
+
+def opens(stored: Stored, claim: Claim) -> bool:
+    """Whether somebody who is refused now is let in by `claim` for good: fewer hosts are enforced, or less is asked of them."""
+    before = stored.standing.get(claim.uid)
+    return before is not None and (claim.mode < before.mode or not set(before.enforced) <= set(claim.enforced))
 
 
 def withdraw(config_map: Mapping[str, Any], uid: str) -> Json:

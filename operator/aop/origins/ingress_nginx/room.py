@@ -1,7 +1,7 @@
 """Whether a ConfigMap still has room: what it may hold is little, and all objects on a controller share it.
 
-Asked by `publishing` before a claim that asks for more is written. A write that relaxes is never longer than what stood there, so it fits
-for as long as that did; what is kept free here is for everything that others may still put beside it.
+A write that lets visitors in is never longer than what stood there, so it fits for as long as that did, and is not asked about here. What
+is kept free is for everything that others may still put beside it.
 """
 
 from __future__ import annotations
@@ -22,23 +22,33 @@ OBJECT_FULL, OBJECT_SPARED = 900_000, 980_000
 """The same, for the whole."""
 
 
-def lack_of_room(config_map: Mapping[str, Any], *, newcomer: bool) -> str | None:
-    """What is full in a ConfigMap that is to be written, and what to do, as the end of a sentence; None where there is room.
+def lack_of_room(found: Mapping[str, Any], config_map: Mapping[str, Any], *, newcomer: bool) -> str | None:
+    """What is full in a ConfigMap that is to be written in place of `found`, and what to do, as the end of a sentence.
 
-    `newcomer`: the claim that asks for more is not there yet.
+    None where there is room, or where it grows no longer by this. `newcomer`: the claim that it is written for is not there yet.
     """
     annotations_full, object_full = (ANNOTATIONS_FULL, OBJECT_FULL) if newcomer else (ANNOTATIONS_SPARED, OBJECT_SPARED)
-    annotations: Mapping[str, str] = (config_map.get("metadata") or {}).get("annotations") or {}
-    sizes = {name: len(name.encode()) + len(value.encode()) for name, value in annotations.items()}
-    if (size := sum(sizes.values())) > annotations_full:
+    sizes = sizes_of_annotations(config_map)
+    if (size := sum(sizes.values())) > max(annotations_full, sum(sizes_of_annotations(found).values())):
         largest = max(sizes, key=lambda name: sizes[name])
         return (
             f"its annotations would come to {size:,} bytes, the largest being {largest} with {sizes[largest]:,}. Kubernetes takes {ANNOTATIONS_MOST:,}, "
             f"and only {annotations_full:,} are used for what asks for more. Take annotations out that nobody needs, or move zones to another controller"
         )
-    if (size := len(json.dumps(config_map, separators=(",", ":")).encode())) > object_full:
+    if (size := size_of(config_map)) > max(object_full, size_of(found)):
         return (
             f"it would come to {size:,} bytes. Kubernetes takes {OBJECT_MOST:,}, and only {object_full:,} are used for what asks for more. "
             "Take texts out that nobody needs, or move zones to another controller"
         )
     return None
+
+
+def sizes_of_annotations(config_map: Mapping[str, Any]) -> dict[str, int]:
+    """Bytes by annotation, names included."""
+    annotations: Mapping[str, str] = (config_map.get("metadata") or {}).get("annotations") or {}
+    return {name: len(name.encode()) + len(value.encode()) for name, value in annotations.items()}
+
+
+def size_of(config_map: Mapping[str, Any]) -> int:
+    """Bytes of the whole, as it is sent."""
+    return len(json.dumps(config_map, separators=(",", ":")).encode())
