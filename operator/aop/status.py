@@ -50,7 +50,7 @@ REMEDIES = {
 }
 MOST_NAMED = 8
 """Hosts, and open names, that one message tells of; status.hosts lists more."""
-NOTHING_TO_DO = "Nothing to do"
+NO_ACTION = "No action needed"
 REPROVING = frozenset({Reason.WAITING_FOR_PROOF, Reason.EDGE_SILENT, Reason.EDGE_NOT_PROVEN})
 """Waits in which what is enforced stays enforced: silence or a restart, not loss."""
 
@@ -131,7 +131,7 @@ def conditions(findings: dict[ConditionType, Finding], previous: Status, generat
 def summary(o: Observed, step: Step, findings: dict[ConditionType, Finding]) -> Finding:
     """Ready: the spec is fulfilled, or what is done, awaited or blocked, since when, and what to do."""
     if o.object.deleting:
-        return Finding("False", Reason.REMOVING, f"being removed: {told(o, step)}")
+        return Finding("False", Reason.REMOVING, f"The object is being removed. {told(o, step)}")
     holding = all(
         findings[kind].truth == "True" for kind in (ConditionType.CERTIFICATE_DEPLOYED, ConditionType.ZONE_ENABLED, ConditionType.ENFORCED)
     )
@@ -141,13 +141,13 @@ def summary(o: Observed, step: Step, findings: dict[ConditionType, Finding]) -> 
         return Finding("False", step.reason, step.message)
     if isinstance(step, Wait):
         if holding and step.reason in REPROVING:
-            return Finding("True", Reason.READY, f"{fulfilled(o)} Proof through the edge is being renewed: {told(o, step)}")
+            return Finding("True", Reason.READY, f"{fulfilled(o)} The operator is proving it anew through the edge: {told(o, step)}")
         if findings[ConditionType.ENFORCED].truth == "True" and shown_by_the_edge(o):
             return Finding(
                 "True", Reason.READY, f"{fulfilled(o)} The edge shows it, while Cloudflare's API does not answer: {told(o, step)}"
             )
         return Finding("False", step.reason, told(o, step))
-    return Finding("False", Reason.PROGRESSING, f"now: {told(o, step)} {NOTHING_TO_DO}.")
+    return Finding("False", Reason.PROGRESSING, f"{told(o, step)} {NO_ACTION}.")
 
 
 def shown_by_the_edge(o: Observed) -> bool:
@@ -160,8 +160,10 @@ def told(o: Observed, step: Step) -> str:
     """A step as a sentence that says what is awaited, since when, and what to do."""
     if isinstance(step, Wait):
         since = f" Awaited since {o.shown(step.since):%Y-%m-%d %H:%M:%S} UTC." if step.since else ""
-        return f"{step.message.rstrip('.')}.{since} {REMEDIES.get(step.reason, NOTHING_TO_DO)}."
-    return f"{str(step).rstrip('.')}."
+        return f"{step.message.rstrip('.')}.{since} {REMEDIES.get(step.reason, NO_ACTION)}."
+    if isinstance(step, Block | Done):
+        return f"{str(step).rstrip('.')}."
+    return f"The operator is about to {str(step).rstrip('.')}."
 
 
 def fulfilled(o: Observed) -> str:
@@ -169,17 +171,18 @@ def fulfilled(o: Observed) -> str:
     hosts, left_out = in_scope(o), left_out_hosts(o)
     unproven = [host for host in hosts if not covered(o, host)]
     goal = {
-        "Request": "are asked for the certificate",
-        "Optional": "refuse other certificates",
-        "Require": "let only our certificate pass",
+        "Request": "Every replica asks for our certificate at {where}, and refuses nobody",
+        "Optional": "Every replica refuses every other certificate at {where}",
+        "Require": "Every replica refuses every request without our certificate at {where}",
     }[o.spec.enforcement]
     total = len(hosts) + len(left_out)
     others = [why_unproven(o, o.evidence_of(host)) for host in unproven] + [f"{one.host}: {one.why}" for one in left_out]
     if not others:
-        holds = f"all {total} hosts {goal} on every replica."
+        holds = goal.format(where=f"all {total} hosts") + "."
     else:
         named = "; ".join(others[:MOST_NAMED]) + (f"; and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else "")
-        holds = f"{len(hosts) - len(unproven)} of {total} hosts {goal} on every replica; the others refuse nobody: {named}."
+        proven_ones = f"{len(hosts) - len(unproven)} of {total} hosts"
+        holds = f"{goal.format(where=proven_ones)}. The others refuse nobody: {named}."
     return holds + unseen(o) + beside(o) + (" spec.alerts is not acted on by this version." if o.spec.alerts else "")
 
 
@@ -192,7 +195,7 @@ def unseen(o: Observed) -> str:
         for host in origin.hosts
         if covered(o, host) and o.spec.enforcement_mode > Mode.REQUEST and (why := oddity(origin, host)) is not None
     ]
-    return f" Required, and not to be seen at present: {'; '.join(odd[:MOST_NAMED])}." if odd else ""
+    return f" Required, although the operator cannot see it at present: {'; '.join(odd[:MOST_NAMED])}." if odd else ""
 
 
 def left_out_hosts(o: Observed) -> tuple[LeftOut, ...]:
@@ -213,7 +216,7 @@ def beside(o: Observed) -> str:
     ]
     said = [*unsampled, *(sentence for origin in wanted for sentence in origin.open)]
     more = f"; and {len(said) - MOST_NAMED} more" if len(said) > MOST_NAMED else ""
-    return f" Beside them stays open: {'; '.join(said[:MOST_NAMED])}{more}." if said else ""
+    return f" What stays open beside them: {'; '.join(said[:MOST_NAMED])}{more}." if said else ""
 
 
 def covered(o: Observed, host: str) -> bool:
@@ -245,9 +248,11 @@ def certificate_ready(o: Observed) -> Finding:
     if isinstance(o.key_pair, Unknown):
         return Finding("False" if o.key_pair.reason else "Unknown", o.key_pair.reason or Reason.TRANSIENT_ERROR, o.key_pair.message)
     if o.key_pair is None:
-        return Finding("False", Reason.PROGRESSING, "no key pair yet; it is generated when zone and origins are found fit")
+        return Finding(
+            "False", Reason.PROGRESSING, "there is no key pair yet; the operator generates one when zone and origins are fit for it"
+        )
     leaf, following = o.key_pair.leaf, o.key_pair.next
-    renewal = f"; a successor is due {o.key_pair.renewal_at:%Y-%m-%d}" if o.key_pair.renewal_at else ""
+    renewal = f"; the operator generates a successor on {o.key_pair.renewal_at:%Y-%m-%d}" if o.key_pair.renewal_at else ""
     coming = f"; leaf {following.short} comes next" if following else ""
     return Finding("True", Reason.AS_EXPECTED, f"leaf {leaf.short} is valid until {leaf.not_after:%Y-%m-%d}{renewal}{coming}")
 
@@ -259,7 +264,11 @@ def certificate_deployed(o: Observed) -> Finding:
     wanted = wanted_leaf(o)
     certificate = held(o.zone, wanted) if isinstance(o.zone, ObservedZone) and wanted else None
     if certificate is None:
-        return Finding("False", Reason.REMOVING, "gone") if o.object.deleting else Finding("False", Reason.PROGRESSING, "not uploaded yet")
+        return (
+            Finding("False", Reason.REMOVING, "it is gone from Cloudflare")
+            if o.object.deleting
+            else Finding("False", Reason.PROGRESSING, "the operator has not uploaded it yet")
+        )
     if certificate.state is CertificateState.ACTIVE:
         return Finding("True", Reason.AS_EXPECTED, f"certificate {certificate.id} (leaf {certificate.pin.short}) is active at Cloudflare")
     uploaded = f"{certificate.uploaded_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -291,13 +300,15 @@ def origins_trust(o: Observed) -> Finding:
     """Every replica of every origin was seen to accept what Cloudflare presents now and next."""
     wanted = wanted_leaf(o)
     if o.object.deleting:
-        return Finding("False", Reason.REMOVING, "trust is taken away last, once Cloudflare presents nothing of ours")
+        return Finding(
+            "False", Reason.REMOVING, "the operator takes the trust away last, when Cloudflare presents nothing of ours any more"
+        )
     for origin in o.origins:
         claim = configured(origin).claim
         if not origin.wanted:
             continue
         if wanted is None or claim is None or claim.mode < Mode.REQUEST or wanted not in claim.pins:
-            return Finding("False", Reason.PROGRESSING, f"origin {origin.name} does not know the certificate yet")
+            return Finding("False", Reason.PROGRESSING, f"the operator has not told origin {origin.name} of the certificate yet")
         if wait := until_applied(origin):
             return Finding("False", wait.reason, told(o, wait))
     return Finding("True", Reason.AS_EXPECTED, f"every replica accepts leaf {wanted.short if wanted else ''}")
@@ -307,13 +318,13 @@ def edge_verified(o: Observed) -> Finding:
     """Every in-scope host was seen to present the wanted leaf for a whole window."""
     hosts = in_scope(o)
     if o.object.deleting:
-        return Finding("Unknown", Reason.REMOVING, "no longer asked")
+        return Finding("Unknown", Reason.REMOVING, "the operator does not ask the edge any more")
     unproven = [host for host in hosts if not proven(o, host)]
     if hosts and not unproven:
-        return Finding("True", Reason.AS_EXPECTED, f"all {len(hosts)} hosts present our certificate through the edge")
+        return Finding("True", Reason.AS_EXPECTED, f"the edge presents our certificate to all {len(hosts)} hosts")
     seen = [o.evidence_of(host) for host in unproven]
     if not hosts or all(e.last is None and e.silence is None and not e.direct for e in seen):
-        return Finding("Unknown", Reason.PROGRESSING, "the edge was not asked yet")
+        return Finding("Unknown", Reason.PROGRESSING, "The operator has not asked the edge yet")
     silent = all(e.silence is not None for e in seen)
     message = f"{len(hosts) - len(unproven)} of {len(hosts)} hosts are proven. " + "; ".join(why_unproven(o, e) for e in seen[:5])
     wanted = wanted_leaf(o)

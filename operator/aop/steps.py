@@ -43,7 +43,7 @@ class Promote:
     pin: Pin
 
     def __str__(self) -> str:
-        return f"promote leaf {self.pin.short} to the one in use"
+        return f"make leaf {self.pin.short} the one in use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,9 @@ class Publish:
 
     def __str__(self) -> str:
         hosts = f" for {', '.join(self.claim.enforced)}" if self.claim.enforced else ""
-        pins = ", ".join(pin.short for pin in self.claim.pins) or "nothing"
-        return f"publish {self.claim.mode.label}{hosts} to origin {self.origin}, trusting {pins}: {self.why}"
+        leaves = ", ".join(pin.short for pin in self.claim.pins)
+        trusted = f"leaf {leaves}" if leaves else "no leaf"
+        return f"set origin {self.origin} to {self.claim.mode.label}{hosts}, trusting {trusted}, because {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Withdraw:
     target: ObjectKey
 
     def __str__(self) -> str:
-        return f"withdraw our claim from origin {self.origin}"
+        return f"take our claim out of origin {self.origin}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class Delete:
     why: str
 
     def __str__(self) -> str:
-        return f"delete leaf {self.pin.short} at Cloudflare: {self.why}"
+        return f"delete leaf {self.pin.short} at Cloudflare, because {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class SetEnabled:
     why: str
 
     def __str__(self) -> str:
-        return f"{'enable' if self.enabled else 'disable'} Authenticated Origin Pulls on the zone: {self.why}"
+        return f"{'enable' if self.enabled else 'disable'} Authenticated Origin Pulls on the zone, because {self.why}"
 
 
 @dataclass(frozen=True, slots=True)

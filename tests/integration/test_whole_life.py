@@ -139,4 +139,4 @@ def test_every_step_says_what_to_do(file: Path) -> None:
     assert len(message.split()) > 4
     if truth.startswith("Ready=False Waiting"):
         assert "Awaited since <time>" in message
-        assert message.rstrip(".").endswith("Nothing to do")
+        assert message.rstrip(".").endswith("No action needed")

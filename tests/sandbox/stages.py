@@ -16,21 +16,21 @@ PASSING = (
     (re.compile(r"\d{4}-\d\d-\d\d"), "<date>"),
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<id>"),
     # Replicas reload one after the other: which one shows what is chance.
-    (re.compile(r"(?<=is not seen on every replica: ).*?(?=\. Awaited)"), "<what each pod shows>"),
+    (re.compile(r"(?<=of ConfigMap ingress-nginx/ingress-nginx-controller: ).*?(?=\. Awaited)"), "<what each pod shows>"),
     (re.compile(r"ingress-nginx-controller-[0-9a-f]{8}"), "<pod>"),
     # Which host is the first to present it is chance.
-    (re.compile(r"\S+(?= presents leaf [0-9a-f]{8} and is proven when)"), "<host>"),
+    (re.compile(r"(?<=Requests to )\S+(?= come with leaf)"), "<host>"),
     # The first answer may come before or after the step.
     (re.compile(r"(?<=hosts are proven\. ).*"), "<why each host is not>"),
     (re.compile(r"  +"), "   "),
 )
 CHANCE = frozenset({"Initializing"})
 """Reasons that last for less than a person can see, if they are met at all."""
-RELOADING = ("is not seen on every replica", "the check path is to be live")
+RELOADING = ("waits until every replica runs", "the check path must answer")
 ENFORCEMENT = re.compile(r"^(\S+ +\S+) +(?:(?:Off|Request|Optional|Require) +)?(?=(?:True|False|Unknown) )")
 """While replicas reload, or were not asked twice yet, it is chance which mode is seen, or none."""
 AGE = re.compile(r"\b(\d+[smh])+$|<invalid>$")
-LEAF = re.compile(r"(?<=leaf )[0-9a-f]{8}|(?<=trusting )[0-9a-f]{8}")
+LEAF = re.compile(r"(?<=leaf )[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def settled(text: str) -> str:
 
 def slug(reason: str, message: str) -> str:
     """A file's name for a stage."""
-    first = message.removeprefix("now: ").removeprefix("being removed: ").split(" ")[0]
+    first = message.removeprefix("The object is being removed. ").removeprefix("The operator is about to ").split(" ")[0]
     return f"{reason}-{first}".lower() if reason in {"Progressing", "Removing"} else reason.lower()
 
 

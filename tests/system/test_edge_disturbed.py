@@ -234,7 +234,7 @@ def test_silence_is_told_with_what_was_answered_and_what_to_do(story: Story) -> 
         assert f"{label}.{QUIET} gives no usable answer ({answered}" in told["EdgeVerified"]["message"]
     assert told["Enforced"]["status"] == "True"
     assert told["Ready"]["status"] == "True"
-    assert "Proof through the edge is being renewed" in told["Ready"]["message"]
+    assert "The operator is proving it anew through the edge" in told["Ready"]["message"]
     assert "DNS record is proxied" in told["Ready"]["message"]
 
 

@@ -380,7 +380,7 @@ def test_an_odd_host_is_not_said_to_be_proven_within_a_window() -> None:
     """It arrives with our leaf, and still nobody sees our text there: no window ends that."""
     step = next_step(observed(origins=[odd(APEX)], evidence=[evidence(WWW, lasting_s=60)]))
     assert waiting(step) is Reason.WAITING_FOR_PROOF
-    assert str(step).startswith(f"waits: {WWW} presents")
+    assert str(step).startswith(f"waits: Requests to {WWW} come")
 
 
 @pytest.mark.parametrize("own", [False, True])

@@ -144,16 +144,16 @@ def test_every_world_here_is_a_phase() -> None:
 @pytest.mark.parametrize(
     ("phase", "said"),
     [
-        ("proving", "Awaited since 2026-03-01 11:58:57 UTC. Nothing to do."),
+        ("proving", "Awaited since 2026-03-01 11:58:57 UTC. No action needed."),
         ("a replica is behind", "pod pod-2 shows revision 6. Awaited since 2026-03-01 11:50:00 UTC"),
         (
             "a host past the edge",
-            f"1 of 2 hosts let only our certificate pass on every replica; the others refuse nobody: {WWW} answers past",
+            f"Every replica refuses every request without our certificate at 1 of 2 hosts. The others refuse nobody: {WWW} answers past",
         ),
-        ("only asking is asked for", "all 2 hosts are asked for the certificate"),
+        ("only asking is asked for", "Every replica asks for our certificate at all 2 hosts, and refuses nobody."),
         ("relaxed", "Check the host's DNS record (proxied)"),
         ("silent while enforced", "no rule or challenge at Cloudflare stands before /.well-known/aop-operator/"),
-        ("restarted while enforced", "Proof through the edge is being renewed"),
+        ("restarted while enforced", "The operator is proving it anew through the edge"),
         ("zone not found", "Check spec.zone"),
         ("cloudflare down", "The edge shows it, while Cloudflare's API does not answer"),
         ("suspended", "Set it to false to go on"),

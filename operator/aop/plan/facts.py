@@ -225,7 +225,7 @@ def until_applied(origin: ObservedOrigin) -> Wait | None:
         return None
     return Wait(
         Reason.WAITING_FOR_REPLICAS,
-        f"revision {configured(origin).revision} of ConfigMap {origin.target} is not seen on every replica: {'; '.join(lagging)}",
+        f"The operator waits until every replica runs revision {configured(origin).revision} of ConfigMap {origin.target}: {'; '.join(lagging)}",
         SOON_S / 2,
         since=origin.published_at,
     )

@@ -74,10 +74,10 @@ def claim_is_whole(o: Observed, origin: ObservedOrigin) -> Step | None:
     if not there and origin.overwritten is not None and o.now < origin.overwritten.until:
         return Block(Reason.FOREIGN_CONFIGURATION, put_back_by_others(o, origin, origin.overwritten))
     if current is None and found.standing is None:
-        return publish(o, origin, claim_of(o, origin, Mode.OFF), "the check path is to be live")
+        return publish(o, origin, claim_of(o, origin, Mode.OFF), "the check path must answer before anything else is done")
     if current is None or not found.intact:
         kept = as_every_replica_does(o, origin)
-        return publish(o, origin, kept, "the text is not the one that was rendered")
+        return publish(o, origin, kept, "somebody has changed our text")
     return publish(o, origin, claim_of(o, origin, current.mode, current.enforced), "spec.hostnames has changed")
 
 
@@ -141,7 +141,7 @@ def origins_accept_what_comes_next(o: Observed) -> Step | None:
                 o,
                 origin,
                 claim_of(o, origin, claim.mode, claim.enforced, {*claim.pins, *needed}),
-                "what comes next is to be accepted first",
+                "every replica must accept the next leaf before Cloudflare presents it",
             )
         if refuses_somebody(origin) and (wait := until_accepted(o, origin)):
             return wait
@@ -163,7 +163,10 @@ def until_accepted(o: Observed, origin: ObservedOrigin) -> Step | None:
     ]
     return (
         Wait(
-            Reason.WAITING_FOR_REPLICAS, f"leaf {wanted.short} was not seen to be served by {', '.join(missing)}", 1.0, origin.published_at
+            Reason.WAITING_FOR_REPLICAS,
+            f"the operator has not yet seen leaf {wanted.short} accepted by {', '.join(missing)}",
+            1.0,
+            origin.published_at,
         )
         if missing
         else None
@@ -183,10 +186,10 @@ def cloudflare_holds_certificate(o: Observed) -> Step | None:
     if certificate.state is CertificateState.ACTIVE:
         return newest_of_ours(o, o.zone, certificate)
     if certificate.state is CertificateState.FAILED:
-        return Delete(o.zone.id, certificate.id, certificate.pin, "its deployment timed out; the same leaf is uploaded again")
+        return Delete(o.zone.id, certificate.id, certificate.pin, "its deployment timed out, and the operator uploads the same leaf again")
     return Wait(
         Reason.WAITING_FOR_CLOUDFLARE,
-        f"certificate {certificate.id} (leaf {wanted.short}) is {certificate.state}",
+        f"Cloudflare is still deploying certificate {certificate.id} (leaf {wanted.short}; {certificate.state})",
         1.0,
         o.steady(certificate.uploaded_at),
     )
@@ -207,7 +210,9 @@ def newest_of_ours(o: Observed, zone: ObservedZone, certificate: ObservedCertifi
         return flush(o, newest.pin) or Wait(
             Reason.WAITING_FOR_PROOF, f"leaf {certificate.pin.short} may still be presented somewhere, so it is not deleted yet", 5.0
         )
-    return Delete(zone.id, certificate.id, certificate.pin, f"certificate {newest.id} is newer and outranks it; it is uploaded again")
+    return Delete(
+        zone.id, certificate.id, certificate.pin, f"certificate {newest.id} is newer and outranks it, and the operator uploads it again"
+    )
 
 
 def presented_everywhere(o: Observed, leaf: Pin) -> bool:
@@ -252,14 +257,14 @@ def room_for_the_next(o: Observed, zone: ObservedZone, others: list[ObservedCert
             )
     for certificate in others:
         if certificate.state is CertificateState.FAILED:
-            return Delete(zone.id, certificate.id, certificate.pin, "room for the next one")
+            return Delete(zone.id, certificate.id, certificate.pin, "the next certificate needs its place")
     newest = newest_active(zone)
     if anybody_refuses(o) and newest and newest.ours and not presented_everywhere(o, newest.pin):
         return flush(o, newest.pin) or Wait(
             Reason.WAITING_FOR_PROOF, "an older certificate may still be presented somewhere, so it is not deleted yet", 5.0
         )
     oldest = next(c for c in others if newest is None or c.id != newest.id)
-    return Delete(zone.id, oldest.id, oldest.pin, "room for the next one")
+    return Delete(zone.id, oldest.id, oldest.pin, "the next certificate needs its place")
 
 
 def zone_presents_certificate(o: Observed) -> Step | None:

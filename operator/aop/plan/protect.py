@@ -214,7 +214,11 @@ def no_requirement_outlives_its_leaf(o: Observed) -> Step | None:
             if (
                 claim
                 and claim.mode >= Mode.REQUEST
-                and (step := relax(o, origin, Mode.OFF, "an expired certificate may be presented, and asking refuses it"))
+                and (
+                    step := relax(
+                        o, origin, Mode.OFF, "Cloudflare may present an expired certificate, which nginx refuses even where it only asks"
+                    )
+                )
             ):
                 return step
     if not any(expires_within(pin, o.wall, o.limits.expiry_margin_s) for pin in presented):
@@ -224,7 +228,7 @@ def no_requirement_outlives_its_leaf(o: Observed) -> Step | None:
         if (
             claim
             and claim.mode >= Mode.OPTIONAL
-            and (step := relax(o, origin, Mode.REQUEST, "the presented certificate is about to expire"))
+            and (step := relax(o, origin, Mode.REQUEST, "the certificate that Cloudflare presents is about to expire"))
         ):
             return step
     if isinstance(o.zone, ObservedZone) and o.zone.enabled and not anybody_refuses(o):

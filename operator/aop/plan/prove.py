@@ -64,7 +64,11 @@ def until_never_presented(o: Observed, leaf: Pin) -> Step:
         if certificate is None and o.still:
             left = tuple(pin for pin in o.record.uploaded if pin != leaf)
             return Note(o.noting(uploaded=left), f"leaf {leaf.short}, which has expired, is gone from Cloudflare")
-    return Wait(Reason.WAITING_FOR_CLOUDFLARE, f"leaf {leaf.short} has expired and may still be presented; asking would refuse it", 5.0)
+    return Wait(
+        Reason.WAITING_FOR_CLOUDFLARE,
+        f"leaf {leaf.short} has expired and Cloudflare may still present it; nginx would refuse it even where it only asks",
+        5.0,
+    )
 
 
 def hosts_are_proven(o: Observed) -> Step | None:
@@ -89,7 +93,7 @@ def waiting_for_proof(o: Observed, hosts: tuple[str, ...], wanted: str) -> Step:
         since = min(e.since or o.now for e in arriving)
         return Wait(
             Reason.WAITING_FOR_PROOF,
-            f"{best.host} presents leaf {wanted[:8]} and is proven when every request for {o.window.total_seconds():.0f} s has come with it"
+            f"Requests to {best.host} come with leaf {wanted[:8]}; the host is proven when all have for {o.window.total_seconds():.0f} s"
             f"{sessions_go_on(o, wanted)}",
             1.0,
             since=since,
@@ -170,7 +174,9 @@ def requires(o: Observed, origin: ObservedOrigin, goal: Mode, wanted: Pin) -> St
     if (claim.mode, claim.enforced, claim.excepted) == (goal, stricter.enforced, stricter.excepted):
         return None
     if nearly := nearly_proven(o, origin, hosts, wanted.sha256):
-        return Wait(Reason.WAITING_FOR_PROOF, f"{', '.join(nearly)} will be proven within seconds; one write requires all", 1.0)
+        return Wait(
+            Reason.WAITING_FOR_PROOF, f"{', '.join(nearly)} will be proven within seconds, so that one write can require all hosts", 1.0
+        )
     return publish(o, origin, stricter, f"{len(hosts)} of {len(origin.hosts)} hosts are proven")
 
 
