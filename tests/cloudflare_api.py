@@ -1,6 +1,7 @@
 """Answers as Cloudflare gives them, a clock that stands still, and a transport that plays a script: for tests of the client.
 
-The shapes are those of the reference (cloudflare-api, 1 and 7.3). Transport itself is tested against a real server, in test_cloudflare_transport.
+The shapes are Cloudflare's (facts: cloudflare#envelope, cloudflare#certificate-object, cloudflare#loose-shapes).
+Transport itself is tested against a real server, in test_cloudflare_transport.
 """
 
 import asyncio

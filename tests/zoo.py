@@ -259,7 +259,7 @@ def traditional_encrypted() -> bytes:
 
 
 def guide() -> Data:
-    """What Cloudflare's guide has one type in (reference: cloudflare-api, 3): a root without key usage, a leaf with CA:FALSE alone.
+    """What Cloudflare's guide has one type in (facts: cloudflare#recipe-of-the-guide): a root without key usage, a leaf with CA:FALSE alone.
 
     But with smaller keys, which are made in less time.
     """

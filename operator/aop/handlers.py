@@ -1,7 +1,7 @@
 """Kopf as the watch layer: handlers that only wake, one daemon per object that loops, one deletion that runs the teardown.
 
 Registered by `aop.__main__`. Nothing is written through Kopf's `patch`, and no change-detecting handler exists: each lost data when it
-was tried (reference: kopf, 4; docs/adr/0002). Every handler has an explicit id, because Kopf derives ids from names otherwise.
+was tried (facts: kopf#failed-patches, kopf#change-handlers; docs/adr/0002). Every handler has an explicit id (facts: kopf#names-of-handlers).
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def register(registry: kopf.OperatorRegistry, login: Callable[..., Any]) -> None
 
 async def _until_woken(wake: asyncio.Event, stopped: Any, delay_s: float) -> None:
     async def until_stopped() -> None:
-        await stopped.wait()  # awaitable, but not a coroutine (reference: kopf, 3)
+        await stopped.wait()  # awaitable, but not a coroutine (facts: kopf#daemons)
 
     waits: set[asyncio.Task[Any]] = {_task(wake.wait()), _task(until_stopped())}
     try:
@@ -198,7 +198,7 @@ def _task(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
 
 
 def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
-    """Kopf's own settings for production (reference: kopf, 5); `error_backoffs` stays finite, so that an operator that cannot list exits visibly."""
+    """Kopf's own settings for production (facts: kopf#production-settings); `error_backoffs` stays finite, so that an operator that cannot list exits visibly."""
     tuned = kopf.OperatorSettings()
     tuned.peering.standalone = True
     tuned.persistence.finalizer = FINALIZER

@@ -1,7 +1,7 @@
 """Everything a decision may look at, as frozen values; filled by `aop.observe`, read by `aop.plan` and `aop.status`.
 
 Three answers to every question about the outside world: the fact, `None` for "it is not there", and `Unknown` for "could not
-look". Sources fail alone, so that a rule which does not need an unknown fact goes on (design, section 3). Nothing here decides,
+look". Sources fail alone, so that a rule which does not need an unknown fact goes on (docs/architecture.md#sources-fail-alone). Nothing here decides,
 and nothing here holds key bytes or tokens: whoever logs an `Observed` leaks nothing.
 """
 
@@ -129,7 +129,7 @@ class Rival:
 
 
 class CertificateState(StrEnum):
-    """Cloudflare's certificate statuses, as far as a rule tells them apart (reference: cloudflare-api, 2)."""
+    """Cloudflare's certificate statuses, as far as a rule tells them apart (facts: cloudflare#certificate-statuses)."""
 
     PENDING = "pending"
     """`initializing`, `pending_deployment` and anything unknown: not ready, cannot be deleted."""
@@ -215,7 +215,7 @@ class ObservedReplica:
     revision: int | None = None
     """The newest revision that the check path of any host tells; None: no check path of ours there."""
     settled: bool = False
-    """The revision was seen again at least 0.5 s later: an old worker accepts for another 0.1 s (reference: ingress-nginx, 4.5)."""
+    """The revision was seen again at least 0.5 s later: an old worker accepts for another 0.1 s (facts: ingress-nginx#old-workers)."""
     hosts: tuple[HostBehaviour, ...] = ()
     """In-scope hosts, each seen since its entry in the published text reads as it does; what others have published on top changes none."""
     error: str | None = None

@@ -44,7 +44,7 @@ from aop.record import dump
 from aop.steps import Delete, Effect, Issue, Note, Promote, Publish, SetEnabled, Upload, Withdraw
 
 UNLISTED_S = 60.0
-"""For how long Cloudflare may call a certificate known before its list, which lags by up to a minute, has to show it (reference: cloudflare-api, 2)."""
+"""For how long Cloudflare may call a certificate known before its list, which lags by up to a minute, has to show it (facts: cloudflare#list-lag)."""
 
 
 class Performer:
@@ -205,7 +205,7 @@ class Performer:
     async def _found_again(self, step: Upload, token: Access, memory: Memory) -> bool:
         """Whether the certificate that is there already is known by its id: it may have come back under its old one, which the list is slow to show.
 
-        Else the list will show it: an upload whose answer was lost, or a deletion under way (reference: cloudflare-api, 5 and 14.4).
+        Else the list will show it: an upload whose answer was lost, or a deletion under way (facts: cloudflare#ids-that-come-back, cloudflare#tombstones).
         """
         held = memory.cloudflare
         for certificate_id in [id_ for id_, fingerprint in held.gone.items() if fingerprint == step.pin.sha256]:

@@ -1,6 +1,6 @@
 """What the resource's models are made of: a strict base model, and constraints that are written once and checked twice.
 
-The API server checks a `Rule` as CEL (design, section 5: validation lives in the schema, no webhook to keep alive); the models
+The API server checks a `Rule` as CEL (validation lives in the schema, so that no webhook has to be kept alive); the models
 check the same rule in Python, because an object may have got past the schema of another version. `aop.crd` reads what the
 models say here through pydantic's JSON schema. Used by `aop.api` and by the origin kinds, whose specs are part of the resource.
 """
@@ -112,7 +112,7 @@ def matching(pattern: str, message: str) -> Rule:
 def ascii_name(name: str) -> str:
     """A domain name, or a wildcard, in the one form in which names are compared: the form of DNS, certificates and Kubernetes.
 
-    `bücher.example` and `xn--bcher-kva.example` are one name; Cloudflare lists the first (reference: cloudflare-api, 14.3), an Ingress
+    `bücher.example` and `xn--bcher-kva.example` are one name; Cloudflare lists the first (facts: cloudflare#unicode-names), an Ingress
     takes the second. A name that IDNA does not allow (an emoji) is written the same way, because it may be registered all the same.
     """
     if name.isascii():

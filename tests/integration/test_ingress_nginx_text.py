@@ -1,4 +1,4 @@
-"""The driver's text does on a real nginx what the claims say: every row of reference: ingress-nginx, 6.2, in its pin form, and more."""
+"""The driver's text does on a real nginx what the claims say: all that stands in facts: ingress-nginx#what-the-text-answers, and more."""
 
 import re
 import ssl

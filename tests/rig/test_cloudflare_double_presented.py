@@ -1,4 +1,4 @@
-"""What the edge presents to origins: every row of the table in section 6 of the reference on Cloudflare's API, and what overrides it."""
+"""What the edge presents to origins: every level, and what overrides it (facts: cloudflare#precedence)."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,7 @@
-"""The state behind the Cloudflare double: time, certificates, tombstones, lists that lag. Facts: reference on Cloudflare's API, sections 2 to 5."""
+"""The state behind the Cloudflare double: time, certificates, tombstones, lists that lag.
+
+Facts: cloudflare#certificate-statuses, cloudflare#list-lag, cloudflare#tombstones, cloudflare#ids-that-come-back.
+"""
 
 import pytest
 

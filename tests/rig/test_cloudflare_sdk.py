@@ -54,7 +54,7 @@ def described(response: httpx.Response) -> None:
     """Everything that the description knows is as it says."""
     response.read()
     method, path = response.request.method, response.request.url.path
-    # Of the zone's settings the description was narrowed to the two that concern origin pulls (reference: cloudflare-api, 12).
+    # Of the zone's settings the description was narrowed to the two that concern origin pulls (facts: cloudflare#description).
     if CONTRACT.operation(method, path) and not (
         response.is_success and re.search("/zones/[^/]+/settings/(?!ssl$|tls_client_auth$)", path)
     ):
@@ -150,7 +150,7 @@ def drive_the_hostname_level(sdk: cloudflare.Cloudflare, zone: Any) -> None:
     got = aop.hostnames.get(host, zone_id=zone_id)
     assert got is not None
     assert got.cert_id == made.id
-    # The SDK does not know this one yet (reference: cloudflare-api, 1.3).
+    # The SDK does not know this one yet (facts: cloudflare#per-hostname-level).
     listed = sdk.get(f"/zones/{zone_id}/origin_tls_client_auth/hostnames", cast_to=httpx.Response).json()["result"]
     assert [one["hostname"] for one in listed] == [host]
     with pytest.raises(cloudflare.BadRequestError) as in_use:

@@ -1,7 +1,7 @@
 """The ingress-nginx stand-in on a real API server and real nginx: does it answer, and fail, as the real controller was seen to?
 
-Facts are from reference: ingress-nginx, 4.1, 4.2, 4.5, 6.2 and 9.4. The snippets are the pin form of 6.1, written out here: this tests the stand-in, and not what the
-operator renders.
+See docs/facts/ingress-nginx.md. The snippets compare pins as the operator's text does, but are written out here: this tests the stand-in, and not
+what the operator renders.
 """
 
 import base64
@@ -101,7 +101,7 @@ def replica(pinned: Pinned, request: pytest.FixtureRequest) -> ReplicaFacts:
 
 
 class TestAnswersOfTheSkeleton:
-    """The table of reference: ingress-nginx, 6.2, pin form, on each replica."""
+    """On each replica (facts: ingress-nginx#what-the-text-answers)."""
 
     def test_in_scope_nobody_passes_without_a_certificate(self, pinned: Pinned, replica: ReplicaFacts) -> None:
         answer = pinned.site.ask(replica, "/")

@@ -1,4 +1,4 @@
-"""The controller's re-indenting, rule by rule (reference: ingress-nginx, 9.3): snippets mean what they mean only after it."""
+"""The controller's re-indenting, rule by rule (facts: ingress-nginx#re-indenting): snippets mean what they mean only after it."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def test_a_text_is_re_indented_by_its_braces(text: str, cleaned: str) -> None:
 
 
 def test_quotes_are_not_known_so_a_string_over_several_lines_is_changed() -> None:
-    """Why a PEM inside a quoted map key never matches (reference: ingress-nginx, 1.1)."""
+    """Why a PEM inside a quoted map key never matches (facts: ingress-nginx#re-indenting)."""
     pem = '"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n" 0;'
     assert clean(f"map $ssl_client_raw_cert $x {{\n{pem}\n}}") == (
         'map $ssl_client_raw_cert $x {\n\t"-----BEGIN CERTIFICATE-----\n\tMIIB\n\t-----END CERTIFICATE-----\n\t" 0;\n}'

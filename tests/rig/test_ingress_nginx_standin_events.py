@@ -1,4 +1,4 @@
-"""What becomes of Events: merged, combined and dropped, so that a missing one proves nothing (reference: ingress-nginx, 4.5)."""
+"""What becomes of Events: merged, combined and dropped, so that a missing one proves nothing (facts: ingress-nginx#lost-events)."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""What a sync computes, and when it leads to a reload: equal input gives an equal model (reference: ingress-nginx, 1.1, 1.2, 2.1 and 4.1)."""
+"""What a sync computes, and when it leads to a reload: equal input gives an equal model (facts: ingress-nginx#reloads, ingress-nginx#merged-ingresses)."""
 
 import base64
 import dataclasses
@@ -237,7 +237,7 @@ def test_a_ca_only_secret_verifies_with_its_own_file_and_reloads_when_it_changes
 
 
 def test_a_changed_ca_beside_a_key_pair_rewrites_the_file_and_leads_to_no_reload(authority: Authority) -> None:
-    """The trap of reference: ingress-nginx, 2.1."""
+    """See facts: ingress-nginx#key-pair-and-ca-trap."""
     pair = authority.serve(["web"])
     before, after = (
         secret("pair", tls_crt=pair.certificate, tls_key=pair.key, ca_crt=ca) for ca in (authority.pem, Authority("other").pem)

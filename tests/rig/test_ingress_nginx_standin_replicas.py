@@ -1,6 +1,6 @@
 """What can go wrong with a replica of the stand-in, turned on by its knobs, and which changes lead to a reload at all.
 
-Slow, hung, cut off, terminating, Ready without endpoints. Facts are from reference: ingress-nginx, 1.1, 4.2 and 4.5.
+Slow, hung, cut off, terminating, Ready without endpoints. See facts: ingress-nginx#reloads, ingress-nginx#starting-pods, ingress-nginx#serial-reloads.
 """
 
 import contextlib
@@ -90,7 +90,7 @@ def test_an_ingress_that_is_too_risky_stays_out_until_it_is_changed_itself(pair:
 
 
 def test_serial_reloads_make_a_sync_an_error_while_an_old_worker_drains(pair: Site) -> None:
-    """No text is bad, and still there is a Warning, a failure and a delay (reference: ingress-nginx, 4.2)."""
+    """No text is bad, and still there is a Warning, a failure and a delay (facts: ingress-nginx#serial-reloads)."""
     first = pair.controller.replicas()[0]
     with half_a_request(first):
         pair.configure({**marker(2), "enable-serial-reloads": "true"})

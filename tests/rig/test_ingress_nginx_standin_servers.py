@@ -1,4 +1,7 @@
-"""What nginx answers under the servers that the stand-in makes of Ingresses: names, aliases, wildcards, the catch-all (reference: ingress-nginx, 1.2 and 9.1)."""
+"""What nginx answers under the servers that the stand-in makes of Ingresses: names, aliases, wildcards, the catch-all.
+
+Facts: ingress-nginx#merged-ingresses, ingress-nginx#render-order.
+"""
 
 import base64
 from collections.abc import Iterator
@@ -101,7 +104,7 @@ def test_a_default_backend_beside_rules_serves_what_the_rules_leave_and_the_catc
 
 @pytest.mark.parametrize(("served", "redirecting"), [("www.example.com", "example.com"), ("example.com", "www.example.com")])
 def test_a_www_redirect_answers_308_on_every_path(folder: Path, application: str, served: str, redirecting: str) -> None:
-    """Also on paths that a server-snippet exempts elsewhere: the redirecting server has none (reference: ingress-nginx, 4.5)."""
+    """Also on paths that a server-snippet exempts elsewhere: the redirecting server has none (facts: ingress-nginx#redirecting-servers)."""
     shop = ingress("shop", served, from_to_www_redirect="true")
     data = {"server-snippet": "location = /check { return 200; }"}
     with ServedNginx(folder, [shop], data, backend=application) as nginx:

@@ -1,4 +1,4 @@
-"""When the controller tries: its rate limit, its back-off, and the counter that a repair does not reset (reference: ingress-nginx, 4.5)."""
+"""When the controller tries: its rate limit, its back-off, and the counter that a repair does not reset (facts: ingress-nginx#back-off)."""
 
 import asyncio
 

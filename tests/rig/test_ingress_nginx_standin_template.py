@@ -1,4 +1,4 @@
-"""Where text lands in nginx.conf: the order decides what a snippet overrides and in which servers it stands (reference: ingress-nginx, 9.1)."""
+"""Where text lands in nginx.conf: the order decides what a snippet overrides and in which servers it stands (facts: ingress-nginx#render-order)."""
 
 import dataclasses
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""One real nginx that pins client certificates the way the recommended snippet does (reference: ingress-nginx, 6.1), without any controller around it.
+"""One real nginx that pins client certificates the way the recommended snippet does (facts: ingress-nginx#pins), without any controller around it.
 
 For tests of the probe, which has to read what nginx answers, however the text came there.
 """

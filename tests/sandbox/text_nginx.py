@@ -1,6 +1,6 @@
 """One real nginx around a text in the two snippet keys, shaped like the controller's configuration but with no controller.
 
-For tests of what the text means: render order and re-indenting are the controller's (reference: ingress-nginx, 9.1-9.3), the rest is
+For tests of what the text means: render order and re-indenting are the controller's (facts: ingress-nginx#render-order, ingress-nginx#re-indenting), the rest is
 the least that answers.
 """
 

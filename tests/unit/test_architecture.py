@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 import operator
 import re
-import shutil
-import subprocess
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
@@ -20,8 +18,8 @@ import yaml
 from aop.api import GROUP, PLURAL
 from aop.cluster import Kind
 from aop.handlers import register
+from committed import ROOT, committed
 
-ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "operator" / "aop"
 LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
 PURE = ("status", "plan", "crd", "observed", "steps", "record", "api", "origins", "pki", "errors", "schema")
@@ -34,15 +32,6 @@ def modules(*floors: str) -> Iterator[tuple[Path, ast.Module]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         if not floors or path.relative_to(PACKAGE).parts[0].removesuffix(".py") in floors:
             yield path, ast.parse(path.read_text())
-
-
-def committed() -> list[Path]:
-    """Every file of the repository; of a copy without git, every file that is not made by `make`."""
-    if (ROOT / ".git").exists() and (git := shutil.which("git")):
-        listed = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
-        return [path for name in listed if name and (path := ROOT / name).is_file()]
-    made = {".venv", ".sandbox", "__pycache__", "dist"}
-    return [path for path in ROOT.rglob("*") if path.is_file() and not made & set(path.parts) and ".cache" not in str(path)]
 
 
 # --- the source root ----------------------------------------------------------------------------------------------------
@@ -105,7 +94,7 @@ def group_of(kind: Kind) -> str:
 
 
 def of_the_watch_layer() -> Grants:
-    """What Kopf needs for the handlers that are registered (reference: kopf, section 5)."""
+    """What Kopf needs for the handlers that are registered (facts: kopf#rights)."""
     registry = kopf.OperatorRegistry()
     register(registry, login=lambda **_: None)
     needed: Grants = defaultdict(set)

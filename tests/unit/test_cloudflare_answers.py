@@ -1,4 +1,7 @@
-"""Every status and code of the reference (cloudflare-api, 4 and 7.2), one row each: which exception, and what it tells."""
+"""Every status and code that is known, one row each: which exception, and what it tells.
+
+Facts: cloudflare#error-codes, cloudflare#throttling-codes, cloudflare#codes-of-several-meanings.
+"""
 
 import json
 from datetime import UTC, datetime, timedelta

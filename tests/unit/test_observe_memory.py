@@ -63,7 +63,7 @@ def test_a_restart_knows_nothing_and_says_so() -> None:
 
 @pytest.mark.asyncio
 async def test_a_secret_that_is_forgotten_is_read_again_and_stands_until_then() -> None:
-    """A Secret that cannot be read any more ends nothing that was decided on it (design, section 3)."""
+    """A Secret that cannot be read any more ends nothing that was decided on it (docs/architecture.md#sources-fail-alone)."""
     memory, held = Memory(NOW), {"tls.crt": "old"}
 
     async def read() -> dict[str, str] | None:

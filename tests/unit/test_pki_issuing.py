@@ -74,7 +74,7 @@ def test_keys_are_of_the_wanted_kind_and_belong_to_their_certificates(algorithm:
 
 
 def test_the_recipe_of_the_guide_can_be_made() -> None:
-    """RSA 4096 for authority and leaf, 1826 and 730 days, SHA-256, CA:FALSE (reference: cloudflare-api, 3)."""
+    """RSA 4096 for authority and leaf, 1826 and 730 days, SHA-256, CA:FALSE (facts: cloudflare#recipe-of-the-guide)."""
     authority, issued = made(replace(RECIPE, algorithm=Algorithm.RSA, size=4096))
     leaf = parsed(issued.leaf.pem)
     assert isinstance(leaf.public_key(), rsa.RSAPublicKey)

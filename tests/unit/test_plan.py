@@ -39,7 +39,7 @@ def test_where_no_rule_answers_all_is_done(deleting: bool) -> None:
 
 
 def test_the_order_of_the_rules_is_the_safety_argument() -> None:
-    """Whoever changes it changes what is promised: adr, design and the state space have to be looked at again."""
+    """Whoever changes it changes what is promised: docs/adr, docs/architecture.md and the state space have to be looked at again."""
     assert [[rule.__name__ for rule in rules] for rules in (PROTECT, RULES, TEARDOWN)] == [
         ["rejected_text_is_withdrawn", "no_origin_refuses_the_edge", "no_requirement_outlives_its_leaf", "enforcement_is_not_exceeded"],
         [

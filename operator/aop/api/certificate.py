@@ -11,8 +11,8 @@ from aop.pki import Algorithm
 from aop.schema import DURATION, NAMES_AN_OBJECT, Duration, Model, ObjectName, Rule, timedelta_of
 
 KEY_SIZES: dict[Algorithm, tuple[int, ...]] = {Algorithm.ECDSA: (256, 384, 521), Algorithm.RSA: (2048, 3072, 4096)}
-"""Key sizes in bits. Cloudflare is known to take P-256, P-521 and RSA 4096; no key type is documented as refused (reference:
-cloudflare-api, 3)."""
+"""Key sizes in bits. Cloudflare is known to take P-256, P-521 and RSA 4096; no key type is documented as refused
+(facts: cloudflare#key-types)."""
 DEFAULT_SIZE = {Algorithm.ECDSA: 256, Algorithm.RSA: 4096}
 
 

@@ -1,4 +1,4 @@
-"""What a user asks for: `spec` of an AuthenticatedOriginPull (design, section 5).
+"""What a user asks for: `spec` of an AuthenticatedOriginPull.
 
 The constraints stand beside the fields, once, for the API server and for Python alike (`aop.schema.Rule`). Durations and modes
 are kept as the user wrote them, because this is what the schema describes; properties give their values.

@@ -1,4 +1,4 @@
-"""What people and tools read: `status` of an AuthenticatedOriginPull (design, section 5).
+"""What people and tools read: `status` of an AuthenticatedOriginPull.
 
 Written by `aop.reconcile` from what `aop.status` decides. No rule reads it; the loop reads the last one only to write nothing
 when nothing changed and to keep each condition's `lastTransitionTime`.

@@ -16,7 +16,7 @@ from aop.cloudflare.errors import TokenRejected
 
 
 class Priority(IntEnum):
-    """Who goes first when calls are scarce (design, section 7); smaller goes first."""
+    """Who goes first when calls are scarce; smaller goes first."""
 
     PROTECT = 0
     """What protects or relaxes: visitors are at stake."""
@@ -27,7 +27,7 @@ class Priority(IntEnum):
 
 
 class TokenKind(Enum):
-    """Whose a token is, as far as its first characters say so (reference: cloudflare-api, 14.1)."""
+    """Whose a token is, as far as its first characters say so (facts: cloudflare#token-forms)."""
 
     USER = "cfut_"
     """It belongs to a person, whose calls with all tokens are counted together."""

@@ -44,7 +44,7 @@ class Answer:
 
     status: int
     envelope: Envelope | None
-    """None: the body is not Cloudflare's envelope, which 5xx answers often are not (reference: cloudflare-api, 7.3)."""
+    """None: the body is not Cloudflare's envelope, which 5xx answers often are not (facts: cloudflare#envelope)."""
     cf_ray: str | None
     retry_after_s: float | None
     allowances: tuple[Allowance, ...] = ()
@@ -52,7 +52,7 @@ class Answer:
 
     @property
     def throttled(self) -> bool:
-        """True if it was one call too many: the codes come with any status, often 200 (reference: cloudflare-api, 14.2)."""
+        """True if it was one call too many: the codes come with any status, often 200 (facts: cloudflare#throttling-codes)."""
         return self.status == 429 or (self.envelope is not None and bool(_THROTTLED & set(self.envelope.codes)))
 
     @property

@@ -1,7 +1,7 @@
 """One budget of calls per user or account, shared by every token and zone of theirs.
 
 Cloudflare counts a user's calls with all tokens, keys and the dashboard together, 1,200 in 5 minutes, and then refuses every call for 5
-minutes; a token of an account is counted by itself (reference: cloudflare-api, 7.2 and 14.2). `Window` decides; `Budget`
+minutes; a token of an account is counted by itself (facts: cloudflare#calls-per-user). `Window` decides; `Budget`
 keeps one for each of them, as far as anybody can tell whose a token is, and waits, for `wire`.
 """
 

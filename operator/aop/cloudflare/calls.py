@@ -1,7 +1,6 @@
 """Every call that this operator makes to Cloudflare, as data: method, path, and the permission that it needs.
 
-Source: reference cloudflare-api, sections 1 and 7.1 (`x-api-token-group` of Cloudflare's own OpenAPI). A new endpoint is one row here
-and one method in `client`.
+A new endpoint is one row here and one method in `client`. The permissions are Cloudflare's own (facts: cloudflare#permissions).
 """
 
 from __future__ import annotations

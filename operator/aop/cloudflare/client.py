@@ -81,7 +81,7 @@ class Cloudflare:
         )
         budget = Budget(shares, clock=clock, sleep=sleep)
         self._wire = Wire(self._http, budget=budget, clock=clock, metrics=metrics, total_s=total_s, sleep=sleep)
-        # Cloudflare takes one certificate mutation per zone at a time and answers 409 to the rest (reference: cloudflare-api, 0.6).
+        # Cloudflare takes one certificate mutation per zone at a time and answers 409 to the rest (facts: cloudflare#one-change-at-a-time).
         self._mutating: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __aenter__(self) -> Self:
@@ -121,7 +121,7 @@ class Cloudflare:
     async def list_hostname_associations(self, access: Access, zone_id: str) -> tuple[HostnameAssociation, ...]:
         """All associations that are not deleted.
 
-        Older API versions have no such route, and some plans refuse it with 403 (reference: cloudflare-api, 1.3 and 4). The certificates
+        Older API versions have no such route, and some plans refuse it with 403 (facts: cloudflare#per-hostname-level). The certificates
         need the same permission, so a token that really lacks it is found out there.
 
         Raises:
@@ -184,7 +184,7 @@ class Cloudflare:
                 if not error.asked:
                     raise
                 refused = error
-        # The deletion of what is deleted is refused with 400 and no code that is known (reference: cloudflare-api, 4): look instead of guessing.
+        # The deletion of what is deleted is refused without a code of its own (facts: cloudflare#tombstones): look instead of guessing.
         certificate = await self.fetch_certificate(access, zone_id, certificate_id)
         if certificate.deleted or certificate.deleting:
             raise AlreadyDeleted("The certificate is being deleted already.", refused.failure)
@@ -244,7 +244,7 @@ class Cloudflare:
 
 
 def _page(call: calls.Call, model: type[R], envelope: Envelope) -> tuple[Envelope, tuple[R, ...]]:
-    """One page: its envelope, and its items; `result: null` is an empty list (reference: cloudflare-api, 5)."""
+    """One page: its envelope, and its items; `result: null` is an empty list (facts: cloudflare#empty-list)."""
     if not isinstance(envelope.result, list | None):
         raise _unreadable(call, "the result is not a list")
     return envelope, tuple(_parse(call, model, item) for item in envelope.result or ())

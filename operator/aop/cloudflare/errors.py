@@ -1,6 +1,6 @@
 """What Cloudflare can answer other than yes, as exceptions; each class stands for another reaction.
 
-Decided by HTTP status and numeric code; by words only for the codes that mean several things (reference: cloudflare-api, 4 and 14.1)::
+Decided by HTTP status and numeric code; by words only for the codes that mean several things (facts: cloudflare#error-codes, cloudflare#codes-of-several-meanings)::
 
     AopError
     └── CloudflareError                  status, codes, cf_ray, method and path template of the call

@@ -23,7 +23,7 @@ from aop.cloudflare.errors import (
 )
 
 LONGEST_S = 300.0
-"""What a person mends at Cloudflare is acted on within a resync (design, L3)."""
+"""What a person mends at Cloudflare is acted on within a resync (promise L3)."""
 LONGEST_PROTECTING_S = 60.0
 """The same for a call on which visitors depend."""
 _FIRST_S: dict[type[CloudflareError], float] = {

@@ -1,7 +1,7 @@
 """What Cloudflare says of its limits with every answer: how many calls are left, and until when. Pure; read by `answers`, kept by `budget`.
 
 The headers are those of the IETF's draft-ietf-httpapi-ratelimit-headers: `Ratelimit: "default";r=50;t=30` and
-`Ratelimit-Policy: "default";q=1200;w=300` (reference: cloudflare-api, 7.2 and 14.2).
+`Ratelimit-Policy: "default";q=1200;w=300` (facts: cloudflare#limit-headers).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What Cloudflare's API returns, typed and frozen; read by `aop.observe` and `aop.perform`.
 
 Tolerant where Cloudflare is loose: extra fields are ignored, `null` counts as missing, dates come in either of two forms, statuses of
-the future mean "not ready" (reference: cloudflare-api, 1 and 2). Strict where a guess could hurt: without an id nothing is read.
+the future mean "not ready" (facts: cloudflare#loose-shapes, cloudflare#certificate-object). Strict where a guess could hurt: without an id nothing is read.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Zone(Result):
     id: str
     """32 hex digits."""
     name: Annotated[str, AfterValidator(ascii_name)]
-    """As DNS has it: Cloudflare lists internationalised names as they are read (reference: cloudflare-api, 14.3)."""
+    """As DNS has it: Cloudflare lists internationalised names as they are read (facts: cloudflare#unicode-names)."""
     status: str = ""
     """initializing, pending, active, moved; anything but `active` serves nobody."""
     paused: bool = False
@@ -79,7 +79,7 @@ class Zone(Result):
 
 
 class CertificateStatus(StrEnum):
-    """How far a certificate is (reference: cloudflare-api, 2)."""
+    """How far a certificate is (facts: cloudflare#certificate-statuses)."""
 
     INITIALIZING = "initializing"
     PENDING_DEPLOYMENT = "pending_deployment"

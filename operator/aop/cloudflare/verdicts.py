@@ -33,7 +33,7 @@ from aop.cloudflare.errors import (
 )
 
 SOON_S = 5.0
-"""When to try again what Cloudflare finishes by itself: 409 and 1434 (reference: cloudflare-api, 4, as used against the live API)."""
+"""When to try again what Cloudflare finishes by itself: 409 and 1434 (facts: cloudflare#retry-times)."""
 DOUBTED_S = 10.0
 """When to try again what a working token was refused."""
 LATER_S = 60.0
@@ -50,9 +50,9 @@ _UNAUTHORIZED = 9109
 """A zone that is not there, a permission that is missing, an unknown token, or an address that the token is not for."""
 _NO_SUCH_CERTIFICATE = {1415, 1551, 1552}
 _INTERNAL = {1000, 10001}
-"""Both are also given for what passes by itself; then the words say so (reference: cloudflare-api, 14.1)."""
+"""Both are also given for what passes by itself; then the words say so (facts: cloudflare#codes-of-several-meanings)."""
 _CERTIFICATE = {1002, 1408, 2100, 2101, 2106}
-"""The certificate or its key cannot be read, is no leaf, or they do not belong together (reference: cloudflare-api, 4)."""
+"""The certificate or its key cannot be read, is no leaf, or they do not belong together (facts: cloudflare#refused-uploads)."""
 _QUOTA = {1212, 2005}
 """The codes that Cloudflare documents for custom certificates ("Troubleshooting | Custom certificates")."""
 _UNCODED = {0, 1000}
@@ -97,7 +97,7 @@ def failure_of(call: Call, answer: Answer, secrets: Iterable[str]) -> Failure:
 def doubts_token(failure: Failure) -> bool:
     """True if the answer may be about the token as such, about a permission, or about a zone: it alone does not say.
 
-    401 and 403 are ambiguous, 10000 even comes with 400 (reference: cloudflare-api, 4 and 14.1). A 403 without an envelope is a firewall's.
+    401 and 403 are ambiguous, 10000 even comes with 400 (facts: cloudflare#codes-of-several-meanings). A 403 without an envelope is a firewall's.
     """
     if not failure.readable or failure.status is None or failure.status >= 500 or passes_by_itself(failure) or names_address(failure):
         return False
@@ -115,7 +115,7 @@ def names_address(failure: Failure) -> bool:
 
 
 def says_nothing(codes: Iterable[int], words: Iterable[str]) -> bool:
-    """True if the refusal of a verification says nothing of the token: load, and failures, look the same (reference: cloudflare-api, 14.1)."""
+    """True if the refusal of a verification says nothing of the token: load, and failures, look the same (facts: cloudflare#refusals-under-load)."""
     found = set(codes)
     return _AUTHENTICATION_ERROR in found or (bool(_INTERNAL & found) and _PASSES.search("; ".join(words)) is not None)
 
@@ -217,7 +217,7 @@ def _about_the_service(failure: Failure) -> CloudflareError | None:
 def _about_the_zone(call: Call, failure: Failure, source: str, *, shown: bool) -> CloudflareError | None:
     # A malformed id gives 7003 wherever it stands in the path; certificate ids come from Cloudflare itself, so it is the zone's.
     if call.names_zone and (_NO_SUCH_ZONE & set(failure.codes) or failure.status == 404):
-        # A zone that was shown is there: the same code then means the permission of this path (reference: cloudflare-api, 14.1).
+        # A zone that was shown is there: the same code then means the permission of this path (facts: cloudflare#permission-of-a-path).
         if call is not FETCH_ZONE and (shown or _ABOUT_ACCESS.search(failure.words)):
             return _about_permission(call, failure, source)
         return ZoneNotVisible(

@@ -154,7 +154,7 @@ class Wire:
             return standing
 
     async def _verify(self, access: Access) -> Standing | None:
-        # A token of an account is unknown on the user's path (reference: cloudflare-api, 1.6), so where a token does not say whose it is,
+        # A token of an account is unknown on the user's path (facts: cloudflare#account-tokens), so where a token does not say whose it is,
         # a no there is final only if no account is known to ask.
         accounts = sorted(self.tokens.known(access).accounts)
         if access.kind is not TokenKind.ACCOUNT:

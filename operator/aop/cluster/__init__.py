@@ -2,7 +2,7 @@
 
 `aop.observe` reads and `aop.perform` writes through `Cluster`; nothing else imports the official client. Objects stay dicts,
 because the drivers keep what they do not know byte for byte, and typed models would drop it; it also spares the memory of 800
-model modules (reference: kopf, 6.2).
+model modules (facts: kubernetes#memory-of-the-client).
 """
 
 import os

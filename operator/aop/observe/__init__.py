@@ -1,7 +1,7 @@
 """Everything outside, read into one frozen `Observed`: the cluster, Cloudflare, every replica, the edge.
 
 Each source fails alone, and all of them together have one deadline: what protects visitors must not wait for an API that hangs
-(design, section 3).
+(docs/architecture.md#sources-fail-alone).
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def revision_told(asked: tuple[Asked, ...]) -> int | None:
 
 
 def refused_by_nginx(answer: Answer | Failure) -> bool:
-    """The server's own refusal of a certificate, or of a request without one (reference: ingress-nginx, 1.3)."""
+    """The server's own refusal of a certificate, or of a request without one (facts: ingress-nginx#nginx-refusals)."""
     return isinstance(answer, Answer) and answer.status == 400 and "SSL certificate" in answer.body
 
 

@@ -141,7 +141,7 @@ def _folded(evidence: Evidence, asked: AskedEdge, origin: ObservedOrigin, now: d
 def refuses_certificate(answer: Answer) -> bool:
     """Nginx's own refusal on a path that no claim refuses: 400 for an expired certificate, 421 where SNI and Host differ.
 
-    A 400 of anybody else does not speak of the SSL certificate (reference: ingress-nginx, 1.3 and 1.4).
+    A 400 of anybody else does not speak of the SSL certificate (facts: ingress-nginx#nginx-refusals, ingress-nginx#optional-no-ca).
     """
     return answer.status == 421 or (answer.status == 400 and "SSL certificate" in answer.body)
 

@@ -1,6 +1,6 @@
 """The keeper of an origin: one per ConfigMap, shared by all objects that name it. It looks, it writes, and its memory is private.
 
-What a replica does is observed, never assumed (design, section 6). Every source fails alone (`aop.observe.source`): the ConfigMap, the
+What a replica does is observed, never assumed (docs/adr/0013). Every source fails alone (`aop.observe.source`): the ConfigMap, the
 pods, the Ingresses, the IngressClasses, each replica. A look has a deadline; what is not there by then goes on by itself and is seen
 by the next one, so that no replica and no API server that hangs holds up what protects visitors.
 """

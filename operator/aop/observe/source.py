@@ -1,7 +1,7 @@
 """One thing outside that is read again and again, and never waited for longer than a look has time.
 
 Each source fails alone. What was last known stands while it cannot be read, because protection must not go blind with an API that is
-slow, refuses, or answers nonsense (design, section 3). An exception of a reader is a failure like any other: it is logged with its
+slow, refuses, or answers nonsense (docs/architecture.md#sources-fail-alone). An exception of a reader is a failure like any other: it is logged with its
 traceback, said in the condition, and the next look reads again.
 """
 

@@ -1,8 +1,8 @@
 """Cloudflare's half of `Observed`: as few calls as the rules can live with.
 
 In the steady state two GETs per resync (certificates, enablement); what changes rarely is read at start, hourly, and, while it is what
-blocks, by itself, less and less often (design, section 7). A certificate of ours that is moving is asked for by its id, because the list
-lags by up to a minute (reference: cloudflare-api, 5). What only explains is done without where it cannot be looked up.
+blocks, by itself, less and less often (docs/architecture.md#calls-are-scarce). A certificate of ours that is moving is asked for by its id, because the list
+lags by up to a minute (facts: cloudflare#list-lag). What only explains is done without where it cannot be looked up.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from aop.settings import Settings
 log = logging.getLogger("aop")
 
 POLLS_S = (0.0, 1.0, 1.0, 2.0, 3.0, 5.0, 8.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0)
-"""Waits between requests for a moving certificate: `active` took about a second in captures, minutes at worst (reference, 2)."""
+"""Waits between requests for a moving certificate: `active` took about a second in captures, minutes at worst (facts: cloudflare#delays)."""
 
 
 class ZoneReader:
@@ -129,7 +129,7 @@ class ZoneReader:
         held = look.held
         certificates = held.listed.keep(await self._cloudflare.list_certificates(access, zone_id), look.now)
         for certificate in certificates:
-            # The list lags, so that it may show what is gone; but an id may also come back to life (reference: cloudflare-api, 14.4).
+            # The list lags, so that it may show what is gone; but an id may also come back to life (facts: cloudflare#ids-that-come-back).
             if certificate.id in held.gone:
                 await self._ask_for(held, access, zone_id, certificate.id)
             elif not certificate.active and certificate.id not in held.known and look.is_ours(certificate):

@@ -8,7 +8,7 @@ from aop.origins.capabilities import Capabilities, Refusal, WithoutTrust
 from aop.origins.claims import Claim, Mode, ObjectKey, Pin, covers
 
 KINDS: dict[str, Capabilities] = {
-    # An idle connection is closed by the reload, a busy one before its next request (reference: ingress-nginx, 3.5). Without a pin the
+    # An idle connection is closed by the reload, a busy one before its next request (facts: ingress-nginx#connections-at-a-reload). Without a pin the
     # text refuses nobody; without the text neither does nginx.
     "ingressNginx": Capabilities(
         modes=frozenset(Mode),

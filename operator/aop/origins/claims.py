@@ -45,7 +45,7 @@ def covers(pattern: str, host: str) -> bool:
 class Mode(IntEnum):
     """How strict an origin is towards a host; comparable, stricter is greater.
 
-    The same four words for every origin kind (design, section 6).
+    The same four words for every origin kind (docs/concepts.md#modes).
     """
 
     OFF = 0
@@ -73,7 +73,7 @@ class Pin:
     """One exact leaf that an origin accepts for a zone. Digests are lower-case hex without colons.
 
     `sha256` is the identity everywhere; `sha1` is only there because nginx compares `$ssl_client_fingerprint`
-    (reference: ingress-nginx, 2.3), which is safe against a second preimage of a leaf that we made or adopted ourselves.
+    (facts: ingress-nginx#pins), which is safe against a second preimage of a leaf that we made or adopted ourselves.
     """
 
     sha256: str

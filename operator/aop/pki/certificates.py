@@ -42,7 +42,7 @@ class Leaf:
     pin: Pin
     """Its digests and its time of validity."""
     serial_number: str
-    """In decimal digits, as Cloudflare writes it (reference: cloudflare-api, 2)."""
+    """In decimal digits, as Cloudflare writes it (facts: cloudflare#certificate-object)."""
     pem: str = field(repr=False)
     """The certificate alone, without a chain: what is uploaded."""
 
@@ -65,7 +65,7 @@ class Certificate:
     version: int
     """1 or 3; a certificate of version 1 has no extensions, so that it cannot say what it may be used for."""
     authority: bool
-    """It says CA:TRUE, which Cloudflare refuses as a leaf (reference: cloudflare-api, 3)."""
+    """It says CA:TRUE, which Cloudflare refuses as a leaf (facts: cloudflare#refused-uploads)."""
     signs_certificates: bool
     """Its key usage, if it has one, allows that."""
     signs: bool

@@ -64,7 +64,7 @@ def our_pins(o: Observed) -> tuple[Pin, ...]:
 
 
 def newest_active(zone: ObservedZone) -> ObservedCertificate | None:
-    """What the zone presents when it is enabled: the last deployed (reference: cloudflare-api, 8)."""
+    """What the zone presents when it is enabled: the last deployed (facts: cloudflare#newest-deployed)."""
     return next((c for c in reversed(zone.certificates) if c.state is CertificateState.ACTIVE), None)
 
 

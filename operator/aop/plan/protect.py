@@ -1,7 +1,7 @@
 """PROTECT: the rules that keep visitors from being refused, asked before all others.
 
 They look only at the cluster, the replicas, the edge and the clock, so that neither a lost token nor a blocked spec hides them
-(design, section 3). One exception is named where it stands: presenting stops before a leaf expires, if Cloudflare can be read.
+(docs/architecture.md#the-order-of-the-rules). One exception is named where it stands: presenting stops before a leaf expires, if Cloudflare can be read.
 """
 
 from __future__ import annotations

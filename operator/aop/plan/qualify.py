@@ -12,7 +12,7 @@ from aop.plan.facts import in_scope, newest_active, nobody_is_refused_by_others,
 from aop.steps import Block, Note, Step, Wait
 
 PRESENTING_SSL_MODES = frozenset({"full", "strict", "origin_pull"})
-"""In `off` and `flexible` the edge speaks plaintext to the origin (reference: cloudflare-api, 1.4)."""
+"""In `off` and `flexible` the edge speaks plaintext to the origin (facts: cloudflare#ssl-modes)."""
 
 
 def finalizer_is_set(o: Observed) -> Step | None:

@@ -19,7 +19,7 @@ from aop.pki import KeyedLeaf, pin_of
 class ClientIdentity:
     """A client certificate (PEM, the leaf first) and its private key (PEM, unencrypted).
 
-    The key goes into OpenSSL at once and is kept nowhere else: not in an attribute, not in a file, not in the representation (design, S4).
+    The key goes into OpenSSL at once and is kept nowhere else: not in an attribute, not in a file, not in the representation (promise S4).
     Two identities are equal when their leaves are.
 
     Raises:

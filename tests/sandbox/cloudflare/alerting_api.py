@@ -1,4 +1,4 @@
-"""Accounts, and whom Cloudflare warns: sections 1.7 and 14.5 of the reference on Cloudflare's API. A part of `api`."""
+"""Accounts, and whom Cloudflare warns (facts: cloudflare#notification-policies). A part of `api`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API at zone level: sections 1.1, 1.2, 1.4 and 1.5 of the reference on Cloudflare's API. `server` runs it, with its other parts."""
+"""The API at zone level (facts: cloudflare#certificate-object, cloudflare#enablement, cloudflare#ssl-modes, cloudflare#zone-list). `server` runs it, with its other parts."""
 
 from __future__ import annotations
 

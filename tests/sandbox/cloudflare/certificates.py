@@ -21,7 +21,7 @@ from sandbox.cloudflare.timeline import Timeline
 
 
 class Status(StrEnum):
-    """Of certificates and associations (reference: cloudflare-api, section 2)."""
+    """Of certificates and associations (facts: cloudflare#certificate-statuses)."""
 
     INITIALIZING = "initializing"
     PENDING_DEPLOYMENT = "pending_deployment"

@@ -1,6 +1,6 @@
 """Whose a credential is, and what it may do: tokens of users and of accounts, and the key of a user. Pure; used by `gate` and `api`.
 
-Section 14.1 of the reference on Cloudflare's API.
+facts: cloudflare#token-forms, cloudflare#account-tokens, cloudflare#fresh-tokens.
 """
 
 from __future__ import annotations

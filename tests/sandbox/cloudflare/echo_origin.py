@@ -15,7 +15,7 @@ from sandbox.ports import free_port
 from sandbox.processes import Child
 from sandbox.waiting import until
 
-# The session cache and the tickets as ingress-nginx renders them (reference: ingress-nginx, 9.2).
+# The session cache and the tickets as ingress-nginx renders them (facts: ingress-nginx#session-tickets).
 CONF = """
 daemon off; {user}worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log info;
 events {{ worker_connections 256; }}
@@ -92,7 +92,7 @@ class EchoOrigin:
         old = set(children.read_text().split())
         self._configure(revision)
         subprocess.run([*map(str, self._command()), "-s", "reload"], check=True, capture_output=True, timeout=10)
-        # An old worker accepts for a moment longer, and knows nothing of the new sessions (reference: ingress-nginx, section 6).
+        # An old worker accepts for a moment longer, and knows nothing of the new sessions (facts: ingress-nginx#old-workers).
         until(lambda: not old & set(children.read_text().split()), within_s=10, describe="the old worker to be gone")
 
     def _configure(self, revision: str) -> None:

@@ -1,4 +1,4 @@
-"""What the API answers when it refuses, by code (reference: cloudflare-api, section 4).
+"""What the API answers when it refuses, by code (facts: cloudflare#error-codes).
 
 Where no source states the HTTP status of a code it is 400. Messages are as seen by others and are not to be relied upon.
 """

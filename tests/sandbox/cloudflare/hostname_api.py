@@ -1,4 +1,4 @@
-"""The per-hostname level of the API: section 1.3 of the reference on Cloudflare's API. A part of `api`."""
+"""The per-hostname level of the API (facts: cloudflare#per-hostname-level). A part of `api`."""
 
 from __future__ import annotations
 

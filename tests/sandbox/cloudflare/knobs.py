@@ -24,7 +24,7 @@ class Origin(Strict):
 class Knobs(Strict):
     """Everything that concerns the API and what the edge makes of its state. Times are seconds.
 
-    The defaults are what others have seen at Cloudflare (reference: cloudflare-api, sections 2 and 11).
+    The defaults are what others have seen at Cloudflare (facts: cloudflare#delays).
     """
 
     initializing_s: Seconds = 0

@@ -1,4 +1,4 @@
-"""Which certificate the edge presents to the origin for a host. Pure; the table of section 6 of the reference on Cloudflare's API."""
+"""Which certificate the edge presents to the origin for a host. Pure; facts: cloudflare#precedence."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Cloudflare's limit: 1,200 calls in 5 minutes per owner, and once it is passed no call at all for 5 minutes. Pure; used by `gate`.
 
-Sections 7.2 and 14.2 of the reference on Cloudflare's API.
+facts: cloudflare#calls-per-user, cloudflare#throttling-codes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cloudflare's JSON shapes (reference: cloudflare-api, sections 1 and 7.3). Pure; used by `api`."""
+"""Cloudflare's JSON shapes (facts: cloudflare#certificate-object, cloudflare#envelope). Pure; used by `api`."""
 
 from datetime import UTC, datetime
 from typing import Any

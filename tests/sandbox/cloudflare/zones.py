@@ -30,7 +30,7 @@ _FIELDS: dict[str, Callable[[Zone], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The query string of GET /zones (reference: cloudflare-api, 1.5)."""
+    """The query string of GET /zones (facts: cloudflare#zone-list)."""
 
     wanted: Mapping[str, str]
     page: int

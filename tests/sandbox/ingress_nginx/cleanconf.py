@@ -1,14 +1,14 @@
 """The controller's last step before a configuration is tried: every line is re-indented, also inside quoted strings.
 
 Called by `template`. It is imitated byte by byte because it changes what a snippet means: a quoted string over several lines never matches
-(reference: ingress-nginx, 1.1 and 9.3).
+(facts: ingress-nginx#re-indenting).
 """
 
 CODE, COMMENT = "code", "comment"
 
 
 def clean(text: str) -> str:
-    """Re-indent a configuration by its braces (reference: ingress-nginx, 9.3).
+    """Re-indent a configuration by its braces (facts: ingress-nginx#re-indenting).
 
     Quotes are not known. `#` begins a comment anywhere; braces in comments do not count. Of consecutive empty lines one is kept, with its tabs.
     """

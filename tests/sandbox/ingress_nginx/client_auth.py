@@ -1,7 +1,7 @@
 """Client-certificate verification as a single Ingress asks for it (`auth-tls-*` annotations), and the CA files it needs on disk.
 
 Called by `model` and, for the files, by `replica`. The operator itself never uses these annotations: they are here because an Ingress that verifies by
-itself refuses the operator's certificate, which must be noticed (reference: ingress-nginx, 1.2 and 2.1).
+itself refuses the operator's certificate, which must be noticed (facts: ingress-nginx#server-verification).
 """
 
 import base64
@@ -78,7 +78,7 @@ class Bundle:
     """The file that the controller makes of a Secret.
 
     `sha` decides on a reload. For a key pair it covers the certificate and not `ca.crt`: the file is rewritten and nginx is not told
-    (reference: ingress-nginx, 2.1, the trap).
+    (facts: ingress-nginx#key-pair-and-ca-trap).
     """
 
     file: str | None

@@ -2,7 +2,7 @@
 
 Called by `store` whenever the ConfigMap was seen. Values are not validated, exactly as in the controller: a bad snippet is found by `nginx -t` alone.
 Keys that the controller does not know are ignored and take no part in the comparison that decides on a reload; those that it knows do, also where
-nothing here is rendered from them (reference: ingress-nginx, 1.1; kubernetes/ingress-nginx, template/configmap.go, ReadConfig).
+nothing here is rendered from them (facts: ingress-nginx#config-map-keys; kubernetes/ingress-nginx, template/configmap.go, ReadConfig).
 """
 
 import tomllib

@@ -53,7 +53,7 @@ class Model:
     """Pairs (from, to) of hosts that only redirect; such a server has no server-snippet."""
 
     def checksum(self, salt: str) -> int:
-        """The number in the first line of nginx.conf. It differs between replicas of the same input (reference: ingress-nginx, 4.5): `salt` does that."""
+        """The number in the first line of nginx.conf. It differs between replicas of the same input (facts: ingress-nginx#config-hash): `salt` does that."""
         return int.from_bytes(hashlib.sha256(f"{salt}:{self!r}".encode()).digest()[:8], "big")
 
     def names(self) -> Iterator[str]:
@@ -68,7 +68,7 @@ class Model:
 def build(configuration: Configuration, ingresses: Iterable[Json], secrets: Secrets) -> Model:
     """Merge the controller's own Ingresses (its class was already looked at) into servers.
 
-    The oldest Ingress wins where two say different things about one host or path (reference: ingress-nginx, 1.2).
+    The oldest Ingress wins where two say different things about one host or path (facts: ingress-nginx#merged-ingresses).
     """
     drafts = {CATCH_ALL: _Draft(CATCH_ALL, Location("/", served=False))}
     read = [(ingress, Annotations.read(ingress, configuration)) for ingress in sorted(ingresses, key=_age)]

@@ -26,7 +26,7 @@ class ReloadError(Exception):
 
 
 class Nginx:
-    """A running nginx. It starts on a configuration in which nothing listens (reference: ingress-nginx, 4.2)."""
+    """A running nginx. It starts on a configuration in which nothing listens (facts: ingress-nginx#starting-pods)."""
 
     def __init__(self, place: Place) -> None:
         self.place = place

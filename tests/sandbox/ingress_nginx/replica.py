@@ -1,7 +1,7 @@
 """One controller Pod: its nginx, its copy of the cluster, and the loop that turns the one into the other.
 
 Called by `fleet`. Each replica sees, tries and reloads by itself; what a failing or a lagging one does is the point of having two. The state machine is
-that of the controller (reference: ingress-nginx, 4.1, 4.2, 4.5 and 9.4).
+that of the controller (facts: ingress-nginx#reloads, ingress-nginx#starting-pods, ingress-nginx#old-workers).
 """
 
 import asyncio
@@ -70,7 +70,7 @@ class Replica:
 
     @property
     def healthy(self) -> bool:
-        """What `/healthz` says: 200 after the first success, and for good, whatever is rejected later (reference: ingress-nginx, 9.4)."""
+        """What `/healthz` says: 200 after the first success, and for good, whatever is rejected later (facts: ingress-nginx#starting-pods)."""
         return self._running is not None and self.nginx.alive
 
     async def turn(self, knobs: Knobs) -> None:

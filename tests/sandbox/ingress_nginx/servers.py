@@ -1,6 +1,6 @@
 """The server blocks of nginx.conf: one per host, those that only redirect, and those of the controller's own.
 
-Called by `template`. The order within a block is that of the controller's template (reference: ingress-nginx, 1.2 and 9.1): a snippet's place decides
+Called by `template`. The order within a block is that of the controller's template (facts: ingress-nginx#render-order): a snippet's place decides
 what it comes before.
 """
 

@@ -146,7 +146,7 @@ class Store:
         return named is not None and named["spec"].get("controller") == self._scope.controller_class
 
     def _configmap_changed(self, change: Change, item: Json) -> None:
-        # The controller has no handler for deletion: what was read last stays (reference: ingress-nginx, 4.1).
+        # The controller has no handler for deletion: what was read last stays (facts: ingress-nginx#deleted-config-map).
         if item["metadata"]["name"] != self._scope.configmap or change == "deleted":
             return
         self.configuration = Configuration.read(item.get("data") or {})

@@ -1,6 +1,6 @@
 """nginx.conf of one replica, in the controller's order: what may be overridden by a snippet depends on where the snippet lands.
 
-Called by `replica` for every attempt. The order is that of the controller's template (reference: ingress-nginx, 9.1 and 9.2); its Lua is left out, save
+Called by `replica` for every attempt. The order is that of the controller's template (facts: ingress-nginx#render-order); its Lua is left out, save
 the decision to redirect to https, which is rendered as `map` and `if`. `servers` has the server blocks.
 """
 
@@ -106,7 +106,7 @@ def _tls(configuration: Configuration, place: Place) -> Iterator[str]:
 def _upstreams(configuration: Configuration, place: Place) -> Iterator[str]:
     yield f"upstream upstream_balancer {{\nserver {place.backend};"
     yield f"keepalive {configuration.upstream_keepalive_connections};\nkeepalive_timeout 60s;\nkeepalive_requests 10000;\n}}"
-    # The controller decides in Lua (reference: ingress-nginx, 9.2): what the client claims counts only when forwarded headers are trusted.
+    # The controller decides in Lua (facts: ingress-nginx#plaintext-bypass): what the client claims counts only when forwarded headers are trusted.
     trusts = configuration.use_forwarded_headers
     claimed_scheme = '"" $scheme;\ndefault $http_x_forwarded_proto;' if trusts else "default $scheme;"
     yield f"map $http_x_forwarded_proto $claimed_scheme {{\n{claimed_scheme}\n}}"

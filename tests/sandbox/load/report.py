@@ -55,7 +55,7 @@ class Report:
     losses: tuple[FailedRequest, ...]
     """The first 20 POSTs that were lost: their origin, or the edge, closed a reused connection and nobody may send them again.
 
-    It happens at every reload, whoever's it is (reference: ingress-nginx, 3.5 and 6.1), so that it says nothing about what is configured.
+    It happens at every reload, whoever's it is (facts: ingress-nginx#connections-at-a-reload), so that it says nothing about what is configured.
     """
     duration_s: float
     """How long requests have been sent."""

@@ -112,7 +112,7 @@ def verifier_of(host: str, ingresses: Collection[Json], replicas: Collection[Rep
     """A sentence about the Ingress (of `served_by`) whose server takes requests for `host` and verifies client certificates by itself; or None.
 
     Such a server checks what Cloudflare presents against an authority of its own and answers 400 to our leaf. `off` and `optional_no_ca`
-    refuse nobody (reference: ingress-nginx, 1.2 and 1.4).
+    refuse nobody (facts: ingress-nginx#server-verification).
     """
     prefixes = sorted({replica.annotations_prefix for replica in replicas})
     name = server_of(host, ingresses, prefixes)

@@ -17,7 +17,7 @@ _SIZE = re.compile(r"[1-9][0-9]{0,8}[kKmM]?")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Settings with the controller's defaults (v1.15.1; reference: ingress-nginx, 1.1)."""
+    """Settings with the controller's defaults (facts: ingress-nginx#config-map-keys)."""
 
     map_hash_bucket_size: int = 64
     session_cache_size: str | None = "10m"
@@ -25,7 +25,7 @@ class Options:
     proxy_protocol: bool = False
     """Every connection begins with a PROXY header."""
     lasting_tickets: bool = False
-    """Session tickets under a fixed key: sessions that no reload and no renamed cache ends (reference: ingress-nginx, 3.3)."""
+    """Session tickets under a fixed key: sessions that no reload and no renamed cache ends (facts: ingress-nginx#session-tickets)."""
 
     @classmethod
     def read(cls, config_map: Mapping[str, Any] | None) -> Options:

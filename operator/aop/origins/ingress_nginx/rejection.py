@@ -40,7 +40,7 @@ def rejected_by(events: Iterable[Mapping[str, Any]], replica: Replica, *, since:
     """What nginx's newest `[emerg]` says in Warning RELOAD Events of this pod that were last seen at or after `since` (UTC); or None.
 
     `stored` is the ConfigMap that it reads. None proves nothing: Events are merged and dropped. Failed reloads without `[emerg]`, such as
-    "worker reload already in progress", are no fault of any text (reference: ingress-nginx, 4.2 and 4.5). Events carry whole seconds, so
+    "worker reload already in progress", are no fault of any text (facts: ingress-nginx#lost-events, ingress-nginx#serial-reloads). Events carry whole seconds, so
     `since` is cut to its second.
     """
     newest: tuple[datetime, str] | None = None

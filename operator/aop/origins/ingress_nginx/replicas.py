@@ -1,7 +1,7 @@
 """Which pods read a ConfigMap as controllers, and what their arguments say.
 
 `observe` finds the replicas to probe here. A ConfigMap that no pod names in `--configmap` is read by nobody and must not be written:
-naming it in an object is no licence to write it (design, section 6).
+naming it in an object is no licence to write it (promise S6).
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def replicas(pods: Iterable[Mapping[str, Any]], config_map: ObjectKey) -> tuple[
 
 
 def unwatched(replica: Replica, config_map: ObjectKey) -> bool:
-    """Whether the pod reads the ConfigMap once at its start and never again (reference: ingress-nginx, 7.1)."""
+    """Whether the pod reads the ConfigMap once at its start and never again (facts: ingress-nginx#watched-namespace)."""
     return replica.watch_namespace not in {"", config_map.namespace}
 
 

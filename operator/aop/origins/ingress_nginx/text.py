@@ -1,13 +1,13 @@
 """The nginx text: one block per key, rendered from all claims on a ConfigMap. Same claims, same bytes.
 
-Called by `stored` only, to write the block and to tell whether the one that is there is still the one that was written. The shape
-is that of reference: ingress-nginx, 6.1, and each part of it is there for something that was measured:
+Called by `stored` only, to write the block and to tell whether the one that is there is still the one that was written. Each part
+of its shape is there for something that was measured:
 
-- no captures, and no regex but one in an `if`: the controller's nginx is no longer patched against what they have led to;
+- no captures, and no regex but one in an `if`: the controller's nginx is no longer patched (facts: ingress-nginx#regular-expressions);
 - no location: all answers are given before nginx looks for one, so none of anybody's can collide with ours or take its place;
-- no certificate authority: the leaf is pinned, so that nothing has to be on a pod's disk and no pod restarts;
-- every line is complete in itself, with no `#` but at its beginning: the controller re-indents line by line, also within quotes;
-- either key passes `nginx -t` without the other, because a text that is rejected stops every later update of the controller.
+- no certificate authority: the leaf is pinned, so that nothing has to be on a pod's disk (facts: ingress-nginx#pins);
+- every line is complete in itself, with no `#` but at its beginning: the controller re-indents line by line (facts: ingress-nginx#re-indenting);
+- either key passes `nginx -t` without the other, because a rejected text stops all later updates (facts: ingress-nginx#two-snippets).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def too_long(hosts: Collection[str], bucket_size: int = 64) -> tuple[str, ...]:
     """Those of `hosts` (concrete names and wildcards) that do not fit nginx's hash buckets; sorted. One of them fails `nginx -t` for all.
 
     nginx needs room for the key with two bytes of length, aligned to a pointer, and for two pointers; a bucket is a whole number of
-    cache lines. Of a wildcard it stores label by label (source: nginx, ngx_hash.c; reference: ingress-nginx, 4.3).
+    cache lines. Of a wildcard it stores label by label (facts: ingress-nginx#map-hash-buckets).
     """
     bucket = -(-bucket_size // 64) * 64
     longest = (bucket - 16) // 8 * 8 - 2
@@ -89,7 +89,7 @@ def _http(claims: Collection[Claim], revision: int, session_cache_size: str | No
         yield from _map("$host $aop_wildcard", ['default ""'])
         modes = ["default $aop_wildcard", *modes, *(f'{host} ""' for host in excepted(claims))]
     yield from _map("$host $aop_mode", modes if wildcards(claims) else ['default ""', *modes])
-    # $https is nginx's own view of the connection: X-Forwarded-Proto and PROXY headers cannot forge it (reference: ingress-nginx, 6.3).
+    # $https is nginx's own view of the connection: X-Forwarded-Proto and PROXY headers cannot forge it (facts: ingress-nginx#plaintext-bypass).
     refusals = [f'"opt:on:{OTHER}" deny', f'"req:on:{OTHER}" deny', f'"req:on:{NONE}" deny', f'"req::{NONE}" tls']
     yield from _map('"$aop_mode:$https:$aop_presented" $aop_action', ['default ""', *refusals])
 

@@ -30,7 +30,7 @@ def is_host(name: str) -> bool:
 def labels(claims: Collection[Claim]) -> dict[str, str]:
     """A label of 5 characters for each zone that is claimed, by zone name.
 
-    With `:` and a SHA-1 in hex it makes a key of 46 characters, the longest that fits a bucket of 64 (reference: ingress-nginx, 6.1).
+    With `:` and a SHA-1 in hex it makes a key of 46 characters, the longest that fits a bucket of 64 (facts: ingress-nginx#map-hash-buckets).
     It is a hash of the zone's name, so it stays from revision to revision; of two zones whose hashes collide the later by name
     takes the next hash, and changes it only together with the text, when the other one leaves.
     """
