@@ -19,6 +19,7 @@ CRD = Path("crds/aop-operator.dev_authenticatedoriginpulls.yaml")
 STEPS: tuple[Callable[[], Mapping[Path, str]], ...] = (
     lambda: {CRD: crd.text()},
     lambda: {Path("docs/reference.md"): reference.reference()},
+    lambda: {Path("README.md"): reference.with_troubleshooting(read(Path("README.md")) or "")},
     chart.by_reading,
 )
 """In order: what comes later is made from what was written before."""

@@ -1,7 +1,7 @@
 """docs/reference.md: every name that a user can write or meet, from where the code defines it.
 
-Fields come from the generated schema, conditions and reasons from the docstrings under their enum members, settings from
-`aop.settings`, metrics from `aop.metrics`. `tools/generate.py` writes and compares it.
+Fields come from the generated schema, conditions from the docstrings under their enum members, reasons from `aop.reasons` (so does the
+table in README.md), settings from `aop.settings`, metrics from `aop.metrics`. `tools/generate.py` writes and compares it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, get_args, get_origin
 from aop import api, crd
 from aop.api import names
 from aop.metrics import Metrics
+from aop.reasons import Fault, Reason
 from aop.schema import VALIDATIONS
 from aop.settings import PREFIX, Settings
 
@@ -46,8 +47,10 @@ def reference() -> str:
         table(("Field", "Type", "Meaning"), ((path, kind, meaning) for path, kind, _, meaning in fields(status, "status"))),
         f"### Conditions\n\n{told(api.ConditionType.__doc__)}\n",
         table(("Type", "Meaning"), documented(api.ConditionType)),
-        f"### Reasons\n\n{told(api.Reason.__doc__)}\n",
-        table(("Reason", "Meaning"), documented(api.Reason)),
+        f"### Reasons\n\n{told(Reason.__doc__)}\n",
+        table(("Reason", "Meaning", "Cause", "What to do"), reasons()),
+        f"{told(Fault.__doc__)}\n",
+        table(("Cause", "Meaning"), documented(Fault)),
         "## Names\n",
         table(("Name", "Meaning"), marks()),
         "## Settings\n\nEnvironment variables of the operator. An empty one counts as not set.\n",
@@ -117,6 +120,26 @@ def docstrings(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
         match assigned, following:
             case ast.Assign(targets=[ast.Name(id=name)]), ast.Expr(value=ast.Constant(value=str(meaning))):
                 yield name, told(meaning)
+
+
+def reasons() -> Iterator[tuple[str, str, str, str]]:
+    """Every reason with its whole row."""
+    return ((f"`{reason}`", reason.meaning, reason.fault, reason.remedy) for reason in Reason)
+
+
+def troubleshooting() -> str:
+    """README's table: the reasons that somebody can end, with what to do."""
+    return table(
+        ("reason", "what is the matter", "what to do"),
+        ((reason, reason.meaning, reason.remedy) for reason in Reason if reason.fault is not Fault.NOBODY),
+    )
+
+
+def with_troubleshooting(readme: str) -> str:
+    """README.md with that table between its two marks."""
+    begin, end = "<!-- reasons: written by `make generate` -->\n", "<!-- end of reasons -->"
+    before, _, rest = readme.partition(begin)
+    return before + begin + troubleshooting() + end + rest.partition(end)[2]
 
 
 def marks() -> Iterator[tuple[str, str]]:

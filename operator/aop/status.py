@@ -41,16 +41,8 @@ from aop.steps import Block, Done, Step, Wait
 
 Truth = Literal["True", "False", "Unknown"]
 
-REMEDIES = {
-    Reason.EDGE_SILENT: "Check that the host's DNS record is proxied and that no rule or challenge at Cloudflare stands before /.well-known/aop-operator/",
-    Reason.EDGE_NOT_PROVEN: "Check the host's DNS record (proxied), per-hostname associations and Configuration Rules at Cloudflare",
-    Reason.ORIGIN_UNREACHABLE: "Let the operator's pod reach the controller's pods on their http and https ports",
-    Reason.NO_REPLICAS: "Look at the controller's pods",
-    Reason.TEXT_REJECTED: "See the Warning RELOAD Events of the controller's pods",
-}
 MOST_NAMED = 8
 """Hosts, and open names, that one message tells of; status.hosts lists more."""
-NO_ACTION = "No action needed"
 REPROVING = frozenset({Reason.WAITING_FOR_PROOF, Reason.EDGE_SILENT, Reason.EDGE_NOT_PROVEN})
 """Waits in which what is enforced stays enforced: silence or a restart, not loss."""
 
@@ -147,7 +139,7 @@ def summary(o: Observed, step: Step, findings: dict[ConditionType, Finding]) -> 
                 "True", Reason.READY, f"{fulfilled(o)} The edge shows it, while Cloudflare's API does not answer: {told(o, step)}"
             )
         return Finding("False", step.reason, told(o, step))
-    return Finding("False", Reason.PROGRESSING, f"{told(o, step)} {NO_ACTION}.")
+    return Finding("False", Reason.PROGRESSING, f"{told(o, step)} {Reason.PROGRESSING.remedy}.")
 
 
 def shown_by_the_edge(o: Observed) -> bool:
@@ -160,7 +152,7 @@ def told(o: Observed, step: Step) -> str:
     """A step as a sentence that says what is awaited, since when, and what to do."""
     if isinstance(step, Wait):
         since = f" Awaited since {o.shown(step.since):%Y-%m-%d %H:%M:%S} UTC." if step.since else ""
-        return f"{step.message.rstrip('.')}.{since} {REMEDIES.get(step.reason, NO_ACTION)}."
+        return f"{step.message.rstrip('.')}.{since} {step.reason.remedy}."
     if isinstance(step, Block | Done):
         return f"{str(step).rstrip('.')}."
     return f"The operator is about to {str(step).rstrip('.')}."

@@ -22,7 +22,7 @@ from committed import ROOT, committed
 
 PACKAGE = ROOT / "operator" / "aop"
 LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
-PURE = ("status", "plan", "crd", "observed", "steps", "record", "api", "origins", "pki", "errors", "schema")
+PURE = ("status", "plan", "crd", "observed", "steps", "record", "api", "origins", "pki", "errors", "reasons", "schema")
 
 Grants = dict[tuple[str, str], set[str]]
 """(API group, resource or resource/subresource) -> verbs."""

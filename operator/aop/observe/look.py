@@ -27,14 +27,7 @@ BLOCKED_RECHECK_S = 20.0
 """How old a reading may be that has just begun to block; a blocked object is not what the account's calls are for, so it grows."""
 OPTIONAL_S = 60.0
 """How long an outage of a look-up that only explains holds up a first look."""
-BLOCKING: dict[Reason, frozenset[str]] = {
-    Reason.ZONE_NOT_FOUND: frozenset({"zone"}),
-    Reason.ZONE_AMBIGUOUS: frozenset({"zone"}),
-    Reason.ZONE_NOT_ACTIVE: frozenset({"zone"}),
-    Reason.SSL_MODE_TOO_LOW: frozenset({"ssl_mode"}),
-    Reason.HOSTS_SUPPRESSED: frozenset({"outranked"}),
-    Reason.FOREIGN_CERTIFICATE: frozenset({"listed", "enabled"}),
-}
+BLOCKING = {reason: reason.reread for reason in Reason if reason.reread}
 """The endpoints whose answers are a reason. Any other reason of Cloudflare's is a call that fails, and is repeated by itself."""
 NOTHING_ELSE_MATTERS = frozenset({Reason.ZONE_NOT_ACTIVE, Reason.SSL_MODE_TOO_LOW})
 """Only Cloudflare can end these, so that nothing is decided on the rest of the zone before the blocking endpoint was read again."""

@@ -1,0 +1,63 @@
+"""Every reason has its whole row, is given by something, and is told to people where they look for it."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import reference
+
+from aop import reasons
+from aop.observe.look import BLOCKING
+from aop.observe.memory import CloudflareMemory
+from aop.reasons import NOTHING_TO_DO, Fault, Reason
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "operator" / "aop"
+
+
+def given() -> set[str]:
+    """The names of the reasons that the operator's code gives."""
+    return {
+        node.attr
+        for path in PACKAGE.rglob("*.py")
+        if path != Path(reasons.__file__)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Reason"
+    }
+
+
+def test_every_reason_is_given_by_something() -> None:
+    assert sorted(set(Reason.__members__) - given()) == []
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_it_says_what_is_the_matter_and_what_to_do(reason: Reason) -> None:
+    assert reason.value == "".join(word.title() for word in reason.name.split("_")).replace("Ssl", "SSL"), "the code is the name"
+    assert reason.meaning.endswith(".")
+    assert reason.remedy
+    assert not reason.remedy.endswith("."), "messages put it at the end of a sentence of theirs"
+    assert (reason.remedy == NOTHING_TO_DO) == (reason.fault is Fault.NOBODY), "whoever can end it is told how"
+
+
+def test_no_two_reasons_have_one_meaning() -> None:
+    assert len({reason.meaning for reason in Reason}) == len(Reason)
+
+
+def test_what_is_read_again_soon_is_a_reading_of_cloudflare() -> None:
+    readings = {field.name for field in fields(CloudflareMemory)}
+    assert {reason: reason.reread - readings for reason in Reason if reason.reread - readings} == {}
+    assert {reason: reason.reread for reason in Reason if reason.reread} == BLOCKING
+
+
+def test_what_the_user_has_to_change_in_the_cluster_is_not_awaited_from_cloudflare() -> None:
+    """A reason that is read again at Cloudflare can be ended there or by another spec, never by the controller's administrator."""
+    assert {reason.fault for reason in Reason if reason.reread} <= {Fault.USER, Fault.CLOUDFLARE}
+
+
+def test_readme_and_reference_have_the_rows() -> None:
+    readme, told = (ROOT / "README.md").read_text(), (ROOT / "docs" / "reference.md").read_text()
+    assert reference.troubleshooting() in readme
+    assert reference.table(("Reason", "Meaning", "Cause", "What to do"), reference.reasons()) in told
