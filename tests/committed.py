@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
 
+@cache
 def committed() -> list[Path]:
     """Every file of the repository; of a copy without git, every file that is not made by `make`."""
     if (ROOT / ".git").exists() and (git := shutil.which("git")):

@@ -1,9 +1,8 @@
 """The impurities that decisions need, in one place, so that they can be passed in: two kinds of time, and chance.
 
-Built once in `aop.__main__`; `observe`, `perform`, `reconcile` and the clients read it, pure floors never do. Most questions are "how
-old is this" and "when next", and a wall clock cannot answer them: whoever sets it back by 50 minutes would make every proof, loss and
-deadline wait for 50 minutes. So `now` is steady, and the wall clock is asked only where the answer has to agree with the world: the
-validity of certificates, what is kept across restarts, and what people read.
+Pure floors never read it. Most questions are "how old is this" and "when next", and a wall clock cannot answer them: whoever sets it back
+by 50 minutes would make every proof, loss and deadline wait for 50 minutes. So `now` is steady, and the wall clock is asked only where the
+answer has to agree with the world: the validity of certificates, what is kept across restarts, and what people read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Kopf as the watch layer: handlers that only wake, one daemon per object that loops, one deletion that runs the teardown.
 
-Registered by `aop.__main__`. Nothing is written through Kopf's `patch`, and no change-detecting handler exists: each lost data when it
-was tried (facts: kopf#failed-patches, kopf#change-handlers; docs/adr/0002). Every handler has an explicit id (facts: kopf#names-of-handlers).
+Nothing is written through Kopf's `patch`, and no change-detecting handler exists: each lost data when it was tried (facts:
+kopf#failed-patches, kopf#change-handlers; docs/adr/0002). Every handler has an explicit id (facts: kopf#names-of-handlers).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What Prometheus may read: counts of what was done, and when certificates end.
 
-Built once in `aop.__main__` and passed in; the clients and the loop count here. It has a registry of its own, so that two operators in one
-process (tests) do not share numbers. Labels are templates and names, never ids, hosts or secrets.
+It has a registry of its own, so that two operators in one process (tests) do not share numbers. Labels are templates and names, never ids,
+hosts or secrets.
 """
 
 from __future__ import annotations

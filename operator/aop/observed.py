@@ -1,8 +1,8 @@
-"""Everything a decision may look at, as frozen values; filled by `aop.observe`, read by `aop.plan` and `aop.status`.
+"""Everything a decision may look at, as frozen values.
 
-Three answers to every question about the outside world: the fact, `None` for "it is not there", and `Unknown` for "could not
-look". Sources fail alone, so that a rule which does not need an unknown fact goes on (docs/architecture.md#sources-fail-alone). Nothing here decides,
-and nothing here holds key bytes or tokens: whoever logs an `Observed` leaks nothing.
+Three answers to every question about the outside world: the fact, `None` for "it is not there", and `Unknown` for "could not look". Sources
+fail alone, so that a rule which does not need an unknown fact goes on (docs/architecture.md#sources-fail-alone). Nothing here decides, and
+nothing here holds key bytes or tokens: whoever logs an `Observed` leaks nothing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""One `Step` at a time, carried out: the only code of the operator that writes anything outside the status.
+"""One `Step` at a time, carried out. What an object has written it has written here, but for its status and its Events.
 
-Called by `aop.reconcile`. Every write is safe against a second writer: ConfigMaps, Secrets and the record go out with the
-resourceVersion that the decision was made on, an upload uses the recorded key pair, and a deletion names an id whose fingerprint
-was just read. After each effect the memory forgets what the effect can have changed, so that it is observed again.
+Every write is safe against a second writer: ConfigMaps, Secrets and the record go out with the resourceVersion that the decision was made
+on, an upload uses the recorded key pair, and a deletion names an id whose fingerprint was just read. After each effect the memory forgets
+what the effect can have changed, so that it is observed again.
 """
 
 from __future__ import annotations

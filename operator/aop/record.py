@@ -1,4 +1,4 @@
-"""The record on the object, as compact JSON: what `aop.perform` writes into the annotation and `aop.observe` reads back.
+"""The record on the object, as compact JSON: what is written into the annotation is what is read back.
 
 No secrets: ids, digests, names and times. Times are whole seconds since 1970 in UTC, since an annotation is read by machines.
 """

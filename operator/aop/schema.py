@@ -1,8 +1,8 @@
 """What the resource's models are made of: a strict base model, and constraints that are written once and checked twice.
 
-The API server checks a `Rule` as CEL (validation lives in the schema, so that no webhook has to be kept alive); the models
-check the same rule in Python, because an object may have got past the schema of another version. `aop.crd` reads what the
-models say here through pydantic's JSON schema. Used by `aop.api` and by the origin kinds, whose specs are part of the resource.
+The API server checks a `Rule` as CEL (validation lives in the schema, so that no webhook has to be kept alive); the models check the same
+rule in Python, because an object may have got past the schema of another version. `aop.crd` reads what the models say here through
+pydantic's JSON schema.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Everything about the operator that its environment decides: `AOP_*` variables, read once in `aop.__main__` and passed in.
+"""Everything about the operator that its environment decides: `AOP_*` variables, read once and passed in.
 
 An empty variable counts as not set. Each field's description is its documentation; units are in its name (`_s`: seconds).
 """

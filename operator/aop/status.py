@@ -1,7 +1,7 @@
-"""What people and tools read, from the same `Observed` that the rules decided on: pure, called by `aop.reconcile`.
+"""What people and tools read, from the same `Observed` that the rules decided on. Pure.
 
-Conditions are observations: no rule reads them. `Ready` sums up; its message alone tells what is awaited, since when, and what to
-do. The messages hold no counters that move every second, so that a status is written only when something happened.
+Conditions are observations: no rule reads them. `Ready` sums up; its message alone tells what is awaited, since when, and what to do. The
+messages hold no counters that move every second, so that a status is written only when something happened.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Claims whose object is gone: somebody has taken its finalizer off by hand, so no removal ever ran and the origin still refuses.
 
-Run by `aop.__main__` beside the handlers: at start, hourly, and soon after an object has vanished. Found by the label on the
-ConfigMaps, so also when no object is left. A stray is relaxed first and taken out a minute later, when every replica has followed.
-What its zone holds at Cloudflare stays there: the token is not known any more.
+Looked for at start, hourly, and soon after an object has vanished; found by the label on the ConfigMaps, so also when no object is left. A
+stray is relaxed first and taken out a minute later, when every replica has followed. What its zone holds at Cloudflare stays there: the
+token is not known any more.
 """
 
 from __future__ import annotations

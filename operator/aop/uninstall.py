@@ -1,7 +1,7 @@
 """The guard before an uninstall: nothing may be served any more when the operator goes, because only it can put back what it changed.
 
-Called by `aop.__main__` for `aop-operator uninstall-guard`, which the chart's pre-delete hook runs as a Job under the operator's own
-ServiceAccount. It reads and never writes.
+This is `aop-operator uninstall-guard`, which the chart's pre-delete hook runs as a Job under the operator's own ServiceAccount. It reads
+and never writes.
 """
 
 from __future__ import annotations

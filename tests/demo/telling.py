@@ -1,4 +1,4 @@
-"""What the demo says while it happens: one plain line per change, with the seconds since its beginning. Used by `demo.__main__`."""
+"""What the demo says while it happens: one plain line per change, with the seconds since its beginning."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """A recorded run as a path of the model: which worlds it may have been in, from look to look.
 
-`untraceable` is called by `model.replay` with the looks at one object. It keeps the set of worlds that agree with everything seen so
-far. Between two looks the last step may have taken effect or not, the operator may have been replaced, and what finishes by itself may
-have finished; what people do (the spec, the Secret's renewal, access, trouble elsewhere) is taken from the look. Where no such world
-agrees with the next look, or where the model's rules would not take the step that the operator took in any of them, the run has left
-the model. Hosts are followed one by one, as they are judged: the others of the same object are left out of sight.
+`untraceable` takes the looks at one object. It keeps the set of worlds that agree with everything seen so far. Between two looks the last
+step may have taken effect or not, the operator may have been replaced, and what finishes by itself may have finished; what people do (the
+spec, the Secret's renewal, access, trouble elsewhere) is taken from the look. Where no such world agrees with the next look, or where the
+model's rules would not take the step that the operator took in any of them, the run has left the model. Hosts are followed one by one, as
+they are judged: the others of the same object are left out of sight.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Recorded runs against the promises: each line of `AOP_TRACE_FILE` is one look of the real operator and the step that it led to.
 
-`violations` is called by the integration runs with the lines of a trace. It asks four things of each run:
+`violations` takes the lines of a trace. It asks four things of each run:
 
 - the rules are pure: the observation leads to the recorded step again;
 - no effect contradicts what was observed (`contradictions`), judged here by facts and not by the rules' own questions;

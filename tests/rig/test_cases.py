@@ -1,4 +1,4 @@
-"""The small inputs that failed once are served by the sandbox as the real controller serves them, also over a distance and to visitors who post.
+"""The sandbox serves the small inputs that failed once as the real controller does, also over a distance and to visitors who post.
 
 No operator: what it makes of them is for the tests of the operator.
 """

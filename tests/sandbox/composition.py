@@ -1,7 +1,7 @@
 """All real parts and doubles together: Kubernetes, two ingress-nginx replicas, Cloudflare, and what a platform team installs.
 
-Used by `make sandbox`, by the demo and by the integration tests, which differ in what they do to it. The operator is not part of
-it: it runs as its own process, with the token of the ServiceAccount that `deploy/manifests/` ships (`sandbox.operator`).
+The operator is not part of it: it runs as its own process, with the token of the ServiceAccount that `deploy/manifests/` ships
+(`sandbox.operator`).
 """
 
 from __future__ import annotations

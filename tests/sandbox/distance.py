@@ -1,8 +1,8 @@
 """The way between the edge and the origins: everything takes its time, in both directions, and arrives in order.
 
-Used by `composition`. On loopback an origin's goodbye arrives before anybody could ask once more; from a data centre it is on its way for milliseconds,
-and what is sent meanwhile on the same connection is lost (facts: ingress-nginx#connections-at-a-reload). Only what is carried is delayed: that a connection is made
-costs nothing, and one that the origin refuses is made all the same and then broken off.
+On loopback an origin's goodbye arrives before anybody could ask once more; from a data centre it is on its way for milliseconds, and what
+is sent meanwhile on the same connection is lost (facts: ingress-nginx#connections-at-a-reload). Only what is carried is delayed: that a
+connection is made costs nothing, and one that the origin refuses is made all the same and then broken off.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Every state that objects of one kind went through, by a watch: what a person with `kubectl get --watch` would have seen.
-
-Used by the demo, which prints it, and by the test that compares it with the golden files.
-"""
+"""Every state that objects of one kind went through, by a watch: what a person with `kubectl get --watch` would have seen."""
 
 from __future__ import annotations
 

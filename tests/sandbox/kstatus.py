@@ -1,6 +1,6 @@
 """Health of any object by the rules of kstatus (kubernetes-sigs/cli-utils, pkg/kstatus), which Flux, Argo CD and `helm --wait` go by. Pure.
 
-Written from the rules for resources that it does not know by name; called by tests that show what such tools see of our objects.
+Written from the rules for resources that it does not know by name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, which no blocking call of a test or of the demo can hold up. Called by `load` and `proxy`."""
+"""An event loop in a thread of its own, which no blocking call of a test or of the demo can hold up."""
 
 import asyncio
 import threading

@@ -1,8 +1,8 @@
 """Child processes that never outlive the process that started them, not even when that one is killed.
 
-Called by whatever part of the sandbox starts a real program. Three nets, each for what the one before it cannot catch: `Child.kill`
-in the ordinary case; `atexit` when somebody forgot; and, on Linux, the parent-death signal when this process dies by SIGKILL. A program that is
-suspended takes no signal but SIGKILL, so that one which gets another is woken up then.
+Three nets, each for what the one before it cannot catch: `Child.kill` in the ordinary case; `atexit` when somebody forgot; and, on Linux,
+the parent-death signal when this process dies by SIGKILL. A program that is suspended takes no signal but SIGKILL, so that one which gets
+another is woken up then.
 """
 
 import atexit

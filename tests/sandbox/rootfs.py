@@ -1,7 +1,7 @@
 """A container without a container engine: a read-only root of its own, an unprivileged user, no environment but the given one, and its own pids.
 
-Called by the test of the image's steps. Linux only. It needs either root or user namespaces; `why_not` says if neither is to be had. What is bound into
-the root is this machine's Python and its libraries, the prefix under test, and what the kubelet mounts into every pod: the ServiceAccount's token.
+Linux only. It needs either root or user namespaces; `why_not` says if neither is to be had. What is bound into the root is this machine's
+Python and its libraries, the prefix under test, and what the kubelet mounts into every pod: the ServiceAccount's token.
 """
 
 from __future__ import annotations

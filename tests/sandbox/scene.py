@@ -1,7 +1,7 @@
 """One sandbox, one operator, and what a person does to them: apply, watch, disturb, mend, delete.
 
-Used by the integration tests and by the demo, so that what a test waits for is what a person would look at: the conditions of the
-object, the answers of the replicas, the double's own record.
+What a test waits for here is what a person would look at: the conditions of the object, the answers of the replicas, the double's own
+record.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What a person saw of an object's life, with everything taken out that differs from one run to the next. Pure.
-
-Used by the test that compares a life with the golden files in `tests/golden`.
-"""
+"""What a person saw of an object's life, with everything taken out that differs from one run to the next. Pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Waiting for a condition with a deadline: the only kind of waiting in tests and in the sandbox.
 
-Called by every test, and by the parts of the sandbox while they start. Whoever waits says what for, so that a deadline that passes
-tells a person what did not happen, and what was seen instead.
+Whoever waits says what for, so that a deadline that passes tells a person what did not happen, and what was seen instead.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Stand-ins for what turns workloads into processes: the Deployment's, the Job's controller and the kubelet, as far as the chart needs them.
 
-Called by the tests of the chart. What runs is what the API server holds: arguments, environment, ports and probes come from the installed objects
-and are never written again in a test. The container's image is this environment's own `aop-operator`, and a pod's way to the API server (the
-mounted token of its ServiceAccount) is a kubeconfig with such a token.
+What runs is what the API server holds: arguments, environment, ports and probes come from the installed objects and are never written again
+in a test. The container's image is this environment's own `aop-operator`, and a pod's way to the API server (the mounted token of its
+ServiceAccount) is a kubeconfig with such a token.
 """
 
 from __future__ import annotations

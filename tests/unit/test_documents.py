@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from committed import ROOT, committed
 
+PACKAGE = ROOT / "operator" / "aop"
 FACTS = ROOT / "docs" / "facts"
 KINDS = sorted(path.stem for path in FACTS.glob("*.md"))
 FACT = re.compile(rf"(?<![\w/.-])({'|'.join(KINDS)})#([a-z][a-z0-9-]*)")
@@ -32,7 +34,18 @@ def texts(*suffixes: str) -> Iterator[tuple[Path, str]]:
     """Everything that is committed and that a person has written, this file excepted."""
     for path in committed():
         if path.suffix in suffixes and path != HERE and path.name != "openapi.json":
-            yield path, path.read_text()
+            yield path, read(path)
+
+
+@cache
+def read(path: Path) -> str:
+    return path.read_text()
+
+
+@cache
+def docstrings() -> dict[Path, str]:
+    """That of each module."""
+    return {path.relative_to(ROOT): ast.get_docstring(ast.parse(text)) or "" for path, text in texts(".py")}
 
 
 def anchor(heading: str) -> str:
@@ -124,6 +137,36 @@ def test_nothing_cites(what: str) -> None:
         if re.search(OF_OLD[what], line)
     ]
     assert found == []
+
+
+CALLERS = re.compile(
+    r"\b(?:[Cc]alled|[Uu]sed|[Bb]uilt|[Ff]illed|[Rr]ead|[Kk]ept|[Aa]sked|[Ss]tarted|[Ss]erved|[Rr]un|[Rr]egistered|[Tt]urned|[Oo]beyed)"
+    r"(?: only| once)? (?:(?:by|in) (?:`|the |tests|every|whoever)|through `)|\bcalls (?:it|this|these)\b|\b[Pp]art of `"
+)
+"""Who calls a module is known to its callers; told in the module it was false in one of six."""
+
+
+def test_no_module_tells_who_calls_it() -> None:
+    assert [f"{path}: {said[0]}" for path, text in docstrings().items() if (said := CALLERS.search(text))] == []
+
+
+def test_every_name_of_ours_in_a_module_docstring_exists() -> None:
+    """`aop.observe.zone`, `sandbox.waiting.until`: whoever follows one arrives."""
+    names = [(path, name) for path, text in docstrings().items() for name in re.findall(r"`((?:aop|sandbox|model)(?:\.\w+)+)`", text)]
+    assert names
+    assert [f"{path}: {name}" for path, name in names if not exists(name)] == []
+
+
+def exists(name: str) -> bool:
+    """Whether a dotted name leads to a module or to something that is defined in one."""
+    base = PACKAGE.parent if name.startswith("aop.") else ROOT / "tests"
+    parts = name.split(".")
+    for upto in range(len(parts), 0, -1):
+        module = base.joinpath(*parts[:upto])
+        for file in (module.with_suffix(".py"), module / "__init__.py"):
+            if file.is_file():
+                return upto == len(parts) or re.search(rf"\b{parts[upto]}\b", file.read_text()) is not None
+    return False
 
 
 def test_the_picture_of_the_floors_is_the_contract() -> None:

@@ -1,7 +1,4 @@
-"""One AuthenticatedOriginPull as the API server holds it, made from its manifest by `AuthenticatedOriginPull.parse`.
-
-Called by `aop.observe` for the object itself and its rivals, and by `aop.reconcile` for the status that stands there.
-"""
+"""One AuthenticatedOriginPull as the API server holds it, made from its manifest by `AuthenticatedOriginPull.parse`."""
 
 from __future__ import annotations
 

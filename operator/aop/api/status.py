@@ -1,7 +1,6 @@
 """What people and tools read: `status` of an AuthenticatedOriginPull.
 
-Written by `aop.reconcile` from what `aop.status` decides. No rule reads it; the loop reads the last one only to write nothing
-when nothing changed and to keep each condition's `lastTransitionTime`.
+No rule reads it; the loop reads the last one only to write nothing when nothing changed and to keep each condition's `lastTransitionTime`.
 """
 
 from __future__ import annotations

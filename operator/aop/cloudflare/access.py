@@ -1,7 +1,7 @@
 """With which token, and how urgently, Cloudflare is asked.
 
-Built by `aop.observe` and `aop.perform` from the user's Secret; every method of `Cloudflare` takes one. The token has no way out
-but the `authorization` header: neither `repr` nor an exception nor a log line of this package shows it.
+Every method of `Cloudflare` takes one. The token has no way out but the `authorization` header: neither `repr` nor an exception nor a log
+line of this package shows it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What an HTTP answer says, read once and with care: any server on the way may have written it.
 
-Called by `wire`; judged by `verdicts`. Pure, and knows nothing of httpx.
+Pure, and knows nothing of httpx.
 """
 
 from __future__ import annotations

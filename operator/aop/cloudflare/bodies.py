@@ -1,6 +1,6 @@
 """The body of an answer, in memory, and never more of it than anybody needs.
 
-Used by `wire`. What arrives is counted while it arrives and, where it is compressed, while it is unpacked: 199 KiB of gzip can hold
+What arrives is counted while it arrives and, where it is compressed, while it is unpacked: 199 KiB of gzip can hold
 200 MiB, and a pod has 256. Pure but for the stream that is passed in.
 """
 

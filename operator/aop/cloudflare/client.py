@@ -1,8 +1,7 @@
 """Cloudflare's API, as far as zone-level Authenticated Origin Pulls need it: one method per call, typed results, one kind of exception.
 
-`Cloudflare` is built once in `aop.__main__` and passed to `aop.observe` (reads) and `aop.perform` (writes). It never decides what to do and
-never repeats a mutation whose outcome is unknown: the loop looks again. Every method may raise any `CloudflareError`; its docstring names
-those that a caller is likely to want.
+`Cloudflare` never decides what to do and never repeats a mutation whose outcome is unknown: the loop looks again. Every method may raise
+any `CloudflareError`; its docstring names those that a caller is likely to want.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Calls that Cloudflare has refused, and for how long each is left alone. Pure; used by `wire`, time is passed in.
+"""Calls that Cloudflare has refused, and for how long each is left alone. Pure: time is passed in.
 
-The loop looks at the world every few seconds and decides each time that a certificate is missing; that must not send its private key
-every few seconds to a server that has said no, or that has named the time at which to come back. What is held is answered with the
-exception of before. It belongs to the token, the call and what was sent: a mended token, another zone or a new leaf is tried at once.
+The loop looks at the world every few seconds and decides each time that a certificate is missing; that must not send its private key every
+few seconds to a server that has said no, or that has named the time at which to come back. What is held is answered with the exception of
+before. It belongs to the token, the call and what was sent: a mended token, another zone or a new leaf is tried at once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What Cloudflare says of its limits with every answer: how many calls are left, and until when. Pure; read by `answers`, kept by `budget`.
+"""What Cloudflare says of its limits with every answer: how many calls are left, and until when. Pure.
 
-The headers are those of the IETF's draft-ietf-httpapi-ratelimit-headers: `Ratelimit: "default";r=50;t=30` and
-`Ratelimit-Policy: "default";q=1200;w=300` (facts: cloudflare#limit-headers).
+The headers are those of the IETF's draft-ietf-httpapi-ratelimit-headers: `Ratelimit: "default";r=50;t=30` and `Ratelimit-Policy:
+"default";q=1200;w=300` (facts: cloudflare#limit-headers).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Whether a list goes on after a page, and how to ask for the rest: pure, used by `client`.
+"""Whether a list goes on after a page, and how to ask for the rest. Pure.
 
-Cloudflare counts in several ways: `total_pages`, or `total_count` with `per_page`; a cursor, in one of two places; or not at all, in
-which case a full page is followed by another one. Numbers also come as strings (facts: cloudflare#paging, cloudflare#loose-shapes).
+Cloudflare counts in several ways: `total_pages`, or `total_count` with `per_page`; a cursor, in one of two places; or not at all, in which
+case a full page is followed by another one. Numbers also come as strings (facts: cloudflare#paging, cloudflare#loose-shapes).
 """
 
 from __future__ import annotations

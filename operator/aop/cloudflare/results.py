@@ -1,7 +1,8 @@
-"""What Cloudflare's API returns, typed and frozen; read by `aop.observe` and `aop.perform`.
+"""What Cloudflare's API returns, typed and frozen.
 
-Tolerant where Cloudflare is loose: extra fields are ignored, `null` counts as missing, dates come in either of two forms, statuses of
-the future mean "not ready" (facts: cloudflare#loose-shapes, cloudflare#certificate-object). Strict where a guess could hurt: without an id nothing is read.
+Tolerant where Cloudflare is loose: extra fields are ignored, `null` counts as missing, dates come in either of two forms, statuses of the
+future mean "not ready" (facts: cloudflare#loose-shapes, cloudflare#certificate-object). Strict where a guess could hurt: without an id
+nothing is read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""From an answer that is not a yes to its exception: pure, so that every status and code is one row of a test.
-
-Called by `wire`; `budget` takes the words for a pause from here.
-"""
+"""From an answer that is not a yes to its exception: pure, so that every status and code is one row of a test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many calls may be made now: pure, time is passed in. Used by `budget`, which waits.
+"""How many calls may be made now: pure, time is passed in.
 
 The operator stays below a share of what Cloudflare grants a user; what protects visitors goes first, then what a person waits for, then
 resyncs. What Cloudflare itself says is left goes before our own count.

@@ -1,7 +1,7 @@
 """One call to Cloudflare: admitted by the budget, sent, timed, counted, and turned into an envelope or one exception of this package.
 
-The only module that holds httpx, and so the only one that could leak: what leaves it are templates, numbers and scrubbed words.
-Exceptions of httpx hold the request with its headers and body, so none of them survives as a cause or context.
+Every request and answer of httpx stays in here, so that this is the only module that could leak: what leaves it are templates, numbers and
+scrubbed words. Exceptions of httpx hold the request with its headers and body, so none of them survives as a cause or context.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Kubernetes, as plain JSON objects: the verbs that the operator uses and no other.
 
-`aop.observe` reads and `aop.perform` writes through `Cluster`; nothing else imports the official client. Objects stay dicts,
-because the drivers keep what they do not know byte for byte, and typed models would drop it; it also spares the memory of 800
-model modules (facts: kubernetes#memory-of-the-client).
+Nothing else imports the official client. Objects stay dicts, because the drivers keep what they do not know byte for byte, and typed models
+would drop it; it also spares the memory of 800 model modules (facts: kubernetes#memory-of-the-client).
 """
 
 import os

@@ -1,7 +1,7 @@
 """The official asyncio client, reduced to five verbs on plain JSON.
 
-Built once in `aop.__main__` by `connect`. Writes carry the resourceVersion that was read wherever a second writer could have
-been in between; the API server then answers 409, which is raised as `Conflict` and simply means: look again.
+Writes carry the resourceVersion that was read wherever a second writer could have been in between; the API server then answers 409, which
+is raised as `Conflict` and simply means: look again.
 """
 
 from __future__ import annotations

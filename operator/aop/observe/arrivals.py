@@ -1,7 +1,7 @@
-"""What arrives through the edge, folded into evidence per host: pure, called by `aop.observe.edge` after each request.
+"""What arrives through the edge, folded into evidence per host. Pure.
 
-A run of equal arrivals is what proofs and losses are made of. Silence (timeouts, challenges, 403, 429, 52x, no nonce) is no
-arrival: it neither ends a run nor lengthens it, else whoever disturbs the edge could open the origin (docs/adr/0007).
+A run of equal arrivals is what proofs and losses are made of. Silence (timeouts, challenges, 403, 429, 52x, no nonce) is no arrival: it
+neither ends a run nor lengthens it, else whoever disturbs the edge could open the origin (docs/adr/0007).
 """
 
 from __future__ import annotations

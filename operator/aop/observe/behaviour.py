@@ -1,8 +1,8 @@
-"""What the answers of one replica show about one host: pure, called by `aop.observe.replicas` after each round of questions.
+"""What the answers of one replica show about one host. Pure.
 
-Being refused is not a status: pages of others may stand in for nginx's 400 (`error_page 495 496`, `custom-http-errors`). What a
-stranger gets at the gate is compared with what our certificate gets there. A host at which somebody else answers in place of our two
-paths shows nothing of our text, neither that it is applied nor that it is not.
+Being refused is not a status: pages of others may stand in for nginx's 400 (`error_page 495 496`, `custom-http-errors`). What a stranger
+gets at the gate is compared with what our certificate gets there. A host at which somebody else answers in place of our two paths shows
+nothing of our text, neither that it is applied nor that it is not.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Whether somebody puts their text back over ours, again and again: pure, part of the memory of an origin's keeper.
+"""Whether somebody puts their text back over ours, again and again. Pure.
 
-A GitOps tool that owns the keys undoes every write of ours within seconds, and each round costs every replica two reloads. After the
-third time it is named, and ours is written again only after pauses that grow.
+A GitOps tool that owns the keys undoes every write of ours within seconds, and each round costs every replica two reloads. After the third
+time it is named, and ours is written again only after pauses that grow.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""One look at one zone: how old each reading of Cloudflare may be, and what the readings come to.
-
-Used by `aop.observe.zone`, which does the reading.
-"""
+"""One look at one zone: how old each reading of Cloudflare may be, and what the readings come to."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """What the process remembers about one object between two looks: nothing that may not be lost.
 
-One `Memory` per object, made by `aop.reconcile`, filled by `aop.observe`, and told by `aop.perform` what an effect has changed. A
-restart loses it, which costs time, never safety: proofs and stillness begin again (docs/adr/0007).
+There is one `Memory` for each object. A restart loses it, which costs time, never safety: proofs and stillness begin again (docs/adr/0007).
 """
 
 from __future__ import annotations

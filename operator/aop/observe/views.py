@@ -1,7 +1,7 @@
 """What is remembered of each replica of an origin: which revision it runs, and what it showed of each host, to whom.
 
-Filled by `aop.observe.replicas`, kept by the origin's keeper. What was seen of a host stands while its entry in the published text
-stays the same, whatever others publish on top; what depends on the leaf that was presented is kept for that leaf alone.
+What was seen of a host stands while its entry in the published text stays the same, whatever others publish on top; what depends on the
+leaf that was presented is kept for that leaf alone.
 """
 
 from __future__ import annotations

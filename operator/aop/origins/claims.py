@@ -1,7 +1,4 @@
-"""The words that every origin kind shares: how strict an origin is, which leaves it accepts, and what one object asks of it.
-
-Used by `aop.plan` to say what is wanted, by the drivers in this package to render it, and by `aop.observed` to say what is.
-"""
+"""The words that every origin kind shares: how strict an origin is, which leaves it accepts, and what one object asks of it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Facts of certificates, which are public: what a leaf is known by, whose it is, what it may be used for.
 
-`aop.observe` asks this of everything that Cloudflare lists and of everything in a Secret; no key passes through here. `cryptography`
-reads much of a certificate only when it is asked for, so all of it is asked for at once, behind the guard: a `Certificate` holds facts.
+No key passes through here. `cryptography` reads much of a certificate only when it is asked for, so all of it is asked for at once, behind
+the guard: a `Certificate` holds facts.
 """
 
 from __future__ import annotations

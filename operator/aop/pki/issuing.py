@@ -1,10 +1,9 @@
 """Issuing: an authority per object and generation, leaves signed by it, and the strangers that probes knock with.
 
-The authority's name carries the zone, the object's uid and its generation, so that our
-certificates are recognised at Cloudflare after all local state is lost. A generation is named by the digest of its key and not
-counted: no loss of a Secret can make two authorities of one name. The leaf is what Cloudflare's guide
-makes with openssl (facts: cloudflare#recipe-of-the-guide), plus the clientAuth that OpenSSL and Go ask for. Called by `aop.perform`, in a thread, because
-RSA keys take seconds.
+The authority's name carries the zone, the object's uid and its generation, so that our certificates are recognised at Cloudflare after all
+local state is lost. A generation is named by the digest of its key and not counted: no loss of a Secret can make two authorities of one
+name. The leaf is what Cloudflare's guide makes with openssl (facts: cloudflare#recipe-of-the-guide), plus the clientAuth that OpenSSL and
+Go ask for. An RSA key takes seconds, so that these belong in a thread.
 """
 
 from __future__ import annotations

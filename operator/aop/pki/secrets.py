@@ -1,8 +1,8 @@
 """The two Secrets of a key pair, between their `data` (base64, as in a manifest) and facts or keys.
 
-`<secretName>` (kubernetes.io/tls) holds `tls.crt`, `tls.key`, `ca.crt` and, during a rotation, `next.crt` and `next.key`, so that
-promoting is one write. `<secretName>-ca` (Opaque) holds the authority, `ca.crt` and `ca.key`. A referenced Secret has the first
-three, as cert-manager writes them. `aop.observe` takes facts from here, `aop.perform` and `aop.probe` take keys at the moment of use.
+`<secretName>` (kubernetes.io/tls) holds `tls.crt`, `tls.key`, `ca.crt` and, during a rotation, `next.crt` and `next.key`, so that promoting
+is one write. `<secretName>-ca` (Opaque) holds the authority, `ca.crt` and `ca.key`. A referenced Secret has the first three, as
+cert-manager writes them. Facts may be kept; keys are taken out at the moment of use.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The rules of the rollout: what is, and at most one thing to do.
 
-`aop.reconcile` asks `next_step` again and again. A rule is a pure function from `Observed` to a `Step` or None; the first that
-answers wins, so reading `RULES` from top to bottom is reading the rollout, and the order is the safety argument
-(docs/architecture.md#the-order-of-the-rules). `PROTECT` is asked before either of the others, so that no blocked spec, lost token or missing finalizer hides what
-protects visitors. Every rule is named as the truth that it establishes.
+`next_step` is asked again and again. A rule is a pure function from `Observed` to a `Step` or None; the first that answers wins, so reading
+`RULES` from top to bottom is reading the rollout, and the order is the safety argument (docs/architecture.md#the-order-of-the-rules).
+`PROTECT` is asked before either of the others, so that no blocked spec, lost token or missing finalizer hides what protects visitors. Every
+rule is named as the truth that it establishes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The questions that several rules ask, and the two answers that several rules give.
 
-Only the modules of `aop.plan` and `aop.status` call these. They decide nothing by themselves: a question reads `Observed`, an
-answer builds a `Step`.
+They decide nothing by themselves: a question reads `Observed`, an answer builds a `Step`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The RULES from asking to refusing: the only modules' worth of code that can make an origin stricter.
+"""The RULES from asking to refusing, which make an origin stricter.
 
-Asking refuses nobody. A host is required only after its own whole window through the edge, all with the wanted leaf, on top of
-replicas that were all seen to accept that leaf (promise S1).
+Asking refuses nobody. A host is required only after its own whole window through the edge, all with the wanted leaf, on top of replicas
+that were all seen to accept that leaf (promise S1).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The eyes: asks replicas directly and hosts through the edge, and tells what was answered. It draws no conclusion.
 
-The only package that opens TLS sockets. `aop.observe` calls it and hands the answers to pure code.
+The only package that opens TLS sockets.
 """
 
 from aop.probe.answers import Answer, Failure, FailureKind

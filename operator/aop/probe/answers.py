@@ -1,7 +1,4 @@
-"""What asking gives: an answer, or why there is none. No conclusions; those are drawn by pure code from the `Observed`.
-
-Filled by `aop.probe.replica` and `aop.probe.edge`, read by `aop.observe`.
-"""
+"""What asking gives: an answer, or why there is none. No conclusions; those are drawn by pure code from the `Observed`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """One fresh connection, HTTP/1.1 GETs over it, and every way that can go wrong turned into a `Failure`.
 
-The only place that opens sockets towards origins and the edge. `aop.probe.replica` and `aop.probe.edge` decide where to, with which TLS
-context, and whether a connection is used twice.
+The only place that opens sockets towards origins and the edge. A `Route` says where to and with which TLS context.
 """
 
 from __future__ import annotations

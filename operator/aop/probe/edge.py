@@ -1,7 +1,6 @@
 """Ask the edge for a host, as a visitor would, and bring back what the check path behind it told.
 
-Called by `aop.observe`. Whether an answer is proof, loss or silence is decided by pure code from the body (`presented`, `nonce`) and the
-headers.
+Whether an answer is proof, loss or silence is decided by pure code from the body (`presented`, `nonce`) and the headers.
 """
 
 from __future__ import annotations

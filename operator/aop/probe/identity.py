@@ -1,7 +1,4 @@
-"""A client certificate with its key, ready to be presented, and without any way to get the key out again.
-
-Built by `aop.observe` from the key Secret and once per process from a throw-away pair; presented by `aop.probe.replica`.
-"""
+"""A client certificate with its key, ready to be presented, and without any way to get the key out again."""
 
 from __future__ import annotations
 

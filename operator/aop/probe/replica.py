@@ -1,6 +1,6 @@
 """Ask one replica of an origin how it treats one host: without a certificate, with ours, with the next, with a stranger's.
 
-Called by `aop.observe`. What the answers mean (`Mode`, accepted leaves, the revision in force) is said by the origin kind's pure parser.
+What the answers mean (`Mode`, accepted leaves, the revision in force) is said by the origin kind's pure parser.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`python -m sandbox.cloudflare`: the double as a process. One line of JSON on stdout says where everything is, once it answers.
 
-Started by `launcher.CloudflareDouble`, or by hand; it runs until SIGTERM or SIGINT.
+It runs until SIGTERM or SIGINT.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What belongs to an account and to none of its zones: whom Cloudflare warns. Pure; part of `state`."""
+"""What belongs to an account and to none of its zones: whom Cloudflare warns. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accounts, and whom Cloudflare warns (facts: cloudflare#notification-policies). A part of `api`."""
+"""Accounts, and whom Cloudflare warns (facts: cloudflare#notification-policies)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every route of the API shares: envelopes, bodies, ids, permissions, and one change of certificates at a time. Used by `api` and its parts."""
+"""What every route of the API shares: envelopes, bodies, ids, permissions, and one change of certificates at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API at zone level (facts: cloudflare#certificate-object, cloudflare#enablement, cloudflare#ssl-modes, cloudflare#zone-list). `server` runs it, with its other parts."""
+"""The API at zone level (facts: cloudflare#certificate-object, cloudflare#enablement, cloudflare#ssl-modes, cloudflare#zone-list)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Key pairs as the double reads them, and the life of an uploaded one. Pure; used by `state`, `presented` and `wire`."""
+"""Key pairs as the double reads them, and the life of an uploaded one. Pure."""
 
 from __future__ import annotations
 

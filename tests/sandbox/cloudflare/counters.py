@@ -1,4 +1,4 @@
-"""What one edge location has counted. Read through the control API."""
+"""What one edge location has counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose a credential is, and what it may do: tokens of users and of accounts, and the key of a user. Pure; used by `gate` and `api`.
+"""Whose a credential is, and what it may do: tokens of users and of accounts, and the key of a user. Pure.
 
 facts: cloudflare#token-forms, cloudflare#account-tokens, cloudflare#fresh-tokens.
 """

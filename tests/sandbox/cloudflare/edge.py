@@ -1,6 +1,6 @@
 """The edge: a TLS reverse proxy in several locations, which presents to origins what the API's state says (as far as it got there).
 
-`server` starts it. One visitor connection is one task; requests on it are answered one after the other.
+One visitor connection is one task; requests on it are answered one after the other.
 """
 
 from __future__ import annotations

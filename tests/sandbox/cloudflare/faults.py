@@ -1,4 +1,4 @@
-"""What goes wrong on purpose: on chosen API calls, and at chosen edge locations. Pure; `api` and `edge` ask, `control` sets."""
+"""What goes wrong on purpose: on chosen API calls, and at chosen edge locations. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every API call passes on its way in and out: the record, faults, the token, errors as envelopes, `cf-ray`. Used by `api`."""
+"""What every API call passes on its way in and out: the record, faults, the token, errors as envelopes, `cf-ray`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The per-hostname level of the API (facts: cloudflare#per-hostname-level). A part of `api`."""
+"""The per-hostname level of the API (facts: cloudflare#per-hostname-level)."""
 
 from __future__ import annotations
 

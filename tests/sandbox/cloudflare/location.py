@@ -1,4 +1,4 @@
-"""One edge location: what it knows of the API's state, and its connections and TLS sessions with origins. Used by `edge`."""
+"""One edge location: what it knows of the API's state, and its connections and TLS sessions with origins."""
 
 from __future__ import annotations
 

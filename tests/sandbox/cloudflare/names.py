@@ -1,4 +1,4 @@
-"""The edge's certificates towards visitors: one per name, issued when first asked for, so that zones can come and go. Used by `server`."""
+"""The edge's certificates towards visitors: one per name, issued when first asked for, so that zones can come and go."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bodies that the control API takes. Pure models; used by `control` and by the launcher's client."""
+"""The bodies that the control API takes. Pure models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections from one edge location to origins: opened, pooled, resumed. Used by `edge`.
+"""Connections from one edge location to origins: opened, pooled, resumed.
 
 A connection is read all the time, also while it idles in the pool, so that an origin's goodbye is noticed as soon as it arrives.
 """

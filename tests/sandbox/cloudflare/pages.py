@@ -1,4 +1,4 @@
-"""What the edge answers by itself: Cloudflare's error pages. Pure; used by `edge`."""
+"""What the edge answers by itself: Cloudflare's error pages. Pure."""
 
 _TITLES = {
     400: "Bad Request",

@@ -1,4 +1,4 @@
-"""The double put together: one event loop that serves the API, the control API and every edge location. Called by `__main__`."""
+"""The double put together: one event loop that serves the API, the control API and every edge location."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What Cloudflare holds: zones with their certificates, settings and associations. Pure: no I/O, and every moment is given.
 
-`api` changes it for clients, `control` for tests and for "another writer", `presented` and `edge` read it. Moments are unix seconds.
+Moments are unix seconds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cloudflare's limit: 1,200 calls in 5 minutes per owner, and once it is passed no call at all for 5 minutes. Pure; used by `gate`.
+"""Cloudflare's limit: 1,200 calls in 5 minutes per owner, and once it is passed no call at all for 5 minutes. Pure.
 
 facts: cloudflare#calls-per-user, cloudflare#throttling-codes.
 """

@@ -1,8 +1,8 @@
-"""The edge's side of TLS to an origin, without I/O. Used by `origin`.
+"""The edge's side of TLS to an origin, without I/O.
 
-Not Python's `ssl`, which binds a session to the context that holds the certificate: an edge resumes sessions across a change of its
-client certificate, from none to ours and back, and whether an origin falls for that is what tests ask. pyOpenSSL takes certificate and
-session per connection.
+Not Python's `ssl`, which binds a session to the context that holds the certificate: an edge resumes sessions across a change of its client
+certificate, from none to ours and back, and whether an origin falls for that is what tests ask. pyOpenSSL takes certificate and session per
+connection.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cloudflare's JSON shapes (facts: cloudflare#certificate-object, cloudflare#envelope). Pure; used by `api`."""
+"""Cloudflare's JSON shapes (facts: cloudflare#certificate-object, cloudflare#envelope). Pure."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,6 +1,6 @@
 """Another writer at the same Cloudflare account: what a person in the dashboard, or Terraform, does behind the operator's back.
 
-Called by `control`, and by `server` for what is there at the start. It needs no token and minds no lock.
+It needs no token and minds no lock.
 """
 
 from __future__ import annotations

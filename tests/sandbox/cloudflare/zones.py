@@ -1,4 +1,4 @@
-"""How GET /zones selects and pages, and what zone settings take. Pure; used by `api` and its parts."""
+"""How GET /zones selects and pages, and what zone settings take. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m sandbox.helm`: get Helm 3 and Helm 4, with progress, and print where they are. Called by the Makefile before chart tests."""
+"""`python -m sandbox.helm`: get Helm 3 and Helm 4, with progress, and print where they are."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Where Helm 3 and Helm 4 come from. Called by `python -m sandbox.helm`, by `make generate` and by the tests of the chart.
+"""Where Helm 3 and Helm 4 come from.
 
 For each major, the first of these that can be had is taken, and one line says which:
 

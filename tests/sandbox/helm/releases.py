@@ -1,4 +1,4 @@
-"""Helm as a platform team uses it: one release in one namespace of one control plane. Called by the tests of the chart.
+"""Helm as a platform team uses it: one release in one namespace of one control plane.
 
 Helm gets folders of its own for whatever it keeps, so that a test neither sees nor changes a person's repositories and plugins.
 """

@@ -1,6 +1,7 @@
-"""`python -m sandbox.ingress_nginx`: the stand-in as a process of its own. Started by `launcher` for tests and for the sandbox, or by hand.
+"""`python -m sandbox.ingress_nginx`: the stand-in as a process of its own.
 
-Prints one line of JSON when every replica is Ready (`launcher.Announcement` has its fields) and runs until SIGINT or SIGTERM; then it deletes its Pods.
+Prints one line of JSON when every replica is Ready (`launcher.Announcement` has its fields) and runs until SIGINT or SIGTERM; then it
+deletes its Pods.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """What the annotations of one Ingress ask for, as far as it is imitated here. Client certificates are in `client_auth`.
 
-Called by `model`. A value that the controller's own check refuses counts as absent (kubernetes/ingress-nginx, annotations/parser/validators.go).
+A value that the controller's own check refuses counts as absent (kubernetes/ingress-nginx, annotations/parser/validators.go).
 """
 
 import re

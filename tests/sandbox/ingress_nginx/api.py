@@ -1,7 +1,7 @@
 """The Kubernetes API as the stand-in uses it: JSON in, JSON out, and watches that end.
 
-Called by every module here that touches the cluster. Plain aiohttp: the stand-in is a controller of its own and shares nothing with the operator's
-client, so that a fault of one is not hidden by the same fault of the other.
+Plain aiohttp: the stand-in is a controller of its own and shares nothing with the operator's client, so that a fault of one is not hidden
+by the same fault of the other.
 """
 
 import base64

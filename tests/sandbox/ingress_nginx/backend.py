@@ -1,7 +1,7 @@
 """The application behind every Ingress: one nginx that answers each request with its own host and path.
 
-Started by `fleet`; the load generator and tests compare with `expected`. An nginx of its own, so that a reload of a replica never touches it, and with
-connections that outlive the replicas' idle time: no answer is ever lost on this side.
+`expected` is what it answers. An nginx of its own, so that a reload of a replica never touches it, and with connections that outlive the
+replicas' idle time: no answer is ever lost on this side.
 """
 
 import os

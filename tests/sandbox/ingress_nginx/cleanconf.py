@@ -1,7 +1,7 @@
 """The controller's last step before a configuration is tried: every line is re-indented, also inside quoted strings.
 
-Called by `template`. It is imitated byte by byte because it changes what a snippet means: a quoted string over several lines never matches
-(facts: ingress-nginx#re-indenting).
+It is imitated byte by byte because it changes what a snippet means: a quoted string over several lines never matches (facts:
+ingress-nginx#re-indenting).
 """
 
 CODE, COMMENT = "code", "comment"

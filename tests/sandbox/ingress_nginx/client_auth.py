@@ -1,7 +1,7 @@
 """Client-certificate verification as a single Ingress asks for it (`auth-tls-*` annotations), and the CA files it needs on disk.
 
-Called by `model` and, for the files, by `replica`. The operator itself never uses these annotations: they are here because an Ingress that verifies by
-itself refuses the operator's certificate, which must be noticed (facts: ingress-nginx#server-verification).
+The operator itself never uses these annotations: they are here because an Ingress that verifies by itself refuses the operator's
+certificate, which must be noticed (facts: ingress-nginx#server-verification).
 """
 
 import base64

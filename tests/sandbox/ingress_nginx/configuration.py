@@ -1,8 +1,8 @@
 """The controller's ConfigMap as nginx settings: which keys count, what they mean when absent.
 
-Called by `store` whenever the ConfigMap was seen. Values are not validated, exactly as in the controller: a bad snippet is found by `nginx -t` alone.
-Keys that the controller does not know are ignored and take no part in the comparison that decides on a reload; those that it knows do, also where
-nothing here is rendered from them (facts: ingress-nginx#config-map-keys; kubernetes/ingress-nginx, template/configmap.go, ReadConfig).
+Values are not validated, exactly as in the controller: a bad snippet is found by `nginx -t` alone. Keys that the controller does not know
+are ignored and take no part in the comparison that decides on a reload; those that it knows do, also where nothing here is rendered from
+them (facts: ingress-nginx#config-map-keys; kubernetes/ingress-nginx, template/configmap.go, ReadConfig).
 """
 
 import tomllib

@@ -1,7 +1,7 @@
 """Events as a Go controller's recorder writes them: merged, combined and dropped.
 
-`Correlator` is the decision, pure; `Recorder` sends. Both belong to one replica. It is imitated because it makes Events untrustworthy in a way that the
-operator has to live with: after some failures neither Warnings nor Normals arrive (facts: ingress-nginx#lost-events).
+`Correlator` is the decision, pure; `Recorder` sends. Each replica has both. It is imitated because it makes Events untrustworthy in a way
+that the operator has to live with: after some failures neither Warnings nor Normals arrive (facts: ingress-nginx#lost-events).
 """
 
 import asyncio

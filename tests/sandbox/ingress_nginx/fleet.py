@@ -1,6 +1,6 @@
 """All replicas of one controller, and the backend they share: started together, then changed one by one.
 
-Called by `__main__`, and through `control` by tests. It does what a Deployment, a scheduler and a kubelet do for the real controller.
+It does what a Deployment, a scheduler and a kubelet do for the real controller.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""`/healthz` of one replica on its own port: what a kubelet would ask. Served by `replica`."""
+"""`/healthz` of one replica on its own port: what a kubelet would ask."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What a test may do to a replica. Turned through `control`, by name; obeyed by `replica`."""
+"""What a test may do to a replica."""
 
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self

@@ -1,7 +1,7 @@
 """What nginx shall serve, computed from the controller's settings, its Ingresses and the Secrets they name.
 
-Called by `replica` at every sync. Pure: the same input gives an equal `Model`, and an equal model is what makes a sync end without a reload. Ingresses
-are merged as in the controller's createServers and getBackendServers (kubernetes/ingress-nginx, controller.go).
+Pure: the same input gives an equal `Model`, and an equal model is what makes a sync end without a reload. Ingresses are merged as in the
+controller's createServers and getBackendServers (kubernetes/ingress-nginx, controller.go).
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """One replica's nginx: a master with its workers in a folder of its own, tried and reloaded the way the controller does it.
 
-Called by `replica` only. Every call is the real program: `nginx -t` on a temporary file, `nginx -s reload` on the running one.
+Every call is the real program: `nginx -t` on a temporary file, `nginx -s reload` on the running one.
 """
 
 import asyncio

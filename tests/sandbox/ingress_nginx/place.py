@@ -1,4 +1,4 @@
-"""Where one replica lives. Made by `fleet`, used by everything that renders, runs or names a replica."""
+"""Where one replica lives."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,7 @@
 """The Pod objects of the replicas, with the status that a kubelet would write, and what the chart installs besides them.
 
-Called by `fleet` and `replica`. There is no kubelet in the sandbox, so the Pod's status is written here: Running at once, Ready when `/healthz` says so
-(facts: kubernetes#no-kubelet, ingress-nginx#pods-and-arguments).
+There is no kubelet in the sandbox, so the Pod's status is written here: Running at once, Ready when `/healthz` says so (facts:
+kubernetes#no-kubelet, ingress-nginx#pods-and-arguments).
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Which nginx the replicas and the backend run on, and how its configuration differs from the controller's own nginx.
 
-Called once by `fleet`; the answer goes into what the stand-in announces, so that a test run can name the nginx it ran on.
+The answer goes into what the stand-in announces, so that a test run can name the nginx it ran on.
 """
 
 import importlib

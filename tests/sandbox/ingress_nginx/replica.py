@@ -1,7 +1,7 @@
 """One controller Pod: its nginx, its copy of the cluster, and the loop that turns the one into the other.
 
-Called by `fleet`. Each replica sees, tries and reloads by itself; what a failing or a lagging one does is the point of having two. The state machine is
-that of the controller (facts: ingress-nginx#reloads, ingress-nginx#starting-pods, ingress-nginx#old-workers).
+Each replica sees, tries and reloads by itself; what a failing or a lagging one does is the point of having two. The state machine is that
+of the controller (facts: ingress-nginx#reloads, ingress-nginx#starting-pods, ingress-nginx#old-workers).
 """
 
 import asyncio

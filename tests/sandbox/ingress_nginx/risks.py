@@ -1,7 +1,7 @@
 """Whether the controller takes an Ingress at all: one with an annotation above `annotations-risk-level` is left as it was seen before, or out.
 
-Called by `store`. The level is High unless the administrator says otherwise, so that a snippet needs `Critical` as well as `allow-snippet-annotations`
-(facts: ingress-nginx#config-map-keys; kubernetes/ingress-nginx/docs/user-guide/nginx-configuration/annotations-risk.md).
+The level is High unless the administrator says otherwise, so that a snippet needs `Critical` as well as `allow-snippet-annotations` (facts:
+ingress-nginx#config-map-keys; kubernetes/ingress-nginx/docs/user-guide/nginx-configuration/annotations-risk.md).
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """How a host of an Ingress becomes a `server_name`, and what else follows from names alone.
 
-Called by `model` and `template`. A wildcard becomes a regular expression of one label, which is more than a wildcard of nginx's own would be in one way
-and less in another: a host two labels below it falls to the catch-all (kubernetes/ingress-nginx, template.go, buildServerName).
+A wildcard becomes a regular expression of one label, which is more than a wildcard of nginx's own would be in one way and less in another:
+a host two labels below it falls to the catch-all (kubernetes/ingress-nginx, template.go, buildServerName).
 """
 
 from collections.abc import Iterable

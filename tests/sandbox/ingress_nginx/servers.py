@@ -1,7 +1,7 @@
 """The server blocks of nginx.conf: one per host, those that only redirect, and those of the controller's own.
 
-Called by `template`. The order within a block is that of the controller's template (facts: ingress-nginx#render-order): a snippet's place decides
-what it comes before.
+The order within a block is that of the controller's template (facts: ingress-nginx#render-order): a snippet's place decides what it comes
+before.
 """
 
 from collections.abc import Iterable, Iterator

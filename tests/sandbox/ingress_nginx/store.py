@@ -1,6 +1,6 @@
 """What one replica has seen of the cluster: its ConfigMap, the Ingresses of its class and the Secrets they name.
 
-Called by `replica`, one store each: replicas see changes one by one, never together. Lists and watches as a client-go informer does, from a
+Each replica has one: replicas see changes one by one, never together. Lists and watches as a client-go informer does, from a
 resourceVersion, and again after a watch has ended or broken.
 """
 

@@ -1,8 +1,8 @@
 """When the controller tries: its work queue with back-off, and the token bucket before every sync.
 
-Called by `replica`, one of each per replica. The odd rules are the controller's, and what they add up to was seen on the real one
-(facts: ingress-nginx#back-off, ingress-nginx#reloads): failures are counted per key and forgotten only when a *retry* succeeds, so a repair that comes as a new write leaves
-the next bad text with few and late tries.
+The odd rules are the controller's, and what they add up to was seen on the real one (facts: ingress-nginx#back-off, ingress-nginx#reloads):
+failures are counted per key and forgotten only when a *retry* succeeds, so a repair that comes as a new write leaves the next bad text with
+few and late tries.
 """
 
 import asyncio

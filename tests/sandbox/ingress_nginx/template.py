@@ -1,7 +1,7 @@
 """nginx.conf of one replica, in the controller's order: what may be overridden by a snippet depends on where the snippet lands.
 
-Called by `replica` for every attempt. The order is that of the controller's template (facts: ingress-nginx#render-order); its Lua is left out, save
-the decision to redirect to https, which is rendered as `map` and `if`. `servers` has the server blocks.
+The order is that of the controller's template (facts: ingress-nginx#render-order); its Lua is left out, save the decision to redirect to
+https, which is rendered as `map` and `if`. `servers` has the server blocks.
 """
 
 from collections.abc import Iterator

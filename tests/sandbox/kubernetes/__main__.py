@@ -1,4 +1,4 @@
-"""`python -m sandbox.kubernetes`: get the programs, with progress, and print their folder. Called by the Makefile before any test."""
+"""`python -m sandbox.kubernetes`: get the programs, with progress, and print their folder."""
 
 import sys
 

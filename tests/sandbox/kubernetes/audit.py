@@ -1,6 +1,6 @@
 """What each ServiceAccount asked the API server for, and what it was answered: read from the server's own audit log.
 
-Called by tests that prove least privilege (nothing denied, nothing granted that is unused) and that no Secret was read which need not be.
+It proves least privilege (nothing denied, nothing granted that is unused), and that no Secret was read which need not be.
 """
 
 import json

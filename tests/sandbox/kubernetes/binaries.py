@@ -1,4 +1,4 @@
-"""Where etcd, kube-apiserver, kubectl and kube-controller-manager come from. Called by `plane` and by `python -m sandbox.kubernetes`.
+"""Where etcd, kube-apiserver, kubectl and kube-controller-manager come from.
 
 The first of these that can be had is taken, and one line says which:
 

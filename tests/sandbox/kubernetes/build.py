@@ -1,7 +1,6 @@
 """The build from the Go modules in `tools/kube` and `tools/etcd`: minutes, once, and everything in it is pinned by checksum.
 
-Called by `binaries`, where nothing quicker is to be had or kube-controller-manager is required. It needs `go`, and neither root nor
-containers.
+It needs `go`, and neither root nor containers.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Throw-away certificate authorities for the sandbox's own TLS: the API server's certificate, its clients', the fault proxies'.
 
-Called by `plane` and `proxy`. Nothing here has to do with the certificates that the operator makes: those come from the operator.
+Nothing here has to do with the certificates that the operator makes: those come from the operator.
 """
 
 import ipaddress

@@ -1,6 +1,6 @@
 """The command lines of etcd, kube-apiserver and kube-controller-manager, and the files that they read.
 
-Called by `plane` alone. Why each unusual flag stands there is said beside it; the rest is what every cluster has.
+Why each unusual flag stands there is said beside it; the rest is what every cluster has.
 """
 
 from collections.abc import Sequence

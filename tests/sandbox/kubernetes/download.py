@@ -1,6 +1,6 @@
 """The envtest archive: seconds instead of minutes wherever it can be reached.
 
-Called by `binaries`. Version, address and SHA-512 are data of this repo (`envtest.toml`): no index is needed, nothing else is accepted.
+Version, address and SHA-512 are data of this repo (`envtest.toml`): no index is needed, nothing else is accepted.
 """
 
 import hashlib

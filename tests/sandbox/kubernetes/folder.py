@@ -1,4 +1,4 @@
-"""The folder that a control plane lives in, and how those of processes that were killed disappear. Called by `plane` alone."""
+"""The folder that a control plane lives in, and how those of processes that were killed disappear."""
 
 import contextlib
 import fcntl

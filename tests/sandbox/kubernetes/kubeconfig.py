@@ -1,7 +1,6 @@
 """Kubeconfig files: how an identity of the sandbox is handed to kubectl, to the operator, or to a person.
 
-Called by `plane` (a client certificate or a token) and by `proxy` (the same token, another door). Everything is embedded, so that a
-file can be copied.
+Everything is embedded, so that a file can be copied.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""kubectl, and what is given to it. Called by `plane`."""
+"""kubectl, and what is given to it."""
 
 import os
 import subprocess

@@ -1,7 +1,4 @@
-"""What a ServiceAccount may do, by the cluster's own bindings, and what it did, by the API server's own audit log: the proof of least privilege.
-
-Called by the tests of the chart, after an operator has lived a whole life under the permissions that ship.
-"""
+"""What a ServiceAccount may do, by the cluster's own bindings, and what it did, by the API server's own audit log: the proof of least privilege."""
 
 from __future__ import annotations
 

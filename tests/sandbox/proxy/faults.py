@@ -1,7 +1,4 @@
-"""The vocabulary of disturbances: which requests (`Match`), what happens to them (the faults), and how often (`Rule`).
-
-Called by tests through `FaultProxy.rule`; carried out by `server`.
-"""
+"""The vocabulary of disturbances: which requests (`Match`), what happens to them (the faults), and how often (`Rule`)."""
 
 import json
 import re

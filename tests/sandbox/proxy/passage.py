@@ -1,4 +1,4 @@
-"""One request on its way through the proxy: to the API, back to the client, and what is to happen to it. Called by `server` alone."""
+"""One request on its way through the proxy: to the API, back to the client, and what is to happen to it."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""Relays one Kubernetes watch, event by event, with whatever is to happen to it. Called by `server` alone."""
+"""Relays one Kubernetes watch, event by event, with whatever is to happen to it."""
 
 import asyncio
 

@@ -1,8 +1,8 @@
 """The two paths that are ours on every host of the controller, and the one line that the check path answers.
 
-`text` renders the answer, `aop.probe` fetches it from each replica and through the edge, and `parse` is the only way back. The
-nonce in it is the request's argument `n`, so anybody can make the server say something there: letters, digits, `_` and `-`, of which
-no browser makes anything but text, whatever type it takes it for. `parse` takes nothing but the exact form.
+`parse` is the only way back from the answer. The nonce in it is the request's argument `n`, so anybody can make the server say something
+there: letters, digits, `_` and `-`, of which no browser makes anything but text, whatever type it takes it for. `parse` takes nothing but
+the exact form.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What other people's settings in the ConfigMap forbid, as one sentence that says what to do about it.
 
-`observe` asks before anything is planned, and `stored.publish` again at the moment of writing, because the text may have changed in
-between. What other people's Ingresses forbid is in `ingresses`.
+It is asked before anything is planned, and again at the moment of writing, because the text may have changed in between. What other
+people's Ingresses forbid is in `ingresses`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Other people's Ingresses on the controller: which are its own, which hosts they bring, and which of them would refuse our leaf.
 
-`observe` asks with what it has listed. The answers bind nobody: what a replica really does with a host is probed.
+The answers bind nobody: what a replica really does with a host is probed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whether the text that others put into a snippet can stand next to ours; looked at before it is merged.
 
-Called by `foreign`. Two kinds of text cannot: what makes `nginx -t` fail for everybody on the controller once ours stands beside it, and
-what takes our refusal away or our sessions out of reach. Each was tried on a real nginx, and so was what is let through.
+Two kinds of text cannot: what makes `nginx -t` fail for everybody on the controller once ours stands beside it, and what takes our refusal
+away or our sessions out of reach. Each was tried on a real nginx, and so was what is let through.
 """
 
 from __future__ import annotations

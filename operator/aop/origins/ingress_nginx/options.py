@@ -1,7 +1,4 @@
-"""The controller's own settings in the same ConfigMap, as far as our text depends on them. Read, never written.
-
-Used by `stored` when it renders, and by whoever needs to know where and how the replicas listen.
-"""
+"""The controller's own settings in the same ConfigMap, as far as our text depends on them. Read, never written."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """What to write into the ConfigMap: whole objects to put back with the resourceVersion they were read with.
 
-`perform` calls these and puts the result, naming `snippets.FIELD_MANAGER`; of two writers who have read the same ConfigMap one is
-refused by the API server, and reads again. The text is always rendered from all claims, never taken from what stood there, and stands
-in place of everything that was ours. Where that did not say what the claims say, the others' claims are written as OFF, as they read:
-putting a lost text back is nobody's proof.
+They are put in the name of `snippets.FIELD_MANAGER`; of two writers who have read the same ConfigMap one is refused by the API server, and
+reads again. The text is always rendered from all claims, never taken from what stood there, and stands in place of everything that was
+ours. Where that did not say what the claims say, the others' claims are written as OFF, as they read: putting a lost text back is nobody's
+proof.
 """
 
 from __future__ import annotations

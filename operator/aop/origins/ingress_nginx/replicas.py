@@ -1,7 +1,7 @@
 """Which pods read a ConfigMap as controllers, and what their arguments say.
 
-`observe` finds the replicas to probe here. A ConfigMap that no pod names in `--configmap` is read by nobody and must not be written:
-naming it in an object is no licence to write it (promise S6).
+A ConfigMap that no pod names in `--configmap` is read by nobody and must not be written: naming it in an object is no licence to write it
+(promise S6).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What in the text of a key is ours, whatever has happened to it: reformatted, pasted twice, cut off, or without its markers.
 
-Called by `snippets`, which writes our block anew in place of all of it. Three things make text ours:
+A write puts our block in place of all of it. Three things make text ours:
 
 - it stands between two markers of ours, as the first of them announces;
 - it names us (`NAMES`), in whole statements: of a block of somebody else's only the statements inside that do;

@@ -1,11 +1,11 @@
 """What the ConfigMap of one controller says of us: claims as data in annotations, and the text that they render to.
 
-All objects that name a ConfigMap share one block of text per key. `observe` calls `read`; `publishing` writes what `read` understands.
+All objects that name a ConfigMap share one block of text per key.
 
 Two answers to what is in force. `claims` is what may be counted on: if the text does not say what the claims render to (a Helm upgrade
-reset a key, somebody edited it, the annotations are damaged), nothing is refused for sure, so every claim reads as OFF and has to be
-raised again on a fresh proof. `standing` is what may have to be feared: a damaged text may still refuse all that its claims say. A claim
-that cannot be read is no claim: the next write drops it, and the object that finds its claim missing begins again.
+reset a key, somebody edited it, the annotations are damaged), nothing is refused for sure, so every claim reads as OFF and has to be raised
+again on a fresh proof. `standing` is what may have to be feared: a damaged text may still refuse all that its claims say. A claim that
+cannot be read is no claim: the next write drops it, and the object that finds its claim missing begins again.
 """
 
 from __future__ import annotations

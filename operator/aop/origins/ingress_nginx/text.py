@@ -1,7 +1,7 @@
 """The nginx text: one block per key, rendered from all claims on a ConfigMap. Same claims, same bytes.
 
-Called by `stored` only, to write the block and to tell whether the one that is there is still the one that was written. Each part
-of its shape is there for something that was measured:
+Whether the block that is there is still the one that was written is told by rendering it again. Each part of its shape is there for
+something that was measured:
 
 - no captures, and no regex but one in an `if`: the controller's nginx is no longer patched (facts: ingress-nginx#regular-expressions);
 - no location: all answers are given before nginx looks for one, so none of anybody's can collide with ours or take its place;

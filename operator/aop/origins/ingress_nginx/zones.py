@@ -1,6 +1,6 @@
 """What all claims on one ConfigMap mean together, host by host: whose zone a host is, how strict it is, which leaves pass.
 
-Only `text` prints this, and the probes read `labels` to know their own zone's. Two rules settle every overlap:
+Two rules settle every overlap:
 
 - Between zones, the most specific wins: with `example.com` and `sub.example.com` both claimed, what `sub.example.com` covers is its
   own, as it is at Cloudflare, also while it asks nobody: that one claim is relaxed never makes another one stricter. nginx's
