@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Self
 
-NOTHING_TO_DO = "Nothing to do"
+NO_ACTION = "No action needed"
 
 
 class Fault(StrEnum):
@@ -33,7 +33,7 @@ class Reason(StrEnum):
     meaning: str
     """What is the matter, as a sentence."""
     remedy: str
-    """What to do about it, without the full stop; `NOTHING_TO_DO` where it passes by itself or the message alone can say."""
+    """What to do about it, without the full stop; `NO_ACTION` where it passes by itself or the message alone can say."""
     fault: Fault
     reread: frozenset[str]
     """The readings of Cloudflare (fields of `CloudflareMemory`) that are the reason: read again soon while it blocks."""
@@ -220,31 +220,31 @@ class Reason(StrEnum):
     INITIALIZING = (
         "Initializing",
         "Nothing has been looked at yet, or the finalizer is not set yet.",
-        NOTHING_TO_DO,
+        NO_ACTION,
         Fault.NOBODY,
     )
     PROGRESSING = (
         "Progressing",
         "A step is being carried out or awaited; the message names which, since when.",
-        NOTHING_TO_DO,
+        NO_ACTION,
         Fault.NOBODY,
     )
     WAITING_FOR_CLOUDFLARE = (
         "WaitingForCloudflare",
         "Cloudflare has accepted a change that has not taken effect yet, or cannot be read at the moment.",
-        NOTHING_TO_DO,
+        NO_ACTION,
         Fault.NOBODY,
     )
     WAITING_FOR_REPLICAS = (
         "WaitingForReplicas",
         "A published configuration has not been seen on every replica yet.",
-        NOTHING_TO_DO,
+        NO_ACTION,
         Fault.NOBODY,
     )
     WAITING_FOR_PROOF = (
         "WaitingForProof",
         "The edge's answers are being watched for a whole window.",
-        NOTHING_TO_DO,
+        NO_ACTION,
         Fault.NOBODY,
     )
     EDGE_SILENT = (
@@ -262,7 +262,7 @@ class Reason(StrEnum):
     HOLD_OFF = (
         "HoldOff",
         "The origins were relaxed a short time ago, and nothing is required again before the time that the message names.",
-        NOTHING_TO_DO,
+        NO_ACTION,
         Fault.NOBODY,
     )
     LEAF_EXPIRING = (
@@ -274,7 +274,7 @@ class Reason(StrEnum):
     TRANSIENT_ERROR = (
         "TransientError",
         "Something failed that is tried again by itself; the message says what and when.",
-        NOTHING_TO_DO,
+        NO_ACTION,
         Fault.NOBODY,
     )
     INTERNAL_ERROR = (
@@ -292,9 +292,9 @@ class Reason(StrEnum):
     REMOVING = (
         "Removing",
         "The object is being deleted; the message names what is being put back.",
-        NOTHING_TO_DO,
+        NO_ACTION,
         Fault.NOBODY,
     )
     # Goals reached
-    READY = ("Ready", "The world is as the spec asks.", NOTHING_TO_DO, Fault.NOBODY)
-    AS_EXPECTED = ("AsExpected", "This condition's truth holds.", NOTHING_TO_DO, Fault.NOBODY)
+    READY = ("Ready", "The world is as the spec asks.", NO_ACTION, Fault.NOBODY)
+    AS_EXPECTED = ("AsExpected", "This condition's truth holds.", NO_ACTION, Fault.NOBODY)

@@ -76,7 +76,7 @@ def as_asked(w: World, z: int, s: Setting, *, whole: bool) -> bool:
 def true_of(reason: str, w: World, z: int, s: Setting) -> bool:
     """Whether a reason to stand still is true of the world, and nothing that finishes by itself would change it."""
     zone = w.zones[z]
-    facts = {
+    facts: dict[str, bool] = {
         Reason.TOKEN_REJECTED: zone.access == REJECTED,
         Reason.WAITING_FOR_CLOUDFLARE: zone.access == DOWN,
         Reason.SSL_MODE_TOO_LOW: not zone.ssl,
@@ -94,7 +94,7 @@ def true_of(reason: str, w: World, z: int, s: Setting) -> bool:
         Reason.ORIGIN_UNREACHABLE: zone.ill == "a pod cannot be reached",
         Reason.WAITING_FOR_REPLICAS: any(rejected(o) for o in w.origins),
     }
-    if facts.get(Reason(reason), False) or (zone.ill and ILLS[zone.ill] == reason and reason != Reason.FOREIGN_CERTIFICATE):
+    if facts.get(reason, False) or (zone.ill and ILLS[zone.ill] == reason and reason != Reason.FOREIGN_CERTIFICATE):
         return True
     if zone.deleting and reason == Reason.REMOVING:
         return (

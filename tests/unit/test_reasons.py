@@ -12,7 +12,7 @@ import reference
 from aop import reasons
 from aop.observe.look import BLOCKING
 from aop.observe.memory import CloudflareMemory
-from aop.reasons import NOTHING_TO_DO, Fault, Reason
+from aop.reasons import NO_ACTION, Fault, Reason
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "operator" / "aop"
@@ -39,7 +39,7 @@ def test_it_says_what_is_the_matter_and_what_to_do(reason: Reason) -> None:
     assert reason.meaning.endswith(".")
     assert reason.remedy
     assert not reason.remedy.endswith("."), "messages put it at the end of a sentence of theirs"
-    assert (reason.remedy == NOTHING_TO_DO) == (reason.fault is Fault.NOBODY), "whoever can end it is told how"
+    assert (reason.remedy == NO_ACTION) == (reason.fault is Fault.NOBODY), "whoever can end it is told how"
 
 
 def test_no_two_reasons_have_one_meaning() -> None:
