@@ -149,6 +149,17 @@ def good() -> Data:
     return secret(leaf())
 
 
+def changed(data: Data, field: str, change: Callable[[bytes], bytes]) -> Data:
+    """The same with one field's content changed."""
+    return data | {field: encoded(change(decoded(data, field)))}
+
+
+def cut_off() -> Data:
+    """As base64 reads whose end was lost."""
+    data = good()
+    return data | {"ca.crt": data["ca.crt"][:-3]}
+
+
 def with_field(field: str, value: bytes) -> Data:
     return good() | {field: encoded(value)}
 
@@ -424,9 +435,9 @@ ZOO: dict[str, Good | Bad] = {
     "a key in SEC 1": Good(lambda: _traditional(leaf())),
     "a key in PKCS 1": Good(lambda: _traditional(leaf(key=rsa_key(2048)))),
     "a key behind its parameters": Good(with_parameters),
-    "a key twice": Good(lambda: (found := good()) | {"tls.key": encoded(decoded(found, "tls.key") * 2)}),
+    "a key twice": Good(lambda: changed(good(), "tls.key", lambda pem: pem * 2)),
     "two keys": Bad(
-        lambda: (found := good()) | {"tls.key": encoded(decoded(found, "tls.key") + leaf().key_pem)},
+        lambda: changed(good(), "tls.key", lambda pem: pem + leaf().key_pem),
         "tls.key",
         "holds 2 private keys",
         "only",
@@ -539,7 +550,7 @@ ZOO: dict[str, Good | Bad] = {
     "an empty key": Bad(lambda: with_field("tls.key", b""), "tls.key", "is empty", "kubectl create secret tls"),
     "an empty authority": Bad(lambda: with_field("ca.crt", b""), "ca.crt", "is empty", "kubectl -n edge patch secret example-com-tls"),
     "not even base64": Bad(lambda: good() | {"tls.crt": "%"}, "tls.crt", "is not base64", "stringData"),
-    "base64 that is cut off": Bad(lambda: (found := good()) | {"ca.crt": found["ca.crt"][:-3]}, "ca.crt", "is not base64", "stringData"),
+    "base64 that is cut off": Bad(cut_off, "ca.crt", "is not base64", "stringData"),
 }
 
 

@@ -105,7 +105,8 @@ def _documented(text: str) -> Iterator[tuple[tuple[str, ...], str]]:
     comment: list[str] = []
     for line in text.splitlines():
         if said := re.match(r"\s*# (-- )?(.*)", line):
-            comment = [said[2]] if said[1] else [*comment, said[2]] if comment else []
+            begun = [] if said[1] else comment
+            comment = [*begun, said[2]] if said[1] or comment else []
         elif key := re.match(r"( *)([A-Za-z][\w]*):", line):
             parents = [*(one for one in parents if one[0] < len(key[1])), (len(key[1]), key[2])]
             if comment:
@@ -128,7 +129,9 @@ def schema(documented: list[Value]) -> str:
         at = _at(tree, tuple(step for name in value.path for step in ("properties", name)))
         rest = {key: kept for key, kept in at.items() if key not in {"description", "$ref", "allOf"}}
         # What stands beside `$ref` counts for nothing in draft 7.
-        reference = {"allOf": [{"$ref": at["$ref"]}]} if "$ref" in at else {"allOf": at["allOf"]} if "allOf" in at else {}
+        reference = {"allOf": at["allOf"]} if "allOf" in at else {}
+        if "$ref" in at:
+            reference = {"allOf": [{"$ref": at["$ref"]}]}
         at.clear()
         at.update({"description": value.description.replace("`", ""), **reference, **rest})
     return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"

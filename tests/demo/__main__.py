@@ -53,7 +53,8 @@ class Outcome:
         enforced = f"enforced in {self.enforced_s:.0f} s" if self.enforced_s is not None else "NOT enforced"
         edge = self.visitors.edge if self.visitors else None
         requests = f"edge requests {edge.ok if edge else 0} ok, {self.visitors.total.failed if self.visitors else 0} failed"
-        removed = "NOT removed" if not self.removed else "removed and restored" if not self.left else "removed, NOT restored"
+        restored = "removed, NOT restored" if self.left else "removed and restored"
+        removed = restored if self.removed else "NOT removed"
         return f"demo: {enforced}; {requests}; strangers refused on {self.refusing}/{self.replicas} replicas; {removed}"
 
 

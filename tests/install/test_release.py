@@ -196,7 +196,8 @@ def test_an_upgrade_takes_rights_away_under_what_is_required(helm_4: Helm, plane
     plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": EDGE}})
     helm_4.install(RELEASE, NAMESPACE, wide)
     with Scene(Layout(manifests=None), plane, with_operator=False) as scene:
-        helm_4.upgrade(RELEASE, NAMESPACE, {**wide, **(own := settings(scene))})
+        own = settings(scene)
+        helm_4.upgrade(RELEASE, NAMESPACE, {**wide, **own})
         with DeployedOperator(plane, tmp_path) as operator:
             onboard_as_tools_see_it(scene, EDGE)
             (leaf,) = scene.certificates()

@@ -254,7 +254,8 @@ async def test_an_ipv6_replica_is_asked_with_an_ipv6_proxy_header() -> None:
 
 @pytest.mark.asyncio
 async def test_a_port_where_nobody_listens_is_refused() -> None:
-    asked = await alone(ReplicaAddress("127.0.0.1", port := free_port(), port))
+    port = free_port()
+    asked = await alone(ReplicaAddress("127.0.0.1", port, port))
     assert failed(asked.check).kind is FailureKind.REFUSED
     assert failed(asked.gate).kind is FailureKind.REFUSED
     assert f"127.0.0.1:{port} ({HOST}): connecting" in failed(asked.check).text

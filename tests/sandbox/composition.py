@@ -192,7 +192,8 @@ class Sandbox:
         lines += (
             f'export PATH={shlex.quote(str(self.plane.programs.kubectl.parent))}:{shlex.quote(str(Path(sys.prefix) / "bin"))}:"$PATH"\n'
         )
-        descriptor = os.open(partial := file.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        partial = file.with_suffix(".new")
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(lines)
         partial.replace(file)

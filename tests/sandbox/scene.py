@@ -174,7 +174,11 @@ class Scene:
 
     def ask_replica(self, https: str, host: str, visitor: Visitor, path: str = "/", *, pair: str = "example-com-aop") -> int:
         """The status with which the replica at `ip:port` answers somebody who comes past the edge; `pair` names the Secret of ours."""
-        leaf = None if visitor is Visitor.NOBODY else self._foreign if visitor is Visitor.STRANGER else Leaf.of_secret(self.secret(pair))
+        leaf = (
+            {Visitor.NOBODY: None, Visitor.STRANGER: self._foreign}.get(visitor)
+            if visitor is not Visitor.OURS
+            else Leaf.of_secret(self.secret(pair))
+        )
         return direct.ask(https, host, path, leaf=leaf, ca_file=self.ingress_nginx.announcement.ca_file).status_code
 
     def secret(self, name: str, namespace: str = NAMESPACE) -> dict[str, Any]:

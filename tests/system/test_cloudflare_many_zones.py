@@ -184,7 +184,9 @@ class Zone:
             await performer.perform(step, self.template, self.pull, self.memory)
         except AopError as error:
             self.memory.blocked_on = error.reason if isinstance(error, Blocked) else None
-            return 15.0 if isinstance(error, Blocked) else min(error.retry_after_s or 5.0, 5.0) if isinstance(error, Transient) else 5.0
+            if isinstance(error, Blocked):
+                return 15.0
+            return min(error.retry_after_s or 5.0, 5.0) if isinstance(error, Transient) else 5.0
         return 1.0
 
 

@@ -62,6 +62,11 @@ def arriving(*presented: str, host: str = APEX, every_s: float = 5.0) -> Evidenc
     return Evidence(host, presented[-1], 1, since=recent[-1].at, last=recent[-1].at, recent=recent)
 
 
+def earlier(seen: Evidence, seconds: float) -> Evidence:
+    """The same arrivals, that long ago."""
+    return replace(seen, recent=tuple(replace(one, at=one.at - timedelta(seconds=seconds)) for one in seen.recent))
+
+
 def lost(presented: str = NONE, host: str = APEX) -> Evidence:
     """Just enough of a loss: three answers over ten seconds, after one that was right."""
     return arriving(LEAF.sha256, presented, presented, presented, host=host)
@@ -559,10 +564,7 @@ def test_a_share_of_losing_answers_is_a_loss_although_others_arrive_well() -> No
         arriving(*((LEAF.sha256, LEAF.sha256, LEAF.sha256, LEAF.sha256, OTHER) * 6), host=WWW, every_s=3.0),
         arriving(*((LEAF.sha256, LEAF.sha256, OTHER) * 4), host=WWW),
         arriving(*((LEAF.sha256, LEAF.sha256, OTHER) * 6), host=WWW, every_s=1.5),
-        replace(
-            shifted := arriving(*((LEAF.sha256, LEAF.sha256, OTHER) * 6), host=WWW),
-            recent=tuple(replace(arrival, at=arrival.at - timedelta(seconds=31)) for arrival in shifted.recent),
-        ),
+        earlier(arriving(*((LEAF.sha256, LEAF.sha256, OTHER) * 6), host=WWW), 31),
     ],
     ids=["a small share", "few answers", "within seconds", "not lately"],
 )

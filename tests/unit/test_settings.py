@@ -143,7 +143,8 @@ def test_settings_are_frozen() -> None:
 def test_every_setting_is_described_and_says_its_unit() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, name
-        unit = "a second" if name.endswith("_per_s") else "seconds" if name.endswith("_s") else ""
+        in_seconds = "seconds" if name.endswith("_s") else ""
+        unit = "a second" if name.endswith("_per_s") else in_seconds
         assert unit in field.description, name
 
 

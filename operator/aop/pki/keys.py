@@ -139,4 +139,6 @@ def kind_of(key: SigningKey) -> tuple[Algorithm, int]:
 def hash_for(key: SigningKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512:
     """The hash that certificates signed by `key` use: as strong as the key's curve, SHA-256 for RSA as in Cloudflare's guide."""
     size = key.curve.key_size if isinstance(key, ec.EllipticCurvePrivateKey) else 0
-    return hashes.SHA512() if size > 384 else hashes.SHA384() if size > 256 else hashes.SHA256()
+    if size > 384:
+        return hashes.SHA512()
+    return hashes.SHA384() if size > 256 else hashes.SHA256()

@@ -270,6 +270,7 @@ def runs_our_claim(replica: ObservedReplica, published: Configured) -> bool:
 def claim_of(o: Observed, origin: ObservedOrigin, mode: Mode, enforced: Iterable[str] = (), pins: Iterable[Pin] | None = None) -> Claim:
     """A claim of this object, with the pins that are published unless others are given."""
     current = configured(origin).claim
+    trusted = current.pins if current else ()
     enforced = tuple(sorted(enforced)) if mode >= Mode.OPTIONAL else ()
     return Claim(
         uid=o.object.uid,
@@ -279,7 +280,7 @@ def claim_of(o: Observed, origin: ObservedOrigin, mode: Mode, enforced: Iterable
         mode=mode,
         enforced=enforced,
         excepted=excepted(origin, enforced),
-        pins=tuple(sorted(pins)) if pins is not None else (current.pins if current else ()),
+        pins=trusted if pins is None else tuple(sorted(pins)),
         nudge=current.nudge if current else 0,
     )
 

@@ -87,7 +87,9 @@ class KeyPair:
         digest = self.certificate.signature_hash_algorithm
         name = "" if digest is None else digest.name.upper()
         kind = self.certificate.signature_algorithm_parameters
-        return f"ECDSA-{name}" if isinstance(kind, ec.ECDSA) else f"{name}WithRSA" if name else "Ed25519"
+        if isinstance(kind, ec.ECDSA):
+            return f"ECDSA-{name}"
+        return f"{name}WithRSA" if name else "Ed25519"
 
     def covers(self, moment: datetime) -> bool:
         """Whether it is neither expired nor not yet valid."""

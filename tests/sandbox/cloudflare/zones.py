@@ -110,6 +110,10 @@ def setting(zone: Zone, name: str, path: str) -> Setting:
     return known
 
 
+ON_OFF = {"on": ("on", "off"), "off": ("on", "off")}
+"""What a setting that is one of the two may become."""
+
+
 def change_setting(zone: Zone, name: str, value: Any, *, now: float, knobs: Knobs, path: str) -> None:
     """Change one; `ssl` reaches the edge late.
 
@@ -117,7 +121,7 @@ def change_setting(zone: Zone, name: str, value: Any, *, now: float, knobs: Knob
         ApiError: another name (7003), or a value that it cannot have.
     """
     target = setting(zone, name, path)
-    allowed = get_args(SSLMode) if name == "ssl" else ("on", "off") if target.value in {"on", "off"} else None
+    allowed = get_args(SSLMode) if name == "ssl" else ON_OFF.get(str(target.value))
     if not isinstance(value, str) or (allowed is not None and value not in allowed):
         raise errors.ApiError(400, None, f"Invalid value for zone setting {name}")
     target.change(value, now, knobs.ssl_s if name == "ssl" else 0)

@@ -66,7 +66,8 @@ class Summary:
         denied, unused = (sum(one[at] for one in self.permissions) for at in (0, 1))
         ok, failed = (sum(one[at] for one in self.requests) for at in (0, 1))
         permissions = f"permissions denied {denied}, unused {unused}" if self.permissions else "permissions NOT ADDED UP"
-        image = f"image steps {'ok' if self._image_ok else 'FAILED' if not all(self.image) else 'NOT RUN'}"
+        failed_image = "NOT RUN" if all(self.image) else "FAILED"
+        image = f"image steps {'ok' if self._image_ok else failed_image}"
         others = f"; {self.others_failed} other tests FAILED" if self.others_failed else ""
         return f"install: {', '.join(said)}; {image}; {permissions}; edge requests {ok} ok, {failed} failed{others}"
 

@@ -93,7 +93,7 @@ def _parse(text: str, default: object) -> Any:
     """A value of the default's type; None where the text is none."""
     match default:
         case bool():
-            return True if text in TRUE_WORDS else False if text in FALSE_WORDS else None
+            return text in TRUE_WORDS if text in {*TRUE_WORDS, *FALSE_WORDS} else None
         case int() | float():
             try:
                 return type(default)(text or 0)

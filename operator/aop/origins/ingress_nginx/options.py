@@ -30,9 +30,10 @@ class Options:
         data: Mapping[str, str] = (config_map or {}).get("data") or {}
         bucket = data.get("map-hash-bucket-size", "")
         size = data.get("ssl-session-cache-size", "")
+        size = size if _SIZE.fullmatch(size) else "10m"
         return cls(
             map_hash_bucket_size=int(bucket) if re.fullmatch(r"[1-9][0-9]{0,5}", bucket) else 64,
-            session_cache_size=(size if _SIZE.fullmatch(size) else "10m") if _flag(data, "ssl-session-cache", default=True) else None,
+            session_cache_size=size if _flag(data, "ssl-session-cache", default=True) else None,
             proxy_protocol=_flag(data, "use-proxy-protocol", default=False),
             lasting_tickets=_flag(data, "ssl-session-tickets", default=False) and bool(data.get("ssl-session-ticket-key")),
         )
@@ -40,4 +41,6 @@ class Options:
 
 def _flag(data: Mapping[str, str], key: str, *, default: bool) -> bool:
     value = data.get(key)
-    return True if value in _TRUE else False if value in _FALSE else default
+    if value in _TRUE | _FALSE:
+        return value in _TRUE
+    return default

@@ -65,7 +65,8 @@ def publish(
     entries = {uid: entry for uid, entry in stored.entries.items() if uid not in gone}
     if stored.intact and seen_everywhere == stored.revision:
         entries = {uid: Entry(entry.claim, accepted=entry.claim) for uid, entry in entries.items()}
-    accepted = former.accepted if (former := entries.get(claim.uid)) else None
+    former = entries.get(claim.uid)
+    accepted = former.accepted if former else None
     entries[claim.uid] = Entry(claim, accepted if accepted and claim.at_least_as_strict_as(accepted) else None)
     body = _written(config_map, stored, entries, token_if_new)
     if not opens(stored, claim) and (said := lack_of_room(config_map, body, newcomer=claim.uid not in stored.standing)) is not None:

@@ -121,7 +121,11 @@ def _words(pod: Mapping[str, Any], container: Mapping[str, Any]) -> list[str]:
     variables: dict[str, str] = {}
     for variable in container.get("env") or ():
         path = ((variable.get("valueFrom") or {}).get("fieldRef") or {}).get("fieldPath")
-        value = _field(pod, path) if path else _expanded(variable.get("value") or "", variables) if "valueFrom" not in variable else None
+        value: str | None = None
+        if path:
+            value = _field(pod, path)
+        elif "valueFrom" not in variable:
+            value = _expanded(variable.get("value") or "", variables)
         if value is not None:
             variables[variable["name"]] = value
     return [_expanded(word, variables) for word in (*(container.get("command") or ()), *(container.get("args") or ()))]
