@@ -159,10 +159,18 @@ class Sandbox:
             "AOP_KUBECONFIG": str(kubeconfig),
             "AOP_CLOUDFLARE_BASE_URL": self.cloudflare.base_url,
             "AOP_EDGE_CONNECT_TO": self.connect_to,
-            "AOP_EDGE_CA_FILE": str(self.cloudflare.edge_ca_file),
+            "AOP_EDGE_CA_FILE": str(self._what_visitors_trust()),
             "AOP_LISTEN_ADDRESS": "127.0.0.1",
             **more,
         }
+
+    def _what_visitors_trust(self) -> Path:
+        """The edge's authority; with DNS-only hosts the replicas' as well, because visitors meet their certificates there."""
+        if not self.layout.dns_only:
+            return self.cloudflare.edge_ca_file
+        bundle = self.folder / "visitors-trust.pem"
+        bundle.write_text(self.cloudflare.edge_ca_file.read_text() + Path(self.ingress_nginx.announcement.ca_file).read_text())
+        return bundle
 
     def _scope(self) -> dict[str, str]:
         """What the operator serves, as the manifests' own Deployment says it."""

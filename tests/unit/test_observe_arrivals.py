@@ -26,7 +26,7 @@ def evidence(*answers: Heard | None, every_s: float = 10.0) -> Evidence:
         moment = at(every_s * n)
         match answer:
             case None:
-                found = silent(found, f"HTTP 403 at {n}", moment)
+                found = silent(found, f"HTTP 403 at {n}", moment, direct=None)
             case presented, fresh, direct:
                 found = arrived(found, Arrival(moment, presented, fresh=fresh), direct=direct, gap=GAP)
     return found

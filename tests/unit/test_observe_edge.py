@@ -309,6 +309,33 @@ async def test_where_the_check_path_is_not_known_nobody_is_asked() -> None:
     assert reading.edge.asked == []
 
 
+@pytest.mark.asyncio
+async def test_before_it_is_published_only_those_are_asked_about_whom_it_concerns() -> None:
+    reading = Reading(answer("Not Found", status=404))
+    reading.origins = (AskedOrigin(origin(None), "/check", frozenset({WWW})),)
+    assert set(await reading.read()) == {WWW}
+    assert reading.edge.asked == [(WWW, "/check")]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("ray", "direct"), [(None, True), ("8f2-FRA", False)])
+async def test_any_answer_tells_whether_a_host_meets_the_edge_where_nothing_has_arrived_yet(ray: str | None, direct: bool) -> None:
+    """A DNS-only host whose application answers on every path, as one with client certificates of its own does."""
+    found = await seen(answer("Not Found", status=404, cf_ray=ray))
+    assert found.direct is direct
+    assert found.silence is not None
+
+
+@pytest.mark.asyncio
+async def test_an_answer_that_is_none_of_ours_ends_no_run() -> None:
+    """A page that something in between gives in the edge's place says nothing of where the host's requests go."""
+    reading = Reading()
+    await reading.read()
+    reading.edge.default = answer("blocked", status=403, cf_ray=None)
+    found = (await reading.read(after_s=30))[APEX]
+    assert (found.direct, found.count, found.silence) == (False, 1, "HTTP 403 instead of the check path's answer")
+
+
 # --- when a proof begins anew ------------------------------------------------------------------------------------------------------
 
 

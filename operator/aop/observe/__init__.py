@@ -21,7 +21,7 @@ from aop.cluster import Cluster, Kind
 from aop.errors import Blocked, Reason
 from aop.observe.edge import AskedOrigin, EdgeReader
 from aop.observe.memory import Memory
-from aop.observe.origin import Manifest, OriginKeepers, Wanted, origins_of
+from aop.observe.origin import NO_TOKEN, Manifest, OriginKeepers, Wanted, origins_of
 from aop.observe.source import Known, Source
 from aop.observe.zone import ZoneReader, is_still
 from aop.observed import (
@@ -38,6 +38,7 @@ from aop.observed import (
     Unknown,
 )
 from aop.origins import ObjectKey, Pin
+from aop.origins.ingress_nginx import check_path
 from aop.pki import Slot, read_key_pair, read_keyed_leaf, read_referenced
 from aop.probe import ClientIdentity, Presented
 from aop.record import load
@@ -73,7 +74,7 @@ class Observer:
         wanted = origins_of(pull, record.claimed)
         asking = isinstance(memory.zone, ObservedZone) and memory.blocked_on is not Reason.ZONE_CLAIMED
         origins = await asyncio.gather(*(self._origin(pull, one, memory, until_s, asking=asking) for one in wanted))
-        evidence = await self._evidence(pull, origins, memory, until_s)
+        evidence = await self._evidence(pull, origins, memory, until_s, asking=asking)
         await asyncio.wait({zone_task}, timeout=max(0.0, until_s - self._clock.monotonic_s()))
         if zone_task.done():
             memory.zone, memory.zone_task = zone_task.result(), None
@@ -109,22 +110,20 @@ class Observer:
         return found
 
     async def _evidence(
-        self, pull: AuthenticatedOriginPull, origins: Sequence[ObservedOrigin], memory: Memory, until_s: float
+        self, pull: AuthenticatedOriginPull, origins: Sequence[ObservedOrigin], memory: Memory, until_s: float, *, asking: bool
     ) -> tuple[Evidence, ...]:
-        """What arrives through the edge; asked wherever our check path is published."""
+        """What arrives through the edge."""
         if pull.deleting:
             return ()
-        asked = tuple(
-            AskedOrigin(
-                origin,
-                self._origins.of(origin.target).check_path()
-                if isinstance(origin.configured, Configured) and origin.configured.claim
-                else None,
-            )
-            for origin in origins
-            if origin.wanted
-        )
+        asked = tuple(self._asked(origin, asking=asking) for origin in origins if origin.wanted)
         return await self._edge.read(asked, pull.spec.verification.window_duration, memory, until_s)
+
+    def _asked(self, origin: ObservedOrigin, *, asking: bool) -> AskedOrigin:
+        """All its hosts wherever our check path is published; before that those that others make refuse us, which may never meet the edge."""
+        if isinstance(origin.configured, Configured) and origin.configured.claim:
+            return AskedOrigin(origin, self._origins.of(origin.target).check_path())
+        displaced = frozenset(one.host for one in origin.displaced if asking)
+        return AskedOrigin(origin, check_path(NO_TOKEN) if displaced else None, displaced)
 
     def due_in_s(self, observed: Observed, memory: Memory) -> float:
         """Seconds until something is to be looked at again, whatever the rules wait for."""

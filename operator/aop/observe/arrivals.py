@@ -40,9 +40,13 @@ def arrived(evidence: Evidence, arrival: Arrival, *, direct: bool, gap: timedelt
     )
 
 
-def silent(evidence: Evidence, why: str, at: datetime) -> Evidence:
-    """The evidence after a request without a usable answer."""
-    return replace(evidence, silence=why, silent_since=evidence.silent_since or at)
+def silent(evidence: Evidence, why: str, at: datetime, *, direct: bool | None) -> Evidence:
+    """The evidence after a request without a usable answer; `direct` when there was one and it came past the edge, None when there was none.
+
+    Where nothing has arrived yet, any answer tells whether the host's requests meet the edge at all.
+    """
+    known = evidence.direct if direct is None or evidence.last is not None else direct
+    return replace(evidence, silence=why, silent_since=evidence.silent_since or at, direct=known)
 
 
 def begun_again(evidence: Evidence) -> Evidence:

@@ -38,6 +38,13 @@ class AskedOrigin:
 
     origin: ObservedOrigin
     path: str | None
+    only: frozenset[str] | None = None
+    """The only hosts that are asked about; None: all."""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts that are asked about."""
+        return tuple(host for host in self.origin.hosts if self.path and (self.only is None or host in self.only))
 
 
 class EdgeReader:
@@ -56,7 +63,7 @@ class EdgeReader:
 
         Evidence goes only when a host has really left the scope; a source that could not be read takes none away.
         """
-        asked = {host: one for one in reversed(origins) if one.path for host in one.origin.hosts}
+        asked = {host: one for one in reversed(origins) for host in one.hosts}
         self._load[memory] = len(asked)
         now = self._clock.now()
         memory.asking = {host: task for host, task in memory.asking.items() if not task.done()}
@@ -98,7 +105,7 @@ class EdgeReader:
         except Exception as error:
             log.exception("bug while asking %s through the edge", host)
             why = f"{type(error).__name__} in the operator; its log has the traceback"
-            evidence = silent(memory.evidence.get(host, Evidence(host)), why, self._clock.now())
+            evidence = silent(memory.evidence.get(host, Evidence(host)), why, self._clock.now(), direct=None)
         memory.evidence[host] = evidence
         suspect = is_suspect(evidence, one.origin)
         memory.suspects = memory.suspects | {host} if suspect else memory.suspects - {host}
@@ -126,7 +133,7 @@ def asks(found: Configured) -> bool:
 def _folded(evidence: Evidence, asked: AskedEdge, origin: ObservedOrigin, now: datetime, gap: timedelta) -> Evidence:
     answer = asked.answer
     if isinstance(answer, Failure):
-        return silent(evidence, plain(str(answer), 200), now)
+        return silent(evidence, plain(str(answer), 200), now, direct=None)
     direct = answer.cf_ray is None
     told = parse(answer.body) if answer.status == 200 else None
     if told is not None and told.nonce == asked.nonce:
@@ -135,7 +142,7 @@ def _folded(evidence: Evidence, asked: AskedEdge, origin: ObservedOrigin, now: d
     if refuses_certificate(answer):
         return arrived(evidence, Arrival(now, REFUSED), direct=direct, gap=gap)
     ray = f", cf-ray {plain(answer.cf_ray, 40)}" if answer.cf_ray else ""
-    return silent(evidence, f"HTTP {answer.status} instead of the check path's answer{ray}", now)
+    return silent(evidence, f"HTTP {answer.status} instead of the check path's answer{ray}", now, direct=direct)
 
 
 def refuses_certificate(answer: Answer) -> bool:

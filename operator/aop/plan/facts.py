@@ -421,14 +421,18 @@ def old_sessions_hold_back(o: Observed, origin: ObservedOrigin, host: str, leaf:
     return (evidence.fresh is not None and evidence.fresh.presented == leaf) or o.now - nothing_new_since >= o.window
 
 
-def nobody_is_refused_by_others(origin: ObservedOrigin) -> Block | None:
-    """Presenting our certificate makes no request fail that succeeds today; asked before the zone is enabled."""
-    if not origin.displaced:
+def nobody_is_refused_by_others(o: Observed, origin: ObservedOrigin) -> Block | None:
+    """Presenting our certificate makes no request fail that succeeds today; asked before the zone is enabled.
+
+    What the zone presents concerns no host whose requests do not meet the edge.
+    """
+    displaced = [one for one in origin.displaced if not o.evidence_of(one.host).direct]
+    if not displaced:
         return None
-    first = origin.displaced[0]
+    first = displaced[0]
     return Block(
         Reason.FOREIGN_CONFIGURATION,
-        f"{', '.join(one.host for one in origin.displaced[:5])} would refuse our certificate as soon as the zone presents it: {first.why}, or "
+        f"{', '.join(one.host for one in displaced[:5])} would refuse our certificate as soon as the zone presents it: {first.why}, or "
         "consent to that by leaving the host out of spec.hostnames",
     )
 

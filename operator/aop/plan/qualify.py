@@ -129,7 +129,7 @@ def origins_are_eligible(o: Observed) -> Step | None:
 def presentable(o: Observed, origin: ObservedOrigin) -> Step | None:
     """Said before anything is written. Later it holds back only the enabling, not what the hosts of others need."""
     disabled = isinstance(o.zone, ObservedZone) and not o.zone.enabled
-    return nobody_is_refused_by_others(origin) if o.record.untouched and disabled else None
+    return nobody_is_refused_by_others(o, origin) if o.record.untouched and disabled else None
 
 
 def eligible(origin: ObservedOrigin) -> Step | None:
