@@ -11,6 +11,8 @@ import pytest
 from aop.errors import Reason
 from aop.observed import (
     NONE,
+    OTHER,
+    REFUSED,
     CertificateState,
     Evidence,
     Found,
@@ -451,7 +453,7 @@ def test_what_every_replica_does_all_the_same_is_what_is_put_back() -> None:
     ("found", "seen", "kept"),
     [
         (damaged(*BOTH_REQUIRE), [evidence(WWW, NONE, recent=())], claim(enforced=(APEX,))),
-        (damaged(*BOTH_REQUIRE), [evidence(WWW, lasting_s=60)], claim(enforced=(APEX,))),
+        (damaged(*BOTH_REQUIRE), [evidence(WWW, OTHER, recent=())], claim(enforced=(APEX,))),
         (damaged(replica("pod-1", REQUIRING), replica("pod-2", claim(enforced=(APEX,)))), [], claim(enforced=(APEX,))),
         (damaged(replica("pod-1", REQUIRING), without(LEAF.sha256)), [], claim(enforced=(APEX,))),
         (damaged(replica("pod-1", REQUIRING), replica("pod-2", REQUIRING, hosts=(APEX,))), [], claim(enforced=(APEX,))),
@@ -463,8 +465,8 @@ def test_what_every_replica_does_all_the_same_is_what_is_put_back() -> None:
         (damaged(*BOTH_REQUIRE, standing=ASKING), [], OFF),
     ],
     ids=[
-        "a host that is not proven",
-        "a host that is not proven yet",
+        "a host that arrives without a certificate",
+        "a host that arrives with another certificate",
         "a host that a replica serves to everybody",
         "a host to which a replica does not serve the leaf",
         "a host that a replica was not asked about",
@@ -476,8 +478,37 @@ def test_what_every_replica_does_all_the_same_is_what_is_put_back() -> None:
         "it refused nobody",
     ],
 )
-def test_only_what_is_seen_and_proven_now_is_put_back(found: Any, seen: list[Evidence], kept: Claim) -> None:
-    """S1 holds for a repair as for anything else."""
+def test_only_what_is_seen_now_is_put_back(found: Any, seen: list[Evidence], kept: Claim) -> None:
+    """S1 holds for a repair as for anything else: nothing gets stricter by it than it is seen to be."""
+    step = claim_is_whole(observed(origins=[found], evidence=seen), found)
+    assert step is not None
+    assert published(step) == kept
+
+
+@pytest.mark.parametrize("seen", [Evidence(WWW), evidence(WWW, lasting_s=60), evidence(WWW, silence="HTTP 403")])
+def test_what_every_replica_is_seen_to_do_is_put_back_although_its_proof_is_still_to_be_made(seen: Evidence) -> None:
+    """After a restart, or a change at Cloudflare, with a window of a day: what requires keeps requiring."""
+    step = claim_is_whole(observed(origins=[found := damaged(*BOTH_REQUIRE)], evidence=[seen]), found)
+    assert step is not None
+    assert published(step) == REQUIRING
+
+
+@pytest.mark.parametrize(
+    ("said", "seen", "kept"),
+    [
+        (REQUIRING, [evidence(WWW, lasting_s=60)], REQUIRING),
+        (REQUIRING, [Evidence(WWW, silence="HTTP 403")], claim(enforced=(APEX,))),
+        (replace(OFF, pins=(LEAF,)), [], claim(enforced=(APEX,))),
+    ],
+    ids=["it arrives with ours", "it is hidden from the edge as well", "the text does not say it either"],
+)
+def test_a_host_that_others_text_before_ours_hides_is_kept_only_as_far_as_the_edge_meets_ours(
+    said: Claim, seen: list[Evidence], kept: Claim
+) -> None:
+    """`if ($past_the_edge) { return 403; }` before ours hides every host from the operator, and none from Cloudflare; a `break` hides both."""
+    odd = HostBehaviour(WWW, Mode.OFF, odd="HTTP 403 on our check path")
+    pods = tuple(replace(it, hosts=(it.hosts[0], odd)) for it in BOTH_REQUIRE)
+    found = origin(said, configured={"intact": False, "standing": REQUIRING}, replicas=pods)
     step = claim_is_whole(observed(origins=[found], evidence=seen), found)
     assert step is not None
     assert published(step) == kept
@@ -530,6 +561,17 @@ def test_the_zone_is_not_enabled_while_a_host_would_begin_to_refuse_its_visitors
     assert step.reason is Reason.FOREIGN_CONFIGURATION
     assert f"{WWW} would refuse our certificate as soon as the zone presents it: {OWN.why}" in step.message
     assert "leaving the host out of spec.hostnames" in step.message
+
+
+def test_a_host_whose_requests_do_not_meet_the_edge_holds_nothing_up() -> None:
+    """DNS-only, with client certificates of its own: what the zone presents never gets there."""
+    past = Evidence(WWW, REFUSED, count=1, last=at(-1), direct=True)
+    step = next_step(observed(zone={"enabled": False}, origins=[origin(OFF, displaced=(OWN,))], evidence=[past]))
+    assert isinstance(step, SetEnabled)
+    fresh: dict[str, Any] = {"record": {"uploaded": (), "claimed": (), "found": Found(enabled=False)}, "keys": None}
+    displacing = [origin(None, None, displaced=(OWN,))]
+    first = next_step(observed(**fresh, zone={"certificates": (), "enabled": False}, origins=displacing, evidence=[past]))
+    assert isinstance(first, Note), "the ConfigMap is about to carry our claim"
 
 
 def test_that_is_said_before_anything_is_written() -> None:

@@ -21,6 +21,7 @@ from aop.origins import Claim, Mode, Pin
 from aop.plan.facts import (
     accepted_everywhere,
     anybody_refuses,
+    arrives_with,
     claim_of,
     configured,
     expires_within,
@@ -32,8 +33,8 @@ from aop.plan.facts import (
     our_pins,
     ours_listed,
     patterns_for,
-    proven,
     publish,
+    refused_arrivals,
     refuses_somebody,
     replicas,
     to_be_proven,
@@ -92,17 +93,33 @@ def put_back_by_others(o: Observed, origin: ObservedOrigin, overwritten: Overwri
 
 
 def as_every_replica_does(o: Observed, origin: ObservedOrigin) -> Claim:
-    """What is put in place of a damaged text: what every replica is seen to do all the same, and only for hosts that are proven now."""
+    """What is put in place of a damaged text: what every replica is seen to do all the same, unless requests are seen to come otherwise.
+
+    Nothing becomes stricter by it, so that it takes no proof: where one is still to be made (after a restart, after a change at
+    Cloudflare), what requires keeps requiring.
+    """
     standing, wanted = configured(origin).standing, wanted_leaf(o)
-    asked = replicas(origin)
-    if standing is None or wanted is None or standing.mode < Mode.OPTIONAL or not asked:
+    if standing is None or wanted is None or standing.mode < Mode.OPTIONAL or not replicas(origin):
         return claim_of(o, origin, Mode.OFF)
     kept = [
         host
         for host in standing.required
-        if proven(o, host) and accepted_everywhere(origin, host, wanted) and all(at_least(r, host, standing.mode) for r in asked)
+        if o.evidence_of(host).presented not in refused_arrivals(origin, standing, host)
+        and (is_required_everywhere(origin, host, standing.mode, wanted) or is_met_through_the_edge(o, origin, host, wanted))
     ]
     return claim_of(o, origin, standing.mode if kept else Mode.OFF, with_wildcards(origin, kept) & set(standing.enforced), standing.pins)
+
+
+def is_required_everywhere(origin: ObservedOrigin, host: str, mode: Mode, leaf: Pin) -> bool:
+    """Every replica was just seen to be as strict to the host, and to serve the leaf."""
+    return accepted_everywhere(origin, host, leaf) and all(at_least(replica, host, mode) for replica in replicas(origin))
+
+
+def is_met_through_the_edge(o: Observed, origin: ObservedOrigin, host: str, leaf: Pin) -> bool:
+    """Our text is whole and others' has come to stand before it, which hides it from us and not from the edge's requests."""
+    claim = configured(origin).claim
+    hidden = [seen for replica in replicas(origin) if (seen := replica.seen(host)) is not None and seen.odd]
+    return claim is not None and claim.at(host) >= Mode.OPTIONAL and bool(hidden) and arrives_with(o, o.evidence_of(host), leaf)
 
 
 def at_least(replica: ObservedReplica, host: str, mode: Mode) -> bool:
@@ -285,6 +302,6 @@ def zone_presents_certificate(o: Observed) -> Step | None:
             Reason.LEAF_EXPIRING,
             f"leaf {newest.pin.short} ends at {newest.pin.not_after:%Y-%m-%d %H:%M} UTC and is not presented any more. Renew it",
         )
-    if step := next((refused for origin in o.origins if origin.wanted and (refused := nobody_is_refused_by_others(origin))), None):
+    if step := next((refused for origin in o.origins if origin.wanted and (refused := nobody_is_refused_by_others(o, origin))), None):
         return step
     return SetEnabled(o.zone.id, enabled=True, why=f"leaf {newest.pin.short} is active")
