@@ -13,7 +13,7 @@ from aop.observe.memory import Memory
 from aop.observed import NONE, OTHER, REFUSED, Evidence, ObservedOrigin, Unknown
 from aop.origins import Claim, Mode
 from aop.probe import Answer, AskedEdge, EdgeProbe, Failure, FailureKind
-from builders import APEX, HOSTS, LEAF, NEXT, NOW, WWW, claim, origin
+from builders import APEX, HOSTS, LEAF, NEXT, NOW, WWW, claim, evidence, origin
 from clocks import SetClock
 
 NONCE = "n0nce"
@@ -240,19 +240,67 @@ async def test_a_host_is_suspicious_until_two_answers_are_right_again() -> None:
     assert [WWW in hosts for hosts in asked] == [True, True, False, False, True], "twice at 4.9 s, then after 10 s"
 
 
+MANY = tuple(f"h{n:03}.example.com" for n in range(100))
+
+
+def many(per_second: float) -> Reading:
+    reading = Reading(per_second=per_second)
+    reading.origins = (AskedOrigin(origin(claim(pins=(LEAF,)), hosts=MANY), "/check"),)
+    return reading
+
+
 @pytest.mark.asyncio
-async def test_more_hosts_than_the_budget_has_room_for_are_each_asked_less_often() -> None:
-    hosts = tuple(f"h{n:03}.example.com" for n in range(100))
-    reading = Reading(per_second=5.0)
-    reading.origins = (AskedOrigin(origin(claim(pins=(LEAF,)), hosts=hosts), "/check"),)
+async def test_more_hosts_than_the_budget_has_room_for_are_each_asked_less_often_and_some_at_any_time() -> None:
+    """Else nobody would be asked for twenty seconds, in which the zone loses unseen."""
+    reading, asked = many(5.0), []
+    for _ in range(21):
+        await reading.read(after_s=1)
+        asked.append([host for host, _ in reading.edge.asked])
+    assert {len(hosts) for hosts in asked} == {5}
+    assert sorted(host for hosts in asked[:20] for host in hosts) == sorted(MANY)
+    assert asked[20] == asked[0]
+
+
+@pytest.mark.asyncio
+async def test_whoever_has_few_hosts_is_asked_as_often_beside_whoever_has_many() -> None:
+    reading, other, third = many(5.0), Memory(NOW), Memory(NOW)
     await reading.read()
-    await reading.read(after_s=19.9)
-    assert reading.edge.asked == []
-    await reading.read(after_s=0.1)
-    assert len(reading.edge.asked) == 100
-    other = Memory(NOW)
-    await reading._reader.read((AskedOrigin(origin(hosts=hosts), "/check"),), WINDOW, other, until_s=reading.clock.monotonic_s() + 60)
-    assert reading._reader.cadence_s(WINDOW) == 40.0, "all objects share it"
+    for memory, hosts in ((other, (APEX,)), (third, MANY)):
+        asked = (AskedOrigin(origin(hosts=hosts), "/check"),)
+        await reading._reader.read(asked, WINDOW, memory, until_s=reading.clock.monotonic_s() + 60)
+    cadences = [reading._reader.cadence_s(WINDOW, memory) for memory in (reading.memory, other, third)]
+    assert cadences == [pytest.approx(100 / 2.45), CADENCE_S, pytest.approx(100 / 2.45)]
+    del third, memory
+    assert reading._reader.cadence_s(WINDOW, reading.memory) == pytest.approx(100 / 4.9), "an object that is gone takes nothing"
+
+
+@pytest.mark.asyncio
+async def test_no_more_suspicious_hosts_than_the_budget_has_room_for_are_asked_more_often() -> None:
+    reading = many(5.0)
+    reading.origins = (AskedOrigin(origin(claim(enforced=MANY), hosts=MANY), "/check"),)
+    reading.edge.default = answer(line(NONE))
+    for _ in range(20):
+        await reading.read(after_s=1)
+    assert len(reading.memory.suspects) == len(MANY)
+    first = [*reading.memory.suspects][:24]
+    asked: list[str] = []
+    for _ in range(5):
+        await reading.read(after_s=1)
+        asked += [host for host, _ in reading.edge.asked]
+    assert set(first) <= set(asked)
+    assert len(asked) <= 2 * 5 * 5
+
+
+@pytest.mark.asyncio
+async def test_hosts_that_hang_hold_up_none_that_answers() -> None:
+    """A hundred names that lead nowhere, beside one that loses."""
+    reading = many(1000.0)
+    reading.memory.evidence = {MANY[-1]: evidence(MANY[-1])}
+    reading.edge.hanging = {host: asyncio.Event() for host in MANY[:-1]}
+    found = await reading.read(within_s=0.05)
+    assert found[MANY[-1]].last == reading.clock.now()
+    for task in reading.memory.asking.values():
+        task.cancel()
 
 
 # --- what fails or hangs -----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from aop.observe.replicas import MOST_AT_ONCE, SHARED_FAILURE_S, SUSPECT_S, ReplicaReader
+from aop.observe.replicas import MOST_AT_ONCE, MOST_NEW, SHARED_FAILURE_S, SUSPECT_S, ReplicaReader
 from aop.observe.views import KEPT, SETTLED_AFTER_S, Question, ReplicaMemory, may_serve, observed_replica
 from aop.observed import HostBehaviour, ObservedReplica
 from aop.origins import Claim, Mode, ObjectKey, ingress_nginx
@@ -481,6 +481,16 @@ async def test_while_all_is_well_one_host_is_asked_in_turn() -> None:
     assert [len(hosts) for hosts in asked.values()] == [1, 1, 1]
     assert sorted(host for hosts in asked.values() for host in hosts) == sorted(many(3))
     assert min(later - earlier for earlier, later in zip(list(asked), list(asked)[1:], strict=False)) == RECHECK_S
+
+
+@pytest.mark.asyncio
+async def test_hundreds_of_new_hosts_are_asked_about_in_turns_that_leave_room_for_other_objects() -> None:
+    hosts = many(2 * MOST_NEW + 1)
+    asking = Asking(claim(enforced=hosts))
+    asking.question = replace(asking.question, hosts=hosts, since=dict.fromkeys(hosts, 7))
+    asked = await turns(asking, 6)
+    assert [len(found) for found in asked.values()] == [MOST_NEW, MOST_NEW, 1]
+    assert {host for found in asked.values() for host in found} == set(hosts)
 
 
 @pytest.mark.asyncio

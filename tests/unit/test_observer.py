@@ -61,7 +61,7 @@ class Edge(Failing):
     async def read(self, *_: Any, **__: Any) -> Any:
         return (evidence(),)
 
-    def cadence_s(self, _: Any) -> float:
+    def cadence_s(self, *_: Any) -> float:
         return 10.0
 
 

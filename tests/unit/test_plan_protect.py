@@ -535,6 +535,15 @@ def test_while_others_begin_to_lose_as_well_it_is_the_zone_that_loses() -> None:
     assert relaxing(three(evidence=[lost(), before, silent])) == claim(enforced=(SHOP, WWW))
 
 
+def test_of_hundreds_those_that_were_not_asked_since_the_loss_began_say_nothing() -> None:
+    """With a budget of twenty requests a second, six hundred hosts are each asked twice a minute, and one loses within a quarter of it."""
+    earlier = replace(evidence(WWW), last=at(-11))
+    begins = replace(evidence(SHOP), recent=(Arrival(at(-2), NONE),), presented=NONE, last=at(-2))
+    assert relaxing(three(evidence=[lost(), begins, earlier])) == ASKING
+    assert relaxing(three(evidence=[lost(), begins, replace(earlier, last=at(-9))])) == claim(enforced=(SHOP, WWW))
+    assert relaxing(three(evidence=[lost(), earlier, replace(earlier, host=SHOP)])) == claim(enforced=(SHOP, WWW)), "nobody else loses"
+
+
 @pytest.mark.parametrize(
     "zone",
     [

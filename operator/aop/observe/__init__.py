@@ -93,7 +93,7 @@ class Observer:
             cloudflare_failing_since=memory.cloudflare.failing_since,
             limits=Limits(
                 teardown_patience_s=self._settings.teardown_patience_s,
-                stale_after_s=max(30.0, self._edge.cadence_s(pull.spec.verification.window_duration) * 3),
+                stale_after_s=max(30.0, self._edge.cadence_s(pull.spec.verification.window_duration, memory) * 3),
             ),
         )
 

@@ -10,12 +10,14 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from weakref import WeakKeyDictionary
 
 from aop.clock import Clock
 from aop.errors import plain
 from aop.observe.arrivals import arrived, begun_again, silent
 from aop.observe.memory import Memory
+from aop.observe.shares import shares
 from aop.observed import NONE, OTHER, REFUSED, Arrival, Configured, Evidence, ObservedOrigin
 from aop.origins import Mode
 from aop.origins.ingress_nginx import parse
@@ -26,8 +28,8 @@ SUSPICIOUS_S = 4.9
 """Cadence for a host whose visitors are refused, by its last two answers: three losing answers then span ten seconds."""
 SHORTEST_GAP_S = 3.0
 """A silence of less hides nothing, however short the window: what one request may well take."""
-AT_ONCE = 32
-"""Requests under way at the same time, for all objects together."""
+AT_ONCE = 16
+"""Requests under way at the same time for one object to hosts that answer, and as many to those that did not when they were asked last."""
 
 log = logging.getLogger("aop")
 
@@ -47,16 +49,39 @@ class AskedOrigin:
         return tuple(host for host in self.origin.hosts if self.path and (self.only is None or host in self.only))
 
 
+class Turns:
+    """Who may ask at the same time for one object: a host that hangs holds up none that answers."""
+
+    def __init__(self) -> None:
+        self._answering, self._silent = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AT_ONCE)
+
+    def of(self, evidence: Evidence | None) -> asyncio.Semaphore:
+        """Where a host of which this is known waits for its turn."""
+        return self._answering if evidence is not None and evidence.silence is None else self._silent
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one object would have asked: so many hosts, each so often (in seconds)."""
+
+    hosts: int
+    cadence_s: float
+
+
 class EdgeReader:
-    """Asks through the edge; built once per process. `per_second` bounds all objects' requests together: with more hosts each is asked less often."""
+    """Asks through the edge; built once per process.
+
+    `per_second` bounds all objects' requests together but for the suspicious ones, which have as much again. With more hosts than that
+    allows, those of the objects that have the most are asked less often; whoever has few is asked as often as before.
+    """
 
     def __init__(self, probe: EdgeProbe, cadence_s: float, per_second: float, clock: Clock) -> None:
         self._probe = probe
         self._cadence_s = cadence_s
         self._per_second = per_second
         self._clock = clock
-        self._turns = asyncio.Semaphore(AT_ONCE)
-        self._load: WeakKeyDictionary[Memory, int] = WeakKeyDictionary()
+        self._turns: WeakKeyDictionary[Memory, Turns] = WeakKeyDictionary()
+        self._load: WeakKeyDictionary[Memory, Load] = WeakKeyDictionary()
 
     async def read(self, origins: tuple[AskedOrigin, ...], window: timedelta, memory: Memory, until_s: float) -> tuple[Evidence, ...]:
         """Ask for every host whose turn it is, and wait for answers until `until_s` (monotonic); what comes later is in the next look.
@@ -64,8 +89,9 @@ class EdgeReader:
         Evidence goes only when a host has really left the scope; a source that could not be read takes none away.
         """
         asked = {host: one for one in reversed(origins) for host in one.hosts}
-        self._load[memory] = len(asked)
+        self._load[memory] = Load(len(asked), self._wanted_cadence_s(window))
         now = self._clock.now()
+        self._spread(sorted(asked.keys() - memory.asked.keys()), window, memory, now)
         memory.asking = {host: task for host, task in memory.asking.items() if not task.done()}
         for host in sorted(asked):
             if host not in memory.asking and now >= self.due_at(host, window, memory, now):
@@ -77,7 +103,7 @@ class EdgeReader:
             in_scope = {host for one in origins for host in one.origin.hosts}
             memory.evidence = {host: evidence for host, evidence in memory.evidence.items() if host in in_scope}
             memory.asked = {host: at for host, at in memory.asked.items() if host in in_scope}
-            memory.suspects &= in_scope
+            memory.suspects = {host: None for host in memory.suspects if host in in_scope}
         for host in nobody_asks(origins):
             if (evidence := memory.evidence.get(host)) and evidence.presented not in {None, NONE, OTHER, REFUSED}:
                 memory.evidence[host] = begun_again(evidence)
@@ -88,18 +114,38 @@ class EdgeReader:
         asked = memory.asked.get(host)
         if asked is None:
             return now
-        cadence_s = min(self.cadence_s(window), SUSPICIOUS_S) if host in memory.suspects else self.cadence_s(window)
-        return asked + timedelta(seconds=cadence_s)
+        cadence_s = self.cadence_s(window, memory)
+        return asked + timedelta(seconds=min(cadence_s, SUSPICIOUS_S) if host in self._asked_more_often(memory) else cadence_s)
 
-    def cadence_s(self, window: timedelta) -> float:
-        """How often a host is asked while all is well."""
-        return max(min(self._cadence_s, window.total_seconds() / 15), sum(self._load.values()) / self._per_second)
+    def cadence_s(self, window: timedelta, memory: Memory) -> float:
+        """How often each host of an object is asked while all is well."""
+        wanted_s = self._wanted_cadence_s(window)
+        wanted = {one: load.hosts / load.cadence_s for one, load in self._load.items()}
+        if not wanted.get(memory) or sum(wanted.values()) <= self._per_second:
+            return wanted_s
+        return max(wanted_s, self._load[memory].hosts / shares(wanted, self._per_second)[memory])
+
+    def _wanted_cadence_s(self, window: timedelta) -> float:
+        return min(self._cadence_s, window.total_seconds() / 15)
+
+    def _asked_more_often(self, memory: Memory) -> set[str]:
+        """Those that have been suspicious for longest, as many as a share of the budget allows."""
+        suspicious = sum(1 for one in self._load if one.suspects)
+        return set(islice(memory.suspects, max(1, int(self._per_second * SUSPICIOUS_S / max(1, suspicious)))))
+
+    def _spread(self, new: list[str], window: timedelta, memory: Memory, now: datetime) -> None:
+        """Hosts that are too many to be asked at once take turns second by second from the first time on, so that some are asked at any time."""
+        cadence_s = self.cadence_s(window, memory)
+        if cadence_s > self._wanted_cadence_s(window):
+            for n, host in enumerate(new):
+                memory.asked[host] = now + timedelta(seconds=cadence_s * n // len(new) - cadence_s)
 
     async def _ask(self, host: str, one: AskedOrigin, window: timedelta, memory: Memory) -> None:
         assert one.path is not None  # noqa: S101 - only such origins are asked; this tells mypy
-        gap = timedelta(seconds=max(3 * self.cadence_s(window), SHORTEST_GAP_S))
+        gap = timedelta(seconds=max(3 * self.cadence_s(window, memory), SHORTEST_GAP_S))
+        turn = self._turns.setdefault(memory, Turns()).of(memory.evidence.get(host))
         try:
-            async with self._turns:
+            async with turn:
                 asked = await self._probe.ask(host, one.path)
             evidence = _folded(memory.evidence.get(host, Evidence(host)), asked, one.origin, self._clock.now(), gap)
         except Exception as error:
@@ -107,8 +153,10 @@ class EdgeReader:
             why = f"{type(error).__name__} in the operator; its log has the traceback"
             evidence = silent(memory.evidence.get(host, Evidence(host)), why, self._clock.now(), direct=None)
         memory.evidence[host] = evidence
-        suspect = is_suspect(evidence, one.origin)
-        memory.suspects = memory.suspects | {host} if suspect else memory.suspects - {host}
+        if is_suspect(evidence, one.origin):
+            memory.suspects.setdefault(host)
+        else:
+            memory.suspects.pop(host, None)
 
 
 def is_suspect(evidence: Evidence, origin: ObservedOrigin) -> bool:

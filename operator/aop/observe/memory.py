@@ -124,8 +124,8 @@ class Memory:
     evidence: dict[str, Evidence] = field(default_factory=dict)
     asked: dict[str, datetime] = field(default_factory=dict)
     """When each host was last asked about through the edge."""
-    suspects: set[str] = field(default_factory=set)
-    """Hosts whose visitors are refused, by their last answers through the edge: they are asked about more often."""
+    suspects: dict[str, None] = field(default_factory=dict)
+    """Hosts whose visitors are refused, by their last answers through the edge: they are asked about more often. Who was first comes first."""
     asking: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     """Requests through the edge that are under way, by host."""
     identities: dict[str, ClientIdentity] = field(default_factory=dict)

@@ -27,6 +27,8 @@ SUSPECT_S = 10.0
 """How often what was seen to be wrong is asked again."""
 MOST_AT_ONCE = 8
 """Hosts that are asked again in one round, and hosts that are tried for a first word."""
+MOST_NEW = 50
+"""Hosts that are asked for the first time in one round: another object's turn comes after each."""
 OF_THE_REPLICA = frozenset({FailureKind.REFUSED, FailureKind.UNREACHABLE})
 """Failures to connect, which depend on no host."""
 
@@ -78,7 +80,7 @@ class ReplicaReader:
         if memory.error or not memory.settled:
             return
         unseen = [host for host in question.hosts if memory.stands(host, question) is None]
-        if turn := unseen or self._due(question, view):
+        if turn := unseen[:MOST_NEW] or self._due(question, view):
             await self._hosts(address, turn, question, memory, view)
 
     # --- which revision ----------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ They look only at the cluster, the replicas, the edge and the clock, so that nei
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import takewhile
 
 from aop.observed import REFUSED, HoldOff, Observed, ObservedOrigin, ObservedZone, Rejection
 from aop.origins import Claim, Mode
@@ -22,6 +23,7 @@ from aop.plan.facts import (
     in_scope,
     is_fresh,
     loses,
+    loses_in_a_row,
     may_be_presented,
     newest_active,
     oddity,
@@ -127,14 +129,25 @@ def lost(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
 
 
 def certificate_is_not_presented(o: Observed, origin: ObservedOrigin, claim: Claim, losing: list[str]) -> bool:
-    """It is the zone that loses, not one host of it: Cloudflare says so, or several hosts do, or begin to, and none arrives well."""
+    """It is the zone that loses, not one host of it: Cloudflare says so, or several hosts do, or begin to, and none has arrived well since.
+
+    Of hundreds of hosts many were not asked since: what came before says nothing of what comes now.
+    """
     if isinstance(o.zone, ObservedZone):
         newest = newest_active(o.zone)
         if not o.zone.enabled or newest is None or newest.pin not in claim.pins:
             return True
     others = {*origin.hosts, *claim.required} - set(losing)
     alone = len(losing) == 1 and not any(begins_to_lose(o, origin, claim, host) for host in others)
-    return not alone and not any(arrives_well(o, claim, host) for host in others)
+    began = min(began_to_lose_at(o, origin, claim, host) for host in losing)
+    return not alone and not any(arrives_well(o, claim, host, since=began) for host in others)
+
+
+def began_to_lose_at(o: Observed, origin: ObservedOrigin, claim: Claim, host: str) -> datetime:
+    """The first of the losing answers in a row; where they are a share of all, the first of the recent ones."""
+    recent, refused = o.evidence_of(host).recent, refused_arrivals(origin, claim, host)
+    run = list(takewhile(lambda arrival: arrival.presented in refused, reversed(recent)))
+    return run[-1].at if loses_in_a_row(o, recent, refused) else recent[0].at
 
 
 def begins_to_lose(o: Observed, origin: ObservedOrigin, claim: Claim, host: str) -> bool:
@@ -144,10 +157,11 @@ def begins_to_lose(o: Observed, origin: ObservedOrigin, claim: Claim, host: str)
     return is_fresh(o, evidence) and any(arrival.presented in refused for arrival in evidence.recent[-1:])
 
 
-def arrives_well(o: Observed, claim: Claim, host: str) -> bool:
-    """The host's requests were just seen to come with a leaf that the claim trusts."""
+def arrives_well(o: Observed, claim: Claim, host: str, *, since: datetime | None = None) -> bool:
+    """The host's requests were just seen to come with a leaf that the claim trusts, the last one not before `since`."""
     evidence = o.evidence_of(host)
-    return any(arrives_with(o, evidence, pin) for pin in claim.pins)
+    late = since is None or (evidence.last is not None and evidence.last >= since)
+    return late and any(arrives_with(o, evidence, pin) for pin in claim.pins)
 
 
 def relaxed(o: Observed, origin: ObservedOrigin, claim: Claim, hosts: list[str], why: str) -> Step | None:

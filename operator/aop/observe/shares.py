@@ -1,0 +1,20 @@
+"""How much of one budget each of several gets, so that nobody's hundreds of hosts make anybody else's few wait: pure, called by `aop.observe.edge`.
+
+Max-min fairness: whoever wants less than an equal share gets what they want, and the others share the rest alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+
+def shares(wanted: Mapping[K, float], budget: float) -> dict[K, float]:
+    """What each gets of `budget`, all in the same unit; together never more than that, and nobody more than they want."""
+    left, found = budget, {}
+    for rank, key in enumerate(sorted(wanted, key=lambda key: wanted[key])):
+        found[key] = min(wanted[key], left / (len(wanted) - rank))
+        left -= found[key]
+    return found
