@@ -64,7 +64,7 @@ class Slots:
     def slot(self, uid: str) -> Slot:
         """The object's slot, made at its first mention. One of the same name that comes after it has another uid, and its own."""
         if uid not in self._slots:
-            self._slots[uid] = Slot(Memory(self.clock.now(), uid=uid))
+            self._slots[uid] = Slot(Memory(uid=uid))
             self.origins.forget_ingresses()
         return self._slots[uid]
 

@@ -24,6 +24,8 @@ from aop.observed import Observed
 from aop.origins import Claim, Mode, ObjectKey, Pin, ingress_nginx
 from aop.origins.spec import ForeignText
 from aop.pki import (
+    AUTHORITY_TYPE,
+    LEAF_TYPE,
     Authority,
     Recipe,
     Slot,
@@ -92,7 +94,7 @@ class Performer:
         secret, recipe = generated(pull), recipe_of(pull)
         authority = await self._authority(pull, authority_name(secret), recipe)
         issued = await asyncio.to_thread(issue_leaf, recipe, authority, self._clock.wall())
-        await self._cluster.create(Kind.SECRET, secret.namespace, owned(pull, secret, leaf_data(issued, authority), "kubernetes.io/tls"))
+        await self._cluster.create(Kind.SECRET, secret.namespace, owned(pull, secret, leaf_data(issued, authority), LEAF_TYPE))
         memory.forget_secrets()
 
     async def _issue_next(self, pull: AuthenticatedOriginPull, memory: Memory) -> None:
@@ -129,7 +131,7 @@ class Performer:
             check_mutable(key, manifest)
         authority = await asyncio.to_thread(create_authority, recipe, self._clock.wall())
         if manifest is None:
-            await self._cluster.create(Kind.SECRET, key.namespace, owned(pull, key, authority_data(authority), "Opaque"))
+            await self._cluster.create(Kind.SECRET, key.namespace, owned(pull, key, authority_data(authority), AUTHORITY_TYPE))
         else:
             await self._cluster.replace(Kind.SECRET, key, {**manifest, "data": authority_data(authority)})
         return authority

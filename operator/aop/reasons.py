@@ -38,8 +38,8 @@ class Reason(StrEnum):
     reread: frozenset[str]
     """The readings of Cloudflare (fields of `CloudflareMemory`) that are the reason: read again soon while it blocks."""
 
-    def __new__(cls, code: str, meaning: str, remedy: str, fault: Fault, reread: str = "") -> Self:
-        """A row: `reread` is a list of words."""
+    def __new__(cls, code: str, meaning: str = "", remedy: str = "", fault: Fault = Fault.NOBODY, reread: str = "") -> Self:
+        """A row; `reread` is a list of words. With a code alone it looks a reason up: no row is that short, as a test sees to."""
         reason = str.__new__(cls, code)
         reason._value_ = code
         reason.meaning, reason.remedy, reason.fault, reason.reread = meaning, remedy, fault, frozenset(reread.split())

@@ -204,10 +204,3 @@ def timedelta_of(duration: str) -> timedelta:
         raise ValueError(f"not a duration in hours, minutes and seconds: {duration!r}")
     value = {unit: int(count) for count, unit in re.findall("([0-9]+)([hms])", duration)}
     return timedelta(hours=value.get("h", 0), minutes=value.get("m", 0), seconds=value.get("s", 0))
-
-
-def duration_of(span: timedelta) -> str:
-    """`span`, in whole seconds, as a `Duration`: the inverse of `timedelta_of` up to the choice of units."""
-    seconds = int(span.total_seconds())
-    parts = ((seconds // 3600, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s"))
-    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"

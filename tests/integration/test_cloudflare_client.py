@@ -119,7 +119,7 @@ async def test_the_life_of_a_certificate(double: CloudflareDouble, zone_id: str)
 
         double.control.turn(deploy_s=0.5)
         uploaded = await cloudflare.upload_certificate(access, zone_id, FIRST.leaf.pem, FIRST.key)
-        assert uploaded.pending
+        assert not uploaded.active
         assert uploaded.fingerprint == FIRST.leaf.pin.sha256
         with pytest.raises(CannotDeleteYet):
             await cloudflare.delete_certificate(access, zone_id, uploaded.id)

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives import hashes
 from aop import pki
 from aop.origins import ObjectKey
 from aop.pki import Algorithm, KeyedLeaf, Recipe
-from aop.probe import Answer, ClientIdentity, Paths, Presented, ReplicaAddress, ReplicaProbe
+from aop.probe import Answer, Paths, Presented, ReplicaAddress, ReplicaProbe
+from identities import identity_of
 from sandbox.pinned_nginx import CHECK, GATE, PinnedNginx
 from sandbox.text_nginx import Said, ask, client_context
 from zoo import ZOO, Data, Good, decoded
@@ -107,7 +108,7 @@ def test_openssl_verifies_what_is_issued(size: int, tmp_path: Path) -> None:
 def test_nginx_is_presented_what_is_taken(name: str, taken: dict[str, Taken], nginx: PinnedNginx) -> None:
     replica, paths = ReplicaAddress(nginx.address, nginx.https_port, nginx.http_port), Paths(check=CHECK, gate=GATE)
     probe = ReplicaProbe(timeout_s=10)
-    _, asked = asyncio.run(probe.ask(replica, HOST, paths, {Presented.OURS: ClientIdentity.of(taken[name].leaf)}))
+    _, asked = asyncio.run(probe.ask(replica, HOST, paths, {Presented.OURS: identity_of(taken[name].leaf)}))
     assert isinstance(asked.check, Answer), asked
     assert isinstance(asked.gate, Answer), asked
     assert (asked.check.body.split()[1], asked.gate.status) == (f"presented=taken{TAKEN.index(name)}", 204)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from aop.probe import Answer, EdgeProbe, Failure, FailureKind
+from aop.probe import Answer, AskedEdge, EdgeProbe, Failure, FailureKind
 from aop.settings import ConnectTo
 from sandbox.kubernetes.certificates import Authority
 from sandbox.ports import free_port
@@ -88,14 +88,18 @@ def failed(asked: Answer | Failure) -> Failure:
     return asked
 
 
+def echoed(asked: AskedEdge) -> bool:
+    """The body holds the nonce, so that it was made for this request and not taken from a cache or made up."""
+    return isinstance(asked.answer, Answer) and asked.nonce in asked.answer.body
+
+
 @pytest.mark.asyncio
 async def test_an_answer_brings_back_the_nonce_and_the_ray(edge: Started) -> None:
     async with edge(echo) as running:
         asked = await running.probe().ask(HOST, CHECK)
     answer = answered(asked.answer)
-    assert asked.echoed
     assert answer.body == f"rev=3 presented=ours nonce={asked.nonce}\n"
-    assert (answer.status, answer.cf_ray, answer.server, answer.peer) == (200, "8f0c0ffee-TST", "cloudflare", "127.0.0.1")
+    assert (answer.status, answer.cf_ray) == (200, "8f0c0ffee-TST")
     assert running.requests == [f"{HOST}{CHECK}?n={asked.nonce}"]
 
 
@@ -116,7 +120,7 @@ async def test_an_answer_from_a_cache_is_an_answer_that_echoes_nothing(edge: Sta
     async with edge(stale) as running:
         asked = await running.probe().ask(HOST, CHECK)
     assert answered(asked.answer).status == 200
-    assert not asked.echoed
+    assert not echoed(asked)
 
 
 @pytest.mark.asyncio
@@ -137,7 +141,7 @@ async def test_a_challenge_is_an_answer_that_says_so(edge: Started) -> None:
 
     async with edge(challenge) as running:
         answer = answered((await running.probe().ask(HOST, CHECK)).answer)
-    assert (answer.status, answer.cf_mitigated, len(answer.body)) == (403, "challenge", 4096)
+    assert (answer.status, len(answer.body)) == (403, 4096)
 
 
 @pytest.mark.asyncio
@@ -159,8 +163,8 @@ async def test_the_first_mapping_that_matches_leads(edge: Started) -> None:
             ConnectTo(None, None, "127.0.0.1", running.port),
         ]
         asking = EdgeProbe(timeout_s=10, connect_to=mappings, ca_file=running.ca_file)
-        assert (await asking.ask(HOST, CHECK)).echoed
-        assert (await asking.ask(OTHER, CHECK)).echoed
+        assert echoed(await asking.ask(HOST, CHECK))
+        assert echoed(await asking.ask(OTHER, CHECK))
     assert [request.partition("/")[0] for request in running.requests] == [HOST]
     assert [request.partition("/")[0] for request in elsewhere.requests] == [OTHER]
 
@@ -171,8 +175,8 @@ async def test_a_name_is_resolved_and_its_addresses_are_tried_in_turn(edge: Star
     async with edge(echo) as running:
         kept = EdgeProbe(timeout_s=10, connect_to=[ConnectTo("localhost", None, None, running.port)], ca_file=running.ca_file)
         named = EdgeProbe(timeout_s=10, connect_to=[ConnectTo(None, None, "localhost", running.port)], ca_file=running.ca_file)
-        assert (await kept.ask("localhost", CHECK)).echoed
-        assert (await named.ask(HOST, CHECK)).echoed
+        assert echoed(await kept.ask("localhost", CHECK))
+        assert echoed(await named.ask(HOST, CHECK))
 
 
 # --- failures ------------------------------------------------------------------------------------------------------------
@@ -185,7 +189,7 @@ async def test_a_certificate_of_an_unknown_authority_is_a_failure_and_nothing_is
         asked = await systems_own.ask(HOST, CHECK)
     assert failed(asked.answer).kind is FailureKind.TLS
     assert "does not verify" in failed(asked.answer).text
-    assert not asked.echoed
+    assert not echoed(asked)
     assert running.requests == []
 
 

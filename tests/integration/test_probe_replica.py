@@ -29,6 +29,7 @@ from pydantic import SecretBytes
 
 from aop.pki import Algorithm, KeyedLeaf, Recipe, create_authority, issue_leaf, throwaway
 from aop.probe import Answer, Asked, ClientIdentity, Failure, FailureKind, Paths, Presented, ReplicaAddress, ReplicaProbe
+from identities import identity_of
 from sandbox.kubernetes.certificates import Authority
 from sandbox.pinned_nginx import CHECK, GATE, PinnedNginx
 from sandbox.ports import free_port
@@ -54,9 +55,9 @@ EXPIRED = issued(NOW - timedelta(days=5))
 EARLY = issued(NOW + timedelta(days=5))
 PINS = {leaf.leaf.pin.sha1: name for leaf, name in ((OURS, "ours"), (NEXT, "next"), (EXPIRED, "expired"), (EARLY, "early"))}
 IDENTITIES = {
-    Presented.OURS: ClientIdentity.of(OURS),
-    Presented.NEXT: ClientIdentity.of(NEXT),
-    Presented.FOREIGN: ClientIdentity.of(throwaway(NOW)),
+    Presented.OURS: identity_of(OURS),
+    Presented.NEXT: identity_of(NEXT),
+    Presented.FOREIGN: identity_of(throwaway(NOW)),
 }
 
 
@@ -129,7 +130,6 @@ async def test_a_required_host_serves_our_leaves_and_refuses_nobodys_and_a_stran
         ("foreign", "presented=other", 400),
     ]
     assert {answered(one.check).status for one in asked} == {200}
-    assert {answered(one.gate).tls_version for one in asked} == {nginx.protocols}
 
 
 @pytest.mark.asyncio
@@ -149,7 +149,7 @@ async def test_sni_and_host_are_both_the_host_that_is_asked_for(nginx: PinnedNgi
 async def test_what_nginx_refuses_by_itself_is_refused_on_the_check_path_too_and_does_not_hide_the_gate(
     nginx: PinnedNginx, leaf: KeyedLeaf
 ) -> None:
-    asked = await probe().ask(address(nginx), UNREQUIRED, PATHS, {Presented.OURS: ClientIdentity.of(leaf)})
+    asked = await probe().ask(address(nginx), UNREQUIRED, PATHS, {Presented.OURS: identity_of(leaf)})
     check, gate = answered(asked[1].check), answered(asked[1].gate)
     assert (check.status, gate.status) == (400, 400)
     assert "The SSL certificate error" in check.body
@@ -163,7 +163,7 @@ async def test_check_and_gate_share_a_connection_only_where_the_check_is_served(
     def requests() -> list[tuple[str, int, str, int]]:
         return [request for request in nginx.asked() if request[2] in {paths.check, paths.gate}]
 
-    await probe().ask(address(nginx), HOST, paths, {Presented.OURS: ClientIdentity.of(EXPIRED)})
+    await probe().ask(address(nginx), HOST, paths, {Presented.OURS: identity_of(EXPIRED)})
     await until_async(lambda: len(requests()) >= 4, within_s=10, describe="four requests in nginx's log")
     served = next(connection for connection, _, _, status in requests() if status == 200)
     assert [(nth, uri) for connection, nth, uri, _ in requests() if connection == served] == [(1, paths.check), (2, paths.gate)]
@@ -189,7 +189,7 @@ async def test_an_origin_that_does_not_ask_sees_no_certificate(tmp_path: Path) -
 @pytest.mark.asyncio
 async def test_plaintext_answers_the_check_path_and_redirects_the_gate(nginx: PinnedNginx) -> None:
     check = answered(await probe().ask_plaintext(address(nginx), HOST, CHECK))
-    assert (check.status, check.body.split()[:2], check.tls_version) == (200, ["rev=7", "presented=none"], None)
+    assert (check.status, check.body.split()[:2]) == (200, ["rev=7", "presented=none"])
     gate = answered(await probe().ask_plaintext(address(nginx), HOST, GATE))
     assert (gate.status, gate.location) == (308, f"https://{HOST}{GATE}")
 
@@ -404,7 +404,7 @@ async def test_informational_answers_are_passed_over() -> None:
 
     async with scripted(hint) as replica:
         answer = answered(await probe().ask_plaintext(replica, HOST, CHECK))
-    assert (answer.status, answer.server, answer.peer) == (204, "test", "127.0.0.1")
+    assert answer.status == 204
 
 
 class RefusingServer(threading.Thread):
@@ -573,7 +573,7 @@ def test_a_key_reaches_tls_through_memory_and_leaves_no_file_and_no_descriptor()
     before = descriptors()
     _watching = True
     try:
-        identity = ClientIdentity.of(OURS)
+        identity = identity_of(OURS)
     finally:
         _watching = False
     assert identity.sha256 == OURS.leaf.pin.sha256
@@ -588,13 +588,13 @@ async def test_where_there_is_no_memfd_a_pipe_does(
 ) -> None:
     """macOS: `os` without memfd_create."""
     monkeypatch.delattr(os, "memfd_create", raising=False)
-    identity = ClientIdentity.of(leaf)
+    identity = identity_of(leaf)
     asked = await probe().ask(address(nginx), HOST, PATHS, {Presented.OURS: identity})
     assert f"presented={presented}" in answered(asked[1].check).body
 
 
 def test_an_identity_never_shows_its_key() -> None:
-    identity = ClientIdentity.of(OURS)
+    identity = identity_of(OURS)
     secret = OURS.key.get_secret_value().decode().splitlines()[1]
     assert not hasattr(identity, "__dict__")
     for shown in (repr(identity), str(identity), f"{identity}", repr({Presented.OURS: identity})):
@@ -630,6 +630,6 @@ def test_a_certificate_that_is_none_is_an_error() -> None:
 
 
 def test_identities_are_equal_when_their_leaves_are() -> None:
-    assert ClientIdentity.of(OURS) == ClientIdentity.of(OURS)
-    assert ClientIdentity.of(OURS) != ClientIdentity.of(NEXT)
-    assert len({ClientIdentity.of(OURS), ClientIdentity.of(OURS)}) == 1
+    assert identity_of(OURS) == identity_of(OURS)
+    assert identity_of(OURS) != identity_of(NEXT)
+    assert len({identity_of(OURS), identity_of(OURS)}) == 1

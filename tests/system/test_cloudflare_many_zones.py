@@ -157,7 +157,7 @@ class Zone:
         self.pull = AuthenticatedOriginPull(ObjectKey("edge", f"zone-{number}"), UID, 1, "1", NOW, None, (), {}, self.spec, status)
         self.template: Observed = observed(spec=self.spec, origins=[origin(hosts=(name,))])
         self.access = Access.of(f"token-of-the-user-{number if self.broken else number % 3}", Priority.ONBOARD)
-        self.memory = Memory(NOW)
+        self.memory = Memory()
         self.read_at: list[float] = []
 
     @property

@@ -62,6 +62,40 @@ def test_pure_floors_look_at_no_clock_and_no_file() -> None:
     assert found == []
 
 
+def test_nothing_is_defined_that_the_product_never_names() -> None:
+    """What nothing but tests reaches promises something that nobody keeps. Kopf, pydantic and `Enum` reach theirs by other ways."""
+    mentions: dict[str, list[tuple[Path, int]]] = defaultdict(list)
+    for path, _ in modules():
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            for word in set(re.findall(r"\w+", line)):
+                mentions[word].append((path, number))
+    unnamed = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {name}"
+        for path, tree in modules()
+        for node, name in defined(tree)
+        if not any(other != path or not node.lineno <= number <= (node.end_lineno or 0) for other, number in mentions[name])
+    ]
+    assert unnamed == []
+
+
+def defined(tree: ast.AST) -> Iterator[tuple[ast.stmt, str]]:
+    """Functions without a decorator, classes, and variables and fields; not the members of an enumeration, which stand for values from outside."""
+    for node in ast.iter_child_nodes(tree):
+        match node:
+            case ast.ClassDef(name=name, bases=bases, body=body):
+                yield node, name
+                if not any("Enum" in ast.unparse(base) for base in bases):
+                    yield from defined(ast.Module(body, []))
+            case ast.FunctionDef(name=name, decorator_list=decorators) | ast.AsyncFunctionDef(name=name, decorator_list=decorators):
+                if not name.startswith("__") and all(ast.unparse(one) in {"property", "classmethod", "staticmethod"} for one in decorators):
+                    yield node, name
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)) if name not in {
+                "model_config",
+                "__all__",
+            }:
+                yield node, name
+
+
 # --- permissions --------------------------------------------------------------------------------------------------------
 
 VERBS = {"fetch": "get", "list": "list", "create": "create", "replace": "update", "merge": "patch"}

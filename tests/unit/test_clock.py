@@ -114,7 +114,7 @@ async def test_the_edge_is_asked_at_its_cadence_whoever_sets_the_clock(step: tim
             return AskedEdge(host, "nonce", Answer(503, "busy"))
 
     clock, edge = SetClock(), Silent()
-    reader, memory = EdgeReader(cast("EdgeProbe", edge), 10.0, 20.0, clock), Memory(clock.now())
+    reader, memory = EdgeReader(cast("EdgeProbe", edge), 10.0, 20.0, clock), Memory()
     for _ in range(6):
         await reader.read((AskedOrigin(origin(hosts=(APEX,)), "/check"),), timedelta(seconds=180), memory, until_s=clock.monotonic_s() + 2)
         clock.set_by(step)

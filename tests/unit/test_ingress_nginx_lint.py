@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,10 +11,17 @@ from hypothesis import strategies as st
 from aop.origins.ingress_nginx.foreign import objections
 from aop.origins.ingress_nginx.lint import objection
 from aop.origins.ingress_nginx.snippets import take_apart
-from aop.origins.ingress_nginx.syntax import read, walk
+from aop.origins.ingress_nginx.syntax import Statement, read
 from aop.origins.ingress_nginx.text import HTTP, SERVER
 from aop.origins.spec import ForeignText
 from strategies import foreign_texts
+
+
+def walk(statements: Iterable[Statement], depth: int = 0) -> Iterator[tuple[int, Statement]]:
+    """Every statement before those inside it, with how many braces deep it stands."""
+    for statement in statements:
+        yield depth, statement
+        yield from walk(statement.body or (), depth + 1)
 
 
 @pytest.mark.parametrize(

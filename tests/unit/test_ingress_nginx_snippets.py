@@ -206,7 +206,7 @@ def test_what_would_not_read_back_is_refused_once_instead_of_written_for_ever() 
 
 def test_where_nothing_of_ours_stands_any_more_the_annotations_still_say_what_was_claimed() -> None:
     stored = read(published(EMPTY, REQUIRING) | {"data": {}})
-    assert (stored.residue, stored.intact, stored.claimed) == (False, False, True)
+    assert (stored.residue, stored.intact) == (False, False)
     assert stored.standing == {UID: REQUIRING}
     assert stored.claims == {UID: OFF}
 

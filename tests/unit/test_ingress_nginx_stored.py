@@ -239,7 +239,6 @@ def test_where_the_text_is_not_what_was_written_no_claim_is_in_force(key: str, n
     text = body["data"][key]
     broken = read(edited(body, key, text[: len(text) // 2] if now == "half" else now))
     assert not broken.intact
-    assert broken.claimed
     assert {(one.mode, one.enforced) for one in broken.claims.values()} == {(Mode.OFF, ())}
     assert broken.claims[UID].pins == REQUIRING.pins, "trust stays known"
     assert broken.revision == 2
@@ -387,7 +386,6 @@ def test_the_digest_of_others_text_changes_with_it_and_not_with_ours() -> None:
 def test_a_config_map_that_is_not_there_says_nothing() -> None:
     assert read(None).claims == {}
     assert read(None).intact
-    assert not read(None).claimed
     assert read({}) == read(None)
 
 

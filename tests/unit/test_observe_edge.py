@@ -52,7 +52,7 @@ class Reading:
     """A reader over a stand-in of the edge."""
 
     def __init__(self, default: Answer | Failure | None = None, said: Claim | None = None, *, per_second: float = 1000.0) -> None:
-        self.edge, self.clock, self.memory = Edge(default), SetClock(), Memory(NOW)
+        self.edge, self.clock, self.memory = Edge(default), SetClock(), Memory()
         self.origins: tuple[AskedOrigin, ...] = (AskedOrigin(origin(said or claim(pins=(LEAF, NEXT))), "/check"),)
         self._reader = EdgeReader(cast("EdgeProbe", self.edge), CADENCE_S, per_second, self.clock)
 
@@ -263,7 +263,7 @@ async def test_more_hosts_than_the_budget_has_room_for_are_each_asked_less_often
 
 @pytest.mark.asyncio
 async def test_whoever_has_few_hosts_is_asked_as_often_beside_whoever_has_many() -> None:
-    reading, other, third = many(5.0), Memory(NOW), Memory(NOW)
+    reading, other, third = many(5.0), Memory(), Memory()
     await reading.read()
     for memory, hosts in ((other, (APEX,)), (third, MANY)):
         asked = (AskedOrigin(origin(hosts=hosts), "/check"),)

@@ -55,7 +55,7 @@ def test_reading_cloudflare_again_does_not_begin_stillness_again() -> None:
 
 
 def test_a_restart_knows_nothing_and_says_so() -> None:
-    memory = Memory(NOW)
+    memory = Memory()
     assert isinstance(memory.zone, Unknown)
     assert memory.awaiting
     assert memory.cloudflare.changed_at is None, "stillness begins with the process"
@@ -64,7 +64,7 @@ def test_a_restart_knows_nothing_and_says_so() -> None:
 @pytest.mark.asyncio
 async def test_a_secret_that_is_forgotten_is_read_again_and_stands_until_then() -> None:
     """A Secret that cannot be read any more ends nothing that was decided on it (docs/architecture.md#sources-fail-alone)."""
-    memory, held = Memory(NOW), {"tls.crt": "old"}
+    memory, held = Memory(), {"tls.crt": "old"}
 
     async def read() -> dict[str, str] | None:
         if not held:
@@ -90,7 +90,7 @@ def manifest(version: Any = "7", **spec: Any) -> dict[str, Any]:
 )
 def test_of_what_a_watch_and_a_write_show_the_newer_stands(known: str, shown: str, *, newer: bool) -> None:
     """An event that was on its way while we wrote must not undo what our own write has returned."""
-    memory = Memory(NOW)
+    memory = Memory()
     memory.learn(manifest(known, of="known"), 1.0)
     memory.learn(manifest(shown, of="shown"), 2.0)
     assert memory.manifest == (manifest(shown, of="shown") if newer else manifest(known, of="known"))

@@ -119,7 +119,7 @@ class Reading:
     def __init__(self, api: Api | None = None, pull: AuthenticatedOriginPull = PULL) -> None:
         self.api, self.pull, self.now = api or Api(), pull, NOW
         self.settings = Settings()
-        self.memory = Memory(NOW)
+        self.memory = Memory()
         self.access: Access | Unknown = Access.of("pretend-token", Priority.ONBOARD)
         self.metrics = Metrics()
         self._reader = ZoneReader(cast("Cloudflare", self.api), self.settings, self.metrics)
@@ -474,7 +474,7 @@ async def test_no_zone_is_none_and_two_name_their_accounts() -> None:
     reading = Reading(api)
     api.zones = []
     assert await reading.read() is None
-    reading.memory = Memory(NOW)
+    reading.memory = Memory()
     api.zones = [zone(), zone(id="f" * 32, account_id="other")]
     found = await reading.read()
     assert isinstance(found, Unknown)

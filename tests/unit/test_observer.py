@@ -67,7 +67,7 @@ class Edge(Failing):
 
 @pytest.mark.asyncio
 async def test_a_bug_in_looking_at_an_origin_leaves_what_was_last_seen_of_it() -> None:
-    world, memory = Failing(), Memory(NOW, uid=UID)
+    world, memory = Failing(), Memory(uid=UID)
     observer = Observer(
         cast("Cluster", world),
         cast("ZoneReader", world),
@@ -96,6 +96,6 @@ async def test_a_bug_at_the_first_look_is_an_origin_that_is_not_known() -> None:
         Settings(),
         StoppedClock(),
     )
-    (found,) = (await observer.observe(PULL, Memory(NOW, uid=UID))).origins
+    (found,) = (await observer.observe(PULL, Memory(uid=UID))).origins
     assert isinstance(found.configured, Unknown)
     assert found.target == TARGET

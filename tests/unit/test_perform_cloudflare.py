@@ -50,7 +50,7 @@ class World:
 
     def __init__(self, answers: dict[str, Any]) -> None:
         self.clock, self.script = StoppedClock(), Script(answers)
-        self.memory = Memory(NOW)
+        self.memory = Memory()
         self.memory.cloudflare.access = access(Priority.RESYNC)
         self.memory.evidence = {"example.com": evidence()}
         self._performer = Performer(cast("Cluster", OneSecret()), cast("OriginKeepers", None), client(self.script, self.clock), self.clock)

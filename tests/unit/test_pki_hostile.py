@@ -16,7 +16,7 @@ import zoo
 from aop import pki
 from aop.errors import Blocked, Reason
 from aop.origins import ObjectKey
-from aop.probe import ClientIdentity
+from identities import identity_of
 from zoo import Data, decoded, encoded
 
 SECRET = ObjectKey("edge", "example-com-tls")
@@ -44,8 +44,8 @@ def read_everything(data: Data) -> None:
     """Ask everything that is ever asked of a Secret. What is taken can be presented by the probe, and promoted."""
     now = datetime.now(UTC)
     for read in (
-        lambda: ClientIdentity.of(pki.read_keyed_leaf(SECRET, data)),
-        lambda: ClientIdentity.of(pki.read_keyed_leaf(SECRET, data, pki.Slot.NEXT)),
+        lambda: identity_of(pki.read_keyed_leaf(SECRET, data)),
+        lambda: identity_of(pki.read_keyed_leaf(SECRET, data, pki.Slot.NEXT)),
         lambda: pki.read_referenced(SECRET, data, now),
         lambda: pki.promoted(data) if pki.read_key_pair(SECRET, data, zoo.ZONE).next else None,
         lambda: pki.read_authority(SECRET, data, zoo.ZONE).suits(zoo.RECIPE, now),

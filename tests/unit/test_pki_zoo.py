@@ -12,7 +12,7 @@ from aop import pki
 from aop.errors import Blocked, Reason
 from aop.origins import ObjectKey
 from aop.pki import Slot
-from aop.probe import ClientIdentity
+from identities import identity_of
 from zoo import FORMS, ZOO, Bad, Data, Form, Good, decoded, encoded
 
 SECRET = ObjectKey("edge", "example-com-tls")
@@ -27,7 +27,7 @@ def test_a_good_key_pair_is_taken_and_can_be_presented(name: str) -> None:
     found = pki.read_referenced(SECRET, data, datetime.now(UTC))
     keyed = pki.read_keyed_leaf(SECRET, data)
     assert keyed.leaf == found.leaf
-    assert ClientIdentity.of(keyed).sha256 == found.leaf.pin.sha256
+    assert identity_of(keyed).sha256 == found.leaf.pin.sha256
 
 
 @pytest.mark.parametrize("name", [name for name, one in ZOO.items() if isinstance(one, Bad)])

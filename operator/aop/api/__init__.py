@@ -43,7 +43,7 @@ from aop.errors import Reason
 from aop.origins import ObjectKey
 from aop.origins.spec import ConfigMapRef, ForeignText, IngressNginx, Origin, Trust
 from aop.pki import Algorithm
-from aop.schema import duration_of, timedelta_of
+from aop.schema import timedelta_of
 
 __all__ = [
     "API_VERSION",
@@ -86,7 +86,6 @@ __all__ = [
     "Verification",
     "Zone",
     "ZoneStatus",
-    "duration_of",
     "parse_spec",
     "timedelta_of",
 ]

@@ -71,7 +71,6 @@ class Zone(Result):
     paused: bool = False
     """Paused: DNS answers, but nothing passes the edge."""
     account_id: str = Field(default="", validation_alias=AliasPath("account", "id"))
-    account_name: str = Field(default="", validation_alias=AliasPath("account", "name"))
 
     @property
     def active(self) -> bool:
@@ -106,8 +105,6 @@ class Certificate(Result):
     """The leaf in PEM, perhaps with what signed it; whitespace may differ from what was uploaded."""
     serial_number: str = ""
     """Decimal."""
-    issuer: str = ""
-    """A distinguished name in Cloudflare's notation."""
     uploaded_on: Date = None
     expires_on: Date = None
 
@@ -115,11 +112,6 @@ class Certificate(Result):
     def active(self) -> bool:
         """True if the zone presents it, as soon as the zone is enabled and no newer one is active."""
         return self.status is CertificateStatus.ACTIVE
-
-    @property
-    def pending(self) -> bool:
-        """True if it may still become active by itself; until then it cannot be deleted."""
-        return self.status in {CertificateStatus.INITIALIZING, CertificateStatus.PENDING_DEPLOYMENT, CertificateStatus.UNKNOWN}
 
     @property
     def deleting(self) -> bool:
@@ -182,7 +174,6 @@ class HostnameAssociation(Result):
     """A hostname with a certificate of its own, or with none, regardless of the zone's."""
 
     hostname: str
-    cert_id: str = ""
     enabled: bool | None = None
     """True: presents that certificate. False: presents nothing. None: void, the zone's certificate applies."""
     status: CertificateStatus = CertificateStatus.UNKNOWN

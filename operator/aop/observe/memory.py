@@ -109,7 +109,6 @@ class CloudflareMemory:
 class Memory:
     """Everything that is remembered about one object."""
 
-    started_at: datetime
     cloudflare: CloudflareMemory = field(default_factory=CloudflareMemory)
     uid: str = ""
     """The object's uid: one of the same name that comes after it has a memory of its own. Empty: not known yet."""

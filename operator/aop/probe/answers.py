@@ -44,14 +44,6 @@ class Answer:
     status: int
     body: str = ""
     """The first 4 KiB; bytes that are not UTF-8 are replaced."""
-    server: str | None = None
-    """The `server` header: `cloudflare` when the edge answered or passed the answer on."""
     location: str | None = None
     cf_ray: str | None = None
     """Only there when the answer came through the edge; it rides along in every message about it."""
-    cf_mitigated: str | None = None
-    """`challenge` when the edge answered with a challenge page of its own."""
-    tls_version: str | None = None
-    """`TLSv1.2` or `TLSv1.3`; None for plaintext."""
-    peer: str = ""
-    """The IP address that answered."""

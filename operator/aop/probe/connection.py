@@ -65,7 +65,6 @@ class Connection:
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
         self._streams: Streams | None = None
         self._ended = False
-        self._peer = ""
         self.stage = Stage.CONNECTING
         self.reusable = False
         """The last answer is complete and the other side keeps the connection open."""
@@ -115,7 +114,6 @@ class Connection:
         addresses = await _resolve(route.address, route.port)
         failure: OSError = socket.gaierror(socket.EAI_NONAME, "no address")
         for family, address in addresses:
-            self._peer = str(address[0])
             connecting = socket.socket(family, socket.SOCK_STREAM)
             try:
                 connecting.setblocking(False)
@@ -146,8 +144,7 @@ class Connection:
         while len(body) < BODY_LIMIT and isinstance(event := await self._event(reader), h11.Data):
             body += bytes(event.data)
         self.reusable = self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
-        tls = writer.get_extra_info("ssl_object")
-        return _answer(head, body[:BODY_LIMIT], tls.version() if tls else None, self._peer)
+        return _answer(head, body[:BODY_LIMIT])
 
     async def _event(self, reader: asyncio.StreamReader) -> Any:
         """The next event of HTTP; h11 has made sure that it is one that may come now."""
@@ -205,15 +202,11 @@ def _proxy_header(connected: socket.socket) -> bytes:
     return f"PROXY {family} {source[0]} {destination[0]} {source[1]} {destination[1]}\r\n".encode("ascii")
 
 
-def _answer(head: h11.Response, body: bytes, tls_version: str | None, peer: str) -> Answer:
+def _answer(head: h11.Response, body: bytes) -> Answer:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
     return Answer(
         status=head.status_code,
         body=body.decode("utf-8", errors="replace"),
-        server=headers.get("server"),
         location=headers.get("location"),
         cf_ray=headers.get("cf-ray"),
-        cf_mitigated=headers.get("cf-mitigated"),
-        tls_version=tls_version,
-        peer=peer,
     )

@@ -25,11 +25,6 @@ class AskedEdge:
     """Fresh and random; sent as `n`, which the check path echoes."""
     answer: Answer | Failure
 
-    @property
-    def echoed(self) -> bool:
-        """The body holds the nonce, so that it was made for this request and not taken from a cache or made up."""
-        return isinstance(self.answer, Answer) and self.nonce in self.answer.body
-
 
 class EdgeProbe:
     """Asks through the edge; built once per process.

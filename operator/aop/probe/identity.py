@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from pydantic import SecretBytes
 
-from aop.pki import KeyedLeaf, pin_of
+from aop.pki import pin_of
 
 
 class ClientIdentity:
@@ -41,11 +41,6 @@ class ClientIdentity:
                 raise ValueError(
                     f"leaf {self.sha256[:8]} cannot be presented with its key: {error.reason or 'the key is not readable'}"
                 ) from None
-
-    @classmethod
-    def of(cls, issued: KeyedLeaf) -> ClientIdentity:
-        """What `aop.pki` issued or read from a Secret, ready to be presented."""
-        return cls(issued.leaf.pem, issued.key)
 
     def __repr__(self) -> str:
         return f"ClientIdentity(sha256={self.sha256!r})"

@@ -60,8 +60,6 @@ class Answer:
 
     revision: int
     """The revision of the text that the answering worker runs."""
-    zone_label: str
-    """`zones.labels` of the zone that the host belongs to, or NO_ZONE."""
     presented: str
     """`Pin.short` of a leaf pinned for that zone, or NONE, or OTHER."""
     https: bool
@@ -81,7 +79,6 @@ def parse(body: bytes | str) -> Answer | None:
         return None
     return Answer(
         revision=int(found["revision"]),
-        zone_label=found["zone"],
         presented=found["presented"],
         https=found["https"] == "on",
         fresh=found["requests"] == "1" and found["session"] != "r",

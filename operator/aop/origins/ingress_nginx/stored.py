@@ -72,8 +72,6 @@ class Stored:
     snippets: Mapping[str, Snippet] = field(default_factory=dict)
     """Both keys of `text.KEYS`, taken apart."""
     found: Found = field(default_factory=Found)
-    claimed: bool = False
-    """Something of ours is there, be it damaged."""
 
     @property
     def claims(self) -> dict[str, Claim]:
@@ -131,7 +129,6 @@ def read(config_map: Mapping[str, Any] | None) -> Stored:
         path_token=token_or_none,
         snippets=snippets,
         found=found,
-        claimed=claimed,
     )
 
 

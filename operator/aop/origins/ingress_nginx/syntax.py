@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -105,13 +105,6 @@ class _Reader:
 
     def _wrong(self, said: str) -> None:
         self._fault = self._fault or said
-
-
-def walk(statements: Iterable[Statement], depth: int = 0) -> Iterator[tuple[int, Statement]]:
-    """Every statement before those inside it, with how many braces deep it stands."""
-    for statement in statements:
-        yield depth, statement
-        yield from walk(statement.body or (), depth + 1)
 
 
 class _Token(NamedTuple):
