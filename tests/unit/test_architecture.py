@@ -89,10 +89,9 @@ def defined(tree: ast.AST) -> Iterator[tuple[ast.stmt, str]]:
             case ast.FunctionDef(name=name, decorator_list=decorators) | ast.AsyncFunctionDef(name=name, decorator_list=decorators):
                 if not name.startswith("__") and all(ast.unparse(one) in {"property", "classmethod", "staticmethod"} for one in decorators):
                     yield node, name
-            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)) if name not in {
-                "model_config",
-                "__all__",
-            }:
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)) if (
+                name != "model_config" and not name.startswith("__")
+            ):
                 yield node, name
 
 
