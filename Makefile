@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 VENV := .venv
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 BIN := $(VENV)/bin
 SANDBOX := PYTHONPATH=tests $(BIN)/python -m
 # One per core: each may run a whole cluster with its visitors, and starved of processors they would measure the machine.
@@ -17,7 +18,7 @@ SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # Of what takes long `make test` runs one fourth, by the hash of the commit; `make system` runs all of it.
 SHARE ?= 4:
 
-.PHONY: help setup check check-install format golden generate lock unit quick test rig system sandbox demo state-space bench image clean
+.PHONY: help setup check check-install format golden generate lock modules unit quick test rig system sandbox demo state-space bench image clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +53,9 @@ golden: setup ## Write tests/golden anew: what a person reads at every step.
 lock: setup ## Lock the dependencies of pyproject.toml with hashes.
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements/run.lock pyproject.toml
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements/dev.lock pyproject.toml --group dev
+
+modules: ## Write the Go modules that pin what the tests run on (needs Go), after a change of tools/modules.sh.
+	tools/modules.sh
 
 unit: setup ## The pure tests: seconds.
 	$(PYTEST) tests/unit $(SPREAD) -q
@@ -89,7 +93,7 @@ check-install: setup programs ## Install, upgrade, roll back and uninstall with 
 	PYTHONPATH=tests $(PYTEST) tests/install $(SPREAD) -q -p sandbox.helm.summary
 
 image: ## Build the container image (needs a container engine).
-	docker build --build-arg REVISION="$$(git rev-parse HEAD)" --build-arg SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" --tag aop-operator:0.1.0 .
+	docker build --build-arg REVISION="$$(git rev-parse HEAD)" --build-arg SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" --build-arg VERSION=$(VERSION) --tag aop-operator:$(VERSION) .
 
 clean: ## Remove the environment and everything that tests left here.
 	rm -rf $(VENV) .sandbox .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
