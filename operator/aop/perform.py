@@ -1,4 +1,4 @@
-"""One `Step` at a time, carried out. What an object has written it has written here, but for its status and its Events.
+"""One `Step` at a time, carried out. This, and the keepers that it tells to, write everything for an object but its status and its Events.
 
 Every write is safe against a second writer: ConfigMaps, Secrets and the record go out with the resourceVersion that the decision was made
 on, an upload uses the recorded key pair, and a deletion names an id whose fingerprint was just read. After each effect the memory forgets

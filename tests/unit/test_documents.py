@@ -157,6 +157,25 @@ def test_every_name_of_ours_in_a_module_docstring_exists() -> None:
     assert [f"{path}: {name}" for path, name in names if not exists(name)] == []
 
 
+def test_every_neighbour_that_a_module_docstring_names_exists() -> None:
+    """`snippets.FIELD_MANAGER`, in a module beside `snippets`."""
+    gone = [
+        f"{path}: {module}.{name}"
+        for path, text in docstrings().items()
+        for module, name in re.findall(r"`(\w+)\.([A-Za-z_]\w*)", text)
+        if (neighbour := ROOT / path.parent / f"{module}.py").is_file() and not re.search(rf"\b{name}\b", read(neighbour))
+    ]
+    assert gone == []
+
+
+@pytest.mark.parametrize("package", ["cloudflare", "origins/ingress_nginx"])
+def test_a_package_that_lists_its_modules_lists_all_of_them(package: str) -> None:
+    folder = PACKAGE / package
+    told = docstrings()[(folder / "__init__.py").relative_to(ROOT)]
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert sorted(name for name in modules if not re.search(rf"`{name}`|^ {{4}}{name} ", told, re.MULTILINE)) == []
+
+
 def exists(name: str) -> bool:
     """Whether a dotted name leads to a module or to something that is defined in one."""
     base = PACKAGE.parent if name.startswith("aop.") else ROOT / "tests"

@@ -1,7 +1,7 @@
 """What a user writes about an origin: one model per origin kind, and `Origin`, which names exactly one of them.
 
 Part of the resource (`aop.api` puts it under `spec.origins`), but kept here so that adding an origin kind stays within this package: its
-model and its field in `Origin` here, its driver in a package of its own. Each driver takes its model as its `Spec`.
+model and its field in `Origin` here, its driver in a package of its own.
 """
 
 from __future__ import annotations
