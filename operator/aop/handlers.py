@@ -74,6 +74,7 @@ class Slots:
             slot.memory.gone = True
             slot.wake.set()
         self.origins.drop(uid)
+        self.observer.drop(uid)
 
     def wake_all(self) -> None:
         """Something that any object may care about has changed."""

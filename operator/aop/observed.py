@@ -113,16 +113,21 @@ class ObservedObject:
     finalizer: bool = True
     deleting: bool = False
     rotate: str | None = None
+    holds: str | None = None
+    """Id of the zone that it went on with, by its status: its token has shown that zone, and no other object had it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """Another object that names the same zone. `zone_id` is what it recorded, if it has come that far."""
+    """Another object that names the same zone."""
 
     key: ObjectKey
     uid: str
     created: datetime
     zone_id: str | None
+    """The zone that its own token has shown, by its status or in this process; None: none so far, and nobody has to give way to it."""
+    holds: bool = False
+    """It went on with that zone, by its status."""
 
 
 # --- Cloudflare ------------------------------------------------------------------------------------------------------

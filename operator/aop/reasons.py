@@ -87,7 +87,7 @@ class Reason(StrEnum):
     )
     ZONE_CLAIMED = (
         "ZoneClaimed",
-        "An older AuthenticatedOriginPull already manages this zone; the message names it.",
+        "Another AuthenticatedOriginPull manages this zone: its token has shown the zone first; the message names it.",
         "Delete one of the two objects",
         Fault.USER,
     )

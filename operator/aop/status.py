@@ -37,6 +37,7 @@ from aop.plan.facts import (
     wanted_leaf,
 )
 from aop.plan.prove import why_unproven
+from aop.plan.qualify import claimant
 from aop.steps import Block, Done, Step, Wait
 
 Truth = Literal["True", "False", "Unknown"]
@@ -57,7 +58,7 @@ class Finding:
 
 
 def status_of(o: Observed, step: Step, previous: Status) -> Status:
-    """The whole status; `previous` only lends its transition times."""
+    """The whole status; `previous` lends its transition times, and what it says of the zone while that cannot be read."""
     findings = {
         ConditionType.CERTIFICATE_READY: certificate_ready(o),
         ConditionType.CERTIFICATE_DEPLOYED: certificate_deployed(o),
@@ -72,7 +73,7 @@ def status_of(o: Observed, step: Step, previous: Status) -> Status:
     return Status(
         observed_generation=o.object.generation,
         enforcement=min((Mode.parse(mode) for mode in modes if mode), default=Mode.OFF).label if all(modes) else None,
-        zone=zone_status(o),
+        zone=zone_status(o, previous),
         certificate=certificate_status(o),
         origins=tuple(origin_status(origin) for origin in o.origins if origin.wanted),
         hosts=hosts_status(o),
@@ -350,9 +351,13 @@ def enforced(o: Observed) -> Finding:
 # --- the parts -------------------------------------------------------------------------------------------------------
 
 
-def zone_status(o: Observed) -> ZoneStatus | None:
-    """The zone as Cloudflare shows it."""
-    return ZoneStatus(id=o.zone.id, account_id=o.zone.account_id, ssl_mode=o.zone.ssl_mode) if isinstance(o.zone, ObservedZone) else None
+def zone_status(o: Observed, previous: Status) -> ZoneStatus | None:
+    """The zone as Cloudflare last showed it; none where another object has it, because by this one tells whose it is."""
+    if claimant(o) is not None:
+        return None
+    if not isinstance(o.zone, ObservedZone) or isinstance(o.rivals, Unknown):
+        return previous.zone
+    return ZoneStatus(id=o.zone.id, account_id=o.zone.account_id, ssl_mode=o.zone.ssl_mode)
 
 
 def certificate_status(o: Observed) -> CertificateStatus | None:

@@ -21,13 +21,13 @@ from aop.observed import (
     ObservedOrigin,
     ObservedReplica,
     ObservedZone,
-    Rival,
     Unknown,
 )
 from aop.observed import Record as RealRecord
 from aop.origins import Claim as RealClaim
 from aop.origins import Pin
 from aop.plan.facts import flushes_of_the_hour, is_fresh, runs_our_claim, whole_window
+from aop.plan.qualify import claimant
 from aop.plan.remove import given_up
 from model.real import held_off_mask
 from model.sight import SeenOrigin, SeenReplica, Sight
@@ -139,7 +139,7 @@ def ill_of(o: Observed) -> str:
         "the zone is paused": isinstance(zone, ObservedZone) and not zone.active,
         "global AOP is on": isinstance(zone, ObservedZone) and zone.global_on,
         "every host has an association": isinstance(zone, ObservedZone) and bool(zone.outranked),
-        "an older object names the zone": not isinstance(o.rivals, Unknown) and any(comes_first(o, rival) for rival in o.rivals),
+        "an older object names the zone": claimant(o) is not None,
         "the other objects cannot be listed": isinstance(o.rivals, Unknown),
         "the text of others must not stand beside ours": any(origin.foreign for origin in o.origins),
         "an Ingress verifies by itself": any(origin.displaced for origin in o.origins),
@@ -149,12 +149,6 @@ def ill_of(o: Observed) -> str:
         "the Secret cannot be read": isinstance(o.key_pair, Unknown) and o.key_pair.reason is None,
     }
     return next((ill for ill, there in found.items() if there), "")
-
-
-def comes_first(o: Observed, rival: Rival) -> bool:
-    """Whether another object has the better claim to the zone."""
-    zone_id = o.zone.id if isinstance(o.zone, ObservedZone) else rival.zone_id
-    return (rival.created, rival.uid) < (o.object.created, o.object.uid) and rival.zone_id in {None, zone_id}
 
 
 def who(certificate: ObservedCertificate, names: Names) -> int:

@@ -376,7 +376,7 @@ def real_rivals(sight: Sight) -> tuple[Rival, ...] | Unknown:
         case "the other objects cannot be listed":
             return Unknown("forbidden")
         case "an older object names the zone":
-            return (Rival(other, "a", older, None),)
+            return (Rival(other, "a", older, "0" * 32),)
         case "a younger object names the zone":
             return (Rival(other, "a", younger, "0" * 32),)
         case "an older object names another zone of that name":

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from aop.api import Status, ZoneStatus
 from aop.errors import Reason
 from aop.observed import CertificateState, Found, LeftOut, ObservedOrigin, Rival, Unknown
 from aop.origins import ObjectKey
 from aop.plan import next_step
+from aop.status import status_of
 from aop.steps import Block, Done, Note, Publish, Step, Wait
 from builders import APEX, DAY, FOREIGN, HOSTS, NOW, TARGET, WWW, ZONE_ID, certificate, observed, origin, replica
 
@@ -85,40 +87,77 @@ def test_a_key_pair_that_cannot_be_used_is_refused_before_anything_is_written_an
 # --- whose zone it is --------------------------------------------------------------------------------------------------------
 
 
-def rival(uid: str = "a", *, older_by: timedelta = timedelta(), zone_id: str | None = ZONE_ID) -> Rival:
-    """Another object; without more, of the same second and with a smaller uid."""
-    return Rival(ObjectKey("other", "example-com"), uid, NOW - 30 * DAY - older_by, zone_id)
+OTHER_ZONE = "f" * 32
+
+
+def rival(uid: str = "a", *, older_by: timedelta = timedelta(), zone_id: str | None = ZONE_ID, holds: bool = False) -> Rival:
+    """Another object whose token has shown the zone; without more, of the same second and with a smaller uid."""
+    return Rival(ObjectKey("other", "example-com"), uid, NOW - 30 * DAY - older_by, zone_id, holds)
 
 
 @pytest.mark.parametrize(
-    ("other", "ours"),
+    ("other", "holds", "ours"),
     [
-        (rival("z", older_by=DAY), False),
-        (rival("a", older_by=-DAY), True),
-        (rival("0"), False),
-        (rival("z"), True),
-        (rival(older_by=DAY, zone_id=None), False),
-        (rival(older_by=DAY, zone_id="f" * 32), True),
+        (rival("z", older_by=DAY), None, False),
+        (rival("a", older_by=-DAY), None, True),
+        (rival("0"), None, False),
+        (rival("z"), None, True),
+        (rival(older_by=DAY, zone_id=None), None, True),
+        (rival(older_by=DAY, zone_id=OTHER_ZONE, holds=True), None, True),
+        (rival(older_by=DAY), ZONE_ID, True),
+        (rival(older_by=-DAY, holds=True), None, False),
+        (rival(older_by=DAY, holds=True), ZONE_ID, False),
+        (rival(older_by=-DAY, holds=True), ZONE_ID, True),
+        (rival(older_by=DAY), OTHER_ZONE, False),
     ],
     ids=[
         "older",
         "younger",
         "of the same age, smaller uid",
         "of the same age, greater uid",
-        "older, zone id not known yet",
+        "older, and its token has shown no zone",
         "older, another zone of that name",
+        "older, and we have the zone",
+        "younger, and it has the zone",
+        "older, and both have it",
+        "younger, and both have it",
+        "older, and we had another zone of that name",
     ],
 )
-def test_the_oldest_object_of_a_zone_has_it(other: Rival, ours: bool) -> None:
-    step = next_step(observed(rivals=(other,)))
+def test_whoever_has_shown_the_zone_has_it_and_keeps_it(other: Rival, holds: str | None, ours: bool) -> None:
+    step = next_step(observed(rivals=(other,), object={"holds": holds}))
     assert (step == Done()) is ours
     if not ours:
         assert blocked(step) is Reason.ZONE_CLAIMED
         assert "other/example-com" in str(step)
 
 
-def test_an_object_whose_zone_cannot_be_read_gives_way_to_every_older_one() -> None:
-    assert blocked(next_step(observed(zone=Unknown("timeout"), rivals=(rival(older_by=DAY, zone_id="f" * 32),)))) is Reason.ZONE_CLAIMED
+@pytest.mark.parametrize("zone", [Unknown("timeout"), Unknown("the token is revoked", Reason.TOKEN_REJECTED), None])
+def test_an_object_whose_zone_cannot_be_read_says_why_unless_it_had_to_give_way_before(zone: Unknown | None) -> None:
+    older = rival(older_by=DAY, holds=True)
+    assert Reason.ZONE_CLAIMED not in str(next_step(observed(zone=zone, rivals=(older,))))
+    assert blocked(next_step(observed(zone=zone, rivals=(older,), object={"holds": ZONE_ID}))) is Reason.ZONE_CLAIMED
+
+
+def shows(zone: Any, previous: str | None, *others: Rival) -> str | None:
+    """The zone that the status says after a look: who has it, after a restart as well."""
+    world = observed(zone=zone, rivals=others, object={"holds": previous})
+    status = status_of(world, next_step(world), Status(zone=ZoneStatus(id=previous) if previous else None))
+    return status.zone.id if status.zone else None
+
+
+def test_the_status_says_which_zone_an_object_has_also_while_its_token_shows_none() -> None:
+    assert shows({}, None) == ZONE_ID
+    assert shows(Unknown("the token is revoked", Reason.TOKEN_REJECTED), ZONE_ID) == ZONE_ID
+    assert shows(None, ZONE_ID) == ZONE_ID, "a token that sees the zone no more hands it to nobody"
+    assert shows({}, OTHER_ZONE) == ZONE_ID, "the zone was made anew at Cloudflare"
+    assert shows(Unknown("timeout"), None) is None
+
+
+def test_the_status_of_one_that_has_to_give_way_says_no_zone() -> None:
+    assert shows({}, None, rival(older_by=DAY)) is None
+    assert shows({}, ZONE_ID, rival(older_by=DAY, holds=True)) is None
+    assert shows({}, ZONE_ID, rival(older_by=DAY)) == ZONE_ID
 
 
 def test_without_the_list_of_rivals_nothing_new_is_done() -> None:

@@ -133,7 +133,7 @@ class Status(Part):
     enforcement: Literal["Off", "Request", "Optional", "Require"] | None = None
     """How far all origins go, as their own answers show: the least strict of the modes in origins."""
     zone: ZoneStatus | None = None
-    """The zone as Cloudflare shows it."""
+    """The zone as Cloudflare last showed it to this object's token; absent before that, and where another object has the zone."""
     certificate: CertificateStatus | None = None
     """The certificate that Cloudflare presents, or is about to present."""
     origins: Annotated[tuple[OriginStatus, ...], ListType("map", "name")] = ()

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from aop.api import AuthenticatedOriginPull
+from aop.api import AuthenticatedOriginPull, Status
 from aop.clock import Clock
 from aop.cloudflare import Access, Priority
 from aop.cluster import Cluster, Kind
@@ -65,6 +65,8 @@ class Observer:
         self._settings = settings
         self._clock = clock
         self._objects: Source[list[Manifest]] = Source("the AuthenticatedOriginPulls", self._list_objects, clock)
+        self._shown: dict[str, tuple[str, bool]] = {}
+        """By uid: the zone that an object's token has shown to this process, and whether the object has gone on with it."""
 
     async def observe(self, pull: AuthenticatedOriginPull, memory: Memory) -> Observed:
         """The world of one object now, within a few seconds whatever hangs. Raises nothing for what lies outside; that becomes `Unknown`."""
@@ -78,6 +80,8 @@ class Observer:
         await asyncio.wait({zone_task}, timeout=max(0.0, until_s - self._clock.monotonic_s()))
         if zone_task.done():
             memory.zone, memory.zone_task = zone_task.result(), None
+        if isinstance(memory.zone, ObservedZone):
+            self._shown[pull.uid] = memory.zone.id, memory.zone.id == _held(pull.status)
             evidence = tuple(memory.evidence[host] for host in sorted(memory.evidence)) if evidence else evidence
         return Observed(
             now=self._clock.now(),
@@ -152,7 +156,14 @@ class Observer:
         listed = await self._objects.look(within_s=RIVALS_S, patience_s=until_s - self._clock.monotonic_s())
         if isinstance(listed, Unknown):
             return listed
-        return tuple(rival for manifest in listed.value if (rival := _rival(manifest, pull)))
+        return tuple(self._rival(manifest) for manifest in listed.value if _names_the_same_zone(manifest, pull))
+
+    def _rival(self, manifest: Manifest) -> Rival:
+        """Another object for the zone. What its status says was written by us; its annotations and its spec anybody may have written."""
+        metadata, held = manifest["metadata"], _held(Status.parse(manifest.get("status")))
+        zone_id, holds = self._shown.get(metadata["uid"], (held, held is not None))
+        created = datetime.fromisoformat(metadata["creationTimestamp"])
+        return Rival(ObjectKey(metadata["namespace"], metadata["name"]), metadata["uid"], created, zone_id, holds)
 
     def _gone(self, pull: AuthenticatedOriginPull, targets: list[ObjectKey]) -> frozenset[str]:
         """Claims of the zone whose object is surely gone: another has its name now, or a list that is younger than the claim lacks it."""
@@ -168,6 +179,11 @@ class Observer:
                 if replaced or (missing and uid != pull.uid):
                     gone.add(uid)
         return frozenset(gone)
+
+    def drop(self, uid: str) -> None:
+        """An object is gone, and whatever it had."""
+        self._shown.pop(uid, None)
+        self.forget_objects()
 
     def forget_objects(self) -> None:
         """An object has come, gone or changed: list them again next time."""
@@ -270,18 +286,16 @@ def _object(pull: AuthenticatedOriginPull, record: Record) -> ObservedObject:
         finalizer=pull.has_finalizer,
         deleting=pull.deleting,
         rotate=pull.rotate,
+        holds=_held(pull.status),
     )
 
 
-def _rival(manifest: dict[str, object], pull: AuthenticatedOriginPull) -> Rival | None:
-    """Another object for the same zone, as far as its raw manifest tells; its spec may be invalid."""
-    metadata, spec = manifest.get("metadata"), manifest.get("spec")
-    if not isinstance(metadata, dict) or not isinstance(spec, dict) or metadata.get("uid") == pull.uid:
-        return None
-    zone = spec.get("zone") or {}
-    record = load((metadata.get("annotations") or {}).get("aop-operator.dev/record"))
-    ids = {zone.get("id"), pull.spec.zone.id} - {None}
-    if ascii_name(str(zone.get("name") or "")) != pull.spec.zone.name or len(ids) > 1:
-        return None
-    created = datetime.fromisoformat(metadata["creationTimestamp"])
-    return Rival(ObjectKey(metadata["namespace"], metadata["name"]), metadata["uid"], created, zone.get("id") or record.zone_id)
+def _held(status: Status) -> str | None:
+    """Id of the zone that the object went on with."""
+    return status.zone.id if status.zone else None
+
+
+def _names_the_same_zone(manifest: Manifest, pull: AuthenticatedOriginPull) -> bool:
+    """Whether another object names the zone, as far as its raw manifest tells; its spec may be invalid."""
+    zone = (manifest.get("spec") or {}).get("zone") or {}
+    return manifest["metadata"]["uid"] != pull.uid and ascii_name(str(zone.get("name") or "")) == pull.spec.zone.name

@@ -50,7 +50,7 @@ RULES: tuple[Rule, ...] = (
     finalizer_is_set,  # nothing leaves a trace before it can be cleaned up
     what_was_found_is_recorded,  # before the first effect
     spec_is_acceptable,  # what the schema cannot express
-    zone_is_ours,  # one object per zone: the oldest
+    zone_is_ours,  # one object per zone: whoever has shown it first
     zone_is_eligible,  # the edge can present, and displaces nobody's certificate without consent
     origins_are_eligible,  # somebody reads the ConfigMap, and nothing there contradicts us
     origins_answer,  # the check path, and nothing else, is live on every replica and through the edge

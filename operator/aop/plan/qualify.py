@@ -7,7 +7,7 @@ where the same fact could not be looked up, the answer is a `Wait`.
 from __future__ import annotations
 
 from aop.errors import Reason
-from aop.observed import Found, Observed, ObservedOrigin, ObservedZone, Unknown
+from aop.observed import Found, Observed, ObservedOrigin, ObservedZone, Rival, Unknown
 from aop.plan.facts import in_scope, newest_active, nobody_is_refused_by_others, unknown
 from aop.steps import Block, Note, Step, Wait
 
@@ -52,17 +52,26 @@ def spec_is_acceptable(o: Observed) -> Step | None:
 
 
 def zone_is_ours(o: Observed) -> Step | None:
-    """One object per zone: the oldest, then the smallest uid; the others say so."""
+    """One object per zone, and only one whose token has shown the zone; the others say whose it is."""
     if isinstance(o.rivals, Unknown):
         return unknown("the other AuthenticatedOriginPulls cannot be listed", o.rivals, Reason.TRANSIENT_ERROR)
-    mine = (o.object.created, o.object.uid)
-    zone_id = o.zone.id if isinstance(o.zone, ObservedZone) else None
-    older = [r for r in o.rivals if (r.created, r.uid) < mine and (r.zone_id is None or zone_id is None or r.zone_id == zone_id)]
-    if not older:
+    other = claimant(o)
+    if other is None:
         return None
-    return Block(
-        Reason.ZONE_CLAIMED, f"zone {o.spec.zone.name} is already managed by {older[0].key}, which is older. Delete one of the two objects"
-    )
+    return Block(Reason.ZONE_CLAIMED, f"zone {o.spec.zone.name} is already managed by {other.key}. Delete one of the two objects")
+
+
+def claimant(o: Observed) -> Rival | None:
+    """The other object that the zone belongs to; None: it may be this one's.
+
+    Whoever has the zone keeps it, also without its token: it may protect visitors. Of several that begin, the oldest has it, then the
+    smallest uid. Without a zone that its own token has shown, an object gives way to nobody, and does nothing either.
+    """
+    zone_id = o.zone.id if isinstance(o.zone, ObservedZone) else o.object.holds
+    mine = (zone_id != o.object.holds, o.object.created, o.object.uid)
+    others = () if isinstance(o.rivals, Unknown) or zone_id is None else o.rivals
+    ahead = [r for r in others if r.zone_id == zone_id and (not r.holds, r.created, r.uid) < mine]
+    return min(ahead, key=lambda r: (not r.holds, r.created, r.uid), default=None)
 
 
 def zone_is_eligible(o: Observed) -> Step | None:
