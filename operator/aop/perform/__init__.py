@@ -1,0 +1,93 @@
+"""One `Step` at a time, carried out. This, and the keepers that it tells to, write everything for an object but its status and its Events.
+
+Every write is safe against a second writer: ConfigMaps, Secrets and the record go out with the resourceVersion that the decision was made
+on, an upload uses the recorded key pair, and a deletion names an id whose fingerprint was just read. After each effect the memory forgets
+what the effect can have changed, so that it is observed again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from typing import Any, assert_never
+
+from aop.api import RECORD_ANNOTATION, AuthenticatedOriginPull
+from aop.clock import Clock
+from aop.cloudflare import Cloudflare
+from aop.cluster import Cluster, Kind
+from aop.observe.memory import Memory
+from aop.observe.origin import OriginKeepers
+from aop.observed import Observed
+from aop.origins import Claim, Mode, ObjectKey, ingress_nginx
+from aop.origins.spec import ForeignText
+from aop.perform.keys import KeyWriter
+from aop.perform.zone import ZoneWriter
+from aop.plan.facts import replicas
+from aop.record import dump
+from aop.steps import Delete, Effect, Issue, Note, Promote, Publish, SetEnabled, Upload, Withdraw
+
+
+class Performer:
+    """Carries out steps; built once per process."""
+
+    def __init__(self, cluster: Cluster, origins: OriginKeepers, cloudflare: Cloudflare, clock: Clock) -> None:
+        self._cluster = cluster
+        self._origins = origins
+        self._clock = clock
+        self._keys = KeyWriter(cluster, clock)
+        self._zones = ZoneWriter(cluster, cloudflare, clock)
+
+    async def perform(self, step: Effect, o: Observed, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+        """Carry out `step`, which was decided on `o`. Raises `Blocked` or `Transient`; the world may have changed all the same."""
+        match step:
+            case Note():
+                await self._note(step, pull, memory)
+            case Issue(slot="first"):
+                await self._keys.issue_first(pull, memory)
+            case Issue():
+                await self._keys.issue_next(pull, memory)
+            case Promote():
+                await self._keys.promote(step, pull, memory)
+            case Publish():
+                await self._publish(step, o, pull)
+            case Withdraw():
+                await self._withdraw(step, pull)
+            case Upload() | Delete() | SetEnabled():
+                await self._zones.change(step, o, pull, memory)
+            case _:
+                assert_never(step)
+
+    async def _note(self, step: Note, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+        metadata = {"resourceVersion": pull.resource_version, "annotations": {RECORD_ANNOTATION: dump(step.record)}}
+        try:
+            memory.learn(
+                await self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, pull.key, {"metadata": metadata}), self._clock.monotonic_s()
+            )
+        except BaseException:
+            memory.manifest = None  # what was written, or what somebody else has written, is read before the next decision
+            raise
+
+    # --- origins -----------------------------------------------------------------------------------------------------
+
+    async def _publish(self, step: Publish, o: Observed, pull: AuthenticatedOriginPull) -> None:
+        foreign = next((it.ingress_nginx.foreign_text for it in o.spec.origins if it.ingress_nginx and it.target == step.target), None)
+        origin = next(origin for origin in o.origins if origin.target == step.target)
+        await self._origins.of(step.target).publish(
+            pull.uid, step.claim, foreign=foreign or ForeignText.MERGE, replicas=replicas(origin), gone=o.gone
+        )
+
+    async def _withdraw(self, step: Withdraw, pull: AuthenticatedOriginPull) -> None:
+        await self._origins.of(step.target).withdraw(pull.uid)
+
+    async def relax_stray(self, config_map: dict[str, Any], claim: Claim) -> None:
+        """Bring a claim whose object is gone one step further: to Off, and from Off out. Raises `ClusterError`."""
+        metadata = config_map["metadata"]
+        if claim.mode > Mode.OFF:
+            milder = replace(claim, mode=Mode.OFF, enforced=())
+            body = ingress_nginx.publish(config_map, milder, foreign=ForeignText.MERGE, token_if_new=secrets.token_hex(8))
+        else:
+            body = ingress_nginx.withdraw(config_map, claim.uid)
+        if body != config_map:
+            target = ObjectKey(metadata["namespace"], metadata["name"])
+            await self._cluster.replace(Kind.CONFIG_MAP, target, body)
+            self._origins.forget(target)

@@ -1,0 +1,145 @@
+"""Key pairs, written into the Secrets that we fill: issued, put beside the one in use, promoted.
+
+A Secret is created by POST and replaced with the resourceVersion that was read just before, so that no key that is in
+use is ever written over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aop.api import API_VERSION, KIND, WATCH_LABEL, AuthenticatedOriginPull
+from aop.clock import Clock
+from aop.cluster import Cluster, Conflict, Kind
+from aop.errors import Transient
+from aop.observe.memory import Memory
+from aop.origins import ObjectKey, Pin
+from aop.pki import (
+    AUTHORITY_TYPE,
+    LEAF_TYPE,
+    Authority,
+    Recipe,
+    authority_data,
+    authority_name,
+    check_mutable,
+    create_authority,
+    issue_leaf,
+    leaf_data,
+    promoted,
+    read_authority,
+    read_key_pair,
+    with_next,
+)
+from aop.steps import Promote
+
+
+class KeyWriter:
+    """Writes the Secrets of key pairs; built once per process."""
+
+    def __init__(self, cluster: Cluster, clock: Clock) -> None:
+        self._cluster = cluster
+        self._clock = clock
+
+    async def issue_first(self, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+        """Create the Secrets. Raises `Conflict` where one is there by now."""
+        secret, recipe = generated(pull), recipe_of(pull)
+        authority = await self._authority(pull, authority_name(secret), recipe)
+        issued = await asyncio.to_thread(issue_leaf, recipe, authority, self._clock.wall())
+        await self._cluster.create(Kind.SECRET, secret.namespace, owned(pull, secret, leaf_data(issued, authority), LEAF_TYPE))
+        memory.forget_secrets()
+
+    async def issue_next(self, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+        """Put a successor beside the leaf in use. Raises `Conflict` where the Secret has changed since it was looked at."""
+        secret, recipe = generated(pull), recipe_of(pull)
+        manifest = await self._own_secret(secret, pull.spec.zone.name, memory, following=None)
+        authority = await self._authority(pull, authority_name(secret), recipe)
+        issued = await asyncio.to_thread(issue_leaf, recipe, authority, self._clock.wall())
+        await self._cluster.replace(Kind.SECRET, secret, {**manifest, "data": with_next(manifest["data"], issued, authority)})
+
+    async def promote(self, step: Promote, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+        """Make the next leaf the one in use. Raises `Conflict` where the Secret has changed since it was looked at."""
+        secret = generated(pull)
+        manifest = await self._own_secret(secret, pull.spec.zone.name, memory, following=step.pin)
+        await self._cluster.replace(Kind.SECRET, secret, {**manifest, "data": promoted(manifest["data"])})
+
+    async def _own_secret(self, secret: ObjectKey, zone: str, memory: Memory, *, following: Pin | None) -> dict[str, Any]:
+        """Our Secret as it is now, with the next leaf that the decision was made on: another process may have been faster."""
+        memory.forget_secrets()
+        manifest = await self._cluster.fetch(Kind.SECRET, secret)
+        if manifest is None:
+            raise Transient(f"Secret {secret} has just gone; it is looked at again")
+        check_mutable(secret, manifest)
+        held = read_key_pair(secret, manifest.get("data") or {}, zone).next
+        if (held and held.pin) != following:
+            raise Conflict(f"Secret {secret} has changed since it was looked at")
+        return manifest
+
+    async def _authority(self, pull: AuthenticatedOriginPull, key: ObjectKey, recipe: Recipe) -> Authority:
+        """The authority that signs: the one that is there if it still can, else a new generation, stored before it signs anything."""
+        manifest = await self._cluster.fetch(Kind.SECRET, key)
+        present = read_authority(key, manifest.get("data") or {}, recipe.zone) if manifest else None
+        if present and present.suits(recipe, self._clock.wall()):
+            return present
+        if manifest is not None:
+            check_mutable(key, manifest)
+        authority = await asyncio.to_thread(create_authority, recipe, self._clock.wall())
+        if manifest is None:
+            await self._cluster.create(Kind.SECRET, key.namespace, owned(pull, key, authority_data(authority), AUTHORITY_TYPE))
+        else:
+            await self._cluster.replace(Kind.SECRET, key, {**manifest, "data": authority_data(authority)})
+        return authority
+
+
+def generated(pull: AuthenticatedOriginPull) -> ObjectKey:
+    """The Secret that we fill. Raises LookupError when the spec refers to somebody else's."""
+    generate = pull.spec.certificate.generate
+    if generate is None:
+        raise LookupError(f"{pull.key} refers to a Secret, so nothing is generated")
+    return ObjectKey(pull.key.namespace, generate.secret_name)
+
+
+def key_secret(pull: AuthenticatedOriginPull) -> ObjectKey:
+    """The Secret that holds the key pair, whoever fills it."""
+    reference = pull.spec.certificate.secret_ref
+    return ObjectKey(pull.key.namespace, reference.name) if reference else generated(pull)
+
+
+def recipe_of(pull: AuthenticatedOriginPull) -> Recipe:
+    """What is to be generated, by the spec."""
+    generate = pull.spec.certificate.generate
+    if generate is None:
+        raise LookupError(f"{pull.key} refers to a Secret, so nothing is generated")
+    return Recipe(
+        zone=pull.spec.zone.name,
+        uid=pull.uid,
+        hostnames=pull.spec.hostname_patterns,
+        algorithm=generate.algorithm,
+        size=generate.size,
+        leaf_lifetime=generate.leaf_lifetime,
+        authority_lifetime=generate.authority_lifetime,
+    )
+
+
+def owned(pull: AuthenticatedOriginPull, key: ObjectKey, data: dict[str, str], kind: str) -> dict[str, Any]:
+    """A Secret of ours: collected with its object, watched for changes."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": kind,
+        "metadata": {
+            "name": key.name,
+            "namespace": key.namespace,
+            "labels": {WATCH_LABEL: "true", "app.kubernetes.io/managed-by": "aop-operator"},
+            "ownerReferences": [
+                {
+                    "apiVersion": API_VERSION,
+                    "kind": KIND,
+                    "name": pull.key.name,
+                    "uid": pull.uid,
+                    "controller": True,
+                }
+            ],
+        },
+        "data": data,
+    }

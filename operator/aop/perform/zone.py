@@ -1,0 +1,131 @@
+"""Cloudflare's half of what is done: certificates uploaded and deleted, the zone's setting set.
+
+An upload uses the recorded key pair, and a deletion names an id whose fingerprint was just read.
+"""
+
+from __future__ import annotations
+
+from aop.api import ROTATE_ANNOTATION, AuthenticatedOriginPull
+from aop.clock import Clock
+from aop.cloudflare import Access, AlreadyDeleted, AlreadyExists, CertificateUnlisted, Cloudflare, CloudflareError, NotFound, Priority
+from aop.cluster import Cluster, Kind
+from aop.errors import AopError, Blocked, Reason, Transient
+from aop.observe.memory import Memory
+from aop.observe.zone import changed, follow
+from aop.observed import Observed
+from aop.origins import Pin
+from aop.perform.keys import key_secret
+from aop.pki import Slot, read_keyed_leaf
+from aop.steps import Delete, SetEnabled, Upload
+
+UNLISTED_S = 60.0
+"""For how long Cloudflare may call a certificate known before its list, which lags by up to a minute, has to show it (facts: cloudflare#list-lag)."""
+
+
+class ZoneWriter:
+    """Changes one zone for one object; built once per process."""
+
+    def __init__(self, cluster: Cluster, cloudflare: Cloudflare, clock: Clock) -> None:
+        self._cluster = cluster
+        self._cloudflare = cloudflare
+        self._clock = clock
+
+    async def change(self, step: Upload | Delete | SetEnabled, o: Observed, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+        """Proofs and stillness begin again, also when the answer is lost: only a refusal tells that nothing has changed.
+
+        What was refused a short time ago is not even asked for: the client raises the same again.
+        """
+        try:
+            match step:
+                case Upload():
+                    await self._upload(step, pull, memory)
+                case Delete():
+                    await self._delete(step, memory)
+                case SetEnabled():
+                    await self._set_enabled(step, o, memory)
+        except AopError as error:
+            if isinstance(error, CloudflareError) and error.may_have_changed:
+                changed(memory, self._clock.now())
+            raise
+        except BaseException:
+            changed(memory, self._clock.now())
+            raise
+        changed(memory, self._clock.now())
+
+    async def _upload(self, step: Upload, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+        secret = key_secret(pull)
+        manifest = await self._cluster.fetch(Kind.SECRET, secret)
+        data: dict[str, str] = (manifest.get("data") or {}) if manifest else {}
+        slots = [Slot.CURRENT, *([Slot.NEXT] if "next.crt" in data else [])]
+        leaf = next((keyed for slot in slots if (keyed := read_keyed_leaf(secret, data, slot)).leaf.pin == step.pin), None)
+        if leaf is None:
+            raise Transient(f"Secret {secret} does not hold leaf {step.pin.short} any more; it is looked at again")
+        token = access(memory, Priority.ONBOARD)
+        try:
+            certificate = await self._cloudflare.upload_certificate(token, step.zone_id, leaf.leaf.pem, leaf.key)
+        except AlreadyExists as error:
+            exists = error
+        else:
+            follow(memory.cloudflare, certificate)
+            return
+        if not (exists.asked and await self._found_again(step, token, memory)):
+            raise unlisted(exists, pull, step.pin)
+
+    async def _found_again(self, step: Upload, token: Access, memory: Memory) -> bool:
+        """Whether the certificate that is there already is known by its id: it may have come back under its old one, which the list is slow to show.
+
+        Else the list will show it: an upload whose answer was lost, or a deletion under way (facts: cloudflare#ids-that-come-back, cloudflare#tombstones).
+        """
+        held = memory.cloudflare
+        for certificate_id in [id_ for id_, fingerprint in held.gone.items() if fingerprint == step.pin.sha256]:
+            try:
+                certificate = await self._cloudflare.fetch_certificate(token, step.zone_id, certificate_id)
+            except NotFound:
+                continue
+            if not certificate.deleted:
+                follow(held, certificate)
+                return True
+        held.listed.forget()
+        return False
+
+    async def _delete(self, step: Delete, memory: Memory) -> None:
+        token = access(memory, Priority.ONBOARD)
+        try:
+            present = await self._cloudflare.fetch_certificate(token, step.zone_id, step.certificate_id)
+            if present.deleted:
+                raise AlreadyDeleted("it is deleted already")
+            if present.fingerprint != step.pin.sha256:
+                raise Transient(f"certificate {step.certificate_id} is not leaf {step.pin.short}; Cloudflare is looked at again")
+            follow(memory.cloudflare, await self._cloudflare.delete_certificate(token, step.zone_id, step.certificate_id))
+        except (AlreadyDeleted, NotFound):
+            memory.cloudflare.known.pop(step.certificate_id, None)
+            memory.cloudflare.gone[step.certificate_id] = step.pin.sha256
+            memory.cloudflare.listed.forget()
+
+    async def _set_enabled(self, step: SetEnabled, o: Observed, memory: Memory) -> None:
+        priority = Priority.ONBOARD if step.enabled or o.object.deleting else Priority.PROTECT
+        memory.cloudflare.enabled.forget()
+        await self._cloudflare.set_enablement(access(memory, priority), step.zone_id, enabled=step.enabled)
+
+
+def unlisted(error: AlreadyExists, pull: AuthenticatedOriginPull, leaf: Pin) -> CloudflareError:
+    """What to say of a certificate that is there and is not shown: nothing but patience for a minute, then how to do without it."""
+    if error.lasting_s < UNLISTED_S:
+        return error
+    remedy = (
+        f"take another key pair: kubectl annotate aop {pull.key.name} -n {pull.key.namespace} {ROTATE_ANNOTATION}=1 --overwrite"
+        if pull.spec.certificate.generate
+        else f"put another certificate into Secret {key_secret(pull)}"
+    )
+    return CertificateUnlisted(
+        f"Cloudflare refuses leaf {leaf.short} because the zone holds it, and does not list it. Delete it in the dashboard if it is there; "
+        f"else {remedy}.",
+        error.failure,
+    )
+
+
+def access(memory: Memory, priority: Priority) -> Access:
+    """The token that the decision was made with, at this priority."""
+    if memory.cloudflare.access is None:
+        raise Blocked(Reason.TOKEN_SECRET_NOT_FOUND, "the API token is not known")
+    return memory.cloudflare.access.at(priority)
