@@ -93,6 +93,8 @@ class Record:
     """When the same text was published again to end old TLS sessions, within about the last hour; oldest first."""
     rotated: str | None = None
     """The last value of the rotate annotation that was acted on."""
+    edition: int = 0
+    """Which of two copies is the newer one."""
 
     @property
     def untouched(self) -> bool:
@@ -178,6 +180,19 @@ class ObservedZone:
     """Hosts with a per-hostname association, which outranks or suppresses the zone's certificate; sorted."""
     unseen: tuple[str, ...] = ()
     """What could not be looked up and is done without, in sentences; for people, no rule reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A change that Cloudflare did not carry out."""
+
+    what: str
+    """Id of the certificate that was to be deleted, or ENABLED."""
+    why: str
+
+
+ENABLED = "enabled"
+"""What a `Refusal` is about that concerns the zone's setting."""
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------
@@ -416,7 +431,10 @@ class Observed:
     """Uids of claims of this zone, on its origins, whose object is surely gone; they leave with the next write."""
     still: bool = False
     """Cloudflare was seen unchanged for longer than list lag, request timeout and propagation together."""
-    cloudflare_failing_since: datetime | None = None
+    removing_since: datetime | None = None
+    """Since when this removal refuses nobody, by its status: what it waits for at Cloudflare, it waits for from then on."""
+    refusals: tuple[Refusal, ...] = ()
+    """The changes that Cloudflare did not carry out when they were last asked for."""
     limits: Limits = field(default_factory=Limits)
     stepped: timedelta = timedelta()
     """How far the wall clock has stepped from `now` since the process began."""
@@ -455,4 +473,4 @@ class Observed:
 
     def noting(self, **changes: Any) -> Record:
         """The record with some of its fields changed."""
-        return replace(self.record, **changes)
+        return replace(self.record, edition=self.record.edition + 1, **changes)

@@ -1,5 +1,8 @@
 """The record on the object, as compact JSON: what is written into the annotation is what is read back.
 
+Its copy in the status goes out with each status: whoever replaces the object with a manifest of theirs (`kubectl replace`, Argo CD's
+`Replace=true`) takes the annotation away, or puts back an old one, and cannot touch the status.
+
 No secrets: ids, digests, names and times. Times are whole seconds since 1970 in UTC, since an annotation is read by machines.
 """
 
@@ -25,8 +28,14 @@ def dump(record: Record) -> str:
         "holdOff": [[one.host, one.times, _seconds(one.since), _whole(one.until)] for one in record.hold_offs],
         "flushed": [_whole(moment) for moment in record.flushes],
         "rotated": record.rotated,
+        "edition": record.edition or None,
     }
     return json.dumps({name: value for name, value in fields.items() if value not in (None, [])}, separators=(",", ":"), sort_keys=True)
+
+
+def newest(*copies: str | None) -> Record:
+    """The record that was written last; of equals the first."""
+    return max((load(copy) for copy in copies), key=lambda record: record.edition)
 
 
 def load(text: str | None) -> Record:
@@ -54,6 +63,7 @@ def load(text: str | None) -> Record:
             ),
             flushes=tuple(_time(moment) for moment in _list(fields.get("flushed"))),
             rotated=_text(fields["rotated"]) if "rotated" in fields else None,
+            edition=int(fields.get("edition", 0)),
         )
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, OSError, RecursionError):
         return Record()

@@ -159,7 +159,9 @@ class Settings(BaseSettings):
         "(tens of seconds), request timeout (30) and propagation together.",
     )
     teardown_patience_s: Seconds = Field(
-        600, description="How long a removal waits for a Cloudflare that refuses our credentials before it gives up on it, in seconds."
+        600,
+        description="How long a removal that refuses nobody any more waits for Cloudflare, whatever holds it up there, in seconds; then it names what it "
+        "leaves behind.",
     )
     budget_share: Share = Field(
         0.75,

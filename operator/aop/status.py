@@ -7,7 +7,7 @@ messages hold no counters that move every second, so that a status is written on
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from aop.api import (
@@ -21,7 +21,7 @@ from aop.api import (
     ZoneStatus,
 )
 from aop.errors import Reason, plain
-from aop.observed import CertificateState, LeftOut, Observed, ObservedKeyPair, ObservedOrigin, ObservedZone, Unknown
+from aop.observed import CertificateState, LeftOut, Observed, ObservedKeyPair, ObservedOrigin, ObservedZone, Record, Unknown
 from aop.origins import Mode
 from aop.plan.facts import (
     configured,
@@ -38,6 +38,8 @@ from aop.plan.facts import (
 )
 from aop.plan.prove import why_unproven
 from aop.plan.qualify import claimant
+from aop.plan.remove import nobody_is_refused
+from aop.record import dump
 from aop.steps import Block, Done, Step, Wait
 
 Truth = Literal["True", "False", "Unknown"]
@@ -78,6 +80,8 @@ def status_of(o: Observed, step: Step, previous: Status) -> Status:
         origins=tuple(origin_status(origin) for origin in o.origins if origin.wanted),
         hosts=hosts_status(o),
         proof=proof_status(o),
+        removing_since=removing_since(o, previous),
+        record=dump(o.record) if o.record != Record() else None,
         conditions=conditions(findings, previous, o.object.generation, o.wall),
     )
 
@@ -349,6 +353,14 @@ def enforced(o: Observed) -> Finding:
 
 
 # --- the parts -------------------------------------------------------------------------------------------------------
+
+
+def removing_since(o: Observed, previous: Status) -> datetime | None:
+    """Since when a removal refuses nobody; written anew where the wall clock was set meanwhile, else it would count what was never waited."""
+    if o.removing_since is None:
+        return previous.removing_since or (o.wall.replace(microsecond=0) if nobody_is_refused(o) else None)
+    shown, before = o.shown(o.removing_since).replace(microsecond=0), previous.removing_since
+    return before if before is not None and abs(shown - before) <= timedelta(seconds=2) else shown
 
 
 def zone_status(o: Observed, previous: Status) -> ZoneStatus | None:

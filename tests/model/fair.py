@@ -51,8 +51,9 @@ def finishing(w: World, s: Setting, resting: frozenset[int]) -> Iterator[Move]:
             yield "now", "Kopf sets the finalizer", with_zone(w, z, zone._replace(finalizer=True))
         if z in resting:
             yield from paused(w, z, zone, s)
-        if zone.access == REJECTED and zone.deleting and not zone.given_up:
-            yield "now", "ten minutes of failing credentials have passed", with_zone(w, z, zone._replace(given_up=True))
+        kept_out = zone.access == REJECTED or zone.ill == "the zone does not exist"
+        if kept_out and zone.deleting and not zone.given_up:
+            yield "now", "ten minutes at a Cloudflare that does not let us in have passed", with_zone(w, z, zone._replace(given_up=True))
         if zone.unread is not None and zone.access == WORKS:
             yield "now", "Cloudflare is read again", with_zone(w, z, zone._replace(unread=None))
         if not zone.still and zone.access == WORKS and settled(zone, s):

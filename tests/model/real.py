@@ -365,7 +365,7 @@ def realise(sight: Sight) -> Observed:
         rivals=real_rivals(sight),
         still=sight.still,
         limits=LIMITS,
-        cloudflare_failing_since=NOW - timedelta(seconds=900 if sight.given_up else 30) if sight.access == REJECTED else None,
+        removing_since=NOW - timedelta(seconds=900 if sight.given_up else 30) if sight.deleting else None,
     )
 
 

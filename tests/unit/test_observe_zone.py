@@ -8,7 +8,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections import Counter
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -690,10 +690,6 @@ async def test_whoever_waits_for_stillness_does_not_wait_for_a_resync() -> None:
 # --- failures --------------------------------------------------------------------------------------------------------------------------
 
 
-def failing_since(reading: Reading) -> datetime | None:
-    return reading.memory.cloudflare.failing_since
-
-
 @pytest.mark.asyncio
 async def test_an_outage_is_tried_again_at_a_growing_distance_and_is_nobodys_fault() -> None:
     reading = Reading()
@@ -705,7 +701,6 @@ async def test_an_outage_is_tried_again_at_a_growing_distance_and_is_nobodys_fau
         await reading.read(after_s=1)
         asked += sum(reading.calls.values())
     assert 5 <= asked <= 12
-    assert failing_since(reading) is None
     reading.api.failure = None
     await reading.zone(after_s=31)
     assert reading.memory.cloudflare.failure is None
@@ -728,7 +723,7 @@ async def test_an_exception_that_nobody_expected_is_a_reason_with_a_count_and_is
     assert reading.bugs() == asked + 1
     reading.api.failure = None
     await reading.zone(after_s=31)
-    assert failing_since(reading) is None
+    assert reading.memory.cloudflare.failure is None
 
 
 @pytest.mark.asyncio
@@ -769,31 +764,20 @@ async def test_retry_after_is_kept_however_long() -> None:
 
 
 @pytest.mark.asyncio
-async def test_refused_credentials_count_from_the_first_refusal_and_a_success_ends_it() -> None:
+async def test_the_last_token_that_has_shown_the_zone_is_kept_for_a_removal() -> None:
     reading = Reading()
+    reading.access = worse = Access.of("a-token-that-shows-no-zone", Priority.ONBOARD)
     reading.api.failure = TokenRejected("the token is not valid")
-    found = await reading.read()
-    assert isinstance(found, Unknown)
-    assert found.reason is Reason.TOKEN_REJECTED
-    await reading.read(after_s=100)
-    assert failing_since(reading) == NOW
-    reading.api.failure = Unavailable("HTTP 500")
-    await reading.read(after_s=100)
-    assert failing_since(reading) == NOW, "an outage says nothing about the credentials"
+    await reading.read()
+    assert reading.memory.cloudflare.good is None
     reading.api.failure = None
-    await reading.zone(after_s=100)
-    assert failing_since(reading) is None
-
-
-@pytest.mark.asyncio
-async def test_a_missing_secret_counts_as_refused_and_one_that_cannot_be_read_does_not() -> None:
-    reading = Reading()
-    reading.access = Unknown("the API server cannot be reached")
-    assert await reading.read() == reading.access
-    assert failing_since(reading) is None
-    reading.access = Unknown("Secret edge/cloudflare does not exist", Reason.TOKEN_SECRET_NOT_FOUND)
-    await reading.read(after_s=50)
-    assert failing_since(reading) == NOW + timedelta(seconds=50)
+    reading.access = better = Access.of("mended-token", Priority.ONBOARD)
+    await reading.zone(after_s=1)
+    reading.access = worse
+    reading.api.failure = TokenRejected("the token is not valid")
+    await reading.read(after_s=1)
+    assert reading.memory.cloudflare.good is not None
+    assert reading.memory.cloudflare.good.key == better.key
 
 
 @pytest.mark.asyncio

@@ -19,7 +19,7 @@ from aop.cluster import Cluster, Kind
 from aop.errors import AopError
 from aop.observe.memory import Memory
 from aop.observe.origin import OriginKeepers
-from aop.observed import Evidence
+from aop.observed import ENABLED, Evidence
 from aop.origins import ObjectKey
 from aop.perform import Performer
 from aop.pki import Algorithm, Recipe
@@ -193,3 +193,48 @@ async def test_the_enablement_is_read_again_after_it_was_set(enabled: bool) -> N
     world.memory.cloudflare.enabled.keep(not enabled, NOW)
     assert await world.perform(replace(ENABLE, enabled=enabled)) is None
     assert world.memory.cloudflare.enabled.last is None
+
+
+# --- what a removal is to know of refusals ---------------------------------------------------------------------------------
+
+
+DISABLE = SetEnabled(ZONE_ID, enabled=False, why="as it was found")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("step", "refused", "answered", "what"),
+    [
+        (DISABLE, {f"PUT {AOP}/settings": failed(403)}, {f"PUT {AOP}/settings": ok({"enabled": False})}, ENABLED),
+        (DISABLE, {f"PUT {AOP}/settings": html(502)}, {f"PUT {AOP}/settings": ok({"enabled": False})}, ENABLED),
+        (DELETE, {f"GET {ONE}": failed(403)}, {f"GET {ONE}": failed(404, 1551)}, CERTIFICATE_ID),
+        (
+            DELETE,
+            {f"GET {ONE}": ok(certificate(LEAF.pem)), f"DELETE {ONE}": failed(400, 1434)},
+            {f"GET {ONE}": failed(404, 1551)},
+            CERTIFICATE_ID,
+        ),
+    ],
+)
+async def test_a_change_that_was_not_carried_out_is_known_until_it_is(
+    step: Effect, refused: dict[str, Any], answered: dict[str, Any], what: str
+) -> None:
+    world = World(refused)
+    assert await world.perform(step, deleting=True) is not None
+    assert list(world.memory.cloudflare.refused) == [what]
+    again = World(answered)
+    again.memory.cloudflare.refused = {what: "as before", "another": "refused as well"}
+    assert await again.perform(step, deleting=True) is None
+    assert list(again.memory.cloudflare.refused) == ["another"]
+
+
+@pytest.mark.asyncio
+async def test_a_call_that_waits_its_turn_among_our_own_was_refused_by_nobody() -> None:
+    world = World({f"PUT {AOP}/settings": failed(429)})
+    assert await world.perform(DISABLE, deleting=True) is not None
+    assert list(world.memory.cloudflare.refused) == [ENABLED], "Cloudflare has refused it"
+    world.memory.cloudflare.refused.clear()
+    error = await world.perform(DISABLE, deleting=True)
+    assert error is not None
+    assert error.failure is None, "it was not even asked"
+    assert world.memory.cloudflare.refused == {}

@@ -35,7 +35,8 @@ def test_the_first_rule_that_answers_wins(deleting: bool, protect: Rule, said: s
 
 @pytest.mark.parametrize("deleting", [False, True])
 def test_where_no_rule_answers_all_is_done(deleting: bool) -> None:
-    assert next_step(observed(object={"deleting": deleting}), (silent,), (silent,), (silent,)) == Done()
+    nothing_left = observed(object={"deleting": deleting}, zone={"enabled": False, "certificates": ()})
+    assert next_step(nothing_left, (silent,), (silent,), (silent,)) == Done()
 
 
 def test_the_order_of_the_rules_is_the_safety_argument() -> None:

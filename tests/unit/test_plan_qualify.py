@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
@@ -9,14 +10,16 @@ import pytest
 
 from aop.api import Status, ZoneStatus
 from aop.errors import Reason
-from aop.observed import CertificateState, Found, LeftOut, ObservedOrigin, Rival, Unknown
-from aop.origins import ObjectKey
+from aop.observed import CertificateState, Found, LeftOut, ObservedOrigin, Record, Rival, Unknown
+from aop.origins import Mode, ObjectKey
 from aop.plan import next_step
 from aop.status import status_of
 from aop.steps import Block, Done, Note, Publish, Step, Wait
-from builders import APEX, DAY, FOREIGN, HOSTS, NOW, TARGET, WWW, ZONE_ID, certificate, observed, origin, replica
+from builders import APEX, DAY, FOREIGN, HOSTS, LEAF, NOW, REQUIRING, TARGET, WWW, ZONE_ID, certificate, claim, observed, origin, replica
 
 NOTHING_DONE = {"uploaded": (), "claimed": ()}
+BEFORE: dict[str, Any] = {"certificates": ()}
+"""The zone before our first effect."""
 FOREIGN_FIRST = (certificate(), certificate(FOREIGN, ours=False))
 """Ours, and then another's, which is what the zone presents."""
 
@@ -51,21 +54,67 @@ def test_the_zone_is_noted_as_it_was_found() -> None:
     assert (step.record.found, step.record.zone_id) == (Found(enabled=True, foreign=("a", "b")), ZONE_ID)
 
 
-@pytest.mark.parametrize(("source", "foreign"), [({"secretRef": {"name": "made"}}, ("mine",)), ({"generate": {}}, ())])
-def test_only_what_we_issued_is_surely_ours_before_the_first_effect(source: dict[str, Any], foreign: tuple[str, ...]) -> None:
-    zone = {"certificates": (certificate(id="mine"),)}
-    step = next_step(observed(record={**NOTHING_DONE, "found": None}, zone=zone, origins=[origin(None)], spec={"certificate": source}))
-    assert isinstance(step, Note)
-    assert step.record.found == Found(enabled=True, foreign=foreign)
-
-
 def test_what_was_noted_is_refreshed_only_until_the_first_effect() -> None:
-    world: dict[str, Any] = {"zone": {"enabled": True}, "origins": [origin(None)]}
+    world: dict[str, Any] = {"zone": {"enabled": True, "certificates": ()}, "origins": [origin(None)]}
     before = next_step(observed(record={**NOTHING_DONE, "found": Found(enabled=False)}, **world))
     assert isinstance(before, Note)
+    assert before.record.found == Found(enabled=True)
     for touched in ({"uploaded": ()}, {"claimed": ()}):
         after = next_step(observed(record={"found": Found(enabled=False), **touched}, **world))
         assert not (isinstance(after, Note) and after.record.found != Found(enabled=False)), after
+
+
+REFERENCED = {"certificate": {"secretRef": {"name": "made"}}}
+
+
+def test_a_referenced_leaf_that_is_there_before_the_first_effect_is_its_owners() -> None:
+    zone = {"certificates": (certificate(id="mine"),)}
+    step = next_step(observed(record={**NOTHING_DONE, "found": None}, zone=zone, origins=[origin(None)], spec=REFERENCED))
+    assert isinstance(step, Note)
+    assert step.record.found == Found(enabled=True, foreign=("mine",))
+
+
+LOST: dict[str, Any] = {"found": None, "uploaded": (), "claimed": (), "zone_id": None}
+FIRST = {**NOTHING_DONE, "found": Found(enabled=True)}
+"""A record from before the first effect, put back by somebody."""
+
+
+@pytest.mark.parametrize("record", [LOST, FIRST, {"found": None}], ids=["lost", "an old one", "only what was found is lost"])
+@pytest.mark.parametrize(
+    ("world", "uploaded", "claimed"),
+    [
+        ({}, (LEAF,), (TARGET,)),
+        ({"zone": {"certificates": (certificate(FOREIGN, ours=False),)}}, (LEAF,), (TARGET,)),
+        ({"origins": [origin(None)]}, (LEAF,), ()),
+        ({"origins": [origin(claim(Mode.OFF, (), ()))], "zone": {"certificates": (), "enabled": True}}, (), (TARGET,)),
+        (
+            {"origins": [origin(configured={"intact": False, "standing": REQUIRING, "claim": None})], "zone": {"certificates": ()}},
+            (LEAF,),
+            (TARGET,),
+        ),
+    ],
+    ids=["all of it", "our claim", "our certificate", "a claim that trusts nothing yet", "damaged text"],
+)
+def test_our_own_work_is_never_noted_as_what_was_found(record: Any, world: Any, uploaded: Any, claimed: Any) -> None:
+    step = next_step(observed(record=record, **world))
+    assert isinstance(step, Note)
+    assert step.record.found == Found(enabled=False), "a removal must not leave enabled what we have enabled"
+    assert set(uploaded) <= set(step.record.uploaded)
+    assert set(claimed) <= set(step.record.claimed)
+    assert "was lost" in step.what
+    assert "was lost" not in str(next_step(observed(record=asdict_shallow(step.record), **world))), "said once"
+
+
+def asdict_shallow(record: Record) -> dict[str, Any]:
+    """Its fields."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
+def test_a_referenced_leaf_is_left_there_when_the_record_is_lost_and_that_is_said() -> None:
+    step = next_step(observed(record=LOST, spec=REFERENCED))
+    assert isinstance(step, Note)
+    assert step.record.found == Found(enabled=False, foreign=(LEAF.short,))
+    assert "may be its owner's" in step.what
 
 
 def test_a_zone_that_cannot_be_read_is_not_noted() -> None:
@@ -79,7 +128,7 @@ def test_a_suspended_object_does_nothing_new() -> None:
 
 def test_a_key_pair_that_cannot_be_used_is_refused_before_anything_is_written_and_holds_back_no_repair() -> None:
     unusable = Unknown("Secret edge/leaf: tls.key is missing", Reason.KEY_PAIR_INVALID)
-    untouched = observed(keys=unusable, record=NOTHING_DONE | {"found": Found(enabled=True)}, origins=[origin(None)])
+    untouched = observed(keys=unusable, record=NOTHING_DONE | {"found": Found(enabled=True)}, origins=[origin(None)], zone=BEFORE)
     assert blocked(next_step(untouched)) is Reason.KEY_PAIR_INVALID
     assert isinstance(next_step(observed(keys=unusable, origins=[origin(configured={"intact": False})])), Publish)
 
@@ -267,7 +316,7 @@ def test_only_wanted_origins_are_judged() -> None:
 
 
 def test_without_a_host_there_is_nothing_to_prove() -> None:
-    step = next_step(observed(origins=[origin(None, hosts=())], record=NOTHING_DONE | {"found": Found(enabled=True)}))
+    step = next_step(observed(origins=[origin(None, hosts=())], record=NOTHING_DONE | {"found": Found(enabled=True)}, zone=BEFORE))
     assert blocked(step) is Reason.NO_HOSTS
     assert "verification.samples" in str(step)
 
@@ -276,6 +325,8 @@ def test_a_host_that_the_text_cannot_carry_is_left_out_and_holds_back_nobody() -
     """It is the user's affair only where no other is left (the whole zone was blocked, renewals stopped, deletion hung)."""
     long = LeftOut("a.example.com", "the name does not fit map-hash-bucket-size. Set it there to 128 or more")
     assert next_step(observed(origins=[origin(left_out=(long,))])) == Done()
-    step = next_step(observed(origins=[origin(None, hosts=(), left_out=(long,))], record=NOTHING_DONE | {"found": Found(enabled=True)}))
+    step = next_step(
+        observed(origins=[origin(None, hosts=(), left_out=(long,))], record=NOTHING_DONE | {"found": Found(enabled=True)}, zone=BEFORE)
+    )
     assert blocked(step) is Reason.HOSTNAME_TOO_LONG
     assert f"{long.host}: {long.why}" in str(step)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from aop.api import Status
 from aop.errors import Reason
-from aop.observed import NONE, CertificateState, Found, HostBehaviour, ObservedReplica, Overwritten, Unknown
+from aop.observed import ENABLED, NONE, CertificateState, Found, HostBehaviour, ObservedReplica, Overwritten, Refusal, Unknown
 from aop.origins import Claim, Mode
 from aop.plan import next_step
+from aop.plan.remove import what_is_left_behind
+from aop.status import status_of
 from aop.steps import Block, Delete, Done, Publish, SetEnabled, Step, Wait, Withdraw
 from builders import (
     ASKING,
@@ -133,7 +136,8 @@ def test_then_the_zone_is_put_back_then_our_certificates_go_then_our_text() -> N
             {"enabled": True, "certificates": (certificate(), certificate(FOREIGN, ours=False, id="theirs"))},
             False,
         ),
-        (None, {"enabled": True}, None),
+        (None, {"enabled": True}, False),
+        (None, {"enabled": True, "certificates": (certificate(), certificate(FOREIGN, ours=False))}, None),
     ],
     ids=[
         "was on",
@@ -142,6 +146,7 @@ def test_then_the_zone_is_put_back_then_our_certificates_go_then_our_text() -> N
         "another's is not deployed",
         "another's was there before",
         "nothing was noted",
+        "nothing was noted, and another's certificate is there",
     ],
 )
 def test_the_flag_is_put_back_as_it_was_found(found: Found | None, zone: dict[str, Any], put_back: bool | None) -> None:
@@ -203,49 +208,93 @@ def test_retain_leaves_cloudflare_as_it_is() -> None:
     assert removing(spec={"deletionPolicy": "Retain"}, origins=[origin(None, None)]) == Done()
 
 
-def test_a_zone_that_is_gone_needs_nothing() -> None:
-    assert removing(zone=None) == Withdraw("public", TARGET)
-
-
 # --- patience ------------------------------------------------------------------------------------------------------------------------
 
+PENDING = {"enabled": False, "certificates": (certificate(state=CertificateState.PENDING, status="pending_deployment"),)}
+DISABLE_REFUSED, DELETE_REFUSED = Refusal(ENABLED, "the token may only read"), Refusal(LEAF.short, "the token may only read")
+HELD_UP: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "a token that is refused": ({"zone": REFUSED_TOKEN}, (LEAF.short, "as they are (they were found disabled)", "revoked")),
+    "a token that sees the zone no more": ({"zone": None}, (LEAF.short, "Zone Resources")),
+    "calls without an answer": ({"zone": Unknown("timeout")}, (LEAF.short, "timeout")),
+    "a Secret that is gone": ({"zone": Unknown("Secret edge/cloudflare does not exist", Reason.TOKEN_SECRET_NOT_FOUND)}, (LEAF.short,)),
+    "a certificate that is pending": ({"zone": PENDING}, (f"certificate {LEAF.short} (leaf {LEAF.short}, pending_deployment)",)),
+    "a token that may only read": (
+        {"refusals": (DISABLE_REFUSED, DELETE_REFUSED)},
+        (f"certificate {LEAF.short}", "Authenticated Origin Pulls enabled", "may only read"),
+    ),
+    "a setting that is refused": (
+        {"refusals": (DISABLE_REFUSED,), "zone": {"certificates": (certificate(FOREIGN, ours=False, state=CertificateState.PENDING),)}},
+        ("Authenticated Origin Pulls enabled",),
+    ),
+    "a record that is lost": ({"zone": REFUSED_TOKEN, "record": {"uploaded": (), "found": None}}, (LEAF.short, "were found unknown")),
+}
+"""What may hold up a removal at Cloudflare, and what is named of it."""
 
-@pytest.mark.parametrize(
-    ("fact", "since_s", "gives_up"),
-    [
-        (REFUSED_TOKEN, 599, False),
-        (REFUSED_TOKEN, 600, True),
-        (REFUSED_TOKEN, None, False),
-        (Unknown("HTTP 500"), 86400, False),
-        (Unknown("timeout"), None, False),
-    ],
-)
-def test_only_refused_credentials_are_given_up_on_and_only_after_ten_minutes(fact: Unknown, since_s: float | None, gives_up: bool) -> None:
-    since = None if since_s is None else NOW - timedelta(seconds=since_s)
-    step = removing(zone=fact, cloudflare_failing_since=since, origins=[origin(None, None)])
-    if not gives_up:
-        assert fact.message in waiting(step)
-        return
+
+@pytest.mark.parametrize("name", HELD_UP)
+@pytest.mark.parametrize("since_s", [None, 0, 599])
+def test_cloudflare_is_waited_for_whatever_holds_it_up(name: str, since_s: float | None) -> None:
+    world, _ = HELD_UP[name]
+    step = removing(**world, removing_since=None if since_s is None else at(-since_s))
+    assert isinstance(step, Wait | SetEnabled), step
+    if isinstance(step, Wait) and since_s is not None:
+        assert step.since == at(-since_s)
+        assert f"{at(600 - since_s):%H:%M:%S} UTC" in step.message, "until when"
+
+
+@pytest.mark.parametrize("name", HELD_UP)
+def test_after_ten_minutes_the_object_goes_and_all_that_stays_is_named(name: str) -> None:
+    world, named = HELD_UP[name]
+    over: dict[str, Any] = {**world, "removing_since": at(-600)}
+    assert removing(**over) == Withdraw("public", TARGET)
+    step = removing(**over, origins=[origin(None, None) if "record" not in world else origin(OFF)])
+    if "record" in world:  # only our claim knows that something was done
+        step = Done(what_is_left_behind(observed(**{"object": {"deleting": True}, "origins": [origin(OFF)], **over})))
     assert isinstance(step, Done)
-    assert LEAF.short in step.left_behind
-    assert "example.com" in step.left_behind
-    assert fact.message in step.left_behind
+    for words in (*named, "example.com"):
+        assert words in step.left_behind
+
+
+def test_what_is_not_refused_is_done_also_after_ten_minutes() -> None:
+    """A removal among hundreds, whose calls wait for their turn, is late and not held up."""
+    assert isinstance(removing(removing_since=at(-6000)), SetEnabled)
+    assert isinstance(removing(removing_since=at(-6000), zone={"enabled": False}), Delete)
+    disabled_is_refused = removing(removing_since=at(-6000), refusals=(DISABLE_REFUSED,))
+    assert isinstance(disabled_is_refused, Delete), "one refusal says nothing of another change"
+
+
+def test_a_removal_that_came_to_its_end_leaves_nothing_behind_however_long_it_took() -> None:
+    step = removing(removing_since=at(-6000), zone=GONE, origins=[origin(None, None)], still=False)
+    assert step == Done()
 
 
 def test_patience_has_no_end_while_a_replica_still_refuses() -> None:
-    world = {"zone": REFUSED_TOKEN, "cloudflare_failing_since": at(-86400)}
     late = origin(OFF, replicas=(replica("pod-1", REQUIRING, revision=6),))
-    assert "nobody must be refused" in waiting(removing(**world, origins=[late]))
+    assert "nobody must be refused" in waiting(removing(zone=REFUSED_TOKEN, removing_since=at(-86400), origins=[late]))
 
 
-def test_our_text_is_taken_out_all_the_same_when_cloudflare_is_given_up() -> None:
-    seen = origin(OFF, applied_at=at(-600))
-    assert removing(zone=REFUSED_TOKEN, cloudflare_failing_since=at(-86400), origins=[seen]) == Withdraw("public", TARGET)
+def told(**world: Any) -> datetime | None:
+    """Since when the status says that nobody is refused."""
+    found = observed(**{"object": {"deleting": True}, "origins": [origin(OFF)], **world})
+    return status_of(found, next_step(found), Status(removing_since=world.get("removing_since"))).removing_since
 
 
-def test_patience_with_cloudflare_begins_when_nobody_is_refused_any_more() -> None:
-    seen = origin(OFF, applied_at=at(-599))
-    assert REFUSED_TOKEN.message in waiting(removing(zone=REFUSED_TOKEN, cloudflare_failing_since=at(-86400), origins=[seen]))
+def test_patience_begins_when_nobody_is_refused_any_more() -> None:
+    assert told() == NOW
+    assert told(origins=[origin(REQUIRING)]) is None
+    assert told(origins=[origin(OFF, replicas=(replica("pod-1", REQUIRING, revision=6),))]) is None
+    assert told(object={"deleting": False}) is None
+    assert told(removing_since=at(-599)) == at(-599)
+
+
+@pytest.mark.parametrize("step", [timedelta(minutes=-50), timedelta(minutes=50)])
+def test_what_the_status_says_follows_a_wall_clock_that_is_set(step: timedelta) -> None:
+    """Else a restart would count minutes that nobody waited, or begin again."""
+    assert told(removing_since=at(-60), stepped=step) == at(-60) + step
+
+
+def test_a_zone_that_is_gone_with_everything_of_ours_needs_nothing() -> None:
+    assert removing(zone=None, record={"uploaded": ()}, origins=[origin(None, None)]) == Done()
 
 
 def test_a_loss_on_the_way_is_met_as_ever() -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from aop.observed import Found, HoldOff, Record, Rejection
 from aop.origins import ObjectKey, Pin
-from aop.record import dump, load
-from builders import LEAF, NEXT, TARGET, WWW, ZONE_ID, at
+from aop.record import dump, load, newest
+from builders import LEAF, NEXT, TARGET, WWW, ZONE_ID, at, observed
 
 FULL = Record(
     zone_id=ZONE_ID,
@@ -24,6 +24,7 @@ FULL = Record(
     hold_offs=(HoldOff(1, at(-70), at(-10)), HoldOff(3, at(-10), at(230), WWW)),
     flushes=(at(-900), at(-90)),
     rotated="2026-03-01",
+    edition=17,
 )
 
 sha256 = st.integers(0, 2**256 - 1).map(lambda number: f"{number:064x}")
@@ -120,3 +121,23 @@ def test_what_lasts_until_a_moment_does_not_end_before_it_when_it_is_read_back()
     kept = load(dump(noted))
     assert (kept.rejected[0].until, kept.hold_offs[0].until, kept.flushes) == (at(120), at(60), (at(1),))
     assert (kept.rejected[0].since, kept.hold_offs[0].since) == (at(-1), at(-1))
+
+
+# --- two copies ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("annotation", "status", "read"),
+    [(3, 2, 3), (2, 3, 3), (None, 3, 3), (3, None, 3), (None, None, 0)],
+    ids=["the status is still to be written", "an old manifest was put back", "the annotation was taken away", "no status yet", "none"],
+)
+def test_the_copy_that_was_written_last_is_read(annotation: int | None, status: int | None, read: int) -> None:
+    copies = [None if edition is None else dump(Record(zone_id="zone", edition=edition)) for edition in (annotation, status)]
+    assert newest(*copies).edition == read
+
+
+def test_every_note_is_a_new_edition() -> None:
+    world = observed()
+    once = world.noting(rotated="now")
+    assert load(dump(once)) == once
+    assert newest(dump(world.record), dump(once)) == once

@@ -142,6 +142,10 @@ class Status(Part):
     """How many in-scope hosts are proven."""
     proof: ProofStatus | None = None
     """The proof that the edge presents our certificate."""
+    removing_since: Time | None = None
+    """Since when a removal refuses nobody any more. What it has to put back at Cloudflare gets ten minutes from then."""
+    record: str | None = None
+    """Copy of the annotation aop-operator.dev/record, by which that is known after somebody has replaced the object without it."""
     conditions: Annotated[tuple[Condition, ...], ListType("map", "type")] = ()
     """What holds and what does not; Ready sums it up."""
 

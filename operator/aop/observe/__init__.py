@@ -34,6 +34,7 @@ from aop.observed import (
     ObservedOrigin,
     ObservedZone,
     Record,
+    Refusal,
     Rival,
     Unknown,
 )
@@ -41,7 +42,7 @@ from aop.origins import ObjectKey, Pin
 from aop.origins.ingress_nginx import check_path
 from aop.pki import Slot, read_key_pair, read_keyed_leaf, read_referenced
 from aop.probe import ClientIdentity, Presented
-from aop.record import load
+from aop.record import newest
 from aop.schema import ascii_name
 from aop.settings import Settings
 
@@ -70,7 +71,7 @@ class Observer:
 
     async def observe(self, pull: AuthenticatedOriginPull, memory: Memory) -> Observed:
         """The world of one object now, within a few seconds whatever hangs. Raises nothing for what lies outside; that becomes `Unknown`."""
-        record, until_s = load(pull.record), self._clock.monotonic_s() + LOOK_S
+        record, until_s = newest(pull.record, pull.status.record), self._clock.monotonic_s() + LOOK_S
         key_pair = await self._key_pair(pull, memory, until_s)
         zone_task = await self._zone_task(pull, record, key_pair, memory, until_s)
         wanted = origins_of(pull, record.claimed)
@@ -94,12 +95,22 @@ class Observer:
             rivals=await self._rivals(pull, until_s),
             gone=self._gone(pull, [one.target for one in wanted]),
             still=is_still(memory, self._settings.stillness_s),
-            cloudflare_failing_since=memory.cloudflare.failing_since,
+            removing_since=self._removing_since(pull, memory),
+            refusals=tuple(Refusal(what, why) for what, why in sorted(memory.cloudflare.refused.items())),
             limits=Limits(
                 teardown_patience_s=self._settings.teardown_patience_s,
                 stale_after_s=max(30.0, self._edge.cadence_s(pull.spec.verification.window_duration, memory) * 3),
             ),
         )
+
+    def _removing_since(self, pull: AuthenticatedOriginPull, memory: Memory) -> datetime | None:
+        """What the status says, counted steadily: read once per process, whoever sets the clock afterwards. The future is no past."""
+        noted = pull.status.removing_since
+        if not pull.deleting or noted is None:
+            memory.removing_since = None
+        elif memory.removing_since is None:
+            memory.removing_since = self._clock.now() - max(timedelta(), self._clock.wall() - noted)
+        return memory.removing_since
 
     async def _origin(self, pull: AuthenticatedOriginPull, one: Wanted, memory: Memory, until_s: float, *, asking: bool) -> ObservedOrigin:
         """One origin; a bug in looking at it leaves what was last known of it to protection, and says so."""
@@ -263,6 +274,8 @@ class Observer:
         if isinstance(data, Unknown):
             return data
         if data is None or reference.key not in data:
+            if pull.deleting and memory.cloudflare.good is not None:
+                return memory.cloudflare.good
             what = f"Secret {key} does not exist" if data is None else f"Secret {key} has no key {reference.key}"
             remedy = f"kubectl -n {key.namespace} create secret generic {key.name} --from-literal={reference.key}=…"
             return Unknown(f"{what}. Create it with a Cloudflare API token: {remedy}", Reason.TOKEN_SECRET_NOT_FOUND)

@@ -86,8 +86,10 @@ class CloudflareMemory:
     failure: Unknown | None = None
     failed_at: datetime | None = None
     retry_at: datetime | None = None
-    failing_since: datetime | None = None
-    """Since when the credentials are refused without a success in between."""
+    good: Access | None = None
+    """The last token that has shown the zone: a removal uses it when its Secret has gone first, as in a namespace that is deleted."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Changes that were not carried out when they were last asked for, and why; by certificate id, or ENABLED."""
 
     @property
     def complete(self) -> bool:
@@ -136,6 +138,8 @@ class Memory:
     zone: ObservedZone | Unknown | None = field(default_factory=lambda: Unknown("Cloudflare has not answered yet"))
     """What was last known of the zone: a Cloudflare that hangs holds nothing else up."""
     zone_task: asyncio.Task[ObservedZone | Unknown | None] | None = None
+    removing_since: datetime | None = None
+    """Since when a removal refuses nobody, counted steadily from what the status said when it was first read here."""
     errors: int = 0
     """Visits in a row that ended in an error."""
     awaiting: bool = True

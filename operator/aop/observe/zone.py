@@ -45,7 +45,6 @@ class ZoneReader:
         """
         held = memory.cloudflare
         if isinstance(access, Unknown):
-            held.failing_since = (held.failing_since or now) if access.reason else held.failing_since
             return access
         if held.access is None or held.access.key != access.key:
             held.forget_all()
@@ -73,7 +72,8 @@ class ZoneReader:
             what = f"{type(error).__name__} in the operator while it read Cloudflare, whose answer it may not understand"
             bug = Transient(f"{what}. The operator's log has the traceback; it is tried again by itself")
             return _failed(held, bug, now, self._settings.resync_s)
-        held.failure, held.failing_since, held.failed_at = None, None, None
+        held.failure, held.failed_at = None, None
+        held.good = held.access if zone is not None else held.good
         return zone
 
     async def _read(self, look: Look, access: Access) -> ObservedZone | None:
@@ -198,7 +198,6 @@ def _failed(held: CloudflareMemory, error: AopError, now: datetime, resync_s: fl
         min(max(BLOCKED_RECHECK_S, failing_s / 2), resync_s) if reason else min(max(1.0, failing_s), max(30.0, failing_s / 10), resync_s)
     )
     held.retry_at = now + timedelta(seconds=after_s if after_s is not None else backoff_s)
-    held.failing_since = (held.failing_since or now) if reason else held.failing_since
     held.failure = Unknown(error.message, reason, (held.retry_at - now).total_seconds())
     return held.failure
 

@@ -7,12 +7,22 @@ from __future__ import annotations
 
 from aop.api import ROTATE_ANNOTATION, AuthenticatedOriginPull
 from aop.clock import Clock
-from aop.cloudflare import Access, AlreadyDeleted, AlreadyExists, CertificateUnlisted, Cloudflare, CloudflareError, NotFound, Priority
+from aop.cloudflare import (
+    Access,
+    AlreadyDeleted,
+    AlreadyExists,
+    CertificateUnlisted,
+    Cloudflare,
+    CloudflareError,
+    NotFound,
+    Priority,
+    RateLimited,
+)
 from aop.cluster import Cluster, Kind
 from aop.errors import AopError, Blocked, Reason, Transient
 from aop.observe.memory import Memory
 from aop.observe.zone import changed, follow
-from aop.observed import Observed
+from aop.observed import ENABLED, Observed
 from aop.origins import Pin
 from aop.perform.keys import key_secret
 from aop.pki import Slot, read_keyed_leaf
@@ -35,6 +45,7 @@ class ZoneWriter:
 
         What was refused a short time ago is not even asked for: the client raises the same again.
         """
+        refused, what = memory.cloudflare.refused, changed_thing(step)
         try:
             match step:
                 case Upload():
@@ -46,10 +57,14 @@ class ZoneWriter:
         except AopError as error:
             if isinstance(error, CloudflareError) and error.may_have_changed:
                 changed(memory, self._clock.now())
+            # A call that only waits its turn among our own was refused by nobody.
+            if not (isinstance(error, RateLimited) and error.failure is None):
+                refused[what] = error.message
             raise
         except BaseException:
             changed(memory, self._clock.now())
             raise
+        refused.pop(what, None)
         changed(memory, self._clock.now())
 
     async def _upload(self, step: Upload, pull: AuthenticatedOriginPull, memory: Memory) -> None:
@@ -106,6 +121,11 @@ class ZoneWriter:
         priority = Priority.ONBOARD if step.enabled or o.object.deleting else Priority.PROTECT
         memory.cloudflare.enabled.forget()
         await self._cloudflare.set_enablement(access(memory, priority), step.zone_id, enabled=step.enabled)
+
+
+def changed_thing(step: Upload | Delete | SetEnabled) -> str:
+    """What is told to be unchanged if Cloudflare refuses the step."""
+    return ENABLED if isinstance(step, SetEnabled) else step.certificate_id if isinstance(step, Delete) else step.pin.sha256
 
 
 def unlisted(error: AlreadyExists, pull: AuthenticatedOriginPull, leaf: Pin) -> CloudflareError:

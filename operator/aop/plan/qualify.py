@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from aop.errors import Reason
 from aop.observed import Found, Observed, ObservedOrigin, ObservedZone, Rival, Unknown
-from aop.plan.facts import in_scope, newest_active, nobody_is_refused_by_others, unknown
+from aop.plan.facts import configured, in_scope, newest_active, nobody_is_refused_by_others, ours_listed, unknown
 from aop.steps import Block, Note, Step, Wait
 
 PRESENTING_SSL_MODES = frozenset({"full", "strict", "origin_pull"})
@@ -27,8 +27,10 @@ def what_was_found_is_recorded(o: Observed) -> Step | None:
     """
     if not isinstance(o.zone, ObservedZone):
         return None  # nothing is done without the zone; the rule that needs it says why it is not there
-    if o.record.found and not o.record.untouched:
+    if not o.record.untouched and o.record.found:
         return None
+    if step := our_own_work_is_no_baseline(o, o.zone):
+        return step
     issued = o.spec.certificate.generate is not None
     foreign = tuple(sorted(c.id for c in o.zone.certificates if not (c.ours and issued)))
     found = Found(o.zone.enabled, foreign)
@@ -38,6 +40,27 @@ def what_was_found_is_recorded(o: Observed) -> Step | None:
     return Note(
         o.noting(found=found, zone_id=o.zone.id),
         f"Authenticated Origin Pulls were {state} on the zone, beside {len(foreign)} certificates of others",
+    )
+
+
+def our_own_work_is_no_baseline(o: Observed, zone: ObservedZone) -> Note | None:
+    """What a record that was lost has named, as far as our own traces tell it: what is there by our doing is not how the zone was found."""
+    claimed = {origin.target: claim for origin in o.origins if (claim := configured(origin).may_do)}
+    pins = {*o.record.uploaded, *(c.pin for c in ours_listed(o)), *(pin for claim in claimed.values() for pin in claim.pins)}
+    if not claimed and not pins:
+        return None
+    issued = o.spec.certificate.generate is not None
+    theirs = tuple(sorted(c.id for c in zone.certificates if c.ours and not issued))
+    return Note(
+        o.noting(
+            zone_id=zone.id,
+            found=Found(enabled=False, foreign=theirs),
+            uploaded=tuple(sorted(pins)),
+            claimed=tuple(sorted({*o.record.claimed, *claimed})),
+        ),
+        "the record was lost, and with it how the zone was found. A removal will disable Authenticated Origin Pulls, unless somebody else's "
+        "certificate is deployed by then"
+        + ("; it leaves a certificate with the referenced leaf, which may be its owner's" if theirs else ""),
     )
 
 

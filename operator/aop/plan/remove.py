@@ -1,7 +1,8 @@
 """TEARDOWN: removal in reverse, each step seen before the next (promise S7).
 
-Without limit it waits only while a replica still refuses somebody. Once nobody is refused, Cloudflare gets ten minutes of failing
-credentials; then the object is released and what stays there is named.
+Without limit it waits only while a replica still refuses somebody. Once nobody is refused, everything at Cloudflare together has ten
+minutes by one clock, whatever holds it up: a token that is refused, sees the zone no more or may only read, calls that get no answer, a
+certificate that moves for ever. Then the object is released, and what stays there is named.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from aop.errors import Reason
-from aop.observed import CertificateState, Observed, ObservedOrigin, ObservedZone, Unknown
-from aop.origins import Mode
-from aop.plan.facts import claim_of, configured, ours_listed, replicas, unknown, until_applied, was_there_before
+from aop.observed import ENABLED, CertificateState, Observed, ObservedOrigin, ObservedZone, Unknown
+from aop.origins import Mode, Pin
+from aop.plan.facts import claim_of, configured, ours_listed, replicas, until_applied, was_there_before
 from aop.plan.prepare import put_back_by_others
 from aop.steps import Block, Delete, Publish, SetEnabled, Step, Wait, Withdraw
 
@@ -82,37 +83,60 @@ def strangers_pass(origin: ObservedOrigin) -> bool:
 
 
 def given_up(o: Observed) -> bool:
-    """Cloudflare has refused our credentials for as long as a removal is patient, counted from when nobody is refused any more."""
-    if not isinstance(o.zone, Unknown) or o.zone.reason is None or o.cloudflare_failing_since is None:
-        return False
-    harmless = [it.applied_at for it in o.origins if it.applied_at and configured(it).claim is not None]
-    return o.now - max([o.cloudflare_failing_since, *harmless]) >= timedelta(seconds=o.limits.teardown_patience_s)
+    """Cloudflare has had its time since nobody is refused any more. Whatever it was that did not come to an end is left to a person."""
+    return o.removing_since is not None and o.now - o.removing_since >= timedelta(seconds=o.limits.teardown_patience_s)
 
 
-def may_hold_ours(o: Observed) -> bool:
-    """Cloudflare may hold something that we brought there."""
-    return bool(o.record.uploaded) or bool(ours_listed(o))
+def awaited(o: Observed, what: str, seconds: float) -> Wait | None:
+    """What Cloudflare is waited for, whatever the reason; None once its time is over."""
+    if given_up(o):
+        return None
+    until = f" until {o.shown(o.removing_since + timedelta(seconds=o.limits.teardown_patience_s)):%H:%M:%S} UTC" if o.removing_since else ""
+    left = f"Nobody is refused any more. Cloudflare is waited for{until or ' for a while'}, then what is left there is named and the object goes"
+    return Wait(Reason.REMOVING, f"{what}. {left}", seconds, o.removing_since)
+
+
+def attempted(o: Observed, step: SetEnabled | Delete) -> Step | None:
+    """The change; None once Cloudflare's time is over and this very change was refused."""
+    what = ENABLED if isinstance(step, SetEnabled) else step.certificate_id
+    return None if given_up(o) and any(refusal.what == what for refusal in o.refusals) else step
+
+
+def may_be_there(o: Observed) -> tuple[Pin, ...]:
+    """The leaves that Cloudflare may hold by our doing: by the record, by its own list, and, should the record be lost, by our claims; sorted."""
+    claims = [claim for origin in o.origins if (claim := configured(origin).may_do)]
+    return tuple(sorted({*o.record.uploaded, *(c.pin for c in ours_listed(o)), *(pin for claim in claims for pin in claim.pins)}))
 
 
 def cloudflare_is_left_alone(o: Observed) -> bool:
-    """Nothing is to be put back at Cloudflare: by wish, because nothing was done there, or because it cannot be."""
-    return o.spec.deletion_policy == "Retain" or not may_hold_ours(o) or o.zone is None or given_up(o)
+    """Nothing is to be put back at Cloudflare: by wish, or because nothing was done there."""
+    return o.spec.deletion_policy == "Retain" or not may_be_there(o)
 
 
 def zone_is_as_found(o: Observed) -> Step | None:
-    """The recorded enabled flag; somebody else's certificate that came since keeps it on."""
+    """The recorded enabled flag, or disabled if that was lost; somebody else's certificate that came since keeps it on."""
     if cloudflare_is_left_alone(o):
         return None
     if not isinstance(o.zone, ObservedZone):
-        assert isinstance(o.zone, Unknown)  # noqa: S101 - None was answered above; this tells mypy
-        answer = unknown(f"zone {o.spec.zone.name} cannot be read", o.zone, Reason.REMOVING)
-        return Wait(
-            Reason.REMOVING, f"{answer.message}. Nobody is refused any more; Cloudflare gets 10 minutes", 10.0, o.cloudflare_failing_since
-        )
-    found = o.record.found
-    if found is None or found.enabled == o.zone.enabled or (o.zone.enabled and used_by_others(o, o.zone)):
+        return awaited(o, unreadable(o), 10.0)
+    if as_found(o, o.zone):
         return None
-    return SetEnabled(o.zone.id, enabled=found.enabled, why="as it was found")
+    enabled = o.record.found is not None and o.record.found.enabled
+    why = "as it was found" if o.record.found else "nobody knows any more how it was found, and what it presents was ours"
+    return attempted(o, SetEnabled(o.zone.id, enabled=enabled, why=why))
+
+
+def unreadable(o: Observed) -> str:
+    """Why the zone cannot be seen, and so not be put back."""
+    name = o.spec.zone.name
+    if isinstance(o.zone, Unknown):
+        return f"zone {name} cannot be read: {o.zone.message.rstrip('.')}"
+    return f"the token sees no zone {name} any more. If the zone is still there, add it to the token's Zone Resources"
+
+
+def as_found(o: Observed, zone: ObservedZone) -> bool:
+    """The zone's setting is as it is to be left."""
+    return zone.enabled == (o.record.found is not None and o.record.found.enabled) or (zone.enabled and used_by_others(o, zone))
 
 
 def used_by_others(o: Observed, zone: ObservedZone) -> bool:
@@ -126,13 +150,14 @@ def our_certificates_are_gone(o: Observed) -> Step | None:
         return None
     for certificate in ours_listed(o):
         if certificate.state in {CertificateState.ACTIVE, CertificateState.FAILED}:
-            return Delete(o.zone.id, certificate.id, certificate.pin, "the object is being removed")
-        return Wait(Reason.REMOVING, f"certificate {certificate.id} is {certificate.state} at Cloudflare", 1.0)
-    return (
-        None
-        if o.still
-        else Wait(Reason.REMOVING, "all our certificates are gone from Cloudflare's list; it is watched a little longer, as it lags", 2.0)
-    )
+            step: Step | None = attempted(o, Delete(o.zone.id, certificate.id, certificate.pin, "the object is being removed"))
+        else:
+            step = awaited(o, f"certificate {certificate.id} is {certificate.state} at Cloudflare", 1.0)
+        if step:
+            return step
+    if o.still or ours_listed(o):
+        return None
+    return awaited(o, "all our certificates are gone from Cloudflare's list, which lags, and is watched a little longer", 2.0)
 
 
 def origins_are_as_found(o: Observed) -> Step | None:
@@ -141,9 +166,26 @@ def origins_are_as_found(o: Observed) -> Step | None:
 
 
 def what_is_left_behind(o: Observed) -> str:
-    """What a finished removal leaves at Cloudflare against its wish, in words; empty if nothing."""
-    if not given_up(o) or o.spec.deletion_policy == "Retain" or not o.record.uploaded:
+    """What a finished removal leaves at Cloudflare against its wish, all of it in words; empty if nothing."""
+    if cloudflare_is_left_alone(o):
         return ""
-    leaves = ", ".join(pin.short for pin in o.record.uploaded)
-    reason = o.zone.message if isinstance(o.zone, Unknown) else ""
-    return f"zone {o.spec.zone.name} keeps certificates with leaf {leaves} and its enabled flag: {reason}"
+    name = o.spec.zone.name
+    if not isinstance(o.zone, ObservedZone):
+        leaves = ", ".join(pin.short for pin in may_be_there(o))
+        found = o.record.found
+        was = "unknown" if found is None else "enabled" if found.enabled else "disabled"
+        return (
+            f"zone {name} keeps certificates with leaf {leaves}, and Authenticated Origin Pulls as they are (they were found {was}): "
+            f"{unreadable(o)}"
+        )
+    kept = [f"certificate {c.id} (leaf {c.pin.short}, {c.status or c.state})" for c in ours_listed(o)]
+    enabled = [] if as_found(o, o.zone) else [f"Authenticated Origin Pulls {'enabled' if o.zone.enabled else 'disabled'}"]
+    if not kept and not enabled:
+        return ""
+    why = "; ".join(dict.fromkeys(refusal.why for refusal in o.refusals)) or "Cloudflare did not come to an end with it"
+    return f"zone {name} keeps {' and '.join([*kept, *enabled])}: {why}"
+
+
+def nobody_is_refused(o: Observed) -> bool:
+    """The removal has come to Cloudflare."""
+    return o.object.deleting and origins_refuse_nobody(o) is None
