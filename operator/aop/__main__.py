@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import logging
 import os
+import platform
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -22,7 +23,7 @@ from aiohttp import web
 from aop import __version__
 from aop.clock import Clock
 from aop.cloudflare import Cloudflare, Shares
-from aop.cluster import connect
+from aop.cluster import Cluster, ClusterError, Kind, Subject, connect, event
 from aop.handlers import Slots, kopf_settings, register
 from aop.metrics import Metrics
 from aop.observe import Observer
@@ -30,6 +31,7 @@ from aop.observe.edge import EdgeReader
 from aop.observe.origin import OriginKeepers
 from aop.observe.replicas import ReplicaReader
 from aop.observe.zone import ZoneReader
+from aop.origins import ObjectKey
 from aop.perform import Performer
 from aop.pki import throwaway
 from aop.probe import ClientIdentity, EdgeProbe, ReplicaProbe
@@ -106,12 +108,37 @@ async def run(settings: Settings) -> None:
         edge_reader = EdgeReader(edge, settings.edge_cadence_s, settings.edge_requests_per_s, clock)
         observer = Observer(cluster, ZoneReader(cloudflare, settings, metrics), origins, edge_reader, settings, clock)
         performer = Performer(cluster, origins, cloudflare, clock)
-        reconciler = Reconciler(cluster, observer, performer, clock, metrics, settings.trace_file)
+        home = home_of(settings)
+        reconciler = Reconciler(cluster, observer, performer, clock, metrics, settings.trace_file, home)
         await serve_metrics(stack, settings, metrics)
         strays = Strays(cluster, performer, settings)
         looking = asyncio.create_task(strays.run())
         stack.callback(looking.cancel)
+        await announce(cluster, home, settings, clock)
         await serve(settings, Slots(reconciler, observer, origins, strays, clock))
+
+
+def home_of(settings: Settings, folder: Path = SERVICE_ACCOUNT) -> Subject | None:
+    """The operator's own Pod, which Events are about that no object's namespace takes; None outside a pod where no setting says one."""
+    file = folder / "namespace"
+    in_pod = file.exists()
+    namespace = settings.namespace or (file.read_text(encoding="utf-8").strip() if in_pod else "")
+    return Subject("v1", "Pod", ObjectKey(namespace, platform.node() if in_pod else "aop-operator")) if namespace else None
+
+
+async def announce(cluster: Cluster, home: Subject | None, settings: Settings, clock: Clock) -> None:
+    """Say beside the operator's own Pod what this process serves, so that a person sees where what it will say there comes from."""
+    if home is None:
+        return
+    served = f"namespaces {', '.join(settings.watch_namespaces)}" if settings.watch_namespaces else "all namespaces"
+    maps = (
+        f"ConfigMaps {', '.join(settings.ingress_config_maps)}" if settings.ingress_config_maps else "any ConfigMap that a controller names"
+    )
+    message = f"aop-operator {__version__} serves AuthenticatedOriginPulls in {served}, and may write {maps}"
+    try:
+        await cluster.create(Kind.EVENT, home.key.namespace, event(home, "Normal", "Serving", message, clock.wall()))
+    except ClusterError as error:
+        logging.getLogger("aop").warning("Event not written: %s", error.message)
 
 
 def origins_of(settings: Settings, clock: Clock, *, cluster: Any) -> OriginKeepers:

@@ -12,14 +12,14 @@ import logging
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from pydantic import TypeAdapter
 
 from aop.api import API_VERSION, KIND, AuthenticatedOriginPull, ConditionType, Status
 from aop.clock import Clock
-from aop.cluster import Cluster, ClusterError, Conflict, Kind
-from aop.errors import AopError, Blocked, Reason, Transient, plain
+from aop.cluster import Cluster, ClusterError, Conflict, Kind, Subject, event
+from aop.errors import AopError, Blocked, Reason, Transient
 from aop.metrics import Metrics
 from aop.observe import LOOK_S, Observer
 from aop.observe.memory import Memory
@@ -42,6 +42,8 @@ CONFLICT_S = 0.2
 """Somebody else has written first: nothing is wrong, the decision is only made again on what is there now."""
 REREAD_S, REREAD_AFTER_FAILURE_S = 60.0, 5.0
 """How long the object is believed to be what its watch has shown, and how soon it is read again after that has failed."""
+LEFT_BEHIND = "LeftBehind"
+"""Reason of the Event that names what a removal has left at Cloudflare."""
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 1.0, 60.0
 
 
@@ -70,13 +72,21 @@ class Reconciler:
     """Visits objects; built once per process."""
 
     def __init__(
-        self, cluster: Cluster, observer: Observer, performer: Performer, clock: Clock, metrics: Metrics, trace: Path | None = None
+        self,
+        cluster: Cluster,
+        observer: Observer,
+        performer: Performer,
+        clock: Clock,
+        metrics: Metrics,
+        trace: Path | None = None,
+        home: Subject | None = None,
     ) -> None:
         self._cluster = cluster
         self._observer = observer
         self._performer = performer
         self._clock = clock
         self._metrics = metrics
+        self._home = home
         self._trace: TextIO | None = trace.open("a", encoding="utf-8", buffering=1) if trace else None
 
     async def visit(self, key: ObjectKey, memory: Memory) -> Visit:
@@ -225,37 +235,25 @@ class Reconciler:
             memory.manifest = None
             log.warning("%s: status not written: %s", key, error.message)
 
-    async def _event(self, pull: AuthenticatedOriginPull, kind: str, reason: str, message: str) -> None:
-        now = self._clock.wall()
-        stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-        body = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": f"{pull.key.name[:200]}.{int(now.timestamp() * 1e6):x}", "namespace": pull.key.namespace},
-            "involvedObject": {
-                "apiVersion": API_VERSION,
-                "kind": KIND,
-                "name": pull.key.name,
-                "namespace": pull.key.namespace,
-                "uid": pull.uid,
-            },
-            "type": kind,
-            "reason": reason,
-            "message": plain(message),
-            "source": {"component": "aop-operator"},
-            "firstTimestamp": stamp,
-            "lastTimestamp": stamp,
-            "count": 1,
-        }
+    async def _event(self, pull: AuthenticatedOriginPull, kind: Literal["Normal", "Warning"], reason: str, message: str) -> bool:
+        """Beside the object; whether it was taken."""
+        return await self._event_about(Subject(API_VERSION, KIND, pull.key, pull.uid), kind, reason, message)
+
+    async def _event_about(self, subject: Subject, kind: Literal["Normal", "Warning"], reason: str, message: str) -> bool:
         try:
-            await self._cluster.create(Kind.EVENT, pull.key.namespace, body)
+            await self._cluster.create(Kind.EVENT, subject.key.namespace, event(subject, kind, reason, message, self._clock.wall()))
         except ClusterError as error:
-            log.warning("%s: Event not written: %s", pull.key, error.message)
+            log.warning("%s: Event not written: %s", subject.key, error.message)
+            return False
+        return True
 
     async def _leave_behind(self, pull: AuthenticatedOriginPull, what: str) -> None:
-        log.warning("%s is released although %s", pull.key, what)
+        """Named where it can still be read: a namespace that is being deleted takes no Event, and takes those it has with it."""
+        told = f"released although {what}. Take it away at Cloudflare by hand"
+        log.warning("%s: %s", pull.key, told)
         self._metrics.left_behind.labels(zone=pull.spec.zone.name).inc()
-        await self._event(pull, "Warning", "LeftBehind", f"released although {what}. Delete it at Cloudflare by hand")
+        if not await self._event(pull, "Warning", LEFT_BEHIND, told) and self._home is not None:
+            await self._event_about(self._home, "Warning", LEFT_BEHIND, f"{KIND} {pull.key} was {told}")
 
     def _measure(self, observed: Observed) -> None:
         wanted = wanted_leaf(observed)

@@ -123,6 +123,11 @@ class Settings(BaseSettings):
     kubeconfig: FilePath | None = Field(
         None, description="Kubeconfig file. Not set: the pod's service account, else the user's own kubeconfig."
     )
+    namespace: Annotated[str, Field(pattern=rf"^({_NAMESPACE.pattern})?$")] = Field(
+        "",
+        description="Namespace of the operator itself, for Events that the namespace of their object does not take any more. Not set: that of the "
+        "pod's service account.",
+    )
     watch_namespaces: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_namespaces)] = Field(
         (), description="Namespaces in which AuthenticatedOriginPulls are served, separated by commas. Not set: all."
     )

@@ -157,6 +157,7 @@ class Sandbox:
         return {
             **self._scope(),
             "AOP_KUBECONFIG": str(kubeconfig),
+            "AOP_NAMESPACE": OPERATOR_NAMESPACE,
             "AOP_CLOUDFLARE_BASE_URL": self.cloudflare.base_url,
             "AOP_EDGE_CONNECT_TO": self.connect_to,
             "AOP_EDGE_CA_FILE": str(self._what_visitors_trust()),

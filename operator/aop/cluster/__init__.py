@@ -10,6 +10,7 @@ import os
 os.environ.setdefault("HOME", "/")
 
 from aop.cluster.client import Cluster, ClusterError, Conflict, connect
+from aop.cluster.events import Subject, event
 from aop.cluster.kinds import Kind
 
-__all__ = ["Cluster", "ClusterError", "Conflict", "Kind", "connect"]
+__all__ = ["Cluster", "ClusterError", "Conflict", "Kind", "Subject", "connect", "event"]

@@ -30,6 +30,14 @@ test suite proves from the API server's audit log that none is missing and none 
 {{- end }}
 {{- end -}}
 
+{{/* Where the operator itself runs, if no object is served there. */}}
+{{- define "aop-operator.rules.home" -}}
+# The operator's own Events in its own namespace: what it serves, and what a removal left at Cloudflare where the object's namespace is being deleted.
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create]
+{{- end -}}
+
 {{/* Where only some Ingresses may be listed. */}}
 {{- define "aop-operator.rules.ingresses" -}}
 # Which hosts a controller serves here, and whether one of them verifies by itself.
