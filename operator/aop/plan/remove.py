@@ -175,7 +175,7 @@ def what_is_left_behind(o: Observed) -> str:
         found = o.record.found
         was = "unknown" if found is None else "enabled" if found.enabled else "disabled"
         return (
-            f"zone {name} keeps certificates with leaf {leaves}, and Authenticated Origin Pulls as they are (they were found {was}): "
+            f"zone {name} may still have certificates with leaf {leaves}, and Authenticated Origin Pulls as they are (they were found {was}): "
             f"{unreadable(o)}"
         )
     kept = [f"certificate {c.id} (leaf {c.pin.short}, {c.status or c.state})" for c in ours_listed(o)]
