@@ -232,7 +232,7 @@ class Reconciler:
         try:
             memory.learn(await self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, key, body, "status"), self._clock.monotonic_s())
         except ClusterError as error:
-            memory.manifest = None
+            memory.shown_s = float("-inf")  # read anew if it can be; what is known stands, because protection must not end with a right
             log.warning("%s: status not written: %s", key, error.message)
 
     async def _event(self, pull: AuthenticatedOriginPull, kind: Literal["Normal", "Warning"], reason: str, message: str) -> bool:

@@ -12,7 +12,6 @@ NEXT = """\
 ready. In another terminal, in this folder:
 
   . .sandbox/env
-  kubectl apply -f deploy/examples/00-namespace.yaml
   kubectl create secret generic cloudflare --namespace edge --from-literal=api-token="$CLOUDFLARE_API_TOKEN"
   aop-operator run
 
