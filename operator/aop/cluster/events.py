@@ -1,6 +1,6 @@
 """An Event as the API server takes it: what `kubectl get events` shows beside the object that it is about.
 
-Used by `aop.reconcile` and by `aop.__main__`. Kubernetes forgets Events after an hour, so nothing of the operator's depends on one.
+Kubernetes forgets Events after an hour, so nothing of the operator's depends on one.
 """
 
 from __future__ import annotations
