@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return asyncio.run(guard_uninstall(settings))
     configure_logging(settings)
     try:
-        asyncio.run(run(settings))
+        asyncio.run(run(settings, Clock()))
     except SettingsError as error:
         logging.getLogger("aop").critical("%s", error)
         return EXIT_SETTINGS
@@ -93,9 +93,9 @@ def configure_logging(settings: Settings) -> None:
     logging.getLogger("aop").setLevel(settings.log_level.upper())
 
 
-async def run(settings: Settings) -> None:
-    """Build everything and serve until the process is told to stop."""
-    clock, metrics = Clock(), Metrics()
+async def run(settings: Settings, clock: Clock) -> None:
+    """Build everything around `clock`, the only thing that reads the time, and serve until the process is told to stop."""
+    metrics = Metrics()
     async with AsyncExitStack() as stack:
         cluster = await connect(str(settings.kubeconfig) if settings.kubeconfig else None)
         stack.push_async_callback(cluster.close)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,6 +15,8 @@ from sandbox.ports import free_port
 from sandbox.processes import Child
 from sandbox.waiting import until
 
+COMMAND = ("-m", "aop", "run")
+"""The operator as the image runs it, to this Python."""
 QUICK = {"AOP_STILLNESS_S": "3", "AOP_LOG_LEVEL": "info"}
 """Cloudflare's stand-in lags by knobs, not by minutes, so a few seconds of stillness are longer than all of it."""
 
@@ -22,7 +24,8 @@ QUICK = {"AOP_STILLNESS_S": "3", "AOP_LOG_LEVEL": "info"}
 class Operator:
     """`aop-operator run` with the given settings. `start` returns when its health endpoint answers."""
 
-    def __init__(self, environment: Mapping[str, str], folder: Path, name: str = "operator") -> None:
+    def __init__(self, environment: Mapping[str, str], folder: Path, name: str = "operator", command: Sequence[str] = COMMAND) -> None:
+        self._command = command
         self.health_port = free_port()
         self.log = folder / f"{name}.log"
         self.metrics_port = free_port()
@@ -39,7 +42,7 @@ class Operator:
 
     def launch(self) -> None:
         """Start it without waiting."""
-        self._child = Child([sys.executable, "-m", "aop", "run"], log=self.log, env=self._environment)
+        self._child = Child([sys.executable, *self._command], log=self.log, env=self._environment)
 
     @property
     def pid(self) -> int:

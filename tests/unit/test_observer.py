@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import pytest
 
 from aop.api import AuthenticatedOriginPull, Status
+from aop.clock import Clock
+from aop.cloudflare import Access, Priority
 from aop.cluster import Cluster
-from aop.errors import Transient
+from aop.errors import Reason, Transient
 from aop.observe import Observer
 from aop.observe.edge import EdgeReader
 from aop.observe.memory import Memory
@@ -16,7 +20,8 @@ from aop.observe.origin import OriginKeepers
 from aop.observe.zone import ZoneReader
 from aop.observed import ObservedOrigin, Unknown
 from aop.settings import Settings
-from builders import KEY, NOW, TARGET, UID, evidence, origin, spec
+from builders import KEY, NOW, TARGET, UID, at, evidence, origin, spec
+from clocks import SetClock
 from cloudflare_api import StoppedClock
 
 PULL = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, spec(), Status())
@@ -99,3 +104,80 @@ async def test_a_bug_at_the_first_look_is_an_origin_that_is_not_known() -> None:
     (found,) = (await observer.observe(PULL, Memory(uid=UID))).origins
     assert isinstance(found.configured, Unknown)
     assert found.target == TARGET
+
+
+# --- what a removal goes by ----------------------------------------------------------------------------------------------------
+
+
+def observer_of(world: Failing, clock: Clock) -> Observer:
+    """An observer of that world."""
+    edge = cast("EdgeReader", Edge())
+    return Observer(cast("Cluster", world), cast("ZoneReader", world), cast("OriginKeepers", world), edge, Settings(), clock)
+
+
+def removing(**status: Any) -> AuthenticatedOriginPull:
+    """The object while it is being deleted."""
+    return replace(PULL, deleted_at=NOW, status=Status(**status))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("step", [timedelta(minutes=-50), timedelta(minutes=50)])
+async def test_how_long_a_removal_has_waited_is_counted_whoever_sets_the_clock(step: timedelta) -> None:
+    clock, memory = SetClock(), Memory(NOW, uid=UID)
+    clock.pass_s(100)
+    observer = observer_of(Failing(), clock)
+    pull = removing(removing_since=at(40))
+    assert (await observer.observe(pull, memory)).removing_since == at(40)
+    clock.set_by(step)
+    clock.pass_s(30)
+    found = await observer.observe(pull, memory)
+    assert found.removing_since == at(40)
+    assert found.now - at(40) == timedelta(seconds=90)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("noted", "waited_s"), [(at(-500), 600.0), (at(5000), 0.0)], ids=["a restart does not begin it again", "a clock that was ahead then"]
+)
+async def test_a_process_counts_on_from_what_the_one_before_it_has_noted(noted: datetime, waited_s: float) -> None:
+    clock = SetClock()
+    clock.pass_s(100)
+    found = await observer_of(Failing(), clock).observe(removing(removing_since=noted), Memory(NOW, uid=UID))
+    assert found.removing_since is not None
+    assert (found.now - found.removing_since).total_seconds() == waited_s
+
+
+@pytest.mark.asyncio
+async def test_an_object_that_is_not_being_deleted_waits_for_nothing_of_that_kind() -> None:
+    pull = replace(PULL, status=Status(removing_since=NOW))
+    assert (await observer_of(Failing(), SetClock()).observe(pull, Memory(NOW, uid=UID))).removing_since is None
+
+
+class SecretIsGone(Failing):
+    """The API server answers, and has no Secret; Cloudflare is asked with what is left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked_with: list[Access | Unknown] = []
+
+    async def fetch(self, *_: Any) -> Any:
+        return None
+
+    async def read(self, _: Any, access: Access | Unknown, *__: Any, **___: Any) -> Any:
+        self.asked_with.append(access)
+        return Unknown("Cloudflare has not answered yet")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("deleting", "known", "asks"), [(True, True, True), (False, True, False), (True, False, False)])
+async def test_only_a_removal_goes_on_with_the_last_token_that_has_shown_the_zone(deleting: bool, known: bool, asks: bool) -> None:
+    world, memory = SecretIsGone(), Memory(NOW, uid=UID)
+    last = Access.of("the-last-token-that-has-shown-the-zone", Priority.ONBOARD)
+    memory.cloudflare.good = last if known else None
+    await observer_of(world, SetClock()).observe(removing() if deleting else PULL, memory)
+    (used,) = world.asked_with
+    if asks:
+        assert used == last
+    else:
+        assert isinstance(used, Unknown)
+        assert used.reason is Reason.TOKEN_SECRET_NOT_FOUND

@@ -1,0 +1,112 @@
+"""A wall clock that somebody sets by 50 minutes, back or ahead, in the middle of every kind of wait: none lasts longer, none ends before its time.
+
+One story for each direction, in the real process: the clock is set while a proof is under way, set right again while visitors are refused, set
+once more during the hold-off, and set right during a removal that Cloudflare holds up. Each test asks one question about it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from sandbox.operator import Operator
+from sandbox.scene import Scene
+from sandbox.waiting import until
+
+pytestmark = [pytest.mark.timeout(600)]
+
+PATIENCE_S, HOLD_OFF_S, WINDOW_S = 20.0, 60.0, 10.0
+SLACK_S = 60.0
+"""For everything that is waited for beside: replicas that reload, a machine that is busy."""
+
+
+@dataclass(slots=True)
+class Story:
+    """How long each wait lasted, in seconds."""
+
+    lasted: dict[str, float] = field(default_factory=dict)
+    patient_for_s: float = 0.0
+    left_behind: int = 0
+
+
+class WallClock:
+    """What the operator's machine shows; set by writing a file."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.set(0)
+
+    def set(self, seconds: float) -> None:
+        """To so many seconds beside the truth, at once."""
+        partial = self._file.with_suffix(".new")
+        partial.write_text(str(seconds))
+        partial.replace(self._file)
+
+
+@pytest.fixture(scope="module", params=[-3000.0, 3000.0], ids=["back", "ahead"])
+def story(request: pytest.FixtureRequest) -> Iterator[Story]:
+    step = float(request.param)
+    with Scene(with_operator=False, AOP_TEARDOWN_PATIENCE_S=str(PATIENCE_S), AOP_RESYNC_S="5") as scene:
+        file = scene.sandbox.folder / "clock"
+        clock, told = WallClock(file), Story()
+        settings = scene.sandbox.operator_environment(AOP_TEARDOWN_PATIENCE_S=str(PATIENCE_S), AOP_RESYNC_S="5")
+        scene.operator = Operator(settings, scene.sandbox.folder, command=("-m", "sandbox.stepping", str(file)))
+        with scene.operator:
+            scene.control.turn(deploy_s=3)
+            scene.control.turn_location(requests_per_connection=1, resume=False)
+            live(scene, clock, step, told)
+        yield told
+
+
+def live(scene: Scene, clock: WallClock, step: float, told: Story) -> None:
+    """From nothing to required, to relaxed, to required again, to gone."""
+
+    def measured(what: str, condition: Callable[[], object], within_s: float) -> None:
+        began_s = time.monotonic()
+        until(condition, within_s=within_s, describe=lambda: f"{what}:\n{scene.told()}")
+        told.lasted[what] = time.monotonic() - began_s
+
+    def ready() -> bool:
+        return bool(scene.refusing()) and scene.condition("Ready").get("status") == "True"
+
+    scene.apply()
+    scene.until_condition("Ready", reason="WaitingForProof")
+    clock.set(step)
+    measured("a proof", ready, WINDOW_S + SLACK_S)
+    scene.control.turn_location(presents={"*": "nothing"})
+    clock.set(0)
+    measured("a loss", lambda: not scene.refusing(), SLACK_S)
+    scene.control.turn_location(presents={})
+    clock.set(step)
+    measured("a hold-off and a proof", ready, HOLD_OFF_S + WINDOW_S + SLACK_S)
+    scene.control.change_token(scene.cloudflare.token_id, revoked=True)
+    scene.delete()
+    until(
+        lambda: (scene.object() or {}).get("status", {}).get("removingSince"),
+        within_s=SLACK_S,
+        describe=lambda: f"nobody to be refused:\n{scene.told()}",
+    )
+    began_s = time.monotonic()
+    clock.set(0)
+    scene.until_gone(within_s=PATIENCE_S + SLACK_S)
+    told.patient_for_s = time.monotonic() - began_s
+    told.left_behind = len(scene.certificates())
+
+
+@pytest.mark.parametrize("what", ["a proof", "a loss", "a hold-off and a proof"])
+def test_no_wait_lasts_as_long_as_the_clock_was_set_by(story: Story, what: str) -> None:
+    assert story.lasted[what] < HOLD_OFF_S + WINDOW_S + SLACK_S
+
+
+def test_a_proof_takes_its_whole_window_all_the_same(story: Story) -> None:
+    assert story.lasted["a hold-off and a proof"] >= WINDOW_S
+
+
+def test_a_removal_is_as_patient_as_it_says(story: Story) -> None:
+    """Neither given up at once by a clock that was set ahead, nor fifty minutes later by one that was set back."""
+    assert PATIENCE_S / 2 <= story.patient_for_s <= PATIENCE_S + SLACK_S
+    assert story.left_behind == 1
