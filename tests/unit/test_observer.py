@@ -123,7 +123,7 @@ def removing(**status: Any) -> AuthenticatedOriginPull:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("step", [timedelta(minutes=-50), timedelta(minutes=50)])
 async def test_how_long_a_removal_has_waited_is_counted_whoever_sets_the_clock(step: timedelta) -> None:
-    clock, memory = SetClock(), Memory(NOW, uid=UID)
+    clock, memory = SetClock(), Memory(uid=UID)
     clock.pass_s(100)
     observer = observer_of(Failing(), clock)
     pull = removing(removing_since=at(40))
@@ -142,7 +142,7 @@ async def test_how_long_a_removal_has_waited_is_counted_whoever_sets_the_clock(s
 async def test_a_process_counts_on_from_what_the_one_before_it_has_noted(noted: datetime, waited_s: float) -> None:
     clock = SetClock()
     clock.pass_s(100)
-    found = await observer_of(Failing(), clock).observe(removing(removing_since=noted), Memory(NOW, uid=UID))
+    found = await observer_of(Failing(), clock).observe(removing(removing_since=noted), Memory(uid=UID))
     assert found.removing_since is not None
     assert (found.now - found.removing_since).total_seconds() == waited_s
 
@@ -150,7 +150,7 @@ async def test_a_process_counts_on_from_what_the_one_before_it_has_noted(noted: 
 @pytest.mark.asyncio
 async def test_an_object_that_is_not_being_deleted_waits_for_nothing_of_that_kind() -> None:
     pull = replace(PULL, status=Status(removing_since=NOW))
-    assert (await observer_of(Failing(), SetClock()).observe(pull, Memory(NOW, uid=UID))).removing_since is None
+    assert (await observer_of(Failing(), SetClock()).observe(pull, Memory(uid=UID))).removing_since is None
 
 
 class SecretIsGone(Failing):
@@ -171,7 +171,7 @@ class SecretIsGone(Failing):
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("deleting", "known", "asks"), [(True, True, True), (False, True, False), (True, False, False)])
 async def test_only_a_removal_goes_on_with_the_last_token_that_has_shown_the_zone(deleting: bool, known: bool, asks: bool) -> None:
-    world, memory = SecretIsGone(), Memory(NOW, uid=UID)
+    world, memory = SecretIsGone(), Memory(uid=UID)
     last = Access.of("the-last-token-that-has-shown-the-zone", Priority.ONBOARD)
     memory.cloudflare.good = last if known else None
     await observer_of(world, SetClock()).observe(removing() if deleting else PULL, memory)

@@ -1,4 +1,4 @@
-"""How much of one budget each of several gets, so that nobody's hundreds of hosts make anybody else's few wait: pure, called by `aop.observe.edge`.
+"""How much of one budget each of several gets, so that nobody's hundreds of hosts make anybody else's few wait: pure.
 
 Max-min fairness: whoever wants less than an equal share gets what they want, and the others share the rest alike.
 """
