@@ -142,7 +142,6 @@ def ill_of(o: Observed) -> str:
         "an older object names the zone": claimant(o) is not None,
         "the other objects cannot be listed": isinstance(o.rivals, Unknown),
         "the text of others must not stand beside ours": any(origin.foreign for origin in o.origins),
-        "an Ingress verifies by itself": any(origin.displaced for origin in o.origins),
         "a hostname is too long": any(origin.left_out for origin in o.origins),
         "the ConfigMap is not allowed": any(not origin.allowed for origin in o.origins),
         "the key does not match": isinstance(o.key_pair, Unknown) and o.key_pair.reason is not None,
@@ -182,6 +181,8 @@ def claim_of(claim: RealClaim | None, hosts: tuple[str, ...], names: Names) -> C
 
 def origin_of(origin: ObservedOrigin, hosts: tuple[str, ...], names: Names) -> SeenOrigin:
     """One origin."""
+    if origin.displaced:
+        raise OutOfModel("an Ingress verifies by itself")
     if isinstance(origin.configured, Unknown) or isinstance(origin.replicas, Unknown):
         raise OutOfModel(f"origin {origin.name} could not be looked at")
     found = origin.configured or Configured()

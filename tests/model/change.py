@@ -14,6 +14,7 @@ from model.world import (
     REMEMBERED,
     REQUEST,
     UNLISTED,
+    UNREADABLE,
     WHOLE,
     WORKS,
     N,
@@ -72,7 +73,14 @@ def begun_again(run: Run) -> Run:
 def restarted(zone: Zone) -> Zone:
     """The operator's memory is lost: answers, stillness, ids that no list shows yet, and what was under way."""
     certificates = tuple((c, state, UNLISTED if listed == REMEMBERED else listed) for c, state, listed in zone.certificates)
+    zone = zone._replace(ill="the ConfigMap cannot be read", recalled=None) if zone.recalled is not None else zone
     return zone._replace(runs=tuple(Run() for _ in zone.runs), still=False, certificates=certificates, plan=None, noted=False, unread=None)
+
+
+def forgotten(w: World, z: int) -> World:
+    """The operator's process ends: what it remembers of a zone, and of who has undone its writes, is lost."""
+    origins = tuple(origin._replace(undone=0) for origin in w.origins)
+    return with_zone(w._replace(origins=origins), z, restarted(w.zones[z]))
 
 
 def visible(zone: Zone) -> tuple[Any, ...]:
@@ -128,7 +136,9 @@ def edge_reader_after(w: World, z: int, zone: Zone) -> Zone:
         return zone._replace(runs=(UNASKED,) * len(zone.runs))
     wanted = [origin for i, origin in enumerate(w.origins) if zone.spec.origins >> i & 1]
     runs = zone.runs
-    if zone.ill != "the ConfigMap cannot be read" and any(asks_nobody(origin.text, z) for origin in wanted):
+    texts = [origin.text for origin in w.origins] if zone.recalled is None else zone.recalled.texts
+    known = [text for i, text in enumerate(texts) if zone.spec.origins >> i & 1]
+    if zone.ill not in UNREADABLE and any(asks_nobody(text, z) for text in known):
         runs = tuple(begun_again(run) if run.presented & OURS[z] else run for run in runs)
     if any(run.new or run.old for run in runs) and any(is_to_load(origin) for origin in wanted):
         runs = tuple(run._replace(new=False, old=False) for run in runs)

@@ -79,7 +79,7 @@ def in_decision(w: World, z: int, plan: Plan, s: Setting) -> Broken:
                 yield "T4 the object is released, its claim is still there", ""
             if left_behind and not zone.given_up:
                 yield "T4 it gives Cloudflare up before ten minutes have passed", ""
-        case ("Publish", i, Claim() as claim, _) if claim == claim_in(w, i, z):
+        case ("Publish", i, Claim() as claim, _) if claim == claim_in(w, i, z) and not is_damaged(w, i):
             yield from flushed(w, z, i, s)
         case ("Publish", i, Claim() as claim, _) if stricter(claim, w, z, i):
             yield from newly_required(w, z, i, claim, s)
@@ -109,6 +109,8 @@ def newly_required(w: World, z: int, i: int, claim: Claim, s: Setting) -> Broken
             continue  # what every replica does all the same is put back as it is
         if zone.record.hold_off & (1 | 2 << host):
             yield "T7 required again within the hold-off", f"host {host}"
+        if z == 0 and (w.origins[i].own | w.origins[i].replicas[0].odd | w.origins[i].replicas[-1].odd) >> host & 1:
+            yield "T7 a host is required where somebody else answers or decides", f"host {host}"
         if kind != "edge":
             yield "T7 a host is required whose visitors do not come with our certificate", kind
             continue
@@ -128,5 +130,5 @@ def is_damaged(w: World, i: int) -> bool:
 def in_rest(w: World, z: int, s: Setting) -> Broken:
     """T6: where the operator has nothing to do, what it can see is as the spec asks."""
     zone = w.zones[z]
-    if zone.unread is None and not as_asked(w, z, s, whole=False):
+    if zone.unread is None and zone.recalled is None and not as_asked(w, z, s, whole=False):
         yield "T6 the operator says that it is done, and what it sees is not as the spec asks", ""

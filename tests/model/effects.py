@@ -19,19 +19,25 @@ from model.world import (
     DELETING,
     FULL,
     IN_FORCE,
+    MARRED,
+    NO_RUN,
     OFF,
     OPTIONAL,
     OURS,
     PENDING,
     REQUIRE,
+    THERE,
     UNLISTED,
     WHOLE,
+    WORKS,
     Claim,
     F,
     Loaded,
     Origin,
     Plan,
+    R,
     Record,
+    Run,
     Setting,
     World,
     Zone,
@@ -39,7 +45,9 @@ from model.world import (
     presented,
     refused,
     rejected,
+    shown,
     strictest,
+    troubled,
     will_hurt,
 )
 
@@ -51,12 +59,13 @@ STANDSTILL = frozenset(
         "every host has an association",
         "an older object names the zone",
         "the other objects cannot be listed",
-        "an Ingress verifies by itself",
-        "a hostname is too long",
+        "the text of others must not stand beside ours",
         "the ConfigMap is not allowed",
     }
 )
 """What is wrong until a person has acted: nothing that goes further is done meanwhile."""
+NARROWING = frozenset({"a hostname is too long", "no host is known"})
+"""What takes hosts out of the scope, so that they are not required any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +125,14 @@ def on_another(e: Effect, other: int) -> Broken:
         if before.text.damage != WHOLE:
             if claim is not None and claim.mode > OFF:
                 yield "T7 what another zone required before a reset is required again without a proof", f"zone {other + 1}"
+            was = before.text.claims[other]
+            if (
+                before.text.damage == MARRED
+                and was is not None
+                and was.mode > OFF
+                and all(r.runs.claims[other] == was for r in before.replicas)
+            ):
+                yield "T5 a step opens another zone", f"zone {other + 1}"
         elif before.text.claims[other] != claim:
             yield "T5 a step changes another zone's claim", f"zone {other + 1}"
     if (worse := will_hurt(e.after, other, e.s) & ~will_hurt(e.w, other, e.s)) and e.s.quiet:
@@ -129,9 +146,16 @@ def standing_still(e: Effect) -> Broken:
         return
     if zone.spec.suspend:
         yield "T6 goes further although it is suspended", str(e.step)
+    if e.step[0] == "Publish" and takes_no_text(e, e.w.origins[e.step[1]]):
+        yield "T6 goes further although the controllers take nothing", str(e.step)
     outranked = zone.ill == "global AOP is on" and (zone.spec.replace_foreign or (zone.enabled and presented_if_enabled(zone)))
     if zone.ill in STANDSTILL and not outranked:
         yield "T6 goes further although something is wrong that a person has to mend", f"{zone.ill}: {e.step}"
+
+
+def takes_no_text(e: Effect, origin: Origin) -> bool:
+    """Nginx's own words say that somebody else's line keeps it from loading what we have written."""
+    return origin.stuck and origin.pods == THERE and not shown(origin)
 
 
 def goes_further(e: Effect) -> bool:
@@ -178,9 +202,9 @@ def of_a_key(e: Effect) -> Broken:
 
 def of_a_promotion(e: Effect) -> Broken:
     """A next leaf comes into use once the edge is proven to present it."""
-    required = {
-        h for i in range(len(e.w.origins)) if (claim := claim_in(e.w, i, e.z)) for h in range(len(e.s.hosts)) if claim.hosts >> h & 1
-    }
+    claimed = [claim for i in range(len(e.w.origins)) if (claim := claim_in(e.w, i, e.z))]
+    required = {h for claim in claimed for h in range(len(e.s.hosts)) if claim.hosts >> h & 1}
+    required = {h for h in required if not troubled(e.w, e.z, h, e.s)} or required
     if e.current and any(run.presented != e.step[1] or run.length != FULL for run in (e.zone.runs[h] for h in required)):
         yield "T7 a leaf comes into use without a proof of each required host", names(e.step[1])
     if e.s.quiet and e.zone.edge & ~e.step[1]:
@@ -255,31 +279,63 @@ def of_a_text(e: Effect) -> Broken:
         yield "T4 a ConfigMap is written that the record does not name", ""
     if now is None:
         return
-    if claim.mode == OFF < now.mode and not gives_reason_to_stop_asking(e, i):
+    text = e.w.origins[i].text
+    damaged = text is not None and text.damage != WHOLE  # what is unproven in it is raised again from Off
+    if claim.mode == OFF < now.mode and not damaged and not gives_reason_to_stop_asking(e, i):
         yield "T6 stops asking where asking refuses nobody", ""
-    if claim.mode < OPTIONAL <= now.mode and not asked_for_less(e, i):
-        if not zone.record.hold_off:
-            yield "T2 relaxed after a loss, and not held off", ""
-        if not lost(e, i, now):
-            yield "T2 relaxed before answers were lost", ""
+    if not asked_for_less(e, i):
+        yield from given_up(e, i, now)
 
 
-def lost(e: Effect, i: int, now: Claim) -> bool:
-    """Three answers in a row came with what this claim refuses, or a replica was seen to refuse a leaf of ours that may be presented."""
-    zone, ours = e.zone, (e.zone.leaf | e.zone.next) & e.zone.record.uploaded
-    in_a_row = any(run.recent and not run.recent & (run.recent - 1) and run.recent & ~now.trust for run in zone.runs)
-    share = any(run.share & ~now.trust for run in zone.runs)
-    return (
-        in_a_row
-        or share
-        or any(r.up and refused(r.runs, e.z, h, ours, zone.expired) for r in e.w.origins[i].replicas for h in range(len(e.s.hosts)))
-    )
+def given_up(e: Effect, i: int, now: Claim) -> Broken:
+    """T2: a host is relaxed for what it has lost itself, unless nobody is presented our certificate; and it is held off."""
+    zone, origin, claim = e.zone, e.w.origins[i], e.step[2]
+    for h in range(len(e.s.hosts)):
+        if now.mode < OPTIONAL or not now.hosts >> h & 1 or (claim.mode >= OPTIONAL and claim.hosts >> h & 1):
+            continue
+        if e.z == 0 and origin.own & ~origin.hidden & 1 << h:
+            yield "T2 a host is relaxed that somebody else's configuration refuses", f"host {h}"
+        whole = origin.text is not None and origin.text.damage == WHOLE
+        if whole and not zone.record.hold_off & (1 | 2 << h):
+            yield "T2 relaxed after a loss, and not held off", f"host {h}"
+        if not lost(e, i, now, h) and not is_lost_by_all(e, now) and (whole or still_done(e, origin, h, now)):
+            yield "T2 a host is relaxed that has lost nothing", f"host {h}"
+
+
+def still_done(e: Effect, origin: Origin, host: int, now: Claim) -> bool:
+    """Every replica does for the host what a damaged text says all the same, and its proof is whole: it is put back as it is."""
+    run, up = e.zone.runs[host], [r for r in origin.replicas if r.up]
+    seen = not troubled(e.w, e.z, host, e.s) and all(mode_at(r.runs, e.z, host) >= now.mode for r in up)
+    return seen and run.length == FULL and run.presented == (e.zone.next or e.zone.leaf) and arrives_well(run, now)
+
+
+def lost(e: Effect, i: int, now: Claim, host: int) -> bool:
+    """Answers of the host came with what this claim refuses, in a row or in turn, or a replica refuses a leaf of ours that may be presented."""
+    zone, ours, run = e.zone, (e.zone.leaf | e.zone.next) & e.zone.record.uploaded, e.zone.runs[host]
+    in_a_row = bool(run.recent) and not run.recent & (run.recent - 1) and bool(run.recent & ~now.trust)
+    refuses = any(r.up and refused(r.runs, e.z, host, ours, zone.expired) for r in e.w.origins[i].replicas)
+    return in_a_row or bool(run.share & ~now.trust) or refuses
+
+
+def is_lost_by_all(e: Effect, now: Claim) -> bool:
+    """Cloudflare was read not to present what the claim trusts, or the servers themselves refuse what comes and nobody arrives well."""
+    zone = e.zone
+    enabled, certificates = (zone.unread or zone).enabled, (zone.unread or zone).certificates
+    newest = next((c for c, state, listed in reversed(certificates) if state == ACTIVE and listed != UNLISTED), 0)
+    required = [zone.runs[h] for h in range(len(e.s.hosts)) if now.hosts >> h & 1]
+    refused_itself = any(run.recent & R or run.share & R for run in zone.runs) and not any(arrives_well(run, now) for run in required)
+    return (zone.access == WORKS and not (enabled and newest & now.trust)) or refused_itself
+
+
+def arrives_well(run: Run, claim: Claim) -> bool:
+    """The host was just seen to come with what the claim trusts."""
+    return run.length != NO_RUN and not run.aged and bool(run.presented & claim.trust)
 
 
 def gives_reason_to_stop_asking(e: Effect, i: int) -> bool:
     """Whether even asking does harm, or nobody wants it any more."""
     zone, origin = e.zone, e.w.origins[i]
-    doubted = bool(zone.expired) or bool(zone.record.rejected) or rejected(origin) or bool(zone.ill)
+    doubted = bool(zone.expired) or bool(zone.record.rejected) or rejected(origin) or zone.ill in NARROWING
     return zone.deleting or doubted or not zone.spec.origins >> i & 1
 
 

@@ -11,6 +11,7 @@ from aop.errors import Reason
 from model.effects import presented_if_enabled
 from model.meddle import ILLS
 from model.mind import Mind
+from model.operate import is_refused_for_its_size
 from model.sight import observe
 from model.words import names
 from model.world import (
@@ -34,6 +35,8 @@ from model.world import (
     presented,
     rejected,
     shown,
+    takes_nothing,
+    troubled,
 )
 
 Broken = Iterator[tuple[str, str]]
@@ -52,16 +55,24 @@ def as_asked(w: World, z: int, s: Setting, *, whole: bool) -> bool:
     zone = w.zones[z]
     if zone.deleting or zone.next or zone.due or (s.generate and zone.rotate and not zone.record.rotated):
         return False
-    hosts = sum(1 << h for h, kind in enumerate(s.hosts) if kind == "edge" and not (zone.spec.narrow and h))
+    scope = [h for h, kind in enumerate(s.hosts) if kind == "edge" and not (zone.spec.narrow and h)]
+    held_off = 0 if whole else zone.record.hold_off
+    fit = sum(1 << h for h in scope if not troubled(w, z, h, s) and not held_off & (1 | 2 << h))
+    edge = sum(1 << h for h in scope)
+    narrow = zone.spec.narrow or (len(s.hosts) > 1 and zone.ill == "a hostname is too long")
     for i, origin in enumerate(w.origins):
         claim = None if origin.text is None else origin.text.claims[z]
         if not zone.spec.origins >> i & 1:
             if claim is not None or zone.record.claimed >> i & 1:
                 return False
             continue
-        if not whole and claim is not None and claim.hosts & hosts and zone.spec.mode >= OPTIONAL:
-            hosts &= claim.hosts  # whoever is not proven yet holds back nobody else
-        want = Claim(zone.spec.mode, hosts if zone.spec.mode >= OPTIONAL else 0, zone.leaf, zone.spec.narrow)
+        # Whoever cannot be proven holds back nobody else, and stays required where it was; so does whoever is not proven yet.
+        hosts = fit if whole else 0
+        if claim is not None and zone.spec.mode >= OPTIONAL:
+            hosts |= claim.hosts & edge
+            if fit and not hosts & fit:
+                return False
+        want = Claim(zone.spec.mode, hosts if zone.spec.mode >= OPTIONAL else 0, zone.leaf, narrow)
         if (
             origin.text is None
             or origin.text.damage != WHOLE
@@ -76,6 +87,8 @@ def as_asked(w: World, z: int, s: Setting, *, whole: bool) -> bool:
 def true_of(reason: str, w: World, z: int, s: Setting) -> bool:
     """Whether a reason to stand still is true of the world, and nothing that finishes by itself would change it."""
     zone = w.zones[z]
+    nobody_fit = all(troubled(w, z, h, s) for h in range(len(s.hosts)))
+    cut = any(r.cut for o in w.origins for r in o.replicas)
     facts: dict[str, bool] = {
         Reason.TOKEN_REJECTED: zone.access == REJECTED,
         Reason.WAITING_FOR_CLOUDFLARE: zone.access == DOWN,
@@ -89,20 +102,24 @@ def true_of(reason: str, w: World, z: int, s: Setting) -> bool:
         Reason.SUSPENDED: zone.spec.suspend,
         Reason.NO_CONTROLLER: any(o.pods == ELSEWHERE for o in w.origins),
         Reason.NO_REPLICAS: not any(r.up or o.pods == ELSEWHERE for o in w.origins for r in o.replicas),
-        Reason.EDGE_SILENT: zone.silent or all(kind != "edge" for kind in s.hosts),
-        Reason.EDGE_NOT_PROVEN: (zone.ssl and presented(zone, s) == F) or all(kind != "edge" for kind in s.hosts),
-        Reason.ORIGIN_UNREACHABLE: zone.ill == "a pod cannot be reached",
-        Reason.WAITING_FOR_REPLICAS: any(rejected(o) for o in w.origins),
+        Reason.EDGE_SILENT: zone.silent or nobody_fit,
+        Reason.EDGE_NOT_PROVEN: (zone.ssl and presented(zone, s) == F) or nobody_fit,
+        Reason.ORIGIN_UNREACHABLE: zone.ill == "a pod cannot be reached" or cut,
+        Reason.WAITING_FOR_REPLICAS: any(takes_nothing(o) for o in w.origins) or cut or nobody_fit,
+        Reason.CONTROLLER_STUCK: any(o.stuck for o in w.origins),
+        Reason.FOREIGN_CONFIGURATION: any(o.tool for o in w.origins) or (not zone.enabled and any(o.own & ~o.hidden for o in w.origins)),
+        Reason.TRANSIENT_ERROR: zone.recalled is not None,
     }
     if facts.get(reason, False) or (zone.ill and ILLS[zone.ill] == reason and reason != Reason.FOREIGN_CERTIFICATE):
         return True
     if zone.deleting and reason == Reason.REMOVING:
         return (
             zone.access == DOWN
-            or any(o.text is None or rejected(o) for o in w.origins)
+            or cut
+            or any(o.text is None or takes_nothing(o) for o in w.origins)
             or zone.ill in {"a pod cannot be reached", "pods cannot be listed", "the ConfigMap cannot be read"}
         )
-    return (zone.silent and reason == Reason.WAITING_FOR_PROOF) or (
+    return ((zone.silent or nobody_fit) and reason == Reason.WAITING_FOR_PROOF) or (
         zone.ill == "a pod cannot be reached" and reason == Reason.WAITING_FOR_REPLICAS
     )
 
@@ -134,14 +151,17 @@ def at_end(w: World, z: int, s: Setting, mind: Mind) -> Broken:
             zone.silent and step[1] == Reason.WAITING_FOR_PROOF and rule != "cloudflare_holds_certificate"
         ):
             yield "T6 it stands still for a reason that is not true of the world", f"{rule}: {line}"
-        elif not removing_blind(w, z) and not zone.silent and (bad := hurt(w, z, s)) and not rejected_everywhere(w):
+        elif not removing_blind(w, z) and not zone.silent and (bad := hurt(w, z, s, cut=False)) and not rejected_everywhere(w):
             yield "T2 it stands still while requests are refused", f"{names(bad)}; {rule}: {line}"
         elif zone.ill != "the ConfigMap cannot be read" and (
             limit := OFF if zone.deleting or not any(zone.spec.origins >> i & 1 for i in range(len(w.origins))) else zone.spec.mode
         ) < published(w, z):
             yield "T6 it was asked to refuse less, and stands still", f"{limit} {line}"
         return
-    yield "T6 it wants to do something that changes nothing, for ever", f"{rule}: {line}"
+    if not is_refused_for_its_size(w, z, step, s):
+        yield "T6 it wants to do something that changes nothing, for ever", f"{rule}: {line}"
+    elif bad := hurt(w, z, s, cut=False):
+        yield "T2 what relaxes is refused for its size", f"{names(bad)}; {rule}: {line}"
 
 
 def of_the_texts(w: World, z: int, s: Setting, line: str) -> Broken:
@@ -172,7 +192,7 @@ def removing_blind(w: World, z: int) -> bool:
 
 def rejected_everywhere(w: World) -> bool:
     """The controllers take no text at all."""
-    return all(o.rejects is not None and o.rejects[1] == OFF for o in w.origins)
+    return all(o.stuck or (o.rejects is not None and o.rejects[1] == OFF) for o in w.origins)
 
 
 def published(w: World, z: int) -> int:

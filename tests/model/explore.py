@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from model.change import restarted
+from model.change import forgotten
 from model.checks import in_decision, in_rest, in_world
 from model.effects import in_step
 from model.ends import at_end
@@ -215,8 +215,9 @@ class Walk:
 
     def restarted(self, at: int) -> None:
         """T6: a restart where nothing moves writes nothing."""
-        w = self.worlds[at]
-        again = w._replace(zones=tuple(restarted(zone) for zone in w.zones))
+        again = self.worlds[at]
+        for z in range(len(again.zones)):
+            again = forgotten(again, z)
         frontier, seen = {self.ids[again]} if again in self.ids else set(), set()
         while frontier:
             n = frontier.pop()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from model.change import is_to_load, with_origin, with_replica, with_zone
+from model.change import disturbed, is_to_load, with_origin, with_replica, with_zone
 from model.operate import Move, claimed, performed, requested
 from model.words import names, running, said
 from model.world import (
     ACTIVE,
     BEGUN,
+    BOTH_LOST,
     DELETING,
     FULL,
     LISTED,
@@ -18,9 +19,14 @@ from model.world import (
     REJECTED,
     SPREAD,
     THERE,
+    UNDONE,
+    UNREADABLE,
+    WHOLE,
     WORKS,
+    F,
     Loaded,
     Origin,
+    R,
     Replica,
     Run,
     Setting,
@@ -31,9 +37,11 @@ from model.world import (
     path,
     presented,
     refused,
-    rejected,
     rejects,
+    takes_nothing,
     told,
+    traffic,
+    troubled,
 )
 
 
@@ -51,30 +59,44 @@ def finishing(w: World, s: Setting, resting: frozenset[int]) -> Iterator[Move]:
             yield "now", "Kopf sets the finalizer", with_zone(w, z, zone._replace(finalizer=True))
         if z in resting:
             yield from paused(w, z, zone, s)
-        kept_out = zone.access == REJECTED or zone.ill == "the zone does not exist"
-        if kept_out and zone.deleting and not zone.given_up:
-            yield "now", "ten minutes at a Cloudflare that does not let us in have passed", with_zone(w, z, zone._replace(given_up=True))
-        if zone.unread is not None and zone.access == WORKS:
-            yield "now", "Cloudflare is read again", with_zone(w, z, zone._replace(unread=None))
-        if not zone.still and zone.access == WORKS and settled(zone, s):
-            yield "now", "Cloudflare has been still for long enough", with_zone(w, z, zone._replace(still=True))
-        if zone.zombie is not None:
-            yield "now", "the replaced process ends", with_zone(w, z, zone._replace(zombie=None))
+        yield from (("now", line, with_zone(w, z, after)) for line, after in in_time(zone, s))
         yield from answers(w, z, s)
     for i, origin in enumerate(w.origins):
         yield from reloads(w, i, origin, s)
 
 
+def in_time(zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:
+    """What is read again, what has lasted for long enough, and who is not there any more."""
+    kept_out = zone.access == REJECTED or zone.ill == "the zone does not exist"
+    if kept_out and zone.deleting and not zone.given_up:
+        yield "ten minutes at a Cloudflare that does not let us in have passed", zone._replace(given_up=True)
+    if zone.unread is not None and zone.access == WORKS:
+        yield "Cloudflare is read again", zone._replace(unread=None)
+    if not zone.still and zone.access == WORKS and settled(zone, s):
+        yield "Cloudflare has been still for long enough", zone._replace(still=True)
+    if zone.recalled is not None and not zone.recalled.long:
+        yield "the ConfigMaps have not been read for half a minute", zone._replace(recalled=zone.recalled._replace(long=True))
+    if zone.zombie is not None:
+        yield "the replaced process ends", zone._replace(zombie=None)
+
+
 def paused(w: World, z: int, zone: Zone, s: Setting) -> Iterator[Move]:
     """Pauses that the record notes end; what is tried again in vain, with a pause that grows, costs the adversary, so that walks end."""
     record = zone.record
+    for i, origin in enumerate(w.origins):
+        if origin.tool and origin.undone == UNDONE and w.trouble:
+            again = with_origin(w, i, origin._replace(undone=UNDONE - 1))._replace(trouble=w.trouble - 1)
+            yield "foe", f"our text may be written again in origin {i + 1}, in vain", again
     for bit in (one for one in range(record.hold_off.bit_length()) if record.hold_off >> one & 1):
         over = record._replace(hold_off=record.hold_off & ~(1 << bit))
         whose = f"host {bit}" if bit else "all hosts"
         yield "now", f"the hold-off is over for {whose}", with_zone(w, z, zone._replace(record=over))
     if record.flushed:
-        again = record._replace(flushed=False)
-        yield "now", "an hour has passed since old sessions were ended", with_zone(w, z, zone._replace(record=again))
+        after = with_zone(w, z, zone._replace(record=record._replace(flushed=False)))
+        if not zone.forged:
+            yield "now", "an hour has passed since old sessions were ended", after
+        elif w.trouble:
+            yield "foe", "an hour has passed since old sessions were ended in vain", after._replace(trouble=w.trouble - 1)
     for at, one in enumerate(record.rejected if s.tries_again else ()):
         left = (*record.rejected[:at], *record.rejected[at + 1 :])
         after = with_zone(w, z, zone._replace(record=record._replace(rejected=left)))
@@ -129,19 +151,25 @@ def at_cloudflare(w: World, z: int, zone: Zone, s: Setting) -> Iterator[Move]:
 
 
 def reloads(w: World, i: int, origin: Origin, s: Setting) -> Iterator[Move]:
-    """The replicas load what stands in the ConfigMap."""
+    """The replicas load what stands in the ConfigMap; a tool of somebody's puts its own back."""
     text = origin.text
+    if origin.tool and text is not None and text.damage == WHOLE and any(claim is not None for claim in text.claims):
+        again = origin._replace(undone=min(origin.undone + 1, UNDONE))
+        lost = disturbed(again, text._replace(damage=BOTH_LOST))
+        yield "now", f"a tool puts its text back in origin {i + 1}", with_origin(w, i, lost)
+    if not origin.tool and origin.undone:
+        yield "now", f"our text has stood in origin {i + 1}", with_origin(w, i, origin._replace(undone=0))
     for n, r in enumerate(origin.replicas):
         if n and r == origin.replicas[n - 1]:
             continue
-        if text is not None and r.stale and not rejected(origin) and r.old is None and origin.pods == THERE:
+        if text is not None and r.stale and not takes_nothing(origin) and r.old is None and origin.pods == THERE and not r.cut:
             runs = Loaded(text.claims, text.damage)
             old = r.runs if s.linger and r.up and r.runs != runs else None
             held = (0,) * len(w.zones) if s.flush else r.held
             yield (
                 "now",
                 f"a replica of origin {i + 1} loads {running(runs)}",
-                with_replica(w, i, n, Replica(runs, old=old, held=held)),
+                with_replica(w, i, n, Replica(runs, old=old, held=held, odd=r.odd)),
             )
         if r.old is not None:
             yield "now", f"the old workers of a replica of origin {i + 1} are gone", with_replica(w, i, n, r._replace(old=None))
@@ -150,32 +178,51 @@ def reloads(w: World, i: int, origin: Origin, s: Setting) -> Iterator[Move]:
 def answers(w: World, z: int, s: Setting) -> Iterator[Move]:
     """What requests for the check path come back with, through the edge and the first origin that carries the claim."""
     zone = w.zones[z]
+    if zone.deleting:
+        return
     asked = next(
         (o for i, o in enumerate(w.origins) if zone.spec.origins >> i & 1 and o.text is not None and o.text.claims[z] is not None), None
     )
-    if zone.deleting:
-        return
-    up = [r for r in asked.replicas if r.up] if asked is not None and zone.ill != "the ConfigMap cannot be read" else []
-    for host in (h for h, kind in enumerate(s.hosts) if kind == "edge"):
-        if zone.silent or asked is None or not up:
-            if zone.runs[host] != Run() and not zone.runs[host].aged:
-                yield "now", "the last answer has become old", with_run(w, z, host, zone.runs[host]._replace(aged=True))
+    for host in (h for h, kind in enumerate(s.hosts) if kind == "edge" and not (h and zone.spec.narrow)):
+        run = zone.runs[host]
+        if host and s.together and alike(w, z, host, s):
             continue
-        new = held = refusing = 0
-        for r in up:
-            refusing |= refused(r.runs, z, host, zone.edge | r.held[z], zone.expired)
-            if not (s.pooled and r.held[z]):
-                new |= told(r.runs, z, zone.edge, zone.expired)
-            held |= told(r.runs, z, r.held[z], 0) if asks(r.runs) and path(r.runs) else 0
-        for kind, line, run in following(zone, zone.runs[host], new, held, s, loses=bool(refusing), late=is_to_load(asked)):
-            if run != zone.runs[host]:
-                yield kind, line, with_run(w, z, host, run)
+        telling = [r for r in asked.replicas if r.up and (z or not r.odd >> host & 1)] if asked is not None else []
+        if asked is None or not telling or zone.silent or zone.ill in UNREADABLE:
+            if run not in {Run(), run._replace(aged=True)}:
+                yield "now", "the last answer has become old", with_run(w, z, host, run._replace(aged=True), s)
+            continue
+        new, held, loses = coming(zone, z, host, asked, telling, s)
+        for kind, line, after in following(zone, run, new, held, s, loses=loses, late=is_to_load(asked)):
+            if after != run:
+                yield kind, line, with_run(w, z, host, after, s)
 
 
-def with_run(w: World, z: int, host: int, run: Run) -> World:
-    """The world with another run of answers of one host."""
+def coming(zone: Zone, z: int, host: int, asked: Origin, telling: list[Replica], s: Setting) -> tuple[int, int, bool]:
+    """What answers of one host tell of new connections and of old ones, and whether some of what arrives is refused."""
+    new = held = refusing = 0
+    comes = traffic(zone, host, "edge")
+    for r in telling:
+        kept = 0 if zone.bare >> host & 1 else r.held[z]
+        refusing |= refused(r.runs, z, host, comes | kept, zone.expired)
+        if not (s.pooled and kept):
+            new |= told(r.runs, z, comes, zone.expired)
+        held |= told(r.runs, z, kept, 0) if asks(r.runs) and path(r.runs) else 0
+    if z == 0 and asked.own >> host & 1:
+        return R, 0, True
+    return new, held | (F if zone.forged and host == 0 else 0), bool(refusing)
+
+
+def alike(w: World, z: int, host: int, s: Setting) -> bool:
+    """Whether a host fares as the first one does, so that its answers need no moves of their own."""
+    return w.zones[z].runs[host] == w.zones[z].runs[0] and troubled(w, z, host, s) == troubled(w, z, 0, s)
+
+
+def with_run(w: World, z: int, host: int, run: Run, s: Setting) -> World:
+    """The world with another run of answers of one host, and of those that fare alike."""
     zone = w.zones[z]
-    return with_zone(w, z, zone._replace(runs=(*zone.runs[:host], run, *zone.runs[host + 1 :])))
+    also = {h for h in range(1, len(zone.runs)) if not host and s.together and alike(w, z, h, s)}
+    return with_zone(w, z, zone._replace(runs=tuple(run if h == host or h in also else other for h, other in enumerate(zone.runs))))
 
 
 def following(zone: Zone, run: Run, new: int, held: int, s: Setting, *, loses: bool, late: bool) -> Iterator[tuple[str, str, Run]]:
@@ -190,9 +237,10 @@ def following(zone: Zone, run: Run, new: int, held: int, s: Setting, *, loses: b
         unwanted = new & ~wanted or new
         fresh = value if value & new else unwanted & -unwanted if new else run.fresh
         same = run.presented == value and length > SPREAD
-        return Run(
-            value, length, recent, bool(value & new), fresh, old=run.old and not new, new=not late, void=run.void and same, share=share
-        )
+        silences = run.gap or (run.aged and run.length == SPREAD)
+        gap = length == SPREAD and run.presented == value and silences
+        old = run.old and not new
+        return Run(value, length, recent, bool(value & new), fresh, old, new=not late, void=run.void and same, gap=gap, share=share)
 
     if shown and shown & (shown - 1) == 0:
         same = run.presented == shown

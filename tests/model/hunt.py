@@ -18,6 +18,18 @@ from model.settings import AT_REST, BEFORE_US, FRESH, SECOND_ARRIVES, SETTINGS, 
 from model.sight import Sight
 from model.world import A
 
+NEIGHBOURLY = (
+    "two hosts, at one of them a page of somebody's answers for ever",
+    "two hosts, one of them refuses by itself for ever",
+    "rotation, at one of two required hosts a page of somebody's answers",
+    "two required hosts, one of them comes to refuse by itself",
+    "two required hosts, one of them comes to arrive without a certificate",
+    "two required hosts, the name of one of them is too long",
+    "somebody's line keeps the controllers from taking any text, during a rotation",
+    "somebody's line keeps the controllers from taking any text, during a removal",
+    "a pod is cut off during a removal",
+)
+"""Worlds of the walk that are small as they are."""
 WORLDS = (
     *(SETTINGS[name] for name in ("onboarding, removed on the way", "onboarding, the edge keeps its connections", "removal")),
     undisturbed("onboarding, old workers linger", FRESH, "remove timeout", linger=True),
@@ -46,6 +58,15 @@ WORLDS = (
     undisturbed("onboarding, answers are lost", FRESH, "late remove"),
     undisturbed("rotation, answers are lost", AT_REST, "rotate once late"),
     undisturbed("rotation, a replaced process lives on", AT_REST, "rotate once zombie crash"),
+    *(SETTINGS[name] for name in NEIGHBOURLY),
+    undisturbed("the annotations are full", AT_REST, "full hiccup", 2),
+    undisturbed("a pod is cut off during a rotation", AT_REST, "cut rotate once", 1),
+    undisturbed("our text is marred", AT_REST, "mar hiccup suspend", 2),
+    undisturbed("a tool puts its text back", AT_REST, "tool", 1),
+    undisturbed("a tenant forges our answers", FRESH, "forged", 1),
+    undisturbed("a source cannot be read any more", AT_REST, "unlisted hiccup", 2),
+    undisturbed("the edge falls silent during onboarding", FRESH, "silence", 2),
+    undisturbed("texts are rejected, and mended elsewhere", AT_REST, "reject spec", 2),
 )
 """Smaller than those of the walk, so that each can be walked to its end, and what never happens is found as well as what happens."""
 LIMIT = 15_000
@@ -73,6 +94,8 @@ class Ground:
         mind = Mind(mutant.protect, mutant.rules, mutant.teardown, mutant.eyes)
         decided: Steps = {}
         for world, steps in zip(WORLDS, self.seen, strict=True):
+            if mutant.where and mutant.where != world.name:
+                continue
             if not mutant.world and not any(self.decides(mutant, sight, decided) != step for sight, step in steps.items()):
                 continue
             result = explore(replace(world, **mutant.world), mind, stop=True, limit=LIMIT)

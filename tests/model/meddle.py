@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from model.change import disturbed, restarted, with_origin, with_replica, with_zone, written
+from model.change import disturbed, forgotten, with_origin, with_replica, with_zone, written
 from model.operate import Move, performed, unused
 from model.words import said
 from model.world import (
     ACTIVE,
+    ATTACHED,
     BEHIND,
     BOTH_LOST,
     CURRENT,
@@ -20,6 +21,7 @@ from model.world import (
     GENERATIONS,
     HTTP_LOST,
     LISTED,
+    MARRED,
     MODES,
     NAMES,
     OFF,
@@ -30,7 +32,9 @@ from model.world import (
     REQUIRE,
     SERVER_LOST,
     THERE,
+    UNREACHABLE,
     UNREADY,
+    UNREADY_SERVING,
     WHOLE,
     WORKS,
     F,
@@ -38,15 +42,18 @@ from model.world import (
     N,
     Origin,
     Read,
+    Recalled,
     Record,
     Replica,
+    Run,
     Setting,
     Text,
     World,
     Zone,
     bits,
-    rejected,
+    path,
     state_of,
+    takes_nothing,
 )
 
 ILLS = {
@@ -58,7 +65,6 @@ ILLS = {
     "a younger object names the zone": "",
     "an older object names another zone of that name": "",
     "the other objects cannot be listed": "TransientError",
-    "an Ingress verifies by itself": "ForeignConfiguration",
     "the text of others must not stand beside ours": "ForeignConfiguration",
     "a hostname is too long": "HostnameTooLong",
     "the ConfigMap is not allowed": "ConfigMapNotAllowed",
@@ -68,8 +74,11 @@ ILLS = {
     "the key does not match": "KeyPairInvalid",
     "the Secret cannot be read": "TransientError",
     "pods cannot be listed": "TransientError",
+    "the Ingresses cannot be listed any more": "TransientError",
 }
 """What can be wrong elsewhere, and the reason that is then true of the world; "" where it is none to stand still."""
+SINGLE_ILLS = {"long": "a hostname is too long", "unlisted": "the Ingresses cannot be listed any more"}
+"""Words for one thing that can be wrong, where all of them would be too many."""
 
 
 # --- legitimate use, and failures that the promises cover -------------------------------------------------------------
@@ -84,7 +93,7 @@ def using(w: World, s: Setting) -> Iterator[Move]:
     if "replace" in s.moves:
         for i, origin in enumerate(w.origins):
             for n, r in enumerate(origin.replicas if origin.pods == THERE else ()):
-                fresh = fresh_pod(origin, len(w.zones))
+                fresh = fresh_pod(origin, len(w.zones))._replace(odd=r.odd)
                 if fresh != r and not (n and r == origin.replicas[n - 1]):
                     yield "user", f"a replica of origin {i + 1} is replaced by a fresh one", with_replica(w, i, n, fresh)
 
@@ -92,18 +101,19 @@ def using(w: World, s: Setting) -> Iterator[Move]:
 def fresh_pod(origin: Origin, zones: int) -> Replica:
     """A pod that has just started: it loads what stands there before it is Ready, and never is with a text that it rejects."""
     nothing = Loaded((None,) * zones)
-    if rejected(origin):
+    if takes_nothing(origin):
         return Replica(nothing, stale=BEHIND, held=(0,) * zones, up=False)
     return Replica(Loaded(origin.text.claims, origin.text.damage) if origin.text is not None else nothing, held=(0,) * zones)
 
 
 def crashes(w: World, z: int, zone: Zone, s: Setting) -> Iterator[tuple[str, World]]:
     """The operator's process ends, or is replaced and does not know it."""
-    after = restarted(zone)
-    if "crash" in s.moves and zone != after:
-        yield "the operator crashes and restarts", with_zone(w, z, after)
+    after = forgotten(w, z)
+    if "crash" in s.moves and w != after:
+        yield "the operator crashes and restarts", after
         if "zombie" in s.moves and zone.plan and zone.zombie is None:
-            yield "the operator is replaced, but its process lives on", with_zone(w, z, after._replace(zombie=zone.plan))
+            replaced = after.zones[z]._replace(zombie=zone.plan)
+            yield "the operator is replaced, but its process lives on", with_zone(after, z, replaced)
     if zone.zombie is not None:
         yield f"the replaced process: {said(zone.zombie.step)}", performed(with_zone(w, z, zone._replace(zombie=None)), z, zone.zombie, s)
 
@@ -155,10 +165,89 @@ def meddling(w: World, s: Setting) -> Iterator[Move]:
         return
     spent, zone = w._replace(trouble=w.trouble - 1), w.zones[0]
     if not zone.gone:
-        for line, after in (*at_cloudflare(zone, s), *at_home(zone, s)):
+        for line, after in (*at_cloudflare(zone, s), *at_home(zone, s), *at_a_host(zone, s), *unread(w, zone, s)):
             yield "foe", line, with_zone(spent, 0, after)
     for i, origin in enumerate(w.origins):
-        yield from (("foe", line, with_origin(spent, i, after)) for line, after in in_cluster(origin, len(w.zones), s))
+        changes = (*in_cluster(origin, len(w.zones), s), *beside_us(origin, s), *at_the_pods(origin, s))
+        for line, changed in changes:
+            yield "foe", line, since_then(with_origin(spent, i, changed), origin, changed)
+
+
+def since_then(w: World, before: Origin, after: Origin) -> World:
+    """A server that refuses nobody any more has answered since: its refusals are seconds old, and what takes minutes does not follow them."""
+    zone = w.zones[0]
+    if not before.own & ~after.own:
+        return w
+    return with_zone(w, 0, zone._replace(runs=tuple(Run() if before.own >> h & 1 else run for h, run in enumerate(zone.runs))))
+
+
+def at_a_host(zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:
+    """Somebody takes one host out of what the zone presents, or answers for it in our name."""
+    last = len(s.hosts) - 1
+    if "bare" in s.moves:
+        comes = "comes with what the zone presents" if zone.bare else "comes without a certificate"
+        yield f"the last host {comes}", zone._replace(bare=zone.bare ^ 1 << last)
+    if "forged" in s.moves:
+        yield f"a tenant's server {'stops forging' if zone.forged else 'forges'} our answers", zone._replace(forged=not zone.forged)
+
+
+def unread(w: World, zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:
+    """The ConfigMaps cannot be read, and what was last known of them stands."""
+    if "blind" in s.moves:
+        texts = tuple(origin.text for origin in w.origins)
+        if zone.recalled is not None:
+            yield "the ConfigMaps can be read again", zone._replace(recalled=None)
+        elif not zone.ill:
+            yield "the ConfigMaps cannot be read any more", zone._replace(recalled=Recalled(texts))
+
+
+def beside_us(origin: Origin, s: Setting) -> Iterator[tuple[str, Origin]]:
+    """What others put beside our text, in the same ConfigMap or in an Ingress."""
+    m, last = s.moves, 1 << len(s.hosts) - 1
+    if "stuck" in m:
+        line = (
+            "what kept the controllers from taking any text is mended"
+            if origin.stuck
+            else "somebody's line keeps the controllers from taking any text"
+        )
+        yield line, origin._replace(stuck=not origin.stuck)
+    if "own" in m:
+        if origin.own:
+            yield "the last host's own server refuses nobody any more", origin._replace(own=0, hidden=0)
+        else:
+            yield "the last host's Ingress verifies certificates by itself", origin._replace(own=last)
+            yield "the last host's own server refuses our certificate, and no Ingress says so", origin._replace(own=last, hidden=last)
+    if "full" in m:
+        yield f"the annotations of the ConfigMap are {'cleared' if origin.full else 'full'}", origin._replace(full=not origin.full)
+    if "tool" in m and origin.text is not None:
+        yield f"a tool {'lets go of' if origin.tool else 'owns'} the ConfigMap", origin._replace(tool=not origin.tool)
+    if "mar" in m and origin.text is not None and origin.text.damage == WHOLE and any(claim is not None for claim in origin.text.claims):
+        yield "a marker of our block is lost", disturbed(origin, origin.text._replace(damage=MARRED))
+
+
+def at_the_pods(origin: Origin, s: Setting) -> Iterator[tuple[str, Origin]]:
+    """One pod is cut off and serves on, or a page of somebody's answers in place of our paths, on some pods or on all."""
+    last, replicas = 1 << len(s.hosts) - 1, origin.replicas
+    if "odd" in s.moves and origin.pods == THERE:
+        if any(r.odd for r in replicas):
+            yield "our paths answer again at the last host", origin._replace(replicas=tuple(r._replace(odd=0) for r in replicas))
+        else:
+            odd = tuple(r._replace(odd=last) for r in replicas)
+            yield "a page of somebody's answers on our paths at the last host", origin._replace(replicas=odd)
+            for n in range(len(replicas)):
+                one = (*replicas[:n], odd[n], *replicas[n + 1 :])
+                yield "a page of somebody's answers on our paths at the last host, on one replica", origin._replace(replicas=one)
+    if "cut" in s.moves and origin.pods == THERE:
+        whole = not any(r.cut for r in replicas)
+        for n, r in enumerate(replicas):
+            kinds = (UNREADY_SERVING, UNREACHABLE) if whole and r.up and path(r.runs) else (ATTACHED,) if r.cut else ()
+            for cut in kinds:
+                line = (
+                    "a pod that was cut off is back",
+                    "a pod is cut off and serves on",
+                    "a pod is cut off, cannot be asked and serves on",
+                )[cut]
+                yield line, origin._replace(replicas=(*replicas[:n], r._replace(cut=cut), *replicas[n + 1 :]))
 
 
 def at_cloudflare(zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:
@@ -215,8 +304,9 @@ def at_home(zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:  # noqa: C901
         yield f"the edge {'answers again' if zone.silent else 'falls silent'}", zone._replace(silent=not zone.silent)
     # A zone that was not there is not back within the moment in which the object is released.
     releasing = zone.ill == "the zone does not exist" and zone.plan is not None and zone.plan.step[0] == "Done"
-    if "ill" in m and not releasing:
-        yield from ((ill or f"mended: {zone.ill}", zone._replace(ill=ill)) for ill in (("",) if zone.ill else ILLS))
+    ills = tuple(ILLS) if "ill" in m else tuple(ill for word, ill in SINGLE_ILLS.items() if word in m)
+    if ills and not releasing and zone.recalled is None:
+        yield from ((ill or f"mended: {zone.ill}", zone._replace(ill=ill)) for ill in (("",) if zone.ill else ills))
 
 
 def in_cluster(origin: Origin, zones: int, s: Setting) -> Iterator[tuple[str, Origin]]:  # noqa: C901, PLR0912 - a list of independent cases

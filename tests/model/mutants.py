@@ -11,9 +11,12 @@ from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any
 
-from aop.observed import Configured, Observed, ObservedZone
+from aop.observed import Configured, Observed, ObservedOrigin, ObservedReplica, ObservedZone
+from aop.origins import Mode
 from aop.plan import PROTECT, RULES, TEARDOWN, Rule
-from aop.steps import Step, Wait
+from aop.plan.facts import configured, replicas, runs_our_claim
+from aop.plan.protect import no_origin_refuses_the_edge
+from aop.steps import Note, Publish, Step, Wait
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Mutant:
     eyes: Callable[[Observed], Observed] | None = None
     world: dict[str, Any] = field(default_factory=dict)
     """Fields of the setting that differ."""
+    where: str = ""
+    """The only world to look in, where the mistake is one that no rule can see; empty: all."""
     hasty: str = ""
     """The rule that does not wait any more; where it never did, this is no mutation."""
 
@@ -101,6 +106,112 @@ def silence_is_loss(o: Observed) -> Observed:
     return replace(o, evidence=tuple(replace(e, presented=None, count=0, recent=()) if e.silence else e for e in o.evidence))
 
 
+# --- what others do beside us: each of these was so once --------------------------------------------------------------------------------
+
+
+def at_each_origin(change: Callable[[ObservedOrigin], ObservedOrigin]) -> Callable[[Observed], Observed]:
+    """Eyes that see every origin differently."""
+    return lambda o: replace(o, origins=tuple(map(change, o.origins)))
+
+
+def at_each_replica(change: Callable[[ObservedReplica], ObservedReplica]) -> Callable[[Observed], Observed]:
+    """Eyes that see every replica differently."""
+    return at_each_origin(lambda origin: replace(origin, replicas=tuple(map(change, replicas(origin)))))
+
+
+def one_odd_host_hides_the_revision(replica: ObservedReplica) -> ObservedReplica:
+    """The first host that is asked speaks for the replica."""
+    return replace(replica, revision=None) if any(b.odd for b in replica.hosts) else replica
+
+
+def what_others_do_is_ours(replica: ObservedReplica) -> ObservedReplica:
+    """A host at which somebody else answers or verifies is taken for one at which our text does."""
+    return replace(replica, hosts=tuple(replace(b, odd=None, own=False) for b in replica.hosts))
+
+
+def one_host_blocks_the_zone(origin: ObservedOrigin) -> ObservedOrigin:
+    """Whatever is the matter with one host is the matter with the origin."""
+    odd = any(b.odd or b.own for replica in replicas(origin) for b in replica.hosts) or bool(origin.left_out)
+    return replace(origin, foreign="a host cannot be served") if odd else origin
+
+
+def a_clock_rejects(origin: ObservedOrigin) -> ObservedOrigin:
+    """What no replica shows in time is taken for rejected."""
+    found, asked = configured(origin), replicas(origin)
+    late = found.claim is not None and bool(asked) and not any(runs_our_claim(replica, found) for replica in asked)
+    return replace(origin, rejected="nobody shows it") if late else origin
+
+
+def the_words_of_others_are_ours(origin: ObservedOrigin) -> ObservedOrigin:
+    """Whatever line nginx names, our text is taken for rejected."""
+    return replace(origin, rejected=origin.rejected or origin.stuck, stuck=None)
+
+
+def a_damaged_text_reads_as_off(origin: ObservedOrigin) -> ObservedOrigin:
+    """What is not ours byte for byte is taken for nothing."""
+    return replace(origin, configured=replace(origin.configured, standing=None)) if isinstance(origin.configured, Configured) else origin
+
+
+def what_cannot_be_read_is_nothing(origin: ObservedOrigin) -> ObservedOrigin:
+    """A source that fails empties what was known of the others."""
+    return replace(origin, configured=Configured(claim=None)) if origin.stale else origin
+
+
+def what_is_not_ready_is_left_out(origin: ObservedOrigin) -> ObservedOrigin:
+    """Only Ready pods are asked."""
+    return replace(origin, replicas=tuple(r for r in replicas(origin) if r.ready)) if replicas(origin) else origin
+
+
+def what_cannot_be_asked_is_left_out(origin: ObservedOrigin) -> ObservedOrigin:
+    """A pod that is not Ready and does not answer is taken for gone."""
+    return replace(origin, replicas=tuple(r for r in replicas(origin) if r.ready or not r.error)) if replicas(origin) else origin
+
+
+def behaviour_is_not_asked_again(origin: ObservedOrigin) -> ObservedOrigin:
+    """What replicas did before a claim was taken out is taken for what they do."""
+    if not isinstance(origin.configured, Configured) or origin.configured.claim is not None:
+        return origin
+    asked = (replace(r, hosts=tuple(replace(b, mode=Mode.REQUIRE, accepts=frozenset({"00"})) for b in r.hosts)) for r in replicas(origin))
+    return replace(origin, replicas=tuple(asked))
+
+
+def a_failed_source_takes_evidence_away(o: Observed) -> Observed:
+    """While something cannot be read, what arrives through the edge is forgotten."""
+    return replace(o, evidence=()) if any(origin.stale for origin in o.origins) else o
+
+
+def a_run_is_as_long_as_its_silences(o: Observed) -> Observed:
+    """What passed between the first answer and the last is taken for a window."""
+    runs = (replace(e, covered=e.last - e.since) if e.last and e.since else e for e in o.evidence)
+    return replace(o, evidence=tuple(runs))
+
+
+def ending_sessions_without_end(o: Observed) -> Observed:
+    """No number of flushes is too many."""
+    return replace(o, limits=replace(o.limits, flushes_per_hour=1000))
+
+
+def a_share_is_no_loss(o: Observed) -> Observed:
+    """Only answers in a row are a loss."""
+    return replace(o, limits=replace(o.limits, loss_share_answers=1000))
+
+
+def relaxing_all_for_one() -> Mutant:
+    """Whichever host loses, all are relaxed."""
+
+    @wraps(no_origin_refuses_the_edge)
+    def all_for_one(o: Observed) -> Step | None:
+        step = no_origin_refuses_the_edge(o)
+        if isinstance(step, Note):
+            pauses = (replace(one, host="") for one in step.record.hold_offs[:1])
+            return replace(step, record=replace(step.record, hold_offs=tuple(pauses)))
+        if isinstance(step, Publish):
+            return replace(step, claim=replace(step.claim, mode=min(step.claim.mode, Mode.REQUEST), enforced=()))
+        return step
+
+    return Mutant("one host's loss relaxes all", protect=(PROTECT[0], all_for_one, *PROTECT[2:]))
+
+
 def relaxing_behind_eligibility() -> Mutant:
     """Loss is looked at only where the zone is eligible."""
     at = next(i for i, rule in enumerate(RULES) if rule.__name__ == "origins_answer")
@@ -112,11 +223,29 @@ BY_HAND = (
     Mutant("one replica is enough", eyes=one_replica_is_enough),
     Mutant("the list is believed at once", eyes=the_list_is_believed_at_once),
     Mutant("the first in the list is taken for the newest", eyes=the_first_in_the_list),
-    Mutant("written without resourceVersion", world={"lock": False}),
-    Mutant("a reload does not flush sessions", world={"flush": False}),
-    Mutant("a proof outlives a change at Cloudflare", world={"begin_again": False}),
-    Mutant("stillness is shorter than a request", world={"patient": False}),
+    Mutant("written without resourceVersion", world={"lock": False}, where="onboarding, answers are lost"),
+    Mutant("a reload does not flush sessions", world={"flush": False}, where="onboarding, removed on the way"),
+    Mutant("a proof outlives a change at Cloudflare", world={"begin_again": False}, where="onboarding, removed on the way"),
+    Mutant("stillness is shorter than a request", world={"patient": False}, where="onboarding, answers are lost"),
     relaxing_behind_eligibility(),
+    Mutant("one odd host makes the replica show no revision", eyes=at_each_replica(one_odd_host_hides_the_revision)),
+    Mutant("what others do at a host is taken for ours", eyes=at_each_replica(what_others_do_is_ours)),
+    Mutant("one host that cannot be served blocks the zone", eyes=at_each_origin(one_host_blocks_the_zone)),
+    Mutant("a clock rejects", eyes=at_each_origin(a_clock_rejects)),
+    Mutant("nginx's words about others' lines are taken for ours", eyes=at_each_origin(the_words_of_others_are_ours)),
+    Mutant("a rejection is for ever", world={"tries_again": False}, where="texts are rejected, and mended elsewhere"),
+    Mutant("a damaged text reads as Off for protection", eyes=at_each_origin(a_damaged_text_reads_as_off)),
+    Mutant("a write that relaxes is refused for its size", world={"fits": False}, where="the annotations are full"),
+    Mutant("a source that fails empties the claim", eyes=at_each_origin(what_cannot_be_read_is_nothing)),
+    Mutant("a source that fails takes evidence away", eyes=a_failed_source_takes_evidence_away),
+    Mutant("an unready replica is left out", eyes=at_each_origin(what_is_not_ready_is_left_out)),
+    Mutant("an unready replica that cannot be asked is left out", eyes=at_each_origin(what_cannot_be_asked_is_left_out)),
+    Mutant("behaviour is not asked again after a withdrawal", eyes=at_each_origin(behaviour_is_not_asked_again)),
+    Mutant("nobody notices that a tool undoes what is written", eyes=at_each_origin(lambda origin: replace(origin, overwritten=None))),
+    Mutant("silence lengthens a run", eyes=a_run_is_as_long_as_its_silences),
+    Mutant("old sessions are ended without end", eyes=ending_sessions_without_end),
+    Mutant("a losing share is not a loss", eyes=a_share_is_no_loss),
+    relaxing_all_for_one(),
 )
 
 

@@ -10,16 +10,18 @@ from typing import Any
 
 from model.change import forgetful, with_origin, with_zone, written
 from model.mind import Mind
-from model.sight import observe
+from model.sight import observe, read_text
 from model.words import said
 from model.world import (
     ACTIVE,
+    BOTH_LOST,
     DELETING,
     FAILED,
     GENERATIONS,
     OFF,
     PENDING,
     REMEMBERED,
+    REQUEST,
     WHOLE,
     WORKS,
     Claim,
@@ -50,8 +52,30 @@ def basis_of(w: World, z: int, step: tuple[Any, ...]) -> Any:
         case "Issue" | "Promote":
             return (zone.leaf, zone.next)
         case "Publish" | "Withdraw":
-            return w.origins[step[1]].text
+            return read_text(w, z, step[1])
     return None
+
+
+def is_refused_for_its_size(w: World, z: int, step: tuple[Any, ...], s: Setting) -> bool:
+    """Whether the API server would not take what a step writes: full annotations take what makes no claim larger."""
+    if step[0] != "Publish" or not w.origins[step[1]].full:
+        return False
+    return not s.fits or not relaxes(w.origins[step[1]].text, z, step[2])
+
+
+def relaxes(text: Text | None, z: int, claim: Claim) -> bool:
+    """Whether a claim refuses nobody whom the text serves for sure, or nobody at all while a damaged text still may."""
+    now = None if text is None else text.claims[z]
+    if text is None or now is None:
+        return False
+    as_it_reads = now if text.damage == WHOLE else now._replace(mode=OFF, hosts=0)
+    residue = text.damage != BOTH_LOST and claim.mode <= REQUEST
+    return asks_no_more(claim, as_it_reads) or (residue and asks_no_more(claim, now))
+
+
+def asks_no_more(claim: Claim, now: Claim) -> bool:
+    """Whether a claim refuses nobody whom another one serves."""
+    return claim.mode <= now.mode and not claim.hosts & ~now.hosts and (not claim.hosts or not now.trust & ~claim.trust)
 
 
 def operated(w: World, z: int, s: Setting, mind: Mind) -> Iterator[Move]:
@@ -62,7 +86,8 @@ def operated(w: World, z: int, s: Setting, mind: Mind) -> Iterator[Move]:
     tag = f" of zone {z + 1}" if len(w.zones) > 1 else ""
     if zone.plan is None:
         step, line, rule = mind.decide(observe(w, z, s))
-        if step[0] not in PAUSES and (step[0] != "Done" or zone.deleting):
+        rests = step[0] in PAUSES or (step[0] == "Done" and not zone.deleting)
+        if not rests and not is_refused_for_its_size(w, z, step, s):
             yield (
                 "see",
                 f"the operator{tag} decides ({rule}): {line}",
@@ -82,7 +107,7 @@ def operated(w: World, z: int, s: Setting, mind: Mind) -> Iterator[Move]:
 def performed(w: World, z: int, plan: Plan, s: Setting) -> World:
     """The world after one effect; what a conflict, a 404 or a 1406 refuses changes nothing."""
     step, zone = plan.step, w.zones[z]
-    if zone.gone or (s.lock and overtaken(basis_of(w, z, step), plan.basis, z)):
+    if zone.gone or is_refused(w, z, plan, s):
         return w
     match step:
         case ("Note", Record() as record):
@@ -97,14 +122,34 @@ def performed(w: World, z: int, plan: Plan, s: Setting) -> World:
             return with_zone(w, z, zone._replace(leaf=who, next=0, due=False)) if zone.next == who else w
         case ("Publish", i, Claim() as claim, applied):
             applied = applied and w.origins[i].text == plan.basis
-            return with_zone(with_origin(w, i, claimed(w.origins[i], z, claim, applied=applied)), z, zone._replace(noted=False))
+            return claiming(w, z, i, claimed(w.origins[i], z, claim, applied=applied))
         case ("Withdraw", i):
-            return with_origin(w, i, claimed(w.origins[i], z, None, applied=False))
+            return claiming(w, z, i, claimed(w.origins[i], z, None, applied=False))
         case ("Done", left_behind):
             return with_zone(w, z, zone._replace(gone=True, given_up=left_behind, finalizer=False, plan=None, still=False))
         case ("Upload", who) if not who & (zone.leaf | zone.next):
             return w
     return requested(w, z, step)
+
+
+def is_refused(w: World, z: int, plan: Plan, s: Setting) -> bool:
+    """Whether the API server does not take a write: its size, or what it was decided on."""
+    conflict = overtaken(basis_of(w, z, plan.step), plan.basis, z) or is_written_blindly(w, z, plan.step)
+    return (s.lock and conflict) or is_refused_for_its_size(w, z, plan.step, s)
+
+
+def claiming(w: World, z: int, i: int, origin: Origin) -> World:
+    """The world with a ConfigMap that was written for one zone, as the process knows from the answer."""
+    zone = w.zones[z]
+    if zone.recalled is not None:
+        texts = tuple(origin.text if n == i else text for n, text in enumerate(zone.recalled.texts))
+        zone = zone._replace(recalled=zone.recalled._replace(texts=texts))
+    return with_zone(with_origin(w, i, origin), z, zone._replace(noted=False))
+
+
+def is_written_blindly(w: World, z: int, step: tuple[Any, ...]) -> bool:
+    """Whether a write goes out on a ConfigMap that was read before somebody changed it: the API server refuses that."""
+    return step[0] in {"Publish", "Withdraw"} and read_text(w, z, step[1]) != w.origins[step[1]].text
 
 
 def overtaken(now: Any, then: Any, z: int) -> bool:

@@ -31,6 +31,7 @@ from aop.observed import (
     ObservedOrigin,
     ObservedReplica,
     ObservedZone,
+    Overwritten,
     Rejection,
     Rival,
     Unknown,
@@ -41,7 +42,7 @@ from aop.origins import Mode, ObjectKey, Pin
 from aop.plan.facts import configured, digest, flushes_of_the_hour, replicas
 from aop.steps import Block, Delete, Done, Issue, Note, Promote, Publish, SetEnabled, Step, Upload, Wait, Withdraw
 from model.sight import SeenOrigin, SeenReplica, Sight, looked_at
-from model.world import BEGUN, FULL, NO_RUN, OURS, REJECTED, SPREAD, VALUES, Claim, F, N, R, Record, Rejected, Run, Spec, bits
+from model.world import BEGUN, FULL, NO_RUN, OURS, REJECTED, SPREAD, UNREADABLE, VALUES, Claim, F, N, R, Record, Rejected, Run, Spec, bits
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 ZONES = ("example.com", "example.net")
@@ -52,6 +53,7 @@ WHO = {sha: v for v, sha in SHA.items()} | {NONE: N, OTHER: F, REFUSED: R}
 REAL_STATES = (CertificateState.PENDING, CertificateState.ACTIVE, CertificateState.DELETING, CertificateState.FAILED)
 WINDOW = timedelta(seconds=180)
 REVISION = 7
+OVERWRITTEN = Overwritten("field manager helm", 3, NOW - timedelta(seconds=60), NOW + timedelta(seconds=60))
 LIMITS = Limits(flushes_per_hour=1)
 """One flush stands for three: what comes after the last is a pause, however many there were."""
 
@@ -105,8 +107,6 @@ def scope(sight: Sight) -> tuple[int, ...]:
     """The hosts in scope."""
     if sight.ill == "no host is known":
         return ()
-    if sight.ill == "the ConfigMap cannot be read":
-        return ()
     hosts = (0,) if sight.spec.narrow else tuple(range(len(sight.hosts)))
     return tuple(host for host in hosts if host not in left_out(sight))
 
@@ -114,11 +114,6 @@ def scope(sight: Sight) -> tuple[int, ...]:
 def left_out(sight: Sight) -> tuple[int, ...]:
     """The hosts that no text can carry: the last one."""
     return (len(sight.hosts) - 1,) if sight.ill == "a hostname is too long" else ()
-
-
-def own_hosts(sight: Sight) -> tuple[int, ...]:
-    """The hosts whose Ingress verifies by itself: the last one."""
-    return (len(sight.hosts) - 1,) if sight.ill == "an Ingress verifies by itself" else ()
 
 
 def real_claim(claim: Claim | None, sight: Sight) -> RealClaim | None:
@@ -208,7 +203,7 @@ def real_zone(sight: Sight) -> ObservedZone | Unknown | None:
 
 def probed_hosts(seen: SeenOrigin, sight: Sight) -> tuple[int, ...]:
     """The hosts that an origin's replicas are asked about: those in scope, and at one that has left the spec also those still claimed."""
-    if sight.ill == "the ConfigMap cannot be read":
+    if sight.ill in UNREADABLE:
         return ()
     claimed = seen.claim.hosts if seen.claim is not None and not seen.wanted else 0
     return tuple(h for h in range(len(sight.hosts)) if h in scope(sight) or claimed >> h & 1)
@@ -217,7 +212,8 @@ def probed_hosts(seen: SeenOrigin, sight: Sight) -> tuple[int, ...]:
 def real_replica(n: int, seen: SeenReplica, hosts: tuple[int, ...], sight: Sight) -> ObservedReplica:
     """One replica."""
     if seen.error:
-        return ObservedReplica(f"controller-{n}", error="timed out")
+        revision = REVISION if seen.current else REVISION - 1
+        return ObservedReplica(f"controller-{n}", revision if seen.path else None, error="timed out", ready=seen.ready)
     probed = (sight.leaf | sight.next) & OURS[sight.zone_index] & ~sight.expired
     return ObservedReplica(
         name=f"controller-{n}",
@@ -227,13 +223,15 @@ def real_replica(n: int, seen: SeenReplica, hosts: tuple[int, ...], sight: Sight
             HostBehaviour(
                 host_name(sight.zone_index, h),
                 Mode(seen.modes[h]),
-                accepts=frozenset(SHA[v] for v in bits(probed & ~seen.refuses[h])),
+                accepts=frozenset(SHA[v] for v in bits(probed & ~seen.refuses[h] if not seen.odd >> h & 1 else 0)),
                 refuses=frozenset(SHA[v] for v in bits(seen.refuses[h])),
-                own=h in own_hosts(sight),
+                odd="HTTP 301 instead of our check path" if seen.odd >> h & 1 else None,
+                own=bool(seen.own >> h & 1),
             )
             for h in hosts
             if seen.settled
         ),
+        ready=seen.ready,
     )
 
 
@@ -245,7 +243,7 @@ def applied(run: Run, sight: Sight) -> datetime:
 def real_origin(i: int, seen: SeenOrigin, sight: Sight) -> ObservedOrigin:
     """One origin."""
     hosts = probed_hosts(seen, sight)
-    unreadable = Unknown("HTTP 500") if sight.ill == "the ConfigMap cannot be read" else None
+    unreadable = Unknown("HTTP 500") if sight.ill in UNREADABLE else None
     configured = (
         None
         if seen.missing
@@ -268,12 +266,17 @@ def real_origin(i: int, seen: SeenOrigin, sight: Sight) -> ObservedOrigin:
         wanted=seen.wanted,
         allowed=sight.ill != "the ConfigMap is not allowed",
         readers=0 if unreadable or not seen.readers else 2,
-        replicas=unreadable or (Unknown("forbidden") if sight.ill == "pods cannot be listed" else replicas),
+        replicas=unreadable or replicas,
         hosts=tuple(host_name(sight.zone_index, h) for h in hosts),
         left_out=tuple(LeftOut(host_name(sight.zone_index, h), "the name is too long") for h in left_out(sight)),
         foreign="the text of others ends within a block" if sight.ill == "the text of others must not stand beside ours" else None,
-        displaced=tuple(LeftOut(host_name(sight.zone_index, h), "its Ingress verifies by itself") for h in own_hosts(sight)),
+        displaced=tuple(
+            LeftOut(host_name(sight.zone_index, h), "its Ingress verifies by itself") for h in hosts if seen.displaced >> h & 1
+        ),
         rejected="nginx -t failed" if seen.rejected and not unreadable else None,
+        stuck="a line of somebody's" if seen.stuck and not unreadable else None,
+        overwritten=OVERWRITTEN if seen.overwritten else None,
+        stale="the Ingresses have not been read for a while" if seen.stale else None,
         published_at=NOW - timedelta(seconds=600),
         applied_at=applied(sight.runs[0], sight)
         if seen.replicas and all(r.current and r.path and r.settled for r in seen.replicas)
@@ -307,7 +310,7 @@ def real_evidence(run: Run, host: int, sight: Sight) -> Evidence:
         host=name,
         presented=REAL_VALUES[run.presented],
         count=COUNTS[run.length],
-        since=last - LENGTHS[run.length],
+        since=last - LENGTHS[FULL if run.gap else run.length],
         covered=LENGTHS[run.length],
         last=last,
         recent=recent,
@@ -332,12 +335,12 @@ def recently(run: Run, last: datetime) -> tuple[Arrival, ...]:
 
 def shared(run: Run, last: datetime) -> tuple[Arrival, ...]:
     """What came in turn for half a minute, each often enough to be a share; at the end three of a kind where the run is of one."""
-    turns = [v for v in bits(run.share) if v != run.presented] + [run.presented]
+    turns = [v for v in bits(run.share) if v != run.presented] + ([run.presented] if run.presented & run.share else [])
     came = turns * 6
     at = [last - timedelta(seconds=3 * ago) for ago in range(len(came) - 1, -1, -1)]
     if run.recent & (run.recent - 1) == 0:
         at = [moment - timedelta(seconds=18) for moment in at] + [last - timedelta(seconds=ago) for ago in (12, 6, 0)]
-        came = [*came, run.presented, run.presented, run.presented]
+        came = [*came, *[run.recent] * 3]
     return tuple(Arrival(moment, REAL_VALUES[v], run.last_fresh) for moment, v in zip(at, came, strict=True))
 
 

@@ -187,7 +187,48 @@ WIDER = (
     undisturbed("two zones, both rotate", BOTH_AT_REST, "rotate once"),
     setting("two zones, both are removed", BOTH_AT_REST, "remove"),
 )
+SECOND = 2
+"""The mask of the second host."""
+ODD = more_hosts(FRESH, 2)._replace(origins=(EMPTY._replace(replicas=(EMPTY.replicas[0]._replace(odd=SECOND),) * 2),))
+ALL_ODD = FRESH._replace(origins=(EMPTY._replace(replicas=(EMPTY.replicas[0]._replace(odd=1),) * 2),))
+ODD_HERE = more_hosts(FRESH, 2)._replace(origins=(EMPTY._replace(replicas=(EMPTY.replicas[0]._replace(odd=SECOND), EMPTY.replicas[1])),))
+OWN = more_hosts(FRESH, 2)._replace(origins=(EMPTY._replace(own=SECOND),))
+HIDDEN = more_hosts(FRESH, 2)._replace(origins=(EMPTY._replace(own=SECOND, hidden=SECOND),))
+TWO: dict[str, Any] = {"hosts": ("edge", "edge"), "together": True}
+ODD_AT_REST = first(TWO_HOSTS, runs=(PROVEN, PROVEN._replace(aged=True)))._replace(
+    origins=(TWO_HOSTS.origins[0]._replace(replicas=tuple(r._replace(odd=SECOND) for r in TWO_HOSTS.origins[0].replicas)),)
+)
+NEIGHBOURS = (
+    undisturbed("one host, at which a page of somebody's answers for ever", ALL_ODD, "remove"),
+    undisturbed("two hosts, at one of them a page of somebody's answers for ever", (ODD, ODD_HERE), "remove", **TWO),
+    undisturbed("two hosts, one of them refuses by itself for ever", HIDDEN, "remove", **TWO),
+    undisturbed("two hosts, the Ingress of one of them verifies by itself", (OWN, first(OWN, spec=Spec(narrow=True))), "own", 1, **TWO),
+    undisturbed("two required hosts, at one of them a page of somebody's answers", TWO_HOSTS, "odd", 2, **TWO),
+    undisturbed("at one of two required hosts a page of somebody's answers, and the zone is disabled", ODD_AT_REST, "zone", 1, **TWO),
+    undisturbed("rotation, at one of two required hosts a page of somebody's answers", ODD_AT_REST, "rotate once", **TWO),
+    undisturbed("two required hosts, one of them comes to refuse by itself", TWO_HOSTS, "own", 2, **TWO),
+    undisturbed("two required hosts, one of them comes to arrive without a certificate", TWO_HOSTS, "bare", 2, **TWO),
+    undisturbed("two required hosts, the name of one of them is too long", TWO_HOSTS, "long", 2, **TWO),
+    undisturbed("somebody's line keeps the controllers from taking any text", AT_REST, "stuck zone", 2),
+    undisturbed("somebody's line keeps the controllers from taking any text, during onboarding", FRESH, "stuck", 2),
+    undisturbed("somebody's line keeps the controllers from taking any text, during a rotation", AT_REST, "stuck rotate once", 1),
+    undisturbed("somebody's line keeps the controllers from taking any text, during a removal", AT_REST, "stuck remove", 2),
+    undisturbed("the annotations are full", AT_REST, "full zone", 2),
+    undisturbed("the annotations are full during a rotation", AT_REST, "full rotate once", 1),
+    undisturbed("a pod is cut off and serves on", AT_REST, "cut zone", 2),
+    setting("a pod is cut off during a rotation", AT_REST, "cut rotate once", 1),
+    setting("a pod is cut off during a removal", AT_REST, "cut remove", 1),
+    undisturbed("our text is marred, and the zone is disabled", AT_REST, "mar zone", 2),
+    undisturbed("our text is marred, and access is lost", AT_REST, "mar token spec", 2),
+    undisturbed("our text is marred during a removal", AT_REST, "mar remove", 1),
+    undisturbed("two zones, somebody's line keeps the controllers from taking any text", BOTH_AT_REST, "stuck zone", 1),
+    undisturbed("a tool puts its text back", (AT_REST, FRESH), "tool", 2),
+    undisturbed("a tenant forges our answers", (AT_REST, FRESH), "forged", 2),
+    undisturbed("a source cannot be read any more", AT_REST, "blind unlisted zone", 2),
+    undisturbed("the ConfigMap cannot be read any more, and is changed", AT_REST, "blind configmap", 2),
+)
 UNSEEN = (
+    undisturbed("two zones, our text is marred", BOTH_AT_REST, "mar", 1, expected=frozenset({"T5 a step opens another zone"})),
     undisturbed(
         "rotation of a referenced Secret, and back, answers are lost",
         AT_REST,
@@ -205,4 +246,4 @@ UNSEEN = (
         expected=frozenset({"T1 the operator's own step makes requests fail", "T1 a request through the edge is refused"}),
     ),
 )
-SETTINGS = {s.name: s for s in (*ONE_ZONE, *FAILURES, *OTHERS, *WIDER, *UNSEEN)}
+SETTINGS = {s.name: s for s in (*ONE_ZONE, *FAILURES, *OTHERS, *WIDER, *NEIGHBOURS, *UNSEEN)}

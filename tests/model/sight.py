@@ -11,8 +11,11 @@ from model.world import (
     OFF,
     OURS,
     REQUEST,
+    REQUIRE,
     THERE,
+    UNDONE,
     UNLISTED,
+    UNREACHABLE,
     WHOLE,
     WORKS,
     Claim,
@@ -23,6 +26,7 @@ from model.world import (
     Run,
     Setting,
     Spec,
+    Text,
     World,
     Zone,
     mode_at,
@@ -42,22 +46,29 @@ class SeenReplica(NamedTuple):
     modes: tuple[int, ...] = ()
     refuses: tuple[int, ...] = ()
     error: bool = False
+    ready: bool = True
+    odd: int = 0
+    own: int = 0
 
 
 class SeenOrigin(NamedTuple):
     """One origin."""
 
     wanted: bool
-    missing: bool
-    claim: Claim | None
-    standing: Claim | None
-    accepted: Claim | None
-    intact: bool
-    others_changed: bool
-    foreign: int
-    rejected: bool
-    replicas: tuple[SeenReplica, ...]
+    missing: bool = False
+    claim: Claim | None = None
+    standing: Claim | None = None
+    accepted: Claim | None = None
+    intact: bool = True
+    others_changed: bool = False
+    foreign: int = 0
+    rejected: bool = False
+    replicas: tuple[SeenReplica, ...] = ()
     readers: bool = True
+    stuck: bool = False
+    overwritten: bool = False
+    stale: bool = False
+    displaced: int = 0
 
 
 class Sight(NamedTuple):
@@ -134,16 +145,27 @@ def looked_at(zone: Zone | Sight) -> list[int]:
 def seen_origin(w: World, z: int, i: int, hosts: int) -> SeenOrigin:
     """One origin, as zone `z` sees it."""
     zone, origin = w.zones[z], w.origins[i]
-    text = origin.text
+    text = read_text(w, z, i)
     wanted = bool(zone.spec.origins >> i & 1)
+    own = origin.own if z == 0 else 0
     replicas = tuple(
-        seen_replica(r, zone, z, hosts, error=zone.ill == "a pod cannot be reached" and n == 0)
+        seen_replica(r, zone, z, hosts, text if zone.recalled is not None else None, own=own, hidden=origin.hidden, error=error)
         for n, r in enumerate(origin.replicas)
         if r.up
+        for error in (r.cut == UNREACHABLE or (zone.ill == "a pod cannot be reached" and n == 0),)
     )
-    readers = origin.pods != ELSEWHERE
+    elsewhere = SeenOrigin(
+        wanted,
+        missing=text is None,
+        replicas=replicas,
+        readers=origin.pods != ELSEWHERE,
+        stuck=origin.stuck and origin.pods == THERE and text is not None and not shown(origin),
+        overwritten=origin.undone >= UNDONE,
+        stale=zone.ill == "the Ingresses cannot be listed any more" or (zone.recalled is not None and zone.recalled.long),
+        displaced=own & ~origin.hidden,
+    )
     if text is None:
-        return SeenOrigin(wanted, True, None, None, None, True, False, 0, False, replicas, readers)
+        return elsewhere
     intact = text.damage == WHOLE
     claim = text.claims[z]
     standing = claim if text.damage != BOTH_LOST else None
@@ -151,20 +173,43 @@ def seen_origin(w: World, z: int, i: int, hosts: int) -> SeenOrigin:
         claim = claim._replace(mode=0, hosts=0)
     accepted = text.accepted if intact else (None,) * len(text.claims)
     others_changed = any(c != a for o, (c, a) in enumerate(zip(text.claims, accepted, strict=True)) if o != z)
-    said = seen_rejected(origin)
-    return SeenOrigin(wanted, False, claim, standing, accepted[z], intact, others_changed, text.foreign, said, replicas, readers)
+    return elsewhere._replace(
+        claim=claim,
+        standing=standing,
+        accepted=accepted[z],
+        intact=intact,
+        others_changed=others_changed,
+        foreign=text.foreign,
+        rejected=seen_rejected(origin),
+    )
+
+
+def read_text(w: World, z: int, i: int) -> Text | None:
+    """A ConfigMap as it was last read."""
+    recalled = w.zones[z].recalled
+    return w.origins[i].text if recalled is None else recalled.texts[i]
 
 
 def seen_rejected(origin: Origin) -> bool:
     """Nginx's own words, of any pod that tries to load or to start; nobody looks for them while a replica shows what was published."""
-    return origin.pods == THERE and rejected(origin) and not shown(origin)
+    return origin.pods == THERE and not origin.stuck and rejected(origin) and not shown(origin)
 
 
-def seen_replica(r: Replica, zone: Zone, z: int, hosts: int, *, error: bool) -> SeenReplica:
-    """One replica; it is asked about every host once it has settled."""
+def seen_replica(r: Replica, zone: Zone, z: int, hosts: int, recalled: Text | None, *, own: int, hidden: int, error: bool) -> SeenReplica:
+    """One replica; it is asked about every host once it has settled. What is `recalled` of the ConfigMap may not stand there any more."""
+    hides = (r.odd | own) if z == 0 else 0
+    tells, ready = path(r.runs) and not all(hides >> h & 1 for h in range(hosts)), not r.cut
+    current = r.stale != BEHIND if recalled is None else tells and r.runs.claims == recalled.claims
     if error or r.old is not None:
-        return SeenReplica(r.stale != BEHIND, path(r.runs), settled=False, error=error)
-    probed, tells = (zone.leaf | zone.next) & OURS[z] & ~zone.expired, path(r.runs)
+        return SeenReplica(current, tells, settled=False, error=error, ready=ready)
+    probed = (zone.leaf | zone.next) & OURS[z] & ~zone.expired
+    odd = r.odd if z == 0 else 0
     modes = tuple(mode if mode != REQUEST or tells else OFF for mode in (mode_at(r.runs, z, h) for h in range(hosts)))
-    refuses = tuple(refused(r.runs, z, h, probed, zone.expired) for h in range(hosts))
-    return SeenReplica(r.stale != BEHIND, tells, settled=True, modes=modes, refuses=refuses)
+    refuses = [refused(r.runs, z, h, probed, zone.expired) for h in range(hosts)]
+    for h in range(hosts):
+        if own >> h & 1:
+            refuses[h], modes = probed, (*modes[:h], REQUIRE, *modes[h + 1 :])
+        elif odd >> h & 1:
+            refuses[h], modes = 0, (*modes[:h], min(modes[h], REQUEST), *modes[h + 1 :])
+    seen = SeenReplica(current, tells, settled=True, modes=modes, refuses=tuple(refuses), ready=ready)
+    return seen._replace(odd=odd | (own & hidden), own=own & ~hidden)

@@ -25,8 +25,12 @@ UNLISTED, LISTED, REMEMBERED = range(3)
 """Whether the list shows a certificate; REMEMBERED: not yet, but this process has its id from the upload's answer."""
 NO_RUN, BEGUN, SPREAD, FULL = range(4)
 """How long the answers have been the same: no answer, one answer, ten seconds, a whole window."""
+UNDONE = 2
+"""How often somebody's tool undoes what we write before that is noticed; stands for three."""
 THERE, UNREADY, ELSEWHERE = range(3)
 """The pods of an origin: as they are one by one, none of them Ready for as long as nobody mends it, or reading another ConfigMap."""
+UNREADABLE = frozenset({"the ConfigMap cannot be read", "pods cannot be listed"})
+"""What is wrong elsewhere that hides an origin as a whole from a process which has not seen it before."""
 WORKS, REJECTED, DOWN = range(3)
 """The token and the API: credentials refused, or no answer at all."""
 WHOLE, HTTP_LOST, SERVER_LOST, BOTH_LOST, MARRED = range(5)
@@ -99,6 +103,10 @@ class Loaded(NamedTuple):
     damage: int = WHOLE
 
 
+ATTACHED, UNREADY_SERVING, UNREACHABLE = range(3)
+"""Whether a pod is Ready and takes what is written; or is cut off and not Ready, takes nothing and serves on, and can be asked or cannot."""
+
+
 class Replica(NamedTuple):
     """One pod."""
 
@@ -110,7 +118,10 @@ class Replica(NamedTuple):
     held: tuple[int, ...] = ()
     """Per zone: what its live connections and resumable TLS sessions come with."""
     up: bool = True
-    """Ready; a pod that is not serves nobody, and loads what stands there before it is."""
+    """It serves; a pod that does not loads what stands there before it does."""
+    cut: int = ATTACHED
+    odd: int = 0
+    """Hosts at which a page of somebody's answers in place of our two paths; the rest of the host is as our text says."""
 
 
 class Origin(NamedTuple):
@@ -121,6 +132,18 @@ class Origin(NamedTuple):
     pods: int = THERE
     rejects: tuple[int, int] | None = None
     """(mask of zones, mode): the controllers reject a text in which one of these zones asks for at least this much."""
+    stuck: bool = False
+    """A line of somebody's, elsewhere, keeps the controllers from taking any text."""
+    own: int = 0
+    """Hosts of the first zone whose own server refuses whatever certificate of ours comes, and whatever comes without one."""
+    hidden: int = 0
+    """Of those, the ones at which no Ingress says so."""
+    full: bool = False
+    """The annotations of the ConfigMap hold as much as the API server takes: a write that makes them grow is refused."""
+    tool: bool = False
+    """Somebody's tool puts its text back whenever ours is written."""
+    undone: int = 0
+    """How often it has; from `UNDONE` on, ours is not written again before a pause is over."""
 
 
 class Run(NamedTuple):
@@ -142,6 +165,8 @@ class Run(NamedTuple):
     """In truth: Cloudflare was seen to change since the run began."""
     aged: bool = False
     """The last answer is older than a proof may be."""
+    gap: bool = False
+    """The run began a window ago, but for the silences in it."""
     share: int = 0
     """What the answers of half a minute came with in turn; 0: there were no such."""
 
@@ -152,6 +177,14 @@ class Read(NamedTuple):
     certificates: tuple[tuple[int, int, int], ...]
     enabled: bool
     ssl: bool
+
+
+class Recalled(NamedTuple):
+    """The ConfigMaps as they were last read or written."""
+
+    texts: tuple[Text | None, ...]
+    long: bool = False
+    """That is longer ago than anything but protection may go on with."""
 
 
 class Plan(NamedTuple):
@@ -187,6 +220,12 @@ class Zone(NamedTuple):
     """What the edge's locations present; several values while a change propagates."""
     expiring: int = 0
     expired: int = 0
+    bare: int = 0
+    """Hosts that arrive without a certificate by somebody's doing, although the zone presents one."""
+    forged: bool = False
+    """A tenant's own server answers for the first host as an old connection with somebody else's certificate would."""
+    recalled: Recalled | None = None
+    """What was last read of the ConfigMaps, where they cannot be read any more."""
     ill: str = ""
     """One thing that is wrong elsewhere; see `moves.ILLS`."""
     runs: tuple[Run, ...] = (Run(),)
@@ -231,6 +270,8 @@ class Setting:
     """Old workers still accept for a moment after a reload."""
     pooled: bool = False
     """The edge asks over the connections it has, for as long as it has any."""
+    together: bool = False
+    """Hosts that fare alike are answered together: what one of them may meet alone is walked where something is the matter with it."""
     hidden: bool = False
     """SWITCH: a window may miss an edge location (docs/adr)."""
     lock: bool = True
@@ -241,6 +282,8 @@ class Setting:
     """A change read at Cloudflare begins every run again (False: a mutant)."""
     patient: bool = True
     """Stillness is longer than any request can stay under way (False: a mutant)."""
+    fits: bool = True
+    """A write that relaxes is taken also where the annotations are full (False: a mutant)."""
     tries_again: bool = True
     """What was rejected is tried again after a pause (False: a mutant)."""
     expected: frozenset[str] = frozenset()
@@ -326,24 +369,28 @@ def told(runs: Loaded, z: int, values: int, expired: int) -> int:
     return (R if own else 0) | (rest & known) | (F if rest & ~known else 0)
 
 
-def traffic(zone: Zone, kind: str) -> int:
+def traffic(zone: Zone, host: int, kind: str) -> int:
     """What visitors' requests to a host of this kind come with."""
-    return zone.edge if kind == "edge" else N if kind == "direct" else F
+    if kind != "edge":
+        return N if kind == "direct" else F
+    return N if zone.bare >> host & 1 else zone.edge
 
 
-def hurt(w: World, z: int, s: Setting) -> int:
-    """What some Ready replica refuses at this instant of the requests that arrive for one zone."""
+def hurt(w: World, z: int, s: Setting, *, cut: bool = True) -> int:
+    """What some replica refuses by our doing at this instant of the requests that arrive for one zone; without those that are `cut` off."""
     zone, bad = w.zones[z], 0
     for origin in w.origins:
         for replica in origin.replicas:
-            if not replica.up:
+            if not replica.up or (replica.cut and not cut):
                 continue
             for host, kind in enumerate(s.hosts):
-                comes = traffic(zone, kind)
+                if z == 0 and origin.own >> host & 1:
+                    continue  # refused there whatever our text says
+                comes = traffic(zone, host, kind)
                 bad |= refused(replica.runs, z, host, comes, zone.expired)
                 if replica.old is not None:
                     bad |= refused(replica.old, z, host, comes, zone.expired)
-                if kind == "edge" and replica.held[z]:
+                if kind == "edge" and replica.held[z] and not zone.bare >> host & 1:
                     bad |= refused(replica.runs, z, host, replica.held[z], 0)
     return bad
 
@@ -353,17 +400,25 @@ def will_hurt(w: World, z: int, s: Setting) -> int:
     zone, bad = w.zones[z], 0
     for origin in w.origins:
         coming = {replica.runs for replica in origin.replicas if replica.up}
-        if origin.text is not None and any(replica.stale for replica in origin.replicas) and not rejected(origin):
+        if origin.text is not None and any(replica.stale for replica in origin.replicas) and not takes_nothing(origin):
             coming.add(Loaded(origin.text.claims, origin.text.damage))
         for runs in coming:
             for host, kind in enumerate(s.hosts):
-                comes = zone.edge | presented(zone, s) if kind == "edge" else traffic(zone, kind)
+                if z == 0 and origin.own >> host & 1:
+                    continue
+                edge = kind == "edge" and not zone.bare >> host & 1
+                comes = zone.edge | presented(zone, s) if edge else traffic(zone, host, kind)
                 bad |= refused(runs, z, host, comes, zone.expired)
     return bad
 
 
+def takes_nothing(origin: Origin) -> bool:
+    """In truth: whether the controllers load nothing of what stands in the ConfigMap, whoever is to blame."""
+    return origin.stuck or rejected(origin)
+
+
 def rejected(origin: Origin) -> bool:
-    """In truth: whether the controllers reject the text that stands in the ConfigMap."""
+    """In truth: whether the controllers reject the text that stands in the ConfigMap, for a line of ours."""
     if origin.text is None or origin.text.damage not in IN_FORCE:
         return False
     return any(rejects(origin, z, claim) for z, claim in enumerate(origin.text.claims))
@@ -380,6 +435,15 @@ def rejects(origin: Origin, z: int, claim: Claim | None) -> bool:
 def shown(origin: Origin) -> bool:
     """Whether a replica shows the revision that stands in the ConfigMap, so that nobody asks what the controllers say of it."""
     return any(r.up and r.stale != BEHIND and path(r.runs) for r in origin.replicas)
+
+
+def troubled(w: World, z: int, host: int, s: Setting) -> bool:
+    """Whether something of somebody's keeps one host from being proven."""
+    zone = w.zones[z]
+    origins = [origin for i, origin in enumerate(w.origins) if zone.spec.origins >> i & 1]
+    odd = any(r.odd >> host & 1 for origin in origins for r in origin.replicas) or any(origin.own >> host & 1 for origin in origins)
+    too_long = zone.ill == "a hostname is too long" and host == len(s.hosts) - 1
+    return s.hosts[host] != "edge" or bool(zone.bare >> host & 1) or (odd and z == 0) or (zone.forged and host == 0) or too_long
 
 
 def strictest(w: World, z: int, s: Setting) -> int:
