@@ -564,5 +564,18 @@ async def test_a_pod_that_is_not_ready_counts_while_it_may_serve_our_text(then: 
     assert may_serve(POD, asking.memory), "one that is Ready counts whatever it says"
 
 
-def test_a_pod_that_is_not_ready_and_was_never_seen_to_run_our_text_does_not_count() -> None:
-    assert not may_serve(replace(POD, ready=False), ReplicaMemory())
+@pytest.mark.parametrize(
+    ("failure", "serves"),
+    [(None, True), (TIMEOUT, True), (NO_WAY, True), (NOBODY, False)],
+    ids=["it was not asked yet", "it hangs", "no way leads there", "nobody listens"],
+)
+def test_a_pod_that_is_not_ready_and_was_never_heard_may_serve_unless_nobody_listens(failure: Failure | None, serves: bool) -> None:
+    """It may have run our text before this process began: a restart must not let a rotation pass it by."""
+    memory = ReplicaMemory()
+    if failure is not None:
+        memory.fail(failure, SetClock().now())
+    assert may_serve(replace(POD, ready=False), memory) is serves
+
+
+def test_a_pod_without_an_address_serves_nobody() -> None:
+    assert not may_serve(replace(POD, ready=False, ip=""), ReplicaMemory())
