@@ -147,21 +147,25 @@ def at_end(w: World, z: int, s: Setting, mind: Mind) -> Broken:
             yield "T6 the operator is done, and the world is not as the spec asks", line
         return
     if step[0] in {"Wait", "Block"}:
-        if not true_of(step[1], w, z, s) or (
-            zone.silent and step[1] == Reason.WAITING_FOR_PROOF and rule != "cloudflare_holds_certificate"
-        ):
-            yield "T6 it stands still for a reason that is not true of the world", f"{rule}: {line}"
-        elif not removing_blind(w, z) and not zone.silent and (bad := hurt(w, z, s, cut=False)) and not rejected_everywhere(w):
-            yield "T2 it stands still while requests are refused", f"{names(bad)}; {rule}: {line}"
-        elif zone.ill != "the ConfigMap cannot be read" and (
-            limit := OFF if zone.deleting or not any(zone.spec.origins >> i & 1 for i in range(len(w.origins))) else zone.spec.mode
-        ) < published(w, z):
-            yield "T6 it was asked to refuse less, and stands still", f"{limit} {line}"
-        return
-    if not is_refused_for_its_size(w, z, step, s):
+        yield from standing(w, z, s, step[1], rule, line)
+    elif not is_refused_for_its_size(w, z, step, s):
         yield "T6 it wants to do something that changes nothing, for ever", f"{rule}: {line}"
     elif bad := hurt(w, z, s, cut=False):
         yield "T2 what relaxes is refused for its size", f"{names(bad)}; {rule}: {line}"
+
+
+def standing(w: World, z: int, s: Setting, reason: str, rule: str, line: str) -> Broken:
+    """T6 and T2: the reason to stand still is true of the world, nobody is refused, and no more is required than the spec asks."""
+    zone = w.zones[z]
+    proves = zone.silent and reason == Reason.WAITING_FOR_PROOF and rule != "cloudflare_holds_certificate"
+    if not true_of(reason, w, z, s) or proves:
+        yield "T6 it stands still for a reason that is not true of the world", f"{rule}: {line}"
+    elif not removing_blind(w, z) and not zone.silent and (bad := hurt(w, z, s, cut=False)) and not rejected_everywhere(w):
+        yield "T2 it stands still while requests are refused", f"{names(bad)}; {rule}: {line}"
+    elif zone.ill != "the ConfigMap cannot be read" and (
+        limit := OFF if zone.deleting or not any(zone.spec.origins >> i & 1 for i in range(len(w.origins))) else zone.spec.mode
+    ) < published(w, z):
+        yield "T6 it was asked to refuse less, and stands still", f"{limit} {line}"
 
 
 def of_the_texts(w: World, z: int, s: Setting, line: str) -> Broken:
