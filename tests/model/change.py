@@ -91,7 +91,7 @@ def visible(zone: Zone) -> tuple[Any, ...]:
 def consequences(old: World, new: World, s: Setting) -> World:
     """What follows at once from a move."""
     zones = tuple(
-        edge_reader_after(new, z, record_after(old, new, z, zone if zone is before else zone_after(before, zone, s)))
+        edge_reader_after(old, new, z, record_after(old, new, z, zone if zone is before else zone_after(before, zone, s)))
         for z, (before, zone) in enumerate(zip(old.zones, new.zones, strict=True))
     )
     return World(zones, tuple(connections_after(origin, zones) for origin in new.origins), new.trouble)
@@ -128,7 +128,7 @@ def said_of(w: World, z: int) -> list[Any]:
     return [None if origin.text is None else (origin.text.claims[z], origin.text.damage) for origin in w.origins]
 
 
-def edge_reader_after(w: World, z: int, zone: Zone) -> Zone:
+def edge_reader_after(old: World, w: World, z: int, zone: Zone) -> Zone:
     """What arrived before nobody was asked any more proves nothing; it is dropped with the object only."""
     if zone.runs[0] == UNASKED and zone.runs == (UNASKED,) * len(zone.runs):
         return zone
@@ -142,6 +142,8 @@ def edge_reader_after(w: World, z: int, zone: Zone) -> Zone:
         runs = tuple(begun_again(run) if run.presented & OURS[z] else run for run in runs)
     if any(run.new or run.old for run in runs) and any(is_to_load(origin) for origin in wanted):
         runs = tuple(run._replace(new=False, old=False) for run in runs)
+    if any(run.share for run in runs) and (said_of(old, z) != said_of(w, z) or has_loaded(old, w, zone)):
+        runs = tuple(run._replace(share=0) for run in runs)  # nobody was refused for what came before
     return zone if runs == zone.runs else zone._replace(runs=runs)
 
 
@@ -155,6 +157,12 @@ def is_to_load(origin: Origin) -> bool:
     """Whether a replica has yet to load what says something else of us."""
     damaged = origin.text is not None and origin.text.damage != WHOLE
     return any(r.up and (r.stale == BEHIND or (r.stale and damaged)) for r in origin.replicas)
+
+
+def has_loaded(old: World, new: World, zone: Zone) -> bool:
+    """Whether the last replica of an origin has just loaded what says something else of us."""
+    both = zip(old.origins, new.origins, strict=True)
+    return any(zone.spec.origins >> i & 1 and is_to_load(was) and not is_to_load(now) for i, (was, now) in enumerate(both))
 
 
 def connections_after(origin: Origin, zones: tuple[Zone, ...]) -> Origin:

@@ -235,9 +235,13 @@ def real_replica(n: int, seen: SeenReplica, hosts: tuple[int, ...], sight: Sight
     )
 
 
-def applied(run: Run, sight: Sight) -> datetime:
-    """When every replica was first seen to run what stands in the ConfigMap: before the last answer, or after it; patience starts there too."""
-    return NOW - timedelta(seconds=600 if run.old or sight.given_up else 5)
+def applied(sight: Sight) -> datetime:
+    """When every replica was first seen to run what stands in the ConfigMap: before the last answer, or after it.
+
+    Half a minute's answers in turn have come since then, and so has a removal's patience.
+    """
+    long_ago = sight.runs[0].old or sight.given_up or any(run.share for run in sight.runs)
+    return NOW - timedelta(seconds=600 if long_ago else 5)
 
 
 def real_origin(i: int, seen: SeenOrigin, sight: Sight) -> ObservedOrigin:
@@ -278,8 +282,8 @@ def real_origin(i: int, seen: SeenOrigin, sight: Sight) -> ObservedOrigin:
         overwritten=OVERWRITTEN if seen.overwritten else None,
         stale="the Ingresses have not been read for a while" if seen.stale else None,
         published_at=NOW - timedelta(seconds=600),
-        applied_at=applied(sight.runs[0], sight)
-        if seen.replicas and all(r.current and r.path and r.settled for r in seen.replicas)
+        applied_at=applied(sight)
+        if seen.replicas and all(r.current and r.path and (r.settled or r.error) for r in seen.replicas)
         else None,
     )
 

@@ -185,3 +185,11 @@ def test_a_share_counts_only_what_came_since_every_replica_does_what_is_publishe
     world = observed(evidence=[evidence(APEX, recent=came)])
     assert loses(world, origin(), APEX, {NONE})
     assert not loses(world, origin(applied_at=at(-20)), APEX, {NONE})
+
+
+def test_a_share_counts_since_the_text_was_published_where_one_replica_never_runs_it() -> None:
+    """A pod that is cut off keeps the others from being relaxed for as long as it is, if nothing counts before it runs the text."""
+    came = tuple(Arrival(at(-80 + 5 * n), NONE if n % 3 else LEAF.sha256) for n in range(16))
+    world = observed(evidence=[evidence(APEX, recent=came)])
+    assert loses(world, origin(applied_at=None), APEX, {NONE})
+    assert not loses(world, origin(applied_at=None, published_at=at(-20)), APEX, {NONE})

@@ -117,10 +117,12 @@ def whole_window(o: Observed, evidence: Evidence) -> bool:
 def loses(o: Observed, origin: ObservedOrigin, host: str, losing: Iterable[str]) -> bool:
     """What `host` comes with is refused: its last answers in a row, or a share of the recent ones, came with something of `losing`.
 
-    A share is one of what arrived since every replica does what is published: nobody was refused for what came before.
+    A share is one of what arrived since every replica does what is published, or since it was published while one does not:
+    nobody was refused for what came before.
     """
     bad, recent = frozenset(losing), o.evidence_of(host).recent
-    since = [arrival for arrival in recent if origin.applied_at is not None and arrival.at >= origin.applied_at]
+    begun = origin.applied_at or origin.published_at
+    since = [arrival for arrival in recent if begun is not None and arrival.at >= begun]
     return loses_in_a_row(o, recent, bad) or loses_a_share(o, since, bad)
 
 
