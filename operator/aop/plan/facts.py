@@ -269,6 +269,13 @@ def runs_our_claim(replica: ObservedReplica, published: Configured) -> bool:
     return replica.revision is not None and first <= replica.revision <= published.revision
 
 
+def runs_everywhere(origin: ObservedOrigin, claim: Claim) -> bool:
+    """Every replica runs what is published, and that is this claim."""
+    found, asked = configured(origin), replicas(origin)
+    same = found.claim is not None and digest(found.claim, "") == digest(claim, "")
+    return same and bool(asked) and all(runs_our_claim(replica, found) for replica in asked)
+
+
 def claim_of(o: Observed, origin: ObservedOrigin, mode: Mode, enforced: Iterable[str] = (), pins: Iterable[Pin] | None = None) -> Claim:
     """A claim of this object, with the pins that are published unless others are given."""
     current = configured(origin).claim
@@ -351,8 +358,8 @@ def was_rejected(o: Observed, origin: ObservedOrigin, claim: Claim) -> bool:
 
 
 def publish(o: Observed, origin: ObservedOrigin, claim: Claim, why: str) -> Step:
-    """Publish, once the record names the ConfigMap, and unless this very text was rejected before."""
-    if was_rejected(o, origin, claim):
+    """Publish, once the record names the ConfigMap, and unless this very text was rejected before and has not been taken since."""
+    if was_rejected(o, origin, claim) and not runs_everywhere(origin, claim):
         name = digest(claim, configured(origin).foreign_digest)
         again = max(one.until for one in o.record.rejected if one.digest == name)
         return Block(
