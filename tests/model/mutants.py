@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any
 
-from aop.observed import Configured, Observed, ObservedOrigin, ObservedReplica, ObservedZone
+from aop.errors import Reason
+from aop.observed import Configured, Observed, ObservedOrigin, ObservedReplica, ObservedZone, Unknown
 from aop.origins import Mode
 from aop.plan import PROTECT, RULES, TEARDOWN, Rule
 from aop.plan.facts import configured, replicas, runs_our_claim
 from aop.plan.protect import no_origin_refuses_the_edge
-from aop.steps import Note, Publish, Step, Wait
+from aop.steps import Block, Note, Publish, Step, Wait
 
 
 @dataclass(frozen=True)
@@ -196,6 +197,31 @@ def a_share_is_no_loss(o: Observed) -> Observed:
     return replace(o, limits=replace(o.limits, loss_share_answers=1000))
 
 
+def no_share_before_the_text_runs_everywhere(origin: ObservedOrigin) -> ObservedOrigin:
+    """While one replica does not run what is published, no share of refused arrivals counts."""
+    return replace(origin, published_at=None)
+
+
+def one_that_hangs_hides_the_origin(origin: ObservedOrigin) -> ObservedOrigin:
+    """A replica that cannot be asked keeps the look from ending."""
+    hangs = any(replica.error for replica in replicas(origin))
+    return replace(origin, configured=Unknown("a pod does not answer")) if hangs else origin
+
+
+def a_proof_does_not_age(o: Observed) -> Observed:
+    """The last answer counts, however long ago it came."""
+    return replace(o, evidence=tuple(replace(e, last=o.now) if e.last else e for e in o.evidence))
+
+
+def protecting_with_a_key_only() -> Mutant:
+    """Where the key pair cannot be read, nothing goes on."""
+
+    def key_pair_is_read(o: Observed) -> Step | None:
+        return Block(Reason.KEY_PAIR_INVALID, o.key_pair.message) if isinstance(o.key_pair, Unknown) else None
+
+    return Mutant("protecting needs the key pair", protect=(key_pair_is_read, *PROTECT))
+
+
 def relaxing_all_for_one() -> Mutant:
     """Whichever host loses, all are relaxed."""
 
@@ -233,7 +259,7 @@ BY_HAND = (
     Mutant("one host that cannot be served blocks the zone", eyes=at_each_origin(one_host_blocks_the_zone)),
     Mutant("a clock rejects", eyes=at_each_origin(a_clock_rejects)),
     Mutant("nginx's words about others' lines are taken for ours", eyes=at_each_origin(the_words_of_others_are_ours)),
-    Mutant("a rejection is for ever", world={"tries_again": False}, where="texts are rejected, and mended elsewhere"),
+    Mutant("a rejection is for ever", world={"tries_again": False}, where="texts are rejected during onboarding, and mended elsewhere"),
     Mutant("a damaged text reads as Off for protection", eyes=at_each_origin(a_damaged_text_reads_as_off)),
     Mutant("a write that relaxes is refused for its size", world={"fits": False}, where="the annotations are full"),
     Mutant("a source that fails empties the claim", eyes=at_each_origin(what_cannot_be_read_is_nothing)),
@@ -245,6 +271,11 @@ BY_HAND = (
     Mutant("silence lengthens a run", eyes=a_run_is_as_long_as_its_silences),
     Mutant("old sessions are ended without end", eyes=ending_sessions_without_end),
     Mutant("a losing share is not a loss", eyes=a_share_is_no_loss),
+    Mutant("no share counts before the text runs everywhere", eyes=at_each_origin(no_share_before_the_text_runs_everywhere)),
+    Mutant("one replica that hangs hides the origin", eyes=at_each_origin(one_that_hangs_hides_the_origin)),
+    Mutant("nobody notices that the controllers take nothing", eyes=at_each_origin(lambda origin: replace(origin, stuck=None))),
+    Mutant("a proof does not age", eyes=a_proof_does_not_age),
+    protecting_with_a_key_only(),
     relaxing_all_for_one(),
 )
 
