@@ -88,13 +88,26 @@ def visible(zone: Zone) -> tuple[Any, ...]:
     return (tuple((c, state) for c, state, listed in zone.certificates if listed != UNLISTED), zone.enabled, zone.ssl)
 
 
+def settled(w: World) -> World:
+    """A world to begin with, with the connections that there are in it."""
+    return w._replace(origins=tuple(connections_after(origin, w.zones) for origin in w.origins))
+
+
 def consequences(old: World, new: World, s: Setting) -> World:
-    """What follows at once from a move."""
+    """What follows at once from a move. Nothing does from what has not changed: it has followed before."""
+    same_texts = new.origins is old.origins
     zones = tuple(
-        edge_reader_after(old, new, z, record_after(old, new, z, zone if zone is before else zone_after(before, zone, s)))
+        zone
+        if zone is before and same_texts
+        else edge_reader_after(old, new, z, record_after(old, new, z, zone if zone is before else zone_after(before, zone, s)))
         for z, (before, zone) in enumerate(zip(old.zones, new.zones, strict=True))
     )
-    return World(zones, tuple(connections_after(origin, zones) for origin in new.origins), new.trouble)
+    same_edge = all(zone.edge == before.edge for before, zone in zip(old.zones, zones, strict=True))
+    origins = tuple(
+        origin if origin is before and same_edge else connections_after(origin, zones)
+        for before, origin in zip(old.origins, new.origins, strict=True)
+    )
+    return World(zones, origins, new.trouble)
 
 
 def zone_after(before: Zone, zone: Zone, s: Setting) -> Zone:

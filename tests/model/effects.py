@@ -159,13 +159,14 @@ def takes_no_text(e: Effect, origin: Origin) -> bool:
 
 
 def goes_further(e: Effect) -> bool:
-    """Whether an effect brings the world nearer to a requirement: keys, an upload, the zone enabled, or more asked of visitors."""
+    """Whether an effect brings the world nearer to a requirement: keys, an upload, the zone enabled, a first claim, or more asked of visitors."""
     match e.step:
         case ("Issue" | "Upload", *_) | ("SetEnabled", True):
             return True
         case ("Publish", i, Claim() as claim, _):
-            now = claim_in(e.w, i, e.z)
-            return claim.mode > (now.mode if now is not None else OFF)
+            now, text = claim_in(e.w, i, e.z), e.w.origins[i].text
+            begins = text is not None and text.claims[e.z] is None
+            return begins or claim.mode > (now.mode if now is not None else OFF)
     return False
 
 

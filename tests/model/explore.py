@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from model.change import forgotten
+from model.change import forgotten, settled
 from model.checks import in_decision, in_rest, in_world
 from model.effects import in_step
 from model.ends import at_end
@@ -68,7 +68,7 @@ class Walk:
         """Walk it all."""
         begun = time.perf_counter()
         for start in self.s.start:
-            self.add(start, -1, f"start: {self.s.name}")
+            self.add(settled(start), -1, f"start: {self.s.name}")
         at = 0
         while at < len(self.worlds):
             self.visit(at)

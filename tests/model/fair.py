@@ -270,6 +270,6 @@ def following(zone: Zone, run: Run, new: int, held: int, s: Setting, *, loses: b
                 heard(value & -value, BEGUN, shown, lasting)._replace(old=True),
             )
         for one in bits(shown):
-            yield "chance", f"three answers in a row came with {NAMES[one]}", heard(one, SPREAD, one, lasting)
+            yield "chance", f"three answers in a row came with {NAMES[one]}", heard(one, SPREAD, one)
             if s.hidden:
                 yield "chance", f"a whole window met only locations that came with {NAMES[one]}", heard(one, FULL, one)

@@ -9,11 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from aop.plan import next_step
 from model.explore import explore
 from model.mind import Mind
 from model.mutants import Mutant
-from model.real import abstract_step, realise
 from model.settings import AT_REST, BEFORE_US, FRESH, SECOND_ARRIVES, SETTINGS, TWO_ORIGINS, more_hosts, undisturbed
 from model.sight import Sight
 from model.world import A
@@ -28,6 +26,7 @@ NEIGHBOURLY = (
     "somebody's line keeps the controllers from taking any text, during a rotation",
     "somebody's line keeps the controllers from taking any text, during a removal",
     "a pod is cut off during a removal",
+    "a pod was cut off during a rotation, and the edge stops presenting",
 )
 """Worlds of the walk that are small as they are."""
 WORLDS = (
@@ -65,8 +64,9 @@ WORLDS = (
     undisturbed("a tool puts its text back", AT_REST, "tool", 1),
     undisturbed("a tenant forges our answers", FRESH, "forged", 1),
     undisturbed("a source cannot be read any more", AT_REST, "unlisted hiccup", 2),
+    undisturbed("the key pair cannot be read any more", AT_REST, "unkeyed hiccup", 2),
     undisturbed("the edge falls silent during onboarding", FRESH, "silence", 2),
-    undisturbed("texts are rejected, and mended elsewhere", AT_REST, "reject spec", 2),
+    SETTINGS["texts are rejected during onboarding, and mended elsewhere"],
 )
 """Smaller than those of the walk, so that each can be walked to its end, and what never happens is found as well as what happens."""
 LIMIT = 15_000
@@ -87,26 +87,16 @@ class Ground:
 
     def __init__(self, seen: list[Steps]) -> None:
         self.seen = seen
-        self.real = {sight: realise(sight) for steps in seen for sight in steps}
 
     def caught(self, mutant: Mutant) -> tuple[str, str] | None:
         """The first world and promise that the mutant breaks."""
         mind = Mind(mutant.protect, mutant.rules, mutant.teardown, mutant.eyes)
-        decided: Steps = {}
         for world, steps in zip(WORLDS, self.seen, strict=True):
             if mutant.where and mutant.where != world.name:
                 continue
-            if not mutant.world and not any(self.decides(mutant, sight, decided) != step for sight, step in steps.items()):
+            if not mutant.world and all(mind.decide(sight)[0] == step for sight, step in steps.items()):
                 continue
             result = explore(replace(world, **mutant.world), mind, stop=True, limit=LIMIT)
             if result.violations:
                 return world.name, next(iter(result.violations))
         return None
-
-    def decides(self, mutant: Mutant, sight: Sight, decided: Steps) -> tuple[Any, ...]:
-        """What the mutant does at one sight."""
-        if (step := decided.get(sight)) is None:
-            o = self.real[sight]
-            seen = mutant.eyes(o) if mutant.eyes else o
-            step = decided[sight] = abstract_step(next_step(seen, mutant.protect, mutant.rules, mutant.teardown), sight, o)
-        return step

@@ -77,7 +77,11 @@ ILLS = {
     "the Ingresses cannot be listed any more": "TransientError",
 }
 """What can be wrong elsewhere, and the reason that is then true of the world; "" where it is none to stand still."""
-SINGLE_ILLS = {"long": "a hostname is too long", "unlisted": "the Ingresses cannot be listed any more"}
+SINGLE_ILLS = {
+    "long": "a hostname is too long",
+    "unlisted": "the Ingresses cannot be listed any more",
+    "unkeyed": "the key does not match",
+}
 """Words for one thing that can be wrong, where all of them would be too many."""
 
 

@@ -32,12 +32,27 @@ class Mind:
     waiting: set[str] = field(default_factory=set)
     """The rules that have waited for something."""
 
+    def __post_init__(self) -> None:
+        """Let each rule say that it was the one that answered."""
+        self.author = ""
+        self.signed = tuple(tuple(map(self.signing, rules)) for rules in (self.protect, self.rules, self.teardown))
+
+    def signing(self, rule: Rule) -> Rule:
+        """The rule, whose name is noted where it answers."""
+
+        def signed(o: Observed) -> Step | None:
+            if step := rule(o):
+                self.author = getattr(rule, "__name__", str(rule))
+            return step
+
+        return signed
+
     def decide(self, sight: Sight) -> Decision:
         """(the step, its plain line, the rule that named it)."""
         if (known := self.memory.get(sight)) is None:
             o = realise(sight)
-            step = next_step(self.eyes(o) if self.eyes else o, self.protect, self.rules, self.teardown)
-            rule = "" if isinstance(step, Done) else self.author(o, step)
+            step = next_step(self.eyes(o) if self.eyes else o, *self.signed)
+            rule = "" if isinstance(step, Done) else self.author
             known = self.memory[sight] = (abstract_step(step, sight, o), str(step), rule)
         self.fired[known[2]] += 1
         if known[0][0] == "Wait":
@@ -45,11 +60,3 @@ class Mind:
         if known[0][0] in {"Wait", "Block"}:
             self.said[str(known[0][1])] += 1
         return known
-
-    def author(self, o: Observed, step: Step) -> str:
-        """The rule that answered."""
-        seen = self.eyes(o) if self.eyes else o
-        for rule in (*self.protect, *(self.teardown if o.object.deleting else self.rules)):
-            if rule(seen) == step:
-                return getattr(rule, "__name__", str(rule))
-        return ""

@@ -6,12 +6,15 @@ from typing import Any
 
 from model.world import (
     ACTIVE,
+    BEHIND,
     FULL,
     LISTED,
     OPTIONAL,
     REQUEST,
     REQUIRE,
+    UNREACHABLE,
     A,
+    B,
     Claim,
     D,
     F,
@@ -58,6 +61,7 @@ AT_REST = World((at_rest(A),), (published(Claim(REQUIRE, 1, A), held=(A,)),))
 BOTH_AT_REST = World((at_rest(A), at_rest(D)), (published(Claim(REQUIRE, 1, A), Claim(REQUIRE, 1, D), held=(A, D)),))
 SECOND_ARRIVES = World((at_rest(A), Zone()), (published(Claim(REQUIRE, 1, A), None, held=(A, 0)),))
 FOREIGN = ((F, ACTIVE, LISTED),)
+REJECTING = FRESH._replace(origins=(EMPTY._replace(rejects=(1, REQUEST)),))
 BEFORE_US = World((Zone(leaf=A, used=A, certificates=((A, ACTIVE, LISTED),)),), (EMPTY,))
 
 
@@ -149,6 +153,7 @@ OTHERS = (
     setting("drift of a referenced Secret", AT_REST, "secret configmap", 2, generate=False),
     undisturbed("texts are rejected", AT_REST, "reject spec", 2),
     setting("texts are rejected during onboarding", FRESH, "reject", 1),
+    undisturbed("texts are rejected during onboarding, and mended elsewhere", REJECTING, "reject", 1),
     undisturbed("texts are rejected during a rotation", AT_REST, "reject rotate once", 1),
     setting("texts are reset and access is lost", AT_REST, "configmap token suspend", 2),
     setting("something else is wrong", (AT_REST, FRESH), "ill", 2),
@@ -198,6 +203,18 @@ TWO: dict[str, Any] = {"hosts": ("edge", "edge"), "together": True}
 ODD_AT_REST = first(TWO_HOSTS, runs=(PROVEN, PROVEN._replace(aged=True)))._replace(
     origins=(TWO_HOSTS.origins[0]._replace(replicas=tuple(r._replace(odd=SECOND) for r in TWO_HOSTS.origins[0].replicas)),)
 )
+LEAVING = Claim(REQUIRE, 1, A | B)
+BETWEEN = first(AT_REST, next=B, used=A | B, rotate=True, record=Record(found=False, uploaded=A, claimed=1))._replace(
+    origins=(
+        published(LEAVING, held=(A,))._replace(
+            replicas=(
+                Replica(Loaded((LEAVING,)), held=(A,)),
+                AT_REST.origins[0].replicas[0]._replace(stale=BEHIND, cut=UNREACHABLE),
+            )
+        ),
+    )
+)
+"""A successor is trusted and not uploaded yet, because a pod that is cut off goes on without it."""
 NEIGHBOURS = (
     undisturbed("one host, at which a page of somebody's answers for ever", ALL_ODD, "remove"),
     undisturbed("two hosts, at one of them a page of somebody's answers for ever", (ODD, ODD_HERE), "remove", **TWO),
@@ -225,6 +242,8 @@ NEIGHBOURS = (
     undisturbed("a tool puts its text back", (AT_REST, FRESH), "tool", 2),
     undisturbed("a tenant forges our answers", (AT_REST, FRESH), "forged", 2),
     undisturbed("a source cannot be read any more", AT_REST, "blind unlisted zone", 2),
+    undisturbed("the key pair cannot be read any more", AT_REST, "unkeyed zone", 2),
+    undisturbed("a pod was cut off during a rotation, and the edge stops presenting", BETWEEN, "hiccup zone", 2),
     undisturbed("the ConfigMap cannot be read any more, and is changed", AT_REST, "blind configmap", 2),
 )
 UNSEEN = (

@@ -148,11 +148,15 @@ def seen_origin(w: World, z: int, i: int, hosts: int) -> SeenOrigin:
     text = read_text(w, z, i)
     wanted = bool(zone.spec.origins >> i & 1)
     own = origin.own if z == 0 else 0
+    asked = zone_is_known(zone) or zone.deleting or not wanted or (text is not None and text.claims[z] is not None)
     replicas = tuple(
-        seen_replica(r, zone, z, hosts, text if zone.recalled is not None else None, own=own, hidden=origin.hidden, error=error)
+        one if asked else one._replace(settled=False, modes=(), refuses=())
         for n, r in enumerate(origin.replicas)
         if r.up
         for error in (r.cut == UNREACHABLE or (zone.ill == "a pod cannot be reached" and n == 0),)
+        for one in (
+            seen_replica(r, zone, z, hosts, text if zone.recalled is not None else None, own=own, hidden=origin.hidden, error=error),
+        )
     )
     elsewhere = SeenOrigin(
         wanted,
@@ -182,6 +186,11 @@ def seen_origin(w: World, z: int, i: int, hosts: int) -> SeenOrigin:
         foreign=text.foreign,
         rejected=seen_rejected(origin),
     )
+
+
+def zone_is_known(zone: Zone) -> bool:
+    """Whether the zone is surely the object's own: for another nothing is asked of any replica."""
+    return zone.access == WORKS and zone.ill not in {"the zone does not exist", "an older object names the zone"}
 
 
 def read_text(w: World, z: int, i: int) -> Text | None:
