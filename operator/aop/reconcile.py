@@ -176,7 +176,9 @@ class Reconciler:
             await self._tell(pull, status_of(observed, step, pull.status), memory)
         else:
             self._metrics.forget_zone(pull.spec.zone.name)
-        seconds = step.seconds if isinstance(step, Wait) else BLOCKED_RECHECK_S if isinstance(step, Block) else LONGEST_BACKOFF_S
+        seconds = BLOCKED_RECHECK_S if isinstance(step, Block) else LONGEST_BACKOFF_S
+        if isinstance(step, Wait):
+            seconds = step.seconds
         return Visit(max(0.05, min(seconds, self._observer.due_in_s(observed, memory))), finished)
 
     async def _failed(self, key: ObjectKey, pull: AuthenticatedOriginPull | None, error: Exception, memory: Memory) -> Visit:

@@ -326,8 +326,9 @@ def edge_verified(o: Observed) -> Finding:
     message = f"{len(hosts) - len(unproven)} of {len(hosts)} hosts are proven. " + "; ".join(why_unproven(o, e) for e in seen[:5])
     wanted = wanted_leaf(o)
     coming = wanted is not None and any(e.presented == wanted.sha256 and not e.direct for e in seen)
-    reason = Reason.EDGE_SILENT if silent else Reason.WAITING_FOR_PROOF if coming else Reason.EDGE_NOT_PROVEN
-    return Finding("Unknown" if silent else "False", reason, message)
+    if silent:
+        return Finding("Unknown", Reason.EDGE_SILENT, message)
+    return Finding("False", Reason.WAITING_FOR_PROOF if coming else Reason.EDGE_NOT_PROVEN, message)
 
 
 def enforced(o: Observed) -> Finding:

@@ -8,6 +8,7 @@ import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -243,3 +244,38 @@ def test_the_locks_agree_with_one_another_and_with_the_project() -> None:
         pins = dict(item.split("==") for item in names)
         assert {name: lock[name.lower()][0] for name in pins} == pins
     assert {name: dev[name][0] for name in run} == {name: version for name, (version, _) in run.items()}
+
+
+# --- one thought a line --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("root", ["operator", "tools"])
+def test_no_conditional_expression_stands_in_another(root: str) -> None:
+    nested = [
+        f"{path.relative_to(ROOT)}:{one.lineno}"
+        for path, one in expressions(root, ast.IfExp)
+        if any(isinstance(part, ast.IfExp) for part in (one.test, one.body, one.orelse))
+    ]
+    assert nested == []
+
+
+@pytest.mark.parametrize("root", ["operator", "tools"])
+def test_an_assignment_expression_stands_in_a_condition_only(root: str) -> None:
+    conditions = {
+        id(inner)
+        for _, one in expressions(root, ast.If, ast.While, ast.comprehension)
+        for test in (one.ifs if isinstance(one, ast.comprehension) else [one.test])
+        for inner in ast.walk(test)
+    }
+    elsewhere = [f"{path.relative_to(ROOT)}:{one.lineno}" for path, one in expressions(root, ast.NamedExpr) if id(one) not in conditions]
+    assert elsewhere == []
+
+
+@cache
+def trees(root: str) -> list[tuple[Path, ast.Module]]:
+    return [(path, ast.parse(path.read_text())) for path in sorted((ROOT / root).rglob("*.py"))]
+
+
+def expressions(root: str, *kinds: type[Any]) -> Iterator[tuple[Path, Any]]:
+    for path, tree in trees(root):
+        yield from ((path, node) for node in ast.walk(tree) if isinstance(node, kinds))

@@ -157,7 +157,7 @@ def test_every_world_here_is_a_phase() -> None:
         ("zone not found", "Check spec.zone"),
         ("cloudflare down", "The edge shows it, while Cloudflare's API does not answer"),
         ("suspended", "Set it to false to go on"),
-        ("removing, a replica is behind", "nobody must be refused before anything is taken away"),
+        ("removing, a replica is behind", "The operator takes nothing away while a replica may still refuse somebody"),
     ],
 )
 def test_ready_alone_says_what_is_awaited_since_when_and_what_to_do(phase: str, said: str) -> None:

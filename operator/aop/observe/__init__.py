@@ -217,7 +217,9 @@ class Observer:
     async def _key_pair(self, pull: AuthenticatedOriginPull, memory: Memory, until_s: float) -> ObservedKeyPair | Unknown | None:
         """The key pair; the replicas are asked with the last one that could be read, because protection does not end with a Secret."""
         certificate = pull.spec.certificate
-        name = certificate.secret_ref.name if certificate.secret_ref else certificate.generate.secret_name if certificate.generate else ""
+        name = certificate.generate.secret_name if certificate.generate else ""
+        if certificate.secret_ref:
+            name = certificate.secret_ref.name
         key = ObjectKey(pull.key.namespace, name)
         data = await self._secret(key, memory, until_s)
         if isinstance(data, Unknown):

@@ -125,7 +125,9 @@ class ZoneWriter:
 
 def changed_thing(step: Upload | Delete | SetEnabled) -> str:
     """What is told to be unchanged if Cloudflare refuses the step."""
-    return ENABLED if isinstance(step, SetEnabled) else step.certificate_id if isinstance(step, Delete) else step.pin.sha256
+    if isinstance(step, SetEnabled):
+        return ENABLED
+    return step.certificate_id if isinstance(step, Delete) else step.pin.sha256
 
 
 def unlisted(error: AlreadyExists, pull: AuthenticatedOriginPull, leaf: Pin) -> CloudflareError:

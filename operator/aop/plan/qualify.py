@@ -17,7 +17,7 @@ PRESENTING_SSL_MODES = frozenset({"full", "strict", "origin_pull"})
 
 def finalizer_is_set(o: Observed) -> Step | None:
     """Nothing leaves a trace before we are able to clean it up."""
-    return None if o.object.finalizer else Wait(Reason.INITIALIZING, "the finalizer is about to be set", 5.0)
+    return None if o.object.finalizer else Wait(Reason.INITIALIZING, "Kopf is about to set the finalizer", 5.0)
 
 
 def what_was_found_is_recorded(o: Observed) -> Step | None:
@@ -67,7 +67,7 @@ def our_own_work_is_no_baseline(o: Observed, zone: ObservedZone) -> Note | None:
 def spec_is_acceptable(o: Observed) -> Step | None:
     """What the schema cannot express."""
     if o.spec.suspend:
-        return Block(Reason.SUSPENDED, "spec.suspend is true: nothing new is done. Set it to false to go on")
+        return Block(Reason.SUSPENDED, "spec.suspend is true, so that the operator does nothing new. Set it to false to go on")
     # Said before anything is written. Later it holds back only what needs the key pair, not the repair of what is published.
     if isinstance(o.key_pair, Unknown) and o.record.untouched:
         return unknown("the key pair cannot be read", o.key_pair, Reason.TRANSIENT_ERROR)
@@ -150,7 +150,7 @@ def origins_are_eligible(o: Observed) -> Step | None:
             return step
     if not in_scope(o):
         if left_out := [one for origin in o.origins if origin.wanted for one in origin.left_out]:
-            return Block(Reason.HOSTNAME_TOO_LONG, f"no host can be worked with. {left_out[0].host}: {left_out[0].why}")
+            return Block(Reason.HOSTNAME_TOO_LONG, f"no host fits the controller. {left_out[0].host}: {left_out[0].why}")
         return Block(
             Reason.NO_HOSTS,
             "spec.hostnames names only wildcards and no Ingress has a host under them. Add hosts to spec.hostnames or verification.samples",

@@ -38,14 +38,19 @@ def refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
         again_and_again = origin.overwritten if found.standing is None and not found.intact else None
         if again_and_again is not None and o.now < again_and_again.until:
             return Wait(
-                Reason.REMOVING, f"it is waited for until no replica runs our text: {put_back_by_others(o, origin, again_and_again)}", 2.0
+                Reason.REMOVING, f"The operator waits until no replica runs our text: {put_back_by_others(o, origin, again_and_again)}", 2.0
             )
         return Publish(origin.name, origin.target, claim_of(o, origin, Mode.OFF), "the object is being removed")
     if isinstance(origin.replicas, Unknown):
         return Wait(Reason.REMOVING, f"the replicas of origin {origin.name} cannot be listed: {origin.replicas.message}", 5.0)
     wait = until_applied(origin) if found.claim is not None and origin.replicas and not gone else None
     if wait and not strangers_pass(origin):
-        return Wait(Reason.REMOVING, f"nobody must be refused before anything is taken away: {wait.message}", wait.seconds, wait.since)
+        return Wait(
+            Reason.REMOVING,
+            f"The operator takes nothing away while a replica may still refuse somebody. {wait.message}",
+            wait.seconds,
+            wait.since,
+        )
     if silent := [r.name for r in origin.replicas if r.error] if origin.target in o.record.claimed else []:
         return Wait(
             Reason.REMOVING, f"pod {silent[0]} cannot be asked whether it still refuses anybody. Make it reachable, or delete it", 5.0
@@ -54,8 +59,8 @@ def refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
     if hidden := [r.name for r in replicas(origin) if taken_away and not origin.hosts and r.revision not in {None, found.revision}]:
         return Wait(
             Reason.REMOVING,
-            f"pod {hidden[0]} runs an older text of ConfigMap {origin.target}, and no host is known by which it could be asked whether it "
-            "refuses anybody. It is waited for until it runs what is published; if the ConfigMap is gone, re-create it, or delete the pod",
+            f"pod {hidden[0]} runs an older text of ConfigMap {origin.target}, and the operator knows no host by which it could ask whether it "
+            "refuses anybody. The operator waits until the pod runs what is published; if the ConfigMap is gone, re-create it, or delete the pod",
             5.0,
         )
     if refusing := [r.name for r in replicas(origin) if taken_away and r.strictest >= Mode.OPTIONAL]:
@@ -92,7 +97,7 @@ def awaited(o: Observed, what: str, seconds: float) -> Wait | None:
     if given_up(o):
         return None
     until = f" until {o.shown(o.removing_since + timedelta(seconds=o.limits.teardown_patience_s)):%H:%M:%S} UTC" if o.removing_since else ""
-    left = f"Nobody is refused any more. Cloudflare is waited for{until or ' for a while'}, then what is left there is named and the object goes"
+    left = f"No replica refuses anybody any more. The operator waits for Cloudflare{until or ' for a while'}; then it names what is left there and lets the object go"
     return Wait(Reason.REMOVING, f"{what}. {left}", seconds, o.removing_since)
 
 
@@ -122,7 +127,7 @@ def zone_is_as_found(o: Observed) -> Step | None:
     if as_found(o, o.zone):
         return None
     enabled = o.record.found is not None and o.record.found.enabled
-    why = "as it was found" if o.record.found else "nobody knows any more how it was found, and what it presents was ours"
+    why = "they were so before this object" if o.record.found else "nobody knows any more how it was found, and what it presents was ours"
     return attempted(o, SetEnabled(o.zone.id, enabled=enabled, why=why))
 
 
@@ -152,12 +157,14 @@ def our_certificates_are_gone(o: Observed) -> Step | None:
         if certificate.state in {CertificateState.ACTIVE, CertificateState.FAILED}:
             step: Step | None = attempted(o, Delete(o.zone.id, certificate.id, certificate.pin, "the object is being removed"))
         else:
-            step = awaited(o, f"certificate {certificate.id} is {certificate.state} at Cloudflare", 1.0)
+            step = awaited(o, f"Cloudflare has certificate {certificate.id} as {certificate.state}", 1.0)
         if step:
             return step
     if o.still or ours_listed(o):
         return None
-    return awaited(o, "all our certificates are gone from Cloudflare's list, which lags, and is watched a little longer", 2.0)
+    return awaited(
+        o, "Cloudflare lists none of our certificates any more; its list lags, so that the operator watches it a little longer", 2.0
+    )
 
 
 def origins_are_as_found(o: Observed) -> Step | None:
@@ -173,7 +180,9 @@ def what_is_left_behind(o: Observed) -> str:
     if not isinstance(o.zone, ObservedZone):
         leaves = ", ".join(pin.short for pin in may_be_there(o))
         found = o.record.found
-        was = "unknown" if found is None else "enabled" if found.enabled else "disabled"
+        was = "unknown"
+        if found is not None:
+            was = "enabled" if found.enabled else "disabled"
         return (
             f"zone {name} may still have certificates with leaf {leaves}, and Authenticated Origin Pulls as they are (they were found {was}): "
             f"{unreadable(o)}"
