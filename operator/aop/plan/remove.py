@@ -157,7 +157,7 @@ def our_certificates_are_gone(o: Observed) -> Step | None:
         if certificate.state in {CertificateState.ACTIVE, CertificateState.FAILED}:
             step: Step | None = attempted(o, Delete(o.zone.id, certificate.id, certificate.pin, "the object is being removed"))
         else:
-            step = awaited(o, f"Cloudflare has certificate {certificate.id} as {certificate.state}", 1.0)
+            step = awaited(o, f"certificate {certificate.id} is still {certificate.state} at Cloudflare", 1.0)
         if step:
             return step
     if o.still or ours_listed(o):
