@@ -1,6 +1,7 @@
 """What people and tools read: `status` of an AuthenticatedOriginPull.
 
-No rule reads it; the loop reads the last one only to write nothing when nothing changed and to keep each condition's `lastTransitionTime`.
+No rule reads a condition, a phase or a time of proof. Three facts that the world does not tell are read back from it (docs/adr/0017), and the
+last one tells whether there is anything to write, and each condition's `lastTransitionTime`.
 """
 
 from __future__ import annotations
