@@ -73,6 +73,27 @@ def test_another_page_for_refused_certificates_is_still_a_refusal(scene: Scene) 
     assert APEX in enforced["message"]
 
 
+def test_a_page_of_an_ingress_for_refused_certificates_is_a_refusal_of_that_host(scene: Scene) -> None:
+    """A18: an Ingress that asks as we do, refuses nobody, and has a page of its own for those who are refused."""
+    annotations = {
+        f"{PREFIX}/auth-tls-secret": "default/app-ca",
+        f"{PREFIX}/auth-tls-verify-client": "optional_no_ca",
+        f"{PREFIX}/auth-tls-error-page": "https://refused.example.net/app",
+    }
+    scene.plane.apply(ingress(APP, **annotations))
+    ca_file = scene.ingress_nginx.announcement.ca_file
+
+    def sent_away() -> bool:
+        answers = [direct.ask(one, APP, ca_file=ca_file) for one in scene.sandbox.origins]
+        assert not any(answer.status_code == 200 for answer in answers)
+        return {answer.headers.get("location") for answer in answers} == {"https://refused.example.net/app"}
+
+    until(sent_away, within_s=WITHIN_S, every_s=0.3, describe="strangers to be sent to its own page")
+    ready = scene.until_condition("Ready", "True", within_s=WITHIN_S)
+    assert ready["message"].startswith("all 3 hosts")
+    scene.plane.apply(ingress(APP))
+
+
 def test_all_of_them_are_relaxed_where_the_zone_presents_nothing(scene: Scene) -> None:
     scene.control.turn_location(requests_per_connection=1, resume=False, presents={"*": "nothing"})
     until(

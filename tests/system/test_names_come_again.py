@@ -6,11 +6,14 @@ A finalizer that is taken off by hand, a ConfigMap that is emptied while no repl
 from __future__ import annotations
 
 import json
+import socket
+import ssl
 from collections.abc import Iterator
 
 import pytest
 
-from sandbox.composition import CONFIG_MAP, CONTROLLER_NAMESPACE, ROOT, Layout
+from sandbox import direct
+from sandbox.composition import CONFIG_MAP, CONTROLLER_NAMESPACE, ROOT, Layout, ingress
 from sandbox.scene import Scene, path_of
 from sandbox.waiting import until
 
@@ -63,6 +66,50 @@ def test_a_wildcard_that_is_served_is_required_once_a_sample_under_it_is_proven(
     assert "unproven.example.com" in ready["message"]
     scene.control.mend()
     until_refusing(scene, "unproven.example.com")
+
+
+def test_what_stays_open_beside_the_required_hosts_is_named(scene: Scene) -> None:
+    """A14: the same application by another name, by none, and by a request whose target names another server than its Host."""
+    other, nobody = "shop.example.org", "nobody.example.org"
+    scene.plane.apply(ingress(other))
+    catch_all = ingress("catch-all.example.org")
+    del catch_all["spec"]["rules"][0]["host"], catch_all["spec"]["tls"]
+    scene.plane.apply(catch_all)
+    ca_file = scene.ingress_nginx.announcement.ca_file
+
+    def served() -> bool:
+        answers = {(host, direct.ask(one, host, ca_file=ca_file).text) for one in scene.sandbox.origins for host in (other, nobody)}
+        return answers == {(host, f"backend host={host} uri=/\n") for host in (other, nobody)}
+
+    until(served, within_s=WITHIN_S, describe="the application by both names")
+    for one in scene.sandbox.origins:
+        assert b"backend host=example.com " in asked_by_target(one, target=f"https://{other}/", host="example.com")
+    until(
+        lambda: all(
+            said in scene.condition("Ready").get("message", "") for said in (f"the same Service as {other}", "any name that no Ingress has")
+        ),
+        within_s=WITHIN_S,
+        describe=lambda: f"both to be named\n{scene.told()}",
+    )
+    assert "Beside them stays open: " in scene.until_condition("Ready", "True", within_s=WITHIN_S)["message"]
+    until_refusing(scene, "example.com")
+    scene.plane.kubectl("delete", "ingress", other, "catch-all.example.org", "--namespace", "default")
+    until(
+        lambda: "stays open" not in scene.condition("Ready").get("message", "stays open"),
+        within_s=WITHIN_S,
+        describe=lambda: f"nothing to stay open\n{scene.told()}",
+    )
+
+
+def asked_by_target(https: str, *, target: str, host: str) -> bytes:
+    """The answer to `GET https://name/` with another Host: the target decides which server takes it (RFC 9112, 3.2.2)."""
+    address, _, port = https.rpartition(":")
+    trust = ssl.create_default_context()
+    trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
+    name = target.removeprefix("https://").rstrip("/")
+    with socket.create_connection((address, int(port)), timeout=10) as plain, trust.wrap_socket(plain, server_hostname=name) as connection:
+        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        return b"".join(iter(lambda: connection.recv(1 << 16), b""))
 
 
 def test_an_object_that_comes_again_under_its_name_is_another_one(scene: Scene) -> None:
