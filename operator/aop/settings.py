@@ -155,8 +155,8 @@ class Settings(BaseSettings):
     )
     edge_requests_per_s: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = Field(
         20,
-        description="How many requests a second go through the edge for all objects together; with more hosts than that allows, each is asked less "
-        "often, and a loss is noticed later.",
+        description="How many requests a second go through the edge for all objects together, and as many again to hosts that lose; with more hosts "
+        "than that allows, those of the objects that have the most are asked less often.",
     )
     stillness_s: Seconds = Field(
         300,

@@ -9,8 +9,6 @@ from citations import ROOT, cited, missing
 TEXT = (ROOT / "docs" / "security.md").read_text()
 ROWS = dict(re.findall(r"^\| ([A-Z]\d+) \| (.*) \|$", TEXT, re.MULTILINE))
 """By number."""
-AWAITED = {"V7", "I5", "I10", "N12"}
-"""Rows whose test is still to be written. A row that gets one leaves this list."""
 
 
 def test_every_test_that_is_named_exists() -> None:
@@ -19,7 +17,7 @@ def test_every_test_that_is_named_exists() -> None:
 
 
 def test_every_row_names_a_test() -> None:
-    assert {number for number, row in ROWS.items() if not cited(row)} == AWAITED
+    assert [number for number, row in ROWS.items() if not cited(row)] == []
 
 
 def test_rows_are_numbered_without_gaps_and_none_is_left_out() -> None:
