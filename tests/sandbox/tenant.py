@@ -1,6 +1,6 @@
 """A tenant's own server, to which a record of the zone leads instead of to the controller: it answers every path as it is told.
 
-Used by tests of what somebody can do who gets to see the check path and answers it in nginx's place.
+Whoever runs it gets to see the check path, and may answer that in nginx's place too.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def test_what_stays_open_beside_the_required_hosts_is_named(scene: Scene) -> Non
         within_s=WITHIN_S,
         describe=lambda: f"both to be named\n{scene.told()}",
     )
-    assert "Beside them stays open: " in scene.until_condition("Ready", "True", within_s=WITHIN_S)["message"]
+    assert "What stays open beside them: " in scene.until_condition("Ready", "True", within_s=WITHIN_S)["message"]
     until_refusing(scene, "example.com")
     scene.plane.kubectl("delete", "ingress", other, "catch-all.example.org", "--namespace", "default")
     until(
