@@ -74,11 +74,11 @@ class Slots:
             slot.memory.gone = True
             slot.wake.set()
         self.origins.drop(uid)
-        self.observer.drop(uid)
+        self.observer.objects.drop(uid)
 
     def wake_all(self) -> None:
         """Something that any object may care about has changed."""
-        self.observer.forget_objects()
+        self.observer.objects.forget()
         for slot in self._slots.values():
             slot.wake.set()
 
@@ -135,7 +135,7 @@ def register(registry: kopf.OperatorRegistry, login: Callable[..., Any]) -> None
         slot.references = references(namespace, name, manifest.get("spec") or {})
         if seen != slot.seen:
             if not slot.seen:
-                memo.observer.forget_objects()
+                memo.observer.objects.forget()
             slot.seen = seen
             slot.memory.cloudflare.retry_at = None
             slot.wake.set()

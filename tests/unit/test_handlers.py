@@ -136,11 +136,11 @@ async def test_when_an_object_is_gone_the_others_look_for_their_rivals_anew() ->
     slot = found.slot(UID)
     pull = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, parsed_spec(), Status())
     for _ in range(2):
-        assert await found.observer._rivals(pull, found.clock.monotonic_s() + 60) == ()
+        assert await found.observer.objects.rivals(pull, found.clock.monotonic_s() + 60) == ()
     assert cluster.listed == {Kind.AUTHENTICATED_ORIGIN_PULL: 1}
     found.wake_all()
     assert slot.wake.is_set()
-    await found.observer._rivals(pull, found.clock.monotonic_s() + 60)
+    await found.observer.objects.rivals(pull, found.clock.monotonic_s() + 60)
     assert cluster.listed == {Kind.AUTHENTICATED_ORIGIN_PULL: 2}
 
 

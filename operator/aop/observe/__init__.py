@@ -14,15 +14,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from aop.api import AuthenticatedOriginPull, Status
+from aop.api import AuthenticatedOriginPull
 from aop.clock import Clock
 from aop.cloudflare import Access, Priority
 from aop.cluster import Cluster, Kind
 from aop.errors import Blocked, Reason
 from aop.observe.edge import AskedOrigin, EdgeReader
 from aop.observe.memory import Memory
-from aop.observe.origin import NO_TOKEN, Manifest, OriginKeepers, Wanted, origins_of
-from aop.observe.source import Known, Source
+from aop.observe.objects import Objects, held_zone
+from aop.observe.origin import NO_TOKEN, OriginKeepers, Wanted, origins_of
+from aop.observe.source import Source
 from aop.observe.zone import ZoneReader, is_still
 from aop.observed import (
     Configured,
@@ -35,7 +36,6 @@ from aop.observed import (
     ObservedZone,
     Record,
     Refusal,
-    Rival,
     Unknown,
 )
 from aop.origins import ObjectKey, Pin
@@ -43,12 +43,10 @@ from aop.origins.ingress_nginx import check_path
 from aop.pki import Slot, read_key_pair, read_keyed_leaf, read_referenced
 from aop.probe import ClientIdentity, Presented
 from aop.record import newest
-from aop.schema import ascii_name
 from aop.settings import Settings
 
 LOOK_S = 2.0
 """How long one look waits for all that is outside; what is not there by then is in the next one."""
-RIVALS_S = 15.0
 
 log = logging.getLogger("aop")
 
@@ -65,9 +63,7 @@ class Observer:
         self._edge = edge
         self._settings = settings
         self._clock = clock
-        self._objects: Source[list[Manifest]] = Source("the AuthenticatedOriginPulls", self._list_objects, clock)
-        self._shown: dict[str, tuple[str, bool]] = {}
-        """By uid: the zone that an object's token has shown to this process, and whether the object has gone on with it."""
+        self.objects = Objects(cluster, origins, settings, clock)
 
     async def observe(self, pull: AuthenticatedOriginPull, memory: Memory) -> Observed:
         """The world of one object now, within a few seconds whatever hangs. Raises nothing for what lies outside; that becomes `Unknown`."""
@@ -82,7 +78,7 @@ class Observer:
         if zone_task.done():
             memory.zone, memory.zone_task = zone_task.result(), None
         if isinstance(memory.zone, ObservedZone):
-            self._shown[pull.uid] = memory.zone.id, memory.zone.id == _held(pull.status)
+            self.objects.has_shown(pull, memory.zone.id)
             evidence = tuple(memory.evidence[host] for host in sorted(memory.evidence)) if evidence else evidence
         return Observed(
             now=self._clock.now(),
@@ -92,8 +88,8 @@ class Observer:
             key_pair=key_pair,
             origins=tuple(origins),
             evidence=evidence,
-            rivals=await self._rivals(pull, until_s),
-            gone=self._gone(pull, [one.target for one in wanted]),
+            rivals=await self.objects.rivals(pull, until_s),
+            gone=self.objects.gone(pull, [one.target for one in wanted]),
             still=is_still(memory, self._settings.stillness_s),
             removing_since=self._removing_since(pull, memory),
             refusals=tuple(Refusal(what, why) for what, why in sorted(memory.cloudflare.refused.items())),
@@ -155,50 +151,6 @@ class Observer:
         if memory.cloudflare.next_poll and any(not c.active and not c.failed for c in memory.cloudflare.known.values()):
             moments.append(memory.cloudflare.next_poll)
         return max(0.05, float((min(moments) - now).total_seconds()))
-
-    # --- the object's neighbours -------------------------------------------------------------------------------------
-
-    async def _list_objects(self) -> list[Manifest]:
-        namespaces = self._settings.watch_namespaces or (None,)
-        lists = [await self._cluster.list(Kind.AUTHENTICATED_ORIGIN_PULL, namespace) for namespace in namespaces]
-        return [manifest for found in lists for manifest in found]
-
-    async def _rivals(self, pull: AuthenticatedOriginPull, until_s: float) -> tuple[Rival, ...] | Unknown:
-        listed = await self._objects.look(within_s=RIVALS_S, patience_s=until_s - self._clock.monotonic_s())
-        if isinstance(listed, Unknown):
-            return listed
-        return tuple(self._rival(manifest) for manifest in listed.value if _names_the_same_zone(manifest, pull))
-
-    def _rival(self, manifest: Manifest) -> Rival:
-        """Another object for the zone. What its status says was written by us; its annotations and its spec anybody may have written."""
-        metadata, held = manifest["metadata"], _held(Status.parse(manifest.get("status")))
-        zone_id, holds = self._shown.get(metadata["uid"], (held, held is not None))
-        created = datetime.fromisoformat(metadata["creationTimestamp"])
-        return Rival(ObjectKey(metadata["namespace"], metadata["name"]), metadata["uid"], created, zone_id, holds)
-
-    def _gone(self, pull: AuthenticatedOriginPull, targets: list[ObjectKey]) -> frozenset[str]:
-        """Claims of the zone whose object is surely gone: another has its name now, or a list that is younger than the claim lacks it."""
-        listed, served = self._objects.last, self._settings.watch_namespaces
-        uids = {manifest["metadata"]["uid"] for manifest in listed.value} if isinstance(listed, Known) and not listed.failure else None
-        gone = set()
-        for target in targets:
-            keeper = self._origins.of(target)
-            younger = isinstance(listed, Known) and keeper.changed_at is not None and listed.read_at > keeper.changed_at
-            for uid, owner in keeper.claimants(pull.spec.zone.name).items():
-                replaced = uid != pull.uid and owner == str(pull.key)
-                missing = uids is not None and younger and uid not in uids and (not served or ObjectKey.parse(owner).namespace in served)
-                if replaced or (missing and uid != pull.uid):
-                    gone.add(uid)
-        return frozenset(gone)
-
-    def drop(self, uid: str) -> None:
-        """An object is gone, and whatever it had."""
-        self._shown.pop(uid, None)
-        self.forget_objects()
-
-    def forget_objects(self) -> None:
-        """An object has come, gone or changed: list them again next time."""
-        self._objects.forget()
 
     async def _secret(self, key: ObjectKey, memory: Memory, until_s: float) -> dict[str, str] | Unknown | None:
         """`data` of a Secret, read by name: every minute, every few seconds while something is awaited, at once after a labelled one's event."""
@@ -301,16 +253,5 @@ def _object(pull: AuthenticatedOriginPull, record: Record) -> ObservedObject:
         finalizer=pull.has_finalizer,
         deleting=pull.deleting,
         rotate=pull.rotate,
-        holds=_held(pull.status),
+        holds=held_zone(pull.status),
     )
-
-
-def _held(status: Status) -> str | None:
-    """Id of the zone that the object went on with."""
-    return status.zone.id if status.zone else None
-
-
-def _names_the_same_zone(manifest: Manifest, pull: AuthenticatedOriginPull) -> bool:
-    """Whether another object names the zone, as far as its raw manifest tells; its spec may be invalid."""
-    zone = (manifest.get("spec") or {}).get("zone") or {}
-    return manifest["metadata"]["uid"] != pull.uid and ascii_name(str(zone.get("name") or "")) == pull.spec.zone.name

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from aop.errors import Reason
-from aop.observed import ENABLED, CertificateState, Observed, ObservedOrigin, ObservedZone, Unknown
+from aop.observed import ENABLED, CertificateState, Observed, ObservedKeyPair, ObservedOrigin, ObservedZone, Unknown
 from aop.origins import Mode, Pin
 from aop.plan.facts import claim_of, configured, ours_listed, replicas, until_applied, was_there_before
 from aop.plan.prepare import put_back_by_others
@@ -88,7 +88,7 @@ def strangers_pass(origin: ObservedOrigin) -> bool:
 
 
 def given_up(o: Observed) -> bool:
-    """Cloudflare has had its time since nobody is refused any more. Whatever it was that did not come to an end is left to a person."""
+    """Cloudflare has had its time since nobody is refused any more; what has not come to an end by then is left to a person."""
     return o.removing_since is not None and o.now - o.removing_since >= timedelta(seconds=o.limits.teardown_patience_s)
 
 
@@ -108,9 +108,15 @@ def attempted(o: Observed, step: SetEnabled | Delete) -> Step | None:
 
 
 def may_be_there(o: Observed) -> tuple[Pin, ...]:
-    """The leaves that Cloudflare may hold by our doing: by the record, by its own list, and, should the record be lost, by our claims; sorted."""
+    """The leaves that Cloudflare may hold by our doing; sorted.
+
+    By the record, by its own list, and, should the record be lost, by our claims; while the list cannot be read, by the key pair that we made.
+    """
     claims = [claim for origin in o.origins if (claim := configured(origin).may_do)]
-    return tuple(sorted({*o.record.uploaded, *(c.pin for c in ours_listed(o)), *(pin for claim in claims for pin in claim.pins)}))
+    blind = o.record.found is None and not isinstance(o.zone, ObservedZone) and o.spec.certificate.generate is not None
+    made = (o.key_pair.leaf, o.key_pair.next) if blind and isinstance(o.key_pair, ObservedKeyPair) else ()
+    named = (*o.record.uploaded, *(c.pin for c in ours_listed(o)), *(pin for claim in claims for pin in claim.pins), *made)
+    return tuple(sorted({pin for pin in named if pin}))
 
 
 def cloudflare_is_left_alone(o: Observed) -> bool:
