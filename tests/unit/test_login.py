@@ -1,10 +1,11 @@
-"""How Kopf's own client gets into the cluster that the pod runs in."""
+"""How Kopf's own client gets into the cluster that the pod runs in, and where the operator's own Events stand."""
 
 from pathlib import Path
 
 import pytest
 
-from aop.__main__ import in_cluster
+from aop.__main__ import home_of, in_cluster
+from aop.settings import Settings
 
 ADDRESS = {"KUBERNETES_SERVICE_HOST": "192.0.2.1", "KUBERNETES_SERVICE_PORT": "443"}
 
@@ -40,3 +41,16 @@ def test_a_renewed_token_is_the_one_that_counts(mounted: Path) -> None:
 def test_outside_a_pod_there_is_no_such_account(mounted: Path, tmp_path: Path) -> None:
     assert in_cluster({}, mounted) is None
     assert in_cluster(ADDRESS, tmp_path / "nothing") is None
+
+
+@pytest.mark.parametrize(
+    ("in_pod", "setting", "namespace"),
+    [(True, "", "aop-system"), (True, "elsewhere", "elsewhere"), (False, "elsewhere", "elsewhere"), (False, "", None)],
+)
+def test_the_operators_own_events_stand_where_it_runs(
+    mounted: Path, tmp_path: Path, in_pod: bool, setting: str, namespace: str | None
+) -> None:
+    home = home_of(Settings(namespace=setting), mounted if in_pod else tmp_path / "nothing")
+    assert (home.key.namespace if home else None) == namespace
+    if home is not None:
+        assert (home.kind, home.key.name == "aop-operator") == ("Pod", not in_pod)

@@ -1,0 +1,105 @@
+"""Who else names a zone, and what of it counts: what the status says, which the operator writes, and what a token has shown to this process."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from aop.api import AuthenticatedOriginPull, Status, ZoneStatus
+from aop.cluster import Cluster
+from aop.observe.objects import Objects
+from aop.observe.origin import OriginKeepers
+from aop.observed import Rival, Unknown
+from aop.settings import Settings
+from builders import KEY, NOW, UID, ZONE_ID, spec
+from clocks import SetClock
+
+OTHER_UID = "a3bb189e-8bf9-3888-9912-ace4e6543002"
+IDN, PUNYCODE = "bücher.example", "xn--bcher-kva.example"
+
+
+def manifest(name: Any = "example.com", uid: str = OTHER_UID, **parts: Any) -> dict[str, Any]:
+    """Another object as the API server lists it."""
+    metadata = {"namespace": "other", "name": "another", "uid": uid, "creationTimestamp": "2026-01-30T12:00:00Z"}
+    return {"metadata": metadata | parts.pop("metadata", {}), "spec": {"zone": {"name": name}}, **parts}
+
+
+class Listed:
+    """A cluster that lists these objects."""
+
+    def __init__(self, *manifests: dict[str, Any]) -> None:
+        self.manifests = list(manifests)
+
+    async def list(self, *_: Any, **__: Any) -> list[dict[str, Any]]:
+        return self.manifests
+
+
+def pull(name: str = "example.com", uid: str = UID, **status: Any) -> AuthenticatedOriginPull:
+    """An object for that zone."""
+    return AuthenticatedOriginPull(KEY, uid, 1, "1", NOW, None, (), {}, spec(zone={"name": name}, hostnames=[name]), Status(**status))
+
+
+def objects(*manifests: dict[str, Any]) -> Objects:
+    return Objects(cast("Cluster", Listed(*manifests)), cast("OriginKeepers", None), Settings(), SetClock())
+
+
+async def rivals(found: Objects, of: AuthenticatedOriginPull) -> tuple[Rival, ...]:
+    answer = await found.rivals(of, 1060.0)
+    assert not isinstance(answer, Unknown)
+    return answer
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("theirs", "ours", "same"),
+    [
+        ("example.com", "example.com", True),
+        (IDN, IDN, True),
+        (IDN, PUNYCODE, True),
+        (PUNYCODE, IDN, True),
+        ("sub.example.com", "example.com", False),
+        ("example.com", "sub.example.com", False),
+        (None, "example.com", False),
+        (17, "example.com", False),
+    ],
+)
+async def test_whoever_names_the_zone_in_either_form_is_a_rival_and_a_zone_under_it_is_another(theirs: Any, ours: str, same: bool) -> None:
+    assert bool(await rivals(objects(manifest(theirs)), pull(ours))) is same
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"metadata": {"annotations": {"aop-operator.dev/record": f'{{"zone":"{ZONE_ID}"}}'}}},
+        {"spec": {"zone": {"name": "example.com", "id": ZONE_ID}}},
+        {"status": {}},
+        {"status": {"zone": "nonsense"}},
+        {},
+    ],
+    ids=["the record", "the spec", "a status without a zone", "a status that nobody can read", "nothing"],
+)
+async def test_what_anybody_may_write_says_nothing_of_whose_the_zone_is(written: dict[str, Any]) -> None:
+    (other,) = await rivals(objects(manifest(**written)), pull())
+    assert (other.zone_id, other.holds) == (None, False)
+
+
+@pytest.mark.asyncio
+async def test_what_the_status_says_counts_after_a_restart() -> None:
+    (other,) = await rivals(objects(manifest(status={"zone": {"id": ZONE_ID}})), pull())
+    assert (other.zone_id, other.holds) == (ZONE_ID, True)
+
+
+@pytest.mark.asyncio
+async def test_what_a_token_has_shown_to_this_process_is_known_at_once() -> None:
+    """The list is up to 15 s old, and two objects may begin within one."""
+    found = objects(manifest())
+    other = pull(uid=OTHER_UID)
+    found.has_shown(other, ZONE_ID)
+    assert [(one.zone_id, one.holds) for one in await rivals(found, pull())] == [(ZONE_ID, False)]
+    found.has_shown(replace(other, status=Status(zone=ZoneStatus(id=ZONE_ID))), ZONE_ID)
+    assert [(one.zone_id, one.holds) for one in await rivals(found, pull())] == [(ZONE_ID, True)]
+    found.drop(OTHER_UID)
+    assert [(one.zone_id, one.holds) for one in await rivals(found, pull())] == [(None, False)]
