@@ -19,6 +19,7 @@ from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(600)]
 
+TESTS = Path(__file__).parents[1]
 PATIENCE_S, HOLD_OFF_S, WINDOW_S = 20.0, 60.0, 10.0
 SLACK_S = 60.0
 """For everything that is waited for beside: replicas that reload, a machine that is busy."""
@@ -50,10 +51,10 @@ class WallClock:
 @pytest.fixture(scope="module", params=[-3000.0, 3000.0], ids=["back", "ahead"])
 def story(request: pytest.FixtureRequest) -> Iterator[Story]:
     step = float(request.param)
-    with Scene(with_operator=False, AOP_TEARDOWN_PATIENCE_S=str(PATIENCE_S), AOP_RESYNC_S="5") as scene:
+    with Scene(with_operator=False) as scene:
         file = scene.sandbox.folder / "clock"
         clock, told = WallClock(file), Story()
-        settings = scene.sandbox.operator_environment(AOP_TEARDOWN_PATIENCE_S=str(PATIENCE_S), AOP_RESYNC_S="5")
+        settings = scene.sandbox.operator_environment(AOP_TEARDOWN_PATIENCE_S=str(PATIENCE_S), AOP_RESYNC_S="5", PYTHONPATH=str(TESTS))
         scene.operator = Operator(settings, scene.sandbox.folder, command=("-m", "sandbox.stepping", str(file)))
         with scene.operator:
             scene.control.turn(deploy_s=3)
