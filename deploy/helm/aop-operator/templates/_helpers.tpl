@@ -92,6 +92,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   "AOP_LISTEN_ADDRESS" .Values.ports.address
   "AOP_HEALTH_PORT" .Values.ports.health
   "AOP_METRICS_PORT" .Values.ports.metrics
+  "AOP_NAMESPACE" .Release.Namespace
   "AOP_WATCH_NAMESPACES" (include "aop-operator.servedNamespaces" . | fromJsonArray | join ",")
   "AOP_INGRESS_CONFIG_MAPS" (include "aop-operator.configMaps" . | fromJsonArray | join ",")
   "AOP_LIST_ALL_INGRESSES" (ternary "" "false" .Values.rbac.allIngresses)
