@@ -294,7 +294,7 @@ def given_up(e: Effect, i: int, now: Claim) -> Broken:
     for h in range(len(e.s.hosts)):
         if now.mode < OPTIONAL or not now.hosts >> h & 1 or (claim.mode >= OPTIONAL and claim.hosts >> h & 1):
             continue
-        if e.z == 0 and origin.own & ~origin.hidden & 1 << h:
+        if e.z == 0 and origin.own & ~origin.hidden & 1 << h and not is_lost_by_all(e, now):
             yield "T2 a host is relaxed that somebody else's configuration refuses", f"host {h}"
         whole = origin.text is not None and origin.text.damage == WHOLE
         if whole and not zone.record.hold_off & (1 | 2 << h):

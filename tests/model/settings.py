@@ -20,6 +20,7 @@ from model.world import (
     F,
     Loaded,
     Origin,
+    R,
     Record,
     Replica,
     Run,
@@ -203,6 +204,9 @@ TWO: dict[str, Any] = {"hosts": ("edge", "edge"), "together": True}
 ODD_AT_REST = first(TWO_HOSTS, runs=(PROVEN, PROVEN._replace(aged=True)))._replace(
     origins=(TWO_HOSTS.origins[0]._replace(replicas=tuple(r._replace(odd=SECOND) for r in TWO_HOSTS.origins[0].replicas)),)
 )
+REFUSING = first(TWO_HOSTS, runs=(PROVEN, PROVEN._replace(presented=R, recent=R, fresh=R)))
+OWN_AT_REST = tuple(REFUSING._replace(origins=(TWO_HOSTS.origins[0]._replace(own=SECOND, hidden=hidden),)) for hidden in (0, SECOND))
+"""One of two required hosts refuses by itself, and an Ingress says so, or none does."""
 LEAVING = Claim(REQUIRE, 1, A | B)
 BETWEEN = first(AT_REST, next=B, used=A | B, rotate=True, record=Record(found=False, uploaded=A, claimed=1))._replace(
     origins=(
@@ -224,6 +228,9 @@ NEIGHBOURS = (
     undisturbed("at one of two required hosts a page of somebody's answers, and the zone is disabled", ODD_AT_REST, "zone", 1, **TWO),
     undisturbed("rotation, at one of two required hosts a page of somebody's answers", ODD_AT_REST, "rotate once", **TWO),
     undisturbed("two required hosts, one of them comes to refuse by itself", TWO_HOSTS, "own", 2, **TWO),
+    undisturbed("one of two required hosts refuses by itself, and the zone is disabled", OWN_AT_REST, "zone", 1, **TWO),
+    undisturbed("rotation, one of two required hosts refuses by itself", OWN_AT_REST, "rotate once", **TWO),
+    undisturbed("removal, one of two required hosts refuses by itself", OWN_AT_REST, "remove", **TWO),
     undisturbed("two required hosts, one of them comes to arrive without a certificate", TWO_HOSTS, "bare", 2, **TWO),
     undisturbed("two required hosts, the name of one of them is too long", TWO_HOSTS, "long", 2, **TWO),
     undisturbed("somebody's line keeps the controllers from taking any text", AT_REST, "stuck zone", 2),
