@@ -38,7 +38,7 @@ def said(result: Result) -> str:
     """One world's line."""
     ends = f"longest path {result.longest}, relief {result.relief}" if result.complete else "CUT OFF"
     broken, known = len(result.unexpected), len(result.violations) - len(result.unexpected)
-    also = f" ({known} more that no rule can see, docs/adr/0010, 0012 and 0016)" if known else ""
+    also = f" ({known} more that no rule can see, docs/adr/0010, 0012 and 0018)" if known else ""
     return f"{result.name}: states {result.states}, transitions {result.transitions}, violations {broken}{also}, {ends}"
 
 

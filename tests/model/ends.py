@@ -114,8 +114,7 @@ def true_of(reason: str, w: World, z: int, s: Setting) -> bool:
         return True
     if zone.deleting and reason == Reason.REMOVING:
         return (
-            zone.access == DOWN
-            or cut
+            cut
             or any(o.text is None or takes_nothing(o) for o in w.origins)
             or zone.ill in {"a pod cannot be reached", "pods cannot be listed", "the ConfigMap cannot be read"}
         )

@@ -16,7 +16,6 @@ from model.world import (
     LISTED,
     NAMES,
     PENDING,
-    REJECTED,
     SPREAD,
     THERE,
     UNDONE,
@@ -67,9 +66,9 @@ def finishing(w: World, s: Setting, resting: frozenset[int]) -> Iterator[Move]:
 
 def in_time(zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:
     """What is read again, what has lasted for long enough, and who is not there any more."""
-    kept_out = zone.access == REJECTED or zone.ill == "the zone does not exist"
+    kept_out = zone.access != WORKS or zone.ill == "the zone does not exist"
     if kept_out and zone.deleting and not zone.given_up:
-        yield "ten minutes at a Cloudflare that does not let us in have passed", zone._replace(given_up=True)
+        yield "ten minutes without Cloudflare have passed", zone._replace(given_up=True)
     if zone.unread is not None and zone.access == WORKS:
         yield "Cloudflare is read again", zone._replace(unread=None)
     if not zone.still and zone.access == WORKS and settled(zone, s):
