@@ -24,7 +24,7 @@ from aop import __version__
 from aop.clock import Clock
 from aop.cloudflare import Cloudflare, Shares
 from aop.cluster import Cluster, ClusterError, Kind, Subject, connect, event
-from aop.handlers import Slots, kopf_settings, register
+from aop.handlers import Loops, kopf_settings, register
 from aop.metrics import Metrics
 from aop.observe import Observer
 from aop.observe.edge import EdgeReader
@@ -115,7 +115,7 @@ async def run(settings: Settings, clock: Clock) -> None:
         looking = asyncio.create_task(strays.run())
         stack.callback(looking.cancel)
         await announce(cluster, home, settings, clock)
-        await serve(settings, Slots(reconciler, observer, origins, strays, clock))
+        await serve(settings, Loops(reconciler, observer, origins, strays, clock))
 
 
 def home_of(settings: Settings, folder: Path = SERVICE_ACCOUNT) -> Subject | None:
@@ -171,7 +171,7 @@ async def serve_metrics(stack: AsyncExitStack, settings: Settings, metrics: Metr
         ) from error
 
 
-async def serve(settings: Settings, slots: Slots) -> None:
+async def serve(settings: Settings, slots: Loops) -> None:
     """Kopf, embedded; it ends on SIGTERM and SIGINT."""
     registry = kopf.OperatorRegistry()
     register(registry, login_with(settings))

@@ -35,7 +35,7 @@ which only a removal that is stuck deserves; the end of a turn lets go of the ev
 
 
 @dataclass(slots=True)
-class Slot:
+class Loop:
     """One object's wake event, lock and memory."""
 
     memory: Memory
@@ -46,7 +46,7 @@ class Slot:
     """Secrets and ConfigMaps that the spec names."""
 
 
-class Slots:
+class Loops:
     """All objects' slots, by uid; Kopf's memo. It copies the memo per object, and this one is shared."""
 
     def __init__(self, reconciler: Reconciler, observer: Observer, origins: OriginKeepers, strays: Strays, clock: Clock) -> None:
@@ -55,16 +55,16 @@ class Slots:
         self.origins = origins
         self.strays = strays
         self.clock = clock
-        self._slots: dict[str, Slot] = {}
+        self._slots: dict[str, Loop] = {}
         self.last_visit_s = clock.monotonic_s()
 
     def __copy__(self) -> Self:
         return self
 
-    def slot(self, uid: str) -> Slot:
+    def slot(self, uid: str) -> Loop:
         """The object's slot, made at its first mention. One of the same name that comes after it has another uid, and its own."""
         if uid not in self._slots:
-            self._slots[uid] = Slot(Memory(uid=uid))
+            self._slots[uid] = Loop(Memory(uid=uid))
             self.origins.forget_ingresses()
         return self._slots[uid]
 
@@ -116,7 +116,7 @@ def register(registry: kopf.OperatorRegistry, login: Callable[..., Any]) -> None
         return login(**kwargs)
 
     @kopf.on.event(*RESOURCE, registry=registry, id="wake")  # type: ignore[arg-type]
-    async def _wake(namespace: str, name: str, event: Any, memo: Slots, type: str | None, **_: Any) -> None:  # noqa: A002 - Kopf's name
+    async def _wake(namespace: str, name: str, event: Any, memo: Loops, type: str | None, **_: Any) -> None:  # noqa: A002 - Kopf's name
         manifest = dict(event["object"])
         meta = manifest["metadata"]
         if type == "DELETED":
@@ -141,17 +141,17 @@ def register(registry: kopf.OperatorRegistry, login: Callable[..., Any]) -> None
             slot.wake.set()
 
     @kopf.on.event("", "v1", "secrets", registry=registry, id="wake-by-secret")  # type: ignore[arg-type]
-    async def _wake_by_secret(namespace: str, name: str, memo: Slots, **_: Any) -> None:
+    async def _wake_by_secret(namespace: str, name: str, memo: Loops, **_: Any) -> None:
         memo.wake_referrers(ObjectKey(namespace, name))
 
     @kopf.on.event("", "v1", "configmaps", registry=registry, id="wake-by-configmap")  # type: ignore[arg-type]
-    async def _wake_by_config_map(namespace: str, name: str, memo: Slots, **_: Any) -> None:
+    async def _wake_by_config_map(namespace: str, name: str, memo: Loops, **_: Any) -> None:
         memo.wake_referrers(ObjectKey(namespace, name))
 
     @kopf.daemon(  # type: ignore[arg-type]
         *RESOURCE, registry=registry, id="reconcile", cancellation_backoff=CANCELLATION_S, cancellation_timeout=5.0
     )
-    async def _keep(namespace: str, name: str, uid: str, memo: Slots, stopped: Any, **_: Any) -> None:
+    async def _keep(namespace: str, name: str, uid: str, memo: Loops, stopped: Any, **_: Any) -> None:
         key, slot = ObjectKey(namespace, name), memo.slot(uid)
         while not stopped and not slot.memory.gone:
             slot.wake.clear()
@@ -163,7 +163,7 @@ def register(registry: kopf.OperatorRegistry, login: Callable[..., Any]) -> None
             await _until_woken(slot.wake, stopped, visit.delay_s)
 
     @kopf.on.delete(*RESOURCE, registry=registry, id="teardown")  # type: ignore[arg-type]
-    async def _teardown(namespace: str, name: str, uid: str, memo: Slots, **_: Any) -> None:
+    async def _teardown(namespace: str, name: str, uid: str, memo: Loops, **_: Any) -> None:
         key = ObjectKey(namespace, name)
         slot, until_s = memo.slot(uid), memo.clock.monotonic_s() + TEARDOWN_TURN_S
         while memo.clock.monotonic_s() < until_s:
@@ -178,7 +178,7 @@ def register(registry: kopf.OperatorRegistry, login: Callable[..., Any]) -> None
         raise kopf.TemporaryError("not everything is as it was found yet", delay=0.5)
 
     @kopf.on.probe(registry=registry, id="last-visit-seconds-ago")
-    async def _last_visit(memo: Slots, **_: Any) -> float:
+    async def _last_visit(memo: Loops, **_: Any) -> float:
         return round(memo.clock.monotonic_s() - memo.last_visit_s, 1)
 
 

@@ -37,7 +37,7 @@ class Unknown:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Baseline:
     """The zone as it was before our first effect."""
 
     enabled: bool
@@ -61,7 +61,7 @@ class HoldOff:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejection:
+class RejectedClaim:
     """A controller's own words have rejected a claim `times` times; it is not tried again before `until`."""
 
     digest: str
@@ -80,12 +80,12 @@ class Record:
     """What the world will not tell later: kept on the object, written before the effect that makes it necessary."""
 
     zone_id: str | None = None
-    found: Found | None = None
+    found: Baseline | None = None
     uploaded: tuple[Pin, ...] = ()
     """Every leaf that Cloudflare may hold by our doing; sorted. A leaf enters before its upload and leaves once it is surely gone."""
     claimed: tuple[ObjectKey, ...] = ()
     """Every ConfigMap that may carry our claim; sorted."""
-    rejected: tuple[Rejection, ...] = ()
+    rejected: tuple[RejectedClaim, ...] = ()
     """Claims that a controller has rejected; each is tried again after a pause that grows."""
     hold_offs: tuple[HoldOff, ...] = ()
     """At most one per host, and one for all of them; sorted by host."""

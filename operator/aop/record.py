@@ -13,7 +13,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from aop.observed import Found, HoldOff, Record, Rejection
+from aop.observed import Baseline, HoldOff, Record, RejectedClaim
 from aop.origins import ObjectKey, Pin
 
 
@@ -51,11 +51,11 @@ def load(text: str | None) -> Record:
         found = fields.get("found")
         return Record(
             zone_id=_text(fields["zone"]) if "zone" in fields else None,
-            found=Found(_flag(found["enabled"]), _texts(found["foreign"])) if found else None,
+            found=Baseline(_flag(found["enabled"]), _texts(found["foreign"])) if found else None,
             uploaded=tuple(sorted(_pin(*pin) for pin in _list(fields.get("uploaded")))),
             claimed=tuple(sorted(ObjectKey.parse(key) for key in _texts(fields.get("claimed")))),
             rejected=tuple(
-                Rejection(_text(digest), int(times), _time(since), _time(until))
+                RejectedClaim(_text(digest), int(times), _time(since), _time(until))
                 for digest, times, since, until in _list(fields.get("rejected"))
             ),
             hold_offs=tuple(

@@ -17,9 +17,9 @@ from aop.cloudflare import (
     AlreadyExists,
     CannotDeleteYet,
     CertificateRefused,
+    ChangeUnderWay,
     Cloudflare,
     CloudflareError,
-    Conflict,
     NotFound,
     NotOffered,
     Priority,
@@ -485,14 +485,14 @@ async def test_a_zone_that_is_busy_after_a_change_takes_the_next_one_later(doubl
     async with asking(double) as cloudflare:
         access = access_of(double)
         await cloudflare.upload_certificate(access, zone_id, FIRST.leaf.pem, FIRST.key)
-        with pytest.raises(Conflict):
+        with pytest.raises(ChangeUnderWay):
             await cloudflare.upload_certificate(access, zone_id, SECOND.leaf.pem, SECOND.key)
         async with asyncio.timeout(10):
             while True:
                 try:
                     await cloudflare.upload_certificate(access, zone_id, SECOND.leaf.pem, SECOND.key)
                     break
-                except Conflict:
+                except ChangeUnderWay:
                     await asyncio.sleep(0.05)
     statuses = [call["status"] for call in double.control.calls("POST", f"/zones/{zone_id}/*")]
     assert statuses[0] == statuses[-1] == 200

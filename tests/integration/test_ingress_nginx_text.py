@@ -28,7 +28,7 @@ from aop.origins.ingress_nginx import (
     render,
     too_long,
 )
-from aop.origins.ingress_nginx.check import NO_ZONE, NONE, OTHER, Answer
+from aop.origins.ingress_nginx.check import NO_ZONE, NONE, OTHER, CheckAnswer
 from aop.origins.ingress_nginx.lint import objection, pages_in
 from aop.origins.ingress_nginx.text import HTTP, SERVER
 from sandbox.ports import free_port
@@ -124,7 +124,7 @@ def path_of(leaf: Leaf | None) -> Path | None:
     return None if leaf is None else leaf.path
 
 
-def told(said: Said) -> Answer:
+def told(said: Said) -> CheckAnswer:
     answer = parse(said.body)
     assert answer is not None, said
     return answer
@@ -223,14 +223,14 @@ def test_the_check_path_tells_what_each_request_came_with(requiring: TextNginx, 
     cases = [(None, NONE), (leaves.ours, leaves.ours.pin.short), (leaves.next, leaves.next.pin.short), (leaves.stranger, OTHER)]
     for leaf, presented in [*cases, (leaves.org, OTHER)]:
         answer = told(requiring.https(WWW, f"{CHECK}?n=abc-123", path_of(leaf)))
-        assert answer == Answer(7, presented, https=True, fresh=True, nonce="abc-123")
+        assert answer == CheckAnswer(7, presented, https=True, fresh=True, nonce="abc-123")
     assert told(requiring.https(SHOP, CHECK, leaves.org.path)).presented == leaves.org.pin.short
 
 
 @pytest.mark.parametrize("headers", [{}, FORGED])
 def test_the_check_path_answers_in_plaintext_and_says_so(requiring: TextNginx, headers: dict[str, str]) -> None:
     answer = told(requiring.http(WWW, f"{CHECK}?n=x", **headers))
-    assert answer == Answer(7, NONE, https=False, fresh=True, nonce="x")
+    assert answer == CheckAnswer(7, NONE, https=False, fresh=True, nonce="x")
 
 
 @pytest.mark.parametrize("host", [OUTSIDE, "never.heard.of", "127.0.0.1"])
@@ -348,7 +348,7 @@ def test_request_asks_and_refuses_nobody(leaves: Leaves, tmp_path: Path) -> None
 
 def test_off_asks_nobody_and_answers_on_the_check_path(leaves: Leaves, tmp_path: Path) -> None:
     with TextNginx(tmp_path, render([com(leaves, Mode.OFF)], 1, TOKEN), HOSTS) as nginx:
-        assert told(nginx.https(WWW, f"{CHECK}?n=x", leaves.ours.path)) == Answer(1, NONE, https=True, fresh=True, nonce="x")
+        assert told(nginx.https(WWW, f"{CHECK}?n=x", leaves.ours.path)) == CheckAnswer(1, NONE, https=True, fresh=True, nonce="x")
         assert "verify=NONE" in nginx.https(WWW, "/", leaves.expired.path).body, "nothing is asked for, so nothing can be refused"
 
 
@@ -381,12 +381,12 @@ def test_a_zone_below_another_keeps_its_own_hosts(leaves: Leaves, tmp_path: Path
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
 
-def after_a_reload(nginx: TextNginx, leaf: Leaf, version: ssl.TLSVersion, text: dict[str, str]) -> tuple[bool, Answer]:
+def after_a_reload(nginx: TextNginx, leaf: Leaf, version: ssl.TLSVersion, text: dict[str, str]) -> tuple[bool, CheckAnswer]:
     """What a client with a leaf meets in revision 2 with a session that it made without one: whether it is resumed, and the answer."""
     context = client_context(None)
     context.minimum_version = context.maximum_version = version
 
-    def asked(session: ssl.SSLSession | None) -> tuple[bool, Answer, ssl.SSLSession | None]:
+    def asked(session: ssl.SSLSession | None) -> tuple[bool, CheckAnswer, ssl.SSLSession | None]:
         with nginx.connection(context, WWW, session) as connection:
             answer = told(ask(connection, WWW, CHECK, {}, close=False))
             return bool(connection.session_reused), answer, connection.session
@@ -531,7 +531,7 @@ def test_a_text_that_reads_as_intact_does_what_it_did(leaves: Leaves, tmp_path: 
     text = {key: REFORMATTED[change](block).rstrip("\r\n") for key, block in render([com(leaves, Mode.REQUIRE, (WWW,))], 3, TOKEN).items()}
     with TextNginx(tmp_path, text, HOSTS) as nginx:
         assert [nginx.https(WWW, "/", path_of(leaf)).status for leaf in (None, leaves.ours, leaves.stranger)] == [400, 200, 400]
-        assert told(nginx.https(WWW, f"{CHECK}?n=x", leaves.ours.path)) == Answer(
+        assert told(nginx.https(WWW, f"{CHECK}?n=x", leaves.ours.path)) == CheckAnswer(
             3, leaves.ours.pin.short, https=True, fresh=True, nonce="x"
         )
         assert (nginx.https(WWW, GATE).status, nginx.https(WWW, GATE, leaves.ours.path).status, nginx.http(WWW).status) == (400, 204, 308)

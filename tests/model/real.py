@@ -16,10 +16,10 @@ from aop.observed import (
     OTHER,
     REFUSED,
     Arrival,
+    Baseline,
     CertificateState,
     Configured,
     Evidence,
-    Found,
     HoldOff,
     HostBehaviour,
     LeftOut,
@@ -32,7 +32,7 @@ from aop.observed import (
     ObservedReplica,
     ObservedZone,
     Overwritten,
-    Rejection,
+    RejectedClaim,
     Rival,
     Unknown,
 )
@@ -140,9 +140,9 @@ def digest_of(claim: Claim, foreign: int, sight: Sight) -> str:
     return digest(real, str(foreign))
 
 
-def real_rejection(one: Rejected, sight: Sight) -> Rejection:
+def real_rejection(one: Rejected, sight: Sight) -> RejectedClaim:
     """A rejected claim, whose pause is not over."""
-    return Rejection(digest_of(one.claim, one.foreign, sight), 1, NOW - timedelta(seconds=60), NOW + timedelta(seconds=60))
+    return RejectedClaim(digest_of(one.claim, one.foreign, sight), 1, NOW - timedelta(seconds=60), NOW + timedelta(seconds=60))
 
 
 def real_hold_offs(mask: int, sight: Sight) -> tuple[HoldOff, ...]:
@@ -162,7 +162,7 @@ def real_record(sight: Sight) -> RealRecord:
     r = sight.record
     return RealRecord(
         zone_id="0" * 32,
-        found=None if r.found is None else Found(r.found, tuple(sorted(map(identifier, bits(r.foreign))))),
+        found=None if r.found is None else Baseline(r.found, tuple(sorted(map(identifier, bits(r.foreign))))),
         uploaded=tuple(sorted(pin(v, sight.expiring, sight.expired) for v in bits(r.uploaded))),
         claimed=tuple(sorted(TARGETS[i] for i in range(len(TARGETS)) if r.claimed >> i & 1)),
         rejected=tuple(real_rejection(one, sight) for one in r.rejected),

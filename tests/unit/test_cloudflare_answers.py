@@ -10,15 +10,15 @@ from email.utils import format_datetime
 import pytest
 
 from aop.cloudflare import calls
-from aop.cloudflare.answers import Answer, read_answer, read_retry_after, scrub
+from aop.cloudflare.answers import ApiAnswer, read_answer, read_retry_after, scrub
 from aop.cloudflare.calls import Call
 from aop.cloudflare.errors import (
     AlreadyDeleted,
     AlreadyExists,
     CannotDeleteYet,
     CertificateRefused,
+    ChangeUnderWay,
     CloudflareError,
-    Conflict,
     NotFound,
     Outdated,
     Refused,
@@ -36,12 +36,12 @@ EXPIRED = Standing(active=False, words="expired on 2026-11-01")
 SOURCE = "Secret edge/cloudflare, key api-token"
 
 
-def answered(status: int, *codes: int, body: bytes | None = None, headers: dict[str, str] | None = None) -> Answer:
+def answered(status: int, *codes: int, body: bytes | None = None, headers: dict[str, str] | None = None) -> ApiAnswer:
     said = {"success": False, "errors": [{"code": code, "message": f"words of {code}"} for code in codes], "messages": []}
     return read_answer(status, {"cf-ray": "8f1e-FRA"} | (headers or {}), json.dumps(said).encode() if body is None else body, NOW)
 
 
-def error(call: Call, answer: Answer, standing: Standing | None = None) -> CloudflareError:
+def error(call: Call, answer: ApiAnswer, standing: Standing | None = None) -> CloudflareError:
     return error_of(call, failure_of(call, answer, ["a-token"]), SOURCE, standing)
 
 
@@ -55,7 +55,7 @@ def error(call: Call, answer: Answer, standing: Standing | None = None) -> Cloud
         (calls.UPLOAD_CERTIFICATE, 400, (), None, CertificateRefused),
         (calls.UPLOAD_CERTIFICATE, 422, (2106,), None, CertificateRefused),
         (calls.UPLOAD_CERTIFICATE, 400, (1434,), None, CertificateRefused),
-        (calls.UPLOAD_CERTIFICATE, 409, (), None, Conflict),
+        (calls.UPLOAD_CERTIFICATE, 409, (), None, ChangeUnderWay),
         (calls.UPLOAD_CERTIFICATE, 408, (), None, Unavailable),
         (calls.UPLOAD_CERTIFICATE, 425, (), None, Unavailable),
         (calls.UPLOAD_CERTIFICATE, 404, (), None, ZoneNotVisible),

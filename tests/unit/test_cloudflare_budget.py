@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from aop.cloudflare import Priority, RateLimited, Shares
 from aop.cloudflare.budget import Budget
-from aop.cloudflare.errors import Failure
+from aop.cloudflare.errors import ApiFailure
 from aop.cloudflare.limits import Allowance, read_allowances
 from aop.cloudflare.window import Window
 from cloudflare_api import TOKEN, StoppedClock, access
@@ -20,8 +20,8 @@ SMALL = Shares(calls=20, window_s=10, total=0.5, resync=0.2, protect=0.2)
 """9 in all, of which 7 for ONBOARD and RESYNC, 3 for RESYNC."""
 
 
-def refusal(retry_after_s: float | None, reset_s: float | None = None) -> Failure:
-    return Failure("GET", "/zones", 429, (971,), retry_after_s=retry_after_s, reset_s=reset_s)
+def refusal(retry_after_s: float | None, reset_s: float | None = None) -> ApiFailure:
+    return ApiFailure("GET", "/zones", 429, (971,), retry_after_s=retry_after_s, reset_s=reset_s)
 
 
 def allowance(left: int, reset_s: float = 100, quota: int | None = None, window_s: float | None = None, name: str = "default") -> Allowance:

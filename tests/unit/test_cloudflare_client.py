@@ -18,8 +18,8 @@ from aop.cloudflare import (
     AlreadyExists,
     CannotDeleteYet,
     CertificateRefused,
-    CertificateStatus,
-    Conflict,
+    ChangeUnderWay,
+    DeploymentStatus,
     NotFound,
     NotOffered,
     Priority,
@@ -272,7 +272,7 @@ async def test_a_list_that_cannot_be_understood_is_never_a_shorter_list(result: 
 async def test_an_upload_sends_the_leaf_and_its_key_once() -> None:
     script = Script({f"POST {AOP}": ok(certificate(LEAF, status="pending_deployment", updated_at="2026-11-24T00:00:00Z"))})
     seen = await client(script).upload_certificate(access(), ZONE_ID, LEAF, KEY)
-    assert (seen.id, seen.status) == (CERTIFICATE_ID, CertificateStatus.PENDING_DEPLOYMENT)
+    assert (seen.id, seen.status) == (CERTIFICATE_ID, DeploymentStatus.PENDING_DEPLOYMENT)
     assert body_of(script.requests[0]) == {"certificate": LEAF, "private_key": KEY.get_secret_value().decode()}
     assert script.requests[0].headers["content-type"] == "application/json"
 
@@ -282,7 +282,7 @@ async def test_an_upload_sends_the_leaf_and_its_key_once() -> None:
     [
         (failed(400, 1406), AlreadyExists),
         (failed(400, 1408), CertificateRefused),
-        (failed(409), Conflict),
+        (failed(409), ChangeUnderWay),
         (html(502), Unavailable),
         (httpx.ReadTimeout("slow"), Unavailable),
         (httpx.ReadError("cut"), Unavailable),
@@ -318,7 +318,7 @@ async def test_a_deletion_returns_the_certificate_on_its_way_out() -> None:
 
 @pytest.mark.parametrize(
     ("answer", "expected"),
-    [(failed(400, 1434), CannotDeleteYet), (failed(404, 1551), NotFound), (failed(400, 1415), NotFound), (failed(409), Conflict)],
+    [(failed(400, 1434), CannotDeleteYet), (failed(404, 1551), NotFound), (failed(400, 1415), NotFound), (failed(409), ChangeUnderWay)],
 )
 @pytest.mark.asyncio
 async def test_a_deletion_that_cannot_be_has_its_own_exception(answer: httpx.Response, expected: type[Exception]) -> None:
@@ -408,7 +408,7 @@ async def test_a_mutation_that_fails_or_is_cancelled_gives_the_zone_free() -> No
         return failed(409) if request.method == "POST" else ok({"enabled": True})
 
     cloudflare = client(httpx.MockTransport(answer))
-    with pytest.raises(Conflict):
+    with pytest.raises(ChangeUnderWay):
         await cloudflare.upload_certificate(access(), ZONE_ID, LEAF, KEY)
     deletion = asyncio.create_task(cloudflare.delete_certificate(access(), ZONE_ID, CERTIFICATE_ID))
     await stuck.wait()
@@ -436,7 +436,7 @@ async def test_a_read_whose_connection_breaks_is_repeated_once(broken: Exception
 @pytest.mark.asyncio
 async def test_a_read_that_was_answered_or_waited_for_is_not_repeated(answer: httpx.Response | Exception) -> None:
     script = Script({f"GET {AOP}": answer})
-    with pytest.raises((Unavailable, RateLimited, Conflict)):
+    with pytest.raises((Unavailable, RateLimited, ChangeUnderWay)):
         await client(script).list_certificates(access(), ZONE_ID)
     assert len(script.requests) == 1
 

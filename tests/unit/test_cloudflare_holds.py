@@ -9,9 +9,9 @@ from pydantic import SecretBytes
 from aop.cloudflare import (
     AlreadyExists,
     CertificateRefused,
+    ChangeUnderWay,
     Cloudflare,
     CloudflareError,
-    Conflict,
     NotOffered,
     Priority,
     QuotaReached,
@@ -109,7 +109,7 @@ REFUSALS: dict[str, tuple[httpx.Response | Exception, type[CloudflareError], str
     "plan, by words without a code": (failed(400, 1000, "Please upgrade your plan"), NotOffered, "plan or type"),
     "plan, by a code that is about no token": (failed(403, 1234, "no"), NotOffered, "plan or type"),
     "plan, by its status": (failed(402, message="no"), NotOffered, "plan or type"),
-    "busy": (failed(409), Conflict, "Another certificate"),
+    "busy": (failed(409), ChangeUnderWay, "Another certificate"),
     "server error": (failed(500), Unavailable, "looked at again"),
     "server error in other words": (failed(400, 1000, "Internal server error"), Unavailable, "looked at again"),
     "time-out in other words": (failed(403, 1000, "upstream timed out"), Unavailable, "looked at again"),
@@ -192,7 +192,7 @@ async def test_a_success_ends_it_and_the_next_refusal_is_the_first_one() -> None
         try:
             await cloudflare.upload_certificate(access(), ZONE_ID, LEAF, KEY)
             pauses.append(0.0)
-        except Conflict as error:
+        except ChangeUnderWay as error:
             pauses.append(error.retry_after_s or 0)
             clock.at_s += error.retry_after_s or 0
     assert pauses == [5, 10, 0, 5, 0]
@@ -241,7 +241,7 @@ async def test_a_deletion_that_is_refused_backs_off_too_with_the_look_that_follo
     script = Script({f"DELETE {one}": broken, f"GET {one}": ok(certificate(LEAF))})
     cloudflare = client(script, clock)
     for _ in range(300):
-        with pytest.raises((Refused, Conflict, Unavailable, CloudflareError)):
+        with pytest.raises((Refused, ChangeUnderWay, Unavailable, CloudflareError)):
             await cloudflare.delete_certificate(access(), ZONE_ID, CERTIFICATE_ID)
         clock.at_s += 2
     assert len(script.requests) <= 16

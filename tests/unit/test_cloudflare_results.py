@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import ValidationError
 
 from aop import pki
-from aop.cloudflare import Certificate, CertificateStatus, Enablement, GlobalAOP, HostnameAssociation, SSLMode, Zone
+from aop.cloudflare import Certificate, DeploymentStatus, Enablement, GlobalAOP, HostnameAssociation, SSLMode, Zone
 from cloudflare_api import ACCOUNT_ID, CERTIFICATE_ID, ZONE_ID, certificate, zone
 
 LEAF = pki.throwaway(datetime(2026, 11, 24, tzinfo=UTC)).leaf
@@ -138,7 +138,7 @@ def test_the_zero_date_of_go_is_read() -> None:
 
 
 def test_fields_of_the_future_do_not_disturb_and_missing_ones_have_defaults() -> None:
-    assert Certificate.model_validate({"id": CERTIFICATE_ID, "zebra": [1]}).status is CertificateStatus.UNKNOWN
+    assert Certificate.model_validate({"id": CERTIFICATE_ID, "zebra": [1]}).status is DeploymentStatus.UNKNOWN
     assert Certificate.model_validate({"id": CERTIFICATE_ID, "serial_number": 12}).serial_number == "12"
 
 
@@ -149,7 +149,7 @@ def test_a_certificate_without_id_is_not_read() -> None:
 
 def test_results_are_frozen() -> None:
     with pytest.raises(ValidationError):
-        Certificate.model_validate(certificate()).status = CertificateStatus.ACTIVE  # type: ignore[misc]  # that is the point
+        Certificate.model_validate(certificate()).status = DeploymentStatus.ACTIVE  # type: ignore[misc]  # that is the point
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from aop.api import FINALIZER, WATCH_LABEL, AuthenticatedOriginPull, Status
 from aop.clock import Clock
 from aop.cluster import Cluster, Kind
-from aop.handlers import Slot, Slots, kopf_settings, references, register
+from aop.handlers import Loop, Loops, kopf_settings, references, register
 from aop.observe import Observer
 from aop.observe.edge import EdgeReader
 from aop.observe.origin import OriginKeepers
@@ -73,11 +73,11 @@ class Lists:
 UID, OTHER_UID = "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "6ba7b811-9dad-11d1-80b4-00c04fd430c8"
 
 
-def slots(cluster: Lists | None = None) -> Slots:
+def slots(cluster: Lists | None = None) -> Loops:
     there, clock, settings = cast("Cluster", cluster or Lists()), Clock(), Settings()
     keepers = OriginKeepers(there, cast("ReplicaReader", None), settings, clock)
     observer = Observer(there, cast("ZoneReader", None), keepers, cast("EdgeReader", None), settings, clock)
-    return Slots(cast("Reconciler", None), observer, keepers, cast("Strays", None), clock)
+    return Loops(cast("Reconciler", None), observer, keepers, cast("Strays", None), clock)
 
 
 def test_each_object_has_one_slot_until_it_is_gone() -> None:
@@ -112,7 +112,7 @@ async def test_whoever_names_what_changed_is_woken_and_reads_it_anew() -> None:
     mine, other = found.slot(UID), found.slot(OTHER_UID)
     mine.references, other.references = frozenset({TOKEN}), frozenset({TARGET})
 
-    async def look(name: str, slot: Slot) -> None:
+    async def look(name: str, slot: Loop) -> None:
         async def data() -> dict[str, str] | None:
             read[name] += 1
             return {}

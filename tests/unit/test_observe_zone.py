@@ -17,8 +17,8 @@ from aop.api import AuthenticatedOriginPull, Status
 from aop.cloudflare import (
     Access,
     Certificate,
-    CertificateStatus,
     Cloudflare,
+    DeploymentStatus,
     Enablement,
     GlobalAOP,
     HostnameAssociation,
@@ -42,12 +42,12 @@ from aop.pki import pin_of, throwaway
 from aop.settings import Settings
 from builders import KEY, NOW, UID, ZONE_ID, evidence, spec
 
-ACTIVE, PENDING, DELETING = CertificateStatus.ACTIVE, CertificateStatus.PENDING_DEPLOYMENT, CertificateStatus.PENDING_DELETION
+ACTIVE, PENDING, DELETING = DeploymentStatus.ACTIVE, DeploymentStatus.PENDING_DEPLOYMENT, DeploymentStatus.PENDING_DELETION
 PULL = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, spec(), Status())
 LEAF, OTHER = (throwaway(NOW).leaf for _ in range(2))
 
 
-def certificate(id_: str = "ours", status: CertificateStatus = ACTIVE, pem: str = LEAF.pem) -> Certificate:
+def certificate(id_: str = "ours", status: DeploymentStatus = ACTIVE, pem: str = LEAF.pem) -> Certificate:
     return Certificate(id=id_, status=status, certificate=pem, uploaded_on=NOW)
 
 
@@ -446,7 +446,7 @@ async def test_the_zone_is_told_as_it_is() -> None:
     outranking = [
         HostnameAssociation(hostname=f"{name}.example.com", enabled=on) for name, on in (("b", False), ("a", True), ("void", None))
     ]
-    api.associations = [*outranking, HostnameAssociation(hostname="gone.example.com", enabled=True, status=CertificateStatus.DELETED)]
+    api.associations = [*outranking, HostnameAssociation(hostname="gone.example.com", enabled=True, status=DeploymentStatus.DELETED)]
     found = await Reading(api).zone()
     assert (found.id, found.account_id, found.active, found.ssl_mode, found.global_on, found.enabled) == (
         ZONE_ID,
@@ -512,16 +512,16 @@ async def test_an_internationalised_zone_is_the_one_that_is_meant_in_either_form
 @pytest.mark.parametrize(
     ("status", "state"),
     [
-        (CertificateStatus.INITIALIZING, CertificateState.PENDING),
+        (DeploymentStatus.INITIALIZING, CertificateState.PENDING),
         (PENDING, CertificateState.PENDING),
-        (CertificateStatus.UNKNOWN, CertificateState.PENDING),
+        (DeploymentStatus.UNKNOWN, CertificateState.PENDING),
         (ACTIVE, CertificateState.ACTIVE),
         (DELETING, CertificateState.DELETING),
-        (CertificateStatus.DEPLOYMENT_TIMED_OUT, CertificateState.FAILED),
-        (CertificateStatus.DELETION_TIMED_OUT, CertificateState.FAILED),
+        (DeploymentStatus.DEPLOYMENT_TIMED_OUT, CertificateState.FAILED),
+        (DeploymentStatus.DELETION_TIMED_OUT, CertificateState.FAILED),
     ],
 )
-async def test_a_status_is_one_of_four_states(status: CertificateStatus, state: CertificateState) -> None:
+async def test_a_status_is_one_of_four_states(status: DeploymentStatus, state: CertificateState) -> None:
     api = Api()
     api.listed = [certificate(status=status)]
     api.by_id = {"ours": certificate(status=status)}
@@ -564,7 +564,7 @@ async def test_a_moving_certificate_is_followed_by_its_id_at_a_growing_distance(
 async def test_one_that_is_gone_by_its_id_is_gone_though_the_list_still_shows_it(tombstone: bool) -> None:
     api = Api()
     api.listed = [certificate(status=DELETING)]
-    api.by_id = {"ours": certificate(status=CertificateStatus.DELETED)} if tombstone else {}
+    api.by_id = {"ours": certificate(status=DeploymentStatus.DELETED)} if tombstone else {}
     reading = Reading(api)
     assert (await reading.zone()).certificates == ()
     api.listed = [certificate()]

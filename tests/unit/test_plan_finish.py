@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aop.errors import Reason
-from aop.observed import NONE, CertificateState, Found, Unknown
+from aop.observed import NONE, Baseline, CertificateState, Unknown
 from aop.origins import Claim, Mode, ObjectKey
 from aop.plan import next_step
 from aop.steps import Delete, Done, Note, Promote, Publish, Step, Wait, Withdraw
@@ -95,7 +95,7 @@ def test_another_s_certificate_is_left_alone() -> None:
 def test_what_was_there_before_us_is_never_ours_to_delete() -> None:
     """Also where its fingerprint is one of our own: somebody uploaded the same Secret by hand before."""
     before = certificate(RETIRED, id="before", uploaded_at=at(-9000))
-    found = Found(enabled=False, foreign=("before",))
+    found = Baseline(enabled=False, foreign=("before",))
     assert next_step(observed(zone={"certificates": (before, certificate())}, record={"found": found})) == Done()
 
 

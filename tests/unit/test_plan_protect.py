@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aop.errors import Reason
-from aop.observed import NONE, OTHER, REFUSED, Arrival, CertificateState, Evidence, HoldOff, Observed, Rejection, Unknown
+from aop.observed import NONE, OTHER, REFUSED, Arrival, CertificateState, Evidence, HoldOff, Observed, RejectedClaim, Unknown
 from aop.origins import Claim, Mode, ObjectKey, Pin
 from aop.plan import next_step
 from aop.plan.facts import digest
@@ -77,9 +77,9 @@ def lost_everywhere(presented: str = NONE) -> list[Evidence]:
     return [lost(presented, host) for host in HOSTS]
 
 
-def rejection(said: Claim, foreign: str = "none", *, times: int = 1, until_s: float = 119.0) -> Rejection:
+def rejection(said: Claim, foreign: str = "none", *, times: int = 1, until_s: float = 119.0) -> RejectedClaim:
     """A controller has rejected this claim a second ago."""
-    return Rejection(digest(said, foreign), times, since=at(-1), until=at(until_s))
+    return RejectedClaim(digest(said, foreign), times, since=at(-1), until=at(until_s))
 
 
 def published(step: Step) -> Claim:
@@ -376,7 +376,7 @@ def test_a_text_that_others_broke_on_top_of_ours_is_theirs_to_withdraw() -> None
 def test_a_rejected_claim_is_noted_and_then_goes_back_to_its_last_accepted_form() -> None:
     noted = next_step(observed(**rejected()))
     assert isinstance(noted, Note)
-    assert noted.record.rejected == (Rejection(digest(REQUIRING, "none"), 1, NOW, at(120)),)
+    assert noted.record.rejected == (RejectedClaim(digest(REQUIRING, "none"), 1, NOW, at(120)),)
     assert published(next_step(observed(**rejected(), record={"rejected": noted.record.rejected}))) == ASKING
 
 
@@ -419,10 +419,10 @@ def test_a_rejection_that_another_claim_has_caused_is_theirs_to_mend() -> None:
 
 
 def test_the_record_of_rejections_is_bounded() -> None:
-    before = tuple(Rejection(f"{n:016x}", 1, at(-200), at(-80)) for n in range(8))
+    before = tuple(RejectedClaim(f"{n:016x}", 1, at(-200), at(-80)) for n in range(8))
     step = next_step(observed(**rejected(), record={"rejected": before}))
     assert isinstance(step, Note)
-    assert step.record.rejected == (*before[1:], Rejection(digest(REQUIRING, "none"), 1, NOW, at(120)))
+    assert step.record.rejected == (*before[1:], RejectedClaim(digest(REQUIRING, "none"), 1, NOW, at(120)))
 
 
 def test_a_rejected_claim_is_not_published_again_until_something_changes() -> None:
@@ -675,27 +675,27 @@ def test_after_asking_was_ended_nobody_is_asked_again_before_the_hold_off_is_ove
     [((), 1, 120), ((1, -121, -1), 2, 240), ((4, -3600, -1800), 5, 1920), ((9, -7200, -3600), 10, 3600), ((99, -7200, -3600), 100, 3600)],
 )
 def test_each_rejection_of_the_same_claim_is_followed_by_a_longer_pause(before: tuple[float, ...], times: int, pause_s: float) -> None:
-    last = tuple(Rejection(digest(REQUIRING, "none"), int(n), at(since), at(until)) for n, since, until in ([before] if before else []))
+    last = tuple(RejectedClaim(digest(REQUIRING, "none"), int(n), at(since), at(until)) for n, since, until in ([before] if before else []))
     step = next_step(observed(**rejected(), record={"rejected": last}))
     assert isinstance(step, Note)
-    assert step.record.rejected == (Rejection(digest(REQUIRING, "none"), times, NOW, at(pause_s)),)
+    assert step.record.rejected == (RejectedClaim(digest(REQUIRING, "none"), times, NOW, at(pause_s)),)
 
 
 def test_a_rejected_claim_is_tried_again_when_its_pause_is_over() -> None:
     """The cause may have been mended by somebody who says nothing to us."""
-    over = Rejection(digest(REQUIRING, "none"), 3, at(-500), NOW)
+    over = RejectedClaim(digest(REQUIRING, "none"), 3, at(-500), NOW)
     assert published(next_step(observed(record={"rejected": (over,)}, origins=[origin(ASKING)]))) == REQUIRING
 
 
 def test_what_was_rejected_a_day_ago_is_forgotten_with_the_next_note() -> None:
-    old, recent = (Rejection(name * 16, 1, at(-90000), at(until)) for name, until in (("a", -86400), ("b", -86399)))
+    old, recent = (RejectedClaim(name * 16, 1, at(-90000), at(until)) for name, until in (("a", -86400), ("b", -86399)))
     step = next_step(observed(**rejected(), record={"rejected": (old, recent)}))
     assert isinstance(step, Note)
     assert [one.digest for one in step.record.rejected] == [recent.digest, digest(REQUIRING, "none")]
 
 
 def test_a_rejection_of_a_clock_that_was_ahead_holds_nothing() -> None:
-    later = Rejection(digest(REQUIRING, "none"), 3, at(3000), at(3500))
+    later = RejectedClaim(digest(REQUIRING, "none"), 3, at(3000), at(3500))
     assert published(next_step(observed(record={"rejected": (later,)}, origins=[origin(ASKING)]))) == REQUIRING
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aop.errors import Reason
-from aop.observed import NONE, OTHER, REFUSED, Arrival, Evidence, HoldOff, Limits, Rejection, Unknown
+from aop.observed import NONE, OTHER, REFUSED, Arrival, Evidence, HoldOff, Limits, RejectedClaim, Unknown
 from aop.origins import Claim, Mode
 from aop.plan import next_step
 from aop.plan.facts import digest, proven
@@ -197,7 +197,7 @@ def test_sessions_from_before_are_flushed_by_the_same_text_under_a_new_revision(
 
 def test_so_are_they_under_a_text_that_was_rejected_once_and_is_taken_everywhere_now() -> None:
     """What broke it elsewhere was mended. Else a flush would be noted hour after hour, and none made."""
-    rejected = Rejection(digest(ASKING, "none"), 1, since=at(-1), until=at(119))
+    rejected = RejectedClaim(digest(ASKING, "none"), 1, since=at(-1), until=at(119))
     world: dict[str, Any] = {
         "evidence": [old_sessions(old_for_s=20), evidence(WWW, NONE)],
         "record": {"rejected": (rejected,), "flushes": (NOW,)},

@@ -10,7 +10,7 @@ import pytest
 
 from aop.api import Status
 from aop.errors import Reason
-from aop.observed import ENABLED, NONE, CertificateState, Found, HostBehaviour, ObservedReplica, Overwritten, Refusal, Unknown
+from aop.observed import ENABLED, NONE, Baseline, CertificateState, HostBehaviour, ObservedReplica, Overwritten, Refusal, Unknown
 from aop.origins import Claim, Mode
 from aop.plan import next_step
 from aop.status import status_of
@@ -122,16 +122,16 @@ def test_then_the_zone_is_put_back_then_our_certificates_go_then_our_text() -> N
 @pytest.mark.parametrize(
     ("found", "zone", "put_back"),
     [
-        (Found(enabled=True), {"enabled": False}, True),
-        (Found(enabled=True), {"enabled": True}, None),
-        (Found(enabled=False), {"enabled": True, "certificates": (certificate(), certificate(FOREIGN, ours=False))}, None),
+        (Baseline(enabled=True), {"enabled": False}, True),
+        (Baseline(enabled=True), {"enabled": True}, None),
+        (Baseline(enabled=False), {"enabled": True, "certificates": (certificate(), certificate(FOREIGN, ours=False))}, None),
         (
-            Found(enabled=False),
+            Baseline(enabled=False),
             {"enabled": True, "certificates": (certificate(), certificate(FOREIGN, ours=False, state=CertificateState.PENDING))},
             False,
         ),
         (
-            Found(enabled=False, foreign=("theirs",)),
+            Baseline(enabled=False, foreign=("theirs",)),
             {"enabled": True, "certificates": (certificate(), certificate(FOREIGN, ours=False, id="theirs"))},
             False,
         ),
@@ -148,7 +148,7 @@ def test_then_the_zone_is_put_back_then_our_certificates_go_then_our_text() -> N
         "nothing was noted, and another's certificate is there",
     ],
 )
-def test_the_flag_is_put_back_as_it_was_found(found: Found | None, zone: dict[str, Any], put_back: bool | None) -> None:
+def test_the_flag_is_put_back_as_it_was_found(found: Baseline | None, zone: dict[str, Any], put_back: bool | None) -> None:
     step = removing(record={"found": found}, zone=zone)
     assert (step.enabled if isinstance(step, SetEnabled) else None) is put_back
 
@@ -168,7 +168,7 @@ REFERENCED = {"certificate": {"secretRef": {"name": "made"}}}
 
 @pytest.mark.parametrize(
     "record",
-    [{"found": Found(enabled=True, foreign=("mine",))}, {"found": None, "uploaded": ()}],
+    [{"found": Baseline(enabled=True, foreign=("mine",))}, {"found": None, "uploaded": ()}],
     ids=["it was there before us", "nothing was done, or the record is lost"],
 )
 def test_a_referenced_leaf_that_somebody_else_uploaded_stays(record: dict[str, Any]) -> None:

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aop.observed import Found, HoldOff, Record, Rejection
+from aop.observed import Baseline, HoldOff, Record, RejectedClaim
 from aop.origins import ObjectKey, Pin
 from aop.record import dump, load, newest
 from builders import LEAF, NEXT, TARGET, WWW, ZONE_ID, at, observed
 
 FULL = Record(
     zone_id=ZONE_ID,
-    found=Found(enabled=True, foreign=("a", "b")),
+    found=Baseline(enabled=True, foreign=("a", "b")),
     uploaded=tuple(sorted((LEAF, NEXT))),
     claimed=(TARGET,),
-    rejected=(Rejection("0123456789abcdef", 2, at(-20), at(220)),),
+    rejected=(RejectedClaim("0123456789abcdef", 2, at(-20), at(220)),),
     hold_offs=(HoldOff(1, at(-70), at(-10)), HoldOff(3, at(-10), at(230), WWW)),
     flushes=(at(-900), at(-90)),
     rotated="2026-03-01",
@@ -35,10 +35,10 @@ pins = st.builds(Pin, sha256, sha1, moments, moments)
 records = st.builds(
     Record,
     zone_id=st.none() | words,
-    found=st.none() | st.builds(Found, st.booleans(), st.lists(words, unique=True).map(lambda ids: tuple(sorted(ids)))),
+    found=st.none() | st.builds(Baseline, st.booleans(), st.lists(words, unique=True).map(lambda ids: tuple(sorted(ids)))),
     uploaded=st.lists(pins, max_size=3, unique=True).map(lambda found: tuple(sorted(found))),
     claimed=st.lists(st.builds(ObjectKey, words, words), max_size=3, unique=True).map(lambda found: tuple(sorted(found))),
-    rejected=st.lists(st.builds(Rejection, words, st.integers(1, 99), moments, moments), max_size=8).map(tuple),
+    rejected=st.lists(st.builds(RejectedClaim, words, st.integers(1, 99), moments, moments), max_size=8).map(tuple),
     hold_offs=st.lists(st.builds(HoldOff, st.integers(1, 99), moments, moments, st.just("") | words), max_size=4).map(tuple),
     flushes=st.lists(moments, max_size=4).map(tuple),
     rotated=st.none() | st.text(min_size=1),
@@ -116,7 +116,9 @@ def test_it_is_untouched_until_something_was_uploaded_or_claimed() -> None:
 def test_what_lasts_until_a_moment_does_not_end_before_it_when_it_is_read_back() -> None:
     """Whole seconds are kept; a pause that ended a moment early would be one too few."""
     noted = Record(
-        rejected=(Rejection("0123456789abcdef", 1, at(-0.5), at(119.5)),), hold_offs=(HoldOff(1, at(-0.5), at(59.5)),), flushes=(at(0.5),)
+        rejected=(RejectedClaim("0123456789abcdef", 1, at(-0.5), at(119.5)),),
+        hold_offs=(HoldOff(1, at(-0.5), at(59.5)),),
+        flushes=(at(0.5),),
     )
     kept = load(dump(noted))
     assert (kept.rejected[0].until, kept.hold_offs[0].until, kept.flushes) == (at(120), at(60), (at(1),))

@@ -3,7 +3,7 @@
 Everything above this floor speaks of what a user asks for in these models; `make generate` writes the schema from them.
 """
 
-from aop.api.certificate import Certificate, Generate, SecretRef
+from aop.api.certificate import CertificateChoice, Generate, SecretRef
 from aop.api.names import (
     API_VERSION,
     CLAIMED_LABEL,
@@ -27,7 +27,7 @@ from aop.api.spec import (
     SecretKeyRef,
     Spec,
     Verification,
-    Zone,
+    ZoneReference,
 )
 from aop.api.status import (
     CertificateStatus,
@@ -61,7 +61,7 @@ __all__ = [
     "Alerts",
     "Algorithm",
     "AuthenticatedOriginPull",
-    "Certificate",
+    "CertificateChoice",
     "CertificateStatus",
     "Condition",
     "ConditionType",
@@ -84,7 +84,7 @@ __all__ = [
     "Status",
     "Trust",
     "Verification",
-    "Zone",
+    "ZoneReference",
     "ZoneStatus",
     "parse_spec",
     "timedelta_of",

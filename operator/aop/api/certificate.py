@@ -97,7 +97,7 @@ class SecretRef(Model):
     """Name of the Secret, with tls.crt, tls.key and ca.crt in it, as cert-manager writes them."""
 
 
-class Certificate(Model):
+class CertificateChoice(Model):
     """Where the key pair comes from that Cloudflare presents: exactly one of generate and secretRef."""
 
     generate: Generate | None = None

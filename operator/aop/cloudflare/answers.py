@@ -39,7 +39,7 @@ class Envelope:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiAnswer:
     """One HTTP answer."""
 
     status: int
@@ -61,10 +61,10 @@ class Answer:
         return not self.throttled and 200 <= self.status < 300 and self.envelope is not None and self.envelope.success
 
 
-def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Answer:
+def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> ApiAnswer:
     """Everything of an answer that matters. `now` stands in for a missing Date, to turn a Retry-After that is a date into seconds."""
     ray = headers.get("cf-ray", "")
-    return Answer(
+    return ApiAnswer(
         status=status,
         envelope=guarded(lambda: _read_envelope(body)),
         cf_ray=ray if _RAY.fullmatch(ray) else None,

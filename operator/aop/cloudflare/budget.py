@@ -16,7 +16,7 @@ from itertools import count
 
 from aop.clock import Clock
 from aop.cloudflare.access import Access, Priority, TokenKind
-from aop.cloudflare.errors import Failure, RateLimited
+from aop.cloudflare.errors import ApiFailure, RateLimited
 from aop.cloudflare.limits import Allowance
 from aop.cloudflare.verdicts import rate_limited
 from aop.cloudflare.window import Shares, Window
@@ -133,7 +133,7 @@ class Budget:
         """A call was not one too many."""
         self._owner(access).refusals = 0
 
-    def refused(self, access: Access, failure: Failure) -> RateLimited:
+    def refused(self, access: Access, failure: ApiFailure) -> RateLimited:
         """Cloudflare refused a call as one too many: pause all of the user's for as long as it says, and return the exception that says so.
 
         Where it names no time it is the reset of the limit, else the documented 5 minutes, with a tenth of jitter so that no crowd

@@ -25,7 +25,7 @@ from aop.cloudflare.access import Access
 from aop.cloudflare.answers import Envelope
 from aop.cloudflare.bodies import ACCEPTED
 from aop.cloudflare.budget import Budget
-from aop.cloudflare.errors import AlreadyDeleted, Failure, NotOffered, Refused, TokenLacksPermission, Unavailable, ZoneNotVisible
+from aop.cloudflare.errors import AlreadyDeleted, ApiFailure, NotOffered, Refused, TokenLacksPermission, Unavailable, ZoneNotVisible
 from aop.cloudflare.guarded import guarded
 from aop.cloudflare.paging import next_page
 from aop.cloudflare.results import (
@@ -271,5 +271,5 @@ def _unreadable(call: calls.Call, what: str) -> Unavailable:
     outcome = ", and whether the change took effect is not known" if call.mutates else ""
     return Unavailable(
         f"Cloudflare's answer cannot be understood ({what}){outcome}; it is looked at again.",
-        Failure(call.method, call.path, 200, readable=False),
+        ApiFailure(call.method, call.path, 200, readable=False),
     )

@@ -37,7 +37,7 @@ from aop.errors import AopError, Blocked, Reason, Transient
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class ApiFailure:
     """The facts of one call that failed. Nothing of it can hold a token, a key or a query."""
 
     method: str
@@ -68,13 +68,13 @@ class Failure:
 class CloudflareError(AopError):
     """Any failure of a call to Cloudflare. `failure` is None if nothing was sent."""
 
-    def __init__(self, message: str, failure: Failure | None = None) -> None:
+    def __init__(self, message: str, failure: ApiFailure | None = None) -> None:
         self.said, self.failure = message, failure
         super().__init__(self._say())
 
     said: str
     """What happened and what to do, without the facts of the call."""
-    failure: Failure | None
+    failure: ApiFailure | None
     asked: bool = True
     """False: the call was not made, because it was refused a short time ago."""
     pause_s: float | None = None
@@ -138,7 +138,7 @@ class CloudflareBlocked(CloudflareError, Blocked):
 
     aop_reason: Reason
 
-    def __init__(self, message: str, failure: Failure | None = None) -> None:
+    def __init__(self, message: str, failure: ApiFailure | None = None) -> None:
         self.said, self.failure = message, failure
         Blocked.__init__(self, self.aop_reason, self._say())
 
@@ -188,7 +188,7 @@ class CertificateUnlisted(CloudflareBlocked):
 class CloudflareTransient(CloudflareError, Transient):
     """A failure that is tried again by itself, after `retry_after_s` seconds if that is known."""
 
-    def __init__(self, message: str, failure: Failure | None = None, *, retry_after_s: float | None = None) -> None:
+    def __init__(self, message: str, failure: ApiFailure | None = None, *, retry_after_s: float | None = None) -> None:
         self.said, self.failure = message, failure
         Transient.__init__(self, self._say(), retry_after_s=retry_after_s)
 
@@ -217,7 +217,7 @@ class TokenDoubted(CloudflareTransient):
     """A token that works was refused, which happens to good ones under load; only what lasts is a missing permission."""
 
 
-class Conflict(CloudflareTransient):
+class ChangeUnderWay(CloudflareTransient):
     """Another certificate of the zone is being changed at this moment; Cloudflare takes one at a time."""
 
 

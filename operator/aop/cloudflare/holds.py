@@ -14,8 +14,8 @@ from aop.cloudflare.errors import (
     AlreadyDeleted,
     AlreadyExists,
     CannotDeleteYet,
+    ChangeUnderWay,
     CloudflareError,
-    Conflict,
     NotFound,
     RateLimited,
     TokenDoubted,
@@ -27,7 +27,7 @@ LONGEST_S = 300.0
 LONGEST_PROTECTING_S = 60.0
 """The same for a call on which visitors depend."""
 _FIRST_S: dict[type[CloudflareError], float] = {
-    Conflict: 5.0,
+    ChangeUnderWay: 5.0,
     CannotDeleteYet: 5.0,
     AlreadyExists: 5.0,
     Unavailable: 5.0,

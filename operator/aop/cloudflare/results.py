@@ -78,7 +78,7 @@ class Zone(Result):
         return self.status == "active" and not self.paused
 
 
-class CertificateStatus(StrEnum):
+class DeploymentStatus(StrEnum):
     """How far a certificate is (facts: cloudflare#certificate-statuses)."""
 
     INITIALIZING = "initializing"
@@ -92,7 +92,7 @@ class CertificateStatus(StrEnum):
     """A status that this version does not know: not ready."""
 
     @classmethod
-    def _missing_(cls, value: object) -> CertificateStatus:  # noqa: ARG003 - the signature is the enum machinery's
+    def _missing_(cls, value: object) -> DeploymentStatus:  # noqa: ARG003 - the signature is the enum machinery's
         return cls.UNKNOWN
 
 
@@ -100,7 +100,7 @@ class Certificate(Result):
     """A zone-level certificate. Its identity is `fingerprint`, never its place in a list."""
 
     id: str
-    status: CertificateStatus = CertificateStatus.UNKNOWN
+    status: DeploymentStatus = DeploymentStatus.UNKNOWN
     certificate: str = ""
     """The leaf in PEM, perhaps with what signed it; whitespace may differ from what was uploaded."""
     serial_number: str = ""
@@ -111,22 +111,22 @@ class Certificate(Result):
     @property
     def active(self) -> bool:
         """True if the zone presents it, as soon as the zone is enabled and no newer one is active."""
-        return self.status is CertificateStatus.ACTIVE
+        return self.status is DeploymentStatus.ACTIVE
 
     @property
     def deleting(self) -> bool:
         """True if it is on its way out; the same certificate cannot be uploaded until it is gone."""
-        return self.status is CertificateStatus.PENDING_DELETION
+        return self.status is DeploymentStatus.PENDING_DELETION
 
     @property
     def failed(self) -> bool:
         """True if only a deletion helps."""
-        return self.status in {CertificateStatus.DEPLOYMENT_TIMED_OUT, CertificateStatus.DELETION_TIMED_OUT}
+        return self.status in {DeploymentStatus.DEPLOYMENT_TIMED_OUT, DeploymentStatus.DELETION_TIMED_OUT}
 
     @property
     def deleted(self) -> bool:
         """True for a tombstone: readable by id for a while, treated as absent."""
-        return self.status is CertificateStatus.DELETED
+        return self.status is DeploymentStatus.DELETED
 
     @property
     def leaf(self) -> str:
@@ -176,12 +176,12 @@ class HostnameAssociation(Result):
     hostname: str
     enabled: bool | None = None
     """True: presents that certificate. False: presents nothing. None: void, the zone's certificate applies."""
-    status: CertificateStatus = CertificateStatus.UNKNOWN
+    status: DeploymentStatus = DeploymentStatus.UNKNOWN
 
     @property
     def deleted(self) -> bool:
         """True for a tombstone."""
-        return self.status is CertificateStatus.DELETED
+        return self.status is DeploymentStatus.DELETED
 
     @property
     def outranks(self) -> bool:

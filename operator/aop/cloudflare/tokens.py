@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from aop.clock import Clock
 from aop.cloudflare.access import Access
-from aop.cloudflare.answers import Answer
+from aop.cloudflare.answers import ApiAnswer
 from aop.cloudflare.guarded import guarded
 from aop.cloudflare.results import TokenStanding
 from aop.cloudflare.verdicts import Standing, says_nothing
@@ -43,7 +43,7 @@ _WORD = re.compile(r"[a-z_]{1,40}")
 
 
 @dataclass(slots=True)
-class Known:
+class TokenReading:
     """One token."""
 
     first_used_s: float
@@ -67,14 +67,14 @@ class Tokens:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._known: dict[str, Known] = {}
+        self._known: dict[str, TokenReading] = {}
 
-    def known(self, access: Access) -> Known:
+    def known(self, access: Access) -> TokenReading:
         """What is known of this token; using it counts as use."""
         now_s, key = self._clock.monotonic_s(), access.key
         if key not in self._known:
             self._known = {other: known for other, known in self._known.items() if now_s - known.last_used_s < _FORGET_S}
-            self._known[key] = Known(now_s, now_s)
+            self._known[key] = TokenReading(now_s, now_s)
         known = self._known[key]
         known.last_used_s = now_s
         return known
@@ -129,7 +129,7 @@ class Tokens:
         return times >= (LASTING_MUTATIONS if mutates else LASTING_READS) and self._clock.monotonic_s() - since_s >= enough_s
 
 
-def standing_of(answer: Answer, now: datetime, *, certain: bool) -> Standing | None:
+def standing_of(answer: ApiAnswer, now: datetime, *, certain: bool) -> Standing | None:
     """What a verification's answer says of the token; None: nothing, as with 5xx. `certain` is False where another kind of token gives the same."""
     envelope = answer.envelope
     if envelope is None:

@@ -7,16 +7,16 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from aop.cloudflare.answers import Answer, scrub
+from aop.cloudflare.answers import ApiAnswer, scrub
 from aop.cloudflare.calls import DELETE_CERTIFICATE, FETCH_ZONE, UPLOAD_CERTIFICATE, Call
 from aop.cloudflare.errors import (
     AlreadyDeleted,
     AlreadyExists,
+    ApiFailure,
     CannotDeleteYet,
     CertificateRefused,
+    ChangeUnderWay,
     CloudflareError,
-    Conflict,
-    Failure,
     NotFound,
     NotOffered,
     QuotaReached,
@@ -74,11 +74,11 @@ class Standing:
     """False: an account's own token looks the same, because only its account can verify it."""
 
 
-def failure_of(call: Call, answer: Answer, secrets: Iterable[str]) -> Failure:
+def failure_of(call: Call, answer: ApiAnswer, secrets: Iterable[str]) -> ApiFailure:
     """The facts of an answer that did not succeed; `secrets` are cut out of Cloudflare's words, should they echo any."""
     envelope = answer.envelope
     words = "; ".join(envelope.words) if envelope else "the body is not an answer of Cloudflare's API"
-    return Failure(
+    return ApiFailure(
         method=call.method,
         path=call.path,
         status=answer.status,
@@ -91,7 +91,7 @@ def failure_of(call: Call, answer: Answer, secrets: Iterable[str]) -> Failure:
     )
 
 
-def doubts_token(failure: Failure) -> bool:
+def doubts_token(failure: ApiFailure) -> bool:
     """True if the answer may be about the token as such, about a permission, or about a zone: it alone does not say.
 
     401 and 403 are ambiguous, 10000 even comes with 400 (facts: cloudflare#codes-of-several-meanings). A 403 without an envelope is a firewall's.
@@ -101,12 +101,12 @@ def doubts_token(failure: Failure) -> bool:
     return failure.status in {401, 403} or bool(_DOUBTS & set(failure.codes))
 
 
-def passes_by_itself(failure: Failure) -> bool:
+def passes_by_itself(failure: ApiFailure) -> bool:
     """True if Cloudflare says that it has failed, with a code and a status that otherwise mean a refusal."""
     return bool(_INTERNAL & set(failure.codes)) and _PASSES.search(failure.words) is not None
 
 
-def names_address(failure: Failure) -> bool:
+def names_address(failure: ApiFailure) -> bool:
     """True if the token is one for other addresses than ours, which needs no further question."""
     return _UNAUTHORIZED in failure.codes and _ABOUT_ADDRESS.search(failure.words) is not None
 
@@ -117,7 +117,7 @@ def says_nothing(codes: Iterable[int], words: Iterable[str]) -> bool:
     return _AUTHENTICATION_ERROR in found or (bool(_INTERNAL & found) and _PASSES.search("; ".join(words)) is not None)
 
 
-def error_of(call: Call, failure: Failure, source: str, standing: Standing | None, *, zone_shown: bool = False) -> CloudflareError:
+def error_of(call: Call, failure: ApiFailure, source: str, standing: Standing | None, *, zone_shown: bool = False) -> CloudflareError:
     """The exception for a failure that is no throttling.
 
     `standing` is what the token is known to be, if the failure put it in doubt; `zone_shown` says that the token has shown the zone of
@@ -137,11 +137,11 @@ def unanswered(call: Call, words: str) -> Unavailable:
     """The exception for a call that got no answer."""
     outcome = ", and whether the change took effect is not known" if call.mutates else ""
     return Unavailable(
-        f"Cloudflare could not be asked{outcome}; it is tried again.", Failure(call.method, call.path, words=words, readable=False)
+        f"Cloudflare could not be asked{outcome}; it is tried again.", ApiFailure(call.method, call.path, words=words, readable=False)
     )
 
 
-def doubted(call: Call, failure: Failure, source: str) -> TokenDoubted:
+def doubted(call: Call, failure: ApiFailure, source: str) -> TokenDoubted:
     """The exception for a refusal that a working token may have met by chance."""
     needed = f" lacks the permission {call.permission.name!r}" if call.permission else " does not work"
     return TokenDoubted(
@@ -151,12 +151,12 @@ def doubted(call: Call, failure: Failure, source: str) -> TokenDoubted:
     )
 
 
-def rate_limited(failure: Failure | None, wait_s: float, why: str) -> RateLimited:
+def rate_limited(failure: ApiFailure | None, wait_s: float, why: str) -> RateLimited:
     """The exception for a call too many, and for a budget of our own that is spent."""
     return RateLimited(f"Calls to Cloudflare pause for {wait_s:.0f} s: {why}.", failure, retry_after_s=wait_s)
 
 
-def _about_the_token(call: Call, failure: Failure, source: str, standing: Standing | None) -> CloudflareError | None:
+def _about_the_token(call: Call, failure: ApiFailure, source: str, standing: Standing | None) -> CloudflareError | None:
     if _MALFORMED_AUTHORIZATION & set(failure.codes):
         return TokenRejected(
             f"{source} does not have the form of an API token. The Global API Key is not one: create a token in the dashboard "
@@ -180,7 +180,7 @@ def _about_the_token(call: Call, failure: Failure, source: str, standing: Standi
     return None
 
 
-def _about_the_certificate(call: Call, failure: Failure) -> CloudflareError | None:
+def _about_the_certificate(call: Call, failure: ApiFailure) -> CloudflareError | None:
     codes = set(failure.codes)
     if call is UPLOAD_CERTIFICATE and 1406 in codes:
         return AlreadyExists("The zone already holds this certificate.", failure, retry_after_s=SOON_S)
@@ -195,10 +195,10 @@ def _about_the_certificate(call: Call, failure: Failure) -> CloudflareError | No
     return None
 
 
-def _about_the_service(failure: Failure) -> CloudflareError | None:
+def _about_the_service(failure: ApiFailure) -> CloudflareError | None:
     status = failure.status
     if status == 409:
-        return Conflict("Another certificate of the zone is being changed.", failure, retry_after_s=failure.retry_after_s or SOON_S)
+        return ChangeUnderWay("Another certificate of the zone is being changed.", failure, retry_after_s=failure.retry_after_s or SOON_S)
     if failure.readable and status is not None and 400 <= status < 500 and status not in {408, 425} and not passes_by_itself(failure):
         return None
     if failure.readable and doubts_token(failure):
@@ -211,7 +211,7 @@ def _about_the_service(failure: Failure) -> CloudflareError | None:
     return Unavailable(f"{said}{outcome}; it is looked at again.", failure, retry_after_s=failure.retry_after_s)
 
 
-def _about_the_zone(call: Call, failure: Failure, source: str, *, shown: bool) -> CloudflareError | None:
+def _about_the_zone(call: Call, failure: ApiFailure, source: str, *, shown: bool) -> CloudflareError | None:
     # A malformed id gives 7003 wherever it stands in the path; certificate ids come from Cloudflare itself, so it is the zone's.
     if call.names_zone and (_NO_SUCH_ZONE & set(failure.codes) or failure.status == 404):
         # A zone that was shown is there: the same code then means the permission of this path (facts: cloudflare#permission-of-a-path).
@@ -223,7 +223,7 @@ def _about_the_zone(call: Call, failure: Failure, source: str, *, shown: bool) -
     return None
 
 
-def _about_permission(call: Call, failure: Failure, source: str) -> CloudflareError:
+def _about_permission(call: Call, failure: ApiFailure, source: str) -> CloudflareError:
     if call.permission is None:
         return TokenRejected(f"{source}: Cloudflare refuses the token. Put a token there that works.", failure)
     names_nothing_of_the_token = failure.status == 403 and failure.codes and not _AUTHENTICATION & set(failure.codes)
@@ -236,7 +236,7 @@ def _about_permission(call: Call, failure: Failure, source: str) -> CloudflareEr
     )
 
 
-def _about_the_request(call: Call, failure: Failure) -> CloudflareError:
+def _about_the_request(call: Call, failure: ApiFailure) -> CloudflareError:
     if call.mutates and _says(failure, _QUOTA, _ABOUT_QUOTA):
         return QuotaReached("The zone may hold no more certificates. Delete one at Cloudflare that nobody needs any more.", failure)
     if _says(failure, frozenset(), _ABOUT_PLAN) or failure.status == 402:
@@ -255,12 +255,12 @@ def _about_the_request(call: Call, failure: Failure) -> CloudflareError:
     return CertificateRefused("Cloudflare refuses to take the certificate; its words say why. Mend what they name.", failure)
 
 
-def _not_offered(failure: Failure) -> NotOffered:
+def _not_offered(failure: ApiFailure) -> NotOffered:
     return NotOffered(
         "Cloudflare does not offer this to the zone; its words say what the zone's plan or type lacks. Change that there.", failure
     )
 
 
-def _says(failure: Failure, codes: AbstractSet[int], words: re.Pattern[str]) -> bool:
+def _says(failure: ApiFailure, codes: AbstractSet[int], words: re.Pattern[str]) -> bool:
     """Whether one of the codes says so or, where there is no code of any meaning, the words do."""
     return bool(codes & set(failure.codes)) or (set(failure.codes) <= _UNCODED and words.search(failure.words) is not None)

@@ -63,7 +63,7 @@ class Shares:
 
 
 @dataclass(slots=True)
-class Reading:
+class RateReading:
     """What Cloudflare last said of one limit, less the calls that were made since."""
 
     left: int
@@ -79,7 +79,7 @@ class Window:
         self._taken: deque[tuple[float, int, Priority]] = deque()
         """When, which, and how urgent; the number tells two calls apart that are counted in several windows."""
         self._blocked_until_s = -math.inf
-        self._readings: dict[str, Reading] = {}
+        self._readings: dict[str, RateReading] = {}
 
     def wait_s(self, now_s: float, priority: Priority, *, ahead: int = 0) -> float:
         """Seconds until a call of this priority may be made, 0 for now, with `ahead` calls waiting that go first."""
@@ -102,7 +102,7 @@ class Window:
             quota, window_s = min(stated, key=lambda each: each[0] / each[1])
             self._shares = replace(self._shares, calls=quota, window_s=window_s)
         for each in allowances:
-            fresh = Reading(each.left - in_flight, now_s + each.reset_s, each.quota or max(self._shares.calls, each.left))
+            fresh = RateReading(each.left - in_flight, now_s + each.reset_s, each.quota or max(self._shares.calls, each.left))
             known = self._readings.get(each.name)
             if known is None or known.until_s <= now_s or fresh.left <= known.left:
                 self._readings[each.name] = fresh

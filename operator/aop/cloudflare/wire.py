@@ -19,11 +19,11 @@ from pydantic import SecretBytes
 
 from aop.clock import Clock
 from aop.cloudflare.access import Access, Priority, TokenKind
-from aop.cloudflare.answers import Answer, Envelope, read_answer, scrub
+from aop.cloudflare.answers import ApiAnswer, Envelope, read_answer, scrub
 from aop.cloudflare.bodies import LARGEST_BODY, BodyTooLarge, read_body
 from aop.cloudflare.budget import Budget
 from aop.cloudflare.calls import VERIFY_ACCOUNT_TOKEN, VERIFY_TOKEN, Call
-from aop.cloudflare.errors import CloudflareError, Failure, RateLimited, TokenLacksPermission
+from aop.cloudflare.errors import ApiFailure, CloudflareError, RateLimited, TokenLacksPermission
 from aop.cloudflare.holds import Holds
 from aop.cloudflare.results import Zone
 from aop.cloudflare.tokens import PAUSES_OF_VERIFICATION_S, Tokens, standing_of
@@ -136,7 +136,7 @@ class Wire:
                 raise self._error(access, call, ids, failure, await self._standing(access))
             await self._sleep(pause_s)
 
-    def _error(self, access: Access, call: Call, ids: Mapping[str, str], failure: Failure, standing: Standing | None) -> CloudflareError:
+    def _error(self, access: Access, call: Call, ids: Mapping[str, str], failure: ApiFailure, standing: Standing | None) -> CloudflareError:
         """The exception for a failure; what may be chance is a missing permission only once it has lasted."""
         shown = self.tokens.has_shown(access, ids.get("zone_id"))
         error = error_of(call, failure, access.source, standing, zone_shown=shown)
@@ -185,27 +185,27 @@ class Wire:
 
     async def _exchange(
         self, access: Access, call: Call, ids: Mapping[str, str], query: Mapping[str, str] | None, body: Body | None
-    ) -> Answer:
+    ) -> ApiAnswer:
         outcome = await self._send(access, call, ids, query, body)
         if isinstance(outcome, Silence) and outcome.again and not call.mutates:
             outcome = await self._send(access, call, ids, query, body)
-        if isinstance(outcome, Answer):
+        if isinstance(outcome, ApiAnswer):
             return outcome
         raise unanswered(call, scrub(outcome.words, _secrets(access, body)))
 
     async def _send(
         self, access: Access, call: Call, ids: Mapping[str, str], query: Mapping[str, str] | None, body: Body | None
-    ) -> Answer | Silence:
+    ) -> ApiAnswer | Silence:
         async with self._budget.call(access):
             request = self._request(access, call, ids, query, body)
             began_s = self._clock.monotonic_s()
             outcome = await self._outcome(request)
-            if isinstance(outcome, Answer):
+            if isinstance(outcome, ApiAnswer):
                 self._budget.told(access, outcome.allowances)
                 if not outcome.throttled:
                     self._budget.accepted(access)
-        label = str(outcome.status) if isinstance(outcome, Answer) else outcome.label
-        ray = outcome.cf_ray if isinstance(outcome, Answer) else None
+        label = str(outcome.status) if isinstance(outcome, ApiAnswer) else outcome.label
+        ray = outcome.cf_ray if isinstance(outcome, ApiAnswer) else None
         _log.debug("%s: %s, cf-ray %s, %.0f ms", call, label, ray or "-", (self._clock.monotonic_s() - began_s) * 1000)
         if self._metrics is not None:
             self._metrics.cloudflare_requests.labels(method=call.method, path=call.path, status=label).inc()
@@ -222,7 +222,7 @@ class Wire:
         plain = {name: value.get_secret_value().decode() if isinstance(value, SecretBytes) else value for name, value in body.items()}
         return self._http.build_request(call.method, path, params=query, headers=headers, content=json.dumps(plain))
 
-    async def _outcome(self, request: httpx.Request) -> Answer | Silence:
+    async def _outcome(self, request: httpx.Request) -> ApiAnswer | Silence:
         try:
             async with asyncio.timeout(self._total_s):
                 response = await self._http.send(request, stream=True)

@@ -17,7 +17,7 @@ from aop.probe import Answer, Asked, ClientIdentity, Failure, Presented
 GATE_OPEN = 204
 
 
-def told(answer: Answer | Failure) -> ingress_nginx.Answer | None:
+def told(answer: Answer | Failure) -> ingress_nginx.CheckAnswer | None:
     """What our check path tells; None for anybody else's answer."""
     return ingress_nginx.parse(answer.body) if isinstance(answer, Answer) and answer.status == 200 else None
 

@@ -1,7 +1,7 @@
 """Facts of certificates, which are public: what a leaf is known by, whose it is, what it may be used for.
 
 No key passes through here. `cryptography` reads much of a certificate only when it is asked for, so all of it is asked for at once, behind
-the guard: a `Certificate` holds facts.
+the guard: a `ReadCertificate` holds facts.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Leaf:
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate:
+class ReadCertificate:
     """One certificate of a Secret, read whole."""
 
     leaf: Leaf
@@ -93,7 +93,7 @@ class Certificate:
         """Whether it is an authority in the eyes of a verifier."""
         return self.authority and self.signs_certificates
 
-    def signed(self, other: Certificate) -> bool:
+    def signed(self, other: ReadCertificate) -> bool:
         """Whether it is an authority whose key has signed `other`."""
         if other.issuer != self.subject or not self.may_sign() or other.signed_over in BROKEN_HASHES:
             return False
@@ -119,7 +119,7 @@ def load(pem: str | bytes) -> tuple[x509.Certificate, ...]:
         return tuple(x509.load_pem_x509_certificates(pem.encode() if isinstance(pem, str) else pem))
 
 
-def read(text: bytes) -> tuple[Certificate, ...]:
+def read(text: bytes) -> tuple[ReadCertificate, ...]:
     """All certificates in a field of a Secret, in their order, at least one. Raises `Unreadable`, which names the broken one."""
     found = [block for label, block in blocks(text, convert="openssl x509 -inform der") if label in {"CERTIFICATE", "X509 CERTIFICATE"}]
     if not found:
@@ -129,7 +129,7 @@ def read(text: bytes) -> tuple[Certificate, ...]:
     )
 
 
-def _read(block: bytes, which: str) -> Certificate:
+def _read(block: bytes, which: str) -> ReadCertificate:
     with guarded(f"is no certificate that can be read{which}", "put it there as it was issued"):
         (parsed,) = x509.load_pem_x509_certificates(block)
     with guarded(f"has a name, a key or an extension that cannot be read{which}", "have the certificate issued again"):
@@ -139,7 +139,7 @@ def _read(block: bytes, which: str) -> Certificate:
         extended = _extension(extensions, x509.ExtendedKeyUsage)
         key = public_bytes(public)
         signed_over = parsed.signature_hash_algorithm
-        return Certificate(
+        return ReadCertificate(
             leaf=leaf_of(parsed),
             subject=parsed.subject.public_bytes(),
             issuer=parsed.issuer.public_bytes(),
@@ -208,7 +208,7 @@ def recognise(pem: str | bytes, uid: str) -> bool:
         return uid in _attributes(load(pem)[0].issuer, NameOID.ORGANIZATIONAL_UNIT_NAME)
 
 
-def fault_in_chain(leaf: Certificate, between: tuple[Certificate, ...], trusted: tuple[Certificate, ...]) -> Unreadable | None:
+def fault_in_chain(leaf: ReadCertificate, between: tuple[ReadCertificate, ...], trusted: tuple[ReadCertificate, ...]) -> Unreadable | None:
     """Why signatures do not lead from `leaf` over some of `between` to one of `trusted`; None if they do.
 
     One of `trusted` needs no signature. The authorities' own times are not looked at: an origin that pins the leaf does not ask for
@@ -225,12 +225,12 @@ def fault_in_chain(leaf: Certificate, between: tuple[Certificate, ...], trusted:
     return Unreadable("did not sign tls.crt", "put the certificate of the authority there that issued the leaf")
 
 
-def _namesakes(certificates: tuple[Certificate, ...], issued: Certificate) -> tuple[Certificate, ...]:
+def _namesakes(certificates: tuple[ReadCertificate, ...], issued: ReadCertificate) -> tuple[ReadCertificate, ...]:
     """Those that are called as the issuer of `issued`."""
     return tuple(one for one in dict.fromkeys(certificates) if one.subject == issued.issuer)[:MOST_NAMESAKES]
 
 
-def _missing_signature(current: Certificate, leaf: Certificate, namesakes: tuple[Certificate, ...]) -> Unreadable:
+def _missing_signature(current: ReadCertificate, leaf: ReadCertificate, namesakes: tuple[ReadCertificate, ...]) -> Unreadable:
     """The truth about a chain that ends at `current`."""
     which = "the leaf" if current is leaf else "an intermediate"
     again = "make the authority's certificate again with basicConstraints=critical,CA:TRUE and keyUsage=critical,keyCertSign,cRLSign"

@@ -16,10 +16,10 @@ from typing import Any
 from aop.errors import Blocked, Reason
 from aop.origins import ObjectKey
 from aop.pki import certificates, keys
-from aop.pki.certificates import GENERATION, Certificate, Leaf, fault_in_chain
+from aop.pki.certificates import GENERATION, Leaf, ReadCertificate, fault_in_chain
 from aop.pki.issuing import Authority, KeyedLeaf
 from aop.pki.parsing import decoded, encoded
-from aop.pki.source import Source
+from aop.pki.source import KeySecret
 
 LEAF_TYPE = "kubernetes.io/tls"
 AUTHORITY_TYPE = "Opaque"
@@ -109,7 +109,7 @@ def _slot(slot: Slot, issued: KeyedLeaf) -> dict[str, str]:
     return {certificate: encoded(issued.leaf.pem.encode()), key: encoded(issued.key.get_secret_value())}
 
 
-def _bundle(authorities: Iterable[Certificate]) -> str:
+def _bundle(authorities: Iterable[ReadCertificate]) -> str:
     return encoded("".join(dict.fromkeys(authority.leaf.pem for authority in authorities)).encode())
 
 
@@ -122,12 +122,12 @@ def read_key_pair(secret: ObjectKey, data: Mapping[str, str], zone: str) -> KeyP
     Raises `Blocked` (KeyPairInvalid) that names the field: somebody has written into a Secret that we fill, or it is not ours to fill.
     A server's key pair, or that of another zone, must neither go to Cloudflare nor be replaced when it is due.
     """
-    source = Source(secret, data, "put back what was there, or delete the Secret to have a new key pair generated")
+    source = KeySecret(secret, data, "put back what was there, or delete the Secret to have a new key pair generated")
     found = {slot: _leaf(source, slot)[0] for slot in Slot if slot is Slot.CURRENT or NEXT_CERTIFICATE in data}
     ours = [authority for authority in source.certificates(AUTHORITY) if authority.made_for(zone)]
     if not ours:
         why = f"holds no authority that the operator made for zone {zone}, so the Secret is somebody else's"
-        raise Source(secret, data).refused(AUTHORITY, why, NOT_OURS)
+        raise KeySecret(secret, data).refused(AUTHORITY, why, NOT_OURS)
     for slot, leaf in found.items():
         if not any(authority.signed(leaf) for authority in ours):
             raise source.refused(slot.fields[0], f"was not signed by the operator's authority in {AUTHORITY}, so it is not uploaded")
@@ -144,7 +144,7 @@ def read_referenced(secret: ObjectKey, data: Mapping[str, str] | None, now: date
     """
     if data is None:
         raise Blocked(Reason.KEY_PAIR_INVALID, f"Secret {secret} does not exist: create it with {CERTIFICATE}, {KEY} and {AUTHORITY}")
-    source = Source(secret, data)
+    source = KeySecret(secret, data)
     leaf, *between = _leaf(source, Slot.CURRENT)
     trusted = source.certificates(AUTHORITY, _how_to_add_the_authority(secret))
     if leaf.authority:
@@ -179,19 +179,19 @@ def read_keyed_leaf(secret: ObjectKey, data: Mapping[str, str], slot: Slot = Slo
 
     The key comes in the one form that everybody reads, whatever form it is kept in.
     """
-    source, (certificate, key) = Source(secret, data), slot.fields
+    source, (certificate, key) = KeySecret(secret, data), slot.fields
     chain = source.certificates(certificate)
     return KeyedLeaf(chain[0].leaf, keys.to_pem(source.key(key, chain, certificate)))
 
 
 def read_authority(secret: ObjectKey, data: Mapping[str, str], zone: str) -> Authority:
     """The authority for `zone` in the Secret `<secretName>-ca`. Raises `Blocked` (KeyPairInvalid) that names the field."""
-    source = Source(secret, data, "put back what was there, or delete the Secret to have a new authority generated")
+    source = KeySecret(secret, data, "put back what was there, or delete the Secret to have a new authority generated")
     chain = source.certificates(AUTHORITY)
     certificate = chain[0]
     if not certificate.made_for(zone):
         why = f"is no authority that the operator made for zone {zone}, so the Secret is somebody else's"
-        raise Source(secret, data).refused(AUTHORITY, why, NOT_OURS)
+        raise KeySecret(secret, data).refused(AUTHORITY, why, NOT_OURS)
     key = source.key(AUTHORITY_KEY, chain, AUTHORITY)
     if not isinstance(key, keys.SigningKey):
         raise source.refused(AUTHORITY_KEY, "is neither an ECDSA nor an RSA key")
@@ -199,7 +199,7 @@ def read_authority(secret: ObjectKey, data: Mapping[str, str], zone: str) -> Aut
     return Authority(certificate.leaf.pin.not_after, uid, certificate.leaf.pem, keys.to_pem(key))
 
 
-def _leaf(source: Source, slot: Slot) -> tuple[Certificate, ...]:
+def _leaf(source: KeySecret, slot: Slot) -> tuple[ReadCertificate, ...]:
     """The leaf of a slot, whose key stands beside it, and what else stands in its field."""
     certificate, key = slot.fields
     create = "create the Secret from the files (kubectl create secret tls … --cert=… --key=…), or let cert-manager fill it"

@@ -13,7 +13,7 @@ from pydantic import SecretBytes
 from aop.errors import Blocked, Reason
 from aop.origins import ObjectKey
 from aop.pki import certificates, keys
-from aop.pki.certificates import Certificate
+from aop.pki.certificates import ReadCertificate
 from aop.pki.parsing import Unreadable, decoded
 
 WRITE_AGAIN = "let what fills the Secret, such as cert-manager, write it again"
@@ -21,7 +21,7 @@ WRITE_AGAIN = "let what fills the Secret, such as cert-manager, write it again"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class KeySecret:
     """A Secret by its name and its `data` (base64, as in a manifest)."""
 
     secret: ObjectKey
@@ -44,7 +44,7 @@ class Source:
         except Unreadable as fault:
             raise self.refused(name, fault.what, fault.remedy) from None
 
-    def certificates(self, name: str, remedy: str = "") -> tuple[Certificate, ...]:
+    def certificates(self, name: str, remedy: str = "") -> tuple[ReadCertificate, ...]:
         """The certificates in a field, at least one. Raises `Blocked`."""
         text = self.bytes_of(name, remedy)
         try:
@@ -52,7 +52,7 @@ class Source:
         except Unreadable as fault:
             raise self.refused(name, fault.what, fault.remedy) from None
 
-    def key(self, name: str, chain: tuple[Certificate, ...], certificate_name: str, remedy: str = "") -> keys.KnownKey:
+    def key(self, name: str, chain: tuple[ReadCertificate, ...], certificate_name: str, remedy: str = "") -> keys.KnownKey:
         """The private key in a field, which is that of the first certificate of `chain`. Raises `Blocked`."""
         text = SecretBytes(self.bytes_of(name, remedy))
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from itertools import takewhile
 
-from aop.observed import REFUSED, HoldOff, Observed, ObservedOrigin, ObservedZone, Rejection
+from aop.observed import REFUSED, HoldOff, Observed, ObservedOrigin, ObservedZone, RejectedClaim
 from aop.origins import Claim, Mode
 from aop.plan.facts import (
     anybody_refuses,
@@ -58,13 +58,13 @@ def rejected_text_is_withdrawn(o: Observed) -> Step | None:
     return None
 
 
-def rejected_once_more(o: Observed, name: str) -> tuple[Rejection, ...]:
+def rejected_once_more(o: Observed, name: str) -> tuple[RejectedClaim, ...]:
     """The rejections with one more of this claim; what was tried again long ago is forgotten."""
     last = next((one for one in o.record.rejected if one.digest == name), None)
     times = last.times + 1 if last else 1
     pause = timedelta(seconds=min(o.limits.rejection_pause_s * 2 ** min(times - 1, 10), 3600.0))
     others = (one for one in o.record.rejected if one.digest != name and o.wall - one.until < timedelta(days=1))
-    return (*others, Rejection(name, times, o.wall, o.wall + pause))[-8:]
+    return (*others, RejectedClaim(name, times, o.wall, o.wall + pause))[-8:]
 
 
 def last_accepted(o: Observed, origin: ObservedOrigin, claim: Claim, accepted: Claim | None) -> Step | None:

@@ -7,7 +7,7 @@ where the same fact could not be looked up, the answer is a `Wait`.
 from __future__ import annotations
 
 from aop.errors import Reason
-from aop.observed import Found, Observed, ObservedOrigin, ObservedZone, Rival, Unknown
+from aop.observed import Baseline, Observed, ObservedOrigin, ObservedZone, Rival, Unknown
 from aop.plan.facts import configured, in_scope, newest_active, nobody_is_refused_by_others, ours_listed, unknown
 from aop.steps import Block, Note, Step, Wait
 
@@ -33,7 +33,7 @@ def what_was_found_is_recorded(o: Observed) -> Step | None:
         return step
     issued = o.spec.certificate.generate is not None
     foreign = tuple(sorted(c.id for c in o.zone.certificates if not (c.ours and issued)))
-    found = Found(o.zone.enabled, foreign)
+    found = Baseline(o.zone.enabled, foreign)
     if o.record.found == found and o.record.zone_id == o.zone.id:
         return None
     state = "enabled" if o.zone.enabled else "disabled"
@@ -54,7 +54,7 @@ def our_own_work_is_no_baseline(o: Observed, zone: ObservedZone) -> Note | None:
     return Note(
         o.noting(
             zone_id=zone.id,
-            found=Found(enabled=False, foreign=theirs),
+            found=Baseline(enabled=False, foreign=theirs),
             uploaded=tuple(sorted(pins)),
             claimed=tuple(sorted({*o.record.claimed, *claimed})),
         ),

@@ -21,7 +21,7 @@ objects to write out. Each module has one question::
     ingresses    whose hosts are those, and would they refuse our leaf
 """
 
-from aop.origins.ingress_nginx.check import Answer, check_path, gate_path, parse
+from aop.origins.ingress_nginx.check import CheckAnswer, check_path, gate_path, parse
 from aop.origins.ingress_nginx.foreign import objections
 from aop.origins.ingress_nginx.ingresses import hosts_under, left_open, served_by, server_of, verifier_of, wildcards_under
 from aop.origins.ingress_nginx.options import Options
@@ -39,7 +39,7 @@ __all__ = [
     "FIELD_MANAGER",
     "KEYS",
     "WATCH_LABEL",
-    "Answer",
+    "CheckAnswer",
     "Entry",
     "ForeignText",
     "Options",

@@ -55,7 +55,7 @@ def answer(revision: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CheckAnswer:
     """What one request met at the check path."""
 
     revision: int
@@ -69,7 +69,7 @@ class Answer:
     nonce: str
 
 
-def parse(body: bytes | str) -> Answer | None:
+def parse(body: bytes | str) -> CheckAnswer | None:
     """The answer in `body`; None for anything else, also when only `server-snippet` is live and cannot tell a zone."""
     try:
         line = body if isinstance(body, str) else body.decode("ascii")
@@ -77,7 +77,7 @@ def parse(body: bytes | str) -> Answer | None:
         return None
     if (found := _LINE.fullmatch(line)) is None:
         return None
-    return Answer(
+    return CheckAnswer(
         revision=int(found["revision"]),
         presented=found["presented"],
         https=found["https"] == "on",

@@ -22,8 +22,8 @@ from aop.origins.ingress_nginx.stored import (
     ANNOTATIONS,
     CLAIMED_LABEL,
     WATCH_LABEL,
+    BeforeUs,
     Entry,
-    Found,
     Stored,
     annotations_for,
     read,
@@ -108,7 +108,7 @@ def _written(config_map: Mapping[str, Any], stored: Stored, entries: Mapping[str
     body = deepcopy(dict(config_map))
     metadata = body.setdefault("metadata", {})
     labels = dict(metadata.get("labels") or {})
-    found = Found(
+    found = BeforeUs(
         empty=frozenset(key for key, s in stored.snippets.items() if (key in stored.found.empty if s.ours else s.text == "")),
         newline_added=needs_newline(stored.snippets[HTTP].foreign),
         watch=stored.found.watch if CLAIMED_LABEL in labels else labels.get(WATCH_LABEL),

@@ -45,7 +45,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class BeforeUs:
     """What was there before our first write and has left no other trace."""
 
     empty: frozenset[str] = frozenset()
@@ -71,7 +71,7 @@ class Stored:
     path_token: str | None = None
     snippets: Mapping[str, Snippet] = field(default_factory=dict)
     """Both keys of `text.KEYS`, taken apart."""
-    found: Found = field(default_factory=Found)
+    found: BeforeUs = field(default_factory=BeforeUs)
 
     @property
     def claims(self) -> dict[str, Claim]:
@@ -132,7 +132,7 @@ def read(config_map: Mapping[str, Any] | None) -> Stored:
     )
 
 
-def annotations_for(entries: Collection[Entry], revision: int, token: str, cache: str | None, found: Found) -> dict[str, str]:
+def annotations_for(entries: Collection[Entry], revision: int, token: str, cache: str | None, found: BeforeUs) -> dict[str, str]:
     """The annotations from which `read` makes the same out again."""
     claims = [
         {**notation.encode(entry.claim), "a": notation.encode_accepted(entry.accepted, entry.claim)}
@@ -162,10 +162,10 @@ def _entries(annotation: str | None) -> tuple[dict[str, Entry], str | None]:
     return entries, cache if isinstance(cache, str) else None
 
 
-def _found(annotation: str | None) -> Found:
+def _found(annotation: str | None) -> BeforeUs:
     kept = _loads(annotation)
     empty, watch = kept.get("empty"), kept.get("watch")
-    return Found(
+    return BeforeUs(
         empty=frozenset(key for key in KEYS if isinstance(empty, list) and key in empty),
         newline_added=kept.get("newline") == 1,
         watch=watch if isinstance(watch, str) else None,

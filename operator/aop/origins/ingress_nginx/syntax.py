@@ -29,7 +29,7 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ParsedText:
     """A text, read to its end whatever is in it."""
 
     statements: tuple[Statement, ...]
@@ -37,7 +37,7 @@ class Reading:
     """The first thing that nginx could not read either, or that cannot be read here: the end of a sentence."""
 
 
-def read(text: str) -> Reading:
+def read(text: str) -> ParsedText:
     """The statements of `text`. What is left open at its end counts as ending there."""
     reader = _Reader()
     for token in _tokens(text):
@@ -87,14 +87,14 @@ class _Reader:
         else:
             self._found.append(Statement(token.start, token.line, ["}"], end=token.end))
 
-    def finished(self, length: int) -> Reading:
+    def finished(self, length: int) -> ParsedText:
         if self._current is not None:
             self._wrong(f"the statement that begins in line {self._current.line} is not finished")
         if self._open:
             self._wrong("a brace is not closed")
         for block in self._open:
             block.end = length
-        return Reading(tuple(self._found), self._fault)
+        return ParsedText(tuple(self._found), self._fault)
 
     def _statement(self, token: _Token) -> Statement:
         if self._current is None:
