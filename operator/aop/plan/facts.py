@@ -123,7 +123,7 @@ def loses(o: Observed, origin: ObservedOrigin, host: str, losing: Iterable[str])
     bad, recent = frozenset(losing), o.evidence_of(host).recent
     begun = origin.applied_at or origin.published_at
     since = [arrival for arrival in recent if begun is not None and arrival.at >= begun]
-    return loses_in_a_row(o, recent, bad) or loses_a_share(o, since, bad)
+    return loses_in_a_row(o, recent, bad) or _loses_a_share(o, since, bad)
 
 
 def loses_in_a_row(o: Observed, recent: Sequence[Arrival], losing: frozenset[str]) -> bool:
@@ -132,7 +132,7 @@ def loses_in_a_row(o: Observed, recent: Sequence[Arrival], losing: frozenset[str
     return len(run) >= o.limits.loss_answers and run[0] - run[-1] >= timedelta(seconds=o.limits.loss_spread_s)
 
 
-def loses_a_share(o: Observed, recent: Sequence[Arrival], losing: frozenset[str]) -> bool:
+def _loses_a_share(o: Observed, recent: Sequence[Arrival], losing: frozenset[str]) -> bool:
     """One replica of several refuses, or one location of the edge presents something else: a part of the visitors is refused."""
     bad = [arrival.at for arrival in recent if arrival.presented in losing]
     if len(bad) < o.limits.loss_share_answers or len(bad) < o.limits.loss_share * len(recent):
@@ -220,7 +220,7 @@ def until_applied(origin: ObservedOrigin) -> Wait | None:
         return Wait(Reason.NO_REPLICAS, f"origin {origin.name} has no Ready replica that could show what it does", SOON_S * 2)
     claim = configured(origin).claim
     lagging = [
-        f"pod {r.name} {trouble}" for r in origin.replicas if claim and (trouble := not_yet(r, configured(origin), claim, origin.hosts))
+        f"pod {r.name} {trouble}" for r in origin.replicas if claim and (trouble := _not_yet(r, configured(origin), claim, origin.hosts))
     ]
     if not lagging:
         return None
@@ -232,7 +232,7 @@ def until_applied(origin: ObservedOrigin) -> Wait | None:
     )
 
 
-def not_yet(replica: ObservedReplica, published: Configured, claim: Claim, hosts: tuple[str, ...]) -> str:
+def _not_yet(replica: ObservedReplica, published: Configured, claim: Claim, hosts: tuple[str, ...]) -> str:
     """Why this replica does not show the claim yet; empty when it does.
 
     A revision that others published on top of ours holds our claim as well, so nobody waits for a controller to run theirs. A host at
@@ -269,7 +269,7 @@ def runs_our_claim(replica: ObservedReplica, published: Configured) -> bool:
     return replica.revision is not None and first <= replica.revision <= published.revision
 
 
-def runs_everywhere(origin: ObservedOrigin, claim: Claim) -> bool:
+def _runs_everywhere(origin: ObservedOrigin, claim: Claim) -> bool:
     """Every replica runs what is published, and that is this claim."""
     found, asked = configured(origin), replicas(origin)
     same = found.claim is not None and digest(found.claim, "") == digest(claim, "")
@@ -288,13 +288,13 @@ def claim_of(o: Observed, origin: ObservedOrigin, mode: Mode, enforced: Iterable
         patterns=patterns_for(o, origin),
         mode=mode,
         enforced=enforced,
-        excepted=excepted(origin, enforced),
+        excepted=_excepted(origin, enforced),
         pins=trusted if pins is None else tuple(sorted(pins)),
         nudge=current.nudge if current else 0,
     )
 
 
-def excepted(origin: ObservedOrigin, enforced: Collection[str]) -> tuple[str, ...]:
+def _excepted(origin: ObservedOrigin, enforced: Collection[str]) -> tuple[str, ...]:
     """The hosts that stay at Request although the server of an enforced wildcard takes their requests: each waits for its own proof.
 
     While the Ingresses cannot be listed nobody knows which wildcards are served, so that what was excepted, or was required, stays out.
@@ -359,7 +359,7 @@ def was_rejected(o: Observed, origin: ObservedOrigin, claim: Claim) -> bool:
 
 def publish(o: Observed, origin: ObservedOrigin, claim: Claim, why: str) -> Step:
     """Publish, once the record names the ConfigMap, and unless this very text was rejected before and has not been taken since."""
-    if was_rejected(o, origin, claim) and not runs_everywhere(origin, claim):
+    if was_rejected(o, origin, claim) and not _runs_everywhere(origin, claim):
         name = digest(claim, configured(origin).foreign_digest)
         again = max(one.until for one in o.record.rejected if one.digest == name)
         return Block(

@@ -41,10 +41,10 @@ def retired_certificates_are_gone(o: Observed) -> Step | None:
         if not o.still:
             return Wait(Reason.WAITING_FOR_CLOUDFLARE, "a deleted certificate may still be presented or listed for a while", 5.0)
         return Note(o.noting(uploaded=(wanted,)), f"only leaf {wanted.short} is left at Cloudflare")
-    return trust_is_shrunk(o, wanted)
+    return _trust_is_shrunk(o, wanted)
 
 
-def trust_is_shrunk(o: Observed, wanted: Pin) -> Step | None:
+def _trust_is_shrunk(o: Observed, wanted: Pin) -> Step | None:
     """Every origin trusts the wanted leaf only."""
     for origin in o.origins:
         claim = configured(origin).claim

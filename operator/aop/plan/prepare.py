@@ -77,7 +77,7 @@ def claim_is_whole(o: Observed, origin: ObservedOrigin) -> Step | None:
     if current is None and found.standing is None:
         return publish(o, origin, claim_of(o, origin, Mode.OFF), "the check path must answer before anything else is done")
     if current is None or not found.intact:
-        kept = as_every_replica_does(o, origin)
+        kept = _as_every_replica_does(o, origin)
         return publish(o, origin, kept, "somebody has changed our text")
     return publish(o, origin, claim_of(o, origin, current.mode, current.enforced), "spec.hostnames has changed")
 
@@ -92,7 +92,7 @@ def put_back_by_others(o: Observed, origin: ObservedOrigin, overwritten: Overwri
     )
 
 
-def as_every_replica_does(o: Observed, origin: ObservedOrigin) -> Claim:
+def _as_every_replica_does(o: Observed, origin: ObservedOrigin) -> Claim:
     """What is put in place of a damaged text: what every replica is seen to do all the same, unless requests are seen to come otherwise.
 
     Nothing becomes stricter by it, so that it takes no proof: where one is still to be made (after a restart, after a change at
@@ -105,24 +105,24 @@ def as_every_replica_does(o: Observed, origin: ObservedOrigin) -> Claim:
         host
         for host in standing.required
         if o.evidence_of(host).presented not in refused_arrivals(origin, standing, host)
-        and (is_required_everywhere(origin, host, standing.mode, wanted) or is_met_through_the_edge(o, origin, host, wanted))
+        and (_is_required_everywhere(origin, host, standing.mode, wanted) or _is_met_through_the_edge(o, origin, host, wanted))
     ]
     return claim_of(o, origin, standing.mode if kept else Mode.OFF, with_wildcards(origin, kept) & set(standing.enforced), standing.pins)
 
 
-def is_required_everywhere(origin: ObservedOrigin, host: str, mode: Mode, leaf: Pin) -> bool:
+def _is_required_everywhere(origin: ObservedOrigin, host: str, mode: Mode, leaf: Pin) -> bool:
     """Every replica was just seen to be as strict to the host, and to serve the leaf."""
-    return accepted_everywhere(origin, host, leaf) and all(at_least(replica, host, mode) for replica in replicas(origin))
+    return accepted_everywhere(origin, host, leaf) and all(_at_least(replica, host, mode) for replica in replicas(origin))
 
 
-def is_met_through_the_edge(o: Observed, origin: ObservedOrigin, host: str, leaf: Pin) -> bool:
+def _is_met_through_the_edge(o: Observed, origin: ObservedOrigin, host: str, leaf: Pin) -> bool:
     """Our text is whole and others' has come to stand before it, which hides it from us and not from the edge's requests."""
     claim = configured(origin).claim
     hidden = [seen for replica in replicas(origin) if (seen := replica.seen(host)) is not None and seen.odd]
     return claim is not None and claim.at(host) >= Mode.OPTIONAL and bool(hidden) and arrives_with(o, o.evidence_of(host), leaf)
 
 
-def at_least(replica: ObservedReplica, host: str, mode: Mode) -> bool:
+def _at_least(replica: ObservedReplica, host: str, mode: Mode) -> bool:
     """The replica was just seen to be as strict to the host."""
     seen = replica.seen(host)
     return replica.error is None and seen is not None and seen.mode >= mode
@@ -160,12 +160,12 @@ def origins_accept_what_comes_next(o: Observed) -> Step | None:
                 claim_of(o, origin, claim.mode, claim.enforced, {*claim.pins, *needed}),
                 "every replica must accept the next leaf before Cloudflare presents it",
             )
-        if refuses_somebody(origin) and (wait := until_accepted(o, origin)):
+        if refuses_somebody(origin) and (wait := _until_accepted(o, origin)):
             return wait
     return None
 
 
-def until_accepted(o: Observed, origin: ObservedOrigin) -> Step | None:
+def _until_accepted(o: Observed, origin: ObservedOrigin) -> Step | None:
     """None once every replica runs the published text and was seen to serve the wanted leaf to every required host."""
     if wait := until_applied(origin):
         return wait
@@ -201,7 +201,7 @@ def cloudflare_holds_certificate(o: Observed) -> Step | None:
     if wanted not in o.record.uploaded:
         return named(o, wanted, "is about to be presented")  # it was there before us, or the record was lost
     if certificate.state is CertificateState.ACTIVE:
-        return newest_of_ours(o, o.zone, certificate)
+        return _newest_of_ours(o, o.zone, certificate)
     if certificate.state is CertificateState.FAILED:
         return Delete(o.zone.id, certificate.id, certificate.pin, "its deployment timed out, and the operator uploads the same leaf again")
     return Wait(
@@ -212,7 +212,7 @@ def cloudflare_holds_certificate(o: Observed) -> Step | None:
     )
 
 
-def newest_of_ours(o: Observed, zone: ObservedZone, certificate: ObservedCertificate) -> Step | None:
+def _newest_of_ours(o: Observed, zone: ObservedZone, certificate: ObservedCertificate) -> Step | None:
     """Only a new upload makes an older one the newest: a Secret that was put back, or another's upload that we may outrank."""
     newest = newest_active(zone)
     if newest is None or newest.id == certificate.id or (not newest.ours and not o.spec.certificate.replace_foreign):
@@ -223,7 +223,7 @@ def newest_of_ours(o: Observed, zone: ObservedZone, certificate: ObservedCertifi
             f"certificate {certificate.id} holds leaf {certificate.pin.short}, was there before this object, and {newest.id} outranks it. "
             "Delete it at Cloudflare: its leaf is then uploaded again",
         )
-    if anybody_refuses(o) and not (newest.ours and presented_everywhere(o, newest.pin)):
+    if anybody_refuses(o) and not (newest.ours and _presented_everywhere(o, newest.pin)):
         return flush(o, newest.pin) or Wait(
             Reason.WAITING_FOR_PROOF, f"leaf {certificate.pin.short} may still be presented somewhere, so it is not deleted yet", 5.0
         )
@@ -232,7 +232,7 @@ def newest_of_ours(o: Observed, zone: ObservedZone, certificate: ObservedCertifi
     )
 
 
-def presented_everywhere(o: Observed, leaf: Pin) -> bool:
+def _presented_everywhere(o: Observed, leaf: Pin) -> bool:
     """Every required host whose answers are ours was seen to come with this leaf, and nothing else, for a whole window."""
     seen = [o.evidence_of(host) for host in to_be_proven(o)]
     return all(evidence.presented == leaf.sha256 and evidence.covered >= o.window for evidence in seen)
@@ -251,7 +251,7 @@ def uploaded(o: Observed, zone: ObservedZone, wanted: Pin) -> Step:
             Reason.WAITING_FOR_CLOUDFLARE, f"leaf {unlisted[0].short} may still appear in Cloudflare's list, which lags behind", 5.0
         )
     if len(others) > 1:
-        return room_for_the_next(o, zone, others)
+        return _room_for_the_next(o, zone, others)
     if wanted not in o.record.uploaded:
         return named(o, wanted, "is about to be uploaded")
     return Upload(zone.id, wanted)
@@ -262,7 +262,7 @@ def named(o: Observed, leaf: Pin, why: str) -> Note:
     return Note(o.noting(uploaded=tuple(sorted({*o.record.uploaded, leaf}))), f"leaf {leaf.short} {why}")
 
 
-def room_for_the_next(o: Observed, zone: ObservedZone, others: list[ObservedCertificate]) -> Step:
+def _room_for_the_next(o: Observed, zone: ObservedZone, others: list[ObservedCertificate]) -> Step:
     """Two of ours, neither wanted any more: finish the interrupted rotation first."""
     for certificate in others:
         if certificate.state in {CertificateState.PENDING, CertificateState.DELETING}:
@@ -276,7 +276,7 @@ def room_for_the_next(o: Observed, zone: ObservedZone, others: list[ObservedCert
         if certificate.state is CertificateState.FAILED:
             return Delete(zone.id, certificate.id, certificate.pin, "the next certificate needs its place")
     newest = newest_active(zone)
-    if anybody_refuses(o) and newest and newest.ours and not presented_everywhere(o, newest.pin):
+    if anybody_refuses(o) and newest and newest.ours and not _presented_everywhere(o, newest.pin):
         return flush(o, newest.pin) or Wait(
             Reason.WAITING_FOR_PROOF, "an older certificate may still be presented somewhere, so it is not deleted yet", 5.0
         )

@@ -52,13 +52,13 @@ def rejected_text_is_withdrawn(o: Observed) -> Step | None:
         if not changed and found.others_changed:
             continue  # theirs to withdraw: their own loop does it
         if not was_rejected(o, origin, found.claim):
-            rejected = rejected_once_more(o, digest(found.claim, found.foreign_digest))
+            rejected = _rejected_once_more(o, digest(found.claim, found.foreign_digest))
             return Note(o.noting(rejected=rejected), f"the controller of ConfigMap {origin.target} rejects our text: {origin.rejected}")
-        return last_accepted(o, origin, found.claim, found.accepted if changed else None)
+        return _last_accepted(o, origin, found.claim, found.accepted if changed else None)
     return None
 
 
-def rejected_once_more(o: Observed, name: str) -> tuple[RejectedClaim, ...]:
+def _rejected_once_more(o: Observed, name: str) -> tuple[RejectedClaim, ...]:
     """The rejections with one more of this claim; what was tried again long ago is forgotten."""
     last = next((one for one in o.record.rejected if one.digest == name), None)
     times = last.times + 1 if last else 1
@@ -67,7 +67,7 @@ def rejected_once_more(o: Observed, name: str) -> tuple[RejectedClaim, ...]:
     return (*others, RejectedClaim(name, times, o.wall, o.wall + pause))[-8:]
 
 
-def last_accepted(o: Observed, origin: ObservedOrigin, claim: Claim, accepted: Claim | None) -> Step | None:
+def _last_accepted(o: Observed, origin: ObservedOrigin, claim: Claim, accepted: Claim | None) -> Step | None:
     """The mildest change that takes a rejected claim back: its last accepted form if that is safe, else Off, else nothing of ours."""
     why = f"the controller rejected revision {configured(origin).revision}"
     trusts = accepted is not None and (accepted.mode < Mode.OPTIONAL or set(o.record.uploaded) <= set(accepted.pins))
@@ -88,30 +88,30 @@ def no_origin_refuses_the_edge(o: Observed) -> Step | None:
         claim = configured(origin).may_do
         if claim is None or claim.mode < Mode.REQUEST:
             continue
-        if step := refused_by_the_server(o, origin, claim) or lost(o, origin, claim):
+        if step := _refused_by_the_server(o, origin, claim) or lost(o, origin, claim):
             return step
-        if claim.mode >= Mode.OPTIONAL and (step := refused_by_replicas(o, origin, claim)):
+        if claim.mode >= Mode.OPTIONAL and (step := _refused_by_replicas(o, origin, claim)):
             return step
     return None
 
 
-def refused_by_the_server(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
+def _refused_by_the_server(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
     """The server's own refusal reaches visitors of a host: no claim causes it, asking does (an expired leaf; SNI and Host that differ).
 
     While a host arrives well, it is not the zone's certificate that is refused, and asking cannot be ended for one host alone: what
     is refused there is named, and the others stay as they are. A host that answers past the edge, or whose Ingress verifies by itself,
     says nothing about our asking.
     """
-    losing = [host for host in origin.hosts if speaks_for_us(o, origin, host) and loses(o, origin, host, {REFUSED})]
+    losing = [host for host in origin.hosts if _speaks_for_us(o, origin, host) and loses(o, origin, host, {REFUSED})]
     if not losing:
         return None
     required = [host for host in losing if host in claim.required]
-    if not any(arrives_well(o, claim, host) for host in claim.required):
-        return held_off(o) or relax(o, origin, Mode.OFF, f"the origin itself refuses what the edge presents to {', '.join(losing)}")
-    return relaxed(o, origin, claim, required, "the origin itself refuses what the edge presents") if required else None
+    if not any(_arrives_well(o, claim, host) for host in claim.required):
+        return _held_off(o) or relax(o, origin, Mode.OFF, f"the origin itself refuses what the edge presents to {', '.join(losing)}")
+    return _relaxed(o, origin, claim, required, "the origin itself refuses what the edge presents") if required else None
 
 
-def speaks_for_us(o: Observed, origin: ObservedOrigin, host: str) -> bool:
+def _speaks_for_us(o: Observed, origin: ObservedOrigin, host: str) -> bool:
     """What the host answers through the edge is an answer of our replicas that follows from our text."""
     return not o.evidence_of(host).direct and oddity(origin, host) is None
 
@@ -123,12 +123,12 @@ def lost(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
         return None
     presented = o.evidence_of(losing[0]).presented
     why = f"the edge presents {presented or 'changing certificates'}"
-    if certificate_is_not_presented(o, origin, claim, losing):
-        return held_off(o) or relax(o, origin, Mode.REQUEST, f"{why} to {', '.join(losing)}")
-    return relaxed(o, origin, claim, losing, why)
+    if _certificate_is_not_presented(o, origin, claim, losing):
+        return _held_off(o) or relax(o, origin, Mode.REQUEST, f"{why} to {', '.join(losing)}")
+    return _relaxed(o, origin, claim, losing, why)
 
 
-def certificate_is_not_presented(o: Observed, origin: ObservedOrigin, claim: Claim, losing: list[str]) -> bool:
+def _certificate_is_not_presented(o: Observed, origin: ObservedOrigin, claim: Claim, losing: list[str]) -> bool:
     """It is the zone that loses, not one host of it: Cloudflare says so, or several hosts do, or begin to, and none has arrived well since.
 
     Of hundreds of hosts many were not asked since: what came before says nothing of what comes now.
@@ -138,41 +138,41 @@ def certificate_is_not_presented(o: Observed, origin: ObservedOrigin, claim: Cla
         if not o.zone.enabled or newest is None or newest.pin not in claim.pins:
             return True
     others = {*origin.hosts, *claim.required} - set(losing)
-    alone = len(losing) == 1 and not any(begins_to_lose(o, origin, claim, host) for host in others)
-    began = min(began_to_lose_at(o, origin, claim, host) for host in losing)
-    return not alone and not any(arrives_well(o, claim, host, since=began) for host in others)
+    alone = len(losing) == 1 and not any(_begins_to_lose(o, origin, claim, host) for host in others)
+    began = min(_began_to_lose_at(o, origin, claim, host) for host in losing)
+    return not alone and not any(_arrives_well(o, claim, host, since=began) for host in others)
 
 
-def began_to_lose_at(o: Observed, origin: ObservedOrigin, claim: Claim, host: str) -> datetime:
+def _began_to_lose_at(o: Observed, origin: ObservedOrigin, claim: Claim, host: str) -> datetime:
     """The first of the losing answers in a row; where they are a share of all, the first of the recent ones."""
     recent, refused = o.evidence_of(host).recent, refused_arrivals(origin, claim, host)
     run = list(takewhile(lambda arrival: arrival.presented in refused, reversed(recent)))
     return run[-1].at if loses_in_a_row(o, recent, refused) else recent[0].at
 
 
-def begins_to_lose(o: Observed, origin: ObservedOrigin, claim: Claim, host: str) -> bool:
+def _begins_to_lose(o: Observed, origin: ObservedOrigin, claim: Claim, host: str) -> bool:
     """The host's last request came with what the origin refuses there."""
     evidence = o.evidence_of(host)
     refused = refused_arrivals(origin, claim, host)
     return is_fresh(o, evidence) and any(arrival.presented in refused for arrival in evidence.recent[-1:])
 
 
-def arrives_well(o: Observed, claim: Claim, host: str, *, since: datetime | None = None) -> bool:
+def _arrives_well(o: Observed, claim: Claim, host: str, *, since: datetime | None = None) -> bool:
     """The host's requests were just seen to come with a leaf that the claim trusts, the last one not before `since`."""
     evidence = o.evidence_of(host)
     late = since is None or (evidence.last is not None and evidence.last >= since)
     return late and any(arrives_with(o, evidence, pin) for pin in claim.pins)
 
 
-def relaxed(o: Observed, origin: ObservedOrigin, claim: Claim, hosts: list[str], why: str) -> Step | None:
+def _relaxed(o: Observed, origin: ObservedOrigin, claim: Claim, hosts: list[str], why: str) -> Step | None:
     """Some hosts go back to Request; the others stay as they are."""
     less = claim_without(o, origin, claim, hosts)
     if was_rejected(o, origin, less):
-        return held_off(o) or relax(o, origin, Mode.REQUEST, f"{why} to {', '.join(hosts)}")
-    return held_off(o, *hosts) or Publish(origin.name, origin.target, less, f"{why} to {', '.join(hosts)}")
+        return _held_off(o) or relax(o, origin, Mode.REQUEST, f"{why} to {', '.join(hosts)}")
+    return _held_off(o, *hosts) or Publish(origin.name, origin.target, less, f"{why} to {', '.join(hosts)}")
 
 
-def refused_by_replicas(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
+def _refused_by_replicas(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
     """A replica that runs the published revision and refuses a leaf that Cloudflare may present."""
     uploaded = {pin.sha256 for pin in o.record.uploaded}
     refusing = {
@@ -189,10 +189,10 @@ def refused_by_replicas(o: Observed, origin: ObservedOrigin, claim: Claim) -> St
     mended = claim_of(o, origin, claim.mode, claim.enforced, {*claim.pins, *our_pins(o)})
     if not leaves <= {pin.sha256 for pin in claim.pins} and not was_rejected(o, origin, mended):
         return Publish(origin.name, origin.target, mended, "a replica refuses a leaf of ours that the edge may present")
-    return relaxed(o, origin, claim, hosts, f"a replica refuses our own leaf {min(leaves)[:8]}, which the edge may present")
+    return _relaxed(o, origin, claim, hosts, f"a replica refuses our own leaf {min(leaves)[:8]}, which the edge may present")
 
 
-def held_off(o: Observed, *hosts: str) -> Step | None:
+def _held_off(o: Observed, *hosts: str) -> Step | None:
     """Before a relaxation, note that the next requirement waits, longer each time; no host: of all. What was a day ago is forgotten.
 
     What is remembered stays small, because an annotation has to hold it: of many hosts at once all are held off together, and what ends
@@ -203,7 +203,7 @@ def held_off(o: Observed, *hosts: str) -> Step | None:
         return None
     new = new if len(new) <= MOST_HOLD_OFFS else [""]
     before = {one.host: one for one in o.record.hold_offs if o.wall - one.since < timedelta(days=1)}
-    noted = [held_off_again(o, host, before[host].times + 1 if host in before else 1) for host in new]
+    noted = [_held_off_again(o, host, before[host].times + 1 if host in before else 1) for host in new]
     others = sorted((one for one in before.values() if one.host not in new), key=lambda one: one.until, reverse=True)
     lasting = (*noted, *others[: MOST_HOLD_OFFS - len(noted)])
     until = max(one.until for one in noted)
@@ -213,7 +213,7 @@ def held_off(o: Observed, *hosts: str) -> Step | None:
     )
 
 
-def held_off_again(o: Observed, host: str, times: int) -> HoldOff:
+def _held_off_again(o: Observed, host: str, times: int) -> HoldOff:
     """The hold-off of a host that is relaxed for the `times`th time."""
     pause = timedelta(seconds=min(o.limits.hold_off_s * 2 ** min(times - 1, 20), 86400.0))
     return HoldOff(times, o.wall, o.wall + pause, host)

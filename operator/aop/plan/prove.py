@@ -45,16 +45,16 @@ def origins_ask(o: Observed) -> Step | None:
             continue
         if claim.mode is Mode.OFF:
             if expired := [pin for pin in o.record.uploaded if expires_within(pin, o.wall, 60.0)]:
-                return until_never_presented(o, expired[0])
+                return _until_never_presented(o, expired[0])
             if (until := held_off_until(o, "")) is not None:
-                return held_off_hosts(o, dict.fromkeys(origin.hosts, until))
+                return _held_off_hosts(o, dict.fromkeys(origin.hosts, until))
             return publish(o, origin, claim_of(o, origin, Mode.REQUEST, (), our_pins(o)), "the zone presents our certificate")
         if wait := until_applied(origin):
             return wait
     return None
 
 
-def until_never_presented(o: Observed, leaf: Pin) -> Step:
+def _until_never_presented(o: Observed, leaf: Pin) -> Step:
     """What has expired leaves Cloudflare, and then the record, before anybody asks: nobody is asked now, so nobody can miss it."""
     zone, wanted = o.zone, wanted_leaf(o)
     if isinstance(zone, ObservedZone) and (newest := newest_active(zone)) is not None and newest.pin == wanted and leaf != wanted:
@@ -74,12 +74,12 @@ def until_never_presented(o: Observed, leaf: Pin) -> Step:
 def hosts_are_proven(o: Observed) -> Step | None:
     """Each host by itself, over a whole window; waits only while none is proven."""
     hosts, wanted = in_scope(o), wanted_leaf(o)
-    if wanted is None or any(requirable(o, origin, wanted) for origin in o.origins if origin.wanted):
+    if wanted is None or any(_requirable(o, origin, wanted) for origin in o.origins if origin.wanted):
         return None
     return flush(o, wanted) or waiting_for_proof(o, hosts, wanted.sha256)
 
 
-def requirable(o: Observed, origin: ObservedOrigin, wanted: Pin) -> set[str]:
+def _requirable(o: Observed, origin: ObservedOrigin, wanted: Pin) -> set[str]:
     """The hosts that are proven through the edge, on replicas that were all seen to accept what arrives."""
     return {host for host in origin.hosts if proven(o, host) and accepted_everywhere(origin, host, wanted)}
 
@@ -87,27 +87,27 @@ def requirable(o: Observed, origin: ObservedOrigin, wanted: Pin) -> set[str]:
 def waiting_for_proof(o: Observed, hosts: tuple[str, ...], wanted: str) -> Step:
     """What the proof waits for, host by host, in words."""
     seen = [o.evidence_of(host) for host in hosts]
-    arriving = [e for e in seen if e.presented == wanted and not e.direct and e.silence is None and hidden(o, e.host) is None]
+    arriving = [e for e in seen if e.presented == wanted and not e.direct and e.silence is None and _hidden(o, e.host) is None]
     if arriving:
         best = arriving[0]
         since = min(e.since or o.now for e in arriving)
         return Wait(
             Reason.WAITING_FOR_PROOF,
             f"Requests to {best.host} come with leaf {wanted[:8]}; the host is proven when all have for {o.window.total_seconds():.0f} s"
-            f"{sessions_go_on(o, wanted)}",
+            f"{_sessions_go_on(o, wanted)}",
             1.0,
             since=since,
         )
     what = "; ".join(why_unproven(o, evidence) for evidence in seen[:5])
-    silent = all(hidden(o, e.host) is None and (e.silence is not None or e.last is None) for e in seen if not e.direct)
+    silent = all(_hidden(o, e.host) is None and (e.silence is not None or e.last is None) for e in seen if not e.direct)
     begun = [at for e in seen if (at := e.silent_since if silent else e.since)]
     reason = Reason.EDGE_SILENT if silent else Reason.EDGE_NOT_PROVEN
     return Wait(
-        reason, f"no host is proven to present leaf {wanted[:8]}. {what}{sessions_go_on(o, wanted)}", 2.0, since=min(begun, default=None)
+        reason, f"no host is proven to present leaf {wanted[:8]}. {what}{_sessions_go_on(o, wanted)}", 2.0, since=min(begun, default=None)
     )
 
 
-def sessions_go_on(o: Observed, wanted: str) -> str:
+def _sessions_go_on(o: Observed, wanted: str) -> str:
     """What else is to be known where hosts are held back by sessions of before, which have been ended as often as an hour allows."""
     held_back = {host for it in o.origins if it.wanted for host in it.hosts if old_sessions_hold_back(o, it, host, wanted)}
     if not held_back or not flushes_used_up(o):
@@ -119,7 +119,7 @@ def sessions_go_on(o: Observed, wanted: str) -> str:
     )
 
 
-def hidden(o: Observed, host: str) -> str | None:
+def _hidden(o: Observed, host: str) -> str | None:
     """Why our text cannot be seen at the host on some origin, so that no window of requests will prove it."""
     return next((odd for origin in o.origins if host in origin.hosts and (odd := oddity(origin, host)) is not None), None)
 
@@ -127,7 +127,7 @@ def hidden(o: Observed, host: str) -> str | None:
 def why_unproven(o: Observed, evidence: Evidence) -> str:
     """One host's missing proof in words, for the condition."""
     host, outranked = evidence.host, getattr(o.zone, "outranked", ())
-    if (odd := hidden(o, host)) is not None:
+    if (odd := _hidden(o, host)) is not None:
         return f"{host}: {odd}"
     if evidence.direct:
         return f"{host} answers past Cloudflare (DNS-only?)"
@@ -150,37 +150,37 @@ def origins_require(o: Observed) -> Step | None:
     goal, wanted = o.spec.enforcement_mode, wanted_leaf(o)
     if goal < Mode.OPTIONAL or wanted is None:
         return None
-    steps = [step for origin in o.origins if origin.wanted and (step := requires(o, origin, goal, wanted))]
+    steps = [step for origin in o.origins if origin.wanted and (step := _requires(o, origin, goal, wanted))]
     # What one origin waits for (a hold-off may last a day) holds back no other.
     step = next((step for step in steps if not isinstance(step, Wait)), next(iter(steps), None))
     # A host beside those that are required may be held back by sessions of before: nothing else would ever end them.
     return step or flush(o, wanted)
 
 
-def requires(o: Observed, origin: ObservedOrigin, goal: Mode, wanted: Pin) -> Step | None:
+def _requires(o: Observed, origin: ObservedOrigin, goal: Mode, wanted: Pin) -> Step | None:
     """What is to be done, or waited for, before one origin requires what is proven."""
     claim = configured(origin).claim
     if claim is None:
         return None
-    fit, required = requirable(o, origin, wanted), set(claim.required)
+    fit, required = _requirable(o, origin, wanted), set(claim.required)
     # From Optional to Require is stricter for hosts that are enforced already: they too need a fresh proof.
     if claim.mode < goal and not required <= fit:
         return waiting_for_proof(o, claim.required, wanted.sha256)
     held_off = {host: until for host in fit - required if (until := held_off_until(o, host)) is not None}
     hosts = required | (fit - held_off.keys())
     if not hosts:
-        return held_off_hosts(o, held_off) if held_off else None
+        return _held_off_hosts(o, held_off) if held_off else None
     stricter = claim_of(o, origin, goal, with_wildcards(origin, hosts))
     if (claim.mode, claim.enforced, claim.excepted) == (goal, stricter.enforced, stricter.excepted):
         return None
-    if nearly := nearly_proven(o, origin, hosts, wanted.sha256):
+    if nearly := _nearly_proven(o, origin, hosts, wanted.sha256):
         return Wait(
             Reason.WAITING_FOR_PROOF, f"{', '.join(nearly)} will be proven within seconds, so that one write can require all hosts", 1.0
         )
     return publish(o, origin, stricter, f"{len(hosts)} of {len(origin.hosts)} hosts are proven")
 
 
-def held_off_hosts(o: Observed, held_off: Mapping[str, datetime]) -> Wait:
+def _held_off_hosts(o: Observed, held_off: Mapping[str, datetime]) -> Wait:
     """What was relaxed a short time ago is not made stricter yet."""
     until, hosts = min(held_off.values()), sorted(held_off)
     times, since = max((one.times, one.since) for one in running_hold_offs(o) if one.host in {"", *hosts})
@@ -193,7 +193,7 @@ def held_off_hosts(o: Observed, held_off: Mapping[str, datetime]) -> Wait:
     )
 
 
-def nearly_proven(o: Observed, origin: ObservedOrigin, enforced: set[str], wanted: str) -> list[str]:
+def _nearly_proven(o: Observed, origin: ObservedOrigin, enforced: set[str], wanted: str) -> list[str]:
     """Hosts whose proof is complete within a few seconds: a write costs every replica a reload, so they share it."""
     soon = timedelta(seconds=5.0)
     return [

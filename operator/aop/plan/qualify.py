@@ -29,7 +29,7 @@ def what_was_found_is_recorded(o: Observed) -> Step | None:
         return None  # nothing is done without the zone; the rule that needs it says why it is not there
     if not o.record.untouched and o.record.found:
         return None
-    if step := our_own_work_is_no_baseline(o, o.zone):
+    if step := _our_own_work_is_no_baseline(o, o.zone):
         return step
     issued = o.spec.certificate.generate is not None
     foreign = tuple(sorted(c.id for c in o.zone.certificates if not (c.ours and issued)))
@@ -43,7 +43,7 @@ def what_was_found_is_recorded(o: Observed) -> Step | None:
     )
 
 
-def our_own_work_is_no_baseline(o: Observed, zone: ObservedZone) -> Note | None:
+def _our_own_work_is_no_baseline(o: Observed, zone: ObservedZone) -> Note | None:
     """What a record that was lost has named, as far as our own traces tell it: what is there by our doing is not how the zone was found."""
     claimed = {origin.target: claim for origin in o.origins if (claim := configured(origin).may_do)}
     pins = {*o.record.uploaded, *(c.pin for c in ours_listed(o)), *(pin for claim in claimed.values() for pin in claim.pins)}
@@ -120,10 +120,10 @@ def zone_is_eligible(o: Observed) -> Step | None:
             Reason.HOSTS_SUPPRESSED,
             f"per-hostname associations at Cloudflare outrank the zone's certificate for every host in scope ({', '.join(hosts[:5])}). Void them",
         )
-    return nobodys_certificate_is_displaced(o, o.zone)
+    return _nobodys_certificate_is_displaced(o, o.zone)
 
 
-def nobodys_certificate_is_displaced(o: Observed, zone: ObservedZone) -> Step | None:
+def _nobodys_certificate_is_displaced(o: Observed, zone: ObservedZone) -> Step | None:
     """What the zone presents now is ours, nothing, or may be outranked by the user's consent."""
     if o.spec.certificate.replace_foreign:
         return None
@@ -146,7 +146,7 @@ def nobodys_certificate_is_displaced(o: Observed, zone: ObservedZone) -> Step | 
 def origins_are_eligible(o: Observed) -> Step | None:
     """Each origin exists, is read by a controller with a Ready replica, and holds nothing that contradicts us."""
     for origin in o.origins:
-        if origin.wanted and (step := eligible(origin) or presentable(o, origin)):
+        if origin.wanted and (step := _eligible(origin) or _presentable(o, origin)):
             return step
     if not in_scope(o):
         if left_out := [one for origin in o.origins if origin.wanted for one in origin.left_out]:
@@ -158,13 +158,13 @@ def origins_are_eligible(o: Observed) -> Step | None:
     return None
 
 
-def presentable(o: Observed, origin: ObservedOrigin) -> Step | None:
+def _presentable(o: Observed, origin: ObservedOrigin) -> Step | None:
     """Said before anything is written. Later it holds back only the enabling, not what the hosts of others need."""
     disabled = isinstance(o.zone, ObservedZone) and not o.zone.enabled
     return nobody_is_refused_by_others(o, origin) if o.record.untouched and disabled else None
 
 
-def eligible(origin: ObservedOrigin) -> Step | None:
+def _eligible(origin: ObservedOrigin) -> Step | None:
     """What keeps one origin from being worked on, the most basic reason first."""
     target = origin.target
     if not origin.allowed:
@@ -189,10 +189,10 @@ def eligible(origin: ObservedOrigin) -> Step | None:
         return Block(
             Reason.NO_REPLICAS, f"none of the {origin.readers} controller pods that read ConfigMap {target} is Ready. Look at their logs"
         )
-    return Block(Reason.FOREIGN_CONFIGURATION, origin.foreign) if origin.foreign else until_it_listens(origin)
+    return Block(Reason.FOREIGN_CONFIGURATION, origin.foreign) if origin.foreign else _until_it_listens(origin)
 
 
-def until_it_listens(origin: ObservedOrigin) -> Wait | None:
+def _until_it_listens(origin: ObservedOrigin) -> Wait | None:
     """None while everything about the origin can be read, and its controllers take what is written."""
     if origin.stale:
         return Wait(Reason.TRANSIENT_ERROR, f"origin {origin.name}: {origin.stale}", 5.0)

@@ -23,16 +23,16 @@ def origins_refuse_nobody(o: Observed) -> Step | None:
     Off and not Request: what the zone presents once ours is gone may be expired, and asking alone refuses that.
     """
     for origin in o.origins:
-        if step := refuses_nobody(o, origin):
+        if step := _refuses_nobody(o, origin):
             return step
     return None
 
 
-def refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
+def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
     """What is still to be done, or seen, before one origin refuses nobody."""
     if isinstance(origin.configured, Unknown):
         return Wait(Reason.REMOVING, f"ConfigMap {origin.target} cannot be read: {origin.configured.message}", 5.0)
-    found, gone = configured(origin), nothing_of_ours_runs(origin)
+    found, gone = configured(origin), _nothing_of_ours_runs(origin)
     to_be_put_right = found.may_do is not None and (found.may_do.mode > Mode.OFF or not found.intact)
     if to_be_put_right and not gone:
         again_and_again = origin.overwritten if found.standing is None and not found.intact else None
@@ -44,7 +44,7 @@ def refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
     if isinstance(origin.replicas, Unknown):
         return Wait(Reason.REMOVING, f"the replicas of origin {origin.name} cannot be listed: {origin.replicas.message}", 5.0)
     wait = until_applied(origin) if found.claim is not None and origin.replicas and not gone else None
-    if wait and not strangers_pass(origin):
+    if wait and not _strangers_pass(origin):
         return Wait(
             Reason.REMOVING,
             f"The operator takes nothing away while a replica may still refuse somebody. {wait.message}",
@@ -71,7 +71,7 @@ def refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
     return None
 
 
-def nothing_of_ours_runs(origin: ObservedOrigin) -> bool:
+def _nothing_of_ours_runs(origin: ObservedOrigin) -> bool:
     """Somebody has taken our text out, and every replica was seen to run what is there instead: nobody is refused by our doing.
 
     Putting it right first would never end where a tool puts the other text back within seconds.
@@ -81,7 +81,7 @@ def nothing_of_ours_runs(origin: ObservedOrigin) -> bool:
     return reset and bool(asked) and all(not r.error and r.settled and r.revision is None and r.strictest < Mode.OPTIONAL for r in asked)
 
 
-def strangers_pass(origin: ObservedOrigin) -> bool:
+def _strangers_pass(origin: ObservedOrigin) -> bool:
     """Every replica was asked about every host and refuses nobody: where pages of somebody's hide which text it runs, that is all to see."""
     asked = [(replica, replica.seen(host)) for replica in replicas(origin) for host in origin.hosts]
     return bool(asked) and all(r.settled and not r.error and b is not None and b.odd and b.mode < Mode.OPTIONAL for r, b in asked)
@@ -92,7 +92,7 @@ def given_up(o: Observed) -> bool:
     return o.removing_since is not None and o.now - o.removing_since >= timedelta(seconds=o.limits.teardown_patience_s)
 
 
-def awaited(o: Observed, what: str, seconds: float) -> Wait | None:
+def _awaited(o: Observed, what: str, seconds: float) -> Wait | None:
     """What Cloudflare is waited for, whatever the reason; None once its time is over."""
     if given_up(o):
         return None
@@ -101,13 +101,13 @@ def awaited(o: Observed, what: str, seconds: float) -> Wait | None:
     return Wait(Reason.REMOVING, f"{what}. {left}", seconds, o.removing_since)
 
 
-def attempted(o: Observed, step: SetEnabled | Delete) -> Step | None:
+def _attempted(o: Observed, step: SetEnabled | Delete) -> Step | None:
     """The change; None once Cloudflare's time is over and this very change was refused."""
     what = ENABLED if isinstance(step, SetEnabled) else step.certificate_id
     return None if given_up(o) and any(refusal.what == what for refusal in o.refusals) else step
 
 
-def may_be_there(o: Observed) -> tuple[Pin, ...]:
+def _may_be_there(o: Observed) -> tuple[Pin, ...]:
     """The leaves that Cloudflare may hold by our doing; sorted.
 
     By the record, by its own list, and, should the record be lost, by our claims; while the list cannot be read, by the key pair that we made.
@@ -119,25 +119,25 @@ def may_be_there(o: Observed) -> tuple[Pin, ...]:
     return tuple(sorted({pin for pin in named if pin}))
 
 
-def cloudflare_is_left_alone(o: Observed) -> bool:
+def _cloudflare_is_left_alone(o: Observed) -> bool:
     """Nothing is to be put back at Cloudflare: by wish, or because nothing was done there."""
-    return o.spec.deletion_policy == "Retain" or not may_be_there(o)
+    return o.spec.deletion_policy == "Retain" or not _may_be_there(o)
 
 
 def zone_is_as_found(o: Observed) -> Step | None:
     """The recorded enabled flag, or disabled if that was lost; somebody else's certificate that came since keeps it on."""
-    if cloudflare_is_left_alone(o):
+    if _cloudflare_is_left_alone(o):
         return None
     if not isinstance(o.zone, ObservedZone):
-        return awaited(o, unreadable(o), 10.0)
-    if as_found(o, o.zone):
+        return _awaited(o, _unreadable(o), 10.0)
+    if _as_found(o, o.zone):
         return None
     enabled = o.record.found is not None and o.record.found.enabled
     why = "they were so before this object" if o.record.found else "nobody knows any more how it was found, and what it presents was ours"
-    return attempted(o, SetEnabled(o.zone.id, enabled=enabled, why=why))
+    return _attempted(o, SetEnabled(o.zone.id, enabled=enabled, why=why))
 
 
-def unreadable(o: Observed) -> str:
+def _unreadable(o: Observed) -> str:
     """Why the zone cannot be seen, and so not be put back."""
     name = o.spec.zone.name
     if isinstance(o.zone, Unknown):
@@ -145,30 +145,30 @@ def unreadable(o: Observed) -> str:
     return f"the token sees no zone {name} any more. If the zone is still there, add it to the token's Zone Resources"
 
 
-def as_found(o: Observed, zone: ObservedZone) -> bool:
+def _as_found(o: Observed, zone: ObservedZone) -> bool:
     """The zone's setting is as it is to be left."""
-    return zone.enabled == (o.record.found is not None and o.record.found.enabled) or (zone.enabled and used_by_others(o, zone))
+    return zone.enabled == (o.record.found is not None and o.record.found.enabled) or (zone.enabled and _used_by_others(o, zone))
 
 
-def used_by_others(o: Observed, zone: ObservedZone) -> bool:
+def _used_by_others(o: Observed, zone: ObservedZone) -> bool:
     """Somebody else's certificate was deployed on the zone since it was found."""
     return any(not c.ours and not was_there_before(o, c) and c.state is CertificateState.ACTIVE for c in zone.certificates)
 
 
 def our_certificates_are_gone(o: Observed) -> Step | None:
     """And Cloudflare still: an upload whose answer was lost may arrive late."""
-    if cloudflare_is_left_alone(o) or not isinstance(o.zone, ObservedZone):
+    if _cloudflare_is_left_alone(o) or not isinstance(o.zone, ObservedZone):
         return None
     for certificate in ours_listed(o):
         if certificate.state in {CertificateState.ACTIVE, CertificateState.FAILED}:
-            step: Step | None = attempted(o, Delete(o.zone.id, certificate.id, certificate.pin, "the object is being removed"))
+            step: Step | None = _attempted(o, Delete(o.zone.id, certificate.id, certificate.pin, "the object is being removed"))
         else:
-            step = awaited(o, f"certificate {certificate.id} is still {certificate.state} at Cloudflare", 1.0)
+            step = _awaited(o, f"certificate {certificate.id} is still {certificate.state} at Cloudflare", 1.0)
         if step:
             return step
     if o.still or ours_listed(o):
         return None
-    return awaited(
+    return _awaited(
         o, "Cloudflare lists none of our certificates any more; its list lags, so that the operator watches it a little longer", 2.0
     )
 
@@ -180,21 +180,21 @@ def origins_are_as_found(o: Observed) -> Step | None:
 
 def what_is_left_behind(o: Observed) -> str:
     """What a finished removal leaves at Cloudflare against its wish, all of it in words; empty if nothing."""
-    if cloudflare_is_left_alone(o):
+    if _cloudflare_is_left_alone(o):
         return ""
     name = o.spec.zone.name
     if not isinstance(o.zone, ObservedZone):
-        leaves = ", ".join(pin.short for pin in may_be_there(o))
+        leaves = ", ".join(pin.short for pin in _may_be_there(o))
         found = o.record.found
         was = "unknown"
         if found is not None:
             was = "enabled" if found.enabled else "disabled"
         return (
             f"zone {name} may still have certificates with leaf {leaves}, and Authenticated Origin Pulls as they are (they were found {was}): "
-            f"{unreadable(o)}"
+            f"{_unreadable(o)}"
         )
     kept = [f"certificate {c.id} (leaf {c.pin.short}, {c.status or c.state})" for c in ours_listed(o)]
-    enabled = [] if as_found(o, o.zone) else [f"Authenticated Origin Pulls {'enabled' if o.zone.enabled else 'disabled'}"]
+    enabled = [] if _as_found(o, o.zone) else [f"Authenticated Origin Pulls {'enabled' if o.zone.enabled else 'disabled'}"]
     if not kept and not enabled:
         return ""
     why = "; ".join(dict.fromkeys(refusal.why for refusal in o.refusals)) or "Cloudflare did not come to an end with it"
