@@ -168,7 +168,7 @@ def observed(
     **changes: Any,
 ) -> Observed:
     """The whole world, as the spec asks; mappings change single fields, `evidence` replaces that of the hosts it names."""
-    noted = Record(zone_id=ZONE_ID, found=Baseline(enabled=False), uploaded=(LEAF,), claimed=(TARGET,))
+    noted = Record(zone_id=ZONE_ID, baseline=Baseline(enabled=False), uploaded=(LEAF,), claimed=(TARGET,))
     asked = _spec(**spec) if isinstance(spec, Mapping) else spec
     itself = ObservedObject(KEY, UID, generation=2, created=NOW - 30 * DAY, spec=asked, record=replace(noted, **record))
     arriving = {host: _evidence(host) for host in HOSTS} | {one.host: one for one in evidence}

@@ -41,7 +41,7 @@ def claims(draw: st.DrawFn, uid: str | None = None) -> Claim:
         mode=mode,
         enforced=tuple(sorted(draw(st.lists(names, max_size=3, unique=True)))) if mode >= Mode.OPTIONAL else (),
         pins=tuple(sorted(draw(st.lists(pins, max_size=2, unique=True)))),
-        nudge=draw(st.integers(0, 3)),
+        flush_count=draw(st.integers(0, 3)),
     )
 
 

@@ -32,12 +32,12 @@ from aop.observe.origin import OriginKeepers
 from aop.observe.replicas import ReplicaReader
 from aop.observe.zone import ZoneReader
 from aop.origins import ObjectKey
+from aop.orphans import Orphans
 from aop.perform import Performer
 from aop.pki import throwaway
 from aop.probe import ClientIdentity, EdgeProbe, ReplicaProbe
 from aop.reconcile import Reconciler
 from aop.settings import Settings, SettingsError
-from aop.strays import Strays
 from aop.uninstall import obstacles
 
 CLOUDFLARE_TOTAL_S = 10.0
@@ -111,11 +111,11 @@ async def run(settings: Settings, clock: Clock) -> None:
         home = home_of(settings)
         reconciler = Reconciler(cluster, observer, performer, clock, metrics, settings.trace_file, home)
         await serve_metrics(stack, settings, metrics)
-        strays = Strays(cluster, performer, settings)
-        looking = asyncio.create_task(strays.run())
+        orphans = Orphans(cluster, performer, settings)
+        looking = asyncio.create_task(orphans.run())
         stack.callback(looking.cancel)
         await announce(cluster, home, settings, clock)
-        await serve(settings, Loops(reconciler, observer, origins, strays, clock))
+        await serve(settings, Loops(reconciler, observer, origins, orphans, clock))
 
 
 def home_of(settings: Settings, folder: Path = SERVICE_ACCOUNT) -> Subject | None:

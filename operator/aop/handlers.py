@@ -20,9 +20,9 @@ from aop.observe import Observer
 from aop.observe.memory import Memory
 from aop.observe.origin import OriginKeepers
 from aop.origins import ObjectKey
+from aop.orphans import Orphans
 from aop.reconcile import Reconciler
 from aop.settings import Settings
-from aop.strays import Strays
 
 RESOURCE = (GROUP, VERSION, PLURAL)
 CANCELLATION_S = 20.0
@@ -49,11 +49,11 @@ class Loop:
 class Loops:
     """All objects' slots, by uid; Kopf's memo. It copies the memo per object, and this one is shared."""
 
-    def __init__(self, reconciler: Reconciler, observer: Observer, origins: OriginKeepers, strays: Strays, clock: Clock) -> None:
+    def __init__(self, reconciler: Reconciler, observer: Observer, origins: OriginKeepers, orphans: Orphans, clock: Clock) -> None:
         self.reconciler = reconciler
         self.observer = observer
         self.origins = origins
-        self.strays = strays
+        self.orphans = orphans
         self.clock = clock
         self._slots: dict[str, Loop] = {}
         self.last_visit_s = clock.monotonic_s()
@@ -122,7 +122,7 @@ def register(registry: kopf.OperatorRegistry, login: Callable[..., Any]) -> None
         if type == "DELETED":
             memo.drop(meta["uid"])
             memo.wake_all()
-            memo.strays.look_soon()
+            memo.orphans.look_soon()
             return
         slot = memo.slot(meta["uid"])
         slot.memory.learn(manifest, memo.clock.monotonic_s())

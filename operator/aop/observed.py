@@ -80,7 +80,7 @@ class Record:
     """What the world will not tell later: kept on the object, written before the effect that makes it necessary."""
 
     zone_id: str | None = None
-    found: Baseline | None = None
+    baseline: Baseline | None = None
     uploaded: tuple[Pin, ...] = ()
     """Every leaf that Cloudflare may hold by our doing; sorted. A leaf enters before its upload and leaves once it is surely gone."""
     claimed: tuple[ObjectKey, ...] = ()

@@ -162,7 +162,7 @@ class Reconciler:
         memory.errors = 0
         memory.awaiting = not isinstance(step, Done)
         memory.blocked_on = step.reason if isinstance(step, Block) else None
-        memory.awaits_stillness = observed.object.deleting or bool(
+        memory.awaits_quiet_period = observed.object.deleting or bool(
             {*observed.record.uploaded, *(c.pin for c in ours_listed(observed))} - {wanted_leaf(observed)}
         )
         self._metrics.reconciles.labels(result=type(step).__name__.lower()).inc()

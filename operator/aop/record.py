@@ -21,7 +21,7 @@ def dump(record: Record) -> str:
     """The annotation's text; the same record gives the same text."""
     fields: dict[str, Any] = {
         "zone": record.zone_id,
-        "found": {"enabled": record.found.enabled, "foreign": list(record.found.foreign)} if record.found else None,
+        "baseline": {"enabled": record.baseline.enabled, "foreign": list(record.baseline.foreign)} if record.baseline else None,
         "uploaded": [[pin.sha256, pin.sha1, _seconds(pin.not_before), _seconds(pin.not_after)] for pin in record.uploaded],
         "claimed": [str(key) for key in record.claimed],
         "rejected": [[one.digest, one.times, _seconds(one.since), _whole(one.until)] for one in record.rejected],
@@ -48,10 +48,10 @@ def load(text: str | None) -> Record:
         return Record()
     try:
         fields = json.loads(text)
-        found = fields.get("found")
+        found = fields.get("baseline")
         return Record(
             zone_id=_text(fields["zone"]) if "zone" in fields else None,
-            found=Baseline(_flag(found["enabled"]), _texts(found["foreign"])) if found else None,
+            baseline=Baseline(_flag(found["enabled"]), _texts(found["foreign"])) if found else None,
             uploaded=tuple(sorted(_pin(*pin) for pin in _list(fields.get("uploaded")))),
             claimed=tuple(sorted(ObjectKey.parse(key) for key in _texts(fields.get("claimed")))),
             rejected=tuple(

@@ -158,7 +158,7 @@ class Settings(BaseSettings):
         description="How many requests a second go through the edge for all objects together, and as many again to hosts that lose; with more hosts "
         "than that allows, those of the objects that have the most are asked less often.",
     )
-    stillness_s: Seconds = Field(
+    quiet_period_s: Seconds = Field(
         300,
         description="How long Cloudflare must be seen unchanged before absence from its list is a fact, in seconds: longer than list lag "
         "(tens of seconds), request timeout (30) and propagation together.",

@@ -55,7 +55,7 @@ def settings(scene: Scene, **more: Any) -> dict[str, Any]:
             "cloudflareBaseUrl": scene.cloudflare.base_url,
             "edgeConnectTo": scene.sandbox.connect_to.split(","),
             "edgeCaFile": str(scene.cloudflare.edge_ca_file),
-            "stillnessSeconds": 3,
+            "quietPeriodSeconds": 3,
             **more,
         },
         "ports": {"address": "127.0.0.1", "health": free_port(), "metrics": free_port()},

@@ -162,8 +162,8 @@ def record_of(record: RealRecord, o: Observed, hosts: tuple[str, ...], names: Na
         raise OutOfModel("a rejected claim: its digest has no way back")
     targets = [origin.target for origin in o.origins]
     return Record(
-        found=record.found.enabled if record.found else None,
-        foreign=sum({names.ids.get(one, F) for one in record.found.foreign}) if record.found else 0,
+        found=record.baseline.enabled if record.baseline else None,
+        foreign=sum({names.ids.get(one, F) for one in record.baseline.foreign}) if record.baseline else 0,
         uploaded=names.mask(record.uploaded),
         claimed=sum(1 << i for i, target in enumerate(targets) if target in record.claimed),
         hold_off=held_off_mask(record, hosts, o.wall),

@@ -60,7 +60,7 @@ def disturbed(origin: Origin, text: Text) -> Origin:
 
 
 def forgetful(zone: Zone, *, begin_again: bool = True) -> Zone:
-    """Cloudflare was seen to change: proofs and stillness begin again. The answers themselves stay, because a loss is a loss."""
+    """Cloudflare was seen to change: proofs and the quiet period begin again. The answers themselves stay, because a loss is a loss."""
     runs = tuple(begun_again(run) if begin_again else run._replace(void=run.length != NO_RUN) for run in zone.runs)
     return zone._replace(runs=runs, still=False)
 
@@ -71,7 +71,7 @@ def begun_again(run: Run) -> Run:
 
 
 def restarted(zone: Zone) -> Zone:
-    """The operator's memory is lost: answers, stillness, ids that no list shows yet, and what was under way."""
+    """The operator's memory is lost: answers, the quiet period, ids that no list shows yet, and what was under way."""
     certificates = tuple((c, state, UNLISTED if listed == REMEMBERED else listed) for c, state, listed in zone.certificates)
     zone = zone._replace(ill="the ConfigMap cannot be read", recalled=None) if zone.recalled is not None else zone
     return zone._replace(runs=tuple(Run() for _ in zone.runs), still=False, certificates=certificates, plan=None, noted=False, unread=None)

@@ -106,7 +106,7 @@ def paused(w: World, z: int, zone: Zone, s: Setting) -> Iterator[Move]:
 
 
 def swept(w: World, z: int) -> Iterator[Move]:
-    """A write that arrived after the object was gone is found by the label of the ConfigMap, at start and hourly (`aop.strays`)."""
+    """A write that arrived after the object was gone is found by the label of the ConfigMap, at start and hourly (`aop.orphans`)."""
     for i, origin in enumerate(w.origins):
         if origin.text is not None and origin.text.claims[z] is not None and w.zones[z].late is None:
             yield (

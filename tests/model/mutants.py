@@ -252,7 +252,7 @@ BY_HAND = (
     Mutant("written without resourceVersion", world={"lock": False}, where="onboarding, answers are lost"),
     Mutant("a reload does not flush sessions", world={"flush": False}, where="onboarding, removed on the way"),
     Mutant("a proof outlives a change at Cloudflare", world={"begin_again": False}, where="onboarding, removed on the way"),
-    Mutant("stillness is shorter than a request", world={"patient": False}, where="onboarding, answers are lost"),
+    Mutant("the quiet period is shorter than a request", world={"patient": False}, where="onboarding, answers are lost"),
     relaxing_behind_eligibility(),
     Mutant("one odd host makes the replica show no revision", eyes=at_each_replica(one_odd_host_hides_the_revision)),
     Mutant("what others do at a host is taken for ours", eyes=at_each_replica(what_others_do_is_ours)),

@@ -162,7 +162,7 @@ def real_record(sight: Sight) -> RealRecord:
     r = sight.record
     return RealRecord(
         zone_id="0" * 32,
-        found=None if r.found is None else Baseline(r.found, tuple(sorted(map(identifier, bits(r.foreign))))),
+        baseline=None if r.found is None else Baseline(r.found, tuple(sorted(map(identifier, bits(r.foreign))))),
         uploaded=tuple(sorted(pin(v, sight.expiring, sight.expired) for v in bits(r.uploaded))),
         claimed=tuple(sorted(TARGETS[i] for i in range(len(TARGETS)) if r.claimed >> i & 1)),
         rejected=tuple(real_rejection(one, sight) for one in r.rejected),
@@ -440,8 +440,8 @@ def abstract_step(step: Step, sight: Sight, o: Observed) -> tuple[Any, ...]:  # 
             return (
                 "Note",
                 Record(
-                    None if record.found is None else record.found.enabled,
-                    sum(v for v in VALUES if record.found is not None and identifier(v) in record.found.foreign),
+                    None if record.baseline is None else record.baseline.enabled,
+                    sum(v for v in VALUES if record.baseline is not None and identifier(v) in record.baseline.foreign),
                     mask(record.uploaded),
                     sum(1 << i for i in range(len(TARGETS)) if TARGETS[i] in record.claimed),
                     tuple(Rejected(*known[one.digest]) for one in record.rejected),

@@ -281,7 +281,7 @@ class Setting:
     begin_again: bool = True
     """A change read at Cloudflare begins every run again (False: a mutant)."""
     patient: bool = True
-    """Stillness is longer than any request can stay under way (False: a mutant)."""
+    """The quiet period is longer than any request can stay under way (False: a mutant)."""
     fits: bool = True
     """A write that relaxes is taken also where the annotations are full (False: a mutant)."""
     tries_again: bool = True

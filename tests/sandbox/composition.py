@@ -185,7 +185,7 @@ class Sandbox:
         """`export` lines for a shell: the operator's settings, an admin's kubeconfig, and where everything is."""
         variables = {
             # The double lags by knobs, not by minutes: a removal need not watch it for five minutes.
-            **self.operator_environment(AOP_STILLNESS_S="10"),
+            **self.operator_environment(AOP_QUIET_PERIOD_S="10"),
             "KUBECONFIG": str(self.plane.admin_kubeconfig),
             "CLOUDFLARE_API_TOKEN": self.cloudflare.token,
             "SANDBOX_EDGE_LOCATIONS": ",".join(one.https for one in self.cloudflare.locations),

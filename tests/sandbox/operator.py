@@ -17,8 +17,8 @@ from sandbox.waiting import until
 
 COMMAND = ("-m", "aop", "run")
 """The operator as the image runs it, to this Python."""
-QUICK = {"AOP_STILLNESS_S": "3", "AOP_LOG_LEVEL": "info"}
-"""Cloudflare's stand-in lags by knobs, not by minutes, so a few seconds of stillness are longer than all of it."""
+QUICK = {"AOP_QUIET_PERIOD_S": "3", "AOP_LOG_LEVEL": "info"}
+"""Cloudflare's stand-in lags by knobs, not by minutes, so a few seconds of quiet are longer than all of it."""
 
 
 class Operator:

@@ -58,7 +58,7 @@ class Story:
 @pytest.fixture(scope="module")
 def story() -> Story:
     layout = Layout(hosts=(ASCII, ODD, LIMITED, BACK), zones=("example.com", ASCII, ODD, BACK))
-    with Scene(layout, AOP_RESYNC_S="3", AOP_STILLNESS_S="10") as scene:
+    with Scene(layout, AOP_RESYNC_S="3", AOP_QUIET_PERIOD_S="10") as scene:
         told = Story()
         prepare(scene)
         onboard(scene, told)

@@ -13,7 +13,7 @@ import pytest
 from aop.api import Status
 from aop.clock import Clock
 from aop.observe.edge import AskedOrigin, EdgeReader
-from aop.observe.memory import Memory, Shelf
+from aop.observe.memory import Cached, Memory
 from aop.observed import NONE, Arrival, CertificateState, HoldOff, Observed, ObservedKeyPair, ObservedZone
 from aop.origins import Mode
 from aop.plan import next_step
@@ -91,13 +91,13 @@ def test_nothing_but_the_clock_reads_the_time() -> None:
 
 @pytest.mark.parametrize("step", [BACK, AHEAD])
 def test_what_was_read_is_as_old_as_it_is_whoever_sets_the_clock(step: timedelta) -> None:
-    clock, shelf = SetClock(), Shelf[str]()
-    shelf.keep("read", clock.now())
+    clock, cached = SetClock(), Cached[str]()
+    cached.keep("read", clock.now())
     clock.set_by(step)
     clock.pass_s(59)
-    assert shelf.fresh(clock.now(), 60)
+    assert cached.fresh(clock.now(), 60)
     clock.pass_s(2)
-    assert not shelf.fresh(clock.now(), 60)
+    assert not cached.fresh(clock.now(), 60)
 
 
 @pytest.mark.asyncio

@@ -20,9 +20,9 @@ from aop.observe.replicas import ReplicaReader
 from aop.observe.source import Source
 from aop.observe.zone import ZoneReader
 from aop.origins import ObjectKey
+from aop.orphans import Orphans
 from aop.reconcile import Reconciler
 from aop.settings import Settings
-from aop.strays import Strays
 from builders import KEY, NOW, TARGET
 from builders import spec as parsed_spec
 
@@ -77,7 +77,7 @@ def slots(cluster: Lists | None = None) -> Loops:
     there, clock, settings = cast("Cluster", cluster or Lists()), Clock(), Settings()
     keepers = OriginKeepers(there, cast("ReplicaReader", None), settings, clock)
     observer = Observer(there, cast("ZoneReader", None), keepers, cast("EdgeReader", None), settings, clock)
-    return Loops(cast("Reconciler", None), observer, keepers, cast("Strays", None), clock)
+    return Loops(cast("Reconciler", None), observer, keepers, cast("Orphans", None), clock)
 
 
 def test_each_object_has_one_slot_until_it_is_gone() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from aop.clock import Clock
 from aop.errors import Transient
-from aop.observe.memory import CloudflareMemory, Memory, Shelf
+from aop.observe.memory import Cached, CloudflareMemory, Memory
 from aop.observe.source import Known, Source
 from aop.observed import Unknown
 from builders import KEY, NOW, at
@@ -16,40 +16,40 @@ from builders import KEY, NOW, at
 
 @pytest.mark.parametrize(("age_s", "fresh"), [(0, True), (59.9, True), (60, False), (600, False)])
 def test_a_reading_is_used_until_it_is_too_old(age_s: float, fresh: bool) -> None:
-    shelf: Shelf[str] = Shelf()
-    assert shelf.keep("read", NOW) == "read"
-    found = shelf.fresh(at(age_s), 60)
+    cached: Cached[str] = Cached()
+    assert cached.keep("read", NOW) == "read"
+    found = cached.fresh(at(age_s), 60)
     assert (found is not None) is fresh
-    assert shelf.last is not None
-    assert (shelf.last.value, shelf.last.at) == ("read", NOW)
+    assert cached.last is not None
+    assert (cached.last.value, cached.last.at) == ("read", NOW)
 
 
 def test_nothing_there_is_a_reading_too() -> None:
     """A Secret that does not exist is not asked for again on every visit."""
-    shelf: Shelf[str | None] = Shelf()
-    assert shelf.fresh(NOW, 60) is None
-    shelf.keep(None, NOW)
-    found = shelf.fresh(at(1), 60)
+    cached: Cached[str | None] = Cached()
+    assert cached.fresh(NOW, 60) is None
+    cached.keep(None, NOW)
+    found = cached.fresh(at(1), 60)
     assert found is not None
     assert found.value is None
 
 
 def test_what_is_forgotten_is_read_again() -> None:
-    shelf: Shelf[int] = Shelf()
-    shelf.keep(7, NOW)
-    shelf.forget()
-    assert shelf.fresh(NOW, 60) is None
-    assert shelf.last is None
+    cached: Cached[int] = Cached()
+    cached.keep(7, NOW)
+    cached.forget()
+    assert cached.fresh(NOW, 60) is None
+    assert cached.last is None
 
 
-def test_reading_cloudflare_again_does_not_begin_stillness_again() -> None:
+def test_reading_cloudflare_again_does_not_begin_the_quiet_period_again() -> None:
     memory = CloudflareMemory(changed_at=NOW, seen=("a",), retry_at=at(60))
     memory.zone.keep(None, NOW)
     memory.outranked.keep((), NOW)
     memory.listed.keep((), NOW)
     memory.enabled.keep(True, NOW)
     memory.forget_all()
-    assert [shelf.last for shelf in (memory.zone, memory.outranked, memory.listed, memory.enabled)] == [None] * 4
+    assert [cached.last for cached in (memory.zone, memory.outranked, memory.listed, memory.enabled)] == [None] * 4
     assert memory.retry_at is None
     assert (memory.changed_at, memory.seen) == (NOW, ("a",))
 
@@ -58,7 +58,7 @@ def test_a_restart_knows_nothing_and_says_so() -> None:
     memory = Memory()
     assert isinstance(memory.zone, Unknown)
     assert memory.awaiting
-    assert memory.cloudflare.changed_at is None, "stillness begins with the process"
+    assert memory.cloudflare.changed_at is None, "the quiet period begins with the process"
 
 
 @pytest.mark.asyncio

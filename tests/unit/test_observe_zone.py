@@ -141,7 +141,7 @@ class Reading:
         return found
 
     def still(self) -> bool:
-        return is_still(self.memory, self.settings.stillness_s)
+        return is_still(self.memory, self.settings.quiet_period_s)
 
 
 # --- how often -------------------------------------------------------------------------------------------------------------------
@@ -650,7 +650,7 @@ async def test_time_alone_makes_nothing_still() -> None:
 
 
 @pytest.mark.asyncio
-async def test_any_change_that_is_read_begins_stillness_and_proof_again() -> None:
+async def test_any_change_that_is_read_begins_the_quiet_period_and_proof_again() -> None:
     reading = Reading()
     for _ in range(3):
         await reading.zone(after_s=300)
@@ -672,11 +672,11 @@ async def test_an_effect_of_ours_begins_it_again_too() -> None:
 
 
 @pytest.mark.asyncio
-async def test_whoever_waits_for_stillness_does_not_wait_for_a_resync() -> None:
+async def test_whoever_waits_for_the_quiet_period_does_not_wait_for_a_resync() -> None:
     reading = Reading()
-    reading.settings = reading.settings.model_copy(update={"resync_s": 86400.0, "stillness_s": 60.0})
+    reading.settings = reading.settings.model_copy(update={"resync_s": 86400.0, "quiet_period_s": 60.0})
     reading._reader = ZoneReader(cast("Cloudflare", reading.api), reading.settings)
-    reading.memory.awaits_stillness = True
+    reading.memory.awaits_quiet_period = True
     await reading.zone()
     await reading.zone(after_s=59)
     assert reading.calls == {}

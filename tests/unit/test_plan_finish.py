@@ -96,7 +96,7 @@ def test_what_was_there_before_us_is_never_ours_to_delete() -> None:
     """Also where its fingerprint is one of our own: somebody uploaded the same Secret by hand before."""
     before = certificate(RETIRED, id="before", uploaded_at=at(-9000))
     found = Baseline(enabled=False, foreign=("before",))
-    assert next_step(observed(zone={"certificates": (before, certificate())}, record={"found": found})) == Done()
+    assert next_step(observed(zone={"certificates": (before, certificate())}, record={"baseline": found})) == Done()
 
 
 def test_trust_shrinks_on_one_origin_after_the_other_and_is_seen_on_each() -> None:

@@ -365,7 +365,7 @@ def test_another_s_newer_certificate_is_outranked_with_consent_only() -> None:
 
 
 def test_what_was_there_before_us_is_not_deleted_to_become_the_newest() -> None:
-    found = OUTRANKED_WORLD["record"] | {"found": Baseline(enabled=True, foreign=(LEAF.short,))}
+    found = OUTRANKED_WORLD["record"] | {"baseline": Baseline(enabled=True, foreign=(LEAF.short,))}
     step = next_step(observed(**OUTRANKED_WORLD | {"record": found}))
     assert isinstance(step, Block)
     assert step.reason is Reason.FOREIGN_CERTIFICATE
@@ -568,17 +568,17 @@ def test_a_host_whose_requests_do_not_meet_the_edge_holds_nothing_up() -> None:
     past = Evidence(WWW, REFUSED, count=1, last=at(-1), direct=True)
     step = next_step(observed(zone={"enabled": False}, origins=[origin(OFF, displaced=(OWN,))], evidence=[past]))
     assert isinstance(step, SetEnabled)
-    fresh: dict[str, Any] = {"record": {"uploaded": (), "claimed": (), "found": Baseline(enabled=False)}, "keys": None}
+    fresh: dict[str, Any] = {"record": {"uploaded": (), "claimed": (), "baseline": Baseline(enabled=False)}, "keys": None}
     displacing = [origin(None, None, displaced=(OWN,))]
     first = next_step(observed(**fresh, zone={"certificates": (), "enabled": False}, origins=displacing, evidence=[past]))
     assert isinstance(first, Note), "the ConfigMap is about to carry our claim"
 
 
 def test_that_is_said_before_anything_is_written() -> None:
-    fresh: dict[str, Any] = {"record": {"uploaded": (), "claimed": (), "found": Baseline(enabled=False)}, "keys": None}
+    fresh: dict[str, Any] = {"record": {"uploaded": (), "claimed": (), "baseline": Baseline(enabled=False)}, "keys": None}
     displacing = [origin(None, None, displaced=(OWN,))]
     assert isinstance(next_step(observed(**fresh, zone={"certificates": (), "enabled": False}, origins=displacing)), Block)
-    enabled = fresh | {"record": fresh["record"] | {"found": Baseline(enabled=True)}}
+    enabled = fresh | {"record": fresh["record"] | {"baseline": Baseline(enabled=True)}}
     step = next_step(observed(**enabled, zone={"certificates": (), "enabled": True}, origins=displacing))
     assert isinstance(step, Note), "what is enabled already refuses there already"
 

@@ -439,7 +439,7 @@ def test_a_digest_tells_apart_what_matters_to_a_controller_and_nothing_else() ->
     texts = [REQUIRING, ASKING, OFF, OPTIONAL, other_pin, claim(enforced=(APEX,)), replace(REQUIRING, patterns=(APEX,))]
     assert len({digest(one, "none") for one in texts}) == len(texts)
     assert digest(REQUIRING, "none") != digest(REQUIRING, "other")
-    assert digest(replace(REQUIRING, nudge=3, owner="edge/other"), "none") == digest(REQUIRING, "none")
+    assert digest(replace(REQUIRING, flush_count=3, owner="edge/other"), "none") == digest(REQUIRING, "none")
 
 
 def test_an_origin_that_carries_nothing_of_ours_hides_no_other() -> None:

@@ -190,7 +190,7 @@ def test_sessions_from_before_are_flushed_by_the_same_text_under_a_new_revision(
     noted = next_step(observed(**world))
     assert isinstance(noted, Note)
     step = next_step(observed(**world, record={"flushes": noted.record.flushes}))
-    assert published(step) == replace(ASKING, nudge=1)
+    assert published(step) == replace(ASKING, flush_count=1)
     assert APEX in str(step)
     assert WWW not in str(step)
 
@@ -202,7 +202,7 @@ def test_so_are_they_under_a_text_that_was_rejected_once_and_is_taken_everywhere
         "evidence": [old_sessions(old_for_s=20), evidence(WWW, NONE)],
         "record": {"rejected": (rejected,), "flushes": (NOW,)},
     }
-    assert published(next_step(observed(origins=[origin(ASKING)], **world))) == replace(ASKING, nudge=1)
+    assert published(next_step(observed(origins=[origin(ASKING)], **world))) == replace(ASKING, flush_count=1)
     step = next_step(observed(origins=[origin(ASKING, running=OFF)], **world))
     assert not isinstance(step, Publish)
 
@@ -211,7 +211,7 @@ def test_so_are_they_under_a_text_that_was_rejected_once_and_is_taken_everywhere
 def test_so_are_they_when_no_new_handshake_was_made_for_a_whole_window(fresh: str | None) -> None:
     seen = [old_sessions(fresh=fresh), evidence(WWW, NONE)]
     step = next_step(observed(origins=[origin(ASKING)], evidence=seen, record={"flushes": (NOW,)}))
-    assert published(step) == replace(ASKING, nudge=1)
+    assert published(step) == replace(ASKING, flush_count=1)
 
 
 @pytest.mark.parametrize(
@@ -488,6 +488,6 @@ def test_a_clock_that_was_set_back_since_the_note_lets_no_flush_go_unnoted() -> 
 def test_a_host_that_old_sessions_alone_hold_back_is_flushed_beside_required_ones_and_not_during_its_hold_off() -> None:
     beside: dict[str, Any] = {"origins": [origin(claim(enforced=(WWW,)))], "evidence": [old_sessions()]}
     assert isinstance(next_step(observed(**beside)), Note)
-    assert published(next_step(observed(**beside, **flushed(0)))) == claim(enforced=(WWW,), nudge=1)
+    assert published(next_step(observed(**beside, **flushed(0)))) == claim(enforced=(WWW,), flush_count=1)
     held = {"hold_offs": (HoldOff(2, since=at(-10), until=at(110), host=APEX),)}
     assert next_step(observed(**beside, record=held)) == Done()

@@ -42,26 +42,26 @@ def test_a_world_as_the_spec_asks_needs_nothing() -> None:
 
 
 def test_nothing_is_noted_before_the_finalizer_is_set() -> None:
-    assert waiting(next_step(observed(object={"finalizer": False}, record={**NOTHING_DONE, "found": None}))) is Reason.INITIALIZING
+    assert waiting(next_step(observed(object={"finalizer": False}, record={**NOTHING_DONE, "baseline": None}))) is Reason.INITIALIZING
 
 
 def test_the_zone_is_noted_as_it_was_found() -> None:
     certificates = (certificate(FOREIGN, ours=False, id="b"), certificate(ours=False, id="a"))
     step = next_step(
-        observed(record={**NOTHING_DONE, "found": None, "zone_id": None}, zone={"certificates": certificates}, origins=[origin(None)])
+        observed(record={**NOTHING_DONE, "baseline": None, "zone_id": None}, zone={"certificates": certificates}, origins=[origin(None)])
     )
     assert isinstance(step, Note)
-    assert (step.record.found, step.record.zone_id) == (Baseline(enabled=True, foreign=("a", "b")), ZONE_ID)
+    assert (step.record.baseline, step.record.zone_id) == (Baseline(enabled=True, foreign=("a", "b")), ZONE_ID)
 
 
 def test_what_was_noted_is_refreshed_only_until_the_first_effect() -> None:
     world: dict[str, Any] = {"zone": {"enabled": True, "certificates": ()}, "origins": [origin(None)]}
-    before = next_step(observed(record={**NOTHING_DONE, "found": Baseline(enabled=False)}, **world))
+    before = next_step(observed(record={**NOTHING_DONE, "baseline": Baseline(enabled=False)}, **world))
     assert isinstance(before, Note)
-    assert before.record.found == Baseline(enabled=True)
+    assert before.record.baseline == Baseline(enabled=True)
     for touched in ({"uploaded": ()}, {"claimed": ()}):
-        after = next_step(observed(record={"found": Baseline(enabled=False), **touched}, **world))
-        assert not (isinstance(after, Note) and after.record.found != Baseline(enabled=False)), after
+        after = next_step(observed(record={"baseline": Baseline(enabled=False), **touched}, **world))
+        assert not (isinstance(after, Note) and after.record.baseline != Baseline(enabled=False)), after
 
 
 REFERENCED = {"certificate": {"secretRef": {"name": "made"}}}
@@ -69,17 +69,17 @@ REFERENCED = {"certificate": {"secretRef": {"name": "made"}}}
 
 def test_a_referenced_leaf_that_is_there_before_the_first_effect_is_its_owners() -> None:
     zone = {"certificates": (certificate(id="mine"),)}
-    step = next_step(observed(record={**NOTHING_DONE, "found": None}, zone=zone, origins=[origin(None)], spec=REFERENCED))
+    step = next_step(observed(record={**NOTHING_DONE, "baseline": None}, zone=zone, origins=[origin(None)], spec=REFERENCED))
     assert isinstance(step, Note)
-    assert step.record.found == Baseline(enabled=True, foreign=("mine",))
+    assert step.record.baseline == Baseline(enabled=True, foreign=("mine",))
 
 
-LOST: dict[str, Any] = {"found": None, "uploaded": (), "claimed": (), "zone_id": None}
-FIRST = {**NOTHING_DONE, "found": Baseline(enabled=True)}
+LOST: dict[str, Any] = {"baseline": None, "uploaded": (), "claimed": (), "zone_id": None}
+FIRST = {**NOTHING_DONE, "baseline": Baseline(enabled=True)}
 """A record from before the first effect, put back by somebody."""
 
 
-@pytest.mark.parametrize("record", [LOST, FIRST, {"found": None}], ids=["lost", "an old one", "only what was found is lost"])
+@pytest.mark.parametrize("record", [LOST, FIRST, {"baseline": None}], ids=["lost", "an old one", "only what was found is lost"])
 @pytest.mark.parametrize(
     ("world", "uploaded", "claimed"),
     [
@@ -98,7 +98,7 @@ FIRST = {**NOTHING_DONE, "found": Baseline(enabled=True)}
 def test_our_own_work_is_never_noted_as_what_was_found(record: Any, world: Any, uploaded: Any, claimed: Any) -> None:
     step = next_step(observed(record=record, **world))
     assert isinstance(step, Note)
-    assert step.record.found == Baseline(enabled=False), "a removal must not leave enabled what we have enabled"
+    assert step.record.baseline == Baseline(enabled=False), "a removal must not leave enabled what we have enabled"
     assert set(uploaded) <= set(step.record.uploaded)
     assert set(claimed) <= set(step.record.claimed)
     assert "was lost" in step.what
@@ -113,12 +113,12 @@ def asdict_shallow(record: Record) -> dict[str, Any]:
 def test_a_referenced_leaf_is_left_there_when_the_record_is_lost_and_that_is_said() -> None:
     step = next_step(observed(record=LOST, spec=REFERENCED))
     assert isinstance(step, Note)
-    assert step.record.found == Baseline(enabled=False, foreign=(LEAF.short,))
+    assert step.record.baseline == Baseline(enabled=False, foreign=(LEAF.short,))
     assert "may be its owner's" in step.what
 
 
 def test_a_zone_that_cannot_be_read_is_not_noted() -> None:
-    step = next_step(observed(record={**NOTHING_DONE, "found": None}, zone=Unknown("timeout"), origins=[origin(None)]))
+    step = next_step(observed(record={**NOTHING_DONE, "baseline": None}, zone=Unknown("timeout"), origins=[origin(None)]))
     assert waiting(step) is Reason.WAITING_FOR_CLOUDFLARE
 
 
@@ -128,7 +128,7 @@ def test_a_suspended_object_does_nothing_new() -> None:
 
 def test_a_key_pair_that_cannot_be_used_is_refused_before_anything_is_written_and_holds_back_no_repair() -> None:
     unusable = Unknown("Secret edge/leaf: tls.key is missing", Reason.KEY_PAIR_INVALID)
-    untouched = observed(keys=unusable, record=NOTHING_DONE | {"found": Baseline(enabled=True)}, origins=[origin(None)], zone=BEFORE)
+    untouched = observed(keys=unusable, record=NOTHING_DONE | {"baseline": Baseline(enabled=True)}, origins=[origin(None)], zone=BEFORE)
     assert blocked(next_step(untouched)) is Reason.KEY_PAIR_INVALID
     assert isinstance(next_step(observed(keys=unusable, origins=[origin(configured={"intact": False})])), Publish)
 
@@ -316,7 +316,7 @@ def test_only_wanted_origins_are_judged() -> None:
 
 
 def test_without_a_host_there_is_nothing_to_prove() -> None:
-    step = next_step(observed(origins=[origin(None, hosts=())], record=NOTHING_DONE | {"found": Baseline(enabled=True)}, zone=BEFORE))
+    step = next_step(observed(origins=[origin(None, hosts=())], record=NOTHING_DONE | {"baseline": Baseline(enabled=True)}, zone=BEFORE))
     assert blocked(step) is Reason.NO_HOSTS
     assert "verification.samples" in str(step)
 
@@ -326,7 +326,9 @@ def test_a_host_that_the_text_cannot_carry_is_left_out_and_holds_back_nobody() -
     long = LeftOut("a.example.com", "the name does not fit map-hash-bucket-size. Set it there to 128 or more")
     assert next_step(observed(origins=[origin(left_out=(long,))])) == Done()
     step = next_step(
-        observed(origins=[origin(None, hosts=(), left_out=(long,))], record=NOTHING_DONE | {"found": Baseline(enabled=True)}, zone=BEFORE)
+        observed(
+            origins=[origin(None, hosts=(), left_out=(long,))], record=NOTHING_DONE | {"baseline": Baseline(enabled=True)}, zone=BEFORE
+        )
     )
     assert blocked(step) is Reason.HOSTNAME_TOO_LONG
     assert f"{long.host}: {long.why}" in str(step)

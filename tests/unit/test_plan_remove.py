@@ -149,7 +149,7 @@ def test_then_the_zone_is_put_back_then_our_certificates_go_then_our_text() -> N
     ],
 )
 def test_the_flag_is_put_back_as_it_was_found(found: Baseline | None, zone: dict[str, Any], put_back: bool | None) -> None:
-    step = removing(record={"found": found}, zone=zone)
+    step = removing(record={"baseline": found}, zone=zone)
     assert (step.enabled if isinstance(step, SetEnabled) else None) is put_back
 
 
@@ -168,7 +168,7 @@ REFERENCED = {"certificate": {"secretRef": {"name": "made"}}}
 
 @pytest.mark.parametrize(
     "record",
-    [{"found": Baseline(enabled=True, foreign=("mine",))}, {"found": None, "uploaded": ()}],
+    [{"baseline": Baseline(enabled=True, foreign=("mine",))}, {"baseline": None, "uploaded": ()}],
     ids=["it was there before us", "nothing was done, or the record is lost"],
 )
 def test_a_referenced_leaf_that_somebody_else_uploaded_stays(record: dict[str, Any]) -> None:
@@ -225,7 +225,7 @@ HELD_UP: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"refusals": (DISABLE_REFUSED,), "zone": {"certificates": (certificate(FOREIGN, ours=False, state=CertificateState.PENDING),)}},
         ("Authenticated Origin Pulls enabled",),
     ),
-    "a record that is lost": ({"zone": REFUSED_TOKEN, "record": {"uploaded": (), "found": None}}, (LEAF.short, "were found unknown")),
+    "a record that is lost": ({"zone": REFUSED_TOKEN, "record": {"uploaded": (), "baseline": None}}, (LEAF.short, "were found unknown")),
 }
 """What may hold up a removal at Cloudflare, and what is named of it."""
 

@@ -17,7 +17,7 @@ from builders import LEAF, NEXT, TARGET, WWW, ZONE_ID, at, observed
 
 FULL = Record(
     zone_id=ZONE_ID,
-    found=Baseline(enabled=True, foreign=("a", "b")),
+    baseline=Baseline(enabled=True, foreign=("a", "b")),
     uploaded=tuple(sorted((LEAF, NEXT))),
     claimed=(TARGET,),
     rejected=(RejectedClaim("0123456789abcdef", 2, at(-20), at(220)),),
@@ -35,7 +35,7 @@ pins = st.builds(Pin, sha256, sha1, moments, moments)
 records = st.builds(
     Record,
     zone_id=st.none() | words,
-    found=st.none() | st.builds(Baseline, st.booleans(), st.lists(words, unique=True).map(lambda ids: tuple(sorted(ids)))),
+    baseline=st.none() | st.builds(Baseline, st.booleans(), st.lists(words, unique=True).map(lambda ids: tuple(sorted(ids)))),
     uploaded=st.lists(pins, max_size=3, unique=True).map(lambda found: tuple(sorted(found))),
     claimed=st.lists(st.builds(ObjectKey, words, words), max_size=3, unique=True).map(lambda found: tuple(sorted(found))),
     rejected=st.lists(st.builds(RejectedClaim, words, st.integers(1, 99), moments, moments), max_size=8).map(tuple),
@@ -107,7 +107,7 @@ def test_a_field_of_a_later_version_is_ignored() -> None:
 
 def test_it_is_untouched_until_something_was_uploaded_or_claimed() -> None:
     assert Record(
-        zone_id=ZONE_ID, found=FULL.found, hold_offs=FULL.hold_offs, flushes=FULL.flushes, rejected=FULL.rejected, rotated="x"
+        zone_id=ZONE_ID, baseline=FULL.baseline, hold_offs=FULL.hold_offs, flushes=FULL.flushes, rejected=FULL.rejected, rotated="x"
     ).untouched
     assert not Record(uploaded=(LEAF,)).untouched
     assert not Record(claimed=(TARGET,)).untouched

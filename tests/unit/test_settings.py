@@ -24,7 +24,7 @@ def load(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
 def test_without_any_variable_the_defaults_hold() -> None:
     settings = Settings.load()
     assert settings.cloudflare_base_url == "https://api.cloudflare.com/client/v4"
-    assert (settings.resync_s, settings.recheck_s, settings.awaited_recheck_s, settings.stillness_s) == (300, 60, 5, 300)
+    assert (settings.resync_s, settings.recheck_s, settings.awaited_recheck_s, settings.quiet_period_s) == (300, 60, 5, 300)
     assert (settings.replica_recheck_s, settings.edge_cadence_s, settings.edge_requests_per_s, settings.teardown_patience_s) == (
         30,
         10,
@@ -53,7 +53,7 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
         ),
         ("resync_s", "0.5", 0.5),
         ("probe_timeout_s", "2", 2.0),
-        ("stillness_s", "1e3", 1000.0),
+        ("quiet_period_s", "1e3", 1000.0),
         ("budget_share", "1", 1.0),
         ("health_port", "0", 0),
         ("metrics_port", "65535", 65535),
@@ -102,7 +102,7 @@ def test_a_file_must_be_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, n
         ("resync_s", "-1"),
         ("resync_s", "5m"),
         ("recheck_s", "nan"),
-        ("stillness_s", "inf"),
+        ("quiet_period_s", "inf"),
         ("budget_share", "0"),
         ("budget_share", "1.01"),
         ("budget_resync_share", "0.8"),

@@ -45,7 +45,7 @@ from aop.schema import ascii_name
 BASE_URL = "https://api.cloudflare.com/client/v4"
 CONNECT_S = 10.0
 TOTAL_S = 30.0
-"""The longest that one request may take; `AOP_STILLNESS_S` has to be longer."""
+"""The longest that one request may take; `AOP_QUIET_PERIOD_S` has to be longer."""
 MOST_PAGES = 20
 """Pages of one list: 20,000 associations, twenty times what a zone may have; one zone's look must not spend the budget of all."""
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)

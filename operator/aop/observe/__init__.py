@@ -90,7 +90,7 @@ class Observer:
             evidence=evidence,
             rivals=await self.objects.rivals(pull, until_s),
             gone=self.objects.gone(pull, [one.target for one in wanted]),
-            still=is_still(memory, self._settings.stillness_s),
+            still=is_still(memory, self._settings.quiet_period_s),
             removing_since=self._removing_since(pull, memory),
             refusals=tuple(Refusal(what, why) for what, why in sorted(memory.cloudflare.refused.items())),
             limits=Limits(

@@ -10,7 +10,7 @@ from typing import TypeVar
 from aop.api import AuthenticatedOriginPull
 from aop.cloudflare import Certificate, CloudflareError, RateLimited, Zone, guarded
 from aop.errors import Reason, Transient
-from aop.observe.memory import CloudflareMemory, Memory, Shelf
+from aop.observe.memory import Cached, CloudflareMemory, Memory
 from aop.observed import CertificateState, ObservedCertificate, ObservedZone
 from aop.origins import Pin
 from aop.pki import pin_of, recognise
@@ -48,9 +48,9 @@ class Look:
         """What is remembered of Cloudflare."""
         return self.memory.cloudflare
 
-    def fresh(self, endpoint: str, shelf: Shelf[T]) -> bool:
+    def fresh(self, endpoint: str, cached: Cached[T]) -> bool:
         """Whether the endpoint need not be read now."""
-        return shelf.fresh(self.now, self._within_s(endpoint)) is not None
+        return cached.fresh(self.now, self._within_s(endpoint)) is not None
 
     def _within_s(self, endpoint: str) -> float:
         reason, since = self._blocked()
@@ -60,7 +60,7 @@ class Look:
             return self.settings.resync_s
         if endpoint not in {"listed", "enabled"} or (reason in NOTHING_ELSE_MATTERS and self._still_blocks(reason)):
             return HOURLY_S
-        return min(self.settings.resync_s, self.settings.stillness_s / 2) if self.settling else self.settings.resync_s
+        return min(self.settings.resync_s, self.settings.quiet_period_s / 2) if self.settling else self.settings.resync_s
 
     def _blocked(self) -> tuple[Reason | None, datetime]:
         """What blocks at Cloudflare, and since when; a removal is blocked by nothing there."""
@@ -87,24 +87,24 @@ class Look:
             return zone is not None and zone.value is not None and not zone.value.active
         return mode is not None and not mode.value.presents
 
-    async def optional(self, shelf: Shelf[T], ask: Callable[[], Awaitable[T]], *, otherwise: T, what: str) -> None:
+    async def optional(self, cached: Cached[T], ask: Callable[[], Awaitable[T]], *, otherwise: T, what: str) -> None:
         """Read what explains and never blocks. Where it cannot be read, what was known or `otherwise` stands, and `what` is said.
 
         An outage holds a first look up for a minute, in case that it passes; what may not be read never does.
         """
         try:
-            shelf.keep(await ask(), self.now)
+            cached.keep(await ask(), self.now)
         except RateLimited:
             raise
         except CloudflareError as error:
-            known, began, passing = shelf.last, self.held.failed_at or self.now, isinstance(error, Transient)
+            known, began, passing = cached.last, self.held.failed_at or self.now, isinstance(error, Transient)
             wait_s = (error.retry_after_s or 0.0) if isinstance(error, Transient) else 0.0
             if known is None and passing and self.now + timedelta(seconds=wait_s) - began < timedelta(seconds=OPTIONAL_S):
                 raise
             self.held.unseen[what] = error.message
             # What may pass is tried again with the next resync, what nobody has mended within the hour.
             early = timedelta(seconds=max(HOURLY_S - self.settings.resync_s, 0.0) if passing else 0.0)
-            shelf.keep(known.value if known else otherwise, self.now - early)
+            cached.keep(known.value if known else otherwise, self.now - early)
         else:
             self.held.unseen.pop(what, None)
 
@@ -172,10 +172,10 @@ def _state(certificate: Certificate) -> CertificateState:
     return CertificateState.DELETING if certificate.deleting else CertificateState.PENDING
 
 
-def settling(memory: Memory, now: datetime, stillness_s: float) -> bool:
+def settling(memory: Memory, now: datetime, quiet_period_s: float) -> bool:
     """Somebody waits for Cloudflare to be still, and the list was not read since it should be."""
     held = memory.cloudflare
-    if not memory.awaits_stillness or held.changed_at is None or held.listed.last is None:
+    if not memory.awaits_quiet_period or held.changed_at is None or held.listed.last is None:
         return False
-    calm = held.changed_at + timedelta(seconds=stillness_s)
+    calm = held.changed_at + timedelta(seconds=quiet_period_s)
     return now > calm and held.listed.last.at <= calm

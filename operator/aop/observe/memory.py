@@ -1,6 +1,6 @@
 """What the process remembers about one object between two looks: nothing that may not be lost.
 
-There is one `Memory` for each object. A restart loses it, which costs time, never safety: proofs and stillness begin again (docs/adr/0007).
+There is one `Memory` for each object. A restart loses it, which costs time, never safety: proofs and the quiet period begin again (docs/adr/0007).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Reading(Generic[T]):
     at: datetime
 
 
-class Shelf(Generic[T]):
+class Cached(Generic[T]):
     """One remembered reading with an age limit."""
 
     def __init__(self) -> None:
@@ -59,12 +59,12 @@ class Shelf(Generic[T]):
 class CloudflareMemory:
     """What was read of Cloudflare, endpoint by endpoint, and since when it has not changed."""
 
-    zone: Shelf[Zone | None] = field(default_factory=Shelf)
-    ssl_mode: Shelf[SSLMode] = field(default_factory=Shelf)
-    global_on: Shelf[bool] = field(default_factory=Shelf)
-    outranked: Shelf[tuple[str, ...]] = field(default_factory=Shelf)
-    listed: Shelf[tuple[Certificate, ...]] = field(default_factory=Shelf)
-    enabled: Shelf[bool] = field(default_factory=Shelf)
+    zone: Cached[Zone | None] = field(default_factory=Cached)
+    ssl_mode: Cached[SSLMode] = field(default_factory=Cached)
+    global_on: Cached[bool] = field(default_factory=Cached)
+    outranked: Cached[tuple[str, ...]] = field(default_factory=Cached)
+    listed: Cached[tuple[Certificate, ...]] = field(default_factory=Cached)
+    enabled: Cached[bool] = field(default_factory=Cached)
     unseen: dict[str, str] = field(default_factory=dict)
     """What was looked up in vain and does without, and why."""
     known: dict[str, Certificate] = field(default_factory=dict)
@@ -94,16 +94,16 @@ class CloudflareMemory:
     @property
     def complete(self) -> bool:
         """Every endpoint has been read, however long ago."""
-        return all(shelf.last is not None for shelf in self._shelves) and self.zone.last is not None and self.zone.last.value is not None
+        return all(cached.last is not None for cached in self._shelves) and self.zone.last is not None and self.zone.last.value is not None
 
     @property
-    def _shelves(self) -> tuple[Shelf[Any], ...]:
+    def _shelves(self) -> tuple[Cached[Any], ...]:
         return self.zone, self.ssl_mode, self.global_on, self.outranked, self.listed, self.enabled
 
     def forget_all(self) -> None:
-        """Read everything again next time (not the stillness, which only a change ends)."""
-        for shelf in self._shelves:
-            shelf.forget()
+        """Read everything again next time (not the quiet period, which only a change ends)."""
+        for cached in self._shelves:
+            cached.forget()
         self.retry_at = None
 
 
@@ -144,7 +144,7 @@ class Memory:
     """Visits in a row that ended in an error."""
     awaiting: bool = True
     """The last step was not `Done`: what is referenced by name is read every few seconds instead of every minute."""
-    awaits_stillness: bool = False
+    awaits_quiet_period: bool = False
     """Something may be forgotten once Cloudflare is still: retired or deleted certificates."""
     blocked_on: Reason | None = None
     """Why the last step was a `Block`: that source is read again soon."""

@@ -53,7 +53,7 @@ class ZoneReader:
         if held.failure and held.retry_at and now < held.retry_at:
             return held.failure
         known = frozenset(pin.sha256 for pin in ours)
-        look = Look(pull, memory, now, known, self._settings, settling(memory, now, self._settings.stillness_s))
+        look = Look(pull, memory, now, known, self._settings, settling(memory, now, self._settings.quiet_period_s))
         try:
             zone = await self._read(look, held.access)
         except RateLimited as error:
@@ -175,15 +175,15 @@ def follow(held: CloudflareMemory, certificate: Certificate) -> None:
     held.gone.pop(certificate.id, None)
 
 
-def is_still(memory: Memory, stillness_s: float) -> bool:
+def is_still(memory: Memory, quiet_period_s: float) -> bool:
     """Cloudflare was read, unchanged, at least that long after the last change that was seen or made."""
     held = memory.cloudflare
     read = held.listed.last
-    return held.changed_at is not None and read is not None and read.at - held.changed_at > timedelta(seconds=stillness_s)
+    return held.changed_at is not None and read is not None and read.at - held.changed_at > timedelta(seconds=quiet_period_s)
 
 
 def changed(memory: Memory, now: datetime) -> None:
-    """Something changed at Cloudflare, by us or by others: proofs and stillness begin again."""
+    """Something changed at Cloudflare, by us or by others: proofs and the quiet period begin again."""
     memory.cloudflare.changed_at = now
     memory.evidence = {host: begun_again(evidence) for host, evidence in memory.evidence.items()}
 
@@ -203,7 +203,7 @@ def _failed(held: CloudflareMemory, error: AopError, now: datetime, resync_s: fl
 
 
 def _notice_change(memory: Memory, zone: ObservedZone, now: datetime) -> None:
-    """A change at Cloudflare that was read starts every proof, and the stillness, again."""
+    """A change at Cloudflare that was read starts every proof, and the quiet period, again."""
     held = memory.cloudflare
     seen = (zone.enabled, zone.ssl_mode, zone.global_on, zone.outranked, tuple((c.id, c.state) for c in zone.certificates))
     if seen != held.seen:

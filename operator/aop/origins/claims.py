@@ -110,7 +110,7 @@ class Claim:
     """Hosts at `mode`, and wildcards (`*.`) whose own server is at `mode`; sorted. Empty unless `mode` is OPTIONAL or REQUIRE."""
     pins: tuple[Pin, ...] = ()
     """Leaves accepted for the zone's hosts; sorted."""
-    nudge: int = 0
+    flush_count: int = 0
     """Counts deliberate re-publications of the same text: a new revision flushes TLS sessions that hold a proof back."""
     excepted: tuple[str, ...] = ()
     """Concrete hosts at REQUEST although the server of an enforced wildcard takes their requests; sorted."""

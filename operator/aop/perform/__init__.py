@@ -79,7 +79,7 @@ class Performer:
     async def _withdraw(self, step: Withdraw, pull: AuthenticatedOriginPull) -> None:
         await self._origins.of(step.target).withdraw(pull.uid)
 
-    async def relax_stray(self, config_map: dict[str, Any], claim: Claim) -> None:
+    async def relax_orphaned(self, config_map: dict[str, Any], claim: Claim) -> None:
         """Bring a claim whose object is gone one step further: to Off, and from Off out. Raises `ClusterError`."""
         metadata = config_map["metadata"]
         if claim.mode > Mode.OFF:

@@ -41,7 +41,7 @@ class ZoneWriter:
         self._clock = clock
 
     async def change(self, step: Upload | Delete | SetEnabled, o: Observed, pull: AuthenticatedOriginPull, memory: Memory) -> None:
-        """Proofs and stillness begin again, also when the answer is lost: only a refusal tells that nothing has changed.
+        """Proofs and the quiet period begin again, also when the answer is lost: only a refusal tells that nothing has changed.
 
         What was refused a short time ago is not even asked for: the client raises the same again.
         """

@@ -52,7 +52,7 @@ def ours_listed(o: Observed) -> tuple[ObservedCertificate, ...]:
 
 def was_there_before(o: Observed, certificate: ObservedCertificate) -> bool:
     """The record says that this certificate was found on the zone."""
-    return o.record.found is not None and certificate.id in o.record.found.foreign
+    return o.record.baseline is not None and certificate.id in o.record.baseline.foreign
 
 
 def our_pins(o: Observed) -> tuple[Pin, ...]:
@@ -290,7 +290,7 @@ def claim_of(o: Observed, origin: ObservedOrigin, mode: Mode, enforced: Iterable
         enforced=enforced,
         excepted=_excepted(origin, enforced),
         pins=trusted if pins is None else tuple(sorted(pins)),
-        nudge=current.nudge if current else 0,
+        flush_count=current.flush_count if current else 0,
     )
 
 
@@ -399,7 +399,7 @@ def flush(o: Observed, leaf: Pin) -> Step | None:
         noted = max(flushes_of_the_hour(o), default=None)
         if noted is not None and origin.applied_at is not None and o.steady(noted) > origin.applied_at:
             why = f"only connections and TLS sessions from before do not present leaf {leaf.short} to {', '.join(held_back)}"
-            return publish(o, origin, replace(claim, nudge=claim.nudge + 1), why)
+            return publish(o, origin, replace(claim, flush_count=claim.flush_count + 1), why)
         if not flushes_used_up(o):
             flushes = (*flushes_of_the_hour(o), o.wall)
             return Note(o.noting(flushes=flushes), f"old TLS sessions are about to be ended, {len(flushes)} times within the hour")

@@ -27,18 +27,18 @@ def what_was_found_is_recorded(o: Observed) -> Step | None:
     """
     if not isinstance(o.zone, ObservedZone):
         return None  # nothing is done without the zone; the rule that needs it says why it is not there
-    if not o.record.untouched and o.record.found:
+    if not o.record.untouched and o.record.baseline:
         return None
     if step := _our_own_work_is_no_baseline(o, o.zone):
         return step
     issued = o.spec.certificate.generate is not None
     foreign = tuple(sorted(c.id for c in o.zone.certificates if not (c.ours and issued)))
     found = Baseline(o.zone.enabled, foreign)
-    if o.record.found == found and o.record.zone_id == o.zone.id:
+    if o.record.baseline == found and o.record.zone_id == o.zone.id:
         return None
     state = "enabled" if o.zone.enabled else "disabled"
     return Note(
-        o.noting(found=found, zone_id=o.zone.id),
+        o.noting(baseline=found, zone_id=o.zone.id),
         f"Authenticated Origin Pulls were {state} on the zone, beside {len(foreign)} certificates of others",
     )
 
@@ -54,7 +54,7 @@ def _our_own_work_is_no_baseline(o: Observed, zone: ObservedZone) -> Note | None
     return Note(
         o.noting(
             zone_id=zone.id,
-            found=Baseline(enabled=False, foreign=theirs),
+            baseline=Baseline(enabled=False, foreign=theirs),
             uploaded=tuple(sorted(pins)),
             claimed=tuple(sorted({*o.record.claimed, *claimed})),
         ),

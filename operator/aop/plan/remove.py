@@ -113,7 +113,7 @@ def _may_be_there(o: Observed) -> tuple[Pin, ...]:
     By the record, by its own list, and, should the record be lost, by our claims; while the list cannot be read, by the key pair that we made.
     """
     claims = [claim for origin in o.origins if (claim := configured(origin).may_do)]
-    blind = o.record.found is None and not isinstance(o.zone, ObservedZone) and o.spec.certificate.generate is not None
+    blind = o.record.baseline is None and not isinstance(o.zone, ObservedZone) and o.spec.certificate.generate is not None
     made = (o.key_pair.leaf, o.key_pair.next) if blind and isinstance(o.key_pair, ObservedKeyPair) else ()
     named = (*o.record.uploaded, *(c.pin for c in ours_listed(o)), *(pin for claim in claims for pin in claim.pins), *made)
     return tuple(sorted({pin for pin in named if pin}))
@@ -132,8 +132,10 @@ def zone_is_as_found(o: Observed) -> Step | None:
         return _awaited(o, _unreadable(o), 10.0)
     if _as_found(o, o.zone):
         return None
-    enabled = o.record.found is not None and o.record.found.enabled
-    why = "they were so before this object" if o.record.found else "nobody knows any more how it was found, and what it presents was ours"
+    enabled = o.record.baseline is not None and o.record.baseline.enabled
+    why = (
+        "they were so before this object" if o.record.baseline else "nobody knows any more how it was found, and what it presents was ours"
+    )
     return _attempted(o, SetEnabled(o.zone.id, enabled=enabled, why=why))
 
 
@@ -147,7 +149,7 @@ def _unreadable(o: Observed) -> str:
 
 def _as_found(o: Observed, zone: ObservedZone) -> bool:
     """The zone's setting is as it is to be left."""
-    return zone.enabled == (o.record.found is not None and o.record.found.enabled) or (zone.enabled and _used_by_others(o, zone))
+    return zone.enabled == (o.record.baseline is not None and o.record.baseline.enabled) or (zone.enabled and _used_by_others(o, zone))
 
 
 def _used_by_others(o: Observed, zone: ObservedZone) -> bool:
@@ -185,7 +187,7 @@ def what_is_left_behind(o: Observed) -> str:
     name = o.spec.zone.name
     if not isinstance(o.zone, ObservedZone):
         leaves = ", ".join(pin.short for pin in _may_be_there(o))
-        found = o.record.found
+        found = o.record.baseline
         was = "unknown"
         if found is not None:
             was = "enabled" if found.enabled else "disabled"

@@ -85,7 +85,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   "AOP_REPLICA_RECHECK_S" .Values.settings.replicaRecheckSeconds
   "AOP_EDGE_CADENCE_S" .Values.settings.edgeCadenceSeconds
   "AOP_EDGE_REQUESTS_PER_S" .Values.settings.edgeRequestsPerSecond
-  "AOP_STILLNESS_S" .Values.settings.stillnessSeconds
+  "AOP_QUIET_PERIOD_S" .Values.settings.quietPeriodSeconds
   "AOP_TEARDOWN_PATIENCE_S" .Values.settings.teardownPatienceSeconds
   "AOP_BUDGET_SHARE" .Values.settings.budgetShare
   "AOP_BUDGET_RESYNC_SHARE" .Values.settings.budgetResyncShare

@@ -68,7 +68,7 @@ def _all(claim: Claim) -> Json:
         "m": int(claim.mode),
         "e": [_relative(name, claim.zone) for name in claim.enforced],
         "p": [[pin.sha256, pin.sha1, int(pin.not_before.timestamp()), int(pin.not_after.timestamp())] for pin in claim.pins],
-        "n": claim.nudge,
+        "n": claim.flush_count,
         "x": [_relative(name, claim.zone) for name in claim.excepted],
     }
 
@@ -83,7 +83,7 @@ def _claim(found: Json) -> Claim:
         mode=Mode(_integer(found["m"])),
         enforced=tuple(_absolute(name, zone) for name in _list(found["e"])),
         pins=tuple(_pin(*_list(pin)) for pin in _list(found["p"])),
-        nudge=_integer(found["n"]),
+        flush_count=_integer(found["n"]),
         excepted=tuple(_absolute(name, zone) for name in _list(found["x"])),
     )
     if claim.enforced and claim.mode < Mode.OPTIONAL:

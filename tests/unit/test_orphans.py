@@ -1,4 +1,4 @@
-"""Claims whose object is gone: which of those on a ConfigMap are strays, where we would know it."""
+"""Claims whose object is gone: which of those on a ConfigMap are orphaned, where we would know it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aop.origins.ingress_nginx import ForeignText, publish
-from aop.strays import strays
+from aop.orphans import orphaned_claims
 from builders import ASKING, REQUIRING, UID
 
 OTHER = replace(ASKING, uid="other", owner="shop/example-org", zone="example.org", patterns=("example.org",))
@@ -32,10 +32,10 @@ def config_map() -> dict[str, Any]:
         (set(), ("elsewhere",), []),
     ],
 )
-def test_a_claim_is_a_stray_when_nobody_living_makes_it(living: set[str], namespaces: tuple[str, ...], found: list[str]) -> None:
+def test_a_claim_is_orphaned_when_nobody_living_makes_it(living: set[str], namespaces: tuple[str, ...], found: list[str]) -> None:
     """Of objects in namespaces that we do not serve we cannot know whether they live: another operator may."""
-    assert [claim.uid for claim in strays(config_map(), living, namespaces)] == found
+    assert [claim.uid for claim in orphaned_claims(config_map(), living, namespaces)] == found
 
 
-def test_a_config_map_without_claims_has_no_strays() -> None:
-    assert strays({}, set()) == []
+def test_a_config_map_without_claims_has_no_orphaned_claims() -> None:
+    assert orphaned_claims({}, set()) == []

@@ -1,7 +1,7 @@
 """Claims whose object is gone: somebody has taken its finalizer off by hand, so no removal ever ran and the origin still refuses.
 
 Looked for at start, hourly, and soon after an object has vanished; found by the label on the ConfigMaps, so also when no object is left. A
-stray is relaxed first and taken out a minute later, when every replica has followed. What its zone holds at Cloudflare stays there: the
+orphaned claim is relaxed first and taken out a minute later, when every replica has followed. What its zone holds at Cloudflare stays there: the
 token is not known any more.
 """
 
@@ -24,8 +24,8 @@ log = logging.getLogger("aop")
 HOURLY_S = 3600.0
 
 
-class Strays:
-    """Looks for strays; built once per process."""
+class Orphans:
+    """looks for orphaned claims; built once per process."""
 
     def __init__(self, cluster: Cluster, performer: Performer, settings: Settings) -> None:
         self._cluster = cluster
@@ -58,14 +58,14 @@ class Strays:
                 continue
 
     async def look(self) -> bool:
-        """One look: every stray is brought one step further. True while some are left. Raises `ClusterError`."""
+        """One look: every orphaned claim is brought one step further. True while some are left. Raises `ClusterError`."""
         # ConfigMaps first: a claim that is written afterwards belongs to an object that the list of objects then has.
         claimed = await self._claimed()
         namespaces = self._namespaces or (None,)
         living = {pull["metadata"]["uid"] for each in namespaces for pull in await self._cluster.list(Kind.AUTHENTICATED_ORIGIN_PULL, each)}
         found = False
         for config_map in claimed:
-            for claim in strays(config_map, living, self._namespaces):
+            for claim in orphaned_claims(config_map, living, self._namespaces):
                 found = True
                 log.warning(
                     "ConfigMap %s/%s has a claim of %s, which is gone: %s",
@@ -73,7 +73,7 @@ class Strays:
                     claim.owner,
                     "it refuses nobody from now on" if claim.mode > Mode.OFF else "it is taken out",
                 )
-                await self._performer.relax_stray(config_map, claim)
+                await self._performer.relax_orphaned(config_map, claim)
                 break  # the next one is written on top of this write, at the next look
         return found
 
@@ -85,7 +85,7 @@ class Strays:
         return [found for key in named if (found := await self._cluster.fetch(Kind.CONFIG_MAP, key))]
 
 
-def strays(config_map: Mapping[str, Any], living: set[str], namespaces: Iterable[str] = ()) -> list[Claim]:
+def orphaned_claims(config_map: Mapping[str, Any], living: set[str], namespaces: Iterable[str] = ()) -> list[Claim]:
     """The claims in `config_map` of objects that are not among `living` (uids), where we would know it. Pure."""
     served = set(namespaces)
     claims = ingress_nginx.read(config_map).claims
