@@ -61,7 +61,7 @@ unit: setup ## The pure tests: seconds.
 	$(PYTEST) tests/unit $(SPREAD) -q
 
 quick: check ## What to run after every change, within a minute: check, the pure tests, the small worlds of the model.
-	$(PYTEST) tests/unit tests/model -n $(JOBS) --dist worksteal -q
+	$(PYTEST) tests/unit tests/model -m "not large" -n $(JOBS) --dist worksteal -q
 
 test: setup programs ## The README's test command: everything short, and this commit's share of what takes long.
 	$(PYTEST) tests $(SPREAD) -q --durations=25 --share $(SHARE)

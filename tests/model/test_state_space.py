@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,15 @@ SMALL = (
     "onboarding, enabled before us without a certificate",
     "removal",
 )
+LARGE = (
+    "edits of the spec",
+    "onboarding, rotated on the way",
+    "rotation",
+    "rotation of a referenced Secret, and back",
+    "rotation, removed on the way",
+    "rotation, the edge keeps its connections",
+)
+"""Of one zone; `make quick` leaves them to `make test`."""
 RESTING = realise(observe(AT_REST, 0, SETTINGS["removal"]))
 
 
@@ -34,7 +44,12 @@ REMEMBERED: dict[Sight, Decision] = {}
 """What the rules answered in the worlds that were walked before: they are pure."""
 
 
-@pytest.mark.parametrize("name", [setting.name for setting in ONE_ZONE])
+def worlds() -> list[Any]:
+    """Each by its name; the large ones carry a mark."""
+    return [pytest.param(it.name, marks=[pytest.mark.large] if it.name in LARGE else []) for it in ONE_ZONE]
+
+
+@pytest.mark.parametrize("name", worlds())
 def test_no_promise_breaks_in_any_world_of(name: str) -> None:
     result = explore(SETTINGS[name], Mind(memory=REMEMBERED))
     assert result.complete
