@@ -114,7 +114,8 @@ async def run(settings: Settings, clock: Clock) -> None:
         orphans = Orphans(cluster, performer, settings)
         looking = asyncio.create_task(orphans.run())
         stack.callback(looking.cancel)
-        await announce(cluster, home, settings, clock)
+        announcing = asyncio.create_task(announce(cluster, home, settings, clock))
+        stack.callback(announcing.cancel)
         await serve(settings, Loops(reconciler, observer, origins, orphans, clock))
 
 

@@ -126,16 +126,26 @@ class Cluster:
                 method, path, query_params=list(parameters.items()), header_params=headers, body=body, auth_settings=["BearerToken"]
             )
             response = await self._client.call_api(*request, _request_timeout=REQUEST_TIMEOUT_S)
-            text = (await response.read()).decode()
+            text = (await response.read()).decode(errors="replace")
             status, retry_after = response.status, response.headers.get("Retry-After")
         except ApiException as error:
             raise ClusterError(f"cannot {what}: HTTP {error.status} {error.reason}", status=error.status) from None
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise ClusterError(f"cannot {what}: the API server cannot be reached ({type(error).__name__})") from None
         if status < 300:
-            parsed: Manifest = json.loads(text)
-            return parsed
+            return _answer(what, text)
         raise _failure(what, status, text, retry_after)
+
+
+def _answer(what: str, text: str) -> Manifest:
+    """The object in an answer. One that was cut short, or that somebody between has replaced by a page, is a failure like any other."""
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise ClusterError(f"cannot {what}: the answer is no object, or was cut short")
+    return parsed
 
 
 def _failure(what: str, status: int, text: str, retry_after: str | None) -> ClusterError:
