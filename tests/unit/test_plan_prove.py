@@ -423,6 +423,14 @@ def test_a_host_on_hold_off_holds_back_nobody_else() -> None:
     assert published(next_step(observed(origins=[optional], record=held))) == claim(enforced=(APEX,))
 
 
+def test_a_required_host_on_hold_off_is_required_no_more_strictly() -> None:
+    """It lost, and came well again before it was relaxed. The others are required as it is meanwhile."""
+    held = {"hold_offs": (HoldOff(2, since=at(-10), until=at(110), host=WWW),)}
+    assert waiting(next_step(observed(origins=[origin(OPTIONAL)], record=held))) is Reason.HOLD_OFF
+    alone = origin(claim(Mode.OPTIONAL, enforced=(WWW,)))
+    assert published(next_step(observed(origins=[alone], record=held))) == OPTIONAL
+
+
 def test_a_hold_off_is_told_of_the_hosts_that_wait_for_it() -> None:
     held = (HoldOff(9, at(-20), at(900), "other.example.com"), HoldOff(2, at(-10), at(110), WWW))
     step = next_step(observed(origins=[origin(ASKING, hosts=(WWW,))], record={"hold_offs": held}))

@@ -163,16 +163,18 @@ def _requires(o: Observed, origin: ObservedOrigin, goal: Mode, wanted: Pin) -> S
     if claim is None:
         return None
     fit, required = _requirable(o, origin, wanted), set(claim.required)
-    # From Optional to Require is stricter for hosts that are enforced already: they too need a fresh proof.
-    if claim.mode < goal and not required <= fit:
+    held_off = {host: until for host in fit | required if (until := held_off_until(o, host)) is not None}
+    # From Optional to Require is stricter for hosts that are enforced already: they too need a fresh proof, and no hold-off.
+    kept_back = {host: until for host, until in held_off.items() if host in required and claim.mode < goal}
+    mode = claim.mode if kept_back else goal
+    if claim.mode < mode and not required <= fit:
         return waiting_for_proof(o, claim.required, wanted.sha256)
-    held_off = {host: until for host in fit - required if (until := held_off_until(o, host)) is not None}
     hosts = required | (fit - held_off.keys())
     if not hosts:
         return _held_off_hosts(o, held_off) if held_off else None
-    stricter = claim_of(o, origin, goal, with_wildcards(origin, hosts))
-    if (claim.mode, claim.enforced, claim.excepted) == (goal, stricter.enforced, stricter.excepted):
-        return None
+    stricter = claim_of(o, origin, mode, with_wildcards(origin, hosts))
+    if (claim.mode, claim.enforced, claim.excepted) == (mode, stricter.enforced, stricter.excepted):
+        return _held_off_hosts(o, kept_back) if kept_back else None
     if nearly := _nearly_proven(o, origin, hosts, wanted.sha256):
         return Wait(
             Reason.WAITING_FOR_PROOF, f"{', '.join(nearly)} will be proven within seconds, so that one write can require all hosts", 1.0
