@@ -24,6 +24,7 @@ from model.world import (
     OPTIONAL,
     OURS,
     REJECTED,
+    UNREADABLE,
     WHOLE,
     WORKS,
     Claim,
@@ -43,11 +44,10 @@ Broken = Iterator[tuple[str, str]]
 
 
 def at_goal(w: World, z: int, s: Setting) -> bool:
-    """The world is as the spec asks, and so is what the edge presents."""
+    """The world is as the spec asks, and so is what the edge presents; a pod that cannot start on somebody's text serves nobody."""
     zone = w.zones[z]
-    return zone.gone or (
-        as_asked(w, z, s, whole=True) and zone.edge == zone.leaf and all(r.up for origin in w.origins for r in origin.replicas)
-    )
+    started = all(r.up or takes_nothing(origin) for origin in w.origins for r in origin.replicas)
+    return zone.gone or (as_asked(w, z, s, whole=True) and zone.edge == zone.leaf and started)
 
 
 def as_asked(w: World, z: int, s: Setting, *, whole: bool) -> bool:
@@ -161,7 +161,7 @@ def standing(w: World, z: int, s: Setting, reason: str, rule: str, line: str) ->
         yield "T6 it stands still for a reason that is not true of the world", f"{rule}: {line}"
     elif not removing_blind(w, z) and not zone.silent and (bad := hurt(w, z, s, cut=False)) and not rejected_everywhere(w):
         yield "T2 it stands still while requests are refused", f"{names(bad)}; {rule}: {line}"
-    elif zone.ill != "the ConfigMap cannot be read" and (
+    elif zone.ill not in UNREADABLE and (
         limit := OFF if zone.deleting or not any(zone.spec.origins >> i & 1 for i in range(len(w.origins))) else zone.spec.mode
     ) < published(w, z):
         yield "T6 it was asked to refuse less, and stands still", f"{limit} {line}"
