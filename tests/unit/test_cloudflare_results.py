@@ -1,5 +1,6 @@
 """Cloudflare's answers as typed values: tolerant where Cloudflare is loose, strict where a guess could hurt."""
 
+import time
 from base64 import b64encode
 from datetime import UTC, datetime
 from typing import Any
@@ -53,6 +54,15 @@ def of_version(number: int) -> str:
 @pytest.mark.parametrize("number", [4, 9, 127, 255])
 def test_a_certificate_of_an_odd_version_has_no_fingerprint(number: int) -> None:
     assert Certificate.model_validate(certificate(of_version(number))).fingerprint == ""
+
+
+@pytest.mark.parametrize("label", ["CERTIFICATE", "X509 CERTIFICATE"])
+def test_a_text_that_begins_a_certificate_at_every_line_is_read_in_one_pass(label: str) -> None:
+    """Two MiB of it arrive in one answer; whoever looks for an end from each beginning is busy for half an hour, and protects nobody."""
+    began_s = time.process_time()
+    for text in (f"-----BEGIN {label}-----\n" * 70_000, f"-----BEGIN {label}-----\n-----END -----\n" * 40_000):
+        assert not Certificate.model_validate(certificate(text)).fingerprint
+    assert time.process_time() - began_s < 3
 
 
 def test_what_signed_the_leaf_may_follow_it_and_may_be_damaged() -> None:
