@@ -753,6 +753,21 @@ async def test_another_s_certificate_that_no_library_reads_is_one_of_others_and_
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("named_s", [0.0, 1.0, 5.0, 30.0])
+async def test_a_time_that_is_named_over_and_over_is_the_least_and_not_the_truth(named_s: float) -> None:
+    """503 with `Retry-After: 0`, 409 for a read: whoever has said "soon" for an hour is asked like anybody who says nothing."""
+    reading = Reading()
+    reading.api.failure = Unavailable("HTTP 503", retry_after_s=named_s)
+    asked = 0
+    for _ in range(3600):
+        await reading.read(after_s=1)
+        asked += sum(reading.calls.values())
+    assert 20 <= asked <= 60
+    reading.api.failure = None
+    await reading.zone(after_s=300)
+
+
+@pytest.mark.asyncio
 async def test_retry_after_is_kept_however_long() -> None:
     reading = Reading()
     reading.api.failure = Unavailable("HTTP 429", retry_after_s=900.0)

@@ -189,7 +189,10 @@ def changed(memory: Memory, now: datetime) -> None:
 
 
 def _failed(held: CloudflareMemory, error: AopError, now: datetime, resync_s: float) -> Unknown:
-    """What is said until the next attempt, which comes later each time: within seconds where it may pass by itself."""
+    """What is said until the next attempt, which comes later each time: within seconds where it may pass by itself.
+
+    A time that the answer names is the least: whoever says "in a second" for an hour is not asked every second. Only the budget's is exact.
+    """
     reason = error.reason if isinstance(error, Blocked) else None
     after_s = error.retry_after_s if isinstance(error, Transient) else None
     held.failed_at = held.failed_at or now
@@ -197,6 +200,7 @@ def _failed(held: CloudflareMemory, error: AopError, now: datetime, resync_s: fl
     backoff_s = (
         min(max(BLOCKED_RECHECK_S, failing_s / 2), resync_s) if reason else min(max(1.0, failing_s), max(30.0, failing_s / 10), resync_s)
     )
+    after_s = after_s if isinstance(error, RateLimited) else max(after_s or 0.0, backoff_s)
     held.retry_at = now + timedelta(seconds=after_s if after_s is not None else backoff_s)
     held.failure = Unknown(error.message, reason, (held.retry_at - now).total_seconds())
     return held.failure
