@@ -14,7 +14,7 @@ import pytest
 
 from aop import pki
 from aop.api import AuthenticatedOriginPull, Status
-from aop.cloudflare import AlreadyExists, CertificateUnlisted, CloudflareError, Priority, QuotaReached, Unavailable
+from aop.cloudflare import AlreadyExists, CertificateUnlisted, CloudflareError, Ineffective, Priority, QuotaReached, Unavailable
 from aop.cluster import Cluster, Kind
 from aop.errors import AopError
 from aop.observe.memory import Memory
@@ -175,6 +175,70 @@ async def test_a_certificate_that_is_never_shown_ends_in_a_reason_and_a_bounded_
     assert isinstance(errors[0], AlreadyExists), "the list may only lag"
     assert all(isinstance(error, AlreadyExists) for error in errors[:30])
     assert all(isinstance(error, CertificateUnlisted) and remedy in error.message for error in errors[60:])
+
+
+@pytest.mark.parametrize(
+    ("step", "answers", "most"),
+    [
+        pytest.param(UPLOAD, {f"POST {AOP}": ok(certificate(LEAF.pem, status="initializing"))}, 25, id="an upload that vanishes"),
+        pytest.param(DELETE, {f"GET {ONE}": ok(certificate(LEAF.pem)), f"DELETE {ONE}": ok(certificate(LEAF.pem))}, 50, id="a deletion"),
+        pytest.param(
+            DELETE, {f"GET {ONE}": ok(certificate(LEAF.pem)), f"DELETE {ONE}": failed(400, 1414)}, 50, id="one that is said to be done"
+        ),
+        pytest.param(ENABLE, {f"PUT {AOP}/settings": ok({"enabled": True})}, 25, id="an enablement that somebody takes back"),
+    ],
+)
+@pytest.mark.asyncio
+async def test_a_change_that_is_accepted_over_and_over_without_effect_is_said_and_wanted_less_and_less_often(
+    step: Effect, answers: dict[str, Any], most: int
+) -> None:
+    world = World(answers)
+    errors = []
+    for _ in range(720):
+        errors.append(await world.perform(step))
+        world.clock.at_s += 5
+    assert len(world.script.requests) <= most
+    assert errors[:5] == [None] * 5, "whoever tries something out does it a few times"
+    assert all(isinstance(error, Ineffective) and "has accepted this change" in error.message for error in errors[-12:] if error)
+    assert sum(error is None for error in errors) <= 25
+
+
+@pytest.mark.asyncio
+async def test_a_protecting_change_without_effect_is_tried_every_minute() -> None:
+    world = World({f"PUT {AOP}/settings": ok({"enabled": True})})
+    for _ in range(600):
+        await world.perform(replace(ENABLE, enabled=False))
+        world.clock.at_s += 2
+    before = len(world.script.requests)
+    for _ in range(600):
+        await world.perform(replace(ENABLE, enabled=False))
+        world.clock.at_s += 2
+    assert 18 <= len(world.script.requests) - before <= 21
+
+
+@pytest.mark.asyncio
+async def test_what_is_done_over_and_over_by_a_person_is_done() -> None:
+    world = World({f"PUT {AOP}/settings": ok({"enabled": True})})
+    for _ in range(50):
+        assert await world.perform(ENABLE) is None
+        world.clock.at_s += 600
+
+
+@pytest.mark.asyncio
+async def test_what_is_refused_is_not_looked_at_before_its_time_either() -> None:
+    deleting = World({f"GET {ONE}": ok(certificate(LEAF.pem)), f"DELETE {ONE}": failed(403, 1234)})
+    setting = World({f"PUT {AOP}/settings": failed(400, 9999)})
+    setting.memory.cloudflare.enabled.keep(value=False, at=NOW)
+    for _ in range(720):
+        assert await deleting.perform(DELETE) is not None
+        assert await setting.perform(ENABLE) is not None
+        deleting.clock.at_s += 5
+    assert len(deleting.script.requests) <= 80
+    assert len(setting.script.requests) == 1
+    assert setting.memory.cloudflare.enabled.last is None, "it was asked"
+    setting.memory.cloudflare.enabled.keep(value=False, at=NOW)
+    await setting.perform(ENABLE)
+    assert setting.memory.cloudflare.enabled.last is not None, "it was not"
 
 
 @pytest.mark.asyncio

@@ -25,7 +25,16 @@ from aop.cloudflare.access import Access
 from aop.cloudflare.answers import Envelope
 from aop.cloudflare.bodies import ACCEPTED
 from aop.cloudflare.budget import Budget
-from aop.cloudflare.errors import AlreadyDeleted, ApiFailure, NotOffered, Refused, TokenLacksPermission, Unavailable, ZoneNotVisible
+from aop.cloudflare.errors import (
+    AlreadyDeleted,
+    ApiFailure,
+    CloudflareError,
+    NotOffered,
+    Refused,
+    TokenLacksPermission,
+    Unavailable,
+    ZoneNotVisible,
+)
 from aop.cloudflare.guarded import guarded
 from aop.cloudflare.paging import next_page
 from aop.cloudflare.results import (
@@ -188,6 +197,10 @@ class Cloudflare:
         if certificate.deleted or certificate.deleting:
             raise AlreadyDeleted("The certificate is being deleted already.", refused.failure)
         raise refused
+
+    def deletion_left_alone(self, access: Access, zone_id: str, certificate_id: str) -> CloudflareError | None:
+        """The exception with which `delete_certificate` would end now without a call; None: it would be made. Nothing is sent."""
+        return self._wire.left_alone(access, calls.DELETE_CERTIFICATE, {"zone_id": zone_id, "certificate_id": certificate_id})
 
     # --- enablement --------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ Decided by HTTP status and numeric code; by words only for the codes that mean s
             ├── Conflict                 409: another certificate mutation in the zone
             ├── Unavailable              5xx, 408, 425, time out, no connection, or an answer that is not the API's
             ├── Refused                  any other 4xx: a plan's limit, or a bug of ours
+            ├── Ineffective              accepted again and again, and still not so
             └── Outdated                 the zone is not as it was last read; the caller decides, or looks again
                 ├── AlreadyExists        1406: this certificate is there
                 ├── CannotDeleteYet      1434: still being deployed
@@ -227,6 +228,10 @@ class Unavailable(CloudflareTransient):
 
 class Refused(CloudflareTransient):
     """Cloudflare refused for a reason that has no class of its own."""
+
+
+class Ineffective(CloudflareTransient):
+    """Cloudflare accepts a change again and again, and the zone never is as it should be."""
 
 
 class Outdated(CloudflareTransient):

@@ -1,8 +1,10 @@
-"""Calls that Cloudflare has refused, and for how long each is left alone. Pure: time is passed in.
+"""Calls that Cloudflare has refused, or accepted in vain, and for how long each is left alone. Pure: time is passed in.
 
 The loop looks at the world every few seconds and decides each time that a certificate is missing; that must not send its private key every
 few seconds to a server that has said no, or that has named the time at which to come back. What is held is answered with the exception of
 before. It belongs to the token, the call and what was sent: a mended token, another zone or a new leaf is tried at once.
+
+A yes that changes nothing is no better: what was accepted a few times and is wanted again and again is left alone in the same way.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ from dataclasses import dataclass
 from aop.cloudflare.errors import (
     AlreadyDeleted,
     AlreadyExists,
+    ApiFailure,
     CannotDeleteYet,
     ChangeUnderWay,
     CloudflareError,
+    Ineffective,
     NotFound,
     RateLimited,
     TokenDoubted,
@@ -32,11 +36,16 @@ _FIRST_S: dict[type[CloudflareError], float] = {
     AlreadyExists: 5.0,
     Unavailable: 5.0,
     TokenDoubted: 10.0,
+    Ineffective: 5.0,
 }
 _FIRST_REFUSAL_S = 30.0
 """For what nothing but a person ends: a permission, a quota, a plan."""
 _NOT_HELD = (RateLimited, NotFound, AlreadyDeleted)
 """The budget pauses for the first; the other two are what was wanted."""
+ACCEPTED_FREELY = 5
+"""How often one change is accepted before it is asked whether it has any effect: a person who tries something out repeats it as well."""
+RECENT_S = 600.0
+"""Acceptances that are further apart have nothing to do with each other; longer than the longest pause."""
 _FORGET_S = 3600.0
 
 
@@ -57,6 +66,8 @@ class Holds:
 
     def __init__(self) -> None:
         self._holds: dict[Hashable, Hold] = {}
+        self._accepted: dict[Hashable, tuple[int, float, float]] = {}
+        """How often each mutation was accepted, each time shortly after the last one; when first, and when last."""
 
     def held(self, call: Hashable, now_s: float) -> CloudflareError | None:
         """The exception to raise instead of making the call; None if it may be made."""
@@ -94,6 +105,24 @@ class Holds:
     def succeeded(self, call: Hashable) -> None:
         """The call was answered with yes: the next refusal is the first one."""
         self._holds.pop(call, None)
+
+    def accepted(self, call: Hashable, failure: ApiFailure, now_s: float, *, protects: bool = False) -> None:
+        """A mutation was answered with yes, or is done already; `failure` says which. One that is wanted over and over is held longer each time."""
+        self._accepted = {key: known for key, known in self._accepted.items() if now_s - known[2] < RECENT_S}
+        before, since_s, _ = self._accepted.get(call, (0, now_s, now_s))
+        times = before + 1
+        self._accepted[call] = times, since_s, now_s
+        if times < ACCEPTED_FREELY:
+            return
+        longest_s = LONGEST_PROTECTING_S if protects else LONGEST_S
+        error = Ineffective(
+            f"Cloudflare has accepted this change {times} times within {now_s - since_s:.0f} s, and the zone is not as it should be: it has no effect, or "
+            "somebody takes it back each time. The audit log in the dashboard (Manage Account > Audit Log) tells who changes the zone.",
+            failure,
+        )
+        pause_s = min(_first_s(error) * 2 ** min(times - ACCEPTED_FREELY, 20), longest_s)
+        error.hold(pause_s)
+        self._holds[call] = Hold(error, now_s + pause_s, times, since_s)
 
     def _forget(self, now_s: float) -> None:
         self._holds = {call: hold for call, hold in self._holds.items() if now_s - hold.until_s < _FORGET_S}

@@ -23,7 +23,7 @@ from aop.cloudflare.answers import ApiAnswer, Envelope, read_answer, scrub
 from aop.cloudflare.bodies import LARGEST_BODY, BodyTooLarge, read_body
 from aop.cloudflare.budget import Budget
 from aop.cloudflare.calls import VERIFY_ACCOUNT_TOKEN, VERIFY_TOKEN, Call
-from aop.cloudflare.errors import ApiFailure, CloudflareError, RateLimited, TokenLacksPermission
+from aop.cloudflare.errors import AlreadyDeleted, ApiFailure, CloudflareError, NotFound, RateLimited, TokenLacksPermission
 from aop.cloudflare.holds import Holds
 from aop.cloudflare.results import Zone
 from aop.cloudflare.tokens import PAUSES_OF_VERIFICATION_S, Tokens, standing_of
@@ -89,7 +89,7 @@ class Wire:
         Raises:
             CloudflareError: everything else; never an exception of httpx.
         """
-        key = _key(access, call, ids or {}, query, body)
+        key, protects = _key(access, call, ids or {}, query, body), access.priority is Priority.PROTECT
         if (held := self._holds.held(key, self._clock.monotonic_s())) is not None:
             raise held
         if access.priority is Priority.ONBOARD and self._holds.has_been_refused(key):
@@ -101,13 +101,20 @@ class Wire:
             if postponed is None:
                 raise
         except CloudflareError as error:
-            protects = access.priority is Priority.PROTECT
             self._holds.refused(key, error, self._clock.monotonic_s(), mutates=call.mutates, protects=protects)
+            if call.mutates and isinstance(error, AlreadyDeleted | NotFound) and error.failure is not None:
+                self._holds.accepted(key, error.failure, self._clock.monotonic_s(), protects=protects)
             raise
         else:
             self._holds.succeeded(key)
+            if call.mutates:
+                self._holds.accepted(key, ApiFailure(call.method, call.path, 200), self._clock.monotonic_s(), protects=protects)
             return result
         raise postponed
+
+    def left_alone(self, access: Access, call: Call, ids: Mapping[str, str]) -> CloudflareError | None:
+        """The exception with which a call without a body would end now, because it is not made; None: it would be made."""
+        return self._holds.held(_key(access, call, ids, None, None), self._clock.monotonic_s())
 
     def learn_zone(self, access: Access, zone: Zone) -> None:
         """The token has shown this zone."""

@@ -105,6 +105,8 @@ class ZoneWriter:
 
     async def _delete(self, step: Delete, memory: Memory) -> None:
         token = access(memory, Priority.ONBOARD)
+        if (left_alone := self._cloudflare.deletion_left_alone(token, step.zone_id, step.certificate_id)) is not None:
+            raise left_alone  # before the look that precedes it, which would be made at every visit
         try:
             present = await self._cloudflare.fetch_certificate(token, step.zone_id, step.certificate_id)
             if present.deleted:
@@ -119,8 +121,15 @@ class ZoneWriter:
 
     async def _set_enabled(self, step: SetEnabled, o: Observed, memory: Memory) -> None:
         priority = Priority.ONBOARD if step.enabled or o.object.deleting else Priority.PROTECT
-        memory.cloudflare.enabled.forget()
-        await self._cloudflare.set_enablement(access(memory, priority), step.zone_id, enabled=step.enabled)
+        asked = True
+        try:
+            await self._cloudflare.set_enablement(access(memory, priority), step.zone_id, enabled=step.enabled)
+        except CloudflareError as error:
+            asked = error.asked
+            raise
+        finally:
+            if asked:  # else nothing was sent, and what was read stands
+                memory.cloudflare.enabled.forget()
 
 
 def changed_thing(step: Upload | Delete | SetEnabled) -> str:
