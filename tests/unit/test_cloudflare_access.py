@@ -29,6 +29,14 @@ def test_an_empty_token_is_refused_as_empty(written: str) -> None:
         Access.of(written, Priority.ONBOARD)
 
 
+def test_what_is_far_too_long_for_a_token_is_not_sent() -> None:
+    """A Secret holds up to a MiB: a kubeconfig in base64, say."""
+    with pytest.raises(TokenRejected, match="no Cloudflare API token") as caught:
+        Access.of("eyJhcGlWZXJzaW9uIjoi" * 100, Priority.ONBOARD, source="Secret edge/cloudflare, key api-token")
+    assert caught.value.message.startswith("Secret edge/cloudflare, key api-token holds 2000 characters")
+    assert "eyJ" not in caught.value.message
+
+
 def test_neither_repr_nor_str_nor_format_shows_the_token() -> None:
     access = Access.of(TOKEN, Priority.PROTECT, source="Secret a/b")
     for shown in (repr(access), str(access), f"{access}", repr([access]), repr(access.token)):

@@ -4,6 +4,7 @@ Facts: cloudflare#error-codes, cloudflare#throttling-codes, cloudflare#codes-of-
 """
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -33,6 +34,7 @@ from aop.errors import Blocked, Reason, Transient
 NOW = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
 ACTIVE = Standing(active=True, words="is active")
 EXPIRED = Standing(active=False, words="expired on 2026-11-01")
+TELLTALE = "kVx7Qm2Zp9Lw4Rt8Yb3NcD5fGh6Jk1"
 SOURCE = "Secret edge/cloudflare, key api-token"
 
 
@@ -313,6 +315,29 @@ def test_words_are_scrubbed_of_secrets_and_of_every_line_of_them() -> None:
 
 def test_a_private_key_that_is_not_ours_is_scrubbed_too_even_if_cut_off() -> None:
     assert "MIIE" not in scrub("got -----BEGIN EC PRIVATE KEY-----\nMIIEabc", [])
+
+
+@pytest.mark.parametrize("echo", [TELLTALE[:20], TELLTALE[7:30], f"{TELLTALE[:16]}...", f"({TELLTALE[-12:]})", TELLTALE * 2])
+def test_a_part_of_a_secret_is_scrubbed_too(echo: str) -> None:
+    shown = scrub(f"Invalid token {echo} and no other", [TELLTALE])
+    assert shown.startswith("Invalid token ")
+    assert shown.endswith(" and no other")
+    assert "[redacted]" in shown
+    assert not any(TELLTALE[at : at + 12] in shown for at in range(len(TELLTALE)))
+
+
+@pytest.mark.parametrize("line_break", ["\\n", "\\\\n", "", "%0A", "\\r\\n"])
+def test_a_key_whose_line_breaks_are_written_otherwise_is_scrubbed_with_or_without_its_beginning(line_break: str) -> None:
+    lines = ["-----BEGIN PRIVATE KEY-----", *(letters * 16 for letters in ("Abc1", "dEf2", "ghI3")), "-----END PRIVATE KEY-----"]
+    for text in (line_break.join(lines), line_break.join(lines)[40:]):
+        shown = scrub(f"cannot parse {text}", ["\n".join(lines)])
+        assert not any(letters * 3 in shown for letters in ("Abc1", "dEf2", "ghI3"))
+
+
+def test_words_of_two_million_characters_are_scrubbed_soon() -> None:
+    began_s = time.process_time()
+    assert len(scrub(f"{TELLTALE[:11]} " * 170_000, [TELLTALE, "-----BEGIN PRIVATE KEY-----\n" + "A" * 3000])) == 301
+    assert time.process_time() - began_s < 3
 
 
 def test_words_are_bounded() -> None:

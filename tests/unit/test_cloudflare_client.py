@@ -19,6 +19,7 @@ from aop.cloudflare import (
     CannotDeleteYet,
     CertificateRefused,
     ChangeUnderWay,
+    CloudflareError,
     DeploymentStatus,
     NotFound,
     NotOffered,
@@ -205,8 +206,9 @@ async def test_counts_that_mean_nothing_count_as_none(info: dict[str, Any]) -> N
 async def test_a_list_that_promises_pages_for_ever_ends_within_the_budget_of_one_look(info: dict[str, Any]) -> None:
     numbers = count()
     script = Script({f"GET {AOP}/hostnames": lambda _: ok([association(f"{next(numbers)}.example.com")], info=info)})
-    with pytest.raises(Unavailable, match="pages"):
+    with pytest.raises(Unavailable, match="pages") as caught:
         await client(script).list_hostname_associations(access(), ZONE_ID)
+    assert caught.value.retry_after_s == 300, "an outage is tried again within seconds, but not at this price"
     assert len(script.requests) == MOST_PAGES == 20
 
 
@@ -537,6 +539,21 @@ async def test_a_token_that_does_not_verify_is_rejected_with_cloudflares_reason(
     script = Script({"GET /zones": failed(403, 10000), VERIFY: verdict})
     with pytest.raises(TokenRejected, match=words):
         await client(script).find_zones(access(), "example.com")
+
+
+@pytest.mark.parametrize(
+    ("date", "valid"),
+    [("Wed, 01 Jul 2099 00:00:00 GMT", True), ("Tue, 01 Jul 2098 00:00:00 GMT", False), ("Wed, 01 Jul 2105 00:00:00 GMT", False)],
+)
+@pytest.mark.asyncio
+async def test_whether_a_token_is_valid_yet_or_still_goes_by_the_answer_s_own_clock(date: str, valid: bool) -> None:
+    """A machine that starts with a wrong clock, which is set right later, believes its first one for as long as the process runs."""
+    verdict = ok({"id": "t", "status": "active", "not_before": "2099-01-01T00:00:00Z", "expires_on": "2100-01-01T00:00:00Z"})
+    verdict.headers["date"] = date
+    script = Script({"GET /zones": failed(403, 10000), VERIFY: verdict})
+    with pytest.raises(CloudflareError) as caught:
+        await client(script).find_zones(access(), "example.com")
+    assert isinstance(caught.value, TokenRejected) is not valid
 
 
 @pytest.mark.asyncio

@@ -14,6 +14,9 @@ from pydantic import SecretStr
 
 from aop.cloudflare.errors import TokenRejected
 
+LONGEST_TOKEN = 512
+"""Characters: ten times those of a token. A header of thousands is refused by whatever stands before the API, in HTML that explains nothing."""
+
 
 class Priority(IntEnum):
     """Who goes first when calls are scarce; smaller goes first."""
@@ -53,8 +56,8 @@ class Access:
         """Check `token` before it is ever sent. Whitespace around it is cut off: `echo` without `-n` is how most Secrets are made.
 
         Raises:
-            TokenRejected: it is empty, holds what no header can carry (a blank, a line break, anything outside ASCII), or is a key and no
-                token.
+            TokenRejected: it is empty, longer than any token, holds what no header can carry (a blank, a line break, anything outside
+                ASCII), or is a key and no token.
         """
         trimmed = token.strip()
         if not trimmed:
@@ -63,6 +66,11 @@ class Access:
             raise TokenRejected(
                 f"{source} holds a blank, a line break or a character outside ASCII within the token, so it cannot be a Cloudflare API token "
                 "and was not sent. Put the token there alone: without `Bearer`, quotes around it, or a second line."
+            )
+        if len(trimmed) > LONGEST_TOKEN:
+            raise TokenRejected(
+                f"{source} holds {len(trimmed)} characters, which are no Cloudflare API token; they were not sent. Put the token there alone: not a "
+                "file that holds it, or one that was encoded again."
             )
         access = cls(SecretStr(trimmed), priority, source)
         if access.kind is TokenKind.KEY:

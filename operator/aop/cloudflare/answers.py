@@ -20,6 +20,10 @@ LONGEST_RETRY_S = 3600.0
 """No Retry-After is believed beyond this: a header that was mistyped must not silence the operator for a year."""
 
 _LONGEST_WORDS = 300
+_LONGEST_READ = 20_000
+"""Characters of Cloudflare's words that are looked at at all; a body may have two million."""
+_TELLING = 12
+"""Characters of a secret in a row that are told to nobody."""
 _THROTTLED = {971, 10100}
 _CODE = re.compile(r"[0-9]{1,9}")
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL)
@@ -47,6 +51,8 @@ class ApiAnswer:
     """None: the body is not Cloudflare's envelope, which 5xx answers often are not (facts: cloudflare#envelope)."""
     cf_ray: str | None
     retry_after_s: float | None
+    at: datetime
+    """When it was made, by the clock of whoever made it; by ours where it does not say."""
     allowances: tuple[Allowance, ...] = ()
     """What is left of Cloudflare's limits."""
 
@@ -62,13 +68,14 @@ class ApiAnswer:
 
 
 def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> ApiAnswer:
-    """Everything of an answer that matters. `now` stands in for a missing Date, to turn a Retry-After that is a date into seconds."""
-    ray = headers.get("cf-ray", "")
+    """Everything of an answer that matters. `now` stands in for a missing Date, by which every other date of the answer is measured."""
+    ray, at = headers.get("cf-ray", ""), _read_http_date(headers.get("date")) or now
     return ApiAnswer(
         status=status,
         envelope=guarded(lambda: _read_envelope(body)),
         cf_ray=ray if _RAY.fullmatch(ray) else None,
-        retry_after_s=read_retry_after(headers.get("retry-after"), _read_http_date(headers.get("date")) or now),
+        retry_after_s=read_retry_after(headers.get("retry-after"), at),
+        at=at,
         allowances=guarded(lambda: read_allowances(headers)) or (),
     )
 
@@ -94,13 +101,25 @@ def _read_http_date(value: str | None) -> datetime | None:
 
 
 def scrub(text: str, secrets: Iterable[str]) -> str:
-    """`text` on one line of bounded length, without any of `secrets`, any line of them, or any private key."""
-    text = _PRIVATE_KEY.sub("[redacted]", text)
+    """`text` on one line of bounded length, without any of `secrets`, any part of them that could be told, or any private key."""
+    text = _PRIVATE_KEY.sub("[redacted]", text[:_LONGEST_READ])
     for secret in filter(None, secrets):
-        for part in (secret, *(line for line in secret.splitlines() if len(line) >= 16)):
-            text = text.replace(part, "[redacted]")
+        text = _without(text.replace(secret, "[redacted]"), secret)
     line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
     return line if len(line) <= _LONGEST_WORDS else f"{line[:_LONGEST_WORDS]}…"
+
+
+def _without(text: str, secret: str) -> str:
+    """`text` without whatever is a part of `secret`: whoever echoes a token or a key may cut it off, or write its line breaks otherwise."""
+    lines = [line for line in secret.splitlines() if not line.startswith("-----")]
+    parts = {line[at : at + _TELLING] for line in lines for at in range(len(line) - _TELLING + 1)}
+    kept, at, end = list[str](), 0, 0
+    for begin in range(len(text) - _TELLING + 1):
+        if text[begin : begin + _TELLING] in parts:
+            if begin > end or not end:
+                kept += [text[at:begin], "[redacted]"]
+            at = end = begin + _TELLING
+    return "".join([*kept, text[at:]])
 
 
 def _read_envelope(body: bytes) -> Envelope | None:

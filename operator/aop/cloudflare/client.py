@@ -57,6 +57,8 @@ TOTAL_S = 30.0
 """The longest that one request may take; `AOP_QUIET_PERIOD_S` has to be longer."""
 MOST_PAGES = 20
 """Pages of one list: 20,000 associations, twenty times what a zone may have; one zone's look must not spend the budget of all."""
+PAGES_AGAIN_S = 300.0
+"""When so many are read again, which costs as much as ten zones do in that time."""
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 R = TypeVar("R", bound=Result)
@@ -248,7 +250,7 @@ class Cloudflare:
             if not read or following is None:
                 return tuple(items)
             turn, before = following.query, read
-        raise _unreadable(call, f"the list has more than {MOST_PAGES} pages")
+        raise _unreadable(call, f"the list has more than {MOST_PAGES} pages", retry_after_s=PAGES_AGAIN_S)
 
     @staticmethod
     def _reader(call: calls.Call, model: type[R]) -> Callable[[Envelope], R]:
@@ -280,9 +282,10 @@ def _validated(model: type[R], item: Any) -> R | list[str]:
         return sorted({".".join(map(str, each["loc"])) or "result" for each in error.errors(include_input=False, include_url=False)})
 
 
-def _unreadable(call: calls.Call, what: str) -> Unavailable:
+def _unreadable(call: calls.Call, what: str, *, retry_after_s: float | None = None) -> Unavailable:
     outcome = ", and whether the change took effect is not known" if call.mutates else ""
     return Unavailable(
         f"Cloudflare's answer cannot be understood ({what}){outcome}; it is looked at again.",
         ApiFailure(call.method, call.path, 200, readable=False),
+        retry_after_s=retry_after_s,
     )

@@ -129,14 +129,17 @@ class Tokens:
         return times >= (LASTING_MUTATIONS if mutates else LASTING_READS) and self._clock.monotonic_s() - since_s >= enough_s
 
 
-def standing_of(answer: ApiAnswer, now: datetime, *, certain: bool) -> Standing | None:
-    """What a verification's answer says of the token; None: nothing, as with 5xx. `certain` is False where another kind of token gives the same."""
+def standing_of(answer: ApiAnswer, *, certain: bool) -> Standing | None:
+    """What a verification's answer says of the token; None: nothing, as with 5xx. `certain` is False where another kind of token gives the same.
+
+    Its dates are compared with the answer's own: whoever asks may have begun under a clock that was set since.
+    """
     envelope = answer.envelope
     if envelope is None:
         return None
     if answer.succeeded:
         said = guarded(lambda: TokenStanding.model_validate(envelope.result))
-        return _standing(said, now) if said and _WORD.fullmatch(said.status) else None
+        return _standing(said, answer.at) if said and _WORD.fullmatch(said.status) else None
     if answer.status in {400, 401, 403, 404} and not says_nothing(envelope.codes, envelope.words):
         return Standing(active=False, words="is unknown to Cloudflare: mistyped, rolled or deleted", certain=certain)
     return None

@@ -180,7 +180,7 @@ class Wire:
         failure = failure_of(call, answer, _secrets(access, None))
         if answer.throttled:
             raise self._budget.refused(access, failure)
-        standing = None if names_address(failure) else standing_of(answer, self._clock.now(), certain=certain)
+        standing = None if names_address(failure) else standing_of(answer, certain=certain)
         if standing is not None:
             self.tokens.learn_success(access, _named(call, ids))
             return standing
