@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -153,15 +154,16 @@ async def test_an_object_that_is_not_being_deleted_waits_for_nothing_of_that_kin
     assert (await observer_of(Failing(), SetClock()).observe(pull, Memory(uid=UID))).removing_since is None
 
 
-class SecretIsGone(Failing):
-    """The API server answers, and has no Secret; Cloudflare is asked with what is left."""
+class SecretHolds(Failing):
+    """The API server answers with this Secret, or with none; Cloudflare is asked with what is left."""
 
-    def __init__(self) -> None:
+    def __init__(self, data: dict[str, str] | None = None) -> None:
         super().__init__()
+        self.data = data
         self.asked_with: list[Access | Unknown] = []
 
     async def fetch(self, *_: Any) -> Any:
-        return None
+        return None if self.data is None else {"metadata": {"name": "cloudflare", "resourceVersion": "1"}, "data": self.data}
 
     async def read(self, _: Any, access: Access | Unknown, *__: Any, **___: Any) -> Any:
         self.asked_with.append(access)
@@ -171,7 +173,7 @@ class SecretIsGone(Failing):
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("deleting", "known", "asks"), [(True, True, True), (False, True, False), (True, False, False)])
 async def test_only_a_removal_goes_on_with_the_last_token_that_has_shown_the_zone(deleting: bool, known: bool, asks: bool) -> None:
-    world, memory = SecretIsGone(), Memory(uid=UID)
+    world, memory = SecretHolds(), Memory(uid=UID)
     last = Access.of("the-last-token-that-has-shown-the-zone", Priority.ONBOARD)
     memory.cloudflare.good = last if known else None
     await observer_of(world, SetClock()).observe(removing() if deleting else PULL, memory)
@@ -181,3 +183,19 @@ async def test_only_a_removal_goes_on_with_the_last_token_that_has_shown_the_zon
     else:
         assert isinstance(used, Unknown)
         assert used.reason is Reason.TOKEN_SECRET_NOT_FOUND
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("key", ["api-token", "another-key"])
+@pytest.mark.parametrize("written", [b"", b"\n", b"two words", b"\xff\xfe", b"cfk_" + b"a" * 48, b"x" * 2000])
+async def test_whatever_stands_in_the_secret_instead_of_a_token_a_removal_goes_on_with_the_last_one(written: bytes, key: str) -> None:
+    """A Secret that is emptied, or rewritten, goes no other way than one that is deleted with its namespace."""
+    world, memory = SecretHolds({key: base64.b64encode(written).decode()}), Memory(uid=UID)
+    last = Access.of("the-last-token-that-has-shown-the-zone", Priority.ONBOARD)
+    memory.cloudflare.good = last
+    await observer_of(world, SetClock()).observe(removing(), memory)
+    await observer_of(world, SetClock()).observe(PULL, Memory(uid=UID))
+    removal, otherwise = world.asked_with
+    assert removal == last
+    assert isinstance(otherwise, Unknown)
+    assert otherwise.reason in {Reason.TOKEN_REJECTED, Reason.TOKEN_SECRET_NOT_FOUND}

@@ -221,6 +221,11 @@ class Observer:
         return memory.zone_task
 
     async def _access(self, pull: AuthenticatedOriginPull, memory: Memory, until_s: float) -> Access | Unknown:
+        """The token that the Secret holds; in a removal the last good one, where there is no token in it any more, whatever there is instead."""
+        written, good = await self._written_access(pull, memory, until_s), memory.cloudflare.good
+        return good if isinstance(written, Unknown) and pull.deleting and good is not None else written
+
+    async def _written_access(self, pull: AuthenticatedOriginPull, memory: Memory, until_s: float) -> Access | Unknown:
         reference = pull.spec.credentials.api_token_secret_ref
         key = ObjectKey(pull.key.namespace, reference.name)
         source = f"Secret {key}, key {reference.key}"
@@ -228,8 +233,6 @@ class Observer:
         if isinstance(data, Unknown):
             return data
         if data is None or reference.key not in data:
-            if pull.deleting and memory.cloudflare.good is not None:
-                return memory.cloudflare.good
             what = f"Secret {key} does not exist" if data is None else f"Secret {key} has no key {reference.key}"
             remedy = f"kubectl -n {key.namespace} create secret generic {key.name} --from-literal={reference.key}=…"
             return Unknown(f"{what}. Create it with a Cloudflare API token: {remedy}", Reason.TOKEN_SECRET_NOT_FOUND)
