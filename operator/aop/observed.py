@@ -414,6 +414,15 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Unnoted:
+    """What protects could not be noted on the object, so that only this process, and the status if it can be written, remembers it."""
+
+    why: str
+    again: datetime
+    """When it is tried again; steady."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """The whole world of one object at one moment."""
 
@@ -435,6 +444,8 @@ class Observed:
     """Since when this removal refuses nobody, by its status: what it waits for at Cloudflare, it waits for from then on."""
     refusals: tuple[Refusal, ...] = ()
     """The changes that Cloudflare did not carry out when they were last asked for."""
+    unnoted: Unnoted | None = None
+    """The record holds something that the object does not."""
     limits: Limits = field(default_factory=Limits)
     stepped: timedelta = timedelta()
     """How far the wall clock has stepped from `now` since the process began."""

@@ -106,7 +106,7 @@ class Reconciler:
                 await self._tell_and_perform(step, observed, pull, memory)
             raise RuntimeError(f"{MOST_STEPS} steps in one visit of {key}, the last one: {step}")
         except Conflict as error:
-            memory.manifest = None
+            memory.shown_s = float("-inf")
             log.info("%s: %s; it is looked at again", key, error.message)
             return Visit(CONFLICT_S)
         except AopError as error:
@@ -143,7 +143,12 @@ class Reconciler:
     async def _tell_and_perform(self, step: Effect, observed: Observed, pull: AuthenticatedOriginPull, memory: Memory) -> None:
         """Both at once: what protects does not wait for a status. One that is written beside a note would make the note miss its version."""
         if isinstance(step, Note):
-            await self._perform(step, observed, pull, memory)
+            try:
+                await self._perform(step, observed, pull, memory)
+            except Transient as error:
+                if isinstance(error, Conflict) or memory.kept_note is None:
+                    raise
+                log.warning("%s: %s; what protects goes on without it", pull.key, error.message)
             return
         telling = asyncio.create_task(self._tell(pull, status_of(observed, step, pull.status), memory))
         try:
@@ -186,20 +191,22 @@ class Reconciler:
         memory.awaiting = True
         if isinstance(error, ClusterError) and error.status == HTTPStatus.NOT_FOUND:
             memory.manifest = None
-        backoff_s = self._clock.jitter(min(FIRST_BACKOFF_S * 2 ** min(memory.errors, 10), LONGEST_BACKOFF_S))
+        # What protects visitors waits for no call that fails, so that the loop never rests for long; each API's client paces its own calls.
+        backoff_s = self._clock.jitter(min(FIRST_BACKOFF_S * 2 ** min(memory.errors, 10), LOOK_AGAIN_S))
         result, reason, delay_s = "bug", Reason.INTERNAL_ERROR, max(backoff_s, 1.0)
         message = f"{type(error).__name__} in the operator; its log has the traceback. It is tried again by itself"
         if isinstance(error, Blocked):
             result, reason, delay_s, message = "blocked", error.reason, LOOK_AGAIN_S, error.message
         elif isinstance(error, Transient):
             after_s = error.retry_after_s
-            # What protects visitors must not wait for a Retry-After of Cloudflare's: the loop goes on, the client honours it.
             result, reason, delay_s = "transient", Reason.TRANSIENT_ERROR, min(after_s, LOOK_AGAIN_S) if after_s is not None else backoff_s
             message = f"{error.message}. It is tried again by itself"
         self._metrics.reconciles.labels(result=result).inc()
         log.warning("%s: %s", key, message)
         memory.blocked_on = error.reason if isinstance(error, Blocked) else None
         previous, generation = (pull.status, pull.generation) if pull else await self._last_told(key)
+        if pull and memory.manifest:
+            previous = Status.parse(memory.manifest.get("status"))  # as it was told beside the step that has failed
         if previous is not None:
             stalled = isinstance(error, Blocked)
             await self._tell_at(key, failed(generation, self._clock.now(), reason, message, previous, stalled=stalled), previous, memory)

@@ -84,6 +84,22 @@ def test_a_config_map_whose_annotations_are_full_is_relaxed_all_the_same(enforce
         merge(scene, {"metadata": {"annotations": {name: None}}})
 
 
+@pytest.mark.parametrize("fault", [FORBIDDEN, Delay(20.0)], ids=["a policy refuses it", "a webhook hangs"])
+def test_visitors_are_let_in_although_the_object_takes_no_note(enforced: Proxied, fault: Fault) -> None:
+    """Whoever may hold up a change of the object holds up no relaxation; what was not noted is remembered, told, and noted later."""
+    scene = enforced.scene
+    rule = enforced.kubernetes.rule(Match(method="PATCH", path="/authenticatedoriginpulls/[^/]+$"), fault, times=None)
+    present(scene, "nothing")
+    until_relaxed(scene)
+    assert rule.fired
+    told = scene.until_condition("Ready", "False", "TransientError", within_s=60)
+    assert "what protects visitors goes on" in told["message"]
+    scene.until_condition("Enforced", "False", within_s=60)
+    assert "holdOff" not in noted_on(scene)
+    enforced.clear()
+    until(lambda: "holdOff" in noted_on(scene), within_s=60, describe="the note to be written later")
+
+
 def test_one_failure_takes_no_evidence_away(enforced: Proxied) -> None:
     """A read that fails once is a silence of that source; what arrived through the edge before it still stands after it."""
     scene = enforced.scene
@@ -112,6 +128,13 @@ def test_a_key_pair_on_one_line_is_named_and_neither_protection_nor_removal_need
     present(scene, None)
     scene.remove()
     assert scene.certificates() == []
+
+
+def noted_on(scene: Scene) -> str:
+    """The record on the object, without its copy in the status."""
+    found = scene.object()
+    assert found is not None
+    return str(found["metadata"]["annotations"])
 
 
 def merge(scene: Scene, body: dict[str, Any]) -> None:

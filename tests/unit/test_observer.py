@@ -16,12 +16,12 @@ from aop.cluster import Cluster
 from aop.errors import Reason, Transient
 from aop.observe import Observer
 from aop.observe.edge import EdgeReader
-from aop.observe.memory import Memory
+from aop.observe.memory import KeptNote, Memory
 from aop.observe.origin import OriginKeepers
 from aop.observe.zone import ZoneReader
-from aop.observed import ObservedOrigin, Unknown
+from aop.observed import HoldOff, ObservedOrigin, Record, Unknown, Unnoted
 from aop.settings import Settings
-from builders import KEY, NOW, TARGET, UID, at, evidence, origin, spec
+from builders import KEY, LEAF, NOW, TARGET, UID, at, evidence, origin, spec
 from clocks import SetClock
 from cloudflare_api import StoppedClock
 
@@ -105,6 +105,15 @@ async def test_a_bug_at_the_first_look_is_an_origin_that_is_not_known() -> None:
     (found,) = (await observer.observe(PULL, Memory(uid=UID))).origins
     assert isinstance(found.configured, Unknown)
     assert found.target == TARGET
+
+
+@pytest.mark.asyncio
+async def test_what_could_not_be_noted_is_known_all_the_same() -> None:
+    memory, kept = Memory(uid=UID), Record(hold_offs=(HoldOff(1, NOW, at(60)),), uploaded=(LEAF,), edition=4)
+    memory.kept_note = KeptNote(kept, Unnoted("HTTP 403", at(10)))
+    found = await observer_of(Failing(), StoppedClock()).observe(PULL, memory)
+    assert found.record == Record(hold_offs=kept.hold_offs, edition=4)
+    assert found.unnoted == memory.kept_note.unnoted
 
 
 # --- what a removal goes by ----------------------------------------------------------------------------------------------------

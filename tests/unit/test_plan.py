@@ -44,7 +44,8 @@ def test_the_order_of_the_rules_is_the_safety_argument() -> None:
     assert [[rule.__name__ for rule in rules] for rules in (PROTECT, RULES, TEARDOWN)] == [
         ["rejected_text_is_withdrawn", "no_origin_refuses_the_edge", "no_requirement_outlives_its_leaf", "enforcement_is_not_exceeded"],
         [
-            *("finalizer_is_set", "what_was_found_is_recorded", "spec_is_acceptable", "zone_is_ours", "zone_is_eligible"),
+            *("finalizer_is_set", "what_protects_is_noted", "what_was_found_is_recorded", "spec_is_acceptable"),
+            *("zone_is_ours", "zone_is_eligible"),
             *(
                 "origins_are_eligible",
                 "origins_answer",

@@ -10,12 +10,29 @@ import pytest
 
 from aop.api import Status, ZoneStatus
 from aop.errors import Reason
-from aop.observed import Baseline, CertificateState, LeftOut, ObservedOrigin, Record, Rival, Unknown
+from aop.observed import Baseline, CertificateState, LeftOut, ObservedOrigin, Record, Rival, Unknown, Unnoted
 from aop.origins import Mode, ObjectKey
 from aop.plan import next_step
 from aop.status import status_of
 from aop.steps import Block, Done, Note, Publish, Step, Wait
-from builders import APEX, DAY, FOREIGN, HOSTS, LEAF, NOW, REQUIRING, TARGET, WWW, ZONE_ID, certificate, claim, observed, origin, replica
+from builders import (
+    APEX,
+    DAY,
+    FOREIGN,
+    HOSTS,
+    LEAF,
+    NOW,
+    REQUIRING,
+    TARGET,
+    WWW,
+    ZONE_ID,
+    at,
+    certificate,
+    claim,
+    observed,
+    origin,
+    replica,
+)
 
 NOTHING_DONE = {"uploaded": (), "claimed": ()}
 BEFORE: dict[str, Any] = {"certificates": ()}
@@ -43,6 +60,18 @@ def test_a_world_as_the_spec_asks_needs_nothing() -> None:
 
 def test_nothing_is_noted_before_the_finalizer_is_set() -> None:
     assert waiting(next_step(observed(object={"finalizer": False}, record={**NOTHING_DONE, "baseline": None}))) is Reason.INITIALIZING
+
+
+@pytest.mark.parametrize("mode", [Mode.REQUEST, Mode.REQUIRE])
+def test_nothing_gets_stricter_while_a_relaxation_is_not_noted(mode: Mode) -> None:
+    """It is tried again after a pause; what the step says is what the status says."""
+    published = claim(mode, HOSTS if mode is Mode.REQUIRE else ())
+    waits = next_step(observed(origins=[origin(published)], unnoted=Unnoted("cannot patch the object: HTTP 403", at(10))))
+    assert waiting(waits) is Reason.TRANSIENT_ERROR
+    assert "HTTP 403" in str(waits)
+    again = next_step(observed(origins=[origin(published)], unnoted=Unnoted("cannot patch the object: HTTP 403", NOW)))
+    assert isinstance(again, Note)
+    assert again.record.edition == observed().record.edition + 1
 
 
 def test_the_zone_is_noted_as_it_was_found() -> None:

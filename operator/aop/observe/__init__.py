@@ -68,6 +68,8 @@ class Observer:
     async def observe(self, pull: AuthenticatedOriginPull, memory: Memory) -> Observed:
         """The world of one object now, within a few seconds whatever hangs. Raises nothing for what lies outside; that becomes `Unknown`."""
         record, until_s = newest(pull.record, pull.status.record), self._clock.monotonic_s() + LOOK_S
+        if memory.kept_note:
+            record = memory.kept_note.added_to(record)
         key_pair = await self._key_pair(pull, memory, until_s)
         zone_task = await self._zone_task(pull, record, key_pair, memory, until_s)
         wanted = origins_of(pull, record.claimed)
@@ -93,6 +95,7 @@ class Observer:
             still=is_still(memory, self._settings.quiet_period_s),
             removing_since=self._removing_since(pull, memory),
             refusals=tuple(Refusal(what, why) for what, why in sorted(memory.cloudflare.refused.items())),
+            unnoted=memory.kept_note.unnoted if memory.kept_note else None,
             limits=Limits(
                 teardown_patience_s=self._settings.teardown_patience_s,
                 stale_after_s=max(30.0, self._edge.cadence_s(pull.spec.verification.window_duration, memory) * 3),

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from aop.cloudflare import Access, Certificate, SSLMode, Zone
 from aop.errors import Reason
 from aop.observe.source import Source
-from aop.observed import Evidence, ObservedOrigin, ObservedZone, Unknown
+from aop.observed import Evidence, ObservedOrigin, ObservedZone, Record, Unknown, Unnoted
 from aop.origins import ObjectKey
 from aop.probe import ClientIdentity, Presented
 
@@ -107,6 +107,19 @@ class CloudflareMemory:
         self.retry_at = None
 
 
+@dataclass(frozen=True, slots=True)
+class KeptNote:
+    """Hold-offs and rejections that could not be written on the object: protection goes on with them, and nothing else of the record is believed."""
+
+    record: Record
+    unnoted: Unnoted
+
+    def added_to(self, record: Record) -> Record:
+        """What the object says, with what is kept."""
+        edition = max(record.edition, self.record.edition)
+        return replace(record, hold_offs=self.record.hold_offs, rejected=self.record.rejected, edition=edition)
+
+
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class Memory:
     """Everything that is remembered about one object."""
@@ -118,6 +131,8 @@ class Memory:
     """The object as its watch or our own last write has shown it; None: it is to be read."""
     shown_s: float = float("-inf")
     """When `manifest` was last read or shown (monotonic)."""
+    kept_note: KeptNote | None = None
+    """What protects and is not on the object, because it could not be written there."""
     gone: bool = False
     """The watch has shown that the object is no more, or its removal is finished."""
     origins: dict[ObjectKey, ObservedOrigin] = field(default_factory=dict)

@@ -7,17 +7,20 @@ what the effect can have changed, so that it is observed again.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, assert_never
 
 from aop.api import RECORD_ANNOTATION, AuthenticatedOriginPull
 from aop.clock import Clock
 from aop.cloudflare import Cloudflare
-from aop.cluster import Cluster, Kind
-from aop.observe.memory import Memory
+from aop.cluster import Cluster, Conflict, Kind
+from aop.errors import Transient
+from aop.observe.memory import KeptNote, Memory
 from aop.observe.origin import OriginKeepers
-from aop.observed import Observed
+from aop.observed import Observed, Unnoted
 from aop.origins import Claim, Mode, ObjectKey, ingress_nginx
 from aop.origins.spec import ForeignText
 from aop.perform.keys import KeyWriter
@@ -25,6 +28,9 @@ from aop.perform.zone import ZoneWriter
 from aop.plan.facts import replicas
 from aop.record import dump
 from aop.steps import Delete, Effect, Issue, Note, Promote, Publish, SetEnabled, Upload, Withdraw
+
+NOTE_S, NOTE_AGAIN_S = 5.0, 15.0
+"""How long a relaxation waits for the note before it, and how soon a note that could not be written is tried again."""
 
 
 class Performer:
@@ -41,7 +47,7 @@ class Performer:
         """Carry out `step`, which was decided on `o`. Raises `Blocked` or `Transient`; the world may have changed all the same."""
         match step:
             case Note():
-                await self._note(step, pull, memory)
+                await self._note(step, o, pull, memory)
             case Issue(slot="first"):
                 await self._keys.issue_first(pull, memory)
             case Issue():
@@ -57,15 +63,24 @@ class Performer:
             case _:
                 assert_never(step)
 
-    async def _note(self, step: Note, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+    async def _note(self, step: Note, o: Observed, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+        """Whoever may refuse a change of the object, or hold it up, must not hold up what protects: that is then kept in memory."""
         metadata = {"resourceVersion": pull.resource_version, "annotations": {RECORD_ANNOTATION: dump(step.record)}}
+        protects = o.unnoted is not None or (step.record.hold_offs, step.record.rejected) != (o.record.hold_offs, o.record.rejected)
         try:
-            memory.learn(
-                await self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, pull.key, {"metadata": metadata}), self._clock.monotonic_s()
-            )
-        except BaseException:
-            memory.manifest = None  # what was written, or what somebody else has written, is read before the next decision
-            raise
+            async with asyncio.timeout(NOTE_S if protects else None):
+                manifest = await self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, pull.key, {"metadata": metadata})
+        except BaseException as error:
+            # What was written, or what somebody else has written, is read before the next decision, if it can be.
+            memory.shown_s = float("-inf")
+            if isinstance(error, TimeoutError):
+                error = Transient(f"cannot write the record on {pull.key} within {NOTE_S:.0f} s")
+            if protects and isinstance(error, Transient) and not isinstance(error, Conflict):
+                again = self._clock.now() + timedelta(seconds=NOTE_AGAIN_S)
+                memory.kept_note = KeptNote(step.record, Unnoted(error.message, again))
+            raise error from None
+        memory.kept_note = None
+        memory.learn(manifest, self._clock.monotonic_s())
 
     # --- origins -----------------------------------------------------------------------------------------------------
 

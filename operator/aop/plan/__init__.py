@@ -30,6 +30,7 @@ from aop.plan.qualify import (
     finalizer_is_set,
     origins_are_eligible,
     spec_is_acceptable,
+    what_protects_is_noted,
     what_was_found_is_recorded,
     zone_is_eligible,
     zone_is_ours,
@@ -48,6 +49,7 @@ PROTECT: tuple[Rule, ...] = (
 
 RULES: tuple[Rule, ...] = (
     finalizer_is_set,  # nothing leaves a trace before it can be cleaned up
+    what_protects_is_noted,  # nothing gets stricter on what a restart forgets
     what_was_found_is_recorded,  # before the first effect
     spec_is_acceptable,  # what the schema cannot express
     zone_is_ours,  # one object per zone: whoever has shown it first

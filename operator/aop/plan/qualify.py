@@ -20,6 +20,20 @@ def finalizer_is_set(o: Observed) -> Step | None:
     return None if o.object.finalizer else Wait(Reason.INITIALIZING, "Kopf is about to set the finalizer", 5.0)
 
 
+def what_protects_is_noted(o: Observed) -> Step | None:
+    """Nothing gets stricter, and nothing new begins, while a restart could forget why a host was relaxed."""
+    if o.unnoted is None:
+        return None
+    if o.now >= o.unnoted.again:
+        return Note(o.noting(), "why hosts were relaxed, or which text was rejected, which could not be written before")
+    return Wait(
+        Reason.TRANSIENT_ERROR,
+        f"{o.unnoted.why}. The operator has to note there what it does: what protects visitors goes on, nothing new is done. Let the operator "
+        "update the object",
+        (o.unnoted.again - o.now).total_seconds(),
+    )
+
+
 def what_was_found_is_recorded(o: Observed) -> Step | None:
     """The zone as it was, noted before the first effect; refreshed while nothing was done, so that it is never stale.
 
