@@ -56,6 +56,21 @@ def test_aliases_are_hosts(scene: Scene) -> None:
         until_refusing(scene, host)
 
 
+def test_what_a_wildcard_alias_takes_is_named_and_no_wildcard_is_said_to_be_required(scene: Scene) -> None:
+    """A14: the names under it go to the server of another name, where nothing tells them from it."""
+    scene.plane.apply(ingress("lobby.example.com", **{"nginx.ingress.kubernetes.io/server-alias": "*.example.com"}))
+    until_refusing(scene, "tenant-1.example.com")
+    until_refusing(scene, "lobby.example.com")
+    until(
+        lambda: "its server-alias *.example.com takes" in scene.until_condition("Ready", "True", within_s=WITHIN_S)["message"],
+        within_s=WITHIN_S,
+        describe=lambda: f"the alias to be named\n{scene.told()}",
+    )
+    assert scene.refusing("tenant-never-listed.example.com") == []
+    assert "*.example.com" not in scene.condition("Enforced")["message"]
+    scene.plane.kubectl("delete", "ingress", "lobby.example.com", "--namespace", "default")
+
+
 def test_a_wildcard_that_is_served_is_required_once_a_sample_under_it_is_proven(scene: Scene) -> None:
     """A14: names that nobody has listed come through it; the sample without a proof is excepted."""
     scene.plane.apply(CASES / "22-wildcard.yaml")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aop.origins import ObjectKey
-from aop.origins.ingress_nginx import Replica, hosts_under, served_by, verifier_of
+from aop.origins.ingress_nginx import Replica, hosts_under, left_open, served_by, server_of, verifier_of, wildcards_under
 from aop.origins.ingress_nginx.ingresses import aliases_of, hosts_of
 
 PREFIX = "nginx.ingress.kubernetes.io"
@@ -154,6 +154,32 @@ def test_one_without_a_host_takes_whatever_nobody_else_does() -> None:
         strict = annotated(one, auth_tls_secret="shop/ca")
         assert verifier_of("a.example.com", [strict], [REPLICA]) is not None
         assert verifier_of("a.example.com", [strict, ingress("a.example.com")], [REPLICA]) is None
+
+
+def test_only_a_rule_gives_a_wildcard_a_server_of_its_own() -> None:
+    """`tls` names a certificate, and what an alias takes goes to the server of another name."""
+    named_in_tls = ingress("app.example.com", tls=("*.example.com",))
+    alias = annotated(ingress("app.example.com"), server_alias="*.example.com")
+    assert wildcards_under([named_in_tls, alias], ["*.example.com"]) == ()
+    assert wildcards_under([named_in_tls, alias, ingress("*.example.com")], ["*.example.com"]) == ("*.example.com",)
+    assert server_of("t.example.com", [named_in_tls], [PREFIX]) == ""
+    assert server_of("t.example.com", [alias], [PREFIX]) == "*.example.com"
+
+
+@pytest.mark.parametrize("alias", ["*.example.com", r"~^.+\.example\.com$", "~^t[0-9]+.example.com", ".example.com", "shop.example.*"])
+def test_what_an_alias_takes_that_is_no_single_name_is_no_host_and_is_named_as_open(alias: str) -> None:
+    one = annotated(with_service(ingress("app.example.com")), server_alias=f"store.example.com, {alias}")
+    assert hosts_under([one], ["*.example.com"], [REPLICA]) == ("app.example.com", "store.example.com")
+    (said,) = left_open([one], ["*.example.com"], [REPLICA])
+    assert f"its server-alias {alias} takes" in said
+    assert left_open([ingress("*.example.com"), one], ["*.example.com"], [REPLICA]) == (() if alias == "*.example.com" else (said,))
+
+
+def with_service(one: dict[str, Any]) -> dict[str, Any]:
+    """The Ingress with a Service behind its first rule."""
+    backend = {"service": {"name": "app", "port": {"number": 80}}}
+    one["spec"]["rules"][0]["http"] = {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}
+    return one
 
 
 def test_an_alias_is_a_name_of_the_server() -> None:

@@ -483,7 +483,7 @@ def wildcards_of(
     """The wildcards that have a server of their own, each with the hosts in scope that it takes."""
     prefixes = {replica.annotations_prefix for replica in readers}
     servers = {host: ingress_nginx.server_of(host, served, prefixes) for host in hosts}
-    found = ingress_nginx.wildcards_under(served, patterns, readers)
+    found = ingress_nginx.wildcards_under(served, patterns)
     return tuple(Wildcard(name, tuple(host for host, server in servers.items() if server == name)) for name in found)
 
 

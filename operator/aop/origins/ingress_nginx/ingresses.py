@@ -5,6 +5,7 @@ The answers bind nobody: what a replica really does with a host is probed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from aop.origins.claims import covers
 from aop.origins.ingress_nginx.replicas import Replica
 
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
+_NAME = re.compile(r"[a-z0-9_-][a-z0-9_.-]*")
+"""An alias that is one name; nginx also takes wildcards and regular expressions there."""
 _HARMLESS = frozenset({"off", "optional_no_ca"})
 
 Json = Mapping[str, Any]
@@ -41,7 +44,7 @@ def hosts_under(ingresses: Iterable[Json], patterns: Collection[str], replicas: 
         host
         for one in ingresses
         if not any(_annotations(one).get(f"{prefix}/ssl-passthrough") == "true" for prefix in passing)
-        for host in (*hosts_of(one), *aliases_of(one, prefixes))
+        for host in (*hosts_of(one), *filter(_NAME.fullmatch, aliases_of(one, prefixes)))
         if not host.startswith("*.") and any(covers(pattern, host) for pattern in patterns)
     }
     return tuple(sorted(found))
@@ -50,9 +53,13 @@ def hosts_under(ingresses: Iterable[Json], patterns: Collection[str], replicas: 
 def hosts_of(ingress: Json) -> tuple[str, ...]:
     """The hosts in the rules and the `tls` of one Ingress, wildcards included, lower-case; sorted."""
     spec = ingress.get("spec") or {}
-    named = [rule.get("host") for rule in spec.get("rules") or ()]
-    named += [host for tls in spec.get("tls") or () for host in tls.get("hosts") or ()]
-    return tuple(sorted({host.lower() for host in named if host}))
+    named = [host for tls in spec.get("tls") or () for host in tls.get("hosts") or ()]
+    return tuple(sorted({*_rule_hosts_of(ingress), *(host.lower() for host in named if host)}))
+
+
+def _rule_hosts_of(ingress: Json) -> set[str]:
+    """The hosts that get a server by it: `tls` only names what a certificate is for (source: ingress-nginx v1.15.1, controller.createServers)."""
+    return {host.lower() for rule in (ingress.get("spec") or {}).get("rules") or () if (host := rule.get("host"))}
 
 
 def aliases_of(ingress: Json, prefixes: Iterable[str]) -> tuple[str, ...]:
@@ -68,10 +75,12 @@ def server_of(host: str, ingresses: Collection[Json], prefixes: Collection[str])
     return next((name for name in (host, wildcard) if name in names), "")
 
 
-def wildcards_under(ingresses: Collection[Json], patterns: Collection[str], replicas: Collection[Replica]) -> tuple[str, ...]:
-    """The wildcards that have a server of their own and lie under one of `patterns`; sorted."""
-    prefixes = {replica.annotations_prefix for replica in replicas}
-    names = {name for one in ingresses for name in _names_of(one, prefixes) if name.startswith("*.")}
+def wildcards_under(ingresses: Collection[Json], patterns: Collection[str]) -> tuple[str, ...]:
+    """The wildcards that have a server of their own and lie under one of `patterns`; sorted.
+
+    Only a rule makes one. What an alias takes goes to the server of another name, where nothing tells it from that name.
+    """
+    names = {name for one in ingresses for name in _rule_hosts_of(one) if name.startswith("*.")}
     return tuple(sorted(name for name in names if any(name == pattern or covers(pattern, name.removeprefix("*.")) for pattern in patterns)))
 
 
@@ -83,13 +92,16 @@ def left_open(ingresses: Collection[Json], patterns: Collection[str], replicas: 
     prefixes = {replica.annotations_prefix for replica in replicas}
     ours = [one for one in ingresses if any(_is_under(name, patterns) for name in _names_of(one, prefixes))]
     services = {service for one in ours for service in _services(one)}
+    with_servers = {name for one in ingresses for name in _rule_hosts_of(one)}
     found = set()
     for one in ingresses:
         where = f"Ingress {(one.get('metadata') or {}).get('namespace', '')}/{_name(one)}"
         if not services & _services(one):
             continue
         for name in sorted(_names_of(one, prefixes)):
-            if not name:
+            if name not in with_servers and name and not _NAME.fullmatch(name):
+                found.add(f"{where} serves the same Service to the names that no Ingress has and its server-alias {name} takes")
+            elif not name:
                 found.add(f"{where} serves the same Service to requests for any name that no Ingress has")
             elif not _is_under(name, patterns):
                 found.add(f"{where} serves the same Service as {name}")
@@ -134,7 +146,7 @@ def _names_of(ingress: Json, prefixes: Iterable[str]) -> set[str]:
     """The names of its servers; empty for the one that takes every request that nothing else takes."""
     rules = (ingress.get("spec") or {}).get("rules") or ()
     everything = {""} if not rules or any(not rule.get("host") for rule in rules) else set()
-    return {*hosts_of(ingress), *aliases_of(ingress, prefixes), *everything}
+    return {*_rule_hosts_of(ingress), *aliases_of(ingress, prefixes), *everything}
 
 
 def _verify_client(ingress: Json, prefix: str) -> str:
