@@ -87,8 +87,10 @@ def one_replica_is_enough(o: Observed) -> Observed:
     best = []
     for origin in o.origins:
         if isinstance(origin.replicas, tuple) and origin.replicas:
-            origin = replace(origin, replicas=(max(origin.replicas, key=lambda r: (r.revision or 0, r.settled)),))  # noqa: PLW2901 - as above
-        best.append(origin)
+            furthest = max(origin.replicas, key=lambda r: (r.revision or 0, r.settled))
+            best.append(replace(origin, replicas=(furthest,)))
+        else:
+            best.append(origin)
     return replace(o, origins=tuple(best))
 
 
