@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,6 +21,8 @@ COMMAND = ("-m", "aop", "run")
 """The operator as the image runs it, to this Python."""
 QUICK = {"AOP_QUIET_PERIOD_S": "3", "AOP_LOG_LEVEL": "info"}
 """Cloudflare's stand-in lags by knobs, not by minutes, so a few seconds of quiet are longer than all of it."""
+RESTARTED_AFTER_S = 0.5
+"""A kubelet waits longer, and longer each time."""
 
 
 class Operator:
@@ -43,6 +47,26 @@ class Operator:
     def launch(self) -> None:
         """Start it without waiting."""
         self._child = Child([sys.executable, *self._command], log=self.log, env=self._environment)
+
+    @contextmanager
+    def kept_running(self) -> Iterator[None]:
+        """Start it, and start it again whenever it ends by itself, as a kubelet does with a container; kill it at the end."""
+        ending = threading.Event()
+
+        def watch() -> None:
+            while not ending.wait(RESTARTED_AFTER_S):
+                if not self.alive:
+                    self.launch()
+
+        self.launch()
+        kubelet = threading.Thread(target=watch, name="kubelet")
+        kubelet.start()
+        try:
+            yield
+        finally:
+            ending.set()
+            kubelet.join()
+            self.kill()
 
     @property
     def pid(self) -> int:
