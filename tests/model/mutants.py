@@ -293,7 +293,6 @@ SURVIVORS: dict[str, str] = {
     "zone_is_eligible comes before zone_is_ours": "both only stand still; only the words differ",
     "zone_is_eligible never waits": "a zone that cannot be read is waited for by cloudflare_holds_certificate, with the same reason",
     "origins_are_eligible comes before zone_is_eligible": "both only stand still; only the words differ",
-    "origins_answer never waits": "the rules that publish anything stricter wait for the replicas and for the edge by themselves",
     "origins_accept_what_comes_next comes before key_pair_exists": "a new leaf is pinned at the next look, still before it is uploaded",
     "cloudflare_holds_certificate comes before origins_accept_what_comes_next": "the record names a leaf before its upload, and PROTECT pins "
     "what the record names where replicas refuse it",
