@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
@@ -64,18 +65,20 @@ class Api:
         self.failure: Exception | None = None
         self.failures: dict[str, Exception] = {}
         """By call."""
+        self.by_token: Mapping[str, Exception | None] = {}
+        """By the digest of the token; None: it shows no zone."""
         self.calls: Counter[str] = Counter()
         self.priorities: list[Priority] = []
 
     def _asked(self, access: Access, what: str) -> None:
         self.calls[what] += 1
         self.priorities.append(access.priority)
-        if failure := self.failure or self.failures.get(what):
+        if failure := self.failure or self.failures.get(what) or self.by_token.get(access.key):
             raise failure
 
     async def find_zones(self, access: Access, name: str) -> tuple[Zone, ...]:
         self._asked(access, "zones")
-        return tuple(one for one in self.zones if one.name == name)
+        return () if access.key in self.by_token else tuple(one for one in self.zones if one.name == name)
 
     async def fetch_zone(self, access: Access, zone_id: str) -> Zone:
         self._asked(access, "zone")
@@ -798,6 +801,47 @@ async def test_the_last_token_that_has_shown_the_zone_is_kept_for_a_removal() ->
     reading.api.failure = TokenRejected("the token is not valid")
     await reading.read(after_s=1)
     assert good(reading) == better.key
+
+
+BETTER, WORSE = (Access.of(f"{each}-token-of-the-user", Priority.ONBOARD) for each in ("better", "worse"))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("shows", ["a refusal", "no zone"])
+async def test_a_removal_passes_over_a_token_that_does_worse_than_the_one_before_it(shows: str) -> None:
+    """A Secret that is overwritten with a placeholder is no reason to leave behind what the last token can still take away."""
+    reading = Reading()
+    reading.access = BETTER
+    await reading.zone()
+    reading.pull, reading.access = replace(PULL, deleted_at=NOW), WORSE
+    refusals = {WORSE.key: TokenRejected("the token is not valid") if shows == "a refusal" else None}
+    reading.api.by_token = refusals
+    calls = 0
+    for _ in range(60):
+        assert isinstance(await reading.read(after_s=5), ObservedZone)
+        calls += sum(reading.calls.values())
+    assert calls <= 10, "it is not tried again and again"
+    reading.access = Access.of("mended-token", Priority.ONBOARD)
+    await reading.zone(after_s=5)
+    assert good(reading) == reading.access.key
+
+
+@pytest.mark.asyncio
+async def test_where_neither_does_it_is_the_one_that_is_written_that_counts() -> None:
+    reading = Reading()
+    reading.access = BETTER
+    await reading.zone()
+    reading.pull, reading.access = replace(PULL, deleted_at=NOW), WORSE
+    reading.api.by_token = {each.key: TokenRejected(f"{name} is not valid") for name, each in (("better", BETTER), ("worse", WORSE))}
+    calls = 0
+    for _ in range(60):
+        found = await reading.read(after_s=5)
+        calls += sum(reading.calls.values())
+    assert isinstance(found, Unknown)
+    assert (found.reason, found.message) == (Reason.TOKEN_REJECTED, "worse is not valid")
+    assert calls <= 20
+    reading.api.by_token = {}
+    await reading.zone(after_s=600)
 
 
 @pytest.mark.asyncio

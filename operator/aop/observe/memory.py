@@ -88,6 +88,8 @@ class CloudflareMemory:
     retry_at: datetime | None = None
     good: Access | None = None
     """The last token that has shown the zone: a removal uses it when its Secret has gone first, as in a namespace that is deleted."""
+    passed_over: str = ""
+    """The digest of a token that has come after the last good one, and does not do; a removal uses the good one."""
     refused: dict[str, str] = field(default_factory=dict)
     """Changes that were not carried out when they were last asked for, and why; by certificate id, or ENABLED."""
 

@@ -42,10 +42,30 @@ class ZoneReader:
         """The zone, or why it is not known. `ours` are the leaves that the record and the Secret know; `hurry` when a person waits.
 
         Raises nothing: an exception that nobody expected is a reason like any other, and what was not read is read again later.
+
+        A removal reads with the last good token where the one that has come after it does not do; where neither does, what is written counts.
         """
         held = memory.cloudflare
         if isinstance(access, Unknown):
             return access
+        good = held.good if pull.deleting else None
+        if good is None or good.key == access.key:
+            return await self._read_with(pull, access, memory, now, ours, hurry=hurry)
+        if held.passed_over != access.key:
+            found = await self._read_with(pull, access, memory, now, ours, hurry=hurry)
+            if isinstance(found, ObservedZone) or (isinstance(found, Unknown) and found.reason is None):
+                return found
+            held.passed_over = access.key
+        found = await self._read_with(pull, good, memory, now, ours, hurry=hurry)
+        if found is None or (isinstance(found, Unknown) and found.reason is not None):
+            held.good, held.passed_over = None, ""
+        return found
+
+    async def _read_with(
+        self, pull: AuthenticatedOriginPull, access: Access, memory: Memory, now: datetime, ours: Iterable[Pin], *, hurry: bool
+    ) -> ObservedZone | Unknown | None:
+        """The zone as this token shows it."""
+        held = memory.cloudflare
         if held.access is None or held.access.key != access.key:
             held.forget_all()
             held.failure = None
