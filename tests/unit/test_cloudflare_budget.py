@@ -290,6 +290,7 @@ async def test_one_refusal_pauses_all_tokens_of_the_user_and_no_account_s_own() 
         ({"ratelimit": '"default";r=5000;t=30', "ratelimit-policy": '"default";q=1200;w=300'}, [allowance(5000, 30, 5000, 300)]),
         ({"ratelimit": '"default";r=50;t=30', "ratelimit-policy": '"default";q=0;w=0'}, [allowance(50, 30)]),
         ({"ratelimit": '"default";r=50;t=30', "ratelimit-policy": '"default";q=5;w=99999999'}, [allowance(50, 30)]),
+        ({"ratelimit": '"default";r=0;t=3600', "ratelimit-policy": '"default";q=1200;w=300'}, [allowance(0, 300, 1200, 300)]),
         ({}, []),
         ({"ratelimit": ""}, []),
         ({"ratelimit": '"default";t=30'}, []),

@@ -39,7 +39,9 @@ def read_allowances(headers: Mapping[str, str]) -> tuple[Allowance, ...]:
             continue
         # Cloudflare's own example names the two differently; where there is only one policy it is meant.
         quota, window_s = policies.get(name) or (next(iter(policies.values())) if len(policies) == 1 else (None, None))
-        reset_s = float(min(numbers.get("t", window_s or LONGEST_S), LONGEST_S))
+        # No window ends later than its whole length from now, whatever `t` says.
+        longest_s = window_s or LONGEST_S
+        reset_s = float(min(numbers.get("t", longest_s), longest_s))
         found.append(Allowance(name, numbers["r"], reset_s, quota if quota is None else max(quota, numbers["r"]), window_s))
     return tuple(found)
 
