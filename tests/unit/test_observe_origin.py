@@ -10,9 +10,10 @@ import pytest
 
 from aop.api import AuthenticatedOriginPull, Status
 from aop.cluster import Cluster, Kind
+from aop.errors import Blocked, Reason
 from aop.observe.origin import OriginKeeper, OriginKeepers, origins_of
 from aop.observe.replicas import ReplicaReader
-from aop.origins import Claim, ObjectKey
+from aop.origins import Claim, Mode, ObjectKey
 from aop.origins.spec import ForeignText
 from aop.settings import Settings
 from builders import KEY, NOW, OFF, REQUIRING, TARGET, UID, spec
@@ -35,6 +36,7 @@ class ConfigMapOnly:
 
     def __init__(self) -> None:
         self.config_map: dict[str, Any] = {"metadata": {"namespace": TARGET.namespace, "name": TARGET.name}, "data": {}}
+        self.taken_away: set[str] = set()
         self.pods_may_come = asyncio.Event()
         self.pods_may_come.set()
 
@@ -47,8 +49,10 @@ class ConfigMapOnly:
         return []
 
     async def replace(self, _: Kind, __: ObjectKey, body: dict[str, Any]) -> dict[str, Any]:
-        self.config_map = body
-        return body
+        metadata = body["metadata"]
+        kept = {name: value for name, value in metadata.get("annotations", {}).items() if name not in self.taken_away}
+        self.config_map = {**body, "metadata": {**metadata, "annotations": kept}}
+        return self.config_map
 
 
 class Looking:
@@ -65,6 +69,25 @@ class Looking:
 
     async def publish(self, claim: Claim) -> None:
         await self.keeper.publish(claim.uid, claim, foreign=ForeignText.REFUSE, replicas=(), gone=frozenset())
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("mode", [Mode.OFF, Mode.REQUIRE])
+async def test_a_write_that_is_changed_before_it_is_stored_is_said_and_not_repeated(mode: Mode) -> None:
+    """Seen with a policy that takes annotations away: ten writes a second, each of them a reload of every replica."""
+    looking = Looking()
+    looking.cluster.taken_away = {"aop-operator.dev/claims"}
+    claim = replace(REQUIRING if mode is Mode.REQUIRE else OFF, uid=PULL.uid)
+    for times in (1, 2, 3):
+        looking.clock.pass_s(1.0)
+        await looking.look(PULL)
+        with pytest.raises(Blocked, match="admission webhook or policy") as caught:
+            await looking.publish(claim)
+        assert caught.value.reason is Reason.FOREIGN_CONFIGURATION
+        looking.clock.pass_s(1.0)
+        found = await looking.look(PULL)
+        assert (found.overwritten is not None) is (times == 3)
+        assert found.configured.may_do == claim, "what was written may be in force"
 
 
 async def taken_in() -> None:

@@ -23,17 +23,22 @@ PULL = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, spec(), Stat
 HELD_OFF = (HoldOff(1, NOW, at(60)),)
 REFUSED = ClusterError("cannot patch authenticatedoriginpulls edge/example-com: HTTP 403: a policy says no", status=403)
 
+STRIPPED = Exception("a policy takes the annotation away")
+
 
 class Api:
-    """An API server that takes patches, or answers them with an error."""
+    """An API server that takes patches, takes something away from them, or answers them with an error."""
 
     def __init__(self, error: Exception | None = None) -> None:
-        self.error = error
+        self.error = None if error is STRIPPED else error
+        self.strips = error is STRIPPED
 
-    async def merge(self, *_: Any) -> dict[str, Any]:
+    async def merge(self, *call: Any) -> dict[str, Any]:
         if self.error:
             raise self.error
-        return {"metadata": {"resourceVersion": "2"}}
+        (*_, patch) = call
+        annotations = {} if self.strips else patch["metadata"]["annotations"]
+        return {"metadata": {"resourceVersion": "2", "annotations": annotations}}
 
 
 async def noted(step: Note, memory: Memory, error: Exception | None = None, world: Observed | None = None) -> Exception | None:
@@ -52,7 +57,7 @@ def holding_off(o: Observed, **more: Any) -> Note:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("error", [REFUSED, TimeoutError()], ids=["refused", "it hangs"])
+@pytest.mark.parametrize("error", [REFUSED, TimeoutError(), STRIPPED], ids=["refused", "it hangs", "a policy strips it"])
 async def test_a_hold_off_that_cannot_be_noted_is_kept_and_nothing_else_of_the_record_is(error: Exception) -> None:
     memory, world = Memory(manifest={"metadata": {}}), observed()
     assert isinstance(await noted(holding_off(world, uploaded=(NEXT,)), memory, error), Transient)

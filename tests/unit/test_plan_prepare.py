@@ -532,7 +532,7 @@ def test_who_puts_their_text_back_again_and_again_is_named_and_ours_waits(said: 
     assert isinstance(step, Block)
     assert step.reason is Reason.FOREIGN_CONFIGURATION
     assert (
-        f"field manager argocd-controller has put its own text back over ours in ConfigMap {TARGET} 4 times since 12:58:30 UTC"
+        f"field manager argocd-controller has put something else in the place of ours in ConfigMap {TARGET} 4 times since 12:58:30 UTC"
         in step.message
     )
     assert "ignoreDifferences" in step.message

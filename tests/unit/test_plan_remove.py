@@ -330,6 +330,17 @@ def test_what_others_have_taken_out_need_not_be_put_back_to_be_taken_out() -> No
     assert removing(origins=[found], zone=GONE) == Withdraw("public", TARGET)
 
 
+def test_what_a_policy_changes_at_each_write_is_taken_out_as_it_stands() -> None:
+    """Its annotation is taken away each time, so that it never reads as whole; what runs refuses nobody, and is seen to."""
+    again_and_again = Overwritten("a policy", 3, at(-30), at(30))
+    damaged = {"intact": False, "claim": None, "standing": OFF}
+    found = origin(OFF, configured=damaged, overwritten=again_and_again)
+    assert isinstance(removing(origins=[found]), SetEnabled)
+    assert removing(origins=[found], zone=GONE) == Withdraw("public", TARGET)
+    refusing = origin(OFF, running=REQUIRING, configured=damaged, overwritten=again_and_again)
+    assert isinstance(removing(origins=[refusing]), Wait)
+
+
 @pytest.mark.parametrize(
     ("other", "changes"),
     [
@@ -358,7 +369,7 @@ def test_a_text_that_is_taken_out_again_and_again_is_not_put_right_in_a_hurry() 
     by_others = Overwritten("field manager argocd-controller", 4, since=at(-90), until=at(60))
     late = (runs_nothing(), replica("pod-2", REQUIRING, revision=6))
     found = origin(OFF, configured=RESET, replicas=late, overwritten=by_others)
-    assert "argocd-controller has put its own text back" in waiting(removing(origins=[found]))
+    assert "argocd-controller has put something else in the place of ours" in waiting(removing(origins=[found]))
     assert isinstance(removing(origins=[replace(found, overwritten=replace(by_others, until=NOW))]), Publish)
     refusing = origin(OFF, configured=RESET | {"standing": REQUIRING}, replicas=late, overwritten=by_others)
     assert isinstance(removing(origins=[refusing]), Publish), "what may refuse is relaxed at once"

@@ -31,25 +31,28 @@ class Disturbance:
     """Since when a text of ours stands there whole; None: none does."""
     overwritten: Overwritten | None = None
 
-    def notice(self, before: ingress_nginx.Stored, after: ingress_nginx.Stored, now: datetime, *, ours: bool) -> None:
-        """The text has changed, by a write of `ours` or by anybody's; counts when somebody has undone what we wrote."""
+    def notice(self, before: ingress_nginx.Stored, after: ingress_nginx.Stored, now: datetime, *, ours: bool, by: str = "") -> None:
+        """The text has changed, by a write of `ours` or by anybody's; counts when somebody has undone what we wrote.
+
+        `by` names them, where that is known by other means than the fields that they own.
+        """
         # Whoever writes a text of ours counts its revision up.
         undone = stands(before) and not (after.intact and after.revision >= before.revision)
         if undone and self.written and not ours:
-            self._count(after, now)
+            self._count(by or overwriter(after), now)
         self.written = self.written or ours
         if not stands(after):
             self.standing_since = None
         elif undone or self.standing_since is None:
             self.standing_since = now
 
-    def _count(self, after: ingress_nginx.Stored, now: datetime) -> None:
+    def _count(self, by: str, now: datetime) -> None:
         if self.standing_since is not None and now - self.standing_since > FORGOTTEN_AFTER:
             self.times, self.first, self.overwritten = 0, None, None
         self.times, self.first = self.times + 1, self.first or now
         if self.times >= TIMES:
             pause_s = min(FIRST_PAUSE_S * 2.0 ** min(self.times - TIMES, 10), LONGEST_PAUSE_S)
-            self.overwritten = Overwritten(overwriter(after), self.times, self.first, now + timedelta(seconds=pause_s))
+            self.overwritten = Overwritten(by, self.times, self.first, now + timedelta(seconds=pause_s))
 
 
 def stands(stored: ingress_nginx.Stored) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 from aop.api import AuthenticatedOriginPull
 from aop.clock import Clock
 from aop.cluster import Cluster, Conflict, Kind
-from aop.errors import Transient
+from aop.errors import Blocked, Reason, Transient
 from aop.observe.disturbance import Disturbance
 from aop.observe.replicas import ReplicaReader
 from aop.observe.source import Known, Source
@@ -39,6 +39,8 @@ STALE_S = 30.0
 """How old what is known of a source that cannot be read may be before nothing but protection goes on with it."""
 EVENTS_AFTER_S = 1.0
 """When a revision that nobody shows is worth a look at the Events."""
+ADMISSION = "an admission webhook or policy of the cluster"
+"""Who else may change what a write of ours says: nobody else stands between it and what the API server answers."""
 NO_TOKEN = "00000000"  # noqa: S105 - a path, no credential
 """Stands in for the secret part of the check path where none is known: the answer still shows who is refused."""
 
@@ -230,14 +232,14 @@ class OriginKeeper:
 
     # --- the ConfigMap -----------------------------------------------------------------------------------------------
 
-    def _follow(self, manifest: Manifest | None, *, ours: bool = False) -> ingress_nginx.Stored:
-        """What the ConfigMap says now; notes what has changed since it was read or written last, by us if it is `ours`."""
+    def _follow(self, manifest: Manifest | None, *, ours: bool = False, by: str = "") -> ingress_nginx.Stored:
+        """What the ConfigMap says now; notes what has changed since it was read or written last, by us if it is `ours`, else by somebody."""
         memory, data = self._memory, (manifest or {}).get("data") or {}
         text = sha256("\0".join(str(data.get(key)) for key in ingress_nginx.KEYS).encode()).digest()
         stored = ingress_nginx.read(manifest)
-        if text != memory.text or stored.revision != memory.stored.revision:
+        if text != memory.text or (stored.revision, stored.intact) != (memory.stored.revision, memory.stored.intact):
             memory.text, memory.changed_at = text, self._clock.now()
-            memory.disturbance.notice(memory.stored, stored, self._clock.now(), ours=ours)
+            memory.disturbance.notice(memory.stored, stored, self._clock.now(), ours=ours, by=by)
             if not stored.intact:
                 memory.entries.clear()
                 for replica in memory.replicas.values():
@@ -444,14 +446,14 @@ class OriginKeeper:
                 seen_everywhere=seen_everywhere(replicas),
                 gone=gone,
             )
-            await self._write(manifest, body)
+            await self._write(manifest, body, uid, claim)
 
     async def withdraw(self, uid: str) -> None:
         """Take an object's claim out. Raises `Conflict` when what that was decided on has changed since."""
         async with self._writing:
             manifest = self._current(uid)
             if manifest is not None:
-                await self._write(manifest, ingress_nginx.withdraw(manifest, uid))
+                await self._write(manifest, ingress_nginx.withdraw(manifest, uid), uid)
             if (followed := self._memory.followed.get(uid)) is not None:
                 followed.written = None
 
@@ -465,7 +467,8 @@ class OriginKeeper:
             raise Conflict(f"ConfigMap {self.target} has changed since it was looked at")
         return known.value
 
-    async def _write(self, manifest: Manifest, body: Manifest) -> None:
+    async def _write(self, manifest: Manifest, body: Manifest, uid: str, claim: Claim | None = None) -> None:
+        """Write; raises `Blocked` where what comes back is not what was sent, because each time costs every replica a reload."""
         if body == manifest:
             return
         try:
@@ -474,7 +477,24 @@ class OriginKeeper:
             self._config_map.forget()
             raise
         self._config_map.put(written)
-        self._follow(written, ours=True)
+        if _says(written) == _says(body):
+            self._follow(written, ours=True)
+            return
+        self._follow(body, ours=True)
+        self._follow(written, by=ADMISSION)
+        if claim is not None and (followed := self._memory.followed.get(uid)) is not None:
+            followed.written = claim  # as far as anybody knows: whether the text says it is asked of the replicas
+        raise Blocked(
+            Reason.FOREIGN_CONFIGURATION,
+            f"what the operator writes into ConfigMap {self.target} is changed by {ADMISSION} before it is stored. Let it leave the operator's "
+            f"annotations and the keys {' and '.join(ingress_nginx.KEYS)} alone there",
+        )
+
+
+def _says(manifest: Manifest) -> tuple[object, ...]:
+    """What a ConfigMap says of us, as far as a write decides it."""
+    stored = ingress_nginx.read(manifest)
+    return stored.entries, stored.intact, stored.residue, stored.revision, stored.path_token
 
 
 def wildcards_of(

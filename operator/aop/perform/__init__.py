@@ -29,6 +29,16 @@ from aop.plan.facts import replicas
 from aop.record import dump
 from aop.steps import Delete, Effect, Issue, Note, Promote, Publish, SetEnabled, Upload, Withdraw
 
+
+def _check_noted(manifest: dict[str, Any], pull: AuthenticatedOriginPull, text: str) -> None:
+    """What is taken away while it is written is not noted, and would be noted again and again."""
+    if ((manifest.get("metadata") or {}).get("annotations") or {}).get(RECORD_ANNOTATION) != text:
+        raise Transient(
+            f"annotation {RECORD_ANNOTATION} of {pull.key} is changed by an admission webhook or policy of the cluster before it is stored. "
+            "Let it leave the annotation alone"
+        )
+
+
 NOTE_S, NOTE_AGAIN_S = 5.0, 15.0
 """How long a relaxation waits for the note before it, and how soon a note that could not be written is tried again."""
 
@@ -70,6 +80,7 @@ class Performer:
         try:
             async with asyncio.timeout(NOTE_S if protects else None):
                 manifest = await self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, pull.key, {"metadata": metadata})
+            _check_noted(manifest, pull, dump(step.record))
         except BaseException as error:
             # What was written, or what somebody else has written, is read before the next decision, if it can be.
             memory.shown_s = float("-inf")

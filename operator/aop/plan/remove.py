@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from aop.errors import Reason
-from aop.observed import ENABLED, CertificateState, Observed, ObservedKeyPair, ObservedOrigin, ObservedZone, Unknown
+from aop.observed import ENABLED, CertificateState, Configured, Observed, ObservedKeyPair, ObservedOrigin, ObservedZone, Unknown
 from aop.origins import Mode, Pin
 from aop.plan.facts import claim_of, configured, ours_listed, replicas, until_applied, was_there_before
 from aop.plan.prepare import put_back_by_others
@@ -35,7 +35,7 @@ def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
     found, gone = configured(origin), _nothing_of_ours_runs(origin)
     to_be_put_right = found.may_do is not None and (found.may_do.mode > Mode.OFF or not found.intact)
     if to_be_put_right and not gone:
-        again_and_again = origin.overwritten if found.standing is None and not found.intact else None
+        again_and_again = origin.overwritten if _harmless(origin, found) and not found.intact else None
         if again_and_again is not None and o.now < again_and_again.until:
             return Wait(
                 Reason.REMOVING, f"The operator waits until no replica runs our text: {put_back_by_others(o, origin, again_and_again)}", 2.0
@@ -72,13 +72,19 @@ def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
 
 
 def _nothing_of_ours_runs(origin: ObservedOrigin) -> bool:
-    """Somebody has taken our text out, and every replica was seen to run what is there instead: nobody is refused by our doing.
+    """Somebody has taken our text out, or damaged one that refuses nobody, and every replica was seen to run what is there instead.
 
-    Putting it right first would never end where a tool puts the other text back within seconds.
+    Putting it right first would never end where a tool puts the other text back within seconds, or a policy changes each write.
     """
     found, asked = configured(origin), replicas(origin)
-    reset = not found.intact and found.standing is None
-    return reset and bool(asked) and all(not r.error and r.settled and r.revision is None and r.strictest < Mode.OPTIONAL for r in asked)
+    runs = {None} if found.standing is None else {None, found.revision}
+    reset = not found.intact and _harmless(origin, found)
+    return reset and bool(asked) and all(not r.error and r.settled and r.revision in runs and r.strictest < Mode.OPTIONAL for r in asked)
+
+
+def _harmless(origin: ObservedOrigin, found: Configured) -> bool:
+    """Nothing is left of our text, or what refuses nobody and is changed again and again."""
+    return found.standing is None or (found.standing.mode is Mode.OFF and origin.overwritten is not None)
 
 
 def _strangers_pass(origin: ObservedOrigin) -> bool:
@@ -177,7 +183,7 @@ def our_certificates_are_gone(o: Observed) -> Step | None:
 
 def origins_are_as_found(o: Observed) -> Step | None:
     """Our claim out of every ConfigMap; the last claim takes the block out."""
-    return next((Withdraw(origin.name, origin.target) for origin in o.origins if configured(origin).claim is not None), None)
+    return next((Withdraw(origin.name, origin.target) for origin in o.origins if configured(origin).may_do is not None), None)
 
 
 def what_is_left_behind(o: Observed) -> str:
