@@ -15,13 +15,13 @@ from aop.cloudflare import Access, Priority
 from aop.cluster import Cluster
 from aop.errors import Reason, Transient
 from aop.observe import Observer
-from aop.observe.edge import EdgeReader
+from aop.observe.edge import AskedOrigin, EdgeReader
 from aop.observe.memory import KeptNote, Memory
 from aop.observe.origin import OriginKeepers
 from aop.observe.zone import ZoneReader
 from aop.observed import HoldOff, ObservedOrigin, Record, Unknown, Unnoted
 from aop.settings import Settings
-from builders import KEY, LEAF, NOW, TARGET, UID, at, evidence, origin, spec
+from builders import HOSTS, KEY, LEAF, NOW, REQUIRING, TARGET, UID, at, evidence, origin, spec
 from clocks import SetClock
 from cloudflare_api import StoppedClock
 
@@ -105,6 +105,26 @@ async def test_a_bug_at_the_first_look_is_an_origin_that_is_not_known() -> None:
     (found,) = (await observer.observe(PULL, Memory(uid=UID))).origins
     assert isinstance(found.configured, Unknown)
     assert found.target == TARGET
+
+
+class Listening(Edge):
+    """Remembers what is asked about."""
+
+    asked: tuple[AskedOrigin, ...] = ()
+
+    async def read(self, *asked: Any, **_: Any) -> Any:
+        self.asked = asked[0]
+        return ()
+
+
+@pytest.mark.asyncio
+async def test_hosts_are_asked_about_for_as_long_as_the_text_may_be_in_force() -> None:
+    """Somebody has taken the annotations and left the text: who is not asked about is not relaxed."""
+    world, edge = Failing(), Listening()
+    world.seen = origin(configured={"claim": None, "standing": REQUIRING, "intact": False})
+    counterparts = cast("Cluster", world), cast("ZoneReader", world), cast("OriginKeepers", world), cast("EdgeReader", edge)
+    await Observer(*counterparts, Settings(), StoppedClock()).observe(PULL, Memory(uid=UID))
+    assert [(one.path, one.hosts) for one in edge.asked] == [("/check", HOSTS)]
 
 
 @pytest.mark.asyncio

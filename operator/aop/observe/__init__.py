@@ -133,8 +133,8 @@ class Observer:
         return await self._edge.read(asked, pull.spec.verification.window_duration, memory, until_s)
 
     def _asked(self, origin: ObservedOrigin, *, asking: bool) -> AskedOrigin:
-        """All its hosts wherever our check path is published; before that those that others make refuse us, which may never meet the edge."""
-        if isinstance(origin.configured, Configured) and origin.configured.claim:
+        """All its hosts wherever our check path may be in force; before that those that others make refuse us, which may never meet the edge."""
+        if isinstance(origin.configured, Configured) and origin.configured.may_do:
             return AskedOrigin(origin, self._origins.of(origin.target).check_path())
         displaced = frozenset(one.host for one in origin.displaced if asking)
         return AskedOrigin(origin, check_path(NO_TOKEN) if displaced else None, displaced)
@@ -145,7 +145,7 @@ class Observer:
         hosts = [
             host
             for origin in observed.origins
-            if origin.wanted and isinstance(origin.configured, Configured) and origin.configured.claim
+            if origin.wanted and isinstance(origin.configured, Configured) and origin.configured.may_do
             for host in origin.hosts
         ]
         edge = () if observed.object.deleting else (self._edge.due_at(host, observed.window, memory, now) for host in hosts)
