@@ -51,7 +51,7 @@ def policy() -> list[dict[str, Any]]:
     ]
 
 
-def annotations(scene: Scene) -> dict[str, str]:
+def annotated(scene: Scene) -> dict[str, str]:
     found: dict[str, str] = scene.sandbox.config_map()["metadata"].get("annotations") or {}
     return found
 
@@ -63,11 +63,11 @@ def pruned(scene: Scene) -> bool:
     scene.plane.http.request(
         "PATCH", PATH, json={"metadata": {"labels": {"somebody": None}}}, headers={"Content-Type": "application/merge-patch+json"}
     ).raise_for_status()
-    return CLAIMS not in annotations(scene)
+    return CLAIMS not in annotated(scene)
 
 
 def test_writes_that_a_policy_changes_are_bounded_and_visitors_are_let_in_all_the_same(scene: Scene) -> None:
-    before = int(annotations(scene)[REVISION])
+    before = int(annotated(scene)[REVISION])
     for manifest in policy():
         scene.plane.apply(manifest)
     until(lambda: pruned(scene), within_s=WITHIN_S, describe="the policy to be at work")
@@ -76,11 +76,11 @@ def test_writes_that_a_policy_changes_are_bounded_and_visitors_are_let_in_all_th
     assert len(scene.refusing()) == len(scene.ingress_nginx.replicas()), "what is required stays required"
     scene.control.turn_location(requests_per_connection=1, resume=False, presents={"example.com": "nothing"})
     until(lambda: scene.refusing() == [], within_s=WITHIN_S, every_s=0.3, describe=lambda: f"nobody to be refused\n{scene.told()}")
-    assert int(annotations(scene)[REVISION]) - before <= MOST_WRITES
+    assert int(annotated(scene)[REVISION]) - before <= MOST_WRITES
 
 
 def test_a_removal_takes_everything_out_under_such_a_policy(scene: Scene) -> None:
     scene.remove()
     assert scene.own_text() == {}
     assert scene.certificates() == []
-    assert not any(name.startswith("aop-operator.dev/") for name in annotations(scene))
+    assert not any(name.startswith("aop-operator.dev/") for name in annotated(scene))
