@@ -16,7 +16,10 @@ from aop.steps import Effect
 from model.explore import Result
 from model.meddle import ILLS
 
-SILENT = {"strangers_are_refused": "origins_answer waits for the same before"}
+SILENT = {
+    "strangers_are_refused": "origins_answer waits for the same before",
+    "what_protects_is_noted": "no object of the model refuses a note",
+}
 """Rules that never answer, and why."""
 MOVES = ("fair", "meddle", "operate")
 """The modules whose lines are moves."""
