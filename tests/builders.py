@@ -1,10 +1,11 @@
 """Worlds for tests of the pure floors: everything is as the spec asks, and a test says only what differs.
 
-    next_step(observed()) == Done()
-    next_step(observed(zone={"enabled": False}))
-    next_step(observed(origins=[origin(claim=claim(Mode.REQUEST, ()))], evidence=[evidence("www.example.com", NONE)]))
+    next_step(observed()) == Done() next_step(observed(zone={"enabled": False}))
+    next_step(observed(origins=[origin(claim=claim(Mode.REQUEST, ()))],
+    evidence=[evidence("www.example.com", NONE)]))
 
-Two hosts, one origin with two replicas, one leaf that Cloudflare holds and presents and that every replica requires.
+Two hosts, one origin with two replicas, one leaf that Cloudflare holds and presents and that every
+replica requires.
 """
 
 from __future__ import annotations
@@ -54,7 +55,10 @@ def at(seconds: float) -> datetime:
 
 def pin(name: str, **changes: Any) -> Pin:
     """A leaf, valid from a month ago for almost two years."""
-    digests = sha256(name.encode()).hexdigest(), sha1(name.encode(), usedforsecurity=False).hexdigest()
+    digests = (
+        sha256(name.encode()).hexdigest(),
+        sha1(name.encode(), usedforsecurity=False).hexdigest(),
+    )
     return replace(Pin(*digests, not_before=NOW - 30 * DAY, not_after=NOW + 700 * DAY), **changes)
 
 
@@ -63,14 +67,39 @@ LEAF, NEXT, RETIRED, FOREIGN = (pin(name) for name in ("leaf", "next", "retired"
 
 def spec(**fields: Any) -> Spec:
     """A spec as a user writes it; keywords are its fields in the resource's notation."""
-    origins = [{"name": "public", "ingressNginx": {"configMapRef": {"namespace": TARGET.namespace, "name": TARGET.name}}}]
-    minimal = {"zone": {"name": APEX}, "credentials": {"apiTokenSecretRef": {"name": "cloudflare"}}, "origins": origins}
+    origins = [
+        {
+            "name": "public",
+            "ingressNginx": {"configMapRef": {"namespace": TARGET.namespace, "name": TARGET.name}},
+        }
+    ]
+    minimal = {
+        "zone": {"name": APEX},
+        "credentials": {"apiTokenSecretRef": {"name": "cloudflare"}},
+        "origins": origins,
+    }
     return Spec.model_validate({**minimal, **fields})
 
 
-def claim(mode: Mode = Mode.REQUIRE, enforced: Sequence[str] = HOSTS, pins: Sequence[Pin] = (LEAF,), **changes: Any) -> Claim:
+def claim(
+    mode: Mode = Mode.REQUIRE,
+    enforced: Sequence[str] = HOSTS,
+    pins: Sequence[Pin] = (LEAF,),
+    **changes: Any,
+) -> Claim:
     """What the object asks of its origin."""
-    return replace(Claim(UID, str(KEY), APEX, (APEX, f"*.{APEX}"), mode, tuple(enforced), pins=tuple(sorted(pins))), **changes)
+    return replace(
+        Claim(
+            UID,
+            str(KEY),
+            APEX,
+            (APEX, f"*.{APEX}"),
+            mode,
+            tuple(enforced),
+            pins=tuple(sorted(pins)),
+        ),
+        **changes,
+    )
 
 
 REQUIRING = claim()
@@ -78,10 +107,15 @@ OFF = claim(Mode.OFF, ())
 ASKING = claim(Mode.REQUEST, ())
 
 
-def replica(name: str = "pod-1", running: Claim | None = None, hosts: Sequence[str] = HOSTS, **changes: Any) -> ObservedReplica:
+def replica(
+    name: str = "pod-1", running: Claim | None = None, hosts: Sequence[str] = HOSTS, **changes: Any
+) -> ObservedReplica:
     """A replica that does exactly what `running` says, and has since it was probed; None: it runs nothing of ours."""
     if running is None:
-        return replace(ObservedReplica(name, hosts=tuple(HostBehaviour(host, Mode.OFF) for host in hosts)), **changes)
+        return replace(
+            ObservedReplica(name, hosts=tuple(HostBehaviour(host, Mode.OFF) for host in hosts)),
+            **changes,
+        )
     pinned = frozenset(pin.sha256 for pin in running.pins)
     behaviours = tuple(HostBehaviour(host, running.at(host), accepts=pinned) for host in hosts)
     return replace(ObservedReplica(name, REVISION, settled=True, hosts=behaviours), **changes)
@@ -106,7 +140,13 @@ def origin(
     if isinstance(configured, Mapping):
         accepted = published if published is behaviour else None
         said = replace(
-            Configured(revision=REVISION if published else 0, claim=published, accepted=accepted, foreign_digest="none"), **configured
+            Configured(
+                revision=REVISION if published else 0,
+                claim=published,
+                accepted=accepted,
+                foreign_digest="none",
+            ),
+            **configured,
         )
     else:
         said = configured
@@ -125,17 +165,37 @@ def origin(
 
 def certificate(leaf: Pin = LEAF, **changes: Any) -> ObservedCertificate:
     """One of ours that Cloudflare holds and has deployed; its id begins with the leaf's digest."""
-    return replace(ObservedCertificate(leaf.short, leaf, CertificateState.ACTIVE, at(-3600), ours=True, status="active"), **changes)
+    return replace(
+        ObservedCertificate(
+            leaf.short, leaf, CertificateState.ACTIVE, at(-3600), ours=True, status="active"
+        ),
+        **changes,
+    )
 
 
 def zone(*certificates: ObservedCertificate, **changes: Any) -> ObservedZone:
     """The zone as Cloudflare tells it: active, Full (strict), enabled; by default it holds the leaf in use."""
     held = certificates or (certificate(),)
-    found = ObservedZone(ZONE_ID, APEX, "account", active=True, ssl_mode="strict", global_on=False, enabled=True, certificates=held)
+    found = ObservedZone(
+        ZONE_ID,
+        APEX,
+        "account",
+        active=True,
+        ssl_mode="strict",
+        global_on=False,
+        enabled=True,
+        certificates=held,
+    )
     return replace(found, **changes)
 
 
-def evidence(host: str = APEX, presented: str | None = LEAF.sha256, *, lasting_s: float = 300.0, **changes: Any) -> Evidence:
+def evidence(
+    host: str = APEX,
+    presented: str | None = LEAF.sha256,
+    *,
+    lasting_s: float = 300.0,
+    **changes: Any,
+) -> Evidence:
     """What a host's requests through the edge came with, again and again for so long, last 3 s ago; one answer every 10 s."""
     if presented is None:
         return replace(Evidence(host), **changes)
@@ -168,15 +228,21 @@ def observed(
     **changes: Any,
 ) -> Observed:
     """The whole world, as the spec asks; mappings change single fields, `evidence` replaces that of the hosts it names."""
-    noted = Record(zone_id=ZONE_ID, baseline=Baseline(enabled=False), uploaded=(LEAF,), claimed=(TARGET,))
+    noted = Record(
+        zone_id=ZONE_ID, baseline=Baseline(enabled=False), uploaded=(LEAF,), claimed=(TARGET,)
+    )
     asked = _spec(**spec) if isinstance(spec, Mapping) else spec
-    itself = ObservedObject(KEY, UID, generation=2, created=NOW - 30 * DAY, spec=asked, record=replace(noted, **record))
+    itself = ObservedObject(
+        KEY, UID, generation=2, created=NOW - 30 * DAY, spec=asked, record=replace(noted, **record)
+    )
     arriving = {host: _evidence(host) for host in HOSTS} | {one.host: one for one in evidence}
     found = Observed(
         now=NOW,
         object=replace(itself, **object),
         zone=_zone(**zone) if isinstance(zone, Mapping) else zone,
-        key_pair=replace(ObservedKeyPair(LEAF, renewal_at=NOW + 655 * DAY), **keys) if isinstance(keys, Mapping) else keys,
+        key_pair=replace(ObservedKeyPair(LEAF, renewal_at=NOW + 655 * DAY), **keys)
+        if isinstance(keys, Mapping)
+        else keys,
         origins=tuple(origins) if origins is not None else (origin(),),
         evidence=tuple(arriving[host] for host in sorted(arriving)),
         still=True,

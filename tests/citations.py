@@ -27,4 +27,8 @@ def _defined(file: str) -> frozenset[str]:
     if not (ROOT / file).is_file():
         return frozenset()
     tree = ast.parse((ROOT / file).read_text())
-    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return frozenset(
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )

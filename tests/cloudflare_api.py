@@ -1,7 +1,8 @@
 """Answers as Cloudflare gives them, a clock that stands still, and a transport that plays a script: for tests of the client.
 
-The shapes are Cloudflare's (facts: cloudflare#envelope, cloudflare#certificate-object, cloudflare#loose-shapes).
-Transport itself is tested against a real server, in test_cloudflare_transport.
+The shapes are Cloudflare's (facts: cloudflare#envelope, cloudflare#certificate-object,
+cloudflare#loose-shapes). Transport itself is tested against a real server, in
+test_cloudflare_transport.
 """
 
 import asyncio
@@ -47,10 +48,16 @@ class StoppedClock(Clock):
 
 
 class Script(httpx.AsyncBaseTransport):
-    """Answers each request with the next answer for its method and path; the last one stays. Keeps every request."""
+    """Answers each request with the next answer for its method and path; the last one stays.
+
+    Keeps every request.
+    """
 
     def __init__(self, answers: dict[str, Answering | list[Answering]]) -> None:
-        self.answers = {call: list(answer) if isinstance(answer, list) else [answer] for call, answer in answers.items()}
+        self.answers = {
+            call: list(answer) if isinstance(answer, list) else [answer]
+            for call, answer in answers.items()
+        }
         self.requests: list[httpx.Request] = []
 
     @property
@@ -64,7 +71,11 @@ class Script(httpx.AsyncBaseTransport):
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(answer, Exception):
             raise answer
-        return answer(request) if callable(answer) else httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+        return (
+            answer(request)
+            if callable(answer)
+            else httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+        )
 
 
 def _call(request: httpx.Request) -> str:
@@ -74,18 +85,36 @@ def _call(request: httpx.Request) -> str:
 def ok(result: Any, *, info: dict[str, Any] | None = None, status: int = 200) -> httpx.Response:
     """Success."""
     body = {"success": True, "errors": [], "messages": [], "result": result}
-    return httpx.Response(status, headers={"cf-ray": RAY}, json=body | ({"result_info": info} if info is not None else {}))
+    return httpx.Response(
+        status,
+        headers={"cf-ray": RAY},
+        json=body | ({"result_info": info} if info is not None else {}),
+    )
 
 
-def failed(status: int, code: int | None = None, message: str = "no", *, headers: dict[str, str] | None = None) -> httpx.Response:
+def failed(
+    status: int,
+    code: int | None = None,
+    message: str = "no",
+    *,
+    headers: dict[str, str] | None = None,
+) -> httpx.Response:
     """Failure, without `result` as most of Cloudflare's are."""
     errors = [{"message": message} if code is None else {"code": code, "message": message}]
-    return httpx.Response(status, headers={"cf-ray": RAY} | (headers or {}), json={"success": False, "errors": errors, "messages": []})
+    return httpx.Response(
+        status,
+        headers={"cf-ray": RAY} | (headers or {}),
+        json={"success": False, "errors": errors, "messages": []},
+    )
 
 
 def html(status: int) -> httpx.Response:
     """What stands before the API answers in its stead."""
-    return httpx.Response(status, headers={"cf-ray": RAY, "content-type": "text/html"}, text=f"<html><h1>{status}</h1></html>")
+    return httpx.Response(
+        status,
+        headers={"cf-ray": RAY, "content-type": "text/html"},
+        text=f"<html><h1>{status}</h1></html>",
+    )
 
 
 def certificate(pem: str = "", *, status: str = "active", **fields: Any) -> dict[str, Any]:
@@ -104,7 +133,13 @@ def certificate(pem: str = "", *, status: str = "active", **fields: Any) -> dict
 
 def zone(name: str = "example.com", **fields: Any) -> dict[str, Any]:
     """A zone as the API shows it."""
-    return {"id": ZONE_ID, "name": name, "status": "active", "paused": False, "account": {"id": ACCOUNT_ID, "name": "Example"}} | fields
+    return {
+        "id": ZONE_ID,
+        "name": name,
+        "status": "active",
+        "paused": False,
+        "account": {"id": ACCOUNT_ID, "name": "Example"},
+    } | fields
 
 
 def access(priority: Priority = Priority.ONBOARD, token: str = TOKEN) -> Access:
@@ -113,11 +148,22 @@ def access(priority: Priority = Priority.ONBOARD, token: str = TOKEN) -> Access:
 
 
 def client(
-    transport: httpx.AsyncBaseTransport, clock: StoppedClock | None = None, *, shares: Shares | None = None, metrics: Metrics | None = None
+    transport: httpx.AsyncBaseTransport,
+    clock: StoppedClock | None = None,
+    *,
+    shares: Shares | None = None,
+    metrics: Metrics | None = None,
 ) -> Cloudflare:
     """The client over a transport of the test, in time of the test."""
     clock = clock or StoppedClock()
-    return Cloudflare("https://api.example/client/v4", clock=clock, transport=transport, shares=shares, metrics=metrics, sleep=clock.sleep)
+    return Cloudflare(
+        "https://api.example/client/v4",
+        clock=clock,
+        transport=transport,
+        shares=shares,
+        metrics=metrics,
+        sleep=clock.sleep,
+    )
 
 
 def body_of(request: httpx.Request) -> Any:

@@ -27,7 +27,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Which share it is, so that it can be run again."""
     chosen = share.of(config.getoption("--share"))
-    return [f"of {', '.join(share.SHARED)} one {chosen.parts}th runs: --share {chosen}"] if chosen.parts > 1 else []
+    return (
+        [f"of {', '.join(share.SHARED)} one {chosen.parts}th runs: --share {chosen}"]
+        if chosen.parts > 1
+        else []
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -51,7 +55,9 @@ def folder(item: pytest.Item) -> str:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Get the programs before the first test: where they have to be built it takes minutes, which no test's timeout allows for."""
     capture = session.config.pluginmanager.getplugin("capturemanager")
-    if not session.config.option.collectonly and any("plane" in getattr(item, "fixturenames", ()) for item in session.items):
+    if not session.config.option.collectonly and any(
+        "plane" in getattr(item, "fixturenames", ()) for item in session.items
+    ):
         assert capture is not None
         with capture.global_and_fixture_disabled():
             binaries.find()
@@ -67,7 +73,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def plane() -> Iterator[ControlPlane]:
-    """One control plane per session (with xdist: per worker). A test that disturbs it, or changes what is cluster-wide, starts its own."""
+    """One control plane per session (with xdist: per worker).
+
+    A test that disturbs it, or changes what is cluster-wide, starts its own.
+    """
     with ControlPlane() as running:
         yield running
 

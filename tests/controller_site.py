@@ -15,7 +15,8 @@ CHECK = "/.well-known/0f1e2d3c/check"
 IN_SCOPE = "www.example.com"
 MERGE = {"Content-Type": "application/merge-patch+json"}
 SEEN_WITHIN_S = 30
-"""A second sync waits 3.3 s for its token, and so may a third one; the rest is for a machine that has other things to do."""
+"""A second sync waits 3.3 s for its token, and so may a third one; the rest is for a machine that
+has other things to do."""
 
 
 def server_snippet(revision: int = 7) -> str:
@@ -49,12 +50,16 @@ class Site:
         """Create an Ingress of this controller's class."""
         one["spec"]["ingressClassName"] = self.namespace
         one["metadata"] = {key: one["metadata"][key] for key in ("name", "annotations")}
-        self.plane.http.post(f"/apis/networking.k8s.io/v1/namespaces/{self.namespace}/ingresses", json=one).raise_for_status()
+        self.plane.http.post(
+            f"/apis/networking.k8s.io/v1/namespaces/{self.namespace}/ingresses", json=one
+        ).raise_for_status()
 
     def label_ingress(self, name: str) -> None:
         """Change nothing about an Ingress but that it was changed."""
         path = f"/apis/networking.k8s.io/v1/namespaces/{self.namespace}/ingresses/{name}"
-        self.plane.http.patch(path, json={"metadata": {"labels": {"touched": "yes"}}}, headers=MERGE).raise_for_status()
+        self.plane.http.patch(
+            path, json={"metadata": {"labels": {"touched": "yes"}}}, headers=MERGE
+        ).raise_for_status()
 
     def configure(self, data: dict[str, str]) -> None:
         """Replace the ConfigMap's data."""
@@ -65,23 +70,39 @@ class Site:
         self.plane.http.request(method, path, **arguments).raise_for_status()
 
     def pod(self, name: str) -> dict[str, Any]:
-        answer: dict[str, Any] = self.plane.http.get(f"/api/v1/namespaces/{self.namespace}/pods/{name}").raise_for_status().json()
+        answer: dict[str, Any] = (
+            self.plane.http.get(f"/api/v1/namespaces/{self.namespace}/pods/{name}")
+            .raise_for_status()
+            .json()
+        )
         return answer
 
     def events(self, pod: str, kind: str) -> list[str]:
         """Messages of RELOAD Events about a Pod."""
         answer = self.plane.http.get(
-            f"/api/v1/namespaces/{self.namespace}/events", params={"fieldSelector": f"involvedObject.name={pod},type={kind}"}
+            f"/api/v1/namespaces/{self.namespace}/events",
+            params={"fieldSelector": f"involvedObject.name={pod},type={kind}"},
         )
-        return [event["message"] for event in answer.raise_for_status().json()["items"] if event["reason"] == "RELOAD"]
+        return [
+            event["message"]
+            for event in answer.raise_for_status().json()["items"]
+            if event["reason"] == "RELOAD"
+        ]
 
     def await_event(self, replica: ReplicaFacts, kind: str) -> str:
         """The first RELOAD Event of a kind about a Pod."""
-        return until(lambda: self.events(replica.pod, kind), within_s=SEEN_WITHIN_S, describe=f"a {kind} RELOAD Event")[0]
+        return until(
+            lambda: self.events(replica.pod, kind),
+            within_s=SEEN_WITHIN_S,
+            describe=f"a {kind} RELOAD Event",
+        )[0]
 
     def is_ready(self, replica: ReplicaFacts) -> bool:
         """What the Pod's Ready condition says."""
-        return any(one["type"] == "Ready" and one["status"] == "True" for one in self.pod(replica.pod)["status"]["conditions"])
+        return any(
+            one["type"] == "Ready" and one["status"] == "True"
+            for one in self.pod(replica.pod)["status"]["conditions"]
+        )
 
     def ask(
         self,
@@ -100,10 +121,19 @@ class Site:
             certificate, key = presenting.write(self.controller.process.log.parent, "client")
             trust.load_cert_chain(certificate, key)
         with httpx.Client(verify=trust, trust_env=False, timeout=10) as client:
-            named = {"Host": host, **{key.replace("_", "-"): value for key, value in headers.items()}}
-            return client.get(f"https://{replica.https}{path}", headers=named, extensions={"sni_hostname": sni or host})
+            named = {
+                "Host": host,
+                **{key.replace("_", "-"): value for key, value in headers.items()},
+            }
+            return client.get(
+                f"https://{replica.https}{path}",
+                headers=named,
+                extensions={"sni_hostname": sni or host},
+            )
 
-    def ask_plainly(self, replica: ReplicaFacts, path: str, *, host: str = IN_SCOPE, **headers: str) -> httpx.Response:
+    def ask_plainly(
+        self, replica: ReplicaFacts, path: str, *, host: str = IN_SCOPE, **headers: str
+    ) -> httpx.Response:
         """One request over plaintext."""
         named = {"Host": host, **{key.replace("_", "-"): value for key, value in headers.items()}}
         return httpx.get(f"http://{replica.http}{path}", headers=named, trust_env=False, timeout=10)
@@ -112,9 +142,15 @@ class Site:
         return self.ask_plainly(replica, CHECK).text.split(" ")[0]
 
     def await_revision(self, replica: ReplicaFacts, revision: int) -> None:
-        until(lambda: self.revision(replica) == f"rev={revision}", within_s=SEEN_WITHIN_S, describe=f"rev={revision} on {replica.address}")
+        until(
+            lambda: self.revision(replica) == f"rev={revision}",
+            within_s=SEEN_WITHIN_S,
+            describe=f"rev={revision} on {replica.address}",
+        )
 
-    def await_answer(self, replica: ReplicaFacts, host: str, status: int, *, presenting: KeyPair | None = None) -> None:
+    def await_answer(
+        self, replica: ReplicaFacts, host: str, status: int, *, presenting: KeyPair | None = None
+    ) -> None:
         """Workers of before a reload accept for a moment longer, so that a first answer of the new ones is not yet the only one."""
         until(
             lambda: self.ask(replica, "/", host=host, presenting=presenting).status_code == status,

@@ -16,7 +16,8 @@ from pathlib import Path
 SHARED = ("system", "faults", "install")
 """Folders that a share is taken of."""
 BY_TEST = frozenset({"faults"})
-"""Folders whose tests stand alone; of the others whole files are taken, because the tests of a file share what they start."""
+"""Folders whose tests stand alone; of the others whole files are taken, because the tests of a file
+share what they start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,16 @@ class Share:
         for test, folder in folders.items():
             if folder in SHARED:
                 units.setdefault(folder, set()).add(unit(test, folder))
-        chosen = {one for found in units.values() for one in sorted(found, key=self._rank)[: ceil(len(found) / self.parts)]}
-        return frozenset(test for test, folder in folders.items() if folder not in SHARED or unit(test, folder) in chosen)
+        chosen = {
+            one
+            for found in units.values()
+            for one in sorted(found, key=self._rank)[: ceil(len(found) / self.parts)]
+        }
+        return frozenset(
+            test
+            for test, folder in folders.items()
+            if folder not in SHARED or unit(test, folder) in chosen
+        )
 
     def _rank(self, unit: str) -> str:
         return sha256(f"{self.word} {unit}".encode()).hexdigest()
@@ -62,5 +71,11 @@ def commit() -> str:
     git = shutil.which("git")
     if git is None:
         return ""
-    asked = subprocess.run([git, "rev-parse", "--short", "HEAD"], check=False, cwd=Path(__file__).parent, capture_output=True, text=True)
+    asked = subprocess.run(
+        [git, "rev-parse", "--short", "HEAD"],
+        check=False,
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+    )
     return asked.stdout.strip()

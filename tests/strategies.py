@@ -39,7 +39,9 @@ def claims(draw: st.DrawFn, uid: str | None = None) -> Claim:
         zone=zone,
         patterns=tuple(draw(st.lists(patterns, min_size=1, max_size=4, unique=True))),
         mode=mode,
-        enforced=tuple(sorted(draw(st.lists(names, max_size=3, unique=True)))) if mode >= Mode.OPTIONAL else (),
+        enforced=tuple(sorted(draw(st.lists(names, max_size=3, unique=True))))
+        if mode >= Mode.OPTIONAL
+        else (),
         pins=tuple(sorted(draw(st.lists(pins, max_size=2, unique=True)))),
         flush_count=draw(st.integers(0, 3)),
     )
@@ -59,15 +61,29 @@ foreign_texts = st.sampled_from(
 )
 """Complete text of others, with and without an end of its last line."""
 
-_keys = st.fixed_dictionaries({}, optional={"http-snippet": foreign_texts, "server-snippet": foreign_texts, "use-gzip": st.just("true")})
+_keys = st.fixed_dictionaries(
+    {},
+    optional={
+        "http-snippet": foreign_texts,
+        "server-snippet": foreign_texts,
+        "use-gzip": st.just("true"),
+    },
+)
 
 
 @st.composite
 def config_maps(draw: st.DrawFn) -> dict[str, Any]:
     """A controller's ConfigMap as somebody has left it, before anything of ours is in it."""
-    metadata: dict[str, Any] = {"namespace": "ingress-nginx", "name": "controller", "resourceVersion": "7"}
+    metadata: dict[str, Any] = {
+        "namespace": "ingress-nginx",
+        "name": "controller",
+        "resourceVersion": "7",
+    }
     if draw(st.booleans()):
-        metadata["labels"] = {"app": "ingress-nginx", **({"aop-operator.dev/watch": "false"} if draw(st.booleans()) else {})}
+        metadata["labels"] = {
+            "app": "ingress-nginx",
+            **({"aop-operator.dev/watch": "false"} if draw(st.booleans()) else {}),
+        }
     if draw(st.booleans()):
         metadata["annotations"] = {"meta.helm.sh/release-name": "ingress"}
     body: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}

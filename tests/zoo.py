@@ -1,7 +1,8 @@
 """Key pairs as people and tools leave them in Secrets: the good, the odd and the bad, each with what is said of it.
 
-Real certificates, made by `cryptography` or by openssl when they are asked for; nothing private is in the repository. `ZOO` is the one
-table of what `spec.certificate.secretRef` may find, `FORMS` of what may have happened to a file on its way into a field.
+Real certificates, made by `cryptography` or by openssl when they are asked for; nothing private is
+in the repository. `ZOO` is the one table of what `spec.certificate.secretRef` may find, `FORMS` of
+what may have happened to a file on its way into a field.
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ from tempfile import TemporaryDirectory
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x25519
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from aop.pki import Algorithm, Recipe, create_authority, issue_leaf, leaf_data
@@ -33,7 +39,12 @@ RECIPE = Recipe(ZONE, UID, (ZONE,), Algorithm.ECDSA, 256, 730 * DAY, 1826 * DAY)
 
 Data = dict[str, str]
 Change = Callable[[x509.CertificateBuilder], x509.CertificateBuilder]
-Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
+Key = (
+    ec.EllipticCurvePrivateKey
+    | rsa.RSAPrivateKey
+    | ed25519.Ed25519PrivateKey
+    | ed448.Ed448PrivateKey
+)
 
 
 def encoded(value: bytes | str) -> str:
@@ -98,16 +109,26 @@ def issued(
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
     if by:
-        builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(by.key.public_key()), critical=False)
+        builder = builder.add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(by.key.public_key()), critical=False
+        )
     for change in changes:
         builder = change(builder)
     return Made(
-        builder.sign(signer, None if isinstance(signer, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey) else hashes.SHA256()), key
+        builder.sign(
+            signer,
+            None
+            if isinstance(signer, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey)
+            else hashes.SHA256(),
+        ),
+        key,
     )
 
 
 def basic(*, authority: bool) -> Change:
-    return lambda builder: builder.add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+    return lambda builder: builder.add_extension(
+        x509.BasicConstraints(ca=authority, path_length=None), critical=True
+    )
 
 
 def used_for(*purposes: x509.ObjectIdentifier) -> Change:
@@ -199,20 +220,46 @@ LEAF = "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,digitalSignature\n
 def openssl(*arguments: str, given: bytes = b"") -> bytes:
     """What openssl answers, without anything that the machine's own configuration might forbid."""
     environment = {**os.environ, "OPENSSL_CONF": os.devnull}
-    done = subprocess.run(["openssl", *arguments], input=given, capture_output=True, env=environment, timeout=60, check=False)
+    done = subprocess.run(
+        ["openssl", *arguments],
+        input=given,
+        capture_output=True,
+        env=environment,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout
 
 
 def by_openssl(
-    key: bytes, common: str, extensions: str | None, by: tuple[bytes, bytes] | None = None, digest: str = "sha256", days: int = 90
+    key: bytes,
+    common: str,
+    extensions: str | None,
+    by: tuple[bytes, bytes] | None = None,
+    digest: str = "sha256",
+    days: int = 90,
 ) -> bytes:
-    """A certificate; no extensions at all make it one of version 1. `by` is the authority and its key; without it, it signs itself."""
+    """A certificate; no extensions at all make it one of version 1.
+
+    `by` is the authority and its key; without it, it signs itself.
+    """
     with TemporaryDirectory() as folder:
-        files = {part: Path(folder, part) for part in ("key", "request", "extensions", "ca", "cakey")}
+        files = {
+            part: Path(folder, part) for part in ("key", "request", "extensions", "ca", "cakey")
+        }
         files["key"].write_bytes(key)
         files["extensions"].write_text(extensions or "")
-        request = ["req", "-new", "-key", str(files["key"]), "-subj", f"/CN={common}", "-out", str(files["request"])]
+        request = [
+            "req",
+            "-new",
+            "-key",
+            str(files["key"]),
+            "-subj",
+            f"/CN={common}",
+            "-out",
+            str(files["request"]),
+        ]
         with Path(folder, "empty").open("w") as empty:
             empty.write("[req]\ndistinguished_name=d\n[d]\n")
         openssl(*request, "-config", str(Path(folder, "empty")))
@@ -222,7 +269,14 @@ def by_openssl(
         else:
             files["ca"].write_bytes(by[0])
             files["cakey"].write_bytes(by[1])
-            signing += ["-CA", str(files["ca"]), "-CAkey", str(files["cakey"]), "-set_serial", "4711"]
+            signing += [
+                "-CA",
+                str(files["ca"]),
+                "-CAkey",
+                str(files["cakey"]),
+                "-set_serial",
+                "4711",
+            ]
         return openssl(*signing, *(["-extfile", str(files["extensions"])] if extensions else []))
 
 
@@ -230,7 +284,14 @@ def openssl_key(*options: str) -> bytes:
     return openssl("genpkey", *options)
 
 
-P256 = ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:named_curve")
+P256 = (
+    "-algorithm",
+    "EC",
+    "-pkeyopt",
+    "ec_paramgen_curve:P-256",
+    "-pkeyopt",
+    "ec_param_enc:named_curve",
+)
 
 
 @dataclass(frozen=True)
@@ -246,7 +307,13 @@ class Recipes:
 
     def secret(self) -> Data:
         ca_key, key = openssl_key(*self.authority_key), openssl_key(*self.key)
-        ca = by_openssl(ca_key, "an authority", self.authority_extensions, digest=self.authority_digest, days=900)
+        ca = by_openssl(
+            ca_key,
+            "an authority",
+            self.authority_extensions,
+            digest=self.authority_digest,
+            days=900,
+        )
         certificate = by_openssl(key, "www.example.com", self.extensions, (ca, ca_key), self.digest)
         return {"tls.crt": encoded(certificate), "tls.key": encoded(key), "ca.crt": encoded(ca)}
 
@@ -254,7 +321,11 @@ class Recipes:
 def self_signed_v1() -> Data:
     key = openssl_key(*P256)
     certificate = by_openssl(key, "www.example.com", None)
-    return {"tls.crt": encoded(certificate), "tls.key": encoded(key), "ca.crt": encoded(certificate)}
+    return {
+        "tls.crt": encoded(certificate),
+        "tls.key": encoded(key),
+        "ca.crt": encoded(certificate),
+    }
 
 
 def with_parameters() -> Data:
@@ -275,7 +346,12 @@ def guide() -> Data:
     But with smaller keys, which are made in less time.
     """
     key = ("-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048")
-    return Recipes("basicConstraints=CA:TRUE", authority_key=key, extensions="basicConstraints=CA:FALSE", key=key).secret()
+    return Recipes(
+        "basicConstraints=CA:TRUE",
+        authority_key=key,
+        extensions="basicConstraints=CA:FALSE",
+        key=key,
+    ).secret()
 
 
 # --- numbers that somebody has chosen --------------------------------------------------------------------------------
@@ -284,7 +360,9 @@ def guide() -> Data:
 def chosen_rsa(p: int, q: int, e: int = 65537, d: int | None = None) -> bytes:
     """An RSA key of these numbers, which nobody has checked."""
     d = d or pow(e, -1, (p - 1) * (q - 1))
-    numbers = rsa.RSAPrivateNumbers(p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), rsa.RSAPublicNumbers(e, p * q))
+    numbers = rsa.RSAPrivateNumbers(
+        p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), rsa.RSAPublicNumbers(e, p * q)
+    )
     return key_pem(numbers.private_key(unsafe_skip_rsa_key_validation=True))
 
 
@@ -315,7 +393,11 @@ def damaged_rsa() -> bytes:
 
 @dataclass(frozen=True)
 class Good:
-    """Taken. `strict`: `openssl verify -x509_strict` takes it as well; where it does not, nothing of ours depends on what it misses."""
+    """Taken.
+
+    `strict`: `openssl verify -x509_strict` takes it as well; where it does not, nothing of ours
+    depends on what it misses.
+    """
 
     make: Callable[[], Data]
     strict: bool = True
@@ -352,7 +434,9 @@ def _its_own_authority(pair: Made) -> Data:
 
 
 def _garbled(kind: x509.ObjectIdentifier) -> Change:
-    return lambda builder: builder.add_extension(x509.UnrecognizedExtension(kind, b"?"), critical=True)
+    return lambda builder: builder.add_extension(
+        x509.UnrecognizedExtension(kind, b"?"), critical=True
+    )
 
 
 def _pkcs8(key: x25519.X25519PrivateKey | dsa.DSAPrivateKey) -> bytes:
@@ -360,7 +444,9 @@ def _pkcs8(key: x25519.X25519PrivateKey | dsa.DSAPrivateKey) -> bytes:
 
 
 def _encrypted() -> bytes:
-    return leaf().key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"pretend"))
+    return leaf().key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"pretend")
+    )
 
 
 def _signed_by_a_leaf() -> Data:
@@ -382,7 +468,14 @@ def _between_of_another() -> Data:
     return secret(leaf(by=between), between)
 
 
-EXPLICIT = ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-pkeyopt", "ec_param_enc:explicit")
+EXPLICIT = (
+    "-algorithm",
+    "EC",
+    "-pkeyopt",
+    "ec_paramgen_curve:P-256",
+    "-pkeyopt",
+    "ec_param_enc:explicit",
+)
 UNPRESENTED = "which no edge presents"
 PUT_A_LEAF, ANOTHER_KEY, BOTH_USAGES = "CA:FALSE", "P-256", "digital signature, client auth"
 
@@ -397,13 +490,22 @@ ZOO: dict[str, Good | Bad] = {
     "RSA 4096": Good(_rsa(4096)),
     "RSA 1024": Bad(_rsa(1024), "tls.key", "is an RSA key of 1024 bits", ANOTHER_KEY),
     "RSA 8192, and a prime that takes half a minute to check": Bad(
-        _other_key(lambda: chosen_rsa(mersenne(9689), mersenne(61))), "tls.key", "is an RSA key of 9750 bits", ANOTHER_KEY
+        _other_key(lambda: chosen_rsa(mersenne(9689), mersenne(61))),
+        "tls.key",
+        "is an RSA key of 9750 bits",
+        ANOTHER_KEY,
     ),
     "RSA of two sizes, one of which takes seconds to check": Bad(
-        _other_key(lambda: chosen_rsa(mersenne(3217), mersenne(607))), "tls.key", "is an RSA key of two primes of different sizes", "anew"
+        _other_key(lambda: chosen_rsa(mersenne(3217), mersenne(607))),
+        "tls.key",
+        "is an RSA key of two primes of different sizes",
+        "anew",
     ),
     "RSA with a long public exponent": Bad(
-        _other_key(exponent_of_64_bits), "tls.key", "is an RSA key with a public exponent of more than 31 bits", ANOTHER_KEY
+        _other_key(exponent_of_64_bits),
+        "tls.key",
+        "is an RSA key with a public exponent of more than 31 bits",
+        ANOTHER_KEY,
     ),
     "RSA that is damaged": Bad(_other_key(damaged_rsa), "tls.key", "is no valid RSA key", "anew"),
     "RSA for PSS only": Bad(
@@ -413,17 +515,46 @@ ZOO: dict[str, Good | Bad] = {
         ANOTHER_KEY,
     ),
     "P-256 by its numbers": Bad(
-        Recipes(key=EXPLICIT).secret, "tls.key", "is described by its certificate in a form that no edge presents", ANOTHER_KEY
+        Recipes(key=EXPLICIT).secret,
+        "tls.key",
+        "is described by its certificate in a form that no edge presents",
+        ANOTHER_KEY,
     ),
-    "P-192": Bad(_curve(ec.SECP192R1()), "tls.key", f"is an ECDSA key on secp192r1, {UNPRESENTED}", ANOTHER_KEY),
-    "P-224": Bad(_curve(ec.SECP224R1()), "tls.key", f"is an ECDSA key on secp224r1, {UNPRESENTED}", ANOTHER_KEY),
-    "secp256k1": Bad(_curve(ec.SECP256K1()), "tls.key", f"is an ECDSA key on secp256k1, {UNPRESENTED}", ANOTHER_KEY),
-    "brainpool": Bad(_curve(ec.BrainpoolP256R1()), "tls.key", f"is an ECDSA key on brainpoolP256r1, {UNPRESENTED}", ANOTHER_KEY),
+    "P-192": Bad(
+        _curve(ec.SECP192R1()),
+        "tls.key",
+        f"is an ECDSA key on secp192r1, {UNPRESENTED}",
+        ANOTHER_KEY,
+    ),
+    "P-224": Bad(
+        _curve(ec.SECP224R1()),
+        "tls.key",
+        f"is an ECDSA key on secp224r1, {UNPRESENTED}",
+        ANOTHER_KEY,
+    ),
+    "secp256k1": Bad(
+        _curve(ec.SECP256K1()),
+        "tls.key",
+        f"is an ECDSA key on secp256k1, {UNPRESENTED}",
+        ANOTHER_KEY,
+    ),
+    "brainpool": Bad(
+        _curve(ec.BrainpoolP256R1()),
+        "tls.key",
+        f"is an ECDSA key on brainpoolP256r1, {UNPRESENTED}",
+        ANOTHER_KEY,
+    ),
     "Ed448": Bad(
-        lambda: secret(leaf(key=ed448.Ed448PrivateKey.generate())), "tls.key", "is a key of a kind that no edge presents", ANOTHER_KEY
+        lambda: secret(leaf(key=ed448.Ed448PrivateKey.generate())),
+        "tls.key",
+        "is a key of a kind that no edge presents",
+        ANOTHER_KEY,
     ),
     "a key that cannot sign": Bad(
-        _other_key(lambda: _pkcs8(x25519.X25519PrivateKey.generate())), "tls.key", "is a key that no TLS client can sign with", ANOTHER_KEY
+        _other_key(lambda: _pkcs8(x25519.X25519PrivateKey.generate())),
+        "tls.key",
+        "is a key that no TLS client can sign with",
+        ANOTHER_KEY,
     ),
     "DSA": Bad(
         _other_key(lambda: openssl("dsaparam", "-genkey", "-noout", "1024")),
@@ -442,20 +573,45 @@ ZOO: dict[str, Good | Bad] = {
         "holds 2 private keys",
         "only",
     ),
-    "a key that is encrypted": Bad(_other_key(_encrypted), "tls.key", "is encrypted", "openssl pkey -in tls.key -out plain.key"),
-    "a key that is encrypted the old way": Bad(_other_key(traditional_encrypted), "tls.key", "is encrypted", "openssl pkey"),
-    "a key of another certificate": Bad(_other_key(lambda: leaf().key_pem), "tls.key", "is not the key of tls.crt", "issued for"),
-    "a key of another kind": Bad(
-        _other_key(lambda: key_pem(ed25519.Ed25519PrivateKey.generate())), "tls.key", "is not the key of tls.crt", "issued for"
+    "a key that is encrypted": Bad(
+        _other_key(_encrypted), "tls.key", "is encrypted", "openssl pkey -in tls.key -out plain.key"
     ),
-    "a certificate for a key": Bad(_other_key(lambda: leaf().pem), "tls.key", "is no private key in PEM form", "BEGIN PRIVATE KEY"),
+    "a key that is encrypted the old way": Bad(
+        _other_key(traditional_encrypted), "tls.key", "is encrypted", "openssl pkey"
+    ),
+    "a key of another certificate": Bad(
+        _other_key(lambda: leaf().key_pem), "tls.key", "is not the key of tls.crt", "issued for"
+    ),
+    "a key of another kind": Bad(
+        _other_key(lambda: key_pem(ed25519.Ed25519PrivateKey.generate())),
+        "tls.key",
+        "is not the key of tls.crt",
+        "issued for",
+    ),
+    "a certificate for a key": Bad(
+        _other_key(lambda: leaf().pem),
+        "tls.key",
+        "is no private key in PEM form",
+        "BEGIN PRIVATE KEY",
+    ),
     # what the leaf may be used for
     "no key usage and no purpose": Good(lambda: secret(leaf())),
-    "for clients": Good(lambda: secret(leaf(basic(authority=False), used_for(ExtendedKeyUsageOID.CLIENT_AUTH)))),
-    "for servers and clients": Good(lambda: secret(leaf(used_for(ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)))),
-    "for signatures and encipherment": Good(lambda: secret(leaf(usage("digital_signature", "key_encipherment")))),
+    "for clients": Good(
+        lambda: secret(leaf(basic(authority=False), used_for(ExtendedKeyUsageOID.CLIENT_AUTH)))
+    ),
+    "for servers and clients": Good(
+        lambda: secret(
+            leaf(used_for(ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH))
+        )
+    ),
+    "for signatures and encipherment": Good(
+        lambda: secret(leaf(usage("digital_signature", "key_encipherment")))
+    ),
     "for servers": Bad(
-        lambda: secret(leaf(used_for(ExtendedKeyUsageOID.SERVER_AUTH))), "tls.crt", "is not for client authentication", BOTH_USAGES
+        lambda: secret(leaf(used_for(ExtendedKeyUsageOID.SERVER_AUTH))),
+        "tls.crt",
+        "is not for client authentication",
+        BOTH_USAGES,
     ),
     "for anything": Bad(
         lambda: secret(leaf(used_for(ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE))),
@@ -464,15 +620,26 @@ ZOO: dict[str, Good | Bad] = {
         BOTH_USAGES,
     ),
     "for encipherment": Bad(
-        lambda: secret(leaf(usage("key_encipherment"))), "tls.crt", "has a key usage without digitalSignature", BOTH_USAGES
+        lambda: secret(leaf(usage("key_encipherment"))),
+        "tls.crt",
+        "has a key usage without digitalSignature",
+        BOTH_USAGES,
     ),
     "for key agreement": Bad(
-        lambda: secret(leaf(usage("key_agreement"))), "tls.crt", "has a key usage without digitalSignature", BOTH_USAGES
+        lambda: secret(leaf(usage("key_agreement"))),
+        "tls.crt",
+        "has a key usage without digitalSignature",
+        BOTH_USAGES,
     ),
-    "an authority as leaf": Bad(lambda: secret(root()), "tls.crt", "is an authority (CA:TRUE)", PUT_A_LEAF),
+    "an authority as leaf": Bad(
+        lambda: secret(root()), "tls.crt", "is an authority (CA:TRUE)", PUT_A_LEAF
+    ),
     "of version 1": Good(Recipes(extensions=None).secret),
     "expired": Bad(
-        lambda: secret(issued("www", root(), valid=(-90 * DAY, 0 * DAY))), "tls.crt", f"expired at {NOW:%Y-%m-%d %H:%M:%S} UTC", "renewed"
+        lambda: secret(issued("www", root(), valid=(-90 * DAY, 0 * DAY))),
+        "tls.crt",
+        f"expired at {NOW:%Y-%m-%d %H:%M:%S} UTC",
+        "renewed",
     ),
     "not yet valid": Bad(
         lambda: secret(issued("www", root(), valid=(DAY, 90 * DAY))),
@@ -499,14 +666,19 @@ ZOO: dict[str, Good | Bad] = {
     ),
     "one of a hundred authorities": Good(lambda: secret(leaf(), ca=bundle(100))),
     "a chain of a hundred": Good(lambda: chained(0, *([1, 2] * 49), 1)),
-    "a thousand authorities": Bad(lambda: secret(leaf(), ca=bundle(1000)), "ca.crt", "holds 1000 PEM blocks", "only"),
+    "a thousand authorities": Bad(
+        lambda: secret(leaf(), ca=bundle(1000)), "ca.crt", "holds 1000 PEM blocks", "only"
+    ),
     "self-signed": Good(lambda: _its_own_authority(issued("www", None, basic(authority=False)))),
     "self-signed of version 1": Good(self_signed_v1, strict=False),
     "the recipe of the guide": Good(guide, strict=False),
     "a leaf of ours": Good(generated),
     "a root signed over SHA-1": Good(Recipes(authority_digest="sha1").secret),
     "a leaf signed over SHA-1": Bad(
-        Recipes(digest="sha1").secret, "ca.crt", "does not vouch for tls.crt: the leaf is signed over SHA1", "SHA-256"
+        Recipes(digest="sha1").secret,
+        "ca.crt",
+        "does not vouch for tls.crt: the leaf is signed over SHA1",
+        "SHA-256",
     ),
     "an authority of version 1": Bad(
         Recipes(authority_extensions=None).secret,
@@ -515,7 +687,10 @@ ZOO: dict[str, Good | Bad] = {
         "CA:TRUE",
     ),
     "an authority without CA:TRUE": Bad(
-        _unsigned_authority(), "ca.crt", "does not vouch for tls.crt: the issuer of the leaf is no authority", "CA:TRUE"
+        _unsigned_authority(),
+        "ca.crt",
+        "does not vouch for tls.crt: the issuer of the leaf is no authority",
+        "CA:TRUE",
     ),
     "an authority without keyCertSign": Bad(
         _unsigned_authority(basic(authority=True), usage("digital_signature")),
@@ -524,10 +699,16 @@ ZOO: dict[str, Good | Bad] = {
         "keyCertSign",
     ),
     "an intermediate that is a leaf": Bad(
-        _signed_by_a_leaf, "ca.crt", "does not vouch for tls.crt: the issuer of the leaf is no authority", "CA:TRUE"
+        _signed_by_a_leaf,
+        "ca.crt",
+        "does not vouch for tls.crt: the issuer of the leaf is no authority",
+        "CA:TRUE",
     ),
     "an authority of another name": Bad(
-        lambda: secret(leaf(), ca=root("another").pem), "ca.crt", "did not sign tls.crt", "issued the leaf"
+        lambda: secret(leaf(), ca=root("another").pem),
+        "ca.crt",
+        "did not sign tls.crt",
+        "issued the leaf",
     ),
     "an authority of the same name": Bad(
         lambda: secret(leaf(), ca=root(number=1).pem),
@@ -535,7 +716,9 @@ ZOO: dict[str, Good | Bad] = {
         "did not sign tls.crt: the authority with the name of the issuer",
         "issued again",
     ),
-    "an intermediate of another": Bad(_between_of_another, "ca.crt", "did not sign tls.crt", "issued the leaf"),
+    "an intermediate of another": Bad(
+        _between_of_another, "ca.crt", "did not sign tls.crt", "issued the leaf"
+    ),
     "a broken one among a hundred": Bad(
         lambda: secret(leaf(), ca=bundle(99) + root().pem.replace(b"MII", b"NII", 1)),
         "ca.crt",
@@ -543,13 +726,31 @@ ZOO: dict[str, Good | Bad] = {
         "as it was issued",
     ),
     # fields
-    "no certificate": Bad(lambda: without("tls.crt"), "tls.crt", "is missing", "kubectl create secret tls"),
+    "no certificate": Bad(
+        lambda: without("tls.crt"), "tls.crt", "is missing", "kubectl create secret tls"
+    ),
     "no key": Bad(lambda: without("tls.key"), "tls.key", "is missing", "kubectl create secret tls"),
-    "no authority": Bad(lambda: without("ca.crt"), "ca.crt", "is missing", "kubectl -n edge patch secret example-com-tls"),
-    "an empty certificate": Bad(lambda: with_field("tls.crt", b""), "tls.crt", "is empty", "kubectl create secret tls"),
-    "an empty key": Bad(lambda: with_field("tls.key", b""), "tls.key", "is empty", "kubectl create secret tls"),
-    "an empty authority": Bad(lambda: with_field("ca.crt", b""), "ca.crt", "is empty", "kubectl -n edge patch secret example-com-tls"),
-    "not even base64": Bad(lambda: good() | {"tls.crt": "%"}, "tls.crt", "is not base64", "stringData"),
+    "no authority": Bad(
+        lambda: without("ca.crt"),
+        "ca.crt",
+        "is missing",
+        "kubectl -n edge patch secret example-com-tls",
+    ),
+    "an empty certificate": Bad(
+        lambda: with_field("tls.crt", b""), "tls.crt", "is empty", "kubectl create secret tls"
+    ),
+    "an empty key": Bad(
+        lambda: with_field("tls.key", b""), "tls.key", "is empty", "kubectl create secret tls"
+    ),
+    "an empty authority": Bad(
+        lambda: with_field("ca.crt", b""),
+        "ca.crt",
+        "is empty",
+        "kubectl -n edge patch secret example-com-tls",
+    ),
+    "not even base64": Bad(
+        lambda: good() | {"tls.crt": "%"}, "tls.crt", "is not base64", "stringData"
+    ),
     "base64 that is cut off": Bad(cut_off, "ca.crt", "is not base64", "stringData"),
 }
 
@@ -559,7 +760,10 @@ ZOO: dict[str, Good | Bad] = {
 
 @dataclass(frozen=True)
 class Form:
-    """What may have happened to a file on its way into a field. `what` is said of it; empty: it is good all the same."""
+    """What may have happened to a file on its way into a field.
+
+    `what` is said of it; empty: it is good all the same.
+    """
 
     change: Callable[[bytes], bytes]
     what: str = ""
@@ -574,7 +778,9 @@ def _indented(pem: bytes) -> bytes:
 
 
 def _der(pem: bytes) -> bytes:
-    return base64.b64decode(b"".join(line for line in pem.splitlines() if not line.startswith(b"-----")))
+    return base64.b64decode(
+        b"".join(line for line in pem.splitlines() if not line.startswith(b"-----"))
+    )
 
 
 _LOST_BREAKS = "has a -----BEGIN or -----END that does not stand on a line of its own"
@@ -583,7 +789,9 @@ _CUT = "is cut off"
 FORMS: dict[str, Form] = {
     "CRLF": Form(lambda pem: pem.replace(b"\n", b"\r\n")),
     "text before it": Form(lambda pem: b"Bag Attributes\n    friendlyName: example\n" + pem),
-    "text before it that is no UTF-8": Form(lambda pem: b"friendlyName: M\xfcller \xff\xfe\n" + pem),
+    "text before it that is no UTF-8": Form(
+        lambda pem: b"friendlyName: M\xfcller \xff\xfe\n" + pem
+    ),
     "text behind it": Form(lambda pem: pem + b"\nthe end\n"),
     "no final newline": Form(lambda pem: pem.rstrip()),
     "blanks at the ends of its markers": Form(lambda pem: pem.replace(b"-----\n", b"----- \t\n")),
@@ -591,12 +799,16 @@ FORMS: dict[str, Form] = {
     "twice": Form(lambda pem: pem + pem),
     "on one line": Form(lambda pem: pem.replace(b"\n", b" "), _LOST_BREAKS),
     "without its line breaks": Form(lambda pem: pem.replace(b"\n", b""), _LOST_BREAKS),
-    "with the line breaks of an old Macintosh": Form(lambda pem: pem.replace(b"\n", b"\r"), _LOST_BREAKS),
+    "with the line breaks of an old Macintosh": Form(
+        lambda pem: pem.replace(b"\n", b"\r"), _LOST_BREAKS
+    ),
     "with \\n in place of line breaks": Form(lambda pem: pem.replace(b"\n", b"\\n"), _LOST_BREAKS),
     "twice, without a newline between": Form(lambda pem: pem.rstrip() + pem, _LOST_BREAKS),
     "indented": Form(_indented, _LOST_BREAKS),
     "behind text on its line": Form(lambda pem: b"tls: " + pem, _LOST_BREAKS),
-    "with a byte order mark": Form(lambda pem: b"\xef\xbb\xbf" + pem, "begins with a byte order mark"),
+    "with a byte order mark": Form(
+        lambda pem: b"\xef\xbb\xbf" + pem, "begins with a byte order mark"
+    ),
     "in UTF-16": Form(lambda pem: pem.decode().encode("utf-16"), "begins with a byte order mark"),
     "in binary form": Form(_der, "is in binary form (DER)"),
     "cut off": Form(lambda pem: pem[: len(pem) // 3], _CUT),
@@ -608,7 +820,10 @@ FORMS: dict[str, Form] = {
     "a megabyte of beginnings": Form(lambda _: b"-----BEGIN CERTIFICATE-----\n" * 35_000, _CUT),
     "a megabyte of ends": Form(lambda _: b"-----END CERTIFICATE-----\n" * 38_000, _CUT),
     "a megabyte in one block": Form(
-        lambda _: b"-----BEGIN CERTIFICATE-----\n" + b"AAAA" * 250_000 + b"\n-----END CERTIFICATE-----\n", "holds a PEM block of "
+        lambda _: (
+            b"-----BEGIN CERTIFICATE-----\n" + b"AAAA" * 250_000 + b"\n-----END CERTIFICATE-----\n"
+        ),
+        "holds a PEM block of ",
     ),
     "not UTF-8": Form(lambda _: b"\xff\xc0\xc1" * 40, "is no "),
     "something else": Form(lambda _: b"hello", "is no "),

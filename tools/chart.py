@@ -1,8 +1,9 @@
 """What follows from the chart, and what the chart follows from, as texts by path: `tools/generate.py` writes and compares them.
 
-From `crds/`, pyproject.toml and the icon: the chart's copy of the CustomResourceDefinition and the derived lines of Chart.yaml. From the
-comments in values.yaml: the chart's README.md and the descriptions in values.schema.json. From the chart, by `helm template`:
-deploy/manifests/ and the table of permissions in docs/install.md.
+From `crds/`, pyproject.toml and the icon: the chart's copy of the CustomResourceDefinition and the
+derived lines of Chart.yaml. From the comments in values.yaml: the chart's README.md and the
+descriptions in values.schema.json. From the chart, by `helm template`: deploy/manifests/ and the
+table of permissions in docs/install.md.
 """
 
 from __future__ import annotations
@@ -42,10 +43,12 @@ FILES = {
     "aggregated-roles.yaml": "20-rbac.yaml",
     "deployment.yaml": "30-deployment.yaml",
 }
-"""Which manifest each template goes to; an unknown template is an error, so that none is left out of the manifests unseen."""
+"""Which manifest each template goes to; an unknown template is an error, so that none is left out
+of the manifests unseen."""
 WIDE = "cluster-wide"
 WIDENED = {"20-rbac.yaml", "30-deployment.yaml"}
-"""What is another file where everything is granted, in a folder of its own that `kubectl apply -f deploy/manifests/` does not enter."""
+"""What is another file where everything is granted, in a folder of its own that `kubectl apply -f
+deploy/manifests/` does not enter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,11 @@ def by_rendering() -> dict[Path, str]:
 def sources() -> str:
     """A digest of all that a rendering depends on, so that without helm it can be told whether one is due."""
     own = Path(__file__).read_text()
-    files = sorted(path for path in (ROOT / "deploy/helm").rglob("*") if path.is_file() and path.suffix != ".md")
+    files = sorted(
+        path
+        for path in (ROOT / "deploy/helm").rglob("*")
+        if path.is_file() and path.suffix != ".md"
+    )
     parts = [own, *(f"{path.relative_to(ROOT)}\n{path.read_text()}" for path in files)]
     return sha256("\0".join(parts).encode()).hexdigest() + "\n"
 
@@ -97,7 +104,9 @@ def values(text: str | None = None) -> list[Value]:
     """What values.yaml documents, in its order."""
     text = (ROOT / CHART / "values.yaml").read_text() if text is None else text
     defaults = yaml.safe_load(text)
-    return [Value(path, description, _at(defaults, path)) for path, description in _documented(text)]
+    return [
+        Value(path, description, _at(defaults, path)) for path, description in _documented(text)
+    ]
 
 
 def _documented(text: str) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -127,7 +136,9 @@ def schema(documented: list[Value]) -> str:
     tree = json.loads((ROOT / CHART / "values.schema.json").read_text())
     for value in documented:
         at = _at(tree, tuple(step for name in value.path for step in ("properties", name)))
-        rest = {key: kept for key, kept in at.items() if key not in {"description", "$ref", "allOf"}}
+        rest = {
+            key: kept for key, kept in at.items() if key not in {"description", "$ref", "allOf"}
+        }
         # What stands beside `$ref` counts for nothing in draft 7.
         reference = {"allOf": at["allOf"]} if "allOf" in at else {}
         if "$ref" in at:
@@ -141,12 +152,17 @@ def readme(documented: list[Value]) -> str:
     """The chart's README.md."""
     chart = yaml.safe_load(chart_yaml())
     rows = [
-        f"| `{it.name}` | `{json.dumps(it.default, ensure_ascii=False)}` | {it.description.replace('|', '&#124;')} |" for it in documented
+        f"| `{it.name}` | `{json.dumps(it.default, ensure_ascii=False)}` | {it.description.replace('|', '&#124;')} |"
+        for it in documented
     ]
     table = "\n".join(["| Value | Default | Meaning |", "| --- | --- | --- |", *rows])
     kube = chart["kubeVersion"].removeprefix(">=").removesuffix(".0-0") + " or newer"
     text = (ROOT / "deploy/helm/README.md.in").read_text()
-    filled = text.replace("{description}", chart["description"]).replace("{kube_version}", kube).replace("{values}", table)
+    filled = (
+        text.replace("{description}", chart["description"])
+        .replace("{kube_version}", kube)
+        .replace("{values}", table)
+    )
     return f"<!-- Generated from values.yaml and ../README.md.in by `make generate`; do not edit. -->\n{filled}"
 
 
@@ -177,7 +193,15 @@ def render(*arguments: str, helm: Path | None = None) -> str:
         (chart / "files/crd.yaml").write_text(crd.read_text())
         (chart / "Chart.yaml").write_text(chart_yaml())
         program = helm or programs.any_of_them()
-        command = [str(program), "template", RELEASE, str(chart), f"--namespace={NAMESPACE}", "--no-hooks", *arguments]
+        command = [
+            str(program),
+            "template",
+            RELEASE,
+            str(chart),
+            f"--namespace={NAMESPACE}",
+            "--no-hooks",
+            *arguments,
+        ]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - a program that we found or built
     return done.stdout
 
@@ -189,8 +213,12 @@ def manifests(*arguments: str, helm: Path | None = None) -> dict[str, str]:
     for document in re.split(r"^---\n", rendered, flags=re.MULTILINE):
         if source := re.match(r"# Source: \S+/templates/(\S+)\n", document):
             # Helm 3 and 4 differ in the empty lines between documents and in nothing else.
-            found.setdefault(FILES[source[1]], []).append(document[source.end() :].strip("\n") + "\n")
-    return {name: MANIFEST_HEADER + "---\n".join(documents) for name, documents in sorted(found.items())}
+            found.setdefault(FILES[source[1]], []).append(
+                document[source.end() :].strip("\n") + "\n"
+            )
+    return {
+        name: MANIFEST_HEADER + "---\n".join(documents) for name, documents in sorted(found.items())
+    }
 
 
 def install_guide() -> str:
@@ -207,15 +235,28 @@ def permissions() -> str:
     """Every rule of the chart's roles for the operator, with the comment above it as its reason, and where each form grants it."""
     where: dict[tuple[str, str, str], dict[str, str]] = {}
     for form, values_file in FORMS.items():
-        rendered = render(f"--values={VALUES / 'ci' / values_file}.yaml", "--show-only=templates/rbac.yaml")
+        rendered = render(
+            f"--values={VALUES / 'ci' / values_file}.yaml", "--show-only=templates/rbac.yaml"
+        )
         for kind, comment, rule in _rules(rendered):
             group = f".{rule['apiGroups'][0]}" if rule["apiGroups"][0] else ""
-            key = (", ".join(f"{name}{group}" for name in rule["resources"]), ", ".join(rule["verbs"]), comment)
+            key = (
+                ", ".join(f"{name}{group}" for name in rule["resources"]),
+                ", ".join(rule["verbs"]),
+                comment,
+            )
             where.setdefault(key, {})[form] = "by name" if "resourceNames" in rule else kind
     rows = [
-        f"| {what} | {verbs} | {why} | {' | '.join(found.get(form, '') for form in FORMS)} |" for (what, verbs, why), found in where.items()
+        f"| {what} | {verbs} | {why} | {' | '.join(found.get(form, '') for form in FORMS)} |"
+        for (what, verbs, why), found in where.items()
     ]
-    return "\n".join([f"| resource | verbs | why | {' | '.join(FORMS)} |", f"| --- | --- | --- |{' --- |' * len(FORMS)}", *rows])
+    return "\n".join(
+        [
+            f"| resource | verbs | why | {' | '.join(FORMS)} |",
+            f"| --- | --- | --- |{' --- |' * len(FORMS)}",
+            *rows,
+        ]
+    )
 
 
 def _rules(rendered: str) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -1,6 +1,7 @@
 """Writes every generated file, or tells which are stale: `make generate`, and `make check` with --check.
 
-Helm is needed only where something that deploy/manifests is rendered from has changed; it is built, where it is missing, only then.
+Helm is needed only where something that deploy/manifests is rendered from has changed; it is built,
+where it is missing, only then.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def main(*, check: bool) -> int:
 def rendered() -> list[Path]:
     """What helm makes; files that it makes no more are removed."""
     made = chart.by_rendering()
-    for path in [one for one in (ROOT / chart.MANIFESTS).rglob("*.yaml") if one.relative_to(ROOT) not in made]:
+    for path in [
+        one for one in (ROOT / chart.MANIFESTS).rglob("*.yaml") if one.relative_to(ROOT) not in made
+    ]:
         path.unlink()
     return differing(made, write=True)
 

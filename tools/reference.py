@@ -1,7 +1,8 @@
 """docs/reference.md: every name that a user can write or meet, from where the code defines it.
 
-Fields come from the generated schema, conditions from the docstrings under their enum members, reasons from `aop.reasons` (so does the
-table in README.md), settings from `aop.settings`, metrics from `aop.metrics`. `tools/generate.py` writes and compares it.
+Fields come from the generated schema, conditions from the docstrings under their enum members,
+reasons from `aop.reasons` (so does the table in README.md), settings from `aop.settings`, metrics
+from `aop.metrics`. `tools/generate.py` writes and compares it.
 """
 
 from __future__ import annotations
@@ -44,7 +45,10 @@ def reference() -> str:
         "The API server refuses, with these words:\n",
         table(("At", "Message"), refusals(root)),
         "## Status\n",
-        table(("Field", "Type", "Meaning"), ((path, kind, meaning) for path, kind, _, meaning in fields(status, "status"))),
+        table(
+            ("Field", "Type", "Meaning"),
+            ((path, kind, meaning) for path, kind, _, meaning in fields(status, "status")),
+        ),
         f"### Conditions\n\n{told(api.ConditionType.__doc__)}\n",
         table(("Type", "Meaning"), documented(api.ConditionType)),
         f"### Reasons\n\n{told(Reason.__doc__)}\n",
@@ -64,7 +68,9 @@ def reference() -> str:
 def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     """A Markdown table."""
     lines = [header, ("---",) * len(header), *rows]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+    return "".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines
+    )
 
 
 def told(text: str | None) -> str:
@@ -78,7 +84,11 @@ def fields(schema: dict[str, Any], path: str) -> Iterator[tuple[str, str, str, s
         items = inner.get("items", {})
         here = f"{path}.{name}" + ("[]" if items else "")
         required = "**required**" if name in schema.get("required", ()) else ""
-        default = f"`{text(inner['default'])}`" if "default" in inner and inner["type"] != "object" else required
+        default = (
+            f"`{text(inner['default'])}`"
+            if "default" in inner and inner["type"] != "object"
+            else required
+        )
         yield f"`{here}`", kind(inner), default, inner["description"]
         yield from fields(items or inner, here)
 
@@ -100,7 +110,10 @@ def text(value: Any) -> str:
 def refusals(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
     """Where each rule of the schema holds, and what it says."""
     for rule in schema.get(VALIDATIONS, ()):
-        yield f"`{(path + rule.get('fieldPath', '')).removeprefix('.') or 'metadata.name'}`", rule["message"]
+        yield (
+            f"`{(path + rule.get('fieldPath', '')).removeprefix('.') or 'metadata.name'}`",
+            rule["message"],
+        )
     for name, inner in schema.get("properties", {}).items():
         yield from refusals(inner, f"{path}.{name}")
     if "items" in schema:
@@ -118,7 +131,9 @@ def docstrings(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
     """The names assigned in `body` that have a docstring, with it."""
     for assigned, following in pairwise(body):
         match assigned, following:
-            case ast.Assign(targets=[ast.Name(id=name)]), ast.Expr(value=ast.Constant(value=str(meaning))):
+            case ast.Assign(targets=[ast.Name(id=name)]), ast.Expr(
+                value=ast.Constant(value=str(meaning))
+            ):
                 yield name, told(meaning)
 
 
@@ -131,7 +146,11 @@ def troubleshooting() -> str:
     """README's table: the reasons that somebody can end, with what to do."""
     return table(
         ("reason", "what is the matter", "what to do"),
-        ((reason, reason.meaning, reason.remedy) for reason in Reason if reason.fault is not Fault.NOBODY),
+        (
+            (reason, reason.meaning, reason.remedy)
+            for reason in Reason
+            if reason.fault is not Fault.NOBODY
+        ),
     )
 
 
@@ -154,7 +173,12 @@ def settings() -> Iterator[tuple[str, str, str, str]]:
     for name, field in Settings.model_fields.items():
         default = field.get_default(call_default_factory=True, validated_data={})
         shown = "" if default in (None, ()) else f"`{text(default)}`"
-        yield f"`{PREFIX}{name.upper()}`", annotated(field.annotation), shown, told(field.description)
+        yield (
+            f"`{PREFIX}{name.upper()}`",
+            annotated(field.annotation),
+            shown,
+            told(field.description),
+        )
 
 
 def annotated(annotation: Any) -> str:
@@ -168,7 +192,10 @@ def annotated(annotation: Any) -> str:
         return "list"
     if all(isinstance(choice, str) for choice in choices) and choices:
         return ", ".join(f"`{choice}`" for choice in choices)
-    if any(inspect.isclass(choice) and issubclass(choice, PurePath) for choice in (annotation, *choices)):
+    if any(
+        inspect.isclass(choice) and issubclass(choice, PurePath)
+        for choice in (annotation, *choices)
+    ):
         return "file"
     return annotated(choices[0]) if choices else "text"
 

@@ -1,7 +1,8 @@
 """Zone-level Authenticated Origin Pulls, kept by a Kubernetes operator.
 
-docs/architecture.md#the-floors has the picture of the package: an import goes only downwards, and import-linter checks it. Whoever wants to
-know what the operator does reads `aop.plan`: the rules are the rollout.
+docs/architecture.md#the-floors has the picture of the package: an import goes only downwards, and
+import-linter checks it. Whoever wants to know what the operator does reads `aop.plan`: the rules
+are the rollout.
 """
 
 from importlib.metadata import version

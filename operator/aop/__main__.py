@@ -1,4 +1,6 @@
-"""The composition root: settings, clients, the loop, and Kopf around them. `aop-operator run` is the operator.
+"""The composition root: settings, clients, the loop, and Kopf around them.
+
+`aop-operator run` is the operator.
 
 Everything that is built once is built here and passed in; nothing is created at import.
 """
@@ -41,7 +43,8 @@ from aop.settings import Settings, SettingsError
 from aop.uninstall import obstacles
 
 CLOUDFLARE_TOTAL_S = 10.0
-"""The longest that one request to Cloudflare may take: a mutation that hangs must not hold up what protects visitors for longer."""
+"""The longest that one request to Cloudflare may take: a mutation that hangs must not hold up what
+protects visitors for longer."""
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod finds its token (Kubernetes: "Accessing the Kubernetes API from a Pod")."""
 EXIT_GUARDED = 1
@@ -50,12 +53,19 @@ EXIT_SETTINGS = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the `aop-operator` command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="aop-operator", description="Cloudflare zone-level Authenticated Origin Pulls for Kubernetes.")
+    parser = argparse.ArgumentParser(
+        prog="aop-operator",
+        description="Cloudflare zone-level Authenticated Origin Pulls for Kubernetes.",
+    )
     parser.add_argument("--version", action="version", version=f"aop-operator {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("run", help="run the operator; its settings are AOP_* environment variables (docs/reference.md)")
     commands.add_parser(
-        "uninstall-guard", help="exit with status 1, and say why, while there is something that only the operator can put back"
+        "run",
+        help="run the operator; its settings are AOP_* environment variables (docs/reference.md)",
+    )
+    commands.add_parser(
+        "uninstall-guard",
+        help="exit with status 1, and say why, while there is something that only the operator can put back",
     )
     command = parser.parse_args(arguments).command
     try:
@@ -86,7 +96,10 @@ async def guard_uninstall(settings: Settings) -> int:
 
 
 def configure_logging(settings: Settings) -> None:
-    """One line per step, transition and error. Kopf's own chatter starts at warnings: it logs whole objects at debug."""
+    """One line per step, transition and error.
+
+    Kopf's own chatter starts at warnings: it logs whole objects at debug.
+    """
     format_ = kopf.LogFormat.JSON if settings.log_format == "json" else kopf.LogFormat.FULL
     kopf.configure(log_format=format_)
     logging.getLogger().setLevel(logging.WARNING)
@@ -101,15 +114,34 @@ async def run(settings: Settings, clock: Clock) -> None:
         stack.push_async_callback(cluster.close)
         shares = Shares(total=settings.budget_share, resync=settings.budget_resync_share)
         cloudflare = await stack.enter_async_context(
-            Cloudflare(settings.cloudflare_base_url, clock=clock, shares=shares, metrics=metrics, total_s=CLOUDFLARE_TOTAL_S)
+            Cloudflare(
+                settings.cloudflare_base_url,
+                clock=clock,
+                shares=shares,
+                metrics=metrics,
+                total_s=CLOUDFLARE_TOTAL_S,
+            )
         )
         origins = origins_of(settings, clock, cluster=cluster)
-        edge = EdgeProbe(timeout_s=settings.probe_timeout_s, connect_to=settings.edge_connect_to, ca_file=settings.edge_ca_file)
+        edge = EdgeProbe(
+            timeout_s=settings.probe_timeout_s,
+            connect_to=settings.edge_connect_to,
+            ca_file=settings.edge_ca_file,
+        )
         edge_reader = EdgeReader(edge, settings.edge_cadence_s, settings.edge_requests_per_s, clock)
-        observer = Observer(cluster, ZoneReader(cloudflare, settings, metrics), origins, edge_reader, settings, clock)
+        observer = Observer(
+            cluster,
+            ZoneReader(cloudflare, settings, metrics),
+            origins,
+            edge_reader,
+            settings,
+            clock,
+        )
         performer = Performer(cluster, origins, cloudflare, clock)
         home = home_of(settings)
-        reconciler = Reconciler(cluster, observer, performer, clock, metrics, settings.trace_file, home)
+        reconciler = Reconciler(
+            cluster, observer, performer, clock, metrics, settings.trace_file, home
+        )
         await serve_metrics(stack, settings, metrics)
         orphans = Orphans(cluster, performer, settings)
         looking = asyncio.create_task(orphans.run())
@@ -124,30 +156,50 @@ def home_of(settings: Settings, folder: Path = SERVICE_ACCOUNT) -> Subject | Non
     file = folder / "namespace"
     in_pod = file.exists()
     namespace = settings.namespace or (file.read_text(encoding="utf-8").strip() if in_pod else "")
-    return Subject("v1", "Pod", ObjectKey(namespace, platform.node() if in_pod else "aop-operator")) if namespace else None
+    return (
+        Subject("v1", "Pod", ObjectKey(namespace, platform.node() if in_pod else "aop-operator"))
+        if namespace
+        else None
+    )
 
 
-async def announce(cluster: Cluster, home: Subject | None, settings: Settings, clock: Clock) -> None:
+async def announce(
+    cluster: Cluster, home: Subject | None, settings: Settings, clock: Clock
+) -> None:
     """Say beside the operator's own Pod what this process serves, so that a person sees where what it will say there comes from."""
     if home is None:
         return
-    served = f"namespaces {', '.join(settings.watch_namespaces)}" if settings.watch_namespaces else "all namespaces"
+    served = (
+        f"namespaces {', '.join(settings.watch_namespaces)}"
+        if settings.watch_namespaces
+        else "all namespaces"
+    )
     maps = (
-        f"ConfigMaps {', '.join(settings.ingress_config_maps)}" if settings.ingress_config_maps else "any ConfigMap that a controller names"
+        f"ConfigMaps {', '.join(settings.ingress_config_maps)}"
+        if settings.ingress_config_maps
+        else "any ConfigMap that a controller names"
     )
     message = f"aop-operator {__version__} serves AuthenticatedOriginPulls in {served}, and may write {maps}"
     try:
-        await cluster.create(Kind.EVENT, home.key.namespace, event(home, "Normal", "Serving", message, clock.wall()))
+        await cluster.create(
+            Kind.EVENT, home.key.namespace, event(home, "Normal", "Serving", message, clock.wall())
+        )
     except ClusterError as error:
         logging.getLogger("aop").warning("Event not written: %s", error.message)
 
 
 def origins_of(settings: Settings, clock: Clock, *, cluster: Any) -> OriginKeepers:
     """The keepers of all origins, which share one way of asking replicas."""
-    # Valid since long ago: a node whose clock is wrong then refuses our young leaf and not this one, which tells the two apart.
+    # Valid since long ago: a node whose clock is wrong then refuses our young leaf and not this
+    # one, which tells the two apart.
     stranger = throwaway(clock.wall() - timedelta(days=365))
     identity = ClientIdentity(stranger.leaf.pem, stranger.key)
-    reader = ReplicaReader(ReplicaProbe(timeout_s=settings.probe_timeout_s), identity, clock, settings.replica_recheck_s)
+    reader = ReplicaReader(
+        ReplicaProbe(timeout_s=settings.probe_timeout_s),
+        identity,
+        clock,
+        settings.replica_recheck_s,
+    )
     return OriginKeepers(cluster, reader, settings, clock)
 
 
@@ -157,7 +209,9 @@ async def serve_metrics(stack: AsyncExitStack, settings: Settings, metrics: Metr
         return
 
     async def exposition(_: web.Request) -> web.Response:
-        return web.Response(body=metrics.exposition(), headers={"Content-Type": metrics.content_type})
+        return web.Response(
+            body=metrics.exposition(), headers={"Content-Type": metrics.content_type}
+        )
 
     application = web.Application()
     application.router.add_get("/metrics", exposition)
@@ -180,11 +234,14 @@ async def serve(settings: Settings, slots: Loops) -> None:
         registry=registry,
         settings=kopf_settings(settings),
         memo=slots,
-        # Only its peering would use it, which is off; what Kopf makes up itself needs an entry in a passwd file.
+        # Only its peering would use it, which is off; what Kopf makes up itself needs an entry in a
+        # passwd file.
         identity="aop-operator",  # type: ignore[arg-type]
         clusterwide=not settings.watch_namespaces,
         namespaces=settings.watch_namespaces,
-        liveness_endpoint=f"http://{settings.listen_address}:{settings.health_port}/healthz" if settings.health_port else None,
+        liveness_endpoint=f"http://{settings.listen_address}:{settings.health_port}/healthz"
+        if settings.health_port
+        else None,
     )
 
 
@@ -201,12 +258,18 @@ def login_with(settings: Settings) -> Any:
     return login
 
 
-def in_cluster(environment: Mapping[str, str], folder: Path = SERVICE_ACCOUNT) -> kopf.ConnectionInfo | None:
+def in_cluster(
+    environment: Mapping[str, str], folder: Path = SERVICE_ACCOUNT
+) -> kopf.ConnectionInfo | None:
     """The pod's service account, or None outside a pod; asked again when its token is refused, because the kubelet renews the file.
 
-    By the address in the pod's environment, as every official client does: Kopf's own login goes by a name that DNS has to know.
+    By the address in the pod's environment, as every official client does: Kopf's own login goes by
+    a name that DNS has to know.
     """
-    host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT")
+    host, port = (
+        environment.get("KUBERNETES_SERVICE_HOST"),
+        environment.get("KUBERNETES_SERVICE_PORT"),
+    )
     if not host or not port or not (folder / "token").exists():
         return None
     return kopf.ConnectionInfo(

@@ -1,8 +1,10 @@
 """The impurities that decisions need, in one place, so that they can be passed in: two kinds of time, and chance.
 
-Pure floors never read it. Most questions are "how old is this" and "when next", and a wall clock cannot answer them: whoever sets it back
-by 50 minutes would make every proof, loss and deadline wait for 50 minutes. So `now` is steady, and the wall clock is asked only where the
-answer has to agree with the world: the validity of certificates, what is kept across restarts, and what people read.
+Pure floors never read it. Most questions are "how old is this" and "when next", and a wall clock
+cannot answer them: whoever sets it back by 50 minutes would make every proof, loss and deadline
+wait for 50 minutes. So `now` is steady, and the wall clock is asked only where the answer has to
+agree with the world: the validity of certificates, what is kept across restarts, and what people
+read.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ import time
 from datetime import UTC, datetime, timedelta
 
 _TICKING: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Monotonic, and where there is such a clock it goes on while the machine is suspended: what slept for a night is a night older."""
+"""Monotonic, and where there is such a clock it goes on while the machine is suspended: what slept
+for a night is a night older."""
 
 
 class Clock:
@@ -26,7 +29,10 @@ class Clock:
         return self._began + timedelta(seconds=self.monotonic_s())
 
     def wall(self) -> datetime:
-        """What the machine's clock says, aware, in UTC. It steps when somebody sets it; two readings tell nothing of how much has passed."""
+        """What the machine's clock says, aware, in UTC.
+
+        It steps when somebody sets it; two readings tell nothing of how much has passed.
+        """
         return datetime.now(UTC)
 
     def stepped(self) -> timedelta:

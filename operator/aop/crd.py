@@ -1,6 +1,7 @@
 """The CustomResourceDefinition, made from the models of `aop.api`: what a user may write is defined once.
 
-The operator never applies it: that is for whoever installs. `make check` compares `crds/` with what this makes, byte for byte.
+The operator never applies it: that is for whoever installs. `make check` compares `crds/` with what
+this makes, byte for byte.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from aop.schema import VALIDATIONS, Model
 HEADER = "# Generated from operator/aop/api by `make generate`; do not edit.\n"
 
 NOT_LOOKED_AT = {"observedGeneration": -1}
-"""The status of an object that nobody has looked at yet: tools that go by kstatus, which take an object without conditions for healthy, wait."""
+"""The status of an object that nobody has looked at yet: tools that go by kstatus, which take an
+object without conditions for healthy, wait."""
 
-# What JSON Schema says and a structural schema does not know; `extra="forbid"` is the API server's strict field validation.
+# What JSON Schema says and a structural schema does not know; `extra="forbid"` is the API server's
+# strict field validation.
 _UNKNOWN = {"title", "additionalProperties", "$defs"}
 _LEADING = ("description", "type", "format", "enum", "default", "required", "properties", "items")
 
@@ -62,12 +65,19 @@ def _columns() -> list[dict[str, Any]]:
     ready = '.status.conditions[?(@.type=="Ready")]'
     return [
         column("Zone", ".spec.zone.name", "The Cloudflare zone."),
-        column("Enforcement", ".status.enforcement", "How far the origins really go, as their own answers show."),
+        column(
+            "Enforcement",
+            ".status.enforcement",
+            "How far the origins really go, as their own answers show.",
+        ),
         column("Ready", f"{ready}.status", "Whether the world is as the spec asks."),
         column("Status", f"{ready}.message", "What is awaited, since when, and what to do."),
-        # As a string: a column of type date shows how long ago something was, and of the future it shows <invalid>.
+        # As a string: a column of type date shows how long ago something was, and of the future it
+        # shows <invalid>.
         column("Expires", ".status.certificate.notAfter", "When the certificate expires."),
-        column("Age", ".metadata.creationTimestamp", "How long ago the object was created.", "date"),
+        column(
+            "Age", ".metadata.creationTimestamp", "How long ago the object was created.", "date"
+        ),
     ]
 
 
@@ -76,7 +86,10 @@ def _root() -> dict[str, Any]:
         "description": "Zone-level Authenticated Origin Pulls of one Cloudflare zone, and the origins that are to let only Cloudflare in.",
         "type": "object",
         "properties": {
-            "apiVersion": {"description": f"The version of the resource: {API_VERSION}.", "type": "string"},
+            "apiVersion": {
+                "description": f"The version of the resource: {API_VERSION}.",
+                "type": "string",
+            },
             "kind": {"description": f"The kind of the resource: {KIND}.", "type": "string"},
             "metadata": {"type": "object"},
             "spec": {"description": "What is wanted for one Cloudflare zone.", **_structural(Spec)},
@@ -102,14 +115,22 @@ def _inlined(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[
         rest = {key: value for key, value in schema.items() if key != "$ref"}
         return _inlined({**definitions[schema["$ref"].rsplit("/", 1)[1]], **rest}, definitions)
     if "anyOf" in schema:
-        (present,) = (alternative for alternative in schema["anyOf"] if alternative != {"type": "null"})
+        (present,) = (
+            alternative for alternative in schema["anyOf"] if alternative != {"type": "null"}
+        )
         rest = {key: value for key, value in schema.items() if key not in {"anyOf", "default"}}
         return _inlined({**present, **rest}, definitions)
-    out = {key: value for key, value in schema.items() if key not in _UNKNOWN and not _empty_default(key, value)}
+    out = {
+        key: value
+        for key, value in schema.items()
+        if key not in _UNKNOWN and not _empty_default(key, value)
+    }
     if "description" in out:
         out["description"] = " ".join(out["description"].split())
     if "properties" in out:
-        out["properties"] = {name: _inlined(value, definitions) for name, value in out["properties"].items()}
+        out["properties"] = {
+            name: _inlined(value, definitions) for name, value in out["properties"].items()
+        }
     if "items" in out:
         out["items"] = _inlined(out["items"], definitions)
     leading = [key for key in _LEADING if key in out]
@@ -117,7 +138,8 @@ def _inlined(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[
 
 
 def _empty_default(key: str, value: Any) -> bool:
-    # An absent list or text reads the same, and what is not stored cannot be taken for something that a user wrote.
+    # An absent list or text reads the same, and what is not stored cannot be taken for something
+    # that a user wrote.
     return key == "default" and value in (None, [], "")
 
 

@@ -42,5 +42,7 @@ class Transient(AopError):
 
 def plain(text: str, longest: int = 1000) -> str:
     """Text from outside as one printable line of at most `longest` characters: no escape sequence reaches a terminal, no line is forged."""
-    line = " ".join("".join(sign if sign.isprintable() else " " for sign in text[: longest * 4]).split())
+    line = " ".join(
+        "".join(sign if sign.isprintable() else " " for sign in text[: longest * 4]).split()
+    )
     return line if len(line) <= longest else f"{line[: longest - 1]}…"

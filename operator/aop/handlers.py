@@ -1,7 +1,8 @@
 """Kopf as the watch layer: handlers that only wake, one daemon per object that loops, one deletion that runs the teardown.
 
-Nothing is written through Kopf's `patch`, and no change-detecting handler exists: each lost data when it was tried (facts:
-kopf#failed-patches, kopf#change-handlers; docs/adr/0002). Every handler has an explicit id (facts: kopf#names-of-handlers).
+Nothing is written through Kopf's `patch`, and no change-detecting handler exists: each lost data
+when it was tried (facts: kopf#failed-patches, kopf#change-handlers; docs/adr/0002). Every handler
+has an explicit id (facts: kopf#names-of-handlers).
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ from aop.settings import Settings
 
 RESOURCE = (GROUP, VERSION, PLURAL)
 CANCELLATION_S = 20.0
-"""How long a step that is under way at the end of the process may take: a mutation at Cloudflare is not cut off."""
+"""How long a step that is under way at the end of the process may take: a mutation at Cloudflare is
+not cut off."""
 
 
 TEARDOWN_TURN_S = 3600.0
-"""How long one call of the deletion handler loops: each retry of Kopf's costs a write of its progress and a line that reads as an error,
-which only a removal that is stuck deserves; the end of a turn lets go of the events that have queued up for the object meanwhile."""
+"""How long one call of the deletion handler loops: each retry of Kopf's costs a write of its
+progress and a line that reads as an error, which only a removal that is stuck deserves; the end of
+a turn lets go of the events that have queued up for the object meanwhile."""
 
 
 @dataclass(slots=True)
@@ -47,9 +50,19 @@ class Loop:
 
 
 class Loops:
-    """All objects' slots, by uid; Kopf's memo. It copies the memo per object, and this one is shared."""
+    """All objects' slots, by uid; Kopf's memo.
 
-    def __init__(self, reconciler: Reconciler, observer: Observer, origins: OriginKeepers, orphans: Orphans, clock: Clock) -> None:
+    It copies the memo per object, and this one is shared.
+    """
+
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        observer: Observer,
+        origins: OriginKeepers,
+        orphans: Orphans,
+        clock: Clock,
+    ) -> None:
         self.reconciler = reconciler
         self.observer = observer
         self.origins = origins
@@ -62,7 +75,10 @@ class Loops:
         return self
 
     def slot(self, uid: str) -> Loop:
-        """The object's slot, made at its first mention. One of the same name that comes after it has another uid, and its own."""
+        """The object's slot, made at its first mention.
+
+        One of the same name that comes after it has another uid, and its own.
+        """
         if uid not in self._slots:
             self._slots[uid] = Loop(Memory(uid=uid))
             self.origins.forget_ingresses()
@@ -99,11 +115,18 @@ def references(namespace: str, name: str, spec: dict[str, Any]) -> frozenset[Obj
         (certificate.get("secretRef") or {}).get("name"),
         (certificate.get("generate") or {}).get("secretName") or f"{name}-aop",
     }
-    maps = [((origin.get("ingressNginx") or {}).get("configMapRef") or {}) for origin in spec.get("origins") or ()]
+    maps = [
+        ((origin.get("ingressNginx") or {}).get("configMapRef") or {})
+        for origin in spec.get("origins") or ()
+    ]
     return frozenset(
         {
             *(ObjectKey(namespace, secret) for secret in secrets if secret),
-            *(ObjectKey(ref["namespace"], ref["name"]) for ref in maps if ref.get("namespace") and ref.get("name")),
+            *(
+                ObjectKey(ref["namespace"], ref["name"])
+                for ref in maps
+                if ref.get("namespace") and ref.get("name")
+            ),
         }
     )
 
@@ -116,7 +139,14 @@ def register(registry: kopf.OperatorRegistry, login: Callable[..., Any]) -> None
         return login(**kwargs)
 
     @kopf.on.event(*RESOURCE, registry=registry, id="wake")  # type: ignore[arg-type]
-    async def _wake(namespace: str, name: str, event: Any, memo: Loops, type: str | None, **_: Any) -> None:  # noqa: A002 - Kopf's name
+    async def _wake(
+        namespace: str,
+        name: str,
+        event: Any,
+        memo: Loops,
+        type: str | None,  # noqa: A002 - Kopf's name
+        **_: Any,
+    ) -> None:
         manifest = dict(event["object"])
         meta = manifest["metadata"]
         if type == "DELETED":
@@ -149,9 +179,15 @@ def register(registry: kopf.OperatorRegistry, login: Callable[..., Any]) -> None
         memo.wake_referrers(ObjectKey(namespace, name))
 
     @kopf.daemon(  # type: ignore[arg-type]
-        *RESOURCE, registry=registry, id="reconcile", cancellation_backoff=CANCELLATION_S, cancellation_timeout=5.0
+        *RESOURCE,
+        registry=registry,
+        id="reconcile",
+        cancellation_backoff=CANCELLATION_S,
+        cancellation_timeout=5.0,
     )
-    async def _keep(namespace: str, name: str, uid: str, memo: Loops, stopped: Any, **_: Any) -> None:
+    async def _keep(
+        namespace: str, name: str, uid: str, memo: Loops, stopped: Any, **_: Any
+    ) -> None:
         key, slot = ObjectKey(namespace, name), memo.slot(uid)
         while not stopped and not slot.memory.gone:
             slot.wake.clear()

@@ -1,7 +1,7 @@
 """What Prometheus may read: counts of what was done, and when certificates end.
 
-It has a registry of its own, so that two operators in one process (tests) do not share numbers. Labels are templates and names, never ids,
-hosts or secrets.
+It has a registry of its own, so that two operators in one process (tests) do not share numbers.
+Labels are templates and names, never ids, hosts or secrets.
 """
 
 from __future__ import annotations
@@ -20,8 +20,15 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.reconciles = Counter("aop_reconciles", "Passes of the loop, by how they ended.", ["result"], registry=self.registry)
-        self.steps = Counter("aop_steps", "Effects carried out, by kind of step.", ["step"], registry=self.registry)
+        self.reconciles = Counter(
+            "aop_reconciles",
+            "Passes of the loop, by how they ended.",
+            ["result"],
+            registry=self.registry,
+        )
+        self.steps = Counter(
+            "aop_steps", "Effects carried out, by kind of step.", ["step"], registry=self.registry
+        )
         self.cloudflare_requests = Counter(
             "aop_cloudflare_requests",
             "Requests to Cloudflare's API, by HTTP status, or timeout, unreachable, severed or oversized.",
@@ -41,7 +48,10 @@ class Metrics:
             registry=self.registry,
         )
         self.left_behind = Counter(
-            "aop_left_behind", "Removals that gave up on Cloudflare and left something of ours there.", ["zone"], registry=self.registry
+            "aop_left_behind",
+            "Removals that gave up on Cloudflare and left something of ours there.",
+            ["zone"],
+            registry=self.registry,
         )
 
     def certificate_expires(self, zone: str, not_after: datetime) -> None:
@@ -49,7 +59,10 @@ class Metrics:
         self.certificate_not_after.labels(zone=zone).set(not_after.timestamp())
 
     def forget_zone(self, zone: str) -> None:
-        """The zone is no longer ours: an alert on its certificate would be about nothing. What was left behind is still told."""
+        """The zone is no longer ours: an alert on its certificate would be about nothing.
+
+        What was left behind is still told.
+        """
         self.certificate_not_after.remove_by_labels({"zone": zone})
 
     def exposition(self) -> bytes:

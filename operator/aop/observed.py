@@ -1,8 +1,9 @@
 """Everything a decision may look at, as frozen values.
 
-Three answers to every question about the outside world: the fact, `None` for "it is not there", and `Unknown` for "could not look". Sources
-fail alone, so that a rule which does not need an unknown fact goes on (docs/architecture.md#sources-fail-alone). Nothing here decides, and
-nothing here holds key bytes or tokens: whoever logs an `Observed` leaks nothing.
+Three answers to every question about the outside world: the fact, `None` for "it is not there", and
+`Unknown` for "could not look". Sources fail alone, so that a rule which does not need an unknown
+fact goes on (docs/architecture.md#sources-fail-alone). Nothing here decides, and nothing here holds
+key bytes or tokens: whoever logs an `Observed` leaks nothing.
 """
 
 from __future__ import annotations
@@ -21,12 +22,16 @@ NONE = "none"
 OTHER = "other"
 """What an answer says that came with a certificate that the origin does not pin."""
 REFUSED = "refused"
-"""What stands for nginx's own 400 (or 421) on the check path, which no claim of ours causes: it refused the certificate itself."""
+"""What stands for nginx's own 400 (or 421) on the check path, which no claim of ours causes: it
+refused the certificate itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Could not look. With a `reason` the user must act; without one it is tried again by itself."""
+    """Could not look.
+
+    With a `reason` the user must act; without one it is tried again by itself.
+    """
 
     message: str
     reason: Reason | None = None
@@ -56,7 +61,11 @@ class HoldOff:
     """Empty: every host, because the zone's certificate itself was not presented."""
 
     def holds_at(self, wall: datetime) -> bool:
-        """Whether it is still on. One that begins in the future was noted by a clock that has been set right since, and holds nothing."""
+        """Whether it is still on.
+
+        One that begins in the future was noted by a clock that has been set right since, and holds
+        nothing.
+        """
         return self.since <= wall < self.until
 
 
@@ -82,7 +91,8 @@ class Record:
     zone_id: str | None = None
     baseline: Baseline | None = None
     uploaded: tuple[Pin, ...] = ()
-    """Every leaf that Cloudflare may hold by our doing; sorted. A leaf enters before its upload and leaves once it is surely gone."""
+    """Every leaf that Cloudflare may hold by our doing; sorted. A leaf enters before its upload and
+    leaves once it is surely gone."""
     claimed: tuple[ObjectKey, ...] = ()
     """Every ConfigMap that may carry our claim; sorted."""
     rejected: tuple[RejectedClaim, ...] = ()
@@ -90,7 +100,8 @@ class Record:
     hold_offs: tuple[HoldOff, ...] = ()
     """At most one per host, and one for all of them; sorted by host."""
     flushes: tuple[datetime, ...] = ()
-    """When the same text was published again to end old TLS sessions, within about the last hour; oldest first."""
+    """When the same text was published again to end old TLS sessions, within about the last hour;
+    oldest first."""
     rotated: str | None = None
     """The last value of the rotate annotation that was acted on."""
     edition: int = 0
@@ -116,7 +127,8 @@ class ObservedObject:
     deleting: bool = False
     rotate: str | None = None
     holds: str | None = None
-    """Id of the zone that it went on with, by its status: its token has shown that zone, and no other object had it."""
+    """Id of the zone that it went on with, by its status: its token has shown that zone, and no
+    other object had it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +139,8 @@ class Rival:
     uid: str
     created: datetime
     zone_id: str | None
-    """The zone that its own token has shown, by its status or in this process; None: none so far, and nobody has to give way to it."""
+    """The zone that its own token has shown, by its status or in this process; None: none so far,
+    and nobody has to give way to it."""
     holds: bool = False
     """It went on with that zone, by its status."""
 
@@ -177,7 +190,8 @@ class ObservedZone:
     certificates: tuple[ObservedCertificate, ...] = ()
     """Everything listed and not deleted, oldest upload first."""
     outranked: tuple[str, ...] = ()
-    """Hosts with a per-hostname association, which outranks or suppresses the zone's certificate; sorted."""
+    """Hosts with a per-hostname association, which outranks or suppresses the zone's certificate;
+    sorted."""
     unseen: tuple[str, ...] = ()
     """What could not be looked up and is done without, in sentences; for people, no rule reads it."""
 
@@ -222,9 +236,11 @@ class HostBehaviour:
     refuses: frozenset[str] = frozenset()
     """SHA-256 of those of our leaves that it refused."""
     odd: str | None = None
-    """What answers there instead of our check path and gate, in words: of this host nothing can be proven on this replica."""
+    """What answers there instead of our check path and gate, in words: of this host nothing can be
+    proven on this replica."""
     own: bool = False
-    """Somebody's Ingress verifies client certificates for this host by itself: who is refused there is not our doing."""
+    """Somebody's Ingress verifies client certificates for this host by itself: who is refused there
+    is not our doing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,18 +251,23 @@ class ObservedReplica:
     revision: int | None = None
     """The newest revision that the check path of any host tells; None: no check path of ours there."""
     settled: bool = False
-    """The revision was seen again at least 0.5 s later: an old worker accepts for another 0.1 s (facts: ingress-nginx#old-workers)."""
+    """The revision was seen again at least 0.5 s later: an old worker accepts for another 0.1 s
+    (facts: ingress-nginx#old-workers)."""
     hosts: tuple[HostBehaviour, ...] = ()
-    """In-scope hosts, each seen since its entry in the published text reads as it does; what others have published on top changes none."""
+    """In-scope hosts, each seen since its entry in the published text reads as it does; what others
+    have published on top changes none."""
     error: str | None = None
     """Why it could not be asked; everything else is then what was last seen."""
     ready: bool = True
-    """False: Kubernetes does not count it as Ready, or it is being deleted, and yet it may serve: a cut-off node, for example."""
+    """False: Kubernetes does not count it as Ready, or it is being deleted, and yet it may serve: a
+    cut-off node, for example."""
 
     @property
     def strictest(self) -> Mode:
         """The strictest mode it showed to any in-scope host by our doing: where nothing of ours is seen and nobody passes, others refuse."""
-        return max((b.mode for b in self.hosts if not b.own and (b.accepts or not b.odd)), default=Mode.OFF)
+        return max(
+            (b.mode for b in self.hosts if not b.own and (b.accepts or not b.odd)), default=Mode.OFF
+        )
 
     def seen(self, host: str) -> HostBehaviour | None:
         """How it treated `host`; None: that has not been seen since the host's entry reads as it does."""
@@ -259,11 +280,13 @@ class Configured:
 
     revision: int = 0
     claim_since: int | None = None
-    """The revision from which on our claim reads as it does; later ones changed only others'. None: nobody knows, so the current one."""
+    """The revision from which on our claim reads as it does; later ones changed only others'. None:
+    nobody knows, so the current one."""
     claim: Claim | None = None
     """Our claim as the text in force says it; OFF where the text is not the one that was rendered."""
     standing: Claim | None = None
-    """The strictest that a damaged text of ours may still do: our claim as it was written. None: the same as `claim`."""
+    """The strictest that a damaged text of ours may still do: our claim as it was written. None:
+    the same as `claim`."""
     accepted: Claim | None = None
     """Our claim as it was last seen applied on every replica."""
     intact: bool = True
@@ -327,20 +350,24 @@ class ObservedOrigin:
     wildcards: tuple[Wildcard, ...] = ()
     """Wildcards in scope that it serves; sorted."""
     open: tuple[str, ...] = ()
-    """What reaches the same Services on this controller by names that are not in scope, in sentences."""
+    """What reaches the same Services on this controller by names that are not in scope, in
+    sentences."""
     left_out: tuple[LeftOut, ...] = ()
     """Hosts that its text cannot carry, or that no client can ask for; sorted."""
     foreign: str | None = None
     """A sentence about somebody else's configuration that ours must not be combined with."""
     displaced: tuple[LeftOut, ...] = ()
-    """Hosts at which requests succeed today and would be refused as soon as the zone presents our certificate."""
+    """Hosts at which requests succeed today and would be refused as soon as the zone presents our
+    certificate."""
     rejected: str | None = None
     """The controller's own words that name a line of ours in the current text."""
     stuck: str | None = None
-    """The controller takes no text at present because of something that is not ours: its own words. One that is only slow is not."""
+    """The controller takes no text at present because of something that is not ours: its own words.
+    One that is only slow is not."""
     overwritten: Overwritten | None = None
     stale: str | None = None
-    """A source that cannot be read at present, since when, and why; what is said here is what was last known of it."""
+    """A source that cannot be read at present, since when, and why; what is said here is what was
+    last known of it."""
     published_at: datetime | None = None
     """When this process first saw or wrote the current revision."""
     applied_at: datetime | None = None
@@ -372,14 +399,17 @@ class Evidence:
     since: datetime | None = None
     """The first arrival of that run; not before Cloudflare's last change that was read."""
     covered: timedelta = timedelta()
-    """The time of that run without its silences: gaps of more than three cadences count for nothing."""
+    """The time of that run without its silences: gaps of more than three cadences count for
+    nothing."""
     last: datetime | None = None
     recent: tuple[Arrival, ...] = ()
     """The arrivals of about the last minute, oldest first."""
     fresh: Arrival | None = None
-    """The last arrival over a new connection and session, since Cloudflare's last change that was read."""
+    """The last arrival over a new connection and session, since Cloudflare's last change that was
+    read."""
     old_since: datetime | None = None
-    """Since when every arrival came over a connection or TLS session of before; not before Cloudflare's last change that was read."""
+    """Since when every arrival came over a connection or TLS session of before; not before
+    Cloudflare's last change that was read."""
     direct: bool = False
     """The host answers past the edge (DNS-only): no proof can come from it."""
     silence: str | None = None
@@ -399,14 +429,16 @@ class Limits:
     loss_answers: int = 3
     proof_answers: int = 12
     loss_share: float = 0.25
-    """A share of losing answers that is a loss although others arrive well, once there are `loss_share_answers` over `loss_share_s`."""
+    """A share of losing answers that is a loss although others arrive well, once there are
+    `loss_share_answers` over `loss_share_s`."""
     loss_share_answers: int = 5
     loss_share_s: float = 30.0
     stale_after_s: float = 30.0
     """A proof whose last arrival is older is not fresh."""
     flushes_per_hour: int = 3
     rejection_pause_s: float = 120.0
-    """The first pause before a rejected claim is tried again; each further one doubles, up to an hour."""
+    """The first pause before a rejected claim is tried again; each further one doubles, up to an
+    hour."""
     expiry_margin_s: float = 24 * 3600.0
     teardown_patience_s: float = 600.0
     hold_off_s: float = 60.0
@@ -437,11 +469,14 @@ class Observed:
     evidence: tuple[Evidence, ...] = ()
     rivals: tuple[Rival, ...] | Unknown = ()
     gone: frozenset[str] = frozenset()
-    """Uids of claims of this zone, on its origins, whose object is surely gone; they leave with the next write."""
+    """Uids of claims of this zone, on its origins, whose object is surely gone; they leave with the
+    next write."""
     still: bool = False
-    """Cloudflare was seen unchanged for longer than list lag, request timeout and propagation together."""
+    """Cloudflare was seen unchanged for longer than list lag, request timeout and propagation
+    together."""
     removing_since: datetime | None = None
-    """Since when this removal refuses nobody, by its status: what it waits for at Cloudflare, it waits for from then on."""
+    """Since when this removal refuses nobody, by its status: what it waits for at Cloudflare, it
+    waits for from then on."""
     refusals: tuple[Refusal, ...] = ()
     """The changes that Cloudflare did not carry out when they were last asked for."""
     unnoted: Unnoted | None = None
@@ -480,7 +515,9 @@ class Observed:
 
     def evidence_of(self, host: str) -> Evidence:
         """The evidence about `host`; empty if there is none."""
-        return next((evidence for evidence in self.evidence if evidence.host == host), Evidence(host))
+        return next(
+            (evidence for evidence in self.evidence if evidence.host == host), Evidence(host)
+        )
 
     def noting(self, **changes: Any) -> Record:
         """The record with some of its fields changed."""

@@ -1,8 +1,9 @@
 """Claims whose object is gone: somebody has taken its finalizer off by hand, so no removal ever ran and the origin still refuses.
 
-Looked for at start, hourly, and soon after an object has vanished; found by the label on the ConfigMaps, so also when no object is left. A
-orphaned claim is relaxed first and taken out a minute later, when every replica has followed. What its zone holds at Cloudflare stays there: the
-token is not known any more.
+Looked for at start, hourly, and soon after an object has vanished; found by the label on the
+ConfigMaps, so also when no object is left. A orphaned claim is relaxed first and taken out a minute
+later, when every replica has followed. What its zone holds at Cloudflare stays there: the token is
+not known any more.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Orphans:
         self._namespaces = settings.watch_namespaces
         self._config_maps = settings.ingress_config_maps
         self._again_s = settings.recheck_s
-        """By then every replica that can follow has followed, and what could not be done is tried again."""
+        """By then every replica that can follow has followed, and what could not be done is tried
+        again."""
         self._wake = asyncio.Event()
 
     def look_soon(self) -> None:
@@ -58,11 +60,19 @@ class Orphans:
                 continue
 
     async def look(self) -> bool:
-        """One look: every orphaned claim is brought one step further. True while some are left. Raises `ClusterError`."""
-        # ConfigMaps first: a claim that is written afterwards belongs to an object that the list of objects then has.
+        """One look: every orphaned claim is brought one step further. True while some are left.
+
+        Raises `ClusterError`.
+        """
+        # ConfigMaps first: a claim that is written afterwards belongs to an object that the list of
+        # objects then has.
         claimed = await self._claimed()
         namespaces = self._namespaces or (None,)
-        living = {pull["metadata"]["uid"] for each in namespaces for pull in await self._cluster.list(Kind.AUTHENTICATED_ORIGIN_PULL, each)}
+        living = {
+            pull["metadata"]["uid"]
+            for each in namespaces
+            for pull in await self._cluster.list(Kind.AUTHENTICATED_ORIGIN_PULL, each)
+        }
         found = False
         for config_map in claimed:
             for claim in orphaned_claims(config_map, living, self._namespaces):
@@ -82,11 +92,19 @@ class Orphans:
         if not self._config_maps:
             return await self._cluster.list(Kind.CONFIG_MAP, labels=f"{CLAIMED_LABEL}=true")
         named = [ObjectKey(*name.split("/")) for name in self._config_maps]
-        return [found for key in named if (found := await self._cluster.fetch(Kind.CONFIG_MAP, key))]
+        return [
+            found for key in named if (found := await self._cluster.fetch(Kind.CONFIG_MAP, key))
+        ]
 
 
-def orphaned_claims(config_map: Mapping[str, Any], living: set[str], namespaces: Iterable[str] = ()) -> list[Claim]:
+def orphaned_claims(
+    config_map: Mapping[str, Any], living: set[str], namespaces: Iterable[str] = ()
+) -> list[Claim]:
     """The claims in `config_map` of objects that are not among `living` (uids), where we would know it. Pure."""
     served = set(namespaces)
     claims = ingress_nginx.read(config_map).claims
-    return [claim for uid, claim in sorted(claims.items()) if uid not in living and (not served or claim.owner.split("/")[0] in served)]
+    return [
+        claim
+        for uid, claim in sorted(claims.items())
+        if uid not in living and (not served or claim.owner.split("/")[0] in served)
+    ]

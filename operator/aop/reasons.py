@@ -1,7 +1,8 @@
 """Why a condition is as it is: one row for each reason, and the only place that tells what it means and what helps.
 
-README's table and docs/reference.md are written from here, the status takes its remedies from here, and so does the reading of Cloudflare
-what it has to read again soon. At the bottom of the floors, because whoever raises `Blocked` names one.
+README's table and docs/reference.md are written from here, the status takes its remedies from here,
+and so does the reading of Cloudflare what it has to read again soon. At the bottom of the floors,
+because whoever raises `Blocked` names one.
 """
 
 from __future__ import annotations
@@ -33,16 +34,33 @@ class Reason(StrEnum):
     meaning: str
     """What is the matter, as a sentence."""
     remedy: str
-    """What to do about it, without the full stop; `NO_ACTION` where it passes by itself or the message alone can say."""
+    """What to do about it, without the full stop; `NO_ACTION` where it passes by itself or the
+    message alone can say."""
     fault: Fault
     reread: frozenset[str]
-    """The readings of Cloudflare (fields of `CloudflareMemory`) that are the reason: read again soon while it blocks."""
+    """The readings of Cloudflare (fields of `CloudflareMemory`) that are the reason: read again
+    soon while it blocks."""
 
-    def __new__(cls, code: str, meaning: str = "", remedy: str = "", fault: Fault = Fault.NOBODY, reread: str = "") -> Self:
-        """A row; `reread` is a list of words. With a code alone it looks a reason up: no row is that short, as a test sees to."""
+    def __new__(
+        cls,
+        code: str,
+        meaning: str = "",
+        remedy: str = "",
+        fault: Fault = Fault.NOBODY,
+        reread: str = "",
+    ) -> Self:
+        """A row; `reread` is a list of words.
+
+        With a code alone it looks a reason up: no row is that short, as a test sees to.
+        """
         reason = str.__new__(cls, code)
         reason._value_ = code
-        reason.meaning, reason.remedy, reason.fault, reason.reread = meaning, remedy, fault, frozenset(reread.split())
+        reason.meaning, reason.remedy, reason.fault, reason.reread = (
+            meaning,
+            remedy,
+            fault,
+            frozenset(reread.split()),
+        )
         return reason
 
     # Credentials and zone

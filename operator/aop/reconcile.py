@@ -1,8 +1,9 @@
 """The loop: observe, next_step, perform, again and again; then status, Events, and when to look next.
 
-An object is visited under its own lock, by one task at a time. One visit goes on while there are effects to perform and ends with the first
-step that is none. No error ends the loop: `Blocked` and `Transient` become a condition and a delay, a bug becomes a traceback in the log, a
-condition, and a delay.
+An object is visited under its own lock, by one task at a time. One visit goes on while there are
+effects to perform and ends with the first step that is none. No error ends the loop: `Blocked` and
+`Transient` become a condition and a delay, a bug becomes a traceback in the log, a condition, and a
+delay.
 """
 
 from __future__ import annotations
@@ -34,14 +35,18 @@ from aop.steps import Block, Done, Effect, Note, Step, Wait
 log = logging.getLogger("aop")
 
 MOST_STEPS = 20
-"""Effects in one visit: more than any rollout has; a plan that never ends becomes visible instead of busy."""
+"""Effects in one visit: more than any rollout has; a plan that never ends becomes visible instead
+of busy."""
 BLOCKED_RECHECK_S = 15.0
 LOOK_AGAIN_S = 5.0
-"""After an effect that was refused: what protects is looked at again, whatever the refused call itself waits for."""
+"""After an effect that was refused: what protects is looked at again, whatever the refused call
+itself waits for."""
 CONFLICT_S = 0.2
-"""Somebody else has written first: nothing is wrong, the decision is only made again on what is there now."""
+"""Somebody else has written first: nothing is wrong, the decision is only made again on what is
+there now."""
 REREAD_S, REREAD_AFTER_FAILURE_S = 60.0, 5.0
-"""How long the object is believed to be what its watch has shown, and how soon it is read again after that has failed."""
+"""How long the object is believed to be what its watch has shown, and how soon it is read again
+after that has failed."""
 LEFT_BEHIND = "LeftBehind"
 """Reason of the Event that names what a removal has left at Cloudflare."""
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 1.0, 60.0
@@ -87,7 +92,9 @@ class Reconciler:
         self._clock = clock
         self._metrics = metrics
         self._home = home
-        self._trace: TextIO | None = trace.open("a", encoding="utf-8", buffering=1) if trace else None
+        self._trace: TextIO | None = (
+            trace.open("a", encoding="utf-8", buffering=1) if trace else None
+        )
 
     async def visit(self, key: ObjectKey, memory: Memory) -> Visit:
         """Bring the object's world one visit nearer to its spec; never raises but for cancellation."""
@@ -116,9 +123,12 @@ class Reconciler:
             return await self._failed(key, pull, error, memory)
 
     async def _manifest(self, key: ObjectKey, memory: Memory) -> dict[str, Any] | None:
-        """The object as its watch shows it: a slow API server must not hold up what protects. None: this object, by its uid, is no more.
+        """The object as its watch shows it: a slow API server must not hold up what protects.
 
-        It is read again now and then, because a watch can hang without a word; a conflict tells earlier when it was not current.
+        None: this object, by its uid, is no more.
+
+        It is read again now and then, because a watch can hang without a word; a conflict tells
+        earlier when it was not current.
         """
         if memory.gone:
             return None
@@ -140,8 +150,13 @@ class Reconciler:
         memory.shown_s = now_s
         return memory.manifest
 
-    async def _tell_and_perform(self, step: Effect, observed: Observed, pull: AuthenticatedOriginPull, memory: Memory) -> None:
-        """Both at once: what protects does not wait for a status. One that is written beside a note would make the note miss its version."""
+    async def _tell_and_perform(
+        self, step: Effect, observed: Observed, pull: AuthenticatedOriginPull, memory: Memory
+    ) -> None:
+        """Both at once: what protects does not wait for a status.
+
+        One that is written beside a note would make the note miss its version.
+        """
         if isinstance(step, Note):
             try:
                 await self._perform(step, observed, pull, memory)
@@ -150,30 +165,42 @@ class Reconciler:
                     raise
                 log.warning("%s: %s; what protects goes on without it", pull.key, error.message)
             return
-        telling = asyncio.create_task(self._tell(pull, status_of(observed, step, pull.status), memory))
+        telling = asyncio.create_task(
+            self._tell(pull, status_of(observed, step, pull.status), memory)
+        )
         try:
             await self._perform(step, observed, pull, memory)
         finally:
             await telling
 
-    async def _perform(self, step: Effect, observed: Observed, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+    async def _perform(
+        self, step: Effect, observed: Observed, pull: AuthenticatedOriginPull, memory: Memory
+    ) -> None:
         log.info("%s: %s", pull.key, step, extra={"step": type(step).__name__})
         self._metrics.steps.labels(step=type(step).__name__).inc()
         await self._performer.perform(step, observed, pull, memory)
         memory.errors = 0
         await self._event(pull, "Normal", type(step).__name__, str(step))
 
-    async def _rest(self, pull: AuthenticatedOriginPull, observed: Observed, step: Wait | Block | Done, memory: Memory) -> Visit:
+    async def _rest(
+        self,
+        pull: AuthenticatedOriginPull,
+        observed: Observed,
+        step: Wait | Block | Done,
+        memory: Memory,
+    ) -> Visit:
         memory.errors = 0
         memory.awaiting = not isinstance(step, Done)
         memory.blocked_on = step.reason if isinstance(step, Block) else None
         memory.awaits_quiet_period = observed.object.deleting or bool(
-            {*observed.record.uploaded, *(c.pin for c in ours_listed(observed))} - {wanted_leaf(observed)}
+            {*observed.record.uploaded, *(c.pin for c in ours_listed(observed))}
+            - {wanted_leaf(observed)}
         )
         self._metrics.reconciles.labels(result=type(step).__name__.lower()).inc()
         self._measure(observed)
         finished = isinstance(step, Done) and observed.object.deleting
-        # Until its watch shows that the object is gone, what is known of it would finish its removal again.
+        # Until its watch shows that the object is gone, what is known of it would finish its
+        # removal again.
         memory.gone = finished
         if isinstance(step, Done) and step.left_behind:
             await self._leave_behind(pull, step.left_behind)
@@ -186,30 +213,48 @@ class Reconciler:
             seconds = step.seconds
         return Visit(max(0.05, min(seconds, self._observer.due_in_s(observed, memory))), finished)
 
-    async def _failed(self, key: ObjectKey, pull: AuthenticatedOriginPull | None, error: Exception, memory: Memory) -> Visit:
+    async def _failed(
+        self, key: ObjectKey, pull: AuthenticatedOriginPull | None, error: Exception, memory: Memory
+    ) -> Visit:
         memory.errors += 1
         memory.awaiting = True
         if isinstance(error, ClusterError) and error.status == HTTPStatus.NOT_FOUND:
             memory.manifest = None
-        # What protects visitors waits for no call that fails, so that the loop never rests for long; each API's client paces its own calls.
-        backoff_s = self._clock.jitter(min(FIRST_BACKOFF_S * 2 ** min(memory.errors, 10), LOOK_AGAIN_S))
+        # What protects visitors waits for no call that fails, so that the loop never rests for
+        # long; each API's client paces its own calls.
+        backoff_s = self._clock.jitter(
+            min(FIRST_BACKOFF_S * 2 ** min(memory.errors, 10), LOOK_AGAIN_S)
+        )
         result, reason, delay_s = "bug", Reason.INTERNAL_ERROR, max(backoff_s, 1.0)
         message = f"{type(error).__name__} in the operator; its log has the traceback. It is tried again by itself"
         if isinstance(error, Blocked):
             result, reason, delay_s, message = "blocked", error.reason, LOOK_AGAIN_S, error.message
         elif isinstance(error, Transient):
             after_s = error.retry_after_s
-            result, reason, delay_s = "transient", Reason.TRANSIENT_ERROR, min(after_s, LOOK_AGAIN_S) if after_s is not None else backoff_s
+            result, reason, delay_s = (
+                "transient",
+                Reason.TRANSIENT_ERROR,
+                min(after_s, LOOK_AGAIN_S) if after_s is not None else backoff_s,
+            )
             message = f"{error.message}. It is tried again by itself"
         self._metrics.reconciles.labels(result=result).inc()
         log.warning("%s: %s", key, message)
         memory.blocked_on = error.reason if isinstance(error, Blocked) else None
-        previous, generation = (pull.status, pull.generation) if pull else await self._last_told(key)
+        previous, generation = (
+            (pull.status, pull.generation) if pull else await self._last_told(key)
+        )
         if pull and memory.manifest:
-            previous = Status.parse(memory.manifest.get("status"))  # as it was told beside the step that has failed
+            previous = Status.parse(
+                memory.manifest.get("status")
+            )  # as it was told beside the step that has failed
         if previous is not None:
             stalled = isinstance(error, Blocked)
-            await self._tell_at(key, failed(generation, self._clock.now(), reason, message, previous, stalled=stalled), previous, memory)
+            await self._tell_at(
+                key,
+                failed(generation, self._clock.now(), reason, message, previous, stalled=stalled),
+                previous,
+                memory,
+            )
         return Visit(max(delay_s, 0.05))
 
     async def _last_told(self, key: ObjectKey) -> tuple[Status | None, int]:
@@ -217,40 +262,76 @@ class Reconciler:
             manifest = await self._cluster.fetch(Kind.AUTHENTICATED_ORIGIN_PULL, key)
         except ClusterError:
             return None, 0
-        return (Status.parse(manifest.get("status")), int(manifest["metadata"].get("generation", 0))) if manifest else (None, 0)
+        return (
+            (Status.parse(manifest.get("status")), int(manifest["metadata"].get("generation", 0)))
+            if manifest
+            else (None, 0)
+        )
 
     # --- telling -----------------------------------------------------------------------------------------------------
 
     async def _tell(self, pull: AuthenticatedOriginPull, status: Status, memory: Memory) -> None:
         await self._tell_at(pull.key, status, pull.status, memory)
-        before, after = pull.status.condition(ConditionType.READY), status.condition(ConditionType.READY)
+        before, after = (
+            pull.status.condition(ConditionType.READY),
+            status.condition(ConditionType.READY),
+        )
         if (
             after
             and after.reason != Reason.PROGRESSING
             and (before is None or (before.status, before.reason) != (after.status, after.reason))
         ):
             stalled = status.condition(ConditionType.STALLED)
-            await self._event(pull, "Warning" if stalled and stalled.status == "True" else "Normal", after.reason, after.message)
+            await self._event(
+                pull,
+                "Warning" if stalled and stalled.status == "True" else "Normal",
+                after.reason,
+                after.message,
+            )
 
-    async def _tell_at(self, key: ObjectKey, status: Status, previous: Status, memory: Memory) -> None:
-        """Write the status if it differs. Its failure is logged and nothing else: the next visit writes it again."""
+    async def _tell_at(
+        self, key: ObjectKey, status: Status, previous: Status, memory: Memory
+    ) -> None:
+        """Write the status if it differs.
+
+        Its failure is logged and nothing else: the next visit writes it again.
+        """
         if status == previous:
             return
         fresh, old = status.manifest(), previous.manifest()
         body: dict[str, Any] = {"status": {**dict.fromkeys(old.keys() - fresh.keys()), **fresh}}
         try:
-            memory.learn(await self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, key, body, "status"), self._clock.monotonic_s())
+            memory.learn(
+                await self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, key, body, "status"),
+                self._clock.monotonic_s(),
+            )
         except ClusterError as error:
-            memory.shown_s = float("-inf")  # read anew if it can be; what is known stands, because protection must not end with a right
+            memory.shown_s = float(
+                "-inf"
+            )  # read anew if it can be; what is known stands, because protection must not end with a right
             log.warning("%s: status not written: %s", key, error.message)
 
-    async def _event(self, pull: AuthenticatedOriginPull, kind: Literal["Normal", "Warning"], reason: str, message: str) -> bool:
+    async def _event(
+        self,
+        pull: AuthenticatedOriginPull,
+        kind: Literal["Normal", "Warning"],
+        reason: str,
+        message: str,
+    ) -> bool:
         """Beside the object; whether it was taken."""
-        return await self._event_about(Subject(API_VERSION, KIND, pull.key, pull.uid), kind, reason, message)
+        return await self._event_about(
+            Subject(API_VERSION, KIND, pull.key, pull.uid), kind, reason, message
+        )
 
-    async def _event_about(self, subject: Subject, kind: Literal["Normal", "Warning"], reason: str, message: str) -> bool:
+    async def _event_about(
+        self, subject: Subject, kind: Literal["Normal", "Warning"], reason: str, message: str
+    ) -> bool:
         try:
-            await self._cluster.create(Kind.EVENT, subject.key.namespace, event(subject, kind, reason, message, self._clock.wall()))
+            await self._cluster.create(
+                Kind.EVENT,
+                subject.key.namespace,
+                event(subject, kind, reason, message, self._clock.wall()),
+            )
         except ClusterError as error:
             log.warning("%s: Event not written: %s", subject.key, error.message)
             return False
@@ -262,7 +343,9 @@ class Reconciler:
         log.warning("%s: %s", pull.key, told)
         self._metrics.left_behind.labels(zone=pull.spec.zone.name).inc()
         if not await self._event(pull, "Warning", LEFT_BEHIND, told) and self._home is not None:
-            await self._event_about(self._home, "Warning", LEFT_BEHIND, f"{KIND} {pull.key} was {told}")
+            await self._event_about(
+                self._home, "Warning", LEFT_BEHIND, f"{KIND} {pull.key} was {told}"
+            )
 
     def _measure(self, observed: Observed) -> None:
         wanted = wanted_leaf(observed)
@@ -272,4 +355,7 @@ class Reconciler:
     def _trace_pass(self, observed: Observed, step: Step) -> None:
         """One line per pass for whoever replays a run in the model of the rules; written only when AOP_TRACE_FILE is set."""
         if self._trace:
-            self._trace.write(TRACE.dump_json(Pass(observed, type(step).__name__, step), by_alias=True).decode() + "\n")
+            self._trace.write(
+                TRACE.dump_json(Pass(observed, type(step).__name__, step), by_alias=True).decode()
+                + "\n"
+            )

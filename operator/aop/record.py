@@ -1,9 +1,11 @@
 """The record on the object, as compact JSON: what is written into the annotation is what is read back.
 
-Its copy in the status goes out with each status: whoever replaces the object with a manifest of theirs (`kubectl replace`, Argo CD's
-`Replace=true`) takes the annotation away, or puts back an old one, and cannot touch the status.
+Its copy in the status goes out with each status: whoever replaces the object with a manifest of
+theirs (`kubectl replace`, Argo CD's `Replace=true`) takes the annotation away, or puts back an old
+one, and cannot touch the status.
 
-No secrets: ids, digests, names and times. Times are whole seconds since 1970 in UTC, since an annotation is read by machines.
+No secrets: ids, digests, names and times. Times are whole seconds since 1970 in UTC, since an
+annotation is read by machines.
 """
 
 from __future__ import annotations
@@ -21,16 +23,31 @@ def dump(record: Record) -> str:
     """The annotation's text; the same record gives the same text."""
     fields: dict[str, Any] = {
         "zone": record.zone_id,
-        "baseline": {"enabled": record.baseline.enabled, "foreign": list(record.baseline.foreign)} if record.baseline else None,
-        "uploaded": [[pin.sha256, pin.sha1, _seconds(pin.not_before), _seconds(pin.not_after)] for pin in record.uploaded],
+        "baseline": {"enabled": record.baseline.enabled, "foreign": list(record.baseline.foreign)}
+        if record.baseline
+        else None,
+        "uploaded": [
+            [pin.sha256, pin.sha1, _seconds(pin.not_before), _seconds(pin.not_after)]
+            for pin in record.uploaded
+        ],
         "claimed": [str(key) for key in record.claimed],
-        "rejected": [[one.digest, one.times, _seconds(one.since), _whole(one.until)] for one in record.rejected],
-        "holdOff": [[one.host, one.times, _seconds(one.since), _whole(one.until)] for one in record.hold_offs],
+        "rejected": [
+            [one.digest, one.times, _seconds(one.since), _whole(one.until)]
+            for one in record.rejected
+        ],
+        "holdOff": [
+            [one.host, one.times, _seconds(one.since), _whole(one.until)]
+            for one in record.hold_offs
+        ],
         "flushed": [_whole(moment) for moment in record.flushes],
         "rotated": record.rotated,
         "edition": record.edition or None,
     }
-    return json.dumps({name: value for name, value in fields.items() if value not in (None, [])}, separators=(",", ":"), sort_keys=True)
+    return json.dumps(
+        {name: value for name, value in fields.items() if value not in (None, [])},
+        separators=(",", ":"),
+        sort_keys=True,
+    )
 
 
 def newest(*copies: str | None) -> Record:
@@ -41,8 +58,8 @@ def newest(*copies: str | None) -> Record:
 def load(text: str | None) -> Record:
     """The record; an empty one where there is none, or where somebody made it unreadable (which equals its loss).
 
-    Whoever may edit the object may write here, so nothing is taken that `dump` would not have written: the digests end up in the
-    text of a controller that serves others too.
+    Whoever may edit the object may write here, so nothing is taken that `dump` would not have
+    written: the digests end up in the text of a controller that serves others too.
     """
     if not text:
         return Record()
@@ -59,13 +76,23 @@ def load(text: str | None) -> Record:
                 for digest, times, since, until in _list(fields.get("rejected"))
             ),
             hold_offs=tuple(
-                HoldOff(int(times), _time(since), _time(until), _text(host)) for host, times, since, until in _list(fields.get("holdOff"))
+                HoldOff(int(times), _time(since), _time(until), _text(host))
+                for host, times, since, until in _list(fields.get("holdOff"))
             ),
             flushes=tuple(_time(moment) for moment in _list(fields.get("flushed"))),
             rotated=_text(fields["rotated"]) if "rotated" in fields else None,
             edition=int(fields.get("edition", 0)),
         )
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, OSError, RecursionError):
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        IndexError,
+        OverflowError,
+        OSError,
+        RecursionError,
+    ):
         return Record()
 
 

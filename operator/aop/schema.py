@@ -1,8 +1,8 @@
 """What the resource's models are made of: a strict base model, and constraints that are written once and checked twice.
 
-The API server checks a `Rule` as CEL (validation lives in the schema, so that no webhook has to be kept alive); the models check the same
-rule in Python, because an object may have got past the schema of another version. `aop.crd` reads what the models say here through
-pydantic's JSON schema.
+The API server checks a `Rule` as CEL (validation lives in the schema, so that no webhook has to be
+kept alive); the models check the same rule in Python, because an object may have got past the
+schema of another version. `aop.crd` reads what the models say here through pydantic's JSON schema.
 """
 
 from __future__ import annotations
@@ -15,7 +15,15 @@ from typing import Annotated, Any, ClassVar, Self
 from unicodedata import normalize
 
 import idna
-from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -27,8 +35,8 @@ VALIDATIONS = "x-kubernetes-validations"
 class Rule:
     """One constraint: `cel` for the API server, `holds` for Python, and one message that says what to write instead.
 
-    In `Annotated[…]` it constrains a field's value; in `Model.rules` a whole object. A rule without `holds` compares with the
-    stored object (`oldSelf`), which only the API server can do.
+    In `Annotated[…]` it constrains a field's value; in `Model.rules` a whole object. A rule without
+    `holds` compares with the stored object (`oldSelf`), which only the API server can do.
     """
 
     cel: str
@@ -49,10 +57,14 @@ class Rule:
         said = {"rule": self.cel, "message": self.message}
         return said if self.field_path is None else {**said, "fieldPath": self.field_path}
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self.check, handler(source))
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
         found = handler(schema)
         found[VALIDATIONS] = [*found.get(VALIDATIONS, ()), self.validation()]
         return found
@@ -70,13 +82,19 @@ class ListType:
         """`items`, if no two are the same; the message is the API server's own."""
         names = [item if self.key is None else getattr(item, self.key) for item in items]
         if twice := sorted({str(name) for name in names if names.count(name) > 1}):
-            raise PydanticCustomError("duplicate", "Duplicate value: {twice}", {"twice": ", ".join(twice)})
+            raise PydanticCustomError(
+                "duplicate", "Duplicate value: {twice}", {"twice": ", ".join(twice)}
+            )
         return items
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self.check, handler(source))
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
         keys = {} if self.key is None else {"x-kubernetes-list-map-keys": [self.key]}
         return {**handler(schema), "x-kubernetes-list-type": self.kind, **keys}
 
@@ -85,7 +103,12 @@ class Model(BaseModel):
     """A part of the resource: camelCase outside, frozen, nothing unknown; the docstring of a field is its description."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True, extra="forbid", use_attribute_docstrings=True
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
     )
     rules: ClassVar[tuple[Rule, ...]] = ()
 
@@ -96,24 +119,34 @@ class Model(BaseModel):
         return self
 
     @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
         found = handler(schema)
         if cls.rules:
-            handler.resolve_ref_schema(found)[VALIDATIONS] = [rule.validation() for rule in cls.rules]
+            handler.resolve_ref_schema(found)[VALIDATIONS] = [
+                rule.validation() for rule in cls.rules
+            ]
         return found
 
 
 def matching(pattern: str, message: str) -> Rule:
-    """A field's text matches `pattern` as a whole. A rule and not the schema's `pattern`, whose message shows a regular expression."""
+    """A field's text matches `pattern` as a whole.
+
+    A rule and not the schema's `pattern`, whose message shows a regular expression.
+    """
     known = re.compile(pattern)
-    return Rule(f"self.matches(r'^({pattern})$')", message, lambda text: known.fullmatch(text) is not None)
+    return Rule(
+        f"self.matches(r'^({pattern})$')", message, lambda text: known.fullmatch(text) is not None
+    )
 
 
 def ascii_name(name: str) -> str:
     """A domain name, or a wildcard, in the one form in which names are compared: the form of DNS, certificates and Kubernetes.
 
-    `bücher.example` and `xn--bcher-kva.example` are one name; Cloudflare lists the first (facts: cloudflare#unicode-names), an Ingress
-    takes the second. A name that IDNA does not allow (an emoji) is written the same way, because it may be registered all the same.
+    `bücher.example` and `xn--bcher-kva.example` are one name; Cloudflare lists the first
+    (facts: cloudflare#unicode-names), an Ingress takes the second. A name that IDNA does not allow
+    (an emoji) is written the same way, because it may be registered all the same.
     """
     if name.isascii():
         return name
@@ -123,7 +156,10 @@ def ascii_name(name: str) -> str:
     except UnicodeError:
         labels = normalize("NFC", below.lower()).split(".")
     try:
-        return wildcard + ".".join(label if label.isascii() else f"xn--{label.encode('punycode').decode()}" for label in labels)
+        return wildcard + ".".join(
+            label if label.isascii() else f"xn--{label.encode('punycode').decode()}"
+            for label in labels
+        )
     except UnicodeError:
         return name
 
@@ -148,7 +184,11 @@ _WILDCARD = r"(\*\.)?"
 def _named(prefix: str, message: str) -> Rule:
     """A name in either form for the API server, which cannot compare them; the models see the one form only."""
     known = re.compile(prefix + _domain(*_ASCII))
-    return Rule(f"self.matches(r'^({prefix}{_domain(*_EITHER)})$')", message, lambda text: known.fullmatch(text) is not None)
+    return Rule(
+        f"self.matches(r'^({prefix}{_domain(*_EITHER)})$')",
+        message,
+        lambda text: known.fullmatch(text) is not None,
+    )
 
 
 DomainName = Annotated[
@@ -160,7 +200,8 @@ DomainName = Annotated[
         "write a domain name in lower case such as example.com: no scheme, port, path or final dot, IDN as it is read or in the xn-- form",
     ),
 ]
-"""A concrete domain name: labels of at most 63 characters, 253 in all. Written in either form, kept in that of `ascii_name`."""
+"""A concrete domain name: labels of at most 63 characters, 253 in all. Written in either form, kept
+in that of `ascii_name`."""
 
 HostnamePattern = Annotated[
     str,
@@ -171,10 +212,12 @@ HostnamePattern = Annotated[
         "write a hostname in lower case such as www.example.com, or one whose whole first label is an asterisk, such as *.example.com",
     ),
 ]
-"""A concrete domain name, or a wildcard whose whole first label is the asterisk; in either form, as `DomainName`."""
+"""A concrete domain name, or a wildcard whose whole first label is the asterisk; in either form, as
+`DomainName`."""
 
 NAMES_AN_OBJECT = matching(
-    r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", "write the name of a Kubernetes object: a-z, 0-9, - and . only"
+    r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*",
+    "write the name of a Kubernetes object: a-z, 0-9, - and . only",
 )
 
 ObjectName = Annotated[str, StringConstraints(min_length=1, max_length=253), NAMES_AN_OBJECT]
@@ -183,17 +226,24 @@ ObjectName = Annotated[str, StringConstraints(min_length=1, max_length=253), NAM
 LabelName = Annotated[
     str,
     StringConstraints(min_length=1, max_length=63),
-    matching("[a-z0-9]([-a-z0-9]*[a-z0-9])?", "write a name of a-z, 0-9 and - only, which begins and ends with a letter or a digit"),
+    matching(
+        "[a-z0-9]([-a-z0-9]*[a-z0-9])?",
+        "write a name of a-z, 0-9 and - only, which begins and ends with a letter or a digit",
+    ),
 ]
 """A DNS label: the name of a namespace, or of an item in a list."""
 
-# The digits are bounded so that nothing well-formed overflows CEL's duration (int64 nanoseconds, about 292 years).
+# The digits are bounded so that nothing well-formed overflows CEL's duration (int64 nanoseconds,
+# about 292 years).
 DURATION = "[0-9]{1,6}h([0-9]{1,8}m)?([0-9]{1,9}s)?|[0-9]{1,8}m([0-9]{1,9}s)?|[0-9]{1,9}s"
 
 Duration = Annotated[
     str,
     StringConstraints(min_length=2, max_length=24),
-    matching(DURATION, "write a duration in whole hours, minutes and seconds, such as 17520h, 1h30m or 180s"),
+    matching(
+        DURATION,
+        "write a duration in whole hours, minutes and seconds, such as 17520h, 1h30m or 180s",
+    ),
 ]
 """A span of time as Go and cert-manager write it; `timedelta_of` gives its value."""
 

@@ -1,6 +1,7 @@
 """Everything about the operator that its environment decides: `AOP_*` variables, read once and passed in.
 
-An empty variable counts as not set. Each field's description is its documentation; units are in its name (`_s`: seconds).
+An empty variable counts as not set. Each field's description is its documentation; units are in its
+name (`_s`: seconds).
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "AOP_"
 _HOST = r"(?P<{0}>\[[0-9A-Fa-f:.]*\]|[^:\[\]\s]*)"
-_CONNECT_TO = re.compile(rf"{_HOST.format('host')}:(?P<port>\d*):{_HOST.format('to_host')}:(?P<to_port>\d*)")
+_CONNECT_TO = re.compile(
+    rf"{_HOST.format('host')}:(?P<port>\d*):{_HOST.format('to_host')}:(?P<to_port>\d*)"
+)
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _NAMESPACE = re.compile(_LABEL)
 _CONFIG_MAP = re.compile(rf"{_LABEL}/{_LABEL}(\.{_LABEL})*")
@@ -38,13 +41,18 @@ class ConnectTo(NamedTuple):
         """Read HOST1:PORT1:HOST2:PORT2, each part possibly empty, IPv6 addresses in brackets; raises ValueError."""
         match = _CONNECT_TO.fullmatch(text.strip())
         if match is None:
-            raise ValueError(f"{text!r} is not HOST1:PORT1:HOST2:PORT2 (parts may be empty, IPv6 addresses stand in brackets)")
+            raise ValueError(
+                f"{text!r} is not HOST1:PORT1:HOST2:PORT2 (parts may be empty, IPv6 addresses stand in brackets)"
+            )
         host, port, to_host, to_port = match.group("host", "port", "to_host", "to_port")
         return cls(_host(host), _port(port), _host(to_host), _port(to_port))
 
     def matches(self, host: str, port: int) -> bool:
         """True if a connection to `host` and `port` is to be redirected."""
-        return (self.host is None or self.host.casefold() == host.casefold()) and self.port in {None, port}
+        return (self.host is None or self.host.casefold() == host.casefold()) and self.port in {
+            None,
+            port,
+        }
 
 
 def redirected(redirections: Sequence[ConnectTo], host: str, port: int) -> tuple[str, int]:
@@ -69,12 +77,20 @@ def _port(text: str) -> int | None:
 
 def _words(value: Any) -> Any:
     """Words separated by commas; what is no text stays as it is."""
-    return tuple(word for part in value.split(",") if (word := part.strip())) if isinstance(value, str) else value
+    return (
+        tuple(word for part in value.split(",") if (word := part.strip()))
+        if isinstance(value, str)
+        else value
+    )
 
 
 def _connect_to(value: Any) -> Any:
     words = _words(value)
-    return tuple(ConnectTo.parse(word) if isinstance(word, str) else word for word in words) if isinstance(words, tuple) else words
+    return (
+        tuple(ConnectTo.parse(word) if isinstance(word, str) else word for word in words)
+        if isinstance(words, tuple)
+        else words
+    )
 
 
 def _namespaces(value: Any) -> Any:
@@ -106,22 +122,32 @@ class Settings(BaseSettings):
     """The operator's settings; frozen. Build with `load`."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True, validate_default=True
+        env_prefix=PREFIX,
+        frozen=True,
+        env_ignore_empty=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        validate_default=True,
     )
 
     cloudflare_base_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$")] = Field(
-        "https://api.cloudflare.com/client/v4", description="Where Cloudflare's API is reached: an http or https URL."
+        "https://api.cloudflare.com/client/v4",
+        description="Where Cloudflare's API is reached: an http or https URL.",
     )
-    edge_connect_to: Annotated[tuple[ConnectTo, ...], NoDecode, BeforeValidator(_connect_to)] = Field(
-        (),
-        description="Where requests through the edge really go, instead of where DNS says: HOST1:PORT1:HOST2:PORT2 as in curl's --connect-to, "
-        "several separated by commas; an empty HOST1 or PORT1 matches any, an empty HOST2 or PORT2 keeps it. The first match counts.",
+    edge_connect_to: Annotated[tuple[ConnectTo, ...], NoDecode, BeforeValidator(_connect_to)] = (
+        Field(
+            (),
+            description="Where requests through the edge really go, instead of where DNS says: HOST1:PORT1:HOST2:PORT2 as in curl's --connect-to, "
+            "several separated by commas; an empty HOST1 or PORT1 matches any, an empty HOST2 or PORT2 keeps it. The first match counts.",
+        )
     )
     edge_ca_file: FilePath | None = Field(
-        None, description="PEM bundle by which the edge's server certificate is checked, instead of the system's."
+        None,
+        description="PEM bundle by which the edge's server certificate is checked, instead of the system's.",
     )
     kubeconfig: FilePath | None = Field(
-        None, description="Kubeconfig file. Not set: the pod's service account, else the user's own kubeconfig."
+        None,
+        description="Kubeconfig file. Not set: the pod's service account, else the user's own kubeconfig.",
     )
     namespace: Annotated[str, Field(pattern=rf"^({_NAMESPACE.pattern})?$")] = Field(
         "",
@@ -129,11 +155,14 @@ class Settings(BaseSettings):
         "pod's service account.",
     )
     watch_namespaces: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_namespaces)] = Field(
-        (), description="Namespaces in which AuthenticatedOriginPulls are served, separated by commas. Not set: all."
-    )
-    ingress_config_maps: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_config_maps)] = Field(
         (),
-        description="The only ConfigMaps that may be written, as NAMESPACE/NAME, separated by commas. Not set: any that a controller's arguments name.",
+        description="Namespaces in which AuthenticatedOriginPulls are served, separated by commas. Not set: all.",
+    )
+    ingress_config_maps: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_config_maps)] = (
+        Field(
+            (),
+            description="The only ConfigMaps that may be written, as NAMESPACE/NAME, separated by commas. Not set: any that a controller's arguments name.",
+        )
     )
     list_all_ingresses: bool = Field(
         True,
@@ -141,17 +170,26 @@ class Settings(BaseSettings):
         "Ingresses where objects are served or a controller runs are seen, and one that names any class counts as the controller's.",
     )
 
-    resync_s: Seconds = Field(300, description="How often Cloudflare is looked at when nothing happens, in seconds.")
-    recheck_s: Seconds = Field(
-        60, description="How often a blocked object, and a referenced object without our watch label, is looked at again, in seconds."
+    resync_s: Seconds = Field(
+        300, description="How often Cloudflare is looked at when nothing happens, in seconds."
     )
-    awaited_recheck_s: Seconds = Field(5, description="The same while something there is awaited, in seconds.")
-    probe_timeout_s: Seconds = Field(5, description="How long one request to a replica or through the edge may take, in seconds.")
+    recheck_s: Seconds = Field(
+        60,
+        description="How often a blocked object, and a referenced object without our watch label, is looked at again, in seconds.",
+    )
+    awaited_recheck_s: Seconds = Field(
+        5, description="The same while something there is awaited, in seconds."
+    )
+    probe_timeout_s: Seconds = Field(
+        5, description="How long one request to a replica or through the edge may take, in seconds."
+    )
     replica_recheck_s: Seconds = Field(
-        30, description="How often one host per zone is probed on every replica when nothing happens, in seconds."
+        30,
+        description="How often one host per zone is probed on every replica when nothing happens, in seconds.",
     )
     edge_cadence_s: Seconds = Field(
-        10, description="How often each host is asked through the edge while it is proven or required, in seconds."
+        10,
+        description="How often each host is asked through the edge while it is proven or required, in seconds.",
     )
     edge_requests_per_s: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = Field(
         20,
@@ -173,17 +211,25 @@ class Settings(BaseSettings):
         description="The share of the 1,200 calls per 5 minutes that Cloudflare grants a user which the operator stays under, all of the user's "
         "tokens together.",
     )
-    budget_resync_share: Share = Field(0.25, description="The share of the same calls that resyncs stay under; not above AOP_BUDGET_SHARE.")
+    budget_resync_share: Share = Field(
+        0.25,
+        description="The share of the same calls that resyncs stay under; not above AOP_BUDGET_SHARE.",
+    )
 
-    listen_address: str = Field("0.0.0.0", description="IP address on which the health and metrics endpoints listen.")
+    listen_address: str = Field(
+        "0.0.0.0", description="IP address on which the health and metrics endpoints listen."
+    )
     health_port: Port = Field(8080, description="TCP port of the health endpoint; 0: none.")
     metrics_port: Port = Field(8081, description="TCP port of the metrics endpoint; 0: none.")
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
-        "info",
-        description="debug, info, warning or error. At debug each call to Cloudflare is one line: method, path template, status, cf-ray, milliseconds.",
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
+        Field(
+            "info",
+            description="debug, info, warning or error. At debug each call to Cloudflare is one line: method, path template, status, cf-ray, milliseconds.",
+        )
     )
     trace_file: Path | None = Field(
-        None, description="File that gets one JSON line per look and step, to be replayed in the model of the rules; no secrets are in it."
+        None,
+        description="File that gets one JSON line per look and step, to be replayed in the model of the rules; no secrets are in it.",
     )
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = Field(
         "text", description="text, or json: one object per line."
@@ -192,9 +238,13 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _agree_with_each_other(self) -> Settings:
         if self.budget_resync_share > self.budget_share:
-            raise ValueError("AOP_BUDGET_RESYNC_SHARE is above AOP_BUDGET_SHARE; lower the first or raise the second")
+            raise ValueError(
+                "AOP_BUDGET_RESYNC_SHARE is above AOP_BUDGET_SHARE; lower the first or raise the second"
+            )
         if self.health_port == self.metrics_port != 0:
-            raise ValueError("AOP_HEALTH_PORT and AOP_METRICS_PORT are the same port; change one, or set one to 0")
+            raise ValueError(
+                "AOP_HEALTH_PORT and AOP_METRICS_PORT are the same port; change one, or set one to 0"
+            )
         return self
 
     @classmethod
@@ -207,7 +257,10 @@ class Settings(BaseSettings):
         try:
             return cls()
         except ValidationError as error:
-            problems = [_problem(each["loc"], each["msg"]) for each in error.errors(include_url=False, include_input=False)]
+            problems = [
+                _problem(each["loc"], each["msg"])
+                for each in error.errors(include_url=False, include_input=False)
+            ]
         raise SettingsError("\n".join(problems))
 
 

@@ -1,7 +1,8 @@
 """What people and tools read, from the same `Observed` that the rules decided on. Pure.
 
-Conditions are observations: no rule reads them. `Ready` sums up; its message alone tells what is awaited, since when, and what to do. The
-messages hold no counters that move every second, so that a status is written only when something happened.
+Conditions are observations: no rule reads them. `Ready` sums up; its message alone tells what is
+awaited, since when, and what to do. The messages hold no counters that move every second, so that a
+status is written only when something happened.
 """
 
 from __future__ import annotations
@@ -21,7 +22,16 @@ from aop.api import (
     ZoneStatus,
 )
 from aop.errors import Reason, plain
-from aop.observed import CertificateState, LeftOut, Observed, ObservedKeyPair, ObservedOrigin, ObservedZone, Record, Unknown
+from aop.observed import (
+    CertificateState,
+    LeftOut,
+    Observed,
+    ObservedKeyPair,
+    ObservedOrigin,
+    ObservedZone,
+    Record,
+    Unknown,
+)
 from aop.origins import Mode
 from aop.plan.facts import (
     configured,
@@ -71,10 +81,14 @@ def status_of(o: Observed, step: Step, previous: Status) -> Status:
     }
     ready = summary(o, step, findings)
     findings = {ConditionType.READY: ready, **findings, **kstatus(ready, step)}
-    modes = [origin.mode for origin in (origin_status(origin) for origin in o.origins if origin.wanted)]
+    modes = [
+        origin.mode for origin in (origin_status(origin) for origin in o.origins if origin.wanted)
+    ]
     return Status(
         observed_generation=o.object.generation,
-        enforcement=min((Mode.parse(mode) for mode in modes if mode), default=Mode.OFF).label if all(modes) else None,
+        enforcement=min((Mode.parse(mode) for mode in modes if mode), default=Mode.OFF).label
+        if all(modes)
+        else None,
         zone=zone_status(o, previous),
         certificate=certificate_status(o),
         origins=tuple(origin_status(origin) for origin in o.origins if origin.wanted),
@@ -86,10 +100,18 @@ def status_of(o: Observed, step: Step, previous: Status) -> Status:
     )
 
 
-def failed(generation: int, now: datetime, reason: Reason, message: str, previous: Status, *, stalled: bool) -> Status:
-    """The status when there is nothing observed to speak of: an invalid spec, an outage, a bug. What was seen before stays."""
+def failed(
+    generation: int, now: datetime, reason: Reason, message: str, previous: Status, *, stalled: bool
+) -> Status:
+    """The status when there is nothing observed to speak of: an invalid spec, an outage, a bug.
+
+    What was seen before stays.
+    """
     ready = Finding("False" if stalled else "Unknown", reason, message)
-    findings = {ConditionType.READY: ready, **kstatus(ready, Block(reason, message) if stalled else Wait(reason, message, 0))}
+    findings = {
+        ConditionType.READY: ready,
+        **kstatus(ready, Block(reason, message) if stalled else Wait(reason, message, 0)),
+    }
     kept = {c.type: c for c in previous.conditions if c.type not in findings}
     fresh = conditions(findings, previous, generation, now)
     missing = {
@@ -99,11 +121,19 @@ def failed(generation: int, now: datetime, reason: Reason, message: str, previou
     }
     rest = (*kept.values(), *conditions(missing, previous, generation, now))
     return previous.model_copy(
-        update={"conditions": tuple(sorted((*fresh, *rest), key=lambda c: list(ConditionType).index(ConditionType(c.type))))}
+        update={
+            "conditions": tuple(
+                sorted(
+                    (*fresh, *rest), key=lambda c: list(ConditionType).index(ConditionType(c.type))
+                )
+            )
+        }
     )
 
 
-def conditions(findings: dict[ConditionType, Finding], previous: Status, generation: int, now: datetime) -> tuple[Condition, ...]:
+def conditions(
+    findings: dict[ConditionType, Finding], previous: Status, generation: int, now: datetime
+) -> tuple[Condition, ...]:
     """Conditions with their transition times: they move only when the truth moves (Kubernetes API conventions)."""
     result = []
     for kind, finding in findings.items():
@@ -130,7 +160,12 @@ def summary(o: Observed, step: Step, findings: dict[ConditionType, Finding]) -> 
     if o.object.deleting:
         return Finding("False", Reason.REMOVING, f"The object is being removed. {told(o, step)}")
     holding = all(
-        findings[kind].truth == "True" for kind in (ConditionType.CERTIFICATE_DEPLOYED, ConditionType.ZONE_ENABLED, ConditionType.ENFORCED)
+        findings[kind].truth == "True"
+        for kind in (
+            ConditionType.CERTIFICATE_DEPLOYED,
+            ConditionType.ZONE_ENABLED,
+            ConditionType.ENFORCED,
+        )
     )
     if isinstance(step, Done):
         return Finding("True", Reason.READY, fulfilled(o))
@@ -138,10 +173,16 @@ def summary(o: Observed, step: Step, findings: dict[ConditionType, Finding]) -> 
         return Finding("False", step.reason, step.message)
     if isinstance(step, Wait):
         if holding and step.reason in REPROVING:
-            return Finding("True", Reason.READY, f"{fulfilled(o)} The operator is proving it anew through the edge: {told(o, step)}")
+            return Finding(
+                "True",
+                Reason.READY,
+                f"{fulfilled(o)} The operator is proving it anew through the edge: {told(o, step)}",
+            )
         if findings[ConditionType.ENFORCED].truth == "True" and shown_by_the_edge(o):
             return Finding(
-                "True", Reason.READY, f"{fulfilled(o)} The edge shows it, while Cloudflare's API does not answer: {told(o, step)}"
+                "True",
+                Reason.READY,
+                f"{fulfilled(o)} The edge shows it, while Cloudflare's API does not answer: {told(o, step)}",
             )
         return Finding("False", step.reason, told(o, step))
     return Finding("False", Reason.PROGRESSING, f"{told(o, step)} {Reason.PROGRESSING.remedy}.")
@@ -150,7 +191,12 @@ def summary(o: Observed, step: Step, findings: dict[ConditionType, Finding]) -> 
 def shown_by_the_edge(o: Observed) -> bool:
     """The API cannot be read, for no fault of the user's, and what it would tell is seen all the same: the edge presents the wanted leaf."""
     hosts = set(required_hosts(o)) or set(in_scope(o))
-    return isinstance(o.zone, Unknown) and o.zone.reason is None and bool(hosts) and all(proven(o, host) for host in hosts)
+    return (
+        isinstance(o.zone, Unknown)
+        and o.zone.reason is None
+        and bool(hosts)
+        and all(proven(o, host) for host in hosts)
+    )
 
 
 def told(o: Observed, step: Step) -> str:
@@ -173,14 +219,23 @@ def fulfilled(o: Observed) -> str:
         "Require": "Every replica refuses every request without our certificate at {where}",
     }[o.spec.enforcement]
     total = len(hosts) + len(left_out)
-    others = [why_unproven(o, o.evidence_of(host)) for host in unproven] + [f"{one.host}: {one.why}" for one in left_out]
+    others = [why_unproven(o, o.evidence_of(host)) for host in unproven] + [
+        f"{one.host}: {one.why}" for one in left_out
+    ]
     if not others:
         holds = goal.format(where=f"all {total} hosts") + "."
     else:
-        named = "; ".join(others[:MOST_NAMED]) + (f"; and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else "")
+        named = "; ".join(others[:MOST_NAMED]) + (
+            f"; and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
+        )
         proven_ones = f"{len(hosts) - len(unproven)} of {total} hosts"
         holds = f"{goal.format(where=proven_ones)}. The others refuse nobody: {named}."
-    return holds + unseen(o) + beside(o) + (" spec.alerts is not acted on by this version." if o.spec.alerts else "")
+    return (
+        holds
+        + unseen(o)
+        + beside(o)
+        + (" spec.alerts is not acted on by this version." if o.spec.alerts else "")
+    )
 
 
 def unseen(o: Observed) -> str:
@@ -190,14 +245,22 @@ def unseen(o: Observed) -> str:
         for origin in o.origins
         if origin.wanted
         for host in origin.hosts
-        if covered(o, host) and o.spec.enforcement_mode > Mode.REQUEST and (why := oddity(origin, host)) is not None
+        if covered(o, host)
+        and o.spec.enforcement_mode > Mode.REQUEST
+        and (why := oddity(origin, host)) is not None
     ]
-    return f" Required, although the operator cannot see it at present: {'; '.join(odd[:MOST_NAMED])}." if odd else ""
+    return (
+        f" Required, although the operator cannot see it at present: {'; '.join(odd[:MOST_NAMED])}."
+        if odd
+        else ""
+    )
 
 
 def left_out_hosts(o: Observed) -> tuple[LeftOut, ...]:
     """The hosts that some origin cannot carry, each once."""
-    return tuple({one.host: one for origin in o.origins if origin.wanted for one in origin.left_out}.values())
+    return tuple(
+        {one.host: one for origin in o.origins if origin.wanted for one in origin.left_out}.values()
+    )
 
 
 def beside(o: Observed) -> str:
@@ -219,7 +282,9 @@ def beside(o: Observed) -> str:
 def covered(o: Observed, host: str) -> bool:
     """The host is enforced as far as the spec asks, wherever it is served."""
     goal = o.spec.enforcement_mode
-    claims = [configured(origin).claim for origin in o.origins if origin.wanted and host in origin.hosts]
+    claims = [
+        configured(origin).claim for origin in o.origins if origin.wanted and host in origin.hosts
+    ]
     return all(claim is not None and claim.at(host) >= goal for claim in claims)
 
 
@@ -229,10 +294,14 @@ def kstatus(ready: Finding, step: Step) -> dict[ConditionType, Finding]:
     busy = ready.truth != "True" and not stalled
     return {
         ConditionType.RECONCILING: Finding(
-            "True" if busy else "False", ready.reason if busy else Reason.AS_EXPECTED, ready.message if busy else ""
+            "True" if busy else "False",
+            ready.reason if busy else Reason.AS_EXPECTED,
+            ready.message if busy else "",
         ),
         ConditionType.STALLED: Finding(
-            "True" if stalled else "False", ready.reason if stalled else Reason.AS_EXPECTED, ready.message if stalled else ""
+            "True" if stalled else "False",
+            ready.reason if stalled else Reason.AS_EXPECTED,
+            ready.message if stalled else "",
         ),
     }
 
@@ -243,15 +312,29 @@ def kstatus(ready: Finding, step: Step) -> dict[ConditionType, Finding]:
 def certificate_ready(o: Observed) -> Finding:
     """The key pair exists and is valid."""
     if isinstance(o.key_pair, Unknown):
-        return Finding("False" if o.key_pair.reason else "Unknown", o.key_pair.reason or Reason.TRANSIENT_ERROR, o.key_pair.message)
+        return Finding(
+            "False" if o.key_pair.reason else "Unknown",
+            o.key_pair.reason or Reason.TRANSIENT_ERROR,
+            o.key_pair.message,
+        )
     if o.key_pair is None:
         return Finding(
-            "False", Reason.PROGRESSING, "there is no key pair yet; the operator generates one when zone and origins are fit for it"
+            "False",
+            Reason.PROGRESSING,
+            "there is no key pair yet; the operator generates one when zone and origins are fit for it",
         )
     leaf, following = o.key_pair.leaf, o.key_pair.next
-    renewal = f"; the operator generates a successor on {o.key_pair.renewal_at:%Y-%m-%d}" if o.key_pair.renewal_at else ""
+    renewal = (
+        f"; the operator generates a successor on {o.key_pair.renewal_at:%Y-%m-%d}"
+        if o.key_pair.renewal_at
+        else ""
+    )
     coming = f"; leaf {following.short} comes next" if following else ""
-    return Finding("True", Reason.AS_EXPECTED, f"leaf {leaf.short} is valid until {leaf.not_after:%Y-%m-%d}{renewal}{coming}")
+    return Finding(
+        "True",
+        Reason.AS_EXPECTED,
+        f"leaf {leaf.short} is valid until {leaf.not_after:%Y-%m-%d}{renewal}{coming}",
+    )
 
 
 def certificate_deployed(o: Observed) -> Finding:
@@ -267,7 +350,11 @@ def certificate_deployed(o: Observed) -> Finding:
             else Finding("False", Reason.PROGRESSING, "the operator has not uploaded it yet")
         )
     if certificate.state is CertificateState.ACTIVE:
-        return Finding("True", Reason.AS_EXPECTED, f"certificate {certificate.id} (leaf {certificate.pin.short}) is active at Cloudflare")
+        return Finding(
+            "True",
+            Reason.AS_EXPECTED,
+            f"certificate {certificate.id} (leaf {certificate.pin.short}) is active at Cloudflare",
+        )
     uploaded = f"{certificate.uploaded_at:%Y-%m-%d %H:%M:%S} UTC"
     return Finding(
         "False",
@@ -281,16 +368,28 @@ def zone_enabled(o: Observed) -> Finding:
     if (lost := zone_unknown(o)) is not None:
         return lost
     if isinstance(o.zone, ObservedZone) and o.zone.enabled:
-        return Finding("True", Reason.AS_EXPECTED, ". ".join((f"Authenticated Origin Pulls are on for zone {o.zone.name}", *o.zone.unseen)))
+        return Finding(
+            "True",
+            Reason.AS_EXPECTED,
+            ". ".join(
+                (f"Authenticated Origin Pulls are on for zone {o.zone.name}", *o.zone.unseen)
+            ),
+        )
     reason = Reason.REMOVING if o.object.deleting else Reason.PROGRESSING
-    return Finding("False", reason, f"Authenticated Origin Pulls are off for zone {o.spec.zone.name}")
+    return Finding(
+        "False", reason, f"Authenticated Origin Pulls are off for zone {o.spec.zone.name}"
+    )
 
 
 def zone_unknown(o: Observed) -> Finding | None:
     """What to say of Cloudflare when it could not be looked at."""
     if isinstance(o.zone, Unknown):
         return Finding("Unknown", o.zone.reason or Reason.WAITING_FOR_CLOUDFLARE, o.zone.message)
-    return Finding("Unknown", Reason.ZONE_NOT_FOUND, f"the token sees no zone {o.spec.zone.name}") if o.zone is None else None
+    return (
+        Finding("Unknown", Reason.ZONE_NOT_FOUND, f"the token sees no zone {o.spec.zone.name}")
+        if o.zone is None
+        else None
+    )
 
 
 def origins_trust(o: Observed) -> Finding:
@@ -298,17 +397,25 @@ def origins_trust(o: Observed) -> Finding:
     wanted = wanted_leaf(o)
     if o.object.deleting:
         return Finding(
-            "False", Reason.REMOVING, "the operator takes the trust away last, when Cloudflare presents nothing of ours any more"
+            "False",
+            Reason.REMOVING,
+            "the operator takes the trust away last, when Cloudflare presents nothing of ours any more",
         )
     for origin in o.origins:
         claim = configured(origin).claim
         if not origin.wanted:
             continue
         if wanted is None or claim is None or claim.mode < Mode.REQUEST or wanted not in claim.pins:
-            return Finding("False", Reason.PROGRESSING, f"the operator has not told origin {origin.name} of the certificate yet")
+            return Finding(
+                "False",
+                Reason.PROGRESSING,
+                f"the operator has not told origin {origin.name} of the certificate yet",
+            )
         if wait := until_applied(origin):
             return Finding("False", wait.reason, told(o, wait))
-    return Finding("True", Reason.AS_EXPECTED, f"every replica accepts leaf {wanted.short if wanted else ''}")
+    return Finding(
+        "True", Reason.AS_EXPECTED, f"every replica accepts leaf {wanted.short if wanted else ''}"
+    )
 
 
 def edge_verified(o: Observed) -> Finding:
@@ -318,12 +425,18 @@ def edge_verified(o: Observed) -> Finding:
         return Finding("Unknown", Reason.REMOVING, "the operator does not ask the edge any more")
     unproven = [host for host in hosts if not proven(o, host)]
     if hosts and not unproven:
-        return Finding("True", Reason.AS_EXPECTED, f"the edge presents our certificate to all {len(hosts)} hosts")
+        return Finding(
+            "True",
+            Reason.AS_EXPECTED,
+            f"the edge presents our certificate to all {len(hosts)} hosts",
+        )
     seen = [o.evidence_of(host) for host in unproven]
     if not hosts or all(e.last is None and e.silence is None and not e.direct for e in seen):
         return Finding("Unknown", Reason.PROGRESSING, "The operator has not asked the edge yet")
     silent = all(e.silence is not None for e in seen)
-    message = f"{len(hosts) - len(unproven)} of {len(hosts)} hosts are proven. " + "; ".join(why_unproven(o, e) for e in seen[:5])
+    message = f"{len(hosts) - len(unproven)} of {len(hosts)} hosts are proven. " + "; ".join(
+        why_unproven(o, e) for e in seen[:5]
+    )
     wanted = wanted_leaf(o)
     coming = wanted is not None and any(e.presented == wanted.sha256 and not e.direct for e in seen)
     if silent:
@@ -340,17 +453,29 @@ def enforced(o: Observed) -> Finding:
             continue
         if o.object.deleting and (claim is None or claim.mode <= Mode.OFF):
             wait = until_applied(origin) if claim else None
-            return Finding("False", Reason.REMOVING, told(o, wait) if wait else f"origin {origin.name} refuses nobody any more")
+            return Finding(
+                "False",
+                Reason.REMOVING,
+                told(o, wait) if wait else f"origin {origin.name} refuses nobody any more",
+            )
         if claim is None or claim.mode < goal:
             held_off = bool(running_hold_offs(o))
             reason = Reason.HOLD_OFF if held_off else Reason.PROGRESSING
             return Finding(
-                "False", reason, f"origin {origin.name} is at {(claim.mode if claim else Mode.OFF).label}; the goal is {goal.label}"
+                "False",
+                reason,
+                f"origin {origin.name} is at {(claim.mode if claim else Mode.OFF).label}; the goal is {goal.label}",
             )
         if wait := until_applied(origin):
             return Finding("False", wait.reason, told(o, wait))
-    hosts = sorted({h for origin in o.origins if (claim := configured(origin).claim) for h in claim.enforced})
-    return Finding("True", Reason.AS_EXPECTED, f"{goal.label} on every replica{' for ' + ', '.join(hosts[:5]) if hosts else ''}")
+    hosts = sorted(
+        {h for origin in o.origins if (claim := configured(origin).claim) for h in claim.enforced}
+    )
+    return Finding(
+        "True",
+        Reason.AS_EXPECTED,
+        f"{goal.label} on every replica{' for ' + ', '.join(hosts[:5]) if hosts else ''}",
+    )
 
 
 # --- the parts -------------------------------------------------------------------------------------------------------
@@ -359,7 +484,9 @@ def enforced(o: Observed) -> Finding:
 def removing_since(o: Observed, previous: Status) -> datetime | None:
     """Since when a removal refuses nobody; written anew where the wall clock was set meanwhile, else it would count what was never waited."""
     if o.removing_since is None:
-        return previous.removing_since or (o.wall.replace(microsecond=0) if nobody_is_refused(o) else None)
+        return previous.removing_since or (
+            o.wall.replace(microsecond=0) if nobody_is_refused(o) else None
+        )
     shown, before = o.shown(o.removing_since).replace(microsecond=0), previous.removing_since
     return before if before is not None and abs(shown - before) <= timedelta(seconds=2) else shown
 
@@ -395,7 +522,12 @@ def origin_status(origin: ObservedOrigin) -> OriginStatus:
     applied = 0 if until_applied(origin) else len(seen)
     applied = applied or sum(1 for r in seen if runs_our_claim(r, configured(origin)) and r.settled)
     mode = min((r.strictest for r in seen), default=None)
-    return OriginStatus(name=origin.name, mode=mode.label if mode is not None else None, replicas=len(replicas(origin)), applied=applied)
+    return OriginStatus(
+        name=origin.name,
+        mode=mode.label if mode is not None else None,
+        replicas=len(replicas(origin)),
+        applied=applied,
+    )
 
 
 def hosts_status(o: Observed) -> HostsStatus:
@@ -407,10 +539,18 @@ def hosts_status(o: Observed) -> HostsStatus:
 
 
 def proof_status(o: Observed) -> ProofStatus | None:
-    """Since when every proven host presents our certificate. Whole minutes, so that the status does not change with every answer."""
-    runs = [e for host in in_scope(o) if proven(o, host) and (e := o.evidence_of(host)).since and e.last]
+    """Since when every proven host presents our certificate.
+
+    Whole minutes, so that the status does not change with every answer.
+    """
+    runs = [
+        e for host in in_scope(o) if proven(o, host) and (e := o.evidence_of(host)).since and e.last
+    ]
     if not runs:
         return None
     since = o.shown(max(e.since for e in runs if e.since))
     last = o.shown(min(e.last for e in runs if e.last))
-    return ProofStatus(since=since.replace(microsecond=0), last=max(last.replace(second=0, microsecond=0), since.replace(microsecond=0)))
+    return ProofStatus(
+        since=since.replace(microsecond=0),
+        last=max(last.replace(second=0, microsecond=0), since.replace(microsecond=0)),
+    )

@@ -1,7 +1,8 @@
 """Everything the operator can do, one frozen dataclass each, and the three ways to do nothing.
 
-`aop.plan` names one of these at a time; `aop.perform` carries out an effect with one `match` that mypy proves complete.
-`str(step)` is the plain line that the log, Events, the demo and the state-space traces show.
+`aop.plan` names one of these at a time; `aop.perform` carries out an effect with one `match` that
+mypy proves complete. `str(step)` is the plain line that the log, Events, the demo and the
+state-space traces show.
 """
 
 from __future__ import annotations
@@ -33,7 +34,11 @@ class Issue:
     slot: Literal["first", "next"]
 
     def __str__(self) -> str:
-        return "generate the key pair" if self.slot == "first" else "generate the next key pair beside the one in use"
+        return (
+            "generate the key pair"
+            if self.slot == "first"
+            else "generate the next key pair beside the one in use"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The guard before an uninstall: nothing may be served any more when the operator goes, because only it can put back what it changed.
 
-This is `aop-operator uninstall-guard`, which the chart's pre-delete hook runs as a Job under the operator's own ServiceAccount. It reads
-and never writes.
+This is `aop-operator uninstall-guard`, which the chart's pre-delete hook runs as a Job under the
+operator's own ServiceAccount. It reads and never writes.
 """
 
 from __future__ import annotations
@@ -18,24 +18,31 @@ NO_HOOKS = "`helm uninstall --no-hooks` skips this check"
 async def obstacles(cluster: Cluster, settings: Settings) -> str | None:
     """Why the operator must not be uninstalled yet, as a text for a person; None if it may.
 
-    What cannot be looked at counts as an obstacle. A cluster without the resource has nothing to serve.
+    What cannot be looked at counts as an obstacle. A cluster without the resource has nothing to
+    serve.
     """
     try:
         namespaces = settings.watch_namespaces or (None,)
-        found = [pull for each in namespaces for pull in await cluster.list(Kind.AUTHENTICATED_ORIGIN_PULL, each)]
+        found = [
+            pull
+            for each in namespaces
+            for pull in await cluster.list(Kind.AUTHENTICATED_ORIGIN_PULL, each)
+        ]
     except ClusterError as error:
         if error.status == 404:
             return None
-        return (
-            f"Not uninstalled: whether AuthenticatedOriginPulls exist is not known ({error.message}). Mend that and try again; {NO_HOOKS}."
-        )
+        return f"Not uninstalled: whether AuthenticatedOriginPulls exist is not known ({error.message}). Mend that and try again; {NO_HOOKS}."
     return _refusal(found) if found else None
 
 
 def _refusal(found: Iterable[Mapping[str, Any]]) -> str:
-    pulls = sorted((pull["metadata"]["namespace"], pull["metadata"]["name"], pull) for pull in found)
+    pulls = sorted(
+        (pull["metadata"]["namespace"], pull["metadata"]["name"], pull) for pull in found
+    )
     what = f"{len(pulls)} AuthenticatedOriginPull{'s exist' if len(pulls) > 1 else ' exists'}"
-    lines = [f"Not uninstalled: {what}, and only the running operator can take back what it changed at origins and at Cloudflare:"]
+    lines = [
+        f"Not uninstalled: {what}, and only the running operator can take back what it changed at origins and at Cloudflare:"
+    ]
     lines += [f"  {namespace}/{name} ({_state(pull)})" for namespace, name, pull in pulls]
     lines += ["Delete them and wait until they are gone, then uninstall again:"]
     lines += [f"  kubectl -n {namespace} delete aop {name}" for namespace, name, _ in pulls]

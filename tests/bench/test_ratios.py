@@ -1,6 +1,7 @@
 """What things cost, as ratios to something known that is measured in the same run: seconds would say more about the machine than about us.
 
-`make bench` prints them. The bounds are wide: they catch a cost that grows with the square of something, not a slow day.
+`make bench` prints them. The bounds are wide: they catch a cost that grows with the square of
+something, not a slow day.
 """
 
 from __future__ import annotations
@@ -67,14 +68,25 @@ def large() -> tuple[Observed, str]:
     """A world at rest with 100 hosts on 3 replicas, and the Kubernetes lists, as JSON, that one visit reads for it."""
     said = claim(enforced=HOSTS, pins=(LEAF,))
     replicas = tuple(replica(f"pod-{n}", said, HOSTS) for n in range(3))
-    world = observed(origins=[origin(said, hosts=HOSTS, replicas=replicas)], evidence=[evidence(host) for host in HOSTS])
+    world = observed(
+        origins=[origin(said, hosts=HOSTS, replicas=replicas)],
+        evidence=[evidence(host) for host in HOSTS],
+    )
+    spec: dict[str, Any] = {
+        "ingressClassName": "nginx",
+        "rules": [{"http": {"paths": [{"path": "/", "pathType": "Prefix"}]}}],
+    }
     ingress = {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
-        "metadata": {"namespace": "shop", "resourceVersion": "4711", "uid": "6ba7b810-9dad-11d1-80b4-00c04fd430c8"},
-        "spec": {"ingressClassName": "nginx", "rules": [{"http": {"paths": [{"path": "/", "pathType": "Prefix"}]}}]},
+        "metadata": {
+            "namespace": "shop",
+            "resourceVersion": "4711",
+            "uid": "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+        },
+        "spec": spec,
     }
-    ingresses = [ingress | {"spec": {**ingress["spec"], "tls": [{"hosts": [host]}]}} for host in HOSTS]  # type: ignore[dict-item]  # it is a dict
+    ingresses = [ingress | {"spec": {**spec, "tls": [{"hosts": [host]}]}} for host in HOSTS]
     return world, json.dumps({"items": [controller(1), *ingresses]})
 
 
@@ -83,7 +95,13 @@ def test_deciding_costs_milliseconds_where_parsing_costs_a_fraction_of_one() -> 
     assert next_step(world) == Done()
     parsing_s = seconds(lambda: json.loads(text))
     assert (
-        told("next_step, 100 hosts on 3 replicas", seconds(lambda: next_step(world)), "json.loads of the lists it reads", parsing_s) < 1000
+        told(
+            "next_step, 100 hosts on 3 replicas",
+            seconds(lambda: next_step(world)),
+            "json.loads of the lists it reads",
+            parsing_s,
+        )
+        < 1000
     )
 
 
@@ -91,13 +109,24 @@ def test_telling_costs_a_few_decisions() -> None:
     world, _ = large()
     step, previous = next_step(world), Status()
     cost_s = seconds(lambda: status_of(world, step, previous))
-    assert told("status_of, 100 hosts on 3 replicas", cost_s, "next_step", seconds(lambda: next_step(world))) < 20
+    assert (
+        told(
+            "status_of, 100 hosts on 3 replicas",
+            cost_s,
+            "next_step",
+            seconds(lambda: next_step(world)),
+        )
+        < 20
+    )
 
 
 def test_rendering_grows_with_the_claims_and_not_with_their_square() -> None:
     many = [zone_claim(number) for number in range(50)]
     one_s = seconds(lambda: render(many[:1], 7, TOKEN))
-    assert told("render of 50 claims", seconds(lambda: render(many, 7, TOKEN)), "render of 1", one_s) < 50 * 3
+    assert (
+        told("render of 50 claims", seconds(lambda: render(many, 7, TOKEN)), "render of 1", one_s)
+        < 50 * 3
+    )
 
 
 def test_reading_a_config_map_costs_about_one_rendering() -> None:
@@ -105,7 +134,12 @@ def test_reading_a_config_map_costs_about_one_rendering() -> None:
     many = [zone_claim(number) for number in range(50)]
     assert read(body).intact
     assert (
-        told("read of a ConfigMap with 50 claims", seconds(lambda: read(body)), "render of them", seconds(lambda: render(many, 50, TOKEN)))
+        told(
+            "read of a ConfigMap with 50 claims",
+            seconds(lambda: read(body)),
+            "render of them",
+            seconds(lambda: render(many, 50, TOKEN)),
+        )
         < 20
     )
 

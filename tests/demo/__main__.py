@@ -26,7 +26,8 @@ EXAMPLES = ROOT / "deploy" / "examples"
 ZONE = HOST = "example.com"
 EXPECTED = {Visitor.NOBODY: 400, Visitor.OURS: 200, Visitor.STRANGER: 400}
 LEAVES_AFTER = {"FRA": 400, "AMS": 40, "IAD": 25}
-"""After how many requests a location closes a connection to the origin, so that sessions are resumed as they are at the real edge."""
+"""After how many requests a location closes a connection to the origin, so that sessions are
+resumed as they are at the real edge."""
 
 
 @dataclass(slots=True)
@@ -46,11 +47,19 @@ class Outcome:
         """Everything is as promised."""
         strangers = bool(self.replicas) and self.refusing == self.replicas
         return (
-            self.enforced_s is not None and strangers and self.removed and not self.left and bool(self.visitors and self.visitors.flawless)
+            self.enforced_s is not None
+            and strangers
+            and self.removed
+            and not self.left
+            and bool(self.visitors and self.visitors.flawless)
         )
 
     def __str__(self) -> str:
-        enforced = f"enforced in {self.enforced_s:.0f} s" if self.enforced_s is not None else "NOT enforced"
+        enforced = (
+            f"enforced in {self.enforced_s:.0f} s"
+            if self.enforced_s is not None
+            else "NOT enforced"
+        )
         edge = self.visitors.edge if self.visitors else None
         requests = f"edge requests {edge.ok if edge else 0} ok, {self.visitors.total.failed if self.visitors else 0} failed"
         restored = "removed, NOT restored" if self.left else "removed and restored"
@@ -93,7 +102,11 @@ class Story:
     def compare(self, before: dict[str, Any]) -> None:
         """Everything is as it was found, or is named."""
         after = snapshot(self._scene)
-        self.outcome.left = [f"{what} was {before[what]!r}, is {after[what]!r}" for what in before if before[what] != after[what]]
+        self.outcome.left = [
+            f"{what} was {before[what]!r}, is {after[what]!r}"
+            for what in before
+            if before[what] != after[what]
+        ]
         for line in self.outcome.left:
             self._telling.say(f"NOT RESTORED: {line}")
         if not self.outcome.left:
@@ -119,7 +132,9 @@ class Story:
         shakes = [location["handshakes"] for location in self._scene.control.counters().values()]
         resumed, full = (sum(one[kind] for one in shakes) for kind in ("resumed", "full"))
         self._telling.say(f"  visitors: {report}")
-        self._telling.say(f"  the edge's connections to the origin: {full} full handshakes, {resumed} resumed ones")
+        self._telling.say(
+            f"  the edge's connections to the origin: {full} full handshakes, {resumed} resumed ones"
+        )
 
 
 def snapshot(scene: Scene) -> dict[str, Any]:
@@ -128,7 +143,9 @@ def snapshot(scene: Scene) -> dict[str, Any]:
     found = scene.sandbox.config_map()
     return {
         "the controller's ConfigMap": found.get("data"),
-        "its labels and annotations": {key: found["metadata"].get(key) for key in ("labels", "annotations")},
+        "its labels and annotations": {
+            key: found["metadata"].get(key) for key in ("labels", "annotations")
+        },
         "the zone's setting at Cloudflare": zone["enabled"],
         "the certificates at Cloudflare": sorted(one["id"] for one in scene.certificates(ZONE)),
     }
@@ -141,7 +158,9 @@ def tell(scene: Scene, telling: Telling) -> Outcome:
             scene.control.turn_location(code, requests_per_connection=requests)
         before = snapshot(scene)
         visitors = stack.enter_context(scene.visitors(on_progress=telling.visitors))
-        stack.enter_context(Following(scene.plane, f"/api/v1/namespaces/{NAMESPACE}/events", telling.step))
+        stack.enter_context(
+            Following(scene.plane, f"/api/v1/namespaces/{NAMESPACE}/events", telling.step)
+        )
         stack.enter_context(Following(scene.plane, path_of(NAMESPACE), telling.state))
         story = Story(scene, visitors, telling)
         try:
@@ -160,10 +179,14 @@ def main() -> int:
     """Exit status 0 if the story ends well, 1 if not, 130 when interrupted."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     telling = Telling()
-    telling.say("starting Kubernetes, two replicas of ingress-nginx, Cloudflare's double and the operator (10 seconds)")
+    telling.say(
+        "starting Kubernetes, two replicas of ingress-nginx, Cloudflare's double and the operator (10 seconds)"
+    )
     try:
         with Scene(Layout(manifests=MANIFESTS)) as scene:
-            telling.say("everything answers; visitors send 66 requests a second through three edge locations")
+            telling.say(
+                "everything answers; visitors send 66 requests a second through three edge locations"
+            )
             outcome = tell(scene, telling)
     except KeyboardInterrupt:
         print("interrupted; everything is stopped", flush=True)

@@ -40,11 +40,17 @@ class Telling:
     def visitors(self, report: Report) -> None:
         """How the stream of requests fares; every few seconds, so that nobody wonders."""
         total = report.total
-        self.say(f"  visitors: {total.ok} ok, {total.redirected} redirected to https, {total.failed} failed")
+        self.say(
+            f"  visitors: {total.ok} ok, {total.redirected} redirected to https, {total.failed} failed"
+        )
 
     def step(self, kind: str, event: dict[str, Any]) -> None:
         """An Event of the operator about an object."""
-        if kind == "ADDED" and event.get("source", {}).get("component") == "aop-operator" and event["reason"] in STEPS:
+        if (
+            kind == "ADDED"
+            and event.get("source", {}).get("component") == "aop-operator"
+            and event["reason"] in STEPS
+        ):
             self.say(f"* {event['message']}")
 
     def state(self, kind: str, found: dict[str, Any]) -> None:
@@ -55,9 +61,15 @@ class Telling:
         status = found.get("status", {})
         ready = next((one for one in status.get("conditions", []) if one["type"] == "Ready"), None)
         if ready and ready["reason"] != "Progressing":  # then an Event tells the step
-            self.say_if_new("ready", f"  Ready={ready['status']} {ready['reason']}: {ready['message']}")
+            self.say_if_new(
+                "ready", f"  Ready={ready['status']} {ready['reason']}: {ready['message']}"
+            )
         for origin in status.get("origins", []):
-            mode, applied, replicas = origin.get("mode", "nothing"), origin.get("applied", 0), origin.get("replicas", 0)
+            mode, applied, replicas = (
+                origin.get("mode", "nothing"),
+                origin.get("applied", 0),
+                origin.get("replicas", 0),
+            )
             self.say_if_new(
                 f"origin {origin['name']}",
                 f"  origin {origin['name']}: {mode} observed; {applied}/{replicas} replicas do what is published",

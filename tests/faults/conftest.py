@@ -20,7 +20,10 @@ CHANGES = Match(method="POST|PUT|PATCH|DELETE", except_path=rf"{NOT_AN_EFFECT}|/
 
 @dataclass(frozen=True, slots=True)
 class Proxied:
-    """The scene; its operator is not started. `effects` counts what either API has changed for it."""
+    """The scene; its operator is not started.
+
+    `effects` counts what either API has changed for it.
+    """
 
     scene: Scene
     kubernetes: FaultProxy
@@ -40,10 +43,15 @@ def proxied_scene() -> Iterator[Proxied]:
         scene = stack.enter_context(Scene(with_operator=False))
         effects = Effects(CHANGES)
         plane, double = scene.plane, scene.cloudflare
-        kubernetes = stack.enter_context(FaultProxy(plane.url, upstream_ca=plane.ca_file, effects=effects))
+        kubernetes = stack.enter_context(
+            FaultProxy(plane.url, upstream_ca=plane.ca_file, effects=effects)
+        )
         cloudflare = stack.enter_context(FaultProxy(double.base_url, tls=False, effects=effects))
         account = plane.service_account_kubeconfig(OPERATOR_NAMESPACE, OPERATOR_ACCOUNT)
-        scene.operator = scene.new_operator(AOP_KUBECONFIG=str(kubernetes.kubeconfig(account)), AOP_CLOUDFLARE_BASE_URL=cloudflare.url)
+        scene.operator = scene.new_operator(
+            AOP_KUBECONFIG=str(kubernetes.kubeconfig(account)),
+            AOP_CLOUDFLARE_BASE_URL=cloudflare.url,
+        )
         stack.callback(scene.operator.kill)
         yield Proxied(scene, kubernetes, cloudflare, effects)
 

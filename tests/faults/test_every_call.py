@@ -1,6 +1,7 @@
 """Every call meets every fault: the first call of each kind, on both APIs, in one whole life for each fault.
 
-The end must be the same as without: enforced and then as it was found, one certificate and then none, and no visitor has noticed.
+The end must be the same as without: enforced and then as it was found, one certificate and then
+none, and no visitor has noticed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,17 @@ from http import HTTPStatus
 import pytest
 
 from faults.conftest import Proxied
-from sandbox.proxy.faults import Answer, CutWatch, Delay, DropAfter, DropBefore, Fault, Match, Truncate, WatchError
+from sandbox.proxy.faults import (
+    Answer,
+    CutWatch,
+    Delay,
+    DropAfter,
+    DropBefore,
+    Fault,
+    Match,
+    Truncate,
+    WatchError,
+)
 from sandbox.proxy.trace import Exchange
 from sandbox.waiting import until
 
@@ -21,7 +32,8 @@ pytestmark = [pytest.mark.timeout(600)]
 
 WITHIN_S = 180.0
 LEAST_KINDS = 25
-"""Of calls in one life, on both APIs together; fewer would mean that the proxies see only a part of it."""
+"""Of calls in one life, on both APIs together; fewer would mean that the proxies see only a part of
+it."""
 IDENTITY = re.compile(r"(?<=/)([0-9a-f]{32}|[0-9a-f-]{36}|example-com[^/]*)(?=/|$)")
 UNAVAILABLE = Answer.kubernetes(HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailable")
 EVERYWHERE: Mapping[str, tuple[Fault, Fault]] = {
@@ -29,11 +41,17 @@ EVERYWHERE: Mapping[str, tuple[Fault, Fault]] = {
     "a page for people": (Answer.html(HTTPStatus.BAD_GATEWAY), Answer.html(520)),
     "never arrived": (DropBefore(), DropBefore()),
     "unavailable": (UNAVAILABLE, Answer(HTTPStatus.SERVICE_UNAVAILABLE)),
-    "too many": (Answer.kubernetes(HTTPStatus.TOO_MANY_REQUESTS, "TooManyRequests", retry_after_s=1), Answer.too_many_requests(2)),
+    "too many": (
+        Answer.kubernetes(HTTPStatus.TOO_MANY_REQUESTS, "TooManyRequests", retry_after_s=1),
+        Answer.too_many_requests(2),
+    ),
     "cut short": (Truncate(), Truncate()),
     "slow": (Delay(3.0), Delay(3.0)),
     "slow to answer": (Delay(3.0, answer=True), Delay(3.0, answer=True)),
-    "forbidden": (Answer.kubernetes(HTTPStatus.FORBIDDEN, "Forbidden"), Answer(HTTPStatus.FORBIDDEN)),
+    "forbidden": (
+        Answer.kubernetes(HTTPStatus.FORBIDDEN, "Forbidden"),
+        Answer(HTTPStatus.FORBIDDEN),
+    ),
 }
 """By name, what happens at Kubernetes and at Cloudflare."""
 
@@ -56,7 +74,8 @@ def whole_life(proxied: Proxied) -> None:
     """Onboard and remove under visitors."""
     scene = proxied.scene
     before = scene.sandbox.config_map().get("data")
-    # Kopf ends where what it asks the API about its resources is cut short; in a cluster the kubelet starts the container again.
+    # Kopf ends where what it asks the API about its resources is cut short; in a cluster the
+    # kubelet starts the container again.
     with scene.visitors() as visitors, scene.operator.kept_running():
         visitors.allow_redirects(allowed=True)
         scene.apply()

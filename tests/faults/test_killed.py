@@ -1,7 +1,8 @@
 """SIGKILL after every effect: whatever the operator had just done, a new process comes to the same end, and no visitor notices.
 
-The effect is counted by a proxy before each API. The operator is killed between the API's answer and whoever asked, so that the new
-process cannot know that it happened; and, in the other case, right after it has heard.
+The effect is counted by a proxy before each API. The operator is killed between the API's answer
+and whoever asked, so that the new process cannot know that it happened; and, in the other case,
+right after it has heard.
 """
 
 import threading
@@ -16,7 +17,8 @@ from sandbox.waiting import until
 pytestmark = [pytest.mark.timeout(600)]
 
 LEAST_ONBOARDING, LEAST_REMOVAL = 10, 4
-"""A process that has heard an answer may have sent its next request before the signal reaches it: then it had two effects."""
+"""A process that has heard an answer may have sent its next request before the signal reaches it:
+then it had two effects."""
 WITHIN_S = 120.0
 
 
@@ -24,7 +26,11 @@ class Killed:
     """A scene whose operator speaks to both APIs through counting proxies, and is killed and started again."""
 
     def __init__(self, proxied: Proxied) -> None:
-        self.scene, self.effects, self.operator = proxied.scene, proxied.effects, proxied.scene.operator
+        self.scene, self.effects, self.operator = (
+            proxied.scene,
+            proxied.effects,
+            proxied.scene.operator,
+        )
         self.after: list[str] = []
         """The effects after which it was killed."""
         self._dead = threading.Event()
@@ -55,7 +61,12 @@ class Killed:
                 return self.scene.object() is None
             return self.scene.condition("Ready").get("status") == "True"
 
-        until(there, within_s=WITHIN_S, every_s=0.1, describe=lambda: f"{reached}; killed after {self.after}\n{self.scene.told()}")
+        until(
+            there,
+            within_s=WITHIN_S,
+            every_s=0.1,
+            describe=lambda: f"{reached}; killed after {self.after}\n{self.scene.told()}",
+        )
         self.effects.clear()
         return list(self.after)
 
@@ -93,7 +104,9 @@ def live(killed: Killed, *, nth: int, again: bool, delivered: bool) -> tuple[lis
     return onboarding, removal
 
 
-@pytest.mark.parametrize("delivered", [False, True], ids=lambda heard: "answer-heard" if heard else "answer-lost")
+@pytest.mark.parametrize(
+    "delivered", [False, True], ids=lambda heard: "answer-heard" if heard else "answer-lost"
+)
 def test_killed_after_each_effect_in_turn(killed: Killed, delivered: bool) -> None:
     """Every process lives for exactly one effect."""
     onboarding, removal = live(killed, nth=1, again=True, delivered=delivered)

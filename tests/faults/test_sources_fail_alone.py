@@ -1,6 +1,7 @@
 """Each source fails alone: what cannot be read, is slow, or is full of somebody else's text ends neither a proof nor protection nor a removal.
 
-One zone that is required; every test disturbs one source, and lets the edge present nothing: every replica has to be relaxed all the same.
+One zone that is required; every test disturbs one source, and lets the edge present nothing: every
+replica has to be relaxed all the same.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ pytestmark = [pytest.mark.timeout(400)]
 
 CONFIG_MAP_PATH = f"/api/v1/namespaces/{CONTROLLER_NAMESPACE}/configmaps/{CONFIG_MAP}"
 RELAXED_WITHIN_S = 50.0
-"""A loss takes ten seconds of answers to be one; with every request to the API server taking two seconds, 75 were needed before."""
+"""A loss takes ten seconds of answers to be one; with every request to the API server taking two
+seconds, 75 were needed before."""
 ANNOTATIONS_LIMIT = 262_144
-"""Bytes that all annotations of one object may have together (Kubernetes: "Annotations", syntax and character set)."""
+"""Bytes that all annotations of one object may have together (Kubernetes: "Annotations", syntax and
+character set)."""
 FORBIDDEN = Answer.kubernetes(HTTPStatus.FORBIDDEN, "Forbidden")
 UNAVAILABLE = Answer.kubernetes(HTTPStatus.SERVICE_UNAVAILABLE, "ServiceUnavailable")
 
@@ -43,11 +46,18 @@ def enforced(proxied: Proxied) -> Iterator[Proxied]:
 
 def present(scene: Scene, what: str | None) -> None:
     """What the edge presents for the zone instead of what the API says, on connections of one request each; None: what it says."""
-    scene.control.turn_location(requests_per_connection=1, resume=False, presents={"example.com": what} if what else {})
+    scene.control.turn_location(
+        requests_per_connection=1, resume=False, presents={"example.com": what} if what else {}
+    )
 
 
 def until_relaxed(scene: Scene) -> None:
-    until(lambda: scene.refusing() == [], within_s=RELAXED_WITHIN_S, every_s=0.3, describe=lambda: f"nobody to be refused\n{scene.told()}")
+    until(
+        lambda: scene.refusing() == [],
+        within_s=RELAXED_WITHIN_S,
+        every_s=0.3,
+        describe=lambda: f"nobody to be refused\n{scene.told()}",
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,9 +71,19 @@ def until_relaxed(scene: Scene) -> None:
         (Match(path="/events", watch=False), Delay(20.0)),
         (Match(method="GET", path="/authenticatedoriginpulls", watch=False), UNAVAILABLE),
     ],
-    ids=["everything is slow", "IngressClasses", "Ingresses", "pods", "Secrets", "Events hang", "the objects"],
+    ids=[
+        "everything is slow",
+        "IngressClasses",
+        "Ingresses",
+        "pods",
+        "Secrets",
+        "Events hang",
+        "the objects",
+    ],
 )
-def test_visitors_are_let_in_whatever_cannot_be_read(enforced: Proxied, match: Match, fault: Fault) -> None:
+def test_visitors_are_let_in_whatever_cannot_be_read(
+    enforced: Proxied, match: Match, fault: Fault
+) -> None:
     scene = enforced.scene
     enforced.kubernetes.rule(match, fault, times=None)
     present(scene, "nothing")
@@ -84,11 +104,17 @@ def test_a_config_map_whose_annotations_are_full_is_relaxed_all_the_same(enforce
         merge(scene, {"metadata": {"annotations": {name: None}}})
 
 
-@pytest.mark.parametrize("fault", [FORBIDDEN, Delay(20.0)], ids=["a policy refuses it", "a webhook hangs"])
-def test_visitors_are_let_in_although_the_object_takes_no_note(enforced: Proxied, fault: Fault) -> None:
+@pytest.mark.parametrize(
+    "fault", [FORBIDDEN, Delay(20.0)], ids=["a policy refuses it", "a webhook hangs"]
+)
+def test_visitors_are_let_in_although_the_object_takes_no_note(
+    enforced: Proxied, fault: Fault
+) -> None:
     """Whoever may hold up a change of the object holds up no relaxation; what was not noted is remembered, told, and noted later."""
     scene = enforced.scene
-    rule = enforced.kubernetes.rule(Match(method="PATCH", path="/authenticatedoriginpulls/[^/]+$"), fault, times=None)
+    rule = enforced.kubernetes.rule(
+        Match(method="PATCH", path="/authenticatedoriginpulls/[^/]+$"), fault, times=None
+    )
     present(scene, "nothing")
     until_relaxed(scene)
     assert rule.fired
@@ -97,7 +123,9 @@ def test_visitors_are_let_in_although_the_object_takes_no_note(enforced: Proxied
     scene.until_condition("Enforced", "False", within_s=60)
     assert "holdOff" not in noted_on(scene)
     enforced.clear()
-    until(lambda: "holdOff" in noted_on(scene), within_s=60, describe="the note to be written later")
+    until(
+        lambda: "holdOff" in noted_on(scene), within_s=60, describe="the note to be written later"
+    )
 
 
 def test_one_failure_takes_no_evidence_away(enforced: Proxied) -> None:
@@ -105,19 +133,35 @@ def test_one_failure_takes_no_evidence_away(enforced: Proxied) -> None:
     scene = enforced.scene
     before = proof_of(scene)
     paths = (CONFIG_MAP_PATH, f"/namespaces/{CONTROLLER_NAMESPACE}/pods")
-    rules = [enforced.kubernetes.rule(Match(method="GET", path=f"{path}$", watch=False), UNAVAILABLE, times=2) for path in paths]
-    until(lambda: all(rule.fired == 2 for rule in rules), within_s=60, describe="two failures of each")
-    later = until(lambda: newer_proof(scene, before), within_s=60, describe="a look after the failures")
+    rules = [
+        enforced.kubernetes.rule(
+            Match(method="GET", path=f"{path}$", watch=False), UNAVAILABLE, times=2
+        )
+        for path in paths
+    ]
+    until(
+        lambda: all(rule.fired == 2 for rule in rules), within_s=60, describe="two failures of each"
+    )
+    later = until(
+        lambda: newer_proof(scene, before), within_s=60, describe="a look after the failures"
+    )
     assert later is not None
-    assert {host: since for host, (since, _) in later.items()} == {host: since for host, (since, _) in before.items()}
+    assert {host: since for host, (since, _) in later.items()} == {
+        host: since for host, (since, _) in before.items()
+    }
 
 
-def test_a_key_pair_on_one_line_is_named_and_neither_protection_nor_removal_need_it(enforced: Proxied) -> None:
+def test_a_key_pair_on_one_line_is_named_and_neither_protection_nor_removal_need_it(
+    enforced: Proxied,
+) -> None:
     r"""What `tr '\n' ' '` makes of a certificate and its key: every reader has to survive it."""
     scene = enforced.scene
     secret = scene.secret("example-com-aop")
     on_one_line = {
-        field: base64.b64encode(base64.b64decode(secret["data"][field]).replace(b"\n", b" ")).decode() for field in ("tls.crt", "tls.key")
+        field: base64.b64encode(
+            base64.b64decode(secret["data"][field]).replace(b"\n", b" ")
+        ).decode()
+        for field in ("tls.crt", "tls.key")
     }
     patch(scene, f"/api/v1/namespaces/{NAMESPACE}/secrets/example-com-aop", {"data": on_one_line})
     told = scene.until_condition("CertificateReady", "False", "KeyPairInvalid", within_s=60)
@@ -154,7 +198,13 @@ def proof_of(scene: Scene) -> dict[str, tuple[str, str]]:
     return {one["host"]: (one["since"], one["last"]) for one in evidence}
 
 
-def newer_proof(scene: Scene, before: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]] | None:
+def newer_proof(
+    scene: Scene, before: dict[str, tuple[str, str]]
+) -> dict[str, tuple[str, str]] | None:
     """The last look, once every host has arrived again."""
     now = proof_of(scene)
-    return now if now.keys() == before.keys() and all(now[host][1] > before[host][1] for host in now) else None
+    return (
+        now
+        if now.keys() == before.keys() and all(now[host][1] > before[host][1] for host in now)
+        else None
+    )

@@ -39,12 +39,22 @@ def test_what_helm_renders_is_current() -> None:
     """What needs no helm is compared by `make check`."""
     made = chart.by_rendering()
     assert [str(path) for path, text in made.items() if (ROOT / path).read_text() != text] == []
-    assert {path for path in made if path.suffix == ".yaml"} == {path.relative_to(ROOT) for path in MANIFESTS.rglob("*.yaml")}
+    assert {path for path in made if path.suffix == ".yaml"} == {
+        path.relative_to(ROOT) for path in MANIFESTS.rglob("*.yaml")
+    }
 
 
 def test_helm_3_and_helm_4_render_the_same_objects(helm: Helm) -> None:
-    manifests = [one for path in sorted(MANIFESTS.glob("*.yaml")) for one in yaml.safe_load_all(path.read_text())]
-    rendered = [one for one in helm.template("aop-operator", "aop-system", ROOT / "deploy/helm/manifests.yaml") if one["kind"] != "Job"]
+    manifests = [
+        one
+        for path in sorted(MANIFESTS.glob("*.yaml"))
+        for one in yaml.safe_load_all(path.read_text())
+    ]
+    rendered = [
+        one
+        for one in helm.template("aop-operator", "aop-system", ROOT / "deploy/helm/manifests.yaml")
+        if one["kind"] != "Job"
+    ]
     assert sorted(rendered, key=_identity) == sorted(manifests, key=_identity)
 
 
@@ -68,14 +78,29 @@ def documented(schema: dict[str, Any], default: Any, path: str = "") -> list[str
         wrong += [] if schema.get("additionalProperties") is False else [f"{path}: takes anything"]
         for name, value in (default or {}).items():
             at = f"{path}.{name}".lstrip(".")
-            wrong += documented(schema["properties"][name], value, at) if name in schema["properties"] else [f"{at}: not in the schema"]
+            wrong += (
+                documented(schema["properties"][name], value, at)
+                if name in schema["properties"]
+                else [f"{at}: not in the schema"]
+            )
         wrong += [
-            f"{path}.{name}: not in values.yaml" for name in schema["properties"] if isinstance(default, dict) and name not in default
+            f"{path}.{name}: not in values.yaml"
+            for name in schema["properties"]
+            if isinstance(default, dict) and name not in default
         ]
     return wrong
 
 
-PARENTS = {"image", "crds", "settings", "ports", "serviceAccount", "rbac", "networkPolicy", "uninstallGuard"}
+PARENTS = {
+    "image",
+    "crds",
+    "settings",
+    "ports",
+    "serviceAccount",
+    "rbac",
+    "networkPolicy",
+    "uninstallGuard",
+}
 """Headings whose values are documented one by one."""
 FREE = {"livenessProbe", "readinessProbe", "affinity"}
 """Kubernetes's own fields, of which the defaults name only some."""
@@ -85,13 +110,24 @@ def test_the_schema_knows_every_value_describes_it_and_refuses_all_others() -> N
     schema = json.loads((CHART / "values.schema.json").read_text())
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     wrong = documented(schema, values)
-    assert [one for one in wrong if one.split(":")[0] not in PARENTS and one.split(".")[0] not in FREE] == []
+    assert [
+        one for one in wrong if one.split(":")[0] not in PARENTS and one.split(".")[0] not in FREE
+    ] == []
 
 
-def test_every_setting_of_the_operator_is_a_value_and_keeps_the_operators_default(any_helm: Helm) -> None:
+def test_every_setting_of_the_operator_is_a_value_and_keeps_the_operators_default(
+    any_helm: Helm,
+) -> None:
     """What is not set is not passed on, so that the operator's own defaults hold; what is set arrives as the operator reads it."""
-    full = environment(the(any_helm.template("x", "aop-system", ROOT / "deploy/helm/ci/full.yaml"), "Deployment"))
-    scoped = environment(the(any_helm.template("x", "aop-system", ROOT / "deploy/helm/ci/roles-only.yaml"), "Deployment"))
+    full = environment(
+        the(any_helm.template("x", "aop-system", ROOT / "deploy/helm/ci/full.yaml"), "Deployment")
+    )
+    scoped = environment(
+        the(
+            any_helm.template("x", "aop-system", ROOT / "deploy/helm/ci/roles-only.yaml"),
+            "Deployment",
+        )
+    )
     assert {f"AOP_{name.upper()}" for name in Settings.model_fields if name not in PODS_OWN} == {
         name for name in {*full, *scoped} if name.startswith("AOP_")
     }
@@ -107,7 +143,9 @@ def test_every_setting_of_the_operator_is_a_value_and_keeps_the_operators_defaul
 
 
 @pytest.mark.parametrize("values", CI, ids=lambda path: path.stem)
-def test_the_operator_accepts_the_settings_of(values: Path, any_helm: Helm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_operator_accepts_the_settings_of(
+    values: Path, any_helm: Helm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rendered = environment(the(any_helm.template("x", "aop-system", values), "Deployment"))
     for name, value in rendered.items():
         monkeypatch.setenv(name, value)
@@ -127,7 +165,10 @@ def test_the_operator_accepts_the_settings_of(values: Path, any_helm: Helm, tmp_
         ({"replicas": 2}, "replicas"),
         ({"image": {"repo": "x"}}, "repo"),
         ({"image": {"repository": ""}}, "image/repository|image.repository"),
-        ({"image": {"repository": "registry.example.com/aop:latest"}}, "image/repository|image.repository"),
+        (
+            {"image": {"repository": "registry.example.com/aop:latest"}},
+            "image/repository|image.repository",
+        ),
         ({"image": {"tag": "not a tag"}}, "image/tag|image.tag"),
         ({"image": {"digest": "sha256:short"}}, "image/digest|image.digest"),
         ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
@@ -182,7 +223,9 @@ def test_the_operator_accepts_the_settings_of(values: Path, any_helm: Helm, tmp_
     ],
     ids=lambda it: json.dumps(it) if isinstance(it, dict) else "",
 )
-def test_a_wrong_value_is_refused_by_name(values: dict[str, Any], named: str, any_helm: Helm) -> None:
+def test_a_wrong_value_is_refused_by_name(
+    values: dict[str, Any], named: str, any_helm: Helm
+) -> None:
     with pytest.raises(HelmFailed) as failed:
         any_helm.template("x", "aop-system", values)
     said = str(failed.value).partition("\n")[2]
@@ -198,12 +241,19 @@ def test_helm_3_and_helm_4_refuse_alike(helm: Helm) -> None:
 
 
 @pytest.mark.parametrize("values", CI, ids=lambda path: path.stem)
-def test_it_lints_and_the_api_server_takes_every_field_of(values: Path, helm: Helm, plane: ControlPlane) -> None:
+def test_it_lints_and_the_api_server_takes_every_field_of(
+    values: Path, helm: Helm, plane: ControlPlane
+) -> None:
     assert "0 chart(s) failed" in helm.lint(values=values)
     objects = helm.template("aop-operator", "aop-dry-run", values)
     assert objects
     namespaces = {one["metadata"].get("namespace", "aop-dry-run") for one in objects} - {"default"}
-    plane.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(namespaces)])
+    plane.apply(
+        [
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+            for name in sorted(namespaces)
+        ]
+    )
     text = yaml.safe_dump_all(objects)
     said = plane.kubectl(
         "apply",
@@ -219,7 +269,9 @@ def test_it_lints_and_the_api_server_takes_every_field_of(values: Path, helm: He
 
 
 @pytest.mark.parametrize("values", CI, ids=lambda path: path.stem)
-def test_its_pods_meet_the_restricted_pod_security_standard(values: Path, any_helm: Helm, plane: ControlPlane) -> None:
+def test_its_pods_meet_the_restricted_pod_security_standard(
+    values: Path, any_helm: Helm, plane: ControlPlane
+) -> None:
     """The API server's own admission says so: it warns about a Deployment and a Job that would be refused their pods."""
     namespace = plane.create_namespace("restricted")
     plane.kubectl(
@@ -231,13 +283,27 @@ def test_its_pods_meet_the_restricted_pod_security_standard(values: Path, any_he
     )
     for one in any_helm.template("x", namespace, values):
         if one["kind"] in {"Deployment", "Job"}:
-            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": one["spec"]["template"]["spec"]}
+            pod = {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": "x"},
+                "spec": one["spec"]["template"]["spec"],
+            }
             del pod["spec"]["serviceAccountName"]
-            plane.kubectl("create", f"--namespace={namespace}", "--dry-run=server", "-f", "-", input=yaml.safe_dump(pod))
+            plane.kubectl(
+                "create",
+                f"--namespace={namespace}",
+                "--dry-run=server",
+                "-f",
+                "-",
+                input=yaml.safe_dump(pod),
+            )
 
 
 def test_labels_of_two_releases_do_not_mix(any_helm: Helm) -> None:
-    one, other = (the(any_helm.template(name, "aop-system"), "Deployment") for name in ("one", "other"))
+    one, other = (
+        the(any_helm.template(name, "aop-system"), "Deployment") for name in ("one", "other")
+    )
     assert one["spec"]["selector"] != other["spec"]["selector"]
     assert one["metadata"]["name"] != other["metadata"]["name"]
 
@@ -252,14 +318,19 @@ def test_the_guards_pod_is_no_pod_of_the_deployment(any_helm: Helm) -> None:
 def test_the_resource_survives_an_uninstall_unless_asked_otherwise(any_helm: Helm) -> None:
     policy = "helm.sh/resource-policy"
     kept = the(any_helm.template("x", "aop-system"), "CustomResourceDefinition")
-    dropped = the(any_helm.template("x", "aop-system", {"crds": {"keep": False}}), "CustomResourceDefinition")
+    dropped = the(
+        any_helm.template("x", "aop-system", {"crds": {"keep": False}}), "CustomResourceDefinition"
+    )
     assert kept["metadata"]["annotations"] == {policy: "keep"}
     assert policy not in dropped["metadata"].get("annotations", {})
 
 
 def test_the_resource_in_the_chart_is_the_one_that_the_models_make(any_helm: Helm) -> None:
     (file,) = (ROOT / "crds").glob("*.yaml")
-    assert the(any_helm.template("x", "aop-system"), "CustomResourceDefinition")["spec"] == yaml.safe_load(file.read_text())["spec"]
+    assert (
+        the(any_helm.template("x", "aop-system"), "CustomResourceDefinition")["spec"]
+        == yaml.safe_load(file.read_text())["spec"]
+    )
 
 
 # --- rights ----------------------------------------------------------------------------------------------------------
@@ -267,7 +338,10 @@ def test_the_resource_in_the_chart_is_the_one_that_the_models_make(any_helm: Hel
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a file of values asks for, with the chart's defaults for what it leaves out. An empty set means all."""
+    """What a file of values asks for, with the chart's defaults for what it leaves out.
+
+    An empty set means all.
+    """
 
     served: set[str]
     config_maps: set[str]
@@ -278,9 +352,14 @@ class Given:
     @classmethod
     def of(cls, values: Path) -> Self:
         """Of an installation into `aop-system`."""
-        defaults, given = (yaml.safe_load(path.read_text()) or {} for path in (CHART / "values.yaml", values))
+        defaults, given = (
+            yaml.safe_load(path.read_text()) or {} for path in (CHART / "values.yaml", values)
+        )
         rbac = {**defaults["rbac"], **given.get("rbac", {})}
-        maps = {f"{it['namespace']}/{it['name']}" for it in given.get("ingressConfigMaps", defaults["ingressConfigMaps"])}
+        maps = {
+            f"{it['namespace']}/{it['name']}"
+            for it in given.get("ingressConfigMaps", defaults["ingressConfigMaps"])
+        }
         return cls(
             set() if rbac["allSecrets"] else set(given.get("watchNamespaces") or ["aop-system"]),
             set() if rbac["allConfigMaps"] else maps,
@@ -303,34 +382,57 @@ def where(objects: list[dict[str, Any]], resource: str, *verbs: str) -> set[str]
 
 
 @pytest.mark.parametrize("values", CI, ids=lambda path: path.stem)
-def test_rights_are_where_they_were_asked_for_and_nowhere_else(values: Path, any_helm: Helm) -> None:
+def test_rights_are_where_they_were_asked_for_and_nowhere_else(
+    values: Path, any_helm: Helm
+) -> None:
     """The same values say it to the operator (`test_the_operator_accepts_the_settings_of`), so that it never asks for what it does not have."""
     given, objects = Given.of(values), any_helm.template("x", "aop-system", values)
     if not given.made:
         assert not [one for one in objects if "Role" in one["kind"]]
         return
-    served, controllers = given.served or {"*"}, {name.split("/")[0] for name in given.config_maps} or {"*"}
+    served, controllers = (
+        given.served or {"*"},
+        {name.split("/")[0] for name in given.config_maps} or {"*"},
+    )
     everything = ("get", "list", "watch", "create", "update", "patch", "delete")
     assert where(objects, "secrets", *everything) == served
-    assert where(objects, "authenticatedoriginpulls", "get", "list", "watch") == served | ({"*"} if given.aggregate else set())
-    assert where(objects, "configmaps", "get", "create", "update", "patch", "delete") == (given.config_maps or {"*"})
+    assert where(objects, "authenticatedoriginpulls", "get", "list", "watch") == served | (
+        {"*"} if given.aggregate else set()
+    )
+    assert where(objects, "configmaps", "get", "create", "update", "patch", "delete") == (
+        given.config_maps or {"*"}
+    )
     assert where(objects, "pods", *everything) == controllers
-    assert where(objects, "ingressclasses", *everything) == ({"*"} if given.all_ingresses else set())
+    assert where(objects, "ingressclasses", *everything) == (
+        {"*"} if given.all_ingresses else set()
+    )
     everywhere = given.all_ingresses or not given.served
-    assert where(objects, "ingresses", *everything) == ({"*"} if everywhere else served | controllers)
+    assert where(objects, "ingresses", *everything) == (
+        {"*"} if everywhere else served | controllers
+    )
 
 
 def test_by_default_the_clusters_own_roles_learn_nothing(any_helm: Helm) -> None:
     objects = any_helm.template("x", "aop-system")
-    assert [one["metadata"]["name"] for one in objects if one["kind"] == "ClusterRole"] == ["x-aop-operator"]
+    assert [one["metadata"]["name"] for one in objects if one["kind"] == "ClusterRole"] == [
+        "x-aop-operator"
+    ]
 
 
 def test_roles_alone_suffice_where_nothing_may_be_created_in_the_cluster(any_helm: Helm) -> None:
-    kinds = {one["kind"] for one in any_helm.template("x", "aop-system", ROOT / "deploy/helm/ci/roles-only.yaml")}
+    kinds = {
+        one["kind"]
+        for one in any_helm.template("x", "aop-system", ROOT / "deploy/helm/ci/roles-only.yaml")
+    }
     assert kinds == {"ServiceAccount", "Role", "RoleBinding", "Deployment", "Job"}
 
 
 def test_the_guide_says_what_each_right_opens() -> None:
     rights = set(yaml.safe_load((CHART / "values.yaml").read_text())["rbac"]) - {"create"}
-    section = (ROOT / "docs/install.md").read_text().partition("### What each opens\n")[2].partition("\n##")[0]
+    section = (
+        (ROOT / "docs/install.md")
+        .read_text()
+        .partition("### What each opens\n")[2]
+        .partition("\n##")[0]
+    )
     assert {name for name in rights if f"| `rbac.{name}" in section} == rights

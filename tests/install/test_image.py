@@ -1,7 +1,8 @@
 """The image's own steps, without a container engine: built from the locks into an empty prefix, and run as a pod would run it.
 
-As a pod: in a root of its own on which nothing can be written, as an unprivileged user, with no environment but the Deployment's, with its
-ServiceAccount's token where the kubelet mounts it, and as process 1. Where an engine answers, the image itself is built and started instead.
+As a pod: in a root of its own on which nothing can be written, as an unprivileged user, with no
+environment but the Deployment's, with its ServiceAccount's token where the kubelet mounts it, and
+as process 1. Where an engine answers, the image itself is built and started instead.
 """
 
 import json
@@ -41,13 +42,19 @@ pytestmark = [pytest.mark.timeout(600)]
 def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the image has in /opt/aop; readable by everybody, as there."""
     folder = tmp_path_factory.mktemp("image") / "prefix"
-    subprocess.run([ROOT / "tools/image.sh", folder, sys.executable], check=True, env={name: os.environ[name] for name in ("PATH", "HOME")})
+    subprocess.run(
+        [ROOT / "tools/image.sh", folder, sys.executable],
+        check=True,
+        env={name: os.environ[name] for name in ("PATH", "HOME")},
+    )
     return folder
 
 
 def locked() -> dict[str, str]:
     """Name and version of everything in run.lock that applies here."""
-    lines = re.findall(r"^[^\s#-].*?(?= \\$|$)", (ROOT / "requirements/run.lock").read_text(), re.MULTILINE)
+    lines = re.findall(
+        r"^[^\s#-].*?(?= \\$|$)", (ROOT / "requirements/run.lock").read_text(), re.MULTILINE
+    )
     wanted = [one for one in map(Requirement, lines) if one.marker is None or one.marker.evaluate()]
     return {_normal(one.name): next(iter(one.specifier)).version for one in wanted}
 
@@ -58,7 +65,11 @@ def _normal(name: str) -> str:
 
 def test_the_image_holds_what_the_lock_names_and_nothing_else(prefix: Path) -> None:
     listing = "import importlib.metadata as m, json; print(json.dumps({d.name: d.version for d in m.distributions()}))"
-    found = json.loads(subprocess.run([prefix / "bin/python", "-I", "-c", listing], check=True, capture_output=True, text=True).stdout)
+    found = json.loads(
+        subprocess.run(
+            [prefix / "bin/python", "-I", "-c", listing], check=True, capture_output=True, text=True
+        ).stdout
+    )
     installed = {_normal(name): version for name, version in found.items()}
     assert installed.pop("aop-operator") == re.search(r"ARG VERSION=(\S+)", DOCKERFILE)[1]  # type: ignore[index]
     assert installed == locked()
@@ -68,12 +79,21 @@ def test_the_image_holds_what_the_lock_names_and_nothing_else(prefix: Path) -> N
 def test_a_download_that_is_not_the_locked_one_is_refused(tmp_path: Path) -> None:
     """The steps run with a lock of which one hash was changed."""
     for name in ("operator", "requirements", "tools"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("kube", "etcd", "helm*", "__pycache__"))
+        shutil.copytree(
+            ROOT / name,
+            tmp_path / name,
+            ignore=shutil.ignore_patterns("kube", "etcd", "helm*", "__pycache__"),
+        )
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path / name)
     lock = tmp_path / "requirements/build.lock"
     lock.write_text(re.sub(r"sha256:[0-9a-f]{64}", "sha256:" + "0" * 64, lock.read_text()))
-    done = subprocess.run([tmp_path / "tools/image.sh", tmp_path / "prefix", sys.executable], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [tmp_path / "tools/image.sh", tmp_path / "prefix", sys.executable],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode != 0
     assert "DO NOT MATCH THE HASHES" in done.stderr
     assert not (tmp_path / "prefix").exists()
@@ -87,7 +107,9 @@ def deployed(any_helm: Helm, plane: ControlPlane, tmp_path: Path, tidied: None) 
     ports = {"address": "127.0.0.1", "health": free_port(), "metrics": free_port()}
     helm.install(RELEASE, NAMESPACE, {"watchNamespaces": [EDGE], "ports": ports})
     path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{RELEASE}"
-    (container,) = plane.http.get(path).raise_for_status().json()["spec"]["template"]["spec"]["containers"]
+    (container,) = (
+        plane.http.get(path).raise_for_status().json()["spec"]["template"]["spec"]["containers"]
+    )
     found: dict[str, Any] = container
     return found
 
@@ -103,7 +125,9 @@ def pod(plane: ControlPlane, prefix: Path, deployed: dict[str, Any], tmp_path: P
 class Pod:
     """Where the image's contents run as in the cluster."""
 
-    def __init__(self, plane: ControlPlane, prefix: Path, container: Mapping[str, Any], folder: Path) -> None:
+    def __init__(
+        self, plane: ControlPlane, prefix: Path, container: Mapping[str, Any], folder: Path
+    ) -> None:
         self.container, self._prefix, self._folder = container, prefix, folder
         self._mounted = folder / "serviceaccount"
         self._mounted.mkdir(mode=0o755)
@@ -120,7 +144,12 @@ class Pod:
         """Any command in the pod's root."""
         root = Path(self._folder / f"root-{len(list(self._folder.glob('root-*')))}")
         root.mkdir()
-        found = rootfs.command(root, {self._prefix: str(self._prefix), self._mounted: SERVICE_ACCOUNT}, self._environment, argv)
+        found = rootfs.command(
+            root,
+            {self._prefix: str(self._prefix), self._mounted: SERVICE_ACCOUNT},
+            self._environment,
+            argv,
+        )
         return [str(shutil.which(found[0])), *found[1:]]
 
     def entry(self, *arguments: str) -> list[str]:
@@ -130,7 +159,9 @@ class Pod:
 
     def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """Run a command there to its end."""
-        return subprocess.run(self.command(*argv), capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(
+            self.command(*argv), capture_output=True, text=True, timeout=60, check=False
+        )
 
 
 @pytest.fixture
@@ -152,7 +183,9 @@ def test_nothing_can_be_written_and_nobody_is_root(pod: Pod) -> None:
     assert "HOME=" not in said
 
 
-def test_the_operator_works_on_a_read_only_root_without_privileges_or_environment(pod: Pod, running: Child, plane: ControlPlane) -> None:
+def test_the_operator_works_on_a_read_only_root_without_privileges_or_environment(
+    pod: Pod, running: Child, plane: ControlPlane
+) -> None:
     ports = {one["name"]: one["containerPort"] for one in pod.container["ports"]}
     probe = pod.container["readinessProbe"]["httpGet"]
 
@@ -175,16 +208,31 @@ def test_the_operator_works_on_a_read_only_root_without_privileges_or_environmen
         "--timeout=30s",
         "--for=jsonpath={.status.conditions[?(@.type=='Ready')].reason}=TokenSecretNotFound",
     )
-    assert health(plane.http.get(path_of(EDGE, "example-com")).raise_for_status().json()) is Health.FAILED
-    guard = subprocess.run(pod.entry("uninstall-guard"), capture_output=True, text=True, timeout=60, check=False)
+    assert (
+        health(plane.http.get(path_of(EDGE, "example-com")).raise_for_status().json())
+        is Health.FAILED
+    )
+    guard = subprocess.run(
+        pod.entry("uninstall-guard"), capture_output=True, text=True, timeout=60, check=False
+    )
     assert (guard.returncode, guard.stderr) == (1, "")
     assert f"{EDGE}/example-com (zone example.com" in guard.stdout
     plane.kubectl("delete", "aop", "example-com", f"--namespace={EDGE}", "--timeout=60s")
-    # The signal goes to process 1 of its own pid namespace, which the kernel shields from every signal that it does not handle.
+    # The signal goes to process 1 of its own pid namespace, which the kernel shields from every
+    # signal that it does not handle.
     os.killpg(running.pid, signal.SIGTERM)
-    until(lambda: not running.alive, within_s=20, describe=lambda: f"the operator to end on SIGTERM:\n{running.last_words()}")
+    until(
+        lambda: not running.alive,
+        within_s=20,
+        describe=lambda: f"the operator to end on SIGTERM:\n{running.last_words()}",
+    )
     assert running.returncode == 0, running.last_words()
-    assert subprocess.run(pod.entry("uninstall-guard"), capture_output=True, timeout=60, check=False).returncode == 0
+    assert (
+        subprocess.run(
+            pod.entry("uninstall-guard"), capture_output=True, timeout=60, check=False
+        ).returncode
+        == 0
+    )
 
 
 def test_what_the_pod_says_is_no_traceback(pod: Pod) -> None:
@@ -197,18 +245,43 @@ def test_what_the_pod_says_is_no_traceback(pod: Pod) -> None:
 
 
 def _engine_answers() -> bool:
-    return ENGINE is not None and subprocess.run([ENGINE, "info"], capture_output=True, timeout=30, check=False).returncode == 0
+    return (
+        ENGINE is not None
+        and subprocess.run(
+            [ENGINE, "info"], capture_output=True, timeout=30, check=False
+        ).returncode
+        == 0
+    )
 
 
 def test_the_image_itself_runs_where_a_container_engine_is_at_hand() -> None:
     if not _engine_answers():
         pytest.skip("no container engine answers; the same steps were run without one")
     assert ENGINE is not None
-    subprocess.run([ENGINE, "build", "--quiet", "--tag", "aop-operator:test", ROOT], check=True, timeout=280)
-    run = [ENGINE, "run", "--rm", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
-    said = subprocess.run([*run, "aop-operator:test", "--version"], check=True, capture_output=True, text=True, timeout=60).stdout
+    subprocess.run(
+        [ENGINE, "build", "--quiet", "--tag", "aop-operator:test", ROOT], check=True, timeout=280
+    )
+    run = [
+        ENGINE,
+        "run",
+        "--rm",
+        "--read-only",
+        "--cap-drop=ALL",
+        "--security-opt=no-new-privileges",
+    ]
+    said = subprocess.run(
+        [*run, "aop-operator:test", "--version"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
     assert said.startswith("aop-operator ")
     pip = subprocess.run(
-        [*run, "--entrypoint=python3", "aop-operator:test", "-m", "pip"], capture_output=True, text=True, timeout=60, check=False
+        [*run, "--entrypoint=python3", "aop-operator:test", "-m", "pip"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert "No module named pip" in pip.stderr

@@ -1,6 +1,7 @@
 """Install, upgrade, roll back and uninstall on the real API server, with an operator that runs exactly what was installed.
 
-Visitors come all the time, and every replica that requires goes on requiring while the chart is upgraded under it.
+Visitors come all the time, and every replica that requires goes on requiring while the chart is
+upgraded under it.
 """
 
 import shutil
@@ -72,13 +73,20 @@ def chart_with_another_field(folder: Path) -> Path:
     (chart / "files/crd.yaml").write_text(yaml.safe_dump(crd, sort_keys=False))
     text = (chart / "Chart.yaml").read_text()
     version = yaml.safe_load(text)["version"]
-    (chart / "Chart.yaml").write_text(text.replace(f"\nversion: {version}\n", "\nversion: 99.0.0\n"))
+    (chart / "Chart.yaml").write_text(
+        text.replace(f"\nversion: {version}\n", "\nversion: 99.0.0\n")
+    )
     return chart
 
 
 def has_another_field(plane: ControlPlane) -> bool:
     crd = plane.http.get(CRD).raise_for_status().json()
-    return "note" in crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    return (
+        "note"
+        in crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"][
+            "properties"
+        ]
+    )
 
 
 @contextmanager
@@ -107,22 +115,35 @@ def owned_by_release(plane: ControlPlane) -> set[str]:
     listed = plane.kubectl("api-resources", "--verbs=list", "--output=name").split()
     kinds = ",".join(sorted(set(listed) - {"events", "events.events.k8s.io", "componentstatuses"}))
     found = plane.kubectl(
-        "get", kinds, "--all-namespaces", f"--selector=app.kubernetes.io/instance={RELEASE}", "--output=name", "--ignore-not-found"
+        "get",
+        kinds,
+        "--all-namespaces",
+        f"--selector=app.kubernetes.io/instance={RELEASE}",
+        "--output=name",
+        "--ignore-not-found",
     )
     return set(found.split())
 
 
-def test_install_and_uninstall_leave_nothing_but_the_resource(helm: Helm, plane: ControlPlane, tmp_path: Path) -> None:
+def test_install_and_uninstall_leave_nothing_but_the_resource(
+    helm: Helm, plane: ControlPlane, tmp_path: Path
+) -> None:
     said = helm.install(RELEASE, NAMESPACE)
     assert "rollout status deployment/aop-operator" in said
-    rendered = {(one["kind"], one["metadata"]["name"]) for one in helm.template(RELEASE, NAMESPACE) if one["kind"] != "Job"}
+    rendered = {
+        (one["kind"], one["metadata"]["name"])
+        for one in helm.template(RELEASE, NAMESPACE)
+        if one["kind"] != "Job"
+    }
     assert len(owned_by_release(plane)) == len(rendered)
     with JobRunner(plane, tmp_path):
         helm.uninstall(RELEASE, NAMESPACE)
     assert owned_by_release(plane) == {LEFT}
 
 
-def test_installing_again_takes_the_kept_resource_over(helm: Helm, plane: ControlPlane, tmp_path: Path) -> None:
+def test_installing_again_takes_the_kept_resource_over(
+    helm: Helm, plane: ControlPlane, tmp_path: Path
+) -> None:
     for _ in range(2):
         helm.install(RELEASE, NAMESPACE)
         with JobRunner(plane, tmp_path):
@@ -136,23 +157,33 @@ class Form:
     home: str
     values: Values = field(default_factory=dict)
     hosts: int = 2
-    """How many hosts of the zone the operator gets to see: the Ingresses are in a namespace that is not served."""
+    """How many hosts of the zone the operator gets to see: the Ingresses are in a namespace that is
+    not served."""
 
 
 FORMS = {
     "default": Form(NAMESPACE),
     "roles-only": Form(EDGE, {"watchNamespaces": [EDGE], "rbac": {"allIngresses": False}}, hosts=1),
-    "cluster-wide": Form(EDGE, {"rbac": {"allSecrets": True, "allConfigMaps": True, "aggregate": True}}),
+    "cluster-wide": Form(
+        EDGE, {"rbac": {"allSecrets": True, "allConfigMaps": True, "aggregate": True}}
+    ),
 }
 
 
-@pytest.mark.parametrize(("major", "form"), [(3, "default"), (4, "roles-only"), (4, "cluster-wide")])
+@pytest.mark.parametrize(
+    ("major", "form"), [(3, "default"), (4, "roles-only"), (4, "cluster-wide")]
+)
 def test_the_life_of_a_release_under_visitors(
-    major: int, form: str, plane: ControlPlane, tmp_path: Path, record_property: Callable[[str, object], None]
+    major: int,
+    form: str,
+    plane: ControlPlane,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """Onboarding, upgrades in the middle of a rotation and after it, a refused uninstall, removal, uninstall: all as installed.
 
-    Then the API server's audit log is added up: nothing that the operator asked for was denied, and nothing was granted that it never needed.
+    Then the API server's audit log is added up: nothing that the operator asked for was denied, and
+    nothing was granted that it never needed.
     """
     helm = Helm(programs.find(major, say=lambda _: None), tmp_path, plane.admin_kubeconfig)
     record_property("helm", major)
@@ -164,10 +195,15 @@ def test_the_life_of_a_release_under_visitors(
         values = {**values, **settings(scene)}
         helm.upgrade(RELEASE, NAMESPACE, values)
         # Fewer than where the rate is judged: Helm and its API calls want a core for themselves.
-        with DeployedOperator(plane, tmp_path) as operator, scene.visitors(rate_per_s=24, http_rate_per_s=3) as visitors:
+        with (
+            DeployedOperator(plane, tmp_path) as operator,
+            scene.visitors(rate_per_s=24, http_rate_per_s=3) as visitors,
+        ):
             visitors.allow_redirects(allowed=True)
             onboard_as_tools_see_it(scene, home)
-            assert (scene.object(namespace=home) or {})["status"]["hosts"]["total"] == FORMS[form].hosts
+            assert (scene.object(namespace=home) or {})["status"]["hosts"]["total"] == FORMS[
+                form
+            ].hosts
             with never_relaxed(scene):
                 upgrade_during_a_rotation(helm, scene, operator, values, home)
                 upgrade_and_roll_back(helm, scene, operator, values, home, tmp_path)
@@ -188,7 +224,9 @@ def test_the_life_of_a_release_under_visitors(
     assert owned_by_release(plane) == {LEFT}
 
 
-def test_an_upgrade_takes_rights_away_under_what_is_required(helm_4: Helm, plane: ControlPlane, tmp_path: Path) -> None:
+def test_an_upgrade_takes_rights_away_under_what_is_required(
+    helm_4: Helm, plane: ControlPlane, tmp_path: Path
+) -> None:
     """All Secrets, then one namespace's; one ConfigMap, then any: what is required stays so, and nothing is asked for that was taken away."""
     wide = {"rbac": {"allSecrets": True}}
     narrow = {"watchNamespaces": [EDGE], "rbac": {"allConfigMaps": True}}
@@ -204,7 +242,8 @@ def test_an_upgrade_takes_rights_away_under_what_is_required(helm_4: Helm, plane
             with never_relaxed(scene):
                 begin_rotation(scene, EDGE)
                 assert account(plane, NAMESPACE, RELEASE, since=before).denied == ()
-                # In a cluster the old pod lives on for a moment and is told 403; here it ends first, so that nothing denied is left to explain.
+                # In a cluster the old pod lives on for a moment and is told 403; here it ends
+                # first, so that nothing denied is left to explain.
                 operator.stop()
                 helm_4.upgrade(RELEASE, NAMESPACE, {**narrow, **own})
                 operator.start()
@@ -220,11 +259,26 @@ def onboard_as_tools_see_it(scene: Scene, home: str) -> None:
     """Apply, and wait as `kubectl wait` does; Flux, Argo CD and `helm --wait` take the object for healthy exactly when it is enforced."""
     states: list[dict[str, Any]] = []
     # An upgrade writes the resource, and the API server answers 429 while it takes note.
-    until(lambda: scene.plane.http.get(path_of(home)).is_success, within_s=30, describe="the resource to be served")
+    until(
+        lambda: scene.plane.http.get(path_of(home)).is_success,
+        within_s=30,
+        describe="the resource to be served",
+    )
     with Following(scene.plane, path_of(home), lambda _, seen: states.append(seen)):
         scene.apply(namespace=home)
-        scene.plane.kubectl("wait", "aop/example-com", f"--namespace={home}", "--for=condition=Ready", "--timeout=90s", timeout_s=100)
-        until(lambda: states and health(states[-1]) is Health.CURRENT, within_s=10, describe="the watch to show it")
+        scene.plane.kubectl(
+            "wait",
+            "aop/example-com",
+            f"--namespace={home}",
+            "--for=condition=Ready",
+            "--timeout=90s",
+            timeout_s=100,
+        )
+        until(
+            lambda: states and health(states[-1]) is Health.CURRENT,
+            within_s=10,
+            describe="the watch to show it",
+        )
     for seen in states:
         assert health(seen) in {Health.IN_PROGRESS, Health.CURRENT}, seen
         enforced = seen.get("status", {}).get("enforcement") == "Require"
@@ -232,7 +286,9 @@ def onboard_as_tools_see_it(scene: Scene, home: str) -> None:
     assert len(states) > 3
 
 
-def upgrade_during_a_rotation(helm: Helm, scene: Scene, operator: DeployedOperator, values: Values, home: str) -> None:
+def upgrade_during_a_rotation(
+    helm: Helm, scene: Scene, operator: DeployedOperator, values: Values, home: str
+) -> None:
     """The next key pair is there, and the certificate in use is still the old one."""
     (leaf,) = scene.certificates()
     begin_rotation(scene, home)
@@ -243,7 +299,9 @@ def upgrade_during_a_rotation(helm: Helm, scene: Scene, operator: DeployedOperat
 
 def begin_rotation(scene: Scene, home: str) -> None:
     """Ask for a new leaf, and wait until there is one."""
-    scene.plane.kubectl("annotate", "aop", "example-com", "--namespace", home, "aop-operator.dev/rotate=now")
+    scene.plane.kubectl(
+        "annotate", "aop", "example-com", "--namespace", home, "aop-operator.dev/rotate=now"
+    )
     until(
         lambda: "next.crt" in scene.secret("example-com-aop", home)["data"],
         within_s=30,
@@ -261,9 +319,16 @@ def end_rotation(scene: Scene, home: str, leaf: dict[str, Any]) -> None:
     scene.until_enforced(namespace=home)
 
 
-def upgrade_and_roll_back(helm: Helm, scene: Scene, operator: DeployedOperator, values: Values, home: str, folder: Path) -> None:
+def upgrade_and_roll_back(
+    helm: Helm, scene: Scene, operator: DeployedOperator, values: Values, home: str, folder: Path
+) -> None:
     """While hosts are required: another version with another resource, then back; both are the ordinary Recreate."""
-    helm.upgrade(RELEASE, NAMESPACE, {**values, "podLabels": {"upgraded": "true"}}, chart=chart_with_another_field(folder))
+    helm.upgrade(
+        RELEASE,
+        NAMESPACE,
+        {**values, "podLabels": {"upgraded": "true"}},
+        chart=chart_with_another_field(folder),
+    )
     operator.replace()
     until(lambda: has_another_field(scene.plane), within_s=10, describe="the new resource")
     number, status = helm.revisions(RELEASE, NAMESPACE)[-1]
@@ -271,7 +336,9 @@ def upgrade_and_roll_back(helm: Helm, scene: Scene, operator: DeployedOperator, 
     scene.until_enforced(namespace=home)
     helm.rollback(RELEASE, NAMESPACE, number - 1)
     operator.replace()
-    until(lambda: not has_another_field(scene.plane), within_s=10, describe="the resource of before")
+    until(
+        lambda: not has_another_field(scene.plane), within_s=10, describe="the resource of before"
+    )
     scene.until_enforced(namespace=home)
 
 
@@ -286,7 +353,10 @@ def until_read_anew(scene: Scene, home: str, before: int) -> None:
 
     def read() -> bool:
         asked = scene.plane.audit(ACCOUNT)[before:]
-        return any((one.verb, one.resource, one.subresource) == ("get", "authenticatedoriginpulls", "") for one in asked)
+        return any(
+            (one.verb, one.resource, one.subresource) == ("get", "authenticatedoriginpulls", "")
+            for one in asked
+        )
 
     if not read():
         scene.apply("quiet", home, zone={"name": "example.net"}, suspend=True)

@@ -41,9 +41,15 @@ def allowed(plane: ControlPlane, user: str, act: Act, *groups: str) -> bool:
     """What the API server says to somebody who asks."""
     resource, _, subresource = act.resource.partition("/")
     attributes = {**act._asdict(), "resource": resource, "subresource": subresource}
-    body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {"user": user, "groups": list(groups)}}
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": user, "groups": list(groups)},
+    }
     body["spec"] |= {"resourceAttributes": attributes}  # type: ignore[operator]  # a dict of both kinds
-    answer = plane.http.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", json=body).raise_for_status()
+    answer = plane.http.post(
+        "/apis/authorization.k8s.io/v1/subjectaccessreviews", json=body
+    ).raise_for_status()
     return bool(answer.json()["status"]["allowed"])
 
 
@@ -93,13 +99,27 @@ def helm(plane: ControlPlane, tmp_path: Path) -> Iterator[Helm]:
 
 
 @pytest.mark.parametrize("form", SERVED)
-def test_the_operators_token_opens_what_was_granted_and_nothing_else(form: str, helm: Helm, plane: ControlPlane) -> None:
+def test_the_operators_token_opens_what_was_granted_and_nothing_else(
+    form: str, helm: Helm, plane: ControlPlane
+) -> None:
     helm.install(RELEASE, NAMESPACE, CI / f"{form}.yaml")
-    groups = ("system:serviceaccounts", f"system:serviceaccounts:{NAMESPACE}", "system:authenticated")
+    groups = (
+        "system:serviceaccounts",
+        f"system:serviceaccounts:{NAMESPACE}",
+        "system:authenticated",
+    )
     for verb in ("get", "list", "watch", "create", "update"):
-        served = {name for name in SERVED["cluster-wide"] if allowed(plane, ACCOUNT, Act(verb, "secrets", name), *groups)}
+        served = {
+            name
+            for name in SERVED["cluster-wide"]
+            if allowed(plane, ACCOUNT, Act(verb, "secrets", name), *groups)
+        }
         assert served == SERVED[form], verb
-    assert {act for act, forms in ONLY.items() if allowed(plane, ACCOUNT, act, *groups) is not (form in forms)} == set()
+    assert {
+        act
+        for act, forms in ONLY.items()
+        if allowed(plane, ACCOUNT, act, *groups) is not (form in forms)
+    } == set()
     assert [act for act in NEVER if allowed(plane, ACCOUNT, act, *groups)] == []
 
 
@@ -118,17 +138,35 @@ def test_editors_of_a_namespace_write_objects_only_where_the_clusters_roles_say_
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "editor"}],
     }
     plane.apply(binding)
-    until(lambda: allowed(plane, "editor", Act("create", "configmaps", ELSEWHERE)), within_s=30, describe="an editor")
-    # A right that comes and goes with the release, so that the controller is seen to have added up what is there now.
+    until(
+        lambda: allowed(plane, "editor", Act("create", "configmaps", ELSEWHERE)),
+        within_s=30,
+        describe="an editor",
+    )
+    # A right that comes and goes with the release, so that the controller is seen to have added up
+    # what is there now.
     marker = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
-        "metadata": {"name": "marker", "labels": {"rbac.authorization.k8s.io/aggregate-to-edit": "true"}},
-        "rules": [{"apiGroups": ["example.com"], "resources": [f"marks-{aggregate}".lower()], "verbs": ["get"]}],
+        "metadata": {
+            "name": "marker",
+            "labels": {"rbac.authorization.k8s.io/aggregate-to-edit": "true"},
+        },
+        "rules": [
+            {
+                "apiGroups": ["example.com"],
+                "resources": [f"marks-{aggregate}".lower()],
+                "verbs": ["get"],
+            }
+        ],
     }
     plane.apply(marker)
     mark = Act("get", f"marks-{aggregate}".lower(), ELSEWHERE, "any", "example.com")
-    until(lambda: allowed(plane, "editor", mark), within_s=30, describe="the cluster's own roles to be added up")
+    until(
+        lambda: allowed(plane, "editor", mark),
+        within_s=30,
+        describe="the cluster's own roles to be added up",
+    )
     write = Act("create", "authenticatedoriginpulls", ELSEWHERE, group="aop-operator.dev")
     assert allowed(plane, "editor", write) is aggregate
     plane.kubectl("delete", "clusterrole", "marker")
@@ -163,12 +201,18 @@ def story(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Stor
             told.config_map.append(plane.http.get(f"{place}/{OTHER}").raise_for_status().json())
             helm.upgrade(RELEASE, NAMESPACE, installed(scene))
             scene.sandbox.secret(NAMESPACE)
-            until(lambda: plane.http.get(path_of(NAMESPACE)).is_success, within_s=30, describe="the resource to be served")
+            until(
+                lambda: plane.http.get(path_of(NAMESPACE)).is_success,
+                within_s=30,
+                describe="the resource to be served",
+            )
             scene.apply(namespace=ELSEWHERE)
             told.unserved.append(scene.object(namespace=ELSEWHERE))
             with DeployedOperator(plane, folder):
                 scene.apply(namespace=NAMESPACE, origins=[origin(OTHER)])
-                told.refused = scene.until_condition(reason="ConfigMapNotAllowed", namespace=NAMESPACE, within_s=60)
+                told.refused = scene.until_condition(
+                    reason="ConfigMapNotAllowed", namespace=NAMESPACE, within_s=60
+                )
                 told.unserved.append(scene.object(namespace=ELSEWHERE))
             told.asked = plane.audit(ACCOUNT)[before:]
             told.config_map.append(plane.http.get(f"{place}/{OTHER}").raise_for_status().json())
@@ -196,11 +240,17 @@ def test_an_object_where_none_is_served_is_left_alone(story: Story) -> None:
     assert before
     assert after == before
     assert [f"{one.verb} {one.uri}" for one in story.asked if one.namespace == ELSEWHERE] == []
-    assert [one for one in story.asked if one.namespace == NAMESPACE and one.resource == "secrets" and one.allowed]
+    assert [
+        one
+        for one in story.asked
+        if one.namespace == NAMESPACE and one.resource == "secrets" and one.allowed
+    ]
 
 
 def test_a_config_map_that_is_not_allowed_stays_as_it_is(story: Story) -> None:
     assert f"{CONTROLLER_NAMESPACE}/{OTHER}" in story.refused["message"]
     before, after = story.config_map
     assert after == before
-    assert [f"{one.verb} {one.uri}" for one in story.asked if one.name == OTHER and one.allowed] == []
+    assert [
+        f"{one.verb} {one.uri}" for one in story.asked if one.name == OTHER and one.allowed
+    ] == []

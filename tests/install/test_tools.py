@@ -34,7 +34,12 @@ def test_kubectl_explain_answers_with_a_sentence_for_every_field(plane: ControlP
     found = list(schemas(root, "aop"))
     assert "aop.spec.origins.ingressNginx.configMapRef" in {path for path, _ in found}
     # The API server publishes its OpenAPI a moment after it serves the resource.
-    until(lambda: plane.kubectl("explain", "aop"), within_s=30, describe="kubectl to know the resource", ignoring=(KubectlError,))
+    until(
+        lambda: plane.kubectl("explain", "aop"),
+        within_s=30,
+        describe="kubectl to know the resource",
+        ignoring=(KubectlError,),
+    )
     for path, schema in found:
         said = plane.kubectl("explain", path)
         assert "<no description>" not in said, said

@@ -38,15 +38,24 @@ def edge(plane: ControlPlane) -> Iterator[str]:
 
 def test_without_the_resource_there_is_nothing_to_guard(plane: ControlPlane) -> None:
     # Another test's resource is deleted, and its path answers for a moment longer.
-    until(lambda: plane.http.get("/apis/aop-operator.dev/v1alpha1").status_code == 404, within_s=30, describe="no such resource")
+    until(
+        lambda: plane.http.get("/apis/aop-operator.dev/v1alpha1").status_code == 404,
+        within_s=30,
+        describe="no such resource",
+    )
     assert guard(plane.admin_kubeconfig)[0] == 0
 
 
 def test_without_objects_the_operator_may_go(plane: ControlPlane, edge: str) -> None:
-    assert guard(plane.admin_kubeconfig) == (0, "There are no AuthenticatedOriginPulls: the operator may be uninstalled.\n")
+    assert guard(plane.admin_kubeconfig) == (
+        0,
+        "There are no AuthenticatedOriginPulls: the operator may be uninstalled.\n",
+    )
 
 
-def test_every_object_is_named_with_its_zone_and_what_to_type(plane: ControlPlane, edge: str) -> None:
+def test_every_object_is_named_with_its_zone_and_what_to_type(
+    plane: ControlPlane, edge: str
+) -> None:
     plane.apply(pull("one", edge), pull("two", edge, zone={"name": "example.org"}))
     status, said = guard(plane.admin_kubeconfig)
     assert status == 1
@@ -57,17 +66,29 @@ def test_every_object_is_named_with_its_zone_and_what_to_type(plane: ControlPlan
     assert "--no-hooks" in said
 
 
-def test_an_object_that_is_being_removed_still_needs_the_operator(plane: ControlPlane, edge: str) -> None:
+def test_an_object_that_is_being_removed_still_needs_the_operator(
+    plane: ControlPlane, edge: str
+) -> None:
     going = pull("going", edge)
     plane.apply({**going, "metadata": {**going["metadata"], "finalizers": ["example.com/held"]}})
     plane.kubectl("delete", "aop", "going", f"--namespace={edge}", "--wait=false")
     status, said = guard(plane.admin_kubeconfig)
-    plane.kubectl("patch", "aop", "going", f"--namespace={edge}", "--type=merge", "--patch", '{"metadata":{"finalizers":null}}')
+    plane.kubectl(
+        "patch",
+        "aop",
+        "going",
+        f"--namespace={edge}",
+        "--type=merge",
+        "--patch",
+        '{"metadata":{"finalizers":null}}',
+    )
     assert status == 1
     assert f"{edge}/going (zone example.com, is being removed)" in said
 
 
-def test_objects_that_this_operator_does_not_serve_are_not_its_own(plane: ControlPlane, edge: str) -> None:
+def test_objects_that_this_operator_does_not_serve_are_not_its_own(
+    plane: ControlPlane, edge: str
+) -> None:
     plane.apply(pull("one", edge))
     assert guard(plane.admin_kubeconfig, AOP_WATCH_NAMESPACES="default")[0] == 0
     assert guard(plane.admin_kubeconfig, AOP_WATCH_NAMESPACES=f"default,{edge}")[0] == 1

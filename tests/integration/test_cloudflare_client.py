@@ -103,7 +103,9 @@ async def once_held_no_more(call: Callable[[], Awaitable[T]]) -> T:
 
 
 def access_of(double: CloudflareDouble, token: str | None = None) -> Access:
-    return Access.of((token or double.token) + "\n", Priority.ONBOARD, source="Secret edge/cloudflare")
+    return Access.of(
+        (token or double.token) + "\n", Priority.ONBOARD, source="Secret edge/cloudflare"
+    )
 
 
 @pytest.mark.asyncio
@@ -128,10 +130,17 @@ async def test_the_life_of_a_certificate(double: CloudflareDouble, zone_id: str)
             while not (await cloudflare.fetch_certificate(access, zone_id, uploaded.id)).active:  # noqa: ASYNC110 - the API can only be polled
                 await asyncio.sleep(0.05)
         assert (await cloudflare.set_enablement(access, zone_id, enabled=True)).enabled
-        assert [certificate.fingerprint for certificate in await cloudflare.list_certificates(access, zone_id)] == [FIRST.leaf.pin.sha256]
+        assert [
+            certificate.fingerprint
+            for certificate in await cloudflare.list_certificates(access, zone_id)
+        ] == [FIRST.leaf.pin.sha256]
 
         double.control.turn(delete_s=600)
-        assert (await once_held_no_more(lambda: cloudflare.delete_certificate(access, zone_id, uploaded.id))).deleting
+        assert (
+            await once_held_no_more(
+                lambda: cloudflare.delete_certificate(access, zone_id, uploaded.id)
+            )
+        ).deleting
         with pytest.raises(AlreadyExists):
             await cloudflare.upload_certificate(access, zone_id, FIRST.leaf.pem, FIRST.key)
         with pytest.raises(AlreadyDeleted):
@@ -139,7 +148,9 @@ async def test_the_life_of_a_certificate(double: CloudflareDouble, zone_id: str)
 
 
 @pytest.mark.asyncio
-async def test_a_tombstone_is_not_listed_is_readable_and_cannot_be_deleted_again(double: CloudflareDouble, zone_id: str) -> None:
+async def test_a_tombstone_is_not_listed_is_readable_and_cannot_be_deleted_again(
+    double: CloudflareDouble, zone_id: str
+) -> None:
     access = access_of(double)
     async with asking(double) as cloudflare:
         uploaded = await cloudflare.upload_certificate(access, zone_id, FIRST.leaf.pem, FIRST.key)
@@ -154,28 +165,42 @@ async def test_a_tombstone_is_not_listed_is_readable_and_cannot_be_deleted_again
 
 
 @pytest.mark.asyncio
-async def test_an_upload_whose_answer_is_lost_is_found_by_uploading_the_same_again(double: CloudflareDouble, zone_id: str) -> None:
+async def test_an_upload_whose_answer_is_lost_is_found_by_uploading_the_same_again(
+    double: CloudflareDouble, zone_id: str
+) -> None:
     double.control.break_api(method="POST", path=AOP, when="after", drop=True, count=1)
     async with asking(double) as cloudflare:
         with pytest.raises(Unavailable, match="not known"):
-            await cloudflare.upload_certificate(access_of(double), zone_id, FIRST.leaf.pem, FIRST.key)
+            await cloudflare.upload_certificate(
+                access_of(double), zone_id, FIRST.leaf.pem, FIRST.key
+            )
         with pytest.raises(AlreadyExists):
-            await once_held_no_more(lambda: cloudflare.upload_certificate(access_of(double), zone_id, FIRST.leaf.pem, FIRST.key))
+            await once_held_no_more(
+                lambda: cloudflare.upload_certificate(
+                    access_of(double), zone_id, FIRST.leaf.pem, FIRST.key
+                )
+            )
         assert len(await cloudflare.list_certificates(access_of(double), zone_id)) == 1
     assert len(double.control.calls("POST", AOP)) >= 2
 
 
 @pytest.mark.asyncio
-async def test_a_key_of_another_certificate_is_refused_for_good(double: CloudflareDouble, zone_id: str) -> None:
+async def test_a_key_of_another_certificate_is_refused_for_good(
+    double: CloudflareDouble, zone_id: str
+) -> None:
     async with asking(double) as cloudflare:
         with pytest.raises(CertificateRefused) as caught:
-            await cloudflare.upload_certificate(access_of(double), zone_id, FIRST.leaf.pem, SECOND.key)
+            await cloudflare.upload_certificate(
+                access_of(double), zone_id, FIRST.leaf.pem, SECOND.key
+            )
     assert caught.value.status == 400
     assert caught.value.cf_ray
 
 
 @pytest.mark.asyncio
-async def test_mutations_asked_for_at_once_never_meet_a_conflict(double: CloudflareDouble, zone_id: str) -> None:
+async def test_mutations_asked_for_at_once_never_meet_a_conflict(
+    double: CloudflareDouble, zone_id: str
+) -> None:
     double.control.turn(mutation_s=0.1, serialise_settings=True)
     async with asking(double) as cloudflare:
         access = access_of(double)
@@ -184,13 +209,21 @@ async def test_mutations_asked_for_at_once_never_meet_a_conflict(double: Cloudfl
             cloudflare.upload_certificate(access, zone_id, SECOND.leaf.pem, SECOND.key),
             cloudflare.set_enablement(access, zone_id, enabled=True),
         )
-    assert 409 not in {call["status"] for call in double.control.calls("!GET", f"/zones/{zone_id}/*")}
+    assert 409 not in {
+        call["status"] for call in double.control.calls("!GET", f"/zones/{zone_id}/*")
+    }
 
 
 @pytest.mark.asyncio
-async def test_hosts_with_a_choice_of_their_own_are_listed_where_that_is_offered(double: CloudflareDouble, zone_id: str) -> None:
-    double.control.associate("a.example.org", zone_id, enabled=False, issue={"common_name": "a.example.org"})
-    double.control.associate("b.example.org", zone_id, enabled=True, issue={"common_name": "b.example.org"})
+async def test_hosts_with_a_choice_of_their_own_are_listed_where_that_is_offered(
+    double: CloudflareDouble, zone_id: str
+) -> None:
+    double.control.associate(
+        "a.example.org", zone_id, enabled=False, issue={"common_name": "a.example.org"}
+    )
+    double.control.associate(
+        "b.example.org", zone_id, enabled=True, issue={"common_name": "b.example.org"}
+    )
     async with asking(double) as cloudflare:
         seen = await cloudflare.list_hostname_associations(access_of(double), zone_id)
         assert sorted((each.hostname, each.enabled) for each in seen if each.outranks) == [
@@ -203,18 +236,35 @@ async def test_hosts_with_a_choice_of_their_own_are_listed_where_that_is_offered
 
 
 @pytest.mark.asyncio
-async def test_a_fresh_token_is_not_reported_while_it_is_refused_now_and_then(double: CloudflareDouble, zone_id: str) -> None:
+async def test_a_fresh_token_is_not_reported_while_it_is_refused_now_and_then(
+    double: CloudflareDouble, zone_id: str
+) -> None:
     """As the double refuses fresh tokens, but twice instead of by chance: chance also refuses six times in a row."""
-    body = json.dumps({"success": False, "errors": [{"code": 10000, "message": "Unable to authenticate request"}], "messages": []})
-    double.control.break_api(path=AOP, status=403, headers={"content-type": "application/json"}, body=body, count=2)
+    body = json.dumps(
+        {
+            "success": False,
+            "errors": [{"code": 10000, "message": "Unable to authenticate request"}],
+            "messages": [],
+        }
+    )
+    double.control.break_api(
+        path=AOP, status=403, headers={"content-type": "application/json"}, body=body, count=2
+    )
     async with asking(double) as cloudflare:
         assert await cloudflare.list_certificates(access_of(double), zone_id) == ()
-    assert [call["status"] for call in double.control.calls("GET", f"/zones/{zone_id}/origin_tls_client_auth")] == [403, 403, 200]
+    assert [
+        call["status"]
+        for call in double.control.calls("GET", f"/zones/{zone_id}/origin_tls_client_auth")
+    ] == [403, 403, 200]
 
 
-@pytest.mark.parametrize("order", [{"revoked": True}, {"status": "disabled"}, {"status": "expired"}])
+@pytest.mark.parametrize(
+    "order", [{"revoked": True}, {"status": "disabled"}, {"status": "expired"}]
+)
 @pytest.mark.asyncio
-async def test_a_token_that_stops_working_is_rejected(double: CloudflareDouble, zone_id: str, order: dict[str, object]) -> None:
+async def test_a_token_that_stops_working_is_rejected(
+    double: CloudflareDouble, zone_id: str, order: dict[str, object]
+) -> None:
     made = double.control.make_token()
     access = access_of(double, made["value"])
     async with asking(double) as cloudflare:
@@ -228,7 +278,9 @@ async def test_a_token_that_stops_working_is_rejected(double: CloudflareDouble, 
 async def test_a_token_that_never_existed_is_rejected(double: CloudflareDouble) -> None:
     async with asking(double) as cloudflare:
         with pytest.raises(TokenRejected):
-            await cloudflare.find_zones(access_of(double, "pretend-token-that-nobody-made"), "example.org")
+            await cloudflare.find_zones(
+                access_of(double, "pretend-token-that-nobody-made"), "example.org"
+            )
 
 
 @pytest.mark.parametrize("status", [403, 400])
@@ -238,7 +290,9 @@ async def test_each_missing_permission_is_named_and_works_once_added(
     double: CloudflareDouble, zone_id: str, missing: str, status: int
 ) -> None:
     double.control.turn(missing_permission_status=status)
-    made = double.control.make_token([permission for permission in PERMISSIONS if permission != missing])
+    made = double.control.make_token(
+        [permission for permission in PERMISSIONS if permission != missing]
+    )
     access = access_of(double, made["value"])
     async with asking(double) as cloudflare:
         calls = {
@@ -255,18 +309,28 @@ async def test_each_missing_permission_is_named_and_works_once_added(
 
 
 @pytest.mark.asyncio
-async def test_a_permission_to_read_is_not_one_to_write(double: CloudflareDouble, zone_id: str) -> None:
-    made = double.control.make_token(["Zone Read", "SSL and Certificates Read", "Zone Settings Read"])
+async def test_a_permission_to_read_is_not_one_to_write(
+    double: CloudflareDouble, zone_id: str
+) -> None:
+    made = double.control.make_token(
+        ["Zone Read", "SSL and Certificates Read", "Zone Settings Read"]
+    )
     async with asking(double) as cloudflare:
         access = access_of(double, made["value"])
         assert await cloudflare.list_certificates(access, zone_id) == ()
         with pytest.raises(TokenLacksPermission, match="SSL and Certificates Write"):
-            await once_certain(lambda: cloudflare.upload_certificate(access, zone_id, FIRST.leaf.pem, FIRST.key))
-    assert len(double.control.calls("POST", f"/zones/{zone_id}/*")) == 2, "the key is not sent again and again to be sure"
+            await once_certain(
+                lambda: cloudflare.upload_certificate(access, zone_id, FIRST.leaf.pem, FIRST.key)
+            )
+    assert len(double.control.calls("POST", f"/zones/{zone_id}/*")) == 2, (
+        "the key is not sent again and again to be sure"
+    )
 
 
 @pytest.mark.asyncio
-async def test_a_zone_outside_the_tokens_scope_is_not_visible(double: CloudflareDouble, zone_id: str) -> None:
+async def test_a_zone_outside_the_tokens_scope_is_not_visible(
+    double: CloudflareDouble, zone_id: str
+) -> None:
     made = double.control.make_token(zones=["example.com"])
     async with asking(double) as cloudflare:
         access = access_of(double, made["value"])
@@ -277,7 +341,9 @@ async def test_a_zone_outside_the_tokens_scope_is_not_visible(double: Cloudflare
 
 
 @pytest.mark.asyncio
-async def test_one_answer_of_429_pauses_all_zones_of_the_token_and_no_other_token(double: CloudflareDouble, zone_id: str) -> None:
+async def test_one_answer_of_429_pauses_all_zones_of_the_token_and_no_other_token(
+    double: CloudflareDouble, zone_id: str
+) -> None:
     double.control.break_api(path=AOP, status=429, headers={"retry-after": "7200"}, count=1)
     other = double.control.make_token()
     async with asking(double) as cloudflare:
@@ -286,14 +352,18 @@ async def test_one_answer_of_429_pauses_all_zones_of_the_token_and_no_other_toke
         assert caught.value.retry_after_s == 3600, "an hour is the most that is believed"
         with pytest.raises(RateLimited):
             await cloudflare.find_zones(access_of(double), "example.com")
-        assert len(await cloudflare.find_zones(access_of(double, other["value"]), "example.com")) == 1
+        assert (
+            len(await cloudflare.find_zones(access_of(double, other["value"]), "example.com")) == 1
+        )
 
 
 # --- tokens of every kind ------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
-async def test_an_accounts_token_works_and_is_verified_at_its_account_only(double: CloudflareDouble, zone_id: str) -> None:
+async def test_an_accounts_token_works_and_is_verified_at_its_account_only(
+    double: CloudflareDouble, zone_id: str
+) -> None:
     made = double.control.make_token(kind="account")
     access, since = access_of(double, made["value"]), last_call(double)
     async with asking(double) as cloudflare:
@@ -325,7 +395,9 @@ async def test_a_token_that_may_not_be_used_here_or_now_says_so(
 
 
 @pytest.mark.asyncio
-async def test_a_zone_that_was_shown_names_the_permission_of_each_path(double: CloudflareDouble, zone_id: str) -> None:
+async def test_a_zone_that_was_shown_names_the_permission_of_each_path(
+    double: CloudflareDouble, zone_id: str
+) -> None:
     """Zone settings answer 9109, which elsewhere means that there is no such zone."""
     made = double.control.make_token(["Zone Read"])
     access = access_of(double, made["value"])
@@ -338,7 +410,9 @@ async def test_a_zone_that_was_shown_names_the_permission_of_each_path(double: C
 
 
 @pytest.mark.asyncio
-async def test_a_token_that_is_refused_now_and_then_is_never_said_to_lack_anything(double: CloudflareDouble, zone_id: str) -> None:
+async def test_a_token_that_is_refused_now_and_then_is_never_said_to_lack_anything(
+    double: CloudflareDouble, zone_id: str
+) -> None:
     made = double.control.make_token()
     access = access_of(double, made["value"])
     double.control.turn(refuse_every=3)
@@ -348,7 +422,9 @@ async def test_a_token_that_is_refused_now_and_then_is_never_said_to_lack_anythi
                 await cloudflare.list_certificates(access, zone_id)
             except TokenDoubted:
                 continue
-    refused = [call for call in double.control.calls(path=f"/zones/{zone_id}/*") if call["code"] == 10000]
+    refused = [
+        call for call in double.control.calls(path=f"/zones/{zone_id}/*") if call["code"] == 10000
+    ]
     assert len(refused) >= 10
 
 
@@ -376,7 +452,12 @@ async def as_many_as_go(cloudflare: Cloudflare, accesses: list[Access], zone_ids
     """Read as fast as the client lets us, with all tokens and zones in turn; how many calls it let through."""
     made = 0
     while True:
-        batch = [cloudflare.fetch_enablement(accesses[(made + n) % len(accesses)], zone_ids[(made + n) % len(zone_ids)]) for n in range(20)]
+        batch = [
+            cloudflare.fetch_enablement(
+                accesses[(made + n) % len(accesses)], zone_ids[(made + n) % len(zone_ids)]
+            )
+            for n in range(20)
+        ]
         results = await asyncio.gather(*batch, return_exceptions=True)
         made += sum(not isinstance(result, BaseException) for result in results)
         for result in results:
@@ -387,7 +468,9 @@ async def as_many_as_go(cloudflare: Cloudflare, accesses: list[Access], zone_ids
 
 
 @pytest.mark.asyncio
-async def test_many_zones_and_tokens_of_one_user_never_meet_the_real_limit(double: CloudflareDouble) -> None:
+async def test_many_zones_and_tokens_of_one_user_never_meet_the_real_limit(
+    double: CloudflareDouble,
+) -> None:
     """1,200 calls in 5 minutes, and then none for 5 minutes: the client stops at three quarters, whoever drives it."""
     zone_ids = [double.control.make_zone(f"crowd-{n}.example.org")["id"] for n in range(20)]
     accesses, since = somebody(double, 5), last_call(double)
@@ -403,7 +486,9 @@ async def test_many_zones_and_tokens_of_one_user_never_meet_the_real_limit(doubl
 
 @pytest.mark.parametrize("left", [0, 4, 310])
 @pytest.mark.asyncio
-async def test_after_a_restart_what_others_have_left_is_the_truth(double: CloudflareDouble, zone_id: str, left: int) -> None:
+async def test_after_a_restart_what_others_have_left_is_the_truth(
+    double: CloudflareDouble, zone_id: str, left: int
+) -> None:
     (access,) = somebody(double)
     double.control.use_up(double.control.state()["tokens"][-1]["owner"], left + 1)
     since = last_call(double)
@@ -412,7 +497,9 @@ async def test_after_a_restart_what_others_have_left_is_the_truth(double: Cloudf
         made = await as_many_as_go(cloudflare, [access], [zone_id])
         assert made <= max(left - 300, 0)
         if left:
-            assert not (await cloudflare.fetch_enablement(access.at(Priority.PROTECT), zone_id)).enabled
+            assert not (
+                await cloudflare.fetch_enablement(access.at(Priority.PROTECT), zone_id)
+            ).enabled
     assert 429 not in {call["status"] for call in double.control.calls(since=since)}
 
 
@@ -423,7 +510,9 @@ async def test_after_a_restart_what_others_have_left_is_the_truth(double: Cloudf
 async def test_being_one_too_many_is_recognised_whatever_it_looks_like(
     double: CloudflareDouble, zone_id: str, status: int, code: int, retry_after: bool
 ) -> None:
-    double.control.turn(throttled_status=status, throttled_code=code, rate_retry_after=retry_after, rate_block_s=120)
+    double.control.turn(
+        throttled_status=status, throttled_code=code, rate_retry_after=retry_after, rate_block_s=120
+    )
     (access,) = somebody(double)
     double.control.use_up(double.control.state()["tokens"][-1]["owner"], 0)
     since = last_call(double)
@@ -440,47 +529,67 @@ async def test_being_one_too_many_is_recognised_whatever_it_looks_like(
 
 @pytest.mark.parametrize("text", ["as it was", "without newline", "with CRLF", "with its issuer"])
 @pytest.mark.asyncio
-async def test_a_certificate_is_the_same_however_it_comes_back(double: CloudflareDouble, zone_id: str, text: str) -> None:
+async def test_a_certificate_is_the_same_however_it_comes_back(
+    double: CloudflareDouble, zone_id: str, text: str
+) -> None:
     double.control.turn(certificate_text=text)
     async with asking(double) as cloudflare:
-        made = await cloudflare.upload_certificate(access_of(double), zone_id, FIRST.leaf.pem, FIRST.key)
+        made = await cloudflare.upload_certificate(
+            access_of(double), zone_id, FIRST.leaf.pem, FIRST.key
+        )
         (listed,) = await cloudflare.list_certificates(access_of(double), zone_id)
     assert made.fingerprint == listed.fingerprint == FIRST.leaf.pin.sha256
 
 
 @pytest.mark.asyncio
-async def test_a_list_of_certificates_that_has_pages_is_read_to_its_end(double: CloudflareDouble, zone_id: str) -> None:
+async def test_a_list_of_certificates_that_has_pages_is_read_to_its_end(
+    double: CloudflareDouble, zone_id: str
+) -> None:
     held = {double.control.upload(zone_id)["id"] for _ in range(5)}
     double.control.turn(certificates_per_page=2)
     async with asking(double) as cloudflare:
-        assert {one.id for one in await cloudflare.list_certificates(access_of(double), zone_id)} == held
+        assert {
+            one.id for one in await cloudflare.list_certificates(access_of(double), zone_id)
+        } == held
 
 
 @pytest.mark.parametrize("readable", [True, False])
 @pytest.mark.asyncio
-async def test_an_internationalised_zone_is_found_in_either_form(double: CloudflareDouble, readable: bool) -> None:
+async def test_an_internationalised_zone_is_found_in_either_form(
+    double: CloudflareDouble, readable: bool
+) -> None:
     double.control.turn(unicode_names=readable)
     made = double.control.make_zone("xn--bcher-kva.example")["id"]
     async with asking(double) as cloudflare:
         for name in ("bücher.example", "xn--bcher-kva.example"):
             (found,) = await cloudflare.find_zones(access_of(double), name)
             assert (found.id, found.name) == (made, "xn--bcher-kva.example")
-        assert (await cloudflare.fetch_zone(access_of(double), made)).name == "xn--bcher-kva.example"
+        assert (
+            await cloudflare.fetch_zone(access_of(double), made)
+        ).name == "xn--bcher-kva.example"
     double.control.ask("DELETE", f"/zones/{made}")
 
 
 @pytest.mark.asyncio
-async def test_refusals_with_a_result_that_is_null_are_refusals(double: CloudflareDouble, zone_id: str) -> None:
+async def test_refusals_with_a_result_that_is_null_are_refusals(
+    double: CloudflareDouble, zone_id: str
+) -> None:
     double.control.turn(failure_result="null", lasting_1406=True)
     async with asking(double) as cloudflare:
         with pytest.raises(AlreadyExists):
-            await cloudflare.upload_certificate(access_of(double), zone_id, FIRST.leaf.pem, FIRST.key)
+            await cloudflare.upload_certificate(
+                access_of(double), zone_id, FIRST.leaf.pem, FIRST.key
+            )
         with pytest.raises(NotFound):
-            await cloudflare.fetch_certificate(access_of(double), zone_id, "d5035326-5385-4ec3-b77d-d1a122cf3283")
+            await cloudflare.fetch_certificate(
+                access_of(double), zone_id, "d5035326-5385-4ec3-b77d-d1a122cf3283"
+            )
 
 
 @pytest.mark.asyncio
-async def test_a_zone_that_is_busy_after_a_change_takes_the_next_one_later(double: CloudflareDouble, zone_id: str) -> None:
+async def test_a_zone_that_is_busy_after_a_change_takes_the_next_one_later(
+    double: CloudflareDouble, zone_id: str
+) -> None:
     double.control.turn(busy_s=0.5)
     async with asking(double) as cloudflare:
         access = access_of(double)
@@ -490,7 +599,9 @@ async def test_a_zone_that_is_busy_after_a_change_takes_the_next_one_later(doubl
         async with asyncio.timeout(10):
             while True:
                 try:
-                    await cloudflare.upload_certificate(access, zone_id, SECOND.leaf.pem, SECOND.key)
+                    await cloudflare.upload_certificate(
+                        access, zone_id, SECOND.leaf.pem, SECOND.key
+                    )
                     break
                 except ChangeUnderWay:
                     await asyncio.sleep(0.05)
@@ -500,7 +611,9 @@ async def test_a_zone_that_is_busy_after_a_change_takes_the_next_one_later(doubl
 
 
 @pytest.mark.asyncio
-async def test_a_zone_whose_plan_has_no_list_of_hostnames_says_so(double: CloudflareDouble, zone_id: str) -> None:
+async def test_a_zone_whose_plan_has_no_list_of_hostnames_says_so(
+    double: CloudflareDouble, zone_id: str
+) -> None:
     double.control.change_zone(zone_id, not_offered=["/origin_tls_client_auth/hostnames*"])
     async with asking(double) as cloudflare:
         with pytest.raises(NotOffered):

@@ -41,7 +41,12 @@ TOKEN = "k3y0fth3path"
 CHECK, GATE = check_path(TOKEN), gate_path(TOKEN)
 FORGED = {"X_Forwarded_Proto": "https", "X_Forwarded_Host": "elsewhere.example.net"}
 
-WWW, API, SHOP, OUTSIDE = "www.example.com", "api.example.com", "shop.example.org", "outside.example.net"
+WWW, API, SHOP, OUTSIDE = (
+    "www.example.com",
+    "api.example.com",
+    "shop.example.org",
+    "outside.example.net",
+)
 HOSTS = (WWW, API, "*.example.com", SHOP, OUTSIDE)
 
 
@@ -60,26 +65,63 @@ class Issuer:
         self.folder, self.key = folder, ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.chain: list[x509.Certificate] = []
-        certificate = (above or self).sign(self.name, self.key, NOW - timedelta(hours=1), NOW + timedelta(days=9), authority=True)
+        certificate = (above or self).sign(
+            self.name, self.key, NOW - timedelta(hours=1), NOW + timedelta(days=9), authority=True
+        )
         self.chain = [certificate, *(above.chain if above else [])]
 
     def sign(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, not_before: datetime, not_after: datetime, *, authority: bool
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePrivateKey,
+        not_before: datetime,
+        not_after: datetime,
+        *,
+        authority: bool,
     ) -> x509.Certificate:
-        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).public_key(key.public_key())
-        builder = builder.serial_number(x509.random_serial_number()).not_valid_before(not_before).not_valid_after(not_after)
-        return builder.add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True).sign(self.key, hashes.SHA256())
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self.name)
+            .public_key(key.public_key())
+        )
+        builder = (
+            builder.serial_number(x509.random_serial_number())
+            .not_valid_before(not_before)
+            .not_valid_after(not_after)
+        )
+        return builder.add_extension(
+            x509.BasicConstraints(ca=authority, path_length=None), critical=True
+        ).sign(self.key, hashes.SHA256())
 
-    def leaf(self, name: str, *, begins: timedelta = timedelta(hours=-1), ends: timedelta = timedelta(days=9), chain: bool = False) -> Leaf:
+    def leaf(
+        self,
+        name: str,
+        *,
+        begins: timedelta = timedelta(hours=-1),
+        ends: timedelta = timedelta(days=9),
+        chain: bool = False,
+    ) -> Leaf:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = self.sign(subject, key, NOW + begins, NOW + ends, authority=False)
         path = self.folder / f"{name}.pem"
-        pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        pem = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
         sent = [certificate, *(self.chain if chain else [])]
-        path.write_bytes(pem + b"".join(one.public_bytes(serialization.Encoding.PEM) for one in sent))
-        digests = certificate.fingerprint(hashes.SHA256()).hex(), certificate.fingerprint(hashes.SHA1()).hex()  # noqa: S303  # what nginx compares
-        return Leaf(path, Pin(*digests, certificate.not_valid_before_utc, certificate.not_valid_after_utc))
+        path.write_bytes(
+            pem + b"".join(one.public_bytes(serialization.Encoding.PEM) for one in sent)
+        )
+        digests = (
+            certificate.fingerprint(hashes.SHA256()).hex(),
+            certificate.fingerprint(hashes.SHA1()).hex(),  # noqa: S303  # what nginx compares
+        )
+        return Leaf(
+            path, Pin(*digests, certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+        )
 
 
 @dataclass(frozen=True)
@@ -111,13 +153,35 @@ def leaves(tmp_path_factory: pytest.TempPathFactory) -> Leaves:
     )
 
 
-def com(leaves: Leaves, mode: Mode, enforced: tuple[str, ...] = (), pins: tuple[Pin, ...] | None = None) -> Claim:
-    expected = (leaves.ours.pin, leaves.next.pin, leaves.expired.pin, leaves.early.pin) if pins is None else pins
-    return Claim("uid-com", "edge/example-com", "example.com", ("example.com", "*.example.com"), mode, enforced, expected)
+def com(
+    leaves: Leaves, mode: Mode, enforced: tuple[str, ...] = (), pins: tuple[Pin, ...] | None = None
+) -> Claim:
+    expected = (
+        (leaves.ours.pin, leaves.next.pin, leaves.expired.pin, leaves.early.pin)
+        if pins is None
+        else pins
+    )
+    return Claim(
+        "uid-com",
+        "edge/example-com",
+        "example.com",
+        ("example.com", "*.example.com"),
+        mode,
+        enforced,
+        expected,
+    )
 
 
 def org(leaves: Leaves, mode: Mode, enforced: tuple[str, ...] = ()) -> Claim:
-    return Claim("uid-org", "edge/example-org", "example.org", ("example.org", "*.example.org"), mode, enforced, (leaves.org.pin,))
+    return Claim(
+        "uid-org",
+        "edge/example-org",
+        "example.org",
+        ("example.org", "*.example.org"),
+        mode,
+        enforced,
+        (leaves.org.pin,),
+    )
 
 
 def path_of(leaf: Leaf | None) -> Path | None:
@@ -151,12 +215,16 @@ LABEL = labels([Claim("", "", zone, ()) for zone in ("example.com", "example.org
 
 
 @pytest.mark.parametrize("path", ["/", "/deep/path?and=query", GATE, f"{CHECK}/below", f"{CHECK}x"])
-def test_a_required_host_refuses_whoever_comes_without_a_certificate(requiring: TextNginx, path: str) -> None:
+def test_a_required_host_refuses_whoever_comes_without_a_certificate(
+    requiring: TextNginx, path: str
+) -> None:
     assert requiring.https(WWW, path).status == 400
 
 
 @pytest.mark.parametrize("path", ["/", GATE])
-def test_a_required_host_refuses_a_strangers_certificate(requiring: TextNginx, leaves: Leaves, path: str) -> None:
+def test_a_required_host_refuses_a_strangers_certificate(
+    requiring: TextNginx, leaves: Leaves, path: str
+) -> None:
     assert requiring.https(WWW, path, leaves.stranger.path).status == 400
 
 
@@ -184,14 +252,18 @@ def test_a_leaf_of_one_zone_is_no_key_to_another(requiring: TextNginx, leaves: L
 
 
 @pytest.mark.parametrize("headers", [{}, FORGED])
-def test_plaintext_to_a_required_host_goes_to_https_whatever_it_claims_to_be(requiring: TextNginx, headers: dict[str, str]) -> None:
+def test_plaintext_to_a_required_host_goes_to_https_whatever_it_claims_to_be(
+    requiring: TextNginx, headers: dict[str, str]
+) -> None:
     said = requiring.http(WWW, "/a?b=c", **headers)
     assert (said.status, said.headers["location"]) == (308, f"https://{WWW}/a?b=c")
     assert requiring.http(WWW, GATE, **headers).status == 308
 
 
 @pytest.mark.parametrize("host", [API, OUTSIDE])
-def test_hosts_that_are_not_required_keep_their_answers(requiring: TextNginx, leaves: Leaves, host: str) -> None:
+def test_hosts_that_are_not_required_keep_their_answers(
+    requiring: TextNginx, leaves: Leaves, host: str
+) -> None:
     for leaf in (None, leaves.ours, leaves.stranger):
         assert requiring.https(host, "/", path_of(leaf)).status == 200
     assert requiring.http(host).status == 308, "the controller's own redirect"
@@ -200,7 +272,9 @@ def test_hosts_that_are_not_required_keep_their_answers(requiring: TextNginx, le
 
 
 @pytest.mark.parametrize("spelling", ["WWW.EXAMPLE.COM", "www.example.com.", "www.example.com:443"])
-def test_no_spelling_of_a_required_host_gets_past(requiring: TextNginx, leaves: Leaves, spelling: str) -> None:
+def test_no_spelling_of_a_required_host_gets_past(
+    requiring: TextNginx, leaves: Leaves, spelling: str
+) -> None:
     assert requiring.https(spelling, sni=WWW).status == 400
     assert requiring.http(spelling, **FORGED).status == 308
     assert requiring.https(spelling, "/", leaves.ours.path, sni=WWW).status == 200
@@ -210,7 +284,9 @@ def test_an_address_as_host_reaches_the_catch_all_as_before(requiring: TextNginx
     assert requiring.https("127.0.0.1", "/healthz").status == 200
 
 
-def test_strangers_with_a_chain_of_intermediates_are_served_where_nobody_is_required(requiring: TextNginx, leaves: Leaves) -> None:
+def test_strangers_with_a_chain_of_intermediates_are_served_where_nobody_is_required(
+    requiring: TextNginx, leaves: Leaves
+) -> None:
     """Nginx's own default depth would answer 400 on every host of the controller."""
     assert requiring.https(OUTSIDE, "/", leaves.long_chain.path).status == 200
     assert requiring.https(WWW, "/", leaves.long_chain.path).status == 400
@@ -219,8 +295,15 @@ def test_strangers_with_a_chain_of_intermediates_are_served_where_nobody_is_requ
 # --- the check path --------------------------------------------------------------------------------------------------
 
 
-def test_the_check_path_tells_what_each_request_came_with(requiring: TextNginx, leaves: Leaves) -> None:
-    cases = [(None, NONE), (leaves.ours, leaves.ours.pin.short), (leaves.next, leaves.next.pin.short), (leaves.stranger, OTHER)]
+def test_the_check_path_tells_what_each_request_came_with(
+    requiring: TextNginx, leaves: Leaves
+) -> None:
+    cases = [
+        (None, NONE),
+        (leaves.ours, leaves.ours.pin.short),
+        (leaves.next, leaves.next.pin.short),
+        (leaves.stranger, OTHER),
+    ]
     for leaf, presented in [*cases, (leaves.org, OTHER)]:
         answer = told(requiring.https(WWW, f"{CHECK}?n=abc-123", path_of(leaf)))
         assert answer == CheckAnswer(7, presented, https=True, fresh=True, nonce="abc-123")
@@ -228,7 +311,9 @@ def test_the_check_path_tells_what_each_request_came_with(requiring: TextNginx, 
 
 
 @pytest.mark.parametrize("headers", [{}, FORGED])
-def test_the_check_path_answers_in_plaintext_and_says_so(requiring: TextNginx, headers: dict[str, str]) -> None:
+def test_the_check_path_answers_in_plaintext_and_says_so(
+    requiring: TextNginx, headers: dict[str, str]
+) -> None:
     answer = told(requiring.http(WWW, f"{CHECK}?n=x", **headers))
     assert answer == CheckAnswer(7, NONE, https=False, fresh=True, nonce="x")
 
@@ -240,7 +325,12 @@ def test_the_check_path_answers_for_any_host(requiring: TextNginx, host: str) ->
 
 
 def test_hosts_under_a_wildcard_belong_to_the_zone(requiring: TextNginx) -> None:
-    for host, zone in ((API, "example.com"), ("a.b.example.com", "example.com"), ("example.com", "example.com"), (SHOP, "example.org")):
+    for host, zone in (
+        (API, "example.com"),
+        ("a.b.example.com", "example.com"),
+        ("example.com", "example.com"),
+        (SHOP, "example.org"),
+    ):
         assert zone_of(requiring.https(host, CHECK)) == LABEL[zone]
 
 
@@ -253,11 +343,19 @@ def test_a_second_request_on_a_connection_is_not_fresh(requiring: TextNginx) -> 
 ECHOED = re.compile(r"aop [a-z0-9 =.-]* nonce=[A-Za-z0-9_-]*\n")
 
 
-@pytest.mark.parametrize("nonce", ["<script>alert(1)</script>", "%3Cscript%3E", 'a"b', "a.b", "a+b=c", "a;b", "%00", "\xfc"])
+@pytest.mark.parametrize(
+    "nonce",
+    ["<script>alert(1)</script>", "%3Cscript%3E", 'a"b', "a.b", "a+b=c", "a;b", "%00", "\xfc"],
+)
 @pytest.mark.parametrize("host", [WWW, OUTSIDE, "never.heard.of"])
-def test_no_browser_can_be_made_to_run_what_somebody_lets_the_check_path_say(requiring: TextNginx, host: str, nonce: str) -> None:
+def test_no_browser_can_be_made_to_run_what_somebody_lets_the_check_path_say(
+    requiring: TextNginx, host: str, nonce: str
+) -> None:
     """Even where the type is lost: of what it echoes nothing could be a tag, a quote or a statement."""
-    for said in (requiring.https(host, f"{CHECK}?n={nonce}"), requiring.http(host, f"{CHECK}?n={nonce}")):
+    for said in (
+        requiring.https(host, f"{CHECK}?n={nonce}"),
+        requiring.http(host, f"{CHECK}?n={nonce}"),
+    ):
         assert (said.status, said.headers["content-type"]) == (200, "text/plain")
         assert ECHOED.fullmatch(said.body), said.body
         assert told(said).nonce == ""
@@ -273,39 +371,61 @@ def test_neither_of_our_paths_fills_the_access_log(leaves: Leaves, tmp_path: Pat
         assert [line.split()[6] for line in nginx.logged()] == ["/seen"] * 3
 
 
-def test_where_the_controller_has_no_such_map_the_paths_answer_all_the_same(leaves: Leaves, tmp_path: Path) -> None:
-    with TextNginx(tmp_path, render([com(leaves, Mode.REQUIRE, (WWW,))], 3, TOKEN), HOSTS, built_in="") as nginx:
+def test_where_the_controller_has_no_such_map_the_paths_answer_all_the_same(
+    leaves: Leaves, tmp_path: Path
+) -> None:
+    with TextNginx(
+        tmp_path, render([com(leaves, Mode.REQUIRE, (WWW,))], 3, TOKEN), HOSTS, built_in=""
+    ) as nginx:
         assert told(nginx.https(WWW, CHECK)).revision == 3
         assert nginx.https(WWW, GATE, leaves.ours.path).status == 204
         until(lambda: len(nginx.logged()) == 2, within_s=10, describe="both requests in the log")
 
 
 def test_the_answers_of_others_stay_what_they_were(leaves: Leaves, tmp_path: Path) -> None:
-    """No type, header or variable of theirs is touched by ours. Only `$1` of a regular server name is: any regex forgets it."""
+    """No type, header or variable of theirs is touched by ours.
+
+    Only `$1` of a regular server name is: any regex forgets it.
+    """
     theirs = 'location = /page { return 200 "page of $which"; } location = /file.txt { return 200 "text"; } add_header X-Theirs yes always;'
     hosts, host = (r"~^(?<which>outside)\.example\.net$",), OUTSIDE
     answers = []
-    for folder, text in (("before", {}), ("after", render([com(leaves, Mode.REQUIRE, (WWW,))], 3, TOKEN))):
+    for folder, text in (
+        ("before", {}),
+        ("after", render([com(leaves, Mode.REQUIRE, (WWW,))], 3, TOKEN)),
+    ):
         with TextNginx(tmp_path / folder, text, hosts, ingress=theirs) as nginx:
-            said = [nginx.https(host, path) for path in ("/page", "/page?n=<", "/file.txt", "/", "/healthz", "/nowhere")]
-            answers.append([(one.status, {k: v for k, v in one.headers.items() if k != "date"}, one.body) for one in said])
+            said = [
+                nginx.https(host, path)
+                for path in ("/page", "/page?n=<", "/file.txt", "/", "/healthz", "/nowhere")
+            ]
+            answers.append(
+                [
+                    (one.status, {k: v for k, v in one.headers.items() if k != "date"}, one.body)
+                    for one in said
+                ]
+            )
     assert answers[0] == answers[1]
     assert answers[1][0][2] == "page of outside"
 
 
-COLLIDING = (
-    f'location = {CHECK} {{ return 200 "theirs"; }} location = {GATE} {{ return 200 "theirs"; }} location /.well-known {{ return 403; }}'
-)
+COLLIDING = f'location = {CHECK} {{ return 200 "theirs"; }} location = {GATE} {{ return 200 "theirs"; }} location /.well-known {{ return 403; }}'
 PAGES = 'error_page 400 403 404 421 495 496 497 503 = @custom; location @custom { return 502 "a page of theirs"; }'
 REWRITES = "rewrite ^ /elsewhere last; return 503;"
 
 
-@pytest.mark.parametrize("ingress", [COLLIDING, PAGES, COLLIDING + PAGES], ids=["same paths", "error pages", "both"])
+@pytest.mark.parametrize(
+    "ingress", [COLLIDING, PAGES, COLLIDING + PAGES], ids=["same paths", "error pages", "both"]
+)
 @pytest.mark.parametrize("behind", ["", REWRITES], ids=["", "rewritten behind ours"])
-def test_nobodys_paths_pages_or_rewrites_take_the_place_of_our_answers(leaves: Leaves, tmp_path: Path, ingress: str, behind: str) -> None:
+def test_nobodys_paths_pages_or_rewrites_take_the_place_of_our_answers(
+    leaves: Leaves, tmp_path: Path, ingress: str, behind: str
+) -> None:
     """Whoever may create an Ingress can have an Exact path like ours: every server of the controller shows them to its backend."""
     text = render([com(leaves, Mode.REQUIRE, (WWW,))], 3, TOKEN)
-    with TextNginx(tmp_path, {**text, SERVER: text[SERVER] + behind}, HOSTS, ingress=ingress) as nginx:
+    with TextNginx(
+        tmp_path, {**text, SERVER: text[SERVER] + behind}, HOSTS, ingress=ingress
+    ) as nginx:
         for host in (WWW, OUTSIDE, "never.heard.of"):
             assert told(nginx.https(host, f"{CHECK}?n=x")).nonce == "x"
             assert told(nginx.http(host, f"{CHECK}?n=x")).nonce == "x"
@@ -316,7 +436,13 @@ def test_nobodys_paths_pages_or_rewrites_take_the_place_of_our_answers(leaves: L
 
 
 @pytest.mark.parametrize(
-    "path", [f"{CHECK}/../../../../secret", f"{CHECK}/%2e%2e/%2e%2e/secret", f"{CHECK}%2f..%2f..%2fsecret", f"{CHECK};/secret"]
+    "path",
+    [
+        f"{CHECK}/../../../../secret",
+        f"{CHECK}/%2e%2e/%2e%2e/secret",
+        f"{CHECK}%2f..%2f..%2fsecret",
+        f"{CHECK};/secret",
+    ],
 )
 def test_the_exemption_ends_where_the_check_path_ends(requiring: TextNginx, path: str) -> None:
     assert requiring.https(WWW, path).status == 400
@@ -330,10 +456,17 @@ def test_slashes_are_merged_before_the_check_path_is_recognised(requiring: TextN
 
 
 def test_optional_refuses_strangers_and_lets_none_pass(leaves: Leaves, tmp_path: Path) -> None:
-    with TextNginx(tmp_path, render([com(leaves, Mode.OPTIONAL, (WWW,))], 3, TOKEN), HOSTS) as nginx:
-        answers = [nginx.https(WWW, "/", path_of(leaf)).status for leaf in (None, leaves.ours, leaves.next, leaves.stranger)]
+    with TextNginx(
+        tmp_path, render([com(leaves, Mode.OPTIONAL, (WWW,))], 3, TOKEN), HOSTS
+    ) as nginx:
+        answers = [
+            nginx.https(WWW, "/", path_of(leaf)).status
+            for leaf in (None, leaves.ours, leaves.next, leaves.stranger)
+        ]
         assert answers == [200, 200, 200, 400]
-        assert [nginx.http(WWW).status, nginx.http(WWW, **FORGED).status] == [308, 200], "plaintext is closed at Require only"
+        assert [nginx.http(WWW).status, nginx.http(WWW, **FORGED).status] == [308, 200], (
+            "plaintext is closed at Require only"
+        )
         assert nginx.https(API, "/", leaves.stranger.path).status == 200
 
 
@@ -348,12 +481,18 @@ def test_request_asks_and_refuses_nobody(leaves: Leaves, tmp_path: Path) -> None
 
 def test_off_asks_nobody_and_answers_on_the_check_path(leaves: Leaves, tmp_path: Path) -> None:
     with TextNginx(tmp_path, render([com(leaves, Mode.OFF)], 1, TOKEN), HOSTS) as nginx:
-        assert told(nginx.https(WWW, f"{CHECK}?n=x", leaves.ours.path)) == CheckAnswer(1, NONE, https=True, fresh=True, nonce="x")
-        assert "verify=NONE" in nginx.https(WWW, "/", leaves.expired.path).body, "nothing is asked for, so nothing can be refused"
+        assert told(nginx.https(WWW, f"{CHECK}?n=x", leaves.ours.path)) == CheckAnswer(
+            1, NONE, https=True, fresh=True, nonce="x"
+        )
+        assert "verify=NONE" in nginx.https(WWW, "/", leaves.expired.path).body, (
+            "nothing is asked for, so nothing can be refused"
+        )
 
 
 def test_a_zone_without_a_pin_refuses_nobody(leaves: Leaves, tmp_path: Path) -> None:
-    with TextNginx(tmp_path, render([com(leaves, Mode.REQUIRE, (WWW,), pins=())], 2, TOKEN), HOSTS) as nginx:
+    with TextNginx(
+        tmp_path, render([com(leaves, Mode.REQUIRE, (WWW,), pins=())], 2, TOKEN), HOSTS
+    ) as nginx:
         assert nginx.https(WWW).status == 200
 
 
@@ -367,7 +506,9 @@ def test_a_zone_below_another_keeps_its_own_hosts(leaves: Leaves, tmp_path: Path
         ("sub.example.com",),
         (leaves.org.pin,),
     )
-    with TextNginx(tmp_path, render([com(leaves, Mode.REQUIRE, (WWW,)), inner], 2, TOKEN), HOSTS) as nginx:
+    with TextNginx(
+        tmp_path, render([com(leaves, Mode.REQUIRE, (WWW,)), inner], 2, TOKEN), HOSTS
+    ) as nginx:
         assert nginx.https("sub.example.com", "/", leaves.org.path).status == 200
         assert nginx.https("sub.example.com", "/", leaves.ours.path).status == 400
         label = labels([com(leaves, Mode.OFF), inner])
@@ -381,7 +522,9 @@ def test_a_zone_below_another_keeps_its_own_hosts(leaves: Leaves, tmp_path: Path
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
 
-def after_a_reload(nginx: TextNginx, leaf: Leaf, version: ssl.TLSVersion, text: dict[str, str]) -> tuple[bool, CheckAnswer]:
+def after_a_reload(
+    nginx: TextNginx, leaf: Leaf, version: ssl.TLSVersion, text: dict[str, str]
+) -> tuple[bool, CheckAnswer]:
     """What a client with a leaf meets in revision 2 with a session that it made without one: whether it is resumed, and the answer."""
     context = client_context(None)
     context.minimum_version = context.maximum_version = version
@@ -396,11 +539,15 @@ def after_a_reload(nginx: TextNginx, leaf: Leaf, version: ssl.TLSVersion, text: 
     assert reused, "sessions are resumed at all, else this proves nothing"
     context.load_cert_chain(leaf.path)
     reused, answer, session = asked(session)
-    assert (reused, answer.presented, answer.fresh) == (True, NONE, False), "a resumed session comes with what it was made with"
+    assert (reused, answer.presented, answer.fresh) == (True, NONE, False), (
+        "a resumed session comes with what it was made with"
+    )
     nginx.reload(text)
     # An old worker may accept for a little longer, and it would resume.
     ((reused, answer),) = until(
-        lambda: [(reused, answer) for reused, answer, _ in [asked(session)] if answer.revision == 2],
+        lambda: [
+            (reused, answer) for reused, answer, _ in [asked(session)] if answer.revision == 2
+        ],
         within_s=10,
         describe="an answer of a new worker",
     )
@@ -408,7 +555,10 @@ def after_a_reload(nginx: TextNginx, leaf: Leaf, version: ssl.TLSVersion, text: 
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize(("before", "after"), [(Mode.OFF, Mode.REQUEST), (Mode.REQUEST, Mode.REQUEST), (Mode.REQUEST, Mode.REQUIRE)])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(Mode.OFF, Mode.REQUEST), (Mode.REQUEST, Mode.REQUEST), (Mode.REQUEST, Mode.REQUIRE)],
+)
 def test_a_new_revision_ends_sessions_that_were_made_without_a_certificate(
     leaves: Leaves, tmp_path: Path, version: ssl.TLSVersion, before: Mode, after: Mode
 ) -> None:
@@ -436,7 +586,10 @@ def test_the_lint_refuses_what_keeps_sessions_out_of_our_reach(
     (tmp_path / "ticket.key").write_bytes(b"k" * 80)
     theirs = theirs.replace("{folder}", str(tmp_path))
     texts = [render([com(leaves, Mode.REQUEST)], revision, TOKEN) for revision in (1, 2)]
-    beside = [{**text, key: f"{theirs}\n{text[key]}" if key == HTTP else text[key] + theirs} for text in texts]
+    beside = [
+        {**text, key: f"{theirs}\n{text[key]}" if key == HTTP else text[key] + theirs}
+        for text in texts
+    ]
     with TextNginx(tmp_path, beside[0], HOSTS) as nginx:
         reused, answer = after_a_reload(nginx, leaves.ours, version, beside[1])
     assert (reused, answer.presented) == ((False, leaves.ours.pin.short) if fits else (True, NONE))
@@ -452,7 +605,11 @@ FOREIGN = [
     (HTTP, "ssl_ocsp off;", True),
     (HTTP, "ssl_ocsp_cache shared:theirs:1m; ssl_ocsp_responder http://127.0.0.1/;", True),
     (HTTP, "server { listen 127.0.0.1:{port} ssl; ssl_ocsp on; }", False),
-    (HTTP, "server { listen 127.0.0.1:{port} ssl; ssl_ocsp on; ssl_verify_client on; ssl_client_certificate {folder}/server.crt; }", True),
+    (
+        HTTP,
+        "server { listen 127.0.0.1:{port} ssl; ssl_ocsp on; ssl_verify_client on; ssl_client_certificate {folder}/server.crt; }",
+        True,
+    ),
     (HTTP, "ssl_verify_client optional_no_ca;", False),
     (SERVER, "ssl_verify_client off;", False),
     (HTTP, "ssl_verify_depth 3;", True),
@@ -474,8 +631,14 @@ FOREIGN = [
         for to in ("@app", "= @app", "=403 @app")
     ),
     *((SERVER, f"error_page {code} = @app;", False) for code in (400, 405, 421, 494, 497, 501)),
-    *((SERVER, f"error_page {code} = @page;", True) for code in (308, 400, 405, 421, 494, 495, 496, 497, 501)),
-    *((SERVER, f"error_page {codes} = @app;", True) for codes in ("401 403 404", "413 414", "500 502 503 504 505")),
+    *(
+        (SERVER, f"error_page {code} = @page;", True)
+        for code in (308, 400, 405, 421, 494, 495, 496, 497, 501)
+    ),
+    *(
+        (SERVER, f"error_page {codes} = @app;", True)
+        for codes in ("401 403 404", "413 414", "500 502 503 504 505")
+    ),
     *(
         (key, f"error_page 308 400 495 496 497 {to};", True)
         for key in (HTTP, SERVER)
@@ -509,17 +672,28 @@ def gets_past(nginx: TextNginx, leaves: Leaves) -> bool:
 def test_the_lint_refuses_exactly_what_fails_beside_ours_or_lets_a_stranger_past(
     leaves: Leaves, tmp_path: Path, key: str, theirs: str, fits: bool
 ) -> None:
-    theirs = theirs.replace("{folder}", str(tmp_path)).replace("{port}", str(free_port())).replace("{pin}", leaves.ours.pin.sha1)
+    theirs = (
+        theirs.replace("{folder}", str(tmp_path))
+        .replace("{port}", str(free_port()))
+        .replace("{pin}", leaves.ours.pin.sha1)
+    )
     foreign = {HTTP: "", SERVER: NAMED} | {key: theirs if key == HTTP else f"{NAMED}\n{theirs}"}
     text = render([com(leaves, Mode.REQUIRE, (WWW,), (leaves.ours.pin,))], 3, TOKEN)
-    nginx = TextNginx(tmp_path, {HTTP: f"{foreign[HTTP]}\n{text[HTTP]}", SERVER: f"{text[SERVER]}{foreign[SERVER]}"}, HOSTS)
+    nginx = TextNginx(
+        tmp_path,
+        {HTTP: f"{foreign[HTTP]}\n{text[HTTP]}", SERVER: f"{text[SERVER]}{foreign[SERVER]}"},
+        HOSTS,
+    )
     pages = pages_in(["location @page { return 403; }"])
     assert (objection(theirs, key, pages=pages) is None) is fits
     if nginx.tested():
         assert not fits, nginx.tested()
         return
     with nginx:
-        serves = nginx.https(WWW, GATE, leaves.ours.path).status == 204 and nginx.https(OUTSIDE, GATE).status == 204
+        serves = (
+            nginx.https(WWW, GATE, leaves.ours.path).status == 204
+            and nginx.https(OUTSIDE, GATE).status == 204
+        )
         assert (serves and not gets_past(nginx, leaves)) is fits
 
 
@@ -527,27 +701,50 @@ def test_the_lint_refuses_exactly_what_fails_beside_ours_or_lets_a_stranger_past
 
 
 @pytest.mark.parametrize("change", sorted(REFORMATTED))
-def test_a_text_that_reads_as_intact_does_what_it_did(leaves: Leaves, tmp_path: Path, change: str) -> None:
-    text = {key: REFORMATTED[change](block).rstrip("\r\n") for key, block in render([com(leaves, Mode.REQUIRE, (WWW,))], 3, TOKEN).items()}
+def test_a_text_that_reads_as_intact_does_what_it_did(
+    leaves: Leaves, tmp_path: Path, change: str
+) -> None:
+    text = {
+        key: REFORMATTED[change](block).rstrip("\r\n")
+        for key, block in render([com(leaves, Mode.REQUIRE, (WWW,))], 3, TOKEN).items()
+    }
     with TextNginx(tmp_path, text, HOSTS) as nginx:
-        assert [nginx.https(WWW, "/", path_of(leaf)).status for leaf in (None, leaves.ours, leaves.stranger)] == [400, 200, 400]
+        assert [
+            nginx.https(WWW, "/", path_of(leaf)).status
+            for leaf in (None, leaves.ours, leaves.stranger)
+        ] == [400, 200, 400]
         assert told(nginx.https(WWW, f"{CHECK}?n=x", leaves.ours.path)) == CheckAnswer(
             3, leaves.ours.pin.short, https=True, fresh=True, nonce="x"
         )
-        assert (nginx.https(WWW, GATE).status, nginx.https(WWW, GATE, leaves.ours.path).status, nginx.http(WWW).status) == (400, 204, 308)
+        assert (
+            nginx.https(WWW, GATE).status,
+            nginx.https(WWW, GATE, leaves.ours.path).status,
+            nginx.http(WWW).status,
+        ) == (400, 204, 308)
 
 
-THEIRS = {HTTP: "map $http_a $theirs {\n    default 1;\n}\n", SERVER: "location /theirs {\n    return 200;\n}\n"}
+THEIRS = {
+    HTTP: "map $http_a $theirs {\n    default 1;\n}\n",
+    SERVER: "location /theirs {\n    return 200;\n}\n",
+}
 
 
 @pytest.mark.parametrize("fault", sorted(BROKEN))
-def test_what_is_written_over_a_damaged_text_passes_the_syntax_test(leaves: Leaves, tmp_path: Path, fault: str) -> None:
+def test_what_is_written_over_a_damaged_text_passes_the_syntax_test(
+    leaves: Leaves, tmp_path: Path, fault: str
+) -> None:
     wanted = [com(leaves, Mode.REQUIRE, (WWW,)), org(leaves, Mode.REQUEST)]
-    body: dict[str, Any] = {"metadata": {"namespace": "ingress-nginx", "name": "controller"}, "data": THEIRS}
+    body: dict[str, Any] = {
+        "metadata": {"namespace": "ingress-nginx", "name": "controller"},
+        "data": THEIRS,
+    }
     for one in wanted:
         body = publish(body, one, foreign=ForeignText.MERGE, token_if_new=TOKEN)
     blocks = {key: body["data"][key].replace(THEIRS[key], "") for key in THEIRS}
-    body["data"] = {HTTP: THEIRS[HTTP] + BROKEN[fault](blocks[HTTP]), SERVER: BROKEN[fault](blocks[SERVER]) + THEIRS[SERVER]}
+    body["data"] = {
+        HTTP: THEIRS[HTTP] + BROKEN[fault](blocks[HTTP]),
+        SERVER: BROKEN[fault](blocks[SERVER]) + THEIRS[SERVER],
+    }
     for number, one in enumerate((com(leaves, Mode.REQUEST), *wanted)):
         body = publish(body, one, foreign=ForeignText.MERGE, token_if_new=TOKEN)
         assert not TextNginx(tmp_path / str(number), body["data"], HOSTS).tested()
@@ -559,13 +756,17 @@ def test_what_is_written_over_a_damaged_text_passes_the_syntax_test(leaves: Leav
 
 @pytest.mark.parametrize("kept", [(), (HTTP,), (SERVER,), (HTTP, SERVER)])
 @pytest.mark.parametrize("mode", list(Mode))
-def test_each_key_passes_the_syntax_test_without_the_other(leaves: Leaves, tmp_path: Path, kept: tuple[str, ...], mode: Mode) -> None:
+def test_each_key_passes_the_syntax_test_without_the_other(
+    leaves: Leaves, tmp_path: Path, kept: tuple[str, ...], mode: Mode
+) -> None:
     enforced = (WWW,) if mode >= Mode.OPTIONAL else ()
     text = render([com(leaves, mode, enforced), org(leaves, Mode.REQUEST)], 4, TOKEN)
     assert not TextNginx(tmp_path, {key: text[key] for key in kept}, HOSTS).tested()
 
 
-def test_server_snippet_alone_serves_everybody_and_tells_no_zone(leaves: Leaves, tmp_path: Path) -> None:
+def test_server_snippet_alone_serves_everybody_and_tells_no_zone(
+    leaves: Leaves, tmp_path: Path
+) -> None:
     text = render([com(leaves, Mode.REQUIRE, (WWW,))], 4, TOKEN)
     with TextNginx(tmp_path, {SERVER: text[SERVER]}, HOSTS) as nginx:
         assert nginx.https(WWW).status == 200
@@ -581,31 +782,74 @@ DOUBLED = "both keys twice"
     ("theirs", "words", "ours"),
     [
         ({"http": DOUBLED}, '"ssl_verify_client" directive is duplicate', True),
-        ({"enforced": LONG}, "could not build map_hash, you should increase map_hash_bucket_size: 64", True),
+        (
+            {"enforced": LONG},
+            "could not build map_hash, you should increase map_hash_bucket_size: 64",
+            True,
+        ),
         ({"built_in": "gzipp on;"}, 'unknown directive "gzipp"', False),
         ({"http": "gzipp on;"}, 'unknown directive "gzipp"', False),
         ({"http": "gzip on"}, 'directive "gzip" is not terminated by ";"', False),
         ({"http": "server {"}, '"map" directive is not allowed here', False),
-        ({"http": f"map $host $theirs {{ {LONG} 1; }}"}, "could not build map_hash, you should increase map_hash_bucket_size: 64", False),
+        (
+            {"http": f"map $host $theirs {{ {LONG} 1; }}"},
+            "could not build map_hash, you should increase map_hash_bucket_size: 64",
+            False,
+        ),
         ({"http": "ssl_verify_client on;"}, '"ssl_verify_client" directive is duplicate', False),
-        ({"http": "ssl_ocsp on;"}, '"ssl_ocsp" is incompatible with "ssl_verify_client optional_no_ca"', False),
-        ({"ingress": "ssl_ocsp on;"}, '"ssl_ocsp" is incompatible with "ssl_verify_client optional_no_ca"', False),
-        ({"ingress": "ssl_verify_client on; ssl_verify_client on;"}, '"ssl_verify_client" directive is duplicate', False),
-        ({"ingress": "ssl_session_cache shared:AOP_00000001:1m;"}, "the size 1048576 of shared memory zone", False),
+        (
+            {"http": "ssl_ocsp on;"},
+            '"ssl_ocsp" is incompatible with "ssl_verify_client optional_no_ca"',
+            False,
+        ),
+        (
+            {"ingress": "ssl_ocsp on;"},
+            '"ssl_ocsp" is incompatible with "ssl_verify_client optional_no_ca"',
+            False,
+        ),
+        (
+            {"ingress": "ssl_verify_client on; ssl_verify_client on;"},
+            '"ssl_verify_client" directive is duplicate',
+            False,
+        ),
+        (
+            {"ingress": "ssl_session_cache shared:AOP_00000001:1m;"},
+            "the size 1048576 of shared memory zone",
+            False,
+        ),
         ({"ingress": "add_header X $aop_theirs;"}, 'unknown "aop_theirs" variable', False),
-        ({"ingress": "ssl_client_certificate /nowhere.pem;"}, 'cannot load certificate "/nowhere.pem"', False),
+        (
+            {"ingress": "ssl_client_certificate /nowhere.pem;"},
+            'cannot load certificate "/nowhere.pem"',
+            False,
+        ),
     ],
 )
-def test_nginxs_own_words_tell_whose_fault_it_is(leaves: Leaves, tmp_path: Path, theirs: dict[str, str], words: str, ours: bool) -> None:
+def test_nginxs_own_words_tell_whose_fault_it_is(
+    leaves: Leaves, tmp_path: Path, theirs: dict[str, str], words: str, ours: bool
+) -> None:
     claim = com(leaves, Mode.REQUIRE, (theirs.get("enforced", WWW),))
     body = publish({"metadata": {}}, claim, foreign=ForeignText.MERGE, token_if_new=TOKEN)
     if theirs.get("http") == DOUBLED:
         body["data"] = {key: text * 2 for key, text in body["data"].items()}
     else:
         body["data"][HTTP] = f"{theirs.get('http', '')}\n{body['data'][HTTP]}"
-    nginx = TextNginx(tmp_path, body["data"], HOSTS, built_in=theirs.get("built_in", LOGGABLE), ingress=theirs.get("ingress", ""))
-    event = {"involvedObject": {"uid": REPLICA.uid}, "type": "Warning", "reason": "RELOAD", "lastTimestamp": NOW.isoformat()}
-    said = rejected_by([{**event, "message": nginx.tested()}], REPLICA, since=NOW, stored=read(body))
+    nginx = TextNginx(
+        tmp_path,
+        body["data"],
+        HOSTS,
+        built_in=theirs.get("built_in", LOGGABLE),
+        ingress=theirs.get("ingress", ""),
+    )
+    event = {
+        "involvedObject": {"uid": REPLICA.uid},
+        "type": "Warning",
+        "reason": "RELOAD",
+        "lastTimestamp": NOW.isoformat(),
+    }
+    said = rejected_by(
+        [{**event, "message": nginx.tested()}], REPLICA, since=NOW, stored=read(body)
+    )
     assert said is not None
     assert said.words.startswith(words)
     assert str(tmp_path) not in said.words
@@ -633,9 +877,17 @@ WILDCARDS = [
 
 
 @pytest.mark.parametrize(("bucket", "name", "fits"), [*CONCRETE, *WILDCARDS])
-def test_too_long_draws_the_line_for_patterns_exactly_where_nginx_does(tmp_path: Path, bucket: int, name: str, fits: bool) -> None:
+def test_too_long_draws_the_line_for_patterns_exactly_where_nginx_does(
+    tmp_path: Path, bucket: int, name: str, fits: bool
+) -> None:
     draws_the_line(
-        TextNginx(tmp_path, render([Claim("u", "edge/x", "example.com", (name,), Mode.REQUEST)], 2, TOKEN), bucket=bucket), name, fits
+        TextNginx(
+            tmp_path,
+            render([Claim("u", "edge/x", "example.com", (name,), Mode.REQUEST)], 2, TOKEN),
+            bucket=bucket,
+        ),
+        name,
+        fits,
     )
 
 
@@ -643,7 +895,11 @@ def test_too_long_draws_the_line_for_patterns_exactly_where_nginx_does(tmp_path:
 def test_too_long_draws_the_line_for_required_hosts_exactly_where_nginx_does(
     leaves: Leaves, tmp_path: Path, bucket: int, name: str, fits: bool
 ) -> None:
-    draws_the_line(TextNginx(tmp_path, render([com(leaves, Mode.REQUIRE, (name,))], 2, TOKEN), bucket=bucket), name, fits)
+    draws_the_line(
+        TextNginx(tmp_path, render([com(leaves, Mode.REQUIRE, (name,))], 2, TOKEN), bucket=bucket),
+        name,
+        fits,
+    )
 
 
 def draws_the_line(nginx: TextNginx, name: str, fits: bool) -> None:

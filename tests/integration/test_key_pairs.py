@@ -59,12 +59,19 @@ def refused(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module", params=["TLSv1.2", "TLSv1.3"])
 def nginx(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, taken: dict[str, Taken], refused: dict[str, Path]
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    taken: dict[str, Taken],
+    refused: dict[str, Path],
 ) -> Iterator[PinnedNginx]:
     """One that pins the whole zoo, and calls each leaf by its number."""
     pins = {one.leaf.leaf.pin.sha1: f"taken{TAKEN.index(name)}" for name, one in taken.items()}
-    pins |= {fingerprint(path): f"refused{UNPRESENTED.index(name)}" for name, path in refused.items()}
-    with PinnedNginx(tmp_path_factory.mktemp("nginx"), pins, [HOST], protocols=request.param) as running:
+    pins |= {
+        fingerprint(path): f"refused{UNPRESENTED.index(name)}" for name, path in refused.items()
+    }
+    with PinnedNginx(
+        tmp_path_factory.mktemp("nginx"), pins, [HOST], protocols=request.param
+    ) as running:
         yield running
 
 
@@ -72,12 +79,22 @@ def fingerprint(path: Path) -> str:
     return x509.load_pem_x509_certificates(path.read_bytes())[0].fingerprint(hashes.SHA1()).hex()  # noqa: S303 - what nginx compares
 
 
-def verify(folder: Path, leaf: bytes, authorities: bytes, between: bytes = b"", *options: str) -> str:
+def verify(
+    folder: Path, leaf: bytes, authorities: bytes, between: bytes = b"", *options: str
+) -> str:
     """What openssl has against a client certificate; empty if nothing."""
     (folder / "leaf.crt").write_bytes(leaf)
     (folder / "ca.crt").write_bytes(authorities)
     (folder / "between.crt").write_bytes(between or authorities)
-    command = ["openssl", "verify", *options, "-purpose", "sslclient", "-CAfile", str(folder / "ca.crt")]
+    command = [
+        "openssl",
+        "verify",
+        *options,
+        "-purpose",
+        "sslclient",
+        "-CAfile",
+        str(folder / "ca.crt"),
+    ]
     command += ["-untrusted", str(folder / "between.crt"), str(folder / "leaf.crt")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     return "" if done.returncode == 0 else done.stdout + done.stderr
@@ -97,25 +114,57 @@ def test_openssl_verifies_what_is_taken(name: str, taken: dict[str, Taken], tmp_
 def test_openssl_verifies_what_is_issued(size: int, tmp_path: Path) -> None:
     algorithm, now = Algorithm.RSA if size > 521 else Algorithm.ECDSA, datetime.now(UTC)
     hosts = (f"{'a' * 60}.{'b' * 60}.example.com", "*.example.com")
-    recipe = Recipe(f"{'z' * 60}.example.com", "uid", hosts, algorithm, size, timedelta(days=2), timedelta(days=30))
+    recipe = Recipe(
+        f"{'z' * 60}.example.com",
+        "uid",
+        hosts,
+        algorithm,
+        size,
+        timedelta(days=2),
+        timedelta(days=30),
+    )
     authority, another = pki.create_authority(recipe, now), pki.create_authority(recipe, now)
     leaf = pki.issue_leaf(recipe, authority, now).leaf.pem.encode()
-    # The one that did not sign it comes first: both are of one zone and one object, so they must not be of one name.
-    assert verify(tmp_path, leaf, (another.pem + authority.pem).encode(), b"", "-x509_strict", "-auth_level", "2") == ""
+    # The one that did not sign it comes first: both are of one zone and one object, so they must
+    # not be of one name.
+    assert (
+        verify(
+            tmp_path,
+            leaf,
+            (another.pem + authority.pem).encode(),
+            b"",
+            "-x509_strict",
+            "-auth_level",
+            "2",
+        )
+        == ""
+    )
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_nginx_is_presented_what_is_taken(name: str, taken: dict[str, Taken], nginx: PinnedNginx) -> None:
-    replica, paths = ReplicaAddress(nginx.address, nginx.https_port, nginx.http_port), Paths(check=CHECK, gate=GATE)
+def test_nginx_is_presented_what_is_taken(
+    name: str, taken: dict[str, Taken], nginx: PinnedNginx
+) -> None:
+    replica, paths = (
+        ReplicaAddress(nginx.address, nginx.https_port, nginx.http_port),
+        Paths(check=CHECK, gate=GATE),
+    )
     probe = ReplicaProbe(timeout_s=10)
-    _, asked = asyncio.run(probe.ask(replica, HOST, paths, {Presented.OURS: identity_of(taken[name].leaf)}))
+    _, asked = asyncio.run(
+        probe.ask(replica, HOST, paths, {Presented.OURS: identity_of(taken[name].leaf)})
+    )
     assert isinstance(asked.check, Answer), asked
     assert isinstance(asked.gate, Answer), asked
-    assert (asked.check.body.split()[1], asked.gate.status) == (f"presented=taken{TAKEN.index(name)}", 204)
+    assert (asked.check.body.split()[1], asked.gate.status) == (
+        f"presented=taken{TAKEN.index(name)}",
+        204,
+    )
 
 
 @pytest.mark.parametrize("name", UNPRESENTED)
-def test_nginx_never_sees_what_is_refused_as_unpresentable(name: str, refused: dict[str, Path], nginx: PinnedNginx) -> None:
+def test_nginx_never_sees_what_is_refused_as_unpresentable(
+    name: str, refused: dict[str, Path], nginx: PinnedNginx
+) -> None:
     """The client goes on without any certificate, or the handshake fails: no proof would ever come."""
 
     def asked() -> Said | None:
@@ -134,4 +183,7 @@ def test_nginx_never_sees_what_is_refused_as_unpresentable(name: str, refused: d
 
 
 def nginx_connection(nginx: PinnedNginx, context: ssl.SSLContext) -> ssl.SSLSocket:
-    return context.wrap_socket(socket.create_connection((nginx.address, nginx.https_port), timeout=10), server_hostname=HOST)
+    return context.wrap_socket(
+        socket.create_connection((nginx.address, nginx.https_port), timeout=10),
+        server_hostname=HOST,
+    )

@@ -32,7 +32,11 @@ class Edge:
     resumed: int = 0
 
     def probe(self, *, timeout_s: float = 10) -> EdgeProbe:
-        return EdgeProbe(timeout_s=timeout_s, connect_to=[ConnectTo(None, None, "127.0.0.1", self.port)], ca_file=self.ca_file)
+        return EdgeProbe(
+            timeout_s=timeout_s,
+            connect_to=[ConnectTo(None, None, "127.0.0.1", self.port)],
+            ca_file=self.ca_file,
+        )
 
 
 async def echo(request: web.Request) -> web.Response:
@@ -104,7 +108,9 @@ async def test_an_answer_brings_back_the_nonce_and_the_ray(edge: Started) -> Non
 
 
 @pytest.mark.asyncio
-async def test_each_request_has_a_nonce_a_connection_and_a_full_handshake_of_its_own(edge: Started) -> None:
+async def test_each_request_has_a_nonce_a_connection_and_a_full_handshake_of_its_own(
+    edge: Started,
+) -> None:
     async with edge(echo) as running:
         asking = running.probe()
         nonces = {(await asking.ask(HOST, CHECK)).nonce for _ in range(5)}
@@ -130,14 +136,19 @@ async def test_a_redirect_is_told_and_not_followed(edge: Started) -> None:
 
     async with edge(redirect) as running:
         asked = await running.probe().ask(HOST, CHECK)
-    assert (answered(asked.answer).status, answered(asked.answer).location) == (302, f"https://{OTHER}/elsewhere")
+    assert (answered(asked.answer).status, answered(asked.answer).location) == (
+        302,
+        f"https://{OTHER}/elsewhere",
+    )
     assert len(running.requests) == 1
 
 
 @pytest.mark.asyncio
 async def test_a_challenge_is_an_answer_that_says_so(edge: Started) -> None:
     async def challenge(request: web.Request) -> web.Response:
-        return web.Response(status=403, text="<html>" + "x" * 100_000, headers={"cf-mitigated": "challenge"})
+        return web.Response(
+            status=403, text="<html>" + "x" * 100_000, headers={"cf-mitigated": "challenge"}
+        )
 
     async with edge(challenge) as running:
         answer = answered((await running.probe().ask(HOST, CHECK)).answer)
@@ -173,8 +184,16 @@ async def test_the_first_mapping_that_matches_leads(edge: Started) -> None:
 async def test_a_name_is_resolved_and_its_addresses_are_tried_in_turn(edge: Started) -> None:
     """`localhost` may be `::1` first, where nobody listens; also through a mapping that keeps the host."""
     async with edge(echo) as running:
-        kept = EdgeProbe(timeout_s=10, connect_to=[ConnectTo("localhost", None, None, running.port)], ca_file=running.ca_file)
-        named = EdgeProbe(timeout_s=10, connect_to=[ConnectTo(None, None, "localhost", running.port)], ca_file=running.ca_file)
+        kept = EdgeProbe(
+            timeout_s=10,
+            connect_to=[ConnectTo("localhost", None, None, running.port)],
+            ca_file=running.ca_file,
+        )
+        named = EdgeProbe(
+            timeout_s=10,
+            connect_to=[ConnectTo(None, None, "localhost", running.port)],
+            ca_file=running.ca_file,
+        )
         assert echoed(await kept.ask("localhost", CHECK))
         assert echoed(await named.ask(HOST, CHECK))
 
@@ -183,9 +202,13 @@ async def test_a_name_is_resolved_and_its_addresses_are_tried_in_turn(edge: Star
 
 
 @pytest.mark.asyncio
-async def test_a_certificate_of_an_unknown_authority_is_a_failure_and_nothing_is_asked(edge: Started) -> None:
+async def test_a_certificate_of_an_unknown_authority_is_a_failure_and_nothing_is_asked(
+    edge: Started,
+) -> None:
     async with edge(echo) as running:
-        systems_own = EdgeProbe(timeout_s=10, connect_to=[ConnectTo(None, None, "127.0.0.1", running.port)])
+        systems_own = EdgeProbe(
+            timeout_s=10, connect_to=[ConnectTo(None, None, "127.0.0.1", running.port)]
+        )
         asked = await systems_own.ask(HOST, CHECK)
     assert failed(asked.answer).kind is FailureKind.TLS
     assert "does not verify" in failed(asked.answer).text
@@ -194,7 +217,9 @@ async def test_a_certificate_of_an_unknown_authority_is_a_failure_and_nothing_is
 
 
 @pytest.mark.asyncio
-async def test_a_certificate_for_another_name_is_a_failure_and_nothing_is_asked(edge: Started) -> None:
+async def test_a_certificate_for_another_name_is_a_failure_and_nothing_is_asked(
+    edge: Started,
+) -> None:
     async with edge(echo) as running:
         asked = await running.probe().ask("elsewhere.example.net", CHECK)
     assert failed(asked.answer).kind is FailureKind.TLS

@@ -28,7 +28,17 @@ from cryptography.x509.oid import NameOID
 from pydantic import SecretBytes
 
 from aop.pki import Algorithm, KeyedLeaf, Recipe, create_authority, issue_leaf, throwaway
-from aop.probe import Answer, Asked, ClientIdentity, Failure, FailureKind, Paths, Presented, ReplicaAddress, ReplicaProbe
+from aop.probe import (
+    Answer,
+    Asked,
+    ClientIdentity,
+    Failure,
+    FailureKind,
+    Paths,
+    Presented,
+    ReplicaAddress,
+    ReplicaProbe,
+)
 from identities import identity_of
 from sandbox.kubernetes.certificates import Authority
 from sandbox.pinned_nginx import CHECK, GATE, PinnedNginx
@@ -44,16 +54,24 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 def issued(
-    now: datetime = NOW, algorithm: Algorithm = Algorithm.ECDSA, size: int = 256, lifetime: timedelta = timedelta(days=2)
+    now: datetime = NOW,
+    algorithm: Algorithm = Algorithm.ECDSA,
+    size: int = 256,
+    lifetime: timedelta = timedelta(days=2),
 ) -> KeyedLeaf:
-    recipe = Recipe("example.com", "uid", ("example.com",), algorithm, size, lifetime, timedelta(days=30))
+    recipe = Recipe(
+        "example.com", "uid", ("example.com",), algorithm, size, lifetime, timedelta(days=30)
+    )
     return issue_leaf(recipe, create_authority(recipe, now), now)
 
 
 OURS, NEXT = issued(), issued(algorithm=Algorithm.RSA, size=2048)
 EXPIRED = issued(NOW - timedelta(days=5))
 EARLY = issued(NOW + timedelta(days=5))
-PINS = {leaf.leaf.pin.sha1: name for leaf, name in ((OURS, "ours"), (NEXT, "next"), (EXPIRED, "expired"), (EARLY, "early"))}
+PINS = {
+    leaf.leaf.pin.sha1: name
+    for leaf, name in ((OURS, "ours"), (NEXT, "next"), (EXPIRED, "expired"), (EARLY, "early"))
+}
 IDENTITIES = {
     Presented.OURS: identity_of(OURS),
     Presented.NEXT: identity_of(NEXT),
@@ -62,8 +80,12 @@ IDENTITIES = {
 
 
 @pytest.fixture(scope="module", params=["TLSv1.2", "TLSv1.3"])
-def nginx(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PinnedNginx]:
-    with PinnedNginx(tmp_path_factory.mktemp("nginx"), PINS, [HOST], protocols=request.param) as running:
+def nginx(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PinnedNginx]:
+    with PinnedNginx(
+        tmp_path_factory.mktemp("nginx"), PINS, [HOST], protocols=request.param
+    ) as running:
         yield running
 
 
@@ -76,7 +98,9 @@ def probe(timeout_s: float = 10, **more: int) -> ReplicaProbe:
 
 
 @asynccontextmanager
-async def scripted(serve: Serve, tls: ssl.SSLContext | None = None, ip: str = "127.0.0.1") -> AsyncIterator[ReplicaAddress]:
+async def scripted(
+    serve: Serve, tls: ssl.SSLContext | None = None, ip: str = "127.0.0.1"
+) -> AsyncIterator[ReplicaAddress]:
     """A server on a free loopback port that does with each connection what `serve` does; http and https port are the same."""
 
     async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -96,7 +120,11 @@ async def scripted(serve: Serve, tls: ssl.SSLContext | None = None, ip: str = "1
 @pytest.fixture(scope="module")
 def server_tls(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*Authority("origin").serve(["origin.example.com"]).write(tmp_path_factory.mktemp("tls"), "server"))
+    context.load_cert_chain(
+        *Authority("origin")
+        .serve(["origin.example.com"])
+        .write(tmp_path_factory.mktemp("tls"), "server")
+    )
     return context
 
 
@@ -120,9 +148,14 @@ def failed(asked: Answer | Failure) -> Failure:
 
 
 @pytest.mark.asyncio
-async def test_a_required_host_serves_our_leaves_and_refuses_nobodys_and_a_strangers(nginx: PinnedNginx) -> None:
+async def test_a_required_host_serves_our_leaves_and_refuses_nobodys_and_a_strangers(
+    nginx: PinnedNginx,
+) -> None:
     asked = await probe().ask(address(nginx), HOST, PATHS, IDENTITIES)
-    told = [(one.presented.value, answered(one.check).body.split()[1], answered(one.gate).status) for one in asked]
+    told = [
+        (one.presented.value, answered(one.check).body.split()[1], answered(one.gate).status)
+        for one in asked
+    ]
     assert told == [
         ("none", "presented=none", 400),
         ("ours", "presented=ours", 204),
@@ -149,7 +182,9 @@ async def test_sni_and_host_are_both_the_host_that_is_asked_for(nginx: PinnedNgi
 async def test_what_nginx_refuses_by_itself_is_refused_on_the_check_path_too_and_does_not_hide_the_gate(
     nginx: PinnedNginx, leaf: KeyedLeaf
 ) -> None:
-    asked = await probe().ask(address(nginx), UNREQUIRED, PATHS, {Presented.OURS: identity_of(leaf)})
+    asked = await probe().ask(
+        address(nginx), UNREQUIRED, PATHS, {Presented.OURS: identity_of(leaf)}
+    )
     check, gate = answered(asked[1].check), answered(asked[1].gate)
     assert (check.status, gate.status) == (400, 400)
     assert "The SSL certificate error" in check.body
@@ -157,16 +192,23 @@ async def test_what_nginx_refuses_by_itself_is_refused_on_the_check_path_too_and
 
 
 @pytest.mark.asyncio
-async def test_check_and_gate_share_a_connection_only_where_the_check_is_served(nginx: PinnedNginx) -> None:
+async def test_check_and_gate_share_a_connection_only_where_the_check_is_served(
+    nginx: PinnedNginx,
+) -> None:
     paths = Paths(check=f"{CHECK}?shared", gate=f"{GATE}?shared")
 
     def requests() -> list[tuple[str, int, str, int]]:
         return [request for request in nginx.asked() if request[2] in {paths.check, paths.gate}]
 
     await probe().ask(address(nginx), HOST, paths, {Presented.OURS: identity_of(EXPIRED)})
-    await until_async(lambda: len(requests()) >= 4, within_s=10, describe="four requests in nginx's log")
+    await until_async(
+        lambda: len(requests()) >= 4, within_s=10, describe="four requests in nginx's log"
+    )
     served = next(connection for connection, _, _, status in requests() if status == 200)
-    assert [(nth, uri) for connection, nth, uri, _ in requests() if connection == served] == [(1, paths.check), (2, paths.gate)]
+    assert [(nth, uri) for connection, nth, uri, _ in requests() if connection == served] == [
+        (1, paths.check),
+        (2, paths.gate),
+    ]
     assert len({connection for connection, _, _, _ in requests()}) == 3
 
 
@@ -195,7 +237,9 @@ async def test_plaintext_answers_the_check_path_and_redirects_the_gate(nginx: Pi
 
 
 @pytest.mark.asyncio
-async def test_https_spoken_to_the_plaintext_port_is_a_tls_failure_and_no_answer(nginx: PinnedNginx) -> None:
+async def test_https_spoken_to_the_plaintext_port_is_a_tls_failure_and_no_answer(
+    nginx: PinnedNginx,
+) -> None:
     swapped = ReplicaAddress(nginx.address, nginx.http_port, nginx.https_port)
     asked = await alone(swapped)
     assert failed(asked.check).kind is FailureKind.TLS
@@ -208,7 +252,9 @@ async def test_https_spoken_to_the_plaintext_port_is_a_tls_failure_and_no_answer
 
 @pytest.fixture(scope="module")
 def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PinnedNginx]:
-    with PinnedNginx(tmp_path_factory.mktemp("proxied"), PINS, [HOST], proxy_protocol=True) as running:
+    with PinnedNginx(
+        tmp_path_factory.mktemp("proxied"), PINS, [HOST], proxy_protocol=True
+    ) as running:
         yield running
 
 
@@ -216,7 +262,9 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PinnedNginx]:
 async def test_a_proxy_header_comes_before_tls_and_tells_the_truth(proxied: PinnedNginx) -> None:
     asked = await probe().ask(address(proxied), HOST, PATHS, IDENTITIES)
     assert [answered(one.gate).status for one in asked] == [400, 204, 204, 400]
-    assert {answered(one.check).body.split()[6] for one in asked} == {f"proxy=127.0.0.1,{proxied.https_port}"}
+    assert {answered(one.check).body.split()[6] for one in asked} == {
+        f"proxy=127.0.0.1,{proxied.https_port}"
+    }
 
 
 @pytest.mark.asyncio
@@ -226,7 +274,9 @@ async def test_a_proxy_header_comes_before_plaintext_too(proxied: PinnedNginx) -
 
 
 @pytest.mark.asyncio
-async def test_without_the_proxy_header_that_it_demands_a_replica_does_not_answer(proxied: PinnedNginx) -> None:
+async def test_without_the_proxy_header_that_it_demands_a_replica_does_not_answer(
+    proxied: PinnedNginx,
+) -> None:
     asked = await alone(ReplicaAddress("127.0.0.1", proxied.https_port, proxied.http_port))
     assert failed(asked.check).kind is FailureKind.RESET
     assert "TLS handshake" in failed(asked.check).text
@@ -262,7 +312,9 @@ async def test_a_port_where_nobody_listens_is_refused() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_server_that_never_speaks_times_out_in_the_handshake_and_costs_one_timeout_only() -> None:
+async def test_a_server_that_never_speaks_times_out_in_the_handshake_and_costs_one_timeout_only() -> (
+    None
+):
     waiting = asyncio.Event()
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -326,7 +378,9 @@ async def test_a_connection_that_is_closed_after_the_handshake_is_a_reset_and_th
 
 
 @pytest.mark.asyncio
-async def test_a_kept_connection_that_closes_under_the_gate_is_replaced_by_a_fresh_one(server_tls: ssl.SSLContext) -> None:
+async def test_a_kept_connection_that_closes_under_the_gate_is_replaced_by_a_fresh_one(
+    server_tls: ssl.SSLContext,
+) -> None:
     """A reload closes idle connections; that must not look like a refusal of the gate."""
     connections = 0
 
@@ -334,7 +388,11 @@ async def test_a_kept_connection_that_closes_under_the_gate_is_replaced_by_a_fre
         nonlocal connections
         connections += 1
         request = await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" if CHECK.encode() in request else b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+            if CHECK.encode() in request
+            else b"HTTP/1.1 204 No Content\r\n\r\n"
+        )
         await writer.drain()
         if CHECK.encode() in request:
             await reader.readuntil(b"\r\n\r\n")
@@ -367,9 +425,19 @@ async def test_garbage_instead_of_tls_is_a_tls_failure() -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", FailureKind.RESET),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n", FailureKind.PROTOCOL),
     ],
-    ids=["a-banner", "an-alert", "a-bad-status-line", "an-endless-head", "half-a-head", "half-a-body", "a-bad-chunk"],
+    ids=[
+        "a-banner",
+        "an-alert",
+        "a-bad-status-line",
+        "an-endless-head",
+        "half-a-head",
+        "half-a-body",
+        "a-bad-chunk",
+    ],
 )
-async def test_what_is_not_a_whole_http_answer_is_a_failure(spoken: bytes, kind: FailureKind, server_tls: ssl.SSLContext) -> None:
+async def test_what_is_not_a_whole_http_answer_is_a_failure(
+    spoken: bytes, kind: FailureKind, server_tls: ssl.SSLContext
+) -> None:
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(spoken)
@@ -378,28 +446,41 @@ async def test_what_is_not_a_whole_http_answer_is_a_failure(spoken: bytes, kind:
 
     for tls in (None, server_tls):
         async with scripted(speak, tls) as replica:
-            answer = (await alone(replica)).gate if tls else await probe().ask_plaintext(replica, HOST, CHECK)
+            answer = (
+                (await alone(replica)).gate
+                if tls
+                else await probe().ask_plaintext(replica, HOST, CHECK)
+            )
         assert failed(answer).kind is kind
 
 
 @pytest.mark.asyncio
-async def test_a_body_is_cut_at_4_kib_and_an_answer_without_length_ends_with_the_connection() -> None:
+async def test_a_body_is_cut_at_4_kib_and_an_answer_without_length_ends_with_the_connection() -> (
+    None
+):
     async def much(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + (b"x" * 1_000_000 if b"/much" in request else b"\xff little"))
+        writer.write(
+            b"HTTP/1.1 200 OK\r\n\r\n"
+            + (b"x" * 1_000_000 if b"/much" in request else b"\xff little")
+        )
         await writer.drain()
         writer.write_eof()
 
     async with scripted(much) as replica:
         assert answered(await probe().ask_plaintext(replica, HOST, "/much")).body == "x" * 4096
-        assert answered(await probe().ask_plaintext(replica, HOST, "/little")).body == "\ufffd little"
+        assert (
+            answered(await probe().ask_plaintext(replica, HOST, "/little")).body == "\ufffd little"
+        )
 
 
 @pytest.mark.asyncio
 async def test_informational_answers_are_passed_over() -> None:
     async def hint(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 204 No Content\r\nServer: test\r\n\r\n")
+        writer.write(
+            b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 204 No Content\r\nServer: test\r\n\r\n"
+        )
         await writer.drain()
 
     async with scripted(hint) as replica:
@@ -408,7 +489,10 @@ async def test_informational_answers_are_passed_over() -> None:
 
 
 class RefusingServer(threading.Thread):
-    """Demands a client certificate in the handshake, as Go's servers and Envoy do. A thread, because asyncio drops the alert that it should send."""
+    """Demands a client certificate in the handshake, as Go's servers and Envoy do.
+
+    A thread, because asyncio drops the alert that it should send.
+    """
 
     def __init__(self, context: ssl.SSLContext) -> None:
         super().__init__(daemon=True)
@@ -428,18 +512,26 @@ class RefusingServer(threading.Thread):
         self._listener.close()
 
     def _serve(self, accepted: socket.socket) -> None:
-        with accepted, suppress(OSError), self._context.wrap_socket(accepted, server_side=True) as tls:
+        with (
+            accepted,
+            suppress(OSError),
+            self._context.wrap_socket(accepted, server_side=True) as tls,
+        ):
             while tls.recv(65536):
                 tls.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-async def test_a_server_that_refuses_in_the_handshake_gives_a_failure_and_never_an_answer(version: ssl.TLSVersion, tmp_path: Path) -> None:
+async def test_a_server_that_refuses_in_the_handshake_gives_a_failure_and_never_an_answer(
+    version: ssl.TLSVersion, tmp_path: Path
+) -> None:
     """With TLS 1.3 the alert comes after our side of the handshake is done, and can lose the race against our request."""
     authority = Authority("clients")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*Authority("origin").serve(["origin.example.com"]).write(tmp_path, "server"))
+    context.load_cert_chain(
+        *Authority("origin").serve(["origin.example.com"]).write(tmp_path, "server")
+    )
     context.minimum_version = context.maximum_version = version
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(cadata=authority.pem.decode())
@@ -451,12 +543,20 @@ async def test_a_server_that_refuses_in_the_handshake_gives_a_failure_and_never_
     server = RefusingServer(context)
     server.start()
     try:
-        nobody, ours, foreign = await probe().ask(ReplicaAddress("127.0.0.1", server.port), HOST, PATHS, identities)
+        nobody, ours, foreign = await probe().ask(
+            ReplicaAddress("127.0.0.1", server.port), HOST, PATHS, identities
+        )
     finally:
         server.stop()
     assert answered(ours.gate).status == 204
-    expected = {FailureKind.TLS} if version is ssl.TLSVersion.TLSv1_2 else {FailureKind.TLS, FailureKind.RESET}
-    assert {failed(one).kind for one in (nobody.check, nobody.gate, foreign.check, foreign.gate)} <= expected
+    expected = (
+        {FailureKind.TLS}
+        if version is ssl.TLSVersion.TLSv1_2
+        else {FailureKind.TLS, FailureKind.RESET}
+    )
+    assert {
+        failed(one).kind for one in (nobody.check, nobody.gate, foreign.check, foreign.gate)
+    } <= expected
 
 
 @pytest.mark.asyncio
@@ -471,10 +571,23 @@ async def test_an_origin_with_a_small_old_key_is_asked_all_the_same(tmp_path: Pa
     """Behind an edge nobody looks at the origin's own certificate for years; OpenSSL's default level refuses 1024 bits."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - its weakness is the point
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "origin")])
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
-    certificate = builder.not_valid_before(NOW - timedelta(days=2)).not_valid_after(NOW - timedelta(days=1)).sign(key, SHA256())
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+    )
+    certificate = (
+        builder.not_valid_before(NOW - timedelta(days=2))
+        .not_valid_after(NOW - timedelta(days=1))
+        .sign(key, SHA256())
+    )
     pem = tmp_path / "server.pem"
-    pem.write_bytes(certificate.public_bytes(Encoding.PEM) + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    pem.write_bytes(
+        certificate.public_bytes(Encoding.PEM)
+        + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_ciphers("DEFAULT:@SECLEVEL=0")
     context.load_cert_chain(pem)
@@ -492,7 +605,9 @@ async def test_an_origin_with_a_small_old_key_is_asked_all_the_same(tmp_path: Pa
 
 
 @pytest.mark.asyncio
-async def test_at_most_so_many_connections_are_open_to_one_replica(server_tls: ssl.SSLContext) -> None:
+async def test_at_most_so_many_connections_are_open_to_one_replica(
+    server_tls: ssl.SSLContext,
+) -> None:
     now_open = most = 0
     full = asyncio.Event()
 
@@ -513,7 +628,9 @@ async def test_at_most_so_many_connections_are_open_to_one_replica(server_tls: s
     async with scripted(count, server_tls) as replica:
         asking = probe(connections_per_replica=3)
         hosts = [f"h{number}.example.com" for number in range(8)]
-        every = await asyncio.gather(*(asking.ask(replica, host, PATHS, IDENTITIES) for host in hosts))
+        every = await asyncio.gather(
+            *(asking.ask(replica, host, PATHS, IDENTITIES) for host in hosts)
+        )
     assert {answered(one.gate).status for asked in every for one in asked} == {204}
     assert most == 3
 
@@ -528,7 +645,9 @@ async def test_waiting_for_a_turn_is_not_counted_as_the_replicas_time() -> None:
 
     async with scripted(slow) as replica:
         asking = probe(timeout_s=2, connections_per_replica=1)
-        answers = await asyncio.gather(*(asking.ask_plaintext(replica, HOST, CHECK) for _ in range(6)))
+        answers = await asyncio.gather(
+            *(asking.ask_plaintext(replica, HOST, CHECK) for _ in range(6))
+        )
     assert [answered(answer).status for answer in answers] == [204] * 6
 
 
@@ -582,7 +701,9 @@ def test_a_key_reaches_tls_through_memory_and_leaves_no_file_and_no_descriptor()
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("leaf", "presented"), [(OURS, "ours"), (NEXT, "next")], ids=["ecdsa", "rsa"])
+@pytest.mark.parametrize(
+    ("leaf", "presented"), [(OURS, "ours"), (NEXT, "next")], ids=["ecdsa", "rsa"]
+)
 async def test_where_there_is_no_memfd_a_pipe_does(
     nginx: PinnedNginx, leaf: KeyedLeaf, presented: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -608,20 +729,26 @@ def test_a_key_that_cannot_be_used_is_told_without_being_shown(case: str) -> Non
     pem = OURS.key.get_secret_value()
     key = {
         "of-another-leaf": NEXT.key.get_secret_value(),
-        "encrypted": load_pem_private_key(pem, None).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")),
+        "encrypted": load_pem_private_key(pem, None).private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+        ),
         "broken": pem[:60] + b"!" + pem[61:],
         "no-pem": b"hunter2hunter2hunter2",
     }[case]
     try:
         ClientIdentity(OURS.leaf.pem, SecretBytes(key))
     except ValueError as error:
-        told = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+        told = "".join(
+            traceback.TracebackException.from_exception(error, capture_locals=True).format()
+        )
     else:
         pytest.fail("the key was accepted")
     assert OURS.leaf.pin.short in told
     # The names of the test's own variables are in its frame; only the frames below it count.
     below = told[told.index("__init__") :]
-    assert not [line for line in key.decode().splitlines() if not line.startswith("-----") and line in below]
+    assert not [
+        line for line in key.decode().splitlines() if not line.startswith("-----") and line in below
+    ]
 
 
 def test_a_certificate_that_is_none_is_an_error() -> None:

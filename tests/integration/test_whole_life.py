@@ -1,8 +1,9 @@
 """One recorded life, from nothing to required and back, under visitors: what a person reads, what visitors notice, what the rules allow.
 
-What a person reads at each step, the row of `kubectl get aop` and every condition, is held in `tests/golden`; `make golden` writes the
-files anew, and a reviewer then reads what has changed. Harder lives, with old sessions, locations that lag and replicas that load at
-different moments, are those of `tests/system`.
+What a person reads at each step, the row of `kubectl get aop` and every condition, is held in
+`tests/golden`; `make golden` writes the files anew, and a reviewer then reads what has changed.
+Harder lives, with old sessions, locations that lag and replicas that load at different moments, are
+those of `tests/system`.
 """
 
 import os
@@ -29,7 +30,8 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 DEPLOY_S = 3.0
 """Long enough for a person to read that a certificate is being deployed."""
 MOST_CALLS = 10
-"""To Cloudflare for one onboarding: zone, SSL mode, global level, hosts, list, enablement, upload, poll, enable, and one to spare."""
+"""To Cloudflare for one onboarding: zone, SSL mode, global level, hosts, list, enablement, upload,
+poll, enable, and one to spare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,9 @@ class Life:
 
 @pytest.fixture(scope="module")
 def life() -> Iterator[Life]:
-    """Under the permissions of a default installation. The edge keeps no sessions, so that every run takes the same steps.
+    """Under the permissions of a default installation.
+
+    The edge keeps no sessions, so that every run takes the same steps.
 
     A handshake for each request is dear, so that visitors are few.
     """
@@ -63,33 +67,62 @@ def lived(scene: Scene) -> Life:
     seen: list[dict[str, Any]] = []
     watch = ["get", "aop", "--namespace", NAMESPACE, "--watch", "--no-headers"]
     environment = {**os.environ, "KUBECONFIG": str(scene.plane.admin_kubeconfig)}
-    rows = Child([str(scene.plane.programs.kubectl), *watch], log=scene.sandbox.folder / "watch.log", env=environment)
+    rows = Child(
+        [str(scene.plane.programs.kubectl), *watch],
+        log=scene.sandbox.folder / "watch.log",
+        env=environment,
+    )
     try:
         scene.apply("listening", zone={"name": "example.net"}, suspend=True)
-        until(lambda: "listening" in rows.log.read_text(), within_s=30, describe="kubectl to listen")
+        until(
+            lambda: "listening" in rows.log.read_text(), within_s=30, describe="kubectl to listen"
+        )
         scene.remove("listening")
-        before, since = as_it_is(scene), max((call["number"] for call in scene.control.calls()), default=0)
-        with Following(scene.plane, path_of(NAMESPACE), lambda _, found: seen.append(found)), scene.visitors(rate_per_s=20) as visitors:
+        before, since = (
+            as_it_is(scene),
+            max((call["number"] for call in scene.control.calls()), default=0),
+        )
+        with (
+            Following(scene.plane, path_of(NAMESPACE), lambda _, found: seen.append(found)),
+            scene.visitors(rate_per_s=20) as visitors,
+        ):
             visitors.allow_redirects(allowed=True)
             scene.apply()
             scene.until_enforced()
             replicas = scene.ingress_nginx.replicas()
-            answers = {who: {scene.ask_replica(it.https, "example.com", who) for it in replicas} for who in Visitor}
+            answers = {
+                who: {scene.ask_replica(it.https, "example.com", who) for it in replicas}
+                for who in Visitor
+            }
             scene.remove()
             report = visitors.stop()
-            last = next(one["message"] for one in seen[-1]["status"]["conditions"] if one["type"] == "Ready")
-            printed = until(lambda: _rows(rows.log, last), within_s=10, describe="kubectl to print the last change")
+            last = next(
+                one["message"] for one in seen[-1]["status"]["conditions"] if one["type"] == "Ready"
+            )
+            printed = until(
+                lambda: _rows(rows.log, last),
+                within_s=10,
+                describe="kubectl to print the last change",
+            )
     finally:
         rows.kill()
     calls = scene.control.calls(since=since)
-    return Life(stages(printed, seen), report, scene.trace(), calls, answers, before, as_it_is(scene))
+    return Life(
+        stages(printed, seen), report, scene.trace(), calls, answers, before, as_it_is(scene)
+    )
 
 
 def as_it_is(scene: Scene) -> tuple[Any, ...]:
     """All that a removal has to put back."""
     config_map = scene.sandbox.config_map()
     metadata = {name: config_map["metadata"].get(name) for name in ("labels", "annotations")}
-    return config_map.get("data"), metadata, scene.control.zone()["enabled"], scene.certificates(), scene.refusing()
+    return (
+        config_map.get("data"),
+        metadata,
+        scene.control.zone()["enabled"],
+        scene.certificates(),
+        scene.refusing(),
+    )
 
 
 def _rows(log: Path, last: str) -> list[str]:
@@ -125,10 +158,18 @@ def test_everything_is_left_as_it_was_found(life: Life) -> None:
 
 
 def test_cloudflare_is_called_ten_times_at_most(life: Life) -> None:
-    onboarding = life.calls[: 1 + next(n for n, call in enumerate(life.calls) if call["method"] == "PUT")]
+    onboarding = life.calls[
+        : 1 + next(n for n, call in enumerate(life.calls) if call["method"] == "PUT")
+    ]
     (uploaded,) = [call["path"] for call in onboarding if call["method"] == "POST"]
-    polls = [call for call in onboarding if call["method"] == "GET" and call["path"].startswith(f"{uploaded}/")]
-    assert len(onboarding) - len(polls) + 1 <= MOST_CALLS, [f"{call['method']} {call['path']}" for call in onboarding]
+    polls = [
+        call
+        for call in onboarding
+        if call["method"] == "GET" and call["path"].startswith(f"{uploaded}/")
+    ]
+    assert len(onboarding) - len(polls) + 1 <= MOST_CALLS, [
+        f"{call['method']} {call['path']}" for call in onboarding
+    ]
 
 
 @pytest.mark.parametrize("file", sorted(GOLDEN.glob("*.txt")), ids=lambda file: file.stem)

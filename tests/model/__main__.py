@@ -7,18 +7,20 @@ import sys
 import time
 from multiprocessing import get_context
 
+from model.decisions import Decision, Mind
 from model.explore import Result, explore
-from model.hunt import WORLDS, Ground, seen_in
-from model.mind import Decision, Mind
 from model.mutants import BY_HAND, SURVIVORS, Mutant, generated
+from model.mutation import WORLDS, Ground, seen_in
+from model.observation import Sight
 from model.settings import SETTINGS
-from model.sight import Sight
 from model.vacuity import unmet
 
 STATES = 400_000
-"""Of one world, so that a mistake in the model ends; no world has as many, and one that is cut off fails the run."""
+"""Of one world, so that a mistake in the model ends; no world has as many, and one that is cut off
+fails the run."""
 REMEMBERED: dict[Sight, Decision] = {}
-"""What the rules answered in the worlds that this process has walked: they are pure, so that a sight is decided once."""
+"""What the rules answered in the worlds that this process has walked: they are pure, so that a
+sight is decided once."""
 GROUND: list[Ground] = []
 """What the processes that hunt inherit."""
 MUTANTS: tuple[Mutant, ...] = (*generated(), *BY_HAND)
@@ -36,7 +38,9 @@ def hunt(at: int) -> tuple[str, tuple[str, str] | None]:
 
 def said(result: Result) -> str:
     """One world's line."""
-    ends = f"longest path {result.longest}, relief {result.relief}" if result.complete else "CUT OFF"
+    ends = (
+        f"longest path {result.longest}, relief {result.relief}" if result.complete else "CUT OFF"
+    )
     broken, known = len(result.unexpected), len(result.violations) - len(result.unexpected)
     also = f" ({known} more that no rule can see, docs/adr/0010, 0012 and 0018)" if known else ""
     return f"{result.name}: states {result.states}, transitions {result.transitions}, violations {broken}{also}, {ends}"
@@ -56,27 +60,45 @@ def main() -> int:
     gc.disable()  # a walk makes millions of tuples and no cycles
     results: list[Result] = []
     with get_context("fork").Pool(2) as pool:
-        for result in pool.imap_unordered(walk, reversed(SETTINGS)):  # the largest are among the last, and would end alone
+        for result in pool.imap_unordered(
+            walk, reversed(SETTINGS)
+        ):  # the largest are among the last, and would end alone
             results.append(result)
             print(f"[{time.monotonic() - begun:4.0f} s] {said(result)}", flush=True)
         broken, missing = walked(results), unmet(results)
         GROUND.append(Ground(pool.map(seen_in, range(len(WORLDS)), chunksize=1)))
     mutations = caught = 0
     mutants = hunted(results)
-    wrong = [f"explained, and no mutant: {name}" for name in SURVIVORS if name not in {MUTANTS[at].name for at in mutants}]
+    wrong = [
+        f"explained, and no mutant: {name}"
+        for name in SURVIVORS
+        if name not in {MUTANTS[at].name for at in mutants}
+    ]
     with get_context("fork").Pool(2) as pool:
         for name, found in pool.imap_unordered(hunt, mutants):
-            print(f"[{time.monotonic() - begun:4.0f} s] mutant: {name}: {fate(name, found)}", flush=True)
+            print(
+                f"[{time.monotonic() - begun:4.0f} s] mutant: {name}: {fate(name, found)}",
+                flush=True,
+            )
             mutations += found is not None or name not in SURVIVORS
             caught += found is not None
-            wrong += [] if (found is None) == (name in SURVIVORS) else [f"mutant: {name}: {fate(name, found)}"]
+            wrong += (
+                []
+                if (found is None) == (name in SURVIVORS)
+                else [f"mutant: {name}: {fate(name, found)}"]
+            )
     cut = [f"cut off: {result.name}" for result in results if not result.complete]
     print(
-        *([f"never fired: {what}" for what in missing] + cut + wrong or ["all fired, no world was cut off, every survivor is explained"]),
+        *(
+            [f"never fired: {what}" for what in missing] + cut + wrong
+            or ["all fired, no world was cut off, every survivor is explained"]
+        ),
         sep="\n",
     )
     states, transitions = sum(r.states for r in results), sum(r.transitions for r in results)
-    print(f"states {states}, transitions {transitions}, violations {broken}, longest path to goal {max(r.longest for r in results)}")
+    print(
+        f"states {states}, transitions {transitions}, violations {broken}, longest path to goal {max(r.longest for r in results)}"
+    )
     print(f"mutations {mutations}, caught {caught}")
     return int(bool(broken or cut or missing or wrong or states < 200_000 or mutations < 40))
 

@@ -1,6 +1,7 @@
 """A real `Observed` as the model's sight: the way back from recorded runs.
 
-Leaves are named in the order in which they are met (A, B, C), whatever their fingerprints; what is neither ours nor known is foreign.
+Leaves are named in the order in which they are met (A, B, C), whatever their fingerprints; what is
+neither ours nor known is foreign.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from aop.origins import Pin
 from aop.plan.facts import flushes_of_the_hour, is_fresh, runs_our_claim, whole_window
 from aop.plan.qualify import claimant
 from aop.plan.remove import given_up
+from model.observation import SeenOrigin, SeenReplica, Sight
 from model.real import held_off_mask
-from model.sight import SeenOrigin, SeenReplica, Sight
 from model.world import (
     BEGUN,
     DOWN,
@@ -88,9 +89,17 @@ def sight_of(o: Observed, names: Names, only: str | None = None) -> Sight:
     following = names.of(pair.next.sha256) if pair and pair.next else 0
     zone = o.zone if isinstance(o.zone, ObservedZone) else None
     refused = isinstance(o.zone, Unknown) and o.zone.reason is not None
-    hosts = tuple(sorted({host for origin in o.origins for host in origin.hosts})) if only is None else (only,)
+    hosts = (
+        tuple(sorted({host for origin in o.origins for host in origin.hosts}))
+        if only is None
+        else (only,)
+    )
     runs = tuple(run_of(o, o.evidence_of(host), names) for host in hosts)
-    certificates = None if zone is None else tuple((who(c, names), STATES.index(c.state)) for c in zone.certificates)
+    certificates = (
+        None
+        if zone is None
+        else tuple((who(c, names), STATES.index(c.state)) for c in zone.certificates)
+    )
     return Sight(
         zone_index=0,
         hosts=tuple("direct" if o.evidence_of(host).direct else "edge" for host in hosts),
@@ -141,7 +150,9 @@ def ill_of(o: Observed) -> str:
         "every host has an association": isinstance(zone, ObservedZone) and bool(zone.outranked),
         "an older object names the zone": claimant(o) is not None,
         "the other objects cannot be listed": isinstance(o.rivals, Unknown),
-        "the text of others must not stand beside ours": any(origin.foreign for origin in o.origins),
+        "the text of others must not stand beside ours": any(
+            origin.foreign for origin in o.origins
+        ),
         "a hostname is too long": any(origin.left_out for origin in o.origins),
         "the ConfigMap is not allowed": any(not origin.allowed for origin in o.origins),
         "the key does not match": isinstance(o.key_pair, Unknown) and o.key_pair.reason is not None,
@@ -163,7 +174,9 @@ def record_of(record: RealRecord, o: Observed, hosts: tuple[str, ...], names: Na
     targets = [origin.target for origin in o.origins]
     return Record(
         found=record.baseline.enabled if record.baseline else None,
-        foreign=sum({names.ids.get(one, F) for one in record.baseline.foreign}) if record.baseline else 0,
+        foreign=sum({names.ids.get(one, F) for one in record.baseline.foreign})
+        if record.baseline
+        else 0,
         uploaded=names.mask(record.uploaded),
         claimed=sum(1 << i for i, target in enumerate(targets) if target in record.claimed),
         hold_off=held_off_mask(record, hosts, o.wall),
@@ -176,7 +189,11 @@ def claim_of(claim: RealClaim | None, hosts: tuple[str, ...], names: Names) -> C
     """What is claimed."""
     if claim is None:
         return None
-    return Claim(int(claim.mode), sum(1 << h for h, host in enumerate(hosts) if host in claim.enforced), names.mask(claim.pins))
+    return Claim(
+        int(claim.mode),
+        sum(1 << h for h, host in enumerate(hosts) if host in claim.enforced),
+        names.mask(claim.pins),
+    )
 
 
 def origin_of(origin: ObservedOrigin, hosts: tuple[str, ...], names: Names) -> SeenOrigin:
@@ -196,21 +213,28 @@ def origin_of(origin: ObservedOrigin, hosts: tuple[str, ...], names: Names) -> S
         others_changed=found.others_changed,
         foreign=0,
         rejected=origin.rejected is not None,
-        replicas=tuple(sorted(replica_of(replica, found, hosts, names) for replica in origin.replicas)),
+        replicas=tuple(
+            sorted(replica_of(replica, found, hosts, names) for replica in origin.replicas)
+        ),
         readers=origin.readers > 0,
     )
 
 
-def replica_of(replica: ObservedReplica, found: Configured, hosts: tuple[str, ...], names: Names) -> SeenReplica:
+def replica_of(
+    replica: ObservedReplica, found: Configured, hosts: tuple[str, ...], names: Names
+) -> SeenReplica:
     """One replica; where nothing of ours is claimed, nothing is there to be shown."""
     seen = {b.host: b for b in replica.hosts}
     known = replica.settled and all(host in seen for host in hosts)
     return SeenReplica(
-        current=runs_our_claim(replica, found) or (replica.revision is None and found.claim is None),
+        current=runs_our_claim(replica, found)
+        or (replica.revision is None and found.claim is None),
         path=replica.revision is not None,
         settled=replica.settled,
         modes=tuple(int(seen[host].mode) for host in hosts) if known else (),
-        refuses=tuple(sum(names.of(leaf) for leaf in seen[host].refuses) for host in hosts) if known else (),
+        refuses=tuple(sum(names.of(leaf) for leaf in seen[host].refuses) for host in hosts)
+        if known
+        else (),
         error=replica.error is not None,
     )
 
@@ -222,7 +246,13 @@ def run_of(o: Observed, e: Evidence, names: Names) -> Run:
         raise OutOfModel("an Ingress that verifies by itself refuses what arrives")
     if e.presented is not None and e.since is not None and e.last is not None:
         lasted = e.last - e.since
-        length = FULL if whole_window(o, e) else SPREAD if lasted >= timedelta(seconds=o.limits.loss_spread_s) else BEGUN
+        length = (
+            FULL
+            if whole_window(o, e)
+            else SPREAD
+            if lasted >= timedelta(seconds=o.limits.loss_spread_s)
+            else BEGUN
+        )
     applied = [origin.applied_at for origin in o.origins if origin.applied_at]
     return Run(
         presented=names.value(e.presented) if e.presented is not None else 0,

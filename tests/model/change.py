@@ -46,22 +46,34 @@ def with_origin(w: World, i: int, origin: Origin) -> World:
 def with_replica(w: World, i: int, n: int, replica: Replica) -> World:
     """The world with one replica in place of another."""
     origin = w.origins[i]
-    return with_origin(w, i, origin._replace(replicas=(*origin.replicas[:n], replica, *origin.replicas[n + 1 :])))
+    return with_origin(
+        w, i, origin._replace(replicas=(*origin.replicas[:n], replica, *origin.replicas[n + 1 :]))
+    )
 
 
 def written(origin: Origin, text: Text) -> Origin:
     """A new revision of the ConfigMap, or none of ours any more."""
-    return origin._replace(text=text, replicas=tuple(r._replace(stale=BEHIND) for r in origin.replicas))
+    return origin._replace(
+        text=text, replicas=tuple(r._replace(stale=BEHIND) for r in origin.replicas)
+    )
 
 
 def disturbed(origin: Origin, text: Text) -> Origin:
     """Somebody has changed the ConfigMap, whose revision is still ours."""
-    return origin._replace(text=text, replicas=tuple(r._replace(stale=max(r.stale, AROUND)) for r in origin.replicas))
+    return origin._replace(
+        text=text, replicas=tuple(r._replace(stale=max(r.stale, AROUND)) for r in origin.replicas)
+    )
 
 
 def forgetful(zone: Zone, *, begin_again: bool = True) -> Zone:
-    """Cloudflare was seen to change: proofs and the quiet period begin again. The answers themselves stay, because a loss is a loss."""
-    runs = tuple(begun_again(run) if begin_again else run._replace(void=run.length != NO_RUN) for run in zone.runs)
+    """Cloudflare was seen to change: proofs and the quiet period begin again.
+
+    The answers themselves stay, because a loss is a loss.
+    """
+    runs = tuple(
+        begun_again(run) if begin_again else run._replace(void=run.length != NO_RUN)
+        for run in zone.runs
+    )
     return zone._replace(runs=runs, still=False)
 
 
@@ -72,9 +84,23 @@ def begun_again(run: Run) -> Run:
 
 def restarted(zone: Zone) -> Zone:
     """The operator's memory is lost: answers, the quiet period, ids that no list shows yet, and what was under way."""
-    certificates = tuple((c, state, UNLISTED if listed == REMEMBERED else listed) for c, state, listed in zone.certificates)
-    zone = zone._replace(ill="the ConfigMap cannot be read", recalled=None) if zone.recalled is not None else zone
-    return zone._replace(runs=tuple(Run() for _ in zone.runs), still=False, certificates=certificates, plan=None, noted=False, unread=None)
+    certificates = tuple(
+        (c, state, UNLISTED if listed == REMEMBERED else listed)
+        for c, state, listed in zone.certificates
+    )
+    zone = (
+        zone._replace(ill="the ConfigMap cannot be read", recalled=None)
+        if zone.recalled is not None
+        else zone
+    )
+    return zone._replace(
+        runs=tuple(Run() for _ in zone.runs),
+        still=False,
+        certificates=certificates,
+        plan=None,
+        noted=False,
+        unread=None,
+    )
 
 
 def forgotten(w: World, z: int) -> World:
@@ -85,7 +111,11 @@ def forgotten(w: World, z: int) -> World:
 
 def visible(zone: Zone) -> tuple[Any, ...]:
     """What shows in Cloudflare's API."""
-    return (tuple((c, state) for c, state, listed in zone.certificates if listed != UNLISTED), zone.enabled, zone.ssl)
+    return (
+        tuple((c, state) for c, state, listed in zone.certificates if listed != UNLISTED),
+        zone.enabled,
+        zone.ssl,
+    )
 
 
 def settled(w: World) -> World:
@@ -94,12 +124,20 @@ def settled(w: World) -> World:
 
 
 def consequences(old: World, new: World, s: Setting) -> World:
-    """What follows at once from a move. Nothing does from what has not changed: it has followed before."""
+    """What follows at once from a move.
+
+    Nothing does from what has not changed: it has followed before.
+    """
     same_texts = new.origins is old.origins
     zones = tuple(
         zone
         if zone is before and same_texts
-        else edge_reader_after(old, new, z, record_after(old, new, z, zone if zone is before else zone_after(before, zone, s)))
+        else edge_reader_after(
+            old,
+            new,
+            z,
+            record_after(old, new, z, zone if zone is before else zone_after(before, zone, s)),
+        )
         for z, (before, zone) in enumerate(zip(old.zones, new.zones, strict=True))
     )
     same_edge = all(zone.edge == before.edge for before, zone in zip(old.zones, zones, strict=True))
@@ -112,14 +150,26 @@ def consequences(old: World, new: World, s: Setting) -> World:
 
 def zone_after(before: Zone, zone: Zone, s: Setting) -> Zone:
     """A change at Cloudflare reaches some locations now and others later; once it is read, every proof begins again."""
-    if (before.certificates, before.enabled, before.ssl) != (zone.certificates, zone.enabled, zone.ssl):
-        was, now = ({c for c, state, _ in it.certificates if state == ACTIVE} for it in (before, zone))
+    if (before.certificates, before.enabled, before.ssl) != (
+        zone.certificates,
+        zone.enabled,
+        zone.ssl,
+    ):
+        was, now = (
+            {c for c, state, _ in it.certificates if state == ACTIVE} for it in (before, zone)
+        )
         # A location may hear of this change before it hears of the last one.
-        overtaken = N if before.edge & ~presented(before, s) and any(c & before.edge for c in was - now) else 0
+        overtaken = (
+            N
+            if before.edge & ~presented(before, s) and any(c & before.edge for c in was - now)
+            else 0
+        )
         zone = zone._replace(edge=zone.edge | presented(zone, s) | overtaken)
     if zone.access != WORKS or zone.unread is not None:
         return zone
-    noticed = before.access != WORKS or before.unread is not None or visible(before) != visible(zone)
+    noticed = (
+        before.access != WORKS or before.unread is not None or visible(before) != visible(zone)
+    )
     return forgetful(zone, begin_again=s.begin_again) if noticed else zone
 
 
@@ -127,18 +177,29 @@ def record_after(old: World, new: World, z: int, zone: Zone) -> Zone:
     """The record without what bears on nothing any more: a flush that has had its effect, a rejection among text that has gone."""
     record = zone.record
     if zone.noted and said_of(old, z) != said_of(new, z):
-        zone = zone._replace(noted=False)  # a text that says something else of the zone is applied later than anything that was noted
-    if record.flushed and not zone.noted and all(run.presented in {0, zone.next or zone.leaf} for run in zone.runs):
+        zone = zone._replace(
+            noted=False
+        )  # a text that says something else of the zone is applied later than anything that was noted
+    if (
+        record.flushed
+        and not zone.noted
+        and all(run.presented in {0, zone.next or zone.leaf} for run in zone.runs)
+    ):
         record = record._replace(flushed=False)
     if record.rejected:
         around = {origin.text.foreign for origin in new.origins if origin.text is not None}
-        record = record._replace(rejected=tuple(one for one in record.rejected if one.foreign in around))
+        record = record._replace(
+            rejected=tuple(one for one in record.rejected if one.foreign in around)
+        )
     return zone if record == zone.record else zone._replace(record=record)
 
 
 def said_of(w: World, z: int) -> list[Any]:
     """What the texts say of a zone."""
-    return [None if origin.text is None else (origin.text.claims[z], origin.text.damage) for origin in w.origins]
+    return [
+        None if origin.text is None else (origin.text.claims[z], origin.text.damage)
+        for origin in w.origins
+    ]
 
 
 def edge_reader_after(old: World, w: World, z: int, zone: Zone) -> Zone:
@@ -155,8 +216,12 @@ def edge_reader_after(old: World, w: World, z: int, zone: Zone) -> Zone:
         runs = tuple(begun_again(run) if run.presented & OURS[z] else run for run in runs)
     if any(run.new or run.old for run in runs) and any(is_to_load(origin) for origin in wanted):
         runs = tuple(run._replace(new=False, old=False) for run in runs)
-    if any(run.share for run in runs) and (said_of(old, z) != said_of(w, z) or has_loaded(old, w, zone)):
-        runs = tuple(run._replace(share=0) for run in runs)  # nobody was refused for what came before
+    if any(run.share for run in runs) and (
+        said_of(old, z) != said_of(w, z) or has_loaded(old, w, zone)
+    ):
+        runs = tuple(
+            run._replace(share=0) for run in runs
+        )  # nobody was refused for what came before
     return zone if runs == zone.runs else zone._replace(runs=runs)
 
 
@@ -175,7 +240,10 @@ def is_to_load(origin: Origin) -> bool:
 def has_loaded(old: World, new: World, zone: Zone) -> bool:
     """Whether the last replica of an origin has just loaded what says something else of us."""
     both = zip(old.origins, new.origins, strict=True)
-    return any(zone.spec.origins >> i & 1 and is_to_load(was) and not is_to_load(now) for i, (was, now) in enumerate(both))
+    return any(
+        zone.spec.origins >> i & 1 and is_to_load(was) and not is_to_load(now)
+        for i, (was, now) in enumerate(both)
+    )
 
 
 def connections_after(origin: Origin, zones: tuple[Zone, ...]) -> Origin:

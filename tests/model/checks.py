@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from model.change import is_to_load
 from model.effects import claim_in, stricter
 from model.ends import as_asked
-from model.words import names
+from model.rendering import names
 from model.world import (
     FULL,
     OPTIONAL,
@@ -53,7 +53,12 @@ def as_found(w: World, z: int, zone: Zone, s: Setting) -> Broken:
         return
     if strictest(w, z, s) >= OPTIONAL and any(origin.text is not None for origin in w.origins):
         yield "T4 the object is gone, an origin still refuses", ""
-    if zone.spec.retain or zone.given_up or zone.ill == "the zone does not exist" or ("record" in s.moves and not s.generate):
+    if (
+        zone.spec.retain
+        or zone.given_up
+        or zone.ill == "the zone does not exist"
+        or ("record" in s.moves and not s.generate)
+    ):
         return
     left = sum(c for c, _, _ in zone.certificates)
     if s.before & ~left:
@@ -79,7 +84,9 @@ def in_decision(w: World, z: int, plan: Plan, s: Setting) -> Broken:
                 yield "T4 the object is released, its claim is still there", ""
             if left_behind and not zone.given_up:
                 yield "T4 it gives Cloudflare up before ten minutes have passed", ""
-        case ("Publish", i, Claim() as claim, _) if claim == claim_in(w, i, z) and not is_damaged(w, i):
+        case ("Publish", i, Claim() as claim, _) if claim == claim_in(w, i, z) and not is_damaged(
+            w, i
+        ):
             yield from flushed(w, z, i, s)
         case ("Publish", i, Claim() as claim, _) if stricter(claim, w, z, i):
             yield from newly_required(w, z, i, claim, s)
@@ -94,8 +101,14 @@ def flushed(w: World, z: int, i: int, s: Setting) -> Broken:
     if is_to_load(w.origins[i]) or not any(run.new for run in runs):
         yield "T6 flushes old sessions again before it is seen what the last time has done", ""
     now = presented(zone, s)
-    shown = zone.unread is None and zone.edge == now and all(listed != UNLISTED for _, _, listed in zone.certificates)
-    if shown and not any(run.presented not in {0, now} and (run.fresh == now or run.old) for run in runs):
+    shown = (
+        zone.unread is None
+        and zone.edge == now
+        and all(listed != UNLISTED for _, _, listed in zone.certificates)
+    )
+    if shown and not any(
+        run.presented not in {0, now} and (run.fresh == now or run.old) for run in runs
+    ):
         yield "T6 flushes old sessions where they hide nothing", ""
 
 
@@ -103,21 +116,39 @@ def newly_required(w: World, z: int, i: int, claim: Claim, s: Setting) -> Broken
     """T7: each new requirement has its own whole window behind it, on replicas that accept what was proven."""
     zone, now = w.zones[z], claim_in(w, i, z)
     for host, kind in enumerate(s.hosts):
-        if not claim.hosts >> host & 1 or (now is not None and now.mode >= claim.mode and now.hosts >> host & 1):
+        if not claim.hosts >> host & 1 or (
+            now is not None and now.mode >= claim.mode and now.hosts >> host & 1
+        ):
             continue
-        if all(mode_at(r.runs, z, host) >= claim.mode for r in w.origins[i].replicas if r.up) and is_damaged(w, i):
+        if all(
+            mode_at(r.runs, z, host) >= claim.mode for r in w.origins[i].replicas if r.up
+        ) and is_damaged(w, i):
             continue  # what every replica does all the same is put back as it is
         if zone.record.hold_off & (1 | 2 << host):
             yield "T7 required again within the hold-off", f"host {host}"
-        if z == 0 and (w.origins[i].own | w.origins[i].replicas[0].odd | w.origins[i].replicas[-1].odd) >> host & 1:
+        if (
+            z == 0
+            and (w.origins[i].own | w.origins[i].replicas[0].odd | w.origins[i].replicas[-1].odd)
+            >> host
+            & 1
+        ):
             yield "T7 a host is required where somebody else answers or decides", f"host {host}"
         if kind != "edge":
             yield "T7 a host is required whose visitors do not come with our certificate", kind
             continue
         run = zone.runs[host]
-        if run.length != FULL or run.void or run.aged or not run.presented & claim.trust or not run.presented & OURS[z]:
+        if (
+            run.length != FULL
+            or run.void
+            or run.aged
+            or not run.presented & claim.trust
+            or not run.presented & OURS[z]
+        ):
             yield "T7 a host is required without its own fresh proof", f"host {host}"
-        if any(r.up and run.presented & ~(r.runs.claims[z] or Claim()).trust for r in w.origins[i].replicas):
+        if any(
+            r.up and run.presented & ~(r.runs.claims[z] or Claim()).trust
+            for r in w.origins[i].replicas
+        ):
             yield "T7 a host is required although a replica does not accept what was proven", ""
 
 

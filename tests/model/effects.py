@@ -1,7 +1,8 @@
 """What must hold of every effect of the operator, judged by the world in which it takes effect.
 
-Each check yields `(promise, detail)`, as those of `model.checks` do. `Effect.current` tells an effect that the rules would decide again
-now from one that the world has overtaken since: nobody can be blamed for what nobody could have seen.
+Each check yields `(promise, detail)`, as those of `model.checks` do. `Effect.current` tells an
+effect that the rules would decide again now from one that the world has overtaken since: nobody can
+be blamed for what nobody could have seen.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from model.change import with_zone
-from model.mind import Mind
-from model.sight import observe
-from model.words import names
+from model.decisions import Mind
+from model.observation import observe
+from model.rendering import names
 from model.world import (
     ACTIVE,
     DELETING,
@@ -86,10 +87,14 @@ class Effect:
         return self.w.zones[self.z]
 
 
-def in_step(w: World, z: int, plan: Plan, after: World, s: Setting, mind: Mind, races: dict[str, int]) -> Broken:
+def in_step(
+    w: World, z: int, plan: Plan, after: World, s: Setting, mind: Mind, races: dict[str, int]
+) -> Broken:
     """What must hold of one effect; what could not have been known is counted in `races`."""
     informed = with_zone(w, z, w.zones[z]._replace(plan=None, unread=None))
-    effect = Effect(w, z, plan.step, after, s, current=mind.decide(observe(informed, z, s))[0] == plan.step)
+    effect = Effect(
+        w, z, plan.step, after, s, current=mind.decide(observe(informed, z, s))[0] == plan.step
+    )
     yield from adds_nobody_refused(effect, races)
     for other in range(len(w.zones)):
         if other != z:
@@ -109,7 +114,10 @@ def adds_nobody_refused(e: Effect, races: dict[str, int]) -> Broken:
     worse = will_hurt(e.after, e.z, e.s) & ~will_hurt(e.w, e.z, e.s)
     tightens = e.step[0] == "Publish" and stricter(e.step[2], e.w, e.z, e.step[1])
     if worse and (e.s.quiet or (e.current and not tightens)):
-        yield ("T1" if e.s.quiet else "T2") + " the operator's own step makes requests fail", f"{names(worse)} will be refused"
+        yield (
+            ("T1" if e.s.quiet else "T2") + " the operator's own step makes requests fail",
+            f"{names(worse)} will be refused",
+        )
     elif worse:
         kind = "tightened on a proof that the edge has outlived, which the API has not shown"
         kind = kind if e.current else "a decision that the world has overtaken"
@@ -124,7 +132,10 @@ def on_another(e: Effect, other: int) -> Broken:
         claim = now.text.claims[other]
         if before.text.damage != WHOLE:
             if claim is not None and claim.mode > OFF:
-                yield "T7 what another zone required before a reset is required again without a proof", f"zone {other + 1}"
+                yield (
+                    "T7 what another zone required before a reset is required again without a proof",
+                    f"zone {other + 1}",
+                )
             was = before.text.claims[other]
             if (
                 before.text.damage == MARRED
@@ -148,9 +159,14 @@ def standing_still(e: Effect) -> Broken:
         yield "T6 goes further although it is suspended", str(e.step)
     if e.step[0] == "Publish" and takes_no_text(e, e.w.origins[e.step[1]]):
         yield "T6 goes further although the controllers take nothing", str(e.step)
-    outranked = zone.ill == "global AOP is on" and (zone.spec.replace_foreign or (zone.enabled and presented_if_enabled(zone)))
+    outranked = zone.ill == "global AOP is on" and (
+        zone.spec.replace_foreign or (zone.enabled and presented_if_enabled(zone))
+    )
     if zone.ill in STANDSTILL and not outranked:
-        yield "T6 goes further although something is wrong that a person has to mend", f"{zone.ill}: {e.step}"
+        yield (
+            "T6 goes further although something is wrong that a person has to mend",
+            f"{zone.ill}: {e.step}",
+        )
 
 
 def takes_no_text(e: Effect, origin: Origin) -> bool:
@@ -178,12 +194,33 @@ def of_a_note(e: Effect) -> Broken:
     zone, record = e.zone, e.step[1]
     if not e.current or not isinstance(record, Record):
         return
-    found = (zone.enabled, sum(c for c, _, listed in zone.certificates if listed != UNLISTED and not known_for_ours(zone, e, c)))
-    begins = not (zone.record.uploaded or zone.record.claimed) and (record.uploaded or record.claimed) and zone.unread is None
-    lost = "record" in e.s.moves and record.found is False  # how it was found is not known any more, and our own work is no baseline
-    if not lost and (record.found, record.foreign) not in ({found} if begins else {(zone.record.found, zone.record.foreign), found}):
+    found = (
+        zone.enabled,
+        sum(
+            c
+            for c, _, listed in zone.certificates
+            if listed != UNLISTED and not known_for_ours(zone, e, c)
+        ),
+    )
+    begins = (
+        not (zone.record.uploaded or zone.record.claimed)
+        and (record.uploaded or record.claimed)
+        and zone.unread is None
+    )
+    lost = (
+        "record" in e.s.moves and record.found is False
+    )  # how it was found is not known any more, and our own work is no baseline
+    if not lost and (record.found, record.foreign) not in (
+        {found} if begins else {(zone.record.found, zone.record.foreign), found}
+    ):
         yield "T4 what was found is not noted as it is", f"{record} instead of {found}"
-    if record.rotated and not zone.record.rotated and e.s.generate and zone.rotate and not zone.next:
+    if (
+        record.rotated
+        and not zone.record.rotated
+        and e.s.generate
+        and zone.rotate
+        and not zone.next
+    ):
         yield "T6 a rotation counts as done that was not begun", ""
 
 
@@ -206,22 +243,42 @@ def of_a_promotion(e: Effect) -> Broken:
     claimed = [claim for i in range(len(e.w.origins)) if (claim := claim_in(e.w, i, e.z))]
     required = {h for claim in claimed for h in range(len(e.s.hosts)) if claim.hosts >> h & 1}
     required = {h for h in required if not troubled(e.w, e.z, h, e.s)} or required
-    if e.current and any(run.presented != e.step[1] or run.length != FULL for run in (e.zone.runs[h] for h in required)):
+    if e.current and any(
+        run.presented != e.step[1] or run.length != FULL
+        for run in (e.zone.runs[h] for h in required)
+    ):
         yield "T7 a leaf comes into use without a proof of each required host", names(e.step[1])
     if e.s.quiet and e.zone.edge & ~e.step[1]:
-        yield "T6 a leaf comes into use that is not presented everywhere", f"the edge presents {names(e.zone.edge)}"
+        yield (
+            "T6 a leaf comes into use that is not presented everywhere",
+            f"the edge presents {names(e.zone.edge)}",
+        )
 
 
 def of_an_upload(e: Effect) -> Broken:
-    """T1: whoever refuses anybody accepts what is about to be presented. T4: nobody's certificate is displaced without consent."""
+    """T1: whoever refuses anybody accepts what is about to be presented.
+
+    T4: nobody's certificate is displaced without consent.
+    """
     zone, who = e.zone, e.step[1]
     if e.s.quiet or e.current:
         for runs in (one for origin in e.w.origins for one in serving(origin)):
             hosts = range(len(e.s.hosts))
-            if any(mode_at(runs, e.z, h) >= OPTIONAL and refused(runs, e.z, h, who, zone.expired) for h in hosts):
-                yield "T1 uploaded before every replica that refuses somebody accepts it", names(who)
+            if any(
+                mode_at(runs, e.z, h) >= OPTIONAL and refused(runs, e.z, h, who, zone.expired)
+                for h in hosts
+            ):
+                yield (
+                    "T1 uploaded before every replica that refuses somebody accepts it",
+                    names(who),
+                )
                 break
-    if e.current and zone.enabled and presented_if_enabled(zone) == F and not zone.spec.replace_foreign:
+    if (
+        e.current
+        and zone.enabled
+        and presented_if_enabled(zone) == F
+        and not zone.spec.replace_foreign
+    ):
         yield "T4 displaces somebody else's certificate without consent", names(who)
     if not who & (zone.leaf | zone.next) and e.after.zones[e.z].certificates != zone.certificates:
         yield "T3 uploads a leaf that no Secret holds", names(who)
@@ -237,7 +294,11 @@ def of_a_deletion(e: Effect) -> Broken:
     if not e.current:
         return
     yield from although_it_stays(e)
-    if zone.deleting and strictest(e.w, e.z, e.s) >= OPTIONAL and any(o.text is not None for o in e.w.origins):
+    if (
+        zone.deleting
+        and strictest(e.w, e.z, e.s) >= OPTIONAL
+        and any(o.text is not None for o in e.w.origins)
+    ):
         yield "T4 deletes before un-enforcement is seen everywhere", ""
     if not zone.deleting and who == presented(zone, e.s) and strictest(e.w, e.z, e.s) >= OPTIONAL:
         yield "T2 deletes what the edge presents while somebody is refused", names(who)
@@ -258,16 +319,28 @@ def of_enabling(e: Effect) -> Broken:
         return
     yield from although_it_stays(e)
     foreign = any(c == F and state == ACTIVE for c, state, _ in zone.certificates)
-    if not e.step[1] and foreign and not e.s.before & F and (zone.deleting or presented_if_enabled(zone) == F):
+    if (
+        not e.step[1]
+        and foreign
+        and not e.s.before & F
+        and (zone.deleting or presented_if_enabled(zone) == F)
+    ):
         yield "T4 disables a zone that somebody else uses", ""
-    if not e.step[1] and strictest(e.w, e.z, e.s) >= REQUIRE and any(o.text is not None for o in e.w.origins):
+    if (
+        not e.step[1]
+        and strictest(e.w, e.z, e.s) >= REQUIRE
+        and any(o.text is not None for o in e.w.origins)
+    ):
         yield "T2 disables the zone before un-enforcement is seen everywhere", ""
     if e.step[1] and foreign and presented_if_enabled(zone) == F and not zone.spec.replace_foreign:
         yield "T4 enables somebody else's certificate", ""
 
 
 def of_a_text(e: Effect) -> Broken:
-    """T5: no pin of another zone. T4: the record names what is written. T6: no write for nothing. T2: losses are remembered."""
+    """T5: no pin of another zone. T4: the record names what is written. T6: no write for nothing.
+
+    T2: losses are remembered.
+    """
     zone, i, claim = e.zone, e.step[1], e.step[2]
     if claim.trust & ~OURS[e.z]:
         yield "T5 another's certificate is trusted", names(claim.trust & ~OURS[e.z])
@@ -281,7 +354,9 @@ def of_a_text(e: Effect) -> Broken:
     if now is None:
         return
     text = e.w.origins[i].text
-    damaged = text is not None and text.damage != WHOLE  # what is unproven in it is raised again from Off
+    damaged = (
+        text is not None and text.damage != WHOLE
+    )  # what is unproven in it is raised again from Off
     if claim.mode == OFF < now.mode and not damaged and not gives_reason_to_stop_asking(e, i):
         yield "T6 stops asking where asking refuses nobody", ""
     if not asked_for_less(e, i):
@@ -292,29 +367,52 @@ def given_up(e: Effect, i: int, now: Claim) -> Broken:
     """T2: a host is relaxed for what it has lost itself, unless nobody is presented our certificate; and it is held off."""
     zone, origin, claim = e.zone, e.w.origins[i], e.step[2]
     for h in range(len(e.s.hosts)):
-        if now.mode < OPTIONAL or not now.hosts >> h & 1 or (claim.mode >= OPTIONAL and claim.hosts >> h & 1):
+        if (
+            now.mode < OPTIONAL
+            or not now.hosts >> h & 1
+            or (claim.mode >= OPTIONAL and claim.hosts >> h & 1)
+        ):
             continue
         if e.z == 0 and origin.own & ~origin.hidden & 1 << h and not is_lost_by_all(e, now):
             yield "T2 a host is relaxed that somebody else's configuration refuses", f"host {h}"
         whole = origin.text is not None and origin.text.damage == WHOLE
         if whole and not zone.record.hold_off & (1 | 2 << h):
             yield "T2 relaxed after a loss, and not held off", f"host {h}"
-        if not lost(e, i, now, h) and not is_lost_by_all(e, now) and (whole or still_done(e, origin, h, now)):
+        if (
+            not lost(e, i, now, h)
+            and not is_lost_by_all(e, now)
+            and (whole or still_done(e, origin, h, now))
+        ):
             yield "T2 a host is relaxed that has lost nothing", f"host {h}"
 
 
 def still_done(e: Effect, origin: Origin, host: int, now: Claim) -> bool:
     """Every replica does for the host what a damaged text says all the same, and its proof is whole: it is put back as it is."""
     run, up = e.zone.runs[host], [r for r in origin.replicas if r.up]
-    seen = not troubled(e.w, e.z, host, e.s) and all(mode_at(r.runs, e.z, host) >= now.mode for r in up)
-    return seen and run.length == FULL and run.presented == (e.zone.next or e.zone.leaf) and arrives_well(run, now)
+    seen = not troubled(e.w, e.z, host, e.s) and all(
+        mode_at(r.runs, e.z, host) >= now.mode for r in up
+    )
+    return (
+        seen
+        and run.length == FULL
+        and run.presented == (e.zone.next or e.zone.leaf)
+        and arrives_well(run, now)
+    )
 
 
 def lost(e: Effect, i: int, now: Claim, host: int) -> bool:
     """Answers of the host came with what this claim refuses, in a row or in turn, or a replica refuses a leaf of ours that may be presented."""
-    zone, ours, run = e.zone, (e.zone.leaf | e.zone.next) & e.zone.record.uploaded, e.zone.runs[host]
-    in_a_row = bool(run.recent) and not run.recent & (run.recent - 1) and bool(run.recent & ~now.trust)
-    refuses = any(r.up and refused(r.runs, e.z, host, ours, zone.expired) for r in e.w.origins[i].replicas)
+    zone, ours, run = (
+        e.zone,
+        (e.zone.leaf | e.zone.next) & e.zone.record.uploaded,
+        e.zone.runs[host],
+    )
+    in_a_row = (
+        bool(run.recent) and not run.recent & (run.recent - 1) and bool(run.recent & ~now.trust)
+    )
+    refuses = any(
+        r.up and refused(r.runs, e.z, host, ours, zone.expired) for r in e.w.origins[i].replicas
+    )
     return in_a_row or bool(run.share & ~now.trust) or refuses
 
 
@@ -322,9 +420,18 @@ def is_lost_by_all(e: Effect, now: Claim) -> bool:
     """Cloudflare was read not to present what the claim trusts, or the servers themselves refuse what comes and nobody arrives well."""
     zone = e.zone
     enabled, certificates = (zone.unread or zone).enabled, (zone.unread or zone).certificates
-    newest = next((c for c, state, listed in reversed(certificates) if state == ACTIVE and listed != UNLISTED), 0)
+    newest = next(
+        (
+            c
+            for c, state, listed in reversed(certificates)
+            if state == ACTIVE and listed != UNLISTED
+        ),
+        0,
+    )
     required = [zone.runs[h] for h in range(len(e.s.hosts)) if now.hosts >> h & 1]
-    refused_itself = any(run.recent & R or run.share & R for run in zone.runs) and not any(arrives_well(run, now) for run in required)
+    refused_itself = any(run.recent & R or run.share & R for run in zone.runs) and not any(
+        arrives_well(run, now) for run in required
+    )
     return (zone.access == WORKS and not (enabled and newest & now.trust)) or refused_itself
 
 
@@ -336,14 +443,24 @@ def arrives_well(run: Run, claim: Claim) -> bool:
 def gives_reason_to_stop_asking(e: Effect, i: int) -> bool:
     """Whether even asking does harm, or nobody wants it any more."""
     zone, origin = e.zone, e.w.origins[i]
-    doubted = bool(zone.expired) or bool(zone.record.rejected) or rejected(origin) or zone.ill in NARROWING
+    doubted = (
+        bool(zone.expired)
+        or bool(zone.record.rejected)
+        or rejected(origin)
+        or zone.ill in NARROWING
+    )
     return zone.deleting or doubted or not zone.spec.origins >> i & 1
 
 
 def asked_for_less(e: Effect, i: int) -> bool:
     """Whether a requirement goes for another reason than a loss."""
     zone = e.zone
-    return gives_reason_to_stop_asking(e, i) or zone.spec.mode < OPTIONAL or bool(zone.expiring) or zone.spec.narrow
+    return (
+        gives_reason_to_stop_asking(e, i)
+        or zone.spec.mode < OPTIONAL
+        or bool(zone.expiring)
+        or zone.spec.narrow
+    )
 
 
 def of_a_withdrawal(e: Effect) -> Broken:
@@ -352,7 +469,11 @@ def of_a_withdrawal(e: Effect) -> Broken:
     if (
         e.current
         and not rejected(origin)
-        and any(mode_at(one, e.z, h) >= OPTIONAL for one in serving(origin) for h in range(len(e.s.hosts)))
+        and any(
+            mode_at(one, e.z, h) >= OPTIONAL
+            for one in serving(origin)
+            for h in range(len(e.s.hosts))
+        )
         and origin.text is not None
         and origin.text.damage in IN_FORCE
     ):

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 from model.change import forgotten, settled
 from model.checks import in_decision, in_rest, in_world
+from model.decisions import Mind
 from model.effects import in_step
 from model.ends import at_end
-from model.mind import Mind
 from model.moves import FAIR, moves
-from model.sight import observe
-from model.words import described
+from model.observation import observe
+from model.rendering import described
 from model.world import Setting, World, hurt
 
 
@@ -47,16 +47,35 @@ class Result:
     def unexpected(self) -> dict[str, tuple[int, list[str]]]:
         """Violations that this world is not known for, and those it is known for that did not show."""
         gone: dict[str, tuple[int, list[str]]] = {
-            f"{promise}: expected, and not seen": (0, []) for promise in self.expected - self.violations.keys()
+            f"{promise}: expected, and not seen": (0, [])
+            for promise in self.expected - self.violations.keys()
         }
-        return gone | {promise: found for promise, found in self.violations.items() if promise not in self.expected}
+        return gone | {
+            promise: found
+            for promise, found in self.violations.items()
+            if promise not in self.expected
+        }
 
 
 class Walk:
     """One walk through one setting."""
 
-    def __init__(self, setting: Setting, mind: Mind, *, stop: bool, limit: int, progress: Callable[[int], None] | None) -> None:
-        self.s, self.mind, self.stop, self.limit, self.progress = setting, mind, stop, limit, progress
+    def __init__(
+        self,
+        setting: Setting,
+        mind: Mind,
+        *,
+        stop: bool,
+        limit: int,
+        progress: Callable[[int], None] | None,
+    ) -> None:
+        self.s, self.mind, self.stop, self.limit, self.progress = (
+            setting,
+            mind,
+            stop,
+            limit,
+            progress,
+        )
         self.result = Result(setting.name, setting.expected)
         self.ids: dict[World, int] = {}
         self.worlds: list[World] = []
@@ -137,7 +156,9 @@ class Walk:
         for z, (before, zone) in enumerate(zip(w.zones, after.zones, strict=True)):
             if before.plan is not None and zone.plan is None:
                 self.result.steps[before.plan.step[0]] += 1
-                for promise, detail in in_step(w, z, before.plan, after, self.s, self.mind, self.result.races):
+                for promise, detail in in_step(
+                    w, z, before.plan, after, self.s, self.mind, self.result.races
+                ):
                     self.broken(promise, detail, at, line)
 
     def broken(self, promise: str, detail: str, at: int, *more: str) -> None:
@@ -145,7 +166,13 @@ class Walk:
         count, trace = self.result.violations.get(promise, (0, []))
         self.result.violations[promise] = (
             count + 1,
-            trace or [*self.trace(at), *more, f"=> {promise}: {detail}", f"   {described(self.worlds[at])}"],
+            trace
+            or [
+                *self.trace(at),
+                *more,
+                f"=> {promise}: {detail}",
+                f"   {described(self.worlds[at])}",
+            ],
         )
 
     def trace(self, at: int) -> list[str]:
@@ -160,24 +187,40 @@ class Walk:
         """T6: fairness leads to the goal or to a true reason, and never in a circle; K."""
         component = self.components()
         size = Counter(component)
-        open_ended = {component[at] for at, after in enumerate(self.fair) if any(component[to] != component[at] for to in after)}
+        open_ended = {
+            component[at]
+            for at, after in enumerate(self.fair)
+            if any(component[to] != component[at] for to in after)
+        }
         circles: dict[int, int] = {}
         for at, after in enumerate(self.fair):
             inside = [to for to in after if component[to] == component[at]]
             if any((at, to) in self.acting for to in inside):
                 circles.setdefault(component[at], at)
             elif inside and component[at] not in open_ended:
-                self.broken("T6 it tries for ever what changes nothing", f"{size[component[at]]} worlds", at)
+                self.broken(
+                    "T6 it tries for ever what changes nothing", f"{size[component[at]]} worlds", at
+                )
         for number, at in circles.items():
             if not self.is_left(number, component):
                 self.broken("T6 it goes in circles", f"{size[number]} worlds", at)
         height, relief = [0] * len(self.worlds), [0] * len(self.worlds)
-        bad = [not self.s.quiet and any(hurt(w, z, self.s) for z in range(len(w.zones))) for w in self.worlds]
-        # Components are numbered in the order in which they are finished: what follows has a smaller number.
+        bad = [
+            not self.s.quiet and any(hurt(w, z, self.s) for z in range(len(w.zones)))
+            for w in self.worlds
+        ]
+        # Components are numbered in the order in which they are finished: what follows has a
+        # smaller number.
         for at in sorted(range(len(self.worlds)), key=component.__getitem__):
-            height[at] = max((height[to] + 1 for to in self.fair[at] if component[to] != component[at]), default=0)
+            height[at] = max(
+                (height[to] + 1 for to in self.fair[at] if component[to] != component[at]),
+                default=0,
+            )
             if bad[at]:
-                relief[at] = max((relief[to] + 1 for to in self.fair[at] if component[to] != component[at]), default=0)
+                relief[at] = max(
+                    (relief[to] + 1 for to in self.fair[at] if component[to] != component[at]),
+                    default=0,
+                )
             if not self.fair[at]:
                 self.end(at)
         self.result.longest, self.result.relief = max(height, default=0), max(relief, default=0)
@@ -185,7 +228,8 @@ class Walk:
     def is_left(self, number: int, component: list[int]) -> bool:
         """Whether a circle cannot last: by a decision in one of its worlds, or by what is under way in all of them and leads out of it.
 
-        The operator looks again and again at moments that nobody chooses; what is under way finishes, whatever is done meanwhile.
+        The operator looks again and again at moments that nobody chooses; what is under way
+        finishes, whatever is done meanwhile.
         """
         always: set[str] | None = None
         for at in (at for at, found in enumerate(component) if found == number):
@@ -196,7 +240,9 @@ class Walk:
             ]
             if any(kind == "see" for kind, _ in out):
                 return True
-            lines = {"answers come" if "answer" in line else line for kind, line in out if kind == "now"}
+            lines = {
+                "answers come" if "answer" in line else line for kind, line in out if kind == "now"
+            }
             always = lines if always is None else always & lines
         return bool(always)
 
@@ -269,7 +315,12 @@ class Walk:
 
 
 def explore(
-    setting: Setting, mind: Mind | None = None, *, stop: bool = False, limit: int = 3_000_000, progress: Callable[[int], None] | None = None
+    setting: Setting,
+    mind: Mind | None = None,
+    *,
+    stop: bool = False,
+    limit: int = 3_000_000,
+    progress: Callable[[int], None] | None = None,
 ) -> Result:
     """Walk every world of one setting."""
     return Walk(setting, mind or Mind(), stop=stop, limit=limit, progress=progress).run()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from model.change import consequences
-from model.fair import finishing
-from model.meddle import meddling, using
-from model.mind import Mind
+from model.decisions import Mind
+from model.interference import meddling, using
 from model.operate import Move, operated
+from model.progress import finishing
 from model.world import Setting, World
 
 FAIR = frozenset({"see", "act", "now"})

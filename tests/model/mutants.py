@@ -1,7 +1,7 @@
 """The rules with one thing wrong: generated from the tuples, and by hand for the mistakes that people make.
 
-`model.hunt` walks each through a few worlds until a promise breaks. What breaks none stands in `SURVIVORS` with the reason why it is
-harmless; one that stands nowhere fails the run.
+`model.mutation` walks each through a few worlds until a promise breaks. What breaks none stands in
+`SURVIVORS` with the reason why it is harmless; one that stands nowhere fails the run.
 """
 
 from __future__ import annotations
@@ -12,7 +12,14 @@ from functools import wraps
 from typing import Any
 
 from aop.errors import Reason
-from aop.observed import Configured, Observed, ObservedOrigin, ObservedReplica, ObservedZone, Unknown
+from aop.observed import (
+    Configured,
+    Observed,
+    ObservedOrigin,
+    ObservedReplica,
+    ObservedZone,
+    Unknown,
+)
 from aop.origins import Mode
 from aop.plan import PROTECT, RULES, TEARDOWN, Rule
 from aop.plan.facts import configured, replicas, runs_our_claim
@@ -70,13 +77,25 @@ def judged_by_the_config_map(o: Observed) -> Observed:
     origins = []
     for origin in o.origins:
         found = origin.configured
-        if isinstance(found, Configured) and found.claim is not None and isinstance(origin.replicas, tuple):
+        if (
+            isinstance(found, Configured)
+            and found.claim is not None
+            and isinstance(origin.replicas, tuple)
+        ):
             claim = found.claim
             hosts = tuple(
-                replace(b, mode=claim.at(b.host), accepts=frozenset(p.sha256 for p in claim.pins), refuses=frozenset())
+                replace(
+                    b,
+                    mode=claim.at(b.host),
+                    accepts=frozenset(p.sha256 for p in claim.pins),
+                    refuses=frozenset(),
+                )
                 for b in (origin.replicas[0].hosts if origin.replicas else ())
             )
-            replicas = tuple(replace(r, revision=found.revision, settled=True, hosts=hosts) for r in origin.replicas)
+            replicas = tuple(
+                replace(r, revision=found.revision, settled=True, hosts=hosts)
+                for r in origin.replicas
+            )
             origin = replace(origin, replicas=replicas)  # noqa: PLW2901 - the origin, seen wrongly
         origins.append(origin)
     return replace(o, origins=tuple(origins))
@@ -101,25 +120,40 @@ def the_list_is_believed_at_once(o: Observed) -> Observed:
 
 def the_first_in_the_list(o: Observed) -> Observed:
     """The oldest certificate is taken for the newest."""
-    return replace(o, zone=replace(o.zone, certificates=o.zone.certificates[::-1])) if isinstance(o.zone, ObservedZone) else o
+    return (
+        replace(o, zone=replace(o.zone, certificates=o.zone.certificates[::-1]))
+        if isinstance(o.zone, ObservedZone)
+        else o
+    )
 
 
 def silence_is_loss(o: Observed) -> Observed:
     """A host without an answer is taken for one that presents nothing."""
-    return replace(o, evidence=tuple(replace(e, presented=None, count=0, recent=()) if e.silence else e for e in o.evidence))
+    return replace(
+        o,
+        evidence=tuple(
+            replace(e, presented=None, count=0, recent=()) if e.silence else e for e in o.evidence
+        ),
+    )
 
 
 # --- what others do beside us: each of these was so once --------------------------------------------------------------------------------
 
 
-def at_each_origin(change: Callable[[ObservedOrigin], ObservedOrigin]) -> Callable[[Observed], Observed]:
+def at_each_origin(
+    change: Callable[[ObservedOrigin], ObservedOrigin],
+) -> Callable[[Observed], Observed]:
     """Eyes that see every origin differently."""
     return lambda o: replace(o, origins=tuple(map(change, o.origins)))
 
 
-def at_each_replica(change: Callable[[ObservedReplica], ObservedReplica]) -> Callable[[Observed], Observed]:
+def at_each_replica(
+    change: Callable[[ObservedReplica], ObservedReplica],
+) -> Callable[[Observed], Observed]:
     """Eyes that see every replica differently."""
-    return at_each_origin(lambda origin: replace(origin, replicas=tuple(map(change, replicas(origin)))))
+    return at_each_origin(
+        lambda origin: replace(origin, replicas=tuple(map(change, replicas(origin))))
+    )
 
 
 def one_odd_host_hides_the_revision(replica: ObservedReplica) -> ObservedReplica:
@@ -134,14 +168,20 @@ def what_others_do_is_ours(replica: ObservedReplica) -> ObservedReplica:
 
 def one_host_blocks_the_zone(origin: ObservedOrigin) -> ObservedOrigin:
     """Whatever is the matter with one host is the matter with the origin."""
-    odd = any(b.odd or b.own for replica in replicas(origin) for b in replica.hosts) or bool(origin.left_out)
+    odd = any(b.odd or b.own for replica in replicas(origin) for b in replica.hosts) or bool(
+        origin.left_out
+    )
     return replace(origin, foreign="a host cannot be served") if odd else origin
 
 
 def a_clock_rejects(origin: ObservedOrigin) -> ObservedOrigin:
     """What no replica shows in time is taken for rejected."""
     found, asked = configured(origin), replicas(origin)
-    late = found.claim is not None and bool(asked) and not any(runs_our_claim(replica, found) for replica in asked)
+    late = (
+        found.claim is not None
+        and bool(asked)
+        and not any(runs_our_claim(replica, found) for replica in asked)
+    )
     return replace(origin, rejected="nobody shows it") if late else origin
 
 
@@ -152,7 +192,11 @@ def the_words_of_others_are_ours(origin: ObservedOrigin) -> ObservedOrigin:
 
 def a_damaged_text_reads_as_off(origin: ObservedOrigin) -> ObservedOrigin:
     """What is not ours byte for byte is taken for nothing."""
-    return replace(origin, configured=replace(origin.configured, standing=None)) if isinstance(origin.configured, Configured) else origin
+    return (
+        replace(origin, configured=replace(origin.configured, standing=None))
+        if isinstance(origin.configured, Configured)
+        else origin
+    )
 
 
 def what_cannot_be_read_is_nothing(origin: ObservedOrigin) -> ObservedOrigin:
@@ -162,19 +206,33 @@ def what_cannot_be_read_is_nothing(origin: ObservedOrigin) -> ObservedOrigin:
 
 def what_is_not_ready_is_left_out(origin: ObservedOrigin) -> ObservedOrigin:
     """Only Ready pods are asked."""
-    return replace(origin, replicas=tuple(r for r in replicas(origin) if r.ready)) if replicas(origin) else origin
+    return (
+        replace(origin, replicas=tuple(r for r in replicas(origin) if r.ready))
+        if replicas(origin)
+        else origin
+    )
 
 
 def what_cannot_be_asked_is_left_out(origin: ObservedOrigin) -> ObservedOrigin:
     """A pod that is not Ready and does not answer is taken for gone."""
-    return replace(origin, replicas=tuple(r for r in replicas(origin) if r.ready or not r.error)) if replicas(origin) else origin
+    return (
+        replace(origin, replicas=tuple(r for r in replicas(origin) if r.ready or not r.error))
+        if replicas(origin)
+        else origin
+    )
 
 
 def behaviour_is_not_asked_again(origin: ObservedOrigin) -> ObservedOrigin:
     """What replicas did before a claim was taken out is taken for what they do."""
     if not isinstance(origin.configured, Configured) or origin.configured.claim is not None:
         return origin
-    asked = (replace(r, hosts=tuple(replace(b, mode=Mode.REQUIRE, accepts=frozenset({"00"})) for b in r.hosts)) for r in replicas(origin))
+    asked = (
+        replace(
+            r,
+            hosts=tuple(replace(b, mode=Mode.REQUIRE, accepts=frozenset({"00"})) for b in r.hosts),
+        )
+        for r in replicas(origin)
+    )
     return replace(origin, replicas=tuple(asked))
 
 
@@ -219,7 +277,11 @@ def protecting_with_a_key_only() -> Mutant:
     """Where the key pair cannot be read, nothing goes on."""
 
     def key_pair_is_read(o: Observed) -> Step | None:
-        return Block(Reason.KEY_PAIR_INVALID, o.key_pair.message) if isinstance(o.key_pair, Unknown) else None
+        return (
+            Block(Reason.KEY_PAIR_INVALID, o.key_pair.message)
+            if isinstance(o.key_pair, Unknown)
+            else None
+        )
 
     return Mutant("protecting needs the key pair", protect=(key_pair_is_read, *PROTECT))
 
@@ -234,7 +296,10 @@ def relaxing_all_for_one() -> Mutant:
             pauses = (replace(one, host="") for one in step.record.hold_offs[:1])
             return replace(step, record=replace(step.record, hold_offs=tuple(pauses)))
         if isinstance(step, Publish):
-            return replace(step, claim=replace(step.claim, mode=min(step.claim.mode, Mode.REQUEST), enforced=()))
+            return replace(
+                step,
+                claim=replace(step.claim, mode=min(step.claim.mode, Mode.REQUEST), enforced=()),
+            )
         return step
 
     return Mutant("one host's loss relaxes all", protect=(PROTECT[0], all_for_one, *PROTECT[2:]))
@@ -243,7 +308,11 @@ def relaxing_all_for_one() -> Mutant:
 def relaxing_behind_eligibility() -> Mutant:
     """Loss is looked at only where the zone is eligible."""
     at = next(i for i, rule in enumerate(RULES) if rule.__name__ == "origins_answer")
-    return Mutant("relaxing stands behind eligibility", protect=(PROTECT[0], *PROTECT[2:]), rules=(*RULES[:at], PROTECT[1], *RULES[at:]))
+    return Mutant(
+        "relaxing stands behind eligibility",
+        protect=(PROTECT[0], *PROTECT[2:]),
+        rules=(*RULES[:at], PROTECT[1], *RULES[at:]),
+    )
 
 
 BY_HAND = (
@@ -251,31 +320,89 @@ BY_HAND = (
     Mutant("one replica is enough", eyes=one_replica_is_enough),
     Mutant("the list is believed at once", eyes=the_list_is_believed_at_once),
     Mutant("the first in the list is taken for the newest", eyes=the_first_in_the_list),
-    Mutant("written without resourceVersion", world={"lock": False}, where="onboarding, answers are lost"),
-    Mutant("a reload does not flush sessions", world={"flush": False}, where="onboarding, removed on the way"),
-    Mutant("a proof outlives a change at Cloudflare", world={"begin_again": False}, where="onboarding, removed on the way"),
-    Mutant("the quiet period is shorter than a request", world={"patient": False}, where="onboarding, answers are lost"),
+    Mutant(
+        "written without resourceVersion",
+        world={"lock": False},
+        where="onboarding, answers are lost",
+    ),
+    Mutant(
+        "a reload does not flush sessions",
+        world={"flush": False},
+        where="onboarding, removed on the way",
+    ),
+    Mutant(
+        "a proof outlives a change at Cloudflare",
+        world={"begin_again": False},
+        where="onboarding, removed on the way",
+    ),
+    Mutant(
+        "the quiet period is shorter than a request",
+        world={"patient": False},
+        where="onboarding, answers are lost",
+    ),
     relaxing_behind_eligibility(),
-    Mutant("one odd host makes the replica show no revision", eyes=at_each_replica(one_odd_host_hides_the_revision)),
-    Mutant("what others do at a host is taken for ours", eyes=at_each_replica(what_others_do_is_ours)),
-    Mutant("one host that cannot be served blocks the zone", eyes=at_each_origin(one_host_blocks_the_zone)),
+    Mutant(
+        "one odd host makes the replica show no revision",
+        eyes=at_each_replica(one_odd_host_hides_the_revision),
+    ),
+    Mutant(
+        "what others do at a host is taken for ours", eyes=at_each_replica(what_others_do_is_ours)
+    ),
+    Mutant(
+        "one host that cannot be served blocks the zone",
+        eyes=at_each_origin(one_host_blocks_the_zone),
+    ),
     Mutant("a clock rejects", eyes=at_each_origin(a_clock_rejects)),
-    Mutant("nginx's words about others' lines are taken for ours", eyes=at_each_origin(the_words_of_others_are_ours)),
-    Mutant("a rejection is for ever", world={"tries_again": False}, where="texts are rejected during onboarding, and mended elsewhere"),
-    Mutant("a damaged text reads as Off for protection", eyes=at_each_origin(a_damaged_text_reads_as_off)),
-    Mutant("a write that relaxes is refused for its size", world={"fits": False}, where="the annotations are full"),
-    Mutant("a source that fails empties the claim", eyes=at_each_origin(what_cannot_be_read_is_nothing)),
+    Mutant(
+        "nginx's words about others' lines are taken for ours",
+        eyes=at_each_origin(the_words_of_others_are_ours),
+    ),
+    Mutant(
+        "a rejection is for ever",
+        world={"tries_again": False},
+        where="texts are rejected during onboarding, and mended elsewhere",
+    ),
+    Mutant(
+        "a damaged text reads as Off for protection",
+        eyes=at_each_origin(a_damaged_text_reads_as_off),
+    ),
+    Mutant(
+        "a write that relaxes is refused for its size",
+        world={"fits": False},
+        where="the annotations are full",
+    ),
+    Mutant(
+        "a source that fails empties the claim", eyes=at_each_origin(what_cannot_be_read_is_nothing)
+    ),
     Mutant("a source that fails takes evidence away", eyes=a_failed_source_takes_evidence_away),
     Mutant("an unready replica is left out", eyes=at_each_origin(what_is_not_ready_is_left_out)),
-    Mutant("an unready replica that cannot be asked is left out", eyes=at_each_origin(what_cannot_be_asked_is_left_out)),
-    Mutant("behaviour is not asked again after a withdrawal", eyes=at_each_origin(behaviour_is_not_asked_again)),
-    Mutant("nobody notices that a tool undoes what is written", eyes=at_each_origin(lambda origin: replace(origin, overwritten=None))),
+    Mutant(
+        "an unready replica that cannot be asked is left out",
+        eyes=at_each_origin(what_cannot_be_asked_is_left_out),
+    ),
+    Mutant(
+        "behaviour is not asked again after a withdrawal",
+        eyes=at_each_origin(behaviour_is_not_asked_again),
+    ),
+    Mutant(
+        "nobody notices that a tool undoes what is written",
+        eyes=at_each_origin(lambda origin: replace(origin, overwritten=None)),
+    ),
     Mutant("silence lengthens a run", eyes=a_run_is_as_long_as_its_silences),
     Mutant("old sessions are ended without end", eyes=ending_sessions_without_end),
     Mutant("a losing share is not a loss", eyes=a_share_is_no_loss),
-    Mutant("no share counts before the text runs everywhere", eyes=at_each_origin(no_share_before_the_text_runs_everywhere)),
-    Mutant("one replica that hangs hides the origin", eyes=at_each_origin(one_that_hangs_hides_the_origin)),
-    Mutant("nobody notices that the controllers take nothing", eyes=at_each_origin(lambda origin: replace(origin, stuck=None))),
+    Mutant(
+        "no share counts before the text runs everywhere",
+        eyes=at_each_origin(no_share_before_the_text_runs_everywhere),
+    ),
+    Mutant(
+        "one replica that hangs hides the origin",
+        eyes=at_each_origin(one_that_hangs_hides_the_origin),
+    ),
+    Mutant(
+        "nobody notices that the controllers take nothing",
+        eyes=at_each_origin(lambda origin: replace(origin, stuck=None)),
+    ),
     Mutant("a proof does not age", eyes=a_proof_does_not_age),
     protecting_with_a_key_only(),
     relaxing_all_for_one(),
@@ -307,4 +434,5 @@ SURVIVORS: dict[str, str] = {
     "origins_are_as_found comes before our_certificates_are_gone": "our claim is at Off on every replica: taking it out refuses nobody",
     "dropped_origins_are_as_found comes before retired_certificates_are_gone": "an origin that has left the spec neither trusts nor refuses",
 }
-"""Each with the reason why it is harmless. One that is caught after all, or is not hunted, fails the run: it does not belong here."""
+"""Each with the reason why it is harmless. One that is caught after all, or is not hunted, fails
+the run: it does not belong here."""

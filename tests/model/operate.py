@@ -1,6 +1,7 @@
 """What the operator does: looking and deciding is one move, carrying out what was decided is another.
 
-Between the two anything can happen, so each write is conditional on what was read, as in `aop.perform`.
+Between the two anything can happen, so each write is conditional on what was read, as in
+`aop.perform`.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from model.change import forgetful, with_origin, with_zone, written
-from model.mind import Mind
-from model.sight import observe, read_text
-from model.words import said
+from model.decisions import Mind
+from model.observation import observe, read_text
+from model.rendering import said
 from model.world import (
     ACTIVE,
     BOTH_LOST,
@@ -36,11 +37,13 @@ from model.world import (
 )
 
 Move = tuple[str, str, World]
-"""(kind, line, world). Kinds: `see` and `act` are the operator's; `now` finishes by itself; these three are fair. `chance` is like
-`now`, but may never happen; `user` is legitimate use and the failures that the promises cover; `foe` costs one of the adversary's moves."""
+"""(kind, line, world). Kinds: `see` and `act` are the operator's; `now` finishes by itself; these
+three are fair. `chance` is like `now`, but may never happen; `user` is legitimate use and the
+failures that the promises cover; `foe` costs one of the adversary's moves."""
 PAUSES = frozenset({"Wait", "Block"})
 LOSABLE = frozenset({"Upload", "Delete", "SetEnabled", "Publish", "Withdraw", "Promote"})
-"""Effects whose answer may be lost with consequences; a lost `Note` or `Issue` is the same as a crash right after it."""
+"""Effects whose answer may be lost with consequences; a lost `Note` or `Issue` is the same as a
+crash right after it."""
 
 
 def basis_of(w: World, z: int, step: tuple[Any, ...]) -> Any:
@@ -75,7 +78,11 @@ def relaxes(text: Text | None, z: int, claim: Claim) -> bool:
 
 def asks_no_more(claim: Claim, now: Claim) -> bool:
     """Whether a claim refuses nobody whom another one serves."""
-    return claim.mode <= now.mode and not claim.hosts & ~now.hosts and (not claim.hosts or not now.trust & ~claim.trust)
+    return (
+        claim.mode <= now.mode
+        and not claim.hosts & ~now.hosts
+        and (not claim.hosts or not now.trust & ~claim.trust)
+    )
 
 
 def operated(w: World, z: int, s: Setting, mind: Mind) -> Iterator[Move]:
@@ -111,22 +118,46 @@ def performed(w: World, z: int, plan: Plan, s: Setting) -> World:
         return w
     match step:
         case ("Note", Record() as record):
-            return with_zone(w, z, zone._replace(record=record, noted=zone.noted or record.flushed > zone.record.flushed))
+            return with_zone(
+                w,
+                z,
+                zone._replace(
+                    record=record, noted=zone.noted or record.flushed > zone.record.flushed
+                ),
+            )
         case ("Issue", "first"):
             made = unused(w, z)
-            return with_zone(w, z, zone._replace(leaf=made, used=zone.used | made)) if made and not zone.leaf else w
+            return (
+                with_zone(w, z, zone._replace(leaf=made, used=zone.used | made))
+                if made and not zone.leaf
+                else w
+            )
         case ("Issue", _):
             made = unused(w, z)
-            return with_zone(w, z, zone._replace(next=made, used=zone.used | made)) if made and not zone.next else w
+            return (
+                with_zone(w, z, zone._replace(next=made, used=zone.used | made))
+                if made and not zone.next
+                else w
+            )
         case ("Promote", who):
-            return with_zone(w, z, zone._replace(leaf=who, next=0, due=False)) if zone.next == who else w
+            return (
+                with_zone(w, z, zone._replace(leaf=who, next=0, due=False))
+                if zone.next == who
+                else w
+            )
         case ("Publish", i, Claim() as claim, applied):
             applied = applied and w.origins[i].text == plan.basis
             return claiming(w, z, i, claimed(w.origins[i], z, claim, applied=applied))
         case ("Withdraw", i):
             return claiming(w, z, i, claimed(w.origins[i], z, None, applied=False))
         case ("Done", left_behind):
-            return with_zone(w, z, zone._replace(gone=True, given_up=left_behind, finalizer=False, plan=None, still=False))
+            return with_zone(
+                w,
+                z,
+                zone._replace(
+                    gone=True, given_up=left_behind, finalizer=False, plan=None, still=False
+                ),
+            )
         case ("Upload", who) if not who & (zone.leaf | zone.next):
             return w
     return requested(w, z, step)
@@ -134,7 +165,9 @@ def performed(w: World, z: int, plan: Plan, s: Setting) -> World:
 
 def is_refused(w: World, z: int, plan: Plan, s: Setting) -> bool:
     """Whether the API server does not take a write: its size, or what it was decided on."""
-    conflict = overtaken(basis_of(w, z, plan.step), plan.basis, z) or is_written_blindly(w, z, plan.step)
+    conflict = overtaken(basis_of(w, z, plan.step), plan.basis, z) or is_written_blindly(
+        w, z, plan.step
+    )
     return (s.lock and conflict) or is_refused_for_its_size(w, z, plan.step, s)
 
 
@@ -149,7 +182,9 @@ def claiming(w: World, z: int, i: int, origin: Origin) -> World:
 
 def is_written_blindly(w: World, z: int, step: tuple[Any, ...]) -> bool:
     """Whether a write goes out on a ConfigMap that was read before somebody changed it: the API server refuses that."""
-    return step[0] in {"Publish", "Withdraw"} and read_text(w, z, step[1]) != w.origins[step[1]].text
+    return (
+        step[0] in {"Publish", "Withdraw"} and read_text(w, z, step[1]) != w.origins[step[1]].text
+    )
 
 
 def overtaken(now: Any, then: Any, z: int) -> bool:
@@ -161,13 +196,16 @@ def overtaken(now: Any, then: Any, z: int) -> bool:
 
 def unused(w: World, z: int) -> int:
     """The generation that a new key pair becomes; 0 when the model has no more."""
-    return next((generation for generation in GENERATIONS[z] if not generation & w.zones[z].used), 0)
+    return next(
+        (generation for generation in GENERATIONS[z] if not generation & w.zones[z].used), 0
+    )
 
 
 def claimed(origin: Origin, z: int, claim: Claim | None, *, applied: bool) -> Origin:
     """The ConfigMap with one zone's claim; the others' are written as they read, which is Off where the text was damaged.
 
-    With `applied` every replica was seen to run what stood there, so that this is what is known to be accepted.
+    With `applied` every replica was seen to run what stood there, so that this is what is known to
+    be accepted.
     """
     text = origin.text
     if text is None or (claim is None and text.claims[z] is None):
@@ -175,7 +213,10 @@ def claimed(origin: Origin, z: int, claim: Claim | None, *, applied: bool) -> Or
     if text.damage == WHOLE:
         claims, accepted = text.claims, text.claims if applied else text.accepted
     else:
-        claims, accepted = tuple(c and c._replace(mode=OFF, hosts=0) for c in text.claims), (None,) * len(text.claims)
+        claims, accepted = (
+            tuple(c and c._replace(mode=OFF, hosts=0) for c in text.claims),
+            (None,) * len(text.claims),
+        )
     claims = (*claims[:z], claim, *claims[z + 1 :])
     accepted = (*accepted[:z], still_accepted(accepted[z], claim), *accepted[z + 1 :])
     return written(origin, Text(claims, accepted, WHOLE, text.foreign))
@@ -183,7 +224,12 @@ def claimed(origin: Origin, z: int, claim: Claim | None, *, applied: bool) -> Or
 
 def still_accepted(accepted: Claim | None, claim: Claim | None) -> Claim | None:
     """What was known to be accepted, unless `claim` comes down from it: nothing goes back up without a new proof."""
-    if accepted is None or claim is None or accepted.mode > claim.mode or accepted.hosts & ~claim.hosts:
+    if (
+        accepted is None
+        or claim is None
+        or accepted.mode > claim.mode
+        or accepted.hosts & ~claim.hosts
+    ):
         return None
     return accepted
 
@@ -205,12 +251,17 @@ def requested(w: World, z: int, step: tuple[Any, ...]) -> World:
         case ("Upload", who):
             if state_of(zone, who) is not None:
                 return w
-            changed = without_deletions(zone, who)._replace(certificates=(*zone.certificates, (who, PENDING, REMEMBERED)))
+            changed = without_deletions(zone, who)._replace(
+                certificates=(*zone.certificates, (who, PENDING, REMEMBERED))
+            )
         case ("Delete", who):
             if state_of(zone, who) not in {ACTIVE, FAILED}:
                 return w
             changed = zone._replace(
-                certificates=tuple((c, DELETING if c == who else state, listed) for c, state, listed in zone.certificates)
+                certificates=tuple(
+                    (c, DELETING if c == who else state, listed)
+                    for c, state, listed in zone.certificates
+                )
             )
         case ("SetEnabled", enabled):
             changed = zone._replace(enabled=enabled)

@@ -1,10 +1,12 @@
 """A recorded run as a path of the model: which worlds it may have been in, from look to look.
 
-`untraceable` takes the looks at one object. It keeps the set of worlds that agree with everything seen so far. Between two looks the last
-step may have taken effect or not, the operator may have been replaced, and what finishes by itself may have finished; what people do (the
-spec, the Secret's renewal, access, trouble elsewhere) is taken from the look. Where no such world agrees with the next look, or where the
-model's rules would not take the step that the operator took in any of them, the run has left the model. Hosts are followed one by one, as
-they are judged: the others of the same object are left out of sight.
+`untraceable` takes the looks at one object. It keeps the set of worlds that agree with everything
+seen so far. Between two looks the last step may have taken effect or not, the operator may have
+been replaced, and what finishes by itself may have finished; what people do (the spec, the Secret's
+renewal, access, trouble elsewhere) is taken from the look. Where no such world agrees with the next
+look, or where the model's rules would not take the step that the operator took in any of them, the
+run has left the model. Hosts are followed one by one, as they are judged: the others of the same
+object are left out of sight.
 """
 
 from __future__ import annotations
@@ -21,12 +23,12 @@ from aop.observed import Observed, ObservedZone
 from aop.steps import Delete, Effect, Issue, Promote, Publish, SetEnabled, Step, Upload
 from model.abstract import Names, OutOfModel, claim_of, sight_of
 from model.change import consequences, with_origin
-from model.fair import finishing
-from model.meddle import meddling, using
-from model.mind import Mind
+from model.decisions import Mind
+from model.interference import meddling, using
+from model.observation import SeenOrigin, SeenReplica, Sight, observe
 from model.operate import basis_of, claimed, performed
+from model.progress import finishing
 from model.settings import EMPTY
-from model.sight import SeenOrigin, SeenReplica, Sight, observe
 from model.world import (
     BEGUN,
     LISTED,
@@ -49,7 +51,8 @@ from model.world import (
 ENOUGH = 1500
 """Worlds that are looked at between two looks; what is not found by then is not found."""
 KEPT = 12
-"""Worlds that are kept of those that agree with a look: those that are reached with the fewest moves, since the others follow from them."""
+"""Worlds that are kept of those that agree with a look: those that are reached with the fewest
+moves, since the others follow from them."""
 
 
 @dataclass
@@ -69,7 +72,10 @@ def of_one_host(o: Observed, host: str) -> Observed:
         replace(
             origin,
             hosts=tuple(h for h in origin.hosts if h == host),
-            replicas=tuple(replace(r, hosts=tuple(b for b in r.hosts if b.host == host)) for r in origin.replicas)
+            replicas=tuple(
+                replace(r, hosts=tuple(b for b in r.hosts if b.host == host))
+                for r in origin.replicas
+            )
             if isinstance(origin.replicas, tuple)
             else origin.replicas,
         )
@@ -81,13 +87,17 @@ def of_one_host(o: Observed, host: str) -> Observed:
 def untraceable(run: Iterable[tuple[int, Observed, Step]], moves: str) -> Iterator[str]:
     """Where a run leaves the model, one sentence; nothing where it stays in it.
 
-    `moves` are what others did meanwhile, in the words of the settings; `shared`: other objects write the same ConfigMap, and note with
-    their writes what every replica was seen to run.
+    `moves` are what others did meanwhile, in the words of the settings; `shared`: other objects
+    write the same ConfigMap, and note with their writes what every replica was seen to run.
     """
     looks = list(run)
-    for host in sorted({host for _, o, _ in looks for origin in o.origins for host in origin.hosts}):
+    for host in sorted(
+        {host for _, o, _ in looks for origin in o.origins for host in origin.hosts}
+    ):
         heard = [o.evidence_of(host) for _, o, _ in looks]
-        if any(evidence.direct for evidence in heard) or not any(evidence.presented for evidence in heard):
+        if any(evidence.direct for evidence in heard) or not any(
+            evidence.presented for evidence in heard
+        ):
             continue  # what visitors of this host come with is not what the edge presents
         with suppress(OutOfModel):
             yield from along(looks, host, moves)
@@ -127,7 +137,8 @@ def along(looks: list[tuple[int, Observed, Step]], host: str, moves: str) -> Ite
             yield f"line {number}: {host}: no path of the model leads here: {'; '.join(nearest)}"
             return
         if isinstance(step, Effect):
-            # Of the worlds that agree some are further on than others: only some of them lead to this step.
+            # Of the worlds that agree some are further on than others: only some of them lead to
+            # this step.
             deciding = reached(start, sight, setting, partial(decides, step, sight, seen))
             found = list(acted(deciding, sight, seen)) or list(elsewhere(found, step, sight, seen))
             if not found:
@@ -139,7 +150,11 @@ def along(looks: list[tuple[int, Observed, Step]], host: str, moves: str) -> Ite
 def beginning(looks: list[tuple[int, Observed, Step]], host: str, seen: Looks) -> World:
     """The world before the first look: Cloudflare and the Secret as they were found, nothing of ours anywhere."""
     sights = [narrowed(sight_of(of_one_host(looks[0][1], host), seen.names, host))]
-    sights += [narrowed(sight_of(of_one_host(o, host), seen.names, host)) for _, o, _ in looks[1:] if isinstance(o.zone, ObservedZone)][:1]
+    sights += [
+        narrowed(sight_of(of_one_host(o, host), seen.names, host))
+        for _, o, _ in looks[1:]
+        if isinstance(o.zone, ObservedZone)
+    ][:1]
     first = sights[-1]
     held = tuple((who, state, LISTED) for who, state in first.certificates or ())
     zone = Zone(
@@ -158,7 +173,11 @@ def beginning(looks: list[tuple[int, Observed, Step]], host: str, seen: Looks) -
 
 def narrowed(sight: Sight) -> Sight:
     """A claim that refuses nobody of this host asks only, as far as this host is concerned."""
-    return sight._replace(hosts=("edge",), runs=sight.runs[:1] or (Run(),), origins=tuple(narrow(origin) for origin in sight.origins))
+    return sight._replace(
+        hosts=("edge",),
+        runs=sight.runs[:1] or (Run(),),
+        origins=tuple(narrow(origin) for origin in sight.origins),
+    )
 
 
 def narrow(origin: SeenOrigin) -> SeenOrigin:
@@ -190,11 +209,15 @@ def exposed(w: World, sight: Sight, s: Setting) -> World:
     after = w if changed == zone else consequences(w, w._replace(zones=(changed,)), s)
     text, seen = w.origins[0].text, sight.origins[0].accepted if sight.origins else None
     if "shared" in s.moves and text is not None and text.accepted != (seen,):
-        after = with_origin(after, 0, after.origins[0]._replace(text=text._replace(accepted=(seen,))))
+        after = with_origin(
+            after, 0, after.origins[0]._replace(text=text._replace(accepted=(seen,)))
+        )
     return after
 
 
-def reached(start: list[World], sight: Sight, s: Setting, also: Callable[[World], bool] = bool) -> list[World]:
+def reached(
+    start: list[World], sight: Sight, s: Setting, also: Callable[[World], bool] = bool
+) -> list[World]:
     """The worlds that agree with a look, and `also` with something else, and can be reached by what finishes by itself; nearest first."""
     order = count()
     heap = [(len(disagreements(w, sight, s)), next(order), w) for w in dict.fromkeys(start)]
@@ -227,7 +250,9 @@ def acted(worlds: list[World], sight: Sight, seen: Looks) -> Iterator[World]:
     """Each world after the step and without it: its answer may have been a refusal, or never have come."""
     for w in worlds:
         decided = decision(w, sight, seen)
-        yield consequences(w, performed(w, 0, Plan(decided, basis_of(w, 0, decided)), seen.setting), seen.setting)
+        yield consequences(
+            w, performed(w, 0, Plan(decided, basis_of(w, 0, decided)), seen.setting), seen.setting
+        )
         yield w
 
 
@@ -275,7 +300,9 @@ def disagreements(w: World, sight: Sight, s: Setting) -> list[str]:
     if sight.access == WORKS and own.access == WORKS:
         compared += ["certificates", "enabled"]
     found = [
-        f"{name} is {getattr(sight, name)}, not {getattr(own, name)}" for name in compared if getattr(own, name) != getattr(sight, name)
+        f"{name} is {getattr(sight, name)}, not {getattr(own, name)}"
+        for name in compared
+        if getattr(own, name) != getattr(sight, name)
     ]
     shared = "shared" in s.moves
     for i, (mine, seen) in enumerate(zip(own.origins, sight.origins, strict=False), 1):
@@ -283,20 +310,28 @@ def disagreements(w: World, sight: Sight, s: Setting) -> list[str]:
     if shared:
         return found
     run, heard = own.runs[0], sight.runs[0]
-    if heard.length > BEGUN and (run.presented != heard.presented or run.length < max(heard.length, SPREAD)):
+    if heard.length > BEGUN and (
+        run.presented != heard.presented or run.length < max(heard.length, SPREAD)
+    ):
         found.append(f"the answers were {heard}, not {run}")
     return found
 
 
 def of_origin(mine: SeenOrigin, seen: SeenOrigin, *, shared: bool) -> Iterator[str]:
     """In what an origin differs: its text, and every replica that has settled."""
-    for name in ("missing", "claim", "intact") if shared else ("missing", "claim", "accepted", "intact"):
+    for name in (
+        ("missing", "claim", "intact") if shared else ("missing", "claim", "accepted", "intact")
+    ):
         if getattr(mine, name) != getattr(seen, name):
             yield f"{name} is {getattr(seen, name)}, not {getattr(mine, name)}"
     if shared:
         return
     for replica in seen.replicas:
-        if replica.settled and not replica.error and not any(alike(own, replica) for own in mine.replicas):
+        if (
+            replica.settled
+            and not replica.error
+            and not any(alike(own, replica) for own in mine.replicas)
+        ):
             yield f"a replica shows {replica}, not one of {mine.replicas}"
 
 
@@ -306,6 +341,10 @@ def alike(own: SeenReplica, replica: SeenReplica) -> bool:
         return False
     if not own.settled or not replica.modes:
         return True
-    # Asking is one switch for the whole controller: another object's claim may ask although this one's does not.
-    modes = own.modes[:1] == replica.modes[:1] or {*own.modes[:1], *replica.modes[:1]} == {OFF, REQUEST}
+    # Asking is one switch for the whole controller: another object's claim may ask although this
+    # one's does not.
+    modes = own.modes[:1] == replica.modes[:1] or {*own.modes[:1], *replica.modes[:1]} == {
+        OFF,
+        REQUEST,
+    }
     return modes and own.refuses[:1] == replica.refuses[:1]

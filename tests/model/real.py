@@ -40,9 +40,40 @@ from aop.observed import Record as RealRecord
 from aop.origins import Claim as RealClaim
 from aop.origins import Mode, ObjectKey, Pin
 from aop.plan.facts import configured, digest, flushes_of_the_hour, replicas
-from aop.steps import Block, Delete, Done, Issue, Note, Promote, Publish, SetEnabled, Step, Upload, Wait, Withdraw
-from model.sight import SeenOrigin, SeenReplica, Sight, looked_at
-from model.world import BEGUN, FULL, NO_RUN, OURS, REJECTED, SPREAD, UNREADABLE, VALUES, Claim, F, N, R, Record, Rejected, Run, Spec, bits
+from aop.steps import (
+    Block,
+    Delete,
+    Done,
+    Issue,
+    Note,
+    Promote,
+    Publish,
+    SetEnabled,
+    Step,
+    Upload,
+    Wait,
+    Withdraw,
+)
+from model.observation import SeenOrigin, SeenReplica, Sight, looked_at
+from model.world import (
+    BEGUN,
+    FULL,
+    NO_RUN,
+    OURS,
+    REJECTED,
+    SPREAD,
+    UNREADABLE,
+    VALUES,
+    Claim,
+    F,
+    N,
+    R,
+    Record,
+    Rejected,
+    Run,
+    Spec,
+    bits,
+)
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 ZONES = ("example.com", "example.net")
@@ -50,10 +81,17 @@ TARGETS = (ObjectKey("ingress-nginx", "public"), ObjectKey("ingress-nginx", "int
 ORIGINS = ("public", "internal")
 SHA = {v: f"{v:02x}" * 32 for v in VALUES}
 WHO = {sha: v for v, sha in SHA.items()} | {NONE: N, OTHER: F, REFUSED: R}
-REAL_STATES = (CertificateState.PENDING, CertificateState.ACTIVE, CertificateState.DELETING, CertificateState.FAILED)
+REAL_STATES = (
+    CertificateState.PENDING,
+    CertificateState.ACTIVE,
+    CertificateState.DELETING,
+    CertificateState.FAILED,
+)
 WINDOW = timedelta(seconds=180)
 REVISION = 7
-OVERWRITTEN = Overwritten("field manager helm", 3, NOW - timedelta(seconds=60), NOW + timedelta(seconds=60))
+OVERWRITTEN = Overwritten(
+    "field manager helm", 3, NOW - timedelta(seconds=60), NOW + timedelta(seconds=60)
+)
 LIMITS = Limits(flushes_per_hour=1)
 """One flush stands for three: what comes after the last is a pause, however many there were."""
 
@@ -68,7 +106,13 @@ def host_name(z: int, host: int) -> str:
 
 def pin(v: int, expiring: int, expired: int) -> Pin:
     """The leaf behind one bit; its end says whether it is about to expire."""
-    ends = NOW + (timedelta(hours=-1) if v & expired else timedelta(hours=12) if v & expiring else timedelta(days=400))
+    ends = NOW + (
+        timedelta(hours=-1)
+        if v & expired
+        else timedelta(hours=12)
+        if v & expiring
+        else timedelta(days=400)
+    )
     return Pin(SHA[v], SHA[v][:40], NOW - timedelta(days=300), ends)
 
 
@@ -88,11 +132,20 @@ def real_spec(z: int, spec: Spec, hosts: tuple[str, ...], generate: bool) -> Rea
             "credentials": {"apiTokenSecretRef": {"name": "cloudflare"}},
             "hostnames": names[:1] if spec.narrow else names,
             "certificate": {
-                **({"generate": {"secretName": f"zone-{z}-aop"}} if generate else {"secretRef": {"name": f"zone-{z}"}}),
+                **(
+                    {"generate": {"secretName": f"zone-{z}-aop"}}
+                    if generate
+                    else {"secretRef": {"name": f"zone-{z}"}}
+                ),
                 "replaceForeign": spec.replace_foreign,
             },
             "origins": [
-                {"name": ORIGINS[i], "ingressNginx": {"configMapRef": {"namespace": TARGETS[i].namespace, "name": TARGETS[i].name}}}
+                {
+                    "name": ORIGINS[i],
+                    "ingressNginx": {
+                        "configMapRef": {"namespace": TARGETS[i].namespace, "name": TARGETS[i].name}
+                    },
+                }
                 for i in listed
             ],
             "enforcement": ("Request", "Request", "Optional", "Require")[spec.mode],
@@ -142,13 +195,25 @@ def digest_of(claim: Claim, foreign: int, sight: Sight) -> str:
 
 def real_rejection(one: Rejected, sight: Sight) -> RejectedClaim:
     """A rejected claim, whose pause is not over."""
-    return RejectedClaim(digest_of(one.claim, one.foreign, sight), 1, NOW - timedelta(seconds=60), NOW + timedelta(seconds=60))
+    return RejectedClaim(
+        digest_of(one.claim, one.foreign, sight),
+        1,
+        NOW - timedelta(seconds=60),
+        NOW + timedelta(seconds=60),
+    )
 
 
 def real_hold_offs(mask: int, sight: Sight) -> tuple[HoldOff, ...]:
     """Whoever is held off, sorted as the record has them."""
-    held = [("" if not bit else host_name(sight.zone_index, bit - 1)) for bit in range(mask.bit_length()) if mask >> bit & 1]
-    return tuple(HoldOff(1, NOW - timedelta(seconds=5), NOW + timedelta(seconds=55), host) for host in sorted(held))
+    held = [
+        ("" if not bit else host_name(sight.zone_index, bit - 1))
+        for bit in range(mask.bit_length())
+        if mask >> bit & 1
+    ]
+    return tuple(
+        HoldOff(1, NOW - timedelta(seconds=5), NOW + timedelta(seconds=55), host)
+        for host in sorted(held)
+    )
 
 
 def held_off_mask(record: RealRecord, hosts: Sequence[str], wall: datetime) -> int:
@@ -162,7 +227,9 @@ def real_record(sight: Sight) -> RealRecord:
     r = sight.record
     return RealRecord(
         zone_id="0" * 32,
-        baseline=None if r.found is None else Baseline(r.found, tuple(sorted(map(identifier, bits(r.foreign))))),
+        baseline=None
+        if r.found is None
+        else Baseline(r.found, tuple(sorted(map(identifier, bits(r.foreign))))),
         uploaded=tuple(sorted(pin(v, sight.expiring, sight.expired) for v in bits(r.uploaded))),
         claimed=tuple(sorted(TARGETS[i] for i in range(len(TARGETS)) if r.claimed >> i & 1)),
         rejected=tuple(real_rejection(one, sight) for one in r.rejected),
@@ -178,7 +245,9 @@ def real_zone(sight: Sight) -> ObservedZone | Unknown | None:
         return None
     if sight.certificates is None:
         rejected_token = Reason.TOKEN_REJECTED if sight.access == REJECTED else None
-        return Unknown("Cloudflare does not know the token" if rejected_token else "no answer", rejected_token)
+        return Unknown(
+            "Cloudflare does not know the token" if rejected_token else "no answer", rejected_token
+        )
     return ObservedZone(
         id="0" * 32,
         name=ZONES[sight.zone_index],
@@ -193,11 +262,14 @@ def real_zone(sight: Sight) -> ObservedZone | Unknown | None:
                 pin=pin(c, sight.expiring, sight.expired),
                 state=REAL_STATES[state],
                 uploaded_at=NOW - timedelta(hours=1) + timedelta(seconds=n),
-                ours=bool(c & OURS[sight.zone_index]) and (sight.generate or bool(c & (sight.leaf | sight.next | sight.record.uploaded))),
+                ours=bool(c & OURS[sight.zone_index])
+                and (sight.generate or bool(c & (sight.leaf | sight.next | sight.record.uploaded))),
             )
             for n, (c, state) in enumerate(sight.certificates)
         ),
-        outranked=tuple(host_name(sight.zone_index, h) for h in scope(sight)) if sight.ill == "every host has an association" else (),
+        outranked=tuple(host_name(sight.zone_index, h) for h in scope(sight))
+        if sight.ill == "every host has an association"
+        else (),
     )
 
 
@@ -209,11 +281,15 @@ def probed_hosts(seen: SeenOrigin, sight: Sight) -> tuple[int, ...]:
     return tuple(h for h in range(len(sight.hosts)) if h in scope(sight) or claimed >> h & 1)
 
 
-def real_replica(n: int, seen: SeenReplica, hosts: tuple[int, ...], sight: Sight) -> ObservedReplica:
+def real_replica(
+    n: int, seen: SeenReplica, hosts: tuple[int, ...], sight: Sight
+) -> ObservedReplica:
     """One replica."""
     if seen.error:
         revision = REVISION if seen.current else REVISION - 1
-        return ObservedReplica(f"controller-{n}", revision if seen.path else None, error="timed out", ready=seen.ready)
+        return ObservedReplica(
+            f"controller-{n}", revision if seen.path else None, error="timed out", ready=seen.ready
+        )
     probed = (sight.leaf | sight.next) & OURS[sight.zone_index] & ~sight.expired
     return ObservedReplica(
         name=f"controller-{n}",
@@ -223,7 +299,9 @@ def real_replica(n: int, seen: SeenReplica, hosts: tuple[int, ...], sight: Sight
             HostBehaviour(
                 host_name(sight.zone_index, h),
                 Mode(seen.modes[h]),
-                accepts=frozenset(SHA[v] for v in bits(probed & ~seen.refuses[h] if not seen.odd >> h & 1 else 0)),
+                accepts=frozenset(
+                    SHA[v] for v in bits(probed & ~seen.refuses[h] if not seen.odd >> h & 1 else 0)
+                ),
                 refuses=frozenset(SHA[v] for v in bits(seen.refuses[h])),
                 odd="HTTP 301 instead of our check path" if seen.odd >> h & 1 else None,
                 own=bool(seen.own >> h & 1),
@@ -272,10 +350,16 @@ def real_origin(i: int, seen: SeenOrigin, sight: Sight) -> ObservedOrigin:
         readers=0 if unreadable or not seen.readers else 2,
         replicas=unreadable or replicas,
         hosts=tuple(host_name(sight.zone_index, h) for h in hosts),
-        left_out=tuple(LeftOut(host_name(sight.zone_index, h), "the name is too long") for h in left_out(sight)),
-        foreign="the text of others ends within a block" if sight.ill == "the text of others must not stand beside ours" else None,
+        left_out=tuple(
+            LeftOut(host_name(sight.zone_index, h), "the name is too long") for h in left_out(sight)
+        ),
+        foreign="the text of others ends within a block"
+        if sight.ill == "the text of others must not stand beside ours"
+        else None,
         displaced=tuple(
-            LeftOut(host_name(sight.zone_index, h), "its Ingress verifies by itself") for h in hosts if seen.displaced >> h & 1
+            LeftOut(host_name(sight.zone_index, h), "its Ingress verifies by itself")
+            for h in hosts
+            if seen.displaced >> h & 1
         ),
         rejected="nginx -t failed" if seen.rejected and not unreadable else None,
         stuck="a line of somebody's" if seen.stuck and not unreadable else None,
@@ -283,12 +367,15 @@ def real_origin(i: int, seen: SeenOrigin, sight: Sight) -> ObservedOrigin:
         stale="the Ingresses have not been read for a while" if seen.stale else None,
         published_at=NOW - timedelta(seconds=600),
         applied_at=applied(sight)
-        if seen.replicas and all(r.current and r.path and (r.settled or r.error) for r in seen.replicas)
+        if seen.replicas
+        and all(r.current and r.path and (r.settled or r.error) for r in seen.replicas)
         else None,
     )
 
 
-REAL_VALUES = {v: NONE if v == N else OTHER if v == F else REFUSED if v == R else SHA[v] for v in VALUES}
+REAL_VALUES = {
+    v: NONE if v == N else OTHER if v == F else REFUSED if v == R else SHA[v] for v in VALUES
+}
 LENGTHS = {BEGUN: timedelta(0), SPREAD: timedelta(seconds=12), FULL: WINDOW + timedelta(seconds=12)}
 COUNTS = {BEGUN: 1, SPREAD: 40, FULL: 40}
 """Enough answers without enough time are no proof."""
@@ -300,13 +387,25 @@ def real_evidence(run: Run, host: int, sight: Sight) -> Evidence:
     if kind != "edge":
         value, last = NONE if kind == "direct" else OTHER, NOW - timedelta(seconds=1)
         recent = tuple(Arrival(last - timedelta(seconds=ago), value) for ago in (12, 6, 0))
-        return Evidence(name, value, 20, last - WINDOW, WINDOW, last, recent, recent[-1], direct=kind == "direct")
+        return Evidence(
+            name,
+            value,
+            20,
+            last - WINDOW,
+            WINDOW,
+            last,
+            recent,
+            recent[-1],
+            direct=kind == "direct",
+        )
     heard = run.length != NO_RUN or bool(run.recent)
     silence = "HTTP 403" if sight.silent or run.aged or not heard else None
     silent_since = NOW - timedelta(seconds=30) if silence else None
     if not heard:
         return Evidence(name, silence=silence, silent_since=silent_since)
-    last = NOW - timedelta(seconds=600) if run.aged else NOW - timedelta(seconds=1 if run.new else 9)
+    last = (
+        NOW - timedelta(seconds=600) if run.aged else NOW - timedelta(seconds=1 if run.new else 9)
+    )
     recent = recently(run, last)
     if run.length == NO_RUN:
         return Evidence(name, last=last, recent=recent, silence=silence, silent_since=silent_since)
@@ -319,7 +418,9 @@ def real_evidence(run: Run, host: int, sight: Sight) -> Evidence:
         last=last,
         recent=recent,
         fresh=Arrival(last - timedelta(seconds=20), REAL_VALUES[run.fresh]) if run.fresh else None,
-        old_since=None if run.last_fresh else last - (WINDOW + timedelta(seconds=12) if run.old else timedelta(seconds=6)),
+        old_since=None
+        if run.last_fresh
+        else last - (WINDOW + timedelta(seconds=12) if run.old else timedelta(seconds=6)),
         silence=silence,
         silent_since=silent_since,
     )
@@ -331,21 +432,32 @@ def recently(run: Run, last: datetime) -> tuple[Arrival, ...]:
         return (Arrival(last, REAL_VALUES[run.presented], run.last_fresh),) if run.presented else ()
     if run.share:
         return shared(run, last)
-    turns = [v for v in bits(run.recent) if v != run.presented] + ([run.presented] if run.presented & run.recent else [])
+    turns = [v for v in bits(run.recent) if v != run.presented] + (
+        [run.presented] if run.presented & run.recent else []
+    )
     ago = range(6 * max(len(turns) - 1, 2), -1, -6)
     came = [*[turns[0]] * (len(ago) - len(turns)), *turns]
-    return tuple(Arrival(last - timedelta(seconds=s), REAL_VALUES[v], run.last_fresh) for s, v in zip(ago, came, strict=True))
+    return tuple(
+        Arrival(last - timedelta(seconds=s), REAL_VALUES[v], run.last_fresh)
+        for s, v in zip(ago, came, strict=True)
+    )
 
 
 def shared(run: Run, last: datetime) -> tuple[Arrival, ...]:
     """What came in turn for half a minute, each often enough to be a share; at the end three of a kind where the run is of one."""
-    turns = [v for v in bits(run.share) if v != run.presented] + ([run.presented] if run.presented & run.share else [])
+    turns = [v for v in bits(run.share) if v != run.presented] + (
+        [run.presented] if run.presented & run.share else []
+    )
     came = turns * 6
     at = [last - timedelta(seconds=3 * ago) for ago in range(len(came) - 1, -1, -1)]
     if run.recent & (run.recent - 1) == 0:
-        at = [moment - timedelta(seconds=18) for moment in at] + [last - timedelta(seconds=ago) for ago in (12, 6, 0)]
+        at = [moment - timedelta(seconds=18) for moment in at] + [
+            last - timedelta(seconds=ago) for ago in (12, 6, 0)
+        ]
         came = [*came, *[run.recent] * 3]
-    return tuple(Arrival(moment, REAL_VALUES[v], run.last_fresh) for moment, v in zip(at, came, strict=True))
+    return tuple(
+        Arrival(moment, REAL_VALUES[v], run.last_fresh) for moment, v in zip(at, came, strict=True)
+    )
 
 
 def realise(sight: Sight) -> Observed:
@@ -367,18 +479,27 @@ def realise(sight: Sight) -> Observed:
         ),
         zone=real_zone(sight),
         key_pair=real_key_pair(sight),
-        origins=tuple(real_origin(i, seen, sight) for i, seen in zip(looked_at(sight), sight.origins, strict=True)),
+        origins=tuple(
+            real_origin(i, seen, sight)
+            for i, seen in zip(looked_at(sight), sight.origins, strict=True)
+        ),
         evidence=tuple(real_evidence(sight.runs[h], h, sight) for h in scope(sight)),
         rivals=real_rivals(sight),
         still=sight.still,
         limits=LIMITS,
-        removing_since=NOW - timedelta(seconds=900 if sight.given_up else 30) if sight.deleting else None,
+        removing_since=NOW - timedelta(seconds=900 if sight.given_up else 30)
+        if sight.deleting
+        else None,
     )
 
 
 def real_rivals(sight: Sight) -> tuple[Rival, ...] | Unknown:
     """The other objects that name the zone."""
-    other, older, younger = ObjectKey("edge", "other"), NOW - timedelta(days=2), NOW - timedelta(hours=1)
+    other, older, younger = (
+        ObjectKey("edge", "other"),
+        NOW - timedelta(days=2),
+        NOW - timedelta(hours=1),
+    )
     match sight.ill:
         case "the other objects cannot be listed":
             return Unknown("forbidden")
@@ -405,7 +526,11 @@ def real_key_pair(sight: Sight) -> ObservedKeyPair | Unknown | None:
     return ObservedKeyPair(
         leaf,
         pin(sight.next, sight.expiring, sight.expired) if sight.next else None,
-        None if not sight.generate else NOW - timedelta(hours=1) if sight.due else NOW + timedelta(days=300),
+        None
+        if not sight.generate
+        else NOW - timedelta(hours=1)
+        if sight.due
+        else NOW + timedelta(days=300),
     )
 
 
@@ -432,7 +557,10 @@ def abstract_step(step: Step, sight: Sight, o: Observed) -> tuple[Any, ...]:  # 
     z, hosts = sight.zone_index, len(sight.hosts)
     match step:
         case Note(record=record):
-            known = {digest_of(one.claim, one.foreign, sight): (one.claim, one.foreign) for one in sight.record.rejected}
+            known = {
+                digest_of(one.claim, one.foreign, sight): (one.claim, one.foreign)
+                for one in sight.record.rejected
+            }
             for seen in sight.origins:
                 for claim in (seen.claim, seen.accepted):
                     if claim is not None:
@@ -441,7 +569,11 @@ def abstract_step(step: Step, sight: Sight, o: Observed) -> tuple[Any, ...]:  # 
                 "Note",
                 Record(
                     None if record.baseline is None else record.baseline.enabled,
-                    sum(v for v in VALUES if record.baseline is not None and identifier(v) in record.baseline.foreign),
+                    sum(
+                        v
+                        for v in VALUES
+                        if record.baseline is not None and identifier(v) in record.baseline.foreign
+                    ),
                     mask(record.uploaded),
                     sum(1 << i for i in range(len(TARGETS)) if TARGETS[i] in record.claimed),
                     tuple(Rejected(*known[one.digest]) for one in record.rejected),

@@ -22,8 +22,8 @@ from aop.plan import next_step
 from aop.reconcile import TRACE, Pass
 from aop.steps import Delete, Done, Publish, SetEnabled, Step, Upload, Withdraw
 from model.abstract import Names, OutOfModel, sight_of
+from model.observation import Sight
 from model.path import untraceable
-from model.sight import Sight
 from model.world import ACTIVE, DELETING, FAILED, PENDING, F
 
 NEXT_STATES = {
@@ -38,7 +38,8 @@ NEXT_STATES = {
 def violations(lines: Iterable[str], moves: str = "") -> list[str]:
     """What a recorded run did that no path of the model does, one sentence each; empty when all is well.
 
-    `moves` are what others did meanwhile, in the words of `model.settings` (and of `model.path.untraceable`).
+    `moves` are what others did meanwhile, in the words of `model.settings` (and of
+    `model.path.untraceable`).
     """
     found: list[str] = []
     names: dict[str, Names] = {}
@@ -53,7 +54,10 @@ def violations(lines: Iterable[str], moves: str = "") -> list[str]:
         again = next_step(seen.observed)
         if again != seen.step:
             found.append(f"line {number}: the rules say {again}, the run did {seen.step}")
-        found += [f"line {number}: {seen.step}: {what}" for what in contradictions(seen.observed, seen.step)]
+        found += [
+            f"line {number}: {seen.step}: {what}"
+            for what in contradictions(seen.observed, seen.step)
+        ]
         uid = seen.observed.object.uid
         try:
             sight = sight_of(seen.observed, names.setdefault(uid, Names()))
@@ -77,7 +81,10 @@ def contradictions(o: Observed, step: Step) -> Iterator[str]:  # noqa: C901, PLR
                     yield f"uploads before every replica of origin {origin.name} was seen to accept it"
             if (
                 isinstance(o.zone, ObservedZone)
-                and sum(c.ours and c.state is not CertificateState.DELETING for c in o.zone.certificates) > 1
+                and sum(
+                    c.ours and c.state is not CertificateState.DELETING for c in o.zone.certificates
+                )
+                > 1
             ):
                 yield "uploads a third certificate of ours"
         case Delete(certificate_id=id_) if isinstance(o.zone, ObservedZone):
@@ -87,18 +94,33 @@ def contradictions(o: Observed, step: Step) -> Iterator[str]:  # noqa: C901, PLR
         case SetEnabled(enabled=False):
             yield from stripped(o)
         case Publish(target=target, claim=claim):
-            yield from tightened(o, next(origin for origin in o.origins if origin.target == target), claim)
-        case Withdraw(target=target):  # a rejected text is taken out while its predecessor still runs: that refuses nobody more
-            yield from stripped(o, *left) if (left := [it for it in o.origins if it.target == target and not it.rejected]) else ()
+            yield from tightened(
+                o, next(origin for origin in o.origins if origin.target == target), claim
+            )
+        case Withdraw(
+            target=target
+        ):  # a rejected text is taken out while its predecessor still runs: that refuses nobody more
+            yield from (
+                stripped(o, *left)
+                if (left := [it for it in o.origins if it.target == target and not it.rejected])
+                else ()
+            )
         case Done() if o.object.deleting:
             for origin in o.origins:
-                if isinstance(origin.configured, Configured) and origin.configured.claim is not None:
+                if (
+                    isinstance(origin.configured, Configured)
+                    and origin.configured.claim is not None
+                ):
                     yield f"released with its claim in origin {origin.name}"
 
 
 def stripped(o: Observed, *origins: ObservedOrigin) -> Iterator[str]:
     """Nobody may be refused when something is taken away."""
-    yield from (f"origin {it.name} still refuses somebody" for it in origins or o.origins if strictest(it) >= Mode.OPTIONAL)
+    yield from (
+        f"origin {it.name} still refuses somebody"
+        for it in origins or o.origins
+        if strictest(it) >= Mode.OPTIONAL
+    )
 
 
 def tightened(o: Observed, origin: ObservedOrigin, claim: Claim) -> Iterator[str]:
@@ -109,7 +131,11 @@ def tightened(o: Observed, origin: ObservedOrigin, claim: Claim) -> Iterator[str
         if now is not None and now.at(host) >= claim.at(host):
             continue  # what a damaged text may still do is not made stricter by putting it back
         evidence = o.evidence_of(host)
-        if evidence.covered < o.window or evidence.count < o.limits.proof_answers or evidence.direct:
+        if (
+            evidence.covered < o.window
+            or evidence.count < o.limits.proof_answers
+            or evidence.direct
+        ):
             yield f"requires {host} without a whole window"
         elif evidence.presented not in trusted:
             yield f"requires {host} although what was proven is not trusted"
@@ -118,13 +144,17 @@ def tightened(o: Observed, origin: ObservedOrigin, claim: Claim) -> Iterator[str
 def strictest(origin: ObservedOrigin) -> Mode:
     """The strictest that any replica was seen."""
     replicas = origin.replicas if isinstance(origin.replicas, tuple) else ()
-    return max((behaviour.mode for replica in replicas for behaviour in replica.hosts), default=Mode.OFF)
+    return max(
+        (behaviour.mode for replica in replicas for behaviour in replica.hosts), default=Mode.OFF
+    )
 
 
 def accepts(origin: ObservedOrigin, leaf: str) -> bool:
     """Every replica that refuses somebody was seen to serve this leaf to that host."""
     replicas = origin.replicas if isinstance(origin.replicas, tuple) else ()
-    return all(leaf in b.accepts for replica in replicas for b in replica.hosts if b.mode >= Mode.OPTIONAL)
+    return all(
+        leaf in b.accepts for replica in replicas for b in replica.hosts if b.mode >= Mode.OPTIONAL
+    )
 
 
 def leaps(before: Sight, after: Sight) -> Iterator[str]:
@@ -136,8 +166,16 @@ def leaps(before: Sight, after: Sight) -> Iterator[str]:
     if before.certificates is not None and after.certificates is not None:
         was = dict(before.certificates)
         for certificate, state in after.certificates:
-            if certificate in was and certificate != F and state not in NEXT_STATES[was[certificate]]:
+            if (
+                certificate in was
+                and certificate != F
+                and state not in NEXT_STATES[was[certificate]]
+            ):
                 yield f"a certificate went from state {was[certificate]} to {state}"
     lost = before.record.uploaded & ~after.record.uploaded
-    if lost and after.certificates is not None and any(certificate & lost for certificate, _ in after.certificates):
+    if (
+        lost
+        and after.certificates is not None
+        and any(certificate & lost for certificate, _ in after.certificates)
+    ):
         yield "the record has forgotten a leaf that Cloudflare still lists"

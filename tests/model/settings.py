@@ -59,7 +59,9 @@ def published(*claims: Claim | None, held: tuple[int, ...]) -> Origin:
 
 
 AT_REST = World((at_rest(A),), (published(Claim(REQUIRE, 1, A), held=(A,)),))
-BOTH_AT_REST = World((at_rest(A), at_rest(D)), (published(Claim(REQUIRE, 1, A), Claim(REQUIRE, 1, D), held=(A, D)),))
+BOTH_AT_REST = World(
+    (at_rest(A), at_rest(D)), (published(Claim(REQUIRE, 1, A), Claim(REQUIRE, 1, D), held=(A, D)),)
+)
 SECOND_ARRIVES = World((at_rest(A), Zone()), (published(Claim(REQUIRE, 1, A), None, held=(A, 0)),))
 FOREIGN = ((F, ACTIVE, LISTED),)
 REJECTING = FRESH._replace(origins=(EMPTY._replace(rejects=(1, REQUEST)),))
@@ -71,15 +73,24 @@ def first(w: World, **changes: Any) -> World:
     return w._replace(zones=(w.zones[0]._replace(**changes), *w.zones[1:]))
 
 
-def setting(name: str, start: World | tuple[World, ...], moves: str, trouble: int = 0, **more: Any) -> Setting:
-    """A setting; `moves` are words. Where nobody interferes, the operator may crash and pods may be replaced at any time."""
+def setting(
+    name: str, start: World | tuple[World, ...], moves: str, trouble: int = 0, **more: Any
+) -> Setting:
+    """A setting; `moves` are words.
+
+    Where nobody interferes, the operator may crash and pods may be replaced at any time.
+    """
     return undisturbed(name, start, moves + " crash replace", trouble, **more)
 
 
-def undisturbed(name: str, start: World | tuple[World, ...], moves: str, trouble: int = 0, **more: Any) -> Setting:
+def undisturbed(
+    name: str, start: World | tuple[World, ...], moves: str, trouble: int = 0, **more: Any
+) -> Setting:
     """A setting in which neither the operator crashes nor a pod is replaced, so that there is room for more of something else."""
     starts = start if isinstance(start[0], World) else (start,)
-    return Setting(name, tuple(w._replace(trouble=trouble) for w in starts), frozenset(moves.split()), **more)
+    return Setting(
+        name, tuple(w._replace(trouble=trouble) for w in starts), frozenset(moves.split()), **more
+    )
 
 
 ONE_ZONE = (
@@ -88,7 +99,12 @@ ONE_ZONE = (
     setting("onboarding, rotated on the way", FRESH, "rotate once"),
     setting("onboarding, old workers linger", FRESH, "remove", linger=True),
     setting("onboarding, the edge keeps its connections", FRESH, "remove", pooled=True),
-    setting("onboarding, enabled before us without a certificate", first(FRESH, enabled=True), "remove", found=True),
+    setting(
+        "onboarding, enabled before us without a certificate",
+        first(FRESH, enabled=True),
+        "remove",
+        found=True,
+    ),
     setting("rotation", AT_REST, "rotate timeout"),
     setting("rotation, the edge keeps its connections", AT_REST, "rotate", pooled=True),
     setting("rotation, removed on the way", AT_REST, "rotate remove"),
@@ -105,8 +121,18 @@ FAILURES = (
     setting("removal, a replaced process lives on", AT_REST, "remove zombie"),
 )
 OTHERS = (
-    setting("the shared certificate is presented before us", first(FRESH, edge=F, ill="global AOP is on"), "consent remove", base=F),
-    setting("a foreign certificate lies there disabled", first(FRESH, certificates=FOREIGN), "consent remove", before=F),
+    setting(
+        "the shared certificate is presented before us",
+        first(FRESH, edge=F, ill="global AOP is on"),
+        "consent remove",
+        base=F,
+    ),
+    setting(
+        "a foreign certificate lies there disabled",
+        first(FRESH, certificates=FOREIGN),
+        "consent remove",
+        before=F,
+    ),
     setting(
         "a foreign certificate is presented before us",
         first(FRESH, certificates=FOREIGN, enabled=True, edge=F),
@@ -132,12 +158,24 @@ OTHERS = (
     undisturbed("drift at Cloudflare", AT_REST, "zone certificates hiccup", 2),
     setting("drift at Cloudflare, with crashes", AT_REST, "zone certificates ssl hiccup unread", 1),
     undisturbed("drift of settings at Cloudflare, read late", AT_REST, "zone ssl unread", 2),
-    undisturbed("drift of certificates at Cloudflare, read late", AT_REST, "certificates unread", 2),
-    setting("drift at Cloudflare during onboarding", FRESH, "zone certificates ssl", 1),
-    undisturbed("drift of settings at Cloudflare during a rotation", AT_REST, "rotate once zone", 1),
-    undisturbed("drift of certificates at Cloudflare during a rotation", AT_REST, "rotate once certificates", 1),
     undisturbed(
-        "drift at Cloudflare, foreign certificates welcome", first(AT_REST, spec=Spec(replace_foreign=True)), "zone certificates", 2
+        "drift of certificates at Cloudflare, read late", AT_REST, "certificates unread", 2
+    ),
+    setting("drift at Cloudflare during onboarding", FRESH, "zone certificates ssl", 1),
+    undisturbed(
+        "drift of settings at Cloudflare during a rotation", AT_REST, "rotate once zone", 1
+    ),
+    undisturbed(
+        "drift of certificates at Cloudflare during a rotation",
+        AT_REST,
+        "rotate once certificates",
+        1,
+    ),
+    undisturbed(
+        "drift at Cloudflare, foreign certificates welcome",
+        first(AT_REST, spec=Spec(replace_foreign=True)),
+        "zone certificates",
+        2,
     ),
     undisturbed("access is lost", AT_REST, "token ssl zone", 2),
     setting("access is lost, and the spec is edited", AT_REST, "token spec", 2),
@@ -150,11 +188,15 @@ OTHERS = (
     setting("the edge falls silent during onboarding", FRESH, "silence ssl", 2),
     setting("drift in the cluster", AT_REST, "configmap secret record", 2),
     setting("drift in the cluster during onboarding", FRESH, "configmap secret record", 1),
-    undisturbed("drift in the cluster during a rotation", AT_REST, "rotate once configmap secret", 1),
+    undisturbed(
+        "drift in the cluster during a rotation", AT_REST, "rotate once configmap secret", 1
+    ),
     setting("drift of a referenced Secret", AT_REST, "secret configmap", 2, generate=False),
     undisturbed("texts are rejected", AT_REST, "reject spec", 2),
     setting("texts are rejected during onboarding", FRESH, "reject", 1),
-    undisturbed("texts are rejected during onboarding, and mended elsewhere", REJECTING, "reject", 1),
+    undisturbed(
+        "texts are rejected during onboarding, and mended elsewhere", REJECTING, "reject", 1
+    ),
     undisturbed("texts are rejected during a rotation", AT_REST, "reject rotate once", 1),
     setting("texts are reset and access is lost", AT_REST, "configmap token suspend", 2),
     setting("something else is wrong", (AT_REST, FRESH), "ill", 2),
@@ -166,7 +208,12 @@ OTHERS = (
     undisturbed("removal in trouble with Secret and record", AT_REST, "remove secret record", 2),
     undisturbed("removal in trouble at Cloudflare", AT_REST, "remove certificates zone", 2),
     setting("removal while something else is wrong", AT_REST, "remove ill", 1),
-    undisturbed("removal while something else is wrong, and texts are reset", AT_REST, "remove ill configmap", 2),
+    undisturbed(
+        "removal while something else is wrong, and texts are reset",
+        AT_REST,
+        "remove ill configmap",
+        2,
+    ),
     setting("removal while texts are rejected", AT_REST, "remove reject", 2),
 )
 
@@ -176,16 +223,43 @@ def more_hosts(w: World, hosts: int) -> World:
     return first(w, runs=(w.zones[0].runs[0], *(Run(),) * (hosts - 1)))
 
 
-TWO_HOSTS = first(AT_REST._replace(origins=(published(Claim(REQUIRE, 3, A), held=(A,)),)), runs=(PROVEN, PROVEN))
-AT_OPTIONAL = first(TWO_HOSTS._replace(origins=(published(Claim(OPTIONAL, 3, A), held=(A,)),)), spec=Spec(mode=OPTIONAL))
+TWO_HOSTS = first(
+    AT_REST._replace(origins=(published(Claim(REQUIRE, 3, A), held=(A,)),)), runs=(PROVEN, PROVEN)
+)
+AT_OPTIONAL = first(
+    TWO_HOSTS._replace(origins=(published(Claim(OPTIONAL, 3, A), held=(A,)),)),
+    spec=Spec(mode=OPTIONAL),
+)
 TWO_ORIGINS = AT_REST._replace(origins=(*AT_REST.origins, EMPTY))
 WIDER = (
-    setting("two hosts, one of them DNS-only", more_hosts(FRESH, 2), "remove", hosts=("edge", "direct")),
-    setting("two hosts, one of them outranked", more_hosts(FRESH, 2), "", hosts=("edge", "outranked")),
-    undisturbed("rotation, two hosts at the edge", TWO_HOSTS, "rotate once", hosts=("edge", "edge")),
-    undisturbed("edits of the spec, two hosts at the edge", AT_OPTIONAL, "spec crash", hosts=("edge", "edge")),
-    undisturbed("leaves expire during a rotation, two hosts at the edge", TWO_HOSTS, "rotate once expiry", 1, hosts=("edge", "edge")),
-    undisturbed("two hosts, and spec.hostnames changes", more_hosts(FRESH, 2), "hostnames", hosts=("edge", "direct")),
+    setting(
+        "two hosts, one of them DNS-only", more_hosts(FRESH, 2), "remove", hosts=("edge", "direct")
+    ),
+    setting(
+        "two hosts, one of them outranked", more_hosts(FRESH, 2), "", hosts=("edge", "outranked")
+    ),
+    undisturbed(
+        "rotation, two hosts at the edge", TWO_HOSTS, "rotate once", hosts=("edge", "edge")
+    ),
+    undisturbed(
+        "edits of the spec, two hosts at the edge",
+        AT_OPTIONAL,
+        "spec crash",
+        hosts=("edge", "edge"),
+    ),
+    undisturbed(
+        "leaves expire during a rotation, two hosts at the edge",
+        TWO_HOSTS,
+        "rotate once expiry",
+        1,
+        hosts=("edge", "edge"),
+    ),
+    undisturbed(
+        "two hosts, and spec.hostnames changes",
+        more_hosts(FRESH, 2),
+        "hostnames",
+        hosts=("edge", "direct"),
+    ),
     undisturbed("two origins", TWO_ORIGINS, "origins remove"),
     setting("two zones, the second arrives", SECOND_ARRIVES, ""),
     undisturbed("two zones, the first in trouble", BOTH_AT_REST, "zone certificates reject", 1),
@@ -195,20 +269,35 @@ WIDER = (
 )
 SECOND = 2
 """The mask of the second host."""
-ODD = more_hosts(FRESH, 2)._replace(origins=(EMPTY._replace(replicas=(EMPTY.replicas[0]._replace(odd=SECOND),) * 2),))
-ALL_ODD = FRESH._replace(origins=(EMPTY._replace(replicas=(EMPTY.replicas[0]._replace(odd=1),) * 2),))
-ODD_HERE = more_hosts(FRESH, 2)._replace(origins=(EMPTY._replace(replicas=(EMPTY.replicas[0]._replace(odd=SECOND), EMPTY.replicas[1])),))
+ODD = more_hosts(FRESH, 2)._replace(
+    origins=(EMPTY._replace(replicas=(EMPTY.replicas[0]._replace(odd=SECOND),) * 2),)
+)
+ALL_ODD = FRESH._replace(
+    origins=(EMPTY._replace(replicas=(EMPTY.replicas[0]._replace(odd=1),) * 2),)
+)
+ODD_HERE = more_hosts(FRESH, 2)._replace(
+    origins=(EMPTY._replace(replicas=(EMPTY.replicas[0]._replace(odd=SECOND), EMPTY.replicas[1])),)
+)
 OWN = more_hosts(FRESH, 2)._replace(origins=(EMPTY._replace(own=SECOND),))
 HIDDEN = more_hosts(FRESH, 2)._replace(origins=(EMPTY._replace(own=SECOND, hidden=SECOND),))
 TWO: dict[str, Any] = {"hosts": ("edge", "edge"), "together": True}
 ODD_AT_REST = first(TWO_HOSTS, runs=(PROVEN, PROVEN._replace(aged=True)))._replace(
-    origins=(TWO_HOSTS.origins[0]._replace(replicas=tuple(r._replace(odd=SECOND) for r in TWO_HOSTS.origins[0].replicas)),)
+    origins=(
+        TWO_HOSTS.origins[0]._replace(
+            replicas=tuple(r._replace(odd=SECOND) for r in TWO_HOSTS.origins[0].replicas)
+        ),
+    )
 )
 REFUSING = first(TWO_HOSTS, runs=(PROVEN, PROVEN._replace(presented=R, recent=R, fresh=R)))
-OWN_AT_REST = tuple(REFUSING._replace(origins=(TWO_HOSTS.origins[0]._replace(own=SECOND, hidden=hidden),)) for hidden in (0, SECOND))
+OWN_AT_REST = tuple(
+    REFUSING._replace(origins=(TWO_HOSTS.origins[0]._replace(own=SECOND, hidden=hidden),))
+    for hidden in (0, SECOND)
+)
 """One of two required hosts refuses by itself, and an Ingress says so, or none does."""
 LEAVING = Claim(REQUIRE, 1, A | B)
-BETWEEN = first(AT_REST, next=B, used=A | B, rotate=True, record=Record(found=False, uploaded=A, claimed=1))._replace(
+BETWEEN = first(
+    AT_REST, next=B, used=A | B, rotate=True, record=Record(found=False, uploaded=A, claimed=1)
+)._replace(
     origins=(
         published(LEAVING, held=(A,))._replace(
             replicas=(
@@ -221,22 +310,87 @@ BETWEEN = first(AT_REST, next=B, used=A | B, rotate=True, record=Record(found=Fa
 """A successor is trusted and not uploaded yet, because a pod that is cut off goes on without it."""
 NEIGHBOURS = (
     undisturbed("one host, at which a page of somebody's answers for ever", ALL_ODD, "remove"),
-    undisturbed("two hosts, at one of them a page of somebody's answers for ever", (ODD, ODD_HERE), "remove", **TWO),
+    undisturbed(
+        "two hosts, at one of them a page of somebody's answers for ever",
+        (ODD, ODD_HERE),
+        "remove",
+        **TWO,
+    ),
     undisturbed("two hosts, one of them refuses by itself for ever", HIDDEN, "remove", **TWO),
-    undisturbed("two hosts, the Ingress of one of them verifies by itself", (OWN, first(OWN, spec=Spec(narrow=True))), "own", 1, **TWO),
-    undisturbed("two required hosts, at one of them a page of somebody's answers", TWO_HOSTS, "odd", 2, **TWO),
-    undisturbed("at one of two required hosts a page of somebody's answers, and the zone is disabled", ODD_AT_REST, "zone", 1, **TWO),
-    undisturbed("rotation, at one of two required hosts a page of somebody's answers", ODD_AT_REST, "rotate once", **TWO),
-    undisturbed("two required hosts, one of them comes to refuse by itself", TWO_HOSTS, "own", 2, **TWO),
-    undisturbed("one of two required hosts refuses by itself, and the zone is disabled", OWN_AT_REST, "zone", 1, **TWO),
-    undisturbed("rotation, one of two required hosts refuses by itself", OWN_AT_REST, "rotate once", **TWO),
-    undisturbed("removal, one of two required hosts refuses by itself", OWN_AT_REST, "remove", **TWO),
-    undisturbed("two required hosts, one of them comes to arrive without a certificate", TWO_HOSTS, "bare", 2, **TWO),
-    undisturbed("two required hosts, the name of one of them is too long", TWO_HOSTS, "long", 2, **TWO),
-    undisturbed("somebody's line keeps the controllers from taking any text", AT_REST, "stuck zone", 2),
-    undisturbed("somebody's line keeps the controllers from taking any text, during onboarding", FRESH, "stuck", 2),
-    undisturbed("somebody's line keeps the controllers from taking any text, during a rotation", AT_REST, "stuck rotate once", 1),
-    undisturbed("somebody's line keeps the controllers from taking any text, during a removal", AT_REST, "stuck remove", 2),
+    undisturbed(
+        "two hosts, the Ingress of one of them verifies by itself",
+        (OWN, first(OWN, spec=Spec(narrow=True))),
+        "own",
+        1,
+        **TWO,
+    ),
+    undisturbed(
+        "two required hosts, at one of them a page of somebody's answers",
+        TWO_HOSTS,
+        "odd",
+        2,
+        **TWO,
+    ),
+    undisturbed(
+        "at one of two required hosts a page of somebody's answers, and the zone is disabled",
+        ODD_AT_REST,
+        "zone",
+        1,
+        **TWO,
+    ),
+    undisturbed(
+        "rotation, at one of two required hosts a page of somebody's answers",
+        ODD_AT_REST,
+        "rotate once",
+        **TWO,
+    ),
+    undisturbed(
+        "two required hosts, one of them comes to refuse by itself", TWO_HOSTS, "own", 2, **TWO
+    ),
+    undisturbed(
+        "one of two required hosts refuses by itself, and the zone is disabled",
+        OWN_AT_REST,
+        "zone",
+        1,
+        **TWO,
+    ),
+    undisturbed(
+        "rotation, one of two required hosts refuses by itself", OWN_AT_REST, "rotate once", **TWO
+    ),
+    undisturbed(
+        "removal, one of two required hosts refuses by itself", OWN_AT_REST, "remove", **TWO
+    ),
+    undisturbed(
+        "two required hosts, one of them comes to arrive without a certificate",
+        TWO_HOSTS,
+        "bare",
+        2,
+        **TWO,
+    ),
+    undisturbed(
+        "two required hosts, the name of one of them is too long", TWO_HOSTS, "long", 2, **TWO
+    ),
+    undisturbed(
+        "somebody's line keeps the controllers from taking any text", AT_REST, "stuck zone", 2
+    ),
+    undisturbed(
+        "somebody's line keeps the controllers from taking any text, during onboarding",
+        FRESH,
+        "stuck",
+        2,
+    ),
+    undisturbed(
+        "somebody's line keeps the controllers from taking any text, during a rotation",
+        AT_REST,
+        "stuck rotate once",
+        1,
+    ),
+    undisturbed(
+        "somebody's line keeps the controllers from taking any text, during a removal",
+        AT_REST,
+        "stuck remove",
+        2,
+    ),
     undisturbed("the annotations are full", AT_REST, "full zone", 2),
     undisturbed("the annotations are full during a rotation", AT_REST, "full rotate once", 1),
     undisturbed("a pod is cut off and serves on", AT_REST, "cut zone", 2),
@@ -245,23 +399,44 @@ NEIGHBOURS = (
     undisturbed("our text is marred, and the zone is disabled", AT_REST, "mar zone", 2),
     undisturbed("our text is marred, and access is lost", AT_REST, "mar token spec", 2),
     undisturbed("our text is marred during a removal", AT_REST, "mar remove", 1),
-    undisturbed("two zones, somebody's line keeps the controllers from taking any text", BOTH_AT_REST, "stuck zone", 1),
+    undisturbed(
+        "two zones, somebody's line keeps the controllers from taking any text",
+        BOTH_AT_REST,
+        "stuck zone",
+        1,
+    ),
     undisturbed("a tool puts its text back", (AT_REST, FRESH), "tool", 2),
     undisturbed("a tenant forges our answers", (AT_REST, FRESH), "forged", 2),
     undisturbed("a source cannot be read any more", AT_REST, "blind unlisted zone", 2),
     undisturbed("the key pair cannot be read any more", AT_REST, "unkeyed zone", 2),
-    undisturbed("a pod was cut off during a rotation, and the edge stops presenting", BETWEEN, "hiccup zone", 2),
-    undisturbed("the ConfigMap cannot be read any more, and is changed", AT_REST, "blind configmap", 2),
+    undisturbed(
+        "a pod was cut off during a rotation, and the edge stops presenting",
+        BETWEEN,
+        "hiccup zone",
+        2,
+    ),
+    undisturbed(
+        "the ConfigMap cannot be read any more, and is changed", AT_REST, "blind configmap", 2
+    ),
 )
 UNSEEN = (
-    undisturbed("two zones, our text is marred", BOTH_AT_REST, "mar", 1, expected=frozenset({"T5 a step opens another zone"})),
+    undisturbed(
+        "two zones, our text is marred",
+        BOTH_AT_REST,
+        "mar",
+        1,
+        expected=frozenset({"T5 a step opens another zone"}),
+    ),
     undisturbed(
         "rotation of a referenced Secret, and back, answers are lost",
         AT_REST,
         "rotate once revert late",
         generate=False,
         expected=frozenset(
-            {"T1 uploaded before every replica that refuses somebody accepts it", "T1 a request through the edge is refused"}
+            {
+                "T1 uploaded before every replica that refuses somebody accepts it",
+                "T1 a request through the edge is refused",
+            }
         ),
     ),
     setting(
@@ -269,7 +444,12 @@ UNSEEN = (
         FRESH,
         "",
         hidden=True,
-        expected=frozenset({"T1 the operator's own step makes requests fail", "T1 a request through the edge is refused"}),
+        expected=frozenset(
+            {
+                "T1 the operator's own step makes requests fail",
+                "T1 a request through the edge is refused",
+            }
+        ),
     ),
 )
 SETTINGS = {s.name: s for s in (*ONE_ZONE, *FAILURES, *OTHERS, *WIDER, *NEIGHBOURS, *UNSEEN)}

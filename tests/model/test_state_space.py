@@ -12,14 +12,14 @@ from aop.observed import Configured, Observed
 from aop.plan import next_step
 from aop.reconcile import TRACE, Pass
 from aop.steps import Publish, Upload, Wait
+from model.decisions import Decision, Mind
 from model.explore import explore
-from model.mind import Decision, Mind
 from model.moves import FAIR, moves
 from model.mutants import Mutant, generated
+from model.observation import Sight, observe
 from model.real import realise
 from model.replay import violations
 from model.settings import AT_REST, ONE_ZONE, SETTINGS
-from model.sight import Sight, observe
 from model.world import World
 
 SMALL = (
@@ -46,21 +46,32 @@ REMEMBERED: dict[Sight, Decision] = {}
 
 def worlds() -> list[Any]:
     """Each by its name; the large ones carry a mark."""
-    return [pytest.param(it.name, marks=[pytest.mark.large] if it.name in LARGE else []) for it in ONE_ZONE]
+    return [
+        pytest.param(it.name, marks=[pytest.mark.large] if it.name in LARGE else [])
+        for it in ONE_ZONE
+    ]
 
 
 @pytest.mark.parametrize("name", worlds())
 def test_no_promise_breaks_in_any_world_of(name: str) -> None:
     result = explore(SETTINGS[name], Mind(memory=REMEMBERED))
     assert result.complete
-    assert result.violations == {}, "\n".join(line for _, trace in result.violations.values() for line in trace)
+    assert result.violations == {}, "\n".join(
+        line for _, trace in result.violations.values() for line in trace
+    )
     assert result.states > 500
 
 
-FATAL = ("origins_are_as_found is dropped", "hosts_are_proven is dropped", "origins_refuse_nobody is dropped")
+FATAL = (
+    "origins_are_as_found is dropped",
+    "hosts_are_proven is dropped",
+    "origins_refuse_nobody is dropped",
+)
 
 
-@pytest.mark.parametrize("mutant", [m for m in generated() if m.name in FATAL], ids=lambda m: m.name)
+@pytest.mark.parametrize(
+    "mutant", [m for m in generated() if m.name in FATAL], ids=lambda m: m.name
+)
 def test_a_mistake_in_the_rules_is_found(mutant: Mutant) -> None:
     mind = Mind(mutant.protect, mutant.rules, mutant.teardown, mutant.eyes)
     results = (explore(SETTINGS[name], mind, stop=True) for name in SMALL)
@@ -80,7 +91,11 @@ def test_a_requirement_without_a_window_is_told() -> None:
     origin = RESTING.origins[0]
     assert isinstance(origin.configured, Configured)
     assert origin.configured.claim is not None
-    young = replace(RESTING, evidence=(), origins=(replace(origin, configured=replace(origin.configured, claim=None)),))
+    young = replace(
+        RESTING,
+        evidence=(),
+        origins=(replace(origin, configured=replace(origin.configured, claim=None)),),
+    )
     step = Publish("public", origin.target, origin.configured.claim, "too early")
     told = violations([TRACE.dump_json(Pass(young, "Publish", step), by_alias=True).decode()])
     assert any("without a whole window" in one for one in told)
@@ -88,8 +103,12 @@ def test_a_requirement_without_a_window_is_told() -> None:
 
 def test_an_upload_that_no_record_names_is_told() -> None:
     pin = RESTING.key_pair.leaf  # type: ignore[union-attr]
-    bare = replace(RESTING, object=replace(RESTING.object, record=replace(RESTING.record, uploaded=())))
-    told = violations([TRACE.dump_json(Pass(bare, "Upload", Upload("0" * 32, pin)), by_alias=True).decode()])
+    bare = replace(
+        RESTING, object=replace(RESTING.object, record=replace(RESTING.record, uploaded=()))
+    )
+    told = violations(
+        [TRACE.dump_json(Pass(bare, "Upload", Upload("0" * 32, pin)), by_alias=True).decode()]
+    )
     assert any("no record names" in one for one in told)
 
 
@@ -103,7 +122,9 @@ def lived() -> list[Observed]:
         looks.append(realise(sight))
         if mind.decide(sight)[0][0] == "Done":
             return looks
-        w = next(after for kind, _, after in moves(w, s, mind) if kind in FAIR and after not in seen)
+        w = next(
+            after for kind, _, after in moves(w, s, mind) if kind in FAIR and after not in seen
+        )
         if w.zones[0].plan is not None:
             w = next(after for kind, _, after in moves(w, s, mind) if kind == "act")
 
@@ -116,7 +137,10 @@ def test_a_whole_life_is_followed_through_the_model() -> None:
 def test_a_life_in_which_an_effect_comes_from_nowhere_is_told(effect: str) -> None:
     looks = lived()
     at = max(n for n, o in enumerate(looks) if type(next_step(o)).__name__ == effect)
-    assert any("no path of the model" in what for what in violations(map(line, looks[:at] + looks[at + 1 :])))
+    assert any(
+        "no path of the model" in what
+        for what in violations(map(line, looks[:at] + looks[at + 1 :]))
+    )
 
 
 def line(observed: Observed) -> str:

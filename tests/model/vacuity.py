@@ -14,7 +14,7 @@ from aop.errors import Reason
 from aop.plan import PROTECT, RULES, TEARDOWN
 from aop.steps import Effect
 from model.explore import Result
-from model.meddle import ILLS
+from model.interference import ILLS
 
 SILENT = {
     "strangers_are_refused": "origins_answer waits for the same before",
@@ -32,7 +32,9 @@ def lines_of_the_model() -> set[str]:
         tree = ast.parse((Path(__file__).parent / f"{module}.py").read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, ast.Tuple):
-                found |= {pattern for one in node.elts for pattern in patterns(one) if " " in pattern}
+                found |= {
+                    pattern for one in node.elts for pattern in patterns(one) if " " in pattern
+                }
     return found | {re.escape(ill) for ill in ILLS}
 
 
@@ -57,7 +59,11 @@ def reasons_of_the_plan() -> set[str]:
     found = set()
     for module in Path(aop.plan.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Reason":
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "Reason"
+            ):
                 found.add(Reason[node.attr].value)
     return found
 
@@ -70,10 +76,21 @@ def unmet(results: list[Result]) -> list[str]:
         steps += result.steps
         reasons += result.said
         happened += result.happened
-    moves = Counter({pattern: sum(n for line, n in happened.items() if re.match(pattern, line)) for pattern in lines_of_the_model()})
+    moves = Counter(
+        {
+            pattern: sum(n for line, n in happened.items() if re.match(pattern, line))
+            for pattern in lines_of_the_model()
+        }
+    )
     for what, counts in (("rules", rules), ("steps", steps), ("reasons", reasons)):
-        print(f"{what}: {', '.join(f'{name} {count}' for name, count in sorted(counts.items()) if name)}")
-    print("moves:", *(f"    {count:8d} {plain(pattern)}" for pattern, count in sorted(moves.items()) if count), sep="\n")
+        print(
+            f"{what}: {', '.join(f'{name} {count}' for name, count in sorted(counts.items()) if name)}"
+        )
+    print(
+        "moves:",
+        *(f"    {count:8d} {plain(pattern)}" for pattern, count in sorted(moves.items()) if count),
+        sep="\n",
+    )
     wanted_steps = {effect.__name__ for effect in get_args(Effect)}
     wanted_rules = {rule.__name__ for rule in (*PROTECT, *RULES, *TEARDOWN)}
     return sorted(

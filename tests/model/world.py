@@ -1,7 +1,10 @@
-"""The abstract world: what is, without anybody deciding anything. Values are small tuples, so that millions of them fit.
+"""The abstract world: what is, without anybody deciding anything.
 
-Certificates are bits: three generations of ours, two of another zone on the same controller, and one that is foreign everywhere.
-`None` as text means that the ConfigMap is missing; `None` as a claim, that the zone has no claim in it.
+Values are small tuples, so that millions of them fit.
+
+Certificates are bits: three generations of ours, two of another zone on the same controller, and
+one that is foreign everywhere. `None` as text means that the ConfigMap is missing; `None` as a
+claim, that the zone has no claim in it.
 """
 
 from __future__ import annotations
@@ -11,9 +14,19 @@ from functools import cache
 from typing import Any, NamedTuple
 
 N, A, B, C, F, R, D, E = VALUES = (1, 2, 4, 8, 16, 32, 64, 128)
-"""What a request comes with: nothing, generations A, B, C of the first zone, a foreign certificate, (as the check path tells it) the
-origin's own refusal, and generations D, E of the second zone."""
-NAMES = {0: "nothing", N: "none", A: "A", B: "B", C: "C", F: "foreign", R: "refused", D: "D", E: "E"}
+"""What a request comes with: nothing, generations A, B, C of the first zone, a foreign certificate,
+(as the check path tells it) the origin's own refusal, and generations D, E of the second zone."""
+NAMES = {
+    0: "nothing",
+    N: "none",
+    A: "A",
+    B: "B",
+    C: "C",
+    F: "foreign",
+    R: "refused",
+    D: "D",
+    E: "E",
+}
 GENERATIONS: tuple[tuple[int, ...], ...] = ((A, B, C), (D, E))
 OURS = (A | B | C, D | E)
 
@@ -22,24 +35,29 @@ MODES = ("Off", "Request", "Optional", "Require")
 PENDING, ACTIVE, DELETING, FAILED = range(4)
 STATES = ("pending", "active", "deleting", "timed out")
 UNLISTED, LISTED, REMEMBERED = range(3)
-"""Whether the list shows a certificate; REMEMBERED: not yet, but this process has its id from the upload's answer."""
+"""Whether the list shows a certificate; REMEMBERED: not yet, but this process has its id from the
+upload's answer."""
 NO_RUN, BEGUN, SPREAD, FULL = range(4)
 """How long the answers have been the same: no answer, one answer, ten seconds, a whole window."""
 UNDONE = 2
 """How often somebody's tool undoes what we write before that is noticed; stands for three."""
 THERE, UNREADY, ELSEWHERE = range(3)
-"""The pods of an origin: as they are one by one, none of them Ready for as long as nobody mends it, or reading another ConfigMap."""
+"""The pods of an origin: as they are one by one, none of them Ready for as long as nobody mends it,
+or reading another ConfigMap."""
 UNREADABLE = frozenset({"the ConfigMap cannot be read", "pods cannot be listed"})
-"""What is wrong elsewhere that hides an origin as a whole from a process which has not seen it before."""
+"""What is wrong elsewhere that hides an origin as a whole from a process which has not seen it
+before."""
 WORKS, REJECTED, DOWN = range(3)
 """The token and the API: credentials refused, or no answer at all."""
 WHOLE, HTTP_LOST, SERVER_LOST, BOTH_LOST, MARRED = range(5)
-"""Our text: as rendered; one of its two keys reset by somebody, or both (the annotations with the claims are still there); or not the
-one that was rendered and yet all of it in force (a marker lost, pasted twice)."""
+"""Our text: as rendered; one of its two keys reset by somebody, or both (the annotations with the
+claims are still there); or not the one that was rendered and yet all of it in force (a marker lost,
+pasted twice)."""
 IN_FORCE = frozenset({WHOLE, MARRED})
 """The text does what its claims say."""
 CURRENT, AROUND, BEHIND = range(3)
-"""What a pod runs: what stands in the ConfigMap; the same revision of ours, around which somebody has changed the text; an older one."""
+"""What a pod runs: what stands in the ConfigMap; the same revision of ours, around which somebody
+has changed the text; an older one."""
 
 
 class Spec(NamedTuple):
@@ -104,7 +122,8 @@ class Loaded(NamedTuple):
 
 
 ATTACHED, UNREADY_SERVING, UNREACHABLE = range(3)
-"""Whether a pod is Ready and takes what is written; or is cut off and not Ready, takes nothing and serves on, and can be asked or cannot."""
+"""Whether a pod is Ready and takes what is written; or is cut off and not Ready, takes nothing and
+serves on, and can be asked or cannot."""
 
 
 class Replica(NamedTuple):
@@ -121,7 +140,8 @@ class Replica(NamedTuple):
     """It serves; a pod that does not loads what stands there before it does."""
     cut: int = ATTACHED
     odd: int = 0
-    """Hosts at which a page of somebody's answers in place of our two paths; the rest of the host is as our text says."""
+    """Hosts at which a page of somebody's answers in place of our two paths; the rest of the host
+    is as our text says."""
 
 
 class Origin(NamedTuple):
@@ -131,15 +151,18 @@ class Origin(NamedTuple):
     replicas: tuple[Replica, ...]
     pods: int = THERE
     rejects: tuple[int, int] | None = None
-    """(mask of zones, mode): the controllers reject a text in which one of these zones asks for at least this much."""
+    """(mask of zones, mode): the controllers reject a text in which one of these zones asks for at
+    least this much."""
     stuck: bool = False
     """A line of somebody's, elsewhere, keeps the controllers from taking any text."""
     own: int = 0
-    """Hosts of the first zone whose own server refuses whatever certificate of ours comes, and whatever comes without one."""
+    """Hosts of the first zone whose own server refuses whatever certificate of ours comes, and
+    whatever comes without one."""
     hidden: int = 0
     """Of those, the ones at which no Ingress says so."""
     full: bool = False
-    """The annotations of the ConfigMap hold as much as the API server takes: a write that makes them grow is refused."""
+    """The annotations of the ConfigMap hold as much as the API server takes: a write that makes
+    them grow is refused."""
     tool: bool = False
     """Somebody's tool puts its text back whenever ours is written."""
     undone: int = 0
@@ -223,7 +246,8 @@ class Zone(NamedTuple):
     bare: int = 0
     """Hosts that arrive without a certificate by somebody's doing, although the zone presents one."""
     forged: bool = False
-    """A tenant's own server answers for the first host as an old connection with somebody else's certificate would."""
+    """A tenant's own server answers for the first host as an old connection with somebody else's
+    certificate would."""
     recalled: Recalled | None = None
     """What was last read of the ConfigMaps, where they cannot be read any more."""
     ill: str = ""
@@ -257,7 +281,8 @@ class Setting:
     start: tuple[World, ...]
     moves: frozenset[str] = frozenset()
     hosts: tuple[str, ...] = ("edge",)
-    """Per host: `edge`, `direct` (DNS-only: visitors go past Cloudflare) or `outranked` (a per-hostname certificate of somebody else)."""
+    """Per host: `edge`, `direct` (DNS-only: visitors go past Cloudflare) or `outranked` (a
+    per-hostname certificate of somebody else)."""
     found: bool = False
     """In truth: the zone was enabled before us."""
     before: int = 0
@@ -271,7 +296,8 @@ class Setting:
     pooled: bool = False
     """The edge asks over the connections it has, for as long as it has any."""
     together: bool = False
-    """Hosts that fare alike are answered together: what one of them may meet alone is walked where something is the matter with it."""
+    """Hosts that fare alike are answered together: what one of them may meet alone is walked where
+    something is the matter with it."""
     hidden: bool = False
     """SWITCH: a window may miss an edge location (docs/adr)."""
     lock: bool = True
@@ -287,7 +313,8 @@ class Setting:
     tries_again: bool = True
     """What was rejected is tried again after a pause (False: a mutant)."""
     expected: frozenset[str] = frozenset()
-    """Promises that this world is known to break, because no rule can see what breaks them; each has a page in docs/adr."""
+    """Promises that this world is known to break, because no rule can see what breaks them; each
+    has a page in docs/adr."""
 
     @property
     def quiet(self) -> bool:
@@ -400,7 +427,11 @@ def will_hurt(w: World, z: int, s: Setting) -> int:
     zone, bad = w.zones[z], 0
     for origin in w.origins:
         coming = {replica.runs for replica in origin.replicas if replica.up}
-        if origin.text is not None and any(replica.stale for replica in origin.replicas) and not takes_nothing(origin):
+        if (
+            origin.text is not None
+            and any(replica.stale for replica in origin.replicas)
+            and not takes_nothing(origin)
+        ):
             coming.add(Loaded(origin.text.claims, origin.text.damage))
         for runs in coming:
             for host, kind in enumerate(s.hosts):
@@ -441,18 +472,34 @@ def troubled(w: World, z: int, host: int, s: Setting) -> bool:
     """Whether something of somebody's keeps one host from being proven."""
     zone = w.zones[z]
     origins = [origin for i, origin in enumerate(w.origins) if zone.spec.origins >> i & 1]
-    odd = any(r.odd >> host & 1 for origin in origins for r in origin.replicas) or any(origin.own >> host & 1 for origin in origins)
+    odd = any(r.odd >> host & 1 for origin in origins for r in origin.replicas) or any(
+        origin.own >> host & 1 for origin in origins
+    )
     too_long = zone.ill == "a hostname is too long" and host == len(s.hosts) - 1
-    return s.hosts[host] != "edge" or bool(zone.bare >> host & 1) or (odd and z == 0) or (zone.forged and host == 0) or too_long
+    return (
+        s.hosts[host] != "edge"
+        or bool(zone.bare >> host & 1)
+        or (odd and z == 0)
+        or (zone.forged and host == 0)
+        or too_long
+    )
 
 
 def strictest(w: World, z: int, s: Setting) -> int:
     """The strictest that any replica, or what it will load, is to one zone."""
     modes = [OFF]
     for origin in w.origins:
-        if origin.text is not None and (claim := origin.text.claims[z]) is not None and origin.text.damage in IN_FORCE:
+        if (
+            origin.text is not None
+            and (claim := origin.text.claims[z]) is not None
+            and origin.text.damage in IN_FORCE
+        ):
             modes.append(claim.mode)
         modes += [
-            mode_at(runs, z, host) for r in origin.replicas for runs in (r.runs, r.old) if runs is not None for host in range(len(s.hosts))
+            mode_at(runs, z, host)
+            for r in origin.replicas
+            for runs in (r.runs, r.old)
+            if runs is not None
+            for host in range(len(s.hosts))
         ]
     return max(modes)

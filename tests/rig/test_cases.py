@@ -20,7 +20,9 @@ APPLICATION, REDIRECT, NOBODY = backend.STATUS, 308, 404
 WITHIN_S = 30.0
 PATH = "/.well-known/anything"
 LONG = "feature-1234-checkout-with-new-payment.preview.example.com"
-INGRESSES = [name for name in cases.names() if name.partition("-")[0] in {"02", "03", "16", "21", "22"}] + ["10-idn-ingress"]
+INGRESSES = [
+    name for name in cases.names() if name.partition("-")[0] in {"02", "03", "16", "21", "22"}
+] + ["10-idn-ingress"]
 """All but 01, whose Ingress has the name of that of 21."""
 
 
@@ -31,13 +33,17 @@ def scene() -> Iterator[Scene]:
     with Scene(layout, with_operator=False) as running:
         cases.apply(running, *INGRESSES)
         until(
-            lambda: served(running, "tenant-7.example.com", LONG) == [APPLICATION] * 4, within_s=WITHIN_S, describe="the cases to be served"
+            lambda: served(running, "tenant-7.example.com", LONG) == [APPLICATION] * 4,
+            within_s=WITHIN_S,
+            describe="the cases to be served",
         )
         yield running
 
 
 def ask(scene: Scene, https: str, host: str, path: str = "/") -> int:
-    return direct.ask(https, host, path, ca_file=scene.ingress_nginx.announcement.ca_file).status_code
+    return direct.ask(
+        https, host, path, ca_file=scene.ingress_nginx.announcement.ca_file
+    ).status_code
 
 
 def served(scene: Scene, *hosts: str) -> list[int]:
@@ -60,7 +66,9 @@ def served(scene: Scene, *hosts: str) -> list[int]:
         ("a.tenant-7.example.com", NOBODY),
     ],
 )
-def test_a_name_is_answered_as_the_controller_answers_it(scene: Scene, host: str, status: int) -> None:
+def test_a_name_is_answered_as_the_controller_answers_it(
+    scene: Scene, host: str, status: int
+) -> None:
     assert served(scene, host) == [status] * 2
     assert served_path(scene, host, PATH) == [status] * 2
 
@@ -73,28 +81,51 @@ def test_an_apex_that_only_redirects_does_so_on_every_path(scene: Scene) -> None
     cases.apply(scene, "01-www-redirect")
     try:
         # Old workers accept for a moment longer, so that every answer is waited for.
-        until(lambda: served(scene, "example.com") == [REDIRECT] * 2, within_s=WITHIN_S, describe="the redirect")
-        until(lambda: served_path(scene, "example.com", PATH) == [REDIRECT] * 2, within_s=WITHIN_S, describe="the redirect of a path")
+        until(
+            lambda: served(scene, "example.com") == [REDIRECT] * 2,
+            within_s=WITHIN_S,
+            describe="the redirect",
+        )
+        until(
+            lambda: served_path(scene, "example.com", PATH) == [REDIRECT] * 2,
+            within_s=WITHIN_S,
+            describe="the redirect of a path",
+        )
         assert served(scene, "www.example.com") == [APPLICATION] * 2
     finally:
         cases.apply(scene, "21-server-alias")
-    until(lambda: served(scene, "example.com") == [NOBODY] * 2, within_s=WITHIN_S, describe="nobody to serve the apex")
+    until(
+        lambda: served(scene, "example.com") == [NOBODY] * 2,
+        within_s=WITHIN_S,
+        describe="nobody to serve the apex",
+    )
 
 
 def test_a_label_that_no_dns_carries_is_taken_by_nginx(scene: Scene) -> None:
     for replica in scene.ingress_nginx.replicas():
-        assert "checkout-with-the-new-payment-provider-and-vouchers-abcd.example.com" in scene.ingress_nginx.nginx_conf(replica.pod)
+        assert (
+            "checkout-with-the-new-payment-provider-and-vouchers-abcd.example.com"
+            in scene.ingress_nginx.nginx_conf(replica.pod)
+        )
         assert replica.last_error is None
 
 
 def test_a_handshake_is_rejected_for_a_name_that_nobody_serves(scene: Scene) -> None:
     scene.write_config_map({"ssl-reject-handshake": "true"})
     try:
-        until(lambda: rejected(scene, "nobody.example.net"), within_s=WITHIN_S, describe="the handshake to be rejected")
+        until(
+            lambda: rejected(scene, "nobody.example.net"),
+            within_s=WITHIN_S,
+            describe="the handshake to be rejected",
+        )
         assert served(scene, "app.example.com") == [APPLICATION] * 2
     finally:
         scene.write_config_map({"ssl-reject-handshake": None})
-    until(lambda: not rejected(scene, "nobody.example.net"), within_s=WITHIN_S, describe="the handshake to be as before")
+    until(
+        lambda: not rejected(scene, "nobody.example.net"),
+        within_s=WITHIN_S,
+        describe="the handshake to be as before",
+    )
 
 
 def rejected(scene: Scene, host: str) -> bool:
@@ -106,15 +137,24 @@ def rejected(scene: Scene, host: str) -> bool:
     return False
 
 
-def test_text_of_an_administrator_closes_every_path_to_whoever_comes_past_the_edge(scene: Scene) -> None:
+def test_text_of_an_administrator_closes_every_path_to_whoever_comes_past_the_edge(
+    scene: Scene,
+) -> None:
     case = "25-only-cloudflare-text"
     cases.apply(scene, case)
     until(lambda: served(scene, "app.example.com") == [403] * 2, within_s=WITHIN_S, describe="403")
     ca_file = scene.ingress_nginx.announcement.ca_file
-    through = [direct.ask(https, "app.example.com", ca_file=ca_file, CF_RAY="1") for https in scene.sandbox.origins]
+    through = [
+        direct.ask(https, "app.example.com", ca_file=ca_file, CF_RAY="1")
+        for https in scene.sandbox.origins
+    ]
     assert [answer.status_code for answer in through] == [APPLICATION] * 2
     cases.withdraw(scene, case)
-    until(lambda: served(scene, "app.example.com") == [APPLICATION] * 2, within_s=WITHIN_S, describe="the application again")
+    until(
+        lambda: served(scene, "app.example.com") == [APPLICATION] * 2,
+        within_s=WITHIN_S,
+        describe="the application again",
+    )
 
 
 @pytest.mark.parametrize("case", ["10-idn-zone", "25-merge"])
@@ -128,16 +168,27 @@ def test_an_object_is_taken_by_the_schema_and_goes_again(scene: Scene, case: str
 
 def test_a_reload_of_somebody_elses_takes_posts_at_most(scene: Scene) -> None:
     with scene.visitors(rate_per_s=30, http_rate_per_s=0, post_rate_per_s=30) as visitors:
-        until(lambda: visitors.report().post.ok > 60, within_s=WITHIN_S, describe=lambda: f"POSTs; {visitors.report()}")
+        until(
+            lambda: visitors.report().post.ok > 60,
+            within_s=WITHIN_S,
+            describe=lambda: f"POSTs; {visitors.report()}",
+        )
         before = [len(one.reloads) for one in scene.ingress_nginx.replicas()]
         scene.write_config_map({"gzip-level": "5"})
         until(
-            lambda: all(len(one.reloads) > then for one, then in zip(scene.ingress_nginx.replicas(), before, strict=True)),
+            lambda: all(
+                len(one.reloads) > then
+                for one, then in zip(scene.ingress_nginx.replicas(), before, strict=True)
+            ),
             within_s=WITHIN_S,
             describe="a reload of each replica",
         )
         so_far = visitors.report().post.requests
-        until(lambda: visitors.report().post.requests > so_far + 30, within_s=WITHIN_S, describe="POSTs after it")
+        until(
+            lambda: visitors.report().post.requests > so_far + 30,
+            within_s=WITHIN_S,
+            describe="POSTs after it",
+        )
         report = visitors.stop()
     assert report.unfailing, str(report)
     assert report.post.ok > 60

@@ -20,7 +20,13 @@ from sandbox.waiting import until
 
 CONTRACT = Contract()
 AUTHORITY = Authority.new("example.com")
-AOP_READ_PATHS = ["", "/settings", "/hostnames", "/hostnames/www.example.com", "/hostnames/certificates"]
+AOP_READ_PATHS = [
+    "",
+    "/settings",
+    "/hostnames",
+    "/hostnames/www.example.com",
+    "/hostnames/certificates",
+]
 
 
 @pytest.fixture(scope="module")
@@ -59,17 +65,29 @@ def sdk(double: CloudflareDouble) -> Iterator[cloudflare.Cloudflare]:
 
     def check(response: httpx.Response) -> None:
         response.read()
-        CONTRACT.check(response.request.method, response.request.url.path, response.status_code, response.json())
+        CONTRACT.check(
+            response.request.method,
+            response.request.url.path,
+            response.status_code,
+            response.json(),
+        )
 
     with (
         httpx.Client(event_hooks={"response": [check]}, trust_env=False) as transport,
-        cloudflare.Cloudflare(api_token=double.token, base_url=double.base_url, max_retries=0, http_client=transport) as made,
+        cloudflare.Cloudflare(
+            api_token=double.token, base_url=double.base_url, max_retries=0, http_client=transport
+        ) as made,
     ):
         yield made
 
 
 def client_of(double: CloudflareDouble, token: str) -> httpx.Client:
-    return httpx.Client(base_url=double.base_url, headers={"authorization": f"Bearer {token}"}, trust_env=False, timeout=20)
+    return httpx.Client(
+        base_url=double.base_url,
+        headers={"authorization": f"Bearer {token}"},
+        trust_env=False,
+        timeout=20,
+    )
 
 
 def aop(zone_id: str, rest: str = "") -> str:
@@ -82,7 +100,9 @@ def pem(common_name: str = "www.example.com") -> dict[str, str]:
 
 
 def first_error(answer: httpx.Response) -> tuple[int, int]:
-    CONTRACT.check(answer.request.method, answer.request.url.path, answer.status_code, answer.json())
+    CONTRACT.check(
+        answer.request.method, answer.request.url.path, answer.status_code, answer.json()
+    )
     return answer.status_code, answer.json()["errors"][0]["code"]
 
 
@@ -90,7 +110,9 @@ def holds(double: CloudflareDouble, zone_id: str, certificates: int) -> bool:
     return len(double.control.zone(zone_id)["certificates"]) == certificates
 
 
-def test_the_sdk_takes_a_certificate_through_its_life(sdk: cloudflare.Cloudflare, zone_id: str) -> None:
+def test_the_sdk_takes_a_certificate_through_its_life(
+    sdk: cloudflare.Cloudflare, zone_id: str
+) -> None:
     certificates = sdk.origin_tls_client_auth.zone_certificates
     assert certificates.list(zone_id=zone_id).result is None
     leaf = AUTHORITY.client("www.example.com")
@@ -134,13 +156,24 @@ def test_the_sdk_finds_zones_and_verifies_its_token(sdk: cloudflare.Cloudflare) 
     assert list(sdk.zones.list(name="www.example.com")) == []
 
 
-def test_the_sdk_reads_the_hostname_level(sdk: cloudflare.Cloudflare, double: CloudflareDouble, zone_id: str) -> None:
-    double.control.associate("own.example.org", zone_id, enabled=True, issue={"common_name": "own.example.org"})
+def test_the_sdk_reads_the_hostname_level(
+    sdk: cloudflare.Cloudflare, double: CloudflareDouble, zone_id: str
+) -> None:
+    double.control.associate(
+        "own.example.org", zone_id, enabled=True, issue={"common_name": "own.example.org"}
+    )
     double.control.associate("off.example.org", zone_id, enabled=False)
     double.control.associate("void.example.org", zone_id, enabled=None)
     hostnames = sdk.origin_tls_client_auth.hostnames
-    found = {name: hostnames.get(f"{name}.example.org", zone_id=zone_id) for name in ("own", "off", "void")}
-    assert {name: one.enabled for name, one in found.items() if one} == {"own": True, "off": False, "void": None}
+    found = {
+        name: hostnames.get(f"{name}.example.org", zone_id=zone_id)
+        for name in ("own", "off", "void")
+    }
+    assert {name: one.enabled for name, one in found.items() if one} == {
+        "own": True,
+        "off": False,
+        "void": None,
+    }
     own = found["own"]
     assert own is not None
     assert own.cert_id is not None
@@ -152,7 +185,9 @@ def test_the_sdk_reads_the_hostname_level(sdk: cloudflare.Cloudflare, double: Cl
     assert [error.code for error in never.value.errors] == [1553]
 
 
-def test_the_list_of_associations_has_pages(api: httpx.Client, double: CloudflareDouble, zone_id: str) -> None:
+def test_the_list_of_associations_has_pages(
+    api: httpx.Client, double: CloudflareDouble, zone_id: str
+) -> None:
     for number in range(3):
         double.control.associate(f"h{number}.example.org", zone_id, enabled=False)
     answer = api.get(aop(zone_id, "/hostnames"), params={"per_page": 2, "page": 2})
@@ -175,18 +210,27 @@ def test_a_certificate_looks_as_captured(api: httpx.Client, zone_id: str) -> Non
     assert len(posted["id"]) == 36
 
 
-def test_refusals_of_certificates_have_their_codes(api: httpx.Client, double: CloudflareDouble, zone_id: str) -> None:
+def test_refusals_of_certificates_have_their_codes(
+    api: httpx.Client, double: CloudflareDouble, zone_id: str
+) -> None:
     leaf = pem()
     double.control.turn(deploy_s=60)
     made = api.post(aop(zone_id), json=leaf).json()["result"]["id"]
-    own = double.control.associate("own.example.org", zone_id, enabled=True, issue={})["certificate_id"]
+    own = double.control.associate("own.example.org", zone_id, enabled=True, issue={})[
+        "certificate_id"
+    ]
     unknown = "00000000-0000-0000-0000-000000000000"
     assert {
         "twice": first_error(api.post(aop(zone_id), json=leaf)),
         "no PEM": first_error(api.post(aop(zone_id), json={**leaf, "certificate": "x"})),
         "no key": first_error(api.post(aop(zone_id), json={"certificate": leaf["certificate"]})),
         "no JSON": first_error(api.post(aop(zone_id), content=b"{")),
-        "a CA": first_error(api.post(aop(zone_id), json={"certificate": AUTHORITY.pem, "private_key": AUTHORITY.pair.key_pem})),
+        "a CA": first_error(
+            api.post(
+                aop(zone_id),
+                json={"certificate": AUTHORITY.pem, "private_key": AUTHORITY.pair.key_pem},
+            )
+        ),
         "too early": first_error(api.delete(aop(zone_id, f"/{made}"))),
         "unknown": first_error(api.get(aop(zone_id, f"/{unknown}"))),
         "other store": first_error(api.get(aop(zone_id, f"/{own}"))),
@@ -211,7 +255,9 @@ def test_settings_take_only_what_they_can_be(double: CloudflareDouble, zone_id: 
             answer = api.patch(f"/zones/{zone_id}/settings/ssl", json={"value": mode})
             CONTRACT.check("PATCH", answer.request.url.path, 200, answer.json())
             assert answer.json()["result"]["value"] == mode
-        assert api.patch(f"/zones/{zone_id}/settings/tls_client_auth", json={"value": "on"}).json()["result"]["modified_on"]
+        assert api.patch(f"/zones/{zone_id}/settings/tls_client_auth", json={"value": "on"}).json()[
+            "result"
+        ]["modified_on"]
         assert api.patch(f"/zones/{zone_id}/settings/ssl", json={"value": "on"}).status_code == 400
         assert api.get(f"/zones/{zone_id}/settings/minify").status_code == 404
         assert api.put(aop(zone_id, "/settings"), json={"enabled": "yes"}).status_code == 400
@@ -224,31 +270,45 @@ def test_a_second_mutation_meets_409_while_one_is_in_flight_and_another_zone_doe
     double.control.turn(mutation_s=0.5)
     other = double.control.make_zone("other.example.net")["id"]
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        answers = list(pool.map(lambda zone: api.post(aop(zone), json=pem()), [zone_id, zone_id, other]))
+        answers = list(
+            pool.map(lambda zone: api.post(aop(zone), json=pem()), [zone_id, zone_id, other])
+        )
     assert sorted(answer.status_code for answer in answers[:2]) == [200, 409]
     assert answers[2].status_code == 200
     assert api.post(aop(zone_id), json=pem()).status_code == 200
 
 
-def test_whether_settings_take_part_in_409_is_a_knob(api: httpx.Client, double: CloudflareDouble, zone_id: str) -> None:
+def test_whether_settings_take_part_in_409_is_a_knob(
+    api: httpx.Client, double: CloudflareDouble, zone_id: str
+) -> None:
     double.control.turn(mutation_s=0.5)
     statuses: list[int] = []
     for takes_part in (False, True):
         double.control.turn(serialise_settings=takes_part)
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             uploading = pool.submit(api.post, aop(zone_id), json=pem())
-            until(partial(holds, double, zone_id, len(statuses) + 1), within_s=5, describe="the upload to be in flight")
+            until(
+                partial(holds, double, zone_id, len(statuses) + 1),
+                within_s=5,
+                describe="the upload to be in flight",
+            )
             statuses.append(api.put(aop(zone_id, "/settings"), json={"enabled": True}).status_code)
             assert uploading.result().status_code == 200
     assert statuses == [200, 409]
 
 
-def test_a_new_certificate_stays_out_of_a_list_that_lags(api: httpx.Client, double: CloudflareDouble, zone_id: str) -> None:
+def test_a_new_certificate_stays_out_of_a_list_that_lags(
+    api: httpx.Client, double: CloudflareDouble, zone_id: str
+) -> None:
     double.control.turn(list_lag_s=0.6)
     made = api.post(aop(zone_id), json=pem()).json()["result"]["id"]
     assert api.get(aop(zone_id)).json()["result"] is None
     assert api.get(aop(zone_id, f"/{made}")).json()["result"]["status"] == "active"
-    until(lambda: api.get(aop(zone_id)).json()["result"], within_s=5, describe="the list to show the certificate")
+    until(
+        lambda: api.get(aop(zone_id)).json()["result"],
+        within_s=5,
+        describe="the list to show the certificate",
+    )
 
 
 def test_the_order_of_the_list_means_nothing(api: httpx.Client, zone_id: str) -> None:
@@ -258,10 +318,24 @@ def test_the_order_of_the_list_means_nothing(api: httpx.Client, zone_id: str) ->
     assert any(one != other for one, other in pairwise(orders))
 
 
-def test_every_read_is_allowed_to_exactly_the_groups_that_the_description_names(double: CloudflareDouble, zone_id: str) -> None:
-    groups = ["Zone Read", "Zone Settings Read", "Zone Settings Write", "SSL and Certificates Read", "SSL and Certificates Write"]
-    clients = {group: client_of(double, double.control.make_token([group])["value"]) for group in groups}
-    paths = [f"/zones/{zone_id}/settings/ssl", *(aop(zone_id, rest) for rest in AOP_READ_PATHS), "/zones"]
+def test_every_read_is_allowed_to_exactly_the_groups_that_the_description_names(
+    double: CloudflareDouble, zone_id: str
+) -> None:
+    groups = [
+        "Zone Read",
+        "Zone Settings Read",
+        "Zone Settings Write",
+        "SSL and Certificates Read",
+        "SSL and Certificates Write",
+    ]
+    clients = {
+        group: client_of(double, double.control.make_token([group])["value"]) for group in groups
+    }
+    paths = [
+        f"/zones/{zone_id}/settings/ssl",
+        *(aop(zone_id, rest) for rest in AOP_READ_PATHS),
+        "/zones",
+    ]
     for path in paths:
         described = CONTRACT.operation("GET", path)
         assert described
@@ -279,13 +353,23 @@ def test_every_read_is_allowed_to_exactly_the_groups_that_the_description_names(
 
 @pytest.mark.parametrize(
     ("method", "rest", "body"),
-    [("POST", "", pem()), ("PUT", "/settings", {"enabled": True}), ("DELETE", "/00000000-0000-0000-0000-000000000000", None)],
+    [
+        ("POST", "", pem()),
+        ("PUT", "/settings", {"enabled": True}),
+        ("DELETE", "/00000000-0000-0000-0000-000000000000", None),
+    ],
 )
-def test_reading_does_not_allow_writing(double: CloudflareDouble, zone_id: str, method: str, rest: str, body: Any) -> None:
-    with client_of(double, double.control.make_token(["SSL and Certificates Read"])["value"]) as api:
+def test_reading_does_not_allow_writing(
+    double: CloudflareDouble, zone_id: str, method: str, rest: str, body: Any
+) -> None:
+    with client_of(
+        double, double.control.make_token(["SSL and Certificates Read"])["value"]
+    ) as api:
         assert first_error(api.request(method, aop(zone_id, rest), json=body)) == (403, 10000)
     double.control.turn(missing_permission_status=400)
-    with client_of(double, double.control.make_token(["SSL and Certificates Read"])["value"]) as api:
+    with client_of(
+        double, double.control.make_token(["SSL and Certificates Read"])["value"]
+    ) as api:
         assert first_error(api.request(method, aop(zone_id, rest), json=body)) == (400, 10000)
 
 
@@ -299,15 +383,23 @@ def test_a_token_reaches_only_its_zones(double: CloudflareDouble, zone_id: str) 
         assert first_error(api.get(aop("xyz"))) == (400, 7003)
 
 
-def test_two_zones_of_one_name_in_two_accounts_are_both_found(api: httpx.Client, double: CloudflareDouble) -> None:
-    made = [double.control.make_zone("twice.example.net", account_id=letter * 32) for letter in "ab"]
+def test_two_zones_of_one_name_in_two_accounts_are_both_found(
+    api: httpx.Client, double: CloudflareDouble
+) -> None:
+    made = [
+        double.control.make_zone("twice.example.net", account_id=letter * 32) for letter in "ab"
+    ]
     found = api.get("/zones", params={"name": "twice.example.net"}).json()["result"]
     assert {zone["account"]["id"] for zone in found} == {"a" * 32, "b" * 32}
-    one = api.get("/zones", params={"name": "twice.example.net", "account.id": "a" * 32}).json()["result"]
+    one = api.get("/zones", params={"name": "twice.example.net", "account.id": "a" * 32}).json()[
+        "result"
+    ]
     assert [zone["id"] for zone in one] == [made[0]["id"]]
 
 
-def test_tokens_can_be_wrong_revoked_restored_disabled_and_fresh(double: CloudflareDouble, zone_id: str) -> None:
+def test_tokens_can_be_wrong_revoked_restored_disabled_and_fresh(
+    double: CloudflareDouble, zone_id: str
+) -> None:
     made = double.control.make_token()
     with client_of(double, made["value"]) as api:
         assert api.get(aop(zone_id)).status_code == 200
@@ -322,7 +414,10 @@ def test_tokens_can_be_wrong_revoked_restored_disabled_and_fresh(double: Cloudfl
         assert {api.get(aop(zone_id)).status_code for _ in range(40)} == {200, 403}
         double.control.change_token(made["id"], fresh_for_s=0)
         assert api.get(aop(zone_id)).status_code == 200
-        assert first_error(api.get("/zones", headers={"authorization": "Bearer too-short"})) == (400, 6003)
+        assert first_error(api.get("/zones", headers={"authorization": "Bearer too-short"})) == (
+            400,
+            6003,
+        )
     with httpx.Client(base_url=double.base_url, trust_env=False) as nobody:
         assert first_error(nobody.get("/zones")) == (400, 9106)
 
@@ -331,7 +426,11 @@ def test_every_answer_has_a_ray_and_every_call_is_recorded_without_secrets(
     api: httpx.Client, double: CloudflareDouble, zone_id: str
 ) -> None:
     since = double.control.calls()[-1]["number"] if double.control.calls() else 0
-    answers = [api.get("/zones", params={"name": "example.com"}), api.post(aop(zone_id), json=pem()), api.get("/nowhere")]
+    answers = [
+        api.get("/zones", params={"name": "example.com"}),
+        api.post(aop(zone_id), json=pem()),
+        api.get("/nowhere"),
+    ]
     rays = [answer.headers["cf-ray"] for answer in answers]
     calls = double.control.calls(since=since)
     assert [call["ray"] for call in calls] == rays
@@ -344,17 +443,33 @@ def test_every_answer_has_a_ray_and_every_call_is_recorded_without_secrets(
     assert calls[0]["query"] == "name=example.com"
     assert {call["token"] for call in calls} == {double.token_id}
     assert double.token not in repr(calls)
-    assert [call["number"] for call in double.control.calls("!GET", f"/zones/{zone_id}/*", since=since)] == [calls[1]["number"]]
+    assert [
+        call["number"] for call in double.control.calls("!GET", f"/zones/{zone_id}/*", since=since)
+    ] == [calls[1]["number"]]
 
 
-def test_chosen_calls_can_be_refused_delayed_or_lost_after_their_effect(api: httpx.Client, double: CloudflareDouble, zone_id: str) -> None:
+def test_chosen_calls_can_be_refused_delayed_or_lost_after_their_effect(
+    api: httpx.Client, double: CloudflareDouble, zone_id: str
+) -> None:
     control = double.control
-    control.break_api(method="GET", path="/zones", status=429, headers={"retry-after": "300"}, body="{}", count=1)
-    control.break_api(path="*/settings/ssl", status=502, headers={"content-type": "text/html"}, body="<html>Bad gateway</html>", count=1)
+    control.break_api(
+        method="GET", path="/zones", status=429, headers={"retry-after": "300"}, body="{}", count=1
+    )
+    control.break_api(
+        path="*/settings/ssl",
+        status=502,
+        headers={"content-type": "text/html"},
+        body="<html>Bad gateway</html>",
+        count=1,
+    )
     control.break_api(method="PUT", path="*/settings", when="after", drop=True, count=1)
     limited, html = api.get("/zones"), api.get(f"/zones/{zone_id}/settings/ssl")
     assert (limited.status_code, limited.headers["retry-after"]) == (429, "300")
-    assert (html.status_code, html.headers["content-type"], "cf-ray" in html.headers) == (502, "text/html", True)
+    assert (html.status_code, html.headers["content-type"], "cf-ray" in html.headers) == (
+        502,
+        "text/html",
+        True,
+    )
     with pytest.raises(httpx.RemoteProtocolError):
         api.put(aop(zone_id, "/settings"), json={"enabled": True})
     assert api.get(aop(zone_id, "/settings")).json()["result"] == {"enabled": True}
@@ -365,19 +480,27 @@ def test_chosen_calls_can_be_refused_delayed_or_lost_after_their_effect(api: htt
     assert control.ask("GET", "/faults") == {"api": [], "edge": []}
 
 
-def test_another_writer_changes_what_the_api_says(api: httpx.Client, double: CloudflareDouble, zone_id: str) -> None:
-    double.control.change_zone(zone_id, enabled=True, ssl="flexible", global_aop="on", status="moved")
+def test_another_writer_changes_what_the_api_says(
+    api: httpx.Client, double: CloudflareDouble, zone_id: str
+) -> None:
+    double.control.change_zone(
+        zone_id, enabled=True, ssl="flexible", global_aop="on", status="moved"
+    )
     foreign = double.control.upload(zone_id)
     assert api.get(aop(zone_id, "/settings")).json()["result"] == {"enabled": True}
     assert api.get(f"/zones/{zone_id}/settings/ssl").json()["result"]["value"] == "flexible"
     assert api.get(f"/zones/{zone_id}/settings/tls_client_auth").json()["result"]["value"] == "on"
     assert api.get(f"/zones/{zone_id}").json()["result"]["status"] == "moved"
-    assert [(one["id"], one["status"]) for one in api.get(aop(zone_id)).json()["result"]] == [(foreign["id"], "active")]
+    assert [(one["id"], one["status"]) for one in api.get(aop(zone_id)).json()["result"]] == [
+        (foreign["id"], "active")
+    ]
     double.control.delete(foreign["id"], zone_id)
     assert api.get(aop(zone_id)).json()["result"] is None
 
 
-def test_calls_are_counted_per_user_over_all_tokens_and_one_too_many_blocks_them_all(double: CloudflareDouble, zone_id: str) -> None:
+def test_calls_are_counted_per_user_over_all_tokens_and_one_too_many_blocks_them_all(
+    double: CloudflareDouble, zone_id: str
+) -> None:
     control = double.control
     control.turn(rate_calls=10, rate_block_s=60)
     user = control.make_user()["id"]
@@ -396,7 +519,9 @@ def test_calls_are_counted_per_user_over_all_tokens_and_one_too_many_blocks_them
         assert api.get(aop(zone_id)).status_code == 200
 
 
-def test_every_answer_sets_the_cookie_of_the_edge(api: httpx.Client, double: CloudflareDouble, zone_id: str) -> None:
+def test_every_answer_sets_the_cookie_of_the_edge(
+    api: httpx.Client, double: CloudflareDouble, zone_id: str
+) -> None:
     for _ in range(2):
         assert api.get(aop(zone_id)).headers["set-cookie"].startswith("__cf_bm=")
     calls = double.control.calls(path=f"/zones/{zone_id}/*")
@@ -405,9 +530,16 @@ def test_every_answer_sets_the_cookie_of_the_edge(api: httpx.Client, double: Clo
 
 @pytest.mark.parametrize(
     ("method", "path", "body"),
-    [("PATCH", "/knobs", {"deploy": 1}), ("PATCH", "/zones/nowhere", {}), ("PATCH", "/locations/XXX", {}), ("POST", "/zones", {})],
+    [
+        ("PATCH", "/knobs", {"deploy": 1}),
+        ("PATCH", "/zones/nowhere", {}),
+        ("PATCH", "/locations/XXX", {}),
+        ("POST", "/zones", {}),
+    ],
 )
-def test_an_order_that_the_control_api_does_not_understand_is_an_error(double: CloudflareDouble, method: str, path: str, body: Any) -> None:
+def test_an_order_that_the_control_api_does_not_understand_is_an_error(
+    double: CloudflareDouble, method: str, path: str, body: Any
+) -> None:
     with pytest.raises(httpx.HTTPStatusError) as refused:
         double.control.ask(method, path, body)
     assert 400 <= refused.value.response.status_code < 500

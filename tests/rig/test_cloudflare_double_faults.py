@@ -39,7 +39,9 @@ def test_a_fault_can_be_taken_away_by_id() -> None:
 
 
 def test_an_edge_fault_is_bound_to_location_scheme_host_and_path() -> None:
-    rule = EdgeFault(location="FRA", scheme="https", host="*.example.com", path="/.well-known/*", answer=403)
+    rule = EdgeFault(
+        location="FRA", scheme="https", host="*.example.com", path="/.well-known/*", answer=403
+    )
     assert rule.matches("FRA", "https", "www.example.com", "/.well-known/check")
     assert not rule.matches("AMS", "https", "www.example.com", "/.well-known/check")
     assert not rule.matches("FRA", "http", "www.example.com", "/.well-known/check")

@@ -66,7 +66,9 @@ def test_the_newest_deployed_one_wins_and_not_the_newest_uploaded(state: State, 
 
 
 @pytest.mark.parametrize(("knob", "expected"), [("older", "zone"), ("nothing", "none")])
-def test_after_the_newest_is_deleted_the_knob_decides(state: State, zone: Zone, knob: str, expected: str) -> None:
+def test_after_the_newest_is_deleted_the_knob_decides(
+    state: State, zone: Zone, knob: str, expected: str
+) -> None:
     state.knobs = Knobs.model_validate({"deploy_s": 0, "delete_s": 0, "after_newest_deleted": knob})
     old = zone.upload(AUTHORITY.client("old"), NOW, AT_ONCE)
     new = zone.upload(AUTHORITY.client("new"), NOW + 1, AT_ONCE)
@@ -86,7 +88,9 @@ def test_deleting_the_older_one_changes_nothing(state: State, zone: Zone) -> Non
     assert presented(state, zone, HOST, NOW + 3).pair is new.pair
 
 
-def test_the_shared_certificate_is_presented_when_only_global_is_on(state: State, zone: Zone) -> None:
+def test_the_shared_certificate_is_presented_when_only_global_is_on(
+    state: State, zone: Zone
+) -> None:
     share(zone)
     assert presented(state, zone, HOST, NOW + 1) == Presented("global", SHARED)
     enable(zone, NOW + 2)
@@ -94,7 +98,9 @@ def test_the_shared_certificate_is_presented_when_only_global_is_on(state: State
     assert (level(state, zone, NOW + 9), level(state, zone, NOW + 10)) == ("global", "zone")
 
 
-def test_what_an_enabled_zone_without_a_certificate_presents_is_a_knob(state: State, zone: Zone) -> None:
+def test_what_an_enabled_zone_without_a_certificate_presents_is_a_knob(
+    state: State, zone: Zone
+) -> None:
     share(zone)
     enable(zone)
     assert level(state, zone) == "global"
@@ -113,15 +119,27 @@ def test_a_hosts_own_choice_outranks_the_zone(state: State, zone: Zone) -> None:
     assert presented(state, zone, HOST, NOW + 1) == Presented("hostname", own)
     assert level(state, zone, host="api.example.com") == "zone"
     zone.associate(HOST, None, False, NOW + 10)
-    assert (level(state, zone, NOW + 11), level(state, zone, NOW + 11, "api.example.com")) == ("none", "zone")
+    assert (level(state, zone, NOW + 11), level(state, zone, NOW + 11, "api.example.com")) == (
+        "none",
+        "zone",
+    )
     zone.associate(HOST, None, None, NOW + 20)
     assert level(state, zone, NOW + 21) == "zone"
 
 
 @pytest.mark.parametrize(
-    ("mode", "expected"), [("off", "none"), ("flexible", "none"), ("full", "zone"), ("strict", "zone"), ("origin_pull", "zone")]
+    ("mode", "expected"),
+    [
+        ("off", "none"),
+        ("flexible", "none"),
+        ("full", "zone"),
+        ("strict", "zone"),
+        ("origin_pull", "zone"),
+    ],
 )
-def test_only_modes_that_speak_tls_present_something(state: State, zone: Zone, mode: str, expected: str) -> None:
+def test_only_modes_that_speak_tls_present_something(
+    state: State, zone: Zone, mode: str, expected: str
+) -> None:
     zone.upload(AUTHORITY.client("ours"), NOW, AT_ONCE)
     enable(zone)
     zone.associate("own.example.com", AUTHORITY.client("own"), True, NOW)
@@ -137,7 +155,9 @@ def test_a_change_of_the_mode_reaches_the_edge_late(state: State, zone: Zone) ->
     assert (level(state, zone, NOW + 299), level(state, zone, NOW + 300)) == ("global", "none")
 
 
-def test_dns_only_names_and_zones_that_are_not_served_present_nothing(state: State, zone: Zone) -> None:
+def test_dns_only_names_and_zones_that_are_not_served_present_nothing(
+    state: State, zone: Zone
+) -> None:
     share(zone)
     zone.dns_only = {"direct.example.com"}
     assert level(state, zone, host="direct.example.com") == "none"
@@ -148,6 +168,8 @@ def test_dns_only_names_and_zones_that_are_not_served_present_nothing(state: Sta
 
 def test_an_expired_certificate_is_presented_like_any_other(state: State, zone: Zone) -> None:
     past = datetime.now(UTC) - timedelta(days=1)
-    one = zone.upload(AUTHORITY.client("ours", not_before=past - timedelta(days=1), not_after=past), NOW, AT_ONCE)
+    one = zone.upload(
+        AUTHORITY.client("ours", not_before=past - timedelta(days=1), not_after=past), NOW, AT_ONCE
+    )
     enable(zone)
     assert presented(state, zone, HOST, NOW + 1).pair is one.pair

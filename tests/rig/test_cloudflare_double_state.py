@@ -1,6 +1,7 @@
 """The state behind the Cloudflare double: time, certificates, tombstones, lists that lag.
 
-Facts: cloudflare#certificate-statuses, cloudflare#list-lag, cloudflare#tombstones, cloudflare#ids-that-come-back.
+Facts: cloudflare#certificate-statuses, cloudflare#list-lag, cloudflare#tombstones,
+cloudflare#ids-that-come-back.
 """
 
 import pytest
@@ -38,7 +39,14 @@ def test_a_timeline_answers_for_the_past_and_for_what_is_planned() -> None:
     line = Timeline("a")
     line.set("b", at=10)
     line.set("c", at=20)
-    assert [line.at(moment) for moment in (-1e9, 9.9, 10, 19.9, 20, 1e9)] == ["a", "a", "b", "b", "c", "c"]
+    assert [line.at(moment) for moment in (-1e9, 9.9, 10, 19.9, 20, 1e9)] == [
+        "a",
+        "a",
+        "b",
+        "b",
+        "c",
+        "c",
+    ]
     assert line.reached("b", 1e9) == 10
     assert line.reached("c", 19.9) is None
 
@@ -73,12 +81,18 @@ def test_a_lag_that_shrinks_catches_up_at_once() -> None:
 
 def test_an_upload_is_pending_then_active(zone: Zone, leaf: KeyPair) -> None:
     one = zone.upload(leaf, NOW, KNOBS)
-    assert [one.status.at(NOW + after) for after in (0, 1.9, 2)] == [Status.PENDING_DEPLOYMENT, Status.PENDING_DEPLOYMENT, Status.ACTIVE]
+    assert [one.status.at(NOW + after) for after in (0, 1.9, 2)] == [
+        Status.PENDING_DEPLOYMENT,
+        Status.PENDING_DEPLOYMENT,
+        Status.ACTIVE,
+    ]
     assert one.deployed(NOW + 5) == NOW + 2
 
 
 def test_an_upload_can_be_initializing_first_and_time_out(zone: Zone, leaf: KeyPair) -> None:
-    one = zone.upload(leaf, NOW, Knobs(initializing_s=1, deploy_s=2, deploy_ends="deployment_timed_out"))
+    one = zone.upload(
+        leaf, NOW, Knobs(initializing_s=1, deploy_s=2, deploy_ends="deployment_timed_out")
+    )
     seen = [one.status.at(NOW + after) for after in (0, 1, 3)]
     assert seen == [Status.INITIALIZING, Status.PENDING_DEPLOYMENT, Status.DEPLOYMENT_TIMED_OUT]
     assert one.deployed(NOW + 99) is None
@@ -89,7 +103,9 @@ def test_an_upload_can_stay_pending_for_ever(zone: Zone, leaf: KeyPair) -> None:
     assert one.status.at(NOW + 1e9) is Status.PENDING_DEPLOYMENT
 
 
-def test_the_same_certificate_is_refused_until_it_is_deleted_and_in_no_other_zone(zone: Zone, leaf: KeyPair) -> None:
+def test_the_same_certificate_is_refused_until_it_is_deleted_and_in_no_other_zone(
+    zone: Zone, leaf: KeyPair
+) -> None:
     one = zone.upload(leaf, NOW, KNOBS)
     for after in (0, 5, 8):
         with pytest.raises(ApiError) as refused:
@@ -118,7 +134,11 @@ def test_deleting_takes_time_and_leaves_a_tombstone(zone: Zone, leaf: KeyPair) -
         zone.delete(one.id, NOW + 1, KNOBS)
     assert code_of(refused) == (400, 1434)
     zone.delete(one.id, NOW + 3, KNOBS)
-    assert [one.status.at(NOW + after) for after in (3, 12.9, 13)] == [Status.PENDING_DELETION, Status.PENDING_DELETION, Status.DELETED]
+    assert [one.status.at(NOW + after) for after in (3, 12.9, 13)] == [
+        Status.PENDING_DELETION,
+        Status.PENDING_DELETION,
+        Status.DELETED,
+    ]
     for after in (4, 14):
         with pytest.raises(ApiError, match="already deleted"):
             zone.delete(one.id, NOW + after, KNOBS)
@@ -127,7 +147,9 @@ def test_deleting_takes_time_and_leaves_a_tombstone(zone: Zone, leaf: KeyPair) -
 
 
 def test_what_timed_out_can_be_deleted(zone: Zone, leaf: KeyPair) -> None:
-    never = Knobs(deploy_s=1, deploy_ends="deployment_timed_out", delete_s=1, delete_ends="deletion_timed_out")
+    never = Knobs(
+        deploy_s=1, deploy_ends="deployment_timed_out", delete_s=1, delete_ends="deletion_timed_out"
+    )
     one = zone.upload(leaf, NOW, never)
     zone.delete(one.id, NOW + 2, never)
     assert one.status.at(NOW + 3) is Status.DELETION_TIMED_OUT
@@ -135,7 +157,9 @@ def test_what_timed_out_can_be_deleted(zone: Zone, leaf: KeyPair) -> None:
     assert one.status.at(NOW + 14) is Status.DELETED
 
 
-def test_the_only_active_certificate_of_an_enabled_zone_can_be_guarded(zone: Zone, leaf: KeyPair) -> None:
+def test_the_only_active_certificate_of_an_enabled_zone_can_be_guarded(
+    zone: Zone, leaf: KeyPair
+) -> None:
     knobs = Knobs(deploy_s=0, keep_last_active=True)
     one = zone.upload(leaf, NOW, knobs)
     zone.enabled.set(True, at=NOW)
@@ -154,7 +178,11 @@ def test_unknown_ids_and_ids_of_the_other_store_are_told_apart(zone: Zone, leaf:
         zone.certificate(own.certificate_id)
     with pytest.raises(ApiError) as vice_versa:
         zone.hostname_certificate(zone_level.id)
-    assert [code_of(refused) for refused in (unknown, other_store, vice_versa)] == [(404, 1552), (400, 1415), (400, 1415)]
+    assert [code_of(refused) for refused in (unknown, other_store, vice_versa)] == [
+        (404, 1552),
+        (400, 1415),
+        (400, 1415),
+    ]
 
 
 def test_a_list_that_lags_shows_the_past_also_after_a_delete(zone: Zone, leaf: KeyPair) -> None:
@@ -199,7 +227,11 @@ def test_what_is_read_is_what_was_issued(leaf: KeyPair) -> None:
 def test_a_name_belongs_to_the_longest_zone_and_of_two_of_one_name_to_the_active_one() -> None:
     state = State(AUTHORITY.client("shared"), AUTHORITY.client("foreign"))
     pending = Zone("example.com", "b" * 32, "Other", NOW, status="pending")
-    zones = [pending, Zone("example.com", "a" * 32, "Account", NOW), Zone("sub.example.com", "a" * 32, "Account", NOW)]
+    zones = [
+        pending,
+        Zone("example.com", "a" * 32, "Account", NOW),
+        Zone("sub.example.com", "a" * 32, "Account", NOW),
+    ]
     state.zones = {zone.id: zone for zone in zones}
     assert state.zone_of("www.example.com") is zones[1]
     assert state.zone_of("a.sub.example.com") is zones[2]
@@ -207,7 +239,10 @@ def test_a_name_belongs_to_the_longest_zone_and_of_two_of_one_name_to_the_active
 
 
 def test_zones_are_found_by_exact_name_unless_an_operator_is_given() -> None:
-    zones = [Zone(name, "a" * 32, "Account", NOW) for name in ("example.com", "my-example.com", "example.net")]
+    zones = [
+        Zone(name, "a" * 32, "Account", NOW)
+        for name in ("example.com", "my-example.com", "example.net")
+    ]
 
     def found(**query: str) -> list[str]:
         return [zone.name for zone in Query.of(query).select(zones)]
@@ -222,7 +257,10 @@ def test_zones_are_found_by_exact_name_unless_an_operator_is_given() -> None:
     assert found(name="example.com", status="pending", match="any") == ["example.com"]
 
 
-@pytest.mark.parametrize("query", [{"per_page": "4"}, {"per_page": "51"}, {"page": "0"}, {"page": "x"}, {"order": "plan"}])
+@pytest.mark.parametrize(
+    "query",
+    [{"per_page": "4"}, {"per_page": "51"}, {"page": "0"}, {"page": "x"}, {"order": "plan"}],
+)
 def test_pages_and_orders_that_the_api_does_not_have_are_refused(query: dict[str, str]) -> None:
     with pytest.raises(ApiError) as refused:
         Query.of(query)
@@ -252,12 +290,16 @@ def test_a_window_begins_with_its_first_call_and_others_may_have_used_it_up() ->
 
 def test_a_token_works_within_its_time_and_where_it_reaches() -> None:
     zone = Zone("example.com", "account", "Account 1", 0.0)
-    token = Token("cfat_x", frozenset(), "account", account_id="account", not_before=10.0, expires_on=20.0)
+    token = Token(
+        "cfat_x", frozenset(), "account", account_id="account", not_before=10.0, expires_on=20.0
+    )
     assert [token.works(at) for at in (9, 10, 19, 20)] == [False, True, True, False]
     assert token.reaches(zone)
     assert not Token("x", frozenset(), "other", account_id="other").reaches(zone)
     assert token.reaches_account("account")
-    assert not Token("x", frozenset(), "user", zones=frozenset({zone.id})).reaches_account("account")
+    assert not Token("x", frozenset(), "user", zones=frozenset({zone.id})).reaches_account(
+        "account"
+    )
 
 
 @pytest.mark.parametrize("prefix", ["cfut_", "cfat_", "cfk_"])

@@ -46,7 +46,12 @@ def zone(double: CloudflareDouble) -> Any:
 @pytest.fixture(scope="module")
 def account_id(double: CloudflareDouble, zone: Any) -> str:
     found: str = zone["account"]["id"]
-    double.control.change_account(found, paid=True, emails=["ops@example.com"], webhooks={WEBHOOK: "https://hooks.example.com/"})
+    double.control.change_account(
+        found,
+        paid=True,
+        emails=["ops@example.com"],
+        webhooks={WEBHOOK: "https://hooks.example.com/"},
+    )
     return found
 
 
@@ -54,7 +59,8 @@ def described(response: httpx.Response) -> None:
     """Everything that the description knows is as it says."""
     response.read()
     method, path = response.request.method, response.request.url.path
-    # Of the zone's settings the description was narrowed to the two that concern origin pulls (facts: cloudflare#description).
+    # Of the zone's settings the description was narrowed to the two that concern origin pulls
+    # (facts: cloudflare#description).
     if CONTRACT.operation(method, path) and not (
         response.is_success and re.search("/zones/[^/]+/settings/(?!ssl$|tls_client_auth$)", path)
     ):
@@ -62,11 +68,20 @@ def described(response: httpx.Response) -> None:
 
 
 def sdk_with(
-    double: CloudflareDouble, *, api_token: str | None = None, api_email: str | None = None, api_key: str | None = None
+    double: CloudflareDouble,
+    *,
+    api_token: str | None = None,
+    api_email: str | None = None,
+    api_key: str | None = None,
 ) -> cloudflare.Cloudflare:
     transport = httpx.Client(event_hooks={"response": [described]}, trust_env=False)
     return cloudflare.Cloudflare(
-        api_token=api_token, api_email=api_email, api_key=api_key, base_url=double.base_url, max_retries=0, http_client=transport
+        api_token=api_token,
+        api_email=api_email,
+        api_key=api_key,
+        base_url=double.base_url,
+        max_retries=0,
+        http_client=transport,
     )
 
 
@@ -77,13 +92,17 @@ def sdk(double: CloudflareDouble) -> Iterator[cloudflare.Cloudflare]:
 
 
 def codes(caught: pytest.ExceptionInfo[cloudflare.APIStatusError]) -> tuple[int, list[int]]:
-    return caught.value.status_code, [error.code for error in caught.value.errors if error.code is not None]
+    return caught.value.status_code, [
+        error.code for error in caught.value.errors if error.code is not None
+    ]
 
 
 # --- every endpoint ------------------------------------------------------------------------------------------------------------------------
 
 
-def drive_accounts_and_tokens(sdk: cloudflare.Cloudflare, double: CloudflareDouble, account_id: str) -> None:
+def drive_accounts_and_tokens(
+    sdk: cloudflare.Cloudflare, double: CloudflareDouble, account_id: str
+) -> None:
     assert [one.id for one in sdk.accounts.list()] == [account_id]
     account = sdk.accounts.get(account_id=account_id)
     assert account is not None
@@ -120,7 +139,9 @@ def drive_zones_and_settings(sdk: cloudflare.Cloudflare, zone: Any) -> None:
 def drive_the_zone_level(sdk: cloudflare.Cloudflare, zone: Any) -> None:
     aop, zone_id = sdk.origin_tls_client_auth, zone["id"]
     leaf = AUTHORITY.client("www.example.com")
-    made = aop.zone_certificates.create(zone_id=zone_id, certificate=leaf.pem, private_key=leaf.key_pem)
+    made = aop.zone_certificates.create(
+        zone_id=zone_id, certificate=leaf.pem, private_key=leaf.key_pem
+    )
     assert made is not None
     assert made.id is not None
     held = aop.zone_certificates.get(made.id, zone_id=zone_id)
@@ -140,23 +161,33 @@ def drive_the_zone_level(sdk: cloudflare.Cloudflare, zone: Any) -> None:
 def drive_the_hostname_level(sdk: cloudflare.Cloudflare, zone: Any) -> None:
     aop, zone_id, host = sdk.origin_tls_client_auth, zone["id"], "www.example.com"
     leaf = AUTHORITY.client(host)
-    made = aop.hostname_certificates.create(zone_id=zone_id, certificate=leaf.pem, private_key=leaf.key_pem)
+    made = aop.hostname_certificates.create(
+        zone_id=zone_id, certificate=leaf.pem, private_key=leaf.key_pem
+    )
     assert made is not None
     assert made.id is not None
     assert [one.id for one in aop.hostname_certificates.list(zone_id=zone_id)] == [made.id]
     assert aop.hostname_certificates.get(made.id, zone_id=zone_id) is not None
-    set_ = list(aop.hostnames.update(zone_id=zone_id, config=[{"hostname": host, "cert_id": made.id, "enabled": True}]))
+    set_ = list(
+        aop.hostnames.update(
+            zone_id=zone_id, config=[{"hostname": host, "cert_id": made.id, "enabled": True}]
+        )
+    )
     assert [(one.hostname, one.enabled) for one in set_] == [(host, True)]
     got = aop.hostnames.get(host, zone_id=zone_id)
     assert got is not None
     assert got.cert_id == made.id
     # The SDK does not know this one yet (facts: cloudflare#per-hostname-level).
-    listed = sdk.get(f"/zones/{zone_id}/origin_tls_client_auth/hostnames", cast_to=httpx.Response).json()["result"]
+    listed = sdk.get(
+        f"/zones/{zone_id}/origin_tls_client_auth/hostnames", cast_to=httpx.Response
+    ).json()["result"]
     assert [one["hostname"] for one in listed] == [host]
     with pytest.raises(cloudflare.BadRequestError) as in_use:
         aop.hostname_certificates.delete(made.id, zone_id=zone_id)
     assert codes(in_use) == (400, [1433])
-    aop.hostnames.update(zone_id=zone_id, config=[{"hostname": host, "cert_id": made.id, "enabled": None}])
+    aop.hostnames.update(
+        zone_id=zone_id, config=[{"hostname": host, "cert_id": made.id, "enabled": None}]
+    )
     gone = aop.hostname_certificates.delete(made.id, zone_id=zone_id)
     assert gone is not None
     assert gone.status == "pending_deletion"
@@ -168,7 +199,9 @@ def drive_alerting(sdk: cloudflare.Cloudflare, account_id: str) -> None:
     assert offered is not None
     assert ZONE_EXPIRY in {one.type for group in offered.values() for one in group}
     assert alerting.destinations.eligible.get(account_id=account_id) is not None
-    assert [one.id for one in alerting.destinations.webhooks.list(account_id=account_id)] == [WEBHOOK]
+    assert [one.id for one in alerting.destinations.webhooks.list(account_id=account_id)] == [
+        WEBHOOK
+    ]
     assert list(alerting.destinations.pagerduty.get(account_id=account_id)) == []
     made = alerting.policies.create(
         account_id=account_id,
@@ -208,17 +241,25 @@ def routes() -> set[tuple[str, str]]:
     }
 
 
-def test_every_endpoint_of_the_double_is_driven(sdk: cloudflare.Cloudflare, double: CloudflareDouble, zone: Any, account_id: str) -> None:
+def test_every_endpoint_of_the_double_is_driven(
+    sdk: cloudflare.Cloudflare, double: CloudflareDouble, zone: Any, account_id: str
+) -> None:
     drive_accounts_and_tokens(sdk, double, account_id)
     drive_zones_and_settings(sdk, zone)
     drive_the_zone_level(sdk, zone)
     drive_the_hostname_level(sdk, zone)
     drive_alerting(sdk, account_id)
-    answered = {(call["method"], call["path"]) for call in double.control.calls() if call["status"] == 200}
+    answered = {
+        (call["method"], call["path"]) for call in double.control.calls() if call["status"] == 200
+    }
     templates = sorted(routes(), key=lambda route: route[1].count("{"))
 
     def matching(method: str, path: str) -> tuple[str, str]:
-        return next(route for route in templates if route[0] == method and re.fullmatch(re.sub(r"\{[^}]*\}", "[^/]+", route[1]), path))
+        return next(
+            route
+            for route in templates
+            if route[0] == method and re.fullmatch(re.sub(r"\{[^}]*\}", "[^/]+", route[1]), path)
+        )
 
     assert {matching(*call) for call in answered} == set(templates)
 
@@ -226,12 +267,17 @@ def test_every_endpoint_of_the_double_is_driven(sdk: cloudflare.Cloudflare, doub
 # --- credentials ---------------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_key_with_its_email_may_do_everything_of_its_user(double: CloudflareDouble, zone: Any, account_id: str) -> None:
+def test_a_key_with_its_email_may_do_everything_of_its_user(
+    double: CloudflareDouble, zone: Any, account_id: str
+) -> None:
     user = double.control.make_user(email="somebody@example.com")
     with sdk_with(double, api_email=user["email"], api_key=user["key"]) as sdk:
         assert [one.id for one in sdk.zones.list(name="example.com")] == [zone["id"]]
         assert sdk.alerting.available_alerts.list(account_id=account_id) is not None
-    with sdk_with(double, api_email="nobody@example.com", api_key=user["key"]) as sdk, pytest.raises(cloudflare.BadRequestError) as unknown:
+    with (
+        sdk_with(double, api_email="nobody@example.com", api_key=user["key"]) as sdk,
+        pytest.raises(cloudflare.BadRequestError) as unknown,
+    ):
         sdk.zones.list(name="example.com")
     assert codes(unknown) == (400, [9103])
 
@@ -244,7 +290,9 @@ def test_a_key_with_its_email_may_do_everything_of_its_user(double: CloudflareDo
         ({"expires_on": "2020-01-01T00:00:00Z"}, (403, [9109])),
     ],
 )
-def test_a_token_that_may_not_be_used_here_or_now(double: CloudflareDouble, order: dict[str, Any], refused: tuple[int, list[int]]) -> None:
+def test_a_token_that_may_not_be_used_here_or_now(
+    double: CloudflareDouble, order: dict[str, Any], refused: tuple[int, list[int]]
+) -> None:
     with sdk_with(double, api_token=double.control.make_token(**order)["value"]) as sdk:
         with pytest.raises(cloudflare.PermissionDeniedError) as caught:
             sdk.zones.list(name="example.com")
@@ -262,7 +310,9 @@ def test_a_token_that_may_not_be_used_here_or_now(double: CloudflareDouble, orde
 
 
 @pytest.mark.parametrize("kind", ["user", "account"])
-def test_an_accounts_token_sees_the_zones_of_its_account_only(double: CloudflareDouble, kind: str) -> None:
+def test_an_accounts_token_sees_the_zones_of_its_account_only(
+    double: CloudflareDouble, kind: str
+) -> None:
     other = double.control.make_zone("other-account.example.net", account_id="b" * 32)
     order = {"account_id": "b" * 32} if kind == "account" else {}
     value = double.control.make_token(kind=kind, **order)["value"]
@@ -272,9 +322,13 @@ def test_an_accounts_token_sees_the_zones_of_its_account_only(double: Cloudflare
     assert ("example.com" in names, other["name"] in names) == (kind == "user", True)
 
 
-def test_a_token_for_a_zone_may_do_nothing_with_its_account(double: CloudflareDouble, zone: Any, account_id: str) -> None:
+def test_a_token_for_a_zone_may_do_nothing_with_its_account(
+    double: CloudflareDouble, zone: Any, account_id: str
+) -> None:
     with (
-        sdk_with(double, api_token=double.control.make_token(PERMISSIONS, zones=[zone["id"]])["value"]) as sdk,
+        sdk_with(
+            double, api_token=double.control.make_token(PERMISSIONS, zones=[zone["id"]])["value"]
+        ) as sdk,
         pytest.raises(cloudflare.PermissionDeniedError) as refused,
     ):
         sdk.alerting.policies.list(account_id=account_id)
@@ -298,7 +352,12 @@ def test_a_token_for_a_zone_may_do_nothing_with_its_account(double: CloudflareDo
 def test_a_policy_that_cannot_be_is_refused_with_its_code(
     sdk: cloudflare.Cloudflare, account_id: str, changes: dict[str, Any], code: int
 ) -> None:
-    body: dict[str, Any] = {"name": "x", "enabled": True, "alert_type": ZONE_EXPIRY, "mechanisms": {"email": [{"id": "ops@example.com"}]}}
+    body: dict[str, Any] = {
+        "name": "x",
+        "enabled": True,
+        "alert_type": ZONE_EXPIRY,
+        "mechanisms": {"email": [{"id": "ops@example.com"}]},
+    }
     with pytest.raises(cloudflare.BadRequestError) as refused:
         sdk.alerting.policies.create(account_id=account_id, **(body | changes))
     assert codes(refused) == (400, [code])
@@ -307,18 +366,34 @@ def test_a_policy_that_cannot_be_is_refused_with_its_code(
 HostnameCall = Callable[[Any, str], Any]
 
 
-def test_refusals_of_the_hostname_level_have_their_codes(sdk: cloudflare.Cloudflare, double: CloudflareDouble) -> None:
-    aop, zone_id = sdk.origin_tls_client_auth, double.control.make_zone("refusals.example.net")["id"]
-    leaf, other = AUTHORITY.client("a.refusals.example.net"), AUTHORITY.client("b.refusals.example.net")
-    own = aop.hostname_certificates.create(zone_id=zone_id, certificate=leaf.pem, private_key=leaf.key_pem)
-    of_the_zone = aop.zone_certificates.create(zone_id=zone_id, certificate=other.pem, private_key=other.key_pem)
+def test_refusals_of_the_hostname_level_have_their_codes(
+    sdk: cloudflare.Cloudflare, double: CloudflareDouble
+) -> None:
+    aop, zone_id = (
+        sdk.origin_tls_client_auth,
+        double.control.make_zone("refusals.example.net")["id"],
+    )
+    leaf, other = (
+        AUTHORITY.client("a.refusals.example.net"),
+        AUTHORITY.client("b.refusals.example.net"),
+    )
+    own = aop.hostname_certificates.create(
+        zone_id=zone_id, certificate=leaf.pem, private_key=leaf.key_pem
+    )
+    of_the_zone = aop.zone_certificates.create(
+        zone_id=zone_id, certificate=other.pem, private_key=other.key_pem
+    )
     assert own is not None
     assert own.id is not None
     assert of_the_zone is not None
     assert of_the_zone.id is not None
 
-    def associate(cert_id: str | None, enabled: bool | None = True, host: str = "a.refusals.example.net") -> None:
-        config: Any = [{"hostname": host, "enabled": enabled} | ({"cert_id": cert_id} if cert_id else {})]
+    def associate(
+        cert_id: str | None, enabled: bool | None = True, host: str = "a.refusals.example.net"
+    ) -> None:
+        config: Any = [
+            {"hostname": host, "enabled": enabled} | ({"cert_id": cert_id} if cert_id else {})
+        ]
         list(aop.hostnames.update(zone_id=zone_id, config=config))
 
     def code_of(call: Callable[[], Any]) -> int:
@@ -330,21 +405,36 @@ def test_refusals_of_the_hostname_level_have_their_codes(sdk: cloudflare.Cloudfl
     assert code_of(lambda: associate(None)) == 1404
     assert code_of(lambda: associate(None, None)) == 1404, "also to void"
     assert code_of(lambda: associate(zone_certificate_id)) == 1415
-    assert code_of(lambda: aop.hostname_certificates.get(zone_certificate_id, zone_id=zone_id)) == 1415
-    assert code_of(lambda: aop.hostname_certificates.create(zone_id=zone_id, certificate=leaf.pem, private_key=leaf.key_pem)) == 1406
+    assert (
+        code_of(lambda: aop.hostname_certificates.get(zone_certificate_id, zone_id=zone_id)) == 1415
+    )
+    assert (
+        code_of(
+            lambda: aop.hostname_certificates.create(
+                zone_id=zone_id, certificate=leaf.pem, private_key=leaf.key_pem
+            )
+        )
+        == 1406
+    )
     associate(own_id)
     assert code_of(lambda: aop.hostname_certificates.delete(own_id, zone_id=zone_id)) == 1433
     double.control.turn(void_s=0.3)
     associate(own_id, None)
-    assert code_of(lambda: aop.hostname_certificates.delete(own_id, zone_id=zone_id)) == 1433, "a void takes its time"
+    assert code_of(lambda: aop.hostname_certificates.delete(own_id, zone_id=zone_id)) == 1433, (
+        "a void takes its time"
+    )
     double.control.turn(void_s=0)
     associate(own_id, None)
     aop.hostname_certificates.delete(own_id, zone_id=zone_id)
     assert code_of(lambda: aop.hostname_certificates.delete(own_id, zone_id=zone_id)) == 1414
-    assert code_of(lambda: associate(own_id, None)) == 1415, "even a void, once its certificate is gone"
+    assert code_of(lambda: associate(own_id, None)) == 1415, (
+        "even a void, once its certificate is gone"
+    )
 
 
-def test_a_zone_holds_ten_hostname_certificates(sdk: cloudflare.Cloudflare, double: CloudflareDouble) -> None:
+def test_a_zone_holds_ten_hostname_certificates(
+    sdk: cloudflare.Cloudflare, double: CloudflareDouble
+) -> None:
     zone_id = double.control.make_zone("ten.example.net")["id"]
     certificates = sdk.origin_tls_client_auth.hostname_certificates
     for number in range(11):
@@ -356,8 +446,12 @@ def test_a_zone_holds_ten_hostname_certificates(sdk: cloudflare.Cloudflare, doub
             certificates.create(zone_id=zone_id, certificate=leaf.pem, private_key=leaf.key_pem)
 
 
-@pytest.mark.parametrize("change", [{"type": "partial"}, {"not_offered": ["/origin_tls_client_auth/hostnames*"]}])
-def test_a_zone_that_does_not_have_a_route_refuses_it(sdk: cloudflare.Cloudflare, double: CloudflareDouble, change: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "change", [{"type": "partial"}, {"not_offered": ["/origin_tls_client_auth/hostnames*"]}]
+)
+def test_a_zone_that_does_not_have_a_route_refuses_it(
+    sdk: cloudflare.Cloudflare, double: CloudflareDouble, change: dict[str, Any]
+) -> None:
     zone_id = double.control.make_zone("gated.example.net")["id"]
     double.control.change_zone(zone_id, **change)
     with pytest.raises(cloudflare.PermissionDeniedError):

@@ -118,18 +118,28 @@ def test_a_connection_that_the_origin_refuses_breaks_off(distance: Distance) -> 
 @pytest.fixture
 def origin(tmp_path: Path) -> Iterator[ServedNginx]:
     address = f"127.0.0.1:{free_port()}"
-    application = backend.start(programs.find(), tmp_path / "backend", address, user=None, connections=256)
+    application = backend.start(
+        programs.find(), tmp_path / "backend", address, user=None, connections=256
+    )
     try:
-        with ServedNginx(tmp_path / "replica", [ingress("web", *HOSTS, tls=False)], backend=address) as nginx:
+        with ServedNginx(
+            tmp_path / "replica", [ingress("web", *HOSTS, tls=False)], backend=address
+        ) as nginx:
             yield nginx
     finally:
         application.kill()
 
 
-def test_reloads_lose_posts_and_no_gets(distance: Distance, origin: ServedNginx, tmp_path: Path) -> None:
+def test_reloads_lose_posts_and_no_gets(
+    distance: Distance, origin: ServedNginx, tmp_path: Path
+) -> None:
     """Reloads of an unchanged text, which are nobody's fault: what the operator is not to be blamed for, and what has to be shown all the same."""
     place = origin.place
-    far = (place.address, distance.to(place.address, place.https_port), distance.to(place.address, place.http_port))
+    far = (
+        place.address,
+        distance.to(place.address, place.https_port),
+        distance.to(place.address, place.http_port),
+    )
     with CloudflareDouble(tmp_path / "cloudflare", [far]) as double:
         double.control.change_zone(ssl="flexible")
         plan = Plan(
@@ -141,13 +151,22 @@ def test_reloads_lose_posts_and_no_gets(distance: Distance, origin: ServedNginx,
             post_rate_per_s=30.0,
         )
         with LoadThread(plan) as load:
-            until(lambda: load.report().post.ok > 30, within_s=30, describe=lambda: f"POSTs; {load.report()}")
+            until(
+                lambda: load.report().post.ok > 30,
+                within_s=30,
+                describe=lambda: f"POSTs; {load.report()}",
+            )
 
             def lost_at_a_reload() -> bool:
                 os.kill(origin.pid, signal.SIGHUP)
                 return load.report().post.lost > 0
 
-            until(lost_at_a_reload, within_s=60, every_s=1.0, describe=lambda: f"a POST to be lost; {load.report()}")
+            until(
+                lost_at_a_reload,
+                within_s=60,
+                every_s=1.0,
+                describe=lambda: f"a POST to be lost; {load.report()}",
+            )
             report = load.stop()
     assert report.unfailing, str(report)
     assert not report.flawless

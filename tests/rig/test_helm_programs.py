@@ -1,4 +1,7 @@
-"""Where Helm comes from: the order, and that nothing half-made or too old is ever used. `go` is a script that "compiles" scripts."""
+"""Where Helm comes from: the order, and that nothing half-made or too old is ever used.
+
+`go` is a script that "compiles" scripts.
+"""
 
 import threading
 from pathlib import Path
@@ -25,9 +28,20 @@ def helm(folder: Path, version: str, name: str = "helm") -> Path:
     return script(folder / name, f"echo {version}")
 
 
-def go(folder: Path, builds: str = "v3.21.4", *, version: str = "go1.26.8", packages: int = 0, fails: bool = False) -> Path:
+def go(
+    folder: Path,
+    builds: str = "v3.21.4",
+    *,
+    version: str = "go1.26.8",
+    packages: int = 0,
+    fails: bool = False,
+) -> Path:
     """A compiler whose product says that it is version `builds`."""
-    end = "echo 'undefined: main' >&2; exit 1" if fails else f"""printf '#!/bin/sh\\necho {builds}\\n' > "$out"; chmod +x "$out\""""
+    end = (
+        "echo 'undefined: main' >&2; exit 1"
+        if fails
+        else f"""printf '#!/bin/sh\\necho {builds}\\n' > "$out"; chmod +x "$out\""""
+    )
     lines = [
         f'[ "$1" = env ] && {{ echo {version}; exit 0; }}',
         'for word; do case "$word" in -o=*) out=${word#-o=};; esac; done',
@@ -57,13 +71,17 @@ def tools(tmp_path: Path) -> Path:
     return tmp_path / "tools"
 
 
-def test_the_machines_own_helm_is_taken_without_a_build(environ: dict[str, str], tools: Path, tmp_path: Path) -> None:
+def test_the_machines_own_helm_is_taken_without_a_build(
+    environ: dict[str, str], tools: Path, tmp_path: Path
+) -> None:
     own = helm(tmp_path / "bin", "v3.14.0")
     assert programs.find(3, environ=environ, tools=tools, say=Said()) == own
     assert not programs.cache_root(environ).exists()
 
 
-def test_a_machine_may_have_both_majors_by_name(environ: dict[str, str], tools: Path, tmp_path: Path) -> None:
+def test_a_machine_may_have_both_majors_by_name(
+    environ: dict[str, str], tools: Path, tmp_path: Path
+) -> None:
     helm(tmp_path / "bin", "v4.1.0")
     three = helm(tmp_path / "bin", "v3.18.0", "helm3")
     assert programs.find(3, environ=environ, tools=tools, say=Said()) == three
@@ -79,7 +97,9 @@ def test_a_helm_that_is_too_old_or_of_another_major_is_passed_over(
     assert programs.find(3, environ=environ, tools=tools, say=Said()) != own
 
 
-def test_it_is_built_once_with_progress_and_then_comes_from_the_cache(environ: dict[str, str], tools: Path, tmp_path: Path) -> None:
+def test_it_is_built_once_with_progress_and_then_comes_from_the_cache(
+    environ: dict[str, str], tools: Path, tmp_path: Path
+) -> None:
     go(tmp_path / "bin", packages=200)
     said = Said()
     built = programs.find(3, environ=environ, tools=tools, say=said)
@@ -89,10 +109,17 @@ def test_it_is_built_once_with_progress_and_then_comes_from_the_cache(environ: d
     assert (tmp_path / "bin" / "runs").read_text().count(".") == 1
 
 
-def test_two_that_want_it_at_once_build_it_once(environ: dict[str, str], tools: Path, tmp_path: Path) -> None:
+def test_two_that_want_it_at_once_build_it_once(
+    environ: dict[str, str], tools: Path, tmp_path: Path
+) -> None:
     go(tmp_path / "bin", packages=2000)
     found: list[Path] = []
-    threads = [threading.Thread(target=lambda: found.append(programs.find(3, environ=environ, tools=tools, say=Said()))) for _ in range(3)]
+    threads = [
+        threading.Thread(
+            target=lambda: found.append(programs.find(3, environ=environ, tools=tools, say=Said()))
+        )
+        for _ in range(3)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -102,7 +129,9 @@ def test_two_that_want_it_at_once_build_it_once(environ: dict[str, str], tools: 
     assert (tmp_path / "bin" / "runs").read_text().count(".") == 1
 
 
-def test_another_checksum_is_another_folder(environ: dict[str, str], tools: Path, tmp_path: Path) -> None:
+def test_another_checksum_is_another_folder(
+    environ: dict[str, str], tools: Path, tmp_path: Path
+) -> None:
     go(tmp_path / "bin")
     before = programs.find(3, environ=environ, tools=tools, say=Said())
     (tools / "helm3" / "go.sum").write_text("changed")
@@ -126,11 +155,15 @@ def test_a_build_that_goes_wrong_leaves_nothing_and_says_why(
     assert [path.name for path in programs.cache_root(environ).iterdir()] == [".lock3"]
 
 
-def test_without_helm_and_go_the_message_says_what_to_install(environ: dict[str, str], tools: Path) -> None:
+def test_without_helm_and_go_the_message_says_what_to_install(
+    environ: dict[str, str], tools: Path
+) -> None:
     with pytest.raises(HelmError, match=r"Put Helm 3\.14 or newer, or Go 1\.26 or newer, on PATH"):
         programs.find(3, environ={**environ, "PATH": "/nonexistent"}, tools=tools, say=Said())
 
 
-def test_rendering_takes_whatever_is_there_before_it_builds(environ: dict[str, str], tools: Path, tmp_path: Path) -> None:
+def test_rendering_takes_whatever_is_there_before_it_builds(
+    environ: dict[str, str], tools: Path, tmp_path: Path
+) -> None:
     own = helm(tmp_path / "bin", "v3.20.0")
     assert programs.any_of_them(environ=environ, tools=tools, say=Said()) == own

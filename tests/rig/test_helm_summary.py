@@ -5,7 +5,9 @@ import pytest
 from sandbox.helm.summary import IMAGE, RUNS_AS_A_POD, Summary
 
 
-def report(name: str, outcome: str = "passed", when: str = "call", **properties: object) -> pytest.TestReport:
+def report(
+    name: str, outcome: str = "passed", when: str = "call", **properties: object
+) -> pytest.TestReport:
     return pytest.TestReport(
         nodeid=name,
         location=("", 0, ""),
@@ -35,26 +37,52 @@ def summary(**changed: pytest.TestReport | None) -> Summary:
 
 def test_it_says_what_was_proven() -> None:
     assert summary().complete
-    assert str(summary()) == "install: helm 3 ok, helm 4 ok; image steps ok; permissions denied 0, unused 0; edge requests 123 ok, 0 failed"
+    assert (
+        str(summary())
+        == "install: helm 3 ok, helm 4 ok; image steps ok; permissions denied 0, unused 0; edge requests 123 ok, 0 failed"
+    )
 
 
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"three": report("a", "failed", helm=3, permissions="0 0", edge_requests="100 0")}, "helm 3 FAILED"),
+        (
+            {"three": report("a", "failed", helm=3, permissions="0 0", edge_requests="100 0")},
+            "helm 3 FAILED",
+        ),
         ({"more": report("b", "failed", when="setup", helm=4)}, "helm 4 FAILED"),
         ({"four": None}, "helm 4 FAILED"),
-        ({"more": report("tests/install/test_chart.py::test_x", "failed")}, "; 1 other tests FAILED"),
+        (
+            {"more": report("tests/install/test_chart.py::test_x", "failed")},
+            "; 1 other tests FAILED",
+        ),
         ({"more": report(f"tests/install/{IMAGE}::test_x", "failed")}, "image steps FAILED"),
-        ({"pod": report(f"tests/install/{IMAGE}::{RUNS_AS_A_POD}", "skipped")}, "image steps NOT RUN"),
-        ({"four": report("c", helm=4, permissions="1 0", edge_requests="1 0")}, "denied 1, unused 0"),
-        ({"four": report("c", helm=4, permissions="0 2", edge_requests="1 0")}, "denied 0, unused 2"),
-        ({"three": report("a", helm=3, edge_requests="1 0"), "four": report("c", helm=4)}, "NOT ADDED UP"),
+        (
+            {"pod": report(f"tests/install/{IMAGE}::{RUNS_AS_A_POD}", "skipped")},
+            "image steps NOT RUN",
+        ),
+        (
+            {"four": report("c", helm=4, permissions="1 0", edge_requests="1 0")},
+            "denied 1, unused 0",
+        ),
+        (
+            {"four": report("c", helm=4, permissions="0 2", edge_requests="1 0")},
+            "denied 0, unused 2",
+        ),
+        (
+            {"three": report("a", helm=3, edge_requests="1 0"), "four": report("c", helm=4)},
+            "NOT ADDED UP",
+        ),
         ({"four": report("c", helm=4, permissions="0 0", edge_requests="5 1")}, "105 ok, 1 failed"),
-        ({"three": report("a", helm=3, permissions="0 0"), "four": report("c", helm=4)}, "0 ok, 0 failed"),
+        (
+            {"three": report("a", helm=3, permissions="0 0"), "four": report("c", helm=4)},
+            "0 ok, 0 failed",
+        ),
     ],
 )
-def test_whatever_is_not_proven_fails_the_run(changed: dict[str, pytest.TestReport | None], said: str) -> None:
+def test_whatever_is_not_proven_fails_the_run(
+    changed: dict[str, pytest.TestReport | None], said: str
+) -> None:
     made = summary(**changed)
     assert not made.complete
     assert said in str(made)

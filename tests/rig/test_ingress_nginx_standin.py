@@ -1,7 +1,7 @@
 """The ingress-nginx stand-in on a real API server and real nginx: does it answer, and fail, as the real controller was seen to?
 
-See docs/facts/ingress-nginx.md. The snippets compare pins as the operator's text does, but are written out here: this tests the stand-in, and not
-what the operator renders.
+See docs/facts/ingress-nginx.md. The snippets compare pins as the operator's text does, but are
+written out here: this tests the stand-in, and not what the operator renders.
 """
 
 import base64
@@ -45,7 +45,10 @@ def leaf(*, valid_for: timedelta = timedelta(days=1)) -> KeyPair:
         .not_valid_after(now + valid_for)
         .sign(key, hashes.SHA256())
     )
-    return KeyPair(certificate.public_bytes(Encoding.PEM), key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return KeyPair(
+        certificate.public_bytes(Encoding.PEM),
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+    )
 
 
 def fingerprint(pair: KeyPair) -> str:
@@ -87,7 +90,11 @@ class Pinned:
 def pinned(plane: ControlPlane) -> Iterator[Pinned]:
     """Two replicas that require pins for *.example.com, and serve another zone's host besides."""
     ours, coming, expired, stranger = leaf(), leaf(), leaf(valid_for=-timedelta(hours=1)), leaf()
-    config = {"http-snippet": http_snippet(ours, coming, expired), "server-snippet": server_snippet(), "use-forwarded-headers": "true"}
+    config = {
+        "http-snippet": http_snippet(ours, coming, expired),
+        "server-snippet": server_snippet(),
+        "use-forwarded-headers": "true",
+    }
     found = site(plane, "pinned", config=config)
     found.create(ingress("web", IN_SCOPE, OUT_OF_SCOPE))
     with found.controller:
@@ -103,40 +110,65 @@ def replica(pinned: Pinned, request: pytest.FixtureRequest) -> ReplicaFacts:
 class TestAnswersOfTheSkeleton:
     """On each replica (facts: ingress-nginx#what-the-text-answers)."""
 
-    def test_in_scope_nobody_passes_without_a_certificate(self, pinned: Pinned, replica: ReplicaFacts) -> None:
+    def test_in_scope_nobody_passes_without_a_certificate(
+        self, pinned: Pinned, replica: ReplicaFacts
+    ) -> None:
         answer = pinned.site.ask(replica, "/")
         assert answer.status_code == 400
         assert "No required SSL certificate was sent" in answer.text
 
     @pytest.mark.parametrize("which", ["ours", "coming"])
-    def test_in_scope_each_pinned_leaf_reaches_the_backend(self, pinned: Pinned, replica: ReplicaFacts, which: str) -> None:
+    def test_in_scope_each_pinned_leaf_reaches_the_backend(
+        self, pinned: Pinned, replica: ReplicaFacts, which: str
+    ) -> None:
         answer = pinned.site.ask(replica, "/shop?a=1", presenting=getattr(pinned, which))
-        assert (answer.status_code, answer.content) == (backend.STATUS, backend.expected(IN_SCOPE, "/shop?a=1"))
+        assert (answer.status_code, answer.content) == (
+            backend.STATUS,
+            backend.expected(IN_SCOPE, "/shop?a=1"),
+        )
 
     def test_in_scope_a_stranger_is_refused(self, pinned: Pinned, replica: ReplicaFacts) -> None:
         assert pinned.site.ask(replica, "/", presenting=pinned.stranger).status_code == 400
 
     @pytest.mark.parametrize("path", ["/", CHECK])
     @pytest.mark.parametrize("host", [IN_SCOPE, OUT_OF_SCOPE])
-    def test_nginx_itself_refuses_an_expired_leaf_everywhere(self, pinned: Pinned, replica: ReplicaFacts, path: str, host: str) -> None:
+    def test_nginx_itself_refuses_an_expired_leaf_everywhere(
+        self, pinned: Pinned, replica: ReplicaFacts, path: str, host: str
+    ) -> None:
         answer = pinned.site.ask(replica, path, host=host, presenting=pinned.expired)
         assert answer.status_code == 400
         assert "The SSL certificate error" in answer.text
 
     @pytest.mark.parametrize(
-        "headers", [{}, {"X_Forwarded_Proto": "https"}, {"X_Forwarded_Host": OUT_OF_SCOPE}], ids=["plain", "forged-proto", "forged-host"]
+        "headers",
+        [{}, {"X_Forwarded_Proto": "https"}, {"X_Forwarded_Host": OUT_OF_SCOPE}],
+        ids=["plain", "forged-proto", "forged-host"],
     )
-    def test_in_scope_plaintext_is_sent_to_https(self, pinned: Pinned, replica: ReplicaFacts, headers: dict[str, str]) -> None:
+    def test_in_scope_plaintext_is_sent_to_https(
+        self, pinned: Pinned, replica: ReplicaFacts, headers: dict[str, str]
+    ) -> None:
         answer = pinned.site.ask_plainly(replica, "/shop", **headers)
         assert (answer.status_code, answer.headers["location"]) == (308, f"https://{IN_SCOPE}/shop")
 
-    def test_out_of_scope_https_needs_no_certificate(self, pinned: Pinned, replica: ReplicaFacts) -> None:
+    def test_out_of_scope_https_needs_no_certificate(
+        self, pinned: Pinned, replica: ReplicaFacts
+    ) -> None:
         answer = pinned.site.ask(replica, "/shop", host=OUT_OF_SCOPE)
-        assert (answer.status_code, answer.content) == (backend.STATUS, backend.expected(OUT_OF_SCOPE, "/shop"))
+        assert (answer.status_code, answer.content) == (
+            backend.STATUS,
+            backend.expected(OUT_OF_SCOPE, "/shop"),
+        )
 
-    def test_out_of_scope_the_controllers_own_redirect_stays_as_it_is_with_its_bypass(self, pinned: Pinned, replica: ReplicaFacts) -> None:
+    def test_out_of_scope_the_controllers_own_redirect_stays_as_it_is_with_its_bypass(
+        self, pinned: Pinned, replica: ReplicaFacts
+    ) -> None:
         assert pinned.site.ask_plainly(replica, "/", host=OUT_OF_SCOPE).status_code == 308
-        assert pinned.site.ask_plainly(replica, "/", host=OUT_OF_SCOPE, X_Forwarded_Proto="https").status_code == 200
+        assert (
+            pinned.site.ask_plainly(
+                replica, "/", host=OUT_OF_SCOPE, X_Forwarded_Proto="https"
+            ).status_code
+            == 200
+        )
 
     def test_the_check_path_answers_everybody(self, pinned: Pinned, replica: ReplicaFacts) -> None:
         answers = [
@@ -151,14 +183,28 @@ class TestAnswersOfTheSkeleton:
             f"rev=7 verify={verify}" for verify in ("NONE", "FAILED", "", "", "")
         ]
 
-    def test_nobody_climbs_out_of_the_check_path(self, pinned: Pinned, replica: ReplicaFacts) -> None:
+    def test_nobody_climbs_out_of_the_check_path(
+        self, pinned: Pinned, replica: ReplicaFacts
+    ) -> None:
         assert pinned.site.ask(replica, f"{CHECK}/%2e%2e/%2e%2e/%2e%2e/secret").status_code == 400
 
-    def test_a_host_that_the_handshake_did_not_name_is_misdirected(self, pinned: Pinned, replica: ReplicaFacts) -> None:
-        assert pinned.site.ask(replica, "/", host=IN_SCOPE, sni=OUT_OF_SCOPE, presenting=pinned.ours).status_code == 421
+    def test_a_host_that_the_handshake_did_not_name_is_misdirected(
+        self, pinned: Pinned, replica: ReplicaFacts
+    ) -> None:
+        assert (
+            pinned.site.ask(
+                replica, "/", host=IN_SCOPE, sni=OUT_OF_SCOPE, presenting=pinned.ours
+            ).status_code
+            == 421
+        )
 
-    def test_healthz_answers_on_both_ports_and_an_unknown_host_gets_404(self, pinned: Pinned, replica: ReplicaFacts) -> None:
-        assert pinned.site.ask_plainly(replica, "/healthz", host="unknown.example.net").status_code == 200
+    def test_healthz_answers_on_both_ports_and_an_unknown_host_gets_404(
+        self, pinned: Pinned, replica: ReplicaFacts
+    ) -> None:
+        assert (
+            pinned.site.ask_plainly(replica, "/healthz", host="unknown.example.net").status_code
+            == 200
+        )
         assert pinned.site.ask(replica, "/healthz", host="unknown.example.net").status_code == 200
         assert pinned.site.ask(replica, "/", host="unknown.example.net").status_code == 404
 
@@ -170,10 +216,14 @@ def test_the_pod_tells_what_the_chart_makes_it_tell(pinned: Pinned) -> None:
         pod = pinned.site.pod(replica.pod)
         (container,) = pod["spec"]["containers"]
         assert "--configmap=$(POD_NAMESPACE)/ingress-nginx-controller" in container["args"]
-        assert {f"--http-port={announcement.http_port}", f"--https-port={announcement.https_port}"} <= set(container["args"])
-        assert {"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}} in container[
-            "env"
-        ]
+        assert {
+            f"--http-port={announcement.http_port}",
+            f"--https-port={announcement.https_port}",
+        } <= set(container["args"])
+        assert {
+            "name": "POD_NAMESPACE",
+            "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}},
+        } in container["env"]
         assert {port["name"]: port["containerPort"] for port in container["ports"]} == {
             "http": announcement.http_port,
             "https": announcement.https_port,
@@ -192,7 +242,9 @@ def test_a_bad_snippet_keeps_the_old_text_and_blocks_everything_after_it(pair: S
     pair.create(ingress("late", "late.example.com"))
     tries = {replica.pod: replica.failures for replica in pair.controller.replicas()}
     until(
-        lambda: all(replica.failures > tries[replica.pod] for replica in pair.controller.replicas()),
+        lambda: all(
+            replica.failures > tries[replica.pod] for replica in pair.controller.replicas()
+        ),
         within_s=SEEN_WITHIN_S,
         describe="a failure after the Ingress came",
     )
@@ -209,12 +261,18 @@ def test_a_bad_snippet_keeps_the_old_text_and_blocks_everything_after_it(pair: S
         assert pair.controller.replica(replica.pod).last_error is None
 
 
-def test_a_replica_that_starts_on_a_bad_snippet_is_ready_only_when_it_is_repaired(pair: Site) -> None:
+def test_a_replica_that_starts_on_a_bad_snippet_is_ready_only_when_it_is_repaired(
+    pair: Site,
+) -> None:
     pair.configure({"server-snippet": "no_such_directive on;\n"})
     old, other = pair.controller.replicas()
     new = pair.controller.replace(old.pod)
     assert (new.pod != old.pod, new.address) == (True, old.address)
-    until(lambda: pair.controller.replica(new.pod).failures >= 2, within_s=SEEN_WITHIN_S, describe="two failed tries")
+    until(
+        lambda: pair.controller.replica(new.pod).failures >= 2,
+        within_s=SEEN_WITHIN_S,
+        describe="two failed tries",
+    )
     assert not pair.is_ready(new)
     with pytest.raises(httpx.ConnectError):
         pair.ask(new, "/")
@@ -234,7 +292,10 @@ def test_replicas_reload_at_different_moments(pair: Site) -> None:
     pair.await_revision(first, 2)
     assert pair.revision(second) == "rev=1"
     pair.await_revision(second, 2)
-    times = [datetime.fromisoformat(pair.controller.replica(one.pod).reloads[-1]) for one in (first, second)]
+    times = [
+        datetime.fromisoformat(pair.controller.replica(one.pod).reloads[-1])
+        for one in (first, second)
+    ]
     assert times[1] - times[0] > timedelta(seconds=2)
 
 
@@ -249,16 +310,25 @@ def test_a_paused_replica_lags_until_it_is_resumed(pair: Site) -> None:
 
 def test_a_change_of_metadata_alone_is_looked_at_and_leads_to_no_reload(pair: Site) -> None:
     before = pair.controller.replicas()
-    pair.configmap("PATCH", json={"metadata": {"labels": {"team": "edge"}}}, headers={"Content-Type": "application/merge-patch+json"})
+    pair.configmap(
+        "PATCH",
+        json={"metadata": {"labels": {"team": "edge"}}},
+        headers={"Content-Type": "application/merge-patch+json"},
+    )
     until(
-        lambda: all(now.syncs > then.syncs for now, then in zip(pair.controller.replicas(), before, strict=True)),
+        lambda: all(
+            now.syncs > then.syncs
+            for now, then in zip(pair.controller.replicas(), before, strict=True)
+        ),
         within_s=SEEN_WITHIN_S,
         describe="a sync",
     )
     assert [now.reloads for now in pair.controller.replicas()] == [then.reloads for then in before]
 
 
-def test_a_deleted_configmap_leaves_its_text_with_running_replicas_and_not_with_new_ones(pair: Site) -> None:
+def test_a_deleted_configmap_leaves_its_text_with_running_replicas_and_not_with_new_ones(
+    pair: Site,
+) -> None:
     first, second = pair.controller.replicas()
     pair.configmap("DELETE")
     pair.create(ingress("late", "late.example.com"))
@@ -273,14 +343,25 @@ def test_an_ingress_that_verifies_by_itself_refuses_and_follows_its_secret(pair:
     authority, successor = Authority("clients"), Authority("successor")
     secrets = f"/api/v1/namespaces/{pair.namespace}/secrets"
     data = {"ca.crt": base64.b64encode(authority.pem).decode()}
-    pair.plane.http.post(secrets, json={"metadata": {"name": "clients"}, "data": data}).raise_for_status()
-    pair.create(ingress("own", "own.example.com", auth_tls_secret=f"{pair.namespace}/clients", auth_tls_verify_client="on"))
+    pair.plane.http.post(
+        secrets, json={"metadata": {"name": "clients"}, "data": data}
+    ).raise_for_status()
+    pair.create(
+        ingress(
+            "own",
+            "own.example.com",
+            auth_tls_secret=f"{pair.namespace}/clients",
+            auth_tls_verify_client="on",
+        )
+    )
     first = pair.controller.replicas()[0]
     pair.await_answer(first, "own.example.com", 400)
     pair.await_answer(first, "own.example.com", 200, presenting=authority.client("somebody"))
 
     data = {"ca.crt": base64.b64encode(successor.pem).decode()}
-    pair.plane.http.put(f"{secrets}/clients", json={"metadata": {"name": "clients"}, "data": data}).raise_for_status()
+    pair.plane.http.put(
+        f"{secrets}/clients", json={"metadata": {"name": "clients"}, "data": data}
+    ).raise_for_status()
     pair.await_answer(first, "own.example.com", 200, presenting=successor.client("somebody"))
     pair.await_answer(first, "own.example.com", 400, presenting=authority.client("somebody"))
 
@@ -305,7 +386,11 @@ def test_nginx_does_not_outlive_a_stand_in_that_is_killed(plane: ControlPlane) -
         workers = [pid for master in masters for pid in children_of(master)]
         assert len(workers) >= 4
         os.kill(controller.process.pid, 9)
-        until(lambda: not any(is_running(pid) for pid in (*masters, *workers)), within_s=10, describe="every nginx to end")
+        until(
+            lambda: not any(is_running(pid) for pid in (*masters, *workers)),
+            within_s=10,
+            describe="every nginx to end",
+        )
 
 
 def test_a_change_made_while_the_api_server_was_away_is_seen_afterwards(tmp_path: Path) -> None:

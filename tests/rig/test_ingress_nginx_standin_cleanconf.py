@@ -8,8 +8,12 @@ from sandbox.ingress_nginx.cleanconf import clean
 @pytest.mark.parametrize(
     ("text", "cleaned"),
     [
-        pytest.param("a {\nb;\n}\n", "a {\n\tb;\n}\n", id="a brace indents what follows by one tab"),
-        pytest.param("a { b { c; } }\n", "a { b { c; } }\n", id="braces on one line leave the line alone"),
+        pytest.param(
+            "a {\nb;\n}\n", "a {\n\tb;\n}\n", id="a brace indents what follows by one tab"
+        ),
+        pytest.param(
+            "a { b { c; } }\n", "a { b { c; } }\n", id="braces on one line leave the line alone"
+        ),
         pytest.param("  \t a;\n", "a;\n", id="blanks before a line go"),
         pytest.param("a   b;  \n", "a   b;  \n", id="blanks within a line stay"),
         pytest.param("a;\n\n\n\nb;\n", "a;\n\nb;\n", id="of empty lines one stays"),
@@ -19,10 +23,18 @@ from sandbox.ingress_nginx.cleanconf import clean
         pytest.param("a;\r\nb;\r\n", "a;\nb;\n", id="line ends of Windows become plain"),
         pytest.param("a\rb;\n", "a b;\n", id="a lone carriage return becomes a blank"),
         pytest.param("# {\na;\n", "# {\na;\n", id="a brace in a comment does not indent"),
-        pytest.param("a { # {{{\nb;\n}\n", "a { # {{{\n\tb;\n}\n", id="also in a comment that ends a line"),
-        pytest.param("a {\n  #  x  \n}\n", "a {\n\t#  x  \n}\n", id="a comment keeps its own blanks"),
+        pytest.param(
+            "a { # {{{\nb;\n}\n", "a { # {{{\n\tb;\n}\n", id="also in a comment that ends a line"
+        ),
+        pytest.param(
+            "a {\n  #  x  \n}\n", "a {\n\t#  x  \n}\n", id="a comment keeps its own blanks"
+        ),
         pytest.param("}\na;\n", "}\na;\n", id="there is no depth below zero"),
-        pytest.param("a {\nb {\nc;\n}\n}", "a {\n\tb {\n\t\tc;\n\t}\n}", id="a closing brace stands where its opening line does"),
+        pytest.param(
+            "a {\nb {\nc;\n}\n}",
+            "a {\n\tb {\n\t\tc;\n\t}\n}",
+            id="a closing brace stands where its opening line does",
+        ),
         pytest.param("", "", id="nothing stays nothing"),
     ],
 )

@@ -14,7 +14,9 @@ def failure(number: int) -> Note:
 
 def test_the_same_words_again_raise_the_count_of_one_event() -> None:
     correlator = Correlator()
-    first, second = (correlator.admit("pod", RELOADED, START + timedelta(seconds=second)) for second in range(2))
+    first, second = (
+        correlator.admit("pod", RELOADED, START + timedelta(seconds=second)) for second in range(2)
+    )
     assert first is not None
     assert second is not None
     assert first[1] is second[1]
@@ -23,17 +25,25 @@ def test_the_same_words_again_raise_the_count_of_one_event() -> None:
 
 def test_nine_different_failures_are_nine_events_and_the_rest_is_combined_into_one() -> None:
     correlator = Correlator()
-    sent = [correlator.admit("pod", failure(number), START + timedelta(seconds=number)) for number in range(12)]
+    sent = [
+        correlator.admit("pod", failure(number), START + timedelta(seconds=number))
+        for number in range(12)
+    ]
     names = [one[1].name for one in sent if one is not None]
     assert len(names) == 12
     assert len(set(names[:9])) == 9
     assert len(set(names[9:])) == 1
-    assert [one[0].startswith("(combined from similar events): ") for one in sent if one is not None] == [False] * 9 + [True] * 3
+    assert [
+        one[0].startswith("(combined from similar events): ") for one in sent if one is not None
+    ] == [False] * 9 + [True] * 3
 
 
 def test_after_many_failures_the_message_of_a_success_is_dropped_too() -> None:
     correlator = Correlator()
-    sent = [correlator.admit("pod", failure(number), START + timedelta(seconds=number)) for number in range(41)]
+    sent = [
+        correlator.admit("pod", failure(number), START + timedelta(seconds=number))
+        for number in range(41)
+    ]
     assert sum(one is not None for one in sent) == 25
     assert correlator.admit("pod", RELOADED, START + timedelta(seconds=42)) is None
 

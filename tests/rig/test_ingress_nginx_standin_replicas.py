@@ -1,6 +1,7 @@
 """What can go wrong with a replica of the stand-in, turned on by its knobs, and which changes lead to a reload at all.
 
-Slow, hung, cut off, terminating, Ready without endpoints. See facts: ingress-nginx#reloads, ingress-nginx#starting-pods, ingress-nginx#serial-reloads.
+Slow, hung, cut off, terminating, Ready without endpoints. See facts: ingress-nginx#reloads,
+ingress-nginx#starting-pods, ingress-nginx#serial-reloads.
 """
 
 import contextlib
@@ -57,14 +58,20 @@ def test_a_key_that_the_controller_knows_reloads_and_another_does_not(pair: Site
     before = pair.controller.replicas()
     pair.configure({**marker(1), "no-such-key": "1"})
     until(
-        lambda: all(now.syncs > then.syncs for now, then in zip(pair.controller.replicas(), before, strict=True)),
+        lambda: all(
+            now.syncs > then.syncs
+            for now, then in zip(pair.controller.replicas(), before, strict=True)
+        ),
         within_s=SEEN_WITHIN_S,
         describe="a sync",
     )
     assert [now.reloads for now in pair.controller.replicas()] == [then.reloads for then in before]
     pair.configure({**marker(1), "gzip-level": "5"})
     until(
-        lambda: all(len(now.reloads) == len(then.reloads) + 1 for now, then in zip(pair.controller.replicas(), before, strict=True)),
+        lambda: all(
+            len(now.reloads) == len(then.reloads) + 1
+            for now, then in zip(pair.controller.replicas(), before, strict=True)
+        ),
         within_s=SEEN_WITHIN_S,
         describe="a reload of each",
     )
@@ -78,7 +85,9 @@ def test_an_ingress_that_is_too_risky_stays_out_until_it_is_changed_itself(pair:
     pair.await_answer(first, "late.example.com", backend.STATUS)
     assert pair.ask(first, "/", host="risky.example.com").status_code == 404
 
-    pair.configure({**marker(2), "allow-snippet-annotations": "true", "annotations-risk-level": "Critical"})
+    pair.configure(
+        {**marker(2), "allow-snippet-annotations": "true", "annotations-risk-level": "Critical"}
+    )
     pair.await_revision(first, 2)
     assert pair.ask(first, "/", host="risky.example.com").status_code == 404
     pair.label_ingress("risky")
@@ -96,7 +105,9 @@ def test_serial_reloads_make_a_sync_an_error_while_an_old_worker_drains(pair: Si
         pair.configure({**marker(2), "enable-serial-reloads": "true"})
         pair.await_revision(first, 2)
         pair.configure({**marker(3), "enable-serial-reloads": "true"})
-        assert "worker reload already in progress, requeuing reload" in pair.await_event(first, "Warning")
+        assert "worker reload already in progress, requeuing reload" in pair.await_event(
+            first, "Warning"
+        )
         assert pair.controller.replica(first.pod).failures >= 1
         assert pair.revision(first) == "rev=2"
     pair.await_revision(first, 3)
@@ -121,7 +132,9 @@ def test_an_nginx_that_is_slow_to_load_runs_the_old_text_after_the_event(pair: S
     pair.await_revision(second, 2)
     pair.await_revision(first, 2)
     seen = datetime.now(UTC)
-    assert (seen - datetime.fromisoformat(pair.controller.replica(first.pod).reloads[-1])).total_seconds() > 2.9
+    assert (
+        seen - datetime.fromisoformat(pair.controller.replica(first.pod).reloads[-1])
+    ).total_seconds() > 2.9
 
 
 def test_a_replica_is_ready_before_it_has_endpoints(pair: Site) -> None:
@@ -130,7 +143,9 @@ def test_a_replica_is_ready_before_it_has_endpoints(pair: Site) -> None:
     pair.controller.turn(endpoints_lag_s=NEVER_S)
     without = pair.controller.replace(first.pod)
     pair.controller.await_ready()
-    until(lambda: pair.is_ready(without), within_s=SEEN_WITHIN_S, describe="the Pod's Ready condition")
+    until(
+        lambda: pair.is_ready(without), within_s=SEEN_WITHIN_S, describe="the Pod's Ready condition"
+    )
     assert (pair.ask(without, "/").status_code, pair.ask(without, CHECK).status_code) == (503, 200)
 
     pair.controller.turn(endpoints_lag_s=0.1)
@@ -146,7 +161,11 @@ def test_a_hung_replica_accepts_and_never_answers_until_it_goes_on(pair: Site) -
         assert pair.is_ready(first)
         pair.configure(marker(2))
         pair.await_revision(second, 2)
-        until(lambda: len(pair.controller.replica(first.pod).reloads) == 2, within_s=SEEN_WITHIN_S, describe="the order to reload")
+        until(
+            lambda: len(pair.controller.replica(first.pod).reloads) == 2,
+            within_s=SEEN_WITHIN_S,
+            describe="the order to reload",
+        )
         assert gets_no_answer(first)
     pair.await_revision(first, 2)
 
@@ -154,7 +173,11 @@ def test_a_hung_replica_accepts_and_never_answers_until_it_goes_on(pair: Site) -
 def test_a_replica_that_is_cut_off_is_not_ready_and_serves_what_it_has(pair: Site) -> None:
     first, second = pair.controller.replicas()
     with pair.controller.cut_off(first.pod):
-        until(lambda: not pair.is_ready(first), within_s=SEEN_WITHIN_S, describe="the Pod to be NotReady")
+        until(
+            lambda: not pair.is_ready(first),
+            within_s=SEEN_WITHIN_S,
+            describe="the Pod to be NotReady",
+        )
         pair.configure(marker(2))
         pair.create(ingress("late", "late.example.com"))
         pair.await_revision(second, 2)
@@ -165,16 +188,24 @@ def test_a_replica_that_is_cut_off_is_not_ready_and_serves_what_it_has(pair: Sit
         assert pair.controller.replica(first.pod).reloads == first.reloads
     pair.await_revision(first, 2)
     pair.await_answer(first, "late.example.com", backend.STATUS)
-    until(lambda: pair.is_ready(first), within_s=SEEN_WITHIN_S, describe="the Pod to be Ready again")
+    until(
+        lambda: pair.is_ready(first), within_s=SEEN_WITHIN_S, describe="the Pod to be Ready again"
+    )
 
 
 def test_a_replica_may_be_unready_and_nothing_else(pair: Site) -> None:
     first = pair.controller.replicas()[0]
     with pair.controller.turned(first.pod, unready=True):
-        until(lambda: not pair.is_ready(first), within_s=SEEN_WITHIN_S, describe="the Pod to be NotReady")
+        until(
+            lambda: not pair.is_ready(first),
+            within_s=SEEN_WITHIN_S,
+            describe="the Pod to be NotReady",
+        )
         pair.configure(marker(2))
         pair.await_revision(first, 2)
-    until(lambda: pair.is_ready(first), within_s=SEEN_WITHIN_S, describe="the Pod to be Ready again")
+    until(
+        lambda: pair.is_ready(first), within_s=SEEN_WITHIN_S, describe="the Pod to be Ready again"
+    )
 
 
 def test_a_terminating_replica_serves_and_follows_until_it_is_removed(pair: Site) -> None:
@@ -198,7 +229,10 @@ def test_a_terminating_replica_ends_with_its_grace_period(pair: Site) -> None:
 
 
 def gone(pair: Site, replica: ReplicaFacts) -> bool:
-    return pair.plane.http.get(f"/api/v1/namespaces/{pair.namespace}/pods/{replica.pod}").status_code == 404
+    return (
+        pair.plane.http.get(f"/api/v1/namespaces/{pair.namespace}/pods/{replica.pod}").status_code
+        == 404
+    )
 
 
 def test_a_hung_nginx_does_not_outlive_a_stand_in_that_is_killed(plane: ControlPlane) -> None:
@@ -208,4 +242,8 @@ def test_a_hung_nginx_does_not_outlive_a_stand_in_that_is_killed(plane: ControlP
         controller.turn(hung=True)
         masters = [replica.nginx_pid for replica in replicas if replica.nginx_pid is not None]
         os.kill(controller.process.pid, 9)
-        until(lambda: not any(is_running(pid) for pid in masters), within_s=10, describe="every nginx to end")
+        until(
+            lambda: not any(is_running(pid) for pid in masters),
+            within_s=10,
+            describe="every nginx to end",
+        )

@@ -94,7 +94,9 @@ async def test_a_failed_order_comes_back_after_its_back_off(clock: Clock) -> Non
 
 
 @pytest.mark.asyncio
-async def test_a_repair_by_a_new_write_leaves_the_next_bad_text_with_late_tries(clock: Clock) -> None:
+async def test_a_repair_by_a_new_write_leaves_the_next_bad_text_with_late_tries(
+    clock: Clock,
+) -> None:
     queue = SyncQueue(clock)
     queue.put("configmap-change", skippable=False)
     order = await queue.get()

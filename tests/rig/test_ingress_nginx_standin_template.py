@@ -13,7 +13,14 @@ from sandbox.ingress_nginx.place import Place
 from sandbox.ingress_nginx.programs import Program
 from sandbox.ingress_nginx.template import render, render_empty
 
-PROGRAM = Program(Path("nginx"), "test", version=(1, 27, 1), headers_more=None, has_headers_more=True, has_stub_status=True)
+PROGRAM = Program(
+    Path("nginx"),
+    "test",
+    version=(1, 27, 1),
+    headers_more=None,
+    has_headers_more=True,
+    has_stub_status=True,
+)
 PLACE = Place(
     program=PROGRAM,
     folder=Path("replica"),
@@ -36,7 +43,10 @@ CATCH_ALL = Server("_", (Location("/", served=False),))
 
 
 def server(host: str, **changes: object) -> Server:
-    return dataclasses.replace(Server(host, (Location("/", ssl_redirect=True),), has_certificate=True), **changes)  # type: ignore[arg-type]  # test data
+    return dataclasses.replace(
+        Server(host, (Location("/", ssl_redirect=True),), has_certificate=True),
+        **changes,  # type: ignore[arg-type]  # test data
+    )
 
 
 def model(*servers: Server, configuration: Configuration = SNIPPETS, **changes: object) -> Model:
@@ -50,7 +60,9 @@ def in_order(text: str, *parts: str) -> bool:
 
 
 def section(text: str, host: str) -> str:
-    return text.split(f"## start server {host}\n")[1].split(f"## end server {host}\n", maxsplit=1)[0]
+    return text.split(f"## start server {host}\n")[1].split(f"## end server {host}\n", maxsplit=1)[
+        0
+    ]
 
 
 def test_the_order_of_the_whole_file_is_the_controllers() -> None:
@@ -88,18 +100,28 @@ def test_the_order_of_the_whole_file_is_the_controllers() -> None:
 def test_a_server_ends_with_the_server_snippet_after_its_locations() -> None:
     text = section(render(model(server("a.example.com")), PLACE, 7), "a.example.com")
     assert in_order(
-        text, 'server_name "a.example.com";', "listen 127.0.0.11:8443", 'location "/" {', "# the location-snippet", "# the server-snippet"
+        text,
+        'server_name "a.example.com";',
+        "listen 127.0.0.11:8443",
+        'location "/" {',
+        "# the location-snippet",
+        "# the server-snippet",
     )
     assert text.rstrip().endswith("# the server-snippet\n\t\t\n\t}")
 
 
 def test_a_server_has_its_aliases_after_its_own_name_and_a_wildcard_is_one_label() -> None:
     text = render(model(server("*.example.com", aliases=("a.example.net", r"~^b\d+$"))), PLACE, 7)
-    assert r'server_name "~^(?<subdomain>[\\w-]+)\\.example\\.com$" "a.example.net" "~^b\\d+$";' in text
+    assert (
+        r'server_name "~^(?<subdomain>[\\w-]+)\\.example\\.com$" "a.example.net" "~^b\\d+$";'
+        in text
+    )
 
 
 @pytest.mark.parametrize(
-    ("longest", "size"), [("a" * 14, 32), ("a" * 15, 64), ("a" * 46, 64), ("a" * 47, 128)], ids=lambda value: str(len(str(value)))
+    ("longest", "size"),
+    [("a" * 14, 32), ("a" * 15, 64), ("a" * 46, 64), ("a" * 47, 128)],
+    ids=lambda value: str(len(str(value))),
 )
 def test_the_longest_name_decides_on_the_size_of_a_bucket(longest: str, size: int) -> None:
     """Also where it is an alias, or a name that only redirects; the ConfigMap can only make it larger."""
@@ -108,7 +130,11 @@ def test_the_longest_name_decides_on_the_size_of_a_bucket(longest: str, size: in
     for several, redirecting in zip(servers, redirects, strict=True):
         text = render(model(*several, www_redirects=redirecting), PLACE, 7)
         assert f"server_names_hash_bucket_size {size};" in text
-    larger = render(model(server(longest), configuration=Configuration(server_name_hash_bucket_size=256)), PLACE, 7)
+    larger = render(
+        model(server(longest), configuration=Configuration(server_name_hash_bucket_size=256)),
+        PLACE,
+        7,
+    )
     assert "server_names_hash_bucket_size 256;" in larger
 
 
@@ -127,11 +153,17 @@ def test_the_catch_all_has_the_server_snippet_and_healthz_has_no_location_snippe
 
 
 def test_only_the_catch_all_is_the_default_server() -> None:
-    assert "default_server" not in section(render(model(server("a.example.com")), PLACE, 7), "a.example.com")
+    assert "default_server" not in section(
+        render(model(server("a.example.com")), PLACE, 7), "a.example.com"
+    )
 
 
 def test_redirect_and_internal_servers_have_no_server_snippet() -> None:
-    text = render(model(server("a.example.com"), www_redirects=(("www.a.example.com", "a.example.com"),)), PLACE, 7)
+    text = render(
+        model(server("a.example.com"), www_redirects=(("www.a.example.com", "a.example.com"),)),
+        PLACE,
+        7,
+    )
     assert text.count("# the server-snippet") == 2
     assert in_order(
         text,
@@ -143,8 +175,17 @@ def test_redirect_and_internal_servers_have_no_server_snippet() -> None:
 
 
 def test_verification_by_an_ingress_stands_at_the_server_before_its_locations() -> None:
-    auth = ClientAuth(file="ca-web-clients.pem", sha="ab12", verify="optional", depth=2, error_page="/refused", match_cn="CN=edge")
-    text = section(render(model(server("a.example.com", client_auth=auth)), PLACE, 7), "a.example.com")
+    auth = ClientAuth(
+        file="ca-web-clients.pem",
+        sha="ab12",
+        verify="optional",
+        depth=2,
+        error_page="/refused",
+        match_cn="CN=edge",
+    )
+    text = section(
+        render(model(server("a.example.com", client_auth=auth)), PLACE, 7), "a.example.com"
+    )
     assert in_order(
         text,
         'if ( $ssl_client_s_dn !~ "CN=edge" ) {',
@@ -160,7 +201,10 @@ def test_verification_by_an_ingress_stands_at_the_server_before_its_locations() 
 
 
 def test_a_host_whose_annotation_could_not_be_resolved_answers_403_and_has_no_location() -> None:
-    text = section(render(model(server("a.example.com", client_auth=ClientAuth(denied=True))), PLACE, 7), "a.example.com")
+    text = section(
+        render(model(server("a.example.com", client_auth=ClientAuth(denied=True))), PLACE, 7),
+        "a.example.com",
+    )
     assert "return 403;" in text
     assert "location" not in text.replace("location-snippet", "")
     assert "# the server-snippet" in text
@@ -175,21 +219,28 @@ def test_a_host_whose_annotation_could_not_be_resolved_answers_403_and_has_no_lo
         ({"has_certificate": False, "locations": (Location("/", force_ssl_redirect=True),)}, True),
     ],
 )
-def test_plaintext_is_redirected_where_the_host_has_a_certificate_or_is_forced(changes: dict[str, object], redirects: bool) -> None:
+def test_plaintext_is_redirected_where_the_host_has_a_certificate_or_is_forced(
+    changes: dict[str, object], redirects: bool
+) -> None:
     text = section(render(model(server("a.example.com", **changes)), PLACE, 7), "a.example.com")
     assert ("return 308 https://$redirect_host$redirect_uri;" in text) is redirects
 
 
 @pytest.mark.parametrize(("trusts", "counts"), [(True, True), (False, False)])
-def test_what_the_client_claims_as_its_scheme_counts_only_when_forwarded_headers_are_trusted(trusts: bool, counts: bool) -> None:
+def test_what_the_client_claims_as_its_scheme_counts_only_when_forwarded_headers_are_trusted(
+    trusts: bool, counts: bool
+) -> None:
     text = render(model(configuration=Configuration(use_forwarded_headers=trusts)), PLACE, 7)
     assert ("default $http_x_forwarded_proto;" in text) is counts
 
 
 @pytest.mark.parametrize(
-    ("version", "listens", "directive"), [((1, 22, 1), "ssl http2;", False), ((1, 25, 1), "ssl;", True), ((1, 31, 3), "ssl;", True)]
+    ("version", "listens", "directive"),
+    [((1, 22, 1), "ssl http2;", False), ((1, 25, 1), "ssl;", True), ((1, 31, 3), "ssl;", True)],
 )
-def test_http2_is_said_as_the_nginx_at_hand_understands_it(version: tuple[int, int, int], listens: str, directive: bool) -> None:
+def test_http2_is_said_as_the_nginx_at_hand_understands_it(
+    version: tuple[int, int, int], listens: str, directive: bool
+) -> None:
     place = dataclasses.replace(PLACE, program=dataclasses.replace(PROGRAM, version=version))
     text = section(render(model(server("a.example.com")), place, 7), "a.example.com")
     assert f"listen 127.0.0.11:8443 {listens}" in text
@@ -201,5 +252,7 @@ def test_without_a_first_sync_nothing_listens() -> None:
 
 
 def test_a_snippet_is_re_indented_with_everything_else() -> None:
-    text = render(model(configuration=Configuration(http_snippet="map $host $x {\ndefault 0;\n}")), PLACE, 7)
+    text = render(
+        model(configuration=Configuration(http_snippet="map $host $x {\ndefault 0;\n}")), PLACE, 7
+    )
     assert "\tmap $host $x {\n\t\tdefault 0;\n\t}\n" in text

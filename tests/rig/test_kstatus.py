@@ -8,9 +8,17 @@ from sandbox.kstatus import Health, health
 
 
 def seen(observed: int | None = 2, *, deleting: bool = False, **conditions: str) -> dict[str, Any]:
-    metadata: dict[str, Any] = {"generation": 2, **({"deletionTimestamp": "2026-01-01T00:00:00Z"} if deleting else {})}
-    status = {"conditions": [{"type": kind, "status": status} for kind, status in conditions.items()]}
-    return {"metadata": metadata, "status": status | ({} if observed is None else {"observedGeneration": observed})}
+    metadata: dict[str, Any] = {
+        "generation": 2,
+        **({"deletionTimestamp": "2026-01-01T00:00:00Z"} if deleting else {}),
+    }
+    status = {
+        "conditions": [{"type": kind, "status": status} for kind, status in conditions.items()]
+    }
+    return {
+        "metadata": metadata,
+        "status": status | ({} if observed is None else {"observedGeneration": observed}),
+    }
 
 
 @pytest.mark.parametrize(
@@ -31,5 +39,7 @@ def seen(observed: int | None = 2, *, deleting: bool = False, **conditions: str)
         (seen(None), Health.CURRENT),
     ],
 )
-def test_health_follows_from_deletion_generation_and_conditions(found: dict[str, Any], expected: Health) -> None:
+def test_health_follows_from_deletion_generation_and_conditions(
+    found: dict[str, Any], expected: Health
+) -> None:
     assert health(found) is expected

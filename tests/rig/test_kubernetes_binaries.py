@@ -1,6 +1,7 @@
 """Where the Kubernetes programs come from: the order, the pinned hash, and that nothing half-made is ever used.
 
-The archive comes from a loopback double of the place where envtest is published; `go` is a script that "compiles" scripts.
+The archive comes from a loopback double of the place where envtest is published; `go` is a script
+that "compiles" scripts.
 """
 
 import hashlib
@@ -47,7 +48,11 @@ class Publisher:
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(publisher.body)))
                 self.end_headers()
-                self.wfile.write(publisher.body[: len(publisher.body) // 2] if publisher.breaks_off else publisher.body)
+                self.wfile.write(
+                    publisher.body[: len(publisher.body) // 2]
+                    if publisher.breaks_off
+                    else publisher.body
+                )
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
@@ -92,10 +97,15 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def tools(tmp_path: Path) -> Path:
-    for module, required in (("kube", "k8s.io/kubernetes v1.36.4"), ("etcd", "go.etcd.io/etcd/server/v3 v3.6.14")):
+    for module, required in (
+        ("kube", "k8s.io/kubernetes v1.36.4"),
+        ("etcd", "go.etcd.io/etcd/server/v3 v3.6.14"),
+    ):
         folder = tmp_path / "tools" / module
         folder.mkdir(parents=True)
-        (folder / "go.mod").write_text(f"module example.com/{module}\n\ngo 1.26.0\n\nrequire {required}\n")
+        (folder / "go.mod").write_text(
+            f"module example.com/{module}\n\ngo 1.26.0\n\nrequire {required}\n"
+        )
         (folder / "go.sum").write_text("")
     return tmp_path / "tools"
 
@@ -145,7 +155,9 @@ def install(folder: Path, names: tuple[str, ...] = ALL) -> Path:
 
 
 def in_cache(environ: dict[str, str]) -> list[str]:
-    return sorted(path.name for path in binaries.cache_root(environ).iterdir() if path.name != ".lock")
+    return sorted(
+        path.name for path in binaries.cache_root(environ).iterdir() if path.name != ".lock"
+    )
 
 
 def test_kubebuilder_assets_win_and_nobody_else_is_asked(
@@ -153,7 +165,9 @@ def test_kubebuilder_assets_win_and_nobody_else_is_asked(
 ) -> None:
     assets = install(tmp_path / "assets", WITHOUT_KCM)
     said = Said()
-    found = binaries.find(environ=environ | {"KUBEBUILDER_ASSETS": str(assets)}, source=downloads, say=said)
+    found = binaries.find(
+        environ=environ | {"KUBEBUILDER_ASSETS": str(assets)}, source=downloads, say=said
+    )
     assert found.kube_apiserver == assets / "kube-apiserver"
     assert found.kube_controller_manager is None
     assert said == [f"KUBEBUILDER_ASSETS ({assets})", binaries.WITHOUT_CONTROLLER_MANAGER]
@@ -166,7 +180,9 @@ def test_incomplete_kubebuilder_assets_are_an_error_and_not_replaced(
 ) -> None:
     assets = install(tmp_path / "assets", tuple(name for name in ALL if name != missing))
     with pytest.raises(BinariesError, match="unset it"):
-        binaries.find(environ=environ | {"KUBEBUILDER_ASSETS": str(assets)}, source=builds, say=Said())
+        binaries.find(
+            environ=environ | {"KUBEBUILDER_ASSETS": str(assets)}, source=builds, say=Said()
+        )
 
 
 def test_kubebuilder_assets_without_controller_manager_are_an_error_where_one_is_required(
@@ -174,21 +190,37 @@ def test_kubebuilder_assets_without_controller_manager_are_an_error_where_one_is
 ) -> None:
     assets = install(tmp_path / "assets", WITHOUT_KCM)
     with pytest.raises(BinariesError, match="kube-controller-manager"):
-        binaries.find(environ=environ | {"KUBEBUILDER_ASSETS": str(assets), "AOP_REQUIRE_KCM": "1"}, source=builds, say=Said())
+        binaries.find(
+            environ=environ | {"KUBEBUILDER_ASSETS": str(assets), "AOP_REQUIRE_KCM": "1"},
+            source=builds,
+            say=Said(),
+        )
 
 
-def test_what_was_downloaded_once_comes_from_the_cache_ever_after(environ: dict[str, str], downloads: Source, publisher: Publisher) -> None:
+def test_what_was_downloaded_once_comes_from_the_cache_ever_after(
+    environ: dict[str, str], downloads: Source, publisher: Publisher
+) -> None:
     first = binaries.find(environ=environ, source=downloads, say=Said())
     second = binaries.find(environ=environ, source=downloads, say=Said())
-    assert (first.origin, second.origin) == ("envtest archive, downloaded", "envtest archive, from the cache")
+    assert (first.origin, second.origin) == (
+        "envtest archive, downloaded",
+        "envtest archive, from the cache",
+    )
     assert first.etcd == second.etcd
     assert publisher.asked == 1
     assert in_cache(environ) == [f"1.36.2-{publisher.archive.sha512[:12]}"]
 
 
-def test_a_download_follows_a_redirect(environ: dict[str, str], downloads: Source, publisher: Publisher) -> None:
-    moved = Archive("1.36.2", publisher.url.replace("envtest.tar.gz", "moved"), publisher.archive.sha512)
-    assert binaries.find(environ=environ, source=Source(moved, downloads.tools, ""), say=Said()).origin == "envtest archive, downloaded"
+def test_a_download_follows_a_redirect(
+    environ: dict[str, str], downloads: Source, publisher: Publisher
+) -> None:
+    moved = Archive(
+        "1.36.2", publisher.url.replace("envtest.tar.gz", "moved"), publisher.archive.sha512
+    )
+    assert (
+        binaries.find(environ=environ, source=Source(moved, downloads.tools, ""), say=Said()).origin
+        == "envtest archive, downloaded"
+    )
 
 
 def test_an_archive_with_another_hash_is_refused_and_the_build_takes_over(
@@ -196,23 +228,33 @@ def test_an_archive_with_another_hash_is_refused_and_the_build_takes_over(
 ) -> None:
     forged = Archive("1.36.2", publisher.url, "0" * 128)
     said = Said()
-    found = binaries.find(environ=environ, source=Source(forged, builds.tools, builds.go_path), say=said)
+    found = binaries.find(
+        environ=environ, source=Source(forged, builds.tools, builds.go_path), say=said
+    )
     assert found.origin == "built from Go modules"
     assert any("refused" in line for line in said)
     assert in_cache(environ) == [f"1.36.4-{build.recipe(builds.tools)}"]
 
 
-def test_with_a_forged_archive_and_no_go_there_is_nothing_to_run(environ: dict[str, str], downloads: Source, publisher: Publisher) -> None:
+def test_with_a_forged_archive_and_no_go_there_is_nothing_to_run(
+    environ: dict[str, str], downloads: Source, publisher: Publisher
+) -> None:
     forged = Archive("1.36.2", publisher.url, "0" * 128)
     with pytest.raises(BinariesError, match="there is no `go`"):
-        binaries.find(environ=environ, source=Source(forged, downloads.tools, downloads.go_path), say=Said())
+        binaries.find(
+            environ=environ, source=Source(forged, downloads.tools, downloads.go_path), say=Said()
+        )
     assert in_cache(environ) == []
 
 
-def test_a_download_that_breaks_off_leaves_nothing(environ: dict[str, str], builds: Source, publisher: Publisher) -> None:
+def test_a_download_that_breaks_off_leaves_nothing(
+    environ: dict[str, str], builds: Source, publisher: Publisher
+) -> None:
     publisher.breaks_off = True
     source = Source(publisher.archive, builds.tools, builds.go_path)
-    assert binaries.find(environ=environ, source=source, say=Said()).origin == "built from Go modules"
+    assert (
+        binaries.find(environ=environ, source=source, say=Said()).origin == "built from Go modules"
+    )
     assert in_cache(environ) == [f"1.36.4-{build.recipe(builds.tools)}"]
 
 
@@ -221,16 +263,22 @@ def test_a_download_that_breaks_off_leaves_nothing(environ: dict[str, str], buil
     [packed(names=("etcd", "kubectl")), packed(program="#!/bin/sh\nexit 1\n"), b"not an archive"],
     ids=["a program is missing", "a program does not run here", "not an archive"],
 )
-def test_an_archive_that_is_no_use_is_not_kept(environ: dict[str, str], builds: Source, publisher: Publisher, body: bytes) -> None:
+def test_an_archive_that_is_no_use_is_not_kept(
+    environ: dict[str, str], builds: Source, publisher: Publisher, body: bytes
+) -> None:
     publisher.body = body
     source = Source(publisher.archive, builds.tools, builds.go_path)
-    assert binaries.find(environ=environ, source=source, say=Said()).origin == "built from Go modules"
+    assert (
+        binaries.find(environ=environ, source=source, say=Said()).origin == "built from Go modules"
+    )
     assert in_cache(environ) == [f"1.36.4-{build.recipe(builds.tools)}"]
 
 
 def test_where_nothing_can_be_reached_it_is_built(environ: dict[str, str], builds: Source) -> None:
     unreachable = Archive("1.36.2", "http://127.0.0.1:9/envtest.tar.gz", "0" * 128)
-    found = binaries.find(environ=environ, source=Source(unreachable, builds.tools, builds.go_path), say=Said())
+    found = binaries.find(
+        environ=environ, source=Source(unreachable, builds.tools, builds.go_path), say=Said()
+    )
     assert found.origin == "built from Go modules"
     assert found.kube_controller_manager is not None
 
@@ -252,17 +300,24 @@ def test_where_controller_manager_is_required_quick_never_hides_complete(
     assert publisher.asked == 1
 
 
-def test_a_build_shows_how_long_it_takes_and_how_far_it_is(environ: dict[str, str], tools: Path, tmp_path: Path) -> None:
+def test_a_build_shows_how_long_it_takes_and_how_far_it_is(
+    environ: dict[str, str], tools: Path, tmp_path: Path
+) -> None:
     said = Said()
     step = build.PACKAGES // 20
-    binaries.find(environ=environ, source=Source(None, tools, go(tmp_path / "go", packages=step)), say=said)
+    binaries.find(
+        environ=environ, source=Source(None, tools, go(tmp_path / "go", packages=step)), say=said
+    )
     assert "minutes" in said[0]
     assert "once" in said[0]
     # Two modules, one twentieth each.
     assert [line.split("(")[0].strip() for line in said if line.startswith("  ")] == ["5 %", "10 %"]
 
 
-@pytest.mark.parametrize(("version", "accepted"), [("go1.25.9", False), ("go1.26", True), ("go1.26.0", True), ("go1.27rc1", True)])
+@pytest.mark.parametrize(
+    ("version", "accepted"),
+    [("go1.25.9", False), ("go1.26", True), ("go1.26.0", True), ("go1.27rc1", True)],
+)
 def test_a_go_that_is_too_old_is_named_with_what_is_needed(
     environ: dict[str, str], tools: Path, tmp_path: Path, version: str, *, accepted: bool
 ) -> None:
@@ -270,20 +325,34 @@ def test_a_go_that_is_too_old_is_named_with_what_is_needed(
     if accepted:
         binaries.find(environ=environ, source=source, say=Said())
     else:
-        with pytest.raises(BinariesError, match=r"is go1\.25\.9, older than 1\.26\.0\. Put Go 1\.26\.0 or newer on PATH"):
+        with pytest.raises(
+            BinariesError,
+            match=r"is go1\.25\.9, older than 1\.26\.0\. Put Go 1\.26\.0 or newer on PATH",
+        ):
             binaries.find(environ=environ, source=source, say=Said())
 
 
-def test_a_build_that_fails_says_why_and_leaves_nothing(environ: dict[str, str], tools: Path, tmp_path: Path) -> None:
-    source = Source(None, tools, go(tmp_path / "go", before='echo "main.go:7: undefined: x" >&2; exit 1'))
+def test_a_build_that_fails_says_why_and_leaves_nothing(
+    environ: dict[str, str], tools: Path, tmp_path: Path
+) -> None:
+    source = Source(
+        None, tools, go(tmp_path / "go", before='echo "main.go:7: undefined: x" >&2; exit 1')
+    )
     with pytest.raises(BinariesError, match=r"main\.go:7: undefined: x"):
         binaries.find(environ=environ, source=source, say=Said())
     assert in_cache(environ) == []
 
 
-def test_a_build_that_was_killed_is_never_used(environ: dict[str, str], tools: Path, tmp_path: Path) -> None:
+def test_a_build_that_was_killed_is_never_used(
+    environ: dict[str, str], tools: Path, tmp_path: Path
+) -> None:
     """Killed with SIGKILL when three of the four programs are there, so that nobody could clean up."""
-    hangs = go(tmp_path / "hangs", before='case "$out" in */);; *) echo started > ' + str(tmp_path / "started") + "; sleep 60;; esac")
+    hangs = go(
+        tmp_path / "hangs",
+        before='case "$out" in */);; *) echo started > '
+        + str(tmp_path / "started")
+        + "; sleep 60;; esac",
+    )
     code = (
         "from pathlib import Path; from sandbox.kubernetes import binaries\n"
         f"binaries.find(environ={environ!r}, source=binaries.Source(None, Path({str(tools)!r}), {hangs!r}))"
@@ -295,27 +364,39 @@ def test_a_build_that_was_killed_is_never_used(environ: dict[str, str], tools: P
         start_new_session=True,
     )
     try:
-        until((tmp_path / "started").exists, within_s=20, describe="the build to be in its second half")
+        until(
+            (tmp_path / "started").exists,
+            within_s=20,
+            describe="the build to be in its second half",
+        )
     finally:
         os.killpg(victim.pid, signal.SIGKILL)
         victim.wait()
     (left,) = in_cache(environ)
     assert ".tmp-" in left
 
-    found = binaries.find(environ=environ, source=Source(None, tools, go(tmp_path / "go")), say=Said())
+    found = binaries.find(
+        environ=environ, source=Source(None, tools, go(tmp_path / "go")), say=Said()
+    )
     assert found.origin == "built from Go modules"
     assert in_cache(environ) == [f"1.36.4-{build.recipe(tools)}"]
 
 
 @pytest.mark.parametrize("program", ALL[:3])
-def test_a_cache_from_which_a_program_was_taken_is_filled_again(environ: dict[str, str], builds: Source, program: str) -> None:
+def test_a_cache_from_which_a_program_was_taken_is_filled_again(
+    environ: dict[str, str], builds: Source, program: str
+) -> None:
     folder = binaries.find(environ=environ, source=builds, say=Said()).etcd.parent
     (folder / program).unlink()
-    assert binaries.find(environ=environ, source=builds, say=Said()).origin == "built from Go modules"
+    assert (
+        binaries.find(environ=environ, source=builds, say=Said()).origin == "built from Go modules"
+    )
     assert (folder / program).exists()
 
 
-def test_another_recipe_is_another_place_in_the_cache(environ: dict[str, str], builds: Source, tools: Path) -> None:
+def test_another_recipe_is_another_place_in_the_cache(
+    environ: dict[str, str], builds: Source, tools: Path
+) -> None:
     first = binaries.find(environ=environ, source=builds, say=Said())
     (tools / "etcd" / "go.sum").write_text("example.com/changed v1.0.0 h1:x\n")
     second = binaries.find(environ=environ, source=builds, say=Said())
@@ -323,10 +404,17 @@ def test_another_recipe_is_another_place_in_the_cache(environ: dict[str, str], b
     assert first.etcd.parent != second.etcd.parent
 
 
-def test_those_who_come_at_once_get_it_once(environ: dict[str, str], downloads: Source, publisher: Publisher) -> None:
+def test_those_who_come_at_once_get_it_once(
+    environ: dict[str, str], downloads: Source, publisher: Publisher
+) -> None:
     found: list[binaries.Binaries] = []
     threads = [
-        threading.Thread(target=lambda: found.append(binaries.find(environ=environ, source=downloads, say=Said()))) for _ in range(8)
+        threading.Thread(
+            target=lambda: found.append(
+                binaries.find(environ=environ, source=downloads, say=Said())
+            )
+        )
+        for _ in range(8)
     ]
     for thread in threads:
         thread.start()
@@ -342,4 +430,6 @@ def test_this_repo_pins_an_archive_and_a_build_for_this_machine() -> None:
     assert source.archive is not None
     assert len(bytes.fromhex(source.archive.sha512)) == 64
     assert source.archive.version in source.archive.url
-    assert build.version().rpartition(".")[0] == source.archive.version.rpartition(".")[0], "both are to be of one minor version"
+    assert build.version().rpartition(".")[0] == source.archive.version.rpartition(".")[0], (
+        "both are to be of one minor version"
+    )

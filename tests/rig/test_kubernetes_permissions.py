@@ -9,11 +9,28 @@ from sandbox.kubernetes.permissions import Account, Grant, unused
 
 
 def asked(
-    verb: str, resource: str, *, group: str = "", subresource: str = "", namespace: str = "", name: str = "", allowed: bool = True
+    verb: str,
+    resource: str,
+    *,
+    group: str = "",
+    subresource: str = "",
+    namespace: str = "",
+    name: str = "",
+    allowed: bool = True,
 ) -> AuditEvent:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     return AuditEvent(
-        now, "operator", verb, group, resource, subresource, namespace, name, "/", allowed=allowed, code=200 if allowed else 403
+        now,
+        "operator",
+        verb,
+        group,
+        resource,
+        subresource,
+        namespace,
+        name,
+        "/",
+        allowed=allowed,
+        code=200 if allowed else 403,
     )
 
 
@@ -34,12 +51,20 @@ STATUS = Grant("", "aop-operator.dev", "authenticatedoriginpulls/status", "patch
         (HERE, asked("get", "configmaps", namespace="edge", name="one", allowed=False), False),
         (NAMED, asked("get", "configmaps", namespace="edge", name="one"), True),
         (NAMED, asked("get", "configmaps", namespace="edge", name="two"), False),
-        (STATUS, asked("patch", "authenticatedoriginpulls", group="aop-operator.dev", subresource="status"), True),
+        (
+            STATUS,
+            asked(
+                "patch", "authenticatedoriginpulls", group="aop-operator.dev", subresource="status"
+            ),
+            True,
+        ),
         (STATUS, asked("patch", "authenticatedoriginpulls", group="aop-operator.dev"), False),
         (STATUS, asked("patch", "authenticatedoriginpulls", subresource="status"), False),
     ],
 )
-def test_a_grant_is_used_by_exactly_the_requests_that_need_it(grant: Grant, event: AuditEvent, used: bool) -> None:
+def test_a_grant_is_used_by_exactly_the_requests_that_need_it(
+    grant: Grant, event: AuditEvent, used: bool
+) -> None:
     assert (unused([grant], [event]) == ()) is used
 
 

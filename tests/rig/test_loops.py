@@ -14,7 +14,9 @@ from sandbox.kubernetes.certificates import Authority
 from sandbox.loops import LoopThread
 
 
-def test_a_connection_to_a_server_that_never_says_goodbye_is_closed_all_the_same(tmp_path: Path) -> None:
+def test_a_connection_to_a_server_that_never_says_goodbye_is_closed_all_the_same(
+    tmp_path: Path,
+) -> None:
     authority = Authority("silent")
     (tmp_path / "ca.crt").write_bytes(authority.pem)
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -27,7 +29,11 @@ def test_a_connection_to_a_server_that_never_says_goodbye_is_closed_all_the_same
         writer.transport.close()
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = threading.Thread(target=lambda: accepted.append(serving.wrap_socket(listening.accept()[0], server_side=True)))
+        server = threading.Thread(
+            target=lambda: accepted.append(
+                serving.wrap_socket(listening.accept()[0], server_side=True)
+            )
+        )
         server.start()
         loop = LoopThread("visitor")
         loop.start()

@@ -31,7 +31,10 @@ def main() -> int:
     began_s = time.monotonic()
     sandbox = Sandbox(Layout(manifests=MANIFESTS))
     try:
-        print("starting Kubernetes, two replicas of ingress-nginx, and Cloudflare's double (10 seconds)", flush=True)
+        print(
+            "starting Kubernetes, two replicas of ingress-nginx, and Cloudflare's double (10 seconds)",
+            flush=True,
+        )
         with sandbox:
             sandbox.write_environment(ENVIRONMENT)
             print(f"[{time.monotonic() - began_s:.0f} s] {NEXT}", flush=True)

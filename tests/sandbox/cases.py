@@ -2,7 +2,8 @@
 
     cases.apply(scene, "21-server-alias")
 
-A file that has only `data` is for the controller's ConfigMap; what else stands in a file is for `kubectl apply`.
+A file that has only `data` is for the controller's ConfigMap; what else stands in a file is for
+`kubectl apply`.
 """
 
 from pathlib import Path
@@ -39,10 +40,21 @@ def withdraw(scene: Scene, *cases: str) -> None:
     """Take it away again, with the keys of the ConfigMap; does not wait for an object that has a finalizer."""
     for document in _documents(*cases):
         if "kind" in document:
-            scene.plane.kubectl("delete", "--wait=false", "--ignore-not-found", "-f", "-", input=kubectl.text_of(document))
+            scene.plane.kubectl(
+                "delete",
+                "--wait=false",
+                "--ignore-not-found",
+                "-f",
+                "-",
+                input=kubectl.text_of(document),
+            )
         else:
             scene.write_config_map(dict.fromkeys(document["data"]))
 
 
 def _documents(*cases: str) -> list[dict[str, Any]]:
-    return [document for case in cases for document in yaml.safe_load_all((FOLDER / f"{case}.yaml").read_text(encoding="utf-8"))]
+    return [
+        document
+        for case in cases
+        for document in yaml.safe_load_all((FOLDER / f"{case}.yaml").read_text(encoding="utf-8"))
+    ]

@@ -1,7 +1,7 @@
 """All real parts and doubles together: Kubernetes, two ingress-nginx replicas, Cloudflare, and what a platform team installs.
 
-The operator is not part of it: it runs as its own process, with the token of the ServiceAccount that `deploy/manifests/` ships
-(`sandbox.operator`).
+The operator is not part of it: it runs as its own process, with the token of the ServiceAccount
+that `deploy/manifests/` ships (`sandbox.operator`).
 """
 
 from __future__ import annotations
@@ -44,19 +44,26 @@ class Layout:
     hosts: Sequence[str] = HOSTS
     """Hosts that an Ingress each brings to the controller."""
     zones: Sequence[str] = ("example.com",)
-    locations: Mapping[str, float] = field(default_factory=lambda: {"FRA": 0.0, "AMS": 0.0, "IAD": 0.0})
+    locations: Mapping[str, float] = field(
+        default_factory=lambda: {"FRA": 0.0, "AMS": 0.0, "IAD": 0.0}
+    )
     """Edge locations and their propagation delays in seconds; the operator's probes meet the first."""
-    config: Mapping[str, str] = field(default_factory=lambda: {"use-forwarded-headers": "true", "ssl-redirect": "false"})
-    """The controller's ConfigMap as it is found. Forwarded headers are usual behind Cloudflare, and the way to the X-Forwarded-Proto
-    bypass; without the redirect of its own, http:// shows what we do to it."""
+    config: Mapping[str, str] = field(
+        default_factory=lambda: {"use-forwarded-headers": "true", "ssl-redirect": "false"}
+    )
+    """The controller's ConfigMap as it is found. Forwarded headers are usual behind Cloudflare, and
+    the way to the X-Forwarded-Proto bypass; without the redirect of its own, http:// shows what we
+    do to it."""
     dns_only: Sequence[str] = ()
     """Hosts whose DNS record is not proxied: visitors and probes go straight to a replica."""
     round_trip_s: float = 0.0
-    """Between edge and origins; see `EDGE_ROUND_TRIP_S`. None by default, so that scenarios from before it are what they were."""
+    """Between edge and origins; see `EDGE_ROUND_TRIP_S`. None by default, so that scenarios from
+    before it are what they were."""
     first_address: str = "127.0.0.11"
     manifests: Path | None = CLUSTER_WIDE
-    """Whose permissions and scope the operator has: CLUSTER_WIDE, so that a test may use any namespace and any controller; MANIFESTS, which serve
-    namespace `edge` and one controller; or None: the tests of the chart install with Helm."""
+    """Whose permissions and scope the operator has: CLUSTER_WIDE, so that a test may use any
+    namespace and any controller; MANIFESTS, which serve namespace `edge` and one controller; or
+    None: the tests of the chart install with Helm."""
 
 
 class Sandbox:
@@ -85,7 +92,10 @@ class Sandbox:
             self.plane.start()
         config = dict(self.layout.config)
         controller = IngressNginx(
-            self.plane.admin_kubeconfig, config=config, hosts=[*self.layout.hosts, "*.example.com"], first_address=self.layout.first_address
+            self.plane.admin_kubeconfig,
+            config=config,
+            hosts=[*self.layout.hosts, "*.example.com"],
+            first_address=self.layout.first_address,
         )
         self.ingress_nginx = controller.start()
         if self.layout.manifests:
@@ -96,25 +106,42 @@ class Sandbox:
         self.plane.apply([ingress(host) for host in self.layout.hosts])
         until(self._served, within_s=30, every_s=0.1, describe="every replica to serve every host")
         self.cloudflare = CloudflareDouble(
-            self.folder / "cloudflare", self._origins_of_the_edge(), zones=self.layout.zones, locations=dict(self.layout.locations)
+            self.folder / "cloudflare",
+            self._origins_of_the_edge(),
+            zones=self.layout.zones,
+            locations=dict(self.layout.locations),
         )
         if self.layout.dns_only:
-            self.cloudflare.control.change_zone(self.layout.zones[0], dns_only=list(self.layout.dns_only))
+            self.cloudflare.control.change_zone(
+                self.layout.zones[0], dns_only=list(self.layout.dns_only)
+            )
 
     def _origins_of_the_edge(self) -> list[tuple[str, int, int]]:
-        """Where the edge finds the replicas: address, port 443, port 80. A replica that comes to the same address later is found there as well."""
+        """Where the edge finds the replicas: address, port 443, port 80.
+
+        A replica that comes to the same address later is found there as well.
+        """
         ports = self.ingress_nginx.announcement
         addresses = [one.address for one in self.ingress_nginx.replicas()]
         if not self.layout.round_trip_s:
             return [(address, ports.https_port, ports.http_port) for address in addresses]
         self._distance = away = Distance(self.layout.round_trip_s).start()
-        return [(distance.ADDRESS, away.to(address, ports.https_port), away.to(address, ports.http_port)) for address in addresses]
+        return [
+            (
+                distance.ADDRESS,
+                away.to(address, ports.https_port),
+                away.to(address, ports.http_port),
+            )
+            for address in addresses
+        ]
 
     def _served(self) -> bool:
         """Every Ingress has reached every replica; until then a visitor gets 404."""
         ca_file = self.ingress_nginx.announcement.ca_file
         return all(
-            direct.ask(one, host, ca_file=ca_file).status_code == backend.STATUS for host in self.layout.hosts for one in self.origins
+            direct.ask(one, host, ca_file=ca_file).status_code == backend.STATUS
+            for host in self.layout.hosts
+            for one in self.origins
         )
 
     def stop(self) -> None:
@@ -170,7 +197,10 @@ class Sandbox:
         if not self.layout.dns_only:
             return self.cloudflare.edge_ca_file
         bundle = self.folder / "visitors-trust.pem"
-        bundle.write_text(self.cloudflare.edge_ca_file.read_text() + Path(self.ingress_nginx.announcement.ca_file).read_text())
+        bundle.write_text(
+            self.cloudflare.edge_ca_file.read_text()
+            + Path(self.ingress_nginx.announcement.ca_file).read_text()
+        )
         return bundle
 
     def _scope(self) -> dict[str, str]:
@@ -184,7 +214,8 @@ class Sandbox:
     def write_environment(self, file: Path) -> None:
         """`export` lines for a shell: the operator's settings, an admin's kubeconfig, and where everything is."""
         variables = {
-            # The double lags by knobs, not by minutes: a removal need not watch it for five minutes.
+            # The double lags by knobs, not by minutes: a removal need not watch it for five
+            # minutes.
             **self.operator_environment(AOP_QUIET_PERIOD_S="10"),
             "KUBECONFIG": str(self.plane.admin_kubeconfig),
             "CLOUDFLARE_API_TOKEN": self.cloudflare.token,
@@ -196,11 +227,11 @@ class Sandbox:
             "SANDBOX_INGRESS_CONTROL_URL": self.ingress_nginx.announcement.control,
         }
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lines = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items()))
-        # kubectl, and `aop-operator` of this very environment.
-        lines += (
-            f'export PATH={shlex.quote(str(self.plane.programs.kubectl.parent))}:{shlex.quote(str(Path(sys.prefix) / "bin"))}:"$PATH"\n'
+        lines = "".join(
+            f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items())
         )
+        # kubectl, and `aop-operator` of this very environment.
+        lines += f'export PATH={shlex.quote(str(self.plane.programs.kubectl.parent))}:{shlex.quote(str(Path(sys.prefix) / "bin"))}:"$PATH"\n'
         partial = file.with_suffix(".new")
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
@@ -229,7 +260,11 @@ def ingress(host: str, namespace: str = "default", **annotations: str) -> dict[s
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
-        "metadata": {"name": host.replace("*", "wildcard"), "namespace": namespace, "annotations": annotations},
+        "metadata": {
+            "name": host.replace("*", "wildcard"),
+            "namespace": namespace,
+            "annotations": annotations,
+        },
         "spec": {
             "ingressClassName": "nginx",
             "tls": [{"hosts": [host]}],
@@ -237,7 +272,13 @@ def ingress(host: str, namespace: str = "default", **annotations: str) -> dict[s
                 {
                     "host": host,
                     "http": {
-                        "paths": [{"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "shop", "port": {"number": 80}}}}]
+                        "paths": [
+                            {
+                                "path": "/",
+                                "pathType": "Prefix",
+                                "backend": {"service": {"name": "shop", "port": {"number": 80}}},
+                            }
+                        ]
                     },
                 }
             ],

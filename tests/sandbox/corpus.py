@@ -1,8 +1,8 @@
 """The corpus of manifests that must be accepted, or refused with certain words, by the models and by a real API server alike.
 
-`manifests/valid.yaml` and `manifests/invalid.yaml` are tables: a row is a name and a `change` of `manifests/minimal.yaml`, as a JSON merge
-patch (RFC 7386). A row of the second says what refuses it: `says` where both use the same words (our own rules), else `server says`
-and `operator says`.
+`manifests/valid.yaml` and `manifests/invalid.yaml` are tables: a row is a name and a `change` of
+`manifests/minimal.yaml`, as a JSON merge patch (RFC 7386). A row of the second says what refuses
+it: `says` where both use the same words (our own rules), else `server says` and `operator says`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def _rows(table: str) -> list[dict[str, Any]]:
 
 def _refused(row: dict[str, Any]) -> Case:
     both = row.get("says", "")
-    case = Case(row["name"], _changed(row), row.get("server says", both), row.get("operator says", both))
+    case = Case(
+        row["name"], _changed(row), row.get("server says", both), row.get("operator says", both)
+    )
     if not (case.server_says and case.operator_says):
         raise ValueError(f"{case.name} does not say what refuses it")
     return case
@@ -75,4 +77,6 @@ def _merged(target: Any, patch: Any) -> Any:
         return patch
     kept = target if isinstance(target, dict) else {}
     untouched = {name: value for name, value in kept.items() if name not in patch}
-    return untouched | {name: _merged(kept.get(name), value) for name, value in patch.items() if value is not None}
+    return untouched | {
+        name: _merged(kept.get(name), value) for name, value in patch.items() if value is not None
+    }

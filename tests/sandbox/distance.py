@@ -1,8 +1,9 @@
 """The way between the edge and the origins: everything takes its time, in both directions, and arrives in order.
 
-On loopback an origin's goodbye arrives before anybody could ask once more; from a data centre it is on its way for milliseconds, and what
-is sent meanwhile on the same connection is lost (facts: ingress-nginx#connections-at-a-reload). Only what is carried is delayed: that a
-connection is made costs nothing, and one that the origin refuses is made all the same and then broken off.
+On loopback an origin's goodbye arrives before anybody could ask once more; from a data centre it is
+on its way for milliseconds, and what is sent meanwhile on the same connection is lost
+(facts: ingress-nginx#connections-at-a-reload). Only what is carried is delayed: that a connection
+is made costs nothing, and one that the origin refuses is made all the same and then broken off.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ Parcel = bytes | None
 
 
 class Distance:
-    """Relays to any number of targets; a context manager, and the relays end with it. `round_trip_s` is what both ways take together."""
+    """Relays to any number of targets; a context manager, and the relays end with it.
+
+    `round_trip_s` is what both ways take together.
+    """
 
     def __init__(self, round_trip_s: float) -> None:
         self._one_way_s = round_trip_s / 2
@@ -45,7 +49,12 @@ class Distance:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
 
     def to(self, address: str, port: int) -> int:
@@ -53,7 +62,9 @@ class Distance:
         return self._loop.call(self._listen(address, port))
 
     async def _listen(self, address: str, port: int) -> int:
-        server = await asyncio.start_server(partial(self._accept, address, port), ADDRESS, 0, backlog=1024)
+        server = await asyncio.start_server(
+            partial(self._accept, address, port), ADDRESS, 0, backlog=1024
+        )
         self._servers.append(server)
         return int(server.sockets[0].getsockname()[1])
 
@@ -64,12 +75,16 @@ class Distance:
             task.cancel()
         await asyncio.gather(*self._carrying, return_exceptions=True)
 
-    def _accept(self, address: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(
+        self, address: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         task = asyncio.create_task(self._carry(address, port, reader, writer))
         self._carrying.add(task)
         task.add_done_callback(self._carrying.discard)
 
-    async def _carry(self, address: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _carry(
+        self, address: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         try:
             far_reader, far_writer = await asyncio.open_connection(address, port)
         except OSError:
@@ -83,7 +98,9 @@ class Distance:
             for end in (writer, far_writer):
                 end.transport.abort()
 
-    async def _one_direction(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _one_direction(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         """Until one side says goodbye, or breaks off."""
         under_way: asyncio.Queue[tuple[float, Parcel]] = asyncio.Queue()
         sending = asyncio.create_task(self._deliver(under_way, writer))
@@ -98,7 +115,9 @@ class Distance:
         await sending
 
     @staticmethod
-    async def _deliver(under_way: asyncio.Queue[tuple[float, Parcel]], writer: asyncio.StreamWriter) -> None:
+    async def _deliver(
+        under_way: asyncio.Queue[tuple[float, Parcel]], writer: asyncio.StreamWriter
+    ) -> None:
         clock = asyncio.get_running_loop().time
         parcel: Parcel = b"-"
         while parcel:

@@ -17,9 +17,15 @@ Seen = dict[str, Any]
 
 
 class Following:
-    """A watch in a thread of its own. A context manager; `on_event(type, object)` is called in that thread, ADDED, MODIFIED or DELETED."""
+    """A watch in a thread of its own.
 
-    def __init__(self, plane: ControlPlane, path: str, on_event: Callable[[str, Seen], None]) -> None:
+    A context manager; `on_event(type, object)` is called in that thread, ADDED, MODIFIED or
+    DELETED.
+    """
+
+    def __init__(
+        self, plane: ControlPlane, path: str, on_event: Callable[[str, Seen], None]
+    ) -> None:
         self._plane, self._path, self._on_event = plane, path, on_event
         self._stopping = threading.Event()
         self._opened = threading.Event()
@@ -31,17 +37,29 @@ class Following:
         self._opened.wait(10)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._stopping.set()
         self._thread.join()
 
     def _follow(self) -> None:
-        version = self._plane.http.get(self._path).raise_for_status().json()["metadata"]["resourceVersion"]
+        version = (
+            self._plane.http.get(self._path)
+            .raise_for_status()
+            .json()["metadata"]["resourceVersion"]
+        )
         while not self._stopping.is_set():
-            # A read that times out ends this stream, and the next one goes on behind the last event: so stopping takes a second.
+            # A read that times out ends this stream, and the next one goes on behind the last
+            # event: so stopping takes a second.
             with suppress(httpx.HTTPError):
                 query = {"watch": "1", "resourceVersion": version}
-                with self._plane.http.stream("GET", self._path, params=query, timeout=httpx.Timeout(10, read=1)) as stream:
+                with self._plane.http.stream(
+                    "GET", self._path, params=query, timeout=httpx.Timeout(10, read=1)
+                ) as stream:
                     self._opened.set()
                     for line in stream.iter_lines():
                         event = json.loads(line)

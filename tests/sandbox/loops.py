@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 ROUNDS = 5
-"""Of the loop, after everything has been closed: an aborted transport closes its socket in one of the next."""
+"""Of the loop, after everything has been closed: an aborted transport closes its socket in one of
+the next."""
 
 
 class LoopThread:
@@ -51,7 +52,8 @@ class LoopThread:
 
 async def _ended(tasks: set[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
-    # What was closed politely may still wait for the other side's goodbye, and nobody but the loop knows of it any more.
+    # What was closed politely may still wait for the other side's goodbye, and nobody but the loop
+    # knows of it any more.
     for transport in list(getattr(asyncio.get_running_loop(), "_transports", {}).values()):
         transport.abort()
     for _ in range(ROUNDS):

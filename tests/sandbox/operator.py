@@ -20,28 +20,50 @@ from sandbox.waiting import until
 COMMAND = ("-m", "aop", "run")
 """The operator as the image runs it, to this Python."""
 QUICK = {"AOP_QUIET_PERIOD_S": "3", "AOP_LOG_LEVEL": "info"}
-"""Cloudflare's stand-in lags by knobs, not by minutes, so a few seconds of quiet are longer than all of it."""
+"""Cloudflare's stand-in lags by knobs, not by minutes, so a few seconds of quiet are longer than
+all of it."""
 RESTARTED_AFTER_S = 0.5
 """A kubelet waits longer, and longer each time."""
 
 
 class Operator:
-    """`aop-operator run` with the given settings. `start` returns when its health endpoint answers."""
+    """`aop-operator run` with the given settings.
 
-    def __init__(self, environment: Mapping[str, str], folder: Path, name: str = "operator", command: Sequence[str] = COMMAND) -> None:
+    `start` returns when its health endpoint answers.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        folder: Path,
+        name: str = "operator",
+        command: Sequence[str] = COMMAND,
+    ) -> None:
         self._command = command
         self.health_port = free_port()
         self.log = folder / f"{name}.log"
         self.metrics_port = free_port()
-        ports = {"AOP_LISTEN_ADDRESS": "127.0.0.1", "AOP_HEALTH_PORT": str(self.health_port), "AOP_METRICS_PORT": str(self.metrics_port)}
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
+        ports = {
+            "AOP_LISTEN_ADDRESS": "127.0.0.1",
+            "AOP_HEALTH_PORT": str(self.health_port),
+            "AOP_METRICS_PORT": str(self.metrics_port),
+        }
+        kept = {
+            name: os.environ[name]
+            for name in ("PATH", "HOME", "TMPDIR", "LANG")
+            if name in os.environ
+        }
         self._environment = {**kept, **QUICK, **ports, **environment}
         self._child: Child | None = None
 
     def start(self, within_s: float = 30) -> Self:
         """Start it (again) and wait until it serves."""
         self.launch()
-        until(self._healthy, within_s=within_s, describe=lambda: f"the operator to be healthy:\n{self.last_words()}")
+        until(
+            self._healthy,
+            within_s=within_s,
+            describe=lambda: f"the operator to be healthy:\n{self.last_words()}",
+        )
         return self
 
     def launch(self) -> None:
@@ -94,13 +116,20 @@ class Operator:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
 
     def _healthy(self) -> bool:
         if not self.alive:
             raise RuntimeError(f"the operator ended:\n{self.last_words()}")
         try:
-            return httpx.get(f"http://127.0.0.1:{self.health_port}/healthz", trust_env=False, timeout=2).is_success
+            return httpx.get(
+                f"http://127.0.0.1:{self.health_port}/healthz", trust_env=False, timeout=2
+            ).is_success
         except httpx.HTTPError:
             return False

@@ -54,7 +54,10 @@ http {{
 
 @dataclass
 class PinnedNginx:
-    """A running nginx within the block. `pins` are SHA-1 fingerprints (hex) and what the check path calls them."""
+    """A running nginx within the block.
+
+    `pins` are SHA-1 fingerprints (hex) and what the check path calls them.
+    """
 
     folder: Path
     pins: Mapping[str, str] = field(default_factory=dict)
@@ -68,7 +71,9 @@ class PinnedNginx:
     def __enter__(self) -> Self:
         self.https_port, self.http_port = free_port(), free_port()
         self.folder.mkdir(parents=True, exist_ok=True)
-        certificate, key = Authority("origin").serve(["origin.example.com"]).write(self.folder, "server")
+        certificate, key = (
+            Authority("origin").serve(["origin.example.com"]).write(self.folder, "server")
+        )
         conf = self.folder / "nginx.conf"
         conf.write_text(
             CONF.format(
@@ -88,19 +93,39 @@ class PinnedNginx:
             )
         )
         program = programs.find()
-        command = [str(program.path), "-p", f"{self.folder}/", "-e", f"{self.folder}/error.log", "-c", str(conf)]
+        command = [
+            str(program.path),
+            "-p",
+            f"{self.folder}/",
+            "-e",
+            f"{self.folder}/error.log",
+            "-c",
+            str(conf),
+        ]
         self._child = Child(command, log=self.folder / "stdout.log", death_signal=signal.SIGTERM)
         pid = self.folder / "nginx.pid"
-        until(lambda: pid.exists() and pid.read_text().strip(), within_s=10, describe=lambda: f"nginx to start; it said {self._said()}")
+        until(
+            lambda: pid.exists() and pid.read_text().strip(),
+            within_s=10,
+            describe=lambda: f"nginx to start; it said {self._said()}",
+        )
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._child.kill(signal.SIGTERM)
 
     def asked(self) -> list[tuple[str, int, str, int]]:
         """Every request so far: the connection's number, the request's number on it, path and query, status. Written when it is answered."""
         lines = (self.folder / "access.log").read_text().splitlines()
-        return [(connection, int(nth), uri, int(status)) for connection, nth, uri, status in (line.split() for line in lines)]
+        return [
+            (connection, int(nth), uri, int(status))
+            for connection, nth, uri, status in (line.split() for line in lines)
+        ]
 
     def _said(self) -> str:
         log = self.folder / "error.log"

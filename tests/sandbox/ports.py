@@ -3,14 +3,17 @@
 import random
 import socket
 
-# Below Linux's ephemeral range (32768-60999): an outgoing connection can then never sit on a port that a server wants back after a restart.
+# Below Linux's ephemeral range (32768-60999): an outgoing connection can then never sit on a port
+# that a server wants back after a restart.
 FIRST, LAST = 10_000, 32_767
 
 _chooser = random.SystemRandom()
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port on `host` that nobody listens on now. Another process may take it first: whoever can, listens on port 0 instead.
+    """A TCP port on `host` that nobody listens on now.
+
+    Another process may take it first: whoever can, listens on port 0 instead.
 
     Raises:
         OSError: none of 200 random ports was free.

@@ -1,8 +1,9 @@
 """Child processes that never outlive the process that started them, not even when that one is killed.
 
-Three nets, each for what the one before it cannot catch: `Child.kill` in the ordinary case; `atexit` when somebody forgot; and, on Linux,
-the parent-death signal when this process dies by SIGKILL. A program that is suspended takes no signal but SIGKILL, so that one which gets
-another is woken up then.
+Three nets, each for what the one before it cannot catch: `Child.kill` in the ordinary case;
+`atexit` when somebody forgot; and, on Linux, the parent-death signal when this process dies by
+SIGKILL. A program that is suspended takes no signal but SIGKILL, so that one which gets another is
+woken up then.
 """
 
 import atexit
@@ -21,8 +22,9 @@ from pathlib import Path
 
 from sandbox.waiting import until
 
-# Runs in the child before the program takes its place. A launcher and not `preexec_fn`: Python code between fork and exec of a process
-# with threads can deadlock. The parent may be dead before the request for the signal was made, hence the second look.
+# Runs in the child before the program takes its place. A launcher and not `preexec_fn`: Python code
+# between fork and exec of a process with threads can deadlock. The parent may be dead before the
+# request for the signal was made, hence the second look.
 _LAUNCHER = """
 import ctypes, os, signal, sys
 parent = int(sys.argv[1])
@@ -32,8 +34,9 @@ if os.getppid() != parent:
 os.execvp(sys.argv[3], sys.argv[3:])
 """
 
-# Suspends a program, waits for the death of the process that wanted it so, and then lets the program go on, so that it takes the signal that it got
-# meanwhile. In this order: a program that stands still while nobody waits could be left behind.
+# Suspends a program, waits for the death of the process that wanted it so, and then lets the
+# program go on, so that it takes the signal that it got meanwhile. In this order: a program that
+# stands still while nobody waits could be left behind.
 _WAKER = """
 import os, signal, sys
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -46,8 +49,9 @@ os.killpg(int(sys.argv[1]), signal.SIGCONT)
 class Child:
     """A running program in a process group of its own, which can be killed, paused, and started again with the same arguments.
 
-    `log` is the file that its stdout and stderr are appended to. `death_signal` is what it gets when this process is killed: SIGTERM for a
-    program whose own children would outlive its SIGKILL (nginx: its workers do).
+    `log` is the file that its stdout and stderr are appended to. `death_signal` is what it gets
+    when this process is killed: SIGTERM for a program whose own children would outlive its SIGKILL
+    (nginx: its workers do).
     """
 
     def __init__(
@@ -105,7 +109,10 @@ class Child:
         _living.add(self)
 
     def kill(self, signum: signal.Signals = signal.SIGKILL, *, within_s: float = 10) -> None:
-        """Send a signal to the whole process group and wait for the end; SIGKILL after `within_s`. A dead one stays dead."""
+        """Send a signal to the whole process group and wait for the end; SIGKILL after `within_s`.
+
+        A dead one stays dead.
+        """
         process, self._process = self._process, None
         _living.discard(self)
         if process is None:
@@ -123,8 +130,17 @@ class Child:
         if self._death_signal == signal.SIGKILL:
             _signal_group(self.pid, signal.SIGSTOP)
         elif self._waker is None:
-            self._waker = Child([sys.executable, "-I", "-S", "-c", _WAKER, str(self.pid)], log=self.log, death_signal=signal.SIGTERM)
-            until(lambda: not self.alive or _state(self.pid) == "T", within_s=10, every_s=0.01, describe=f"{self.name} to stand still")
+            self._waker = Child(
+                [sys.executable, "-I", "-S", "-c", _WAKER, str(self.pid)],
+                log=self.log,
+                death_signal=signal.SIGTERM,
+            )
+            until(
+                lambda: not self.alive or _state(self.pid) == "T",
+                within_s=10,
+                every_s=0.01,
+                describe=f"{self.name} to stand still",
+            )
 
     def resume(self) -> None:
         """Let it go on after `suspend`."""
@@ -163,11 +179,14 @@ class _Order:
 class _Spawner:
     """One thread that lives as long as the process and starts all children.
 
-    The parent-death signal is bound to the *thread* that forked: a child of a short-lived thread would be killed when that thread ends.
+    The parent-death signal is bound to the *thread* that forked: a child of a short-lived thread
+    would be killed when that thread ends.
     """
 
     def __init__(self) -> None:
-        self._wanted: queue.SimpleQueue[tuple[_Order, Future[subprocess.Popen[bytes]]]] = queue.SimpleQueue()
+        self._wanted: queue.SimpleQueue[tuple[_Order, Future[subprocess.Popen[bytes]]]] = (
+            queue.SimpleQueue()
+        )
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
 
@@ -194,9 +213,25 @@ def _popen(order: _Order) -> subprocess.Popen[bytes]:
         raise OSError(f"{order.argv[0]} is not a program that can be run")
     argv = order.argv
     if hasattr(ctypes.CDLL(None), "prctl"):
-        argv = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), str(order.death_signal.value), *argv]
+        argv = [
+            sys.executable,
+            "-I",
+            "-S",
+            "-c",
+            _LAUNCHER,
+            str(os.getpid()),
+            str(order.death_signal.value),
+            *argv,
+        ]
     with order.log.open("ab") as out:
-        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=order.env, start_new_session=True)
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env=order.env,
+            start_new_session=True,
+        )
 
 
 def is_running(pid: int) -> bool:

@@ -1,7 +1,8 @@
 """A container without a container engine: a read-only root of its own, an unprivileged user, no environment but the given one, and its own pids.
 
-Linux only. It needs either root or user namespaces; `why_not` says if neither is to be had. What is bound into the root is this machine's
-Python and its libraries, the prefix under test, and what the kubelet mounts into every pod: the ServiceAccount's token.
+Linux only. It needs either root or user namespaces; `why_not` says if neither is to be had. What is
+bound into the root is this machine's Python and its libraries, the prefix under test, and what the
+kubelet mounts into every pod: the ServiceAccount's token.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from pathlib import Path
 
 USER = 65532
 
-# Runs in the new mount and pid namespace, as root there. Every mount ends read-only but /dev/null's, and nothing is private to a test.
+# Runs in the new mount and pid namespace, as root there. Every mount ends read-only but
+# /dev/null's, and nothing is private to a test.
 _SCRIPT = """
 set -eu
 root=$1 user=$2; shift 2
@@ -52,22 +54,59 @@ exec unshare --user --map-user=@USER@ --map-group=@USER@ --root="$root" --wd=/ s
 
 def why_not() -> str | None:
     """Why such a root cannot be made here; None if it can."""
-    missing = [name for name in ("unshare", "setpriv", "chroot", "mount", "awk") if shutil.which(name) is None]
+    missing = [
+        name
+        for name in ("unshare", "setpriv", "chroot", "mount", "awk")
+        if shutil.which(name) is None
+    ]
     if sys.platform != "linux" or missing:
         return f"a mount namespace needs Linux and {', '.join(missing) or 'nothing else'}"
-    done = subprocess.run([*_namespaces(), "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, text=True, check=False)
-    return None if done.returncode == 0 else f"neither root nor user namespaces are to be had: {done.stderr.strip()}"
+    done = subprocess.run(
+        [*_namespaces(), "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return (
+        None
+        if done.returncode == 0
+        else f"neither root nor user namespaces are to be had: {done.stderr.strip()}"
+    )
 
 
-def command(root: Path, binds: Mapping[Path, str], environment: Mapping[str, str], argv: Sequence[str]) -> list[str]:
+def command(
+    root: Path, binds: Mapping[Path, str], environment: Mapping[str, str], argv: Sequence[str]
+) -> list[str]:
     """What to run so that `argv` runs in the new root at `root` (an empty folder); `binds` are folders of this machine and where they are seen."""
-    system = [path for path in map(Path, ("/usr", "/bin", "/sbin", "/lib", "/lib64")) if path.is_dir() and not path.is_symlink()]
+    system = [
+        path
+        for path in map(Path, ("/usr", "/bin", "/sbin", "/lib", "/lib64"))
+        if path.is_dir() and not path.is_symlink()
+    ]
     python = Path(sysconfig.get_config_var("installed_base"))
-    seen = {**{path: str(path) for path in system}, **({} if python.is_relative_to("/usr") else {python: str(python)}), **binds}
+    seen = {
+        **{path: str(path) for path in system},
+        **({} if python.is_relative_to("/usr") else {python: str(python)}),
+        **binds,
+    }
     user = "root" if os.geteuid() == 0 else "nobody"
     pairs = [word for source, target in seen.items() for word in (str(source), target)]
     variables = [f"{name}={value}" for name, value in environment.items()]
-    return [*_namespaces(), "sh", "-c", _SCRIPT, "sh", str(root), user, *pairs, "--", "env", "-i", *variables, *argv]
+    return [
+        *_namespaces(),
+        "sh",
+        "-c",
+        _SCRIPT,
+        "sh",
+        str(root),
+        user,
+        *pairs,
+        "--",
+        "env",
+        "-i",
+        *variables,
+        *argv,
+    ]
 
 
 def _namespaces() -> list[str]:

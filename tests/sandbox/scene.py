@@ -1,7 +1,7 @@
 """One sandbox, one operator, and what a person does to them: apply, watch, disturb, mend, delete.
 
-What a test waits for here is what a person would look at: the conditions of the object, the answers of the replicas, the double's own
-record.
+What a test waits for here is what a person would look at: the conditions of the object, the answers
+of the replicas, the double's own record.
 """
 
 from __future__ import annotations
@@ -25,18 +25,32 @@ RESOURCE = "authenticatedoriginpulls.aop-operator.dev"
 NAMESPACE = "edge"
 SNIPPETS = ("http-snippet", "server-snippet")
 DELETE_S = 2.0
-"""How long the double takes to delete a certificate; a real one takes longer, and nothing but waiting comes of it."""
+"""How long the double takes to delete a certificate; a real one takes longer, and nothing but
+waiting comes of it."""
 ENFORCED_WITHIN_S = 90.0
 REMOVED_WITHIN_S = 90.0
 
 
 class Scene:
-    """A sandbox with a namespace, a token Secret and (unless told otherwise) a running operator. A context manager."""
+    """A sandbox with a namespace, a token Secret and (unless told otherwise) a running operator.
+
+    A context manager.
+    """
 
     def __init__(
-        self, layout: Layout | None = None, plane: ControlPlane | None = None, *, with_operator: bool = True, **settings: str
+        self,
+        layout: Layout | None = None,
+        plane: ControlPlane | None = None,
+        *,
+        with_operator: bool = True,
+        **settings: str,
     ) -> None:
-        self._layout, self._plane, self._with_operator, self._settings = layout, plane, with_operator, settings
+        self._layout, self._plane, self._with_operator, self._settings = (
+            layout,
+            plane,
+            with_operator,
+            settings,
+        )
         self._parts = ExitStack()
         self.sandbox: Sandbox
         self.operator: Operator
@@ -50,18 +64,29 @@ class Scene:
             self.trace_file = self.sandbox.folder / "trace.jsonl"
             self.control.turn(delete_s=DELETE_S)
             self.namespace(NAMESPACE)
-            self.operator = self._parts.enter_context(self.new_operator()) if self._with_operator else self.new_operator()
+            self.operator = (
+                self._parts.enter_context(self.new_operator())
+                if self._with_operator
+                else self.new_operator()
+            )
         except BaseException:
             self._parts.close()
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._parts.close()
 
     def new_operator(self, name: str = "operator", **settings: str) -> Operator:
         """Another process with this scene's settings; not started."""
-        environment = self.sandbox.operator_environment(**{"AOP_TRACE_FILE": str(self.trace_file), **self._settings, **settings})
+        environment = self.sandbox.operator_environment(
+            **{"AOP_TRACE_FILE": str(self.trace_file), **self._settings, **settings}
+        )
         return Operator(environment, self.sandbox.folder, name)
 
     def trace(self) -> list[str]:
@@ -75,41 +100,68 @@ class Scene:
         self.plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         self.sandbox.secret(name, token=token)
 
-    def apply(self, name: str = "example-com", namespace: str = NAMESPACE, **spec: Any) -> dict[str, Any]:
+    def apply(
+        self, name: str = "example-com", namespace: str = NAMESPACE, **spec: Any
+    ) -> dict[str, Any]:
         """Apply an AuthenticatedOriginPull; see `pull`."""
         manifest = pull(name, namespace, **spec)
         self.plane.apply(manifest)
         return manifest
 
-    def patch(self, spec: Mapping[str, Any], name: str = "example-com", namespace: str = NAMESPACE) -> None:
+    def patch(
+        self, spec: Mapping[str, Any], name: str = "example-com", namespace: str = NAMESPACE
+    ) -> None:
         """Merge into the spec."""
         self._http("PATCH", path_of(namespace, name), {"spec": spec})
 
     def delete(self, name: str = "example-com", namespace: str = NAMESPACE) -> None:
         """Ask for the removal; does not wait."""
-        self.plane.kubectl("delete", RESOURCE, name, "--namespace", namespace, "--wait=false", "--ignore-not-found")
+        self.plane.kubectl(
+            "delete", RESOURCE, name, "--namespace", namespace, "--wait=false", "--ignore-not-found"
+        )
 
-    def remove(self, name: str = "example-com", namespace: str = NAMESPACE, within_s: float = REMOVED_WITHIN_S) -> None:
+    def remove(
+        self,
+        name: str = "example-com",
+        namespace: str = NAMESPACE,
+        within_s: float = REMOVED_WITHIN_S,
+    ) -> None:
         """Delete and wait until it is gone."""
         self.delete(name, namespace)
         self.until_gone(name, namespace, within_s)
 
-    def write_config_map(self, data: Mapping[str, str | None], namespace: str = CONTROLLER_NAMESPACE, name: str = CONFIG_MAP) -> None:
+    def write_config_map(
+        self,
+        data: Mapping[str, str | None],
+        namespace: str = CONTROLLER_NAMESPACE,
+        name: str = CONFIG_MAP,
+    ) -> None:
         """Merge keys into a ConfigMap as another writer; None removes a key."""
-        self._http("PATCH", f"/api/v1/namespaces/{namespace}/configmaps/{name}", {"data": dict(data)})
+        self._http(
+            "PATCH", f"/api/v1/namespaces/{namespace}/configmaps/{name}", {"data": dict(data)}
+        )
 
     # --- what a person sees ------------------------------------------------------------------------------------------
 
-    def object(self, name: str = "example-com", namespace: str = NAMESPACE) -> dict[str, Any] | None:
+    def object(
+        self, name: str = "example-com", namespace: str = NAMESPACE
+    ) -> dict[str, Any] | None:
         """The object as it is; None when there is none."""
         answer = self.plane.http.get(path_of(namespace, name))
-        found: dict[str, Any] | None = None if answer.status_code == 404 else answer.raise_for_status().json()
+        found: dict[str, Any] | None = (
+            None if answer.status_code == 404 else answer.raise_for_status().json()
+        )
         return found
 
-    def condition(self, kind: str = "Ready", name: str = "example-com", namespace: str = NAMESPACE) -> dict[str, Any]:
+    def condition(
+        self, kind: str = "Ready", name: str = "example-com", namespace: str = NAMESPACE
+    ) -> dict[str, Any]:
         """One condition; empty before it is there."""
         found = self.object(name, namespace) or {}
-        return next((one for one in found.get("status", {}).get("conditions", []) if one["type"] == kind), {})
+        return next(
+            (one for one in found.get("status", {}).get("conditions", []) if one["type"] == kind),
+            {},
+        )
 
     def until_condition(
         self,
@@ -125,21 +177,43 @@ class Scene:
 
         def there() -> dict[str, Any] | None:
             found = self.object(name, namespace) or {"metadata": {"generation": -1}}
-            now: dict[str, Any] = next((one for one in found.get("status", {}).get("conditions", []) if one["type"] == kind), {})
+            now: dict[str, Any] = next(
+                (
+                    one
+                    for one in found.get("status", {}).get("conditions", [])
+                    if one["type"] == kind
+                ),
+                {},
+            )
             current = now.get("observedGeneration") == found["metadata"]["generation"]
             right = status in {None, now.get("status")} and reason in {None, now.get("reason")}
             return now if now and current and right else None
 
         what = f"{namespace}/{name}: {kind} {status or ''} {reason or ''}"
-        found = until(there, within_s=within_s, every_s=0.1, describe=lambda: f"{what}; it is\n{self.told(name, namespace)}")
+        found = until(
+            there,
+            within_s=within_s,
+            every_s=0.1,
+            describe=lambda: f"{what}; it is\n{self.told(name, namespace)}",
+        )
         assert found is not None
         return found
 
-    def until_enforced(self, name: str = "example-com", namespace: str = NAMESPACE, within_s: float = ENFORCED_WITHIN_S) -> None:
+    def until_enforced(
+        self,
+        name: str = "example-com",
+        namespace: str = NAMESPACE,
+        within_s: float = ENFORCED_WITHIN_S,
+    ) -> None:
         """Wait until the object is Ready for its current generation."""
         self.until_condition("Ready", "True", name=name, namespace=namespace, within_s=within_s)
 
-    def until_gone(self, name: str = "example-com", namespace: str = NAMESPACE, within_s: float = REMOVED_WITHIN_S) -> None:
+    def until_gone(
+        self,
+        name: str = "example-com",
+        namespace: str = NAMESPACE,
+        within_s: float = REMOVED_WITHIN_S,
+    ) -> None:
         """Wait until the object is gone."""
         until(
             lambda: self.object(name, namespace) is None,
@@ -152,9 +226,12 @@ class Scene:
         """All conditions, and the operator's last words: what a failing wait shows."""
         found = self.object(name, namespace) or {}
         lines = [
-            f"{one['type']}={one['status']} {one['reason']}: {one['message']}" for one in found.get("status", {}).get("conditions", [])
+            f"{one['type']}={one['status']} {one['reason']}: {one['message']}"
+            for one in found.get("status", {}).get("conditions", [])
         ]
-        return "\n".join([*lines, "operator:", self.operator.last_words() if "operator" in self.__dict__ else ""])
+        return "\n".join(
+            [*lines, "operator:", self.operator.last_words() if "operator" in self.__dict__ else ""]
+        )
 
     # --- what is true, whatever anybody says -------------------------------------------------------------------------
 
@@ -165,30 +242,50 @@ class Scene:
 
     def certificates(self, zone: str = "example.com") -> list[dict[str, Any]]:
         """What Cloudflare holds, without tombstones."""
-        return [one for one in self.control.zone(zone)["certificates"] if one["status"] != "deleted"]
+        return [
+            one for one in self.control.zone(zone)["certificates"] if one["status"] != "deleted"
+        ]
 
     def changes_at_cloudflare(self) -> list[dict[str, Any]]:
         """Every call that was not a read."""
         calls: list[dict[str, Any]] = self.control.calls(method="!GET")
         return calls
 
-    def ask_replica(self, https: str, host: str, visitor: Visitor, path: str = "/", *, pair: str = "example-com-aop") -> int:
+    def ask_replica(
+        self,
+        https: str,
+        host: str,
+        visitor: Visitor,
+        path: str = "/",
+        *,
+        pair: str = "example-com-aop",
+    ) -> int:
         """The status with which the replica at `ip:port` answers somebody who comes past the edge; `pair` names the Secret of ours."""
         leaf = (
             {Visitor.NOBODY: None, Visitor.STRANGER: self._foreign}.get(visitor)
             if visitor is not Visitor.OURS
             else Leaf.of_secret(self.secret(pair))
         )
-        return direct.ask(https, host, path, leaf=leaf, ca_file=self.ingress_nginx.announcement.ca_file).status_code
+        return direct.ask(
+            https, host, path, leaf=leaf, ca_file=self.ingress_nginx.announcement.ca_file
+        ).status_code
 
     def secret(self, name: str, namespace: str = NAMESPACE) -> dict[str, Any]:
         """A Secret. Raises `httpx.HTTPStatusError` where there is none."""
-        found: dict[str, Any] = self.plane.http.get(f"/api/v1/namespaces/{namespace}/secrets/{name}").raise_for_status().json()
+        found: dict[str, Any] = (
+            self.plane.http.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
+            .raise_for_status()
+            .json()
+        )
         return found
 
     def refusing(self, host: str = "example.com") -> list[str]:
         """The pods whose replica refuses somebody without a certificate."""
-        return [one.pod for one in self.ingress_nginx.replicas() if self.ask_replica(one.https, host, Visitor.NOBODY) == 400]
+        return [
+            one.pod
+            for one in self.ingress_nginx.replicas()
+            if self.ask_replica(one.https, host, Visitor.NOBODY) == 400
+        ]
 
     # --- visitors ----------------------------------------------------------------------------------------------------
 
@@ -205,15 +302,18 @@ class Scene:
     ) -> LoadThread:
         """A steady stream through every location, over all hosts; DNS-only hosts are asked at the replicas.
 
-        With `redirects` http:// may be redirected from the first request on: the origins may be enforced already. Of POSTs some are lost at every reload,
-        so that a report with them is at best `unfailing`.
+        With `redirects` http:// may be redirected from the first request on: the origins may be
+        enforced already. Of POSTs some are lost at every reload, so that a report with them is at
+        best `unfailing`.
         """
         dns_only = self.sandbox.layout.dns_only
         through_edge = [host for host in self.sandbox.layout.hosts if host not in dns_only]
         replicas = [Location(one.pod, one.https, one.http) for one in self.ingress_nginx.replicas()]
         plan = Plan(
             hosts=through_edge,
-            locations=[Location(one.code, one.https, one.http) for one in self.cloudflare.locations],
+            locations=[
+                Location(one.code, one.https, one.http) for one in self.cloudflare.locations
+            ],
             expected=expected,
             direct=dict.fromkeys(dns_only, replicas),
             ca_files=[self.cloudflare.edge_ca_file, Path(self.ingress_nginx.announcement.ca_file)],
@@ -227,7 +327,9 @@ class Scene:
         return load
 
     def _http(self, method: str, path: str, body: Mapping[str, Any]) -> None:
-        self.plane.http.request(method, path, json=body, headers={"Content-Type": "application/merge-patch+json"}).raise_for_status()
+        self.plane.http.request(
+            method, path, json=body, headers={"Content-Type": "application/merge-patch+json"}
+        ).raise_for_status()
 
 
 def pull(name: str = "example-com", namespace: str = NAMESPACE, **spec: Any) -> dict[str, Any]:
@@ -247,14 +349,24 @@ def pull(name: str = "example-com", namespace: str = NAMESPACE, **spec: Any) -> 
     }
 
 
-def origin(config_map: str = CONFIG_MAP, namespace: str = CONTROLLER_NAMESPACE, name: str = "public", **more: Any) -> dict[str, Any]:
+def origin(
+    config_map: str = CONFIG_MAP,
+    namespace: str = CONTROLLER_NAMESPACE,
+    name: str = "public",
+    **more: Any,
+) -> dict[str, Any]:
     """An ingress-nginx origin of a spec."""
-    return {"name": name, "ingressNginx": {"configMapRef": {"namespace": namespace, "name": config_map}, **more}}
+    return {
+        "name": name,
+        "ingressNginx": {"configMapRef": {"namespace": namespace, "name": config_map}, **more},
+    }
 
 
 def path_of(namespace: str, name: str | None = None) -> str:
     """The API's path of one object, or of all in a namespace."""
-    return f"/apis/aop-operator.dev/v1alpha1/namespaces/{namespace}/authenticatedoriginpulls" + (f"/{name}" if name else "")
+    return f"/apis/aop-operator.dev/v1alpha1/namespaces/{namespace}/authenticatedoriginpulls" + (
+        f"/{name}" if name else ""
+    )
 
 
 __all__ = ["NAMESPACE", "RESOURCE", "NotInTimeError", "Scene", "origin", "path_of", "pull"]

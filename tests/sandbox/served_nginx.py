@@ -1,6 +1,7 @@
 """One real nginx with exactly what the stand-in makes of a ConfigMap and some Ingresses, without an API server and without a controller.
 
-For tests of what a rendered configuration means: a second each, where a whole controller takes five.
+For tests of what a rendered configuration means: a second each, where a whole controller takes
+five.
 """
 
 import signal
@@ -30,7 +31,10 @@ WITHIN_S = 10
 
 @dataclass
 class ServedNginx:
-    """Running within the block, or only a file for `tested`. `data` is the ConfigMap's, `backend` the application's `host:port`."""
+    """Running within the block, or only a file for `tested`.
+
+    `data` is the ConfigMap's, `backend` the application's `host:port`.
+    """
 
     folder: Path
     ingresses: Sequence[Mapping[str, Any]]
@@ -41,7 +45,9 @@ class ServedNginx:
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._authority = Authority("origin")
-        certificate, key = self._authority.serve(["origin.example.com"]).write(self.folder, "default")
+        certificate, key = self._authority.serve(["origin.example.com"]).write(
+            self.folder, "default"
+        )
         http, https, default_server, status = (free_port(ADDRESS) for _ in range(4))
         self.place = Place(
             program=programs.find(),
@@ -59,11 +65,22 @@ class ServedNginx:
         )
 
     def __enter__(self) -> Self:
-        self._child = Child(self._command(), log=self.folder / "stdout.log", death_signal=signal.SIGTERM)
-        until(self._listens, within_s=WITHIN_S, describe=lambda: f"nginx to listen; it said {self._child.last_words()}")
+        self._child = Child(
+            self._command(), log=self.folder / "stdout.log", death_signal=signal.SIGTERM
+        )
+        until(
+            self._listens,
+            within_s=WITHIN_S,
+            describe=lambda: f"nginx to listen; it said {self._child.last_words()}",
+        )
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._child.kill(signal.SIGTERM)
 
     @property
@@ -73,11 +90,20 @@ class ServedNginx:
 
     def tested(self) -> str:
         """What `nginx -t` says against the text: empty when it passes."""
-        done = subprocess.run([*self._command(), "-t"], capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(
+            [*self._command(), "-t"], capture_output=True, text=True, timeout=30, check=False
+        )
         return "" if done.returncode == 0 else done.stderr
 
     def https(
-        self, host: str, path: str = "/", *, sni: str | None = None, presenting: KeyPair | None = None, method: str = "GET", **headers: str
+        self,
+        host: str,
+        path: str = "/",
+        *,
+        sni: str | None = None,
+        presenting: KeyPair | None = None,
+        method: str = "GET",
+        **headers: str,
     ) -> httpx.Response:
         """One request over TLS, on a connection of its own; SNI is the host unless told otherwise."""
         trust = ssl.create_default_context(cadata=self._authority.pem.decode())
@@ -86,23 +112,42 @@ class ServedNginx:
             trust.load_cert_chain(*presenting.write(self.folder, "client"))
         with httpx.Client(verify=trust, trust_env=False, timeout=WITHIN_S) as client:
             url = f"https://{ADDRESS}:{self.place.https_port}{path}"
-            return client.request(method, url, headers=_named(host, headers), extensions={"sni_hostname": sni or host})
+            return client.request(
+                method, url, headers=_named(host, headers), extensions={"sni_hostname": sni or host}
+            )
 
     def http(self, host: str, path: str = "/", **headers: str) -> httpx.Response:
         """One request in plaintext."""
-        return httpx.get(f"http://{ADDRESS}:{self.place.http_port}{path}", headers=_named(host, headers), trust_env=False, timeout=WITHIN_S)
+        return httpx.get(
+            f"http://{ADDRESS}:{self.place.http_port}{path}",
+            headers=_named(host, headers),
+            trust_env=False,
+            timeout=WITHIN_S,
+        )
 
     def _command(self) -> list[str]:
-        known = {f"{one['metadata']['namespace']}/{one['metadata']['name']}": one for one in self.secrets}
+        known = {
+            f"{one['metadata']['namespace']}/{one['metadata']['name']}": one for one in self.secrets
+        }
         self.place.ssl_folder.mkdir(exist_ok=True)
         self.place.endpoints_file.touch()
         for secret in self.secrets:
             if (bundle := Bundle.of(secret)) is not None:
                 bundle.write(self.place.ssl_folder)
-        text = template.render(model.build(Configuration.read(self.data), self.ingresses, known), self.place, 7)
+        text = template.render(
+            model.build(Configuration.read(self.data), self.ingresses, known), self.place, 7
+        )
         conf = self.folder / "nginx.conf"
         conf.write_text(text)
-        return [str(self.place.program.path), "-p", f"{self.folder}/", "-e", f"{self.folder}/error.log", "-c", str(conf)]
+        return [
+            str(self.place.program.path),
+            "-p",
+            f"{self.folder}/",
+            "-e",
+            f"{self.folder}/error.log",
+            "-c",
+            str(conf),
+        ]
 
     def _listens(self) -> bool:
         try:
@@ -112,9 +157,18 @@ class ServedNginx:
 
 
 def ingress(
-    name: str, *hosts: str, age: str = "2026-01-01T00:00:00Z", tls: bool = True, path: str = "/", kind: str = "Prefix", **annotations: str
+    name: str,
+    *hosts: str,
+    age: str = "2026-01-01T00:00:00Z",
+    tls: bool = True,
+    path: str = "/",
+    kind: str = "Prefix",
+    **annotations: str,
 ) -> dict[str, Any]:
-    """An Ingress of namespace `web` with one path on every host; no hosts: a rule of the catch-all. `annotations` have short names, with `_` for `-`."""
+    """An Ingress of namespace `web` with one path on every host; no hosts: a rule of the catch-all.
+
+    `annotations` have short names, with `_` for `-`.
+    """
     backend = {"service": {"name": "web", "port": {"number": 80}}}
     http = {"http": {"paths": [{"path": path, "pathType": kind, "backend": backend}]}}
     return {
@@ -123,7 +177,9 @@ def ingress(
             "namespace": "web",
             "creationTimestamp": age,
             "resourceVersion": "1",
-            "annotations": {PREFIX + key.replace("_", "-"): value for key, value in annotations.items()},
+            "annotations": {
+                PREFIX + key.replace("_", "-"): value for key, value in annotations.items()
+            },
         },
         "spec": {
             "tls": [{"hosts": [*hosts]}] if tls else [],

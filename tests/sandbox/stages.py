@@ -14,7 +14,10 @@ PASSING = (
     (re.compile(r"\d{4}-\d\d-\d\d"), "<date>"),
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<id>"),
     # Replicas reload one after the other: which one shows what is chance.
-    (re.compile(r"(?<=of ConfigMap ingress-nginx/ingress-nginx-controller: ).*?(?=\. Awaited)"), "<what each pod shows>"),
+    (
+        re.compile(r"(?<=of ConfigMap ingress-nginx/ingress-nginx-controller: ).*?(?=\. Awaited)"),
+        "<what each pod shows>",
+    ),
     (re.compile(r"ingress-nginx-controller-[0-9a-f]{8}"), "<pod>"),
     # Which host is the first to present it is chance.
     (re.compile(r"(?<=Requests to )\S+(?= come with leaf)"), "<host>"),
@@ -25,7 +28,9 @@ PASSING = (
 CHANCE = frozenset({"Initializing"})
 """Reasons that last for less than a person can see, if they are met at all."""
 RELOADING = ("waits until every replica runs", "the check path must answer")
-ENFORCEMENT = re.compile(r"^(\S+ +\S+) +(?:(?:Off|Request|Optional|Require) +)?(?=(?:True|False|Unknown) )")
+ENFORCEMENT = re.compile(
+    r"^(\S+ +\S+) +(?:(?:Off|Request|Optional|Require) +)?(?=(?:True|False|Unknown) )"
+)
 """While replicas reload, or were not asked twice yet, it is chance which mode is seen, or none."""
 AGE = re.compile(r"\b(\d+[smh])+$|<invalid>$")
 LEAF = re.compile(r"(?<=leaf )[0-9a-f]{8}")
@@ -42,7 +47,8 @@ class Stage:
 def stages(rows: Sequence[str], states: Iterable[Mapping[str, Any]]) -> tuple[Stage, ...]:
     """The stages that the states went through: of those that say the same of Ready, the last one, in order.
 
-    `rows` are what `kubectl get aop --watch` printed: one per state, but for those before it was listening.
+    `rows` are what `kubectl get aop --watch` printed: one per state, but for those before it was
+    listening.
     """
     found: dict[str, Stage] = {}
     for seen in states:
@@ -53,7 +59,11 @@ def stages(rows: Sequence[str], states: Iterable[Mapping[str, Any]]) -> tuple[St
         row = next((row for row in reversed(rows) if ready["message"] in row), None)
         if row is not None:
             said = settled(ready["message"])
-            name = f"{len(found) + 1:02d}-{slug(ready['reason'], said)}" if said not in found else found[said].name
+            name = (
+                f"{len(found) + 1:02d}-{slug(ready['reason'], said)}"
+                if said not in found
+                else found[said].name
+            )
             found[said] = Stage(name, _text(row, conditions))
     return tuple(found.values())
 
@@ -67,12 +77,21 @@ def settled(text: str) -> str:
 
 def slug(reason: str, message: str) -> str:
     """A file's name for a stage."""
-    first = message.removeprefix("The object is being removed. ").removeprefix("The operator is about to ").split(" ")[0]
+    first = (
+        message.removeprefix("The object is being removed. ")
+        .removeprefix("The operator is about to ")
+        .split(" ")[0]
+    )
     return f"{reason}-{first}".lower() if reason in {"Progressing", "Removing"} else reason.lower()
 
 
 def _text(row: str, conditions: Iterable[Mapping[str, Any]]) -> str:
-    lines = [f"{one['type']}={one['status']} {one['reason']}: {settled(one['message'])}".removesuffix(": ") for one in conditions]
+    lines = [
+        f"{one['type']}={one['status']} {one['reason']}: {settled(one['message'])}".removesuffix(
+            ": "
+        )
+        for one in conditions
+    ]
     seen = AGE.sub("<age>", settled(row))
     if any(words in seen for words in RELOADING):
         seen = ENFORCEMENT.sub(r"\1   <mode>   ", seen)

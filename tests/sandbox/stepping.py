@@ -1,7 +1,8 @@
 """The operator under a wall clock that somebody sets: the whole real process, whose one clock adds to the time what stands in a file.
 
-`python -m sandbox.stepping FILE`: seconds, which may change at any time. A test shows that the operator reads the time from nothing but its clock;
-what the machine's libraries ask for themselves, such as the validity of a server's certificate, goes by the machine.
+`python -m sandbox.stepping FILE`: seconds, which may change at any time. A test shows that the
+operator reads the time from nothing but its clock; what the machine's libraries ask for themselves,
+such as the validity of a server's certificate, goes by the machine.
 """
 
 from __future__ import annotations

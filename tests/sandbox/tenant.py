@@ -22,7 +22,10 @@ Said = tuple[int, dict[str, str], str]
 
 
 class Tenant:
-    """Serves HTTPS within the block. `says` makes the answer to a path from its nonce (`n`), and may be replaced at any time."""
+    """Serves HTTPS within the block.
+
+    `says` makes the answer to a path from its nonce (`n`), and may be replaced at any time.
+    """
 
     def __init__(self, folder: Path, says: Callable[[str], Said]) -> None:
         self.says = says
@@ -34,7 +37,9 @@ class Tenant:
 
             def do_GET(self) -> None:
                 tenant.asked += 1
-                status, headers, body = tenant.says(parse_qs(urlsplit(self.path).query).get("n", [""])[0])
+                status, headers, body = tenant.says(
+                    parse_qs(urlsplit(self.path).query).get("n", [""])[0]
+                )
                 self.send_response(status)
                 for name, value in {**headers, "Content-Length": str(len(body.encode()))}.items():
                     self.send_header(name, value)
@@ -50,19 +55,30 @@ class Tenant:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(file)
         self._server = ThreadingHTTPServer((ADDRESS, 0), Handler)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self._server.socket = context.wrap_socket(
+            self._server.socket, server_side=True, do_handshake_on_connect=False
+        )
         self._thread = Thread(target=self._server.serve_forever, daemon=True)
 
     @property
     def place(self) -> dict[str, str | int]:
         """Where the edge finds it: an `Origin` of the double's."""
-        return {"address": ADDRESS, "https_port": self._server.server_port, "http_port": self._server.server_port}
+        return {
+            "address": ADDRESS,
+            "https_port": self._server.server_port,
+            "http_port": self._server.server_port,
+        }
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

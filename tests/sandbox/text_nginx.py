@@ -1,7 +1,7 @@
 """One real nginx around a text in the two snippet keys, shaped like the controller's configuration but with no controller.
 
-For tests of what the text means: render order and re-indenting are the controller's (facts: ingress-nginx#render-order, ingress-nginx#re-indenting), the rest is
-the least that answers.
+For tests of what the text means: render order and re-indenting are the controller's
+(facts: ingress-nginx#render-order, ingress-nginx#re-indenting), the rest is the least that answers.
 """
 
 import os
@@ -69,7 +69,10 @@ class Said:
 
 @dataclass
 class TextNginx:
-    """A running nginx within the block, or only a file for `tested`. `hosts` have a server each, beside the catch-all."""
+    """A running nginx within the block, or only a file for `tested`.
+
+    `hosts` have a server each, beside the catch-all.
+    """
 
     folder: Path
     snippets: Mapping[str, str]
@@ -83,17 +86,35 @@ class TextNginx:
     http_port: int = field(default_factory=free_port)
 
     def __enter__(self) -> Self:
-        self._child = Child(self._command(), log=self.folder / "stdout.log", death_signal=signal.SIGTERM)
-        until(self._listens, within_s=10, describe=lambda: f"nginx to listen; it said {self._child.last_words()}")
+        self._child = Child(
+            self._command(), log=self.folder / "stdout.log", death_signal=signal.SIGTERM
+        )
+        until(
+            self._listens,
+            within_s=10,
+            describe=lambda: f"nginx to listen; it said {self._child.last_words()}",
+        )
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._child.kill(signal.SIGTERM)
 
     def tested(self) -> str:
         """What `nginx -t` says against the text: empty when it passes, else the lines of level emerg."""
-        done = subprocess.run([*self._command(), "-t"], capture_output=True, text=True, timeout=30, check=False)
-        return "" if done.returncode == 0 else "\n".join(line for line in done.stderr.splitlines() if "[emerg]" in line) or done.stderr
+        done = subprocess.run(
+            [*self._command(), "-t"], capture_output=True, text=True, timeout=30, check=False
+        )
+        return (
+            ""
+            if done.returncode == 0
+            else "\n".join(line for line in done.stderr.splitlines() if "[emerg]" in line)
+            or done.stderr
+        )
 
     def logged(self) -> list[str]:
         """The lines of the access log so far."""
@@ -105,7 +126,15 @@ class TextNginx:
         self._command()
         os.kill(int((self.folder / "nginx.pid").read_text()), signal.SIGHUP)
 
-    def https(self, host: str, path: str = "/", leaf: Path | None = None, *, sni: str | None = None, **headers: str) -> Said:
+    def https(
+        self,
+        host: str,
+        path: str = "/",
+        leaf: Path | None = None,
+        *,
+        sni: str | None = None,
+        **headers: str,
+    ) -> Said:
         """GET over a fresh TLS connection, with the certificate and key in `leaf` if given; SNI is the host unless told otherwise."""
         with self.connection(client_context(leaf), sni or host) as connection:
             return ask(connection, host, path, headers)
@@ -117,13 +146,23 @@ class TextNginx:
 
     def raw(self, request: bytes, *, tls: str | None = None, port: int | None = None) -> str:
         """What is answered to these very bytes, over TLS with SNI `tls`, or in plaintext on the plaintext port unless told otherwise."""
-        plain = socket.create_connection(("127.0.0.1", port or (self.https_port if tls else self.http_port)), timeout=10)
-        with client_context(None).wrap_socket(plain, server_hostname=tls) if tls else plain as connection:
-            with suppress(ConnectionResetError, BrokenPipeError, ssl.SSLError):  # it may have answered before it has read all
+        plain = socket.create_connection(
+            ("127.0.0.1", port or (self.https_port if tls else self.http_port)), timeout=10
+        )
+        with (
+            client_context(None).wrap_socket(plain, server_hostname=tls)
+            if tls
+            else plain as connection
+        ):
+            with suppress(
+                ConnectionResetError, BrokenPipeError, ssl.SSLError
+            ):  # it may have answered before it has read all
                 connection.sendall(request)
             return answered(connection).body
 
-    def connection(self, context: ssl.SSLContext, sni: str, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
+    def connection(
+        self, context: ssl.SSLContext, sni: str, session: ssl.SSLSession | None = None
+    ) -> ssl.SSLSocket:
         """A TLS connection, resuming `session` if the server agrees."""
         plain = socket.create_connection(("127.0.0.1", self.https_port), timeout=10)
         return context.wrap_socket(plain, server_hostname=sni, session=session)
@@ -153,7 +192,15 @@ class TextNginx:
             servers="".join(servers),
         )
         conf.write_text(clean(text))
-        return [str(programs.find().path), "-p", f"{self.folder}/", "-e", f"{self.folder}/error.log", "-c", str(conf)]
+        return [
+            str(programs.find().path),
+            "-p",
+            f"{self.folder}/",
+            "-e",
+            f"{self.folder}/error.log",
+            "-c",
+            str(conf),
+        ]
 
     def _listens(self) -> bool:
         with socket.socket() as probe:
@@ -170,10 +217,23 @@ def client_context(leaf: Path | None) -> ssl.SSLContext:
     return context
 
 
-def ask(connection: socket.socket, host: str, path: str, headers: Mapping[str, str], *, close: bool = True) -> Said:
+def ask(
+    connection: socket.socket,
+    host: str,
+    path: str,
+    headers: Mapping[str, str],
+    *,
+    close: bool = True,
+) -> Said:
     """One GET, exactly as written: nothing is normalised, so that paths with `..` arrive as they are."""
-    lines = [f"GET {path} HTTP/1.1", f"Host: {host}", *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items())]
-    connection.sendall("\r\n".join([*lines, *(["Connection: close"] if close else []), "", ""]).encode())
+    lines = [
+        f"GET {path} HTTP/1.1",
+        f"Host: {host}",
+        *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items()),
+    ]
+    connection.sendall(
+        "\r\n".join([*lines, *(["Connection: close"] if close else []), "", ""]).encode()
+    )
     return answered(connection)
 
 
@@ -185,4 +245,6 @@ def answered(connection: socket.socket) -> Said:
     while line := answer.readline().strip().decode("latin-1"):
         name, _, value = line.partition(":")
         found[name.lower()] = value.strip()
-    return Said(status, found, answer.read(int(found.get("content-length", 0))).decode(errors="replace"))
+    return Said(
+        status, found, answer.read(int(found.get("content-length", 0))).decode(errors="replace")
+    )

@@ -1,6 +1,7 @@
 """Waiting for a condition with a deadline: the only kind of waiting in tests and in the sandbox.
 
-Whoever waits says what for, so that a deadline that passes tells a person what did not happen, and what was seen instead.
+Whoever waits says what for, so that a deadline that passes tells a person what did not happen, and
+what was seen instead.
 """
 
 import asyncio
@@ -12,7 +13,10 @@ T = TypeVar("T")
 
 
 class NotInTimeError(AssertionError):
-    """The condition did not come true before its deadline. An assertion, because in a test that is what has failed."""
+    """The condition did not come true before its deadline.
+
+    An assertion, because in a test that is what has failed.
+    """
 
 
 def until(
@@ -25,9 +29,9 @@ def until(
 ) -> T:
     """Ask `condition` again and again until its answer is truthy, and return that answer.
 
-    `describe` ends the sentence "waited N s for ..."; as a function it is asked once, after the deadline, and may tell what the world
-    looks like. Exceptions of the classes in `ignoring` count as "not yet". At least one attempt is made, and one begun before the
-    deadline counts.
+    `describe` ends the sentence "waited N s for ..."; as a function it is asked once, after the
+    deadline, and may tell what the world looks like. Exceptions of the classes in `ignoring` count
+    as "not yet". At least one attempt is made, and one begun before the deadline counts.
 
     Raises:
         NotInTimeError: the deadline passed. The last answer, or the last ignored exception, is in the message.
@@ -68,7 +72,11 @@ async def until_async(
     while True:
         try:
             asked = condition()
-            answer = await asyncio.wait_for(asked, max(deadline - time.monotonic(), every_s)) if isinstance(asked, Awaitable) else asked
+            answer = (
+                await asyncio.wait_for(asked, max(deadline - time.monotonic(), every_s))
+                if isinstance(asked, Awaitable)
+                else asked
+            )
         except ignoring as error:
             seen = error
         except TimeoutError:
@@ -84,6 +92,8 @@ async def until_async(
         await asyncio.sleep(every_s)
 
 
-def _not_in_time(within_s: float, describe: str | Callable[[], str], seen: object) -> NotInTimeError:
+def _not_in_time(
+    within_s: float, describe: str | Callable[[], str], seen: object
+) -> NotInTimeError:
     what = describe if isinstance(describe, str) else describe()
     return NotInTimeError(f"waited {within_s:g} s for {what}; the last attempt gave {seen!r}")

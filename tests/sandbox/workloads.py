@@ -1,8 +1,9 @@
 """Stand-ins for what turns workloads into processes: the Deployment's, the Job's controller and the kubelet, as far as the chart needs them.
 
-What runs is what the API server holds: arguments, environment, ports and probes come from the installed objects and are never written again
-in a test. The container's image is this environment's own `aop-operator`, and a pod's way to the API server (the mounted token of its
-ServiceAccount) is a kubeconfig with such a token.
+What runs is what the API server holds: arguments, environment, ports and probes come from the
+installed objects and are never written again in a test. The container's image is this environment's
+own `aop-operator`, and a pod's way to the API server (the mounted token of its ServiceAccount) is a
+kubeconfig with such a token.
 """
 
 from __future__ import annotations
@@ -41,16 +42,32 @@ def start_container(plane: ControlPlane, namespace: str, pod: Json, log: Path) -
     """
     container = pod["containers"][0]
     if strange := [one["name"] for one in container.get("env", []) if "valueFrom" in one]:
-        raise ValueError(f"variables {strange} come from elsewhere, which this stand-in does not follow")
+        raise ValueError(
+            f"variables {strange} come from elsewhere, which this stand-in does not follow"
+        )
     own = {one["name"]: one.get("value", "") for one in container.get("env", [])}
     kubeconfig = plane.service_account_kubeconfig(namespace, pod["serviceAccountName"])
-    return Child([PROGRAM, *container.get("args", [])], log=log, env={**own, "AOP_KUBECONFIG": str(kubeconfig)})
+    return Child(
+        [PROGRAM, *container.get("args", [])],
+        log=log,
+        env={**own, "AOP_KUBECONFIG": str(kubeconfig)},
+    )
 
 
 class DeployedOperator:
-    """The one pod of the operator's Deployment: started, probed and stopped as a kubelet would. A context manager."""
+    """The one pod of the operator's Deployment: started, probed and stopped as a kubelet would.
 
-    def __init__(self, plane: ControlPlane, folder: Path, *, namespace: str = "aop-system", name: str = "aop-operator") -> None:
+    A context manager.
+    """
+
+    def __init__(
+        self,
+        plane: ControlPlane,
+        folder: Path,
+        *,
+        namespace: str = "aop-system",
+        name: str = "aop-operator",
+    ) -> None:
         self._plane, self._namespace, self._name = plane, namespace, name
         self._log = folder / f"{name}.log"
         self._child: Child | None = None
@@ -60,8 +77,14 @@ class DeployedOperator:
         """Start what the Deployment says now, and wait until its readiness probe succeeds."""
         path = f"/apis/apps/v1/namespaces/{self._namespace}/deployments/{self._name}"
         self.template = self._plane.http.get(path).raise_for_status().json()["spec"]["template"]
-        self._child = start_container(self._plane, self._namespace, self.template["spec"], self._log)
-        until(self._ready, within_s=30, describe=lambda: f"the operator to be ready:\n{self.last_words()}")
+        self._child = start_container(
+            self._plane, self._namespace, self.template["spec"], self._log
+        )
+        until(
+            self._ready,
+            within_s=30,
+            describe=lambda: f"the operator to be ready:\n{self.last_words()}",
+        )
         return self
 
     def replace(self) -> None:
@@ -72,7 +95,9 @@ class DeployedOperator:
     def stop(self) -> None:
         """SIGTERM, and SIGKILL when the grace period is over."""
         if self._child is not None:
-            self._child.kill(SIGTERM, within_s=self.template["spec"]["terminationGracePeriodSeconds"])
+            self._child.kill(
+                SIGTERM, within_s=self.template["spec"]["terminationGracePeriodSeconds"]
+            )
 
     def last_words(self) -> str:
         """The end of its log."""
@@ -81,7 +106,12 @@ class DeployedOperator:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
 
     def _ready(self) -> bool:
@@ -91,7 +121,11 @@ class DeployedOperator:
         ports = {one["name"]: one["containerPort"] for one in container["ports"]}
         probe = container["readinessProbe"]["httpGet"]
         try:
-            return httpx.get(f"http://127.0.0.1:{ports[probe['port']]}{probe['path']}", trust_env=False, timeout=2).is_success
+            return httpx.get(
+                f"http://127.0.0.1:{ports[probe['port']]}{probe['path']}",
+                trust_env=False,
+                timeout=2,
+            ).is_success
         except httpx.HTTPError:
             return False
 
@@ -99,7 +133,8 @@ class DeployedOperator:
 class JobRunner:
     """Runs every Job of one namespace, once, as a process; keeps its pod and serves its log to the API server. A context manager.
 
-    The log is what `kubectl logs` and Helm show: the API server fetches it from the pod's node, which is this.
+    The log is what `kubectl logs` and Helm show: the API server fetches it from the pod's node,
+    which is this.
     """
 
     def __init__(self, plane: ControlPlane, folder: Path, namespace: str = "aop-system") -> None:
@@ -121,7 +156,12 @@ class JobRunner:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._stopping.set()
         self._thread.join()
         self._kubelet.shutdown()
@@ -132,9 +172,15 @@ class JobRunner:
     def _run(self) -> None:
         try:
             while not self._stopping.wait(0.1):
-                jobs = self._plane.http.get(f"/apis/batch/v1/namespaces/{self._namespace}/jobs").raise_for_status().json()["items"]
+                jobs = (
+                    self._plane.http.get(f"/apis/batch/v1/namespaces/{self._namespace}/jobs")
+                    .raise_for_status()
+                    .json()["items"]
+                )
                 for job in jobs:
-                    if job["metadata"]["uid"] not in self._ran and not job["status"].get("conditions"):
+                    if job["metadata"]["uid"] not in self._ran and not job["status"].get(
+                        "conditions"
+                    ):
                         self._ran.add(job["metadata"]["uid"])
                         self._run_job(job)
         except BaseException as error:  # noqa: BLE001 - raised where the block ends
@@ -151,30 +197,54 @@ class JobRunner:
                 "name": pod,
                 "labels": template["metadata"]["labels"],
                 "ownerReferences": [
-                    {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job["metadata"]["uid"], "controller": True}
+                    {
+                        "apiVersion": "batch/v1",
+                        "kind": "Job",
+                        "name": name,
+                        "uid": job["metadata"]["uid"],
+                        "controller": True,
+                    }
                 ],
             },
             "spec": {**template["spec"], "nodeName": NODE},
         }
-        self._plane.http.post(f"/api/v1/namespaces/{self._namespace}/pods", json=body).raise_for_status()
+        self._plane.http.post(
+            f"/api/v1/namespaces/{self._namespace}/pods", json=body
+        ).raise_for_status()
         child = start_container(self._plane, self._namespace, template["spec"], log)
         until(
-            lambda: not child.alive, within_s=job["spec"]["activeDeadlineSeconds"], describe=lambda: f"{name} to end:\n{child.last_words()}"
+            lambda: not child.alive,
+            within_s=job["spec"]["activeDeadlineSeconds"],
+            describe=lambda: f"{name} to end:\n{child.last_words()}",
         )
         succeeded = child.returncode == 0
         self._patch(
-            f"/api/v1/namespaces/{self._namespace}/pods/{pod}/status", {"status": {"phase": "Succeeded" if succeeded else "Failed"}}
+            f"/api/v1/namespaces/{self._namespace}/pods/{pod}/status",
+            {"status": {"phase": "Succeeded" if succeeded else "Failed"}},
         )
         path = f"/apis/batch/v1/namespaces/{self._namespace}/jobs/{name}/status"
-        before, after = ("SuccessCriteriaMet", "Complete") if succeeded else ("FailureTarget", "Failed")
+        before, after = (
+            ("SuccessCriteriaMet", "Complete") if succeeded else ("FailureTarget", "Failed")
+        )
         reason = "CompletionsReached" if succeeded else "BackoffLimitExceeded"
-        conditions = [{"type": kind, "status": "True", "reason": reason, "lastTransitionTime": _now()} for kind in (before, after)]
+        conditions = [
+            {"type": kind, "status": "True", "reason": reason, "lastTransitionTime": _now()}
+            for kind in (before, after)
+        ]
         counted = {"succeeded": 1, "completionTime": _now()} if succeeded else {"failed": 1}
-        status = {"startTime": started, "ready": 0, "terminating": 0, "uncountedTerminatedPods": {}, **counted}
+        status = {
+            "startTime": started,
+            "ready": 0,
+            "terminating": 0,
+            "uncountedTerminatedPods": {},
+            **counted,
+        }
         self._patch(path, {"status": {**status, "conditions": conditions}})
 
     def _patch(self, path: str, body: Json) -> None:
-        answer = self._plane.http.patch(path, json=body, headers={"Content-Type": "application/merge-patch+json"})
+        answer = self._plane.http.patch(
+            path, json=body, headers={"Content-Type": "application/merge-patch+json"}
+        )
         if not answer.is_success:
             raise RuntimeError(f"{path}: {answer.text}")
 
@@ -196,7 +266,9 @@ class JobRunner:
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Kubelet)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*Authority("kubelet").serve(["127.0.0.1"]).write(self._folder, "kubelet"))
+        context.load_cert_chain(
+            *Authority("kubelet").serve(["127.0.0.1"]).write(self._folder, "kubelet")
+        )
         server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=_serve, args=(server,), name="kubelet", daemon=True).start()
         return server

@@ -1,7 +1,8 @@
 """A wall clock that somebody sets by 50 minutes, back or ahead, in the middle of every kind of wait: none lasts longer, none ends before its time.
 
-One story for each direction, in the real process: the clock is set while a proof is under way, set right again while visitors are refused, set
-once more during the hold-off, and set right during a removal that Cloudflare holds up. Each test asks one question about it.
+One story for each direction, in the real process: the clock is set while a proof is under way, set
+right again while visitors are refused, set once more during the hold-off, and set right during a
+removal that Cloudflare holds up. Each test asks one question about it.
 """
 
 from __future__ import annotations
@@ -54,8 +55,12 @@ def story(request: pytest.FixtureRequest) -> Iterator[Story]:
     with Scene(with_operator=False) as scene:
         file = scene.sandbox.folder / "clock"
         clock, told = WallClock(file), Story()
-        settings = scene.sandbox.operator_environment(AOP_TEARDOWN_PATIENCE_S=str(PATIENCE_S), AOP_RESYNC_S="5", PYTHONPATH=str(TESTS))
-        scene.operator = Operator(settings, scene.sandbox.folder, command=("-m", "sandbox.stepping", str(file)))
+        settings = scene.sandbox.operator_environment(
+            AOP_TEARDOWN_PATIENCE_S=str(PATIENCE_S), AOP_RESYNC_S="5", PYTHONPATH=str(TESTS)
+        )
+        scene.operator = Operator(
+            settings, scene.sandbox.folder, command=("-m", "sandbox.stepping", str(file))
+        )
         with scene.operator:
             scene.control.turn(deploy_s=3)
             scene.control.turn_location(requests_per_connection=1, resume=False)

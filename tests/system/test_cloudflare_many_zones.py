@@ -1,6 +1,7 @@
 """An hour of two hundred zones of one user, of which a third is blocked, each for another reason: what they ask of Cloudflare.
 
-The client, the budget, the reader and the performer are the real ones; Cloudflare is one function, and time is simulated.
+The client, the budget, the reader and the performer are the real ones; Cloudflare is one function,
+and time is simulated.
 """
 
 from __future__ import annotations
@@ -36,7 +37,15 @@ from builders import NOW, UID, observed, origin, spec
 
 ZONES, BLOCKED_EVERY = 200, 3
 HOUR_S, WINDOW_S, QUARTER = 3600.0, 300.0, 300
-RECIPE = Recipe("example.com", UID, ("example.com",), Algorithm.ECDSA, 256, timedelta(days=730), timedelta(days=1826))
+RECIPE = Recipe(
+    "example.com",
+    UID,
+    ("example.com",),
+    Algorithm.ECDSA,
+    256,
+    timedelta(days=730),
+    timedelta(days=1826),
+)
 AUTHORITY = pki.create_authority(RECIPE, NOW)
 ISSUED = pki.issue_leaf(RECIPE, AUTHORITY, NOW)
 OTHER = pki.throwaway(NOW).leaf
@@ -63,15 +72,26 @@ class Time(Clock):
 
 
 def said(result: Any) -> httpx.Response:
-    return httpx.Response(200, json={"success": True, "errors": [], "messages": [], "result": result})
+    return httpx.Response(
+        200, json={"success": True, "errors": [], "messages": [], "result": result}
+    )
 
 
 def refused(status: int, code: int, message: str = "no", **headers: str) -> httpx.Response:
-    return httpx.Response(status, headers=headers, json={"success": False, "errors": [{"code": code, "message": message}], "messages": []})
+    return httpx.Response(
+        status,
+        headers=headers,
+        json={"success": False, "errors": [{"code": code, "message": message}], "messages": []},
+    )
 
 
 def pem(leaf: pki.Leaf, id_: str, status: str = "active") -> dict[str, Any]:
-    return {"id": id_, "status": status, "certificate": leaf.pem, "uploaded_on": "2026-02-01T00:00:00Z"}
+    return {
+        "id": id_,
+        "status": status,
+        "certificate": leaf.pem,
+        "uploaded_on": "2026-02-01T00:00:00Z",
+    }
 
 
 @dataclass
@@ -99,9 +119,15 @@ class World:
     def answer(self, method: str, path: str) -> httpx.Response:
         for end, answer in self.answers.items():
             if (method if end.isupper() else path).endswith(end):
-                return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+                return httpx.Response(
+                    answer.status_code, headers=answer.headers, content=answer.content
+                )
         if path.endswith("/hostnames"):
-            return said([{"hostname": self.name, "enabled": False, "status": "active"}] if self.suppressed else [])
+            return said(
+                [{"hostname": self.name, "enabled": False, "status": "active"}]
+                if self.suppressed
+                else []
+            )
         if path.endswith("/settings/ssl"):
             return said({"value": self.ssl})
         if path.endswith("/settings/tls_client_auth"):
@@ -111,14 +137,21 @@ class World:
         if path.endswith("/origin_tls_client_auth") and self.pages > 1:
             self.asked += 1
             fresh = [pem(ISSUED.leaf, f"ours-{self.asked}")]
-            return httpx.Response(200, json=said(fresh).json() | {"result_info": {"total_pages": self.pages}})
+            return httpx.Response(
+                200, json=said(fresh).json() | {"result_info": {"total_pages": self.pages}}
+            )
         if path.endswith("/origin_tls_client_auth"):
             return said(self.certificates)
         return said(self.certificates[0]) if self.certificates else refused(404, 1551)
 
     @property
     def found(self) -> list[dict[str, Any]]:
-        one = {"id": self.id, "name": self.name, "status": self.status, "account": {"id": ACCOUNT, "name": "A"}}
+        one = {
+            "id": self.id,
+            "name": self.name,
+            "status": self.status,
+            "account": {"id": ACCOUNT, "name": "A"},
+        }
         return [one, {**one, "id": "f" * 32}][: self.zones]
 
 
@@ -144,33 +177,77 @@ BLOCKED: dict[str, tuple[dict[str, Any], Reason]] = {
     "two zones": ({"zones": 2}, Reason.ZONE_AMBIGUOUS),
     "suppressed": ({"suppressed": True}, Reason.HOSTS_SUPPRESSED),
     "another's certificate": ({"certificates": [pem(OTHER, "theirs")]}, Reason.FOREIGN_CERTIFICATE),
-    "odd dates": ({"certificates": [pem(OTHER, "odd") | {"uploaded_on": "9999-12-31T23:59:59-01:00"}]}, Reason.FOREIGN_CERTIFICATE),
-    "shared certificate": ({"shared": "on", "enabled": False, "certificates": []}, Reason.FOREIGN_CERTIFICATE),
-    "token unknown": (unknown_token(refused(401, 1000, "Invalid API Token")), Reason.TOKEN_REJECTED),
-    "token disabled": (unknown_token(said({"status": "disabled"})), Reason.TOKEN_REJECTED),
-    "token expired": (unknown_token(said({"status": "expired", "expires_on": "2026-01-01T00:00:00Z"})), Reason.TOKEN_REJECTED),
-    "token of the future": (unknown_token(said({"status": "active", "not_before": "2199-01-01T00:00:00Z"})), Reason.TOKEN_REJECTED),
-    "token malformed": ({"answers": {"/zones": refused(400, 6003, "Invalid request headers")}}, Reason.TOKEN_REJECTED),
-    "token of another address": (
-        {"answers": {"/zones": refused(403, 9109, "Cannot use the access token from location: 192.0.2.1")}},
+    "odd dates": (
+        {"certificates": [pem(OTHER, "odd") | {"uploaded_on": "9999-12-31T23:59:59-01:00"}]},
+        Reason.FOREIGN_CERTIFICATE,
+    ),
+    "shared certificate": (
+        {"shared": "on", "enabled": False, "certificates": []},
+        Reason.FOREIGN_CERTIFICATE,
+    ),
+    "token unknown": (
+        unknown_token(refused(401, 1000, "Invalid API Token")),
         Reason.TOKEN_REJECTED,
     ),
-    "permission for zones": ({"answers": {"/zones": refused(403, 10000)}}, Reason.TOKEN_LACKS_PERMISSION),
-    "permission for settings": (
-        {"answers": {"/settings/ssl": refused(403, 9109, "Unauthorized to access requested resource")}},
+    "token disabled": (unknown_token(said({"status": "disabled"})), Reason.TOKEN_REJECTED),
+    "token expired": (
+        unknown_token(said({"status": "expired", "expires_on": "2026-01-01T00:00:00Z"})),
+        Reason.TOKEN_REJECTED,
+    ),
+    "token of the future": (
+        unknown_token(said({"status": "active", "not_before": "2199-01-01T00:00:00Z"})),
+        Reason.TOKEN_REJECTED,
+    ),
+    "token malformed": (
+        {"answers": {"/zones": refused(400, 6003, "Invalid request headers")}},
+        Reason.TOKEN_REJECTED,
+    ),
+    "token of another address": (
+        {
+            "answers": {
+                "/zones": refused(403, 9109, "Cannot use the access token from location: 192.0.2.1")
+            }
+        },
+        Reason.TOKEN_REJECTED,
+    ),
+    "permission for zones": (
+        {"answers": {"/zones": refused(403, 10000)}},
         Reason.TOKEN_LACKS_PERMISSION,
     ),
-    "permission for certificates": ({"answers": {LIST: refused(403, 10000, "Authentication error")}}, Reason.TOKEN_LACKS_PERMISSION),
-    "permission for the enablement": ({"answers": {f"{LIST}/settings": refused(404, 9109)}}, Reason.TOKEN_LACKS_PERMISSION),
+    "permission for settings": (
+        {
+            "answers": {
+                "/settings/ssl": refused(403, 9109, "Unauthorized to access requested resource")
+            }
+        },
+        Reason.TOKEN_LACKS_PERMISSION,
+    ),
+    "permission for certificates": (
+        {"answers": {LIST: refused(403, 10000, "Authentication error")}},
+        Reason.TOKEN_LACKS_PERMISSION,
+    ),
+    "permission for the enablement": (
+        {"answers": {f"{LIST}/settings": refused(404, 9109)}},
+        Reason.TOKEN_LACKS_PERMISSION,
+    ),
     "plan": ({"answers": {LIST: refused(403, 1234, PLAN)}}, Reason.NOT_OFFERED),
-    "plan for the enablement": ({"answers": {f"{LIST}/settings": refused(402, 1234, PLAN)}}, Reason.NOT_OFFERED),
+    "plan for the enablement": (
+        {"answers": {f"{LIST}/settings": refused(402, 1234, PLAN)}},
+        Reason.NOT_OFFERED,
+    ),
     "quota": (upload_refused(refused(400, 1212)), Reason.CERTIFICATE_QUOTA_REACHED),
-    "quota in words": (upload_refused(refused(400, 1000, "maximum number of certificates")), Reason.CERTIFICATE_QUOTA_REACHED),
+    "quota in words": (
+        upload_refused(refused(400, 1000, "maximum number of certificates")),
+        Reason.CERTIFICATE_QUOTA_REACHED,
+    ),
     "read-only token": (upload_refused(refused(403, 10000)), Reason.TOKEN_LACKS_PERMISSION),
     "plan for uploads": (upload_refused(refused(403, 1234, PLAN)), Reason.NOT_OFFERED),
     "lasting 1406": (upload_refused(refused(400, 1406)), Reason.CERTIFICATE_UNLISTED),
     "no leaf": (upload_refused(refused(400, 1408)), Reason.CERTIFICATE_REFUSED),
-    "refused for what nobody knows": (upload_refused(refused(400, 98765, "because")), Reason.CERTIFICATE_REFUSED),
+    "refused for what nobody knows": (
+        upload_refused(refused(400, 98765, "because")),
+        Reason.CERTIFICATE_REFUSED,
+    ),
 }
 """What a person has to mend, and what is said of it."""
 PASSING_ANSWERS = {
@@ -189,7 +266,10 @@ PASSING: dict[str, dict[str, Any]] = {
         for what, answer in PASSING_ANSWERS.items()
     },
     **{f"{what} for uploads": upload_refused(answer) for what, answer in PASSING_ANSWERS.items()},
-    **{f"{what} for the enablement": {"answers": {f"{LIST}/settings": PASSING_ANSWERS[what]}} for what in ("500", "409", "HTML")},
+    **{
+        f"{what} for the enablement": {"answers": {f"{LIST}/settings": PASSING_ANSWERS[what]}}
+        for what in ("500", "409", "HTML")
+    },
     "status null": unknown_token(said({"status": None})),
     "a verification that is too early": unknown_token(refused(425, 1005)),
     "uploads that vanish": upload_refused(said(pem(ISSUED.leaf, "ours", "initializing"))),
@@ -199,7 +279,9 @@ PASSING: dict[str, dict[str, Any]] = {
 """What ends by itself, or never; it is said in words, and has no reason of its own."""
 QUIET: dict[str, dict[str, Any]] = {
     "ours pending for ever": {"certificates": [pem(ISSUED.leaf, "ours", "pending_deployment")]},
-    "others' pending for ever": {"certificates": [pem(OTHER, f"theirs-{n}", "pending_deployment") for n in range(30)]},
+    "others' pending for ever": {
+        "certificates": [pem(OTHER, f"theirs-{n}", "pending_deployment") for n in range(30)]
+    },
 }
 """What the zone can be read with; another rule waits for it."""
 BROKEN = {kind: world for kind, (world, _) in BLOCKED.items()} | PASSING | QUIET
@@ -209,15 +291,32 @@ class Zone:
     """One object: what it is like at Cloudflare, what is remembered, and how it is visited."""
 
     def __init__(self, number: int) -> None:
-        self.kind = list(BROKEN)[number // BLOCKED_EVERY] if number % BLOCKED_EVERY == 0 else "healthy"
+        self.kind = (
+            list(BROKEN)[number // BLOCKED_EVERY] if number % BLOCKED_EVERY == 0 else "healthy"
+        )
         name = f"zone-{number}.example"
         self.world = World(name, f"{number:032x}", **BROKEN.get(self.kind, {}))
         self.spec = spec(zone={"name": name}, hostnames=[name])
-        ready = {"type": "Stalled" if self.broken else "Ready", "status": "True", "reason": "Ready", "message": "", "observedGeneration": 1}
-        status = Status.parse({"observedGeneration": 1, "conditions": [ready | {"lastTransitionTime": "2026-03-01T00:00:00Z"}]})
-        self.pull = AuthenticatedOriginPull(ObjectKey("edge", f"zone-{number}"), UID, 1, "1", NOW, None, (), {}, self.spec, status)
+        ready = {
+            "type": "Stalled" if self.broken else "Ready",
+            "status": "True",
+            "reason": "Ready",
+            "message": "",
+            "observedGeneration": 1,
+        }
+        status = Status.parse(
+            {
+                "observedGeneration": 1,
+                "conditions": [ready | {"lastTransitionTime": "2026-03-01T00:00:00Z"}],
+            }
+        )
+        self.pull = AuthenticatedOriginPull(
+            ObjectKey("edge", f"zone-{number}"), UID, 1, "1", NOW, None, (), {}, self.spec, status
+        )
         self.template: Observed = observed(spec=self.spec, origins=[origin(hosts=(name,))])
-        self.access = Access.of(f"token-of-the-user-{number if self.broken else number % 3}", Priority.ONBOARD)
+        self.access = Access.of(
+            f"token-of-the-user-{number if self.broken else number % 3}", Priority.ONBOARD
+        )
         self.memory = Memory()
         self.read_at: list[float] = []
         self.told = ""
@@ -229,7 +328,9 @@ class Zone:
     async def visit(self, reader: ZoneReader, performer: Performer, clock: Time) -> float:
         """As the loop does it; the seconds until the next visit."""
         hurry = self.memory.awaiting
-        found = await reader.read(self.pull, self.access, self.memory, clock.now(), [ISSUED.leaf.pin], hurry=hurry)
+        found = await reader.read(
+            self.pull, self.access, self.memory, clock.now(), [ISSUED.leaf.pin], hurry=hurry
+        )
         step = zone_is_eligible(replace(self.template, zone=found, now=clock.now()))
         if step is None and isinstance(found, ObservedZone):
             self.read_at.append(clock.s)
@@ -257,7 +358,11 @@ class Zone:
 
 class OneSecret:
     async def fetch(self, kind: Kind, key: ObjectKey) -> dict[str, Any]:
-        return {"kind": kind.name, "metadata": {"name": key.name}, "data": pki.leaf_data(ISSUED, AUTHORITY)}
+        return {
+            "kind": kind.name,
+            "metadata": {"name": key.name},
+            "data": pki.leaf_data(ISSUED, AUTHORITY),
+        }
 
 
 class Hour:
@@ -270,7 +375,9 @@ class Hour:
         self.by_zone: dict[str, Counter[str]] = defaultdict(Counter)
         self._by_id = {zone.world.id: zone.world for zone in self.zones}
         self._by_name = {zone.world.name: zone.world for zone in self.zones}
-        self._by_token = {zone.access.authorization: zone.world for zone in self.zones if zone.broken}
+        self._by_token = {
+            zone.access.authorization: zone.world for zone in self.zones if zone.broken
+        }
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         self.calls.append(self.clock.s)
@@ -292,10 +399,15 @@ class Hour:
         due = [(number * 0.01, next(order), zone) for number, zone in enumerate(self.zones)]
         heapq.heapify(due)
         async with Cloudflare(
-            "https://api.example/client/v4", clock=self.clock, transport=httpx.MockTransport(self.answer), sleep=self.clock.sleep
+            "https://api.example/client/v4",
+            clock=self.clock,
+            transport=httpx.MockTransport(self.answer),
+            sleep=self.clock.sleep,
         ) as cloudflare:
             reader = ZoneReader(cloudflare, Settings())
-            performer = Performer(cast("Cluster", OneSecret()), cast("OriginKeepers", None), cloudflare, self.clock)
+            performer = Performer(
+                cast("Cluster", OneSecret()), cast("OriginKeepers", None), cloudflare, self.clock
+            )
             while due[0][0] < seconds:
                 at_s, _, zone = heapq.heappop(due)
                 self.clock.s = max(self.clock.s, at_s)
@@ -315,7 +427,9 @@ def hour() -> Hour:
     return made
 
 
-def test_two_hundred_zones_of_which_a_third_is_blocked_stay_under_a_quarter_of_one_user_s_budget(hour: Hour) -> None:
+def test_two_hundred_zones_of_which_a_third_is_blocked_stay_under_a_quarter_of_one_user_s_budget(
+    hour: Hour,
+) -> None:
     assert most_in_a_window(hour.calls) < QUARTER
 
 
@@ -323,7 +437,9 @@ def test_none_of_them_is_alone_what_the_calls_are_for(hour: Hour) -> None:
     most: Counter[str] = Counter()
     for zone in hour.zones:
         most[zone.kind] = max(most[zone.kind], hour.by_zone[zone.world.name].total())
-    assert most.pop("a list of pages without end") <= 240, "twenty in five minutes, and nothing that a person could mend"
+    assert most.pop("a list of pages without end") <= 240, (
+        "twenty in five minutes, and nothing that a person could mend"
+    )
     assert {kind: calls for kind, calls in most.items() if calls > 60} == {}
     posts = {zone.kind: hour.by_zone[zone.world.name]["POST"] for zone in hour.zones}
     assert max(posts.values()) <= 25, "a private key goes out each time"
@@ -341,13 +457,17 @@ def test_a_third_is_blocked_and_no_two_alike(hour: Hour) -> None:
 
 def test_each_ends_in_its_reason_or_in_words_where_it_may_pass(hour: Hour) -> None:
     reasons = {zone.kind: zone.memory.blocked_on for zone in hour.zones if zone.broken}
-    assert reasons == {kind: reason for kind, (_, reason) in BLOCKED.items()} | dict.fromkeys([*PASSING, *QUIET])
+    assert reasons == {kind: reason for kind, (_, reason) in BLOCKED.items()} | dict.fromkeys(
+        [*PASSING, *QUIET]
+    )
     assert {zone.memory.blocked_on for zone in hour.zones if not zone.broken} == {None}
 
 
 def test_what_is_said_tells_them_apart(hour: Hour) -> None:
     told = {
-        zone.kind: zone.told.replace(zone.world.name, "the zone") for zone in hour.zones if zone.kind in BLOCKED or zone.kind in PASSING
+        zone.kind: zone.told.replace(zone.world.name, "the zone")
+        for zone in hour.zones
+        if zone.kind in BLOCKED or zone.kind in PASSING
     }
     assert [kind for kind, words in told.items() if not words] == []
     alike = {words: [kind for kind in told if told[kind] == words] for words in told.values()}

@@ -1,7 +1,8 @@
 """The operator against Cloudflare's odd sides: answers that nobody expects, tokens that are doubted, names and certificates in other forms.
 
-One story: all zones are brought to their goal while every fifth call is refused by chance; then two of them get answers that cannot be
-understood, and their edge presents nothing. Each test asks one question about it.
+One story: all zones are brought to their goal while every fifth call is refused by chance; then two
+of them get answers that cannot be understood, and their edge presents nothing. Each test asks one
+question about it.
 """
 
 from __future__ import annotations
@@ -85,8 +86,14 @@ def prepare(scene: Scene) -> None:
             "apiVersion": "v1",
             "kind": "Secret",
             "type": "kubernetes.io/tls",
-            "metadata": {"name": "leaf", "namespace": name_of(BACK), "labels": {"aop-operator.dev/watch": "true"}},
-            "data": {name: base64.b64encode(text.encode()).decode() for name, text in fields.items()},
+            "metadata": {
+                "name": "leaf",
+                "namespace": name_of(BACK),
+                "labels": {"aop-operator.dev/watch": "true"},
+            },
+            "data": {
+                name: base64.b64encode(text.encode()).decode() for name, text in fields.items()
+            },
         }
     )
 
@@ -101,7 +108,13 @@ def token_of_the_account(scene: Scene) -> str:
 
 
 def apply(scene: Scene, zone: str, written: str | None = None, **spec: Any) -> None:
-    scene.apply(name_of(zone), name_of(zone), zone={"name": written or zone}, hostnames=[written or zone], **spec)
+    scene.apply(
+        name_of(zone),
+        name_of(zone),
+        zone={"name": written or zone},
+        hostnames=[written or zone],
+        **spec,
+    )
 
 
 def onboard(scene: Scene, told: Story) -> None:
@@ -113,13 +126,20 @@ def onboard(scene: Scene, told: Story) -> None:
     found = scene.object(name_of(ASCII), name_of(ASCII)) or {}
     told.idn = {one["type"]: one["status"] for one in found["status"]["conditions"]}
     told.doubts = sum(call["code"] == 10000 for call in scene.control.calls())
-    told.reasons = {step["step"]["reason"] for line in scene.trace() if "reason" in (step := json.loads(line)).get("step", {})}
+    told.reasons = {
+        step["step"]["reason"]
+        for line in scene.trace()
+        if "reason" in (step := json.loads(line)).get("step", {})
+    }
     scene.control.turn(refuse_every=None)
 
 
 def bring_back(scene: Scene, told: Story) -> None:
     """A leaf is deleted with its object, and uploaded again with the next one: under its old id, and the answer is lost."""
-    referenced: dict[str, Any] = {"certificate": {"secretRef": {"name": "leaf"}}, "enforcement": "Request"}
+    referenced: dict[str, Any] = {
+        "certificate": {"secretRef": {"name": "leaf"}},
+        "enforcement": "Request",
+    }
     name = name_of(BACK)
     apply(scene, BACK, **referenced)
     scene.until_enforced(name, name)
@@ -141,8 +161,12 @@ def be_odd(scene: Scene, told: Story) -> None:
     ids = {zone: scene.control.zone(zone)["id"] for zone in (ODD, LIMITED)}
     said = {"success": True, "errors": [], "messages": [], "result": [ODD_CERTIFICATE]}
     json_type = {"content-type": "application/json"}
-    scene.control.break_api(path=f"/zones/{ids[ODD]}/*", status=200, headers=json_type, body=json.dumps(said))
-    scene.control.break_api(path=f"/zones/{ids[LIMITED]}/*", status=429, headers={"retry-after": "999999999999"})
+    scene.control.break_api(
+        path=f"/zones/{ids[ODD]}/*", status=200, headers=json_type, body=json.dumps(said)
+    )
+    scene.control.break_api(
+        path=f"/zones/{ids[LIMITED]}/*", status=429, headers={"retry-after": "999999999999"}
+    )
     since = scene.control.calls()[-1]["number"]
 
     def calls(zone: str) -> int:
@@ -160,7 +184,9 @@ def be_odd(scene: Scene, told: Story) -> None:
         told.relaxed_after_s[zone] = time.monotonic() - began
     for zone in ids:
         told.calls_while_odd[zone] = calls(zone)
-        told.told_while_odd[zone] = scene.condition("ZoneEnabled", name_of(zone), name_of(zone)).get("message", "")
+        told.told_while_odd[zone] = scene.condition(
+            "ZoneEnabled", name_of(zone), name_of(zone)
+        ).get("message", "")
 
 
 def recover(scene: Scene, told: Story) -> None:
@@ -170,10 +196,14 @@ def recover(scene: Scene, told: Story) -> None:
     scene.sandbox.secret(name_of(LIMITED), token=token_of_the_account(scene))
     for zone in (ODD, LIMITED):
         scene.until_enforced(name_of(zone), name_of(zone), within_s=150)
-        told.recovered[zone] = scene.condition("ZoneEnabled", name_of(zone), name_of(zone))["status"] == "True"
+        told.recovered[zone] = (
+            scene.condition("ZoneEnabled", name_of(zone), name_of(zone))["status"] == "True"
+        )
 
 
-def test_an_internationalised_zone_reaches_its_goal_in_the_form_in_which_it_is_read(story: Story) -> None:
+def test_an_internationalised_zone_reaches_its_goal_in_the_form_in_which_it_is_read(
+    story: Story,
+) -> None:
     assert story.idn["Ready"] == story.idn["Enforced"] == story.idn["EdgeVerified"] == "True"
 
 
@@ -182,7 +212,9 @@ def test_refusals_by_chance_are_no_missing_permission(story: Story) -> None:
     assert not story.reasons & {"TokenLacksPermission", "TokenRejected"}
 
 
-def test_a_certificate_that_comes_back_under_its_old_id_is_uploaded_once_and_adopted(story: Story) -> None:
+def test_a_certificate_that_comes_back_under_its_old_id_is_uploaded_once_and_adopted(
+    story: Story,
+) -> None:
     assert story.held == [(story.first_id, "active")]
     assert len(story.uploads) <= 3, story.uploads
 
@@ -192,12 +224,19 @@ def test_whatever_cloudflare_answers_protection_goes_on(story: Story, zone: str)
     assert story.relaxed_after_s[zone] <= RELAXED_WITHIN_S
 
 
-@pytest.mark.parametrize(("zone", "most", "words"), [(ODD, 30, "cannot be understood"), (LIMITED, 1, "calls to Cloudflare have to wait")])
-def test_it_says_so_and_asks_a_bounded_number_of_times(story: Story, zone: str, most: int, words: str) -> None:
+@pytest.mark.parametrize(
+    ("zone", "most", "words"),
+    [(ODD, 30, "cannot be understood"), (LIMITED, 1, "calls to Cloudflare have to wait")],
+)
+def test_it_says_so_and_asks_a_bounded_number_of_times(
+    story: Story, zone: str, most: int, words: str
+) -> None:
     assert story.calls_while_odd[zone] <= most
     assert words in story.told_while_odd[zone]
 
 
 @pytest.mark.parametrize("zone", [ODD, LIMITED])
-def test_once_it_is_over_the_goal_is_reached_again_without_a_restart(story: Story, zone: str) -> None:
+def test_once_it_is_over_the_goal_is_reached_again_without_a_restart(
+    story: Story, zone: str
+) -> None:
     assert story.recovered[zone]

@@ -1,6 +1,7 @@
 """Others work on the controller's ConfigMap while the operator runs: their text is theirs, and no visitor is lost to it.
 
-One zone that is required, under visitors; each test leaves it required again, and the last one at `Request`.
+One zone that is required, under visitors; each test leaves it required again, and the last one at
+`Request`.
 """
 
 from __future__ import annotations
@@ -34,27 +35,52 @@ def scene() -> Iterator[Scene]:
 
 def published_mode(scene: Scene) -> str:
     """How strict our claim is in the ConfigMap; Off when there is none."""
-    claims = scene.sandbox.config_map()["metadata"].get("annotations", {}).get("aop-operator.dev/claims")
-    return MODES[max((claim["m"] for claim in json.loads(claims)["claims"]), default=0)] if claims else "Off"
+    claims = (
+        scene.sandbox.config_map()["metadata"].get("annotations", {}).get("aop-operator.dev/claims")
+    )
+    return (
+        MODES[max((claim["m"] for claim in json.loads(claims)["claims"]), default=0)]
+        if claims
+        else "Off"
+    )
 
 
-def test_text_that_another_writer_puts_over_ours_is_theirs_until_they_take_it_out(scene: Scene) -> None:
+def test_text_that_another_writer_puts_over_ours_is_theirs_until_they_take_it_out(
+    scene: Scene,
+) -> None:
     """Without consent to stand beside it nothing is written; what is lost opens, and refuses nobody."""
     with scene.visitors(redirects=True) as visitors:
         scene.write_config_map(dict.fromkeys(SNIPPETS, THEIRS))
         told = scene.until_condition("Ready", "False", "ForeignConfiguration", within_s=WITHIN_S)
-        for word in (f"{CONTROLLER_NAMESPACE}/{CONFIG_MAP}", *SNIPPETS, THEIRS, "foreignText: Merge"):
+        for word in (
+            f"{CONTROLLER_NAMESPACE}/{CONFIG_MAP}",
+            *SNIPPETS,
+            THEIRS,
+            "foreignText: Merge",
+        ):
             assert word in told["message"]
-        until(lambda: scene.refusing() == [], within_s=WITHIN_S, describe="every replica to run their text")
-        assert {key: scene.sandbox.config_map()["data"][key] for key in SNIPPETS} == dict.fromkeys(SNIPPETS, THEIRS)
+        until(
+            lambda: scene.refusing() == [],
+            within_s=WITHIN_S,
+            describe="every replica to run their text",
+        )
+        assert {key: scene.sandbox.config_map()["data"][key] for key in SNIPPETS} == dict.fromkeys(
+            SNIPPETS, THEIRS
+        )
         scene.write_config_map(dict.fromkeys(SNIPPETS))
         scene.until_enforced()
-        until(lambda: len(scene.refusing()) == 2, within_s=WITHIN_S, describe=lambda: f"both replicas to refuse again\n{scene.told()}")
+        until(
+            lambda: len(scene.refusing()) == 2,
+            within_s=WITHIN_S,
+            describe=lambda: f"both replicas to refuse again\n{scene.told()}",
+        )
         report = visitors.stop()
     assert report.flawless, str(report)
 
 
-def test_a_config_map_that_is_deleted_is_named_and_one_that_comes_back_is_worked_on(scene: Scene) -> None:
+def test_a_config_map_that_is_deleted_is_named_and_one_that_comes_back_is_worked_on(
+    scene: Scene,
+) -> None:
     with scene.visitors(redirects=True) as visitors:
         before = scene.sandbox.config_map()
         scene.plane.http.delete(PATH).raise_for_status()
@@ -62,15 +88,24 @@ def test_a_config_map_that_is_deleted_is_named_and_one_that_comes_back_is_worked
         assert f"{CONTROLLER_NAMESPACE}/{CONFIG_MAP}" in told["message"]
         data = {key: value for key, value in before["data"].items() if key not in SNIPPETS}
         metadata = {"name": CONFIG_MAP, "namespace": CONTROLLER_NAMESPACE}
-        scene.plane.http.post(PATH.rpartition("/")[0], json={"metadata": metadata, "data": data}).raise_for_status()
+        scene.plane.http.post(
+            PATH.rpartition("/")[0], json={"metadata": metadata, "data": data}
+        ).raise_for_status()
         scene.until_enforced()
-        until(lambda: len(scene.refusing()) == 2, within_s=WITHIN_S, describe=lambda: f"both replicas to refuse again\n{scene.told()}")
+        until(
+            lambda: len(scene.refusing()) == 2,
+            within_s=WITHIN_S,
+            describe=lambda: f"both replicas to refuse again\n{scene.told()}",
+        )
         report = visitors.stop()
     assert report.flawless, str(report)
 
 
 def test_a_text_that_nginx_rejects_makes_nothing_stricter_and_is_said(scene: Scene) -> None:
-    """Their text breaks the controller's next configuration: it is theirs, and named. What relaxes is written all the same; nothing else is."""
+    """Their text breaks the controller's next configuration: it is theirs, and named.
+
+    What relaxes is written all the same; nothing else is.
+    """
     with scene.visitors(redirects=True) as visitors:
         scene.patch({"origins": [origin(foreignText="Merge")]})
         scene.until_enforced()
@@ -89,7 +124,12 @@ def test_a_text_that_nginx_rejects_makes_nothing_stricter_and_is_said(scene: Sce
             ready = scene.condition("Ready")
             return bool(ready.get("status") == "False" and ready.get("reason") == "ControllerStuck")
 
-        until(said, within_s=WITHIN_S + 30, every_s=0.2, describe=lambda: f"the broken neighbour to be named\n{scene.told()}")
+        until(
+            said,
+            within_s=WITHIN_S + 30,
+            every_s=0.2,
+            describe=lambda: f"the broken neighbour to be named\n{scene.told()}",
+        )
         message = scene.condition("Ready")["message"]
         assert f"{CONTROLLER_NAMESPACE}/{CONFIG_MAP}" in message
         assert BROKEN.split(maxsplit=1)[0] in message, "nginx's own words"
@@ -98,6 +138,10 @@ def test_a_text_that_nginx_rejects_makes_nothing_stricter_and_is_said(scene: Sce
         mended = scene.sandbox.config_map()["data"]["http-snippet"].replace(BROKEN, "# nothing")
         scene.write_config_map({"http-snippet": mended})
         scene.until_condition("Ready", "True", within_s=120)
-        until(lambda: scene.refusing() == [], within_s=WITHIN_S, describe="nobody to be refused any more")
+        until(
+            lambda: scene.refusing() == [],
+            within_s=WITHIN_S,
+            describe="nobody to be refused any more",
+        )
         report = visitors.stop()
     assert report.flawless, str(report)

@@ -1,6 +1,7 @@
 """Another manager resets what we wrote while the operator is down: the controller must go on, a new replica must start, and no visitor is lost.
 
-What is left opens, for as long as the operator is away; it never stops the controller, whose every later update would then be blocked.
+What is left opens, for as long as the operator is away; it never stops the controller, whose every
+later update would then be blocked.
 """
 
 from __future__ import annotations
@@ -35,20 +36,32 @@ def scene() -> Iterator[Scene]:
 def reset_whole(scene: Scene) -> None:
     """As `helm upgrade` or a GitOps tool with its own idea of the whole object: our annotations and labels are gone as well."""
     found = scene.sandbox.config_map()
-    plain = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": CONFIG_MAP, "namespace": CONTROLLER_NAMESPACE}}
-    data = {key: value for key, value in found["data"].items() if key not in {"http-snippet", "server-snippet"}}
+    plain = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": CONFIG_MAP, "namespace": CONTROLLER_NAMESPACE},
+    }
+    data = {
+        key: value
+        for key, value in found["data"].items()
+        if key not in {"http-snippet", "server-snippet"}
+    }
     scene.plane.http.put(PATH, json={**plain, "data": data}).raise_for_status()
 
 
 def synced(scene: Scene, before: Mapping[str, int]) -> bool:
     """Every replica has taken a change since, and none has failed `nginx -t`."""
     now = scene.ingress_nginx.replicas()
-    assert not [one.last_error for one in now if one.last_error], "nginx -t must accept what is left"
+    assert not [one.last_error for one in now if one.last_error], (
+        "nginx -t must accept what is left"
+    )
     return all(len(one.reloads) > before.get(one.pod, 0) for one in now)
 
 
 @pytest.mark.parametrize("reset", [*RESETS, "the whole ConfigMap"])
-def test_with_the_operator_down_the_controller_goes_on_and_the_operator_repairs(scene: Scene, reset: str) -> None:
+def test_with_the_operator_down_the_controller_goes_on_and_the_operator_repairs(
+    scene: Scene, reset: str
+) -> None:
     with scene.visitors(redirects=True) as visitors:
         scene.until_enforced()
         scene.operator.kill()
@@ -57,13 +70,21 @@ def test_with_the_operator_down_the_controller_goes_on_and_the_operator_repairs(
             scene.write_config_map(dict.fromkeys(RESETS[reset]))
         else:
             reset_whole(scene)
-        until(lambda: synced(scene, before), within_s=WITHIN_S, describe="every replica to take the change")
+        until(
+            lambda: synced(scene, before),
+            within_s=WITHIN_S,
+            describe="every replica to take the change",
+        )
         added = scene.ingress_nginx.add()
         (ready,) = [one for one in scene.ingress_nginx.await_ready() if one.pod == added.pod]
         assert ready.ready
         assert ready.failures == 0
         scene.operator.start()
-        until(lambda: len(scene.refusing()) == 3, within_s=WITHIN_S, describe=lambda: f"all three replicas to refuse again\n{scene.told()}")
+        until(
+            lambda: len(scene.refusing()) == 3,
+            within_s=WITHIN_S,
+            describe=lambda: f"all three replicas to refuse again\n{scene.told()}",
+        )
         scene.until_enforced()
         scene.ingress_nginx.remove(added.pod, grace_s=5)
         report = visitors.stop()
@@ -74,10 +95,20 @@ def test_an_overwrite_while_the_operator_runs_is_repaired(scene: Scene) -> None:
     """The keys are put back, byte for byte what they were but for the revision; the others' keys stay as they wrote them."""
     with scene.visitors(redirects=True) as visitors:
         scene.until_enforced()
-        scene.write_config_map({"http-snippet": None, "server-snippet": None, "proxy-body-size": "8m"})
-        until(lambda: len(scene.own_text()) == 2, within_s=WITHIN_S, describe="both keys to be there again")
+        scene.write_config_map(
+            {"http-snippet": None, "server-snippet": None, "proxy-body-size": "8m"}
+        )
+        until(
+            lambda: len(scene.own_text()) == 2,
+            within_s=WITHIN_S,
+            describe="both keys to be there again",
+        )
         scene.until_enforced()
-        until(lambda: len(scene.refusing()) == 2, within_s=WITHIN_S, describe=lambda: f"both replicas to refuse again\n{scene.told()}")
+        until(
+            lambda: len(scene.refusing()) == 2,
+            within_s=WITHIN_S,
+            describe=lambda: f"both replicas to refuse again\n{scene.told()}",
+        )
         assert scene.sandbox.config_map()["data"]["proxy-body-size"] == "8m"
         report = visitors.stop()
     assert report.flawless, str(report)

@@ -1,6 +1,7 @@
 """Our text, damaged by others: what it may still do is what protection goes by, and what every replica goes on doing is put back as it is.
 
-One zone that is required. Each test damages the ConfigMap as an editor, a template or a GitOps tool does; nobody is let in who was not.
+One zone that is required. Each test damages the ConfigMap as an editor, a template or a GitOps tool
+does; nobody is let in who was not.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ PATH = f"/api/v1/namespaces/{CONTROLLER_NAMESPACE}/configmaps/{CONFIG_MAP}"
 THEIRS = "# a line of the platform team's\n"
 TOOL = "gitops-tool"
 LESS_THAN_TEN = 10
-"""Rounds between us and a tool that puts its text back; without a bound there were thirty-six in two minutes."""
+"""Rounds between us and a tool that puts its text back; without a bound there were thirty-six in
+two minutes."""
 
 Damage = Callable[[str], str]
 HARMLESS: dict[str, Damage] = {
@@ -68,9 +70,17 @@ def until_whole(scene: Scene, markers: int = 1) -> None:
     def whole() -> bool:
         assert everybody_refused(scene)
         texts = ours(scene).values()
-        return all(text.count("# BEGIN aop-operator") == text.count("# END aop-operator") == markers for text in texts)
+        return all(
+            text.count("# BEGIN aop-operator") == text.count("# END aop-operator") == markers
+            for text in texts
+        )
 
-    until(whole, within_s=WITHIN_S, every_s=0.2, describe=lambda: f"one block in each key\n{ours(scene)}\n{scene.told()}")
+    until(
+        whole,
+        within_s=WITHIN_S,
+        every_s=0.2,
+        describe=lambda: f"one block in each key\n{ours(scene)}\n{scene.told()}",
+    )
 
 
 @pytest.mark.parametrize("damage", HARMLESS)
@@ -94,7 +104,9 @@ def nothing_counted(scene: Scene) -> None:
 
 @pytest.mark.usefixtures("nothing_counted")
 @pytest.mark.parametrize("damage", HARMFUL)
-def test_what_is_damaged_is_replaced_as_a_whole_and_lets_nobody_in(scene: Scene, damage: str) -> None:
+def test_what_is_damaged_is_replaced_as_a_whole_and_lets_nobody_in(
+    scene: Scene, damage: str
+) -> None:
     scene.write_config_map({key: HARMFUL[damage](text) for key, text in ours(scene).items()})
     until_whole(scene)
     scene.until_enforced()
@@ -104,9 +116,18 @@ def test_what_is_damaged_is_replaced_as_a_whole_and_lets_nobody_in(scene: Scene,
 @pytest.mark.usefixtures("nothing_counted")
 def test_visitors_are_let_in_although_the_text_that_refuses_them_is_damaged(scene: Scene) -> None:
     """Loss beside damage: the text does not read as ours any more, and the replicas go on refusing."""
-    scene.control.turn_location(requests_per_connection=1, resume=False, presents={"example.com": "nothing"})
-    scene.write_config_map({key: HARMFUL["without its first marker"](text) for key, text in ours(scene).items()})
-    until(lambda: scene.refusing() == [], within_s=WITHIN_S, every_s=0.2, describe=lambda: f"nobody to be refused\n{scene.told()}")
+    scene.control.turn_location(
+        requests_per_connection=1, resume=False, presents={"example.com": "nothing"}
+    )
+    scene.write_config_map(
+        {key: HARMFUL["without its first marker"](text) for key, text in ours(scene).items()}
+    )
+    until(
+        lambda: scene.refusing() == [],
+        within_s=WITHIN_S,
+        every_s=0.2,
+        describe=lambda: f"nobody to be refused\n{scene.told()}",
+    )
     scene.control.turn_location(presents={})
     scene.until_enforced(within_s=150)
 
@@ -133,13 +154,17 @@ def test_a_tool_that_puts_its_text_back_is_named_and_not_answered_for_ever(scene
         ready = scene.condition("Ready")
         return ready.get("reason") == "ForeignConfiguration" and TOOL in ready["message"]
 
-    until(named, within_s=120, every_s=1.0, describe=lambda: f"the tool to be named\n{scene.told()}")
+    until(
+        named, within_s=120, every_s=1.0, describe=lambda: f"the tool to be named\n{scene.told()}"
+    )
     assert rounds < LESS_THAN_TEN, f"{first} to {revision(scene)}"
 
 
 @pytest.mark.usefixtures("nothing_counted")
 def test_a_removal_takes_everything_of_ours_out_of_a_damaged_text(scene: Scene) -> None:
-    scene.write_config_map({key: HARMFUL["pasted twice"](text) for key, text in ours(scene).items()})
+    scene.write_config_map(
+        {key: HARMFUL["pasted twice"](text) for key, text in ours(scene).items()}
+    )
     scene.remove()
     left = scene.own_text()
     assert not any("aop" in text for text in left.values()), left

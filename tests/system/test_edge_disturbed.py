@@ -1,8 +1,9 @@
 """Silence relaxes nothing, loss relaxes at once, and nothing is required before its proof: promises S1 and S3 at the edge.
 
-One operator, one controller, and a zone for each thing that can happen to the edge, all at the same time: `story` brings them to *required*,
-disturbs them, and looks all the while at what each replica does; then it mends the edge and waits until all of them are required again.
-Connections of the edge carry one request each here, so that what it presents changes from one request to the next.
+One operator, one controller, and a zone for each thing that can happen to the edge, all at the same
+time: `story` brings them to *required*, disturbs them, and looks all the while at what each replica
+does; then it mends the edge and waits until all of them are required again. Connections of the edge
+carry one request each here, so that what it presents changes from one request to the next.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ pytestmark = [pytest.mark.timeout(400)]
 
 DISTURBED_S = 16.0
 RELAXED_WITHIN = timedelta(seconds=15)
-"""From the losing answer that makes it a loss: the third or a later one, at least ten seconds after the first."""
+"""From the losing answer that makes it a loss: the third or a later one, at least ten seconds after
+the first."""
 LOSS_SPREAD, LOSS_ANSWERS = timedelta(seconds=10), 3
 HOLD_OFF_S = 60.0
 WINDOW_S = 10.0
@@ -38,12 +40,20 @@ SILENT: Mapping[str, Mapping[str, Any]] = {
     "challenged": {"answer": "challenge"},
     "bad-request": {"answer": 400},
     "no-nonce": {"answer": 200},
-    "old-answer": {"answer": 200, "body": "{an answer from before that came without a certificate}"},
+    "old-answer": {
+        "answer": 200,
+        "body": "{an answer from before that came without a certificate}",
+    },
 }
 """What the edge answers by itself, by the first label of the host."""
 QUIET = "quiet.example.net"
-LOST = {"nothing.example.net": "nothing", "foreign.example.net": "foreign", "revoked.example.net": "nothing"}
-"""What the edge presents for these zones once they are required; the token of the last is revoked at the same moment."""
+LOST = {
+    "nothing.example.net": "nothing",
+    "foreign.example.net": "foreign",
+    "revoked.example.net": "nothing",
+}
+"""What the edge presents for these zones once they are required; the token of the last is revoked
+at the same moment."""
 NEVER = "never.example.net"
 """Nothing is presented for it from the beginning, although the API says `active` and `enabled`."""
 QUIET_HOSTS = tuple(f"{label}.{QUIET}" for label in SILENT)
@@ -89,7 +99,9 @@ def story() -> Story:
     """From required through disturbed to required again."""
     with Scene(Layout(zones=("example.com", *ZONES))) as scene:
         scene.control.turn(deploy_s=0)
-        scene.control.turn_location(requests_per_connection=1, resume=False, presents={NEVER: "nothing"})
+        scene.control.turn_location(
+            requests_per_connection=1, resume=False, presents={NEVER: "nothing"}
+        )
         tokens = {zone: scene.control.make_token() for zone in ZONES}
         for zone in ZONES:
             scene.namespace(name_of(zone), tokens[zone]["value"])
@@ -120,7 +132,10 @@ def answer_without_certificate(scene: Scene) -> str:
     path = scene.sandbox.config_map()["metadata"]["annotations"]["aop-operator.dev/path"]
     ca_file = scene.ingress_nginx.announcement.ca_file
     said = direct.ask(
-        scene.sandbox.origins[0], QUIET_HOSTS[-1], f"/.well-known/aop-operator/{path}/check.txt?n=a-nonce-of-then", ca_file=ca_file
+        scene.sandbox.origins[0],
+        QUIET_HOSTS[-1],
+        f"/.well-known/aop-operator/{path}/check.txt?n=a-nonce-of-then",
+        ca_file=ca_file,
     )
     assert "presented=none" in said.text
     return said.text
@@ -134,12 +149,30 @@ def watch(scene: Scene, told: Story) -> None:
         told.early += look(scene, (NEVER,))
         told.losses = losses(scene, told.disturbed_at)
         latest = {(one.pod, one.host): one.refused for one in told.disturbed}
-        relaxed = all(refused == (False, False) for (_, host), refused in latest.items() if host in LOST)
-        silent = scene.condition("EdgeVerified", name_of(QUIET), name_of(QUIET)).get("reason") == "EdgeSilent"
-        unproven = scene.condition("Ready", name_of(NEVER), name_of(NEVER)).get("reason") == "EdgeNotProven"
-        return relaxed and silent and unproven and told.disturbed[-1].at - told.disturbed_at >= timedelta(seconds=DISTURBED_S)
+        relaxed = all(
+            refused == (False, False) for (_, host), refused in latest.items() if host in LOST
+        )
+        silent = (
+            scene.condition("EdgeVerified", name_of(QUIET), name_of(QUIET)).get("reason")
+            == "EdgeSilent"
+        )
+        unproven = (
+            scene.condition("Ready", name_of(NEVER), name_of(NEVER)).get("reason")
+            == "EdgeNotProven"
+        )
+        return (
+            relaxed
+            and silent
+            and unproven
+            and told.disturbed[-1].at - told.disturbed_at >= timedelta(seconds=DISTURBED_S)
+        )
 
-    until(over, within_s=90, every_s=0.2, describe=lambda: "\n\n".join(scene.told(name_of(zone), name_of(zone)) for zone in ZONES))
+    until(
+        over,
+        within_s=90,
+        every_s=0.2,
+        describe=lambda: "\n\n".join(scene.told(name_of(zone), name_of(zone)) for zone in ZONES),
+    )
     for zone in ZONES:
         found = scene.object(name_of(zone), name_of(zone))
         assert found is not None
@@ -163,7 +196,12 @@ def mend(scene: Scene, told: Story, tokens: Mapping[str, Mapping[str, Any]]) -> 
                 told.enforced_again[zone] = datetime.now(UTC)
         return len(told.enforced_again) == len(ZONES)
 
-    until(again, within_s=150, every_s=0.3, describe=lambda: "\n\n".join(scene.told(name_of(zone), name_of(zone)) for zone in ZONES))
+    until(
+        again,
+        within_s=150,
+        every_s=0.3,
+        describe=lambda: "\n\n".join(scene.told(name_of(zone), name_of(zone)) for zone in ZONES),
+    )
     for one in look(scene, (*ENFORCED, NEVER)):
         told.refusing_again.setdefault(one.host, []).extend(one.refused)
 
@@ -202,10 +240,16 @@ def losses(scene: Scene, since: datetime) -> dict[str, datetime]:
             continue  # it is being written
         for evidence in json.loads(line)["observed"]["evidence"]:
             for one in evidence["recent"]:
-                arrivals.setdefault(evidence["host"], {})[datetime.fromisoformat(one["at"])] = one["presented"]
+                arrivals.setdefault(evidence["host"], {})[datetime.fromisoformat(one["at"])] = one[
+                    "presented"
+                ]
     found: dict[str, datetime] = {}
     for host in LOST:
-        losing = sorted(at for at, presented in arrivals.get(host, {}).items() if at >= since and presented in {"none", "other"})
+        losing = sorted(
+            at
+            for at, presented in arrivals.get(host, {}).items()
+            if at >= since and presented in {"none", "other"}
+        )
         enough = [at for at in losing[LOSS_ANSWERS - 1 :] if at - losing[0] >= LOSS_SPREAD]
         if enough:
             found[host] = enough[0]
@@ -231,7 +275,9 @@ def test_silence_is_told_with_what_was_answered_and_what_to_do(story: Story) -> 
         "forbidden": "HTTP 403",
         "limited": "HTTP 429",
     }.items():  # of the five that are named
-        assert f"{label}.{QUIET} gives no usable answer ({answered}" in told["EdgeVerified"]["message"]
+        assert (
+            f"{label}.{QUIET} gives no usable answer ({answered}" in told["EdgeVerified"]["message"]
+        )
     assert told["Enforced"]["status"] == "True"
     assert told["Ready"]["status"] == "True"
     assert "The operator is proving it anew through the edge" in told["Ready"]["message"]
@@ -242,7 +288,9 @@ def test_silence_is_told_with_what_was_answered_and_what_to_do(story: Story) -> 
 
 
 @pytest.mark.parametrize("zone", LOST)
-def test_an_edge_that_presents_something_else_is_refused_no_longer_within_15_seconds(story: Story, zone: str) -> None:
+def test_an_edge_that_presents_something_else_is_refused_no_longer_within_15_seconds(
+    story: Story, zone: str
+) -> None:
     """On every replica, and once relaxed it stays so for as long as the edge does."""
     for pod in {one.pod for one in story.disturbed}:
         seen = [one for one in story.disturbed if one.host == zone and one.pod == pod]
@@ -282,7 +330,9 @@ def test_what_presents_ours_again_is_required_again(story: Story, zone: str) -> 
 # --- no proof ---------------------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_required_while_the_edge_presents_nothing_whatever_the_api_says(story: Story) -> None:
+def test_nothing_is_required_while_the_edge_presents_nothing_whatever_the_api_says(
+    story: Story,
+) -> None:
     """For several windows; the replicas ask, and that is all."""
     assert story.active == {"status": "active", "enabled": True}
     assert story.early[-1].at - story.early[0].at >= timedelta(seconds=DISTURBED_S - 1)
@@ -295,7 +345,9 @@ def test_a_missing_proof_is_told_with_what_arrives_and_since_when(story: Story) 
     assert story.told[NEVER]["Ready"]["status"] == "False"
     assert f"{NEVER} arrives without a certificate" in message
     assert "Awaited since " in message
-    since = datetime.fromisoformat(message.partition("Awaited since ")[2][:19].replace(" ", "T") + "+00:00")
+    since = datetime.fromisoformat(
+        message.partition("Awaited since ")[2][:19].replace(" ", "T") + "+00:00"
+    )
     assert story.mended_at - since >= timedelta(seconds=2 * WINDOW_S)
 
 

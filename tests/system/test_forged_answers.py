@@ -1,7 +1,8 @@
 """A tenant who answers the check path in nginx's place, through the edge: they can make a fool of their own host, and of nobody else's.
 
-One zone with a host that is required, one whose record leads to the tenant's own server, and an Ingress of theirs that writes what it likes
-into a redirect. All the while the other host is required, and nothing that they say reaches a person's terminal as it is.
+One zone with a host that is required, one whose record leads to the tenant's own server, and an
+Ingress of theirs that writes what it likes into a redirect. All the while the other host is
+required, and nothing that they say reaches a person's terminal as it is.
 """
 
 from __future__ import annotations
@@ -30,7 +31,11 @@ ESCAPES = "\x9b31m\x9d0;owned\x9c"
 
 def answer(presented: str, nonce: str, conn: str) -> Said:
     """What our text would answer."""
-    return 200, {"Content-Type": "text/plain"}, f"aop rev=00000001 zone=zaaaa presented={presented} https=on conn={conn} nonce={nonce}\n"
+    return (
+        200,
+        {"Content-Type": "text/plain"},
+        f"aop rev=00000001 zone=zaaaa presented={presented} https=on conn={conn} nonce={nonce}\n",
+    )
 
 
 def old_session(nonce: str) -> Said:
@@ -40,7 +45,11 @@ def old_session(nonce: str) -> Said:
 
 def escapes(nonce: str) -> Said:
     """A redirect whose target, a server whose name and a body whose text are commands."""
-    return 302, {"Location": f"https://{ESCAPES}.example.net/", "Server": ESCAPES}, f"{ESCAPES}\x1b[2J\n{nonce}"
+    return (
+        302,
+        {"Location": f"https://{ESCAPES}.example.net/", "Server": ESCAPES},
+        f"{ESCAPES}\x1b[2J\n{nonce}",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -74,26 +83,38 @@ def revision(scene: Scene) -> int:
 
 def flushes(scene: Scene) -> list[datetime]:
     """When sessions were ended within the last hour, as the operator's last look has it."""
-    return [datetime.fromisoformat(one) for one in json.loads(scene.trace()[-1])["observed"]["object"]["record"]["flushes"]]
+    return [
+        datetime.fromisoformat(one)
+        for one in json.loads(scene.trace()[-1])["observed"]["object"]["record"]["flushes"]
+    ]
 
 
 def last_look(scene: Scene) -> datetime:
     return datetime.fromisoformat(json.loads(scene.trace()[-1])["observed"]["now"])
 
 
-def test_old_sessions_that_are_made_up_cost_three_reloads_an_hour(scene: Scene, tenant: Tenant) -> None:
+def test_old_sessions_that_are_made_up_cost_three_reloads_an_hour(
+    scene: Scene, tenant: Tenant
+) -> None:
     """A16: without a bound there were ten in two minutes."""
 
     def used_up() -> bool:
         assert required(scene)
         return len(flushes(scene)) == FLUSHES_PER_HOUR
 
-    until(used_up, within_s=WITHIN_S, every_s=0.5, describe=lambda: f"sessions to be ended three times\n{scene.told()}")
+    until(
+        used_up,
+        within_s=WITHIN_S,
+        every_s=0.5,
+        describe=lambda: f"sessions to be ended three times\n{scene.told()}",
+    )
     asked = tenant.asked
 
     def later() -> bool:
         assert required(scene)
-        return tenant.asked > asked and last_look(scene) - flushes(scene)[-1] > timedelta(seconds=3 * WINDOW_S)
+        return tenant.asked > asked and last_look(scene) - flushes(scene)[-1] > timedelta(
+            seconds=3 * WINDOW_S
+        )
 
     until(later, within_s=WITHIN_S, every_s=0.5, describe="three windows more of it")
     assert len(flushes(scene)) == FLUSHES_PER_HOUR
@@ -101,32 +122,47 @@ def test_old_sessions_that_are_made_up_cost_three_reloads_an_hour(scene: Scene, 
     assert f"{THEIRS} " in ready["message"]
 
 
-def test_nothing_that_they_say_reaches_a_terminal_as_it_is_and_nothing_is_written_for_it(scene: Scene, tenant: Tenant) -> None:
+def test_nothing_that_they_say_reaches_a_terminal_as_it_is_and_nothing_is_written_for_it(
+    scene: Scene, tenant: Tenant
+) -> None:
     """A16: in conditions, Events and the log."""
     written = revision(scene)
     tenant.says = escapes
-    scene.plane.apply(ingress(WRITING, **{SNIPPET: f'return 302 "https://{ESCAPES}.example.net/";'}))
+    scene.plane.apply(
+        ingress(WRITING, **{SNIPPET: f'return 302 "https://{ESCAPES}.example.net/";'})
+    )
 
     def told() -> bool:
         assert required(scene)
         message = scene.condition("EdgeVerified").get("message", "")
         return THEIRS in message and "HTTP 302" in message and f"{WRITING}: " in message
 
-    until(told, within_s=WITHIN_S, every_s=0.5, describe=lambda: f"both hosts to be named\n{scene.told()}")
+    until(
+        told,
+        within_s=WITHIN_S,
+        every_s=0.5,
+        describe=lambda: f"both hosts to be named\n{scene.told()}",
+    )
     assert revision(scene) == written
     shown = {
         "conditions": " ".join(one["message"] for one in scene.object()["status"]["conditions"]),  # type: ignore[index]  # it is there
         "Events": " ".join(
-            one["message"] for one in json.loads(scene.plane.kubectl("get", "events", "-n", NAMESPACE, "-o", "json"))["items"]
+            one["message"]
+            for one in json.loads(
+                scene.plane.kubectl("get", "events", "-n", NAMESPACE, "-o", "json")
+            )["items"]
         ),
         "log": scene.operator.log.read_text(encoding="utf-8").replace("\n", " "),
     }
-    assert {where: sorted({sign for sign in text if not sign.isprintable()}) for where, text in shown.items()} == {
-        where: [] for where in shown
-    }
+    assert {
+        where: sorted({sign for sign in text if not sign.isprintable()})
+        for where, text in shown.items()
+    } == {where: [] for where in shown}
 
 
-def test_their_host_is_required_and_opened_as_they_say_and_nobody_elses(scene: Scene, tenant: Tenant) -> None:
+def test_their_host_is_required_and_opened_as_they_say_and_nobody_elses(
+    scene: Scene, tenant: Tenant
+) -> None:
     """What is written because of it is bounded by a hold-off that grows."""
     pin = json.loads(scene.trace()[-1])["observed"]["key_pair"]["leaf"]["sha256"][:8]
     tenant.says = lambda nonce: answer(pin, nonce, "1.")
@@ -136,8 +172,18 @@ def test_their_host_is_required_and_opened_as_they_say_and_nobody_elses(scene: S
         assert required(scene)
         return len(scene.refusing(THEIRS)) == count
 
-    until(lambda: refused_by(everybody), within_s=WITHIN_S, every_s=0.5, describe=lambda: f"{THEIRS} to be required\n{scene.told()}")
+    until(
+        lambda: refused_by(everybody),
+        within_s=WITHIN_S,
+        every_s=0.5,
+        describe=lambda: f"{THEIRS} to be required\n{scene.told()}",
+    )
     tenant.says = lambda nonce: answer("none", nonce, "1.")
-    until(lambda: refused_by(0), within_s=WITHIN_S, every_s=0.5, describe=lambda: f"{THEIRS} to be opened\n{scene.told()}")
+    until(
+        lambda: refused_by(0),
+        within_s=WITHIN_S,
+        every_s=0.5,
+        describe=lambda: f"{THEIRS} to be opened\n{scene.told()}",
+    )
     record = json.loads(scene.trace()[-1])["observed"]["object"]["record"]
     assert [held["host"] for held in record["hold_offs"]] == [THEIRS]

@@ -23,7 +23,8 @@ pytestmark = [pytest.mark.timeout(300)]
 APEX = "example.com"
 WINDOW = timedelta(seconds=30)
 BEGUN = timedelta(seconds=12)
-"""A part of the window that is long enough to be seen, and short enough that the rest takes longer than the answers that are missing."""
+"""A part of the window that is long enough to be seen, and short enough that the rest takes longer
+than the answers that are missing."""
 WITHIN_S = 90.0
 
 
@@ -48,20 +49,32 @@ def evidence(scene: Scene) -> Evidence:
 
 def first_required_at(scene: Scene) -> datetime:
     """When the operator decided to require the host."""
-    return next(one.observed.now for one in passes(scene) if isinstance(one.step, Publish) and one.step.claim.mode is Mode.REQUIRE)
+    return next(
+        one.observed.now
+        for one in passes(scene)
+        if isinstance(one.step, Publish) and one.step.claim.mode is Mode.REQUIRE
+    )
 
 
 def test_a_silence_longer_than_the_window_does_not_count_for_the_proof(scene: Scene) -> None:
     """A19: half a window, a long silence and one more answer were a proof."""
     until(
-        lambda: scene.object() and len(scene.trace()) > 1 and evidence(scene).presented is not None and evidence(scene).covered > BEGUN,
+        lambda: (
+            scene.object()
+            and len(scene.trace()) > 1
+            and evidence(scene).presented is not None
+            and evidence(scene).covered > BEGUN
+        ),
         within_s=WITHIN_S,
         every_s=0.2,
         describe=lambda: f"a part of the proof\n{scene.told()}",
     )
     scene.control.break_edge(host=APEX, path="/.well-known/*", answer=503)
     until(
-        lambda: (silent := evidence(scene).silent_since) is not None and now(scene).now - silent > WINDOW,
+        lambda: (
+            (silent := evidence(scene).silent_since) is not None
+            and now(scene).now - silent > WINDOW
+        ),
         within_s=WITHIN_S,
         every_s=0.2,
         describe=lambda: f"a whole window of silence\n{scene.told()}",
@@ -70,13 +83,22 @@ def test_a_silence_longer_than_the_window_does_not_count_for_the_proof(scene: Sc
     assert before.covered < WINDOW
     assert scene.refusing(APEX) == []
     scene.control.mend()
-    until(lambda: evidence(scene).silence is None, within_s=WITHIN_S, every_s=0.1, describe="an answer again")
+    until(
+        lambda: evidence(scene).silence is None,
+        within_s=WITHIN_S,
+        every_s=0.1,
+        describe="an answer again",
+    )
     heard = evidence(scene)
-    assert (heard.since, heard.covered - before.covered < WINDOW / 3) == (before.since, True), "the run goes on where it was"
+    assert (heard.since, heard.covered - before.covered < WINDOW / 3) == (before.since, True), (
+        "the run goes on where it was"
+    )
     scene.until_enforced()
     missing = WINDOW - before.covered
     first = next(
-        one.observed for one in passes(scene) if one.observed.now > now_of(before) and one.observed.evidence_of(APEX).silence is None
+        one.observed
+        for one in passes(scene)
+        if one.observed.now > now_of(before) and one.observed.evidence_of(APEX).silence is None
     )
     assert first_required_at(scene) - first.now >= missing - timedelta(seconds=3)
 

@@ -1,6 +1,7 @@
 """A DNS-only host that verifies its clients by itself (mTLS with partners), beside hosts that go through Cloudflare.
 
-Its requests never meet the edge, so that nothing that Cloudflare presents concerns it: it is left out and named, and the others go on.
+Its requests never meet the edge, so that nothing that Cloudflare presents concerns it: it is left
+out and named, and the others go on.
 """
 
 from __future__ import annotations
@@ -30,11 +31,22 @@ def partners() -> Authority:
 
 @pytest.fixture(scope="module")
 def scene(partners: Authority) -> Iterator[Scene]:
-    with Scene(Layout(hosts=(*REQUIRED, PARTNERS), dns_only=(PARTNERS,)), AOP_REPLICA_RECHECK_S="5") as running:
-        secret = {"metadata": {"name": "partners-ca", "namespace": "default"}, "stringData": {"ca.crt": partners.pem}}
+    with Scene(
+        Layout(hosts=(*REQUIRED, PARTNERS), dns_only=(PARTNERS,)), AOP_REPLICA_RECHECK_S="5"
+    ) as running:
+        secret = {
+            "metadata": {"name": "partners-ca", "namespace": "default"},
+            "stringData": {"ca.crt": partners.pem},
+        }
         running.plane.apply({"apiVersion": "v1", "kind": "Secret", **secret})
-        running.plane.apply(ingress(PARTNERS, **{f"{PREFIX}/auth-tls-secret": "default/partners-ca"}))
-        until(lambda: len(running.refusing(PARTNERS)) == 2, within_s=30, describe="partners alone to be let in there")
+        running.plane.apply(
+            ingress(PARTNERS, **{f"{PREFIX}/auth-tls-secret": "default/partners-ca"})
+        )
+        until(
+            lambda: len(running.refusing(PARTNERS)) == 2,
+            within_s=30,
+            describe="partners alone to be let in there",
+        )
         running.apply()
         yield running
 
@@ -51,19 +63,28 @@ def test_its_partners_are_let_in_as_before(scene: Scene, partners: Authority) ->
     pair = partners.client("partner")
     leaf = Leaf(pair.pem, pair.key_pem)
     ca_file = scene.ingress_nginx.announcement.ca_file
-    assert {ask(one, PARTNERS, leaf=leaf, ca_file=ca_file).status_code for one in scene.sandbox.origins} == {200}
+    assert {
+        ask(one, PARTNERS, leaf=leaf, ca_file=ca_file).status_code for one in scene.sandbox.origins
+    } == {200}
 
 
 def test_a_renewal_goes_on(scene: Scene) -> None:
     (held,) = scene.certificates()
-    scene.plane.kubectl("annotate", "aop", "example-com", "--namespace", NAMESPACE, "aop-operator.dev/rotate=now")
+    scene.plane.kubectl(
+        "annotate", "aop", "example-com", "--namespace", NAMESPACE, "aop-operator.dev/rotate=now"
+    )
 
     def rotated() -> bool:
         assert all(len(scene.refusing(host)) == 2 for host in REQUIRED)
         found = scene.certificates()
         return len(found) == 1 and found[0]["id"] != held["id"]
 
-    until(rotated, within_s=150, every_s=0.5, describe=lambda: f"one new certificate alone\n{scene.told()}")
+    until(
+        rotated,
+        within_s=150,
+        every_s=0.5,
+        describe=lambda: f"one new certificate alone\n{scene.told()}",
+    )
 
 
 def test_the_removal_does_not_wait_for_it(scene: Scene) -> None:

@@ -37,13 +37,23 @@ def refused(scene: Scene) -> dict[str, int]:
 def an_authority_of_its_own(scene: Scene) -> None:
     """The Secret that an Ingress with `auth-tls` names."""
     authority = {"ca.crt": scene.secret("example-com-aop")["data"]["ca.crt"]}
-    scene.plane.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "app-ca", "namespace": "default"}, "data": authority})
+    scene.plane.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "app-ca", "namespace": "default"},
+            "data": authority,
+        }
+    )
 
 
 def test_one_host_that_comes_without_a_certificate_is_relaxed_alone(scene: Scene) -> None:
     """A6: its own Ingress switches verification off, so that what the edge presents is not asked for there."""
     an_authority_of_its_own(scene)
-    annotations = {f"{PREFIX}/auth-tls-secret": "default/app-ca", f"{PREFIX}/auth-tls-verify-client": "off"}
+    annotations = {
+        f"{PREFIX}/auth-tls-secret": "default/app-ca",
+        f"{PREFIX}/auth-tls-verify-client": "off",
+    }
     scene.plane.apply(ingress(APP, **annotations))
 
     def alone() -> bool:
@@ -51,21 +61,35 @@ def test_one_host_that_comes_without_a_certificate_is_relaxed_alone(scene: Scene
         assert (now[APEX], now[WWW]) == (2, 2), now
         return now[APP] == 0
 
-    until(alone, within_s=WITHIN_S, every_s=0.3, describe=lambda: f"{APP} to be relaxed\n{scene.told()}")
+    until(
+        alone,
+        within_s=WITHIN_S,
+        every_s=0.3,
+        describe=lambda: f"{APP} to be relaxed\n{scene.told()}",
+    )
     ready = scene.until_condition("Ready", "True", within_s=WITHIN_S)
     assert APP in ready["message"]
     scene.plane.apply(ingress(APP))
-    until(lambda: refused(scene)[APP] == 2, within_s=150, every_s=0.5, describe=lambda: f"{APP} to be required again\n{scene.told()}")
+    until(
+        lambda: refused(scene)[APP] == 2,
+        within_s=150,
+        every_s=0.5,
+        describe=lambda: f"{APP} to be required again\n{scene.told()}",
+    )
 
 
 def test_another_page_for_refused_certificates_is_still_a_refusal(scene: Scene) -> None:
     """A18: strangers are sent elsewhere instead of getting 400, and never get the application."""
     text = scene.sandbox.config_map()["data"]["http-snippet"]
-    scene.write_config_map({"http-snippet": f"error_page 495 496 https://refused.example.net/;\n{text}"})
+    scene.write_config_map(
+        {"http-snippet": f"error_page 495 496 https://refused.example.net/;\n{text}"}
+    )
 
     def otherwise() -> bool:
         ca_file = scene.ingress_nginx.announcement.ca_file
-        return {direct.ask(one, APEX, ca_file=ca_file).status_code for one in scene.sandbox.origins} == {302}
+        return {
+            direct.ask(one, APEX, ca_file=ca_file).status_code for one in scene.sandbox.origins
+        } == {302}
 
     until(otherwise, within_s=WITHIN_S, describe="strangers to be sent elsewhere")
     until(
@@ -77,7 +101,9 @@ def test_another_page_for_refused_certificates_is_still_a_refusal(scene: Scene) 
     assert APEX in enforced["message"]
 
 
-def test_a_page_of_an_ingress_for_refused_certificates_is_a_refusal_of_that_host(scene: Scene) -> None:
+def test_a_page_of_an_ingress_for_refused_certificates_is_a_refusal_of_that_host(
+    scene: Scene,
+) -> None:
     """A18: an Ingress that asks as we do, refuses nobody, and has a page of its own for those who are refused."""
     an_authority_of_its_own(scene)
     annotations = {
@@ -91,9 +117,13 @@ def test_a_page_of_an_ingress_for_refused_certificates_is_a_refusal_of_that_host
     def sent_away() -> bool:
         answers = [direct.ask(one, APP, ca_file=ca_file) for one in scene.sandbox.origins]
         assert not any(answer.status_code == 200 for answer in answers)
-        return {answer.headers.get("location") for answer in answers} == {"https://refused.example.net/app"}
+        return {answer.headers.get("location") for answer in answers} == {
+            "https://refused.example.net/app"
+        }
 
-    until(sent_away, within_s=WITHIN_S, every_s=0.3, describe="strangers to be sent to its own page")
+    until(
+        sent_away, within_s=WITHIN_S, every_s=0.3, describe="strangers to be sent to its own page"
+    )
     ready = scene.until_condition("Ready", "True", within_s=WITHIN_S)
     assert "at all 3 hosts." in ready["message"]
     scene.plane.apply(ingress(APP))

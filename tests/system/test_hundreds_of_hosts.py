@@ -1,7 +1,8 @@
 """Hundreds of hosts, dozens of objects that never work, and a replica that hangs: what protects the others is as fast as in a quiet cluster.
 
-The quiet cluster is measured in the same sandbox, so that no bound depends on how busy the machine is. The budget of requests through the edge
-is a tenth of the ordinary one, so that a tenth of the hosts comes to the same.
+The quiet cluster is measured in the same sandbox, so that no bound depends on how busy the machine
+is. The budget of requests through the edge is a tenth of the ordinary one, so that a tenth of the
+hosts comes to the same.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ pytestmark = [pytest.mark.timeout(900)]
 
 ZONES = QUIET, CROWDED, THIRD = ("example.com", "example.net", "example.org")
 HUNDREDS, BUDGET_PER_S = 100, 3
-"""Hosts under one wildcard, and the requests a second that all objects together have: each of them is asked about every half minute."""
+"""Hosts under one wildcard, and the requests a second that all objects together have: each of them
+is asked about every half minute."""
 MANY = tuple(f"h{n:03}.{CROWDED}" for n in range(HUNDREDS))
 OBJECTS, HOSTS_EACH = 40, 100
 LOST_WITHIN_S = 90.0
 AS_FAST_WITHIN_S = 15.0
-"""What a loss may take longer than in quiet: a hold-off's note, a look that waits for a hanging replica at each of four steps, a cadence."""
+"""What a loss may take longer than in quiet: a hold-off's note, a look that waits for a hanging
+replica at each of four steps, a cadence."""
 ENFORCED_WITHIN_S = 300.0
 
 
@@ -43,8 +46,14 @@ def asked_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def scene(asked_log: Path) -> Iterator[Scene]:
     log = f"log_format asked '$host'; access_log {asked_log} asked;\n"
-    layout = Layout(hosts=ZONES, zones=ZONES, config={"use-forwarded-headers": "true", "ssl-redirect": "false", "http-snippet": log})
-    with Scene(layout, AOP_EDGE_REQUESTS_PER_S=str(BUDGET_PER_S), AOP_REPLICA_RECHECK_S="5") as running:
+    layout = Layout(
+        hosts=ZONES,
+        zones=ZONES,
+        config={"use-forwarded-headers": "true", "ssl-redirect": "false", "http-snippet": log},
+    )
+    with Scene(
+        layout, AOP_EDGE_REQUESTS_PER_S=str(BUDGET_PER_S), AOP_REPLICA_RECHECK_S="5"
+    ) as running:
         for zone in (QUIET, THIRD):
             running.apply(name_of(zone), zone={"name": zone}, origins=[origin(foreignText="Merge")])
         for zone in (QUIET, THIRD):
@@ -62,12 +71,17 @@ def pods(scene: Scene) -> list[str]:
 
 def refused_by(scene: Scene, pod: str, host: str) -> bool:
     replica = next(one for one in scene.ingress_nginx.replicas() if one.pod == pod)
-    return ask(replica.https, host, ca_file=scene.ingress_nginx.announcement.ca_file).status_code == 400
+    return (
+        ask(replica.https, host, ca_file=scene.ingress_nginx.announcement.ca_file).status_code
+        == 400
+    )
 
 
 @contextmanager
 def presenting_nothing(scene: Scene, *hosts: str) -> Iterator[None]:
-    scene.control.turn_location("*", requests_per_connection=1, resume=False, presents=dict.fromkeys(hosts, "nothing"))
+    scene.control.turn_location(
+        "*", requests_per_connection=1, resume=False, presents=dict.fromkeys(hosts, "nothing")
+    )
     try:
         yield
     finally:
@@ -92,7 +106,11 @@ def lead_to(scene: Scene, pod: str) -> None:
     """All zones' visitors, as a load balancer does that has noticed that another replica hangs: else half of all requests hang at the edge."""
     replica = next(one for one in scene.ingress_nginx.replicas() if one.pod == pod)
     ports = scene.ingress_nginx.announcement
-    place = {"address": replica.address, "https_port": ports.https_port, "http_port": ports.http_port}
+    place = {
+        "address": replica.address,
+        "https_port": ports.https_port,
+        "http_port": ports.http_port,
+    }
     for zone in ZONES:
         scene.control.change_zone(zone, origins=[place])
 
@@ -130,7 +148,10 @@ def limit_mib() -> int:
 def most_memory_mib(scene: Scene) -> float:
     """The most that the operator's process has had resident since it was started."""
     status = Path(f"/proc/{scene.operator.pid}/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) / 1024
+    return (
+        int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1])
+        / 1024
+    )
 
 
 def asked_at_replicas(log: Path) -> Counter[str]:
@@ -138,20 +159,34 @@ def asked_at_replicas(log: Path) -> Counter[str]:
     return Counter(".".join(line.split(".")[-2:]) for line in log.read_text().split())
 
 
-def test_a_loss_is_met_as_fast_beside_hundreds_of_hosts_and_a_replica_that_hangs(scene: Scene, asked_log: Path) -> None:
+def test_a_loss_is_met_as_fast_beside_hundreds_of_hosts_and_a_replica_that_hangs(
+    scene: Scene, asked_log: Path
+) -> None:
     """A8."""
     hanging, serving = pods(scene)
     lead_to(scene, serving)
     quiet_s = relaxed_after_s(scene, QUIET, serving)
     scene.until_enforced(name_of(QUIET), within_s=ENFORCED_WITHIN_S)
     crowd(scene)
-    scene.until_condition("Ready", "False", "TokenSecretNotFound", name=f"zone-{OBJECTS - 1:02}", within_s=LOST_WITHIN_S)
+    scene.until_condition(
+        "Ready",
+        "False",
+        "TokenSecretNotFound",
+        name=f"zone-{OBJECTS - 1:02}",
+        within_s=LOST_WITHIN_S,
+    )
     scene.until_condition("ZoneEnabled", "True", name=name_of(CROWDED), within_s=ENFORCED_WITHIN_S)
-    until(lambda: asked_at_replicas(asked_log)[CROWDED] > HUNDREDS, within_s=LOST_WITHIN_S, describe="the crowd to be asked about")
+    until(
+        lambda: asked_at_replicas(asked_log)[CROWDED] > HUNDREDS,
+        within_s=LOST_WITHIN_S,
+        describe="the crowd to be asked about",
+    )
     with scene.ingress_nginx.hung(hanging):
         crowded_s = relaxed_after_s(scene, QUIET, serving)
         assert refused_by(scene, serving, THIRD)
-    assert crowded_s <= quiet_s + AS_FAST_WITHIN_S, f"{quiet_s:.1f} s in quiet, {crowded_s:.1f} s in a crowd"
+    assert crowded_s <= quiet_s + AS_FAST_WITHIN_S, (
+        f"{quiet_s:.1f} s in quiet, {crowded_s:.1f} s in a crowd"
+    )
 
 
 def test_nothing_is_asked_for_objects_whose_zone_is_not_theirs(asked_log: Path) -> None:
@@ -161,7 +196,9 @@ def test_nothing_is_asked_for_objects_whose_zone_is_not_theirs(asked_log: Path) 
     assert asked[QUIET] > 0
 
 
-def test_all_hosts_of_a_crowded_zone_are_relaxed_at_once_when_its_edge_presents_nothing(scene: Scene) -> None:
+def test_all_hosts_of_a_crowded_zone_are_relaxed_at_once_when_its_edge_presents_nothing(
+    scene: Scene,
+) -> None:
     """A8: with each of them asked about every half minute, nobody waits for each one's third answer."""
     serving = pods(scene)[-1]
     first, last = MANY[0], MANY[-1]
@@ -185,7 +222,9 @@ def test_all_hosts_of_a_crowded_zone_are_relaxed_at_once_when_its_edge_presents_
             describe=lambda: f"every host to be relaxed\n{scene.told(name_of(CROWDED))}",
         )
         crowded_s = time.monotonic() - began
-    assert crowded_s <= quiet_s + AS_FAST_WITHIN_S, f"{quiet_s:.1f} s in quiet, {crowded_s:.1f} s in a crowd"
+    assert crowded_s <= quiet_s + AS_FAST_WITHIN_S, (
+        f"{quiet_s:.1f} s in quiet, {crowded_s:.1f} s in a crowd"
+    )
 
 
 def test_its_memory_stays_under_the_charts_limit(scene: Scene) -> None:

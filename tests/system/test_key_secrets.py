@@ -22,7 +22,8 @@ WITHIN_S = 120.0
 def scene() -> Iterator[Scene]:
     """With visitors all the while, and none of them notices.
 
-    The edge keeps no session: more rotations within the hour than old sessions are ended follow each other here.
+    The edge keeps no session: more rotations within the hour than old sessions are ended follow
+    each other here.
     """
     with Scene() as running, running.visitors(longest_s=1200.0) as visitors:
         running.control.turn_location(requests_per_connection=1, resume=False)
@@ -49,7 +50,15 @@ def drop(scene: Scene, name: str) -> None:
 
 
 def rotate(scene: Scene, value: str) -> None:
-    scene.plane.kubectl("annotate", "aop", "example-com", "--namespace", NAMESPACE, f"aop-operator.dev/rotate={value}", "--overwrite")
+    scene.plane.kubectl(
+        "annotate",
+        "aop",
+        "example-com",
+        "--namespace",
+        NAMESPACE,
+        f"aop-operator.dev/rotate={value}",
+        "--overwrite",
+    )
 
 
 def until_another_is_presented(scene: Scene, than: str) -> str:
@@ -59,7 +68,12 @@ def until_another_is_presented(scene: Scene, than: str) -> str:
         found = scene.certificates()
         return str(found[0]["id"]) if len(found) == 1 and found[0]["id"] != than else None
 
-    one = until(alone, within_s=WITHIN_S, every_s=0.2, describe=lambda: f"one new certificate alone\n{scene.told()}")
+    one = until(
+        alone,
+        within_s=WITHIN_S,
+        every_s=0.2,
+        describe=lambda: f"one new certificate alone\n{scene.told()}",
+    )
     assert one is not None
     scene.until_enforced()
     return one
@@ -76,9 +90,15 @@ def until_said(scene: Scene, *words: str) -> str:
     def said() -> str | None:
         ready = scene.condition()
         told = f"{ready.get('reason')}: {ready.get('message')}"
-        return told if told.startswith("KeyPairInvalid") and all(word in told for word in words) else None
+        return (
+            told
+            if told.startswith("KeyPairInvalid") and all(word in told for word in words)
+            else None
+        )
 
-    found = until(said, within_s=WITHIN_S, every_s=0.2, describe=lambda: f"{words} to be said\n{scene.told()}")
+    found = until(
+        said, within_s=WITHIN_S, every_s=0.2, describe=lambda: f"{words} to be said\n{scene.told()}"
+    )
     assert found is not None
     return found
 
@@ -88,7 +108,9 @@ def signer(scene: Scene) -> x509.Name:
     return x509.load_pem_x509_certificate(zoo.decoded(scene.secret(PAIR)["data"], "tls.crt")).issuer
 
 
-def test_a_rotation_into_a_secret_that_was_made_immutable_says_so_and_its_remedy_helps(scene: Scene) -> None:
+def test_a_rotation_into_a_secret_that_was_made_immutable_says_so_and_its_remedy_helps(
+    scene: Scene,
+) -> None:
     before = presented(scene)
     write(scene, PAIR, immutable=True)
     rotate(scene, "into-an-immutable-one")
@@ -124,8 +146,14 @@ def test_a_certificate_that_somebody_put_there_is_not_uploaded(scene: Scene) -> 
     before, held = presented(scene), scene.secret(PAIR)["data"]
     number = scene.control.calls()[-1]["number"]
     pair = zoo.issued("example.com", None, zoo.basic(authority=False))
-    write(scene, PAIR, data={"tls.crt": zoo.encoded(pair.pem), "tls.key": zoo.encoded(pair.key_pem)})
-    until_said(scene, f"Secret {NAMESPACE}/{PAIR}: tls.crt was not signed by the operator's authority", "put back what was there")
+    write(
+        scene, PAIR, data={"tls.crt": zoo.encoded(pair.pem), "tls.key": zoo.encoded(pair.key_pem)}
+    )
+    until_said(
+        scene,
+        f"Secret {NAMESPACE}/{PAIR}: tls.crt was not signed by the operator's authority",
+        "put back what was there",
+    )
     assert [call["method"] for call in scene.control.calls(method="!GET", since=number)] == []
     assert len(scene.refusing()) == 2, "what is required stays required"
     write(scene, PAIR, data=held)
@@ -133,7 +161,9 @@ def test_a_certificate_that_somebody_put_there_is_not_uploaded(scene: Scene) -> 
     assert presented(scene) == before
 
 
-@pytest.mark.parametrize("form", ["on one line", "with a byte order mark", "a megabyte of noise", "cut off"])
+@pytest.mark.parametrize(
+    "form", ["on one line", "with a byte order mark", "a megabyte of noise", "cut off"]
+)
 def test_a_file_that_was_broken_on_its_way_ends_nothing(scene: Scene, form: str) -> None:
     """Seen with a PEM on one line: an exception of ours, no protection and no removal until a restart."""
     held = scene.secret(PAIR)["data"]

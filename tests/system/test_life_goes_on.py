@@ -40,7 +40,9 @@ def scene() -> Iterator[Scene]:
 def until_refusing(scene: Scene, host: str, replicas: int) -> None:
     """Wait until so many replicas refuse a stranger of the host."""
     until(
-        lambda: len(scene.refusing(host)) == replicas, within_s=WITHIN_S, describe=lambda: f"{replicas} replicas to refuse\n{scene.told()}"
+        lambda: len(scene.refusing(host)) == replicas,
+        within_s=WITHIN_S,
+        describe=lambda: f"{replicas} replicas to refuse\n{scene.told()}",
     )
 
 
@@ -64,7 +66,11 @@ class TestAnOrdinaryDay:
 
     def test_a_host_appears_and_is_required_after_its_own_proof(self, scene: Scene) -> None:
         scene.plane.apply(ingress(NEW))
-        until(lambda: scene.ask_replica(scene.sandbox.origins[0], NEW, Visitor.OURS) == 200, within_s=WITHIN_S, describe="it to be served")
+        until(
+            lambda: scene.ask_replica(scene.sandbox.origins[0], NEW, Visitor.OURS) == 200,
+            within_s=WITHIN_S,
+            describe="it to be served",
+        )
         until_refusing(scene, NEW, 2)
         assert len(scene.refusing(HOST)) == 2
         scene.until_enforced()
@@ -75,20 +81,36 @@ class TestAnOrdinaryDay:
         added = scene.ingress_nginx.add()
         scene.ingress_nginx.await_ready()
         until_refusing(scene, HOST, 3)
-        until(lambda: (scene.object() or {})["status"]["origins"][0]["replicas"] == 3, within_s=WITHIN_S, describe="it to be counted")
+        until(
+            lambda: (scene.object() or {})["status"]["origins"][0]["replicas"] == 3,
+            within_s=WITHIN_S,
+            describe="it to be counted",
+        )
         scene.ingress_nginx.remove(added.pod, grace_s=5)
         scene.until_enforced()
 
-    def test_while_suspended_nothing_new_is_done_but_less_is_given_at_once(self, scene: Scene) -> None:
+    def test_while_suspended_nothing_new_is_done_but_less_is_given_at_once(
+        self, scene: Scene
+    ) -> None:
         scene.patch({"suspend": True})
         scene.until_condition("Ready", "False", "Suspended")
-        before = len(scene.changes_at_cloudflare()), scene.sandbox.config_map()["metadata"]["resourceVersion"]
-        scene.plane.kubectl("annotate", "aop", "example-com", "--namespace", "edge", "aop-operator.dev/rotate=now")
+        before = (
+            len(scene.changes_at_cloudflare()),
+            scene.sandbox.config_map()["metadata"]["resourceVersion"],
+        )
+        scene.plane.kubectl(
+            "annotate", "aop", "example-com", "--namespace", "edge", "aop-operator.dev/rotate=now"
+        )
         scene.patch({"alerts": {"email": ["ops@example.com"]}})
         scene.until_condition("Ready", "False", "Suspended")
-        assert (len(scene.changes_at_cloudflare()), scene.sandbox.config_map()["metadata"]["resourceVersion"]) == before
+        assert (
+            len(scene.changes_at_cloudflare()),
+            scene.sandbox.config_map()["metadata"]["resourceVersion"],
+        ) == before
         assert len(scene.refusing(HOST)) == 2
-        scene.plane.kubectl("annotate", "aop", "example-com", "--namespace", "edge", "aop-operator.dev/rotate-")
+        scene.plane.kubectl(
+            "annotate", "aop", "example-com", "--namespace", "edge", "aop-operator.dev/rotate-"
+        )
         scene.patch({"hostnames": [HOST]})
         until_refusing(scene, NEW, 0)
         assert len(scene.refusing(HOST)) == 2

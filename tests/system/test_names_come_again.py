@@ -1,6 +1,7 @@
 """An object is known by its uid: what was claimed under its name before it does not bind it, and what replicas do is always asked.
 
-A finalizer that is taken off by hand, a ConfigMap that is emptied while no replica sees it, aliases and wildcards that bring names.
+A finalizer that is taken off by hand, a ConfigMap that is emptied while no replica sees it, aliases
+and wildcards that bring names.
 """
 
 from __future__ import annotations
@@ -29,13 +30,20 @@ MERGE = {"Content-Type": "application/merge-patch+json"}
 def scene() -> Iterator[Scene]:
     with Scene(Layout(hosts=("example.com",)), AOP_REPLICA_RECHECK_S="5") as running:
         running.control.break_edge(host="unproven.example.com", answer=403)
-        running.apply(verification={"window": "10s", "samples": ["tenant-1.example.com", "unproven.example.com"]})
+        running.apply(
+            verification={
+                "window": "10s",
+                "samples": ["tenant-1.example.com", "unproven.example.com"],
+            }
+        )
         running.until_enforced()
         yield running
 
 
 def claims(scene: Scene) -> int:
-    found = scene.sandbox.config_map()["metadata"].get("annotations", {}).get("aop-operator.dev/claims")
+    found = (
+        scene.sandbox.config_map()["metadata"].get("annotations", {}).get("aop-operator.dev/claims")
+    )
     return len(json.loads(found)["claims"]) if found else 0
 
 
@@ -56,13 +64,22 @@ def test_aliases_are_hosts(scene: Scene) -> None:
         until_refusing(scene, host)
 
 
-def test_what_a_wildcard_alias_takes_is_named_and_no_wildcard_is_said_to_be_required(scene: Scene) -> None:
+def test_what_a_wildcard_alias_takes_is_named_and_no_wildcard_is_said_to_be_required(
+    scene: Scene,
+) -> None:
     """A14: the names under it go to the server of another name, where nothing tells them from it."""
-    scene.plane.apply(ingress("lobby.example.com", **{"nginx.ingress.kubernetes.io/server-alias": "*.example.com"}))
+    scene.plane.apply(
+        ingress(
+            "lobby.example.com", **{"nginx.ingress.kubernetes.io/server-alias": "*.example.com"}
+        )
+    )
     until_refusing(scene, "tenant-1.example.com")
     until_refusing(scene, "lobby.example.com")
     until(
-        lambda: "its server-alias *.example.com takes" in scene.until_condition("Ready", "True", within_s=WITHIN_S)["message"],
+        lambda: (
+            "its server-alias *.example.com takes"
+            in scene.until_condition("Ready", "True", within_s=WITHIN_S)["message"]
+        ),
         within_s=WITHIN_S,
         describe=lambda: f"the alias to be named\n{scene.told()}",
     )
@@ -71,7 +88,9 @@ def test_what_a_wildcard_alias_takes_is_named_and_no_wildcard_is_said_to_be_requ
     scene.plane.kubectl("delete", "ingress", "lobby.example.com", "--namespace", "default")
 
 
-def test_a_wildcard_that_is_served_is_required_once_a_sample_under_it_is_proven(scene: Scene) -> None:
+def test_a_wildcard_that_is_served_is_required_once_a_sample_under_it_is_proven(
+    scene: Scene,
+) -> None:
     """A14: names that nobody has listed come through it; the sample without a proof is excepted."""
     scene.plane.apply(CASES / "22-wildcard.yaml")
     until_refusing(scene, "tenant-1.example.com")
@@ -93,22 +112,34 @@ def test_what_stays_open_beside_the_required_hosts_is_named(scene: Scene) -> Non
     ca_file = scene.ingress_nginx.announcement.ca_file
 
     def served() -> bool:
-        answers = {(host, direct.ask(one, host, ca_file=ca_file).text) for one in scene.sandbox.origins for host in (other, nobody)}
+        answers = {
+            (host, direct.ask(one, host, ca_file=ca_file).text)
+            for one in scene.sandbox.origins
+            for host in (other, nobody)
+        }
         return answers == {(host, f"backend host={host} uri=/\n") for host in (other, nobody)}
 
     until(served, within_s=WITHIN_S, describe="the application by both names")
     for one in scene.sandbox.origins:
-        assert b"backend host=example.com " in asked_by_target(one, target=f"https://{other}/", host="example.com")
+        assert b"backend host=example.com " in asked_by_target(
+            one, target=f"https://{other}/", host="example.com"
+        )
     until(
         lambda: all(
-            said in scene.condition("Ready").get("message", "") for said in (f"the same Service as {other}", "any name that no Ingress has")
+            said in scene.condition("Ready").get("message", "")
+            for said in (f"the same Service as {other}", "any name that no Ingress has")
         ),
         within_s=WITHIN_S,
         describe=lambda: f"both to be named\n{scene.told()}",
     )
-    assert "What stays open beside them: " in scene.until_condition("Ready", "True", within_s=WITHIN_S)["message"]
+    assert (
+        "What stays open beside them: "
+        in scene.until_condition("Ready", "True", within_s=WITHIN_S)["message"]
+    )
     until_refusing(scene, "example.com")
-    scene.plane.kubectl("delete", "ingress", other, "catch-all.example.org", "--namespace", "default")
+    scene.plane.kubectl(
+        "delete", "ingress", other, "catch-all.example.org", "--namespace", "default"
+    )
     until(
         lambda: "stays open" not in scene.condition("Ready").get("message", "stays open"),
         within_s=WITHIN_S,
@@ -122,15 +153,23 @@ def asked_by_target(https: str, *, target: str, host: str) -> bytes:
     trust = ssl.create_default_context()
     trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
     name = target.removeprefix("https://").rstrip("/")
-    with socket.create_connection((address, int(port)), timeout=10) as plain, trust.wrap_socket(plain, server_hostname=name) as connection:
-        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    with (
+        socket.create_connection((address, int(port)), timeout=10) as plain,
+        trust.wrap_socket(plain, server_hostname=name) as connection,
+    ):
+        connection.sendall(
+            f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+        )
         return b"".join(iter(lambda: connection.recv(1 << 16), b""))
 
 
 def test_an_object_that_comes_again_under_its_name_is_another_one(scene: Scene) -> None:
     """A22: its finalizer was taken off by hand, so that no removal ran; the old claim goes with the next write."""
     scene.plane.http.request(
-        "PATCH", path_of("edge", "example-com"), json={"metadata": {"finalizers": []}}, headers=MERGE
+        "PATCH",
+        path_of("edge", "example-com"),
+        json={"metadata": {"finalizers": []}},
+        headers=MERGE,
     ).raise_for_status()
     scene.delete()
     scene.until_gone()
@@ -146,11 +185,16 @@ def test_what_replicas_do_is_asked_also_where_nothing_of_ours_is_published(scene
         scene.ingress_nginx.pause(one.pod)
     annotations = dict.fromkeys(scene.sandbox.config_map()["metadata"]["annotations"])
     data = {"http-snippet": None, "server-snippet": None}
-    scene.plane.http.request("PATCH", PATH, json={"metadata": {"annotations": annotations}, "data": data}, headers=MERGE).raise_for_status()
+    scene.plane.http.request(
+        "PATCH", PATH, json={"metadata": {"annotations": annotations}, "data": data}, headers=MERGE
+    ).raise_for_status()
     scene.delete()
     told = scene.until_condition("Ready", "False", "Removing", within_s=WITHIN_S)
     until(
-        lambda: any(one.pod in scene.condition("Ready").get("message", "") for one in scene.ingress_nginx.replicas()),
+        lambda: any(
+            one.pod in scene.condition("Ready").get("message", "")
+            for one in scene.ingress_nginx.replicas()
+        ),
         within_s=WITHIN_S,
         describe=lambda: f"a pod to be named instead of: {told['message']}\n{scene.told()}",
     )

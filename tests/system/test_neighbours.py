@@ -45,7 +45,8 @@ class Story:
     old_leaf: set[int] = field(default_factory=set)
     """What the replicas answered to the leaf that was rotated away."""
     during_trouble: dict[str, set[str]] = field(default_factory=dict)
-    """The pods that refused strangers, by host, at every look while the other zone was in trouble, removed, or rotated."""
+    """The pods that refused strangers, by host, at every look while the other zone was in trouble,
+    removed, or rotated."""
     leaks: list[str] = field(default_factory=list)
     visitors: Report | None = None
     left: dict[str, str] = field(default_factory=dict)
@@ -91,18 +92,30 @@ def _cross(scene: Scene, told: Story) -> None:
 
 
 def _be_calm(scene: Scene, told: Story) -> None:
-    """Nothing is to be written; the status may move on (its proof is told in whole minutes). The last Event follows its status."""
+    """Nothing is to be written; the status may move on (its proof is told in whole minutes).
+
+    The last Event follows its status.
+    """
     told_last = [0, time.monotonic()]
 
     def quiet() -> bool:
-        if (count := len([event for event in scene.plane.audit(ACCOUNT) if event.verb == "create"])) != told_last[0]:
+        if (
+            count := len([event for event in scene.plane.audit(ACCOUNT) if event.verb == "create"])
+        ) != told_last[0]:
             told_last[:] = count, time.monotonic()
         return time.monotonic() - told_last[1] > QUIET_S
 
     until(quiet, within_s=30, every_s=0.1, describe="the last Event")
-    number, asked, ends_s = scene.control.calls()[-1]["number"], len(scene.plane.audit(ACCOUNT)), time.monotonic() + CALM_S
+    number, asked, ends_s = (
+        scene.control.calls()[-1]["number"],
+        len(scene.plane.audit(ACCOUNT)),
+        time.monotonic() + CALM_S,
+    )
     until(lambda: time.monotonic() > ends_s, within_s=CALM_S + 5, every_s=0.1, describe="calm")
-    told.calm = [f"{call['method']} {call['path']}" for call in scene.control.calls(method="!GET", since=number)]
+    told.calm = [
+        f"{call['method']} {call['path']}"
+        for call in scene.control.calls(method="!GET", since=number)
+    ]
     told.calm += [
         f"{event.verb} {event.uri}"
         for event in scene.plane.audit(ACCOUNT)[asked:]
@@ -112,20 +125,30 @@ def _be_calm(scene: Scene, told: Story) -> None:
 
 def _rotate(scene: Scene, told: Story) -> None:
     before, (held,) = _leaf(scene, "ours"), scene.certificates(OURS)
-    scene.plane.kubectl("annotate", "aop", "ours", "--namespace", NAMESPACE, "aop-operator.dev/rotate=now")
+    scene.plane.kubectl(
+        "annotate", "aop", "ours", "--namespace", NAMESPACE, "aop-operator.dev/rotate=now"
+    )
 
     def rotated() -> dict[str, Any] | None:
         found = scene.certificates(OURS)
         told.most_certificates = max(told.most_certificates, len(found))
-        told.during_trouble[OTHERS] = told.during_trouble.get(OTHERS, set(_pods(scene))) & set(scene.refusing(OTHERS))
+        told.during_trouble[OTHERS] = told.during_trouble.get(OTHERS, set(_pods(scene))) & set(
+            scene.refusing(OTHERS)
+        )
         return found[0] if len(found) == 1 and found[0]["id"] != held["id"] else None
 
-    replaced = until(rotated, within_s=120, every_s=0.3, describe=lambda: f"one new certificate alone; {scene.told('ours')}")
+    replaced = until(
+        rotated,
+        within_s=120,
+        every_s=0.3,
+        describe=lambda: f"one new certificate alone; {scene.told('ours')}",
+    )
     assert replaced is not None
     scene.until_condition("Ready", "True", name="ours")
 
     def refused() -> bool:
-        # Twice: workers of before a reload accept for a moment longer, and either answer may be theirs.
+        # Twice: workers of before a reload accept for a moment longer, and either answer may be
+        # theirs.
         told.old_leaf = _answers(scene, OURS, before) | _answers(scene, OURS, before)
         return told.old_leaf == {400}
 
@@ -137,13 +160,20 @@ def _rotate(scene: Scene, told: Story) -> None:
 def _trouble(scene: Scene, told: Story) -> None:
     """The other zone's edge presents nothing any more: it is relaxed, and ours notices nothing."""
     told.during_trouble[OURS] = set(_pods(scene))
-    scene.control.turn_location("*", presents={OTHERS: "nothing"}, requests_per_connection=5, resume=False)
+    scene.control.turn_location(
+        "*", presents={OTHERS: "nothing"}, requests_per_connection=5, resume=False
+    )
 
     def relaxed() -> bool:
         told.during_trouble[OURS] &= set(scene.refusing(OURS))
         return scene.refusing(OTHERS) == []
 
-    until(relaxed, within_s=60, every_s=0.3, describe=lambda: f"the other zone to be relaxed\n{scene.told('others')}")
+    until(
+        relaxed,
+        within_s=60,
+        every_s=0.3,
+        describe=lambda: f"the other zone to be relaxed\n{scene.told('others')}",
+    )
     scene.control.turn_location("*", presents={})
 
 
@@ -153,10 +183,17 @@ def _pods(scene: Scene) -> list[str]:
 
 def _search(scene: Scene, told: Story) -> None:
     """Where key bytes and tokens must not be: whatever is in reach of somebody who may not read Secrets."""
-    held = [scene.secret(f"{name}-{of}")["data"] for name in ("ours", "others") for of in ("aop", "aop-ca")]
+    held = [
+        scene.secret(f"{name}-{of}")["data"]
+        for name in ("ours", "others")
+        for of in ("aop", "aop-ca")
+    ]
     keys = [data[key] for data in held for key in data if key.endswith(".key")]
     assert len(keys) == len(held)
-    needles = [scene.cloudflare.token, *(line for key in keys for line in _body(base64.b64decode(key).decode()))]
+    needles = [
+        scene.cloudflare.token,
+        *(line for key in keys for line in _body(base64.b64decode(key).decode())),
+    ]
     for where, text in _readable(scene):
         told.leaks += [f"{where}: {needle[:8]}..." for needle in needles if needle in text]
 
@@ -171,19 +208,38 @@ def _readable(scene: Scene) -> Iterator[tuple[str, str]]:
     yield "trace", scene.trace_file.read_text()
     yield "argv", (process / "cmdline").read_bytes().decode(errors="replace")
     yield "environment", (process / "environ").read_bytes().decode(errors="replace")
-    for kind in ("authenticatedoriginpulls.aop-operator.dev", "configmaps", "events", "pods", "ingresses"):
+    for kind in (
+        "authenticatedoriginpulls.aop-operator.dev",
+        "configmaps",
+        "events",
+        "pods",
+        "ingresses",
+    ):
         yield kind, scene.plane.kubectl("get", kind, "--all-namespaces", "--output", "yaml")
     for file in sorted((process / "fd").iterdir()):
         target = file.readlink()
         if target.is_file() and not target.is_relative_to("/dev"):
             yield str(target), target.read_text(errors="replace")
-    yield "metrics", httpx.get(f"http://127.0.0.1:{scene.operator.metrics_port}/metrics", trust_env=False).raise_for_status().text
-    yield "health", httpx.get(f"http://127.0.0.1:{scene.operator.health_port}/healthz", trust_env=False).text
+    yield (
+        "metrics",
+        httpx.get(f"http://127.0.0.1:{scene.operator.metrics_port}/metrics", trust_env=False)
+        .raise_for_status()
+        .text,
+    )
+    yield (
+        "health",
+        httpx.get(f"http://127.0.0.1:{scene.operator.health_port}/healthz", trust_env=False).text,
+    )
 
 
 def test_a_leaf_opens_its_own_zone_and_no_other(story: Story) -> None:
     """S8."""
-    assert story.crossing == {("ours", OURS): {200}, ("ours", OTHERS): {400}, ("others", OTHERS): {200}, ("others", OURS): {400}}
+    assert story.crossing == {
+        ("ours", OURS): {200},
+        ("ours", OTHERS): {400},
+        ("others", OTHERS): {200},
+        ("others", OURS): {400},
+    }
 
 
 def test_at_the_goal_nothing_is_written(story: Story) -> None:

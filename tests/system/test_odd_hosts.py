@@ -1,7 +1,8 @@
 """What one host answers says nothing of another: somebody's Ingress, page, rule or name changes nothing for anybody else's hosts.
 
-One zone on one controller, through what ordinary colleagues do beside it. All the while every replica has to refuse strangers of the host
-that is required; at the end renewals and new hosts have gone on, and what was mended is said within a minute.
+One zone on one controller, through what ordinary colleagues do beside it. All the while every
+replica has to refuse strangers of the host that is required; at the end renewals and new hosts have
+gone on, and what was mended is said within a minute.
 """
 
 from __future__ import annotations
@@ -31,7 +32,11 @@ PREFIX = "nginx.ingress.kubernetes.io"
 def scene() -> Iterator[Scene]:
     """`01-www-redirect.yaml`: the apex has no server of its own but one that redirects to www."""
     with Scene(
-        Layout(hosts=("app.example.com",), config={"use-forwarded-headers": "true", "ssl-redirect": "false"}), AOP_REPLICA_RECHECK_S="5"
+        Layout(
+            hosts=("app.example.com",),
+            config={"use-forwarded-headers": "true", "ssl-redirect": "false"},
+        ),
+        AOP_REPLICA_RECHECK_S="5",
     ) as running:
         running.plane.apply(CASES / "01-www-redirect.yaml")
         running.apply()
@@ -53,9 +58,18 @@ def until_named(scene: Scene, *hosts: str) -> str:
     def named() -> str | None:
         assert open_replicas(scene) == set()
         ready = scene.condition("Ready")
-        return ready["message"] if ready.get("status") == "True" and all(host in ready["message"] for host in hosts) else None
+        return (
+            ready["message"]
+            if ready.get("status") == "True" and all(host in ready["message"] for host in hosts)
+            else None
+        )
 
-    found = until(named, within_s=WITHIN_S, every_s=0.5, describe=lambda: f"Ready to name {', '.join(hosts)}\n{scene.told()}")
+    found = until(
+        named,
+        within_s=WITHIN_S,
+        every_s=0.5,
+        describe=lambda: f"Ready to name {', '.join(hosts)}\n{scene.told()}",
+    )
     assert found is not None
     return found
 
@@ -66,13 +80,22 @@ def until_not_named(scene: Scene, *hosts: str) -> None:
         ready = scene.condition("Ready")
         return ready.get("status") == "True" and not any(host in ready["message"] for host in hosts)
 
-    until(gone, within_s=MENDED_WITHIN_S, every_s=0.5, describe=lambda: f"Ready not to name {', '.join(hosts)} any more\n{scene.told()}")
+    until(
+        gone,
+        within_s=MENDED_WITHIN_S,
+        every_s=0.5,
+        describe=lambda: f"Ready not to name {', '.join(hosts)} any more\n{scene.told()}",
+    )
 
 
 def test_www_is_required_and_the_apex_that_only_redirects_is_named(scene: Scene) -> None:
     """A1."""
     scene.until_enforced()
-    until(lambda: open_replicas(scene) == set(), within_s=30, describe="every replica to refuse strangers")
+    until(
+        lambda: open_replicas(scene) == set(),
+        within_s=30,
+        describe="every replica to refuse strangers",
+    )
     assert "example.com" in until_named(scene, "example.com: ")
 
 
@@ -82,11 +105,15 @@ def test_hosts_of_others_that_answer_otherwise_are_named_and_open_nothing(scene:
     missing = {f"{PREFIX}/auth-tls-secret": "default/no-such-secret"}
     scene.plane.apply(ingress("broken.example.com", **missing))
     scene.plane.apply(own_authority())
-    scene.plane.apply(ingress("partners.example.com", **{f"{PREFIX}/auth-tls-secret": "default/partners-ca"}))
+    scene.plane.apply(
+        ingress("partners.example.com", **{f"{PREFIX}/auth-tls-secret": "default/partners-ca"})
+    )
     for case in ("16-long-host.yaml", "16-label-of-68.yaml"):
         scene.plane.apply(CASES / case)
     until_named(scene, "about.example.com", "broken.example.com", "partners.example.com", LONG)
-    assert {one["name"]: one["mode"] for one in scene.object()["status"]["origins"]} == {"public": "Require"}  # type: ignore[index]  # it is there
+    assert {one["name"]: one["mode"] for one in scene.object()["status"]["origins"]} == {  # type: ignore[index]  # it is there
+        "public": "Require"
+    }
 
 
 def own_authority() -> dict[str, Any]:
@@ -108,17 +135,26 @@ def test_new_hosts_and_renewals_go_on_beside_them(scene: Scene) -> None:
         describe=lambda: f"the new host to be required\n{scene.told()}",
     )
     (held,) = scene.certificates()
-    scene.plane.kubectl("annotate", "aop", "example-com", "--namespace", NAMESPACE, "aop-operator.dev/rotate=now")
+    scene.plane.kubectl(
+        "annotate", "aop", "example-com", "--namespace", NAMESPACE, "aop-operator.dev/rotate=now"
+    )
 
     def rotated() -> bool:
         assert open_replicas(scene) == set()
         found = scene.certificates()
         return len(found) == 1 and found[0]["id"] != held["id"]
 
-    until(rotated, within_s=120, every_s=0.5, describe=lambda: f"one new certificate alone\n{scene.told()}")
+    until(
+        rotated,
+        within_s=120,
+        every_s=0.5,
+        describe=lambda: f"one new certificate alone\n{scene.told()}",
+    )
 
 
-def test_a_rule_that_answers_on_every_path_relaxes_nothing_and_is_forgotten_when_it_is_gone(scene: Scene) -> None:
+def test_a_rule_that_answers_on_every_path_relaxes_nothing_and_is_forgotten_when_it_is_gone(
+    scene: Scene,
+) -> None:
     """A2, A15: a block list of user agents that holds ours makes every host odd at once."""
     scene.write_config_map({"block-user-agents": "~*aop-operator"})
     until_named(scene, "403", f"{SHOP}: ")
@@ -126,7 +162,9 @@ def test_a_rule_that_answers_on_every_path_relaxes_nothing_and_is_forgotten_when
     until_not_named(scene, f"{SHOP}: ", "new.example.com: ")
 
 
-def test_a_controller_that_rejects_unknown_names_in_the_handshake_opens_nothing(scene: Scene) -> None:
+def test_a_controller_that_rejects_unknown_names_in_the_handshake_opens_nothing(
+    scene: Scene,
+) -> None:
     """A13: the apex is then refused before any answer."""
     scene.plane.kubectl("delete", "ingress", "shop", "--namespace", "default")
     scene.plane.apply(ingress(SHOP))

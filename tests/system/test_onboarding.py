@@ -1,7 +1,7 @@
 """From nothing to required and proven and back, under a steady stream of visitors: promises S1, S3, S5, S6 and S7, on real parts.
 
-A failed request is any answer that is not the backend's own status and body. http:// is counted apart and may change only to 308, and
-only while hosts are required.
+A failed request is any answer that is not the backend's own status and body. http:// is counted
+apart and may change only to 308, and only while hosts are required.
 """
 
 from typing import Any
@@ -23,7 +23,8 @@ LAGGING = {"FRA": 0.0, "AMS": 5.0, "IAD": 20.0}
 LEAST_REQUESTS = 500
 """In a life that takes half a minute at 60 a second, and longer on a machine that is busy."""
 MOST_CALLS = 10
-"""To Cloudflare for one onboarding at zero delay: zone, SSL mode, global level, hosts, list, enablement, upload, poll, enable, and one to spare."""
+"""To Cloudflare for one onboarding at zero delay: zone, SSL mode, global level, hosts, list,
+enablement, upload, poll, enable, and one to spare."""
 
 
 def whole_life(scene: Scene, visitors: LoadThread, **spec: Any) -> None:
@@ -37,8 +38,12 @@ def whole_life(scene: Scene, visitors: LoadThread, **spec: Any) -> None:
     (ours,) = [one for one in scene.certificates() if one["id"] not in held]
     assert ours["status"] == "active"
     for replica in scene.ingress_nginx.replicas():
-        answers = {visitor: scene.ask_replica(replica.https, HOSTS[0], visitor) for visitor in Visitor}
-        assert answers == {Visitor.NOBODY: 400, Visitor.OURS: 200, Visitor.STRANGER: 400}, replica.pod
+        answers = {
+            visitor: scene.ask_replica(replica.https, HOSTS[0], visitor) for visitor in Visitor
+        }
+        assert answers == {Visitor.NOBODY: 400, Visitor.OURS: 200, Visitor.STRANGER: 400}, (
+            replica.pod
+        )
     scene.remove()
     after = scene.sandbox.config_map()
     assert after.get("data") == before.get("data")
@@ -57,7 +62,11 @@ def resumed_handshakes(scene: Scene) -> int:
 
 def busiest(scene: Scene) -> int:
     """The most requests that one finished connection of the edge carried."""
-    counts = [int(n) for location in scene.control.counters().values() for n in location["requests_per_finished_connection"]]
+    counts = [
+        int(n)
+        for location in scene.control.counters().values()
+        for n in location["requests_per_finished_connection"]
+    ]
     return max(counts, default=0)
 
 
@@ -76,7 +85,8 @@ def resume_often(scene: Scene) -> None:
 def test_not_one_request_is_lost_from_apply_to_removal() -> None:
     """Under the permissions of a default installation.
 
-    Replicas reload at different moments; the double deploys at once, so that its record has no polls in it.
+    Replicas reload at different moments; the double deploys at once, so that its record has no
+    polls in it.
     """
     with Scene(Layout(locations=AT_ONCE, manifests=MANIFESTS)) as scene:
         resume_often(scene)
@@ -84,7 +94,11 @@ def test_not_one_request_is_lost_from_apply_to_removal() -> None:
         scene.ingress_nginx.lag(scene.ingress_nginx.replicas()[1].pod, 2)
         with scene.visitors() as visitors:
             whole_life(scene, visitors)
-            until(lambda: resumed_handshakes(scene) >= 20, within_s=30, describe="20 resumed handshakes")
+            until(
+                lambda: resumed_handshakes(scene) >= 20,
+                within_s=30,
+                describe="20 resumed handshakes",
+            )
             report = visitors.stop()
         assert busiest(scene) >= 20
         calls = scene.control.calls()
@@ -94,18 +108,27 @@ def test_not_one_request_is_lost_from_apply_to_removal() -> None:
     assert enabled <= MOST_CALLS, [f"{call['method']} {call['path']}" for call in calls]
 
 
-def test_locations_that_lag_lose_nothing_and_the_shared_certificate_is_displaced_by_consent() -> None:
+def test_locations_that_lag_lose_nothing_and_the_shared_certificate_is_displaced_by_consent() -> (
+    None
+):
     """The probes meet a location that is 20 s ahead of another one: the window bridges it."""
     with Scene(Layout(locations=LAGGING)) as scene:
         resume_often(scene)
         scene.control.change_zone(global_aop="on")
         until(
-            lambda: all(one["level"] == "global" for one in scene.control.presented(HOSTS[0]).values()),
+            lambda: all(
+                one["level"] == "global" for one in scene.control.presented(HOSTS[0]).values()
+            ),
             within_s=30,
             describe="the shared certificate everywhere",
         )
         with scene.visitors() as visitors:
-            whole_life(scene, visitors, verification={"window": "25s"}, certificate={"generate": {}, "replaceForeign": True})
+            whole_life(
+                scene,
+                visitors,
+                verification={"window": "25s"},
+                certificate={"generate": {}, "replaceForeign": True},
+            )
             report = visitors.stop()
         assert scene.control.zone()["global_aop"] == "on"
         assert violations(scene.trace()) == []
@@ -114,7 +137,10 @@ def test_locations_that_lag_lose_nothing_and_the_shared_certificate_is_displaced
 
 def test_a_host_that_visitors_reach_past_the_edge_is_never_required_and_is_named() -> None:
     grey = "direct.example.com"
-    with Scene(Layout(hosts=(*HOSTS, grey), dns_only=(grey,))) as scene, scene.visitors() as visitors:
+    with (
+        Scene(Layout(hosts=(*HOSTS, grey), dns_only=(grey,))) as scene,
+        scene.visitors() as visitors,
+    ):
         visitors.allow_redirects(allowed=True)
         scene.apply()
         scene.until_enforced()

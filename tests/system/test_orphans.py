@@ -32,9 +32,15 @@ def test_its_claim_is_relaxed_and_taken_out(scene: Scene, operator_is: str) -> N
         if operator_is == "down":
             assert len(scene.refusing()) == 2
             scene.operator.start()
-        until(lambda: scene.refusing() == [], within_s=RELAXED_WITHIN_S, describe="the replicas to refuse nobody")
         until(
-            lambda: scene.sandbox.config_map().get("data") == before, within_s=OUT_WITHIN_S, describe="the ConfigMap to be as it was found"
+            lambda: scene.refusing() == [],
+            within_s=RELAXED_WITHIN_S,
+            describe="the replicas to refuse nobody",
+        )
+        until(
+            lambda: scene.sandbox.config_map().get("data") == before,
+            within_s=OUT_WITHIN_S,
+            describe="the ConfigMap to be as it was found",
         )
         report = visitors.stop()
     assert report.flawless, str(report)
@@ -49,10 +55,17 @@ def test_its_claim_is_relaxed_and_taken_out(scene: Scene, operator_is: str) -> N
 def _force_away(scene: Scene) -> None:
     """What a person does who has lost patience: both in one breath, before any removal begins."""
     scene.plane.http.patch(
-        path_of(NAMESPACE, ENFORCED), json={"metadata": {"finalizers": []}}, headers={"Content-Type": "application/merge-patch+json"}
+        path_of(NAMESPACE, ENFORCED),
+        json={"metadata": {"finalizers": []}},
+        headers={"Content-Type": "application/merge-patch+json"},
     ).raise_for_status()
     scene.plane.http.delete(path_of(NAMESPACE, ENFORCED)).raise_for_status()
-    until(lambda: _gone_or_released(scene), within_s=30, every_s=0.02, describe="the object to be gone")
+    until(
+        lambda: _gone_or_released(scene),
+        within_s=30,
+        every_s=0.02,
+        describe="the object to be gone",
+    )
 
 
 def _gone_or_released(scene: Scene) -> bool:
@@ -60,6 +73,8 @@ def _gone_or_released(scene: Scene) -> bool:
     found = scene.object(ENFORCED)
     if found is not None and found["metadata"].get("finalizers"):
         scene.plane.http.patch(
-            path_of(NAMESPACE, ENFORCED), json={"metadata": {"finalizers": []}}, headers={"Content-Type": "application/merge-patch+json"}
+            path_of(NAMESPACE, ENFORCED),
+            json={"metadata": {"finalizers": []}},
+            headers={"Content-Type": "application/merge-patch+json"},
         )
     return found is None

@@ -1,6 +1,7 @@
 """A policy of the cluster changes what the operator writes: said, never repeated, and in the way of neither protection nor removal.
 
-The API server itself takes the operator's claims away from each write of the controller's ConfigMap, as a rule that prunes annotations would.
+The API server itself takes the operator's claims away from each write of the controller's
+ConfigMap, as a rule that prunes annotations would.
 """
 
 from __future__ import annotations
@@ -33,7 +34,12 @@ def scene() -> Iterator[Scene]:
 
 def policy() -> list[dict[str, Any]]:
     """Takes the claims away from whoever updates a ConfigMap."""
-    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["configmaps"]}
+    rule = {
+        "apiGroups": [""],
+        "apiVersions": ["v1"],
+        "operations": ["UPDATE"],
+        "resources": ["configmaps"],
+    }
     pointer = f'"/metadata/annotations/" + jsonpatch.escapeKey("{CLAIMS}")'
     there = f'has(object.metadata.annotations) && "{CLAIMS}" in object.metadata.annotations'
     spec = {
@@ -41,13 +47,25 @@ def policy() -> list[dict[str, Any]]:
         "failurePolicy": "Fail",
         "reinvocationPolicy": "Never",
         "mutations": [
-            {"patchType": "JSONPatch", "jsonPatch": {"expression": f'{there} ? [JSONPatch{{op: "remove", path: {pointer}}}] : []'}}
+            {
+                "patchType": "JSONPatch",
+                "jsonPatch": {
+                    "expression": f'{there} ? [JSONPatch{{op: "remove", path: {pointer}}}] : []'
+                },
+            }
         ],
     }
-    common = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": "prune-annotations"}}
+    common = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "metadata": {"name": "prune-annotations"},
+    }
     return [
         {**common, "kind": "MutatingAdmissionPolicy", "spec": spec},
-        {**common, "kind": "MutatingAdmissionPolicyBinding", "spec": {"policyName": "prune-annotations"}},
+        {
+            **common,
+            "kind": "MutatingAdmissionPolicyBinding",
+            "spec": {"policyName": "prune-annotations"},
+        },
     ]
 
 
@@ -59,23 +77,39 @@ def annotated(scene: Scene) -> dict[str, str]:
 def pruned(scene: Scene) -> bool:
     """Whether the policy is at work: an update of somebody's brings it about."""
     body = {"metadata": {"labels": {"somebody": "was-here"}}}
-    scene.plane.http.request("PATCH", PATH, json=body, headers={"Content-Type": "application/merge-patch+json"}).raise_for_status()
     scene.plane.http.request(
-        "PATCH", PATH, json={"metadata": {"labels": {"somebody": None}}}, headers={"Content-Type": "application/merge-patch+json"}
+        "PATCH", PATH, json=body, headers={"Content-Type": "application/merge-patch+json"}
+    ).raise_for_status()
+    scene.plane.http.request(
+        "PATCH",
+        PATH,
+        json={"metadata": {"labels": {"somebody": None}}},
+        headers={"Content-Type": "application/merge-patch+json"},
     ).raise_for_status()
     return CLAIMS not in annotated(scene)
 
 
-def test_writes_that_a_policy_changes_are_bounded_and_visitors_are_let_in_all_the_same(scene: Scene) -> None:
+def test_writes_that_a_policy_changes_are_bounded_and_visitors_are_let_in_all_the_same(
+    scene: Scene,
+) -> None:
     before = int(annotated(scene)[REVISION])
     for manifest in policy():
         scene.plane.apply(manifest)
     until(lambda: pruned(scene), within_s=WITHIN_S, describe="the policy to be at work")
     told = scene.until_condition("Ready", "False", "ForeignConfiguration", within_s=WITHIN_S)
     assert "an admission webhook or policy of the cluster" in told["message"]
-    assert len(scene.refusing()) == len(scene.ingress_nginx.replicas()), "what is required stays required"
-    scene.control.turn_location(requests_per_connection=1, resume=False, presents={"example.com": "nothing"})
-    until(lambda: scene.refusing() == [], within_s=WITHIN_S, every_s=0.3, describe=lambda: f"nobody to be refused\n{scene.told()}")
+    assert len(scene.refusing()) == len(scene.ingress_nginx.replicas()), (
+        "what is required stays required"
+    )
+    scene.control.turn_location(
+        requests_per_connection=1, resume=False, presents={"example.com": "nothing"}
+    )
+    until(
+        lambda: scene.refusing() == [],
+        within_s=WITHIN_S,
+        every_s=0.3,
+        describe=lambda: f"nobody to be refused\n{scene.told()}",
+    )
     assert int(annotated(scene)[REVISION]) - before <= MOST_WRITES
 
 

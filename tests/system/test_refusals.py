@@ -1,8 +1,9 @@
 """What stops an onboarding before it begins: the reason, that nothing was changed, and that it goes on by itself once mended.
 
-All cases run at the same time, each with a zone, a namespace and a token of its own, against one operator: `story` breaks them all, looks,
-mends them all, looks, and removes them all; each test then judges one case. The objects stop at `enforcement: Request`, which is all that a
-refusal can keep from happening; how far it goes from there is `test_onboarding`'s.
+All cases run at the same time, each with a zone, a namespace and a token of its own, against one
+operator: `story` breaks them all, looks, mends them all, looks, and removes them all; each test
+then judges one case. The objects stop at `enforcement: Request`, which is all that a refusal can
+keep from happening; how far it goes from there is `test_onboarding`'s.
 """
 
 from __future__ import annotations
@@ -94,7 +95,13 @@ class Ground:
         )
         self.parts.enter_context(controller)
         ports = controller.announcement
-        origins = [{"address": self.kept["address"], "https_port": ports.https_port, "http_port": ports.http_port}]
+        origins = [
+            {
+                "address": self.kept["address"],
+                "https_port": ports.https_port,
+                "http_port": ports.http_port,
+            }
+        ]
         self.change(origins=origins)
 
 
@@ -120,7 +127,12 @@ def apply(scene: Scene, body: Mapping[str, Any]) -> None:
 
 def token_secret(namespace: str, value: str) -> dict[str, Any]:
     metadata = {"name": "cloudflare", "namespace": namespace}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"api-token": base64.b64encode(value.encode()).decode()}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata,
+        "data": {"api-token": base64.b64encode(value.encode()).decode()},
+    }
 
 
 Act = Callable[[Ground], Any]
@@ -132,7 +144,10 @@ def nothing(_: Ground) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One row of the table. `said` must stand in the message: what is wrong, and where; `{zone}` and `{name}` are filled in."""
+    """One row of the table.
+
+    `said` must stand in the message: what is wrong, and where; `{zone}` and `{name}` are filled in.
+    """
 
     name: str
     reason: str
@@ -143,7 +158,8 @@ class Case:
     has_zone: bool = True
     has_token: bool = True
     written: bool = False
-    """It shows only in an attempt to write, because Cloudflare has no way to ask for it; such cases begin when the others were seen."""
+    """It shows only in an attempt to write, because Cloudflare has no way to ask for it; such cases
+    begin when the others were seen."""
 
 
 # --- how each is broken and mended ----------------------------------------------------------------------------------------------
@@ -202,8 +218,13 @@ def spec_says(**spec: Any) -> Act:
 def older_object(it: Ground) -> None:
     """Another namespace's, which is suspended, so that it is there and does nothing."""
     other = f"{it.name}-first"
-    it.scene.plane.http.post("/api/v1/namespaces", json={"metadata": {"name": other}}).raise_for_status()
-    it.apply(token_secret(other, it.token["value"]), pull("older", other, zone={"name": it.zone}, suspend=True))
+    it.scene.plane.http.post(
+        "/api/v1/namespaces", json={"metadata": {"name": other}}
+    ).raise_for_status()
+    it.apply(
+        token_secret(other, it.token["value"]),
+        pull("older", other, zone={"name": it.zone}, suspend=True),
+    )
     until(
         lambda: ((it.scene.object("older", other) or {}).get("status") or {}).get("zone"),
         within_s=REFUSED_WITHIN_S,
@@ -216,7 +237,13 @@ def older_object_goes(it: Ground) -> None:
 
 
 def own_config_map(it: Ground) -> None:
-    it.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": CONFIG_MAP, "namespace": it.name}})
+    it.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": CONFIG_MAP, "namespace": it.name},
+        }
+    )
 
 
 def at(config_map: str, namespace: str = "{name}", **more: Any) -> dict[str, Any]:
@@ -230,7 +257,11 @@ def reference_is_corrected(it: Ground) -> None:
 def pod_that_is_not_ready(it: Ground) -> None:
     """It names the ConfigMap in its arguments, and has never been Ready."""
     own_config_map(it)
-    container = {"name": "controller", "image": "controller", "args": [f"--configmap={it.name}/{CONFIG_MAP}"]}
+    container = {
+        "name": "controller",
+        "image": "controller",
+        "args": [f"--configmap={it.name}/{CONFIG_MAP}"],
+    }
     it.apply(
         {
             "apiVersion": "v1",
@@ -320,7 +351,13 @@ def server_leaf(it: Ground) -> None:
 
 def expired_leaf(it: Ground) -> None:
     authority, now = Authority.new("An issuer"), datetime.now(UTC)
-    secret(it, authority.client(it.zone, not_before=now - timedelta(days=2), not_after=now - timedelta(days=1)), authority)
+    secret(
+        it,
+        authority.client(
+            it.zone, not_before=now - timedelta(days=2), not_after=now - timedelta(days=1)
+        ),
+        authority,
+    )
 
 
 def leaf_of_another_issuer(it: Ground) -> None:
@@ -332,12 +369,49 @@ CONSENT = spec_says(certificate={"replaceForeign": True})
 GOOD_TOKEN: Act = Ground.put_token
 
 CASES = (
-    Case("token-absent", "TokenSecretNotFound", ("{name}/cloudflare", "create"), nothing, GOOD_TOKEN, has_token=False),
-    Case("token-unknown", "TokenRejected", ("{name}/cloudflare", "api-token"), with_token("0" * 40), GOOD_TOKEN),
-    Case("token-malformed", "TokenRejected", ("{name}/cloudflare", "api-token"), with_token("not a token"), GOOD_TOKEN),
-    Case("token-revoked", "TokenRejected", ("{name}/cloudflare", "api-token"), revoked(yes=True), revoked(yes=False)),
-    Case("no-zone-read", "TokenLacksPermission", ("{name}/cloudflare", "Zone Read"), lacking("Zone Read"), permitted),
-    Case("no-settings", "TokenLacksPermission", ("{name}/cloudflare", "Zone Settings Read"), lacking("Zone Settings Read"), permitted),
+    Case(
+        "token-absent",
+        "TokenSecretNotFound",
+        ("{name}/cloudflare", "create"),
+        nothing,
+        GOOD_TOKEN,
+        has_token=False,
+    ),
+    Case(
+        "token-unknown",
+        "TokenRejected",
+        ("{name}/cloudflare", "api-token"),
+        with_token("0" * 40),
+        GOOD_TOKEN,
+    ),
+    Case(
+        "token-malformed",
+        "TokenRejected",
+        ("{name}/cloudflare", "api-token"),
+        with_token("not a token"),
+        GOOD_TOKEN,
+    ),
+    Case(
+        "token-revoked",
+        "TokenRejected",
+        ("{name}/cloudflare", "api-token"),
+        revoked(yes=True),
+        revoked(yes=False),
+    ),
+    Case(
+        "no-zone-read",
+        "TokenLacksPermission",
+        ("{name}/cloudflare", "Zone Read"),
+        lacking("Zone Read"),
+        permitted,
+    ),
+    Case(
+        "no-settings",
+        "TokenLacksPermission",
+        ("{name}/cloudflare", "Zone Settings Read"),
+        lacking("Zone Settings Read"),
+        permitted,
+    ),
     Case(
         "no-certificates",
         "TokenLacksPermission",
@@ -353,16 +427,62 @@ CASES = (
         permitted,
         written=True,
     ),
-    Case("zone-unknown", "ZoneNotFound", ("{zone}", "spec.zone"), nothing, zone_is_made, has_zone=False),
-    Case("zone-twice", "ZoneAmbiguous", ("{zone}", "{accounts}", "spec.zone.id"), zone_is_there_twice, zone_is_named_by_id),
-    Case("zone-pending", "ZoneNotActive", ("{zone}",), zone(status="pending"), zone(status="active")),
-    Case("zone-claimed", "ZoneClaimed", ("{zone}", "{name}-first/older"), older_object, older_object_goes),
-    Case("ssl-flexible", "SSLModeTooLow", ("{zone}", "flexible", "Full"), zone(ssl="flexible"), zone(ssl="full")),
+    Case(
+        "zone-unknown",
+        "ZoneNotFound",
+        ("{zone}", "spec.zone"),
+        nothing,
+        zone_is_made,
+        has_zone=False,
+    ),
+    Case(
+        "zone-twice",
+        "ZoneAmbiguous",
+        ("{zone}", "{accounts}", "spec.zone.id"),
+        zone_is_there_twice,
+        zone_is_named_by_id,
+    ),
+    Case(
+        "zone-pending", "ZoneNotActive", ("{zone}",), zone(status="pending"), zone(status="active")
+    ),
+    Case(
+        "zone-claimed",
+        "ZoneClaimed",
+        ("{zone}", "{name}-first/older"),
+        older_object,
+        older_object_goes,
+    ),
+    Case(
+        "ssl-flexible",
+        "SSLModeTooLow",
+        ("{zone}", "flexible", "Full"),
+        zone(ssl="flexible"),
+        zone(ssl="full"),
+    ),
     Case("ssl-off", "SSLModeTooLow", ("{zone}", "off", "Full"), zone(ssl="off"), zone(ssl="full")),
     Case("suppressed", "HostsSuppressed", ("{zone}", "Void"), suppressed, voided),
-    Case("foreign-leaf", "ForeignCertificate", ("{zone}", "{foreign}", "replaceForeign"), foreign_certificate, CONSENT),
-    Case("global-aop", "ForeignCertificate", ("{zone}", "global", "replaceForeign"), zone(global_aop="on"), CONSENT),
-    Case("suspended", "Suspended", ("spec.suspend",), nothing, spec_says(suspend=False), {"suspend": True}),
+    Case(
+        "foreign-leaf",
+        "ForeignCertificate",
+        ("{zone}", "{foreign}", "replaceForeign"),
+        foreign_certificate,
+        CONSENT,
+    ),
+    Case(
+        "global-aop",
+        "ForeignCertificate",
+        ("{zone}", "global", "replaceForeign"),
+        zone(global_aop="on"),
+        CONSENT,
+    ),
+    Case(
+        "suspended",
+        "Suspended",
+        ("spec.suspend",),
+        nothing,
+        spec_says(suspend=False),
+        {"suspend": True},
+    ),
     Case(
         "no-config-map",
         "ConfigMapNotFound",
@@ -387,11 +507,23 @@ CASES = (
         reference_is_corrected,
         at(CONFIG_MAP),
     ),
-    Case("no-replicas", "NoReplicas", (f"{{name}}/{CONFIG_MAP}", "Ready"), pod_that_is_not_ready, ready_pod_takes_over, at(CONFIG_MAP)),
+    Case(
+        "no-replicas",
+        "NoReplicas",
+        (f"{{name}}/{CONFIG_MAP}", "Ready"),
+        pod_that_is_not_ready,
+        ready_pod_takes_over,
+        at(CONFIG_MAP),
+    ),
     Case(
         "foreign-text",
         "ForeignConfiguration",
-        (f"{CONTROLLER_NAMESPACE}/{CONFIG_MAP}", "http-snippet", FOREIGN_TEXT, "foreignText: Merge"),
+        (
+            f"{CONTROLLER_NAMESPACE}/{CONFIG_MAP}",
+            "http-snippet",
+            FOREIGN_TEXT,
+            "foreignText: Merge",
+        ),
         nothing,
         reference_is_corrected,
         at(CONFIG_MAP, CONTROLLER_NAMESPACE),
@@ -419,15 +551,59 @@ CASES = (
         spec_says(verification={"samples": ["www.no-hosts.example.net"]}),
         {"hostnames": ["*.no-hosts.example.net"]},
     ),
-    Case("leaf-missing", "KeyPairInvalid", ("{name}/leaf", "tls.crt"), nothing, good_secret, REFERENCED),
-    Case("leaf-other-key", "KeyPairInvalid", ("{name}/leaf", "tls.key"), key_of_another, good_secret, REFERENCED),
-    Case("leaf-is-a-ca", "KeyPairInvalid", ("{name}/leaf", "tls.crt", "CA:FALSE"), authority_for_leaf, good_secret, REFERENCED),
-    Case("leaf-of-a-server", "KeyPairInvalid", ("{name}/leaf", "tls.crt", "clientAuth"), server_leaf, good_secret, REFERENCED),
-    Case("leaf-expired", "KeyPairInvalid", ("{name}/leaf", "tls.crt", "expired"), expired_leaf, good_secret, REFERENCED),
-    Case("leaf-unchained", "KeyPairInvalid", ("{name}/leaf", "ca.crt"), leaf_of_another_issuer, good_secret, REFERENCED),
+    Case(
+        "leaf-missing",
+        "KeyPairInvalid",
+        ("{name}/leaf", "tls.crt"),
+        nothing,
+        good_secret,
+        REFERENCED,
+    ),
+    Case(
+        "leaf-other-key",
+        "KeyPairInvalid",
+        ("{name}/leaf", "tls.key"),
+        key_of_another,
+        good_secret,
+        REFERENCED,
+    ),
+    Case(
+        "leaf-is-a-ca",
+        "KeyPairInvalid",
+        ("{name}/leaf", "tls.crt", "CA:FALSE"),
+        authority_for_leaf,
+        good_secret,
+        REFERENCED,
+    ),
+    Case(
+        "leaf-of-a-server",
+        "KeyPairInvalid",
+        ("{name}/leaf", "tls.crt", "clientAuth"),
+        server_leaf,
+        good_secret,
+        REFERENCED,
+    ),
+    Case(
+        "leaf-expired",
+        "KeyPairInvalid",
+        ("{name}/leaf", "tls.crt", "expired"),
+        expired_leaf,
+        good_secret,
+        REFERENCED,
+    ),
+    Case(
+        "leaf-unchained",
+        "KeyPairInvalid",
+        ("{name}/leaf", "ca.crt"),
+        leaf_of_another_issuer,
+        good_secret,
+        REFERENCED,
+    ),
 )
 NAMES = tuple(case.name for case in CASES)
-SEEN, TRIED = (tuple(case for case in CASES if case.written is written) for written in (False, True))
+SEEN, TRIED = (
+    tuple(case for case in CASES if case.written is written) for written in (False, True)
+)
 EVERY_ONE = pytest.mark.parametrize("case", CASES, ids=NAMES)
 
 
@@ -439,7 +615,11 @@ Objects = dict[tuple[str, str, str], str]
 
 @dataclass(slots=True)
 class Story:
-    """What was seen, by case. Times are seconds since the case was mended, or deleted; a case that is not in a dict never got there."""
+    """What was seen, by case.
+
+    Times are seconds since the case was mended, or deleted; a case that is not in a dict never got
+    there.
+    """
 
     refused: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The condition Ready, at the second look of each."""
@@ -471,7 +651,9 @@ def story() -> Story:
     allowed = [f"{CONTROLLER_NAMESPACE}/{CONFIG_MAP}", *(f"{name}/{CONFIG_MAP}" for name in NAMES)]
     config = {"use-forwarded-headers": "true", "http-snippet": FOREIGN_TEXT}
     with ExitStack() as parts:
-        scene = parts.enter_context(Scene(Layout(config=config), AOP_INGRESS_CONFIG_MAPS=",".join(allowed)))
+        scene = parts.enter_context(
+            Scene(Layout(config=config), AOP_INGRESS_CONFIG_MAPS=",".join(allowed))
+        )
         scene.control.turn(deploy_s=0, delete_s=1)
         grounds = {case.name: prepared(scene, case, parts) for case in CASES}
         told = Story(words={name: named(ground) for name, ground in grounds.items()})
@@ -484,7 +666,9 @@ def story() -> Story:
 
 def prepared(scene: Scene, case: Case, parts: ExitStack) -> Ground:
     """The case's zone, namespace and token; then what breaks it."""
-    scene.plane.http.post("/api/v1/namespaces", json={"metadata": {"name": case.name}}).raise_for_status()
+    scene.plane.http.post(
+        "/api/v1/namespaces", json={"metadata": {"name": case.name}}
+    ).raise_for_status()
     it = Ground(scene, case.name, parts, scene.control.make_token())
     it.kept["origins"] = scene.control.zone()["origins"]
     if case.has_zone:
@@ -502,7 +686,9 @@ def named(it: Ground) -> dict[str, str]:
         "name": it.name,
         "zone": it.zone,
         "accounts": "|".join(one["account"]["id"] for one in held),
-        "foreign": "|".join(certificate["id"] for one in held for certificate in one["certificates"]),
+        "foreign": "|".join(
+            certificate["id"] for one in held for certificate in one["certificates"]
+        ),
     }
 
 
@@ -528,7 +714,10 @@ def is_refused(case: Case, ready: Mapping[str, Any]) -> bool:
 
 
 def mend(scene: Scene, told: Story, grounds: Mapping[str, Ground]) -> None:
-    """Do to each what its message asks for; what takes longest begins first. Those that show only in writing begin, and are mended, meanwhile."""
+    """Do to each what its message asks for; what takes longest begins first.
+
+    Those that show only in writing begin, and are mended, meanwhile.
+    """
     slow = [case for case in SEEN if "address" in grounds[case.name].kept]
     at: dict[str, float] = {}
 
@@ -569,7 +758,11 @@ def remove(scene: Scene, told: Story) -> None:
 
     def none_left() -> bool:
         there = pulls(scene)
-        told.gone |= {case.name: time.monotonic() - began for case in CASES if case.name not in there and case.name not in told.gone}
+        told.gone |= {
+            case.name: time.monotonic() - began
+            for case in CASES
+            if case.name not in there and case.name not in told.gone
+        }
         told.last |= {name: words(conditions_of(there[name])) for name in NAMES if name in there}
         return len(told.gone) == len(CASES)
 
@@ -580,7 +773,12 @@ def remove(scene: Scene, told: Story) -> None:
 
 def manifest(case: Case) -> dict[str, Any]:
     """The object of a case."""
-    spec = {"enforcement": "Request", "origins": [origin(foreignText="Merge")], "zone": {"name": f"{case.name}.example.net"}, **case.spec}
+    spec = {
+        "enforcement": "Request",
+        "origins": [origin(foreignText="Merge")],
+        "zone": {"name": f"{case.name}.example.net"},
+        **case.spec,
+    }
     made = pull(case.name, case.name, **spec)
     for one in made["spec"]["origins"]:
         reference = one["ingressNginx"]["configMapRef"]
@@ -589,7 +787,11 @@ def manifest(case: Case) -> dict[str, Any]:
 
 
 def reached(
-    scene: Scene, told: Story, cases: Sequence[Case], there: Callable[[Case, dict[str, Any]], bool], within_s: float
+    scene: Scene,
+    told: Story,
+    cases: Sequence[Case],
+    there: Callable[[Case, dict[str, Any]], bool],
+    within_s: float,
 ) -> dict[str, tuple[float, dict[str, Any]]]:
     """When (monotonic) and with which Ready condition each case was first seen `there`, for its current generation."""
     found: dict[str, tuple[float, dict[str, Any]]] = {}
@@ -614,23 +816,37 @@ def reached(
 
 def pulls(scene: Scene) -> dict[str, dict[str, Any]]:
     """Every case's object by its name."""
-    found = scene.plane.http.get("/apis/aop-operator.dev/v1alpha1/authenticatedoriginpulls").raise_for_status().json()["items"]
+    found = (
+        scene.plane.http.get("/apis/aop-operator.dev/v1alpha1/authenticatedoriginpulls")
+        .raise_for_status()
+        .json()["items"]
+    )
     return {one["metadata"]["name"]: one for one in found}
 
 
 def conditions_of(one: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    return {condition["type"]: condition for condition in one.get("status", {}).get("conditions", [])}
+    return {
+        condition["type"]: condition for condition in one.get("status", {}).get("conditions", [])
+    }
 
 
 def words(conditions: Mapping[str, Mapping[str, Any]]) -> str:
     ready = conditions.get("Ready")
-    return f"Ready={ready['status']} {ready['reason']}: {ready['message']}" if ready else "no conditions"
+    return (
+        f"Ready={ready['status']} {ready['reason']}: {ready['message']}"
+        if ready
+        else "no conditions"
+    )
 
 
 def objects(scene: Scene) -> Objects:
     """Everything of `KINDS`, in all namespaces."""
     return {
-        (kind.rpartition("/")[2], one["metadata"].get("namespace", ""), one["metadata"]["name"]): one["metadata"]["resourceVersion"]
+        (
+            kind.rpartition("/")[2],
+            one["metadata"].get("namespace", ""),
+            one["metadata"]["name"],
+        ): one["metadata"]["resourceVersion"]
         for kind in KINDS
         for one in scene.plane.http.get(f"/{kind}").raise_for_status().json()["items"]
     }
@@ -644,7 +860,11 @@ def zones(scene: Scene) -> dict[str, list[tuple[Any, ...]]]:
     """What each zone is like at Cloudflare."""
     found: dict[str, list[tuple[Any, ...]]] = {}
     for one in scene.control.state()["zones"]:
-        held = sorted(certificate["id"] for certificate in one["certificates"] if certificate["status"] != "deleted")
+        held = sorted(
+            certificate["id"]
+            for certificate in one["certificates"]
+            if certificate["status"] != "deleted"
+        )
         found.setdefault(one["name"], []).append((one["id"], one["enabled"], held))
     return found
 
@@ -675,7 +895,11 @@ def test_it_is_refused_with_its_reason_and_the_message_says_where(story: Story, 
 @EVERY_ONE
 def test_nothing_is_changed_at_cloudflare(story: Story, case: Case) -> None:
     ours = {id_ for id_, name in story.zones.items() if name == zone_names_of(case)}
-    made = [f"{call['method']} {call['path']} -> {call['status']}" for call in story.writes if call["zone"] in ours]
+    made = [
+        f"{call['method']} {call['path']} -> {call['status']}"
+        for call in story.writes
+        if call["zone"] in ours
+    ]
     if case.written:
         assert {call["status"] for call in story.writes if call["zone"] in ours} == {403}, made
     else:
@@ -703,7 +927,9 @@ def test_mended_it_goes_on_within_a_minute_and_reaches_its_goal(story: Story, ca
 def test_removed_it_leaves_the_zone_as_it_was_found(story: Story, case: Case) -> None:
     assert case.name in story.gone, story.last[case.name]
     name = zone_names_of(case)
-    assert [one[1:] for one in story.left[name]] == [one[1:] for one in story.found.get(name, [("", False, [])])]
+    assert [one[1:] for one in story.left[name]] == [
+        one[1:] for one in story.found.get(name, [("", False, [])])
+    ]
 
 
 def test_the_shared_controller_is_left_as_it_was_found(story: Story) -> None:

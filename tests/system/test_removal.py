@@ -33,7 +33,11 @@ def says(scene: Scene, pattern: str) -> dict[str, Any]:
         ready = scene.condition("Ready")
         return ready if re.search(pattern, ready.get("message", "")) else {}
 
-    return until(said, within_s=SEEN_WITHIN_S, describe=lambda: f"Ready to say {pattern!r}; it is\n{scene.told()}")
+    return until(
+        said,
+        within_s=SEEN_WITHIN_S,
+        describe=lambda: f"Ready to say {pattern!r}; it is\n{scene.told()}",
+    )
 
 
 def events(scene: Scene, reason: str) -> list[dict[str, Any]]:
@@ -44,7 +48,11 @@ def events(scene: Scene, reason: str) -> list[dict[str, Any]]:
 
 def metric(scene: Scene, name: str) -> float:
     """The sum of a metric over its labels."""
-    text = httpx.get(f"http://127.0.0.1:{scene.operator.metrics_port}/metrics", trust_env=False).raise_for_status().text
+    text = (
+        httpx.get(f"http://127.0.0.1:{scene.operator.metrics_port}/metrics", trust_env=False)
+        .raise_for_status()
+        .text
+    )
     return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
 
 
@@ -53,7 +61,11 @@ def take_away_what_stays(scene: Scene) -> None:
     scene.control.change_zone(enabled=False)
     for one in scene.certificates():
         scene.control.delete(one["id"])
-    until(lambda: scene.certificates() == [], within_s=SEEN_WITHIN_S, describe="no certificate to be left")
+    until(
+        lambda: scene.certificates() == [],
+        within_s=SEEN_WITHIN_S,
+        describe="no certificate to be left",
+    )
 
 
 def test_it_waits_for_a_replica_that_still_refuses_and_names_it(scene: Scene) -> None:
@@ -67,7 +79,11 @@ def test_it_waits_for_a_replica_that_still_refuses_and_names_it(scene: Scene) ->
             scene.delete()
             ready = says(scene, f"pod {slow} shows revision")
             assert ready["reason"] == "Removing"
-            until(lambda: scene.refusing() == [slow], within_s=SEEN_WITHIN_S, describe="the other replica to be relaxed")
+            until(
+                lambda: scene.refusing() == [slow],
+                within_s=SEEN_WITHIN_S,
+                describe="the other replica to be relaxed",
+            )
             assert scene.control.zone()["enabled"] is True
             assert [one["status"] for one in scene.certificates()] == ["active"]
         scene.until_gone()
@@ -122,7 +138,9 @@ def test_what_another_has_put_at_cloudflare_stays(scene: Scene, *, enabled: bool
     scene.apply(certificate={"generate": {}, "replaceForeign": enabled})
     scene.until_enforced()
     scene.remove()
-    assert [(one["id"], one["status"]) for one in scene.certificates()] == [(foreign["id"], "active")]
+    assert [(one["id"], one["status"]) for one in scene.certificates()] == [
+        (foreign["id"], "active")
+    ]
     assert scene.control.zone()["enabled"] is enabled
     take_away_what_stays(scene)
 
@@ -133,13 +151,23 @@ def test_a_referenced_leaf_that_its_owner_has_uploaded_stays(scene: Scene) -> No
     leaf = authority.client("example.com")
     text = {"tls.crt": leaf.pem, "tls.key": leaf.key_pem, "ca.crt": authority.pem}
     metadata = {"name": "leaf", "namespace": NAMESPACE}
-    scene.plane.apply({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": metadata, "stringData": text})
+    scene.plane.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "kubernetes.io/tls",
+            "metadata": metadata,
+            "stringData": text,
+        }
+    )
     theirs = scene.control.upload(certificate=leaf.pem, private_key=leaf.key_pem)
     scene.apply(certificate={"secretRef": {"name": "leaf"}})
     scene.until_enforced()
     assert [one["id"] for one in scene.certificates()] == [theirs["id"]]
     scene.remove()
-    assert [(one["id"], one["status"]) for one in scene.certificates()] == [(theirs["id"], "active")]
+    assert [(one["id"], one["status"]) for one in scene.certificates()] == [
+        (theirs["id"], "active")
+    ]
     assert scene.control.zone()["enabled"] is False
     take_away_what_stays(scene)
 

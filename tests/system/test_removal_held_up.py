@@ -1,7 +1,7 @@
 """Removals that something at Cloudflare holds up, or whose object was replaced: none ends in silence, none waits for ever.
 
-One story: every zone is brought to its goal; then each removal meets a trouble of its own, two of them over restarts of the operator. Each test
-asks one question about it.
+One story: every zone is brought to its goal; then each removal meets a trouble of its own, two of
+them over restarts of the operator. Each test asks one question about it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class Story:
     said: dict[str, str] = field(default_factory=dict)
     """What Ready says while Cloudflare is waited for."""
     told: dict[str, list[str]] = field(default_factory=dict)
-    """The messages of the Events LeftBehind in the namespace of the object, or in the operator's own."""
+    """The messages of the Events LeftBehind in the namespace of the object, or in the operator's
+    own."""
     since: list[str] = field(default_factory=list)
     """`status.removingSince` before a restart of the operator and after it."""
     text_before: Any = None
@@ -81,12 +82,28 @@ def onboard(scene: Scene) -> dict[str, str]:
         scene.namespace(name, token["value"])
     first = [name for name in NAMES if name != PENDING]
     for name in first:
-        scene.apply(name, name, zone={"name": zone_of(name)}, hostnames=[zone_of(name)], enforcement="Request")
+        scene.apply(
+            name,
+            name,
+            zone={"name": zone_of(name)},
+            hostnames=[zone_of(name)],
+            enforcement="Request",
+        )
     for name in first:
         scene.until_enforced(name, name, within_s=150)
     scene.control.turn(deploy_s=3600)
-    scene.apply(PENDING, PENDING, zone={"name": zone_of(PENDING)}, hostnames=[zone_of(PENDING)], enforcement="Request")
-    until(lambda: scene.certificates(zone_of(PENDING)), within_s=60, describe=lambda: scene.told(PENDING, PENDING))
+    scene.apply(
+        PENDING,
+        PENDING,
+        zone={"name": zone_of(PENDING)},
+        hostnames=[zone_of(PENDING)],
+        enforcement="Request",
+    )
+    until(
+        lambda: scene.certificates(zone_of(PENDING)),
+        within_s=60,
+        describe=lambda: scene.told(PENDING, PENDING),
+    )
     return tokens
 
 
@@ -103,7 +120,9 @@ def while_it_is_down(scene: Scene, told: Story) -> None:
     scene.operator.kill()
     replace(scene, STRIPPED)
     merge = {"Content-Type": "application/merge-patch+json"}
-    scene.plane.http.patch(path_of(STRIPPED, STRIPPED) + "/status", json={"status": {"record": None}}, headers=merge).raise_for_status()
+    scene.plane.http.patch(
+        path_of(STRIPPED, STRIPPED) + "/status", json={"status": {"record": None}}, headers=merge
+    ).raise_for_status()
     delete_namespace(scene, RESTARTED)
     looks = len(scene.trace())
     scene.operator.start()
@@ -112,7 +131,11 @@ def while_it_is_down(scene: Scene, told: Story) -> None:
         steps = [json.loads(line)["step"] for line in scene.trace()[looks:]]
         return [step["what"] for step in steps if "was lost" in step.get("what", "")]
 
-    told.lost = until(noted, within_s=60, describe=lambda: f"the loss to be noted: {scene.told(STRIPPED, STRIPPED)}")
+    told.lost = until(
+        noted,
+        within_s=60,
+        describe=lambda: f"the loss to be noted: {scene.told(STRIPPED, STRIPPED)}",
+    )
 
 
 def delete_namespace(scene: Scene, name: str) -> None:
@@ -128,7 +151,8 @@ def remove(scene: Scene, tokens: dict[str, str]) -> None:
     scene.until_gone(TERMINATING, TERMINATING)
     scene.control.change_token(tokens[NARROWED], zones=["example.com"])
     scene.control.change_token(
-        tokens[READ_ONLY], permissions=[one.replace("Certificates Write", "Certificates Read") for one in PERMISSIONS]
+        tokens[READ_ONLY],
+        permissions=[one.replace("Certificates Write", "Certificates Read") for one in PERMISSIONS],
     )
     dropped = scene.control.zone(zone_of(DROPPED))["id"]
     scene.control.break_api(path=f"/zones/{dropped}*", drop=True)
@@ -140,22 +164,40 @@ def watch(scene: Scene, told: Story) -> None:
     """What is said on the way, a restart in the middle, and the end."""
 
     def since() -> str:
-        return str(((scene.object(DROPPED, DROPPED) or {}).get("status") or {}).get("removingSince", ""))
+        return str(
+            ((scene.object(DROPPED, DROPPED) or {}).get("status") or {}).get("removingSince", "")
+        )
 
     def says(name: str) -> Callable[[], str]:
-        return lambda: str(message) if WAITED in (message := scene.condition("Ready", name, name).get("message", "")) else ""
+        return lambda: (
+            str(message)
+            if WAITED in (message := scene.condition("Ready", name, name).get("message", ""))
+            else ""
+        )
 
     for name in (DROPPED, NARROWED, PENDING):
-        told.said[name] = until(says(name), within_s=60, describe=lambda name=name: scene.told(name, name))  # type: ignore[misc]  # a default binds it
+        told.said[name] = until(
+            says(name),
+            within_s=60,
+            describe=lambda name=name: scene.told(name, name),  # type: ignore[misc]  # a default binds it
+        )
     told.since.append(since())
     scene.operator.kill()
     scene.operator.start()
     looks = len(scene.trace())
-    until(lambda: any(DROPPED in line for line in scene.trace()[looks:]), within_s=60, describe="a look after the restart")
+    until(
+        lambda: any(DROPPED in line for line in scene.trace()[looks:]),
+        within_s=60,
+        describe="a look after the restart",
+    )
     told.since.append(since())
     for name in NAMES:
         scene.until_gone(name, name, within_s=GONE_WITHIN_S)
-    until(lambda: scene.sandbox.config_map().get("data") == told.text_before, within_s=30, describe="the ConfigMap to be as it was found")
+    until(
+        lambda: scene.sandbox.config_map().get("data") == told.text_before,
+        within_s=30,
+        describe="the ConfigMap to be as it was found",
+    )
     told.text_after = scene.sandbox.config_map().get("data")
     for name in NAMES:
         zone = scene.control.zone(zone_of(name))
@@ -163,7 +205,9 @@ def watch(scene: Scene, told: Story) -> None:
         told.told[name] = [
             event["message"]
             for namespace in (name, OPERATOR_NAMESPACE)
-            for event in scene.plane.http.get(f"/api/v1/namespaces/{namespace}/events").raise_for_status().json()["items"]
+            for event in scene.plane.http.get(f"/api/v1/namespaces/{namespace}/events")
+            .raise_for_status()
+            .json()["items"]
             if event["reason"] == "LeftBehind" and zone_of(name) in event["message"]
         ]
 
@@ -195,7 +239,9 @@ def test_nothing_is_left_behind_where_nothing_holds_it_up(story: Story, name: st
     assert (story.left[name], story.enabled[name], story.told[name]) == ([], False, [])
 
 
-def test_the_record_of_an_object_that_was_replaced_survives_and_a_loss_is_said_once(story: Story) -> None:
+def test_the_record_of_an_object_that_was_replaced_survives_and_a_loss_is_said_once(
+    story: Story,
+) -> None:
     assert len(story.lost) == 1
 
 

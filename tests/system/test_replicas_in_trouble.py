@@ -1,6 +1,7 @@
 """A replica that hangs, is slow, is cut off, or rejects somebody else's text: what is seen decides, and nobody else waits for it.
 
-Three zones on one controller with two replicas. Every test leaves the replicas as ordinary ones, and the zones required.
+Three zones on one controller with two replicas. Every test leaves the replicas as ordinary ones,
+and the zones required.
 """
 
 from __future__ import annotations
@@ -45,12 +46,17 @@ def pods(scene: Scene) -> list[str]:
 
 def refused_by(scene: Scene, pod: str, host: str) -> bool:
     replica = next(one for one in scene.ingress_nginx.replicas() if one.pod == pod)
-    return ask(replica.https, host, ca_file=scene.ingress_nginx.announcement.ca_file).status_code == 400
+    return (
+        ask(replica.https, host, ca_file=scene.ingress_nginx.announcement.ca_file).status_code
+        == 400
+    )
 
 
 def present(scene: Scene, zone: str | None) -> None:
     """Let the edge present nothing for one zone."""
-    scene.control.turn_location("*", requests_per_connection=1, resume=False, presents={zone: "nothing"} if zone else {})
+    scene.control.turn_location(
+        "*", requests_per_connection=1, resume=False, presents={zone: "nothing"} if zone else {}
+    )
 
 
 def test_a_replica_that_hangs_holds_up_no_relaxation_of_the_other(scene: Scene) -> None:
@@ -62,7 +68,9 @@ def test_a_replica_that_hangs_holds_up_no_relaxation_of_the_other(scene: Scene) 
             lambda: not refused_by(scene, serving, FIRST),
             within_s=WITHIN_S,
             every_s=0.3,
-            describe=lambda: f"the zone to be relaxed where nothing hangs\n{scene.told(name_of(FIRST))}",
+            describe=lambda: (
+                f"the zone to be relaxed where nothing hangs\n{scene.told(name_of(FIRST))}"
+            ),
         )
         assert refused_by(scene, serving, SECOND)
         assert refused_by(scene, serving, THIRD)
@@ -76,10 +84,14 @@ def test_slow_is_slow(scene: Scene) -> None:
         scene.ingress_nginx.turn(pod, load_lag_s=SLOW_S)
     try:
         scene.patch({"enforcement": "Optional"}, name=name_of(FIRST))
-        told = scene.until_condition("Ready", "False", "WaitingForReplicas", name=name_of(FIRST), within_s=WITHIN_S)
+        told = scene.until_condition(
+            "Ready", "False", "WaitingForReplicas", name=name_of(FIRST), within_s=WITHIN_S
+        )
         assert "is not seen on every replica" in told["message"]
         scene.until_condition("Ready", "True", name=name_of(FIRST), within_s=SLOW_S * 2 + WITHIN_S)
-        assert "rejects our text" not in scene.operator.log.read_text(), "nothing was taken for a rejection"
+        assert "rejects our text" not in scene.operator.log.read_text(), (
+            "nothing was taken for a rejection"
+        )
         assert refused_by(scene, pods(scene)[0], SECOND)
     finally:
         for pod in pods(scene):
@@ -93,7 +105,9 @@ def test_a_mistake_in_another_key_is_named_and_taken_for_no_rejection_of_ours(sc
     scene.write_config_map({"main-snippet": "no_such_directive on;"})
     try:
         scene.patch({"enforcement": "Optional"}, name=name_of(SECOND))
-        told = scene.until_condition("Ready", "False", "ControllerStuck", name=name_of(SECOND), within_s=WITHIN_S)
+        told = scene.until_condition(
+            "Ready", "False", "ControllerStuck", name=name_of(SECOND), within_s=WITHIN_S
+        )
         assert "no_such_directive" in told["message"]
         assert refused_by(scene, pods(scene)[0], THIRD)
     finally:
@@ -108,19 +122,38 @@ def test_a_rotation_waits_for_a_replica_that_is_cut_off_and_serves_on(scene: Sce
     blind = pods(scene)[0]
     before = scene.certificates(THIRD)
     with scene.ingress_nginx.cut_off(blind):
-        scene.plane.kubectl("annotate", "aop", name_of(THIRD), "--namespace", NAMESPACE, "aop-operator.dev/rotate=now")
+        scene.plane.kubectl(
+            "annotate",
+            "aop",
+            name_of(THIRD),
+            "--namespace",
+            NAMESPACE,
+            "aop-operator.dev/rotate=now",
+        )
 
         def named() -> bool:
-            assert scene.certificates(THIRD) == before, "nothing is presented that a replica would refuse"
+            assert scene.certificates(THIRD) == before, (
+                "nothing is presented that a replica would refuse"
+            )
             ready = scene.condition("Ready", name_of(THIRD))
             return ready.get("status") == "False" and blind in ready["message"]
 
-        until(named, within_s=WITHIN_S, every_s=0.3, describe=lambda: f"{blind} to be named\n{scene.told(name_of(THIRD))}")
+        until(
+            named,
+            within_s=WITHIN_S,
+            every_s=0.3,
+            describe=lambda: f"{blind} to be named\n{scene.told(name_of(THIRD))}",
+        )
         assert Leaf.of_secret(scene.secret(f"{name_of(THIRD)}-aop")) is not None
 
     def rotated() -> bool:
         found = scene.certificates(THIRD)
         return len(found) == 1 and found != before
 
-    until(rotated, within_s=150, every_s=0.5, describe=lambda: f"the rotation to go on\n{scene.told(name_of(THIRD))}")
+    until(
+        rotated,
+        within_s=150,
+        every_s=0.5,
+        describe=lambda: f"the rotation to go on\n{scene.told(name_of(THIRD))}",
+    )
     scene.until_enforced(name_of(THIRD), within_s=ENFORCED_AGAIN_S)

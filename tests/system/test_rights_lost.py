@@ -26,9 +26,21 @@ def test_without_a_right_in_its_namespace_an_object_is_removed_but_for_itself(sc
     scene.until_enforced()
     scene.plane.http.delete(ROLE).raise_for_status()
     scene.delete()
-    until(lambda: scene.refusing() == [], within_s=WITHIN_S, describe=lambda: f"nobody to be refused:\n{scene.told()}")
-    until(lambda: scene.certificates() == [], within_s=WITHIN_S, describe=lambda: f"the certificate to be gone:\n{scene.told()}")
-    until(lambda: scene.sandbox.config_map().get("data") == before, within_s=WITHIN_S, describe="the ConfigMap to be as it was found")
+    until(
+        lambda: scene.refusing() == [],
+        within_s=WITHIN_S,
+        describe=lambda: f"nobody to be refused:\n{scene.told()}",
+    )
+    until(
+        lambda: scene.certificates() == [],
+        within_s=WITHIN_S,
+        describe=lambda: f"the certificate to be gone:\n{scene.told()}",
+    )
+    until(
+        lambda: scene.sandbox.config_map().get("data") == before,
+        within_s=WITHIN_S,
+        describe="the ConfigMap to be as it was found",
+    )
     assert scene.control.zone()["enabled"] is False
     assert scene.object() is not None, "nobody may take off its finalizer"
     scene.plane.apply(MANIFESTS / "20-rbac.yaml")

@@ -1,7 +1,8 @@
 """Whose zone it is: whoever has shown it, with a token of its own, and keeps it; not whoever wrote its name down first.
 
-One story: an older object without a working token names the zone in every way that its owner can write; another gets the zone; the older one
-gets a token; the other one loses its own, and the operator everything that it remembers.
+One story: an older object without a working token names the zone in every way that its owner can
+write; another gets the zone; the older one gets a token; the other one loses its own, and the
+operator everything that it remembers.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ def story() -> Story:
         squat(scene, told)
         scene.apply(enforcement="Request")
         scene.until_enforced()
-        told.squatter = scene.until_condition("Ready", reason="TokenRejected", name=ELSEWHERE, namespace=ELSEWHERE)
+        told.squatter = scene.until_condition(
+            "Ready", reason="TokenRejected", name=ELSEWHERE, namespace=ELSEWHERE
+        )
         mend(scene, told)
         restart(scene, told)
         inherit(scene, told)
@@ -65,31 +68,60 @@ def squat(scene: Scene, told: Story) -> None:
     """The older object, with all that may be said of its zone by somebody who may write objects in that namespace, and nothing else."""
     zone_id = scene.control.zone()["id"]
     scene.namespace(ELSEWHERE, "a-token-that-nobody-has-issued-at-all-0000")
-    rules = [{"apiGroups": ["aop-operator.dev"], "resources": ["authenticatedoriginpulls"], "verbs": ["get", "create", "update", "patch"]}]
+    rules = [
+        {
+            "apiGroups": ["aop-operator.dev"],
+            "resources": ["authenticatedoriginpulls"],
+            "verbs": ["get", "create", "update", "patch"],
+        }
+    ]
     metadata = {"name": OWNER, "namespace": ELSEWHERE}
-    scene.plane.apply({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata, "rules": rules})
+    scene.plane.apply(
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "Role",
+            "metadata": metadata,
+            "rules": rules,
+        }
+    )
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": OWNER}
     user = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": OWNER}
-    binding = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata}
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": metadata,
+    }
     scene.plane.apply({**binding, "roleRef": role, "subjects": [user]})
-    manifest = pull(ELSEWHERE, ELSEWHERE, zone={"name": "example.com", "id": zone_id}, enforcement="Request")
+    manifest = pull(
+        ELSEWHERE, ELSEWHERE, zone={"name": "example.com", "id": zone_id}, enforcement="Request"
+    )
     record = {"zone": zone_id, "found": {"enabled": False, "foreign": []}}
     manifest["metadata"]["annotations"] = {"aop-operator.dev/record": json.dumps(record)}
     forged = {"status": {"zone": {"id": zone_id}}}
     as_owner = {"Impersonate-User": OWNER}
-    answer = scene.plane.http.post(path_of(ELSEWHERE), json=manifest | forged, headers=as_owner).raise_for_status()
+    answer = scene.plane.http.post(
+        path_of(ELSEWHERE), json=manifest | forged, headers=as_owner
+    ).raise_for_status()
     told.created_with = answer.json().get("status", {})
     merge = as_owner | {"Content-Type": "application/merge-patch+json"}
-    told.patched = scene.plane.http.patch(path_of(ELSEWHERE, ELSEWHERE) + "/status", json=forged, headers=merge).status_code
+    told.patched = scene.plane.http.patch(
+        path_of(ELSEWHERE, ELSEWHERE) + "/status", json=forged, headers=merge
+    ).status_code
     second = datetime.fromisoformat(answer.json()["metadata"]["creationTimestamp"])
-    until(lambda: datetime.now(UTC) >= second + timedelta(seconds=1.5), within_s=5, describe="an age that differs in whole seconds")
+    until(
+        lambda: datetime.now(UTC) >= second + timedelta(seconds=1.5),
+        within_s=5,
+        describe="an age that differs in whole seconds",
+    )
 
 
 def mend(scene: Scene, told: Story) -> None:
     """The older object gets a token that works, while the other one has the zone."""
     before = len(scene.changes_at_cloudflare())
     scene.sandbox.secret(ELSEWHERE, token=scene.control.make_token()["value"])
-    told.mended = scene.until_condition("Ready", reason="ZoneClaimed", name=ELSEWHERE, namespace=ELSEWHERE, within_s=TOLD_WITHIN_S)
+    told.mended = scene.until_condition(
+        "Ready", reason="ZoneClaimed", name=ELSEWHERE, namespace=ELSEWHERE, within_s=TOLD_WITHIN_S
+    )
     told.changes = [call["path"] for call in scene.changes_at_cloudflare()[before:]]
 
 
@@ -101,12 +133,17 @@ def restart(scene: Scene, told: Story) -> None:
     scene.operator.start()
     looks = len(scene.trace())
     until(
-        lambda: len({json.loads(line)["observed"]["object"]["uid"] for line in scene.trace()[looks:]}) == 2,
+        lambda: (
+            len({json.loads(line)["observed"]["object"]["uid"] for line in scene.trace()[looks:]})
+            == 2
+        ),
         within_s=TOLD_WITHIN_S,
         describe="both",
     )
     told.kept = scene.until_condition("Ready", reason="TokenRejected")
-    told.restarted = scene.until_condition("Ready", reason="ZoneClaimed", name=ELSEWHERE, namespace=ELSEWHERE)
+    told.restarted = scene.until_condition(
+        "Ready", reason="ZoneClaimed", name=ELSEWHERE, namespace=ELSEWHERE
+    )
 
 
 def inherit(scene: Scene, told: Story) -> None:
@@ -124,7 +161,9 @@ def test_what_its_owner_writes_into_the_status_is_not_taken(story: Story) -> Non
 
 
 def test_an_older_object_without_a_working_token_holds_up_nobody(story: Story) -> None:
-    assert story.squatter["reason"] == "TokenRejected", "the other one reached its goal, or there were no story"
+    assert story.squatter["reason"] == "TokenRejected", (
+        "the other one reached its goal, or there were no story"
+    )
 
 
 def test_one_that_gets_a_token_later_takes_the_zone_from_nobody(story: Story) -> None:

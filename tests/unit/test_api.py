@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aop import api
-from aop.api import AuthenticatedOriginPull, Condition, ConditionType, ObjectKey, Spec, Status, parse_spec, timedelta_of
+from aop.api import (
+    AuthenticatedOriginPull,
+    Condition,
+    ConditionType,
+    ObjectKey,
+    Spec,
+    Status,
+    parse_spec,
+    timedelta_of,
+)
 from aop.errors import Blocked, Reason
 from aop.origins import Mode, covers
 from aop.schema import ascii_name
@@ -21,7 +30,9 @@ KEY = ObjectKey("edge", "example-com")
 
 
 def spec(manifest: dict[str, Any], **changes: Any) -> Spec:
-    return parse_spec(ObjectKey("edge", manifest["metadata"]["name"]), {**manifest["spec"], **changes})
+    return parse_spec(
+        ObjectKey("edge", manifest["metadata"]["name"]), {**manifest["spec"], **changes}
+    )
 
 
 def minimal(**changes: Any) -> Spec:
@@ -45,7 +56,12 @@ def test_refuses_and_says_what_to_write(case: corpus.Case) -> None:
 def test_a_refusal_names_every_bad_field_and_nothing_that_only_follows_from_it() -> None:
     with pytest.raises(Blocked) as refused:
         minimal(zone={"name": "Example"}, origins=[{"name": "A"}], suspend=0)
-    fields = [complaint.split(": ")[0] for complaint in refused.value.message.removeprefix(f"{api.KIND} edge/minimal: ").split("; ")]
+    fields = [
+        complaint.split(": ")[0]
+        for complaint in refused.value.message.removeprefix(f"{api.KIND} edge/minimal: ").split(
+            "; "
+        )
+    ]
     assert fields == ["spec.zone.name", "spec.origins[0].name", "spec.suspend"]
 
 
@@ -54,7 +70,10 @@ def test_every_default_is_applied() -> None:
     assert got.hostname_patterns == ("example.com", "*.example.com")
     assert got.certificate.generate is not None
     assert got.certificate.generate.secret_name == "minimal-aop"
-    assert (got.certificate.generate.algorithm, got.certificate.generate.size) == (api.Algorithm.ECDSA, 256)
+    assert (got.certificate.generate.algorithm, got.certificate.generate.size) == (
+        api.Algorithm.ECDSA,
+        256,
+    )
     assert got.certificate.generate.leaf_lifetime == timedelta(days=730)
     assert got.certificate.generate.renew_ahead == timedelta(days=45)
     assert got.certificate.generate.authority_lifetime == timedelta(days=1826)
@@ -66,7 +85,10 @@ def test_every_default_is_applied() -> None:
     assert got.origins[0].kind == "ingressNginx"
     assert got.origins[0].target == ObjectKey("ingress-nginx", "ingress-nginx-controller")
     assert got.origins[0].ingress_nginx is not None
-    assert (got.origins[0].ingress_nginx.trust, got.origins[0].ingress_nginx.foreign_text) == (api.Trust.PIN, api.ForeignText.REFUSE)
+    assert (got.origins[0].ingress_nginx.trust, got.origins[0].ingress_nginx.foreign_text) == (
+        api.Trust.PIN,
+        api.ForeignText.REFUSE,
+    )
     assert got.alerts is None
     assert not got.suspend
 
@@ -74,12 +96,20 @@ def test_every_default_is_applied() -> None:
 def test_names_are_kept_in_one_form_whichever_they_are_written_in() -> None:
     got = spec(corpus.named("zone-as-it-is-read"))
     assert got.zone.name == "xn--bcher-kva.example"
-    assert got.hostname_patterns == ("xn--bcher-kva.example", "*.xn--bcher-kva.example", "xn--ber-goa.xn--bcher-kva.example")
+    assert got.hostname_patterns == (
+        "xn--bcher-kva.example",
+        "*.xn--bcher-kva.example",
+        "xn--ber-goa.xn--bcher-kva.example",
+    )
     assert got.concrete_hosts[-1] == "xn--l-0ga.xn--bcher-kva.example"
     assert (
-        spec(corpus.named("zone-and-hostnames-in-different-forms")).hostname_patterns == minimal(zone={"name": "bücher.example"}).hostnames
+        spec(corpus.named("zone-and-hostnames-in-different-forms")).hostname_patterns
+        == minimal(zone={"name": "bücher.example"}).hostnames
     )
-    assert spec(corpus.named("zone-internationalised")).zone == minimal(zone={"name": "bücher.example"}).zone
+    assert (
+        spec(corpus.named("zone-internationalised")).zone
+        == minimal(zone={"name": "bücher.example"}).zone
+    )
 
 
 @pytest.mark.parametrize(
@@ -128,7 +158,9 @@ def test_what_the_api_server_cannot_compare_the_operator_does(hostnames: list[st
 
 def test_what_is_written_wins_over_the_defaults() -> None:
     got = minimal(
-        hostnames=["www.example.com"], certificate={"generate": {"secretName": "mine", "algorithm": "RSA"}}, enforcement="Request"
+        hostnames=["www.example.com"],
+        certificate={"generate": {"secretName": "mine", "algorithm": "RSA"}},
+        enforcement="Request",
     )
     assert got.hostname_patterns == ("www.example.com",)
     assert got.certificate.generate is not None
@@ -144,7 +176,10 @@ def test_a_referenced_secret_is_not_given_a_generated_one() -> None:
 
 
 def test_concrete_hosts_are_hostnames_and_samples_without_wildcards_or_duplicates() -> None:
-    got = minimal(hostnames=["example.com", "*.example.com"], verification={"samples": ["www.example.com", "example.com"]})
+    got = minimal(
+        hostnames=["example.com", "*.example.com"],
+        verification={"samples": ["www.example.com", "example.com"]},
+    )
     assert got.concrete_hosts == ("example.com", "www.example.com")
 
 
@@ -155,13 +190,24 @@ def test_a_spec_cannot_be_changed() -> None:
 
 def manifest(**metadata: Any) -> dict[str, Any]:
     found = corpus.named("minimal")
-    server = {"namespace": "edge", "uid": "u-1", "generation": 3, "resourceVersion": "77", "creationTimestamp": "2026-11-24T03:00:00Z"}
+    server = {
+        "namespace": "edge",
+        "uid": "u-1",
+        "generation": 3,
+        "resourceVersion": "77",
+        "creationTimestamp": "2026-11-24T03:00:00Z",
+    }
     return {**found, "metadata": {**found["metadata"], **server, **metadata}}
 
 
 def test_an_object_knows_who_it_is() -> None:
     got = AuthenticatedOriginPull.parse(manifest())
-    assert (str(got.key), got.uid, got.generation, got.resource_version) == ("edge/minimal", "u-1", 3, "77")
+    assert (str(got.key), got.uid, got.generation, got.resource_version) == (
+        "edge/minimal",
+        "u-1",
+        3,
+        "77",
+    )
     assert got.created_at == datetime(2026, 11, 24, 3, tzinfo=UTC)
     assert (got.deleting, got.has_finalizer, got.record, got.rotate) == (False, False, None, None)
     assert got.status == Status()
@@ -176,11 +222,19 @@ def test_an_object_knows_its_marks() -> None:
         )
     )
     assert got.deleted_at == datetime(2026, 11, 24, 4, tzinfo=UTC)
-    assert (got.deleting, got.has_finalizer, got.record, got.rotate) == (True, True, "{}", "2026-11-24")
+    assert (got.deleting, got.has_finalizer, got.record, got.rotate) == (
+        True,
+        True,
+        "{}",
+        "2026-11-24",
+    )
 
 
 def test_an_object_without_a_spec_is_refused_with_the_missing_fields() -> None:
-    with pytest.raises(Blocked, match=r"spec.zone: Field required; spec.credentials: Field required; spec.origins: Field required"):
+    with pytest.raises(
+        Blocked,
+        match=r"spec.zone: Field required; spec.credentials: Field required; spec.origins: Field required",
+    ):
         AuthenticatedOriginPull.parse({**manifest(), "spec": None})
 
 
@@ -190,13 +244,25 @@ def full_status() -> Status:
         observed_generation=3,
         enforcement="Require",
         zone=api.ZoneStatus(id="z", account_id="a", ssl_mode="strict"),
-        certificate=api.CertificateStatus(id="c", fingerprint="ab", serial_number="12", status="active", not_after=noon, renewal_time=noon),
+        certificate=api.CertificateStatus(
+            id="c",
+            fingerprint="ab",
+            serial_number="12",
+            status="active",
+            not_after=noon,
+            renewal_time=noon,
+        ),
         origins=(api.OriginStatus(name="public", mode="Require", replicas=2, applied=2),),
         hosts=api.HostsStatus(proven=1, total=2, unproven=("www.example.com",)),
         proof=api.ProofStatus(since=noon, last=noon),
         conditions=(
             Condition(
-                type=ConditionType.READY, status="True", observed_generation=3, last_transition_time=noon, reason=Reason.READY, message="ok"
+                type=ConditionType.READY,
+                status="True",
+                observed_generation=3,
+                last_transition_time=noon,
+                reason=Reason.READY,
+                message="ok",
             ),
         ),
     )
@@ -228,10 +294,16 @@ def test_status_survives_the_way_to_the_api_server_and_back() -> None:
 
 
 def test_status_leaves_out_what_is_not_known() -> None:
-    assert Status(observed_generation=1).manifest() == {"observedGeneration": 1, "origins": [], "conditions": []}
+    assert Status(observed_generation=1).manifest() == {
+        "observedGeneration": 1,
+        "origins": [],
+        "conditions": [],
+    }
 
 
-@pytest.mark.parametrize("written", [None, {}, {"conditions": "?"}, {"certificate": {"notAfter": "soon"}}])
+@pytest.mark.parametrize(
+    "written", [None, {}, {"conditions": "?"}, {"certificate": {"notAfter": "soon"}}]
+)
 def test_an_unreadable_status_reads_as_none(written: Any) -> None:
     assert Status.parse(written) == Status()
 
@@ -247,7 +319,15 @@ def test_a_duration_keeps_its_value(seconds: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("180s", 180), ("1h30m", 5400), ("17520h", 730 * 86400), ("90m", 5400), ("1h0m1s", 3601), ("0s", 0)]
+    ("text", "seconds"),
+    [
+        ("180s", 180),
+        ("1h30m", 5400),
+        ("17520h", 730 * 86400),
+        ("90m", 5400),
+        ("1h0m1s", 3601),
+        ("0s", 0),
+    ],
 )
 def test_a_duration_reads_as_in_go(text: str, seconds: int) -> None:
     assert timedelta_of(text).total_seconds() == seconds

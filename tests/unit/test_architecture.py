@@ -23,7 +23,20 @@ from committed import ROOT, committed
 
 PACKAGE = ROOT / "operator" / "aop"
 LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
-PURE = ("status", "plan", "crd", "observed", "steps", "record", "api", "origins", "pki", "errors", "reasons", "schema")
+PURE = (
+    "status",
+    "plan",
+    "crd",
+    "observed",
+    "steps",
+    "record",
+    "api",
+    "origins",
+    "pki",
+    "errors",
+    "reasons",
+    "schema",
+)
 
 Grants = dict[tuple[str, str], set[str]]
 """(API group, resource or resource/subresource) -> verbs."""
@@ -56,7 +69,10 @@ def test_pure_floors_look_at_no_clock_and_no_file() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         and (
-            (isinstance(node.func, ast.Attribute) and node.func.attr in {"now", "utcnow", "today", "read_text", "write_text"})
+            (
+                isinstance(node.func, ast.Attribute)
+                and node.func.attr in {"now", "utcnow", "today", "read_text", "write_text"}
+            )
             or (isinstance(node.func, ast.Name) and node.func.id in {"open", "print", "input"})
         )
     ]
@@ -64,7 +80,10 @@ def test_pure_floors_look_at_no_clock_and_no_file() -> None:
 
 
 def test_nothing_is_defined_that_the_product_never_names() -> None:
-    """What nothing but tests reaches promises something that nobody keeps. Kopf, pydantic and `Enum` reach theirs by other ways."""
+    """What nothing but tests reaches promises something that nobody keeps.
+
+    Kopf, pydantic and `Enum` reach theirs by other ways.
+    """
     mentions: dict[str, list[tuple[Path, int]]] = defaultdict(list)
     for path, _ in modules():
         for number, line in enumerate(path.read_text().splitlines(), 1):
@@ -74,7 +93,10 @@ def test_nothing_is_defined_that_the_product_never_names() -> None:
         f"{path.relative_to(ROOT)}:{node.lineno}: {name}"
         for path, tree in modules()
         for node, name in defined(tree)
-        if not any(other != path or not node.lineno <= number <= (node.end_lineno or 0) for other, number in mentions[name])
+        if not any(
+            other != path or not node.lineno <= number <= (node.end_lineno or 0)
+            for other, number in mentions[name]
+        )
     ]
     assert unnamed == []
 
@@ -87,12 +109,18 @@ def defined(tree: ast.AST) -> Iterator[tuple[ast.stmt, str]]:
                 yield node, name
                 if not any("Enum" in ast.unparse(base) for base in bases):
                     yield from defined(ast.Module(body, []))
-            case ast.FunctionDef(name=name, decorator_list=decorators) | ast.AsyncFunctionDef(name=name, decorator_list=decorators):
-                if not name.startswith("__") and all(ast.unparse(one) in {"property", "classmethod", "staticmethod"} for one in decorators):
-                    yield node, name
-            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)) if (
-                name != "model_config" and not name.startswith("__")
+            case (
+                ast.FunctionDef(name=name, decorator_list=decorators)
+                | ast.AsyncFunctionDef(name=name, decorator_list=decorators)
             ):
+                if not name.startswith("__") and all(
+                    ast.unparse(one) in {"property", "classmethod", "staticmethod"}
+                    for one in decorators
+                ):
+                    yield node, name
+            case (
+                ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name))
+            ) if name != "model_config" and not name.startswith("__"):
                 yield node, name
 
 
@@ -109,7 +137,9 @@ def of_the_cluster_floor() -> Grants:
         for call in ast.walk(tree):
             match call:
                 case ast.Call(
-                    func=ast.Attribute(attr=method), args=[ast.Attribute(value=ast.Name(id="Kind"), attr=kind), *more], keywords=keywords
+                    func=ast.Attribute(attr=method),
+                    args=[ast.Attribute(value=ast.Name(id="Kind"), attr=kind), *more],
+                    keywords=keywords,
                 ) if method in VERBS:
                     given = {keyword.arg: keyword.value for keyword in keywords}
                     resource = Kind[kind].plural
@@ -117,8 +147,12 @@ def of_the_cluster_floor() -> Grants:
                         case ast.Constant(value=str(subresource)):
                             resource += f"/{subresource}"
                     needed[group_of(Kind[kind]), resource].add(VERBS[method])
-                case ast.Call(func=ast.Attribute(value=ast.Attribute(attr="_cluster"), attr=method)) if method in VERBS:
-                    pytest.fail(f"{path}:{call.lineno}: the kind is not written where it is called, so this test cannot see it")
+                case ast.Call(
+                    func=ast.Attribute(value=ast.Attribute(attr="_cluster"), attr=method)
+                ) if method in VERBS:
+                    pytest.fail(
+                        f"{path}:{call.lineno}: the kind is not written where it is called, so this test cannot see it"
+                    )
     return needed
 
 
@@ -134,21 +168,38 @@ def of_the_watch_layer() -> Grants:
     needed: Grants = defaultdict(set)
     for handlers in (registry._watching, registry._spawning, registry._changing):
         for selector in handlers.get_all_selectors():
-            needed[selector.group or "", str(selector.plural or selector.any_name)] |= {"list", "watch"}
+            needed[selector.group or "", str(selector.plural or selector.any_name)] |= {
+                "list",
+                "watch",
+            }
     needed[GROUP, PLURAL].add("patch")  # the finalizer, and the progress of the deletion
-    needed["apiextensions.k8s.io", "customresourcedefinitions"] |= {"list", "watch"}  # whether the resource is installed
+    needed["apiextensions.k8s.io", "customresourcedefinitions"] |= {
+        "list",
+        "watch",
+    }  # whether the resource is installed
     return needed
 
 
 DEFAULT, WIDE = Path(), Path("cluster-wide")
-"""Below deploy/manifests: what is installed by default, and where everything is granted that can be."""
+"""Below deploy/manifests: what is installed by default, and where everything is granted that can
+be."""
 
 
 def roles(form: Path) -> Iterator[dict[str, Any]]:
     """The Roles and ClusterRoles that the shipped bindings give to the operator's own ServiceAccount."""
-    documents = list(yaml.safe_load_all((ROOT / "deploy" / "manifests" / form / "20-rbac.yaml").read_text()))
-    bound = {(one["roleRef"]["kind"], one["metadata"].get("namespace"), one["roleRef"]["name"]) for one in documents if "roleRef" in one}
-    return (one for one in documents if (one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) in bound)
+    documents = list(
+        yaml.safe_load_all((ROOT / "deploy" / "manifests" / form / "20-rbac.yaml").read_text())
+    )
+    bound = {
+        (one["roleRef"]["kind"], one["metadata"].get("namespace"), one["roleRef"]["name"])
+        for one in documents
+        if "roleRef" in one
+    }
+    return (
+        one
+        for one in documents
+        if (one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) in bound
+    )
 
 
 def granted(form: Path, *kinds: str) -> Grants:
@@ -168,7 +219,8 @@ def test_the_operator_may_do_what_it_does_and_nothing_else(form: Path) -> None:
     for what, verbs in of_the_watch_layer().items():
         needed[what] |= verbs
     if form == DEFAULT:
-        # With namespaces by name the watch layer looks for the resource once, and does not watch for it.
+        # With namespaces by name the watch layer looks for the resource once, and does not watch
+        # for it.
         del needed["apiextensions.k8s.io", "customresourcedefinitions"]
     assert granted(form) == needed
 
@@ -176,12 +228,22 @@ def test_the_operator_may_do_what_it_does_and_nothing_else(form: Path) -> None:
 def test_by_default_the_whole_cluster_shows_its_ingresses_and_nothing_else() -> None:
     """Secrets, ConfigMaps, pods, the resource itself: in named namespaces only."""
     group = "networking.k8s.io"
-    assert granted(DEFAULT, "ClusterRole") == {(group, "ingresses"): {"list"}, (group, "ingressclasses"): {"list"}}
+    assert granted(DEFAULT, "ClusterRole") == {
+        (group, "ingresses"): {"list"},
+        (group, "ingressclasses"): {"list"},
+    }
 
 
 def test_by_default_only_named_config_maps_may_be_read_one_by_one_or_written() -> None:
-    rules = [rule for role in roles(DEFAULT) for rule in role["rules"] if "configmaps" in rule["resources"]]
-    assert [rule.get("resourceNames") for rule in rules if set(rule["verbs"]) - {"list", "watch"}] == [["ingress-nginx-controller"]]
+    rules = [
+        rule
+        for role in roles(DEFAULT)
+        for rule in role["rules"]
+        if "configmaps" in rule["resources"]
+    ]
+    assert [
+        rule.get("resourceNames") for rule in rules if set(rule["verbs"]) - {"list", "watch"}
+    ] == [["ingress-nginx-controller"]]
 
 
 def test_secrets_are_never_listed_by_our_own_client() -> None:
@@ -191,15 +253,20 @@ def test_secrets_are_never_listed_by_our_own_client() -> None:
 
 def test_nothing_that_can_be_deleted_is_deleted() -> None:
     """What we made leaves by owner reference; what we changed is put back."""
-    assert not {"delete", "deletecollection"} & {verb for verbs in granted(WIDE).values() for verb in verbs}
+    assert not {"delete", "deletecollection"} & {
+        verb for verbs in granted(WIDE).values() for verb in verbs
+    }
 
 
 # --- what may not be committed ------------------------------------------------------------------------------------------
 
 FORBIDDEN = {
-    "an absolute path of somebody's machine": re.compile(r"(?<![\w.{}/-])/(?:root|home|Users|work)/[\w.-]+"),
+    "an absolute path of somebody's machine": re.compile(
+        r"(?<![\w.{}/-])/(?:root|home|Users|work)/[\w.-]+"
+    ),
     "a package registry": re.compile(
-        r"py[p]i\.org|python[h]osted|proxy\.golang\.[o]rg|artifact[o]ry|(?:extra-)?index[-_]url", re.IGNORECASE
+        r"py[p]i\.org|python[h]osted|proxy\.golang\.[o]rg|artifact[o]ry|(?:extra-)?index[-_]url",
+        re.IGNORECASE,
     ),
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\\?n?\s*MII[A-Za-z0-9+/]{40}"),
 }
@@ -213,7 +280,11 @@ def test_no_committed_file_holds(what: str) -> None:
             lines = path.read_text().splitlines()
         except UnicodeDecodeError:
             continue
-        found += [f"{path.relative_to(ROOT)}:{n}: {line.strip()[:100]}" for n, line in enumerate(lines, 1) if FORBIDDEN[what].search(line)]
+        found += [
+            f"{path.relative_to(ROOT)}:{n}: {line.strip()[:100]}"
+            for n, line in enumerate(lines, 1)
+            if FORBIDDEN[what].search(line)
+        ]
     assert found == []
 
 
@@ -243,7 +314,9 @@ def test_the_locks_agree_with_one_another_and_with_the_project() -> None:
     for lock, names in ((run, wanted["run"]), (dev, wanted["run"] + wanted["dev"])):
         pins = dict(item.split("==") for item in names)
         assert {name: lock[name.lower()][0] for name in pins} == pins
-    assert {name: dev[name][0] for name in run} == {name: version for name, (version, _) in run.items()}
+    assert {name: dev[name][0] for name in run} == {
+        name: version for name, (version, _) in run.items()
+    }
 
 
 # --- one thought a line --------------------------------------------------------------------------------------------------
@@ -267,7 +340,11 @@ def test_an_assignment_expression_stands_in_a_condition_only(root: str) -> None:
         for test in (one.ifs if isinstance(one, ast.comprehension) else [one.test])
         for inner in ast.walk(test)
     }
-    elsewhere = [f"{path.relative_to(ROOT)}:{one.lineno}" for path, one in expressions(root, ast.NamedExpr) if id(one) not in conditions]
+    elsewhere = [
+        f"{path.relative_to(ROOT)}:{one.lineno}"
+        for path, one in expressions(root, ast.NamedExpr)
+        if id(one) not in conditions
+    ]
     assert elsewhere == []
 
 

@@ -14,7 +14,15 @@ from aop.api import Status
 from aop.clock import Clock
 from aop.observe.edge import AskedOrigin, EdgeReader
 from aop.observe.memory import Cached, Memory
-from aop.observed import NONE, Arrival, CertificateState, HoldOff, Observed, ObservedKeyPair, ObservedZone
+from aop.observed import (
+    NONE,
+    Arrival,
+    CertificateState,
+    HoldOff,
+    Observed,
+    ObservedKeyPair,
+    ObservedZone,
+)
 from aop.origins import Mode
 from aop.plan import next_step
 from aop.plan.facts import proven
@@ -22,7 +30,19 @@ from aop.probe import Answer, AskedEdge, EdgeProbe
 from aop.record import dump, load
 from aop.status import status_of
 from aop.steps import Block, Delete, Done, Issue, Note, Publish, SetEnabled, Wait
-from builders import APEX, HOSTS, LEAF, NOW, at, certificate, claim, evidence, observed, origin, zone
+from builders import (
+    APEX,
+    HOSTS,
+    LEAF,
+    NOW,
+    at,
+    certificate,
+    claim,
+    evidence,
+    observed,
+    origin,
+    zone,
+)
 from clocks import SetClock
 
 SOURCE = Path(__file__).parents[2] / "operator" / "aop"
@@ -81,7 +101,8 @@ def test_nothing_but_the_clock_reads_the_time() -> None:
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in readings
-        and ast.unparse(node.func.value) in {"datetime", "date", "time", "datetime.datetime", "datetime.date"}
+        and ast.unparse(node.func.value)
+        in {"datetime", "date", "time", "datetime.datetime", "datetime.date"}
     ]
     assert {where.partition(":")[0] for where in found} == {"clock.py"}
 
@@ -116,7 +137,12 @@ async def test_the_edge_is_asked_at_its_cadence_whoever_sets_the_clock(step: tim
     clock, edge = SetClock(), Silent()
     reader, memory = EdgeReader(cast("EdgeProbe", edge), 10.0, 20.0, clock), Memory()
     for _ in range(6):
-        await reader.read((AskedOrigin(origin(hosts=(APEX,)), "/check"),), timedelta(seconds=180), memory, until_s=clock.monotonic_s() + 2)
+        await reader.read(
+            (AskedOrigin(origin(hosts=(APEX,)), "/check"),),
+            timedelta(seconds=180),
+            memory,
+            until_s=clock.monotonic_s() + 2,
+        )
         clock.set_by(step)
         step = -step
         clock.pass_s(5)
@@ -128,7 +154,10 @@ WORLDS = {
     "all is as the spec asks": (observed(), Done),
     "a host loses": (observed(evidence=[evidence(APEX, NONE, lasting_s=10, recent=LOST)]), Note),
     "a host loses, and the hold-off is noted": (
-        observed(evidence=[evidence(APEX, NONE, lasting_s=10, recent=LOST)], record={"hold_offs": (HoldOff(1, at(-1), at(59), APEX),)}),
+        observed(
+            evidence=[evidence(APEX, NONE, lasting_s=10, recent=LOST)],
+            record={"hold_offs": (HoldOff(1, at(-1), at(59), APEX),)},
+        ),
         Publish,
     ),
     "a proof is under way": (
@@ -139,17 +168,28 @@ WORLDS = {
         Wait,
     ),
     "a proof is complete": (observed(origins=[origin(claim(Mode.REQUEST, ()))]), Publish),
-    "a certificate is on its way": (observed(zone=zone(certificate(state=CertificateState.PENDING))), Wait),
+    "a certificate is on its way": (
+        observed(zone=zone(certificate(state=CertificateState.PENDING))),
+        Wait,
+    ),
 }
 
 
 @pytest.mark.parametrize("step", [BACK, AHEAD])
 @pytest.mark.parametrize("name", WORLDS)
-def test_a_wall_clock_that_is_set_changes_no_decision_but_what_is_kept_across_restarts(name: str, step: timedelta) -> None:
+def test_a_wall_clock_that_is_set_changes_no_decision_but_what_is_kept_across_restarts(
+    name: str, step: timedelta
+) -> None:
     world, expected = WORLDS[name]
-    # What the record keeps and Cloudflare says is written in wall time, so it moves with the clock that wrote it.
-    moved = tuple(replace(held, since=held.since + step, until=held.until + step) for held in world.record.hold_offs)
-    set_clock = replace(world, stepped=step, object=replace(world.object, record=world.noting(hold_offs=moved)))
+    # What the record keeps and Cloudflare says is written in wall time, so it moves with the clock
+    # that wrote it.
+    moved = tuple(
+        replace(held, since=held.since + step, until=held.until + step)
+        for held in world.record.hold_offs
+    )
+    set_clock = replace(
+        world, stepped=step, object=replace(world.object, record=world.noting(hold_offs=moved))
+    )
     found = next_step(set_clock)
     assert isinstance(found, expected)
     assert isinstance(next_step(world), expected)
@@ -178,18 +218,30 @@ def ending(left: timedelta) -> Observed:
         (timedelta(hours=25), timedelta(hours=2), Publish),
         (timedelta(hours=1), timedelta(days=-2), Issue),
     ],
-    ids=["due for renewal", "about to end: nobody is refused any more", "a process that began with a clock two days ahead"],
+    ids=[
+        "due for renewal",
+        "about to end: nobody is refused any more",
+        "a process that began with a clock two days ahead",
+    ],
 )
-def test_the_validity_of_a_leaf_is_judged_by_the_wall_clock(left: timedelta, step: timedelta, expected: type) -> None:
+def test_the_validity_of_a_leaf_is_judged_by_the_wall_clock(
+    left: timedelta, step: timedelta, expected: type
+) -> None:
     assert isinstance(next_step(replace(ending(left), stepped=step)), expected)
 
 
 def test_what_is_about_to_end_by_the_wall_clock_is_not_uploaded_and_not_enabled() -> None:
-    soon = replace(ending(timedelta(hours=25)), stepped=timedelta(hours=2), origins=(origin(claim(Mode.OFF, ())),))
+    soon = replace(
+        ending(timedelta(hours=25)),
+        stepped=timedelta(hours=2),
+        origins=(origin(claim(Mode.OFF, ())),),
+    )
     assert isinstance(soon.zone, ObservedZone)
     assert isinstance(soon.key_pair, ObservedKeyPair)
     gone = replace(
-        soon, zone=replace(soon.zone, certificates=(), enabled=False), object=replace(soon.object, record=soon.noting(uploaded=()))
+        soon,
+        zone=replace(soon.zone, certificates=(), enabled=False),
+        object=replace(soon.object, record=soon.noting(uploaded=())),
     )
     referenced = replace(soon.key_pair, renewal_at=None)
     assert isinstance(next_step(replace(gone, key_pair=referenced)), Block)
@@ -199,8 +251,14 @@ def test_what_is_about_to_end_by_the_wall_clock_is_not_uploaded_and_not_enabled(
     assert not presented.enabled
 
 
-def test_an_origin_does_not_begin_to_ask_while_something_expired_by_the_wall_clock_may_be_presented() -> None:
-    world = replace(ending(timedelta(hours=1)), stepped=timedelta(hours=2), origins=(origin(claim(Mode.OFF, ())),))
+def test_an_origin_does_not_begin_to_ask_while_something_expired_by_the_wall_clock_may_be_presented() -> (
+    None
+):
+    world = replace(
+        ending(timedelta(hours=1)),
+        stepped=timedelta(hours=2),
+        origins=(origin(claim(Mode.OFF, ())),),
+    )
     assert not isinstance(next_step(world), Publish | Delete)
 
 
@@ -208,7 +266,9 @@ def test_an_origin_does_not_begin_to_ask_while_something_expired_by_the_wall_clo
 
 
 def test_a_hold_off_is_written_in_wall_time_and_holds_in_it() -> None:
-    world = replace(observed(evidence=[evidence(APEX, NONE, lasting_s=10, recent=LOST)]), stepped=BACK)
+    world = replace(
+        observed(evidence=[evidence(APEX, NONE, lasting_s=10, recent=LOST)]), stepped=BACK
+    )
     noted = next_step(world)
     assert isinstance(noted, Note)
     (held,) = load(dump(noted.record)).hold_offs
@@ -219,7 +279,10 @@ def test_a_hold_off_is_written_in_wall_time_and_holds_in_it() -> None:
 
 def test_a_hold_off_of_a_clock_that_was_years_ahead_does_not_hold_for_years() -> None:
     later = NOW + timedelta(days=3000)
-    asking = observed(origins=[origin(claim(Mode.REQUEST, ()))], record={"hold_offs": (HoldOff(2, later, later + timedelta(seconds=120)),)})
+    asking = observed(
+        origins=[origin(claim(Mode.REQUEST, ()))],
+        record={"hold_offs": (HoldOff(2, later, later + timedelta(seconds=120)),)},
+    )
     assert isinstance(next_step(asking), Publish)
 
 

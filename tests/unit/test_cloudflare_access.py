@@ -13,8 +13,21 @@ def test_whitespace_around_a_token_is_cut_off(written: str) -> None:
     assert Access.of(written, Priority.ONBOARD).authorization == f"Bearer {TOKEN}"
 
 
-@pytest.mark.parametrize("written", ["two words", "two\nlines", "two\r\nlines", "tök€n", "nul\x00", "soft\u00adhyphen", "Bearer abc"])
-def test_a_token_that_no_header_can_carry_is_refused_with_its_place_and_without_itself(written: str) -> None:
+@pytest.mark.parametrize(
+    "written",
+    [
+        "two words",
+        "two\nlines",
+        "two\r\nlines",
+        "tök€n",
+        "nul\x00",
+        "soft\u00adhyphen",
+        "Bearer abc",
+    ],
+)
+def test_a_token_that_no_header_can_carry_is_refused_with_its_place_and_without_itself(
+    written: str,
+) -> None:
     with pytest.raises(TokenRejected) as caught:
         Access.of(written, Priority.ONBOARD, source="Secret edge/cloudflare, key api-token")
     assert caught.value.reason is Reason.TOKEN_REJECTED
@@ -32,8 +45,14 @@ def test_an_empty_token_is_refused_as_empty(written: str) -> None:
 def test_what_is_far_too_long_for_a_token_is_not_sent() -> None:
     """A Secret holds up to a MiB: a kubeconfig in base64, say."""
     with pytest.raises(TokenRejected, match="no Cloudflare API token") as caught:
-        Access.of("eyJhcGlWZXJzaW9uIjoi" * 100, Priority.ONBOARD, source="Secret edge/cloudflare, key api-token")
-    assert caught.value.message.startswith("Secret edge/cloudflare, key api-token holds 2000 characters")
+        Access.of(
+            "eyJhcGlWZXJzaW9uIjoi" * 100,
+            Priority.ONBOARD,
+            source="Secret edge/cloudflare, key api-token",
+        )
+    assert caught.value.message.startswith(
+        "Secret edge/cloudflare, key api-token holds 2000 characters"
+    )
     assert "eyJ" not in caught.value.message
 
 
@@ -54,7 +73,11 @@ def test_the_same_token_has_the_same_key_at_any_priority_and_from_any_place() ->
 
 def test_another_priority_keeps_token_and_source() -> None:
     access = Access.of(TOKEN, Priority.PROTECT, source="Secret a/b").at(Priority.RESYNC)
-    assert (access.priority, access.source, access.authorization) == (Priority.RESYNC, "Secret a/b", f"Bearer {TOKEN}")
+    assert (access.priority, access.source, access.authorization) == (
+        Priority.RESYNC,
+        "Secret a/b",
+        f"Bearer {TOKEN}",
+    )
 
 
 @pytest.mark.parametrize(

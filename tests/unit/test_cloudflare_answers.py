@@ -38,9 +38,20 @@ TELLTALE = "kVx7Qm2Zp9Lw4Rt8Yb3NcD5fGh6Jk1"
 SOURCE = "Secret edge/cloudflare, key api-token"
 
 
-def answered(status: int, *codes: int, body: bytes | None = None, headers: dict[str, str] | None = None) -> ApiAnswer:
-    said = {"success": False, "errors": [{"code": code, "message": f"words of {code}"} for code in codes], "messages": []}
-    return read_answer(status, {"cf-ray": "8f1e-FRA"} | (headers or {}), json.dumps(said).encode() if body is None else body, NOW)
+def answered(
+    status: int, *codes: int, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> ApiAnswer:
+    said = {
+        "success": False,
+        "errors": [{"code": code, "message": f"words of {code}"} for code in codes],
+        "messages": [],
+    }
+    return read_answer(
+        status,
+        {"cf-ray": "8f1e-FRA"} | (headers or {}),
+        json.dumps(said).encode() if body is None else body,
+        NOW,
+    )
 
 
 def error(call: Call, answer: ApiAnswer, standing: Standing | None = None) -> CloudflareError:
@@ -93,11 +104,21 @@ def error(call: Call, answer: ApiAnswer, standing: Standing | None = None) -> Cl
     ],
 )
 def test_status_and_code_decide(
-    call: Call, status: int, codes: tuple[int, ...], standing: Standing | None, expected: type[CloudflareError]
+    call: Call,
+    status: int,
+    codes: tuple[int, ...],
+    standing: Standing | None,
+    expected: type[CloudflareError],
 ) -> None:
     caught = error(call, answered(status, *codes), standing)
     assert type(caught) is expected
-    assert (caught.status, caught.codes, caught.cf_ray, caught.method, caught.path) == (status, codes, "8f1e-FRA", call.method, call.path)
+    assert (caught.status, caught.codes, caught.cf_ray, caught.method, caught.path) == (
+        status,
+        codes,
+        "8f1e-FRA",
+        call.method,
+        call.path,
+    )
     assert "cf-ray 8f1e-FRA" in caught.message
 
 
@@ -116,7 +137,9 @@ def test_status_and_code_decide(
     ],
 )
 @pytest.mark.parametrize("status", [400, 403])
-def test_words_decide_for_three_codes_and_for_no_other(status: int, code: int, words: str, expected: type[CloudflareError]) -> None:
+def test_words_decide_for_three_codes_and_for_no_other(
+    status: int, code: int, words: str, expected: type[CloudflareError]
+) -> None:
     said = {"success": False, "errors": [{"code": code, "message": words}], "messages": []}
     answer = read_answer(status, {}, json.dumps(said).encode(), NOW)
     assert type(error(calls.FETCH_ENABLEMENT, answer, ACTIVE)) is expected
@@ -124,7 +147,18 @@ def test_words_decide_for_three_codes_and_for_no_other(status: int, code: int, w
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 418, 500, 503, 520])
 @pytest.mark.parametrize(
-    "body", [b"", b"<html>no</html>", b'{"success": tr', b"[]", b'"text"', b"{}", b'{"success": "yes"}', b"\xff\xfe", b"[" * 5000]
+    "body",
+    [
+        b"",
+        b"<html>no</html>",
+        b'{"success": tr',
+        b"[]",
+        b'"text"',
+        b"{}",
+        b'{"success": "yes"}',
+        b"\xff\xfe",
+        b"[" * 5000,
+    ],
 )
 def test_an_answer_that_is_not_the_apis_is_never_a_verdict(status: int, body: bytes) -> None:
     """A firewall's 403 condemns no token, and a proxy's 400 no certificate."""
@@ -155,7 +189,10 @@ def test_what_blocks_has_its_reason_and_what_passes_has_its_delay() -> None:
 
 def test_an_outdated_view_makes_a_caller_that_does_not_decide_look_again() -> None:
     assert issubclass(Outdated, Transient)
-    assert all(issubclass(fact, Outdated) for fact in (AlreadyExists, CannotDeleteYet, AlreadyDeleted, NotFound))
+    assert all(
+        issubclass(fact, Outdated)
+        for fact in (AlreadyExists, CannotDeleteYet, AlreadyDeleted, NotFound)
+    )
 
 
 @pytest.mark.parametrize(
@@ -179,7 +216,9 @@ def test_an_outdated_view_makes_a_caller_that_does_not_decide_look_again() -> No
         ),
     ],
 )
-def test_a_missing_permission_is_named_with_the_place_to_add_it(call: Call, permission: str, dashboard: str) -> None:
+def test_a_missing_permission_is_named_with_the_place_to_add_it(
+    call: Call, permission: str, dashboard: str
+) -> None:
     message = error(call, answered(403, 10000), ACTIVE).message
     assert permission in message
     assert dashboard in message
@@ -191,23 +230,44 @@ def test_a_rejected_token_says_what_cloudflare_says_of_it_and_where_it_stands() 
     assert "expired on 2026-11-01" in message
     assert SOURCE in message
     unsure = Standing(active=False, words="is unknown", certain=False)
-    assert "'SSL and Certificates Write' looks the same" in error(calls.LIST_CERTIFICATES, answered(403), unsure).message
+    assert (
+        "'SSL and Certificates Write' looks the same"
+        in error(calls.LIST_CERTIFICATES, answered(403), unsure).message
+    )
 
 
-def test_after_a_mutation_without_usable_answer_the_message_says_that_the_outcome_is_unknown() -> None:
+def test_after_a_mutation_without_usable_answer_the_message_says_that_the_outcome_is_unknown() -> (
+    None
+):
     assert "not known" in error(calls.UPLOAD_CERTIFICATE, answered(502)).message
     assert "not known" not in error(calls.FETCH_ZONE, answered(502)).message
 
 
 def test_codes_of_an_error_chain_count() -> None:
-    said = {"success": False, "errors": [{"code": 6003, "message": "a", "error_chain": [{"code": 6111, "message": "b"}]}]}
+    said = {
+        "success": False,
+        "errors": [{"code": 6003, "message": "a", "error_chain": [{"code": 6111, "message": "b"}]}],
+    }
     answer = read_answer(400, {}, json.dumps(said).encode(), NOW)
     assert answer.envelope is not None
     assert answer.envelope.codes == (6003, 6111)
 
 
 @pytest.mark.parametrize(
-    "errors", [None, [], {}, "text", [None], ["text"], [{}], [{"code": None}], [{"code": "abc"}], [{"code": True}], [{"error_chain": 5}]]
+    "errors",
+    [
+        None,
+        [],
+        {},
+        "text",
+        [None],
+        ["text"],
+        [{}],
+        [{"code": None}],
+        [{"code": "abc"}],
+        [{"code": True}],
+        [{"error_chain": 5}],
+    ],
 )
 def test_malformed_errors_are_no_codes(errors: object) -> None:
     answer = read_answer(400, {}, json.dumps({"success": False, "errors": errors}).encode(), NOW)
@@ -254,13 +314,19 @@ def test_retry_after_is_read_in_either_form(value: str | None, seconds: float | 
 @pytest.mark.parametrize("ours", [timedelta(hours=-5), timedelta(0), timedelta(minutes=50)])
 def test_a_date_to_retry_after_is_counted_from_the_answer_s_own_date(ours: timedelta) -> None:
     """Whatever our wall clock says: the two headers come from one clock, which is not ours."""
-    headers = {"retry-after": format_datetime(NOW + timedelta(minutes=5), usegmt=True), "date": format_datetime(NOW, usegmt=True)}
+    headers = {
+        "retry-after": format_datetime(NOW + timedelta(minutes=5), usegmt=True),
+        "date": format_datetime(NOW, usegmt=True),
+    }
     assert read_answer(503, headers, b"", NOW + ours).retry_after_s == 300
 
 
 @pytest.mark.parametrize("date", ["", "soon", "Fri, 31 Dec 9999 23:59:59 -0100"])
 def test_without_a_usable_date_of_its_own_it_is_counted_from_now(date: str) -> None:
-    headers = {"retry-after": format_datetime(NOW + timedelta(minutes=5), usegmt=True), "date": date}
+    headers = {
+        "retry-after": format_datetime(NOW + timedelta(minutes=5), usegmt=True),
+        "date": date,
+    }
     assert read_answer(503, headers, b"", NOW).retry_after_s == 300
 
 
@@ -278,16 +344,37 @@ def test_without_a_usable_date_of_its_own_it_is_counted_from_now(date: str) -> N
         (-5, ()),
         (14.06, ()),
     ],
-    ids=["number", "text", "971", "zero", "4,301 digits", "60 digits", "float as text", "another script", "negative", "fraction"],
+    ids=[
+        "number",
+        "text",
+        "971",
+        "zero",
+        "4,301 digits",
+        "60 digits",
+        "float as text",
+        "another script",
+        "negative",
+        "fraction",
+    ],
 )
 def test_a_code_is_a_number_of_few_digits_or_none(code: object, seen: tuple[int, ...]) -> None:
-    answer = read_answer(400, {}, json.dumps({"success": False, "errors": [{"code": code, "message": "no"}]}).encode(), NOW)
+    answer = read_answer(
+        400,
+        {},
+        json.dumps({"success": False, "errors": [{"code": code, "message": "no"}]}).encode(),
+        NOW,
+    )
     assert answer.envelope is not None
     assert answer.envelope.codes == seen
 
 
 def test_a_number_that_python_does_not_convert_makes_no_envelope() -> None:
-    assert read_answer(400, {}, b'{"success": false, "errors": [{"code": ' + b"9" * 4301 + b"}]}", NOW).envelope is None
+    assert (
+        read_answer(
+            400, {}, b'{"success": false, "errors": [{"code": ' + b"9" * 4301 + b"}]}", NOW
+        ).envelope
+        is None
+    )
 
 
 @pytest.mark.parametrize("depth", [400, 900, 2000, 100_000])
@@ -308,8 +395,16 @@ def test_a_ray_that_is_no_ray_is_dropped() -> None:
 
 
 def test_words_are_scrubbed_of_secrets_and_of_every_line_of_them() -> None:
-    key = "-----BEGIN PRIVATE KEY-----\n" + "A" * 64 + "\n" + "B" * 20 + "\n-----END PRIVATE KEY-----\n"
-    shown = scrub(f"token tok-123 key {'A' * 64} and {key} and\x1b[31m\n\tmore", ["tok-123", key, ""])
+    key = (
+        "-----BEGIN PRIVATE KEY-----\n"
+        + "A" * 64
+        + "\n"
+        + "B" * 20
+        + "\n-----END PRIVATE KEY-----\n"
+    )
+    shown = scrub(
+        f"token tok-123 key {'A' * 64} and {key} and\x1b[31m\n\tmore", ["tok-123", key, ""]
+    )
     assert shown == "token [redacted] key [redacted] and [redacted] and [31m more"
 
 
@@ -317,7 +412,10 @@ def test_a_private_key_that_is_not_ours_is_scrubbed_too_even_if_cut_off() -> Non
     assert "MIIE" not in scrub("got -----BEGIN EC PRIVATE KEY-----\nMIIEabc", [])
 
 
-@pytest.mark.parametrize("echo", [TELLTALE[:20], TELLTALE[7:30], f"{TELLTALE[:16]}...", f"({TELLTALE[-12:]})", TELLTALE * 2])
+@pytest.mark.parametrize(
+    "echo",
+    [TELLTALE[:20], TELLTALE[7:30], f"{TELLTALE[:16]}...", f"({TELLTALE[-12:]})", TELLTALE * 2],
+)
 def test_a_part_of_a_secret_is_scrubbed_too(echo: str) -> None:
     shown = scrub(f"Invalid token {echo} and no other", [TELLTALE])
     assert shown.startswith("Invalid token ")
@@ -327,8 +425,14 @@ def test_a_part_of_a_secret_is_scrubbed_too(echo: str) -> None:
 
 
 @pytest.mark.parametrize("line_break", ["\\n", "\\\\n", "", "%0A", "\\r\\n"])
-def test_a_key_whose_line_breaks_are_written_otherwise_is_scrubbed_with_or_without_its_beginning(line_break: str) -> None:
-    lines = ["-----BEGIN PRIVATE KEY-----", *(letters * 16 for letters in ("Abc1", "dEf2", "ghI3")), "-----END PRIVATE KEY-----"]
+def test_a_key_whose_line_breaks_are_written_otherwise_is_scrubbed_with_or_without_its_beginning(
+    line_break: str,
+) -> None:
+    lines = [
+        "-----BEGIN PRIVATE KEY-----",
+        *(letters * 16 for letters in ("Abc1", "dEf2", "ghI3")),
+        "-----END PRIVATE KEY-----",
+    ]
     for text in (line_break.join(lines), line_break.join(lines)[40:]):
         shown = scrub(f"cannot parse {text}", ["\n".join(lines)])
         assert not any(letters * 3 in shown for letters in ("Abc1", "dEf2", "ghI3"))
@@ -336,7 +440,15 @@ def test_a_key_whose_line_breaks_are_written_otherwise_is_scrubbed_with_or_witho
 
 def test_words_of_two_million_characters_are_scrubbed_soon() -> None:
     began_s = time.process_time()
-    assert len(scrub(f"{TELLTALE[:11]} " * 170_000, [TELLTALE, "-----BEGIN PRIVATE KEY-----\n" + "A" * 3000])) == 301
+    assert (
+        len(
+            scrub(
+                f"{TELLTALE[:11]} " * 170_000,
+                [TELLTALE, "-----BEGIN PRIVATE KEY-----\n" + "A" * 3000],
+            )
+        )
+        == 301
+    )
     assert time.process_time() - began_s < 3
 
 

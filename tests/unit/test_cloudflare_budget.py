@@ -24,11 +24,19 @@ def refusal(retry_after_s: float | None, reset_s: float | None = None) -> ApiFai
     return ApiFailure("GET", "/zones", 429, (971,), retry_after_s=retry_after_s, reset_s=reset_s)
 
 
-def allowance(left: int, reset_s: float = 100, quota: int | None = None, window_s: float | None = None, name: str = "default") -> Allowance:
+def allowance(
+    left: int,
+    reset_s: float = 100,
+    quota: int | None = None,
+    window_s: float | None = None,
+    name: str = "default",
+) -> Allowance:
     return Allowance(name, left, reset_s, quota, window_s)
 
 
-async def admitted(budget: Budget, priority: Priority, *, at_most: int = 2000, token: str = TOKEN) -> int:
+async def admitted(
+    budget: Budget, priority: Priority, *, at_most: int = 2000, token: str = TOKEN
+) -> int:
     """How many calls of this priority are let through one after another until one has to wait."""
     for made in range(at_most):
         try:
@@ -64,7 +72,15 @@ def test_the_default_shares_stay_under_three_quarters_and_under_a_quarter() -> N
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"calls": 0}, {"window_s": 0}, {"total": 0.2, "resync": 0.25}, {"total": 1.1}, {"resync": 0}, {"protect": 1}, {"protect": -0.1}],
+    [
+        {"calls": 0},
+        {"window_s": 0},
+        {"total": 0.2, "resync": 0.25},
+        {"total": 1.1},
+        {"resync": 0},
+        {"protect": 1},
+        {"protect": -0.1},
+    ],
 )
 def test_shares_that_cannot_be_kept_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="no usable shares"):
@@ -73,7 +89,9 @@ def test_shares_that_cannot_be_kept_are_refused(wrong: dict[str, float]) -> None
 
 def test_each_priority_stops_at_its_limit_and_leaves_the_rest_to_what_matters_more() -> None:
     window = Window(SMALL)
-    assert [fill(window, priority) for priority in (Priority.RESYNC, Priority.ONBOARD, Priority.PROTECT)] == [3, 4, 2]
+    assert [
+        fill(window, priority) for priority in (Priority.RESYNC, Priority.ONBOARD, Priority.PROTECT)
+    ] == [3, 4, 2]
 
 
 def test_a_call_is_possible_again_exactly_when_the_oldest_leaves_the_window() -> None:
@@ -110,7 +128,9 @@ def test_no_window_ever_holds_more_than_the_shares(asked: list[tuple[float, Prio
             window.take(now_s, priority, next(NUMBERS))
             taken.append((now_s, priority))
     for end_s, _ in taken:
-        within = [priority for at_s, priority in taken if end_s - SMALL.window_s + 1e-5 < at_s <= end_s]
+        within = [
+            priority for at_s, priority in taken if end_s - SMALL.window_s + 1e-5 < at_s <= end_s
+        ]
         assert len(within) <= 9
         assert within.count(Priority.RESYNC) <= 3
 
@@ -172,7 +192,16 @@ async def test_a_retry_after_of_zero_pauses_nobody_once_and_then_longer_each_tim
     assert budget.refused(access(), refusal(0)).retry_after_s == 0
     await budget.admit(access())
     assert clock.slept == []
-    assert [budget.refused(access(), refusal(0)).retry_after_s for _ in range(8)] == [5, 10, 20, 40, 80, 160, 300, 300]
+    assert [budget.refused(access(), refusal(0)).retry_after_s for _ in range(8)] == [
+        5,
+        10,
+        20,
+        40,
+        80,
+        160,
+        300,
+        300,
+    ]
     budget.accepted(access())
     assert budget.refused(access(), refusal(0)).retry_after_s == 0
 
@@ -218,10 +247,15 @@ async def test_tokens_of_which_nobody_knows_whose_they_are_may_all_be_of_one_use
     budget = Budget(SMALL, clock=clock, sleep=clock.sleep)
     budget.learn_account(access(), "account")
     assert await admitted(budget, Priority.RESYNC, at_most=1) == 1
-    assert [await admitted(budget, Priority.RESYNC, at_most=1, token=f"token-number-{number}") for number in range(4)] == [1, 1, 0, 0]
+    assert [
+        await admitted(budget, Priority.RESYNC, at_most=1, token=f"token-number-{number}")
+        for number in range(4)
+    ] == [1, 1, 0, 0]
     assert await admitted(budget, Priority.RESYNC) == 0
     budget.learn_account(access(token="token-number-0"), "account")
-    assert await admitted(budget, Priority.ONBOARD) == 4, "what was counted as anybody's is not counted twice"
+    assert await admitted(budget, Priority.ONBOARD) == 4, (
+        "what was counted as anybody's is not counted twice"
+    )
 
 
 @pytest.mark.asyncio
@@ -233,11 +267,15 @@ async def test_a_refusal_of_a_token_that_nobody_knows_pauses_nobody_else() -> No
 
 
 @pytest.mark.asyncio
-async def test_resyncs_leave_room_for_whatever_is_more_urgent_and_are_owed_half_of_their_share() -> None:
+async def test_resyncs_leave_room_for_whatever_is_more_urgent_and_are_owed_half_of_their_share() -> (
+    None
+):
     clock = StoppedClock()
     budget = Budget(clock=clock, sleep=clock.sleep)
     assert await admitted(budget, Priority.RESYNC) == 284
-    assert await admitted(budget, Priority.ONBOARD, at_most=15) == 15, "together still under a quarter"
+    assert await admitted(budget, Priority.ONBOARD, at_most=15) == 15, (
+        "together still under a quarter"
+    )
     clock.at_s += 300
     assert await admitted(budget, Priority.ONBOARD, at_most=500) == 500
     assert await admitted(budget, Priority.RESYNC) == 149
@@ -280,17 +318,38 @@ async def test_one_refusal_pauses_all_tokens_of_the_user_and_no_account_s_own() 
             {"ratelimit": '"default";r=50;t=30', "ratelimit-policy": '"default";q=1200;w=300'},
             [allowance(50, 30, 1200, 300)],
         ),
-        ({"ratelimit": '"default";r=50;t=30', "ratelimit-policy": '"burst";q=100;w=60'}, [allowance(50, 30, 100, 60)]),
         (
-            {"ratelimit": '"default" ; r=50 ; t=30, "burst";t=5;r=7', "ratelimit-policy": '"burst";q=100;w=60, "default";q=1200;w=300'},
+            {"ratelimit": '"default";r=50;t=30', "ratelimit-policy": '"burst";q=100;w=60'},
+            [allowance(50, 30, 100, 60)],
+        ),
+        (
+            {
+                "ratelimit": '"default" ; r=50 ; t=30, "burst";t=5;r=7',
+                "ratelimit-policy": '"burst";q=100;w=60, "default";q=1200;w=300',
+            },
             [allowance(50, 30, 1200, 300), allowance(7, 5, 100, 60, "burst")],
         ),
-        ({"ratelimit": "default;r=0", "ratelimit-policy": "default;q=1200;w=300"}, [allowance(0, 300, 1200, 300)]),
+        (
+            {"ratelimit": "default;r=0", "ratelimit-policy": "default;q=1200;w=300"},
+            [allowance(0, 300, 1200, 300)],
+        ),
         ({"ratelimit": '"default";r=50;t=999999999'}, [allowance(50, 3600)]),
-        ({"ratelimit": '"default";r=5000;t=30', "ratelimit-policy": '"default";q=1200;w=300'}, [allowance(5000, 30, 5000, 300)]),
-        ({"ratelimit": '"default";r=50;t=30', "ratelimit-policy": '"default";q=0;w=0'}, [allowance(50, 30)]),
-        ({"ratelimit": '"default";r=50;t=30', "ratelimit-policy": '"default";q=5;w=99999999'}, [allowance(50, 30)]),
-        ({"ratelimit": '"default";r=0;t=3600', "ratelimit-policy": '"default";q=1200;w=300'}, [allowance(0, 300, 1200, 300)]),
+        (
+            {"ratelimit": '"default";r=5000;t=30', "ratelimit-policy": '"default";q=1200;w=300'},
+            [allowance(5000, 30, 5000, 300)],
+        ),
+        (
+            {"ratelimit": '"default";r=50;t=30', "ratelimit-policy": '"default";q=0;w=0'},
+            [allowance(50, 30)],
+        ),
+        (
+            {"ratelimit": '"default";r=50;t=30', "ratelimit-policy": '"default";q=5;w=99999999'},
+            [allowance(50, 30)],
+        ),
+        (
+            {"ratelimit": '"default";r=0;t=3600', "ratelimit-policy": '"default";q=1200;w=300'},
+            [allowance(0, 300, 1200, 300)],
+        ),
         ({}, []),
         ({"ratelimit": ""}, []),
         ({"ratelimit": '"default";t=30'}, []),
@@ -456,7 +515,9 @@ async def test_a_waiter_that_is_cancelled_holds_nobody_back() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_crowd_of_zones_is_spread_over_the_window_instead_of_meeting_the_five_minute_block() -> None:
+async def test_a_crowd_of_zones_is_spread_over_the_window_instead_of_meeting_the_five_minute_block() -> (
+    None
+):
     """400 zones resync twice with one token: never 300 calls in any 300 s, and nobody waits longer than a window."""
     clock, made = StoppedClock(), list[float]()
     budget = Budget(clock=clock, sleep=clock.sleep)

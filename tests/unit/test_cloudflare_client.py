@@ -64,7 +64,17 @@ VERIFY = "GET /user/tokens/verify"
 
 @pytest.mark.asyncio
 async def test_a_zone_is_found_by_its_exact_name_with_the_token_and_our_name() -> None:
-    script = Script({"GET /zones": ok([zone(), zone("www.example.com"), zone("EXAMPLE.com", id="other", account={"id": "second"})])})
+    script = Script(
+        {
+            "GET /zones": ok(
+                [
+                    zone(),
+                    zone("www.example.com"),
+                    zone("EXAMPLE.com", id="other", account={"id": "second"}),
+                ]
+            )
+        }
+    )
     found = await client(script).find_zones(access(), "example.com")
     assert [each.account_id for each in found] == [ACCOUNT_ID, "second"]
     request = script.requests[0]
@@ -76,7 +86,9 @@ async def test_a_zone_is_found_by_its_exact_name_with_the_token_and_our_name() -
 @pytest.mark.parametrize("listed", ["bücher.example", "xn--bcher-kva.example", "BÜCHER.example"])
 @pytest.mark.parametrize("asked", ["bücher.example", "xn--bcher-kva.example"])
 @pytest.mark.asyncio
-async def test_an_internationalised_zone_is_found_whichever_form_it_is_listed_in(asked: str, listed: str) -> None:
+async def test_an_internationalised_zone_is_found_whichever_form_it_is_listed_in(
+    asked: str, listed: str
+) -> None:
     script = Script({"GET /zones": ok([zone(listed), zone("bucher.example", id="other")])})
     (found,) = await client(script).find_zones(access(), asked)
     assert found.name == "xn--bcher-kva.example"
@@ -84,8 +96,12 @@ async def test_an_internationalised_zone_is_found_whichever_form_it_is_listed_in
 
 @pytest.mark.parametrize("result", [None, []])
 @pytest.mark.asyncio
-async def test_no_zone_of_that_name_is_an_empty_answer_and_not_an_error(result: list[Any] | None) -> None:
-    assert await client(Script({"GET /zones": ok(result)})).find_zones(access(), "example.com") == ()
+async def test_no_zone_of_that_name_is_an_empty_answer_and_not_an_error(
+    result: list[Any] | None,
+) -> None:
+    assert (
+        await client(Script({"GET /zones": ok(result)})).find_zones(access(), "example.com") == ()
+    )
 
 
 @pytest.mark.asyncio
@@ -93,8 +109,12 @@ async def test_a_zone_by_id_and_its_settings() -> None:
     script = Script(
         {
             f"GET /zones/{ZONE_ID}": ok(zone()),
-            f"GET /zones/{ZONE_ID}/settings/ssl": ok({"id": "ssl", "value": "strict", "editable": True, "modified_on": None}),
-            f"GET /zones/{ZONE_ID}/settings/tls_client_auth": ok({"id": "tls_client_auth", "value": "off"}),
+            f"GET /zones/{ZONE_ID}/settings/ssl": ok(
+                {"id": "ssl", "value": "strict", "editable": True, "modified_on": None}
+            ),
+            f"GET /zones/{ZONE_ID}/settings/tls_client_auth": ok(
+                {"id": "tls_client_auth", "value": "off"}
+            ),
         }
     )
     cloudflare = client(script)
@@ -103,7 +123,9 @@ async def test_a_zone_by_id_and_its_settings() -> None:
     assert not (await cloudflare.fetch_global_aop(access(), ZONE_ID)).on
 
 
-@pytest.mark.parametrize("answer", [failed(404, 7003), failed(400, 7003), failed(403, 9109), failed(404)])
+@pytest.mark.parametrize(
+    "answer", [failed(404, 7003), failed(400, 7003), failed(403, 9109), failed(404)]
+)
 @pytest.mark.asyncio
 async def test_a_zone_that_is_not_there_is_not_visible(answer: httpx.Response) -> None:
     script = Script({f"GET /zones/{ZONE_ID}": answer, VERIFY: ok({"id": "t", "status": "active"})})
@@ -115,12 +137,21 @@ async def test_a_zone_that_is_not_there_is_not_visible(answer: httpx.Response) -
 
 
 def association(host: str, **fields: Any) -> dict[str, Any]:
-    return {"hostname": host, "cert_id": CERTIFICATE_ID, "enabled": True, "status": "active"} | fields
+    return {
+        "hostname": host,
+        "cert_id": CERTIFICATE_ID,
+        "enabled": True,
+        "status": "active",
+    } | fields
 
 
 @pytest.mark.asyncio
 async def test_associations_are_asked_for_in_every_status_and_come_without_tombstones() -> None:
-    told = [association("a.example.com"), association("b.example.com", status="deleted"), association("c.example.com", enabled=False)]
+    told = [
+        association("a.example.com"),
+        association("b.example.com", status="deleted"),
+        association("c.example.com", enabled=False),
+    ]
     script = Script({f"GET {AOP}/hostnames": ok(told)})
     seen = await client(script).list_hostname_associations(access(), ZONE_ID)
     assert [each.hostname for each in seen] == ["a.example.com", "c.example.com"]
@@ -130,12 +161,16 @@ async def test_associations_are_asked_for_in_every_status_and_come_without_tombs
 PAGES = (["a", "b"], ["c", "d"], ["e"])
 
 
-def paged(told: Callable[[int], dict[str, Any]], *, by: str = "page") -> Callable[[httpx.Request], httpx.Response]:
+def paged(
+    told: Callable[[int], dict[str, Any]], *, by: str = "page"
+) -> Callable[[httpx.Request], httpx.Response]:
     """Five associations in three pages; `told` gives the `result_info` of each."""
 
     def page(request: httpx.Request) -> httpx.Response:
         number = int(request.url.params.get(by, "1").removeprefix("cursor-"))
-        return ok([association(f"{name}.example.com") for name in PAGES[number - 1]], info=told(number))
+        return ok(
+            [association(f"{name}.example.com") for name in PAGES[number - 1]], info=told(number)
+        )
 
     return page
 
@@ -144,20 +179,37 @@ WAYS: dict[str, tuple[Callable[[int], dict[str, Any]], str]] = {
     "pages": (lambda number: {"page": number, "total_pages": 3}, "page"),
     "pages as text": (lambda number: {"page": str(number), "total_pages": "3"}, "page"),
     "total": (lambda number: {"page": number, "total_count": 5, "per_page": 2}, "page"),
-    "total as text": (lambda number: {"page": str(number), "total_count": "5", "per_page": "2"}, "page"),
+    "total as text": (
+        lambda number: {"page": str(number), "total_count": "5", "per_page": "2"},
+        "page",
+    ),
     "total without a size": (lambda _: {"total_count": 5}, "page"),
-    "total in spite of one page": (lambda _: {"total_count": 5, "per_page": 50, "total_pages": 1}, "page"),
+    "total in spite of one page": (
+        lambda _: {"total_count": 5, "per_page": 50, "total_pages": 1},
+        "page",
+    ),
     "full pages": (lambda _: {"per_page": 2}, "page"),
     "full pages as text": (lambda _: {"per_page": "2", "total_count": None}, "page"),
-    "cursor": (lambda number: {"count": 2, "cursor": f"cursor-{number + 1}" if number < 3 else ""}, "cursor"),
-    "cursor in the other place": (lambda number: {"cursors": {"after": f"cursor-{number + 1}"} if number < 3 else {}}, "cursor"),
-    "cursor null at the end": (lambda number: {"cursor": f"cursor-{number + 1}" if number < 3 else None}, "cursor"),
+    "cursor": (
+        lambda number: {"count": 2, "cursor": f"cursor-{number + 1}" if number < 3 else ""},
+        "cursor",
+    ),
+    "cursor in the other place": (
+        lambda number: {"cursors": {"after": f"cursor-{number + 1}"} if number < 3 else {}},
+        "cursor",
+    ),
+    "cursor null at the end": (
+        lambda number: {"cursor": f"cursor-{number + 1}" if number < 3 else None},
+        "cursor",
+    ),
 }
 
 
 @pytest.mark.parametrize(("told", "by"), WAYS.values(), ids=WAYS)
 @pytest.mark.asyncio
-async def test_every_page_is_read_in_whichever_way_they_are_counted(told: Callable[[int], dict[str, Any]], by: str) -> None:
+async def test_every_page_is_read_in_whichever_way_they_are_counted(
+    told: Callable[[int], dict[str, Any]], by: str
+) -> None:
     script = Script({f"GET {AOP}/hostnames": paged(told, by=by)})
     seen = await client(script).list_hostname_associations(access(), ZONE_ID)
     assert [each.hostname[0] for each in seen] == ["a", "b", "c", "d", "e"]
@@ -167,7 +219,9 @@ async def test_every_page_is_read_in_whichever_way_they_are_counted(told: Callab
 
 @pytest.mark.parametrize("info", [{"total_pages": 3}, {"total_count": 5}, {"cursor": "the-same"}])
 @pytest.mark.asyncio
-async def test_a_list_that_says_there_is_more_and_shows_the_first_page_again_is_not_a_short_list(info: dict[str, Any]) -> None:
+async def test_a_list_that_says_there_is_more_and_shows_the_first_page_again_is_not_a_short_list(
+    info: dict[str, Any],
+) -> None:
     script = Script({f"GET {AOP}/hostnames": ok([association("a.example.com")], info=info)})
     with pytest.raises(Unavailable, match="the same page again"):
         await client(script).list_hostname_associations(access(), ZONE_ID)
@@ -177,7 +231,14 @@ async def test_a_list_that_says_there_is_more_and_shows_the_first_page_again_is_
 @pytest.mark.asyncio
 async def test_a_full_page_that_is_shown_again_was_all_there_is() -> None:
     """The list of certificates has no pages that anybody documents."""
-    script = Script({f"GET {AOP}": ok([certificate(), certificate(id="other")], info={"page": 1, "per_page": 2, "count": 2})})
+    script = Script(
+        {
+            f"GET {AOP}": ok(
+                [certificate(), certificate(id="other")],
+                info={"page": 1, "per_page": 2, "count": 2},
+            )
+        }
+    )
     assert len(await client(script).list_certificates(access(), ZONE_ID)) == 2
     assert len(script.requests) == 2
 
@@ -201,30 +262,58 @@ async def test_counts_that_mean_nothing_count_as_none(info: dict[str, Any]) -> N
     assert len(script.requests) == 1
 
 
-@pytest.mark.parametrize("info", [{"total_pages": 10**6}, {"total_count": "999999999"}, {"per_page": 1}])
+@pytest.mark.parametrize(
+    "info", [{"total_pages": 10**6}, {"total_count": "999999999"}, {"per_page": 1}]
+)
 @pytest.mark.asyncio
-async def test_a_list_that_promises_pages_for_ever_ends_within_the_budget_of_one_look(info: dict[str, Any]) -> None:
+async def test_a_list_that_promises_pages_for_ever_ends_within_the_budget_of_one_look(
+    info: dict[str, Any],
+) -> None:
     numbers = count()
-    script = Script({f"GET {AOP}/hostnames": lambda _: ok([association(f"{next(numbers)}.example.com")], info=info)})
+    script = Script(
+        {
+            f"GET {AOP}/hostnames": lambda _: ok(
+                [association(f"{next(numbers)}.example.com")], info=info
+            )
+        }
+    )
     with pytest.raises(Unavailable, match="pages") as caught:
         await client(script).list_hostname_associations(access(), ZONE_ID)
-    assert caught.value.retry_after_s == 300, "an outage is tried again within seconds, but not at this price"
+    assert caught.value.retry_after_s == 300, (
+        "an outage is tried again within seconds, but not at this price"
+    )
     assert len(script.requests) == MOST_PAGES == 20
 
 
 @pytest.mark.asyncio
 async def test_a_page_that_is_empty_before_its_time_ends_the_list() -> None:
     script = Script(
-        {f"GET {AOP}/hostnames": [ok([association("a.example.com")], info={"total_pages": 9}), ok(None, info={"total_pages": 9})]}
+        {
+            f"GET {AOP}/hostnames": [
+                ok([association("a.example.com")], info={"total_pages": 9}),
+                ok(None, info={"total_pages": 9}),
+            ]
+        }
     )
     assert len(await client(script).list_hostname_associations(access(), ZONE_ID)) == 1
 
 
 @pytest.mark.parametrize(
-    "answer", [failed(404, 7003), failed(400, 7003), failed(404), failed(405), failed(400, 7000), failed(403, 10000), failed(403, 1234)]
+    "answer",
+    [
+        failed(404, 7003),
+        failed(400, 7003),
+        failed(404),
+        failed(405),
+        failed(400, 7000),
+        failed(403, 10000),
+        failed(403, 1234),
+    ],
 )
 @pytest.mark.asyncio
-async def test_where_associations_cannot_be_listed_the_exception_says_so(answer: httpx.Response) -> None:
+async def test_where_associations_cannot_be_listed_the_exception_says_so(
+    answer: httpx.Response,
+) -> None:
     script = Script({f"GET {AOP}/hostnames": answer, VERIFY: ok({"id": "t", "status": "active"})})
     with pytest.raises(NotOffered, match="does not list them") as caught:
         await client(script).list_hostname_associations(access(), ZONE_ID)
@@ -232,12 +321,22 @@ async def test_where_associations_cannot_be_listed_the_exception_says_so(answer:
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"), [(html(502), Unavailable), (html(404), Unavailable), (failed(429), RateLimited), (failed(422), Refused)]
+    ("answer", "expected"),
+    [
+        (html(502), Unavailable),
+        (html(404), Unavailable),
+        (failed(429), RateLimited),
+        (failed(422), Refused),
+    ],
 )
 @pytest.mark.asyncio
-async def test_a_list_of_associations_that_fails_is_not_an_absent_one(answer: httpx.Response, expected: type[Exception]) -> None:
+async def test_a_list_of_associations_that_fails_is_not_an_absent_one(
+    answer: httpx.Response, expected: type[Exception]
+) -> None:
     with pytest.raises(expected):
-        await client(Script({f"GET {AOP}/hostnames": answer})).list_hostname_associations(access(), ZONE_ID)
+        await client(Script({f"GET {AOP}/hostnames": answer})).list_hostname_associations(
+            access(), ZONE_ID
+        )
 
 
 # --- certificates ------------------------------------------------------------------------------------------------------------------------
@@ -252,7 +351,9 @@ async def test_certificates_come_oldest_first_without_tombstones() -> None:
         certificate(id="undated", uploaded_on=None),
         certificate(id="also-undated", uploaded_on=None),
     ]
-    script = Script({f"GET {AOP}": ok(told, info={"page": 1, "per_page": 20, "count": 5, "total_count": 5})})
+    script = Script(
+        {f"GET {AOP}": ok(told, info={"page": 1, "per_page": 20, "count": 5, "total_count": 5})}
+    )
     seen = await client(script).list_certificates(access(), ZONE_ID)
     assert [each.id for each in seen] == ["also-undated", "undated", "old", "new"]
     assert len(script.requests) == 1
@@ -272,10 +373,19 @@ async def test_a_list_that_cannot_be_understood_is_never_a_shorter_list(result: 
 
 @pytest.mark.asyncio
 async def test_an_upload_sends_the_leaf_and_its_key_once() -> None:
-    script = Script({f"POST {AOP}": ok(certificate(LEAF, status="pending_deployment", updated_at="2026-11-24T00:00:00Z"))})
+    script = Script(
+        {
+            f"POST {AOP}": ok(
+                certificate(LEAF, status="pending_deployment", updated_at="2026-11-24T00:00:00Z")
+            )
+        }
+    )
     seen = await client(script).upload_certificate(access(), ZONE_ID, LEAF, KEY)
     assert (seen.id, seen.status) == (CERTIFICATE_ID, DeploymentStatus.PENDING_DEPLOYMENT)
-    assert body_of(script.requests[0]) == {"certificate": LEAF, "private_key": KEY.get_secret_value().decode()}
+    assert body_of(script.requests[0]) == {
+        "certificate": LEAF,
+        "private_key": KEY.get_secret_value().decode(),
+    }
     assert script.requests[0].headers["content-type"] == "application/json"
 
 
@@ -295,7 +405,9 @@ async def test_an_upload_sends_the_leaf_and_its_key_once() -> None:
     ],
 )
 @pytest.mark.asyncio
-async def test_an_upload_is_never_repeated_by_the_client(answer: httpx.Response | Exception, expected: type[Exception]) -> None:
+async def test_an_upload_is_never_repeated_by_the_client(
+    answer: httpx.Response | Exception, expected: type[Exception]
+) -> None:
     script = Script({f"POST {AOP}": answer})
     with pytest.raises(expected):
         await client(script).upload_certificate(access(), ZONE_ID, LEAF, KEY)
@@ -320,10 +432,17 @@ async def test_a_deletion_returns_the_certificate_on_its_way_out() -> None:
 
 @pytest.mark.parametrize(
     ("answer", "expected"),
-    [(failed(400, 1434), CannotDeleteYet), (failed(404, 1551), NotFound), (failed(400, 1415), NotFound), (failed(409), ChangeUnderWay)],
+    [
+        (failed(400, 1434), CannotDeleteYet),
+        (failed(404, 1551), NotFound),
+        (failed(400, 1415), NotFound),
+        (failed(409), ChangeUnderWay),
+    ],
 )
 @pytest.mark.asyncio
-async def test_a_deletion_that_cannot_be_has_its_own_exception(answer: httpx.Response, expected: type[Exception]) -> None:
+async def test_a_deletion_that_cannot_be_has_its_own_exception(
+    answer: httpx.Response, expected: type[Exception]
+) -> None:
     script = Script({f"DELETE {ONE}": answer})
     with pytest.raises(expected):
         await client(script).delete_certificate(access(), ZONE_ID, CERTIFICATE_ID)
@@ -332,13 +451,25 @@ async def test_a_deletion_that_cannot_be_has_its_own_exception(answer: httpx.Res
 
 @pytest.mark.parametrize(
     ("status", "expected"),
-    [("deleted", AlreadyDeleted), ("pending_deletion", AlreadyDeleted), ("active", Refused), ("deletion_timed_out", Refused)],
+    [
+        ("deleted", AlreadyDeleted),
+        ("pending_deletion", AlreadyDeleted),
+        ("active", Refused),
+        ("deletion_timed_out", Refused),
+    ],
 )
 @pytest.mark.asyncio
-async def test_a_deletion_refused_without_a_code_is_decided_by_looking_and_not_by_words(status: str, expected: type[Exception]) -> None:
+async def test_a_deletion_refused_without_a_code_is_decided_by_looking_and_not_by_words(
+    status: str, expected: type[Exception]
+) -> None:
     """The words claim the opposite each time."""
     words = "Certificate is already deleted." if expected is Refused else "Certificate is in use."
-    script = Script({f"DELETE {ONE}": failed(400, message=words), f"GET {ONE}": ok(certificate(LEAF, status=status))})
+    script = Script(
+        {
+            f"DELETE {ONE}": failed(400, message=words),
+            f"GET {ONE}": ok(certificate(LEAF, status=status)),
+        }
+    )
     with pytest.raises(expected) as caught:
         await client(script).delete_certificate(access(), ZONE_ID, CERTIFICATE_ID)
     assert type(caught.value) is expected
@@ -347,7 +478,12 @@ async def test_a_deletion_refused_without_a_code_is_decided_by_looking_and_not_b
 
 @pytest.mark.asyncio
 async def test_the_enablement_is_read_and_set() -> None:
-    script = Script({f"GET {AOP}/settings": ok({"enabled": False}), f"PUT {AOP}/settings": ok({"enabled": True})})
+    script = Script(
+        {
+            f"GET {AOP}/settings": ok({"enabled": False}),
+            f"PUT {AOP}/settings": ok({"enabled": True}),
+        }
+    )
     cloudflare = client(script)
     assert not (await cloudflare.fetch_enablement(access(), ZONE_ID)).enabled
     assert (await cloudflare.set_enablement(access(), ZONE_ID, enabled=True)).enabled
@@ -423,7 +559,9 @@ async def test_a_mutation_that_fails_or_is_cancelled_gives_the_zone_free() -> No
 # --- retries of reads --------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("broken", [httpx.ConnectError("none"), httpx.RemoteProtocolError("cut"), httpx.ReadError("cut")])
+@pytest.mark.parametrize(
+    "broken", [httpx.ConnectError("none"), httpx.RemoteProtocolError("cut"), httpx.ReadError("cut")]
+)
 @pytest.mark.asyncio
 async def test_a_read_whose_connection_breaks_is_repeated_once(broken: Exception) -> None:
     script = Script({f"GET {AOP}": [broken, ok(None)]})
@@ -434,9 +572,13 @@ async def test_a_read_whose_connection_breaks_is_repeated_once(broken: Exception
     assert len(script.requests) == 2
 
 
-@pytest.mark.parametrize("answer", [httpx.ReadTimeout("slow"), html(503), failed(500), failed(429), failed(409)])
+@pytest.mark.parametrize(
+    "answer", [httpx.ReadTimeout("slow"), html(503), failed(500), failed(429), failed(409)]
+)
 @pytest.mark.asyncio
-async def test_a_read_that_was_answered_or_waited_for_is_not_repeated(answer: httpx.Response | Exception) -> None:
+async def test_a_read_that_was_answered_or_waited_for_is_not_repeated(
+    answer: httpx.Response | Exception,
+) -> None:
     script = Script({f"GET {AOP}": answer})
     with pytest.raises((Unavailable, RateLimited, ChangeUnderWay)):
         await client(script).list_certificates(access(), ZONE_ID)
@@ -463,9 +605,14 @@ async def test_no_cookie_of_one_token_goes_out_with_another_or_at_all() -> None:
 # --- tokens ------------------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("refused", [failed(403), failed(403, 10000), failed(400, 10000), failed(401, 10000), failed(403, 9109)])
+@pytest.mark.parametrize(
+    "refused",
+    [failed(403), failed(403, 10000), failed(400, 10000), failed(401, 10000), failed(403, 9109)],
+)
 @pytest.mark.asyncio
-async def test_a_fresh_token_that_is_refused_for_some_seconds_is_not_reported(refused: httpx.Response) -> None:
+async def test_a_fresh_token_that_is_refused_for_some_seconds_is_not_reported(
+    refused: httpx.Response,
+) -> None:
     clock = StoppedClock()
     script = Script({f"GET {AOP}": [refused, refused, refused, ok(None)]})
     assert await client(script, clock).list_certificates(access(), ZONE_ID) == ()
@@ -476,14 +623,23 @@ async def test_a_fresh_token_that_is_refused_for_some_seconds_is_not_reported(re
 @pytest.mark.asyncio
 async def test_a_mutation_refused_for_a_fresh_token_had_no_effect_and_is_repeated() -> None:
     script = Script({f"POST {AOP}": [failed(403), ok(certificate(LEAF))]})
-    assert (await client(script).upload_certificate(access(), ZONE_ID, LEAF, KEY)).id == CERTIFICATE_ID
+    assert (
+        await client(script).upload_certificate(access(), ZONE_ID, LEAF, KEY)
+    ).id == CERTIFICATE_ID
 
 
 @pytest.mark.asyncio
 async def test_a_mutation_that_has_worked_is_not_repeated_but_left_to_whoever_wants_it() -> None:
     clock = StoppedClock()
     script = Script(
-        {f"PUT {AOP}/settings": [ok({"enabled": True}), failed(403, 10000), ok({"enabled": True})], VERIFY: ok({"status": "active"})}
+        {
+            f"PUT {AOP}/settings": [
+                ok({"enabled": True}),
+                failed(403, 10000),
+                ok({"enabled": True}),
+            ],
+            VERIFY: ok({"status": "active"}),
+        }
     )
     cloudflare = client(script, clock)
     await cloudflare.set_enablement(access(), ZONE_ID, enabled=True)
@@ -497,7 +653,12 @@ async def test_a_mutation_that_has_worked_is_not_repeated_but_left_to_whoever_wa
 
 @pytest.mark.asyncio
 async def test_a_fresh_token_that_is_refused_even_its_verification_is_asked_again() -> None:
-    script = Script({f"GET {AOP}": failed(403), VERIFY: [failed(403), failed(403), ok({"id": "t", "status": "active"})]})
+    script = Script(
+        {
+            f"GET {AOP}": failed(403),
+            VERIFY: [failed(403), failed(403), ok({"id": "t", "status": "active"})],
+        }
+    )
     with pytest.raises(TokenLacksPermission):
         await client(script).list_certificates(access(), ZONE_ID)
 
@@ -506,7 +667,9 @@ async def test_a_fresh_token_that_is_refused_even_its_verification_is_asked_agai
 async def test_no_verdict_on_a_token_takes_long() -> None:
     clock = StoppedClock()
     with pytest.raises(TokenRejected):
-        await client(Script({f"GET {AOP}": failed(403), VERIFY: failed(403)}), clock).list_certificates(access(), ZONE_ID)
+        await client(
+            Script({f"GET {AOP}": failed(403), VERIFY: failed(403)}), clock
+        ).list_certificates(access(), ZONE_ID)
     assert sum(clock.slept) <= 12
 
 
@@ -524,10 +687,19 @@ async def test_a_missing_permission_is_told_from_a_wrong_token_by_asking_once() 
 @pytest.mark.parametrize(
     ("verdict", "words"),
     [
-        (ok({"id": "t", "status": "expired", "expires_on": "2026-11-01T00:00:00Z"}), "expired on 2026-11-01"),
+        (
+            ok({"id": "t", "status": "expired", "expires_on": "2026-11-01T00:00:00Z"}),
+            "expired on 2026-11-01",
+        ),
         (ok({"id": "t", "status": "expired"}), "has expired"),
-        (ok({"id": "t", "status": "active", "expires_on": "2020-11-01T00:00:00Z"}), "expired on 2020-11-01"),
-        (ok({"id": "t", "status": "active", "not_before": "2199-11-01T12:30:00Z"}), "is not valid before 2199-11-01 12:30 UTC"),
+        (
+            ok({"id": "t", "status": "active", "expires_on": "2020-11-01T00:00:00Z"}),
+            "expired on 2020-11-01",
+        ),
+        (
+            ok({"id": "t", "status": "active", "not_before": "2199-11-01T12:30:00Z"}),
+            "is not valid before 2199-11-01 12:30 UTC",
+        ),
         (ok({"id": "t", "status": "disabled"}), "has been disabled"),
         (failed(401, 1000), "unknown to Cloudflare"),
         (failed(403, 9109), "unknown to Cloudflare"),
@@ -535,7 +707,9 @@ async def test_a_missing_permission_is_told_from_a_wrong_token_by_asking_once() 
     ],
 )
 @pytest.mark.asyncio
-async def test_a_token_that_does_not_verify_is_rejected_with_cloudflares_reason(verdict: httpx.Response, words: str) -> None:
+async def test_a_token_that_does_not_verify_is_rejected_with_cloudflares_reason(
+    verdict: httpx.Response, words: str
+) -> None:
     script = Script({"GET /zones": failed(403, 10000), VERIFY: verdict})
     with pytest.raises(TokenRejected, match=words):
         await client(script).find_zones(access(), "example.com")
@@ -543,12 +717,25 @@ async def test_a_token_that_does_not_verify_is_rejected_with_cloudflares_reason(
 
 @pytest.mark.parametrize(
     ("date", "valid"),
-    [("Wed, 01 Jul 2099 00:00:00 GMT", True), ("Tue, 01 Jul 2098 00:00:00 GMT", False), ("Wed, 01 Jul 2105 00:00:00 GMT", False)],
+    [
+        ("Wed, 01 Jul 2099 00:00:00 GMT", True),
+        ("Tue, 01 Jul 2098 00:00:00 GMT", False),
+        ("Wed, 01 Jul 2105 00:00:00 GMT", False),
+    ],
 )
 @pytest.mark.asyncio
-async def test_whether_a_token_is_valid_yet_or_still_goes_by_the_answer_s_own_clock(date: str, valid: bool) -> None:
+async def test_whether_a_token_is_valid_yet_or_still_goes_by_the_answer_s_own_clock(
+    date: str, valid: bool
+) -> None:
     """A machine that starts with a wrong clock, which is set right later, believes its first one for as long as the process runs."""
-    verdict = ok({"id": "t", "status": "active", "not_before": "2099-01-01T00:00:00Z", "expires_on": "2100-01-01T00:00:00Z"})
+    verdict = ok(
+        {
+            "id": "t",
+            "status": "active",
+            "not_before": "2099-01-01T00:00:00Z",
+            "expires_on": "2100-01-01T00:00:00Z",
+        }
+    )
     verdict.headers["date"] = date
     script = Script({"GET /zones": failed(403, 10000), VERIFY: verdict})
     with pytest.raises(CloudflareError) as caught:
@@ -558,19 +745,34 @@ async def test_whether_a_token_is_valid_yet_or_still_goes_by_the_answer_s_own_cl
 
 @pytest.mark.asyncio
 async def test_calls_refused_at_the_same_time_share_one_verification() -> None:
-    script = Script({f"GET {AOP}": failed(403), f"GET {AOP}/settings": failed(403), VERIFY: ok({"id": "t", "status": "disabled"})})
+    script = Script(
+        {
+            f"GET {AOP}": failed(403),
+            f"GET {AOP}/settings": failed(403),
+            VERIFY: ok({"id": "t", "status": "disabled"}),
+        }
+    )
     cloudflare = client(script)
     results = await asyncio.gather(
-        cloudflare.list_certificates(access(), ZONE_ID), cloudflare.fetch_enablement(access(), ZONE_ID), return_exceptions=True
+        cloudflare.list_certificates(access(), ZONE_ID),
+        cloudflare.fetch_enablement(access(), ZONE_ID),
+        return_exceptions=True,
     )
     assert [type(result) for result in results] == [TokenRejected, TokenRejected]
     assert script.calls.count(VERIFY) == 1
 
 
 @pytest.mark.asyncio
-async def test_once_rejected_the_next_calls_do_not_wait_and_after_a_while_the_token_is_looked_at_again() -> None:
+async def test_once_rejected_the_next_calls_do_not_wait_and_after_a_while_the_token_is_looked_at_again() -> (
+    None
+):
     clock = StoppedClock()
-    script = Script({f"GET {AOP}": failed(401), VERIFY: [failed(401, 1000), ok({"id": "t", "status": "active"})]})
+    script = Script(
+        {
+            f"GET {AOP}": failed(401),
+            VERIFY: [failed(401, 1000), ok({"id": "t", "status": "active"})],
+        }
+    )
     cloudflare = client(script, clock)
     with pytest.raises(TokenRejected):
         await cloudflare.list_certificates(access(), ZONE_ID)
@@ -594,10 +796,16 @@ async def test_a_token_that_is_mended_works_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("at_account", "expected"), [(ok({"id": "t", "status": "active"}), TokenLacksPermission), (failed(401, 1000), TokenRejected)]
+    ("at_account", "expected"),
+    [
+        (ok({"id": "t", "status": "active"}), TokenLacksPermission),
+        (failed(401, 1000), TokenRejected),
+    ],
 )
 @pytest.mark.asyncio
-async def test_a_token_of_an_account_is_verified_at_its_account(at_account: httpx.Response, expected: type[Exception]) -> None:
+async def test_a_token_of_an_account_is_verified_at_its_account(
+    at_account: httpx.Response, expected: type[Exception]
+) -> None:
     script = Script(
         {
             "GET /zones": ok([zone()]),
@@ -631,9 +839,13 @@ async def test_a_token_of_an_account_is_verified_at_its_account(at_account: http
     ],
 )
 @pytest.mark.asyncio
-async def test_no_verdict_on_a_token_without_an_answer(answer: httpx.Response | Exception, expected: type[Exception]) -> None:
+async def test_no_verdict_on_a_token_without_an_answer(
+    answer: httpx.Response | Exception, expected: type[Exception]
+) -> None:
     with pytest.raises(expected):
-        await client(Script({f"GET {AOP}": failed(403), VERIFY: answer})).list_certificates(access(), ZONE_ID)
+        await client(Script({f"GET {AOP}": failed(403), VERIFY: answer})).list_certificates(
+            access(), ZONE_ID
+        )
 
 
 @pytest.mark.asyncio
@@ -658,7 +870,10 @@ async def test_a_token_that_says_it_is_an_accounts_is_verified_there_only() -> N
         (failed(401, 1000, "Invalid API Token"), TokenRejected),
         (failed(403, 9109, "Invalid access token"), TokenRejected),
         (failed(403, 10000), TokenLacksPermission),
-        (failed(403, 0, 'Actor "t" requires permission "com.cloudflare.api.account.zone.list"'), TokenLacksPermission),
+        (
+            failed(403, 0, 'Actor "t" requires permission "com.cloudflare.api.account.zone.list"'),
+            TokenLacksPermission,
+        ),
     ],
 )
 @pytest.mark.asyncio
@@ -674,7 +889,9 @@ async def test_before_it_has_shown_a_zone_nobody_can_be_asked_about_an_accounts_
 @pytest.mark.asyncio
 async def test_a_token_that_says_it_is_a_users_is_verified_there_only() -> None:
     token = "cfut_" + "a" * 40
-    script = Script({"GET /zones": ok([zone()]), f"GET {AOP}": failed(403, 10000), VERIFY: failed(401, 1000)})
+    script = Script(
+        {"GET /zones": ok([zone()]), f"GET {AOP}": failed(403, 10000), VERIFY: failed(401, 1000)}
+    )
     cloudflare = client(script)
     await cloudflare.find_zones(access(token=token), "example.com")
     with pytest.raises(TokenRejected) as caught:
@@ -702,7 +919,13 @@ PATHS = {
 
 
 @pytest.mark.parametrize(
-    "answer", [failed(403, 9109, "Unauthorized to access requested resource"), failed(403, 10000), failed(404), failed(404, 7003)]
+    "answer",
+    [
+        failed(403, 9109, "Unauthorized to access requested resource"),
+        failed(403, 10000),
+        failed(404),
+        failed(404, 7003),
+    ],
 )
 @pytest.mark.parametrize(("permission", "call"), PATHS.items())
 @pytest.mark.asyncio
@@ -710,7 +933,13 @@ async def test_once_a_zone_was_shown_a_refusal_on_another_path_of_it_is_the_perm
     permission: str, call: Any, answer: httpx.Response
 ) -> None:
     paths = (f"GET /zones/{ZONE_ID}/settings/ssl", f"GET {AOP}")
-    script = Script({"GET /zones": ok([zone()]), **dict.fromkeys(paths, answer), VERIFY: ok({"id": "t", "status": "active"})})
+    script = Script(
+        {
+            "GET /zones": ok([zone()]),
+            **dict.fromkeys(paths, answer),
+            VERIFY: ok({"id": "t", "status": "active"}),
+        }
+    )
     clock = StoppedClock()
     cloudflare = client(script, clock)
     await cloudflare.find_zones(access(), "example.com")
@@ -728,7 +957,12 @@ async def test_a_zone_that_was_never_shown_is_not_visible_unless_the_words_name_
     script = Script({f"GET {AOP}": failed(403, 9109, "Invalid zone identifier"), VERIFY: works})
     with pytest.raises(ZoneNotVisible):
         await client(script).list_certificates(access(), ZONE_ID)
-    script = Script({f"GET {AOP}": failed(403, 9109, "Unauthorized to access requested resource"), VERIFY: works})
+    script = Script(
+        {
+            f"GET {AOP}": failed(403, 9109, "Unauthorized to access requested resource"),
+            VERIFY: works,
+        }
+    )
     with pytest.raises(TokenLacksPermission, match="SSL and Certificates Write"):
         await client(script).list_certificates(access(), ZONE_ID)
 
@@ -742,7 +976,11 @@ async def test_refusals_that_come_and_go_are_never_a_missing_permission(share: f
     script = Script(
         {
             f"GET {AOP}": lambda _: failed(403, 10000) if chance.random() < share else ok(None),
-            VERIFY: lambda _: failed(403, 10000) if chance.random() < share else ok({"id": "t", "status": "active"}),
+            VERIFY: lambda _: (
+                failed(403, 10000)
+                if chance.random() < share
+                else ok({"id": "t", "status": "active"})
+            ),
         }
     )
     cloudflare, outcomes = client(script, clock), Counter[str]()
@@ -761,7 +999,9 @@ async def test_refusals_that_come_and_go_are_never_a_missing_permission(share: f
 @pytest.mark.asyncio
 async def test_a_permission_that_is_taken_away_is_said_within_a_minute_and_a_half() -> None:
     clock = StoppedClock()
-    script = Script({f"GET {AOP}": [ok(None), failed(403, 10000)], VERIFY: ok({"id": "t", "status": "active"})})
+    script = Script(
+        {f"GET {AOP}": [ok(None), failed(403, 10000)], VERIFY: ok({"id": "t", "status": "active"})}
+    )
     cloudflare = client(script, clock)
     await cloudflare.list_certificates(access(), ZONE_ID)
     clock.at_s += 3600
@@ -799,12 +1039,19 @@ async def test_a_firewalls_403_condemns_no_token() -> None:
 async def test_after_a_429_nothing_is_sent_with_that_token_until_its_time_has_come() -> None:
     clock = StoppedClock()
     script = Script(
-        {f"GET {AOP}": [failed(429, 10100, headers={"retry-after": "900"}), ok(None)], f"GET {AOP}/settings": ok({"enabled": True})}
+        {
+            f"GET {AOP}": [failed(429, 10100, headers={"retry-after": "900"}), ok(None)],
+            f"GET {AOP}/settings": ok({"enabled": True}),
+        }
     )
     cloudflare = client(script, clock)
     with pytest.raises(RateLimited) as caught:
         await cloudflare.list_certificates(access(), ZONE_ID)
-    assert (caught.value.retry_after_s, caught.value.codes, caught.value.cf_ray) == (900, (10100,), RAY)
+    assert (caught.value.retry_after_s, caught.value.codes, caught.value.cf_ray) == (
+        900,
+        (10100,),
+        RAY,
+    )
     clock.at_s += 400
     with pytest.raises(RateLimited) as caught:
         await cloudflare.fetch_enablement(access(Priority.PROTECT), ZONE_ID)
@@ -819,8 +1066,15 @@ async def test_after_a_429_nothing_is_sent_with_that_token_until_its_time_has_co
 @pytest.mark.parametrize("status", [200, 400, 403, 409, 429, 500, 503])
 @pytest.mark.asyncio
 async def test_a_code_of_throttling_pauses_whatever_the_status(status: int, code: int) -> None:
-    said = failed(status, code, "Please wait and consider throttling your request speed", headers={"retry-after": "60"})
-    script = Script({f"GET {AOP}": said, f"POST {AOP}": said, f"GET {AOP}/settings": ok({"enabled": True})})
+    said = failed(
+        status,
+        code,
+        "Please wait and consider throttling your request speed",
+        headers={"retry-after": "60"},
+    )
+    script = Script(
+        {f"GET {AOP}": said, f"POST {AOP}": said, f"GET {AOP}/settings": ok({"enabled": True})}
+    )
     clock = StoppedClock()
     cloudflare = client(script, clock)
     with pytest.raises(RateLimited) as caught:
@@ -837,14 +1091,21 @@ async def test_a_code_of_throttling_pauses_whatever_the_status(status: int, code
 @pytest.mark.asyncio
 async def test_a_code_of_throttling_in_a_success_is_no_success() -> None:
     answer = ok([])
-    said = httpx.Response(200, json={**json.loads(answer.content), "errors": [{"code": 971, "message": "Please wait"}]})
+    said = httpx.Response(
+        200,
+        json={**json.loads(answer.content), "errors": [{"code": 971, "message": "Please wait"}]},
+    )
     with pytest.raises(RateLimited):
         await client(Script({f"GET {AOP}": said})).list_certificates(access(), ZONE_ID)
 
 
 @pytest.mark.asyncio
 async def test_without_retry_after_the_limits_own_header_says_when() -> None:
-    said = failed(429, 10100, headers={"ratelimit": '"default";r=0;t=200', "ratelimit-policy": '"default";q=1200;w=300'})
+    said = failed(
+        429,
+        10100,
+        headers={"ratelimit": '"default";r=0;t=200', "ratelimit-policy": '"default";q=1200;w=300'},
+    )
     with pytest.raises(RateLimited) as caught:
         await client(Script({f"GET {AOP}": said})).list_certificates(access(), ZONE_ID)
     assert caught.value.retry_after_s == 200
@@ -877,7 +1138,9 @@ async def test_a_429_with_html_pauses_all_the_same() -> None:
 @pytest.mark.asyncio
 async def test_every_request_is_counted_by_template_and_outcome() -> None:
     metrics = Metrics()
-    script = Script({f"GET {AOP}": [ok(None), httpx.ReadTimeout("slow")], f"GET {ONE}": failed(404, 1552)})
+    script = Script(
+        {f"GET {AOP}": [ok(None), httpx.ReadTimeout("slow")], f"GET {ONE}": failed(404, 1552)}
+    )
     cloudflare = client(script, metrics=metrics)
     await cloudflare.list_certificates(access(), ZONE_ID)
     with pytest.raises(Unavailable):
@@ -887,9 +1150,16 @@ async def test_every_request_is_counted_by_template_and_outcome() -> None:
     template = "/zones/{zone_id}/origin_tls_client_auth"
 
     def counted(path: str, status: str) -> float | None:
-        return metrics.registry.get_sample_value("aop_cloudflare_requests_total", {"method": "GET", "path": path, "status": status})
+        return metrics.registry.get_sample_value(
+            "aop_cloudflare_requests_total", {"method": "GET", "path": path, "status": status}
+        )
 
-    assert counted(template, "200") == counted(template, "timeout") == counted(f"{template}/{{certificate_id}}", "404") == 1
+    assert (
+        counted(template, "200")
+        == counted(template, "timeout")
+        == counted(f"{template}/{{certificate_id}}", "404")
+        == 1
+    )
     assert ZONE_ID not in metrics.exposition().decode()
 
 
@@ -901,7 +1171,10 @@ async def test_one_onboarding_reads_and_writes_with_one_call_each() -> None:
             "GET /zones": ok([zone()]),
             f"GET /zones/{ZONE_ID}/settings/ssl": ok({"value": "full"}),
             f"GET /zones/{ZONE_ID}/settings/tls_client_auth": ok({"value": "off"}),
-            f"GET {AOP}/hostnames": ok([], info={"page": 1, "per_page": 1000, "count": 0, "total_count": 0, "total_pages": 0}),
+            f"GET {AOP}/hostnames": ok(
+                [],
+                info={"page": 1, "per_page": 1000, "count": 0, "total_count": 0, "total_pages": 0},
+            ),
             f"GET {AOP}": ok(None),
             f"GET {AOP}/settings": ok({"enabled": False}),
             f"POST {AOP}": ok(certificate(LEAF)),

@@ -22,7 +22,20 @@ from aop.cloudflare import (
     ZoneNotVisible,
 )
 from aop.errors import Blocked, Reason
-from cloudflare_api import AOP, CERTIFICATE_ID, TOKEN, ZONE_ID, Script, StoppedClock, access, certificate, client, failed, html, ok
+from cloudflare_api import (
+    AOP,
+    CERTIFICATE_ID,
+    TOKEN,
+    ZONE_ID,
+    Script,
+    StoppedClock,
+    access,
+    certificate,
+    client,
+    failed,
+    html,
+    ok,
+)
 
 LEAF = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 KEY = SecretBytes(b"-----BEGIN PRIVATE KEY-----\nBBBB\n-----END PRIVATE KEY-----\n")
@@ -36,7 +49,9 @@ class Uploading:
 
     def __init__(self, answer: httpx.Response | Exception) -> None:
         self.clock = StoppedClock()
-        self.script = Script({POST: answer, VERIFY: WORKS, f"PUT {AOP}/settings": ok({"enabled": True})})
+        self.script = Script(
+            {POST: answer, VERIFY: WORKS, f"PUT {AOP}/settings": ok({"enabled": True})}
+        )
         self.client: Cloudflare = client(self.script, self.clock)
         self.errors: list[CloudflareError] = []
 
@@ -59,7 +74,9 @@ class Uploading:
         return sum(call.startswith("POST") for call in self.script.calls)
 
 
-@pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504, 520, 401, 403, 409, 400, 422, 404])
+@pytest.mark.parametrize(
+    "status", [408, 425, 500, 502, 503, 504, 520, 401, 403, 409, 400, 422, 404]
+)
 @pytest.mark.asyncio
 async def test_retry_after_is_honoured_for_every_status(status: int) -> None:
     uploading = Uploading(failed(status, 1111, headers={"retry-after": "600"}))
@@ -72,10 +89,15 @@ async def test_retry_after_is_honoured_for_every_status(status: int) -> None:
 
 @pytest.mark.parametrize("status", [500, 503, 520, 404])
 @pytest.mark.asyncio
-async def test_retry_after_is_honoured_for_reads_too_and_by_everybody_who_asks_the_same(status: int) -> None:
+async def test_retry_after_is_honoured_for_reads_too_and_by_everybody_who_asks_the_same(
+    status: int,
+) -> None:
     clock = StoppedClock()
     script = Script(
-        {f"GET {AOP}": [failed(status, headers={"retry-after": "600"}), ok(None)], f"GET {AOP}/settings": ok({"enabled": True})}
+        {
+            f"GET {AOP}": [failed(status, headers={"retry-after": "600"}), ok(None)],
+            f"GET {AOP}/settings": ok({"enabled": True}),
+        }
     )
     cloudflare = client(script, clock)
     for _ in range(5):
@@ -84,7 +106,9 @@ async def test_retry_after_is_honoured_for_reads_too_and_by_everybody_who_asks_t
         clock.at_s += 100
     assert len(script.requests) == 1
     assert not caught.value.asked
-    assert (await cloudflare.fetch_enablement(access(), ZONE_ID)).enabled, "another call is not meant"
+    assert (await cloudflare.fetch_enablement(access(), ZONE_ID)).enabled, (
+        "another call is not meant"
+    )
     clock.at_s += 100
     assert await cloudflare.list_certificates(access(), ZONE_ID) == ()
 
@@ -106,17 +130,33 @@ REFUSALS: dict[str, tuple[httpx.Response | Exception, type[CloudflareError], str
         QuotaReached,
         "Delete one at Cloudflare",
     ),
-    "plan, by words without a code": (failed(400, 1000, "Please upgrade your plan"), NotOffered, "plan or type"),
+    "plan, by words without a code": (
+        failed(400, 1000, "Please upgrade your plan"),
+        NotOffered,
+        "plan or type",
+    ),
     "plan, by a code that is about no token": (failed(403, 1234, "no"), NotOffered, "plan or type"),
     "plan, by its status": (failed(402, message="no"), NotOffered, "plan or type"),
     "busy": (failed(409), ChangeUnderWay, "Another certificate"),
     "server error": (failed(500), Unavailable, "looked at again"),
-    "server error in other words": (failed(400, 1000, "Internal server error"), Unavailable, "looked at again"),
-    "time-out in other words": (failed(403, 1000, "upstream timed out"), Unavailable, "looked at again"),
+    "server error in other words": (
+        failed(400, 1000, "Internal server error"),
+        Unavailable,
+        "looked at again",
+    ),
+    "time-out in other words": (
+        failed(403, 1000, "upstream timed out"),
+        Unavailable,
+        "looked at again",
+    ),
     "no answer": (httpx.ReadTimeout("slow"), Unavailable, "could not be asked"),
     "a result that cannot be read": (ok(None), Unavailable, "cannot be understood"),
     "certificate": (failed(400, 1408), CertificateRefused, "issue another one"),
-    "certificate, by words without a code": (failed(400, 1000, "missing leaf certificate"), CertificateRefused, "issue another one"),
+    "certificate, by words without a code": (
+        failed(400, 1000, "missing leaf certificate"),
+        CertificateRefused,
+        "issue another one",
+    ),
     "unknown": (failed(400, 4711, "no"), CertificateRefused, "its words say why"),
     "there already": (failed(400, 1406), AlreadyExists, "already holds"),
 }
@@ -147,7 +187,10 @@ async def test_a_token_to_read_with_sends_the_key_a_few_times_and_is_told_what_i
 
 
 def test_each_refusal_that_a_person_has_to_mend_has_a_reason_of_its_own() -> None:
-    assert {error.aop_reason for error in (QuotaReached, NotOffered, CertificateRefused, TokenLacksPermission)} == {
+    assert {
+        error.aop_reason
+        for error in (QuotaReached, NotOffered, CertificateRefused, TokenLacksPermission)
+    } == {
         Reason.CERTIFICATE_QUOTA_REACHED,
         Reason.NOT_OFFERED,
         Reason.CERTIFICATE_REFUSED,
@@ -163,7 +206,10 @@ async def test_what_is_said_of_a_call_that_is_not_made_is_what_was_said_of_it_be
     assert len(uploading.errors) > 10
     assert len({error.message for error in uploading.errors}) == 1
     assert [error.asked for error in uploading.errors].count(True) == 1
-    assert all(isinstance(error, Blocked) and error.codes == (1212,) and error.cf_ray for error in uploading.errors)
+    assert all(
+        isinstance(error, Blocked) and error.codes == (1212,) and error.cf_ray
+        for error in uploading.errors
+    )
 
 
 @pytest.mark.asyncio
@@ -185,7 +231,17 @@ async def test_a_hold_is_of_one_token_one_zone_and_one_leaf() -> None:
 @pytest.mark.asyncio
 async def test_a_success_ends_it_and_the_next_refusal_is_the_first_one() -> None:
     clock = StoppedClock()
-    script = Script({POST: [failed(409), failed(409), ok(certificate(LEAF)), failed(409), ok(certificate(LEAF))]})
+    script = Script(
+        {
+            POST: [
+                failed(409),
+                failed(409),
+                ok(certificate(LEAF)),
+                failed(409),
+                ok(certificate(LEAF)),
+            ]
+        }
+    )
     cloudflare = client(script, clock)
     pauses = []
     for _ in range(5):
@@ -199,10 +255,14 @@ async def test_a_success_ends_it_and_the_next_refusal_is_the_first_one() -> None
 
 
 @pytest.mark.asyncio
-async def test_what_is_tried_again_goes_behind_the_resyncs_and_what_was_said_stands_until_it_is_its_turn() -> None:
+async def test_what_is_tried_again_goes_behind_the_resyncs_and_what_was_said_stands_until_it_is_its_turn() -> (
+    None
+):
     clock = StoppedClock()
     script = Script({POST: [failed(400, 1212)], f"GET {AOP}/settings": ok({"enabled": True})})
-    cloudflare = client(script, clock, shares=Shares(calls=20, window_s=300, total=1, resync=0.25, protect=0))
+    cloudflare = client(
+        script, clock, shares=Shares(calls=20, window_s=300, total=1, resync=0.25, protect=0)
+    )
     for _ in range(4):
         await cloudflare.fetch_enablement(access(Priority.RESYNC), ZONE_ID)
     with pytest.raises(QuotaReached):
@@ -235,7 +295,9 @@ async def test_what_protects_is_tried_again_at_least_every_minute() -> None:
     ids=["refused", "1434", "409", "500"],
 )
 @pytest.mark.asyncio
-async def test_a_deletion_that_is_refused_backs_off_too_with_the_look_that_follows_it(broken: httpx.Response) -> None:
+async def test_a_deletion_that_is_refused_backs_off_too_with_the_look_that_follows_it(
+    broken: httpx.Response,
+) -> None:
     clock = StoppedClock()
     one = f"{AOP}/{CERTIFICATE_ID}"
     script = Script({f"DELETE {one}": broken, f"GET {one}": ok(certificate(LEAF))})
@@ -264,11 +326,15 @@ async def test_a_deletion_that_is_refused_backs_off_too_with_the_look_that_follo
     ],
 )
 @pytest.mark.asyncio
-async def test_only_a_refusal_tells_that_nothing_has_changed(answer: httpx.Response | Exception, may_have_changed: bool) -> None:
+async def test_only_a_refusal_tells_that_nothing_has_changed(
+    answer: httpx.Response | Exception, may_have_changed: bool
+) -> None:
     uploading = Uploading(answer)
     await uploading.upload()
     await uploading.upload()
-    assert [error.may_have_changed for error in uploading.errors] == [may_have_changed, False], "what was not asked has changed nothing"
+    assert [error.may_have_changed for error in uploading.errors] == [may_have_changed, False], (
+        "what was not asked has changed nothing"
+    )
 
 
 @pytest.mark.asyncio

@@ -24,7 +24,9 @@ CALLS: dict[str, Callable[[Cloudflare], Awaitable[object]]] = {
     "per-hostname level": lambda it: it.list_hostname_associations(access(), ZONE_ID),
     "list": lambda it: it.list_certificates(access(), ZONE_ID),
     "fetch": lambda it: it.fetch_certificate(access(), ZONE_ID, CERTIFICATE_ID),
-    "upload": lambda it: it.upload_certificate(access(), ZONE_ID, PAIR.leaf.pem, SecretBytes(b"key")),
+    "upload": lambda it: it.upload_certificate(
+        access(), ZONE_ID, PAIR.leaf.pem, SecretBytes(b"key")
+    ),
     "delete": lambda it: it.delete_certificate(access(), ZONE_ID, CERTIFICATE_ID),
     "enablement": lambda it: it.fetch_enablement(access(), ZONE_ID),
     "enable": lambda it: it.set_enablement(access(), ZONE_ID, enabled=True),
@@ -33,53 +35,135 @@ MOST_REQUESTS = 30
 """A list has at most 20 pages, and a token that is in doubt is asked about a few times."""
 
 odd_words = st.sampled_from(
-    ["", "active", "9999-12-31T23:59:59-01:00", "0001-01-01T00:00:00+01:00", "9" * 4301, "\ud800", "\x00", "١٢", "nan", PAIR.leaf.pem]
+    [
+        "",
+        "active",
+        "9999-12-31T23:59:59-01:00",
+        "0001-01-01T00:00:00+01:00",
+        "9" * 4301,
+        "\ud800",
+        "\x00",
+        "١٢",
+        "nan",
+        PAIR.leaf.pem,
+    ]
 )
 scalars = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.sampled_from([10**30, -1, 2**63]), odd_words, st.text(max_size=20)
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.sampled_from([10**30, -1, 2**63]),
+    odd_words,
+    st.text(max_size=20),
 )
 fields = st.sampled_from(
     [
-        *("id", "name", "status", "paused", "account", "value", "enabled", "hostname", "cert_id", "certificate", "serial_number", "issuer"),
-        *("uploaded_on", "expires_on", "not_before", "code", "message", "error_chain", "page", "per_page", "total_count", "total_pages"),
+        *(
+            "id",
+            "name",
+            "status",
+            "paused",
+            "account",
+            "value",
+            "enabled",
+            "hostname",
+            "cert_id",
+            "certificate",
+            "serial_number",
+            "issuer",
+        ),
+        *(
+            "uploaded_on",
+            "expires_on",
+            "not_before",
+            "code",
+            "message",
+            "error_chain",
+            "page",
+            "per_page",
+            "total_count",
+            "total_pages",
+        ),
     ]
 )
 values = st.recursive(
-    scalars, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(fields, inner, max_size=6)), max_leaves=12
+    scalars,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(fields, inner, max_size=6)
+    ),
+    max_leaves=12,
 )
 envelopes = st.fixed_dictionaries(
-    {"success": st.one_of(st.booleans(), scalars)}, optional={"errors": values, "messages": values, "result": values, "result_info": values}
+    {"success": st.one_of(st.booleans(), scalars)},
+    optional={"errors": values, "messages": values, "result": values, "result_info": values},
 )
 headers = st.fixed_dictionaries(
     {},
     optional={
-        "retry-after": st.sampled_from(["0", "999999999999", "9" * 400, "Fri, 31 Dec 9999 23:59:59 -0100", "soon", "-1", "1e9"]),
-        "date": st.sampled_from(["Fri, 31 Dec 9999 23:59:59 -0100", "Tue, 24 Nov 2026 04:00:00 GMT", "now"]),
+        "retry-after": st.sampled_from(
+            ["0", "999999999999", "9" * 400, "Fri, 31 Dec 9999 23:59:59 -0100", "soon", "-1", "1e9"]
+        ),
+        "date": st.sampled_from(
+            ["Fri, 31 Dec 9999 23:59:59 -0100", "Tue, 24 Nov 2026 04:00:00 GMT", "now"]
+        ),
         "cf-ray": st.sampled_from(["8f1e2d3c4b5a6978-FRA", "a b", ""]),
     },
 )
-statuses = st.sampled_from([200, 201, 204, 301, 400, 401, 403, 404, 405, 408, 409, 418, 425, 429, 451, 500, 502, 503, 520, 599])
+statuses = st.sampled_from(
+    [
+        200,
+        201,
+        204,
+        301,
+        400,
+        401,
+        403,
+        404,
+        405,
+        408,
+        409,
+        418,
+        425,
+        429,
+        451,
+        500,
+        502,
+        503,
+        520,
+        599,
+    ]
+)
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 @given(status=statuses, sent=headers, body=st.one_of(envelopes, values))
 @pytest.mark.asyncio
-async def test_no_answer_is_too_odd(call: Callable[[Cloudflare], Awaitable[object]], status: int, sent: dict[str, str], body: Any) -> None:
+async def test_no_answer_is_too_odd(
+    call: Callable[[Cloudflare], Awaitable[object]], status: int, sent: dict[str, str], body: Any
+) -> None:
     requests = 0
 
     def answer(_: httpx.Request) -> httpx.Response:
         nonlocal requests
         requests += 1
-        return httpx.Response(status, headers=sent, content=json.dumps(body).encode("utf-8", "surrogatepass"))
+        return httpx.Response(
+            status, headers=sent, content=json.dumps(body).encode("utf-8", "surrogatepass")
+        )
 
     clock, told = StoppedClock(), list[CloudflareError]()
     try:
         await call(client(httpx.MockTransport(answer), clock))
     except CloudflareError as error:
         told.append(error)
-    assert all(len(error.message) < 2000 and 0 <= (getattr(error, "retry_after_s", None) or 0) <= 3600 for error in told)
+    assert all(
+        len(error.message) < 2000 and 0 <= (getattr(error, "retry_after_s", None) or 0) <= 3600
+        for error in told
+    )
     assert requests <= MOST_REQUESTS
-    assert sum(clock.slept) <= 15, "what waits longer is an exception, so that the loop does something else meanwhile"
+    assert sum(clock.slept) <= 15, (
+        "what waits longer is an exception, so that the loop does something else meanwhile"
+    )
 
 
 class OutOfTheBlue(Exception):
@@ -89,10 +173,20 @@ class OutOfTheBlue(Exception):
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 @pytest.mark.parametrize(
     "error",
-    [OutOfTheBlue(), ValueError("bad"), OverflowError(), UnicodeError(), OSError(5, "io"), httpx.InvalidURL("bad"), httpx.StreamClosed()],
+    [
+        OutOfTheBlue(),
+        ValueError("bad"),
+        OverflowError(),
+        UnicodeError(),
+        OSError(5, "io"),
+        httpx.InvalidURL("bad"),
+        httpx.StreamClosed(),
+    ],
 )
 @pytest.mark.asyncio
-async def test_no_transport_is_too_hostile(call: Callable[[Cloudflare], Awaitable[object]], error: Exception) -> None:
+async def test_no_transport_is_too_hostile(
+    call: Callable[[Cloudflare], Awaitable[object]], error: Exception
+) -> None:
     def answer(_: httpx.Request) -> httpx.Response:
         raise error
 

@@ -11,7 +11,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import ValidationError
 
 from aop import pki
-from aop.cloudflare import Certificate, DeploymentStatus, Enablement, GlobalAOP, HostnameAssociation, SSLMode, Zone
+from aop.cloudflare import (
+    Certificate,
+    DeploymentStatus,
+    Enablement,
+    GlobalAOP,
+    HostnameAssociation,
+    SSLMode,
+    Zone,
+)
 from cloudflare_api import ACCOUNT_ID, CERTIFICATE_ID, ZONE_ID, certificate, zone
 
 LEAF = pki.throwaway(datetime(2026, 11, 24, tzinfo=UTC)).leaf
@@ -19,11 +27,26 @@ LEAF = pki.throwaway(datetime(2026, 11, 24, tzinfo=UTC)).leaf
 
 def test_a_zone_carries_its_account() -> None:
     seen = Zone.model_validate(zone() | {"plan": {"id": "free"}, "modified_on": None})
-    assert (seen.id, seen.name, seen.status, seen.paused, seen.account_id) == (ZONE_ID, "example.com", "active", False, ACCOUNT_ID)
+    assert (seen.id, seen.name, seen.status, seen.paused, seen.account_id) == (
+        ZONE_ID,
+        "example.com",
+        "active",
+        False,
+        ACCOUNT_ID,
+    )
     assert seen.active
 
 
-@pytest.mark.parametrize("fields", [{"status": "pending"}, {"status": "moved"}, {"status": None}, {"paused": True}, {"status": "frozen"}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"status": "pending"},
+        {"status": "moved"},
+        {"status": None},
+        {"paused": True},
+        {"status": "frozen"},
+    ],
+)
 def test_a_zone_that_serves_nobody_is_not_active(fields: dict[str, Any]) -> None:
     assert not Zone.model_validate(zone(**fields)).active
 
@@ -33,12 +56,23 @@ def test_a_zone_without_a_usable_account_is_still_read(account: object) -> None:
     assert Zone.model_validate(zone(account=account)).account_id == ""
 
 
-@pytest.mark.parametrize("pem", [LEAF.pem, LEAF.pem.strip(), LEAF.pem + "\n\n", LEAF.pem.replace("\n", "\r\n")])
+@pytest.mark.parametrize(
+    "pem", [LEAF.pem, LEAF.pem.strip(), LEAF.pem + "\n\n", LEAF.pem.replace("\n", "\r\n")]
+)
 def test_the_fingerprint_is_that_of_the_certificate_whatever_its_whitespace(pem: str) -> None:
     assert Certificate.model_validate(certificate(pem)).fingerprint == LEAF.pin.sha256
 
 
-@pytest.mark.parametrize("pem", ["", None, "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "ünreadable"])
+@pytest.mark.parametrize(
+    "pem",
+    [
+        "",
+        None,
+        "no PEM",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        "ünreadable",
+    ],
+)
 def test_a_certificate_that_cannot_be_read_has_no_fingerprint(pem: str | None) -> None:
     assert Certificate.model_validate(certificate() | {"certificate": pem}).fingerprint == ""
 
@@ -60,7 +94,10 @@ def test_a_certificate_of_an_odd_version_has_no_fingerprint(number: int) -> None
 def test_a_text_that_begins_a_certificate_at_every_line_is_read_in_one_pass(label: str) -> None:
     """Two MiB of it arrive in one answer; whoever looks for an end from each beginning is busy for half an hour, and protects nobody."""
     began_s = time.process_time()
-    for text in (f"-----BEGIN {label}-----\n" * 70_000, f"-----BEGIN {label}-----\n-----END -----\n" * 40_000):
+    for text in (
+        f"-----BEGIN {label}-----\n" * 70_000,
+        f"-----BEGIN {label}-----\n-----END -----\n" * 40_000,
+    ):
         assert not Certificate.model_validate(certificate(text)).fingerprint
     assert time.process_time() - began_s < 3
 
@@ -73,7 +110,10 @@ def test_what_signed_the_leaf_may_follow_it_and_may_be_damaged() -> None:
         "-----BEGIN CERTIFICATE-----\n",
         "chaff",
     ):
-        assert Certificate.model_validate(certificate(f"\n  {LEAF.pem}{behind}")).fingerprint == LEAF.pin.sha256
+        assert (
+            Certificate.model_validate(certificate(f"\n  {LEAF.pem}{behind}")).fingerprint
+            == LEAF.pin.sha256
+        )
 
 
 @pytest.mark.parametrize(
@@ -90,9 +130,13 @@ def test_what_signed_the_leaf_may_follow_it_and_may_be_damaged() -> None:
         (None, set()),
     ],
 )
-def test_every_status_and_every_status_of_the_future_means_one_thing(status: str | None, truths: set[str]) -> None:
+def test_every_status_and_every_status_of_the_future_means_one_thing(
+    status: str | None, truths: set[str]
+) -> None:
     seen = Certificate.model_validate(certificate() | {"status": status})
-    assert {truth for truth in ("active", "deleting", "failed", "deleted") if getattr(seen, truth)} == truths
+    assert {
+        truth for truth in ("active", "deleting", "failed", "deleted") if getattr(seen, truth)
+    } == truths
 
 
 @pytest.mark.parametrize(
@@ -140,16 +184,27 @@ def test_what_is_nested_deeper_than_anything_that_is_read_disturbs_nobody(depth:
     deep: object = None
     for _ in range(depth):
         deep = {"a": deep}
-    assert Zone.model_validate(zone(plan=deep, account={"id": ACCOUNT_ID, "more": deep})).account_id == ACCOUNT_ID
+    assert (
+        Zone.model_validate(zone(plan=deep, account={"id": ACCOUNT_ID, "more": deep})).account_id
+        == ACCOUNT_ID
+    )
 
 
 def test_the_zero_date_of_go_is_read() -> None:
-    assert Certificate.model_validate(certificate(uploaded_on="0001-01-01T00:00:00Z")).uploaded_on == datetime(1, 1, 1, tzinfo=UTC)
+    assert Certificate.model_validate(
+        certificate(uploaded_on="0001-01-01T00:00:00Z")
+    ).uploaded_on == datetime(1, 1, 1, tzinfo=UTC)
 
 
 def test_fields_of_the_future_do_not_disturb_and_missing_ones_have_defaults() -> None:
-    assert Certificate.model_validate({"id": CERTIFICATE_ID, "zebra": [1]}).status is DeploymentStatus.UNKNOWN
-    assert Certificate.model_validate({"id": CERTIFICATE_ID, "serial_number": 12}).serial_number == "12"
+    assert (
+        Certificate.model_validate({"id": CERTIFICATE_ID, "zebra": [1]}).status
+        is DeploymentStatus.UNKNOWN
+    )
+    assert (
+        Certificate.model_validate({"id": CERTIFICATE_ID, "serial_number": 12}).serial_number
+        == "12"
+    )
 
 
 def test_a_certificate_without_id_is_not_read() -> None:
@@ -163,10 +218,23 @@ def test_results_are_frozen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "presents"), [("off", False), ("flexible", False), ("full", True), ("strict", True), ("origin_pull", True), ("new", False)]
+    ("value", "presents"),
+    [
+        ("off", False),
+        ("flexible", False),
+        ("full", True),
+        ("strict", True),
+        ("origin_pull", True),
+        ("new", False),
+    ],
 )
-def test_only_modes_that_speak_tls_to_the_origin_present_a_certificate(value: str, presents: bool) -> None:
-    assert SSLMode.model_validate({"id": "ssl", "value": value, "modified_on": None}).presents is presents
+def test_only_modes_that_speak_tls_to_the_origin_present_a_certificate(
+    value: str, presents: bool
+) -> None:
+    assert (
+        SSLMode.model_validate({"id": "ssl", "value": value, "modified_on": None}).presents
+        is presents
+    )
 
 
 def test_the_global_level_is_off_only_when_it_says_so() -> None:
@@ -191,7 +259,9 @@ def test_an_enablement_that_says_nothing_is_not_read() -> None:
         (False, "deleted", False),
     ],
 )
-def test_an_association_outranks_the_zone_unless_it_is_void_or_deleted(enabled: bool | None, status: str, outranks: bool) -> None:
+def test_an_association_outranks_the_zone_unless_it_is_void_or_deleted(
+    enabled: bool | None, status: str, outranks: bool
+) -> None:
     said = {
         "hostname": "a.example.com",
         "cert_id": CERTIFICATE_ID,

@@ -15,7 +15,18 @@ import aop.cloudflare
 from aop import pki
 from aop.cloudflare import Cloudflare, CloudflareError
 from aop.metrics import Metrics
-from cloudflare_api import CERTIFICATE_ID, RAY, TOKEN, ZONE_ID, StoppedClock, access, certificate, client, html, ok
+from cloudflare_api import (
+    CERTIFICATE_ID,
+    RAY,
+    TOKEN,
+    ZONE_ID,
+    StoppedClock,
+    access,
+    certificate,
+    client,
+    html,
+    ok,
+)
 
 PAIR = pki.throwaway(datetime(2026, 11, 24, tzinfo=UTC))
 KEY = PAIR.key.get_secret_value().decode()
@@ -29,8 +40,15 @@ def echo(status: int) -> Callable[[httpx.Request], httpx.Response]:
     def answer(request: httpx.Request) -> httpx.Response:
         sent = json.loads(request.content or b"{}")
         words = [request.headers["authorization"], json.dumps(sent), *map(str, sent.values())]
-        body = {"success": False, "errors": [{"code": 1408, "message": word} for word in words], "messages": words, "result": sent}
-        return httpx.Response(status, headers={"cf-ray": request.headers["authorization"]}, json=body)
+        body = {
+            "success": False,
+            "errors": [{"code": 1408, "message": word} for word in words],
+            "messages": words,
+            "result": sent,
+        }
+        return httpx.Response(
+            status, headers={"cf-ray": request.headers["authorization"]}, json=body
+        )
 
     return answer
 
@@ -46,14 +64,23 @@ def raising(error: Exception) -> Callable[[httpx.Request], httpx.Response]:
 
 def result_echo(request: httpx.Request) -> httpx.Response:
     """Success of a shape that cannot be read, and holds everything."""
-    return ok({"id": {"no": "text"}, "private_key": KEY, "status": [TOKEN], **json.loads(request.content or b"{}")})
+    return ok(
+        {
+            "id": {"no": "text"},
+            "private_key": KEY,
+            "status": [TOKEN],
+            **json.loads(request.content or b"{}"),
+        }
+    )
 
 
 ANSWERS: dict[str, Callable[[httpx.Request], httpx.Response]] = {
     **{f"echo {status}": echo(status) for status in (200, 400, 401, 403, 404, 409, 422, 429, 500)},
     "unreadable result": result_echo,
     "html": lambda _: html(502),
-    "reflected html": lambda request: httpx.Response(502, text=f"<pre>{request.headers['authorization']}{request.content!r}</pre>"),
+    "reflected html": lambda request: httpx.Response(
+        502, text=f"<pre>{request.headers['authorization']}{request.content!r}</pre>"
+    ),
     "time out": raising(httpx.ReadTimeout("slow")),
     "own time out": raising(TimeoutError()),
     "illegal header": raising(httpx.LocalProtocolError(f"Illegal header value b'Bearer {TOKEN}'")),
@@ -78,10 +105,18 @@ def log() -> Iterator[io.StringIO]:
 def everything_about(error: BaseException) -> str:
     """All that a logger, a debugger or an error tracker would show: also the locals of our own frames, causes and contexts."""
     stack = traceback.TracebackException.from_exception(error, capture_locals=True).stack
-    ours = "".join(repr((frame.name, frame.line, frame.locals)) for frame in stack if Path(frame.filename).is_relative_to(PACKAGE))
+    ours = "".join(
+        repr((frame.name, frame.line, frame.locals))
+        for frame in stack
+        if Path(frame.filename).is_relative_to(PACKAGE)
+    )
     assert ours, "frames of ours were seen"
     seen = [repr(error), str(error), repr(error.args), repr(vars(error)), ours]
-    seen.extend(everything_about(other) for other in (error.__cause__, error.__context__) if other is not None)
+    seen.extend(
+        everything_about(other)
+        for other in (error.__cause__, error.__context__)
+        if other is not None
+    )
     return "\n".join(seen)
 
 
@@ -101,7 +136,9 @@ async def find(cloudflare: Cloudflare) -> None:
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 @pytest.mark.asyncio
 async def test_no_failure_shows_token_or_key(
-    answer: Callable[[httpx.Request], httpx.Response], call: Callable[[Cloudflare], Awaitable[None]], log: io.StringIO
+    answer: Callable[[httpx.Request], httpx.Response],
+    call: Callable[[Cloudflare], Awaitable[None]],
+    log: io.StringIO,
 ) -> None:
     sent: list[httpx.Request] = []
 
@@ -117,7 +154,13 @@ async def test_no_failure_shows_token_or_key(
     if call is upload:
         assert json.loads(sent[0].content)["private_key"] == KEY, "the key was planted"
     shown = "\n".join(
-        (everything_about(caught.value), log.getvalue(), metrics.exposition().decode(), repr(cloudflare), repr(vars(cloudflare)))
+        (
+            everything_about(caught.value),
+            log.getvalue(),
+            metrics.exposition().decode(),
+            repr(cloudflare),
+            repr(vars(cloudflare)),
+        )
     )
     for secret in SECRETS:
         assert secret not in shown
@@ -129,7 +172,11 @@ async def test_no_failure_shows_token_or_key(
 async def test_a_call_is_one_line_at_debug_with_template_status_and_ray(log: io.StringIO) -> None:
     cloudflare = client(httpx.MockTransport(lambda _: ok(certificate(PAIR.leaf.pem))))
     await upload(cloudflare)
-    own = [line for line in log.getvalue().splitlines() if "/zones/{zone_id}/origin_tls_client_auth" in line]
+    own = [
+        line
+        for line in log.getvalue().splitlines()
+        if "/zones/{zone_id}/origin_tls_client_auth" in line
+    ]
     assert len(own) == 1
     assert all(part in own[0] for part in ("POST", "200", RAY, " ms"))
     assert all(secret not in log.getvalue() for secret in SECRETS)
@@ -139,4 +186,6 @@ async def test_a_call_is_one_line_at_debug_with_template_status_and_ray(log: io.
 async def test_nothing_of_ours_is_logged_at_info(log: io.StringIO) -> None:
     logging.getLogger().setLevel(logging.INFO)
     await upload(client(httpx.MockTransport(lambda _: ok(certificate(PAIR.leaf.pem)))))
-    assert "origin_tls_client_auth" not in "".join(line for line in log.getvalue().splitlines() if "HTTP Request" not in line)
+    assert "origin_tls_client_auth" not in "".join(
+        line for line in log.getvalue().splitlines() if "HTTP Request" not in line
+    )

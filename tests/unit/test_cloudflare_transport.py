@@ -22,7 +22,9 @@ ENABLED = b'{"success":true,"errors":[],"messages":[],"result":{"enabled":true}}
 Play = Callable[[asyncio.StreamReader, asyncio.StreamWriter, bytes], Awaitable[None]]
 
 
-def answer(body: bytes, status: str = "200 OK", *, claim: int | None = None, packed: str = "identity") -> bytes:
+def answer(
+    body: bytes, status: str = "200 OK", *, claim: int | None = None, packed: str = "identity"
+) -> bytes:
     """An HTTP answer; `claim` lies about its length, `packed` is its content-encoding."""
     head = f"HTTP/1.1 {status}\r\ncf-ray: 8f1e-FRA\r\ncontent-type: application/json\r\ncontent-encoding: {packed}\r\n"
     return f"{head}content-length: {claim or len(body)}\r\n\r\n".encode() + body
@@ -42,10 +44,19 @@ class Server:
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                length = next((int(line.split(b":")[1]) for line in head.lower().splitlines() if line.startswith(b"content-length:")), 0)
+                length = next(
+                    (
+                        int(line.split(b":")[1])
+                        for line in head.lower().splitlines()
+                        if line.startswith(b"content-length:")
+                    ),
+                    0,
+                )
                 await reader.readexactly(length)
                 self.heads.append(head)
-                await (self.plays.pop(0) if len(self.plays) > 1 else self.plays[0])(reader, writer, head)
+                await (self.plays.pop(0) if len(self.plays) > 1 else self.plays[0])(
+                    reader, writer, head
+                )
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
@@ -99,20 +110,29 @@ async def test_calls_reuse_one_connection_and_carry_the_token() -> None:
         for _ in range(3):
             assert await cloudflare.list_certificates(access(), ZONE_ID) == ()
     assert server.connections == 1
-    assert all(f"authorization: bearer {TOKEN}".lower().encode() in head.lower() for head in server.heads)
-    assert server.heads[0].startswith(f"GET /client/v4/zones/{ZONE_ID}/origin_tls_client_auth HTTP/1.1".encode())
+    assert all(
+        f"authorization: bearer {TOKEN}".lower().encode() in head.lower() for head in server.heads
+    )
+    assert server.heads[0].startswith(
+        f"GET /client/v4/zones/{ZONE_ID}/origin_tls_client_auth HTTP/1.1".encode()
+    )
 
 
 @pytest.mark.asyncio
 async def test_a_read_survives_a_connection_that_the_server_closed() -> None:
-    async with serving(say(answer(EMPTY)), hang_up, say(answer(EMPTY))) as server, asking(server.url) as cloudflare:
+    async with (
+        serving(say(answer(EMPTY)), hang_up, say(answer(EMPTY))) as server,
+        asking(server.url) as cloudflare,
+    ):
         await cloudflare.list_certificates(access(), ZONE_ID)
         assert await cloudflare.list_certificates(access(), ZONE_ID) == ()
     assert len(server.heads) == 3
 
 
 @pytest.mark.asyncio
-async def test_a_mutation_on_a_connection_that_the_server_closes_is_sent_once_and_its_outcome_is_unknown() -> None:
+async def test_a_mutation_on_a_connection_that_the_server_closes_is_sent_once_and_its_outcome_is_unknown() -> (
+    None
+):
     async with serving(hang_up) as server, asking(server.url) as cloudflare:
         with pytest.raises(Unavailable, match="not known"):
             await cloudflare.set_enablement(access(), ZONE_ID, enabled=True)
@@ -153,7 +173,9 @@ async def test_the_whole_request_has_one_time_limit(play: Play) -> None:
 )
 @pytest.mark.asyncio
 async def test_whatever_is_not_an_answer_is_unavailable(data: bytes) -> None:
-    async def say_and_close(_: asyncio.StreamReader, writer: asyncio.StreamWriter, __: bytes) -> None:
+    async def say_and_close(
+        _: asyncio.StreamReader, writer: asyncio.StreamWriter, __: bytes
+    ) -> None:
         writer.write(data)
         await writer.drain()
         raise ConnectionError
@@ -172,7 +194,10 @@ def padded(size: int) -> bytes:
 @pytest.mark.parametrize("packed", ["gzip", "x-gzip", "GZIP"])
 @pytest.mark.asyncio
 async def test_an_answer_may_come_packed(packed: str) -> None:
-    async with serving(say(answer(gzip.compress(EMPTY), packed=packed))) as server, asking(server.url) as cloudflare:
+    async with (
+        serving(say(answer(gzip.compress(EMPTY), packed=packed))) as server,
+        asking(server.url) as cloudflare,
+    ):
         assert await cloudflare.list_certificates(access(), ZONE_ID) == ()
     assert b"accept-encoding: gzip\r\n" in server.heads[0].lower()
 
@@ -180,14 +205,20 @@ async def test_an_answer_may_come_packed(packed: str) -> None:
 @pytest.mark.parametrize("packed", ["br", "zstd", "deflate", "gzip, gzip", "?"])
 @pytest.mark.asyncio
 async def test_an_answer_that_comes_packed_otherwise_is_no_answer(packed: str) -> None:
-    async with serving(say(answer(EMPTY, packed=packed))) as server, asking(server.url) as cloudflare:
+    async with (
+        serving(say(answer(EMPTY, packed=packed))) as server,
+        asking(server.url) as cloudflare,
+    ):
         with pytest.raises(Unavailable):
             await cloudflare.list_certificates(access(), ZONE_ID)
 
 
 @pytest.mark.asyncio
 async def test_as_much_is_read_as_anybody_needs() -> None:
-    async with serving(say(answer(padded(LARGEST_BODY)))) as server, asking(server.url) as cloudflare:
+    async with (
+        serving(say(answer(padded(LARGEST_BODY)))) as server,
+        asking(server.url) as cloudflare,
+    ):
         assert await cloudflare.list_certificates(access(), ZONE_ID) == ()
 
 
@@ -207,7 +238,9 @@ BOMBS = {
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
 @pytest.mark.asyncio
 async def test_no_answer_costs_more_memory_than_a_pod_has(bomb: bytes) -> None:
-    async def say_and_close(_: asyncio.StreamReader, writer: asyncio.StreamWriter, __: bytes) -> None:
+    async def say_and_close(
+        _: asyncio.StreamReader, writer: asyncio.StreamWriter, __: bytes
+    ) -> None:
         writer.write(bomb)
         with suppress(ConnectionError):
             await writer.drain()
@@ -230,10 +263,17 @@ async def test_no_answer_costs_more_memory_than_a_pod_has(bomb: bytes) -> None:
 @pytest.mark.asyncio
 async def test_the_densest_answer_that_is_read_fits_too() -> None:
     """What is small in JSON and large in Python."""
-    dense = b'{"success":true,"errors":[],"messages":[],"result":[' + b"{}," * ((LARGEST_BODY - 100) // 3) + b"{}]}"
+    dense = (
+        b'{"success":true,"errors":[],"messages":[],"result":['
+        + b"{}," * ((LARGEST_BODY - 100) // 3)
+        + b"{}]}"
+    )
     tracemalloc.start()
     try:
-        async with serving(say(answer(gzip.compress(dense), packed="gzip"))) as server, asking(server.url) as cloudflare:
+        async with (
+            serving(say(answer(gzip.compress(dense), packed="gzip"))) as server,
+            asking(server.url) as cloudflare,
+        ):
             with pytest.raises(Unavailable, match="cannot be understood"):
                 await cloudflare.list_certificates(access(), ZONE_ID)
         peak = tracemalloc.get_traced_memory()[1]

@@ -22,7 +22,9 @@ WHOLE = '{"metadata": {"name": "controller"}, "data": {"use-gzip": "true"}}'
 )
 async def test_an_answer_that_is_no_object_is_a_failed_call(text: str) -> None:
     async def answer(_: web.Request) -> web.Response:
-        return web.Response(body=text.encode(errors="surrogateescape"), content_type="application/json")
+        return web.Response(
+            body=text.encode(errors="surrogateescape"), content_type="application/json"
+        )
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)

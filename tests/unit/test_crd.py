@@ -17,8 +17,27 @@ ROOT = Path(__file__).parents[2]
 FILE = ROOT / "crds" / "aop-operator.dev_authenticatedoriginpulls.yaml"
 
 STRUCTURAL = {
-    *("description", "type", "format", "enum", "default", "required", "properties", "items", "maxItems", "minItems", "maxLength"),
-    *("minLength", "minimum", "maximum", "x-kubernetes-list-type", "x-kubernetes-list-map-keys", VALIDATIONS),
+    *(
+        "description",
+        "type",
+        "format",
+        "enum",
+        "default",
+        "required",
+        "properties",
+        "items",
+        "maxItems",
+        "minItems",
+        "maxLength",
+    ),
+    *(
+        "minLength",
+        "minimum",
+        "maximum",
+        "x-kubernetes-list-type",
+        "x-kubernetes-list-map-keys",
+        VALIDATIONS,
+    ),
 }
 
 
@@ -78,7 +97,11 @@ def test_every_rule_says_in_the_imperative_what_to_write() -> None:
         assert rule["message"].startswith("write ") or "oldSelf" in rule["rule"], path
 
 
-@pytest.mark.parametrize("rule", [rule for _, rule in rules() if "oldSelf" not in rule["rule"]], ids=lambda rule: rule["message"][:60])
+@pytest.mark.parametrize(
+    "rule",
+    [rule for _, rule in rules() if "oldSelf" not in rule["rule"]],
+    ids=lambda rule: rule["message"][:60],
+)
 def test_every_rule_refuses_some_manifest_of_the_corpus(rule: dict[str, str]) -> None:
     assert [case.name for case in corpus.invalid() if rule["message"].startswith(case.server_says)]
 
@@ -90,7 +113,10 @@ def test_no_default_stands_inside_a_choice_that_can_be_changed() -> None:
 
 def test_conditions_are_merged_by_type_and_status_has_its_own_endpoint() -> None:
     conditions = root()["properties"]["status"]["properties"]["conditions"]
-    assert (conditions["x-kubernetes-list-type"], conditions["x-kubernetes-list-map-keys"]) == ("map", ["type"])
+    assert (conditions["x-kubernetes-list-type"], conditions["x-kubernetes-list-map-keys"]) == (
+        "map",
+        ["type"],
+    )
     assert conditions["items"]["required"] == ["type", "status", "lastTransitionTime", "reason"]
     assert version()["subresources"] == {"status": {}}
 

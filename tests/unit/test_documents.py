@@ -17,7 +17,8 @@ PACKAGE = ROOT / "operator" / "aop"
 FACTS = ROOT / "docs" / "facts"
 KINDS = sorted(path.stem for path in FACTS.glob("*.md"))
 FACT = re.compile(rf"(?<![\w/.-])({'|'.join(KINDS)})#([a-z][a-z0-9-]*)")
-"""A citation: `facts: ingress-nginx#old-workers`. An issue of a project, such as `kopf#642`, begins with a digit and is none."""
+"""A citation: `facts: ingress-nginx#old-workers`. An issue of a project, such as `kopf#642`, begins
+with a digit and is none."""
 PLACE = re.compile(r"(?<![\w/.-])(docs/[\w/.-]*?\w)(?:\.md)?(?:#([a-z][a-z0-9-]*))?(?![\w/#-])")
 """Another document of ours, by its path, or of `docs/adr` by its number."""
 LINK = re.compile(r"\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]*))?\)")
@@ -45,7 +46,10 @@ def read(path: Path) -> str:
 @cache
 def docstrings() -> dict[Path, str]:
     """That of each module."""
-    return {path.relative_to(ROOT): ast.get_docstring(ast.parse(text)) or "" for path, text in texts(".py")}
+    return {
+        path.relative_to(ROOT): ast.get_docstring(ast.parse(text)) or ""
+        for path, text in texts(".py")
+    }
 
 
 def anchor(heading: str) -> str:
@@ -55,13 +59,17 @@ def anchor(heading: str) -> str:
 
 @cache
 def anchors(document: Path) -> frozenset[str]:
-    return frozenset(anchor(heading) for heading in re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE))
+    return frozenset(
+        anchor(heading) for heading in re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    )
 
 
 @cache
 def facts() -> frozenset[tuple[str, str]]:
     return frozenset(
-        (kind, anchor(heading)) for kind in KINDS for heading in re.findall(r"^### (.+)$", (FACTS / f"{kind}.md").read_text(), re.MULTILINE)
+        (kind, anchor(heading))
+        for kind in KINDS
+        for heading in re.findall(r"^### (.+)$", (FACTS / f"{kind}.md").read_text(), re.MULTILINE)
     )
 
 
@@ -77,12 +85,20 @@ def cited() -> dict[tuple[str, str], list[Path]]:
 
 
 def test_every_fact_that_is_cited_is_there() -> None:
-    assert {f"{kind}#{name}": files for (kind, name), files in cited().items() if (kind, name) not in facts()} == {}
+    assert {
+        f"{kind}#{name}": files
+        for (kind, name), files in cited().items()
+        if (kind, name) not in facts()
+    } == {}
 
 
 def test_every_fact_is_cited_by_the_code() -> None:
     """What nothing rests on is not kept: nobody would notice that it has become false."""
-    used = {pair for pair, files in cited().items() if any(file.parts[0] in {"operator", "tests", "tools", "deploy"} for file in files)}
+    used = {
+        pair
+        for pair, files in cited().items()
+        if any(file.parts[0] in {"operator", "tests", "tools", "deploy"} for file in files)
+    }
     assert sorted(facts() - used) == []
 
 
@@ -91,7 +107,9 @@ def test_every_fact_says_how_it_was_established() -> None:
     without = [
         f"{kind}: {section.splitlines()[0]}"
         for kind in KINDS
-        for section in re.split(r"^### ", (FACTS / f"{kind}.md").read_text(), flags=re.MULTILINE)[1:]
+        for section in re.split(r"^### ", (FACTS / f"{kind}.md").read_text(), flags=re.MULTILINE)[
+            1:
+        ]
         if not re.search(ways, section, re.IGNORECASE) and "| seen |" not in section
     ]
     assert without == []
@@ -102,7 +120,11 @@ def test_every_document_that_the_code_names_is_there() -> None:
     for path, text in texts(".py"):
         for name, at in PLACE.findall(text):
             place = ROOT / name
-            candidates = [place.with_name(f"{place.name}.md"), place, *place.parent.glob(f"{place.name}-*.md")]
+            candidates = [
+                place.with_name(f"{place.name}.md"),
+                place,
+                *place.parent.glob(f"{place.name}-*.md"),
+            ]
             document = next((one for one in candidates if one.exists()), None)
             if document is None or (at and at not in anchors(document)):
                 gone.append(f"{path.relative_to(ROOT)}: {name}{at and '#'}{at}")
@@ -114,14 +136,23 @@ def test_every_link_between_documents_leads_somewhere() -> None:
     for path, text in texts(".md"):
         for name, at in LINK.findall(text):
             document = (path.parent / name).resolve() if name else path
-            if not document.exists() or (at and document.suffix == ".md" and at not in anchors(document)):
+            if not document.exists() or (
+                at and document.suffix == ".md" and at not in anchors(document)
+            ):
                 gone.append(f"{path.relative_to(ROOT)}: {name}#{at}")
     assert gone == []
 
 
 def test_every_promise_that_is_cited_is_one() -> None:
-    promised = set(re.findall(r"^\| ([SL]\d) ", (ROOT / "docs" / "promises.md").read_text(), re.MULTILINE))
-    named = {promise for _, text in texts(".py") for row in PROMISE.findall(text) for promise in re.findall(r"[SL]\d", row)}
+    promised = set(
+        re.findall(r"^\| ([SL]\d) ", (ROOT / "docs" / "promises.md").read_text(), re.MULTILINE)
+    )
+    named = {
+        promise
+        for _, text in texts(".py")
+        for row in PROMISE.findall(text)
+        for promise in re.findall(r"[SL]\d", row)
+    }
     assert named
     assert sorted(named - promised) == []
 
@@ -147,12 +178,20 @@ CALLERS = re.compile(
 
 
 def test_no_module_tells_who_calls_it() -> None:
-    assert [f"{path}: {said[0]}" for path, text in docstrings().items() if (said := CALLERS.search(text))] == []
+    assert [
+        f"{path}: {said[0]}"
+        for path, text in docstrings().items()
+        if (said := CALLERS.search(text))
+    ] == []
 
 
 def test_every_name_of_ours_in_a_module_docstring_exists() -> None:
     """`aop.observe.zone`, `sandbox.waiting.until`: whoever follows one arrives."""
-    names = [(path, name) for path, text in docstrings().items() for name in re.findall(r"`((?:aop|sandbox|model)(?:\.\w+)+)`", text)]
+    names = [
+        (path, name)
+        for path, text in docstrings().items()
+        for name in re.findall(r"`((?:aop|sandbox|model)(?:\.\w+)+)`", text)
+    ]
     assert names
     assert [f"{path}: {name}" for path, name in names if not exists(name)] == []
 
@@ -163,7 +202,8 @@ def test_every_neighbour_that_a_module_docstring_names_exists() -> None:
         f"{path}: {module}.{name}"
         for path, text in docstrings().items()
         for module, name in re.findall(r"`(\w+)\.([A-Za-z_]\w*)", text)
-        if (neighbour := ROOT / path.parent / f"{module}.py").is_file() and not re.search(rf"\b{name}\b", read(neighbour))
+        if (neighbour := ROOT / path.parent / f"{module}.py").is_file()
+        and not re.search(rf"\b{name}\b", read(neighbour))
     ]
     assert gone == []
 
@@ -173,7 +213,14 @@ def test_a_package_that_lists_its_modules_lists_all_of_them(package: str) -> Non
     folder = PACKAGE / package
     told = docstrings()[(folder / "__init__.py").relative_to(ROOT)]
     modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
-    assert sorted(name for name in modules if not re.search(rf"`{name}`|^ {{4}}{name} ", told, re.MULTILINE)) == []
+    assert (
+        sorted(
+            name
+            for name in modules
+            if not re.search(rf"`{name}`|^ {{4}}{name} ", told, re.MULTILINE)
+        )
+        == []
+    )
 
 
 def exists(name: str) -> bool:
@@ -184,13 +231,20 @@ def exists(name: str) -> bool:
         module = base.joinpath(*parts[:upto])
         for file in (module.with_suffix(".py"), module / "__init__.py"):
             if file.is_file():
-                return upto == len(parts) or re.search(rf"\b{parts[upto]}\b", file.read_text()) is not None
+                return (
+                    upto == len(parts)
+                    or re.search(rf"\b{parts[upto]}\b", file.read_text()) is not None
+                )
     return False
 
 
 def test_the_picture_of_the_floors_is_the_contract() -> None:
-    picture = re.search(r"```text\n(__main__.*?)```", (ROOT / "docs" / "architecture.md").read_text(), re.DOTALL)
+    picture = re.search(
+        r"```text\n(__main__.*?)```", (ROOT / "docs" / "architecture.md").read_text(), re.DOTALL
+    )
     assert picture
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
+        "contracts"
+    ]
     (floors,) = (contract["layers"] for contract in contracts if contract["name"] == "floors")
     assert [re.split(r"\s{2,}", line)[0] for line in picture[1].splitlines()] == floors

@@ -44,15 +44,31 @@ def spec(**fields: Any) -> dict[str, Any]:
     ("raw", "named"),
     [
         (spec(), {TOKEN, GENERATED, TARGET}),
-        (spec(certificate={"generate": {"secretName": "keys"}}), {TOKEN, ObjectKey("edge", "keys"), TARGET}),
-        (spec(certificate={"secretRef": {"name": "theirs"}}), {TOKEN, ObjectKey("edge", "theirs"), GENERATED, TARGET}),
+        (
+            spec(certificate={"generate": {"secretName": "keys"}}),
+            {TOKEN, ObjectKey("edge", "keys"), TARGET},
+        ),
+        (
+            spec(certificate={"secretRef": {"name": "theirs"}}),
+            {TOKEN, ObjectKey("edge", "theirs"), GENERATED, TARGET},
+        ),
         (spec(origins=[]), {TOKEN, GENERATED}),
-        (spec(origins=[{"name": "public"}, {"name": "half", "ingressNginx": {"configMapRef": {"name": "x"}}}]), {TOKEN, GENERATED}),
+        (
+            spec(
+                origins=[
+                    {"name": "public"},
+                    {"name": "half", "ingressNginx": {"configMapRef": {"name": "x"}}},
+                ]
+            ),
+            {TOKEN, GENERATED},
+        ),
         (spec(credentials=None, certificate=None, origins=None), {GENERATED}),
         ({}, {GENERATED}),
     ],
 )
-def test_an_object_refers_to_what_its_spec_names_however_broken(raw: dict[str, Any], named: set[ObjectKey]) -> None:
+def test_an_object_refers_to_what_its_spec_names_however_broken(
+    raw: dict[str, Any], named: set[ObjectKey]
+) -> None:
     assert references(KEY.namespace, KEY.name, raw) == named
 
 
@@ -76,7 +92,9 @@ UID, OTHER_UID = "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "6ba7b811-9dad-11d1-80b
 def slots(cluster: Lists | None = None) -> Loops:
     there, clock, settings = cast("Cluster", cluster or Lists()), Clock(), Settings()
     keepers = OriginKeepers(there, cast("ReplicaReader", None), settings, clock)
-    observer = Observer(there, cast("ZoneReader", None), keepers, cast("EdgeReader", None), settings, clock)
+    observer = Observer(
+        there, cast("ZoneReader", None), keepers, cast("EdgeReader", None), settings, clock
+    )
     return Loops(cast("Reconciler", None), observer, keepers, cast("Orphans", None), clock)
 
 
@@ -117,7 +135,9 @@ async def test_whoever_names_what_changed_is_woken_and_reads_it_anew() -> None:
             read[name] += 1
             return {}
 
-        await slot.memory.secrets.setdefault(TOKEN, Source("the token", data, found.clock)).look(within_s=60, patience_s=60)
+        await slot.memory.secrets.setdefault(TOKEN, Source("the token", data, found.clock)).look(
+            within_s=60, patience_s=60
+        )
 
     for _ in range(2):
         await look("mine", mine)
@@ -150,17 +170,25 @@ async def test_when_an_object_is_gone_the_others_look_for_their_rivals_anew() ->
 def test_no_secret_and_no_config_map_is_listed_without_our_label() -> None:
     """There are too many, and most are nobody's business; the selector is the server's."""
     tuned = kopf_settings(Settings())
-    selectors = {name: tuned.watching.label_selectors[name] for name in ("secrets.v1", "configmaps.v1")}
+    selectors = {
+        name: tuned.watching.label_selectors[name] for name in ("secrets.v1", "configmaps.v1")
+    }
     assert selectors == dict.fromkeys(selectors, f"{WATCH_LABEL}=true")
 
 
 def test_kopf_posts_nothing_peers_with_nobody_and_holds_our_finalizer() -> None:
     tuned = kopf_settings(Settings())
-    assert (tuned.posting.enabled, tuned.peering.standalone, tuned.persistence.finalizer) == (False, True, FINALIZER)
+    assert (tuned.posting.enabled, tuned.peering.standalone, tuned.persistence.finalizer) == (
+        False,
+        True,
+        FINALIZER,
+    )
 
 
 @pytest.mark.parametrize(("namespaces", "scans"), [((), True), (("edge",), False)])
-def test_only_a_cluster_wide_operator_scans_for_resources(namespaces: tuple[str, ...], scans: bool) -> None:
+def test_only_a_cluster_wide_operator_scans_for_resources(
+    namespaces: tuple[str, ...], scans: bool
+) -> None:
     assert kopf_settings(Settings(watch_namespaces=namespaces)).scanning.disabled is not scans
 
 
@@ -171,4 +199,8 @@ def test_there_are_no_handlers_that_compare_what_was_with_what_is() -> None:
     changing = registry._changing.get_all_handlers()
     assert [(handler.id, str(handler.reason)) for handler in changing] == [("teardown", "delete")]
     assert [handler.id for handler in registry._spawning.get_all_handlers()] == ["reconcile"]
-    assert [handler.id for handler in registry._watching.get_all_handlers()] == ["wake", "wake-by-secret", "wake-by-configmap"]
+    assert [handler.id for handler in registry._watching.get_all_handlers()] == [
+        "wake",
+        "wake-by-secret",
+        "wake-by-configmap",
+    ]

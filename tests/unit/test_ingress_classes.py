@@ -18,7 +18,10 @@ def ingress(class_name: str | None = None, annotation: str | None = None) -> dic
     annotations = {"kubernetes.io/ingress.class": annotation} if annotation else {}
     return {
         "metadata": {"name": "shop", "namespace": "default", "annotations": annotations},
-        "spec": {"rules": [{"host": "www.example.com"}], **({"ingressClassName": class_name} if class_name else {})},
+        "spec": {
+            "rules": [{"host": "www.example.com"}],
+            **({"ingressClassName": class_name} if class_name else {}),
+        },
     }
 
 

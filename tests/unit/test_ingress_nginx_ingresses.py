@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from aop.origins import ObjectKey
-from aop.origins.ingress_nginx import Replica, hosts_under, left_open, served_by, server_of, verifier_of, wildcards_under
+from aop.origins.ingress_nginx import (
+    Replica,
+    hosts_under,
+    left_open,
+    served_by,
+    server_of,
+    verifier_of,
+    wildcards_under,
+)
 from aop.origins.ingress_nginx.ingresses import aliases_of, hosts_of
 
 PREFIX = "nginx.ingress.kubernetes.io"
@@ -22,15 +30,27 @@ PATTERNS = ("example.com", "*.example.com")
 
 
 def ingress(
-    *hosts: str | None, tls: tuple[str, ...] = (), class_name: str | None = "nginx", namespace: str = "shop", **annotations: str
+    *hosts: str | None,
+    tls: tuple[str, ...] = (),
+    class_name: str | None = "nginx",
+    namespace: str = "shop",
+    **annotations: str,
 ) -> dict[str, Any]:
-    spec: dict[str, Any] = {"rules": [{"host": host} if host else {} for host in hosts], "tls": [{"hosts": list(tls)}] if tls else []}
+    spec: dict[str, Any] = {
+        "rules": [{"host": host} if host else {} for host in hosts],
+        "tls": [{"hosts": list(tls)}] if tls else [],
+    }
     metadata = {
         "name": "web",
         "namespace": namespace,
-        "annotations": {key.replace("__", "/").replace("_", "-"): value for key, value in annotations.items()},
+        "annotations": {
+            key.replace("__", "/").replace("_", "-"): value for key, value in annotations.items()
+        },
     }
-    return {"metadata": metadata, "spec": spec | ({"ingressClassName": class_name} if class_name else {})}
+    return {
+        "metadata": metadata,
+        "spec": spec | ({"ingressClassName": class_name} if class_name else {}),
+    }
 
 
 def annotated(one: dict[str, Any], **annotations: str) -> dict[str, Any]:
@@ -51,14 +71,28 @@ def annotated(one: dict[str, Any], **annotations: str) -> dict[str, Any]:
         (ingress("a.example.com", class_name="parameterless"), {}, False),
         (ingress("a.example.com", class_name=None), {}, False),
         (ingress("a.example.com", class_name=None), {"without_class": True}, True),
-        (ingress("a.example.com", class_name=None, kubernetes_io__ingress_class="x"), {"without_class": True}, True),
+        (
+            ingress("a.example.com", class_name=None, kubernetes_io__ingress_class="x"),
+            {"without_class": True},
+            True,
+        ),
         (ingress("a.example.com"), {"watch_namespace": "shop"}, True),
         (ingress("a.example.com"), {"watch_namespace": "web"}, False),
-        (ingress("a.example.com", class_name="other"), {"ingress_class": "other", "class_by_name": True}, True),
-        (ingress("a.example.com", class_name="other"), {"controller_class": "example.com/other"}, True),
+        (
+            ingress("a.example.com", class_name="other"),
+            {"ingress_class": "other", "class_by_name": True},
+            True,
+        ),
+        (
+            ingress("a.example.com", class_name="other"),
+            {"controller_class": "example.com/other"},
+            True,
+        ),
     ],
 )
-def test_an_ingress_is_served_by_the_controllers_own_rules(one: dict[str, Any], replica: dict[str, Any], served: bool) -> None:
+def test_an_ingress_is_served_by_the_controllers_own_rules(
+    one: dict[str, Any], replica: dict[str, Any], served: bool
+) -> None:
     assert bool(served_by([one], [replace(REPLICA, **replica)], CLASSES)) is served
 
 
@@ -99,15 +133,28 @@ def test_only_concrete_hosts_under_the_patterns_are_in_scope() -> None:
     assert hosts_under([], PATTERNS) == ()
 
 
-@pytest.mark.parametrize(("passthrough", "annotation", "seen"), [(True, "true", False), (True, "false", True), (False, "true", True)])
-def test_a_host_whose_tls_goes_past_nginx_is_out_of_scope(passthrough: bool, annotation: str, seen: bool) -> None:
+@pytest.mark.parametrize(
+    ("passthrough", "annotation", "seen"),
+    [(True, "true", False), (True, "false", True), (False, "true", True)],
+)
+def test_a_host_whose_tls_goes_past_nginx_is_out_of_scope(
+    passthrough: bool, annotation: str, seen: bool
+) -> None:
     one = annotated(ingress("www.example.com"), ssl_passthrough=annotation)
     assert bool(hosts_under([one], PATTERNS, [replace(REPLICA, passthrough=passthrough)])) is seen
 
 
 def test_aliases_are_hosts_too() -> None:
-    one = annotated(ingress("www.example.org"), server_alias="a.example.com, Shop.Example.com,,*.example.com, b.example.org")
-    assert aliases_of(one, [PREFIX]) == ("*.example.com", "a.example.com", "b.example.org", "shop.example.com")
+    one = annotated(
+        ingress("www.example.org"),
+        server_alias="a.example.com, Shop.Example.com,,*.example.com, b.example.org",
+    )
+    assert aliases_of(one, [PREFIX]) == (
+        "*.example.com",
+        "a.example.com",
+        "b.example.org",
+        "shop.example.com",
+    )
     assert hosts_under([one], PATTERNS, [REPLICA]) == ("a.example.com", "shop.example.com")
     assert hosts_under([one], PATTERNS, [replace(REPLICA, annotations_prefix="example.com")]) == ()
 
@@ -116,9 +163,15 @@ def test_aliases_are_hosts_too() -> None:
 
 
 @pytest.mark.parametrize("verify", ["on", "optional", "an unknown word", None])
-@pytest.mark.parametrize(("named", "host"), [("www.example.com", "www.example.com"), ("*.example.com", "a.example.com")])
-def test_an_ingress_that_verifies_a_host_by_itself_is_told(verify: str | None, named: str, host: str) -> None:
-    settings = {"auth_tls_secret": "shop/ca"} | ({"auth_tls_verify_client": verify} if verify else {})
+@pytest.mark.parametrize(
+    ("named", "host"), [("www.example.com", "www.example.com"), ("*.example.com", "a.example.com")]
+)
+def test_an_ingress_that_verifies_a_host_by_itself_is_told(
+    verify: str | None, named: str, host: str
+) -> None:
+    settings = {"auth_tls_secret": "shop/ca"} | (
+        {"auth_tls_verify_client": verify} if verify else {}
+    )
     said = verifier_of(host, [annotated(ingress(named), **settings)], [REPLICA])
     assert said is not None
     assert said.startswith("Ingress shop/web verifies client certificates by itself")
@@ -131,8 +184,14 @@ def test_an_ingress_that_verifies_a_host_by_itself_is_told(verify: str | None, n
     [
         ingress("www.example.com"),
         annotated(ingress("www.example.com"), auth_tls_verify_client="on"),
-        annotated(ingress("www.example.com"), auth_tls_secret="shop/ca", auth_tls_verify_client="off"),
-        annotated(ingress("www.example.com"), auth_tls_secret="shop/ca", auth_tls_verify_client="optional_no_ca"),
+        annotated(
+            ingress("www.example.com"), auth_tls_secret="shop/ca", auth_tls_verify_client="off"
+        ),
+        annotated(
+            ingress("www.example.com"),
+            auth_tls_secret="shop/ca",
+            auth_tls_verify_client="optional_no_ca",
+        ),
         annotated(ingress("www.example.org", "notexample.com"), auth_tls_secret="shop/ca"),
         annotated(ingress("*.www.example.com", "*.com"), auth_tls_secret="shop/ca"),
     ],
@@ -141,12 +200,22 @@ def test_one_that_refuses_nobody_there_is_not(one: dict[str, Any]) -> None:
     assert verifier_of("www.example.com", [one], [REPLICA]) is None
 
 
-def test_an_exact_name_is_served_before_a_wildcard_and_a_wildcard_before_what_takes_the_rest() -> None:
+def test_an_exact_name_is_served_before_a_wildcard_and_a_wildcard_before_what_takes_the_rest() -> (
+    None
+):
     """Whose server a request goes to decides who verifies; the others' settings do not reach it."""
     strict = {"auth_tls_secret": "shop/ca"}
-    for milder, stricter in ((ingress("a.example.com"), ingress("*.example.com")), (ingress("*.example.com"), ingress(None))):
-        assert verifier_of("a.example.com", [annotated(stricter, **strict), milder], [REPLICA]) is None
-        assert verifier_of("a.example.com", [stricter, annotated(milder, **strict)], [REPLICA]) is not None
+    for milder, stricter in (
+        (ingress("a.example.com"), ingress("*.example.com")),
+        (ingress("*.example.com"), ingress(None)),
+    ):
+        assert (
+            verifier_of("a.example.com", [annotated(stricter, **strict), milder], [REPLICA]) is None
+        )
+        assert (
+            verifier_of("a.example.com", [stricter, annotated(milder, **strict)], [REPLICA])
+            is not None
+        )
 
 
 def test_one_without_a_host_takes_whatever_nobody_else_does() -> None:
@@ -161,34 +230,68 @@ def test_only_a_rule_gives_a_wildcard_a_server_of_its_own() -> None:
     named_in_tls = ingress("app.example.com", tls=("*.example.com",))
     alias = annotated(ingress("app.example.com"), server_alias="*.example.com")
     assert wildcards_under([named_in_tls, alias], ["*.example.com"]) == ()
-    assert wildcards_under([named_in_tls, alias, ingress("*.example.com")], ["*.example.com"]) == ("*.example.com",)
+    assert wildcards_under([named_in_tls, alias, ingress("*.example.com")], ["*.example.com"]) == (
+        "*.example.com",
+    )
     assert server_of("t.example.com", [named_in_tls], [PREFIX]) == ""
     assert server_of("t.example.com", [alias], [PREFIX]) == "*.example.com"
 
 
-@pytest.mark.parametrize("alias", ["*.example.com", r"~^.+\.example\.com$", "~^t[0-9]+.example.com", ".example.com", "shop.example.*"])
-def test_what_an_alias_takes_that_is_no_single_name_is_no_host_and_is_named_as_open(alias: str) -> None:
-    one = annotated(with_service(ingress("app.example.com")), server_alias=f"store.example.com, {alias}")
-    assert hosts_under([one], ["*.example.com"], [REPLICA]) == ("app.example.com", "store.example.com")
+@pytest.mark.parametrize(
+    "alias",
+    [
+        "*.example.com",
+        r"~^.+\.example\.com$",
+        "~^t[0-9]+.example.com",
+        ".example.com",
+        "shop.example.*",
+    ],
+)
+def test_what_an_alias_takes_that_is_no_single_name_is_no_host_and_is_named_as_open(
+    alias: str,
+) -> None:
+    one = annotated(
+        with_service(ingress("app.example.com")), server_alias=f"store.example.com, {alias}"
+    )
+    assert hosts_under([one], ["*.example.com"], [REPLICA]) == (
+        "app.example.com",
+        "store.example.com",
+    )
     (said,) = left_open([one], ["*.example.com"], [REPLICA])
     assert f"its server-alias {alias} takes" in said
-    assert left_open([ingress("*.example.com"), one], ["*.example.com"], [REPLICA]) == (() if alias == "*.example.com" else (said,))
+    assert left_open([ingress("*.example.com"), one], ["*.example.com"], [REPLICA]) == (
+        () if alias == "*.example.com" else (said,)
+    )
 
 
 def with_service(one: dict[str, Any]) -> dict[str, Any]:
     """The Ingress with a Service behind its first rule."""
     backend = {"service": {"name": "app", "port": {"number": 80}}}
-    one["spec"]["rules"][0]["http"] = {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}
+    one["spec"]["rules"][0]["http"] = {
+        "paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]
+    }
     return one
 
 
 def test_an_alias_is_a_name_of_the_server() -> None:
-    one = annotated(ingress("www.example.org"), auth_tls_secret="shop/ca", server_alias="a.example.org, Shop.Example.com")
+    one = annotated(
+        ingress("www.example.org"),
+        auth_tls_secret="shop/ca",
+        server_alias="a.example.org, Shop.Example.com",
+    )
     assert verifier_of("shop.example.com", [one], [REPLICA]) is not None
     assert verifier_of("a.example.com", [one], [REPLICA]) is None
 
 
 def test_the_controllers_own_prefix_counts() -> None:
     one = annotated(ingress("www.example.com"), auth_tls_secret="shop/ca")
-    assert verifier_of("www.example.com", [one], [replace(REPLICA, annotations_prefix="example.com")]) is None
-    assert verifier_of("www.example.com", [one], [replace(REPLICA, annotations_prefix="example.com"), REPLICA]) is not None
+    assert (
+        verifier_of("www.example.com", [one], [replace(REPLICA, annotations_prefix="example.com")])
+        is None
+    )
+    assert (
+        verifier_of(
+            "www.example.com", [one], [replace(REPLICA, annotations_prefix="example.com"), REPLICA]
+        )
+        is not None
+    )

@@ -32,7 +32,10 @@ def walk(statements: Iterable[Statement], depth: int = 0) -> Iterator[tuple[int,
         ("gzip on;", [("gzip on", 0, 1)]),
         ("\n\ngzip\n  on;", [("gzip on", 0, 3)]),
         ("server { listen 80; }", [("server", 0, 1), ("listen 80", 1, 1)]),
-        ("map $a $b {\n  default 1;\n}\ngzip on;", [("map $a $b", 0, 1), ("default 1", 1, 2), ("gzip on", 0, 4)]),
+        (
+            "map $a $b {\n  default 1;\n}\ngzip on;",
+            [("map $a $b", 0, 1), ("default 1", 1, 2), ("gzip on", 0, 4)],
+        ),
         ('add_header X "a; {b}";', [("add_header X a; {b}", 0, 1)]),
         (r"add_header X 'it\'s; ';", [(r"add_header X it\'s; ", 0, 1)]),
         ("return 200 ${host}x;", [("return 200 ${host}x", 0, 1)]),
@@ -40,8 +43,12 @@ def walk(statements: Iterable[Statement], depth: int = 0) -> Iterator[tuple[int,
         ("gzip on; # ssl_verify_client on;", [("gzip on", 0, 1)]),
     ],
 )
-def test_statements_are_read_with_depth_and_line(text: str, expected: list[tuple[str, int, int]]) -> None:
-    assert [(" ".join(one.words), depth, one.line) for depth, one in walk(read(text).statements)] == expected
+def test_statements_are_read_with_depth_and_line(
+    text: str, expected: list[tuple[str, int, int]]
+) -> None:
+    assert [
+        (" ".join(one.words), depth, one.line) for depth, one in walk(read(text).statements)
+    ] == expected
     assert read(text).fault is None
 
 
@@ -63,7 +70,10 @@ def test_statements_are_read_with_depth_and_line(text: str, expected: list[tuple
         ("ssl_crl /a.pem;", "ssl_crl"),
         ("ssl_session_ticket_key /a;", "ssl_session_ticket_key"),
         ("ssl_ocsp leaf;", "line 1 sets ssl_ocsp"),
-        ("\nserver { listen 8443 ssl;\n ssl_ocsp on; }", "line 2 has a server that sets ssl_ocsp and not ssl_verify_client"),
+        (
+            "\nserver { listen 8443 ssl;\n ssl_ocsp on; }",
+            "line 2 has a server that sets ssl_ocsp and not ssl_verify_client",
+        ),
         ("error_page 404 496 @app;", "hands refused requests (496) to '@app'"),
         ("error_page 308 405 421 = @app;", "(308, 405, 421) to '@app'"),
         ("error_page 495 496 =200 /welcome;", "turns refusals (495, 496) into success"),
@@ -109,15 +119,28 @@ def test_what_keeps_sessions_out_of_our_reach_depends_on_where_it_stands() -> No
     assert "shared ssl_session_cache" in str(objection(text, SERVER))
     assert "shared ssl_session_cache" in str(objection(text, HTTP, flushed=False))
     assert objection("ssl_session_cache builtin:1000;", SERVER) is None
-    assert "shared ssl_session_cache" in str(objected(ForeignText.MERGE, {HTTP: text, "ssl-session-cache": "false"}))
+    assert "shared ssl_session_cache" in str(
+        objected(ForeignText.MERGE, {HTTP: text, "ssl-session-cache": "false"})
+    )
     assert objected(ForeignText.MERGE, {HTTP: text}) is None
 
 
 @pytest.mark.parametrize(
-    ("page", "answers"), [("return 403;", True), ("internal; return 403 'no';", True), ("proxy_pass http://app;", False), ("", False)]
+    ("page", "answers"),
+    [
+        ("return 403;", True),
+        ("internal; return 403 'no';", True),
+        ("proxy_pass http://app;", False),
+        ("", False),
+    ],
 )
-def test_a_named_page_may_answer_the_refused_if_it_answers_by_itself(page: str, answers: bool) -> None:
-    said = objected(ForeignText.MERGE, {HTTP: "error_page 495 496 = @page;", SERVER: f"location @page {{ {page} }}"})
+def test_a_named_page_may_answer_the_refused_if_it_answers_by_itself(
+    page: str, answers: bool
+) -> None:
+    said = objected(
+        ForeignText.MERGE,
+        {HTTP: "error_page 495 496 = @page;", SERVER: f"location @page {{ {page} }}"},
+    )
     assert (said is None) is answers
 
 
@@ -134,7 +157,9 @@ def test_any_text_is_read_to_its_end(text: str) -> None:
         assert one.line == text.count("\n", 0, one.start) + 1
         assert one.words or found.fault
     between = [0, *(edge for one in found.statements for edge in (one.start, one.end)), len(text)]
-    assert not read("\n".join(text[start:end] for start, end in zip(between[::2], between[1::2], strict=True))).statements
+    assert not read(
+        "\n".join(text[start:end] for start, end in zip(between[::2], between[1::2], strict=True))
+    ).statements
 
 
 @given(st.text(st.sampled_from(list(" \n;{}\"'\\#$ab")), max_size=40))
@@ -156,7 +181,9 @@ def objected(policy: ForeignText, data: dict[str, str] | None = None, **more: ob
 
 def owned(key: str, manager: str = "helm") -> dict[str, object]:
     entry = {"manager": manager, "fieldsV1": {"f:data": {f"f:{key}": {}}}}
-    return {"metadata": {"namespace": "ingress-nginx", "name": "controller", "managedFields": [entry]}}
+    return {
+        "metadata": {"namespace": "ingress-nginx", "name": "controller", "managedFields": [entry]}
+    }
 
 
 def test_a_config_map_without_snippets_is_free() -> None:
@@ -168,7 +195,9 @@ def test_a_config_map_without_snippets_is_free() -> None:
 def test_text_of_others_is_quoted_enough_to_be_found_and_no_more() -> None:
     said = objected(ForeignText.REFUSE, {HTTP: "\n" + "secret_directive " * 10 + ";\ngzip on;\n"})
     assert said is not None
-    assert said.startswith("ConfigMap ingress-nginx/controller: http-snippet holds text that is not ours")
+    assert said.startswith(
+        "ConfigMap ingress-nginx/controller: http-snippet holds text that is not ours"
+    )
     assert "and 1 more lines" in said
     assert said.count("secret_directive") < 4
     assert "`foreignText: Merge`" in said

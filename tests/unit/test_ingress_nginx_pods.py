@@ -13,11 +13,26 @@ from builders import TARGET
 
 def pod(*arguments: str, name: str = "one", ready: bool = True, **more: Any) -> dict[str, Any]:
     """A controller's pod; without arguments, with those of the Helm chart."""
-    status = {"phase": "Running", "podIP": "192.0.2.1", "conditions": [{"type": "Ready", "status": str(ready)}]}
+    status = {
+        "phase": "Running",
+        "podIP": "192.0.2.1",
+        "conditions": [{"type": "Ready", "status": str(ready)}],
+    }
     container = {
         "name": "controller",
-        "args": list(arguments or ("/nginx-ingress-controller", "--configmap=$(POD_NAMESPACE)/ingress-nginx-controller")),
-        "env": [{"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}],
+        "args": list(
+            arguments
+            or (
+                "/nginx-ingress-controller",
+                "--configmap=$(POD_NAMESPACE)/ingress-nginx-controller",
+            )
+        ),
+        "env": [
+            {
+                "name": "POD_NAMESPACE",
+                "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}},
+            }
+        ],
     }
     metadata = {"namespace": TARGET.namespace, "name": name, "uid": f"uid-{name}"}
     return {
@@ -66,15 +81,24 @@ def test_a_pod_that_names_another_or_none_does_not(words: list[str]) -> None:
 
 
 def test_the_command_counts_as_much_as_the_arguments() -> None:
-    found = pod(container={"command": ["/nginx-ingress-controller", f"--configmap={TARGET}"], "args": []})
+    found = pod(
+        container={"command": ["/nginx-ingress-controller", f"--configmap={TARGET}"], "args": []}
+    )
     assert only(found).name == "one"
 
 
 def test_variables_are_expanded_in_the_order_in_which_they_are_defined() -> None:
-    variables = [{"name": "NS", "value": TARGET.namespace}, {"name": "REF", "value": "$(NS)/$(LATER)"}, {"name": "LATER", "value": "x"}]
+    variables = [
+        {"name": "NS", "value": TARGET.namespace},
+        {"name": "REF", "value": "$(NS)/$(LATER)"},
+        {"name": "LATER", "value": "x"},
+    ]
     assert readers([pod("c", "--configmap=$(REF)", container={"env": variables})], TARGET) == ()
     variables[1]["value"] = f"$(NS)/{TARGET.name}"
-    assert only(pod("c", "--configmap=$(REF)", container={"env": variables})).key.namespace == TARGET.namespace
+    assert (
+        only(pod("c", "--configmap=$(REF)", container={"env": variables})).key.namespace
+        == TARGET.namespace
+    )
 
 
 def test_a_value_that_only_the_kubelet_can_read_is_not_guessed() -> None:
@@ -105,28 +129,74 @@ def test_a_pod_that_gets_no_traffic_reads_and_cannot_be_asked(not_ready: dict[st
 
 def test_the_flags_that_matter_are_read_with_the_controllers_own_defaults() -> None:
     plain = only(pod())
-    assert (plain.http_port, plain.https_port, plain.ingress_class, plain.controller_class) == (80, 443, "nginx", "k8s.io/ingress-nginx")
-    assert (plain.class_by_name, plain.without_class, plain.watch_namespace, plain.passthrough) == (False, False, "", False)
-    flags = ["--http-port=8080", "--https-port", "8443", "--ingress-class=internal", "--controller-class=example.com/internal"]
-    flags += ["--ingress-class-by-name", "--watch-ingress-without-class=true", "--watch-namespace=shop", "--enable-ssl-passthrough"]
+    assert (plain.http_port, plain.https_port, plain.ingress_class, plain.controller_class) == (
+        80,
+        443,
+        "nginx",
+        "k8s.io/ingress-nginx",
+    )
+    assert (plain.class_by_name, plain.without_class, plain.watch_namespace, plain.passthrough) == (
+        False,
+        False,
+        "",
+        False,
+    )
+    flags = [
+        "--http-port=8080",
+        "--https-port",
+        "8443",
+        "--ingress-class=internal",
+        "--controller-class=example.com/internal",
+    ]
+    flags += [
+        "--ingress-class-by-name",
+        "--watch-ingress-without-class=true",
+        "--watch-namespace=shop",
+        "--enable-ssl-passthrough",
+    ]
     told = only(pod("c", f"--configmap={TARGET}", *flags, "--annotations-prefix=example.com"))
-    assert (told.http_port, told.https_port, told.ingress_class, told.controller_class) == (8080, 8443, "internal", "example.com/internal")
-    assert (told.class_by_name, told.without_class, told.watch_namespace, told.passthrough) == (True, True, "shop", True)
+    assert (told.http_port, told.https_port, told.ingress_class, told.controller_class) == (
+        8080,
+        8443,
+        "internal",
+        "example.com/internal",
+    )
+    assert (told.class_by_name, told.without_class, told.watch_namespace, told.passthrough) == (
+        True,
+        True,
+        "shop",
+        True,
+    )
     assert told.annotations_prefix == "example.com"
 
 
-@pytest.mark.parametrize(("value", "on"), [("true", True), ("1", True), ("", True), ("false", False), ("0", False), ("yes", False)])
+@pytest.mark.parametrize(
+    ("value", "on"),
+    [("true", True), ("1", True), ("", True), ("false", False), ("0", False), ("yes", False)],
+)
 def test_a_flag_is_on_as_the_controllers_own_parser_has_it(value: str, on: bool) -> None:
-    assert only(pod("c", f"--configmap={TARGET}", f"--watch-ingress-without-class={value}")).without_class is on
+    assert (
+        only(
+            pod("c", f"--configmap={TARGET}", f"--watch-ingress-without-class={value}")
+        ).without_class
+        is on
+    )
 
 
 def test_a_port_that_is_none_counts_as_not_given() -> None:
     assert only(pod("c", f"--configmap={TARGET}", "--https-port=https")).https_port == 443
 
 
-@pytest.mark.parametrize(("watched", "seen"), [("", False), (TARGET.namespace, False), ("shop", True)])
-def test_a_controller_of_another_namespace_reads_the_config_map_once_and_never_again(watched: str, seen: bool) -> None:
-    assert unwatched(only(pod("c", f"--configmap={TARGET}", f"--watch-namespace={watched}")), TARGET) is seen
+@pytest.mark.parametrize(
+    ("watched", "seen"), [("", False), (TARGET.namespace, False), ("shop", True)]
+)
+def test_a_controller_of_another_namespace_reads_the_config_map_once_and_never_again(
+    watched: str, seen: bool
+) -> None:
+    assert (
+        unwatched(only(pod("c", f"--configmap={TARGET}", f"--watch-namespace={watched}")), TARGET)
+        is seen
+    )
 
 
 # --- the controller's own settings ---------------------------------------------------------------------------------------------------
@@ -141,15 +211,23 @@ def test_a_controller_of_another_namespace_reads_the_config_map_once_and_never_a
         ({"map-hash-bucket-size": "0"}, Options()),
         ({"ssl-session-cache-size": "20m"}, Options(session_cache_size="20m")),
         ({"ssl-session-cache-size": "20m; ssl_verify_client off"}, Options()),
-        ({"ssl-session-cache": "false", "ssl-session-cache-size": "20m"}, Options(session_cache_size=None)),
+        (
+            {"ssl-session-cache": "false", "ssl-session-cache-size": "20m"},
+            Options(session_cache_size=None),
+        ),
         ({"ssl-session-cache": "no"}, Options()),
         ({"use-proxy-protocol": "True"}, Options(proxy_protocol=True)),
         ({"ssl-session-tickets": "true"}, Options()),
-        ({"ssl-session-tickets": "true", "ssl-session-ticket-key": "a"}, Options(lasting_tickets=True)),
+        (
+            {"ssl-session-tickets": "true", "ssl-session-ticket-key": "a"},
+            Options(lasting_tickets=True),
+        ),
         ({"ssl-session-ticket-key": "a"}, Options()),
     ],
 )
-def test_a_setting_that_its_type_cannot_hold_counts_as_absent(data: dict[str, str], options: Options) -> None:
+def test_a_setting_that_its_type_cannot_hold_counts_as_absent(
+    data: dict[str, str], options: Options
+) -> None:
     assert Options.read({"data": data}) == options
 
 

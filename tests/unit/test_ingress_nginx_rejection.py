@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from aop.origins import Claim, ObjectKey
-from aop.origins.ingress_nginx import ForeignText, Rejection, Replica, Stored, publish, read, rejected_by
+from aop.origins.ingress_nginx import (
+    ForeignText,
+    Rejection,
+    Replica,
+    Stored,
+    publish,
+    read,
+    rejected_by,
+)
 from aop.origins.ingress_nginx.text import HTTP
 from builders import NOW, REQUIRING
 
@@ -23,8 +31,15 @@ def emerg(words: str) -> str:
     return f"Error reloading NGINX: \n---\nError: exit status 1\n2026/03/01 12:00:00 [emerg] 25#25: {words}{ENDS}"
 
 
-def event(words: str = 'unknown directive "x"', *, after_s: float = 0, **more: Any) -> dict[str, Any]:
-    about = {"involvedObject": {"uid": REPLICA.uid}, "type": "Warning", "reason": "RELOAD", "message": emerg(words)}
+def event(
+    words: str = 'unknown directive "x"', *, after_s: float = 0, **more: Any
+) -> dict[str, Any]:
+    about = {
+        "involvedObject": {"uid": REPLICA.uid},
+        "type": "Warning",
+        "reason": "RELOAD",
+        "message": emerg(words),
+    }
     return about | {"lastTimestamp": (NOW + timedelta(seconds=after_s)).isoformat()} | more
 
 
@@ -46,7 +61,9 @@ def said(words: str, config_map: Stored | None = None) -> Rejection:
 # --- which Event --------------------------------------------------------------------------------------------------------------------
 
 
-def test_a_rejection_is_told_in_nginxs_own_words_without_the_name_of_a_file_that_is_new_each_time() -> None:
+def test_a_rejection_is_told_in_nginxs_own_words_without_the_name_of_a_file_that_is_new_each_time() -> (
+    None
+):
     assert said('unknown directive "x"').words == 'unknown directive "x"'
 
 
@@ -60,7 +77,14 @@ def test_a_rejection_is_told_in_nginxs_own_words_without_the_name_of_a_file_that
         event(after_s=-1.5),
         event(lastTimestamp=None),
     ],
-    ids=["not a text's fault", "a success", "another reason", "another pod", "before the text", "without a time"],
+    ids=[
+        "not a text's fault",
+        "a success",
+        "another reason",
+        "another pod",
+        "before the text",
+        "without a time",
+    ],
 )
 def test_anything_else_is_no_rejection(other: dict[str, Any]) -> None:
     assert rejected_by([other], REPLICA, since=NOW, stored=stored()) is None
@@ -68,13 +92,22 @@ def test_anything_else_is_no_rejection(other: dict[str, Any]) -> None:
 
 def test_an_event_of_the_same_second_counts() -> None:
     """Events carry whole seconds, our own clock does not."""
-    assert rejected_by([event()], REPLICA, since=NOW + timedelta(microseconds=900_000), stored=stored()) is not None
+    assert (
+        rejected_by(
+            [event()], REPLICA, since=NOW + timedelta(microseconds=900_000), stored=stored()
+        )
+        is not None
+    )
 
 
 def test_the_newest_event_has_the_word_and_a_series_tells_its_last_time() -> None:
     older, newer = event(after_s=5), event("a duplicate", after_s=9)
-    assert rejected_by([newer, older], REPLICA, since=NOW, stored=stored()) == Rejection("a duplicate", ours=False)
-    series = event(after_s=-60, series={"lastObservedTime": (NOW + timedelta(seconds=30)).isoformat()})
+    assert rejected_by([newer, older], REPLICA, since=NOW, stored=stored()) == Rejection(
+        "a duplicate", ours=False
+    )
+    series = event(
+        after_s=-60, series={"lastObservedTime": (NOW + timedelta(seconds=30)).isoformat()}
+    )
     assert rejected_by([series], REPLICA, since=NOW, stored=stored()) is not None
     assert rejected_by([], REPLICA, since=NOW, stored=stored()) is None
 
@@ -113,11 +146,16 @@ DUPLICATE = '"ssl_verify_client" directive is duplicate'
         ('session cache "shared:AOP_00000001:10m" is too small', stored()),
         (TOO_LONG, stored(replace(REQUIRING, patterns=(LONG,)))),
         (TOO_LONG, stored(replace(REQUIRING, enforced=(LONG,)))),
-        (TOO_LONG.replace("build map", "build the map"), stored(replace(REQUIRING, enforced=(LONG,)))),
+        (
+            TOO_LONG.replace("build map", "build the map"),
+            stored(replace(REQUIRING, enforced=(LONG,))),
+        ),
         (DUPLICATE, stored(twice=True)),
     ],
 )
-def test_words_that_name_something_of_ours_are_a_rejection_of_ours(words: str, config_map: Stored) -> None:
+def test_words_that_name_something_of_ours_are_a_rejection_of_ours(
+    words: str, config_map: Stored
+) -> None:
     assert said(words, config_map).ours
 
 
@@ -137,14 +175,23 @@ def test_words_that_name_something_of_ours_are_a_rejection_of_ours(words: str, c
         (DUPLICATE, stored(theirs="ssl_verify_client on;\n")),
         (DUPLICATE, stored(theirs="ssl_verify_client optional_no_ca;\ngzip on;\n")),
         (DUPLICATE, read(None)),
-        ('"ssl_ocsp" is incompatible with "ssl_verify_client optional_no_ca"', stored(theirs="ssl_ocsp on;\n")),
+        (
+            '"ssl_ocsp" is incompatible with "ssl_verify_client optional_no_ca"',
+            stored(theirs="ssl_ocsp on;\n"),
+        ),
         ('"ssl_ocsp" is incompatible with "ssl_verify_client optional_no_ca"', stored()),
         ("no ssl_client_certificate for ssl_verify_client", stored()),
         ('session cache "shared:SSL:1k" is too small', stored()),
         ('session cache "shared:AOP_00000001:1k" is too small', stored()),
-        ('the size 10485760 of shared memory zone "AOP_00000001" conflicts with already declared size 1048576', stored()),
+        (
+            'the size 10485760 of shared memory zone "AOP_00000001" conflicts with already declared size 1048576',
+            stored(),
+        ),
         ('duplicate location "/.well-known/aop-operator/k3y0fth3path/check.txt"', stored()),
-        ("could not build server_names_hash, you should increase server_names_hash_bucket_size: 64", stored()),
+        (
+            "could not build server_names_hash, you should increase server_names_hash_bucket_size: 64",
+            stored(),
+        ),
     ],
 )
 def test_all_other_words_are_somebody_elses_fault(words: str, config_map: Stored) -> None:

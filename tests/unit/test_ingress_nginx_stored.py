@@ -24,19 +24,38 @@ from aop.origins.ingress_nginx import (
     withdraw,
 )
 from aop.origins.ingress_nginx.notation import decode, decode_accepted, encode, encode_accepted
-from aop.origins.ingress_nginx.stored import CLAIMS_ANNOTATION, FOUND_ANNOTATION, PATH_ANNOTATION, REVISION_ANNOTATION
+from aop.origins.ingress_nginx.stored import (
+    CLAIMS_ANNOTATION,
+    FOUND_ANNOTATION,
+    PATH_ANNOTATION,
+    REVISION_ANNOTATION,
+)
 from aop.origins.ingress_nginx.text import HTTP, KEYS, SERVER
 from builders import APEX, HOSTS, LEAF, NEXT, OFF, REQUIRING, UID, WWW, claim
 from strategies import UIDS, claims, config_maps, pins
 
 TOKEN = "k3y0fth3path"
-OTHER = replace(claim(Mode.REQUEST, ()), uid="other", owner="shop/example-org", zone="example.org", patterns=("example.org",))
+OTHER = replace(
+    claim(Mode.REQUEST, ()),
+    uid="other",
+    owner="shop/example-org",
+    zone="example.org",
+    patterns=("example.org",),
+)
 EMPTY: dict[str, Any] = {"metadata": {"namespace": "ingress-nginx", "name": "controller"}}
 
 
-def written(config_map: dict[str, Any], *entries: Claim, seen_everywhere: int | None = None) -> dict[str, Any]:
+def written(
+    config_map: dict[str, Any], *entries: Claim, seen_everywhere: int | None = None
+) -> dict[str, Any]:
     for one in entries:
-        config_map = publish(config_map, one, foreign=ForeignText.MERGE, token_if_new=TOKEN, seen_everywhere=seen_everywhere)
+        config_map = publish(
+            config_map,
+            one,
+            foreign=ForeignText.MERGE,
+            token_if_new=TOKEN,
+            seen_everywhere=seen_everywhere,
+        )
     return config_map
 
 
@@ -61,12 +80,21 @@ def test_a_claim_is_read_as_it_was_written(one: Claim, accepted: Claim | None) -
 
 def test_names_are_written_as_in_a_zone_file() -> None:
     names = (APEX, WWW, f"*.{APEX}", f"*.shop.{APEX}", "example.org", "www.badexample.com")
-    assert encode(replace(OFF, patterns=names))["h"] == ["@", "www", "*", "*.shop", "example.org.", "www.badexample.com."]
+    assert encode(replace(OFF, patterns=names))["h"] == [
+        "@",
+        "www",
+        "*",
+        "*.shop",
+        "example.org.",
+        "www.badexample.com.",
+    ]
     assert decode(encode(replace(OFF, patterns=names))).patterns == names
 
 
 @given(config_maps(), st.lists(claims(), min_size=1, max_size=4))
-def test_what_is_published_is_in_force_beside_the_text_of_others(found: dict[str, Any], published: list[Claim]) -> None:
+def test_what_is_published_is_in_force_beside_the_text_of_others(
+    found: dict[str, Any], published: list[Claim]
+) -> None:
     before = deepcopy(found)
     body = written(found, *published)
     assert found == before, "the ConfigMap that was read is not changed"
@@ -77,12 +105,20 @@ def test_what_is_published_is_in_force_beside_the_text_of_others(found: dict[str
     for key in KEYS:
         assert stored.snippets[key].foreign == found.get("data", {}).get(key, "")
         assert body["data"][key].count("# BEGIN aop-operator") == 1
-    assert body["metadata"]["resourceVersion"] == "7", "of two writers who have read the same, one is refused"
-    assert body["metadata"]["labels"][WATCH_LABEL] == body["metadata"]["labels"][CLAIMED_LABEL] == "true"
+    assert body["metadata"]["resourceVersion"] == "7", (
+        "of two writers who have read the same, one is refused"
+    )
+    assert (
+        body["metadata"]["labels"][WATCH_LABEL]
+        == body["metadata"]["labels"][CLAIMED_LABEL]
+        == "true"
+    )
 
 
 @given(config_maps(), st.permutations(UIDS), st.data())
-def test_the_last_claim_that_leaves_puts_everything_back(found: dict[str, Any], order: list[str], data: st.DataObject) -> None:
+def test_the_last_claim_that_leaves_puts_everything_back(
+    found: dict[str, Any], order: list[str], data: st.DataObject
+) -> None:
     body = written(found, *(data.draw(claims(uid=uid)) for uid in UIDS))
     for uid in order:
         body = withdraw(body, uid)
@@ -90,19 +126,24 @@ def test_the_last_claim_that_leaves_puts_everything_back(found: dict[str, Any], 
 
 
 @given(config_maps(), claims(uid=UIDS[0]), claims(uid=UIDS[1]))
-def test_who_leaves_takes_nobody_along(found: dict[str, Any], leaving: Claim, staying: Claim) -> None:
+def test_who_leaves_takes_nobody_along(
+    found: dict[str, Any], leaving: Claim, staying: Claim
+) -> None:
     body = withdraw(written(found, leaving, staying), leaving.uid)
     assert read(body).claims == {staying.uid: staying}
     assert read(body).intact
 
 
 @given(st.lists(claims(), max_size=4), st.integers(1, 10**6))
-def test_the_same_claims_render_the_same_text_in_any_order(published: list[Claim], revision: int) -> None:
+def test_the_same_claims_render_the_same_text_in_any_order(
+    published: list[Claim], revision: int
+) -> None:
     unique = list({one.uid: one for one in published}.values())
     text = render(unique, revision, TOKEN)
     assert render(unique[::-1], revision, TOKEN) == text
     for lines in (block.splitlines() for block in text.values()):
-        # The controller indents every line anew, also within quotes, and a comment would swallow what follows it on its line.
+        # The controller indents every line anew, also within quotes, and a comment would swallow
+        # what follows it on its line.
         assert all("#" not in line.lstrip("#") for line in lines), lines
         assert all(line.isascii() and line == line.rstrip() for line in lines)
         assert sum(line.count("{") - line.count("}") for line in lines) == 0
@@ -120,13 +161,21 @@ def test_pins_and_hosts_stand_in_the_text_only_where_somebody_asks(published: li
 
 
 _json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
-_annotations = st.sampled_from([CLAIMS_ANNOTATION, PATH_ANNOTATION, REVISION_ANNOTATION, FOUND_ANNOTATION])
+_annotations = st.sampled_from(
+    [CLAIMS_ANNOTATION, PATH_ANNOTATION, REVISION_ANNOTATION, FOUND_ANNOTATION]
+)
 
 
-@given(st.dictionaries(_annotations, st.text() | _json.map(json.dumps)), st.dictionaries(st.sampled_from(KEYS), st.text()))
-def test_nothing_that_anybody_writes_makes_reading_fail(annotations: dict[str, str], data: dict[str, str]) -> None:
+@given(
+    st.dictionaries(_annotations, st.text() | _json.map(json.dumps)),
+    st.dictionaries(st.sampled_from(KEYS), st.text()),
+)
+def test_nothing_that_anybody_writes_makes_reading_fail(
+    annotations: dict[str, str], data: dict[str, str]
+) -> None:
     stored = read({"metadata": {"annotations": annotations}, "data": data})
     assert all(one.mode is Mode.OFF for one in stored.claims.values()) or stored.intact
 
@@ -137,20 +186,37 @@ def test_nothing_that_anybody_writes_makes_reading_fail(annotations: dict[str, s
 def sizes(body: dict[str, Any]) -> tuple[int, int]:
     """Bytes of the annotations, and of the texts."""
     annotations = body["metadata"]["annotations"]
-    return sum(len(name) + len(value) for name, value in annotations.items()), sum(len(text) for text in body["data"].values())
+    return sum(len(name) + len(value) for name, value in annotations.items()), sum(
+        len(text) for text in body["data"].values()
+    )
 
 
-@given(config_maps(), st.lists(claims(), min_size=1, max_size=4), st.lists(st.booleans(), min_size=4, max_size=4), st.data())
-def test_a_write_that_relaxes_never_grows(found: dict[str, Any], published: list[Claim], seen: list[bool], data: st.DataObject) -> None:
+@given(
+    config_maps(),
+    st.lists(claims(), min_size=1, max_size=4),
+    st.lists(st.booleans(), min_size=4, max_size=4),
+    st.data(),
+)
+def test_a_write_that_relaxes_never_grows(
+    found: dict[str, Any], published: list[Claim], seen: list[bool], data: st.DataObject
+) -> None:
     """Else the visitors of one zone would be refused for as long as somebody fills the ConfigMap up."""
     body = found
     for number, one in enumerate(published):
         body = written(body, one, seen_everywhere=number if seen[number] else None)
-    standing = data.draw(st.sampled_from(sorted(read(body).claims.values(), key=lambda one: one.uid)))
+    standing = data.draw(
+        st.sampled_from(sorted(read(body).claims.values(), key=lambda one: one.uid))
+    )
     mode = data.draw(st.sampled_from([mode for mode in Mode if mode <= standing.mode]))
-    kept = data.draw(st.lists(st.sampled_from(standing.enforced), unique=True)) if standing.enforced and mode >= Mode.OPTIONAL else []
+    kept = (
+        data.draw(st.lists(st.sampled_from(standing.enforced), unique=True))
+        if standing.enforced and mode >= Mode.OPTIONAL
+        else []
+    )
     milder = replace(standing, mode=mode, enforced=tuple(sorted(kept)))
-    relaxed = written(body, milder, seen_everywhere=data.draw(st.sampled_from([None, len(published)])))
+    relaxed = written(
+        body, milder, seen_everywhere=data.draw(st.sampled_from([None, len(published)]))
+    )
     assert all(after <= before for before, after in zip(sizes(body), sizes(relaxed), strict=True))
 
 
@@ -165,17 +231,27 @@ def test_no_write_grows_because_it_is_a_later_one() -> None:
 
 def test_a_zone_with_two_hosts_and_a_pin_costs_less_than_450_bytes() -> None:
     """Of annotation and text together: some 550 zones fit on one controller."""
-    other = replace(REQUIRING, uid=UID[:-1] + "9", zone="example.org", patterns=("example.org", "*.example.org"))
+    other = replace(
+        REQUIRING, uid=UID[:-1] + "9", zone="example.org", patterns=("example.org", "*.example.org")
+    )
     other = replace(other, enforced=("example.org", "www.example.org"), pins=(NEXT,))
     one, two = written(EMPTY, REQUIRING), written(EMPTY, REQUIRING, other)
     two = written(two, other, seen_everywhere=read(two).revision)
-    annotation, text = (after - before for before, after in zip(sizes(one), sizes(two), strict=True))
+    annotation, text = (
+        after - before for before, after in zip(sizes(one), sizes(two), strict=True)
+    )
     assert annotation + text < 450, f"{annotation} bytes of annotation and {text} of text"
 
 
-def filled(body: dict[str, Any], annotations: dict[str, str] | None = None, data: dict[str, str] | None = None) -> dict[str, Any]:
+def filled(
+    body: dict[str, Any],
+    annotations: dict[str, str] | None = None,
+    data: dict[str, str] | None = None,
+) -> dict[str, Any]:
     """The same ConfigMap with what others have put into it."""
-    metadata = body["metadata"] | {"annotations": body["metadata"].get("annotations", {}) | (annotations or {})}
+    metadata = body["metadata"] | {
+        "annotations": body["metadata"].get("annotations", {}) | (annotations or {})
+    }
     return body | {"metadata": metadata, "data": body.get("data", {}) | (data or {})}
 
 
@@ -183,8 +259,16 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 FILLED = pytest.mark.parametrize(
     ("newcomers", "residents", "named"),
     [
-        ({"annotations": {LAST_APPLIED: "x" * 199_900}}, {"annotations": {LAST_APPLIED: "x" * 239_990}}, LAST_APPLIED),
-        ({"data": {"use-gzip": "y" * 899_000}}, {"data": {"use-gzip": "y" * 979_900}}, "it would come to"),
+        (
+            {"annotations": {LAST_APPLIED: "x" * 199_900}},
+            {"annotations": {LAST_APPLIED: "x" * 239_990}},
+            LAST_APPLIED,
+        ),
+        (
+            {"data": {"use-gzip": "y" * 899_000}},
+            {"data": {"use-gzip": "y" * 979_900}},
+            "it would come to",
+        ),
     ],
     ids=["annotations", "texts"],
 )
@@ -192,12 +276,17 @@ FILLED = pytest.mark.parametrize(
 
 
 @FILLED
-def test_where_a_newcomer_finds_no_room_those_who_are_there_go_on(newcomers: dict[str, Any], residents: dict[str, Any], named: str) -> None:
+def test_where_a_newcomer_finds_no_room_those_who_are_there_go_on(
+    newcomers: dict[str, Any], residents: dict[str, Any], named: str
+) -> None:
     body = filled(written(EMPTY, REQUIRING), **newcomers)
     with pytest.raises(Blocked, match=named) as caught:
         written(body, OTHER)
     assert caught.value.reason is Reason.CONFIG_MAP_FULL
-    assert f"ConfigMap ingress-nginx/controller has no room for what {OTHER.owner} asks" in caught.value.message
+    assert (
+        f"ConfigMap ingress-nginx/controller has no room for what {OTHER.owner} asks"
+        in caught.value.message
+    )
     assert "move zones to another controller" in caught.value.message
     with pytest.raises(Blocked, match=named):
         written(body, replace(OFF, uid="a-newcomer"))
@@ -207,7 +296,9 @@ def test_where_a_newcomer_finds_no_room_those_who_are_there_go_on(newcomers: dic
     with pytest.raises(Blocked, match=named):
         written(filled(body, **residents), renewing)
     body = filled(renewed, **residents)
-    assert read(written(body, REQUIRING)).claims == {UID: REQUIRING}, "a leaf that is trusted no longer leaves more room than before"
+    assert read(written(body, REQUIRING)).claims == {UID: REQUIRING}, (
+        "a leaf that is trusted no longer leaves more room than before"
+    )
     assert read(written(body, OFF)).claims == {UID: OFF}
     assert read(withdraw(body, UID)).claims == {}
 
@@ -223,7 +314,13 @@ def test_a_full_config_map_takes_what_relaxes() -> None:
 
 def test_claims_of_objects_that_are_gone_leave_with_the_next_write() -> None:
     body = written(EMPTY, replace(OFF, uid="gone"), replace(OTHER, uid="gone-too"), OTHER)
-    again = publish(body, REQUIRING, foreign=ForeignText.REFUSE, token_if_new=TOKEN, gone=frozenset({"gone", "gone-too", "never"}))
+    again = publish(
+        body,
+        REQUIRING,
+        foreign=ForeignText.REFUSE,
+        token_if_new=TOKEN,
+        gone=frozenset({"gone", "gone-too", "never"}),
+    )
     assert read(again).claims == {UID: REQUIRING, "other": OTHER}
     assert read(again).intact
 
@@ -233,7 +330,9 @@ def test_claims_of_objects_that_are_gone_leave_with_the_next_write() -> None:
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("now", [None, "", "gzip on;", "half"])
-def test_where_the_text_is_not_what_was_written_no_claim_is_in_force(key: str, now: str | None) -> None:
+def test_where_the_text_is_not_what_was_written_no_claim_is_in_force(
+    key: str, now: str | None
+) -> None:
     """A Helm upgrade resets a key, somebody edits it: it refuses nobody for sure, so it has to be raised on a fresh proof."""
     body = written(EMPTY, REQUIRING, OTHER)
     text = body["data"][key]
@@ -304,20 +403,35 @@ def test_what_is_no_object_is_no_claim(found: object) -> None:
 
 @given(pins)
 def test_a_digest_that_is_none_is_never_rendered(pin: Any) -> None:
-    for broken in (replace(pin, sha1=f"{pin.sha1[:-1]};"), replace(pin, sha256="$evil" + pin.sha256)):
+    for broken in (
+        replace(pin, sha1=f"{pin.sha1[:-1]};"),
+        replace(pin, sha256="$evil" + pin.sha256),
+    ):
         with pytest.raises(ValueError, match="digests"):
             render([claim(pins=(broken,))], 1, TOKEN)
 
 
 @pytest.mark.parametrize(
-    "name", ["example.com;", "*.*.example.com", "EXAMPLE.com", "a b.example.com", "example", "", "ex\nample.com", "$host.com"]
+    "name",
+    [
+        "example.com;",
+        "*.*.example.com",
+        "EXAMPLE.com",
+        "a b.example.com",
+        "example",
+        "",
+        "ex\nample.com",
+        "$host.com",
+    ],
 )
 def test_a_name_that_is_no_hostname_is_never_rendered(name: str) -> None:
     with pytest.raises(ValueError, match="hostname"):
         render([replace(OFF, patterns=(name,))], 1, TOKEN)
 
 
-@pytest.mark.parametrize(("revision", "token"), [(0, TOKEN), (1, "short"), (1, "UPPER-case"), (1, 'k3y0fth3path"')])
+@pytest.mark.parametrize(
+    ("revision", "token"), [(0, TOKEN), (1, "short"), (1, "UPPER-case"), (1, 'k3y0fth3path"')]
+)
 def test_a_revision_or_token_that_cannot_be_is_never_rendered(revision: int, token: str) -> None:
     with pytest.raises(ValueError, match="no text"):
         render([OFF], revision, token)
@@ -357,7 +471,9 @@ def test_what_asks_for_more_is_not_written_around_the_text_of_others_without_con
 def test_what_asks_for_less_is_written_whatever_others_have_put_there(milder: Claim) -> None:
     body = written(EMPTY, REQUIRING)
     theirs = edited(body, HTTP, "ssl_verify_client on;\n" + body["data"][HTTP])
-    assert read(publish(theirs, milder, foreign=ForeignText.REFUSE, token_if_new=TOKEN)).claims == {UID: milder}
+    assert read(publish(theirs, milder, foreign=ForeignText.REFUSE, token_if_new=TOKEN)).claims == {
+        UID: milder
+    }
 
 
 def test_our_block_stands_last_in_http_and_first_in_server() -> None:

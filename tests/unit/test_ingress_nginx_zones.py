@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aop.origins import Claim, Mode, covers
-from aop.origins.ingress_nginx import check_path, gate_path, hosts_of_zone, labels, parse, render, too_long
+from aop.origins.ingress_nginx import (
+    check_path,
+    gate_path,
+    hosts_of_zone,
+    labels,
+    parse,
+    render,
+    too_long,
+)
 from aop.origins.ingress_nginx.check import NO_ZONE, NONE, OTHER, answer
 from aop.origins.ingress_nginx.text import SERVER
 from aop.origins.ingress_nginx.zones import is_host, pins_of, strictness, zones_by_pattern
@@ -18,7 +26,11 @@ from strategies import claims
 
 TOKEN = "k3y0fth3path"
 SUB = replace(
-    REQUIRING, uid="sub", zone="shop.example.com", patterns=("shop.example.com", "*.shop.example.com"), enforced=("shop.example.com",)
+    REQUIRING,
+    uid="sub",
+    zone="shop.example.com",
+    patterns=("shop.example.com", "*.shop.example.com"),
+    enforced=("shop.example.com",),
 )
 
 
@@ -26,7 +38,15 @@ SUB = replace(
 
 
 @pytest.mark.parametrize(
-    "name", ["example.com", "*.example.com", "_dmarc.example.com", "xn--bcher-kva.example", "a.b.c.d.example.com", "1.example.com"]
+    "name",
+    [
+        "example.com",
+        "*.example.com",
+        "_dmarc.example.com",
+        "xn--bcher-kva.example",
+        "a.b.c.d.example.com",
+        "1.example.com",
+    ],
 )
 def test_names_that_may_stand_in_a_map(name: str) -> None:
     assert is_host(name)
@@ -34,7 +54,21 @@ def test_names_that_may_stand_in_a_map(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "com", "*", "*.com.", ".example.com", "a..b.com", "-a.com", "a-.com", "A.com", "a.*.com", "a.com;", "a b.com", f"{'a' * 64}.com"],
+    [
+        "",
+        "com",
+        "*",
+        "*.com.",
+        ".example.com",
+        "a..b.com",
+        "-a.com",
+        "a-.com",
+        "A.com",
+        "a.*.com",
+        "a.com;",
+        "a b.com",
+        f"{'a' * 64}.com",
+    ],
 )
 def test_names_that_may_not(name: str) -> None:
     assert not is_host(name)
@@ -54,17 +88,27 @@ def test_of_two_zones_the_more_specific_has_the_host() -> None:
 
 
 @given(st.lists(claims(), min_size=1, max_size=4), st.data())
-def test_what_one_claim_gives_up_makes_no_host_stricter(published: list[Claim], data: st.DataObject) -> None:
+def test_what_one_claim_gives_up_makes_no_host_stricter(
+    published: list[Claim], data: st.DataObject
+) -> None:
     """Also not by leaving its hosts to the zone above, whose leaf the edge does not present there."""
     at = data.draw(st.integers(0, len(published) - 1))
     mode = data.draw(st.sampled_from([mode for mode in Mode if mode <= published[at].mode]))
-    milder = replace(published[at], mode=mode, enforced=published[at].enforced if mode >= Mode.OPTIONAL else ())
-    before, after = strictness(published), strictness([*published[:at], milder, *published[at + 1 :]])
+    milder = replace(
+        published[at], mode=mode, enforced=published[at].enforced if mode >= Mode.OPTIONAL else ()
+    )
+    before, after = (
+        strictness(published),
+        strictness([*published[:at], milder, *published[at + 1 :]]),
+    )
     assert all(mode <= before.get(host, Mode.OFF) for host, mode in after.items())
 
 
 def test_within_a_zone_the_mildest_has_the_host_and_leaves_of_both_pass() -> None:
-    """Two objects of one zone: one was removed past its finalizer and made again. Whoever is still there can relax."""
+    """Two objects of one zone: one was removed past its finalizer and made again.
+
+    Whoever is still there can relax.
+    """
     again = replace(claim(Mode.OPTIONAL, (APEX,), (NEXT,)), uid="again")
     assert strictness((REQUIRING, again)) == {APEX: Mode.OPTIONAL}
     assert pins_of(APEX, (REQUIRING, again)) == tuple(sorted((LEAF, NEXT)))
@@ -89,7 +133,8 @@ def test_no_host_is_stricter_than_each_claim_of_its_zone_asks(published: list[Cl
         assert all(
             one.mode >= mode
             for one in published
-            if one.zone == max((a.zone for a in asking), key=len) and any(covers(pattern, host) for pattern in one.patterns)
+            if one.zone == max((a.zone for a in asking), key=len)
+            and any(covers(pattern, host) for pattern in one.patterns)
         )
 
 
@@ -98,7 +143,10 @@ def test_labels_are_short_different_and_the_zones_own(published: list[Claim]) ->
     found = labels(published)
     assert len(set(found.values())) == len(found) == len({one.zone for one in published})
     assert all(len(label) == 5 and label.isalnum() for label in found.values())
-    assert labels([one for one in published if one.zone == APEX]).items() <= found.items() or APEX not in found
+    assert (
+        labels([one for one in published if one.zone == APEX]).items() <= found.items()
+        or APEX not in found
+    )
 
 
 # --- the check path --------------------------------------------------------------------------------------------------------------------
@@ -141,7 +189,9 @@ def test_what_nginx_says_is_read() -> None:
         ({"ssl_session_reused": ""}, True),
     ],
 )
-def test_a_request_is_fresh_when_its_connection_and_its_session_are_new(variables: dict[str, str], fresh: bool) -> None:
+def test_a_request_is_fresh_when_its_connection_and_its_session_are_new(
+    variables: dict[str, str], fresh: bool
+) -> None:
     told = parse(answered(**variables))
     assert told is not None
     assert told.fresh is fresh
@@ -203,7 +253,12 @@ def test_both_paths_are_in_the_text_and_differ() -> None:
 
 @given(st.lists(claims(), max_size=3))
 def test_the_text_has_no_location_that_could_collide_with_somebodys(published: list[Claim]) -> None:
-    assert not [line for block in render(published, 1, TOKEN).values() for line in block.splitlines() if line.split()[0] == "location"]
+    assert not [
+        line
+        for block in render(published, 1, TOKEN).values()
+        for line in block.splitlines()
+        if line.split()[0] == "location"
+    ]
 
 
 # --- hash buckets ------------------------------------------------------------------------------------------------------------------------
@@ -222,15 +277,22 @@ def test_the_text_has_no_location_that_could_collide_with_somebodys(published: l
         (f"*.{'a' * 47}.com", 64, False),
     ],
 )
-def test_a_name_fits_a_bucket_or_fails_the_configuration_of_all(host: str, bucket: int, fits: bool) -> None:
+def test_a_name_fits_a_bucket_or_fails_the_configuration_of_all(
+    host: str, bucket: int, fits: bool
+) -> None:
     """Of a wildcard nginx stores label by label; the integration test lets a real nginx decide on the same border."""
     assert too_long([host, WWW], bucket) == (() if fits else (host,))
 
 
 def test_a_zone_under_another_has_its_own_hosts() -> None:
     upper = Claim("a", "edge/a", "example.com", ("example.com", "*.example.com"), Mode.REQUEST)
-    lower = Claim("b", "edge/b", "sub.example.com", ("sub.example.com", "*.sub.example.com"), Mode.REQUEST)
+    lower = Claim(
+        "b", "edge/b", "sub.example.com", ("sub.example.com", "*.sub.example.com"), Mode.REQUEST
+    )
     hosts = {"www.example.com", "sub.example.com", "a.sub.example.com"}
     assert hosts_of_zone(hosts, "example.com", [upper, lower]) == {"www.example.com"}
-    assert hosts_of_zone(hosts, "sub.example.com", [upper, lower]) == {"sub.example.com", "a.sub.example.com"}
+    assert hosts_of_zone(hosts, "sub.example.com", [upper, lower]) == {
+        "sub.example.com",
+        "a.sub.example.com",
+    }
     assert hosts_of_zone(hosts, "example.com", [upper]) == hosts

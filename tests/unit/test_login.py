@@ -20,7 +20,11 @@ def mounted(tmp_path: Path) -> Path:
 def test_a_pod_logs_in_by_address_with_the_mounted_token(mounted: Path) -> None:
     found = in_cluster(ADDRESS, mounted)
     assert found is not None
-    assert (found.server, found.token, found.ca_path) == ("https://192.0.2.1:443", "one", str(mounted / "ca.crt"))
+    assert (found.server, found.token, found.ca_path) == (
+        "https://192.0.2.1:443",
+        "one",
+        str(mounted / "ca.crt"),
+    )
     assert found.default_namespace == "aop-system"
 
 
@@ -45,7 +49,12 @@ def test_outside_a_pod_there_is_no_such_account(mounted: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("in_pod", "setting", "namespace"),
-    [(True, "", "aop-system"), (True, "elsewhere", "elsewhere"), (False, "elsewhere", "elsewhere"), (False, "", None)],
+    [
+        (True, "", "aop-system"),
+        (True, "elsewhere", "elsewhere"),
+        (False, "elsewhere", "elsewhere"),
+        (False, "", None),
+    ],
 )
 def test_the_operators_own_events_stand_where_it_runs(
     mounted: Path, tmp_path: Path, in_pod: bool, setting: str, namespace: str | None

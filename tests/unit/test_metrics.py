@@ -30,7 +30,9 @@ def test_every_metric_has_its_documented_name_and_labels() -> None:
         "aop_steps_total[('step', 'Publish')]": 2,
         "aop_cloudflare_requests_total[('method', 'GET'), ('path', '/zones'), ('status', '200')]": 1,
         "aop_reader_bugs_total[('reader', 'cloudflare')]": 1,
-        "aop_certificate_not_after_seconds[('zone', 'example.com')]": datetime(2027, 1, 1, tzinfo=UTC).timestamp(),
+        "aop_certificate_not_after_seconds[('zone', 'example.com')]": datetime(
+            2027, 1, 1, tzinfo=UTC
+        ).timestamp(),
         "aop_left_behind_total[('zone', 'example.com')]": 1,
     }
 

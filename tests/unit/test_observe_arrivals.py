@@ -16,7 +16,9 @@ GAP = timedelta(seconds=30)
 Heard = tuple[str, bool, bool]
 """What one answer came with, whether its session was new, whether it came past the edge."""
 
-heard = st.tuples(st.sampled_from([LEAF.sha256, NONE, OTHER, REFUSED]), st.booleans(), st.booleans())
+heard = st.tuples(
+    st.sampled_from([LEAF.sha256, NONE, OTHER, REFUSED]), st.booleans(), st.booleans()
+)
 
 
 def evidence(*answers: Heard | None, every_s: float = 10.0) -> Evidence:
@@ -28,7 +30,9 @@ def evidence(*answers: Heard | None, every_s: float = 10.0) -> Evidence:
             case None:
                 found = silent(found, f"HTTP 403 at {n}", moment, direct=None)
             case presented, fresh, direct:
-                found = arrived(found, Arrival(moment, presented, fresh=fresh), direct=direct, gap=GAP)
+                found = arrived(
+                    found, Arrival(moment, presented, fresh=fresh), direct=direct, gap=GAP
+                )
     return found
 
 
@@ -37,14 +41,26 @@ OURS, BARE, OLD_BARE = (LEAF.sha256, True, False), (NONE, True, False), (NONE, F
 
 def test_equal_arrivals_are_a_run() -> None:
     found = evidence(OURS, OURS, OURS)
-    assert (found.presented, found.count, found.since, found.last) == (LEAF.sha256, 3, at(0), at(20))
+    assert (found.presented, found.count, found.since, found.last) == (
+        LEAF.sha256,
+        3,
+        at(0),
+        at(20),
+    )
 
 
-@pytest.mark.parametrize("other", [BARE, (OTHER, True, False), (REFUSED, True, False), (LEAF.sha256, True, True)])
+@pytest.mark.parametrize(
+    "other", [BARE, (OTHER, True, False), (REFUSED, True, False), (LEAF.sha256, True, True)]
+)
 def test_anything_else_begins_a_new_one(other: Heard) -> None:
     """Also the same leaf past the edge: it says nothing about the edge."""
     found = evidence(OURS, OURS, other)
-    assert (found.presented, found.count, found.since, found.direct) == (other[0], 1, at(20), other[2])
+    assert (found.presented, found.count, found.since, found.direct) == (
+        other[0],
+        1,
+        at(20),
+        other[2],
+    )
 
 
 def test_silence_neither_ends_a_run_nor_lengthens_it() -> None:
@@ -52,12 +68,23 @@ def test_silence_neither_ends_a_run_nor_lengthens_it() -> None:
     assert (found.count, found.since, found.last) == (2, at(0), at(30))
     assert found.silence is None
     quiet = evidence(OURS, None, None)
-    assert (quiet.count, quiet.last, quiet.silence, quiet.silent_since) == (1, at(0), "HTTP 403 at 2", at(10))
+    assert (quiet.count, quiet.last, quiet.silence, quiet.silent_since) == (
+        1,
+        at(0),
+        "HTTP 403 at 2",
+        at(10),
+    )
 
 
 def test_a_change_at_cloudflare_begins_the_proof_again_but_forgives_no_loss() -> None:
     found = begun_again(evidence(BARE, BARE, BARE))
-    assert (found.presented, found.count, found.since, found.fresh, found.old_since) == (None, 0, None, None, None)
+    assert (found.presented, found.count, found.since, found.fresh, found.old_since) == (
+        None,
+        0,
+        None,
+        None,
+        None,
+    )
     assert [arrival.presented for arrival in found.recent] == [NONE] * 3
     again = arrived(found, Arrival(at(30), NONE), direct=False, gap=GAP)
     assert (again.count, again.since) == (1, at(30))
@@ -75,7 +102,12 @@ def test_what_holds_of_all_evidence(answers: list[Heard | None], every_s: float)
     found = evidence(*answers, every_s=every_s)
     spoken = [(n, answer) for n, answer in enumerate(answers) if answer is not None]
     run = next(
-        (n for n, (_, answer) in enumerate(reversed(spoken)) if (answer[0], answer[2]) != (found.presented, found.direct)), len(spoken)
+        (
+            n
+            for n, (_, answer) in enumerate(reversed(spoken))
+            if (answer[0], answer[2]) != (found.presented, found.direct)
+        ),
+        len(spoken),
     )
     assert found.count == run
     assert (found.last is None) is (not spoken)
@@ -97,7 +129,9 @@ def test_what_is_kept_is_bounded() -> None:
 
 
 @pytest.mark.parametrize(("every_s", "covered_s"), [(30.0, 90.0), (30.1, 0.0)])
-def test_a_gap_that_hides_nothing_counts_and_a_longer_one_does_not(every_s: float, covered_s: float) -> None:
+def test_a_gap_that_hides_nothing_counts_and_a_longer_one_does_not(
+    every_s: float, covered_s: float
+) -> None:
     """12 answers in two minutes, a day of silence and one more answer were a proof of a day."""
     found = evidence(OURS, OURS, OURS, OURS, every_s=every_s)
     assert (found.count, found.since, found.covered) == (4, at(0), timedelta(seconds=covered_s))
@@ -105,10 +139,17 @@ def test_a_gap_that_hides_nothing_counts_and_a_longer_one_does_not(every_s: floa
 
 def test_what_was_covered_before_a_gap_is_not_lost_by_it() -> None:
     found = evidence(OURS, OURS, None, None, None, None, OURS, OURS)
-    assert (found.count, found.since, found.last, found.covered) == (4, at(0), at(70), timedelta(seconds=20))
+    assert (found.count, found.since, found.last, found.covered) == (
+        4,
+        at(0),
+        at(70),
+        timedelta(seconds=20),
+    )
 
 
-@pytest.mark.parametrize("other", [BARE, (LEAF.sha256, True, True)], ids=["another certificate", "past the edge"])
+@pytest.mark.parametrize(
+    "other", [BARE, (LEAF.sha256, True, True)], ids=["another certificate", "past the edge"]
+)
 def test_another_run_covers_nothing_yet(other: Heard) -> None:
     assert evidence(OURS, OURS, OURS, other).covered == timedelta()
     assert evidence(OURS, OURS, OURS, other, OURS, OURS).covered == timedelta(seconds=10)
@@ -118,6 +159,8 @@ def test_a_change_at_cloudflare_covers_nothing_either() -> None:
     again = begun_again(evidence(OURS, OURS, OURS))
     assert again.covered == timedelta()
     first = arrived(again, Arrival(at(30), LEAF.sha256), direct=False, gap=GAP)
-    assert (first.count, first.covered) == (1, timedelta()), "what passed since the last arrival was before the change, or partly"
+    assert (first.count, first.covered) == (1, timedelta()), (
+        "what passed since the last arrival was before the change, or partly"
+    )
     second = arrived(first, Arrival(at(40), LEAF.sha256), direct=False, gap=GAP)
     assert second.covered == timedelta(seconds=10)

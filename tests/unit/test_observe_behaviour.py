@@ -34,19 +34,32 @@ Gates = Mapping[Presented, Said]
 
 
 def check(presented: str = "none", revision: int = 7) -> Answer:
-    return Answer(200, f"aop rev={revision} zone=zabcd presented={presented} https=on conn=1. nonce=\n")
+    return Answer(
+        200, f"aop rev={revision} zone=zabcd presented={presented} https=on conn=1. nonce=\n"
+    )
 
 
-SHOWN: Mapping[Presented, Said] = {FOREIGN: check("other"), OURS: check(LEAF.short), FOLLOWING: check(NEXT.short)}
+SHOWN: Mapping[Presented, Said] = {
+    FOREIGN: check("other"),
+    OURS: check(LEAF.short),
+    FOLLOWING: check(NEXT.short),
+}
 
 
 def asked(gate: Gates, checks: Mapping[Presented, Said] | None = None) -> tuple[Asked, ...]:
-    """One round; who is not named in `gate` is served. The check path shows what was presented unless told otherwise."""
+    """One round; who is not named in `gate` is served.
+
+    The check path shows what was presented unless told otherwise.
+    """
     told = {**SHOWN, **(checks or {})}
-    return tuple(Asked(APEX, one, told.get(one, check()), gate.get(one, SERVED)) for one in Presented)
+    return tuple(
+        Asked(APEX, one, told.get(one, check()), gate.get(one, SERVED)) for one in Presented
+    )
 
 
-def seen(gate: Gates, checks: Mapping[Presented, Said] | None = None, *, own: bool = False) -> HostBehaviour:
+def seen(
+    gate: Gates, checks: Mapping[Presented, Said] | None = None, *, own: bool = False
+) -> HostBehaviour:
     return behaviour_of(APEX, asked(gate, checks), IDENTITIES, own=own)
 
 
@@ -62,22 +75,36 @@ def seen(gate: Gates, checks: Mapping[Presented, Said] | None = None, *, own: bo
         ({}, REFUSED, Mode.REQUEST),
         ({}, check("none"), Mode.OFF),
     ],
-    ids=["none is refused", "only the stranger", "nobody, but it was asked", "nginx refuses what is expired", "nobody was asked"],
+    ids=[
+        "none is refused",
+        "only the stranger",
+        "nobody, but it was asked",
+        "nginx refuses what is expired",
+        "nobody was asked",
+    ],
 )
-def test_how_strict_it_is_follows_from_whom_it_refuses(gate: Gates, stranger: Answer | None, mode: Mode) -> None:
+def test_how_strict_it_is_follows_from_whom_it_refuses(
+    gate: Gates, stranger: Answer | None, mode: Mode
+) -> None:
     assert seen(gate, {FOREIGN: stranger} if stranger else None).mode is mode
 
 
 def test_whom_it_serves_and_whom_it_refuses_is_told_leaf_by_leaf() -> None:
     found = seen({NONE: REFUSED, FOREIGN: REFUSED, FOLLOWING: REFUSED})
-    assert found == HostBehaviour(APEX, Mode.REQUIRE, frozenset({LEAF.sha256}), frozenset({NEXT.sha256}))
+    assert found == HostBehaviour(
+        APEX, Mode.REQUIRE, frozenset({LEAF.sha256}), frozenset({NEXT.sha256})
+    )
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
 def test_a_server_that_is_busy_or_broken_neither_serves_nor_refuses(status: int) -> None:
     """It must not pass for an accepted leaf, because an upload is to come after it; nor for a refusal, because a relaxation would."""
     found = seen({OURS: Answer(status)})
-    assert (found.accepts, found.refuses, found.odd) == (frozenset({NEXT.sha256}), frozenset(), None)
+    assert (found.accepts, found.refuses, found.odd) == (
+        frozenset({NEXT.sha256}),
+        frozenset(),
+        None,
+    )
     assert seen(dict.fromkeys(STRANGERS, Answer(status))).mode is Mode.REQUEST
 
 
@@ -95,10 +122,17 @@ def test_a_server_that_is_busy_or_broken_neither_serves_nor_refuses(status: int)
     ],
     ids=["a redirect", "a page that looks well", "403", "404", "nothing at all (return 444)"],
 )
-def test_a_page_in_place_of_nginx_s_own_is_a_refusal_where_our_certificate_passes(page: Said) -> None:
+def test_a_page_in_place_of_nginx_s_own_is_a_refusal_where_our_certificate_passes(
+    page: Said,
+) -> None:
     """`error_page 495 496`, `custom-http-errors`, `auth-tls-error-page`: strangers never get the application, whatever they get."""
     found = seen(dict.fromkeys(STRANGERS, page))
-    assert (found.mode, found.accepts, found.refuses, found.odd) == (Mode.REQUIRE, frozenset({LEAF.sha256, NEXT.sha256}), frozenset(), None)
+    assert (found.mode, found.accepts, found.refuses, found.odd) == (
+        Mode.REQUIRE,
+        frozenset({LEAF.sha256, NEXT.sha256}),
+        frozenset(),
+        None,
+    )
     assert seen({FOREIGN: page}).mode is Mode.OPTIONAL
 
 
@@ -112,15 +146,21 @@ def test_a_leaf_of_ours_that_gets_a_page_where_others_pass_is_refused() -> None:
 def test_a_leaf_that_the_server_refuses_even_on_the_check_path_is_refused_and_not_odd() -> None:
     """Not yet valid by the clock of one node: before a leaf is uploaded it has to be seen that this pod refuses it, not be passed over."""
     found = seen({**dict.fromkeys(STRANGERS, REFUSED), FOLLOWING: REFUSED}, {FOLLOWING: REFUSED})
-    assert found == HostBehaviour(APEX, Mode.REQUIRE, frozenset({LEAF.sha256}), frozenset({NEXT.sha256}))
+    assert found == HostBehaviour(
+        APEX, Mode.REQUIRE, frozenset({LEAF.sha256}), frozenset({NEXT.sha256})
+    )
 
 
 @pytest.mark.parametrize("status", [400, 403, 404])
-def test_without_a_certificate_of_ours_a_page_says_nothing_and_nginx_s_own_refusal_does(status: int) -> None:
+def test_without_a_certificate_of_ours_a_page_says_nothing_and_nginx_s_own_refusal_does(
+    status: int,
+) -> None:
     """The key pair is lost: there is nothing to compare with."""
 
     def seen_by_strangers(gate: Answer) -> HostBehaviour:
-        both = tuple(one for one in asked(dict.fromkeys(STRANGERS, gate)) if one.presented in STRANGERS)
+        both = tuple(
+            one for one in asked(dict.fromkeys(STRANGERS, gate)) if one.presented in STRANGERS
+        )
         return behaviour_of(APEX, both, {}, own=False)
 
     found = seen_by_strangers(Answer(status, "a page of others"))
@@ -131,14 +171,19 @@ def test_without_a_certificate_of_ours_a_page_says_nothing_and_nginx_s_own_refus
 
 # --- hosts at which somebody else answers ------------------------------------------------------------------------------------------
 
-TLS_ALERT = Failure(FailureKind.TLS, "192.0.2.1:443 (example.com): the TLS handshake: unrecognized name")
+TLS_ALERT = Failure(
+    FailureKind.TLS, "192.0.2.1:443 (example.com): the TLS handshake: unrecognized name"
+)
 REDIRECT = Answer(308, location="https://www.example.com/.well-known/aop-operator/k3y/check")
 
 
 @pytest.mark.parametrize(
     ("answer", "odd"),
     [
-        (REDIRECT, "HTTP 308 to https://www.example.com/.well-known/aop-operator/k3y/check on our check path"),
+        (
+            REDIRECT,
+            "HTTP 308 to https://www.example.com/.well-known/aop-operator/k3y/check on our check path",
+        ),
         (Answer(403, "blocked"), "HTTP 403 on our check path"),
         (Answer(404), "HTTP 404 on our check path"),
         (Answer(200, "<html>the application"), "HTTP 200 on our check path"),
@@ -147,36 +192,63 @@ REDIRECT = Answer(308, location="https://www.example.com/.well-known/aop-operato
             f"HTTP 302 to https://evil.example/ [2J{'x' * 34}… on our check path",
         ),
         (TLS_ALERT, f"nothing on our check path ({TLS_ALERT.text})"),
-        (REFUSED, "HTTP 400 on our check path, because client certificates are verified there by somebody else's configuration"),
+        (
+            REFUSED,
+            "HTTP 400 on our check path, because client certificates are verified there by somebody else's configuration",
+        ),
     ],
-    ids=["a redirect", "a page of 403", "404", "the application", "an answer with escapes", "a TLS alert", "verifies by itself: on"],
+    ids=[
+        "a redirect",
+        "a page of 403",
+        "404",
+        "the application",
+        "an answer with escapes",
+        "a TLS alert",
+        "verifies by itself: on",
+    ],
 )
-def test_a_host_at_which_somebody_else_answers_everything_is_odd_and_shows_nothing(answer: Said, odd: str) -> None:
+def test_a_host_at_which_somebody_else_answers_everything_is_odd_and_shows_nothing(
+    answer: Said, odd: str
+) -> None:
     """Neither that it is open, nor that it refuses by our doing."""
     every = dict.fromkeys(Presented, answer)
     found = seen(every, every)
     assert (found.odd, found.accepts) == (odd, frozenset())
-    assert found.mode < Mode.OPTIONAL, "whoever refuses there, it is not our text, from which the check path is exempt"
+    assert found.mode < Mode.OPTIONAL, (
+        "whoever refuses there, it is not our text, from which the check path is exempt"
+    )
 
 
-def test_an_ingress_that_verifies_optionally_by_itself_is_odd_and_refuses_ours_by_its_own_doing() -> None:
+def test_an_ingress_that_verifies_optionally_by_itself_is_odd_and_refuses_ours_by_its_own_doing() -> (
+    None
+):
     """Without a certificate everything is served; with any, its own authority decides."""
     presented = dict.fromkeys((FOREIGN, OURS, FOLLOWING), REFUSED)
     found = seen(presented, presented, own=True)
     assert found.own
-    assert (found.mode, found.accepts, found.refuses) == (Mode.REQUEST, frozenset[str](), frozenset({LEAF.sha256, NEXT.sha256}))
+    assert (found.mode, found.accepts, found.refuses) == (
+        Mode.REQUEST,
+        frozenset[str](),
+        frozenset({LEAF.sha256, NEXT.sha256}),
+    )
     assert str(found.odd).startswith("HTTP 400 on our check path")
 
 
 def test_where_our_check_path_answers_and_our_gate_does_not_nothing_is_seen_either() -> None:
     found = seen(dict.fromkeys(Presented, Answer(404)))
-    assert (found.odd, found.accepts, found.refuses) == ("HTTP 404 on our gate path", frozenset(), frozenset())
+    assert (found.odd, found.accepts, found.refuses) == (
+        "HTTP 404 on our gate path",
+        frozenset(),
+        frozenset(),
+    )
 
 
 def test_what_is_served_as_ever_is_not_odd() -> None:
     assert seen({}).odd is None
     assert seen(dict.fromkeys(STRANGERS, REFUSED)).odd is None
-    assert seen(dict.fromkeys(Presented, REFUSED)).odd is None, "our own text refuses a leaf that it does not know"
+    assert seen(dict.fromkeys(Presented, REFUSED)).odd is None, (
+        "our own text refuses a leaf that it does not know"
+    )
 
 
 # --- the revision --------------------------------------------------------------------------------------------------------------------
@@ -192,6 +264,9 @@ def test_answers_of_two_revisions_are_of_none() -> None:
     assert revision_told(asked({}, {OURS: check(LEAF.short, revision=8)})) is None
 
 
-@pytest.mark.parametrize("strangers", [Answer(404, "not found"), Answer(200, "<html>"), Answer(500, check().body), Answer(308)])
+@pytest.mark.parametrize(
+    "strangers",
+    [Answer(404, "not found"), Answer(200, "<html>"), Answer(500, check().body), Answer(308)],
+)
 def test_what_is_not_our_check_path_has_no_revision(strangers: Answer) -> None:
     assert revision_told(asked({}, dict.fromkeys(Presented, strangers))) is None

@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from aop.observe.disturbance import FIRST_PAUSE_S, FORGOTTEN_AFTER, LONGEST_PAUSE_S, TIMES, Disturbance
+from aop.observe.disturbance import (
+    FIRST_PAUSE_S,
+    FORGOTTEN_AFTER,
+    LONGEST_PAUSE_S,
+    TIMES,
+    Disturbance,
+)
 from aop.origins.ingress_nginx import ForeignText, publish, read, withdraw
 from builders import ASKING, NOW, OFF, REQUIRING, UID, at
 
@@ -17,7 +23,12 @@ FOUND: dict[str, Any] = {
     "metadata": {
         "namespace": "ingress-nginx",
         "name": "controller",
-        "managedFields": [{"manager": "argocd-controller", "fieldsV1": {"f:data": {"f:http-snippet": {}, "f:server-snippet": {}}}}],
+        "managedFields": [
+            {
+                "manager": "argocd-controller",
+                "fieldsV1": {"f:data": {"f:http-snippet": {}, "f:server-snippet": {}}},
+            }
+        ],
     },
     "data": {"http-snippet": "", "server-snippet": ""},
 }
@@ -32,9 +43,16 @@ class Told:
     """What is noticed of one ConfigMap, as its keeper reads and writes it."""
 
     def __init__(self) -> None:
-        self.disturbance, self.stored, self.config_map, self.now = Disturbance(), read(FOUND), FOUND, NOW
+        self.disturbance, self.stored, self.config_map, self.now = (
+            Disturbance(),
+            read(FOUND),
+            FOUND,
+            NOW,
+        )
 
-    def reads(self, config_map: dict[str, Any], after_s: float = 1.0, *, ours: bool = False) -> None:
+    def reads(
+        self, config_map: dict[str, Any], after_s: float = 1.0, *, ours: bool = False
+    ) -> None:
         """It reads so after so many seconds, because somebody has written it, or we have."""
         self.now += timedelta(seconds=after_s)
         stored = read(config_map)
@@ -61,7 +79,11 @@ def test_from_the_third_time_on_it_is_named_and_each_pause_is_twice_the_last() -
     assert growing[-1] == LONGEST_PAUSE_S
     found = told.disturbance.overwritten
     assert found is not None
-    assert (found.by, found.times, found.since) == ("field manager argocd-controller", TIMES + 8, at(2))
+    assert (found.by, found.times, found.since) == (
+        "field manager argocd-controller",
+        TIMES + 8,
+        at(2),
+    )
 
 
 def test_it_goes_on_after_the_longest_pause_as_before() -> None:
@@ -94,11 +116,17 @@ def test_a_text_that_has_stood_for_an_hour_begins_a_new_count() -> None:
 def edited(config_map: dict[str, Any]) -> dict[str, Any]:
     """A line of ours is missing."""
     other = deepcopy(config_map)
-    other["data"]["http-snippet"] = "".join(line for line in other["data"]["http-snippet"].splitlines(keepends=True) if "map " not in line)
+    other["data"]["http-snippet"] = "".join(
+        line
+        for line in other["data"]["http-snippet"].splitlines(keepends=True)
+        if "map " not in line
+    )
     return other
 
 
-@pytest.mark.parametrize("undone", ["reset", "an older text of ours", "edited", "made anew", "gone"])
+@pytest.mark.parametrize(
+    "undone", ["reset", "an older text of ours", "edited", "made anew", "gone"]
+)
 def test_whatever_takes_our_text_away_counts(undone: str) -> None:
     told = Told()
     for _ in range(TIMES):

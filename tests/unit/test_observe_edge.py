@@ -21,7 +21,9 @@ WINDOW = timedelta(seconds=180)
 CADENCE_S = 10.0
 
 
-def line(presented: str = LEAF.short, *, https: str = "on", conn: str = "1.", nonce: str = NONCE) -> str:
+def line(
+    presented: str = LEAF.short, *, https: str = "on", conn: str = "1.", nonce: str = NONCE
+) -> str:
     return f"aop rev=7 zone=zabcd presented={presented} https={https} conn={conn} nonce={nonce}\n"
 
 
@@ -51,16 +53,28 @@ class Edge:
 class Reading:
     """A reader over a stand-in of the edge."""
 
-    def __init__(self, default: Answer | Failure | None = None, said: Claim | None = None, *, per_second: float = 1000.0) -> None:
+    def __init__(
+        self,
+        default: Answer | Failure | None = None,
+        said: Claim | None = None,
+        *,
+        per_second: float = 1000.0,
+    ) -> None:
         self.edge, self.clock, self.memory = Edge(default), SetClock(), Memory()
-        self.origins: tuple[AskedOrigin, ...] = (AskedOrigin(origin(said or claim(pins=(LEAF, NEXT))), "/check"),)
+        self.origins: tuple[AskedOrigin, ...] = (
+            AskedOrigin(origin(said or claim(pins=(LEAF, NEXT))), "/check"),
+        )
         self._reader = EdgeReader(cast("EdgeProbe", self.edge), CADENCE_S, per_second, self.clock)
 
-    async def read(self, after_s: float = 0, window: timedelta = WINDOW, *, within_s: float = 60.0) -> dict[str, Evidence]:
+    async def read(
+        self, after_s: float = 0, window: timedelta = WINDOW, *, within_s: float = 60.0
+    ) -> dict[str, Evidence]:
         """One look, which waits for answers so long (in real seconds; nothing here takes any)."""
         self.clock.pass_s(after_s)
         self.edge.asked.clear()
-        found = await self._reader.read(self.origins, window, self.memory, until_s=self.clock.monotonic_s() + within_s)
+        found = await self._reader.read(
+            self.origins, window, self.memory, until_s=self.clock.monotonic_s() + within_s
+        )
         return {one.host: one for one in found}
 
 
@@ -85,7 +99,17 @@ async def seen(given: Answer | Failure) -> Evidence:
         (answer("<center>No required SSL certificate was sent</center>", 400), REFUSED),
         (answer("misdirected", 421), REFUSED),
     ],
-    ids=["ours", "next", "none", "other", "pinned for another zone", "in plain text", "nginx's 400", "its other 400", "421"],
+    ids=[
+        "ours",
+        "next",
+        "none",
+        "other",
+        "pinned for another zone",
+        "in plain text",
+        "nginx's 400",
+        "its other 400",
+        "421",
+    ],
 )
 async def test_what_a_request_came_with(given: Answer, presented: str) -> None:
     found = await seen(given)
@@ -119,8 +143,12 @@ async def test_anything_else_is_silence(given: Answer | Failure) -> None:
 
 @pytest.mark.asyncio
 async def test_silence_carries_status_and_cf_ray() -> None:
-    assert (await seen(answer("", 403))).silence == "HTTP 403 instead of the check path's answer, cf-ray 8f0a-FRA"
-    assert (await seen(answer("", 403, None))).silence == "HTTP 403 instead of the check path's answer"
+    assert (
+        await seen(answer("", 403))
+    ).silence == "HTTP 403 instead of the check path's answer, cf-ray 8f0a-FRA"
+    assert (
+        await seen(answer("", 403, None))
+    ).silence == "HTTP 403 instead of the check path's answer"
 
 
 @pytest.mark.asyncio
@@ -181,7 +209,9 @@ async def test_silence_is_not_asked_more_often() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("window_s", "every_s"), [(10, 10 / 15), (150, 10), (86400, 10)])
-async def test_a_short_window_is_asked_often_enough_to_be_filled(window_s: float, every_s: float) -> None:
+async def test_a_short_window_is_asked_often_enough_to_be_filled(
+    window_s: float, every_s: float
+) -> None:
     reading = Reading()
     window = timedelta(seconds=window_s)
     await reading.read(window=window)
@@ -204,7 +234,10 @@ async def test_a_host_out_of_scope_is_forgotten_and_a_new_one_asked_at_once() ->
 @pytest.mark.asyncio
 async def test_of_two_origins_with_one_host_the_first_is_asked_about() -> None:
     reading = Reading()
-    reading.origins = (AskedOrigin(origin(), "/first"), AskedOrigin(origin(name="shop", hosts=(WWW, "b.example.com")), "/second"))
+    reading.origins = (
+        AskedOrigin(origin(), "/first"),
+        AskedOrigin(origin(name="shop", hosts=(WWW, "b.example.com")), "/second"),
+    )
     await reading.read()
     assert dict(reading.edge.asked) == {APEX: "/first", WWW: "/first", "b.example.com": "/second"}
 
@@ -219,7 +252,9 @@ async def test_of_two_origins_with_one_host_the_first_is_asked_about() -> None:
         (claim(Mode.OFF, ()), answer("", 421)),
     ],
 )
-async def test_where_nobody_is_refused_for_it_nothing_is_suspicious(said: Claim, bad: Answer) -> None:
+async def test_where_nobody_is_refused_for_it_nothing_is_suspicious(
+    said: Claim, bad: Answer
+) -> None:
     """Before the zone is enabled every host comes without a certificate: six hundred of them are not to be asked twice as often for that."""
     reading = Reading(bad, said)
     await reading.read()
@@ -237,7 +272,9 @@ async def test_a_host_is_suspicious_until_two_answers_are_right_again() -> None:
     for _ in range(5):
         await reading.read(after_s=4.9)
         asked.append([host for host, _ in reading.edge.asked])
-    assert [WWW in hosts for hosts in asked] == [True, True, False, False, True], "twice at 4.9 s, then after 10 s"
+    assert [WWW in hosts for hosts in asked] == [True, True, False, False, True], (
+        "twice at 4.9 s, then after 10 s"
+    )
 
 
 MANY = tuple(f"h{n:03}.example.com" for n in range(100))
@@ -250,7 +287,9 @@ def many(per_second: float) -> Reading:
 
 
 @pytest.mark.asyncio
-async def test_more_hosts_than_the_budget_has_room_for_are_each_asked_less_often_and_some_at_any_time() -> None:
+async def test_more_hosts_than_the_budget_has_room_for_are_each_asked_less_often_and_some_at_any_time() -> (
+    None
+):
     """Else nobody would be asked for twenty seconds, in which the zone loses unseen."""
     reading, asked = many(5.0), []
     for _ in range(21):
@@ -268,10 +307,14 @@ async def test_whoever_has_few_hosts_is_asked_as_often_beside_whoever_has_many()
     for memory, hosts in ((other, (APEX,)), (third, MANY)):
         asked = (AskedOrigin(origin(hosts=hosts), "/check"),)
         await reading._reader.read(asked, WINDOW, memory, until_s=reading.clock.monotonic_s() + 60)
-    cadences = [reading._reader.cadence_s(WINDOW, memory) for memory in (reading.memory, other, third)]
+    cadences = [
+        reading._reader.cadence_s(WINDOW, memory) for memory in (reading.memory, other, third)
+    ]
     assert cadences == [pytest.approx(100 / 2.45), CADENCE_S, pytest.approx(100 / 2.45)]
     del third, memory
-    assert reading._reader.cadence_s(WINDOW, reading.memory) == pytest.approx(100 / 4.9), "an object that is gone takes nothing"
+    assert reading._reader.cadence_s(WINDOW, reading.memory) == pytest.approx(100 / 4.9), (
+        "an object that is gone takes nothing"
+    )
 
 
 @pytest.mark.asyncio
@@ -327,7 +370,10 @@ async def test_a_bug_is_a_silence_that_says_so_and_the_next_request_is_made() ->
     await reading.read()
     reading.edge.bug = ZeroDivisionError("a secret value")
     found = await reading.read(after_s=10)
-    assert (found[APEX].silence, found[APEX].count) == ("ZeroDivisionError in the operator; its log has the traceback", 1)
+    assert (found[APEX].silence, found[APEX].count) == (
+        "ZeroDivisionError in the operator; its log has the traceback",
+        1,
+    )
     reading.edge.bug = None
     found = await reading.read(after_s=10)
     assert (found[APEX].silence, found[APEX].count) == (None, 2)
@@ -336,7 +382,10 @@ async def test_a_bug_is_a_silence_that_says_so_and_the_next_request_is_made() ->
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     "other",
-    [origin(configured=Unknown("HTTP 500"), hosts=()), origin(stale="cannot list ingresses: HTTP 403", hosts=(APEX,))],
+    [
+        origin(configured=Unknown("HTTP 500"), hosts=()),
+        origin(stale="cannot list ingresses: HTTP 403", hosts=(APEX,)),
+    ],
     ids=["the ConfigMap cannot be read", "what is known is old"],
 )
 async def test_a_source_that_cannot_be_read_takes_no_evidence_away(other: ObservedOrigin) -> None:
@@ -367,7 +416,9 @@ async def test_before_it_is_published_only_those_are_asked_about_whom_it_concern
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("ray", "direct"), [(None, True), ("8f2-FRA", False)])
-async def test_any_answer_tells_whether_a_host_meets_the_edge_where_nothing_has_arrived_yet(ray: str | None, direct: bool) -> None:
+async def test_any_answer_tells_whether_a_host_meets_the_edge_where_nothing_has_arrived_yet(
+    ray: str | None, direct: bool
+) -> None:
     """A DNS-only host whose application answers on every path, as one with client certificates of its own does."""
     found = await seen(answer("Not Found", status=404, cf_ray=ray))
     assert found.direct is direct
@@ -381,7 +432,11 @@ async def test_an_answer_that_is_none_of_ours_ends_no_run() -> None:
     await reading.read()
     reading.edge.default = answer("blocked", status=403, cf_ray=None)
     found = (await reading.read(after_s=30))[APEX]
-    assert (found.direct, found.count, found.silence) == (False, 1, "HTTP 403 instead of the check path's answer")
+    assert (found.direct, found.count, found.silence) == (
+        False,
+        1,
+        "HTTP 403 instead of the check path's answer",
+    )
 
 
 # --- when a proof begins anew ------------------------------------------------------------------------------------------------------
@@ -389,7 +444,9 @@ async def test_an_answer_that_is_none_of_ours_ends_no_run() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("said", [claim(Mode.OFF, ()), None], ids=["at Off", "without a claim"])
-async def test_where_no_text_asks_a_proof_begins_anew_and_a_loss_is_not_forgotten(said: Claim | None) -> None:
+async def test_where_no_text_asks_a_proof_begins_anew_and_a_loss_is_not_forgotten(
+    said: Claim | None,
+) -> None:
     reading = Reading()
     reading.edge.says = {WWW: answer(line(NONE))}
     await reading.read()
@@ -402,12 +459,20 @@ async def test_where_no_text_asks_a_proof_begins_anew_and_a_loss_is_not_forgotte
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     "other",
-    [origin(claim(Mode.OFF, ())), origin(configured=Unknown("HTTP 500")), origin(configured={"intact": False, "standing": claim()})],
+    [
+        origin(claim(Mode.OFF, ())),
+        origin(configured=Unknown("HTTP 500")),
+        origin(configured={"intact": False, "standing": claim()}),
+    ],
     ids=["at Off, on another origin", "cannot be read", "damaged, and it may go on asking"],
 )
 async def test_where_some_text_may_ask_it_goes_on(other: ObservedOrigin) -> None:
     reading = Reading()
     await reading.read()
-    asking = () if isinstance(other.configured, Unknown) or other.configured.standing else reading.origins  # type: ignore[union-attr]  # none is None
+    asking = (
+        ()
+        if isinstance(other.configured, Unknown) or other.configured.standing  # type: ignore[union-attr]  # none is None
+        else reading.origins
+    )
     reading.origins = (*asking, AskedOrigin(other, None))
     assert (await reading.read(after_s=1))[APEX].count == 1

@@ -49,7 +49,9 @@ def test_reading_cloudflare_again_does_not_begin_the_quiet_period_again() -> Non
     memory.listed.keep((), NOW)
     memory.enabled.keep(True, NOW)
     memory.forget_all()
-    assert [cached.last for cached in (memory.zone, memory.outranked, memory.listed, memory.enabled)] == [None] * 4
+    assert [
+        cached.last for cached in (memory.zone, memory.outranked, memory.listed, memory.enabled)
+    ] == [None] * 4
     assert memory.retry_at is None
     assert (memory.changed_at, memory.seen) == (NOW, ("a",))
 
@@ -86,12 +88,24 @@ def manifest(version: Any = "7", **spec: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("known", "shown", "newer"),
-    [("7", "8", True), ("7", "7", True), ("8", "7", False), ("9", "10", True), ("7", "", False), ("", "7", True), ("", "x", True)],
+    [
+        ("7", "8", True),
+        ("7", "7", True),
+        ("8", "7", False),
+        ("9", "10", True),
+        ("7", "", False),
+        ("", "7", True),
+        ("", "x", True),
+    ],
 )
-def test_of_what_a_watch_and_a_write_show_the_newer_stands(known: str, shown: str, *, newer: bool) -> None:
+def test_of_what_a_watch_and_a_write_show_the_newer_stands(
+    known: str, shown: str, *, newer: bool
+) -> None:
     """An event that was on its way while we wrote must not undo what our own write has returned."""
     memory = Memory()
     memory.learn(manifest(known, of="known"), 1.0)
     memory.learn(manifest(shown, of="shown"), 2.0)
-    assert memory.manifest == (manifest(shown, of="shown") if newer else manifest(known, of="known"))
+    assert memory.manifest == (
+        manifest(shown, of="shown") if newer else manifest(known, of="known")
+    )
     assert memory.shown_s == (2.0 if newer else 1.0)

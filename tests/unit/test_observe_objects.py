@@ -22,8 +22,17 @@ IDN, PUNYCODE = "bücher.example", "xn--bcher-kva.example"
 
 def manifest(name: Any = "example.com", uid: str = OTHER_UID, **parts: Any) -> dict[str, Any]:
     """Another object as the API server lists it."""
-    metadata = {"namespace": "other", "name": "another", "uid": uid, "creationTimestamp": "2026-01-30T12:00:00Z"}
-    return {"metadata": metadata | parts.pop("metadata", {}), "spec": {"zone": {"name": name}}, **parts}
+    metadata = {
+        "namespace": "other",
+        "name": "another",
+        "uid": uid,
+        "creationTimestamp": "2026-01-30T12:00:00Z",
+    }
+    return {
+        "metadata": metadata | parts.pop("metadata", {}),
+        "spec": {"zone": {"name": name}},
+        **parts,
+    }
 
 
 class Listed:
@@ -38,11 +47,24 @@ class Listed:
 
 def pull(name: str = "example.com", uid: str = UID, **status: Any) -> AuthenticatedOriginPull:
     """An object for that zone."""
-    return AuthenticatedOriginPull(KEY, uid, 1, "1", NOW, None, (), {}, spec(zone={"name": name}, hostnames=[name]), Status(**status))
+    return AuthenticatedOriginPull(
+        KEY,
+        uid,
+        1,
+        "1",
+        NOW,
+        None,
+        (),
+        {},
+        spec(zone={"name": name}, hostnames=[name]),
+        Status(**status),
+    )
 
 
 def objects(*manifests: dict[str, Any]) -> Objects:
-    return Objects(cast("Cluster", Listed(*manifests)), cast("OriginKeepers", None), Settings(), SetClock())
+    return Objects(
+        cast("Cluster", Listed(*manifests)), cast("OriginKeepers", None), Settings(), SetClock()
+    )
 
 
 async def rivals(found: Objects, of: AuthenticatedOriginPull) -> tuple[Rival, ...]:
@@ -65,7 +87,9 @@ async def rivals(found: Objects, of: AuthenticatedOriginPull) -> tuple[Rival, ..
         (17, "example.com", False),
     ],
 )
-async def test_whoever_names_the_zone_in_either_form_is_a_rival_and_a_zone_under_it_is_another(theirs: Any, ours: str, same: bool) -> None:
+async def test_whoever_names_the_zone_in_either_form_is_a_rival_and_a_zone_under_it_is_another(
+    theirs: Any, ours: str, same: bool
+) -> None:
     assert bool(await rivals(objects(manifest(theirs)), pull(ours))) is same
 
 
@@ -79,9 +103,17 @@ async def test_whoever_names_the_zone_in_either_form_is_a_rival_and_a_zone_under
         {"status": {"zone": "nonsense"}},
         {},
     ],
-    ids=["the record", "the spec", "a status without a zone", "a status that nobody can read", "nothing"],
+    ids=[
+        "the record",
+        "the spec",
+        "a status without a zone",
+        "a status that nobody can read",
+        "nothing",
+    ],
 )
-async def test_what_anybody_may_write_says_nothing_of_whose_the_zone_is(written: dict[str, Any]) -> None:
+async def test_what_anybody_may_write_says_nothing_of_whose_the_zone_is(
+    written: dict[str, Any],
+) -> None:
     (other,) = await rivals(objects(manifest(**written)), pull())
     assert (other.zone_id, other.holds) == (None, False)
 

@@ -26,7 +26,12 @@ COLLEAGUE = replace(PULL, uid="another-uid")
 def test_what_was_claimed_and_left_the_spec_is_still_an_origin() -> None:
     old = ObjectKey("old", "controller")
     named, left = origins_of(PULL, (TARGET, old))
-    assert (named.name, named.target, named.wanted, named.foreign) == ("public", TARGET, True, ForeignText.REFUSE)
+    assert (named.name, named.target, named.wanted, named.foreign) == (
+        "public",
+        TARGET,
+        True,
+        ForeignText.REFUSE,
+    )
     assert (left.target, left.wanted, left.foreign) == (old, False, ForeignText.MERGE)
     assert str(old.name) in left.name
 
@@ -35,7 +40,10 @@ class ConfigMapOnly:
     """A cluster with one ConfigMap, no pods and no Ingresses; the list of pods can be held back."""
 
     def __init__(self) -> None:
-        self.config_map: dict[str, Any] = {"metadata": {"namespace": TARGET.namespace, "name": TARGET.name}, "data": {}}
+        self.config_map: dict[str, Any] = {
+            "metadata": {"namespace": TARGET.namespace, "name": TARGET.name},
+            "data": {},
+        }
         self.taken_away: set[str] = set()
         self.pods_may_come = asyncio.Event()
         self.pods_may_come.set()
@@ -50,7 +58,11 @@ class ConfigMapOnly:
 
     async def replace(self, _: Kind, __: ObjectKey, body: dict[str, Any]) -> dict[str, Any]:
         metadata = body["metadata"]
-        kept = {name: value for name, value in metadata.get("annotations", {}).items() if name not in self.taken_away}
+        kept = {
+            name: value
+            for name, value in metadata.get("annotations", {}).items()
+            if name not in self.taken_away
+        }
         self.config_map = {**body, "metadata": {**metadata, "annotations": kept}}
         return self.config_map
 
@@ -61,19 +73,27 @@ class Looking:
     def __init__(self) -> None:
         self.cluster, self.clock = ConfigMapOnly(), SetClock()
         there = cast("Cluster", self.cluster)
-        self.keeper: OriginKeeper = OriginKeepers(there, cast("ReplicaReader", None), Settings(), self.clock).of(TARGET)
+        self.keeper: OriginKeeper = OriginKeepers(
+            there, cast("ReplicaReader", None), Settings(), self.clock
+        ).of(TARGET)
 
     async def look(self, pull: AuthenticatedOriginPull) -> Any:
         (wanted, *_) = origins_of(pull, ())
-        return await self.keeper.look(pull, wanted, {}, until_s=self.clock.monotonic_s() + 60, asking=True)
+        return await self.keeper.look(
+            pull, wanted, {}, until_s=self.clock.monotonic_s() + 60, asking=True
+        )
 
     async def publish(self, claim: Claim) -> None:
-        await self.keeper.publish(claim.uid, claim, foreign=ForeignText.REFUSE, replicas=(), gone=frozenset())
+        await self.keeper.publish(
+            claim.uid, claim, foreign=ForeignText.REFUSE, replicas=(), gone=frozenset()
+        )
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("mode", [Mode.OFF, Mode.REQUIRE])
-async def test_a_write_that_is_changed_before_it_is_stored_is_said_and_not_repeated(mode: Mode) -> None:
+async def test_a_write_that_is_changed_before_it_is_stored_is_said_and_not_repeated(
+    mode: Mode,
+) -> None:
     """Seen with a policy that takes annotations away: ten writes a second, each of them a reload of every replica."""
     looking = Looking()
     looking.cluster.taken_away = {"aop-operator.dev/claims"}
@@ -96,7 +116,9 @@ async def taken_in() -> None:
 
 
 @pytest.mark.asyncio
-async def test_what_another_object_writes_while_the_pods_are_awaited_is_what_the_look_sees() -> None:
+async def test_what_another_object_writes_while_the_pods_are_awaited_is_what_the_look_sees() -> (
+    None
+):
     """Seen with thirty objects on one ConfigMap: each took its neighbours' writes for somebody's who puts an older text back."""
     looking = Looking()
     await looking.look(PULL)

@@ -10,10 +10,27 @@ from typing import cast
 import pytest
 
 from aop.observe.replicas import MOST_AT_ONCE, MOST_NEW, SHARED_FAILURE_S, SUSPECT_S, ReplicaReader
-from aop.observe.views import KEPT, SETTLED_AFTER_S, Question, ReplicaMemory, may_serve, observed_replica
+from aop.observe.views import (
+    KEPT,
+    SETTLED_AFTER_S,
+    Question,
+    ReplicaMemory,
+    may_serve,
+    observed_replica,
+)
 from aop.observed import HostBehaviour, ObservedReplica
 from aop.origins import Claim, Mode, ObjectKey, ingress_nginx
-from aop.probe import Answer, Asked, ClientIdentity, Failure, FailureKind, Paths, Presented, ReplicaAddress, ReplicaProbe
+from aop.probe import (
+    Answer,
+    Asked,
+    ClientIdentity,
+    Failure,
+    FailureKind,
+    Paths,
+    Presented,
+    ReplicaAddress,
+    ReplicaProbe,
+)
 from builders import APEX, ASKING, HOSTS, LEAF, NEXT, OFF, REQUIRING, RETIRED, WWW, claim
 from clocks import SetClock
 
@@ -25,7 +42,9 @@ POD = ingress_nginx.Replica(ObjectKey("ingress-nginx", "pod-1"), "1", ready=True
 TIMEOUT = Failure(FailureKind.TIMEOUT, "192.0.2.1:443: the TLS handshake: nothing within 5 s")
 NOBODY = Failure(FailureKind.REFUSED, "192.0.2.1:443: connecting: connection refused")
 NO_WAY = Failure(FailureKind.UNREACHABLE, "192.0.2.1:443: connecting: no route to host")
-LOST = Failure(FailureKind.RESET, "192.0.2.1:443: waiting for the answer: the connection was closed")
+LOST = Failure(
+    FailureKind.RESET, "192.0.2.1:443: waiting for the answer: the connection was closed"
+)
 ALERT = Failure(FailureKind.TLS, "192.0.2.1:443: the TLS handshake: unrecognized name")
 REDIRECT = Answer(308, location="https://www.example.com/")
 REFUSED = Answer(400, "<center>No required SSL certificate was sent</center>")
@@ -42,7 +61,10 @@ class Identity:
 
 def presenting(*leaves: str) -> Mapping[Presented, ClientIdentity]:
     """What an object asks with: the leaf in use, then the next one."""
-    return {who: cast("ClientIdentity", Identity(leaf)) for who, leaf in zip((Presented.OURS, Presented.NEXT), leaves, strict=False)}
+    return {
+        who: cast("ClientIdentity", Identity(leaf))
+        for who, leaf in zip((Presented.OURS, Presented.NEXT), leaves, strict=False)
+    }
 
 
 class Pod:
@@ -66,7 +88,13 @@ class Pod:
         self.meanwhile: Callable[[str], None] = lambda _host: None
         self._turns = asyncio.Semaphore(4)
 
-    async def ask(self, _: ReplicaAddress, host: str, paths: Paths, identities: Mapping[Presented, ClientIdentity]) -> tuple[Asked, ...]:
+    async def ask(
+        self,
+        _: ReplicaAddress,
+        host: str,
+        paths: Paths,
+        identities: Mapping[Presented, ClientIdentity],
+    ) -> tuple[Asked, ...]:
         assert paths == PATHS
         (self.treated if identities else self.words).append(host)
         async with self._turns:
@@ -76,9 +104,16 @@ class Pod:
             await asyncio.sleep(0)
             self.finished += 1
         other = self.everywhere or self.says.get(host)
-        leaves = {Presented.NONE: None} | {presented: identity.sha256 for presented, identity in identities.items()}
+        leaves = {Presented.NONE: None} | {
+            presented: identity.sha256 for presented, identity in identities.items()
+        }
         return tuple(
-            Asked(host, who, other or self._check(leaves[who], newer=who is Presented.FOREIGN), other or self._gate(host, leaves[who]))
+            Asked(
+                host,
+                who,
+                other or self._check(leaves[who], newer=who is Presented.FOREIGN),
+                other or self._gate(host, leaves[who]),
+            )
             for who in Presented
             if who in leaves
         )
@@ -93,26 +128,39 @@ class Pod:
         if self.revision is None:
             return Answer(404)
         pinned = {pin.sha256: pin.short for pin in self.claim.pins}
-        presented = "none" if leaf is None or self.claim.mode is Mode.OFF else pinned.get(leaf, "other")
+        presented = (
+            "none" if leaf is None or self.claim.mode is Mode.OFF else pinned.get(leaf, "other")
+        )
         return Answer(
-            200, f"aop rev={self.revision + (newer and self.reloading)} zone=zabcd presented={presented} https=on conn=1. nonce=\n"
+            200,
+            f"aop rev={self.revision + (newer and self.reloading)} zone=zabcd presented={presented} https=on conn=1. nonce=\n",
         )
 
     def _gate(self, host: str, leaf: str | None) -> Answer:
         mode = self.claim.at(host)
-        refused = mode is Mode.REQUIRE if leaf is None else mode >= Mode.OPTIONAL and leaf not in {pin.sha256 for pin in self.claim.pins}
+        refused = (
+            mode is Mode.REQUIRE
+            if leaf is None
+            else mode >= Mode.OPTIONAL and leaf not in {pin.sha256 for pin in self.claim.pins}
+        )
         return REFUSED if refused else Answer(204 if self.revision is not None else 404)
 
 
 class Asking:
     """One replica, who asks it, and what is remembered of it."""
 
-    def __init__(self, running: Claim = REQUIRING, revision: int | None = 7, *, round_s: float = 60.0) -> None:
+    def __init__(
+        self, running: Claim = REQUIRING, revision: int | None = 7, *, round_s: float = 60.0
+    ) -> None:
         self.clock = SetClock()
         self.pod = Pod(self.clock, running, revision)
         self.memory = ReplicaMemory()
         self.reader = ReplicaReader(
-            cast("ReplicaProbe", self.pod), cast("ClientIdentity", Identity("stranger")), self.clock, RECHECK_S, round_s=round_s
+            cast("ReplicaProbe", self.pod),
+            cast("ClientIdentity", Identity("stranger")),
+            self.clock,
+            RECHECK_S,
+            round_s=round_s,
         )
         self.question = Question(
             hosts=HOSTS,
@@ -135,7 +183,9 @@ class Asking:
 
     async def settle(self, hosts: tuple[str, ...] = HOSTS) -> ObservedReplica:
         """Looks until everything was seen: the revision, the revision again, and once more what was odd."""
-        self.question = replace(self.question, hosts=hosts, since=dict.fromkeys(hosts, self.pod.revision or 0))
+        self.question = replace(
+            self.question, hosts=hosts, since=dict.fromkeys(hosts, self.pod.revision or 0)
+        )
         for after_s in (SHARED_FAILURE_S, SETTLED_AFTER_S, SETTLED_AFTER_S):
             await self.look(after_s)
         return observed_replica(POD, self.memory, self.question)
@@ -143,7 +193,9 @@ class Asking:
     def publish(self, revision: int, *changed: str, running: Claim | None = None) -> None:
         """A later revision, which says something else of `changed`, is published, and runs."""
         since = {**self.question.since, **dict.fromkeys(changed, revision)}
-        self.question = replace(self.question, published=revision, since=since, claim=running or self.question.claim)
+        self.question = replace(
+            self.question, published=revision, since=since, claim=running or self.question.claim
+        )
         self.pod.revision, self.pod.claim = revision, running or self.pod.claim
 
 
@@ -212,14 +264,24 @@ async def test_answers_of_two_workers_are_of_none() -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("other", [REDIRECT, Answer(403), Answer(404), ALERT, LOST], ids=["redirect", "403", "404", "alert", "reset"])
-async def test_an_odd_host_that_sorts_first_hides_neither_the_revision_nor_the_other_hosts(other: Said) -> None:
+@pytest.mark.parametrize(
+    "other",
+    [REDIRECT, Answer(403), Answer(404), ALERT, LOST],
+    ids=["redirect", "403", "404", "alert", "reset"],
+)
+async def test_an_odd_host_that_sorts_first_hides_neither_the_revision_nor_the_other_hosts(
+    other: Said,
+) -> None:
     asking = Asking()
     asking.pod.says[APEX] = other
     seen = await asking.settle()
     assert (seen.revision, seen.settled, seen.error) == (7, True, None)
     assert treats(seen, APEX).odd is not None
-    assert (treats(seen, WWW).odd, treats(seen, WWW).mode, treats(seen, WWW).accepts) == (None, Mode.REQUIRE, frozenset({LEAF.sha256}))
+    assert (treats(seen, WWW).odd, treats(seen, WWW).mode, treats(seen, WWW).accepts) == (
+        None,
+        Mode.REQUIRE,
+        frozenset({LEAF.sha256}),
+    )
 
 
 @pytest.mark.asyncio
@@ -232,7 +294,9 @@ async def test_where_every_host_is_odd_plaintext_tells_the_revision() -> None:
 
 
 @pytest.mark.asyncio
-async def test_where_plaintext_is_not_let_through_the_one_host_that_tells_is_found_in_the_end() -> None:
+async def test_where_plaintext_is_not_let_through_the_one_host_that_tells_is_found_in_the_end() -> (
+    None
+):
     """However many that do not tell it sort first; and until all were asked nothing is concluded."""
     hosts = many(2 * MOST_AT_ONCE + 1)
     asking = Asking()
@@ -253,11 +317,15 @@ async def test_where_nobody_tells_a_revision_there_is_none_of_ours() -> None:
     blocked = Asking(revision=None)
     blocked.pod.plaintext = TIMEOUT
     seen = await blocked.settle()
-    assert (seen.revision, seen.settled, seen.error) == (None, True, None), "every host has answered, and none of them told one"
+    assert (seen.revision, seen.settled, seen.error) == (None, True, None), (
+        "every host has answered, and none of them told one"
+    )
 
 
 @pytest.mark.asyncio
-async def test_what_is_odd_once_may_be_a_connection_that_got_lost_and_is_asked_again_at_once() -> None:
+async def test_what_is_odd_once_may_be_a_connection_that_got_lost_and_is_asked_again_at_once() -> (
+    None
+):
     """Else one dropped connection would pass a host over that has to be seen."""
     asking = Asking()
     asking.pod.says[WWW] = LOST
@@ -290,7 +358,9 @@ async def test_what_is_odd_twice_in_a_row_is() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_replica_that_hangs_with_a_hundred_hosts_costs_one_deadline_and_its_failure_is_everybodys() -> None:
+async def test_a_replica_that_hangs_with_a_hundred_hosts_costs_one_deadline_and_its_failure_is_everybodys() -> (
+    None
+):
     asking = Asking(OFF)
     await asking.look()
     asking.question = replace(asking.question, hosts=many(100))
@@ -354,7 +424,9 @@ async def test_a_host_that_hangs_on_a_replica_that_answers_holds_back_nobody_els
 
 
 @pytest.mark.asyncio
-async def test_a_slow_replica_is_asked_the_rest_in_the_next_round_and_a_mute_one_has_failed() -> None:
+async def test_a_slow_replica_is_asked_the_rest_in_the_next_round_and_a_mute_one_has_failed() -> (
+    None
+):
     asking = Asking(round_s=0.5)
     hosts = many(10)
     asking.question = replace(asking.question, hosts=hosts, since=dict.fromkeys(hosts, 7))
@@ -480,11 +552,16 @@ async def test_while_all_is_well_one_host_is_asked_in_turn() -> None:
     asked = await turns(asking, 95)
     assert [len(hosts) for hosts in asked.values()] == [1, 1, 1]
     assert sorted(host for hosts in asked.values() for host in hosts) == sorted(many(3))
-    assert min(later - earlier for earlier, later in zip(list(asked), list(asked)[1:], strict=False)) == RECHECK_S
+    assert (
+        min(later - earlier for earlier, later in zip(list(asked), list(asked)[1:], strict=False))
+        == RECHECK_S
+    )
 
 
 @pytest.mark.asyncio
-async def test_hundreds_of_new_hosts_are_asked_about_in_turns_that_leave_room_for_other_objects() -> None:
+async def test_hundreds_of_new_hosts_are_asked_about_in_turns_that_leave_room_for_other_objects() -> (
+    None
+):
     hosts = many(2 * MOST_NEW + 1)
     asking = Asking(claim(enforced=hosts))
     asking.question = replace(asking.question, hosts=hosts, since=dict.fromkeys(hosts, 7))
@@ -504,7 +581,10 @@ async def test_what_was_seen_wrong_is_asked_first_however_many_hosts_there_are()
     asked = await turns(asking, int(SUSPECT_S) + 2)
     assert {host for found in asked.values() for host in found} == set(hosts[50:])
     assert max(len(found) for found in asked.values()) == MOST_AT_ONCE
-    assert all(one.mode is Mode.REQUIRE for one in observed_replica(POD, asking.memory, asking.question).hosts)
+    assert all(
+        one.mode is Mode.REQUIRE
+        for one in observed_replica(POD, asking.memory, asking.question).hosts
+    )
 
 
 @pytest.mark.asyncio
@@ -514,7 +594,9 @@ async def test_a_host_that_stays_odd_takes_no_other_host_s_turn() -> None:
     await asking.settle(many(3))
     asked = [host for found in (await turns(asking, 95)).values() for host in found]
     assert set(asked) == set(many(3))
-    assert asked.count(many(3)[0]) <= 95 / SUSPECT_S, "and it is asked no more often than every suspect"
+    assert asked.count(many(3)[0]) <= 95 / SUSPECT_S, (
+        "and it is asked no more often than every suspect"
+    )
 
 
 @pytest.mark.asyncio
@@ -533,7 +615,9 @@ async def test_a_host_that_stays_odd_takes_no_other_host_s_turn() -> None:
         (REQUIRING, REQUIRING, False),
     ],
 )
-async def test_a_host_is_suspect_that_does_not_do_what_the_claim_says(said: Claim | None, running: Claim, suspect: bool) -> None:
+async def test_a_host_is_suspect_that_does_not_do_what_the_claim_says(
+    said: Claim | None, running: Claim, suspect: bool
+) -> None:
     """Asking is one switch for the whole controller, so another zone's claim may ask although ours does not."""
     asking = Asking(running)
     asking.question = replace(asking.question, claim=said)
@@ -549,9 +633,17 @@ async def test_a_host_is_suspect_that_does_not_do_what_the_claim_says(said: Clai
 @pytest.mark.parametrize(
     ("then", "serves"),
     [(None, True), (TIMEOUT, True), (NO_WAY, True), (NOBODY, False), (Answer(404), False)],
-    ids=["it answers", "a node that is cut off", "no way leads there", "nobody listens any more", "it has started anew, without our text"],
+    ids=[
+        "it answers",
+        "a node that is cut off",
+        "no way leads there",
+        "nobody listens any more",
+        "it has started anew, without our text",
+    ],
 )
-async def test_a_pod_that_is_not_ready_counts_while_it_may_serve_our_text(then: Said | None, serves: bool) -> None:
+async def test_a_pod_that_is_not_ready_counts_while_it_may_serve_our_text(
+    then: Said | None, serves: bool
+) -> None:
     """Kubernetes cannot tell: half of the visitors got 400 from such a pod for as long as one looked."""
     asking = Asking()
     await asking.settle()
@@ -569,7 +661,9 @@ async def test_a_pod_that_is_not_ready_counts_while_it_may_serve_our_text(then: 
     [(None, True), (TIMEOUT, True), (NO_WAY, True), (NOBODY, False)],
     ids=["it was not asked yet", "it hangs", "no way leads there", "nobody listens"],
 )
-def test_a_pod_that_is_not_ready_and_was_never_heard_may_serve_unless_nobody_listens(failure: Failure | None, serves: bool) -> None:
+def test_a_pod_that_is_not_ready_and_was_never_heard_may_serve_unless_nobody_listens(
+    failure: Failure | None, serves: bool
+) -> None:
     """It may have run our text before this process began: a restart must not let a rotation pass it by."""
     memory = ReplicaMemory()
     if failure is not None:

@@ -13,7 +13,9 @@ BUDGET = st.floats(min_value=0.1, max_value=1e6)
 
 
 @given(WANTED, BUDGET)
-def test_together_they_get_no_more_than_there_is_and_nobody_more_than_they_want(wanted: dict[str, float], budget: float) -> None:
+def test_together_they_get_no_more_than_there_is_and_nobody_more_than_they_want(
+    wanted: dict[str, float], budget: float
+) -> None:
     found = shares(wanted, budget)
     assert found.keys() == wanted.keys()
     assert all(found[key] <= wanted[key] for key in wanted)
@@ -21,7 +23,9 @@ def test_together_they_get_no_more_than_there_is_and_nobody_more_than_they_want(
 
 
 @given(WANTED, BUDGET)
-def test_whoever_wants_no_more_than_an_equal_share_gets_all_of_it(wanted: dict[str, float], budget: float) -> None:
+def test_whoever_wants_no_more_than_an_equal_share_gets_all_of_it(
+    wanted: dict[str, float], budget: float
+) -> None:
     found = shares(wanted, budget)
     modest = [key for key in wanted if wanted[key] <= budget / len(wanted) * (1 - 1e-9)]
     assert {key: found[key] for key in modest} == {key: wanted[key] for key in modest}

@@ -38,7 +38,9 @@ class Reading:
         self.answers.append(pending)
         return pending
 
-    async def look(self, after_s: float = 0.0, *, within_s: float = 10.0, patience_s: float = PATIENT_S) -> Known[str] | Unknown:
+    async def look(
+        self, after_s: float = 0.0, *, within_s: float = 10.0, patience_s: float = PATIENT_S
+    ) -> Known[str] | Unknown:
         self.clock.pass_s(after_s)
         return await self.source.look(within_s=within_s, patience_s=patience_s)
 
@@ -65,7 +67,9 @@ async def test_whoever_looks_at_the_same_moment_shares_one_reading() -> None:
     lookers = [asyncio.create_task(reading.look()) for _ in range(40)]
     await ended(reading)
     pending.set_result("shared")
-    assert {known.value for looker in lookers if isinstance(known := await looker, Known)} == {"shared"}
+    assert {known.value for looker in lookers if isinstance(known := await looker, Known)} == {
+        "shared"
+    }
     assert reading.begun == 1
 
 
@@ -75,7 +79,9 @@ async def test_a_reading_that_takes_longer_than_a_look_has_time_goes_on_by_itsel
     assert await reading.look() == Known("read 1", at(0))
     pending = reading.hangs()
     for _ in range(3):
-        assert await reading.look(10, patience_s=0) == Known("read 1", at(0)), "what was known stands"
+        assert await reading.look(10, patience_s=0) == Known("read 1", at(0)), (
+            "what was known stands"
+        )
     assert reading.begun == 2, "and nobody begins another one beside it"
     pending.set_result("at last")
     await ended(reading)
@@ -93,7 +99,9 @@ async def test_before_the_first_answer_nothing_is_known_and_nobody_is_at_fault()
 
 
 @pytest.mark.asyncio
-async def test_what_was_known_stands_with_its_age_while_it_cannot_be_read_and_the_failure_is_said() -> None:
+async def test_what_was_known_stands_with_its_age_while_it_cannot_be_read_and_the_failure_is_said() -> (
+    None
+):
     reading = Reading()
     await reading.look()
     reading.answers = [Transient("HTTP 500"), Transient("HTTP 403")]
@@ -103,7 +111,9 @@ async def test_what_was_known_stands_with_its_age_while_it_cannot_be_read_and_th
 
 
 @pytest.mark.asyncio
-async def test_a_failure_before_anything_was_known_is_the_answer_until_it_is_time_to_read_again() -> None:
+async def test_a_failure_before_anything_was_known_is_the_answer_until_it_is_time_to_read_again() -> (
+    None
+):
     reading = Reading()
     reading.answers = [Transient("HTTP 403: forbidden", retry_after_s=7.0)]
     for after_s in (0, 9.9):
@@ -119,7 +129,10 @@ async def test_a_bug_in_a_reader_is_a_failure_like_any_other_and_the_next_readin
     reading.answers = [ZeroDivisionError("a secret value"), KeyError("metadata")]
     first = await reading.look()
     assert isinstance(first, Unknown)
-    assert (first.message, first.reason) == ("the thing: ZeroDivisionError in the operator; its log has the traceback", None)
+    assert (first.message, first.reason) == (
+        "the thing: ZeroDivisionError in the operator; its log has the traceback",
+        None,
+    )
     second = await reading.look(10)
     assert isinstance(second, Unknown)
     assert "KeyError" in second.message
@@ -144,7 +157,9 @@ async def test_what_a_write_has_returned_beats_a_reading_that_began_before_it(en
 
 
 @pytest.mark.asyncio
-async def test_what_is_forgotten_is_read_again_at_once_and_not_by_a_reading_that_began_before() -> None:
+async def test_what_is_forgotten_is_read_again_at_once_and_not_by_a_reading_that_began_before() -> (
+    None
+):
     reading = Reading()
     await reading.look()
     pending = reading.hangs()

@@ -1,6 +1,7 @@
 """Cloudflare's half of what is observed: how rarely it is asked, what its lagging list is worth, and when it counts as still.
 
-The client is a stand-in that answers from a few fields and counts; the real one against the double is tried in tests/integration.
+The client is a stand-in that answers from a few fields and counts; the real one against the double
+is tried in tests/integration.
 """
 
 from __future__ import annotations
@@ -43,12 +44,18 @@ from aop.pki import pin_of, throwaway
 from aop.settings import Settings
 from builders import KEY, NOW, UID, ZONE_ID, evidence, spec
 
-ACTIVE, PENDING, DELETING = DeploymentStatus.ACTIVE, DeploymentStatus.PENDING_DEPLOYMENT, DeploymentStatus.PENDING_DELETION
+ACTIVE, PENDING, DELETING = (
+    DeploymentStatus.ACTIVE,
+    DeploymentStatus.PENDING_DEPLOYMENT,
+    DeploymentStatus.PENDING_DELETION,
+)
 PULL = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, spec(), Status())
 LEAF, OTHER = (throwaway(NOW).leaf for _ in range(2))
 
 
-def certificate(id_: str = "ours", status: DeploymentStatus = ACTIVE, pem: str = LEAF.pem) -> Certificate:
+def certificate(
+    id_: str = "ours", status: DeploymentStatus = ACTIVE, pem: str = LEAF.pem
+) -> Certificate:
     return Certificate(id=id_, status=status, certificate=pem, uploaded_on=NOW)
 
 
@@ -78,7 +85,11 @@ class Api:
 
     async def find_zones(self, access: Access, name: str) -> tuple[Zone, ...]:
         self._asked(access, "zones")
-        return () if access.key in self.by_token else tuple(one for one in self.zones if one.name == name)
+        return (
+            ()
+            if access.key in self.by_token
+            else tuple(one for one in self.zones if one.name == name)
+        )
 
     async def fetch_zone(self, access: Access, zone_id: str) -> Zone:
         self._asked(access, "zone")
@@ -92,7 +103,9 @@ class Api:
         self._asked(access, "global")
         return GlobalAOP(value=self.shared)
 
-    async def list_hostname_associations(self, access: Access, _: str) -> tuple[HostnameAssociation, ...]:
+    async def list_hostname_associations(
+        self, access: Access, _: str
+    ) -> tuple[HostnameAssociation, ...]:
         self._asked(access, "hostnames")
         return tuple(self.associations)
 
@@ -112,7 +125,14 @@ class Api:
 
 
 def zone(**changes: Any) -> Zone:
-    found = Zone.model_validate({"id": ZONE_ID, "name": "example.com", "status": "active", "account": {"id": "acc", "name": "A"}})
+    found = Zone.model_validate(
+        {
+            "id": ZONE_ID,
+            "name": "example.com",
+            "status": "active",
+            "account": {"id": "acc", "name": "A"},
+        }
+    )
     return found.model_copy(update=changes)
 
 
@@ -128,13 +148,22 @@ class Reading:
         self._reader = ZoneReader(cast("Cloudflare", self.api), self.settings, self.metrics)
 
     def bugs(self) -> float:
-        return self.metrics.registry.get_sample_value("aop_reader_bugs_total", {"reader": "cloudflare"}) or 0
+        return (
+            self.metrics.registry.get_sample_value(
+                "aop_reader_bugs_total", {"reader": "cloudflare"}
+            )
+            or 0
+        )
 
-    async def read(self, after_s: float = 0, *, hurry: bool = False) -> ObservedZone | Unknown | None:
+    async def read(
+        self, after_s: float = 0, *, hurry: bool = False
+    ) -> ObservedZone | Unknown | None:
         """Look after so many seconds; the calls that it took are in `calls`."""
         self.now += timedelta(seconds=after_s)
         before = self.api.calls.copy()
-        found = await self._reader.read(self.pull, self.access, self.memory, self.now, [LEAF.pin], hurry=hurry)
+        found = await self._reader.read(
+            self.pull, self.access, self.memory, self.now, [LEAF.pin], hurry=hurry
+        )
         self.calls = dict(self.api.calls - before)
         return found
 
@@ -154,13 +183,27 @@ class Reading:
 async def test_a_first_look_takes_six_calls_and_a_resync_two() -> None:
     reading = Reading()
     await reading.zone()
-    assert reading.calls == {"zones": 1, "ssl": 1, "global": 1, "hostnames": 1, "list": 1, "enabled": 1}
+    assert reading.calls == {
+        "zones": 1,
+        "ssl": 1,
+        "global": 1,
+        "hostnames": 1,
+        "list": 1,
+        "enabled": 1,
+    }
     await reading.zone(after_s=299)
     assert reading.calls == {}
     await reading.zone(after_s=1)
     assert reading.calls == {"list": 1, "enabled": 1}
     await reading.zone(after_s=3300)
-    assert reading.calls == {"zones": 1, "ssl": 1, "global": 1, "hostnames": 1, "list": 1, "enabled": 1}
+    assert reading.calls == {
+        "zones": 1,
+        "ssl": 1,
+        "global": 1,
+        "hostnames": 1,
+        "list": 1,
+        "enabled": 1,
+    }
 
 
 ONLY: dict[Reason, tuple[dict[str, Any], set[str]]] = {
@@ -195,7 +238,9 @@ async def test_only_the_endpoint_that_blocks_is_read_again_less_and_less_often(
     assert set(asked) == only
     assert asked.total() <= 5
     assert set(api.priorities) == {Priority.RESYNC}, "an object that is blocked is nobody's hurry"
-    assert (await blocked_for(reading, reason, 3000)).total() <= 11, "once per resync, and hardly anything else"
+    assert (await blocked_for(reading, reason, 3000)).total() <= 11, (
+        "once per resync, and hardly anything else"
+    )
 
 
 @pytest.mark.asyncio
@@ -212,7 +257,9 @@ async def test_fifteen_zones_with_a_mode_that_is_too_low_are_not_what_the_calls_
 
 
 @pytest.mark.asyncio
-async def test_what_is_mended_is_seen_within_a_resync_and_the_rest_is_read_before_anything_is_decided_on_it() -> None:
+async def test_what_is_mended_is_seen_within_a_resync_and_the_rest_is_read_before_anything_is_decided_on_it() -> (
+    None
+):
     api = Api()
     api.mode = "flexible"
     reading = Reading(api)
@@ -239,9 +286,16 @@ async def test_whoever_blocks_for_another_reason_begins_anew() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    ("shared", "presented", "asked"), [("on", False, {"global"}), ("off", True, {"list", "enabled"}), ("on", True, {"list", "enabled"})]
+    ("shared", "presented", "asked"),
+    [
+        ("on", False, {"global"}),
+        ("off", True, {"list", "enabled"}),
+        ("on", True, {"list", "enabled"}),
+    ],
 )
-async def test_another_s_certificate_is_looked_for_where_it_is(shared: str, presented: bool, asked: set[str]) -> None:
+async def test_another_s_certificate_is_looked_for_where_it_is(
+    shared: str, presented: bool, asked: set[str]
+) -> None:
     api = Api()
     api.shared, api.enabled = shared, presented
     api.listed = [certificate("theirs", pem=OTHER.pem)] if presented else []
@@ -263,7 +317,9 @@ async def test_a_removal_is_blocked_by_nothing_at_cloudflare() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("what", ["ssl", "global", "hostnames"])
-async def test_a_removal_needs_to_know_the_certificates_and_the_enablement_and_nothing_else(what: str) -> None:
+async def test_a_removal_needs_to_know_the_certificates_and_the_enablement_and_nothing_else(
+    what: str,
+) -> None:
     api = Api()
     api.failures[what] = TokenLacksPermission("no")
     assert isinstance(await Reading(api, replace(PULL, deleted_at=NOW)).read(), ObservedZone)
@@ -271,9 +327,17 @@ async def test_a_removal_needs_to_know_the_certificates_and_the_enablement_and_n
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    "reason", [Reason.CONFIG_MAP_NOT_FOUND, Reason.KEY_PAIR_INVALID, Reason.ZONE_CLAIMED, Reason.CERTIFICATE_QUOTA_REACHED]
+    "reason",
+    [
+        Reason.CONFIG_MAP_NOT_FOUND,
+        Reason.KEY_PAIR_INVALID,
+        Reason.ZONE_CLAIMED,
+        Reason.CERTIFICATE_QUOTA_REACHED,
+    ],
 )
-async def test_what_is_blocked_elsewhere_or_by_a_change_is_read_like_any_other(reason: Reason) -> None:
+async def test_what_is_blocked_elsewhere_or_by_a_change_is_read_like_any_other(
+    reason: Reason,
+) -> None:
     reading = Reading()
     await reading.zone()
     assert await blocked_for(reading, reason, 600) == {"list": 2, "enabled": 2}
@@ -307,7 +371,11 @@ def told(generation: int = 1, **truths: str) -> AuthenticatedOriginPull:
         }
         for kind, truth in truths.items()
     ]
-    return replace(PULL, generation=generation, status=Status.parse({"observedGeneration": 1, "conditions": said}))
+    return replace(
+        PULL,
+        generation=generation,
+        status=Status.parse({"observedGeneration": 1, "conditions": said}),
+    )
 
 
 @pytest.mark.asyncio
@@ -322,9 +390,19 @@ def told(generation: int = 1, **truths: str) -> AuthenticatedOriginPull:
         (told(2, Ready="True"), True, Priority.ONBOARD),
         (replace(told(Ready="True"), deleted_at=NOW), True, Priority.ONBOARD),
     ],
-    ids=["new", "nobody waits", "ready before a restart", "blocked before a restart", "on its way", "changed", "being removed"],
+    ids=[
+        "new",
+        "nobody waits",
+        "ready before a restart",
+        "blocked before a restart",
+        "on its way",
+        "changed",
+        "being removed",
+    ],
 )
-async def test_a_person_who_waits_goes_before_a_resync(pull: AuthenticatedOriginPull, hurry: bool, priority: Priority) -> None:
+async def test_a_person_who_waits_goes_before_a_resync(
+    pull: AuthenticatedOriginPull, hurry: bool, priority: Priority
+) -> None:
     reading = Reading(pull=pull)
     await reading.read(hurry=hurry)
     assert set(reading.api.priorities) == {priority}
@@ -335,8 +413,12 @@ async def test_a_person_who_waits_goes_before_a_resync(pull: AuthenticatedOrigin
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("what", ["global", "hostnames"])
-@pytest.mark.parametrize("failure", [NotOffered("the plan has none"), TokenLacksPermission("no"), Refused("HTTP 422")])
-async def test_what_only_explains_is_said_where_it_cannot_be_looked_up_and_blocks_nobody(what: str, failure: Exception) -> None:
+@pytest.mark.parametrize(
+    "failure", [NotOffered("the plan has none"), TokenLacksPermission("no"), Refused("HTTP 422")]
+)
+async def test_what_only_explains_is_said_where_it_cannot_be_looked_up_and_blocks_nobody(
+    what: str, failure: Exception
+) -> None:
     api = Api()
     api.failures[what] = failure
     reading = Reading(api)
@@ -356,7 +438,9 @@ async def test_what_only_explains_is_said_where_it_cannot_be_looked_up_and_block
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("what", ["global", "hostnames"])
-async def test_an_outage_of_what_only_explains_holds_up_a_first_look_for_a_minute_at_most(what: str) -> None:
+async def test_an_outage_of_what_only_explains_holds_up_a_first_look_for_a_minute_at_most(
+    what: str,
+) -> None:
     api = Api()
     api.failures[what] = Unavailable("HTTP 500")
     reading = Reading(api)
@@ -367,7 +451,9 @@ async def test_an_outage_of_what_only_explains_holds_up_a_first_look_for_a_minut
     assert 30 <= waited_s <= 95
     assert isinstance(found, ObservedZone)
     del api.failures[what]
-    assert (await reading.zone(after_s=301)).unseen == (), "what may pass is tried again with the next resync"
+    assert (await reading.zone(after_s=301)).unseen == (), (
+        "what may pass is tried again with the next resync"
+    )
 
 
 @pytest.mark.asyncio
@@ -400,13 +486,19 @@ async def test_a_resync_that_has_to_wait_its_turn_is_no_reason_to_know_nothing()
     assert await reading.read(after_s=300) == before
     late = await reading.zone(after_s=3000)
     assert replace(late, unseen=()) == before
-    assert "Read at 2026-03-01 12:00:00 UTC" in late.unseen[0], "and not when it will be read, which would be written at every visit"
-    assert isinstance(await reading.read(after_s=300), Unknown), "but nothing is decided on what is older than an hour"
+    assert "Read at 2026-03-01 12:00:00 UTC" in late.unseen[0], (
+        "and not when it will be read, which would be written at every visit"
+    )
+    assert isinstance(await reading.read(after_s=300), Unknown), (
+        "but nothing is decided on what is older than an hour"
+    )
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("zones", [[], [zone()]])
-async def test_neither_is_it_for_a_zone_that_is_not_there_or_a_look_that_failed(zones: list[Zone]) -> None:
+async def test_neither_is_it_for_a_zone_that_is_not_there_or_a_look_that_failed(
+    zones: list[Zone],
+) -> None:
     """What was said stands: a reason that comes and goes with the budget would be written, and read, each time."""
     api = Api()
     api.zones = zones
@@ -447,11 +539,24 @@ async def test_the_zone_is_told_as_it_is() -> None:
     api.enabled = True
     api.listed = [certificate()]
     outranking = [
-        HostnameAssociation(hostname=f"{name}.example.com", enabled=on) for name, on in (("b", False), ("a", True), ("void", None))
+        HostnameAssociation(hostname=f"{name}.example.com", enabled=on)
+        for name, on in (("b", False), ("a", True), ("void", None))
     ]
-    api.associations = [*outranking, HostnameAssociation(hostname="gone.example.com", enabled=True, status=DeploymentStatus.DELETED)]
+    api.associations = [
+        *outranking,
+        HostnameAssociation(
+            hostname="gone.example.com", enabled=True, status=DeploymentStatus.DELETED
+        ),
+    ]
     found = await Reading(api).zone()
-    assert (found.id, found.account_id, found.active, found.ssl_mode, found.global_on, found.enabled) == (
+    assert (
+        found.id,
+        found.account_id,
+        found.active,
+        found.ssl_mode,
+        found.global_on,
+        found.enabled,
+    ) == (
         ZONE_ID,
         "acc",
         True,
@@ -460,7 +565,9 @@ async def test_the_zone_is_told_as_it_is() -> None:
         True,
     )
     assert found.outranked == ("a.example.com", "b.example.com")
-    assert [(c.id, c.pin, c.state, c.ours) for c in found.certificates] == [("ours", LEAF.pin, CertificateState.ACTIVE, True)]
+    assert [(c.id, c.pin, c.state, c.ours) for c in found.certificates] == [
+        ("ours", LEAF.pin, CertificateState.ACTIVE, True)
+    ]
 
 
 @pytest.mark.asyncio
@@ -501,7 +608,9 @@ async def test_an_id_is_believed_only_with_its_name() -> None:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("written", ["bücher.example", "xn--bcher-kva.example"])
 @pytest.mark.parametrize("by_id", [True, False])
-async def test_an_internationalised_zone_is_the_one_that_is_meant_in_either_form(written: str, by_id: bool) -> None:
+async def test_an_internationalised_zone_is_the_one_that_is_meant_in_either_form(
+    written: str, by_id: bool
+) -> None:
     api = Api()
     api.zones = [Zone.model_validate({"id": ZONE_ID, "name": "bücher.example", "status": "active"})]
     named = replace(PULL, spec=spec(zone={"name": written} | ({"id": ZONE_ID} if by_id else {})))
@@ -524,7 +633,9 @@ async def test_an_internationalised_zone_is_the_one_that_is_meant_in_either_form
         (DeploymentStatus.DELETION_TIMED_OUT, CertificateState.FAILED),
     ],
 )
-async def test_a_status_is_one_of_four_states(status: DeploymentStatus, state: CertificateState) -> None:
+async def test_a_status_is_one_of_four_states(
+    status: DeploymentStatus, state: CertificateState
+) -> None:
     api = Api()
     api.listed = [certificate(status=status)]
     api.by_id = {"ours": certificate(status=status)}
@@ -564,14 +675,18 @@ async def test_a_moving_certificate_is_followed_by_its_id_at_a_growing_distance(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("tombstone", [True, False])
-async def test_one_that_is_gone_by_its_id_is_gone_though_the_list_still_shows_it(tombstone: bool) -> None:
+async def test_one_that_is_gone_by_its_id_is_gone_though_the_list_still_shows_it(
+    tombstone: bool,
+) -> None:
     api = Api()
     api.listed = [certificate(status=DELETING)]
     api.by_id = {"ours": certificate(status=DeploymentStatus.DELETED)} if tombstone else {}
     reading = Reading(api)
     assert (await reading.zone()).certificates == ()
     api.listed = [certificate()]
-    assert (await reading.zone(after_s=300)).certificates == (), "a list from before may even show it as active"
+    assert (await reading.zone(after_s=300)).certificates == (), (
+        "a list from before may even show it as active"
+    )
     api.listed = []
     await reading.zone(after_s=300)
     assert list(reading.memory.cloudflare.gone) == ["ours"], "the id may come back to life"
@@ -585,12 +700,16 @@ async def test_a_certificate_that_comes_back_under_its_old_id_is_there() -> None
     assert (await reading.zone()).certificates == ()
     api.listed, api.by_id = [certificate()], {"ours": certificate()}
     for _ in range(3):
-        assert [c.state for c in (await reading.zone(after_s=300)).certificates] == [CertificateState.ACTIVE]
+        assert [c.state for c in (await reading.zone(after_s=300)).certificates] == [
+            CertificateState.ACTIVE
+        ]
     assert reading.memory.cloudflare.gone == {}
 
 
 @pytest.mark.asyncio
-async def test_another_s_certificate_that_never_leaves_pending_is_read_with_the_list_and_not_polled() -> None:
+async def test_another_s_certificate_that_never_leaves_pending_is_read_with_the_list_and_not_polled() -> (
+    None
+):
     api = Api()
     api.listed = [certificate(f"theirs-{number}", PENDING, OTHER.pem) for number in range(40)]
     reading = Reading(api)
@@ -601,7 +720,9 @@ async def test_another_s_certificate_that_never_leaves_pending_is_read_with_the_
         await reading.zone(after_s=10)
     assert api.calls["certificate"] == 0
     api.listed = [certificate("theirs-0", ACTIVE, OTHER.pem)]
-    assert [c.state for c in (await reading.zone(after_s=300)).certificates] == [CertificateState.ACTIVE]
+    assert [c.state for c in (await reading.zone(after_s=300)).certificates] == [
+        CertificateState.ACTIVE
+    ]
 
 
 @pytest.mark.asyncio
@@ -627,7 +748,9 @@ async def test_an_upload_that_the_list_does_not_show_yet_is_known() -> None:
     await reading.zone()
     reading.memory.cloudflare.known["ours"] = certificate(status=PENDING)
     reading.api.by_id = {"ours": certificate()}
-    assert [c.state for c in (await reading.zone(after_s=1)).certificates] == [CertificateState.ACTIVE]
+    assert [c.state for c in (await reading.zone(after_s=1)).certificates] == [
+        CertificateState.ACTIVE
+    ]
 
 
 # --- still -------------------------------------------------------------------------------------------------------------------------
@@ -662,7 +785,10 @@ async def test_any_change_that_is_read_begins_the_quiet_period_and_proof_again()
     reading.api.enabled = True
     await reading.zone(after_s=300)
     assert not reading.still()
-    assert (reading.memory.evidence["example.com"].count, reading.memory.evidence["example.com"].since) == (0, None)
+    assert (
+        reading.memory.evidence["example.com"].count,
+        reading.memory.evidence["example.com"].since,
+    ) == (0, None)
 
 
 @pytest.mark.asyncio
@@ -677,7 +803,9 @@ async def test_an_effect_of_ours_begins_it_again_too() -> None:
 @pytest.mark.asyncio
 async def test_whoever_waits_for_the_quiet_period_does_not_wait_for_a_resync() -> None:
     reading = Reading()
-    reading.settings = reading.settings.model_copy(update={"resync_s": 86400.0, "quiet_period_s": 60.0})
+    reading.settings = reading.settings.model_copy(
+        update={"resync_s": 86400.0, "quiet_period_s": 60.0}
+    )
     reading._reader = ZoneReader(cast("Cloudflare", reading.api), reading.settings)
     reading.memory.awaits_quiet_period = True
     await reading.zone()
@@ -710,7 +838,9 @@ async def test_an_outage_is_tried_again_at_a_growing_distance_and_is_nobodys_fau
 
 
 @pytest.mark.asyncio
-async def test_an_exception_that_nobody_expected_is_a_reason_with_a_count_and_is_forgotten_once_it_is_over() -> None:
+async def test_an_exception_that_nobody_expected_is_a_reason_with_a_count_and_is_forgotten_once_it_is_over() -> (
+    None
+):
     reading = Reading()
     await reading.zone()
     reading.api.failure = OverflowError("date value out of range")
@@ -744,20 +874,36 @@ async def test_an_exception_in_what_is_made_of_the_answers_is_one_too() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("number", [4, 255])
-async def test_another_s_certificate_that_no_library_reads_is_one_of_others_and_no_more(number: int) -> None:
-    odd = b64encode(b64decode("".join(OTHER.pem.splitlines()[1:-1])).replace(b"\xa0\x03\x02\x01\x02", bytes([0xA0, 3, 2, 1, number])))
+async def test_another_s_certificate_that_no_library_reads_is_one_of_others_and_no_more(
+    number: int,
+) -> None:
+    odd = b64encode(
+        b64decode("".join(OTHER.pem.splitlines()[1:-1])).replace(
+            b"\xa0\x03\x02\x01\x02", bytes([0xA0, 3, 2, 1, number])
+        )
+    )
     api = Api()
     api.listed = [
-        certificate("odd", pem=f"-----BEGIN CERTIFICATE-----\n{odd.decode()}\n-----END CERTIFICATE-----\n"),
-        certificate("with-a-chain", pem=f"{LEAF.pem}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+        certificate(
+            "odd", pem=f"-----BEGIN CERTIFICATE-----\n{odd.decode()}\n-----END CERTIFICATE-----\n"
+        ),
+        certificate(
+            "with-a-chain",
+            pem=f"{LEAF.pem}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        ),
     ]
     found = await Reading(api).zone()
-    assert [(c.id, c.ours, c.pin.well_formed) for c in found.certificates] == [("odd", False, False), ("with-a-chain", True, True)]
+    assert [(c.id, c.ours, c.pin.well_formed) for c in found.certificates] == [
+        ("odd", False, False),
+        ("with-a-chain", True, True),
+    ]
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("named_s", [0.0, 1.0, 5.0, 30.0])
-async def test_a_time_that_is_named_over_and_over_is_the_least_and_not_the_truth(named_s: float) -> None:
+async def test_a_time_that_is_named_over_and_over_is_the_least_and_not_the_truth(
+    named_s: float,
+) -> None:
     """503 with `Retry-After: 0`, 409 for a read: whoever has said "soon" for an hour is asked like anybody who says nothing."""
     reading = Reading()
     reading.api.failure = Unavailable("HTTP 503", retry_after_s=named_s)
@@ -803,18 +949,24 @@ async def test_the_last_token_that_has_shown_the_zone_is_kept_for_a_removal() ->
     assert good(reading) == better.key
 
 
-BETTER, WORSE = (Access.of(f"{each}-token-of-the-user", Priority.ONBOARD) for each in ("better", "worse"))
+BETTER, WORSE = (
+    Access.of(f"{each}-token-of-the-user", Priority.ONBOARD) for each in ("better", "worse")
+)
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("shows", ["a refusal", "no zone"])
-async def test_a_removal_passes_over_a_token_that_does_worse_than_the_one_before_it(shows: str) -> None:
+async def test_a_removal_passes_over_a_token_that_does_worse_than_the_one_before_it(
+    shows: str,
+) -> None:
     """A Secret that is overwritten with a placeholder is no reason to leave behind what the last token can still take away."""
     reading = Reading()
     reading.access = BETTER
     await reading.zone()
     reading.pull, reading.access = replace(PULL, deleted_at=NOW), WORSE
-    refusals = {WORSE.key: TokenRejected("the token is not valid") if shows == "a refusal" else None}
+    refusals = {
+        WORSE.key: TokenRejected("the token is not valid") if shows == "a refusal" else None
+    }
     reading.api.by_token = refusals
     calls = 0
     for _ in range(60):
@@ -832,7 +984,10 @@ async def test_where_neither_does_it_is_the_one_that_is_written_that_counts() ->
     reading.access = BETTER
     await reading.zone()
     reading.pull, reading.access = replace(PULL, deleted_at=NOW), WORSE
-    reading.api.by_token = {each.key: TokenRejected(f"{name} is not valid") for name, each in (("better", BETTER), ("worse", WORSE))}
+    reading.api.by_token = {
+        each.key: TokenRejected(f"{name} is not valid")
+        for name, each in (("better", BETTER), ("worse", WORSE))
+    }
     calls = 0
     for _ in range(60):
         found = await reading.read(after_s=5)

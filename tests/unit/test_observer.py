@@ -122,14 +122,22 @@ async def test_hosts_are_asked_about_for_as_long_as_the_text_may_be_in_force() -
     """Somebody has taken the annotations and left the text: who is not asked about is not relaxed."""
     world, edge = Failing(), Listening()
     world.seen = origin(configured={"claim": None, "standing": REQUIRING, "intact": False})
-    counterparts = cast("Cluster", world), cast("ZoneReader", world), cast("OriginKeepers", world), cast("EdgeReader", edge)
+    counterparts = (
+        cast("Cluster", world),
+        cast("ZoneReader", world),
+        cast("OriginKeepers", world),
+        cast("EdgeReader", edge),
+    )
     await Observer(*counterparts, Settings(), StoppedClock()).observe(PULL, Memory(uid=UID))
     assert [(one.path, one.hosts) for one in edge.asked] == [("/check", HOSTS)]
 
 
 @pytest.mark.asyncio
 async def test_what_could_not_be_noted_is_known_all_the_same() -> None:
-    memory, kept = Memory(uid=UID), Record(hold_offs=(HoldOff(1, NOW, at(60)),), uploaded=(LEAF,), edition=4)
+    memory, kept = (
+        Memory(uid=UID),
+        Record(hold_offs=(HoldOff(1, NOW, at(60)),), uploaded=(LEAF,), edition=4),
+    )
     memory.kept_note = KeptNote(kept, Unnoted("HTTP 403", at(10)))
     found = await observer_of(Failing(), StoppedClock()).observe(PULL, memory)
     assert found.record == Record(hold_offs=kept.hold_offs, edition=4)
@@ -142,7 +150,14 @@ async def test_what_could_not_be_noted_is_known_all_the_same() -> None:
 def observer_of(world: Failing, clock: Clock) -> Observer:
     """An observer of that world."""
     edge = cast("EdgeReader", Edge())
-    return Observer(cast("Cluster", world), cast("ZoneReader", world), cast("OriginKeepers", world), edge, Settings(), clock)
+    return Observer(
+        cast("Cluster", world),
+        cast("ZoneReader", world),
+        cast("OriginKeepers", world),
+        edge,
+        Settings(),
+        clock,
+    )
 
 
 def removing(**status: Any) -> AuthenticatedOriginPull:
@@ -152,7 +167,9 @@ def removing(**status: Any) -> AuthenticatedOriginPull:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("step", [timedelta(minutes=-50), timedelta(minutes=50)])
-async def test_how_long_a_removal_has_waited_is_counted_whoever_sets_the_clock(step: timedelta) -> None:
+async def test_how_long_a_removal_has_waited_is_counted_whoever_sets_the_clock(
+    step: timedelta,
+) -> None:
     clock, memory = SetClock(), Memory(uid=UID)
     clock.pass_s(100)
     observer = observer_of(Failing(), clock)
@@ -167,12 +184,18 @@ async def test_how_long_a_removal_has_waited_is_counted_whoever_sets_the_clock(s
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    ("noted", "waited_s"), [(at(-500), 600.0), (at(5000), 0.0)], ids=["a restart does not begin it again", "a clock that was ahead then"]
+    ("noted", "waited_s"),
+    [(at(-500), 600.0), (at(5000), 0.0)],
+    ids=["a restart does not begin it again", "a clock that was ahead then"],
 )
-async def test_a_process_counts_on_from_what_the_one_before_it_has_noted(noted: datetime, waited_s: float) -> None:
+async def test_a_process_counts_on_from_what_the_one_before_it_has_noted(
+    noted: datetime, waited_s: float
+) -> None:
     clock = SetClock()
     clock.pass_s(100)
-    found = await observer_of(Failing(), clock).observe(removing(removing_since=noted), Memory(uid=UID))
+    found = await observer_of(Failing(), clock).observe(
+        removing(removing_since=noted), Memory(uid=UID)
+    )
     assert found.removing_since is not None
     assert (found.now - found.removing_since).total_seconds() == waited_s
 
@@ -180,7 +203,9 @@ async def test_a_process_counts_on_from_what_the_one_before_it_has_noted(noted: 
 @pytest.mark.asyncio
 async def test_an_object_that_is_not_being_deleted_waits_for_nothing_of_that_kind() -> None:
     pull = replace(PULL, status=Status(removing_since=NOW))
-    assert (await observer_of(Failing(), SetClock()).observe(pull, Memory(uid=UID))).removing_since is None
+    assert (
+        await observer_of(Failing(), SetClock()).observe(pull, Memory(uid=UID))
+    ).removing_since is None
 
 
 class SecretHolds(Failing):
@@ -192,7 +217,11 @@ class SecretHolds(Failing):
         self.asked_with: list[Access | Unknown] = []
 
     async def fetch(self, *_: Any) -> Any:
-        return None if self.data is None else {"metadata": {"name": "cloudflare", "resourceVersion": "1"}, "data": self.data}
+        return (
+            None
+            if self.data is None
+            else {"metadata": {"name": "cloudflare", "resourceVersion": "1"}, "data": self.data}
+        )
 
     async def read(self, _: Any, access: Access | Unknown, *__: Any, **___: Any) -> Any:
         self.asked_with.append(access)
@@ -200,8 +229,12 @@ class SecretHolds(Failing):
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("deleting", "known", "asks"), [(True, True, True), (False, True, False), (True, False, False)])
-async def test_only_a_removal_goes_on_with_the_last_token_that_has_shown_the_zone(deleting: bool, known: bool, asks: bool) -> None:
+@pytest.mark.parametrize(
+    ("deleting", "known", "asks"), [(True, True, True), (False, True, False), (True, False, False)]
+)
+async def test_only_a_removal_goes_on_with_the_last_token_that_has_shown_the_zone(
+    deleting: bool, known: bool, asks: bool
+) -> None:
     world, memory = SecretHolds(), Memory(uid=UID)
     last = Access.of("the-last-token-that-has-shown-the-zone", Priority.ONBOARD)
     memory.cloudflare.good = last if known else None
@@ -216,8 +249,12 @@ async def test_only_a_removal_goes_on_with_the_last_token_that_has_shown_the_zon
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("key", ["api-token", "another-key"])
-@pytest.mark.parametrize("written", [b"", b"\n", b"two words", b"\xff\xfe", b"cfk_" + b"a" * 48, b"x" * 2000])
-async def test_whatever_stands_in_the_secret_instead_of_a_token_a_removal_goes_on_with_the_last_one(written: bytes, key: str) -> None:
+@pytest.mark.parametrize(
+    "written", [b"", b"\n", b"two words", b"\xff\xfe", b"cfk_" + b"a" * 48, b"x" * 2000]
+)
+async def test_whatever_stands_in_the_secret_instead_of_a_token_a_removal_goes_on_with_the_last_one(
+    written: bytes, key: str
+) -> None:
     """A Secret that is emptied, or rewritten, goes no other way than one that is deleted with its namespace."""
     world, memory = SecretHolds({key: base64.b64encode(written).decode()}), Memory(uid=UID)
     last = Access.of("the-last-token-that-has-shown-the-zone", Priority.ONBOARD)

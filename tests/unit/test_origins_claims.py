@@ -21,7 +21,9 @@ from builders import APEX, ASKING, HOSTS, LEAF, NEXT, OFF, REQUIRING, WWW, claim
         ("*.example.com", "www.example.com.evil.net", False),
     ],
 )
-def test_a_wildcard_covers_every_name_below_and_not_the_name_itself(pattern: str, host: str, held: bool) -> None:
+def test_a_wildcard_covers_every_name_below_and_not_the_name_itself(
+    pattern: str, host: str, held: bool
+) -> None:
     assert covers(pattern, host) is held
 
 
@@ -69,7 +71,9 @@ def test_a_claim_is_as_strict_as_its_mode_for_enforced_hosts_only() -> None:
         (OFF, None, False),
     ],
 )
-def test_what_refuses_nobody_whom_the_other_serves_asks_for_no_more(new: Claim, old: Claim | None, no_more: bool) -> None:
+def test_what_refuses_nobody_whom_the_other_serves_asks_for_no_more(
+    new: Claim, old: Claim | None, no_more: bool
+) -> None:
     assert new.asks_no_more_than(old) is no_more
 
 
@@ -87,7 +91,9 @@ def test_what_refuses_nobody_whom_the_other_serves_asks_for_no_more(new: Claim, 
         (claim(pins=(NEXT,)), REQUIRING, True),
     ],
 )
-def test_a_claim_is_at_least_as_strict_as_one_that_treats_no_host_more_strictly(one: Claim, other: Claim, holds: bool) -> None:
+def test_a_claim_is_at_least_as_strict_as_one_that_treats_no_host_more_strictly(
+    one: Claim, other: Claim, holds: bool
+) -> None:
     assert one.at_least_as_strict_as(other) is holds
 
 

@@ -11,7 +11,9 @@ from aop.origins.ingress_nginx import ForeignText, publish
 from aop.orphans import orphaned_claims
 from builders import ASKING, REQUIRING, UID
 
-OTHER = replace(ASKING, uid="other", owner="shop/example-org", zone="example.org", patterns=("example.org",))
+OTHER = replace(
+    ASKING, uid="other", owner="shop/example-org", zone="example.org", patterns=("example.org",)
+)
 
 
 def config_map() -> dict[str, Any]:
@@ -32,7 +34,9 @@ def config_map() -> dict[str, Any]:
         (set(), ("elsewhere",), []),
     ],
 )
-def test_a_claim_is_orphaned_when_nobody_living_makes_it(living: set[str], namespaces: tuple[str, ...], found: list[str]) -> None:
+def test_a_claim_is_orphaned_when_nobody_living_makes_it(
+    living: set[str], namespaces: tuple[str, ...], found: list[str]
+) -> None:
     """Of objects in namespaces that we do not serve we cannot know whether they live: another operator may."""
     assert [claim.uid for claim in orphaned_claims(config_map(), living, namespaces)] == found
 

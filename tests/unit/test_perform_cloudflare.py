@@ -1,6 +1,7 @@
 """What is done at Cloudflare: which call, at which priority, what is forgotten afterwards, and what a refusal leaves as it was.
 
-The client is the real one over answers of the test; the cluster is a stand-in that holds one Secret.
+The client is the real one over answers of the test; the cluster is a stand-in that holds one
+Secret.
 """
 
 from __future__ import annotations
@@ -14,7 +15,15 @@ import pytest
 
 from aop import pki
 from aop.api import AuthenticatedOriginPull, Status
-from aop.cloudflare import AlreadyExists, CertificateUnlisted, CloudflareError, Ineffective, Priority, QuotaReached, Unavailable
+from aop.cloudflare import (
+    AlreadyExists,
+    CertificateUnlisted,
+    CloudflareError,
+    Ineffective,
+    Priority,
+    QuotaReached,
+    Unavailable,
+)
 from aop.cluster import Cluster, Kind
 from aop.errors import AopError
 from aop.observe.memory import Memory
@@ -25,15 +34,38 @@ from aop.perform import Performer
 from aop.pki import Algorithm, Recipe
 from aop.steps import Delete, Effect, SetEnabled, Upload
 from builders import KEY, NOW, UID, evidence, observed, spec
-from cloudflare_api import AOP, CERTIFICATE_ID, ZONE_ID, Script, StoppedClock, access, certificate, client, failed, html, ok
+from cloudflare_api import (
+    AOP,
+    CERTIFICATE_ID,
+    ZONE_ID,
+    Script,
+    StoppedClock,
+    access,
+    certificate,
+    client,
+    failed,
+    html,
+    ok,
+)
 
 PULL = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, spec(), Status())
-RECIPE = Recipe("example.com", UID, ("example.com",), Algorithm.ECDSA, 256, timedelta(days=730), timedelta(days=1826))
+RECIPE = Recipe(
+    "example.com",
+    UID,
+    ("example.com",),
+    Algorithm.ECDSA,
+    256,
+    timedelta(days=730),
+    timedelta(days=1826),
+)
 AUTHORITY = pki.create_authority(RECIPE, NOW)
 ISSUED = pki.issue_leaf(RECIPE, AUTHORITY, NOW)
 LEAF = ISSUED.leaf
 ONE = f"{AOP}/{CERTIFICATE_ID}"
-UPLOAD, DELETE = Upload(ZONE_ID, LEAF.pin), Delete(ZONE_ID, CERTIFICATE_ID, LEAF.pin, "the object is being removed")
+UPLOAD, DELETE = (
+    Upload(ZONE_ID, LEAF.pin),
+    Delete(ZONE_ID, CERTIFICATE_ID, LEAF.pin, "the object is being removed"),
+)
 ENABLE = SetEnabled(ZONE_ID, enabled=True, why="leaf is active")
 
 
@@ -53,12 +85,19 @@ class World:
         self.memory = Memory()
         self.memory.cloudflare.access = access(Priority.RESYNC)
         self.memory.evidence = {"example.com": evidence()}
-        self._performer = Performer(cast("Cluster", OneSecret()), cast("OriginKeepers", None), client(self.script, self.clock), self.clock)
+        self._performer = Performer(
+            cast("Cluster", OneSecret()),
+            cast("OriginKeepers", None),
+            client(self.script, self.clock),
+            self.clock,
+        )
 
     async def perform(self, step: Effect, *, deleting: bool = False) -> CloudflareError | None:
         """Carry it out; the exception that it ended in, if it is the client's."""
         try:
-            await self._performer.perform(step, observed(object={"deleting": deleting}), PULL, self.memory)
+            await self._performer.perform(
+                step, observed(object={"deleting": deleting}), PULL, self.memory
+            )
         except CloudflareError as error:
             return error
         return None
@@ -99,7 +138,9 @@ async def test_a_refusal_begins_no_proof_again(step: Effect, answers: dict[str, 
 
 @pytest.mark.parametrize("answer", [html(502), failed(503), httpx.ReadTimeout("slow"), ok(None)])
 @pytest.mark.asyncio
-async def test_a_lost_answer_begins_proofs_again_once_and_not_at_every_visit(answer: httpx.Response | Exception) -> None:
+async def test_a_lost_answer_begins_proofs_again_once_and_not_at_every_visit(
+    answer: httpx.Response | Exception,
+) -> None:
     world = World({f"POST {AOP}": answer})
     assert isinstance(await world.perform(UPLOAD), Unavailable)
     assert world.proof.count == 0
@@ -135,7 +176,10 @@ async def test_an_upload_that_comes_back_under_its_old_id_is_no_longer_gone() ->
     world = World({f"POST {AOP}": ok(certificate(LEAF.pem))})
     world.memory.cloudflare.gone = {CERTIFICATE_ID: LEAF.pin.sha256}
     assert await world.perform(UPLOAD) is None
-    assert (list(world.memory.cloudflare.known), world.memory.cloudflare.gone) == ([CERTIFICATE_ID], {})
+    assert (list(world.memory.cloudflare.known), world.memory.cloudflare.gone) == (
+        [CERTIFICATE_ID],
+        {},
+    )
 
 
 @pytest.mark.asyncio
@@ -144,7 +188,10 @@ async def test_one_that_is_said_to_exist_is_looked_for_under_the_id_that_it_had(
     world = World({f"POST {AOP}": failed(400, 1406), f"GET {ONE}": ok(certificate(LEAF.pem))})
     world.memory.cloudflare.gone = {CERTIFICATE_ID: LEAF.pin.sha256, "of-another-leaf": "f" * 64}
     assert await world.perform(UPLOAD) is None
-    assert (list(world.memory.cloudflare.known), world.memory.cloudflare.gone) == ([CERTIFICATE_ID], {"of-another-leaf": "f" * 64})
+    assert (list(world.memory.cloudflare.known), world.memory.cloudflare.gone) == (
+        [CERTIFICATE_ID],
+        {"of-another-leaf": "f" * 64},
+    )
 
 
 @pytest.mark.parametrize("answer", [failed(404, 1552), ok(certificate(LEAF.pem, status="deleted"))])
@@ -153,11 +200,15 @@ async def test_a_tombstone_stays_one(answer: httpx.Response) -> None:
     world = World({f"POST {AOP}": failed(400, 1406), f"GET {ONE}": answer})
     world.memory.cloudflare.gone = {CERTIFICATE_ID: LEAF.pin.sha256}
     assert isinstance(await world.perform(UPLOAD), AlreadyExists)
-    assert (world.memory.cloudflare.known, list(world.memory.cloudflare.gone)) == ({}, [CERTIFICATE_ID])
+    assert (world.memory.cloudflare.known, list(world.memory.cloudflare.gone)) == (
+        {},
+        [CERTIFICATE_ID],
+    )
 
 
 @pytest.mark.parametrize(
-    ("certificate_of", "remedy"), [({}, "aop-operator.dev/rotate"), ({"secretRef": {"name": "mine"}}, "Secret edge/mine")]
+    ("certificate_of", "remedy"),
+    [({}, "aop-operator.dev/rotate"), ({"secretRef": {"name": "mine"}}, "Secret edge/mine")],
 )
 @pytest.mark.asyncio
 async def test_a_certificate_that_is_never_shown_ends_in_a_reason_and_a_bounded_number_of_uploads(
@@ -174,18 +225,38 @@ async def test_a_certificate_that_is_never_shown_ends_in_a_reason_and_a_bounded_
     assert len(world.script.requests) <= 20
     assert isinstance(errors[0], AlreadyExists), "the list may only lag"
     assert all(isinstance(error, AlreadyExists) for error in errors[:30])
-    assert all(isinstance(error, CertificateUnlisted) and remedy in error.message for error in errors[60:])
+    assert all(
+        isinstance(error, CertificateUnlisted) and remedy in error.message for error in errors[60:]
+    )
 
 
 @pytest.mark.parametrize(
     ("step", "answers", "most"),
     [
-        pytest.param(UPLOAD, {f"POST {AOP}": ok(certificate(LEAF.pem, status="initializing"))}, 25, id="an upload that vanishes"),
-        pytest.param(DELETE, {f"GET {ONE}": ok(certificate(LEAF.pem)), f"DELETE {ONE}": ok(certificate(LEAF.pem))}, 50, id="a deletion"),
         pytest.param(
-            DELETE, {f"GET {ONE}": ok(certificate(LEAF.pem)), f"DELETE {ONE}": failed(400, 1414)}, 50, id="one that is said to be done"
+            UPLOAD,
+            {f"POST {AOP}": ok(certificate(LEAF.pem, status="initializing"))},
+            25,
+            id="an upload that vanishes",
         ),
-        pytest.param(ENABLE, {f"PUT {AOP}/settings": ok({"enabled": True})}, 25, id="an enablement that somebody takes back"),
+        pytest.param(
+            DELETE,
+            {f"GET {ONE}": ok(certificate(LEAF.pem)), f"DELETE {ONE}": ok(certificate(LEAF.pem))},
+            50,
+            id="a deletion",
+        ),
+        pytest.param(
+            DELETE,
+            {f"GET {ONE}": ok(certificate(LEAF.pem)), f"DELETE {ONE}": failed(400, 1414)},
+            50,
+            id="one that is said to be done",
+        ),
+        pytest.param(
+            ENABLE,
+            {f"PUT {AOP}/settings": ok({"enabled": True})},
+            25,
+            id="an enablement that somebody takes back",
+        ),
     ],
 )
 @pytest.mark.asyncio
@@ -199,7 +270,11 @@ async def test_a_change_that_is_accepted_over_and_over_without_effect_is_said_an
         world.clock.at_s += 5
     assert len(world.script.requests) <= most
     assert errors[:5] == [None] * 5, "whoever tries something out does it a few times"
-    assert all(isinstance(error, Ineffective) and "has accepted this change" in error.message for error in errors[-12:] if error)
+    assert all(
+        isinstance(error, Ineffective) and "has accepted this change" in error.message
+        for error in errors[-12:]
+        if error
+    )
     assert sum(error is None for error in errors) <= 25
 
 
@@ -269,8 +344,18 @@ DISABLE = SetEnabled(ZONE_ID, enabled=False, why="as it was found")
 @pytest.mark.parametrize(
     ("step", "refused", "answered", "what"),
     [
-        (DISABLE, {f"PUT {AOP}/settings": failed(403)}, {f"PUT {AOP}/settings": ok({"enabled": False})}, ENABLED),
-        (DISABLE, {f"PUT {AOP}/settings": html(502)}, {f"PUT {AOP}/settings": ok({"enabled": False})}, ENABLED),
+        (
+            DISABLE,
+            {f"PUT {AOP}/settings": failed(403)},
+            {f"PUT {AOP}/settings": ok({"enabled": False})},
+            ENABLED,
+        ),
+        (
+            DISABLE,
+            {f"PUT {AOP}/settings": html(502)},
+            {f"PUT {AOP}/settings": ok({"enabled": False})},
+            ENABLED,
+        ),
         (DELETE, {f"GET {ONE}": failed(403)}, {f"GET {ONE}": failed(404, 1551)}, CERTIFICATE_ID),
         (
             DELETE,

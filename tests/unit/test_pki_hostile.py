@@ -28,7 +28,12 @@ ROUNDS = settings(max_examples=250, deadline=None)
 def bases() -> tuple[Data, ...]:
     """Good Secrets of several kinds, in the middle of a rotation, each with an authority's key as well."""
     found = []
-    for other in (zoo.good(), zoo.secret(zoo.leaf(key=zoo.rsa_key(2048))), zoo.chained(0, 1, 2), zoo.self_signed_v1()):
+    for other in (
+        zoo.good(),
+        zoo.secret(zoo.leaf(key=zoo.rsa_key(2048))),
+        zoo.chained(0, 1, 2),
+        zoo.self_signed_v1(),
+    ):
         authority = pki.create_authority(zoo.RECIPE, zoo.NOW)
         ours = pki.leaf_data(pki.issue_leaf(zoo.RECIPE, authority, zoo.NOW), authority)
         rotating = pki.with_next(ours, pki.issue_leaf(zoo.RECIPE, authority, zoo.NOW), authority)
@@ -41,7 +46,10 @@ def bases() -> tuple[Data, ...]:
 
 
 def read_everything(data: Data) -> None:
-    """Ask everything that is ever asked of a Secret. What is taken can be presented by the probe, and promoted."""
+    """Ask everything that is ever asked of a Secret.
+
+    What is taken can be presented by the probe, and promoted.
+    """
     now = datetime.now(UTC)
     for read in (
         lambda: identity_of(pki.read_keyed_leaf(SECRET, data)),
@@ -111,7 +119,10 @@ def test_an_edited_secret_is_read_or_refused_by_name(data: Data) -> None:
 
 
 @ROUNDS
-@given(field=st.sampled_from(FIELDS), text=st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
+@given(
+    field=st.sampled_from(FIELDS),
+    text=st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)),
+)
 @example(field="tls.crt", text=b"")
 @example(field="ca.crt", text=b"\x30\x80")
 @example(field="tls.key", text=b"\x30\xff")
@@ -133,7 +144,11 @@ def der(tag: int, *parts: bytes) -> bytes:
     """One ASN.1 value."""
     body = b"".join(parts)
     size = len(body).to_bytes((len(body).bit_length() + 7) // 8 or 1)
-    return bytes([tag]) + (bytes([len(body)]) if len(body) < 128 else bytes([0x80 | len(size)]) + size) + body
+    return (
+        bytes([tag])
+        + (bytes([len(body)]) if len(body) < 128 else bytes([0x80 | len(size)]) + size)
+        + body
+    )
 
 
 OIDS = {
@@ -161,17 +176,33 @@ def oid(name: str) -> bytes:
 
 noise = st.binary(max_size=24)
 strings = st.tuples(
-    st.sampled_from([0x0C, 0x13, 0x14, 0x16, 0x1E, 0x03, 0x04]), st.one_of(noise, st.just(b"generation-" + b"9" * 5000))
+    st.sampled_from([0x0C, 0x13, 0x14, 0x16, 0x1E, 0x03, 0x04]),
+    st.one_of(noise, st.just(b"generation-" + b"9" * 5000)),
 ).map(lambda it: der(it[0], it[1]))
-names = st.lists(st.tuples(st.sampled_from(["commonName", "organizationalUnitName", "countryName", "nobody's"]), strings), max_size=3).map(
+names = st.lists(
+    st.tuples(
+        st.sampled_from(["commonName", "organizationalUnitName", "countryName", "nobody's"]),
+        strings,
+    ),
+    max_size=3,
+).map(
     lambda them: der(SEQUENCE, *(der(SET, der(SEQUENCE, oid(kind), value)) for kind, value in them))
 )
-algorithms = st.tuples(st.sampled_from(sorted(OIDS)), st.one_of(st.just(b""), st.just(der(NULL)), noise)).map(
-    lambda it: der(SEQUENCE, oid(it[0]), it[1])
-)
+algorithms = st.tuples(
+    st.sampled_from(sorted(OIDS)), st.one_of(st.just(b""), st.just(der(NULL)), noise)
+).map(lambda it: der(SEQUENCE, oid(it[0]), it[1]))
 moments = st.tuples(
     st.sampled_from([0x17, 0x18]),
-    st.sampled_from([b"261124030000Z", b"99991231235959Z", b"500101000000Z", b"20261124030000Z", b"000000000000Z", b"?"]),
+    st.sampled_from(
+        [
+            b"261124030000Z",
+            b"99991231235959Z",
+            b"500101000000Z",
+            b"20261124030000Z",
+            b"000000000000Z",
+            b"?",
+        ]
+    ),
 ).map(lambda it: der(*it))
 numbers = st.one_of(noise, st.just(b"\xff"), st.just(b"\x00"), st.just(b"\x7f" * 3000))
 keys = st.one_of(
@@ -185,14 +216,29 @@ keys = st.one_of(
     ),
 )
 extensions = st.lists(
-    st.tuples(st.sampled_from(["basicConstraints", "keyUsage", "extKeyUsage", "subjectAltName", "nobody's"]), noise), max_size=3
-).map(lambda them: der(0xA3, der(SEQUENCE, *(der(SEQUENCE, oid(kind), der(OCTETS, value)) for kind, value in them))))
+    st.tuples(
+        st.sampled_from(
+            ["basicConstraints", "keyUsage", "extKeyUsage", "subjectAltName", "nobody's"]
+        ),
+        noise,
+    ),
+    max_size=3,
+).map(
+    lambda them: der(
+        0xA3, der(SEQUENCE, *(der(SEQUENCE, oid(kind), der(OCTETS, value)) for kind, value in them))
+    )
+)
 
 
 @st.composite
 def odd_certificates(draw: st.DrawFn) -> bytes:
     """Certificates in which each part is well formed for a parser that reads no further."""
-    version = draw(st.one_of(st.just(b""), st.integers(0, 255).map(lambda number: der(0xA0, der(INTEGER, bytes([number]))))))
+    version = draw(
+        st.one_of(
+            st.just(b""),
+            st.integers(0, 255).map(lambda number: der(0xA0, der(INTEGER, bytes([number])))),
+        )
+    )
     algorithm = draw(algorithms)
     validity = der(SEQUENCE, draw(moments), draw(moments))
     body = (
@@ -221,7 +267,9 @@ def test_an_odd_certificate_is_read_or_refused_by_name(pem: bytes, field: str) -
 def test_a_foreign_certificate_of_an_odd_version_is_no_certificate() -> None:
     """Seen: it raised a class of its own, which ended every look at that zone."""
     good = decoded(zoo.good(), "tls.crt")
-    odd = base64.b64decode(b"".join(good.splitlines()[1:-1])).replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020109"), 1)
+    odd = base64.b64decode(b"".join(good.splitlines()[1:-1])).replace(
+        bytes.fromhex("a003020102"), bytes.fromhex("a003020109"), 1
+    )
     read_a_strangers(wrapped(odd, good))
     with pytest.raises(ValueError, match="is no certificate in PEM form"):
         pki.pin_of(wrapped(odd, good))

@@ -20,9 +20,22 @@ from aop.pki import Algorithm, Authority, KeyedLeaf, Recipe
 NOW = datetime(2026, 11, 24, 3, 0, 0, 123_456, tzinfo=UTC)
 SECOND = NOW.replace(microsecond=0)
 UID = "0b6f6f0e-5c0e-4c60-9f6e-6d2a1f0a7c11"
-RECIPE = Recipe("example.com", UID, ("example.com", "*.example.com"), Algorithm.ECDSA, 256, timedelta(days=730), timedelta(days=1826))
+RECIPE = Recipe(
+    "example.com",
+    UID,
+    ("example.com", "*.example.com"),
+    Algorithm.ECDSA,
+    256,
+    timedelta(days=730),
+    timedelta(days=1826),
+)
 
-KINDS = [(Algorithm.ECDSA, 256), (Algorithm.ECDSA, 384), (Algorithm.ECDSA, 521), (Algorithm.RSA, 2048)]
+KINDS = [
+    (Algorithm.ECDSA, 256),
+    (Algorithm.ECDSA, 384),
+    (Algorithm.ECDSA, 521),
+    (Algorithm.RSA, 2048),
+]
 
 
 @cache
@@ -42,11 +55,15 @@ def common_name(name: x509.Name) -> str:
 
 def verify(leaf: KeyedLeaf, authority: Authority, at: datetime) -> None:
     store = Store([parsed(authority.pem)])
-    PolicyBuilder().store(store).time(at.replace(tzinfo=None)).build_client_verifier().verify(parsed(leaf.leaf.pem), [])
+    PolicyBuilder().store(store).time(at.replace(tzinfo=None)).build_client_verifier().verify(
+        parsed(leaf.leaf.pem), []
+    )
 
 
 @pytest.mark.parametrize(("algorithm", "size"), KINDS)
-def test_a_verifier_of_client_certificates_accepts_the_leaf_from_an_hour_ago_to_its_end(algorithm: Algorithm, size: int) -> None:
+def test_a_verifier_of_client_certificates_accepts_the_leaf_from_an_hour_ago_to_its_end(
+    algorithm: Algorithm, size: int
+) -> None:
     authority, issued = made(replace(RECIPE, algorithm=algorithm, size=size))
     verify(issued, authority, SECOND - timedelta(hours=1))
     verify(issued, authority, SECOND)
@@ -64,11 +81,15 @@ def test_a_verifier_refuses_the_leaf_of_another_authority() -> None:
 
 
 @pytest.mark.parametrize(("algorithm", "size"), KINDS)
-def test_keys_are_of_the_wanted_kind_and_belong_to_their_certificates(algorithm: Algorithm, size: int) -> None:
+def test_keys_are_of_the_wanted_kind_and_belong_to_their_certificates(
+    algorithm: Algorithm, size: int
+) -> None:
     authority, issued = made(replace(RECIPE, algorithm=algorithm, size=size))
     for pem, secret in ((authority.pem, authority.key), (issued.leaf.pem, issued.key)):
         key = load_pem_private_key(secret.get_secret_value(), password=None)
-        assert isinstance(key, rsa.RSAPrivateKey if algorithm is Algorithm.RSA else ec.EllipticCurvePrivateKey)
+        assert isinstance(
+            key, rsa.RSAPrivateKey if algorithm is Algorithm.RSA else ec.EllipticCurvePrivateKey
+        )
         assert key.key_size == size
         assert key.public_key() == parsed(pem).public_key()
 
@@ -91,7 +112,9 @@ def test_an_unknown_curve_is_refused() -> None:
 def test_the_authority_is_named_by_zone_object_and_generation() -> None:
     authority = pki.create_authority(RECIPE, NOW)
     certificate = parsed(authority.pem)
-    digest = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
+    digest = certificate.extensions.get_extension_for_class(
+        x509.SubjectKeyIdentifier
+    ).value.digest.hex()
     assert certificate.subject.rfc4514_string() == f"OU=generation-{digest},OU={UID},CN=example.com"
     assert certificate.issuer == certificate.subject
     assert authority.uid == UID
@@ -107,7 +130,9 @@ def test_no_two_authorities_have_one_name_whatever_was_lost_between_them() -> No
 
 def test_the_authority_may_sign_leaves_only() -> None:
     extensions = parsed(made()[0].pem).extensions
-    assert extensions.get_extension_for_class(x509.BasicConstraints).value == x509.BasicConstraints(ca=True, path_length=0)
+    assert extensions.get_extension_for_class(x509.BasicConstraints).value == x509.BasicConstraints(
+        ca=True, path_length=0
+    )
     usage = extensions.get_extension_for_class(x509.KeyUsage).value
     assert (usage.key_cert_sign, usage.crl_sign, usage.digital_signature) == (True, True, False)
 
@@ -118,9 +143,15 @@ def test_the_leaf_is_what_the_guide_makes_plus_client_authentication() -> None:
     extensions = certificate.extensions
     assert common_name(certificate.subject) == "example.com"
     assert certificate.issuer == parsed(authority.pem).subject
-    assert extensions.get_extension_for_class(x509.BasicConstraints).value == x509.BasicConstraints(ca=False, path_length=None)
-    assert list(extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [ExtendedKeyUsageOID.CLIENT_AUTH]
-    names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+    assert extensions.get_extension_for_class(x509.BasicConstraints).value == x509.BasicConstraints(
+        ca=False, path_length=None
+    )
+    assert list(extensions.get_extension_for_class(x509.ExtendedKeyUsage).value) == [
+        ExtendedKeyUsageOID.CLIENT_AUTH
+    ]
+    names = extensions.get_extension_for_class(
+        x509.SubjectAlternativeName
+    ).value.get_values_for_type(x509.DNSName)
     assert names == ["example.com", "*.example.com"]
 
 
@@ -132,7 +163,12 @@ def test_the_leaf_is_what_the_guide_makes_plus_client_authentication() -> None:
         ((f"{'a' * 52}.example.com",), f"{'a' * 52}.example.com"),
         ((f"{'a' * 60}.{'b' * 60}.example.com",), f"{'a' * 47}~98542c96ddb906a7"),
     ],
-    ids=["the first concrete hostname", "the zone when all are wildcards", "as long as it may be", "cut, with a digest of all of it"],
+    ids=[
+        "the first concrete hostname",
+        "the zone when all are wildcards",
+        "as long as it may be",
+        "cut, with a digest of all of it",
+    ],
 )
 def test_the_leafs_common_name_is(hostnames: tuple[str, ...], name: str) -> None:
     _, issued = made(replace(RECIPE, hostnames=hostnames))
@@ -147,7 +183,10 @@ def test_a_long_zone_is_cut_in_the_authoritys_name_and_the_chain_still_holds() -
 
 def test_names_that_begin_alike_and_are_cut_do_not_become_one() -> None:
     hosts = [f"{'a' * 60}.{'b' * 60}.{end}.example.com" for end in ("one", "two")]
-    names = {common_name(parsed(made(replace(RECIPE, hostnames=(host,)))[1].leaf.pem).subject) for host in hosts}
+    names = {
+        common_name(parsed(made(replace(RECIPE, hostnames=(host,)))[1].leaf.pem).subject)
+        for host in hosts
+    }
     assert len(names) == 2
 
 
@@ -163,7 +202,10 @@ def test_facts_are_those_of_the_certificate() -> None:
     certificate = parsed(issued.leaf.pem)
     assert issued.leaf.serial_number == str(certificate.serial_number)
     assert issued.leaf.pin == pki.pin_of(issued.leaf.pem)
-    assert (issued.leaf.pin.not_before, issued.leaf.pin.not_after) == (SECOND - timedelta(hours=1), SECOND + timedelta(days=730))
+    assert (issued.leaf.pin.not_before, issued.leaf.pin.not_after) == (
+        SECOND - timedelta(hours=1),
+        SECOND + timedelta(days=730),
+    )
     assert len(issued.leaf.pin.sha256) == 64
     assert len(issued.leaf.pin.sha1) == 40
     assert issued.leaf.pin.sha256 == issued.leaf.pin.sha256.lower()
@@ -195,7 +237,9 @@ def test_an_authority_suits_only_its_own_kind_of_key() -> None:
     authority, _ = made()
     assert not authority.suits(replace(RECIPE, size=384), NOW)
     assert not authority.suits(replace(RECIPE, algorithm=Algorithm.RSA, size=2048), NOW)
-    assert made(replace(RECIPE, algorithm=Algorithm.RSA, size=2048))[0].suits(replace(RECIPE, algorithm=Algorithm.RSA, size=2048), NOW)
+    assert made(replace(RECIPE, algorithm=Algorithm.RSA, size=2048))[0].suits(
+        replace(RECIPE, algorithm=Algorithm.RSA, size=2048), NOW
+    )
 
 
 def test_an_authority_suits_only_the_object_whose_uid_it_bears() -> None:
@@ -212,7 +256,9 @@ def test_ours_is_recognised_by_its_issuer_and_nobody_elses_is() -> None:
     assert not pki.recognise(KNOWN, UID)
 
 
-@pytest.mark.parametrize("text", ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+@pytest.mark.parametrize(
+    "text", ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
 def test_what_is_no_certificate_says_so(text: str) -> None:
     with pytest.raises(ValueError, match="is no certificate in PEM form"):
         pki.pin_of(text)
@@ -227,7 +273,10 @@ def test_a_stranger_is_flawless_but_for_its_issuer() -> None:
         verify(stranger, authority, NOW)
     leaf = parsed(stranger.leaf.pem)
     assert leaf.not_valid_before_utc < NOW < leaf.not_valid_after_utc
-    assert ExtendedKeyUsageOID.CLIENT_AUTH in leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert (
+        ExtendedKeyUsageOID.CLIENT_AUTH
+        in leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    )
     assert leaf.issuer != leaf.subject
     assert pki.throwaway(NOW).leaf.pin != stranger.leaf.pin
 

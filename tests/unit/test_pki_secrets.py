@@ -23,7 +23,15 @@ from zoo import Data, Made, encoded
 
 NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
 UID = "0b6f6f0e-5c0e-4c60-9f6e-6d2a1f0a7c11"
-RECIPE = Recipe("example.com", UID, ("example.com",), Algorithm.ECDSA, 256, timedelta(days=730), timedelta(days=1826))
+RECIPE = Recipe(
+    "example.com",
+    UID,
+    ("example.com",),
+    Algorithm.ECDSA,
+    256,
+    timedelta(days=730),
+    timedelta(days=1826),
+)
 ZONE = "example.com"
 SECRET = ObjectKey("edge", "example-com-tls")
 
@@ -60,7 +68,10 @@ def test_the_authoritys_secret_is_named_after_the_leafs_and_read_back_whole() ->
     authority, _ = made(3)
     assert pki.authority_name(SECRET) == ObjectKey("edge", "example-com-tls-ca")
     assert set(pki.authority_data(authority)) == {"ca.crt", "ca.key"}
-    assert pki.read_authority(pki.authority_name(SECRET), pki.authority_data(authority), ZONE) == authority
+    assert (
+        pki.read_authority(pki.authority_name(SECRET), pki.authority_data(authority), ZONE)
+        == authority
+    )
 
 
 def test_a_key_pair_is_read_back_as_facts() -> None:
@@ -95,7 +106,9 @@ def test_promotion_is_one_write_that_leaves_only_the_next_leaf_and_its_authority
     authority, issued = made()
     later, following = made(2)
     other = {"note": encoded("somebody's")}
-    promoted = pki.promoted({**pki.with_next(pki.leaf_data(issued, authority), following, later), **other})
+    promoted = pki.promoted(
+        {**pki.with_next(pki.leaf_data(issued, authority), following, later), **other}
+    )
     assert promoted == {**pki.leaf_data(following, later), **other}
     assert pki.read_key_pair(SECRET, promoted, ZONE).leaf == following.leaf
 
@@ -127,7 +140,8 @@ def test_only_the_leaf_of_a_chain_is_taken() -> None:
 
 def test_a_missing_referenced_secret_is_refused_and_the_message_says_what_to_create() -> None:
     with pytest.raises(
-        Blocked, match=r"Secret edge/example-com-tls does not exist: create it with tls\.crt, tls\.key and ca\.crt"
+        Blocked,
+        match=r"Secret edge/example-com-tls does not exist: create it with tls\.crt, tls\.key and ca\.crt",
     ) as refused:
         pki.read_referenced(SECRET, None, NOW)
     assert refused.value.reason is Reason.KEY_PAIR_INVALID
@@ -156,8 +170,13 @@ def test_our_own_expired_leaf_is_no_fault_of_the_secret() -> None:
 def test_our_own_secret_with_a_field_gone_is_refused_by_its_name(field: str) -> None:
     later, following = made(2)
     both = pki.with_next(data(), following, later)
-    with pytest.raises(Blocked, match=f"Secret edge/example-com-tls: {field} is missing; put back what was there, or delete the Secret"):
-        pki.read_key_pair(SECRET, {name: value for name, value in both.items() if name != field}, ZONE)
+    with pytest.raises(
+        Blocked,
+        match=f"Secret edge/example-com-tls: {field} is missing; put back what was there, or delete the Secret",
+    ):
+        pki.read_key_pair(
+            SECRET, {name: value for name, value in both.items() if name != field}, ZONE
+        )
 
 
 def test_our_own_secret_with_a_swapped_next_key_is_refused() -> None:
@@ -175,19 +194,35 @@ def by_a_namesake() -> Made:
     """Signed by an authority that is called exactly as ours."""
     ours = x509.load_pem_x509_certificate(made()[0].pem.encode())
     pair, forged = by_hand(), zoo.root().key
-    builder = x509.CertificateBuilder().subject_name(zoo.name("example.com")).issuer_name(ours.subject).public_key(pair.key.public_key())
-    builder = builder.serial_number(7).not_valid_before(NOW).not_valid_after(NOW + timedelta(days=9))
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(zoo.name("example.com"))
+        .issuer_name(ours.subject)
+        .public_key(pair.key.public_key())
+    )
+    builder = (
+        builder.serial_number(7).not_valid_before(NOW).not_valid_after(NOW + timedelta(days=9))
+    )
     return Made(builder.sign(forged, SHA256()), pair.key)
 
 
 @pytest.mark.parametrize("slot", Slot)
-@pytest.mark.parametrize("hand_made", [by_hand, zoo.leaf, by_a_namesake], ids=["self-signed", "of another authority", "of a namesake"])
-def test_a_certificate_that_our_authority_did_not_sign_is_not_taken_for_ours(slot: Slot, hand_made: Callable[[], Made]) -> None:
+@pytest.mark.parametrize(
+    "hand_made",
+    [by_hand, zoo.leaf, by_a_namesake],
+    ids=["self-signed", "of another authority", "of a namesake"],
+)
+def test_a_certificate_that_our_authority_did_not_sign_is_not_taken_for_ours(
+    slot: Slot, hand_made: Callable[[], Made]
+) -> None:
     """It would go to Cloudflare as ours, and be deleted there as ours."""
     certificate, key = slot.fields
     pair = hand_made()
     later, following = made(2)
-    both = pki.with_next(data(), following, later) | {certificate: encoded(pair.pem), key: encoded(pair.key_pem)}
+    both = pki.with_next(data(), following, later) | {
+        certificate: encoded(pair.pem),
+        key: encoded(pair.key_pem),
+    }
     with pytest.raises(Blocked) as refused:
         pki.read_key_pair(SECRET, both, ZONE)
     assert refused.value.reason is Reason.KEY_PAIR_INVALID
@@ -213,22 +248,35 @@ def test_an_authority_of_somebody_elses_beside_ours_signs_nothing_for_us() -> No
 
 def test_what_others_put_into_ca_crt_leaves_with_the_promotion() -> None:
     later, following = made(2)
-    both = pki.with_next(data() | {"ca.crt": encoded("M\u00fcller:\n".encode("latin-1") + made()[0].pem.encode())}, following, later)
+    both = pki.with_next(
+        data() | {"ca.crt": encoded("M\u00fcller:\n".encode("latin-1") + made()[0].pem.encode())},
+        following,
+        later,
+    )
     assert text(both, "ca.crt") == made()[0].pem + later.pem
     assert text(pki.promoted(both), "ca.crt") == later.pem
 
 
 def test_an_authority_with_another_key_is_refused() -> None:
     swapped = pki.authority_data(made()[0]) | {"ca.key": pki.authority_data(made(2)[0])["ca.key"]}
-    with pytest.raises(Blocked, match=r"Secret edge/example-com-tls-ca: ca\.key is not the key of ca\.crt"):
+    with pytest.raises(
+        Blocked, match=r"Secret edge/example-com-tls-ca: ca\.key is not the key of ca\.crt"
+    ):
         pki.read_authority(pki.authority_name(SECRET), swapped, ZONE)
 
 
 def test_an_authority_whose_key_is_of_no_kind_that_we_make_is_refused() -> None:
     key = ed25519.Ed25519PrivateKey.generate()
     ours = x509.load_pem_x509_certificate(made()[0].pem.encode()).subject
-    builder = x509.CertificateBuilder().subject_name(ours).issuer_name(ours).public_key(key.public_key())
-    certificate = builder.serial_number(1).not_valid_before(NOW).not_valid_after(NOW + timedelta(days=1)).sign(key, None)
+    builder = (
+        x509.CertificateBuilder().subject_name(ours).issuer_name(ours).public_key(key.public_key())
+    )
+    certificate = (
+        builder.serial_number(1)
+        .not_valid_before(NOW)
+        .not_valid_after(NOW + timedelta(days=1))
+        .sign(key, None)
+    )
     found = {
         "ca.crt": encoded(certificate.public_bytes(Encoding.PEM)),
         "ca.key": encoded(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())),
@@ -239,12 +287,28 @@ def test_an_authority_whose_key_is_of_no_kind_that_we_make_is_refused() -> None:
 
 def test_an_authority_from_before_generations_were_named_by_their_keys_is_ours() -> None:
     """Its second unit counts."""
-    units = (x509.NameAttribute(x509.NameOID.ORGANIZATIONAL_UNIT_NAME, unit) for unit in (UID, "generation-1"))
+    units = (
+        x509.NameAttribute(x509.NameOID.ORGANIZATIONAL_UNIT_NAME, unit)
+        for unit in (UID, "generation-1")
+    )
     called, key = x509.Name([*zoo.name(ZONE), *units]), zoo.root().key
-    builder = x509.CertificateBuilder().subject_name(called).issuer_name(called).public_key(key.public_key()).serial_number(1)
-    builder = zoo.basic(authority=True)(builder.not_valid_before(NOW).not_valid_after(NOW + timedelta(days=9)))
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(called)
+        .issuer_name(called)
+        .public_key(key.public_key())
+        .serial_number(1)
+    )
+    builder = zoo.basic(authority=True)(
+        builder.not_valid_before(NOW).not_valid_after(NOW + timedelta(days=9))
+    )
     pair = Made(builder.sign(key, SHA256()), key)
-    assert pki.read_authority(SECRET, {"ca.crt": encoded(pair.pem), "ca.key": encoded(pair.key_pem)}, ZONE).uid == UID
+    assert (
+        pki.read_authority(
+            SECRET, {"ca.crt": encoded(pair.pem), "ca.key": encoded(pair.key_pem)}, ZONE
+        ).uid
+        == UID
+    )
 
 
 # --- Secrets of somebody else ----------------------------------------------------------------------------------------
@@ -261,10 +325,16 @@ def of_zone(zone: str) -> Data:
     return pki.leaf_data(pki.issue_leaf(recipe, authority, NOW), authority)
 
 
-@pytest.mark.parametrize("found", [somebody_elses, lambda: of_zone("example.org")], ids=["a server's", "of another zone"])
-def test_a_secret_that_is_not_ours_to_fill_is_neither_used_nor_replaced(found: Callable[[], Data]) -> None:
+@pytest.mark.parametrize(
+    "found", [somebody_elses, lambda: of_zone("example.org")], ids=["a server's", "of another zone"]
+)
+def test_a_secret_that_is_not_ours_to_fill_is_neither_used_nor_replaced(
+    found: Callable[[], Data],
+) -> None:
     """It would go to Cloudflare, and be overwritten when it is due; and one zone's leaf is no key to another's hosts."""
-    with pytest.raises(Blocked, match=r"ca\.crt holds no authority that the operator made for zone example\.com") as refused:
+    with pytest.raises(
+        Blocked, match=r"ca\.crt holds no authority that the operator made for zone example\.com"
+    ) as refused:
         pki.read_key_pair(SECRET, found(), ZONE)
     assert refused.value.reason is Reason.KEY_PAIR_INVALID
     assert "spec.certificate.generate.secretName" in refused.value.message
@@ -280,8 +350,12 @@ def authority_of_another_zone() -> Data:
 
 
 @pytest.mark.parametrize("found", [foreign_authority, authority_of_another_zone])
-def test_an_authority_that_is_not_ours_signs_nothing_and_is_not_replaced(found: Callable[[], Data]) -> None:
-    with pytest.raises(Blocked, match=r"ca\.crt is no authority that the operator made for zone example\.com") as refused:
+def test_an_authority_that_is_not_ours_signs_nothing_and_is_not_replaced(
+    found: Callable[[], Data],
+) -> None:
+    with pytest.raises(
+        Blocked, match=r"ca\.crt is no authority that the operator made for zone example\.com"
+    ) as refused:
         pki.read_authority(SECRET, found(), ZONE)
     assert "delete" not in refused.value.message
 
@@ -296,7 +370,9 @@ def test_a_zone_with_a_long_name_recognises_its_own() -> None:
 
 
 def test_two_long_zones_that_begin_alike_are_two_zones() -> None:
-    with pytest.raises(Blocked, match=r"ca\.crt holds no authority that the operator made for zone"):
+    with pytest.raises(
+        Blocked, match=r"ca\.crt holds no authority that the operator made for zone"
+    ):
         pki.read_key_pair(SECRET, of_zone(f"{LONG}.example"), f"{LONG}.example.org")
 
 
@@ -309,7 +385,10 @@ def test_a_secret_that_may_be_written_may_be_written(manifest: dict[str, object]
 
 
 def test_a_secret_that_somebody_made_immutable_is_named_with_the_remedy() -> None:
-    with pytest.raises(Blocked, match=r"Secret edge/example-com-tls is immutable.*delete it: a new one is generated") as refused:
+    with pytest.raises(
+        Blocked,
+        match=r"Secret edge/example-com-tls is immutable.*delete it: a new one is generated",
+    ) as refused:
         pki.check_mutable(SECRET, {"immutable": True})
     assert refused.value.reason is Reason.KEY_PAIR_INVALID
 
@@ -317,7 +396,9 @@ def test_a_secret_that_somebody_made_immutable_is_named_with_the_remedy() -> Non
 # --- the form of keys ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL], ids=["PKCS 8", "SEC 1"])
+@pytest.mark.parametrize(
+    "form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL], ids=["PKCS 8", "SEC 1"]
+)
 def test_a_key_goes_out_in_one_form_whatever_form_it_is_kept_in(form: PrivateFormat) -> None:
     """What Cloudflare and the probe's TLS read is never what somebody typed."""
     pair = zoo.leaf()

@@ -18,7 +18,8 @@ from zoo import FORMS, ZOO, Bad, Data, Form, Good, decoded, encoded
 SECRET = ObjectKey("edge", "example-com-tls")
 FIELDS = ("tls.crt", "tls.key", "ca.crt")
 LONG_S = 3.0
-"""Seconds of the processor's time that no reading takes: the largest key that is taken needs half of one, once."""
+"""Seconds of the processor's time that no reading takes: the largest key that is taken needs half
+of one, once."""
 
 
 @pytest.mark.parametrize("name", [name for name, one in ZOO.items() if isinstance(one, Good)])
@@ -49,7 +50,9 @@ def test_a_bad_key_pair_is_refused_with_secret_field_truth_and_remedy(name: str)
 
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_whatever_has_happened_to_a_field_of_a_referenced_secret_it_is_good_or_named(form: Form, field: str) -> None:
+def test_whatever_has_happened_to_a_field_of_a_referenced_secret_it_is_good_or_named(
+    form: Form, field: str
+) -> None:
     data = zoo.good()
     changed = data | {field: encoded(form.change(decoded(data, field)))}
     began_s = time.process_time()
@@ -73,24 +76,37 @@ def rotating() -> Data:
 
 @pytest.mark.parametrize("field", ["tls.crt", "tls.key", "ca.crt", "next.crt", "next.key"])
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_whatever_has_happened_to_a_field_of_our_own_secret_it_is_good_or_named(form: Form, field: str) -> None:
+def test_whatever_has_happened_to_a_field_of_our_own_secret_it_is_good_or_named(
+    form: Form, field: str
+) -> None:
     data = rotating()
     changed = data | {field: encoded(form.change(decoded(data, field)))}
     if not form.what:
-        assert pki.read_key_pair(SECRET, changed, zoo.ZONE) == pki.read_key_pair(SECRET, data, zoo.ZONE)
-        assert [pki.read_keyed_leaf(SECRET, changed, slot) for slot in Slot] == [pki.read_keyed_leaf(SECRET, data, slot) for slot in Slot]
-        assert pki.read_key_pair(SECRET, pki.promoted(changed), zoo.ZONE).leaf == pki.read_key_pair(SECRET, data, zoo.ZONE).next
+        assert pki.read_key_pair(SECRET, changed, zoo.ZONE) == pki.read_key_pair(
+            SECRET, data, zoo.ZONE
+        )
+        assert [pki.read_keyed_leaf(SECRET, changed, slot) for slot in Slot] == [
+            pki.read_keyed_leaf(SECRET, data, slot) for slot in Slot
+        ]
+        assert (
+            pki.read_key_pair(SECRET, pki.promoted(changed), zoo.ZONE).leaf
+            == pki.read_key_pair(SECRET, data, zoo.ZONE).next
+        )
         return
     with pytest.raises(Blocked) as refused:
         pki.read_key_pair(SECRET, changed, zoo.ZONE)
     assert refused.value.reason is Reason.KEY_PAIR_INVALID
     assert refused.value.message.startswith(f"Secret edge/example-com-tls: {field} ")
-    assert refused.value.message.endswith("put back what was there, or delete the Secret to have a new key pair generated")
+    assert refused.value.message.endswith(
+        "put back what was there, or delete the Secret to have a new key pair generated"
+    )
 
 
 @pytest.mark.parametrize("field", ["ca.crt", "ca.key"])
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_whatever_has_happened_to_a_field_of_our_authority_it_is_good_or_named(form: Form, field: str) -> None:
+def test_whatever_has_happened_to_a_field_of_our_authority_it_is_good_or_named(
+    form: Form, field: str
+) -> None:
     authority = pki.create_authority(zoo.RECIPE, zoo.NOW)
     data = pki.authority_data(authority)
     changed = data | {field: encoded(form.change(decoded(data, field)))}
@@ -101,7 +117,9 @@ def test_whatever_has_happened_to_a_field_of_our_authority_it_is_good_or_named(f
         pki.read_authority(SECRET, changed, zoo.ZONE)
     assert refused.value.reason is Reason.KEY_PAIR_INVALID
     assert refused.value.message.startswith(f"Secret edge/example-com-tls: {field} ")
-    assert refused.value.message.endswith("put back what was there, or delete the Secret to have a new authority generated")
+    assert refused.value.message.endswith(
+        "put back what was there, or delete the Secret to have a new authority generated"
+    )
 
 
 def test_a_key_of_the_recipe_of_the_guide_is_checked_once() -> None:

@@ -24,27 +24,46 @@ def silent(_: Observed) -> Step | None:
 
 @pytest.mark.parametrize(
     ("deleting", "protect", "said"),
-    [(False, silent, "rules"), (True, silent, "teardown"), (False, saying("protect"), "protect"), (True, saying("protect"), "protect")],
+    [
+        (False, silent, "rules"),
+        (True, silent, "teardown"),
+        (False, saying("protect"), "protect"),
+        (True, saying("protect"), "protect"),
+    ],
 )
 def test_the_first_rule_that_answers_wins(deleting: bool, protect: Rule, said: str) -> None:
     world = observed(object={"deleting": deleting})
-    step = next_step(world, (silent, protect), (silent, saying("rules"), saying("later")), (saying("teardown"),))
+    step = next_step(
+        world, (silent, protect), (silent, saying("rules"), saying("later")), (saying("teardown"),)
+    )
     assert isinstance(step, Wait)
     assert step.message == said
 
 
 @pytest.mark.parametrize("deleting", [False, True])
 def test_where_no_rule_answers_all_is_done(deleting: bool) -> None:
-    nothing_left = observed(object={"deleting": deleting}, zone={"enabled": False, "certificates": ()})
+    nothing_left = observed(
+        object={"deleting": deleting}, zone={"enabled": False, "certificates": ()}
+    )
     assert next_step(nothing_left, (silent,), (silent,), (silent,)) == Done()
 
 
 def test_the_order_of_the_rules_is_the_safety_argument() -> None:
     """Whoever changes it changes what is promised: docs/adr, docs/architecture.md and the state space have to be looked at again."""
     assert [[rule.__name__ for rule in rules] for rules in (PROTECT, RULES, TEARDOWN)] == [
-        ["rejected_text_is_withdrawn", "no_origin_refuses_the_edge", "no_requirement_outlives_its_leaf", "enforcement_is_not_exceeded"],
         [
-            *("finalizer_is_set", "what_protects_is_noted", "what_was_found_is_recorded", "spec_is_acceptable"),
+            "rejected_text_is_withdrawn",
+            "no_origin_refuses_the_edge",
+            "no_requirement_outlives_its_leaf",
+            "enforcement_is_not_exceeded",
+        ],
+        [
+            *(
+                "finalizer_is_set",
+                "what_protects_is_noted",
+                "what_was_found_is_recorded",
+                "spec_is_acceptable",
+            ),
             *("zone_is_ours", "zone_is_eligible"),
             *(
                 "origins_are_eligible",
@@ -53,10 +72,21 @@ def test_the_order_of_the_rules_is_the_safety_argument() -> None:
                 "origins_accept_what_comes_next",
                 "cloudflare_holds_certificate",
             ),
-            *("zone_presents_certificate", "origins_ask", "hosts_are_proven", "origins_require", "strangers_are_refused"),
+            *(
+                "zone_presents_certificate",
+                "origins_ask",
+                "hosts_are_proven",
+                "origins_require",
+                "strangers_are_refused",
+            ),
             *("retired_certificates_are_gone", "dropped_origins_are_as_found"),
         ],
-        ["origins_refuse_nobody", "zone_is_as_found", "our_certificates_are_gone", "origins_are_as_found"],
+        [
+            "origins_refuse_nobody",
+            "zone_is_as_found",
+            "our_certificates_are_gone",
+            "origins_are_as_found",
+        ],
     ]
 
 

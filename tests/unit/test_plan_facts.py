@@ -52,13 +52,17 @@ from builders import (
 def test_the_next_leaf_is_wanted_as_soon_as_there_is_one() -> None:
     assert wanted_leaf(observed()) == LEAF
     assert wanted_leaf(observed(keys={"next": NEXT})) == NEXT
-    assert wanted_leaf(observed(keys=None)) is wanted_leaf(observed(keys=Unknown("timeout"))) is None
+    assert (
+        wanted_leaf(observed(keys=None)) is wanted_leaf(observed(keys=Unknown("timeout"))) is None
+    )
 
 
 def test_our_pins_are_all_that_cloudflare_may_hold_by_our_doing() -> None:
     """The Secret's, the record's and the list's: each of them alone can be lost."""
     world = observed(
-        keys={"next": NEXT}, record={"uploaded": ()}, zone={"certificates": (certificate(RETIRED), certificate(FOREIGN, ours=False))}
+        keys={"next": NEXT},
+        record={"uploaded": ()},
+        zone={"certificates": (certificate(RETIRED), certificate(FOREIGN, ours=False))},
     )
     assert our_pins(world) == tuple(sorted((LEAF, NEXT, RETIRED)))
     assert our_pins(observed(keys=None, zone=None, record={"uploaded": (RETIRED,)})) == (RETIRED,)
@@ -67,18 +71,26 @@ def test_our_pins_are_all_that_cloudflare_may_hold_by_our_doing() -> None:
 
 def test_the_newest_deployed_certificate_is_what_a_zone_presents() -> None:
     moving = certificate(NEXT, state=certificate().state.PENDING)
-    assert newest_active(zone(certificate(), certificate(FOREIGN, ours=False), moving)) == certificate(FOREIGN, ours=False)
+    assert newest_active(
+        zone(certificate(), certificate(FOREIGN, ours=False), moving)
+    ) == certificate(FOREIGN, ours=False)
     assert newest_active(zone(moving)) is None
     assert held(zone(certificate(), moving), NEXT) == moving
     assert held(zone(), NEXT) is None
 
 
-def test_all_that_was_uploaded_may_be_presented_until_every_host_is_seen_with_the_wanted_one() -> None:
+def test_all_that_was_uploaded_may_be_presented_until_every_host_is_seen_with_the_wanted_one() -> (
+    None
+):
     both = {"uploaded": tuple(sorted((LEAF, RETIRED)))}
     assert may_be_presented(observed(record=both)) == (LEAF,)
-    assert may_be_presented(observed(record=both, evidence=[evidence(WWW, NONE)])) == both["uploaded"]
+    assert (
+        may_be_presented(observed(record=both, evidence=[evidence(WWW, NONE)])) == both["uploaded"]
+    )
     assert may_be_presented(observed(record=both, keys=None)) == both["uploaded"]
-    assert may_be_presented(observed(record=both, origins=[origin(hosts=())])) == both["uploaded"], "no host has shown anything"
+    assert (
+        may_be_presented(observed(record=both, origins=[origin(hosts=())])) == both["uploaded"]
+    ), "no host has shown anything"
 
 
 # --- what arrives ------------------------------------------------------------------------------------------------------------------
@@ -100,7 +112,12 @@ def test_what_an_origin_refuses_follows_from_its_mode(said: Any, losing: set[str
 def test_a_leaf_that_a_replica_refuses_for_that_host_is_losing_too() -> None:
     refusing = replica("pod-1", REQUIRING)
     bad = refusing.hosts[0].__class__(APEX, Mode.REQUIRE, refuses=frozenset({NEXT.sha256}))
-    found = origin(replicas=(replica("pod-2", REQUIRING), refusing.__class__("pod-1", 7, settled=True, hosts=(bad, refusing.hosts[1]))))
+    found = origin(
+        replicas=(
+            replica("pod-2", REQUIRING),
+            refusing.__class__("pod-1", 7, settled=True, hosts=(bad, refusing.hosts[1])),
+        )
+    )
     assert NEXT.sha256 in refused_arrivals(found, REQUIRING, APEX)
     assert NEXT.sha256 not in refused_arrivals(found, REQUIRING, WWW)
 
@@ -109,7 +126,9 @@ def test_a_leaf_that_an_ingress_refuses_by_itself_is_not_losing() -> None:
     """Whoever verifies there has decided; one replica that serves it all the same is no loss of ours."""
     own = HostBehaviour(APEX, Mode.REQUEST, refuses=frozenset({LEAF.sha256}), own=True)
     shown = replica("pod-1", REQUIRING)
-    found = origin(replicas=(replace(shown, hosts=(own, shown.hosts[1])), replica("pod-2", REQUIRING)))
+    found = origin(
+        replicas=(replace(shown, hosts=(own, shown.hosts[1])), replica("pod-2", REQUIRING))
+    )
     assert refused_arrivals(found, REQUIRING, APEX) == {OTHER, NONE}
     assert refused_arrivals(found, REQUIRING, WWW) == {OTHER, NONE, REFUSED}
 
@@ -125,7 +144,9 @@ def test_a_host_that_was_never_heard_of_loses_nothing() -> None:
 
 def test_hosts_in_scope_are_those_of_wanted_origins_each_once() -> None:
     left = origin(hosts=("old.example.com",), wanted=False, name="old")
-    assert in_scope(observed(origins=[origin(), origin(hosts=(WWW, "b.example.com"), name="b"), left])) == ("b.example.com", APEX, WWW)
+    assert in_scope(
+        observed(origins=[origin(), origin(hosts=(WWW, "b.example.com"), name="b"), left])
+    ) == ("b.example.com", APEX, WWW)
     assert in_scope(observed()) == HOSTS
 
 
@@ -141,7 +162,9 @@ def test_hosts_in_scope_are_those_of_wanted_origins_each_once() -> None:
         (origin(configured=Unknown("timeout"), running=None), False),
     ],
 )
-def test_somebody_is_refused_where_it_is_published_or_still_running(found: Any, refuses: bool) -> None:
+def test_somebody_is_refused_where_it_is_published_or_still_running(
+    found: Any, refuses: bool
+) -> None:
     assert anybody_refuses(observed(origins=[found])) is refuses
 
 
@@ -174,9 +197,15 @@ def test_without_a_claim_there_is_nothing_to_wait_for() -> None:
 
 
 def test_an_unknown_fact_blocks_where_a_person_must_act_and_waits_otherwise() -> None:
-    assert unknown("the zone", Unknown("no token", Reason.TOKEN_REJECTED), Reason.REMOVING) == Block(Reason.TOKEN_REJECTED, "no token")
-    assert unknown("the zone", Unknown("timeout"), Reason.REMOVING) == Wait(Reason.REMOVING, "the zone: timeout", 5.0)
-    assert unknown("the zone", Unknown("429", retry_after_s=60.0), Reason.REMOVING) == Wait(Reason.REMOVING, "the zone: 429", 60.0)
+    assert unknown(
+        "the zone", Unknown("no token", Reason.TOKEN_REJECTED), Reason.REMOVING
+    ) == Block(Reason.TOKEN_REJECTED, "no token")
+    assert unknown("the zone", Unknown("timeout"), Reason.REMOVING) == Wait(
+        Reason.REMOVING, "the zone: timeout", 5.0
+    )
+    assert unknown("the zone", Unknown("429", retry_after_s=60.0), Reason.REMOVING) == Wait(
+        Reason.REMOVING, "the zone: 429", 60.0
+    )
 
 
 def test_a_share_counts_only_what_came_since_every_replica_does_what_is_published() -> None:

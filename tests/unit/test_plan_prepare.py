@@ -54,7 +54,11 @@ from builders import (
 
 REFERENCED = {"certificate": {"secretRef": {"name": "mine"}}}
 BOTH = claim(pins=(LEAF, NEXT))
-AWAITING_NEXT: dict[str, Any] = {"keys": {"next": NEXT}, "origins": [origin(BOTH)], "record": {"uploaded": (LEAF,)}}
+AWAITING_NEXT: dict[str, Any] = {
+    "keys": {"next": NEXT},
+    "origins": [origin(BOTH)],
+    "record": {"uploaded": (LEAF,)},
+}
 """A rotation: the next leaf is trusted everywhere and not uploaded yet."""
 
 
@@ -86,7 +90,9 @@ def test_the_record_names_a_config_map_before_it_carries_a_claim() -> None:
     ],
     ids=["spec.hostnames has changed", "the text is not the one that was rendered"],
 )
-def test_a_text_that_is_not_right_is_rendered_again(said: Claim, changes: dict[str, Any], again: Claim) -> None:
+def test_a_text_that_is_not_right_is_rendered_again(
+    said: Claim, changes: dict[str, Any], again: Claim
+) -> None:
     """Rendering again raises no mode: the claim of a damaged text reads as Off, and is raised on a fresh proof."""
     assert published(next_step(observed(origins=[origin(said, configured=changes)]))) == again
 
@@ -94,10 +100,19 @@ def test_a_text_that_is_not_right_is_rendered_again(said: Claim, changes: dict[s
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        (origin(OFF, replicas=(replica("pod-1", OFF), replica("pod-2", None))), "pod pod-2 shows no revision"),
-        (origin(OFF, replicas=(replica("pod-1", OFF), replica("pod-2", OFF, revision=6))), "pod pod-2 shows revision 6"),
+        (
+            origin(OFF, replicas=(replica("pod-1", OFF), replica("pod-2", None))),
+            "pod pod-2 shows no revision",
+        ),
+        (
+            origin(OFF, replicas=(replica("pod-1", OFF), replica("pod-2", OFF, revision=6))),
+            "pod pod-2 shows revision 6",
+        ),
         (origin(OFF, replicas=(replica("pod-1", OFF, settled=False),)), "only just now"),
-        (origin(OFF, replicas=(replica("pod-1", OFF, hosts=(APEX,)),)), f"has not been asked about {WWW}"),
+        (
+            origin(OFF, replicas=(replica("pod-1", OFF, hosts=(APEX,)),)),
+            f"has not been asked about {WWW}",
+        ),
         (origin(OFF, running=REQUIRING), "shows Require instead of Off"),
     ],
 )
@@ -115,7 +130,14 @@ def test_another_zone_may_have_the_controller_ask_while_we_do_not() -> None:
 
 def test_the_edge_has_to_answer_before_anything_is_done_at_cloudflare() -> None:
     silent = [Evidence(APEX, silence="HTTP 403", silent_since=at(-50)), evidence(WWW, direct=True)]
-    step = next_step(observed(evidence=silent, origins=[origin(OFF)], zone={"certificates": (), "enabled": False}, keys=None))
+    step = next_step(
+        observed(
+            evidence=silent,
+            origins=[origin(OFF)],
+            zone={"certificates": (), "enabled": False},
+            keys=None,
+        )
+    )
     assert waiting(step) is Reason.EDGE_SILENT
     assert "HTTP 403" in str(step)
     assert f"{WWW} answers past Cloudflare" in str(step)
@@ -125,28 +147,55 @@ def test_the_edge_has_to_answer_before_anything_is_done_at_cloudflare() -> None:
 
 def test_one_host_that_answers_through_the_edge_is_enough_to_go_on() -> None:
     step = next_step(
-        observed(evidence=[Evidence(APEX, silence="timeout", silent_since=at(-50)), evidence(WWW, NONE)], keys=None, origins=[origin(OFF)])
+        observed(
+            evidence=[Evidence(APEX, silence="timeout", silent_since=at(-50)), evidence(WWW, NONE)],
+            keys=None,
+            origins=[origin(OFF)],
+        )
     )
     assert step == Issue("first")
 
 
 @pytest.mark.parametrize(
     ("shown", "since", "runs"),
-    [(REVISION, REVISION, True), (REVISION, REVISION + 1, False), (REVISION, None, False), (REVISION + 3, REVISION, False)],
-    ids=["from before others published", "from before we did", "since nobody knows when", "later than what was read"],
+    [
+        (REVISION, REVISION, True),
+        (REVISION, REVISION + 1, False),
+        (REVISION, None, False),
+        (REVISION + 3, REVISION, False),
+    ],
+    ids=[
+        "from before others published",
+        "from before we did",
+        "since nobody knows when",
+        "later than what was read",
+    ],
 )
-def test_what_others_publish_on_top_is_not_waited_for(shown: int, since: int | None, runs: bool) -> None:
+def test_what_others_publish_on_top_is_not_waited_for(
+    shown: int, since: int | None, runs: bool
+) -> None:
     """The ConfigMap is two revisions ahead of the replicas, and says since which of them our claim stands in it."""
     behind = tuple(replica(name, REQUIRING, revision=shown) for name in ("pod-1", "pod-2"))
-    step = next_step(observed(origins=[origin(configured={"revision": REVISION + 2, "claim_since": since}, replicas=behind)]))
+    step = next_step(
+        observed(
+            origins=[
+                origin(configured={"revision": REVISION + 2, "claim_since": since}, replicas=behind)
+            ]
+        )
+    )
     assert (step == Done()) is runs
     assert runs or waiting(step) is Reason.WAITING_FOR_REPLICAS
 
 
 def test_a_host_for_which_an_ingress_switches_asking_off_holds_back_nobody_else() -> None:
-    quiet = (HostBehaviour(APEX, Mode.REQUEST, accepts=frozenset({LEAF.sha256})), HostBehaviour(WWW, Mode.OFF))
+    quiet = (
+        HostBehaviour(APEX, Mode.REQUEST, accepts=frozenset({LEAF.sha256})),
+        HostBehaviour(WWW, Mode.OFF),
+    )
     replicas = tuple(replace(replica(name, ASKING), hosts=quiet) for name in ("a", "b"))
-    step = next_step(observed(evidence=[evidence(WWW, NONE)], origins=[origin(ASKING, replicas=replicas)]))
+    step = next_step(
+        observed(evidence=[evidence(WWW, NONE)], origins=[origin(ASKING, replicas=replicas)])
+    )
     assert published(step).enforced == (APEX,)
 
 
@@ -170,7 +219,10 @@ def test_a_referenced_secret_that_is_missing_is_the_users_affair() -> None:
     assert step.reason is Reason.KEY_PAIR_INVALID
 
 
-@pytest.mark.parametrize(("fact", "kind"), [(Unknown("no tls.key", Reason.KEY_PAIR_INVALID), Block), (Unknown("timeout"), Wait)])
+@pytest.mark.parametrize(
+    ("fact", "kind"),
+    [(Unknown("no tls.key", Reason.KEY_PAIR_INVALID), Block), (Unknown("timeout"), Wait)],
+)
 def test_a_key_pair_that_cannot_be_read_is_told(fact: Unknown, kind: type[Step]) -> None:
     step = next_step(observed(**FRESH, keys=fact))
     assert isinstance(step, kind)
@@ -188,7 +240,10 @@ def test_the_annotation_asks_for_one_successor_and_is_noted_once_that_is_there()
     noted = next_step(observed(object={"rotate": "2026-03-01"}, keys={"next": NEXT}))
     assert isinstance(noted, Note)
     assert noted.record.rotated == "2026-03-01"
-    assert next_step(observed(object={"rotate": "2026-03-01"}, record={"rotated": "2026-03-01"})) == Done()
+    assert (
+        next_step(observed(object={"rotate": "2026-03-01"}, record={"rotated": "2026-03-01"}))
+        == Done()
+    )
 
 
 def test_an_annotation_that_was_taken_away_asks_for_nothing() -> None:
@@ -196,7 +251,9 @@ def test_an_annotation_that_was_taken_away_asks_for_nothing() -> None:
 
 
 def test_a_referenced_secret_is_renewed_by_whoever_fills_it() -> None:
-    noted = next_step(observed(spec=REFERENCED, object={"rotate": "now"}, keys={"renewal_at": None}))
+    noted = next_step(
+        observed(spec=REFERENCED, object={"rotate": "now"}, keys={"renewal_at": None})
+    )
     assert isinstance(noted, Note)
     assert noted.record.rotated == "now"
 
@@ -206,13 +263,17 @@ def test_a_referenced_secret_is_renewed_by_whoever_fills_it() -> None:
 
 @pytest.mark.parametrize("said", [ASKING, REQUIRING, claim(Mode.OPTIONAL)])
 def test_the_next_leaf_is_trusted_before_it_is_uploaded(said: Claim) -> None:
-    assert published(next_step(observed(keys={"next": NEXT}, origins=[origin(said)]))) == replace(said, pins=tuple(sorted((LEAF, NEXT))))
+    assert published(next_step(observed(keys={"next": NEXT}, origins=[origin(said)]))) == replace(
+        said, pins=tuple(sorted((LEAF, NEXT)))
+    )
 
 
 def test_trust_is_added_to_what_is_trusted() -> None:
     """Also to leaves that nobody knows any more: only `retired_certificates_are_gone` takes one away."""
     said = claim(pins=(LEAF, RETIRED))
-    assert published(next_step(observed(keys={"next": NEXT}, origins=[origin(said)]))).pins == tuple(sorted((LEAF, NEXT, RETIRED)))
+    assert published(
+        next_step(observed(keys={"next": NEXT}, origins=[origin(said)]))
+    ).pins == tuple(sorted((LEAF, NEXT, RETIRED)))
 
 
 @pytest.mark.parametrize(
@@ -224,7 +285,9 @@ def test_trust_is_added_to_what_is_trusted() -> None:
     ],
     ids=["behind", "not settled", "never seen to accept it"],
 )
-def test_the_upload_waits_until_every_replica_was_seen_to_serve_the_next_leaf(replicas: Any) -> None:
+def test_the_upload_waits_until_every_replica_was_seen_to_serve_the_next_leaf(
+    replicas: Any,
+) -> None:
     step = next_step(observed(**AWAITING_NEXT | {"origins": [origin(BOTH, replicas=replicas)]}))
     assert waiting(step) is Reason.WAITING_FOR_REPLICAS
     assert "pod-2" in str(step)
@@ -245,7 +308,9 @@ def test_the_successor_is_uploaded_beside_the_leaf_in_use() -> None:
     noted = next_step(observed(**AWAITING_NEXT))
     assert isinstance(noted, Note)
     assert noted.record.uploaded == tuple(sorted((LEAF, NEXT)))
-    assert next_step(observed(**AWAITING_NEXT | {"record": {"uploaded": noted.record.uploaded}})) == Upload(ZONE_ID, NEXT)
+    assert next_step(
+        observed(**AWAITING_NEXT | {"record": {"uploaded": noted.record.uploaded}})
+    ) == Upload(ZONE_ID, NEXT)
 
 
 @pytest.mark.parametrize("hours", [23.9, -1])
@@ -257,14 +322,19 @@ def test_a_leaf_that_ends_too_soon_is_not_uploaded(hours: float) -> None:
 
 
 def test_a_leaf_that_is_not_valid_yet_is_not_uploaded() -> None:
-    step = next_step(observed(**FRESH, keys={"leaf": pin("leaf", not_before=NOW + timedelta(hours=1))}))
+    step = next_step(
+        observed(**FRESH, keys={"leaf": pin("leaf", not_before=NOW + timedelta(hours=1))})
+    )
     assert isinstance(step, Block)
 
 
 @pytest.mark.parametrize("still", [False, True])
 def test_a_leaf_that_may_still_turn_up_in_the_list_leaves_no_room(still: bool) -> None:
     """An upload whose answer was lost arrives late; until the list is surely complete there may be two of ours already."""
-    world = AWAITING_NEXT | {"record": {"uploaded": tuple(sorted((LEAF, RETIRED)))}, "origins": [origin(claim(pins=(LEAF, NEXT, RETIRED)))]}
+    world = AWAITING_NEXT | {
+        "record": {"uploaded": tuple(sorted((LEAF, RETIRED)))},
+        "origins": [origin(claim(pins=(LEAF, NEXT, RETIRED)))],
+    }
     step = next_step(observed(**world, still=still))
     assert isinstance(step, Note) if still else waiting(step) is Reason.WAITING_FOR_CLOUDFLARE
 
@@ -272,7 +342,9 @@ def test_a_leaf_that_may_still_turn_up_in_the_list_leaves_no_room(still: bool) -
 # --- never a third of ours -----------------------------------------------------------------------------------------------------
 
 
-def crowded(*certificates: ObservedCertificate, said: Claim | None = None, **more: Any) -> dict[str, Any]:
+def crowded(
+    *certificates: ObservedCertificate, said: Claim | None = None, **more: Any
+) -> dict[str, Any]:
     """Two of ours at Cloudflare, and a third leaf is wanted."""
     every = (LEAF, NEXT, RETIRED)
     return {
@@ -296,20 +368,31 @@ def test_the_older_of_two_makes_room_once_every_host_is_seen_with_the_newer() ->
 
 def test_it_makes_no_room_while_a_required_host_may_still_arrive_with_it() -> None:
     seen = [evidence(APEX, NEXT.sha256), evidence(WWW, RETIRED.sha256)]
-    assert waiting(next_step(observed(**crowded(OLDER, NEWER, evidence=seen)))) is Reason.WAITING_FOR_PROOF
+    assert (
+        waiting(next_step(observed(**crowded(OLDER, NEWER, evidence=seen))))
+        is Reason.WAITING_FOR_PROOF
+    )
     young = [evidence(APEX, NEXT.sha256), evidence(WWW, NEXT.sha256, lasting_s=100)]
-    assert waiting(next_step(observed(**crowded(OLDER, NEWER, evidence=young)))) is Reason.WAITING_FOR_PROOF
+    assert (
+        waiting(next_step(observed(**crowded(OLDER, NEWER, evidence=young))))
+        is Reason.WAITING_FOR_PROOF
+    )
 
 
 def test_where_nobody_is_refused_it_makes_room_at_once() -> None:
     seen = [evidence(APEX, NEXT.sha256), evidence(WWW, RETIRED.sha256)]
     asking = claim(Mode.REQUEST, (), (LEAF, NEXT, RETIRED))
-    assert isinstance(next_step(observed(**crowded(OLDER, NEWER, said=asking, evidence=seen))), Delete)
+    assert isinstance(
+        next_step(observed(**crowded(OLDER, NEWER, said=asking, evidence=seen))), Delete
+    )
 
 
 @pytest.mark.parametrize("state", [CertificateState.PENDING, CertificateState.DELETING])
 def test_what_is_still_moving_is_waited_for(state: CertificateState) -> None:
-    assert waiting(next_step(observed(**crowded(OLDER, replace(NEWER, state=state))))) is Reason.WAITING_FOR_CLOUDFLARE
+    assert (
+        waiting(next_step(observed(**crowded(OLDER, replace(NEWER, state=state)))))
+        is Reason.WAITING_FOR_CLOUDFLARE
+    )
 
 
 def test_what_has_failed_makes_room_first() -> None:
@@ -353,7 +436,10 @@ def test_a_leaf_that_was_put_back_is_uploaded_again_to_become_the_newest() -> No
 
 def test_it_is_not_deleted_while_a_required_host_may_still_arrive_with_it() -> None:
     seen = [evidence(APEX, NEXT.sha256), evidence(WWW, LEAF.sha256)]
-    assert waiting(next_step(observed(**OUTRANKED_WORLD | {"evidence": seen}))) is Reason.WAITING_FOR_PROOF
+    assert (
+        waiting(next_step(observed(**OUTRANKED_WORLD | {"evidence": seen})))
+        is Reason.WAITING_FOR_PROOF
+    )
 
 
 def test_another_s_newer_certificate_is_outranked_with_consent_only() -> None:
@@ -373,8 +459,12 @@ def test_what_was_there_before_us_is_not_deleted_to_become_the_newest() -> None:
 
 
 @pytest.mark.parametrize("state", list(CertificateState))
-def test_a_leaf_that_is_there_already_is_named_before_anything_is_done_with_it(state: CertificateState) -> None:
-    step = next_step(observed(zone={"certificates": (certificate(state=state),)}, record={"uploaded": ()}))
+def test_a_leaf_that_is_there_already_is_named_before_anything_is_done_with_it(
+    state: CertificateState,
+) -> None:
+    step = next_step(
+        observed(zone={"certificates": (certificate(state=state),)}, record={"uploaded": ()})
+    )
     assert isinstance(step, Note)
     assert step.record.uploaded == (LEAF,)
 
@@ -395,7 +485,10 @@ def test_drift_of_the_flag_is_corrected() -> None:
 
 
 def test_a_zone_is_not_enabled_for_another_s_newer_certificate() -> None:
-    zone = {"enabled": False, "certificates": (certificate(), certificate(FOREIGN, ours=False, id="theirs"))}
+    zone = {
+        "enabled": False,
+        "certificates": (certificate(), certificate(FOREIGN, ours=False, id="theirs")),
+    }
     step = next_step(observed(zone=zone, origins=[origin(OFF)]))
     assert isinstance(step, Block)
     assert step.reason is Reason.FOREIGN_CERTIFICATE
@@ -419,7 +512,12 @@ def test_a_zone_is_not_enabled_for_a_leaf_that_is_about_to_end() -> None:
 
 def test_the_second_origin_waits_for_nothing_of_the_first_but_its_turn() -> None:
     other = ObjectKey("shop", "controller")
-    step = next_step(observed(origins=[origin(), origin(None, name="shop", target=other)], record={"claimed": (TARGET, other)}))
+    step = next_step(
+        observed(
+            origins=[origin(), origin(None, name="shop", target=other)],
+            record={"claimed": (TARGET, other)},
+        )
+    )
     assert isinstance(step, Publish)
     assert (step.origin, step.target, step.claim.mode) == ("shop", other, Mode.OFF)
 
@@ -432,13 +530,22 @@ BOTH_REQUIRE = replica("pod-1", REQUIRING), replica("pod-2", REQUIRING)
 
 def damaged(*pods: ObservedReplica, standing: Claim | None = REQUIRING) -> Any:
     """A text that is not ours byte for byte any more, and refuses all the same: it reads as Off."""
-    return origin(replace(OFF, pins=(LEAF,)), configured={"intact": False, "standing": standing}, replicas=pods)
+    return origin(
+        replace(OFF, pins=(LEAF,)),
+        configured={"intact": False, "standing": standing},
+        replicas=pods,
+    )
 
 
 def without(accepted: str, running: Claim = REQUIRING, host: str = WWW) -> ObservedReplica:
     """A replica that was not seen to serve the leaf to that host."""
     seen = replica("pod-2", running)
-    return replace(seen, hosts=tuple(replace(b, accepts=b.accepts - {accepted}) if b.host == host else b for b in seen.hosts))
+    return replace(
+        seen,
+        hosts=tuple(
+            replace(b, accepts=b.accepts - {accepted}) if b.host == host else b for b in seen.hosts
+        ),
+    )
 
 
 def test_what_every_replica_does_all_the_same_is_what_is_put_back() -> None:
@@ -446,7 +553,16 @@ def test_what_every_replica_does_all_the_same_is_what_is_put_back() -> None:
     assert published(next_step(observed(origins=[damaged(*BOTH_REQUIRE)]))) == REQUIRING
     optional = claim(Mode.OPTIONAL)
     running = (replica("pod-1", optional), replica("pod-2", optional))
-    assert published(next_step(observed(origins=[damaged(*running, standing=optional)], spec={"enforcement": "Optional"}))) == optional
+    assert (
+        published(
+            next_step(
+                observed(
+                    origins=[damaged(*running, standing=optional)], spec={"enforcement": "Optional"}
+                )
+            )
+        )
+        == optional
+    )
 
 
 @pytest.mark.parametrize(
@@ -454,12 +570,24 @@ def test_what_every_replica_does_all_the_same_is_what_is_put_back() -> None:
     [
         (damaged(*BOTH_REQUIRE), [evidence(WWW, NONE, recent=())], claim(enforced=(APEX,))),
         (damaged(*BOTH_REQUIRE), [evidence(WWW, OTHER, recent=())], claim(enforced=(APEX,))),
-        (damaged(replica("pod-1", REQUIRING), replica("pod-2", claim(enforced=(APEX,)))), [], claim(enforced=(APEX,))),
+        (
+            damaged(replica("pod-1", REQUIRING), replica("pod-2", claim(enforced=(APEX,)))),
+            [],
+            claim(enforced=(APEX,)),
+        ),
         (damaged(replica("pod-1", REQUIRING), without(LEAF.sha256)), [], claim(enforced=(APEX,))),
-        (damaged(replica("pod-1", REQUIRING), replica("pod-2", REQUIRING, hosts=(APEX,))), [], claim(enforced=(APEX,))),
+        (
+            damaged(replica("pod-1", REQUIRING), replica("pod-2", REQUIRING, hosts=(APEX,))),
+            [],
+            claim(enforced=(APEX,)),
+        ),
         (damaged(replica("pod-1", REQUIRING), replica("pod-2", OFF)), [], OFF),
         (damaged(replica("pod-1", REQUIRING), replica("pod-2", claim(Mode.OPTIONAL))), [], OFF),
-        (damaged(replica("pod-1", REQUIRING), replica("pod-2", REQUIRING, error="timeout")), [], OFF),
+        (
+            damaged(replica("pod-1", REQUIRING), replica("pod-2", REQUIRING, error="timeout")),
+            [],
+            OFF,
+        ),
         (damaged(), [], OFF),
         (damaged(*BOTH_REQUIRE, standing=None), [], OFF),
         (damaged(*BOTH_REQUIRE, standing=ASKING), [], OFF),
@@ -485,10 +613,16 @@ def test_only_what_is_seen_now_is_put_back(found: Any, seen: list[Evidence], kep
     assert published(step) == kept
 
 
-@pytest.mark.parametrize("seen", [Evidence(WWW), evidence(WWW, lasting_s=60), evidence(WWW, silence="HTTP 403")])
-def test_what_every_replica_is_seen_to_do_is_put_back_although_its_proof_is_still_to_be_made(seen: Evidence) -> None:
+@pytest.mark.parametrize(
+    "seen", [Evidence(WWW), evidence(WWW, lasting_s=60), evidence(WWW, silence="HTTP 403")]
+)
+def test_what_every_replica_is_seen_to_do_is_put_back_although_its_proof_is_still_to_be_made(
+    seen: Evidence,
+) -> None:
     """After a restart, or a change at Cloudflare, with a window of a day: what requires keeps requiring."""
-    step = claim_is_whole(observed(origins=[found := damaged(*BOTH_REQUIRE)], evidence=[seen]), found)
+    step = claim_is_whole(
+        observed(origins=[found := damaged(*BOTH_REQUIRE)], evidence=[seen]), found
+    )
     assert step is not None
     assert published(step) == REQUIRING
 
@@ -500,7 +634,11 @@ def test_what_every_replica_is_seen_to_do_is_put_back_although_its_proof_is_stil
         (REQUIRING, [Evidence(WWW, silence="HTTP 403")], claim(enforced=(APEX,))),
         (replace(OFF, pins=(LEAF,)), [], claim(enforced=(APEX,))),
     ],
-    ids=["it arrives with ours", "it is hidden from the edge as well", "the text does not say it either"],
+    ids=[
+        "it arrives with ours",
+        "it is hidden from the edge as well",
+        "the text does not say it either",
+    ],
 )
 def test_a_host_that_others_text_before_ours_hides_is_kept_only_as_far_as_the_edge_meets_ours(
     said: Claim, seen: list[Evidence], kept: Claim
@@ -527,7 +665,9 @@ def put_back(until_s: float, said: Claim | None = OFF, **changes: Any) -> Any:
 
 
 @pytest.mark.parametrize("said", [OFF, None], ids=["ours is damaged", "ours is gone"])
-def test_who_puts_their_text_back_again_and_again_is_named_and_ours_waits(said: Claim | None) -> None:
+def test_who_puts_their_text_back_again_and_again_is_named_and_ours_waits(
+    said: Claim | None,
+) -> None:
     step = next_step(observed(origins=[put_back(60, said)], stepped=timedelta(hours=1)))
     assert isinstance(step, Block)
     assert step.reason is Reason.FOREIGN_CONFIGURATION
@@ -542,7 +682,9 @@ def test_who_puts_their_text_back_again_and_again_is_named_and_ours_waits(said: 
 
 def test_what_relaxes_does_not_wait_for_them() -> None:
     found = origin(overwritten=put_back(60).overwritten)
-    assert published(next_step(observed(origins=[found], spec={"enforcement": "Request"}))) == ASKING
+    assert (
+        published(next_step(observed(origins=[found], spec={"enforcement": "Request"}))) == ASKING
+    )
 
 
 def test_a_text_of_ours_that_stands_is_changed_whatever_was_before() -> None:
@@ -559,38 +701,70 @@ def test_the_zone_is_not_enabled_while_a_host_would_begin_to_refuse_its_visitors
     step = next_step(observed(zone={"enabled": False}, origins=[origin(OFF, displaced=(OWN,))]))
     assert isinstance(step, Block)
     assert step.reason is Reason.FOREIGN_CONFIGURATION
-    assert f"{WWW} would refuse our certificate as soon as the zone presents it: {OWN.why}" in step.message
+    assert (
+        f"{WWW} would refuse our certificate as soon as the zone presents it: {OWN.why}"
+        in step.message
+    )
     assert "leaving the host out of spec.hostnames" in step.message
 
 
 def test_a_host_whose_requests_do_not_meet_the_edge_holds_nothing_up() -> None:
     """DNS-only, with client certificates of its own: what the zone presents never gets there."""
     past = Evidence(WWW, REFUSED, count=1, last=at(-1), direct=True)
-    step = next_step(observed(zone={"enabled": False}, origins=[origin(OFF, displaced=(OWN,))], evidence=[past]))
+    step = next_step(
+        observed(zone={"enabled": False}, origins=[origin(OFF, displaced=(OWN,))], evidence=[past])
+    )
     assert isinstance(step, SetEnabled)
-    fresh: dict[str, Any] = {"record": {"uploaded": (), "claimed": (), "baseline": Baseline(enabled=False)}, "keys": None}
+    fresh: dict[str, Any] = {
+        "record": {"uploaded": (), "claimed": (), "baseline": Baseline(enabled=False)},
+        "keys": None,
+    }
     displacing = [origin(None, None, displaced=(OWN,))]
-    first = next_step(observed(**fresh, zone={"certificates": (), "enabled": False}, origins=displacing, evidence=[past]))
+    first = next_step(
+        observed(
+            **fresh,
+            zone={"certificates": (), "enabled": False},
+            origins=displacing,
+            evidence=[past],
+        )
+    )
     assert isinstance(first, Note), "the ConfigMap is about to carry our claim"
 
 
 def test_that_is_said_before_anything_is_written() -> None:
-    fresh: dict[str, Any] = {"record": {"uploaded": (), "claimed": (), "baseline": Baseline(enabled=False)}, "keys": None}
+    fresh: dict[str, Any] = {
+        "record": {"uploaded": (), "claimed": (), "baseline": Baseline(enabled=False)},
+        "keys": None,
+    }
     displacing = [origin(None, None, displaced=(OWN,))]
-    assert isinstance(next_step(observed(**fresh, zone={"certificates": (), "enabled": False}, origins=displacing)), Block)
+    assert isinstance(
+        next_step(
+            observed(**fresh, zone={"certificates": (), "enabled": False}, origins=displacing)
+        ),
+        Block,
+    )
     enabled = fresh | {"record": fresh["record"] | {"baseline": Baseline(enabled=True)}}
-    step = next_step(observed(**enabled, zone={"certificates": (), "enabled": True}, origins=displacing))
+    step = next_step(
+        observed(**enabled, zone={"certificates": (), "enabled": True}, origins=displacing)
+    )
     assert isinstance(step, Note), "what is enabled already refuses there already"
 
 
 @pytest.mark.parametrize(
-    "hidden", [HostBehaviour(WWW, Mode.REQUEST, own=True), HostBehaviour(WWW, Mode.OFF, odd="HTTP 308 on our check path")]
+    "hidden",
+    [
+        HostBehaviour(WWW, Mode.REQUEST, own=True),
+        HostBehaviour(WWW, Mode.OFF, odd="HTTP 308 on our check path"),
+    ],
 )
 def test_once_the_zone_presents_ours_such_a_host_holds_back_nothing(hidden: HostBehaviour) -> None:
     """It refuses by its own doing: renewals and new hosts go on beside it."""
 
     def among(said: Claim) -> Any:
-        pods = tuple(replace(it, hosts=(it.hosts[0], hidden)) for it in (replica("pod-1", said), replica("pod-2", said)))
+        pods = tuple(
+            replace(it, hosts=(it.hosts[0], hidden))
+            for it in (replica("pod-1", said), replica("pod-2", said))
+        )
         return origin(said, replicas=pods, displaced=(OWN,))
 
     one = claim(enforced=(APEX,))
@@ -601,25 +775,49 @@ def test_once_the_zone_presents_ours_such_a_host_holds_back_nothing(hidden: Host
     assert isinstance(noted, Note), "the next leaf is about to be uploaded"
 
 
-def test_a_required_host_that_is_hidden_holds_back_no_upload_and_one_that_was_not_seen_does() -> None:
+def test_a_required_host_that_is_hidden_holds_back_no_upload_and_one_that_was_not_seen_does() -> (
+    None
+):
     shown = replica("pod-2", BOTH)
-    odd = replace(shown, hosts=(shown.hosts[0], HostBehaviour(WWW, Mode.OFF, odd="HTTP 403 on our check path")))
-    assert isinstance(next_step(observed(**AWAITING_NEXT | {"origins": [origin(BOTH, replicas=(replica("pod-1", BOTH), odd))]})), Note)
+    odd = replace(
+        shown,
+        hosts=(shown.hosts[0], HostBehaviour(WWW, Mode.OFF, odd="HTTP 403 on our check path")),
+    )
+    assert isinstance(
+        next_step(
+            observed(
+                **AWAITING_NEXT
+                | {"origins": [origin(BOTH, replicas=(replica("pod-1", BOTH), odd))]}
+            )
+        ),
+        Note,
+    )
     unseen = origin(BOTH, replicas=(replica("pod-1", BOTH), replace(shown, hosts=shown.hosts[:1])))
-    assert waiting(next_step(observed(**AWAITING_NEXT | {"origins": [unseen]}))) is Reason.WAITING_FOR_REPLICAS
+    assert (
+        waiting(next_step(observed(**AWAITING_NEXT | {"origins": [unseen]})))
+        is Reason.WAITING_FOR_REPLICAS
+    )
 
 
 # --- replicas that are not Ready ---------------------------------------------------------------------------------------------------
 
 
-def test_a_rotation_waits_for_a_pod_that_is_not_ready_and_may_still_serve_and_says_what_to_do() -> None:
+def test_a_rotation_waits_for_a_pod_that_is_not_ready_and_may_still_serve_and_says_what_to_do() -> (
+    None
+):
     """Half of the visitors got 400 from it for as long as one looked."""
     cut_off = replica("pod-2", REQUIRING, ready=False, error="nothing within 5 s")
-    step = next_step(observed(**AWAITING_NEXT | {"origins": [origin(BOTH, replicas=(replica("pod-1", BOTH), cut_off))]}))
+    step = next_step(
+        observed(
+            **AWAITING_NEXT
+            | {"origins": [origin(BOTH, replicas=(replica("pod-1", BOTH), cut_off))]}
+        )
+    )
     assert isinstance(step, Wait)
     assert step.reason is Reason.WAITING_FOR_REPLICAS
     assert (
-        "pod pod-2 is not Ready, may still serve, and cannot be asked (nothing within 5 s); make it reachable, or delete it" in step.message
+        "pod pod-2 is not Ready, may still serve, and cannot be asked (nothing within 5 s); make it reachable, or delete it"
+        in step.message
     )
 
 
@@ -633,8 +831,15 @@ def test_while_a_controller_takes_no_text_nothing_is_written_but_what_relaxes() 
     step = next_step(observed(origins=[origin(replicas=behind, stuck=words)]))
     assert isinstance(step, Wait)
     assert (step.reason, step.message) == (Reason.CONTROLLER_STUCK, words)
-    assert waiting(next_step(observed(origins=[origin(None, stuck=words)]))) is Reason.CONTROLLER_STUCK
-    assert published(next_step(observed(origins=[origin(stuck=words)], spec={"enforcement": "Request"}))) == ASKING
+    assert (
+        waiting(next_step(observed(origins=[origin(None, stuck=words)]))) is Reason.CONTROLLER_STUCK
+    )
+    assert (
+        published(
+            next_step(observed(origins=[origin(stuck=words)], spec={"enforcement": "Request"}))
+        )
+        == ASKING
+    )
 
 
 def test_while_a_source_cannot_be_read_nothing_new_is_done_on_what_was_known_of_it() -> None:
@@ -643,12 +848,19 @@ def test_while_a_source_cannot_be_read_nothing_new_is_done_on_what_was_known_of_
     assert isinstance(step, Wait)
     assert step.reason is Reason.TRANSIENT_ERROR
     assert words in step.message
-    assert published(next_step(observed(origins=[origin(stale=words)], spec={"enforcement": "Request"}))) == ASKING
+    assert (
+        published(
+            next_step(observed(origins=[origin(stale=words)], spec={"enforcement": "Request"}))
+        )
+        == ASKING
+    )
 
 
 def test_a_text_whose_annotations_are_gone_is_put_back_as_every_replica_does_it() -> None:
     """Somebody has replaced the ConfigMap with its data and without what we had noted on it: nobody is let in who was not."""
-    damaged = origin(configured={"claim": None, "standing": REQUIRING, "intact": False, "claim_since": None})
+    damaged = origin(
+        configured={"claim": None, "standing": REQUIRING, "intact": False, "claim_since": None}
+    )
     step = next_step(observed(origins=[damaged]))
     assert isinstance(step, Publish)
     assert (step.claim.mode, step.claim.enforced) == (REQUIRING.mode, REQUIRING.enforced)

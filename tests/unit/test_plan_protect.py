@@ -1,4 +1,7 @@
-"""PROTECT: nobody is refused by our doing, whatever else is blocked, lost or unknown. Each test says what differs from a world at rest."""
+"""PROTECT: nobody is refused by our doing, whatever else is blocked, lost or unknown.
+
+Each test says what differs from a world at rest.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,18 @@ from typing import Any
 import pytest
 
 from aop.errors import Reason
-from aop.observed import NONE, OTHER, REFUSED, Arrival, CertificateState, Evidence, HoldOff, Observed, RejectedClaim, Unknown
+from aop.observed import (
+    NONE,
+    OTHER,
+    REFUSED,
+    Arrival,
+    CertificateState,
+    Evidence,
+    HoldOff,
+    Observed,
+    RejectedClaim,
+    Unknown,
+)
 from aop.origins import Claim, Mode, ObjectKey, Pin
 from aop.plan import next_step
 from aop.plan.facts import digest
@@ -58,13 +72,19 @@ BLOCKED: dict[str, dict[str, Any]] = {
 
 def arriving(*presented: str, host: str = APEX, every_s: float = 5.0) -> Evidence:
     """Arrivals of these in order, the last one now."""
-    recent = tuple(Arrival(at(-every_s * n), what) for n, what in zip(reversed(range(len(presented))), presented, strict=True))
+    recent = tuple(
+        Arrival(at(-every_s * n), what)
+        for n, what in zip(reversed(range(len(presented))), presented, strict=True)
+    )
     return Evidence(host, presented[-1], 1, since=recent[-1].at, last=recent[-1].at, recent=recent)
 
 
 def earlier(seen: Evidence, seconds: float) -> Evidence:
     """The same arrivals, that long ago."""
-    return replace(seen, recent=tuple(replace(one, at=one.at - timedelta(seconds=seconds)) for one in seen.recent))
+    return replace(
+        seen,
+        recent=tuple(replace(one, at=one.at - timedelta(seconds=seconds)) for one in seen.recent),
+    )
 
 
 def lost(presented: str = NONE, host: str = APEX) -> Evidence:
@@ -77,7 +97,9 @@ def lost_everywhere(presented: str = NONE) -> list[Evidence]:
     return [lost(presented, host) for host in HOSTS]
 
 
-def rejection(said: Claim, foreign: str = "none", *, times: int = 1, until_s: float = 119.0) -> RejectedClaim:
+def rejection(
+    said: Claim, foreign: str = "none", *, times: int = 1, until_s: float = 119.0
+) -> RejectedClaim:
     """A controller has rejected this claim a second ago."""
     return RejectedClaim(digest(said, foreign), times, since=at(-1), until=at(until_s))
 
@@ -97,7 +119,10 @@ def test_a_loss_relaxes_to_asking_whatever_is_blocked(blocked: dict[str, Any]) -
     noted = next_step(observed(**world))
     assert isinstance(noted, Note)
     assert noted.record.hold_offs == (HoldOff(1, since=NOW, until=at(60)),)
-    assert published(next_step(observed(record={"hold_offs": noted.record.hold_offs}, **world))) == ASKING
+    assert (
+        published(next_step(observed(record={"hold_offs": noted.record.hold_offs}, **world)))
+        == ASKING
+    )
 
 
 @pytest.mark.parametrize(
@@ -116,9 +141,19 @@ def test_a_loss_relaxes_to_asking_whatever_is_blocked(blocked: dict[str, Any]) -
         (OFF, REFUSED, None),
     ],
 )
-def test_what_counts_as_a_loss_depends_on_what_the_origin_refuses(was: Claim, presented: str, relaxed: Claim | None) -> None:
-    step = next_step(observed(origins=[origin(was)], record={"hold_offs": HELD_OFF}, evidence=lost_everywhere(presented)))
-    assert (step.claim if isinstance(step, Publish) and step.claim.mode < was.mode else None) == relaxed
+def test_what_counts_as_a_loss_depends_on_what_the_origin_refuses(
+    was: Claim, presented: str, relaxed: Claim | None
+) -> None:
+    step = next_step(
+        observed(
+            origins=[origin(was)],
+            record={"hold_offs": HELD_OFF},
+            evidence=lost_everywhere(presented),
+        )
+    )
+    assert (
+        step.claim if isinstance(step, Publish) and step.claim.mode < was.mode else None
+    ) == relaxed
 
 
 @pytest.mark.parametrize(
@@ -131,7 +166,14 @@ def test_what_counts_as_a_loss_depends_on_what_the_origin_refuses(was: Claim, pr
         lost(host="shop.example.com"),
         Evidence(APEX, silence="HTTP 403", silent_since=at(-600)),
     ],
-    ids=["two answers", "within ten seconds", "one of ours between", "ours at last", "a host that is not enforced", "silence"],
+    ids=[
+        "two answers",
+        "within ten seconds",
+        "one of ours between",
+        "ours at last",
+        "a host that is not enforced",
+        "silence",
+    ],
 )
 def test_less_than_a_loss_relaxes_nothing(seen: Evidence) -> None:
     step = next_step(observed(evidence=[seen]))
@@ -170,8 +212,12 @@ def test_a_loss_of_different_kinds_is_a_loss() -> None:
         (HoldOff(1, at(-60), NOW), 2, 120),
     ],
 )
-def test_the_hold_off_doubles_within_a_day_up_to_a_day(before: HoldOff | None, times: int, wait_s: float) -> None:
-    step = next_step(observed(record={"hold_offs": (before,) if before else ()}, evidence=lost_everywhere()))
+def test_the_hold_off_doubles_within_a_day_up_to_a_day(
+    before: HoldOff | None, times: int, wait_s: float
+) -> None:
+    step = next_step(
+        observed(record={"hold_offs": (before,) if before else ()}, evidence=lost_everywhere())
+    )
     assert isinstance(step, Note)
     assert step.record.hold_offs == (HoldOff(times, NOW, at(wait_s)),)
 
@@ -179,7 +225,9 @@ def test_the_hold_off_doubles_within_a_day_up_to_a_day(before: HoldOff | None, t
 def test_a_relaxation_keeps_the_pins() -> None:
     """They are trust, and trust is taken away by one rule only."""
     was = claim(pins=(LEAF, NEXT))
-    step = next_step(observed(origins=[origin(was)], record={"hold_offs": HELD_OFF}, evidence=lost_everywhere()))
+    step = next_step(
+        observed(origins=[origin(was)], record={"hold_offs": HELD_OFF}, evidence=lost_everywhere())
+    )
     assert published(step).pins == was.pins
 
 
@@ -194,7 +242,9 @@ def test_where_asking_was_rejected_nothing_is_asked() -> None:
 def refusing(leaf: str, running: Claim = REQUIRING, **changes: Any) -> tuple[Any, ...]:
     """Two replicas of which the second refuses that leaf."""
     second = replica("pod-2", running, **changes)
-    behaviours = tuple(replace(b, accepts=b.accepts - {leaf}, refuses=frozenset({leaf})) for b in second.hosts)
+    behaviours = tuple(
+        replace(b, accepts=b.accepts - {leaf}, refuses=frozenset({leaf})) for b in second.hosts
+    )
     return replica("pod-1", running), replace(second, hosts=behaviours)
 
 
@@ -215,7 +265,9 @@ def refused(leaf: Pin, said: Claim = REQUIRING, **record: Any) -> dict[str, Any]
 @pytest.mark.parametrize("mode", [Mode.OPTIONAL, Mode.REQUIRE])
 def test_a_leaf_that_may_be_presented_and_is_not_pinned_is_pinned(mode: Mode) -> None:
     """What mends it is trust, not relaxation."""
-    assert published(next_step(observed(**refused(RETIRED, claim(mode))))) == claim(mode, pins=(LEAF, RETIRED))
+    assert published(next_step(observed(**refused(RETIRED, claim(mode))))) == claim(
+        mode, pins=(LEAF, RETIRED)
+    )
 
 
 def test_where_that_text_was_rejected_before_nobody_is_refused() -> None:
@@ -227,7 +279,9 @@ def test_where_that_text_was_rejected_before_nobody_is_refused() -> None:
 def test_a_pinned_leaf_that_a_replica_refuses_all_the_same_relaxes_and_is_held_off_first() -> None:
     noted = next_step(observed(**refused(LEAF)))
     assert isinstance(noted, Note)
-    assert noted.record.hold_offs == tuple(HoldOff(1, NOW, at(60), host) for host in HOSTS), "each of the hosts that it refuses at"
+    assert noted.record.hold_offs == tuple(HoldOff(1, NOW, at(60), host) for host in HOSTS), (
+        "each of the hosts that it refuses at"
+    )
     assert published(next_step(observed(**refused(LEAF, hold_offs=HELD_OFF)))) == ASKING
 
 
@@ -243,11 +297,19 @@ def test_a_host_that_is_not_enforced_is_no_reason_to_relax() -> None:
 
 @pytest.mark.parametrize(
     "replicas",
-    [refusing(LEAF.sha256, settled=False), refusing(LEAF.sha256, revision=6), refusing(RETIRED.sha256)],
+    [
+        refusing(LEAF.sha256, settled=False),
+        refusing(LEAF.sha256, revision=6),
+        refusing(RETIRED.sha256),
+    ],
     ids=["an old worker may have answered", "an older revision", "a leaf that was never uploaded"],
 )
 def test_a_refusal_that_says_nothing_about_now_changes_nothing(replicas: Any) -> None:
-    step = next_step(observed(origins=[origin(replicas=replicas)], record={"hold_offs": HELD_OFF}, evidence=QUIET))
+    step = next_step(
+        observed(
+            origins=[origin(replicas=replicas)], record={"hold_offs": HELD_OFF}, evidence=QUIET
+        )
+    )
     assert isinstance(step, Wait | Done), step
 
 
@@ -271,7 +333,9 @@ def aged(hours: float, was: Claim = REQUIRING, **more: Any) -> Observed:
 
 
 @pytest.mark.parametrize("mode", [Mode.REQUIRE, Mode.OPTIONAL])
-def test_24_h_before_its_end_a_leaf_without_a_successor_is_not_required_any_more(mode: Mode) -> None:
+def test_24_h_before_its_end_a_leaf_without_a_successor_is_not_required_any_more(
+    mode: Mode,
+) -> None:
     assert published(next_step(aged(24, claim(mode)))) == claim(Mode.REQUEST, (), (ending(24),))
     assert next_step(aged(24.1)) == Done()
 
@@ -339,15 +403,21 @@ def test_a_successor_that_one_host_is_not_seen_with_does_not() -> None:
 
 @pytest.mark.parametrize("blocked", BLOCKED.values(), ids=BLOCKED.keys())
 @pytest.mark.parametrize(("enforcement", "less"), [("Request", ASKING), ("Optional", OPTIONAL)])
-def test_less_is_given_at_once_whatever_is_blocked(blocked: dict[str, Any], enforcement: str, less: Claim) -> None:
+def test_less_is_given_at_once_whatever_is_blocked(
+    blocked: dict[str, Any], enforcement: str, less: Claim
+) -> None:
     world = {**blocked, "spec": {**blocked.get("spec", {}), "enforcement": enforcement}}
     assert published(next_step(observed(**world))) == less
 
 
 @pytest.mark.parametrize(
-    ("hosts", "less"), [((APEX,), claim(enforced=(APEX,))), (("shop.example.com",), ASKING)], ids=["one host left", "no host left"]
+    ("hosts", "less"),
+    [((APEX,), claim(enforced=(APEX,))), (("shop.example.com",), ASKING)],
+    ids=["one host left", "no host left"],
 )
-def test_a_host_that_is_out_of_scope_is_not_required_any_more(hosts: Sequence[str], less: Claim) -> None:
+def test_a_host_that_is_out_of_scope_is_not_required_any_more(
+    hosts: Sequence[str], less: Claim
+) -> None:
     assert published(next_step(observed(origins=[origin(hosts=tuple(hosts))]))) == less
 
 
@@ -359,10 +429,27 @@ def test_an_origin_that_has_left_the_spec_is_asked_for_nothing(was: Claim) -> No
 # --- a text that the controller rejects ------------------------------------------------------------------------------------
 
 
-def rejected(said: Claim = REQUIRING, running: Claim | None = ASKING, *, accepted: Claim | None = ASKING, **more: Any) -> dict[str, Any]:
-    behind = (replica("pod-1", running, revision=REVISION - 1), replica("pod-2", running, revision=REVISION - 1))
+def rejected(
+    said: Claim = REQUIRING,
+    running: Claim | None = ASKING,
+    *,
+    accepted: Claim | None = ASKING,
+    **more: Any,
+) -> dict[str, Any]:
+    behind = (
+        replica("pod-1", running, revision=REVISION - 1),
+        replica("pod-2", running, revision=REVISION - 1),
+    )
     return {
-        "origins": [origin(said, running, configured={"accepted": accepted, **more}, replicas=behind, rejected="[emerg] unknown directive")]
+        "origins": [
+            origin(
+                said,
+                running,
+                configured={"accepted": accepted, **more},
+                replicas=behind,
+                rejected="[emerg] unknown directive",
+            )
+        ]
     }
 
 
@@ -377,7 +464,10 @@ def test_a_rejected_claim_is_noted_and_then_goes_back_to_its_last_accepted_form(
     noted = next_step(observed(**rejected()))
     assert isinstance(noted, Note)
     assert noted.record.rejected == (RejectedClaim(digest(REQUIRING, "none"), 1, NOW, at(120)),)
-    assert published(next_step(observed(**rejected(), record={"rejected": noted.record.rejected}))) == ASKING
+    assert (
+        published(next_step(observed(**rejected(), record={"rejected": noted.record.rejected})))
+        == ASKING
+    )
 
 
 @pytest.mark.parametrize(
@@ -401,19 +491,27 @@ def test_a_rejected_claim_is_noted_and_then_goes_back_to_its_last_accepted_form(
         "it was accepted once",
     ],
 )
-def test_it_goes_back_to_what_is_safe(said: Claim, accepted: Claim | None, also_rejected: Sequence[Claim], back: Claim) -> None:
+def test_it_goes_back_to_what_is_safe(
+    said: Claim, accepted: Claim | None, also_rejected: Sequence[Claim], back: Claim
+) -> None:
     record = {"rejected": tuple(rejection(one) for one in (said, *also_rejected))}
-    assert published(next_step(observed(**rejected(said, accepted=accepted), record=record))) == back
+    assert (
+        published(next_step(observed(**rejected(said, accepted=accepted), record=record))) == back
+    )
 
 
 @pytest.mark.parametrize("said", [OFF, ASKING], ids=["off was rejected", "off was rejected before"])
 def test_where_even_off_is_rejected_nothing_of_ours_stays(said: Claim) -> None:
     record = {"rejected": tuple({rejection(one) for one in (said, OFF)})}
-    assert next_step(observed(**rejected(said, accepted=None), record=record)) == Withdraw("public", TARGET)
+    assert next_step(observed(**rejected(said, accepted=None), record=record)) == Withdraw(
+        "public", TARGET
+    )
 
 
 def test_a_rejection_that_another_claim_has_caused_is_theirs_to_mend() -> None:
-    step = next_step(observed(**rejected(REQUIRING, REQUIRING, accepted=REQUIRING, others_changed=True)))
+    step = next_step(
+        observed(**rejected(REQUIRING, REQUIRING, accepted=REQUIRING, others_changed=True))
+    )
     assert isinstance(step, Wait)
     assert step.reason is Reason.WAITING_FOR_REPLICAS
 
@@ -422,7 +520,10 @@ def test_the_record_of_rejections_is_bounded() -> None:
     before = tuple(RejectedClaim(f"{n:016x}", 1, at(-200), at(-80)) for n in range(8))
     step = next_step(observed(**rejected(), record={"rejected": before}))
     assert isinstance(step, Note)
-    assert step.record.rejected == (*before[1:], RejectedClaim(digest(REQUIRING, "none"), 1, NOW, at(120)))
+    assert step.record.rejected == (
+        *before[1:],
+        RejectedClaim(digest(REQUIRING, "none"), 1, NOW, at(120)),
+    )
 
 
 def test_a_rejected_claim_is_not_published_again_until_something_changes() -> None:
@@ -430,16 +531,28 @@ def test_a_rejected_claim_is_not_published_again_until_something_changes() -> No
     step = next_step(observed(record=record, origins=[origin(ASKING)]))
     assert isinstance(step, Block)
     assert step.reason is Reason.TEXT_REJECTED
-    other_text = next_step(observed(record=record, origins=[origin(ASKING, configured={"foreign_digest": "another"})]))
+    other_text = next_step(
+        observed(record=record, origins=[origin(ASKING, configured={"foreign_digest": "another"})])
+    )
     assert published(other_text) == REQUIRING
 
 
 def test_a_digest_tells_apart_what_matters_to_a_controller_and_nothing_else() -> None:
     other_pin = claim(pins=(NEXT,))
-    texts = [REQUIRING, ASKING, OFF, OPTIONAL, other_pin, claim(enforced=(APEX,)), replace(REQUIRING, patterns=(APEX,))]
+    texts = [
+        REQUIRING,
+        ASKING,
+        OFF,
+        OPTIONAL,
+        other_pin,
+        claim(enforced=(APEX,)),
+        replace(REQUIRING, patterns=(APEX,)),
+    ]
     assert len({digest(one, "none") for one in texts}) == len(texts)
     assert digest(REQUIRING, "none") != digest(REQUIRING, "other")
-    assert digest(replace(REQUIRING, flush_count=3, owner="edge/other"), "none") == digest(REQUIRING, "none")
+    assert digest(replace(REQUIRING, flush_count=3, owner="edge/other"), "none") == digest(
+        REQUIRING, "none"
+    )
 
 
 def test_an_origin_that_carries_nothing_of_ours_hides_no_other() -> None:
@@ -450,11 +563,22 @@ def test_an_origin_that_carries_nothing_of_ours_hides_no_other() -> None:
         origin(configured=Unknown("timeout"), name="c"),
         origin(OFF, name="d"),
     ]
-    lossy = observed(origins=[*others, origin()], record={"hold_offs": HELD_OFF}, evidence=lost_everywhere())
+    lossy = observed(
+        origins=[*others, origin()], record={"hold_offs": HELD_OFF}, evidence=lost_everywhere()
+    )
     assert published(next_step(lossy)) == ASKING
-    assert published(next_step(observed(origins=[*others, origin()], spec={"enforcement": "Request"}))) == ASKING
-    assert published(next_step(replace(aged(24), origins=(*others, *aged(24).origins)))).mode is Mode.REQUEST
-    assert published(next_step(replace(aged(1 / 120), origins=(*others, *aged(1 / 120).origins)))).mode is Mode.OFF
+    assert (
+        published(next_step(observed(origins=[*others, origin()], spec={"enforcement": "Request"})))
+        == ASKING
+    )
+    assert (
+        published(next_step(replace(aged(24), origins=(*others, *aged(24).origins)))).mode
+        is Mode.REQUEST
+    )
+    assert (
+        published(next_step(replace(aged(1 / 120), origins=(*others, *aged(1 / 120).origins)))).mode
+        is Mode.OFF
+    )
 
 
 def test_a_zone_that_cannot_be_read_is_not_switched_off() -> None:
@@ -466,7 +590,9 @@ def test_a_zone_that_cannot_be_read_is_not_switched_off() -> None:
 
 def test_nobody_who_is_refused_anything_less_is_asked_less() -> None:
     """Optional with all its hosts still in scope stays as it is."""
-    assert next_step(observed(origins=[origin(OPTIONAL)], spec={"enforcement": "Optional"})) == Done()
+    assert (
+        next_step(observed(origins=[origin(OPTIONAL)], spec={"enforcement": "Optional"})) == Done()
+    )
 
 
 def test_the_first_origin_in_need_goes_first_and_the_others_follow() -> None:
@@ -494,7 +620,13 @@ def three(*losing: str, presented: str = NONE, **more: Any) -> dict[str, Any]:
     seen = [lost(presented, host) if host in losing else evidence(host) for host in THREE]
     said = claim(enforced=THREE)
     return {
-        "origins": [origin(said, hosts=THREE, replicas=(replica("pod-1", said, THREE), replica("pod-2", said, THREE)))],
+        "origins": [
+            origin(
+                said,
+                hosts=THREE,
+                replicas=(replica("pod-1", said, THREE), replica("pod-2", said, THREE)),
+            )
+        ],
         "evidence": seen,
     } | more
 
@@ -540,8 +672,12 @@ def test_of_hundreds_those_that_were_not_asked_since_the_loss_began_say_nothing(
     earlier = replace(evidence(WWW), last=at(-11))
     begins = replace(evidence(SHOP), recent=(Arrival(at(-2), NONE),), presented=NONE, last=at(-2))
     assert relaxing(three(evidence=[lost(), begins, earlier])) == ASKING
-    assert relaxing(three(evidence=[lost(), begins, replace(earlier, last=at(-9))])) == claim(enforced=(SHOP, WWW))
-    assert relaxing(three(evidence=[lost(), earlier, replace(earlier, host=SHOP)])) == claim(enforced=(SHOP, WWW)), "nobody else loses"
+    assert relaxing(three(evidence=[lost(), begins, replace(earlier, last=at(-9))])) == claim(
+        enforced=(SHOP, WWW)
+    )
+    assert relaxing(three(evidence=[lost(), earlier, replace(earlier, host=SHOP)])) == claim(
+        enforced=(SHOP, WWW)
+    ), "nobody else loses"
 
 
 @pytest.mark.parametrize(
@@ -554,7 +690,9 @@ def test_of_hundreds_those_that_were_not_asked_since_the_loss_began_say_nothing(
     ],
     ids=["disabled", "no certificate", "another's is newer", "ours is being deleted"],
 )
-def test_where_cloudflare_itself_says_that_ours_is_not_presented_one_host_speaks_for_all(zone: dict[str, Any]) -> None:
+def test_where_cloudflare_itself_says_that_ours_is_not_presented_one_host_speaks_for_all(
+    zone: dict[str, Any],
+) -> None:
     noted = next_step(observed(**three(WWW), zone=zone))
     assert isinstance(noted, Note)
     assert [held.host for held in noted.record.hold_offs] == [""]
@@ -564,13 +702,19 @@ def test_where_cloudflare_itself_says_that_ours_is_not_presented_one_host_speaks
 def test_a_share_of_losing_answers_is_a_loss_although_others_arrive_well() -> None:
     """One replica of three refuses, or one location of the edge presents something else."""
     mixed = arriving(*((LEAF.sha256, LEAF.sha256, OTHER) * 6), host=WWW)
-    assert relaxing(three(evidence=[evidence(APEX), evidence(SHOP), mixed])) == claim(enforced=(APEX, SHOP))
+    assert relaxing(three(evidence=[evidence(APEX), evidence(SHOP), mixed])) == claim(
+        enforced=(APEX, SHOP)
+    )
 
 
 @pytest.mark.parametrize(
     "seen",
     [
-        arriving(*((LEAF.sha256, LEAF.sha256, LEAF.sha256, LEAF.sha256, OTHER) * 6), host=WWW, every_s=3.0),
+        arriving(
+            *((LEAF.sha256, LEAF.sha256, LEAF.sha256, LEAF.sha256, OTHER) * 6),
+            host=WWW,
+            every_s=3.0,
+        ),
         arriving(*((LEAF.sha256, LEAF.sha256, OTHER) * 4), host=WWW),
         arriving(*((LEAF.sha256, LEAF.sha256, OTHER) * 6), host=WWW, every_s=1.5),
         earlier(arriving(*((LEAF.sha256, LEAF.sha256, OTHER) * 6), host=WWW), 31),
@@ -592,11 +736,15 @@ def test_a_host_that_is_held_off_already_is_not_noted_again() -> None:
 
 def test_however_many_hold_offs_run_a_new_one_is_noted_and_then_acted_on() -> None:
     """It is the relaxation that must not wait: what is dropped of the record is a hold-off of somebody else's."""
-    running = tuple(HoldOff(5, at(-600), at(3600 + n), f"h{n:02}.example.com") for n in range(MOST_HOLD_OFFS))
+    running = tuple(
+        HoldOff(5, at(-600), at(3600 + n), f"h{n:02}.example.com") for n in range(MOST_HOLD_OFFS)
+    )
     noted = next_step(observed(**three(WWW), record={"hold_offs": running}))
     assert isinstance(noted, Note)
     assert noted.record.hold_offs == (*running[1:], HoldOff(1, NOW, at(60), WWW))
-    assert published(next_step(observed(**three(WWW), record={"hold_offs": noted.record.hold_offs}))) == claim(enforced=(APEX, SHOP))
+    assert published(
+        next_step(observed(**three(WWW), record={"hold_offs": noted.record.hold_offs}))
+    ) == claim(enforced=(APEX, SHOP))
 
 
 def test_more_hosts_at_once_than_can_be_remembered_are_held_off_together() -> None:
@@ -620,11 +768,18 @@ def verifying(*hosts: str, odd: str | None = None, said: Claim | None = None) ->
     """Three hosts, at some of which somebody's Ingress verifies client certificates by itself, or something else is odd."""
     required = said or claim(enforced=THREE)
     seen = replica("pod-1", required, THREE)
-    other = replace(seen, hosts=tuple(replace(b, own=odd is None, odd=odd) if b.host in hosts else b for b in seen.hosts))
+    other = replace(
+        seen,
+        hosts=tuple(
+            replace(b, own=odd is None, odd=odd) if b.host in hosts else b for b in seen.hosts
+        ),
+    )
     return origin(required, hosts=THREE, replicas=(replica("pod-2", required, THREE), other))
 
 
-@pytest.mark.parametrize("odd", [None, "HTTP 400 on our check path"], ids=["its own Ingress", "a snippet of others"])
+@pytest.mark.parametrize(
+    "odd", [None, "HTTP 400 on our check path"], ids=["its own Ingress", "a snippet of others"]
+)
 def test_a_host_that_another_s_configuration_refuses_is_left_alone(odd: str | None) -> None:
     """Relaxing would help nobody there, and harm the host once that configuration is gone."""
     step = next_step(observed(**three(WWW, presented=REFUSED, origins=[verifying(WWW, odd=odd)])))
@@ -638,14 +793,22 @@ def test_what_our_own_text_refuses_there_is_a_loss_all_the_same() -> None:
     assert relaxing(three(WWW, origins=[verifying(WWW)])) == claim(enforced=(APEX, SHOP))
 
 
-def test_a_host_that_answers_past_the_edge_says_nothing_of_asking_and_is_relaxed_by_itself_if_it_is_required() -> None:
+def test_a_host_that_answers_past_the_edge_says_nothing_of_asking_and_is_relaxed_by_itself_if_it_is_required() -> (
+    None
+):
     """Its DNS record is not proxied any more: its visitors come without a certificate."""
     direct = replace(lost(host=WWW), direct=True)
-    assert relaxing(three(evidence=[evidence(APEX), evidence(SHOP), direct])) == claim(enforced=(APEX, SHOP))
+    assert relaxing(three(evidence=[evidence(APEX), evidence(SHOP), direct])) == claim(
+        enforced=(APEX, SHOP)
+    )
     refused_there = replace(lost(REFUSED, WWW), direct=True)
     asking = origin(ASKING, hosts=THREE, replicas=(replica("pod-1", ASKING, THREE),))
     step = next_step(
-        observed(origins=[asking], spec={"suspend": True}, evidence=[evidence(APEX, NONE), evidence(SHOP, NONE), refused_there])
+        observed(
+            origins=[asking],
+            spec={"suspend": True},
+            evidence=[evidence(APEX, NONE), evidence(SHOP, NONE), refused_there],
+        )
     )
     assert isinstance(step, Block), step
 
@@ -672,31 +835,56 @@ def test_after_asking_was_ended_nobody_is_asked_again_before_the_hold_off_is_ove
 
 @pytest.mark.parametrize(
     ("before", "times", "pause_s"),
-    [((), 1, 120), ((1, -121, -1), 2, 240), ((4, -3600, -1800), 5, 1920), ((9, -7200, -3600), 10, 3600), ((99, -7200, -3600), 100, 3600)],
+    [
+        ((), 1, 120),
+        ((1, -121, -1), 2, 240),
+        ((4, -3600, -1800), 5, 1920),
+        ((9, -7200, -3600), 10, 3600),
+        ((99, -7200, -3600), 100, 3600),
+    ],
 )
-def test_each_rejection_of_the_same_claim_is_followed_by_a_longer_pause(before: tuple[float, ...], times: int, pause_s: float) -> None:
-    last = tuple(RejectedClaim(digest(REQUIRING, "none"), int(n), at(since), at(until)) for n, since, until in ([before] if before else []))
+def test_each_rejection_of_the_same_claim_is_followed_by_a_longer_pause(
+    before: tuple[float, ...], times: int, pause_s: float
+) -> None:
+    last = tuple(
+        RejectedClaim(digest(REQUIRING, "none"), int(n), at(since), at(until))
+        for n, since, until in ([before] if before else [])
+    )
     step = next_step(observed(**rejected(), record={"rejected": last}))
     assert isinstance(step, Note)
-    assert step.record.rejected == (RejectedClaim(digest(REQUIRING, "none"), times, NOW, at(pause_s)),)
+    assert step.record.rejected == (
+        RejectedClaim(digest(REQUIRING, "none"), times, NOW, at(pause_s)),
+    )
 
 
 def test_a_rejected_claim_is_tried_again_when_its_pause_is_over() -> None:
     """The cause may have been mended by somebody who says nothing to us."""
     over = RejectedClaim(digest(REQUIRING, "none"), 3, at(-500), NOW)
-    assert published(next_step(observed(record={"rejected": (over,)}, origins=[origin(ASKING)]))) == REQUIRING
+    assert (
+        published(next_step(observed(record={"rejected": (over,)}, origins=[origin(ASKING)])))
+        == REQUIRING
+    )
 
 
 def test_what_was_rejected_a_day_ago_is_forgotten_with_the_next_note() -> None:
-    old, recent = (RejectedClaim(name * 16, 1, at(-90000), at(until)) for name, until in (("a", -86400), ("b", -86399)))
+    old, recent = (
+        RejectedClaim(name * 16, 1, at(-90000), at(until))
+        for name, until in (("a", -86400), ("b", -86399))
+    )
     step = next_step(observed(**rejected(), record={"rejected": (old, recent)}))
     assert isinstance(step, Note)
-    assert [one.digest for one in step.record.rejected] == [recent.digest, digest(REQUIRING, "none")]
+    assert [one.digest for one in step.record.rejected] == [
+        recent.digest,
+        digest(REQUIRING, "none"),
+    ]
 
 
 def test_a_rejection_of_a_clock_that_was_ahead_holds_nothing() -> None:
     later = RejectedClaim(digest(REQUIRING, "none"), 3, at(3000), at(3500))
-    assert published(next_step(observed(record={"rejected": (later,)}, origins=[origin(ASKING)]))) == REQUIRING
+    assert (
+        published(next_step(observed(record={"rejected": (later,)}, origins=[origin(ASKING)])))
+        == REQUIRING
+    )
 
 
 def test_where_both_milder_texts_were_rejected_the_mildest_is_tried_all_the_same() -> None:
@@ -707,7 +895,10 @@ def test_where_both_milder_texts_were_rejected_the_mildest_is_tried_all_the_same
 
 def test_nothing_is_concluded_from_a_controller_that_says_nothing() -> None:
     """However long no replica shows a text: slow is slow."""
-    behind = (replica("pod-1", ASKING, revision=REVISION - 1), replica("pod-2", ASKING, revision=REVISION - 1))
+    behind = (
+        replica("pod-1", ASKING, revision=REVISION - 1),
+        replica("pod-2", ASKING, revision=REVISION - 1),
+    )
     for since_s in (-40, -86400):
         step = next_step(observed(origins=[origin(replicas=behind, published_at=at(since_s))]))
         assert isinstance(step, Wait)

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 
 from aop.errors import Reason
-from aop.observed import NONE, OTHER, REFUSED, Arrival, Evidence, HoldOff, Limits, RejectedClaim, Unknown
+from aop.observed import (
+    NONE,
+    OTHER,
+    REFUSED,
+    Arrival,
+    Evidence,
+    HoldOff,
+    Limits,
+    RejectedClaim,
+    Unknown,
+)
 from aop.origins import Claim, Mode
 from aop.plan import next_step
 from aop.plan.facts import digest, proven
@@ -67,7 +77,9 @@ def test_asking_comes_with_trust_in_all_that_may_be_presented() -> None:
 def test_asking_waits_while_something_expired_may_still_be_presented() -> None:
     old = pin("retired", not_after=at(30))
     uploaded = {"uploaded": tuple(sorted((LEAF, old)))}
-    step = next_step(observed(origins=[origin(OFF)], record=uploaded, evidence=UNPROVEN, still=False))
+    step = next_step(
+        observed(origins=[origin(OFF)], record=uploaded, evidence=UNPROVEN, still=False)
+    )
     assert waiting(step) is Reason.WAITING_FOR_CLOUDFLARE
     assert old.short in str(step)
 
@@ -91,7 +103,11 @@ def test_what_has_expired_leaves_cloudflare_and_then_the_record_before_anybody_i
 
 
 def test_nothing_is_proven_before_every_replica_asks() -> None:
-    step = next_step(observed(origins=[origin(ASKING, replicas=(replica("pod-1", ASKING), replica("pod-2", OFF)))]))
+    step = next_step(
+        observed(
+            origins=[origin(ASKING, replicas=(replica("pod-1", ASKING), replica("pod-2", OFF)))]
+        )
+    )
     assert waiting(step) is Reason.WAITING_FOR_REPLICAS
     assert "pod-2" in str(step)
 
@@ -118,7 +134,9 @@ def test_nothing_is_proven_before_every_replica_asks() -> None:
         ({"silence": "HTTP 520", "silent_since": at(-2)}, True),
     ],
 )
-def test_a_proof_is_a_whole_fresh_window_of_the_wanted_leaf(changes: dict[str, Any], is_proof: bool) -> None:
+def test_a_proof_is_a_whole_fresh_window_of_the_wanted_leaf(
+    changes: dict[str, Any], is_proof: bool
+) -> None:
     """The window is 180 s, the fewest answers 12, and the last one is not older than 30 s."""
     assert proven(observed(evidence=[replace(evidence(APEX), **changes)]), APEX) is is_proof
 
@@ -127,7 +145,9 @@ def test_a_long_window_needs_a_fresh_answer_all_the_same() -> None:
     """It is asked as often as a short one, so an answer of minutes ago says nothing of what comes now."""
     hour = {"verification": {"window": "1h"}}
     assert proven(observed(spec=hour, evidence=[evidence(APEX, lasting_s=3600)]), APEX)
-    assert not proven(observed(spec=hour, evidence=[evidence(APEX, lasting_s=5000, last=at(-31))]), APEX)
+    assert not proven(
+        observed(spec=hour, evidence=[evidence(APEX, lasting_s=5000, last=at(-31))]), APEX
+    )
 
 
 def test_where_many_hosts_share_the_requests_an_answer_is_fresh_for_longer() -> None:
@@ -147,27 +167,62 @@ def test_a_host_without_any_answer_is_not_proven() -> None:
         ([evidence(host, lasting_s=60) for host in HOSTS], Reason.WAITING_FOR_PROOF, "for 180 s"),
         ([evidence(APEX, NONE), evidence(WWW, lasting_s=60)], Reason.WAITING_FOR_PROOF, WWW),
         (UNPROVEN, Reason.EDGE_NOT_PROVEN, "without a certificate"),
-        ([evidence(APEX, OTHER), evidence(WWW, direct=True)], Reason.EDGE_NOT_PROVEN, "that is not ours"),
-        ([evidence(APEX, OTHER), evidence(WWW, direct=True)], Reason.EDGE_NOT_PROVEN, f"{WWW} answers past Cloudflare"),
-        ([evidence(APEX, lasting_s=60, silence="HTTP 520", silent_since=at(-9)), evidence(WWW, NONE)], Reason.EDGE_NOT_PROVEN, "HTTP 520"),
-        ([evidence(APEX, NEXT.sha256), evidence(WWW, REFUSED, recent=())], Reason.EDGE_NOT_PROVEN, f"with leaf {NEXT.short}"),
-        ([evidence(host, silence="HTTP 403", silent_since=at(-9), presented=NONE) for host in HOSTS], Reason.EDGE_SILENT, "HTTP 403"),
+        (
+            [evidence(APEX, OTHER), evidence(WWW, direct=True)],
+            Reason.EDGE_NOT_PROVEN,
+            "that is not ours",
+        ),
+        (
+            [evidence(APEX, OTHER), evidence(WWW, direct=True)],
+            Reason.EDGE_NOT_PROVEN,
+            f"{WWW} answers past Cloudflare",
+        ),
+        (
+            [
+                evidence(APEX, lasting_s=60, silence="HTTP 520", silent_since=at(-9)),
+                evidence(WWW, NONE),
+            ],
+            Reason.EDGE_NOT_PROVEN,
+            "HTTP 520",
+        ),
+        (
+            [evidence(APEX, NEXT.sha256), evidence(WWW, REFUSED, recent=())],
+            Reason.EDGE_NOT_PROVEN,
+            f"with leaf {NEXT.short}",
+        ),
+        (
+            [
+                evidence(host, silence="HTTP 403", silent_since=at(-9), presented=NONE)
+                for host in HOSTS
+            ],
+            Reason.EDGE_SILENT,
+            "HTTP 403",
+        ),
         ([evidence(APEX, NONE), Evidence(WWW)], Reason.EDGE_NOT_PROVEN, f"{WWW} was not asked yet"),
     ],
 )
-def test_what_the_proof_waits_for_is_told_host_by_host(seen: list[Evidence], reason: Reason, said: str) -> None:
+def test_what_the_proof_waits_for_is_told_host_by_host(
+    seen: list[Evidence], reason: Reason, said: str
+) -> None:
     step = next_step(observed(origins=[origin(ASKING)], evidence=seen))
     assert waiting(step) is reason
     assert said in str(step)
 
 
 def test_a_host_that_an_association_outranks_is_named_as_such() -> None:
-    step = next_step(observed(origins=[origin(ASKING)], evidence=UNPROVEN, zone={"outranked": (WWW,)}))
+    step = next_step(
+        observed(origins=[origin(ASKING)], evidence=UNPROVEN, zone={"outranked": (WWW,)})
+    )
     assert f"{WWW} has a per-hostname association" in str(step)
 
 
 def test_the_proof_is_awaited_since_it_began() -> None:
-    step = next_step(observed(origins=[origin(ASKING)], evidence=[evidence(APEX, lasting_s=60), evidence(WWW, lasting_s=90)]))
+    step = next_step(
+        observed(
+            origins=[origin(ASKING)],
+            evidence=[evidence(APEX, lasting_s=60), evidence(WWW, lasting_s=90)],
+        )
+    )
     assert isinstance(step, Wait)
     assert step.since == at(-93)
 
@@ -175,7 +230,9 @@ def test_the_proof_is_awaited_since_it_began() -> None:
 # --- sessions from before ----------------------------------------------------------------------------------------------------
 
 
-def old_sessions(*, fresh: str | None = LEAF.sha256, old_for_s: float | None = 290.0, **changes: Any) -> Evidence:
+def old_sessions(
+    *, fresh: str | None = LEAF.sha256, old_for_s: float | None = 290.0, **changes: Any
+) -> Evidence:
     """Requests come without a certificate, for so long over connections from before; `fresh` is what the last new handshake came with."""
     return replace(
         evidence(APEX, NONE),
@@ -186,7 +243,10 @@ def old_sessions(*, fresh: str | None = LEAF.sha256, old_for_s: float | None = 2
 
 
 def test_sessions_from_before_are_flushed_by_the_same_text_under_a_new_revision() -> None:
-    world: dict[str, Any] = {"origins": [origin(ASKING)], "evidence": [old_sessions(old_for_s=20), evidence(WWW, NONE)]}
+    world: dict[str, Any] = {
+        "origins": [origin(ASKING)],
+        "evidence": [old_sessions(old_for_s=20), evidence(WWW, NONE)],
+    }
     noted = next_step(observed(**world))
     assert isinstance(noted, Note)
     step = next_step(observed(**world, record={"flushes": noted.record.flushes}))
@@ -196,13 +256,18 @@ def test_sessions_from_before_are_flushed_by_the_same_text_under_a_new_revision(
 
 
 def test_so_are_they_under_a_text_that_was_rejected_once_and_is_taken_everywhere_now() -> None:
-    """What broke it elsewhere was mended. Else a flush would be noted hour after hour, and none made."""
+    """What broke it elsewhere was mended.
+
+    Else a flush would be noted hour after hour, and none made.
+    """
     rejected = RejectedClaim(digest(ASKING, "none"), 1, since=at(-1), until=at(119))
     world: dict[str, Any] = {
         "evidence": [old_sessions(old_for_s=20), evidence(WWW, NONE)],
         "record": {"rejected": (rejected,), "flushes": (NOW,)},
     }
-    assert published(next_step(observed(origins=[origin(ASKING)], **world))) == replace(ASKING, flush_count=1)
+    assert published(next_step(observed(origins=[origin(ASKING)], **world))) == replace(
+        ASKING, flush_count=1
+    )
     step = next_step(observed(origins=[origin(ASKING, running=OFF)], **world))
     assert not isinstance(step, Publish)
 
@@ -233,14 +298,18 @@ def test_so_are_they_when_no_new_handshake_was_made_for_a_whole_window(fresh: st
         "past the edge",
     ],
 )
-def test_what_may_still_show_itself_is_not_flushed(seen: Evidence, applied_s_ago: float | None) -> None:
+def test_what_may_still_show_itself_is_not_flushed(
+    seen: Evidence, applied_s_ago: float | None
+) -> None:
     asking = origin(ASKING, applied_at=None if applied_s_ago is None else at(-applied_s_ago))
     step = next_step(observed(origins=[asking], evidence=[seen, evidence(WWW, NONE)]))
     assert waiting(step) is Reason.EDGE_NOT_PROVEN
 
 
 def test_one_proven_host_is_enough_not_to_flush() -> None:
-    assert published(next_step(observed(origins=[origin(ASKING)], evidence=[old_sessions()]))) == claim(enforced=(WWW,))
+    assert published(
+        next_step(observed(origins=[origin(ASKING)], evidence=[old_sessions()]))
+    ) == claim(enforced=(WWW,))
 
 
 # --- requiring ---------------------------------------------------------------------------------------------------------------
@@ -249,8 +318,14 @@ def test_one_proven_host_is_enough_not_to_flush() -> None:
 def test_proven_hosts_are_required_and_the_others_are_not_waited_for() -> None:
     """A DNS-only host, or one whose edge never answers, holds back nobody else."""
     assert published(next_step(observed(origins=[origin(ASKING)]))) == REQUIRING
-    for other in (evidence(WWW, NONE), evidence(WWW, direct=True), Evidence(WWW, silence="timeout", silent_since=at(-9))):
-        assert published(next_step(observed(origins=[origin(ASKING)], evidence=[other]))) == claim(enforced=(APEX,))
+    for other in (
+        evidence(WWW, NONE),
+        evidence(WWW, direct=True),
+        Evidence(WWW, silence="timeout", silent_since=at(-9)),
+    ):
+        assert published(next_step(observed(origins=[origin(ASKING)], evidence=[other]))) == claim(
+            enforced=(APEX,)
+        )
 
 
 @pytest.mark.parametrize("enforcement", [Mode.OPTIONAL, Mode.REQUIRE])
@@ -285,16 +360,26 @@ def test_a_hold_off_holds_back_only_what_would_be_stricter() -> None:
     assert "12:01:50" in str(step)
     assert next_step(observed(record={"hold_offs": (hold_off,)})) == Done()
     over = replace(hold_off, until=NOW)
-    assert published(next_step(observed(origins=[origin(ASKING)], record={"hold_offs": (over,)}))) == REQUIRING
+    assert (
+        published(next_step(observed(origins=[origin(ASKING)], record={"hold_offs": (over,)})))
+        == REQUIRING
+    )
 
 
 def test_a_host_that_is_about_to_be_proven_shares_the_write() -> None:
     """Each write costs every replica a reload. Five seconds are waited, and not one more."""
     soon = evidence(WWW, lasting_s=176)
-    assert waiting(next_step(observed(origins=[origin(ASKING)], evidence=[soon]))) is Reason.WAITING_FOR_PROOF
-    assert published(next_step(observed(origins=[origin(ASKING)], evidence=[evidence(WWW, lasting_s=174)]))) == claim(enforced=(APEX,))
+    assert (
+        waiting(next_step(observed(origins=[origin(ASKING)], evidence=[soon])))
+        is Reason.WAITING_FOR_PROOF
+    )
+    assert published(
+        next_step(observed(origins=[origin(ASKING)], evidence=[evidence(WWW, lasting_s=174)]))
+    ) == claim(enforced=(APEX,))
     stuck = replace(soon, covered=timedelta(seconds=300), count=11)
-    assert published(next_step(observed(origins=[origin(ASKING)], evidence=[stuck]))) == claim(enforced=(APEX,))
+    assert published(next_step(observed(origins=[origin(ASKING)], evidence=[stuck]))) == claim(
+        enforced=(APEX,)
+    )
 
 
 @pytest.mark.parametrize(
@@ -310,14 +395,23 @@ def test_a_host_that_is_about_to_be_proven_shares_the_write() -> None:
     ],
     ids=["past the edge", "without", "another leaf", "no run", "never", "not lately", "overdue"],
 )
-def test_a_host_that_will_not_be_proven_within_seconds_is_not_waited_for(changes: dict[str, Any]) -> None:
+def test_a_host_that_will_not_be_proven_within_seconds_is_not_waited_for(
+    changes: dict[str, Any],
+) -> None:
     other = replace(evidence(WWW, lasting_s=176, recent=()), **changes)
-    assert published(next_step(observed(origins=[origin(ASKING)], evidence=[other]))) == claim(enforced=(APEX,))
+    assert published(next_step(observed(origins=[origin(ASKING)], evidence=[other]))) == claim(
+        enforced=(APEX,)
+    )
 
 
 def test_an_origin_that_left_the_spec_or_carries_nothing_is_not_made_stricter() -> None:
-    others = [origin(ASKING, name="left", wanted=False, hosts=()), origin(None, name="bare", wanted=False)]
-    assert published(next_step(observed(origins=[*others, origin(OFF)]))).mode is Mode.OFF, "PROTECT first: what left asks nobody"
+    others = [
+        origin(ASKING, name="left", wanted=False, hosts=()),
+        origin(None, name="bare", wanted=False),
+    ]
+    assert published(next_step(observed(origins=[*others, origin(OFF)]))).mode is Mode.OFF, (
+        "PROTECT first: what left asks nobody"
+    )
     bare = [origin(None, None, name="bare", wanted=False, target=KEY)]
     assert published(next_step(observed(origins=[*bare, origin(OFF)]))) == ASKING
     assert published(next_step(observed(origins=[*bare, origin(ASKING)]))) == REQUIRING
@@ -337,7 +431,12 @@ def test_only_hosts_of_that_origin_are_required_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "late", [replica("pod-2", ASKING), replica("pod-2", REQUIRING, revision=6), replica("pod-2", REQUIRING, settled=False)]
+    "late",
+    [
+        replica("pod-2", ASKING),
+        replica("pod-2", REQUIRING, revision=6),
+        replica("pod-2", REQUIRING, settled=False),
+    ],
 )
 def test_it_is_not_done_before_every_replica_was_seen_to_refuse_strangers(late: Any) -> None:
     step = next_step(observed(origins=[origin(replicas=(replica("pod-1", REQUIRING), late))]))
@@ -346,9 +445,14 @@ def test_it_is_not_done_before_every_replica_was_seen_to_refuse_strangers(late: 
 
 def test_a_replica_that_refuses_ours_is_not_done_either() -> None:
     other = replica("pod-2", REQUIRING)
-    behaviours = tuple(replace(b, accepts=frozenset(), refuses=frozenset({NEXT.sha256})) for b in other.hosts)
+    behaviours = tuple(
+        replace(b, accepts=frozenset(), refuses=frozenset({NEXT.sha256})) for b in other.hosts
+    )
     said = claim(pins=(LEAF, NEXT))
-    world = observed(origins=[origin(said, replicas=(replica("pod-1", said), replace(other, hosts=behaviours)))], keys={"next": NEXT})
+    world = observed(
+        origins=[origin(said, replicas=(replica("pod-1", said), replace(other, hosts=behaviours)))],
+        keys={"next": NEXT},
+    )
     assert waiting(next_step(world)) is Reason.WAITING_FOR_REPLICAS
     assert f"refuses our own leaf {NEXT.short}" in str(next_step(world))
 
@@ -365,7 +469,11 @@ def odd(*hosts: str, said: Claim = ASKING, own: bool = False) -> Any:
     seen = replica("pod-2", said)
     elsewhere = {"odd": "HTTP 308 on our check path"}
     verifying = {"own": True, "refuses": frozenset({LEAF.sha256})}
-    hidden: dict[str, Any] = {"mode": Mode.OFF, "accepts": frozenset(), **(verifying if own else elsewhere)}
+    hidden: dict[str, Any] = {
+        "mode": Mode.OFF,
+        "accepts": frozenset(),
+        **(verifying if own else elsewhere),
+    }
     other = tuple(replace(b, **hidden) if b.host in hosts else b for b in seen.hosts)
     return origin(said, replicas=(replica("pod-1", said), replace(seen, hosts=other)))
 
@@ -378,7 +486,10 @@ def test_an_odd_host_is_not_required_and_the_others_are(own: bool) -> None:
 @pytest.mark.parametrize(
     ("own", "said"),
     [
-        (False, f"{WWW}: pod pod-2 answers HTTP 308 on our check path. Let requests for /.well-known/"),
+        (
+            False,
+            f"{WWW}: pod pod-2 answers HTTP 308 on our check path. Let requests for /.well-known/",
+        ),
         (True, f"{WWW}: its own Ingress verifies client certificates"),
     ],
 )
@@ -402,29 +513,49 @@ def test_an_odd_host_that_is_required_stays_required_and_is_not_waited_for(own: 
 
 def test_hosts_that_are_odd_and_therefore_silent_are_not_the_edge_s_affair() -> None:
     """A redirect answers through the edge as it does past it: whoever reads this must look at the origin."""
-    silent = [Evidence(host, silence="HTTP 308 instead of the check path's answer", silent_since=at(-60)) for host in HOSTS]
-    step = next_step(observed(origins=[odd(*HOSTS)], evidence=[silent[0], replace(silent[1], last=at(-60))]))
+    silent = [
+        Evidence(host, silence="HTTP 308 instead of the check path's answer", silent_since=at(-60))
+        for host in HOSTS
+    ]
+    step = next_step(
+        observed(origins=[odd(*HOSTS)], evidence=[silent[0], replace(silent[1], last=at(-60))])
+    )
     assert waiting(step) is Reason.EDGE_NOT_PROVEN
 
 
 @pytest.mark.parametrize("reason", ["odd", "held off"])
-def test_a_host_that_will_not_be_required_is_not_waited_for_although_it_is_nearly_proven(reason: str) -> None:
-    held = {"hold_offs": (HoldOff(2, since=at(-10), until=at(110), host=WWW),)} if reason == "held off" else {}
+def test_a_host_that_will_not_be_required_is_not_waited_for_although_it_is_nearly_proven(
+    reason: str,
+) -> None:
+    held = (
+        {"hold_offs": (HoldOff(2, since=at(-10), until=at(110), host=WWW),)}
+        if reason == "held off"
+        else {}
+    )
     found = odd(WWW) if reason == "odd" else origin(ASKING)
-    step = next_step(observed(origins=[found], evidence=[evidence(WWW, lasting_s=176)], record=held))
+    step = next_step(
+        observed(origins=[found], evidence=[evidence(WWW, lasting_s=176)], record=held)
+    )
     assert published(step) == claim(enforced=(APEX,))
 
 
 def test_a_host_on_hold_off_holds_back_nobody_else() -> None:
     held = {"hold_offs": (HoldOff(2, since=at(-10), until=at(110), host=WWW),)}
-    assert published(next_step(observed(origins=[origin(ASKING)], record=held))) == claim(enforced=(APEX,))
+    assert published(next_step(observed(origins=[origin(ASKING)], record=held))) == claim(
+        enforced=(APEX,)
+    )
     assert next_step(observed(origins=[origin(claim(enforced=(APEX,)))], record=held)) == Done()
     optional = origin(claim(Mode.OPTIONAL, enforced=(APEX,)))
-    assert published(next_step(observed(origins=[optional], record=held))) == claim(enforced=(APEX,))
+    assert published(next_step(observed(origins=[optional], record=held))) == claim(
+        enforced=(APEX,)
+    )
 
 
 def test_a_required_host_on_hold_off_is_required_no_more_strictly() -> None:
-    """It lost, and came well again before it was relaxed. The others are required as it is meanwhile."""
+    """It lost, and came well again before it was relaxed.
+
+    The others are required as it is meanwhile.
+    """
     held = {"hold_offs": (HoldOff(2, since=at(-10), until=at(110), host=WWW),)}
     assert waiting(next_step(observed(origins=[origin(OPTIONAL)], record=held))) is Reason.HOLD_OFF
     alone = origin(claim(Mode.OPTIONAL, enforced=(WWW,)))
@@ -449,7 +580,10 @@ def test_an_origin_on_hold_off_holds_back_no_other_origin() -> None:
 # --- flushes ----------------------------------------------------------------------------------------------------------------------
 
 
-HELD_BACK: dict[str, Any] = {"origins": [origin(ASKING)], "evidence": [old_sessions(), evidence(WWW, NONE)]}
+HELD_BACK: dict[str, Any] = {
+    "origins": [origin(ASKING)],
+    "evidence": [old_sessions(), evidence(WWW, NONE)],
+}
 
 
 def flushed(*moments: float) -> dict[str, Any]:
@@ -462,7 +596,9 @@ def test_a_flush_is_noted_before_it_is_made_and_each_needs_a_note_of_its_own() -
     assert noted.record.flushes == (NOW,)
     assert isinstance(next_step(observed(**HELD_BACK, **flushed(0))), Publish)
     again = next_step(observed(**HELD_BACK, **flushed(-600)))
-    assert isinstance(again, Note), "that one was made before the text was applied that is applied now"
+    assert isinstance(again, Note), (
+        "that one was made before the text was applied that is applied now"
+    )
     assert again.record.flushes == (at(-600), NOW)
 
 
@@ -470,7 +606,10 @@ def test_three_flushes_an_hour_are_made_and_then_it_is_said() -> None:
     """Whoever forges answers on a host of theirs could ask for one reload after the other."""
     step = next_step(observed(**HELD_BACK, **flushed(-3500, -2000, -600)))
     assert waiting(step) is Reason.EDGE_NOT_PROVEN
-    assert "TLS sessions from before, which were ended 3 times within the hour; they are ended again at" in str(step)
+    assert (
+        "TLS sessions from before, which were ended 3 times within the hour; they are ended again at"
+        in str(step)
+    )
     noted = next_step(observed(**HELD_BACK, **flushed(-3600, -2000, -700)))
     assert isinstance(noted, Note)
     assert noted.record.flushes == (at(-2000), at(-700), NOW)
@@ -493,9 +632,16 @@ def test_a_clock_that_was_set_back_since_the_note_lets_no_flush_go_unnoted() -> 
     assert isinstance(next_step(world), Note)
 
 
-def test_a_host_that_old_sessions_alone_hold_back_is_flushed_beside_required_ones_and_not_during_its_hold_off() -> None:
-    beside: dict[str, Any] = {"origins": [origin(claim(enforced=(WWW,)))], "evidence": [old_sessions()]}
+def test_a_host_that_old_sessions_alone_hold_back_is_flushed_beside_required_ones_and_not_during_its_hold_off() -> (
+    None
+):
+    beside: dict[str, Any] = {
+        "origins": [origin(claim(enforced=(WWW,)))],
+        "evidence": [old_sessions()],
+    }
     assert isinstance(next_step(observed(**beside)), Note)
-    assert published(next_step(observed(**beside, **flushed(0)))) == claim(enforced=(WWW,), flush_count=1)
+    assert published(next_step(observed(**beside, **flushed(0)))) == claim(
+        enforced=(WWW,), flush_count=1
+    )
     held = {"hold_offs": (HoldOff(2, since=at(-10), until=at(110), host=APEX),)}
     assert next_step(observed(**beside, record=held)) == Done()

@@ -10,7 +10,16 @@ import pytest
 
 from aop.api import Status, ZoneStatus
 from aop.errors import Reason
-from aop.observed import Baseline, CertificateState, LeftOut, ObservedOrigin, Record, Rival, Unknown, Unnoted
+from aop.observed import (
+    Baseline,
+    CertificateState,
+    LeftOut,
+    ObservedOrigin,
+    Record,
+    Rival,
+    Unknown,
+    Unnoted,
+)
 from aop.origins import Mode, ObjectKey
 from aop.plan import next_step
 from aop.status import status_of
@@ -59,17 +68,33 @@ def test_a_world_as_the_spec_asks_needs_nothing() -> None:
 
 
 def test_nothing_is_noted_before_the_finalizer_is_set() -> None:
-    assert waiting(next_step(observed(object={"finalizer": False}, record={**NOTHING_DONE, "baseline": None}))) is Reason.INITIALIZING
+    assert (
+        waiting(
+            next_step(
+                observed(object={"finalizer": False}, record={**NOTHING_DONE, "baseline": None})
+            )
+        )
+        is Reason.INITIALIZING
+    )
 
 
 @pytest.mark.parametrize("mode", [Mode.REQUEST, Mode.REQUIRE])
 def test_nothing_gets_stricter_while_a_relaxation_is_not_noted(mode: Mode) -> None:
     """It is tried again after a pause; what the step says is what the status says."""
     published = claim(mode, HOSTS if mode is Mode.REQUIRE else ())
-    waits = next_step(observed(origins=[origin(published)], unnoted=Unnoted("cannot patch the object: HTTP 403", at(10))))
+    waits = next_step(
+        observed(
+            origins=[origin(published)],
+            unnoted=Unnoted("cannot patch the object: HTTP 403", at(10)),
+        )
+    )
     assert waiting(waits) is Reason.TRANSIENT_ERROR
     assert "HTTP 403" in str(waits)
-    again = next_step(observed(origins=[origin(published)], unnoted=Unnoted("cannot patch the object: HTTP 403", NOW)))
+    again = next_step(
+        observed(
+            origins=[origin(published)], unnoted=Unnoted("cannot patch the object: HTTP 403", NOW)
+        )
+    )
     assert isinstance(again, Note)
     assert again.record.edition == observed().record.edition + 1
 
@@ -77,20 +102,36 @@ def test_nothing_gets_stricter_while_a_relaxation_is_not_noted(mode: Mode) -> No
 def test_the_zone_is_noted_as_it_was_found() -> None:
     certificates = (certificate(FOREIGN, ours=False, id="b"), certificate(ours=False, id="a"))
     step = next_step(
-        observed(record={**NOTHING_DONE, "baseline": None, "zone_id": None}, zone={"certificates": certificates}, origins=[origin(None)])
+        observed(
+            record={**NOTHING_DONE, "baseline": None, "zone_id": None},
+            zone={"certificates": certificates},
+            origins=[origin(None)],
+        )
     )
     assert isinstance(step, Note)
-    assert (step.record.baseline, step.record.zone_id) == (Baseline(enabled=True, foreign=("a", "b")), ZONE_ID)
+    assert (step.record.baseline, step.record.zone_id) == (
+        Baseline(enabled=True, foreign=("a", "b")),
+        ZONE_ID,
+    )
 
 
 def test_what_was_noted_is_refreshed_only_until_the_first_effect() -> None:
-    world: dict[str, Any] = {"zone": {"enabled": True, "certificates": ()}, "origins": [origin(None)]}
-    before = next_step(observed(record={**NOTHING_DONE, "baseline": Baseline(enabled=False)}, **world))
+    world: dict[str, Any] = {
+        "zone": {"enabled": True, "certificates": ()},
+        "origins": [origin(None)],
+    }
+    before = next_step(
+        observed(record={**NOTHING_DONE, "baseline": Baseline(enabled=False)}, **world)
+    )
     assert isinstance(before, Note)
     assert before.record.baseline == Baseline(enabled=True)
     for touched in ({"uploaded": ()}, {"claimed": ()}):
-        after = next_step(observed(record={"baseline": Baseline(enabled=False), **touched}, **world))
-        assert not (isinstance(after, Note) and after.record.baseline != Baseline(enabled=False)), after
+        after = next_step(
+            observed(record={"baseline": Baseline(enabled=False), **touched}, **world)
+        )
+        assert not (isinstance(after, Note) and after.record.baseline != Baseline(enabled=False)), (
+            after
+        )
 
 
 REFERENCED = {"certificate": {"secretRef": {"name": "made"}}}
@@ -98,7 +139,14 @@ REFERENCED = {"certificate": {"secretRef": {"name": "made"}}}
 
 def test_a_referenced_leaf_that_is_there_before_the_first_effect_is_its_owners() -> None:
     zone = {"certificates": (certificate(id="mine"),)}
-    step = next_step(observed(record={**NOTHING_DONE, "baseline": None}, zone=zone, origins=[origin(None)], spec=REFERENCED))
+    step = next_step(
+        observed(
+            record={**NOTHING_DONE, "baseline": None},
+            zone=zone,
+            origins=[origin(None)],
+            spec=REFERENCED,
+        )
+    )
     assert isinstance(step, Note)
     assert step.record.baseline == Baseline(enabled=True, foreign=("mine",))
 
@@ -108,30 +156,58 @@ FIRST = {**NOTHING_DONE, "baseline": Baseline(enabled=True)}
 """A record from before the first effect, put back by somebody."""
 
 
-@pytest.mark.parametrize("record", [LOST, FIRST, {"baseline": None}], ids=["lost", "an old one", "only what was found is lost"])
+@pytest.mark.parametrize(
+    "record",
+    [LOST, FIRST, {"baseline": None}],
+    ids=["lost", "an old one", "only what was found is lost"],
+)
 @pytest.mark.parametrize(
     ("world", "uploaded", "claimed"),
     [
         ({}, (LEAF,), (TARGET,)),
         ({"zone": {"certificates": (certificate(FOREIGN, ours=False),)}}, (LEAF,), (TARGET,)),
         ({"origins": [origin(None)]}, (LEAF,), ()),
-        ({"origins": [origin(claim(Mode.OFF, (), ()))], "zone": {"certificates": (), "enabled": True}}, (), (TARGET,)),
         (
-            {"origins": [origin(configured={"intact": False, "standing": REQUIRING, "claim": None})], "zone": {"certificates": ()}},
+            {
+                "origins": [origin(claim(Mode.OFF, (), ()))],
+                "zone": {"certificates": (), "enabled": True},
+            },
+            (),
+            (TARGET,),
+        ),
+        (
+            {
+                "origins": [
+                    origin(configured={"intact": False, "standing": REQUIRING, "claim": None})
+                ],
+                "zone": {"certificates": ()},
+            },
             (LEAF,),
             (TARGET,),
         ),
     ],
-    ids=["all of it", "our claim", "our certificate", "a claim that trusts nothing yet", "damaged text"],
+    ids=[
+        "all of it",
+        "our claim",
+        "our certificate",
+        "a claim that trusts nothing yet",
+        "damaged text",
+    ],
 )
-def test_our_own_work_is_never_noted_as_what_was_found(record: Any, world: Any, uploaded: Any, claimed: Any) -> None:
+def test_our_own_work_is_never_noted_as_what_was_found(
+    record: Any, world: Any, uploaded: Any, claimed: Any
+) -> None:
     step = next_step(observed(record=record, **world))
     assert isinstance(step, Note)
-    assert step.record.baseline == Baseline(enabled=False), "a removal must not leave enabled what we have enabled"
+    assert step.record.baseline == Baseline(enabled=False), (
+        "a removal must not leave enabled what we have enabled"
+    )
     assert set(uploaded) <= set(step.record.uploaded)
     assert set(claimed) <= set(step.record.claimed)
     assert "was lost" in step.what
-    assert "was lost" not in str(next_step(observed(record=asdict_shallow(step.record), **world))), "said once"
+    assert "was lost" not in str(
+        next_step(observed(record=asdict_shallow(step.record), **world))
+    ), "said once"
 
 
 def asdict_shallow(record: Record) -> dict[str, Any]:
@@ -147,19 +223,37 @@ def test_a_referenced_leaf_is_left_there_when_the_record_is_lost_and_that_is_sai
 
 
 def test_a_zone_that_cannot_be_read_is_not_noted() -> None:
-    step = next_step(observed(record={**NOTHING_DONE, "baseline": None}, zone=Unknown("timeout"), origins=[origin(None)]))
+    step = next_step(
+        observed(
+            record={**NOTHING_DONE, "baseline": None},
+            zone=Unknown("timeout"),
+            origins=[origin(None)],
+        )
+    )
     assert waiting(step) is Reason.WAITING_FOR_CLOUDFLARE
 
 
 def test_a_suspended_object_does_nothing_new() -> None:
-    assert blocked(next_step(observed(spec={"suspend": True}, zone={"enabled": False}))) is Reason.SUSPENDED
+    assert (
+        blocked(next_step(observed(spec={"suspend": True}, zone={"enabled": False})))
+        is Reason.SUSPENDED
+    )
 
 
-def test_a_key_pair_that_cannot_be_used_is_refused_before_anything_is_written_and_holds_back_no_repair() -> None:
+def test_a_key_pair_that_cannot_be_used_is_refused_before_anything_is_written_and_holds_back_no_repair() -> (
+    None
+):
     unusable = Unknown("Secret edge/leaf: tls.key is missing", Reason.KEY_PAIR_INVALID)
-    untouched = observed(keys=unusable, record=NOTHING_DONE | {"baseline": Baseline(enabled=True)}, origins=[origin(None)], zone=BEFORE)
+    untouched = observed(
+        keys=unusable,
+        record=NOTHING_DONE | {"baseline": Baseline(enabled=True)},
+        origins=[origin(None)],
+        zone=BEFORE,
+    )
     assert blocked(next_step(untouched)) is Reason.KEY_PAIR_INVALID
-    assert isinstance(next_step(observed(keys=unusable, origins=[origin(configured={"intact": False})])), Publish)
+    assert isinstance(
+        next_step(observed(keys=unusable, origins=[origin(configured={"intact": False})])), Publish
+    )
 
 
 # --- whose zone it is --------------------------------------------------------------------------------------------------------
@@ -168,7 +262,13 @@ def test_a_key_pair_that_cannot_be_used_is_refused_before_anything_is_written_an
 OTHER_ZONE = "f" * 32
 
 
-def rival(uid: str = "a", *, older_by: timedelta = timedelta(), zone_id: str | None = ZONE_ID, holds: bool = False) -> Rival:
+def rival(
+    uid: str = "a",
+    *,
+    older_by: timedelta = timedelta(),
+    zone_id: str | None = ZONE_ID,
+    holds: bool = False,
+) -> Rival:
     """Another object whose token has shown the zone; without more, of the same second and with a smaller uid."""
     return Rival(ObjectKey("other", "example-com"), uid, NOW - 30 * DAY - older_by, zone_id, holds)
 
@@ -202,7 +302,9 @@ def rival(uid: str = "a", *, older_by: timedelta = timedelta(), zone_id: str | N
         "older, and we had another zone of that name",
     ],
 )
-def test_whoever_has_shown_the_zone_has_it_and_keeps_it(other: Rival, holds: str | None, ours: bool) -> None:
+def test_whoever_has_shown_the_zone_has_it_and_keeps_it(
+    other: Rival, holds: str | None, ours: bool
+) -> None:
     step = next_step(observed(rivals=(other,), object={"holds": holds}))
     assert (step == Done()) is ours
     if not ours:
@@ -210,17 +312,26 @@ def test_whoever_has_shown_the_zone_has_it_and_keeps_it(other: Rival, holds: str
         assert "other/example-com" in str(step)
 
 
-@pytest.mark.parametrize("zone", [Unknown("timeout"), Unknown("the token is revoked", Reason.TOKEN_REJECTED), None])
-def test_an_object_whose_zone_cannot_be_read_says_why_unless_it_had_to_give_way_before(zone: Unknown | None) -> None:
+@pytest.mark.parametrize(
+    "zone", [Unknown("timeout"), Unknown("the token is revoked", Reason.TOKEN_REJECTED), None]
+)
+def test_an_object_whose_zone_cannot_be_read_says_why_unless_it_had_to_give_way_before(
+    zone: Unknown | None,
+) -> None:
     older = rival(older_by=DAY, holds=True)
     assert Reason.ZONE_CLAIMED not in str(next_step(observed(zone=zone, rivals=(older,))))
-    assert blocked(next_step(observed(zone=zone, rivals=(older,), object={"holds": ZONE_ID}))) is Reason.ZONE_CLAIMED
+    assert (
+        blocked(next_step(observed(zone=zone, rivals=(older,), object={"holds": ZONE_ID})))
+        is Reason.ZONE_CLAIMED
+    )
 
 
 def shows(zone: Any, previous: str | None, *others: Rival) -> str | None:
     """The zone that the status says after a look: who has it, after a restart as well."""
     world = observed(zone=zone, rivals=others, object={"holds": previous})
-    status = status_of(world, next_step(world), Status(zone=ZoneStatus(id=previous) if previous else None))
+    status = status_of(
+        world, next_step(world), Status(zone=ZoneStatus(id=previous) if previous else None)
+    )
     return status.zone.id if status.zone else None
 
 
@@ -239,7 +350,10 @@ def test_the_status_of_one_that_has_to_give_way_says_no_zone() -> None:
 
 
 def test_without_the_list_of_rivals_nothing_new_is_done() -> None:
-    assert waiting(next_step(observed(rivals=Unknown("forbidden"), zone={"enabled": False}))) is Reason.TRANSIENT_ERROR
+    assert (
+        waiting(next_step(observed(rivals=Unknown("forbidden"), zone={"enabled": False})))
+        is Reason.TRANSIENT_ERROR
+    )
 
 
 # --- the zone ----------------------------------------------------------------------------------------------------------------
@@ -255,8 +369,16 @@ def test_without_the_list_of_rivals_nothing_new_is_done() -> None:
         ({"ssl_mode": "a mode of the future"}, Reason.SSL_MODE_TOO_LOW, "future"),
         ({"outranked": HOSTS}, Reason.HOSTS_SUPPRESSED, WWW),
         ({"certificates": FOREIGN_FIRST}, Reason.FOREIGN_CERTIFICATE, FOREIGN.short),
-        ({"certificates": (), "enabled": False, "global_on": True}, Reason.FOREIGN_CERTIFICATE, "shared certificate"),
-        ({"certificates": (certificate(state=CertificateState.PENDING),), "global_on": True}, Reason.FOREIGN_CERTIFICATE, "replaceForeign"),
+        (
+            {"certificates": (), "enabled": False, "global_on": True},
+            Reason.FOREIGN_CERTIFICATE,
+            "shared certificate",
+        ),
+        (
+            {"certificates": (certificate(state=CertificateState.PENDING),), "global_on": True},
+            Reason.FOREIGN_CERTIFICATE,
+            "replaceForeign",
+        ),
         (Unknown("no such token", Reason.TOKEN_REJECTED), Reason.TOKEN_REJECTED, "no such token"),
     ],
 )
@@ -273,7 +395,12 @@ def test_a_zone_that_is_not_eligible_is_refused(zone: Any, reason: Reason, said:
         {"ssl_mode": "origin_pull"},
         {"outranked": (WWW,)},
         {"certificates": (certificate(FOREIGN, ours=False), certificate())},
-        {"certificates": (certificate(), certificate(FOREIGN, ours=False, state=CertificateState.PENDING))},
+        {
+            "certificates": (
+                certificate(),
+                certificate(FOREIGN, ours=False, state=CertificateState.PENDING),
+            )
+        },
         {"global_on": True},
     ],
     ids=[
@@ -289,9 +416,14 @@ def test_a_zone_that_presents_ours_is_eligible(zone: dict[str, Any]) -> None:
     assert next_step(observed(zone=zone)) == Done()
 
 
-@pytest.mark.parametrize("zone", [{"certificates": FOREIGN_FIRST}, {"certificates": (), "enabled": False, "global_on": True}])
+@pytest.mark.parametrize(
+    "zone",
+    [{"certificates": FOREIGN_FIRST}, {"certificates": (), "enabled": False, "global_on": True}],
+)
 def test_with_consent_another_s_certificate_is_outranked(zone: dict[str, Any]) -> None:
-    step = next_step(observed(zone=zone, spec={"certificate": {"generate": {}, "replaceForeign": True}}))
+    step = next_step(
+        observed(zone=zone, spec={"certificate": {"generate": {}, "replaceForeign": True}})
+    )
     assert not (isinstance(step, Block) and step.reason is Reason.FOREIGN_CERTIFICATE)
 
 
@@ -311,10 +443,16 @@ def test_cloudflare_s_own_time_is_kept() -> None:
         (origin(configured=None), Reason.CONFIG_MAP_NOT_FOUND, str(TARGET)),
         (origin(readers=0, replicas=()), Reason.NO_CONTROLLER, "--configmap"),
         (origin(replicas=()), Reason.NO_REPLICAS, "2 controller pods"),
-        (origin(foreign="ConfigMap a/b: http-snippet holds text"), Reason.FOREIGN_CONFIGURATION, "http-snippet"),
+        (
+            origin(foreign="ConfigMap a/b: http-snippet holds text"),
+            Reason.FOREIGN_CONFIGURATION,
+            "http-snippet",
+        ),
     ],
 )
-def test_an_origin_that_is_not_eligible_is_refused(found: ObservedOrigin, reason: Reason, said: str) -> None:
+def test_an_origin_that_is_not_eligible_is_refused(
+    found: ObservedOrigin, reason: Reason, said: str
+) -> None:
     step = next_step(observed(origins=[found]))
     assert blocked(step) is reason
     assert said in str(step)
@@ -325,38 +463,67 @@ def test_an_origin_that_is_not_eligible_is_refused(found: ObservedOrigin, reason
     [
         (origin(configured=Unknown("timeout")), Reason.TRANSIENT_ERROR),
         (origin(replicas=Unknown("timeout")), Reason.TRANSIENT_ERROR),
-        (origin(replicas=(replica(), replica("pod-2", error="connection refused"))), Reason.ORIGIN_UNREACHABLE),
+        (
+            origin(replicas=(replica(), replica("pod-2", error="connection refused"))),
+            Reason.ORIGIN_UNREACHABLE,
+        ),
     ],
 )
-def test_an_origin_that_cannot_be_looked_at_is_waited_for(found: ObservedOrigin, reason: Reason) -> None:
+def test_an_origin_that_cannot_be_looked_at_is_waited_for(
+    found: ObservedOrigin, reason: Reason
+) -> None:
     assert waiting(next_step(observed(origins=[found]))) is reason
 
 
 def test_the_pod_that_cannot_be_asked_is_named() -> None:
-    step = next_step(observed(origins=[origin(replicas=(replica("pod-1"), replica("pod-2", error="connection refused")))]))
+    step = next_step(
+        observed(
+            origins=[
+                origin(replicas=(replica("pod-1"), replica("pod-2", error="connection refused")))
+            ]
+        )
+    )
     assert "pod pod-2: connection refused" in str(step)
     assert "pod-1" not in str(step)
 
 
 def test_only_wanted_origins_are_judged() -> None:
     """One that has left the spec may be as it likes: it is only cleaned up."""
-    dropped = origin(None, name="old", target=ObjectKey("old", "controller"), wanted=False, allowed=False, readers=0, replicas=())
+    dropped = origin(
+        None,
+        name="old",
+        target=ObjectKey("old", "controller"),
+        wanted=False,
+        allowed=False,
+        readers=0,
+        replicas=(),
+    )
     assert next_step(observed(origins=[origin(), dropped])) == Done()
 
 
 def test_without_a_host_there_is_nothing_to_prove() -> None:
-    step = next_step(observed(origins=[origin(None, hosts=())], record=NOTHING_DONE | {"baseline": Baseline(enabled=True)}, zone=BEFORE))
+    step = next_step(
+        observed(
+            origins=[origin(None, hosts=())],
+            record=NOTHING_DONE | {"baseline": Baseline(enabled=True)},
+            zone=BEFORE,
+        )
+    )
     assert blocked(step) is Reason.NO_HOSTS
     assert "verification.samples" in str(step)
 
 
 def test_a_host_that_the_text_cannot_carry_is_left_out_and_holds_back_nobody() -> None:
     """It is the user's affair only where no other is left (the whole zone was blocked, renewals stopped, deletion hung)."""
-    long = LeftOut("a.example.com", "the name does not fit map-hash-bucket-size. Set it there to 128 or more")
+    long = LeftOut(
+        "a.example.com", "the name does not fit map-hash-bucket-size. Set it there to 128 or more"
+    )
     assert next_step(observed(origins=[origin(left_out=(long,))])) == Done()
     step = next_step(
         observed(
-            origins=[origin(None, hosts=(), left_out=(long,))], record=NOTHING_DONE | {"baseline": Baseline(enabled=True)}, zone=BEFORE
+            origins=[origin(None, hosts=(), left_out=(long,))],
+            record=NOTHING_DONE | {"baseline": Baseline(enabled=True)},
+            zone=BEFORE,
         )
     )
     assert blocked(step) is Reason.HOSTNAME_TOO_LONG

@@ -10,7 +10,17 @@ import pytest
 
 from aop.api import Status
 from aop.errors import Reason
-from aop.observed import ENABLED, NONE, Baseline, CertificateState, HostBehaviour, ObservedReplica, Overwritten, Refusal, Unknown
+from aop.observed import (
+    ENABLED,
+    NONE,
+    Baseline,
+    CertificateState,
+    HostBehaviour,
+    ObservedReplica,
+    Overwritten,
+    Refusal,
+    Unknown,
+)
 from aop.origins import Claim, Mode
 from aop.plan import next_step
 from aop.status import status_of
@@ -69,12 +79,24 @@ def test_a_text_that_was_edited_is_put_right_before_it_is_trusted_to_refuse_nobo
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        (origin(OFF, replicas=(replica("pod-1", OFF), replica("pod-2", REQUIRING, revision=6))), "pod-2"),
+        (
+            origin(OFF, replicas=(replica("pod-1", OFF), replica("pod-2", REQUIRING, revision=6))),
+            "pod-2",
+        ),
         (origin(OFF, replicas=(replica("pod-1", OFF, settled=False),)), "pod-1"),
-        (origin(OFF, replicas=(replica("pod-1", OFF), replica("pod-2", OFF, error="connection refused"))), "connection refused"),
+        (
+            origin(
+                OFF,
+                replicas=(replica("pod-1", OFF), replica("pod-2", OFF, error="connection refused")),
+            ),
+            "connection refused",
+        ),
         (origin(configured=Unknown("HTTP 500")), "HTTP 500"),
         (origin(OFF, replicas=Unknown("forbidden")), "forbidden"),
-        (origin(None, replicas=(replica("pod-1", error="timeout"),)), "Make it reachable, or delete it"),
+        (
+            origin(None, replicas=(replica("pod-1", error="timeout"),)),
+            "Make it reachable, or delete it",
+        ),
     ],
 )
 def test_nothing_is_taken_away_before_that_was_seen(found: Any, said: str) -> None:
@@ -92,7 +114,9 @@ def test_a_config_map_that_is_gone_proves_nothing() -> None:
 
 def test_another_zone_s_refusals_are_not_waited_for() -> None:
     """A ConfigMap that we never claimed may hold what it likes."""
-    step = removing(origins=[origin(None, running=REQUIRING)], record={"claimed": (), "uploaded": ()}, zone=GONE)
+    step = removing(
+        origins=[origin(None, running=REQUIRING)], record={"claimed": (), "uploaded": ()}, zone=GONE
+    )
     assert step == Done()
 
 
@@ -100,7 +124,9 @@ def test_an_origin_without_replicas_refuses_nobody() -> None:
     assert isinstance(removing(origins=[origin(OFF, replicas=(), readers=0)]), SetEnabled)
 
 
-@pytest.mark.parametrize("blocked", [{"spec": {"suspend": True}}, {"rivals": Unknown("forbidden")}, {"keys": None}])
+@pytest.mark.parametrize(
+    "blocked", [{"spec": {"suspend": True}}, {"rivals": Unknown("forbidden")}, {"keys": None}]
+)
 def test_nothing_else_holds_up_a_removal(blocked: dict[str, Any]) -> None:
     assert isinstance(removing(**blocked), SetEnabled)
 
@@ -124,19 +150,36 @@ def test_then_the_zone_is_put_back_then_our_certificates_go_then_our_text() -> N
     [
         (Baseline(enabled=True), {"enabled": False}, True),
         (Baseline(enabled=True), {"enabled": True}, None),
-        (Baseline(enabled=False), {"enabled": True, "certificates": (certificate(), certificate(FOREIGN, ours=False))}, None),
         (
             Baseline(enabled=False),
-            {"enabled": True, "certificates": (certificate(), certificate(FOREIGN, ours=False, state=CertificateState.PENDING))},
+            {"enabled": True, "certificates": (certificate(), certificate(FOREIGN, ours=False))},
+            None,
+        ),
+        (
+            Baseline(enabled=False),
+            {
+                "enabled": True,
+                "certificates": (
+                    certificate(),
+                    certificate(FOREIGN, ours=False, state=CertificateState.PENDING),
+                ),
+            },
             False,
         ),
         (
             Baseline(enabled=False, foreign=("theirs",)),
-            {"enabled": True, "certificates": (certificate(), certificate(FOREIGN, ours=False, id="theirs"))},
+            {
+                "enabled": True,
+                "certificates": (certificate(), certificate(FOREIGN, ours=False, id="theirs")),
+            },
             False,
         ),
         (None, {"enabled": True}, False),
-        (None, {"enabled": True, "certificates": (certificate(), certificate(FOREIGN, ours=False))}, None),
+        (
+            None,
+            {"enabled": True, "certificates": (certificate(), certificate(FOREIGN, ours=False))},
+            None,
+        ),
     ],
     ids=[
         "was on",
@@ -148,15 +191,21 @@ def test_then_the_zone_is_put_back_then_our_certificates_go_then_our_text() -> N
         "nothing was noted, and another's certificate is there",
     ],
 )
-def test_the_flag_is_put_back_as_it_was_found(found: Baseline | None, zone: dict[str, Any], put_back: bool | None) -> None:
+def test_the_flag_is_put_back_as_it_was_found(
+    found: Baseline | None, zone: dict[str, Any], put_back: bool | None
+) -> None:
     step = removing(record={"baseline": found}, zone=zone)
     assert (step.enabled if isinstance(step, SetEnabled) else None) is put_back
 
 
 @pytest.mark.parametrize(
-    ("shown", "ready"), [(6, False), (None, True), (7, True)], ids=["an older text", "nothing of ours", "what is published"]
+    ("shown", "ready"),
+    [(6, False), (None, True), (7, True)],
+    ids=["an older text", "nothing of ours", "what is published"],
 )
-def test_where_no_host_is_known_the_published_text_is_waited_for(shown: int | None, *, ready: bool) -> None:
+def test_where_no_host_is_known_the_published_text_is_waited_for(
+    shown: int | None, *, ready: bool
+) -> None:
     """Nobody can be asked whether it refuses anybody: only the text that it runs tells."""
     blind = replace(replica("pod-1", None), revision=shown, hosts=())
     step = removing(origins=[origin(None, configured={"revision": 7}, hosts=(), replicas=(blind,))])
@@ -172,24 +221,35 @@ REFERENCED = {"certificate": {"secretRef": {"name": "made"}}}
     ids=["it was there before us", "nothing was done, or the record is lost"],
 )
 def test_a_referenced_leaf_that_somebody_else_uploaded_stays(record: dict[str, Any]) -> None:
-    step = removing(record=record, spec=REFERENCED, zone={"certificates": (certificate(id="mine"),)}, origins=[origin(None, None)])
+    step = removing(
+        record=record,
+        spec=REFERENCED,
+        zone={"certificates": (certificate(id="mine"),)},
+        origins=[origin(None, None)],
+    )
     assert step == Done()
 
 
 def test_a_referenced_leaf_that_we_uploaded_goes() -> None:
-    assert isinstance(removing(spec=REFERENCED, zone={"enabled": False, "certificates": (certificate(),)}), Delete)
+    assert isinstance(
+        removing(spec=REFERENCED, zone={"enabled": False, "certificates": (certificate(),)}), Delete
+    )
 
 
 @pytest.mark.parametrize("state", [CertificateState.PENDING, CertificateState.DELETING])
 def test_a_certificate_that_is_still_moving_is_waited_for(state: CertificateState) -> None:
-    assert LEAF.short in waiting(removing(zone={"enabled": False, "certificates": (certificate(state=state),)}))
+    assert LEAF.short in waiting(
+        removing(zone={"enabled": False, "certificates": (certificate(state=state),)})
+    )
 
 
 def test_both_leaves_of_a_rotation_go() -> None:
     both = {"enabled": False, "certificates": (certificate(), certificate(NEXT))}
     first = removing(zone=both, keys={"next": NEXT})
     assert isinstance(first, Delete)
-    second = removing(zone={"enabled": False, "certificates": (certificate(NEXT),)}, keys={"next": NEXT})
+    second = removing(
+        zone={"enabled": False, "certificates": (certificate(NEXT),)}, keys={"next": NEXT}
+    )
     assert isinstance(second, Delete)
     assert {first.pin, second.pin} == {LEAF, NEXT}
 
@@ -199,7 +259,10 @@ def test_an_upload_whose_answer_was_lost_may_still_arrive() -> None:
 
 
 def test_nothing_is_asked_of_cloudflare_where_nothing_was_brought_there() -> None:
-    assert removing(zone=REFUSED_TOKEN, record={"uploaded": ()}, origins=[origin(None, None)]) == Done()
+    assert (
+        removing(zone=REFUSED_TOKEN, record={"uploaded": ()}, origins=[origin(None, None)])
+        == Done()
+    )
 
 
 def test_retain_leaves_cloudflare_as_it_is() -> None:
@@ -209,23 +272,46 @@ def test_retain_leaves_cloudflare_as_it_is() -> None:
 
 # --- patience ------------------------------------------------------------------------------------------------------------------------
 
-PENDING = {"enabled": False, "certificates": (certificate(state=CertificateState.PENDING, status="pending_deployment"),)}
-DISABLE_REFUSED, DELETE_REFUSED = Refusal(ENABLED, "the token may only read"), Refusal(LEAF.short, "the token may only read")
+PENDING = {
+    "enabled": False,
+    "certificates": (certificate(state=CertificateState.PENDING, status="pending_deployment"),),
+}
+DISABLE_REFUSED, DELETE_REFUSED = (
+    Refusal(ENABLED, "the token may only read"),
+    Refusal(LEAF.short, "the token may only read"),
+)
 HELD_UP: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
-    "a token that is refused": ({"zone": REFUSED_TOKEN}, (LEAF.short, "as they are (they were found disabled)", "revoked")),
+    "a token that is refused": (
+        {"zone": REFUSED_TOKEN},
+        (LEAF.short, "as they are (they were found disabled)", "revoked"),
+    ),
     "a token that sees the zone no more": ({"zone": None}, (LEAF.short, "Zone Resources")),
     "calls without an answer": ({"zone": Unknown("timeout")}, (LEAF.short, "timeout")),
-    "a Secret that is gone": ({"zone": Unknown("Secret edge/cloudflare does not exist", Reason.TOKEN_SECRET_NOT_FOUND)}, (LEAF.short,)),
-    "a certificate that is pending": ({"zone": PENDING}, (f"certificate {LEAF.short} (leaf {LEAF.short}, pending_deployment)",)),
+    "a Secret that is gone": (
+        {"zone": Unknown("Secret edge/cloudflare does not exist", Reason.TOKEN_SECRET_NOT_FOUND)},
+        (LEAF.short,),
+    ),
+    "a certificate that is pending": (
+        {"zone": PENDING},
+        (f"certificate {LEAF.short} (leaf {LEAF.short}, pending_deployment)",),
+    ),
     "a token that may only read": (
         {"refusals": (DISABLE_REFUSED, DELETE_REFUSED)},
         (f"certificate {LEAF.short}", "Authenticated Origin Pulls enabled", "may only read"),
     ),
     "a setting that is refused": (
-        {"refusals": (DISABLE_REFUSED,), "zone": {"certificates": (certificate(FOREIGN, ours=False, state=CertificateState.PENDING),)}},
+        {
+            "refusals": (DISABLE_REFUSED,),
+            "zone": {
+                "certificates": (certificate(FOREIGN, ours=False, state=CertificateState.PENDING),)
+            },
+        },
         ("Authenticated Origin Pulls enabled",),
     ),
-    "a record that is lost": ({"zone": REFUSED_TOKEN, "record": {"uploaded": (), "baseline": None}}, (LEAF.short, "were found unknown")),
+    "a record that is lost": (
+        {"zone": REFUSED_TOKEN, "record": {"uploaded": (), "baseline": None}},
+        (LEAF.short, "were found unknown"),
+    ),
 }
 """What may hold up a removal at Cloudflare, and what is named of it."""
 
@@ -275,7 +361,9 @@ def test_patience_has_no_end_while_a_replica_still_refuses() -> None:
 def told(**world: Any) -> datetime | None:
     """Since when the status says that nobody is refused."""
     found = observed(**{"object": {"deleting": True}, "origins": [origin(OFF)], **world})
-    return status_of(found, next_step(found), Status(removing_since=world.get("removing_since"))).removing_since
+    return status_of(
+        found, next_step(found), Status(removing_since=world.get("removing_since"))
+    ).removing_since
 
 
 def test_patience_begins_when_nobody_is_refused_any_more() -> None:
@@ -321,7 +409,9 @@ def test_a_damaged_text_that_may_still_refuse_is_replaced_first_of_all() -> None
     assert isinstance(step, Publish)
     assert step.claim == OFF
     seen = origin(OFF, configured={"standing": None})
-    assert isinstance(removing(origins=[seen]), SetEnabled), "one write, and it is seen to refuse nobody"
+    assert isinstance(removing(origins=[seen]), SetEnabled), (
+        "one write, and it is seen to refuse nobody"
+    )
 
 
 def test_what_others_have_taken_out_need_not_be_put_back_to_be_taken_out() -> None:
@@ -360,7 +450,9 @@ def test_what_a_policy_changes_at_each_write_is_taken_out_as_it_stands() -> None
         "residue",
     ],
 )
-def test_until_that_is_seen_on_every_replica_the_text_is_put_right(other: Any, changes: dict[str, Any]) -> None:
+def test_until_that_is_seen_on_every_replica_the_text_is_put_right(
+    other: Any, changes: dict[str, Any]
+) -> None:
     found = origin(OFF, configured=RESET | changes, replicas=(runs_nothing(), other))
     assert isinstance(removing(origins=[found]), Publish)
 
@@ -369,9 +461,15 @@ def test_a_text_that_is_taken_out_again_and_again_is_not_put_right_in_a_hurry() 
     by_others = Overwritten("field manager argocd-controller", 4, since=at(-90), until=at(60))
     late = (runs_nothing(), replica("pod-2", REQUIRING, revision=6))
     found = origin(OFF, configured=RESET, replicas=late, overwritten=by_others)
-    assert "argocd-controller has put something else in the place of ours" in waiting(removing(origins=[found]))
-    assert isinstance(removing(origins=[replace(found, overwritten=replace(by_others, until=NOW))]), Publish)
-    refusing = origin(OFF, configured=RESET | {"standing": REQUIRING}, replicas=late, overwritten=by_others)
+    assert "argocd-controller has put something else in the place of ours" in waiting(
+        removing(origins=[found])
+    )
+    assert isinstance(
+        removing(origins=[replace(found, overwritten=replace(by_others, until=NOW))]), Publish
+    )
+    refusing = origin(
+        OFF, configured=RESET | {"standing": REQUIRING}, replicas=late, overwritten=by_others
+    )
     assert isinstance(removing(origins=[refusing]), Publish), "what may refuse is relaxed at once"
 
 

@@ -12,7 +12,9 @@ PATHS = Paths("/check", "/gate")
 
 
 async def failure(ip: str, port: int) -> Failure:
-    (asked,) = await ReplicaProbe(timeout_s=30).ask(ReplicaAddress(ip, port, port), "www.example.com", PATHS, {})
+    (asked,) = await ReplicaProbe(timeout_s=30).ask(
+        ReplicaAddress(ip, port, port), "www.example.com", PATHS, {}
+    )
     assert asked.presented is Presented.NONE
     assert isinstance(asked.check, Failure)
     assert asked.check == asked.gate
@@ -21,7 +23,9 @@ async def failure(ip: str, port: int) -> Failure:
 
 @pytest.mark.asyncio
 async def test_a_port_at_which_nobody_listens_refuses() -> None:
-    with socket.socket() as bound:  # bound and not listening: nobody else can take the port meanwhile
+    with (
+        socket.socket() as bound
+    ):  # bound and not listening: nobody else can take the port meanwhile
         bound.bind(("127.0.0.1", 0))
         found = await failure("127.0.0.1", bound.getsockname()[1])
     assert found.kind is FailureKind.REFUSED

@@ -41,12 +41,18 @@ def test_ci_has_the_stages_that_a_clean_clone_runs() -> None:
     stages = re.findall(r"^make ([\w-]+)$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
     jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
     assert [target for job in jobs.values() for target in made(job)] == stages
-    assert [list(jobs).index(job["needs"]) for job in jobs.values() if "needs" in job] == list(range(len(jobs) - 1)), "one after the other"
+    assert [list(jobs).index(job["needs"]) for job in jobs.values() if "needs" in job] == list(
+        range(len(jobs) - 1)
+    ), "one after the other"
 
 
 def made(job: dict[str, list[dict[str, str]]]) -> list[str]:
     """The make targets of a job."""
-    return [target for step in job["steps"] for target in re.findall(r"^make ([\w-]+)$", step.get("run", ""))]
+    return [
+        target
+        for step in job["steps"]
+        for target in re.findall(r"^make ([\w-]+)$", step.get("run", ""))
+    ]
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
@@ -54,7 +60,11 @@ def test_a_workflow_runs_pinned_actions_with_no_more_rights_than_to_read(workflo
     text = workflow.read_text()
     uses = re.findall(r"uses: (.*)", text)
     assert uses
-    assert [one for one in uses if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", one)] == []
+    assert [
+        one
+        for one in uses
+        if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", one)
+    ] == []
     assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
 
 
@@ -74,19 +84,35 @@ def test_every_make_target_that_a_document_names_is_there() -> None:
 
 
 def test_every_target_is_listed_with_what_it_does() -> None:
-    described = set(re.findall(r"^([a-z][a-z-]*):.*## .{10,}", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    described = set(
+        re.findall(r"^([a-z][a-z-]*):.*## .{10,}", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    )
     assert TARGETS - described == {"programs"}
 
 
 @pytest.mark.parametrize("path", PEOPLE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_file_that_a_document_names_is_there(path: Path) -> None:
-    """In backticks, from the root: a folder, a file, or a pattern of files. What `make` writes, and other projects' files, are elsewhere."""
-    names = re.findall(r"`((?:operator|tests|tools|docs|deploy|crds|requirements|\.ci|\.github)/[\w./*-]+?)(?:::\w+)?`", path.read_text())
+    """In backticks, from the root: a folder, a file, or a pattern of files.
+
+    What `make` writes, and other projects' files, are elsewhere.
+    """
+    names = re.findall(
+        r"`((?:operator|tests|tools|docs|deploy|crds|requirements|\.ci|\.github)/[\w./*-]+?)(?:::\w+)?`",
+        path.read_text(),
+    )
     assert [name for name in names if not any(ROOT.glob(name.rstrip("/")))] == []
 
 
 def test_every_tool_is_run_by_something() -> None:
-    texts = [path.read_text() for path in committed() if path.name in {"Makefile", "Dockerfile"} or path.parent == ROOT / "tools"]
+    texts = [
+        path.read_text()
+        for path in committed()
+        if path.name in {"Makefile", "Dockerfile"} or path.parent == ROOT / "tools"
+    ]
     tools = [path for path in (ROOT / "tools").iterdir() if path.is_file()]
-    unnamed = [tool.name for tool in tools if not any(f"tools/{tool.name}" in text or f"import {tool.stem}" in text for text in texts)]
+    unnamed = [
+        tool.name
+        for tool in tools
+        if not any(f"tools/{tool.name}" in text or f"import {tool.stem}" in text for text in texts)
+    ]
     assert unnamed == []

@@ -25,7 +25,9 @@ def given() -> set[str]:
         for path in PACKAGE.rglob("*.py")
         if path != Path(reasons.__file__)
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Reason"
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "Reason"
     }
 
 
@@ -35,11 +37,15 @@ def test_every_reason_is_given_by_something() -> None:
 
 @pytest.mark.parametrize("reason", Reason)
 def test_it_says_what_is_the_matter_and_what_to_do(reason: Reason) -> None:
-    assert reason.value == "".join(word.title() for word in reason.name.split("_")).replace("Ssl", "SSL"), "the code is the name"
+    assert reason.value == "".join(word.title() for word in reason.name.split("_")).replace(
+        "Ssl", "SSL"
+    ), "the code is the name"
     assert reason.meaning.endswith(".")
     assert reason.remedy
     assert not reason.remedy.endswith("."), "messages put it at the end of a sentence of theirs"
-    assert (reason.remedy == NO_ACTION) == (reason.fault is Fault.NOBODY), "whoever can end it is told how"
+    assert (reason.remedy == NO_ACTION) == (reason.fault is Fault.NOBODY), (
+        "whoever can end it is told how"
+    )
 
 
 def test_no_two_reasons_have_one_meaning() -> None:
@@ -60,4 +66,6 @@ def test_what_the_user_has_to_change_in_the_cluster_is_not_awaited_from_cloudfla
 def test_readme_and_reference_have_the_rows() -> None:
     readme, told = (ROOT / "README.md").read_text(), (ROOT / "docs" / "reference.md").read_text()
     assert reference.troubleshooting() in readme
-    assert reference.table(("Reason", "Meaning", "Cause", "What to do"), reference.reasons()) in told
+    assert (
+        reference.table(("Reason", "Meaning", "Cause", "What to do"), reference.reasons()) in told
+    )

@@ -35,11 +35,20 @@ pins = st.builds(Pin, sha256, sha1, moments, moments)
 records = st.builds(
     Record,
     zone_id=st.none() | words,
-    baseline=st.none() | st.builds(Baseline, st.booleans(), st.lists(words, unique=True).map(lambda ids: tuple(sorted(ids)))),
+    baseline=st.none()
+    | st.builds(
+        Baseline, st.booleans(), st.lists(words, unique=True).map(lambda ids: tuple(sorted(ids)))
+    ),
     uploaded=st.lists(pins, max_size=3, unique=True).map(lambda found: tuple(sorted(found))),
-    claimed=st.lists(st.builds(ObjectKey, words, words), max_size=3, unique=True).map(lambda found: tuple(sorted(found))),
-    rejected=st.lists(st.builds(RejectedClaim, words, st.integers(1, 99), moments, moments), max_size=8).map(tuple),
-    hold_offs=st.lists(st.builds(HoldOff, st.integers(1, 99), moments, moments, st.just("") | words), max_size=4).map(tuple),
+    claimed=st.lists(st.builds(ObjectKey, words, words), max_size=3, unique=True).map(
+        lambda found: tuple(sorted(found))
+    ),
+    rejected=st.lists(
+        st.builds(RejectedClaim, words, st.integers(1, 99), moments, moments), max_size=8
+    ).map(tuple),
+    hold_offs=st.lists(
+        st.builds(HoldOff, st.integers(1, 99), moments, moments, st.just("") | words), max_size=4
+    ).map(tuple),
     flushes=st.lists(moments, max_size=4).map(tuple),
     rotated=st.none() | st.text(min_size=1),
 )
@@ -62,7 +71,22 @@ def test_a_rotate_annotation_without_a_value_is_one_that_was_acted_on() -> None:
     assert load(dump(Record(rotated=""))).rotated == ""
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "[]", "null", "7", '"text"', "{}", "\x00", '{"uploaded": 7}', '{"claimed": ["nobody"]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "{",
+        "[]",
+        "null",
+        "7",
+        '"text"',
+        "{}",
+        "\x00",
+        '{"uploaded": 7}',
+        '{"claimed": ["nobody"]}',
+    ],
+)
 def test_what_is_no_record_reads_as_an_empty_one(text: str | None) -> None:
     assert load(text) == Record()
 
@@ -79,7 +103,9 @@ def test_no_json_stops_the_operator(found: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["found", "uploaded", "claimed", "rejected", "holdOff", "flushed"])
-@pytest.mark.parametrize("damage", [7, True, "text", [[]], [[1]], {"enabled": True}, [1e400], [["a", "b", 1e300, 1]]])
+@pytest.mark.parametrize(
+    "damage", [7, True, "text", [[]], [[1]], {"enabled": True}, [1e400], [["a", "b", 1e300, 1]]]
+)
 def test_one_damaged_field_never_raises(name: str, damage: Any) -> None:
     fields = json.loads(dump(FULL))
     load(json.dumps({**fields, name: damage}))
@@ -107,7 +133,12 @@ def test_a_field_of_a_later_version_is_ignored() -> None:
 
 def test_it_is_untouched_until_something_was_uploaded_or_claimed() -> None:
     assert Record(
-        zone_id=ZONE_ID, baseline=FULL.baseline, hold_offs=FULL.hold_offs, flushes=FULL.flushes, rejected=FULL.rejected, rotated="x"
+        zone_id=ZONE_ID,
+        baseline=FULL.baseline,
+        hold_offs=FULL.hold_offs,
+        flushes=FULL.flushes,
+        rejected=FULL.rejected,
+        rotated="x",
     ).untouched
     assert not Record(uploaded=(LEAF,)).untouched
     assert not Record(claimed=(TARGET,)).untouched
@@ -121,7 +152,11 @@ def test_what_lasts_until_a_moment_does_not_end_before_it_when_it_is_read_back()
         flushes=(at(0.5),),
     )
     kept = load(dump(noted))
-    assert (kept.rejected[0].until, kept.hold_offs[0].until, kept.flushes) == (at(120), at(60), (at(1),))
+    assert (kept.rejected[0].until, kept.hold_offs[0].until, kept.flushes) == (
+        at(120),
+        at(60),
+        (at(1),),
+    )
     assert (kept.rejected[0].since, kept.hold_offs[0].since) == (at(-1), at(-1))
 
 
@@ -131,10 +166,21 @@ def test_what_lasts_until_a_moment_does_not_end_before_it_when_it_is_read_back()
 @pytest.mark.parametrize(
     ("annotation", "status", "read"),
     [(3, 2, 3), (2, 3, 3), (None, 3, 3), (3, None, 3), (None, None, 0)],
-    ids=["the status is still to be written", "an old manifest was put back", "the annotation was taken away", "no status yet", "none"],
+    ids=[
+        "the status is still to be written",
+        "an old manifest was put back",
+        "the annotation was taken away",
+        "no status yet",
+        "none",
+    ],
 )
-def test_the_copy_that_was_written_last_is_read(annotation: int | None, status: int | None, read: int) -> None:
-    copies = [None if edition is None else dump(Record(zone_id="zone", edition=edition)) for edition in (annotation, status)]
+def test_the_copy_that_was_written_last_is_read(
+    annotation: int | None, status: int | None, read: int
+) -> None:
+    copies = [
+        None if edition is None else dump(Record(zone_id="zone", edition=edition))
+        for edition in (annotation, status)
+    ]
     assert newest(*copies).edition == read
 
 

@@ -22,8 +22,16 @@ def test_every_row_names_a_test() -> None:
 
 def test_rows_are_numbered_without_gaps_and_none_is_left_out() -> None:
     tables = TEXT.partition("## Who may do what to whom")[2]
-    lines = [line for line in tables.splitlines() if line.startswith("| ") and not re.match(r"\| (---|\|| ?\|)", line)]
+    lines = [
+        line
+        for line in tables.splitlines()
+        if line.startswith("| ") and not re.match(r"\| (---|\|| ?\|)", line)
+    ]
     letters = sorted({number[0] for number in ROWS})
-    counted = [f"{letter}{n}" for letter in letters for n in range(1, 1 + sum(number[0] == letter for number in ROWS))]
+    counted = [
+        f"{letter}{n}"
+        for letter in letters
+        for n in range(1, 1 + sum(number[0] == letter for number in ROWS))
+    ]
     assert sorted(ROWS) == sorted(counted)
     assert len(lines) == len(ROWS)

@@ -24,15 +24,34 @@ def load(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
 def test_without_any_variable_the_defaults_hold() -> None:
     settings = Settings.load()
     assert settings.cloudflare_base_url == "https://api.cloudflare.com/client/v4"
-    assert (settings.resync_s, settings.recheck_s, settings.awaited_recheck_s, settings.quiet_period_s) == (300, 60, 5, 300)
-    assert (settings.replica_recheck_s, settings.edge_cadence_s, settings.edge_requests_per_s, settings.teardown_patience_s) == (
+    assert (
+        settings.resync_s,
+        settings.recheck_s,
+        settings.awaited_recheck_s,
+        settings.quiet_period_s,
+    ) == (300, 60, 5, 300)
+    assert (
+        settings.replica_recheck_s,
+        settings.edge_cadence_s,
+        settings.edge_requests_per_s,
+        settings.teardown_patience_s,
+    ) == (
         30,
         10,
         20,
         600,
     )
-    assert (settings.edge_connect_to, settings.watch_namespaces, settings.ingress_config_maps) == ((), (), ())
-    assert (settings.health_port, settings.metrics_port, settings.log_level, settings.log_format) == (8080, 8081, "info", "text")
+    assert (settings.edge_connect_to, settings.watch_namespaces, settings.ingress_config_maps) == (
+        (),
+        (),
+        (),
+    )
+    assert (
+        settings.health_port,
+        settings.metrics_port,
+        settings.log_level,
+        settings.log_format,
+    ) == (8080, 8081, "info", "text")
     assert (settings.budget_share, settings.budget_resync_share) == (0.75, 0.25)
     assert settings.kubeconfig is None
 
@@ -44,7 +63,11 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("name", "written", "value"),
     [
-        ("cloudflare_base_url", "http://127.0.0.1:8443/client/v4", "http://127.0.0.1:8443/client/v4"),
+        (
+            "cloudflare_base_url",
+            "http://127.0.0.1:8443/client/v4",
+            "http://127.0.0.1:8443/client/v4",
+        ),
         ("watch_namespaces", "edge, shop,,web-1 ", ("edge", "shop", "web-1")),
         (
             "ingress_config_maps",
@@ -63,13 +86,22 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
         (
             "edge_connect_to",
             "a.example.com:443:edge.example.net:, :80:[::1]:8080,",
-            (ConnectTo("a.example.com", 443, "edge.example.net", None), ConnectTo(None, 80, "::1", 8080)),
+            (
+                ConnectTo("a.example.com", 443, "edge.example.net", None),
+                ConnectTo(None, 80, "::1", 8080),
+            ),
         ),
-        ("edge_connect_to", "[2001:db8::1]:443::8443", (ConnectTo("2001:db8::1", 443, None, 8443),)),
+        (
+            "edge_connect_to",
+            "[2001:db8::1]:443::8443",
+            (ConnectTo("2001:db8::1", 443, None, 8443),),
+        ),
         ("edge_connect_to", ":::", (ConnectTo(None, None, None, None),)),
     ],
 )
-def test_a_variable_is_read(monkeypatch: pytest.MonkeyPatch, name: str, written: str, value: Any) -> None:
+def test_a_variable_is_read(
+    monkeypatch: pytest.MonkeyPatch, name: str, written: str, value: Any
+) -> None:
     assert getattr(load(monkeypatch, **{name: written}), name) == value
 
 
@@ -161,6 +193,12 @@ def test_every_setting_is_described_and_says_its_unit() -> None:
     ],
 )
 def test_the_first_redirection_that_matches_decides(
-    monkeypatch: pytest.MonkeyPatch, redirections: str, asked: tuple[str, int], reached: tuple[str, int]
+    monkeypatch: pytest.MonkeyPatch,
+    redirections: str,
+    asked: tuple[str, int],
+    reached: tuple[str, int],
 ) -> None:
-    assert redirected(load(monkeypatch, edge_connect_to=redirections).edge_connect_to, *asked) == reached
+    assert (
+        redirected(load(monkeypatch, edge_connect_to=redirections).edge_connect_to, *asked)
+        == reached
+    )

@@ -11,7 +11,11 @@ from share import Share
 
 TESTS = {
     "tests/unit/test_a.py::test_pure": "unit",
-    **{f"tests/system/test_{letter}.py::test_{n}": "system" for letter in "abcdef" for n in range(3)},
+    **{
+        f"tests/system/test_{letter}.py::test_{n}": "system"
+        for letter in "abcdef"
+        for n in range(3)
+    },
     **{f"tests/faults/test_a.py::test_call[{n}]": "faults" for n in range(9)},
     **{f"tests/install/test_{letter}.py::test_chart": "install" for letter in "ab"},
 }
@@ -37,7 +41,9 @@ def test_a_third_is_a_third_whatever_the_word(word: str) -> None:
 
 
 def test_every_test_is_in_the_share_of_some_commit() -> None:
-    assert frozenset[str]().union(*(Share(3, str(n)).kept(TESTS) for n in range(40))) == TESTS.keys()
+    assert (
+        frozenset[str]().union(*(Share(3, str(n)).kept(TESTS) for n in range(40))) == TESTS.keys()
+    )
 
 
 @pytest.mark.parametrize("text", ["", "3", "x:", "0:abc", "-1:abc"])

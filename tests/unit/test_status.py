@@ -55,37 +55,81 @@ WORLDS: dict[str, dict[str, Any]] = {
         "keys": {},
         "record": {"uploaded": (LEAF,)},
         "origins": [origin(claim(Mode.OFF, (), ()))],
-        "zone": {"enabled": False, "certificates": (certificate(state=CertificateState.PENDING, status="pending_deployment"),)},
+        "zone": {
+            "enabled": False,
+            "certificates": (
+                certificate(state=CertificateState.PENDING, status="pending_deployment"),
+            ),
+        },
         "evidence": [evidence(host, NONE) for host in HOSTS],
     },
-    "proving": {"origins": [origin(ASKING)], "evidence": [evidence(host, lasting_s=60) for host in HOSTS]},
+    "proving": {
+        "origins": [origin(ASKING)],
+        "evidence": [evidence(host, lasting_s=60) for host in HOSTS],
+    },
     "proven": {"origins": [origin(ASKING)]},
-    "a replica is behind": {"origins": [origin(replicas=(replica("pod-1", REQUIRING), replica("pod-2", ASKING, revision=6)))]},
-    "a host past the edge": {"origins": [origin(claim(enforced=(APEX,)))], "evidence": [evidence(WWW, NONE, direct=True)]},
+    "a replica is behind": {
+        "origins": [
+            origin(replicas=(replica("pod-1", REQUIRING), replica("pod-2", ASKING, revision=6)))
+        ]
+    },
+    "a host past the edge": {
+        "origins": [origin(claim(enforced=(APEX,)))],
+        "evidence": [evidence(WWW, NONE, direct=True)],
+    },
     "only asking is asked for": {"spec": {"enforcement": "Request"}, "origins": [origin(ASKING)]},
-    "relaxed": {"origins": [origin(ASKING)], "evidence": [evidence(host, NONE) for host in HOSTS], "record": HELD_OFF},
+    "relaxed": {
+        "origins": [origin(ASKING)],
+        "evidence": [evidence(host, NONE) for host in HOSTS],
+        "record": HELD_OFF,
+    },
     "held off": {"origins": [origin(ASKING)], "record": HELD_OFF},
-    "silent while enforced": {"evidence": [Evidence(host, silence="HTTP 403", silent_since=at(-60)) for host in HOSTS]},
+    "silent while enforced": {
+        "evidence": [Evidence(host, silence="HTTP 403", silent_since=at(-60)) for host in HOSTS]
+    },
     "restarted while enforced": {"evidence": [evidence(host, lasting_s=60) for host in HOSTS]},
     "rotating": {
         "keys": {"next": NEXT},
         "origins": [origin(claim(pins=(LEAF, NEXT)))],
-        "zone": {"certificates": (certificate(), certificate(NEXT, state=CertificateState.PENDING, status="initializing"))},
+        "zone": {
+            "certificates": (
+                certificate(),
+                certificate(NEXT, state=CertificateState.PENDING, status="initializing"),
+            )
+        },
         "record": {"uploaded": tuple(sorted((LEAF, NEXT)))},
     },
-    "token rejected": {"zone": Unknown("Cloudflare does not know the token", Reason.TOKEN_REJECTED)},
+    "token rejected": {
+        "zone": Unknown("Cloudflare does not know the token", Reason.TOKEN_REJECTED)
+    },
     "cloudflare down": {"zone": Unknown("HTTP 500")},
-    "cloudflare down, nobody asked": {"zone": Unknown("HTTP 500"), "evidence": [Evidence(host) for host in HOSTS]},
+    "cloudflare down, nobody asked": {
+        "zone": Unknown("HTTP 500"),
+        "evidence": [Evidence(host) for host in HOSTS],
+    },
     "cloudflare down, proving": {"zone": Unknown("HTTP 500"), "origins": [origin(ASKING)]},
     "zone not found": {"zone": None},
-    "key pair invalid": {"keys": Unknown("Secret edge/example-com-aop: tls.key is missing", Reason.KEY_PAIR_INVALID)},
+    "key pair invalid": {
+        "keys": Unknown("Secret edge/example-com-aop: tls.key is missing", Reason.KEY_PAIR_INVALID)
+    },
     "suspended": {"spec": {"suspend": True}},
     "removing, still refusing": REMOVING | {"origins": [origin(REQUIRING)]},
-    "removing, a replica is behind": REMOVING | {"origins": [origin(OFF, replicas=(replica("pod-2", REQUIRING, revision=6),))]},
+    "removing, a replica is behind": REMOVING
+    | {"origins": [origin(OFF, replicas=(replica("pod-2", REQUIRING, revision=6),))]},
     "removing, deleting the certificate": REMOVING
-    | {"zone": {"enabled": False, "certificates": (certificate(state=CertificateState.DELETING, status="pending_deletion"),)}},
+    | {
+        "zone": {
+            "enabled": False,
+            "certificates": (
+                certificate(state=CertificateState.DELETING, status="pending_deletion"),
+            ),
+        }
+    },
     "removing, all gone": REMOVING
-    | {"origins": [origin(None, None)], "zone": {"enabled": False, "certificates": (certificate(FOREIGN, ours=False),)}},
+    | {
+        "origins": [origin(None, None)],
+        "zone": {"enabled": False, "certificates": (certificate(FOREIGN, ours=False),)},
+    },
 }
 
 # In the order of `ConditionType`; a reason stands where it is not AsExpected.
@@ -131,7 +175,10 @@ def condition(found: Status, kind: ConditionType) -> Condition:
 @pytest.mark.parametrize(("phase", "expected"), yaml.safe_load(PHASES).items())
 def test_every_phase_has_its_conditions(phase: str, expected: list[str]) -> None:
     told = status(WORLDS[phase])
-    shown = [f"{c.status[0]}{'' if c.reason == Reason.AS_EXPECTED else f' {c.reason}'}" for c in told.conditions]
+    shown = [
+        f"{c.status[0]}{'' if c.reason == Reason.AS_EXPECTED else f' {c.reason}'}"
+        for c in told.conditions
+    ]
     assert shown == expected
     assert [c.type for c in told.conditions] == list(ConditionType)
     assert {c.observed_generation for c in told.conditions} == {told.observed_generation} == {2}
@@ -145,19 +192,31 @@ def test_every_world_here_is_a_phase() -> None:
     ("phase", "said"),
     [
         ("proving", "Awaited since 2026-03-01 11:58:57 UTC. No action needed."),
-        ("a replica is behind", "pod pod-2 shows revision 6. Awaited since 2026-03-01 11:50:00 UTC"),
+        (
+            "a replica is behind",
+            "pod pod-2 shows revision 6. Awaited since 2026-03-01 11:50:00 UTC",
+        ),
         (
             "a host past the edge",
             f"Every replica refuses every request without our certificate at 1 of 2 hosts. The others refuse nobody: {WWW} answers past",
         ),
-        ("only asking is asked for", "Every replica asks for our certificate at all 2 hosts, and refuses nobody."),
+        (
+            "only asking is asked for",
+            "Every replica asks for our certificate at all 2 hosts, and refuses nobody.",
+        ),
         ("relaxed", "Check the host's DNS record (proxied)"),
-        ("silent while enforced", "no rule or challenge at Cloudflare stands before /.well-known/aop-operator/"),
+        (
+            "silent while enforced",
+            "no rule or challenge at Cloudflare stands before /.well-known/aop-operator/",
+        ),
         ("restarted while enforced", "The operator is proving it anew through the edge"),
         ("zone not found", "Check spec.zone"),
         ("cloudflare down", "The edge shows it, while Cloudflare's API does not answer"),
         ("suspended", "Set it to false to go on"),
-        ("removing, a replica is behind", "The operator takes nothing away while a replica may still refuse somebody"),
+        (
+            "removing, a replica is behind",
+            "The operator takes nothing away while a replica may still refuse somebody",
+        ),
     ],
 )
 def test_ready_alone_says_what_is_awaited_since_when_and_what_to_do(phase: str, said: str) -> None:
@@ -179,7 +238,13 @@ def test_stalled_and_reconciling_exclude_each_other_and_ready() -> None:
     """kstatus: either of them True means that the object is not Current."""
     for phase, world in WORLDS.items():
         told = status(world)
-        assert sum(condition(told, kind).status == "True" for kind in ("Ready", "Reconciling", "Stalled")) == 1, phase  # type: ignore[arg-type]  # a StrEnum's word
+        assert (
+            sum(
+                condition(told, kind).status == "True"  # type: ignore[arg-type]  # a StrEnum's word
+                for kind in ("Ready", "Reconciling", "Stalled")
+            )
+            == 1
+        ), phase
 
 
 # --- the parts -----------------------------------------------------------------------------------------------------------------
@@ -214,9 +279,15 @@ def test_the_parts_at_rest() -> None:
 )
 def test_the_printer_columns_show_it(phase: str, shown: tuple[str, ...]) -> None:
     world = observed(**WORLDS[phase])
-    whole = {"spec": {"zone": {"name": world.spec.zone.name}}, "status": status(WORLDS[phase]).manifest()}
+    whole = {
+        "spec": {"zone": {"name": world.spec.zone.name}},
+        "status": status(WORLDS[phase]).manifest(),
+    }
     (version,) = crd.manifest()["spec"]["versions"]
-    columns = {column["name"]: found(whole, column["jsonPath"]) for column in version["additionalPrinterColumns"]}
+    columns = {
+        column["name"]: found(whole, column["jsonPath"])
+        for column in version["additionalPrinterColumns"]
+    }
     assert tuple(columns[name] for name in ("Zone", "Enforcement", "Ready", "Expires")) == shown
     assert columns["Status"] == condition(status(WORLDS[phase]), ConditionType.READY).message
 
@@ -224,7 +295,11 @@ def test_the_printer_columns_show_it(phase: str, shown: tuple[str, ...]) -> None
 def found(whole: Any, path: str) -> Any:
     """What a printer column's JSONPath selects: names, and conditions by their type."""
     for name in path.removeprefix(".").replace('[?(@.type=="Ready")]', ".Ready").split("."):
-        whole = next((one for one in whole if one["type"] == name), {}) if isinstance(whole, list) else (whole or {}).get(name)
+        whole = (
+            next((one for one in whole if one["type"] == name), {})
+            if isinstance(whole, list)
+            else (whole or {}).get(name)
+        )
     return whole
 
 
@@ -232,7 +307,12 @@ def test_enforcement_is_the_least_strict_that_was_really_seen() -> None:
     """Not what was published: one replica that only asks makes the whole a request."""
     second = origin(name="shop", target=ObjectKey("shop", "controller"), running=ASKING)
     assert status({"origins": [origin(), second]}).enforcement == "Request"
-    assert status({"origins": [origin(replicas=(replica("pod-1", REQUIRING), replica("pod-2", OFF)))]}).enforcement == "Off"
+    assert (
+        status(
+            {"origins": [origin(replicas=(replica("pod-1", REQUIRING), replica("pod-2", OFF)))]}
+        ).enforcement
+        == "Off"
+    )
     left = origin(OFF, name="old", target=ObjectKey("old", "controller"), wanted=False)
     assert status({"origins": [origin(), left]}).enforcement == "Require"
 
@@ -271,7 +351,9 @@ def test_a_missing_config_map_is_no_secret() -> None:
 def test_a_transition_time_moves_only_when_the_truth_moves() -> None:
     first = status(WORLDS["proving"])
     later = status({**WORLDS["held off"], "now": at(20)}, first)
-    assert condition(later, ConditionType.READY).last_transition_time == NOW, "still False, for another reason"
+    assert condition(later, ConditionType.READY).last_transition_time == NOW, (
+        "still False, for another reason"
+    )
     assert condition(later, ConditionType.EDGE_VERIFIED).last_transition_time == at(20)
 
 
@@ -297,8 +379,14 @@ def test_an_error_before_anything_was_seen_shows_every_condition() -> None:
 
 def test_an_error_later_keeps_what_was_seen() -> None:
     before = status({})
-    told = failed(2, at(60), Reason.TRANSIENT_ERROR, "the API server cannot be reached", before, stalled=False)
-    assert (told.enforcement, told.certificate, told.origins) == (before.enforcement, before.certificate, before.origins)
+    told = failed(
+        2, at(60), Reason.TRANSIENT_ERROR, "the API server cannot be reached", before, stalled=False
+    )
+    assert (told.enforcement, told.certificate, told.origins) == (
+        before.enforcement,
+        before.certificate,
+        before.origins,
+    )
     assert condition(told, ConditionType.READY).status == "Unknown"
     assert condition(told, ConditionType.RECONCILING).status == "True"
     assert condition(told, ConditionType.ENFORCED) == condition(before, ConditionType.ENFORCED)
@@ -306,7 +394,9 @@ def test_an_error_later_keeps_what_was_seen() -> None:
 
 
 def test_an_error_on_top_of_an_unreadable_status_is_told_all_the_same() -> None:
-    told = failed(2, NOW, Reason.INTERNAL_ERROR, "a bug", Status.parse({"conditions": "many"}), stalled=False)
+    told = failed(
+        2, NOW, Reason.INTERNAL_ERROR, "a bug", Status.parse({"conditions": "many"}), stalled=False
+    )
     assert condition(told, ConditionType.READY).reason == Reason.INTERNAL_ERROR
 
 

@@ -10,11 +10,27 @@ from aop import steps
 from aop.errors import Reason
 from aop.observed import Record
 from aop.origins import Mode
-from aop.steps import Block, Delete, Done, Issue, Note, Promote, Publish, SetEnabled, Step, Upload, Wait, Withdraw
+from aop.steps import (
+    Block,
+    Delete,
+    Done,
+    Issue,
+    Note,
+    Promote,
+    Publish,
+    SetEnabled,
+    Step,
+    Upload,
+    Wait,
+    Withdraw,
+)
 from builders import ASKING, LEAF, NEXT, REQUIRING, TARGET, ZONE_ID, at, claim
 
 LINES: list[tuple[Step, str]] = [
-    (Note(Record(), "leaf 9f is about to be uploaded"), "note on the object: leaf 9f is about to be uploaded"),
+    (
+        Note(Record(), "leaf 9f is about to be uploaded"),
+        "note on the object: leaf 9f is about to be uploaded",
+    ),
     (Issue("first"), "generate the key pair"),
     (Issue("next"), "generate the next key pair beside the one in use"),
     (Promote(NEXT), f"make leaf {NEXT.short} the one in use"),
@@ -22,15 +38,30 @@ LINES: list[tuple[Step, str]] = [
         Publish("public", TARGET, REQUIRING, "2 of 2 hosts are proven"),
         f"set origin public to Require for example.com, www.example.com, trusting leaf {LEAF.short}, because 2 of 2 hosts are proven",
     ),
-    (Publish("public", TARGET, ASKING, "why"), f"set origin public to Request, trusting leaf {LEAF.short}, because why"),
-    (Publish("public", TARGET, claim(Mode.OFF, (), ()), "why"), "set origin public to Off, trusting no leaf, because why"),
+    (
+        Publish("public", TARGET, ASKING, "why"),
+        f"set origin public to Request, trusting leaf {LEAF.short}, because why",
+    ),
+    (
+        Publish("public", TARGET, claim(Mode.OFF, (), ()), "why"),
+        "set origin public to Off, trusting no leaf, because why",
+    ),
     (Withdraw("public", TARGET), "take our claim out of origin public"),
     (Upload(ZONE_ID, LEAF), f"upload leaf {LEAF.short} to Cloudflare"),
     (Delete(ZONE_ID, "id", LEAF, "why"), f"delete leaf {LEAF.short} at Cloudflare, because why"),
-    (SetEnabled(ZONE_ID, enabled=True, why="why"), "enable Authenticated Origin Pulls on the zone, because why"),
-    (SetEnabled(ZONE_ID, enabled=False, why="why"), "disable Authenticated Origin Pulls on the zone, because why"),
+    (
+        SetEnabled(ZONE_ID, enabled=True, why="why"),
+        "enable Authenticated Origin Pulls on the zone, because why",
+    ),
+    (
+        SetEnabled(ZONE_ID, enabled=False, why="why"),
+        "disable Authenticated Origin Pulls on the zone, because why",
+    ),
     (Wait(Reason.PROGRESSING, "something is moving", 5.0, at(-3)), "waits: something is moving"),
-    (Block(Reason.ZONE_NOT_FOUND, "the token sees no zone"), "blocked (ZoneNotFound): the token sees no zone"),
+    (
+        Block(Reason.ZONE_NOT_FOUND, "the token sees no zone"),
+        "blocked (ZoneNotFound): the token sees no zone",
+    ),
     (Done(), "done"),
     (Done("two certificates"), "done, leaving behind: two certificates"),
 ]

@@ -1,6 +1,9 @@
-"""The resource: names, models, and one object made from its manifest. The source of crds/ and of docs/reference.md.
+"""The resource: names, models, and one object made from its manifest.
 
-Everything above this floor speaks of what a user asks for in these models; `make generate` writes the schema from them.
+The source of crds/ and of docs/reference.md.
+
+Everything above this floor speaks of what a user asks for in these models; `make generate` writes
+the schema from them.
 """
 
 from aop.api.certificate import CertificateChoice, Generate, SecretRef

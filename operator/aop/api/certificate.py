@@ -10,9 +10,12 @@ from pydantic import Field, StringConstraints
 from aop.pki import Algorithm
 from aop.schema import DURATION, NAMES_AN_OBJECT, Duration, Model, ObjectName, Rule, timedelta_of
 
-KEY_SIZES: dict[Algorithm, tuple[int, ...]] = {Algorithm.ECDSA: (256, 384, 521), Algorithm.RSA: (2048, 3072, 4096)}
-"""Key sizes in bits. Cloudflare is known to take P-256, P-521 and RSA 4096; no key type is documented as refused
-(facts: cloudflare#key-types)."""
+KEY_SIZES: dict[Algorithm, tuple[int, ...]] = {
+    Algorithm.ECDSA: (256, 384, 521),
+    Algorithm.RSA: (2048, 3072, 4096),
+}
+"""Key sizes in bits. Cloudflare is known to take P-256, P-521 and RSA 4096; no key type is
+documented as refused (facts: cloudflare#key-types)."""
 DEFAULT_SIZE = {Algorithm.ECDSA: 256, Algorithm.RSA: 4096}
 
 
@@ -26,25 +29,35 @@ def _ordered(shorter: str, longer: str, relation: str) -> str:
 
 
 class Generate(Model):
-    """How key pairs are generated. A change applies to the next one; the annotation aop-operator.dev/rotate asks for it now.
+    """How key pairs are generated.
+
+    A change applies to the next one; the annotation aop-operator.dev/rotate asks for it now.
 
     The authority's key is kept in a second Secret, named like the first with -ca at its end.
     """
 
-    secret_name: Annotated[str, StringConstraints(min_length=1, max_length=250), NAMES_AN_OBJECT] = Field(default_factory=str)
-    """Name of the Secret that holds the leaf and its key, in the namespace of the object. The default is the object's name with -aop at
-    its end."""
+    secret_name: Annotated[
+        str, StringConstraints(min_length=1, max_length=250), NAMES_AN_OBJECT
+    ] = Field(default_factory=str)
+    """Name of the Secret that holds the leaf and its key, in the namespace of the object. The
+    default is the object's name with -aop at its end."""
     algorithm: Algorithm = Algorithm.ECDSA
-    """Key algorithm. ECDSA keys are made 10,000 times faster than RSA keys; RSA with size 4096 is the recipe of Cloudflare's guide."""
-    size: int = Field(default_factory=lambda data: DEFAULT_SIZE[data["algorithm"]], json_schema_extra={"format": "int32"})
-    """Key size in bits: 256, 384 or 521 for ECDSA (default 256); 2048, 3072 or 4096 for RSA (default 4096)."""
+    """Key algorithm. ECDSA keys are made 10,000 times faster than RSA keys; RSA with size 4096 is
+    the recipe of Cloudflare's guide."""
+    size: int = Field(
+        default_factory=lambda data: DEFAULT_SIZE[data["algorithm"]],
+        json_schema_extra={"format": "int32"},
+    )
+    """Key size in bits: 256, 384 or 521 for ECDSA (default 256); 2048, 3072 or 4096 for RSA
+    (default 4096)."""
     duration: Duration = "17520h"
     """How long a leaf is valid, as a duration such as 17520h (two years)."""
     renew_before: Duration = "1080h"
-    """How long before its end a leaf is replaced, as a duration such as 1080h (45 days). Cloudflare mails a warning 30 days before the
-    end."""
+    """How long before its end a leaf is replaced, as a duration such as 1080h (45 days). Cloudflare
+    mails a warning 30 days before the end."""
     authority_duration: Duration = "43824h"
-    """How long the authority that signs the leaves is valid, as a duration such as 43824h (five years)."""
+    """How long the authority that signs the leaves is valid, as a duration such as 43824h (five
+    years)."""
 
     rules = (
         Rule(
@@ -101,14 +114,14 @@ class CertificateChoice(Model):
     """Where the key pair comes from that Cloudflare presents: exactly one of generate and secretRef."""
 
     generate: Generate | None = None
-    """Generate the key pair, and renew it in time. A change of the recipe applies to the next key pair; a new value of the annotation
-    aop-operator.dev/rotate asks for it now."""
+    """Generate the key pair, and renew it in time. A change of the recipe applies to the next key
+    pair; a new value of the annotation aop-operator.dev/rotate asks for it now."""
     secret_ref: SecretRef | None = None
     """Read the key pair from a Secret that something else, such as cert-manager, fills and renews."""
     replace_foreign: bool = False
-    """Consent to outrank what the zone already presents: a certificate that somebody else uploaded, or Cloudflare's shared one where
-    global Authenticated Origin Pulls are on. An origin that requires that one, and is not listed in spec.origins, refuses the edge from
-    then on."""
+    """Consent to outrank what the zone already presents: a certificate that somebody else uploaded,
+    or Cloudflare's shared one where global Authenticated Origin Pulls are on. An origin that
+    requires that one, and is not listed in spec.origins, refuses the edge from then on."""
 
     rules = (
         Rule(

@@ -17,6 +17,7 @@ RECORD_ANNOTATION = f"{GROUP}/record"
 ROTATE_ANNOTATION = f"{GROUP}/rotate"
 """A new value asks for a new key pair now; the value itself (a date, say) means nothing."""
 WATCH_LABEL = f"{GROUP}/watch"
-"""`true` on a Secret or ConfigMap makes a change of it act at once; without it, changes are seen within 60 s."""
+"""`true` on a Secret or ConfigMap makes a change of it act at once; without it, changes are seen
+within 60 s."""
 CLAIMED_LABEL = f"{GROUP}/claimed"
 """`true` on a ConfigMap that carries claims, so that claims whose object is gone are found again."""

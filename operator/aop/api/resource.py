@@ -65,8 +65,8 @@ class AuthenticatedOriginPull:
     def parse(cls, manifest: Mapping[str, Any]) -> AuthenticatedOriginPull:
         """The object in `manifest`, as the API server gave it.
 
-        Raises `Blocked` (SpecInvalid), naming each field, for a spec that this version's schema would not let in: it was stored
-        under another version's.
+        Raises `Blocked` (SpecInvalid), naming each field, for a spec that this version's schema
+        would not let in: it was stored under another version's.
         """
         metadata = manifest["metadata"]
         key = ObjectKey(metadata["namespace"], metadata["name"])
@@ -76,7 +76,9 @@ class AuthenticatedOriginPull:
             generation=metadata["generation"],
             resource_version=metadata["resourceVersion"],
             created_at=datetime.fromisoformat(metadata["creationTimestamp"]),
-            deleted_at=datetime.fromisoformat(metadata["deletionTimestamp"]) if metadata.get("deletionTimestamp") else None,
+            deleted_at=datetime.fromisoformat(metadata["deletionTimestamp"])
+            if metadata.get("deletionTimestamp")
+            else None,
             finalizers=tuple(metadata.get("finalizers") or ()),
             annotations=MappingProxyType(dict(metadata.get("annotations") or {})),
             spec=parse_spec(key, manifest.get("spec") or {}),
@@ -89,7 +91,8 @@ def parse_spec(key: ObjectKey, spec: Mapping[str, Any]) -> Spec:
     if len(key.name) > LONGEST_NAME:
         raise Blocked(Reason.SPEC_INVALID, f"{KIND} {key}: {NAME_RULE.message}")
     try:
-        # JSON and strict, because the API server has neither tuples nor enums and takes no "256" for 256.
+        # JSON and strict, because the API server has neither tuples nor enums and takes no "256"
+        # for 256.
         parsed = Spec.model_validate_json(json.dumps(spec), strict=True)
     except ValidationError as error:
         raise Blocked(Reason.SPEC_INVALID, f"{KIND} {key}: {_complaints(error)}") from None
@@ -101,16 +104,24 @@ def _with_secret_name(spec: Spec, name: str) -> Spec:
     if generate is None or generate.secret_name:
         return spec
     named = generate.model_copy(update={"secret_name": name})
-    return spec.model_copy(update={"certificate": spec.certificate.model_copy(update={"generate": named})})
+    return spec.model_copy(
+        update={"certificate": spec.certificate.model_copy(update={"generate": named})}
+    )
 
 
 def _complaints(error: ValidationError) -> str:
-    # A default that cannot be made, and a list that looks empty, are only consequences of what is wrong in another field or an item.
+    # A default that cannot be made, and a list that looks empty, are only consequences of what is
+    # wrong in another field or an item.
     told = error.errors(include_url=False, include_input=False)
     consequences = ("default_factory_not_called", "too_short") if len(told) > 1 else ()
     found = [item for item in told if item["type"] not in consequences] or told
-    return "; ".join(f"{_path(item['loc'])}{item.get('ctx', {}).get('field_path', '')}: {item['msg']}" for item in found)
+    return "; ".join(
+        f"{_path(item['loc'])}{item.get('ctx', {}).get('field_path', '')}: {item['msg']}"
+        for item in found
+    )
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    return "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return "spec" + "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in location
+    )

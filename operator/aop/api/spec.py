@@ -1,7 +1,8 @@
 """What a user asks for: `spec` of an AuthenticatedOriginPull.
 
-The constraints stand beside the fields, once, for the API server and for Python alike (`aop.schema.Rule`). Durations and modes
-are kept as the user wrote them, because this is what the schema describes; properties give their values.
+The constraints stand beside the fields, once, for the API server and for Python alike
+(`aop.schema.Rule`). Durations and modes are kept as the user wrote them, because this is what the
+schema describes; properties give their values.
 """
 
 from __future__ import annotations
@@ -16,7 +17,18 @@ from pydantic import Field, StringConstraints
 from aop.api.certificate import CertificateChoice, Generate
 from aop.origins import Mode, covers
 from aop.origins.spec import Origin
-from aop.schema import DURATION, DomainName, Duration, HostnamePattern, ListType, Model, ObjectName, Rule, matching, timedelta_of
+from aop.schema import (
+    DURATION,
+    DomainName,
+    Duration,
+    HostnamePattern,
+    ListType,
+    Model,
+    ObjectName,
+    Rule,
+    matching,
+    timedelta_of,
+)
 
 
 class Enforcement(StrEnum):
@@ -48,11 +60,15 @@ class ZoneReference(Model):
         Annotated[
             str,
             StringConstraints(min_length=32, max_length=32),
-            matching("[0-9a-f]{32}", "write the zone id of 32 hexadecimal digits that the zone's overview page at Cloudflare shows"),
+            matching(
+                "[0-9a-f]{32}",
+                "write the zone id of 32 hexadecimal digits that the zone's overview page at Cloudflare shows",
+            ),
         ]
         | None
     ) = None
-    """Id of the zone at Cloudflare, needed only when the token sees several zones of this name. May be added later, then immutable."""
+    """Id of the zone at Cloudflare, needed only when the token sees several zones of this name. May
+    be added later, then immutable."""
 
     rules = (
         Rule(
@@ -75,7 +91,9 @@ class SecretKeyRef(Model):
     key: Annotated[
         str,
         StringConstraints(min_length=1, max_length=253),
-        matching("[-._a-zA-Z0-9]+", "write a key of the Secret's data: letters, digits, -, _ and . only"),
+        matching(
+            "[-._a-zA-Z0-9]+", "write a key of the Secret's data: letters, digits, -, _ and . only"
+        ),
     ] = "api-token"
     """Key within the Secret's data."""
 
@@ -84,8 +102,9 @@ class Credentials(Model):
     """How to authenticate to Cloudflare."""
 
     api_token_secret_ref: SecretKeyRef
-    """Where a Cloudflare API token is kept. It needs Zone Read and SSL and Certificates Write for the zone, Zone Settings Read to check
-    the SSL mode, and Notifications Write for spec.alerts only."""
+    """Where a Cloudflare API token is kept. It needs Zone Read and SSL and Certificates Write for
+    the zone, Zone Settings Read to check the SSL mode, and Notifications Write for spec.alerts
+    only."""
 
 
 class Verification(Model):
@@ -99,11 +118,14 @@ class Verification(Model):
             lambda text: timedelta(seconds=10) <= timedelta_of(text) <= timedelta(hours=24),
         ),
     ] = "180s"
-    """For how long every request of ours through the edge must have come with our certificate before a host is required: 10s to 24h.
-    Locations of the edge change over at different times, so a short window is for trials."""
-    samples: Annotated[tuple[DomainName, ...], Len(0, 100), ListType("set")] = Field(default_factory=tuple)
-    """Concrete hosts under the wildcards of spec.hostnames that are verified and required although no Ingress of the controller names
-    them."""
+    """For how long every request of ours through the edge must have come with our certificate
+    before a host is required: 10s to 24h. Locations of the edge change over at different times, so
+    a short window is for trials."""
+    samples: Annotated[tuple[DomainName, ...], Len(0, 100), ListType("set")] = Field(
+        default_factory=tuple
+    )
+    """Concrete hosts under the wildcards of spec.hostnames that are verified and required although
+    no Ingress of the controller names them."""
 
     @property
     def window_duration(self) -> timedelta:
@@ -119,7 +141,9 @@ class Alerts(Model):
             Annotated[
                 str,
                 StringConstraints(min_length=3, max_length=254),
-                matching(r"[^@\s]+@[^@\s]+\.[^@\s]+", "write an e-mail address such as ops@example.com"),
+                matching(
+                    r"[^@\s]+@[^@\s]+\.[^@\s]+", "write an e-mail address such as ops@example.com"
+                ),
             ],
             ...,
         ],
@@ -162,7 +186,8 @@ _COVERED = "h == s || (h.startsWith('*.') && s.endsWith(h.substring(1)))"
 _PATTERNS = "(has(self.hostnames) ? self.hostnames : [self.zone.name, '*.' + self.zone.name])"
 _READABLE = "matches(r'[^a-z0-9.*-]')"
 _DIFFERS = f"h.{_READABLE} != self.zone.name.{_READABLE}"
-"""One is written as it is read and the other in the xn-- form, which CEL cannot compare; the operator does."""
+"""One is written as it is read and the other in the xn-- form, which CEL cannot compare; the
+operator does."""
 _TARGET = "ingressNginx.configMapRef"
 
 
@@ -170,27 +195,39 @@ class Spec(Model):
     """What is wanted for one Cloudflare zone."""
 
     zone: ZoneReference
-    """The Cloudflare zone. Its name is immutable; its id can be added later, then it is immutable too."""
+    """The Cloudflare zone. Its name is immutable; its id can be added later, then it is immutable
+    too."""
     credentials: Credentials
     """How to authenticate to Cloudflare."""
-    hostnames: Annotated[tuple[HostnamePattern, ...], Len(1, 100), ListType("set")] = Field(default_factory=_apex_and_wildcard)
-    """Hosts of the zone that may be required, concrete or wildcards, which cover every host below them. Each host is required only
-    after its own proof. The default is the zone itself and its wildcard."""
-    # Without a default in the schema: a stored `generate` that nobody wrote would stay beside a `secretRef` that is applied later.
-    certificate: CertificateChoice = Field(default_factory=lambda: CertificateChoice(generate=Generate()))
-    """The certificate that Cloudflare presents to the origins. Without it, one is generated by the defaults of generate."""
+    hostnames: Annotated[tuple[HostnamePattern, ...], Len(1, 100), ListType("set")] = Field(
+        default_factory=_apex_and_wildcard
+    )
+    """Hosts of the zone that may be required, concrete or wildcards, which cover every host below
+    them. Each host is required only after its own proof. The default is the zone itself and its
+    wildcard."""
+    # Without a default in the schema: a stored `generate` that nobody wrote would stay beside a
+    # `secretRef` that is applied later.
+    certificate: CertificateChoice = Field(
+        default_factory=lambda: CertificateChoice(generate=Generate())
+    )
+    """The certificate that Cloudflare presents to the origins. Without it, one is generated by the
+    defaults of generate."""
     origins: Annotated[tuple[Origin, ...], Len(1, 16), ListType("map", "name")]
     """Every place that the zone's requests arrive at."""
     enforcement: Enforcement = Enforcement.REQUIRE
-    """How far to go. Request: ask for the certificate and refuse nobody. Optional: refuse other certificates, let none pass. Require:
-    let only our certificate pass."""
-    verification: Verification = Field(default_factory=Verification, json_schema_extra={"default": {}})
+    """How far to go. Request: ask for the certificate and refuse nobody. Optional: refuse other
+    certificates, let none pass. Require: let only our certificate pass."""
+    verification: Verification = Field(
+        default_factory=Verification, json_schema_extra={"default": {}}
+    )
     """How it is made sure, through Cloudflare's edge, that a host may be required."""
     alerts: Alerts | None = None
-    """Keep a notification policy at Cloudflare that warns before certificates expire. One policy covers the whole account."""
+    """Keep a notification policy at Cloudflare that warns before certificates expire. One policy
+    covers the whole account."""
     deletion_policy: DeletionPolicy = DeletionPolicy.RESTORE
-    """What becomes of Cloudflare's side when the object is deleted. Restore: our certificates are deleted and the zone is set as it was
-    found. Retain: both stay. The origins stop refusing in either case."""
+    """What becomes of Cloudflare's side when the object is deleted. Restore: our certificates are
+    deleted and the zone is set as it was found. Retain: both stay. The origins stop refusing in
+    either case."""
     suspend: bool = False
     """Do nothing new while true; what protects visitors is still done. Deletion overrides it."""
 
@@ -198,13 +235,17 @@ class Spec(Model):
         Rule(
             f"!has(self.hostnames) || self.hostnames.all(h, h == self.zone.name || h.endsWith('.' + self.zone.name) || {_DIFFERS})",
             "write only hostnames in the zone: spec.zone.name itself, names below it, or wildcards below it",
-            lambda it: all(h == it.zone.name or h.endswith(f".{it.zone.name}") for h in it.hostnames),
+            lambda it: all(
+                h == it.zone.name or h.endswith(f".{it.zone.name}") for h in it.hostnames
+            ),
             ".hostnames",
         ),
         Rule(
             f"!has(self.verification.samples) || self.verification.samples.all(s, {_PATTERNS}.exists(h, {_COVERED}))",
             "write only samples that an item of spec.hostnames covers",
-            lambda it: all(any(covers(h, s) for h in it.hostnames) for s in it.verification.samples),
+            lambda it: all(
+                any(covers(h, s) for h in it.hostnames) for s in it.verification.samples
+            ),
             ".verification.samples",
         ),
         Rule(

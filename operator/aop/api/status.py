@@ -1,7 +1,8 @@
 """What people and tools read: `status` of an AuthenticatedOriginPull.
 
-No rule reads a condition, a phase or a time of proof. Three facts that the world does not tell are read back from it (docs/adr/0017), and the
-last one tells whether there is anything to write, and each condition's `lastTransitionTime`.
+No rule reads a condition, a phase or a time of proof. Three facts that the world does not tell are
+read back from it (docs/adr/0017), and the last one tells whether there is anything to write, and
+each condition's `lastTransitionTime`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,12 @@ from pydantic import ConfigDict, Field, PlainSerializer, StringConstraints, Vali
 
 from aop.schema import ListType, Model
 
-Time = Annotated[datetime, PlainSerializer(lambda time: time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), when_used="json")]
+Time = Annotated[
+    datetime,
+    PlainSerializer(
+        lambda time: time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), when_used="json"
+    ),
+]
 """An aware time; RFC 3339 in whole seconds outside, as every Kubernetes time."""
 
 
@@ -32,8 +38,8 @@ class ConditionType(StrEnum):
     ORIGINS_TRUST = "OriginsTrust"
     """Every replica of every origin was seen to accept what Cloudflare presents now and next."""
     EDGE_VERIFIED = "EdgeVerified"
-    """Requests through the edge came with our certificate for a whole window, for every in-scope host; the message names those without
-    proof."""
+    """Requests through the edge came with our certificate for a whole window, for every in-scope
+    host; the message names those without proof."""
     ENFORCED = "Enforced"
     """Every replica was seen to go as far as `spec.enforcement` for every proven host."""
     RECONCILING = "Reconciling"
@@ -43,7 +49,10 @@ class ConditionType(StrEnum):
 
 
 class Part(Model):
-    """A part of the status. Unlike the spec it is read leniently, because another version may have written it."""
+    """A part of the status.
+
+    Unlike the spec it is read leniently, because another version may have written it.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
@@ -116,7 +125,9 @@ class Condition(Part):
     """Which truth: one of the condition types of the reference."""
     status: Literal["True", "False", "Unknown"]
     """Whether it holds."""
-    observed_generation: int | None = Field(default=None, ge=0, json_schema_extra={"format": "int64"})
+    observed_generation: int | None = Field(
+        default=None, ge=0, json_schema_extra={"format": "int64"}
+    )
     """The metadata.generation that it was decided for."""
     last_transition_time: Time
     """When its status changed last."""
@@ -129,12 +140,15 @@ class Condition(Part):
 class Status(Part):
     """What was seen, and how far the world is from the spec."""
 
-    observed_generation: int | None = Field(default=None, ge=-1, json_schema_extra={"format": "int64"})
+    observed_generation: int | None = Field(
+        default=None, ge=-1, json_schema_extra={"format": "int64"}
+    )
     """The metadata.generation that the status was made for; -1 before anybody has looked."""
     enforcement: Literal["Off", "Request", "Optional", "Require"] | None = None
     """How far all origins go, as their own answers show: the least strict of the modes in origins."""
     zone: ZoneStatus | None = None
-    """The zone as Cloudflare last showed it to this object's token; absent before that, and where another object has the zone."""
+    """The zone as Cloudflare last showed it to this object's token; absent before that, and where
+    another object has the zone."""
     certificate: CertificateStatus | None = None
     """The certificate that Cloudflare presents, or is about to present."""
     origins: Annotated[tuple[OriginStatus, ...], ListType("map", "name")] = ()
@@ -144,9 +158,11 @@ class Status(Part):
     proof: ProofStatus | None = None
     """The proof that the edge presents our certificate."""
     removing_since: Time | None = None
-    """Since when a removal refuses nobody any more. What it has to put back at Cloudflare gets ten minutes from then."""
+    """Since when a removal refuses nobody any more. What it has to put back at Cloudflare gets ten
+    minutes from then."""
     record: str | None = None
-    """Copy of the annotation aop-operator.dev/record, by which that is known after somebody has replaced the object without it."""
+    """Copy of the annotation aop-operator.dev/record, by which that is known after somebody has
+    replaced the object without it."""
     conditions: Annotated[tuple[Condition, ...], ListType("map", "type")] = ()
     """What holds and what does not; Ready sums it up."""
 

@@ -1,7 +1,7 @@
 """With which token, and how urgently, Cloudflare is asked.
 
-Every method of `Cloudflare` takes one. The token has no way out but the `authorization` header: neither `repr` nor an exception nor a log
-line of this package shows it.
+Every method of `Cloudflare` takes one. The token has no way out but the `authorization` header:
+neither `repr` nor an exception nor a log line of this package shows it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pydantic import SecretStr
 from aop.cloudflare.errors import TokenRejected
 
 LONGEST_TOKEN = 512
-"""Characters: ten times those of a token. A header of thousands is refused by whatever stands before the API, in HTML that explains nothing."""
+"""Characters: ten times those of a token. A header of thousands is refused by whatever stands
+before the API, in HTML that explains nothing."""
 
 
 class Priority(IntEnum):
@@ -53,7 +54,9 @@ class Access:
 
     @classmethod
     def of(cls, token: str, priority: Priority, *, source: str = "the API token") -> Access:
-        """Check `token` before it is ever sent. Whitespace around it is cut off: `echo` without `-n` is how most Secrets are made.
+        """Check `token` before it is ever sent.
+
+        Whitespace around it is cut off: `echo` without `-n` is how most Secrets are made.
 
         Raises:
             TokenRejected: it is empty, longer than any token, holds what no header can carry (a blank, a line break, anything outside
@@ -87,7 +90,9 @@ class Access:
     @property
     def kind(self) -> TokenKind:
         """Whose the token is, without asking anybody."""
-        return next(kind for kind in TokenKind if self.token.get_secret_value().startswith(kind.value))
+        return next(
+            kind for kind in TokenKind if self.token.get_secret_value().startswith(kind.value)
+        )
 
     @property
     def key(self) -> str:

@@ -17,7 +17,8 @@ from aop.cloudflare.guarded import guarded
 from aop.cloudflare.limits import Allowance, read_allowances
 
 LONGEST_RETRY_S = 3600.0
-"""No Retry-After is believed beyond this: a header that was mistyped must not silence the operator for a year."""
+"""No Retry-After is believed beyond this: a header that was mistyped must not silence the operator
+for a year."""
 
 _LONGEST_WORDS = 300
 _LONGEST_READ = 20_000
@@ -26,13 +27,18 @@ _TELLING = 12
 """Characters of a secret in a row that are told to nobody."""
 _THROTTLED = {971, 10100}
 _CODE = re.compile(r"[0-9]{1,9}")
-_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL)
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL
+)
 _RAY = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Cloudflare's envelope, as far as anybody reads it. Its repr shows nothing that Cloudflare could have echoed."""
+    """Cloudflare's envelope, as far as anybody reads it.
+
+    Its repr shows nothing that Cloudflare could have echoed.
+    """
 
     success: bool
     codes: tuple[int, ...]
@@ -48,7 +54,8 @@ class ApiAnswer:
 
     status: int
     envelope: Envelope | None
-    """None: the body is not Cloudflare's envelope, which 5xx answers often are not (facts: cloudflare#envelope)."""
+    """None: the body is not Cloudflare's envelope, which 5xx answers often are not
+    (facts: cloudflare#envelope)."""
     cf_ray: str | None
     retry_after_s: float | None
     at: datetime
@@ -59,16 +66,26 @@ class ApiAnswer:
     @property
     def throttled(self) -> bool:
         """True if it was one call too many: the codes come with any status, often 200 (facts: cloudflare#throttling-codes)."""
-        return self.status == 429 or (self.envelope is not None and bool(_THROTTLED & set(self.envelope.codes)))
+        return self.status == 429 or (
+            self.envelope is not None and bool(_THROTTLED & set(self.envelope.codes))
+        )
 
     @property
     def succeeded(self) -> bool:
         """True if Cloudflare did what was asked."""
-        return not self.throttled and 200 <= self.status < 300 and self.envelope is not None and self.envelope.success
+        return (
+            not self.throttled
+            and 200 <= self.status < 300
+            and self.envelope is not None
+            and self.envelope.success
+        )
 
 
 def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> ApiAnswer:
-    """Everything of an answer that matters. `now` stands in for a missing Date, by which every other date of the answer is measured."""
+    """Everything of an answer that matters.
+
+    `now` stands in for a missing Date, by which every other date of the answer is measured.
+    """
     ray, at = headers.get("cf-ray", ""), _read_http_date(headers.get("date")) or now
     return ApiAnswer(
         status=status,
@@ -83,7 +100,8 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: datet
 def read_retry_after(value: str | None, now: datetime) -> float | None:
     """Seconds from a Retry-After header, either form (RFC 9110, 10.2.3), at most `LONGEST_RETRY_S`; None if it is missing or means nothing.
 
-    `now` is when the answer was made, by the clock of whoever made it: only then is the span of a date right.
+    `now` is when the answer was made, by the clock of whoever made it: only then is the span of a
+    date right.
     """
     text = (value or "").strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
@@ -95,7 +113,9 @@ def read_retry_after(value: str | None, now: datetime) -> float | None:
 def _read_http_date(value: str | None) -> datetime | None:
     def read() -> datetime:
         at = parsedate_to_datetime(value or "")
-        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)  # HTTP knows no other zone (RFC 9110, 5.6.7)
+        return (
+            at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+        )  # HTTP knows no other zone (RFC 9110, 5.6.7)
 
     return guarded(read)
 
@@ -105,7 +125,9 @@ def scrub(text: str, secrets: Iterable[str]) -> str:
     text = _PRIVATE_KEY.sub("[redacted]", text[:_LONGEST_READ])
     for secret in filter(None, secrets):
         text = _without(text.replace(secret, "[redacted]"), secret)
-    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    line = " ".join(
+        "".join(character if character.isprintable() else " " for character in text).split()
+    )
     return line if len(line) <= _LONGEST_WORDS else f"{line[:_LONGEST_WORDS]}…"
 
 
@@ -131,7 +153,11 @@ def _read_envelope(body: bytes) -> Envelope | None:
     return Envelope(
         success=data["success"],
         codes=tuple(code for error in errors if (code := _code(error)) is not None),
-        words=tuple(error["message"] for error in errors if error.get("message") and isinstance(error["message"], str)),
+        words=tuple(
+            error["message"]
+            for error in errors
+            if error.get("message") and isinstance(error["message"], str)
+        ),
         result=data.get("result"),
         info=info if isinstance(info, dict) else {},
     )
@@ -154,4 +180,6 @@ def _code(error: Mapping[str, Any]) -> int | None:
     code = error.get("code")
     if isinstance(code, str) and _CODE.fullmatch(code):
         return int(code)
-    return code if isinstance(code, int) and not isinstance(code, bool) and 0 <= code < 10**9 else None
+    return (
+        code if isinstance(code, int) and not isinstance(code, bool) and 0 <= code < 10**9 else None
+    )

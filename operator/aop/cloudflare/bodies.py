@@ -1,7 +1,7 @@
 """The body of an answer, in memory, and never more of it than anybody needs.
 
-What arrives is counted while it arrives and, where it is compressed, while it is unpacked: 199 KiB of gzip can hold
-200 MiB, and a pod has 256. Pure but for the stream that is passed in.
+What arrives is counted while it arrives and, where it is compressed, while it is unpacked: 199 KiB
+of gzip can hold 200 MiB, and a pod has 256. Pure but for the stream that is passed in.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ class BodyTooLarge(Exception):
 
 
 async def read_body(chunks: AsyncIterable[bytes], encoding: str) -> bytes:
-    """The whole body, unpacked; empty where it is packed in a way that nobody asked for. `encoding`: the content-encoding header.
+    """The whole body, unpacked; empty where it is packed in a way that nobody asked for.
+
+    `encoding`: the content-encoding header.
 
     Raises:
         BodyTooLarge: it has more than `LARGEST_BODY` bytes, packed or unpacked.

@@ -1,8 +1,9 @@
 """One budget of calls per user or account, shared by every token and zone of theirs.
 
-Cloudflare counts a user's calls with all tokens, keys and the dashboard together, 1,200 in 5 minutes, and then refuses every call for 5
-minutes; a token of an account is counted by itself (facts: cloudflare#calls-per-user). `Window` decides; `Budget`
-keeps one for each of them, as far as anybody can tell whose a token is, and waits, for `wire`.
+Cloudflare counts a user's calls with all tokens, keys and the dashboard together, 1,200 in 5
+minutes, and then refuses every call for 5 minutes; a token of an account is counted by itself
+(facts: cloudflare#calls-per-user). `Window` decides; `Budget` keeps one for each of them, as far as
+anybody can tell whose a token is, and waits, for `wire`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class _Owner:
     waiting: Counter[Priority] = field(default_factory=Counter)
     in_flight: int = 0
     known: bool = False
-    """Some account that it sees is known, or it is one. The calls of anybody else may be of any user."""
+    """Some account that it sees is known, or it is one. The calls of anybody else may be of any
+    user."""
     refusals: int = 0
     """Calls in a row that were one too many."""
     answered: bool = False
@@ -53,7 +55,11 @@ class _Owner:
 
 
 class Budget:
-    """Admits calls. Short waits are waited out here; a long one is an exception at once, so that the loop can do something else."""
+    """Admits calls.
+
+    Short waits are waited out here; a long one is an exception at once, so that the loop can do
+    something else.
+    """
 
     def __init__(
         self,
@@ -64,7 +70,10 @@ class Budget:
         block_s: float = 300.0,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """`patience_s`: the longest wait that is waited out. `block_s`: the length of a pause that no answer names."""
+        """`patience_s`: the longest wait that is waited out.
+
+        `block_s`: the length of a pause that no answer names.
+        """
         self._shares = shares or Shares()
         self._clock = clock
         self._patience_s = patience_s
@@ -79,9 +88,12 @@ class Budget:
 
     @asynccontextmanager
     async def call(self, access: Access) -> AsyncIterator[None]:
-        """Enter once a call may be made, and leave when it is over. Everything that waits lets a smaller priority go first.
+        """Enter once a call may be made, and leave when it is over.
 
-        The first call of a user goes alone: until its answer is there, nobody knows what others have left.
+        Everything that waits lets a smaller priority go first.
+
+        The first call of a user goes alone: until its answer is there, nobody knows what others
+        have left.
 
         Raises:
             RateLimited: that would take longer than the patience.
@@ -105,10 +117,14 @@ class Budget:
         """Return once a call may be made, and count it."""
         deadline_s = self._clock.monotonic_s() + self._patience_s
         while True:
-            # Asked anew each time: while somebody waits, a token may turn out to be of a user who is known already.
+            # Asked anew each time: while somebody waits, a token may turn out to be of a user who
+            # is known already.
             owner, now_s = self._owner(access), self._clock.monotonic_s()
             ahead, others = owner.ahead_of(access.priority), self._counted_besides(owner)
-            waits = (owner.window.wait_s(now_s, access.priority, ahead=ahead), *(w.room_in_s(now_s, access.priority) for w in others))
+            waits = (
+                owner.window.wait_s(now_s, access.priority, ahead=ahead),
+                *(w.room_in_s(now_s, access.priority) for w in others),
+            )
             wait_s = max(waits)
             if not wait_s:
                 number = next(self._numbers)
@@ -127,7 +143,9 @@ class Budget:
         """Cloudflare has answered, and said what is left."""
         owner = self._owner(access)
         owner.answered = True
-        owner.window.told(self._clock.monotonic_s(), tuple(allowances), in_flight=max(owner.in_flight - 1, 0))
+        owner.window.told(
+            self._clock.monotonic_s(), tuple(allowances), in_flight=max(owner.in_flight - 1, 0)
+        )
 
     def accepted(self, access: Access) -> None:
         """A call was not one too many."""
@@ -136,17 +154,26 @@ class Budget:
     def refused(self, access: Access, failure: ApiFailure) -> RateLimited:
         """Cloudflare refused a call as one too many: pause all of the user's for as long as it says, and return the exception that says so.
 
-        Where it names no time it is the reset of the limit, else the documented 5 minutes, with a tenth of jitter so that no crowd
-        returns at once. A time that proves too short is not believed again.
+        Where it names no time it is the reset of the limit, else the documented 5 minutes, with a
+        tenth of jitter so that no crowd returns at once. A time that proves too short is not
+        believed again.
         """
         owner = self._owner(access)
-        named_s = next((each for each in (failure.retry_after_s, failure.reset_s) if each is not None), None)
-        wait_s = named_s if named_s is not None else self._block_s + self._clock.jitter(self._block_s / 10)
+        named_s = next(
+            (each for each in (failure.retry_after_s, failure.reset_s) if each is not None), None
+        )
+        wait_s = (
+            named_s
+            if named_s is not None
+            else self._block_s + self._clock.jitter(self._block_s / 10)
+        )
         if owner.refusals:
             wait_s = max(wait_s, min(AGAIN_S * 2 ** min(owner.refusals - 1, 20), self._block_s))
         owner.refusals += 1
         owner.window.block(self._clock.monotonic_s() + wait_s)
-        return rate_limited(failure, wait_s, "Cloudflare's limit for the user or account is reached")
+        return rate_limited(
+            failure, wait_s, "Cloudflare's limit for the user or account is reached"
+        )
 
     def learn_account(self, access: Access, account_id: str) -> None:
         """The token has shown a zone of this account: tokens that see one account count as one user's, since nobody can be asked whose they are."""
@@ -160,7 +187,10 @@ class Budget:
         if known is mine:
             return
         known.window.absorb(mine.window)
-        known.refusals, known.answered = max(known.refusals, mine.refusals), known.answered or mine.answered
+        known.refusals, known.answered = (
+            max(known.refusals, mine.refusals),
+            known.answered or mine.answered,
+        )
         for table in (self._owners, self._by_account):
             table.update({key: known for key, owner in table.items() if owner is mine})
 
@@ -168,7 +198,11 @@ class Budget:
         """The other windows in which a call has to find room, because it may be of that user too."""
         if owner.known:
             return []
-        users = {id(other): other.window for other in self._owners.values() if other.known and not other.alone}
+        users = {
+            id(other): other.window
+            for other in self._owners.values()
+            if other.known and not other.alone
+        }
         return [self._anybody, *users.values()]
 
     def _owner(self, access: Access) -> _Owner:
@@ -176,7 +210,9 @@ class Budget:
         if access.key not in self._owners:
             for table in (self._owners, self._by_account):
                 for stale in [
-                    key for key, owner in table.items() if now_s - owner.used_s > _FORGET_S and not owner.window.blocked_s(now_s)
+                    key
+                    for key, owner in table.items()
+                    if now_s - owner.used_s > _FORGET_S and not owner.window.blocked_s(now_s)
                 ]:
                     del table[stale]
             alone = access.kind is TokenKind.ACCOUNT

@@ -1,6 +1,7 @@
 """Every call that this operator makes to Cloudflare, as data: method, path, and the permission that it needs.
 
-A new endpoint is one row here and one method in `client`. The permissions are Cloudflare's own (facts: cloudflare#permissions).
+A new endpoint is one row here and one method in `client`. The permissions are Cloudflare's own
+(facts: cloudflare#permissions).
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ class Permission:
     dashboard: str
 
 
-# Reading AOP needs no more than `SSL and Certificates Read`, but Write contains it and the operator needs Write anyway:
-# whoever adds what the message names has to come back only once.
+# Reading AOP needs no more than `SSL and Certificates Read`, but Write contains it and the operator
+# needs Write anyway: whoever adds what the message names has to come back only once.
 CERTIFICATES = Permission("SSL and Certificates Write", "Zone > SSL and Certificates > Edit")
 ZONE = Permission("Zone Read", "Zone > Zone > Read")
 ZONE_SETTINGS = Permission("Zone Settings Read", "Zone > Zone Settings > Read")
@@ -25,7 +26,11 @@ ZONE_SETTINGS = Permission("Zone Settings Read", "Zone > Zone Settings > Read")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One endpoint. `path` is a template: what stands in braces is filled in for the request and never in a message or metric."""
+    """One endpoint.
+
+    `path` is a template: what stands in braces is filled in for the request and never in a message
+    or metric.
+    """
 
     method: str
     path: str

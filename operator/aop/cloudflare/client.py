@@ -1,7 +1,8 @@
 """Cloudflare's API, as far as zone-level Authenticated Origin Pulls need it: one method per call, typed results, one kind of exception.
 
-`Cloudflare` never decides what to do and never repeats a mutation whose outcome is unknown: the loop looks again. Every method may raise
-any `CloudflareError`; its docstring names those that a caller is likely to want.
+`Cloudflare` never decides what to do and never repeats a mutation whose outcome is unknown: the
+loop looks again. Every method may raise any `CloudflareError`; its docstring names those that a
+caller is likely to want.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ CONNECT_S = 10.0
 TOTAL_S = 30.0
 """The longest that one request may take; `AOP_QUIET_PERIOD_S` has to be longer."""
 MOST_PAGES = 20
-"""Pages of one list: 20,000 associations, twenty times what a zone may have; one zone's look must not spend the budget of all."""
+"""Pages of one list: 20,000 associations, twenty times what a zone may have; one zone's look must
+not spend the budget of all."""
 PAGES_AGAIN_S = 300.0
 """When so many are read again, which costs as much as ten zones do in that time."""
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -78,26 +80,43 @@ class Cloudflare:
         total_s: float = TOTAL_S,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """Nothing is sent here. `transport` and `sleep` are for tests; `total_s` bounds one request, in seconds."""
+        """Nothing is sent here.
+
+        `transport` and `sleep` are for tests; `total_s` bounds one request, in seconds.
+        """
         self._http = httpx.AsyncClient(
             base_url=base_url,
             transport=transport,
             timeout=httpx.Timeout(total_s, connect=min(CONNECT_S, total_s)),
-            limits=httpx.Limits(max_connections=20, max_keepalive_connections=5, keepalive_expiry=30),
-            headers={"user-agent": f"aop-operator/{__version__}", "accept": "application/json", "accept-encoding": ACCEPTED},
+            limits=httpx.Limits(
+                max_connections=20, max_keepalive_connections=5, keepalive_expiry=30
+            ),
+            headers={
+                "user-agent": f"aop-operator/{__version__}",
+                "accept": "application/json",
+                "accept-encoding": ACCEPTED,
+            },
             # What one token was given must not go out with another: no cookie is kept.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             follow_redirects=False,
         )
         budget = Budget(shares, clock=clock, sleep=sleep)
-        self._wire = Wire(self._http, budget=budget, clock=clock, metrics=metrics, total_s=total_s, sleep=sleep)
-        # Cloudflare takes one certificate mutation per zone at a time and answers 409 to the rest (facts: cloudflare#one-change-at-a-time).
+        self._wire = Wire(
+            self._http, budget=budget, clock=clock, metrics=metrics, total_s=total_s, sleep=sleep
+        )
+        # Cloudflare takes one certificate mutation per zone at a time and answers 409 to the rest
+        # (facts: cloudflare#one-change-at-a-time).
         self._mutating: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
@@ -108,7 +127,9 @@ class Cloudflare:
 
     async def find_zones(self, access: Access, name: str) -> tuple[Zone, ...]:
         """All zones of exactly this apex name, in either form, that the token sees, in every status: none, one, or one per account."""
-        zones = await self._list(access, calls.FIND_ZONES, {}, Zone, {"name": name, "per_page": "50"})
+        zones = await self._list(
+            access, calls.FIND_ZONES, {}, Zone, {"name": name, "per_page": "50"}
+        )
         found = tuple(zone for zone in zones if zone.name.casefold() == ascii_name(name).casefold())
         for zone in found:
             self._wire.learn_zone(access, zone)
@@ -128,11 +149,14 @@ class Cloudflare:
         """Whether Cloudflare's shared certificate is presented where the zone has none of its own."""
         return await self._one(access, calls.FETCH_GLOBAL_AOP, {"zone_id": zone_id}, GlobalAOP)
 
-    async def list_hostname_associations(self, access: Access, zone_id: str) -> tuple[HostnameAssociation, ...]:
+    async def list_hostname_associations(
+        self, access: Access, zone_id: str
+    ) -> tuple[HostnameAssociation, ...]:
         """All associations that are not deleted.
 
-        Older API versions have no such route, and some plans refuse it with 403 (facts: cloudflare#per-hostname-level). The certificates
-        need the same permission, so a token that really lacks it is found out there.
+        Older API versions have no such route, and some plans refuse it with 403
+        (facts: cloudflare#per-hostname-level). The certificates need the same permission, so a
+        token that really lacks it is found out there.
 
         Raises:
             NotOffered: Cloudflare does not list them for this zone, or not for this token.
@@ -140,7 +164,9 @@ class Cloudflare:
         # The default filter leaves out what is on its way to being active.
         query = {"status": "all", "per_page": "1000"}
         try:
-            associations = await self._list(access, calls.LIST_ASSOCIATIONS, {"zone_id": zone_id}, HostnameAssociation, query)
+            associations = await self._list(
+                access, calls.LIST_ASSOCIATIONS, {"zone_id": zone_id}, HostnameAssociation, query
+            )
         except (ZoneNotVisible, TokenLacksPermission, NotOffered) as error:
             failure = error.failure
         except Refused as error:
@@ -149,22 +175,48 @@ class Cloudflare:
             failure = error.failure
         else:
             return tuple(association for association in associations if not association.deleted)
-        raise NotOffered("Cloudflare does not list them for this zone, or not for this token.", failure)
+        raise NotOffered(
+            "Cloudflare does not list them for this zone, or not for this token.", failure
+        )
 
     # --- certificates ------------------------------------------------------------------------------------------------
 
     async def list_certificates(self, access: Access, zone_id: str) -> tuple[Certificate, ...]:
-        """Every certificate of the zone that is not deleted, oldest upload first. A fresh upload may be missing for tens of seconds."""
-        found = await self._list(access, calls.LIST_CERTIFICATES, {"zone_id": zone_id}, Certificate, {})
+        """Every certificate of the zone that is not deleted, oldest upload first.
+
+        A fresh upload may be missing for tens of seconds.
+        """
+        found = await self._list(
+            access, calls.LIST_CERTIFICATES, {"zone_id": zone_id}, Certificate, {}
+        )
         living = (certificate for certificate in found if not certificate.deleted)
-        return tuple(sorted(living, key=lambda certificate: (certificate.uploaded_on or _LONG_AGO, certificate.id)))
+        return tuple(
+            sorted(
+                living,
+                key=lambda certificate: (certificate.uploaded_on or _LONG_AGO, certificate.id),
+            )
+        )
 
-    async def fetch_certificate(self, access: Access, zone_id: str, certificate_id: str) -> Certificate:
-        """One certificate; a deleted one is still readable for a while (`deleted`). Raises NotFound."""
-        return await self._one(access, calls.FETCH_CERTIFICATE, {"zone_id": zone_id, "certificate_id": certificate_id}, Certificate)
+    async def fetch_certificate(
+        self, access: Access, zone_id: str, certificate_id: str
+    ) -> Certificate:
+        """One certificate; a deleted one is still readable for a while (`deleted`).
 
-    async def upload_certificate(self, access: Access, zone_id: str, certificate: str, private_key: SecretBytes) -> Certificate:
-        """Upload a leaf and its key, both PEM. The zone presents it as soon as it is active, if the zone is enabled.
+        Raises NotFound.
+        """
+        return await self._one(
+            access,
+            calls.FETCH_CERTIFICATE,
+            {"zone_id": zone_id, "certificate_id": certificate_id},
+            Certificate,
+        )
+
+    async def upload_certificate(
+        self, access: Access, zone_id: str, certificate: str, private_key: SecretBytes
+    ) -> Certificate:
+        """Upload a leaf and its key, both PEM.
+
+        The zone presents it as soon as it is active, if the zone is enabled.
 
         Raises:
             AlreadyExists: the zone holds this very certificate; after an Unavailable that is what success looks like.
@@ -177,7 +229,9 @@ class Cloudflare:
             body: Body = {"certificate": certificate, "private_key": private_key}
             return await self._wire.ask(access, calls.UPLOAD_CERTIFICATE, ids, read=read, body=body)
 
-    async def delete_certificate(self, access: Access, zone_id: str, certificate_id: str) -> Certificate:
+    async def delete_certificate(
+        self, access: Access, zone_id: str, certificate_id: str
+    ) -> Certificate:
         """Ask for a deletion, which takes effect later: the certificate comes back as `pending_deletion`.
 
         Raises:
@@ -194,15 +248,20 @@ class Cloudflare:
                 if not error.asked:
                     raise
                 refused = error
-        # The deletion of what is deleted is refused without a code of its own (facts: cloudflare#tombstones): look instead of guessing.
+        # The deletion of what is deleted is refused without a code of its own
+        # (facts: cloudflare#tombstones): look instead of guessing.
         certificate = await self.fetch_certificate(access, zone_id, certificate_id)
         if certificate.deleted or certificate.deleting:
             raise AlreadyDeleted("The certificate is being deleted already.", refused.failure)
         raise refused
 
-    def deletion_left_alone(self, access: Access, zone_id: str, certificate_id: str) -> CloudflareError | None:
+    def deletion_left_alone(
+        self, access: Access, zone_id: str, certificate_id: str
+    ) -> CloudflareError | None:
         """The exception with which `delete_certificate` would end now without a call; None: it would be made. Nothing is sent."""
-        return self._wire.left_alone(access, calls.DELETE_CERTIFICATE, {"zone_id": zone_id, "certificate_id": certificate_id})
+        return self._wire.left_alone(
+            access, calls.DELETE_CERTIFICATE, {"zone_id": zone_id, "certificate_id": certificate_id}
+        )
 
     # --- enablement --------------------------------------------------------------------------------------------------
 
@@ -214,7 +273,13 @@ class Cloudflare:
         """Let the zone present its own certificate, or stop it. Doing it twice does no harm."""
         async with self._lock(zone_id):
             read = self._reader(calls.SET_ENABLEMENT, Enablement)
-            return await self._wire.ask(access, calls.SET_ENABLEMENT, {"zone_id": zone_id}, read=read, body={"enabled": enabled})
+            return await self._wire.ask(
+                access,
+                calls.SET_ENABLEMENT,
+                {"zone_id": zone_id},
+                read=read,
+                body={"enabled": enabled},
+            )
 
     # --- shared ------------------------------------------------------------------------------------------------------
 
@@ -224,11 +289,18 @@ class Cloudflare:
             self._mutating[zone_id] = lock = asyncio.Lock()
         return lock
 
-    async def _one(self, access: Access, call: calls.Call, ids: Mapping[str, str], model: type[R]) -> R:
+    async def _one(
+        self, access: Access, call: calls.Call, ids: Mapping[str, str], model: type[R]
+    ) -> R:
         return await self._wire.ask(access, call, ids, read=self._reader(call, model))
 
     async def _list(
-        self, access: Access, call: calls.Call, ids: Mapping[str, str], model: type[R], query: Mapping[str, str]
+        self,
+        access: Access,
+        call: calls.Call,
+        ids: Mapping[str, str],
+        model: type[R],
+        query: Mapping[str, str],
     ) -> tuple[R, ...]:
         """Every item of every page, in whichever way Cloudflare counts them.
 
@@ -239,18 +311,24 @@ class Cloudflare:
         turn: dict[str, str] = {}
         before: tuple[R, ...] = ()
         for page in range(1, MOST_PAGES + 1):
-            envelope, read = await self._wire.ask(access, call, ids, read=partial(_page, call, model), query={**query, **turn})
+            envelope, read = await self._wire.ask(
+                access, call, ids, read=partial(_page, call, model), query={**query, **turn}
+            )
             following = next_page(envelope.info, page, count=len(read), seen=len(items) + len(read))
             if read and read == before:
                 # Whoever ignores the number of the page sends the first one again.
                 if following is not None and following.certain:
-                    raise _unreadable(call, "it shows the same page again and says that there are others")
+                    raise _unreadable(
+                        call, "it shows the same page again and says that there are others"
+                    )
                 return tuple(items)
             items.extend(read)
             if not read or following is None:
                 return tuple(items)
             turn, before = following.query, read
-        raise _unreadable(call, f"the list has more than {MOST_PAGES} pages", retry_after_s=PAGES_AGAIN_S)
+        raise _unreadable(
+            call, f"the list has more than {MOST_PAGES} pages", retry_after_s=PAGES_AGAIN_S
+        )
 
     @staticmethod
     def _reader(call: calls.Call, model: type[R]) -> Callable[[Envelope], R]:
@@ -269,7 +347,8 @@ def _parse(call: calls.Call, model: type[R], item: Any) -> R:
     if isinstance(read, model):
         return read
     places = read if isinstance(read, list) else ["shape"]
-    # What an answer holds is nobody's business, nor an error tracker's that shows the locals of a frame.
+    # What an answer holds is nobody's business, nor an error tracker's that shows the locals of a
+    # frame.
     del item, read
     raise _unreadable(call, f"{model.__name__} without a usable {', '.join(places)}")
 
@@ -279,7 +358,12 @@ def _validated(model: type[R], item: Any) -> R | list[str]:
     try:
         return model.model_validate(item)
     except ValidationError as error:
-        return sorted({".".join(map(str, each["loc"])) or "result" for each in error.errors(include_input=False, include_url=False)})
+        return sorted(
+            {
+                ".".join(map(str, each["loc"])) or "result"
+                for each in error.errors(include_input=False, include_url=False)
+            }
+        )
 
 
 def _unreadable(call: calls.Call, what: str, *, retry_after_s: float | None = None) -> Unavailable:

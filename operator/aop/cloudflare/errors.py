@@ -25,8 +25,8 @@ Decided by HTTP status and numeric code; by words only for the codes that mean s
                 ├── AlreadyDeleted       it is on its way out, or gone
                 └── NotFound             no certificate of this id
 
-A caller that knows what an `Outdated` means for it catches it; one that does not, lets it through: as a `Transient` it makes the loop
-look again, and that is right for all four.
+A caller that knows what an `Outdated` means for it catches it; one that does not, lets it through:
+as a `Transient` it makes the loop look again, and that is right for all four.
 """
 
 from __future__ import annotations
@@ -106,7 +106,12 @@ class CloudflareError(AopError):
         if not self.asked or self.failure is None or self.failure.method == "GET":
             return False
         status = self.failure.status
-        return status is None or not self.failure.readable or not 400 <= status < 500 or status in {408, 425}
+        return (
+            status is None
+            or not self.failure.readable
+            or not 400 <= status < 500
+            or status in {408, 425}
+        )
 
     @property
     def status(self) -> int | None:
@@ -189,7 +194,9 @@ class CertificateUnlisted(CloudflareBlocked):
 class CloudflareTransient(CloudflareError, Transient):
     """A failure that is tried again by itself, after `retry_after_s` seconds if that is known."""
 
-    def __init__(self, message: str, failure: ApiFailure | None = None, *, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, message: str, failure: ApiFailure | None = None, *, retry_after_s: float | None = None
+    ) -> None:
         self.said, self.failure = message, failure
         Transient.__init__(self, self._say(), retry_after_s=retry_after_s)
 
@@ -223,7 +230,10 @@ class ChangeUnderWay(CloudflareTransient):
 
 
 class Unavailable(CloudflareTransient):
-    """Cloudflare could not be asked, or gave no answer that means anything. Whether a mutation took effect is not known."""
+    """Cloudflare could not be asked, or gave no answer that means anything.
+
+    Whether a mutation took effect is not known.
+    """
 
 
 class Refused(CloudflareTransient):

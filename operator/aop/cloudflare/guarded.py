@@ -1,8 +1,9 @@
 """The one way in which somebody else's bytes meet a parser that we did not write: json, email, pydantic, cryptography.
 
-Each documents the exceptions that it raises, and each raises others for inputs that nobody thought of: a date that leaves the calendar
-when it is moved to UTC, a number of more digits than Python converts, a certificate of version 5. An answer that ends a loop would take
-protection with it, so whatever is raised means one thing: this cannot be read.
+Each documents the exceptions that it raises, and each raises others for inputs that nobody thought
+of: a date that leaves the calendar when it is moved to UTC, a number of more digits than Python
+converts, a certificate of version 5. An answer that ends a loop would take protection with it, so
+whatever is raised means one thing: this cannot be read.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ T = TypeVar("T")
 
 
 def guarded(read: Callable[[], T]) -> T | None:
-    """What `read` returns; None if it raises, whatever that is. For pure parsers only: it hides bugs as well."""
+    """What `read` returns; None if it raises, whatever that is.
+
+    For pure parsers only: it hides bugs as well.
+    """
     try:
         return read()
     except (KeyboardInterrupt, SystemExit):

@@ -1,10 +1,14 @@
-"""Calls that Cloudflare has refused, or accepted in vain, and for how long each is left alone. Pure: time is passed in.
+"""Calls that Cloudflare has refused, or accepted in vain, and for how long each is left alone.
 
-The loop looks at the world every few seconds and decides each time that a certificate is missing; that must not send its private key every
-few seconds to a server that has said no, or that has named the time at which to come back. What is held is answered with the exception of
-before. It belongs to the token, the call and what was sent: a mended token, another zone or a new leaf is tried at once.
+Pure: time is passed in.
 
-A yes that changes nothing is no better: what was accepted a few times and is wanted again and again is left alone in the same way.
+The loop looks at the world every few seconds and decides each time that a certificate is missing;
+that must not send its private key every few seconds to a server that has said no, or that has named
+the time at which to come back. What is held is answered with the exception of before. It belongs to
+the token, the call and what was sent: a mended token, another zone or a new leaf is tried at once.
+
+A yes that changes nothing is no better: what was accepted a few times and is wanted again and again
+is left alone in the same way.
 """
 
 from __future__ import annotations
@@ -43,9 +47,11 @@ _FIRST_REFUSAL_S = 30.0
 _NOT_HELD = (RateLimited, NotFound, AlreadyDeleted)
 """The budget pauses for the first; the other two are what was wanted."""
 ACCEPTED_FREELY = 5
-"""How often one change is accepted before it is asked whether it has any effect: a person who tries something out repeats it as well."""
+"""How often one change is accepted before it is asked whether it has any effect: a person who tries
+something out repeats it as well."""
 RECENT_S = 600.0
-"""Acceptances that are further apart have nothing to do with each other; longer than the longest pause."""
+"""Acceptances that are further apart have nothing to do with each other; longer than the longest
+pause."""
 _FORGET_S = 3600.0
 
 
@@ -62,12 +68,16 @@ class Hold:
 
 
 class Holds:
-    """All of them. A call is whatever can be told apart: its key says token, endpoint, ids and what was sent."""
+    """All of them.
+
+    A call is whatever can be told apart: its key says token, endpoint, ids and what was sent.
+    """
 
     def __init__(self) -> None:
         self._holds: dict[Hashable, Hold] = {}
         self._accepted: dict[Hashable, tuple[int, float, float]] = {}
-        """How often each mutation was accepted, each time shortly after the last one; when first, and when last."""
+        """How often each mutation was accepted, each time shortly after the last one; when first,
+        and when last."""
 
     def held(self, call: Hashable, now_s: float) -> CloudflareError | None:
         """The exception to raise instead of making the call; None if it may be made."""
@@ -83,11 +93,19 @@ class Holds:
         hold = self._holds.get(call)
         return hold.error.again(wait_s) if hold else None
 
-    def refused(self, call: Hashable, error: CloudflareError, now_s: float, *, mutates: bool, protects: bool = False) -> None:
+    def refused(
+        self,
+        call: Hashable,
+        error: CloudflareError,
+        now_s: float,
+        *,
+        mutates: bool,
+        protects: bool = False,
+    ) -> None:
         """Note that the call ended in `error`, which then says for how long it is left alone.
 
-        A read is held only for the time that the answer named: how often it is made is the reader's affair. A mutation is held longer
-        each time.
+        A read is held only for the time that the answer named: how often it is made is the reader's
+        affair. A mutation is held longer each time.
         """
         named_s = error.failure.retry_after_s or 0.0 if error.failure else 0.0
         if isinstance(error, _NOT_HELD) or not (mutates or named_s):
@@ -95,9 +113,13 @@ class Holds:
         self._forget(now_s)
         before = self._holds.get(call)
         goes_on = before is not None and type(before.error) is type(error)
-        times, since_s = (before.times + 1, before.since_s) if before is not None and goes_on else (1, now_s)
+        times, since_s = (
+            (before.times + 1, before.since_s) if before is not None and goes_on else (1, now_s)
+        )
         longest_s = LONGEST_PROTECTING_S if protects else LONGEST_S
-        pause_s = max(named_s, min(_first_s(error) * 2 ** min(times - 1, 20), longest_s) if mutates else 0.0)
+        pause_s = max(
+            named_s, min(_first_s(error) * 2 ** min(times - 1, 20), longest_s) if mutates else 0.0
+        )
         error.hold(pause_s)
         error.lasting_s = now_s - since_s
         self._holds[call] = Hold(error.again(pause_s), now_s + pause_s, times, since_s)
@@ -106,9 +128,16 @@ class Holds:
         """The call was answered with yes: the next refusal is the first one."""
         self._holds.pop(call, None)
 
-    def accepted(self, call: Hashable, failure: ApiFailure, now_s: float, *, protects: bool = False) -> None:
-        """A mutation was answered with yes, or is done already; `failure` says which. One that is wanted over and over is held longer each time."""
-        self._accepted = {key: known for key, known in self._accepted.items() if now_s - known[2] < RECENT_S}
+    def accepted(
+        self, call: Hashable, failure: ApiFailure, now_s: float, *, protects: bool = False
+    ) -> None:
+        """A mutation was answered with yes, or is done already; `failure` says which.
+
+        One that is wanted over and over is held longer each time.
+        """
+        self._accepted = {
+            key: known for key, known in self._accepted.items() if now_s - known[2] < RECENT_S
+        }
         before, since_s, _ = self._accepted.get(call, (0, now_s, now_s))
         times = before + 1
         self._accepted[call] = times, since_s, now_s
@@ -125,8 +154,12 @@ class Holds:
         self._holds[call] = Hold(error, now_s + pause_s, times, since_s)
 
     def _forget(self, now_s: float) -> None:
-        self._holds = {call: hold for call, hold in self._holds.items() if now_s - hold.until_s < _FORGET_S}
+        self._holds = {
+            call: hold for call, hold in self._holds.items() if now_s - hold.until_s < _FORGET_S
+        }
 
 
 def _first_s(error: CloudflareError) -> float:
-    return next((first_s for kind, first_s in _FIRST_S.items() if isinstance(error, kind)), _FIRST_REFUSAL_S)
+    return next(
+        (first_s for kind, first_s in _FIRST_S.items() if isinstance(error, kind)), _FIRST_REFUSAL_S
+    )

@@ -1,7 +1,10 @@
-"""What Cloudflare says of its limits with every answer: how many calls are left, and until when. Pure.
+"""What Cloudflare says of its limits with every answer: how many calls are left, and until when.
 
-The headers are those of the IETF's draft-ietf-httpapi-ratelimit-headers: `Ratelimit: "default";r=50;t=30` and `Ratelimit-Policy:
-"default";q=1200;w=300` (facts: cloudflare#limit-headers).
+Pure.
+
+The headers are those of the IETF's draft-ietf-httpapi-ratelimit-headers: `Ratelimit:
+"default";r=50;t=30` and `Ratelimit-Policy: "default";q=1200;w=300`
+(facts: cloudflare#limit-headers).
 """
 
 from __future__ import annotations
@@ -37,12 +40,23 @@ def read_allowances(headers: Mapping[str, str]) -> tuple[Allowance, ...]:
     for name, numbers in _items(headers.get("ratelimit", "")):
         if "r" not in numbers:
             continue
-        # Cloudflare's own example names the two differently; where there is only one policy it is meant.
-        quota, window_s = policies.get(name) or (next(iter(policies.values())) if len(policies) == 1 else (None, None))
+        # Cloudflare's own example names the two differently; where there is only one policy it is
+        # meant.
+        quota, window_s = policies.get(name) or (
+            next(iter(policies.values())) if len(policies) == 1 else (None, None)
+        )
         # No window ends later than its whole length from now, whatever `t` says.
         longest_s = window_s or LONGEST_S
         reset_s = float(min(numbers.get("t", longest_s), longest_s))
-        found.append(Allowance(name, numbers["r"], reset_s, quota if quota is None else max(quota, numbers["r"]), window_s))
+        found.append(
+            Allowance(
+                name,
+                numbers["r"],
+                reset_s,
+                quota if quota is None else max(quota, numbers["r"]),
+                window_s,
+            )
+        )
     return tuple(found)
 
 

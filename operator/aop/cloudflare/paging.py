@@ -1,7 +1,8 @@
 """Whether a list goes on after a page, and how to ask for the rest. Pure.
 
-Cloudflare counts in several ways: `total_pages`, or `total_count` with `per_page`; a cursor, in one of two places; or not at all, in which
-case a full page is followed by another one. Numbers also come as strings (facts: cloudflare#paging, cloudflare#loose-shapes).
+Cloudflare counts in several ways: `total_pages`, or `total_count` with `per_page`; a cursor, in one
+of two places; or not at all, in which case a full page is followed by another one. Numbers also
+come as strings (facts: cloudflare#paging, cloudflare#loose-shapes).
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ def next_page(info: Mapping[str, Any], page: int, *, count: int, seen: int) -> F
     if cursor := _cursor(info):
         return Following({"cursor": cursor}, certain=True)
     numbered = {"page": str(page + 1)}
-    pages, total, size = (_number(info.get(name)) for name in ("total_pages", "total_count", "per_page"))
+    pages, total, size = (
+        _number(info.get(name)) for name in ("total_pages", "total_count", "per_page")
+    )
     if (pages or 0) > page or (total or 0) > seen:
         return Following(numbered, certain=True)
     if pages is None and total is None and size and count >= size:

@@ -1,8 +1,8 @@
 """What Cloudflare's API returns, typed and frozen.
 
-Tolerant where Cloudflare is loose: extra fields are ignored, `null` counts as missing, dates come in either of two forms, statuses of the
-future mean "not ready" (facts: cloudflare#loose-shapes, cloudflare#certificate-object). Strict where a guess could hurt: without an id
-nothing is read.
+Tolerant where Cloudflare is loose: extra fields are ignored, `null` counts as missing, dates come
+in either of two forms, statuses of the future mean "not ready" (facts: cloudflare#loose-shapes,
+cloudflare#certificate-object). Strict where a guess could hurt: without an id nothing is read.
 """
 
 from __future__ import annotations
@@ -15,7 +15,16 @@ from typing import Annotated, Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from pydantic import AfterValidator, AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasPath,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    model_validator,
+)
 
 from aop.cloudflare.guarded import guarded
 from aop.schema import ascii_name
@@ -46,11 +55,19 @@ def _first_block(text: str, label: str) -> tuple[int, str] | None:
 
 def _without_nulls(data: Any) -> Any:
     """`data` without what is null, two levels deep, which is as deep as anything is read."""
-    return {name: _flat_without_nulls(value) for name, value in data.items() if value is not None} if isinstance(data, dict) else data
+    return (
+        {name: _flat_without_nulls(value) for name, value in data.items() if value is not None}
+        if isinstance(data, dict)
+        else data
+    )
 
 
 def _flat_without_nulls(data: Any) -> Any:
-    return {name: value for name, value in data.items() if value is not None} if isinstance(data, dict) else data
+    return (
+        {name: value for name, value in data.items() if value is not None}
+        if isinstance(data, dict)
+        else data
+    )
 
 
 Date = Annotated[datetime | None, BeforeValidator(_read_date)]
@@ -59,7 +76,9 @@ Date = Annotated[datetime | None, BeforeValidator(_read_date)]
 class Result(BaseModel):
     """What all results share."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", coerce_numbers_to_str=True, hide_input_in_errors=True
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -73,7 +92,8 @@ class Zone(Result):
     id: str
     """32 hex digits."""
     name: Annotated[str, AfterValidator(ascii_name)]
-    """As DNS has it: Cloudflare lists internationalised names as they are read (facts: cloudflare#unicode-names)."""
+    """As DNS has it: Cloudflare lists internationalised names as they are read
+    (facts: cloudflare#unicode-names)."""
     status: str = ""
     """initializing, pending, active, moved; anything but `active` serves nobody."""
     paused: bool = False
@@ -129,7 +149,10 @@ class Certificate(Result):
     @property
     def failed(self) -> bool:
         """True if only a deletion helps."""
-        return self.status in {DeploymentStatus.DEPLOYMENT_TIMED_OUT, DeploymentStatus.DELETION_TIMED_OUT}
+        return self.status in {
+            DeploymentStatus.DEPLOYMENT_TIMED_OUT,
+            DeploymentStatus.DELETION_TIMED_OUT,
+        }
 
     @property
     def deleted(self) -> bool:
@@ -139,13 +162,26 @@ class Certificate(Result):
     @property
     def leaf(self) -> str:
         """The first certificate of `certificate` in PEM: what follows may be a chain, or be damaged, and is nobody's identity."""
-        found = [block for label in _LABELS if (block := _first_block(self.certificate, label)) is not None]
+        found = [
+            block
+            for label in _LABELS
+            if (block := _first_block(self.certificate, label)) is not None
+        ]
         return min(found)[1] if found else ""
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the certificate in lower-case hex; empty if Cloudflare returned no certificate that can be read, which is nobody of ours."""
-        return guarded(lambda: x509.load_pem_x509_certificate(self.leaf.encode()).fingerprint(hashes.SHA256()).hex()) or ""
+        return (
+            guarded(
+                lambda: (
+                    x509.load_pem_x509_certificate(self.leaf.encode())
+                    .fingerprint(hashes.SHA256())
+                    .hex()
+                )
+            )
+            or ""
+        )
 
 
 class Enablement(Result):
@@ -183,7 +219,8 @@ class HostnameAssociation(Result):
 
     hostname: str
     enabled: bool | None = None
-    """True: presents that certificate. False: presents nothing. None: void, the zone's certificate applies."""
+    """True: presents that certificate. False: presents nothing. None: void, the zone's certificate
+    applies."""
     status: DeploymentStatus = DeploymentStatus.UNKNOWN
 
     @property

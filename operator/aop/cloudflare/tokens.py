@@ -1,7 +1,8 @@
 """What is known of each token in use: how new it is here, whether Cloudflare said it works, and to which account its zones belong.
 
-It exists because 401 and 403 alone do not tell a wrong token from a missing permission, because a token that was just made is refused now
-and then for some seconds, and a good one now and then under load (facts: cloudflare#fresh-tokens, cloudflare#refusals-under-load,
+It exists because 401 and 403 alone do not tell a wrong token from a missing permission, because a
+token that was just made is refused now and then for some seconds, and a good one now and then under
+load (facts: cloudflare#fresh-tokens, cloudflare#refusals-under-load,
 cloudflare#codes-of-several-meanings).
 """
 
@@ -21,22 +22,25 @@ from aop.cloudflare.results import TokenStanding
 from aop.cloudflare.verdicts import Standing, says_nothing
 
 FRESH_S = 30.0
-"""How long a token counts as new. A restart makes all tokens new, which costs a wrong one some seconds and nothing else."""
+"""How long a token counts as new. A restart makes all tokens new, which costs a wrong one some
+seconds and nothing else."""
 PAUSES_WHEN_FRESH_S = (0.5, 1.0, 2.0, 3.0, 3.0)
 """Before each further attempt of a refused call: 9.5 s at most."""
 PAUSES_OF_A_MUTATION_S = (3.0,)
 """Once, since it may carry a key, and most tokens that are refused one are tokens to read with."""
 PAUSES_OF_VERIFICATION_S = (0.5, 1.0)
-"""Before each further attempt to verify a token that gets 403 even for that, which a known token does only while it is fresh."""
+"""Before each further attempt to verify a token that gets 403 even for that, which a known token
+does only while it is fresh."""
 PAUSES_WHEN_SETTLED_S = (0.5,)
 """A token that has worked here for a while and is refused twice in a row is reported."""
 STANDING_HOLDS_S = 15.0
 """How long the answer of a verification is believed: all calls of one look at the world share it."""
 LASTING_S, LASTING_AFTER_SUCCESS_S = 2.5, 60.0
-"""How long a call must have been refused without a success in between before the token is said to lack its permission; longer where it
-has worked before."""
+"""How long a call must have been refused without a success in between before the token is said to
+lack its permission; longer where it has worked before."""
 LASTING_READS, LASTING_MUTATIONS = 6, 2
-"""How often it must have been refused for that; a mutation carries a key, so that it is not sent so often."""
+"""How often it must have been refused for that; a mutation carries a key, so that it is not sent so
+often."""
 _FORGET_S = 3600.0
 _WORD = re.compile(r"[a-z_]{1,40}")
 """A status that can be a word of Cloudflare's: nothing else is repeated to anybody."""
@@ -73,7 +77,11 @@ class Tokens:
         """What is known of this token; using it counts as use."""
         now_s, key = self._clock.monotonic_s(), access.key
         if key not in self._known:
-            self._known = {other: known for other, known in self._known.items() if now_s - known.last_used_s < _FORGET_S}
+            self._known = {
+                other: known
+                for other, known in self._known.items()
+                if now_s - known.last_used_s < _FORGET_S
+            }
             self._known[key] = TokenReading(now_s, now_s)
         known = self._known[key]
         known.last_used_s = now_s
@@ -86,12 +94,20 @@ class Tokens:
             return () if call in known.refused or call in known.worked else PAUSES_OF_A_MUTATION_S
         if known.standing is not None and not known.standing.active:
             return ()  # if it was mended, the first attempt tells
-        return PAUSES_WHEN_FRESH_S if self._clock.monotonic_s() - known.first_used_s < FRESH_S else PAUSES_WHEN_SETTLED_S
+        return (
+            PAUSES_WHEN_FRESH_S
+            if self._clock.monotonic_s() - known.first_used_s < FRESH_S
+            else PAUSES_WHEN_SETTLED_S
+        )
 
     def standing(self, access: Access) -> Standing | None:
         """What Cloudflare said of the token lately; None: not asked lately."""
         known = self.known(access)
-        return known.standing if self._clock.monotonic_s() - known.standing_at_s < STANDING_HOLDS_S else None
+        return (
+            known.standing
+            if self._clock.monotonic_s() - known.standing_at_s < STANDING_HOLDS_S
+            else None
+        )
 
     def learn_standing(self, access: Access, standing: Standing) -> None:
         """Cloudflare was asked about the token."""
@@ -126,13 +142,19 @@ class Tokens:
         known = self.known(access)
         since_s, times = known.refused.get(call, (self._clock.monotonic_s(), 0))
         enough_s = LASTING_AFTER_SUCCESS_S if call in known.worked else LASTING_S
-        return times >= (LASTING_MUTATIONS if mutates else LASTING_READS) and self._clock.monotonic_s() - since_s >= enough_s
+        return (
+            times >= (LASTING_MUTATIONS if mutates else LASTING_READS)
+            and self._clock.monotonic_s() - since_s >= enough_s
+        )
 
 
 def standing_of(answer: ApiAnswer, *, certain: bool) -> Standing | None:
-    """What a verification's answer says of the token; None: nothing, as with 5xx. `certain` is False where another kind of token gives the same.
+    """What a verification's answer says of the token; None: nothing, as with 5xx.
 
-    Its dates are compared with the answer's own: whoever asks may have begun under a clock that was set since.
+    `certain` is False where another kind of token gives the same.
+
+    Its dates are compared with the answer's own: whoever asks may have begun under a clock that was
+    set since.
     """
     envelope = answer.envelope
     if envelope is None:
@@ -141,15 +163,28 @@ def standing_of(answer: ApiAnswer, *, certain: bool) -> Standing | None:
         said = guarded(lambda: TokenStanding.model_validate(envelope.result))
         return _standing(said, answer.at) if said and _WORD.fullmatch(said.status) else None
     if answer.status in {400, 401, 403, 404} and not says_nothing(envelope.codes, envelope.words):
-        return Standing(active=False, words="is unknown to Cloudflare: mistyped, rolled or deleted", certain=certain)
+        return Standing(
+            active=False,
+            words="is unknown to Cloudflare: mistyped, rolled or deleted",
+            certain=certain,
+        )
     return None
 
 
 def _standing(said: TokenStanding, now: datetime) -> Standing:
     if said.status == "expired" or (said.expires_on and said.expires_on <= now):
-        return Standing(active=False, words=f"expired on {said.expires_on:%Y-%m-%d}" if said.expires_on else "has expired")
+        return Standing(
+            active=False,
+            words=f"expired on {said.expires_on:%Y-%m-%d}" if said.expires_on else "has expired",
+        )
     if said.status == "active" and said.not_before and said.not_before > now:
-        return Standing(active=False, words=f"is not valid before {said.not_before.astimezone(UTC):%Y-%m-%d %H:%M} UTC")
+        return Standing(
+            active=False,
+            words=f"is not valid before {said.not_before.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+        )
     if said.status == "active":
         return Standing(active=True, words="is active")
-    return Standing(active=False, words="has been disabled" if said.status == "disabled" else f"is {said.status!r}")
+    return Standing(
+        active=False,
+        words="has been disabled" if said.status == "disabled" else f"is {said.status!r}",
+    )

@@ -30,7 +30,8 @@ from aop.cloudflare.errors import (
 )
 
 SOON_S = 5.0
-"""When to try again what Cloudflare finishes by itself: 409 and 1434 (facts: cloudflare#retry-times)."""
+"""When to try again what Cloudflare finishes by itself: 409 and 1434
+(facts: cloudflare#retry-times)."""
 DOUBTED_S = 10.0
 """When to try again what a working token was refused."""
 LATER_S = 60.0
@@ -40,18 +41,23 @@ _AUTHENTICATION_ERROR = 10000
 _DOUBTS = {_AUTHENTICATION_ERROR, 9109, 10001}
 """Codes that are about a token, a permission or a zone with whatever status."""
 _AUTHENTICATION = {0, 1000, 9103, 9106, 9109, 10000, 10001}
-"""Codes that a 403 has for the sake of the token; with any other it is the zone that does not have what was asked for."""
+"""Codes that a 403 has for the sake of the token; with any other it is the zone that does not have
+what was asked for."""
 _MALFORMED_AUTHORIZATION = {6003, 6111}
 _NO_SUCH_ZONE = {7003, 9109}
 _UNAUTHORIZED = 9109
-"""A zone that is not there, a permission that is missing, an unknown token, or an address that the token is not for."""
+"""A zone that is not there, a permission that is missing, an unknown token, or an address that the
+token is not for."""
 _NO_SUCH_CERTIFICATE = {1415, 1551, 1552}
 _INTERNAL = {1000, 10001}
-"""Both are also given for what passes by itself; then the words say so (facts: cloudflare#codes-of-several-meanings)."""
+"""Both are also given for what passes by itself; then the words say so
+(facts: cloudflare#codes-of-several-meanings)."""
 _CERTIFICATE = {1002, 1408, 2100, 2101, 2106}
-"""The certificate or its key cannot be read, is no leaf, or they do not belong together (facts: cloudflare#refused-uploads)."""
+"""The certificate or its key cannot be read, is no leaf, or they do not belong together
+(facts: cloudflare#refused-uploads)."""
 _QUOTA = {1212, 2005}
-"""The codes that Cloudflare documents for custom certificates ("Troubleshooting | Custom certificates")."""
+"""The codes that Cloudflare documents for custom certificates ("Troubleshooting | Custom
+certificates")."""
 _UNCODED = {0, 1000}
 """What stands where an error has no number of its own: only then do words decide."""
 _PASSES = re.compile(r"time[d ]*-?out|internal (server )?error|try again|temporar", re.IGNORECASE)
@@ -60,7 +66,9 @@ _ABOUT_TOKEN = re.compile(r"invalid (api|access) token", re.IGNORECASE)
 _ABOUT_ACCESS = re.compile(r"unauthori[sz]ed|requires? permission", re.IGNORECASE)
 _ABOUT_QUOTA = re.compile(r"maximum number|quota|too many certificates", re.IGNORECASE)
 _ABOUT_PLAN = re.compile(r"\bplan\b|upgrade|entitle|subscription|not available for", re.IGNORECASE)
-_ABOUT_CERTIFICATE = re.compile(r"leaf|private key|\bpem\b|parse|expired|not yet valid|does not match", re.IGNORECASE)
+_ABOUT_CERTIFICATE = re.compile(
+    r"leaf|private key|\bpem\b|parse|expired|not yet valid|does not match", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,9 @@ class Standing:
 def failure_of(call: Call, answer: ApiAnswer, secrets: Iterable[str]) -> ApiFailure:
     """The facts of an answer that did not succeed; `secrets` are cut out of Cloudflare's words, should they echo any."""
     envelope = answer.envelope
-    words = "; ".join(envelope.words) if envelope else "the body is not an answer of Cloudflare's API"
+    words = (
+        "; ".join(envelope.words) if envelope else "the body is not an answer of Cloudflare's API"
+    )
     return ApiFailure(
         method=call.method,
         path=call.path,
@@ -94,9 +104,16 @@ def failure_of(call: Call, answer: ApiAnswer, secrets: Iterable[str]) -> ApiFail
 def doubts_token(failure: ApiFailure) -> bool:
     """True if the answer may be about the token as such, about a permission, or about a zone: it alone does not say.
 
-    401 and 403 are ambiguous, 10000 even comes with 400 (facts: cloudflare#codes-of-several-meanings). A 403 without an envelope is a firewall's.
+    401 and 403 are ambiguous, 10000 even comes with 400
+    (facts: cloudflare#codes-of-several-meanings). A 403 without an envelope is a firewall's.
     """
-    if not failure.readable or failure.status is None or failure.status >= 500 or passes_by_itself(failure) or names_address(failure):
+    if (
+        not failure.readable
+        or failure.status is None
+        or failure.status >= 500
+        or passes_by_itself(failure)
+        or names_address(failure)
+    ):
         return False
     return failure.status in {401, 403} or bool(_DOUBTS & set(failure.codes))
 
@@ -114,14 +131,23 @@ def names_address(failure: ApiFailure) -> bool:
 def says_nothing(codes: Iterable[int], words: Iterable[str]) -> bool:
     """True if the refusal of a verification says nothing of the token: load, and failures, look the same (facts: cloudflare#refusals-under-load)."""
     found = set(codes)
-    return _AUTHENTICATION_ERROR in found or (bool(_INTERNAL & found) and _PASSES.search("; ".join(words)) is not None)
+    return _AUTHENTICATION_ERROR in found or (
+        bool(_INTERNAL & found) and _PASSES.search("; ".join(words)) is not None
+    )
 
 
-def error_of(call: Call, failure: ApiFailure, source: str, standing: Standing | None, *, zone_shown: bool = False) -> CloudflareError:
+def error_of(
+    call: Call,
+    failure: ApiFailure,
+    source: str,
+    standing: Standing | None,
+    *,
+    zone_shown: bool = False,
+) -> CloudflareError:
     """The exception for a failure that is no throttling.
 
-    `standing` is what the token is known to be, if the failure put it in doubt; `zone_shown` says that the token has shown the zone of
-    the call before.
+    `standing` is what the token is known to be, if the failure put it in doubt; `zone_shown` says
+    that the token has shown the zone of the call before.
     """
     return (
         _about_the_token(call, failure, source, standing)
@@ -137,13 +163,16 @@ def unanswered(call: Call, words: str) -> Unavailable:
     """The exception for a call that got no answer."""
     outcome = ", and whether the change took effect is not known" if call.mutates else ""
     return Unavailable(
-        f"Cloudflare could not be asked{outcome}; it is tried again.", ApiFailure(call.method, call.path, words=words, readable=False)
+        f"Cloudflare could not be asked{outcome}; it is tried again.",
+        ApiFailure(call.method, call.path, words=words, readable=False),
     )
 
 
 def doubted(call: Call, failure: ApiFailure, source: str) -> TokenDoubted:
     """The exception for a refusal that a working token may have met by chance."""
-    needed = f" lacks the permission {call.permission.name!r}" if call.permission else " does not work"
+    needed = (
+        f" lacks the permission {call.permission.name!r}" if call.permission else " does not work"
+    )
     return TokenDoubted(
         f"{source}: Cloudflare refused a token that works, which happens under load and passes; if it lasts, the token{needed}.",
         failure,
@@ -153,10 +182,14 @@ def doubted(call: Call, failure: ApiFailure, source: str) -> TokenDoubted:
 
 def rate_limited(failure: ApiFailure | None, wait_s: float, why: str) -> RateLimited:
     """The exception for a call too many, and for a budget of our own that is spent."""
-    return RateLimited(f"Calls to Cloudflare pause for {wait_s:.0f} s: {why}.", failure, retry_after_s=wait_s)
+    return RateLimited(
+        f"Calls to Cloudflare pause for {wait_s:.0f} s: {why}.", failure, retry_after_s=wait_s
+    )
 
 
-def _about_the_token(call: Call, failure: ApiFailure, source: str, standing: Standing | None) -> CloudflareError | None:
+def _about_the_token(
+    call: Call, failure: ApiFailure, source: str, standing: Standing | None
+) -> CloudflareError | None:
     if _MALFORMED_AUTHORIZATION & set(failure.codes):
         return TokenRejected(
             f"{source} does not have the form of an API token. The Global API Key is not one: create a token in the dashboard "
@@ -171,11 +204,22 @@ def _about_the_token(call: Call, failure: ApiFailure, source: str, standing: Sta
         )
     if standing is not None and not standing.active:
         needed = call.permission.name if call.permission else "every permission"
-        doubt = "" if standing.certain else f" (A token that belongs to an account and lacks {needed!r} looks the same.)"
-        return TokenRejected(f"{source}: the token {standing.words}. Put a token there that works.{doubt}", failure)
-    if standing is None and doubts_token(failure) and (failure.status == 401 or _ABOUT_TOKEN.search(failure.words)):
+        doubt = (
+            ""
+            if standing.certain
+            else f" (A token that belongs to an account and lacks {needed!r} looks the same.)"
+        )
         return TokenRejected(
-            f"{source}: Cloudflare does not know the token: mistyped, rolled or deleted. Put a token there that works.", failure
+            f"{source}: the token {standing.words}. Put a token there that works.{doubt}", failure
+        )
+    if (
+        standing is None
+        and doubts_token(failure)
+        and (failure.status == 401 or _ABOUT_TOKEN.search(failure.words))
+    ):
+        return TokenRejected(
+            f"{source}: Cloudflare does not know the token: mistyped, rolled or deleted. Put a token there that works.",
+            failure,
         )
     return None
 
@@ -183,23 +227,44 @@ def _about_the_token(call: Call, failure: ApiFailure, source: str, standing: Sta
 def _about_the_certificate(call: Call, failure: ApiFailure) -> CloudflareError | None:
     codes = set(failure.codes)
     if call is UPLOAD_CERTIFICATE and 1406 in codes:
-        return AlreadyExists("The zone already holds this certificate.", failure, retry_after_s=SOON_S)
+        return AlreadyExists(
+            "The zone already holds this certificate.", failure, retry_after_s=SOON_S
+        )
     if call is DELETE_CERTIFICATE and 1434 in codes:
-        return CannotDeleteYet("The certificate is still being deployed and cannot be deleted yet.", failure, retry_after_s=SOON_S)
+        return CannotDeleteYet(
+            "The certificate is still being deployed and cannot be deleted yet.",
+            failure,
+            retry_after_s=SOON_S,
+        )
     if call is DELETE_CERTIFICATE and 1414 in codes:
-        return AlreadyDeleted("The certificate is being deleted already.", failure, retry_after_s=SOON_S)
+        return AlreadyDeleted(
+            "The certificate is being deleted already.", failure, retry_after_s=SOON_S
+        )
     if call.names_certificate and (
-        _NO_SUCH_CERTIFICATE & codes or (failure.status == 404 and failure.readable and not _NO_SUCH_ZONE & codes)
+        _NO_SUCH_CERTIFICATE & codes
+        or (failure.status == 404 and failure.readable and not _NO_SUCH_ZONE & codes)
     ):
-        return NotFound("Cloudflare holds no certificate of this id.", failure, retry_after_s=SOON_S)
+        return NotFound(
+            "Cloudflare holds no certificate of this id.", failure, retry_after_s=SOON_S
+        )
     return None
 
 
 def _about_the_service(failure: ApiFailure) -> CloudflareError | None:
     status = failure.status
     if status == 409:
-        return ChangeUnderWay("Another certificate of the zone is being changed.", failure, retry_after_s=failure.retry_after_s or SOON_S)
-    if failure.readable and status is not None and 400 <= status < 500 and status not in {408, 425} and not passes_by_itself(failure):
+        return ChangeUnderWay(
+            "Another certificate of the zone is being changed.",
+            failure,
+            retry_after_s=failure.retry_after_s or SOON_S,
+        )
+    if (
+        failure.readable
+        and status is not None
+        and 400 <= status < 500
+        and status not in {408, 425}
+        and not passes_by_itself(failure)
+    ):
         return None
     if failure.readable and doubts_token(failure):
         return None
@@ -208,25 +273,36 @@ def _about_the_service(failure: ApiFailure) -> CloudflareError | None:
     else:
         said = "Cloudflare gave no usable answer"
     outcome = "" if failure.method == "GET" else ", and whether the change took effect is not known"
-    return Unavailable(f"{said}{outcome}; it is looked at again.", failure, retry_after_s=failure.retry_after_s)
+    return Unavailable(
+        f"{said}{outcome}; it is looked at again.", failure, retry_after_s=failure.retry_after_s
+    )
 
 
-def _about_the_zone(call: Call, failure: ApiFailure, source: str, *, shown: bool) -> CloudflareError | None:
-    # A malformed id gives 7003 wherever it stands in the path; certificate ids come from Cloudflare itself, so it is the zone's.
+def _about_the_zone(
+    call: Call, failure: ApiFailure, source: str, *, shown: bool
+) -> CloudflareError | None:
+    # A malformed id gives 7003 wherever it stands in the path; certificate ids come from Cloudflare
+    # itself, so it is the zone's.
     if call.names_zone and (_NO_SUCH_ZONE & set(failure.codes) or failure.status == 404):
-        # A zone that was shown is there: the same code then means the permission of this path (facts: cloudflare#permission-of-a-path).
+        # A zone that was shown is there: the same code then means the permission of this path
+        # (facts: cloudflare#permission-of-a-path).
         if call is not FETCH_ZONE and (shown or _ABOUT_ACCESS.search(failure.words)):
             return _about_permission(call, failure, source)
         return ZoneNotVisible(
-            "There is no such zone, or the token may not see it. Check spec.zone, and the token's Zone Resources in the dashboard.", failure
+            "There is no such zone, or the token may not see it. Check spec.zone, and the token's Zone Resources in the dashboard.",
+            failure,
         )
     return None
 
 
 def _about_permission(call: Call, failure: ApiFailure, source: str) -> CloudflareError:
     if call.permission is None:
-        return TokenRejected(f"{source}: Cloudflare refuses the token. Put a token there that works.", failure)
-    names_nothing_of_the_token = failure.status == 403 and failure.codes and not _AUTHENTICATION & set(failure.codes)
+        return TokenRejected(
+            f"{source}: Cloudflare refuses the token. Put a token there that works.", failure
+        )
+    names_nothing_of_the_token = (
+        failure.status == 403 and failure.codes and not _AUTHENTICATION & set(failure.codes)
+    )
     if names_nothing_of_the_token or _says(failure, frozenset(), _ABOUT_PLAN):
         return _not_offered(failure)
     return TokenLacksPermission(
@@ -238,7 +314,10 @@ def _about_permission(call: Call, failure: ApiFailure, source: str) -> Cloudflar
 
 def _about_the_request(call: Call, failure: ApiFailure) -> CloudflareError:
     if call.mutates and _says(failure, _QUOTA, _ABOUT_QUOTA):
-        return QuotaReached("The zone may hold no more certificates. Delete one at Cloudflare that nobody needs any more.", failure)
+        return QuotaReached(
+            "The zone may hold no more certificates. Delete one at Cloudflare that nobody needs any more.",
+            failure,
+        )
     if _says(failure, frozenset(), _ABOUT_PLAN) or failure.status == 402:
         return _not_offered(failure)
     if call is not UPLOAD_CERTIFICATE:
@@ -252,15 +331,21 @@ def _about_the_request(call: Call, failure: ApiFailure) -> CloudflareError:
             "Cloudflare refuses the certificate for good. It must be a leaf (CA:FALSE) with its own key, in PEM; issue another one.",
             failure,
         )
-    return CertificateRefused("Cloudflare refuses to take the certificate; its words say why. Mend what they name.", failure)
+    return CertificateRefused(
+        "Cloudflare refuses to take the certificate; its words say why. Mend what they name.",
+        failure,
+    )
 
 
 def _not_offered(failure: ApiFailure) -> NotOffered:
     return NotOffered(
-        "Cloudflare does not offer this to the zone; its words say what the zone's plan or type lacks. Change that there.", failure
+        "Cloudflare does not offer this to the zone; its words say what the zone's plan or type lacks. Change that there.",
+        failure,
     )
 
 
 def _says(failure: ApiFailure, codes: AbstractSet[int], words: re.Pattern[str]) -> bool:
     """Whether one of the codes says so or, where there is no code of any meaning, the words do."""
-    return bool(codes & set(failure.codes)) or (set(failure.codes) <= _UNCODED and words.search(failure.words) is not None)
+    return bool(codes & set(failure.codes)) or (
+        set(failure.codes) <= _UNCODED and words.search(failure.words) is not None
+    )

@@ -1,7 +1,8 @@
 """How many calls may be made now: pure, time is passed in.
 
-The operator stays below a share of what Cloudflare grants a user; what protects visitors goes first, then what a person waits for, then
-resyncs. What Cloudflare itself says is left goes before our own count.
+The operator stays below a share of what Cloudflare grants a user; what protects visitors goes
+first, then what a person waits for, then resyncs. What Cloudflare itself says is left goes before
+our own count.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ _TOLERANCE_S = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How much of a user's calls the operator takes. Shares are fractions of `calls`, each stayed *under*."""
+    """How much of a user's calls the operator takes.
+
+    Shares are fractions of `calls`, each stayed *under*.
+    """
 
     calls: int = 1200
     """Calls that Cloudflare grants within `window_s`."""
@@ -28,15 +32,23 @@ class Shares:
     total: float = 0.75
     resync: float = 0.25
     protect: float = 0.05
-    """The fraction of `total` that only PROTECT may use, and of `resync` that resyncs leave: nobody's onboarding starves a relaxation."""
+    """The fraction of `total` that only PROTECT may use, and of `resync` that resyncs leave:
+    nobody's onboarding starves a relaxation."""
 
     def __post_init__(self) -> None:
-        if not (self.calls >= 1 and self.window_s > 0 and 0 < self.resync <= self.total <= 1 and 0 <= self.protect < 1):
+        if not (
+            self.calls >= 1
+            and self.window_s > 0
+            and 0 < self.resync <= self.total <= 1
+            and 0 <= self.protect < 1
+        ):
             raise ValueError(f"no usable shares: {self}")
 
     def allowed(self, priority: Priority) -> int:
         """How many calls, of whatever priority, a window may hold once one of `priority` is made."""
-        return self._under(self.total if priority is Priority.PROTECT else self.total * (1 - self.protect))
+        return self._under(
+            self.total if priority is Priority.PROTECT else self.total * (1 - self.protect)
+        )
 
     @property
     def allowed_resyncs(self) -> int:
@@ -58,7 +70,8 @@ class Shares:
         return 0 if priority is Priority.PROTECT else math.floor(round(quota * (1 - self.total), 6))
 
     def _under(self, share: float) -> int:
-        # Rounded, because 1200 * 0.75 need not be 900 to the last digit; at least 1, or nothing would ever be done.
+        # Rounded, because 1200 * 0.75 need not be 900 to the last digit; at least 1, or nothing
+        # would ever be done.
         return max(math.ceil(round(self.calls * share, 6)) - 1, 1)
 
 
@@ -77,13 +90,18 @@ class Window:
     def __init__(self, shares: Shares) -> None:
         self._shares = shares
         self._taken: deque[tuple[float, int, Priority]] = deque()
-        """When, which, and how urgent; the number tells two calls apart that are counted in several windows."""
+        """When, which, and how urgent; the number tells two calls apart that are counted in several
+        windows."""
         self._blocked_until_s = -math.inf
         self._readings: dict[str, RateReading] = {}
 
     def wait_s(self, now_s: float, priority: Priority, *, ahead: int = 0) -> float:
         """Seconds until a call of this priority may be made, 0 for now, with `ahead` calls waiting that go first."""
-        waits = (self.blocked_s(now_s), self.spent_s(now_s, priority, ahead=ahead), self.room_in_s(now_s, priority, ahead=ahead))
+        waits = (
+            self.blocked_s(now_s),
+            self.spent_s(now_s, priority, ahead=ahead),
+            self.room_in_s(now_s, priority, ahead=ahead),
+        )
         return max(waits)
 
     def take(self, now_s: float, priority: Priority, number: int) -> None:
@@ -93,16 +111,24 @@ class Window:
             reading.left -= 1
 
     def told(self, now_s: float, allowances: Iterable[Allowance], *, in_flight: int) -> None:
-        """Cloudflare said what is left; `in_flight` calls of ours may not be counted in it yet. The smallest number is the truth.
+        """Cloudflare said what is left; `in_flight` calls of ours may not be counted in it yet.
+
+        The smallest number is the truth.
 
         A quota that it states is what our shares are shares of.
         """
-        stated = [(each.quota, each.window_s) for each in allowances if each.quota and each.window_s]
+        stated = [
+            (each.quota, each.window_s) for each in allowances if each.quota and each.window_s
+        ]
         if stated:
             quota, window_s = min(stated, key=lambda each: each[0] / each[1])
             self._shares = replace(self._shares, calls=quota, window_s=window_s)
         for each in allowances:
-            fresh = RateReading(each.left - in_flight, now_s + each.reset_s, each.quota or max(self._shares.calls, each.left))
+            fresh = RateReading(
+                each.left - in_flight,
+                now_s + each.reset_s,
+                each.quota or max(self._shares.calls, each.left),
+            )
             known = self._readings.get(each.name)
             if known is None or known.until_s <= now_s or fresh.left <= known.left:
                 self._readings[each.name] = fresh
@@ -117,7 +143,9 @@ class Window:
 
     def spent_s(self, now_s: float, priority: Priority, *, ahead: int = 0) -> float:
         """Seconds until a limit of which too little is left is reset; 0 if there is enough."""
-        self._readings = {name: reading for name, reading in self._readings.items() if reading.until_s > now_s}
+        self._readings = {
+            name: reading for name, reading in self._readings.items() if reading.until_s > now_s
+        }
         spent = (
             reading.until_s - now_s
             for reading in self._readings.values()
@@ -135,7 +163,11 @@ class Window:
             resyncs = [at for at, _, other in self._taken if other is Priority.RESYNC]
             quiet_s = self._free_in_s(now_s, taken, self._shares.quiet, ahead)
             owed_s = self._free_in_s(now_s, resyncs, self._shares.owed_resyncs, 0)
-            wait_s = max(wait_s, self._free_in_s(now_s, resyncs, self._shares.allowed_resyncs, 0), min(quiet_s, owed_s))
+            wait_s = max(
+                wait_s,
+                self._free_in_s(now_s, resyncs, self._shares.allowed_resyncs, 0),
+                min(quiet_s, owed_s),
+            )
         return _wait(wait_s)
 
     def absorb(self, other: Window) -> None:

@@ -1,7 +1,7 @@
 """The official asyncio client, reduced to five verbs on plain JSON.
 
-Writes carry the resourceVersion that was read wherever a second writer could have been in between; the API server then answers 409, which
-is raised as `Conflict` and simply means: look again.
+Writes carry the resourceVersion that was read wherever a second writer could have been in between;
+the API server then answers 409, which is raised as `Conflict` and simply means: look again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ FIELD_MANAGER = "aop-operator"
 class ClusterError(Transient):
     """The API server refused or could not be asked; the message names verb, object and its own words, never a body we sent."""
 
-    def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, status: int | None = None, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(message, retry_after_s=retry_after_s)
         self.status = status
 
@@ -75,13 +77,28 @@ class Cluster:
                 return None
             raise
 
-    async def list(self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = "") -> list[Manifest]:
-        """All objects of a kind, in one namespace or in all; pages are followed. Raises `ClusterError`."""
+    async def list(
+        self, kind: Kind, namespace: str | None = None, *, labels: str = "", fields: str = ""
+    ) -> list[Manifest]:
+        """All objects of a kind, in one namespace or in all; pages are followed.
+
+        Raises `ClusterError`.
+        """
         items: list[Manifest] = []
         token = ""
         while True:
-            query = {"limit": str(PAGE), "labelSelector": labels, "fieldSelector": fields, "continue": token}
-            page = await self._call("GET", kind.collection(namespace), {k: v for k, v in query.items() if v}, what=f"list {kind.plural}")
+            query = {
+                "limit": str(PAGE),
+                "labelSelector": labels,
+                "fieldSelector": fields,
+                "continue": token,
+            }
+            page = await self._call(
+                "GET",
+                kind.collection(namespace),
+                {k: v for k, v in query.items() if v},
+                what=f"list {kind.plural}",
+            )
             items += page.get("items") or []
             token = page.get("metadata", {}).get("continue") or ""
             if not token:
@@ -90,16 +107,23 @@ class Cluster:
     async def create(self, kind: Kind, namespace: str, body: Manifest) -> Manifest:
         """POST; raises `Conflict` when an object of that name exists."""
         return await self._call(
-            "POST", kind.collection(namespace), body=body, what=f"create {kind.plural} {namespace}/{body['metadata'].get('name', '')}"
+            "POST",
+            kind.collection(namespace),
+            body=body,
+            what=f"create {kind.plural} {namespace}/{body['metadata'].get('name', '')}",
         )
 
     async def replace(self, kind: Kind, key: ObjectKey, body: Manifest) -> Manifest:
         """PUT of the whole object with the resourceVersion it was read at; raises `Conflict` when it has changed since."""
         if not body.get("metadata", {}).get("resourceVersion"):
             raise ValueError(f"refusing to replace {kind.plural} {key} without a resourceVersion")
-        return await self._call("PUT", kind.object(key), body=body, what=f"replace {kind.plural} {key}")
+        return await self._call(
+            "PUT", kind.object(key), body=body, what=f"replace {kind.plural} {key}"
+        )
 
-    async def merge(self, kind: Kind, key: ObjectKey, body: Manifest, subresource: str = "") -> Manifest:
+    async def merge(
+        self, kind: Kind, key: ObjectKey, body: Manifest, subresource: str = ""
+    ) -> Manifest:
         """JSON merge patch; with `metadata.resourceVersion` in the body it raises `Conflict` when the object has changed since."""
         return await self._call(
             "PATCH",
@@ -120,25 +144,40 @@ class Cluster:
         what: str,
     ) -> Manifest:
         headers = {"Accept": "application/json", "Content-Type": content_type}
-        parameters = dict(query or {}) | ({} if method == "GET" else {"fieldManager": FIELD_MANAGER})
+        parameters = dict(query or {}) | (
+            {} if method == "GET" else {"fieldManager": FIELD_MANAGER}
+        )
         try:
             request = await self._client.param_serialize(
-                method, path, query_params=list(parameters.items()), header_params=headers, body=body, auth_settings=["BearerToken"]
+                method,
+                path,
+                query_params=list(parameters.items()),
+                header_params=headers,
+                body=body,
+                auth_settings=["BearerToken"],
             )
             response = await self._client.call_api(*request, _request_timeout=REQUEST_TIMEOUT_S)
             text = (await response.read()).decode(errors="replace")
             status, retry_after = response.status, response.headers.get("Retry-After")
         except ApiException as error:
-            raise ClusterError(f"cannot {what}: HTTP {error.status} {error.reason}", status=error.status) from None
+            raise ClusterError(
+                f"cannot {what}: HTTP {error.status} {error.reason}", status=error.status
+            ) from None
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise ClusterError(f"cannot {what}: the API server cannot be reached ({type(error).__name__})") from None
+            raise ClusterError(
+                f"cannot {what}: the API server cannot be reached ({type(error).__name__})"
+            ) from None
         if status < 300:
             return _answer(what, text)
         raise _failure(what, status, text, retry_after)
 
 
 def _answer(what: str, text: str) -> Manifest:
-    """The object in an answer. One that was cut short, or that somebody between has replaced by a page, is a failure like any other."""
+    """The object in an answer.
+
+    One that was cut short, or that somebody between has replaced by a page, is a failure like any
+    other.
+    """
     try:
         parsed = json.loads(text)
     except ValueError:

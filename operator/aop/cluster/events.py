@@ -23,14 +23,24 @@ class Subject:
     uid: str = ""
 
 
-def event(subject: Subject, kind: Literal["Normal", "Warning"], reason: str, message: str, now: datetime) -> dict[str, Any]:
+def event(
+    subject: Subject, kind: Literal["Normal", "Warning"], reason: str, message: str, now: datetime
+) -> dict[str, Any]:
     """The manifest of one Event; `now` is wall time, aware."""
     stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    involved = {"apiVersion": subject.api_version, "kind": subject.kind, "name": subject.key.name, "namespace": subject.key.namespace}
+    involved = {
+        "apiVersion": subject.api_version,
+        "kind": subject.kind,
+        "name": subject.key.name,
+        "namespace": subject.key.namespace,
+    }
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{subject.key.name[:200]}.{int(now.timestamp() * 1e6):x}", "namespace": subject.key.namespace},
+        "metadata": {
+            "name": f"{subject.key.name[:200]}.{int(now.timestamp() * 1e6):x}",
+            "namespace": subject.key.namespace,
+        },
         "involvedObject": {**involved, **({"uid": subject.uid} if subject.uid else {})},
         "type": kind,
         "reason": reason,

@@ -1,4 +1,7 @@
-"""The kinds that the operator touches, and where the API serves them. The shipped RBAC is checked against this list by a test."""
+"""The kinds that the operator touches, and where the API serves them.
+
+The shipped RBAC is checked against this list by a test.
+"""
 
 from __future__ import annotations
 

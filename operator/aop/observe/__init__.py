@@ -1,7 +1,7 @@
 """Everything outside, read into one frozen `Observed`: the cluster, Cloudflare, every replica, the edge.
 
-Each source fails alone, and all of them together have one deadline: what protects visitors must not wait for an API that hangs
-(docs/architecture.md#sources-fail-alone).
+Each source fails alone, and all of them together have one deadline: what protects visitors must not
+wait for an API that hangs (docs/architecture.md#sources-fail-alone).
 """
 
 from __future__ import annotations
@@ -55,7 +55,13 @@ class Observer:
     """Looks at everything that concerns one object; built once per process."""
 
     def __init__(
-        self, cluster: Cluster, zones: ZoneReader, origins: OriginKeepers, edge: EdgeReader, settings: Settings, clock: Clock
+        self,
+        cluster: Cluster,
+        zones: ZoneReader,
+        origins: OriginKeepers,
+        edge: EdgeReader,
+        settings: Settings,
+        clock: Clock,
     ) -> None:
         self._cluster = cluster
         self._zones = zones
@@ -66,22 +72,36 @@ class Observer:
         self.objects = Objects(cluster, origins, settings, clock)
 
     async def observe(self, pull: AuthenticatedOriginPull, memory: Memory) -> Observed:
-        """The world of one object now, within a few seconds whatever hangs. Raises nothing for what lies outside; that becomes `Unknown`."""
-        record, until_s = newest(pull.record, pull.status.record), self._clock.monotonic_s() + LOOK_S
+        """The world of one object now, within a few seconds whatever hangs.
+
+        Raises nothing for what lies outside; that becomes `Unknown`.
+        """
+        record, until_s = (
+            newest(pull.record, pull.status.record),
+            self._clock.monotonic_s() + LOOK_S,
+        )
         if memory.kept_note:
             record = memory.kept_note.added_to(record)
         key_pair = await self._key_pair(pull, memory, until_s)
         zone_task = await self._zone_task(pull, record, key_pair, memory, until_s)
         wanted = origins_of(pull, record.claimed)
-        asking = isinstance(memory.zone, ObservedZone) and memory.blocked_on is not Reason.ZONE_CLAIMED
-        origins = await asyncio.gather(*(self._origin(pull, one, memory, until_s, asking=asking) for one in wanted))
+        asking = (
+            isinstance(memory.zone, ObservedZone) and memory.blocked_on is not Reason.ZONE_CLAIMED
+        )
+        origins = await asyncio.gather(
+            *(self._origin(pull, one, memory, until_s, asking=asking) for one in wanted)
+        )
         evidence = await self._evidence(pull, origins, memory, until_s, asking=asking)
         await asyncio.wait({zone_task}, timeout=max(0.0, until_s - self._clock.monotonic_s()))
         if zone_task.done():
             memory.zone, memory.zone_task = zone_task.result(), None
         if isinstance(memory.zone, ObservedZone):
             self.objects.has_shown(pull, memory.zone.id)
-            evidence = tuple(memory.evidence[host] for host in sorted(memory.evidence)) if evidence else evidence
+            evidence = (
+                tuple(memory.evidence[host] for host in sorted(memory.evidence))
+                if evidence
+                else evidence
+            )
         return Observed(
             now=self._clock.now(),
             stepped=self._clock.stepped(),
@@ -94,11 +114,15 @@ class Observer:
             gone=self.objects.gone(pull, [one.target for one in wanted]),
             still=is_still(memory, self._settings.quiet_period_s),
             removing_since=self._removing_since(pull, memory),
-            refusals=tuple(Refusal(what, why) for what, why in sorted(memory.cloudflare.refused.items())),
+            refusals=tuple(
+                Refusal(what, why) for what, why in sorted(memory.cloudflare.refused.items())
+            ),
             unnoted=memory.kept_note.unnoted if memory.kept_note else None,
             limits=Limits(
                 teardown_patience_s=self._settings.teardown_patience_s,
-                stale_after_s=max(30.0, self._edge.cadence_s(pull.spec.verification.window_duration, memory) * 3),
+                stale_after_s=max(
+                    30.0, self._edge.cadence_s(pull.spec.verification.window_duration, memory) * 3
+                ),
             ),
         )
 
@@ -111,20 +135,41 @@ class Observer:
             memory.removing_since = self._clock.now() - max(timedelta(), self._clock.wall() - noted)
         return memory.removing_since
 
-    async def _origin(self, pull: AuthenticatedOriginPull, one: Wanted, memory: Memory, until_s: float, *, asking: bool) -> ObservedOrigin:
+    async def _origin(
+        self,
+        pull: AuthenticatedOriginPull,
+        one: Wanted,
+        memory: Memory,
+        until_s: float,
+        *,
+        asking: bool,
+    ) -> ObservedOrigin:
         """One origin; a bug in looking at it leaves what was last known of it to protection, and says so."""
         try:
-            found = await self._origins.of(one.target).look(pull, one, memory.presenting, until_s=until_s, asking=asking)
+            found = await self._origins.of(one.target).look(
+                pull, one, memory.presenting, until_s=until_s, asking=asking
+            )
         except Exception as error:
             log.exception("bug while looking at origin %s of %s", one.name, pull.key)
-            lost = Unknown(f"{type(error).__name__} in the operator while origin {one.name} was looked at; its log has the traceback")
-            last = memory.origins.get(one.target, ObservedOrigin(one.name, one.target, lost, wanted=one.wanted, replicas=lost))
+            lost = Unknown(
+                f"{type(error).__name__} in the operator while origin {one.name} was looked at; its log has the traceback"
+            )
+            last = memory.origins.get(
+                one.target,
+                ObservedOrigin(one.name, one.target, lost, wanted=one.wanted, replicas=lost),
+            )
             return replace(last, stale=lost.message)
         memory.origins[one.target] = found
         return found
 
     async def _evidence(
-        self, pull: AuthenticatedOriginPull, origins: Sequence[ObservedOrigin], memory: Memory, until_s: float, *, asking: bool
+        self,
+        pull: AuthenticatedOriginPull,
+        origins: Sequence[ObservedOrigin],
+        memory: Memory,
+        until_s: float,
+        *,
+        asking: bool,
     ) -> tuple[Evidence, ...]:
         """What arrives through the edge."""
         if pull.deleting:
@@ -145,17 +190,27 @@ class Observer:
         hosts = [
             host
             for origin in observed.origins
-            if origin.wanted and isinstance(origin.configured, Configured) and origin.configured.may_do
+            if origin.wanted
+            and isinstance(origin.configured, Configured)
+            and origin.configured.may_do
             for host in origin.hosts
         ]
-        edge = () if observed.object.deleting else (self._edge.due_at(host, observed.window, memory, now) for host in hosts)
+        edge = (
+            ()
+            if observed.object.deleting
+            else (self._edge.due_at(host, observed.window, memory, now) for host in hosts)
+        )
         moments = [*edge, now + timedelta(seconds=self._settings.replica_recheck_s)]
         # What has arrived stays known until the list shows it, and is not asked for any more.
-        if memory.cloudflare.next_poll and any(not c.active and not c.failed for c in memory.cloudflare.known.values()):
+        if memory.cloudflare.next_poll and any(
+            not c.active and not c.failed for c in memory.cloudflare.known.values()
+        ):
             moments.append(memory.cloudflare.next_poll)
         return max(0.05, float((min(moments) - now).total_seconds()))
 
-    async def _secret(self, key: ObjectKey, memory: Memory, until_s: float) -> dict[str, str] | Unknown | None:
+    async def _secret(
+        self, key: ObjectKey, memory: Memory, until_s: float
+    ) -> dict[str, str] | Unknown | None:
         """`data` of a Secret, read by name: every minute, every few seconds while something is awaited, at once after a labelled one's event."""
 
         async def read() -> dict[str, str] | None:
@@ -169,7 +224,9 @@ class Observer:
 
     # --- keys --------------------------------------------------------------------------------------------------------
 
-    async def _key_pair(self, pull: AuthenticatedOriginPull, memory: Memory, until_s: float) -> ObservedKeyPair | Unknown | None:
+    async def _key_pair(
+        self, pull: AuthenticatedOriginPull, memory: Memory, until_s: float
+    ) -> ObservedKeyPair | Unknown | None:
         """The key pair; the replicas are asked with the last one that could be read, because protection does not end with a Secret."""
         certificate = pull.spec.certificate
         name = certificate.generate.secret_name if certificate.generate else ""
@@ -187,13 +244,26 @@ class Observer:
             return Unknown(error.message, error.reason)
         except Exception as error:
             log.exception("bug while reading Secret %s", key)
-            return Unknown(f"Secret {key} cannot be read: {type(error).__name__} in the operator; its log has the traceback")
+            return Unknown(
+                f"Secret {key} cannot be read: {type(error).__name__} in the operator; its log has the traceback"
+            )
 
-    def _read_key_pair(self, pull: AuthenticatedOriginPull, key: ObjectKey, data: dict[str, str] | None, memory: Memory) -> ObservedKeyPair:
+    def _read_key_pair(
+        self,
+        pull: AuthenticatedOriginPull,
+        key: ObjectKey,
+        data: dict[str, str] | None,
+        memory: Memory,
+    ) -> ObservedKeyPair:
         generate = pull.spec.certificate.generate
-        pair = read_key_pair(key, data or {}, pull.spec.zone.name) if generate else read_referenced(key, data, self._clock.wall())
+        pair = (
+            read_key_pair(key, data or {}, pull.spec.zone.name)
+            if generate
+            else read_referenced(key, data, self._clock.wall())
+        )
         held = [(Presented.OURS, Slot.CURRENT, pair.leaf), (Presented.NEXT, Slot.NEXT, pair.next)]
-        # nginx refuses what has expired whatever is pinned, so that such an answer would tell nothing of our text.
+        # nginx refuses what has expired whatever is pinned, so that such an answer would tell
+        # nothing of our text.
         memory.presenting = {
             presented: self._identity(key, data or {}, slot, memory)
             for presented, slot, leaf in held
@@ -203,7 +273,9 @@ class Observer:
         return ObservedKeyPair(pair.leaf.pin, pair.next.pin if pair.next else None, renewal)
 
     @staticmethod
-    def _identity(key: ObjectKey, data: dict[str, str], slot: Slot, memory: Memory) -> ClientIdentity:
+    def _identity(
+        key: ObjectKey, data: dict[str, str], slot: Slot, memory: Memory
+    ) -> ClientIdentity:
         leaf = read_keyed_leaf(key, data, slot)
         digest = leaf.leaf.pin.sha256
         if digest not in memory.identities:
@@ -213,22 +285,35 @@ class Observer:
     # --- Cloudflare --------------------------------------------------------------------------------------------------
 
     async def _zone_task(
-        self, pull: AuthenticatedOriginPull, record: Record, key_pair: ObservedKeyPair | Unknown | None, memory: Memory, until_s: float
+        self,
+        pull: AuthenticatedOriginPull,
+        record: Record,
+        key_pair: ObservedKeyPair | Unknown | None,
+        memory: Memory,
+        until_s: float,
     ) -> asyncio.Task[ObservedZone | Unknown | None]:
         if memory.zone_task is None:
             held = (key_pair.leaf, key_pair.next) if isinstance(key_pair, ObservedKeyPair) else ()
             ours: tuple[Pin, ...] = (*record.uploaded, *(pin for pin in held if pin))
             access = await self._access(pull, memory, until_s)
-            reading = self._zones.read(pull, access, memory, self._clock.now(), ours, hurry=memory.awaiting)
+            reading = self._zones.read(
+                pull, access, memory, self._clock.now(), ours, hurry=memory.awaiting
+            )
             memory.zone_task = asyncio.create_task(reading)
         return memory.zone_task
 
-    async def _access(self, pull: AuthenticatedOriginPull, memory: Memory, until_s: float) -> Access | Unknown:
+    async def _access(
+        self, pull: AuthenticatedOriginPull, memory: Memory, until_s: float
+    ) -> Access | Unknown:
         """The token that the Secret holds; in a removal the last good one, where there is no token in it any more, whatever there is instead."""
         written, good = await self._written_access(pull, memory, until_s), memory.cloudflare.good
-        return good if isinstance(written, Unknown) and pull.deleting and good is not None else written
+        return (
+            good if isinstance(written, Unknown) and pull.deleting and good is not None else written
+        )
 
-    async def _written_access(self, pull: AuthenticatedOriginPull, memory: Memory, until_s: float) -> Access | Unknown:
+    async def _written_access(
+        self, pull: AuthenticatedOriginPull, memory: Memory, until_s: float
+    ) -> Access | Unknown:
         reference = pull.spec.credentials.api_token_secret_ref
         key = ObjectKey(pull.key.namespace, reference.name)
         source = f"Secret {key}, key {reference.key}"
@@ -236,14 +321,23 @@ class Observer:
         if isinstance(data, Unknown):
             return data
         if data is None or reference.key not in data:
-            what = f"Secret {key} does not exist" if data is None else f"Secret {key} has no key {reference.key}"
+            what = (
+                f"Secret {key} does not exist"
+                if data is None
+                else f"Secret {key} has no key {reference.key}"
+            )
             remedy = f"kubectl -n {key.namespace} create secret generic {key.name} --from-literal={reference.key}=…"
-            return Unknown(f"{what}. Create it with a Cloudflare API token: {remedy}", Reason.TOKEN_SECRET_NOT_FOUND)
+            return Unknown(
+                f"{what}. Create it with a Cloudflare API token: {remedy}",
+                Reason.TOKEN_SECRET_NOT_FOUND,
+            )
         try:
             token = base64.b64decode(data[reference.key], validate=True).decode()
             return Access.of(token, Priority.ONBOARD, source=source)
         except (binascii.Error, UnicodeDecodeError):
-            return Unknown(f"{source} is not text. Put a Cloudflare API token there", Reason.TOKEN_REJECTED)
+            return Unknown(
+                f"{source} is not text. Put a Cloudflare API token there", Reason.TOKEN_REJECTED
+            )
         except Blocked as error:
             return Unknown(error.message, error.reason)
 

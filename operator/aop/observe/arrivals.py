@@ -1,7 +1,8 @@
 """What arrives through the edge, folded into evidence per host. Pure.
 
-A run of equal arrivals is what proofs and losses are made of. Silence (timeouts, challenges, 403, 429, 52x, no nonce) is no arrival: it
-neither ends a run nor lengthens it, else whoever disturbs the edge could open the origin (docs/adr/0007).
+A run of equal arrivals is what proofs and losses are made of. Silence (timeouts, challenges, 403,
+429, 52x, no nonce) is no arrival: it neither ends a run nor lengthens it, else whoever disturbs the
+edge could open the origin (docs/adr/0007).
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ MOST_RECENT = 100
 def arrived(evidence: Evidence, arrival: Arrival, *, direct: bool, gap: timedelta) -> Evidence:
     """The evidence after one more arrival; `direct` when it came past the edge, `gap` the longest time between two that hides nothing.
 
-    A longer silence neither ends the run nor lengthens what it covers: nobody knows what would have arrived meanwhile.
+    A longer silence neither ends the run nor lengthens what it covers: nobody knows what would have
+    arrived meanwhile.
     """
     goes_on = evidence.presented == arrival.presented and evidence.direct == direct
     passed = arrival.at - evidence.last if evidence.last is not None else timedelta()
@@ -29,7 +31,9 @@ def arrived(evidence: Evidence, arrival: Arrival, *, direct: bool, gap: timedelt
         presented=arrival.presented,
         count=evidence.count + 1 if goes_on else 1,
         since=evidence.since if goes_on else arrival.at,
-        covered=evidence.covered + (passed if passed <= gap else timedelta()) if goes_on else timedelta(),
+        covered=evidence.covered + (passed if passed <= gap else timedelta())
+        if goes_on
+        else timedelta(),
         last=arrival.at,
         recent=recent[-MOST_RECENT:],
         fresh=arrival if arrival.fresh else evidence.fresh,
@@ -43,7 +47,8 @@ def arrived(evidence: Evidence, arrival: Arrival, *, direct: bool, gap: timedelt
 def silent(evidence: Evidence, why: str, at: datetime, *, direct: bool | None) -> Evidence:
     """The evidence after a request without a usable answer; `direct` when there was one and it came past the edge, None when there was none.
 
-    Where nothing has arrived yet, any answer tells whether the host's requests meet the edge at all.
+    Where nothing has arrived yet, any answer tells whether the host's requests meet the edge at
+    all.
     """
     known = evidence.direct if direct is None or evidence.last is not None else direct
     return replace(evidence, silence=why, silent_since=evidence.silent_since or at, direct=known)
@@ -54,4 +59,12 @@ def begun_again(evidence: Evidence) -> Evidence:
 
     The arrivals themselves stay, because a loss is a loss whoever caused it.
     """
-    return replace(evidence, presented=None, count=0, since=None, covered=timedelta(), fresh=None, old_since=None)
+    return replace(
+        evidence,
+        presented=None,
+        count=0,
+        since=None,
+        covered=timedelta(),
+        fresh=None,
+        old_since=None,
+    )

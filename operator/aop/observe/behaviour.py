@@ -1,8 +1,9 @@
 """What the answers of one replica show about one host. Pure.
 
-Being refused is not a status: pages of others may stand in for nginx's 400 (`error_page 495 496`, `custom-http-errors`). What a stranger
-gets at the gate is compared with what our certificate gets there. A host at which somebody else answers in place of our two paths shows
-nothing of our text, neither that it is applied nor that it is not.
+Being refused is not a status: pages of others may stand in for nginx's 400 (`error_page 495 496`,
+`custom-http-errors`). What a stranger gets at the gate is compared with what our certificate gets
+there. A host at which somebody else answers in place of our two paths shows nothing of our text,
+neither that it is applied nor that it is not.
 """
 
 from __future__ import annotations
@@ -19,7 +20,11 @@ GATE_OPEN = 204
 
 def told(answer: Answer | Failure) -> ingress_nginx.CheckAnswer | None:
     """What our check path tells; None for anybody else's answer."""
-    return ingress_nginx.parse(answer.body) if isinstance(answer, Answer) and answer.status == 200 else None
+    return (
+        ingress_nginx.parse(answer.body)
+        if isinstance(answer, Answer) and answer.status == 200
+        else None
+    )
 
 
 def revision_told(asked: tuple[Asked, ...]) -> int | None:
@@ -33,25 +38,48 @@ def refused_by_nginx(answer: Answer | Failure) -> bool:
     return isinstance(answer, Answer) and answer.status == 400 and "SSL certificate" in answer.body
 
 
-def behaviour_of(host: str, asked: tuple[Asked, ...], identities: Mapping[Presented, ClientIdentity], *, own: bool) -> HostBehaviour:
+def behaviour_of(
+    host: str,
+    asked: tuple[Asked, ...],
+    identities: Mapping[Presented, ClientIdentity],
+    *,
+    own: bool,
+) -> HostBehaviour:
     """Who is refused at the gate, and whether anybody is asked at all; `own` when an Ingress verifies this host by itself."""
     by = {one.presented: one for one in asked}
-    passing = {presented for presented, one in by.items() if isinstance(one.gate, Answer) and one.gate.status == GATE_OPEN}
+    passing = {
+        presented
+        for presented, one in by.items()
+        if isinstance(one.gate, Answer) and one.gate.status == GATE_OPEN
+    }
     ours_passes = any(presented in passing for presented in identities)
 
     def is_refused(presented: Presented) -> bool:
         answer = by[presented].gate
-        if not isinstance(answer, Answer) or presented in passing or answer.status == 429 or answer.status >= 500:
+        if (
+            not isinstance(answer, Answer)
+            or presented in passing
+            or answer.status == 429
+            or answer.status >= 500
+        ):
             return False
-        return refused_by_nginx(answer) or ours_passes or bool(passing & {Presented.NONE, Presented.FOREIGN})
+        return (
+            refused_by_nginx(answer)
+            or ours_passes
+            or bool(passing & {Presented.NONE, Presented.FOREIGN})
+        )
 
     def is_turned_away(stranger: Presented) -> bool:
         """By our text, from which the check path is exempt: where that is refused as well, somebody else's verification did it."""
-        hung_up = isinstance(by[stranger].gate, Failure) and ours_passes  # `error_page 496 =444`, which the probe has met twice
+        hung_up = (
+            isinstance(by[stranger].gate, Failure) and ours_passes
+        )  # `error_page 496 =444`, which the probe has met twice
         return (is_refused(stranger) or hung_up) and not refused_by_nginx(by[stranger].check)
 
     stranger = told(by[Presented.FOREIGN].check)
-    asks = refused_by_nginx(by[Presented.FOREIGN].check) or (stranger is not None and stranger.presented != NONE)
+    asks = refused_by_nginx(by[Presented.FOREIGN].check) or (
+        stranger is not None and stranger.presented != NONE
+    )
     if is_turned_away(Presented.NONE):
         mode = Mode.REQUIRE
     elif is_turned_away(Presented.FOREIGN):
@@ -61,18 +89,25 @@ def behaviour_of(host: str, asked: tuple[Asked, ...], identities: Mapping[Presen
     return HostBehaviour(
         host,
         mode,
-        accepts=frozenset(identity.sha256 for presented, identity in identities.items() if presented in passing),
-        refuses=frozenset(identity.sha256 for presented, identity in identities.items() if is_refused(presented)),
+        accepts=frozenset(
+            identity.sha256 for presented, identity in identities.items() if presented in passing
+        ),
+        refuses=frozenset(
+            identity.sha256 for presented, identity in identities.items() if is_refused(presented)
+        ),
         odd=oddity_of(by, identities),
         own=own,
     )
 
 
-def oddity_of(by: Mapping[Presented, Asked], identities: Mapping[Presented, ClientIdentity]) -> str | None:
+def oddity_of(
+    by: Mapping[Presented, Asked], identities: Mapping[Presented, ClientIdentity]
+) -> str | None:
     """What stands in the way of seeing our text at this host, in words; None where our two paths answer.
 
-    A leaf of ours that the server refuses on the check path too, while it takes a stranger's, is nothing odd: the server refuses that
-    leaf (expired or not yet valid by its own clock), and so it does to visitors.
+    A leaf of ours that the server refuses on the check path too, while it takes a stranger's, is
+    nothing odd: the server refuses that leaf (expired or not yet valid by its own clock), and so it
+    does to visitors.
     """
     stranger_is_met = told(by[Presented.FOREIGN].check) is not None
     for presented in (Presented.NONE, *identities):
@@ -80,7 +115,10 @@ def oddity_of(by: Mapping[Presented, Asked], identities: Mapping[Presented, Clie
         if told(check) is None and not (stranger_is_met and refused_by_nginx(check)):
             return words_for(check, "our check path")
     gates = [by[presented].gate for presented in by]
-    if any((isinstance(gate, Answer) and gate.status == GATE_OPEN) or refused_by_nginx(gate) for gate in gates):
+    if any(
+        (isinstance(gate, Answer) and gate.status == GATE_OPEN) or refused_by_nginx(gate)
+        for gate in gates
+    ):
         return None
     return words_for(gates[0], "our gate path")
 

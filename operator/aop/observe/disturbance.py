@@ -1,7 +1,8 @@
 """Whether somebody puts their text back over ours, again and again. Pure.
 
-A GitOps tool that owns the keys undoes every write of ours within seconds, and each round costs every replica two reloads. After the third
-time it is named, and ours is written again only after pauses that grow.
+A GitOps tool that owns the keys undoes every write of ours within seconds, and each round costs
+every replica two reloads. After the third time it is named, and ours is written again only after
+pauses that grow.
 """
 
 from __future__ import annotations
@@ -31,7 +32,15 @@ class Disturbance:
     """Since when a text of ours stands there whole; None: none does."""
     overwritten: Overwritten | None = None
 
-    def notice(self, before: ingress_nginx.Stored, after: ingress_nginx.Stored, now: datetime, *, ours: bool, by: str = "") -> None:
+    def notice(
+        self,
+        before: ingress_nginx.Stored,
+        after: ingress_nginx.Stored,
+        now: datetime,
+        *,
+        ours: bool,
+        by: str = "",
+    ) -> None:
         """The text has changed, by a write of `ours` or by anybody's; counts when somebody has undone what we wrote.
 
         `by` names them, where that is known by other means than the fields that they own.
@@ -52,7 +61,9 @@ class Disturbance:
         self.times, self.first = self.times + 1, self.first or now
         if self.times >= TIMES:
             pause_s = min(FIRST_PAUSE_S * 2.0 ** min(self.times - TIMES, 10), LONGEST_PAUSE_S)
-            self.overwritten = Overwritten(by, self.times, self.first, now + timedelta(seconds=pause_s))
+            self.overwritten = Overwritten(
+                by, self.times, self.first, now + timedelta(seconds=pause_s)
+            )
 
 
 def stands(stored: ingress_nginx.Stored) -> bool:
@@ -62,5 +73,7 @@ def stands(stored: ingress_nginx.Stored) -> bool:
 
 def overwriter(stored: ingress_nginx.Stored) -> str:
     """The field manager that owns a key of ours, as the API server names it."""
-    last = {writer.manager for snippet in stored.snippets.values() if (writer := snippet.last_writer)}
+    last = {
+        writer.manager for snippet in stored.snippets.values() if (writer := snippet.last_writer)
+    }
     return f"field manager {', '.join(sorted(last))}" if last else "somebody"

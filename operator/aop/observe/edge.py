@@ -1,7 +1,7 @@
 """The edge's half of `Observed`: one request per host and cadence, folded into evidence.
 
-Loss and proof are concluded by the rules; here an answer is only sorted into an arrival (it echoes the nonce, or is the origin's
-own refusal of the certificate) or silence (everything else).
+Loss and proof are concluded by the rules; here an answer is only sorted into an arrival (it echoes
+the nonce, or is the origin's own refusal of the certificate) or silence (everything else).
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ from aop.plan.facts import refused_arrivals
 from aop.probe import Answer, AskedEdge, EdgeProbe, Failure
 
 SUSPICIOUS_S = 4.9
-"""Cadence for a host whose visitors are refused, by its last two answers: three losing answers then span ten seconds."""
+"""Cadence for a host whose visitors are refused, by its last two answers: three losing answers then
+span ten seconds."""
 SHORTEST_GAP_S = 3.0
 """A silence of less hides nothing, however short the window: what one request may well take."""
 AT_ONCE = 16
-"""Requests under way at the same time for one object to hosts that answer, and as many to those that did not when they were asked last."""
+"""Requests under way at the same time for one object to hosts that answer, and as many to those
+that did not when they were asked last."""
 
 log = logging.getLogger("aop")
 
@@ -46,7 +48,11 @@ class AskedOrigin:
     @property
     def hosts(self) -> tuple[str, ...]:
         """The hosts that are asked about."""
-        return tuple(host for host in self.origin.hosts if self.path and (self.only is None or host in self.only))
+        return tuple(
+            host
+            for host in self.origin.hosts
+            if self.path and (self.only is None or host in self.only)
+        )
 
 
 class Turns:
@@ -57,7 +63,9 @@ class Turns:
 
     def of(self, evidence: Evidence | None) -> asyncio.Semaphore:
         """Where a host of which this is known waits for its turn."""
-        return self._answering if evidence is not None and evidence.silence is None else self._silent
+        return (
+            self._answering if evidence is not None and evidence.silence is None else self._silent
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +79,9 @@ class Load:
 class EdgeReader:
     """Asks through the edge; built once per process.
 
-    `per_second` bounds all objects' requests together but for the suspicious ones, which have as much again. With more hosts than that
-    allows, those of the objects that have the most are asked less often; whoever has few is asked as often as before.
+    `per_second` bounds all objects' requests together but for the suspicious ones, which have as
+    much again. With more hosts than that allows, those of the objects that have the most are asked
+    less often; whoever has few is asked as often as before.
     """
 
     def __init__(self, probe: EdgeProbe, cadence_s: float, per_second: float, clock: Clock) -> None:
@@ -83,10 +92,13 @@ class EdgeReader:
         self._turns: WeakKeyDictionary[Memory, Turns] = WeakKeyDictionary()
         self._load: WeakKeyDictionary[Memory, Load] = WeakKeyDictionary()
 
-    async def read(self, origins: tuple[AskedOrigin, ...], window: timedelta, memory: Memory, until_s: float) -> tuple[Evidence, ...]:
+    async def read(
+        self, origins: tuple[AskedOrigin, ...], window: timedelta, memory: Memory, until_s: float
+    ) -> tuple[Evidence, ...]:
         """Ask for every host whose turn it is, and wait for answers until `until_s` (monotonic); what comes later is in the next look.
 
-        Evidence goes only when a host has really left the scope; a source that could not be read takes none away.
+        Evidence goes only when a host has really left the scope; a source that could not be read
+        takes none away.
         """
         asked = {host: one for one in reversed(origins) for host in one.hosts}
         self._load[memory] = Load(len(asked), self._wanted_cadence_s(window))
@@ -96,16 +108,30 @@ class EdgeReader:
         for host in sorted(asked):
             if host not in memory.asking and now >= self.due_at(host, window, memory, now):
                 memory.asked[host] = now
-                memory.asking[host] = asyncio.create_task(self._ask(host, asked[host], window, memory))
+                memory.asking[host] = asyncio.create_task(
+                    self._ask(host, asked[host], window, memory)
+                )
         if memory.asking:
-            await asyncio.wait(memory.asking.values(), timeout=max(0.0, until_s - self._clock.monotonic_s()))
-        if all(isinstance(one.origin.configured, Configured | None) and not one.origin.stale for one in origins):
+            await asyncio.wait(
+                memory.asking.values(), timeout=max(0.0, until_s - self._clock.monotonic_s())
+            )
+        if all(
+            isinstance(one.origin.configured, Configured | None) and not one.origin.stale
+            for one in origins
+        ):
             in_scope = {host for one in origins for host in one.origin.hosts}
-            memory.evidence = {host: evidence for host, evidence in memory.evidence.items() if host in in_scope}
+            memory.evidence = {
+                host: evidence for host, evidence in memory.evidence.items() if host in in_scope
+            }
             memory.asked = {host: at for host, at in memory.asked.items() if host in in_scope}
             memory.suspects = {host: None for host in memory.suspects if host in in_scope}
         for host in nobody_asks(origins):
-            if (evidence := memory.evidence.get(host)) and evidence.presented not in {None, NONE, OTHER, REFUSED}:
+            if (evidence := memory.evidence.get(host)) and evidence.presented not in {
+                None,
+                NONE,
+                OTHER,
+                REFUSED,
+            }:
                 memory.evidence[host] = begun_again(evidence)
         return tuple(memory.evidence[host] for host in sorted(memory.evidence))
 
@@ -115,7 +141,11 @@ class EdgeReader:
         if asked is None:
             return now
         cadence_s = self.cadence_s(window, memory)
-        return asked + timedelta(seconds=min(cadence_s, SUSPICIOUS_S) if host in self._asked_more_often(memory) else cadence_s)
+        return asked + timedelta(
+            seconds=min(cadence_s, SUSPICIOUS_S)
+            if host in self._asked_more_often(memory)
+            else cadence_s
+        )
 
     def cadence_s(self, window: timedelta, memory: Memory) -> float:
         """How often each host of an object is asked while all is well."""
@@ -131,7 +161,11 @@ class EdgeReader:
     def _asked_more_often(self, memory: Memory) -> set[str]:
         """Those that have been suspicious for longest, as many as a share of the budget allows."""
         suspicious = sum(1 for one in self._load if one.suspects)
-        return set(islice(memory.suspects, max(1, int(self._per_second * SUSPICIOUS_S / max(1, suspicious)))))
+        return set(
+            islice(
+                memory.suspects, max(1, int(self._per_second * SUSPICIOUS_S / max(1, suspicious)))
+            )
+        )
 
     def _spread(self, new: list[str], window: timedelta, memory: Memory, now: datetime) -> None:
         """Hosts that are too many to be asked at once take turns second by second from the first time on, so that some are asked at any time."""
@@ -147,11 +181,15 @@ class EdgeReader:
         try:
             async with turn:
                 asked = await self._probe.ask(host, one.path)
-            evidence = _folded(memory.evidence.get(host, Evidence(host)), asked, one.origin, self._clock.now(), gap)
+            evidence = _folded(
+                memory.evidence.get(host, Evidence(host)), asked, one.origin, self._clock.now(), gap
+            )
         except Exception as error:
             log.exception("bug while asking %s through the edge", host)
             why = f"{type(error).__name__} in the operator; its log has the traceback"
-            evidence = silent(memory.evidence.get(host, Evidence(host)), why, self._clock.now(), direct=None)
+            evidence = silent(
+                memory.evidence.get(host, Evidence(host)), why, self._clock.now(), direct=None
+            )
         memory.evidence[host] = evidence
         if is_suspect(evidence, one.origin):
             memory.suspects.setdefault(host)
@@ -168,7 +206,11 @@ def is_suspect(evidence: Evidence, origin: ObservedOrigin) -> bool:
 
 def nobody_asks(origins: tuple[AskedOrigin, ...]) -> set[str]:
     """Hosts that no origin's text asks for a certificate: nothing can arrive with one, so that a proof begins anew."""
-    quiet = [one.origin for one in origins if isinstance(found := one.origin.configured, Configured) and not asks(found)]
+    quiet = [
+        one.origin
+        for one in origins
+        if isinstance(found := one.origin.configured, Configured) and not asks(found)
+    ]
     may_ask = {host for one in origins if one.origin not in quiet for host in one.origin.hosts}
     return {host for origin in quiet for host in origin.hosts} - may_ask
 
@@ -178,7 +220,9 @@ def asks(found: Configured) -> bool:
     return found.may_do is not None and found.may_do.mode >= Mode.REQUEST
 
 
-def _folded(evidence: Evidence, asked: AskedEdge, origin: ObservedOrigin, now: datetime, gap: timedelta) -> Evidence:
+def _folded(
+    evidence: Evidence, asked: AskedEdge, origin: ObservedOrigin, now: datetime, gap: timedelta
+) -> Evidence:
     answer = asked.answer
     if isinstance(answer, Failure):
         return silent(evidence, plain(str(answer), 200), now, direct=None)
@@ -190,13 +234,19 @@ def _folded(evidence: Evidence, asked: AskedEdge, origin: ObservedOrigin, now: d
     if refuses_certificate(answer):
         return arrived(evidence, Arrival(now, REFUSED), direct=direct, gap=gap)
     ray = f", cf-ray {plain(answer.cf_ray, 40)}" if answer.cf_ray else ""
-    return silent(evidence, f"HTTP {answer.status} instead of the check path's answer{ray}", now, direct=direct)
+    return silent(
+        evidence,
+        f"HTTP {answer.status} instead of the check path's answer{ray}",
+        now,
+        direct=direct,
+    )
 
 
 def refuses_certificate(answer: Answer) -> bool:
     """Nginx's own refusal on a path that no claim refuses: 400 for an expired certificate, 421 where SNI and Host differ.
 
-    A 400 of anybody else does not speak of the SSL certificate (facts: ingress-nginx#nginx-refusals, ingress-nginx#optional-no-ca).
+    A 400 of anybody else does not speak of the SSL certificate
+    (facts: ingress-nginx#nginx-refusals, ingress-nginx#optional-no-ca).
     """
     return answer.status == 421 or (answer.status == 400 and "SSL certificate" in answer.body)
 

@@ -19,15 +19,19 @@ from aop.settings import Settings
 T = TypeVar("T")
 
 HOURLY_S = 3600.0
-"""How old a reading may be that changes rarely; and the oldest by which anything is decided while calls have to wait."""
+"""How old a reading may be that changes rarely; and the oldest by which anything is decided while
+calls have to wait."""
 BLOCKED_RECHECK_S = 20.0
-"""How old a reading may be that has just begun to block; a blocked object is not what the account's calls are for, so it grows."""
+"""How old a reading may be that has just begun to block; a blocked object is not what the account's
+calls are for, so it grows."""
 OPTIONAL_S = 60.0
 """How long an outage of a look-up that only explains holds up a first look."""
 BLOCKING = {reason: reason.reread for reason in Reason if reason.reread}
-"""The endpoints whose answers are a reason. Any other reason of Cloudflare's is a call that fails, and is repeated by itself."""
+"""The endpoints whose answers are a reason. Any other reason of Cloudflare's is a call that fails,
+and is repeated by itself."""
 NOTHING_ELSE_MATTERS = frozenset({Reason.ZONE_NOT_ACTIVE, Reason.SSL_MODE_TOO_LOW})
-"""Only Cloudflare can end these, so that nothing is decided on the rest of the zone before the blocking endpoint was read again."""
+"""Only Cloudflare can end these, so that nothing is decided on the rest of the zone before the
+blocking endpoint was read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +59,29 @@ class Look:
     def _within_s(self, endpoint: str) -> float:
         reason, since = self._blocked()
         if reason is not None and endpoint in self._blocking(reason):
-            return min(max(BLOCKED_RECHECK_S, (self.now - since).total_seconds() / 2), self.settings.resync_s)
+            return min(
+                max(BLOCKED_RECHECK_S, (self.now - since).total_seconds() / 2),
+                self.settings.resync_s,
+            )
         if endpoint == "zone" and self.pull.deleting:
             return self.settings.resync_s
-        if endpoint not in {"listed", "enabled"} or (reason in NOTHING_ELSE_MATTERS and self._still_blocks(reason)):
+        if endpoint not in {"listed", "enabled"} or (
+            reason in NOTHING_ELSE_MATTERS and self._still_blocks(reason)
+        ):
             return HOURLY_S
-        return min(self.settings.resync_s, self.settings.quiet_period_s / 2) if self.settling else self.settings.resync_s
+        return (
+            min(self.settings.resync_s, self.settings.quiet_period_s / 2)
+            if self.settling
+            else self.settings.resync_s
+        )
 
     def _blocked(self) -> tuple[Reason | None, datetime]:
         """What blocks at Cloudflare, and since when; a removal is blocked by nothing there."""
-        reason = self.memory.blocked_on if self.memory.blocked_on in BLOCKING and not self.pull.deleting else None
+        reason = (
+            self.memory.blocked_on
+            if self.memory.blocked_on in BLOCKING and not self.pull.deleting
+            else None
+        )
         if reason is None:
             self.held.blocked = None
             return None, self.now
@@ -74,9 +91,23 @@ class Look:
 
     def _blocking(self, reason: Reason) -> frozenset[str]:
         """The endpoints whose answers are the reason."""
-        listed, enabled, shared = self.held.listed.last, self.held.enabled.last, self.held.global_on.last
-        presents = listed is not None and enabled is not None and enabled.value and any(c.active for c in listed.value)
-        if reason is Reason.FOREIGN_CERTIFICATE and shared is not None and shared.value and not presents:
+        listed, enabled, shared = (
+            self.held.listed.last,
+            self.held.enabled.last,
+            self.held.global_on.last,
+        )
+        presents = (
+            listed is not None
+            and enabled is not None
+            and enabled.value
+            and any(c.active for c in listed.value)
+        )
+        if (
+            reason is Reason.FOREIGN_CERTIFICATE
+            and shared is not None
+            and shared.value
+            and not presents
+        ):
             return frozenset({"global_on"})
         return BLOCKING[reason]
 
@@ -87,23 +118,39 @@ class Look:
             return zone is not None and zone.value is not None and not zone.value.active
         return mode is not None and not mode.value.presents
 
-    async def optional(self, cached: Cached[T], ask: Callable[[], Awaitable[T]], *, otherwise: T, what: str) -> None:
-        """Read what explains and never blocks. Where it cannot be read, what was known or `otherwise` stands, and `what` is said.
+    async def optional(
+        self, cached: Cached[T], ask: Callable[[], Awaitable[T]], *, otherwise: T, what: str
+    ) -> None:
+        """Read what explains and never blocks.
 
-        An outage holds a first look up for a minute, in case that it passes; what may not be read never does.
+        Where it cannot be read, what was known or `otherwise` stands, and `what` is said.
+
+        An outage holds a first look up for a minute, in case that it passes; what may not be read
+        never does.
         """
         try:
             cached.keep(await ask(), self.now)
         except RateLimited:
             raise
         except CloudflareError as error:
-            known, began, passing = cached.last, self.held.failed_at or self.now, isinstance(error, Transient)
+            known, began, passing = (
+                cached.last,
+                self.held.failed_at or self.now,
+                isinstance(error, Transient),
+            )
             wait_s = (error.retry_after_s or 0.0) if isinstance(error, Transient) else 0.0
-            if known is None and passing and self.now + timedelta(seconds=wait_s) - began < timedelta(seconds=OPTIONAL_S):
+            if (
+                known is None
+                and passing
+                and self.now + timedelta(seconds=wait_s) - began < timedelta(seconds=OPTIONAL_S)
+            ):
                 raise
             self.held.unseen[what] = error.message
-            # What may pass is tried again with the next resync, what nobody has mended within the hour.
-            early = timedelta(seconds=max(HOURLY_S - self.settings.resync_s, 0.0) if passing else 0.0)
+            # What may pass is tried again with the next resync, what nobody has mended within the
+            # hour.
+            early = timedelta(
+                seconds=max(HOURLY_S - self.settings.resync_s, 0.0) if passing else 0.0
+            )
             cached.keep(known.value if known else otherwise, self.now - early)
         else:
             self.held.unseen.pop(what, None)
@@ -130,7 +177,9 @@ class Look:
 
     def is_ours(self, certificate: Certificate) -> bool:
         """Recognised by its issuer's name, by the record or by the Secret."""
-        return certificate.fingerprint in self.ours or bool(guarded(lambda: recognise(certificate.leaf, self.pull.uid)))
+        return certificate.fingerprint in self.ours or bool(
+            guarded(lambda: recognise(certificate.leaf, self.pull.uid))
+        )
 
     def zone(self, zone: Zone) -> ObservedZone:
         """What is remembered, as the rules see it."""
@@ -155,7 +204,8 @@ class Look:
         ever = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
         return ObservedCertificate(
             id=certificate.id,
-            pin=guarded(lambda: pin_of(certificate.leaf)) or Pin(f"unreadable:{certificate.id}", "", *ever),
+            pin=guarded(lambda: pin_of(certificate.leaf))
+            or Pin(f"unreadable:{certificate.id}", "", *ever),
             state=_state(certificate),
             uploaded_at=certificate.uploaded_on or datetime(1970, 1, 1, tzinfo=UTC),
             ours=self.is_ours(certificate),

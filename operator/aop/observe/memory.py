@@ -1,6 +1,7 @@
 """What the process remembers about one object between two looks: nothing that may not be lost.
 
-There is one `Memory` for each object. A restart loses it, which costs time, never safety: proofs and the quiet period begin again (docs/adr/0007).
+There is one `Memory` for each object. A restart loses it, which costs time, never safety: proofs
+and the quiet period begin again (docs/adr/0007).
 """
 
 from __future__ import annotations
@@ -68,14 +69,16 @@ class CloudflareMemory:
     unseen: dict[str, str] = field(default_factory=dict)
     """What was looked up in vain and does without, and why."""
     known: dict[str, Certificate] = field(default_factory=dict)
-    """Certificates of ours whose id is known and whose state is still moving: the list lags, GET by id does not."""
+    """Certificates of ours whose id is known and whose state is still moving: the list lags, GET by
+    id does not."""
     moving: frozenset[str] = frozenset()
     """Ids of those that were asked for last."""
     polls: int = 0
     """How often in a row these were asked for."""
     next_poll: datetime | None = None
     gone: dict[str, str] = field(default_factory=dict)
-    """Ids that GET by id has shown to be deleted, with their fingerprints: the list lags here too, and an id may come back to life."""
+    """Ids that GET by id has shown to be deleted, with their fingerprints: the list lags here too,
+    and an id may come back to life."""
     seen: tuple[object, ...] = ()
     """What was read last, as far as its change matters."""
     changed_at: datetime | None = None
@@ -87,16 +90,23 @@ class CloudflareMemory:
     failed_at: datetime | None = None
     retry_at: datetime | None = None
     good: Access | None = None
-    """The last token that has shown the zone: a removal uses it when its Secret has gone first, as in a namespace that is deleted."""
+    """The last token that has shown the zone: a removal uses it when its Secret has gone first, as
+    in a namespace that is deleted."""
     passed_over: str = ""
-    """The digest of a token that has come after the last good one, and does not do; a removal uses the good one."""
+    """The digest of a token that has come after the last good one, and does not do; a removal uses
+    the good one."""
     refused: dict[str, str] = field(default_factory=dict)
-    """Changes that were not carried out when they were last asked for, and why; by certificate id, or ENABLED."""
+    """Changes that were not carried out when they were last asked for, and why; by certificate id,
+    or ENABLED."""
 
     @property
     def complete(self) -> bool:
         """Every endpoint has been read, however long ago."""
-        return all(cached.last is not None for cached in self._shelves) and self.zone.last is not None and self.zone.last.value is not None
+        return (
+            all(cached.last is not None for cached in self._shelves)
+            and self.zone.last is not None
+            and self.zone.last.value is not None
+        )
 
     @property
     def _shelves(self) -> tuple[Cached[Any], ...]:
@@ -119,7 +129,9 @@ class KeptNote:
     def added_to(self, record: Record) -> Record:
         """What the object says, with what is kept."""
         edition = max(record.edition, self.record.edition)
-        return replace(record, hold_offs=self.record.hold_offs, rejected=self.record.rejected, edition=edition)
+        return replace(
+            record, hold_offs=self.record.hold_offs, rejected=self.record.rejected, edition=edition
+        )
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -128,7 +140,8 @@ class Memory:
 
     cloudflare: CloudflareMemory = field(default_factory=CloudflareMemory)
     uid: str = ""
-    """The object's uid: one of the same name that comes after it has a memory of its own. Empty: not known yet."""
+    """The object's uid: one of the same name that comes after it has a memory of its own. Empty:
+    not known yet."""
     manifest: dict[str, Any] | None = None
     """The object as its watch or our own last write has shown it; None: it is to be read."""
     shown_s: float = float("-inf")
@@ -143,24 +156,30 @@ class Memory:
     asked: dict[str, datetime] = field(default_factory=dict)
     """When each host was last asked about through the edge."""
     suspects: dict[str, None] = field(default_factory=dict)
-    """Hosts whose visitors are refused, by their last answers through the edge: they are asked about more often. Who was first comes first."""
+    """Hosts whose visitors are refused, by their last answers through the edge: they are asked
+    about more often. Who was first comes first."""
     asking: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     """Requests through the edge that are under way, by host."""
     identities: dict[str, ClientIdentity] = field(default_factory=dict)
     """By SHA-256 of the leaf; the key is inside OpenSSL only."""
     presenting: Mapping[Presented, ClientIdentity] = field(default_factory=dict)
-    """What replicas are asked with: the last that could be read, because protection does not end with a Secret."""
+    """What replicas are asked with: the last that could be read, because protection does not end
+    with a Secret."""
     secrets: dict[ObjectKey, Source[dict[str, str] | None]] = field(default_factory=dict)
     """`data` of the Secrets that the spec names. The values are base64 text, never shown."""
-    zone: ObservedZone | Unknown | None = field(default_factory=lambda: Unknown("Cloudflare has not answered yet"))
+    zone: ObservedZone | Unknown | None = field(
+        default_factory=lambda: Unknown("Cloudflare has not answered yet")
+    )
     """What was last known of the zone: a Cloudflare that hangs holds nothing else up."""
     zone_task: asyncio.Task[ObservedZone | Unknown | None] | None = None
     removing_since: datetime | None = None
-    """Since when a removal refuses nobody, counted steadily from what the status said when it was first read here."""
+    """Since when a removal refuses nobody, counted steadily from what the status said when it was
+    first read here."""
     errors: int = 0
     """Visits in a row that ended in an error."""
     awaiting: bool = True
-    """The last step was not `Done`: what is referenced by name is read every few seconds instead of every minute."""
+    """The last step was not `Done`: what is referenced by name is read every few seconds instead of
+    every minute."""
     awaits_quiet_period: bool = False
     """Something may be forgotten once Cloudflare is still: retired or deleted certificates."""
     blocked_on: Reason | None = None

@@ -1,9 +1,11 @@
 """How each replica of one origin really behaves, host by host: asked once for all objects that share it.
 
-What one host answers says nothing of another, nor of the replica: a replica runs the revision that any of its hosts tells. A revision
-counts once it was seen again at least 0.5 s later, because an old worker accepts for another 0.1 s after a new one has answered
-(facts: ingress-nginx#old-workers). What was seen to be wrong is asked again first. A replica that hangs costs one deadline, whose outcome
-all objects share; a host that hangs on a replica which answers otherwise is that host's affair.
+What one host answers says nothing of another, nor of the replica: a replica runs the revision that
+any of its hosts tells. A revision counts once it was seen again at least 0.5 s later, because an
+old worker accepts for another 0.1 s after a new one has answered
+(facts: ingress-nginx#old-workers). What was seen to be wrong is asked again first. A replica that
+hangs costs one deadline, whose outcome all objects share; a host that hangs on a replica which
+answers otherwise is that host's affair.
 """
 
 from __future__ import annotations
@@ -17,10 +19,20 @@ from aop.clock import Clock
 from aop.observe.behaviour import behaviour_of, revision_told, told
 from aop.observe.views import Question, ReplicaMemory, Seen, View, is_suspect
 from aop.observed import HostBehaviour
-from aop.probe import Answer, Asked, ClientIdentity, Failure, FailureKind, Presented, ReplicaAddress, ReplicaProbe
+from aop.probe import (
+    Answer,
+    Asked,
+    ClientIdentity,
+    Failure,
+    FailureKind,
+    Presented,
+    ReplicaAddress,
+    ReplicaProbe,
+)
 
 ROUND_S = 12.0
-"""How long one round of questions to one replica may take: two requests that time out; what is left is asked in the next."""
+"""How long one round of questions to one replica may take: two requests that time out; what is left
+is asked in the next."""
 SHARED_FAILURE_S = 4.0
 """How long a replica's failure to answer is everybody's answer."""
 SUSPECT_S = 10.0
@@ -47,7 +59,15 @@ class NoAnswerError(Exception):
 class ReplicaReader:
     """Asks replicas; built once per process."""
 
-    def __init__(self, probe: ReplicaProbe, stranger: ClientIdentity, clock: Clock, recheck_s: float, *, round_s: float = ROUND_S) -> None:
+    def __init__(
+        self,
+        probe: ReplicaProbe,
+        stranger: ClientIdentity,
+        clock: Clock,
+        recheck_s: float,
+        *,
+        round_s: float = ROUND_S,
+    ) -> None:
         self._probe = probe
         self._stranger = stranger
         self._clock = clock
@@ -55,10 +75,15 @@ class ReplicaReader:
         self._round_s = round_s
 
     async def ask(self, address: ReplicaAddress, question: Question, memory: ReplicaMemory) -> None:
-        """One round: which revision runs, then the hosts whose turn it is. Raises nothing but for cancellation."""
+        """One round: which revision runs, then the hosts whose turn it is.
+
+        Raises nothing but for cancellation.
+        """
         async with memory.turn:
             began = self._clock.now()
-            if memory.failed_at is not None and began - memory.failed_at < timedelta(seconds=SHARED_FAILURE_S):
+            if memory.failed_at is not None and began - memory.failed_at < timedelta(
+                seconds=SHARED_FAILURE_S
+            ):
                 return
             view = memory.view(question.leaves, began)
             try:
@@ -66,17 +91,23 @@ class ReplicaReader:
                     await self._round(address, question, memory, view)
             except TimeoutError:
                 if not any(seen.at >= began for seen in view.hosts.values()):
-                    memory.fail(Failure(FailureKind.TIMEOUT, f"no answers within {self._round_s:.0f} s"), self._clock.now())
+                    memory.fail(
+                        Failure(FailureKind.TIMEOUT, f"no answers within {self._round_s:.0f} s"),
+                        self._clock.now(),
+                    )
             except Exception as error:
                 log.exception("bug while asking %s", address.ip)
                 view.bug = f"{type(error).__name__} in the operator; its log has the traceback"
             else:
                 view.bug = None
 
-    async def _round(self, address: ReplicaAddress, question: Question, memory: ReplicaMemory, view: View) -> None:
+    async def _round(
+        self, address: ReplicaAddress, question: Question, memory: ReplicaMemory, view: View
+    ) -> None:
         if not memory.settled or memory.error or memory.revision != question.published:
             await self._revision(address, question, memory)
-        # The first look shows a revision, a later one settles it; only then is a host worth asking about.
+        # The first look shows a revision, a later one settles it; only then is a host worth asking
+        # about.
         if memory.error or not memory.settled:
             return
         unseen = [host for host in question.hosts if memory.stands(host, question) is None]
@@ -85,7 +116,9 @@ class ReplicaReader:
 
     # --- which revision ----------------------------------------------------------------------------------------------
 
-    async def _revision(self, address: ReplicaAddress, question: Question, memory: ReplicaMemory) -> None:
+    async def _revision(
+        self, address: ReplicaAddress, question: Question, memory: ReplicaMemory
+    ) -> None:
         """One connection tells it, to any host at which our check path answers; a host at which it does not tells nothing of the others."""
         failure: Failure | None = None
         answered = False
@@ -102,8 +135,11 @@ class ReplicaReader:
         if failure is not None and failure.kind in OF_THE_REPLICA:
             memory.fail(failure, self._clock.now())
             return
-        # Whatever server takes it, plaintext is answered before any redirect; and it tells a host that hangs from a replica that does.
-        plaintext = await self._probe.ask_plaintext(address, self._first_asked(question, memory)[0], question.paths.check)
+        # Whatever server takes it, plaintext is answered before any redirect; and it tells a host
+        # that hangs from a replica that does.
+        plaintext = await self._probe.ask_plaintext(
+            address, self._first_asked(question, memory)[0], question.paths.check
+        )
         if isinstance(plaintext, Answer):
             answer = told(plaintext)
             memory.note(answer.revision if answer else None, self._clock.now())
@@ -114,7 +150,9 @@ class ReplicaReader:
 
     @staticmethod
     def _first_asked(question: Question, memory: ReplicaMemory) -> list[str]:
-        return sorted(question.hosts, key=lambda host: (host in memory.mute, host != memory.witness, host))
+        return sorted(
+            question.hosts, key=lambda host: (host in memory.mute, host != memory.witness, host)
+        )
 
     def _hear(self, host: str, revision: int, memory: ReplicaMemory) -> None:
         memory.witness = host
@@ -123,7 +161,14 @@ class ReplicaReader:
 
     # --- how it treats hosts -----------------------------------------------------------------------------------------
 
-    async def _hosts(self, address: ReplicaAddress, hosts: Collection[str], question: Question, memory: ReplicaMemory, view: View) -> None:
+    async def _hosts(
+        self,
+        address: ReplicaAddress,
+        hosts: Collection[str],
+        question: Question,
+        memory: ReplicaMemory,
+        view: View,
+    ) -> None:
         silent: list[NoAnswerError] = []
         try:
             async with asyncio.TaskGroup() as group:
@@ -135,7 +180,12 @@ class ReplicaReader:
             await self._tell_apart(address, silent[0], question, memory, view)
 
     async def _tell_apart(
-        self, address: ReplicaAddress, silent: NoAnswerError, question: Question, memory: ReplicaMemory, view: View
+        self,
+        address: ReplicaAddress,
+        silent: NoAnswerError,
+        question: Question,
+        memory: ReplicaMemory,
+        view: View,
     ) -> None:
         """Whether the replica hangs, or one host of it (TLS that is passed on to a backend which hangs): plaintext is answered or not."""
         host = silent.behaviour.host
@@ -146,7 +196,14 @@ class ReplicaReader:
         else:
             memory.fail(silent.failure, self._clock.now())
 
-    async def _host(self, address: ReplicaAddress, host: str, question: Question, memory: ReplicaMemory, view: View) -> None:
+    async def _host(
+        self,
+        address: ReplicaAddress,
+        host: str,
+        question: Question,
+        memory: ReplicaMemory,
+        view: View,
+    ) -> None:
         identities = {**question.identities, Presented.FOREIGN: self._stranger}
         asked = await self._probe.ask(address, host, question.paths, identities)
         behaviour = behaviour_of(host, asked, question.identities, own=host in question.own)
@@ -164,7 +221,9 @@ class ReplicaReader:
 
     def _keep(self, behaviour: HostBehaviour, memory: ReplicaMemory, view: View) -> None:
         host, before = behaviour.host, view.hosts.get(behaviour.host)
-        known_to_be_odd = host in view.doubted or (before is not None and before.behaviour.odd is not None)
+        known_to_be_odd = host in view.doubted or (
+            before is not None and before.behaviour.odd is not None
+        )
         if behaviour.odd is not None and not known_to_be_odd:
             view.doubted.add(host)
             return
@@ -175,15 +234,24 @@ class ReplicaReader:
         """What is asked again although nothing was published: suspects every few seconds, and of all the others one in turn."""
         now = self._clock.now()
         by_age = sorted(question.hosts, key=lambda host: view.hosts[host].at)
-        suspects = [host for host in by_age if is_suspect(view.hosts[host].behaviour, question.claim)]
+        suspects = [
+            host for host in by_age if is_suspect(view.hosts[host].behaviour, question.claim)
+        ]
         others = [host for host in by_age if host not in suspects]
         waiting = timedelta(seconds=min(SUSPECT_S, self._recheck_s))
         again = [host for host in suspects if now - view.hosts[host].at >= waiting]
-        rested = bool(others) and now - view.hosts[others[-1]].at >= timedelta(seconds=self._recheck_s)
+        rested = bool(others) and now - view.hosts[others[-1]].at >= timedelta(
+            seconds=self._recheck_s
+        )
         return [*again[:MOST_AT_ONCE], *(others[:1] if rested else [])]
 
 
 def nobody_there(asked: tuple[Asked, ...]) -> Failure | None:
     """A failure to connect, or to answer in time: both paths are answered by the server itself, before any application."""
-    answers = [answer for one in asked for answer in (one.check, one.gate) if isinstance(answer, Failure)]
-    return next((answer for answer in answers if answer.kind in {FailureKind.TIMEOUT, *OF_THE_REPLICA}), None)
+    answers = [
+        answer for one in asked for answer in (one.check, one.gate) if isinstance(answer, Failure)
+    ]
+    return next(
+        (answer for answer in answers if answer.kind in {FailureKind.TIMEOUT, *OF_THE_REPLICA}),
+        None,
+    )

@@ -1,6 +1,7 @@
 """How much of one budget each of several gets, so that nobody's hundreds of hosts make anybody else's few wait: pure.
 
-Max-min fairness: whoever wants less than an equal share gets what they want, and the others share the rest alike.
+Max-min fairness: whoever wants less than an equal share gets what they want, and the others share
+the rest alike.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """One thing outside that is read again and again, and never waited for longer than a look has time.
 
-Each source fails alone. What was last known stands while it cannot be read, because protection must not go blind with an API that is
-slow, refuses, or answers nonsense (docs/architecture.md#sources-fail-alone). An exception of a reader is a failure like any other: it is logged with its
-traceback, said in the condition, and the next look reads again.
+Each source fails alone. What was last known stands while it cannot be read, because protection must
+not go blind with an API that is slow, refuses, or answers nonsense
+(docs/architecture.md#sources-fail-alone). An exception of a reader is a failure like any other: it
+is logged with its traceback, said in the condition, and the next look reads again.
 """
 
 from __future__ import annotations
@@ -39,10 +40,13 @@ class Known(Generic[T]):
 class Source(Generic[T]):
     """One reading, shared by all who ask for it. Never used from two event loops.
 
-    What is `needed` is waited for a while longer where nothing is known of it yet, or an effect of ours has made it untrue.
+    What is `needed` is waited for a while longer where nothing is known of it yet, or an effect of
+    ours has made it untrue.
     """
 
-    def __init__(self, what: str, read: Callable[[], Awaitable[T]], clock: Clock, *, needed: bool = True) -> None:
+    def __init__(
+        self, what: str, read: Callable[[], Awaitable[T]], clock: Clock, *, needed: bool = True
+    ) -> None:
         self._what = what
         self._needed = self._awaited = needed
         self._read = read
@@ -64,7 +68,9 @@ class Source(Generic[T]):
             if self._task is None and self._clock.monotonic_s() - self._read_s >= within_s:
                 self._task = asyncio.create_task(self._again())
             if self._task is not None:
-                await asyncio.wait({self._task}, timeout=max(0.0, until_s - self._clock.monotonic_s()))
+                await asyncio.wait(
+                    {self._task}, timeout=max(0.0, until_s - self._clock.monotonic_s())
+                )
             if generation == self._generation:
                 break  # else an event has made this very reading old
         return self.last
@@ -90,7 +96,11 @@ class Source(Generic[T]):
         self._read_s = float("-inf")
 
     def _keep(self, value: T) -> None:
-        self._known, self._failure, self._read_s = Known(value, self._clock.now()), None, self._clock.monotonic_s()
+        self._known, self._failure, self._read_s = (
+            Known(value, self._clock.now()),
+            None,
+            self._clock.monotonic_s(),
+        )
         self._awaited = False
 
     async def _again(self) -> None:
@@ -101,7 +111,12 @@ class Source(Generic[T]):
             self._fail(generation, Unknown(error.message, retry_after_s=error.retry_after_s))
         except Exception as error:
             log.exception("bug while reading %s", self._what)
-            self._fail(generation, Unknown(f"{self._what}: {type(error).__name__} in the operator; its log has the traceback"))
+            self._fail(
+                generation,
+                Unknown(
+                    f"{self._what}: {type(error).__name__} in the operator; its log has the traceback"
+                ),
+            )
         else:
             if generation == self._generation:
                 self._task = None

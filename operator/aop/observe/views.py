@@ -1,7 +1,7 @@
 """What is remembered of each replica of an origin: which revision it runs, and what it showed of each host, to whom.
 
-What was seen of a host stands while its entry in the published text stays the same, whatever others publish on top; what depends on the
-leaf that was presented is kept for that leaf alone.
+What was seen of a host stands while its entry in the published text stays the same, whatever others
+publish on top; what depends on the leaf that was presented is kept for that leaf alone.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class Question:
     claim: Claim | None
     """What is expected to be seen; anything else is suspect."""
     since: Mapping[str, int]
-    """By host, the revision since which its entry reads as it does; a host that is missing is asked again at each revision."""
+    """By host, the revision since which its entry reads as it does; a host that is missing is asked
+    again at each revision."""
     published: int | None
     """The revision that stands in the ConfigMap; None: nothing of ours does."""
     paths: Paths
@@ -58,7 +59,8 @@ class View:
     asked_at: datetime
     hosts: dict[str, Seen] = field(default_factory=dict)
     doubted: set[str] = field(default_factory=set)
-    """Hosts that were seen to be odd once: a connection that got lost looks the same, so it takes a second time to believe it."""
+    """Hosts that were seen to be odd once: a connection that got lost looks the same, so it takes a
+    second time to believe it."""
     bug: str | None = None
     """What went wrong here, in the operator, when it was last asked for."""
 
@@ -76,7 +78,8 @@ class ReplicaMemory:
     witness: str | None = None
     """The host that told a revision last: the first to be asked for the next."""
     mute: set[str] = field(default_factory=set)
-    """Hosts that told no revision when they were last asked for one: the last to be asked for the next."""
+    """Hosts that told no revision when they were last asked for one: the last to be asked for the
+    next."""
     error: str | None = None
     gone: bool = False
     """Nobody listens there any more."""
@@ -91,7 +94,11 @@ class ReplicaMemory:
 
     def view(self, leaves: frozenset[str], now: datetime) -> View:
         """What is shown to these leaves; forgets what nobody asks for any more."""
-        self.views = {of: view for of, view in self.views.items() if of == leaves or now - view.asked_at < KEPT}
+        self.views = {
+            of: view
+            for of, view in self.views.items()
+            if of == leaves or now - view.asked_at < KEPT
+        }
         view = self.views.setdefault(leaves, View(now))
         view.asked_at = now
         return view
@@ -104,7 +111,10 @@ class ReplicaMemory:
             return None
         first = question.since.get(host)
         unchanged = (
-            first is not None and seen.revision is not None and self.revision is not None and first <= seen.revision <= self.revision
+            first is not None
+            and seen.revision is not None
+            and self.revision is not None
+            and first <= seen.revision <= self.revision
         )
         return seen if unchanged or seen.revision == self.revision else None
 
@@ -130,11 +140,20 @@ class ReplicaMemory:
 def is_suspect(behaviour: HostBehaviour, claim: Claim | None) -> bool:
     """It did not do what the claim says when it was last asked."""
     at = claim.at(behaviour.host) if claim else Mode.OFF
-    expected = {at, Mode.REQUEST} if at is Mode.OFF else {at}  # another zone's claim may ask although ours does not
-    return behaviour.odd is not None or behaviour.own or bool(behaviour.refuses) or behaviour.mode not in expected
+    expected = (
+        {at, Mode.REQUEST} if at is Mode.OFF else {at}
+    )  # another zone's claim may ask although ours does not
+    return (
+        behaviour.odd is not None
+        or behaviour.own
+        or bool(behaviour.refuses)
+        or behaviour.mode not in expected
+    )
 
 
-def observed_replica(replica: ingress_nginx.Replica, memory: ReplicaMemory, question: Question) -> ObservedReplica:
+def observed_replica(
+    replica: ingress_nginx.Replica, memory: ReplicaMemory, question: Question
+) -> ObservedReplica:
     """What is known of one replica, for the object that asks."""
     seen = (memory.stands(host, question) for host in question.hosts)
     view = memory.views.get(question.leaves)
@@ -151,7 +170,8 @@ def observed_replica(replica: ingress_nginx.Replica, memory: ReplicaMemory, ques
 def may_serve(replica: ingress_nginx.Replica, memory: ReplicaMemory) -> bool:
     """It is Ready, or it is not and may serve our text all the same: Kubernetes cannot tell, and its visitors are refused like others.
 
-    One that cannot be asked may have run our text before this process began: it counts until it answers, or nobody listens there.
+    One that cannot be asked may have run our text before this process began: it counts until it
+    answers, or nobody listens there.
     """
     unheard = bool(replica.ip) and (memory.revision_at is None or memory.error is not None)
     return replica.ready or memory.runs_ours or (unheard and not memory.gone)

@@ -1,8 +1,10 @@
 """Cloudflare's half of `Observed`: as few calls as the rules can live with.
 
-In the steady state two GETs per resync (certificates, enablement); what changes rarely is read at start, hourly, and, while it is what
-blocks, by itself, less and less often (docs/architecture.md#calls-are-scarce). A certificate of ours that is moving is asked for by its id, because the list
-lags by up to a minute (facts: cloudflare#list-lag). What only explains is done without where it cannot be looked up.
+In the steady state two GETs per resync (certificates, enablement); what changes rarely is read at
+start, hourly, and, while it is what blocks, by itself, less and less often
+(docs/architecture.md#calls-are-scarce). A certificate of ours that is moving is asked for by its
+id, because the list lags by up to a minute (facts: cloudflare#list-lag). What only explains is done
+without where it cannot be looked up.
 """
 
 from __future__ import annotations
@@ -24,26 +26,58 @@ from aop.settings import Settings
 
 log = logging.getLogger("aop")
 
-POLLS_S = (0.0, 1.0, 1.0, 2.0, 3.0, 5.0, 8.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0)
-"""Waits between requests for a moving certificate: `active` took about a second in captures, minutes at worst (facts: cloudflare#delays)."""
+POLLS_S = (
+    0.0,
+    1.0,
+    1.0,
+    2.0,
+    3.0,
+    5.0,
+    8.0,
+    10.0,
+    15.0,
+    20.0,
+    30.0,
+    45.0,
+    60.0,
+    90.0,
+    120.0,
+    180.0,
+    300.0,
+)
+"""Waits between requests for a moving certificate: `active` took about a second in captures,
+minutes at worst (facts: cloudflare#delays)."""
 
 
 class ZoneReader:
     """Reads one zone for one object; built once per process."""
 
-    def __init__(self, cloudflare: Cloudflare, settings: Settings, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self, cloudflare: Cloudflare, settings: Settings, metrics: Metrics | None = None
+    ) -> None:
         self._cloudflare = cloudflare
         self._settings = settings
         self._metrics = metrics
 
     async def read(
-        self, pull: AuthenticatedOriginPull, access: Access | Unknown, memory: Memory, now: datetime, ours: Iterable[Pin], *, hurry: bool
+        self,
+        pull: AuthenticatedOriginPull,
+        access: Access | Unknown,
+        memory: Memory,
+        now: datetime,
+        ours: Iterable[Pin],
+        *,
+        hurry: bool,
     ) -> ObservedZone | Unknown | None:
-        """The zone, or why it is not known. `ours` are the leaves that the record and the Secret know; `hurry` when a person waits.
+        """The zone, or why it is not known.
 
-        Raises nothing: an exception that nobody expected is a reason like any other, and what was not read is read again later.
+        `ours` are the leaves that the record and the Secret know; `hurry` when a person waits.
 
-        A removal reads with the last good token where the one that has come after it does not do; where neither does, what is written counts.
+        Raises nothing: an exception that nobody expected is a reason like any other, and what was
+        not read is read again later.
+
+        A removal reads with the last good token where the one that has come after it does not do;
+        where neither does, what is written counts.
         """
         held = memory.cloudflare
         if isinstance(access, Unknown):
@@ -53,7 +87,9 @@ class ZoneReader:
             return await self._read_with(pull, access, memory, now, ours, hurry=hurry)
         if held.passed_over != access.key:
             found = await self._read_with(pull, access, memory, now, ours, hurry=hurry)
-            if isinstance(found, ObservedZone) or (isinstance(found, Unknown) and found.reason is None):
+            if isinstance(found, ObservedZone) or (
+                isinstance(found, Unknown) and found.reason is None
+            ):
                 return found
             held.passed_over = access.key
         found = await self._read_with(pull, good, memory, now, ours, hurry=hurry)
@@ -62,18 +98,34 @@ class ZoneReader:
         return found
 
     async def _read_with(
-        self, pull: AuthenticatedOriginPull, access: Access, memory: Memory, now: datetime, ours: Iterable[Pin], *, hurry: bool
+        self,
+        pull: AuthenticatedOriginPull,
+        access: Access,
+        memory: Memory,
+        now: datetime,
+        ours: Iterable[Pin],
+        *,
+        hurry: bool,
     ) -> ObservedZone | Unknown | None:
         """The zone as this token shows it."""
         held = memory.cloudflare
         if held.access is None or held.access.key != access.key:
             held.forget_all()
             held.failure = None
-        held.access = access.at(Priority.ONBOARD if hurry and awaited(pull, memory) else Priority.RESYNC)
+        held.access = access.at(
+            Priority.ONBOARD if hurry and awaited(pull, memory) else Priority.RESYNC
+        )
         if held.failure and held.retry_at and now < held.retry_at:
             return held.failure
         known = frozenset(pin.sha256 for pin in ours)
-        look = Look(pull, memory, now, known, self._settings, settling(memory, now, self._settings.quiet_period_s))
+        look = Look(
+            pull,
+            memory,
+            now,
+            known,
+            self._settings,
+            settling(memory, now, self._settings.quiet_period_s),
+        )
         try:
             zone = await self._read(look, held.access)
         except RateLimited as error:
@@ -90,7 +142,9 @@ class ZoneReader:
             if self._metrics is not None:
                 self._metrics.reader_bugs.labels(reader="cloudflare").inc()
             what = f"{type(error).__name__} in the operator while it read Cloudflare, whose answer it may not understand"
-            bug = Transient(f"{what}. The operator's log has the traceback; it is tried again by itself")
+            bug = Transient(
+                f"{what}. The operator's log has the traceback; it is tried again by itself"
+            )
             return _failed(held, bug, now, self._settings.resync_s)
         held.failure, held.failed_at = None, None
         held.good = held.access if zone is not None else held.good
@@ -108,7 +162,9 @@ class ZoneReader:
         if not look.fresh("listed", held.listed):
             await self._list(look, access, zone.id)
         if not look.fresh("enabled", held.enabled):
-            held.enabled.keep((await self._cloudflare.fetch_enablement(access, zone.id)).enabled, now)
+            held.enabled.keep(
+                (await self._cloudflare.fetch_enablement(access, zone.id)).enabled, now
+            )
         await self._follow(held, access, zone.id, now)
         observed = look.zone(zone)
         _notice_change(look.memory, observed, now)
@@ -120,22 +176,34 @@ class ZoneReader:
             held.ssl_mode.keep(await self._cloudflare.fetch_ssl_mode(access, zone_id), look.now)
         if not look.fresh("global_on", held.global_on):
             what = "Whether global Authenticated Origin Pulls are on could not be looked up"
-            await look.optional(held.global_on, lambda: self._global_on(access, zone_id), otherwise=False, what=what)
+            await look.optional(
+                held.global_on, lambda: self._global_on(access, zone_id), otherwise=False, what=what
+            )
         if not look.fresh("outranked", held.outranked):
             what = "Hosts with a certificate of their own at Cloudflare could not be listed"
-            await look.optional(held.outranked, lambda: self._outranked(access, zone_id), otherwise=(), what=what)
+            await look.optional(
+                held.outranked, lambda: self._outranked(access, zone_id), otherwise=(), what=what
+            )
 
     async def _zone(self, pull: AuthenticatedOriginPull, access: Access) -> Zone | None:
         name, wanted_id = pull.spec.zone.name, pull.spec.zone.id
         if wanted_id:
             zone = await self._cloudflare.fetch_zone(access, wanted_id)
             if zone.name != name:
-                raise Blocked(Reason.ZONE_NOT_FOUND, f"zone {wanted_id} is {zone.name}, not {name}. Correct spec.zone")
+                raise Blocked(
+                    Reason.ZONE_NOT_FOUND,
+                    f"zone {wanted_id} is {zone.name}, not {name}. Correct spec.zone",
+                )
             return zone
-        zones = [zone for zone in await self._cloudflare.find_zones(access, name) if zone.name == name]
+        zones = [
+            zone for zone in await self._cloudflare.find_zones(access, name) if zone.name == name
+        ]
         if len(zones) > 1:
             accounts = ", ".join(sorted(f"{zone.account_id} (zone id {zone.id})" for zone in zones))
-            raise Blocked(Reason.ZONE_AMBIGUOUS, f"the token sees {len(zones)} zones {name}, in accounts {accounts}. Set spec.zone.id")
+            raise Blocked(
+                Reason.ZONE_AMBIGUOUS,
+                f"the token sees {len(zones)} zones {name}, in accounts {accounts}. Set spec.zone.id",
+            )
         return zones[0] if zones else None
 
     async def _global_on(self, access: Access, zone_id: str) -> bool:
@@ -147,18 +215,27 @@ class ZoneReader:
 
     async def _list(self, look: Look, access: Access, zone_id: str) -> None:
         held = look.held
-        certificates = held.listed.keep(await self._cloudflare.list_certificates(access, zone_id), look.now)
+        certificates = held.listed.keep(
+            await self._cloudflare.list_certificates(access, zone_id), look.now
+        )
         for certificate in certificates:
-            # The list lags, so that it may show what is gone; but an id may also come back to life (facts: cloudflare#ids-that-come-back).
+            # The list lags, so that it may show what is gone; but an id may also come back to life
+            # (facts: cloudflare#ids-that-come-back).
             if certificate.id in held.gone:
                 await self._ask_for(held, access, zone_id, certificate.id)
-            elif not certificate.active and certificate.id not in held.known and look.is_ours(certificate):
+            elif (
+                not certificate.active
+                and certificate.id not in held.known
+                and look.is_ours(certificate)
+            ):
                 held.known[certificate.id] = certificate
         arrived = {c.id for c in certificates}
         for id_ in [id_ for id_, c in held.known.items() if id_ in arrived and c.active]:
             del held.known[id_]
 
-    async def _follow(self, held: CloudflareMemory, access: Access, zone_id: str, now: datetime) -> None:
+    async def _follow(
+        self, held: CloudflareMemory, access: Access, zone_id: str, now: datetime
+    ) -> None:
         moving = frozenset(id_ for id_, c in held.known.items() if not c.active and not c.failed)
         if moving != held.moving:
             held.moving, held.polls, held.next_poll = moving, 0, None
@@ -169,7 +246,9 @@ class ZoneReader:
         held.polls += 1
         held.next_poll = now + timedelta(seconds=POLLS_S[min(held.polls, len(POLLS_S) - 1)])
 
-    async def _ask_for(self, held: CloudflareMemory, access: Access, zone_id: str, certificate_id: str) -> None:
+    async def _ask_for(
+        self, held: CloudflareMemory, access: Access, zone_id: str, certificate_id: str
+    ) -> None:
         try:
             seen = await self._cloudflare.fetch_certificate(access, zone_id, certificate_id)
         except NotFound:
@@ -183,8 +262,13 @@ class ZoneReader:
 
 def awaited(pull: AuthenticatedOriginPull, memory: Memory) -> bool:
     """Whether a person waits for this look: not for an object that is blocked, nor for one that is Ready, as after a restart."""
-    ready, stalled = pull.status.condition(ConditionType.READY), pull.status.condition(ConditionType.STALLED)
-    rests = any(condition is not None and condition.status == "True" for condition in (ready, stalled))
+    ready, stalled = (
+        pull.status.condition(ConditionType.READY),
+        pull.status.condition(ConditionType.STALLED),
+    )
+    rests = any(
+        condition is not None and condition.status == "True" for condition in (ready, stalled)
+    )
     told = pull.status.observed_generation == pull.generation
     return memory.blocked_on is None and not (rests and told and not pull.deleting)
 
@@ -199,7 +283,11 @@ def is_still(memory: Memory, quiet_period_s: float) -> bool:
     """Cloudflare was read, unchanged, at least that long after the last change that was seen or made."""
     held = memory.cloudflare
     read = held.listed.last
-    return held.changed_at is not None and read is not None and read.at - held.changed_at > timedelta(seconds=quiet_period_s)
+    return (
+        held.changed_at is not None
+        and read is not None
+        and read.at - held.changed_at > timedelta(seconds=quiet_period_s)
+    )
 
 
 def changed(memory: Memory, now: datetime) -> None:
@@ -211,14 +299,17 @@ def changed(memory: Memory, now: datetime) -> None:
 def _failed(held: CloudflareMemory, error: AopError, now: datetime, resync_s: float) -> Unknown:
     """What is said until the next attempt, which comes later each time: within seconds where it may pass by itself.
 
-    A time that the answer names is the least: whoever says "in a second" for an hour is not asked every second. Only the budget's is exact.
+    A time that the answer names is the least: whoever says "in a second" for an hour is not asked
+    every second. Only the budget's is exact.
     """
     reason = error.reason if isinstance(error, Blocked) else None
     after_s = error.retry_after_s if isinstance(error, Transient) else None
     held.failed_at = held.failed_at or now
     failing_s = (now - held.failed_at).total_seconds()
     backoff_s = (
-        min(max(BLOCKED_RECHECK_S, failing_s / 2), resync_s) if reason else min(max(1.0, failing_s), max(30.0, failing_s / 10), resync_s)
+        min(max(BLOCKED_RECHECK_S, failing_s / 2), resync_s)
+        if reason
+        else min(max(1.0, failing_s), max(30.0, failing_s / 10), resync_s)
     )
     after_s = after_s if isinstance(error, RateLimited) else max(after_s or 0.0, backoff_s)
     held.retry_at = now + timedelta(seconds=after_s if after_s is not None else backoff_s)
@@ -229,7 +320,13 @@ def _failed(held: CloudflareMemory, error: AopError, now: datetime, resync_s: fl
 def _notice_change(memory: Memory, zone: ObservedZone, now: datetime) -> None:
     """A change at Cloudflare that was read starts every proof, and the quiet period, again."""
     held = memory.cloudflare
-    seen = (zone.enabled, zone.ssl_mode, zone.global_on, zone.outranked, tuple((c.id, c.state) for c in zone.certificates))
+    seen = (
+        zone.enabled,
+        zone.ssl_mode,
+        zone.global_on,
+        zone.outranked,
+        tuple((c.id, c.state) for c in zone.certificates),
+    )
     if seen != held.seen:
         held.seen = seen
         changed(memory, now)

@@ -33,10 +33,15 @@ class ObjectKey(NamedTuple):
 def covers(pattern: str, host: str) -> bool:
     """Whether a hostname pattern of the resource (`www.example.com` or `*.example.com`) holds for a concrete host.
 
-    A wildcard covers every name below it, at any depth, and not the name itself: the meaning of `*.` in nginx's
-    `map … hostnames` and in the `server_name` of a wildcard Ingress, which is what decides about a request.
+    A wildcard covers every name below it, at any depth, and not the name itself: the meaning of
+    `*.` in nginx's `map … hostnames` and in the `server_name` of a wildcard Ingress, which is what
+    decides about a request.
     """
-    return host.endswith(pattern[1:]) and host != pattern[1:] if pattern.startswith("*.") else host == pattern
+    return (
+        host.endswith(pattern[1:]) and host != pattern[1:]
+        if pattern.startswith("*.")
+        else host == pattern
+    )
 
 
 class Mode(IntEnum):
@@ -48,7 +53,8 @@ class Mode(IntEnum):
     OFF = 0
     """No client certificate is asked for."""
     REQUEST = 1
-    """One is asked for; nobody is refused for its issuer (nginx still refuses what is expired or not yet valid)."""
+    """One is asked for; nobody is refused for its issuer (nginx still refuses what is expired or
+    not yet valid)."""
     OPTIONAL = 2
     """A certificate that is not ours is refused; none passes."""
     REQUIRE = 3
@@ -69,8 +75,9 @@ class Mode(IntEnum):
 class Pin:
     """One exact leaf that an origin accepts for a zone. Digests are lower-case hex without colons.
 
-    `sha256` is the identity everywhere; `sha1` is only there because nginx compares `$ssl_client_fingerprint`
-    (facts: ingress-nginx#pins), which is safe against a second preimage of a leaf that we made or adopted ourselves.
+    `sha256` is the identity everywhere; `sha1` is only there because nginx compares
+    `$ssl_client_fingerprint` (facts: ingress-nginx#pins), which is safe against a second preimage
+    of a leaf that we made or adopted ourselves.
     """
 
     sha256: str
@@ -93,8 +100,9 @@ class Pin:
 class Claim:
     """What one AuthenticatedOriginPull asks of one origin: data, from which text is rendered.
 
-    `mode` OFF serves the check path and asks nobody. From REQUEST on the origin asks; hosts in `enforced` go as far as `mode`,
-    all other hosts under `patterns` stay at REQUEST. So `mode` alone bounds how strict the claim can be.
+    `mode` OFF serves the check path and asks nobody. From REQUEST on the origin asks; hosts in
+    `enforced` go as far as `mode`, all other hosts under `patterns` stay at REQUEST. So `mode`
+    alone bounds how strict the claim can be.
     """
 
     uid: str
@@ -107,13 +115,16 @@ class Claim:
     """`spec.hostnames`: concrete names and `*.` wildcards of the zone."""
     mode: Mode = Mode.OFF
     enforced: tuple[str, ...] = ()
-    """Hosts at `mode`, and wildcards (`*.`) whose own server is at `mode`; sorted. Empty unless `mode` is OPTIONAL or REQUIRE."""
+    """Hosts at `mode`, and wildcards (`*.`) whose own server is at `mode`; sorted. Empty unless
+    `mode` is OPTIONAL or REQUIRE."""
     pins: tuple[Pin, ...] = ()
     """Leaves accepted for the zone's hosts; sorted."""
     flush_count: int = 0
-    """Counts deliberate re-publications of the same text: a new revision flushes TLS sessions that hold a proof back."""
+    """Counts deliberate re-publications of the same text: a new revision flushes TLS sessions that
+    hold a proof back."""
     excepted: tuple[str, ...] = ()
-    """Concrete hosts at REQUEST although the server of an enforced wildcard takes their requests; sorted."""
+    """Concrete hosts at REQUEST although the server of an enforced wildcard takes their requests;
+    sorted."""
 
     def at(self, host: str) -> Mode:
         """How strict the claim is towards one concrete host."""
@@ -126,16 +137,24 @@ class Claim:
 
     def _milder_than(self, other: Claim) -> set[str]:
         """What is no stricter here than there by an exception: it still has one, or the wildcard that it was excepted from is gone."""
-        gone = {host for host in other.excepted if not any(covers(wildcard, host) for wildcard in self.enforced)}
+        gone = {
+            host
+            for host in other.excepted
+            if not any(covers(wildcard, host) for wildcard in self.enforced)
+        }
         return {*self.excepted, *gone}
 
     def at_least_as_strict_as(self, other: Claim) -> bool:
         """Whether `other` treats no host more strictly."""
-        return self.mode >= other.mode and all(self.at(host) >= other.at(host) for host in other.enforced)
+        return self.mode >= other.mode and all(
+            self.at(host) >= other.at(host) for host in other.enforced
+        )
 
     def asks_no_more_than(self, other: Claim | None) -> bool:
         """Whether it refuses nobody whom `other` serves: what may be written at once, whatever else stands in the way."""
         if other is None or self.mode > other.mode:
             return False
-        stricter = any(self.at(host) > other.at(host) for host in self.enforced) or not set(other.excepted) <= self._milder_than(other)
+        stricter = any(self.at(host) > other.at(host) for host in self.enforced) or not set(
+            other.excepted
+        ) <= self._milder_than(other)
         return not stricter and (not self.enforced or set(self.pins) >= set(other.pins))

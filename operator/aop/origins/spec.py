@@ -1,7 +1,8 @@
 """What a user writes about an origin: one model per origin kind, and `Origin`, which names exactly one of them.
 
-Part of the resource (`aop.api` puts it under `spec.origins`), but kept here so that adding an origin kind stays within this package: its
-model and its field in `Origin` here, its driver in a package of its own.
+Part of the resource (`aop.api` puts it under `spec.origins`), but kept here so that adding an
+origin kind stays within this package: its model and its field in `Origin` here, its driver in a
+package of its own.
 """
 
 from __future__ import annotations
@@ -46,12 +47,14 @@ class IngressNginx(Model):
     """An ingress-nginx controller, driven through its ConfigMap (http-snippet and server-snippet), without a restart of its pods."""
 
     config_map_ref: ConfigMapRef
-    """The ConfigMap that configures the controller; a Ready controller pod must name it in its --configmap argument."""
+    """The ConfigMap that configures the controller; a Ready controller pod must name it in its
+    --configmap argument."""
     trust: Trust = Trust.PIN
-    """What the origin compares a client certificate with. Pin: the exact leaf, current and next, of this zone only."""
+    """What the origin compares a client certificate with. Pin: the exact leaf, current and next, of
+    this zone only."""
     foreign_text: ForeignText = ForeignText.REFUSE
-    """What to do when somebody else's text stands in the snippet keys. Refuse: write nothing and say so. Merge: keep it byte for byte
-    around our block."""
+    """What to do when somebody else's text stands in the snippet keys. Refuse: write nothing and
+    say so. Merge: keep it byte for byte around our block."""
 
 
 _KINDS = ("ingressNginx",)
@@ -77,7 +80,11 @@ class Origin(Model):
     def kinds(self) -> tuple[str, ...]:
         """The kinds that are set, by their names in the resource; exactly one in a valid object."""
         fields = type(self).model_fields
-        return tuple(str(info.alias) for name, info in fields.items() if info.alias in _KINDS and getattr(self, name) is not None)
+        return tuple(
+            str(info.alias)
+            for name, info in fields.items()
+            if info.alias in _KINDS and getattr(self, name) is not None
+        )
 
     @property
     def kind(self) -> str:

@@ -1,8 +1,12 @@
-"""One `Step` at a time, carried out. This, and the keepers that it tells to, write everything for an object but its status and its Events.
+"""One `Step` at a time, carried out.
 
-Every write is safe against a second writer: ConfigMaps, Secrets and the record go out with the resourceVersion that the decision was made
-on, an upload uses the recorded key pair, and a deletion names an id whose fingerprint was just read. After each effect the memory forgets
-what the effect can have changed, so that it is observed again.
+This, and the keepers that it tells to, write everything for an object but its status and its
+Events.
+
+Every write is safe against a second writer: ConfigMaps, Secrets and the record go out with the
+resourceVersion that the decision was made on, an upload uses the recorded key pair, and a deletion
+names an id whose fingerprint was just read. After each effect the memory forgets what the effect
+can have changed, so that it is observed again.
 """
 
 from __future__ import annotations
@@ -40,21 +44,29 @@ def _check_noted(manifest: dict[str, Any], pull: AuthenticatedOriginPull, text: 
 
 
 NOTE_S, NOTE_AGAIN_S = 5.0, 15.0
-"""How long a relaxation waits for the note before it, and how soon a note that could not be written is tried again."""
+"""How long a relaxation waits for the note before it, and how soon a note that could not be written
+is tried again."""
 
 
 class Performer:
     """Carries out steps; built once per process."""
 
-    def __init__(self, cluster: Cluster, origins: OriginKeepers, cloudflare: Cloudflare, clock: Clock) -> None:
+    def __init__(
+        self, cluster: Cluster, origins: OriginKeepers, cloudflare: Cloudflare, clock: Clock
+    ) -> None:
         self._cluster = cluster
         self._origins = origins
         self._clock = clock
         self._keys = KeyWriter(cluster, clock)
         self._zones = ZoneWriter(cluster, cloudflare, clock)
 
-    async def perform(self, step: Effect, o: Observed, pull: AuthenticatedOriginPull, memory: Memory) -> None:
-        """Carry out `step`, which was decided on `o`. Raises `Blocked` or `Transient`; the world may have changed all the same."""
+    async def perform(
+        self, step: Effect, o: Observed, pull: AuthenticatedOriginPull, memory: Memory
+    ) -> None:
+        """Carry out `step`, which was decided on `o`.
+
+        Raises `Blocked` or `Transient`; the world may have changed all the same.
+        """
         match step:
             case Note():
                 await self._note(step, o, pull, memory)
@@ -73,16 +85,27 @@ class Performer:
             case _:
                 assert_never(step)
 
-    async def _note(self, step: Note, o: Observed, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+    async def _note(
+        self, step: Note, o: Observed, pull: AuthenticatedOriginPull, memory: Memory
+    ) -> None:
         """Whoever may refuse a change of the object, or hold it up, must not hold up what protects: that is then kept in memory."""
-        metadata = {"resourceVersion": pull.resource_version, "annotations": {RECORD_ANNOTATION: dump(step.record)}}
-        protects = o.unnoted is not None or (step.record.hold_offs, step.record.rejected) != (o.record.hold_offs, o.record.rejected)
+        metadata = {
+            "resourceVersion": pull.resource_version,
+            "annotations": {RECORD_ANNOTATION: dump(step.record)},
+        }
+        protects = o.unnoted is not None or (step.record.hold_offs, step.record.rejected) != (
+            o.record.hold_offs,
+            o.record.rejected,
+        )
         try:
             async with asyncio.timeout(NOTE_S if protects else None):
-                manifest = await self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, pull.key, {"metadata": metadata})
+                manifest = await self._cluster.merge(
+                    Kind.AUTHENTICATED_ORIGIN_PULL, pull.key, {"metadata": metadata}
+                )
             _check_noted(manifest, pull, dump(step.record))
         except BaseException as error:
-            # What was written, or what somebody else has written, is read before the next decision, if it can be.
+            # What was written, or what somebody else has written, is read before the next decision,
+            # if it can be.
             memory.shown_s = float("-inf")
             if isinstance(error, TimeoutError):
                 error = Transient(f"cannot write the record on {pull.key} within {NOTE_S:.0f} s")
@@ -96,21 +119,37 @@ class Performer:
     # --- origins -----------------------------------------------------------------------------------------------------
 
     async def _publish(self, step: Publish, o: Observed, pull: AuthenticatedOriginPull) -> None:
-        foreign = next((it.ingress_nginx.foreign_text for it in o.spec.origins if it.ingress_nginx and it.target == step.target), None)
+        foreign = next(
+            (
+                it.ingress_nginx.foreign_text
+                for it in o.spec.origins
+                if it.ingress_nginx and it.target == step.target
+            ),
+            None,
+        )
         origin = next(origin for origin in o.origins if origin.target == step.target)
         await self._origins.of(step.target).publish(
-            pull.uid, step.claim, foreign=foreign or ForeignText.MERGE, replicas=replicas(origin), gone=o.gone
+            pull.uid,
+            step.claim,
+            foreign=foreign or ForeignText.MERGE,
+            replicas=replicas(origin),
+            gone=o.gone,
         )
 
     async def _withdraw(self, step: Withdraw, pull: AuthenticatedOriginPull) -> None:
         await self._origins.of(step.target).withdraw(pull.uid)
 
     async def relax_orphaned(self, config_map: dict[str, Any], claim: Claim) -> None:
-        """Bring a claim whose object is gone one step further: to Off, and from Off out. Raises `ClusterError`."""
+        """Bring a claim whose object is gone one step further: to Off, and from Off out.
+
+        Raises `ClusterError`.
+        """
         metadata = config_map["metadata"]
         if claim.mode > Mode.OFF:
             milder = replace(claim, mode=Mode.OFF, enforced=())
-            body = ingress_nginx.publish(config_map, milder, foreign=ForeignText.MERGE, token_if_new=secrets.token_hex(8))
+            body = ingress_nginx.publish(
+                config_map, milder, foreign=ForeignText.MERGE, token_if_new=secrets.token_hex(8)
+            )
         else:
             body = ingress_nginx.withdraw(config_map, claim.uid)
         if body != config_map:

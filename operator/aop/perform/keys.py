@@ -1,7 +1,7 @@
 """Key pairs, written into the Secrets that we fill: issued, put beside the one in use, promoted.
 
-A Secret is created by POST and replaced with the resourceVersion that was read just before, so that no key that is in
-use is ever written over.
+A Secret is created by POST and replaced with the resourceVersion that was read just before, so that
+no key that is in use is ever written over.
 """
 
 from __future__ import annotations
@@ -46,24 +46,42 @@ class KeyWriter:
         secret, recipe = generated(pull), recipe_of(pull)
         authority = await self._authority(pull, authority_name(secret), recipe)
         issued = await asyncio.to_thread(issue_leaf, recipe, authority, self._clock.wall())
-        await self._cluster.create(Kind.SECRET, secret.namespace, owned(pull, secret, leaf_data(issued, authority), LEAF_TYPE))
+        await self._cluster.create(
+            Kind.SECRET,
+            secret.namespace,
+            owned(pull, secret, leaf_data(issued, authority), LEAF_TYPE),
+        )
         memory.forget_secrets()
 
     async def issue_next(self, pull: AuthenticatedOriginPull, memory: Memory) -> None:
-        """Put a successor beside the leaf in use. Raises `Conflict` where the Secret has changed since it was looked at."""
+        """Put a successor beside the leaf in use.
+
+        Raises `Conflict` where the Secret has changed since it was looked at.
+        """
         secret, recipe = generated(pull), recipe_of(pull)
         manifest = await self._own_secret(secret, pull.spec.zone.name, memory, following=None)
         authority = await self._authority(pull, authority_name(secret), recipe)
         issued = await asyncio.to_thread(issue_leaf, recipe, authority, self._clock.wall())
-        await self._cluster.replace(Kind.SECRET, secret, {**manifest, "data": with_next(manifest["data"], issued, authority)})
+        await self._cluster.replace(
+            Kind.SECRET,
+            secret,
+            {**manifest, "data": with_next(manifest["data"], issued, authority)},
+        )
 
     async def promote(self, step: Promote, pull: AuthenticatedOriginPull, memory: Memory) -> None:
-        """Make the next leaf the one in use. Raises `Conflict` where the Secret has changed since it was looked at."""
+        """Make the next leaf the one in use.
+
+        Raises `Conflict` where the Secret has changed since it was looked at.
+        """
         secret = generated(pull)
         manifest = await self._own_secret(secret, pull.spec.zone.name, memory, following=step.pin)
-        await self._cluster.replace(Kind.SECRET, secret, {**manifest, "data": promoted(manifest["data"])})
+        await self._cluster.replace(
+            Kind.SECRET, secret, {**manifest, "data": promoted(manifest["data"])}
+        )
 
-    async def _own_secret(self, secret: ObjectKey, zone: str, memory: Memory, *, following: Pin | None) -> dict[str, Any]:
+    async def _own_secret(
+        self, secret: ObjectKey, zone: str, memory: Memory, *, following: Pin | None
+    ) -> dict[str, Any]:
         """Our Secret as it is now, with the next leaf that the decision was made on: another process may have been faster."""
         memory.forget_secrets()
         manifest = await self._cluster.fetch(Kind.SECRET, secret)
@@ -75,7 +93,9 @@ class KeyWriter:
             raise Conflict(f"Secret {secret} has changed since it was looked at")
         return manifest
 
-    async def _authority(self, pull: AuthenticatedOriginPull, key: ObjectKey, recipe: Recipe) -> Authority:
+    async def _authority(
+        self, pull: AuthenticatedOriginPull, key: ObjectKey, recipe: Recipe
+    ) -> Authority:
         """The authority that signs: the one that is there if it still can, else a new generation, stored before it signs anything."""
         manifest = await self._cluster.fetch(Kind.SECRET, key)
         present = read_authority(key, manifest.get("data") or {}, recipe.zone) if manifest else None
@@ -85,9 +105,15 @@ class KeyWriter:
             check_mutable(key, manifest)
         authority = await asyncio.to_thread(create_authority, recipe, self._clock.wall())
         if manifest is None:
-            await self._cluster.create(Kind.SECRET, key.namespace, owned(pull, key, authority_data(authority), AUTHORITY_TYPE))
+            await self._cluster.create(
+                Kind.SECRET,
+                key.namespace,
+                owned(pull, key, authority_data(authority), AUTHORITY_TYPE),
+            )
         else:
-            await self._cluster.replace(Kind.SECRET, key, {**manifest, "data": authority_data(authority)})
+            await self._cluster.replace(
+                Kind.SECRET, key, {**manifest, "data": authority_data(authority)}
+            )
         return authority
 
 
@@ -121,7 +147,9 @@ def recipe_of(pull: AuthenticatedOriginPull) -> Recipe:
     )
 
 
-def owned(pull: AuthenticatedOriginPull, key: ObjectKey, data: dict[str, str], kind: str) -> dict[str, Any]:
+def owned(
+    pull: AuthenticatedOriginPull, key: ObjectKey, data: dict[str, str], kind: str
+) -> dict[str, Any]:
     """A Secret of ours: collected with its object, watched for changes."""
     return {
         "apiVersion": "v1",

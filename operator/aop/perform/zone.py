@@ -29,7 +29,8 @@ from aop.pki import Slot, read_keyed_leaf
 from aop.steps import Delete, SetEnabled, Upload
 
 UNLISTED_S = 60.0
-"""For how long Cloudflare may call a certificate known before its list, which lags by up to a minute, has to show it (facts: cloudflare#list-lag)."""
+"""For how long Cloudflare may call a certificate known before its list, which lags by up to a
+minute, has to show it (facts: cloudflare#list-lag)."""
 
 
 class ZoneWriter:
@@ -40,7 +41,13 @@ class ZoneWriter:
         self._cloudflare = cloudflare
         self._clock = clock
 
-    async def change(self, step: Upload | Delete | SetEnabled, o: Observed, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+    async def change(
+        self,
+        step: Upload | Delete | SetEnabled,
+        o: Observed,
+        pull: AuthenticatedOriginPull,
+        memory: Memory,
+    ) -> None:
         """Proofs and the quiet period begin again, also when the answer is lost: only a refusal tells that nothing has changed.
 
         What was refused a short time ago is not even asked for: the client raises the same again.
@@ -72,12 +79,23 @@ class ZoneWriter:
         manifest = await self._cluster.fetch(Kind.SECRET, secret)
         data: dict[str, str] = (manifest.get("data") or {}) if manifest else {}
         slots = [Slot.CURRENT, *([Slot.NEXT] if "next.crt" in data else [])]
-        leaf = next((keyed for slot in slots if (keyed := read_keyed_leaf(secret, data, slot)).leaf.pin == step.pin), None)
+        leaf = next(
+            (
+                keyed
+                for slot in slots
+                if (keyed := read_keyed_leaf(secret, data, slot)).leaf.pin == step.pin
+            ),
+            None,
+        )
         if leaf is None:
-            raise Transient(f"Secret {secret} does not hold leaf {step.pin.short} any more; it is looked at again")
+            raise Transient(
+                f"Secret {secret} does not hold leaf {step.pin.short} any more; it is looked at again"
+            )
         token = access(memory, Priority.ONBOARD)
         try:
-            certificate = await self._cloudflare.upload_certificate(token, step.zone_id, leaf.leaf.pem, leaf.key)
+            certificate = await self._cloudflare.upload_certificate(
+                token, step.zone_id, leaf.leaf.pem, leaf.key
+            )
         except AlreadyExists as error:
             exists = error
         else:
@@ -89,12 +107,17 @@ class ZoneWriter:
     async def _found_again(self, step: Upload, token: Access, memory: Memory) -> bool:
         """Whether the certificate that is there already is known by its id: it may have come back under its old one, which the list is slow to show.
 
-        Else the list will show it: an upload whose answer was lost, or a deletion under way (facts: cloudflare#ids-that-come-back, cloudflare#tombstones).
+        Else the list will show it: an upload whose answer was lost, or a deletion under way
+        (facts: cloudflare#ids-that-come-back, cloudflare#tombstones).
         """
         held = memory.cloudflare
-        for certificate_id in [id_ for id_, fingerprint in held.gone.items() if fingerprint == step.pin.sha256]:
+        for certificate_id in [
+            id_ for id_, fingerprint in held.gone.items() if fingerprint == step.pin.sha256
+        ]:
             try:
-                certificate = await self._cloudflare.fetch_certificate(token, step.zone_id, certificate_id)
+                certificate = await self._cloudflare.fetch_certificate(
+                    token, step.zone_id, certificate_id
+                )
             except NotFound:
                 continue
             if not certificate.deleted:
@@ -105,15 +128,26 @@ class ZoneWriter:
 
     async def _delete(self, step: Delete, memory: Memory) -> None:
         token = access(memory, Priority.ONBOARD)
-        if (left_alone := self._cloudflare.deletion_left_alone(token, step.zone_id, step.certificate_id)) is not None:
+        if (
+            left_alone := self._cloudflare.deletion_left_alone(
+                token, step.zone_id, step.certificate_id
+            )
+        ) is not None:
             raise left_alone  # before the look that precedes it, which would be made at every visit
         try:
-            present = await self._cloudflare.fetch_certificate(token, step.zone_id, step.certificate_id)
+            present = await self._cloudflare.fetch_certificate(
+                token, step.zone_id, step.certificate_id
+            )
             if present.deleted:
                 raise AlreadyDeleted("it is deleted already")
             if present.fingerprint != step.pin.sha256:
-                raise Transient(f"certificate {step.certificate_id} is not leaf {step.pin.short}; Cloudflare is looked at again")
-            follow(memory.cloudflare, await self._cloudflare.delete_certificate(token, step.zone_id, step.certificate_id))
+                raise Transient(
+                    f"certificate {step.certificate_id} is not leaf {step.pin.short}; Cloudflare is looked at again"
+                )
+            follow(
+                memory.cloudflare,
+                await self._cloudflare.delete_certificate(token, step.zone_id, step.certificate_id),
+            )
         except (AlreadyDeleted, NotFound):
             memory.cloudflare.known.pop(step.certificate_id, None)
             memory.cloudflare.gone[step.certificate_id] = step.pin.sha256
@@ -123,7 +157,9 @@ class ZoneWriter:
         priority = Priority.ONBOARD if step.enabled or o.object.deleting else Priority.PROTECT
         asked = True
         try:
-            await self._cloudflare.set_enablement(access(memory, priority), step.zone_id, enabled=step.enabled)
+            await self._cloudflare.set_enablement(
+                access(memory, priority), step.zone_id, enabled=step.enabled
+            )
         except CloudflareError as error:
             asked = error.asked
             raise

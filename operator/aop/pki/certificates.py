@@ -1,7 +1,7 @@
 """Facts of certificates, which are public: what a leaf is known by, whose it is, what it may be used for.
 
-No key passes through here. `cryptography` reads much of a certificate only when it is asked for, so all of it is asked for at once, behind
-the guard: a `ReadCertificate` holds facts.
+No key passes through here. `cryptography` reads much of a certificate only when it is asked for, so
+all of it is asked for at once, behind the guard: a `ReadCertificate` holds facts.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from aop.pki.keys import unpresentable
 from aop.pki.parsing import Unreadable, blocks, guarded
 
 GENERATION = "generation-"
-"""What precedes an authority's own digest in its second organizational unit: that it is of our making, and which of ours it is."""
+"""What precedes an authority's own digest in its second organizational unit: that it is of our
+making, and which of ours it is."""
 LONGEST_NAME = 64
 """The upper bound of a common name (X.520 ub-common-name)."""
 BROKEN_HASHES = frozenset({"md5", "sha1"})
-"""Signatures over these are refused by OpenSSL's security levels, by Go, and by `cryptography` itself."""
+"""Signatures over these are refused by OpenSSL's security levels, by Go, and by `cryptography`
+itself."""
 LONGEST_CHAIN = 10
 """Intermediates that are followed; nobody has more than three."""
 MOST_NAMESAKES = 8
@@ -63,18 +65,21 @@ class ReadCertificate:
     units: tuple[str, ...]
     """The organizational units of its own name."""
     version: int
-    """1 or 3; a certificate of version 1 has no extensions, so that it cannot say what it may be used for."""
+    """1 or 3; a certificate of version 1 has no extensions, so that it cannot say what it may be
+    used for."""
     authority: bool
     """It says CA:TRUE, which Cloudflare refuses as a leaf (facts: cloudflare#refused-uploads)."""
     signs_certificates: bool
     """Its key usage, if it has one, allows that."""
     signs: bool
-    """Its key usage, if it has one, allows what a TLS client does with its key. Key agreement alone is not enough: BoringSSL, and so the
-    edge, does not take such a certificate as its own."""
+    """Its key usage, if it has one, allows what a TLS client does with its key. Key agreement alone
+    is not enough: BoringSSL, and so the edge, does not take such a certificate as its own."""
     authenticates_clients: bool
-    """Without extended key usage it does; with it, only if it names clientAuth (anyExtendedKeyUsage does not help with OpenSSL)."""
+    """Without extended key usage it does; with it, only if it names clientAuth (anyExtendedKeyUsage
+    does not help with OpenSSL)."""
     signed_over: str
-    """The hash of its own signature, in small letters; empty where the signature has none of its own (Ed25519)."""
+    """The hash of its own signature, in small letters; empty where the signature has none of its
+    own (Ed25519)."""
     key: bytes = field(repr=False)
     """SubjectPublicKeyInfo, in DER."""
     unpresentable: str
@@ -95,7 +100,11 @@ class ReadCertificate:
 
     def signed(self, other: ReadCertificate) -> bool:
         """Whether it is an authority whose key has signed `other`."""
-        if other.issuer != self.subject or not self.may_sign() or other.signed_over in BROKEN_HASHES:
+        if (
+            other.issuer != self.subject
+            or not self.may_sign()
+            or other.signed_over in BROKEN_HASHES
+        ):
             return False
         try:
             with guarded("did not sign it"):
@@ -114,25 +123,42 @@ def common_name(name: str) -> str:
 
 
 def load(pem: str | bytes) -> tuple[x509.Certificate, ...]:
-    """All certificates in `pem`, in their order. Raises `Unreadable` (a ValueError) when there is none, or one of them is broken."""
+    """All certificates in `pem`, in their order.
+
+    Raises `Unreadable` (a ValueError) when there is none, or one of them is broken.
+    """
     with guarded("is no certificate in PEM form"):
         return tuple(x509.load_pem_x509_certificates(pem.encode() if isinstance(pem, str) else pem))
 
 
 def read(text: bytes) -> tuple[ReadCertificate, ...]:
-    """All certificates in a field of a Secret, in their order, at least one. Raises `Unreadable`, which names the broken one."""
-    found = [block for label, block in blocks(text, convert="openssl x509 -inform der") if label in {"CERTIFICATE", "X509 CERTIFICATE"}]
+    """All certificates in a field of a Secret, in their order, at least one.
+
+    Raises `Unreadable`, which names the broken one.
+    """
+    found = [
+        block
+        for label, block in blocks(text, convert="openssl x509 -inform der")
+        if label in {"CERTIFICATE", "X509 CERTIFICATE"}
+    ]
     if not found:
-        raise Unreadable("is no certificate in PEM form", "put a certificate there that begins with -----BEGIN CERTIFICATE-----")
+        raise Unreadable(
+            "is no certificate in PEM form",
+            "put a certificate there that begins with -----BEGIN CERTIFICATE-----",
+        )
     return tuple(
-        _read(block, f" (certificate {number} of {len(found)})" if len(found) > 1 else "") for number, block in enumerate(found, 1)
+        _read(block, f" (certificate {number} of {len(found)})" if len(found) > 1 else "")
+        for number, block in enumerate(found, 1)
     )
 
 
 def _read(block: bytes, which: str) -> ReadCertificate:
     with guarded(f"is no certificate that can be read{which}", "put it there as it was issued"):
         (parsed,) = x509.load_pem_x509_certificates(block)
-    with guarded(f"has a name, a key or an extension that cannot be read{which}", "have the certificate issued again"):
+    with guarded(
+        f"has a name, a key or an extension that cannot be read{which}",
+        "have the certificate issued again",
+    ):
         extensions, public = parsed.extensions, parsed.public_key()
         basic = _extension(extensions, x509.BasicConstraints)
         usage = _extension(extensions, x509.KeyUsage)
@@ -189,30 +215,40 @@ def leaf_of(certificate: x509.Certificate) -> Leaf:
             not_before=certificate.not_valid_before_utc,
             not_after=certificate.not_valid_after_utc,
         )
-        return Leaf(pin, str(certificate.serial_number), certificate.public_bytes(Encoding.PEM).decode())
+        return Leaf(
+            pin, str(certificate.serial_number), certificate.public_bytes(Encoding.PEM).decode()
+        )
 
 
 def pin_of(pem: str | bytes) -> Pin:
-    """The pin of the first certificate in `pem`. Raises `Unreadable` (a ValueError) when there is none."""
+    """The pin of the first certificate in `pem`.
+
+    Raises `Unreadable` (a ValueError) when there is none.
+    """
     return leaf_of(load(pem)[0]).pin
 
 
 def recognise(pem: str | bytes, uid: str) -> bool:
     """Whether the first certificate in `pem` was issued by an authority of the AuthenticatedOriginPull `uid`.
 
-    Its issuer's name says so, at Cloudflare too, after all local state is lost. A name proves nothing to a verifier; it only tells
-    what is ours to delete, in a zone where nobody but the token's holders can upload. Raises `Unreadable` (a ValueError) when there is
-    no certificate.
+    Its issuer's name says so, at Cloudflare too, after all local state is lost. A name proves
+    nothing to a verifier; it only tells what is ours to delete, in a zone where nobody but the
+    token's holders can upload. Raises `Unreadable` (a ValueError) when there is no certificate.
     """
     with guarded("has an issuer that cannot be read"):
         return uid in _attributes(load(pem)[0].issuer, NameOID.ORGANIZATIONAL_UNIT_NAME)
 
 
-def fault_in_chain(leaf: ReadCertificate, between: tuple[ReadCertificate, ...], trusted: tuple[ReadCertificate, ...]) -> Unreadable | None:
+def fault_in_chain(
+    leaf: ReadCertificate,
+    between: tuple[ReadCertificate, ...],
+    trusted: tuple[ReadCertificate, ...],
+) -> Unreadable | None:
     """Why signatures do not lead from `leaf` over some of `between` to one of `trusted`; None if they do.
 
-    One of `trusted` needs no signature. The authorities' own times are not looked at: an origin that pins the leaf does not ask for
-    them. What is said of the fault goes on after the name of the field that holds `trusted`.
+    One of `trusted` needs no signature. The authorities' own times are not looked at: an origin
+    that pins the leaf does not ask for them. What is said of the fault goes on after the name of
+    the field that holds `trusted`.
     """
     current = leaf
     for _ in range(LONGEST_CHAIN):
@@ -220,17 +256,27 @@ def fault_in_chain(leaf: ReadCertificate, between: tuple[ReadCertificate, ...], 
             return None
         found = next((by for by in _namesakes(between, current) if by.signed(current)), None)
         if found is None:
-            return _missing_signature(current, leaf, (*_namesakes(trusted, current), *_namesakes(between, current)))
+            return _missing_signature(
+                current, leaf, (*_namesakes(trusted, current), *_namesakes(between, current))
+            )
         current = found
-    return Unreadable("did not sign tls.crt", "put the certificate of the authority there that issued the leaf")
+    return Unreadable(
+        "did not sign tls.crt", "put the certificate of the authority there that issued the leaf"
+    )
 
 
-def _namesakes(certificates: tuple[ReadCertificate, ...], issued: ReadCertificate) -> tuple[ReadCertificate, ...]:
+def _namesakes(
+    certificates: tuple[ReadCertificate, ...], issued: ReadCertificate
+) -> tuple[ReadCertificate, ...]:
     """Those that are called as the issuer of `issued`."""
-    return tuple(one for one in dict.fromkeys(certificates) if one.subject == issued.issuer)[:MOST_NAMESAKES]
+    return tuple(one for one in dict.fromkeys(certificates) if one.subject == issued.issuer)[
+        :MOST_NAMESAKES
+    ]
 
 
-def _missing_signature(current: ReadCertificate, leaf: ReadCertificate, namesakes: tuple[ReadCertificate, ...]) -> Unreadable:
+def _missing_signature(
+    current: ReadCertificate, leaf: ReadCertificate, namesakes: tuple[ReadCertificate, ...]
+) -> Unreadable:
     """The truth about a chain that ends at `current`."""
     which = "the leaf" if current is leaf else "an intermediate"
     again = "make the authority's certificate again with basicConstraints=critical,CA:TRUE and keyUsage=critical,keyCertSign,cRLSign"
@@ -245,5 +291,10 @@ def _missing_signature(current: ReadCertificate, leaf: ReadCertificate, namesake
         return Unreadable(f"does not vouch for tls.crt: {why}", again)
     if namesakes:
         why = f"the authority with the name of the issuer of {which} has another key"
-        return Unreadable(f"did not sign tls.crt: {why}", "put the one there that signed it, or have the leaf issued again by this one")
-    return Unreadable("did not sign tls.crt", "put the certificate of the authority there that issued the leaf")
+        return Unreadable(
+            f"did not sign tls.crt: {why}",
+            "put the one there that signed it, or have the leaf issued again by this one",
+        )
+    return Unreadable(
+        "did not sign tls.crt", "put the certificate of the authority there that issued the leaf"
+    )

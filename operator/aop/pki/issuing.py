@@ -1,9 +1,10 @@
 """Issuing: an authority per object and generation, leaves signed by it, and the strangers that probes knock with.
 
-The authority's name carries the zone, the object's uid and its generation, so that our certificates are recognised at Cloudflare after all
-local state is lost. A generation is named by the digest of its key and not counted: no loss of a Secret can make two authorities of one
-name. The leaf is what Cloudflare's guide makes with openssl (facts: cloudflare#recipe-of-the-guide), plus the clientAuth that OpenSSL and
-Go ask for. An RSA key takes seconds, so that these belong in a thread.
+The authority's name carries the zone, the object's uid and its generation, so that our certificates
+are recognised at Cloudflare after all local state is lost. A generation is named by the digest of
+its key and not counted: no loss of a Secret can make two authorities of one name. The leaf is what
+Cloudflare's guide makes with openssl (facts: cloudflare#recipe-of-the-guide), plus the clientAuth
+that OpenSSL and Go ask for. An RSA key takes seconds, so that these belong in a thread.
 """
 
 from __future__ import annotations
@@ -52,11 +53,16 @@ class Authority:
     def suits(self, recipe: Recipe, now: datetime) -> bool:
         """Whether it can still sign leaves by `recipe`.
 
-        It outlives one that is issued now, its key is of the wanted kind, and it bears the object's uid: by another one, that of an
-        object whose backup was restored say, nothing of ours would be recognised at Cloudflare.
+        It outlives one that is issued now, its key is of the wanted kind, and it bears the object's
+        uid: by another one, that of an object whose backup was restored say, nothing of ours would
+        be recognised at Cloudflare.
         """
         fits = keys.kind_of(keys.signing_key(self.key)) == (recipe.algorithm, recipe.size)
-        return fits and self.uid == recipe.uid and _seconds(now) + recipe.leaf_lifetime <= self.not_after
+        return (
+            fits
+            and self.uid == recipe.uid
+            and _seconds(now) + recipe.leaf_lifetime <= self.not_after
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,10 @@ class KeyedLeaf:
 
 
 def create_authority(recipe: Recipe, now: datetime) -> Authority:
-    """A new self-signed authority, of a name that no other has. Slow for RSA (see `keys.generate`)."""
+    """A new self-signed authority, of a name that no other has.
+
+    Slow for RSA (see `keys.generate`).
+    """
     key = keys.generate(recipe.algorithm, recipe.size)
     identity = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     name = _name(recipe.zone, recipe.uid, f"{GENERATION}{identity.digest.hex()}")
@@ -81,25 +90,51 @@ def create_authority(recipe: Recipe, now: datetime) -> Authority:
         .add_extension(identity, critical=False)
         .sign(key, keys.hash_for(key))
     )
-    return Authority(not_after, recipe.uid, certificate.public_bytes(Encoding.PEM).decode(), keys.to_pem(key))
+    return Authority(
+        not_after, recipe.uid, certificate.public_bytes(Encoding.PEM).decode(), keys.to_pem(key)
+    )
 
 
 def issue_leaf(recipe: Recipe, authority: Authority, now: datetime) -> KeyedLeaf:
-    """A new leaf with a new key, signed by `authority` and never longer valid than it. Slow for RSA (see `keys.generate`)."""
-    return _issue(recipe, authority, _seconds(now) - BACKDATED, min(_seconds(now) + recipe.leaf_lifetime, authority.not_after))
+    """A new leaf with a new key, signed by `authority` and never longer valid than it.
+
+    Slow for RSA (see `keys.generate`).
+    """
+    return _issue(
+        recipe,
+        authority,
+        _seconds(now) - BACKDATED,
+        min(_seconds(now) + recipe.leaf_lifetime, authority.not_after),
+    )
 
 
 def throwaway(now: datetime, lifetime: timedelta = timedelta(days=3650)) -> KeyedLeaf:
     """A leaf that nobody trusts, of an authority whose key is thrown away: the stranger that every replica must refuse.
 
-    Flawless but for its issuer, so that a refusal can mean only one thing. It is made once per process and is as long valid before
-    `now` as after it: an origin's clock may be behind ours, and ours may be set while the process runs.
+    Flawless but for its issuer, so that a refusal can mean only one thing. It is made once per
+    process and is as long valid before `now` as after it: an origin's clock may be behind ours, and
+    ours may be set while the process runs.
     """
-    stranger = Recipe("stranger.invalid", "stranger", ("stranger.invalid",), Algorithm.ECDSA, 256, lifetime, lifetime)
-    return _issue(stranger, create_authority(stranger, now), _seconds(now) - lifetime, _seconds(now) + lifetime)
+    stranger = Recipe(
+        "stranger.invalid",
+        "stranger",
+        ("stranger.invalid",),
+        Algorithm.ECDSA,
+        256,
+        lifetime,
+        lifetime,
+    )
+    return _issue(
+        stranger,
+        create_authority(stranger, now),
+        _seconds(now) - lifetime,
+        _seconds(now) + lifetime,
+    )
 
 
-def _issue(recipe: Recipe, authority: Authority, not_before: datetime, not_after: datetime) -> KeyedLeaf:
+def _issue(
+    recipe: Recipe, authority: Authority, not_before: datetime, not_after: datetime
+) -> KeyedLeaf:
     concrete = next((name for name in recipe.hostnames if not name.startswith("*.")), recipe.zone)
     key = keys.generate(recipe.algorithm, recipe.size)
     issuer, issuer_key = read(authority.pem.encode())[0].parsed, keys.signing_key(authority.key)
@@ -109,16 +144,25 @@ def _issue(recipe: Recipe, authority: Authority, not_before: datetime, not_after
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in recipe.hostnames]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(name) for name in recipe.hostnames]),
+            critical=False,
+        )
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(signer), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(signer), critical=False
+        )
         .sign(issuer_key, keys.hash_for(issuer_key))
     )
     return KeyedLeaf(leaf_of(certificate), keys.to_pem(key))
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: keys.SigningKey, not_before: datetime, not_after: datetime
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: keys.SigningKey,
+    not_before: datetime,
+    not_after: datetime,
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -133,7 +177,12 @@ def _builder(
 
 def _name(common: str, *units: str) -> x509.Name:
     attributes = [x509.NameAttribute(NameOID.COMMON_NAME, common_name(common))]
-    return x509.Name([*attributes, *(x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit) for unit in units)])
+    return x509.Name(
+        [
+            *attributes,
+            *(x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit) for unit in units),
+        ]
+    )
 
 
 def _usage(*, authority: bool) -> x509.KeyUsage:
@@ -151,5 +200,6 @@ def _usage(*, authority: bool) -> x509.KeyUsage:
 
 
 def _seconds(moment: datetime) -> datetime:
-    # X.509 knows no fractions; cryptography drops them silently, and a comparison later would be off by them.
+    # X.509 knows no fractions; cryptography drops them silently, and a comparison later would be
+    # off by them.
     return moment.replace(microsecond=0)

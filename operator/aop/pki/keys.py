@@ -1,4 +1,7 @@
-"""Private keys: made, written as PEM, read back. The bytes go about as pydantic's `SecretBytes`, which no repr, log or traceback shows (promise S4)."""
+"""Private keys: made, written as PEM, read back.
+
+The bytes go about as pydantic's `SecretBytes`, which no repr, log or traceback shows (promise S4).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,12 @@ from hashlib import sha256
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from pydantic import SecretBytes
 
 from aop.pki.parsing import Unreadable, blocks, guarded
@@ -29,24 +37,30 @@ KnownKey = SigningKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 """What is read; `unpresentable` says which of them no edge presents."""
 
 RSA_BITS = (2048, 4096)
-"""Servers refuse less (OpenSSL's security level 2, the default of most distributions), and checking more takes seconds."""
+"""Servers refuse less (OpenSSL's security level 2, the default of most distributions), and checking
+more takes seconds."""
 ANOTHER_KEY = "make a key on P-256, P-384 or P-521, or a plain RSA key of 2048 to 4096 bits, and a certificate for it"
 """The remedy where a key is of the wrong kind."""
 LARGEST_EXPONENT_BITS = 31
 """Of a public RSA exponent: what Go takes. 65537 has 17."""
 
-_CURVES: dict[int, ec.EllipticCurve] = {256: ec.SECP256R1(), 384: ec.SECP384R1(), 521: ec.SECP521R1()}
+_CURVES: dict[int, ec.EllipticCurve] = {
+    256: ec.SECP256R1(),
+    384: ec.SECP384R1(),
+    521: ec.SECP521R1(),
+}
 _ENCRYPTED = (b"ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED")
 _MOST_REMEMBERED = 256
 _valid: dict[bytes, None] = {}
-"""SHA-256 of RSA keys that were found valid, oldest first: a key is read at every look, and to check one of 4096 bits takes 0.4 s."""
+"""SHA-256 of RSA keys that were found valid, oldest first: a key is read at every look, and to
+check one of 4096 bits takes 0.4 s."""
 
 
 def generate(algorithm: Algorithm, size: int) -> SigningKey:
     """A new private key of `size` bits.
 
-    Slow for RSA, above all 4096 (seconds, and as much as ten of them): call it in a thread. Raises ValueError for an ECDSA size
-    that names no curve.
+    Slow for RSA, above all 4096 (seconds, and as much as ten of them): call it in a thread. Raises
+    ValueError for an ECDSA size that names no curve.
     """
     if algorithm is Algorithm.RSA:
         return rsa.generate_private_key(public_exponent=65537, key_size=size)
@@ -61,23 +75,42 @@ def to_pem(key: KnownKey) -> SecretBytes:
 
 
 def from_pem(pem: SecretBytes) -> KnownKey:
-    """The one private key in `pem` (PKCS #8, PKCS #1 or SEC 1), found valid. Raises `Unreadable`, which holds nothing of the text."""
+    """The one private key in `pem` (PKCS #8, PKCS #1 or SEC 1), found valid.
+
+    Raises `Unreadable`, which holds nothing of the text.
+    """
     found = dict.fromkeys(
-        block for label, block in blocks(pem.get_secret_value(), convert="openssl pkey -inform der") if label.endswith("PRIVATE KEY")
+        block
+        for label, block in blocks(pem.get_secret_value(), convert="openssl pkey -inform der")
+        if label.endswith("PRIVATE KEY")
     )
     if not found:
-        raise Unreadable("is no private key in PEM form", "put a private key there that begins with -----BEGIN PRIVATE KEY-----")
+        raise Unreadable(
+            "is no private key in PEM form",
+            "put a private key there that begins with -----BEGIN PRIVATE KEY-----",
+        )
     if len(found) > 1:
-        raise Unreadable(f"holds {len(found)} private keys", "leave only that of the certificate there")
+        raise Unreadable(
+            f"holds {len(found)} private keys", "leave only that of the certificate there"
+        )
     (block,) = found
     if any(mark in block for mark in _ENCRYPTED):
-        raise Unreadable("is encrypted", "decrypt it (openssl pkey -in tls.key -out plain.key) and put what comes out there")
-    with guarded("is no private key that can be read", "put it there as it was made, or make the key and its certificate anew"):
-        # Unchecked at first: the check of an RSA key takes seconds, or minutes, for numbers that somebody has chosen for that.
+        raise Unreadable(
+            "is encrypted",
+            "decrypt it (openssl pkey -in tls.key -out plain.key) and put what comes out there",
+        )
+    with guarded(
+        "is no private key that can be read",
+        "put it there as it was made, or make the key and its certificate anew",
+    ):
+        # Unchecked at first: the check of an RSA key takes seconds, or minutes, for numbers that
+        # somebody has chosen for that.
         key = load_pem_private_key(block, password=None, unsafe_skip_rsa_key_validation=True)
     if isinstance(key, rsa.RSAPrivateKey):
         return _checked(key, sha256(block).digest())
-    if isinstance(key, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey):
+    if isinstance(
+        key, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
+    ):
         return key
     raise Unreadable("is a key that no TLS client can sign with", ANOTHER_KEY)
 
@@ -91,7 +124,10 @@ def _checked(key: rsa.RSAPrivateKey, digest: bytes) -> rsa.RSAPrivateKey:
     with guarded("is no valid RSA key", "make the key and its certificate anew"):
         numbers = key.private_numbers()
         if max(numbers.p, numbers.q).bit_length() > key.key_size // 2 + 1:
-            raise Unreadable("is an RSA key of two primes of different sizes", "make the key and its certificate anew")
+            raise Unreadable(
+                "is an RSA key of two primes of different sizes",
+                "make the key and its certificate anew",
+            )
         checked = numbers.private_key()
     while len(_valid) >= _MOST_REMEMBERED:
         _valid.pop(next(iter(_valid)), None)
@@ -100,7 +136,10 @@ def _checked(key: rsa.RSAPrivateKey, digest: bytes) -> rsa.RSAPrivateKey:
 
 
 def signing_key(pem: SecretBytes) -> SigningKey:
-    """The key of an authority in `pem`. Raises `Unreadable` unless it is of a kind that `generate` makes."""
+    """The key of an authority in `pem`.
+
+    Raises `Unreadable` unless it is of a kind that `generate` makes.
+    """
     key = from_pem(pem)
     if isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         return key
@@ -110,15 +149,24 @@ def signing_key(pem: SecretBytes) -> SigningKey:
 def unpresentable(public: PublicKeyTypes) -> str:
     """Why no edge presents a certificate with this key, or no origin takes it, in words; empty for one that is presented and taken.
 
-    With a curve that TLS names no signature for, TLS 1.2 fails and TLS 1.3 goes on without any certificate, which would show only in
-    the proof that never comes. Of the Edwards curves BoringSSL, which Cloudflare's edge is built on, signs with Ed25519 alone.
+    With a curve that TLS names no signature for, TLS 1.2 fails and TLS 1.3 goes on without any
+    certificate, which would show only in the proof that never comes. Of the Edwards curves
+    BoringSSL, which Cloudflare's edge is built on, signs with Ed25519 alone.
     """
     if isinstance(public, ec.EllipticCurvePublicKey):
         named = {curve.name for curve in _CURVES.values()}
-        return "" if public.curve.name in named else f"is an ECDSA key on {public.curve.name}, which no edge presents"
+        return (
+            ""
+            if public.curve.name in named
+            else f"is an ECDSA key on {public.curve.name}, which no edge presents"
+        )
     if isinstance(public, rsa.RSAPublicKey):
         return _size_of(public)
-    return "" if isinstance(public, ed25519.Ed25519PublicKey) else "is a key of a kind that no edge presents"
+    return (
+        ""
+        if isinstance(public, ed25519.Ed25519PublicKey)
+        else "is a key of a kind that no edge presents"
+    )
 
 
 def _size_of(public: rsa.RSAPublicKey) -> str:

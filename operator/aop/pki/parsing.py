@@ -1,10 +1,12 @@
 """The one door to what others wrote: base64, PEM, and the guard behind which every third-party parser is called.
 
-Secrets are written by people and tools, certificates at Cloudflare by strangers. Whatever is in them, reading ends in a value or in
-`Unreadable`, which says what is wrong and what helps and carries none of the text along.
+Secrets are written by people and tools, certificates at Cloudflare by strangers. Whatever is in
+them, reading ends in a value or in `Unreadable`, which says what is wrong and what helps and
+carries none of the text along.
 
-PEM is read as OpenSSL and Go read it: a marker stands on a line of its own. `cryptography` takes more, such as a PEM whose line breaks
-were lost, and such a Secret would be good here and broken for everything else that reads it.
+PEM is read as OpenSSL and Go read it: a marker stands on a line of its own. `cryptography` takes
+more, such as a PEM whose line breaks were lost, and such a Secret would be good here and broken for
+everything else that reads it.
 """
 
 from __future__ import annotations
@@ -25,7 +27,10 @@ _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
 class Unreadable(ValueError):
-    """Something is not what it should be. `what` goes on after its name ("is …"), `remedy` says what to do, where that is known."""
+    """Something is not what it should be.
+
+    `what` goes on after its name ("is …"), `remedy` says what to do, where that is known.
+    """
 
     def __init__(self, what: str, remedy: str = "") -> None:
         super().__init__(what)
@@ -58,26 +63,43 @@ def encoded(value: bytes) -> str:
 def blocks(text: bytes, *, convert: str) -> Iterator[tuple[str, bytes]]:
     """The PEM blocks in `text` with their labels, in their order; text between them is allowed, as everywhere.
 
-    `convert` is the command that makes PEM of DER. Raises `Unreadable` where a block is broken, or where the text cannot be PEM at all.
+    `convert` is the command that makes PEM of DER. Raises `Unreadable` where a block is broken, or
+    where the text cannot be PEM at all.
     """
     if text.startswith(_BYTE_ORDER_MARKS):
-        raise Unreadable("begins with a byte order mark", "save it as plain ASCII text, without a byte order mark")
+        raise Unreadable(
+            "begins with a byte order mark",
+            "save it as plain ASCII text, without a byte order mark",
+        )
     if _is_der(text):
         raise Unreadable("is in binary form (DER)", f"convert it to PEM: {convert}")
     markers = list(_MARKER.finditer(text))
     if len(markers) != len(_LOOSE.findall(text)):
         what = "has a -----BEGIN or -----END that does not stand on a line of its own, as if line breaks were lost"
-        raise Unreadable(what, "write the PEM with its line breaks, from the file itself (kubectl create secret … --from-file)")
-    cut = Unreadable("is cut off: a -----BEGIN has no -----END of its own", "write the whole PEM again")
+        raise Unreadable(
+            what,
+            "write the PEM with its line breaks, from the file itself (kubectl create secret … --from-file)",
+        )
+    cut = Unreadable(
+        "is cut off: a -----BEGIN has no -----END of its own", "write the whole PEM again"
+    )
     pairs = list(zip(markers[::2], markers[1::2], strict=False))
-    if len(markers) % 2 or any((begin[1], end[1], begin[2]) != (b"BEGIN", b"END", end[2]) for begin, end in pairs):
+    if len(markers) % 2 or any(
+        (begin[1], end[1], begin[2]) != (b"BEGIN", b"END", end[2]) for begin, end in pairs
+    ):
         raise cut
     if len(pairs) > MOST_BLOCKS:
-        raise Unreadable(f"holds {len(pairs)} PEM blocks, more than the {MOST_BLOCKS} that are read", "leave only what is needed there")
+        raise Unreadable(
+            f"holds {len(pairs)} PEM blocks, more than the {MOST_BLOCKS} that are read",
+            "leave only what is needed there",
+        )
     for begin, end in pairs:
         block = text[begin.start() : end.end()].rstrip() + b"\n"
         if len(block) > LONGEST_BLOCK:
-            raise Unreadable(f"holds a PEM block of {len(block)} bytes, which is no key and no certificate", "write the right file there")
+            raise Unreadable(
+                f"holds a PEM block of {len(block)} bytes, which is no key and no certificate",
+                "write the right file there",
+            )
         yield begin[2].decode(), block
 
 

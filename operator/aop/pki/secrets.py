@@ -1,8 +1,9 @@
 """The two Secrets of a key pair, between their `data` (base64, as in a manifest) and facts or keys.
 
-`<secretName>` (kubernetes.io/tls) holds `tls.crt`, `tls.key`, `ca.crt` and, during a rotation, `next.crt` and `next.key`, so that promoting
-is one write. `<secretName>-ca` (Opaque) holds the authority, `ca.crt` and `ca.key`. A referenced Secret has the first three, as
-cert-manager writes them. Facts may be kept; keys are taken out at the moment of use.
+`<secretName>` (kubernetes.io/tls) holds `tls.crt`, `tls.key`, `ca.crt` and, during a rotation,
+`next.crt` and `next.key`, so that promoting is one write. `<secretName>-ca` (Opaque) holds the
+authority, `ca.crt` and `ca.key`. A referenced Secret has the first three, as cert-manager writes
+them. Facts may be kept; keys are taken out at the moment of use.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ NOT_OURS = "name another one in spec.certificate.generate.secretName, or have th
 """The remedy where the Secret that we are to fill holds what somebody else has put there."""
 FOR_CLIENTS = "issue it with the extended key usage clientAuth (cert-manager: usages: [digital signature, client auth])"
 FOR_SIGNING = "issue it with the key usage digitalSignature (cert-manager: usages: [digital signature, client auth])"
-RENEWED = "write a renewed one there; an immutable Secret has to be deleted and created anew for that"
+RENEWED = (
+    "write a renewed one there; an immutable Secret has to be deleted and created anew for that"
+)
 
 
 class Slot(StrEnum):
@@ -75,13 +78,20 @@ def leaf_data(issued: KeyedLeaf, authority: Authority) -> dict[str, str]:
 
 def authority_data(authority: Authority) -> dict[str, str]:
     """`data` of `<secretName>-ca`."""
-    return {AUTHORITY: encoded(authority.pem.encode()), AUTHORITY_KEY: encoded(authority.key.get_secret_value())}
+    return {
+        AUTHORITY: encoded(authority.pem.encode()),
+        AUTHORITY_KEY: encoded(authority.key.get_secret_value()),
+    }
 
 
 def with_next(data: Mapping[str, str], issued: KeyedLeaf, authority: Authority) -> dict[str, str]:
     """`data` of `<secretName>`, as `read_key_pair` took it, with a leaf that comes next; `ca.crt` then holds the authorities of both."""
     known = certificates.read(decoded(data[AUTHORITY]))
-    return {**data, **_slot(Slot.NEXT, issued), AUTHORITY: _bundle((*known, *certificates.read(authority.pem.encode())))}
+    return {
+        **data,
+        **_slot(Slot.NEXT, issued),
+        AUTHORITY: _bundle((*known, *certificates.read(authority.pem.encode()))),
+    }
 
 
 def promoted(data: Mapping[str, str]) -> dict[str, str]:
@@ -92,21 +102,36 @@ def promoted(data: Mapping[str, str]) -> dict[str, str]:
     if NEXT_CERTIFICATE not in data or NEXT_KEY not in data:
         raise ValueError("there is no next leaf to promote")
     (leaf, *_) = certificates.read(decoded(data[NEXT_CERTIFICATE]))
-    signers = (authority for authority in certificates.read(decoded(data[AUTHORITY])) if authority.signed(leaf))
+    signers = (
+        authority
+        for authority in certificates.read(decoded(data[AUTHORITY]))
+        if authority.signed(leaf)
+    )
     kept = {name: value for name, value in data.items() if name not in {NEXT_CERTIFICATE, NEXT_KEY}}
-    return {**kept, CERTIFICATE: data[NEXT_CERTIFICATE], KEY: data[NEXT_KEY], AUTHORITY: _bundle(signers)}
+    return {
+        **kept,
+        CERTIFICATE: data[NEXT_CERTIFICATE],
+        KEY: data[NEXT_KEY],
+        AUTHORITY: _bundle(signers),
+    }
 
 
 def check_mutable(secret: ObjectKey, manifest: Mapping[str, Any]) -> None:
     """Raises `Blocked` (KeyPairInvalid) when somebody has made a Secret of ours immutable, so that nothing more can be written into it."""
     if manifest.get("immutable"):
         what = f"Secret {secret} is immutable, so that the next key pair cannot be written into it, and Kubernetes never makes it mutable again"
-        raise Blocked(Reason.KEY_PAIR_INVALID, f"{what}; delete it: a new one is generated and takes over without a lost request")
+        raise Blocked(
+            Reason.KEY_PAIR_INVALID,
+            f"{what}; delete it: a new one is generated and takes over without a lost request",
+        )
 
 
 def _slot(slot: Slot, issued: KeyedLeaf) -> dict[str, str]:
     certificate, key = slot.fields
-    return {certificate: encoded(issued.leaf.pem.encode()), key: encoded(issued.key.get_secret_value())}
+    return {
+        certificate: encoded(issued.leaf.pem.encode()),
+        key: encoded(issued.key.get_secret_value()),
+    }
 
 
 def _bundle(authorities: Iterable[ReadCertificate]) -> str:
@@ -119,18 +144,30 @@ def _bundle(authorities: Iterable[ReadCertificate]) -> str:
 def read_key_pair(secret: ObjectKey, data: Mapping[str, str], zone: str) -> KeyPair:
     """What our own Secret `secret` holds for `zone`; each key is checked against its certificate, each certificate against `ca.crt`.
 
-    Raises `Blocked` (KeyPairInvalid) that names the field: somebody has written into a Secret that we fill, or it is not ours to fill.
-    A server's key pair, or that of another zone, must neither go to Cloudflare nor be replaced when it is due.
+    Raises `Blocked` (KeyPairInvalid) that names the field: somebody has written into a Secret that
+    we fill, or it is not ours to fill. A server's key pair, or that of another zone, must neither
+    go to Cloudflare nor be replaced when it is due.
     """
-    source = KeySecret(secret, data, "put back what was there, or delete the Secret to have a new key pair generated")
-    found = {slot: _leaf(source, slot)[0] for slot in Slot if slot is Slot.CURRENT or NEXT_CERTIFICATE in data}
+    source = KeySecret(
+        secret,
+        data,
+        "put back what was there, or delete the Secret to have a new key pair generated",
+    )
+    found = {
+        slot: _leaf(source, slot)[0]
+        for slot in Slot
+        if slot is Slot.CURRENT or NEXT_CERTIFICATE in data
+    }
     ours = [authority for authority in source.certificates(AUTHORITY) if authority.made_for(zone)]
     if not ours:
         why = f"holds no authority that the operator made for zone {zone}, so the Secret is somebody else's"
         raise KeySecret(secret, data).refused(AUTHORITY, why, NOT_OURS)
     for slot, leaf in found.items():
         if not any(authority.signed(leaf) for authority in ours):
-            raise source.refused(slot.fields[0], f"was not signed by the operator's authority in {AUTHORITY}, so it is not uploaded")
+            raise source.refused(
+                slot.fields[0],
+                f"was not signed by the operator's authority in {AUTHORITY}, so it is not uploaded",
+            )
     following = found.get(Slot.NEXT)
     return KeyPair(found[Slot.CURRENT].leaf, following.leaf if following else None)
 
@@ -138,29 +175,47 @@ def read_key_pair(secret: ObjectKey, data: Mapping[str, str], zone: str) -> KeyP
 def read_referenced(secret: ObjectKey, data: Mapping[str, str] | None, now: datetime) -> KeyPair:
     """What the referenced Secret `secret` holds, which somebody else fills; `data` is None when it does not exist. `now` is wall time.
 
-    Raises `Blocked` (KeyPairInvalid) that names the Secret, the field and the remedy, unless: `tls.crt`, `tls.key` and `ca.crt` are
-    there, the key is the certificate's and of a kind that the edge presents, the leaf is no authority, may authenticate a client, is
-    valid now and chains to `ca.crt`.
+    Raises `Blocked` (KeyPairInvalid) that names the Secret, the field and the remedy, unless:
+    `tls.crt`, `tls.key` and `ca.crt` are there, the key is the certificate's and of a kind that the
+    edge presents, the leaf is no authority, may authenticate a client, is valid now and chains to
+    `ca.crt`.
     """
     if data is None:
-        raise Blocked(Reason.KEY_PAIR_INVALID, f"Secret {secret} does not exist: create it with {CERTIFICATE}, {KEY} and {AUTHORITY}")
+        raise Blocked(
+            Reason.KEY_PAIR_INVALID,
+            f"Secret {secret} does not exist: create it with {CERTIFICATE}, {KEY} and {AUTHORITY}",
+        )
     source = KeySecret(secret, data)
     leaf, *between = _leaf(source, Slot.CURRENT)
     trusted = source.certificates(AUTHORITY, _how_to_add_the_authority(secret))
     if leaf.authority:
         what = "is an authority (CA:TRUE), which Cloudflare refuses"
-        raise source.refused(CERTIFICATE, what, "put a leaf there (basicConstraints CA:FALSE; cert-manager: isCA: false)")
+        raise source.refused(
+            CERTIFICATE,
+            what,
+            "put a leaf there (basicConstraints CA:FALSE; cert-manager: isCA: false)",
+        )
     if not leaf.authenticates_clients:
-        raise source.refused(CERTIFICATE, "is not for client authentication, so origins refuse it", FOR_CLIENTS)
+        raise source.refused(
+            CERTIFICATE, "is not for client authentication, so origins refuse it", FOR_CLIENTS
+        )
     if not leaf.signs:
-        raise source.refused(CERTIFICATE, "has a key usage without digitalSignature, so no edge presents it", FOR_SIGNING)
+        raise source.refused(
+            CERTIFICATE,
+            "has a key usage without digitalSignature, so no edge presents it",
+            FOR_SIGNING,
+        )
     pin = leaf.leaf.pin
     if now < pin.not_before:
         raise source.refused(
-            CERTIFICATE, f"is not valid before {pin.not_before:%Y-%m-%d %H:%M:%S} UTC", "wait, or write one that is valid now"
+            CERTIFICATE,
+            f"is not valid before {pin.not_before:%Y-%m-%d %H:%M:%S} UTC",
+            "wait, or write one that is valid now",
         )
     if now >= pin.not_after:
-        raise source.refused(CERTIFICATE, f"expired at {pin.not_after:%Y-%m-%d %H:%M:%S} UTC", RENEWED)
+        raise source.refused(
+            CERTIFICATE, f"expired at {pin.not_after:%Y-%m-%d %H:%M:%S} UTC", RENEWED
+        )
     if fault := fault_in_chain(leaf, tuple(between), trusted):
         raise source.refused(AUTHORITY, fault.what, fault.remedy)
     return KeyPair(leaf.leaf)
@@ -174,8 +229,12 @@ def _how_to_add_the_authority(secret: ObjectKey) -> str:
     )
 
 
-def read_keyed_leaf(secret: ObjectKey, data: Mapping[str, str], slot: Slot = Slot.CURRENT) -> KeyedLeaf:
-    """A leaf with its key, for an upload or a probe that happens now. Raises `Blocked` (KeyPairInvalid) as `read_key_pair` does.
+def read_keyed_leaf(
+    secret: ObjectKey, data: Mapping[str, str], slot: Slot = Slot.CURRENT
+) -> KeyedLeaf:
+    """A leaf with its key, for an upload or a probe that happens now.
+
+    Raises `Blocked` (KeyPairInvalid) as `read_key_pair` does.
 
     The key comes in the one form that everybody reads, whatever form it is kept in.
     """
@@ -185,8 +244,15 @@ def read_keyed_leaf(secret: ObjectKey, data: Mapping[str, str], slot: Slot = Slo
 
 
 def read_authority(secret: ObjectKey, data: Mapping[str, str], zone: str) -> Authority:
-    """The authority for `zone` in the Secret `<secretName>-ca`. Raises `Blocked` (KeyPairInvalid) that names the field."""
-    source = KeySecret(secret, data, "put back what was there, or delete the Secret to have a new authority generated")
+    """The authority for `zone` in the Secret `<secretName>-ca`.
+
+    Raises `Blocked` (KeyPairInvalid) that names the field.
+    """
+    source = KeySecret(
+        secret,
+        data,
+        "put back what was there, or delete the Secret to have a new authority generated",
+    )
     chain = source.certificates(AUTHORITY)
     certificate = chain[0]
     if not certificate.made_for(zone):

@@ -1,6 +1,7 @@
 """One Secret while it is read: each fault becomes a `Blocked` that names the Secret, the field and what helps.
 
-Everything that comes out of here has been read whole, so that nothing which is asked of it later meets a surprise (`aop.pki.parsing`).
+Everything that comes out of here has been read whole, so that nothing which is asked of it later
+meets a surprise (`aop.pki.parsing`).
 """
 
 from __future__ import annotations
@@ -27,11 +28,15 @@ class KeySecret:
     secret: ObjectKey
     data: Mapping[str, str] = field(repr=False)
     remedy: str = ""
-    """What helps whatever is wrong, where the operator fills the Secret. Empty for a referenced one: there each fault has its own."""
+    """What helps whatever is wrong, where the operator fills the Secret. Empty for a referenced
+    one: there each fault has its own."""
 
     def refused(self, name: str, what: str, remedy: str = "") -> Blocked:
         """The refusal of field `name`, to be raised."""
-        return Blocked(Reason.KEY_PAIR_INVALID, f"Secret {self.secret}: {name} {what}; {self.remedy or remedy or WRITE_AGAIN}")
+        return Blocked(
+            Reason.KEY_PAIR_INVALID,
+            f"Secret {self.secret}: {name} {what}; {self.remedy or remedy or WRITE_AGAIN}",
+        )
 
     def bytes_of(self, name: str, remedy: str = "") -> bytes:
         """What stands in a field. Raises `Blocked`, with `remedy` where there is nothing."""
@@ -52,8 +57,13 @@ class KeySecret:
         except Unreadable as fault:
             raise self.refused(name, fault.what, fault.remedy) from None
 
-    def key(self, name: str, chain: tuple[ReadCertificate, ...], certificate_name: str, remedy: str = "") -> keys.KnownKey:
-        """The private key in a field, which is that of the first certificate of `chain`. Raises `Blocked`."""
+    def key(
+        self, name: str, chain: tuple[ReadCertificate, ...], certificate_name: str, remedy: str = ""
+    ) -> keys.KnownKey:
+        """The private key in a field, which is that of the first certificate of `chain`.
+
+        Raises `Blocked`.
+        """
         text = SecretBytes(self.bytes_of(name, remedy))
         try:
             key = keys.from_pem(text)
@@ -63,10 +73,16 @@ class KeySecret:
         if chain[0].key != public:
             if places := [place for place, other in enumerate(chain, 1) if other.key == public]:
                 what = f"begins with another certificate than that of {name}, which is certificate {places[0]} of {len(chain)}"
-                raise self.refused(certificate_name, what, "put the leaf first, then what issued it; the root belongs into ca.crt alone")
+                raise self.refused(
+                    certificate_name,
+                    what,
+                    "put the leaf first, then what issued it; the root belongs into ca.crt alone",
+                )
             what = f"is not the key of {certificate_name}"
             raise self.refused(
-                name, what, "put the key there that the certificate was issued for, or have a certificate issued for this one"
+                name,
+                what,
+                "put the key there that the certificate was issued for, or have a certificate issued for this one",
             )
         if chain[0].unpresentable:
             raise self.refused(name, chain[0].unpresentable, keys.ANOTHER_KEY)

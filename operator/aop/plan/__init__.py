@@ -1,9 +1,10 @@
 """The rules of the rollout: what is, and at most one thing to do.
 
-`next_step` is asked again and again. A rule is a pure function from `Observed` to a `Step` or None; the first that answers wins, so reading
-`RULES` from top to bottom is reading the rollout, and the order is the safety argument (docs/architecture.md#the-order-of-the-rules).
-`PROTECT` is asked before either of the others, so that no blocked spec, lost token or missing finalizer hides what protects visitors. Every
-rule is named as the truth that it establishes.
+`next_step` is asked again and again. A rule is a pure function from `Observed` to a `Step` or None;
+the first that answers wins, so reading `RULES` from top to bottom is reading the rollout, and the
+order is the safety argument (docs/architecture.md#the-order-of-the-rules). `PROTECT` is asked
+before either of the others, so that no blocked spec, lost token or missing finalizer hides what
+protects visitors. Every rule is named as the truth that it establishes.
 """
 
 from __future__ import annotations
@@ -35,7 +36,13 @@ from aop.plan.qualify import (
     zone_is_eligible,
     zone_is_ours,
 )
-from aop.plan.remove import origins_are_as_found, origins_refuse_nobody, our_certificates_are_gone, what_is_left_behind, zone_is_as_found
+from aop.plan.remove import (
+    origins_are_as_found,
+    origins_refuse_nobody,
+    our_certificates_are_gone,
+    what_is_left_behind,
+    zone_is_as_found,
+)
 from aop.steps import Done, Step
 
 Rule = Callable[[Observed], Step | None]
@@ -84,7 +91,8 @@ def next_step(
 ) -> Step:
     """The one thing to do now; `Done` when every rule's truth holds.
 
-    The tuples are parameters so that the state space can be walked with a rule dropped, swapped or changed.
+    The tuples are parameters so that the state space can be walked with a rule dropped, swapped or
+    changed.
     """
     for rule in (*protect, *(teardown if observed.object.deleting else rules)):
         if step := rule(observed):

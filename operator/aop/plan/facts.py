@@ -47,7 +47,11 @@ def ours_listed(o: Observed) -> tuple[ObservedCertificate, ...]:
     """What Cloudflare lists and we brought there: issued by us, or named by the record; what was there before us stays out."""
     issued = o.spec.certificate.generate is not None
     listed = o.zone.certificates if isinstance(o.zone, ObservedZone) else ()
-    return tuple(c for c in listed if c.ours and not was_there_before(o, c) and (issued or c.pin in o.record.uploaded))
+    return tuple(
+        c
+        for c in listed
+        if c.ours and not was_there_before(o, c) and (issued or c.pin in o.record.uploaded)
+    )
 
 
 def was_there_before(o: Observed, certificate: ObservedCertificate) -> bool:
@@ -58,13 +62,19 @@ def was_there_before(o: Observed, certificate: ObservedCertificate) -> bool:
 def our_pins(o: Observed) -> tuple[Pin, ...]:
     """What Cloudflare may present by our doing, and what it will get; sorted."""
     held = (o.key_pair.leaf, o.key_pair.next) if isinstance(o.key_pair, ObservedKeyPair) else ()
-    pins = {pin.sha256: pin for pin in (*held, *o.record.uploaded, *(c.pin for c in ours_listed(o))) if pin}
+    pins = {
+        pin.sha256: pin
+        for pin in (*held, *o.record.uploaded, *(c.pin for c in ours_listed(o)))
+        if pin
+    }
     return tuple(sorted(pins.values()))
 
 
 def newest_active(zone: ObservedZone) -> ObservedCertificate | None:
     """What the zone presents when it is enabled: the last deployed (facts: cloudflare#newest-deployed)."""
-    return next((c for c in reversed(zone.certificates) if c.state is CertificateState.ACTIVE), None)
+    return next(
+        (c for c in reversed(zone.certificates) if c.state is CertificateState.ACTIVE), None
+    )
 
 
 def held(zone: ObservedZone, pin: Pin) -> ObservedCertificate | None:
@@ -106,7 +116,9 @@ def arrives_with(o: Observed, evidence: Evidence, leaf: Pin) -> bool:
 
 def is_fresh(o: Observed, evidence: Evidence) -> bool:
     """The last arrival is young enough to say what comes now."""
-    return evidence.last is not None and o.now - evidence.last <= timedelta(seconds=o.limits.stale_after_s)
+    return evidence.last is not None and o.now - evidence.last <= timedelta(
+        seconds=o.limits.stale_after_s
+    )
 
 
 def whole_window(o: Observed, evidence: Evidence) -> bool:
@@ -117,8 +129,8 @@ def whole_window(o: Observed, evidence: Evidence) -> bool:
 def loses(o: Observed, origin: ObservedOrigin, host: str, losing: Iterable[str]) -> bool:
     """What `host` comes with is refused: its last answers in a row, or a share of the recent ones, came with something of `losing`.
 
-    A share is one of what arrived since every replica does what is published, or since it was published while one does not:
-    nobody was refused for what came before.
+    A share is one of what arrived since every replica does what is published, or since it was
+    published while one does not: nobody was refused for what came before.
     """
     bad, recent = frozenset(losing), o.evidence_of(host).recent
     begun = origin.applied_at or origin.published_at
@@ -128,8 +140,13 @@ def loses(o: Observed, origin: ObservedOrigin, host: str, losing: Iterable[str])
 
 def loses_in_a_row(o: Observed, recent: Sequence[Arrival], losing: frozenset[str]) -> bool:
     """At least three answers over at least ten seconds, and no other in between."""
-    run = [arrival.at for arrival in takewhile(lambda arrival: arrival.presented in losing, reversed(recent))]
-    return len(run) >= o.limits.loss_answers and run[0] - run[-1] >= timedelta(seconds=o.limits.loss_spread_s)
+    run = [
+        arrival.at
+        for arrival in takewhile(lambda arrival: arrival.presented in losing, reversed(recent))
+    ]
+    return len(run) >= o.limits.loss_answers and run[0] - run[-1] >= timedelta(
+        seconds=o.limits.loss_spread_s
+    )
 
 
 def _loses_a_share(o: Observed, recent: Sequence[Arrival], losing: frozenset[str]) -> bool:
@@ -144,13 +161,19 @@ def _loses_a_share(o: Observed, recent: Sequence[Arrival], losing: frozenset[str
 def refused_arrivals(origin: ObservedOrigin, claim: Claim, host: str) -> frozenset[str]:
     """What is refused by our doing when it arrives for `host` under this claim.
 
-    The server's own refusal is not, where somebody else answers or verifies: relaxing would help nobody there, and the host is named.
+    The server's own refusal is not, where somebody else answers or verifies: relaxing would help
+    nobody there, and the host is named.
     """
     by_asking = {REFUSED} if oddity(origin, host) is None else set()
     at = claim.at(host)
     if at < Mode.OPTIONAL:
         return frozenset(by_asking)
-    pinned = {leaf for replica in replicas(origin) if (b := replica.seen(host)) and not b.own and not b.odd for leaf in b.refuses}
+    pinned = {
+        leaf
+        for replica in replicas(origin)
+        if (b := replica.seen(host)) and not b.own and not b.odd
+        for leaf in b.refuses
+    }
     return frozenset({OTHER, *by_asking, *pinned} | ({NONE} if at is Mode.REQUIRE else set()))
 
 
@@ -172,18 +195,21 @@ def oddity(origin: ObservedOrigin, host: str) -> str | None:
     for replica in replicas(origin):
         seen = replica.seen(host)
         if seen is not None and seen.own:
-            return next((one.why for one in origin.displaced if one.host == host), "its own Ingress verifies client certificates")
-        if seen is not None and seen.odd:
-            return (
-                f"pod {replica.name} answers {seen.odd}. Let requests for /.well-known/aop-operator/ through there if it is to be required"
+            return next(
+                (one.why for one in origin.displaced if one.host == host),
+                "its own Ingress verifies client certificates",
             )
+        if seen is not None and seen.odd:
+            return f"pod {replica.name} answers {seen.odd}. Let requests for /.well-known/aop-operator/ through there if it is to be required"
     return next((one.why for one in origin.left_out if one.host == host), None)
 
 
 def accepted_everywhere(origin: ObservedOrigin, host: str, leaf: Pin) -> bool:
     """Every replica was seen to serve the leaf to this host, and to run our text there."""
     seen = [replica.seen(host) for replica in replicas(origin)]
-    return bool(seen) and all(b is not None and not b.odd and not b.own and leaf.sha256 in b.accepts for b in seen)
+    return bool(seen) and all(
+        b is not None and not b.odd and not b.own and leaf.sha256 in b.accepts for b in seen
+    )
 
 
 # --- origins ---------------------------------------------------------------------------------------------------------
@@ -202,7 +228,9 @@ def replicas(origin: ObservedOrigin) -> tuple[ObservedReplica, ...]:
 def refuses_somebody(origin: ObservedOrigin) -> bool:
     """Published, be the text damaged, *or* still running somewhere."""
     claim = configured(origin).may_do
-    return (claim is not None and claim.mode >= Mode.OPTIONAL) or any(r.strictest >= Mode.OPTIONAL for r in replicas(origin))
+    return (claim is not None and claim.mode >= Mode.OPTIONAL) or any(
+        r.strictest >= Mode.OPTIONAL for r in replicas(origin)
+    )
 
 
 def anybody_refuses(o: Observed) -> bool:
@@ -215,12 +243,22 @@ def until_applied(origin: ObservedOrigin) -> Wait | None:
     found = origin.configured
     if isinstance(found, Unknown) or isinstance(origin.replicas, Unknown):
         source = found if isinstance(found, Unknown) else origin.replicas
-        return Wait(Reason.WAITING_FOR_REPLICAS, f"origin {origin.name} cannot be read: {source.message}", SOON_S)  # type: ignore[union-attr]  # one of the two is Unknown
+        return Wait(
+            Reason.WAITING_FOR_REPLICAS,
+            f"origin {origin.name} cannot be read: {source.message}",  # type: ignore[union-attr]  # one of the two is Unknown
+            SOON_S,
+        )
     if not origin.replicas:
-        return Wait(Reason.NO_REPLICAS, f"origin {origin.name} has no Ready replica that could show what it does", SOON_S * 2)
+        return Wait(
+            Reason.NO_REPLICAS,
+            f"origin {origin.name} has no Ready replica that could show what it does",
+            SOON_S * 2,
+        )
     claim = configured(origin).claim
     lagging = [
-        f"pod {r.name} {trouble}" for r in origin.replicas if claim and (trouble := _not_yet(r, configured(origin), claim, origin.hosts))
+        f"pod {r.name} {trouble}"
+        for r in origin.replicas
+        if claim and (trouble := _not_yet(r, configured(origin), claim, origin.hosts))
     ]
     if not lagging:
         return None
@@ -232,11 +270,14 @@ def until_applied(origin: ObservedOrigin) -> Wait | None:
     )
 
 
-def _not_yet(replica: ObservedReplica, published: Configured, claim: Claim, hosts: tuple[str, ...]) -> str:
+def _not_yet(
+    replica: ObservedReplica, published: Configured, claim: Claim, hosts: tuple[str, ...]
+) -> str:
     """Why this replica does not show the claim yet; empty when it does.
 
-    A revision that others published on top of ours holds our claim as well, so nobody waits for a controller to run theirs. A host at
-    which somebody else answers, or decides, shows nothing of our claim, so nobody waits for it either: it is named as unproven.
+    A revision that others published on top of ours holds our claim as well, so nobody waits for a
+    controller to run theirs. A host at which somebody else answers, or decides, shows nothing of
+    our claim, so nobody waits for it either: it is named as unproven.
     """
     if replica.error:
         unready = "" if replica.ready else "is not Ready, may still serve, and "
@@ -245,7 +286,11 @@ def _not_yet(replica: ObservedReplica, published: Configured, claim: Claim, host
     current = runs_our_claim(replica, published)
     if not current or not replica.settled:
         odd = next((f", as {b.host} answers {b.odd}" for b in replica.hosts if b.odd), "")
-        shown = f"shows no revision{odd}" if replica.revision is None else f"shows revision {replica.revision}"
+        shown = (
+            f"shows no revision{odd}"
+            if replica.revision is None
+            else f"shows revision {replica.revision}"
+        )
         return f"{shown} only just now" if current else shown
     seen, pins = {b.host: b for b in replica.hosts}, {pin.sha256 for pin in claim.pins}
     for host in hosts:
@@ -253,8 +298,9 @@ def _not_yet(replica: ObservedReplica, published: Configured, claim: Claim, host
             return f"has not been asked about {host}"
         if seen[host].odd or seen[host].own:
             continue
-        # Asking is one switch for the whole controller: another zone's claim may ask although ours does not, and an Ingress may switch
-        # it off for its own hosts, which then stay unproven and hold back nobody else.
+        # Asking is one switch for the whole controller: another zone's claim may ask although ours
+        # does not, and an Ingress may switch it off for its own hosts, which then stay unproven and
+        # hold back nobody else.
         asked = {claim.at(host), seen[host].mode} == {Mode.OFF, Mode.REQUEST}
         if seen[host].mode != claim.at(host) and not (asked and replica.strictest >= Mode.REQUEST):
             return f"shows {seen[host].mode.label} instead of {claim.at(host).label} for {host}"
@@ -276,7 +322,13 @@ def _runs_everywhere(origin: ObservedOrigin, claim: Claim) -> bool:
     return same and bool(asked) and all(runs_our_claim(replica, found) for replica in asked)
 
 
-def claim_of(o: Observed, origin: ObservedOrigin, mode: Mode, enforced: Iterable[str] = (), pins: Iterable[Pin] | None = None) -> Claim:
+def claim_of(
+    o: Observed,
+    origin: ObservedOrigin,
+    mode: Mode,
+    enforced: Iterable[str] = (),
+    pins: Iterable[Pin] | None = None,
+) -> Claim:
     """A claim of this object, with the pins that are published unless others are given."""
     current = configured(origin).claim
     trusted = current.pins if current else ()
@@ -297,12 +349,16 @@ def claim_of(o: Observed, origin: ObservedOrigin, mode: Mode, enforced: Iterable
 def _excepted(origin: ObservedOrigin, enforced: Collection[str]) -> tuple[str, ...]:
     """The hosts that stay at Request although the server of an enforced wildcard takes their requests: each waits for its own proof.
 
-    While the Ingresses cannot be listed nobody knows which wildcards are served, so that what was excepted, or was required, stays out.
+    While the Ingresses cannot be listed nobody knows which wildcards are served, so that what was
+    excepted, or was required, stays out.
     """
     known = {wildcard.host: wildcard.samples for wildcard in origin.wildcards}
     wildcards = [host for host in enforced if host.startswith("*.")]
     samples = {sample for host in wildcards for sample in known.get(host, ())}
-    before, unknown_ones = configured(origin).may_do, [host for host in wildcards if host not in known]
+    before, unknown_ones = (
+        configured(origin).may_do,
+        [host for host in wildcards if host not in known],
+    )
     named = {*before.excepted, *before.required} if before else set()
     samples |= {host for host in named if any(covers(wildcard, host) for wildcard in unknown_ones)}
     return tuple(sorted(samples - set(enforced)))
@@ -316,7 +372,9 @@ def required_hosts(o: Observed) -> tuple[str, ...]:
 
 def to_be_proven(o: Observed) -> tuple[str, ...]:
     """The required hosts whose proof a step waits for that concerns them all: not those at which somebody else answers, unless all are such."""
-    hidden = {host for origin in o.origins for host in origin.hosts if oddity(origin, host) is not None}
+    hidden = {
+        host for origin in o.origins for host in origin.hosts if oddity(origin, host) is not None
+    }
     return tuple(host for host in required_hosts(o) if host not in hidden) or required_hosts(o)
 
 
@@ -329,13 +387,17 @@ def patterns_for(o: Observed, origin: ObservedOrigin) -> tuple[str, ...]:
 def with_wildcards(origin: ObservedOrigin, hosts: Iterable[str]) -> set[str]:
     """The hosts, and each wildcard of which one of them is a sample: what its server takes is required as that sample is."""
     concrete = {host for host in hosts if not host.startswith("*.")}
-    return concrete | {wildcard.host for wildcard in origin.wildcards if not concrete.isdisjoint(wildcard.samples)}
+    return concrete | {
+        wildcard.host for wildcard in origin.wildcards if not concrete.isdisjoint(wildcard.samples)
+    }
 
 
 def claim_without(o: Observed, origin: ObservedOrigin, claim: Claim, hosts: Iterable[str]) -> Claim:
     """The claim with some of its hosts back at Request."""
     left = set(claim.required) - set(hosts)
-    unlisted = set(claim.enforced) - set(claim.required) - {wildcard.host for wildcard in origin.wildcards}
+    unlisted = (
+        set(claim.enforced) - set(claim.required) - {wildcard.host for wildcard in origin.wildcards}
+    )
     enforced = with_wildcards(origin, left) & set(claim.enforced) | {
         wildcard for wildcard in unlisted if any(covers(wildcard, host) for host in left)
     }
@@ -344,7 +406,16 @@ def claim_without(o: Observed, origin: ObservedOrigin, claim: Claim, hosts: Iter
 
 def digest(claim: Claim, foreign_digest: str) -> str:
     """Names a claim together with the foreign text around it, in the record of rejected ones."""
-    text = repr((claim.patterns, int(claim.mode), claim.enforced, claim.excepted, [pin.sha256 for pin in claim.pins], foreign_digest))
+    text = repr(
+        (
+            claim.patterns,
+            int(claim.mode),
+            claim.enforced,
+            claim.excepted,
+            [pin.sha256 for pin in claim.pins],
+            foreign_digest,
+        )
+    )
     return sha256(text.encode()).hexdigest()[:16]
 
 
@@ -369,7 +440,8 @@ def publish(o: Observed, origin: ObservedOrigin, claim: Claim, why: str) -> Step
         )
     if origin.target not in o.record.claimed:
         return Note(
-            o.noting(claimed=tuple(sorted({*o.record.claimed, origin.target}))), f"ConfigMap {origin.target} is about to carry our claim"
+            o.noting(claimed=tuple(sorted({*o.record.claimed, origin.target}))),
+            f"ConfigMap {origin.target} is about to carry our claim",
         )
     return Publish(origin.name, origin.target, claim, why)
 
@@ -379,7 +451,11 @@ def relax(o: Observed, origin: ObservedOrigin, to: Mode, why: str) -> Step | Non
     current = configured(origin).may_do
     for mode in (m for m in (Mode.REQUEST, Mode.OFF) if m <= to):
         claim = claim_of(o, origin, mode)
-        if current and current.mode > mode and (mode is Mode.OFF or not was_rejected(o, origin, claim)):
+        if (
+            current
+            and current.mode > mode
+            and (mode is Mode.OFF or not was_rejected(o, origin, claim))
+        ):
             return Publish(origin.name, origin.target, claim, why)
     return None
 
@@ -387,27 +463,39 @@ def relax(o: Observed, origin: ObservedOrigin, to: Mode, why: str) -> Step | Non
 def flush(o: Observed, leaf: Pin) -> Step | None:
     """The same text under a new revision where only old sessions keep `leaf` from being seen: else they would hold it back for ever.
 
-    A flush costs every replica a reload, and whoever forges answers on a host of theirs could ask for one after the other: at most three
-    an hour. Each is noted first.
+    A flush costs every replica a reload, and whoever forges answers on a host of theirs could ask
+    for one after the other: at most three an hour. Each is noted first.
     """
     for origin in o.origins:
         claim = configured(origin).claim
         waiting = [host for host in origin.hosts if held_off_until(o, host) is None]
-        held_back = [host for host in waiting if old_sessions_hold_back(o, origin, host, leaf.sha256)]
+        held_back = [
+            host for host in waiting if old_sessions_hold_back(o, origin, host, leaf.sha256)
+        ]
         if not origin.wanted or claim is None or not held_back:
             continue
         noted = max(flushes_of_the_hour(o), default=None)
-        if noted is not None and origin.applied_at is not None and o.steady(noted) > origin.applied_at:
+        if (
+            noted is not None
+            and origin.applied_at is not None
+            and o.steady(noted) > origin.applied_at
+        ):
             why = f"only connections and TLS sessions from before do not present leaf {leaf.short} to {', '.join(held_back)}"
             return publish(o, origin, replace(claim, flush_count=claim.flush_count + 1), why)
         if not flushes_used_up(o):
             flushes = (*flushes_of_the_hour(o), o.wall)
-            return Note(o.noting(flushes=flushes), f"old TLS sessions are about to be ended, {len(flushes)} times within the hour")
+            return Note(
+                o.noting(flushes=flushes),
+                f"old TLS sessions are about to be ended, {len(flushes)} times within the hour",
+            )
     return None
 
 
 def flushes_of_the_hour(o: Observed) -> tuple[datetime, ...]:
-    """When old sessions were ended lately. What was noted by a clock that was ahead then says nothing; the record rounds up to seconds."""
+    """When old sessions were ended lately.
+
+    What was noted by a clock that was ahead then says nothing; the record rounds up to seconds.
+    """
     second, hour = timedelta(seconds=1), timedelta(hours=1)
     return tuple(moment for moment in o.record.flushes if -second <= o.wall - moment < hour)
 
@@ -427,7 +515,9 @@ def old_sessions_hold_back(o: Observed, origin: ObservedOrigin, host: str, leaf:
     if evidence.old_since is None:
         return False
     nothing_new_since = max(evidence.old_since, origin.applied_at)
-    return (evidence.fresh is not None and evidence.fresh.presented == leaf) or o.now - nothing_new_since >= o.window
+    return (
+        evidence.fresh is not None and evidence.fresh.presented == leaf
+    ) or o.now - nothing_new_since >= o.window
 
 
 def nobody_is_refused_by_others(o: Observed, origin: ObservedOrigin) -> Block | None:

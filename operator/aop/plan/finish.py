@@ -1,6 +1,7 @@
 """The last RULES: what is not needed any more goes, in the order in which nobody can miss it.
 
-`retired_certificates_are_gone` is the only rule that shrinks trust: Cloudflare first, then (once it is still) the record, then trust.
+`retired_certificates_are_gone` is the only rule that shrinks trust: Cloudflare first, then (once it
+is still) the record, then trust.
 """
 
 from __future__ import annotations
@@ -8,7 +9,17 @@ from __future__ import annotations
 from aop.errors import Reason
 from aop.observed import CertificateState, Observed, ObservedKeyPair, ObservedZone
 from aop.origins import Mode, Pin
-from aop.plan.facts import claim_of, configured, our_pins, ours_listed, proven, publish, to_be_proven, until_applied, wanted_leaf
+from aop.plan.facts import (
+    claim_of,
+    configured,
+    our_pins,
+    ours_listed,
+    proven,
+    publish,
+    to_be_proven,
+    until_applied,
+    wanted_leaf,
+)
 from aop.plan.prove import waiting_for_proof
 from aop.steps import Delete, Note, Promote, Step, Wait, Withdraw
 
@@ -16,10 +27,19 @@ from aop.steps import Delete, Note, Promote, Step, Wait, Withdraw
 def retired_certificates_are_gone(o: Observed) -> Step | None:
     """The next leaf becomes the one in use; then its predecessor leaves Cloudflare, the record, and at last the origins' trust."""
     wanted = wanted_leaf(o)
-    if wanted is None or not isinstance(o.key_pair, ObservedKeyPair) or not isinstance(o.zone, ObservedZone):
+    if (
+        wanted is None
+        or not isinstance(o.key_pair, ObservedKeyPair)
+        or not isinstance(o.zone, ObservedZone)
+    ):
         return None
     retired = [pin for pin in our_pins(o) if pin != wanted]
-    trusted = {pin for origin in o.origins if origin.wanted and (claim := configured(origin).claim) for pin in claim.pins}
+    trusted = {
+        pin
+        for origin in o.origins
+        if origin.wanted and (claim := configured(origin).claim)
+        for pin in claim.pins
+    }
     if not retired and trusted <= {wanted}:
         return None
     required = to_be_proven(o)
@@ -30,7 +50,12 @@ def retired_certificates_are_gone(o: Observed) -> Step | None:
     for certificate in ours_listed(o):
         if certificate.pin != wanted:
             if certificate.state in {CertificateState.ACTIVE, CertificateState.FAILED}:
-                return Delete(o.zone.id, certificate.id, certificate.pin, f"leaf {wanted.short} has taken over everywhere")
+                return Delete(
+                    o.zone.id,
+                    certificate.id,
+                    certificate.pin,
+                    f"leaf {wanted.short} has taken over everywhere",
+                )
             return Wait(
                 Reason.WAITING_FOR_CLOUDFLARE,
                 f"certificate {certificate.id} is {certificate.state}",
@@ -39,7 +64,11 @@ def retired_certificates_are_gone(o: Observed) -> Step | None:
             )
     if o.record.uploaded != (wanted,):
         if not o.still:
-            return Wait(Reason.WAITING_FOR_CLOUDFLARE, "a deleted certificate may still be presented or listed for a while", 5.0)
+            return Wait(
+                Reason.WAITING_FOR_CLOUDFLARE,
+                "a deleted certificate may still be presented or listed for a while",
+                5.0,
+            )
         return Note(o.noting(uploaded=(wanted,)), f"only leaf {wanted.short} is left at Cloudflare")
     return _trust_is_shrunk(o, wanted)
 
@@ -51,7 +80,12 @@ def _trust_is_shrunk(o: Observed, wanted: Pin) -> Step | None:
         if not origin.wanted or claim is None:
             continue
         if set(claim.pins) > {wanted}:
-            return publish(o, origin, claim_of(o, origin, claim.mode, claim.enforced, (wanted,)), "retired leaves are gone from Cloudflare")
+            return publish(
+                o,
+                origin,
+                claim_of(o, origin, claim.mode, claim.enforced, (wanted,)),
+                "retired leaves are gone from Cloudflare",
+            )
         if wait := until_applied(origin):
             return wait
     return None
@@ -69,6 +103,7 @@ def dropped_origins_are_as_found(o: Observed) -> Step | None:
             return Withdraw(origin.name, origin.target)
         if origin.target in o.record.claimed:
             return Note(
-                o.noting(claimed=tuple(k for k in o.record.claimed if k != origin.target)), f"ConfigMap {origin.target} is as it was found"
+                o.noting(claimed=tuple(k for k in o.record.claimed if k != origin.target)),
+                f"ConfigMap {origin.target} is as it was found",
             )
     return None

@@ -1,6 +1,7 @@
 """The RULES from the first trace to the edge presenting our leaf: nobody is asked or refused yet.
 
-Trust goes before presentation: whatever Cloudflare is about to present is accepted by every replica first.
+Trust goes before presentation: whatever Cloudflare is about to present is accepted by every replica
+first.
 """
 
 from __future__ import annotations
@@ -58,11 +59,22 @@ def origins_answer(o: Observed) -> Step | None:
     heard = [e for host in hosts if (e := o.evidence_of(host)).last is not None]
     if any(not evidence.direct for evidence in heard):
         return None
-    silent = [f"{host}: {o.evidence_of(host).silence or 'not asked yet'}" for host in hosts if not o.evidence_of(host).direct]
+    silent = [
+        f"{host}: {o.evidence_of(host).silence or 'not asked yet'}"
+        for host in hosts
+        if not o.evidence_of(host).direct
+    ]
     direct = [host for host in hosts if o.evidence_of(host).direct]
-    what = "; ".join([*silent[:5], *(f"{host} answers past Cloudflare (DNS-only?)" for host in direct[:5])])
+    what = "; ".join(
+        [*silent[:5], *(f"{host} answers past Cloudflare (DNS-only?)" for host in direct[:5])]
+    )
     since = min((e.silent_since for e in o.evidence if e.silent_since), default=None)
-    return Wait(Reason.EDGE_SILENT, f"no request for the check path reaches the origins through the edge. {what}", 2.0, since=since)
+    return Wait(
+        Reason.EDGE_SILENT,
+        f"no request for the check path reaches the origins through the edge. {what}",
+        2.0,
+        since=since,
+    )
 
 
 def claim_is_whole(o: Observed, origin: ObservedOrigin) -> Step | None:
@@ -73,13 +85,22 @@ def claim_is_whole(o: Observed, origin: ObservedOrigin) -> Step | None:
         return None
     there = current is not None and found.intact
     if not there and origin.overwritten is not None and o.now < origin.overwritten.until:
-        return Block(Reason.FOREIGN_CONFIGURATION, put_back_by_others(o, origin, origin.overwritten))
+        return Block(
+            Reason.FOREIGN_CONFIGURATION, put_back_by_others(o, origin, origin.overwritten)
+        )
     if current is None and found.standing is None:
-        return publish(o, origin, claim_of(o, origin, Mode.OFF), "the check path must answer before anything else is done")
+        return publish(
+            o,
+            origin,
+            claim_of(o, origin, Mode.OFF),
+            "the check path must answer before anything else is done",
+        )
     if current is None or not found.intact:
         kept = _as_every_replica_does(o, origin)
         return publish(o, origin, kept, "somebody has changed our text")
-    return publish(o, origin, claim_of(o, origin, current.mode, current.enforced), "spec.hostnames has changed")
+    return publish(
+        o, origin, claim_of(o, origin, current.mode, current.enforced), "spec.hostnames has changed"
+    )
 
 
 def put_back_by_others(o: Observed, origin: ObservedOrigin, overwritten: Overwritten) -> str:
@@ -95,8 +116,8 @@ def put_back_by_others(o: Observed, origin: ObservedOrigin, overwritten: Overwri
 def _as_every_replica_does(o: Observed, origin: ObservedOrigin) -> Claim:
     """What is put in place of a damaged text: what every replica is seen to do all the same, unless requests are seen to come otherwise.
 
-    Nothing becomes stricter by it, so that it takes no proof: where one is still to be made (after a restart, after a change at
-    Cloudflare), what requires keeps requiring.
+    Nothing becomes stricter by it, so that it takes no proof: where one is still to be made (after
+    a restart, after a change at Cloudflare), what requires keeps requiring.
     """
     standing, wanted = configured(origin).standing, wanted_leaf(o)
     if standing is None or wanted is None or standing.mode < Mode.OPTIONAL or not replicas(origin):
@@ -105,21 +126,41 @@ def _as_every_replica_does(o: Observed, origin: ObservedOrigin) -> Claim:
         host
         for host in standing.required
         if o.evidence_of(host).presented not in refused_arrivals(origin, standing, host)
-        and (_is_required_everywhere(origin, host, standing.mode, wanted) or _is_met_through_the_edge(o, origin, host, wanted))
+        and (
+            _is_required_everywhere(origin, host, standing.mode, wanted)
+            or _is_met_through_the_edge(o, origin, host, wanted)
+        )
     ]
-    return claim_of(o, origin, standing.mode if kept else Mode.OFF, with_wildcards(origin, kept) & set(standing.enforced), standing.pins)
+    return claim_of(
+        o,
+        origin,
+        standing.mode if kept else Mode.OFF,
+        with_wildcards(origin, kept) & set(standing.enforced),
+        standing.pins,
+    )
 
 
 def _is_required_everywhere(origin: ObservedOrigin, host: str, mode: Mode, leaf: Pin) -> bool:
     """Every replica was just seen to be as strict to the host, and to serve the leaf."""
-    return accepted_everywhere(origin, host, leaf) and all(_at_least(replica, host, mode) for replica in replicas(origin))
+    return accepted_everywhere(origin, host, leaf) and all(
+        _at_least(replica, host, mode) for replica in replicas(origin)
+    )
 
 
 def _is_met_through_the_edge(o: Observed, origin: ObservedOrigin, host: str, leaf: Pin) -> bool:
     """Our text is whole and others' has come to stand before it, which hides it from us and not from the edge's requests."""
     claim = configured(origin).claim
-    hidden = [seen for replica in replicas(origin) if (seen := replica.seen(host)) is not None and seen.odd]
-    return claim is not None and claim.at(host) >= Mode.OPTIONAL and bool(hidden) and arrives_with(o, o.evidence_of(host), leaf)
+    hidden = [
+        seen
+        for replica in replicas(origin)
+        if (seen := replica.seen(host)) is not None and seen.odd
+    ]
+    return (
+        claim is not None
+        and claim.at(host) >= Mode.OPTIONAL
+        and bool(hidden)
+        and arrives_with(o, o.evidence_of(host), leaf)
+    )
 
 
 def _at_least(replica: ObservedReplica, host: str, mode: Mode) -> bool:
@@ -137,7 +178,10 @@ def key_pair_exists(o: Observed) -> Step | None:
         return (
             Issue("first")
             if generated
-            else Block(Reason.KEY_PAIR_INVALID, "the Secret in spec.certificate.secretRef does not exist. Create it")
+            else Block(
+                Reason.KEY_PAIR_INVALID,
+                "the Secret in spec.certificate.secretRef does not exist. Create it",
+            )
         )
     if o.object.rotate != o.record.rotated and (o.key_pair.next or not generated):
         return Note(o.noting(rotated=o.object.rotate), "the rotate annotation was acted on")
@@ -199,11 +243,18 @@ def cloudflare_holds_certificate(o: Observed) -> Step | None:
     if certificate is None:
         return uploaded(o, o.zone, wanted)
     if wanted not in o.record.uploaded:
-        return named(o, wanted, "is about to be presented")  # it was there before us, or the record was lost
+        return named(
+            o, wanted, "is about to be presented"
+        )  # it was there before us, or the record was lost
     if certificate.state is CertificateState.ACTIVE:
         return _newest_of_ours(o, o.zone, certificate)
     if certificate.state is CertificateState.FAILED:
-        return Delete(o.zone.id, certificate.id, certificate.pin, "its deployment timed out, and the operator uploads the same leaf again")
+        return Delete(
+            o.zone.id,
+            certificate.id,
+            certificate.pin,
+            "its deployment timed out, and the operator uploads the same leaf again",
+        )
     return Wait(
         Reason.WAITING_FOR_CLOUDFLARE,
         f"Cloudflare is still deploying certificate {certificate.id} (leaf {wanted.short}; {certificate.state})",
@@ -212,10 +263,16 @@ def cloudflare_holds_certificate(o: Observed) -> Step | None:
     )
 
 
-def _newest_of_ours(o: Observed, zone: ObservedZone, certificate: ObservedCertificate) -> Step | None:
+def _newest_of_ours(
+    o: Observed, zone: ObservedZone, certificate: ObservedCertificate
+) -> Step | None:
     """Only a new upload makes an older one the newest: a Secret that was put back, or another's upload that we may outrank."""
     newest = newest_active(zone)
-    if newest is None or newest.id == certificate.id or (not newest.ours and not o.spec.certificate.replace_foreign):
+    if (
+        newest is None
+        or newest.id == certificate.id
+        or (not newest.ours and not o.spec.certificate.replace_foreign)
+    ):
         return None
     if was_there_before(o, certificate):
         return Block(
@@ -225,30 +282,40 @@ def _newest_of_ours(o: Observed, zone: ObservedZone, certificate: ObservedCertif
         )
     if anybody_refuses(o) and not (newest.ours and _presented_everywhere(o, newest.pin)):
         return flush(o, newest.pin) or Wait(
-            Reason.WAITING_FOR_PROOF, f"leaf {certificate.pin.short} may still be presented somewhere, so it is not deleted yet", 5.0
+            Reason.WAITING_FOR_PROOF,
+            f"leaf {certificate.pin.short} may still be presented somewhere, so it is not deleted yet",
+            5.0,
         )
     return Delete(
-        zone.id, certificate.id, certificate.pin, f"certificate {newest.id} is newer and outranks it, and the operator uploads it again"
+        zone.id,
+        certificate.id,
+        certificate.pin,
+        f"certificate {newest.id} is newer and outranks it, and the operator uploads it again",
     )
 
 
 def _presented_everywhere(o: Observed, leaf: Pin) -> bool:
     """Every required host whose answers are ours was seen to come with this leaf, and nothing else, for a whole window."""
     seen = [o.evidence_of(host) for host in to_be_proven(o)]
-    return all(evidence.presented == leaf.sha256 and evidence.covered >= o.window for evidence in seen)
+    return all(
+        evidence.presented == leaf.sha256 and evidence.covered >= o.window for evidence in seen
+    )
 
 
 def uploaded(o: Observed, zone: ObservedZone, wanted: Pin) -> Step:
     """Upload, once the record names the leaf and there is surely room for it."""
     if expires_within(wanted, o.wall, o.limits.expiry_margin_s):
         return Block(
-            Reason.LEAF_EXPIRING, f"leaf {wanted.short} ends at {wanted.not_after:%Y-%m-%d %H:%M} UTC, too soon to be presented. Renew it"
+            Reason.LEAF_EXPIRING,
+            f"leaf {wanted.short} ends at {wanted.not_after:%Y-%m-%d %H:%M} UTC, too soon to be presented. Renew it",
         )
     others = [c for c in ours_listed(o) if c.pin.sha256 != wanted.sha256]
     unlisted = [pin for pin in o.record.uploaded if pin != wanted and held(zone, pin) is None]
     if unlisted and not o.still:
         return Wait(
-            Reason.WAITING_FOR_CLOUDFLARE, f"leaf {unlisted[0].short} may still appear in Cloudflare's list, which lags behind", 5.0
+            Reason.WAITING_FOR_CLOUDFLARE,
+            f"leaf {unlisted[0].short} may still appear in Cloudflare's list, which lags behind",
+            5.0,
         )
     if len(others) > 1:
         return _room_for_the_next(o, zone, others)
@@ -259,7 +326,9 @@ def uploaded(o: Observed, zone: ObservedZone, wanted: Pin) -> Step:
 
 def named(o: Observed, leaf: Pin, why: str) -> Note:
     """The record names every leaf that Cloudflare may present by our doing, before it may."""
-    return Note(o.noting(uploaded=tuple(sorted({*o.record.uploaded, leaf}))), f"leaf {leaf.short} {why}")
+    return Note(
+        o.noting(uploaded=tuple(sorted({*o.record.uploaded, leaf}))), f"leaf {leaf.short} {why}"
+    )
 
 
 def _room_for_the_next(o: Observed, zone: ObservedZone, others: list[ObservedCertificate]) -> Step:
@@ -274,11 +343,15 @@ def _room_for_the_next(o: Observed, zone: ObservedZone, others: list[ObservedCer
             )
     for certificate in others:
         if certificate.state is CertificateState.FAILED:
-            return Delete(zone.id, certificate.id, certificate.pin, "the next certificate needs its place")
+            return Delete(
+                zone.id, certificate.id, certificate.pin, "the next certificate needs its place"
+            )
     newest = newest_active(zone)
     if anybody_refuses(o) and newest and newest.ours and not _presented_everywhere(o, newest.pin):
         return flush(o, newest.pin) or Wait(
-            Reason.WAITING_FOR_PROOF, "an older certificate may still be presented somewhere, so it is not deleted yet", 5.0
+            Reason.WAITING_FOR_PROOF,
+            "an older certificate may still be presented somewhere, so it is not deleted yet",
+            5.0,
         )
     oldest = next(c for c in others if newest is None or c.id != newest.id)
     return Delete(zone.id, oldest.id, oldest.pin, "the next certificate needs its place")
@@ -302,6 +375,13 @@ def zone_presents_certificate(o: Observed) -> Step | None:
             Reason.LEAF_EXPIRING,
             f"leaf {newest.pin.short} ends at {newest.pin.not_after:%Y-%m-%d %H:%M} UTC and is not presented any more. Renew it",
         )
-    if step := next((refused for origin in o.origins if origin.wanted and (refused := nobody_is_refused_by_others(o, origin))), None):
+    if step := next(
+        (
+            refused
+            for origin in o.origins
+            if origin.wanted and (refused := nobody_is_refused_by_others(o, origin))
+        ),
+        None,
+    ):
         return step
     return SetEnabled(o.zone.id, enabled=True, why=f"leaf {newest.pin.short} is active")

@@ -1,7 +1,8 @@
 """PROTECT: the rules that keep visitors from being refused, asked before all others.
 
-They look only at the cluster, the replicas, the edge and the clock, so that neither a lost token nor a blocked spec hides them
-(docs/architecture.md#the-order-of-the-rules). One exception is named where it stands: presenting stops before a leaf expires, if Cloudflare can be read.
+They look only at the cluster, the replicas, the edge and the clock, so that neither a lost token
+nor a blocked spec hides them (docs/architecture.md#the-order-of-the-rules). One exception is named
+where it stands: presenting stops before a leaf expires, if Cloudflare can be read.
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ def rejected_text_is_withdrawn(o: Observed) -> Step | None:
             continue  # theirs to withdraw: their own loop does it
         if not was_rejected(o, origin, found.claim):
             rejected = _rejected_once_more(o, digest(found.claim, found.foreign_digest))
-            return Note(o.noting(rejected=rejected), f"the controller of ConfigMap {origin.target} rejects our text: {origin.rejected}")
+            return Note(
+                o.noting(rejected=rejected),
+                f"the controller of ConfigMap {origin.target} rejects our text: {origin.rejected}",
+            )
         return _last_accepted(o, origin, found.claim, found.accepted if changed else None)
     return None
 
@@ -63,15 +67,28 @@ def _rejected_once_more(o: Observed, name: str) -> tuple[RejectedClaim, ...]:
     last = next((one for one in o.record.rejected if one.digest == name), None)
     times = last.times + 1 if last else 1
     pause = timedelta(seconds=min(o.limits.rejection_pause_s * 2 ** min(times - 1, 10), 3600.0))
-    others = (one for one in o.record.rejected if one.digest != name and o.wall - one.until < timedelta(days=1))
+    others = (
+        one
+        for one in o.record.rejected
+        if one.digest != name and o.wall - one.until < timedelta(days=1)
+    )
     return (*others, RejectedClaim(name, times, o.wall, o.wall + pause))[-8:]
 
 
-def _last_accepted(o: Observed, origin: ObservedOrigin, claim: Claim, accepted: Claim | None) -> Step | None:
+def _last_accepted(
+    o: Observed, origin: ObservedOrigin, claim: Claim, accepted: Claim | None
+) -> Step | None:
     """The mildest change that takes a rejected claim back: its last accepted form if that is safe, else Off, else nothing of ours."""
     why = f"the controller rejected revision {configured(origin).revision}"
-    trusts = accepted is not None and (accepted.mode < Mode.OPTIONAL or set(o.record.uploaded) <= set(accepted.pins))
-    if accepted is not None and accepted.mode <= claim.mode and trusts and not was_rejected(o, origin, accepted):
+    trusts = accepted is not None and (
+        accepted.mode < Mode.OPTIONAL or set(o.record.uploaded) <= set(accepted.pins)
+    )
+    if (
+        accepted is not None
+        and accepted.mode <= claim.mode
+        and trusts
+        and not was_rejected(o, origin, accepted)
+    ):
         return Publish(origin.name, origin.target, accepted, why)
     off = claim_of(o, origin, Mode.OFF)
     if claim.mode > Mode.OFF and not was_rejected(o, origin, off):
@@ -82,7 +99,8 @@ def _last_accepted(o: Observed, origin: ObservedOrigin, claim: Claim, accepted: 
 def no_origin_refuses_the_edge(o: Observed) -> Step | None:
     """Loss is evidence against us, never the mere absence of proof: trust what is ours where that mends it, else refuse nobody.
 
-    A host that loses is relaxed by itself. All of them are only where the zone's certificate itself is not presented.
+    A host that loses is relaxed by itself. All of them are only where the zone's certificate itself
+    is not presented.
     """
     for origin in o.origins:
         claim = configured(origin).may_do
@@ -98,17 +116,31 @@ def no_origin_refuses_the_edge(o: Observed) -> Step | None:
 def _refused_by_the_server(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
     """The server's own refusal reaches visitors of a host: no claim causes it, asking does (an expired leaf; SNI and Host that differ).
 
-    While a host arrives well, it is not the zone's certificate that is refused, and asking cannot be ended for one host alone: what
-    is refused there is named, and the others stay as they are. A host that answers past the edge, or whose Ingress verifies by itself,
-    says nothing about our asking.
+    While a host arrives well, it is not the zone's certificate that is refused, and asking cannot
+    be ended for one host alone: what is refused there is named, and the others stay as they are. A
+    host that answers past the edge, or whose Ingress verifies by itself, says nothing about our
+    asking.
     """
-    losing = [host for host in origin.hosts if _speaks_for_us(o, origin, host) and loses(o, origin, host, {REFUSED})]
+    losing = [
+        host
+        for host in origin.hosts
+        if _speaks_for_us(o, origin, host) and loses(o, origin, host, {REFUSED})
+    ]
     if not losing:
         return None
     required = [host for host in losing if host in claim.required]
     if not any(_arrives_well(o, claim, host) for host in claim.required):
-        return _held_off(o) or relax(o, origin, Mode.OFF, f"the origin itself refuses what the edge presents to {', '.join(losing)}")
-    return _relaxed(o, origin, claim, required, "the origin itself refuses what the edge presents") if required else None
+        return _held_off(o) or relax(
+            o,
+            origin,
+            Mode.OFF,
+            f"the origin itself refuses what the edge presents to {', '.join(losing)}",
+        )
+    return (
+        _relaxed(o, origin, claim, required, "the origin itself refuses what the edge presents")
+        if required
+        else None
+    )
 
 
 def _speaks_for_us(o: Observed, origin: ObservedOrigin, host: str) -> bool:
@@ -118,7 +150,11 @@ def _speaks_for_us(o: Observed, origin: ObservedOrigin, host: str) -> bool:
 
 def lost(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
     """Required hosts whose requests are seen to be refused."""
-    losing = [host for host in claim.required if loses(o, origin, host, refused_arrivals(origin, claim, host))]
+    losing = [
+        host
+        for host in claim.required
+        if loses(o, origin, host, refused_arrivals(origin, claim, host))
+    ]
     if not losing:
         return None
     presented = o.evidence_of(losing[0]).presented
@@ -128,7 +164,9 @@ def lost(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
     return _relaxed(o, origin, claim, losing, why)
 
 
-def _certificate_is_not_presented(o: Observed, origin: ObservedOrigin, claim: Claim, losing: list[str]) -> bool:
+def _certificate_is_not_presented(
+    o: Observed, origin: ObservedOrigin, claim: Claim, losing: list[str]
+) -> bool:
     """It is the zone that loses, not one host of it: Cloudflare says so, or several hosts do, or begin to, and none has arrived well since.
 
     Of hundreds of hosts many were not asked since: what came before says nothing of what comes now.
@@ -154,7 +192,9 @@ def _begins_to_lose(o: Observed, origin: ObservedOrigin, claim: Claim, host: str
     """The host's last request came with what the origin refuses there."""
     evidence = o.evidence_of(host)
     refused = refused_arrivals(origin, claim, host)
-    return is_fresh(o, evidence) and any(arrival.presented in refused for arrival in evidence.recent[-1:])
+    return is_fresh(o, evidence) and any(
+        arrival.presented in refused for arrival in evidence.recent[-1:]
+    )
 
 
 def _arrives_well(o: Observed, claim: Claim, host: str, *, since: datetime | None = None) -> bool:
@@ -164,12 +204,16 @@ def _arrives_well(o: Observed, claim: Claim, host: str, *, since: datetime | Non
     return late and any(arrives_with(o, evidence, pin) for pin in claim.pins)
 
 
-def _relaxed(o: Observed, origin: ObservedOrigin, claim: Claim, hosts: list[str], why: str) -> Step | None:
+def _relaxed(
+    o: Observed, origin: ObservedOrigin, claim: Claim, hosts: list[str], why: str
+) -> Step | None:
     """Some hosts go back to Request; the others stay as they are."""
     less = claim_without(o, origin, claim, hosts)
     if was_rejected(o, origin, less):
         return _held_off(o) or relax(o, origin, Mode.REQUEST, f"{why} to {', '.join(hosts)}")
-    return _held_off(o, *hosts) or Publish(origin.name, origin.target, less, f"{why} to {', '.join(hosts)}")
+    return _held_off(o, *hosts) or Publish(
+        origin.name, origin.target, less, f"{why} to {', '.join(hosts)}"
+    )
 
 
 def _refused_by_replicas(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
@@ -188,28 +232,50 @@ def _refused_by_replicas(o: Observed, origin: ObservedOrigin, claim: Claim) -> S
     hosts, leaves = sorted({host for host, _ in refusing}), {leaf for _, leaf in refusing}
     mended = claim_of(o, origin, claim.mode, claim.enforced, {*claim.pins, *our_pins(o)})
     if not leaves <= {pin.sha256 for pin in claim.pins} and not was_rejected(o, origin, mended):
-        return Publish(origin.name, origin.target, mended, "a replica refuses a leaf of ours that the edge may present")
-    return _relaxed(o, origin, claim, hosts, f"a replica refuses our own leaf {min(leaves)[:8]}, which the edge may present")
+        return Publish(
+            origin.name,
+            origin.target,
+            mended,
+            "a replica refuses a leaf of ours that the edge may present",
+        )
+    return _relaxed(
+        o,
+        origin,
+        claim,
+        hosts,
+        f"a replica refuses our own leaf {min(leaves)[:8]}, which the edge may present",
+    )
 
 
 def _held_off(o: Observed, *hosts: str) -> Step | None:
-    """Before a relaxation, note that the next requirement waits, longer each time; no host: of all. What was a day ago is forgotten.
+    """Before a relaxation, note that the next requirement waits, longer each time; no host: of all.
 
-    What is remembered stays small, because an annotation has to hold it: of many hosts at once all are held off together, and what ends
-    first of the others makes room.
+    What was a day ago is forgotten.
+
+    What is remembered stays small, because an annotation has to hold it: of many hosts at once all
+    are held off together, and what ends first of the others makes room.
     """
     new = [host for host in hosts or ("",) if held_off_until(o, host) is None]
     if not new:
         return None
     new = new if len(new) <= MOST_HOLD_OFFS else [""]
     before = {one.host: one for one in o.record.hold_offs if o.wall - one.since < timedelta(days=1)}
-    noted = [_held_off_again(o, host, before[host].times + 1 if host in before else 1) for host in new]
-    others = sorted((one for one in before.values() if one.host not in new), key=lambda one: one.until, reverse=True)
+    noted = [
+        _held_off_again(o, host, before[host].times + 1 if host in before else 1) for host in new
+    ]
+    others = sorted(
+        (one for one in before.values() if one.host not in new),
+        key=lambda one: one.until,
+        reverse=True,
+    )
     lasting = (*noted, *others[: MOST_HOLD_OFFS - len(noted)])
     until = max(one.until for one in noted)
-    which = "nothing is" if new == [""] else f"{', '.join(new)} {'is' if len(new) == 1 else 'are'} not"
+    which = (
+        "nothing is" if new == [""] else f"{', '.join(new)} {'is' if len(new) == 1 else 'are'} not"
+    )
     return Note(
-        o.noting(hold_offs=tuple(sorted(lasting, key=lambda one: one.host))), f"{which} required again before {until:%Y-%m-%d %H:%M:%S} UTC"
+        o.noting(hold_offs=tuple(sorted(lasting, key=lambda one: one.host))),
+        f"{which} required again before {until:%Y-%m-%d %H:%M:%S} UTC",
     )
 
 
@@ -230,7 +296,10 @@ def no_requirement_outlives_its_leaf(o: Observed) -> Step | None:
                 and claim.mode >= Mode.REQUEST
                 and (
                     step := relax(
-                        o, origin, Mode.OFF, "Cloudflare may present an expired certificate, which nginx refuses even where it only asks"
+                        o,
+                        origin,
+                        Mode.OFF,
+                        "Cloudflare may present an expired certificate, which nginx refuses even where it only asks",
                     )
                 )
             ):
@@ -242,13 +311,24 @@ def no_requirement_outlives_its_leaf(o: Observed) -> Step | None:
         if (
             claim
             and claim.mode >= Mode.OPTIONAL
-            and (step := relax(o, origin, Mode.REQUEST, "the certificate that Cloudflare presents is about to expire"))
+            and (
+                step := relax(
+                    o,
+                    origin,
+                    Mode.REQUEST,
+                    "the certificate that Cloudflare presents is about to expire",
+                )
+            )
         ):
             return step
     if isinstance(o.zone, ObservedZone) and o.zone.enabled and not anybody_refuses(o):
         newest = newest_active(o.zone)
         if newest and newest.ours and expires_within(newest.pin, o.wall, o.limits.expiry_margin_s):
-            return SetEnabled(o.zone.id, enabled=False, why=f"leaf {newest.pin.short} is about to expire and no successor is proven")
+            return SetEnabled(
+                o.zone.id,
+                enabled=False,
+                why=f"leaf {newest.pin.short} is about to expire and no successor is proven",
+            )
     return None
 
 
@@ -262,7 +342,13 @@ def enforcement_is_not_exceeded(o: Observed) -> Step | None:
         limit = o.spec.enforcement_mode if origin.wanted else Mode.OFF
         allowed = hosts | {wildcard.host for wildcard in origin.wildcards}
         enforced = (
-            [host for host in claim.enforced if host in allowed or (origin.stale and host.startswith("*."))] if o.spec.origins else []
+            [
+                host
+                for host in claim.enforced
+                if host in allowed or (origin.stale and host.startswith("*."))
+            ]
+            if o.spec.origins
+            else []
         )
         mode = min(claim.mode, limit)
         if mode >= Mode.OPTIONAL and not enforced:

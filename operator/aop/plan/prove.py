@@ -1,7 +1,7 @@
 """The RULES from asking to refusing, which make an origin stricter.
 
-Asking refuses nobody. A host is required only after its own whole window through the edge, all with the wanted leaf, on top of replicas
-that were all seen to accept that leaf (promise S1).
+Asking refuses nobody. A host is required only after its own whole window through the edge, all with
+the wanted leaf, on top of replicas that were all seen to accept that leaf (promise S1).
 """
 
 from __future__ import annotations
@@ -10,7 +10,16 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from aop.errors import Reason
-from aop.observed import NONE, OTHER, REFUSED, CertificateState, Evidence, Observed, ObservedOrigin, ObservedZone
+from aop.observed import (
+    NONE,
+    OTHER,
+    REFUSED,
+    CertificateState,
+    Evidence,
+    Observed,
+    ObservedOrigin,
+    ObservedZone,
+)
 from aop.origins import Mode, Pin
 from aop.plan.facts import (
     accepted_everywhere,
@@ -48,7 +57,12 @@ def origins_ask(o: Observed) -> Step | None:
                 return _until_never_presented(o, expired[0])
             if (until := held_off_until(o, "")) is not None:
                 return _held_off_hosts(o, dict.fromkeys(origin.hosts, until))
-            return publish(o, origin, claim_of(o, origin, Mode.REQUEST, (), our_pins(o)), "the zone presents our certificate")
+            return publish(
+                o,
+                origin,
+                claim_of(o, origin, Mode.REQUEST, (), our_pins(o)),
+                "the zone presents our certificate",
+            )
         if wait := until_applied(origin):
             return wait
     return None
@@ -57,13 +71,26 @@ def origins_ask(o: Observed) -> Step | None:
 def _until_never_presented(o: Observed, leaf: Pin) -> Step:
     """What has expired leaves Cloudflare, and then the record, before anybody asks: nobody is asked now, so nobody can miss it."""
     zone, wanted = o.zone, wanted_leaf(o)
-    if isinstance(zone, ObservedZone) and (newest := newest_active(zone)) is not None and newest.pin == wanted and leaf != wanted:
+    if (
+        isinstance(zone, ObservedZone)
+        and (newest := newest_active(zone)) is not None
+        and newest.pin == wanted
+        and leaf != wanted
+    ):
         certificate = next((c for c in ours_listed(o) if c.pin == leaf), None)
-        if certificate is not None and certificate.state in {CertificateState.ACTIVE, CertificateState.FAILED}:
-            return Delete(zone.id, certificate.id, leaf, "it has expired, and a newer leaf has taken over")
+        if certificate is not None and certificate.state in {
+            CertificateState.ACTIVE,
+            CertificateState.FAILED,
+        }:
+            return Delete(
+                zone.id, certificate.id, leaf, "it has expired, and a newer leaf has taken over"
+            )
         if certificate is None and o.still:
             left = tuple(pin for pin in o.record.uploaded if pin != leaf)
-            return Note(o.noting(uploaded=left), f"leaf {leaf.short}, which has expired, is gone from Cloudflare")
+            return Note(
+                o.noting(uploaded=left),
+                f"leaf {leaf.short}, which has expired, is gone from Cloudflare",
+            )
     return Wait(
         Reason.WAITING_FOR_CLOUDFLARE,
         f"leaf {leaf.short} has expired and Cloudflare may still present it; nginx would refuse it even where it only asks",
@@ -74,20 +101,33 @@ def _until_never_presented(o: Observed, leaf: Pin) -> Step:
 def hosts_are_proven(o: Observed) -> Step | None:
     """Each host by itself, over a whole window; waits only while none is proven."""
     hosts, wanted = in_scope(o), wanted_leaf(o)
-    if wanted is None or any(_requirable(o, origin, wanted) for origin in o.origins if origin.wanted):
+    if wanted is None or any(
+        _requirable(o, origin, wanted) for origin in o.origins if origin.wanted
+    ):
         return None
     return flush(o, wanted) or waiting_for_proof(o, hosts, wanted.sha256)
 
 
 def _requirable(o: Observed, origin: ObservedOrigin, wanted: Pin) -> set[str]:
     """The hosts that are proven through the edge, on replicas that were all seen to accept what arrives."""
-    return {host for host in origin.hosts if proven(o, host) and accepted_everywhere(origin, host, wanted)}
+    return {
+        host
+        for host in origin.hosts
+        if proven(o, host) and accepted_everywhere(origin, host, wanted)
+    }
 
 
 def waiting_for_proof(o: Observed, hosts: tuple[str, ...], wanted: str) -> Step:
     """What the proof waits for, host by host, in words."""
     seen = [o.evidence_of(host) for host in hosts]
-    arriving = [e for e in seen if e.presented == wanted and not e.direct and e.silence is None and _hidden(o, e.host) is None]
+    arriving = [
+        e
+        for e in seen
+        if e.presented == wanted
+        and not e.direct
+        and e.silence is None
+        and _hidden(o, e.host) is None
+    ]
     if arriving:
         best = arriving[0]
         since = min(e.since or o.now for e in arriving)
@@ -99,17 +139,30 @@ def waiting_for_proof(o: Observed, hosts: tuple[str, ...], wanted: str) -> Step:
             since=since,
         )
     what = "; ".join(why_unproven(o, evidence) for evidence in seen[:5])
-    silent = all(_hidden(o, e.host) is None and (e.silence is not None or e.last is None) for e in seen if not e.direct)
+    silent = all(
+        _hidden(o, e.host) is None and (e.silence is not None or e.last is None)
+        for e in seen
+        if not e.direct
+    )
     begun = [at for e in seen if (at := e.silent_since if silent else e.since)]
     reason = Reason.EDGE_SILENT if silent else Reason.EDGE_NOT_PROVEN
     return Wait(
-        reason, f"no host is proven to present leaf {wanted[:8]}. {what}{_sessions_go_on(o, wanted)}", 2.0, since=min(begun, default=None)
+        reason,
+        f"no host is proven to present leaf {wanted[:8]}. {what}{_sessions_go_on(o, wanted)}",
+        2.0,
+        since=min(begun, default=None),
     )
 
 
 def _sessions_go_on(o: Observed, wanted: str) -> str:
     """What else is to be known where hosts are held back by sessions of before, which have been ended as often as an hour allows."""
-    held_back = {host for it in o.origins if it.wanted for host in it.hosts if old_sessions_hold_back(o, it, host, wanted)}
+    held_back = {
+        host
+        for it in o.origins
+        if it.wanted
+        for host in it.hosts
+        if old_sessions_hold_back(o, it, host, wanted)
+    }
     if not held_back or not flushes_used_up(o):
         return ""
     again = min(flushes_of_the_hour(o)) + timedelta(hours=1)
@@ -121,7 +174,14 @@ def _sessions_go_on(o: Observed, wanted: str) -> str:
 
 def _hidden(o: Observed, host: str) -> str | None:
     """Why our text cannot be seen at the host on some origin, so that no window of requests will prove it."""
-    return next((odd for origin in o.origins if host in origin.hosts and (odd := oddity(origin, host)) is not None), None)
+    return next(
+        (
+            odd
+            for origin in o.origins
+            if host in origin.hosts and (odd := oddity(origin, host)) is not None
+        ),
+        None,
+    )
 
 
 def why_unproven(o: Observed, evidence: Evidence) -> str:
@@ -150,10 +210,15 @@ def origins_require(o: Observed) -> Step | None:
     goal, wanted = o.spec.enforcement_mode, wanted_leaf(o)
     if goal < Mode.OPTIONAL or wanted is None:
         return None
-    steps = [step for origin in o.origins if origin.wanted and (step := _requires(o, origin, goal, wanted))]
+    steps = [
+        step
+        for origin in o.origins
+        if origin.wanted and (step := _requires(o, origin, goal, wanted))
+    ]
     # What one origin waits for (a hold-off may last a day) holds back no other.
     step = next((step for step in steps if not isinstance(step, Wait)), next(iter(steps), None))
-    # A host beside those that are required may be held back by sessions of before: nothing else would ever end them.
+    # A host beside those that are required may be held back by sessions of before: nothing else
+    # would ever end them.
     return step or flush(o, wanted)
 
 
@@ -163,9 +228,14 @@ def _requires(o: Observed, origin: ObservedOrigin, goal: Mode, wanted: Pin) -> S
     if claim is None:
         return None
     fit, required = _requirable(o, origin, wanted), set(claim.required)
-    held_off = {host: until for host in fit | required if (until := held_off_until(o, host)) is not None}
-    # From Optional to Require is stricter for hosts that are enforced already: they too need a fresh proof, and no hold-off.
-    kept_back = {host: until for host, until in held_off.items() if host in required and claim.mode < goal}
+    held_off = {
+        host: until for host in fit | required if (until := held_off_until(o, host)) is not None
+    }
+    # From Optional to Require is stricter for hosts that are enforced already: they too need a
+    # fresh proof, and no hold-off.
+    kept_back = {
+        host: until for host, until in held_off.items() if host in required and claim.mode < goal
+    }
     mode = claim.mode if kept_back else goal
     if claim.mode < mode and not required <= fit:
         return waiting_for_proof(o, claim.required, wanted.sha256)
@@ -177,7 +247,9 @@ def _requires(o: Observed, origin: ObservedOrigin, goal: Mode, wanted: Pin) -> S
         return _held_off_hosts(o, kept_back) if kept_back else None
     if nearly := _nearly_proven(o, origin, hosts, wanted.sha256):
         return Wait(
-            Reason.WAITING_FOR_PROOF, f"{', '.join(nearly)} will be proven within seconds, so that one write can require all hosts", 1.0
+            Reason.WAITING_FOR_PROOF,
+            f"{', '.join(nearly)} will be proven within seconds, so that one write can require all hosts",
+            1.0,
         )
     return publish(o, origin, stricter, f"{len(hosts)} of {len(origin.hosts)} hosts are proven")
 
@@ -185,7 +257,9 @@ def _requires(o: Observed, origin: ObservedOrigin, goal: Mode, wanted: Pin) -> S
 def _held_off_hosts(o: Observed, held_off: Mapping[str, datetime]) -> Wait:
     """What was relaxed a short time ago is not made stricter yet."""
     until, hosts = min(held_off.values()), sorted(held_off)
-    times, since = max((one.times, one.since) for one in running_hold_offs(o) if one.host in {"", *hosts})
+    times, since = max(
+        (one.times, one.since) for one in running_hold_offs(o) if one.host in {"", *hosts}
+    )
     return Wait(
         Reason.HOLD_OFF,
         f"{', '.join(hosts[:5])} {'was' if len(hosts) == 1 else 'were'} relaxed {times} times, lately at {since:%H:%M:%S} UTC, because requests "
@@ -195,7 +269,9 @@ def _held_off_hosts(o: Observed, held_off: Mapping[str, datetime]) -> Wait:
     )
 
 
-def _nearly_proven(o: Observed, origin: ObservedOrigin, enforced: set[str], wanted: str) -> list[str]:
+def _nearly_proven(
+    o: Observed, origin: ObservedOrigin, enforced: set[str], wanted: str
+) -> list[str]:
     """Hosts whose proof is complete within a few seconds: a write costs every replica a reload, so they share it."""
     soon = timedelta(seconds=5.0)
     return [
@@ -216,6 +292,9 @@ def _nearly_proven(o: Observed, origin: ObservedOrigin, enforced: set[str], want
 def strangers_are_refused(o: Observed) -> Step | None:
     """Every replica refuses no certificate and a foreign one, and serves ours.
 
-    `origins_answer` has asked the same of the published text before, so that this never waits for anything; it says what is true here.
+    `origins_answer` has asked the same of the published text before, so that this never waits for
+    anything; it says what is true here.
     """
-    return next((wait for origin in o.origins if origin.wanted and (wait := until_applied(origin))), None)
+    return next(
+        (wait for origin in o.origins if origin.wanted and (wait := until_applied(origin))), None
+    )

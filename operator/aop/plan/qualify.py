@@ -1,14 +1,21 @@
 """The first RULES: whether this object, this zone and these origins may be worked on at all.
 
-They change nothing outside the object. Each failure is a `Block` with its own reason and a message that says what to do next;
-where the same fact could not be looked up, the answer is a `Wait`.
+They change nothing outside the object. Each failure is a `Block` with its own reason and a message
+that says what to do next; where the same fact could not be looked up, the answer is a `Wait`.
 """
 
 from __future__ import annotations
 
 from aop.errors import Reason
 from aop.observed import Baseline, Observed, ObservedOrigin, ObservedZone, Rival, Unknown
-from aop.plan.facts import configured, in_scope, newest_active, nobody_is_refused_by_others, ours_listed, unknown
+from aop.plan.facts import (
+    configured,
+    in_scope,
+    newest_active,
+    nobody_is_refused_by_others,
+    ours_listed,
+    unknown,
+)
 from aop.steps import Block, Note, Step, Wait
 
 PRESENTING_SSL_MODES = frozenset({"full", "strict", "origin_pull"})
@@ -17,7 +24,11 @@ PRESENTING_SSL_MODES = frozenset({"full", "strict", "origin_pull"})
 
 def finalizer_is_set(o: Observed) -> Step | None:
     """Nothing leaves a trace before we are able to clean it up."""
-    return None if o.object.finalizer else Wait(Reason.INITIALIZING, "Kopf is about to set the finalizer", 5.0)
+    return (
+        None
+        if o.object.finalizer
+        else Wait(Reason.INITIALIZING, "Kopf is about to set the finalizer", 5.0)
+    )
 
 
 def what_protects_is_noted(o: Observed) -> Step | None:
@@ -25,7 +36,10 @@ def what_protects_is_noted(o: Observed) -> Step | None:
     if o.unnoted is None:
         return None
     if o.now >= o.unnoted.again:
-        return Note(o.noting(), "why hosts were relaxed, or which text was rejected, which could not be written before")
+        return Note(
+            o.noting(),
+            "why hosts were relaxed, or which text was rejected, which could not be written before",
+        )
     return Wait(
         Reason.TRANSIENT_ERROR,
         f"{o.unnoted.why}. The operator has to note there what it does: what protects visitors goes on, nothing new is done. Let the operator "
@@ -37,7 +51,8 @@ def what_protects_is_noted(o: Observed) -> Step | None:
 def what_was_found_is_recorded(o: Observed) -> Step | None:
     """The zone as it was, noted before the first effect; refreshed while nothing was done, so that it is never stale.
 
-    Only what we issued is known for ours: a referenced leaf may have been uploaded by whoever made it, and is then not ours to delete.
+    Only what we issued is known for ours: a referenced leaf may have been uploaded by whoever made
+    it, and is then not ours to delete.
     """
     if not isinstance(o.zone, ObservedZone):
         return None  # nothing is done without the zone; the rule that needs it says why it is not there
@@ -60,7 +75,11 @@ def what_was_found_is_recorded(o: Observed) -> Step | None:
 def _our_own_work_is_no_baseline(o: Observed, zone: ObservedZone) -> Note | None:
     """What a record that was lost has named, as far as our own traces tell it: what is there by our doing is not how the zone was found."""
     claimed = {origin.target: claim for origin in o.origins if (claim := configured(origin).may_do)}
-    pins = {*o.record.uploaded, *(c.pin for c in ours_listed(o)), *(pin for claim in claimed.values() for pin in claim.pins)}
+    pins = {
+        *o.record.uploaded,
+        *(c.pin for c in ours_listed(o)),
+        *(pin for claim in claimed.values() for pin in claim.pins),
+    }
     if not claimed and not pins:
         return None
     issued = o.spec.certificate.generate is not None
@@ -74,15 +93,23 @@ def _our_own_work_is_no_baseline(o: Observed, zone: ObservedZone) -> Note | None
         ),
         "the record was lost, and with it how the zone was found. A removal will disable Authenticated Origin Pulls, unless somebody else's "
         "certificate is deployed by then"
-        + ("; it leaves a certificate with the referenced leaf, which may be its owner's" if theirs else ""),
+        + (
+            "; it leaves a certificate with the referenced leaf, which may be its owner's"
+            if theirs
+            else ""
+        ),
     )
 
 
 def spec_is_acceptable(o: Observed) -> Step | None:
     """What the schema cannot express."""
     if o.spec.suspend:
-        return Block(Reason.SUSPENDED, "spec.suspend is true, so that the operator does nothing new. Set it to false to go on")
-    # Said before anything is written. Later it holds back only what needs the key pair, not the repair of what is published.
+        return Block(
+            Reason.SUSPENDED,
+            "spec.suspend is true, so that the operator does nothing new. Set it to false to go on",
+        )
+    # Said before anything is written. Later it holds back only what needs the key pair, not the
+    # repair of what is published.
     if isinstance(o.key_pair, Unknown) and o.record.untouched:
         return unknown("the key pair cannot be read", o.key_pair, Reason.TRANSIENT_ERROR)
     return None
@@ -91,18 +118,24 @@ def spec_is_acceptable(o: Observed) -> Step | None:
 def zone_is_ours(o: Observed) -> Step | None:
     """One object per zone, and only one whose token has shown the zone; the others say whose it is."""
     if isinstance(o.rivals, Unknown):
-        return unknown("the other AuthenticatedOriginPulls cannot be listed", o.rivals, Reason.TRANSIENT_ERROR)
+        return unknown(
+            "the other AuthenticatedOriginPulls cannot be listed", o.rivals, Reason.TRANSIENT_ERROR
+        )
     other = claimant(o)
     if other is None:
         return None
-    return Block(Reason.ZONE_CLAIMED, f"zone {o.spec.zone.name} is already managed by {other.key}. Delete one of the two objects")
+    return Block(
+        Reason.ZONE_CLAIMED,
+        f"zone {o.spec.zone.name} is already managed by {other.key}. Delete one of the two objects",
+    )
 
 
 def claimant(o: Observed) -> Rival | None:
     """The other object that the zone belongs to; None: it may be this one's.
 
-    Whoever has the zone keeps it, also without its token: it may protect visitors. Of several that begin, the oldest has it, then the
-    smallest uid. Without a zone that its own token has shown, an object gives way to nobody, and does nothing either.
+    Whoever has the zone keeps it, also without its token: it may protect visitors. Of several that
+    begin, the oldest has it, then the smallest uid. Without a zone that its own token has shown, an
+    object gives way to nobody, and does nothing either.
     """
     zone_id = o.zone.id if isinstance(o.zone, ObservedZone) else o.object.holds
     mine = (zone_id != o.object.holds, o.object.created, o.object.uid)
@@ -117,7 +150,10 @@ def zone_is_eligible(o: Observed) -> Step | None:
     if isinstance(o.zone, Unknown):
         return unknown(f"zone {name} cannot be read", o.zone, Reason.WAITING_FOR_CLOUDFLARE)
     if o.zone is None:
-        return Block(Reason.ZONE_NOT_FOUND, f"the token sees no zone {name}. Check spec.zone and the token's zone resources")
+        return Block(
+            Reason.ZONE_NOT_FOUND,
+            f"the token sees no zone {name}. Check spec.zone and the token's zone resources",
+        )
     if not o.zone.active:
         return Block(
             Reason.ZONE_NOT_ACTIVE,
@@ -164,7 +200,10 @@ def origins_are_eligible(o: Observed) -> Step | None:
             return step
     if not in_scope(o):
         if left_out := [one for origin in o.origins if origin.wanted for one in origin.left_out]:
-            return Block(Reason.HOSTNAME_TOO_LONG, f"no host fits the controller. {left_out[0].host}: {left_out[0].why}")
+            return Block(
+                Reason.HOSTNAME_TOO_LONG,
+                f"no host fits the controller. {left_out[0].host}: {left_out[0].why}",
+            )
         return Block(
             Reason.NO_HOSTS,
             "spec.hostnames names only wildcards and no Ingress has a host under them. Add hosts to spec.hostnames or verification.samples",
@@ -173,7 +212,10 @@ def origins_are_eligible(o: Observed) -> Step | None:
 
 
 def _presentable(o: Observed, origin: ObservedOrigin) -> Step | None:
-    """Said before anything is written. Later it holds back only the enabling, not what the hosts of others need."""
+    """Said before anything is written.
+
+    Later it holds back only the enabling, not what the hosts of others need.
+    """
     disabled = isinstance(o.zone, ObservedZone) and not o.zone.enabled
     return nobody_is_refused_by_others(o, origin) if o.record.untouched and disabled else None
 
@@ -187,13 +229,20 @@ def _eligible(origin: ObservedOrigin) -> Step | None:
             f"the operator's setting AOP_INGRESS_CONFIG_MAPS does not allow ConfigMap {target}. Add it there (with Helm: ingressConfigMaps)",
         )
     if isinstance(origin.configured, Unknown):
-        return unknown(f"ConfigMap {target} cannot be read", origin.configured, Reason.TRANSIENT_ERROR)
+        return unknown(
+            f"ConfigMap {target} cannot be read", origin.configured, Reason.TRANSIENT_ERROR
+        )
     if origin.configured is None:
         return Block(
-            Reason.CONFIG_MAP_NOT_FOUND, f"ConfigMap {target} of origin {origin.name} does not exist. Create it, or correct configMapRef"
+            Reason.CONFIG_MAP_NOT_FOUND,
+            f"ConfigMap {target} of origin {origin.name} does not exist. Create it, or correct configMapRef",
         )
     if isinstance(origin.replicas, Unknown):
-        return unknown(f"the replicas of origin {origin.name} cannot be listed", origin.replicas, Reason.TRANSIENT_ERROR)
+        return unknown(
+            f"the replicas of origin {origin.name} cannot be listed",
+            origin.replicas,
+            Reason.TRANSIENT_ERROR,
+        )
     if not origin.readers:
         return Block(
             Reason.NO_CONTROLLER,
@@ -201,9 +250,14 @@ def _eligible(origin: ObservedOrigin) -> Step | None:
         )
     if not any(replica.ready for replica in origin.replicas):
         return Block(
-            Reason.NO_REPLICAS, f"none of the {origin.readers} controller pods that read ConfigMap {target} is Ready. Look at their logs"
+            Reason.NO_REPLICAS,
+            f"none of the {origin.readers} controller pods that read ConfigMap {target} is Ready. Look at their logs",
         )
-    return Block(Reason.FOREIGN_CONFIGURATION, origin.foreign) if origin.foreign else _until_it_listens(origin)
+    return (
+        Block(Reason.FOREIGN_CONFIGURATION, origin.foreign)
+        if origin.foreign
+        else _until_it_listens(origin)
+    )
 
 
 def _until_it_listens(origin: ObservedOrigin) -> Wait | None:
@@ -216,6 +270,8 @@ def _until_it_listens(origin: ObservedOrigin) -> Wait | None:
     # One that is not Ready and may still serve is another matter, which `until_applied` tells.
     if errors := [f"pod {r.name}: {r.error}" for r in asked if r.error and r.ready]:
         return Wait(
-            Reason.ORIGIN_UNREACHABLE, f"origin {origin.name} cannot be asked: {'; '.join(errors)}. A NetworkPolicy may be in the way", 5.0
+            Reason.ORIGIN_UNREACHABLE,
+            f"origin {origin.name} cannot be asked: {'; '.join(errors)}. A NetworkPolicy may be in the way",
+            5.0,
         )
     return None

@@ -1,8 +1,9 @@
 """TEARDOWN: removal in reverse, each step seen before the next (promise S7).
 
-Without limit it waits only while a replica still refuses somebody. Once nobody is refused, everything at Cloudflare together has ten
-minutes by one clock, whatever holds it up: a token that is refused, sees the zone no more or may only read, calls that get no answer, a
-certificate that moves for ever. Then the object is released, and what stays there is named.
+Without limit it waits only while a replica still refuses somebody. Once nobody is refused,
+everything at Cloudflare together has ten minutes by one clock, whatever holds it up: a token that
+is refused, sees the zone no more or may only read, calls that get no answer, a certificate that
+moves for ever. Then the object is released, and what stays there is named.
 """
 
 from __future__ import annotations
@@ -10,9 +11,25 @@ from __future__ import annotations
 from datetime import timedelta
 
 from aop.errors import Reason
-from aop.observed import ENABLED, CertificateState, Configured, Observed, ObservedKeyPair, ObservedOrigin, ObservedZone, Unknown
+from aop.observed import (
+    ENABLED,
+    CertificateState,
+    Configured,
+    Observed,
+    ObservedKeyPair,
+    ObservedOrigin,
+    ObservedZone,
+    Unknown,
+)
 from aop.origins import Mode, Pin
-from aop.plan.facts import claim_of, configured, ours_listed, replicas, until_applied, was_there_before
+from aop.plan.facts import (
+    claim_of,
+    configured,
+    ours_listed,
+    replicas,
+    until_applied,
+    was_there_before,
+)
 from aop.plan.prepare import put_back_by_others
 from aop.steps import Block, Delete, Publish, SetEnabled, Step, Wait, Withdraw
 
@@ -20,7 +37,8 @@ from aop.steps import Block, Delete, Publish, SetEnabled, Step, Wait, Withdraw
 def origins_refuse_nobody(o: Observed) -> Step | None:
     """Every claim is at Off, *seen* on every replica; a missing ConfigMap proves nothing.
 
-    Off and not Request: what the zone presents once ours is gone may be expired, and asking alone refuses that.
+    Off and not Request: what the zone presents once ours is gone may be expired, and asking alone
+    refuses that.
     """
     for origin in o.origins:
         if step := _refuses_nobody(o, origin):
@@ -31,19 +49,37 @@ def origins_refuse_nobody(o: Observed) -> Step | None:
 def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
     """What is still to be done, or seen, before one origin refuses nobody."""
     if isinstance(origin.configured, Unknown):
-        return Wait(Reason.REMOVING, f"ConfigMap {origin.target} cannot be read: {origin.configured.message}", 5.0)
+        return Wait(
+            Reason.REMOVING,
+            f"ConfigMap {origin.target} cannot be read: {origin.configured.message}",
+            5.0,
+        )
     found, gone = configured(origin), _nothing_of_ours_runs(origin)
-    to_be_put_right = found.may_do is not None and (found.may_do.mode > Mode.OFF or not found.intact)
+    to_be_put_right = found.may_do is not None and (
+        found.may_do.mode > Mode.OFF or not found.intact
+    )
     if to_be_put_right and not gone:
-        again_and_again = origin.overwritten if _harmless(origin, found) and not found.intact else None
+        again_and_again = (
+            origin.overwritten if _harmless(origin, found) and not found.intact else None
+        )
         if again_and_again is not None and o.now < again_and_again.until:
             return Wait(
-                Reason.REMOVING, f"The operator waits until no replica runs our text: {put_back_by_others(o, origin, again_and_again)}", 2.0
+                Reason.REMOVING,
+                f"The operator waits until no replica runs our text: {put_back_by_others(o, origin, again_and_again)}",
+                2.0,
             )
-        return Publish(origin.name, origin.target, claim_of(o, origin, Mode.OFF), "the object is being removed")
+        return Publish(
+            origin.name, origin.target, claim_of(o, origin, Mode.OFF), "the object is being removed"
+        )
     if isinstance(origin.replicas, Unknown):
-        return Wait(Reason.REMOVING, f"the replicas of origin {origin.name} cannot be listed: {origin.replicas.message}", 5.0)
-    wait = until_applied(origin) if found.claim is not None and origin.replicas and not gone else None
+        return Wait(
+            Reason.REMOVING,
+            f"the replicas of origin {origin.name} cannot be listed: {origin.replicas.message}",
+            5.0,
+        )
+    wait = (
+        until_applied(origin) if found.claim is not None and origin.replicas and not gone else None
+    )
     if wait and not _strangers_pass(origin):
         return Wait(
             Reason.REMOVING,
@@ -51,19 +87,31 @@ def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
             wait.seconds,
             wait.since,
         )
-    if silent := [r.name for r in origin.replicas if r.error] if origin.target in o.record.claimed else []:
+    if (
+        silent := [r.name for r in origin.replicas if r.error]
+        if origin.target in o.record.claimed
+        else []
+    ):
         return Wait(
-            Reason.REMOVING, f"pod {silent[0]} cannot be asked whether it still refuses anybody. Make it reachable, or delete it", 5.0
+            Reason.REMOVING,
+            f"pod {silent[0]} cannot be asked whether it still refuses anybody. Make it reachable, or delete it",
+            5.0,
         )
     taken_away = found.claim is None and origin.target in o.record.claimed
-    if hidden := [r.name for r in replicas(origin) if taken_away and not origin.hosts and r.revision not in {None, found.revision}]:
+    if hidden := [
+        r.name
+        for r in replicas(origin)
+        if taken_away and not origin.hosts and r.revision not in {None, found.revision}
+    ]:
         return Wait(
             Reason.REMOVING,
             f"pod {hidden[0]} runs an older text of ConfigMap {origin.target}, and the operator knows no host by which it could ask whether it "
             "refuses anybody. The operator waits until the pod runs what is published; if the ConfigMap is gone, re-create it, or delete the pod",
             5.0,
         )
-    if refusing := [r.name for r in replicas(origin) if taken_away and r.strictest >= Mode.OPTIONAL]:
+    if refusing := [
+        r.name for r in replicas(origin) if taken_away and r.strictest >= Mode.OPTIONAL
+    ]:
         return Block(
             Reason.REMOVING,
             f"pod {refusing[0]} still refuses requests and reads no ConfigMap that could tell it otherwise. Re-create ConfigMap {origin.target}, or delete the pod",
@@ -74,35 +122,54 @@ def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
 def _nothing_of_ours_runs(origin: ObservedOrigin) -> bool:
     """Somebody has taken our text out, or damaged one that refuses nobody, and every replica was seen to run what is there instead.
 
-    Putting it right first would never end where a tool puts the other text back within seconds, or a policy changes each write.
+    Putting it right first would never end where a tool puts the other text back within seconds, or
+    a policy changes each write.
     """
     found, asked = configured(origin), replicas(origin)
     runs = {None} if found.standing is None else {None, found.revision}
     reset = not found.intact and _harmless(origin, found)
-    return reset and bool(asked) and all(not r.error and r.settled and r.revision in runs and r.strictest < Mode.OPTIONAL for r in asked)
+    return (
+        reset
+        and bool(asked)
+        and all(
+            not r.error and r.settled and r.revision in runs and r.strictest < Mode.OPTIONAL
+            for r in asked
+        )
+    )
 
 
 def _harmless(origin: ObservedOrigin, found: Configured) -> bool:
     """Nothing is left of our text, or what refuses nobody and is changed again and again."""
-    return found.standing is None or (found.standing.mode is Mode.OFF and origin.overwritten is not None)
+    return found.standing is None or (
+        found.standing.mode is Mode.OFF and origin.overwritten is not None
+    )
 
 
 def _strangers_pass(origin: ObservedOrigin) -> bool:
     """Every replica was asked about every host and refuses nobody: where pages of somebody's hide which text it runs, that is all to see."""
     asked = [(replica, replica.seen(host)) for replica in replicas(origin) for host in origin.hosts]
-    return bool(asked) and all(r.settled and not r.error and b is not None and b.odd and b.mode < Mode.OPTIONAL for r, b in asked)
+    return bool(asked) and all(
+        r.settled and not r.error and b is not None and b.odd and b.mode < Mode.OPTIONAL
+        for r, b in asked
+    )
 
 
 def given_up(o: Observed) -> bool:
     """Cloudflare has had its time since nobody is refused any more; what has not come to an end by then is left to a person."""
-    return o.removing_since is not None and o.now - o.removing_since >= timedelta(seconds=o.limits.teardown_patience_s)
+    return o.removing_since is not None and o.now - o.removing_since >= timedelta(
+        seconds=o.limits.teardown_patience_s
+    )
 
 
 def _awaited(o: Observed, what: str, seconds: float) -> Wait | None:
     """What Cloudflare is waited for, whatever the reason; None once its time is over."""
     if given_up(o):
         return None
-    until = f" until {o.shown(o.removing_since + timedelta(seconds=o.limits.teardown_patience_s)):%H:%M:%S} UTC" if o.removing_since else ""
+    until = (
+        f" until {o.shown(o.removing_since + timedelta(seconds=o.limits.teardown_patience_s)):%H:%M:%S} UTC"
+        if o.removing_since
+        else ""
+    )
     left = f"No replica refuses anybody any more. The operator waits for Cloudflare{until or ' for a while'}; then it names what is left there and lets the object go"
     return Wait(Reason.REMOVING, f"{what}. {left}", seconds, o.removing_since)
 
@@ -116,12 +183,26 @@ def _attempted(o: Observed, step: SetEnabled | Delete) -> Step | None:
 def _may_be_there(o: Observed) -> tuple[Pin, ...]:
     """The leaves that Cloudflare may hold by our doing; sorted.
 
-    By the record, by its own list, and, should the record be lost, by our claims; while the list cannot be read, by the key pair that we made.
+    By the record, by its own list, and, should the record be lost, by our claims; while the list
+    cannot be read, by the key pair that we made.
     """
     claims = [claim for origin in o.origins if (claim := configured(origin).may_do)]
-    blind = o.record.baseline is None and not isinstance(o.zone, ObservedZone) and o.spec.certificate.generate is not None
-    made = (o.key_pair.leaf, o.key_pair.next) if blind and isinstance(o.key_pair, ObservedKeyPair) else ()
-    named = (*o.record.uploaded, *(c.pin for c in ours_listed(o)), *(pin for claim in claims for pin in claim.pins), *made)
+    blind = (
+        o.record.baseline is None
+        and not isinstance(o.zone, ObservedZone)
+        and o.spec.certificate.generate is not None
+    )
+    made = (
+        (o.key_pair.leaf, o.key_pair.next)
+        if blind and isinstance(o.key_pair, ObservedKeyPair)
+        else ()
+    )
+    named = (
+        *o.record.uploaded,
+        *(c.pin for c in ours_listed(o)),
+        *(pin for claim in claims for pin in claim.pins),
+        *made,
+    )
     return tuple(sorted({pin for pin in named if pin}))
 
 
@@ -140,7 +221,9 @@ def zone_is_as_found(o: Observed) -> Step | None:
         return None
     enabled = o.record.baseline is not None and o.record.baseline.enabled
     why = (
-        "they were so before this object" if o.record.baseline else "nobody knows any more how it was found, and what it presents was ours"
+        "they were so before this object"
+        if o.record.baseline
+        else "nobody knows any more how it was found, and what it presents was ours"
     )
     return _attempted(o, SetEnabled(o.zone.id, enabled=enabled, why=why))
 
@@ -155,12 +238,17 @@ def _unreadable(o: Observed) -> str:
 
 def _as_found(o: Observed, zone: ObservedZone) -> bool:
     """The zone's setting is as it is to be left."""
-    return zone.enabled == (o.record.baseline is not None and o.record.baseline.enabled) or (zone.enabled and _used_by_others(o, zone))
+    return zone.enabled == (o.record.baseline is not None and o.record.baseline.enabled) or (
+        zone.enabled and _used_by_others(o, zone)
+    )
 
 
 def _used_by_others(o: Observed, zone: ObservedZone) -> bool:
     """Somebody else's certificate was deployed on the zone since it was found."""
-    return any(not c.ours and not was_there_before(o, c) and c.state is CertificateState.ACTIVE for c in zone.certificates)
+    return any(
+        not c.ours and not was_there_before(o, c) and c.state is CertificateState.ACTIVE
+        for c in zone.certificates
+    )
 
 
 def our_certificates_are_gone(o: Observed) -> Step | None:
@@ -169,21 +257,34 @@ def our_certificates_are_gone(o: Observed) -> Step | None:
         return None
     for certificate in ours_listed(o):
         if certificate.state in {CertificateState.ACTIVE, CertificateState.FAILED}:
-            step: Step | None = _attempted(o, Delete(o.zone.id, certificate.id, certificate.pin, "the object is being removed"))
+            step: Step | None = _attempted(
+                o, Delete(o.zone.id, certificate.id, certificate.pin, "the object is being removed")
+            )
         else:
-            step = _awaited(o, f"certificate {certificate.id} is still {certificate.state} at Cloudflare", 1.0)
+            step = _awaited(
+                o, f"certificate {certificate.id} is still {certificate.state} at Cloudflare", 1.0
+            )
         if step:
             return step
     if o.still or ours_listed(o):
         return None
     return _awaited(
-        o, "Cloudflare lists none of our certificates any more; its list lags, so that the operator watches it a little longer", 2.0
+        o,
+        "Cloudflare lists none of our certificates any more; its list lags, so that the operator watches it a little longer",
+        2.0,
     )
 
 
 def origins_are_as_found(o: Observed) -> Step | None:
     """Our claim out of every ConfigMap; the last claim takes the block out."""
-    return next((Withdraw(origin.name, origin.target) for origin in o.origins if configured(origin).may_do is not None), None)
+    return next(
+        (
+            Withdraw(origin.name, origin.target)
+            for origin in o.origins
+            if configured(origin).may_do is not None
+        ),
+        None,
+    )
 
 
 def what_is_left_behind(o: Observed) -> str:
@@ -201,11 +302,20 @@ def what_is_left_behind(o: Observed) -> str:
             f"zone {name} may still have certificates with leaf {leaves}, and Authenticated Origin Pulls as they are (they were found {was}): "
             f"{_unreadable(o)}"
         )
-    kept = [f"certificate {c.id} (leaf {c.pin.short}, {c.status or c.state})" for c in ours_listed(o)]
-    enabled = [] if _as_found(o, o.zone) else [f"Authenticated Origin Pulls {'enabled' if o.zone.enabled else 'disabled'}"]
+    kept = [
+        f"certificate {c.id} (leaf {c.pin.short}, {c.status or c.state})" for c in ours_listed(o)
+    ]
+    enabled = (
+        []
+        if _as_found(o, o.zone)
+        else [f"Authenticated Origin Pulls {'enabled' if o.zone.enabled else 'disabled'}"]
+    )
     if not kept and not enabled:
         return ""
-    why = "; ".join(dict.fromkeys(refusal.why for refusal in o.refusals)) or "Cloudflare did not come to an end with it"
+    why = (
+        "; ".join(dict.fromkeys(refusal.why for refusal in o.refusals))
+        or "Cloudflare did not come to an end with it"
+    )
     return f"zone {name} keeps {' and '.join([*kept, *enabled])}: {why}"
 
 

@@ -1,4 +1,6 @@
-"""The eyes: asks replicas directly and hosts through the edge, and tells what was answered. It draws no conclusion.
+"""The eyes: asks replicas directly and hosts through the edge, and tells what was answered.
+
+It draws no conclusion.
 
 The only package that opens TLS sockets.
 """

@@ -1,4 +1,7 @@
-"""What asking gives: an answer, or why there is none. No conclusions; those are drawn by pure code from the `Observed`."""
+"""What asking gives: an answer, or why there is none.
+
+No conclusions; those are drawn by pure code from the `Observed`.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,22 @@ class FailureKind(StrEnum):
     """Why there is no answer; which of them is silence and which is evidence is not decided here."""
 
     TIMEOUT = "timeout"
-    """Nothing came in time; `Failure.text` tells whether it hung in connecting, in the TLS handshake or in waiting for the answer."""
+    """Nothing came in time; `Failure.text` tells whether it hung in connecting, in the TLS
+    handshake or in waiting for the answer."""
     NAME = "name"
     """The name could not be resolved."""
     REFUSED = "refused"
     """No connection: the other machine says that nobody listens there."""
     UNREACHABLE = "unreachable"
-    """No connection: no way leads there. Whether anybody listens is not known, and others may reach it all the same."""
+    """No connection: no way leads there. Whether anybody listens is not known, and others may reach
+    it all the same."""
     RESET = "reset"
-    """The connection was made and then closed before the answer was complete. A TLS 1.3 server that refuses a certificate in the handshake
-    can look like this as well: its alert gets lost when the request is already on its way."""
+    """The connection was made and then closed before the answer was complete. A TLS 1.3 server that
+    refuses a certificate in the handshake can look like this as well: its alert gets lost when the
+    request is already on its way."""
     TLS = "tls"
-    """The TLS handshake failed, here (the certificate of the other side does not verify) or there (an alert)."""
+    """The TLS handshake failed, here (the certificate of the other side does not verify) or there
+    (an alert)."""
     PROTOCOL = "protocol"
     """What came is not HTTP/1.1."""
 

@@ -1,6 +1,7 @@
 """One fresh connection, HTTP/1.1 GETs over it, and every way that can go wrong turned into a `Failure`.
 
-The only place that opens sockets towards origins and the edge. A `Route` says where to and with which TLS context.
+The only place that opens sockets towards origins and the edge. A `Route` says where to and with
+which TLS context.
 """
 
 from __future__ import annotations
@@ -55,9 +56,12 @@ class Stage(StrEnum):
 
 
 class Connection:
-    """A connection that is opened by its first `ask` and closed with the block. Never shared between tasks.
+    """A connection that is opened by its first `ask` and closed with the block.
 
-    With TLS no earlier session is offered: what a server answers here it answers on a full handshake.
+    Never shared between tasks.
+
+    With TLS no earlier session is offered: what a server answers here it answers on a full
+    handshake.
     """
 
     def __init__(self, route: Route) -> None:
@@ -72,7 +76,12 @@ class Connection:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._streams:
             _, writer = self._streams
             # Not `close`, which waits up to 30 s for the other side's close_notify.
@@ -95,7 +104,8 @@ class Connection:
 
     async def _open(self, timeout_s: float) -> Streams:
         route = self._route
-        # A label of more than 63 characters, which Kubernetes allows in an Ingress: said here, else the event loop logs it as a bug.
+        # A label of more than 63 characters, which Kubernetes allows in an Ingress: said here, else
+        # the event loop logs it as a bug.
         route.host.encode("idna")
         connected = await self._connect(timeout_s)
         self.stage = Stage.HANDSHAKE
@@ -106,7 +116,9 @@ class Connection:
                 connected.close()
                 raise
         # From here on the transport owns the socket and closes it, whatever happens.
-        return await asyncio.open_connection(sock=connected, ssl=route.tls, server_hostname=route.host if route.tls else None)
+        return await asyncio.open_connection(
+            sock=connected, ssl=route.tls, server_hostname=route.host if route.tls else None
+        )
 
     async def _connect(self, timeout_s: float) -> socket.socket:
         """A connected socket; the addresses of a name are tried in turn, each for an equal share of the time."""
@@ -129,11 +141,18 @@ class Connection:
                 return connecting
         raise failure
 
-    async def _get(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: str) -> Answer:
+    async def _get(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: str
+    ) -> Answer:
         self.stage = Stage.ANSWER
         if self._http.our_state is h11.DONE:
             self._http.start_next_cycle()
-        headers = [("Host", self._route.host), ("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Cache-Control", "no-store")]
+        headers = [
+            ("Host", self._route.host),
+            ("User-Agent", USER_AGENT),
+            ("Accept", "*/*"),
+            ("Cache-Control", "no-store"),
+        ]
         request = self._http.send(h11.Request(method="GET", target=target, headers=headers)) or b""
         writer.write(request + (self._http.send(h11.EndOfMessage()) or b""))
         await writer.drain()
@@ -175,8 +194,15 @@ class Connection:
             case ssl.SSLError():
                 return FailureKind.TLS, (error.reason or "failed").lower().replace("_", " ")
             case OSError():
-                nobody = FailureKind.REFUSED if isinstance(error, ConnectionRefusedError) else FailureKind.UNREACHABLE
-                return nobody if self.stage is Stage.CONNECTING else FailureKind.RESET, error.strerror or "the connection was closed"
+                nobody = (
+                    FailureKind.REFUSED
+                    if isinstance(error, ConnectionRefusedError)
+                    else FailureKind.UNREACHABLE
+                )
+                return (
+                    nobody if self.stage is Stage.CONNECTING else FailureKind.RESET,
+                    error.strerror or "the connection was closed",
+                )
         if not self._ended:
             return FailureKind.PROTOCOL, f"this is not HTTP/1.1: {error}"
         received, _ = self._http.trailing_data
@@ -186,7 +212,10 @@ class Connection:
 
 
 async def _resolve(address: str, port: int) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
-    """Addresses to connect to; raises socket.gaierror. An IP address costs no thread: slow DNS must not hold up asking replicas."""
+    """Addresses to connect to; raises socket.gaierror.
+
+    An IP address costs no thread: slow DNS must not hold up asking replicas.
+    """
     try:
         version = ipaddress.ip_address(address).version
     except ValueError:
@@ -199,7 +228,9 @@ def _proxy_header(connected: socket.socket) -> bytes:
     """PROXY v1 that tells the truth: our own address and the port that was really reached."""
     source, destination = connected.getsockname(), connected.getpeername()
     family = "TCP6" if connected.family == socket.AF_INET6 else "TCP4"
-    return f"PROXY {family} {source[0]} {destination[0]} {source[1]} {destination[1]}\r\n".encode("ascii")
+    return f"PROXY {family} {source[0]} {destination[0]} {source[1]} {destination[1]}\r\n".encode(
+        "ascii"
+    )
 
 
 def _answer(head: h11.Response, body: bytes) -> Answer:

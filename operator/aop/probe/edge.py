@@ -1,6 +1,7 @@
 """Ask the edge for a host, as a visitor would, and bring back what the check path behind it told.
 
-Whether an answer is proof, loss or silence is decided by pure code from the body (`presented`, `nonce`) and the headers.
+Whether an answer is proof, loss or silence is decided by pure code from the body (`presented`,
+`nonce`) and the headers.
 """
 
 from __future__ import annotations
@@ -29,21 +30,27 @@ class AskedEdge:
 class EdgeProbe:
     """Asks through the edge; built once per process.
 
-    Each request has a connection and a full TLS handshake of its own, so that each time a location is chosen anew; which connections the
-    edge uses towards the origin is its own affair. `ca_file` (PEM) replaces the system's certificate authorities.
+    Each request has a connection and a full TLS handshake of its own, so that each time a location
+    is chosen anew; which connections the edge uses towards the origin is its own affair. `ca_file`
+    (PEM) replaces the system's certificate authorities.
 
     Raises:
         OSError: `ca_file` cannot be read (`ssl.SSLError`: it holds no certificate).
     """
 
-    def __init__(self, *, timeout_s: float, connect_to: Sequence[ConnectTo] = (), ca_file: Path | None = None) -> None:
+    def __init__(
+        self, *, timeout_s: float, connect_to: Sequence[ConnectTo] = (), ca_file: Path | None = None
+    ) -> None:
         self._timeout_s = timeout_s
         self._connect_to = tuple(connect_to)
         self._context = ssl.create_default_context(cafile=ca_file)
         self._context.set_alpn_protocols(["http/1.1"])
 
     async def ask(self, host: str, path: str) -> AskedEdge:
-        """GET `https://host/path?n=<nonce>`. The edge's certificate is verified: without that, an answer could be anybody's."""
+        """GET `https://host/path?n=<nonce>`.
+
+        The edge's certificate is verified: without that, an answer could be anybody's.
+        """
         nonce = secrets.token_hex(16)
         target = f"{path}{'&' if '?' in path else '?'}n={nonce}"
         async with Connection(self._route(host)) as connection:

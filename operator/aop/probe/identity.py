@@ -16,8 +16,8 @@ from aop.pki import pin_of
 class ClientIdentity:
     """A client certificate (PEM, the leaf first) and its private key (PEM, unencrypted).
 
-    The key goes into OpenSSL at once and is kept nowhere else: not in an attribute, not in a file, not in the representation (promise S4).
-    Two identities are equal when their leaves are.
+    The key goes into OpenSSL at once and is kept nowhere else: not in an attribute, not in a file,
+    not in the representation (promise S4). Two identities are equal when their leaves are.
 
     Raises:
         ValueError: the PEM cannot be read, or the key does not belong to the leaf. The message holds neither.
@@ -26,14 +26,18 @@ class ClientIdentity:
     __slots__ = ("context", "sha256")
 
     context: ssl.SSLContext
-    """Verifies nobody (an origin may have any certificate) and presents this certificate when it is asked for one."""
+    """Verifies nobody (an origin may have any certificate) and presents this certificate when it is
+    asked for one."""
     sha256: str
     """Fingerprint of the leaf, as in `aop.origins.Pin`."""
 
     def __init__(self, certificate_pem: str, key: SecretBytes) -> None:
         self.sha256 = pin_of(certificate_pem).sha256
         self.context = unverified_context()
-        with _readable(certificate_pem.encode()) as certificate_path, _readable(key.get_secret_value()) as key_path:
+        with (
+            _readable(certificate_pem.encode()) as certificate_path,
+            _readable(key.get_secret_value()) as key_path,
+        ):
             try:
                 # Without a password OpenSSL asks for one on the terminal when the key is encrypted.
                 self.context.load_cert_chain(certificate_path, key_path, password="")
@@ -55,12 +59,14 @@ class ClientIdentity:
 def unverified_context() -> ssl.SSLContext:
     """For asking origins: TLS 1.2 or later, HTTP/1.1, whatever certificate the server has, none of our own.
 
-    Python offers an earlier session only when it is handed one, and nobody here does: every handshake is a full one.
+    Python offers an earlier session only when it is handed one, and nobody here does: every
+    handshake is a full one.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    # Origins behind an edge often have small or old self-signed certificates, which level 2 refuses even where nothing is verified.
+    # Origins behind an edge often have small or old self-signed certificates, which level 2 refuses
+    # even where nothing is verified.
     context.set_ciphers("DEFAULT:@SECLEVEL=0")
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])

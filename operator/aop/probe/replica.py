@@ -1,6 +1,7 @@
 """Ask one replica of an origin how it treats one host: without a certificate, with ours, with the next, with a stranger's.
 
-What the answers mean (`Mode`, accepted leaves, the revision in force) is said by the origin kind's pure parser.
+What the answers mean (`Mode`, accepted leaves, the revision in force) is said by the origin kind's
+pure parser.
 """
 
 from __future__ import annotations
@@ -51,8 +52,9 @@ class Paths:
 class Asked:
     """What one replica answered to one host with one certificate.
 
-    Both answers come over one connection wherever the replica keeps it open after the first, so that the gate's answer belongs to the
-    revision that the check told; else (a refused check closes it) the gate was asked over a connection of its own.
+    Both answers come over one connection wherever the replica keeps it open after the first, so
+    that the gate's answer belongs to the revision that the check told; else (a refused check closes
+    it) the gate was asked over a connection of its own.
     """
 
     host: str
@@ -64,8 +66,9 @@ class Asked:
 class ReplicaProbe:
     """Asks replicas; built once per process.
 
-    `timeout_s` bounds each answer including the connection that it needs; three of them at most bound one certificate's turn. At most
-    `connections_per_replica` connections to one replica are open at a time, and waiting for one's turn is not counted as its time.
+    `timeout_s` bounds each answer including the connection that it needs; three of them at most
+    bound one certificate's turn. At most `connections_per_replica` connections to one replica are
+    open at a time, and waiting for one's turn is not counted as its time.
     """
 
     def __init__(self, *, timeout_s: float, connections_per_replica: int = 4) -> None:
@@ -75,33 +78,57 @@ class ReplicaProbe:
         self._turns: WeakValueDictionary[ReplicaAddress, asyncio.Semaphore] = WeakValueDictionary()
 
     async def ask(
-        self, replica: ReplicaAddress, host: str, paths: Paths, identities: Mapping[Presented, ClientIdentity]
+        self,
+        replica: ReplicaAddress,
+        host: str,
+        paths: Paths,
+        identities: Mapping[Presented, ClientIdentity],
     ) -> tuple[Asked, ...]:
         """Ask for `host` without a certificate and with each of `identities`; the answers in the order of `Presented`.
 
         Each time on a fresh connection with a full TLS handshake, SNI and Host both `host`.
         """
-        contexts = {Presented.NONE: self._anonymous} | {presented: identity.context for presented, identity in identities.items()}
+        contexts = {Presented.NONE: self._anonymous} | {
+            presented: identity.context for presented, identity in identities.items()
+        }
         return tuple(
             await asyncio.gather(
-                *(self._ask_with(replica, host, paths, presented, contexts[presented]) for presented in Presented if presented in contexts)
+                *(
+                    self._ask_with(replica, host, paths, presented, contexts[presented])
+                    for presented in Presented
+                    if presented in contexts
+                )
             )
         )
 
-    async def ask_plaintext(self, replica: ReplicaAddress, host: str, path: str) -> Answer | Failure:
+    async def ask_plaintext(
+        self, replica: ReplicaAddress, host: str, path: str
+    ) -> Answer | Failure:
         """Ask for `path` over http://."""
         async with self._turn(replica), Connection(_route(replica, host, None)) as connection:
             return await connection.ask(path, timeout_s=self._timeout_s)
 
-    async def _ask_with(self, replica: ReplicaAddress, host: str, paths: Paths, presented: Presented, tls: ssl.SSLContext) -> Asked:
+    async def _ask_with(
+        self,
+        replica: ReplicaAddress,
+        host: str,
+        paths: Paths,
+        presented: Presented,
+        tls: ssl.SSLContext,
+    ) -> Asked:
         route = _route(replica, host, tls)
         async with self._turn(replica):
             async with Connection(route) as connection:
                 check = await connection.ask(paths.check, timeout_s=self._timeout_s)
                 if isinstance(check, Failure) and connection.stage is not Stage.ANSWER:
                     return Asked(host, presented, check, check)
-                gate = await connection.ask(paths.gate, timeout_s=self._timeout_s) if connection.reusable else None
-            # A connection that is closed while it is being reused says nothing about the gate (RFC 9110, 9.2.2).
+                gate = (
+                    await connection.ask(paths.gate, timeout_s=self._timeout_s)
+                    if connection.reusable
+                    else None
+                )
+            # A connection that is closed while it is being reused says nothing about the gate (RFC
+            # 9110, 9.2.2).
             if gate is None or (isinstance(gate, Failure) and gate.kind is FailureKind.RESET):
                 async with Connection(route) as connection:
                     gate = await connection.ask(paths.gate, timeout_s=self._timeout_s)

@@ -1,4 +1,6 @@
-"""`python -m sandbox.cloudflare`: the double as a process. One line of JSON on stdout says where everything is, once it answers.
+"""`python -m sandbox.cloudflare`: the double as a process.
+
+One line of JSON on stdout says where everything is, once it answers.
 
 It runs until SIGTERM or SIGINT.
 """
@@ -22,18 +24,48 @@ _VERSIONS: tuple[Literal["1.3", "1.2"], ...] = ("1.3", "1.2")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 after a signal."""
-    parser = argparse.ArgumentParser(prog="python -m sandbox.cloudflare", description="A stand-in for Cloudflare's API and edge.")
-    parser.add_argument("--directory", type=Path, help="where certificates go (default: a temporary directory)")
-    parser.add_argument("--zone", action="append", help="a zone to begin with (default: example.com)")
-    parser.add_argument("--origin", action="append", type=_origin, default=[], metavar="ADDRESS:HTTPS:HTTP", help="a replica of the origin")
-    parser.add_argument("--location", action="append", metavar="CODE[=SECONDS]", help="an edge location and its propagation delay")
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox.cloudflare", description="A stand-in for Cloudflare's API and edge."
+    )
+    parser.add_argument(
+        "--directory", type=Path, help="where certificates go (default: a temporary directory)"
+    )
+    parser.add_argument(
+        "--zone", action="append", help="a zone to begin with (default: example.com)"
+    )
+    parser.add_argument(
+        "--origin",
+        action="append",
+        type=_origin,
+        default=[],
+        metavar="ADDRESS:HTTPS:HTTP",
+        help="a replica of the origin",
+    )
+    parser.add_argument(
+        "--location",
+        action="append",
+        metavar="CODE[=SECONDS]",
+        help="an edge location and its propagation delay",
+    )
     parser.add_argument("--origin-ca", type=Path, help="whom Full (strict) trusts")
     options = parser.parse_args(argv)
     with ExitStack() as stack:
-        directory = options.directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cloudflare-")))
+        directory = options.directory or Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="cloudflare-"))
+        )
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         locations = _locations(options.location or ["FRA", "AMS", "IAD"])
-        asyncio.run(_run(Plan(directory, options.zone or ["example.com"], options.origin, locations, options.origin_ca)))
+        asyncio.run(
+            _run(
+                Plan(
+                    directory,
+                    options.zone or ["example.com"],
+                    options.origin,
+                    locations,
+                    options.origin_ca,
+                )
+            )
+        )
     return 0
 
 

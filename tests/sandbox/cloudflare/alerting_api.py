@@ -17,7 +17,11 @@ HOSTNAME_EXPIRY = "hostname_aop_custom_certificate_expiration_type"
 NEEDS_FILTERS = "health_check_status_notification"
 AVAILABLE: dict[str, list[dict[str, Any]]] = {
     "SSL/TLS": [
-        {"type": ZONE_EXPIRY, "display_name": "Zone-level Authenticated Origin Pulls Certificate Expiration Alert", "filter_options": []},
+        {
+            "type": ZONE_EXPIRY,
+            "display_name": "Zone-level Authenticated Origin Pulls Certificate Expiration Alert",
+            "filter_options": [],
+        },
         {
             "type": HOSTNAME_EXPIRY,
             "display_name": "Hostname-level Authenticated Origin Pulls Certificate Expiration Alert",
@@ -25,7 +29,11 @@ AVAILABLE: dict[str, list[dict[str, Any]]] = {
         },
     ],
     "Health Checks": [
-        {"type": NEEDS_FILTERS, "display_name": "Health Checks status notification", "filter_options": [{"Key": "health_check_id"}]}
+        {
+            "type": NEEDS_FILTERS,
+            "display_name": "Health Checks status notification",
+            "filter_options": [{"Key": "health_check_id"}],
+        }
     ],
 }
 _REQUIRED = ("name", "enabled", "alert_type", "mechanisms")
@@ -56,16 +64,27 @@ class AccountApi:
 
     async def _list_accounts(self, request: web.Request) -> web.Response:
         token = request[TOKEN]
-        seen = [account for account in self._desk.state.accounts.values() if token.account_id in {None, account.id}]
+        seen = [
+            account
+            for account in self._desk.state.accounts.values()
+            if token.account_id in {None, account.id}
+        ]
         number, size = zones.paging(request.query, default=20, least=5, most=50)
         shown = seen[(number - 1) * size : number * size]
         now = self._desk.clock()
-        return ok([wire.account(one, now) for one in shown], wire.page(len(shown), len(seen), number, size))
+        return ok(
+            [wire.account(one, now) for one in shown],
+            wire.page(len(shown), len(seen), number, size),
+        )
 
     async def _get_account(self, request: web.Request) -> web.Response:
         account = self._desk.state.accounts.get(request.match_info["account_id"])
         if account is None or request[TOKEN].account_id not in {None, account.id}:
-            raise errors.ApiError(404, 7003, f"Could not route to {request.path}, perhaps your object identifier is invalid?")
+            raise errors.ApiError(
+                404,
+                7003,
+                f"Could not route to {request.path}, perhaps your object identifier is invalid?",
+            )
         return ok(wire.account(account, self._desk.clock()))
 
     async def _available(self, request: web.Request) -> web.Response:
@@ -79,14 +98,21 @@ class AccountApi:
 
     async def _webhooks(self, request: web.Request) -> web.Response:
         account = self._desk.account(request, ALERTS_READ)
-        return ok([{"id": id_, "name": id_[:8], "type": "generic", "url": url} for id_, url in account.webhooks.items()])
+        return ok(
+            [
+                {"id": id_, "name": id_[:8], "type": "generic", "url": url}
+                for id_, url in account.webhooks.items()
+            ]
+        )
 
     async def _pagerduty(self, request: web.Request) -> web.Response:
         self._desk.account(request, ALERTS_READ)
         return ok([])
 
     async def _list_policies(self, request: web.Request) -> web.Response:
-        return ok([wire.policy(one) for one in self._desk.account(request, ALERTS_READ).policies.values()])
+        return ok(
+            [wire.policy(one) for one in self._desk.account(request, ALERTS_READ).policies.values()]
+        )
 
     async def _create(self, request: web.Request) -> web.Response:
         account = self._desk.account(request, ALERTS_WRITE)
@@ -114,7 +140,11 @@ class AccountApi:
         sent = await answering.body(request)
         if missing := [name for name in _REQUIRED if name not in sent]:
             raise errors.ApiError(400, 0, f"{missing[0]} is required")
-        types = {one["type"]: bool(one["filter_options"]) for group in AVAILABLE.values() for one in group}
+        types = {
+            one["type"]: bool(one["filter_options"])
+            for group in AVAILABLE.values()
+            for one in group
+        }
         if sent["alert_type"] not in types:
             raise errors.ApiError(400, 17004, "invalid alert type")
         mechanisms = sent["mechanisms"]

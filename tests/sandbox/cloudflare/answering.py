@@ -21,7 +21,9 @@ SSL_WRITE = frozenset({"SSL and Certificates Write"})
 SETTINGS_READ = frozenset({"Zone Settings Read", "Zone Settings Write"})
 SETTINGS_WRITE = frozenset({"Zone Settings Write"})
 ZONE_READ = frozenset({"Zone Read"})
-ALERTS_READ = frozenset({"Notifications Read", "Notifications Write", "Account Settings Read", "Account Settings Write"})
+ALERTS_READ = frozenset(
+    {"Notifications Read", "Notifications Write", "Account Settings Read", "Account Settings Write"}
+)
 ALERTS_WRITE = frozenset({"Notifications Write", "Account Settings Write"})
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -71,7 +73,11 @@ class Desk:
         if not _ID.fullmatch(account_id):
             raise errors.not_routable(request.path, 400)
         account, token = self.state.accounts.get(account_id), request[TOKEN]
-        if account is None or not token.reaches_account(account_id) or not token.permissions & permissions:
+        if (
+            account is None
+            or not token.reaches_account(account_id)
+            or not token.permissions & permissions
+        ):
             raise errors.lacks_permission(self.state.knobs.missing_permission_status)
         return account
 

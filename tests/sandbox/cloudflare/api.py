@@ -10,7 +10,15 @@ from functools import partial
 from aiohttp import web
 
 from sandbox.cloudflare import alerting_api, answering, errors, hostname_api, wire, zones
-from sandbox.cloudflare.answering import SETTINGS_READ, SETTINGS_WRITE, SSL_READ, SSL_WRITE, ZONE_READ, Desk, ok
+from sandbox.cloudflare.answering import (
+    SETTINGS_READ,
+    SETTINGS_WRITE,
+    SSL_READ,
+    SSL_WRITE,
+    ZONE_READ,
+    Desk,
+    ok,
+)
 from sandbox.cloudflare.calls import Calls
 from sandbox.cloudflare.certificates import Certificate, KeyPair, Status
 from sandbox.cloudflare.faults import ApiFault, Faults
@@ -52,17 +60,27 @@ class Api:
             ("GET", "/zones/{zone_id}", ZONE_READ, self._get_zone),
             ("GET", "/zones/{zone_id}/settings", SETTINGS_READ, self._list_settings),
             ("GET", "/zones/{zone_id}/settings/{setting_id}", SETTINGS_READ, self._get_setting),
-            ("PATCH", "/zones/{zone_id}/settings/{setting_id}", SETTINGS_WRITE, self._patch_setting),
+            (
+                "PATCH",
+                "/zones/{zone_id}/settings/{setting_id}",
+                SETTINGS_WRITE,
+                self._patch_setting,
+            ),
             ("GET", f"{aop}/settings", SSL_READ, self._get_enabled),
             ("PUT", f"{aop}/settings", SSL_WRITE, self._put_enabled),
-            *((method, f"{aop}{path}", groups, handler) for method, path, groups, handler in hosts.routes()),
+            *(
+                (method, f"{aop}{path}", groups, handler)
+                for method, path, groups, handler in hosts.routes()
+            ),
             ("GET", aop, SSL_READ, self._list_certificates),
             ("POST", aop, SSL_WRITE, self._upload),
             ("GET", f"{aop}/{{certificate_id}}", SSL_READ, self._get_certificate),
             ("DELETE", f"{aop}/{{certificate_id}}", SSL_WRITE, self._delete),
         ]
         app.router.add_get(f"{BASE}/user/tokens/verify", self._verify, allow_head=False)
-        app.router.add_get(f"{BASE}/accounts/{{account_id}}/tokens/verify", self._verify, allow_head=False)
+        app.router.add_get(
+            f"{BASE}/accounts/{{account_id}}/tokens/verify", self._verify, allow_head=False
+        )
         app.router.add_get(f"{BASE}/zones", self._list_zones, allow_head=False)
         for method, path, accounts_handler in accounts.routes():
             app.router.add_route(method, BASE + path, accounts_handler)
@@ -70,7 +88,9 @@ class Api:
             app.router.add_route(method, BASE + path, partial(self._in_zone, permissions, handler))
         return app
 
-    async def _in_zone(self, permissions: frozenset[str], handler: ZoneHandler, request: web.Request) -> web.Response:
+    async def _in_zone(
+        self, permissions: frozenset[str], handler: ZoneHandler, request: web.Request
+    ) -> web.Response:
         known = self._state.zones.get(request.match_info["zone_id"])
         if known is not None:
             request[ZONE] = known
@@ -104,7 +124,9 @@ class Api:
     async def _patch_setting(self, zone: Zone, request: web.Request) -> web.Response:
         name = request.match_info["setting_id"]
         value = (await answering.body(request)).get("value")
-        zones.change_setting(zone, name, value, now=self._clock(), knobs=self._state.knobs, path=request.path)
+        zones.change_setting(
+            zone, name, value, now=self._clock(), knobs=self._state.knobs, path=request.path
+        )
         return await self._get_setting(zone, request)
 
     async def _get_enabled(self, zone: Zone, _: web.Request) -> web.Response:
@@ -123,14 +145,22 @@ class Api:
         listed = [self._shown(one, status) for one, status in zone.listed(self._clock())]
         if knobs.certificates_per_page is not None:
             number = zones.number_of(request.query)
-            begin, end = (number - 1) * knobs.certificates_per_page, number * knobs.certificates_per_page
-            return ok(listed[begin:end], wire.page(len(listed[begin:end]), len(listed), number, knobs.certificates_per_page))
+            begin, end = (
+                (number - 1) * knobs.certificates_per_page,
+                number * knobs.certificates_per_page,
+            )
+            return ok(
+                listed[begin:end],
+                wire.page(len(listed[begin:end]), len(listed), number, knobs.certificates_per_page),
+            )
         if knobs.shuffle_list:
             _shuffler.shuffle(listed)
         return ok(None if not listed and knobs.empty_list_is_null else listed)
 
     async def _upload(self, zone: Zone, request: web.Request) -> web.Response:
-        certificate_pem, key_pem = answering.texts(await answering.body(request), "certificate", "private_key")
+        certificate_pem, key_pem = answering.texts(
+            await answering.body(request), "certificate", "private_key"
+        )
         knobs = self._state.knobs
         with self._desk.alone(zone):
             pair = KeyPair.read(certificate_pem, key_pem, mismatch_code=knobs.key_mismatch_code)
@@ -151,4 +181,6 @@ class Api:
         return ok(self._shown(one, Status.PENDING_DELETION))
 
     def _shown(self, one: Certificate, status: Status) -> wire.JSON:
-        return wire.certificate(one, status, wire.text(one.pair.pem, self._state.knobs.certificate_text, self._issuer()))
+        return wire.certificate(
+            one, status, wire.text(one.pair.pem, self._state.knobs.certificate_text, self._issuer())
+        )

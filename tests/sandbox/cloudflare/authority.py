@@ -48,7 +48,9 @@ class Authority:
             .not_valid_after(now + timedelta(days=3650))
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_KEY_USAGE_OF_A_CA, critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+            )
             .sign(key, hashes.SHA256())
         )
         return cls(KeyPair(certificate, key))
@@ -58,7 +60,13 @@ class Authority:
         """The CA's certificate."""
         return self.pair.pem
 
-    def client(self, common_name: str, *, not_before: datetime | None = None, not_after: datetime | None = None) -> KeyPair:
+    def client(
+        self,
+        common_name: str,
+        *,
+        not_before: datetime | None = None,
+        not_after: datetime | None = None,
+    ) -> KeyPair:
         """A leaf for a client; by default valid from one hour ago for two years."""
         return self._issue(common_name, [], ExtendedKeyUsageOID.CLIENT_AUTH, not_before, not_after)
 
@@ -88,5 +96,7 @@ class Authority:
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         )
         if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False
+            )
         return KeyPair(builder.sign(self.pair.key, hashes.SHA256()), key)

@@ -52,9 +52,15 @@ class Calls:
         """Begin an empty record; numbers go on."""
         self._calls.clear()
 
-    def matching(self, method: str = "*", path: str = "*", since: int = 0) -> Iterator[dict[str, Any]]:
+    def matching(
+        self, method: str = "*", path: str = "*", since: int = 0
+    ) -> Iterator[dict[str, Any]]:
         """Calls with a number above `since`, method and path matched as globs; a method of `!GET` means all but GET."""
         but, wanted = method.startswith("!"), method.removeprefix("!").upper()
         for call in self._calls:
-            if call.number > since and fnmatchcase(call.method, wanted) is not but and fnmatchcase(call.path, path):
+            if (
+                call.number > since
+                and fnmatchcase(call.method, wanted) is not but
+                and fnmatchcase(call.path, path)
+            ):
                 yield asdict(call)

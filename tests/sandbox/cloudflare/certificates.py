@@ -14,7 +14,13 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 from sandbox.cloudflare import errors
 from sandbox.cloudflare.timeline import Timeline
@@ -58,7 +64,9 @@ class KeyPair:
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise errors.unparsable("private key") from error
         if _public_bytes(key.public_key()) != _public_bytes(certificate.public_key()):
-            raise errors.ApiError(400, mismatch_code, "The private key does not match the certificate.")
+            raise errors.ApiError(
+                400, mismatch_code, "The private key does not match the certificate."
+            )
         return cls(certificate, key)  # type: ignore[arg-type]  # it matches a certificate's key, so it is one that can sign
 
     @property
@@ -79,7 +87,9 @@ class KeyPair:
     @property
     def sha1(self) -> str:
         """The fingerprint that nginx shows: lower-case hex."""
-        return hashlib.sha1(self.certificate.public_bytes(Encoding.DER), usedforsecurity=False).hexdigest()
+        return hashlib.sha1(
+            self.certificate.public_bytes(Encoding.DER), usedforsecurity=False
+        ).hexdigest()
 
     @property
     def signature(self) -> str:
@@ -93,12 +103,17 @@ class KeyPair:
 
     def covers(self, moment: datetime) -> bool:
         """Whether it is neither expired nor not yet valid."""
-        return self.certificate.not_valid_before_utc <= moment <= self.certificate.not_valid_after_utc
+        return (
+            self.certificate.not_valid_before_utc <= moment <= self.certificate.not_valid_after_utc
+        )
 
 
 @dataclass(slots=True)
 class Certificate:
-    """An uploaded key pair. Never changes but for its status; a deleted one stays as a tombstone."""
+    """An uploaded key pair.
+
+    Never changes but for its status; a deleted one stays as a tombstone.
+    """
 
     pair: KeyPair
     uploaded_on: float

@@ -1,4 +1,7 @@
-"""Whether an answer is one that Cloudflare's own OpenAPI description allows. For tests; `openapi.json` carries its licence and what was changed."""
+"""Whether an answer is one that Cloudflare's own OpenAPI description allows.
+
+For tests; `openapi.json` carries its licence and what was changed.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,9 @@ class Contract:
         described = responses.get(str(status)) or responses.get(f"{status // 100}XX")
         assert described, f"{method} {path} does not answer {status}, only {sorted(responses)}"
         schema = _as_json_schema(described["content"]["application/json"]["schema"])
-        validator = Draft7Validator({**schema, "components": self._components}, format_checker=_formats)
+        validator = Draft7Validator(
+            {**schema, "components": self._components}, format_checker=_formats
+        )
         wrong = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(body)]
         assert not wrong, f"{method} {path} {status}: {wrong}"
 

@@ -1,6 +1,7 @@
 """The control API: turn knobs, act as another writer, break things, and read what the double holds and has seen.
 
-JSON over HTTP on loopback, for tests, the demo and a person with curl; docs/sandbox.md lists it. It has no authentication.
+JSON over HTTP on loopback, for tests, the demo and a person with curl; docs/sandbox.md lists it. It
+has no authentication.
 """
 
 from __future__ import annotations
@@ -19,7 +20,15 @@ from sandbox.cloudflare.counters import Counters
 from sandbox.cloudflare.faults import ApiFault, EdgeFault, Faults
 from sandbox.cloudflare.knobs import Knobs, LocationKnobs
 from sandbox.cloudflare.location import Location
-from sandbox.cloudflare.orders import AccountOrder, AssociationOrder, CertificateOrder, TokenOrder, UsageOrder, UserOrder, ZoneOrder
+from sandbox.cloudflare.orders import (
+    AccountOrder,
+    AssociationOrder,
+    CertificateOrder,
+    TokenOrder,
+    UsageOrder,
+    UserOrder,
+    ZoneOrder,
+)
 from sandbox.cloudflare.state import State, Zone
 from sandbox.cloudflare.throttle import Throttle
 from sandbox.cloudflare.writer import Writer
@@ -103,7 +112,9 @@ class Control:
         return await self._get_knobs(request)
 
     async def _get_zones(self, _: web.Request) -> web.Response:
-        return web.json_response([views.zone(zone, self._clock()) for zone in self._state.zones.values()])
+        return web.json_response(
+            [views.zone(zone, self._clock()) for zone in self._state.zones.values()]
+        )
 
     async def _post_zone(self, request: web.Request) -> web.Response:
         zone = self._writer.make_zone(ZoneOrder.model_validate(await _body(request)))
@@ -122,7 +133,9 @@ class Control:
         return web.Response(status=204)
 
     async def _post_certificate(self, request: web.Request) -> web.Response:
-        one = self._writer.upload(self._zone(request), CertificateOrder.model_validate(await _body(request)))
+        one = self._writer.upload(
+            self._zone(request), CertificateOrder.model_validate(await _body(request))
+        )
         return web.json_response(views.certificate(one, self._clock()), status=201)
 
     async def _delete_certificate(self, request: web.Request) -> web.Response:
@@ -152,7 +165,9 @@ class Control:
 
     async def _put_usage(self, request: web.Request) -> web.Response:
         order = UsageOrder.model_validate(await _body(request))
-        self._throttle.use_up(request.match_info["id"], order.left, self._clock(), self._state.knobs)
+        self._throttle.use_up(
+            request.match_info["id"], order.left, self._clock(), self._state.knobs
+        )
         return web.Response(status=204)
 
     async def _get_tokens(self, _: web.Request) -> web.Response:
@@ -170,14 +185,18 @@ class Control:
         return web.json_response(views.token(token))
 
     async def _get_locations(self, _: web.Request) -> web.Response:
-        return web.json_response([views.location(location) for location in self._locations.values()])
+        return web.json_response(
+            [views.location(location) for location in self._locations.values()]
+        )
 
     async def _patch_location(self, request: web.Request) -> web.Response:
         code, body = request.match_info["code"], await _body(request)
         chosen = [location for location in self._locations.values() if code in {location.code, "*"}]
         if not chosen:
             raise web.HTTPNotFound
-        for location, knobs in [(location, _changed(LocationKnobs, location.knobs, body)) for location in chosen]:
+        for location, knobs in [
+            (location, _changed(LocationKnobs, location.knobs, body)) for location in chosen
+        ]:
             location.turn(knobs)
         return await self._get_locations(request)
 
@@ -186,7 +205,12 @@ class Control:
         zone = self._state.zone_of(hostname)
         if zone is None:
             raise web.HTTPNotFound
-        return web.json_response({code: views.presented(one.presents(zone, hostname)) for code, one in self._locations.items()})
+        return web.json_response(
+            {
+                code: views.presented(one.presents(zone, hostname))
+                for code, one in self._locations.items()
+            }
+        )
 
     async def _get_dns(self, request: web.Request) -> web.Response:
         hostname = request.match_info["hostname"]
@@ -194,10 +218,14 @@ class Control:
         if zone is None:
             raise web.HTTPNotFound
         origins = [origin.model_dump() for origin in zone.replicas(hostname)]
-        return web.json_response({"hostname": hostname, "proxied": zone.serves(hostname), "origins": origins})
+        return web.json_response(
+            {"hostname": hostname, "proxied": zone.serves(hostname), "origins": origins}
+        )
 
     async def _get_counters(self, _: web.Request) -> web.Response:
-        return web.json_response({code: location.counters.as_json() for code, location in self._locations.items()})
+        return web.json_response(
+            {code: location.counters.as_json() for code, location in self._locations.items()}
+        )
 
     async def _delete_counters(self, _: web.Request) -> web.Response:
         for location in self._locations.values():
@@ -206,7 +234,9 @@ class Control:
 
     async def _get_calls(self, request: web.Request) -> web.Response:
         query = request.query
-        found = self._calls.matching(query.get("method", "*"), query.get("path", "*"), int(query.get("since", "0")))
+        found = self._calls.matching(
+            query.get("method", "*"), query.get("path", "*"), int(query.get("since", "0"))
+        )
         return web.json_response(list(found))
 
     async def _delete_calls(self, _: web.Request) -> web.Response:
@@ -215,7 +245,9 @@ class Control:
 
     async def _get_faults(self, _: web.Request) -> web.Response:
         api = [rule.model_dump() for rule in self._api_faults.rules]
-        return web.json_response({"api": api, "edge": [rule.model_dump() for rule in self._edge_faults.rules]})
+        return web.json_response(
+            {"api": api, "edge": [rule.model_dump() for rule in self._edge_faults.rules]}
+        )
 
     async def _post_api_fault(self, request: web.Request) -> web.Response:
         rule = self._api_faults.add(ApiFault.model_validate(await _body(request)))
@@ -246,7 +278,9 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except ValidationError as error:
-        return web.json_response({"errors": json.loads(error.json(include_url=False, include_input=False))}, status=422)
+        return web.json_response(
+            {"errors": json.loads(error.json(include_url=False, include_input=False))}, status=422
+        )
     except errors.ApiError as error:
         return web.json_response({"errors": [str(error)]}, status=error.status)
     except LookupError as error:

@@ -19,10 +19,12 @@ class Counters:
     """Opened to origins, plain ones included."""
     open_connections: int = 0
     finished_connections: Counter[int] = field(default_factory=Counter)
-    """Requests that a connection to an origin had carried when it was closed, and how many had carried as many."""
+    """Requests that a connection to an origin had carried when it was closed, and how many had
+    carried as many."""
     origin_requests: int = 0
     retries_on_reused: int = 0
-    """Requests sent a second time because a reused connection closed before the first byte of the answer."""
+    """Requests sent a second time because a reused connection closed before the first byte of the
+    answer."""
     answers: Counter[str] = field(default_factory=Counter)
     """To visitors, as `https 200` or `http 308`; what the edge itself answers included."""
     presented: Counter[str] = field(default_factory=Counter)
@@ -38,14 +40,19 @@ class Counters:
                 "resumed": self.resumed_handshakes.total(),
                 "failed": self.failed_handshakes,
                 "by_version": {
-                    version: {"full": self.full_handshakes[version], "resumed": self.resumed_handshakes[version]}
+                    version: {
+                        "full": self.full_handshakes[version],
+                        "resumed": self.resumed_handshakes[version],
+                    }
                     for version in sorted({*self.full_handshakes, *self.resumed_handshakes})
                 },
             },
             "connections": self.connections,
             "open_connections": self.open_connections,
             "origin_requests": self.origin_requests,
-            "requests_per_finished_connection": {str(carried): many for carried, many in sorted(self.finished_connections.items())},
+            "requests_per_finished_connection": {
+                str(carried): many for carried, many in sorted(self.finished_connections.items())
+            },
             "retries_on_reused": self.retries_on_reused,
             "answers": dict(sorted(self.answers.items())),
             "presented": dict(self.presented),

@@ -14,8 +14,19 @@ from typing import Literal, Protocol
 
 ALL_PERMISSIONS = frozenset(
     {
-        *("Zone Read", "Zone Settings Read", "Zone Settings Write", "SSL and Certificates Read", "SSL and Certificates Write"),
-        *("Notifications Read", "Notifications Write", "Account Settings Read", "Account Settings Write"),
+        *(
+            "Zone Read",
+            "Zone Settings Read",
+            "Zone Settings Write",
+            "SSL and Certificates Read",
+            "SSL and Certificates Write",
+        ),
+        *(
+            "Notifications Read",
+            "Notifications Write",
+            "Account Settings Read",
+            "Account Settings Write",
+        ),
     }
 )
 """What a user's key may do, and what a token can be given here."""
@@ -74,7 +85,9 @@ class Token:
 
     def reaches(self, zone: Scoped) -> bool:
         """Whether the zone is in its scope."""
-        return self.account_id in {None, zone.account_id} and (self.zones is None or zone.id in self.zones)
+        return self.account_id in {None, zone.account_id} and (
+            self.zones is None or zone.id in self.zones
+        )
 
     def reaches_account(self, account_id: str) -> bool:
         """Whether it may do anything with the account itself, which a token for zones may not."""
@@ -83,4 +96,6 @@ class Token:
     def works(self, now: float) -> bool:
         """Whether it is active, and the moment within its time."""
         begun = self.not_before is None or self.not_before <= now
-        return self.status == "active" and begun and (self.expires_on is None or now < self.expires_on)
+        return (
+            self.status == "active" and begun and (self.expires_on is None or now < self.expires_on)
+        )

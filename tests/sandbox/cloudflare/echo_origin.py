@@ -1,4 +1,7 @@
-"""A real nginx that tells what a request came with: an origin for tests of the edge. It asks for a client certificate and refuses nobody for it."""
+"""A real nginx that tells what a request came with: an origin for tests of the edge.
+
+It asks for a client certificate and refuses nobody for it.
+"""
 
 import json
 import os
@@ -15,7 +18,8 @@ from sandbox.ports import free_port
 from sandbox.processes import Child
 from sandbox.waiting import until
 
-# The session cache and the tickets as ingress-nginx renders them (facts: ingress-nginx#session-tickets).
+# The session cache and the tickets as ingress-nginx renders them
+# (facts: ingress-nginx#session-tickets).
 CONF = """
 daemon off; {user}worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log info;
 events {{ worker_connections 256; }}
@@ -46,7 +50,13 @@ class EchoOrigin:
     """A running nginx within the block; every answer of `/` is JSON."""
 
     def __init__(
-        self, folder: Path, authority: Authority, *, name: str = "one", verify: str = "optional_no_ca", keepalive_s: int = 60
+        self,
+        folder: Path,
+        authority: Authority,
+        *,
+        name: str = "one",
+        verify: str = "optional_no_ca",
+        keepalive_s: int = 60,
     ) -> None:
         self.folder = folder
         self.address = "127.0.0.1"
@@ -68,12 +78,23 @@ class EchoOrigin:
         leaf = self._authority.server(["example.com", "*.example.com"])
         (self.folder / "server.pem").write_text(leaf.key_pem + leaf.pem)
         self._configure("first")
-        self._child = Child(self._command(), log=self.folder / "stdout.log", death_signal=signal.SIGTERM)
+        self._child = Child(
+            self._command(), log=self.folder / "stdout.log", death_signal=signal.SIGTERM
+        )
         pid = self.folder / "nginx.pid"
-        until(lambda: pid.exists() and pid.read_text().strip(), within_s=10, describe=lambda: f"nginx to start; it said {self._said()}")
+        until(
+            lambda: pid.exists() and pid.read_text().strip(),
+            within_s=10,
+            describe=lambda: f"nginx to start; it said {self._said()}",
+        )
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
 
     def stop(self) -> None:
@@ -91,9 +112,19 @@ class EchoOrigin:
         children = Path(f"/proc/{self._child.pid}/task/{self._child.pid}/children")
         old = set(children.read_text().split())
         self._configure(revision)
-        subprocess.run([*map(str, self._command()), "-s", "reload"], check=True, capture_output=True, timeout=10)
-        # An old worker accepts for a moment longer, and knows nothing of the new sessions (facts: ingress-nginx#old-workers).
-        until(lambda: not old & set(children.read_text().split()), within_s=10, describe="the old worker to be gone")
+        subprocess.run(
+            [*map(str, self._command()), "-s", "reload"],
+            check=True,
+            capture_output=True,
+            timeout=10,
+        )
+        # An old worker accepts for a moment longer, and knows nothing of the new sessions
+        # (facts: ingress-nginx#old-workers).
+        until(
+            lambda: not old & set(children.read_text().split()),
+            within_s=10,
+            describe="the old worker to be gone",
+        )
 
     def _configure(self, revision: str) -> None:
         facts: dict[str, Any] = {
@@ -105,11 +136,23 @@ class EchoOrigin:
             # Workers of root would run as nobody, whom the folders of tests are closed to.
             "user": "" if os.geteuid() else f"user {pwd.getpwuid(0).pw_name}; ",
         }
-        ports = {"https_port": self.https_port, "http_port": self.http_port, "keepalive_s": self._keepalive_s}
+        ports = {
+            "https_port": self.https_port,
+            "http_port": self.http_port,
+            "keepalive_s": self._keepalive_s,
+        }
         (self.folder / "nginx.conf").write_text(CONF.format(**facts, **ports))
 
     def _command(self) -> list[str | Path]:
-        return [programs.find().path, "-p", f"{self.folder}/", "-e", self.folder / "error.log", "-c", self.folder / "nginx.conf"]
+        return [
+            programs.find().path,
+            "-p",
+            f"{self.folder}/",
+            "-e",
+            self.folder / "error.log",
+            "-c",
+            self.folder / "nginx.conf",
+        ]
 
     def _said(self) -> str:
         log = self.folder / "error.log"

@@ -26,7 +26,16 @@ _PATIENCE_S = 120
 """How long a visitor of a location that answers nothing is held."""
 
 _OF_THE_EDGE = frozenset(
-    {b"host", b"expect", b"cf-ray", b"cf-connecting-ip", b"cf-visitor", b"x-forwarded-proto", b"x-forwarded-for", b"cdn-loop"}
+    {
+        b"host",
+        b"expect",
+        b"cf-ray",
+        b"cf-connecting-ip",
+        b"cf-visitor",
+        b"x-forwarded-proto",
+        b"x-forwarded-for",
+        b"cdn-loop",
+    }
 )
 
 
@@ -64,7 +73,13 @@ class Visit:
 class Edge:
     """All locations. `tls` answers visitors with a certificate for the name they ask for."""
 
-    def __init__(self, state: State, locations: Mapping[str, Location], faults: Faults[EdgeFault], tls: ssl.SSLContext) -> None:
+    def __init__(
+        self,
+        state: State,
+        locations: Mapping[str, Location],
+        faults: Faults[EdgeFault],
+        tls: ssl.SSLContext,
+    ) -> None:
         self.locations = locations
         self._state = state
         self._faults = faults
@@ -75,7 +90,9 @@ class Edge:
         """Listen on two free ports per location."""
         for location in self.locations.values():
             for scheme, tls in (("https", self._tls), ("http", None)):
-                server = await asyncio.start_server(partial(self._visit, location, scheme), address, 0, ssl=tls, backlog=1024)
+                server = await asyncio.start_server(
+                    partial(self._visit, location, scheme), address, 0, ssl=tls, backlog=1024
+                )
                 self._servers.append(server)
                 setattr(location, f"{scheme}_port", server.sockets[0].getsockname()[1])
 
@@ -86,7 +103,13 @@ class Edge:
         for location in self.locations.values():
             location.close_idle()
 
-    async def _visit(self, location: Location, scheme: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _visit(
+        self,
+        location: Location,
+        scheme: str,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
         async def write(data: bytes) -> None:
             writer.write(data)
             await writer.drain()
@@ -95,7 +118,9 @@ class Edge:
         address: str = writer.get_extra_info("peername")[0]
         try:
             while isinstance(request := await stream.next_event(), h11.Request):
-                await self._answer(Visit(location, scheme, address, stream, request, new_ray(location.code)))
+                await self._answer(
+                    Visit(location, scheme, address, stream, request, new_ray(location.code))
+                )
                 if not stream.reusable:
                     break
                 stream.h11.start_next_cycle()
@@ -110,18 +135,28 @@ class Edge:
         if not has_body(visit.request.headers):
             await visit.stream.next_event()  # the end of the message
         rules = self._faults.rules
-        fault = self._faults.strike([rule for rule in rules if rule.matches(visit.location.code, visit.scheme, visit.host, visit.path)])
+        fault = self._faults.strike(
+            [
+                rule
+                for rule in rules
+                if rule.matches(visit.location.code, visit.scheme, visit.host, visit.path)
+            ]
+        )
         if fault is not None:
             await self._misbehave(visit, fault)
             return
         zone = self._state.zone_of(visit.host)
         if zone is None or not zone.serves(visit.host):
-            await _own_answer(visit, 409, b"error code: 1001", [(b"content-type", b"text/plain; charset=UTF-8")])
+            await _own_answer(
+                visit, 409, b"error code: 1001", [(b"content-type", b"text/plain; charset=UTF-8")]
+            )
             return
         try:
             connection, response = await self._ask(visit, zone)
         except OriginError as error:
-            visit.location.counters.problems.append(f"{visit.ray} {visit.scheme}://{visit.host}{visit.path} {error}")
+            visit.location.counters.problems.append(
+                f"{visit.ray} {visit.scheme}://{visit.host}{visit.path} {error}"
+            )
             await _own_answer(visit, error.status, pages.page(error.status, visit.host, visit.ray))
             return
         await _relay(visit, connection, response)
@@ -132,9 +167,18 @@ class Edge:
             raise BrokenError
         extra = [(name.lower().encode(), value.encode()) for name, value in fault.headers.items()]
         if fault.answer == "challenge":
-            await _own_answer(visit, 403, pages.challenge(visit.host, visit.ray), [(b"cf-mitigated", b"challenge"), *extra])
+            await _own_answer(
+                visit,
+                403,
+                pages.challenge(visit.host, visit.ray),
+                [(b"cf-mitigated", b"challenge"), *extra],
+            )
         else:
-            page = pages.page(fault.answer, visit.host, visit.ray) if fault.body is None else fault.body.encode()
+            page = (
+                pages.page(fault.answer, visit.host, visit.ray)
+                if fault.body is None
+                else fault.body.encode()
+            )
             await _own_answer(visit, fault.answer, page, extra)
 
     async def _ask(self, visit: Visit, zone: Zone) -> tuple[OriginConnection, h11.Response]:
@@ -147,7 +191,9 @@ class Edge:
                 return reused, await _exchange(visit, reused)
             except ClosedError as error:
                 if not visit.repeatable:
-                    raise OriginError(520, f"{error}, and {visit.request.method.decode()} is not repeated") from error
+                    raise OriginError(
+                        520, f"{error}, and {visit.request.method.decode()} is not repeated"
+                    ) from error
                 location.counters.retries_on_reused += 1
         fresh = await location.open(zone, visit.host, plain=plain)
         try:
@@ -164,7 +210,9 @@ async def _exchange(visit: Visit, connection: OriginConnection) -> h11.Response:
             return await _head(connection)
     except TimeoutError as error:
         connection.close()
-        raise OriginError(524, f"{connection.target.address}:{connection.target.port} did not answer in time") from error
+        raise OriginError(
+            524, f"{connection.target.address}:{connection.target.port} did not answer in time"
+        ) from error
     except BaseException:
         connection.close()
         raise
@@ -173,7 +221,9 @@ async def _exchange(visit: Visit, connection: OriginConnection) -> h11.Response:
 async def _send(visit: Visit, connection: OriginConnection) -> None:
     connection.begin()
     visit.location.counters.origin_requests += 1
-    request = h11.Request(method=visit.request.method, target=visit.request.target, headers=_for_origin(visit))
+    request = h11.Request(
+        method=visit.request.method, target=visit.request.target, headers=_for_origin(visit)
+    )
     if not has_body(visit.request.headers):
         await connection.stream.send(request, h11.EndOfMessage())
         return
@@ -203,7 +253,9 @@ async def _head(connection: OriginConnection) -> h11.Response:
 async def _relay(visit: Visit, connection: OriginConnection, response: h11.Response) -> None:
     """Pass the answer on, chunk by chunk, and keep the connection for the next request."""
     headers = [*end_to_end(response.headers, but=frozenset({b"server"})), *_by_the_edge(visit.ray)]
-    waiting: list[h11.Event] = [h11.Response(status_code=response.status_code, reason=response.reason, headers=headers)]
+    waiting: list[h11.Event] = [
+        h11.Response(status_code=response.status_code, reason=response.reason, headers=headers)
+    ]
     visit.location.counters.answers[f"{visit.scheme} {response.status_code}"] += 1
     try:
         async for chunk in connection.stream.body():
@@ -219,18 +271,34 @@ async def _relay(visit: Visit, connection: OriginConnection, response: h11.Respo
     visit.location.keep(connection)
 
 
-async def _own_answer(visit: Visit, status: int, body: bytes, headers: Headers | None = None) -> None:
+async def _own_answer(
+    visit: Visit, status: int, body: bytes, headers: Headers | None = None
+) -> None:
     said = dict(headers or [])
     said.setdefault(b"content-type", b"text/html; charset=UTF-8")
-    all_headers = [*said.items(), (b"content-length", str(len(body)).encode()), (b"cache-control", b"no-store"), *_by_the_edge(visit.ray)]
+    all_headers = [
+        *said.items(),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+        *_by_the_edge(visit.ray),
+    ]
     visit.location.counters.answers[f"{visit.scheme} {status}"] += 1
     shown = b"" if visit.request.method == b"HEAD" else body
-    await visit.stream.send(h11.Response(status_code=status, headers=all_headers), h11.Data(data=shown), h11.EndOfMessage())
+    await visit.stream.send(
+        h11.Response(status_code=status, headers=all_headers),
+        h11.Data(data=shown),
+        h11.EndOfMessage(),
+    )
 
 
 async def _refuse(stream: Stream) -> None:
     if stream.h11.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-        await stream.send(h11.Response(status_code=400, headers=[(b"content-length", b"0"), (b"connection", b"close")]), h11.EndOfMessage())
+        await stream.send(
+            h11.Response(
+                status_code=400, headers=[(b"content-length", b"0"), (b"connection", b"close")]
+            ),
+            h11.EndOfMessage(),
+        )
 
 
 def _by_the_edge(ray: str) -> Headers:

@@ -1,15 +1,21 @@
 """What the API answers when it refuses, by code (facts: cloudflare#error-codes).
 
-Where no source states the HTTP status of a code it is 400. Messages are as seen by others and are not to be relied upon.
+Where no source states the HTTP status of a code it is 400. Messages are as seen by others and are
+not to be relied upon.
 """
 
 from collections.abc import Mapping
 
 
 class ApiError(Exception):
-    """A refusal with its HTTP status. `code` None stands for an error of which no code is known: it is answered as 1000."""
+    """A refusal with its HTTP status.
 
-    def __init__(self, status: int, code: int | None, message: str, headers: Mapping[str, str] | None = None) -> None:
+    `code` None stands for an error of which no code is known: it is answered as 1000.
+    """
+
+    def __init__(
+        self, status: int, code: int | None, message: str, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(f"{status} / {code}: {message}")
         self.status = status
         self.code = 1000 if code is None else code
@@ -19,7 +25,9 @@ class ApiError(Exception):
 
 def not_routable(path: str, status: int = 404) -> ApiError:
     """Unknown path, or an id that cannot be one."""
-    return ApiError(status, 7003, f"Could not route to {path}, perhaps your object identifier is invalid?")
+    return ApiError(
+        status, 7003, f"Could not route to {path}, perhaps your object identifier is invalid?"
+    )
 
 
 def lacks_permission(status: int = 403) -> ApiError:
@@ -34,7 +42,10 @@ def lacks_settings_permission() -> ApiError:
 
 def lacks_zone_permission(token_id: str) -> ApiError:
     """As the list of zones says it."""
-    actor, permission = f"com.cloudflare.api.token.{token_id}", "com.cloudflare.api.account.zone.list"
+    actor, permission = (
+        f"com.cloudflare.api.token.{token_id}",
+        "com.cloudflare.api.account.zone.list",
+    )
     return ApiError(403, 0, f"Actor '{actor}' requires permission '{permission}' to list zones")
 
 

@@ -37,7 +37,14 @@ def new_ray(location: str) -> str:
 class Gate:
     """The one middleware of the API."""
 
-    def __init__(self, state: State, clock: Callable[[], float], faults: Faults[ApiFault], calls: Calls, throttle: Throttle) -> None:
+    def __init__(
+        self,
+        state: State,
+        clock: Callable[[], float],
+        faults: Faults[ApiFault],
+        calls: Calls,
+        throttle: Throttle,
+    ) -> None:
         self._state = state
         self._clock = clock
         self._faults = faults
@@ -76,14 +83,20 @@ class Gate:
             return _hang_up(request)
         answer.headers["cf-ray"] = ray
         # Cloudflare's edge tells clients apart by this one.
-        answer.headers[hdrs.SET_COOKIE] = f"__cf_bm={token.id if token else ray}; path=/; HttpOnly; SameSite=None"
+        answer.headers[hdrs.SET_COOKIE] = (
+            f"__cf_bm={token.id if token else ray}; path=/; HttpOnly; SameSite=None"
+        )
         if token and (standing := request.get(STANDING)):
             answer.headers.update(standing.headers(self._state.knobs))
         answer.headers[hdrs.SERVER] = "cloudflare"
         return answer
 
-    async def _with_faults(self, request: web.Request, handler: Handler, path: str) -> tuple[web.StreamResponse | None, int | None]:
-        fault = self._faults.strike([rule for rule in self._faults.rules if rule.matches(request.method, path)])
+    async def _with_faults(
+        self, request: web.Request, handler: Handler, path: str
+    ) -> tuple[web.StreamResponse | None, int | None]:
+        fault = self._faults.strike(
+            [rule for rule in self._faults.rules if rule.matches(request.method, path)]
+        )
         answer: web.StreamResponse | None = None
         code: int | None = None
         if fault is None or fault.when == "after" or (fault.status is None and not fault.drop):
@@ -98,9 +111,13 @@ class Gate:
             return None, None
         if fault.status is None:
             return answer, code
-        return web.Response(status=fault.status, body=fault.body.encode(), headers=fault.headers), None
+        return web.Response(
+            status=fault.status, body=fault.body.encode(), headers=fault.headers
+        ), None
 
-    async def _answer(self, request: web.Request, handler: Handler) -> tuple[web.StreamResponse, int | None]:
+    async def _answer(
+        self, request: web.Request, handler: Handler
+    ) -> tuple[web.StreamResponse, int | None]:
         try:
             request[TOKEN] = token = self._authenticate(request)
             self._throttled(request, token)
@@ -109,7 +126,11 @@ class Gate:
         except errors.ApiError as error:
             return self._refusal(error), error.code
         except web.HTTPException as error:
-            refused = errors.not_routable(request.path) if error.status == 404 else errors.ApiError(error.status, 10405, error.reason)
+            refused = (
+                errors.not_routable(request.path)
+                if error.status == 404
+                else errors.ApiError(error.status, 10405, error.reason)
+            )
             return self._refusal(refused), refused.code
 
     def _throttled(self, request: web.Request, token: Token) -> None:
@@ -123,7 +144,10 @@ class Gate:
             )
             said = f"{words}Please wait and consider throttling your request speed"
             raise errors.ApiError(
-                knobs.throttled_status, knobs.throttled_code, said, {"retry-after": str(standing.reset_s)} if knobs.rate_retry_after else {}
+                knobs.throttled_status,
+                knobs.throttled_code,
+                said,
+                {"retry-after": str(standing.reset_s)} if knobs.rate_retry_after else {},
             )
 
     def _flaky(self) -> None:
@@ -138,7 +162,9 @@ class Gate:
             return self._user_of(email, key)
         header = request.headers.get(hdrs.AUTHORIZATION)
         if header is None:
-            raise errors.ApiError(400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers")
+            raise errors.ApiError(
+                400, 9106, "Missing X-Auth-Key, X-Auth-Email or Authorization headers"
+            )
         if not _AUTHORIZATION.fullmatch(header):
             raise errors.malformed_authorization()
         token = self._state.token_with(header.removeprefix("Bearer "))
@@ -155,14 +181,26 @@ class Gate:
         return token
 
     def _user_of(self, email: str, key: str) -> Token:
-        user = next((user for user in self._state.users.values() if (user.email, user.key) == (email, key)), None)
+        user = next(
+            (user for user in self._state.users.values() if (user.email, user.key) == (email, key)),
+            None,
+        )
         if user is None:
             raise errors.unknown_key()
         return Token(user.key, ALL_PERMISSIONS, user.id, id=user.id)
 
     def _refusal(self, error: errors.ApiError) -> web.Response:
-        chain = {"code": 6111, "message": "Invalid format for Authorization header"} if error.code == 6003 else None
-        body = wire.failure(error.code, error.message, chain=chain, result=self._state.knobs.failure_result == "null")
+        chain = (
+            {"code": 6111, "message": "Invalid format for Authorization header"}
+            if error.code == 6003
+            else None
+        )
+        body = wire.failure(
+            error.code,
+            error.message,
+            chain=chain,
+            result=self._state.knobs.failure_result == "null",
+        )
         return web.json_response(body, status=error.status, headers=error.headers)
 
 

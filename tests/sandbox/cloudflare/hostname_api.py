@@ -32,11 +32,17 @@ class HostnameApi:
 
     async def _list_certificates(self, zone: Zone, _: web.Request) -> web.Response:
         now = self._desk.clock()
-        held = [wire.certificate(one, one.status.at(now)) for one in zone.hostname_certificates.values() if one.exists(now)]
+        held = [
+            wire.certificate(one, one.status.at(now))
+            for one in zone.hostname_certificates.values()
+            if one.exists(now)
+        ]
         return ok(held or (None if self._desk.state.knobs.empty_list_is_null else []))
 
     async def _upload(self, zone: Zone, request: web.Request) -> web.Response:
-        certificate_pem, key_pem = answering.texts(await answering.body(request), "certificate", "private_key")
+        certificate_pem, key_pem = answering.texts(
+            await answering.body(request), "certificate", "private_key"
+        )
         knobs = self._desk.state.knobs
         with self._desk.alone(zone):
             pair = KeyPair.read(certificate_pem, key_pem, mismatch_code=knobs.key_mismatch_code)
@@ -49,7 +55,9 @@ class HostnameApi:
 
     async def _delete(self, zone: Zone, request: web.Request) -> web.Response:
         with self._desk.alone(zone):
-            one = zone.delete_for_hosts(answering.certificate_id(request), self._desk.clock(), self._desk.state.knobs)
+            one = zone.delete_for_hosts(
+                answering.certificate_id(request), self._desk.clock(), self._desk.state.knobs
+            )
         return ok(wire.certificate(one, Status.PENDING_DELETION))
 
     async def _list_associations(self, zone: Zone, request: web.Request) -> web.Response:
@@ -57,24 +65,46 @@ class HostnameApi:
             raise errors.not_routable(request.path)
         number, size = zones.paging(request.query, default=50, least=1, most=1000)
         statuses = set(request.query.get("status", "active").split(","))
-        # An association is `active` as soon as it is made: this double has no delays of associations but that of a void.
+        # An association is `active` as soon as it is made: this double has no delays of
+        # associations but that of a void.
         live = list(zone.associations.values()) if statuses & {"active", "all"} else []
         shown = live[(number - 1) * size : number * size]
         now = self._desk.clock()
-        return ok([wire.listed_association(one, now) for one in shown], wire.page(len(shown), len(live), number, size))
+        return ok(
+            [wire.listed_association(one, now) for one in shown],
+            wire.page(len(shown), len(live), number, size),
+        )
 
     async def _put_associations(self, zone: Zone, request: web.Request) -> web.Response:
         wanted = (await answering.body(request)).get("config")
-        if not isinstance(wanted, list) or not all(isinstance(one, dict) and isinstance(one.get("hostname"), str) for one in wanted):
+        if not isinstance(wanted, list) or not all(
+            isinstance(one, dict) and isinstance(one.get("hostname"), str) for one in wanted
+        ):
             raise errors.ApiError(400, None, "config must be a list of hostnames")
         now, knobs = self._desk.clock(), self._desk.state.knobs
-        if outside := [one["hostname"] for one in wanted if len(one["hostname"]) > 255 or not zone.covers(one["hostname"])]:
+        if outside := [
+            one["hostname"]
+            for one in wanted
+            if len(one["hostname"]) > 255 or not zone.covers(one["hostname"])
+        ]:
             raise errors.ApiError(400, None, f"{outside[0][:60]} is not in this zone")
-        made = [zone.configure(one["hostname"], one.get("cert_id"), one.get("enabled"), now, knobs) for one in wanted]
-        return ok([wire.association(one, zone.hostname_certificates.get(one.certificate_id), now) for one in made])
+        made = [
+            zone.configure(one["hostname"], one.get("cert_id"), one.get("enabled"), now, knobs)
+            for one in wanted
+        ]
+        return ok(
+            [
+                wire.association(one, zone.hostname_certificates.get(one.certificate_id), now)
+                for one in made
+            ]
+        )
 
     async def _get_association(self, zone: Zone, request: web.Request) -> web.Response:
         one = zone.associations.get(request.match_info["hostname"])
         if one is None:
             raise errors.association_not_found()
-        return ok(wire.association(one, zone.hostname_certificates.get(one.certificate_id), self._desk.clock()))
+        return ok(
+            wire.association(
+                one, zone.hostname_certificates.get(one.certificate_id), self._desk.clock()
+            )
+        )

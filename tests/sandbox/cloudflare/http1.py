@@ -1,4 +1,7 @@
-"""HTTP/1.1 over any pair of read and write functions (h11 decides what is legal). Used on both sides of the edge."""
+"""HTTP/1.1 over any pair of read and write functions (h11 decides what is legal).
+
+Used on both sides of the edge.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,16 @@ from contextlib import suppress
 import h11
 
 _HOP_BY_HOP = frozenset(
-    {b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"proxy-authenticate",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
 )
 
 Headers = list[tuple[bytes, bytes]]
@@ -19,7 +31,10 @@ class Stream:
     """One side of a connection. `read` answers b"" at the end of the stream."""
 
     def __init__(
-        self, role: type[h11.CLIENT | h11.SERVER], read: Callable[[], Awaitable[bytes]], write: Callable[[bytes], Awaitable[None]]
+        self,
+        role: type[h11.CLIENT | h11.SERVER],
+        read: Callable[[], Awaitable[bytes]],
+        write: Callable[[bytes], Awaitable[None]],
     ) -> None:
         self.h11 = h11.Connection(role)
         self._read = read
@@ -67,9 +82,19 @@ class Stream:
         return self.h11.our_state is h11.DONE and self.h11.their_state is h11.DONE
 
 
-def end_to_end(headers: Iterable[tuple[bytes, bytes]], *, but: frozenset[bytes] = frozenset()) -> Headers:
-    """The headers that a proxy passes on. Names are lower-case, as h11 gives them. `transfer-encoding: chunked` is kept by `framing`."""
-    named = {token.strip().lower() for name, value in headers if name == b"connection" for token in value.split(b",")}
+def end_to_end(
+    headers: Iterable[tuple[bytes, bytes]], *, but: frozenset[bytes] = frozenset()
+) -> Headers:
+    """The headers that a proxy passes on. Names are lower-case, as h11 gives them.
+
+    `transfer-encoding: chunked` is kept by `framing`.
+    """
+    named = {
+        token.strip().lower()
+        for name, value in headers
+        if name == b"connection"
+        for token in value.split(b",")
+    }
     drop = _HOP_BY_HOP | named | but
     return [(name, value) for name, value in headers if name not in drop]
 
@@ -82,7 +107,10 @@ def framing(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 def has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether a request announces a body."""
-    return any(name == b"transfer-encoding" or (name == b"content-length" and value != b"0") for name, value in headers)
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in headers
+    )
 
 
 def value_of(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> str:

@@ -38,7 +38,8 @@ class Knobs(Strict):
     list_lag_s: Seconds = 0
     """How old the state is that the list of certificates shows."""
     ssl_s: Seconds = 0
-    """How long a change of the SSL mode takes to reach the edge; the API says the new value at once."""
+    """How long a change of the SSL mode takes to reach the edge; the API says the new value at
+    once."""
     mutation_s: Seconds = 0
     """How long one upload or delete takes to be answered; another one meanwhile gets 409."""
     busy_s: Seconds = 0
@@ -51,7 +52,9 @@ class Knobs(Strict):
     shuffle_list: bool = True
     certificates_per_page: int | None = Field(default=None, ge=1)
     """How many certificates a page of the list shows; None: there are no pages."""
-    certificate_text: Literal["as it was", "without newline", "with CRLF", "with its issuer"] = "as it was"
+    certificate_text: Literal["as it was", "without newline", "with CRLF", "with its issuer"] = (
+        "as it was"
+    )
     """How the certificate comes back."""
     lasting_1406: bool = False
     """Whether every upload is refused as one that is there."""

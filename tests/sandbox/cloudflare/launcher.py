@@ -37,7 +37,9 @@ class LocationAddress:
 
 
 class Control:
-    """A client of the control API. Every method raises `httpx.HTTPStatusError` for an order that the double refuses.
+    """A client of the control API.
+
+    Every method raises `httpx.HTTPStatusError` for an order that the double refuses.
 
     `zone` is a zone's name or id. Answers are the JSON of the control API.
     """
@@ -46,11 +48,17 @@ class Control:
         self.url = url
         self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
 
-    def ask(self, method: str, path: str, body: Any = None, query: dict[str, str | int] | None = None) -> Any:
+    def ask(
+        self, method: str, path: str, body: Any = None, query: dict[str, str | int] | None = None
+    ) -> Any:
         """Any call; the decoded answer, None for an empty one."""
         answer = self._http.request(method, path, json=body, params=query)
         if answer.is_error:
-            raise httpx.HTTPStatusError(f"{method} {path}: {answer.status_code} {answer.text}", request=answer.request, response=answer)
+            raise httpx.HTTPStatusError(
+                f"{method} {path}: {answer.status_code} {answer.text}",
+                request=answer.request,
+                response=answer,
+            )
         return answer.json() if answer.content else None
 
     def state(self) -> Any:
@@ -141,7 +149,8 @@ class Control:
 class CloudflareDouble:
     """The running double. A context manager; `stop` is enough as well.
 
-    `locations` maps codes to propagation delays in seconds; the first is the one that the operator's probes meet.
+    `locations` maps codes to propagation delays in seconds; the first is the one that the
+    operator's probes meet.
     """
 
     def __init__(
@@ -165,10 +174,14 @@ class CloudflareDouble:
             argv += ["--zone", zone]
         if origin_ca_file is not None:
             argv += ["--origin-ca", str(origin_ca_file)]
-        path = os.pathsep.join([str(Path(sandbox.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+        path = os.pathsep.join(
+            [str(Path(sandbox.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+        )
         self.process = Child(argv, log=self._log, env={**os.environ, "PYTHONPATH": path})
         try:
-            said = waiting.until(self._ready_line, within_s=30, describe="the Cloudflare double to be ready")
+            said = waiting.until(
+                self._ready_line, within_s=30, describe="the Cloudflare double to be ready"
+            )
         except BaseException:
             self.process.kill()
             raise
@@ -198,7 +211,12 @@ class CloudflareDouble:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
 
     def _ready_line(self) -> dict[str, Any]:
@@ -212,4 +230,8 @@ class CloudflareDouble:
 
 
 def _triple(origin: Origin | tuple[str, int, int]) -> tuple[str, int, int]:
-    return (origin.address, origin.https_port, origin.http_port) if isinstance(origin, Origin) else origin
+    return (
+        (origin.address, origin.https_port, origin.http_port)
+        if isinstance(origin, Origin)
+        else origin
+    )

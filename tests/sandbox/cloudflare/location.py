@@ -21,14 +21,22 @@ from sandbox.cloudflare.tls import Version, context
 
 _chooser = random.SystemRandom()
 
-# Hostname, address, port, version, and whether the server's certificate was judged: a session made in Full is not resumed in Full (strict).
+# Hostname, address, port, version, and whether the server's certificate was judged: a session made
+# in Full is not resumed in Full (strict).
 _SessionKey = tuple[str, str, int, Version, bool]
 
 
 class Location:
     """A data centre of the edge, by its code (`FRA`). `clock` gives unix seconds."""
 
-    def __init__(self, code: str, knobs: LocationKnobs, state: State, clock: Callable[[], float], origin_ca_file: Path | None) -> None:
+    def __init__(
+        self,
+        code: str,
+        knobs: LocationKnobs,
+        state: State,
+        clock: Callable[[], float],
+        origin_ca_file: Path | None,
+    ) -> None:
         self.code = code
         self.knobs = knobs
         self.counters = Counters()
@@ -37,9 +45,14 @@ class Location:
         self._lag = Lag(knobs.propagation_s)
         self._state = state
         self._clock = clock
-        self._idle: defaultdict[tuple[str, bool], list[tuple[OriginConnection, asyncio.TimerHandle]]] = defaultdict(list)
+        self._idle: defaultdict[
+            tuple[str, bool], list[tuple[OriginConnection, asyncio.TimerHandle]]
+        ] = defaultdict(list)
         self._sessions: dict[_SessionKey, SSL.Session] = {}
-        self._contexts: dict[Version, SSL.Context] = {"1.2": context("1.2", origin_ca_file), "1.3": context("1.3", origin_ca_file)}
+        self._contexts: dict[Version, SSL.Context] = {
+            "1.2": context("1.2", origin_ca_file),
+            "1.3": context("1.3", origin_ca_file),
+        }
 
     def turn(self, knobs: LocationKnobs) -> None:
         """From now on behave like this."""
@@ -52,7 +65,9 @@ class Location:
         if override == "nothing":
             return NOTHING
         if override is not None:
-            return Presented("override", self._state.foreign if override == "foreign" else self._state.shared)
+            return Presented(
+                "override", self._state.foreign if override == "foreign" else self._state.shared
+            )
         return presented(self._state, zone, hostname, self._lag.seen(self._clock()))
 
     def speaks_plain(self, zone: Zone, scheme: str) -> bool:
@@ -61,7 +76,10 @@ class Location:
         return mode in {"off", "flexible"} or (scheme == "http" and mode != "origin_pull")
 
     def take_idle(self, hostname: str, *, plain: bool) -> OriginConnection | None:
-        """A kept-alive connection, the last used first. It goes on with the certificate that it was opened with."""
+        """A kept-alive connection, the last used first.
+
+        It goes on with the certificate that it was opened with.
+        """
         pool = self._idle[hostname, plain]
         while pool:
             connection, timer = pool.pop()
@@ -97,7 +115,10 @@ class Location:
         if connection.requests == 1:
             self._remember(connection)
         stream = connection.stream
-        worn = self.knobs.requests_per_connection is not None and connection.requests >= self.knobs.requests_per_connection
+        worn = (
+            self.knobs.requests_per_connection is not None
+            and connection.requests >= self.knobs.requests_per_connection
+        )
         if connection.closed or not stream.reusable or worn or not self.knobs.idle_s:
             connection.close()
             return
@@ -123,14 +144,26 @@ class Location:
         key = (hostname, replica.address, replica.https_port, version, strict)
         session = self._sessions.get(key) if self.knobs.resume else None
         pair = self.presents(zone, hostname).pair
-        return Target(hostname, replica.address, replica.https_port, self._contexts[version], pair, session, strict=strict)
+        return Target(
+            hostname,
+            replica.address,
+            replica.https_port,
+            self._contexts[version],
+            pair,
+            session,
+            strict=strict,
+        )
 
     def _remember(self, connection: OriginConnection) -> None:
         target = connection.target
         session = connection.tls.session if connection.tls else None
         if session is not None:
-            version: Version = next(version for version, made in self._contexts.items() if made is target.tls)
-            self._sessions[target.hostname, target.address, target.port, version, target.strict] = session
+            version: Version = next(
+                version for version, made in self._contexts.items() if made is target.tls
+            )
+            self._sessions[target.hostname, target.address, target.port, version, target.strict] = (
+                session
+            )
 
     def _count(self, connection: OriginConnection) -> None:
         counters = self.counters
@@ -140,8 +173,12 @@ class Location:
         if connection.closed:
             self._count_closed(connection)
         if connection.tls:
-            handshakes = counters.resumed_handshakes if connection.tls.resumed else counters.full_handshakes
-            handshakes["TLSv1.2" if connection.target.tls is self._contexts["1.2"] else "TLSv1.3"] += 1
+            handshakes = (
+                counters.resumed_handshakes if connection.tls.resumed else counters.full_handshakes
+            )
+            handshakes[
+                "TLSv1.2" if connection.target.tls is self._contexts["1.2"] else "TLSv1.3"
+            ] += 1
             pair = connection.target.present
             counters.presented[pair.sha256 if pair else "none"] += 1
 

@@ -12,9 +12,14 @@ from sandbox.cloudflare.state import SSLMode, ZoneStatus
 
 
 class ZoneOrder(Strict):
-    """A zone to make, or (all fields optional then) what to change. None leaves it as it is, or at its default."""
+    """A zone to make, or (all fields optional then) what to change.
 
-    name: str | None = Field(default=None, pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]{2,}$")
+    None leaves it as it is, or at its default.
+    """
+
+    name: str | None = Field(
+        default=None, pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]{2,}$"
+    )
     account_id: str | None = Field(default=None, pattern=r"^[0-9a-f]{32}$")
     account_name: str | None = None
     status: ZoneStatus | None = None
@@ -40,7 +45,10 @@ class Issue(Strict):
 
 
 class CertificateOrder(Strict):
-    """A certificate that another writer uploads: given, or made here. `active_now` skips the deployment."""
+    """A certificate that another writer uploads: given, or made here.
+
+    `active_now` skips the deployment.
+    """
 
     certificate: str | None = None
     private_key: str | None = None
@@ -56,7 +64,10 @@ class AssociationOrder(Strict):
 
 
 class TokenOrder(Strict):
-    """A token to make, or (None: as it is) what to change. `zones` are names or ids; leave them out for all zones."""
+    """A token to make, or (None: as it is) what to change.
+
+    `zones` are names or ids; leave them out for all zones.
+    """
 
     kind: Literal["user", "account", "untold"] = "user"
     """Whose a token to make is; `untold`: a user's, in the form of before 2026."""

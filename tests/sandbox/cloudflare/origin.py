@@ -1,6 +1,7 @@
 """Connections from one edge location to origins: opened, pooled, resumed.
 
-A connection is read all the time, also while it idles in the pool, so that an origin's goodbye is noticed as soon as it arrives.
+A connection is read all the time, also while it idles in the pool, so that an origin's goodbye is
+noticed as soon as it arrives.
 """
 
 from __future__ import annotations
@@ -55,7 +56,11 @@ class OriginConnection(asyncio.Protocol):
         self.silent = True
         """Not a byte of an answer has come since the last request began."""
         self.closed = False
-        self.tls = OriginTLS(target.tls, target.hostname, target.present, target.session) if target.tls is not None else None
+        self.tls = (
+            OriginTLS(target.tls, target.hostname, target.present, target.session)
+            if target.tls is not None
+            else None
+        )
         self.when_closed: Callable[[], None] = lambda: None
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._received = bytearray()
@@ -74,13 +79,19 @@ class OriginConnection(asyncio.Protocol):
         made: OriginConnection | None = None
         try:
             async with asyncio.timeout(timeout_s):
-                _, made = await asyncio.get_running_loop().create_connection(lambda: cls(target), target.address, target.port)
+                _, made = await asyncio.get_running_loop().create_connection(
+                    lambda: cls(target), target.address, target.port
+                )
                 await made._ready
         except TimeoutError as error:
             if made is None:
-                raise OriginError(522, f"{target.address}:{target.port} did not accept a connection") from error
+                raise OriginError(
+                    522, f"{target.address}:{target.port} did not accept a connection"
+                ) from error
             made.close()
-            raise OriginError(525, f"{target.address}:{target.port} did not finish the handshake") from error
+            raise OriginError(
+                525, f"{target.address}:{target.port} did not finish the handshake"
+            ) from error
         except HandshakeError as error:
             raise OriginError(525, f"{target.address}:{target.port}: {error}") from error
         except ConnectionRefusedError as error:

@@ -1,4 +1,7 @@
-"""Which certificate the edge presents to the origin for a host. Pure; facts: cloudflare#precedence."""
+"""Which certificate the edge presents to the origin for a host.
+
+Pure; facts: cloudflare#precedence.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,8 @@ NOTHING = Presented("none")
 def presented(state: State, zone: Zone, hostname: str, moment: float) -> Presented:
     """What a new connection for `hostname` presents where the state of `moment` is known.
 
-    Expired certificates are presented like any other. DNS-only names, and the SSL modes that speak plain HTTP, present nothing.
+    Expired certificates are presented like any other. DNS-only names, and the SSL modes that speak
+    plain HTTP, present nothing.
     """
     if not zone.serves(hostname) or zone.ssl.effective.at(moment) in {"off", "flexible"}:
         return NOTHING
@@ -44,7 +48,9 @@ def _of_the_zone(state: State, zone: Zone, moment: float) -> Presented:
     certificate = _newest_deployed(state, zone, moment) if enabled else None
     if certificate:
         return Presented("zone", certificate.pair)
-    if zone.global_aop.effective.at(moment) == "on" and not (enabled and state.knobs.enabled_without_certificate == "none"):
+    if zone.global_aop.effective.at(moment) == "on" and not (
+        enabled and state.knobs.enabled_without_certificate == "none"
+    ):
         return Presented("global", state.shared)
     return NOTHING
 

@@ -54,17 +54,32 @@ class Server:
 
     def __init__(self, plan: Plan) -> None:
         self._directory = plan.directory
-        clock, calls, api_faults, edge_faults = Clock(), Calls(), Faults[ApiFault](), Faults[EdgeFault]()
+        clock, calls, api_faults, edge_faults = (
+            Clock(),
+            Calls(),
+            Faults[ApiFault](),
+            Faults[EdgeFault](),
+        )
         pull_ca = Authority.new("origin-pull.example.net")
-        shared, foreign = pull_ca.client("origin-pull.example.net"), Authority.new("A foreign CA").client("foreign.example.net")
+        shared, foreign = (
+            pull_ca.client("origin-pull.example.net"),
+            Authority.new("A foreign CA").client("foreign.example.net"),
+        )
         self.state = State(shared, foreign)
         self._authority = Authority.new("Edge CA of the Cloudflare double")
-        locations = {code: Location(code, knobs, self.state, clock, plan.origin_ca_file) for code, knobs in plan.locations.items()}
-        names = Names(self._authority, lambda host: self.state.zone_of(host) is not None, plan.directory)
+        locations = {
+            code: Location(code, knobs, self.state, clock, plan.origin_ca_file)
+            for code, knobs in plan.locations.items()
+        }
+        names = Names(
+            self._authority, lambda host: self.state.zone_of(host) is not None, plan.directory
+        )
         self._edge = Edge(self.state, locations, edge_faults, names.context())
         throttle, writer = Throttle(), Writer(self.state, clock)
         self._api = Api(self.state, clock, api_faults, calls, throttle, lambda: pull_ca.pem)
-        self._control = Control(self.state, locations, clock, calls, api_faults, edge_faults, throttle, writer)
+        self._control = Control(
+            self.state, locations, clock, calls, api_faults, edge_faults, throttle, writer
+        )
         self._runners: list[web.AppRunner] = []
         self.origin_pull_ca_file = plan.directory / "origin-pull-ca.pem"
         self.origin_pull_ca_file.write_text(pull_ca.pem)
@@ -82,7 +97,11 @@ class Server:
             "edge_ca_file": str(edge_ca_file),
             "origin_pull_ca_file": str(self.origin_pull_ca_file),
             "locations": [
-                {"code": one.code, "https": f"{ADDRESS}:{one.https_port}", "http": f"{ADDRESS}:{one.http_port}"}
+                {
+                    "code": one.code,
+                    "https": f"{ADDRESS}:{one.https_port}",
+                    "http": f"{ADDRESS}:{one.http_port}",
+                }
                 for one in self._edge.locations.values()
             ],
         }

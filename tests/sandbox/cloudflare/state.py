@@ -1,4 +1,6 @@
-"""What Cloudflare holds: zones with their certificates, settings and associations. Pure: no I/O, and every moment is given.
+"""What Cloudflare holds: zones with their certificates, settings and associations.
+
+Pure: no I/O, and every moment is given.
 
 Moments are unix seconds.
 """
@@ -22,7 +24,9 @@ SSLMode = Literal["off", "flexible", "full", "strict", "origin_pull"]
 ZoneStatus = Literal["initializing", "pending", "active", "moved"]
 
 OTHER_SETTINGS = {
-    **dict.fromkeys(("always_use_https", "automatic_https_rewrites", "opportunistic_encryption", "0rtt"), "off"),
+    **dict.fromkeys(
+        ("always_use_https", "automatic_https_rewrites", "opportunistic_encryption", "0rtt"), "off"
+    ),
     **dict.fromkeys(("brotli", "http3", "tls_1_3", "websockets"), "on"),
     "min_tls_version": "1.0",
     "security_level": "medium",
@@ -90,7 +94,9 @@ class Zone:
     not_offered: list[str] = field(default_factory=list)
     """Globs on the rest of a path: what the zone's plan does not have."""
     other_settings: dict[str, Setting] = field(
-        default_factory=lambda: {name: Setting.initial(value) for name, value in OTHER_SETTINGS.items()}
+        default_factory=lambda: {
+            name: Setting.initial(value) for name, value in OTHER_SETTINGS.items()
+        }
     )
     busy_until: float = -math.inf
     """Another change of a certificate gets 409 until then."""
@@ -102,12 +108,16 @@ class Zone:
         Raises:
             ApiError: it is there already (1406), there is no room, or its dates are refused.
         """
-        known = next((one for one in self.certificates.values() if one.pair.sha256 == pair.sha256), None)
+        known = next(
+            (one for one in self.certificates.values() if one.pair.sha256 == pair.sha256), None
+        )
         if knobs.lasting_1406 or (known and known.exists(now)):
             raise errors.already_exists()
         held = sum(certificate.exists(now) for certificate in self.certificates.values())
         if knobs.max_certificates is not None and held >= knobs.max_certificates:
-            raise errors.ApiError(400, None, "The maximum number of certificates for this zone is reached.")
+            raise errors.ApiError(
+                400, None, "The maximum number of certificates for this zone is reached."
+            )
         if knobs.refuse_invalid_dates and not pair.covers(datetime.fromtimestamp(now, UTC)):
             raise errors.ApiError(400, None, "The certificate is expired or not yet valid.")
         life = _deployment(now, knobs)
@@ -131,8 +141,14 @@ class Zone:
             raise errors.still_deploying()
         if status in _GOING:
             raise errors.already_deleted()
-        if knobs.keep_last_active and self.enabled.at(now) and list(self.active(now)) == [certificate]:
-            raise errors.ApiError(400, None, "The only active certificate of an enabled zone cannot be deleted.")
+        if (
+            knobs.keep_last_active
+            and self.enabled.at(now)
+            and list(self.active(now)) == [certificate]
+        ):
+            raise errors.ApiError(
+                400, None, "The only active certificate of an enabled zone cannot be deleted."
+            )
         certificate.live([(now, Status.PENDING_DELETION)])
         if knobs.delete_s is not None:
             certificate.live([(now + knobs.delete_s, Status(knobs.delete_ends))])
@@ -172,7 +188,9 @@ class Zone:
         if any(one.pair.sha256 == pair.sha256 for one in held):
             raise errors.already_exists()
         if len(held) >= MOST_HOSTNAME_CERTIFICATES:
-            raise errors.ApiError(400, None, "The maximum number of hostname certificates for this zone is reached.")
+            raise errors.ApiError(
+                400, None, "The maximum number of hostname certificates for this zone is reached."
+            )
         fresh = Certificate.upload(pair, _deployment(now, knobs))
         self.hostname_certificates[fresh.id] = fresh
         return fresh
@@ -189,14 +207,24 @@ class Zone:
             raise errors.already_going()
         if status in _UNDEPLOYED:
             raise errors.still_deploying()
-        if any(one.certificate_id == certificate_id and one.enabled.at(now) is not None for one in self.associations.values()):
+        if any(
+            one.certificate_id == certificate_id and one.enabled.at(now) is not None
+            for one in self.associations.values()
+        ):
             raise errors.in_use()
         certificate.live([(now, Status.PENDING_DELETION)])
         if knobs.delete_s is not None:
             certificate.live([(now + knobs.delete_s, Status(knobs.delete_ends))])
         return certificate
 
-    def configure(self, hostname: str, certificate_id: str | None, enabled: bool | None, now: float, knobs: Knobs) -> Association:
+    def configure(
+        self,
+        hostname: str,
+        certificate_id: str | None,
+        enabled: bool | None,
+        now: float,
+        knobs: Knobs,
+    ) -> Association:
         """A host's own choice, as the API takes it; a void takes its time.
 
         Raises:
@@ -207,10 +235,17 @@ class Zone:
         certificate = self.hostname_certificates.get(certificate_id)
         if certificate is None or certificate.status.at(now) in _GOING:
             raise errors.wrong_store()
-        using = sum(one.certificate_id == certificate_id and one.hostname != hostname for one in self.associations.values())
+        using = sum(
+            one.certificate_id == certificate_id and one.hostname != hostname
+            for one in self.associations.values()
+        )
         if enabled is not None and using >= MOST_ASSOCIATIONS:
-            raise errors.ApiError(400, None, "The maximum number of associations for this certificate is reached.")
-        known = self.associations.setdefault(hostname, Association(hostname, certificate_id, Timeline(None), now, now))
+            raise errors.ApiError(
+                400, None, "The maximum number of associations for this certificate is reached."
+            )
+        known = self.associations.setdefault(
+            hostname, Association(hostname, certificate_id, Timeline(None), now, now)
+        )
         known.certificate_id, known.updated_at = certificate_id, now
         known.enabled.set(enabled, at=now + (knobs.void_s if enabled is None else 0))
         return known
@@ -218,20 +253,29 @@ class Zone:
     def listed(self, now: float) -> list[tuple[Certificate, Status]]:
         """What the list shows: the state of `list_lag_s` ago, without tombstones."""
         seen = self.list_lag.seen(now)
-        return [(one, one.status.at(seen)) for one in self.certificates.values() if one.exists(seen)]
+        return [
+            (one, one.status.at(seen)) for one in self.certificates.values() if one.exists(seen)
+        ]
 
     def active(self, moment: float) -> Iterator[Certificate]:
         """The zone certificates that are `active` at that moment."""
         return (one for one in self.certificates.values() if one.status.at(moment) is Status.ACTIVE)
 
-    def associate(self, hostname: str, pair: KeyPair | None, enabled: bool | None, now: float) -> Association:
-        """Set a host's own choice as another writer does. A certificate given is active at once; without one the host's last is kept."""
+    def associate(
+        self, hostname: str, pair: KeyPair | None, enabled: bool | None, now: float
+    ) -> Association:
+        """Set a host's own choice as another writer does.
+
+        A certificate given is active at once; without one the host's last is kept.
+        """
         if pair is not None:
             certificate = Certificate.upload(pair, [(now, Status.ACTIVE)])
             self.hostname_certificates[certificate.id] = certificate
         known = self.associations.get(hostname)
         if known is None:
-            known = self.associations[hostname] = Association(hostname, "", Timeline(None), now, now)
+            known = self.associations[hostname] = Association(
+                hostname, "", Timeline(None), now, now
+            )
         if pair is not None:
             known.certificate_id = certificate.id
         known.enabled.set(enabled, at=now)
@@ -269,11 +313,16 @@ class State:
     def zone_of(self, hostname: str) -> Zone | None:
         """The zone that a name lies in, the longest first; of two with the same name the active one."""
         matching = [zone for zone in self.zones.values() if zone.covers(hostname)]
-        return max(matching, key=lambda zone: (len(zone.name), zone.status == "active"), default=None)
+        return max(
+            matching, key=lambda zone: (len(zone.name), zone.status == "active"), default=None
+        )
 
     def token_with(self, value: str) -> Token | None:
         """The token of that value, if it still exists."""
-        return next((token for token in self.tokens.values() if token.value == value and not token.revoked), None)
+        return next(
+            (token for token in self.tokens.values() if token.value == value and not token.revoked),
+            None,
+        )
 
 
 def _deployment(now: float, knobs: Knobs) -> list[tuple[float, Status]]:

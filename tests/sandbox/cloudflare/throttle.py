@@ -31,7 +31,10 @@ class Standing:
         if not knobs.rate_headers:
             return {}
         policy = f'"default";q={knobs.rate_calls};w={knobs.rate_window_s:g}'
-        return {"ratelimit": f'"default";r={self.left};t={self.reset_s}', "ratelimit-policy": policy}
+        return {
+            "ratelimit": f'"default";r={self.left};t={self.reset_s}',
+            "ratelimit-policy": policy,
+        }
 
 
 class Throttle:
@@ -51,7 +54,11 @@ class Throttle:
         if known.calls > knobs.rate_calls:
             known.blocked_until = now + knobs.rate_block_s
             return Standing(0, math.ceil(knobs.rate_block_s), blocked=True)
-        return Standing(knobs.rate_calls - known.calls, math.ceil(known.begun + knobs.rate_window_s - now), blocked=False)
+        return Standing(
+            knobs.rate_calls - known.calls,
+            math.ceil(known.begun + knobs.rate_window_s - now),
+            blocked=False,
+        )
 
     def use_up(self, owner: str, left: int, now: float, knobs: Knobs) -> None:
         """Somebody else's tools have made all calls but `left` within this window."""

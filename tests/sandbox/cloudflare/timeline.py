@@ -1,7 +1,7 @@
 """Values over time, so that "what was so at that moment" is a question and not a copy.
 
-Every state of the double that can be seen late is a `Timeline`: an edge location, or a lagging list, reads it at an earlier moment.
-Moments are unix seconds, given by the caller.
+Every state of the double that can be seen late is a `Timeline`: an edge location, or a lagging
+list, reads it at an earlier moment. Moments are unix seconds, given by the caller.
 """
 
 import bisect
@@ -38,7 +38,10 @@ class Timeline(Generic[T]):
 
 
 class Lag:
-    """A place that hears of changes `delay_s` later. It never unlearns: a delay that grows makes it stand still, not go back."""
+    """A place that hears of changes `delay_s` later.
+
+    It never unlearns: a delay that grows makes it stand still, not go back.
+    """
 
     def __init__(self, delay_s: float = 0) -> None:
         self.delay_s = delay_s

@@ -1,8 +1,8 @@
 """The edge's side of TLS to an origin, without I/O.
 
-Not Python's `ssl`, which binds a session to the context that holds the certificate: an edge resumes sessions across a change of its client
-certificate, from none to ours and back, and whether an origin falls for that is what tests ask. pyOpenSSL takes certificate and session per
-connection.
+Not Python's `ssl`, which binds a session to the context that holds the certificate: an edge resumes
+sessions across a change of its client certificate, from none to ours and back, and whether an
+origin falls for that is what tests ask. pyOpenSSL takes certificate and session per connection.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ class HandshakeError(Exception):
 
 
 def context(version: Version, origin_ca_file: Path | None) -> SSL.Context:
-    """For connections of exactly that TLS version. What is wrong with the server's chain is noted on the connection and stops nothing."""
+    """For connections of exactly that TLS version.
+
+    What is wrong with the server's chain is noted on the connection and stops nothing.
+    """
     made = SSL.Context(SSL.TLS_CLIENT_METHOD)
     made.set_min_proto_version(_PROTOCOLS[version])
     made.set_max_proto_version(_PROTOCOLS[version])
@@ -39,7 +42,9 @@ def context(version: Version, origin_ca_file: Path | None) -> SSL.Context:
 class OriginTLS:
     """One connection: bytes from the wire go into `feed`, what is to be sent comes out of `outgoing`."""
 
-    def __init__(self, made: SSL.Context, hostname: str, present: KeyPair | None, session: SSL.Session | None) -> None:
+    def __init__(
+        self, made: SSL.Context, hostname: str, present: KeyPair | None, session: SSL.Session | None
+    ) -> None:
         self._hostname = hostname
         self._connection = SSL.Connection(made, None)
         self._connection.set_app_data([])
@@ -103,7 +108,9 @@ class OriginTLS:
     def doubts(self) -> list[str]:
         """Why Full (strict) would not accept the server's certificate; empty for a resumed session, which was judged before."""
         found: list[str] = list(self._connection.get_app_data())
-        certificate = None if self.resumed else self._connection.get_peer_certificate(as_cryptography=True)
+        certificate = (
+            None if self.resumed else self._connection.get_peer_certificate(as_cryptography=True)
+        )
         if certificate is not None and not _names(certificate, self._hostname):
             found.append(f"the certificate is not for {self._hostname}")
         return found
@@ -133,7 +140,9 @@ def _words(error: SSL.Error) -> str:
 
 def _names(certificate: x509.Certificate, hostname: str) -> bool:
     try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+        names = certificate.extensions.get_extension_for_class(
+            x509.SubjectAlternativeName
+        ).value.get_values_for_type(x509.DNSName)
     except x509.ExtensionNotFound:
         return False
     parent = hostname.partition(".")[2]

@@ -24,8 +24,16 @@ def state(whole: State, locations: Mapping[str, Location], now: float) -> JSON:
         "accounts": [account(one) for one in whole.accounts.values()],
         "tokens": [token(one) for one in whole.tokens.values()],
         "locations": [location(one) for one in locations.values()],
-        "shared": {"sha256": whole.shared.sha256, "sha1": whole.shared.sha1, "certificate": whole.shared.pem},
-        "foreign": {"sha256": whole.foreign.sha256, "sha1": whole.foreign.sha1, "certificate": whole.foreign.pem},
+        "shared": {
+            "sha256": whole.shared.sha256,
+            "sha1": whole.shared.sha1,
+            "certificate": whole.shared.pem,
+        },
+        "foreign": {
+            "sha256": whole.foreign.sha256,
+            "sha1": whole.foreign.sha1,
+            "certificate": whole.foreign.pem,
+        },
     }
 
 
@@ -45,21 +53,33 @@ def zone(one: Zone, now: float) -> JSON:
         "dns_only": sorted(one.dns_only),
         "not_offered": one.not_offered,
         "origins": [origin.model_dump() for origin in one.origins],
-        "host_origins": {host: [origin.model_dump() for origin in origins] for host, origins in one.host_origins.items()},
+        "host_origins": {
+            host: [origin.model_dump() for origin in origins]
+            for host, origins in one.host_origins.items()
+        },
         "certificates": [certificate(held, now) for held in one.certificates.values()],
-        "hostname_certificates": [certificate(held, now) for held in one.hostname_certificates.values()],
+        "hostname_certificates": [
+            certificate(held, now) for held in one.hostname_certificates.values()
+        ],
         "hostnames": [association(held, now) for held in one.associations.values()],
     }
 
 
 def certificate(one: Certificate, now: float) -> JSON:
     """As the API shows it, and its fingerprints."""
-    return wire.certificate(one, one.status.at(now)) | {"sha256": one.pair.sha256, "sha1": one.pair.sha1}
+    return wire.certificate(one, one.status.at(now)) | {
+        "sha256": one.pair.sha256,
+        "sha1": one.pair.sha1,
+    }
 
 
 def association(one: Association, now: float) -> JSON:
     """A host's own choice."""
-    return {"hostname": one.hostname, "enabled": one.enabled.at(now), "certificate_id": one.certificate_id or None}
+    return {
+        "hostname": one.hostname,
+        "enabled": one.enabled.at(now),
+        "certificate_id": one.certificate_id or None,
+    }
 
 
 def token(one: Token) -> JSON:
@@ -84,14 +104,28 @@ def user(one: User) -> JSON:
 
 def account(one: Account) -> JSON:
     """With the notification policies that it has."""
-    return {"id": one.id, "name": one.name, "paid": one.paid, "policies": [wire.policy(policy) for policy in one.policies.values()]}
+    return {
+        "id": one.id,
+        "name": one.name,
+        "paid": one.paid,
+        "policies": [wire.policy(policy) for policy in one.policies.values()],
+    }
 
 
 def location(one: Location) -> JSON:
     """Where it listens and how it is turned."""
-    return {"code": one.code, "https_port": one.https_port, "http_port": one.http_port, "knobs": one.knobs.model_dump()}
+    return {
+        "code": one.code,
+        "https_port": one.https_port,
+        "http_port": one.http_port,
+        "knobs": one.knobs.model_dump(),
+    }
 
 
 def presented(one: Presented) -> JSON:
     """On whose account, and which."""
-    return {"level": one.level, "sha256": one.pair.sha256 if one.pair else None, "sha1": one.pair.sha1 if one.pair else None}
+    return {
+        "level": one.level,
+        "sha256": one.pair.sha256 if one.pair else None,
+        "sha1": one.pair.sha1 if one.pair else None,
+    }

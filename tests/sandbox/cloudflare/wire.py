@@ -18,7 +18,11 @@ NEVER = "0001-01-01T00:00:00Z"
 
 def timestamp(moment: float) -> str:
     """RFC 3339 with microseconds."""
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return (
+        datetime.fromtimestamp(moment, UTC)
+        .isoformat(timespec="microseconds")
+        .replace("+00:00", "Z")
+    )
 
 
 def success(result: Any, result_info: JSON | None = None) -> JSON:
@@ -32,12 +36,21 @@ def failure(code: int, message: str, *, chain: JSON | None = None, result: bool 
     error: JSON = {"code": code, "message": message}
     if chain is not None:
         error["error_chain"] = [chain]
-    return {"success": False, "errors": [error], "messages": [], **({"result": None} if result else {})}
+    return {
+        "success": False,
+        "errors": [error],
+        "messages": [],
+        **({"result": None} if result else {}),
+    }
 
 
 def text(pem: str, how: str, issuer: str) -> str:
     """A certificate as it comes back: whitespace may differ, and more may follow."""
-    return {"without newline": pem.rstrip("\n"), "with CRLF": pem.replace("\n", "\r\n"), "with its issuer": pem + issuer}.get(how, pem)
+    return {
+        "without newline": pem.rstrip("\n"),
+        "with CRLF": pem.replace("\n", "\r\n"),
+        "with its issuer": pem + issuer,
+    }.get(how, pem)
 
 
 def certificate(one: Certificate, status: Status, pem: str | None = None) -> JSON:
@@ -58,14 +71,19 @@ def certificate(one: Certificate, status: Status, pem: str | None = None) -> JSO
 def association(one: Association, held: Certificate | None, now: float) -> JSON:
     """A host's own choice, with what is known of its certificate."""
     enabled = one.enabled.at(now)
-    body = listed_association(one, now) | {"created_at": NEVER if enabled is False else timestamp(one.created_at)}
+    body = listed_association(one, now) | {
+        "created_at": NEVER if enabled is False else timestamp(one.created_at)
+    }
     if held is not None:
         facts = certificate(held, held.status.at(now))
         body |= {
             "cert_status": facts["status"],
             "cert_uploaded_on": facts["uploaded_on"],
             "cert_updated_at": facts["uploaded_on"],
-            **{name: facts[name] for name in ("certificate", "issuer", "signature", "serial_number", "expires_on")},
+            **{
+                name: facts[name]
+                for name in ("certificate", "issuer", "signature", "serial_number", "expires_on")
+            },
         }
     return body
 
@@ -92,18 +110,33 @@ def token(one: Token, now: float) -> JSON:
     """What verifying says: nothing about permissions."""
     expired = one.expires_on is not None and one.expires_on <= now
     times = {"not_before": one.not_before, "expires_on": one.expires_on}
-    said = {name: datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z") for name, at in times.items() if at is not None}
+    said = {
+        name: datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+        for name, at in times.items()
+        if at is not None
+    }
     return {"id": one.id, "status": "expired" if expired else one.status, **said}
 
 
 def account(one: Account, now: float) -> JSON:
     """An account as GET /accounts shows it."""
-    return {"id": one.id, "name": one.name, "type": "standard", "settings": {"enforce_twofactor": False}, "created_on": timestamp(now)}
+    return {
+        "id": one.id,
+        "name": one.name,
+        "type": "standard",
+        "settings": {"enforce_twofactor": False},
+        "created_on": timestamp(now),
+    }
 
 
 def policy(one: Policy) -> JSON:
     """A notification policy as GET shows it."""
-    return {**one.body, "id": one.id, "created": timestamp(one.created), "modified": timestamp(one.modified)}
+    return {
+        **one.body,
+        "id": one.id,
+        "created": timestamp(one.created),
+        "modified": timestamp(one.modified),
+    }
 
 
 def zone(one: Zone, *, readable: bool) -> JSON:
@@ -117,8 +150,19 @@ def zone(one: Zone, *, readable: bool) -> JSON:
         "type": one.type,
         "account": {"id": one.account_id, "name": one.account_name},
         "owner": {"id": one.account_id, "type": "user"},
-        "plan": {"id": "0feeeeeeeeeeeeeeeeeeeeeeeeeeeeee", "name": "Free Website", "price": 0, "currency": "USD", "legacy_id": "free"},
-        "meta": {"step": 2, "custom_certificate_quota": 0, "page_rule_quota": 3, "phishing_detected": False},
+        "plan": {
+            "id": "0feeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
+            "name": "Free Website",
+            "price": 0,
+            "currency": "USD",
+            "legacy_id": "free",
+        },
+        "meta": {
+            "step": 2,
+            "custom_certificate_quota": 0,
+            "page_rule_quota": 3,
+            "phishing_detected": False,
+        },
         "development_mode": 0,
         "name_servers": ["ada.ns.example.net", "bob.ns.example.net"],
         "original_name_servers": None,
@@ -132,4 +176,10 @@ def zone(one: Zone, *, readable: bool) -> JSON:
 
 def page(count: int, total: int, number: int, size: int) -> JSON:
     """`result_info`."""
-    return {"page": number, "per_page": size, "count": count, "total_count": total, "total_pages": -(-total // size)}
+    return {
+        "page": number,
+        "per_page": size,
+        "count": count,
+        "total_count": total,
+        "total_pages": -(-total // size),
+    }

@@ -13,7 +13,15 @@ from sandbox.cloudflare.accounts import Account
 from sandbox.cloudflare.authority import Authority
 from sandbox.cloudflare.certificates import Certificate, KeyPair, Status
 from sandbox.cloudflare.credentials import Token, User, new_id, new_secret
-from sandbox.cloudflare.orders import AccountOrder, AssociationOrder, CertificateOrder, Issue, TokenOrder, UserOrder, ZoneOrder
+from sandbox.cloudflare.orders import (
+    AccountOrder,
+    AssociationOrder,
+    CertificateOrder,
+    Issue,
+    TokenOrder,
+    UserOrder,
+    ZoneOrder,
+)
 from sandbox.cloudflare.state import Association, Setting, State, Zone
 from sandbox.cloudflare.timeline import Timeline
 
@@ -49,7 +57,9 @@ class Writer:
         now = self._clock()
         accounts = self._state.accounts
         account_id = order.account_id or next(iter(accounts), new_id())
-        account = accounts.setdefault(account_id, Account(account_id, f"Account {len(accounts) + 1}"))
+        account = accounts.setdefault(
+            account_id, Account(account_id, f"Account {len(accounts) + 1}")
+        )
         account.name = order.account_name or account.name
         zone = Zone(order.name, account_id, account.name, now)
         zone.ssl = Setting.initial(order.ssl or "full")
@@ -57,7 +67,9 @@ class Writer:
         zone.enabled = Timeline(bool(order.enabled))
         zone.list_lag.set_delay(self._state.knobs.list_lag_s, now=now)
         self._state.zones[zone.id] = zone
-        self.change_zone(zone, order.model_copy(update={"ssl": None, "global_aop": None, "enabled": None}))
+        self.change_zone(
+            zone, order.model_copy(update={"ssl": None, "global_aop": None, "enabled": None})
+        )
         return zone
 
     def change_zone(self, zone: Zone, order: ZoneOrder) -> None:
@@ -66,7 +78,10 @@ class Writer:
         Raises:
             ValueError: the order wants another name or account.
         """
-        if (order.name or zone.name, order.account_id or zone.account_id) != (zone.name, zone.account_id):
+        if (order.name or zone.name, order.account_id or zone.account_id) != (
+            zone.name,
+            zone.account_id,
+        ):
             raise ValueError("a zone cannot change its name or account")
         now = self._clock()
         if order.ssl is not None:
@@ -89,7 +104,11 @@ class Writer:
         """
         now = self._clock()
         if order.certificate is not None:
-            pair = KeyPair.read(order.certificate, order.private_key or "", mismatch_code=self._state.knobs.key_mismatch_code)
+            pair = KeyPair.read(
+                order.certificate,
+                order.private_key or "",
+                mismatch_code=self._state.knobs.key_mismatch_code,
+            )
         else:
             pair = self._issue(order.issue)
         one = zone.upload(pair, now, self._state.knobs)
@@ -129,9 +148,15 @@ class Writer:
         Raises:
             LookupError: its account or user is not there.
         """
-        account_id = (order.account_id or next(iter(self._state.accounts))) if order.kind == "account" else None
+        account_id = (
+            (order.account_id or next(iter(self._state.accounts)))
+            if order.kind == "account"
+            else None
+        )
         user = order.user or next(iter(self._state.users))
-        if user not in self._state.users or (account_id is not None and account_id not in self._state.accounts):
+        if user not in self._state.users or (
+            account_id is not None and account_id not in self._state.accounts
+        ):
             raise LookupError("there is no such user or account")
         prefix = {"account": "cfat_", "user": "cfut_", "untold": ""}[order.kind]
         value = order.value or (new_secret(prefix) if prefix else secrets.token_urlsafe(30))
@@ -168,7 +193,11 @@ class Writer:
     def _issue(self, order: Issue) -> KeyPair:
         if self._authority is None:
             self._authority = Authority.new("Somebody else's CA")
-        return self._authority.client(order.common_name, not_before=_aware(order.not_before), not_after=_aware(order.not_after))
+        return self._authority.client(
+            order.common_name,
+            not_before=_aware(order.not_before),
+            not_after=_aware(order.not_after),
+        )
 
 
 def _aware(moment: datetime | None) -> datetime | None:

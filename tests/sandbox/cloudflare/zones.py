@@ -51,12 +51,24 @@ class Query:
         if order is not None and order not in _FIELDS:
             raise errors.ApiError(400, None, "Invalid value for order")
         wanted = {name: query[name] for name in _FIELDS if name in query}
-        return cls(wanted, number, size, order, query.get("direction") == "desc", query.get("match") == "any")
+        return cls(
+            wanted,
+            number,
+            size,
+            order,
+            query.get("direction") == "desc",
+            query.get("match") == "any",
+        )
 
     def select(self, zones: Sequence[Zone]) -> list[Zone]:
         """The zones that match, in order."""
         agreed = any if self.match_any else all
-        found = [zone for zone in zones if not self.wanted or agreed(_agrees(zone, field, text) for field, text in self.wanted.items())]
+        found = [
+            zone
+            for zone in zones
+            if not self.wanted
+            or agreed(_agrees(zone, field, text) for field, text in self.wanted.items())
+        ]
         if self.order:
             found.sort(key=_FIELDS[self.order], reverse=self.descending)
         return found
@@ -77,7 +89,9 @@ def paging(query: Mapping[str, str], *, default: int, least: int, most: int) -> 
     except ValueError as error:
         raise errors.ApiError(400, None, "page and per_page must be numbers") from error
     if number < 1 or not least <= size <= most:
-        raise errors.ApiError(400, None, f"per_page must be between {least} and {most}, page at least 1")
+        raise errors.ApiError(
+            400, None, f"per_page must be between {least} and {most}, page at least 1"
+        )
     return number, size
 
 
@@ -114,7 +128,9 @@ ON_OFF = {"on": ("on", "off"), "off": ("on", "off")}
 """What a setting that is one of the two may become."""
 
 
-def change_setting(zone: Zone, name: str, value: Any, *, now: float, knobs: Knobs, path: str) -> None:
+def change_setting(
+    zone: Zone, name: str, value: Any, *, now: float, knobs: Knobs, path: str
+) -> None:
     """Change one; `ssl` reaches the edge late.
 
     Raises:

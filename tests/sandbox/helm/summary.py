@@ -1,7 +1,7 @@
 """A pytest plugin for `make check-install`: the run ends with one line that says what was proven, and fails unless all of it was.
 
-The tests say what they have seen as properties: `helm` (the major they used), `permissions` ("denied unused") and `edge_requests` ("ok failed").
-A test that was skipped has proven nothing.
+The tests say what they have seen as properties: `helm` (the major they used), `permissions`
+("denied unused") and `edge_requests` ("ok failed"). A test that was skipped has proven nothing.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ class Summary:
                 self.helm[int(str(value))].append(report.passed)
             elif key in {"permissions", "edge_requests"}:
                 first, second = map(int, str(value).split())
-                (self.permissions if key == "permissions" else self.requests).append((first, second))
+                (self.permissions if key == "permissions" else self.requests).append(
+                    (first, second)
+                )
 
     @property
     def complete(self) -> bool:
@@ -65,7 +67,11 @@ class Summary:
         said = [f"helm {major} {'ok' if self._helm_ok(major) else 'FAILED'}" for major in MAJORS]
         denied, unused = (sum(one[at] for one in self.permissions) for at in (0, 1))
         ok, failed = (sum(one[at] for one in self.requests) for at in (0, 1))
-        permissions = f"permissions denied {denied}, unused {unused}" if self.permissions else "permissions NOT ADDED UP"
+        permissions = (
+            f"permissions denied {denied}, unused {unused}"
+            if self.permissions
+            else "permissions NOT ADDED UP"
+        )
         failed_image = "NOT RUN" if all(self.image) else "FAILED"
         image = f"image steps {'ok' if self._image_ok else failed_image}"
         others = f"; {self.others_failed} other tests FAILED" if self.others_failed else ""
@@ -90,7 +96,11 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """A run in which something was not proven has failed, even if no test has."""
-    if not hasattr(session.config, "workerinput") and exitstatus == pytest.ExitCode.OK and not _summary.complete:
+    if (
+        not hasattr(session.config, "workerinput")
+        and exitstatus == pytest.ExitCode.OK
+        and not _summary.complete
+    ):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

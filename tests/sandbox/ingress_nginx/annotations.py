@@ -1,6 +1,9 @@
-"""What the annotations of one Ingress ask for, as far as it is imitated here. Client certificates are in `client_auth`.
+"""What the annotations of one Ingress ask for, as far as it is imitated here.
 
-A value that the controller's own check refuses counts as absent (kubernetes/ingress-nginx, annotations/parser/validators.go).
+Client certificates are in `client_auth`.
+
+A value that the controller's own check refuses counts as absent (kubernetes/ingress-nginx,
+annotations/parser/validators.go).
 """
 
 import re
@@ -26,7 +29,8 @@ class Annotations:
     """Further names of each of its hosts, sorted."""
     server_snippet: str = ""
     configuration_snippet: str = ""
-    """Raw text for each of its servers, and for each of its locations; empty unless the administrator allows it."""
+    """Raw text for each of its servers, and for each of its locations; empty unless the
+    administrator allows it."""
     custom_http_errors: tuple[int, ...] = ()
     from_to_www_redirect: bool = False
     ssl_redirect: bool = False
@@ -44,14 +48,20 @@ class Annotations:
             custom_http_errors=_error_codes(said),
             from_to_www_redirect=_flag(said, "from-to-www-redirect", default=False),
             ssl_redirect=_flag(said, "ssl-redirect", default=configuration.ssl_redirect),
-            force_ssl_redirect=_flag(said, "force-ssl-redirect", default=configuration.force_ssl_redirect),
+            force_ssl_redirect=_flag(
+                said, "force-ssl-redirect", default=configuration.force_ssl_redirect
+            ),
         )
 
 
 def without_prefix(ingress: Json) -> dict[str, str]:
     """The controller's annotations of an Ingress, by their short names."""
     annotations = ingress["metadata"].get("annotations") or {}
-    return {key.removeprefix(PREFIX): value for key, value in annotations.items() if key.startswith(PREFIX)}
+    return {
+        key.removeprefix(PREFIX): value
+        for key, value in annotations.items()
+        if key.startswith(PREFIX)
+    }
 
 
 def _aliases(text: str) -> tuple[str, ...]:
@@ -63,7 +73,9 @@ def _aliases(text: str) -> tuple[str, ...]:
 
 def _error_codes(annotations: Mapping[str, str]) -> tuple[int, ...]:
     codes = annotations.get("custom-http-errors", "").split(",")
-    if not _flag(annotations, "enable-custom-http-errors", default=True) or not all(ERROR_CODE.fullmatch(code) for code in codes):
+    if not _flag(annotations, "enable-custom-http-errors", default=True) or not all(
+        ERROR_CODE.fullmatch(code) for code in codes
+    ):
         return ()
     return tuple(map(int, codes))
 

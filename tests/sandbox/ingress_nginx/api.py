@@ -1,7 +1,7 @@
 """The Kubernetes API as the stand-in uses it: JSON in, JSON out, and watches that end.
 
-Plain aiohttp: the stand-in is a controller of its own and shares nothing with the operator's client, so that a fault of one is not hidden
-by the same fault of the other.
+Plain aiohttp: the stand-in is a controller of its own and shares nothing with the operator's
+client, so that a fault of one is not hidden by the same fault of the other.
 """
 
 import base64
@@ -23,7 +23,10 @@ Json = dict[str, Any]
 
 
 class ApiError(Exception):
-    """The API server answered with an error. `code` is the HTTP status, or that of an ERROR event of a watch (410: too old)."""
+    """The API server answered with an error.
+
+    `code` is the HTTP status, or that of an ERROR event of a watch (410: too old).
+    """
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -47,13 +50,25 @@ class Api:
     def from_kubeconfig(cls, path: Path) -> Self:
         """The current context of a kubeconfig with embedded data: a CA, and a client certificate or a token."""
         document = yaml.safe_load(path.read_text())
-        context = next(one["context"] for one in document["contexts"] if one["name"] == document["current-context"])
-        cluster = next(one["cluster"] for one in document["clusters"] if one["name"] == context["cluster"])
+        context = next(
+            one["context"]
+            for one in document["contexts"]
+            if one["name"] == document["current-context"]
+        )
+        cluster = next(
+            one["cluster"] for one in document["clusters"] if one["name"] == context["cluster"]
+        )
         user = next(one["user"] for one in document["users"] if one["name"] == context["user"])
-        trust = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+        trust = ssl.create_default_context(
+            cadata=base64.b64decode(cluster["certificate-authority-data"]).decode()
+        )
         if "client-certificate-data" in user:
             with tempfile.NamedTemporaryFile() as both:
-                both.write(base64.b64decode(user["client-certificate-data"]) + b"\n" + base64.b64decode(user["client-key-data"]))
+                both.write(
+                    base64.b64decode(user["client-certificate-data"])
+                    + b"\n"
+                    + base64.b64decode(user["client-key-data"])
+                )
                 both.flush()
                 trust.load_cert_chain(both.name)
         return cls(cluster["server"], trust, user.get("token"))
@@ -87,7 +102,11 @@ class Api:
     async def delete(self, path: str, *, grace_s: int = 0) -> None:
         """DELETE an object; one that is not there is no error."""
         try:
-            await self._request("DELETE", path, {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": grace_s})
+            await self._request(
+                "DELETE",
+                path,
+                {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": grace_s},
+            )
         except ApiError as error:
             if error.code != 404:
                 raise
@@ -99,15 +118,26 @@ class Api:
             ApiError: it ended with an ERROR event; 410 means that the version is too old.
             Unreachable: the connection broke.
         """
-        parameters = {"watch": "true", "resourceVersion": version, "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_S)}
-        patience = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_S, sock_read=WATCH_S + REQUEST_S)
+        parameters = {
+            "watch": "true",
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(WATCH_S),
+        }
+        patience = aiohttp.ClientTimeout(
+            total=None, sock_connect=REQUEST_S, sock_read=WATCH_S + REQUEST_S
+        )
         try:
-            async with self._opened.get(self._server + path, params=parameters, timeout=patience) as answer:
+            async with self._opened.get(
+                self._server + path, params=parameters, timeout=patience
+            ) as answer:
                 await _raise_for(answer)
                 async for line in answer.content:
                     event = json.loads(line)
                     if event["type"] == "ERROR":
-                        raise ApiError(event["object"].get("code", 500), event["object"].get("message", ""))
+                        raise ApiError(
+                            event["object"].get("code", 500), event["object"].get("message", "")
+                        )
                     yield event["type"], event["object"]
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise Unreachable(f"watch of {path}: {error or type(error).__name__}") from error
@@ -118,11 +148,19 @@ class Api:
             raise RuntimeError("use `async with` before asking anything")
         return self._session
 
-    async def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None, content: str = "application/json") -> Json:
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        content: str = "application/json",
+    ) -> Json:
         headers = {"Content-Type": content} if body is not None else {}
         data = None if body is None else json.dumps(body)
         try:
-            async with self._opened.request(method, self._server + path, data=data, headers=headers) as answer:
+            async with self._opened.request(
+                method, self._server + path, data=data, headers=headers
+            ) as answer:
                 await _raise_for(answer)
                 result: Json = await answer.json()
                 return result

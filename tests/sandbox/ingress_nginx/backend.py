@@ -1,7 +1,7 @@
 """The application behind every Ingress: one nginx that answers each request with its own host and path.
 
-`expected` is what it answers. An nginx of its own, so that a reload of a replica never touches it, and with connections that outlive the
-replicas' idle time: no answer is ever lost on this side.
+`expected` is what it answers. An nginx of its own, so that a reload of a replica never touches it,
+and with connections that outlive the replicas' idle time: no answer is ever lost on this side.
 """
 
 import os
@@ -43,7 +43,9 @@ def expected(host: str, uri: str) -> bytes:
     return f"backend host={host} uri={uri}\n".encode()
 
 
-def start(program: Program, folder: Path, address: str, *, user: str | None, connections: int) -> Child:
+def start(
+    program: Program, folder: Path, address: str, *, user: str | None, connections: int
+) -> Child:
     """Run the backend at `address` (host:port); it dies with this process.
 
     Raises:
@@ -61,5 +63,13 @@ def start(program: Program, folder: Path, address: str, *, user: str | None, con
             status=STATUS,
         )
     )
-    command: list[str | Path] = [program.path, "-p", f"{folder}{os.sep}", "-e", folder / "error.log", "-c", conf]
+    command: list[str | Path] = [
+        program.path,
+        "-p",
+        f"{folder}{os.sep}",
+        "-e",
+        folder / "error.log",
+        "-c",
+        conf,
+    ]
     return Child(command, log=folder / "stdout.log", death_signal=signal.SIGTERM)

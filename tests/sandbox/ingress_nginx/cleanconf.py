@@ -1,7 +1,7 @@
 """The controller's last step before a configuration is tried: every line is re-indented, also inside quoted strings.
 
-It is imitated byte by byte because it changes what a snippet means: a quoted string over several lines never matches (facts:
-ingress-nginx#re-indenting).
+It is imitated byte by byte because it changes what a snippet means: a quoted string over several
+lines never matches (facts: ingress-nginx#re-indenting).
 """
 
 CODE, COMMENT = "code", "comment"
@@ -10,7 +10,8 @@ CODE, COMMENT = "code", "comment"
 def clean(text: str) -> str:
     """Re-indent a configuration by its braces (facts: ingress-nginx#re-indenting).
 
-    Quotes are not known. `#` begins a comment anywhere; braces in comments do not count. Of consecutive empty lines one is kept, with its tabs.
+    Quotes are not known. `#` begins a comment anywhere; braces in comments do not count. Of
+    consecutive empty lines one is kept, with its tabs.
     """
     out: list[str] = []
     state, depth = CODE, 0

@@ -1,7 +1,8 @@
 """Client-certificate verification as a single Ingress asks for it (`auth-tls-*` annotations), and the CA files it needs on disk.
 
-The operator itself never uses these annotations: they are here because an Ingress that verifies by itself refuses the operator's
-certificate, which must be noticed (facts: ingress-nginx#server-verification).
+The operator itself never uses these annotations: they are here because an Ingress that verifies by
+itself refuses the operator's certificate, which must be noticed
+(facts: ingress-nginx#server-verification).
 """
 
 import base64
@@ -17,7 +18,9 @@ from cryptography import x509
 from sandbox.ingress_nginx.configuration import Configuration
 
 VERIFY_WORDS = frozenset({"on", "off", "optional", "optional_no_ca"})
-ERROR_PAGE = re.compile(r"@[-A-Za-z0-9_]+|((https?://)?[-A-Za-z0-9.]+(:\d+)?)?(/[-A-Za-z0-9_.]+)*/?")
+ERROR_PAGE = re.compile(
+    r"@[-A-Za-z0-9_]+|((https?://)?[-A-Za-z0-9.]+(:\d+)?)?(/[-A-Za-z0-9_.]+)*/?"
+)
 """A named location, a URL, or a path (kubernetes/ingress-nginx, authtls/main.go)."""
 
 Secrets = Mapping[str, Mapping[str, Any]]
@@ -26,9 +29,12 @@ Secrets = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class ClientAuth:
-    """What one server demands of its clients. `denied` means that an annotation could not be resolved: the whole host answers 403.
+    """What one server demands of its clients.
 
-    `file` is relative to the replica's folder of certificates; None switches verification off, silently, as a Secret without `ca.crt` does.
+    `denied` means that an annotation could not be resolved: the whole host answers 403.
+
+    `file` is relative to the replica's folder of certificates; None switches verification off,
+    silently, as a Secret without `ca.crt` does.
     """
 
     file: str | None = None
@@ -41,10 +47,13 @@ class ClientAuth:
     denied: bool = False
 
 
-def read(namespace: str, annotations: Mapping[str, str], secrets: Secrets, configuration: Configuration) -> ClientAuth | None:
+def read(
+    namespace: str, annotations: Mapping[str, str], secrets: Secrets, configuration: Configuration
+) -> ClientAuth | None:
     """What an Ingress in `namespace` asks for; None where it asks for nothing, or says something that the controller's own check refuses.
 
-    So a bad error page, or a bad CN, takes verification away, and nobody is told (kubernetes/ingress-nginx, authtls/main.go and annotations.go, Extract).
+    So a bad error page, or a bad CN, takes verification away, and nobody is told
+    (kubernetes/ingress-nginx, authtls/main.go and annotations.go, Extract).
     """
     if (name := annotations.get("auth-tls-secret")) is None:
         return None
@@ -57,7 +66,10 @@ def read(namespace: str, annotations: Mapping[str, str], secrets: Secrets, confi
         return ClientAuth(denied=True)
     verify = annotations.get("auth-tls-verify-client", "on")
     depth = annotations.get("auth-tls-verify-depth", "1")
-    match_cn, error_page = annotations.get("auth-tls-match-cn", ""), annotations.get("auth-tls-error-page", "")
+    match_cn, error_page = (
+        annotations.get("auth-tls-match-cn", ""),
+        annotations.get("auth-tls-error-page", ""),
+    )
     if not ERROR_PAGE.fullmatch(error_page.replace(" ", "")) or not _is_common_name(match_cn):
         return None
     if bundle.file is None:
@@ -77,8 +89,8 @@ def read(namespace: str, annotations: Mapping[str, str], secrets: Secrets, confi
 class Bundle:
     """The file that the controller makes of a Secret.
 
-    `sha` decides on a reload. For a key pair it covers the certificate and not `ca.crt`: the file is rewritten and nginx is not told
-    (facts: ingress-nginx#key-pair-and-ca-trap).
+    `sha` decides on a reload. For a key pair it covers the certificate and not `ca.crt`: the file
+    is rewritten and nginx is not told (facts: ingress-nginx#key-pair-and-ca-trap).
     """
 
     file: str | None
@@ -95,10 +107,16 @@ class Bundle:
         stem = f"{secret['metadata']['namespace']}-{secret['metadata']['name']}.pem"
         if certificate and key:
             whole = b"\n".join(part for part in (certificate, key, authority) if part)
-            return cls(stem if authority else None, hashlib.sha1(certificate, usedforsecurity=False).hexdigest(), whole)
+            return cls(
+                stem if authority else None,
+                hashlib.sha1(certificate, usedforsecurity=False).hexdigest(),
+                whole,
+            )
         if authority is None:
             return None
-        return cls(f"ca-{stem}", hashlib.sha1(authority, usedforsecurity=False).hexdigest(), authority)
+        return cls(
+            f"ca-{stem}", hashlib.sha1(authority, usedforsecurity=False).hexdigest(), authority
+        )
 
     def write(self, folder: Path) -> None:
         """Write the file, plainly and not atomically, as the controller does; nothing where there is none."""

@@ -1,8 +1,9 @@
 """The controller's ConfigMap as nginx settings: which keys count, what they mean when absent.
 
-Values are not validated, exactly as in the controller: a bad snippet is found by `nginx -t` alone. Keys that the controller does not know
-are ignored and take no part in the comparison that decides on a reload; those that it knows do, also where nothing here is rendered from
-them (facts: ingress-nginx#config-map-keys; kubernetes/ingress-nginx, template/configmap.go, ReadConfig).
+Values are not validated, exactly as in the controller: a bad snippet is found by `nginx -t` alone.
+Keys that the controller does not know are ignored and take no part in the comparison that decides
+on a reload; those that it knows do, also where nothing here is rendered from them
+(facts: ingress-nginx#config-map-keys; kubernetes/ingress-nginx, template/configmap.go, ReadConfig).
 """
 
 import tomllib
@@ -24,7 +25,11 @@ READ_APART = frozenset({"custom_http_errors", "others"})
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """Settings of one controller. A field is a ConfigMap key with `_` for `-`; its value here is the controller's default (v1.15.1)."""
+    """Settings of one controller.
+
+    A field is a ConfigMap key with `_` for `-`; its value here is the controller's default
+    (v1.15.1).
+    """
 
     http_snippet: str = ""
     server_snippet: str = ""
@@ -61,20 +66,33 @@ class Configuration:
     ssl_session_tickets: bool = False
     ssl_buffer_size: str = "4k"
     others: tuple[tuple[str, bool | float | str], ...] = ()
-    """What other keys that the controller knows say, where that is not the default: it makes two settings differ, and nothing else."""
+    """What other keys that the controller knows say, where that is not the default: it makes two
+    settings differ, and nothing else."""
 
     @classmethod
     def read(cls, data: Mapping[str, str]) -> "Configuration":
         """The settings that a ConfigMap's `data` asks for; a value that its type cannot hold counts as absent."""
         known: dict[str, Any] = {}
-        for name, default in ((field.name, field.default) for field in fields(cls) if field.name not in READ_APART):
-            if (text := data.get(name.replace("_", "-"))) is not None and (value := _parse(text, default)) is not None:
+        for name, default in (
+            (field.name, field.default) for field in fields(cls) if field.name not in READ_APART
+        ):
+            if (text := data.get(name.replace("_", "-"))) is not None and (
+                value := _parse(text, default)
+            ) is not None:
                 known[name] = value
-        said = ((key, _parse(data[key], default), default) for key, default in OTHER_KEYS.items() if key in data)
+        said = (
+            (key, _parse(data[key], default), default)
+            for key, default in OTHER_KEYS.items()
+            if key in data
+        )
         return cls(
             **known,
             custom_http_errors=error_codes(data.get("custom-http-errors", "")),
-            others=tuple((key, value) for key, value, default in said if value is not None and value != default),
+            others=tuple(
+                (key, value)
+                for key, value, default in said
+                if value is not None and value != default
+            ),
         )
 
 

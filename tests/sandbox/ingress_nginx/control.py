@@ -1,4 +1,6 @@
-"""The HTTP API by which a test turns the stand-in's knobs and reads what each replica has done. Loopback only.
+"""The HTTP API by which a test turns the stand-in's knobs and reads what each replica has done.
+
+Loopback only.
 
 | request | effect |
 |---|---|
@@ -49,7 +51,9 @@ async def serve(fleet: Fleet, host: str, port: int) -> web.AppRunner:
 
 
 @web.middleware
-async def _explain(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+async def _explain(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
     try:
         return await handler(request)
     except UnknownReplicaError as error:
@@ -69,7 +73,9 @@ class _Routes:
         return web.json_response(self._fleet.replica(request.match_info["pod"]).facts())
 
     async def conf(self, request: web.Request) -> web.Response:
-        return web.Response(text=self._fleet.replica(request.match_info["pod"]).nginx.conf.read_text())
+        return web.Response(
+            text=self._fleet.replica(request.match_info["pod"]).nginx.conf.read_text()
+        )
 
     async def turn(self, request: web.Request) -> web.Response:
         wanted = await request.json()
@@ -77,7 +83,9 @@ class _Routes:
             raise ValueError("the body is no JSON object")  # noqa: TRY004  # to the caller it is a bad value, answered with 400
         pod = request.match_info.get("pod")
         await self._fleet.turn(wanted, pod)
-        return web.json_response(self._fleet.facts() if pod is None else self._fleet.replica(pod).facts())
+        return web.json_response(
+            self._fleet.facts() if pod is None else self._fleet.replica(pod).facts()
+        )
 
     async def add(self, _: web.Request) -> web.Response:
         return web.json_response(self._fleet.add().facts(), status=201)
@@ -88,7 +96,9 @@ class _Routes:
 
     async def terminate(self, request: web.Request) -> web.Response:
         pod = request.match_info["pod"]
-        await self._fleet.terminate(pod, grace_s=float(request.query.get("grace_s", TERMINATION_GRACE_S)))
+        await self._fleet.terminate(
+            pod, grace_s=float(request.query.get("grace_s", TERMINATION_GRACE_S))
+        )
         return web.json_response(self._fleet.replica(pod).facts())
 
     async def remove(self, request: web.Request) -> web.Response:

@@ -1,7 +1,8 @@
 """Events as a Go controller's recorder writes them: merged, combined and dropped.
 
-`Correlator` is the decision, pure; `Recorder` sends. Each replica has both. It is imitated because it makes Events untrustworthy in a way
-that the operator has to live with: after some failures neither Warnings nor Normals arrive (facts: ingress-nginx#lost-events).
+`Correlator` is the decision, pure; `Recorder` sends. Each replica has both. It is imitated because
+it makes Events untrustworthy in a way that the operator has to live with: after some failures
+neither Warnings nor Normals arrive (facts: ingress-nginx#lost-events).
 """
 
 import asyncio
@@ -47,8 +48,8 @@ class _Similar:
 class Correlator:
     """client-go's rules for what becomes of a note.
 
-    From the tenth different message within ten minutes on they are combined into one Event; equal ones raise a count; and each object has a budget of
-    25, refilled by one in five minutes.
+    From the tenth different message within ten minutes on they are combined into one Event; equal
+    ones raise a count; and each object has a budget of 25, refilled by one in five minutes.
     """
 
     def __init__(self) -> None:
@@ -57,7 +58,10 @@ class Correlator:
         self._budgets: dict[str, tuple[float, float]] = {}
 
     def admit(self, uid: str, note: Note, now: datetime) -> tuple[str, Series] | None:
-        """The message to send and the Event it goes to (`count` 1: a new one). None when it is dropped as spam."""
+        """The message to send and the Event it goes to (`count` 1: a new one).
+
+        None when it is dropped as spam.
+        """
         key, message = self._combine(uid, note, now.timestamp())
         series = self._series.get(key)
         if series is None:
@@ -98,7 +102,11 @@ class Recorder:
         self._pending.put_nowait((about, note, datetime.now(UTC)))
 
     async def run(self) -> None:
-        """Send until cancelled. An Event that the API server does not take is lost, as with the real recorder after its retries."""
+        """Send until cancelled.
+
+        An Event that the API server does not take is lost, as with the real recorder after its
+        retries.
+        """
         while True:
             about, note, at = await self._pending.get()
             admitted = self._correlator.admit(about["metadata"]["uid"], note, at)
@@ -109,14 +117,19 @@ class Recorder:
             except (ApiError, Unreachable):
                 continue
 
-    async def _send(self, about: Json, note: Note, at: datetime, message: str, series: Series) -> None:
+    async def _send(
+        self, about: Json, note: Note, at: datetime, message: str, series: Series
+    ) -> None:
         metadata = about["metadata"]
         path = f"/api/v1/namespaces/{metadata['namespace']}/events"
         name = f"{metadata['name']}.{series.name}"
         stamp = at.strftime("%Y-%m-%dT%H:%M:%SZ")
         if series.count > 1:
             try:
-                await self._api.merge(f"{path}/{name}", {"count": series.count, "lastTimestamp": stamp, "message": message})
+                await self._api.merge(
+                    f"{path}/{name}",
+                    {"count": series.count, "lastTimestamp": stamp, "message": message},
+                )
             except ApiError as error:
                 if error.code != 404:
                     raise

@@ -7,7 +7,10 @@ from typing import Any, Self
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """The line of JSON: where everything is. Addresses are `host:port`; `nginx` names the program and where it was found."""
+    """The line of JSON: where everything is.
+
+    Addresses are `host:port`; `nginx` names the program and where it was found.
+    """
 
     namespace: str
     configmap: str

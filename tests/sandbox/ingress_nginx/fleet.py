@@ -65,12 +65,18 @@ class Fleet:
     async def __aenter__(self) -> Self:
         authority = Authority("sandbox origin CA")
         self.ca_file.write_bytes(authority.pem)
-        self._certificate, self._key = authority.serve([*self._wanted.hosts]).write(self._folder, "default")
+        self._certificate, self._key = authority.serve([*self._wanted.hosts]).write(
+            self._folder, "default"
+        )
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._connections = min(WORKER_CONNECTIONS, limit - 64)
         self._user = programs.worker_user()
         self._backend = backend.start(
-            self.program, self._folder / "backend", self.backend_address, user=self._user, connections=self._connections
+            self.program,
+            self._folder / "backend",
+            self.backend_address,
+            user=self._user,
+            connections=self._connections,
         )
         await self.installation.install(self._api)
         for _ in range(self._wanted.replicas):
@@ -78,14 +84,19 @@ class Fleet:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await asyncio.gather(*(self.remove(name) for name in [*self._replicas]), return_exceptions=True)
+        await asyncio.gather(
+            *(self.remove(name) for name in [*self._replicas]), return_exceptions=True
+        )
         if self._backend is not None:
             self._backend.kill()
 
     @property
     def replicas(self) -> list[Replica]:
         """In the order of their addresses."""
-        return sorted((replica for replica, _ in self._replicas.values()), key=lambda replica: IPv4Address(replica.place.address))
+        return sorted(
+            (replica for replica, _ in self._replicas.values()),
+            key=lambda replica: IPv4Address(replica.place.address),
+        )
 
     def replica(self, name: str) -> Replica:
         """The replica whose Pod is called so; raises UnknownReplicaError."""
@@ -116,7 +127,8 @@ class Fleet:
     async def terminate(self, name: str, *, grace_s: float) -> None:
         """Mark a replica's Pod as terminating while it lives on in every other way: until `remove`, for at most `grace_s`.
 
-        So does a controller with `--shutdown-grace-period`, whose load balancers are to forget it first; and a Pod on a node that is cut off.
+        So does a controller with `--shutdown-grace-period`, whose load balancers are to forget it
+        first; and a Pod on a node that is cut off.
         """
         await self.replica(name).pod.terminate(max(int(grace_s), 1))
         self._deadlines[name] = asyncio.get_running_loop().call_later(grace_s, self._end, name)
@@ -159,7 +171,9 @@ class Fleet:
         try:
             return self._replicas[name]
         except KeyError:
-            raise UnknownReplicaError(f"no replica {name}; there are {', '.join(self._replicas) or 'none'}") from None
+            raise UnknownReplicaError(
+                f"no replica {name}; there are {', '.join(self._replicas) or 'none'}"
+            ) from None
 
     def _end(self, name: str) -> None:
         task = asyncio.create_task(self.remove(name))
@@ -167,7 +181,11 @@ class Fleet:
         task.add_done_callback(self._ending.discard)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None and not self._broken.done():
+        if (
+            not task.cancelled()
+            and (error := task.exception()) is not None
+            and not self._broken.done()
+        ):
             self._broken.set_exception(error)
 
     def _free_address(self) -> str:

@@ -13,7 +13,11 @@ async def serve(address: str, port: int, healthy: Callable[[], bool]) -> web.App
     """
 
     async def healthz(_: web.Request) -> web.Response:
-        return web.Response(status=200, text="ok") if healthy() else web.Response(status=500, text="nginx is not initialised")
+        return (
+            web.Response(status=200, text="ok")
+            if healthy()
+            else web.Response(status=500, text="nginx is not initialised")
+        )
 
     application = web.Application()
     application.router.add_get("/healthz", healthz)

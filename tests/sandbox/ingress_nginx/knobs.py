@@ -17,13 +17,17 @@ class Knobs:
     reload_lag_s: float = 0.0
     """Between `nginx -t` and everything that follows: the controller itself is slow."""
     load_lag_s: float = 0.0
-    """Between the order to reload, which the Event tells at once, and the new workers: nginx is slow to load."""
+    """Between the order to reload, which the Event tells at once, and the new workers: nginx is
+    slow to load."""
     endpoints_lag_s: float = 0.0
-    """From Ready to the first endpoints: until then the application's paths answer 503, and nginx's own answers come. Only when it starts."""
+    """From Ready to the first endpoints: until then the application's paths answer 503, and nginx's
+    own answers come. Only when it starts."""
     hung: bool = False
-    """SIGSTOP for nginx, master and workers: connections are accepted and nothing is answered. The Pod stays as Ready as it is."""
+    """SIGSTOP for nginx, master and workers: connections are accepted and nothing is answered. The
+    Pod stays as Ready as it is."""
     cut_off: bool = False
-    """Its node has lost the API server: the Pod is NotReady, the controller sees no change any more and sends no Event, and nginx serves on."""
+    """Its node has lost the API server: the Pod is NotReady, the controller sees no change any more
+    and sends no Event, and nginx serves on."""
     unready: bool = False
     """The Pod is NotReady, and that is all."""
 
@@ -33,9 +37,15 @@ class Knobs:
         Raises:
             NoKnobError: a name or a value that makes no sense.
         """
-        kinds = {field.name: (bool,) if isinstance(field.default, bool) else (int, float) for field in fields(self)}
+        kinds = {
+            field.name: (bool,) if isinstance(field.default, bool) else (int, float)
+            for field in fields(self)
+        }
         for name, value in changes.items():
             if type(value) not in kinds.get(name, ()):
-                known = ", ".join(f"{one} ({'true or false' if kind == (bool,) else 'seconds'})" for one, kind in kinds.items())
+                known = ", ".join(
+                    f"{one} ({'true or false' if kind == (bool,) else 'seconds'})"
+                    for one, kind in kinds.items()
+                )
                 raise NoKnobError(f"{name}: {value!r} is no knob; there are {known}")
         return replace(self, **changes)

@@ -34,10 +34,13 @@ class IngressNginxError(Exception):
 
 
 class IngressNginx:
-    """The stand-in as a child process. `start` returns when every replica is Ready; `stop` deletes the Pods and ends everything.
+    """The stand-in as a child process.
 
-    `config` is the data of the ConfigMap, used only when it is created; `hosts` are the names in the default certificate, whose issuer is
-    `announcement.ca_file`. `first_sync_pause_s` None is the controller's own second.
+    `start` returns when every replica is Ready; `stop` deletes the Pods and ends everything.
+
+    `config` is the data of the ConfigMap, used only when it is created; `hosts` are the names in
+    the default certificate, whose issuer is `announcement.ca_file`. `first_sync_pause_s` None is
+    the controller's own second.
     """
 
     announcement: Announcement
@@ -59,12 +62,38 @@ class IngressNginx:
         first_sync_pause_s: float | None = None,
     ) -> None:
         self._arguments = [
-            *("--kubeconfig", str(kubeconfig), "--namespace", namespace, "--replicas", str(replicas), "--first-address", first_address),
-            *("--release", release, "--ingress-class", ingress_class, "--controller-class", controller_class, "--configmap", configmap),
+            *(
+                "--kubeconfig",
+                str(kubeconfig),
+                "--namespace",
+                namespace,
+                "--replicas",
+                str(replicas),
+                "--first-address",
+                first_address,
+            ),
+            *(
+                "--release",
+                release,
+                "--ingress-class",
+                ingress_class,
+                "--controller-class",
+                controller_class,
+                "--configmap",
+                configmap,
+            ),
             *(() if with_configmap else ("--no-configmap",)),
             *(word for host in hosts for word in ("--host", host)),
-            *(word for key, value in (config or {}).items() for word in ("--config", f"{key}={value}")),
-            *(() if first_sync_pause_s is None else ("--first-sync-pause", str(first_sync_pause_s))),
+            *(
+                word
+                for key, value in (config or {}).items()
+                for word in ("--config", f"{key}={value}")
+            ),
+            *(
+                ()
+                if first_sync_pause_s is None
+                else ("--first-sync-pause", str(first_sync_pause_s))
+            ),
         ]
         self._folder: Path | None = None
         self._child: Child | None = None
@@ -79,11 +108,22 @@ class IngressNginx:
         """
         self._folder = folder = Path(tempfile.mkdtemp(prefix="aop-ingress-nginx-launch-"))
         announced = folder / "announcement.json"
-        command = [sys.executable, "-m", "sandbox.ingress_nginx", *self._arguments, "--announce", str(announced)]
+        command = [
+            sys.executable,
+            "-m",
+            "sandbox.ingress_nginx",
+            *self._arguments,
+            "--announce",
+            str(announced),
+        ]
         # SIGKILL takes the stand-in; its nginx masters then get SIGTERM.
         self._child = child = Child(command, log=folder / "log", env=_environment(folder))
         try:
-            until(lambda: self._has_announced(announced), within_s=START_WITHIN_S, describe=lambda: f"ingress-nginx:\n{child.last_words()}")
+            until(
+                lambda: self._has_announced(announced),
+                within_s=START_WITHIN_S,
+                describe=lambda: f"ingress-nginx:\n{child.last_words()}",
+            )
         except BaseException:
             self.stop()
             raise
@@ -131,7 +171,10 @@ class IngressNginx:
     # What can be done to it
 
     def turn(self, pod: str | None = None, **knobs: bool | float) -> None:
-        """Turn knobs of one replica; without a Pod those of all, and of those to come. `knobs` tells what there is."""
+        """Turn knobs of one replica; without a Pod those of all, and of those to come.
+
+        `knobs` tells what there is.
+        """
         self._ask("PATCH", f"/replicas/{pod}" if pod else "/replicas", json=knobs)
 
     @contextlib.contextmanager
@@ -177,7 +220,9 @@ class IngressNginx:
 
     def replace(self, pod: str, *, grace_s: float = 0) -> ReplicaFacts:
         """A new Pod with a fresh nginx at the same address, from what the cluster says now; it is not Ready yet. `grace_s` 0 is a lost node."""
-        return ReplicaFacts.read(self._ask("POST", f"/replicas/{pod}/replace", params={"grace_s": grace_s}).json())
+        return ReplicaFacts.read(
+            self._ask("POST", f"/replicas/{pod}/replace", params={"grace_s": grace_s}).json()
+        )
 
     def remove(self, pod: str, *, grace_s: float = 0) -> None:
         """One replica less; with a grace period its Pod is terminating and nginx finishes what it has begun, for at most so long."""
@@ -199,13 +244,19 @@ class IngressNginx:
 
     def _has_announced(self, announced: Path) -> bool:
         if not self.process.alive:
-            raise IngressNginxError(f"the stand-in ended with status {self.process.returncode}:\n{self.process.last_words()}")
+            raise IngressNginxError(
+                f"the stand-in ended with status {self.process.returncode}:\n{self.process.last_words()}"
+            )
         return announced.exists()
 
 
 def _environment(folder: Path) -> dict[str, str]:
     """Its temporary files lie in `folder`, so that they go with it also when the process was killed."""
-    return {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": os.pathsep.join(filter(None, (str(PACKAGES), os.environ.get("PYTHONPATH"))))}
+    return {
+        **os.environ,
+        "TMPDIR": str(folder),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(PACKAGES), os.environ.get("PYTHONPATH")))),
+    }
 
 
 __all__ = ["Announcement", "IngressNginx", "IngressNginxError", "ReplicaFacts"]

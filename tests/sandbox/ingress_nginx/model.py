@@ -1,7 +1,8 @@
 """What nginx shall serve, computed from the controller's settings, its Ingresses and the Secrets they name.
 
-Pure: the same input gives an equal `Model`, and an equal model is what makes a sync end without a reload. Ingresses are merged as in the
-controller's createServers and getBackendServers (kubernetes/ingress-nginx, controller.go).
+Pure: the same input gives an equal `Model`, and an equal model is what makes a sync end without a
+reload. Ingresses are merged as in the controller's createServers and getBackendServers
+(kubernetes/ingress-nginx, controller.go).
 """
 
 import hashlib
@@ -20,7 +21,10 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """One path of one server. One that is not `served` goes to the controller's default backend, which answers 404."""
+    """One path of one server.
+
+    One that is not `served` goes to the controller's default backend, which answers 404.
+    """
 
     path: str
     exact: bool = False
@@ -33,7 +37,11 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One host and its aliases. `has_certificate` decides on the redirect to https; what is shown in the handshake is always the default one."""
+    """One host and its aliases.
+
+    `has_certificate` decides on the redirect to https; what is shown in the handshake is always the
+    default one.
+    """
 
     host: str
     locations: tuple[Location, ...]
@@ -45,7 +53,10 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Everything that nginx.conf is rendered from, save where the replica listens. Servers are in byte order of their names."""
+    """Everything that nginx.conf is rendered from, save where the replica listens.
+
+    Servers are in byte order of their names.
+    """
 
     configuration: Configuration
     servers: tuple[Server, ...]
@@ -53,7 +64,11 @@ class Model:
     """Pairs (from, to) of hosts that only redirect; such a server has no server-snippet."""
 
     def checksum(self, salt: str) -> int:
-        """The number in the first line of nginx.conf. It differs between replicas of the same input (facts: ingress-nginx#config-hash): `salt` does that."""
+        """The number in the first line of nginx.conf.
+
+        It differs between replicas of the same input (facts: ingress-nginx#config-hash): `salt`
+        does that.
+        """
         return int.from_bytes(hashlib.sha256(f"{salt}:{self!r}".encode()).digest()[:8], "big")
 
     def names(self) -> Iterator[str]:
@@ -68,15 +83,21 @@ class Model:
 def build(configuration: Configuration, ingresses: Iterable[Json], secrets: Secrets) -> Model:
     """Merge the controller's own Ingresses (its class was already looked at) into servers.
 
-    The oldest Ingress wins where two say different things about one host or path (facts: ingress-nginx#merged-ingresses).
+    The oldest Ingress wins where two say different things about one host or path
+    (facts: ingress-nginx#merged-ingresses).
     """
     drafts = {CATCH_ALL: _Draft(CATCH_ALL, Location("/", served=False))}
-    read = [(ingress, Annotations.read(ingress, configuration)) for ingress in sorted(ingresses, key=_age)]
+    read = [
+        (ingress, Annotations.read(ingress, configuration))
+        for ingress in sorted(ingresses, key=_age)
+    ]
     for ingress, annotations in read:
         _open_servers(ingress, annotations, drafts)
     for ingress, annotations in read:
         spec = ingress.get("spec") or {}
-        auth = client_auth.read(ingress["metadata"]["namespace"], without_prefix(ingress), secrets, configuration)
+        auth = client_auth.read(
+            ingress["metadata"]["namespace"], without_prefix(ingress), secrets, configuration
+        )
         for rule in spec.get("rules") or ():
             draft = drafts[rule.get("host") or CATCH_ALL]
             draft.has_certificate |= bool(spec.get("tls"))
@@ -85,12 +106,18 @@ def build(configuration: Configuration, ingresses: Iterable[Json], secrets: Secr
             if "http" in rule or draft.host == CATCH_ALL:
                 draft.verify(auth)
             draft.serve((rule.get("http") or {}).get("paths") or (), annotations)
-    servers = tuple(draft.server(drafts) for _, draft in sorted(drafts.items(), key=lambda item: item[0].encode()))
+    servers = tuple(
+        draft.server(drafts)
+        for _, draft in sorted(drafts.items(), key=lambda item: item[0].encode())
+    )
     return Model(configuration, servers, tuple(_www_redirects(servers, drafts)))
 
 
 class _Draft:
-    """A server while Ingresses are still being merged into it. `root` is its `/` until a rule brings one."""
+    """A server while Ingresses are still being merged into it.
+
+    `root` is its `/` until a rule brings one.
+    """
 
     def __init__(self, host: str, root: Location) -> None:
         self.host = host
@@ -121,13 +148,22 @@ class _Draft:
                     self.redirects_www |= annotations.from_to_www_redirect
 
     def server(self, drafts: Mapping[str, "_Draft"]) -> Server:
-        """What has become of it. An alias that has a server of its own is none (controller.go, createServers)."""
+        """What has become of it.
+
+        An alias that has a server of its own is none (controller.go, createServers).
+        """
         locations = {("/", False): self.root, **self.locations}
         aliases = tuple(alias for alias in self.aliases if alias not in drafts)
         auth = replace(self._auth or ClientAuth(), denied=self._denied)
         return Server(
             self.host,
-            tuple(sorted(locations.values(), key=lambda location: (location.path, location.exact), reverse=True)),
+            tuple(
+                sorted(
+                    locations.values(),
+                    key=lambda location: (location.path, location.exact),
+                    reverse=True,
+                )
+            ),
             self._finds_certificate(drafts),
             None if auth == ClientAuth() else auth,
             aliases,
@@ -137,7 +173,9 @@ class _Draft:
     def _finds_certificate(self, drafts: Mapping[str, "_Draft"]) -> bool:
         """As the controller's Lua looks one up: by the host, else by the wildcard above it; the catch-all has no name to look up (certificate.lua)."""
         above = drafts.get(f"*.{self.host.partition('.')[2]}")
-        return self.host != CATCH_ALL and (self.has_certificate or (above is not None and above.has_certificate))
+        return self.host != CATCH_ALL and (
+            self.has_certificate or (above is not None and above.has_certificate)
+        )
 
 
 def _age(ingress: Json) -> tuple[str, str, str]:
@@ -146,9 +184,12 @@ def _age(ingress: Json) -> tuple[str, str, str]:
 
 
 def _open_servers(ingress: Json, annotations: Annotations, drafts: dict[str, _Draft]) -> None:
-    """A server for every host. Its `/`, and that of the catch-all, goes to the Ingress's default backend if it has one.
+    """A server for every host.
 
-    Without rules, the oldest such Ingress has the catch-all's `/` for itself, with its annotations but for redirects.
+    Its `/`, and that of the catch-all, goes to the Ingress's default backend if it has one.
+
+    Without rules, the oldest such Ingress has the catch-all's `/` for itself, with its annotations
+    but for redirects.
     """
     spec = ingress.get("spec") or {}
     rules, served = spec.get("rules") or (), "service" in (spec.get("defaultBackend") or {})
@@ -156,7 +197,10 @@ def _open_servers(ingress: Json, annotations: Annotations, drafts: dict[str, _Dr
         catch_all = drafts[CATCH_ALL]
         catch_all.root = replace(catch_all.root, served=True)
         if not rules:
-            catch_all.locations.setdefault(("/", False), replace(_location("/", annotations), ssl_redirect=False, force_ssl_redirect=False))
+            catch_all.locations.setdefault(
+                ("/", False),
+                replace(_location("/", annotations), ssl_redirect=False, force_ssl_redirect=False),
+            )
     for rule in rules:
         host = rule.get("host") or CATCH_ALL
         if host not in drafts:
@@ -175,7 +219,9 @@ def _locations(path: Json, annotations: Annotations) -> Iterator[Location]:
         yield _location(text.rstrip("/"), annotations, exact=True)
 
 
-def _location(path: str, annotations: Annotations, *, exact: bool = False, served: bool = True) -> Location:
+def _location(
+    path: str, annotations: Annotations, *, exact: bool = False, served: bool = True
+) -> Location:
     return Location(
         path,
         exact,
@@ -187,7 +233,9 @@ def _location(path: str, annotations: Annotations, *, exact: bool = False, serve
     )
 
 
-def _www_redirects(servers: Iterable[Server], drafts: Mapping[str, _Draft]) -> Iterator[tuple[str, str]]:
+def _www_redirects(
+    servers: Iterable[Server], drafts: Mapping[str, _Draft]
+) -> Iterator[tuple[str, str]]:
     """None where the other name has a server of its own; an alias is not one."""
     for server in servers:
         source = www_counterpart(server.host)

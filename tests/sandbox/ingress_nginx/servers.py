@@ -1,7 +1,7 @@
 """The server blocks of nginx.conf: one per host, those that only redirect, and those of the controller's own.
 
-The order within a block is that of the controller's template (facts: ingress-nginx#render-order): a snippet's place decides what it comes
-before.
+The order within a block is that of the controller's template (facts: ingress-nginx#render-order): a
+snippet's place decides what it comes before.
 """
 
 from collections.abc import Iterable, Iterator
@@ -50,7 +50,9 @@ def serving(server: Server, model: Model, place: Place) -> Iterator[str]:
         yield from _client_auth(auth, place)
         if server.snippet:
             yield f"# Custom code snippet configured for host {server.host}\n{server.snippet}"
-        yield from _error_locations(sorted({code for one in server.locations for code in one.custom_http_errors}), place)
+        yield from _error_locations(
+            sorted({code for one in server.locations for code in one.custom_http_errors}), place
+        )
         for location in server.locations:
             yield from _location(location, server, model, place)
     if catch_all:
@@ -127,7 +129,10 @@ def error_pages(codes: Iterable[int]) -> Iterator[str]:
 
 
 def _error_locations(codes: Iterable[int], place: Place) -> Iterator[str]:
-    """Where those pages come from. The ConfigMap's and an Ingress's may both have the same name in one server: nginx does not mind."""
+    """Where those pages come from.
+
+    The ConfigMap's and an Ingress's may both have the same name in one server: nginx does not mind.
+    """
     for code in codes:
         yield f"location @custom_upstream-default-backend_{code} {{\ninternal;\nproxy_intercept_errors off;"
         yield f"proxy_set_header X-Code {code};\nproxy_set_header X-Original-URI $request_uri;\nproxy_set_header Host $http_host;"
@@ -150,7 +155,10 @@ def _upstream_headers(server: Server, configuration: Configuration) -> Iterator[
     yield "Connection", "$connection_upgrade"
     yield "Upgrade", "$http_upgrade"
     yield "X-Real-IP", "$remote_addr"
-    yield "X-Forwarded-For", "$proxy_add_x_forwarded_for" if configuration.use_forwarded_headers else "$remote_addr"
+    yield (
+        "X-Forwarded-For",
+        "$proxy_add_x_forwarded_for" if configuration.use_forwarded_headers else "$remote_addr",
+    )
     yield "X-Forwarded-Proto", "$redirect_scheme"
     if server.client_auth is not None and server.client_auth.file is not None:
         yield "ssl-client-verify", "$ssl_client_verify"

@@ -1,7 +1,7 @@
 """What one replica has seen of the cluster: its ConfigMap, the Ingresses of its class and the Secrets they name.
 
-Each replica has one: replicas see changes one by one, never together. Lists and watches as a client-go informer does, from a
-resourceVersion, and again after a watch has ended or broken.
+Each replica has one: replicas see changes one by one, never together. Lists and watches as a
+client-go informer does, from a resourceVersion, and again after a watch has ended or broken.
 """
 
 import asyncio
@@ -20,7 +20,10 @@ Listener = Callable[[Change, Json], None]
 
 
 class Informer:
-    """A copy of one collection, kept by list and watch. `changed` is called for every object that came, changed or went."""
+    """A copy of one collection, kept by list and watch.
+
+    `changed` is called for every object that came, changed or went.
+    """
 
     def __init__(self, api: Api, path: str, changed: Listener) -> None:
         self._api = api
@@ -77,7 +80,11 @@ class Informer:
 
 def _key(item: Json) -> str:
     metadata = item["metadata"]
-    return f"{metadata['namespace']}/{metadata['name']}" if "namespace" in metadata else str(metadata["name"])
+    return (
+        f"{metadata['namespace']}/{metadata['name']}"
+        if "namespace" in metadata
+        else str(metadata["name"])
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +100,13 @@ class Scope:
 class Store:
     """The informers of one replica.
 
-    `wish` is called for every change that matters, with a key and whether the sync may be skipped; `saw_configmap` with the change and the object.
+    `wish` is called for every change that matters, with a key and whether the sync may be skipped;
+    `saw_configmap` with the change and the object.
     """
 
-    def __init__(self, api: Api, scope: Scope, wish: Callable[[str, bool], None], saw_configmap: Listener) -> None:
+    def __init__(
+        self, api: Api, scope: Scope, wish: Callable[[str, bool], None], saw_configmap: Listener
+    ) -> None:
         self._scope = scope
         self._wish = wish
         self._saw_configmap = saw_configmap
@@ -105,12 +115,19 @@ class Store:
         self._taken: dict[str, Json] = {}
         configmaps = f"/api/v1/namespaces/{scope.namespace}/configmaps"
         self._configmaps = Informer(api, configmaps, self._configmap_changed)
-        self._ingresses = Informer(api, "/apis/networking.k8s.io/v1/ingresses", self._ingress_changed)
-        self._classes = Informer(api, "/apis/networking.k8s.io/v1/ingressclasses", self._class_changed)
+        self._ingresses = Informer(
+            api, "/apis/networking.k8s.io/v1/ingresses", self._ingress_changed
+        )
+        self._classes = Informer(
+            api, "/apis/networking.k8s.io/v1/ingressclasses", self._class_changed
+        )
         self._secrets = Informer(api, "/api/v1/secrets", self._secret_changed)
 
     async def run(self) -> None:
-        """Keep all copies until cancelled. The ConfigMap is read first: what it allows decides on which Ingresses are taken."""
+        """Keep all copies until cancelled.
+
+        The ConfigMap is read first: what it allows decides on which Ingresses are taken.
+        """
         async with asyncio.TaskGroup() as group:
             for informer in self._informers():
                 group.create_task(informer.run())
@@ -132,25 +149,32 @@ class Store:
 
     def named_secrets(self) -> dict[str, Json]:
         """The Secrets that Ingresses of this controller refer to: only these become files."""
-        names = {client_auth.named_by(ingress["metadata"].get("annotations") or {}) for ingress in self.ingresses()}
+        names = {
+            client_auth.named_by(ingress["metadata"].get("annotations") or {})
+            for ingress in self.ingresses()
+        }
         return {name: secret for name, secret in self._secrets.objects.items() if name in names}
 
     def _informers(self) -> Iterator[Informer]:
         yield from (self._configmaps, self._classes, self._ingresses, self._secrets)
 
     def _is_ours(self, ingress: Json) -> bool:
-        annotated = (ingress["metadata"].get("annotations") or {}).get("kubernetes.io/ingress.class")
+        annotated = (ingress["metadata"].get("annotations") or {}).get(
+            "kubernetes.io/ingress.class"
+        )
         if annotated is not None:
             return bool(annotated == self._scope.ingress_class)
         named = self._classes.objects.get((ingress.get("spec") or {}).get("ingressClassName") or "")
         return named is not None and named["spec"].get("controller") == self._scope.controller_class
 
     def _configmap_changed(self, change: Change, item: Json) -> None:
-        # The controller has no handler for deletion: what was read last stays (facts: ingress-nginx#deleted-config-map).
+        # The controller has no handler for deletion: what was read last stays
+        # (facts: ingress-nginx#deleted-config-map).
         if item["metadata"]["name"] != self._scope.configmap or change == "deleted":
             return
         self.configuration = Configuration.read(item.get("data") or {})
-        # Only those that are taken already: one that was too risky stays out until it changes itself (kubernetes/ingress-nginx, store.go).
+        # Only those that are taken already: one that was too risky stays out until it changes
+        # itself (kubernetes/ingress-nginx, store.go).
         for key in self._taken:
             self._take(key, self._ingresses.objects[key])
         self._saw_configmap(change, item)
@@ -162,7 +186,8 @@ class Store:
             self._taken[key] = ingress
 
     def _ingress_changed(self, change: Change, item: Json) -> None:
-        # Only ours count: every wish costs a token of the rate limit, and with it the next change 3.3 s.
+        # Only ours count: every wish costs a token of the rate limit, and with it the next change
+        # 3.3 s.
         key, ours = _key(item), change != "deleted" and self._is_ours(item)
         if change == "deleted":
             self._taken.pop(key, None)

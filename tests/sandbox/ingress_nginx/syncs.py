@@ -1,7 +1,8 @@
 """When the controller tries: its work queue with back-off, and the token bucket before every sync.
 
-The odd rules are the controller's, and what they add up to was seen on the real one (facts: ingress-nginx#back-off, ingress-nginx#reloads):
-failures are counted per key and forgotten only when a *retry* succeeds, so a repair that comes as a new write leaves the next bad text with
+The odd rules are the controller's, and what they add up to was seen on the real one
+(facts: ingress-nginx#back-off, ingress-nginx#reloads): failures are counted per key and forgotten
+only when a *retry* succeeds, so a repair that comes as a new write leaves the next bad text with
 few and late tries.
 """
 
@@ -41,14 +42,20 @@ def backoff(failures: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One wish for a sync. `since` is when it was wished for (an older one is settled by a later sync), ALWAYS or RETRY."""
+    """One wish for a sync.
+
+    `since` is when it was wished for (an older one is settled by a later sync), ALWAYS or RETRY.
+    """
 
     key: str
     since: float
 
 
 class SyncQueue:
-    """Orders for one sync loop, in order; failed ones come back later. `now` is a monotonic clock in seconds."""
+    """Orders for one sync loop, in order; failed ones come back later.
+
+    `now` is a monotonic clock in seconds.
+    """
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -60,7 +67,11 @@ class SyncQueue:
         self._woken = asyncio.Event()
 
     def put(self, key: str, *, skippable: bool) -> None:
-        """Wish for a sync. One that is not skippable (the ConfigMap's) takes place even if another sync came later than the wish."""
+        """Wish for a sync.
+
+        One that is not skippable (the ConfigMap's) takes place even if another sync came later than
+        the wish.
+        """
         self._ready.setdefault(Order(key, self._now() if skippable else ALWAYS), None)
         self._woken.set()
 

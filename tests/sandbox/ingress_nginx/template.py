@@ -1,7 +1,8 @@
 """nginx.conf of one replica, in the controller's order: what may be overridden by a snippet depends on where the snippet lands.
 
-The order is that of the controller's template (facts: ingress-nginx#render-order); its Lua is left out, save the decision to redirect to
-https, which is rendered as `map` and `if`. `servers` has the server blocks.
+The order is that of the controller's template (facts: ingress-nginx#render-order); its Lua is left
+out, save the decision to redirect to https, which is rendered as `map` and `if`. `servers` has the
+server blocks.
 """
 
 from collections.abc import Iterator
@@ -88,7 +89,11 @@ def _http_settings(model: Model, place: Place) -> Iterator[str]:
 
 
 def _tls(configuration: Configuration, place: Place) -> Iterator[str]:
-    """Settings of http{}. The default certificate stands here, as in the controller: so all servers share one session-id context."""
+    """Settings of http{}.
+
+    The default certificate stands here, as in the controller: so all servers share one session-id
+    context.
+    """
     yield f"ssl_protocols {configuration.ssl_protocols};"
     yield f"ssl_early_data {_on(configuration.ssl_early_data)};"
     if configuration.ssl_session_cache:
@@ -106,9 +111,12 @@ def _tls(configuration: Configuration, place: Place) -> Iterator[str]:
 def _upstreams(configuration: Configuration, place: Place) -> Iterator[str]:
     yield f"upstream upstream_balancer {{\nserver {place.backend};"
     yield f"keepalive {configuration.upstream_keepalive_connections};\nkeepalive_timeout 60s;\nkeepalive_requests 10000;\n}}"
-    # The controller decides in Lua (facts: ingress-nginx#plaintext-bypass): what the client claims counts only when forwarded headers are trusted.
+    # The controller decides in Lua (facts: ingress-nginx#plaintext-bypass): what the client claims
+    # counts only when forwarded headers are trusted.
     trusts = configuration.use_forwarded_headers
-    claimed_scheme = '"" $scheme;\ndefault $http_x_forwarded_proto;' if trusts else "default $scheme;"
+    claimed_scheme = (
+        '"" $scheme;\ndefault $http_x_forwarded_proto;' if trusts else "default $scheme;"
+    )
     yield f"map $http_x_forwarded_proto $claimed_scheme {{\n{claimed_scheme}\n}}"
     proxied = "443 https;\n" if configuration.use_proxy_protocol else ""
     port = "$proxy_protocol_server_port" if configuration.use_proxy_protocol else '""'

@@ -1,6 +1,7 @@
 """What each ServiceAccount asked the API server for, and what it was answered: read from the server's own audit log.
 
-It proves least privilege (nothing denied, nothing granted that is unused), and that no Secret was read which need not be.
+It proves least privilege (nothing denied, nothing granted that is unused), and that no Secret was
+read which need not be.
 """
 
 import json
@@ -9,7 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-# `Metadata` has no bodies in it. Only ServiceAccounts: an admin's requests are the test's own. Watches count when they begin.
+# `Metadata` has no bodies in it. Only ServiceAccounts: an admin's requests are the test's own.
+# Watches count when they begin.
 POLICY = """\
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -23,7 +25,10 @@ rules:
 
 @dataclass(frozen=True)
 class AuditEvent:
-    """One request. `code` is None while a watch is still running; `allowed` is None where no authorizer was asked."""
+    """One request.
+
+    `code` is None while a watch is still running; `allowed` is None where no authorizer was asked.
+    """
 
     at: datetime
     user: str
@@ -41,8 +46,9 @@ class AuditEvent:
 def read(log: Path, user: str | None = None) -> tuple[AuditEvent, ...]:
     """All requests in the log in the order in which they were first logged, or those of one user.
 
-    A request is logged when it has been answered, so a line may come some milliseconds after its answer: wait for what is expected.
-    A line that is being written right now is left for the next reading.
+    A request is logged when it has been answered, so a line may come some milliseconds after its
+    answer: wait for what is expected. A line that is being written right now is left for the next
+    reading.
     """
     if not log.exists():
         return ()
@@ -70,5 +76,7 @@ def _event(raw: dict[str, Any]) -> AuditEvent:
         name=target.get("name", ""),
         uri=raw["requestURI"],
         allowed=None if decision is None else decision == "allow",
-        code=raw.get("responseStatus", {}).get("code") if raw["stage"] != "ResponseStarted" else None,
+        code=raw.get("responseStatus", {}).get("code")
+        if raw["stage"] != "ResponseStarted"
+        else None,
     )

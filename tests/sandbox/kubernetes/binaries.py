@@ -7,10 +7,11 @@ The first of these that can be had is taken, and one line says which:
 3. The envtest archive, pinned by hash: seconds.
 4. The build from the Go modules, pinned by checksum: minutes, once.
 
-1 and 3 have no kube-controller-manager. Almost nothing needs it (garbage collection by owner references, and the end of a namespace),
-so by default those few tests are skipped, loudly. `AOP_REQUIRE_KCM=1`, which CI sets, means "skip nothing": the archive is then neither
-downloaded nor taken from the cache, so that quick never hides complete; the build makes it; and `KUBEBUILDER_ASSETS` without one is an
-error.
+1 and 3 have no kube-controller-manager. Almost nothing needs it (garbage collection by owner
+references, and the end of a namespace), so by default those few tests are skipped, loudly.
+`AOP_REQUIRE_KCM=1`, which CI sets, means "skip nothing": the archive is then neither downloaded nor
+taken from the cache, so that quick never hides complete; the build makes it; and
+`KUBEBUILDER_ASSETS` without one is an error.
 """
 
 import fcntl
@@ -27,9 +28,7 @@ from pathlib import Path
 from sandbox.kubernetes import build, download
 from sandbox.kubernetes.download import Archive
 
-WITHOUT_CONTROLLER_MANAGER = (
-    "there is no kube-controller-manager: garbage collection and namespace deletion go untested (AOP_REQUIRE_KCM=1 builds one, once)"
-)
+WITHOUT_CONTROLLER_MANAGER = "there is no kube-controller-manager: garbage collection and namespace deletion go untested (AOP_REQUIRE_KCM=1 builds one, once)"
 
 Say = Callable[[str], None]
 
@@ -55,7 +54,10 @@ class Binaries:
 
 @dataclass(frozen=True)
 class Source:
-    """What may be downloaded and what may be built. The defaults are what this repo pins; tests give their own."""
+    """What may be downloaded and what may be built.
+
+    The defaults are what this repo pins; tests give their own.
+    """
 
     archive: Archive | None
     tools: Path = build.TOOLS
@@ -72,14 +74,25 @@ def say_to_stderr(line: str) -> None:
     if sys.stderr.isatty() and line.startswith("  "):
         print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
     else:
-        print(f"{_NEW_LINE if sys.stderr.isatty() else ''}kubernetes: {line}", file=sys.stderr, flush=True)
+        print(
+            f"{_NEW_LINE if sys.stderr.isatty() else ''}kubernetes: {line}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 _NEW_LINE = "\r\x1b[K"
 
 
-def find(*, environ: Mapping[str, str] = os.environ, source: Source | None = None, say: Say = say_to_stderr) -> Binaries:
-    """The programs, got in the order that the module's docstring tells. Safe to be called by many processes at once.
+def find(
+    *,
+    environ: Mapping[str, str] = os.environ,
+    source: Source | None = None,
+    say: Say = say_to_stderr,
+) -> Binaries:
+    """The programs, got in the order that the module's docstring tells.
+
+    Safe to be called by many processes at once.
 
     Raises:
         BinariesError: nothing could be had.
@@ -87,7 +100,11 @@ def find(*, environ: Mapping[str, str] = os.environ, source: Source | None = Non
     source = source or Source.pinned()
     required = environ.get("AOP_REQUIRE_KCM", "") not in {"", "0"}
     assets = environ.get("KUBEBUILDER_ASSETS")
-    found = _from_assets(Path(assets), required=required) if assets else _from_cache_or_fill(environ, source, say, required=required)
+    found = (
+        _from_assets(Path(assets), required=required)
+        if assets
+        else _from_cache_or_fill(environ, source, say, required=required)
+    )
     say(f"{found.origin} ({found.etcd.parent})")
     if found.kube_controller_manager is None:
         say(WITHOUT_CONTROLLER_MANAGER)
@@ -113,14 +130,22 @@ def _from_assets(folder: Path, *, required: bool) -> Binaries:
     return found
 
 
-def _from_cache_or_fill(environ: Mapping[str, str], source: Source, say: Say, *, required: bool) -> Binaries:
+def _from_cache_or_fill(
+    environ: Mapping[str, str], source: Source, say: Say, *, required: bool
+) -> Binaries:
     root = cache_root(environ)
     built = root / f"{build.version(source.tools)}-{build.recipe(source.tools)}"
-    fetched = None if required or source.archive is None else root / f"{source.archive.version}-{source.archive.sha512[:12]}"
+    fetched = (
+        None
+        if required or source.archive is None
+        else root / f"{source.archive.version}-{source.archive.sha512[:12]}"
+    )
 
     def cached() -> Binaries | None:
         complete = _in(built, "built from Go modules, from the cache")
-        return complete or (None if fetched is None else _in(fetched, "envtest archive, from the cache"))
+        return complete or (
+            None if fetched is None else _in(fetched, "envtest archive, from the cache")
+        )
 
     found = cached()
     if found is not None:
@@ -167,7 +192,9 @@ def _filling(final: Path) -> Iterator[Path]:
         for program in sorted(temporary.iterdir()):
             _check_it_runs(program)
         temporary.chmod(0o755)
-        shutil.rmtree(final, ignore_errors=True)  # only ever there if somebody took a program out of it
+        shutil.rmtree(
+            final, ignore_errors=True
+        )  # only ever there if somebody took a program out of it
         temporary.rename(final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -16,12 +16,16 @@ from pathlib import Path
 TOOLS = Path(__file__).parents[3] / "tools"
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 
-# What `go build -v` prints for both modules with a cold compile cache, one line a package [measured: Kubernetes 1.36.4 and etcd 3.6.14].
+# What `go build -v` prints for both modules with a cold compile cache, one line a package
+# [measured: Kubernetes 1.36.4 and etcd 3.6.14].
 PACKAGES = 2_950
 MINUTES = "6 to 10 minutes"
 
 _FLAGS = ("-trimpath", "-v")
-_KUBE = tuple(f"k8s.io/kubernetes/cmd/{name}" for name in ("kube-apiserver", "kube-controller-manager", "kubectl"))
+_KUBE = tuple(
+    f"k8s.io/kubernetes/cmd/{name}"
+    for name in ("kube-apiserver", "kube-controller-manager", "kubectl")
+)
 _ETCD = "go.etcd.io/etcd/server/v3"
 
 
@@ -40,12 +44,20 @@ def recipe(tools: Path = TOOLS) -> str:
     for module in ("kube", "etcd"):
         for name in ("go.mod", "go.sum"):
             digest.update((tools / module / name).read_bytes())
-    digest.update(repr((_FLAGS, _linker_flags(version(tools)), platform.system(), platform.machine())).encode())
+    digest.update(
+        repr(
+            (_FLAGS, _linker_flags(version(tools)), platform.system(), platform.machine())
+        ).encode()
+    )
     return digest.hexdigest()[:12]
 
 
-def build(folder: Path, say: Callable[[str], None], *, tools: Path = TOOLS, path: str | None = None) -> None:
-    """Compile all four programs into `folder`. `path` is where `go` is looked for, instead of $PATH.
+def build(
+    folder: Path, say: Callable[[str], None], *, tools: Path = TOOLS, path: str | None = None
+) -> None:
+    """Compile all four programs into `folder`.
+
+    `path` is where `go` is looked for, instead of $PATH.
 
     Raises:
         NotBuiltError: no `go`, one that is too old, or a failed build (with the end of its output).
@@ -57,9 +69,21 @@ def build(folder: Path, say: Callable[[str], None], *, tools: Path = TOOLS, path
     )
     progress = _Progress(say)
     # A profile beside one program's source would have go compile all packages once per program.
-    kube = [go, "build", *_FLAGS, "-pgo=off", f"-ldflags={_linker_flags(version(tools))}", f"-o={folder}/", *_KUBE]
+    kube = [
+        go,
+        "build",
+        *_FLAGS,
+        "-pgo=off",
+        f"-ldflags={_linker_flags(version(tools))}",
+        f"-o={folder}/",
+        *_KUBE,
+    ]
     _run(kube, tools / "kube", progress)
-    _run([go, "build", *_FLAGS, "-ldflags=-s -w", f"-o={folder / 'etcd'}", _ETCD], tools / "etcd", progress)
+    _run(
+        [go, "build", *_FLAGS, "-ldflags=-s -w", f"-o={folder / 'etcd'}", _ETCD],
+        tools / "etcd",
+        progress,
+    )
 
 
 class _Progress:
@@ -75,13 +99,22 @@ class _Progress:
         if self._packages % (PACKAGES // 20) == 0:
             passed = int(time.monotonic() - self._begun)
             percent = min(99, round(100 * self._packages / PACKAGES))
-            self._say(f"  {percent:2d} % ({self._packages} of about {PACKAGES} packages, {passed // 60} min {passed % 60:02d} s)")
+            self._say(
+                f"  {percent:2d} % ({self._packages} of about {PACKAGES} packages, {passed // 60} min {passed % 60:02d} s)"
+            )
 
 
 def _run(command: list[str], module: Path, progress: _Progress) -> None:
     environment = os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
     tail: list[str] = []
-    with subprocess.Popen(command, cwd=module, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        cwd=module,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if re.fullmatch(r"[\w.~/-]+\n", line):
@@ -89,7 +122,9 @@ def _run(command: list[str], module: Path, progress: _Progress) -> None:
             elif not line.startswith("go: downloading "):
                 tail = [*tail[-29:], line]
     if process.returncode != 0:
-        raise NotBuiltError(f"`go build` in {module} ended with status {process.returncode}:\n{''.join(tail)}")
+        raise NotBuiltError(
+            f"`go build` in {module} ended with status {process.returncode}:\n{''.join(tail)}"
+        )
 
 
 def _go(tools: Path, path: str | None) -> str:
@@ -101,13 +136,25 @@ def _go(tools: Path, path: str | None) -> str:
     )
     go = shutil.which("go", path=path)
     if go is None:
-        raise NotBuiltError(f"the Kubernetes API server has to be built, and there is no `go`. {remedy}")
-    said = subprocess.run([go, "env", "GOVERSION"], env=os.environ | {"GOTOOLCHAIN": "local"}, capture_output=True, text=True, check=False)
+        raise NotBuiltError(
+            f"the Kubernetes API server has to be built, and there is no `go`. {remedy}"
+        )
+    said = subprocess.run(
+        [go, "env", "GOVERSION"],
+        env=os.environ | {"GOTOOLCHAIN": "local"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     found = re.match(r"go(\d+)\.(\d+)(?:\.(\d+))?", said.stdout)
     if found is None:
-        raise NotBuiltError(f"`{go} env GOVERSION` says {said.stdout or said.stderr!r}, which is no version. {remedy}")
+        raise NotBuiltError(
+            f"`{go} env GOVERSION` says {said.stdout or said.stderr!r}, which is no version. {remedy}"
+        )
     if tuple(int(part or 0) for part in found.groups()) < wanted:
-        raise NotBuiltError(f"the Kubernetes API server has to be built, and {go} is {found.group()}, older than {text}. {remedy}")
+        raise NotBuiltError(
+            f"the Kubernetes API server has to be built, and {go} is {found.group()}, older than {text}. {remedy}"
+        )
     return go
 
 
@@ -123,11 +170,23 @@ def _linker_flags(kube: str) -> str:
         "buildDate": "1970-01-01T00:00:00Z",
     }
     packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
-    return " ".join(["-s", "-w", *(f"-X {package}.{key}={value}" for package in packages for key, value in stamp.items())])
+    return " ".join(
+        [
+            "-s",
+            "-w",
+            *(
+                f"-X {package}.{key}={value}"
+                for package in packages
+                for key, value in stamp.items()
+            ),
+        ]
+    )
 
 
 def _required(go_mod: Path, module: str) -> str:
-    found = re.search(rf"^\s*(?:require )?{re.escape(module)} v(\S+)", go_mod.read_text(), re.MULTILINE)
+    found = re.search(
+        rf"^\s*(?:require )?{re.escape(module)} v(\S+)", go_mod.read_text(), re.MULTILINE
+    )
     if found is None:
         raise NotBuiltError(f"{go_mod} does not require {module}")
     return found.group(1)

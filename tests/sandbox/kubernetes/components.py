@@ -45,7 +45,9 @@ class Files:
         server_ca, client_ca = Authority("sandbox-server-ca"), Authority("sandbox-client-ca")
         (folder / "ca.crt").write_bytes(server_ca.pem)
         (folder / "client-ca.crt").write_bytes(client_ca.pem)
-        server_ca.serve(["localhost", LOOPBACK, "kubernetes.default.svc"]).write(folder, "apiserver")
+        server_ca.serve(["localhost", LOOPBACK, "kubernetes.default.svc"]).write(
+            folder, "apiserver"
+        )
         signing_keys(folder, "service-account")
         admin = client_ca.client("admin", ["system:masters"])
         admin.write(folder, "admin")
@@ -69,7 +71,9 @@ def etcd(binaries: Binaries, folder: Path, ports: Ports) -> list[str | Path]:
     ]
 
 
-def apiserver(binaries: Binaries, folder: Path, ports: Ports, extra: Sequence[str]) -> list[str | Path]:
+def apiserver(
+    binaries: Binaries, folder: Path, ports: Ports, extra: Sequence[str]
+) -> list[str | Path]:
     """kube-apiserver with RBAC, client certificates, ServiceAccount tokens and an audit log; `extra` flags come last and win."""
     return [
         binaries.kube_apiserver,
@@ -82,7 +86,8 @@ def apiserver(binaries: Binaries, folder: Path, ports: Ports, extra: Sequence[st
         f"--tls-private-key-file={folder / 'apiserver.key'}",
         f"--client-ca-file={folder / 'client-ca.crt'}",
         "--authorization-mode=RBAC",
-        # A loopback address is no valid endpoint of the `kubernetes` Service: without this the server tries for ever and says so.
+        # A loopback address is no valid endpoint of the `kubernetes` Service: without this the
+        # server tries for ever and says so.
         "--endpoint-reconciler-type=none",
         "--service-cluster-ip-range=10.0.0.0/24",
         "--allow-privileged=true",

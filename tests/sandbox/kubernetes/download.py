@@ -1,6 +1,7 @@
 """The envtest archive: seconds instead of minutes wherever it can be reached.
 
-Version, address and SHA-512 are data of this repo (`envtest.toml`): no index is needed, nothing else is accepted.
+Version, address and SHA-512 are data of this repo (`envtest.toml`): no index is needed, nothing
+else is accepted.
 """
 
 import hashlib
@@ -16,7 +17,8 @@ import httpx
 
 PROGRAMS = ("etcd", "kube-apiserver", "kubectl")
 
-# Whoever cannot reach it at all should be told in seconds, by the build that begins; whoever is slow is still faster than the build.
+# Whoever cannot reach it at all should be told in seconds, by the build that begins; whoever is
+# slow is still faster than the build.
 CONNECT_TIMEOUT_S = 3
 READ_TIMEOUT_S = 30
 TOTAL_TIMEOUT_S = 300
@@ -39,7 +41,9 @@ class Archive:
 def archive_for_this_machine() -> Archive | None:
     """The archive that this repo names for this operating system and processor; None where it names none."""
     data = tomllib.loads(Path(__file__).with_name("envtest.toml").read_text())
-    machine = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    machine = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}.get(
+        platform.machine(), platform.machine()
+    )
     found = data["archives"].get(f"{platform.system().lower()}-{machine}")
     return None if found is None else Archive(data["version"], found["url"], found["sha512"])
 
@@ -57,7 +61,9 @@ def download(archive: Archive, folder: Path, say: Callable[[str], None]) -> None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise NotDownloadedError(f"{archive.url}: {error or type(error).__name__}") from error
     if digest != archive.sha512:
-        raise NotDownloadedError(f"{archive.url} has SHA-512 {digest[:16]}..., not the pinned {archive.sha512[:16]}...: refused")
+        raise NotDownloadedError(
+            f"{archive.url} has SHA-512 {digest[:16]}..., not the pinned {archive.sha512[:16]}...: refused"
+        )
     _unpack(packed, folder)
     packed.unlink()
 
@@ -67,7 +73,10 @@ def _fetch(url: str, to: Path) -> str:
     deadline = time.monotonic() + TOTAL_TIMEOUT_S
     size = 0
     timeout = httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
-    with httpx.stream("GET", url, timeout=timeout, follow_redirects=True) as answer, to.open("wb") as out:
+    with (
+        httpx.stream("GET", url, timeout=timeout, follow_redirects=True) as answer,
+        to.open("wb") as out,
+    ):
         answer.raise_for_status()
         for chunk in answer.iter_bytes():
             size += len(chunk)
@@ -81,7 +90,9 @@ def _fetch(url: str, to: Path) -> str:
 def _unpack(packed: Path, folder: Path) -> None:
     try:
         with tarfile.open(packed) as archive:
-            members = {PurePosixPath(member.name).name: member for member in archive if member.isfile()}
+            members = {
+                PurePosixPath(member.name).name: member for member in archive if member.isfile()
+            }
             for program in PROGRAMS:
                 content = archive.extractfile(members[program])
                 assert content is not None

@@ -12,14 +12,23 @@ from sandbox.kubernetes.certificates import KeyPair
 
 
 def write(
-    path: Path, *, server: str, ca: bytes, token: str | None = None, client: KeyPair | None = None, namespace: str = "default"
+    path: Path,
+    *,
+    server: str,
+    ca: bytes,
+    token: str | None = None,
+    client: KeyPair | None = None,
+    namespace: str = "default",
 ) -> Path:
     """Write a kubeconfig (mode 0600; JSON, which is YAML) for a bearer token or a client certificate, and return its path."""
     user: dict[str, Any] = {}
     if token is not None:
         user["token"] = token
     if client is not None:
-        user |= {"client-certificate-data": _base64(client.certificate), "client-key-data": _base64(client.key)}
+        user |= {
+            "client-certificate-data": _base64(client.certificate),
+            "client-key-data": _base64(client.key),
+        }
     cluster = {"server": server, "certificate-authority-data": _base64(ca)}
     return _write(path, cluster, user, namespace)
 
@@ -33,7 +42,9 @@ def through(path: Path, original: Path, *, server: str, ca: bytes) -> Path:
     document = json.loads(original.read_text())
     user = document["users"][0]["user"]
     if "token" not in user:
-        raise ValueError(f"{original} identifies by a client certificate, which does not pass a proxy; use service_account_kubeconfig()")
+        raise ValueError(
+            f"{original} identifies by a client certificate, which does not pass a proxy; use service_account_kubeconfig()"
+        )
     cluster = {"server": server, "certificate-authority-data": _base64(ca)}
     return _write(path, cluster, user, document["contexts"][0]["context"]["namespace"])
 
@@ -44,7 +55,12 @@ def _write(path: Path, cluster: dict[str, Any], user: dict[str, Any], namespace:
         "kind": "Config",
         "clusters": [{"name": "sandbox", "cluster": cluster}],
         "users": [{"name": "sandbox", "user": user}],
-        "contexts": [{"name": "sandbox", "context": {"cluster": "sandbox", "user": "sandbox", "namespace": namespace}}],
+        "contexts": [
+            {
+                "name": "sandbox",
+                "context": {"cluster": "sandbox", "user": "sandbox", "namespace": namespace},
+            }
+        ],
         "current-context": "sandbox",
     }
     path.touch(mode=0o600)

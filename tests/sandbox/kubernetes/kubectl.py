@@ -13,10 +13,21 @@ Manifest = Path | str | Mapping[str, Any] | Iterable[Mapping[str, Any]]
 
 
 class KubectlError(Exception):
-    """kubectl ended with a status other than 0. The message has its arguments and what it wrote to stderr."""
+    """kubectl ended with a status other than 0.
+
+    The message has its arguments and what it wrote to stderr.
+    """
 
 
-def run(program: Path, arguments: Sequence[str | Path], *, text: str | None, kubeconfig: Path, cache: Path, timeout_s: float) -> str:
+def run(
+    program: Path,
+    arguments: Sequence[str | Path],
+    *,
+    text: str | None,
+    kubeconfig: Path,
+    cache: Path,
+    timeout_s: float,
+) -> str:
     """Run it, with `text` as its stdin, and return its stdout.
 
     Raises:
@@ -24,7 +35,13 @@ def run(program: Path, arguments: Sequence[str | Path], *, text: str | None, kub
     """
     environment = os.environ | {"KUBECONFIG": str(kubeconfig), "KUBECACHEDIR": str(cache)}
     done = subprocess.run(
-        [program, *arguments], input=text, env=environment, capture_output=True, text=True, timeout=timeout_s, check=False
+        [program, *arguments],
+        input=text,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
     )
     if done.returncode != 0:
         raise KubectlError(f"kubectl {' '.join(map(str, arguments))}: {done.stderr.strip()}")

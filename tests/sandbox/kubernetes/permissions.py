@@ -50,14 +50,20 @@ class Account:
 
     def __str__(self) -> str:
         denied = [f"denied: {one.verb} {one.uri}" for one in self.denied]
-        return "\n".join([f"{len(self.granted)} grants", *denied, *(f"unused: {one}" for one in self.unused)])
+        return "\n".join(
+            [f"{len(self.granted)} grants", *denied, *(f"unused: {one}" for one in self.unused)]
+        )
 
 
 def account(plane: ControlPlane, namespace: str, name: str, *, since: int = 0) -> Account:
     """The account of a ServiceAccount; `since` leaves out that many of its first requests (`plane.audit` counts them)."""
     events = plane.audit(f"system:serviceaccount:{namespace}:{name}")[since:]
     grants = granted(plane, namespace, name)
-    return Account(grants, tuple(one for one in events if one.allowed is False or one.code == 403), unused(grants, events))
+    return Account(
+        grants,
+        tuple(one for one in events if one.allowed is False or one.code == 403),
+        unused(grants, events),
+    )
 
 
 def unused(grants: Iterable[Grant], events: Iterable[AuditEvent]) -> tuple[Grant, ...]:
@@ -78,11 +84,19 @@ def granted(plane: ControlPlane, namespace: str, name: str) -> tuple[Grant, ...]
 
 
 def _is(subject: Mapping[str, Any], namespace: str, name: str) -> bool:
-    return (subject["kind"], subject["name"], subject.get("namespace")) == ("ServiceAccount", name, namespace)
+    return (subject["kind"], subject["name"], subject.get("namespace")) == (
+        "ServiceAccount",
+        name,
+        namespace,
+    )
 
 
 def _items(plane: ControlPlane, kind: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = plane.http.get(f"/apis/rbac.authorization.k8s.io/v1/{kind}").raise_for_status().json()["items"]
+    found: list[dict[str, Any]] = (
+        plane.http.get(f"/apis/rbac.authorization.k8s.io/v1/{kind}")
+        .raise_for_status()
+        .json()["items"]
+    )
     return found
 
 
@@ -98,4 +112,6 @@ def _grants(role: Mapping[str, Any], namespace: str) -> Iterable[Grant]:
         for group in rule["apiGroups"]:
             for resource in rule["resources"]:
                 for verb in rule["verbs"]:
-                    yield Grant(namespace, group, resource, verb, tuple(rule.get("resourceNames", ())))
+                    yield Grant(
+                        namespace, group, resource, verb, tuple(rule.get("resourceNames", ()))
+                    )

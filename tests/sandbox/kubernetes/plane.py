@@ -1,6 +1,7 @@
 """One Kubernetes control plane on loopback: started, asked, disturbed and thrown away by tests, by the sandbox and by the demo.
 
-Plain synchronous code with child processes, so that it can be used from a session fixture of any event loop, and from a script:
+Plain synchronous code with child processes, so that it can be used from a session fixture of any
+event loop, and from a script:
 
     with ControlPlane() as plane:
         plane.apply(Path("crds"))
@@ -40,10 +41,10 @@ class ControlPlaneError(Exception):
 class ControlPlane:
     """etcd, kube-apiserver and, where there is one, kube-controller-manager.
 
-    `etcd`, `apiserver` and `controller_manager` are `processes.Child`: they can be killed, started again on the same port, and suspended
-    in mid-air.
-    `http` is an `httpx.Client` that is admin: `plane.http.get("/api/v1/namespaces")`.
-    `apiserver_flags` come last and win (such as `--min-request-timeout=5`).
+    `etcd`, `apiserver` and `controller_manager` are `processes.Child`: they can be killed, started
+    again on the same port, and suspended in mid-air. `http` is an `httpx.Client` that is admin:
+    `plane.http.get("/api/v1/namespaces")`. `apiserver_flags` come last and win (such as
+    `--min-request-timeout=5`).
     """
 
     etcd: Child
@@ -52,7 +53,11 @@ class ControlPlane:
     http: httpx.Client
 
     def __init__(
-        self, programs: Binaries | None = None, *, apiserver_flags: Sequence[str] = (), with_controller_manager: bool = True
+        self,
+        programs: Binaries | None = None,
+        *,
+        apiserver_flags: Sequence[str] = (),
+        with_controller_manager: bool = True,
     ) -> None:
         self._programs = programs
         self._apiserver_flags = tuple(apiserver_flags)
@@ -134,24 +139,42 @@ class ControlPlane:
     # Who may ask
 
     def kubeconfig_for(self, user: str, groups: Sequence[str] = ()) -> Path:
-        """A new kubeconfig of any user, by client certificate. It may do what RBAC grants to the user and the groups."""
-        path = self._new_kubeconfig(user)
-        return kubeconfig.write(path, server=self.url, ca=self._files.server_ca.pem, client=self._files.client_ca.client(user, groups))
+        """A new kubeconfig of any user, by client certificate.
 
-    def service_account_token(self, namespace: str, name: str, *, expires_in_s: int = TOKEN_LIFETIME_S) -> str:
+        It may do what RBAC grants to the user and the groups.
+        """
+        path = self._new_kubeconfig(user)
+        return kubeconfig.write(
+            path,
+            server=self.url,
+            ca=self._files.server_ca.pem,
+            client=self._files.client_ca.client(user, groups),
+        )
+
+    def service_account_token(
+        self, namespace: str, name: str, *, expires_in_s: int = TOKEN_LIFETIME_S
+    ) -> str:
         """A token by TokenRequest for a ServiceAccount that exists; `expires_in_s` is at least 600."""
         answer = self.http.post(
             f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token",
-            json={"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": expires_in_s}},
+            json={
+                "apiVersion": "authentication.k8s.io/v1",
+                "kind": "TokenRequest",
+                "spec": {"expirationSeconds": expires_in_s},
+            },
         )
         answer.raise_for_status()
         return str(answer.json()["status"]["token"])
 
-    def service_account_kubeconfig(self, namespace: str, name: str, *, expires_in_s: int = TOKEN_LIFETIME_S) -> Path:
+    def service_account_kubeconfig(
+        self, namespace: str, name: str, *, expires_in_s: int = TOKEN_LIFETIME_S
+    ) -> Path:
         """A new kubeconfig of a ServiceAccount that exists, by token, in its own namespace: this is how the operator runs."""
         token = self.service_account_token(namespace, name, expires_in_s=expires_in_s)
         path = self._new_kubeconfig(f"{namespace}-{name}")
-        return kubeconfig.write(path, server=self.url, ca=self._files.server_ca.pem, token=token, namespace=namespace)
+        return kubeconfig.write(
+            path, server=self.url, ca=self._files.server_ca.pem, token=token, namespace=namespace
+        )
 
     # What an admin does
 
@@ -176,11 +199,15 @@ class ControlPlane:
             timeout_s=timeout_s,
         )
 
-    def apply(self, *manifests: Manifest, namespace: str | None = None, server_side: bool = False) -> str:
+    def apply(
+        self, *manifests: Manifest, namespace: str | None = None, server_side: bool = False
+    ) -> str:
         """`kubectl apply` of files, folders (their *.yaml), YAML text or objects; waits for every CRD among them to be listed and discovered."""
         text = "\n---\n".join(kubectl.text_of(manifest) for manifest in manifests)
         scope = () if namespace is None else ("--namespace", namespace)
-        said = self.kubectl("apply", *scope, *(("--server-side",) if server_side else ()), "-f", "-", input=text)
+        said = self.kubectl(
+            "apply", *scope, *(("--server-side",) if server_side else ()), "-f", "-", input=text
+        )
         for definition in kubectl.definitions_in(text):
             self._await_served(definition)
         return said
@@ -223,19 +250,35 @@ class ControlPlane:
     def _start(self, programs: Binaries, folder: Path) -> None:
         self._ports = ports = components.Ports.choose()
         self._files = files = components.Files.write(folder)
-        kubeconfig.write(self.admin_kubeconfig, server=self.url, ca=files.server_ca.pem, client=files.admin)
+        kubeconfig.write(
+            self.admin_kubeconfig, server=self.url, ca=files.server_ca.pem, client=files.admin
+        )
         trust = ssl.create_default_context(cafile=str(self.ca_file))
         trust.load_cert_chain(folder / "admin.crt", folder / "admin.key")
         self.http = httpx.Client(base_url=self.url, verify=trust, trust_env=False, timeout=30)
 
         self.etcd = self._run(components.etcd(programs, folder, ports))
-        self._await(self.etcd, lambda: httpx.get(f"http://{components.LOOPBACK}:{ports.etcd}/health", trust_env=False).is_success)
-        self.apiserver = self._run(components.apiserver(programs, folder, ports, self._apiserver_flags))
+        self._await(
+            self.etcd,
+            lambda: (
+                httpx.get(
+                    f"http://{components.LOOPBACK}:{ports.etcd}/health", trust_env=False
+                ).is_success
+            ),
+        )
+        self.apiserver = self._run(
+            components.apiserver(programs, folder, ports, self._apiserver_flags)
+        )
         self.await_ready()
         self.controller_manager = None
         if self._with_controller_manager and programs.kube_controller_manager is not None:
-            self.controller_manager = self._run(components.controller_manager(programs.kube_controller_manager, files, ports))
-            self._await(self.controller_manager, partial(self._answers, "/api/v1/namespaces/default/serviceaccounts/default"))
+            self.controller_manager = self._run(
+                components.controller_manager(programs.kube_controller_manager, files, ports)
+            )
+            self._await(
+                self.controller_manager,
+                partial(self._answers, "/api/v1/namespaces/default/serviceaccounts/default"),
+            )
 
     def _run(self, command: Sequence[str | Path]) -> Child:
         child = Child(command, log=self.folder / f"{Path(command[0]).name}.log")
@@ -246,7 +289,9 @@ class ControlPlane:
     def _await(child: Child, condition: Callable[[], bool]) -> None:
         def attempt() -> bool:
             if not child.alive:
-                raise ControlPlaneError(f"{child.name} ended with status {child.returncode}:\n{child.last_words()}")
+                raise ControlPlaneError(
+                    f"{child.name} ended with status {child.returncode}:\n{child.last_words()}"
+                )
             return condition()
 
         def what() -> str:
@@ -261,13 +306,17 @@ class ControlPlane:
                 path = f"/apis/{spec['group']}/{version['name']}/{spec['names']['plural']}"
                 until(partial(self._answers, path), within_s=30, describe=f"{path} to be served")
                 plural = spec["names"]["plural"]
-                discovered = partial(self._discovers, f"/apis/{spec['group']}/{version['name']}", plural)
+                discovered = partial(
+                    self._discovers, f"/apis/{spec['group']}/{version['name']}", plural
+                )
                 until(discovered, within_s=30, describe=f"{plural} to be discovered")
 
     def _discovers(self, path: str, plural: str) -> bool:
         """Whether both kinds of discovery, which follow later than the path itself, name a resource; kubectl goes by the aggregated one."""
         one = self.http.get(path)
-        named = one.is_success and any(resource["name"] == plural for resource in one.json()["resources"])
+        named = one.is_success and any(
+            resource["name"] == plural for resource in one.json()["resources"]
+        )
         whole = self.http.get("/apis", headers={"Accept": AGGREGATED})
         return named and any(
             resource["resource"] == plural
@@ -280,4 +329,7 @@ class ControlPlane:
         return self.http.get(path).is_success
 
     def _new_kubeconfig(self, name: str) -> Path:
-        return self.folder / f"{name.replace(':', '-').replace('/', '-')}-{secrets.token_hex(4)}.kubeconfig"
+        return (
+            self.folder
+            / f"{name.replace(':', '-').replace('/', '-')}-{secrets.token_hex(4)}.kubeconfig"
+        )

@@ -32,7 +32,9 @@ class Answer:
     def __init__(self, head: h11.Response, body: bytes) -> None:
         self.status = head.status_code
         self.body = body
-        self.location = next((value.decode("latin-1") for name, value in head.headers if name == b"location"), None)
+        self.location = next(
+            (value.decode("latin-1") for name, value in head.headers if name == b"location"), None
+        )
 
 
 class Connection:
@@ -47,7 +49,9 @@ class Connection:
     @property
     def open(self) -> bool:
         """Whether another request can be sent, as far as is known on this side."""
-        idle = self.requests == 0 or (self._http.our_state is h11.DONE and self._http.their_state is h11.DONE)
+        idle = self.requests == 0 or (
+            self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
+        )
         return idle and not self._reader.at_eof() and not self._writer.is_closing()
 
     async def ask(self, host: str, uri: str, body: bytes | None = None) -> Answer:
@@ -62,7 +66,9 @@ class Connection:
         self._heard = False
         headers = [("Host", host), ("User-Agent", "visitor"), ("Accept", "*/*")]
         length = [] if body is None else [("Content-Length", str(len(body)))]
-        request = h11.Request(method="GET" if body is None else "POST", target=uri, headers=headers + length)
+        request = h11.Request(
+            method="GET" if body is None else "POST", target=uri, headers=headers + length
+        )
         events = [request, *([] if body is None else [h11.Data(data=body)]), h11.EndOfMessage()]
         try:
             self._writer.write(b"".join(self._http.send(event) or b"" for event in events))
@@ -70,7 +76,9 @@ class Connection:
             return await self._answer()
         except (h11.RemoteProtocolError, ConnectionError, ssl.SSLEOFError) as error:
             if self._heard:
-                raise BrokenAnswerError(f"broken answer: {error or type(error).__name__}") from error
+                raise BrokenAnswerError(
+                    f"broken answer: {error or type(error).__name__}"
+                ) from error
             raise ClosedBeforeAnswerError("the connection was closed before an answer") from error
 
     async def _answer(self) -> Answer:
@@ -101,7 +109,9 @@ class Connection:
 class Pool:
     """The connections of one route: the one used last is used first, so that some live long and the others are found closed."""
 
-    def __init__(self, route: Route, tls: ssl.SSLContext, counts: Counts, requests_per_connection: int) -> None:
+    def __init__(
+        self, route: Route, tls: ssl.SSLContext, counts: Counts, requests_per_connection: int
+    ) -> None:
         self._route = route
         self._tls = None if route.kind is Kind.HTTP else tls
         self._counts = counts
@@ -109,7 +119,9 @@ class Pool:
         self._idle: list[Connection] = []
 
     async def ask(self, uri: str) -> Answer:
-        """Ask over a kept connection, else over a fresh one. A kept one that closes before the first byte is replaced once, and counted.
+        """Ask over a kept connection, else over a fresh one.
+
+        A kept one that closes before the first byte is replaced once, and counted.
 
         Raises:
             OSError, ClosedBeforeAnswerError, BrokenAnswerError: a fresh connection failed, or an answer broke off.
@@ -154,6 +166,8 @@ class Pool:
     async def _fresh(self) -> Connection:
         route = self._route
         name = route.host if self._tls else None
-        reader, writer = await asyncio.open_connection(route.address, route.port, ssl=self._tls, server_hostname=name)
+        reader, writer = await asyncio.open_connection(
+            route.address, route.port, ssl=self._tls, server_hostname=name
+        )
         self._counts.connections += 1
         return Connection(reader, writer)

@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
-from sandbox.load.connections import Answer, BrokenAnswerError, ClosedBeforeAnswerError, LostError, Pool
+from sandbox.load.connections import (
+    Answer,
+    BrokenAnswerError,
+    ClosedBeforeAnswerError,
+    LostError,
+    Pool,
+)
 from sandbox.load.plan import LOST_STATUS, Kind, Plan, Route
 from sandbox.load.report import Counts, Report, Tally
 
@@ -22,17 +28,38 @@ class Load:
         OSError: a CA file cannot be read.
     """
 
-    def __init__(self, plan: Plan, *, on_progress: Callable[[Report], None] | None = None, progress_every_s: float = 1.0) -> None:
-        secure, plaintext = plan.secure_routes(), plan.plaintext_routes() if plan.http_rate_per_s else []
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        on_progress: Callable[[Report], None] | None = None,
+        progress_every_s: float = 1.0,
+    ) -> None:
+        secure, plaintext = (
+            plan.secure_routes(),
+            plan.plaintext_routes() if plan.http_rate_per_s else [],
+        )
         posts = plan.post_routes() if plan.post_rate_per_s else []
-        if not secure or (plan.http_rate_per_s and not plaintext) or (plan.post_rate_per_s and not posts):
-            raise ValueError("a plan needs hosts and locations, with http:// addresses if that is to be asked as well")
+        if (
+            not secure
+            or (plan.http_rate_per_s and not plaintext)
+            or (plan.post_rate_per_s and not posts)
+        ):
+            raise ValueError(
+                "a plan needs hosts and locations, with http:// addresses if that is to be asked as well"
+            )
         self._plan = plan
-        self._streams = [(secure, plan.rate_per_s), (plaintext, plan.http_rate_per_s), (posts, plan.post_rate_per_s)]
+        self._streams = [
+            (secure, plan.rate_per_s),
+            (plaintext, plan.http_rate_per_s),
+            (posts, plan.post_rate_per_s),
+        ]
         routes = secure + plaintext + posts
         self._counts = Counts({route: Tally() for route in routes})
         tls = _context(plan)
-        self._pools = {route: Pool(route, tls, self._counts, plan.requests_per_connection) for route in routes}
+        self._pools = {
+            route: Pool(route, tls, self._counts, plan.requests_per_connection) for route in routes
+        }
         self._on_progress = on_progress
         self._progress_every_s = progress_every_s
         self._numbers = itertools.count(1)
@@ -41,15 +68,25 @@ class Load:
         self._stopping = asyncio.Event()
         self._started_s = self._ended_s = 0.0
         self.redirects_allowed = False
-        """Whether http:// may be answered by 308 to https:// of the same host and path; judged both when a request is sent and when its answer comes."""
+        """Whether http:// may be answered by 308 to https:// of the same host and path; judged both
+        when a request is sent and when its answer comes."""
 
     async def __aenter__(self) -> Self:
         self._started_s = asyncio.get_running_loop().time()
-        self._running = [asyncio.create_task(self._send(routes, rate)) for routes, rate in self._streams if routes]
+        self._running = [
+            asyncio.create_task(self._send(routes, rate))
+            for routes, rate in self._streams
+            if routes
+        ]
         self._running.append(asyncio.create_task(self._tell()))
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         await self.stop()
 
     @property
@@ -67,7 +104,9 @@ class Load:
         self._stopping.set()
         self._ended_s = self._ended_s or asyncio.get_running_loop().time()
         outcomes = await asyncio.gather(*self._running, return_exceptions=True)
-        outcomes += await asyncio.gather(*self._requests, return_exceptions=True)  # only now: a sender may just have begun one more
+        outcomes += await asyncio.gather(
+            *self._requests, return_exceptions=True
+        )  # only now: a sender may just have begun one more
         for pool in self._pools.values():
             await pool.close()
         for outcome in outcomes:
@@ -77,7 +116,11 @@ class Load:
 
     async def _send(self, routes: list[Route], rate_per_s: float) -> None:
         loop = asyncio.get_running_loop()
-        for due_s, route in zip(_times(self._started_s, rate_per_s, self._plan.longest_s), itertools.cycle(routes), strict=False):
+        for due_s, route in zip(
+            _times(self._started_s, rate_per_s, self._plan.longest_s),
+            itertools.cycle(routes),
+            strict=False,
+        ):
             if await self._stopped_before(due_s):
                 return
             self._counts.worst_lag_s = max(self._counts.worst_lag_s, loop.time() - due_s)
@@ -94,7 +137,8 @@ class Load:
         task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        # A request that raises is a bug of the generator; it stays in the set, and `stop` raises it.
+        # A request that raises is a bug of the generator; it stays in the set, and `stop` raises
+        # it.
         if not task.cancelled() and task.exception() is None:
             self._requests.discard(task)
 
@@ -113,12 +157,22 @@ class Load:
             self._judge(route, uri, answer, redirects_allowed=allowed or self.redirects_allowed)
 
     def _judge(self, route: Route, uri: str, answer: Answer, *, redirects_allowed: bool) -> None:
-        own = answer.status == self._plan.status and answer.body == self._plan.expected(route.host, uri)
-        redirect = route.kind is Kind.HTTP and answer.status == 308 and answer.location == f"https://{route.host}{uri}"
+        own = answer.status == self._plan.status and answer.body == self._plan.expected(
+            route.host, uri
+        )
+        redirect = (
+            route.kind is Kind.HTTP
+            and answer.status == 308
+            and answer.location == f"https://{route.host}{uri}"
+        )
         if own or (redirect and redirects_allowed):
             self._counts.succeed(route, redirected=not own)
             return
-        count = self._counts.lose if route.kind is Kind.POST and answer.status == LOST_STATUS else self._counts.fail
+        count = (
+            self._counts.lose
+            if route.kind is Kind.POST and answer.status == LOST_STATUS
+            else self._counts.fail
+        )
         where = f"to {answer.location}: " if answer.location else ""
         count(route, uri, answer.status, where + answer.body.decode("utf-8", errors="replace"))
 

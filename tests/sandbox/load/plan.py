@@ -6,8 +6,9 @@ from enum import StrEnum
 from pathlib import Path
 
 LOST_STATUS = 520
-"""What Cloudflare answers when the origin closed and no answer had come. On a reused connection it sends a GET once more, and a POST never; that it was
-a reused one the visitor cannot see, but where it was not, GETs of the same host fail as well."""
+"""What Cloudflare answers when the origin closed and no answer had come. On a reused connection it
+sends a GET once more, and a POST never; that it was a reused one the visitor cannot see, but where
+it was not, GETs of the same host fail as well."""
 
 
 class Kind(StrEnum):
@@ -16,16 +17,21 @@ class Kind(StrEnum):
     HTTPS = "https"
     """Through an edge location, over TLS."""
     HTTP = "http"
-    """Through an edge location, http://: the only kind that may be answered by a redirect, and only while `Load.redirects_allowed`."""
+    """Through an edge location, http://: the only kind that may be answered by a redirect, and only
+    while `Load.redirects_allowed`."""
     DIRECT = "direct"
     """Past the edge, over TLS: a DNS-only host."""
     POST = "post"
-    """As HTTPS, but a request that nobody may send a second time: on a reused connection that closes, it is lost (RFC 9110, 9.2.2)."""
+    """As HTTPS, but a request that nobody may send a second time: on a reused connection that
+    closes, it is lost (RFC 9110, 9.2.2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where requests can be sent: an edge location, or a replica for a DNS-only host. Addresses are `ip:port`."""
+    """Where requests can be sent: an edge location, or a replica for a DNS-only host.
+
+    Addresses are `ip:port`.
+    """
 
     name: str
     https: str
@@ -74,20 +80,38 @@ class Plan:
     longest_s: float = 600.0
     """It ends by itself after this time."""
     most_in_flight: int = 200
-    """A request that would be one more is not sent, and counted apart: those in flight tell what is wrong, or that the machine is busy."""
+    """A request that would be one more is not sent, and counted apart: those in flight tell what is
+    wrong, or that the machine is busy."""
 
     def secure_routes(self) -> list[Route]:
         """The routes of `rate_per_s`."""
-        edge = [_route(Kind.HTTPS, host, place.name, place.https) for host in self.hosts for place in self.locations]
-        return edge + [_route(Kind.DIRECT, host, place.name, place.https) for host, places in self.direct.items() for place in places]
+        edge = [
+            _route(Kind.HTTPS, host, place.name, place.https)
+            for host in self.hosts
+            for place in self.locations
+        ]
+        return edge + [
+            _route(Kind.DIRECT, host, place.name, place.https)
+            for host, places in self.direct.items()
+            for place in places
+        ]
 
     def post_routes(self) -> list[Route]:
         """The routes of `post_rate_per_s`."""
-        return [_route(Kind.POST, host, place.name, place.https) for host in self.hosts for place in self.locations]
+        return [
+            _route(Kind.POST, host, place.name, place.https)
+            for host in self.hosts
+            for place in self.locations
+        ]
 
     def plaintext_routes(self) -> list[Route]:
         """The routes of `http_rate_per_s`."""
-        return [_route(Kind.HTTP, host, place.name, place.http) for host in self.hosts for place in self.locations if place.http]
+        return [
+            _route(Kind.HTTP, host, place.name, place.http)
+            for host in self.hosts
+            for place in self.locations
+            if place.http
+        ]
 
 
 def _route(kind: Kind, host: str, location: str, address: str) -> Route:

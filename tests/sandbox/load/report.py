@@ -42,7 +42,12 @@ class Tally:
         return self.ok + self.redirected + self.failed + self.lost
 
     def __add__(self, other: "Tally") -> "Tally":
-        return Tally(self.ok + other.ok, self.redirected + other.redirected, self.failed + other.failed, self.lost + other.lost)
+        return Tally(
+            self.ok + other.ok,
+            self.redirected + other.redirected,
+            self.failed + other.failed,
+            self.lost + other.lost,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +58,11 @@ class Report:
     failures: tuple[FailedRequest, ...]
     """The first 20."""
     losses: tuple[FailedRequest, ...]
-    """The first 20 POSTs that were lost: their origin, or the edge, closed a reused connection and nobody may send them again.
+    """The first 20 POSTs that were lost: their origin, or the edge, closed a reused connection and
+    nobody may send them again.
 
-    It happens at every reload, whoever's it is (facts: ingress-nginx#connections-at-a-reload), so that it says nothing about what is configured.
+    It happens at every reload, whoever's it is (facts: ingress-nginx#connections-at-a-reload), so
+    that it says nothing about what is configured.
     """
     duration_s: float
     """How long requests have been sent."""
@@ -64,11 +71,14 @@ class Report:
     busiest_connection: int
     """The most requests that one connection carried."""
     retried: int
-    """Requests sent again, once, because a *reused* connection closed before the first byte of an answer (RFC 9110, 9.2.2)."""
+    """Requests sent again, once, because a *reused* connection closed before the first byte of an
+    answer (RFC 9110, 9.2.2)."""
     unsent: int
-    """Not sent because too many were in flight: where nothing failed, the machine was too busy for the load."""
+    """Not sent because too many were in flight: where nothing failed, the machine was too busy for
+    the load."""
     worst_lag_s: float
-    """How late a request was sent at worst: large when the machine was too busy, and the load then less steady than it claims."""
+    """How late a request was sent at worst: large when the machine was too busy, and the load then
+    less steady than it claims."""
 
     def tally(self, kind: Kind) -> Tally:
         """All requests of one kind."""
@@ -112,7 +122,11 @@ class Report:
     @property
     def unfailing(self) -> bool:
         """Nothing failed, save POSTs that were lost, and every route was really used: a load that asks nobody proves nothing."""
-        return self.total.failed == 0 and bool(self.routes) and all(tally.requests > 0 for tally in self.routes.values())
+        return (
+            self.total.failed == 0
+            and bool(self.routes)
+            and all(tally.requests > 0 for tally in self.routes.values())
+        )
 
     @property
     def flawless(self) -> bool:
@@ -132,7 +146,14 @@ class Report:
         ]
         lost = [f"lost: {one}" for one in self.losses]
         lines += [f"not sent, with too many in flight: {self.unsent}"] if self.unsent else []
-        return "\n".join([*lines, *(f"never asked: {route}" for route in unused), *map(str, self.failures), *lost])
+        return "\n".join(
+            [
+                *lines,
+                *(f"never asked: {route}" for route in unused),
+                *map(str, self.failures),
+                *lost,
+            ]
+        )
 
 
 @dataclass(slots=True)
@@ -156,7 +177,9 @@ class Counts:
         """Any other answer, or none."""
         self.tallies[route] += Tally(failed=1)
         if len(self.failures) < FIRST_FAILURES:
-            self.failures.append(FailedRequest(datetime.now(UTC), route, uri, status, what[:EXCERPT]))
+            self.failures.append(
+                FailedRequest(datetime.now(UTC), route, uri, status, what[:EXCERPT])
+            )
 
     def lose(self, route: Route, uri: str, status: int | None, what: str) -> None:
         """A POST that a closing connection took."""

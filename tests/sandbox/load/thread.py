@@ -11,9 +11,18 @@ from sandbox.loops import LoopThread
 
 
 class LoadThread:
-    """`Load` for code that blocks; use as `with`, and `stop()` for its report. `on_progress` is called in the other thread."""
+    """`Load` for code that blocks; use as `with`, and `stop()` for its report.
 
-    def __init__(self, plan: Plan, *, on_progress: Callable[[Report], None] | None = None, progress_every_s: float = 1.0) -> None:
+    `on_progress` is called in the other thread.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        on_progress: Callable[[Report], None] | None = None,
+        progress_every_s: float = 1.0,
+    ) -> None:
         self._load = Load(plan, on_progress=on_progress, progress_every_s=progress_every_s)
         self._loop = LoopThread("load")
         self._stopped: Report | None = None
@@ -23,7 +32,12 @@ class LoadThread:
         self._loop.call(self._load.__aenter__())
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if not self._loop.stopped:
             self.stop()
 
@@ -36,7 +50,10 @@ class LoadThread:
         return self._stopped or self._loop.call(self._snapshot())
 
     def stop(self) -> Report:
-        """Send no more, wait for what is in flight, and tell what was counted. Raises what broke the generator itself."""
+        """Send no more, wait for what is in flight, and tell what was counted.
+
+        Raises what broke the generator itself.
+        """
         if self._stopped is None:
             try:
                 self._stopped = self._loop.call(self._load.stop())

@@ -1,7 +1,8 @@
 """A reverse proxy that stands before an HTTP API, counts what passes, and disturbs it on demand.
 
-One proxy serves both APIs: Kubernetes (TLS in and out, tokens pass through) and Cloudflare (plain HTTP or TLS in). There are no hooks in the
-product: a test that wants the operator killed exactly after its third write has the proxy do it, between the API's answer and the operator.
+One proxy serves both APIs: Kubernetes (TLS in and out, tokens pass through) and Cloudflare (plain
+HTTP or TLS in). There are no hooks in the product: a test that wants the operator killed exactly
+after its third write has the proxy do it, between the API's answer and the operator.
 """
 
 from sandbox.proxy.effects import Effects

@@ -1,6 +1,7 @@
 """Counts what was really changed, and calls back at an exact point: between the API's answer and whoever asked.
 
-One `Effects` may be shared by several proxies (`FaultProxy(..., effects=shared)`): then "the fourth effect" is the fourth on either API.
+One `Effects` may be shared by several proxies (`FaultProxy(..., effects=shared)`): then "the fourth
+effect" is the fourth on either API.
 """
 
 import threading
@@ -41,11 +42,14 @@ class Effects:
         with self._lock:
             return tuple(self._exchanges)
 
-    def on(self, nth: int, callback: Callback, *, match: Match | None = None, delivered: bool = False) -> None:
+    def on(
+        self, nth: int, callback: Callback, *, match: Match | None = None, delivered: bool = False
+    ) -> None:
         """Call back once, at the n-th effect from now on (of those that match).
 
-        Called in the proxy's own thread before one byte of the answer goes to the client, or, `delivered`, right after the last: then the
-        client may have sent its next request already. What it raises is raised by `FaultProxy.stop`.
+        Called in the proxy's own thread before one byte of the answer goes to the client, or,
+        `delivered`, right after the last: then the client may have sent its next request already.
+        What it raises is raised by `FaultProxy.stop`.
         """
         with self._lock:
             self._hooks.append(_Hook(nth, match or Match(), delivered, callback))

@@ -13,8 +13,9 @@ from sandbox.proxy.trace import Exchange
 class Match:
     """Which requests are meant: all that fulfil everything given here.
 
-    `method` is one or several separated by `|` (`"POST|PATCH"`). `path`, `except_path` and `query` are regular expressions searched in the
-    decoded path without query, and in the raw query. `watch` is whether it is a Kubernetes watch.
+    `method` is one or several separated by `|` (`"POST|PATCH"`). `path`, `except_path` and `query`
+    are regular expressions searched in the decoded path without query, and in the raw query.
+    `watch` is whether it is a Kubernetes watch.
     """
 
     method: str | None = None
@@ -48,17 +49,33 @@ class Answer:
     @classmethod
     def json(cls, status: int, body: object, **headers: str) -> Self:
         """An answer with a JSON body."""
-        return cls(status, json.dumps(body).encode(), {"Content-Type": "application/json", **headers})
+        return cls(
+            status, json.dumps(body).encode(), {"Content-Type": "application/json", **headers}
+        )
 
     @classmethod
     def kubernetes(
-        cls, status: int, reason: str, message: str = "disturbed by the fault proxy", *, retry_after_s: int | None = None
+        cls,
+        status: int,
+        reason: str,
+        message: str = "disturbed by the fault proxy",
+        *,
+        retry_after_s: int | None = None,
     ) -> Self:
         """An error as the API server writes it, such as `Answer.kubernetes(409, "Conflict")`."""
-        document: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+        document: dict[str, Any] = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+        }
         document |= {"message": message, "reason": reason, "code": status}
         answer = cls.json(status, document)
-        return answer if retry_after_s is None else cls(status, answer.body, {**answer.headers, "Retry-After": str(retry_after_s)})
+        return (
+            answer
+            if retry_after_s is None
+            else cls(status, answer.body, {**answer.headers, "Retry-After": str(retry_after_s)})
+        )
 
     @classmethod
     def too_many_requests(cls, retry_after: int | str) -> Self:
@@ -68,7 +85,9 @@ class Answer:
     @classmethod
     def html(cls, status: int) -> Self:
         """A page for people where JSON was expected, as something between client and API would answer."""
-        page = f"<html><head><title>{status}</title></head><body><h1>Error {status}</h1></body></html>"
+        page = (
+            f"<html><head><title>{status}</title></head><body><h1>Error {status}</h1></body></html>"
+        )
         return cls(status, page.encode(), {"Content-Type": "text/html; charset=UTF-8"})
 
 
@@ -116,8 +135,20 @@ class WatchError:
     @property
     def line(self) -> bytes:
         """The event as it stands in the stream."""
-        status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": self.reason, "code": self.code}
-        return json.dumps({"type": "ERROR", "object": status | {"message": "too old resource version"}}).encode() + b"\n"
+        status = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "reason": self.reason,
+            "code": self.code,
+        }
+        return (
+            json.dumps(
+                {"type": "ERROR", "object": status | {"message": "too old resource version"}}
+            ).encode()
+            + b"\n"
+        )
 
 
 @dataclass(frozen=True)
@@ -132,7 +163,9 @@ class Stale:
     """The first matching GET passes and its answer is kept; the following ones get that answer again, whatever has happened since."""
 
 
-Fault = Answer | Truncate | Delay | DropBefore | DropAfter | CutWatch | WatchError | HideEvent | Stale
+Fault = (
+    Answer | Truncate | Delay | DropBefore | DropAfter | CutWatch | WatchError | HideEvent | Stale
+)
 
 
 @dataclass(eq=False)

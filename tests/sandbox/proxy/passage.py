@@ -16,9 +16,21 @@ from sandbox.proxy.faults import Answer, Delay, DropAfter, DropBefore, Fault, Ru
 from sandbox.proxy.trace import Exchange
 from sandbox.proxy.watch import relay
 
-# Belongs to one connection, not to the message (RFC 9110, 7.6.1), or is written anew by the server half. `Host` is the upstream's own.
-_NOT_PASSED_ON = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "content-length", "host"}
-# aiohttp would add these where a client sent none; the API server answers 415 to a Content-Type that was made up [measured].
+# Belongs to one connection, not to the message (RFC 9110, 7.6.1), or is written anew by the server
+# half. `Host` is the upstream's own.
+_NOT_PASSED_ON = {
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "content-length",
+    "host",
+}
+# aiohttp would add these where a client sent none; the API server answers 415 to a Content-Type
+# that was made up [measured].
 _NOT_MADE_UP = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
@@ -76,16 +88,21 @@ class Passage:
         try:
             return await self._carry_out(request, body, exchange, rule)
         except (aiohttp.ClientError, ConnectionError) as error:
-            # The API is gone or the client is: to the client it looks as if this proxy were not there.
+            # The API is gone or the client is: to the client it looks as if this proxy were not
+            # there.
             exchange.fault = exchange.fault or type(error).__name__
             return _break(request)
         finally:
             exchange.duration_s = time.monotonic() - begun
 
-    async def _carry_out(self, request: web.Request, body: bytes, exchange: Exchange, rule: Rule | None) -> web.StreamResponse:
+    async def _carry_out(
+        self, request: web.Request, body: bytes, exchange: Exchange, rule: Rule | None
+    ) -> web.StreamResponse:
         fault = None if rule is None else rule.fault
         if isinstance(fault, Answer):
-            return await self._deliver(request, exchange, _Reply(fault.status, fault.headers, fault.body), [])
+            return await self._deliver(
+                request, exchange, _Reply(fault.status, fault.headers, fault.body), []
+            )
         if isinstance(fault, DropBefore):
             return _break(request)
         if isinstance(fault, Delay) and not fault.answer:
@@ -94,8 +111,14 @@ class Passage:
             return await self._deliver(request, exchange, self._kept[rule], [])
 
         address = URL(self._upstream + request.raw_path, encoded=True)
-        headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _NOT_PASSED_ON]
-        async with self._client.request(request.method, address, headers=headers, data=body or None, allow_redirects=False) as answer:
+        headers = [
+            (name, value)
+            for name, value in request.headers.items()
+            if name.lower() not in _NOT_PASSED_ON
+        ]
+        async with self._client.request(
+            request.method, address, headers=headers, data=body or None, allow_redirects=False
+        ) as answer:
             if exchange.watch and answer.status == 200:
                 return await self._watch(request, exchange, fault, answer)
             reply = _Reply(answer.status, _passed_on(answer.headers), await answer.read())
@@ -109,10 +132,14 @@ class Passage:
         if isinstance(fault, Delay) and fault.answer:
             await asyncio.sleep(fault.seconds)
         if isinstance(fault, Truncate):
-            reply = _Reply(reply.status, reply.headers, reply.body[: int(len(reply.body) * fault.keep)])
+            reply = _Reply(
+                reply.status, reply.headers, reply.body[: int(len(reply.body) * fault.keep)]
+            )
         return await self._deliver(request, exchange, reply, after_delivery)
 
-    async def _deliver(self, request: web.Request, exchange: Exchange, reply: "_Reply", then: list[Callback]) -> web.StreamResponse:
+    async def _deliver(
+        self, request: web.Request, exchange: Exchange, reply: "_Reply", then: list[Callback]
+    ) -> web.StreamResponse:
         response = web.Response(status=reply.status, headers=reply.headers, body=reply.body)
         # Before the first byte: whoever has the answer must find it in the trace.
         exchange.status = reply.status
@@ -122,7 +149,11 @@ class Passage:
         return response
 
     async def _watch(
-        self, request: web.Request, exchange: Exchange, fault: Fault | None, answer: aiohttp.ClientResponse
+        self,
+        request: web.Request,
+        exchange: Exchange,
+        fault: Fault | None,
+        answer: aiohttp.ClientResponse,
     ) -> web.StreamResponse:
         exchange.upstream_status = exchange.status = answer.status
         response = web.StreamResponse(status=answer.status, headers=_passed_on(answer.headers))

@@ -25,10 +25,18 @@ class FaultProxy:
             run_operator(kubeconfig=proxy.kubeconfig(operator_kubeconfig))
             proxy.rule(Match("PATCH", r"/configmaps/"), DropAfter())
 
-    `tls=False` listens on plain HTTP. `upstream` may have a path (`http://127.0.0.1:8787/client/v4`): it is put before every path.
+    `tls=False` listens on plain HTTP. `upstream` may have a path
+    (`http://127.0.0.1:8787/client/v4`): it is put before every path.
     """
 
-    def __init__(self, upstream: str, *, upstream_ca: Path | None = None, tls: bool = True, effects: Effects | None = None) -> None:
+    def __init__(
+        self,
+        upstream: str,
+        *,
+        upstream_ca: Path | None = None,
+        tls: bool = True,
+        effects: Effects | None = None,
+    ) -> None:
         self.effects = effects or Effects()
         self._passage = Passage(upstream, self.effects)
         self._upstream_ca = upstream_ca
@@ -81,18 +89,26 @@ class FaultProxy:
         Raises:
             ValueError: the identity is a client certificate, which would end here.
         """
-        return kubeconfig.through(Path(self._folder.name) / f"{original.name}", original, server=self.url, ca=self._authority.pem)
+        return kubeconfig.through(
+            Path(self._folder.name) / f"{original.name}",
+            original,
+            server=self.url,
+            ca=self._authority.pem,
+        )
 
     def rule(self, match: Match, fault: Fault, *, skip: int = 0, times: int | None = 1) -> Rule:
         """Disturb matching requests from now on: let `skip` of them pass, then `times` of them (None: all) meet the fault.
 
-        The first rule, in the order in which they were made, that is due takes a request; later ones do not see it.
+        The first rule, in the order in which they were made, that is due takes a request; later
+        ones do not see it.
         """
         rule = Rule(match, fault, skip, times)
         self._passage.rules.append(rule)
         return rule
 
-    def on_effect(self, nth: int, callback: Callback, *, match: Match = ANY, delivered: bool = False) -> None:
+    def on_effect(
+        self, nth: int, callback: Callback, *, match: Match = ANY, delivered: bool = False
+    ) -> None:
         """See `Effects.on`: call back between the n-th change that the API has made and the client that asked for it."""
         self.effects.on(nth, callback, match=match, delivered=delivered)
 
@@ -103,7 +119,11 @@ class FaultProxy:
 
     def cut_watches(self, match: Match = ANY) -> int:
         """Break the connections of the matching watches that are running now; return how many."""
-        meant = [transport for exchange, transport in list(self._passage.watches.values()) if match(exchange)]
+        meant = [
+            transport
+            for exchange, transport in list(self._passage.watches.values())
+            if match(exchange)
+        ]
         for transport in meant:
             self._loop.soon(transport.abort)
         return len(meant)
@@ -123,8 +143,12 @@ class FaultProxy:
         listening: ssl.SSLContext | None = None
         if self._tls:
             listening = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            listening.load_cert_chain(*self._authority.serve(["localhost", "127.0.0.1"]).write(folder, "proxy"))
-        trust = ssl.create_default_context(cafile=None if self._upstream_ca is None else str(self._upstream_ca))
+            listening.load_cert_chain(
+                *self._authority.serve(["localhost", "127.0.0.1"]).write(folder, "proxy")
+            )
+        trust = ssl.create_default_context(
+            cafile=None if self._upstream_ca is None else str(self._upstream_ca)
+        )
         await self._passage.open(trust)
         application = web.Application(client_max_size=64 * 2**20)
         application.router.add_route("*", "/{any:.*}", self._passage.serve)
@@ -140,7 +164,13 @@ class FaultProxy:
         for handler in server.connections:
             if isinstance(handler.transport, asyncio.Transport):
                 handler.transport.abort()
-        await until_async(lambda: not server.connections, within_s=10, every_s=0.01, describe="the proxy's connections to be closed")
-        # What is being passed on ends before the client that passes it on: nothing is left half connected.
+        await until_async(
+            lambda: not server.connections,
+            within_s=10,
+            every_s=0.01,
+            describe="the proxy's connections to be closed",
+        )
+        # What is being passed on ends before the client that passes it on: nothing is left half
+        # connected.
         await self._runner.cleanup()
         await self._passage.close()

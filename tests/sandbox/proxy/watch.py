@@ -12,7 +12,11 @@ _LOOK_FOR_CLIENT_EVERY_S = 0.2
 
 
 async def relay(
-    request: web.Request, response: web.StreamResponse, answer: aiohttp.ClientResponse, exchange: Exchange, fault: Fault | None
+    request: web.Request,
+    response: web.StreamResponse,
+    answer: aiohttp.ClientResponse,
+    exchange: Exchange,
+    fault: Fault | None,
 ) -> bool:
     """Pass events on until either side ends or the fault says so.
 
@@ -42,7 +46,9 @@ async def relay(
 
 
 def _ending(fault: Fault | None, seen: int) -> CutWatch | WatchError | None:
-    return fault if isinstance(fault, CutWatch | WatchError) and seen >= fault.after_events else None
+    return (
+        fault if isinstance(fault, CutWatch | WatchError) and seen >= fault.after_events else None
+    )
 
 
 async def _next(request: web.Request, answer: aiohttp.ClientResponse) -> bytes | None:

@@ -23,7 +23,14 @@ objects to write out. Each module has one question::
 
 from aop.origins.ingress_nginx.check import CheckAnswer, check_path, gate_path, parse
 from aop.origins.ingress_nginx.foreign import objections
-from aop.origins.ingress_nginx.ingresses import hosts_under, left_open, served_by, server_of, verifier_of, wildcards_under
+from aop.origins.ingress_nginx.ingresses import (
+    hosts_under,
+    left_open,
+    served_by,
+    server_of,
+    verifier_of,
+    wildcards_under,
+)
 from aop.origins.ingress_nginx.options import Options
 from aop.origins.ingress_nginx.publishing import publish, withdraw
 from aop.origins.ingress_nginx.rejection import Rejection, rejected_by

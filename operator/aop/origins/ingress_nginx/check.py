@@ -1,8 +1,8 @@
 """The two paths that are ours on every host of the controller, and the one line that the check path answers.
 
-`parse` is the only way back from the answer. The nonce in it is the request's argument `n`, so anybody can make the server say something
-there: letters, digits, `_` and `-`, of which no browser makes anything but text, whatever type it takes it for. `parse` takes nothing but
-the exact form.
+`parse` is the only way back from the answer. The nonce in it is the request's argument `n`, so
+anybody can make the server say something there: letters, digits, `_` and `-`, of which no browser
+makes anything but text, whatever type it takes it for. `parse` takes nothing but the exact form.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ OUR_PATHS = "/.well-known/aop-operator/"
 def check_path(token: str) -> str:
     """The path that is exempt from every refusal and tells what a request came with; `?n=` is its nonce.
 
-    The answer has no location in which a type could be set, so the controller's own mime.types does that, by the extension.
+    The answer has no location in which a type could be set, so the controller's own mime.types does
+    that, by the extension.
     """
     return f"{OUR_PATHS}{token}/check.txt"
 
@@ -65,7 +66,8 @@ class CheckAnswer:
     https: bool
     """The connection to nginx itself was TLS; no header can claim that."""
     fresh: bool
-    """The request was the first on its connection, and the connection's TLS session was not resumed: what was presented, is presented now."""
+    """The request was the first on its connection, and the connection's TLS session was not
+    resumed: what was presented, is presented now."""
     nonce: str
 
 

@@ -1,7 +1,7 @@
 """What other people's settings in the ConfigMap forbid, as one sentence that says what to do about it.
 
-It is asked before anything is planned, and again at the moment of writing, because the text may have changed in between. What other
-people's Ingresses forbid is in `ingresses`.
+It is asked before anything is planned, and again at the moment of writing, because the text may
+have changed in between. What other people's Ingresses forbid is in `ingresses`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,14 @@ _CONSENT = (
 )
 
 
-def objections(config_map: Mapping[str, Any], snippets: Mapping[str, Snippet], policy: ForeignText) -> str | None:
+def objections(
+    config_map: Mapping[str, Any], snippets: Mapping[str, Snippet], policy: ForeignText
+) -> str | None:
     """Everything in the ConfigMap that must not be combined with our text, as sentences; None when nothing is in the way.
 
-    `snippets` is the ConfigMap taken apart (`stored.Stored.snippets`). A key counts as somebody else's when it holds text that is not
-    ours, or when another field manager owns it and nothing of ours is in it: Helm and GitOps tools put back what they own, even "".
+    `snippets` is the ConfigMap taken apart (`stored.Stored.snippets`). A key counts as somebody
+    else's when it holds text that is not ours, or when another field manager owns it and nothing of
+    ours is in it: Helm and GitOps tools put back what they own, even "".
     """
     options = Options.read(config_map)
     if policy is ForeignText.REFUSE:
@@ -34,10 +37,19 @@ def objections(config_map: Mapping[str, Any], snippets: Mapping[str, Snippet], p
     else:
         pages = pages_in(snippet.foreign for snippet in snippets.values())
         flushed = options.session_cache_size is not None
-        objected = {key: objection(snippet.foreign, key, pages=pages, flushed=flushed) for key, snippet in snippets.items()}
-        found = [f"the text around ours in {key} cannot be kept: {said}" for key, said in objected.items() if said]
+        objected = {
+            key: objection(snippet.foreign, key, pages=pages, flushed=flushed)
+            for key, snippet in snippets.items()
+        }
+        found = [
+            f"the text around ours in {key} cannot be kept: {said}"
+            for key, said in objected.items()
+            if said
+        ]
     if config_map.get("immutable"):
-        found.append("it is immutable, so no controller setting in it can change. Replace it by one that is not")
+        found.append(
+            "it is immutable, so no controller setting in it can change. Replace it by one that is not"
+        )
     if options.lasting_tickets:
         found.append(
             "ssl-session-tickets with a fixed ssl-session-ticket-key keeps TLS sessions from before a change alive for ever, so that Cloudflare "
@@ -55,7 +67,9 @@ def name_of(config_map: Mapping[str, Any]) -> ObjectKey:
 def _refused(key: str, snippet: Snippet) -> str | None:
     owned = f", owned by {', '.join(snippet.owners)}" if snippet.owners else ""
     if snippet.foreign.strip(BLANKS):
-        return f"{key} holds text that is not ours ({_first_line(snippet.foreign)}{owned}). {_CONSENT}"
+        return (
+            f"{key} holds text that is not ours ({_first_line(snippet.foreign)}{owned}). {_CONSENT}"
+        )
     if snippet.overwritten:
         return f"{key} belongs to {', '.join(snippet.owners)}, which will put back what it wrote there. {_CONSENT}"
     return None
@@ -64,4 +78,8 @@ def _refused(key: str, snippet: Snippet) -> str | None:
 def _first_line(text: str) -> str:
     """Enough of somebody's text to find it again; never all of it, because it may be long and may be nobody's business."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return f"{lines[0][:40]!r} and {len(lines) - 1} more lines" if len(lines) > 1 else repr(lines[0][:40])
+    return (
+        f"{lines[0][:40]!r} and {len(lines) - 1} more lines"
+        if len(lines) > 1
+        else repr(lines[0][:40])
+    )

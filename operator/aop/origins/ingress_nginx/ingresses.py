@@ -20,20 +20,32 @@ _HARMLESS = frozenset({"off", "optional_no_ca"})
 Json = Mapping[str, Any]
 
 
-def served_by(ingresses: Iterable[Json], replicas: Collection[Replica], ingress_classes: Iterable[Json] | None) -> tuple[Json, ...]:
+def served_by(
+    ingresses: Iterable[Json], replicas: Collection[Replica], ingress_classes: Iterable[Json] | None
+) -> tuple[Json, ...]:
     """The Ingresses that any of `replicas` serves; all are Kubernetes JSON objects.
 
-    `ingress_classes` is None where they may not be listed: every class then counts as the controller's. One host too many stays unproven and
-    harms nobody; an Ingress too few could refuse the certificate unseen.
+    `ingress_classes` is None where they may not be listed: every class then counts as the
+    controller's. One host too many stays unproven and harms nobody; an Ingress too few could refuse
+    the certificate unseen.
 
-    By the controller's own rules: `spec.ingressClassName` if there is one, else the annotation, else those without a class if it was
-    told to (source: ingress-nginx v1.15.1, store.GetIngressClass).
+    By the controller's own rules: `spec.ingressClassName` if there is one, else the annotation,
+    else those without a class if it was told to (source: ingress-nginx v1.15.1,
+    store.GetIngressClass).
     """
-    controllers = None if ingress_classes is None else {_name(one): (one.get("spec") or {}).get("controller") for one in ingress_classes}
-    return tuple(one for one in ingresses if any(_serves(replica, one, controllers) for replica in replicas))
+    controllers = (
+        None
+        if ingress_classes is None
+        else {_name(one): (one.get("spec") or {}).get("controller") for one in ingress_classes}
+    )
+    return tuple(
+        one for one in ingresses if any(_serves(replica, one, controllers) for replica in replicas)
+    )
 
 
-def hosts_under(ingresses: Iterable[Json], patterns: Collection[str], replicas: Collection[Replica] = ()) -> tuple[str, ...]:
+def hosts_under(
+    ingresses: Iterable[Json], patterns: Collection[str], replicas: Collection[Replica] = ()
+) -> tuple[str, ...]:
     """The concrete hosts of `ingresses` that one of `patterns` covers; sorted.
 
     Hosts whose TLS a controller passes on unopened stay out: nginx never sees their requests.
@@ -43,7 +55,9 @@ def hosts_under(ingresses: Iterable[Json], patterns: Collection[str], replicas: 
     found = {
         host
         for one in ingresses
-        if not any(_annotations(one).get(f"{prefix}/ssl-passthrough") == "true" for prefix in passing)
+        if not any(
+            _annotations(one).get(f"{prefix}/ssl-passthrough") == "true" for prefix in passing
+        )
         for host in (*hosts_of(one), *filter(_NAME.fullmatch, aliases_of(one, prefixes)))
         if not host.startswith("*.") and any(covers(pattern, host) for pattern in patterns)
     }
@@ -59,12 +73,18 @@ def hosts_of(ingress: Json) -> tuple[str, ...]:
 
 def _rule_hosts_of(ingress: Json) -> set[str]:
     """The hosts that get a server by it: `tls` only names what a certificate is for (source: ingress-nginx v1.15.1, controller.createServers)."""
-    return {host.lower() for rule in (ingress.get("spec") or {}).get("rules") or () if (host := rule.get("host"))}
+    return {
+        host.lower()
+        for rule in (ingress.get("spec") or {}).get("rules") or ()
+        if (host := rule.get("host"))
+    }
 
 
 def aliases_of(ingress: Json, prefixes: Iterable[str]) -> tuple[str, ...]:
     """Further names of its server, lower-case: `server-alias`, separated by commas (source: ingress-nginx v1.15.1, annotations/alias)."""
-    listed = ",".join(_annotations(ingress).get(f"{prefix}/server-alias", "") for prefix in prefixes)
+    listed = ",".join(
+        _annotations(ingress).get(f"{prefix}/server-alias", "") for prefix in prefixes
+    )
     return tuple(sorted({alias.strip().lower() for alias in listed.split(",") if alias.strip()}))
 
 
@@ -78,19 +98,35 @@ def server_of(host: str, ingresses: Collection[Json], prefixes: Collection[str])
 def wildcards_under(ingresses: Collection[Json], patterns: Collection[str]) -> tuple[str, ...]:
     """The wildcards that have a server of their own and lie under one of `patterns`; sorted.
 
-    Only a rule makes one. What an alias takes goes to the server of another name, where nothing tells it from that name.
+    Only a rule makes one. What an alias takes goes to the server of another name, where nothing
+    tells it from that name.
     """
     names = {name for one in ingresses for name in _rule_hosts_of(one) if name.startswith("*.")}
-    return tuple(sorted(name for name in names if any(name == pattern or covers(pattern, name.removeprefix("*.")) for pattern in patterns)))
+    return tuple(
+        sorted(
+            name
+            for name in names
+            if any(
+                name == pattern or covers(pattern, name.removeprefix("*.")) for pattern in patterns
+            )
+        )
+    )
 
 
-def left_open(ingresses: Collection[Json], patterns: Collection[str], replicas: Collection[Replica]) -> tuple[str, ...]:
+def left_open(
+    ingresses: Collection[Json], patterns: Collection[str], replicas: Collection[Replica]
+) -> tuple[str, ...]:
     """What on this controller reaches the same Services as the hosts under `patterns` by another name, as sentences; sorted.
 
-    Nobody is refused there, because those names are not the zone's, or because no name is asked for at all.
+    Nobody is refused there, because those names are not the zone's, or because no name is asked for
+    at all.
     """
     prefixes = {replica.annotations_prefix for replica in replicas}
-    ours = [one for one in ingresses if any(_is_under(name, patterns) for name in _names_of(one, prefixes))]
+    ours = [
+        one
+        for one in ingresses
+        if any(_is_under(name, patterns) for name in _names_of(one, prefixes))
+    ]
     services = {service for one in ours for service in _services(one)}
     with_servers = {name for one in ingresses for name in _rule_hosts_of(one)}
     found = set()
@@ -100,9 +136,13 @@ def left_open(ingresses: Collection[Json], patterns: Collection[str], replicas: 
             continue
         for name in sorted(_names_of(one, prefixes)):
             if name not in with_servers and name and not _NAME.fullmatch(name):
-                found.add(f"{where} serves the same Service to the names that no Ingress has and its server-alias {name} takes")
+                found.add(
+                    f"{where} serves the same Service to the names that no Ingress has and its server-alias {name} takes"
+                )
             elif not name:
-                found.add(f"{where} serves the same Service to requests for any name that no Ingress has")
+                found.add(
+                    f"{where} serves the same Service to requests for any name that no Ingress has"
+                )
             elif not _is_under(name, patterns):
                 found.add(f"{where} serves the same Service as {name}")
     return tuple(sorted(found))
@@ -115,25 +155,39 @@ def _is_under(name: str, patterns: Collection[str]) -> bool:
 def _services(ingress: Json) -> set[tuple[str, str]]:
     """The Services behind one Ingress, by namespace and name."""
     spec = ingress.get("spec") or {}
-    backends = [path.get("backend") for rule in spec.get("rules") or () for path in (rule.get("http") or {}).get("paths") or ()]
-    named = [((backend or {}).get("service") or {}).get("name") for backend in (*backends, spec.get("defaultBackend"))]
+    backends = [
+        path.get("backend")
+        for rule in spec.get("rules") or ()
+        for path in (rule.get("http") or {}).get("paths") or ()
+    ]
+    named = [
+        ((backend or {}).get("service") or {}).get("name")
+        for backend in (*backends, spec.get("defaultBackend"))
+    ]
     return {((ingress.get("metadata") or {}).get("namespace", ""), name) for name in named if name}
 
 
-def verifier_of(host: str, ingresses: Collection[Json], replicas: Collection[Replica]) -> str | None:
+def verifier_of(
+    host: str, ingresses: Collection[Json], replicas: Collection[Replica]
+) -> str | None:
     """A sentence about the Ingress (of `served_by`) whose server takes requests for `host` and verifies client certificates by itself; or None.
 
-    Such a server checks what Cloudflare presents against an authority of its own and answers 400 to our leaf. `off` and `optional_no_ca`
-    refuse nobody (facts: ingress-nginx#server-verification).
+    Such a server checks what Cloudflare presents against an authority of its own and answers 400 to
+    our leaf. `off` and `optional_no_ca` refuse nobody (facts: ingress-nginx#server-verification).
     """
     prefixes = sorted({replica.annotations_prefix for replica in replicas})
     name = server_of(host, ingresses, prefixes)
     serving = (one for one in ingresses if name in _names_of(one, prefixes))
-    return next((said for one in serving for prefix in prefixes if (said := _verifies(one, prefix))), None)
+    return next(
+        (said for one in serving for prefix in prefixes if (said := _verifies(one, prefix))), None
+    )
 
 
 def _verifies(ingress: Json, prefix: str) -> str | None:
-    if not _annotations(ingress).get(f"{prefix}/auth-tls-secret") or _verify_client(ingress, prefix) in _HARMLESS:
+    if (
+        not _annotations(ingress).get(f"{prefix}/auth-tls-secret")
+        or _verify_client(ingress, prefix) in _HARMLESS
+    ):
         return None
     return (
         f"Ingress {(ingress.get('metadata') or {}).get('namespace', '')}/{_name(ingress)} verifies client certificates by itself "
@@ -162,7 +216,9 @@ def _serves(replica: Replica, ingress: Json, controllers: Mapping[str, str | Non
         if controllers is None:
             return True
         by_name = replica.class_by_name and class_name == replica.ingress_class
-        return class_name in controllers and (controllers[class_name] == replica.controller_class or by_name)
+        return class_name in controllers and (
+            controllers[class_name] == replica.controller_class or by_name
+        )
     annotation = _annotations(ingress).get(CLASS_ANNOTATION)
     return replica.without_class if annotation is None else annotation == replica.ingress_class
 

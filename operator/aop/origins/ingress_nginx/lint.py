@@ -1,7 +1,8 @@
 """Whether the text that others put into a snippet can stand next to ours; looked at before it is merged.
 
-Two kinds of text cannot: what makes `nginx -t` fail for everybody on the controller once ours stands beside it, and what takes our refusal
-away or our sessions out of reach. Each was tried on a real nginx, and so was what is let through.
+Two kinds of text cannot: what makes `nginx -t` fail for everybody on the controller once ours
+stands beside it, and what takes our refusal away or our sessions out of reach. Each was tried on a
+real nginx, and so was what is let through.
 """
 
 from __future__ import annotations
@@ -19,19 +20,31 @@ _CONFLICTING = {
 }
 _OCSP = "nginx does not take ssl_ocsp beside our ssl_verify_client optional_no_ca"
 _BEFORE_US = frozenset({"308", "400", "405", "421", "494", "495", "496", "497", "501"})
-"""Our own refusals, and those that nginx gives before it asks our text. A named location gets such a request past our text."""
+"""Our own refusals, and those that nginx gives before it asks our text. A named location gets such
+a request past our text."""
 _CERTIFICATE = frozenset({"495", "496", "497"})
-_DEFINES = {"map": -1, "geo": -1, "split_clients": -1, "keyval": 2, "js_set": 1, "js_var": 1, "perl_set": 1}
+_DEFINES = {
+    "map": -1,
+    "geo": -1,
+    "split_clients": -1,
+    "keyval": 2,
+    "js_set": 1,
+    "js_var": 1,
+    "perl_set": 1,
+}
 """Directives that define a variable, by which of their words it is."""
 _TRUSTED = frozenset({"$ssl_client_fingerprint", "$ssl_session_reused", "$arg_n"})
 """What our text believes and nginx lets others define. Its other variables nginx guards itself."""
 
 
-def objection(text: str, key: str, *, pages: Collection[str] = (), flushed: bool = True) -> str | None:
+def objection(
+    text: str, key: str, *, pages: Collection[str] = (), flushed: bool = True
+) -> str | None:
     """Why `text` must not stand in `key` beside ours, as the end of a sentence ("line 3 sets …"); None when it may.
 
-    `pages` are the named locations that only answer (`pages_in`). `flushed`: our own session cache stands behind the text and counts.
-    What a `server{}` of its own sets is its own, save what it inherits from us.
+    `pages` are the named locations that only answer (`pages_in`). `flushed`: our own session cache
+    stands behind the text and counts. What a `server{}` of its own sets is its own, save what it
+    inherits from us.
     """
     found = read(text)
     for one in found.statements:
@@ -50,25 +63,43 @@ def pages_in(texts: Iterable[str]) -> frozenset[str]:
     )
 
 
-def _said_of(one: Statement, name: str, key: str, pages: Collection[str], *, flushed: bool) -> str | None:
+def _said_of(
+    one: Statement, name: str, key: str, pages: Collection[str], *, flushed: bool
+) -> str | None:
     if name in _CONFLICTING:
         return f"sets {name}, {_CONFLICTING[name]}: remove it"
     if name == "ssl_ocsp" and one.words[1:] != ["off"]:
         return f"sets ssl_ocsp: {_OCSP}. Remove it"
-    if name == "server" and any(inner.words[1:] != ["off"] for inner in _all(one, "ssl_ocsp")) and not _has(one, "ssl_verify_client"):
+    if (
+        name == "server"
+        and any(inner.words[1:] != ["off"] for inner in _all(one, "ssl_ocsp"))
+        and not _has(one, "ssl_verify_client")
+    ):
         return f"has a server that sets ssl_ocsp and not ssl_verify_client: {_OCSP}. Set ssl_verify_client there"
-    if name == "ssl_session_cache" and (key == SERVER or not flushed) and any(word.startswith("shared:") for word in one.words):
+    if (
+        name == "ssl_session_cache"
+        and (key == SERVER or not flushed)
+        and any(word.startswith("shared:") for word in one.words)
+    ):
         return "sets a shared ssl_session_cache, which keeps TLS sessions alive that a change of ours is to end: remove it"
     if name == "error_page":
         return _past(one.words[1:-1], one.words[-1], pages)
-    defined = one.words[_DEFINES[name]] if name in _DEFINES and len(one.words) > _DEFINES[name] else None
+    defined = (
+        one.words[_DEFINES[name]] if name in _DEFINES and len(one.words) > _DEFINES[name] else None
+    )
     return f"defines {defined}, which our text believes: rename it" if defined in _TRUSTED else None
 
 
 def _past(codes: list[str], target: str, pages: Collection[str]) -> str | None:
-    if target.startswith("@") and target not in pages and (early := sorted(_BEFORE_US.intersection(codes))):
+    if (
+        target.startswith("@")
+        and target not in pages
+        and (early := sorted(_BEFORE_US.intersection(codes)))
+    ):
         return f"hands refused requests ({', '.join(early)}) to {target[:40]!r}, past our text: let that return an answer, or name an address instead"
-    if any(code.startswith("=2") for code in codes) and (refused := sorted(_CERTIFICATE.intersection(codes))):
+    if any(code.startswith("=2") for code in codes) and (
+        refused := sorted(_CERTIFICATE.intersection(codes))
+    ):
         return f"turns refusals ({', '.join(refused)}) into success: let them keep their status"
     return None
 

@@ -1,7 +1,8 @@
 """Claims as JSON, in the annotation that `stored` keeps them in: short, because all annotations of an object share 256 KiB; no secrets.
 
-Names stand as in a zone file, relative to the zone: `@` is the zone itself, `www` a name in it, and one with a dot at its end stands for
-itself. The annotation can be edited by whoever may edit the ConfigMap, so reading it trusts nothing: what is not exactly a claim is none.
+Names stand as in a zone file, relative to the zone: `@` is the zone itself, `www` a name in it, and
+one with a dot at its end stands for itself. The annotation can be edited by whoever may edit the
+ConfigMap, so reading it trusts nothing: what is not exactly a claim is none.
 """
 
 from __future__ import annotations
@@ -17,16 +18,22 @@ _UID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _DEFAULTS: dict[str, Any] = {"e": [], "n": 0, "p": [], "x": []}
 """What need not be written."""
 SAME, NONE = 1, 0
-"""The accepted form is the claim itself; there is none. Of one length, so that a write never grows because of it."""
+"""The accepted form is the claim itself; there is none. Of one length, so that a write never grows
+because of it."""
 
 Json = dict[str, Any]
 
 
 def encode(claim: Claim) -> Json:
     """A claim as JSON objects and lists."""
-    # A host that is relaxed becomes an exception of its wildcard: that it may not make the annotation longer, the list is there before.
+    # A host that is relaxed becomes an exception of its wildcard: that it may not make the
+    # annotation longer, the list is there before.
     kept = {"x"} if claim.enforced != claim.required else set()
-    return {key: value for key, value in _all(claim).items() if key in kept or key not in _DEFAULTS or value != _DEFAULTS[key]}
+    return {
+        key: value
+        for key, value in _all(claim).items()
+        if key in kept or key not in _DEFAULTS or value != _DEFAULTS[key]
+    }
 
 
 def encode_accepted(accepted: Claim | None, claim: Claim) -> int | Json:
@@ -67,7 +74,10 @@ def _all(claim: Claim) -> Json:
         "h": [_relative(name, claim.zone) for name in claim.patterns],
         "m": int(claim.mode),
         "e": [_relative(name, claim.zone) for name in claim.enforced],
-        "p": [[pin.sha256, pin.sha1, int(pin.not_before.timestamp()), int(pin.not_after.timestamp())] for pin in claim.pins],
+        "p": [
+            [pin.sha256, pin.sha1, int(pin.not_before.timestamp()), int(pin.not_after.timestamp())]
+            for pin in claim.pins
+        ],
         "n": claim.flush_count,
         "x": [_relative(name, claim.zone) for name in claim.excepted],
     }

@@ -1,4 +1,7 @@
-"""The controller's own settings in the same ConfigMap, as far as our text depends on them. Read, never written."""
+"""The controller's own settings in the same ConfigMap, as far as our text depends on them.
+
+Read, never written.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,13 @@ class Options:
 
     map_hash_bucket_size: int = 64
     session_cache_size: str | None = "10m"
-    """Size of the TLS session cache; None where the user has switched it off, so that there is nothing to flush."""
+    """Size of the TLS session cache; None where the user has switched it off, so that there is
+    nothing to flush."""
     proxy_protocol: bool = False
     """Every connection begins with a PROXY header."""
     lasting_tickets: bool = False
-    """Session tickets under a fixed key: sessions that no reload and no renamed cache ends (facts: ingress-nginx#session-tickets)."""
+    """Session tickets under a fixed key: sessions that no reload and no renamed cache ends
+    (facts: ingress-nginx#session-tickets)."""
 
     @classmethod
     def read(cls, config_map: Mapping[str, Any] | None) -> Options:
@@ -35,7 +40,8 @@ class Options:
             map_hash_bucket_size=int(bucket) if re.fullmatch(r"[1-9][0-9]{0,5}", bucket) else 64,
             session_cache_size=size if _flag(data, "ssl-session-cache", default=True) else None,
             proxy_protocol=_flag(data, "use-proxy-protocol", default=False),
-            lasting_tickets=_flag(data, "ssl-session-tickets", default=False) and bool(data.get("ssl-session-ticket-key")),
+            lasting_tickets=_flag(data, "ssl-session-tickets", default=False)
+            and bool(data.get("ssl-session-ticket-key")),
         )
 
 

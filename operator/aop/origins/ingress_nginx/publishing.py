@@ -1,9 +1,10 @@
 """What to write into the ConfigMap: whole objects to put back with the resourceVersion they were read with.
 
-They are put in the name of `snippets.FIELD_MANAGER`; of two writers who have read the same ConfigMap one is refused by the API server, and
-reads again. The text is always rendered from all claims, never taken from what stood there, and stands in place of everything that was
-ours. Where that did not say what the claims say, the others' claims are written as OFF, as they read: putting a lost text back is nobody's
-proof.
+They are put in the name of `snippets.FIELD_MANAGER`; of two writers who have read the same
+ConfigMap one is refused by the API server, and reads again. The text is always rendered from all
+claims, never taken from what stood there, and stands in place of everything that was ours. Where
+that did not say what the claims say, the others' claims are written as OFF, as they read: putting a
+lost text back is nobody's proof.
 """
 
 from __future__ import annotations
@@ -43,13 +44,18 @@ def publish(
     seen_everywhere: int | None = None,
     gone: Collection[str] = frozenset(),
 ) -> Json:
-    """The ConfigMap with `claim` in place of its object's former one, as the next revision. Other claims stay as they read.
+    """The ConfigMap with `claim` in place of its object's former one, as the next revision.
 
-    `seen_everywhere` is the revision that every Ready replica was seen to run, None if they differ: if it is the one that stands
-    there, then all its claims are noted as accepted. `token_if_new` (8 to 40 of a-z and 0-9, at random) becomes the secret part of
-    the check path where there is none yet. `gone` are the uids of objects that are not there any more: their claims leave with this write.
+    Other claims stay as they read.
 
-    A form that the claim comes down from is forgotten as accepted, because nothing goes back to it without a new proof.
+    `seen_everywhere` is the revision that every Ready replica was seen to run, None if they differ:
+    if it is the one that stands there, then all its claims are noted as accepted. `token_if_new` (8
+    to 40 of a-z and 0-9, at random) becomes the secret part of the check path where there is none
+    yet. `gone` are the uids of objects that are not there any more: their claims leave with this
+    write.
+
+    A form that the claim comes down from is forgotten as accepted, because nothing goes back to it
+    without a new proof.
 
     Raises:
         Blocked: FOREIGN_CONFIGURATION. `claim` asks for more than what is in force, and what others have put into the ConfigMap
@@ -67,10 +73,19 @@ def publish(
         entries = {uid: Entry(entry.claim, accepted=entry.claim) for uid, entry in entries.items()}
     former = entries.get(claim.uid)
     accepted = former.accepted if former else None
-    entries[claim.uid] = Entry(claim, accepted if accepted and claim.at_least_as_strict_as(accepted) else None)
+    entries[claim.uid] = Entry(
+        claim, accepted if accepted and claim.at_least_as_strict_as(accepted) else None
+    )
     body = _written(config_map, stored, entries, token_if_new)
-    if not opens(stored, claim) and (said := lack_of_room(config_map, body, newcomer=claim.uid not in stored.standing)) is not None:
-        raise Blocked(Reason.CONFIG_MAP_FULL, f"ConfigMap {name_of(config_map)} has no room for what {claim.owner} asks: {said}")
+    if (
+        not opens(stored, claim)
+        and (said := lack_of_room(config_map, body, newcomer=claim.uid not in stored.standing))
+        is not None
+    ):
+        raise Blocked(
+            Reason.CONFIG_MAP_FULL,
+            f"ConfigMap {name_of(config_map)} has no room for what {claim.owner} asks: {said}",
+        )
     return body
 
 
@@ -78,13 +93,19 @@ def relaxes(stored: Stored, claim: Claim) -> bool:
     """Whether `claim` refuses nobody whom what stands in the ConfigMap serves for sure, or nobody at all while a damaged text still may."""
     if claim.asks_no_more_than(stored.claims.get(claim.uid)):
         return True
-    return stored.residue and claim.mode <= Mode.REQUEST and claim.asks_no_more_than(stored.standing.get(claim.uid))
+    return (
+        stored.residue
+        and claim.mode <= Mode.REQUEST
+        and claim.asks_no_more_than(stored.standing.get(claim.uid))
+    )
 
 
 def opens(stored: Stored, claim: Claim) -> bool:
     """Whether somebody who is refused now is let in by `claim` for good: fewer hosts are enforced, or less is asked of them."""
     before = stored.standing.get(claim.uid)
-    return before is not None and (claim.mode < before.mode or not set(before.enforced) <= set(claim.enforced))
+    return before is not None and (
+        claim.mode < before.mode or not set(before.enforced) <= set(claim.enforced)
+    )
 
 
 def withdraw(config_map: Mapping[str, Any], uid: str) -> Json:
@@ -104,18 +125,26 @@ def withdraw(config_map: Mapping[str, Any], uid: str) -> Json:
     return _written(config_map, stored, remaining, stored.path_token)
 
 
-def _written(config_map: Mapping[str, Any], stored: Stored, entries: Mapping[str, Entry], token_if_new: str) -> Json:
+def _written(
+    config_map: Mapping[str, Any], stored: Stored, entries: Mapping[str, Entry], token_if_new: str
+) -> Json:
     body = deepcopy(dict(config_map))
     metadata = body.setdefault("metadata", {})
     labels = dict(metadata.get("labels") or {})
     found = BeforeUs(
-        empty=frozenset(key for key, s in stored.snippets.items() if (key in stored.found.empty if s.ours else s.text == "")),
+        empty=frozenset(
+            key
+            for key, s in stored.snippets.items()
+            if (key in stored.found.empty if s.ours else s.text == "")
+        ),
         newline_added=needs_newline(stored.snippets[HTTP].foreign),
         watch=stored.found.watch if CLAIMED_LABEL in labels else labels.get(WATCH_LABEL),
     )
     token, revision = stored.path_token or token_if_new, stored.revision + 1
     cache = Options.read(config_map).session_cache_size
-    blocks = render([entry.claim for entry in entries.values()], revision, token, session_cache_size=cache)
+    blocks = render(
+        [entry.claim for entry in entries.values()], revision, token, session_cache_size=cache
+    )
     texts = {key: put_together(key, stored.snippets[key].foreign, blocks[key]) for key in KEYS}
     body["data"] = {**(body.get("data") or {}), **texts}
     metadata["annotations"] = {
@@ -141,8 +170,16 @@ def _as_found(config_map: Mapping[str, Any], stored: Stored) -> Json:
     if labels.pop(CLAIMED_LABEL, None) is not None:
         labels.pop(WATCH_LABEL, None)
         labels |= {} if stored.found.watch is None else {WATCH_LABEL: stored.found.watch}
-    kept = {name: value for name, value in (metadata.get("annotations") or {}).items() if name not in ANNOTATIONS}
-    for place, name, value in ((body, "data", data), (metadata, "labels", labels), (metadata, "annotations", kept)):
+    kept = {
+        name: value
+        for name, value in (metadata.get("annotations") or {}).items()
+        if name not in ANNOTATIONS
+    }
+    for place, name, value in (
+        (body, "data", data),
+        (metadata, "labels", labels),
+        (metadata, "annotations", kept),
+    ):
         if value:
             place[name] = value
         else:

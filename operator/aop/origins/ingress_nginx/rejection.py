@@ -1,8 +1,9 @@
 """What a controller says of a text that it does not take, and whether the fault is ours.
 
-`nginx -t` judges the whole configuration, of which ours is a part: a typing error in another key or in anybody's Ingress fails it just as
-well. Only words that name a line of ours, or a size that nothing but ours exceeds, are a rejection of ours. All else is somebody else's
-fault, also where the words could mean either: whoever may create an Ingress must not be able to talk us out of a zone.
+`nginx -t` judges the whole configuration, of which ours is a part: a typing error in another key or
+in anybody's Ingress fails it just as well. Only words that name a line of ours, or a size that
+nothing but ours exceeds, are a rejection of ours. All else is somebody else's fault, also where the
+words could mean either: whoever may create an Ingress must not be able to talk us out of a zone.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from aop.origins.ingress_nginx.text import ASKING, HTTP, VARIABLES, too_long
 _MOST = 300
 _PREFIX = re.compile(r"^\s*\d+#\d+: ")
 _WHERE = re.compile(r" in /\S+:\d+$")
-_BUCKET = re.compile(r"could not build (?:the )?map_hash, .*map_hash_bucket_size: (?P<size>[0-9]{1,9})")
+_BUCKET = re.compile(
+    r"could not build (?:the )?map_hash, .*map_hash_bucket_size: (?P<size>[0-9]{1,9})"
+)
 _QUOTED = re.compile(r'"([^"]*)"')
 
 
@@ -31,25 +34,37 @@ class Rejection:
     """Why the controller has not taken the configuration."""
 
     words: str
-    """nginx's own, as one printable line of at most 300 characters, without the place in a file that is new at every attempt."""
+    """nginx's own, as one printable line of at most 300 characters, without the place in a file
+    that is new at every attempt."""
     ours: bool
     """They name something of ours; else somebody else is to mend it."""
 
 
-def rejected_by(events: Iterable[Mapping[str, Any]], replica: Replica, *, since: datetime, stored: Stored) -> Rejection | None:
+def rejected_by(
+    events: Iterable[Mapping[str, Any]], replica: Replica, *, since: datetime, stored: Stored
+) -> Rejection | None:
     """What nginx's newest `[emerg]` says in Warning RELOAD Events of this pod that were last seen at or after `since` (UTC); or None.
 
-    `stored` is the ConfigMap that it reads. None proves nothing: Events are merged and dropped. Failed reloads without `[emerg]`, such as
-    "worker reload already in progress", are no fault of any text (facts: ingress-nginx#lost-events, ingress-nginx#serial-reloads). Events carry whole seconds, so
-    `since` is cut to its second.
+    `stored` is the ConfigMap that it reads. None proves nothing: Events are merged and dropped.
+    Failed reloads without `[emerg]`, such as "worker reload already in progress", are no fault of
+    any text (facts: ingress-nginx#lost-events, ingress-nginx#serial-reloads). Events carry whole
+    seconds, so `since` is cut to its second.
     """
     newest: tuple[datetime, str] | None = None
     for event in events:
         about, message = event.get("involvedObject") or {}, event.get("message") or ""
-        if (event.get("type"), event.get("reason"), about.get("uid")) != ("Warning", "RELOAD", replica.uid) or "[emerg]" not in message:
+        if (event.get("type"), event.get("reason"), about.get("uid")) != (
+            "Warning",
+            "RELOAD",
+            replica.uid,
+        ) or "[emerg]" not in message:
             continue
         seen = _last_seen(event)
-        if seen is not None and seen >= since.replace(microsecond=0) and (newest is None or seen >= newest[0]):
+        if (
+            seen is not None
+            and seen >= since.replace(microsecond=0)
+            and (newest is None or seen >= newest[0])
+        ):
             newest = (seen, message)
     if newest is None:
         return None
@@ -60,7 +75,8 @@ def rejected_by(events: Iterable[Mapping[str, Any]], replica: Replica, *, since:
 def _line(message: str) -> str:
     """The first line, fit to be shown: Ingresses are quoted in it, and whoever writes those may not write on anybody's terminal."""
     line = "".join(
-        character if character.isprintable() else " " for character in _PREFIX.sub("", message).lstrip("\r\n").partition("\n")[0]
+        character if character.isprintable() else " "
+        for character in _PREFIX.sub("", message).lstrip("\r\n").partition("\n")[0]
     )
     line = _WHERE.sub("", " ".join(line.split()))
     return line if len(line) <= _MOST else f"{line[: _MOST - 1]}…"
@@ -72,19 +88,32 @@ def _names_ours(words: str, stored: Stored) -> bool:
     if bucket := _BUCKET.search(words):
         return bool(too_long(_names_in(text), int(bucket["size"])))
     if words.startswith('"ssl_verify_client" directive is duplicate'):
-        # Ours stands there once, unless the block itself stands there twice. Every other second one is another's.
+        # Ours stands there once, unless the block itself stands there twice. Every other second one
+        # is another's.
         return text.count(ASKING) - http.foreign.count(ASKING) > 1
     named = _QUOTED.findall(words)
-    return any(quoted in VARIABLES or (quoted.startswith("shared:AOP_") and quoted in text) for quoted in named)
+    return any(
+        quoted in VARIABLES or (quoted.startswith("shared:AOP_") and quoted in text)
+        for quoted in named
+    )
 
 
 def _names_in(text: str) -> set[str]:
     """The hosts and wildcards in our maps."""
-    ours = [one for one in read(text).statements if one.words[:2] == ["map", "$host"] and one.words[-1].removeprefix("$") in VARIABLES]
+    ours = [
+        one
+        for one in read(text).statements
+        if one.words[:2] == ["map", "$host"] and one.words[-1].removeprefix("$") in VARIABLES
+    ]
     return {entry.words[0] for one in ours for entry in one.body or () if entry.words}
 
 
 def _last_seen(event: Mapping[str, Any]) -> datetime | None:
     series = event.get("series") or {}
-    moments = (series.get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"), event.get("firstTimestamp"))
+    moments = (
+        series.get("lastObservedTime"),
+        event.get("lastTimestamp"),
+        event.get("eventTime"),
+        event.get("firstTimestamp"),
+    )
     return next((datetime.fromisoformat(moment) for moment in moments if moment), None)

@@ -1,7 +1,7 @@
 """Which pods read a ConfigMap as controllers, and what their arguments say.
 
-A ConfigMap that no pod names in `--configmap` is read by nobody and must not be written: naming it in an object is no licence to write it
-(promise S6).
+A ConfigMap that no pod names in `--configmap` is read by nobody and must not be written: naming it
+in an object is no licence to write it (promise S6).
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ class Replica:
     key: ObjectKey
     uid: str
     ready: bool
-    """Ready, not terminating, and with an address: only then can it be asked, and only then does it get traffic."""
+    """Ready, not terminating, and with an address: only then can it be asked, and only then does it
+    get traffic."""
     ip: str
     """Empty while it has none."""
     http_port: int = 80
@@ -52,10 +53,19 @@ class Replica:
 def readers(pods: Iterable[Mapping[str, Any]], config_map: ObjectKey) -> tuple[Replica, ...]:
     """Every pod that names `config_map` in `--configmap` and has not ended, Ready or not; sorted by namespace and name.
 
-    `pods` are Kubernetes JSON objects. None of them: nobody reads the ConfigMap. None that is `ready`: nobody can be asked.
+    `pods` are Kubernetes JSON objects. None of them: nobody reads the ConfigMap. None that is
+    `ready`: nobody can be asked.
     """
-    found = (_replica(pod, config_map) for pod in pods if (pod.get("status") or {}).get("phase") not in {"Succeeded", "Failed"})
-    return tuple(sorted((replica for replica in found if replica is not None), key=lambda replica: replica.key))
+    found = (
+        _replica(pod, config_map)
+        for pod in pods
+        if (pod.get("status") or {}).get("phase") not in {"Succeeded", "Failed"}
+    )
+    return tuple(
+        sorted(
+            (replica for replica in found if replica is not None), key=lambda replica: replica.key
+        )
+    )
 
 
 def replicas(pods: Iterable[Mapping[str, Any]], config_map: ObjectKey) -> tuple[Replica, ...]:
@@ -79,11 +89,16 @@ def _replica(pod: Mapping[str, Any], config_map: ObjectKey) -> Replica | None:
 def _from(pod: Mapping[str, Any], flags: Mapping[str, str]) -> Replica:
     metadata, status = pod["metadata"], pod.get("status") or {}
     ip = status.get("podIP") or ""
-    conditions = {condition.get("type"): condition.get("status") for condition in status.get("conditions") or ()}
+    conditions = {
+        condition.get("type"): condition.get("status")
+        for condition in status.get("conditions") or ()
+    }
     return Replica(
         key=ObjectKey(metadata.get("namespace", ""), metadata["name"]),
         uid=metadata.get("uid", ""),
-        ready=conditions.get("Ready") == "True" and not metadata.get("deletionTimestamp") and bool(ip),
+        ready=conditions.get("Ready") == "True"
+        and not metadata.get("deletionTimestamp")
+        and bool(ip),
         ip=ip,
         http_port=_port(flags, "http-port", 80),
         https_port=_port(flags, "https-port", 443),
@@ -109,7 +124,9 @@ def _on(flags: Mapping[str, str], name: str) -> bool:
 def _flags(words: Sequence[str]) -> dict[str, str]:
     """`--name=value`, `--name value` and `--name`, by name; the last one counts, as in the controller's own parser."""
     found: dict[str, str] = {}
-    for word, following in zip(words, [*words[1:], ""], strict=False):  # a container may have no words at all
+    for word, following in zip(
+        words, [*words[1:], ""], strict=False
+    ):  # a container may have no words at all
         if word.startswith("--") and len(word) > 2:
             name, equals, value = word[2:].partition("=")
             found[name] = value if equals or following.startswith("-") else following
@@ -128,7 +145,10 @@ def _words(pod: Mapping[str, Any], container: Mapping[str, Any]) -> list[str]:
             value = _expanded(variable.get("value") or "", variables)
         if value is not None:
             variables[variable["name"]] = value
-    return [_expanded(word, variables) for word in (*(container.get("command") or ()), *(container.get("args") or ()))]
+    return [
+        _expanded(word, variables)
+        for word in (*(container.get("command") or ()), *(container.get("args") or ()))
+    ]
 
 
 def _field(pod: Mapping[str, Any], path: str) -> str | None:
@@ -141,4 +161,6 @@ def _field(pod: Mapping[str, Any], path: str) -> str | None:
 
 
 def _expanded(text: str, variables: Mapping[str, str]) -> str:
-    return _REFERENCE.sub(lambda match: "$" if match[0] == "$$" else variables.get(match[1], match[0]), text)
+    return _REFERENCE.sub(
+        lambda match: "$" if match[0] == "$$" else variables.get(match[1], match[0]), text
+    )

@@ -41,15 +41,20 @@ class Residue:
     """What was found."""
 
     spans: tuple[Span, ...] = ()
-    """In order, each with the line end and the blank lines that are its own; nothing but blanks never stands between two."""
+    """In order, each with the line end and the blank lines that are its own; nothing but blanks
+    never stands between two."""
     block: str | None = None
-    """The one block that is there and all that is there; None where nothing is, or more than that, or less."""
+    """The one block that is there and all that is there; None where nothing is, or more than that,
+    or less."""
     revision: int = 0
     """The highest revision that any of it names."""
 
 
 def find(text: str, expected: str) -> Residue:
-    """What of ours is in `text`. `expected` is a block as we would write it: pieces of its statements are known by it."""
+    """What of ours is in `text`.
+
+    `expected` is a block as we would write it: pieces of its statements are known by it.
+    """
     markers = list(_MARKER.finditer(text))
     blocks = [
         Span(begin.start(), _end_of(text, end, following))
@@ -58,9 +63,15 @@ def find(text: str, expected: str) -> Residue:
     ]
     known = _Known(expected)
     edges = [0, *(edge for block in blocks for edge in (block.start, block.end)), len(text)]
-    loose = [span for start, end in zip(edges[::2], edges[1::2], strict=True) for span in _loose(text, start, end, known)]
+    loose = [
+        span
+        for start, end in zip(edges[::2], edges[1::2], strict=True)
+        for span in _loose(text, start, end, known)
+    ]
     found = sorted([*blocks, *loose], key=lambda span: span.start)
-    revisions = [int(number) for span in found for number in _REVISION.findall(text, span.start, span.end)]
+    revisions = [
+        int(number) for span in found for number in _REVISION.findall(text, span.start, span.end)
+    ]
     return Residue(
         tuple(_joined(text, [_whole_lines(text, span) for span in found])),
         text[blocks[0].start : blocks[0].end] if len(found) == len(blocks) == 1 else None,
@@ -70,14 +81,19 @@ def find(text: str, expected: str) -> Residue:
 
 def same_to_nginx(block: str, other: str) -> bool:
     """Whether two texts differ in nothing but line ends, blank lines, and blanks at the ends of lines."""
-    one, two = ([line for each in text.split("\n") if (line := each.strip(BLANKS))] for text in (block, other))
+    one, two = (
+        [line for each in text.split("\n") if (line := each.strip(BLANKS))]
+        for text in (block, other)
+    )
     return one == two
 
 
 def _end_of(text: str, marker: re.Match[str], following: re.Match[str] | None) -> int:
     """Where a block ends: with the line of its marker, unless somebody's complete statements have come to stand on that line."""
     line_end = text.find("\n", marker.end())
-    stop = min(len(text) if line_end < 0 else line_end, following.start() if following else len(text))
+    stop = min(
+        len(text) if line_end < 0 else line_end, following.start() if following else len(text)
+    )
     rest = read(text[marker.end() : stop])
     return marker.end() if rest.statements and not rest.fault else stop
 
@@ -118,7 +134,10 @@ class _Piece:
 
 
 def _loose(text: str, start: int, end: int, known: _Known) -> Iterator[Span]:
-    """What is ours in a part of the text that is not a whole block. A marker parts statements: no brace or quote reaches across it."""
+    """What is ours in a part of the text that is not a whole block.
+
+    A marker parts statements: no brace or quote reaches across it.
+    """
     pieces: list[_Piece] = []
     for marker in (*_MARKER.finditer(text, start, end), None):
         stop = marker.start() if marker else end
@@ -129,8 +148,12 @@ def _loose(text: str, start: int, end: int, known: _Known) -> Iterator[Span]:
         if marker:
             line_end = text.find("\n", marker.end(), end)
             start, opens = line_end if line_end >= 0 else end, marker["which"] == "BEGIN"
-            pieces.append(_Piece(marker.start(), start, True, joins_before=not opens, joins_after=opens))
-    if end == len(text) and (last := _LAST_COMMENT.search(text, pieces[-1].end if pieces else start)):
+            pieces.append(
+                _Piece(marker.start(), start, True, joins_before=not opens, joins_after=opens)
+            )
+    if end == len(text) and (
+        last := _LAST_COMMENT.search(text, pieces[-1].end if pieces else start)
+    ):
         pieces.append(_Piece(last.start(), last.end(), False))
     _spread(text, pieces, known)
     yield from (Span(piece.start, piece.end) for piece in pieces if piece.ours)
@@ -139,7 +162,11 @@ def _loose(text: str, start: int, end: int, known: _Known) -> Iterator[Span]:
 def _spread(text: str, pieces: Sequence[_Piece], known: _Known) -> None:
     """What stands next to ours is ours if it is all of a statement of ours, or what is left of one."""
     for before, piece in pairwise(pieces):
-        piece.ours |= before.ours and before.joins_after and known.begins_with(_normal(text[piece.start : piece.end]))
+        piece.ours |= (
+            before.ours
+            and before.joins_after
+            and known.begins_with(_normal(text[piece.start : piece.end]))
+        )
     within = False  # the braces of a block of which the beginning is lost
     for piece, after in zip(pieces[-2::-1], pieces[:0:-1], strict=False):
         said = _normal(text[piece.start : piece.end])

@@ -1,7 +1,8 @@
 """One key of the ConfigMap taken apart: our block, and the text of others around it, which is kept byte for byte.
 
-Where our block goes is part of its meaning: behind the others' text in `http{}`, because of several `ssl_session_cache` the last one
-counts, and before it in `server{}`, where a `break` or `rewrite … last` of theirs would skip our refusals.
+Where our block goes is part of its meaning: behind the others' text in `http{}`, because of several
+`ssl_session_cache` the last one counts, and before it in `server{}`, where a `break` or `rewrite …
+last` of theirs would skip our refusals.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class Writer:
     manager: str
     """Its name, as it gave it itself: `helm`, `argocd-controller`, `kubectl-edit`."""
     at: datetime | None = None
-    """When it last wrote any of what it owns in the ConfigMap; None where the API server does not tell."""
+    """When it last wrote any of what it owns in the ConfigMap; None where the API server does not
+    tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +67,25 @@ class Snippet:
         return bool(self.writers) and not self.ours
 
 
-def take_apart(config_map: Mapping[str, Any], blocks: Mapping[str, str], *, newline_added: bool) -> dict[str, Snippet]:
-    """Every key of `KEYS`. `blocks` is what is expected there; `newline_added` tells that the newline before our block is ours."""
+def take_apart(
+    config_map: Mapping[str, Any], blocks: Mapping[str, str], *, newline_added: bool
+) -> dict[str, Snippet]:
+    """Every key of `KEYS`.
+
+    `blocks` is what is expected there; `newline_added` tells that the newline before our block is
+    ours.
+    """
     data: Mapping[str, str] = config_map.get("data") or {}
-    return {key: _snippet(key, data.get(key), blocks.get(key), _writers(config_map, key), newline_added=newline_added) for key in KEYS}
+    return {
+        key: _snippet(
+            key,
+            data.get(key),
+            blocks.get(key),
+            _writers(config_map, key),
+            newline_added=newline_added,
+        )
+        for key in KEYS
+    }
 
 
 def put_together(key: str, foreign: str, block: str) -> str:
@@ -83,21 +100,32 @@ def needs_newline(foreign: str) -> bool:
     return bool(foreign) and not foreign.endswith("\n")
 
 
-def _snippet(key: str, text: str | None, block: str | None, writers: tuple[Writer, ...], *, newline_added: bool) -> Snippet:
+def _snippet(
+    key: str,
+    text: str | None,
+    block: str | None,
+    writers: tuple[Writer, ...],
+    *,
+    newline_added: bool,
+) -> Snippet:
     if text is None:
         return Snippet(None, writers=writers)
     found = find(text, _ANY[key] + (block or ""))
     if not found.spans:
         return Snippet(text, foreign=text, writers=writers)
     edges = [0, *(edge for span in found.spans for edge in (span.start, span.end)), len(text)]
-    before, *between, after = (text[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True))
+    before, *between, after = (
+        text[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True)
+    )
     last = not "".join((*between, after)).strip(BLANKS)
     if key == HTTP and newline_added and last:
         before = before.removesuffix("\n").removesuffix("\r")
     foreign = "".join((before, *between, after))
     return Snippet(
         text,
-        foreign=_snippet(key, foreign, block, (), newline_added=False).foreign,  # what has only now come together may be ours as well
+        foreign=_snippet(
+            key, foreign, block, (), newline_added=False
+        ).foreign,  # what has only now come together may be ours as well
         intact=block is not None and found.block is not None and same_to_nginx(found.block, block),
         ours=True,
         misplaced=not last if key == HTTP else bool(before.strip(BLANKS)),
@@ -115,9 +143,19 @@ def _writers(config_map: Mapping[str, Any], key: str) -> tuple[Writer, ...]:
     found = {
         Writer(str(entry.get("manager", "")), _moment(entry.get("time")))
         for entry in entries
-        if f"f:{key}" in ((entry.get("fieldsV1") or {}).get("f:data") or {}) and entry.get("manager") not in {FIELD_MANAGER, "", None}
+        if f"f:{key}" in ((entry.get("fieldsV1") or {}).get("f:data") or {})
+        and entry.get("manager") not in {FIELD_MANAGER, "", None}
     }
-    return tuple(sorted(found, key=lambda writer: (writer.at is None, -writer.at.timestamp() if writer.at else 0.0, writer.manager)))
+    return tuple(
+        sorted(
+            found,
+            key=lambda writer: (
+                writer.at is None,
+                -writer.at.timestamp() if writer.at else 0.0,
+                writer.manager,
+            ),
+        )
+    )
 
 
 def _moment(time: object) -> datetime | None:

@@ -2,10 +2,12 @@
 
 All objects that name a ConfigMap share one block of text per key.
 
-Two answers to what is in force. `claims` is what may be counted on: if the text does not say what the claims render to (a Helm upgrade
-reset a key, somebody edited it, the annotations are damaged), nothing is refused for sure, so every claim reads as OFF and has to be raised
-again on a fresh proof. `standing` is what may have to be feared: a damaged text may still refuse all that its claims say. A claim that
-cannot be read is no claim: the next write drops it, and the object that finds its claim missing begins again.
+Two answers to what is in force. `claims` is what may be counted on: if the text does not say what
+the claims render to (a Helm upgrade reset a key, somebody edited it, the annotations are damaged),
+nothing is refused for sure, so every claim reads as OFF and has to be raised again on a fresh
+proof. `standing` is what may have to be feared: a damaged text may still refuse all that its claims
+say. A claim that cannot be read is no claim: the next write drops it, and the object that finds its
+claim missing begins again.
 """
 
 from __future__ import annotations
@@ -23,13 +25,15 @@ from aop.origins.ingress_nginx.snippets import Snippet, take_apart
 from aop.origins.ingress_nginx.text import KEYS, render
 
 CLAIMS_ANNOTATION = "aop-operator.dev/claims"
-"""Every claim, each with its last accepted form, and the size of the session cache that the text was rendered with."""
+"""Every claim, each with its last accepted form, and the size of the session cache that the text
+was rendered with."""
 PATH_ANNOTATION = "aop-operator.dev/path"
 """The random part of the check path; stays as long as any claim does."""
 REVISION_ANNOTATION = "aop-operator.dev/revision"
 """Counts our writes; the check path tells it."""
 FOUND_ANNOTATION = "aop-operator.dev/found"
-"""What the last claim puts back: which keys were empty rather than absent, a newline that we added, the watch label."""
+"""What the last claim puts back: which keys were empty rather than absent, a newline that we added,
+the watch label."""
 ANNOTATIONS = (CLAIMS_ANNOTATION, PATH_ANNOTATION, REVISION_ANNOTATION, FOUND_ANNOTATION)
 CLAIMED_LABEL = "aop-operator.dev/claimed"
 WATCH_LABEL = "aop-operator.dev/watch"
@@ -63,9 +67,11 @@ class Stored:
     entries: Mapping[str, Entry] = field(default_factory=dict)
     """By the uid of the object. Every claim is OFF unless `intact`."""
     standing: Mapping[str, Claim] = field(default_factory=dict)
-    """The claims by uid as the annotations say them, `intact` or not: the strictest that the text may still do while there is `residue`."""
+    """The claims by uid as the annotations say them, `intact` or not: the strictest that the text
+    may still do while there is `residue`."""
     intact: bool = True
-    """Our text says to nginx what the claims render to, and stands there once; also when there is neither."""
+    """Our text says to nginx what the claims render to, and stands there once; also when there is
+    neither."""
     revision: int = 0
     """Of the last write, also when only the text remembers it; 0 before the first."""
     path_token: str | None = None
@@ -85,12 +91,21 @@ class Stored:
 
     def others_changed(self, uid: str) -> bool:
         """Whether the claim of an object other than `uid` differs from its last accepted form."""
-        return any(entry.claim != entry.accepted for other, entry in self.entries.items() if other != uid)
+        return any(
+            entry.claim != entry.accepted for other, entry in self.entries.items() if other != uid
+        )
 
     def as_seen_by(self, uid: str) -> tuple[object, ...]:
         """Everything that a decision about the claim of object `uid` was made on; other objects' claims are not in it."""
         entry = self.entries.get(uid)
-        return (entry.claim if entry else None, self.standing.get(uid), self.intact, self.residue, self.misplaced, self.foreign_digest)
+        return (
+            entry.claim if entry else None,
+            self.standing.get(uid),
+            self.intact,
+            self.residue,
+            self.misplaced,
+            self.foreign_digest,
+        )
 
     @property
     def foreign_digest(self) -> str:
@@ -105,7 +120,10 @@ class Stored:
 
 
 def read(config_map: Mapping[str, Any] | None) -> Stored:
-    """What a ConfigMap (a Kubernetes JSON object; None: there is none) says of us. Nothing that anybody writes into it makes this fail."""
+    """What a ConfigMap (a Kubernetes JSON object; None: there is none) says of us.
+
+    Nothing that anybody writes into it makes this fail.
+    """
     config_map = config_map or {}
     annotations: Mapping[str, str] = (config_map.get("metadata") or {}).get("annotations") or {}
     entries, cache = _entries(annotations.get(CLAIMS_ANNOTATION))
@@ -115,14 +133,24 @@ def read(config_map: Mapping[str, Any] | None) -> Stored:
     revision = _number(annotations.get(REVISION_ANNOTATION, ""))
     blocks: Mapping[str, str] = {}
     if entries and revision and token_or_none:
-        blocks = render([entry.claim for entry in entries.values()], revision, token_or_none, session_cache_size=cache)
+        blocks = render(
+            [entry.claim for entry in entries.values()],
+            revision,
+            token_or_none,
+            session_cache_size=cache,
+        )
     snippets = take_apart(config_map, blocks, newline_added=found.newline_added)
-    claimed = any(name in annotations for name in ANNOTATIONS) or any(snippet.ours for snippet in snippets.values())
+    claimed = any(name in annotations for name in ANNOTATIONS) or any(
+        snippet.ours for snippet in snippets.values()
+    )
     intact = not claimed or all(snippet.intact for snippet in snippets.values())
     return Stored(
         entries=entries
         if intact
-        else {uid: Entry(replace(e.claim, mode=Mode.OFF, enforced=(), excepted=())) for uid, e in entries.items()},
+        else {
+            uid: Entry(replace(e.claim, mode=Mode.OFF, enforced=(), excepted=()))
+            for uid, e in entries.items()
+        },
         standing={uid: entry.claim for uid, entry in entries.items()},
         intact=intact,
         revision=max(revision, *(snippet.revision for snippet in snippets.values())),
@@ -132,7 +160,9 @@ def read(config_map: Mapping[str, Any] | None) -> Stored:
     )
 
 
-def annotations_for(entries: Collection[Entry], revision: int, token: str, cache: str | None, found: BeforeUs) -> dict[str, str]:
+def annotations_for(
+    entries: Collection[Entry], revision: int, token: str, cache: str | None, found: BeforeUs
+) -> dict[str, str]:
     """The annotations from which `read` makes the same out again."""
     claims = [
         {**notation.encode(entry.claim), "a": notation.encode_accepted(entry.accepted, entry.claim)}
@@ -173,7 +203,11 @@ def _found(annotation: str | None) -> BeforeUs:
 
 
 def _number(annotation: str) -> int:
-    return int(annotation) if annotation.isascii() and annotation.isdecimal() and len(annotation) < 15 else 0
+    return (
+        int(annotation)
+        if annotation.isascii() and annotation.isdecimal() and len(annotation) < 15
+        else 0
+    )
 
 
 def _dumps(found: object) -> str:

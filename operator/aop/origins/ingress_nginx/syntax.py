@@ -1,6 +1,7 @@
 """nginx's syntax, just far enough to see where each statement begins and ends, also in text that is damaged.
 
-`lint` asks whether the text of others is complete, `residue` what in a text is ours. Neither can ask nginx itself: the operator has none.
+`lint` asks whether the text of others is complete, `residue` what in a text is ours. Neither can
+ask nginx itself: the operator has none.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ BLANKS = " \t\r\n"
 
 @dataclass(slots=True)
 class Statement:
-    """One directive. `text[start:end]` is all of it, with what its braces hold and without what surrounds it."""
+    """One directive.
+
+    `text[start:end]` is all of it, with what its braces hold and without what surrounds it.
+    """
 
     start: int
     line: int
@@ -34,7 +38,8 @@ class ParsedText:
 
     statements: tuple[Statement, ...]
     fault: str | None = None
-    """The first thing that nginx could not read either, or that cannot be read here: the end of a sentence."""
+    """The first thing that nginx could not read either, or that cannot be read here: the end of a
+    sentence."""
 
 
 def read(text: str) -> ParsedText:
@@ -72,7 +77,9 @@ class _Reader:
             self._wrong(f"line {token.line} has a {token.word!r} without a directive before it")
         statement = self._statement(token)
         if statement.words and statement.words[0].endswith("_by_lua_block"):
-            self._wrong(f"line {statement.line} holds Lua ({statement.words[0][:40]!r}), which cannot be checked: move it into a file")
+            self._wrong(
+                f"line {statement.line} holds Lua ({statement.words[0][:40]!r}), which cannot be checked: move it into a file"
+            )
         statement.end, self._current = token.end, None
         if token.word == "{":
             statement.body = []
@@ -80,7 +87,9 @@ class _Reader:
 
     def closing(self, token: _Token) -> None:
         if self._current is not None or not self._open:
-            self._wrong(f"line {token.line} closes a brace that {'follows an unfinished statement' if self._current else 'was not opened'}")
+            self._wrong(
+                f"line {token.line} closes a brace that {'follows an unfinished statement' if self._current else 'was not opened'}"
+            )
         self._current = None
         if self._open:
             self._open.pop().end = token.end
@@ -136,7 +145,9 @@ def _tokens(text: str) -> Iterator[_Token]:
         at = found.start()
         if found.lastgroup == "quoted":
             complete = _QUOTED.fullmatch(found[0]) is not None
-            yield _Token(False, found[0][1 : -1 if complete else None], at, found.end(), line, complete)
+            yield _Token(
+                False, found[0][1 : -1 if complete else None], at, found.end(), line, complete
+            )
         elif found.lastgroup != "blank":
             yield _Token(found.lastgroup == "sign", found[0], at, found.end(), line, True)
 

@@ -1,7 +1,9 @@
-"""The nginx text: one block per key, rendered from all claims on a ConfigMap. Same claims, same bytes.
+"""The nginx text: one block per key, rendered from all claims on a ConfigMap.
 
-Whether the block that is there is still the one that was written is told by rendering it again. Each part of its shape is there for
-something that was measured:
+Same claims, same bytes.
+
+Whether the block that is there is still the one that was written is told by rendering it again.
+Each part of its shape is there for something that was measured:
 
 - no captures, and no regex but one in an `if`: the controller's nginx is no longer patched (facts: ingress-nginx#regular-expressions);
 - no location: all answers are given before nginx looks for one, so none of anybody's can collide with ours or take its place;
@@ -15,29 +17,65 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from aop.origins.claims import Claim, Mode
-from aop.origins.ingress_nginx.check import NO_ZONE, NONE, OTHER, TOKEN, answer, check_path, gate_path, printed
-from aop.origins.ingress_nginx.zones import excepted, is_host, labels, pins_of, strictness, wildcards, zones_by_pattern
+from aop.origins.ingress_nginx.check import (
+    NO_ZONE,
+    NONE,
+    OTHER,
+    TOKEN,
+    answer,
+    check_path,
+    gate_path,
+    printed,
+)
+from aop.origins.ingress_nginx.zones import (
+    excepted,
+    is_host,
+    labels,
+    pins_of,
+    strictness,
+    wildcards,
+    zones_by_pattern,
+)
 
 HTTP = "http-snippet"
 SERVER = "server-snippet"
 KEYS = (HTTP, SERVER)
-"""The keys of the ConfigMap that carry our text: in `http{}`, and at the end of every `server{}` that serves Ingresses."""
+"""The keys of the ConfigMap that carry our text: in `http{}`, and at the end of every `server{}`
+that serves Ingresses."""
 
 END = "# END aop-operator\n"
 _WORDS = {Mode.OPTIONAL: "opt", Mode.REQUIRE: "req"}
 """Both of one length: a write that relaxes never grows."""
 ASKING = "ssl_verify_client optional_no_ca;"
 """What makes nginx ask for a certificate and refuse nobody for its issuer."""
-VARIABLES = frozenset({"aop_zone", "aop_certificate", "aop_presented", "aop_mode", "aop_wildcard", "aop_action", "aop_nonce"})
+VARIABLES = frozenset(
+    {
+        "aop_zone",
+        "aop_certificate",
+        "aop_presented",
+        "aop_mode",
+        "aop_wildcard",
+        "aop_action",
+        "aop_nonce",
+    }
+)
 """The variables that our text defines."""
 NOT_LOGGED = "set $loggable 0"
-"""The controller's own map variable, which its access log asks; where there is none, this makes one that nobody asks."""
+"""The controller's own map variable, which its access log asks; where there is none, this makes one
+that nobody asks."""
 
 
-def render(claims: Collection[Claim], revision: int, path_token: str, *, session_cache_size: str | None = "10m") -> dict[str, str]:
+def render(
+    claims: Collection[Claim],
+    revision: int,
+    path_token: str,
+    *,
+    session_cache_size: str | None = "10m",
+) -> dict[str, str]:
     """The block for each of `KEYS`, beginning and ending at the start of a line.
 
-    `session_cache_size` is `Options.session_cache_size`: None keeps the session cache off where the user has switched it off.
+    `session_cache_size` is `Options.session_cache_size`: None keeps the session cache off where the
+    user has switched it off.
 
     Raises:
         ValueError: a hostname, zone, digest or token that must not stand in nginx's text. Nothing that came through the resource or through
@@ -45,60 +83,97 @@ def render(claims: Collection[Claim], revision: int, path_token: str, *, session
     """
     if not TOKEN.fullmatch(path_token) or revision < 1:
         raise ValueError(f"no text for revision {revision} and path token {path_token!r}")
-    for name in sorted({name for claim in claims for name in (claim.zone, *claim.patterns, *claim.enforced)}):
+    for name in sorted(
+        {name for claim in claims for name in (claim.zone, *claim.patterns, *claim.enforced)}
+    ):
         if not is_host(name):
             raise ValueError(f"{name!r} is no hostname, so it must not stand in nginx's text")
     for pin in {pin for claim in claims for pin in claim.pins}:
         if not pin.well_formed:
-            raise ValueError(f"{pin.sha256!r} and {pin.sha1!r} are no digests, so they must not stand in nginx's text")
+            raise ValueError(
+                f"{pin.sha256!r} and {pin.sha1!r} are no digests, so they must not stand in nginx's text"
+            )
     begin = (
         f"# BEGIN aop-operator revision {printed(revision)}: rendered from the annotations of this ConfigMap, "
         "what is edited here is overwritten"
     )
-    lines = {HTTP: _http(claims, revision, session_cache_size), SERVER: _server(claims, revision, path_token)}
+    lines = {
+        HTTP: _http(claims, revision, session_cache_size),
+        SERVER: _server(claims, revision, path_token),
+    }
     return {key: "\n".join((begin, *lines[key], END)) for key in KEYS}
 
 
 def too_long(hosts: Collection[str], bucket_size: int = 64) -> tuple[str, ...]:
-    """Those of `hosts` (concrete names and wildcards) that do not fit nginx's hash buckets; sorted. One of them fails `nginx -t` for all.
+    """Those of `hosts` (concrete names and wildcards) that do not fit nginx's hash buckets; sorted.
 
-    nginx needs room for the key with two bytes of length, aligned to a pointer, and for two pointers; a bucket is a whole number of
-    cache lines. Of a wildcard it stores label by label (facts: ingress-nginx#map-hash-buckets).
+    One of them fails `nginx -t` for all.
+
+    nginx needs room for the key with two bytes of length, aligned to a pointer, and for two
+    pointers; a bucket is a whole number of cache lines. Of a wildcard it stores label by label
+    (facts: ingress-nginx#map-hash-buckets).
     """
     bucket = -(-bucket_size // 64) * 64
     longest = (bucket - 16) // 8 * 8 - 2
-    return tuple(sorted(h for h in set(hosts) if max(map(len, h.split(".") if h.startswith("*.") else [h])) > longest))
+    return tuple(
+        sorted(
+            h
+            for h in set(hosts)
+            if max(map(len, h.split(".") if h.startswith("*.") else [h])) > longest
+        )
+    )
 
 
-def _http(claims: Collection[Claim], revision: int, session_cache_size: str | None) -> Iterator[str]:
+def _http(
+    claims: Collection[Claim], revision: int, session_cache_size: str | None
+) -> Iterator[str]:
     label = labels(claims)
     zone_of = zones_by_pattern(claims)
     zones = sorted(set(zone_of.values()))
-    yield from _map("$host $aop_zone", ["hostnames", f'default "{NO_ZONE}"', *(f"{name} {label[zone]}" for name, zone in zone_of.items())])
+    yield from _map(
+        "$host $aop_zone",
+        [
+            "hostnames",
+            f'default "{NO_ZONE}"',
+            *(f"{name} {label[zone]}" for name, zone in zone_of.items()),
+        ],
+    )
     if any(claim.mode >= Mode.REQUEST for claim in claims):
         if session_cache_size is not None:
-            # A session from before would be resumed with what its handshake came with; only another name of the cache ends it.
+            # A session from before would be resumed with what its handshake came with; only another
+            # name of the cache ends it.
             yield f"ssl_session_cache shared:AOP_{printed(revision)}:{session_cache_size};"
         yield ASKING
     yield from _map("$ssl_client_fingerprint $aop_certificate", [f"default {OTHER}", f'"" {NONE}'])
-    pinned = [f'"{label[zone]}:{pin.sha1}" {pin.short}' for zone in zones for pin in pins_of(zone, claims)]
-    yield from _map('"$aop_zone:$ssl_client_fingerprint" $aop_presented', ["default $aop_certificate", *pinned])
+    pinned = [
+        f'"{label[zone]}:{pin.sha1}" {pin.short}' for zone in zones for pin in pins_of(zone, claims)
+    ]
+    yield from _map(
+        '"$aop_zone:$ssl_client_fingerprint" $aop_presented', ["default $aop_certificate", *pinned]
+    )
     modes = [f"{host} {_WORDS[mode]}" for host, mode in strictness(claims).items()]
     if wildcards(claims):
         # Its server says so (below), but for the hosts that wait for a proof of their own.
         yield from _map("$host $aop_wildcard", ['default ""'])
         modes = ["default $aop_wildcard", *modes, *(f'{host} ""' for host in excepted(claims))]
     yield from _map("$host $aop_mode", modes if wildcards(claims) else ['default ""', *modes])
-    # $https is nginx's own view of the connection: X-Forwarded-Proto and PROXY headers cannot forge it (facts: ingress-nginx#plaintext-bypass).
-    refusals = [f'"opt:on:{OTHER}" deny', f'"req:on:{OTHER}" deny', f'"req:on:{NONE}" deny', f'"req::{NONE}" tls']
+    # $https is nginx's own view of the connection: X-Forwarded-Proto and PROXY headers cannot forge
+    # it (facts: ingress-nginx#plaintext-bypass).
+    refusals = [
+        f'"opt:on:{OTHER}" deny',
+        f'"req:on:{OTHER}" deny',
+        f'"req:on:{NONE}" deny',
+        f'"req::{NONE}" tls',
+    ]
     yield from _map('"$aop_mode:$https:$aop_presented" $aop_action', ['default ""', *refusals])
 
 
 def own_server(wildcard: str) -> str:
     r"""A pattern for `$server_name` in the server that the controller makes of a wildcard's Ingress, and in no other.
 
-    It makes a regular expression of it, for one label: `~^(?<subdomain>[\w-]+)\.example\.com$` (source: ingress-nginx v1.15.1,
-    template.buildServerName). Each dot here stands for one of its signs that nginx's own text could not hold as it is.
+    It makes a regular expression of it, for one label: `~^(?<subdomain>[\w-]+)\.example\.com$`
+    (source: ingress-nginx v1.15.1, template.buildServerName). Each dot here stands for one of its
+    signs that nginx's own text could not hold as it is.
     """
     return f"^~[^)]+...{'..'.join(wildcard.removeprefix('*.').split('.'))}.$"
 
@@ -111,16 +186,23 @@ def _map(variables: str, entries: list[str]) -> Iterator[str]:
 
 def _server(claims: Collection[Claim], revision: int, path_token: str) -> Iterator[str]:
     check, gate = f'$uri = "{check_path(path_token)}"', f'$uri = "{gate_path(path_token)}"'
-    # Never true: it declares the variables where http-snippet was lost, and leaves them to the maps where it is there.
-    yield from _if('$request_method = ""', *(f'set ${name} ""' for name in ("aop_zone", "aop_presented", "aop_action")))
+    # Never true: it declares the variables where http-snippet was lost, and leaves them to the maps
+    # where it is there.
+    yield from _if(
+        '$request_method = ""',
+        *(f'set ${name} ""' for name in ("aop_zone", "aop_presented", "aop_action")),
+    )
     if required := wildcards(claims):
         yield 'set $aop_wildcard "";'
         for wildcard, mode in required.items():
-            yield from _if(f'$server_name ~ "{own_server(wildcard)}"', f"set $aop_wildcard {_WORDS[mode]}")
+            yield from _if(
+                f'$server_name ~ "{own_server(wildcard)}"', f"set $aop_wildcard {_WORDS[mode]}"
+            )
     yield 'set $aop_nonce "";'
     yield from _if(check, "set $aop_action check", "set $aop_nonce $arg_n", NOT_LOGGED)
     yield from _if(gate, NOT_LOGGED)
-    # The one regex: nothing else in nginx tells which characters a string has. It forgets what a regular server_name had captured as $1.
+    # The one regex: nothing else in nginx tells which characters a string has. It forgets what a
+    # regular server_name had captured as $1.
     yield from _if('$aop_nonce ~ "[^A-Za-z0-9_-]"', 'set $aop_nonce ""')
     yield from _if("$aop_action = check", f'return 200 "{answer(revision)}"')
     yield from _if("$aop_action = deny", "return 496")

@@ -19,7 +19,9 @@ from hashlib import sha256
 
 from aop.origins.claims import Claim, Mode, Pin
 
-_HOST = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_HOST = re.compile(
+    r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+)
 
 
 def is_host(name: str) -> bool:
@@ -30,9 +32,10 @@ def is_host(name: str) -> bool:
 def labels(claims: Collection[Claim]) -> dict[str, str]:
     """A label of 5 characters for each zone that is claimed, by zone name.
 
-    With `:` and a SHA-1 in hex it makes a key of 46 characters, the longest that fits a bucket of 64 (facts: ingress-nginx#map-hash-buckets).
-    It is a hash of the zone's name, so it stays from revision to revision; of two zones whose hashes collide the later by name
-    takes the next hash, and changes it only together with the text, when the other one leaves.
+    With `:` and a SHA-1 in hex it makes a key of 46 characters, the longest that fits a bucket of
+    64 (facts: ingress-nginx#map-hash-buckets). It is a hash of the zone's name, so it stays from
+    revision to revision; of two zones whose hashes collide the later by name takes the next hash,
+    and changes it only together with the text, when the other one leaves.
     """
     taken: dict[str, str] = {}
     for zone in sorted({claim.zone for claim in claims}):
@@ -50,11 +53,16 @@ def _label(zone: str, attempt: int) -> str:
 def zones_by_pattern(claims: Collection[Claim]) -> dict[str, str]:
     """The zone that each claimed exact name or wildcard belongs to; only of claims that ask, because OFF leaves no trace of a host."""
     zones = _zones_of_patterns(claim for claim in claims if claim.mode >= Mode.REQUEST)
-    return {pattern: zone for pattern in sorted(zones) if (zone := _zone_of(pattern, zones)) is not None}
+    return {
+        pattern: zone for pattern in sorted(zones) if (zone := _zone_of(pattern, zones)) is not None
+    }
 
 
 def strictness(claims: Collection[Claim]) -> dict[str, Mode]:
-    """The concrete hosts that refuse somebody, with their mode: OPTIONAL or REQUIRE. A zone without a pin refuses nobody."""
+    """The concrete hosts that refuse somebody, with their mode: OPTIONAL or REQUIRE.
+
+    A zone without a pin refuses nobody.
+    """
     return {host: mode for host, mode in _modes(claims).items() if not host.startswith("*.")}
 
 
@@ -74,10 +82,15 @@ def _modes(claims: Collection[Claim]) -> dict[str, Mode]:
     for claim in claims:
         of_zone[claim.zone].append(claim)
     found = {}
-    for host in sorted({host for claim in claims if claim.mode >= Mode.REQUEST for host in claim.enforced}):
+    for host in sorted(
+        {host for claim in claims if claim.mode >= Mode.REQUEST for host in claim.enforced}
+    ):
         above = set(_patterns_over(host))
         same = of_zone[_zone_of(host, zones) or ""]
-        mode = min((claim.at(host) for claim in same if not above.isdisjoint(claim.patterns)), default=Mode.OFF)
+        mode = min(
+            (claim.at(host) for claim in same if not above.isdisjoint(claim.patterns)),
+            default=Mode.OFF,
+        )
         if mode >= Mode.OPTIONAL and any(claim.pins for claim in same):
             found[host] = mode
     return found
@@ -85,7 +98,11 @@ def _modes(claims: Collection[Claim]) -> dict[str, Mode]:
 
 def pins_of(zone: str | None, claims: Collection[Claim]) -> tuple[Pin, ...]:
     """The leaves that pass for a zone's hosts; sorted, each fingerprint once."""
-    return tuple(sorted({pin.sha1: pin for claim in claims if claim.zone == zone for pin in claim.pins}.values()))
+    return tuple(
+        sorted(
+            {pin.sha1: pin for claim in claims if claim.zone == zone for pin in claim.pins}.values()
+        )
+    )
 
 
 def _zones_of_patterns(claims: Iterable[Claim]) -> dict[str, set[str]]:

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from model.world import LISTED, MODES, NAMES, NO_RUN, STATES, VALUES, Claim, Loaded, Origin, Record, World, Zone
+from model.world import (
+    LISTED,
+    MODES,
+    NAMES,
+    NO_RUN,
+    STATES,
+    VALUES,
+    Claim,
+    Loaded,
+    Origin,
+    Record,
+    World,
+    Zone,
+)
 
 
 def names(mask: int) -> str:
@@ -16,12 +29,19 @@ def claimed(claim: Claim | None) -> str:
     """A claim."""
     if claim is None:
         return "no claim"
-    return MODES[claim.mode] + (f"/{claim.hosts:b}" if claim.hosts else "") + " trusting " + names(claim.trust)
+    return (
+        MODES[claim.mode]
+        + (f"/{claim.hosts:b}" if claim.hosts else "")
+        + " trusting "
+        + names(claim.trust)
+    )
 
 
 def running(runs: Loaded) -> str:
     """What a worker runs."""
-    lost = ("", ", http-snippet lost", ", server-snippet lost", ", both snippets lost", ", marred")[runs.damage]
+    lost = ("", ", http-snippet lost", ", server-snippet lost", ", both snippets lost", ", marred")[
+        runs.damage
+    ]
     return " + ".join(map(claimed, runs.claims)) + lost
 
 
@@ -45,7 +65,11 @@ def said(step: tuple[Any, ...]) -> str:
 
 def noted(record: Record) -> str:
     """What is noted on the object."""
-    parts = [f"found {record.found}", f"uploaded {names(record.uploaded)}", f"claimed {record.claimed:b}"]
+    parts = [
+        f"found {record.found}",
+        f"uploaded {names(record.uploaded)}",
+        f"claimed {record.claimed:b}",
+    ]
     parts += [f"hold-off {record.hold_off:b}"] if record.hold_off else []
     parts += ["flushed"] if record.flushed else []
     parts += [f"rejected {claimed(one.claim)}" for one in record.rejected]
@@ -60,10 +84,13 @@ def described(w: World) -> str:
 def zone_in_words(zone: Zone) -> str:
     """One object, its zone and what the operator remembers."""
     certificates = ", ".join(
-        f"{NAMES[c]} {STATES[state]}{'' if listed == LISTED else ' (not listed)'}" for c, state, listed in zone.certificates
+        f"{NAMES[c]} {STATES[state]}{'' if listed == LISTED else ' (not listed)'}"
+        for c, state, listed in zone.certificates
     )
     answers = "; ".join(
-        f"{NAMES[r.presented]} {('', 'begun', 'for 10 s', 'for a window')[r.length]}" for r in zone.runs if r.length != NO_RUN
+        f"{NAMES[r.presented]} {('', 'begun', 'for 10 s', 'for a window')[r.length]}"
+        for r in zone.runs
+        if r.length != NO_RUN
     )
     parts = [
         "Cloudflare "
@@ -77,15 +104,25 @@ def zone_in_words(zone: Zone) -> str:
         f"record: {noted(zone.record)}",
         f"answers: {answers or 'none'}",
     ]
-    parts += [f"{what} {names(mask)}" for what, mask in (("expiring", zone.expiring), ("expired", zone.expired)) if mask]
-    parts += [f"under way: {said(plan.step)}" for plan in (zone.plan, zone.late, zone.zombie) if plan]
+    parts += [
+        f"{what} {names(mask)}"
+        for what, mask in (("expiring", zone.expiring), ("expired", zone.expired))
+        if mask
+    ]
+    parts += [
+        f"under way: {said(plan.step)}" for plan in (zone.plan, zone.late, zone.zombie) if plan
+    ]
     parts += ["still"] if zone.still else []
     return "; ".join([*parts, zone.ill] if zone.ill else parts)
 
 
 def origin_in_words(origin: Origin) -> str:
     """One ConfigMap and its pods."""
-    text = "missing" if origin.text is None else running(Loaded(origin.text.claims, origin.text.damage))
+    text = (
+        "missing"
+        if origin.text is None
+        else running(Loaded(origin.text.claims, origin.text.damage))
+    )
     pods = ", ".join(
         f"[{running(r.runs)}{'' if r.up else ', not Ready'}{('', ', text changed around', ', behind')[r.stale]}{', old workers' if r.old else ''}]"
         for r in origin.replicas

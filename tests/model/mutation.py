@@ -1,7 +1,8 @@
 """Looking for a promise that a mutant breaks: `make state-space` asks it of every mutant of `model.mutants`.
 
-Rules are pure, so that a mutant can only break something in a world in which it decides otherwise at something that is seen there. The
-right rules walk the hunt's worlds once; of a mutant only those worlds are walked that hold such a sight.
+Rules are pure, so that a mutant can only break something in a world in which it decides otherwise
+at something that is seen there. The right rules walk the hunt's worlds once; of a mutant only those
+worlds are walked that hold such a sight.
 """
 
 from __future__ import annotations
@@ -11,12 +12,21 @@ from dataclasses import replace
 from aop.observed import Observed
 from aop.plan import next_step
 from aop.steps import Step
+from model.decisions import Mind
 from model.explore import explore
-from model.mind import Mind
 from model.mutants import Mutant
+from model.observation import Sight
 from model.real import abstract_step, realise
-from model.settings import AT_REST, BEFORE_US, FRESH, SECOND_ARRIVES, SETTINGS, TWO_ORIGINS, more_hosts, undisturbed
-from model.sight import Sight
+from model.settings import (
+    AT_REST,
+    BEFORE_US,
+    FRESH,
+    SECOND_ARRIVES,
+    SETTINGS,
+    TWO_ORIGINS,
+    more_hosts,
+    undisturbed,
+)
 from model.world import A
 
 NEIGHBOURLY = (
@@ -34,14 +44,29 @@ NEIGHBOURLY = (
 )
 """Worlds of the walk that are small as they are."""
 WORLDS = (
-    *(SETTINGS[name] for name in ("onboarding, removed on the way", "onboarding, the edge keeps its connections", "removal")),
+    *(
+        SETTINGS[name]
+        for name in (
+            "onboarding, removed on the way",
+            "onboarding, the edge keeps its connections",
+            "removal",
+        )
+    ),
     undisturbed("onboarding, old workers linger", FRESH, "remove timeout", linger=True),
     undisturbed("rotation", AT_REST, "rotate once timeout"),
     undisturbed("rotation, the edge keeps its connections", AT_REST, "rotate once", pooled=True),
-    undisturbed("rotation of a referenced Secret, and back", AT_REST, "rotate once revert", generate=False),
+    undisturbed(
+        "rotation of a referenced Secret, and back", AT_REST, "rotate once revert", generate=False
+    ),
     undisturbed("edits of the spec", AT_REST, "spec suspend consent retain remove"),
     undisturbed("onboarding, edited on the way", FRESH, "spec suspend"),
-    undisturbed("the referenced leaf was there before us", BEFORE_US, "rotate once revert remove", generate=False, before=A),
+    undisturbed(
+        "the referenced leaf was there before us",
+        BEFORE_US,
+        "rotate once revert remove",
+        generate=False,
+        before=A,
+    ),
     undisturbed("drift at Cloudflare", AT_REST, "zone certificates ssl hiccup", 1),
     undisturbed("drift at Cloudflare during onboarding", FRESH, "certificates", 1),
     undisturbed("drift in the cluster", AT_REST, "configmap secret record", 1),
@@ -55,7 +80,9 @@ WORLDS = (
     undisturbed("the edge falls silent", AT_REST, "silence hiccup", 1),
     undisturbed("removal in trouble", AT_REST, "remove configmap certificates record", 1),
     SETTINGS["a foreign certificate is presented before us"],
-    undisturbed("two hosts, one of them DNS-only", more_hosts(FRESH, 2), "remove", hosts=("edge", "direct")),
+    undisturbed(
+        "two hosts, one of them DNS-only", more_hosts(FRESH, 2), "remove", hosts=("edge", "direct")
+    ),
     undisturbed("two origins", TWO_ORIGINS, "origins"),
     undisturbed("two zones, the second arrives", SECOND_ARRIVES, ""),
     undisturbed("onboarding, answers are lost", FRESH, "late remove"),
@@ -72,7 +99,8 @@ WORLDS = (
     undisturbed("the edge falls silent during onboarding", FRESH, "silence", 2),
     SETTINGS["texts are rejected during onboarding, and mended elsewhere"],
 )
-"""Smaller than those of the walk, so that each can be walked to its end, and what never happens is found as well as what happens."""
+"""Smaller than those of the walk, so that each can be walked to its end, and what never happens is
+found as well as what happens."""
 LIMIT = 15_000
 """States of one world that a mutant is looked for in; a mutant may make it larger than it is."""
 Looks = dict[Sight, tuple[Observed, Step]]
@@ -84,7 +112,9 @@ def seen_in(at: int) -> Looks:
     mind = Mind()
     result = explore(WORLDS[at], mind, limit=LIMIT)
     if result.violations:
-        raise AssertionError(f"the right rules break {', '.join(result.violations)} in {result.name}: nothing is caught there")
+        raise AssertionError(
+            f"the right rules break {', '.join(result.violations)} in {result.name}: nothing is caught there"
+        )
     return {sight: (o := realise(sight), next_step(o)) for sight in mind.memory}
 
 
@@ -101,7 +131,9 @@ class Ground:
         for world, looks in zip(WORLDS, self.seen, strict=True):
             if mutant.where and mutant.where != world.name:
                 continue
-            if not mutant.world and not any(self.differs(mutant, sight, look, alike) for sight, look in looks.items()):
+            if not mutant.world and not any(
+                self.differs(mutant, sight, look, alike) for sight, look in looks.items()
+            ):
                 continue
             result = explore(replace(world, **mutant.world), mind, stop=True, limit=LIMIT)
             if result.violations:
@@ -109,12 +141,16 @@ class Ground:
         return None
 
     @staticmethod
-    def differs(mutant: Mutant, sight: Sight, look: tuple[Observed, Step], alike: set[Sight]) -> bool:
+    def differs(
+        mutant: Mutant, sight: Sight, look: tuple[Observed, Step], alike: set[Sight]
+    ) -> bool:
         """Whether the mutant does something else at one sight."""
         if sight in alike:
             return False
         o, right = look
-        step = next_step(mutant.eyes(o) if mutant.eyes else o, mutant.protect, mutant.rules, mutant.teardown)
+        step = next_step(
+            mutant.eyes(o) if mutant.eyes else o, mutant.protect, mutant.rules, mutant.teardown
+        )
         if step != right and abstract_step(step, sight, o) != abstract_step(right, sight, o):
             return True
         alike.add(sight)

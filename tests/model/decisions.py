@@ -10,8 +10,8 @@ from typing import Any
 from aop.observed import Observed
 from aop.plan import PROTECT, RULES, TEARDOWN, Rule, next_step
 from aop.steps import Done, Step
+from model.observation import Sight
 from model.real import abstract_step, realise
-from model.sight import Sight
 
 Decision = tuple[tuple[Any, ...], str, str]
 """(the step in the model's words, its plain line, the rule that named it)."""
@@ -35,7 +35,9 @@ class Mind:
     def __post_init__(self) -> None:
         """Let each rule say that it was the one that answered."""
         self.author = ""
-        self.signed = tuple(tuple(map(self.signing, rules)) for rules in (self.protect, self.rules, self.teardown))
+        self.signed = tuple(
+            tuple(map(self.signing, rules)) for rules in (self.protect, self.rules, self.teardown)
+        )
 
     def signing(self, rule: Rule) -> Rule:
         """The rule, whose name is noted where it answers."""

@@ -106,7 +106,9 @@ def observe(w: World, z: int, s: Setting) -> Sight:
     zone = w.zones[z]
     readable = zone.access == WORKS
     read = zone.unread or Read(zone.certificates, zone.enabled, zone.ssl)
-    certificates = tuple((who, state) for who, state, listed in read.certificates if listed != UNLISTED)
+    certificates = tuple(
+        (who, state) for who, state, listed in read.certificates if listed != UNLISTED
+    )
     relevant = zone.leaf | zone.next | zone.record.uploaded | sum(who for who, _ in certificates)
     return Sight(
         zone_index=z,
@@ -139,7 +141,9 @@ def observe(w: World, z: int, s: Setting) -> Sight:
 def looked_at(zone: Zone | Sight) -> list[int]:
     """The origins of the spec, and those that were claimed and have left it."""
     origins = zone.spec.origins
-    return [i for i in (0, 1) if origins >> i & 1] + [i for i in (0, 1) if (zone.record.claimed & ~origins) >> i & 1]
+    return [i for i in (0, 1) if origins >> i & 1] + [
+        i for i in (0, 1) if (zone.record.claimed & ~origins) >> i & 1
+    ]
 
 
 def seen_origin(w: World, z: int, i: int, hosts: int) -> SeenOrigin:
@@ -148,14 +152,28 @@ def seen_origin(w: World, z: int, i: int, hosts: int) -> SeenOrigin:
     text = read_text(w, z, i)
     wanted = bool(zone.spec.origins >> i & 1)
     own = origin.own if z == 0 else 0
-    asked = zone_is_known(zone) or zone.deleting or not wanted or (text is not None and text.claims[z] is not None)
+    asked = (
+        zone_is_known(zone)
+        or zone.deleting
+        or not wanted
+        or (text is not None and text.claims[z] is not None)
+    )
     replicas = tuple(
         one if asked else one._replace(settled=False, modes=(), refuses=())
         for n, r in enumerate(origin.replicas)
         if r.up
         for error in (r.cut == UNREACHABLE or (zone.ill == "a pod cannot be reached" and n == 0),)
         for one in (
-            seen_replica(r, zone, z, hosts, text if zone.recalled is not None else None, own=own, hidden=origin.hidden, error=error),
+            seen_replica(
+                r,
+                zone,
+                z,
+                hosts,
+                text if zone.recalled is not None else None,
+                own=own,
+                hidden=origin.hidden,
+                error=error,
+            ),
         )
     )
     elsewhere = SeenOrigin(
@@ -165,7 +183,8 @@ def seen_origin(w: World, z: int, i: int, hosts: int) -> SeenOrigin:
         readers=origin.pods != ELSEWHERE,
         stuck=origin.stuck and origin.pods == THERE and text is not None and not shown(origin),
         overwritten=origin.undone >= UNDONE,
-        stale=zone.ill == "the Ingresses cannot be listed any more" or (zone.recalled is not None and zone.recalled.long),
+        stale=zone.ill == "the Ingresses cannot be listed any more"
+        or (zone.recalled is not None and zone.recalled.long),
         displaced=own & ~origin.hidden,
     )
     if text is None:
@@ -176,7 +195,9 @@ def seen_origin(w: World, z: int, i: int, hosts: int) -> SeenOrigin:
     if claim is not None and not intact:
         claim = claim._replace(mode=0, hosts=0)
     accepted = text.accepted if intact else (None,) * len(text.claims)
-    others_changed = any(c != a for o, (c, a) in enumerate(zip(text.claims, accepted, strict=True)) if o != z)
+    others_changed = any(
+        c != a for o, (c, a) in enumerate(zip(text.claims, accepted, strict=True)) if o != z
+    )
     return elsewhere._replace(
         claim=claim,
         standing=standing,
@@ -190,7 +211,10 @@ def seen_origin(w: World, z: int, i: int, hosts: int) -> SeenOrigin:
 
 def zone_is_known(zone: Zone) -> bool:
     """Whether the zone is surely the object's own: for another nothing is asked of any replica."""
-    return zone.access == WORKS and zone.ill not in {"the zone does not exist", "an older object names the zone"}
+    return zone.access == WORKS and zone.ill not in {
+        "the zone does not exist",
+        "an older object names the zone",
+    }
 
 
 def read_text(w: World, z: int, i: int) -> Text | None:
@@ -204,8 +228,21 @@ def seen_rejected(origin: Origin) -> bool:
     return origin.pods == THERE and not origin.stuck and rejected(origin) and not shown(origin)
 
 
-def seen_replica(r: Replica, zone: Zone, z: int, hosts: int, recalled: Text | None, *, own: int, hidden: int, error: bool) -> SeenReplica:
-    """One replica; it is asked about every host once it has settled. What is `recalled` of the ConfigMap may not stand there any more."""
+def seen_replica(
+    r: Replica,
+    zone: Zone,
+    z: int,
+    hosts: int,
+    recalled: Text | None,
+    *,
+    own: int,
+    hidden: int,
+    error: bool,
+) -> SeenReplica:
+    """One replica; it is asked about every host once it has settled.
+
+    What is `recalled` of the ConfigMap may not stand there any more.
+    """
     hides = (r.odd | own) if z == 0 else 0
     tells, ready = path(r.runs) and not all(hides >> h & 1 for h in range(hosts)), not r.cut
     current = r.stale != BEHIND if recalled is None else tells and r.runs.claims == recalled.claims
@@ -213,12 +250,17 @@ def seen_replica(r: Replica, zone: Zone, z: int, hosts: int, recalled: Text | No
         return SeenReplica(current, tells, settled=False, error=error, ready=ready)
     probed = (zone.leaf | zone.next) & OURS[z] & ~zone.expired
     odd = r.odd if z == 0 else 0
-    modes = tuple(mode if mode != REQUEST or tells else OFF for mode in (mode_at(r.runs, z, h) for h in range(hosts)))
+    modes = tuple(
+        mode if mode != REQUEST or tells else OFF
+        for mode in (mode_at(r.runs, z, h) for h in range(hosts))
+    )
     refuses = [refused(r.runs, z, h, probed, zone.expired) for h in range(hosts)]
     for h in range(hosts):
         if own >> h & 1:
             refuses[h], modes = probed, (*modes[:h], REQUIRE, *modes[h + 1 :])
         elif odd >> h & 1:
             refuses[h], modes = 0, (*modes[:h], min(modes[h], REQUEST), *modes[h + 1 :])
-    seen = SeenReplica(current, tells, settled=True, modes=modes, refuses=tuple(refuses), ready=ready)
+    seen = SeenReplica(
+        current, tells, settled=True, modes=modes, refuses=tuple(refuses), ready=ready
+    )
     return seen._replace(odd=odd | (own & hidden), own=own & ~hidden)

@@ -7,7 +7,7 @@ from typing import Any
 
 from model.change import disturbed, forgotten, with_origin, with_replica, with_zone, written
 from model.operate import Move, performed, unused
-from model.words import said
+from model.rendering import said
 from model.world import (
     ACTIVE,
     ATTACHED,
@@ -76,7 +76,8 @@ ILLS = {
     "pods cannot be listed": "TransientError",
     "the Ingresses cannot be listed any more": "TransientError",
 }
-"""What can be wrong elsewhere, and the reason that is then true of the world; "" where it is none to stand still."""
+"""What can be wrong elsewhere, and the reason that is then true of the world; "" where it is none
+to stand still."""
 SINGLE_ILLS = {
     "long": "a hostname is too long",
     "unlisted": "the Ingresses cannot be listed any more",
@@ -93,13 +94,20 @@ def using(w: World, s: Setting) -> Iterator[Move]:
     for z, zone in enumerate(w.zones):
         if not zone.gone:
             yield from (("user", line, after) for line, after in crashes(w, z, zone, s))
-            yield from (("user", line, with_zone(w, z, after)) for line, after in edits(zone, z, s, unused(w, z)))
+            yield from (
+                ("user", line, with_zone(w, z, after))
+                for line, after in edits(zone, z, s, unused(w, z))
+            )
     if "replace" in s.moves:
         for i, origin in enumerate(w.origins):
             for n, r in enumerate(origin.replicas if origin.pods == THERE else ()):
                 fresh = fresh_pod(origin, len(w.zones))._replace(odd=r.odd)
                 if fresh != r and not (n and r == origin.replicas[n - 1]):
-                    yield "user", f"a replica of origin {i + 1} is replaced by a fresh one", with_replica(w, i, n, fresh)
+                    yield (
+                        "user",
+                        f"a replica of origin {i + 1} is replaced by a fresh one",
+                        with_replica(w, i, n, fresh),
+                    )
 
 
 def fresh_pod(origin: Origin, zones: int) -> Replica:
@@ -107,7 +115,10 @@ def fresh_pod(origin: Origin, zones: int) -> Replica:
     nothing = Loaded((None,) * zones)
     if takes_nothing(origin):
         return Replica(nothing, stale=BEHIND, held=(0,) * zones, up=False)
-    return Replica(Loaded(origin.text.claims, origin.text.damage) if origin.text is not None else nothing, held=(0,) * zones)
+    return Replica(
+        Loaded(origin.text.claims, origin.text.damage) if origin.text is not None else nothing,
+        held=(0,) * zones,
+    )
 
 
 def crashes(w: World, z: int, zone: Zone, s: Setting) -> Iterator[tuple[str, World]]:
@@ -117,17 +128,32 @@ def crashes(w: World, z: int, zone: Zone, s: Setting) -> Iterator[tuple[str, Wor
         yield "the operator crashes and restarts", after
         if "zombie" in s.moves and zone.plan and zone.zombie is None:
             replaced = after.zones[z]._replace(zombie=zone.plan)
-            yield "the operator is replaced, but its process lives on", with_zone(after, z, replaced)
+            yield (
+                "the operator is replaced, but its process lives on",
+                with_zone(after, z, replaced),
+            )
     if zone.zombie is not None:
-        yield f"the replaced process: {said(zone.zombie.step)}", performed(with_zone(w, z, zone._replace(zombie=None)), z, zone.zombie, s)
+        yield (
+            f"the replaced process: {said(zone.zombie.step)}",
+            performed(with_zone(w, z, zone._replace(zombie=None)), z, zone.zombie, s),
+        )
 
 
 def edits(zone: Zone, z: int, s: Setting, fresh: int) -> Iterator[tuple[str, Zone]]:  # noqa: C901, PLR0912 - a list of independent cases
     """A person edits or deletes the object, asks for a rotation, or fills the Secret; a deployment times out."""
     m, spec = s.moves, zone.spec
-    if "rotate" in m and fresh and not zone.next and zone.leaf and not ("once" in m and zone.used != GENERATIONS[z][0]):
+    if (
+        "rotate" in m
+        and fresh
+        and not zone.next
+        and zone.leaf
+        and not ("once" in m and zone.used != GENERATIONS[z][0])
+    ):
         if not s.generate:
-            yield f"the Secret gets generation {NAMES[fresh]}", zone._replace(leaf=fresh, used=zone.used | fresh)
+            yield (
+                f"the Secret gets generation {NAMES[fresh]}",
+                zone._replace(leaf=fresh, used=zone.used | fresh),
+            )
         elif not zone.rotate:
             yield "somebody asks for a rotation", zone._replace(rotate=True)
         if s.generate and not zone.due and "once" not in m:
@@ -139,24 +165,53 @@ def edits(zone: Zone, z: int, s: Setting, fresh: int) -> Iterator[tuple[str, Zon
     if "timeout" in m:
         for who, state, _ in zone.certificates:
             if state == PENDING:
-                failed = tuple((c, FAILED if c == who else st, li) for c, st, li in zone.certificates)
-                yield f"the deployment of {NAMES[who]} times out", zone._replace(certificates=failed)
+                failed = tuple(
+                    (c, FAILED if c == who else st, li) for c, st, li in zone.certificates
+                )
+                yield (
+                    f"the deployment of {NAMES[who]} times out",
+                    zone._replace(certificates=failed),
+                )
     if zone.deleting:
         return
     changes: list[tuple[str, Any]] = []
     if "spec" in m:
-        changes += [(f"spec.enforcement becomes {MODES[mode]}", spec._replace(mode=mode)) for mode in (REQUEST, OPTIONAL, REQUIRE)]
+        changes += [
+            (f"spec.enforcement becomes {MODES[mode]}", spec._replace(mode=mode))
+            for mode in (REQUEST, OPTIONAL, REQUIRE)
+        ]
     if "suspend" in m:
-        changes.append((f"spec.suspend becomes {not spec.suspend}", spec._replace(suspend=not spec.suspend)))
+        changes.append(
+            (f"spec.suspend becomes {not spec.suspend}", spec._replace(suspend=not spec.suspend))
+        )
     if "consent" in m:
-        changes.append((f"replaceForeign becomes {not spec.replace_foreign}", spec._replace(replace_foreign=not spec.replace_foreign)))
+        changes.append(
+            (
+                f"replaceForeign becomes {not spec.replace_foreign}",
+                spec._replace(replace_foreign=not spec.replace_foreign),
+            )
+        )
     if "retain" in m:
-        changes.append((f"deletionPolicy becomes {'Restore' if spec.retain else 'Retain'}", spec._replace(retain=not spec.retain)))
+        changes.append(
+            (
+                f"deletionPolicy becomes {'Restore' if spec.retain else 'Retain'}",
+                spec._replace(retain=not spec.retain),
+            )
+        )
     if "hostnames" in m:
-        changes.append((f"spec.hostnames {'widens' if spec.narrow else 'narrows'}", spec._replace(narrow=not spec.narrow)))
+        changes.append(
+            (
+                f"spec.hostnames {'widens' if spec.narrow else 'narrows'}",
+                spec._replace(narrow=not spec.narrow),
+            )
+        )
     if "origins" in m:
-        # From the first to the second, with or without a time of both, and not back: the way back is the same with other names.
-        changes += [(f"spec.origins becomes {mask:b}", spec._replace(origins=mask)) for mask in {1: (3, 2), 3: (2,)}.get(spec.origins, ())]
+        # From the first to the second, with or without a time of both, and not back: the way back
+        # is the same with other names.
+        changes += [
+            (f"spec.origins becomes {mask:b}", spec._replace(origins=mask))
+            for mask in {1: (3, 2), 3: (2,)}.get(spec.origins, ())
+        ]
     yield from ((line, zone._replace(spec=changed)) for line, changed in changes if changed != spec)
 
 
@@ -169,10 +224,19 @@ def meddling(w: World, s: Setting) -> Iterator[Move]:
         return
     spent, zone = w._replace(trouble=w.trouble - 1), w.zones[0]
     if not zone.gone:
-        for line, after in (*at_cloudflare(zone, s), *at_home(zone, s), *at_a_host(zone, s), *unread(w, zone, s)):
+        for line, after in (
+            *at_cloudflare(zone, s),
+            *at_home(zone, s),
+            *at_a_host(zone, s),
+            *unread(w, zone, s),
+        ):
             yield "foe", line, with_zone(spent, 0, after)
     for i, origin in enumerate(w.origins):
-        changes = (*in_cluster(origin, len(w.zones), s), *beside_us(origin, s), *at_the_pods(origin, s))
+        changes = (
+            *in_cluster(origin, len(w.zones), s),
+            *beside_us(origin, s),
+            *at_the_pods(origin, s),
+        )
         for line, changed in changes:
             yield "foe", line, since_then(with_origin(spent, i, changed), origin, changed)
 
@@ -182,7 +246,13 @@ def since_then(w: World, before: Origin, after: Origin) -> World:
     zone = w.zones[0]
     if not before.own & ~after.own:
         return w
-    return with_zone(w, 0, zone._replace(runs=tuple(Run() if before.own >> h & 1 else run for h, run in enumerate(zone.runs))))
+    return with_zone(
+        w,
+        0,
+        zone._replace(
+            runs=tuple(Run() if before.own >> h & 1 else run for h, run in enumerate(zone.runs))
+        ),
+    )
 
 
 def at_a_host(zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:
@@ -192,7 +262,10 @@ def at_a_host(zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:
         comes = "comes with what the zone presents" if zone.bare else "comes without a certificate"
         yield f"the last host {comes}", zone._replace(bare=zone.bare ^ 1 << last)
     if "forged" in s.moves:
-        yield f"a tenant's server {'stops forging' if zone.forged else 'forges'} our answers", zone._replace(forged=not zone.forged)
+        yield (
+            f"a tenant's server {'stops forging' if zone.forged else 'forges'} our answers",
+            zone._replace(forged=not zone.forged),
+        )
 
 
 def unread(w: World, zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:
@@ -217,16 +290,39 @@ def beside_us(origin: Origin, s: Setting) -> Iterator[tuple[str, Origin]]:
         yield line, origin._replace(stuck=not origin.stuck)
     if "own" in m:
         if origin.own:
-            yield "the last host's own server refuses nobody any more", origin._replace(own=0, hidden=0)
+            yield (
+                "the last host's own server refuses nobody any more",
+                origin._replace(own=0, hidden=0),
+            )
         else:
-            yield "the last host's Ingress verifies certificates by itself", origin._replace(own=last)
-            yield "the last host's own server refuses our certificate, and no Ingress says so", origin._replace(own=last, hidden=last)
+            yield (
+                "the last host's Ingress verifies certificates by itself",
+                origin._replace(own=last),
+            )
+            yield (
+                "the last host's own server refuses our certificate, and no Ingress says so",
+                origin._replace(own=last, hidden=last),
+            )
     if "full" in m:
-        yield f"the annotations of the ConfigMap are {'cleared' if origin.full else 'full'}", origin._replace(full=not origin.full)
+        yield (
+            f"the annotations of the ConfigMap are {'cleared' if origin.full else 'full'}",
+            origin._replace(full=not origin.full),
+        )
     if "tool" in m and origin.text is not None:
-        yield f"a tool {'lets go of' if origin.tool else 'owns'} the ConfigMap", origin._replace(tool=not origin.tool)
-    if "mar" in m and origin.text is not None and origin.text.damage == WHOLE and any(claim is not None for claim in origin.text.claims):
-        yield "a marker of our block is lost", disturbed(origin, origin.text._replace(damage=MARRED))
+        yield (
+            f"a tool {'lets go of' if origin.tool else 'owns'} the ConfigMap",
+            origin._replace(tool=not origin.tool),
+        )
+    if (
+        "mar" in m
+        and origin.text is not None
+        and origin.text.damage == WHOLE
+        and any(claim is not None for claim in origin.text.claims)
+    ):
+        yield (
+            "a marker of our block is lost",
+            disturbed(origin, origin.text._replace(damage=MARRED)),
+        )
 
 
 def at_the_pods(origin: Origin, s: Setting) -> Iterator[tuple[str, Origin]]:
@@ -234,24 +330,44 @@ def at_the_pods(origin: Origin, s: Setting) -> Iterator[tuple[str, Origin]]:
     last, replicas = 1 << len(s.hosts) - 1, origin.replicas
     if "odd" in s.moves and origin.pods == THERE:
         if any(r.odd for r in replicas):
-            yield "our paths answer again at the last host", origin._replace(replicas=tuple(r._replace(odd=0) for r in replicas))
+            yield (
+                "our paths answer again at the last host",
+                origin._replace(replicas=tuple(r._replace(odd=0) for r in replicas)),
+            )
         else:
             odd = tuple(r._replace(odd=last) for r in replicas)
-            yield "a page of somebody's answers on our paths at the last host", origin._replace(replicas=odd)
+            yield (
+                "a page of somebody's answers on our paths at the last host",
+                origin._replace(replicas=odd),
+            )
             for n in range(len(replicas)):
                 one = (*replicas[:n], odd[n], *replicas[n + 1 :])
-                yield "a page of somebody's answers on our paths at the last host, on one replica", origin._replace(replicas=one)
+                yield (
+                    "a page of somebody's answers on our paths at the last host, on one replica",
+                    origin._replace(replicas=one),
+                )
     if "cut" in s.moves and origin.pods == THERE:
         whole = not any(r.cut for r in replicas)
         for n, r in enumerate(replicas):
-            kinds = (UNREADY_SERVING, UNREACHABLE) if whole and r.up and path(r.runs) else (ATTACHED,) if r.cut else ()
+            kinds = (
+                (UNREADY_SERVING, UNREACHABLE)
+                if whole and r.up and path(r.runs)
+                else (ATTACHED,)
+                if r.cut
+                else ()
+            )
             for cut in kinds:
                 line = (
                     "a pod that was cut off is back",
                     "a pod is cut off and serves on",
                     "a pod is cut off, cannot be asked and serves on",
                 )[cut]
-                yield line, origin._replace(replicas=(*replicas[:n], r._replace(cut=cut), *replicas[n + 1 :]))
+                yield (
+                    line,
+                    origin._replace(
+                        replicas=(*replicas[:n], r._replace(cut=cut), *replicas[n + 1 :])
+                    ),
+                )
 
 
 def at_cloudflare(zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:
@@ -259,37 +375,63 @@ def at_cloudflare(zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:
     for line, after in settings_and_certificates(zone, s):
         yield line, after
         if "unread" in s.moves and zone.unread is None and zone.access == WORKS:
-            yield f"{line}; it is not read yet", after._replace(unread=Read(zone.certificates, zone.enabled, zone.ssl))
+            yield (
+                f"{line}; it is not read yet",
+                after._replace(unread=Read(zone.certificates, zone.enabled, zone.ssl)),
+            )
     if "hiccup" in s.moves and not zone.edge & N:
         yield "some edge locations stop presenting a certificate", zone._replace(edge=zone.edge | N)
     if "token" in s.moves:
         words = ("the token and the API work", "the token is revoked", "the API goes down")
-        yield from ((words[a], zone._replace(access=a, given_up=False)) for a in (WORKS, REJECTED, DOWN) if a != zone.access)
+        yield from (
+            (words[a], zone._replace(access=a, given_up=False))
+            for a in (WORKS, REJECTED, DOWN)
+            if a != zone.access
+        )
 
 
 def settings_and_certificates(zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:
     """The zone's settings, our certificates and a foreign one."""
     if "zone" in s.moves:
-        yield f"somebody {'disables' if zone.enabled else 'enables'} the zone", zone._replace(enabled=not zone.enabled)
+        yield (
+            f"somebody {'disables' if zone.enabled else 'enables'} the zone",
+            zone._replace(enabled=not zone.enabled),
+        )
     if "ssl" in s.moves:
-        yield f"the SSL mode becomes {'Flexible' if zone.ssl else 'Full'}", zone._replace(ssl=not zone.ssl)
+        yield (
+            f"the SSL mode becomes {'Flexible' if zone.ssl else 'Full'}",
+            zone._replace(ssl=not zone.ssl),
+        )
     if "certificates" in s.moves:
         for who, state, _ in zone.certificates:
             if state == ACTIVE:
-                gone = tuple((c, DELETING if c == who else st, li) for c, st, li in zone.certificates)
-                yield f"somebody deletes {NAMES[who]} at Cloudflare", zone._replace(certificates=gone)
+                gone = tuple(
+                    (c, DELETING if c == who else st, li) for c, st, li in zone.certificates
+                )
+                yield (
+                    f"somebody deletes {NAMES[who]} at Cloudflare",
+                    zone._replace(certificates=gone),
+                )
         if state_of(zone, F) is None:
-            yield "somebody uploads a foreign certificate", zone._replace(certificates=(*zone.certificates, (F, ACTIVE, LISTED)))
+            yield (
+                "somebody uploads a foreign certificate",
+                zone._replace(certificates=(*zone.certificates, (F, ACTIVE, LISTED))),
+            )
 
 
 def at_home(zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:  # noqa: C901 - a list of independent cases
     """The Secret, the record, time, and what is wrong elsewhere."""
     m, spare = s.moves, [g for g in GENERATIONS[0] if not g & zone.used]
-    needed = 0 if not s.generate else 2 if zone.rotate or zone.due else 1  # a generation for each leaf that is then to be made
+    needed = (
+        0 if not s.generate else 2 if zone.rotate or zone.due else 1
+    )  # a generation for each leaf that is then to be made
     if "secret" in m and zone.leaf and len(spare) >= needed:
         yield "the Secret is deleted", zone._replace(leaf=0, next=0)
         if not s.generate and spare:
-            yield f"the Secret is overwritten with {NAMES[spare[0]]}", zone._replace(leaf=spare[0], used=zone.used | spare[0])
+            yield (
+                f"the Secret is overwritten with {NAMES[spare[0]]}",
+                zone._replace(leaf=spare[0], used=zone.used | spare[0]),
+            )
     if "secret" in m and not zone.leaf and zone.used and not s.generate:
         yield "the Secret is put back", zone._replace(leaf=GENERATIONS[0][0])
     if "record" in m and zone.record != Record():
@@ -305,12 +447,24 @@ def at_home(zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:  # noqa: C901
             elif not who & zone.expired:
                 yield f"{NAMES[who]} expires", zone._replace(expired=zone.expired | who)
     if "silence" in m:
-        yield f"the edge {'answers again' if zone.silent else 'falls silent'}", zone._replace(silent=not zone.silent)
+        yield (
+            f"the edge {'answers again' if zone.silent else 'falls silent'}",
+            zone._replace(silent=not zone.silent),
+        )
     # A zone that was not there is not back within the moment in which the object is released.
-    releasing = zone.ill == "the zone does not exist" and zone.plan is not None and zone.plan.step[0] == "Done"
-    ills = tuple(ILLS) if "ill" in m else tuple(ill for word, ill in SINGLE_ILLS.items() if word in m)
+    releasing = (
+        zone.ill == "the zone does not exist"
+        and zone.plan is not None
+        and zone.plan.step[0] == "Done"
+    )
+    ills = (
+        tuple(ILLS) if "ill" in m else tuple(ill for word, ill in SINGLE_ILLS.items() if word in m)
+    )
     if ills and not releasing and zone.recalled is None:
-        yield from ((ill or f"mended: {zone.ill}", zone._replace(ill=ill)) for ill in (("",) if zone.ill else ills))
+        yield from (
+            (ill or f"mended: {zone.ill}", zone._replace(ill=ill))
+            for ill in (("",) if zone.ill else ills)
+        )
 
 
 def in_cluster(origin: Origin, zones: int, s: Setting) -> Iterator[tuple[str, Origin]]:  # noqa: C901, PLR0912 - a list of independent cases
@@ -320,20 +474,37 @@ def in_cluster(origin: Origin, zones: int, s: Setting) -> Iterator[tuple[str, Or
         yield "the ConfigMap is put back without our block", written(origin, Text(nothing, nothing))
     if "pods" in s.moves:
         if origin.pods == THERE:
-            lost = (Replica(Loaded(nothing), stale=BEHIND, held=(0,) * zones, up=False),) * len(origin.replicas)
+            lost = (Replica(Loaded(nothing), stale=BEHIND, held=(0,) * zones, up=False),) * len(
+                origin.replicas
+            )
             yield "no pod becomes Ready any more", origin._replace(replicas=lost, pods=UNREADY)
-            yield "the pods are told to read another ConfigMap", origin._replace(replicas=lost, pods=ELSEWHERE)
+            yield (
+                "the pods are told to read another ConfigMap",
+                origin._replace(replicas=lost, pods=ELSEWHERE),
+            )
         else:
             yield "the pods are mended", origin._replace(pods=THERE)
     if text is None:
         return
     if "configmap" in s.moves:
         if text.claims != nothing:
-            yield "the ConfigMap is reset as a whole", written(origin, Text(nothing, nothing, WHOLE, text.foreign))
+            yield (
+                "the ConfigMap is reset as a whole",
+                written(origin, Text(nothing, nothing, WHOLE, text.foreign)),
+            )
         if text.claims != nothing and text.damage == WHOLE:
-            for damage, key in ((HTTP_LOST, "http-snippet is"), (SERVER_LOST, "server-snippet is"), (BOTH_LOST, "both snippets are")):
+            for damage, key in (
+                (HTTP_LOST, "http-snippet is"),
+                (SERVER_LOST, "server-snippet is"),
+                (BOTH_LOST, "both snippets are"),
+            ):
                 yield f"{key} reset", disturbed(origin, text._replace(damage=damage))
-        yield "the ConfigMap is deleted", origin._replace(text=None, replicas=tuple(r._replace(stale=CURRENT) for r in origin.replicas))
+        yield (
+            "the ConfigMap is deleted",
+            origin._replace(
+                text=None, replicas=tuple(r._replace(stale=CURRENT) for r in origin.replicas)
+            ),
+        )
     if "reject" in s.moves:
         other = text._replace(foreign=(text.foreign + 1) % 3)
         if origin.rejects is not None:
