@@ -137,6 +137,7 @@ def test_every_setting_of_the_operator_is_a_value_and_keeps_the_operators_defaul
         "AOP_LOG_FORMAT": "json",
         "AOP_HEALTH_PORT": "8080",
         "AOP_METRICS_PORT": "8081",
+        "AOP_NAMESPACE": "aop-system",
         "AOP_WATCH_NAMESPACES": "aop-system",
         "AOP_INGRESS_CONFIG_MAPS": "ingress-nginx/ingress-nginx-controller",
     }
