@@ -20,7 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--share",
         default="all",
-        help=f"of {', '.join(share.SHARED)}: 'all', or 'N:WORD' for one Nth, chosen by the hash of WORD ('N:' takes the commit)",
+        help=f"of {', '.join(share.SHARED)}: 'all', or 'N:WORD' for one Nth, chosen by the hash of WORD",
     )
 
 

@@ -1,17 +1,11 @@
-"""Which of the tests that take long are run: all, or a share that differs from commit to commit, so that all are run in turn.
-
-Pure but for asking git which commit it is.
-"""
+"""Which of the tests that take long are run: all, or a share that a word chooses, the same one again for the same word. Pure."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from math import ceil
-from pathlib import Path
 
 SHARED = ("system", "faults", "install")
 """Folders that a share is taken of."""
@@ -60,22 +54,7 @@ def of(text: str) -> Share:
     """A share as it is written on the command line. Raises ValueError if it is not one."""
     if text == "all":
         return Share()
-    parts, colon, word = text.partition(":")
-    if not colon or int(parts) < 1:
+    parts, _, word = text.partition(":")
+    if not word or int(parts) < 1:
         raise ValueError(f"--share is 'all' or 'N:WORD' with N of 1 or more, not {text!r}")
-    return Share(int(parts), word or commit())
-
-
-def commit() -> str:
-    """The commit that is checked out; of a copy without git, nothing."""
-    git = shutil.which("git")
-    if git is None:
-        return ""
-    asked = subprocess.run(
-        [git, "rev-parse", "--short", "HEAD"],
-        check=False,
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-    )
-    return asked.stdout.strip()
+    return Share(int(parts), word)
