@@ -85,7 +85,7 @@ def killed(proxied: Proxied) -> Killed:
 def live(killed: Killed, *, nth: int, again: bool, delivered: bool) -> tuple[list[str], list[str]]:
     """A whole life under visitors, killed on the way there and on the way back; returns the effects of both ways."""
     scene = killed.scene
-    before = scene.sandbox.config_map().get("data")
+    before, told = scene.sandbox.config_map().get("data"), len(scene.trace())
     with scene.visitors() as visitors:
         visitors.allow_redirects(allowed=True)
         scene.apply()
@@ -100,7 +100,8 @@ def live(killed: Killed, *, nth: int, again: bool, delivered: bool) -> tuple[lis
     assert scene.control.zone()["enabled"] is False
     assert scene.sandbox.config_map().get("data") == before
     assert scene.refusing() == []
-    assert violations(scene.trace()) == []
+    # The lives before this one met faults that the model does not know.
+    assert violations(scene.trace()[told:]) == []
     return onboarding, removal
 
 
