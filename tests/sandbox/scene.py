@@ -91,6 +91,8 @@ class Scene:
 
     def trace(self) -> list[str]:
         """Every look of the operator so far, and the step that it led to: for `model.replay`."""
+        if not self.trace_file.exists():
+            return []
         return self.trace_file.read_text(encoding="utf-8").splitlines()
 
     # --- what a person does ------------------------------------------------------------------------------------------
