@@ -91,6 +91,7 @@ class Reconciler:
         self._performer = performer
         self._clock = clock
         self._metrics = metrics
+        self._saying: set[asyncio.Task[bool]] = set()
         self._home = home
         self._trace: TextIO | None = (
             trace.open("a", encoding="utf-8", buffering=1) if trace else None
@@ -282,12 +283,13 @@ class Reconciler:
             and (before is None or (before.status, before.reason) != (after.status, after.reason))
         ):
             stalled = status.condition(ConditionType.STALLED)
-            await self._event(
-                pull,
-                "Warning" if stalled and stalled.status == "True" else "Normal",
-                after.reason,
-                after.message,
+            kind: Literal["Normal", "Warning"] = (
+                "Warning" if stalled and stalled.status == "True" else "Normal"
             )
+            # Nobody waits for an Event: an API that hangs there must not hold up what protects.
+            saying = asyncio.create_task(self._event(pull, kind, after.reason, after.message))
+            self._saying.add(saying)
+            saying.add_done_callback(self._saying.discard)
 
     async def _tell_at(
         self, key: ObjectKey, status: Status, previous: Status, memory: Memory
