@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
 from pydantic import TypeAdapter
 
 from aop.api import API_VERSION, KIND, AuthenticatedOriginPull, ConditionType, Status
 from aop.clock import Clock
-from aop.cluster import Cluster, ClusterError, Conflict, Kind, Subject, event
+from aop.cluster import Cluster, ClusterError, Conflict, EventType, Kind, Subject, event
 from aop.errors import AopError, Blocked, Reason, Transient
 from aop.metrics import Metrics
 from aop.observe import LOOK_S, Observer
@@ -166,8 +167,9 @@ class Reconciler:
                     raise
                 log.warning("%s: %s; what protects goes on without it", pull.key, error.message)
             return
+        status = status_of(observed, step, pull.status)
         telling = asyncio.create_task(
-            self._tell(pull, status_of(observed, step, pull.status), memory)
+            self._in_time(memory, lambda: self._tell(pull, status, memory))
         )
         try:
             await self._perform(step, observed, pull, memory)
@@ -181,7 +183,7 @@ class Reconciler:
         self._metrics.steps.labels(step=type(step).__name__).inc()
         await self._performer.perform(step, observed, pull, memory)
         memory.errors = 0
-        await self._event(pull, "Normal", type(step).__name__, str(step))
+        self._say(pull, "Normal", type(step).__name__, str(step))
 
     async def _rest(
         self,
@@ -206,7 +208,8 @@ class Reconciler:
         if isinstance(step, Done) and step.left_behind:
             await self._leave_behind(pull, step.left_behind)
         if not finished:
-            await self._tell(pull, status_of(observed, step, pull.status), memory)
+            status = status_of(observed, step, pull.status)
+            await self._in_time(memory, lambda: self._tell(pull, status, memory))
         else:
             self._metrics.forget_zone(pull.spec.zone.name)
         seconds = BLOCKED_RECHECK_S if isinstance(step, Block) else LONGEST_BACKOFF_S
@@ -249,13 +252,15 @@ class Reconciler:
                 memory.manifest.get("status")
             )  # as it was told beside the step that has failed
         if previous is not None:
-            stalled = isinstance(error, Blocked)
-            await self._tell_at(
-                key,
-                failed(generation, self._clock.now(), reason, message, previous, stalled=stalled),
+            status = failed(
+                generation,
+                self._clock.wall(),
+                reason,
+                message,
                 previous,
-                memory,
+                stalled=isinstance(error, Blocked),
             )
+            await self._in_time(memory, lambda: self._write_status(key, status, previous, memory))
         return Visit(max(delay_s, 0.05))
 
     async def _last_told(self, key: ObjectKey) -> tuple[Status | None, int]:
@@ -272,51 +277,65 @@ class Reconciler:
     # --- telling -----------------------------------------------------------------------------------------------------
 
     async def _tell(self, pull: AuthenticatedOriginPull, status: Status, memory: Memory) -> None:
-        await self._tell_at(pull.key, status, pull.status, memory)
-        before, after = (
-            pull.status.condition(ConditionType.READY),
-            status.condition(ConditionType.READY),
-        )
-        if (
-            after
-            and after.reason != Reason.PROGRESSING
-            and (before is None or (before.status, before.reason) != (after.status, after.reason))
-        ):
-            stalled = status.condition(ConditionType.STALLED)
-            kind: Literal["Normal", "Warning"] = (
-                "Warning" if stalled and stalled.status == "True" else "Normal"
-            )
-            # Nobody waits for an Event: an API that hangs there must not hold up what protects.
-            saying = asyncio.create_task(self._event(pull, kind, after.reason, after.message))
-            self._saying.add(saying)
-            saying.add_done_callback(self._saying.discard)
+        """The status, and an Event of a transition."""
+        if await self._write_status(pull.key, status, pull.status, memory):
+            self._announce(pull, status)
 
-    async def _tell_at(
+    def _announce(self, pull: AuthenticatedOriginPull, status: Status) -> None:
+        before, after = (one.condition(ConditionType.READY) for one in (pull.status, status))
+        if after is None or after.reason == Reason.PROGRESSING:
+            return
+        if before is None or (before.status, before.reason) != (after.status, after.reason):
+            stalled = status.condition(ConditionType.STALLED)
+            kind: EventType = "Warning" if stalled and stalled.status == "True" else "Normal"
+            self._say(pull, kind, after.reason, after.message)
+
+    async def _write_status(
         self, key: ObjectKey, status: Status, previous: Status, memory: Memory
-    ) -> None:
-        """Write the status if it differs.
+    ) -> bool:
+        """Write the status if it differs; whether it was taken.
 
         Its failure is logged and nothing else: the next visit writes it again.
         """
         if status == previous:
-            return
+            return False
         fresh, old = status.manifest(), previous.manifest()
         body: dict[str, Any] = {"status": {**dict.fromkeys(old.keys() - fresh.keys()), **fresh}}
         try:
-            memory.learn(
-                await self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, key, body, "status"),
-                self._clock.monotonic_s(),
-            )
+            written = await self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, key, body, "status")
         except ClusterError as error:
-            memory.shown_s = float(
-                "-inf"
-            )  # read anew if it can be; what is known stands, because protection must not end with a right
+            # Read anew if it can be; what is known stands, because protection must not end with a
+            # right.
+            memory.shown_s = float("-inf")
             log.warning("%s: status not written: %s", key, error.message)
+            return False
+        memory.learn(written, self._clock.monotonic_s())
+        return True
+
+    async def _in_time(
+        self, memory: Memory, telling: Callable[[], Coroutine[Any, Any, object]]
+    ) -> None:
+        """Tell, and wait for as long as a look may take.
+
+        An API server, or a webhook of somebody's, that hangs here must not hold up what protects:
+        it goes on by itself, and what has changed since is told when it has ended.
+        """
+        if memory.telling is None or memory.telling.done():
+            memory.telling = asyncio.create_task(telling())
+            await asyncio.wait({memory.telling}, timeout=LOOK_S)
+
+    def _say(
+        self, pull: AuthenticatedOriginPull, kind: EventType, reason: str, message: str
+    ) -> None:
+        """An Event beside the object, for which nobody waits."""
+        saying = asyncio.create_task(self._event(pull, kind, reason, message))
+        self._saying.add(saying)
+        saying.add_done_callback(self._saying.discard)
 
     async def _event(
         self,
         pull: AuthenticatedOriginPull,
-        kind: Literal["Normal", "Warning"],
+        kind: EventType,
         reason: str,
         message: str,
     ) -> bool:
@@ -326,7 +345,7 @@ class Reconciler:
         )
 
     async def _event_about(
-        self, subject: Subject, kind: Literal["Normal", "Warning"], reason: str, message: str
+        self, subject: Subject, kind: EventType, reason: str, message: str
     ) -> bool:
         try:
             await self._cluster.create(

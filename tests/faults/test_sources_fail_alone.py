@@ -68,7 +68,8 @@ def until_relaxed(scene: Scene) -> None:
         (Match(path="/ingresses", watch=False), UNAVAILABLE),
         (Match(method="GET", path="/pods$", watch=False), UNAVAILABLE),
         (Match(method="GET", path="/secrets/", watch=False), FORBIDDEN),
-        (Match(path="/events", watch=False), Delay(20.0)),
+        (Match(path="/events", watch=False), Delay(60.0)),
+        (Match(method="PATCH", path="/status$"), Delay(60.0)),
         (Match(method="GET", path="/authenticatedoriginpulls", watch=False), UNAVAILABLE),
     ],
     ids=[
@@ -78,6 +79,7 @@ def until_relaxed(scene: Scene) -> None:
         "pods",
         "Secrets",
         "Events hang",
+        "the status hangs",
         "the objects",
     ],
 )

@@ -12,7 +12,16 @@ import os
 os.environ.setdefault("HOME", "/")
 
 from aop.cluster.client import Cluster, ClusterError, Conflict, connect
-from aop.cluster.events import Subject, event
+from aop.cluster.events import EventType, Subject, event
 from aop.cluster.kinds import Kind
 
-__all__ = ["Cluster", "ClusterError", "Conflict", "Kind", "Subject", "connect", "event"]
+__all__ = [
+    "Cluster",
+    "ClusterError",
+    "Conflict",
+    "EventType",
+    "Kind",
+    "Subject",
+    "connect",
+    "event",
+]

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from aop.errors import plain
 from aop.origins import ObjectKey
+
+EventType: TypeAlias = Literal["Normal", "Warning"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Subject:
 
 
 def event(
-    subject: Subject, kind: Literal["Normal", "Warning"], reason: str, message: str, now: datetime
+    subject: Subject, kind: EventType, reason: str, message: str, now: datetime
 ) -> dict[str, Any]:
     """The manifest of one Event; `now` is wall time, aware."""
     stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -103,18 +103,18 @@ class CloudflareMemory:
     def complete(self) -> bool:
         """Every endpoint has been read, however long ago."""
         return (
-            all(cached.last is not None for cached in self._shelves)
+            all(cached.last is not None for cached in self._endpoints)
             and self.zone.last is not None
             and self.zone.last.value is not None
         )
 
     @property
-    def _shelves(self) -> tuple[Cached[Any], ...]:
+    def _endpoints(self) -> tuple[Cached[Any], ...]:
         return self.zone, self.ssl_mode, self.global_on, self.outranked, self.listed, self.enabled
 
     def forget_all(self) -> None:
         """Read everything again next time (not the quiet period, which only a change ends)."""
-        for cached in self._shelves:
+        for cached in self._endpoints:
             cached.forget()
         self.retry_at = None
 
@@ -175,6 +175,8 @@ class Memory:
     removing_since: datetime | None = None
     """Since when a removal refuses nobody, counted steadily from what the status said when it was
     first read here."""
+    telling: asyncio.Task[object] | None = None
+    """The last write of the status; while one hangs nothing newer is told."""
     errors: int = 0
     """Visits in a row that ended in an error."""
     awaiting: bool = True

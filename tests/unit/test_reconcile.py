@@ -1,0 +1,181 @@
+"""The loop: nobody who only tells holds up what is done, and what people read is in their own time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from aop.api import API_VERSION, KIND, AuthenticatedOriginPull
+from aop.cluster import Cluster, Kind
+from aop.errors import Transient
+from aop.metrics import Metrics
+from aop.observe import Observer
+from aop.observe.memory import Memory
+from aop.observed import Observed
+from aop.origins import ObjectKey
+from aop.perform import Performer
+from aop.reconcile import Reconciler, Visit
+from aop.steps import Effect
+from builders import ASKING, KEY, UID, observed, origin
+from clocks import SetClock
+from sandbox import corpus
+
+AGES_S = 60.0
+"""Whoever has not come back by then is hanging."""
+
+
+class World:
+    """Every counterpart of the loop: an API that holds the object, what is seen, and what was done."""
+
+    def __init__(self) -> None:
+        self.manifest: dict[str, Any] = {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "metadata": {
+                "namespace": KEY.namespace,
+                "name": KEY.name,
+                "uid": UID,
+                "generation": 1,
+                "resourceVersion": "1",
+                "creationTimestamp": "2026-03-01T12:00:00Z",
+                "finalizers": ["authenticatedoriginpull.aop-operator.dev/teardown"],
+            },
+            "spec": corpus.named("minimal")["spec"],
+        }
+        self.clock, self.memory = SetClock(), Memory(uid=UID)
+        self.see: Callable[[], Observed] = lambda: observed(origins=[origin(ASKING)])
+        self.status_may_be_written, self.events_may_be_written = asyncio.Event(), asyncio.Event()
+        self.status_may_be_written.set()
+        self.events_may_be_written.set()
+        self.done: list[Effect] = []
+        self.statuses: list[dict[str, Any]] = []
+        self.events: list[str] = []
+        self.reconciler = Reconciler(
+            cast("Cluster", self),
+            cast("Observer", self),
+            cast("Performer", self),
+            self.clock,
+            Metrics(),
+        )
+
+    async def visit(self) -> Visit:
+        async with asyncio.timeout(AGES_S):
+            return await self.reconciler.visit(KEY, self.memory)
+
+    def ready(self) -> dict[str, Any]:
+        conditions = self.statuses[-1]["conditions"]
+        return next(one for one in conditions if one["type"] == "Ready")
+
+    # --- the API server ------------------------------------------------------------------------
+
+    async def fetch(self, *_: Any) -> dict[str, Any]:
+        return self.manifest
+
+    async def merge(
+        self, _: Kind, __: ObjectKey, body: dict[str, Any], *___: str
+    ) -> dict[str, Any]:
+        await self.status_may_be_written.wait()
+        version = str(int(self.manifest["metadata"]["resourceVersion"]) + 1)
+        metadata = self.manifest["metadata"] | {"resourceVersion": version}
+        self.manifest = self.manifest | {"metadata": metadata, "status": body["status"]}
+        self.statuses.append(body["status"])
+        return self.manifest
+
+    async def create(self, _: Kind, __: str, body: dict[str, Any]) -> dict[str, Any]:
+        await self.events_may_be_written.wait()
+        self.events.append(body["reason"])
+        return body
+
+    # --- looking and performing ----------------------------------------------------------------
+
+    async def observe(self, *_: Any) -> Observed:
+        return self.see()
+
+    def due_in_s(self, *_: Any) -> float:
+        return 60.0
+
+    async def perform(
+        self, step: Effect, _: Observed, __: AuthenticatedOriginPull, ___: Memory
+    ) -> None:
+        self.done.append(step)
+
+
+def looks(*seen: Observed) -> Callable[[], Observed]:
+    """What is seen, look by look; the last one again and again."""
+    left = list(seen)
+    return lambda: left.pop(0) if len(left) > 1 else left[0]
+
+
+async def told(world: World) -> None:
+    """Until what is being told has been told."""
+    if world.memory.telling is not None:
+        await world.memory.telling
+
+
+ASKS, HOLDS = observed(origins=[origin(ASKING)]), observed()
+"""A world in which the origin is to be set to Require, and one in which nothing is left to do."""
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("what", ["the status", "Events", "both"])
+async def test_whoever_hangs_where_it_is_told_holds_up_nothing_that_is_done(what: str) -> None:
+    """Seen on the real API server with a webhook for the status: nobody was let in for as long as it hung."""
+    world = World()
+    world.see = looks(ASKS, ASKS, HOLDS)
+    if what != "Events":
+        world.status_may_be_written.clear()
+    if what != "the status":
+        world.events_may_be_written.clear()
+    await world.visit()
+    await world.visit()
+    assert [type(step).__name__ for step in world.done] == ["Publish", "Publish"]
+    world.status_may_be_written.set()
+    world.events_may_be_written.set()
+    await told(world)
+    await world.visit()
+    assert world.ready()["reason"] == "Ready", "what is true now is told once it can be"
+
+
+@pytest.mark.asyncio
+async def test_while_a_status_hangs_no_newer_one_is_sent_after_it() -> None:
+    """The older one might be the last to arrive."""
+    world = World()
+    world.status_may_be_written.clear()
+    for seen in (ASKS, HOLDS, HOLDS):
+        world.see = looks(seen, HOLDS)
+        await world.visit()
+    assert world.statuses == []
+    world.status_may_be_written.set()
+    await told(world)
+    assert [one["conditions"][0]["reason"] for one in world.statuses] == ["Progressing"]
+    await world.visit()
+    assert [one["conditions"][0]["reason"] for one in world.statuses] == ["Progressing", "Ready"]
+
+
+@pytest.mark.asyncio
+async def test_a_transition_is_an_event_once() -> None:
+    world = World()
+    world.see = looks(HOLDS)
+    for _ in range(3):
+        await world.visit()
+    await asyncio.sleep(0)
+    assert world.events == ["Ready"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("step", [timedelta(minutes=-50), timedelta(minutes=50)])
+async def test_what_a_failed_visit_tells_is_told_in_wall_time(step: timedelta) -> None:
+    world = World()
+    world.clock.set_by(step)
+
+    def fails() -> Observed:
+        raise Transient("the API server cannot be reached")
+
+    world.see = fails
+    await world.visit()
+    told = datetime.fromisoformat(world.ready()["lastTransitionTime"])
+    assert told == world.clock.wall().replace(microsecond=0)
