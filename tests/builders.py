@@ -35,7 +35,7 @@ from aop.observed import (
     Record,
     Unknown,
 )
-from aop.origins import Claim, Mode, ObjectKey, Pin
+from aop.terms import Claim, Mode, ObjectKey, Pin
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from aop.origins import Claim, Mode, Pin
+from aop.terms import Claim, Mode, Pin
 
 ZONES = ("example.com", "shop.example.com", "example.org", "xn--bcher-kva.example")
 """The second lies within the first."""

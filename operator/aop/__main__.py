@@ -33,13 +33,13 @@ from aop.observe.edge import EdgeReader
 from aop.observe.origin import OriginKeepers
 from aop.observe.replicas import ReplicaReader
 from aop.observe.zone import ZoneReader
-from aop.origins import ObjectKey
 from aop.orphans import Orphans
 from aop.perform import Performer
 from aop.pki import throwaway
 from aop.probe import ClientIdentity, EdgeProbe, ReplicaProbe
 from aop.reconcile import Reconciler
 from aop.settings import Settings, SettingsError
+from aop.terms import ObjectKey
 from aop.uninstall import obstacles
 
 CLOUDFLARE_TOTAL_S = 10.0

@@ -20,10 +20,10 @@ from aop.clock import Clock
 from aop.observe import Observer
 from aop.observe.memory import Memory
 from aop.observe.origin import OriginKeepers
-from aop.origins import ObjectKey
 from aop.orphans import Orphans
 from aop.reconcile import Reconciler
 from aop.settings import Settings
+from aop.terms import ObjectKey
 
 RESOURCE = (GROUP, VERSION, PLURAL)
 CANCELLATION_S = 20.0

@@ -15,7 +15,7 @@ from typing import Any
 
 from aop.api import Spec
 from aop.errors import Reason
-from aop.origins import Claim, Mode, ObjectKey, Pin
+from aop.terms import Claim, Mode, ObjectKey, Pin
 
 NONE = "none"
 """What an answer says that came without a client certificate."""

@@ -16,9 +16,10 @@ from typing import Any
 
 from aop.api import CLAIMED_LABEL
 from aop.cluster import Cluster, ClusterError, Kind
-from aop.origins import Claim, Mode, ObjectKey, ingress_nginx
+from aop.origins import ingress_nginx
 from aop.perform import Performer
 from aop.settings import Settings
+from aop.terms import Claim, Mode, ObjectKey
 
 log = logging.getLogger("aop")
 

@@ -26,12 +26,12 @@ from aop.metrics import Metrics
 from aop.observe import LOOK_S, Observer
 from aop.observe.memory import Memory
 from aop.observed import Observed, ObservedZone
-from aop.origins import ObjectKey
 from aop.perform import Performer
 from aop.plan import next_step
 from aop.plan.facts import ours_listed, wanted_leaf
 from aop.status import failed, status_of
 from aop.steps import Block, Done, Effect, Note, Step, Wait
+from aop.terms import ObjectKey
 
 log = logging.getLogger("aop")
 

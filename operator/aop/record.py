@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aop.observed import Baseline, HoldOff, Record, RejectedClaim
-from aop.origins import ObjectKey, Pin
+from aop.terms import ObjectKey, Pin
 
 
 def dump(record: Record) -> str:

@@ -32,7 +32,6 @@ from aop.observed import (
     Record,
     Unknown,
 )
-from aop.origins import Mode
 from aop.plan.facts import (
     configured,
     held,
@@ -51,6 +50,7 @@ from aop.plan.qualify import claimant
 from aop.plan.remove import nobody_is_refused
 from aop.record import dump
 from aop.steps import Block, Done, Step, Wait
+from aop.terms import Mode
 
 Truth = Literal["True", "False", "Unknown"]
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from aop.errors import Reason
 from aop.observed import Record
-from aop.origins import Claim, ObjectKey, Pin
+from aop.terms import Claim, ObjectKey, Pin
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,12 @@ from typing import Any
 
 from aop.api import Algorithm, Status
 from aop.observed import Observed
-from aop.origins import Claim, Mode
 from aop.origins.ingress_nginx import ForeignText, publish, read, render
 from aop.pki.keys import generate
 from aop.plan import next_step
 from aop.status import status_of
 from aop.steps import Done
+from aop.terms import Claim, Mode
 from builders import LEAF, claim, evidence, observed, origin, pin, replica
 
 TOKEN = "k3y0fth3path"

@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from aop.origins import Claim, Mode, ObjectKey, Pin
 from aop.origins.ingress_nginx import (
     ForeignText,
     Replica,
@@ -31,6 +30,7 @@ from aop.origins.ingress_nginx import (
 from aop.origins.ingress_nginx.check import NO_ZONE, NONE, OTHER, CheckAnswer
 from aop.origins.ingress_nginx.lint import objection, pages_in
 from aop.origins.ingress_nginx.text import HTTP, SERVER
+from aop.terms import Claim, Mode, ObjectKey, Pin
 from sandbox.ports import free_port
 from sandbox.text_nginx import LOGGABLE, Said, TextNginx, ask, client_context
 from sandbox.waiting import until

@@ -16,9 +16,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from aop import pki
-from aop.origins import ObjectKey
 from aop.pki import Algorithm, KeyedLeaf, Recipe
 from aop.probe import Answer, Paths, Presented, ReplicaAddress, ReplicaProbe
+from aop.terms import ObjectKey
 from identities import identity_of
 from sandbox.pinned_nginx import CHECK, GATE, PinnedNginx
 from sandbox.text_nginx import Said, ask, client_context

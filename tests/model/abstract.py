@@ -25,11 +25,11 @@ from aop.observed import (
     Unknown,
 )
 from aop.observed import Record as RealRecord
-from aop.origins import Claim as RealClaim
-from aop.origins import Pin
 from aop.plan.facts import flushes_of_the_hour, is_fresh, runs_our_claim, whole_window
 from aop.plan.qualify import claimant
 from aop.plan.remove import given_up
+from aop.terms import Claim as RealClaim
+from aop.terms import Pin
 from model.observation import SeenOrigin, SeenReplica, Sight
 from model.real import held_off_mask
 from model.world import (

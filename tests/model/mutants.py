@@ -20,11 +20,11 @@ from aop.observed import (
     ObservedZone,
     Unknown,
 )
-from aop.origins import Mode
 from aop.plan import PROTECT, RULES, TEARDOWN, Rule
 from aop.plan.facts import configured, replicas, runs_our_claim
 from aop.plan.protect import no_origin_refuses_the_edge
 from aop.steps import Block, Note, Publish, Step, Wait
+from aop.terms import Mode
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,6 @@ from aop.observed import (
     Unknown,
 )
 from aop.observed import Record as RealRecord
-from aop.origins import Claim as RealClaim
-from aop.origins import Mode, ObjectKey, Pin
 from aop.plan.facts import configured, digest, flushes_of_the_hour, replicas
 from aop.steps import (
     Block,
@@ -54,6 +52,8 @@ from aop.steps import (
     Wait,
     Withdraw,
 )
+from aop.terms import Claim as RealClaim
+from aop.terms import Mode, ObjectKey, Pin
 from model.observation import SeenOrigin, SeenReplica, Sight, looked_at
 from model.world import (
     BEGUN,

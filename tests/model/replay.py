@@ -17,10 +17,10 @@ from collections.abc import Iterable, Iterator
 from pydantic import ValidationError
 
 from aop.observed import CertificateState, Configured, Observed, ObservedOrigin, ObservedZone
-from aop.origins import Claim, Mode
 from aop.plan import next_step
 from aop.reconcile import TRACE, Pass
 from aop.steps import Delete, Done, Publish, SetEnabled, Step, Upload, Withdraw
+from aop.terms import Claim, Mode
 from model.abstract import Names, OutOfModel, sight_of
 from model.observation import Sight
 from model.path import untraceable

@@ -27,12 +27,12 @@ from aop.observe.memory import Memory
 from aop.observe.origin import OriginKeepers
 from aop.observe.zone import ZoneReader
 from aop.observed import Observed, ObservedZone
-from aop.origins import ObjectKey
 from aop.perform import Performer
 from aop.pki import Algorithm, Recipe
 from aop.plan.qualify import zone_is_eligible
 from aop.settings import Settings
 from aop.steps import Block, Upload, Wait
+from aop.terms import ObjectKey
 from builders import NOW, UID, observed, origin, spec
 
 ZONES, BLOCKED_EVERY = 200, 3

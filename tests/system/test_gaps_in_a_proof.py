@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from aop.observed import Evidence, Observed
-from aop.origins import Mode
 from aop.reconcile import TRACE, Pass
 from aop.steps import Publish
+from aop.terms import Mode
 from sandbox.composition import Layout
 from sandbox.scene import Scene
 from sandbox.waiting import until

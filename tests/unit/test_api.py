@@ -22,8 +22,8 @@ from aop.api import (
     timedelta_of,
 )
 from aop.errors import Blocked, Reason
-from aop.origins import Mode, covers
 from aop.schema import ascii_name
+from aop.terms import Mode, covers
 from sandbox import corpus
 
 KEY = ObjectKey("edge", "example-com")

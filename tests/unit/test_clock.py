@@ -23,13 +23,13 @@ from aop.observed import (
     ObservedKeyPair,
     ObservedZone,
 )
-from aop.origins import Mode
 from aop.plan import next_step
 from aop.plan.facts import proven
 from aop.probe import Answer, AskedEdge, EdgeProbe
 from aop.record import dump, load
 from aop.status import status_of
 from aop.steps import Block, Delete, Done, Issue, Note, Publish, SetEnabled, Wait
+from aop.terms import Mode
 from builders import (
     APEX,
     HOSTS,

@@ -197,7 +197,7 @@ def test_every_name_of_ours_in_a_module_docstring_exists() -> None:
 
 
 def test_every_neighbour_that_a_module_docstring_names_exists() -> None:
-    """`snippets.FIELD_MANAGER`, in a module beside `snippets`."""
+    """`names.FIELD_MANAGER`, in a module beside `names`."""
     gone = [
         f"{path}: {module}.{name}"
         for path, text in docstrings().items()

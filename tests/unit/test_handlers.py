@@ -19,10 +19,10 @@ from aop.observe.origin import OriginKeepers
 from aop.observe.replicas import ReplicaReader
 from aop.observe.source import Source
 from aop.observe.zone import ZoneReader
-from aop.origins import ObjectKey
 from aop.orphans import Orphans
 from aop.reconcile import Reconciler
 from aop.settings import Settings
+from aop.terms import ObjectKey
 from builders import KEY, NOW, TARGET
 from builders import spec as parsed_spec
 

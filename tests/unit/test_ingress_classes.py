@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from aop.origins import ObjectKey, ingress_nginx
+from aop.origins import ingress_nginx
 from aop.origins.ingress_nginx.replicas import Replica
+from aop.terms import ObjectKey
 
 REPLICA = Replica(key=ObjectKey("ingress-nginx", "one"), uid="1", ready=True, ip="192.0.2.1")
 CLASSES = [

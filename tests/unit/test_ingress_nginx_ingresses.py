@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from aop.origins import ObjectKey
 from aop.origins.ingress_nginx import (
     Replica,
     hosts_under,
@@ -18,6 +17,7 @@ from aop.origins.ingress_nginx import (
     wildcards_under,
 )
 from aop.origins.ingress_nginx.ingresses import aliases_of, hosts_of
+from aop.terms import ObjectKey
 
 PREFIX = "nginx.ingress.kubernetes.io"
 REPLICA = Replica(ObjectKey("ingress-nginx", "one"), "1", ready=True, ip="192.0.2.1")

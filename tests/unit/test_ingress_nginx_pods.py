@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from aop.origins import ObjectKey
 from aop.origins.ingress_nginx import Options, Replica, readers, replicas, unwatched
+from aop.terms import ObjectKey
 from builders import TARGET
 
 

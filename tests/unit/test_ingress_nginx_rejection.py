@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from aop.origins import Claim, ObjectKey
 from aop.origins.ingress_nginx import (
     ForeignText,
     Rejection,
@@ -19,6 +18,7 @@ from aop.origins.ingress_nginx import (
     rejected_by,
 )
 from aop.origins.ingress_nginx.text import HTTP
+from aop.terms import Claim, ObjectKey
 from builders import NOW, REQUIRING
 
 REPLICA = Replica(ObjectKey("ingress-nginx", "one"), "uid-one", ready=True, ip="192.0.2.1")

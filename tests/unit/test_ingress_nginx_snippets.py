@@ -12,10 +12,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from aop.errors import Blocked, Reason
-from aop.origins import Claim, Mode
 from aop.origins.ingress_nginx import ForeignText, publish, read, render, withdraw
-from aop.origins.ingress_nginx.snippets import FIELD_MANAGER, Writer, take_apart
+from aop.origins.ingress_nginx.snippets import Writer, take_apart
 from aop.origins.ingress_nginx.text import END, HTTP, KEYS, SERVER
+from aop.terms import Claim, Mode
+from aop.terms.names import FIELD_MANAGER
 from builders import APEX, NOW, OFF, REQUIRING, UID, WWW, claim
 from strategies import BROKEN, REFORMATTED, claims, foreign_texts
 

@@ -12,10 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aop.errors import Blocked, Reason
-from aop.origins import Claim, Mode
 from aop.origins.ingress_nginx import (
-    CLAIMED_LABEL,
-    WATCH_LABEL,
     Entry,
     ForeignText,
     publish,
@@ -24,13 +21,16 @@ from aop.origins.ingress_nginx import (
     withdraw,
 )
 from aop.origins.ingress_nginx.notation import decode, decode_accepted, encode, encode_accepted
-from aop.origins.ingress_nginx.stored import (
+from aop.origins.ingress_nginx.text import HTTP, KEYS, SERVER
+from aop.terms import Claim, Mode
+from aop.terms.names import (
+    CLAIMED_LABEL,
     CLAIMS_ANNOTATION,
     FOUND_ANNOTATION,
     PATH_ANNOTATION,
     REVISION_ANNOTATION,
+    WATCH_LABEL,
 )
-from aop.origins.ingress_nginx.text import HTTP, KEYS, SERVER
 from builders import APEX, HOSTS, LEAF, NEXT, OFF, REQUIRING, UID, WWW, claim
 from strategies import UIDS, claims, config_maps, pins
 

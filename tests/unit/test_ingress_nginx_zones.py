@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aop.origins import Claim, Mode, covers
 from aop.origins.ingress_nginx import (
     check_path,
     gate_path,
@@ -20,7 +19,8 @@ from aop.origins.ingress_nginx import (
 )
 from aop.origins.ingress_nginx.check import NO_ZONE, NONE, OTHER, answer
 from aop.origins.ingress_nginx.text import SERVER
-from aop.origins.ingress_nginx.zones import is_host, pins_of, strictness, zones_by_pattern
+from aop.origins.ingress_nginx.zones import pins_of, strictness, zones_by_pattern
+from aop.terms import Claim, Mode, covers, is_host
 from builders import APEX, LEAF, NEXT, OFF, REQUIRING, WWW, claim
 from strategies import claims
 

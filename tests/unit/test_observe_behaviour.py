@@ -9,8 +9,8 @@ import pytest
 
 from aop.observe.behaviour import behaviour_of, revision_told
 from aop.observed import HostBehaviour
-from aop.origins import Mode
 from aop.probe import Answer, Asked, ClientIdentity, Failure, FailureKind, Presented
+from aop.terms import Mode
 from builders import APEX, LEAF, NEXT
 
 

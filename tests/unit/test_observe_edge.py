@@ -11,8 +11,8 @@ import pytest
 from aop.observe.edge import AskedOrigin, EdgeReader
 from aop.observe.memory import Memory
 from aop.observed import NONE, OTHER, REFUSED, Evidence, ObservedOrigin, Unknown
-from aop.origins import Claim, Mode
 from aop.probe import Answer, AskedEdge, EdgeProbe, Failure, FailureKind
+from aop.terms import Claim, Mode
 from builders import APEX, HOSTS, LEAF, NEXT, NOW, WWW, claim, evidence, origin
 from clocks import SetClock
 

@@ -13,9 +13,9 @@ from aop.cluster import Cluster, Kind
 from aop.errors import Blocked, Reason
 from aop.observe.origin import OriginKeeper, OriginKeepers, origins_of
 from aop.observe.replicas import ReplicaReader
-from aop.origins import Claim, Mode, ObjectKey
 from aop.origins.spec import ForeignText
 from aop.settings import Settings
+from aop.terms import Claim, Mode, ObjectKey
 from builders import KEY, NOW, OFF, REQUIRING, TARGET, UID, spec
 from clocks import SetClock
 

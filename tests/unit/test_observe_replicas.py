@@ -19,7 +19,7 @@ from aop.observe.views import (
     observed_replica,
 )
 from aop.observed import HostBehaviour, ObservedReplica
-from aop.origins import Claim, Mode, ObjectKey, ingress_nginx
+from aop.origins import ingress_nginx
 from aop.probe import (
     Answer,
     Asked,
@@ -31,6 +31,7 @@ from aop.probe import (
     ReplicaAddress,
     ReplicaProbe,
 )
+from aop.terms import Claim, Mode, ObjectKey
 from builders import APEX, ASKING, HOSTS, LEAF, NEXT, OFF, REQUIRING, RETIRED, WWW, claim
 from clocks import SetClock
 

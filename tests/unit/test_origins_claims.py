@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aop.origins import Claim, Mode, ObjectKey, covers
+from aop.terms import Claim, Mode, ObjectKey, covers
 from builders import APEX, ASKING, HOSTS, LEAF, NEXT, OFF, REQUIRING, WWW, claim, pin
 
 

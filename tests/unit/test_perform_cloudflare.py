@@ -29,10 +29,10 @@ from aop.errors import AopError
 from aop.observe.memory import Memory
 from aop.observe.origin import OriginKeepers
 from aop.observed import ENABLED, Evidence
-from aop.origins import ObjectKey
 from aop.perform import Performer
 from aop.pki import Algorithm, Recipe
 from aop.steps import Delete, Effect, SetEnabled, Upload
+from aop.terms import ObjectKey
 from builders import KEY, NOW, UID, evidence, observed, spec
 from cloudflare_api import (
     AOP,

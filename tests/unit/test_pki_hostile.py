@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import zoo
 from aop import pki
 from aop.errors import Blocked, Reason
-from aop.origins import ObjectKey
+from aop.terms import ObjectKey
 from identities import identity_of
 from zoo import Data, decoded, encoded
 

@@ -17,8 +17,8 @@ from pydantic import SecretBytes
 import zoo
 from aop import pki
 from aop.errors import Blocked, Reason
-from aop.origins import ObjectKey
 from aop.pki import Algorithm, Authority, KeyedLeaf, Recipe, Slot
+from aop.terms import ObjectKey
 from zoo import Data, Made, encoded
 
 NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)

@@ -10,8 +10,8 @@ import pytest
 import zoo
 from aop import pki
 from aop.errors import Blocked, Reason
-from aop.origins import ObjectKey
 from aop.pki import Slot
+from aop.terms import ObjectKey
 from identities import identity_of
 from zoo import FORMS, ZOO, Bad, Data, Form, Good, decoded, encoded
 

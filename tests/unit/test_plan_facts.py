@@ -9,7 +9,6 @@ import pytest
 
 from aop.errors import Reason
 from aop.observed import NONE, OTHER, REFUSED, Arrival, HostBehaviour, Unknown
-from aop.origins import Mode
 from aop.plan.facts import (
     anybody_refuses,
     held,
@@ -25,6 +24,7 @@ from aop.plan.facts import (
     wanted_leaf,
 )
 from aop.steps import Block, Wait
+from aop.terms import Mode
 from builders import (
     APEX,
     ASKING,

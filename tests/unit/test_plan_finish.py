@@ -8,9 +8,9 @@ import pytest
 
 from aop.errors import Reason
 from aop.observed import NONE, Baseline, CertificateState, Unknown
-from aop.origins import Claim, Mode, ObjectKey
 from aop.plan import next_step
 from aop.steps import Delete, Done, Note, Promote, Publish, Step, Wait, Withdraw
+from aop.terms import Claim, Mode, ObjectKey
 from builders import (
     APEX,
     ASKING,

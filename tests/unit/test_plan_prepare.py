@@ -23,10 +23,10 @@ from aop.observed import (
     Overwritten,
     Unknown,
 )
-from aop.origins import Claim, Mode, ObjectKey
 from aop.plan import next_step
 from aop.plan.prepare import claim_is_whole
 from aop.steps import Block, Delete, Done, Issue, Note, Publish, SetEnabled, Step, Upload, Wait
+from aop.terms import Claim, Mode, ObjectKey
 from builders import (
     APEX,
     ASKING,

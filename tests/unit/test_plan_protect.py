@@ -25,11 +25,11 @@ from aop.observed import (
     RejectedClaim,
     Unknown,
 )
-from aop.origins import Claim, Mode, ObjectKey, Pin
 from aop.plan import next_step
 from aop.plan.facts import digest
 from aop.plan.protect import MOST_HOLD_OFFS
 from aop.steps import Block, Done, Note, Publish, SetEnabled, Step, Wait, Withdraw
+from aop.terms import Claim, Mode, ObjectKey, Pin
 from builders import (
     APEX,
     ASKING,

@@ -20,11 +20,11 @@ from aop.observed import (
     RejectedClaim,
     Unknown,
 )
-from aop.origins import Claim, Mode
 from aop.plan import next_step
 from aop.plan.facts import digest, proven
 from aop.record import dump, load
 from aop.steps import Delete, Done, Note, Publish, Step, Wait
+from aop.terms import Claim, Mode
 from builders import (
     APEX,
     ASKING,

@@ -20,10 +20,10 @@ from aop.observed import (
     Unknown,
     Unnoted,
 )
-from aop.origins import Mode, ObjectKey
 from aop.plan import next_step
 from aop.status import status_of
 from aop.steps import Block, Done, Note, Publish, Step, Wait
+from aop.terms import Mode, ObjectKey
 from builders import (
     APEX,
     DAY,

@@ -21,10 +21,10 @@ from aop.observed import (
     Refusal,
     Unknown,
 )
-from aop.origins import Claim, Mode
 from aop.plan import next_step
 from aop.status import status_of
 from aop.steps import Block, Delete, Done, Publish, SetEnabled, Step, Wait, Withdraw
+from aop.terms import Claim, Mode
 from builders import (
     ASKING,
     FOREIGN,

@@ -16,10 +16,10 @@ from aop.metrics import Metrics
 from aop.observe import Observer
 from aop.observe.memory import Memory
 from aop.observed import Observed
-from aop.origins import ObjectKey
 from aop.perform import Performer
 from aop.reconcile import Reconciler, Visit
 from aop.steps import Effect
+from aop.terms import ObjectKey
 from builders import ASKING, KEY, UID, observed, origin
 from clocks import SetClock
 from sandbox import corpus

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aop.observed import Baseline, HoldOff, Record, RejectedClaim
-from aop.origins import ObjectKey, Pin
 from aop.record import dump, load, newest
+from aop.terms import ObjectKey, Pin
 from builders import LEAF, NEXT, TARGET, WWW, ZONE_ID, at, observed
 
 FULL = Record(

@@ -12,9 +12,9 @@ from aop import crd
 from aop.api import Condition, ConditionType, Status
 from aop.errors import Reason
 from aop.observed import NONE, CertificateState, Evidence, HoldOff, Unknown
-from aop.origins import Mode, ObjectKey
 from aop.plan import next_step
 from aop.status import failed, status_of
+from aop.terms import Mode, ObjectKey
 from builders import (
     APEX,
     ASKING,

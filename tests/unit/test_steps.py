@@ -9,7 +9,6 @@ import pytest
 from aop import steps
 from aop.errors import Reason
 from aop.observed import Record
-from aop.origins import Mode
 from aop.steps import (
     Block,
     Delete,
@@ -24,6 +23,7 @@ from aop.steps import (
     Wait,
     Withdraw,
 )
+from aop.terms import Mode
 from builders import ASKING, LEAF, NEXT, REQUIRING, TARGET, ZONE_ID, at, claim
 
 LINES: list[tuple[Step, str]] = [

@@ -7,20 +7,6 @@ the schema from them.
 """
 
 from aop.api.certificate import CertificateChoice, Generate, SecretRef
-from aop.api.names import (
-    API_VERSION,
-    CLAIMED_LABEL,
-    FINALIZER,
-    GROUP,
-    KIND,
-    PLURAL,
-    RECORD_ANNOTATION,
-    ROTATE_ANNOTATION,
-    SHORT_NAME,
-    SINGULAR,
-    VERSION,
-    WATCH_LABEL,
-)
 from aop.api.resource import AuthenticatedOriginPull, parse_spec
 from aop.api.spec import (
     Alerts,
@@ -43,10 +29,24 @@ from aop.api.status import (
     ZoneStatus,
 )
 from aop.errors import Reason
-from aop.origins import ObjectKey
 from aop.origins.spec import ConfigMapRef, ForeignText, IngressNginx, Origin, Trust
 from aop.pki import Algorithm
 from aop.schema import timedelta_of
+from aop.terms import ObjectKey
+from aop.terms.names import (
+    API_VERSION,
+    CLAIMED_LABEL,
+    FINALIZER,
+    GROUP,
+    KIND,
+    PLURAL,
+    RECORD_ANNOTATION,
+    ROTATE_ANNOTATION,
+    SHORT_NAME,
+    SINGULAR,
+    VERSION,
+    WATCH_LABEL,
+)
 
 __all__ = [
     "API_VERSION",

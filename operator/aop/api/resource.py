@@ -11,12 +11,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from aop.api.names import FINALIZER, KIND, RECORD_ANNOTATION, ROTATE_ANNOTATION
 from aop.api.spec import Spec
 from aop.api.status import Status
 from aop.errors import Blocked, Reason
-from aop.origins import ObjectKey
 from aop.schema import Rule
+from aop.terms import ObjectKey
+from aop.terms.names import FINALIZER, KIND, RECORD_ANNOTATION, ROTATE_ANNOTATION
 
 LONGEST_NAME = 246
 NAME_RULE = Rule(

@@ -15,7 +15,6 @@ from annotated_types import Len
 from pydantic import Field, StringConstraints
 
 from aop.api.certificate import CertificateChoice, Generate
-from aop.origins import Mode, covers
 from aop.origins.spec import Origin
 from aop.schema import (
     DURATION,
@@ -29,6 +28,7 @@ from aop.schema import (
     matching,
     timedelta_of,
 )
+from aop.terms import Mode, covers
 
 
 class Enforcement(StrEnum):

@@ -28,6 +28,7 @@ from pydantic import (
 
 from aop.cloudflare.guarded import guarded
 from aop.schema import ascii_name
+from aop.terms.ssl_modes import PRESENTING_SSL_MODES
 
 _GO_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?) ([+-]\d{4})(?: \w+)?")
 _DATE = TypeAdapter(datetime)
@@ -199,7 +200,7 @@ class SSLMode(Result):
     @property
     def presents(self) -> bool:
         """True if the edge can present a client certificate: `off` and `flexible` speak plaintext, and a mode unknown here may."""
-        return self.value in {"full", "strict", "origin_pull"}
+        return self.value in PRESENTING_SSL_MODES
 
 
 class GlobalAOP(Result):

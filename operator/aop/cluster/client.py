@@ -18,7 +18,8 @@ from kubernetes.aio.config import load_incluster_config, load_kube_config
 
 from aop.cluster.kinds import Kind
 from aop.errors import Transient
-from aop.origins import ObjectKey
+from aop.terms import ObjectKey
+from aop.terms.names import FIELD_MANAGER
 
 Manifest = dict[str, Any]
 
@@ -27,8 +28,6 @@ SERVICE_HOST = "KUBERNETES_SERVICE_HOST"
 REQUEST_TIMEOUT_S = 30.0
 """The client's own default is five minutes."""
 PAGE = 500
-FIELD_MANAGER = "aop-operator"
-"""Who owns the fields that we write, in every object's `managedFields`."""
 
 
 class ClusterError(Transient):

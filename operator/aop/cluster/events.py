@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from aop.errors import plain
-from aop.origins import ObjectKey
+from aop.terms import ObjectKey
 
 EventType: TypeAlias = Literal["Normal", "Warning"]
 

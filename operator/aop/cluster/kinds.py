@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import Enum
 
 from aop.api import GROUP, PLURAL, VERSION
-from aop.origins import ObjectKey
+from aop.terms import ObjectKey
 
 
 class Kind(Enum):

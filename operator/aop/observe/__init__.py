@@ -38,12 +38,12 @@ from aop.observed import (
     Refusal,
     Unknown,
 )
-from aop.origins import ObjectKey, Pin
 from aop.origins.ingress_nginx import check_path
 from aop.pki import Slot, read_key_pair, read_keyed_leaf, read_referenced
 from aop.probe import ClientIdentity, Presented
 from aop.record import newest
 from aop.settings import Settings
+from aop.terms import ObjectKey, Pin
 
 LOOK_S = 2.0
 """How long one look waits for all that is outside; what is not there by then is in the next one."""

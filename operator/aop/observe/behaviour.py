@@ -12,8 +12,9 @@ from collections.abc import Mapping
 
 from aop.errors import plain
 from aop.observed import NONE, HostBehaviour
-from aop.origins import Mode, ingress_nginx
+from aop.origins import ingress_nginx
 from aop.probe import Answer, Asked, ClientIdentity, Failure, Presented
+from aop.terms import Mode
 
 GATE_OPEN = 204
 

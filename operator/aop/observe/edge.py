@@ -19,10 +19,10 @@ from aop.observe.arrivals import arrived, begun_again, silent
 from aop.observe.memory import Memory
 from aop.observe.shares import shares
 from aop.observed import NONE, OTHER, REFUSED, Arrival, Configured, Evidence, ObservedOrigin
-from aop.origins import Mode
 from aop.origins.ingress_nginx import parse
 from aop.plan.facts import refused_arrivals
 from aop.probe import Answer, AskedEdge, EdgeProbe, Failure
+from aop.terms import Mode
 
 SUSPICIOUS_S = 4.9
 """Cadence for a host whose visitors are refused, by its last two answers: three losing answers then

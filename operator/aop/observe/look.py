@@ -12,9 +12,9 @@ from aop.cloudflare import Certificate, CloudflareError, RateLimited, Zone, guar
 from aop.errors import Reason, Transient
 from aop.observe.memory import Cached, CloudflareMemory, Memory
 from aop.observed import CertificateState, ObservedCertificate, ObservedZone
-from aop.origins import Pin
 from aop.pki import pin_of, recognise
 from aop.settings import Settings
+from aop.terms import Pin
 
 T = TypeVar("T")
 

@@ -16,8 +16,8 @@ from aop.cloudflare import Access, Certificate, SSLMode, Zone
 from aop.errors import Reason
 from aop.observe.source import Source
 from aop.observed import Evidence, ObservedOrigin, ObservedZone, Record, Unknown, Unnoted
-from aop.origins import ObjectKey
 from aop.probe import ClientIdentity, Presented
+from aop.terms import ObjectKey
 
 T = TypeVar("T")
 

@@ -11,9 +11,9 @@ from aop.cluster import Cluster, Kind
 from aop.observe.origin import OriginKeepers
 from aop.observe.source import Known, Source
 from aop.observed import Rival, Unknown
-from aop.origins import ObjectKey
 from aop.schema import ascii_name
 from aop.settings import Settings
+from aop.terms import ObjectKey
 
 Manifest = dict[str, Any]
 

@@ -27,10 +27,11 @@ from aop.observe.replicas import ReplicaReader
 from aop.observe.source import Known, Source
 from aop.observe.views import Question, ReplicaMemory, may_serve, observed_replica
 from aop.observed import Configured, LeftOut, ObservedOrigin, ObservedReplica, Unknown, Wildcard
-from aop.origins import Claim, ObjectKey, ingress_nginx
+from aop.origins import ingress_nginx
 from aop.origins.spec import ForeignText
 from aop.probe import ClientIdentity, Paths, Presented, ReplicaAddress
 from aop.settings import Settings
+from aop.terms import Claim, ObjectKey, is_host
 
 Manifest = dict[str, Any]
 
@@ -406,7 +407,7 @@ class OriginKeeper:
         impossible = {
             host: "no DNS name has a label of more than 63 characters, so that no visitor can ask for it"
             for host in named
-            if not ingress_nginx.is_host(host)
+            if not is_host(host)
         }
         left_out = tuple(LeftOut(host, why) for host, why in sorted({**long, **impossible}.items()))
         return tuple(sorted(named - long.keys() - impossible.keys())), left_out

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from aop.observed import HostBehaviour, ObservedReplica
-from aop.origins import Claim, Mode, ingress_nginx
+from aop.origins import ingress_nginx
 from aop.probe import ClientIdentity, Failure, FailureKind, Paths, Presented
+from aop.terms import Claim, Mode
 
 SETTLED_AFTER_S = 0.5
 KEPT = timedelta(minutes=10)

@@ -21,8 +21,8 @@ from aop.observe.arrivals import begun_again
 from aop.observe.look import BLOCKED_RECHECK_S, Look, settling
 from aop.observe.memory import CloudflareMemory, Memory
 from aop.observed import ObservedZone, Unknown
-from aop.origins import Pin
 from aop.settings import Settings
+from aop.terms import Pin
 
 log = logging.getLogger("aop")
 

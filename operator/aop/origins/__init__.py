@@ -3,7 +3,3 @@
 `aop.plan` decides in terms of `Mode`, `Pin` and `Claim` only; a kind's package turns claims into
 the fields of the objects that the kind is configured by, and those objects back into claims.
 """
-
-from aop.origins.claims import Claim, Mode, ObjectKey, Pin, covers
-
-__all__ = ["Claim", "Mode", "ObjectKey", "Pin", "covers"]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from aop.origins.claims import ObjectKey
 from aop.schema import LabelName, Model, ObjectName, Rule
+from aop.terms import ObjectKey
 
 
 class Trust(StrEnum):

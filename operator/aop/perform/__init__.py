@@ -25,13 +25,14 @@ from aop.errors import Transient
 from aop.observe.memory import KeptNote, Memory
 from aop.observe.origin import OriginKeepers
 from aop.observed import Observed, Unnoted
-from aop.origins import Claim, Mode, ObjectKey, ingress_nginx
+from aop.origins import ingress_nginx
 from aop.origins.spec import ForeignText
 from aop.perform.keys import KeyWriter
 from aop.perform.zone import ZoneWriter
 from aop.plan.facts import replicas
 from aop.record import dump
 from aop.steps import Delete, Effect, Issue, Note, Promote, Publish, SetEnabled, Upload, Withdraw
+from aop.terms import Claim, Mode, ObjectKey
 
 
 def _check_noted(manifest: dict[str, Any], pull: AuthenticatedOriginPull, text: str) -> None:

@@ -14,7 +14,6 @@ from aop.clock import Clock
 from aop.cluster import Cluster, Conflict, Kind
 from aop.errors import Transient
 from aop.observe.memory import Memory
-from aop.origins import ObjectKey, Pin
 from aop.pki import (
     AUTHORITY_TYPE,
     LEAF_TYPE,
@@ -32,6 +31,7 @@ from aop.pki import (
     with_next,
 )
 from aop.steps import Promote
+from aop.terms import ObjectKey, Pin
 
 
 class KeyWriter:

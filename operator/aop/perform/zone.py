@@ -23,10 +23,10 @@ from aop.errors import AopError, Blocked, Reason, Transient
 from aop.observe.memory import Memory
 from aop.observe.zone import changed, follow
 from aop.observed import ENABLED, Observed
-from aop.origins import Pin
 from aop.perform.keys import key_secret
 from aop.pki import Slot, read_keyed_leaf
 from aop.steps import Delete, SetEnabled, Upload
+from aop.terms import Pin
 
 UNLISTED_S = 60.0
 """For how long Cloudflare may call a certificate known before its list, which lags by up to a

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from aop.origins import Pin
 from aop.pki.keys import unpresentable
 from aop.pki.parsing import Unreadable, blocks, guarded
+from aop.terms import Pin
 
 GENERATION = "generation-"
 """What precedes an authority's own digest in its second organizational unit: that it is of our

@@ -15,12 +15,12 @@ from enum import StrEnum
 from typing import Any
 
 from aop.errors import Blocked, Reason
-from aop.origins import ObjectKey
 from aop.pki import certificates, keys
 from aop.pki.certificates import GENERATION, Leaf, ReadCertificate, fault_in_chain
 from aop.pki.issuing import Authority, KeyedLeaf
 from aop.pki.parsing import decoded, encoded
 from aop.pki.source import KeySecret
+from aop.terms import ObjectKey
 
 LEAF_TYPE = "kubernetes.io/tls"
 AUTHORITY_TYPE = "Opaque"

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pydantic import SecretBytes
 
 from aop.errors import Blocked, Reason
-from aop.origins import ObjectKey
 from aop.pki import certificates, keys
 from aop.pki.certificates import ReadCertificate
 from aop.pki.parsing import Unreadable, decoded
+from aop.terms import ObjectKey
 
 WRITE_AGAIN = "let what fills the Secret, such as cert-manager, write it again"
 """The remedy where nothing better is known."""

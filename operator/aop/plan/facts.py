@@ -29,8 +29,8 @@ from aop.observed import (
     ObservedZone,
     Unknown,
 )
-from aop.origins import Claim, Mode, Pin, covers
 from aop.steps import Block, Note, Publish, Step, Wait
+from aop.terms import Claim, Mode, Pin, covers
 
 SOON_S = 2.0
 """When to look again at what finishes within seconds."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from aop.errors import Reason
 from aop.observed import CertificateState, Observed, ObservedKeyPair, ObservedZone
-from aop.origins import Mode, Pin
 from aop.plan.facts import (
     claim_of,
     configured,
@@ -22,6 +21,7 @@ from aop.plan.facts import (
 )
 from aop.plan.prove import waiting_for_proof
 from aop.steps import Delete, Note, Promote, Step, Wait, Withdraw
+from aop.terms import Mode, Pin
 
 
 def retired_certificates_are_gone(o: Observed) -> Step | None:

@@ -18,7 +18,6 @@ from aop.observed import (
     Overwritten,
     Unknown,
 )
-from aop.origins import Claim, Mode, Pin
 from aop.plan.facts import (
     accepted_everywhere,
     anybody_refuses,
@@ -46,6 +45,7 @@ from aop.plan.facts import (
     with_wildcards,
 )
 from aop.steps import Block, Delete, Issue, Note, SetEnabled, Step, Upload, Wait
+from aop.terms import Claim, Mode, Pin
 
 
 def origins_answer(o: Observed) -> Step | None:

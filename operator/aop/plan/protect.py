@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 
 from aop.observed import REFUSED, HoldOff, Observed, ObservedOrigin, ObservedZone, RejectedClaim
-from aop.origins import Claim, Mode
 from aop.plan.facts import (
     anybody_refuses,
     arrives_with,
@@ -36,6 +35,7 @@ from aop.plan.facts import (
     was_rejected,
 )
 from aop.steps import Note, Publish, SetEnabled, Step, Withdraw
+from aop.terms import Claim, Mode
 
 MOST_HOLD_OFFS = 32
 """Hosts that are held off by themselves at the same time, as far as the record remembers them."""

@@ -20,7 +20,6 @@ from aop.observed import (
     ObservedOrigin,
     ObservedZone,
 )
-from aop.origins import Mode, Pin
 from aop.plan.facts import (
     accepted_everywhere,
     claim_of,
@@ -44,6 +43,7 @@ from aop.plan.facts import (
     with_wildcards,
 )
 from aop.steps import Delete, Note, Step, Wait
+from aop.terms import Mode, Pin
 
 
 def origins_ask(o: Observed) -> Step | None:

@@ -17,8 +17,8 @@ from aop.plan.facts import (
     unknown,
 )
 from aop.steps import Block, Note, Step, Wait
+from aop.terms.ssl_modes import PRESENTING_SSL_MODES
 
-PRESENTING_SSL_MODES = frozenset({"full", "strict", "origin_pull"})
 """In `off` and `flexible` the edge speaks plaintext to the origin (facts: cloudflare#ssl-modes)."""
 
 

@@ -21,7 +21,6 @@ from aop.observed import (
     ObservedZone,
     Unknown,
 )
-from aop.origins import Mode, Pin
 from aop.plan.facts import (
     claim_of,
     configured,
@@ -32,6 +31,7 @@ from aop.plan.facts import (
 )
 from aop.plan.prepare import put_back_by_others
 from aop.steps import Block, Delete, Publish, SetEnabled, Step, Wait, Withdraw
+from aop.terms import Mode, Pin
 
 
 def origins_refuse_nobody(o: Observed) -> Step | None:

@@ -35,17 +35,14 @@ from aop.origins.ingress_nginx.options import Options
 from aop.origins.ingress_nginx.publishing import publish, withdraw
 from aop.origins.ingress_nginx.rejection import Rejection, rejected_by
 from aop.origins.ingress_nginx.replicas import Replica, readers, replicas, unwatched
-from aop.origins.ingress_nginx.snippets import FIELD_MANAGER, Writer
-from aop.origins.ingress_nginx.stored import CLAIMED_LABEL, WATCH_LABEL, Entry, Stored, read
+from aop.origins.ingress_nginx.snippets import Writer
+from aop.origins.ingress_nginx.stored import Entry, Stored, read
 from aop.origins.ingress_nginx.text import KEYS, render, too_long
-from aop.origins.ingress_nginx.zones import entries, hosts_of_zone, is_host, labels
+from aop.origins.ingress_nginx.zones import entries, hosts_of_zone, labels
 from aop.origins.spec import ForeignText
 
 __all__ = [
-    "CLAIMED_LABEL",
-    "FIELD_MANAGER",
     "KEYS",
-    "WATCH_LABEL",
     "CheckAnswer",
     "Entry",
     "ForeignText",
@@ -59,7 +56,6 @@ __all__ = [
     "gate_path",
     "hosts_of_zone",
     "hosts_under",
-    "is_host",
     "labels",
     "left_open",
     "objections",

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aop.origins.claims import ObjectKey
 from aop.origins.ingress_nginx.lint import objection, pages_in
 from aop.origins.ingress_nginx.options import Options
 from aop.origins.ingress_nginx.snippets import Snippet
 from aop.origins.ingress_nginx.syntax import BLANKS
 from aop.origins.spec import ForeignText
+from aop.terms import ObjectKey
 
 _CONSENT = (
     "Take it out there, or let it stand around our block by pasting this into the origin's ingressNginx in spec.origins: "

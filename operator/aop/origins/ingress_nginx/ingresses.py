@@ -9,8 +9,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from aop.origins.claims import covers
 from aop.origins.ingress_nginx.replicas import Replica
+from aop.terms import covers
 
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 _NAME = re.compile(r"[a-z0-9_-][a-z0-9_.-]*")

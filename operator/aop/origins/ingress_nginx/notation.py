@@ -11,8 +11,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from aop.origins.claims import Claim, Mode, ObjectKey, Pin
-from aop.origins.ingress_nginx.zones import is_host
+from aop.terms import Claim, Mode, ObjectKey, Pin, is_host
 
 _UID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _DEFAULTS: dict[str, Any] = {"e": [], "n": 0, "p": [], "x": []}

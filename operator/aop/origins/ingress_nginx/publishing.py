@@ -1,6 +1,6 @@
 """What to write into the ConfigMap: whole objects to put back with the resourceVersion they were read with.
 
-They are put in the name of `snippets.FIELD_MANAGER`; of two writers who have read the same
+They are put in the name of our field manager (`terms.names`); of two writers who have read the same
 ConfigMap one is refused by the API server, and reads again. The text is always rendered from all
 claims, never taken from what stood there, and stands in place of everything that was ours. Where
 that did not say what the claims say, the others' claims are written as OFF, as they read: putting a
@@ -14,15 +14,12 @@ from copy import deepcopy
 from typing import Any
 
 from aop.errors import Blocked, Reason
-from aop.origins.claims import Claim, Mode
 from aop.origins.ingress_nginx.foreign import name_of, objections
 from aop.origins.ingress_nginx.options import Options
 from aop.origins.ingress_nginx.room import lack_of_room
 from aop.origins.ingress_nginx.snippets import needs_newline, put_together
 from aop.origins.ingress_nginx.stored import (
     ANNOTATIONS,
-    CLAIMED_LABEL,
-    WATCH_LABEL,
     BeforeUs,
     Entry,
     Stored,
@@ -31,6 +28,8 @@ from aop.origins.ingress_nginx.stored import (
 )
 from aop.origins.ingress_nginx.text import HTTP, KEYS, render
 from aop.origins.spec import ForeignText
+from aop.terms import Claim, Mode
+from aop.terms.names import CLAIMED_LABEL, WATCH_LABEL
 
 Json = dict[str, Any]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aop.origins.claims import ObjectKey
+from aop.terms import ObjectKey
 
 _REFERENCE = re.compile(r"\$\$|\$\(([^()]+)\)")
 _TRUE = frozenset({"", "1", "t", "T", "true", "TRUE", "True"})

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from aop.origins.claims import Claim, Mode
 from aop.origins.ingress_nginx.residue import find, same_to_nginx
 from aop.origins.ingress_nginx.syntax import BLANKS
 from aop.origins.ingress_nginx.text import HTTP, KEYS, render
-
-FIELD_MANAGER = "aop-operator"
-"""The field manager that our writes must name, so that `owners` can tell ours from others'."""
+from aop.terms import Claim, Mode
+from aop.terms.names import FIELD_MANAGER
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,25 +18,19 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
-from aop.origins.claims import Claim, Mode
 from aop.origins.ingress_nginx import notation
 from aop.origins.ingress_nginx.check import TOKEN, printed
 from aop.origins.ingress_nginx.snippets import Snippet, take_apart
 from aop.origins.ingress_nginx.text import KEYS, render
+from aop.terms import Claim, Mode
+from aop.terms.names import (
+    CLAIMS_ANNOTATION,
+    FOUND_ANNOTATION,
+    PATH_ANNOTATION,
+    REVISION_ANNOTATION,
+)
 
-CLAIMS_ANNOTATION = "aop-operator.dev/claims"
-"""Every claim, each with its last accepted form, and the size of the session cache that the text
-was rendered with."""
-PATH_ANNOTATION = "aop-operator.dev/path"
-"""The random part of the check path; stays as long as any claim does."""
-REVISION_ANNOTATION = "aop-operator.dev/revision"
-"""Counts our writes; the check path tells it."""
-FOUND_ANNOTATION = "aop-operator.dev/found"
-"""What the last claim puts back: which keys were empty rather than absent, a newline that we added,
-the watch label."""
 ANNOTATIONS = (CLAIMS_ANNOTATION, PATH_ANNOTATION, REVISION_ANNOTATION, FOUND_ANNOTATION)
-CLAIMED_LABEL = "aop-operator.dev/claimed"
-WATCH_LABEL = "aop-operator.dev/watch"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from aop.origins.claims import Claim, Mode
 from aop.origins.ingress_nginx.check import (
     NO_ZONE,
     NONE,
@@ -29,13 +28,13 @@ from aop.origins.ingress_nginx.check import (
 )
 from aop.origins.ingress_nginx.zones import (
     excepted,
-    is_host,
     labels,
     pins_of,
     strictness,
     wildcards,
     zones_by_pattern,
 )
+from aop.terms import Claim, Mode, is_host
 
 HTTP = "http-snippet"
 SERVER = "server-snippet"

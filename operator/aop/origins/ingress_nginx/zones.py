@@ -11,22 +11,12 @@ Two rules settle every overlap:
 
 from __future__ import annotations
 
-import re
 from base64 import b32encode
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from hashlib import sha256
 
-from aop.origins.claims import Claim, Mode, Pin
-
-_HOST = re.compile(
-    r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-)
-
-
-def is_host(name: str) -> bool:
-    """Whether `name` is a lower-case DNS name of at least two labels, or `*.` and one: nothing else may stand in a map."""
-    return len(name) <= 255 and _HOST.fullmatch(name) is not None
+from aop.terms import Claim, Mode, Pin
 
 
 def labels(claims: Collection[Claim]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The words that every origin kind shares: how strict an origin is, which leaves it accepts, and what one object asks of it."""
+"""How strict an origin is, which leaves it accepts, and what one object asks of it: the same words for every origin kind."""
 
 from __future__ import annotations
 
@@ -6,42 +6,11 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
-from typing import NamedTuple
+
+from aop.terms.hostnames import covers
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHA1 = re.compile(r"[0-9a-f]{40}")
-
-
-class ObjectKey(NamedTuple):
-    """Where a namespaced object is; prints as `namespace/name`, the form of every message and of `Claim.owner`."""
-
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
-
-    @classmethod
-    def parse(cls, text: str) -> ObjectKey:
-        """The key printed as `text`; raises ValueError when it is not `namespace/name`."""
-        namespace, slash, name = text.partition("/")
-        if not (namespace and slash and name) or "/" in name:
-            raise ValueError(f"not namespace/name: {text!r}")
-        return cls(namespace, name)
-
-
-def covers(pattern: str, host: str) -> bool:
-    """Whether a hostname pattern of the resource (`www.example.com` or `*.example.com`) holds for a concrete host.
-
-    A wildcard covers every name below it, at any depth, and not the name itself: the meaning of
-    `*.` in nginx's `map … hostnames` and in the `server_name` of a wildcard Ingress, which is what
-    decides about a request.
-    """
-    return (
-        host.endswith(pattern[1:]) and host != pattern[1:]
-        if pattern.startswith("*.")
-        else host == pattern
-    )
 
 
 class Mode(IntEnum):

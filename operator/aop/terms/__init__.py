@@ -1,0 +1,10 @@
+"""The words that every floor above shares: which object, which host, how strict, which leaf, under which names in Kubernetes.
+
+At the bottom, so that nobody has to import an origin kind for a word.
+"""
+
+from aop.terms.claims import Claim, Mode, Pin
+from aop.terms.hostnames import covers, is_host
+from aop.terms.keys import ObjectKey
+
+__all__ = ["Claim", "Mode", "ObjectKey", "Pin", "covers", "is_host"]

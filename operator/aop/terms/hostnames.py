@@ -1,0 +1,28 @@
+"""What a hostname is here, and which hosts a hostname pattern of the resource covers."""
+
+from __future__ import annotations
+
+import re
+
+_HOST = re.compile(
+    r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+)
+
+
+def is_host(name: str) -> bool:
+    """Whether `name` is a lower-case DNS name of at least two labels, or `*.` and one: nothing else may stand in an origin's text."""
+    return len(name) <= 255 and _HOST.fullmatch(name) is not None
+
+
+def covers(pattern: str, host: str) -> bool:
+    """Whether a hostname pattern of the resource (`www.example.com` or `*.example.com`) holds for a concrete host.
+
+    A wildcard covers every name below it, at any depth, and not the name itself: the meaning of
+    `*.` in nginx's `map … hostnames` and in the `server_name` of a wildcard Ingress, which is what
+    decides about a request.
+    """
+    return (
+        host.endswith(pattern[1:]) and host != pattern[1:]
+        if pattern.startswith("*.")
+        else host == pattern
+    )

@@ -1,0 +1,23 @@
+"""Where a Kubernetes object is, and what an origin is configured by."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class ObjectKey(NamedTuple):
+    """Where a namespaced object is; prints as `namespace/name`, the form of every message and of `Claim.owner`."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+    @classmethod
+    def parse(cls, text: str) -> ObjectKey:
+        """The key printed as `text`; raises ValueError when it is not `namespace/name`."""
+        namespace, slash, name = text.partition("/")
+        if not (namespace and slash and name) or "/" in name:
+            raise ValueError(f"not namespace/name: {text!r}")
+        return cls(namespace, name)
