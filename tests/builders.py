@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any
 
 from aop.api import Spec
+from aop.observe.edge import AskedOrigin
 from aop.observed import (
     Arrival,
     Baseline,
@@ -35,14 +36,15 @@ from aop.observed import (
     Record,
     Unknown,
 )
-from aop.terms import Claim, Mode, ObjectKey, Pin
+from aop.origins.ingress_nginx import INGRESS_NGINX
+from aop.terms import Claim, Mode, ObjectKey, Pin, Target
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 ZONE_ID = "0123456789abcdef0123456789abcdef"
 UID = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
 KEY = ObjectKey("edge", "example-com")
-TARGET = ObjectKey("ingress-nginx", "ingress-nginx-controller")
+TARGET = Target("ingressNginx", "ingress-nginx", "ingress-nginx-controller")
 APEX, WWW = HOSTS = ("example.com", "www.example.com")
 REVISION = 7
 AS_IT_IS: Mapping[str, Any] = MappingProxyType({})
@@ -154,6 +156,7 @@ def origin(
         name="public",
         target=TARGET,
         configured=said,
+        words=INGRESS_NGINX.words(TARGET),
         readers=2,
         replicas=(replica("pod-1", behaviour), replica("pod-2", behaviour)),
         hosts=HOSTS,
@@ -251,3 +254,10 @@ def observed(
 
 
 _spec, _zone, _evidence = spec, zone, evidence
+
+
+def asked_at(
+    seen: ObservedOrigin, path: str | None, only: frozenset[str] | None = None
+) -> AskedOrigin:
+    """An ingress-nginx origin, asked about through the edge at this path."""
+    return AskedOrigin(seen, path, INGRESS_NGINX.refuses_arrival, only)

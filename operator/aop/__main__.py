@@ -30,7 +30,7 @@ from aop.handlers import Loops, kopf_settings, register
 from aop.metrics import Metrics
 from aop.observe import Observer
 from aop.observe.edge import EdgeReader
-from aop.observe.origin import OriginKeepers
+from aop.observe.origins import OriginKeepers
 from aop.observe.replicas import ReplicaReader
 from aop.observe.zone import ZoneReader
 from aop.orphans import Orphans
@@ -143,7 +143,7 @@ async def run(settings: Settings, clock: Clock) -> None:
             cluster, observer, performer, clock, metrics, settings.trace_file, home
         )
         await serve_metrics(stack, settings, metrics)
-        orphans = Orphans(cluster, performer, settings)
+        orphans = Orphans(cluster, origins, settings)
         looking = asyncio.create_task(orphans.run())
         stack.callback(looking.cancel)
         announcing = asyncio.create_task(announce(cluster, home, settings, clock))

@@ -19,7 +19,7 @@ from aop.api import FINALIZER, GROUP, PLURAL, ROTATE_ANNOTATION, VERSION, WATCH_
 from aop.clock import Clock
 from aop.observe import Observer
 from aop.observe.memory import Memory
-from aop.observe.origin import OriginKeepers
+from aop.observe.origins import OriginKeepers
 from aop.orphans import Orphans
 from aop.reconcile import Reconciler
 from aop.settings import Settings
@@ -81,7 +81,7 @@ class Loops:
         """
         if uid not in self._slots:
             self._slots[uid] = Loop(Memory(uid=uid))
-            self.origins.forget_ingresses()
+            self.origins.forget_what_is_served()
         return self._slots[uid]
 
     def drop(self, uid: str) -> None:

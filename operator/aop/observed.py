@@ -15,7 +15,8 @@ from typing import Any
 
 from aop.api import Spec
 from aop.errors import Reason
-from aop.terms import Claim, Mode, ObjectKey, Pin
+from aop.origins.kind import Capabilities, Words
+from aop.terms import Claim, Mode, ObjectKey, Pin, Target
 
 NONE = "none"
 """What an answer says that came without a client certificate."""
@@ -71,7 +72,7 @@ class HoldOff:
 
 @dataclass(frozen=True, slots=True)
 class RejectedClaim:
-    """A controller's own words have rejected a claim `times` times; it is not tried again before `until`."""
+    """An origin's own words have rejected a claim `times` times; it is not tried again before `until`."""
 
     digest: str
     """`aop.plan.facts.digest` of the claim with the foreign text around it."""
@@ -93,10 +94,10 @@ class Record:
     uploaded: tuple[Pin, ...] = ()
     """Every leaf that Cloudflare may hold by our doing; sorted. A leaf enters before its upload and
     leaves once it is surely gone."""
-    claimed: tuple[ObjectKey, ...] = ()
-    """Every ConfigMap that may carry our claim; sorted."""
+    claimed: tuple[Target, ...] = ()
+    """Every origin that may carry our claim; sorted."""
     rejected: tuple[RejectedClaim, ...] = ()
-    """Claims that a controller has rejected; each is tried again after a pause that grows."""
+    """Claims that an origin has rejected; each is tried again after a pause that grows."""
     hold_offs: tuple[HoldOff, ...] = ()
     """At most one per host, and one for all of them; sorted by host."""
     flushes: tuple[datetime, ...] = ()
@@ -276,7 +277,7 @@ class ObservedReplica:
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """What an origin's ConfigMap says of us."""
+    """What the object that an origin is configured by says of us."""
 
     revision: int = 0
     claim_since: int | None = None
@@ -336,21 +337,24 @@ class ObservedOrigin:
     """One origin of the spec, or one that was claimed and has left the spec (`wanted` is then False)."""
 
     name: str
-    target: ObjectKey
+    target: Target
     configured: Configured | Unknown | None
-    """None: the ConfigMap does not exist."""
+    """None: the object that carries our claims does not exist."""
     wanted: bool = True
+    words: Words = field(default_factory=Words)
+    """How messages speak of it."""
+    capabilities: Capabilities = field(default_factory=Capabilities)
     allowed: bool = True
-    """The operator's allow-list holds this ConfigMap."""
+    """The operator's allow-list holds that object."""
     readers: int = 0
-    """Controllers (pods) that read it, Ready or not."""
+    """Pods that read it, Ready or not."""
     replicas: tuple[ObservedReplica, ...] | Unknown = ()
     hosts: tuple[str, ...] = ()
     """In-scope hosts that it serves; sorted."""
     wildcards: tuple[Wildcard, ...] = ()
     """Wildcards in scope that it serves; sorted."""
     open: tuple[str, ...] = ()
-    """What reaches the same Services on this controller by names that are not in scope, in
+    """What reaches the same Services on this origin by names that are not in scope, in
     sentences."""
     left_out: tuple[LeftOut, ...] = ()
     """Hosts that its text cannot carry, or that no client can ask for; sorted."""
@@ -360,9 +364,9 @@ class ObservedOrigin:
     """Hosts at which requests succeed today and would be refused as soon as the zone presents our
     certificate."""
     rejected: str | None = None
-    """The controller's own words that name a line of ours in the current text."""
+    """The origin's own words that name a line of ours in the current text."""
     stuck: str | None = None
-    """The controller takes no text at present because of something that is not ours: its own words.
+    """The origin takes no text at present because of something that is not ours: its own words.
     One that is only slow is not."""
     overwritten: Overwritten | None = None
     stale: str | None = None

@@ -1,7 +1,7 @@
 """Claims whose object is gone: somebody has taken its finalizer off by hand, so no removal ever ran and the origin still refuses.
 
-Looked for at start, hourly, and soon after an object has vanished; found by the label on the
-ConfigMaps, so also when no object is left. A orphaned claim is relaxed first and taken out a minute
+Looked for at start, hourly, and soon after an object has vanished; found by the label on what
+carries claims, so also when no object is left. An orphaned claim is relaxed first and taken out a minute
 later, when every replica has followed. What its zone holds at Cloudflare stays there: the token is
 not known any more.
 """
@@ -15,23 +15,25 @@ from http import HTTPStatus
 from typing import Any
 
 from aop.api import CLAIMED_LABEL
-from aop.cluster import Cluster, ClusterError, Kind
-from aop.origins import ingress_nginx
-from aop.perform import Performer
+from aop.cluster import Cluster, ClusterError
+from aop.observe.origins import OriginKeepers
+from aop.origins.kind import OriginKind
+from aop.origins.kinds import KINDS
 from aop.settings import Settings
-from aop.terms import Claim, Mode, ObjectKey
+from aop.terms import Claim, Kind, Mode, ObjectKey, Target
 
 log = logging.getLogger("aop")
+Manifest = dict[str, Any]
 
 HOURLY_S = 3600.0
 
 
 class Orphans:
-    """looks for orphaned claims; built once per process."""
+    """Looks for orphaned claims; built once per process."""
 
-    def __init__(self, cluster: Cluster, performer: Performer, settings: Settings) -> None:
+    def __init__(self, cluster: Cluster, origins: OriginKeepers, settings: Settings) -> None:
         self._cluster = cluster
-        self._performer = performer
+        self._origins = origins
         self._namespaces = settings.watch_namespaces
         self._config_maps = settings.ingress_config_maps
         self._again_s = settings.recheck_s
@@ -65,45 +67,59 @@ class Orphans:
 
         Raises `ClusterError`.
         """
-        # ConfigMaps first: a claim that is written afterwards belongs to an object that the list of
+        # The claims first: one that is written afterwards belongs to an object that the list of
         # objects then has.
-        claimed = await self._claimed()
+        claimed = [
+            (kind, carrier) for kind in KINDS.values() for carrier in await self._carriers(kind)
+        ]
         namespaces = self._namespaces or (None,)
         living = {
             pull["metadata"]["uid"]
             for each in namespaces
             for pull in await self._cluster.list(Kind.AUTHENTICATED_ORIGIN_PULL, each)
         }
-        found = False
-        for config_map in claimed:
-            for claim in orphaned_claims(config_map, living, self._namespaces):
-                found = True
-                log.warning(
-                    "ConfigMap %s/%s has a claim of %s, which is gone: %s",
-                    *(config_map["metadata"][part] for part in ("namespace", "name")),
-                    claim.owner,
-                    "it refuses nobody from now on" if claim.mode > Mode.OFF else "it is taken out",
-                )
-                await self._performer.relax_orphaned(config_map, claim)
-                break  # the next one is written on top of this write, at the next look
-        return found
+        left = [await self._relax_one(kind, carrier, living) for kind, carrier in claimed]
+        return any(left)
 
-    async def _claimed(self) -> list[dict[str, Any]]:
-        """The ConfigMaps that carry claims, as far as we may look: by the label, or by name where only some are ours to write."""
-        if not self._config_maps:
-            return await self._cluster.list(Kind.CONFIG_MAP, labels=f"{CLAIMED_LABEL}=true")
+    async def _relax_one(self, kind: OriginKind, carrier: Manifest, living: set[str]) -> bool:
+        """Bring one claim a step further, whether there are more or not: the next one is written on top of that, at the next look."""
+        metadata = carrier["metadata"]
+        target = Target(kind.name, metadata["namespace"], metadata["name"])
+        claims = orphaned_claims(kind, target, carrier, living, self._namespaces)
+        for claim in claims[:1]:
+            log.warning(
+                "%s has a claim of %s, which is gone: %s",
+                kind.words(target).place,
+                claim.owner,
+                "it refuses nobody from now on" if claim.mode > Mode.OFF else "it is taken out",
+            )
+            await self._origins.of(target).relax_orphaned(carrier, claim)
+        return bool(claims)
+
+    async def _carriers(self, kind: OriginKind) -> list[Manifest]:
+        """What carries claims of a kind, as far as we may look: by the label, or by name where only some are ours to write."""
+        label = f"{CLAIMED_LABEL}={kind.name}"
+        if not self._config_maps or kind.carried_by is not Kind.CONFIG_MAP:
+            return await self._cluster.list(kind.carried_by, labels=label)
         named = [ObjectKey(*name.split("/")) for name in self._config_maps]
+        read = [await self._cluster.fetch(kind.carried_by, key) for key in named]
         return [
-            found for key in named if (found := await self._cluster.fetch(Kind.CONFIG_MAP, key))
+            one
+            for one in read
+            if one and (one["metadata"].get("labels") or {}).get(CLAIMED_LABEL) in {None, kind.name}
         ]
 
 
 def orphaned_claims(
-    config_map: Mapping[str, Any], living: set[str], namespaces: Iterable[str] = ()
+    kind: OriginKind,
+    target: Target,
+    carrier: Mapping[str, Any],
+    living: set[str],
+    namespaces: Iterable[str] = (),
 ) -> list[Claim]:
-    """The claims in `config_map` of objects that are not among `living` (uids), where we would know it. Pure."""
+    """The claims in `carrier` of objects that are not among `living` (uids), where we would know it. Pure."""
     served = set(namespaces)
-    claims = ingress_nginx.read(config_map).claims
+    claims = kind.site(target, {kind.carrier(target): (carrier,)}).published.claims
     return [
         claim
         for uid, claim in sorted(claims.items())

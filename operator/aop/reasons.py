@@ -21,7 +21,7 @@ class Fault(StrEnum):
     CLOUDFLARE = "cloudflare"
     """What is set, missing or in the way at Cloudflare."""
     CLUSTER = "cluster"
-    """The controller, its ConfigMap, its pods, and what others have put there."""
+    """The origins, what configures them, their pods, and what others have put there."""
     OPERATOR = "operator"
     """This operator: a bug."""
     NOBODY = "nobody"
@@ -168,22 +168,22 @@ class Reason(StrEnum):
         Fault.CLOUDFLARE,
     )
     # Origins
-    CONFIG_MAP_NOT_FOUND = (
-        "ConfigMapNotFound",
-        "An origin's ConfigMap does not exist.",
-        "Create the ConfigMap, or correct `configMapRef`",
+    ORIGIN_NOT_FOUND = (
+        "OriginNotFound",
+        "What an origin is configured by does not exist.",
+        "Create what the message names, or correct the reference to it",
         Fault.USER,
     )
-    CONFIG_MAP_NOT_ALLOWED = (
-        "ConfigMapNotAllowed",
-        "The operator's allow-list of ConfigMaps does not hold this one.",
-        "Add the ConfigMap to the chart's value `ingressConfigMaps` (without Helm: to `AOP_INGRESS_CONFIG_MAPS`, and to a Role)",
+    ORIGIN_NOT_ALLOWED = (
+        "OriginNotAllowed",
+        "The operator's allow-list does not hold what the origin is configured by.",
+        "Add it to the allow-list that the message names, and give the operator the right to write it",
         Fault.CLUSTER,
     )
-    CONFIG_MAP_FULL = (
-        "ConfigMapFull",
-        "An origin's ConfigMap has no room for what the object asks: its annotations or its texts come near to what Kubernetes takes.",
-        "Take what the message names out of the ConfigMap, or give some zones a controller of their own",
+    ORIGIN_FULL = (
+        "OriginFull",
+        "What an origin is configured by has no room for what the object asks: it comes near to what Kubernetes takes.",
+        "Take out what the message names, or give some zones an origin of their own",
         Fault.CLUSTER,
     )
     FOREIGN_CONFIGURATION = (
@@ -194,26 +194,26 @@ class Reason(StrEnum):
     )
     NO_CONTROLLER = (
         "NoController",
-        "No pod names this ConfigMap in `--configmap`, so nobody reads it and it is never written.",
-        "Correct `configMapRef`",
+        "Nobody reads what the origin is configured by, so it is never written.",
+        "Do what the message says: it names what nobody reads, and how they would",
         Fault.USER,
     )
     NO_REPLICAS = (
         "NoReplicas",
-        "The controller has no Ready replica that could be asked what it does.",
-        "Look at the controller's pods",
+        "The origin has no Ready replica that could be asked what it does.",
+        "Look at the origin's pods",
         Fault.CLUSTER,
     )
     CONTROLLER_STUCK = (
         "ControllerStuck",
-        "The controller takes no configuration because of a line that is not ours; the message quotes the controller.",
+        "The origin takes no configuration because of a line that is not ours; the message quotes its own words.",
         "Correct the line that the message quotes",
         Fault.CLUSTER,
     )
     HOSTNAME_TOO_LONG = (
         "HostnameTooLong",
-        "No hostname in scope fits the controller's `map-hash-bucket-size`, or can be asked for by any client.",
-        "Raise `map-hash-bucket-size` in the controller's ConfigMap",
+        "No hostname in scope fits what the origin can carry, or can be asked for by any client.",
+        "Do what the message says: it names the limit, and where it is raised",
         Fault.CLUSTER,
     )
     NO_HOSTS = (
@@ -225,13 +225,13 @@ class Reason(StrEnum):
     ORIGIN_UNREACHABLE = (
         "OriginUnreachable",
         "The operator's own requests do not reach a replica.",
-        "Let the operator's pod reach the controller's pods on their http and https ports",
+        "Let the operator's pod reach the origin's pods on their http and https ports",
         Fault.CLUSTER,
     )
     TEXT_REJECTED = (
         "TextRejected",
-        "The controller rejected our configuration text (`nginx -t`); it was withdrawn, and is tried again by itself.",
-        "See the Warning RELOAD Events of the controller's pods",
+        "The origin rejected our configuration text; it was withdrawn, and is tried again by itself.",
+        "Look where the message says that the origin's own words are",
         Fault.OPERATOR,
     )
     # Progress

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aop.observed import Baseline, HoldOff, Record, RejectedClaim
-from aop.terms import ObjectKey, Pin
+from aop.terms import Pin, Target
 
 
 def dump(record: Record) -> str:
@@ -30,7 +30,7 @@ def dump(record: Record) -> str:
             [pin.sha256, pin.sha1, _seconds(pin.not_before), _seconds(pin.not_after)]
             for pin in record.uploaded
         ],
-        "claimed": [str(key) for key in record.claimed],
+        "claimed": [str(target) for target in record.claimed],
         "rejected": [
             [one.digest, one.times, _seconds(one.since), _whole(one.until)]
             for one in record.rejected
@@ -70,7 +70,7 @@ def load(text: str | None) -> Record:
             zone_id=_text(fields["zone"]) if "zone" in fields else None,
             baseline=Baseline(_flag(found["enabled"]), _texts(found["foreign"])) if found else None,
             uploaded=tuple(sorted(_pin(*pin) for pin in _list(fields.get("uploaded")))),
-            claimed=tuple(sorted(ObjectKey.parse(key) for key in _texts(fields.get("claimed")))),
+            claimed=tuple(sorted(Target.parse(target) for target in _texts(fields.get("claimed")))),
             rejected=tuple(
                 RejectedClaim(_text(digest), int(times), _time(since), _time(until))
                 for digest, times, since, until in _list(fields.get("rejected"))

@@ -13,7 +13,7 @@ from typing import Literal
 
 from aop.errors import Reason
 from aop.observed import Record
-from aop.terms import Claim, ObjectKey, Pin
+from aop.terms import Claim, Pin, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,10 @@ class Promote:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """Write our claim into the origin's ConfigMap, as a new revision."""
+    """Write our claim for an origin, as a new revision."""
 
     origin: str
-    target: ObjectKey
+    target: Target
     claim: Claim
     why: str
 
@@ -69,10 +69,10 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """Take our claim out of the origin's ConfigMap; the last claim takes the block out."""
+    """Take our claim out of an origin; the last claim takes all of our text out."""
 
     origin: str
-    target: ObjectKey
+    target: Target
 
     def __str__(self) -> str:
         return f"take our claim out of origin {self.origin}"

@@ -14,7 +14,10 @@ from typing import Any
 
 from aop.api import Algorithm, Status
 from aop.observed import Observed
-from aop.origins.ingress_nginx import ForeignText, publish, read, render
+from aop.origins.ingress_nginx.publishing import publish
+from aop.origins.ingress_nginx.spec import ForeignText
+from aop.origins.ingress_nginx.stored import read
+from aop.origins.ingress_nginx.text import render
 from aop.pki.keys import generate
 from aop.plan import next_step
 from aop.status import status_of

@@ -211,7 +211,7 @@ def story(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Stor
             with DeployedOperator(plane, folder):
                 scene.apply(namespace=NAMESPACE, origins=[origin(OTHER)])
                 told.refused = scene.until_condition(
-                    reason="ConfigMapNotAllowed", namespace=NAMESPACE, within_s=60
+                    reason="OriginNotAllowed", namespace=NAMESPACE, within_s=60
                 )
                 told.unserved.append(scene.object(namespace=ELSEWHERE))
             told.asked = plane.audit(ACCOUNT)[before:]

@@ -14,22 +14,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from aop.origins.ingress_nginx import (
-    ForeignText,
-    Replica,
-    check_path,
-    gate_path,
-    labels,
-    parse,
-    publish,
-    read,
-    rejected_by,
-    render,
-    too_long,
-)
-from aop.origins.ingress_nginx.check import NO_ZONE, NONE, OTHER, CheckAnswer
+from aop.origins.check import NO_ZONE, NONE, OTHER, CheckAnswer, check_path, gate_path, parse
 from aop.origins.ingress_nginx.lint import objection, pages_in
-from aop.origins.ingress_nginx.text import HTTP, SERVER
+from aop.origins.ingress_nginx.publishing import publish
+from aop.origins.ingress_nginx.rejection import rejected_by
+from aop.origins.ingress_nginx.replicas import Controller
+from aop.origins.ingress_nginx.spec import ForeignText
+from aop.origins.ingress_nginx.stored import read
+from aop.origins.ingress_nginx.text import HTTP, SERVER, render, too_long
+from aop.origins.ingress_nginx.zones import labels
 from aop.terms import Claim, Mode, ObjectKey, Pin
 from sandbox.ports import free_port
 from sandbox.text_nginx import LOGGABLE, Said, TextNginx, ask, client_context
@@ -773,7 +766,7 @@ def test_server_snippet_alone_serves_everybody_and_tells_no_zone(
         assert parse(nginx.https(WWW, CHECK).body) is None
 
 
-REPLICA = Replica(ObjectKey("ingress-nginx", "one"), "uid-one", ready=True, ip="192.0.2.1")
+REPLICA = Controller(ObjectKey("ingress-nginx", "one"), "uid-one", ready=True, ip="192.0.2.1")
 LONG = f"{'l' * 50}.example.com"
 DOUBLED = "both keys twice"
 

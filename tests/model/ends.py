@@ -103,7 +103,7 @@ def true_of(reason: str, w: World, z: int, s: Setting) -> bool:
         Reason.TOKEN_REJECTED: zone.access == REJECTED,
         Reason.WAITING_FOR_CLOUDFLARE: zone.access == DOWN,
         Reason.SSL_MODE_TOO_LOW: not zone.ssl,
-        Reason.CONFIG_MAP_NOT_FOUND: any(
+        Reason.ORIGIN_NOT_FOUND: any(
             o.text is None and zone.spec.origins >> i & 1 for i, o in enumerate(w.origins)
         ),
         Reason.FOREIGN_CERTIFICATE: not zone.spec.replace_foreign and somebody_elses(zone, s),

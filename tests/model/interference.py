@@ -67,7 +67,7 @@ ILLS = {
     "the other objects cannot be listed": "TransientError",
     "the text of others must not stand beside ours": "ForeignConfiguration",
     "a hostname is too long": "HostnameTooLong",
-    "the ConfigMap is not allowed": "ConfigMapNotAllowed",
+    "the ConfigMap is not allowed": "OriginNotAllowed",
     "the ConfigMap cannot be read": "TransientError",
     "no host is known": "NoHosts",
     "a pod cannot be reached": "OriginUnreachable",

@@ -53,7 +53,7 @@ from aop.steps import (
     Withdraw,
 )
 from aop.terms import Claim as RealClaim
-from aop.terms import Mode, ObjectKey, Pin
+from aop.terms import Mode, ObjectKey, Pin, Target
 from model.observation import SeenOrigin, SeenReplica, Sight, looked_at
 from model.world import (
     BEGUN,
@@ -77,7 +77,10 @@ from model.world import (
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 ZONES = ("example.com", "example.net")
-TARGETS = (ObjectKey("ingress-nginx", "public"), ObjectKey("ingress-nginx", "internal"))
+TARGETS = (
+    Target("ingressNginx", "ingress-nginx", "public"),
+    Target("ingressNginx", "ingress-nginx", "internal"),
+)
 ORIGINS = ("public", "internal")
 SHA = {v: f"{v:02x}" * 32 for v in VALUES}
 WHO = {sha: v for v, sha in SHA.items()} | {NONE: N, OTHER: F, REFUSED: R}

@@ -24,7 +24,7 @@ from aop.cloudflare import Access, Cloudflare, Priority
 from aop.cluster import Cluster, Kind
 from aop.errors import AopError, Blocked, Reason, Transient
 from aop.observe.memory import Memory
-from aop.observe.origin import OriginKeepers
+from aop.observe.origins import OriginKeepers
 from aop.observe.zone import ZoneReader
 from aop.observed import Observed, ObservedZone
 from aop.perform import Performer

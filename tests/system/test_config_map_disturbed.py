@@ -84,7 +84,7 @@ def test_a_config_map_that_is_deleted_is_named_and_one_that_comes_back_is_worked
     with scene.visitors(redirects=True) as visitors:
         before = scene.sandbox.config_map()
         scene.plane.http.delete(PATH).raise_for_status()
-        told = scene.until_condition("Ready", "False", "ConfigMapNotFound", within_s=WITHIN_S)
+        told = scene.until_condition("Ready", "False", "OriginNotFound", within_s=WITHIN_S)
         assert f"{CONTROLLER_NAMESPACE}/{CONFIG_MAP}" in told["message"]
         data = {key: value for key, value in before["data"].items() if key not in SNIPPETS}
         metadata = {"name": CONFIG_MAP, "namespace": CONTROLLER_NAMESPACE}

@@ -485,7 +485,7 @@ CASES = (
     ),
     Case(
         "no-config-map",
-        "ConfigMapNotFound",
+        "OriginNotFound",
         (f"{{name}}/{CONFIG_MAP}", "public", "configMapRef"),
         place_for_a_controller,
         Ground.controller,
@@ -493,7 +493,7 @@ CASES = (
     ),
     Case(
         "not-allowed",
-        "ConfigMapNotAllowed",
+        "OriginNotAllowed",
         (f"{{name}}/{ALLOWED}", "AOP_INGRESS_CONFIG_MAPS"),
         nothing,
         reference_is_corrected,

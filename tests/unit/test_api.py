@@ -22,8 +22,9 @@ from aop.api import (
     timedelta_of,
 )
 from aop.errors import Blocked, Reason
+from aop.origins.ingress_nginx.spec import ForeignText
 from aop.schema import ascii_name
-from aop.terms import Mode, covers
+from aop.terms import Mode, Target, covers
 from sandbox import corpus
 
 KEY = ObjectKey("edge", "example-com")
@@ -83,12 +84,11 @@ def test_every_default_is_applied() -> None:
     assert got.verification.window_duration == timedelta(seconds=180)
     assert got.deletion_policy is api.DeletionPolicy.RESTORE
     assert got.origins[0].kind == "ingressNginx"
-    assert got.origins[0].target == ObjectKey("ingress-nginx", "ingress-nginx-controller")
-    assert got.origins[0].ingress_nginx is not None
-    assert (got.origins[0].ingress_nginx.trust, got.origins[0].ingress_nginx.foreign_text) == (
-        api.Trust.PIN,
-        api.ForeignText.REFUSE,
+    assert got.origins[0].target == Target(
+        "ingressNginx", "ingress-nginx", "ingress-nginx-controller"
     )
+    assert got.origins[0].ingress_nginx is not None
+    assert got.origins[0].ingress_nginx.foreign_text is ForeignText.REFUSE
     assert got.alerts is None
     assert not got.suspend
 

@@ -12,7 +12,7 @@ import pytest
 
 from aop.api import Status
 from aop.clock import Clock
-from aop.observe.edge import AskedOrigin, EdgeReader
+from aop.observe.edge import EdgeReader
 from aop.observe.memory import Cached, Memory
 from aop.observed import (
     NONE,
@@ -35,6 +35,7 @@ from builders import (
     HOSTS,
     LEAF,
     NOW,
+    asked_at,
     at,
     certificate,
     claim,
@@ -138,7 +139,7 @@ async def test_the_edge_is_asked_at_its_cadence_whoever_sets_the_clock(step: tim
     reader, memory = EdgeReader(cast("EdgeProbe", edge), 10.0, 20.0, clock), Memory()
     for _ in range(6):
         await reader.read(
-            (AskedOrigin(origin(hosts=(APEX,)), "/check"),),
+            (asked_at(origin(hosts=(APEX,)), "/check"),),
             timedelta(seconds=180),
             memory,
             until_s=clock.monotonic_s() + 2,

@@ -33,10 +33,10 @@ async def test_an_answer_that_is_no_object_is_a_failed_call(text: str) -> None:
         cluster = Cluster(client)
         try:
             for call in (
-                cluster.fetch(Kind.CONFIG_MAP, TARGET),
+                cluster.fetch(Kind.CONFIG_MAP, TARGET.key),
                 cluster.list(Kind.POD, TARGET.namespace),
                 cluster.create(Kind.EVENT, TARGET.namespace, {"metadata": {"name": "x"}}),
-                cluster.merge(Kind.CONFIG_MAP, TARGET, {"data": {}}),
+                cluster.merge(Kind.CONFIG_MAP, TARGET.key, {"data": {}}),
             ):
                 with pytest.raises(ClusterError, match="the answer is no object, or was cut short"):
                     await call

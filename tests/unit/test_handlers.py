@@ -15,7 +15,7 @@ from aop.cluster import Cluster, Kind
 from aop.handlers import Loop, Loops, kopf_settings, references, register
 from aop.observe import Observer
 from aop.observe.edge import EdgeReader
-from aop.observe.origin import OriginKeepers
+from aop.observe.origins import OriginKeepers
 from aop.observe.replicas import ReplicaReader
 from aop.observe.source import Source
 from aop.observe.zone import ZoneReader
@@ -43,14 +43,14 @@ def spec(**fields: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("raw", "named"),
     [
-        (spec(), {TOKEN, GENERATED, TARGET}),
+        (spec(), {TOKEN, GENERATED, TARGET.key}),
         (
             spec(certificate={"generate": {"secretName": "keys"}}),
-            {TOKEN, ObjectKey("edge", "keys"), TARGET},
+            {TOKEN, ObjectKey("edge", "keys"), TARGET.key},
         ),
         (
             spec(certificate={"secretRef": {"name": "theirs"}}),
-            {TOKEN, ObjectKey("edge", "theirs"), GENERATED, TARGET},
+            {TOKEN, ObjectKey("edge", "theirs"), GENERATED, TARGET.key},
         ),
         (spec(origins=[]), {TOKEN, GENERATED}),
         (
@@ -128,7 +128,7 @@ def test_kopfs_copies_of_the_memo_are_the_memo() -> None:
 async def test_whoever_names_what_changed_is_woken_and_reads_it_anew() -> None:
     found, read = slots(), Counter[str]()
     mine, other = found.slot(UID), found.slot(OTHER_UID)
-    mine.references, other.references = frozenset({TOKEN}), frozenset({TARGET})
+    mine.references, other.references = frozenset({TOKEN}), frozenset({TARGET.key})
 
     async def look(name: str, slot: Loop) -> None:
         async def data() -> dict[str, str] | None:

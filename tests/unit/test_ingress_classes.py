@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from aop.origins import ingress_nginx
-from aop.origins.ingress_nginx.replicas import Replica
+from aop.origins.ingress_nginx.ingresses import served_by
+from aop.origins.ingress_nginx.replicas import Controller
 from aop.terms import ObjectKey
 
-REPLICA = Replica(key=ObjectKey("ingress-nginx", "one"), uid="1", ready=True, ip="192.0.2.1")
+REPLICA = Controller(key=ObjectKey("ingress-nginx", "one"), uid="1", ready=True, ip="192.0.2.1")
 CLASSES = [
     {"metadata": {"name": "nginx"}, "spec": {"controller": "k8s.io/ingress-nginx"}},
     {"metadata": {"name": "other"}, "spec": {"controller": "example.com/other"}},
@@ -40,5 +40,5 @@ def ingress(class_name: str | None = None, annotation: str | None = None) -> dic
 def test_an_unknown_class_counts_as_the_controllers_and_what_needs_no_class_is_decided_as_ever(
     one: dict[str, Any], known: bool, unknown: bool
 ) -> None:
-    assert bool(ingress_nginx.served_by([one], [REPLICA], CLASSES)) is known
-    assert bool(ingress_nginx.served_by([one], [REPLICA], None)) is unknown
+    assert bool(served_by([one], [REPLICA], CLASSES)) is known
+    assert bool(served_by([one], [REPLICA], None)) is unknown

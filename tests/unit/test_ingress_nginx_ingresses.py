@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from aop.origins.ingress_nginx import (
-    Replica,
+from aop.origins.ingress_nginx.ingresses import (
+    aliases_of,
+    hosts_of,
     hosts_under,
     left_open,
     served_by,
@@ -16,11 +17,11 @@ from aop.origins.ingress_nginx import (
     verifier_of,
     wildcards_under,
 )
-from aop.origins.ingress_nginx.ingresses import aliases_of, hosts_of
+from aop.origins.ingress_nginx.replicas import Controller
 from aop.terms import ObjectKey
 
 PREFIX = "nginx.ingress.kubernetes.io"
-REPLICA = Replica(ObjectKey("ingress-nginx", "one"), "1", ready=True, ip="192.0.2.1")
+REPLICA = Controller(ObjectKey("ingress-nginx", "one"), "1", ready=True, ip="192.0.2.1")
 CLASSES = [
     {"metadata": {"name": "nginx"}, "spec": {"controller": "k8s.io/ingress-nginx"}},
     {"metadata": {"name": "other"}, "spec": {"controller": "example.com/other"}},

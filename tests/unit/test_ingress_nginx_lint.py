@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from aop.origins.ingress_nginx.foreign import objections
 from aop.origins.ingress_nginx.lint import objection
 from aop.origins.ingress_nginx.snippets import take_apart
+from aop.origins.ingress_nginx.spec import ForeignText
 from aop.origins.ingress_nginx.syntax import Statement, read
 from aop.origins.ingress_nginx.text import HTTP, SERVER
-from aop.origins.spec import ForeignText
 from strategies import foreign_texts
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from aop.origins.ingress_nginx import Options, Replica, readers, replicas, unwatched
+from aop.origins.ingress_nginx.options import Options
+from aop.origins.ingress_nginx.replicas import Controller, readers, replicas, unwatched
 from aop.terms import ObjectKey
 from builders import TARGET
 
@@ -42,8 +43,8 @@ def pod(*arguments: str, name: str = "one", ready: bool = True, **more: Any) -> 
     }
 
 
-def only(*pods: dict[str, Any]) -> Replica:
-    (found,) = readers(pods, TARGET)
+def only(*pods: dict[str, Any]) -> Controller:
+    (found,) = readers(pods, TARGET.key)
     return found
 
 
@@ -53,10 +54,10 @@ def only(*pods: dict[str, Any]) -> Replica:
 @pytest.mark.parametrize(
     "words",
     [
-        [f"--configmap={TARGET}"],
-        ["--configmap", str(TARGET)],
+        [f"--configmap={TARGET.key}"],
+        ["--configmap", str(TARGET.key)],
         ["--configmap=$(POD_NAMESPACE)/ingress-nginx-controller"],
-        ["--v=2", "--configmap=other/other", f"--configmap={TARGET}"],
+        ["--v=2", "--configmap=other/other", f"--configmap={TARGET.key}"],
         [f"--configmap=$(POD_NAMESPACE)/{TARGET.name}", "--enable-metrics"],
     ],
 )
@@ -68,21 +69,24 @@ def test_a_pod_that_names_the_config_map_reads_it(words: list[str]) -> None:
     "words",
     [
         ["--v=2"],
-        [f"--configmap={TARGET}x"],
-        [f"--configmap={TARGET}", "--configmap=other/other"],
+        [f"--configmap={TARGET.key}x"],
+        [f"--configmap={TARGET.key}", "--configmap=other/other"],
         ["--configmap=$$(POD_NAMESPACE)/ingress-nginx-controller"],
         ["--configmap=$(UNKNOWN)/ingress-nginx-controller"],
-        [f"--tcp-services-configmap={TARGET}"],
+        [f"--tcp-services-configmap={TARGET.key}"],
         ["--configmap"],
     ],
 )
 def test_a_pod_that_names_another_or_none_does_not(words: list[str]) -> None:
-    assert readers([pod("/nginx-ingress-controller", *words)], TARGET) == ()
+    assert readers([pod("/nginx-ingress-controller", *words)], TARGET.key) == ()
 
 
 def test_the_command_counts_as_much_as_the_arguments() -> None:
     found = pod(
-        container={"command": ["/nginx-ingress-controller", f"--configmap={TARGET}"], "args": []}
+        container={
+            "command": ["/nginx-ingress-controller", f"--configmap={TARGET.key}"],
+            "args": [],
+        }
     )
     assert only(found).name == "one"
 
@@ -93,7 +97,7 @@ def test_variables_are_expanded_in_the_order_in_which_they_are_defined() -> None
         {"name": "REF", "value": "$(NS)/$(LATER)"},
         {"name": "LATER", "value": "x"},
     ]
-    assert readers([pod("c", "--configmap=$(REF)", container={"env": variables})], TARGET) == ()
+    assert readers([pod("c", "--configmap=$(REF)", container={"env": variables})], TARGET.key) == ()
     variables[1]["value"] = f"$(NS)/{TARGET.name}"
     assert (
         only(pod("c", "--configmap=$(REF)", container={"env": variables})).key.namespace
@@ -103,12 +107,12 @@ def test_variables_are_expanded_in_the_order_in_which_they_are_defined() -> None
 
 def test_a_value_that_only_the_kubelet_can_read_is_not_guessed() -> None:
     secret = [{"name": "REF", "valueFrom": {"configMapKeyRef": {"name": "a", "key": "b"}}}]
-    assert readers([pod("c", "--configmap=$(REF)", container={"env": secret})], TARGET) == ()
+    assert readers([pod("c", "--configmap=$(REF)", container={"env": secret})], TARGET.key) == ()
 
 
 def test_pods_are_sorted_and_those_that_have_ended_read_nothing() -> None:
     ended = [pod(name=phase.lower(), status={"phase": phase}) for phase in ("Succeeded", "Failed")]
-    found = readers([pod(name="two"), pod(name="one"), *ended], TARGET)
+    found = readers([pod(name="two"), pod(name="one"), *ended], TARGET.key)
     assert [replica.name for replica in found] == ["one", "two"]
 
 
@@ -124,7 +128,7 @@ def test_pods_are_sorted_and_those_that_have_ended_read_nothing() -> None:
 )
 def test_a_pod_that_gets_no_traffic_reads_and_cannot_be_asked(not_ready: dict[str, Any]) -> None:
     assert not only(not_ready).ready
-    assert replicas([not_ready, pod(name="two")], TARGET) == (only(pod(name="two")),)
+    assert replicas([not_ready, pod(name="two")], TARGET.key) == (only(pod(name="two")),)
 
 
 def test_the_flags_that_matter_are_read_with_the_controllers_own_defaults() -> None:
@@ -154,7 +158,7 @@ def test_the_flags_that_matter_are_read_with_the_controllers_own_defaults() -> N
         "--watch-namespace=shop",
         "--enable-ssl-passthrough",
     ]
-    told = only(pod("c", f"--configmap={TARGET}", *flags, "--annotations-prefix=example.com"))
+    told = only(pod("c", f"--configmap={TARGET.key}", *flags, "--annotations-prefix=example.com"))
     assert (told.http_port, told.https_port, told.ingress_class, told.controller_class) == (
         8080,
         8443,
@@ -177,14 +181,14 @@ def test_the_flags_that_matter_are_read_with_the_controllers_own_defaults() -> N
 def test_a_flag_is_on_as_the_controllers_own_parser_has_it(value: str, on: bool) -> None:
     assert (
         only(
-            pod("c", f"--configmap={TARGET}", f"--watch-ingress-without-class={value}")
+            pod("c", f"--configmap={TARGET.key}", f"--watch-ingress-without-class={value}")
         ).without_class
         is on
     )
 
 
 def test_a_port_that_is_none_counts_as_not_given() -> None:
-    assert only(pod("c", f"--configmap={TARGET}", "--https-port=https")).https_port == 443
+    assert only(pod("c", f"--configmap={TARGET.key}", "--https-port=https")).https_port == 443
 
 
 @pytest.mark.parametrize(
@@ -194,7 +198,9 @@ def test_a_controller_of_another_namespace_reads_the_config_map_once_and_never_a
     watched: str, seen: bool
 ) -> None:
     assert (
-        unwatched(only(pod("c", f"--configmap={TARGET}", f"--watch-namespace={watched}")), TARGET)
+        unwatched(
+            only(pod("c", f"--configmap={TARGET.key}", f"--watch-namespace={watched}")), TARGET.key
+        )
         is seen
     )
 
@@ -236,4 +242,4 @@ def test_no_config_map_has_the_defaults() -> None:
 
 
 def test_a_replica_is_named_by_its_pod() -> None:
-    assert Replica(ObjectKey("a", "b"), "uid", ready=True, ip="192.0.2.1").name == "b"
+    assert Controller(ObjectKey("a", "b"), "uid", ready=True, ip="192.0.2.1").name == "b"

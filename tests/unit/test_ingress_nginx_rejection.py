@@ -8,20 +8,17 @@ from typing import Any
 
 import pytest
 
-from aop.origins.ingress_nginx import (
-    ForeignText,
-    Rejection,
-    Replica,
-    Stored,
-    publish,
-    read,
-    rejected_by,
-)
+from aop.origins.ingress_nginx.publishing import publish
+from aop.origins.ingress_nginx.rejection import rejected_by
+from aop.origins.ingress_nginx.replicas import Controller
+from aop.origins.ingress_nginx.spec import ForeignText
+from aop.origins.ingress_nginx.stored import Stored, read
 from aop.origins.ingress_nginx.text import HTTP
+from aop.origins.sites import Rejection
 from aop.terms import Claim, ObjectKey
 from builders import NOW, REQUIRING
 
-REPLICA = Replica(ObjectKey("ingress-nginx", "one"), "uid-one", ready=True, ip="192.0.2.1")
+REPLICA = Controller(ObjectKey("ingress-nginx", "one"), "uid-one", ready=True, ip="192.0.2.1")
 EMPTY: dict[str, Any] = {"metadata": {"namespace": "ingress-nginx", "name": "controller"}}
 ENDS = " in /tmp/nginx/nginx-cfg3481927634:712\nnginx: configuration file /tmp/nginx/nginx-cfg3481927634 test failed"
 

@@ -12,9 +12,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from aop.errors import Blocked, Reason
-from aop.origins.ingress_nginx import ForeignText, publish, read, render, withdraw
+from aop.origins.ingress_nginx.publishing import publish, withdraw
 from aop.origins.ingress_nginx.snippets import Writer, take_apart
-from aop.origins.ingress_nginx.text import END, HTTP, KEYS, SERVER
+from aop.origins.ingress_nginx.spec import ForeignText
+from aop.origins.ingress_nginx.stored import read
+from aop.origins.ingress_nginx.text import END, HTTP, KEYS, SERVER, render
 from aop.terms import Claim, Mode
 from aop.terms.names import FIELD_MANAGER
 from builders import APEX, NOW, OFF, REQUIRING, UID, WWW, claim

@@ -12,16 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aop.errors import Blocked, Reason
-from aop.origins.ingress_nginx import (
-    Entry,
-    ForeignText,
-    publish,
-    read,
-    render,
-    withdraw,
-)
 from aop.origins.ingress_nginx.notation import decode, decode_accepted, encode, encode_accepted
-from aop.origins.ingress_nginx.text import HTTP, KEYS, SERVER
+from aop.origins.ingress_nginx.publishing import publish, withdraw
+from aop.origins.ingress_nginx.spec import NAME, ForeignText
+from aop.origins.ingress_nginx.stored import read
+from aop.origins.ingress_nginx.text import HTTP, KEYS, SERVER, render
+from aop.origins.sites import Entry
 from aop.terms import Claim, Mode
 from aop.terms.names import (
     CLAIMED_LABEL,
@@ -108,11 +104,8 @@ def test_what_is_published_is_in_force_beside_the_text_of_others(
     assert body["metadata"]["resourceVersion"] == "7", (
         "of two writers who have read the same, one is refused"
     )
-    assert (
-        body["metadata"]["labels"][WATCH_LABEL]
-        == body["metadata"]["labels"][CLAIMED_LABEL]
-        == "true"
-    )
+    labels = body["metadata"]["labels"]
+    assert (labels[WATCH_LABEL], labels[CLAIMED_LABEL]) == ("true", NAME)
 
 
 @given(config_maps(), st.permutations(UIDS), st.data())
@@ -282,7 +275,7 @@ def test_where_a_newcomer_finds_no_room_those_who_are_there_go_on(
     body = filled(written(EMPTY, REQUIRING), **newcomers)
     with pytest.raises(Blocked, match=named) as caught:
         written(body, OTHER)
-    assert caught.value.reason is Reason.CONFIG_MAP_FULL
+    assert caught.value.reason is Reason.ORIGIN_FULL
     assert (
         f"ConfigMap ingress-nginx/controller has no room for what {OTHER.owner} asks"
         in caught.value.message

@@ -8,18 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aop.origins.ingress_nginx import (
-    check_path,
-    gate_path,
+from aop.origins.check import NO_ZONE, NONE, OTHER, check_path, gate_path, parse
+from aop.origins.ingress_nginx.text import SERVER, answer, render, too_long
+from aop.origins.ingress_nginx.zones import (
     hosts_of_zone,
     labels,
-    parse,
-    render,
-    too_long,
+    pins_of,
+    strictness,
+    zones_by_pattern,
 )
-from aop.origins.ingress_nginx.check import NO_ZONE, NONE, OTHER, answer
-from aop.origins.ingress_nginx.text import SERVER
-from aop.origins.ingress_nginx.zones import pins_of, strictness, zones_by_pattern
 from aop.terms import Claim, Mode, covers, is_host
 from builders import APEX, LEAF, NEXT, OFF, REQUIRING, WWW, claim
 from strategies import claims

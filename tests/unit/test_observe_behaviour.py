@@ -9,6 +9,7 @@ import pytest
 
 from aop.observe.behaviour import behaviour_of, revision_told
 from aop.observed import HostBehaviour
+from aop.origins.ingress_nginx import INGRESS_NGINX
 from aop.probe import Answer, Asked, ClientIdentity, Failure, FailureKind, Presented
 from aop.terms import Mode
 from builders import APEX, LEAF, NEXT
@@ -57,10 +58,13 @@ def asked(gate: Gates, checks: Mapping[Presented, Said] | None = None) -> tuple[
     )
 
 
+REFUSES = INGRESS_NGINX.refuses_certificate
+
+
 def seen(
     gate: Gates, checks: Mapping[Presented, Said] | None = None, *, own: bool = False
 ) -> HostBehaviour:
-    return behaviour_of(APEX, asked(gate, checks), IDENTITIES, own=own)
+    return behaviour_of(APEX, asked(gate, checks), IDENTITIES, REFUSES, own=own)
 
 
 # --- how strict, and to whom ---------------------------------------------------------------------------------------------------------
@@ -161,7 +165,7 @@ def test_without_a_certificate_of_ours_a_page_says_nothing_and_nginx_s_own_refus
         both = tuple(
             one for one in asked(dict.fromkeys(STRANGERS, gate)) if one.presented in STRANGERS
         )
-        return behaviour_of(APEX, both, {}, own=False)
+        return behaviour_of(APEX, both, {}, REFUSES, own=False)
 
     found = seen_by_strangers(Answer(status, "a page of others"))
     assert (found.mode, found.odd) == (Mode.REQUEST, f"HTTP {status} on our gate path")

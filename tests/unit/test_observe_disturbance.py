@@ -16,7 +16,9 @@ from aop.observe.disturbance import (
     TIMES,
     Disturbance,
 )
-from aop.origins.ingress_nginx import ForeignText, publish, read, withdraw
+from aop.origins.ingress_nginx.publishing import publish, withdraw
+from aop.origins.ingress_nginx.spec import ForeignText
+from aop.origins.ingress_nginx.stored import read
 from builders import ASKING, NOW, OFF, REQUIRING, UID, at
 
 FOUND: dict[str, Any] = {

@@ -13,7 +13,7 @@ from aop.observe.memory import Memory
 from aop.observed import NONE, OTHER, REFUSED, Evidence, ObservedOrigin, Unknown
 from aop.probe import Answer, AskedEdge, EdgeProbe, Failure, FailureKind
 from aop.terms import Claim, Mode
-from builders import APEX, HOSTS, LEAF, NEXT, NOW, WWW, claim, evidence, origin
+from builders import APEX, HOSTS, LEAF, NEXT, NOW, WWW, asked_at, claim, evidence, origin
 from clocks import SetClock
 
 NONCE = "n0nce"
@@ -62,7 +62,7 @@ class Reading:
     ) -> None:
         self.edge, self.clock, self.memory = Edge(default), SetClock(), Memory()
         self.origins: tuple[AskedOrigin, ...] = (
-            AskedOrigin(origin(said or claim(pins=(LEAF, NEXT))), "/check"),
+            asked_at(origin(said or claim(pins=(LEAF, NEXT))), "/check"),
         )
         self._reader = EdgeReader(cast("EdgeProbe", self.edge), CADENCE_S, per_second, self.clock)
 
@@ -168,7 +168,7 @@ async def test_a_new_handshake_is_told_from_an_old_session(conn: str, fresh: boo
 @pytest.mark.asyncio
 async def test_without_a_readable_claim_no_leaf_is_recognised() -> None:
     reading = Reading()
-    reading.origins = (AskedOrigin(origin(configured=None), "/check"),)
+    reading.origins = (asked_at(origin(configured=None), "/check"),)
     assert (await reading.read())[APEX].presented == OTHER
 
 
@@ -225,7 +225,7 @@ async def test_a_short_window_is_asked_often_enough_to_be_filled(
 async def test_a_host_out_of_scope_is_forgotten_and_a_new_one_asked_at_once() -> None:
     reading = Reading()
     await reading.read()
-    reading.origins = (AskedOrigin(origin(hosts=(APEX, "new.example.com")), "/check"),)
+    reading.origins = (asked_at(origin(hosts=(APEX, "new.example.com")), "/check"),)
     found: dict[str, Any] = await reading.read(after_s=1)
     assert reading.edge.asked == [("new.example.com", "/check")]
     assert set(found) == {APEX, "new.example.com"}
@@ -235,8 +235,8 @@ async def test_a_host_out_of_scope_is_forgotten_and_a_new_one_asked_at_once() ->
 async def test_of_two_origins_with_one_host_the_first_is_asked_about() -> None:
     reading = Reading()
     reading.origins = (
-        AskedOrigin(origin(), "/first"),
-        AskedOrigin(origin(name="shop", hosts=(WWW, "b.example.com")), "/second"),
+        asked_at(origin(), "/first"),
+        asked_at(origin(name="shop", hosts=(WWW, "b.example.com")), "/second"),
     )
     await reading.read()
     assert dict(reading.edge.asked) == {APEX: "/first", WWW: "/first", "b.example.com": "/second"}
@@ -282,7 +282,7 @@ MANY = tuple(f"h{n:03}.example.com" for n in range(100))
 
 def many(per_second: float) -> Reading:
     reading = Reading(per_second=per_second)
-    reading.origins = (AskedOrigin(origin(claim(pins=(LEAF,)), hosts=MANY), "/check"),)
+    reading.origins = (asked_at(origin(claim(pins=(LEAF,)), hosts=MANY), "/check"),)
     return reading
 
 
@@ -305,7 +305,7 @@ async def test_whoever_has_few_hosts_is_asked_as_often_beside_whoever_has_many()
     reading, other, third = many(5.0), Memory(), Memory()
     await reading.read()
     for memory, hosts in ((other, (APEX,)), (third, MANY)):
-        asked = (AskedOrigin(origin(hosts=hosts), "/check"),)
+        asked = (asked_at(origin(hosts=hosts), "/check"),)
         await reading._reader.read(asked, WINDOW, memory, until_s=reading.clock.monotonic_s() + 60)
     cadences = [
         reading._reader.cadence_s(WINDOW, memory) for memory in (reading.memory, other, third)
@@ -320,7 +320,7 @@ async def test_whoever_has_few_hosts_is_asked_as_often_beside_whoever_has_many()
 @pytest.mark.asyncio
 async def test_no_more_suspicious_hosts_than_the_budget_has_room_for_are_asked_more_often() -> None:
     reading = many(5.0)
-    reading.origins = (AskedOrigin(origin(claim(enforced=MANY), hosts=MANY), "/check"),)
+    reading.origins = (asked_at(origin(claim(enforced=MANY), hosts=MANY), "/check"),)
     reading.edge.default = answer(line(NONE))
     for _ in range(20):
         await reading.read(after_s=1)
@@ -392,16 +392,16 @@ async def test_a_source_that_cannot_be_read_takes_no_evidence_away(other: Observ
     """One such failure a day made a proof of a whole day impossible."""
     reading = Reading()
     await reading.read()
-    reading.origins = (AskedOrigin(other, None),)
+    reading.origins = (asked_at(other, None),)
     assert set(await reading.read(after_s=1)) == set(HOSTS)
-    reading.origins = (AskedOrigin(origin(hosts=(APEX,)), "/check"),)
+    reading.origins = (asked_at(origin(hosts=(APEX,)), "/check"),)
     assert set(await reading.read(after_s=1)) == {APEX}, "it has really left"
 
 
 @pytest.mark.asyncio
 async def test_where_the_check_path_is_not_known_nobody_is_asked() -> None:
     reading = Reading()
-    reading.origins = (AskedOrigin(origin(), None),)
+    reading.origins = (asked_at(origin(), None),)
     assert await reading.read() == {}
     assert reading.edge.asked == []
 
@@ -409,7 +409,7 @@ async def test_where_the_check_path_is_not_known_nobody_is_asked() -> None:
 @pytest.mark.asyncio
 async def test_before_it_is_published_only_those_are_asked_about_whom_it_concerns() -> None:
     reading = Reading(answer("Not Found", status=404))
-    reading.origins = (AskedOrigin(origin(None), "/check", frozenset({WWW})),)
+    reading.origins = (asked_at(origin(None), "/check", frozenset({WWW})),)
     assert set(await reading.read()) == {WWW}
     assert reading.edge.asked == [(WWW, "/check")]
 
@@ -450,7 +450,7 @@ async def test_where_no_text_asks_a_proof_begins_anew_and_a_loss_is_not_forgotte
     reading = Reading()
     reading.edge.says = {WWW: answer(line(NONE))}
     await reading.read()
-    reading.origins = (AskedOrigin(origin(said), None),)
+    reading.origins = (asked_at(origin(said), None),)
     found = await reading.read(after_s=1)
     assert (found[APEX].count, found[APEX].presented, len(found[APEX].recent)) == (0, None, 1)
     assert found[WWW].count == 1
@@ -474,5 +474,5 @@ async def test_where_some_text_may_ask_it_goes_on(other: ObservedOrigin) -> None
         if isinstance(other.configured, Unknown) or other.configured.standing  # type: ignore[union-attr]  # none is None
         else reading.origins
     )
-    reading.origins = (*asking, AskedOrigin(other, None))
+    reading.origins = (*asking, asked_at(other, None))
     assert (await reading.read(after_s=1))[APEX].count == 1

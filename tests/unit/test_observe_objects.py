@@ -10,7 +10,7 @@ import pytest
 from aop.api import AuthenticatedOriginPull, Status, ZoneStatus
 from aop.cluster import Cluster
 from aop.observe.objects import Objects
-from aop.observe.origin import OriginKeepers
+from aop.observe.origins import OriginKeepers
 from aop.observed import Rival, Unknown
 from aop.settings import Settings
 from builders import KEY, NOW, UID, ZONE_ID, spec

@@ -11,11 +11,11 @@ import pytest
 from aop.api import AuthenticatedOriginPull, Status
 from aop.cluster import Cluster, Kind
 from aop.errors import Blocked, Reason
-from aop.observe.origin import OriginKeeper, OriginKeepers, origins_of
+from aop.observe.origin import OriginKeeper, origins_of
+from aop.observe.origins import OriginKeepers
 from aop.observe.replicas import ReplicaReader
-from aop.origins.spec import ForeignText
 from aop.settings import Settings
-from aop.terms import Claim, Mode, ObjectKey
+from aop.terms import Claim, Mode, ObjectKey, Target
 from builders import KEY, NOW, OFF, REQUIRING, TARGET, UID, spec
 from clocks import SetClock
 
@@ -24,15 +24,10 @@ COLLEAGUE = replace(PULL, uid="another-uid")
 
 
 def test_what_was_claimed_and_left_the_spec_is_still_an_origin() -> None:
-    old = ObjectKey("old", "controller")
+    old = Target("ingressNginx", "old", "controller")
     named, left = origins_of(PULL, (TARGET, old))
-    assert (named.name, named.target, named.wanted, named.foreign) == (
-        "public",
-        TARGET,
-        True,
-        ForeignText.REFUSE,
-    )
-    assert (left.target, left.wanted, left.foreign) == (old, False, ForeignText.MERGE)
+    assert (named.name, named.target, named.wanted) == ("public", TARGET, True)
+    assert (left.target, left.wanted) == (old, False)
     assert str(old.name) in left.name
 
 
@@ -85,7 +80,7 @@ class Looking:
 
     async def publish(self, claim: Claim) -> None:
         await self.keeper.publish(
-            claim.uid, claim, foreign=ForeignText.REFUSE, replicas=(), gone=frozenset()
+            claim.uid, claim, spec=PULL.spec.origins[0].spec, replicas=(), gone=frozenset()
         )
 
 

@@ -19,7 +19,8 @@ from aop.observe.views import (
     observed_replica,
 )
 from aop.observed import HostBehaviour, ObservedReplica
-from aop.origins import ingress_nginx
+from aop.origins.ingress_nginx import INGRESS_NGINX
+from aop.origins.ingress_nginx.replicas import Controller
 from aop.probe import (
     Answer,
     Asked,
@@ -38,7 +39,7 @@ from clocks import SetClock
 ADDRESS = ReplicaAddress("192.0.2.1")
 PATHS = Paths("/check", "/gate")
 RECHECK_S = 30.0
-POD = ingress_nginx.Replica(ObjectKey("ingress-nginx", "pod-1"), "1", ready=True, ip=ADDRESS.ip)
+POD = Controller(ObjectKey("ingress-nginx", "pod-1"), "1", ready=True, ip=ADDRESS.ip)
 
 TIMEOUT = Failure(FailureKind.TIMEOUT, "192.0.2.1:443: the TLS handshake: nothing within 5 s")
 NOBODY = Failure(FailureKind.REFUSED, "192.0.2.1:443: connecting: connection refused")
@@ -171,6 +172,7 @@ class Asking:
             since=dict.fromkeys(HOSTS, revision or 0),
             published=revision,
             paths=PATHS,
+            refuses_certificate=INGRESS_NGINX.refuses_certificate,
         )
 
     async def look(self, after_s: float = 0.0, question: Question | None = None) -> ObservedReplica:

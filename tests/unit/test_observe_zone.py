@@ -280,7 +280,7 @@ async def test_whoever_blocks_for_another_reason_begins_anew() -> None:
     reading = Reading(api)
     await reading.read()
     await blocked_for(reading, Reason.SSL_MODE_TOO_LOW, 3000)
-    await blocked_for(reading, Reason.CONFIG_MAP_NOT_FOUND, 15)
+    await blocked_for(reading, Reason.ORIGIN_NOT_FOUND, 15)
     assert (await blocked_for(reading, Reason.SSL_MODE_TOO_LOW, 60))["ssl"] >= 2
 
 
@@ -329,7 +329,7 @@ async def test_a_removal_needs_to_know_the_certificates_and_the_enablement_and_n
 @pytest.mark.parametrize(
     "reason",
     [
-        Reason.CONFIG_MAP_NOT_FOUND,
+        Reason.ORIGIN_NOT_FOUND,
         Reason.KEY_PAIR_INVALID,
         Reason.ZONE_CLAIMED,
         Reason.CERTIFICATE_QUOTA_REACHED,

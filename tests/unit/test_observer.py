@@ -17,9 +17,10 @@ from aop.errors import Reason, Transient
 from aop.observe import Observer
 from aop.observe.edge import AskedOrigin, EdgeReader
 from aop.observe.memory import KeptNote, Memory
-from aop.observe.origin import OriginKeepers
+from aop.observe.origins import OriginKeepers
 from aop.observe.zone import ZoneReader
 from aop.observed import HoldOff, ObservedOrigin, Record, Unknown, Unnoted
+from aop.origins.ingress_nginx import INGRESS_NGINX
 from aop.settings import Settings
 from builders import HOSTS, KEY, LEAF, NOW, REQUIRING, TARGET, UID, at, evidence, origin, spec
 from clocks import SetClock
@@ -30,6 +31,8 @@ PULL = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, spec(), Stat
 
 class Failing:
     """Every counterpart at once: an API that refuses, a zone that is not known, an edge that says what it said, and an origin that may be a bug."""
+
+    kind = INGRESS_NGINX
 
     def __init__(self) -> None:
         self.bug: Exception | None = None

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from aop.origins.ingress_nginx import ForeignText, publish
+from aop.origins.ingress_nginx import INGRESS_NGINX
+from aop.origins.ingress_nginx.publishing import publish
+from aop.origins.ingress_nginx.spec import ForeignText
 from aop.orphans import orphaned_claims
-from builders import ASKING, REQUIRING, UID
+from builders import ASKING, REQUIRING, TARGET, UID
 
 OTHER = replace(
     ASKING, uid="other", owner="shop/example-org", zone="example.org", patterns=("example.org",)
@@ -38,8 +40,11 @@ def test_a_claim_is_orphaned_when_nobody_living_makes_it(
     living: set[str], namespaces: tuple[str, ...], found: list[str]
 ) -> None:
     """Of objects in namespaces that we do not serve we cannot know whether they live: another operator may."""
-    assert [claim.uid for claim in orphaned_claims(config_map(), living, namespaces)] == found
+    assert [
+        claim.uid
+        for claim in orphaned_claims(INGRESS_NGINX, TARGET, config_map(), living, namespaces)
+    ] == found
 
 
 def test_a_config_map_without_claims_has_no_orphaned_claims() -> None:
-    assert orphaned_claims({}, set()) == []
+    assert orphaned_claims(INGRESS_NGINX, TARGET, {}, set()) == []

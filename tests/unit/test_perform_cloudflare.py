@@ -27,7 +27,7 @@ from aop.cloudflare import (
 from aop.cluster import Cluster, Kind
 from aop.errors import AopError
 from aop.observe.memory import Memory
-from aop.observe.origin import OriginKeepers
+from aop.observe.origins import OriginKeepers
 from aop.observed import ENABLED, Evidence
 from aop.perform import Performer
 from aop.pki import Algorithm, Recipe

@@ -12,7 +12,7 @@ from aop.cloudflare import Cloudflare
 from aop.cluster import Cluster, ClusterError, Conflict
 from aop.errors import Transient
 from aop.observe.memory import Memory
-from aop.observe.origin import OriginKeepers
+from aop.observe.origins import OriginKeepers
 from aop.observed import HoldOff, Observed, Record
 from aop.perform import NOTE_AGAIN_S, Performer
 from aop.steps import Note

@@ -10,7 +10,7 @@ from aop.errors import Reason
 from aop.observed import NONE, Baseline, CertificateState, Unknown
 from aop.plan import next_step
 from aop.steps import Delete, Done, Note, Promote, Publish, Step, Wait, Withdraw
-from aop.terms import Claim, Mode, ObjectKey
+from aop.terms import Claim, Mode, Target
 from builders import (
     APEX,
     ASKING,
@@ -33,7 +33,7 @@ from builders import (
 )
 
 BOTH = claim(pins=(LEAF, RETIRED))
-DROPPED = ObjectKey("old", "controller")
+DROPPED = Target("ingressNginx", "old", "controller")
 
 ROTATED: dict[str, Any] = {
     "keys": {"leaf": RETIRED, "next": LEAF},
@@ -124,7 +124,7 @@ def test_what_was_there_before_us_is_never_ours_to_delete() -> None:
 
 
 def test_trust_shrinks_on_one_origin_after_the_other_and_is_seen_on_each() -> None:
-    second = ObjectKey("shop", "controller")
+    second = Target("ingressNginx", "shop", "controller")
     shop = origin(BOTH, name="shop", target=second)
     record = FORGOTTEN["record"] | {"claimed": tuple(sorted((TARGET, second)))}
     step = next_step(

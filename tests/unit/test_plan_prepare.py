@@ -26,7 +26,7 @@ from aop.observed import (
 from aop.plan import next_step
 from aop.plan.prepare import claim_is_whole
 from aop.steps import Block, Delete, Done, Issue, Note, Publish, SetEnabled, Step, Upload, Wait
-from aop.terms import Claim, Mode, ObjectKey
+from aop.terms import Claim, Mode, Target
 from builders import (
     APEX,
     ASKING,
@@ -511,7 +511,7 @@ def test_a_zone_is_not_enabled_for_a_leaf_that_is_about_to_end() -> None:
 
 
 def test_the_second_origin_waits_for_nothing_of_the_first_but_its_turn() -> None:
-    other = ObjectKey("shop", "controller")
+    other = Target("ingressNginx", "shop", "controller")
     step = next_step(
         observed(
             origins=[origin(), origin(None, name="shop", target=other)],
@@ -672,7 +672,7 @@ def test_who_puts_their_text_back_again_and_again_is_named_and_ours_waits(
     assert isinstance(step, Block)
     assert step.reason is Reason.FOREIGN_CONFIGURATION
     assert (
-        f"field manager argocd-controller has put something else in the place of ours in ConfigMap {TARGET} 4 times since 12:58:30 UTC"
+        f"field manager argocd-controller has put something else in the place of ours in ConfigMap {TARGET.key} 4 times since 12:58:30 UTC"
         in step.message
     )
     assert "ignoreDifferences" in step.message

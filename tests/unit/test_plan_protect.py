@@ -29,7 +29,7 @@ from aop.plan import next_step
 from aop.plan.facts import digest
 from aop.plan.protect import MOST_HOLD_OFFS
 from aop.steps import Block, Done, Note, Publish, SetEnabled, Step, Wait, Withdraw
-from aop.terms import Claim, Mode, ObjectKey, Pin
+from aop.terms import Claim, Mode, Pin, Target
 from builders import (
     APEX,
     ASKING,
@@ -597,7 +597,7 @@ def test_nobody_who_is_refused_anything_less_is_asked_less() -> None:
 
 def test_the_first_origin_in_need_goes_first_and_the_others_follow() -> None:
     """One step at a time; what is lost on both is relaxed on both, one after the other."""
-    second = ObjectKey("shop", "controller")
+    second = Target("ingressNginx", "shop", "controller")
     both = [origin(ASKING), origin(name="shop", target=second)]
     record = {"hold_offs": HELD_OFF, "claimed": tuple(sorted((TARGET, second)))}
     step = next_step(observed(origins=both, record=record, evidence=lost_everywhere()))

@@ -23,7 +23,7 @@ from aop.observed import (
 from aop.plan import next_step
 from aop.status import status_of
 from aop.steps import Block, Done, Note, Publish, Step, Wait
-from aop.terms import Mode, ObjectKey
+from aop.terms import Mode, ObjectKey, Target
 from builders import (
     APEX,
     DAY,
@@ -439,10 +439,10 @@ def test_cloudflare_s_own_time_is_kept() -> None:
 @pytest.mark.parametrize(
     ("found", "reason", "said"),
     [
-        (origin(allowed=False), Reason.CONFIG_MAP_NOT_ALLOWED, "AOP_INGRESS_CONFIG_MAPS"),
-        (origin(configured=None), Reason.CONFIG_MAP_NOT_FOUND, str(TARGET)),
+        (origin(allowed=False), Reason.ORIGIN_NOT_ALLOWED, "AOP_INGRESS_CONFIG_MAPS"),
+        (origin(configured=None), Reason.ORIGIN_NOT_FOUND, str(TARGET.key)),
         (origin(readers=0, replicas=()), Reason.NO_CONTROLLER, "--configmap"),
-        (origin(replicas=()), Reason.NO_REPLICAS, "2 controller pods"),
+        (origin(replicas=()), Reason.NO_REPLICAS, "2 pods"),
         (
             origin(foreign="ConfigMap a/b: http-snippet holds text"),
             Reason.FOREIGN_CONFIGURATION,
@@ -492,7 +492,7 @@ def test_only_wanted_origins_are_judged() -> None:
     dropped = origin(
         None,
         name="old",
-        target=ObjectKey("old", "controller"),
+        target=Target("ingressNginx", "old", "controller"),
         wanted=False,
         allowed=False,
         readers=0,

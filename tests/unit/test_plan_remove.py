@@ -109,7 +109,7 @@ def test_a_config_map_that_is_gone_proves_nothing() -> None:
     assert isinstance(step, Block)
     assert step.reason is Reason.REMOVING
     assert "pod pod-1 still refuses" in step.message
-    assert f"Re-create ConfigMap {TARGET}" in step.message
+    assert f"Re-create ConfigMap {TARGET.key}" in step.message
 
 
 def test_another_zone_s_refusals_are_not_waited_for() -> None:

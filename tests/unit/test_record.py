@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from aop.observed import Baseline, HoldOff, Record, RejectedClaim
 from aop.record import dump, load, newest
-from aop.terms import ObjectKey, Pin
+from aop.terms import Pin, Target
 from builders import LEAF, NEXT, TARGET, WWW, ZONE_ID, at, observed
 
 FULL = Record(
@@ -40,7 +40,7 @@ records = st.builds(
         Baseline, st.booleans(), st.lists(words, unique=True).map(lambda ids: tuple(sorted(ids)))
     ),
     uploaded=st.lists(pins, max_size=3, unique=True).map(lambda found: tuple(sorted(found))),
-    claimed=st.lists(st.builds(ObjectKey, words, words), max_size=3, unique=True).map(
+    claimed=st.lists(st.builds(Target, words, words, words), max_size=3, unique=True).map(
         lambda found: tuple(sorted(found))
     ),
     rejected=st.lists(

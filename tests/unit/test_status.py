@@ -341,8 +341,8 @@ def test_a_proof_is_told_by_the_minute() -> None:
 
 def test_a_missing_config_map_is_no_secret() -> None:
     told = status({"origins": [origin(configured=None)]})
-    assert str(TARGET) in condition(told, ConditionType.READY).message
-    assert condition(told, ConditionType.READY).reason == Reason.CONFIG_MAP_NOT_FOUND
+    assert str(TARGET.key) in condition(told, ConditionType.READY).message
+    assert condition(told, ConditionType.READY).reason == Reason.ORIGIN_NOT_FOUND
 
 
 # --- transitions ---------------------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from aop.api.status import (
     ZoneStatus,
 )
 from aop.errors import Reason
-from aop.origins.spec import ConfigMapRef, ForeignText, IngressNginx, Origin, Trust
+from aop.origins.spec import Origin
 from aop.pki import Algorithm
 from aop.schema import timedelta_of
 from aop.terms import ObjectKey
@@ -68,14 +68,11 @@ __all__ = [
     "CertificateStatus",
     "Condition",
     "ConditionType",
-    "ConfigMapRef",
     "Credentials",
     "DeletionPolicy",
     "Enforcement",
-    "ForeignText",
     "Generate",
     "HostsStatus",
-    "IngressNginx",
     "ObjectKey",
     "Origin",
     "OriginStatus",
@@ -85,7 +82,6 @@ __all__ = [
     "SecretRef",
     "Spec",
     "Status",
-    "Trust",
     "Verification",
     "ZoneReference",
     "ZoneStatus",

@@ -13,7 +13,7 @@ os.environ.setdefault("HOME", "/")
 
 from aop.cluster.client import Cluster, ClusterError, Conflict, connect
 from aop.cluster.events import EventType, Subject, event
-from aop.cluster.kinds import Kind
+from aop.terms.kinds import Kind
 
 __all__ = [
     "Cluster",

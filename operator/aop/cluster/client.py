@@ -16,9 +16,9 @@ from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.config import load_incluster_config, load_kube_config
 
-from aop.cluster.kinds import Kind
 from aop.errors import Transient
 from aop.terms import ObjectKey
+from aop.terms.kinds import Kind
 from aop.terms.names import FIELD_MANAGER
 
 Manifest = dict[str, Any]

@@ -22,7 +22,8 @@ from aop.errors import Blocked, Reason
 from aop.observe.edge import AskedOrigin, EdgeReader
 from aop.observe.memory import Memory
 from aop.observe.objects import Objects, held_zone
-from aop.observe.origin import NO_TOKEN, OriginKeepers, Wanted, origins_of
+from aop.observe.origin import NO_TOKEN, Wanted, origins_of
+from aop.observe.origins import OriginKeepers
 from aop.observe.source import Source
 from aop.observe.zone import ZoneReader, is_still
 from aop.observed import (
@@ -38,7 +39,7 @@ from aop.observed import (
     Refusal,
     Unknown,
 )
-from aop.origins.ingress_nginx import check_path
+from aop.origins.check import check_path
 from aop.pki import Slot, read_key_pair, read_keyed_leaf, read_referenced
 from aop.probe import ClientIdentity, Presented
 from aop.record import newest
@@ -179,10 +180,12 @@ class Observer:
 
     def _asked(self, origin: ObservedOrigin, *, asking: bool) -> AskedOrigin:
         """All its hosts wherever our check path may be in force; before that those that others make refuse us, which may never meet the edge."""
+        keeper = self._origins.of(origin.target)
         if isinstance(origin.configured, Configured) and origin.configured.may_do:
-            return AskedOrigin(origin, self._origins.of(origin.target).check_path())
+            return AskedOrigin(origin, keeper.check_path(), keeper.kind.refuses_arrival)
         displaced = frozenset(one.host for one in origin.displaced if asking)
-        return AskedOrigin(origin, check_path(NO_TOKEN) if displaced else None, displaced)
+        path = check_path(NO_TOKEN) if displaced else None
+        return AskedOrigin(origin, path, keeper.kind.refuses_arrival, displaced)
 
     def due_in_s(self, observed: Observed, memory: Memory) -> float:
         """Seconds until something is to be looked at again, whatever the rules wait for."""
@@ -262,7 +265,7 @@ class Observer:
             else read_referenced(key, data, self._clock.wall())
         )
         held = [(Presented.OURS, Slot.CURRENT, pair.leaf), (Presented.NEXT, Slot.NEXT, pair.next)]
-        # nginx refuses what has expired whatever is pinned, so that such an answer would tell
+        # A server refuses what has expired whatever is pinned, so that such an answer would tell
         # nothing of our text.
         memory.presenting = {
             presented: self._identity(key, data or {}, slot, memory)

@@ -1,6 +1,6 @@
 """What the answers of one replica show about one host. Pure.
 
-Being refused is not a status: pages of others may stand in for nginx's 400 (`error_page 495 496`,
+Being refused is not a status: pages of others may stand in for a server's own (`error_page 495 496`,
 `custom-http-errors`). What a stranger gets at the gate is compared with what our certificate gets
 there. A host at which somebody else answers in place of our two paths shows nothing of our text,
 neither that it is applied nor that it is not.
@@ -8,24 +8,20 @@ neither that it is applied nor that it is not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from aop.errors import plain
 from aop.observed import NONE, HostBehaviour
-from aop.origins import ingress_nginx
+from aop.origins.check import CheckAnswer, parse
 from aop.probe import Answer, Asked, ClientIdentity, Failure, Presented
 from aop.terms import Mode
 
 GATE_OPEN = 204
 
 
-def told(answer: Answer | Failure) -> ingress_nginx.CheckAnswer | None:
+def told(answer: Answer | Failure) -> CheckAnswer | None:
     """What our check path tells; None for anybody else's answer."""
-    return (
-        ingress_nginx.parse(answer.body)
-        if isinstance(answer, Answer) and answer.status == 200
-        else None
-    )
+    return parse(answer.body) if isinstance(answer, Answer) and answer.status == 200 else None
 
 
 def revision_told(asked: tuple[Asked, ...]) -> int | None:
@@ -34,19 +30,25 @@ def revision_told(asked: tuple[Asked, ...]) -> int | None:
     return revisions.pop() if len(revisions) == 1 else None
 
 
-def refused_by_nginx(answer: Answer | Failure) -> bool:
-    """The server's own refusal of a certificate, or of a request without one (facts: ingress-nginx#nginx-refusals)."""
-    return isinstance(answer, Answer) and answer.status == 400 and "SSL certificate" in answer.body
+Refuses = Callable[[int, str], bool]
+"""Whether status and body of an answer are the server's own refusal of a certificate, or of a
+request without one: `OriginKind.refuses_certificate`."""
+
+
+def refused_by_server(answer: Answer | Failure, refuses: Refuses) -> bool:
+    """The server's own refusal, which no text of ours words."""
+    return isinstance(answer, Answer) and refuses(answer.status, answer.body)
 
 
 def behaviour_of(
     host: str,
     asked: tuple[Asked, ...],
     identities: Mapping[Presented, ClientIdentity],
+    refuses: Refuses,
     *,
     own: bool,
 ) -> HostBehaviour:
-    """Who is refused at the gate, and whether anybody is asked at all; `own` when an Ingress verifies this host by itself."""
+    """Who is refused at the gate, and whether anybody is asked at all; `own` when somebody else verifies this host."""
     by = {one.presented: one for one in asked}
     passing = {
         presented
@@ -65,7 +67,7 @@ def behaviour_of(
         ):
             return False
         return (
-            refused_by_nginx(answer)
+            refused_by_server(answer, refuses)
             or ours_passes
             or bool(passing & {Presented.NONE, Presented.FOREIGN})
         )
@@ -75,10 +77,12 @@ def behaviour_of(
         hung_up = (
             isinstance(by[stranger].gate, Failure) and ours_passes
         )  # `error_page 496 =444`, which the probe has met twice
-        return (is_refused(stranger) or hung_up) and not refused_by_nginx(by[stranger].check)
+        return (is_refused(stranger) or hung_up) and not refused_by_server(
+            by[stranger].check, refuses
+        )
 
     stranger = told(by[Presented.FOREIGN].check)
-    asks = refused_by_nginx(by[Presented.FOREIGN].check) or (
+    asks = refused_by_server(by[Presented.FOREIGN].check, refuses) or (
         stranger is not None and stranger.presented != NONE
     )
     if is_turned_away(Presented.NONE):
@@ -96,13 +100,15 @@ def behaviour_of(
         refuses=frozenset(
             identity.sha256 for presented, identity in identities.items() if is_refused(presented)
         ),
-        odd=oddity_of(by, identities),
+        odd=oddity_of(by, identities, refuses),
         own=own,
     )
 
 
 def oddity_of(
-    by: Mapping[Presented, Asked], identities: Mapping[Presented, ClientIdentity]
+    by: Mapping[Presented, Asked],
+    identities: Mapping[Presented, ClientIdentity],
+    refuses: Refuses,
 ) -> str | None:
     """What stands in the way of seeing our text at this host, in words; None where our two paths answer.
 
@@ -113,22 +119,22 @@ def oddity_of(
     stranger_is_met = told(by[Presented.FOREIGN].check) is not None
     for presented in (Presented.NONE, *identities):
         check = by[presented].check
-        if told(check) is None and not (stranger_is_met and refused_by_nginx(check)):
-            return words_for(check, "our check path")
+        if told(check) is None and not (stranger_is_met and refused_by_server(check, refuses)):
+            return words_for(check, "our check path", refuses)
     gates = [by[presented].gate for presented in by]
     if any(
-        (isinstance(gate, Answer) and gate.status == GATE_OPEN) or refused_by_nginx(gate)
+        (isinstance(gate, Answer) and gate.status == GATE_OPEN) or refused_by_server(gate, refuses)
         for gate in gates
     ):
         return None
-    return words_for(gates[0], "our gate path")
+    return words_for(gates[0], "our gate path", refuses)
 
 
-def words_for(answer: Answer | Failure, ours: str) -> str:
+def words_for(answer: Answer | Failure, ours: str, refuses: Refuses) -> str:
     """An answer that is not ours, for the condition; what others wrote is shortened and cannot reach a terminal as it is."""
     if isinstance(answer, Failure):
         return f"nothing on {ours} ({plain(str(answer), 120)})"
-    if refused_by_nginx(answer):
-        return f"HTTP 400 on {ours}, because client certificates are verified there by somebody else's configuration"
+    if refused_by_server(answer, refuses):
+        return f"HTTP {answer.status} on {ours}, because client certificates are verified there by somebody else's configuration"
     to = f" to {plain(answer.location, 60)}" if answer.location else ""
     return f"HTTP {answer.status}{to} on {ours}"

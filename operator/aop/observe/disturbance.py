@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from aop.observed import Overwritten
-from aop.origins import ingress_nginx
+from aop.origins.sites import Published
 
 TIMES = 3
 FIRST_PAUSE_S = 60.0
@@ -22,7 +22,7 @@ FORGOTTEN_AFTER = timedelta(hours=1)
 
 @dataclass(slots=True)
 class Disturbance:
-    """What one ConfigMap has been through since this process began to look at it."""
+    """What one origin's text has been through since this process began to look at it."""
 
     times: int = 0
     first: datetime | None = None
@@ -34,8 +34,8 @@ class Disturbance:
 
     def notice(
         self,
-        before: ingress_nginx.Stored,
-        after: ingress_nginx.Stored,
+        before: Published,
+        after: Published,
         now: datetime,
         *,
         ours: bool,
@@ -46,11 +46,11 @@ class Disturbance:
         `by` names them, where that is known by other means than the fields that they own.
         """
         # Whoever writes a text of ours counts its revision up.
-        undone = stands(before) and not (after.intact and after.revision >= before.revision)
+        undone = before.stands and not (after.intact and after.revision >= before.revision)
         if undone and self.written and not ours:
             self._count(by or overwriter(after), now)
         self.written = self.written or ours
-        if not stands(after):
+        if not after.stands:
             self.standing_since = None
         elif undone or self.standing_since is None:
             self.standing_since = now
@@ -66,14 +66,7 @@ class Disturbance:
             )
 
 
-def stands(stored: ingress_nginx.Stored) -> bool:
-    """A text of ours stands there whole."""
-    return stored.intact and bool(stored.entries)
-
-
-def overwriter(stored: ingress_nginx.Stored) -> str:
-    """The field manager that owns a key of ours, as the API server names it."""
-    last = {
-        writer.manager for snippet in stored.snippets.values() if (writer := snippet.last_writer)
-    }
-    return f"field manager {', '.join(sorted(last))}" if last else "somebody"
+def overwriter(published: Published) -> str:
+    """Who wrote where ours should stand, as the API server names them."""
+    writers = ", ".join(published.writers)
+    return f"field manager {writers}" if writers else "somebody"

@@ -16,12 +16,13 @@ from weakref import WeakKeyDictionary
 from aop.clock import Clock
 from aop.errors import plain
 from aop.observe.arrivals import arrived, begun_again, silent
+from aop.observe.behaviour import Refuses
 from aop.observe.memory import Memory
 from aop.observe.shares import shares
 from aop.observed import NONE, OTHER, REFUSED, Arrival, Configured, Evidence, ObservedOrigin
-from aop.origins.ingress_nginx import parse
+from aop.origins.check import parse
 from aop.plan.facts import refused_arrivals
-from aop.probe import Answer, AskedEdge, EdgeProbe, Failure
+from aop.probe import AskedEdge, EdgeProbe, Failure
 from aop.terms import Mode
 
 SUSPICIOUS_S = 4.9
@@ -42,6 +43,8 @@ class AskedOrigin:
 
     origin: ObservedOrigin
     path: str | None
+    refuses_arrival: Refuses
+    """How the server's own refusal of what a request came with is told."""
     only: frozenset[str] | None = None
     """The only hosts that are asked about; None: all."""
 
@@ -182,7 +185,7 @@ class EdgeReader:
             async with turn:
                 asked = await self._probe.ask(host, one.path)
             evidence = _folded(
-                memory.evidence.get(host, Evidence(host)), asked, one.origin, self._clock.now(), gap
+                memory.evidence.get(host, Evidence(host)), asked, one, self._clock.now(), gap
             )
         except Exception as error:
             log.exception("bug while asking %s through the edge", host)
@@ -221,7 +224,7 @@ def asks(found: Configured) -> bool:
 
 
 def _folded(
-    evidence: Evidence, asked: AskedEdge, origin: ObservedOrigin, now: datetime, gap: timedelta
+    evidence: Evidence, asked: AskedEdge, one: AskedOrigin, now: datetime, gap: timedelta
 ) -> Evidence:
     answer = asked.answer
     if isinstance(answer, Failure):
@@ -229,9 +232,9 @@ def _folded(
     direct = answer.cf_ray is None
     told = parse(answer.body) if answer.status == 200 else None
     if told is not None and told.nonce == asked.nonce:
-        presented = _leaf(told.presented, origin) if told.https else NONE
+        presented = _leaf(told.presented, one.origin) if told.https else NONE
         return arrived(evidence, Arrival(now, presented, fresh=told.fresh), direct=direct, gap=gap)
-    if refuses_certificate(answer):
+    if one.refuses_arrival(answer.status, answer.body):
         return arrived(evidence, Arrival(now, REFUSED), direct=direct, gap=gap)
     ray = f", cf-ray {plain(answer.cf_ray, 40)}" if answer.cf_ray else ""
     return silent(
@@ -240,15 +243,6 @@ def _folded(
         now,
         direct=direct,
     )
-
-
-def refuses_certificate(answer: Answer) -> bool:
-    """Nginx's own refusal on a path that no claim refuses: 400 for an expired certificate, 421 where SNI and Host differ.
-
-    A 400 of anybody else does not speak of the SSL certificate
-    (facts: ingress-nginx#nginx-refusals, ingress-nginx#optional-no-ca).
-    """
-    return answer.status == 421 or (answer.status == 400 and "SSL certificate" in answer.body)
 
 
 def _leaf(short: str, origin: ObservedOrigin) -> str:

@@ -17,7 +17,7 @@ from aop.errors import Reason
 from aop.observe.source import Source
 from aop.observed import Evidence, ObservedOrigin, ObservedZone, Record, Unknown, Unnoted
 from aop.probe import ClientIdentity, Presented
-from aop.terms import ObjectKey
+from aop.terms import ObjectKey, Target
 
 T = TypeVar("T")
 
@@ -150,7 +150,7 @@ class Memory:
     """What protects and is not on the object, because it could not be written there."""
     gone: bool = False
     """The watch has shown that the object is no more, or its removal is finished."""
-    origins: dict[ObjectKey, ObservedOrigin] = field(default_factory=dict)
+    origins: dict[Target, ObservedOrigin] = field(default_factory=dict)
     """What was last seen of each: a bug in looking does not blind protection."""
     evidence: dict[str, Evidence] = field(default_factory=dict)
     asked: dict[str, datetime] = field(default_factory=dict)

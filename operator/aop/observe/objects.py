@@ -8,12 +8,12 @@ from typing import Any
 from aop.api import AuthenticatedOriginPull, Status
 from aop.clock import Clock
 from aop.cluster import Cluster, Kind
-from aop.observe.origin import OriginKeepers
+from aop.observe.origins import OriginKeepers
 from aop.observe.source import Known, Source
 from aop.observed import Rival, Unknown
 from aop.schema import ascii_name
 from aop.settings import Settings
-from aop.terms import ObjectKey
+from aop.terms import ObjectKey, Target
 
 Manifest = dict[str, Any]
 
@@ -83,7 +83,7 @@ class Objects:
             holds,
         )
 
-    def gone(self, pull: AuthenticatedOriginPull, targets: list[ObjectKey]) -> frozenset[str]:
+    def gone(self, pull: AuthenticatedOriginPull, targets: list[Target]) -> frozenset[str]:
         """Claims of the zone whose object is surely gone: another has its name now, or a list that is younger than the claim lacks it."""
         listed, served = self._listed.last, self._settings.watch_namespaces
         uids = (

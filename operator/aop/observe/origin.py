@@ -1,11 +1,12 @@
-"""The keeper of an origin: one per ConfigMap, shared by all objects that name it.
+"""The keeper of an origin: one per target, shared by all objects that name it.
 
-It looks, it writes, and its memory is private.
+It looks, it writes, and its memory is private. It knows no origin kind by name: what is read, who
+serves it and what is to be written comes from the kind's driver (`aop.origins.kind`).
 
 What a replica does is observed, never assumed (docs/adr/0013). Every source fails alone
-(`aop.observe.source`): the ConfigMap, the pods, the Ingresses, the IngressClasses, each replica. A
-look has a deadline; what is not there by then goes on by itself and is seen by the next one, so
-that no replica and no API server that hangs holds up what protects visitors.
+(`aop.observe.source`). A look has a deadline; what is not there by then goes on by itself and is
+seen by the next one, so that no replica and no API server that hangs holds up what protects
+visitors.
 """
 
 from __future__ import annotations
@@ -13,36 +14,30 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from hashlib import sha256
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from aop.api import AuthenticatedOriginPull
 from aop.clock import Clock
-from aop.cluster import Cluster, Conflict, Kind
+from aop.cluster import Cluster, Conflict
 from aop.errors import Blocked, Reason, Transient
-from aop.observe.disturbance import Disturbance
+from aop.observe.published import PublishedMemory
 from aop.observe.replicas import ReplicaReader
 from aop.observe.source import Known, Source
+from aop.observe.sources import Reading, Sources
 from aop.observe.views import Question, ReplicaMemory, may_serve, observed_replica
-from aop.observed import Configured, LeftOut, ObservedOrigin, ObservedReplica, Unknown, Wildcard
-from aop.origins import ingress_nginx
-from aop.origins.spec import ForeignText
+from aop.observed import LeftOut, ObservedOrigin, ObservedReplica, Unknown, Wildcard
+from aop.origins.check import check_path, gate_path
+from aop.origins.kind import OriginKind, Site
+from aop.origins.sites import Json, Published, Rejection, Replica, Scope
 from aop.probe import ClientIdentity, Paths, Presented, ReplicaAddress
+from aop.schema import Model
 from aop.settings import Settings
-from aop.terms import Claim, ObjectKey, is_host
+from aop.terms import Claim, Kind, Mode, Target
 
 Manifest = dict[str, Any]
 
-CONFIG_MAP_S = 0.5
-"""How old the ConfigMap and the pods may be: objects that look at the same moment share one
-reading."""
-INGRESSES_S = 15.0
-"""How old the list of Ingresses may be."""
-STALE_S = 30.0
-"""How old what is known of a source that cannot be read may be before nothing but protection goes
-on with it."""
 EVENTS_AFTER_S = 1.0
 """When a revision that nobody shows is worth a look at the Events."""
 ADMISSION = "an admission webhook or policy of the cluster"
@@ -58,98 +53,56 @@ class Wanted:
     """One origin of the spec, or one that the record says was claimed."""
 
     name: str
-    target: ObjectKey
-    wanted: bool
-    foreign: ForeignText
+    target: Target
+    spec: Model | None
+    """What the user writes of it; None: it has left the spec."""
+
+    @property
+    def wanted(self) -> bool:
+        """It is in the spec."""
+        return self.spec is not None
 
 
-def origins_of(pull: AuthenticatedOriginPull, claimed: tuple[ObjectKey, ...]) -> tuple[Wanted, ...]:
+def origins_of(pull: AuthenticatedOriginPull, claimed: tuple[Target, ...]) -> tuple[Wanted, ...]:
     """The spec's origins, then those that were claimed and have left it."""
-    named = [
-        Wanted(it.name, it.target, wanted=True, foreign=it.ingress_nginx.foreign_text)
-        for it in pull.spec.origins
-        if it.ingress_nginx
-    ]
-    gone = [key for key in claimed if key not in {it.target for it in named}]
-    return (
-        *named,
-        *(
-            Wanted(f"{key.name} (dropped)", key, wanted=False, foreign=ForeignText.MERGE)
-            for key in gone
-        ),
-    )
-
-
-@dataclass(slots=True)
-class Followed:
-    """What is remembered of one object's claim."""
-
-    claim: Claim | None = None
-    since: int | None = None
-    """The first revision that was read with it, and with nothing but whole texts since."""
-    published_at: datetime | None = None
-    """When this process first read or wrote it."""
-    applied_at: datetime | None = None
-    """When it was first seen, settled, on every replica; one that comes later has nothing old to
-    keep."""
-    decided_on: tuple[object, ...] = ()
-    """What the ConfigMap said of it at the last look: what a write is decided on."""
-    written: Claim | None = None
-    """As it was last read: what the text may still do where somebody has taken the annotations and
-    left the text."""
-
-
-@dataclass(slots=True)
-class OriginMemory:
-    """What is remembered of one ConfigMap and its replicas."""
-
-    stored: ingress_nginx.Stored = field(default_factory=ingress_nginx.Stored)
-    path_token: str | None = None
-    """The secret part of the check path, remembered beyond the ConfigMap's end: its replicas go on
-    running the text."""
-    text: bytes = b""
-    """Digest of the keys that carry our text."""
-    changed_at: datetime | None = None
-    """When this process first saw or wrote the current text."""
-    entries: dict[str, tuple[tuple[object, ...], int]] = field(default_factory=dict)
-    """By host, what the published text says of it, and the first revision that says so."""
-    followed: dict[str, Followed] = field(default_factory=dict)
-    """By the uid of the object."""
-    replicas: dict[str, ReplicaMemory] = field(default_factory=dict)
-    """By pod uid."""
-    rounds: dict[tuple[str, str], asyncio.Task[None]] = field(default_factory=dict)
-    """Questions under way, by pod and object."""
-    disturbance: Disturbance = field(default_factory=Disturbance)
+    named = [Wanted(it.name, it.target, it.spec) for it in pull.spec.origins]
+    gone = [target for target in claimed if target not in {it.target for it in named}]
+    return (*named, *(Wanted(f"{target.name} (dropped)", target, None) for target in gone))
 
 
 class OriginKeeper:
-    """One origin; built once per ConfigMap by `OriginKeepers`."""
+    """One origin; built once per target by `OriginKeepers`."""
 
     def __init__(
         self,
-        target: ObjectKey,
+        kind: OriginKind,
+        target: Target,
         cluster: Cluster,
         reader: ReplicaReader,
-        listed: Mapping[Kind, Source[list[Manifest]]],
+        sources: Sources,
         settings: Settings,
         clock: Clock,
     ) -> None:
+        self.kind = kind
         self.target = target
+        self._words = kind.words(target)
+        self._carrier = kind.carrier(target)
+        scope = Scope(
+            () if settings.list_all_ingresses else settings.watch_namespaces,
+            cluster=settings.list_all_ingresses,
+        )
+        self._reads = kind.reads(target, scope)
         self._cluster = cluster
         self._reader = reader
-        self._listed = listed
+        self._sources = sources
         self._settings = settings
         self._clock = clock
-        self._config_map: Source[Manifest | None] = Source(
-            f"ConfigMap {target}", lambda: cluster.fetch(Kind.CONFIG_MAP, target), clock
-        )
-        self._pods: Source[list[Manifest]] = Source(
-            f"the pods of namespace {target.namespace}",
-            lambda: cluster.list(Kind.POD, target.namespace),
-            clock,
-        )
         self._events: dict[str, Source[list[Manifest]]] = {}
-        self._memory = OriginMemory()
+        self._memory = PublishedMemory()
+        self._replicas: dict[str, ReplicaMemory] = {}
+        """By pod uid."""
+        self._rounds: dict[tuple[str, str], asyncio.Task[None]] = {}
+        """Questions under way, by pod and object."""
         self._writing = asyncio.Lock()
 
     # --- looking -----------------------------------------------------------------------------------------------------
@@ -168,82 +121,62 @@ class OriginKeeper:
         `asking` is False for an object whose zone is not known to be its own: nothing is asked for
         its sake unless its claim is there.
         """
-        allowed = (
-            not self._settings.ingress_config_maps
-            or str(self.target) in self._settings.ingress_config_maps
-        )
-        config_map, pods, ingresses, classes = await self._sources(until_s)
-        if isinstance(config_map, Unknown) or isinstance(pods, Unknown):
-            lost = config_map if isinstance(config_map, Unknown) else pods
-            assert isinstance(lost, Unknown)  # noqa: S101 - one of the two is; this tells mypy
-            return ObservedOrigin(
-                wanted.name, self.target, lost, wanted=wanted.wanted, allowed=allowed, replicas=lost
-            )
-        manifest, stored = config_map.value, self._follow(config_map.value)
-        followed = self._followed(pull.uid, stored)
-        readers = ingress_nginx.readers(pods.value, self.target)
-        served = ingress_nginx.served_by(
-            ingresses.value if isinstance(ingresses, Known) else (),
-            readers,
-            classes.value if isinstance(classes, Known) else None,
-        )
-        hosts, left_out = self._hosts(
-            pull, wanted, stored, served, readers, complete=isinstance(ingresses, Known)
-        )
-        verifiers = {
-            host: said
-            for host in hosts
-            if (said := ingress_nginx.verifier_of(host, served, readers))
-        }
+        reading = await self._sources.look(self._reads, until_s=until_s)
+        if reading.lost is not None:
+            return self._seen_as(wanted, reading.lost)
+        site = self._noticed(reading)
+        followed, published = self._memory.follow(pull.uid), site.published
+        hosts, left_out = self._hosts(pull, wanted, site, complete=reading.complete)
+        verifiers = site.verifiers(hosts)
         question = self._question(
-            pull, stored, hosts or (pull.spec.zone.name,), frozenset(verifiers), identities
+            pull, site, hosts or (pull.spec.zone.name,), frozenset(verifiers), identities
         )
         asked = asking or question.claim is not None or not wanted.wanted or pull.deleting
         if asked:
-            await self._ask(pull.uid, manifest, readers, question, until_s)
-        seen = [
-            (replica, self._memory.replicas.get(replica.uid) or ReplicaMemory())
-            for replica in readers
-        ]
-        known = (
-            observed_replica(replica, memory, question)
-            for replica, memory in seen
-            if may_serve(replica, memory)
-        )
-        # What another object was told long ago is no fact for one that does not ask.
-        replicas = tuple(one if asked else replace(one, settled=False) for one in known)
+            await self._ask(pull.uid, site, question, until_s)
+        replicas = self._observed(site, question, asked=asked)
+        followed.notice_applied(published, replicas, self._clock.now())
+        refusal = await self._refusal(site, replicas, until_s)
         patterns = pull.spec.hostname_patterns
-        self._notice_applied(followed, stored, replicas)
-        refusal = await self._refusal(readers, replicas, stored, until_s)
-        return ObservedOrigin(
-            name=wanted.name,
-            target=self.target,
-            configured=self._configured(stored, pull.uid, followed)
-            if manifest is not None
-            else None,
-            wanted=wanted.wanted,
-            allowed=allowed,
-            readers=len(readers),
+        return replace(
+            self._seen_as(wanted, self._memory.configured(pull.uid) if site.exists else None),
+            readers=len(site.replicas),
             replicas=replicas,
             hosts=hosts,
-            wildcards=wildcards_of(hosts, patterns, served, readers),
-            open=ingress_nginx.left_open(served, patterns, readers),
+            wildcards=tuple(
+                Wildcard(name, samples) for name, samples in site.wildcards(hosts, patterns).items()
+            ),
+            open=site.left_open(patterns),
             left_out=left_out,
-            foreign=self._foreign(manifest, stored, wanted, readers),
-            displaced=tuple(LeftOut(host, said) for host, said in sorted(verifiers.items())),
+            foreign=site.objection(wanted.spec) if wanted.wanted and site.exists else None,
+            displaced=tuple(LeftOut(host, why) for host, why in sorted(verifiers.items())),
             rejected=refusal.words if refusal and refusal.ours else None,
             stuck=self._stuck(refusal.words) if refusal and not refusal.ours else None,
             overwritten=self._memory.disturbance.overwritten,
-            stale=self._stale(config_map, pods, ingresses),
+            stale=reading.stale,
             published_at=followed.published_at,
             applied_at=followed.applied_at,
+        )
+
+    def _seen_as(self, wanted: Wanted, configured: Any) -> ObservedOrigin:
+        """What is known of the origin before anybody is asked."""
+        allowed = self._settings.ingress_config_maps
+        return ObservedOrigin(
+            wanted.name,
+            self.target,
+            configured,
+            wanted=wanted.wanted,
+            words=self._words,
+            capabilities=self.kind.capabilities,
+            allowed=not allowed or str(self.target.key) in allowed,
+            replicas=configured if isinstance(configured, Unknown) else (),
         )
 
     def claimants(self, zone: str) -> dict[str, str]:
         """The owners (`namespace/name`) of the claims of a zone, by uid, as they were read or written last."""
         return {
             uid: claim.owner
-            for uid, claim in self._memory.stored.claims.items()
+            for uid, claim in self._memory.published.claims.items()
             if claim.zone == zone
         }
 
@@ -254,170 +187,58 @@ class OriginKeeper:
 
     def check_path(self) -> str | None:
         """Where this origin's check path is, if it is known."""
-        return (
-            ingress_nginx.check_path(self._memory.path_token) if self._memory.path_token else None
-        )
+        return check_path(self._memory.path_token) if self._memory.path_token else None
 
     def forget(self) -> None:
-        """The ConfigMap has changed: read it again at the next look."""
-        self._config_map.forget()
+        """What carries our claims has changed: read it again at the next look."""
+        self._sources.of(self._carrier).forget()
 
     def drop(self, uid: str) -> None:
         """An object is gone: what was remembered of its claim goes with it."""
-        self._memory.followed.pop(uid, None)
+        self._memory.drop(uid)
 
-    async def _sources(
-        self, until_s: float
-    ) -> tuple[
-        Known[Manifest | None] | Unknown,
-        Known[list[Manifest]] | Unknown,
-        Known[list[Manifest]] | Unknown,
-        Known[list[Manifest]] | Unknown,
-    ]:
-        """What is known of each when the last one is there: another object may have written the ConfigMap while the pods were awaited."""
-        patience_s = until_s - self._clock.monotonic_s()
-        ingresses, classes = self._listed[Kind.INGRESS], self._listed[Kind.INGRESS_CLASS]
-        await asyncio.gather(
-            self._config_map.look(within_s=CONFIG_MAP_S, patience_s=patience_s),
-            self._pods.look(within_s=CONFIG_MAP_S, patience_s=patience_s),
-            ingresses.look(within_s=INGRESSES_S, patience_s=patience_s),
-            classes.look(within_s=INGRESSES_S, patience_s=patience_s),
-        )
-        return self._config_map.last, self._pods.last, ingresses.last, classes.last
+    def _noticed(self, reading: Reading) -> Site:
+        """The origin as it was just read, noting what has changed."""
+        site = self.kind.site(self.target, reading.objects)
+        self._notice(site.published)
+        return site
 
-    def _stale(self, *sources: Known[Any] | Unknown) -> str | None:
-        """The first source that has not been read for a while, in words; the last one may never have been read at all."""
-        now = self._clock.now()
-        for source in sources:
-            if isinstance(source, Unknown):
-                return source.message
-            if source.failure and now - source.read_at > timedelta(seconds=STALE_S):
-                return f"{source.failure}; what was known at {source.read_at + self._clock.stepped():%H:%M:%S} UTC stands meanwhile"
-        return None
-
-    # --- the ConfigMap -----------------------------------------------------------------------------------------------
-
-    def _follow(
-        self, manifest: Manifest | None, *, ours: bool = False, by: str = ""
-    ) -> ingress_nginx.Stored:
-        """What the ConfigMap says now; notes what has changed since it was read or written last, by us if it is `ours`, else by somebody."""
-        memory, data = self._memory, (manifest or {}).get("data") or {}
-        text = sha256("\0".join(str(data.get(key)) for key in ingress_nginx.KEYS).encode()).digest()
-        stored = ingress_nginx.read(manifest)
-        if text != memory.text or (stored.revision, stored.intact) != (
-            memory.stored.revision,
-            memory.stored.intact,
-        ):
-            memory.text, memory.changed_at = text, self._clock.now()
-            memory.disturbance.notice(memory.stored, stored, self._clock.now(), ours=ours, by=by)
-            if not stored.intact:
-                memory.entries.clear()
-                for replica in memory.replicas.values():
-                    replica.forget_hosts()
-        memory.stored = stored
-        memory.path_token = stored.path_token or memory.path_token
-        return stored
-
-    def _followed(self, uid: str, stored: ingress_nginx.Stored) -> Followed:
-        """Since which revision an object's claim reads as it does; a damaged text, or one that was put back, begins anew."""
-        followed = self._memory.followed.setdefault(uid, Followed())
-        entry = stored.entries.get(uid)
-        claim = entry.claim if entry else None
-        mended_or_damaged = (followed.since is None) is stored.intact
-        if claim != followed.claim or mended_or_damaged or (followed.since or 0) > stored.revision:
-            followed.claim, followed.since = claim, stored.revision if stored.intact else None
-            followed.published_at, followed.applied_at = self._memory.changed_at, None
-        followed.decided_on = stored.as_seen_by(uid)
-        return followed
-
-    @staticmethod
-    def _standing(stored: ingress_nginx.Stored, uid: str, followed: Followed) -> Claim | None:
-        """The strictest that the text may still do to an object's hosts, as long as something of ours stands there."""
-        followed.written = stored.standing.get(uid) or followed.written
-        if not stored.residue:
-            return None
-        return stored.standing.get(uid) if stored.intact else followed.written
-
-    def _configured(self, stored: ingress_nginx.Stored, uid: str, followed: Followed) -> Configured:
-        entry = stored.entries.get(uid)
-        return Configured(
-            revision=stored.revision,
-            claim_since=followed.since,
-            claim=entry.claim if entry else None,
-            standing=self._standing(stored, uid, followed),
-            accepted=entry.accepted if entry else None,
-            intact=stored.intact and not stored.misplaced,
-            others_changed=stored.others_changed(uid),
-            foreign_digest=stored.foreign_digest,
-        )
-
-    def _foreign(
-        self,
-        manifest: Manifest | None,
-        stored: ingress_nginx.Stored,
-        wanted: Wanted,
-        readers: tuple[ingress_nginx.Replica, ...],
-    ) -> str | None:
-        if manifest is None or not wanted.wanted:
-            return None
-        if text := ingress_nginx.objections(manifest, stored.snippets, wanted.foreign):
-            return text
-        unread = [
-            replica.name for replica in readers if ingress_nginx.unwatched(replica, self.target)
-        ]
-        if not unread:
-            return None
-        return f"pod {unread[0]} watches another namespace and never sees a change of ConfigMap {self.target}. Move the ConfigMap, or widen --watch-namespace"
+    def _notice(self, published: Published, *, ours: bool = False, by: str = "") -> None:
+        if self._memory.notice(published, self._clock.now(), ours=ours, by=by):
+            for replica in self._replicas.values():
+                replica.forget_hosts()
 
     # --- hosts -------------------------------------------------------------------------------------------------------
 
+    @staticmethod
     def _hosts(
-        self,
-        pull: AuthenticatedOriginPull,
-        wanted: Wanted,
-        stored: ingress_nginx.Stored,
-        served: tuple[Mapping[str, Any], ...],
-        readers: tuple[ingress_nginx.Replica, ...],
-        *,
-        complete: bool,
+        pull: AuthenticatedOriginPull, wanted: Wanted, site: Site, *, complete: bool
     ) -> tuple[tuple[str, ...], tuple[LeftOut, ...]]:
         """The hosts in scope, and those that the text cannot carry.
 
         An origin that has left the spec is still to be seen refusing nobody, so its hosts are asked
-        about all the same; so are those that are required while the Ingresses cannot be listed: a
+        about all the same; so are those that are required while not everything can be listed: a
         list that is not there says that nothing has gone.
         """
-        claim = stored.standing.get(pull.uid)
+        claim = site.published.standing.get(pull.uid)
         required = (
             (*claim.required, *claim.excepted) if claim and not (wanted.wanted and complete) else ()
         )
-        under = ingress_nginx.hosts_under(served, pull.spec.hostname_patterns, readers)
-        named = ingress_nginx.hosts_of_zone(
-            {*pull.spec.concrete_hosts, *under, *required},
+        served = site.hosts(
             pull.spec.zone.name,
-            stored.standing.values(),
+            pull.spec.hostname_patterns,
+            (*pull.spec.concrete_hosts, *required),
         )
-        config_map = self._config_map.last
-        bucket = ingress_nginx.Options.read(
-            config_map.value if isinstance(config_map, Known) else None
-        ).map_hash_bucket_size
-        patterns = [pattern for pattern in pull.spec.hostname_patterns if pattern.startswith("*.")]
-        why = f"the name does not fit map-hash-bucket-size in ConfigMap {self.target}. Set it there to 128 or more"
-        long = dict.fromkeys(ingress_nginx.too_long((*named, *patterns), bucket), why)
-        impossible = {
-            host: "no DNS name has a label of more than 63 characters, so that no visitor can ask for it"
-            for host in named
-            if not is_host(host)
-        }
-        left_out = tuple(LeftOut(host, why) for host, why in sorted({**long, **impossible}.items()))
-        return tuple(sorted(named - long.keys() - impossible.keys())), left_out
+        return served.hosts, tuple(
+            LeftOut(host, why) for host, why in sorted(served.left_out.items())
+        )
 
     # --- replicas ----------------------------------------------------------------------------------------------------
 
     def _question(
         self,
         pull: AuthenticatedOriginPull,
-        stored: ingress_nginx.Stored,
+        site: Site,
         hosts: tuple[str, ...],
         own: frozenset[str],
         identities: Mapping[Presented, ClientIdentity],
@@ -427,107 +248,80 @@ class OriginKeeper:
             hosts=hosts,
             own=own,
             identities=identities,
-            claim=stored.standing.get(pull.uid),
-            since=self._entries_since(stored, hosts),
-            published=stored.revision or None,
-            paths=Paths(ingress_nginx.check_path(token), ingress_nginx.gate_path(token)),
+            claim=site.published.standing.get(pull.uid),
+            since=self._memory.entries_since(site, hosts),
+            published=site.published.revision or None,
+            paths=Paths(check_path(token), gate_path(token)),
+            refuses_certificate=self.kind.refuses_certificate,
         )
 
-    def _entries_since(
-        self, stored: ingress_nginx.Stored, hosts: tuple[str, ...]
-    ) -> dict[str, int]:
-        """By host, the revision since which the published text says the same of it."""
-        if not stored.intact:
-            return {}
-        kept = self._memory.entries
-        for host, entry in ingress_nginx.entries(hosts, stored.claims.values()).items():
-            if host not in kept or kept[host][0] != entry or kept[host][1] > stored.revision:
-                kept[host] = (entry, stored.revision)
-        return {host: kept[host][1] for host in hosts}
-
-    async def _ask(
-        self,
-        uid: str,
-        manifest: Manifest | None,
-        readers: tuple[ingress_nginx.Replica, ...],
-        question: Question,
-        until_s: float,
-    ) -> None:
+    async def _ask(self, uid: str, site: Site, question: Question, until_s: float) -> None:
         """Ask every replica that may serve; who hangs goes on hanging by itself."""
-        memory, proxy = self._memory, ingress_nginx.Options.read(manifest).proxy_protocol
-        memory.replicas = {
-            replica.uid: memory.replicas.get(replica.uid) or ReplicaMemory() for replica in readers
+        self._replicas = {
+            replica.uid: self._replicas.get(replica.uid) or ReplicaMemory()
+            for replica in site.replicas
         }
-        memory.rounds = {key: task for key, task in memory.rounds.items() if not task.done()}
-        for replica in readers:
-            seen, key = memory.replicas[replica.uid], (replica.uid, uid)
+        self._rounds = {key: task for key, task in self._rounds.items() if not task.done()}
+        for replica in site.replicas:
+            seen, key = self._replicas[replica.uid], (replica.uid, uid)
             # Also one that is not Ready: whether it serves our text all the same can only be asked.
             # Nobody waits for its answer.
-            if replica.ip and key not in memory.rounds:
-                address = ReplicaAddress(replica.ip, replica.https_port, replica.http_port, proxy)
-                memory.rounds[key] = asyncio.create_task(self._reader.ask(address, question, seen))
+            if replica.ip and key not in self._rounds:
+                address = ReplicaAddress(
+                    replica.ip, replica.https_port, replica.http_port, site.proxy_protocol
+                )
+                self._rounds[key] = asyncio.create_task(self._reader.ask(address, question, seen))
         waiting = [
-            memory.rounds[key]
-            for replica in readers
-            if replica.ready and (key := (replica.uid, uid)) in memory.rounds
+            self._rounds[key]
+            for replica in site.replicas
+            if replica.ready and (key := (replica.uid, uid)) in self._rounds
         ]
         if waiting:
             await asyncio.wait(waiting, timeout=max(0.0, until_s - self._clock.monotonic_s()))
 
-    def _notice_applied(
-        self,
-        followed: Followed,
-        stored: ingress_nginx.Stored,
-        replicas: tuple[ObservedReplica, ...],
-    ) -> None:
-        first = stored.revision if followed.since is None else followed.since
-        running = [
-            r.settled and r.revision is not None and first <= r.revision <= stored.revision
-            for r in replicas
+    def _observed(
+        self, site: Site, question: Question, *, asked: bool
+    ) -> tuple[ObservedReplica, ...]:
+        """What is known of each that may serve; what another object was told long ago is no fact for one that does not ask."""
+        seen = [
+            (replica, self._replicas.get(replica.uid) or ReplicaMemory())
+            for replica in site.replicas
         ]
-        if followed.applied_at is None and running and all(running):
-            followed.applied_at = self._clock.now()
+        known = (
+            observed_replica(replica, memory, question)
+            for replica, memory in seen
+            if may_serve(replica, memory)
+        )
+        return tuple(one if asked else replace(one, settled=False) for one in known)
 
-    # --- what the controller says ------------------------------------------------------------------------------------
+    # --- what the origin says of its text ----------------------------------------------------------------------------
 
     async def _refusal(
-        self,
-        readers: tuple[ingress_nginx.Replica, ...],
-        replicas: tuple[ObservedReplica, ...],
-        stored: ingress_nginx.Stored,
-        until_s: float,
-    ) -> ingress_nginx.Rejection | None:
-        """Nginx's own words about the current text, while no replica shows it; no word proves nothing, and no clock does either.
+        self, site: Site, replicas: tuple[ObservedReplica, ...], until_s: float
+    ) -> Rejection | None:
+        """The origin's own words about the current text, while no replica shows it; no word proves nothing, and no clock does either.
 
         A pod that starts on such a text never becomes Ready, but says why as well: where all have
         been replaced, nobody else does.
         """
-        since = self._memory.changed_at
-        if (
-            not stored.revision
-            or since is None
-            or any(r.revision == stored.revision for r in replicas)
-        ):
+        since, revision = self._memory.changed_at, site.published.revision
+        if not revision or since is None or any(r.revision == revision for r in replicas):
             self._events.clear()
             return None
         if (self._clock.now() - since).total_seconds() < EVENTS_AFTER_S:
             return None
-        for replica in readers:
+        for replica in site.replicas:
             source = self._events.setdefault(replica.name, self._events_of(replica))
             events = await source.look(
                 within_s=EVENTS_AFTER_S, patience_s=until_s - self._clock.monotonic_s()
             )
             if isinstance(events, Known) and (
-                refusal := ingress_nginx.rejected_by(
-                    events.value, replica, since=since + self._clock.stepped(), stored=stored
-                )
+                refusal := site.rejection(events.value, replica, since + self._clock.stepped())
             ):
-                return ingress_nginx.Rejection(
-                    f"pod {replica.name}: {refusal.words}", ours=refusal.ours
-                )
+                return Rejection(f"pod {replica.name}: {refusal.words}", ours=refusal.ours)
         return None
 
-    def _events_of(self, replica: ingress_nginx.Replica) -> Source[list[Manifest]]:
+    def _events_of(self, replica: Replica) -> Source[list[Manifest]]:
         fields = f"involvedObject.name={replica.name}"
         return Source(
             f"the Events of pod {replica.key}",
@@ -538,7 +332,7 @@ class OriginKeeper:
 
     def _stuck(self, words: str) -> str:
         return (
-            f"the controller of ConfigMap {self.target} takes no change at present, because of something that is not ours: {words}. Mend that; "
+            f"what reads {self._words.place} takes no change at present, because of something that is not ours: {words}. Mend that; "
             "until then nothing of ours is written but what relaxes"
         )
 
@@ -549,7 +343,7 @@ class OriginKeeper:
         uid: str,
         claim: Claim,
         *,
-        foreign: ForeignText,
+        spec: Model | None,
         replicas: tuple[ObservedReplica, ...],
         gone: frozenset[str],
     ) -> None:
@@ -557,17 +351,16 @@ class OriginKeeper:
 
         Raises `Conflict` when what it was decided on has changed since.
 
-        Of the objects that share the ConfigMap one writes at a time, so that they do not refuse
-        each other; what others have claimed meanwhile does not bear on a decision about this one.
+        Of the objects that share the origin one writes at a time, so that they do not refuse each
+        other; what others have claimed meanwhile does not bear on a decision about this one.
         """
         async with self._writing:
-            manifest = self._current(uid)
+            manifest, site = self._current(uid)
             if manifest is None:
-                raise Transient(f"ConfigMap {self.target} does not exist any more")
-            body = ingress_nginx.publish(
-                manifest,
+                raise Transient(f"{self._words.place} does not exist any more")
+            body = site.publish(
                 claim,
-                foreign=foreign,
+                spec=spec,
                 token_if_new=secrets.token_hex(8),
                 seen_everywhere=seen_everywhere(replicas),
                 gone=gone,
@@ -580,72 +373,80 @@ class OriginKeeper:
         Raises `Conflict` when what that was decided on has changed since.
         """
         async with self._writing:
-            manifest = self._current(uid)
+            manifest, site = self._current(uid)
             if manifest is not None:
-                await self._write(manifest, ingress_nginx.withdraw(manifest, uid), uid)
-            if (followed := self._memory.followed.get(uid)) is not None:
+                await self._write(manifest, site.withdraw(uid), uid)
+            if (followed := self._memory.of(uid)) is not None:
                 followed.written = None
 
-    def _current(self, uid: str) -> Manifest | None:
-        """The ConfigMap as it was read or written last: the API server refuses what goes out on an older one."""
-        known = self._config_map.last
+    async def relax_orphaned(self, manifest: Json, claim: Claim) -> None:
+        """Bring a claim whose object is gone one step further, in the carrier as it was just read: to Off, and from Off out.
+
+        Raises `ClusterError`.
+        """
+        async with self._writing:
+            site = self._site_of(manifest)
+            milder = replace(claim, mode=Mode.OFF, enforced=())
+            body = (
+                site.publish(milder, spec=None, token_if_new=secrets.token_hex(8))
+                if claim.mode > Mode.OFF
+                else site.withdraw(claim.uid)
+            )
+            if body != manifest:
+                await self._cluster.replace(self._carrier.kind, self.target.key, body)
+                self.forget()
+
+    def _current(self, uid: str) -> tuple[Json | None, Site]:
+        """What carries our claims, as it was read or written last: the API server refuses what goes out on an older one."""
+        known = self._sources.of(self._carrier).last
         if isinstance(known, Unknown):
             raise Transient(known.message)
-        followed = self._memory.followed.get(uid)
-        if (
-            followed is None
-            or ingress_nginx.read(known.value).as_seen_by(uid) != followed.decided_on
-        ):
-            raise Conflict(f"ConfigMap {self.target} has changed since it was looked at")
-        return known.value
+        site = self._site_of(*known.value)
+        followed = self._memory.of(uid)
+        if followed is None or site.published.as_seen_by(uid) != followed.decided_on:
+            raise Conflict(f"{self._words.place} has changed since it was looked at")
+        return next(iter(known.value), None), site
+
+    def _site_of(self, *manifests: Json) -> Site:
+        """What one form of the carrier says, whoever reads it."""
+        return self.kind.site(self.target, {self._carrier: manifests})
 
     async def _write(
-        self, manifest: Manifest, body: Manifest, uid: str, claim: Claim | None = None
+        self, manifest: Json, body: Manifest, uid: str, claim: Claim | None = None
     ) -> None:
         """Write; raises `Blocked` where what comes back is not what was sent, because each time costs every replica a reload."""
         if body == manifest:
             return
+        carrier = self._sources.of(self._carrier)
         try:
-            written = await self._cluster.replace(Kind.CONFIG_MAP, self.target, body)
+            written = await self._cluster.replace(self._carrier.kind, self.target.key, body)
         except BaseException:
-            self._config_map.forget()
+            carrier.forget()
             raise
-        self._config_map.put(written)
-        if _says(written) == _says(body):
-            self._follow(written, ours=True)
+        carrier.put((written,))
+        sent, stored = self._site_of(body).published, self._site_of(written).published
+        if _says(stored) == _says(sent):
+            self._notice(stored, ours=True)
             return
-        self._follow(body, ours=True)
-        self._follow(written, by=ADMISSION)
-        if claim is not None and (followed := self._memory.followed.get(uid)) is not None:
-            followed.written = (
-                claim  # as far as anybody knows: whether the text says it is asked of the replicas
-            )
+        self._notice(sent, ours=True)
+        self._notice(stored, by=ADMISSION)
+        if claim is not None and (followed := self._memory.of(uid)) is not None:
+            # As far as anybody knows: whether the text says it is asked of the replicas.
+            followed.written = claim
         raise Blocked(
             Reason.FOREIGN_CONFIGURATION,
-            f"what the operator writes into ConfigMap {self.target} is changed by {ADMISSION} before it is stored. Let it leave the operator's "
-            f"annotations and the keys {' and '.join(ingress_nginx.KEYS)} alone there",
+            f"what the operator writes into {self._words.place} is changed by {ADMISSION} before it is stored. Let it leave {self._words.ours} alone there",
         )
 
 
-def _says(manifest: Manifest) -> tuple[object, ...]:
-    """What a ConfigMap says of us, as far as a write decides it."""
-    stored = ingress_nginx.read(manifest)
-    return stored.entries, stored.intact, stored.residue, stored.revision, stored.path_token
-
-
-def wildcards_of(
-    hosts: tuple[str, ...],
-    patterns: tuple[str, ...],
-    served: tuple[Mapping[str, Any], ...],
-    readers: tuple[ingress_nginx.Replica, ...],
-) -> tuple[Wildcard, ...]:
-    """The wildcards that have a server of their own, each with the hosts in scope that it takes."""
-    prefixes = {replica.annotations_prefix for replica in readers}
-    servers = {host: ingress_nginx.server_of(host, served, prefixes) for host in hosts}
-    found = ingress_nginx.wildcards_under(served, patterns)
-    return tuple(
-        Wildcard(name, tuple(host for host, server in servers.items() if server == name))
-        for name in found
+def _says(published: Published) -> tuple[object, ...]:
+    """What a carrier says of us, as far as a write decides it."""
+    return (
+        published.entries,
+        published.intact,
+        published.residue,
+        published.revision,
+        published.path_token,
     )
 
 
@@ -655,78 +456,3 @@ def seen_everywhere(replicas: tuple[ObservedReplica, ...]) -> int | None:
         replica.revision if replica.settled and not replica.error else None for replica in replicas
     }
     return revisions.pop() if len(revisions) == 1 else None
-
-
-class OriginKeepers:
-    """Every origin's keeper, made at its first mention; built once per process."""
-
-    def __init__(
-        self, cluster: Cluster, reader: ReplicaReader, settings: Settings, clock: Clock
-    ) -> None:
-        self._cluster = cluster
-        self._reader = reader
-        self._settings = settings
-        self._clock = clock
-        self._keepers: dict[ObjectKey, OriginKeeper] = {}
-        self._listed: dict[str, dict[Kind, Source[list[Manifest]]]] = {}
-
-    def of(self, target: ObjectKey) -> OriginKeeper:
-        """The keeper of one origin."""
-        if target not in self._keepers:
-            self._keepers[target] = OriginKeeper(
-                target,
-                self._cluster,
-                self._reader,
-                self._lists(target),
-                self._settings,
-                self._clock,
-            )
-        return self._keepers[target]
-
-    def forget(self, target: ObjectKey) -> None:
-        """A ConfigMap has changed."""
-        if target in self._keepers:
-            self._keepers[target].forget()
-
-    def drop(self, uid: str) -> None:
-        """An object is gone."""
-        for keeper in self._keepers.values():
-            keeper.drop(uid)
-
-    def forget_ingresses(self) -> None:
-        """An object has come: its Ingresses may have come just before it."""
-        for lists in self._listed.values():
-            lists[Kind.INGRESS].forget()
-
-    def _lists(self, target: ObjectKey) -> Mapping[Kind, Source[list[Manifest]]]:
-        """Ingresses and their classes, which every origin in the same scope shares."""
-        namespaces = () if self._settings.list_all_ingresses else self._settings.watch_namespaces
-        scope = target.namespace if namespaces else ""
-        if scope not in self._listed:
-            self._listed[scope] = {
-                Kind.INGRESS: Source(
-                    "Ingresses",
-                    lambda: self._ingresses((*namespaces, scope) if scope else ()),
-                    self._clock,
-                ),
-                Kind.INGRESS_CLASS: Source(
-                    "IngressClasses", self._classes, self._clock, needed=False
-                ),
-            }
-        return self._listed[scope]
-
-    async def _ingresses(self, namespaces: tuple[str, ...]) -> list[Manifest]:
-        lists = [
-            await self._cluster.list(Kind.INGRESS, namespace)
-            for namespace in dict.fromkeys(namespaces)
-        ]
-        return (
-            [one for found in lists for one in found]
-            if namespaces
-            else await self._cluster.list(Kind.INGRESS)
-        )
-
-    async def _classes(self) -> list[Manifest]:
-        if not self._settings.list_all_ingresses:
-            raise Transient("IngressClasses are not listed, by AOP_LIST_ALL_INGRESSES")
-        return await self._cluster.list(Kind.INGRESS_CLASS)

@@ -206,7 +206,9 @@ class ReplicaReader:
     ) -> None:
         identities = {**question.identities, Presented.FOREIGN: self._stranger}
         asked = await self._probe.ask(address, host, question.paths, identities)
-        behaviour = behaviour_of(host, asked, question.identities, own=host in question.own)
+        behaviour = behaviour_of(
+            host, asked, question.identities, question.refuses_certificate, own=host in question.own
+        )
         if failure := nobody_there(asked):
             raise NoAnswerError(failure, behaviour)
         if (revision := revision_told(asked)) is not None:

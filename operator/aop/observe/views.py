@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from aop.observe.behaviour import Refuses
 from aop.observed import HostBehaviour, ObservedReplica
-from aop.origins import ingress_nginx
+from aop.origins.sites import Replica
 from aop.probe import ClientIdentity, Failure, FailureKind, Paths, Presented
 from aop.terms import Claim, Mode
 
@@ -27,7 +28,7 @@ class Question:
 
     hosts: tuple[str, ...]
     own: frozenset[str]
-    """Those whose Ingress verifies client certificates by itself."""
+    """Those at which somebody else verifies client certificates."""
     identities: Mapping[Presented, ClientIdentity]
     claim: Claim | None
     """What is expected to be seen; anything else is suspect."""
@@ -35,8 +36,10 @@ class Question:
     """By host, the revision since which its entry reads as it does; a host that is missing is asked
     again at each revision."""
     published: int | None
-    """The revision that stands in the ConfigMap; None: nothing of ours does."""
+    """The revision that is published; None: nothing of ours does."""
     paths: Paths
+    refuses_certificate: Refuses
+    """How the server's own refusal is told."""
 
     @property
     def leaves(self) -> frozenset[str]:
@@ -153,7 +156,7 @@ def is_suspect(behaviour: HostBehaviour, claim: Claim | None) -> bool:
 
 
 def observed_replica(
-    replica: ingress_nginx.Replica, memory: ReplicaMemory, question: Question
+    replica: Replica, memory: ReplicaMemory, question: Question
 ) -> ObservedReplica:
     """What is known of one replica, for the object that asks."""
     seen = (memory.stands(host, question) for host in question.hosts)
@@ -168,7 +171,7 @@ def observed_replica(
     )
 
 
-def may_serve(replica: ingress_nginx.Replica, memory: ReplicaMemory) -> bool:
+def may_serve(replica: Replica, memory: ReplicaMemory) -> bool:
     """It is Ready, or it is not and may serve our text all the same: Kubernetes cannot tell, and its visitors are refused like others.
 
     One that cannot be asked may have run our text before this process began: it counts until it

@@ -12,8 +12,6 @@ can have changed, so that it is observed again.
 from __future__ import annotations
 
 import asyncio
-import secrets
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any, assert_never
 
@@ -23,16 +21,13 @@ from aop.cloudflare import Cloudflare
 from aop.cluster import Cluster, Conflict, Kind
 from aop.errors import Transient
 from aop.observe.memory import KeptNote, Memory
-from aop.observe.origin import OriginKeepers
+from aop.observe.origins import OriginKeepers
 from aop.observed import Observed, Unnoted
-from aop.origins import ingress_nginx
-from aop.origins.spec import ForeignText
 from aop.perform.keys import KeyWriter
 from aop.perform.zone import ZoneWriter
 from aop.plan.facts import replicas
 from aop.record import dump
 from aop.steps import Delete, Effect, Issue, Note, Promote, Publish, SetEnabled, Upload, Withdraw
-from aop.terms import Claim, Mode, ObjectKey
 
 
 def _check_noted(manifest: dict[str, Any], pull: AuthenticatedOriginPull, text: str) -> None:
@@ -120,40 +115,15 @@ class Performer:
     # --- origins -----------------------------------------------------------------------------------------------------
 
     async def _publish(self, step: Publish, o: Observed, pull: AuthenticatedOriginPull) -> None:
-        foreign = next(
-            (
-                it.ingress_nginx.foreign_text
-                for it in o.spec.origins
-                if it.ingress_nginx and it.target == step.target
-            ),
-            None,
-        )
+        spec = next((it.spec for it in o.spec.origins if it.target == step.target), None)
         origin = next(origin for origin in o.origins if origin.target == step.target)
         await self._origins.of(step.target).publish(
             pull.uid,
             step.claim,
-            foreign=foreign or ForeignText.MERGE,
+            spec=spec,
             replicas=replicas(origin),
             gone=o.gone,
         )
 
     async def _withdraw(self, step: Withdraw, pull: AuthenticatedOriginPull) -> None:
         await self._origins.of(step.target).withdraw(pull.uid)
-
-    async def relax_orphaned(self, config_map: dict[str, Any], claim: Claim) -> None:
-        """Bring a claim whose object is gone one step further: to Off, and from Off out.
-
-        Raises `ClusterError`.
-        """
-        metadata = config_map["metadata"]
-        if claim.mode > Mode.OFF:
-            milder = replace(claim, mode=Mode.OFF, enforced=())
-            body = ingress_nginx.publish(
-                config_map, milder, foreign=ForeignText.MERGE, token_if_new=secrets.token_hex(8)
-            )
-        else:
-            body = ingress_nginx.withdraw(config_map, claim.uid)
-        if body != config_map:
-            target = ObjectKey(metadata["namespace"], metadata["name"])
-            await self._cluster.replace(Kind.CONFIG_MAP, target, body)
-            self._origins.forget(target)

@@ -48,7 +48,7 @@ from aop.steps import Done, Step
 Rule = Callable[[Observed], Step | None]
 
 PROTECT: tuple[Rule, ...] = (
-    rejected_text_is_withdrawn,  # what a controller will not run is not left lying there
+    rejected_text_is_withdrawn,  # what an origin will not run is not left lying there
     no_origin_refuses_the_edge,  # the edge presents something else: refuse nobody
     no_requirement_outlives_its_leaf,  # nobody is refused for a certificate that time ran out on
     enforcement_is_not_exceeded,  # the spec asks for less: less it is
@@ -61,7 +61,7 @@ RULES: tuple[Rule, ...] = (
     spec_is_acceptable,  # what the schema cannot express
     zone_is_ours,  # one object per zone: whoever has shown it first
     zone_is_eligible,  # the edge can present, and displaces nobody's certificate without consent
-    origins_are_eligible,  # somebody reads the ConfigMap, and nothing there contradicts us
+    origins_are_eligible,  # somebody reads what we write, and nothing there contradicts us
     origins_answer,  # the check path, and nothing else, is live on every replica and through the edge
     key_pair_exists,
     origins_accept_what_comes_next,  # before it comes

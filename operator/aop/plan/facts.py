@@ -216,7 +216,7 @@ def accepted_everywhere(origin: ObservedOrigin, host: str, leaf: Pin) -> bool:
 
 
 def configured(origin: ObservedOrigin) -> Configured:
-    """What the ConfigMap says of us; empty where it is missing or unreadable."""
+    """What it says of us; empty where that is missing or unreadable."""
     return origin.configured if isinstance(origin.configured, Configured) else Configured()
 
 
@@ -258,32 +258,30 @@ def until_applied(origin: ObservedOrigin) -> Wait | None:
     lagging = [
         f"pod {r.name} {trouble}"
         for r in origin.replicas
-        if claim and (trouble := _not_yet(r, configured(origin), claim, origin.hosts))
+        if claim and (trouble := _not_yet(r, origin, claim))
     ]
     if not lagging:
         return None
     return Wait(
         Reason.WAITING_FOR_REPLICAS,
-        f"The operator waits until every replica runs revision {configured(origin).revision} of ConfigMap {origin.target}: {'; '.join(lagging)}",
+        f"The operator waits until every replica runs revision {configured(origin).revision} of {origin.words.place}: {'; '.join(lagging)}",
         SOON_S / 2,
         since=origin.published_at,
     )
 
 
-def _not_yet(
-    replica: ObservedReplica, published: Configured, claim: Claim, hosts: tuple[str, ...]
-) -> str:
+def _not_yet(replica: ObservedReplica, origin: ObservedOrigin, claim: Claim) -> str:
     """Why this replica does not show the claim yet; empty when it does.
 
     A revision that others published on top of ours holds our claim as well, so nobody waits for a
-    controller to run theirs. A host at which somebody else answers, or decides, shows nothing of
+    replica to run theirs. A host at which somebody else answers, or decides, shows nothing of
     our claim, so nobody waits for it either: it is named as unproven.
     """
     if replica.error:
         unready = "" if replica.ready else "is not Ready, may still serve, and "
         remedy = "" if replica.ready else "; make it reachable, or delete it"
         return f"{unready}cannot be asked ({replica.error}){remedy}"
-    current = runs_our_claim(replica, published)
+    current = runs_our_claim(replica, configured(origin))
     if not current or not replica.settled:
         odd = next((f", as {b.host} answers {b.odd}" for b in replica.hosts if b.odd), "")
         shown = (
@@ -293,15 +291,18 @@ def _not_yet(
         )
         return f"{shown} only just now" if current else shown
     seen, pins = {b.host: b for b in replica.hosts}, {pin.sha256 for pin in claim.pins}
-    for host in hosts:
+    for host in origin.hosts:
         if host not in seen:
             return f"has not been asked about {host}"
         if seen[host].odd or seen[host].own:
             continue
-        # Asking is one switch for the whole controller: another zone's claim may ask although ours
-        # does not, and an Ingress may switch it off for its own hosts, which then stay unproven and
-        # hold back nobody else.
-        asked = {claim.at(host), seen[host].mode} == {Mode.OFF, Mode.REQUEST}
+        # Where asking is one switch for all hosts, another zone's claim may ask although ours does
+        # not, and somebody may switch it off for hosts of theirs, which then stay unproven and hold
+        # back nobody else.
+        asked = not origin.capabilities.asks_per_host and {claim.at(host), seen[host].mode} == {
+            Mode.OFF,
+            Mode.REQUEST,
+        }
         if seen[host].mode != claim.at(host) and not (asked and replica.strictest >= Mode.REQUEST):
             return f"shows {seen[host].mode.label} instead of {claim.at(host).label} for {host}"
         if refused := seen[host].refuses & pins:
@@ -420,7 +421,7 @@ def digest(claim: Claim, foreign_digest: str) -> str:
 
 
 def was_rejected(o: Observed, origin: ObservedOrigin, claim: Claim) -> bool:
-    """Whether a controller has rejected this very claim among this very foreign text, and it is too early to try it again."""
+    """Whether an origin has rejected this very claim among this very foreign text, and it is too early to try it again."""
     name = digest(claim, configured(origin).foreign_digest)
     return any(one.digest == name and one.holds_at(o.wall) for one in o.record.rejected)
 
@@ -429,19 +430,19 @@ def was_rejected(o: Observed, origin: ObservedOrigin, claim: Claim) -> bool:
 
 
 def publish(o: Observed, origin: ObservedOrigin, claim: Claim, why: str) -> Step:
-    """Publish, once the record names the ConfigMap, and unless this very text was rejected before and has not been taken since."""
+    """Publish, once the record names the origin, and unless this very text was rejected before and has not been taken since."""
     if was_rejected(o, origin, claim) and not _runs_everywhere(origin, claim):
         name = digest(claim, configured(origin).foreign_digest)
         again = max(one.until for one in o.record.rejected if one.digest == name)
         return Block(
             Reason.TEXT_REJECTED,
-            f"the controller of ConfigMap {origin.target} rejected our text for {claim.mode.label}. It is tried again at {again:%H:%M:%S} UTC, "
-            "and at once when spec.hostnames, the certificate or the text around ours changes. See the Warning RELOAD Events of the controller's pods",
+            f"origin {origin.name} rejected our text for {claim.mode.label} in {origin.words.place}. It is tried again at {again:%H:%M:%S} UTC, "
+            f"and at once when spec.hostnames, the certificate or the text around ours changes. {origin.words.rejected}",
         )
     if origin.target not in o.record.claimed:
         return Note(
             o.noting(claimed=tuple(sorted({*o.record.claimed, origin.target}))),
-            f"ConfigMap {origin.target} is about to carry our claim",
+            f"{origin.words.place} is about to carry our claim",
         )
     return Publish(origin.name, origin.target, claim, why)
 
@@ -472,7 +473,7 @@ def flush(o: Observed, leaf: Pin) -> Step | None:
         held_back = [
             host for host in waiting if old_sessions_hold_back(o, origin, host, leaf.sha256)
         ]
-        if not origin.wanted or claim is None or not held_back:
+        if not (origin.wanted and claim and held_back and origin.capabilities.ends_sessions):
             continue
         noted = max(flushes_of_the_hour(o), default=None)
         if (

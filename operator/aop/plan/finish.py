@@ -104,6 +104,6 @@ def dropped_origins_are_as_found(o: Observed) -> Step | None:
         if origin.target in o.record.claimed:
             return Note(
                 o.noting(claimed=tuple(k for k in o.record.claimed if k != origin.target)),
-                f"ConfigMap {origin.target} is as it was found",
+                f"{origin.words.place} is as it was found",
             )
     return None

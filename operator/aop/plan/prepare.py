@@ -106,7 +106,7 @@ def claim_is_whole(o: Observed, origin: ObservedOrigin) -> Step | None:
 def put_back_by_others(o: Observed, origin: ObservedOrigin, overwritten: Overwritten) -> str:
     """Who puts their text back over ours, and what ends that."""
     return (
-        f"{overwritten.by} has put something else in the place of ours in ConfigMap {origin.target} {overwritten.times} times since "
+        f"{overwritten.by} has put something else in the place of ours in {origin.words.place} {overwritten.times} times since "
         f"{o.shown(overwritten.since):%H:%M:%S} UTC, and each time costs every replica a reload. Tell it to leave the keys http-snippet and "
         f"server-snippet alone (Argo CD: ignoreDifferences; Flux: a driftDetection ignore rule; Helm: no value for them). Ours is "
         f"written again at {o.shown(overwritten.until):%H:%M:%S} UTC"

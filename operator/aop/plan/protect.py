@@ -42,7 +42,7 @@ MOST_HOLD_OFFS = 32
 
 
 def rejected_text_is_withdrawn(o: Observed) -> Step | None:
-    """A text that the controller's own words reject is rendered again without the claim that broke it; no claim's mode goes up."""
+    """A text that an origin's own words reject is rendered again without the claim that broke it; no claim's mode goes up."""
     for origin in o.origins:
         found = configured(origin)
         if not origin.rejected or found.claim is None or not found.intact:
@@ -56,7 +56,7 @@ def rejected_text_is_withdrawn(o: Observed) -> Step | None:
             rejected = _rejected_once_more(o, digest(found.claim, found.foreign_digest))
             return Note(
                 o.noting(rejected=rejected),
-                f"the controller of ConfigMap {origin.target} rejects our text: {origin.rejected}",
+                f"origin {origin.name} rejects our text in {origin.words.place}: {origin.rejected}",
             )
         return _last_accepted(o, origin, found.claim, found.accepted if changed else None)
     return None
@@ -79,7 +79,7 @@ def _last_accepted(
     o: Observed, origin: ObservedOrigin, claim: Claim, accepted: Claim | None
 ) -> Step | None:
     """The mildest change that takes a rejected claim back: its last accepted form if that is safe, else Off, else nothing of ours."""
-    why = f"the controller rejected revision {configured(origin).revision}"
+    why = f"the origin rejected revision {configured(origin).revision}"
     trusts = accepted is not None and (
         accepted.mode < Mode.OPTIONAL or set(o.record.uploaded) <= set(accepted.pins)
     )
@@ -294,12 +294,13 @@ def no_requirement_outlives_its_leaf(o: Observed) -> Step | None:
             if (
                 claim
                 and claim.mode >= Mode.REQUEST
+                and origin.capabilities.refuses_expired
                 and (
                     step := relax(
                         o,
                         origin,
                         Mode.OFF,
-                        "Cloudflare may present an expired certificate, which nginx refuses even where it only asks",
+                        "Cloudflare may present an expired certificate, which the origin refuses even where it only asks",
                     )
                 )
             ):

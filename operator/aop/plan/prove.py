@@ -53,7 +53,8 @@ def origins_ask(o: Observed) -> Step | None:
         if not origin.wanted or claim is None:
             continue
         if claim.mode is Mode.OFF:
-            if expired := [pin for pin in o.record.uploaded if expires_within(pin, o.wall, 60.0)]:
+            expired = [pin for pin in o.record.uploaded if expires_within(pin, o.wall, 60.0)]
+            if expired and origin.capabilities.refuses_expired:
                 return _until_never_presented(o, expired[0])
             if (until := held_off_until(o, "")) is not None:
                 return _held_off_hosts(o, dict.fromkeys(origin.hosts, until))
@@ -93,7 +94,7 @@ def _until_never_presented(o: Observed, leaf: Pin) -> Step:
             )
     return Wait(
         Reason.WAITING_FOR_CLOUDFLARE,
-        f"leaf {leaf.short} has expired and Cloudflare may still present it; nginx would refuse it even where it only asks",
+        f"leaf {leaf.short} has expired and Cloudflare may still present it; the origins would refuse it even where they only ask",
         5.0,
     )
 
@@ -200,7 +201,7 @@ def why_unproven(o: Observed, evidence: Evidence) -> str:
     came_with = {
         NONE: "without a certificate",
         OTHER: "with a certificate that is not ours",
-        REFUSED: "with something that nginx itself refuses (400)",
+        REFUSED: "with something that the origin refuses whatever is pinned",
     }.get(evidence.presented, f"with leaf {evidence.presented[:8]}")
     return f"{host} arrives {came_with}"
 

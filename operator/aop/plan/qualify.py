@@ -194,7 +194,7 @@ def _nobodys_certificate_is_displaced(o: Observed, zone: ObservedZone) -> Step |
 
 
 def origins_are_eligible(o: Observed) -> Step | None:
-    """Each origin exists, is read by a controller with a Ready replica, and holds nothing that contradicts us."""
+    """Each origin exists, has a Ready replica, and holds nothing that contradicts us."""
     for origin in o.origins:
         if origin.wanted and (step := _eligible(origin) or _presentable(o, origin)):
             return step
@@ -202,7 +202,7 @@ def origins_are_eligible(o: Observed) -> Step | None:
         if left_out := [one for origin in o.origins if origin.wanted for one in origin.left_out]:
             return Block(
                 Reason.HOSTNAME_TOO_LONG,
-                f"no host fits the controller. {left_out[0].host}: {left_out[0].why}",
+                f"the origins can serve no host. {left_out[0].host}: {left_out[0].why}",
             )
         return Block(
             Reason.NO_HOSTS,
@@ -222,20 +222,18 @@ def _presentable(o: Observed, origin: ObservedOrigin) -> Step | None:
 
 def _eligible(origin: ObservedOrigin) -> Step | None:
     """What keeps one origin from being worked on, the most basic reason first."""
-    target = origin.target
+    words = origin.words
     if not origin.allowed:
         return Block(
-            Reason.CONFIG_MAP_NOT_ALLOWED,
-            f"the operator's setting AOP_INGRESS_CONFIG_MAPS does not allow ConfigMap {target}. Add it there (with Helm: ingressConfigMaps)",
+            Reason.ORIGIN_NOT_ALLOWED,
+            f"the operator may not write {words.place}. {words.not_allowed}",
         )
     if isinstance(origin.configured, Unknown):
-        return unknown(
-            f"ConfigMap {target} cannot be read", origin.configured, Reason.TRANSIENT_ERROR
-        )
+        return unknown(f"{words.place} cannot be read", origin.configured, Reason.TRANSIENT_ERROR)
     if origin.configured is None:
         return Block(
-            Reason.CONFIG_MAP_NOT_FOUND,
-            f"ConfigMap {target} of origin {origin.name} does not exist. Create it, or correct configMapRef",
+            Reason.ORIGIN_NOT_FOUND,
+            f"{words.place} of origin {origin.name} does not exist. {words.missing}",
         )
     if isinstance(origin.replicas, Unknown):
         return unknown(
@@ -246,12 +244,12 @@ def _eligible(origin: ObservedOrigin) -> Step | None:
     if not origin.readers:
         return Block(
             Reason.NO_CONTROLLER,
-            f"no pod names ConfigMap {target} in --configmap, so nobody reads it. Correct configMapRef of origin {origin.name}",
+            f"origin {origin.name}: {words.unread}",
         )
     if not any(replica.ready for replica in origin.replicas):
         return Block(
             Reason.NO_REPLICAS,
-            f"none of the {origin.readers} controller pods that read ConfigMap {target} is Ready. Look at their logs",
+            f"none of the {origin.readers} pods that read {words.place} is Ready. {words.unready}",
         )
     return (
         Block(Reason.FOREIGN_CONFIGURATION, origin.foreign)
@@ -261,7 +259,7 @@ def _eligible(origin: ObservedOrigin) -> Step | None:
 
 
 def _until_it_listens(origin: ObservedOrigin) -> Wait | None:
-    """None while everything about the origin can be read, and its controllers take what is written."""
+    """None while everything about the origin can be read, and it takes what is written."""
     if origin.stale:
         return Wait(Reason.TRANSIENT_ERROR, f"origin {origin.name}: {origin.stale}", 5.0)
     if origin.stuck:

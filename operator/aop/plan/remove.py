@@ -35,7 +35,7 @@ from aop.terms import Mode, Pin
 
 
 def origins_refuse_nobody(o: Observed) -> Step | None:
-    """Every claim is at Off, *seen* on every replica; a missing ConfigMap proves nothing.
+    """Every claim is at Off, *seen* on every replica; what is missing proves nothing.
 
     Off and not Request: what the zone presents once ours is gone may be expired, and asking alone
     refuses that.
@@ -51,7 +51,7 @@ def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
     if isinstance(origin.configured, Unknown):
         return Wait(
             Reason.REMOVING,
-            f"ConfigMap {origin.target} cannot be read: {origin.configured.message}",
+            f"{origin.words.place} cannot be read: {origin.configured.message}",
             5.0,
         )
     found, gone = configured(origin), _nothing_of_ours_runs(origin)
@@ -105,8 +105,8 @@ def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
     ]:
         return Wait(
             Reason.REMOVING,
-            f"pod {hidden[0]} runs an older text of ConfigMap {origin.target}, and the operator knows no host by which it could ask whether it "
-            "refuses anybody. The operator waits until the pod runs what is published; if the ConfigMap is gone, re-create it, or delete the pod",
+            f"pod {hidden[0]} runs an older text of {origin.words.place}, and the operator knows no host by which it could ask whether it "
+            "refuses anybody. The operator waits until the pod runs what is published; if {origin.words.place} is gone, re-create it, or delete the pod",
             5.0,
         )
     if refusing := [
@@ -114,7 +114,7 @@ def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
     ]:
         return Block(
             Reason.REMOVING,
-            f"pod {refusing[0]} still refuses requests and reads no ConfigMap that could tell it otherwise. Re-create ConfigMap {origin.target}, or delete the pod",
+            f"pod {refusing[0]} still refuses requests and finds nothing that could tell it otherwise. Re-create {origin.words.place}, or delete the pod",
         )
     return None
 
@@ -276,7 +276,7 @@ def our_certificates_are_gone(o: Observed) -> Step | None:
 
 
 def origins_are_as_found(o: Observed) -> Step | None:
-    """Our claim out of every ConfigMap; the last claim takes the block out."""
+    """Our claim out of every origin; the last claim takes the block out."""
     return next(
         (
             Withdraw(origin.name, origin.target)

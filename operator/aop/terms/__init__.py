@@ -5,6 +5,7 @@ At the bottom, so that nobody has to import an origin kind for a word.
 
 from aop.terms.claims import Claim, Mode, Pin
 from aop.terms.hostnames import covers, is_host
-from aop.terms.keys import ObjectKey
+from aop.terms.keys import ObjectKey, Target
+from aop.terms.kinds import Kind
 
-__all__ = ["Claim", "Mode", "ObjectKey", "Pin", "covers", "is_host"]
+__all__ = ["Claim", "Kind", "Mode", "ObjectKey", "Pin", "Target", "covers", "is_host"]

@@ -21,3 +21,30 @@ class ObjectKey(NamedTuple):
         if not (namespace and slash and name) or "/" in name:
             raise ValueError(f"not namespace/name: {text!r}")
         return cls(namespace, name)
+
+
+class Target(NamedTuple):
+    """What an origin is configured by: the origin kind, by its name in the resource, and the object that carries our claims.
+
+    Prints as `kind/namespace/name`, its form in the record.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.namespace}/{self.name}"
+
+    @property
+    def key(self) -> ObjectKey:
+        """Where the object is."""
+        return ObjectKey(self.namespace, self.name)
+
+    @classmethod
+    def parse(cls, text: str) -> Target:
+        """The target printed as `text`; raises ValueError when it is none."""
+        kind, slash, key = text.partition("/")
+        if not (kind and slash):
+            raise ValueError(f"not kind/namespace/name: {text!r}")
+        return cls(kind, *ObjectKey.parse(key))

@@ -20,7 +20,7 @@ WATCH_LABEL = f"{GROUP}/watch"
 """`true` on a Secret or ConfigMap makes a change of it act at once; without it, changes are seen
 within 60 s."""
 CLAIMED_LABEL = f"{GROUP}/claimed"
-"""`true` on a ConfigMap that carries claims, so that claims whose object is gone are found again."""
+"""On what carries claims: the origin kind, so that claims whose object is gone are found again."""
 
 FIELD_MANAGER = "aop-operator"
 """In whose name the operator writes; Kubernetes notes it for each field."""

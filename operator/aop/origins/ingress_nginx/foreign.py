@@ -12,8 +12,8 @@ from typing import Any
 from aop.origins.ingress_nginx.lint import objection, pages_in
 from aop.origins.ingress_nginx.options import Options
 from aop.origins.ingress_nginx.snippets import Snippet
+from aop.origins.ingress_nginx.spec import ForeignText
 from aop.origins.ingress_nginx.syntax import BLANKS
-from aop.origins.spec import ForeignText
 from aop.terms import ObjectKey
 
 _CONSENT = (

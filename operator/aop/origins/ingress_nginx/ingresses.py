@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from aop.origins.ingress_nginx.replicas import Replica
+from aop.origins.ingress_nginx.replicas import Controller
 from aop.terms import covers
 
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"
@@ -21,7 +21,9 @@ Json = Mapping[str, Any]
 
 
 def served_by(
-    ingresses: Iterable[Json], replicas: Collection[Replica], ingress_classes: Iterable[Json] | None
+    ingresses: Iterable[Json],
+    replicas: Collection[Controller],
+    ingress_classes: Iterable[Json] | None,
 ) -> tuple[Json, ...]:
     """The Ingresses that any of `replicas` serves; all are Kubernetes JSON objects.
 
@@ -44,7 +46,7 @@ def served_by(
 
 
 def hosts_under(
-    ingresses: Iterable[Json], patterns: Collection[str], replicas: Collection[Replica] = ()
+    ingresses: Iterable[Json], patterns: Collection[str], replicas: Collection[Controller] = ()
 ) -> tuple[str, ...]:
     """The concrete hosts of `ingresses` that one of `patterns` covers; sorted.
 
@@ -114,7 +116,7 @@ def wildcards_under(ingresses: Collection[Json], patterns: Collection[str]) -> t
 
 
 def left_open(
-    ingresses: Collection[Json], patterns: Collection[str], replicas: Collection[Replica]
+    ingresses: Collection[Json], patterns: Collection[str], replicas: Collection[Controller]
 ) -> tuple[str, ...]:
     """What on this controller reaches the same Services as the hosts under `patterns` by another name, as sentences; sorted.
 
@@ -168,7 +170,7 @@ def _services(ingress: Json) -> set[tuple[str, str]]:
 
 
 def verifier_of(
-    host: str, ingresses: Collection[Json], replicas: Collection[Replica]
+    host: str, ingresses: Collection[Json], replicas: Collection[Controller]
 ) -> str | None:
     """A sentence about the Ingress (of `served_by`) whose server takes requests for `host` and verifies client certificates by itself; or None.
 
@@ -209,7 +211,9 @@ def _verify_client(ingress: Json, prefix: str) -> str:
     return value if value in {"on", "off", "optional", "optional_no_ca"} else "on"
 
 
-def _serves(replica: Replica, ingress: Json, controllers: Mapping[str, str | None] | None) -> bool:
+def _serves(
+    replica: Controller, ingress: Json, controllers: Mapping[str, str | None] | None
+) -> bool:
     if replica.watch_namespace not in {"", (ingress.get("metadata") or {}).get("namespace", "")}:
         return False
     if class_name := (ingress.get("spec") or {}).get("ingressClassName"):

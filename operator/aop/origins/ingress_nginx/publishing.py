@@ -18,16 +18,16 @@ from aop.origins.ingress_nginx.foreign import name_of, objections
 from aop.origins.ingress_nginx.options import Options
 from aop.origins.ingress_nginx.room import lack_of_room
 from aop.origins.ingress_nginx.snippets import needs_newline, put_together
+from aop.origins.ingress_nginx.spec import NAME, ForeignText
 from aop.origins.ingress_nginx.stored import (
     ANNOTATIONS,
     BeforeUs,
-    Entry,
     Stored,
     annotations_for,
     read,
 )
 from aop.origins.ingress_nginx.text import HTTP, KEYS, render
-from aop.origins.spec import ForeignText
+from aop.origins.sites import Entry
 from aop.terms import Claim, Mode
 from aop.terms.names import CLAIMED_LABEL, WATCH_LABEL
 
@@ -60,7 +60,7 @@ def publish(
         Blocked: FOREIGN_CONFIGURATION. `claim` asks for more than what is in force, and what others have put into the ConfigMap
             forbids that. What asks for no more is always written: nobody's text holds back what protects visitors. Or what others
             have put there cannot be told from ours, so that the result would not read as what it is meant to say.
-        Blocked: CONFIG_MAP_FULL. It lets nobody in who is refused now, makes the ConfigMap longer, and Kubernetes might not take that.
+        Blocked: ORIGIN_FULL. It lets nobody in who is refused now, makes the ConfigMap longer, and Kubernetes might not take that.
         ValueError: a claim that cannot be rendered (`text.render`).
     """
     stored = read(config_map)
@@ -82,7 +82,7 @@ def publish(
         is not None
     ):
         raise Blocked(
-            Reason.CONFIG_MAP_FULL,
+            Reason.ORIGIN_FULL,
             f"ConfigMap {name_of(config_map)} has no room for what {claim.owner} asks: {said}",
         )
     return body
@@ -150,7 +150,7 @@ def _written(
         **(metadata.get("annotations") or {}),
         **annotations_for(list(entries.values()), revision, token, cache, found),
     }
-    metadata["labels"] = {**labels, CLAIMED_LABEL: "true", WATCH_LABEL: "true"}
+    metadata["labels"] = {**labels, CLAIMED_LABEL: NAME, WATCH_LABEL: "true"}
     again = read(body)
     if not again.intact or again.claims != {uid: entry.claim for uid, entry in entries.items()}:
         raise _indistinct(config_map)

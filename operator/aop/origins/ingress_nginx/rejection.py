@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from aop.origins.ingress_nginx.replicas import Replica
 from aop.origins.ingress_nginx.snippets import Snippet
 from aop.origins.ingress_nginx.stored import Stored
 from aop.origins.ingress_nginx.syntax import read
 from aop.origins.ingress_nginx.text import ASKING, HTTP, VARIABLES, too_long
+from aop.origins.sites import Rejection, Replica
 
 _MOST = 300
 _PREFIX = re.compile(r"^\s*\d+#\d+: ")
@@ -27,17 +26,6 @@ _BUCKET = re.compile(
     r"could not build (?:the )?map_hash, .*map_hash_bucket_size: (?P<size>[0-9]{1,9})"
 )
 _QUOTED = re.compile(r'"([^"]*)"')
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """Why the controller has not taken the configuration."""
-
-    words: str
-    """nginx's own, as one printable line of at most 300 characters, without the place in a file
-    that is new at every attempt."""
-    ours: bool
-    """They name something of ours; else somebody else is to mend it."""
 
 
 def rejected_by(

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aop.origins.sites import Replica
 from aop.terms import ObjectKey
 
 _REFERENCE = re.compile(r"\$\$|\$\(([^()]+)\)")
@@ -18,18 +19,9 @@ _TRUE = frozenset({"", "1", "t", "T", "true", "TRUE", "True"})
 
 
 @dataclass(frozen=True, slots=True)
-class Replica:
+class Controller(Replica):
     """One pod that reads the ConfigMap, with the flags that matter and the controller's defaults for them (v1.15.1)."""
 
-    key: ObjectKey
-    uid: str
-    ready: bool
-    """Ready, not terminating, and with an address: only then can it be asked, and only then does it
-    get traffic."""
-    ip: str
-    """Empty while it has none."""
-    http_port: int = 80
-    https_port: int = 443
     ingress_class: str = "nginx"
     """What the annotation `kubernetes.io/ingress.class` must say."""
     controller_class: str = "k8s.io/ingress-nginx"
@@ -44,13 +36,8 @@ class Replica:
     passthrough: bool = False
     """TLS of Ingresses that ask for it goes past nginx to their backend."""
 
-    @property
-    def name(self) -> str:
-        """Name of the pod."""
-        return self.key.name
 
-
-def readers(pods: Iterable[Mapping[str, Any]], config_map: ObjectKey) -> tuple[Replica, ...]:
+def readers(pods: Iterable[Mapping[str, Any]], config_map: ObjectKey) -> tuple[Controller, ...]:
     """Every pod that names `config_map` in `--configmap` and has not ended, Ready or not; sorted by namespace and name.
 
     `pods` are Kubernetes JSON objects. None of them: nobody reads the ConfigMap. None that is
@@ -68,17 +55,17 @@ def readers(pods: Iterable[Mapping[str, Any]], config_map: ObjectKey) -> tuple[R
     )
 
 
-def replicas(pods: Iterable[Mapping[str, Any]], config_map: ObjectKey) -> tuple[Replica, ...]:
+def replicas(pods: Iterable[Mapping[str, Any]], config_map: ObjectKey) -> tuple[Controller, ...]:
     """Those `readers` that are `ready`: what an origin's behaviour is observed on."""
     return tuple(replica for replica in readers(pods, config_map) if replica.ready)
 
 
-def unwatched(replica: Replica, config_map: ObjectKey) -> bool:
+def unwatched(replica: Controller, config_map: ObjectKey) -> bool:
     """Whether the pod reads the ConfigMap once at its start and never again (facts: ingress-nginx#watched-namespace)."""
     return replica.watch_namespace not in {"", config_map.namespace}
 
 
-def _replica(pod: Mapping[str, Any], config_map: ObjectKey) -> Replica | None:
+def _replica(pod: Mapping[str, Any], config_map: ObjectKey) -> Controller | None:
     for container in (pod.get("spec") or {}).get("containers") or ():
         flags = _flags(_words(pod, container))
         if flags.get("configmap") == str(config_map):
@@ -86,14 +73,14 @@ def _replica(pod: Mapping[str, Any], config_map: ObjectKey) -> Replica | None:
     return None
 
 
-def _from(pod: Mapping[str, Any], flags: Mapping[str, str]) -> Replica:
+def _from(pod: Mapping[str, Any], flags: Mapping[str, str]) -> Controller:
     metadata, status = pod["metadata"], pod.get("status") or {}
     ip = status.get("podIP") or ""
     conditions = {
         condition.get("type"): condition.get("status")
         for condition in status.get("conditions") or ()
     }
-    return Replica(
+    return Controller(
         key=ObjectKey(metadata.get("namespace", ""), metadata["name"]),
         uid=metadata.get("uid", ""),
         ready=conditions.get("Ready") == "True"

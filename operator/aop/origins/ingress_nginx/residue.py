@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from aop.origins.ingress_nginx.check import OUR_PATHS
+from aop.origins.check import OUR_PATHS
 from aop.origins.ingress_nginx.syntax import BLANKS, Statement, read
 from aop.origins.ingress_nginx.text import END
 

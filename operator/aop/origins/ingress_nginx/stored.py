@@ -2,27 +2,25 @@
 
 All objects that name a ConfigMap share one block of text per key.
 
-Two answers to what is in force. `claims` is what may be counted on: if the text does not say what
-the claims render to (a Helm upgrade reset a key, somebody edited it, the annotations are damaged),
-nothing is refused for sure, so every claim reads as OFF and has to be raised again on a fresh
-proof. `standing` is what may have to be feared: a damaged text may still refuse all that its claims
-say. A claim that cannot be read is no claim: the next write drops it, and the object that finds its
-claim missing begins again.
+The text need not say what the claims render to: a Helm upgrade reset a key, somebody edited it, or
+the annotations are damaged. `Published` says what that means. A claim that cannot be read is no
+claim: the next write drops it, and the object that finds its claim missing begins again.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
+from aop.origins.check import TOKEN, printed
 from aop.origins.ingress_nginx import notation
-from aop.origins.ingress_nginx.check import TOKEN, printed
 from aop.origins.ingress_nginx.snippets import Snippet, take_apart
 from aop.origins.ingress_nginx.text import KEYS, render
-from aop.terms import Claim, Mode
+from aop.origins.sites import Entry, Published
+from aop.terms import Mode
 from aop.terms.names import (
     CLAIMS_ANNOTATION,
     FOUND_ANNOTATION,
@@ -31,15 +29,6 @@ from aop.terms.names import (
 )
 
 ANNOTATIONS = (CLAIMS_ANNOTATION, PATH_ANNOTATION, REVISION_ANNOTATION, FOUND_ANNOTATION)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One object's claim, and how far it has come."""
-
-    claim: Claim
-    accepted: Claim | None = None
-    """The last form that is known to have been in force on every replica; None: none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,62 +44,12 @@ class BeforeUs:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """One ConfigMap."""
+class Stored(Published):
+    """One ConfigMap: what it says of us, and where that stands."""
 
-    entries: Mapping[str, Entry] = field(default_factory=dict)
-    """By the uid of the object. Every claim is OFF unless `intact`."""
-    standing: Mapping[str, Claim] = field(default_factory=dict)
-    """The claims by uid as the annotations say them, `intact` or not: the strictest that the text
-    may still do while there is `residue`."""
-    intact: bool = True
-    """Our text says to nginx what the claims render to, and stands there once; also when there is
-    neither."""
-    revision: int = 0
-    """Of the last write, also when only the text remembers it; 0 before the first."""
-    path_token: str | None = None
     snippets: Mapping[str, Snippet] = field(default_factory=dict)
     """Both keys of `text.KEYS`, taken apart."""
     found: BeforeUs = field(default_factory=BeforeUs)
-
-    @property
-    def claims(self) -> dict[str, Claim]:
-        """The claims by uid, as far as the text says them for sure."""
-        return {uid: entry.claim for uid, entry in self.entries.items()}
-
-    @property
-    def residue(self) -> bool:
-        """Something of ours, be it damaged, stands in the keys."""
-        return any(snippet.ours for snippet in self.snippets.values())
-
-    def others_changed(self, uid: str) -> bool:
-        """Whether the claim of an object other than `uid` differs from its last accepted form."""
-        return any(
-            entry.claim != entry.accepted for other, entry in self.entries.items() if other != uid
-        )
-
-    def as_seen_by(self, uid: str) -> tuple[object, ...]:
-        """Everything that a decision about the claim of object `uid` was made on; other objects' claims are not in it."""
-        entry = self.entries.get(uid)
-        return (
-            entry.claim if entry else None,
-            self.standing.get(uid),
-            self.intact,
-            self.residue,
-            self.misplaced,
-            self.foreign_digest,
-        )
-
-    @property
-    def foreign_digest(self) -> str:
-        """Names the others' text: the same for as long as nobody changes it, 16 hex digits."""
-        texts = [self.snippets[key].foreign for key in KEYS if key in self.snippets]
-        return sha256("\0".join(texts).encode()).hexdigest()[:16]
-
-    @property
-    def misplaced(self) -> bool:
-        """Somebody's text stands on the wrong side of our block since it was edited; the next write puts it right."""
-        return any(snippet.misplaced for snippet in self.snippets.values())
 
 
 def read(config_map: Mapping[str, Any] | None) -> Stored:
@@ -149,9 +88,20 @@ def read(config_map: Mapping[str, Any] | None) -> Stored:
         intact=intact,
         revision=max(revision, *(snippet.revision for snippet in snippets.values())),
         path_token=token_or_none,
+        residue=any(snippet.ours for snippet in snippets.values()),
+        misplaced=any(snippet.misplaced for snippet in snippets.values()),
+        foreign_digest=_digest(snippets[key].foreign for key in KEYS)[:16],
+        text_digest=_digest(str(snippets[key].text) for key in KEYS),
+        writers=tuple(
+            sorted({writer.manager for one in snippets.values() if (writer := one.last_writer)})
+        ),
         snippets=snippets,
         found=found,
     )
+
+
+def _digest(texts: Iterable[str]) -> str:
+    return sha256("\0".join(texts).encode()).hexdigest()
 
 
 def annotations_for(

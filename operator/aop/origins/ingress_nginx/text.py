@@ -16,12 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from aop.origins.ingress_nginx.check import (
+from aop.origins.check import (
     NO_ZONE,
     NONE,
     OTHER,
     TOKEN,
-    answer,
     check_path,
     gate_path,
     printed,
@@ -165,6 +164,14 @@ def _http(
         f'"req::{NONE}" tls',
     ]
     yield from _map('"$aop_mode:$https:$aop_presented" $aop_action', ['default ""', *refusals])
+
+
+def answer(revision: int) -> str:
+    """The answer as nginx evaluates it, to stand in double quotes."""
+    return (
+        f"aop rev={printed(revision)} zone=$aop_zone presented=$aop_presented https=$https"
+        r" conn=$connection_requests$ssl_session_reused nonce=$aop_nonce\n"
+    )
 
 
 def own_server(wildcard: str) -> str:

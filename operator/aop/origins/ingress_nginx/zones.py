@@ -88,11 +88,9 @@ def _modes(claims: Collection[Claim]) -> dict[str, Mode]:
 
 def pins_of(zone: str | None, claims: Collection[Claim]) -> tuple[Pin, ...]:
     """The leaves that pass for a zone's hosts; sorted, each fingerprint once."""
-    return tuple(
-        sorted(
-            {pin.sha1: pin for claim in claims if claim.zone == zone for pin in claim.pins}.values()
-        )
-    )
+    pins = sorted({pin for claim in claims if claim.zone == zone for pin in claim.pins})
+    # By the pins and not by the claims: in whatever order these are read, the text is the same.
+    return tuple(sorted({pin.sha1: pin for pin in pins}.values()))
 
 
 def _zones_of_patterns(claims: Iterable[Claim]) -> dict[str, set[str]]:

@@ -7,20 +7,25 @@ from __future__ import annotations
 
 from enum import Enum
 
-from aop.api import GROUP, PLURAL, VERSION
-from aop.terms import ObjectKey
+from aop.terms.keys import ObjectKey
+from aop.terms.names import GROUP, KIND, PLURAL, VERSION
 
 
 class Kind(Enum):
-    """A resource: its API prefix and its plural."""
+    """A resource: its API prefix, its plural, and how people write it."""
 
-    AUTHENTICATED_ORIGIN_PULL = (f"/apis/{GROUP}/{VERSION}", PLURAL)
-    CONFIG_MAP = ("/api/v1", "configmaps")
-    SECRET = ("/api/v1", "secrets")
-    POD = ("/api/v1", "pods")
-    EVENT = ("/api/v1", "events")
-    INGRESS = ("/apis/networking.k8s.io/v1", "ingresses")
-    INGRESS_CLASS = ("/apis/networking.k8s.io/v1", "ingressclasses")
+    AUTHENTICATED_ORIGIN_PULL = (f"/apis/{GROUP}/{VERSION}", PLURAL, KIND)
+    CONFIG_MAP = ("/api/v1", "configmaps", "ConfigMap")
+    SECRET = ("/api/v1", "secrets", "Secret")
+    POD = ("/api/v1", "pods", "Pod")
+    EVENT = ("/api/v1", "events", "Event")
+    INGRESS = ("/apis/networking.k8s.io/v1", "ingresses", "Ingress")
+    INGRESS_CLASS = ("/apis/networking.k8s.io/v1", "ingressclasses", "IngressClass")
+
+    @property
+    def title(self) -> str:
+        """As people write it, such as `ConfigMap`."""
+        return self.value[2]
 
     @property
     def plural(self) -> str:
@@ -29,7 +34,7 @@ class Kind(Enum):
 
     def collection(self, namespace: str | None = None) -> str:
         """The path of all objects, or of those in one namespace."""
-        prefix, plural = self.value
+        prefix, plural, _ = self.value
         return f"{prefix}/namespaces/{namespace}/{plural}" if namespace else f"{prefix}/{plural}"
 
     def object(self, key: ObjectKey, subresource: str = "") -> str:

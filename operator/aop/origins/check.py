@@ -1,4 +1,4 @@
-"""The two paths that are ours on every host of the controller, and the one line that the check path answers.
+"""The two paths that are ours on every host of an origin, and the one line that the check path answers, whatever the origin kind.
 
 `parse` is the only way back from the answer. The nonce in it is the request's argument `n`, so
 anybody can make the server say something there: letters, digits, `_` and `-`, of which no browser
@@ -31,8 +31,7 @@ OUR_PATHS = "/.well-known/aop-operator/"
 def check_path(token: str) -> str:
     """The path that is exempt from every refusal and tells what a request came with; `?n=` is its nonce.
 
-    The answer has no location in which a type could be set, so the controller's own mime.types does
-    that, by the extension.
+    Where no type can be set for the answer, a server takes it from the extension.
     """
     return f"{OUR_PATHS}{token}/check.txt"
 
@@ -47,24 +46,16 @@ def printed(revision: int) -> str:
     return f"{revision:08}"
 
 
-def answer(revision: int) -> str:
-    """The answer as nginx evaluates it, to stand in double quotes."""
-    return (
-        f"aop rev={printed(revision)} zone=$aop_zone presented=$aop_presented https=$https"
-        r" conn=$connection_requests$ssl_session_reused nonce=$aop_nonce\n"
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class CheckAnswer:
     """What one request met at the check path."""
 
     revision: int
-    """The revision of the text that the answering worker runs."""
+    """The revision of the text that whoever answers runs."""
     presented: str
     """`Pin.short` of a leaf pinned for that zone, or NONE, or OTHER."""
     https: bool
-    """The connection to nginx itself was TLS; no header can claim that."""
+    """The connection to the origin itself was TLS; no header can claim that."""
     fresh: bool
     """The request was the first on its connection, and the connection's TLS session was not
     resumed: what was presented, is presented now."""
@@ -72,7 +63,7 @@ class CheckAnswer:
 
 
 def parse(body: bytes | str) -> CheckAnswer | None:
-    """The answer in `body`; None for anything else, also when only `server-snippet` is live and cannot tell a zone."""
+    """The answer in `body`; None for anything else, also when a part of our text is live that cannot tell a zone."""
     try:
         line = body if isinstance(body, str) else body.decode("ascii")
     except UnicodeDecodeError:

@@ -1,0 +1,64 @@
+"""Every origin's keeper, and what they share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aop.clock import Clock
+from aop.cluster import Cluster
+from aop.observe.origin import OriginKeeper
+from aop.observe.replicas import ReplicaReader
+from aop.observe.sources import Sources
+from aop.origins.kind import OriginKind
+from aop.origins.kinds import KINDS
+from aop.settings import Settings
+from aop.terms import ObjectKey, Target
+
+
+class OriginKeepers:
+    """The keepers, each made at the first mention of its target; built once per process."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        reader: ReplicaReader,
+        settings: Settings,
+        clock: Clock,
+        kinds: Mapping[str, OriginKind] = KINDS,
+    ) -> None:
+        self._cluster = cluster
+        self._reader = reader
+        self._settings = settings
+        self._clock = clock
+        self._kinds = kinds
+        self._sources = Sources(cluster, clock)
+        self._keepers: dict[Target, OriginKeeper] = {}
+
+    def of(self, target: Target) -> OriginKeeper:
+        """The keeper of one origin."""
+        if target not in self._keepers:
+            self._keepers[target] = OriginKeeper(
+                self._kinds[target.kind],
+                target,
+                self._cluster,
+                self._reader,
+                self._sources,
+                self._settings,
+                self._clock,
+            )
+        return self._keepers[target]
+
+    def forget(self, key: ObjectKey) -> None:
+        """A ConfigMap has changed."""
+        for target, keeper in self._keepers.items():
+            if target.key == key:
+                keeper.forget()
+
+    def drop(self, uid: str) -> None:
+        """An object is gone."""
+        for keeper in self._keepers.values():
+            keeper.drop(uid)
+
+    def forget_what_is_served(self) -> None:
+        """An object has come: its Ingresses may have come just before it."""
+        self._sources.forget_others()

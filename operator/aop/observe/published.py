@@ -1,0 +1,138 @@
+"""What one origin's carrier has said of us since this process began: which text, since when, and whose claim in it.
+
+It asks nobody: the keeper reads and writes, and tells it what it has seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from aop.observe.disturbance import Disturbance
+from aop.observed import Configured, ObservedReplica
+from aop.origins.kind import Site
+from aop.origins.sites import Published
+from aop.terms import Claim
+
+
+@dataclass(slots=True)
+class Followed:
+    """What is remembered of one object's claim."""
+
+    claim: Claim | None = None
+    since: int | None = None
+    """The first revision that was read with it, and with nothing but whole texts since."""
+    published_at: datetime | None = None
+    """When this process first read or wrote it."""
+    applied_at: datetime | None = None
+    """When it was first seen, settled, on every replica; one that comes later has nothing old to
+    keep."""
+    decided_on: tuple[object, ...] = ()
+    """What the carrier said of it at the last look: what a write is decided on."""
+    written: Claim | None = None
+    """As it was last read: what the text may still do where somebody has taken the annotations and
+    left the text."""
+
+    def notice_applied(
+        self, published: Published, replicas: Collection[ObservedReplica], now: datetime
+    ) -> None:
+        """Whether every replica was seen to run it, settled."""
+        first = published.revision if self.since is None else self.since
+        running = [
+            r.settled and r.revision is not None and first <= r.revision <= published.revision
+            for r in replicas
+        ]
+        if self.applied_at is None and running and all(running):
+            self.applied_at = now
+
+
+@dataclass(slots=True)
+class PublishedMemory:
+    """The text of one origin, followed from reading to reading."""
+
+    published: Published = field(default_factory=Published)
+    path_token: str | None = None
+    """The secret part of the check path, remembered beyond the carrier's end: its replicas go on
+    running the text."""
+    changed_at: datetime | None = None
+    """When this process first saw or wrote the current text."""
+    disturbance: Disturbance = field(default_factory=Disturbance)
+    _entries: dict[str, tuple[object, int]] = field(default_factory=dict)
+    """By host, what the published text says of it, and the first revision that says so."""
+    _followed: dict[str, Followed] = field(default_factory=dict)
+    """By the uid of the object."""
+
+    def notice(
+        self, published: Published, now: datetime, *, ours: bool = False, by: str = ""
+    ) -> bool:
+        """What the carrier says now, by a write of `ours` or by anybody's; True where nobody knows any more what the text says of a host."""
+        before, self.published = self.published, published
+        self.path_token = published.path_token or self.path_token
+        if self._says(before) == self._says(published):
+            return False
+        self.changed_at = now
+        self.disturbance.notice(before, published, now, ours=ours, by=by)
+        if not published.intact:
+            self._entries.clear()
+        return not published.intact
+
+    @staticmethod
+    def _says(published: Published) -> tuple[object, ...]:
+        return published.text_digest, published.revision, published.intact
+
+    def of(self, uid: str) -> Followed | None:
+        """What is remembered of an object's claim, if it was ever looked at."""
+        return self._followed.get(uid)
+
+    def follow(self, uid: str) -> Followed:
+        """Since which revision an object's claim reads as it does; a damaged text, or one that was put back, begins anew."""
+        followed = self._followed.setdefault(uid, Followed())
+        published = self.published
+        claim = published.claims.get(uid)
+        mended_or_damaged = (followed.since is None) is published.intact
+        if (
+            claim != followed.claim
+            or mended_or_damaged
+            or (followed.since or 0) > published.revision
+        ):
+            followed.claim, followed.since = claim, published.revision if published.intact else None
+            followed.published_at, followed.applied_at = self.changed_at, None
+        followed.decided_on = published.as_seen_by(uid)
+        followed.written = published.standing.get(uid) or followed.written
+        return followed
+
+    def drop(self, uid: str) -> None:
+        """An object is gone: what was remembered of its claim goes with it."""
+        self._followed.pop(uid, None)
+
+    def configured(self, uid: str) -> Configured:
+        """What the carrier says of an object that is followed."""
+        published, followed = self.published, self._followed[uid]
+        entry = published.entries.get(uid)
+        return Configured(
+            revision=published.revision,
+            claim_since=followed.since,
+            claim=entry.claim if entry else None,
+            standing=self._standing(uid, followed),
+            accepted=entry.accepted if entry else None,
+            intact=published.intact and not published.misplaced,
+            others_changed=published.others_changed(uid),
+            foreign_digest=published.foreign_digest,
+        )
+
+    def _standing(self, uid: str, followed: Followed) -> Claim | None:
+        """The strictest that the text may still do to an object's hosts, as long as something of ours stands there."""
+        if not self.published.residue:
+            return None
+        return self.published.standing.get(uid) if self.published.intact else followed.written
+
+    def entries_since(self, site: Site, hosts: Collection[str]) -> dict[str, int]:
+        """By host, the revision since which the published text says the same of it."""
+        if not self.published.intact:
+            return {}
+        kept, revision = self._entries, self.published.revision
+        for host, entry in site.entries(hosts).items():
+            if host not in kept or kept[host][0] != entry or kept[host][1] > revision:
+                kept[host] = (entry, revision)
+        return {host: kept[host][1] for host in hosts}

@@ -1,0 +1,109 @@
+"""What drivers read of Kubernetes, each reading once for all origins that want it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from aop.clock import Clock
+from aop.cluster import Cluster
+from aop.observe.source import Known, Source
+from aop.observed import Unknown
+from aop.origins.sites import Json, Need, Objects, Read
+from aop.terms import ObjectKey
+
+ESSENTIAL_S = 0.5
+"""How old what nothing is known without may be: objects that look at the same moment share one
+reading."""
+OTHERS_S = 15.0
+"""How old anything else may be."""
+STALE_S = 30.0
+"""How old what is known of a source that cannot be read may be before nothing but protection goes
+on with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All that one driver wanted to know, as far as it is known."""
+
+    objects: Objects
+    lost: Unknown | None
+    """What is essential and was never read."""
+    complete: bool
+    """Everything that is not optional was read, however long ago."""
+    stale: str | None
+    """The first of these that has not been read for a while, in words."""
+
+
+class Sources:
+    """Every reading that any driver has asked for; built once per process."""
+
+    def __init__(self, cluster: Cluster, clock: Clock) -> None:
+        self._cluster = cluster
+        self._clock = clock
+        self._sources: dict[Read, Source[tuple[Json, ...]]] = {}
+
+    def of(self, read: Read) -> Source[tuple[Json, ...]]:
+        """The one source of a reading, made at its first mention."""
+        if read not in self._sources:
+            self._sources[read] = Source(
+                str(read), self._reader(read), self._clock, needed=read.need is not Need.OPTIONAL
+            )
+        return self._sources[read]
+
+    async def look(self, reads: tuple[Read, ...], *, until_s: float) -> Reading:
+        """What is known of each when the last one is there, or at `until_s` (monotonic): one may have changed while another was awaited."""
+        patience_s = until_s - self._clock.monotonic_s()
+        await asyncio.gather(
+            *(
+                self.of(read).look(
+                    within_s=ESSENTIAL_S if read.need is Need.ESSENTIAL else OTHERS_S,
+                    patience_s=patience_s,
+                )
+                for read in reads
+            )
+        )
+        known = {read: self.of(read).last for read in reads}
+        lost = [
+            one
+            for read, one in known.items()
+            if isinstance(one, Unknown) and read.need is Need.ESSENTIAL
+        ]
+        needed = [one for read, one in known.items() if read.need is not Need.OPTIONAL]
+        return Reading(
+            objects={
+                read: one.value if isinstance(one, Known) else None for read, one in known.items()
+            },
+            lost=lost[0] if lost else None,
+            complete=not any(isinstance(one, Unknown) for one in needed),
+            stale=self._stale(needed),
+        )
+
+    def forget_others(self) -> None:
+        """An object has come: what is not essential and was read before may have come just before it."""
+        for read, source in self._sources.items():
+            if read.need is not Need.ESSENTIAL:
+                source.forget()
+
+    def _reader(self, read: Read) -> Callable[[], Awaitable[tuple[Json, ...]]]:
+        async def one() -> tuple[Json, ...]:
+            assert read.namespace is not None  # noqa: S101 - what has a name has a namespace; this tells mypy
+            assert read.name is not None  # noqa: S101 - the same
+            found = await self._cluster.fetch(read.kind, ObjectKey(read.namespace, read.name))
+            return () if found is None else (found,)
+
+        async def all_of_them() -> tuple[Json, ...]:
+            return tuple(await self._cluster.list(read.kind, read.namespace))
+
+        return all_of_them if read.name is None else one
+
+    def _stale(self, needed: list[Known[tuple[Json, ...]] | Unknown]) -> str | None:
+        now = self._clock.now()
+        for source in needed:
+            if isinstance(source, Unknown):
+                return source.message
+            if source.failure and now - source.read_at > timedelta(seconds=STALE_S):
+                return f"{source.failure}; what was known at {source.read_at + self._clock.stepped():%H:%M:%S} UTC stands meanwhile"
+        return None

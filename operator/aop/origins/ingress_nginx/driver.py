@@ -1,0 +1,77 @@
+"""The door's ingress-nginx: what is read, what a controller can do, and how messages speak of it."""
+
+from __future__ import annotations
+
+from aop.origins.ingress_nginx.site import ControllerSite
+from aop.origins.ingress_nginx.spec import NAME, IngressNginx
+from aop.origins.ingress_nginx.text import KEYS
+from aop.origins.kind import Capabilities, Words
+from aop.origins.sites import Need, Objects, Read, Scope
+from aop.terms import Kind, Target
+
+
+class Driver:
+    """The driver; it has no state."""
+
+    name = NAME
+    spec = IngressNginx
+    capabilities = Capabilities()
+    carried_by = Kind.CONFIG_MAP
+
+    def target(self, spec: IngressNginx) -> Target:
+        """The ConfigMap of the controller."""
+        return Target(self.name, *spec.config_map_ref.key)
+
+    def words(self, target: Target) -> Words:
+        """How messages speak of the origin."""
+        place = f"ConfigMap {target.key}"
+        return Words(
+            place=place,
+            missing="Create it, or correct configMapRef",
+            not_allowed="Add it to the operator's setting AOP_INGRESS_CONFIG_MAPS (with Helm: ingressConfigMaps)",
+            unread=f"no pod names {place} in --configmap, so nobody reads it. Correct configMapRef",
+            unready="Look at the logs of these controller pods",
+            rejected="See the Warning RELOAD Events of the controller's pods",
+            ours=f"the operator's annotations and the keys {' and '.join(KEYS)}",
+        )
+
+    def carrier(self, target: Target) -> Read:
+        """The ConfigMap."""
+        return Read(self.carried_by, target.namespace, target.name)
+
+    def reads(self, target: Target, scope: Scope) -> tuple[Read, ...]:
+        """The ConfigMap, the pods beside it, and the Ingresses with their classes, which are cluster-wide."""
+        classes = (_CLASSES,) if scope.cluster else ()
+        return (
+            self.carrier(target),
+            Read(Kind.POD, target.namespace),
+            *scope.reads(Kind.INGRESS, target.namespace, Need.AWAITED),
+            *classes,
+        )
+
+    def site(self, target: Target, objects: Objects) -> ControllerSite:
+        """The controller, as these objects say it."""
+        return ControllerSite.of(
+            target.key,
+            next(iter(objects.get(self.carrier(target)) or ()), None),
+            objects.get(Read(Kind.POD, target.namespace)) or (),
+            [
+                ingress
+                for read, ingresses in objects.items()
+                if read.kind is Kind.INGRESS
+                for ingress in ingresses or ()
+            ],
+            objects.get(_CLASSES),
+        )
+
+    def refuses_certificate(self, status: int, body: str) -> bool:
+        """Nginx's 400, in words that speak of the SSL certificate; nobody else's does (facts: ingress-nginx#nginx-refusals)."""
+        return status == 400 and "SSL certificate" in body
+
+    def refuses_arrival(self, status: int, body: str) -> bool:
+        """That, for an expired certificate; or 421, where SNI and Host differ (facts: ingress-nginx#optional-no-ca)."""
+        return status == 421 or self.refuses_certificate(status, body)
+
+
+_CLASSES = Read(Kind.INGRESS_CLASS, need=Need.OPTIONAL)
+INGRESS_NGINX = Driver()

@@ -1,0 +1,158 @@
+"""One controller with its ConfigMap, its pods and its Ingresses at one moment: what the door to this kind opens on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from aop.origins.ingress_nginx.foreign import objections
+from aop.origins.ingress_nginx.ingresses import (
+    hosts_under,
+    left_open,
+    served_by,
+    server_of,
+    verifier_of,
+    wildcards_under,
+)
+from aop.origins.ingress_nginx.options import Options
+from aop.origins.ingress_nginx.publishing import publish, withdraw
+from aop.origins.ingress_nginx.rejection import rejected_by
+from aop.origins.ingress_nginx.replicas import Controller, readers, unwatched
+from aop.origins.ingress_nginx.spec import ForeignText, IngressNginx
+from aop.origins.ingress_nginx.stored import Stored, read
+from aop.origins.ingress_nginx.text import too_long
+from aop.origins.ingress_nginx.zones import entries, hosts_of_zone
+from aop.origins.sites import Json, Rejection, Replica, ServedHosts
+from aop.schema import Model
+from aop.terms import Claim, ObjectKey, is_host
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerSite:
+    """A controller, as the objects that were read say it."""
+
+    key: ObjectKey
+    """Where the ConfigMap is."""
+    config_map: Json | None
+    """None: there is none."""
+    published: Stored
+    replicas: tuple[Controller, ...]
+    ingresses: tuple[Json, ...]
+    """Those that it serves."""
+
+    @classmethod
+    def of(
+        cls,
+        key: ObjectKey,
+        config_map: Json | None,
+        pods: Iterable[Json],
+        ingresses: Iterable[Json],
+        classes: Iterable[Json] | None,
+    ) -> ControllerSite:
+        """From Kubernetes JSON objects; `classes` is None where IngressClasses cannot be listed."""
+        controllers = readers(pods, key)
+        return cls(
+            key,
+            config_map,
+            read(config_map),
+            controllers,
+            served_by(ingresses, controllers, classes),
+        )
+
+    @property
+    def exists(self) -> bool:
+        """The ConfigMap exists."""
+        return self.config_map is not None
+
+    @property
+    def proxy_protocol(self) -> bool:
+        """Every connection begins with a PROXY header."""
+        return Options.read(self.config_map).proxy_protocol
+
+    def hosts(self, zone: str, patterns: Collection[str], also: Collection[str]) -> ServedHosts:
+        """As `kind.Site` says; too long is what does not fit a bucket of nginx's maps."""
+        wildcards = {pattern for pattern in patterns if pattern.startswith("*.")}
+        named = hosts_of_zone(
+            {*hosts_under(self.ingresses, patterns, self.replicas), *also},
+            zone,
+            self.published.standing.values(),
+        )
+        why = f"the name does not fit map-hash-bucket-size in ConfigMap {self.key}. Set it there to 128 or more"
+        bucket = Options.read(self.config_map).map_hash_bucket_size
+        left_out = dict.fromkeys(too_long({*named, *wildcards}, bucket), why) | {
+            host: "no DNS name has a label of more than 63 characters, so that no visitor can ask for it"
+            for host in named
+            if not is_host(host)
+        }
+        return ServedHosts(tuple(sorted(named - left_out.keys())), left_out)
+
+    def verifiers(self, hosts: Collection[str]) -> Mapping[str, str]:
+        """As `kind.Site` says."""
+        found = {host: verifier_of(host, self.ingresses, self.replicas) for host in hosts}
+        return {host: sentence for host, sentence in found.items() if sentence is not None}
+
+    def wildcards(
+        self, hosts: Collection[str], patterns: Collection[str]
+    ) -> Mapping[str, tuple[str, ...]]:
+        """As `kind.Site` says."""
+        prefixes = {replica.annotations_prefix for replica in self.replicas}
+        servers = {host: server_of(host, self.ingresses, prefixes) for host in hosts}
+        return {
+            wildcard: tuple(host for host, server in servers.items() if server == wildcard)
+            for wildcard in wildcards_under(self.ingresses, patterns)
+        }
+
+    def left_open(self, patterns: Collection[str]) -> tuple[str, ...]:
+        """As `kind.Site` says."""
+        return left_open(self.ingresses, patterns, self.replicas)
+
+    def objection(self, spec: Model | None) -> str | None:
+        """As `kind.Site` says; a pod that never sees a change of the ConfigMap is one too."""
+        if self.config_map is None:
+            return None
+        if sentence := objections(self.config_map, self.published.snippets, _policy(spec)):
+            return sentence
+        unread = [replica.name for replica in self.replicas if unwatched(replica, self.key)]
+        if not unread:
+            return None
+        return f"pod {unread[0]} watches another namespace and never sees a change of ConfigMap {self.key}. Move the ConfigMap, or widen --watch-namespace"
+
+    def entries(self, hosts: Collection[str]) -> Mapping[str, object]:
+        """As `kind.Site` says."""
+        return entries(hosts, self.published.claims.values())
+
+    def rejection(
+        self, events: Iterable[Json], replica: Replica, since: datetime
+    ) -> Rejection | None:
+        """As `kind.Site` says: nginx's own words, which the controller repeats in a Warning."""
+        return rejected_by(events, replica, since=since, stored=self.published)
+
+    def publish(
+        self,
+        claim: Claim,
+        *,
+        spec: Model | None,
+        token_if_new: str,
+        seen_everywhere: int | None = None,
+        gone: Collection[str] = frozenset(),
+    ) -> dict[str, Any]:
+        """As `kind.Site` says."""
+        return publish(
+            self.config_map or {},
+            claim,
+            foreign=_policy(spec),
+            token_if_new=token_if_new,
+            seen_everywhere=seen_everywhere,
+            gone=gone,
+        )
+
+    def withdraw(self, uid: str) -> dict[str, Any]:
+        """As `kind.Site` says."""
+        return withdraw(self.config_map or {}, uid)
+
+
+def _policy(spec: Model | None) -> ForeignText:
+    """What the user wants done with others' text; beside an origin that has left the spec it stays."""
+    return spec.foreign_text if isinstance(spec, IngressNginx) else ForeignText.MERGE

@@ -1,0 +1,173 @@
+"""The one door to an origin kind: what a driver says, and what nobody above has to know by name.
+
+A driver is pure. It says what it wants to read; from what was read it makes a `Site`, which says
+what is configured and who serves it, and turns claims into the object that is to be written.
+Everything that looks, waits, writes or remembers is the same for all kinds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from aop.origins.sites import (
+    Json,
+    Objects,
+    Published,
+    Read,
+    Rejection,
+    Replica,
+    Scope,
+    ServedHosts,
+)
+from aop.schema import Model
+from aop.terms import Claim, Kind, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an origin of a kind can and cannot do; rules and messages that depend on one ask it."""
+
+    asks_per_host: bool = False
+    """Whether a certificate is asked for can differ between two hosts of one replica."""
+    refuses_expired: bool = True
+    """It refuses a certificate that has expired, or is not valid yet, even where it only asks."""
+    ends_sessions: bool = True
+    """Publishing the same claims again ends the TLS sessions of before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is special to one origin of a kind, as messages take it over."""
+
+    place: str = "what configures it"
+    """The object that carries our claims, such as `ConfigMap ingress-nginx/controller`."""
+    missing: str = "Create it"
+    """What helps where that object does not exist; a sentence without its full stop, as all below."""
+    not_allowed: str = "Add it to the operator's allow-list"
+    """What helps where the operator may not write that object."""
+    unread: str = "nobody reads what configures it"
+    """That nobody acts on that object, why, and what helps."""
+    unready: str = "Look at its pods"
+    """What helps where nobody who acts on that object is Ready."""
+    rejected: str = "See the Events of its pods"
+    """Where the origin's own words about a text that it rejects are found."""
+    ours: str = "what the operator writes there"
+    """What of that object is ours, for whoever is asked to leave it alone."""
+
+
+class Site(Protocol):
+    """One origin at one moment, as the objects that were read say it."""
+
+    @property
+    def exists(self) -> bool:
+        """The object that carries our claims exists."""
+
+    @property
+    def published(self) -> Published:
+        """What that object says of us. Nothing that anybody writes into it makes this fail."""
+
+    @property
+    def replicas(self) -> tuple[Replica, ...]:
+        """Every pod that acts on that object and has not ended, Ready or not; sorted."""
+
+    @property
+    def proxy_protocol(self) -> bool:
+        """Every connection to a replica begins with a PROXY header."""
+
+    def hosts(self, zone: str, patterns: Collection[str], also: Collection[str]) -> ServedHosts:
+        """The hosts of `zone` that the origin serves under `patterns` (names and wildcards), and those in `also`; not what another zone's claim takes."""
+
+    def verifiers(self, hosts: Collection[str]) -> Mapping[str, str]:
+        """Those of `hosts` at which somebody else verifies client certificates and would refuse ours, with a sentence about who and what helps."""
+
+    def wildcards(
+        self, hosts: Collection[str], patterns: Collection[str]
+    ) -> Mapping[str, tuple[str, ...]]:
+        """The wildcards under `patterns` that have a server of their own, each with those of `hosts` that it takes."""
+
+    def left_open(self, patterns: Collection[str]) -> tuple[str, ...]:
+        """What reaches the same applications as the hosts under `patterns` by another name, as sentences; sorted."""
+
+    def objection(self, spec: Model | None) -> str | None:
+        """What others have configured and ours must not be combined with, as a sentence that says what helps; `spec` is what the user writes of the origin."""
+
+    def entries(self, hosts: Collection[str]) -> Mapping[str, object]:
+        """Everything that the published text says about each of `hosts`: what was seen of a host stands for as long as this stays equal."""
+
+    def rejection(
+        self, events: Iterable[Json], replica: Replica, since: datetime
+    ) -> Rejection | None:
+        """What the origin's own words, in Events of this replica last seen at or after `since` (UTC), say of the current text; None proves nothing."""
+
+    def publish(
+        self,
+        claim: Claim,
+        *,
+        spec: Model | None,
+        token_if_new: str,
+        seen_everywhere: int | None = None,
+        gone: Collection[str] = frozenset(),
+    ) -> dict[str, Any]:
+        """The object with `claim` in place of its owner's former one, as the next revision; other claims stay as they read.
+
+        `seen_everywhere` is the revision that every Ready replica was seen to run, None if they
+        differ: if it is the one that stands there, then all its claims are noted as accepted.
+        `token_if_new` (8 to 40 of a-z and 0-9, at random) becomes the secret part of our paths
+        where there is none yet. `gone` are the uids of objects that are not there any more: their
+        claims leave with this write. `spec` is None for an origin that has left the spec.
+
+        Raises:
+            Blocked: FOREIGN_CONFIGURATION or ORIGIN_FULL. What asks for no more than what is in
+                force is always written: nothing holds back what protects visitors.
+        """
+
+    def withdraw(self, uid: str) -> dict[str, Any]:
+        """The object without the claim of one owner; the last claim takes all that is ours out and leaves what was found.
+
+        Raises:
+            Blocked: FOREIGN_CONFIGURATION. What others have put there cannot be told from ours.
+        """
+
+
+class OriginKind(Protocol):
+    """A driver."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the resource, such as `ingressNginx`."""
+
+    @property
+    def spec(self) -> type[Model]:
+        """What a user writes of an origin of this kind."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What an origin of this kind can and cannot do."""
+
+    @property
+    def carried_by(self) -> Kind:
+        """What carries the claims; each carries the label `CLAIMED_LABEL` with the kind's name for as long as it does."""
+
+    def target(self, spec: Any) -> Target:
+        """What the origin is configured by; `spec` is a model of the type `spec`."""
+
+    def words(self, target: Target) -> Words:
+        """How messages speak of the origin."""
+
+    def carrier(self, target: Target) -> Read:
+        """The object that carries our claims: the only one that is ever written."""
+
+    def reads(self, target: Target, scope: Scope) -> tuple[Read, ...]:
+        """Everything that `site` wants to know, the carrier first."""
+
+    def site(self, target: Target, objects: Objects) -> Site:
+        """The origin, as these objects say it; of what is missing in `objects` nothing is known."""
+
+    def refuses_certificate(self, status: int, body: str) -> bool:
+        """Whether an answer of a replica is the server's own refusal of a certificate, or of a request without one, which no claim of ours causes."""
+
+    def refuses_arrival(self, status: int, body: str) -> bool:
+        """Whether an answer through the edge on the check path, which no claim refuses, is the server's own refusal of what the request came with."""

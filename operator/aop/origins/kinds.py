@@ -1,0 +1,10 @@
+"""Every origin kind, by its name in the resource: the only module that knows the drivers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aop.origins.ingress_nginx import INGRESS_NGINX
+from aop.origins.kind import OriginKind
+
+KINDS: Mapping[str, OriginKind] = {kind.name: kind for kind in (INGRESS_NGINX,)}
