@@ -20,6 +20,7 @@ from aop.clock import Clock
 from aop.observe import Observer
 from aop.observe.memory import Memory
 from aop.observe.origins import OriginKeepers
+from aop.origins.kinds import KINDS
 from aop.orphans import Orphans
 from aop.reconcile import Reconciler
 from aop.settings import Settings
@@ -116,8 +117,9 @@ def references(namespace: str, name: str, spec: dict[str, Any]) -> frozenset[Obj
         (certificate.get("generate") or {}).get("secretName") or f"{name}-aop",
     }
     maps = [
-        ((origin.get("ingressNginx") or {}).get("configMapRef") or {})
+        (origin.get(kind.name) or {}).get(kind.reference) or {}
         for origin in spec.get("origins") or ()
+        for kind in KINDS.values()
     ]
     return frozenset(
         {

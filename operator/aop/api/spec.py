@@ -15,6 +15,7 @@ from annotated_types import Len
 from pydantic import Field, StringConstraints
 
 from aop.api.certificate import CertificateChoice, Generate
+from aop.origins.kinds import KINDS
 from aop.origins.spec import Origin
 from aop.schema import (
     DURATION,
@@ -188,7 +189,17 @@ _READABLE = "matches(r'[^a-z0-9.*-]')"
 _DIFFERS = f"h.{_READABLE} != self.zone.name.{_READABLE}"
 """One is written as it is read and the other in the xn-- form, which CEL cannot compare; the
 operator does."""
-_TARGET = "ingressNginx.configMapRef"
+
+
+def _in_one_origin(kind: str, reference: str) -> Rule:
+    """Two origins of one object cannot be the same."""
+    named = f"{kind}.{reference}"
+    return Rule(
+        f"self.origins.all(o, !has(o.{kind}) || self.origins.exists_one(p, has(p.{kind}) && p.{named} == o.{named}))",
+        f"write each {reference} in one origin only",
+        lambda it: len({origin.target for origin in it.origins}) == len(it.origins),
+        ".origins",
+    )
 
 
 class Spec(Model):
@@ -248,12 +259,7 @@ class Spec(Model):
             ),
             ".verification.samples",
         ),
-        Rule(
-            f"self.origins.all(o, !has(o.ingressNginx) || self.origins.exists_one(p, has(p.ingressNginx) && p.{_TARGET} == o.{_TARGET}))",
-            "write each ConfigMap in one origin only",
-            lambda it: len({origin.target for origin in it.origins}) == len(it.origins),
-            ".origins",
-        ),
+        *(_in_one_origin(kind.name, kind.reference) for kind in KINDS.values()),
     )
 
     @property

@@ -144,6 +144,10 @@ class OriginKind(Protocol):
         """What a user writes of an origin of this kind."""
 
     @property
+    def reference(self) -> str:
+        """The field of `spec`, as in the resource, that names the object by `namespace` and `name`: one object in one origin only."""
+
+    @property
     def capabilities(self) -> Capabilities:
         """What an origin of this kind can and cannot do."""
 

@@ -15,6 +15,7 @@ class Driver:
 
     name = NAME
     spec = IngressNginx
+    reference = "configMapRef"
     capabilities = Capabilities()
     carried_by = Kind.CONFIG_MAP
 
