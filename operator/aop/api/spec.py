@@ -191,12 +191,12 @@ _DIFFERS = f"h.{_READABLE} != self.zone.name.{_READABLE}"
 operator does."""
 
 
-def _in_one_origin(kind: str, reference: str) -> Rule:
+def _in_one_origin(kind: str, field: str) -> Rule:
     """Two origins of one object cannot be the same."""
-    named = f"{kind}.{reference}"
+    named = f"{kind}.{field}"
     return Rule(
         f"self.origins.all(o, !has(o.{kind}) || self.origins.exists_one(p, has(p.{kind}) && p.{named} == o.{named}))",
-        f"write each {reference} in one origin only",
+        f"write each {field} in one origin only",
         lambda it: len({origin.target for origin in it.origins}) == len(it.origins),
         ".origins",
     )
