@@ -65,10 +65,12 @@ def load(text: str | None) -> Record:
         return Record()
     try:
         fields = json.loads(text)
-        found = fields.get("baseline")
+        baseline = fields.get("baseline")
         return Record(
             zone_id=_text(fields["zone"]) if "zone" in fields else None,
-            baseline=Baseline(_flag(found["enabled"]), _texts(found["foreign"])) if found else None,
+            baseline=Baseline(_flag(baseline["enabled"]), _texts(baseline["foreign"]))
+            if baseline
+            else None,
             uploaded=tuple(sorted(_pin(*pin) for pin in _list(fields.get("uploaded")))),
             claimed=tuple(sorted(Target.parse(target) for target in _texts(fields.get("claimed")))),
             rejected=tuple(
@@ -103,26 +105,26 @@ def _pin(sha256: str, sha1: str, not_before: float, not_after: float) -> Pin:
     return pin
 
 
-def _texts(found: Any) -> tuple[str, ...]:
-    return tuple(_text(one) for one in _list(found))
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(_text(one) for one in _list(value))
 
 
-def _list(found: Any) -> list[Any]:
-    if not isinstance(found, list | None):
-        raise TypeError(f"not a list: {found!r}")
-    return found or []
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list | None):
+        raise TypeError(f"not a list: {value!r}")
+    return value or []
 
 
-def _text(found: Any) -> str:
-    if not isinstance(found, str):
-        raise TypeError(f"not text: {found!r}")
-    return found
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"not text: {value!r}")
+    return value
 
 
-def _flag(found: Any) -> bool:
-    if not isinstance(found, bool):
-        raise TypeError(f"neither true nor false: {found!r}")
-    return found
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"neither true nor false: {value!r}")
+    return value
 
 
 def _seconds(time: datetime) -> int:

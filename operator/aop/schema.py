@@ -54,8 +54,8 @@ class Rule:
 
     def validation(self) -> dict[str, str]:
         """The rule as one item of `x-kubernetes-validations`."""
-        said = {"rule": self.cel, "message": self.message}
-        return said if self.field_path is None else {**said, "fieldPath": self.field_path}
+        item = {"rule": self.cel, "message": self.message}
+        return item if self.field_path is None else {**item, "fieldPath": self.field_path}
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -65,9 +65,9 @@ class Rule:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        found = handler(schema)
-        found[VALIDATIONS] = [*found.get(VALIDATIONS, ()), self.validation()]
-        return found
+        json_schema = handler(schema)
+        json_schema[VALIDATIONS] = [*json_schema.get(VALIDATIONS, ()), self.validation()]
+        return json_schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +122,12 @@ class Model(BaseModel):
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        found = handler(schema)
+        json_schema = handler(schema)
         if cls.rules:
-            handler.resolve_ref_schema(found)[VALIDATIONS] = [
+            handler.resolve_ref_schema(json_schema)[VALIDATIONS] = [
                 rule.validation() for rule in cls.rules
             ]
-        return found
+        return json_schema
 
 
 def matching(pattern: str, message: str) -> Rule:

@@ -112,12 +112,12 @@ def _with_secret_name(spec: Spec, name: str) -> Spec:
 def _complaints(error: ValidationError) -> str:
     # A default that cannot be made, and a list that looks empty, are only consequences of what is
     # wrong in another field or an item.
-    told = error.errors(include_url=False, include_input=False)
-    consequences = ("default_factory_not_called", "too_short") if len(told) > 1 else ()
-    found = [item for item in told if item["type"] not in consequences] or told
+    errors = error.errors(include_url=False, include_input=False)
+    consequences = ("default_factory_not_called", "too_short") if len(errors) > 1 else ()
+    causes = [item for item in errors if item["type"] not in consequences] or errors
     return "; ".join(
         f"{_path(item['loc'])}{item.get('ctx', {}).get('field_path', '')}: {item['msg']}"
-        for item in found
+        for item in causes
     )
 
 
