@@ -165,9 +165,9 @@ def _read_envelope(body: bytes) -> Envelope | None:
 
 def _flatten(errors: Any) -> Iterable[dict[str, Any]]:
     """The errors, then those of their `error_chain`, which is where the telling code of a 6003 stands."""
-    found = _dicts(errors)
-    yield from found
-    for error in found:
+    outermost = _dicts(errors)
+    yield from outermost
+    for error in outermost:
         yield from _dicts(error.get("error_chain"))
 
 

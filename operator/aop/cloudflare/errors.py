@@ -70,10 +70,10 @@ class CloudflareError(AopError):
     """Any failure of a call to Cloudflare. `failure` is None if nothing was sent."""
 
     def __init__(self, message: str, failure: ApiFailure | None = None) -> None:
-        self.said, self.failure = message, failure
+        self.summary, self.failure = message, failure
         super().__init__(self._say())
 
-    said: str
+    summary: str
     """What happened and what to do, without the facts of the call."""
     failure: ApiFailure | None
     asked: bool = True
@@ -85,7 +85,9 @@ class CloudflareError(AopError):
 
     def _say(self) -> str:
         pause = f" The next attempt is made after {self.pause_s:.0f} s." if self.pause_s else ""
-        return f"{self.said}{pause} ({self.failure})" if self.failure else f"{self.said}{pause}"
+        return (
+            f"{self.summary}{pause} ({self.failure})" if self.failure else f"{self.summary}{pause}"
+        )
 
     def hold(self, pause_s: float) -> None:
         """Say that the call is left alone for so many seconds."""
@@ -95,7 +97,7 @@ class CloudflareError(AopError):
 
     def again(self, left_s: float) -> Self:
         """The same exception for a call that is not made, because `left_s` seconds of its pause are left."""
-        other = type(self)(self.said, self.failure)
+        other = type(self)(self.summary, self.failure)
         other.hold(self.pause_s or left_s)
         other.asked, other.lasting_s = False, self.lasting_s
         return other
@@ -145,7 +147,7 @@ class CloudflareBlocked(CloudflareError, Blocked):
     aop_reason: Reason
 
     def __init__(self, message: str, failure: ApiFailure | None = None) -> None:
-        self.said, self.failure = message, failure
+        self.summary, self.failure = message, failure
         Blocked.__init__(self, self.aop_reason, self._say())
 
 
@@ -197,7 +199,7 @@ class CloudflareTransient(CloudflareError, Transient):
     def __init__(
         self, message: str, failure: ApiFailure | None = None, *, retry_after_s: float | None = None
     ) -> None:
-        self.said, self.failure = message, failure
+        self.summary, self.failure = message, failure
         Transient.__init__(self, self._say(), retry_after_s=retry_after_s)
 
     def hold(self, pause_s: float) -> None:

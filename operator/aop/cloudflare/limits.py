@@ -36,7 +36,7 @@ class Allowance:
 def read_allowances(headers: Mapping[str, str]) -> tuple[Allowance, ...]:
     """Every limit that the answer states; what cannot be read is no limit."""
     policies = dict(_policies(headers.get("ratelimit-policy", "")))
-    found = []
+    allowances = []
     for name, numbers in _items(headers.get("ratelimit", "")):
         if "r" not in numbers:
             continue
@@ -48,7 +48,7 @@ def read_allowances(headers: Mapping[str, str]) -> tuple[Allowance, ...]:
         # No window ends later than its whole length from now, whatever `t` says.
         longest_s = window_s or LONGEST_S
         reset_s = float(min(numbers.get("t", longest_s), longest_s))
-        found.append(
+        allowances.append(
             Allowance(
                 name,
                 numbers["r"],
@@ -57,7 +57,7 @@ def read_allowances(headers: Mapping[str, str]) -> tuple[Allowance, ...]:
                 window_s,
             )
         )
-    return tuple(found)
+    return tuple(allowances)
 
 
 def _policies(header: str) -> Iterator[tuple[str, tuple[int, float]]]:

@@ -43,8 +43,8 @@ def next_page(info: Mapping[str, Any], page: int, *, count: int, seen: int) -> F
 
 def _cursor(info: Mapping[str, Any]) -> str:
     cursors = info.get("cursors")
-    found = info.get("cursor") or (cursors.get("after") if isinstance(cursors, dict) else None)
-    return found if isinstance(found, str) else ""
+    cursor = info.get("cursor") or (cursors.get("after") if isinstance(cursors, dict) else None)
+    return cursor if isinstance(cursor, str) else ""
 
 
 def _number(value: Any) -> int | None:

@@ -163,12 +163,12 @@ class Certificate(Result):
     @property
     def leaf(self) -> str:
         """The first certificate of `certificate` in PEM: what follows may be a chain, or be damaged, and is nobody's identity."""
-        found = [
+        first_blocks = [
             block
             for label in _LABELS
             if (block := _first_block(self.certificate, label)) is not None
         ]
-        return min(found)[1] if found else ""
+        return min(first_blocks)[1] if first_blocks else ""
 
     @cached_property
     def fingerprint(self) -> str:

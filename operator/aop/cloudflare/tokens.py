@@ -160,8 +160,8 @@ def standing_of(answer: ApiAnswer, *, certain: bool) -> Standing | None:
     if envelope is None:
         return None
     if answer.succeeded:
-        said = guarded(lambda: TokenStanding.model_validate(envelope.result))
-        return _standing(said, answer.at) if said and _WORD.fullmatch(said.status) else None
+        token = guarded(lambda: TokenStanding.model_validate(envelope.result))
+        return _standing(token, answer.at) if token and _WORD.fullmatch(token.status) else None
     if answer.status in {400, 401, 403, 404} and not says_nothing(envelope.codes, envelope.words):
         return Standing(
             active=False,
@@ -171,20 +171,20 @@ def standing_of(answer: ApiAnswer, *, certain: bool) -> Standing | None:
     return None
 
 
-def _standing(said: TokenStanding, now: datetime) -> Standing:
-    if said.status == "expired" or (said.expires_on and said.expires_on <= now):
+def _standing(token: TokenStanding, now: datetime) -> Standing:
+    if token.status == "expired" or (token.expires_on and token.expires_on <= now):
         return Standing(
             active=False,
-            words=f"expired on {said.expires_on:%Y-%m-%d}" if said.expires_on else "has expired",
+            words=f"expired on {token.expires_on:%Y-%m-%d}" if token.expires_on else "has expired",
         )
-    if said.status == "active" and said.not_before and said.not_before > now:
+    if token.status == "active" and token.not_before and token.not_before > now:
         return Standing(
             active=False,
-            words=f"is not valid before {said.not_before.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+            words=f"is not valid before {token.not_before.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
         )
-    if said.status == "active":
+    if token.status == "active":
         return Standing(active=True, words="is active")
     return Standing(
         active=False,
-        words="has been disabled" if said.status == "disabled" else f"is {said.status!r}",
+        words="has been disabled" if token.status == "disabled" else f"is {token.status!r}",
     )

@@ -130,9 +130,9 @@ def names_address(failure: ApiFailure) -> bool:
 
 def says_nothing(codes: Iterable[int], words: Iterable[str]) -> bool:
     """True if the refusal of a verification says nothing of the token: load, and failures, look the same (facts: cloudflare#refusals-under-load)."""
-    found = set(codes)
-    return _AUTHENTICATION_ERROR in found or (
-        bool(_INTERNAL & found) and _PASSES.search("; ".join(words)) is not None
+    given = set(codes)
+    return _AUTHENTICATION_ERROR in given or (
+        bool(_INTERNAL & given) and _PASSES.search("; ".join(words)) is not None
     )
 
 
@@ -269,12 +269,12 @@ def _about_the_service(failure: ApiFailure) -> CloudflareError | None:
     if failure.readable and doubts_token(failure):
         return None
     if status is not None and status < 500 and not failure.readable:
-        said = "Something answered that is not Cloudflare's API (if it persists: check AOP_CLOUDFLARE_BASE_URL, and any proxy on the way)"
+        what = "Something answered that is not Cloudflare's API (if it persists: check AOP_CLOUDFLARE_BASE_URL, and any proxy on the way)"
     else:
-        said = "Cloudflare gave no usable answer"
+        what = "Cloudflare gave no usable answer"
     outcome = "" if failure.method == "GET" else ", and whether the change took effect is not known"
     return Unavailable(
-        f"{said}{outcome}; it is looked at again.", failure, retry_after_s=failure.retry_after_s
+        f"{what}{outcome}; it is looked at again.", failure, retry_after_s=failure.retry_after_s
     )
 
 
