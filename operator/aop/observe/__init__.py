@@ -21,7 +21,7 @@ from aop.cluster import Cluster, Kind
 from aop.errors import Blocked, Reason
 from aop.observe.edge import AskedOrigin, EdgeReader
 from aop.observe.memory import Memory
-from aop.observe.objects import Objects, held_zone
+from aop.observe.objects import Objects, zone_id_of
 from aop.observe.origin import NO_TOKEN, Wanted, origins_of
 from aop.observe.origins import OriginKeepers
 from aop.observe.source import Source
@@ -147,7 +147,7 @@ class Observer:
     ) -> ObservedOrigin:
         """One origin; a bug in looking at it leaves what was last known of it to protection, and says so."""
         try:
-            found = await self._origins.of(one.target).look(
+            observed = await self._origins.of(one.target).look(
                 pull, one, memory.presenting, until_s=until_s, asking=asking
             )
         except Exception as error:
@@ -160,8 +160,8 @@ class Observer:
                 ObservedOrigin(one.name, one.target, lost, wanted=one.wanted, replicas=lost),
             )
             return replace(last, stale=lost.message)
-        memory.origins[one.target] = found
-        return found
+        memory.origins[one.target] = observed
+        return observed
 
     async def _evidence(
         self,
@@ -264,12 +264,12 @@ class Observer:
             if generate
             else read_referenced(key, data, self._clock.wall())
         )
-        held = [(Presented.OURS, Slot.CURRENT, pair.leaf), (Presented.NEXT, Slot.NEXT, pair.next)]
+        leaves = [(Presented.OURS, Slot.CURRENT, pair.leaf), (Presented.NEXT, Slot.NEXT, pair.next)]
         # A server refuses what has expired whatever is pinned, so that such an answer would tell
         # nothing of our text.
         memory.presenting = {
             presented: self._identity(key, data or {}, slot, memory)
-            for presented, slot, leaf in held
+            for presented, slot, leaf in leaves
             if leaf is not None and leaf.pin.not_after > self._clock.wall()
         }
         renewal = pair.leaf.renewal_at(generate.renew_ahead) if generate else None
@@ -296,8 +296,10 @@ class Observer:
         until_s: float,
     ) -> asyncio.Task[ObservedZone | Unknown | None]:
         if memory.zone_task is None:
-            held = (key_pair.leaf, key_pair.next) if isinstance(key_pair, ObservedKeyPair) else ()
-            ours: tuple[Pin, ...] = (*record.uploaded, *(pin for pin in held if pin))
+            secret_pins = (
+                (key_pair.leaf, key_pair.next) if isinstance(key_pair, ObservedKeyPair) else ()
+            )
+            ours: tuple[Pin, ...] = (*record.uploaded, *(pin for pin in secret_pins if pin))
             access = await self._access(pull, memory, until_s)
             reading = self._zones.read(
                 pull, access, memory, self._clock.now(), ours, hurry=memory.awaiting
@@ -356,5 +358,5 @@ def _object(pull: AuthenticatedOriginPull, record: Record) -> ObservedObject:
         finalizer=pull.has_finalizer,
         deleting=pull.deleting,
         rotate=pull.rotate,
-        holds=held_zone(pull.status),
+        holds=zone_id_of(pull.status),
     )

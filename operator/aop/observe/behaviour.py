@@ -19,14 +19,14 @@ from aop.terms import Mode
 GATE_OPEN = 204
 
 
-def told(answer: Answer | Failure) -> CheckAnswer | None:
+def check_answer(answer: Answer | Failure) -> CheckAnswer | None:
     """What our check path tells; None for anybody else's answer."""
     return parse(answer.body) if isinstance(answer, Answer) and answer.status == 200 else None
 
 
 def revision_told(asked: tuple[Asked, ...]) -> int | None:
     """The one revision that all answers of our check path tell; None where they differ, or where none is ours."""
-    revisions = {answer.revision for one in asked if (answer := told(one.check))}
+    revisions = {answer.revision for one in asked if (answer := check_answer(one.check))}
     return revisions.pop() if len(revisions) == 1 else None
 
 
@@ -81,7 +81,7 @@ def behaviour_of(
             by[stranger].check, refuses
         )
 
-    stranger = told(by[Presented.FOREIGN].check)
+    stranger = check_answer(by[Presented.FOREIGN].check)
     asks = refused_by_server(by[Presented.FOREIGN].check, refuses) or (
         stranger is not None and stranger.presented != NONE
     )
@@ -116,10 +116,12 @@ def oddity_of(
     nothing odd: the server refuses that leaf (expired or not yet valid by its own clock), and so it
     does to visitors.
     """
-    stranger_is_met = told(by[Presented.FOREIGN].check) is not None
+    stranger_is_met = check_answer(by[Presented.FOREIGN].check) is not None
     for presented in (Presented.NONE, *identities):
         check = by[presented].check
-        if told(check) is None and not (stranger_is_met and refused_by_server(check, refuses)):
+        if check_answer(check) is None and not (
+            stranger_is_met and refused_by_server(check, refuses)
+        ):
             return words_for(check, "our check path", refuses)
     gates = [by[presented].gate for presented in by]
     if any(

@@ -212,15 +212,15 @@ def nobody_asks(origins: tuple[AskedOrigin, ...]) -> set[str]:
     quiet = [
         one.origin
         for one in origins
-        if isinstance(found := one.origin.configured, Configured) and not asks(found)
+        if isinstance(published := one.origin.configured, Configured) and not asks(published)
     ]
     may_ask = {host for one in origins if one.origin not in quiet for host in one.origin.hosts}
     return {host for origin in quiet for host in origin.hosts} - may_ask
 
 
-def asks(found: Configured) -> bool:
+def asks(published: Configured) -> bool:
     """Its text may ask for a certificate."""
-    return found.may_do is not None and found.may_do.mode >= Mode.REQUEST
+    return published.may_do is not None and published.may_do.mode >= Mode.REQUEST
 
 
 def _folded(
@@ -230,10 +230,12 @@ def _folded(
     if isinstance(answer, Failure):
         return silent(evidence, plain(str(answer), 200), now, direct=None)
     direct = answer.cf_ray is None
-    told = parse(answer.body) if answer.status == 200 else None
-    if told is not None and told.nonce == asked.nonce:
-        presented = _leaf(told.presented, one.origin) if told.https else NONE
-        return arrived(evidence, Arrival(now, presented, fresh=told.fresh), direct=direct, gap=gap)
+    check_answer = parse(answer.body) if answer.status == 200 else None
+    if check_answer is not None and check_answer.nonce == asked.nonce:
+        presented = _leaf(check_answer.presented, one.origin) if check_answer.https else NONE
+        return arrived(
+            evidence, Arrival(now, presented, fresh=check_answer.fresh), direct=direct, gap=gap
+        )
     if one.refuses_arrival(answer.status, answer.body):
         return arrived(evidence, Arrival(now, REFUSED), direct=direct, gap=gap)
     ray = f", cf-ray {plain(answer.cf_ray, 40)}" if answer.cf_ray else ""

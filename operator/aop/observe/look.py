@@ -48,7 +48,7 @@ class Look:
     """Somebody waits for Cloudflare to be still, and it was not read since it should be."""
 
     @property
-    def held(self) -> CloudflareMemory:
+    def cloudflare(self) -> CloudflareMemory:
         """What is remembered of Cloudflare."""
         return self.memory.cloudflare
 
@@ -83,18 +83,18 @@ class Look:
             else None
         )
         if reason is None:
-            self.held.blocked = None
+            self.cloudflare.blocked = None
             return None, self.now
-        if self.held.blocked is None or self.held.blocked[0] is not reason:
-            self.held.blocked = (reason, self.now)
-        return self.held.blocked
+        if self.cloudflare.blocked is None or self.cloudflare.blocked[0] is not reason:
+            self.cloudflare.blocked = (reason, self.now)
+        return self.cloudflare.blocked
 
     def _blocking(self, reason: Reason) -> frozenset[str]:
         """The endpoints whose answers are the reason."""
         listed, enabled, shared = (
-            self.held.listed.last,
-            self.held.enabled.last,
-            self.held.global_on.last,
+            self.cloudflare.listed.last,
+            self.cloudflare.enabled.last,
+            self.cloudflare.global_on.last,
         )
         presents = (
             listed is not None
@@ -113,7 +113,7 @@ class Look:
 
     def _still_blocks(self, reason: Reason) -> bool:
         """Whether what has just been read still is what blocks."""
-        zone, mode = self.held.zone.last, self.held.ssl_mode.last
+        zone, mode = self.cloudflare.zone.last, self.cloudflare.ssl_mode.last
         if reason is Reason.ZONE_NOT_ACTIVE:
             return zone is not None and zone.value is not None and not zone.value.active
         return mode is not None and not mode.value.presents
@@ -135,7 +135,7 @@ class Look:
         except CloudflareError as error:
             known, began, passing = (
                 cached.last,
-                self.held.failed_at or self.now,
+                self.cloudflare.failed_at or self.now,
                 isinstance(error, Transient),
             )
             wait_s = (error.retry_after_s or 0.0) if isinstance(error, Transient) else 0.0
@@ -145,7 +145,7 @@ class Look:
                 and self.now + timedelta(seconds=wait_s) - began < timedelta(seconds=OPTIONAL_S)
             ):
                 raise
-            self.held.unseen[what] = error.message
+            self.cloudflare.unseen[what] = error.message
             # What may pass is tried again with the next resync, what nobody has mended within the
             # hour.
             early = timedelta(
@@ -153,20 +153,20 @@ class Look:
             )
             cached.keep(known.value if known else otherwise, self.now - early)
         else:
-            self.held.unseen.pop(what, None)
+            self.cloudflare.unseen.pop(what, None)
 
     @property
     def remembers(self) -> bool:
         """Whether what was read before may stand for a look that has to wait its turn: that is no reason to know nothing."""
-        zone, listed = self.held.zone.last, self.held.listed.last
+        zone, listed = self.cloudflare.zone.last, self.cloudflare.listed.last
         oldest = self.now - timedelta(seconds=HOURLY_S)
         if zone is not None and zone.value is None:
             return zone.at > oldest
-        return self.held.complete and listed is not None and listed.at > oldest
+        return self.cloudflare.complete and listed is not None and listed.at > oldest
 
     def last_known(self) -> ObservedZone | None:
         """The zone by what was read last; None: there is none."""
-        zone, listed = self.held.zone.last, self.held.listed.last
+        zone, listed = self.cloudflare.zone.last, self.cloudflare.listed.last
         if zone is None or zone.value is None:
             return None
         known = self.zone(zone.value)
@@ -183,21 +183,21 @@ class Look:
 
     def zone(self, zone: Zone) -> ObservedZone:
         """What is remembered, as the rules see it."""
-        held = self.held
-        listed = held.listed.last.value if held.listed.last else ()
-        certificates = {c.id: c for c in listed if c.id not in held.gone} | held.known
+        cloudflare = self.cloudflare
+        listed = cloudflare.listed.last.value if cloudflare.listed.last else ()
+        certificates = {c.id: c for c in listed if c.id not in cloudflare.gone} | cloudflare.known
         observed = (self._certificate(c) for c in certificates.values())
         return ObservedZone(
             id=zone.id,
             name=zone.name,
             account_id=zone.account_id,
             active=zone.active,
-            ssl_mode=held.ssl_mode.last.value.value if held.ssl_mode.last else "",
-            global_on=bool(held.global_on.last and held.global_on.last.value),
-            enabled=bool(held.enabled.last and held.enabled.last.value),
+            ssl_mode=cloudflare.ssl_mode.last.value.value if cloudflare.ssl_mode.last else "",
+            global_on=bool(cloudflare.global_on.last and cloudflare.global_on.last.value),
+            enabled=bool(cloudflare.enabled.last and cloudflare.enabled.last.value),
             certificates=tuple(sorted(observed, key=lambda c: (c.uploaded_at, c.id))),
-            outranked=held.outranked.last.value if held.outranked.last else (),
-            unseen=tuple(f"{what}: {why}" for what, why in sorted(held.unseen.items())),
+            outranked=cloudflare.outranked.last.value if cloudflare.outranked.last else (),
+            unseen=tuple(f"{what}: {why}" for what, why in sorted(cloudflare.unseen.items())),
         )
 
     def _certificate(self, certificate: Certificate) -> ObservedCertificate:
@@ -224,8 +224,12 @@ def _state(certificate: Certificate) -> CertificateState:
 
 def settling(memory: Memory, now: datetime, quiet_period_s: float) -> bool:
     """Somebody waits for Cloudflare to be still, and the list was not read since it should be."""
-    held = memory.cloudflare
-    if not memory.awaits_quiet_period or held.changed_at is None or held.listed.last is None:
+    cloudflare = memory.cloudflare
+    if (
+        not memory.awaits_quiet_period
+        or cloudflare.changed_at is None
+        or cloudflare.listed.last is None
+    ):
         return False
-    calm = held.changed_at + timedelta(seconds=quiet_period_s)
-    return now > calm and held.listed.last.at <= calm
+    calm = cloudflare.changed_at + timedelta(seconds=quiet_period_s)
+    return now > calm and cloudflare.listed.last.at <= calm

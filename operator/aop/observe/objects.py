@@ -41,7 +41,7 @@ class Objects:
 
     def has_shown(self, pull: AuthenticatedOriginPull, zone_id: str) -> None:
         """The object's own token has shown that zone."""
-        self._shown[pull.uid] = zone_id, zone_id == held_zone(pull.status)
+        self._shown[pull.uid] = zone_id, zone_id == zone_id_of(pull.status)
 
     async def _list(self) -> list[Manifest]:
         namespaces = self._settings.watch_namespaces or (None,)
@@ -49,7 +49,7 @@ class Objects:
             await self._cluster.list(Kind.AUTHENTICATED_ORIGIN_PULL, namespace)
             for namespace in namespaces
         ]
-        return [manifest for found in lists for manifest in found]
+        return [manifest for listed in lists for manifest in listed]
 
     async def rivals(
         self, pull: AuthenticatedOriginPull, until_s: float
@@ -72,8 +72,8 @@ class Objects:
         What its status says was written by us; its annotations and its spec anybody may have
         written.
         """
-        metadata, held = manifest["metadata"], held_zone(Status.parse(manifest.get("status")))
-        zone_id, holds = self._shown.get(metadata["uid"], (held, held is not None))
+        metadata, in_status = manifest["metadata"], zone_id_of(Status.parse(manifest.get("status")))
+        zone_id, holds = self._shown.get(metadata["uid"], (in_status, in_status is not None))
         created = datetime.fromisoformat(metadata["creationTimestamp"])
         return Rival(
             ObjectKey(metadata["namespace"], metadata["name"]),
@@ -121,7 +121,7 @@ class Objects:
         self._listed.forget()
 
 
-def held_zone(status: Status) -> str | None:
+def zone_id_of(status: Status) -> str | None:
     """Id of the zone that the object went on with."""
     return status.zone.id if status.zone else None
 

@@ -16,7 +16,7 @@ from collections.abc import Collection
 from datetime import timedelta
 
 from aop.clock import Clock
-from aop.observe.behaviour import behaviour_of, revision_told, told
+from aop.observe.behaviour import behaviour_of, check_answer, revision_told
 from aop.observe.views import Question, ReplicaMemory, Seen, View, is_suspect
 from aop.observed import HostBehaviour
 from aop.probe import (
@@ -124,7 +124,7 @@ class ReplicaReader:
         answered = False
         for host in self._first_asked(question, memory)[:MOST_AT_ONCE]:
             (asked,) = await self._probe.ask(address, host, question.paths, {})
-            if (answer := told(asked.check)) is not None:
+            if (answer := check_answer(asked.check)) is not None:
                 self._hear(host, answer.revision, memory)
                 return
             memory.mute.add(host)
@@ -141,7 +141,7 @@ class ReplicaReader:
             address, self._first_asked(question, memory)[0], question.paths.check
         )
         if isinstance(plaintext, Answer):
-            answer = told(plaintext)
+            answer = check_answer(plaintext)
             memory.note(answer.revision if answer else None, self._clock.now())
         elif failure is not None and not answered:
             memory.fail(failure, self._clock.now())
@@ -217,7 +217,7 @@ class ReplicaReader:
                 self._hear(host, revision, memory)
             if not memory.settled:
                 return  # a reload has come between: it is asked again once that has settled
-        elif any(told(one.check) is not None for one in asked):
+        elif any(check_answer(one.check) is not None for one in asked):
             return  # a reload came while it was asked
         self._keep(behaviour, memory, view)
 

@@ -14,8 +14,8 @@ K = TypeVar("K", bound=Hashable)
 
 def shares(wanted: Mapping[K, float], budget: float) -> dict[K, float]:
     """What each gets of `budget`, all in the same unit; together never more than that, and nobody more than they want."""
-    left, found = budget, {}
+    left, granted = budget, {}
     for rank, key in enumerate(sorted(wanted, key=lambda key: wanted[key])):
-        found[key] = min(wanted[key], left / (len(wanted) - rank))
-        left -= found[key]
-    return found
+        granted[key] = min(wanted[key], left / (len(wanted) - rank))
+        left -= granted[key]
+    return granted

@@ -91,8 +91,8 @@ class Sources:
         async def one() -> tuple[Json, ...]:
             assert read.namespace is not None  # noqa: S101 - what has a name has a namespace; this tells mypy
             assert read.name is not None  # noqa: S101 - the same
-            found = await self._cluster.fetch(read.kind, ObjectKey(read.namespace, read.name))
-            return () if found is None else (found,)
+            manifest = await self._cluster.fetch(read.kind, ObjectKey(read.namespace, read.name))
+            return () if manifest is None else (manifest,)
 
         async def all_of_them() -> tuple[Json, ...]:
             return tuple(await self._cluster.list(read.kind, read.namespace))

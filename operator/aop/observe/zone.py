@@ -79,23 +79,23 @@ class ZoneReader:
         A removal reads with the last good token where the one that has come after it does not do;
         where neither does, what is written counts.
         """
-        held = memory.cloudflare
+        cloudflare = memory.cloudflare
         if isinstance(access, Unknown):
             return access
-        good = held.good if pull.deleting else None
+        good = cloudflare.good if pull.deleting else None
         if good is None or good.key == access.key:
             return await self._read_with(pull, access, memory, now, ours, hurry=hurry)
-        if held.passed_over != access.key:
-            found = await self._read_with(pull, access, memory, now, ours, hurry=hurry)
-            if isinstance(found, ObservedZone) or (
-                isinstance(found, Unknown) and found.reason is None
+        if cloudflare.passed_over != access.key:
+            zone = await self._read_with(pull, access, memory, now, ours, hurry=hurry)
+            if isinstance(zone, ObservedZone) or (
+                isinstance(zone, Unknown) and zone.reason is None
             ):
-                return found
-            held.passed_over = access.key
-        found = await self._read_with(pull, good, memory, now, ours, hurry=hurry)
-        if found is None or (isinstance(found, Unknown) and found.reason is not None):
-            held.good, held.passed_over = None, ""
-        return found
+                return zone
+            cloudflare.passed_over = access.key
+        zone = await self._read_with(pull, good, memory, now, ours, hurry=hurry)
+        if zone is None or (isinstance(zone, Unknown) and zone.reason is not None):
+            cloudflare.good, cloudflare.passed_over = None, ""
+        return zone
 
     async def _read_with(
         self,
@@ -108,15 +108,15 @@ class ZoneReader:
         hurry: bool,
     ) -> ObservedZone | Unknown | None:
         """The zone as this token shows it."""
-        held = memory.cloudflare
-        if held.access is None or held.access.key != access.key:
-            held.forget_all()
-            held.failure = None
-        held.access = access.at(
+        cloudflare = memory.cloudflare
+        if cloudflare.access is None or cloudflare.access.key != access.key:
+            cloudflare.forget_all()
+            cloudflare.failure = None
+        cloudflare.access = access.at(
             Priority.ONBOARD if hurry and awaited(pull, memory) else Priority.RESYNC
         )
-        if held.failure and held.retry_at and now < held.retry_at:
-            return held.failure
+        if cloudflare.failure and cloudflare.retry_at and now < cloudflare.retry_at:
+            return cloudflare.failure
         known = frozenset(pin.sha256 for pin in ours)
         look = Look(
             pull,
@@ -127,16 +127,16 @@ class ZoneReader:
             settling(memory, now, self._settings.quiet_period_s),
         )
         try:
-            zone = await self._read(look, held.access)
+            zone = await self._read(look, cloudflare.access)
         except RateLimited as error:
-            if held.failure is None and look.remembers:
+            if cloudflare.failure is None and look.remembers:
                 return look.last_known()
-            if held.failure is not None and error.failure is None:  # nothing new was heard
-                held.retry_at = now + timedelta(seconds=error.retry_after_s or 0.0)
-                return held.failure
-            return _failed(held, error, now, self._settings.resync_s)
+            if cloudflare.failure is not None and error.failure is None:  # nothing new was heard
+                cloudflare.retry_at = now + timedelta(seconds=error.retry_after_s or 0.0)
+                return cloudflare.failure
+            return _failed(cloudflare, error, now, self._settings.resync_s)
         except AopError as error:
-            return _failed(held, error, now, self._settings.resync_s)
+            return _failed(cloudflare, error, now, self._settings.resync_s)
         except Exception as error:
             log.exception("bug while reading zone %s for %s", pull.spec.zone.name, pull.key)
             if self._metrics is not None:
@@ -145,44 +145,52 @@ class ZoneReader:
             bug = Transient(
                 f"{what}. The operator's log has the traceback; it is tried again by itself"
             )
-            return _failed(held, bug, now, self._settings.resync_s)
-        held.failure, held.failed_at = None, None
-        held.good = held.access if zone is not None else held.good
+            return _failed(cloudflare, bug, now, self._settings.resync_s)
+        cloudflare.failure, cloudflare.failed_at = None, None
+        cloudflare.good = cloudflare.access if zone is not None else cloudflare.good
         return zone
 
     async def _read(self, look: Look, access: Access) -> ObservedZone | None:
-        held, now = look.held, look.now
-        if not look.fresh("zone", held.zone):
-            held.zone.keep(await self._zone(look.pull, access), now)
-        zone = held.zone.last.value if held.zone.last else None
+        cloudflare, now = look.cloudflare, look.now
+        if not look.fresh("zone", cloudflare.zone):
+            cloudflare.zone.keep(await self._zone(look.pull, access), now)
+        zone = cloudflare.zone.last.value if cloudflare.zone.last else None
         if zone is None:
             return None
         if not look.pull.deleting:  # what was done is put back whatever the zone is like otherwise
             await self._read_settings(look, access, zone.id)
-        if not look.fresh("listed", held.listed):
+        if not look.fresh("listed", cloudflare.listed):
             await self._list(look, access, zone.id)
-        if not look.fresh("enabled", held.enabled):
-            held.enabled.keep(
+        if not look.fresh("enabled", cloudflare.enabled):
+            cloudflare.enabled.keep(
                 (await self._cloudflare.fetch_enablement(access, zone.id)).enabled, now
             )
-        await self._follow(held, access, zone.id, now)
+        await self._follow(cloudflare, access, zone.id, now)
         observed = look.zone(zone)
         _notice_change(look.memory, observed, now)
         return observed
 
     async def _read_settings(self, look: Look, access: Access, zone_id: str) -> None:
-        held = look.held
-        if not look.fresh("ssl_mode", held.ssl_mode):
-            held.ssl_mode.keep(await self._cloudflare.fetch_ssl_mode(access, zone_id), look.now)
-        if not look.fresh("global_on", held.global_on):
+        cloudflare = look.cloudflare
+        if not look.fresh("ssl_mode", cloudflare.ssl_mode):
+            cloudflare.ssl_mode.keep(
+                await self._cloudflare.fetch_ssl_mode(access, zone_id), look.now
+            )
+        if not look.fresh("global_on", cloudflare.global_on):
             what = "Whether global Authenticated Origin Pulls are on could not be looked up"
             await look.optional(
-                held.global_on, lambda: self._global_on(access, zone_id), otherwise=False, what=what
+                cloudflare.global_on,
+                lambda: self._global_on(access, zone_id),
+                otherwise=False,
+                what=what,
             )
-        if not look.fresh("outranked", held.outranked):
+        if not look.fresh("outranked", cloudflare.outranked):
             what = "Hosts with a certificate of their own at Cloudflare could not be listed"
             await look.optional(
-                held.outranked, lambda: self._outranked(access, zone_id), otherwise=(), what=what
+                cloudflare.outranked,
+                lambda: self._outranked(access, zone_id),
+                otherwise=(),
+                what=what,
             )
 
     async def _zone(self, pull: AuthenticatedOriginPull, access: Access) -> Zone | None:
@@ -214,50 +222,54 @@ class ZoneReader:
         return tuple(sorted({a.hostname for a in hosts if a.outranks}))
 
     async def _list(self, look: Look, access: Access, zone_id: str) -> None:
-        held = look.held
-        certificates = held.listed.keep(
+        cloudflare = look.cloudflare
+        certificates = cloudflare.listed.keep(
             await self._cloudflare.list_certificates(access, zone_id), look.now
         )
         for certificate in certificates:
             # The list lags, so that it may show what is gone; but an id may also come back to life
             # (facts: cloudflare#ids-that-come-back).
-            if certificate.id in held.gone:
-                await self._ask_for(held, access, zone_id, certificate.id)
+            if certificate.id in cloudflare.gone:
+                await self._ask_for(cloudflare, access, zone_id, certificate.id)
             elif (
                 not certificate.active
-                and certificate.id not in held.known
+                and certificate.id not in cloudflare.known
                 and look.is_ours(certificate)
             ):
-                held.known[certificate.id] = certificate
+                cloudflare.known[certificate.id] = certificate
         arrived = {c.id for c in certificates}
-        for id_ in [id_ for id_, c in held.known.items() if id_ in arrived and c.active]:
-            del held.known[id_]
+        for id_ in [id_ for id_, c in cloudflare.known.items() if id_ in arrived and c.active]:
+            del cloudflare.known[id_]
 
     async def _follow(
-        self, held: CloudflareMemory, access: Access, zone_id: str, now: datetime
+        self, cloudflare: CloudflareMemory, access: Access, zone_id: str, now: datetime
     ) -> None:
-        moving = frozenset(id_ for id_, c in held.known.items() if not c.active and not c.failed)
-        if moving != held.moving:
-            held.moving, held.polls, held.next_poll = moving, 0, None
-        if not moving or (held.next_poll and now < held.next_poll):
+        moving = frozenset(
+            id_ for id_, c in cloudflare.known.items() if not c.active and not c.failed
+        )
+        if moving != cloudflare.moving:
+            cloudflare.moving, cloudflare.polls, cloudflare.next_poll = moving, 0, None
+        if not moving or (cloudflare.next_poll and now < cloudflare.next_poll):
             return
         for id_ in sorted(moving):
-            await self._ask_for(held, access, zone_id, id_)
-        held.polls += 1
-        held.next_poll = now + timedelta(seconds=POLLS_S[min(held.polls, len(POLLS_S) - 1)])
+            await self._ask_for(cloudflare, access, zone_id, id_)
+        cloudflare.polls += 1
+        cloudflare.next_poll = now + timedelta(
+            seconds=POLLS_S[min(cloudflare.polls, len(POLLS_S) - 1)]
+        )
 
     async def _ask_for(
-        self, held: CloudflareMemory, access: Access, zone_id: str, certificate_id: str
+        self, cloudflare: CloudflareMemory, access: Access, zone_id: str, certificate_id: str
     ) -> None:
         try:
             seen = await self._cloudflare.fetch_certificate(access, zone_id, certificate_id)
         except NotFound:
             seen = None
         if seen is not None and not seen.deleted:
-            follow(held, seen)
+            follow(cloudflare, seen)
         else:
-            known = held.known.pop(certificate_id, None)
-            held.gone.setdefault(certificate_id, known.fingerprint if known else "")
+            known = cloudflare.known.pop(certificate_id, None)
+            cloudflare.gone.setdefault(certificate_id, known.fingerprint if known else "")
 
 
 def awaited(pull: AuthenticatedOriginPull, memory: Memory) -> bool:
@@ -269,24 +281,24 @@ def awaited(pull: AuthenticatedOriginPull, memory: Memory) -> bool:
     rests = any(
         condition is not None and condition.status == "True" for condition in (ready, stalled)
     )
-    told = pull.status.observed_generation == pull.generation
-    return memory.blocked_on is None and not (rests and told and not pull.deleting)
+    is_current = pull.status.observed_generation == pull.generation
+    return memory.blocked_on is None and not (rests and is_current and not pull.deleting)
 
 
-def follow(held: CloudflareMemory, certificate: Certificate) -> None:
+def follow(cloudflare: CloudflareMemory, certificate: Certificate) -> None:
     """Cloudflare has shown this certificate alive, in answer to a request for it or for its upload or deletion."""
-    held.known[certificate.id] = certificate
-    held.gone.pop(certificate.id, None)
+    cloudflare.known[certificate.id] = certificate
+    cloudflare.gone.pop(certificate.id, None)
 
 
 def is_still(memory: Memory, quiet_period_s: float) -> bool:
     """Cloudflare was read, unchanged, at least that long after the last change that was seen or made."""
-    held = memory.cloudflare
-    read = held.listed.last
+    cloudflare = memory.cloudflare
+    read = cloudflare.listed.last
     return (
-        held.changed_at is not None
+        cloudflare.changed_at is not None
         and read is not None
-        and read.at - held.changed_at > timedelta(seconds=quiet_period_s)
+        and read.at - cloudflare.changed_at > timedelta(seconds=quiet_period_s)
     )
 
 
@@ -296,7 +308,9 @@ def changed(memory: Memory, now: datetime) -> None:
     memory.evidence = {host: begun_again(evidence) for host, evidence in memory.evidence.items()}
 
 
-def _failed(held: CloudflareMemory, error: AopError, now: datetime, resync_s: float) -> Unknown:
+def _failed(
+    cloudflare: CloudflareMemory, error: AopError, now: datetime, resync_s: float
+) -> Unknown:
     """What is said until the next attempt, which comes later each time: within seconds where it may pass by itself.
 
     A time that the answer names is the least: whoever says "in a second" for an hour is not asked
@@ -304,22 +318,22 @@ def _failed(held: CloudflareMemory, error: AopError, now: datetime, resync_s: fl
     """
     reason = error.reason if isinstance(error, Blocked) else None
     after_s = error.retry_after_s if isinstance(error, Transient) else None
-    held.failed_at = held.failed_at or now
-    failing_s = (now - held.failed_at).total_seconds()
+    cloudflare.failed_at = cloudflare.failed_at or now
+    failing_s = (now - cloudflare.failed_at).total_seconds()
     backoff_s = (
         min(max(BLOCKED_RECHECK_S, failing_s / 2), resync_s)
         if reason
         else min(max(1.0, failing_s), max(30.0, failing_s / 10), resync_s)
     )
     after_s = after_s if isinstance(error, RateLimited) else max(after_s or 0.0, backoff_s)
-    held.retry_at = now + timedelta(seconds=after_s if after_s is not None else backoff_s)
-    held.failure = Unknown(error.message, reason, (held.retry_at - now).total_seconds())
-    return held.failure
+    cloudflare.retry_at = now + timedelta(seconds=after_s if after_s is not None else backoff_s)
+    cloudflare.failure = Unknown(error.message, reason, (cloudflare.retry_at - now).total_seconds())
+    return cloudflare.failure
 
 
 def _notice_change(memory: Memory, zone: ObservedZone, now: datetime) -> None:
     """A change at Cloudflare that was read starts every proof, and the quiet period, again."""
-    held = memory.cloudflare
+    cloudflare = memory.cloudflare
     seen = (
         zone.enabled,
         zone.ssl_mode,
@@ -327,6 +341,6 @@ def _notice_change(memory: Memory, zone: ObservedZone, now: datetime) -> None:
         zone.outranked,
         tuple((c.id, c.state) for c in zone.certificates),
     )
-    if seen != held.seen:
-        held.seen = seen
+    if seen != cloudflare.seen:
+        cloudflare.seen = seen
         changed(memory, now)

@@ -88,8 +88,8 @@ class KeyWriter:
         if manifest is None:
             raise Transient(f"Secret {secret} has just gone; it is looked at again")
         check_mutable(secret, manifest)
-        held = read_key_pair(secret, manifest.get("data") or {}, zone).next
-        if (held and held.pin) != following:
+        next_leaf = read_key_pair(secret, manifest.get("data") or {}, zone).next
+        if (next_leaf and next_leaf.pin) != following:
             raise Conflict(f"Secret {secret} has changed since it was looked at")
         return manifest
 

@@ -110,9 +110,9 @@ class ZoneWriter:
         Else the list will show it: an upload whose answer was lost, or a deletion under way
         (facts: cloudflare#ids-that-come-back, cloudflare#tombstones).
         """
-        held = memory.cloudflare
+        cloudflare = memory.cloudflare
         for certificate_id in [
-            id_ for id_, fingerprint in held.gone.items() if fingerprint == step.pin.sha256
+            id_ for id_, fingerprint in cloudflare.gone.items() if fingerprint == step.pin.sha256
         ]:
             try:
                 certificate = await self._cloudflare.fetch_certificate(
@@ -121,9 +121,9 @@ class ZoneWriter:
             except NotFound:
                 continue
             if not certificate.deleted:
-                follow(held, certificate)
+                follow(cloudflare, certificate)
                 return True
-        held.listed.forget()
+        cloudflare.listed.forget()
         return False
 
     async def _delete(self, step: Delete, memory: Memory) -> None:
