@@ -68,12 +68,12 @@ def parse(body: bytes | str) -> CheckAnswer | None:
         line = body if isinstance(body, str) else body.decode("ascii")
     except UnicodeDecodeError:
         return None
-    if (found := _LINE.fullmatch(line)) is None:
+    if (match := _LINE.fullmatch(line)) is None:
         return None
     return CheckAnswer(
-        revision=int(found["revision"]),
-        presented=found["presented"],
-        https=found["https"] == "on",
-        fresh=found["requests"] == "1" and found["session"] != "r",
-        nonce=found["nonce"],
+        revision=int(match["revision"]),
+        presented=match["presented"],
+        https=match["https"] == "on",
+        fresh=match["requests"] == "1" and match["session"] != "r",
+        nonce=match["nonce"],
     )

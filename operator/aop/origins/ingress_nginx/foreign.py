@@ -33,7 +33,9 @@ def objections(
     """
     options = Options.read(config_map)
     if policy is ForeignText.REFUSE:
-        found = [said for key, snippet in snippets.items() if (said := _refused(key, snippet))]
+        sentences = [
+            sentence for key, snippet in snippets.items() if (sentence := _refused(key, snippet))
+        ]
     else:
         pages = pages_in(snippet.foreign for snippet in snippets.values())
         flushed = options.session_cache_size is not None
@@ -41,21 +43,21 @@ def objections(
             key: objection(snippet.foreign, key, pages=pages, flushed=flushed)
             for key, snippet in snippets.items()
         }
-        found = [
-            f"the text around ours in {key} cannot be kept: {said}"
-            for key, said in objected.items()
-            if said
+        sentences = [
+            f"the text around ours in {key} cannot be kept: {why}"
+            for key, why in objected.items()
+            if why
         ]
     if config_map.get("immutable"):
-        found.append(
+        sentences.append(
             "it is immutable, so no controller setting in it can change. Replace it by one that is not"
         )
     if options.lasting_tickets:
-        found.append(
+        sentences.append(
             "ssl-session-tickets with a fixed ssl-session-ticket-key keeps TLS sessions from before a change alive for ever, so that Cloudflare "
             "would go on without a certificate on them. Remove ssl-session-ticket-key or set ssl-session-tickets to false"
         )
-    return f"ConfigMap {name_of(config_map)}: {'; '.join(found)}" if found else None
+    return f"ConfigMap {name_of(config_map)}: {'; '.join(sentences)}" if sentences else None
 
 
 def name_of(config_map: Mapping[str, Any]) -> ObjectKey:

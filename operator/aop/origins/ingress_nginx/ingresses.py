@@ -54,7 +54,7 @@ def hosts_under(
     """
     passing = {replica.annotations_prefix for replica in replicas if replica.passthrough}
     prefixes = {replica.annotations_prefix for replica in replicas}
-    found = {
+    hosts = {
         host
         for one in ingresses
         if not any(
@@ -63,7 +63,7 @@ def hosts_under(
         for host in (*hosts_of(one), *filter(_NAME.fullmatch, aliases_of(one, prefixes)))
         if not host.startswith("*.") and any(covers(pattern, host) for pattern in patterns)
     }
-    return tuple(sorted(found))
+    return tuple(sorted(hosts))
 
 
 def hosts_of(ingress: Json) -> tuple[str, ...]:
@@ -131,23 +131,23 @@ def left_open(
     ]
     services = {service for one in ours for service in _services(one)}
     with_servers = {name for one in ingresses for name in _rule_hosts_of(one)}
-    found = set()
+    sentences = set()
     for one in ingresses:
         where = f"Ingress {(one.get('metadata') or {}).get('namespace', '')}/{_name(one)}"
         if not services & _services(one):
             continue
         for name in sorted(_names_of(one, prefixes)):
             if name not in with_servers and name and not _NAME.fullmatch(name):
-                found.add(
+                sentences.add(
                     f"{where} serves the same Service to the names that no Ingress has and its server-alias {name} takes"
                 )
             elif not name:
-                found.add(
+                sentences.add(
                     f"{where} serves the same Service to requests for any name that no Ingress has"
                 )
             elif not _is_under(name, patterns):
-                found.add(f"{where} serves the same Service as {name}")
-    return tuple(sorted(found))
+                sentences.add(f"{where} serves the same Service as {name}")
+    return tuple(sorted(sentences))
 
 
 def _is_under(name: str, patterns: Collection[str]) -> bool:
@@ -181,7 +181,13 @@ def verifier_of(
     name = server_of(host, ingresses, prefixes)
     serving = (one for one in ingresses if name in _names_of(one, prefixes))
     return next(
-        (said for one in serving for prefix in prefixes if (said := _verifies(one, prefix))), None
+        (
+            sentence
+            for one in serving
+            for prefix in prefixes
+            if (sentence := _verifies(one, prefix))
+        ),
+        None,
     )
 
 

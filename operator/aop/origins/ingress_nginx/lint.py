@@ -46,11 +46,11 @@ def objection(
     stands behind the text and counts. What a `server{}` of its own sets is its own, save what it
     inherits from us.
     """
-    found = read(text)
-    for one in found.statements:
-        if one.words and (said := _said_of(one, one.words[0], key, pages, flushed=flushed)):
-            return f"line {one.line} {said}"
-    return found.fault
+    parsed = read(text)
+    for one in parsed.statements:
+        if one.words and (why := _objection_to(one, one.words[0], key, pages, flushed=flushed)):
+            return f"line {one.line} {why}"
+    return parsed.fault
 
 
 def pages_in(texts: Iterable[str]) -> frozenset[str]:
@@ -63,7 +63,7 @@ def pages_in(texts: Iterable[str]) -> frozenset[str]:
     )
 
 
-def _said_of(
+def _objection_to(
     one: Statement, name: str, key: str, pages: Collection[str], *, flushed: bool
 ) -> str | None:
     if name in _CONFLICTING:

@@ -39,28 +39,28 @@ def encode_accepted(accepted: Claim | None, claim: Claim) -> int | Json:
     """The accepted form of `claim`: SAME, NONE, or what differs in it."""
     if accepted is None or accepted == claim:
         return NONE if accepted is None else SAME
-    said = _all(claim)
-    return {key: value for key, value in _all(accepted).items() if value != said[key]}
+    fields = _all(claim)
+    return {key: value for key, value in _all(accepted).items() if value != fields[key]}
 
 
-def decode(found: object) -> Claim:
+def decode(written: object) -> Claim:
     """The claim that `encode` wrote.
 
     Raises:
         ValueError: it is not one; the message says what is wrong with it.
     """
     try:
-        return _claim({**_DEFAULTS, **_object(found)})
+        return _claim({**_DEFAULTS, **_object(written)})
     except (KeyError, TypeError, AttributeError, OverflowError, OSError) as error:
         raise ValueError(f"not a claim: {error!r}") from error
 
 
-def decode_accepted(found: object, claim: Claim) -> Claim | None:
+def decode_accepted(written: object, claim: Claim) -> Claim | None:
     """What `encode_accepted` wrote. Raises ValueError as `decode` does."""
-    if isinstance(found, int) and found in {SAME, NONE}:
-        return claim if found == SAME else None
+    if isinstance(written, int) and written in {SAME, NONE}:
+        return claim if written == SAME else None
     try:
-        return decode({**_all(claim), **_object(found)})
+        return decode({**_all(claim), **_object(written)})
     except TypeError as error:
         raise ValueError(f"not the accepted form of a claim: {error!r}") from error
 
@@ -82,18 +82,18 @@ def _all(claim: Claim) -> Json:
     }
 
 
-def _claim(found: Json) -> Claim:
-    zone = _host(found["z"])
+def _claim(fields: Json) -> Claim:
+    zone = _host(fields["z"])
     claim = Claim(
-        uid=_matching(_UID, found["u"]),
-        owner=str(ObjectKey.parse(found["o"])),
+        uid=_matching(_UID, fields["u"]),
+        owner=str(ObjectKey.parse(fields["o"])),
         zone=zone,
-        patterns=tuple(_absolute(name, zone) for name in _list(found["h"])),
-        mode=Mode(_integer(found["m"])),
-        enforced=tuple(_absolute(name, zone) for name in _list(found["e"])),
-        pins=tuple(_pin(*_list(pin)) for pin in _list(found["p"])),
-        flush_count=_integer(found["n"]),
-        excepted=tuple(_absolute(name, zone) for name in _list(found["x"])),
+        patterns=tuple(_absolute(name, zone) for name in _list(fields["h"])),
+        mode=Mode(_integer(fields["m"])),
+        enforced=tuple(_absolute(name, zone) for name in _list(fields["e"])),
+        pins=tuple(_pin(*_list(pin)) for pin in _list(fields["p"])),
+        flush_count=_integer(fields["n"]),
+        excepted=tuple(_absolute(name, zone) for name in _list(fields["x"])),
     )
     if claim.enforced and claim.mode < Mode.OPTIONAL:
         raise ValueError(f"hosts are enforced at {claim.mode.label}")
@@ -115,41 +115,41 @@ def _relative(name: str, zone: str) -> str:
     return name.removesuffix(f".{zone}") if name.endswith(f".{zone}") else f"{name}."
 
 
-def _absolute(said: str, zone: str) -> str:
-    if said == "@":
+def _absolute(name: str, zone: str) -> str:
+    if name == "@":
         return zone
-    return _host(said.removesuffix(".") if said.endswith(".") else f"{said}.{zone}")
+    return _host(name.removesuffix(".") if name.endswith(".") else f"{name}.{zone}")
 
 
-def _host(found: str) -> str:
-    if not is_host(found):
-        raise ValueError(f"not a hostname: {found!r}")
-    return found
+def _host(name: str) -> str:
+    if not is_host(name):
+        raise ValueError(f"not a hostname: {name!r}")
+    return name
 
 
-def _matching(form: re.Pattern[str], found: str) -> str:
-    if form.fullmatch(found) is None:
-        raise ValueError(f"not of the form {form.pattern}: {found!r}")
-    return found
+def _matching(form: re.Pattern[str], text: str) -> str:
+    if form.fullmatch(text) is None:
+        raise ValueError(f"not of the form {form.pattern}: {text!r}")
+    return text
 
 
-def _object(found: object) -> Json:
-    if not isinstance(found, dict):
-        raise TypeError(f"not an object: {found!r}")
-    return found
+def _object(value: object) -> Json:
+    if not isinstance(value, dict):
+        raise TypeError(f"not an object: {value!r}")
+    return value
 
 
-def _list(found: Any) -> list[Any]:
-    if not isinstance(found, list):
-        raise TypeError(f"not a list: {found!r}")
-    return found
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"not a list: {value!r}")
+    return value
 
 
-def _integer(found: Any) -> int:
-    if not isinstance(found, int) or isinstance(found, bool):
-        raise TypeError(f"not a number: {found!r}")
-    return found
+def _integer(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"not a number: {value!r}")
+    return value
 
 
-def _moment(found: int) -> datetime:
-    return datetime.fromtimestamp(_integer(found), UTC)
+def _moment(seconds: int) -> datetime:
+    return datetime.fromtimestamp(_integer(seconds), UTC)

@@ -65,8 +65,8 @@ def publish(
     """
     stored = read(config_map)
     relaxing = relaxes(stored, claim)
-    if not relaxing and (said := objections(config_map, stored.snippets, foreign)) is not None:
-        raise Blocked(Reason.FOREIGN_CONFIGURATION, said)
+    if not relaxing and (objection := objections(config_map, stored.snippets, foreign)) is not None:
+        raise Blocked(Reason.FOREIGN_CONFIGURATION, objection)
     entries = {uid: entry for uid, entry in stored.entries.items() if uid not in gone}
     if stored.intact and seen_everywhere == stored.revision:
         entries = {uid: Entry(entry.claim, accepted=entry.claim) for uid, entry in entries.items()}
@@ -78,12 +78,12 @@ def publish(
     body = _written(config_map, stored, entries, token_if_new)
     if (
         not opens(stored, claim)
-        and (said := lack_of_room(config_map, body, newcomer=claim.uid not in stored.standing))
+        and (lack := lack_of_room(config_map, body, newcomer=claim.uid not in stored.standing))
         is not None
     ):
         raise Blocked(
             Reason.ORIGIN_FULL,
-            f"ConfigMap {name_of(config_map)} has no room for what {claim.owner} asks: {said}",
+            f"ConfigMap {name_of(config_map)} has no room for what {claim.owner} asks: {lack}",
         )
     return body
 
@@ -130,14 +130,14 @@ def _written(
     body = deepcopy(dict(config_map))
     metadata = body.setdefault("metadata", {})
     labels = dict(metadata.get("labels") or {})
-    found = BeforeUs(
+    before_us = BeforeUs(
         empty=frozenset(
             key
             for key, s in stored.snippets.items()
-            if (key in stored.found.empty if s.ours else s.text == "")
+            if (key in stored.before_us.empty if s.ours else s.text == "")
         ),
         newline_added=needs_newline(stored.snippets[HTTP].foreign),
-        watch=stored.found.watch if CLAIMED_LABEL in labels else labels.get(WATCH_LABEL),
+        watch=stored.before_us.watch if CLAIMED_LABEL in labels else labels.get(WATCH_LABEL),
     )
     token, revision = stored.path_token or token_if_new, stored.revision + 1
     cache = Options.read(config_map).session_cache_size
@@ -148,7 +148,7 @@ def _written(
     body["data"] = {**(body.get("data") or {}), **texts}
     metadata["annotations"] = {
         **(metadata.get("annotations") or {}),
-        **annotations_for(list(entries.values()), revision, token, cache, found),
+        **annotations_for(list(entries.values()), revision, token, cache, before_us),
     }
     metadata["labels"] = {**labels, CLAIMED_LABEL: NAME, WATCH_LABEL: "true"}
     again = read(body)
@@ -162,13 +162,13 @@ def _as_found(config_map: Mapping[str, Any], stored: Stored) -> Json:
     metadata = body.setdefault("metadata", {})
     data, labels = dict(body.get("data") or {}), dict(metadata.get("labels") or {})
     for key, snippet in stored.snippets.items():
-        if snippet.foreign or (snippet.ours and key in stored.found.empty):
+        if snippet.foreign or (snippet.ours and key in stored.before_us.empty):
             data[key] = snippet.foreign
         elif snippet.ours:
             del data[key]
     if labels.pop(CLAIMED_LABEL, None) is not None:
         labels.pop(WATCH_LABEL, None)
-        labels |= {} if stored.found.watch is None else {WATCH_LABEL: stored.found.watch}
+        labels |= {} if stored.before_us.watch is None else {WATCH_LABEL: stored.before_us.watch}
     kept = {
         name: value
         for name, value in (metadata.get("annotations") or {}).items()

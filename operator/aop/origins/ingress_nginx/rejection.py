@@ -56,8 +56,8 @@ def rejected_by(
             newest = (seen, message)
     if newest is None:
         return None
-    said = _line(newest[1].partition("[emerg]")[2])
-    return Rejection(said, _names_ours(said, stored))
+    line = _line(newest[1].partition("[emerg]")[2])
+    return Rejection(line, _names_ours(line, stored))
 
 
 def _line(message: str) -> str:

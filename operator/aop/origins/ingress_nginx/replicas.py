@@ -43,14 +43,15 @@ def readers(pods: Iterable[Mapping[str, Any]], config_map: ObjectKey) -> tuple[C
     `pods` are Kubernetes JSON objects. None of them: nobody reads the ConfigMap. None that is
     `ready`: nobody can be asked.
     """
-    found = (
+    candidates = (
         _replica(pod, config_map)
         for pod in pods
         if (pod.get("status") or {}).get("phase") not in {"Succeeded", "Failed"}
     )
     return tuple(
         sorted(
-            (replica for replica in found if replica is not None), key=lambda replica: replica.key
+            (replica for replica in candidates if replica is not None),
+            key=lambda replica: replica.key,
         )
     )
 
@@ -110,14 +111,14 @@ def _on(flags: Mapping[str, str], name: str) -> bool:
 
 def _flags(words: Sequence[str]) -> dict[str, str]:
     """`--name=value`, `--name value` and `--name`, by name; the last one counts, as in the controller's own parser."""
-    found: dict[str, str] = {}
+    flags: dict[str, str] = {}
     for word, following in zip(
         words, [*words[1:], ""], strict=False
     ):  # a container may have no words at all
         if word.startswith("--") and len(word) > 2:
             name, equals, value = word[2:].partition("=")
-            found[name] = value if equals or following.startswith("-") else following
-    return found
+            flags[name] = value if equals or following.startswith("-") else following
+    return flags
 
 
 def _words(pod: Mapping[str, Any], container: Mapping[str, Any]) -> list[str]:

@@ -68,13 +68,13 @@ def find(text: str, expected: str) -> Residue:
         for start, end in zip(edges[::2], edges[1::2], strict=True)
         for span in _loose(text, start, end, known)
     ]
-    found = sorted([*blocks, *loose], key=lambda span: span.start)
+    spans = sorted([*blocks, *loose], key=lambda span: span.start)
     revisions = [
-        int(number) for span in found for number in _REVISION.findall(text, span.start, span.end)
+        int(number) for span in spans for number in _REVISION.findall(text, span.start, span.end)
     ]
     return Residue(
-        tuple(_joined(text, [_whole_lines(text, span) for span in found])),
-        text[blocks[0].start : blocks[0].end] if len(found) == len(blocks) == 1 else None,
+        tuple(_joined(text, [_whole_lines(text, span) for span in spans])),
+        text[blocks[0].start : blocks[0].end] if len(spans) == len(blocks) == 1 else None,
         max(revisions, default=0),
     )
 
@@ -110,15 +110,17 @@ class _Known:
 
     def begins_with(self, piece: str) -> bool:
         """One of the statements, or our last marker."""
-        return END.startswith(piece) or any(said.startswith(piece) for said in self._statements)
+        return END.startswith(piece) or any(
+            statement.startswith(piece) for statement in self._statements
+        )
 
     def ends_with(self, piece: str) -> bool:
         """One of the statements."""
-        return any(said.endswith(piece) for said in self._statements)
+        return any(statement.endswith(piece) for statement in self._statements)
 
     def hold(self, piece: str) -> bool:
         """Anywhere, also in the middle of one."""
-        return any(piece in said for said in self._statements)
+        return any(piece in statement for statement in self._statements)
 
 
 @dataclass(slots=True)
@@ -169,10 +171,10 @@ def _spread(text: str, pieces: Sequence[_Piece], known: _Known) -> None:
         )
     within = False  # the braces of a block of which the beginning is lost
     for piece, after in zip(pieces[-2::-1], pieces[:0:-1], strict=False):
-        said = _normal(text[piece.start : piece.end])
+        normal = _normal(text[piece.start : piece.end])
         if not piece.ours and after.ours and after.joins_before:
-            piece.ours = known.hold(said) if within else known.ends_with(said)
-        within = piece.ours and (said == "}" or (within and said.endswith(";")))
+            piece.ours = known.hold(normal) if within else known.ends_with(normal)
+        within = piece.ours and (normal == "}" or (within and normal.endswith(";")))
 
 
 def _names_us(statement: Statement) -> bool:

@@ -26,9 +26,9 @@ OBJECT_FULL, OBJECT_SPARED = 900_000, 980_000
 
 
 def lack_of_room(
-    found: Mapping[str, Any], config_map: Mapping[str, Any], *, newcomer: bool
+    current: Mapping[str, Any], config_map: Mapping[str, Any], *, newcomer: bool
 ) -> str | None:
-    """What is full in a ConfigMap that is to be written in place of `found`, and what to do, as the end of a sentence.
+    """What is full in a ConfigMap that is to be written in place of `current`, and what to do, as the end of a sentence.
 
     None where there is room, or where it grows no longer by this. `newcomer`: the claim that it is
     written for is not there yet.
@@ -38,14 +38,14 @@ def lack_of_room(
     )
     sizes = sizes_of_annotations(config_map)
     if (size := sum(sizes.values())) > max(
-        annotations_full, sum(sizes_of_annotations(found).values())
+        annotations_full, sum(sizes_of_annotations(current).values())
     ):
         largest = max(sizes, key=lambda name: sizes[name])
         return (
             f"its annotations would come to {size:,} bytes, the largest being {largest} with {sizes[largest]:,}. Kubernetes takes {ANNOTATIONS_MOST:,}, "
             f"and only {annotations_full:,} are used for what asks for more. Take annotations out that nobody needs, or move zones to another controller"
         )
-    if (size := size_of(config_map)) > max(object_full, size_of(found)):
+    if (size := size_of(config_map)) > max(object_full, size_of(current)):
         return (
             f"it would come to {size:,} bytes. Kubernetes takes {OBJECT_MOST:,}, and only {object_full:,} are used for what asks for more. "
             "Take texts out that nobody needs, or move zones to another controller"

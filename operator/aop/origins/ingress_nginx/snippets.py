@@ -108,10 +108,10 @@ def _snippet(
 ) -> Snippet:
     if text is None:
         return Snippet(None, writers=writers)
-    found = find(text, _ANY[key] + (block or ""))
-    if not found.spans:
+    residue = find(text, _ANY[key] + (block or ""))
+    if not residue.spans:
         return Snippet(text, foreign=text, writers=writers)
-    edges = [0, *(edge for span in found.spans for edge in (span.start, span.end)), len(text)]
+    edges = [0, *(edge for span in residue.spans for edge in (span.start, span.end)), len(text)]
     before, *between, after = (
         text[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True)
     )
@@ -124,10 +124,12 @@ def _snippet(
         foreign=_snippet(
             key, foreign, block, (), newline_added=False
         ).foreign,  # what has only now come together may be ours as well
-        intact=block is not None and found.block is not None and same_to_nginx(found.block, block),
+        intact=block is not None
+        and residue.block is not None
+        and same_to_nginx(residue.block, block),
         ours=True,
         misplaced=not last if key == HTTP else bool(before.strip(BLANKS)),
-        revision=found.revision,
+        revision=residue.revision,
         writers=writers,
     )
 
@@ -138,7 +140,7 @@ _ANY = render([Claim("", "", "any.invalid", (), Mode.REQUEST)], 1, "0" * 8)
 
 def _writers(config_map: Mapping[str, Any], key: str) -> tuple[Writer, ...]:
     entries = (config_map.get("metadata") or {}).get("managedFields") or ()
-    found = {
+    writers = {
         Writer(str(entry.get("manager", "")), _moment(entry.get("time")))
         for entry in entries
         if f"f:{key}" in ((entry.get("fieldsV1") or {}).get("f:data") or {})
@@ -146,7 +148,7 @@ def _writers(config_map: Mapping[str, Any], key: str) -> tuple[Writer, ...]:
     }
     return tuple(
         sorted(
-            found,
+            writers,
             key=lambda writer: (
                 writer.at is None,
                 -writer.at.timestamp() if writer.at else 0.0,

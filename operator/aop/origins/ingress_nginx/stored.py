@@ -49,7 +49,7 @@ class Stored(Published):
 
     snippets: Mapping[str, Snippet] = field(default_factory=dict)
     """Both keys of `text.KEYS`, taken apart."""
-    found: BeforeUs = field(default_factory=BeforeUs)
+    before_us: BeforeUs = field(default_factory=BeforeUs)
 
 
 def read(config_map: Mapping[str, Any] | None) -> Stored:
@@ -60,7 +60,7 @@ def read(config_map: Mapping[str, Any] | None) -> Stored:
     config_map = config_map or {}
     annotations: Mapping[str, str] = (config_map.get("metadata") or {}).get("annotations") or {}
     entries, cache = _entries(annotations.get(CLAIMS_ANNOTATION))
-    found = _found(annotations.get(FOUND_ANNOTATION))
+    before_us = _before_us(annotations.get(FOUND_ANNOTATION))
     token = annotations.get(PATH_ANNOTATION, "")
     token_or_none = token if TOKEN.fullmatch(token) else None
     revision = _number(annotations.get(REVISION_ANNOTATION, ""))
@@ -72,7 +72,7 @@ def read(config_map: Mapping[str, Any] | None) -> Stored:
             token_or_none,
             session_cache_size=cache,
         )
-    snippets = take_apart(config_map, blocks, newline_added=found.newline_added)
+    snippets = take_apart(config_map, blocks, newline_added=before_us.newline_added)
     claimed = any(name in annotations for name in ANNOTATIONS) or any(
         snippet.ours for snippet in snippets.values()
     )
@@ -96,7 +96,7 @@ def read(config_map: Mapping[str, Any] | None) -> Stored:
             sorted({writer.manager for one in snippets.values() if (writer := one.last_writer)})
         ),
         snippets=snippets,
-        found=found,
+        before_us=before_us,
     )
 
 
@@ -105,14 +105,18 @@ def _digest(texts: Iterable[str]) -> str:
 
 
 def annotations_for(
-    entries: Collection[Entry], revision: int, token: str, cache: str | None, found: BeforeUs
+    entries: Collection[Entry], revision: int, token: str, cache: str | None, before_us: BeforeUs
 ) -> dict[str, str]:
     """The annotations from which `read` makes the same out again."""
     claims = [
         {**notation.encode(entry.claim), "a": notation.encode_accepted(entry.accepted, entry.claim)}
         for entry in sorted(entries, key=lambda entry: entry.claim.uid)
     ]
-    kept = {"empty": sorted(found.empty), "newline": int(found.newline_added), "watch": found.watch}
+    kept = {
+        "empty": sorted(before_us.empty),
+        "newline": int(before_us.newline_added),
+        "watch": before_us.watch,
+    }
     return {
         CLAIMS_ANNOTATION: _dumps({"claims": claims, "cache": cache}),
         PATH_ANNOTATION: token,
@@ -136,7 +140,7 @@ def _entries(annotation: str | None) -> tuple[dict[str, Entry], str | None]:
     return entries, cache if isinstance(cache, str) else None
 
 
-def _found(annotation: str | None) -> BeforeUs:
+def _before_us(annotation: str | None) -> BeforeUs:
     kept = _loads(annotation)
     empty, watch = kept.get("empty"), kept.get("watch")
     return BeforeUs(
@@ -154,13 +158,13 @@ def _number(annotation: str) -> int:
     )
 
 
-def _dumps(found: object) -> str:
-    return json.dumps(found, separators=(",", ":"), sort_keys=True)
+def _dumps(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
 
 
 def _loads(annotation: str | None) -> dict[str, Any]:
     try:
-        found = json.loads(annotation or "{}")
+        value = json.loads(annotation or "{}")
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}

@@ -59,7 +59,7 @@ class _Reader:
     """The statements so far, the blocks that are open, and the statement that is being read."""
 
     def __init__(self) -> None:
-        self._found: list[Statement] = []
+        self._top_level: list[Statement] = []
         self._open: list[Statement] = []
         self._current: Statement | None = None
         self._fault: str | None = None
@@ -94,7 +94,7 @@ class _Reader:
         if self._open:
             self._open.pop().end = token.end
         else:
-            self._found.append(Statement(token.start, token.line, ["}"], end=token.end))
+            self._top_level.append(Statement(token.start, token.line, ["}"], end=token.end))
 
     def finished(self, length: int) -> ParsedText:
         if self._current is not None:
@@ -103,17 +103,17 @@ class _Reader:
             self._wrong("a brace is not closed")
         for block in self._open:
             block.end = length
-        return ParsedText(tuple(self._found), self._fault)
+        return ParsedText(tuple(self._top_level), self._fault)
 
     def _statement(self, token: _Token) -> Statement:
         if self._current is None:
             self._current = Statement(token.start, token.line)
-            inside = self._open[-1].body if self._open else self._found
-            (self._found if inside is None else inside).append(self._current)
+            inside = self._open[-1].body if self._open else self._top_level
+            (self._top_level if inside is None else inside).append(self._current)
         return self._current
 
-    def _wrong(self, said: str) -> None:
-        self._fault = self._fault or said
+    def _wrong(self, fault: str) -> None:
+        self._fault = self._fault or fault
 
 
 class _Token(NamedTuple):
@@ -140,16 +140,16 @@ _TOKEN = re.compile(
 
 def _tokens(text: str) -> Iterator[_Token]:
     at, line = 0, 1
-    for found in _TOKEN.finditer(text):
-        line += text.count("\n", at, found.start())
-        at = found.start()
-        if found.lastgroup == "quoted":
-            complete = _QUOTED.fullmatch(found[0]) is not None
+    for match in _TOKEN.finditer(text):
+        line += text.count("\n", at, match.start())
+        at = match.start()
+        if match.lastgroup == "quoted":
+            complete = _QUOTED.fullmatch(match[0]) is not None
             yield _Token(
-                False, found[0][1 : -1 if complete else None], at, found.end(), line, complete
+                False, match[0][1 : -1 if complete else None], at, match.end(), line, complete
             )
-        elif found.lastgroup != "blank":
-            yield _Token(found.lastgroup == "sign", found[0], at, found.end(), line, True)
+        elif match.lastgroup != "blank":
+            yield _Token(match.lastgroup == "sign", match[0], at, match.end(), line, True)
 
 
 _QUOTED = re.compile(r"""(["'])(?:\\.|(?!\1)[^\\])*\1""", re.DOTALL)

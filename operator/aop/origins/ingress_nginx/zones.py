@@ -71,7 +71,7 @@ def _modes(claims: Collection[Claim]) -> dict[str, Mode]:
     zones, of_zone = _zones_of_patterns(claims), defaultdict(list)
     for claim in claims:
         of_zone[claim.zone].append(claim)
-    found = {}
+    modes = {}
     for host in sorted(
         {host for claim in claims if claim.mode >= Mode.REQUEST for host in claim.enforced}
     ):
@@ -82,8 +82,8 @@ def _modes(claims: Collection[Claim]) -> dict[str, Mode]:
             default=Mode.OFF,
         )
         if mode >= Mode.OPTIONAL and any(claim.pins for claim in same):
-            found[host] = mode
-    return found
+            modes[host] = mode
+    return modes
 
 
 def pins_of(zone: str | None, claims: Collection[Claim]) -> tuple[Pin, ...]:
@@ -95,11 +95,11 @@ def pins_of(zone: str | None, claims: Collection[Claim]) -> tuple[Pin, ...]:
 
 def _zones_of_patterns(claims: Iterable[Claim]) -> dict[str, set[str]]:
     """Every pattern of the claims, with the zones that claim it."""
-    found: dict[str, set[str]] = defaultdict(set)
+    zones: dict[str, set[str]] = defaultdict(set)
     for claim in claims:
         for pattern in claim.patterns:
-            found[pattern].add(claim.zone)
-    return found
+            zones[pattern].add(claim.zone)
+    return zones
 
 
 def _zone_of(name: str, zones: Mapping[str, set[str]]) -> str | None:
