@@ -136,19 +136,22 @@ def read(text: bytes) -> tuple[ReadCertificate, ...]:
 
     Raises `Unreadable`, which names the broken one.
     """
-    found = [
+    certificates = [
         block
         for label, block in blocks(text, convert="openssl x509 -inform der")
         if label in {"CERTIFICATE", "X509 CERTIFICATE"}
     ]
-    if not found:
+    if not certificates:
         raise Unreadable(
             "is no certificate in PEM form",
             "put a certificate there that begins with -----BEGIN CERTIFICATE-----",
         )
     return tuple(
-        _read(block, f" (certificate {number} of {len(found)})" if len(found) > 1 else "")
-        for number, block in enumerate(found, 1)
+        _read(
+            block,
+            f" (certificate {number} of {len(certificates)})" if len(certificates) > 1 else "",
+        )
+        for number, block in enumerate(certificates, 1)
     )
 
 
@@ -254,12 +257,12 @@ def fault_in_chain(
     for _ in range(LONGEST_CHAIN):
         if current in trusted or any(by.signed(current) for by in _namesakes(trusted, current)):
             return None
-        found = next((by for by in _namesakes(between, current) if by.signed(current)), None)
-        if found is None:
+        issuer = next((by for by in _namesakes(between, current) if by.signed(current)), None)
+        if issuer is None:
             return _missing_signature(
                 current, leaf, (*_namesakes(trusted, current), *_namesakes(between, current))
             )
-        current = found
+        current = issuer
     return Unreadable(
         "did not sign tls.crt", "put the certificate of the authority there that issued the leaf"
     )

@@ -79,21 +79,21 @@ def from_pem(pem: SecretBytes) -> KnownKey:
 
     Raises `Unreadable`, which holds nothing of the text.
     """
-    found = dict.fromkeys(
+    keys = dict.fromkeys(
         block
         for label, block in blocks(pem.get_secret_value(), convert="openssl pkey -inform der")
         if label.endswith("PRIVATE KEY")
     )
-    if not found:
+    if not keys:
         raise Unreadable(
             "is no private key in PEM form",
             "put a private key there that begins with -----BEGIN PRIVATE KEY-----",
         )
-    if len(found) > 1:
+    if len(keys) > 1:
         raise Unreadable(
-            f"holds {len(found)} private keys", "leave only that of the certificate there"
+            f"holds {len(keys)} private keys", "leave only that of the certificate there"
         )
-    (block,) = found
+    (block,) = keys
     if any(mark in block for mark in _ENCRYPTED):
         raise Unreadable(
             "is encrypted",

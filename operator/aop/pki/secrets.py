@@ -153,7 +153,7 @@ def read_key_pair(secret: ObjectKey, data: Mapping[str, str], zone: str) -> KeyP
         data,
         "put back what was there, or delete the Secret to have a new key pair generated",
     )
-    found = {
+    leaves = {
         slot: _leaf(source, slot)[0]
         for slot in Slot
         if slot is Slot.CURRENT or NEXT_CERTIFICATE in data
@@ -162,14 +162,14 @@ def read_key_pair(secret: ObjectKey, data: Mapping[str, str], zone: str) -> KeyP
     if not ours:
         why = f"holds no authority that the operator made for zone {zone}, so the Secret is somebody else's"
         raise KeySecret(secret, data).refused(AUTHORITY, why, NOT_OURS)
-    for slot, leaf in found.items():
+    for slot, leaf in leaves.items():
         if not any(authority.signed(leaf) for authority in ours):
             raise source.refused(
                 slot.fields[0],
                 f"was not signed by the operator's authority in {AUTHORITY}, so it is not uploaded",
             )
-    following = found.get(Slot.NEXT)
-    return KeyPair(found[Slot.CURRENT].leaf, following.leaf if following else None)
+    following = leaves.get(Slot.NEXT)
+    return KeyPair(leaves[Slot.CURRENT].leaf, following.leaf if following else None)
 
 
 def read_referenced(secret: ObjectKey, data: Mapping[str, str] | None, now: datetime) -> KeyPair:
