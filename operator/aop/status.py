@@ -33,8 +33,8 @@ from aop.observed import (
     Unknown,
 )
 from aop.plan.facts import (
+    certificate_with,
     configured,
-    held,
     in_scope,
     oddity,
     proven,
@@ -158,7 +158,9 @@ def conditions(
 def summary(o: Observed, step: Step, findings: dict[ConditionType, Finding]) -> Finding:
     """Ready: the spec is fulfilled, or what is done, awaited or blocked, since when, and what to do."""
     if o.object.deleting:
-        return Finding("False", Reason.REMOVING, f"The object is being removed. {told(o, step)}")
+        return Finding(
+            "False", Reason.REMOVING, f"The object is being removed. {sentence_of(o, step)}"
+        )
     holding = all(
         findings[kind].truth == "True"
         for kind in (
@@ -176,16 +178,18 @@ def summary(o: Observed, step: Step, findings: dict[ConditionType, Finding]) -> 
             return Finding(
                 "True",
                 Reason.READY,
-                f"{fulfilled(o)} The operator is proving it anew through the edge: {told(o, step)}",
+                f"{fulfilled(o)} The operator is proving it anew through the edge: {sentence_of(o, step)}",
             )
         if findings[ConditionType.ENFORCED].truth == "True" and shown_by_the_edge(o):
             return Finding(
                 "True",
                 Reason.READY,
-                f"{fulfilled(o)} The edge shows it, while Cloudflare's API does not answer: {told(o, step)}",
+                f"{fulfilled(o)} The edge shows it, while Cloudflare's API does not answer: {sentence_of(o, step)}",
             )
-        return Finding("False", step.reason, told(o, step))
-    return Finding("False", Reason.PROGRESSING, f"{told(o, step)} {Reason.PROGRESSING.remedy}.")
+        return Finding("False", step.reason, sentence_of(o, step))
+    return Finding(
+        "False", Reason.PROGRESSING, f"{sentence_of(o, step)} {Reason.PROGRESSING.remedy}."
+    )
 
 
 def shown_by_the_edge(o: Observed) -> bool:
@@ -199,7 +203,7 @@ def shown_by_the_edge(o: Observed) -> bool:
     )
 
 
-def told(o: Observed, step: Step) -> str:
+def sentence_of(o: Observed, step: Step) -> str:
     """A step as a sentence that says what is awaited, since when, and what to do."""
     if isinstance(step, Wait):
         since = f" Awaited since {o.shown(step.since):%Y-%m-%d %H:%M:%S} UTC." if step.since else ""
@@ -274,9 +278,13 @@ def beside(o: Observed) -> str:
         for wildcard in origin.wildcards
         if (claim := configured(origin).claim) is None or wildcard.host not in claim.enforced
     ]
-    said = [*unsampled, *(sentence for origin in wanted for sentence in origin.open)]
-    more = f"; and {len(said) - MOST_NAMED} more" if len(said) > MOST_NAMED else ""
-    return f" What stays open beside them: {'; '.join(said[:MOST_NAMED])}{more}." if said else ""
+    sentences = [*unsampled, *(sentence for origin in wanted for sentence in origin.open)]
+    more = f"; and {len(sentences) - MOST_NAMED} more" if len(sentences) > MOST_NAMED else ""
+    return (
+        f" What stays open beside them: {'; '.join(sentences[:MOST_NAMED])}{more}."
+        if sentences
+        else ""
+    )
 
 
 def covered(o: Observed, host: str) -> bool:
@@ -342,7 +350,9 @@ def certificate_deployed(o: Observed) -> Finding:
     if (lost := zone_unknown(o)) is not None:
         return lost
     wanted = wanted_leaf(o)
-    certificate = held(o.zone, wanted) if isinstance(o.zone, ObservedZone) and wanted else None
+    certificate = (
+        certificate_with(o.zone, wanted) if isinstance(o.zone, ObservedZone) and wanted else None
+    )
     if certificate is None:
         return (
             Finding("False", Reason.REMOVING, "it is gone from Cloudflare")
@@ -412,7 +422,7 @@ def origins_trust(o: Observed) -> Finding:
                 f"the operator has not told origin {origin.name} of the certificate yet",
             )
         if wait := until_applied(origin):
-            return Finding("False", wait.reason, told(o, wait))
+            return Finding("False", wait.reason, sentence_of(o, wait))
     return Finding(
         "True", Reason.AS_EXPECTED, f"every replica accepts leaf {wanted.short if wanted else ''}"
     )
@@ -456,7 +466,7 @@ def enforced(o: Observed) -> Finding:
             return Finding(
                 "False",
                 Reason.REMOVING,
-                told(o, wait) if wait else f"origin {origin.name} refuses nobody any more",
+                sentence_of(o, wait) if wait else f"origin {origin.name} refuses nobody any more",
             )
         if claim is None or claim.mode < goal:
             held_off = bool(running_hold_offs(o))
@@ -467,7 +477,7 @@ def enforced(o: Observed) -> Finding:
                 f"origin {origin.name} is at {(claim.mode if claim else Mode.OFF).label}; the goal is {goal.label}",
             )
         if wait := until_applied(origin):
-            return Finding("False", wait.reason, told(o, wait))
+            return Finding("False", wait.reason, sentence_of(o, wait))
     hosts = sorted(
         {h for origin in o.origins if (claim := configured(origin).claim) for h in claim.enforced}
     )
@@ -505,7 +515,7 @@ def certificate_status(o: Observed) -> CertificateStatus | None:
     wanted = wanted_leaf(o)
     if wanted is None or not isinstance(o.key_pair, ObservedKeyPair):
         return None
-    certificate = held(o.zone, wanted) if isinstance(o.zone, ObservedZone) else None
+    certificate = certificate_with(o.zone, wanted) if isinstance(o.zone, ObservedZone) else None
     return CertificateStatus(
         id=certificate.id if certificate else None,
         fingerprint=wanted.sha256,

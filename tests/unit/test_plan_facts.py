@@ -11,7 +11,7 @@ from aop.errors import Reason
 from aop.observed import NONE, OTHER, REFUSED, Arrival, HostBehaviour, Unknown
 from aop.plan.facts import (
     anybody_refuses,
-    held,
+    certificate_with,
     in_scope,
     loses,
     may_be_presented,
@@ -75,8 +75,8 @@ def test_the_newest_deployed_certificate_is_what_a_zone_presents() -> None:
         zone(certificate(), certificate(FOREIGN, ours=False), moving)
     ) == certificate(FOREIGN, ours=False)
     assert newest_active(zone(moving)) is None
-    assert held(zone(certificate(), moving), NEXT) == moving
-    assert held(zone(), NEXT) is None
+    assert certificate_with(zone(certificate(), moving), NEXT) == moving
+    assert certificate_with(zone(), NEXT) is None
 
 
 def test_all_that_was_uploaded_may_be_presented_until_every_host_is_seen_with_the_wanted_one() -> (

@@ -61,10 +61,12 @@ def was_there_before(o: Observed, certificate: ObservedCertificate) -> bool:
 
 def our_pins(o: Observed) -> tuple[Pin, ...]:
     """What Cloudflare may present by our doing, and what it will get; sorted."""
-    held = (o.key_pair.leaf, o.key_pair.next) if isinstance(o.key_pair, ObservedKeyPair) else ()
+    secret_pins = (
+        (o.key_pair.leaf, o.key_pair.next) if isinstance(o.key_pair, ObservedKeyPair) else ()
+    )
     pins = {
         pin.sha256: pin
-        for pin in (*held, *o.record.uploaded, *(c.pin for c in ours_listed(o)))
+        for pin in (*secret_pins, *o.record.uploaded, *(c.pin for c in ours_listed(o)))
         if pin
     }
     return tuple(sorted(pins.values()))
@@ -77,7 +79,7 @@ def newest_active(zone: ObservedZone) -> ObservedCertificate | None:
     )
 
 
-def held(zone: ObservedZone, pin: Pin) -> ObservedCertificate | None:
+def certificate_with(zone: ObservedZone, pin: Pin) -> ObservedCertificate | None:
     """The certificate with this fingerprint, if Cloudflare holds it."""
     return next((c for c in zone.certificates if c.pin.sha256 == pin.sha256), None)
 
@@ -240,9 +242,9 @@ def anybody_refuses(o: Observed) -> bool:
 
 def until_applied(origin: ObservedOrigin) -> Wait | None:
     """None once every replica was seen to do exactly what our published claim says."""
-    found = origin.configured
-    if isinstance(found, Unknown) or isinstance(origin.replicas, Unknown):
-        source = found if isinstance(found, Unknown) else origin.replicas
+    published = origin.configured
+    if isinstance(published, Unknown) or isinstance(origin.replicas, Unknown):
+        source = published if isinstance(published, Unknown) else origin.replicas
         return Wait(
             Reason.WAITING_FOR_REPLICAS,
             f"origin {origin.name} cannot be read: {source.message}",  # type: ignore[union-attr]  # one of the two is Unknown
@@ -318,9 +320,9 @@ def runs_our_claim(replica: ObservedReplica, published: Configured) -> bool:
 
 def _runs_everywhere(origin: ObservedOrigin, claim: Claim) -> bool:
     """Every replica runs what is published, and that is this claim."""
-    found, asked = configured(origin), replicas(origin)
-    same = found.claim is not None and digest(found.claim, "") == digest(claim, "")
-    return same and bool(asked) and all(runs_our_claim(replica, found) for replica in asked)
+    published, asked = configured(origin), replicas(origin)
+    same = published.claim is not None and digest(published.claim, "") == digest(claim, "")
+    return same and bool(asked) and all(runs_our_claim(replica, published) for replica in asked)
 
 
 def claim_of(

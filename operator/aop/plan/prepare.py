@@ -22,11 +22,11 @@ from aop.plan.facts import (
     accepted_everywhere,
     anybody_refuses,
     arrives_with,
+    certificate_with,
     claim_of,
     configured,
     expires_within,
     flush,
-    held,
     in_scope,
     newest_active,
     nobody_is_refused_by_others,
@@ -79,23 +79,23 @@ def origins_answer(o: Observed) -> Step | None:
 
 def claim_is_whole(o: Observed, origin: ObservedOrigin) -> Step | None:
     """Our text stands there as it was rendered, for the hosts that the spec names."""
-    found = configured(origin)
-    current = found.claim
-    if current is not None and found.intact and current.patterns == patterns_for(o, origin):
+    published = configured(origin)
+    current = published.claim
+    if current is not None and published.intact and current.patterns == patterns_for(o, origin):
         return None
-    there = current is not None and found.intact
+    there = current is not None and published.intact
     if not there and origin.overwritten is not None and o.now < origin.overwritten.until:
         return Block(
             Reason.FOREIGN_CONFIGURATION, put_back_by_others(o, origin, origin.overwritten)
         )
-    if current is None and found.standing is None:
+    if current is None and published.standing is None:
         return publish(
             o,
             origin,
             claim_of(o, origin, Mode.OFF),
             "the check path must answer before anything else is done",
         )
-    if current is None or not found.intact:
+    if current is None or not published.intact:
         kept = _as_every_replica_does(o, origin)
         return publish(o, origin, kept, "somebody has changed our text")
     return publish(
@@ -239,7 +239,7 @@ def cloudflare_holds_certificate(o: Observed) -> Step | None:
     wanted = wanted_leaf(o)
     if wanted is None or not isinstance(o.zone, ObservedZone):
         return Wait(Reason.WAITING_FOR_CLOUDFLARE, "the key pair or the zone is not known", 5.0)
-    certificate = held(o.zone, wanted)
+    certificate = certificate_with(o.zone, wanted)
     if certificate is None:
         return uploaded(o, o.zone, wanted)
     if wanted not in o.record.uploaded:
@@ -310,7 +310,9 @@ def uploaded(o: Observed, zone: ObservedZone, wanted: Pin) -> Step:
             f"leaf {wanted.short} ends at {wanted.not_after:%Y-%m-%d %H:%M} UTC, too soon to be presented. Renew it",
         )
     others = [c for c in ours_listed(o) if c.pin.sha256 != wanted.sha256]
-    unlisted = [pin for pin in o.record.uploaded if pin != wanted and held(zone, pin) is None]
+    unlisted = [
+        pin for pin in o.record.uploaded if pin != wanted and certificate_with(zone, pin) is None
+    ]
     if unlisted and not o.still:
         return Wait(
             Reason.WAITING_FOR_CLOUDFLARE,

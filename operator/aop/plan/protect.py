@@ -44,21 +44,25 @@ MOST_HOLD_OFFS = 32
 def rejected_text_is_withdrawn(o: Observed) -> Step | None:
     """A text that an origin's own words reject is rendered again without the claim that broke it; no claim's mode goes up."""
     for origin in o.origins:
-        found = configured(origin)
-        if not origin.rejected or found.claim is None or not found.intact:
+        published = configured(origin)
+        if not origin.rejected or published.claim is None or not published.intact:
             continue  # a text that somebody has reset is put back, not taken back: nobody could show its revision
-        if origin.replicas and all(runs_our_claim(replica, found) for replica in replicas(origin)):
+        if origin.replicas and all(
+            runs_our_claim(replica, published) for replica in replicas(origin)
+        ):
             continue  # ours is accepted: what others published on top of it is theirs to withdraw
-        changed = found.accepted is None or digest(found.claim, "") != digest(found.accepted, "")
-        if not changed and found.others_changed:
+        changed = published.accepted is None or digest(published.claim, "") != digest(
+            published.accepted, ""
+        )
+        if not changed and published.others_changed:
             continue  # theirs to withdraw: their own loop does it
-        if not was_rejected(o, origin, found.claim):
-            rejected = _rejected_once_more(o, digest(found.claim, found.foreign_digest))
+        if not was_rejected(o, origin, published.claim):
+            rejected = _rejected_once_more(o, digest(published.claim, published.foreign_digest))
             return Note(
                 o.noting(rejected=rejected),
                 f"origin {origin.name} rejects our text in {origin.words.place}: {origin.rejected}",
             )
-        return _last_accepted(o, origin, found.claim, found.accepted if changed else None)
+        return _last_accepted(o, origin, published.claim, published.accepted if changed else None)
     return None
 
 

@@ -62,12 +62,12 @@ def what_was_found_is_recorded(o: Observed) -> Step | None:
         return step
     issued = o.spec.certificate.generate is not None
     foreign = tuple(sorted(c.id for c in o.zone.certificates if not (c.ours and issued)))
-    found = Baseline(o.zone.enabled, foreign)
-    if o.record.baseline == found and o.record.zone_id == o.zone.id:
+    baseline = Baseline(o.zone.enabled, foreign)
+    if o.record.baseline == baseline and o.record.zone_id == o.zone.id:
         return None
     state = "enabled" if o.zone.enabled else "disabled"
     return Note(
-        o.noting(baseline=found, zone_id=o.zone.id),
+        o.noting(baseline=baseline, zone_id=o.zone.id),
         f"Authenticated Origin Pulls were {state} on the zone, beside {len(foreign)} certificates of others",
     )
 

@@ -54,13 +54,13 @@ def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
             f"{origin.words.place} cannot be read: {origin.configured.message}",
             5.0,
         )
-    found, gone = configured(origin), _nothing_of_ours_runs(origin)
-    to_be_put_right = found.may_do is not None and (
-        found.may_do.mode > Mode.OFF or not found.intact
+    published, gone = configured(origin), _nothing_of_ours_runs(origin)
+    to_be_put_right = published.may_do is not None and (
+        published.may_do.mode > Mode.OFF or not published.intact
     )
     if to_be_put_right and not gone:
         again_and_again = (
-            origin.overwritten if _harmless(origin, found) and not found.intact else None
+            origin.overwritten if _harmless(origin, published) and not published.intact else None
         )
         if again_and_again is not None and o.now < again_and_again.until:
             return Wait(
@@ -78,7 +78,9 @@ def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
             5.0,
         )
     wait = (
-        until_applied(origin) if found.claim is not None and origin.replicas and not gone else None
+        until_applied(origin)
+        if published.claim is not None and origin.replicas and not gone
+        else None
     )
     if wait and not _strangers_pass(origin):
         return Wait(
@@ -97,11 +99,11 @@ def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
             f"pod {silent[0]} cannot be asked whether it still refuses anybody. Make it reachable, or delete it",
             5.0,
         )
-    taken_away = found.claim is None and origin.target in o.record.claimed
+    taken_away = published.claim is None and origin.target in o.record.claimed
     if hidden := [
         r.name
         for r in replicas(origin)
-        if taken_away and not origin.hosts and r.revision not in {None, found.revision}
+        if taken_away and not origin.hosts and r.revision not in {None, published.revision}
     ]:
         return Wait(
             Reason.REMOVING,
@@ -125,9 +127,9 @@ def _nothing_of_ours_runs(origin: ObservedOrigin) -> bool:
     Putting it right first would never end where a tool puts the other text back within seconds, or
     a policy changes each write.
     """
-    found, asked = configured(origin), replicas(origin)
-    runs = {None} if found.standing is None else {None, found.revision}
-    reset = not found.intact and _harmless(origin, found)
+    published, asked = configured(origin), replicas(origin)
+    runs = {None} if published.standing is None else {None, published.revision}
+    reset = not published.intact and _harmless(origin, published)
     return (
         reset
         and bool(asked)
@@ -138,10 +140,10 @@ def _nothing_of_ours_runs(origin: ObservedOrigin) -> bool:
     )
 
 
-def _harmless(origin: ObservedOrigin, found: Configured) -> bool:
+def _harmless(origin: ObservedOrigin, published: Configured) -> bool:
     """Nothing is left of our text, or what refuses nobody and is changed again and again."""
-    return found.standing is None or (
-        found.standing.mode is Mode.OFF and origin.overwritten is not None
+    return published.standing is None or (
+        published.standing.mode is Mode.OFF and origin.overwritten is not None
     )
 
 
@@ -294,10 +296,10 @@ def what_is_left_behind(o: Observed) -> str:
     name = o.spec.zone.name
     if not isinstance(o.zone, ObservedZone):
         leaves = ", ".join(pin.short for pin in _may_be_there(o))
-        found = o.record.baseline
+        baseline = o.record.baseline
         was = "unknown"
-        if found is not None:
-            was = "enabled" if found.enabled else "disabled"
+        if baseline is not None:
+            was = "enabled" if baseline.enabled else "disabled"
         return (
             f"zone {name} may still have certificates with leaf {leaves}, and Authenticated Origin Pulls as they are (they were found {was}): "
             f"{_unreadable(o)}"
