@@ -360,12 +360,12 @@ class Reconciler:
 
     async def _leave_behind(self, pull: AuthenticatedOriginPull, what: str) -> None:
         """Named where it can still be read: a namespace that is being deleted takes no Event, and takes those it has with it."""
-        told = f"released although {what}. Take it away at Cloudflare by hand"
-        log.warning("%s: %s", pull.key, told)
+        message = f"released although {what}. Take it away at Cloudflare by hand"
+        log.warning("%s: %s", pull.key, message)
         self._metrics.left_behind.labels(zone=pull.spec.zone.name).inc()
-        if not await self._event(pull, "Warning", LEFT_BEHIND, told) and self._home is not None:
+        if not await self._event(pull, "Warning", LEFT_BEHIND, message) and self._home is not None:
             await self._event_about(
-                self._home, "Warning", LEFT_BEHIND, f"{KIND} {pull.key} was {told}"
+                self._home, "Warning", LEFT_BEHIND, f"{KIND} {pull.key} was {message}"
             )
 
     def _measure(self, observed: Observed) -> None:

@@ -23,7 +23,7 @@ async def obstacles(cluster: Cluster, settings: Settings) -> str | None:
     """
     try:
         namespaces = settings.watch_namespaces or (None,)
-        found = [
+        manifests = [
             pull
             for each in namespaces
             for pull in await cluster.list(Kind.AUTHENTICATED_ORIGIN_PULL, each)
@@ -32,12 +32,12 @@ async def obstacles(cluster: Cluster, settings: Settings) -> str | None:
         if error.status == 404:
             return None
         return f"Not uninstalled: whether AuthenticatedOriginPulls exist is not known ({error.message}). Mend that and try again; {NO_HOOKS}."
-    return _refusal(found) if found else None
+    return _refusal(manifests) if manifests else None
 
 
-def _refusal(found: Iterable[Mapping[str, Any]]) -> str:
+def _refusal(manifests: Iterable[Mapping[str, Any]]) -> str:
     pulls = sorted(
-        (pull["metadata"]["namespace"], pull["metadata"]["name"], pull) for pull in found
+        (pull["metadata"]["namespace"], pull["metadata"]["name"], pull) for pull in manifests
     )
     what = f"{len(pulls)} AuthenticatedOriginPull{'s exist' if len(pulls) > 1 else ' exists'}"
     lines = [

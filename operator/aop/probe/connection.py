@@ -219,8 +219,10 @@ async def _resolve(address: str, port: int) -> list[tuple[socket.AddressFamily, 
     try:
         version = ipaddress.ip_address(address).version
     except ValueError:
-        found = await asyncio.get_running_loop().getaddrinfo(address, port, type=socket.SOCK_STREAM)
-        return [(family, where) for family, _, _, _, where in found]
+        addresses = await asyncio.get_running_loop().getaddrinfo(
+            address, port, type=socket.SOCK_STREAM
+        )
+        return [(family, where) for family, _, _, _, where in addresses]
     return [(socket.AF_INET6 if version == 6 else socket.AF_INET, (address, port))]
 
 
