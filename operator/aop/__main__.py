@@ -107,7 +107,10 @@ def configure_logging(settings: Settings) -> None:
 
 
 async def run(settings: Settings, clock: Clock) -> None:
-    """Build everything around `clock`, the only thing that reads the time, and serve until the process is told to stop."""
+    """Build everything around `clock`, and serve until the process is told to stop.
+
+    Nothing else reads the time.
+    """
     metrics = Metrics()
     async with AsyncExitStack() as stack:
         cluster = await connect(str(settings.kubeconfig) if settings.kubeconfig else None)
@@ -152,7 +155,10 @@ async def run(settings: Settings, clock: Clock) -> None:
 
 
 def home_of(settings: Settings, folder: Path = SERVICE_ACCOUNT) -> Subject | None:
-    """The operator's own Pod, which Events are about that no object's namespace takes; None outside a pod where no setting says one."""
+    """The operator's own Pod, which Events are about that no object's namespace takes.
+
+    None outside a pod where no setting says one.
+    """
     file = folder / "namespace"
     in_pod = file.exists()
     namespace = settings.namespace or (file.read_text(encoding="utf-8").strip() if in_pod else "")
@@ -166,7 +172,10 @@ def home_of(settings: Settings, folder: Path = SERVICE_ACCOUNT) -> Subject | Non
 async def announce(
     cluster: Cluster, home: Subject | None, settings: Settings, clock: Clock
 ) -> None:
-    """Say beside the operator's own Pod what this process serves, so that a person sees where what it will say there comes from."""
+    """Say beside the operator's own Pod what this process serves.
+
+    So a person sees where what it will say there comes from.
+    """
     if home is None:
         return
     served = (
@@ -246,7 +255,10 @@ async def serve(settings: Settings, slots: Loops) -> None:
 
 
 def login_with(settings: Settings) -> Any:
-    """Kopf's own client logs in where ours does: the kubeconfig of the settings, else the pod's service account."""
+    """Kopf's own client logs in where ours does.
+
+    The kubeconfig of the settings, else the pod's service account.
+    """
 
     def login(**kwargs: Any) -> Any:
         if settings.kubeconfig:
@@ -261,7 +273,9 @@ def login_with(settings: Settings) -> Any:
 def in_cluster(
     environment: Mapping[str, str], folder: Path = SERVICE_ACCOUNT
 ) -> kopf.ConnectionInfo | None:
-    """The pod's service account, or None outside a pod; asked again when its token is refused, because the kubelet renews the file.
+    """The pod's service account, or None outside a pod.
+
+    Asked again when its token is refused, because the kubelet renews the file.
 
     By the address in the pod's environment, as every official client does: Kopf's own login goes by
     a name that DNS has to know.

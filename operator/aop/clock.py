@@ -1,4 +1,6 @@
-"""The impurities that decisions need, in one place, so that they can be passed in: two kinds of time, and chance.
+"""The impurities that decisions need, in one place, so that they can be passed in.
+
+Two kinds of time, and chance.
 
 Pure floors never read it. Most questions are "how old is this" and "when next", and a wall clock
 cannot answer them: whoever sets it back by 50 minutes would make every proof, loss and deadline
@@ -25,7 +27,10 @@ class Clock:
         self._began = self.wall() - timedelta(seconds=self.monotonic_s())
 
     def now(self) -> datetime:
-        """The steady present, aware, in UTC: the wall time at the start of the process and what has passed since. It never steps."""
+        """The steady present, aware, in UTC.
+
+        The wall time at the start of the process and what has passed since. It never steps.
+        """
         return self._began + timedelta(seconds=self.monotonic_s())
 
     def wall(self) -> datetime:
@@ -36,7 +41,9 @@ class Clock:
         return datetime.now(UTC)
 
     def stepped(self) -> timedelta:
-        """How far the wall clock has stepped from `now` since the process began; added to a steady moment, it gives that of the wall clock.
+        """How far the wall clock has stepped from `now` since the process began.
+
+        Added to a steady moment, it gives that of the wall clock.
 
         Whole seconds, so that a moment which is shown again and again is shown alike.
         """

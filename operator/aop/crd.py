@@ -1,4 +1,6 @@
-"""The CustomResourceDefinition, made from the models of `aop.api`: what a user may write is defined once.
+"""The CustomResourceDefinition, made from the models of `aop.api`.
+
+What a user may write is defined once.
 
 The operator never applies it: that is for whoever installs. `make check` compares `crds/` with what
 this makes, byte for byte.
@@ -28,7 +30,10 @@ _LEADING = ("description", "type", "format", "enum", "default", "required", "pro
 
 
 def manifest() -> dict[str, Any]:
-    """The CustomResourceDefinition as a manifest: plain dicts and lists, keys in the order in which people read them."""
+    """The CustomResourceDefinition as a manifest.
+
+    Plain dicts and lists, keys in the order in which people read them.
+    """
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -110,7 +115,10 @@ def _structural(model: type[Model]) -> dict[str, Any]:
 
 
 def _inlined(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
-    """`schema` as a structural schema: no references, no null as an alternative, nothing but what an API server takes."""
+    """`schema` as a structural schema.
+
+    It has no references, no null as an alternative, nothing but what an API server takes.
+    """
     if "$ref" in schema:
         rest = {key: value for key, value in schema.items() if key != "$ref"}
         return _inlined({**definitions[schema["$ref"].rsplit("/", 1)[1]], **rest}, definitions)

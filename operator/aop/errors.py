@@ -17,7 +17,10 @@ __all__ = ["AopError", "Blocked", "Reason", "Transient", "plain"]
 
 
 class AopError(Exception):
-    """Something a person or the loop has to react to; `message` says what, to which object, and what to do next."""
+    """Something a person or the loop has to react to.
+
+    `message` says what, to which object, and what to do next.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -41,7 +44,10 @@ class Transient(AopError):
 
 
 def plain(text: str, longest: int = 1000) -> str:
-    """Text from outside as one printable line of at most `longest` characters: no escape sequence reaches a terminal, no line is forged."""
+    """Text from outside as one printable line of at most `longest` characters.
+
+    No escape sequence reaches a terminal, no line is forged.
+    """
     line = " ".join(
         "".join(sign if sign.isprintable() else " " for sign in text[: longest * 4]).split()
     )

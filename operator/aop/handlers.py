@@ -1,4 +1,6 @@
-"""Kopf as the watch layer: handlers that only wake, one daemon per object that loops, one deletion that runs the teardown.
+"""Kopf as the watch layer.
+
+Handlers that only wake, one daemon per object that loops, one deletion that runs the teardown.
 
 Nothing is written through Kopf's `patch`, and no change-detecting handler exists: each lost data
 when it was tried (facts: kopf#failed-patches, kopf#change-handlers; docs/adr/0002). Every handler
@@ -109,7 +111,10 @@ class Loops:
 
 
 def references(namespace: str, name: str, spec: dict[str, Any]) -> frozenset[ObjectKey]:
-    """Every Secret and ConfigMap that a raw spec names; tolerant, because an invalid spec must wake its loop too."""
+    """Every Secret and ConfigMap that a raw spec names.
+
+    Tolerant, because an invalid spec must wake its loop too.
+    """
     certificate = spec.get("certificate") or {}
     secrets = {
         ((spec.get("credentials") or {}).get("apiTokenSecretRef") or {}).get("name"),
@@ -237,7 +242,10 @@ def _task(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
 
 
 def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
-    """Kopf's own settings for production (facts: kopf#production-settings); `error_backoffs` stays finite, so that an operator that cannot list exits visibly."""
+    """Kopf's own settings for production (facts: kopf#production-settings).
+
+    `error_backoffs` stays finite, so that an operator that cannot list exits visibly.
+    """
     tuned = kopf.OperatorSettings()
     tuned.peering.standalone = True
     tuned.persistence.finalizer = FINALIZER

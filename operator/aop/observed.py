@@ -87,7 +87,10 @@ class RejectedClaim:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What the world will not tell later: kept on the object, written before the effect that makes it necessary."""
+    """What the world will not tell later.
+
+    It is kept on the object, written before the effect that makes it necessary.
+    """
 
     zone_id: str | None = None
     baseline: Baseline | None = None
@@ -150,7 +153,10 @@ class Rival:
 
 
 class CertificateState(StrEnum):
-    """Cloudflare's certificate statuses, as far as a rule tells them apart (facts: cloudflare#certificate-statuses)."""
+    """Cloudflare's certificate statuses, as far as a rule tells them apart.
+
+    What each means: facts: cloudflare#certificate-statuses.
+    """
 
     PENDING = "pending"
     """`initializing`, `pending_deployment` and anything unknown: not ready, cannot be deleted."""
@@ -194,7 +200,8 @@ class ObservedZone:
     """Hosts with a per-hostname association, which outranks or suppresses the zone's certificate;
     sorted."""
     unseen: tuple[str, ...] = ()
-    """What could not be looked up and is done without, in sentences; for people, no rule reads it."""
+    """What could not be looked up and is done without, in sentences; for people, no rule reads
+    it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +227,8 @@ class ObservedKeyPair:
     leaf: Pin
     next: Pin | None = None
     renewal_at: datetime | None = None
-    """When a successor of `leaf` is due; None for a referenced Secret, which somebody else renews."""
+    """When a successor of `leaf` is due; None for a referenced Secret, which somebody else
+    renews."""
 
 
 # --- origins ---------------------------------------------------------------------------------------------------------
@@ -246,11 +254,15 @@ class HostBehaviour:
 
 @dataclass(frozen=True, slots=True)
 class ObservedReplica:
-    """One replica of an origin, as its own answers show it: every Ready one, and any other that may still serve our text."""
+    """One replica of an origin, as its own answers show it.
+
+    Every Ready one, and any other that may still serve our text.
+    """
 
     name: str
     revision: int | None = None
-    """The newest revision that the check path of any host tells; None: no check path of ours there."""
+    """The newest revision that the check path of any host tells; None: no check path of ours
+    there."""
     settled: bool = False
     """The revision was seen again at least 0.5 s later: an old worker accepts for another 0.1 s
     (facts: ingress-nginx#old-workers)."""
@@ -265,13 +277,19 @@ class ObservedReplica:
 
     @property
     def strictest(self) -> Mode:
-        """The strictest mode it showed to any in-scope host by our doing: where nothing of ours is seen and nobody passes, others refuse."""
+        """The strictest mode it showed to any in-scope host by our doing.
+
+        Where nothing of ours is seen and nobody passes, others refuse.
+        """
         return max(
             (b.mode for b in self.hosts if not b.own and (b.accepts or not b.odd)), default=Mode.OFF
         )
 
     def seen(self, host: str) -> HostBehaviour | None:
-        """How it treated `host`; None: that has not been seen since the host's entry reads as it does."""
+        """How it treated `host`.
+
+        None: that has not been seen since the host's entry reads as it does.
+        """
         return next((behaviour for behaviour in self.hosts if behaviour.host == host), None)
 
 
@@ -284,7 +302,8 @@ class Configured:
     """The revision from which on our claim reads as it does; later ones changed only others'. None:
     nobody knows, so the current one."""
     claim: Claim | None = None
-    """Our claim as the text in force says it; OFF where the text is not the one that was rendered."""
+    """Our claim as the text in force says it; OFF where the text is not the one that was
+    rendered."""
     standing: Claim | None = None
     """The strictest that a damaged text of ours may still do: our claim as it was written. None:
     the same as `claim`."""
@@ -299,7 +318,10 @@ class Configured:
 
     @property
     def may_do(self) -> Claim | None:
-        """The strictest that the text may do to our hosts, intact or not: what protection looks at."""
+        """The strictest that the text may do to our hosts, intact or not.
+
+        That is what protection looks at.
+        """
         return self.standing or self.claim
 
 
@@ -323,7 +345,10 @@ class Wildcard:
 
 @dataclass(frozen=True, slots=True)
 class Overwritten:
-    """Somebody puts their text back over ours, again and again; ours is not written again before `until`."""
+    """Somebody puts their text back over ours, again and again.
+
+    Ours is not written again before `until`.
+    """
 
     by: str
     """The field manager, as the API server names it."""
@@ -334,7 +359,10 @@ class Overwritten:
 
 @dataclass(frozen=True, slots=True)
 class ObservedOrigin:
-    """One origin of the spec, or one that was claimed and has left the spec (`wanted` is then False)."""
+    """One origin of the spec, or one that was claimed and has left the spec.
+
+    `wanted` is False for the latter.
+    """
 
     name: str
     target: Target
@@ -375,7 +403,8 @@ class ObservedOrigin:
     published_at: datetime | None = None
     """When this process first saw or wrote the current revision."""
     applied_at: datetime | None = None
-    """When this process first saw every replica run the current revision; None while one does not."""
+    """When this process first saw every replica run the current revision; None while one does
+    not."""
 
 
 # --- the edge --------------------------------------------------------------------------------------------------------
@@ -451,7 +480,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Unnoted:
-    """What protects could not be noted on the object, so that only this process, and the status if it can be written, remembers it."""
+    """What protects could not be noted on the object.
+
+    Only this process, and the status if it can be written, remembers it.
+    """
 
     why: str
     again: datetime
@@ -491,7 +523,11 @@ class Observed:
 
     @property
     def wall(self) -> datetime:
-        """Wall time: for the validity of certificates, for what is kept across restarts, and for what people read."""
+        """Wall time.
+
+        It is for the validity of certificates, for what is kept across restarts, and for what
+        people read.
+        """
         return self.now + self.stepped
 
     @property

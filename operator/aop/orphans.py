@@ -1,4 +1,6 @@
-"""Claims whose object is gone: somebody has taken its finalizer off by hand, so no removal ever ran and the origin still refuses.
+"""Claims whose object is gone.
+
+Somebody has taken its finalizer off by hand, so no removal ever ran and the origin still refuses.
 
 Looked for at start, hourly, and soon after an object has vanished; found by the label on what
 carries claims, so also when no object is left. An orphaned claim is relaxed first and taken out a minute

@@ -1,4 +1,6 @@
-"""The loop: observe, next_step, perform, again and again; then status, Events, and when to look next.
+"""The loop: observe, next_step, perform, again and again.
+
+Then come the status, Events, and when to look next.
 
 An object is visited under its own lock, by one task at a time. One visit goes on while there are
 effects to perform and ends with the first step that is none. No error ends the loop: `Blocked` and
@@ -63,7 +65,10 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One look and the step that it led to: a line of the trace, from which a run can be replayed in the model of the rules."""
+    """One look and the step that it led to.
+
+    It is a line of the trace, from which a run can be replayed in the model of the rules.
+    """
 
     observed: Observed
     kind: str
@@ -99,7 +104,10 @@ class Reconciler:
         )
 
     async def visit(self, key: ObjectKey, memory: Memory) -> Visit:
-        """Bring the object's world one visit nearer to its spec; never raises but for cancellation."""
+        """Bring the object's world one visit nearer to its spec.
+
+        Never raises but for cancellation.
+        """
         pull: AuthenticatedOriginPull | None = None
         try:
             for _ in range(MOST_STEPS):
@@ -359,7 +367,10 @@ class Reconciler:
         return True
 
     async def _leave_behind(self, pull: AuthenticatedOriginPull, what: str) -> None:
-        """Named where it can still be read: a namespace that is being deleted takes no Event, and takes those it has with it."""
+        """Named where it can still be read.
+
+        A namespace that is being deleted takes no Event, and takes those it has with it.
+        """
         message = f"released although {what}. Take it away at Cloudflare by hand"
         log.warning("%s: %s", pull.key, message)
         self._metrics.left_behind.labels(zone=pull.spec.zone.name).inc()
@@ -374,7 +385,10 @@ class Reconciler:
             self._metrics.certificate_expires(observed.zone.name, wanted.not_after)
 
     def _trace_pass(self, observed: Observed, step: Step) -> None:
-        """One line per pass for whoever replays a run in the model of the rules; written only when AOP_TRACE_FILE is set."""
+        """One line per pass for whoever replays a run in the model of the rules.
+
+        Written only when AOP_TRACE_FILE is set.
+        """
         if self._trace:
             self._trace.write(
                 TRACE.dump_json(Pass(observed, type(step).__name__, step), by_alias=True).decode()

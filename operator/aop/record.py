@@ -1,4 +1,6 @@
-"""The record on the object, as compact JSON: what is written into the annotation is what is read back.
+"""The record on the object, as compact JSON.
+
+What is written into the annotation is what is read back.
 
 Its copy in the status goes out with each status: whoever replaces the object with a manifest of
 theirs (`kubectl replace`, Argo CD's `Replace=true`) takes the annotation away, or puts back an old
@@ -56,7 +58,9 @@ def newest(*copies: str | None) -> Record:
 
 
 def load(text: str | None) -> Record:
-    """The record; an empty one where there is none, or where somebody made it unreadable (which equals its loss).
+    """The record.
+
+    An empty one where there is none, or where somebody made it unreadable (which equals its loss).
 
     Whoever may edit the object may write here, so nothing is taken that `dump` would not have
     written: the digests end up in the text of a controller that serves others too.
@@ -132,7 +136,11 @@ def _seconds(time: datetime) -> int:
 
 
 def _whole(time: datetime) -> int:
-    """Rounded up: what lasts until then does not end before, and what is noted at last does not seem to be older than it is."""
+    """Rounded up.
+
+    What lasts until then does not end before, and what is noted at last does not seem to be older
+    than it is.
+    """
     return math.ceil(time.timestamp())
 
 

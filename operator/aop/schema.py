@@ -1,4 +1,6 @@
-"""What the resource's models are made of: a strict base model, and constraints that are written once and checked twice.
+"""What the resource's models are made of.
+
+A strict base model, and constraints that are written once and checked twice.
 
 The API server checks a `Rule` as CEL (validation lives in the schema, so that no webhook has to be
 kept alive); the models check the same rule in Python, because an object may have got past the
@@ -33,7 +35,9 @@ VALIDATIONS = "x-kubernetes-validations"
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One constraint: `cel` for the API server, `holds` for Python, and one message that says what to write instead.
+    """One constraint.
+
+    `cel` for the API server, `holds` for Python, and one message that says what to write instead.
 
     In `Annotated[…]` it constrains a field's value; in `Model.rules` a whole object. A rule without
     `holds` compares with the stored object (`oldSelf`), which only the API server can do.
@@ -46,7 +50,10 @@ class Rule:
     """For a rule on an object: the field that the message is about, as in `.size`."""
 
     def check(self, value: Any) -> Any:
-        """`value`, if the rule holds for it; pydantic turns what is raised into an error at the field."""
+        """`value`, if the rule holds for it.
+
+        Pydantic turns what is raised into an error at the field.
+        """
         if self.holds is not None and not self.holds(value):
             where = {} if self.field_path is None else {"field_path": self.field_path}
             raise PydanticCustomError("rule", self.message, where)
@@ -72,7 +79,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class ListType:
-    """How the API server merges a list: `set` or `map`; either way it refuses duplicates, and so does `Annotated[…]` here."""
+    """How the API server merges a list: `set` or `map`.
+
+    Either way it refuses duplicates, and so does `Annotated[…]` here.
+    """
 
     kind: str
     key: str | None = None
@@ -100,7 +110,10 @@ class ListType:
 
 
 class Model(BaseModel):
-    """A part of the resource: camelCase outside, frozen, nothing unknown; the docstring of a field is its description."""
+    """A part of the resource: camelCase outside, frozen, nothing unknown.
+
+    The docstring of a field is its description.
+    """
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -142,7 +155,9 @@ def matching(pattern: str, message: str) -> Rule:
 
 
 def ascii_name(name: str) -> str:
-    """A domain name, or a wildcard, in the one form in which names are compared: the form of DNS, certificates and Kubernetes.
+    """A domain name, or a wildcard, in the one form in which names are compared.
+
+    The form of DNS, certificates and Kubernetes.
 
     `bücher.example` and `xn--bcher-kva.example` are one name; Cloudflare lists the first
     (facts: cloudflare#unicode-names), an Ingress takes the second. A name that IDNA does not allow
@@ -182,7 +197,10 @@ _WILDCARD = r"(\*\.)?"
 
 
 def _named(prefix: str, message: str) -> Rule:
-    """A name in either form for the API server, which cannot compare them; the models see the one form only."""
+    """A name in either form for the API server, which cannot compare them.
+
+    The models see the one form only.
+    """
     known = re.compile(prefix + _domain(*_ASCII))
     return Rule(
         f"self.matches(r'^({prefix}{_domain(*_EITHER)})$')",

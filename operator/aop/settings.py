@@ -1,4 +1,6 @@
-"""Everything about the operator that its environment decides: `AOP_*` variables, read once and passed in.
+"""Everything about the operator that its environment decides.
+
+`AOP_*` variables, read once and passed in.
 
 An empty variable counts as not set. Each field's description is its documentation; units are in its
 name (`_s`: seconds).
@@ -25,11 +27,17 @@ _CONFIG_MAP = re.compile(rf"{_LABEL}/{_LABEL}(\.{_LABEL})*")
 
 
 class SettingsError(ValueError):
-    """The environment holds something that cannot be used; the message names each variable and what is wrong with it."""
+    """The environment holds something that cannot be used.
+
+    The message names each variable and what is wrong with it.
+    """
 
 
 class ConnectTo(NamedTuple):
-    """One redirection in the syntax of curl's --connect-to; None in the first half matches anything, in the second it keeps what is asked for."""
+    """One redirection in the syntax of curl's --connect-to.
+
+    None in the first half matches anything, in the second it keeps what is asked for.
+    """
 
     host: str | None
     port: int | None
@@ -38,7 +46,10 @@ class ConnectTo(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> ConnectTo:
-        """Read HOST1:PORT1:HOST2:PORT2, each part possibly empty, IPv6 addresses in brackets; raises ValueError."""
+        """Read HOST1:PORT1:HOST2:PORT2, each part possibly empty, IPv6 addresses in brackets.
+
+        Raises ValueError.
+        """
         match = _CONNECT_TO.fullmatch(text.strip())
         if match is None:
             raise ValueError(
@@ -56,7 +67,10 @@ class ConnectTo(NamedTuple):
 
 
 def redirected(redirections: Sequence[ConnectTo], host: str, port: int) -> tuple[str, int]:
-    """Where to connect to for a request to `host` and `port`; the first redirection that matches counts. SNI and Host stay as they are."""
+    """Where to connect to for a request to `host` and `port`.
+
+    The first redirection that matches counts. SNI and Host stay as they are.
+    """
     for one in redirections:
         if one.matches(host, port):
             return one.to_host or host, one.to_port or port

@@ -70,7 +70,10 @@ class Finding:
 
 
 def status_of(o: Observed, step: Step, previous: Status) -> Status:
-    """The whole status; `previous` lends its transition times, and what it says of the zone while that cannot be read."""
+    """The whole status.
+
+    `previous` lends its transition times, and what it says of the zone while that cannot be read.
+    """
     findings = {
         ConditionType.CERTIFICATE_READY: certificate_ready(o),
         ConditionType.CERTIFICATE_DEPLOYED: certificate_deployed(o),
@@ -134,7 +137,10 @@ def failed(
 def conditions(
     findings: dict[ConditionType, Finding], previous: Status, generation: int, now: datetime
 ) -> tuple[Condition, ...]:
-    """Conditions with their transition times: they move only when the truth moves (Kubernetes API conventions)."""
+    """Conditions with their transition times.
+
+    They move only when the truth moves (Kubernetes API conventions).
+    """
     result = []
     for kind, finding in findings.items():
         before = previous.condition(kind)
@@ -156,7 +162,10 @@ def conditions(
 
 
 def summary(o: Observed, step: Step, findings: dict[ConditionType, Finding]) -> Finding:
-    """Ready: the spec is fulfilled, or what is done, awaited or blocked, since when, and what to do."""
+    """Ready.
+
+    The spec is fulfilled, or what is done, awaited or blocked, since when, and what to do.
+    """
     if o.object.deleting:
         return Finding(
             "False", Reason.REMOVING, f"The object is being removed. {sentence_of(o, step)}"
@@ -193,7 +202,10 @@ def summary(o: Observed, step: Step, findings: dict[ConditionType, Finding]) -> 
 
 
 def shown_by_the_edge(o: Observed) -> bool:
-    """The API cannot be read, for no fault of the user's, and what it would tell is seen all the same: the edge presents the wanted leaf."""
+    """The API cannot be read, for no fault of the user's, and the edge shows the rest.
+
+    What the API would tell is seen all the same: the edge presents the wanted leaf.
+    """
     hosts = set(required_hosts(o)) or set(in_scope(o))
     return (
         isinstance(o.zone, Unknown)
@@ -214,7 +226,11 @@ def sentence_of(o: Observed, step: Step) -> str:
 
 
 def fulfilled(o: Observed) -> str:
-    """What holds, naming the hosts that are left out, what stays open beside them, and what this version does not do."""
+    """What holds, and what does not.
+
+    It names the hosts that are left out, what stays open beside them, and what this version does
+    not do.
+    """
     hosts, left_out = in_scope(o), left_out_hosts(o)
     unproven = [host for host in hosts if not covered(o, host)]
     goal = {
@@ -243,7 +259,10 @@ def fulfilled(o: Observed) -> str:
 
 
 def unseen(o: Observed) -> str:
-    """Hosts that are required and at which something else answers now: they stay required, and nobody can see it at present."""
+    """Hosts that are required and at which something else answers now.
+
+    They stay required, and nobody can see it at present.
+    """
     odd = [
         f"{host}: {why}"
         for origin in o.origins
@@ -268,7 +287,10 @@ def left_out_hosts(o: Observed) -> tuple[LeftOut, ...]:
 
 
 def beside(o: Observed) -> str:
-    """What stays open on the same controllers although every host is required: other names, and wildcards without a proven sample."""
+    """What stays open on the same controllers although every host is required.
+
+    That is other names, and wildcards without a proven sample.
+    """
     if o.spec.enforcement_mode < Mode.REQUIRE:
         return ""
     wanted = [origin for origin in o.origins if origin.wanted]
@@ -297,7 +319,10 @@ def covered(o: Observed, host: str) -> bool:
 
 
 def kstatus(ready: Finding, step: Step) -> dict[ConditionType, Finding]:
-    """Reconciling and Stalled, the pair that kstatus, Flux, Argo CD and `helm --wait` understand."""
+    """Reconciling and Stalled.
+
+    That pair is what kstatus, Flux, Argo CD and `helm --wait` understand.
+    """
     stalled = isinstance(step, Block)
     busy = ready.truth != "True" and not stalled
     return {
@@ -492,7 +517,10 @@ def enforced(o: Observed) -> Finding:
 
 
 def removing_since(o: Observed, previous: Status) -> datetime | None:
-    """Since when a removal refuses nobody; written anew where the wall clock was set meanwhile, else it would count what was never waited."""
+    """Since when a removal refuses nobody.
+
+    Written anew where the wall clock was set meanwhile, else it would count what was never waited.
+    """
     if o.removing_since is None:
         return previous.removing_since or (
             o.wall.replace(microsecond=0) if nobody_is_refused(o) else None
@@ -502,7 +530,10 @@ def removing_since(o: Observed, previous: Status) -> datetime | None:
 
 
 def zone_status(o: Observed, previous: Status) -> ZoneStatus | None:
-    """The zone as Cloudflare last showed it; none where another object has it, because by this one tells whose it is."""
+    """The zone as Cloudflare last showed it.
+
+    None where another object has it, because by this one tells whose it is.
+    """
     if claimant(o) is not None:
         return None
     if not isinstance(o.zone, ObservedZone) or isinstance(o.rivals, Unknown):
@@ -527,7 +558,10 @@ def certificate_status(o: Observed) -> CertificateStatus | None:
 
 
 def origin_status(origin: ObservedOrigin) -> OriginStatus:
-    """What was seen on one origin: the least strict mode of any replica towards the hosts that it is strictest with."""
+    """What was seen on one origin.
+
+    It is the least strict mode of any replica towards the hosts that it is strictest with.
+    """
     seen = [r for r in replicas(origin) if not r.error and r.hosts]
     applied = 0 if until_applied(origin) else len(seen)
     applied = applied or sum(1 for r in seen if runs_our_claim(r, configured(origin)) and r.settled)

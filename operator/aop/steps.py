@@ -29,7 +29,10 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """Generate a key pair: `first` creates the Secrets, `next` puts a successor beside the leaf in use."""
+    """Generate a key pair.
+
+    `first` creates the Secrets, `next` puts a successor beside the leaf in use.
+    """
 
     slot: Literal["first", "next"]
 
@@ -116,7 +119,10 @@ class SetEnabled:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing to do until something finishes by itself: what, since when, and when to look again."""
+    """Nothing to do until something finishes by itself.
+
+    It says what, since when, and when to look again.
+    """
 
     reason: Reason
     message: str
@@ -141,7 +147,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The world is as the spec asks; `left_behind` names what a removal had to leave at Cloudflare."""
+    """The world is as the spec asks.
+
+    `left_behind` names what a removal had to leave at Cloudflare.
+    """
 
     left_behind: str = ""
 

@@ -117,7 +117,8 @@ class CertificateChoice(Model):
     """Generate the key pair, and renew it in time. A change of the recipe applies to the next key
     pair; a new value of the annotation aop-operator.dev/rotate asks for it now."""
     secret_ref: SecretRef | None = None
-    """Read the key pair from a Secret that something else, such as cert-manager, fills and renews."""
+    """Read the key pair from a Secret that something else, such as cert-manager, fills and
+    renews."""
     replace_foreign: bool = False
     """Consent to outrank what the zone already presents: a certificate that somebody else uploaded,
     or Cloudflare's shared one where global Authenticated Origin Pulls are on. An origin that

@@ -1,4 +1,7 @@
-"""One AuthenticatedOriginPull as the API server holds it, made from its manifest by `AuthenticatedOriginPull.parse`."""
+"""One AuthenticatedOriginPull as the API server holds it.
+
+It is made from its manifest by `AuthenticatedOriginPull.parse`.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,16 @@ NAME_RULE = Rule(
     f"size(self.metadata.name) <= {LONGEST_NAME}",
     f"write a metadata.name of at most {LONGEST_NAME} characters: the Secrets are named after it, with -aop and -aop-ca at the end",
 )
-"""The one constraint on what is not ours to describe; `aop.crd` puts it at the root of the schema."""
+"""The one constraint on what is not ours to describe; `aop.crd` puts it at the root of the
+schema."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuthenticatedOriginPull:
-    """The object: who it is, what it asks for with every default applied, and the status last written."""
+    """The object.
+
+    Who it is, what it asks for with every default applied, and the status last written.
+    """
 
     key: ObjectKey
     uid: str
@@ -87,7 +94,10 @@ class AuthenticatedOriginPull:
 
 
 def parse_spec(key: ObjectKey, spec: Mapping[str, Any]) -> Spec:
-    """The spec of the object `key`, with every default applied; raises `Blocked` (SpecInvalid) that names each bad field."""
+    """The spec of the object `key`, with every default applied.
+
+    Raises `Blocked` (SpecInvalid) that names each bad field.
+    """
     if len(key.name) > LONGEST_NAME:
         raise Blocked(Reason.SPEC_INVALID, f"{KIND} {key}: {NAME_RULE.message}")
     try:

@@ -274,6 +274,9 @@ class Spec(Model):
 
     @property
     def concrete_hosts(self) -> tuple[str, ...]:
-        """What needs no Ingress to be in scope: the concrete names of `hostnames`, then the samples; no duplicates."""
+        """What needs no Ingress to be in scope.
+
+        The concrete names of `hostnames`, then the samples; no duplicates.
+        """
         concrete = (h for h in self.hostnames if not h.startswith("*."))
         return tuple(dict.fromkeys((*concrete, *self.verification.samples)))

@@ -91,7 +91,8 @@ class OriginStatus(Part):
     name: str
     """Name of the origin, as in spec.origins."""
     mode: Literal["Off", "Request", "Optional", "Require"] | None = None
-    """The least strict mode that any replica was seen in; absent while no replica could be asked."""
+    """The least strict mode that any replica was seen in; absent while no replica could be
+    asked."""
     replicas: int = Field(default=0, json_schema_extra={"format": "int32"})
     """Number of Ready replicas."""
     applied: int = Field(default=0, json_schema_extra={"format": "int32"})
@@ -145,7 +146,8 @@ class Status(Part):
     )
     """The metadata.generation that the status was made for; -1 before anybody has looked."""
     enforcement: Literal["Off", "Request", "Optional", "Require"] | None = None
-    """How far all origins go, as their own answers show: the least strict of the modes in origins."""
+    """How far all origins go, as their own answers show: the least strict of the modes in
+    origins."""
     zone: ZoneStatus | None = None
     """The zone as Cloudflare last showed it to this object's token; absent before that, and where
     another object has the zone."""
@@ -168,7 +170,10 @@ class Status(Part):
 
     @classmethod
     def parse(cls, manifest: Any) -> Self:
-        """The status in `manifest`, an object's `status`; an empty one where another version wrote something unreadable."""
+        """The status in `manifest`, an object's `status`.
+
+        An empty one where another version wrote something unreadable.
+        """
         try:
             return cls.model_validate(manifest or {})
         except ValidationError:

@@ -96,7 +96,10 @@ class Access:
 
     @property
     def key(self) -> str:
-        """SHA-256 of the token in hex: the same token, the same budget; it tells nothing about the token."""
+        """SHA-256 of the token in hex: the same token, the same budget.
+
+        It tells nothing about the token.
+        """
         return hashlib.sha256(self.token.get_secret_value().encode()).hexdigest()
 
     @property

@@ -45,7 +45,8 @@ class Envelope:
     words: tuple[str, ...] = field(repr=False)
     result: Any = field(repr=False)
     info: Mapping[str, Any] = field(repr=False)
-    """`result_info`: page, per_page, count, total_count, total_pages; any of them may be missing."""
+    """`result_info`: page, per_page, count, total_count, total_pages; any of them may be
+    missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,10 @@ class ApiAnswer:
 
     @property
     def throttled(self) -> bool:
-        """True if it was one call too many: the codes come with any status, often 200 (facts: cloudflare#throttling-codes)."""
+        """True if it was one call too many.
+
+        The codes come with any status, often 200 (facts: cloudflare#throttling-codes).
+        """
         return self.status == 429 or (
             self.envelope is not None and bool(_THROTTLED & set(self.envelope.codes))
         )
@@ -98,7 +102,9 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: datet
 
 
 def read_retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds from a Retry-After header, either form (RFC 9110, 10.2.3), at most `LONGEST_RETRY_S`; None if it is missing or means nothing.
+    """Seconds from a Retry-After header, either form (RFC 9110, 10.2.3), at most `LONGEST_RETRY_S`.
+
+    None if it is missing or means nothing.
 
     `now` is when the answer was made, by the clock of whoever made it: only then is the span of a
     date right.
@@ -121,7 +127,10 @@ def _read_http_date(value: str | None) -> datetime | None:
 
 
 def scrub(text: str, secrets: Iterable[str]) -> str:
-    """`text` on one line of bounded length, without any of `secrets`, any part of them that could be told, or any private key."""
+    """`text` on one line of bounded length, without any secret.
+
+    That is any of `secrets`, any part of them that could be told, or any private key.
+    """
     text = _PRIVATE_KEY.sub("[redacted]", text[:_LONGEST_READ])
     for secret in filter(None, secrets):
         text = _without(text.replace(secret, "[redacted]"), secret)
@@ -132,7 +141,10 @@ def scrub(text: str, secrets: Iterable[str]) -> str:
 
 
 def _without(text: str, secret: str) -> str:
-    """`text` without whatever is a part of `secret`: whoever echoes a token or a key may cut it off, or write its line breaks otherwise."""
+    """`text` without whatever is a part of `secret`.
+
+    Whoever echoes a token or a key may cut it off, or write its line breaks otherwise.
+    """
     lines = [line for line in secret.splitlines() if not line.startswith("-----")]
     parts = {line[at : at + _TELLING] for line in lines for at in range(len(line) - _TELLING + 1)}
     kept, at, end = list[str](), 0, 0
@@ -164,7 +176,10 @@ def _read_envelope(body: bytes) -> Envelope | None:
 
 
 def _flatten(errors: Any) -> Iterable[dict[str, Any]]:
-    """The errors, then those of their `error_chain`, which is where the telling code of a 6003 stands."""
+    """The errors, then those of their `error_chain`.
+
+    The chain is where the telling code of a 6003 stands.
+    """
     outermost = _dicts(errors)
     yield from outermost
     for error in outermost:
@@ -176,7 +191,10 @@ def _dicts(items: Any) -> list[dict[str, Any]]:
 
 
 def _code(error: Mapping[str, Any]) -> int | None:
-    """A number of at most nine digits, also as text; what is longer is no code that anybody knows, and not worth a line in a message."""
+    """A number of at most nine digits, also as text.
+
+    What is longer is no code that anybody knows, and not worth a line in a message.
+    """
     code = error.get("code")
     if isinstance(code, str) and _CODE.fullmatch(code):
         return int(code)

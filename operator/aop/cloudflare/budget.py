@@ -152,7 +152,9 @@ class Budget:
         self._owner(access).refusals = 0
 
     def refused(self, access: Access, failure: ApiFailure) -> RateLimited:
-        """Cloudflare refused a call as one too many: pause all of the user's for as long as it says, and return the exception that says so.
+        """Cloudflare refused a call as one too many: pause all of the user's calls.
+
+        They pause for as long as it says; the exception that is returned says so.
 
         Where it names no time it is the reset of the limit, else the documented 5 minutes, with a
         tenth of jitter so that no crowd returns at once. A time that proves too short is not
@@ -176,7 +178,10 @@ class Budget:
         )
 
     def learn_account(self, access: Access, account_id: str) -> None:
-        """The token has shown a zone of this account: tokens that see one account count as one user's, since nobody can be asked whose they are."""
+        """The token has shown a zone of this account.
+
+        Tokens that see one account count as one user's, since nobody can be asked whose they are.
+        """
         if access.kind is TokenKind.ACCOUNT or not account_id:
             return
         mine = self._owner(access)
@@ -195,7 +200,10 @@ class Budget:
             table.update({key: known for key, owner in table.items() if owner is mine})
 
     def _counted_besides(self, owner: _Owner) -> list[Window]:
-        """The other windows in which a call has to find room, because it may be of that user too."""
+        """The other windows in which a call has to find room.
+
+        It may be of that user too.
+        """
         if owner.known:
             return []
         users = {

@@ -96,7 +96,10 @@ class CloudflareError(AopError):
         self.args = (self.message,)
 
     def again(self, left_s: float) -> Self:
-        """The same exception for a call that is not made, because `left_s` seconds of its pause are left."""
+        """The same exception for a call that is not made.
+
+        `left_s` seconds of its pause are left.
+        """
         other = type(self)(self.summary, self.failure)
         other.hold(self.pause_s or left_s)
         other.asked, other.lasting_s = False, self.lasting_s
@@ -104,7 +107,10 @@ class CloudflareError(AopError):
 
     @property
     def may_have_changed(self) -> bool:
-        """True if Cloudflare may have done what was asked all the same: only a refusal tells that it has not."""
+        """True if Cloudflare may have done what was asked all the same.
+
+        Only a refusal tells that it has not.
+        """
         if not self.asked or self.failure is None or self.failure.method == "GET":
             return False
         status = self.failure.status
@@ -158,7 +164,10 @@ class TokenRejected(CloudflareBlocked):
 
 
 class TokenLacksPermission(CloudflareBlocked):
-    """The token works, but not for this call; the message names the permission and where to add it."""
+    """The token works, but not for this call.
+
+    The message names the permission and where to add it.
+    """
 
     aop_reason = Reason.TOKEN_LACKS_PERMISSION
 
@@ -188,7 +197,10 @@ class CertificateRefused(CloudflareBlocked):
 
 
 class CertificateUnlisted(CloudflareBlocked):
-    """Cloudflare refuses a certificate because the zone holds it, and lists none such for longer than its list lags."""
+    """Cloudflare refuses a certificate because the zone holds it, and does not list it.
+
+    It has not listed it for longer than its list lags.
+    """
 
     aop_reason = Reason.CERTIFICATE_UNLISTED
 
@@ -203,12 +215,18 @@ class CloudflareTransient(CloudflareError, Transient):
         Transient.__init__(self, self._say(), retry_after_s=retry_after_s)
 
     def hold(self, pause_s: float) -> None:
-        """Say that the call is left alone for so many seconds, and that this is the time to wait for."""
+        """Say that the call is left alone for so many seconds.
+
+        That is the time to wait for.
+        """
         super().hold(pause_s)
         self.retry_after_s = pause_s
 
     def again(self, left_s: float) -> Self:
-        """The same exception for a call that is not made, because `left_s` seconds of its pause are left."""
+        """The same exception for a call that is not made.
+
+        `left_s` seconds of its pause are left.
+        """
         other = super().again(left_s)
         other.retry_after_s = left_s
         return other
@@ -224,11 +242,17 @@ class RateLimited(CloudflareTransient):
 
 
 class TokenDoubted(CloudflareTransient):
-    """A token that works was refused, which happens to good ones under load; only what lasts is a missing permission."""
+    """A token that works was refused, which happens to good ones under load.
+
+    Only what lasts is a missing permission.
+    """
 
 
 class ChangeUnderWay(CloudflareTransient):
-    """Another certificate of the zone is being changed at this moment; Cloudflare takes one at a time."""
+    """Another certificate of the zone is being changed at this moment.
+
+    Cloudflare takes one at a time.
+    """
 
 
 class Unavailable(CloudflareTransient):
@@ -251,7 +275,10 @@ class Outdated(CloudflareTransient):
 
 
 class AlreadyExists(Outdated):
-    """The zone holds this very certificate, perhaps still `pending_deletion`: list, match by fingerprint, adopt or wait."""
+    """The zone holds this very certificate, perhaps still `pending_deletion`.
+
+    List, match by fingerprint, adopt or wait.
+    """
 
 
 class CannotDeleteYet(Outdated):

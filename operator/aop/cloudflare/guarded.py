@@ -1,4 +1,6 @@
-"""The one way in which somebody else's bytes meet a parser that we did not write: json, email, pydantic, cryptography.
+"""The one way in which somebody else's bytes meet a parser that we did not write.
+
+The parsers are json, email, pydantic and cryptography.
 
 Each documents the exceptions that it raises, and each raises others for inputs that nobody thought
 of: a date that leaves the calendar when it is moved to UTC, a number of more digits than Python

@@ -89,7 +89,10 @@ class Holds:
         return call in self._holds
 
     def postponed(self, call: Hashable, wait_s: float) -> CloudflareError | None:
-        """The exception of before, for a call that is due again and has to wait its turn; None if it has none."""
+        """The exception of before, for a call that is due again and has to wait its turn.
+
+        None if it has none.
+        """
         hold = self._holds.get(call)
         return hold.error.again(wait_s) if hold else None
 

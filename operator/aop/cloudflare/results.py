@@ -37,7 +37,10 @@ _LABELS = "CERTIFICATE", "X509 CERTIFICATE"
 
 
 def _read_date(value: Any) -> datetime | None:
-    """RFC 3339, or the form in which Go prints a time (`2022-05-24 16:57:16 +0000 UTC`), in UTC; None for what is neither, or outside the calendar."""
+    """RFC 3339, or the form in which Go prints a time (`2022-05-24 16:57:16 +0000 UTC`), in UTC.
+
+    None for what is neither, or outside the calendar.
+    """
     if isinstance(value, str) and (match := _GO_TIME.fullmatch(value.strip())):
         value = "{}T{}{}".format(*match.groups())
     return guarded(lambda: _in_utc(_DATE.validate_python(value)))
@@ -48,7 +51,10 @@ def _in_utc(at: datetime) -> datetime:
 
 
 def _first_block(text: str, label: str) -> tuple[int, str] | None:
-    """Where the first PEM block of that label begins, and the block; found in one pass, because a text may hold 70,000 that never end."""
+    """Where the first PEM block of that label begins, and the block.
+
+    Found in one pass, because a text may hold 70,000 that never end.
+    """
     begin, last = text.find(f"-----BEGIN {label}-----"), f"-----END {label}-----"
     end = text.find(last, begin) if begin >= 0 else -1
     return None if end < 0 else (begin, text[begin : end + len(last)])
@@ -131,7 +137,8 @@ class Certificate(Result):
     id: str
     status: DeploymentStatus = DeploymentStatus.UNKNOWN
     certificate: str = ""
-    """The leaf in PEM, perhaps with what signed it; whitespace may differ from what was uploaded."""
+    """The leaf in PEM, perhaps with what signed it; whitespace may differ from what was
+    uploaded."""
     serial_number: str = ""
     """Decimal."""
     uploaded_on: Date = None
@@ -139,12 +146,18 @@ class Certificate(Result):
 
     @property
     def active(self) -> bool:
-        """True if the zone presents it, as soon as the zone is enabled and no newer one is active."""
+        """True if the zone presents it once it is enabled.
+
+        That is, as long as no newer one is active.
+        """
         return self.status is DeploymentStatus.ACTIVE
 
     @property
     def deleting(self) -> bool:
-        """True if it is on its way out; the same certificate cannot be uploaded until it is gone."""
+        """True if it is on its way out.
+
+        The same certificate cannot be uploaded until it is gone.
+        """
         return self.status is DeploymentStatus.PENDING_DELETION
 
     @property
@@ -162,7 +175,10 @@ class Certificate(Result):
 
     @property
     def leaf(self) -> str:
-        """The first certificate of `certificate` in PEM: what follows may be a chain, or be damaged, and is nobody's identity."""
+        """The first certificate of `certificate` in PEM.
+
+        What follows may be a chain, or be damaged, and is nobody's identity.
+        """
         first_blocks = [
             block
             for label in _LABELS
@@ -172,7 +188,10 @@ class Certificate(Result):
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the certificate in lower-case hex; empty if Cloudflare returned no certificate that can be read, which is nobody of ours."""
+        """SHA-256 of the certificate in lower-case hex.
+
+        Empty if Cloudflare returned no certificate that can be read, which is nobody of ours.
+        """
         return (
             guarded(
                 lambda: (
@@ -204,7 +223,10 @@ class SSLMode(Result):
 
 
 class GlobalAOP(Result):
-    """Whether the edge presents the certificate that Cloudflare shares among all customers, where the zone has none of its own."""
+    """Whether the edge presents the certificate that all customers share.
+
+    It does so where the zone has none of its own.
+    """
 
     value: str
     """on or off."""
@@ -231,7 +253,10 @@ class HostnameAssociation(Result):
 
     @property
     def outranks(self) -> bool:
-        """True if the zone's certificate is not what the edge presents for this host, now or soon."""
+        """True if the zone's certificate is not what the edge presents for this host.
+
+        Now or soon.
+        """
         return self.enabled is not None and not self.deleted
 
 

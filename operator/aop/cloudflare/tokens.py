@@ -1,4 +1,6 @@
-"""What is known of each token in use: how new it is here, whether Cloudflare said it works, and to which account its zones belong.
+"""What is known of each token in use.
+
+How new it is here, whether Cloudflare said it works, and to which account its zones belong.
 
 It exists because 401 and 403 alone do not tell a wrong token from a missing permission, because a
 token that was just made is refused now and then for some seconds, and a good one now and then under
@@ -34,7 +36,8 @@ does only while it is fresh."""
 PAUSES_WHEN_SETTLED_S = (0.5,)
 """A token that has worked here for a while and is refused twice in a row is reported."""
 STANDING_HOLDS_S = 15.0
-"""How long the answer of a verification is believed: all calls of one look at the world share it."""
+"""How long the answer of a verification is believed: all calls of one look at the world share
+it."""
 LASTING_S, LASTING_AFTER_SUCCESS_S = 2.5, 60.0
 """How long a call must have been refused without a success in between before the token is said to
 lack its permission; longer where it has worked before."""
@@ -115,14 +118,20 @@ class Tokens:
         known.standing, known.standing_at_s = standing, self._clock.monotonic_s()
 
     def learn_zone(self, access: Access, zone_id: str, account_id: str) -> None:
-        """The token has shown this zone of this account; only there can a token of the account itself be verified."""
+        """The token has shown this zone of this account.
+
+        Only there can a token of the account itself be verified.
+        """
         known = self.known(access)
         known.zones.add(zone_id)
         if account_id:
             known.accounts.add(account_id)
 
     def has_shown(self, access: Access, zone_id: str | None) -> bool:
-        """Whether the token has shown the zone, so that a refusal is about a permission and not about the zone."""
+        """Whether the token has shown the zone.
+
+        Then a refusal is about a permission and not about the zone.
+        """
         return zone_id in self.known(access).zones
 
     def learn_success(self, access: Access, call: Hashable) -> None:

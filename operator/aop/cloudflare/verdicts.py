@@ -1,4 +1,7 @@
-"""From an answer that is not a yes to its exception: pure, so that every status and code is one row of a test."""
+"""From an answer that is not a yes to its exception.
+
+Pure, so that every status and code is one row of a test.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +86,10 @@ class Standing:
 
 
 def failure_of(call: Call, answer: ApiAnswer, secrets: Iterable[str]) -> ApiFailure:
-    """The facts of an answer that did not succeed; `secrets` are cut out of Cloudflare's words, should they echo any."""
+    """The facts of an answer that did not succeed.
+
+    `secrets` are cut out of Cloudflare's words, should they echo any.
+    """
     envelope = answer.envelope
     words = (
         "; ".join(envelope.words) if envelope else "the body is not an answer of Cloudflare's API"
@@ -102,7 +108,9 @@ def failure_of(call: Call, answer: ApiAnswer, secrets: Iterable[str]) -> ApiFail
 
 
 def doubts_token(failure: ApiFailure) -> bool:
-    """True if the answer may be about the token as such, about a permission, or about a zone: it alone does not say.
+    """True if the answer may be about the token as such, a permission, or a zone.
+
+    It alone does not say which.
 
     401 and 403 are ambiguous, 10000 even comes with 400
     (facts: cloudflare#codes-of-several-meanings). A 403 without an envelope is a firewall's.
@@ -119,7 +127,10 @@ def doubts_token(failure: ApiFailure) -> bool:
 
 
 def passes_by_itself(failure: ApiFailure) -> bool:
-    """True if Cloudflare says that it has failed, with a code and a status that otherwise mean a refusal."""
+    """True if Cloudflare says that it has failed, with what otherwise means a refusal.
+
+    The code and the status are those of a refusal.
+    """
     return bool(_INTERNAL & set(failure.codes)) and _PASSES.search(failure.words) is not None
 
 
@@ -129,7 +140,10 @@ def names_address(failure: ApiFailure) -> bool:
 
 
 def says_nothing(codes: Iterable[int], words: Iterable[str]) -> bool:
-    """True if the refusal of a verification says nothing of the token: load, and failures, look the same (facts: cloudflare#refusals-under-load)."""
+    """True if the refusal of a verification says nothing of the token.
+
+    Load, and failures, look the same (facts: cloudflare#refusals-under-load).
+    """
     given = set(codes)
     return _AUTHENTICATION_ERROR in given or (
         bool(_INTERNAL & given) and _PASSES.search("; ".join(words)) is not None

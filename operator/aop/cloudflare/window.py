@@ -45,7 +45,10 @@ class Shares:
             raise ValueError(f"no usable shares: {self}")
 
     def allowed(self, priority: Priority) -> int:
-        """How many calls, of whatever priority, a window may hold once one of `priority` is made."""
+        """How many calls a window may hold once one of `priority` is made.
+
+        All calls count, of whatever priority.
+        """
         return self._under(
             self.total if priority is Priority.PROTECT else self.total * (1 - self.protect)
         )
@@ -57,16 +60,25 @@ class Shares:
 
     @property
     def quiet(self) -> int:
-        """How many calls of any priority a window holds when only resyncs are made: they make room for whatever is more urgent."""
+        """How many calls of any priority a window holds when only resyncs are made.
+
+        They make room for whatever is more urgent.
+        """
         return self._under(self.resync * (1 - self.protect))
 
     @property
     def owed_resyncs(self) -> int:
-        """How many RESYNC calls a window may hold however much else is made: an onboarding that lasts must not blind all other zones."""
+        """How many RESYNC calls a window may hold however much else is made.
+
+        An onboarding that lasts must not blind all other zones.
+        """
         return self.allowed_resyncs // 2
 
     def reserve(self, quota: int, priority: Priority) -> int:
-        """How many of `quota` calls are left to others, whoever has used up the rest; what protects may use the last one."""
+        """How many of `quota` calls are left to others, whoever has used up the rest.
+
+        What protects may use the last one.
+        """
         return 0 if priority is Priority.PROTECT else math.floor(round(quota * (1 - self.total), 6))
 
     def _under(self, share: float) -> int:
@@ -96,7 +108,10 @@ class Window:
         self._readings: dict[str, RateReading] = {}
 
     def wait_s(self, now_s: float, priority: Priority, *, ahead: int = 0) -> float:
-        """Seconds until a call of this priority may be made, 0 for now, with `ahead` calls waiting that go first."""
+        """Seconds until a call of this priority may be made; 0 for now.
+
+        `ahead` calls wait that go first.
+        """
         waits = (
             self.blocked_s(now_s),
             self.spent_s(now_s, priority, ahead=ahead),
@@ -171,7 +186,10 @@ class Window:
         return _wait(wait_s)
 
     def absorb(self, other: Window) -> None:
-        """The calls of `other` turn out to be of the same user: whatever holds for one holds for both."""
+        """The calls of `other` turn out to be of the same user.
+
+        Whatever holds for one holds for both.
+        """
         self.count(other)
         self.block(other._blocked_until_s)
         for name, reading in other._readings.items():

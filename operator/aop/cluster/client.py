@@ -31,7 +31,10 @@ PAGE = 500
 
 
 class ClusterError(Transient):
-    """The API server refused or could not be asked; the message names verb, object and its own words, never a body we sent."""
+    """The API server refused or could not be asked.
+
+    The message names verb, object and its own words, never a body we sent.
+    """
 
     def __init__(
         self, message: str, *, status: int | None = None, retry_after_s: float | None = None
@@ -45,7 +48,9 @@ class Conflict(ClusterError):
 
 
 async def connect(kubeconfig: str | None) -> Cluster:
-    """A client for the cluster that `kubeconfig` names, else for the one that this process runs in, else for the user's own.
+    """A client for the cluster that `kubeconfig` names.
+
+    Without one, for the cluster that this process runs in, else for the user's own.
 
     Raises `kubernetes.aio`'s ConfigException where none of them is there.
     """
@@ -113,7 +118,10 @@ class Cluster:
         )
 
     async def replace(self, kind: Kind, key: ObjectKey, body: Manifest) -> Manifest:
-        """PUT of the whole object with the resourceVersion it was read at; raises `Conflict` when it has changed since."""
+        """PUT of the whole object with the resourceVersion it was read at.
+
+        Raises `Conflict` when it has changed since.
+        """
         if not body.get("metadata", {}).get("resourceVersion"):
             raise ValueError(f"refusing to replace {kind.plural} {key} without a resourceVersion")
         return await self._call(
@@ -123,7 +131,11 @@ class Cluster:
     async def merge(
         self, kind: Kind, key: ObjectKey, body: Manifest, subresource: str = ""
     ) -> Manifest:
-        """JSON merge patch; with `metadata.resourceVersion` in the body it raises `Conflict` when the object has changed since."""
+        """JSON merge patch.
+
+        With `metadata.resourceVersion` in the body it raises `Conflict` when the object has changed
+        since.
+        """
         return await self._call(
             "PATCH",
             kind.object(key, subresource),

@@ -1,4 +1,6 @@
-"""An Event as the API server takes it: what `kubectl get events` shows beside the object that it is about.
+"""An Event as the API server takes it.
+
+What `kubectl get events` shows beside the object that it is about.
 
 Kubernetes forgets Events after an hour, so nothing of the operator's depends on one.
 """

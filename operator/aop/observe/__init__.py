@@ -1,4 +1,6 @@
-"""Everything outside, read into one frozen `Observed`: the cluster, Cloudflare, every replica, the edge.
+"""Everything outside, read into one frozen `Observed`.
+
+That is the cluster, Cloudflare, every replica and the edge.
 
 Each source fails alone, and all of them together have one deadline: what protects visitors must not
 wait for an API that hangs (docs/architecture.md#sources-fail-alone).
@@ -128,7 +130,10 @@ class Observer:
         )
 
     def _removing_since(self, pull: AuthenticatedOriginPull, memory: Memory) -> datetime | None:
-        """What the status says, counted steadily: read once per process, whoever sets the clock afterwards. The future is no past."""
+        """What the status says, counted steadily.
+
+        Read once per process, whoever sets the clock afterwards. The future is no past.
+        """
         noted = pull.status.removing_since
         if not pull.deleting or noted is None:
             memory.removing_since = None
@@ -145,7 +150,10 @@ class Observer:
         *,
         asking: bool,
     ) -> ObservedOrigin:
-        """One origin; a bug in looking at it leaves what was last known of it to protection, and says so."""
+        """One origin.
+
+        A bug in looking at it leaves what was last known of it to protection, and says so.
+        """
         try:
             observed = await self._origins.of(one.target).look(
                 pull, one, memory.presenting, until_s=until_s, asking=asking
@@ -214,7 +222,11 @@ class Observer:
     async def _secret(
         self, key: ObjectKey, memory: Memory, until_s: float
     ) -> dict[str, str] | Unknown | None:
-        """`data` of a Secret, read by name: every minute, every few seconds while something is awaited, at once after a labelled one's event."""
+        """`data` of a Secret, read by name.
+
+        Every minute, every few seconds while something is awaited, at once after a labelled one's
+        event.
+        """
 
         async def read() -> dict[str, str] | None:
             manifest = await self._cluster.fetch(Kind.SECRET, key)
@@ -230,7 +242,11 @@ class Observer:
     async def _key_pair(
         self, pull: AuthenticatedOriginPull, memory: Memory, until_s: float
     ) -> ObservedKeyPair | Unknown | None:
-        """The key pair; the replicas are asked with the last one that could be read, because protection does not end with a Secret."""
+        """The key pair.
+
+        The replicas are asked with the last one that could be read, because protection does not end
+        with a Secret.
+        """
         certificate = pull.spec.certificate
         name = certificate.generate.secret_name if certificate.generate else ""
         if certificate.secret_ref:
@@ -310,7 +326,11 @@ class Observer:
     async def _access(
         self, pull: AuthenticatedOriginPull, memory: Memory, until_s: float
     ) -> Access | Unknown:
-        """The token that the Secret holds; in a removal the last good one, where there is no token in it any more, whatever there is instead."""
+        """The token that the Secret holds.
+
+        In a removal the last good one, where there is no token in it any more, whatever there is
+        instead.
+        """
         written, good = await self._written_access(pull, memory, until_s), memory.cloudflare.good
         return (
             good if isinstance(written, Unknown) and pull.deleting and good is not None else written

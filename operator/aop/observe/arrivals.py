@@ -18,7 +18,9 @@ MOST_RECENT = 100
 
 
 def arrived(evidence: Evidence, arrival: Arrival, *, direct: bool, gap: timedelta) -> Evidence:
-    """The evidence after one more arrival; `direct` when it came past the edge, `gap` the longest time between two that hides nothing.
+    """The evidence after one more arrival.
+
+    `direct` when it came past the edge, `gap` the longest time between two that hides nothing.
 
     A longer silence neither ends the run nor lengthens what it covers: nobody knows what would have
     arrived meanwhile.
@@ -45,7 +47,9 @@ def arrived(evidence: Evidence, arrival: Arrival, *, direct: bool, gap: timedelt
 
 
 def silent(evidence: Evidence, why: str, at: datetime, *, direct: bool | None) -> Evidence:
-    """The evidence after a request without a usable answer; `direct` when there was one and it came past the edge, None when there was none.
+    """The evidence after a request without a usable answer.
+
+    `direct` when there was one and it came past the edge, None when there was none.
 
     Where nothing has arrived yet, any answer tells whether the host's requests meet the edge at
     all.
@@ -55,7 +59,9 @@ def silent(evidence: Evidence, why: str, at: datetime, *, direct: bool | None) -
 
 
 def begun_again(evidence: Evidence) -> Evidence:
-    """The evidence after a change at Cloudflare was read: what arrived before proves nothing about what comes now.
+    """The evidence after a change at Cloudflare was read.
+
+    What arrived before proves nothing about what comes now.
 
     The arrivals themselves stay, because a loss is a loss whoever caused it.
     """

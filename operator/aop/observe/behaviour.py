@@ -25,7 +25,10 @@ def check_answer(answer: Answer | Failure) -> CheckAnswer | None:
 
 
 def revision_told(asked: tuple[Asked, ...]) -> int | None:
-    """The one revision that all answers of our check path tell; None where they differ, or where none is ours."""
+    """The one revision that all answers of our check path tell.
+
+    None where they differ, or where none is ours.
+    """
     revisions = {answer.revision for one in asked if (answer := check_answer(one.check))}
     return revisions.pop() if len(revisions) == 1 else None
 
@@ -73,7 +76,10 @@ def behaviour_of(
         )
 
     def is_turned_away(stranger: Presented) -> bool:
-        """By our text, from which the check path is exempt: where that is refused as well, somebody else's verification did it."""
+        """By our text, from which the check path is exempt.
+
+        Where that is refused as well, somebody else's verification did it.
+        """
         hung_up = (
             isinstance(by[stranger].gate, Failure) and ours_passes
         )  # `error_page 496 =444`, which the probe has met twice
@@ -110,7 +116,9 @@ def oddity_of(
     identities: Mapping[Presented, ClientIdentity],
     refuses: Refuses,
 ) -> str | None:
-    """What stands in the way of seeing our text at this host, in words; None where our two paths answer.
+    """What stands in the way of seeing our text at this host, in words.
+
+    None where our two paths answer.
 
     A leaf of ours that the server refuses on the check path too, while it takes a stranger's, is
     nothing odd: the server refuses that leaf (expired or not yet valid by its own clock), and so it

@@ -41,7 +41,9 @@ class Disturbance:
         ours: bool,
         by: str = "",
     ) -> None:
-        """The text has changed, by a write of `ours` or by anybody's; counts when somebody has undone what we wrote.
+        """The text has changed, by a write of `ours` or by anybody's.
+
+        It counts when somebody has undone what we wrote.
 
         `by` names them, where that is known by other means than the fields that they own.
         """

@@ -39,7 +39,10 @@ log = logging.getLogger("aop")
 
 @dataclass(frozen=True, slots=True)
 class AskedOrigin:
-    """An origin whose hosts are asked about, and where its check path is; None where nothing is to be asked."""
+    """An origin whose hosts are asked about, and where its check path is.
+
+    The path is None where nothing is to be asked.
+    """
 
     origin: ObservedOrigin
     path: str | None
@@ -98,7 +101,9 @@ class EdgeReader:
     async def read(
         self, origins: tuple[AskedOrigin, ...], window: timedelta, memory: Memory, until_s: float
     ) -> tuple[Evidence, ...]:
-        """Ask for every host whose turn it is, and wait for answers until `until_s` (monotonic); what comes later is in the next look.
+        """Ask for every host whose turn it is, and wait for answers until `until_s` (monotonic).
+
+        What comes later is in the next look.
 
         Evidence goes only when a host has really left the scope; a source that could not be read
         takes none away.
@@ -171,7 +176,10 @@ class EdgeReader:
         )
 
     def _spread(self, new: list[str], window: timedelta, memory: Memory, now: datetime) -> None:
-        """Hosts that are too many to be asked at once take turns second by second from the first time on, so that some are asked at any time."""
+        """Hosts that are too many to be asked at once take turns.
+
+        They do so second by second from the first time on, so that some are asked at any time.
+        """
         cadence_s = self.cadence_s(window, memory)
         if cadence_s > self._wanted_cadence_s(window):
             for n, host in enumerate(new):
@@ -208,7 +216,10 @@ def is_suspect(evidence: Evidence, origin: ObservedOrigin) -> bool:
 
 
 def nobody_asks(origins: tuple[AskedOrigin, ...]) -> set[str]:
-    """Hosts that no origin's text asks for a certificate: nothing can arrive with one, so that a proof begins anew."""
+    """Hosts that no origin's text asks for a certificate.
+
+    Nothing can arrive with one, so that a proof begins anew.
+    """
     quiet = [
         one.origin
         for one in origins

@@ -1,4 +1,7 @@
-"""One look at one zone: how old each reading of Cloudflare may be, and what the readings come to."""
+"""One look at one zone.
+
+How old each reading of Cloudflare may be, and what the readings come to.
+"""
 
 from __future__ import annotations
 
@@ -157,7 +160,10 @@ class Look:
 
     @property
     def remembers(self) -> bool:
-        """Whether what was read before may stand for a look that has to wait its turn: that is no reason to know nothing."""
+        """Whether what was read before may stand for a look that has to wait its turn.
+
+        That is no reason to know nothing.
+        """
         zone, listed = self.cloudflare.zone.last, self.cloudflare.listed.last
         oldest = self.now - timedelta(seconds=HOURLY_S)
         if zone is not None and zone.value is None:

@@ -121,7 +121,10 @@ class CloudflareMemory:
 
 @dataclass(frozen=True, slots=True)
 class KeptNote:
-    """Hold-offs and rejections that could not be written on the object: protection goes on with them, and nothing else of the record is believed."""
+    """Hold-offs and rejections that could not be written on the object.
+
+    Protection goes on with them, and nothing else of the record is believed.
+    """
 
     record: Record
     unnoted: Unnoted
@@ -193,12 +196,18 @@ class Memory:
             source.forget()
 
     def learn(self, manifest: dict[str, Any], now_s: float) -> None:
-        """The object as a watch or a write has shown it, unless something newer is known; `now_s` is monotonic."""
+        """The object as a watch or a write has shown it, unless something newer is known.
+
+        `now_s` is monotonic.
+        """
         if self.manifest is None or version(manifest) >= version(self.manifest):
             self.manifest, self.shown_s = manifest, now_s
 
 
 def version(manifest: dict[str, Any]) -> int:
-    """The resourceVersion as a number, as API servers since Kubernetes 1.35 promise it to be comparable; 0 for one that is none."""
+    """The resourceVersion as a number; 0 for one that is none.
+
+    API servers since Kubernetes 1.35 promise it to be comparable.
+    """
     text = str((manifest.get("metadata") or {}).get("resourceVersion", ""))
     return int(text) if text.isascii() and text.isdecimal() else 0

@@ -1,4 +1,7 @@
-"""All objects that are served, looked at once for all who ask: who else names a zone, and whose claim has no object any more."""
+"""All objects that are served, looked at once for all who ask.
+
+Who else names a zone, and whose claim has no object any more.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,10 @@ class Objects:
     async def rivals(
         self, pull: AuthenticatedOriginPull, until_s: float
     ) -> tuple[Rival, ...] | Unknown:
-        """The others that name the zone, by a list that is a few seconds old; `until_s` is monotonic."""
+        """The others that name the zone, by a list that is a few seconds old.
+
+        `until_s` is monotonic.
+        """
         listed = await self._listed.look(
             within_s=RIVALS_S, patience_s=until_s - self._clock.monotonic_s()
         )
@@ -127,7 +133,10 @@ def zone_id_of(status: Status) -> str | None:
 
 
 def _names_the_same_zone(manifest: Manifest, pull: AuthenticatedOriginPull) -> bool:
-    """Whether another object names the zone, as far as its raw manifest tells; its spec may be invalid."""
+    """Whether another object names the zone, as far as its raw manifest tells.
+
+    Its spec may be invalid.
+    """
     zone = (manifest.get("spec") or {}).get("zone") or {}
     return (
         manifest["metadata"]["uid"] != pull.uid

@@ -116,7 +116,9 @@ class OriginKeeper:
         until_s: float,
         asking: bool,
     ) -> ObservedOrigin:
-        """The origin for one object, with what is known of its replicas at `until_s` (monotonic) at the latest. Never raises.
+        """The origin for one object, as it is known at `until_s` (monotonic) at the latest.
+
+        Never raises.
 
         `asking` is False for an object whose zone is not known to be its own: nothing is asked for
         its sake unless its claim is there.
@@ -173,7 +175,10 @@ class OriginKeeper:
         )
 
     def claimants(self, zone: str) -> dict[str, str]:
-        """The owners (`namespace/name`) of the claims of a zone, by uid, as they were read or written last."""
+        """The owners (`namespace/name`) of the claims of a zone, by uid.
+
+        They are as they were read or written last.
+        """
         return {
             uid: claim.owner
             for uid, claim in self._memory.published.claims.items()
@@ -414,7 +419,11 @@ class OriginKeeper:
     async def _write(
         self, manifest: Json, body: Manifest, uid: str, claim: Claim | None = None
     ) -> None:
-        """Write; raises `Blocked` where what comes back is not what was sent, because each time costs every replica a reload."""
+        """Write the ConfigMap.
+
+        Raises `Blocked` where what comes back is not what was sent, because each time costs every
+        replica a reload.
+        """
         if body == manifest:
             return
         carrier = self._sources.of(self._carrier)
@@ -451,7 +460,10 @@ def _says(published: Published) -> tuple[object, ...]:
 
 
 def seen_everywhere(replicas: tuple[ObservedReplica, ...]) -> int | None:
-    """The revision that every replica was seen to run; None if they differ, or cannot all be asked."""
+    """The revision that every replica was seen to run.
+
+    None if they differ, or cannot all be asked.
+    """
     revisions = {
         replica.revision if replica.settled and not replica.error else None for replica in replicas
     }

@@ -1,4 +1,6 @@
-"""How each replica of one origin really behaves, host by host: asked once for all objects that share it.
+"""How each replica of one origin really behaves, host by host.
+
+Asked once for all objects that share it.
 
 What one host answers says nothing of another, nor of the replica: a replica runs the revision that
 any of its hosts tells. A revision counts once it was seen again at least 0.5 s later, because an
@@ -48,7 +50,10 @@ log = logging.getLogger("aop")
 
 
 class NoAnswerError(Exception):
-    """A host gives no answer in time, or nobody listens: nothing more is asked of the replica in this round."""
+    """A host gives no answer in time, or nobody listens.
+
+    Nothing more is asked of the replica in this round.
+    """
 
     def __init__(self, failure: Failure, behaviour: HostBehaviour) -> None:
         super().__init__(str(failure))
@@ -119,7 +124,10 @@ class ReplicaReader:
     async def _revision(
         self, address: ReplicaAddress, question: Question, memory: ReplicaMemory
     ) -> None:
-        """One connection tells it, to any host at which our check path answers; a host at which it does not tells nothing of the others."""
+        """One connection tells it, to any host at which our check path answers.
+
+        A host at which it does not tells nothing of the others.
+        """
         failure: Failure | None = None
         answered = False
         for host in self._first_asked(question, memory)[:MOST_AT_ONCE]:
@@ -187,7 +195,10 @@ class ReplicaReader:
         memory: ReplicaMemory,
         view: View,
     ) -> None:
-        """Whether the replica hangs, or one host of it (TLS that is passed on to a backend which hangs): plaintext is answered or not."""
+        """Whether the replica hangs, or one host of it: plaintext is answered or not.
+
+        One host hangs where its TLS is passed on to a backend which hangs.
+        """
         host = silent.behaviour.host
         if silent.failure.kind is FailureKind.TIMEOUT and isinstance(
             await self._probe.ask_plaintext(address, host, question.paths.check), Answer
@@ -233,7 +244,10 @@ class ReplicaReader:
         view.hosts[host] = Seen(behaviour, memory.revision, self._clock.now())
 
     def _due(self, question: Question, view: View) -> list[str]:
-        """What is asked again although nothing was published: suspects every few seconds, and of all the others one in turn."""
+        """What is asked again although nothing was published.
+
+        Suspects every few seconds, and of all the others one in turn.
+        """
         now = self._clock.now()
         by_age = sorted(question.hosts, key=lambda host: view.hosts[host].at)
         suspects = [
@@ -249,7 +263,10 @@ class ReplicaReader:
 
 
 def nobody_there(asked: tuple[Asked, ...]) -> Failure | None:
-    """A failure to connect, or to answer in time: both paths are answered by the server itself, before any application."""
+    """A failure to connect, or to answer in time.
+
+    Both paths are answered by the server itself, before any application.
+    """
     answers = [
         answer for one in asked for answer in (one.check, one.gate) if isinstance(answer, Failure)
     ]

@@ -1,4 +1,6 @@
-"""How much of one budget each of several gets, so that nobody's hundreds of hosts make anybody else's few wait: pure.
+"""How much of one budget each of several gets. Pure.
+
+Nobody's hundreds of hosts make anybody else's few wait.
 
 Max-min fairness: whoever wants less than an equal share gets what they want, and the others share
 the rest alike.
@@ -13,7 +15,10 @@ K = TypeVar("K", bound=Hashable)
 
 
 def shares(wanted: Mapping[K, float], budget: float) -> dict[K, float]:
-    """What each gets of `budget`, all in the same unit; together never more than that, and nobody more than they want."""
+    """What each gets of `budget`, all in the same unit.
+
+    Together never more than that, and nobody more than they want.
+    """
     left, granted = budget, {}
     for rank, key in enumerate(sorted(wanted, key=lambda key: wanted[key])):
         granted[key] = min(wanted[key], left / (len(wanted) - rank))

@@ -58,7 +58,9 @@ class Source(Generic[T]):
         self._generation = 0
 
     async def look(self, *, within_s: float, patience_s: float) -> Known[T] | Unknown:
-        """What is known, read anew if the last reading is older than `within_s`, whatever it came to.
+        """What is known, read anew if the last reading is older than `within_s`.
+
+        That holds whatever the last reading came to.
 
         A reading that takes longer than `patience_s` goes on by itself.
         """
@@ -83,7 +85,10 @@ class Source(Generic[T]):
         return self._failure or Unknown(f"{self._what}: no answer yet")
 
     def put(self, value: T) -> None:
-        """What a write of ours has returned; a reading that is under way began before it, and is dropped."""
+        """What a write of ours has returned.
+
+        A reading that is under way began before it, and is dropped.
+        """
         self._generation += 1
         self._task = None
         self._keep(value)

@@ -1,4 +1,6 @@
-"""What is remembered of each replica of an origin: which revision it runs, and what it showed of each host, to whom.
+"""What is remembered of each replica of an origin.
+
+Which revision it runs, and what it showed of each host, to whom.
 
 What was seen of a host stands while its entry in the published text stays the same, whatever others
 publish on top; what depends on the leaf that was presented is kept for that leaf alone.
@@ -19,7 +21,8 @@ from aop.terms import Claim, Mode
 
 SETTLED_AFTER_S = 0.5
 KEPT = timedelta(minutes=10)
-"""How long a view is kept that nobody asks for: leaves that were replaced, objects that are gone."""
+"""How long a view is kept that nobody asks for: leaves that were replaced, objects that are
+gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,10 @@ class ReplicaMemory:
 
     @property
     def runs_ours(self) -> bool:
-        """It ran our text when it was last heard of, so that it may go on serving it although it is not Ready any more."""
+        """It ran our text when it was last heard of.
+
+        So it may go on serving it although it is not Ready any more.
+        """
         return self.revision is not None and not self.gone
 
     def view(self, leaves: frozenset[str], now: datetime) -> View:

@@ -273,7 +273,10 @@ class ZoneReader:
 
 
 def awaited(pull: AuthenticatedOriginPull, memory: Memory) -> bool:
-    """Whether a person waits for this look: not for an object that is blocked, nor for one that is Ready, as after a restart."""
+    """Whether a person waits for this look.
+
+    Nobody does for an object that is blocked, nor for one that is Ready, as after a restart.
+    """
     ready, stalled = (
         pull.status.condition(ConditionType.READY),
         pull.status.condition(ConditionType.STALLED),
@@ -286,13 +289,19 @@ def awaited(pull: AuthenticatedOriginPull, memory: Memory) -> bool:
 
 
 def follow(cloudflare: CloudflareMemory, certificate: Certificate) -> None:
-    """Cloudflare has shown this certificate alive, in answer to a request for it or for its upload or deletion."""
+    """Cloudflare has shown this certificate alive.
+
+    It did so in answer to a request for it, or for its upload or deletion.
+    """
     cloudflare.known[certificate.id] = certificate
     cloudflare.gone.pop(certificate.id, None)
 
 
 def is_still(memory: Memory, quiet_period_s: float) -> bool:
-    """Cloudflare was read, unchanged, at least that long after the last change that was seen or made."""
+    """Cloudflare was read, unchanged, long enough after the last change.
+
+    `quiet_period_s` have passed since that was seen or made.
+    """
     cloudflare = memory.cloudflare
     read = cloudflare.listed.last
     return (
@@ -303,7 +312,10 @@ def is_still(memory: Memory, quiet_period_s: float) -> bool:
 
 
 def changed(memory: Memory, now: datetime) -> None:
-    """Something changed at Cloudflare, by us or by others: proofs and the quiet period begin again."""
+    """Something changed at Cloudflare, by us or by others.
+
+    Proofs and the quiet period begin again.
+    """
     memory.cloudflare.changed_at = now
     memory.evidence = {host: begun_again(evidence) for host, evidence in memory.evidence.items()}
 
@@ -311,7 +323,9 @@ def changed(memory: Memory, now: datetime) -> None:
 def _failed(
     cloudflare: CloudflareMemory, error: AopError, now: datetime, resync_s: float
 ) -> Unknown:
-    """What is said until the next attempt, which comes later each time: within seconds where it may pass by itself.
+    """What is said until the next attempt, which comes later each time.
+
+    It comes within seconds where the failure may pass by itself.
 
     A time that the answer names is the least: whoever says "in a second" for an hour is not asked
     every second. Only the budget's is exact.

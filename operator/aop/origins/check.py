@@ -29,7 +29,9 @@ OUR_PATHS = "/.well-known/aop-operator/"
 
 
 def check_path(token: str) -> str:
-    """The path that is exempt from every refusal and tells what a request came with; `?n=` is its nonce.
+    """The path that is exempt from every refusal and tells what a request came with.
+
+    `?n=` is its nonce.
 
     Where no type can be set for the answer, a server takes it from the extension.
     """
@@ -37,12 +39,18 @@ def check_path(token: str) -> str:
 
 
 def gate_path(token: str) -> str:
-    """The path that is refused exactly like the application, and answers 204 where the application would be served."""
+    """The path that is refused exactly like the application.
+
+    It answers 204 where the application would be served.
+    """
     return f"{OUR_PATHS}{token}/gate"
 
 
 def printed(revision: int) -> str:
-    """A revision as it stands in everything that we write: always of one length, so that no write grows because it is a later one."""
+    """A revision as it stands in everything that we write.
+
+    Always of one length, so that no write grows because it is a later one.
+    """
     return f"{revision:08}"
 
 

@@ -17,7 +17,8 @@ class Origin(Model):
     """One place that the zone's requests arrive at: a name and exactly one origin kind."""
 
     name: LabelName
-    """Name of the origin, unique within the object; messages and status speak of it by this name."""
+    """Name of the origin, unique within the object; messages and status speak of it by this
+    name."""
     ingress_nginx: IngressNginx | None = None
     """The origin is an ingress-nginx controller."""
 

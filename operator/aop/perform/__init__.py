@@ -84,7 +84,10 @@ class Performer:
     async def _note(
         self, step: Note, o: Observed, pull: AuthenticatedOriginPull, memory: Memory
     ) -> None:
-        """Whoever may refuse a change of the object, or hold it up, must not hold up what protects: that is then kept in memory."""
+        """Whoever may refuse a change of the object must not hold up what protects.
+
+        Nor may who holds it up: the change is then kept in memory.
+        """
         metadata = {
             "resourceVersion": pull.resource_version,
             "annotations": {RECORD_ANNOTATION: dump(step.record)},

@@ -82,7 +82,10 @@ class KeyWriter:
     async def _own_secret(
         self, secret: ObjectKey, zone: str, memory: Memory, *, following: Pin | None
     ) -> dict[str, Any]:
-        """Our Secret as it is now, with the next leaf that the decision was made on: another process may have been faster."""
+        """Our Secret as it is now, with the next leaf that the decision was made on.
+
+        Another process may have been faster.
+        """
         memory.forget_secrets()
         manifest = await self._cluster.fetch(Kind.SECRET, secret)
         if manifest is None:
@@ -96,7 +99,11 @@ class KeyWriter:
     async def _authority(
         self, pull: AuthenticatedOriginPull, key: ObjectKey, recipe: Recipe
     ) -> Authority:
-        """The authority that signs: the one that is there if it still can, else a new generation, stored before it signs anything."""
+        """The authority that signs.
+
+        The one that is there if it still can, else a new generation, stored before it signs
+        anything.
+        """
         manifest = await self._cluster.fetch(Kind.SECRET, key)
         present = read_authority(key, manifest.get("data") or {}, recipe.zone) if manifest else None
         if present and present.suits(recipe, self._clock.wall()):

@@ -48,7 +48,9 @@ class ZoneWriter:
         pull: AuthenticatedOriginPull,
         memory: Memory,
     ) -> None:
-        """Proofs and the quiet period begin again, also when the answer is lost: only a refusal tells that nothing has changed.
+        """Proofs and the quiet period begin again, also when the answer is lost.
+
+        Only a refusal tells that nothing has changed.
 
         What was refused a short time ago is not even asked for: the client raises the same again.
         """
@@ -105,7 +107,9 @@ class ZoneWriter:
             raise unlisted(exists, pull, step.pin)
 
     async def _found_again(self, step: Upload, token: Access, memory: Memory) -> bool:
-        """Whether the certificate that is there already is known by its id: it may have come back under its old one, which the list is slow to show.
+        """Whether the certificate that is there already is known by its id.
+
+        It may have come back under its old one, which the list is slow to show.
 
         Else the list will show it: an upload whose answer was lost, or a deletion under way
         (facts: cloudflare#ids-that-come-back, cloudflare#tombstones).
@@ -176,7 +180,10 @@ def changed_thing(step: Upload | Delete | SetEnabled) -> str:
 
 
 def unlisted(error: AlreadyExists, pull: AuthenticatedOriginPull, leaf: Pin) -> CloudflareError:
-    """What to say of a certificate that is there and is not shown: nothing but patience for a minute, then how to do without it."""
+    """What to say of a certificate that is there and is not shown.
+
+    For a minute nothing but patience helps, then the message says how to do without it.
+    """
     if error.lasting_s < UNLISTED_S:
         return error
     remedy = (

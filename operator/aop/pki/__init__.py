@@ -1,4 +1,6 @@
-"""Keys and certificates, over `cryptography`: issued, kept in Secrets, read back, checked, recognised. Pure; the caller passes the time.
+"""Keys and certificates, over `cryptography`.
+
+Issued, kept in Secrets, read back, checked, recognised. Pure; the caller passes the time.
 
 Key bytes appear in `KeyedLeaf` and `Authority` alone, as pydantic's `SecretBytes`; `Leaf` and
 `KeyPair` are facts that may be logged. Whatever makes a key (`create_authority`, `issue_leaf`)

@@ -1,4 +1,6 @@
-"""Facts of certificates, which are public: what a leaf is known by, whose it is, what it may be used for.
+"""Facts of certificates, which are public.
+
+What a leaf is known by, whose it is, what it may be used for.
 
 No key passes through here. `cryptography` reads much of a certificate only when it is asked for, so
 all of it is asked for at once, behind the guard: a `ReadCertificate` holds facts.
@@ -115,7 +117,11 @@ class ReadCertificate:
 
 
 def common_name(name: str) -> str:
-    """`name` as a common name: itself if it fits, else its beginning and a digest of all of it, so that no two names become one."""
+    """`name` as a common name.
+
+    It is itself if it fits, else its beginning and a digest of all of it, so that no two names
+    become one.
+    """
     if len(name) <= LONGEST_NAME:
         return name
     # No hostname has a tilde, so that nobody's zone can be called like this.
@@ -192,7 +198,10 @@ def public_bytes(public: PublicKeyTypes) -> bytes:
 
 
 def _told_otherwise(key: bytes, parsed: x509.Certificate) -> str:
-    """A key that OpenSSL alone understands as the certificate describes it: an RSA key for PSS only, a curve by its numbers."""
+    """A key that OpenSSL alone understands as the certificate describes it.
+
+    That is an RSA key for PSS only, or a curve by its numbers.
+    """
     if key in parsed.tbs_certificate_bytes:
         return ""
     return "is described by its certificate in a form that no edge presents (for RSA-PSS only, or a curve by its numbers)"
@@ -232,7 +241,7 @@ def pin_of(pem: str | bytes) -> Pin:
 
 
 def recognise(pem: str | bytes, uid: str) -> bool:
-    """Whether the first certificate in `pem` was issued by an authority of the AuthenticatedOriginPull `uid`.
+    """Whether the first certificate in `pem` is by an authority of the object `uid`.
 
     Its issuer's name says so, at Cloudflare too, after all local state is lost. A name proves
     nothing to a verifier; it only tells what is ours to delete, in a zone where nobody but the
@@ -247,7 +256,9 @@ def fault_in_chain(
     between: tuple[ReadCertificate, ...],
     trusted: tuple[ReadCertificate, ...],
 ) -> Unreadable | None:
-    """Why signatures do not lead from `leaf` over some of `between` to one of `trusted`; None if they do.
+    """Why signatures do not lead from `leaf` over some of `between` to one of `trusted`.
+
+    None if they do.
 
     One of `trusted` needs no signature. The authorities' own times are not looked at: an origin
     that pins the leaf does not ask for them. What is said of the fault goes on after the name of

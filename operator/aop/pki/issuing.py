@@ -1,4 +1,7 @@
-"""Issuing: an authority per object and generation, leaves signed by it, and the strangers that probes knock with.
+"""Issuing of authorities, leaves and strangers.
+
+There is an authority per object and generation, it signs the leaves, and probes knock with the
+strangers.
 
 The authority's name carries the zone, the object's uid and its generation, so that our certificates
 are recognised at Cloudflare after all local state is lost. A generation is named by the digest of
@@ -67,7 +70,10 @@ class Authority:
 
 @dataclass(frozen=True, slots=True)
 class KeyedLeaf:
-    """A leaf and its private key: what an upload or a probe needs at the moment of use, and nothing keeps."""
+    """A leaf and its private key.
+
+    An upload or a probe needs them at the moment of use, and nothing keeps them.
+    """
 
     leaf: Leaf
     key: SecretBytes
@@ -109,7 +115,9 @@ def issue_leaf(recipe: Recipe, authority: Authority, now: datetime) -> KeyedLeaf
 
 
 def throwaway(now: datetime, lifetime: timedelta = timedelta(days=3650)) -> KeyedLeaf:
-    """A leaf that nobody trusts, of an authority whose key is thrown away: the stranger that every replica must refuse.
+    """A leaf that nobody trusts, of an authority whose key is thrown away.
+
+    It is the stranger that every replica must refuse.
 
     Flawless but for its issuer, so that a refusal can mean only one thing. It is made once per
     process and is as long valid before `now` as after it: an origin's clock may be behind ours, and

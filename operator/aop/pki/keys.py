@@ -70,7 +70,10 @@ def generate(algorithm: Algorithm, size: int) -> SigningKey:
 
 
 def to_pem(key: KnownKey) -> SecretBytes:
-    """`key` as unencrypted PKCS #8 PEM, the form that Cloudflare, OpenSSL and cert-manager all read."""
+    """`key` as unencrypted PKCS #8 PEM.
+
+    Cloudflare, OpenSSL and cert-manager all read that form.
+    """
     return SecretBytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
@@ -147,7 +150,9 @@ def signing_key(pem: SecretBytes) -> SigningKey:
 
 
 def unpresentable(public: PublicKeyTypes) -> str:
-    """Why no edge presents a certificate with this key, or no origin takes it, in words; empty for one that is presented and taken.
+    """Why no edge presents a certificate with this key, or no origin takes it.
+
+    In words; empty for one that is presented and taken.
 
     With a curve that TLS names no signature for, TLS 1.2 fails and TLS 1.3 goes on without any
     certificate, which would show only in the proof that never comes. Of the Edwards curves
@@ -185,7 +190,10 @@ def kind_of(key: SigningKey) -> tuple[Algorithm, int]:
 
 
 def hash_for(key: SigningKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512:
-    """The hash that certificates signed by `key` use: as strong as the key's curve, SHA-256 for RSA as in Cloudflare's guide."""
+    """The hash that certificates signed by `key` use.
+
+    As strong as the key's curve, SHA-256 for RSA as in Cloudflare's guide.
+    """
     size = key.curve.key_size if isinstance(key, ec.EllipticCurvePrivateKey) else 0
     if size > 384:
         return hashes.SHA512()

@@ -1,4 +1,6 @@
-"""The one door to what others wrote: base64, PEM, and the guard behind which every third-party parser is called.
+"""The one door to what others wrote.
+
+Base64, PEM, and the guard behind which every third-party parser is called.
 
 Secrets are written by people and tools, certificates at Cloudflare by strangers. Whatever is in
 them, reading ends in a value or in `Unreadable`, which says what is wrong and what helps and
@@ -40,7 +42,10 @@ class Unreadable(ValueError):
 
 @contextmanager
 def guarded(what: str, remedy: str = "") -> Iterator[None]:
-    """Whatever a parser raises within the block becomes `Unreadable`: ValueError or a class of its own, by version, or a panic of Rust code."""
+    """Whatever a parser raises within the block becomes `Unreadable`.
+
+    It may be ValueError, a class of its own, by version, or a panic of Rust code.
+    """
     try:
         yield
     except (Unreadable, KeyboardInterrupt, SystemExit, GeneratorExit):
@@ -61,7 +66,9 @@ def encoded(value: bytes) -> str:
 
 
 def blocks(text: bytes, *, convert: str) -> Iterator[tuple[str, bytes]]:
-    """The PEM blocks in `text` with their labels, in their order; text between them is allowed, as everywhere.
+    """The PEM blocks in `text` with their labels, in their order.
+
+    Text between them is allowed, as everywhere.
 
     `convert` is the command that makes PEM of DER. Raises `Unreadable` where a block is broken, or
     where the text cannot be PEM at all.
@@ -104,7 +111,10 @@ def blocks(text: bytes, *, convert: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _is_der(text: bytes) -> bool:
-    """Whether `text` is one ASN.1 SEQUENCE from its first byte to its last, as keys and certificates are."""
+    """Whether `text` is one ASN.1 SEQUENCE from its first byte to its last.
+
+    Keys and certificates are.
+    """
     if len(text) < 2 or text[0] != 0x30:
         return False
     longer = text[1] & 0x7F if text[1] & 0x80 else 0

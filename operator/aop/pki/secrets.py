@@ -85,7 +85,10 @@ def authority_data(authority: Authority) -> dict[str, str]:
 
 
 def with_next(data: Mapping[str, str], issued: KeyedLeaf, authority: Authority) -> dict[str, str]:
-    """`data` of `<secretName>`, as `read_key_pair` took it, with a leaf that comes next; `ca.crt` then holds the authorities of both."""
+    """`data` of `<secretName>`, as `read_key_pair` took it, with a leaf that comes next.
+
+    `ca.crt` then holds the authorities of both.
+    """
     known = certificates.read(decoded(data[AUTHORITY]))
     return {
         **data,
@@ -95,7 +98,9 @@ def with_next(data: Mapping[str, str], issued: KeyedLeaf, authority: Authority) 
 
 
 def promoted(data: Mapping[str, str]) -> dict[str, str]:
-    """`data` of `<secretName>`, as `read_key_pair` took it, once the next leaf is the one in use; `ca.crt` then holds its authority alone.
+    """`data` of `<secretName>`, as `read_key_pair` took it, once the next leaf is the one in use.
+
+    `ca.crt` then holds its authority alone.
 
     Raises ValueError when there is no next leaf.
     """
@@ -117,7 +122,10 @@ def promoted(data: Mapping[str, str]) -> dict[str, str]:
 
 
 def check_mutable(secret: ObjectKey, manifest: Mapping[str, Any]) -> None:
-    """Raises `Blocked` (KeyPairInvalid) when somebody has made a Secret of ours immutable, so that nothing more can be written into it."""
+    """Raises `Blocked` (KeyPairInvalid) when a Secret of ours is immutable.
+
+    Somebody has made it so, and nothing more can be written into it.
+    """
     if manifest.get("immutable"):
         what = f"Secret {secret} is immutable, so that the next key pair cannot be written into it, and Kubernetes never makes it mutable again"
         raise Blocked(
@@ -142,7 +150,9 @@ def _bundle(authorities: Iterable[ReadCertificate]) -> str:
 
 
 def read_key_pair(secret: ObjectKey, data: Mapping[str, str], zone: str) -> KeyPair:
-    """What our own Secret `secret` holds for `zone`; each key is checked against its certificate, each certificate against `ca.crt`.
+    """What our own Secret `secret` holds for `zone`.
+
+    Each key is checked against its certificate, each certificate against `ca.crt`.
 
     Raises `Blocked` (KeyPairInvalid) that names the field: somebody has written into a Secret that
     we fill, or it is not ours to fill. A server's key pair, or that of another zone, must neither
@@ -173,7 +183,9 @@ def read_key_pair(secret: ObjectKey, data: Mapping[str, str], zone: str) -> KeyP
 
 
 def read_referenced(secret: ObjectKey, data: Mapping[str, str] | None, now: datetime) -> KeyPair:
-    """What the referenced Secret `secret` holds, which somebody else fills; `data` is None when it does not exist. `now` is wall time.
+    """What the referenced Secret `secret` holds, which somebody else fills.
+
+    `data` is None when it does not exist. `now` is wall time.
 
     Raises `Blocked` (KeyPairInvalid) that names the Secret, the field and the remedy, unless:
     `tls.crt`, `tls.key` and `ca.crt` are there, the key is the certificate's and of a kind that the

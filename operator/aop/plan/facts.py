@@ -44,7 +44,10 @@ def wanted_leaf(o: Observed) -> Pin | None:
 
 
 def ours_listed(o: Observed) -> tuple[ObservedCertificate, ...]:
-    """What Cloudflare lists and we brought there: issued by us, or named by the record; what was there before us stays out."""
+    """What Cloudflare lists and we brought there: issued by us, or named by the record.
+
+    What was there before us stays out.
+    """
     issued = o.spec.certificate.generate is not None
     listed = o.zone.certificates if isinstance(o.zone, ObservedZone) else ()
     return tuple(
@@ -73,7 +76,10 @@ def our_pins(o: Observed) -> tuple[Pin, ...]:
 
 
 def newest_active(zone: ObservedZone) -> ObservedCertificate | None:
-    """What the zone presents when it is enabled: the last deployed (facts: cloudflare#newest-deployed)."""
+    """What the zone presents when it is enabled.
+
+    The last deployed (facts: cloudflare#newest-deployed).
+    """
     return next(
         (c for c in reversed(zone.certificates) if c.state is CertificateState.ACTIVE), None
     )
@@ -90,7 +96,10 @@ def expires_within(pin: Pin, now: datetime, seconds: float) -> bool:
 
 
 def may_be_presented(o: Observed) -> tuple[Pin, ...]:
-    """Ours that the edge may present now: all that were ever uploaded, unless every host was just seen with the wanted one."""
+    """Ours that the edge may present now.
+
+    All that were ever uploaded, unless every host was just seen with the wanted one.
+    """
     wanted, hosts = wanted_leaf(o), in_scope(o)
     if wanted and hosts and all(proven(o, host) for host in hosts):
         return (wanted,)
@@ -106,7 +115,10 @@ def in_scope(o: Observed) -> tuple[str, ...]:
 
 
 def proven(o: Observed, host: str) -> bool:
-    """A whole, fresh window of requests through the edge that came with the wanted leaf and nothing else; silences do not count."""
+    """A whole, fresh window of requests through the edge that came with the wanted leaf.
+
+    None of them came with anything else; silences do not count.
+    """
     wanted, evidence = wanted_leaf(o), o.evidence_of(host)
     return wanted is not None and arrives_with(o, evidence, wanted) and whole_window(o, evidence)
 
@@ -124,12 +136,17 @@ def is_fresh(o: Observed, evidence: Evidence) -> bool:
 
 
 def whole_window(o: Observed, evidence: Evidence) -> bool:
-    """Equal arrivals, enough of them, spread over the window without a gap that hides what came in between."""
+    """Equal arrivals, enough of them, spread over the window.
+
+    No gap between them hides what came in between.
+    """
     return evidence.count >= o.limits.proof_answers and evidence.covered >= o.window
 
 
 def loses(o: Observed, origin: ObservedOrigin, host: str, losing: Iterable[str]) -> bool:
-    """What `host` comes with is refused: its last answers in a row, or a share of the recent ones, came with something of `losing`.
+    """What `host` comes with is refused.
+
+    Its last answers in a row, or a share of the recent ones, came with something of `losing`.
 
     A share is one of what arrived since every replica does what is published, or since it was
     published while one does not: nobody was refused for what came before.
@@ -152,7 +169,10 @@ def loses_in_a_row(o: Observed, recent: Sequence[Arrival], losing: frozenset[str
 
 
 def _loses_a_share(o: Observed, recent: Sequence[Arrival], losing: frozenset[str]) -> bool:
-    """One replica of several refuses, or one location of the edge presents something else: a part of the visitors is refused."""
+    """One replica of several refuses, or one location of the edge presents something else.
+
+    A part of the visitors is refused.
+    """
     bad = [arrival.at for arrival in recent if arrival.presented in losing]
     if len(bad) < o.limits.loss_share_answers or len(bad) < o.limits.loss_share * len(recent):
         return False
@@ -193,7 +213,10 @@ def running_hold_offs(o: Observed) -> tuple[HoldOff, ...]:
 
 
 def oddity(origin: ObservedOrigin, host: str) -> str | None:
-    """Why nothing can be proven of `host` at this origin, whatever arrives through the edge; None where every replica shows our text there."""
+    """Why nothing can be proven of `host` at this origin, whatever arrives through the edge.
+
+    None where every replica shows our text there.
+    """
     for replica in replicas(origin):
         seen = replica.seen(host)
         if seen is not None and seen.own:
@@ -350,7 +373,9 @@ def claim_of(
 
 
 def _excepted(origin: ObservedOrigin, enforced: Collection[str]) -> tuple[str, ...]:
-    """The hosts that stay at Request although the server of an enforced wildcard takes their requests: each waits for its own proof.
+    """The hosts that stay at Request although an enforced wildcard's server takes them.
+
+    Each waits for its own proof.
 
     While the Ingresses cannot be listed nobody knows which wildcards are served, so that what was
     excepted, or was required, stays out.
@@ -374,7 +399,10 @@ def required_hosts(o: Observed) -> tuple[str, ...]:
 
 
 def to_be_proven(o: Observed) -> tuple[str, ...]:
-    """The required hosts whose proof a step waits for that concerns them all: not those at which somebody else answers, unless all are such."""
+    """The required hosts whose proof a step waits for that concerns them all.
+
+    Those at which somebody else answers do not count, unless all are such.
+    """
     hidden = {
         host for origin in o.origins for host in origin.hosts if oddity(origin, host) is not None
     }
@@ -388,7 +416,10 @@ def patterns_for(o: Observed, origin: ObservedOrigin) -> tuple[str, ...]:
 
 
 def with_wildcards(origin: ObservedOrigin, hosts: Iterable[str]) -> set[str]:
-    """The hosts, and each wildcard of which one of them is a sample: what its server takes is required as that sample is."""
+    """The hosts, and each wildcard of which one of them is a sample.
+
+    What its server takes is required as that sample is.
+    """
     concrete = {host for host in hosts if not host.startswith("*.")}
     return concrete | {
         wildcard.host for wildcard in origin.wildcards if not concrete.isdisjoint(wildcard.samples)
@@ -450,7 +481,10 @@ def publish(o: Observed, origin: ObservedOrigin, claim: Claim, why: str) -> Step
 
 
 def relax(o: Observed, origin: ObservedOrigin, to: Mode, why: str) -> Step | None:
-    """Publish something milder at once; what was rejected before is skipped for the next milder one, and the mildest is always tried."""
+    """Publish something milder at once.
+
+    What was rejected before is skipped for the next milder one, and the mildest is always tried.
+    """
     current = configured(origin).may_do
     for mode in (m for m in (Mode.REQUEST, Mode.OFF) if m <= to):
         claim = claim_of(o, origin, mode)
@@ -464,7 +498,9 @@ def relax(o: Observed, origin: ObservedOrigin, to: Mode, why: str) -> Step | Non
 
 
 def flush(o: Observed, leaf: Pin) -> Step | None:
-    """The same text under a new revision where only old sessions keep `leaf` from being seen: else they would hold it back for ever.
+    """The same text under a new revision where only old sessions keep `leaf` from being seen.
+
+    Else they would hold it back for ever.
 
     A flush costs every replica a reload, and whoever forges answers on a host of theirs could ask
     for one after the other: at most three an hour. Each is noted first.
@@ -509,7 +545,10 @@ def flushes_used_up(o: Observed) -> bool:
 
 
 def old_sessions_hold_back(o: Observed, origin: ObservedOrigin, host: str, leaf: str) -> bool:
-    """New handshakes come with the leaf, or there was none for a whole window; what arrives without it is old."""
+    """New handshakes come with the leaf, or there was none for a whole window.
+
+    What arrives without it is old.
+    """
     evidence = o.evidence_of(host)
     if evidence.direct or evidence.presented in {None, leaf} or evidence.last is None:
         return False
@@ -524,7 +563,9 @@ def old_sessions_hold_back(o: Observed, origin: ObservedOrigin, host: str, leaf:
 
 
 def nobody_is_refused_by_others(o: Observed, origin: ObservedOrigin) -> Block | None:
-    """Presenting our certificate makes no request fail that succeeds today; asked before the zone is enabled.
+    """Presenting our certificate makes no request fail that succeeds today.
+
+    Asked before the zone is enabled.
 
     What the zone presents concerns no host whose requests do not meet the edge.
     """

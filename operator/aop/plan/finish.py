@@ -25,7 +25,10 @@ from aop.terms import Mode, Pin
 
 
 def retired_certificates_are_gone(o: Observed) -> Step | None:
-    """The next leaf becomes the one in use; then its predecessor leaves Cloudflare, the record, and at last the origins' trust."""
+    """The next leaf becomes the one in use.
+
+    Then its predecessor leaves Cloudflare, the record, and at last the origins' trust.
+    """
     wanted = wanted_leaf(o)
     if (
         wanted is None
@@ -92,7 +95,10 @@ def _trust_is_shrunk(o: Observed, wanted: Pin) -> Step | None:
 
 
 def dropped_origins_are_as_found(o: Observed) -> Step | None:
-    """An origin that has left the spec refuses nobody (PROTECT saw to that), is seen to do so, and loses our claim."""
+    """An origin that has left the spec loses our claim.
+
+    It refuses nobody (PROTECT saw to that), and is seen to do so before.
+    """
     for origin in o.origins:
         if origin.wanted:
             continue

@@ -114,7 +114,9 @@ def put_back_by_others(o: Observed, origin: ObservedOrigin, overwritten: Overwri
 
 
 def _as_every_replica_does(o: Observed, origin: ObservedOrigin) -> Claim:
-    """What is put in place of a damaged text: what every replica is seen to do all the same, unless requests are seen to come otherwise.
+    """What is put in place of a damaged text.
+
+    It is what every replica is seen to do all the same, unless requests are seen to come otherwise.
 
     Nothing becomes stricter by it, so that it takes no proof: where one is still to be made (after
     a restart, after a change at Cloudflare), what requires keeps requiring.
@@ -148,7 +150,10 @@ def _is_required_everywhere(origin: ObservedOrigin, host: str, mode: Mode, leaf:
 
 
 def _is_met_through_the_edge(o: Observed, origin: ObservedOrigin, host: str, leaf: Pin) -> bool:
-    """Our text is whole and others' has come to stand before it, which hides it from us and not from the edge's requests."""
+    """Our text is whole and others' has come to stand before it.
+
+    That hides it from us and not from the edge's requests.
+    """
     claim = configured(origin).claim
     hidden = [
         seen
@@ -191,7 +196,10 @@ def key_pair_exists(o: Observed) -> Step | None:
 
 
 def origins_accept_what_comes_next(o: Observed) -> Step | None:
-    """Whatever Cloudflare may present, now or next, is pinned where anybody is asked, and served by every replica that refuses somebody."""
+    """Whatever Cloudflare may present, now or next, is pinned where anybody is asked.
+
+    And it is served by every replica that refuses somebody.
+    """
     needed = set(our_pins(o))
     for origin in o.origins:
         claim = configured(origin).claim
@@ -210,7 +218,10 @@ def origins_accept_what_comes_next(o: Observed) -> Step | None:
 
 
 def _until_accepted(o: Observed, origin: ObservedOrigin) -> Step | None:
-    """None once every replica runs the published text and was seen to serve the wanted leaf to every required host."""
+    """None once every replica runs the published text and serves the wanted leaf.
+
+    Each was seen to serve it to every required host.
+    """
     if wait := until_applied(origin):
         return wait
     wanted, claim = wanted_leaf(o), configured(origin).claim
@@ -266,7 +277,10 @@ def cloudflare_holds_certificate(o: Observed) -> Step | None:
 def _newest_of_ours(
     o: Observed, zone: ObservedZone, certificate: ObservedCertificate
 ) -> Step | None:
-    """Only a new upload makes an older one the newest: a Secret that was put back, or another's upload that we may outrank."""
+    """Only a new upload makes an older one the newest.
+
+    One is older where a Secret was put back, or where another's upload came that we may outrank.
+    """
     newest = newest_active(zone)
     if (
         newest is None
@@ -295,7 +309,10 @@ def _newest_of_ours(
 
 
 def _presented_everywhere(o: Observed, leaf: Pin) -> bool:
-    """Every required host whose answers are ours was seen to come with this leaf, and nothing else, for a whole window."""
+    """Every required host whose answers are ours was seen to come with this leaf.
+
+    It came with nothing else for a whole window.
+    """
     seen = [o.evidence_of(host) for host in to_be_proven(o)]
     return all(
         evidence.presented == leaf.sha256 and evidence.covered >= o.window for evidence in seen

@@ -101,7 +101,9 @@ def _last_accepted(
 
 
 def no_origin_refuses_the_edge(o: Observed) -> Step | None:
-    """Loss is evidence against us, never the mere absence of proof: trust what is ours where that mends it, else refuse nobody.
+    """Loss is evidence against us, never the mere absence of proof.
+
+    What is ours is trusted where that mends it, else nobody is refused.
 
     A host that loses is relaxed by itself. All of them are only where the zone's certificate itself
     is not presented.
@@ -118,7 +120,9 @@ def no_origin_refuses_the_edge(o: Observed) -> Step | None:
 
 
 def _refused_by_the_server(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
-    """The server's own refusal reaches visitors of a host: no claim causes it, asking does (an expired leaf; SNI and Host that differ).
+    """The server's own refusal reaches visitors of a host.
+
+    No claim causes it, asking does (an expired leaf; SNI and Host that differ).
 
     While a host arrives well, it is not the zone's certificate that is refused, and asking cannot
     be ended for one host alone: what is refused there is named, and the others stay as they are. A
@@ -148,7 +152,10 @@ def _refused_by_the_server(o: Observed, origin: ObservedOrigin, claim: Claim) ->
 
 
 def _speaks_for_us(o: Observed, origin: ObservedOrigin, host: str) -> bool:
-    """What the host answers through the edge is an answer of our replicas that follows from our text."""
+    """What the host answers through the edge is an answer of our replicas.
+
+    It follows from our text.
+    """
     return not o.evidence_of(host).direct and oddity(origin, host) is None
 
 
@@ -171,7 +178,9 @@ def lost(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
 def _certificate_is_not_presented(
     o: Observed, origin: ObservedOrigin, claim: Claim, losing: list[str]
 ) -> bool:
-    """It is the zone that loses, not one host of it: Cloudflare says so, or several hosts do, or begin to, and none has arrived well since.
+    """It is the zone that loses, not one host of it.
+
+    Cloudflare says so, or several hosts do, or begin to, and none has arrived well since.
 
     Of hundreds of hosts many were not asked since: what came before says nothing of what comes now.
     """
@@ -186,7 +195,10 @@ def _certificate_is_not_presented(
 
 
 def _began_to_lose_at(o: Observed, origin: ObservedOrigin, claim: Claim, host: str) -> datetime:
-    """The first of the losing answers in a row; where they are a share of all, the first of the recent ones."""
+    """The first of the losing answers in a row.
+
+    Where they are a share of all, the first of the recent ones.
+    """
     recent, refused = o.evidence_of(host).recent, refused_arrivals(origin, claim, host)
     run = list(takewhile(lambda arrival: arrival.presented in refused, reversed(recent)))
     return run[-1].at if loses_in_a_row(o, recent, refused) else recent[0].at
@@ -202,7 +214,10 @@ def _begins_to_lose(o: Observed, origin: ObservedOrigin, claim: Claim, host: str
 
 
 def _arrives_well(o: Observed, claim: Claim, host: str, *, since: datetime | None = None) -> bool:
-    """The host's requests were just seen to come with a leaf that the claim trusts, the last one not before `since`."""
+    """The host's requests were just seen to come with a leaf that the claim trusts.
+
+    The last one came not before `since`.
+    """
     evidence = o.evidence_of(host)
     late = since is None or (evidence.last is not None and evidence.last >= since)
     return late and any(arrives_with(o, evidence, pin) for pin in claim.pins)
@@ -290,7 +305,10 @@ def _held_off_again(o: Observed, host: str, times: int) -> HoldOff:
 
 
 def no_requirement_outlives_its_leaf(o: Observed) -> Step | None:
-    """24 h before the presented leaf ends and no successor is proven: refuse nobody, then present nothing; expired: do not even ask."""
+    """24 h before the presented leaf ends and no successor is proven, nobody is refused.
+
+    Then nothing is presented; once it has expired, nobody is even asked.
+    """
     presented = may_be_presented(o)
     if any(expires_within(pin, o.wall, 60.0) for pin in presented):
         for origin in o.origins:

@@ -70,7 +70,10 @@ def origins_ask(o: Observed) -> Step | None:
 
 
 def _until_never_presented(o: Observed, leaf: Pin) -> Step:
-    """What has expired leaves Cloudflare, and then the record, before anybody asks: nobody is asked now, so nobody can miss it."""
+    """What has expired leaves Cloudflare, and then the record, before anybody asks.
+
+    Nobody is asked now, so nobody can miss it.
+    """
     zone, wanted = o.zone, wanted_leaf(o)
     if (
         isinstance(zone, ObservedZone)
@@ -110,7 +113,10 @@ def hosts_are_proven(o: Observed) -> Step | None:
 
 
 def _requirable(o: Observed, origin: ObservedOrigin, wanted: Pin) -> set[str]:
-    """The hosts that are proven through the edge, on replicas that were all seen to accept what arrives."""
+    """The hosts that are proven through the edge.
+
+    All replicas were seen to accept what arrives.
+    """
     return {
         host
         for host in origin.hosts
@@ -156,7 +162,10 @@ def waiting_for_proof(o: Observed, hosts: tuple[str, ...], wanted: str) -> Step:
 
 
 def _sessions_go_on(o: Observed, wanted: str) -> str:
-    """What else is to be known where hosts are held back by sessions of before, which have been ended as often as an hour allows."""
+    """What else is to be known where hosts are held back by sessions of before.
+
+    Those have been ended as often as an hour allows.
+    """
     held_back = {
         host
         for it in o.origins
@@ -174,7 +183,10 @@ def _sessions_go_on(o: Observed, wanted: str) -> str:
 
 
 def _hidden(o: Observed, host: str) -> str | None:
-    """Why our text cannot be seen at the host on some origin, so that no window of requests will prove it."""
+    """Why our text cannot be seen at the host on some origin.
+
+    No window of requests will prove it then.
+    """
     return next(
         (
             odd
@@ -273,7 +285,10 @@ def _held_off_hosts(o: Observed, held_off: Mapping[str, datetime]) -> Wait:
 def _nearly_proven(
     o: Observed, origin: ObservedOrigin, enforced: set[str], wanted: str
 ) -> list[str]:
-    """Hosts whose proof is complete within a few seconds: a write costs every replica a reload, so they share it."""
+    """Hosts whose proof is complete within a few seconds.
+
+    A write costs every replica a reload, so they share it.
+    """
     soon = timedelta(seconds=5.0)
     return [
         host

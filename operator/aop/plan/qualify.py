@@ -32,7 +32,10 @@ def finalizer_is_set(o: Observed) -> Step | None:
 
 
 def what_protects_is_noted(o: Observed) -> Step | None:
-    """Nothing gets stricter, and nothing new begins, while a restart could forget why a host was relaxed."""
+    """Nothing gets stricter, and nothing new begins, on a record that cannot be written.
+
+    A restart could forget why a host was relaxed.
+    """
     if o.unnoted is None:
         return None
     if o.now >= o.unnoted.again:
@@ -49,7 +52,9 @@ def what_protects_is_noted(o: Observed) -> Step | None:
 
 
 def what_was_found_is_recorded(o: Observed) -> Step | None:
-    """The zone as it was, noted before the first effect; refreshed while nothing was done, so that it is never stale.
+    """The zone as it was, noted before the first effect.
+
+    Refreshed while nothing was done, so that it is never stale.
 
     Only what we issued is known for ours: a referenced leaf may have been uploaded by whoever made
     it, and is then not ours to delete.
@@ -73,7 +78,10 @@ def what_was_found_is_recorded(o: Observed) -> Step | None:
 
 
 def _our_own_work_is_no_baseline(o: Observed, zone: ObservedZone) -> Note | None:
-    """What a record that was lost has named, as far as our own traces tell it: what is there by our doing is not how the zone was found."""
+    """What a record that was lost has named, as far as our own traces tell it.
+
+    What is there by our doing is not how the zone was found.
+    """
     claimed = {origin.target: claim for origin in o.origins if (claim := configured(origin).may_do)}
     pins = {
         *o.record.uploaded,
@@ -116,7 +124,10 @@ def spec_is_acceptable(o: Observed) -> Step | None:
 
 
 def zone_is_ours(o: Observed) -> Step | None:
-    """One object per zone, and only one whose token has shown the zone; the others say whose it is."""
+    """One object per zone, and only one whose token has shown the zone.
+
+    The others say whose it is.
+    """
     if isinstance(o.rivals, Unknown):
         return unknown(
             "the other AuthenticatedOriginPulls cannot be listed", o.rivals, Reason.TRANSIENT_ERROR
@@ -145,7 +156,10 @@ def claimant(o: Observed) -> Rival | None:
 
 
 def zone_is_eligible(o: Observed) -> Step | None:
-    """The token works, the zone is active, its SSL mode lets the edge present, and nobody's certificate is displaced without consent."""
+    """The token works, the zone is active, and its SSL mode lets the edge present.
+
+    And nobody's certificate is displaced without consent.
+    """
     name = o.spec.zone.name
     if isinstance(o.zone, Unknown):
         return unknown(f"zone {name} cannot be read", o.zone, Reason.WAITING_FOR_CLOUDFLARE)

@@ -122,7 +122,9 @@ def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
 
 
 def _nothing_of_ours_runs(origin: ObservedOrigin) -> bool:
-    """Somebody has taken our text out, or damaged one that refuses nobody, and every replica was seen to run what is there instead.
+    """Somebody has taken our text out, or damaged one that refuses nobody.
+
+    Every replica was seen to run what is there instead.
 
     Putting it right first would never end where a tool puts the other text back within seconds, or
     a policy changes each write.
@@ -148,7 +150,10 @@ def _harmless(origin: ObservedOrigin, published: Configured) -> bool:
 
 
 def _strangers_pass(origin: ObservedOrigin) -> bool:
-    """Every replica was asked about every host and refuses nobody: where pages of somebody's hide which text it runs, that is all to see."""
+    """Every replica was asked about every host and refuses nobody.
+
+    Where pages of somebody's hide which text it runs, that is all there is to see.
+    """
     asked = [(replica, replica.seen(host)) for replica in replicas(origin) for host in origin.hosts]
     return bool(asked) and all(
         r.settled and not r.error and b is not None and b.odd and b.mode < Mode.OPTIONAL
@@ -157,7 +162,10 @@ def _strangers_pass(origin: ObservedOrigin) -> bool:
 
 
 def given_up(o: Observed) -> bool:
-    """Cloudflare has had its time since nobody is refused any more; what has not come to an end by then is left to a person."""
+    """Cloudflare has had its time since nobody is refused any more.
+
+    What has not come to an end by then is left to a person.
+    """
     return o.removing_since is not None and o.now - o.removing_since >= timedelta(
         seconds=o.limits.teardown_patience_s
     )
@@ -214,7 +222,10 @@ def _cloudflare_is_left_alone(o: Observed) -> bool:
 
 
 def zone_is_as_found(o: Observed) -> Step | None:
-    """The recorded enabled flag, or disabled if that was lost; somebody else's certificate that came since keeps it on."""
+    """The recorded enabled flag, or disabled if that was lost.
+
+    Somebody else's certificate that came since keeps it on.
+    """
     if _cloudflare_is_left_alone(o):
         return None
     if not isinstance(o.zone, ObservedZone):
@@ -290,7 +301,10 @@ def origins_are_as_found(o: Observed) -> Step | None:
 
 
 def what_is_left_behind(o: Observed) -> str:
-    """What a finished removal leaves at Cloudflare against its wish, all of it in words; empty if nothing."""
+    """What a finished removal leaves at Cloudflare against its wish, all of it in words.
+
+    Empty if it leaves nothing.
+    """
     if _cloudflare_is_left_alone(o):
         return ""
     name = o.spec.zone.name

@@ -10,7 +10,10 @@ from enum import StrEnum
 
 
 class FailureKind(StrEnum):
-    """Why there is no answer; which of them is silence and which is evidence is not decided here."""
+    """Why there is no answer.
+
+    Which of them is silence and which is evidence is not decided here.
+    """
 
     TIMEOUT = "timeout"
     """Nothing came in time; `Failure.text` tells whether it hung in connecting, in the TLS
@@ -53,4 +56,5 @@ class Answer:
     """The first 4 KiB; bytes that are not UTF-8 are replaced."""
     location: str | None = None
     cf_ray: str | None = None
-    """Only there when the answer came through the edge; it rides along in every message about it."""
+    """Only there when the answer came through the edge; it rides along in every message about
+    it."""

@@ -1,4 +1,6 @@
-"""One fresh connection, HTTP/1.1 GETs over it, and every way that can go wrong turned into a `Failure`.
+"""One fresh connection, and HTTP/1.1 GETs over it.
+
+Every way that can go wrong is turned into a `Failure`.
 
 The only place that opens sockets towards origins and the edge. A `Route` says where to and with
 which TLS context.
@@ -90,7 +92,9 @@ class Connection:
                 await writer.wait_closed()
 
     async def ask(self, target: str, *, timeout_s: float) -> Answer | Failure:
-        """GET `target` (path and query); `timeout_s` covers all of it, from the first SYN to the last byte.
+        """GET `target` (path and query).
+
+        `timeout_s` covers all of it, from the first SYN to the last byte.
 
         Whatever the network or the other side does is a `Failure`, never an exception.
         """
@@ -121,7 +125,10 @@ class Connection:
         )
 
     async def _connect(self, timeout_s: float) -> socket.socket:
-        """A connected socket; the addresses of a name are tried in turn, each for an equal share of the time."""
+        """A connected socket.
+
+        The addresses of a name are tried in turn, each for an equal share of the time.
+        """
         route = self._route
         addresses = await _resolve(route.address, route.port)
         failure: OSError = socket.gaierror(socket.EAI_NONAME, "no address")

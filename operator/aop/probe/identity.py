@@ -1,4 +1,7 @@
-"""A client certificate with its key, ready to be presented, and without any way to get the key out again."""
+"""A client certificate with its key, ready to be presented.
+
+There is no way to get the key out again.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,10 @@ class ClientIdentity:
 
 
 def unverified_context() -> ssl.SSLContext:
-    """For asking origins: TLS 1.2 or later, HTTP/1.1, whatever certificate the server has, none of our own.
+    """For asking origins.
+
+    It speaks TLS 1.2 or later and HTTP/1.1, takes whatever certificate the server has, and presents
+    none.
 
     Python offers an earlier session only when it is handed one, and nobody here does: every
     handshake is a full one.
@@ -75,7 +81,10 @@ def unverified_context() -> ssl.SSLContext:
 
 @contextmanager
 def _readable(pem: bytes) -> Iterator[str]:
-    """A path from which OpenSSL can read `pem`, although it is in no file system: gone with the block."""
+    """A path from which OpenSSL can read `pem`, although it is in no file system.
+
+    It is gone with the block.
+    """
     with closing(_in_memory(pem)) as descriptor:
         yield f"/dev/fd/{descriptor.fileno()}"
 
@@ -89,7 +98,10 @@ def _in_memory(pem: bytes) -> BinaryIO:
 
 
 def _in_pipe(pem: bytes) -> BinaryIO:
-    """Where there is no memfd (macOS): a pipe, which holds 16 KiB without a reader; ten times the largest key that is accepted."""
+    """Where there is no memfd (macOS): a pipe.
+
+    It holds 16 KiB without a reader, ten times the largest key that is accepted.
+    """
     if len(pem) > 16 * 1024:
         raise ValueError("a client certificate or key of more than 16 KiB")
     reader, writer = os.pipe()

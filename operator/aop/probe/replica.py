@@ -1,4 +1,6 @@
-"""Ask one replica of an origin how it treats one host: without a certificate, with ours, with the next, with a stranger's.
+"""Ask one replica of an origin how it treats one host.
+
+Without a certificate, with ours, with the next, with a stranger's.
 
 What the answers mean (`Mode`, accepted leaves, the revision in force) is said by the origin kind's
 pure parser.
@@ -84,7 +86,9 @@ class ReplicaProbe:
         paths: Paths,
         identities: Mapping[Presented, ClientIdentity],
     ) -> tuple[Asked, ...]:
-        """Ask for `host` without a certificate and with each of `identities`; the answers in the order of `Presented`.
+        """Ask for `host` without a certificate and with each of `identities`.
+
+        The answers in the order of `Presented`.
 
         Each time on a fresh connection with a full TLS handshake, SNI and Host both `host`.
         """

@@ -56,12 +56,18 @@ class Pin:
 
     @property
     def short(self) -> str:
-        """The first 8 hex digits of `sha256`: how the check path names a presented leaf, and how messages do."""
+        """The first 8 hex digits of `sha256`.
+
+        The check path names a presented leaf by them, and so do messages.
+        """
         return self.sha256[:8]
 
     @property
     def well_formed(self) -> bool:
-        """Whether the digests are digests; nothing else may come to stand in an origin's text, whoever wrote it where we read it."""
+        """Whether the digests are digests.
+
+        Nothing else may come to stand in an origin's text, whoever wrote it where we read it.
+        """
         return _SHA256.fullmatch(self.sha256) is not None and _SHA1.fullmatch(self.sha1) is not None
 
 
@@ -105,7 +111,10 @@ class Claim:
         return tuple(host for host in self.enforced if not host.startswith("*."))
 
     def _milder_than(self, other: Claim) -> set[str]:
-        """What is no stricter here than there by an exception: it still has one, or the wildcard that it was excepted from is gone."""
+        """What is no stricter here than there by an exception.
+
+        It still has one, or the wildcard that it was excepted from is gone.
+        """
         gone = {
             host
             for host in other.excepted
@@ -120,7 +129,10 @@ class Claim:
         )
 
     def asks_no_more_than(self, other: Claim | None) -> bool:
-        """Whether it refuses nobody whom `other` serves: what may be written at once, whatever else stands in the way."""
+        """Whether it refuses nobody whom `other` serves.
+
+        That is what may be written at once, whatever else stands in the way.
+        """
         if other is None or self.mode > other.mode:
             return False
         stricter = any(self.at(host) > other.at(host) for host in self.enforced) or not set(

@@ -1,4 +1,7 @@
-"""The names under which the resource and its marks are known to Kubernetes; documented, never changed."""
+"""The names under which the resource and its marks are known to Kubernetes.
+
+Documented, never changed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The ingress-nginx driver (kubernetes/ingress-nginx and its forks): the first and the reference origin kind.
+"""The ingress-nginx driver (kubernetes/ingress-nginx and its forks).
+
+The first and the reference origin kind.
 
 Driven through the ConfigMap of its controller only, with no restart of its pods. Pure: Kubernetes JSON objects in, values or whole
 objects to write out. Each module has one question::

@@ -1,4 +1,6 @@
-"""What other people's settings in the ConfigMap forbid, as one sentence that says what to do about it.
+"""What other people's settings in the ConfigMap forbid.
+
+It is told as one sentence that says what to do about it.
 
 It is asked before anything is planned, and again at the moment of writing, because the text may
 have changed in between. What other people's Ingresses forbid is in `ingresses`.
@@ -25,7 +27,9 @@ _CONSENT = (
 def objections(
     config_map: Mapping[str, Any], snippets: Mapping[str, Snippet], policy: ForeignText
 ) -> str | None:
-    """Everything in the ConfigMap that must not be combined with our text, as sentences; None when nothing is in the way.
+    """Everything in the ConfigMap that must not be combined with our text.
+
+    As sentences; None when nothing is in the way.
 
     `snippets` is the ConfigMap taken apart (`stored.Stored.snippets`). A key counts as somebody
     else's when it holds text that is not ours, or when another field manager owns it and nothing of
@@ -78,7 +82,10 @@ def _refused(key: str, snippet: Snippet) -> str | None:
 
 
 def _first_line(text: str) -> str:
-    """Enough of somebody's text to find it again; never all of it, because it may be long and may be nobody's business."""
+    """Enough of somebody's text to find it again.
+
+    Never all of it, because it may be long and may be nobody's business.
+    """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return (
         f"{lines[0][:40]!r} and {len(lines) - 1} more lines"

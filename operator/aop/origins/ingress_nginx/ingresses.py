@@ -1,4 +1,6 @@
-"""Other people's Ingresses on the controller: which are its own, which hosts they bring, and which of them would refuse our leaf.
+"""Other people's Ingresses on the controller.
+
+Which are its own, which hosts they bring, and which of them would refuse our leaf.
 
 The answers bind nobody: what a replica really does with a host is probed.
 """
@@ -67,14 +69,21 @@ def hosts_under(
 
 
 def hosts_of(ingress: Json) -> tuple[str, ...]:
-    """The hosts in the rules and the `tls` of one Ingress, wildcards included, lower-case; sorted."""
+    """The hosts in the rules and the `tls` of one Ingress, lower-case and sorted.
+
+    Wildcards are included.
+    """
     spec = ingress.get("spec") or {}
     named = [host for tls in spec.get("tls") or () for host in tls.get("hosts") or ()]
     return tuple(sorted({*_rule_hosts_of(ingress), *(host.lower() for host in named if host)}))
 
 
 def _rule_hosts_of(ingress: Json) -> set[str]:
-    """The hosts that get a server by it: `tls` only names what a certificate is for (source: ingress-nginx v1.15.1, controller.createServers)."""
+    """The hosts that get a server by it.
+
+    `tls` only names what a certificate is for (source: ingress-nginx v1.15.1,
+    controller.createServers).
+    """
     return {
         host.lower()
         for rule in (ingress.get("spec") or {}).get("rules") or ()
@@ -83,7 +92,11 @@ def _rule_hosts_of(ingress: Json) -> set[str]:
 
 
 def aliases_of(ingress: Json, prefixes: Iterable[str]) -> tuple[str, ...]:
-    """Further names of its server, lower-case: `server-alias`, separated by commas (source: ingress-nginx v1.15.1, annotations/alias)."""
+    """Further names of its server, lower-case.
+
+    They stand in `server-alias`, separated by commas (source: ingress-nginx v1.15.1,
+    annotations/alias).
+    """
     listed = ",".join(
         _annotations(ingress).get(f"{prefix}/server-alias", "") for prefix in prefixes
     )
@@ -91,7 +104,10 @@ def aliases_of(ingress: Json, prefixes: Iterable[str]) -> tuple[str, ...]:
 
 
 def server_of(host: str, ingresses: Collection[Json], prefixes: Collection[str]) -> str:
-    """The name of the server that takes requests for `host`: its own, else the wildcard one label above it, else empty for the one of all others."""
+    """The name of the server that takes requests for `host`.
+
+    That is its own, else the wildcard one label above it, else empty for the one of all others.
+    """
     wildcard = f"*.{host.partition('.')[2]}"
     names = {name for one in ingresses for name in _names_of(one, prefixes)}
     return next((name for name in (host, wildcard) if name in names), "")
@@ -118,7 +134,9 @@ def wildcards_under(ingresses: Collection[Json], patterns: Collection[str]) -> t
 def left_open(
     ingresses: Collection[Json], patterns: Collection[str], replicas: Collection[Controller]
 ) -> tuple[str, ...]:
-    """What on this controller reaches the same Services as the hosts under `patterns` by another name, as sentences; sorted.
+    """What reaches the Services of the hosts under `patterns` by another name.
+
+    As sentences about this controller, sorted.
 
     Nobody is refused there, because those names are not the zone's, or because no name is asked for
     at all.
@@ -172,7 +190,10 @@ def _services(ingress: Json) -> set[tuple[str, str]]:
 def verifier_of(
     host: str, ingresses: Collection[Json], replicas: Collection[Controller]
 ) -> str | None:
-    """A sentence about the Ingress (of `served_by`) whose server takes requests for `host` and verifies client certificates by itself; or None.
+    """A sentence about the Ingress that verifies `host`'s client certificates by itself.
+
+    It is the one of `served_by` whose server takes requests for `host`; None if that verifies
+    nothing.
 
     Such a server checks what Cloudflare presents against an authority of its own and answers 400 to
     our leaf. `off` and `optional_no_ca` refuse nobody (facts: ingress-nginx#server-verification).
@@ -205,7 +226,10 @@ def _verifies(ingress: Json, prefix: str) -> str | None:
 
 
 def _names_of(ingress: Json, prefixes: Iterable[str]) -> set[str]:
-    """The names of its servers; empty for the one that takes every request that nothing else takes."""
+    """The names of its servers.
+
+    Empty for the one that takes every request that nothing else takes.
+    """
     rules = (ingress.get("spec") or {}).get("rules") or ()
     everything = {""} if not rules or any(not rule.get("host") for rule in rules) else set()
     return {*_rule_hosts_of(ingress), *aliases_of(ingress, prefixes), *everything}

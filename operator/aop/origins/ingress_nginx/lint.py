@@ -1,4 +1,6 @@
-"""Whether the text that others put into a snippet can stand next to ours; looked at before it is merged.
+"""Whether the text that others put into a snippet can stand next to ours.
+
+Looked at before it is merged.
 
 Two kinds of text cannot: what makes `nginx -t` fail for everybody on the controller once ours
 stands beside it, and what takes our refusal away or our sessions out of reach. Each was tried on a
@@ -40,7 +42,9 @@ _TRUSTED = frozenset({"$ssl_client_fingerprint", "$ssl_session_reused", "$arg_n"
 def objection(
     text: str, key: str, *, pages: Collection[str] = (), flushed: bool = True
 ) -> str | None:
-    """Why `text` must not stand in `key` beside ours, as the end of a sentence ("line 3 sets …"); None when it may.
+    """Why `text` must not stand in `key` beside ours; None when it may.
+
+    The end of a sentence ("line 3 sets …").
 
     `pages` are the named locations that only answer (`pages_in`). `flushed`: our own session cache
     stands behind the text and counts. What a `server{}` of its own sets is its own, save what it
@@ -54,7 +58,10 @@ def objection(
 
 
 def pages_in(texts: Iterable[str]) -> frozenset[str]:
-    """The named locations in `texts` that end in an answer of their own, so that no request gets further through them."""
+    """The named locations in `texts` that end in an answer of their own.
+
+    No request gets further through them.
+    """
     return frozenset(
         one.words[1]
         for text in texts

@@ -31,7 +31,10 @@ class Options:
 
     @classmethod
     def read(cls, config_map: Mapping[str, Any] | None) -> Options:
-        """The settings in a ConfigMap; a value that its type cannot hold counts as absent, as in the controller."""
+        """The settings in a ConfigMap.
+
+        A value that its type cannot hold counts as absent, as in the controller.
+        """
         data: Mapping[str, str] = (config_map or {}).get("data") or {}
         bucket = data.get("map-hash-bucket-size", "")
         size = data.get("ssl-session-cache-size", "")

@@ -1,4 +1,6 @@
-"""What to write into the ConfigMap: whole objects to put back with the resourceVersion they were read with.
+"""What to write into the ConfigMap.
+
+Whole objects to put back with the resourceVersion they were read with.
 
 They are put in the name of our field manager (`terms.names`); of two writers who have read the same
 ConfigMap one is refused by the API server, and reads again. The text is always rendered from all
@@ -89,7 +91,10 @@ def publish(
 
 
 def relaxes(stored: Stored, claim: Claim) -> bool:
-    """Whether `claim` refuses nobody whom what stands in the ConfigMap serves for sure, or nobody at all while a damaged text still may."""
+    """Whether `claim` refuses nobody whom what stands in the ConfigMap serves for sure.
+
+    Nobody at all while a damaged text still may.
+    """
     if claim.asks_no_more_than(stored.claims.get(claim.uid)):
         return True
     return (
@@ -100,7 +105,10 @@ def relaxes(stored: Stored, claim: Claim) -> bool:
 
 
 def opens(stored: Stored, claim: Claim) -> bool:
-    """Whether somebody who is refused now is let in by `claim` for good: fewer hosts are enforced, or less is asked of them."""
+    """Whether somebody who is refused now is let in by `claim` for good.
+
+    Fewer hosts are enforced, or less is asked of them.
+    """
     before = stored.standing.get(claim.uid)
     return before is not None and (
         claim.mode < before.mode or not set(before.enforced) <= set(claim.enforced)
@@ -108,7 +116,9 @@ def opens(stored: Stored, claim: Claim) -> bool:
 
 
 def withdraw(config_map: Mapping[str, Any], uid: str) -> Json:
-    """The ConfigMap without the claim of one object; the last claim takes everything of ours out and leaves what was found.
+    """The ConfigMap without the claim of one object.
+
+    The last claim takes everything of ours out and leaves what was found.
 
     The same object again if there is nothing to take out, so that no write is needed.
 

@@ -31,7 +31,9 @@ _QUOTED = re.compile(r'"([^"]*)"')
 def rejected_by(
     events: Iterable[Mapping[str, Any]], replica: Replica, *, since: datetime, stored: Stored
 ) -> Rejection | None:
-    """What nginx's newest `[emerg]` says in Warning RELOAD Events of this pod that were last seen at or after `since` (UTC); or None.
+    """What nginx's newest `[emerg]` says of this pod since `since` (UTC); or None.
+
+    It is read from Warning RELOAD Events that were last seen at or after `since`.
 
     `stored` is the ConfigMap that it reads. None proves nothing: Events are merged and dropped.
     Failed reloads without `[emerg]`, such as "worker reload already in progress", are no fault of
@@ -61,7 +63,10 @@ def rejected_by(
 
 
 def _line(message: str) -> str:
-    """The first line, fit to be shown: Ingresses are quoted in it, and whoever writes those may not write on anybody's terminal."""
+    """The first line, fit to be shown.
+
+    Ingresses are quoted in it, and whoever writes those may not write on anybody's terminal.
+    """
     line = "".join(
         character if character.isprintable() else " "
         for character in _PREFIX.sub("", message).lstrip("\r\n").partition("\n")[0]

@@ -110,7 +110,10 @@ def _on(flags: Mapping[str, str], name: str) -> bool:
 
 
 def _flags(words: Sequence[str]) -> dict[str, str]:
-    """`--name=value`, `--name value` and `--name`, by name; the last one counts, as in the controller's own parser."""
+    """`--name=value`, `--name value` and `--name`, by name.
+
+    The last one counts, as in the controller's own parser.
+    """
     flags: dict[str, str] = {}
     for word, following in zip(
         words, [*words[1:], ""], strict=False
@@ -122,7 +125,10 @@ def _flags(words: Sequence[str]) -> dict[str, str]:
 
 
 def _words(pod: Mapping[str, Any], container: Mapping[str, Any]) -> list[str]:
-    """Command and arguments with `$(VARIABLE)` expanded as the kubelet does: what it does not know stays, and `$$` is a plain `$`."""
+    """Command and arguments with `$(VARIABLE)` expanded as the kubelet does.
+
+    What it does not know stays, and `$$` is a plain `$`.
+    """
     variables: dict[str, str] = {}
     for variable in container.get("env") or ():
         path = ((variable.get("valueFrom") or {}).get("fieldRef") or {}).get("fieldPath")

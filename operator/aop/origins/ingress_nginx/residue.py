@@ -1,4 +1,6 @@
-"""What in the text of a key is ours, whatever has happened to it: reformatted, pasted twice, cut off, or without its markers.
+"""What in the text of a key is ours, whatever has happened to it.
+
+Reformatted, pasted twice, cut off, or without its markers.
 
 A write puts our block in place of all of it. Three things make text ours:
 
@@ -80,7 +82,10 @@ def find(text: str, expected: str) -> Residue:
 
 
 def same_to_nginx(block: str, other: str) -> bool:
-    """Whether two texts differ in nothing but line ends, blank lines, and blanks at the ends of lines."""
+    """Whether two texts differ in nothing that nginx sees.
+
+    That is, only in line ends, blank lines, and blanks at the ends of lines.
+    """
     one, two = (
         [line for each in text.split("\n") if (line := each.strip(BLANKS))]
         for text in (block, other)
@@ -89,7 +94,11 @@ def same_to_nginx(block: str, other: str) -> bool:
 
 
 def _end_of(text: str, marker: re.Match[str], following: re.Match[str] | None) -> int:
-    """Where a block ends: with the line of its marker, unless somebody's complete statements have come to stand on that line."""
+    """Where a block ends.
+
+    The line of its marker belongs to it, unless somebody's complete statements have come to stand
+    on that line.
+    """
     line_end = text.find("\n", marker.end())
     stop = min(
         len(text) if line_end < 0 else line_end, following.start() if following else len(text)
@@ -99,7 +108,10 @@ def _end_of(text: str, marker: re.Match[str], following: re.Match[str] | None) -
 
 
 class _Known:
-    """The statements of a block of ours, to recognise what is left of one by its beginning or its end."""
+    """The statements of a block of ours.
+
+    What is left of one is recognised by its beginning or its end.
+    """
 
     def __init__(self, block: str) -> None:
         self._block = block
@@ -125,7 +137,10 @@ class _Known:
 
 @dataclass(slots=True)
 class _Piece:
-    """A statement, a marker without its counterpart, or the comment that the text ends in; and whether it is ours."""
+    """A statement, a marker without its counterpart, or the comment that ends the text.
+
+    And whether it is ours.
+    """
 
     start: int
     end: int
@@ -162,7 +177,10 @@ def _loose(text: str, start: int, end: int, known: _Known) -> Iterator[Span]:
 
 
 def _spread(text: str, pieces: Sequence[_Piece], known: _Known) -> None:
-    """What stands next to ours is ours if it is all of a statement of ours, or what is left of one."""
+    """What stands next to ours is ours if it is all of a statement of ours.
+
+    So it is if it is what is left of one.
+    """
     for before, piece in pairwise(pieces):
         piece.ours |= (
             before.ours

@@ -1,4 +1,6 @@
-"""Whether a ConfigMap still has room: what it may hold is little, and all objects on a controller share it.
+"""Whether a ConfigMap still has room.
+
+What it may hold is little, and all objects on a controller share it.
 
 A write that lets visitors in is never longer than what stood there, so it fits for as long as that
 did, and is not asked about here. What is kept free is for everything that others may still put
@@ -28,7 +30,9 @@ OBJECT_FULL, OBJECT_SPARED = 900_000, 980_000
 def lack_of_room(
     current: Mapping[str, Any], config_map: Mapping[str, Any], *, newcomer: bool
 ) -> str | None:
-    """What is full in a ConfigMap that is to be written in place of `current`, and what to do, as the end of a sentence.
+    """What is full in a ConfigMap that is to be written in place of `current`.
+
+    And what to do, as the end of a sentence.
 
     None where there is room, or where it grows no longer by this. `newcomer`: the claim that it is
     written for is not there yet.

@@ -1,4 +1,6 @@
-"""One key of the ConfigMap taken apart: our block, and the text of others around it, which is kept byte for byte.
+"""One key of the ConfigMap taken apart.
+
+Our block, and the text of others around it, which is kept byte for byte.
 
 Where our block goes is part of its meaning: behind the others' text in `http{}`, because of several
 `ssl_session_cache` the last one counts, and before it in `server{}`, where a `break` or `rewrite …
@@ -21,7 +23,10 @@ from aop.terms.names import FIELD_MANAGER
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """A field manager other than ours that owns a key of the ConfigMap: it wrote what stands there, and puts it back if it is a tool."""
+    """A field manager other than ours that owns a key of the ConfigMap.
+
+    It wrote what stands there, and puts it back if it is a tool.
+    """
 
     manager: str
     """Its name, as it gave it itself: `helm`, `argocd-controller`, `kubectl-edit`."""
@@ -39,11 +44,13 @@ class Snippet:
     foreign: str = ""
     """It without what is ours: the bytes that somebody else put there."""
     intact: bool = False
-    """Our block, and nothing else of ours, stands in it, and says to nginx what is expected there."""
+    """Our block, and nothing else of ours, stands in it, and says to nginx what is expected
+    there."""
     ours: bool = False
     """Something of ours stands in it, be it damaged or of another revision."""
     misplaced: bool = False
-    """Others' text has come to stand on the wrong side of our block; the next write puts it right."""
+    """Others' text has come to stand on the wrong side of our block; the next write puts it
+    right."""
     revision: int = 0
     """The highest revision that what is ours names; 0 without one."""
     writers: tuple[Writer, ...] = ()
@@ -51,7 +58,10 @@ class Snippet:
 
     @property
     def last_writer(self) -> Writer | None:
-        """Who else wrote the key last, and still owns it: who to name where ours was taken out or put back."""
+        """Who else wrote the key last, and still owns it.
+
+        That is who to name where ours was taken out or put back.
+        """
         return self.writers[0] if self.writers else None
 
     @property
@@ -61,7 +71,10 @@ class Snippet:
 
     @property
     def overwritten(self) -> bool:
-        """Somebody else owns the key, and nothing in it is ours: they will not expect our text there, not even where it is empty."""
+        """Somebody else owns the key, and nothing in it is ours.
+
+        They will not expect our text there, not even where it is empty.
+        """
         return bool(self.writers) and not self.ours
 
 
@@ -94,7 +107,10 @@ def put_together(key: str, foreign: str, block: str) -> str:
 
 
 def needs_newline(foreign: str) -> bool:
-    """Whether the others' text ends within a line: a comment there would swallow the first line of ours."""
+    """Whether the others' text ends within a line.
+
+    A comment there would swallow the first line of ours.
+    """
     return bool(foreign) and not foreign.endswith("\n")
 
 

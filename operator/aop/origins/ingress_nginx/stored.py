@@ -1,4 +1,6 @@
-"""What the ConfigMap of one controller says of us: claims as data in annotations, and the text that they render to.
+"""What the ConfigMap of one controller says of us.
+
+Claims as data in annotations, and the text that they render to.
 
 All objects that name a ConfigMap share one block of text per key.
 

@@ -175,7 +175,9 @@ def answer(revision: int) -> str:
 
 
 def own_server(wildcard: str) -> str:
-    r"""A pattern for `$server_name` in the server that the controller makes of a wildcard's Ingress, and in no other.
+    r"""A pattern for `$server_name` in the server of a wildcard's Ingress.
+
+    The controller makes that server; no other has such a name.
 
     It makes a regular expression of it, for one label: `~^(?<subdomain>[\w-]+)\.example\.com$`
     (source: ingress-nginx v1.15.1, template.buildServerName). Each dot here stands for one of its

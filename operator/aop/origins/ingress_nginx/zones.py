@@ -1,4 +1,6 @@
-"""What all claims on one ConfigMap mean together, host by host: whose zone a host is, how strict it is, which leaves pass.
+"""What all claims on one ConfigMap mean together, host by host.
+
+Whose zone a host is, how strict it is, which leaves pass.
 
 Two rules settle every overlap:
 
@@ -41,7 +43,10 @@ def _label(zone: str, attempt: int) -> str:
 
 
 def zones_by_pattern(claims: Collection[Claim]) -> dict[str, str]:
-    """The zone that each claimed exact name or wildcard belongs to; only of claims that ask, because OFF leaves no trace of a host."""
+    """The zone that each claimed exact name or wildcard belongs to.
+
+    Only claims that ask count, because OFF leaves no trace of a host.
+    """
     zones = _zones_of_patterns(claim for claim in claims if claim.mode >= Mode.REQUEST)
     return {
         pattern: zone for pattern in sorted(zones) if (zone := _zone_of(pattern, zones)) is not None
@@ -57,7 +62,10 @@ def strictness(claims: Collection[Claim]) -> dict[str, Mode]:
 
 
 def wildcards(claims: Collection[Claim]) -> dict[str, Mode]:
-    """The wildcards whose own server refuses somebody, with their mode; what has a server of its own is not theirs."""
+    """The wildcards whose own server refuses somebody, with their mode.
+
+    What has a server of its own is not theirs.
+    """
     return {host: mode for host, mode in _modes(claims).items() if host.startswith("*.")}
 
 
@@ -108,7 +116,10 @@ def _zone_of(name: str, zones: Mapping[str, set[str]]) -> str | None:
 
 
 def _patterns_over(name: str) -> Iterator[str]:
-    """What holds for a name or a wildcard: itself, and the wildcard of everything above it (`claims.covers`)."""
+    """What holds for a name or a wildcard.
+
+    Itself, and the wildcard of everything above it (`claims.covers`).
+    """
     yield name
     above = name.removeprefix("*.")
     while above := above.partition(".")[2]:
@@ -116,13 +127,19 @@ def _patterns_over(name: str) -> Iterator[str]:
 
 
 def hosts_of_zone(hosts: Collection[str], zone: str, claims: Collection[Claim]) -> set[str]:
-    """Those of `hosts` that no other zone's claim takes: what a zone under this one asks of its hosts is nothing to wait for here."""
+    """Those of `hosts` that no other zone's claim takes.
+
+    What a zone under this one asks of its hosts is nothing to wait for here.
+    """
     zones = _zones_of_patterns(claims)
     return {host for host in hosts if _zone_of(host, zones) in {None, zone}}
 
 
 def entries(hosts: Collection[str], claims: Collection[Claim]) -> dict[str, tuple[object, ...]]:
-    """Everything that the text says about each of `hosts`: what was seen of a host stands for as long as this stays equal."""
+    """Everything that the text says about each of `hosts`.
+
+    What was seen of a host stands for as long as this stays equal.
+    """
     zones, modes = _zones_of_patterns(claims), strictness(claims)
     asks = any(claim.mode >= Mode.REQUEST for claim in claims)
     of_host = {host: _zone_of(host, zones) for host in hosts}
