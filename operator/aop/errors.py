@@ -3,8 +3,8 @@
 The tree is the contract between the floors: each class stands for one reaction of the loop::
 
     AopError
-    ├── Blocked      the user must act: a condition names the reason, slow recheck, any change wakes the loop
-    └── Transient    try again by itself: after `retry_after_s` when the other side named it, else after a backoff
+    ├── Blocked      the user must act: a condition with the reason, slow rechecks, any change wakes it
+    └── Transient    tried again by itself, after `retry_after_s` where it is named, else a backoff
 
 `Blocked` names a `Reason`, of which `aop.reasons` has the table.
 """

@@ -282,7 +282,7 @@ class Reconciler:
             else (None, 0)
         )
 
-    # --- telling -----------------------------------------------------------------------------------------------------
+    # --- telling ----------------------------------------------------------------------------------
 
     async def _tell(self, pull: AuthenticatedOriginPull, status: Status, memory: Memory) -> None:
         """The status, and an Event of a transition."""

@@ -158,7 +158,7 @@ def conditions(
     return tuple(result)
 
 
-# --- the summary -----------------------------------------------------------------------------------------------------
+# --- the summary ----------------------------------------------------------------------------------
 
 
 def summary(o: Observed, step: Step, findings: dict[ConditionType, Finding]) -> Finding:
@@ -339,7 +339,7 @@ def kstatus(ready: Finding, step: Step) -> dict[ConditionType, Finding]:
     }
 
 
-# --- the single truths -----------------------------------------------------------------------------------------------
+# --- the single truths ----------------------------------------------------------------------------
 
 
 def certificate_ready(o: Observed) -> Finding:
@@ -513,7 +513,7 @@ def enforced(o: Observed) -> Finding:
     )
 
 
-# --- the parts -------------------------------------------------------------------------------------------------------
+# --- the parts ------------------------------------------------------------------------------------
 
 
 def removing_since(o: Observed, previous: Status) -> datetime | None:

@@ -111,7 +111,10 @@ class SecretRef(Model):
 
 
 class CertificateChoice(Model):
-    """Where the key pair comes from that Cloudflare presents: exactly one of generate and secretRef."""
+    """Where the key pair comes from that Cloudflare presents.
+
+    Exactly one of generate and secretRef.
+    """
 
     generate: Generate | None = None
     """Generate the key pair, and renew it in time. A change of the recipe applies to the next key

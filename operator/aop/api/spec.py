@@ -135,7 +135,10 @@ class Verification(Model):
 
 
 class Alerts(Model):
-    """Who Cloudflare itself warns, 30 and 14 days before a certificate expires: at least one address or webhook."""
+    """Who Cloudflare itself warns, 30 and 14 days before a certificate expires.
+
+    At least one address or webhook.
+    """
 
     email: Annotated[
         tuple[

@@ -59,8 +59,8 @@ class Access:
         Whitespace around it is cut off: `echo` without `-n` is how most Secrets are made.
 
         Raises:
-            TokenRejected: it is empty, longer than any token, holds what no header can carry (a blank, a line break, anything outside
-                ASCII), or is a key and no token.
+            TokenRejected: it is empty, longer than any token, holds what no header can carry (a
+                blank, a line break, anything outside ASCII), or is a key and no token.
         """
         trimmed = token.strip()
         if not trimmed:

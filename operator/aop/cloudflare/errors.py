@@ -1,25 +1,26 @@
 """What Cloudflare can answer other than yes, as exceptions; each class stands for another reaction.
 
-Decided by HTTP status and numeric code; by words only for the codes that mean several things (facts: cloudflare#error-codes, cloudflare#codes-of-several-meanings)::
+Decided by HTTP status and numeric code; by words only for the codes that mean several things
+(facts: cloudflare#error-codes, cloudflare#codes-of-several-meanings)::
 
     AopError
     └── CloudflareError                  status, codes, cf_ray, method and path template of the call
         ├── (Blocked)                    the user must act
         │   ├── TokenRejected            unknown, expired, disabled or malformed token
-        │   ├── TokenLacksPermission     the token works, the call needs a permission (or a zone) that it lacks
+        │   ├── TokenLacksPermission     the token works, and lacks a permission (or a zone)
         │   ├── ZoneNotVisible           no such zone, or not one that the token may see
         │   ├── NotOffered               the zone's plan, or its type, does not have it
         │   ├── QuotaReached             the zone may hold no more certificates
         │   ├── CertificateUnlisted      1406 for a certificate that is not listed
         │   └── CertificateRefused       an upload that will never succeed with this certificate
         └── (Transient)                  tried again by itself
-            ├── RateLimited              429, 971 or 10100, or our own budget is spent; all of the user's tokens pause
-            ├── TokenDoubted             a token that works was refused: now and then that passes by itself
+            ├── RateLimited              429, 971, 10100, or our budget is spent: a user's tokens pause
+            ├── TokenDoubted             a token that works was refused: that may pass by itself
             ├── Conflict                 409: another certificate mutation in the zone
-            ├── Unavailable              5xx, 408, 425, time out, no connection, or an answer that is not the API's
+            ├── Unavailable              5xx, 408, 425, no answer in time, or not the API's answer
             ├── Refused                  any other 4xx: a plan's limit, or a bug of ours
             ├── Ineffective              accepted again and again, and still not so
-            └── Outdated                 the zone is not as it was last read; the caller decides, or looks again
+            └── Outdated                 the zone is not as it was last read; the caller decides
                 ├── AlreadyExists        1406: this certificate is there
                 ├── CannotDeleteYet      1434: still being deployed
                 ├── AlreadyDeleted       it is on its way out, or gone

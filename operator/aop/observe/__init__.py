@@ -237,7 +237,7 @@ class Observer:
         known = await source.look(within_s=within_s, patience_s=until_s - self._clock.monotonic_s())
         return known if isinstance(known, Unknown) else known.value
 
-    # --- keys --------------------------------------------------------------------------------------------------------
+    # --- keys -------------------------------------------------------------------------------------
 
     async def _key_pair(
         self, pull: AuthenticatedOriginPull, memory: Memory, until_s: float
@@ -301,7 +301,7 @@ class Observer:
             memory.identities[digest] = ClientIdentity(leaf.leaf.pem, leaf.key)
         return memory.identities[digest]
 
-    # --- Cloudflare --------------------------------------------------------------------------------------------------
+    # --- Cloudflare -------------------------------------------------------------------------------
 
     async def _zone_task(
         self,

@@ -105,7 +105,7 @@ class OriginKeeper:
         """Questions under way, by pod and object."""
         self._writing = asyncio.Lock()
 
-    # --- looking -----------------------------------------------------------------------------------------------------
+    # --- looking ----------------------------------------------------------------------------------
 
     async def look(
         self,
@@ -213,7 +213,7 @@ class OriginKeeper:
             for replica in self._replicas.values():
                 replica.forget_hosts()
 
-    # --- hosts -------------------------------------------------------------------------------------------------------
+    # --- hosts ------------------------------------------------------------------------------------
 
     @staticmethod
     def _hosts(
@@ -238,7 +238,7 @@ class OriginKeeper:
             LeftOut(host, why) for host, why in sorted(served.left_out.items())
         )
 
-    # --- replicas ----------------------------------------------------------------------------------------------------
+    # --- replicas ---------------------------------------------------------------------------------
 
     def _question(
         self,
@@ -341,7 +341,7 @@ class OriginKeeper:
             "until then nothing of ours is written but what relaxes"
         )
 
-    # --- writing -----------------------------------------------------------------------------------------------------
+    # --- writing ----------------------------------------------------------------------------------
 
     async def publish(
         self,

@@ -119,7 +119,7 @@ class ReplicaReader:
         if turn := unseen[:MOST_NEW] or self._due(question, view):
             await self._hosts(address, turn, question, memory, view)
 
-    # --- which revision ----------------------------------------------------------------------------------------------
+    # --- which revision ---------------------------------------------------------------------------
 
     async def _revision(
         self, address: ReplicaAddress, question: Question, memory: ReplicaMemory
@@ -167,7 +167,7 @@ class ReplicaReader:
         memory.mute.discard(host)
         memory.note(revision, self._clock.now())
 
-    # --- how it treats hosts -----------------------------------------------------------------------------------------
+    # --- how it treats hosts ----------------------------------------------------------------------
 
     async def _hosts(
         self,

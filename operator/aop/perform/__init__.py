@@ -115,7 +115,7 @@ class Performer:
         memory.kept_note = None
         memory.learn(manifest, self._clock.monotonic_s())
 
-    # --- origins -----------------------------------------------------------------------------------------------------
+    # --- origins ----------------------------------------------------------------------------------
 
     async def _publish(self, step: Publish, o: Observed, pull: AuthenticatedOriginPull) -> None:
         spec = next((it.spec for it in o.spec.origins if it.target == step.target), None)

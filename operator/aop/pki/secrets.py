@@ -68,7 +68,7 @@ def authority_name(secret: ObjectKey) -> ObjectKey:
     return ObjectKey(secret.namespace, f"{secret.name}-ca")
 
 
-# --- written -----------------------------------------------------------------------------------------------------------
+# --- written --------------------------------------------------------------------------------------
 
 
 def leaf_data(issued: KeyedLeaf, authority: Authority) -> dict[str, str]:
@@ -146,7 +146,7 @@ def _bundle(authorities: Iterable[ReadCertificate]) -> str:
     return encoded("".join(dict.fromkeys(authority.leaf.pem for authority in authorities)).encode())
 
 
-# --- read --------------------------------------------------------------------------------------------------------------
+# --- read -----------------------------------------------------------------------------------------
 
 
 def read_key_pair(secret: ObjectKey, data: Mapping[str, str], zone: str) -> KeyPair:

@@ -35,7 +35,7 @@ from aop.terms import Claim, Mode, Pin, covers
 SOON_S = 2.0
 """When to look again at what finishes within seconds."""
 
-# --- leaves ----------------------------------------------------------------------------------------------------------
+# --- leaves ---------------------------------------------------------------------------------------
 
 
 def wanted_leaf(o: Observed) -> Pin | None:
@@ -106,7 +106,7 @@ def may_be_presented(o: Observed) -> tuple[Pin, ...]:
     return o.record.uploaded
 
 
-# --- hosts and proof -------------------------------------------------------------------------------------------------
+# --- hosts and proof ------------------------------------------------------------------------------
 
 
 def in_scope(o: Observed) -> tuple[str, ...]:
@@ -209,7 +209,7 @@ def running_hold_offs(o: Observed) -> tuple[HoldOff, ...]:
     return tuple(one for one in o.record.hold_offs if one.holds_at(o.wall))
 
 
-# --- hosts on an origin ----------------------------------------------------------------------------------------------
+# --- hosts on an origin ---------------------------------------------------------------------------
 
 
 def oddity(origin: ObservedOrigin, host: str) -> str | None:
@@ -237,7 +237,7 @@ def accepted_everywhere(origin: ObservedOrigin, host: str, leaf: Pin) -> bool:
     )
 
 
-# --- origins ---------------------------------------------------------------------------------------------------------
+# --- origins --------------------------------------------------------------------------------------
 
 
 def configured(origin: ObservedOrigin) -> Configured:
@@ -459,7 +459,7 @@ def was_rejected(o: Observed, origin: ObservedOrigin, claim: Claim) -> bool:
     return any(one.digest == name and one.holds_at(o.wall) for one in o.record.rejected)
 
 
-# --- answers ---------------------------------------------------------------------------------------------------------
+# --- answers --------------------------------------------------------------------------------------
 
 
 def publish(o: Observed, origin: ObservedOrigin, claim: Claim, why: str) -> Step:

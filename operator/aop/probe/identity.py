@@ -23,7 +23,8 @@ class ClientIdentity:
     not in the representation (promise S4). Two identities are equal when their leaves are.
 
     Raises:
-        ValueError: the PEM cannot be read, or the key does not belong to the leaf. The message holds neither.
+        ValueError: the PEM cannot be read, or the key does not belong to the leaf. The message
+            holds neither.
     """
 
     __slots__ = ("context", "sha256")

@@ -123,7 +123,8 @@ def withdraw(config_map: Mapping[str, Any], uid: str) -> Json:
     The same object again if there is nothing to take out, so that no write is needed.
 
     Raises:
-        Blocked: FOREIGN_CONFIGURATION, as in `publish`: what others have put there cannot be told from ours.
+        Blocked: FOREIGN_CONFIGURATION, as in `publish`: what others have put there cannot be told
+            from ours.
     """
     stored = read(config_map)
     remaining = {other: entry for other, entry in stored.entries.items() if other != uid}

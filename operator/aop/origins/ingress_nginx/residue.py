@@ -5,8 +5,10 @@ Reformatted, pasted twice, cut off, or without its markers.
 A write puts our block in place of all of it. Three things make text ours:
 
 - it stands between two markers of ours, as the first of them announces;
-- it names us (`NAMES`), in whole statements: of a block of somebody else's only the statements inside that do;
-- it stands next to such text, no marker between them, and is one of our few statements that do not name us, or a piece of one of ours.
+- it names us (`NAMES`), in whole statements: of a block of somebody else's only the statements
+  inside that do;
+- it stands next to such text, no marker between them, and is one of our few statements that do not
+  name us, or a piece of one of ours.
 
 Everything else is somebody else's, also right behind a block whose end marker was lost.
 """

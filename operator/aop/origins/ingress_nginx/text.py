@@ -5,11 +5,16 @@ Same claims, same bytes.
 Whether the block that is there is still the one that was written is told by rendering it again.
 Each part of its shape is there for something that was measured:
 
-- no captures, and no regex but one in an `if`: the controller's nginx is no longer patched (facts: ingress-nginx#regular-expressions);
-- no location: all answers are given before nginx looks for one, so none of anybody's can collide with ours or take its place;
-- no certificate authority: the leaf is pinned, so that nothing has to be on a pod's disk (facts: ingress-nginx#pins);
-- every line is complete in itself, with no `#` but at its beginning: the controller re-indents line by line (facts: ingress-nginx#re-indenting);
-- either key passes `nginx -t` without the other, because a rejected text stops all later updates (facts: ingress-nginx#two-snippets).
+- no captures, and no regex but one in an `if`: the controller's nginx is no longer patched
+  (facts: ingress-nginx#regular-expressions);
+- no location: all answers are given before nginx looks for one, so none of anybody's can collide
+  with ours or take its place;
+- no certificate authority: the leaf is pinned, so that nothing has to be on a pod's disk
+  (facts: ingress-nginx#pins);
+- every line is complete in itself, with no `#` but at its beginning: the controller re-indents line
+  by line (facts: ingress-nginx#re-indenting);
+- either key passes `nginx -t` without the other, because a rejected text stops all later updates
+  (facts: ingress-nginx#two-snippets).
 """
 
 from __future__ import annotations
@@ -76,8 +81,8 @@ def render(
     user has switched it off.
 
     Raises:
-        ValueError: a hostname, zone, digest or token that must not stand in nginx's text. Nothing that came through the resource or through
-            `notation.decode` is one.
+        ValueError: a hostname, zone, digest or token that must not stand in nginx's text. Nothing
+            that came through the resource or through `notation.decode` is one.
     """
     if not TOKEN.fullmatch(path_token) or revision < 1:
         raise ValueError(f"no text for revision {revision} and path token {path_token!r}")

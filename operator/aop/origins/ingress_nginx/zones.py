@@ -4,11 +4,13 @@ Whose zone a host is, how strict it is, which leaves pass.
 
 Two rules settle every overlap:
 
-- Between zones, the most specific wins: with `example.com` and `sub.example.com` both claimed, what `sub.example.com` covers is its
-  own, as it is at Cloudflare, also while it asks nobody: that one claim is relaxed never makes another one stricter. nginx's
-  `map … hostnames` prefers exact names, then the longest wildcard, which never contradicts that.
-- Within one zone, the mildest wins. Two claims of one zone mean that an object was removed past its finalizer and made again: leaves
-  of both pass, and a host is only as strict as both ask, because whoever is still there must be able to relax.
+- Between zones, the most specific wins: with `example.com` and `sub.example.com` both claimed, what
+  `sub.example.com` covers is its own, as it is at Cloudflare, also while it asks nobody: that one
+  claim is relaxed never makes another one stricter. nginx's `map … hostnames` prefers exact names,
+  then the longest wildcard, which never contradicts that.
+- Within one zone, the mildest wins. Two claims of one zone mean that an object was removed past its
+  finalizer and made again: leaves of both pass, and a host is only as strict as both ask, because
+  whoever is still there must be able to relax.
 """
 
 from __future__ import annotations
