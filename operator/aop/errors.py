@@ -3,7 +3,7 @@
 The tree is the contract between the floors: each class stands for one reaction of the loop::
 
     AopError
-    ├── Blocked      the user must act: a condition with the reason, slow rechecks, any change wakes it
+    ├── Blocked      the user must act: a condition tells why, rechecks are slow, a change wakes it
     └── Transient    tried again by itself, after `retry_after_s` where it is named, else a backoff
 
 `Blocked` names a `Reason`, of which `aop.reasons` has the table.

@@ -143,7 +143,7 @@ class Budget:
         """Cloudflare has answered, and said what is left."""
         owner = self._owner(access)
         owner.answered = True
-        owner.window.told(
+        owner.window.learn(
             self._clock.monotonic_s(), tuple(allowances), in_flight=max(owner.in_flight - 1, 0)
         )
 

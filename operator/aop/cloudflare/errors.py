@@ -14,10 +14,10 @@ Decided by HTTP status and numeric code; by words only for the codes that mean s
         │   ├── CertificateUnlisted      1406 for a certificate that is not listed
         │   └── CertificateRefused       an upload that will never succeed with this certificate
         └── (Transient)                  tried again by itself
-            ├── RateLimited              429, 971, 10100, or our budget is spent: a user's tokens pause
+            ├── RateLimited              429, 971, 10100, or our own budget; a user's tokens pause
             ├── TokenDoubted             a token that works was refused: that may pass by itself
             ├── Conflict                 409: another certificate mutation in the zone
-            ├── Unavailable              5xx, 408, 425, no answer in time, or not the API's answer
+            ├── Unavailable              5xx, 408, 425, no answer, none in time, or not the API's
             ├── Refused                  any other 4xx: a plan's limit, or a bug of ours
             ├── Ineffective              accepted again and again, and still not so
             └── Outdated                 the zone is not as it was last read; the caller decides

@@ -125,7 +125,7 @@ class Window:
         for reading in self._readings.values():
             reading.left -= 1
 
-    def told(self, now_s: float, allowances: Iterable[Allowance], *, in_flight: int) -> None:
+    def learn(self, now_s: float, allowances: Iterable[Allowance], *, in_flight: int) -> None:
         """Cloudflare said what is left; `in_flight` calls of ours may not be counted in it yet.
 
         The smallest number is the truth.
