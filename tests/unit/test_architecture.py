@@ -364,6 +364,65 @@ def test_an_assignment_expression_stands_in_a_condition_only(root: str) -> None:
     assert elsewhere == []
 
 
+# --- names that say what they hold -----------------------------------------------------------------------------------------
+
+ANYTHING = {"found", "held", "told", "said"}
+"""Participles that fit whatever was looked for, kept or heard, and so tell a reader nothing."""
+
+
+def bound(node: ast.AST) -> str | None:
+    """The name that a node binds: a variable, a parameter, a field, a function, a pattern's capture or an import's alias."""
+    match node:
+        case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+            return name
+        case ast.arg(arg=name) | ast.alias(asname=name):
+            return name
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return name
+        case ast.MatchAs(name=name) | ast.MatchStar(name=name) | ast.MatchMapping(rest=name):
+            return name
+        case ast.ExceptHandler(name=name):
+            return name
+    return None
+
+
+def test_no_name_stands_for_anything() -> None:
+    assert [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path, tree in trees("operator")
+        for node in ast.walk(tree)
+        if (name := bound(node)) is not None and name.strip("_").lower() in ANYTHING
+    ] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "found = 1",
+        "found: int",
+        "_found: int = 1",
+        "self.held = 1",
+        "(told := 1)",
+        "[said for said in ()]",
+        "def f(found): ...",
+        "def f(*, held): ...",
+        "def f(*told): ...",
+        "lambda said: 1",
+        "def _held(): ...",
+        "async def told(): ...",
+        "import words as said",
+        "match x:\n case [*found]: ...",
+        "match x:\n case {**held}: ...",
+        "try: ...\nexcept E as told: ...",
+        "for said in (): ...",
+        "with x as found: ...",
+    ],
+)
+def test_each_way_to_bind_a_name_is_seen(text: str) -> None:
+    names = [bound(node) for node in ast.walk(ast.parse(text))]
+    assert any(name is not None and name.strip("_") in ANYTHING for name in names)
+
+
 @cache
 def trees(root: str) -> list[tuple[Path, ast.Module]]:
     return [(path, ast.parse(path.read_text())) for path in sorted((ROOT / root).rglob("*.py"))]
