@@ -218,7 +218,10 @@ class SSLMode(Result):
 
     @property
     def presents(self) -> bool:
-        """True if the edge can present a client certificate: `off` and `flexible` speak plaintext, and a mode unknown here may."""
+        """True if the edge can present a client certificate.
+
+        `off` and `flexible` speak plaintext, and a mode unknown here may.
+        """
         return self.value in PRESENTING_SSL_MODES
 
 

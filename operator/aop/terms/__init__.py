@@ -1,4 +1,6 @@
-"""The words that every floor above shares: which object, which host, how strict, which leaf, under which names in Kubernetes.
+"""The words that every floor above shares.
+
+Which object, which host, how strict, which leaf, under which names in Kubernetes.
 
 At the bottom, so that nobody has to import an origin kind for a word.
 """

@@ -1,4 +1,7 @@
-"""How strict an origin is, which leaves it accepts, and what one object asks of it: the same words for every origin kind."""
+"""How strict an origin is, which leaves it accepts, and what one object asks of it.
+
+The same words for every origin kind.
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 
 class ObjectKey(NamedTuple):
-    """Where a namespaced object is; prints as `namespace/name`, the form of every message and of `Claim.owner`."""
+    """Where a namespaced object is.
+
+    It prints as `namespace/name`, the form of every message and of `Claim.owner`.
+    """
 
     namespace: str
     name: str
