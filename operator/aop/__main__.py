@@ -275,10 +275,9 @@ def in_cluster(
 ) -> kopf.ConnectionInfo | None:
     """The pod's service account, or None outside a pod.
 
-    Asked again when its token is refused, because the kubelet renews the file.
-
-    By the address in the pod's environment, as every official client does: Kopf's own login goes by
-    a name that DNS has to know.
+    Asked again when its token is refused, because the kubelet renews the file. By the address in
+    the pod's environment, as every official client does: Kopf's own login goes by a name that DNS
+    has to know.
     """
     host, port = (
         environment.get("KUBERNETES_SERVICE_HOST"),

@@ -1,12 +1,10 @@
 """The impurities that decisions need, in one place, so that they can be passed in.
 
-Two kinds of time, and chance.
-
-Pure floors never read it. Most questions are "how old is this" and "when next", and a wall clock
-cannot answer them: whoever sets it back by 50 minutes would make every proof, loss and deadline
-wait for 50 minutes. So `now` is steady, and the wall clock is asked only where the answer has to
-agree with the world: the validity of certificates, what is kept across restarts, and what people
-read.
+Two kinds of time, and chance. Pure floors never read it. Most questions are "how old is this" and
+"when next", and a wall clock cannot answer them: whoever sets it back by 50 minutes would make
+every proof, loss and deadline wait for 50 minutes. So `now` is steady, and the wall clock is asked
+only where the answer has to agree with the world: the validity of certificates, what is kept across
+restarts, and what people read.
 """
 
 from __future__ import annotations
@@ -43,9 +41,8 @@ class Clock:
     def stepped(self) -> timedelta:
         """How far the wall clock has stepped from `now` since the process began.
 
-        Added to a steady moment, it gives that of the wall clock.
-
-        Whole seconds, so that a moment which is shown again and again is shown alike.
+        Added to a steady moment, it gives that of the wall clock. Whole seconds, so that a moment
+        which is shown again and again is shown alike.
         """
         return timedelta(seconds=round((self.wall() - self.now()).total_seconds()))
 

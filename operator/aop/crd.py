@@ -1,9 +1,7 @@
 """The CustomResourceDefinition, made from the models of `aop.api`.
 
-What a user may write is defined once.
-
-The operator never applies it: that is for whoever installs. `make check` compares `crds/` with what
-this makes, byte for byte.
+What a user may write is defined once. The operator never applies it: that is for whoever installs.
+`make check` compares `crds/` with what this makes, byte for byte.
 """
 
 from __future__ import annotations

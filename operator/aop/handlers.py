@@ -1,7 +1,6 @@
 """Kopf as the watch layer.
 
 Handlers that only wake, one daemon per object that loops, one deletion that runs the teardown.
-
 Nothing is written through Kopf's `patch`, and no change-detecting handler exists: each lost data
 when it was tried (facts: kopf#failed-patches, kopf#change-handlers; docs/adr/0002). Every handler
 has an explicit id (facts: kopf#names-of-handlers).

@@ -1,11 +1,9 @@
 """The loop: observe, next_step, perform, again and again.
 
-Then come the status, Events, and when to look next.
-
-An object is visited under its own lock, by one task at a time. One visit goes on while there are
-effects to perform and ends with the first step that is none. No error ends the loop: `Blocked` and
-`Transient` become a condition and a delay, a bug becomes a traceback in the log, a condition, and a
-delay.
+Then come the status, Events, and when to look next. An object is visited under its own lock, by one
+task at a time. One visit goes on while there are effects to perform and ends with the first step
+that is none. No error ends the loop: `Blocked` and `Transient` become a condition and a delay, a
+bug becomes a traceback in the log, a condition, and a delay.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """What the resource's models are made of.
 
-A strict base model, and constraints that are written once and checked twice.
-
-The API server checks a `Rule` as CEL (validation lives in the schema, so that no webhook has to be
-kept alive); the models check the same rule in Python, because an object may have got past the
-schema of another version. `aop.crd` reads what the models say here through pydantic's JSON schema.
+A strict base model, and constraints that are written once and checked twice. The API server checks
+a `Rule` as CEL (validation lives in the schema, so that no webhook has to be kept alive); the
+models check the same rule in Python, because an object may have got past the schema of another
+version. `aop.crd` reads what the models say here through pydantic's JSON schema.
 """
 
 from __future__ import annotations
@@ -157,11 +156,10 @@ def matching(pattern: str, message: str) -> Rule:
 def ascii_name(name: str) -> str:
     """A domain name, or a wildcard, in the one form in which names are compared.
 
-    The form of DNS, certificates and Kubernetes.
-
-    `bücher.example` and `xn--bcher-kva.example` are one name; Cloudflare lists the first
-    (facts: cloudflare#unicode-names), an Ingress takes the second. A name that IDNA does not allow
-    (an emoji) is written the same way, because it may be registered all the same.
+    The form of DNS, certificates and Kubernetes. `bücher.example` and `xn--bcher-kva.example` are
+    one name; Cloudflare lists the first (facts: cloudflare#unicode-names), an Ingress takes the
+    second. A name that IDNA does not allow (an emoji) is written the same way, because it may be
+    registered all the same.
     """
     if name.isascii():
         return name

@@ -1,9 +1,7 @@
 """Everything about the operator that its environment decides.
 
-`AOP_*` variables, read once and passed in.
-
-An empty variable counts as not set. Each field's description is its documentation; units are in its
-name (`_s`: seconds).
+`AOP_*` variables, read once and passed in. An empty variable counts as not set. Each field's
+description is its documentation; units are in its name (`_s`: seconds).
 """
 
 from __future__ import annotations

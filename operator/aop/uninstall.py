@@ -1,7 +1,6 @@
 """The guard before an uninstall.
 
 Nothing may be served any more when the operator goes, because only it can put back what it changed.
-
 This is `aop-operator uninstall-guard`, which the chart's pre-delete hook runs as a Job under the
 operator's own ServiceAccount. It reads and never writes.
 """

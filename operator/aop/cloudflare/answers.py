@@ -104,10 +104,8 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: datet
 def read_retry_after(value: str | None, now: datetime) -> float | None:
     """Seconds from a Retry-After header, either form (RFC 9110, 10.2.3), at most `LONGEST_RETRY_S`.
 
-    None if it is missing or means nothing.
-
-    `now` is when the answer was made, by the clock of whoever made it: only then is the span of a
-    date right.
+    None if it is missing or means nothing. `now` is when the answer was made, by the clock of
+    whoever made it: only then is the span of a date right.
     """
     text = (value or "").strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):

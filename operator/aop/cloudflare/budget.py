@@ -154,11 +154,9 @@ class Budget:
     def refused(self, access: Access, failure: ApiFailure) -> RateLimited:
         """Cloudflare refused a call as one too many: pause all of the user's calls.
 
-        They pause for as long as it says; the exception that is returned says so.
-
-        Where it names no time it is the reset of the limit, else the documented 5 minutes, with a
-        tenth of jitter so that no crowd returns at once. A time that proves too short is not
-        believed again.
+        They pause for as long as it says; the exception that is returned says so. Where it names no
+        time it is the reset of the limit, else the documented 5 minutes, with a tenth of jitter so
+        that no crowd returns at once. A time that proves too short is not believed again.
         """
         owner = self._owner(access)
         named_s = next(

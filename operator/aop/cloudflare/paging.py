@@ -26,9 +26,8 @@ class Following:
 def next_page(info: Mapping[str, Any], page: int, *, count: int, seen: int) -> Following | None:
     """What follows page number `page` (from 1), which has `count` items.
 
-    `seen` are those of all pages so far. None: that was all.
-
-    `info` is `result_info`, in which everything may be missing or mean nothing.
+    `seen` are those of all pages so far. None: that was all. `info` is `result_info`, in which
+    everything may be missing or mean nothing.
     """
     if cursor := _cursor(info):
         return Following({"cursor": cursor}, certain=True)

@@ -1,8 +1,7 @@
 """What is known of each token in use.
 
-How new it is here, whether Cloudflare said it works, and to which account its zones belong.
-
-It exists because 401 and 403 alone do not tell a wrong token from a missing permission, because a
+How new it is here, whether Cloudflare said it works, and to which account its zones belong. It
+exists because 401 and 403 alone do not tell a wrong token from a missing permission, because a
 token that was just made is refused now and then for some seconds, and a good one now and then under
 load (facts: cloudflare#fresh-tokens, cloudflare#refusals-under-load,
 cloudflare#codes-of-several-meanings).

@@ -110,9 +110,7 @@ def failure_of(call: Call, answer: ApiAnswer, secrets: Iterable[str]) -> ApiFail
 def doubts_token(failure: ApiFailure) -> bool:
     """True if the answer may be about the token as such, a permission, or a zone.
 
-    It alone does not say which.
-
-    401 and 403 are ambiguous, 10000 even comes with 400
+    It alone does not say which. 401 and 403 are ambiguous, 10000 even comes with 400
     (facts: cloudflare#codes-of-several-meanings). A 403 without an envelope is a firewall's.
     """
     if (

@@ -50,9 +50,8 @@ class Conflict(ClusterError):
 async def connect(kubeconfig: str | None) -> Cluster:
     """A client for the cluster that `kubeconfig` names.
 
-    Without one, for the cluster that this process runs in, else for the user's own.
-
-    Raises `kubernetes.aio`'s ConfigException where none of them is there.
+    Without one, for the cluster that this process runs in, else for the user's own. Raises
+    `kubernetes.aio`'s ConfigException where none of them is there.
     """
     configuration = Configuration()
     if kubeconfig or SERVICE_HOST not in os.environ:

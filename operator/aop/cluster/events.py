@@ -1,8 +1,7 @@
 """An Event as the API server takes it.
 
-What `kubectl get events` shows beside the object that it is about.
-
-Kubernetes forgets Events after an hour, so nothing of the operator's depends on one.
+What `kubectl get events` shows beside the object that it is about. Kubernetes forgets Events after
+an hour, so nothing of the operator's depends on one.
 """
 
 from __future__ import annotations

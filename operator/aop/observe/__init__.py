@@ -1,9 +1,8 @@
 """Everything outside, read into one frozen `Observed`.
 
-That is the cluster, Cloudflare, every replica and the edge.
-
-Each source fails alone, and all of them together have one deadline: what protects visitors must not
-wait for an API that hangs (docs/architecture.md#sources-fail-alone).
+That is the cluster, Cloudflare, every replica and the edge. Each source fails alone, and all of
+them together have one deadline: what protects visitors must not wait for an API that hangs
+(docs/architecture.md#sources-fail-alone).
 """
 
 from __future__ import annotations

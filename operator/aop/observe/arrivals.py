@@ -20,9 +20,8 @@ MOST_RECENT = 100
 def arrived(evidence: Evidence, arrival: Arrival, *, direct: bool, gap: timedelta) -> Evidence:
     """The evidence after one more arrival.
 
-    `direct` when it came past the edge, `gap` the longest time between two that hides nothing.
-
-    A longer silence neither ends the run nor lengthens what it covers: nobody knows what would have
+    `direct` when it came past the edge, `gap` the longest time between two that hides nothing. A
+    longer silence neither ends the run nor lengthens what it covers: nobody knows what would have
     arrived meanwhile.
     """
     goes_on = evidence.presented == arrival.presented and evidence.direct == direct
@@ -49,10 +48,8 @@ def arrived(evidence: Evidence, arrival: Arrival, *, direct: bool, gap: timedelt
 def silent(evidence: Evidence, why: str, at: datetime, *, direct: bool | None) -> Evidence:
     """The evidence after a request without a usable answer.
 
-    `direct` when there was one and it came past the edge, None when there was none.
-
-    Where nothing has arrived yet, any answer tells whether the host's requests meet the edge at
-    all.
+    `direct` when there was one and it came past the edge, None when there was none. Where nothing
+    has arrived yet, any answer tells whether the host's requests meet the edge at all.
     """
     known = evidence.direct if direct is None or evidence.last is not None else direct
     return replace(evidence, silence=why, silent_since=evidence.silent_since or at, direct=known)
@@ -61,9 +58,8 @@ def silent(evidence: Evidence, why: str, at: datetime, *, direct: bool | None) -
 def begun_again(evidence: Evidence) -> Evidence:
     """The evidence after a change at Cloudflare was read.
 
-    What arrived before proves nothing about what comes now.
-
-    The arrivals themselves stay, because a loss is a loss whoever caused it.
+    What arrived before proves nothing about what comes now. The arrivals themselves stay, because a
+    loss is a loss whoever caused it.
     """
     return replace(
         evidence,

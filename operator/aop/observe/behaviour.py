@@ -118,11 +118,9 @@ def oddity_of(
 ) -> str | None:
     """What stands in the way of seeing our text at this host, in words.
 
-    None where our two paths answer.
-
-    A leaf of ours that the server refuses on the check path too, while it takes a stranger's, is
-    nothing odd: the server refuses that leaf (expired or not yet valid by its own clock), and so it
-    does to visitors.
+    None where our two paths answer. A leaf of ours that the server refuses on the check path too,
+    while it takes a stranger's, is nothing odd: the server refuses that leaf (expired or not yet
+    valid by its own clock), and so it does to visitors.
     """
     stranger_is_met = check_answer(by[Presented.FOREIGN].check) is not None
     for presented in (Presented.NONE, *identities):

@@ -43,9 +43,8 @@ class Disturbance:
     ) -> None:
         """The text has changed, by a write of `ours` or by anybody's.
 
-        It counts when somebody has undone what we wrote.
-
-        `by` names them, where that is known by other means than the fields that they own.
+        It counts when somebody has undone what we wrote. `by` names them, where that is known by
+        other means than the fields that they own.
         """
         # Whoever writes a text of ours counts its revision up.
         undone = before.stands and not (after.intact and after.revision >= before.revision)

@@ -103,10 +103,8 @@ class EdgeReader:
     ) -> tuple[Evidence, ...]:
         """Ask for every host whose turn it is, and wait for answers until `until_s` (monotonic).
 
-        What comes later is in the next look.
-
-        Evidence goes only when a host has really left the scope; a source that could not be read
-        takes none away.
+        What comes later is in the next look. Evidence goes only when a host has really left the
+        scope; a source that could not be read takes none away.
         """
         asked = {host: one for one in reversed(origins) for host in one.hosts}
         self._load[memory] = Load(len(asked), self._wanted_cadence_s(window))

@@ -118,10 +118,8 @@ class OriginKeeper:
     ) -> ObservedOrigin:
         """The origin for one object, as it is known at `until_s` (monotonic) at the latest.
 
-        Never raises.
-
-        `asking` is False for an object whose zone is not known to be its own: nothing is asked for
-        its sake unless its claim is there.
+        Never raises. `asking` is False for an object whose zone is not known to be its own: nothing
+        is asked for its sake unless its claim is there.
         """
         reading = await self._sources.look(self._reads, until_s=until_s)
         if reading.lost is not None:

@@ -1,13 +1,11 @@
 """How each replica of one origin really behaves, host by host.
 
-Asked once for all objects that share it.
-
-What one host answers says nothing of another, nor of the replica: a replica runs the revision that
-any of its hosts tells. A revision counts once it was seen again at least 0.5 s later, because an
-old worker accepts for another 0.1 s after a new one has answered
-(facts: ingress-nginx#old-workers). What was seen to be wrong is asked again first. A replica that
-hangs costs one deadline, whose outcome all objects share; a host that hangs on a replica which
-answers otherwise is that host's affair.
+Asked once for all objects that share it. What one host answers says nothing of another, nor of the
+replica: a replica runs the revision that any of its hosts tells. A revision counts once it was seen
+again at least 0.5 s later, because an old worker accepts for another 0.1 s after a new one has
+answered (facts: ingress-nginx#old-workers). What was seen to be wrong is asked again first. A
+replica that hangs costs one deadline, whose outcome all objects share; a host that hangs on a
+replica which answers otherwise is that host's affair.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
 """How much of one budget each of several gets. Pure.
 
-Nobody's hundreds of hosts make anybody else's few wait.
-
-Max-min fairness: whoever wants less than an equal share gets what they want, and the others share
-the rest alike.
+Nobody's hundreds of hosts make anybody else's few wait. Max-min fairness: whoever wants less than
+an equal share gets what they want, and the others share the rest alike.
 """
 
 from __future__ import annotations

@@ -60,9 +60,8 @@ class Source(Generic[T]):
     async def look(self, *, within_s: float, patience_s: float) -> Known[T] | Unknown:
         """What is known, read anew if the last reading is older than `within_s`.
 
-        That holds whatever the last reading came to.
-
-        A reading that takes longer than `patience_s` goes on by itself.
+        That holds whatever the last reading came to. A reading that takes longer than `patience_s`
+        goes on by itself.
         """
         until_s = self._clock.monotonic_s() + max(patience_s, AWAITED_S if self._awaited else 0.0)
         for _ in range(MOST_READINGS):

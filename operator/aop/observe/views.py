@@ -1,9 +1,8 @@
 """What is remembered of each replica of an origin.
 
-Which revision it runs, and what it showed of each host, to whom.
-
-What was seen of a host stands while its entry in the published text stays the same, whatever others
-publish on top; what depends on the leaf that was presented is kept for that leaf alone.
+Which revision it runs, and what it showed of each host, to whom. What was seen of a host stands
+while its entry in the published text stays the same, whatever others publish on top; what depends
+on the leaf that was presented is kept for that leaf alone.
 """
 
 from __future__ import annotations

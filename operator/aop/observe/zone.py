@@ -325,10 +325,9 @@ def _failed(
 ) -> Unknown:
     """What is said until the next attempt, which comes later each time.
 
-    It comes within seconds where the failure may pass by itself.
-
-    A time that the answer names is the least: whoever says "in a second" for an hour is not asked
-    every second. Only the budget's is exact.
+    It comes within seconds where the failure may pass by itself. A time that the answer names is
+    the least: whoever says "in a second" for an hour is not asked every second. Only the budget's
+    is exact.
     """
     reason = error.reason if isinstance(error, Blocked) else None
     after_s = error.retry_after_s if isinstance(error, Transient) else None

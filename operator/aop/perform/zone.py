@@ -50,9 +50,8 @@ class ZoneWriter:
     ) -> None:
         """Proofs and the quiet period begin again, also when the answer is lost.
 
-        Only a refusal tells that nothing has changed.
-
-        What was refused a short time ago is not even asked for: the client raises the same again.
+        Only a refusal tells that nothing has changed. What was refused a short time ago is not even
+        asked for: the client raises the same again.
         """
         refused, what = memory.cloudflare.refused, changed_thing(step)
         try:
@@ -109,9 +108,8 @@ class ZoneWriter:
     async def _found_again(self, step: Upload, token: Access, memory: Memory) -> bool:
         """Whether the certificate that is there already is known by its id.
 
-        It may have come back under its old one, which the list is slow to show.
-
-        Else the list will show it: an upload whose answer was lost, or a deletion under way
+        It may have come back under its old one, which the list is slow to show. Else the list will
+        show it: an upload whose answer was lost, or a deletion under way
         (facts: cloudflare#ids-that-come-back, cloudflare#tombstones).
         """
         cloudflare = memory.cloudflare

@@ -1,10 +1,9 @@
 """Keys and certificates, over `cryptography`.
 
-Issued, kept in Secrets, read back, checked, recognised. Pure; the caller passes the time.
-
-Key bytes appear in `KeyedLeaf` and `Authority` alone, as pydantic's `SecretBytes`; `Leaf` and
-`KeyPair` are facts that may be logged. Whatever makes a key (`create_authority`, `issue_leaf`)
-takes seconds for RSA: call it in a thread.
+Issued, kept in Secrets, read back, checked, recognised. Pure; the caller passes the time. Key bytes
+appear in `KeyedLeaf` and `Authority` alone, as pydantic's `SecretBytes`; `Leaf` and `KeyPair` are
+facts that may be logged. Whatever makes a key (`create_authority`, `issue_leaf`) takes seconds for
+RSA: call it in a thread.
 """
 
 from aop.pki.certificates import Leaf, pin_of, recognise

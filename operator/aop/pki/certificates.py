@@ -1,9 +1,8 @@
 """Facts of certificates, which are public.
 
-What a leaf is known by, whose it is, what it may be used for.
-
-No key passes through here. `cryptography` reads much of a certificate only when it is asked for, so
-all of it is asked for at once, behind the guard: a `ReadCertificate` holds facts.
+What a leaf is known by, whose it is, what it may be used for. No key passes through here.
+`cryptography` reads much of a certificate only when it is asked for, so all of it is asked for at
+once, behind the guard: a `ReadCertificate` holds facts.
 """
 
 from __future__ import annotations
@@ -258,11 +257,9 @@ def fault_in_chain(
 ) -> Unreadable | None:
     """Why signatures do not lead from `leaf` over some of `between` to one of `trusted`.
 
-    None if they do.
-
-    One of `trusted` needs no signature. The authorities' own times are not looked at: an origin
-    that pins the leaf does not ask for them. What is said of the fault goes on after the name of
-    the field that holds `trusted`.
+    None if they do. One of `trusted` needs no signature. The authorities' own times are not looked
+    at: an origin that pins the leaf does not ask for them. What is said of the fault goes on after
+    the name of the field that holds `trusted`.
     """
     current = leaf
     for _ in range(LONGEST_CHAIN):

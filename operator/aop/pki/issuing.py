@@ -117,11 +117,9 @@ def issue_leaf(recipe: Recipe, authority: Authority, now: datetime) -> KeyedLeaf
 def throwaway(now: datetime, lifetime: timedelta = timedelta(days=3650)) -> KeyedLeaf:
     """A leaf that nobody trusts, of an authority whose key is thrown away.
 
-    It is the stranger that every replica must refuse.
-
-    Flawless but for its issuer, so that a refusal can mean only one thing. It is made once per
-    process and is as long valid before `now` as after it: an origin's clock may be behind ours, and
-    ours may be set while the process runs.
+    It is the stranger that every replica must refuse. Flawless but for its issuer, so that a
+    refusal can mean only one thing. It is made once per process and is as long valid before `now`
+    as after it: an origin's clock may be behind ours, and ours may be set while the process runs.
     """
     stranger = Recipe(
         "stranger.invalid",

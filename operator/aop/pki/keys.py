@@ -152,11 +152,10 @@ def signing_key(pem: SecretBytes) -> SigningKey:
 def unpresentable(public: PublicKeyTypes) -> str:
     """Why no edge presents a certificate with this key, or no origin takes it.
 
-    In words; empty for one that is presented and taken.
-
-    With a curve that TLS names no signature for, TLS 1.2 fails and TLS 1.3 goes on without any
-    certificate, which would show only in the proof that never comes. Of the Edwards curves
-    BoringSSL, which Cloudflare's edge is built on, signs with Ed25519 alone.
+    In words; empty for one that is presented and taken. With a curve that TLS names no signature
+    for, TLS 1.2 fails and TLS 1.3 goes on without any certificate, which would show only in the
+    proof that never comes. Of the Edwards curves BoringSSL, which Cloudflare's edge is built on,
+    signs with Ed25519 alone.
     """
     if isinstance(public, ec.EllipticCurvePublicKey):
         named = {curve.name for curve in _CURVES.values()}

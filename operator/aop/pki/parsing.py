@@ -1,10 +1,9 @@
 """The one door to what others wrote.
 
-Base64, PEM, and the guard behind which every third-party parser is called.
-
-Secrets are written by people and tools, certificates at Cloudflare by strangers. Whatever is in
-them, reading ends in a value or in `Unreadable`, which says what is wrong and what helps and
-carries none of the text along.
+Base64, PEM, and the guard behind which every third-party parser is called. Secrets are written by
+people and tools, certificates at Cloudflare by strangers. Whatever is in them, reading ends in a
+value or in `Unreadable`, which says what is wrong and what helps and carries none of the text
+along.
 
 PEM is read as OpenSSL and Go read it: a marker stands on a line of its own. `cryptography` takes
 more, such as a PEM whose line breaks were lost, and such a Secret would be good here and broken for
@@ -68,10 +67,8 @@ def encoded(value: bytes) -> str:
 def blocks(text: bytes, *, convert: str) -> Iterator[tuple[str, bytes]]:
     """The PEM blocks in `text` with their labels, in their order.
 
-    Text between them is allowed, as everywhere.
-
-    `convert` is the command that makes PEM of DER. Raises `Unreadable` where a block is broken, or
-    where the text cannot be PEM at all.
+    Text between them is allowed, as everywhere. `convert` is the command that makes PEM of DER.
+    Raises `Unreadable` where a block is broken, or where the text cannot be PEM at all.
     """
     if text.startswith(_BYTE_ORDER_MARKS):
         raise Unreadable(

@@ -100,9 +100,7 @@ def with_next(data: Mapping[str, str], issued: KeyedLeaf, authority: Authority) 
 def promoted(data: Mapping[str, str]) -> dict[str, str]:
     """`data` of `<secretName>`, as `read_key_pair` took it, once the next leaf is the one in use.
 
-    `ca.crt` then holds its authority alone.
-
-    Raises ValueError when there is no next leaf.
+    `ca.crt` then holds its authority alone. Raises ValueError when there is no next leaf.
     """
     if NEXT_CERTIFICATE not in data or NEXT_KEY not in data:
         raise ValueError("there is no next leaf to promote")
@@ -152,11 +150,10 @@ def _bundle(authorities: Iterable[ReadCertificate]) -> str:
 def read_key_pair(secret: ObjectKey, data: Mapping[str, str], zone: str) -> KeyPair:
     """What our own Secret `secret` holds for `zone`.
 
-    Each key is checked against its certificate, each certificate against `ca.crt`.
-
-    Raises `Blocked` (KeyPairInvalid) that names the field: somebody has written into a Secret that
-    we fill, or it is not ours to fill. A server's key pair, or that of another zone, must neither
-    go to Cloudflare nor be replaced when it is due.
+    Each key is checked against its certificate, each certificate against `ca.crt`. Raises `Blocked`
+    (KeyPairInvalid) that names the field: somebody has written into a Secret that we fill, or it is
+    not ours to fill. A server's key pair, or that of another zone, must neither go to Cloudflare
+    nor be replaced when it is due.
     """
     source = KeySecret(
         secret,
@@ -185,12 +182,10 @@ def read_key_pair(secret: ObjectKey, data: Mapping[str, str], zone: str) -> KeyP
 def read_referenced(secret: ObjectKey, data: Mapping[str, str] | None, now: datetime) -> KeyPair:
     """What the referenced Secret `secret` holds, which somebody else fills.
 
-    `data` is None when it does not exist. `now` is wall time.
-
-    Raises `Blocked` (KeyPairInvalid) that names the Secret, the field and the remedy, unless:
-    `tls.crt`, `tls.key` and `ca.crt` are there, the key is the certificate's and of a kind that the
-    edge presents, the leaf is no authority, may authenticate a client, is valid now and chains to
-    `ca.crt`.
+    `data` is None when it does not exist. `now` is wall time. Raises `Blocked` (KeyPairInvalid)
+    that names the Secret, the field and the remedy, unless: `tls.crt`, `tls.key` and `ca.crt` are
+    there, the key is the certificate's and of a kind that the edge presents, the leaf is no
+    authority, may authenticate a client, is valid now and chains to `ca.crt`.
     """
     if data is None:
         raise Blocked(

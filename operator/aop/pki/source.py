@@ -1,9 +1,8 @@
 """One Secret while it is read.
 
-Each fault becomes a `Blocked` that names the Secret, the field and what helps.
-
-Everything that comes out of here has been read whole, so that nothing which is asked of it later
-meets a surprise (`aop.pki.parsing`).
+Each fault becomes a `Blocked` that names the Secret, the field and what helps. Everything that
+comes out of here has been read whole, so that nothing which is asked of it later meets a surprise
+(`aop.pki.parsing`).
 """
 
 from __future__ import annotations

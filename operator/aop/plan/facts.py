@@ -146,9 +146,8 @@ def whole_window(o: Observed, evidence: Evidence) -> bool:
 def loses(o: Observed, origin: ObservedOrigin, host: str, losing: Iterable[str]) -> bool:
     """What `host` comes with is refused.
 
-    Its last answers in a row, or a share of the recent ones, came with something of `losing`.
-
-    A share is one of what arrived since every replica does what is published, or since it was
+    Its last answers in a row, or a share of the recent ones, came with something of `losing`. A
+    share is one of what arrived since every replica does what is published, or since it was
     published while one does not: nobody was refused for what came before.
     """
     bad, recent = frozenset(losing), o.evidence_of(host).recent
@@ -375,10 +374,8 @@ def claim_of(
 def _excepted(origin: ObservedOrigin, enforced: Collection[str]) -> tuple[str, ...]:
     """The hosts that stay at Request although an enforced wildcard's server takes them.
 
-    Each waits for its own proof.
-
-    While the Ingresses cannot be listed nobody knows which wildcards are served, so that what was
-    excepted, or was required, stays out.
+    Each waits for its own proof. While the Ingresses cannot be listed nobody knows which wildcards
+    are served, so that what was excepted, or was required, stays out.
     """
     known = {wildcard.host: wildcard.samples for wildcard in origin.wildcards}
     wildcards = [host for host in enforced if host.startswith("*.")]
@@ -500,10 +497,9 @@ def relax(o: Observed, origin: ObservedOrigin, to: Mode, why: str) -> Step | Non
 def flush(o: Observed, leaf: Pin) -> Step | None:
     """The same text under a new revision where only old sessions keep `leaf` from being seen.
 
-    Else they would hold it back for ever.
-
-    A flush costs every replica a reload, and whoever forges answers on a host of theirs could ask
-    for one after the other: at most three an hour. Each is noted first.
+    Else they would hold it back for ever. A flush costs every replica a reload, and whoever forges
+    answers on a host of theirs could ask for one after the other: at most three an hour. Each is
+    noted first.
     """
     for origin in o.origins:
         claim = configured(origin).claim
@@ -565,9 +561,8 @@ def old_sessions_hold_back(o: Observed, origin: ObservedOrigin, host: str, leaf:
 def nobody_is_refused_by_others(o: Observed, origin: ObservedOrigin) -> Block | None:
     """Presenting our certificate makes no request fail that succeeds today.
 
-    Asked before the zone is enabled.
-
-    What the zone presents concerns no host whose requests do not meet the edge.
+    Asked before the zone is enabled. What the zone presents concerns no host whose requests do not
+    meet the edge.
     """
     displaced = [one for one in origin.displaced if not o.evidence_of(one.host).direct]
     if not displaced:

@@ -117,7 +117,6 @@ def _as_every_replica_does(o: Observed, origin: ObservedOrigin) -> Claim:
     """What is put in place of a damaged text.
 
     It is what every replica is seen to do all the same, unless requests are seen to come otherwise.
-
     Nothing becomes stricter by it, so that it takes no proof: where one is still to be made (after
     a restart, after a change at Cloudflare), what requires keeps requiring.
     """

@@ -103,10 +103,8 @@ def _last_accepted(
 def no_origin_refuses_the_edge(o: Observed) -> Step | None:
     """Loss is evidence against us, never the mere absence of proof.
 
-    What is ours is trusted where that mends it, else nobody is refused.
-
-    A host that loses is relaxed by itself. All of them are only where the zone's certificate itself
-    is not presented.
+    What is ours is trusted where that mends it, else nobody is refused. A host that loses is
+    relaxed by itself. All of them are only where the zone's certificate itself is not presented.
     """
     for origin in o.origins:
         claim = configured(origin).may_do
@@ -122,12 +120,10 @@ def no_origin_refuses_the_edge(o: Observed) -> Step | None:
 def _refused_by_the_server(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
     """The server's own refusal reaches visitors of a host.
 
-    No claim causes it, asking does (an expired leaf; SNI and Host that differ).
-
-    While a host arrives well, it is not the zone's certificate that is refused, and asking cannot
-    be ended for one host alone: what is refused there is named, and the others stay as they are. A
-    host that answers past the edge, or whose Ingress verifies by itself, says nothing about our
-    asking.
+    No claim causes it, asking does (an expired leaf; SNI and Host that differ). While a host
+    arrives well, it is not the zone's certificate that is refused, and asking cannot be ended for
+    one host alone: what is refused there is named, and the others stay as they are. A host that
+    answers past the edge, or whose Ingress verifies by itself, says nothing about our asking.
     """
     losing = [
         host
@@ -180,9 +176,8 @@ def _certificate_is_not_presented(
 ) -> bool:
     """It is the zone that loses, not one host of it.
 
-    Cloudflare says so, or several hosts do, or begin to, and none has arrived well since.
-
-    Of hundreds of hosts many were not asked since: what came before says nothing of what comes now.
+    Cloudflare says so, or several hosts do, or begin to, and none has arrived well since. Of
+    hundreds of hosts many were not asked since: what came before says nothing of what comes now.
     """
     if isinstance(o.zone, ObservedZone):
         newest = newest_active(o.zone)

@@ -54,10 +54,9 @@ def what_protects_is_noted(o: Observed) -> Step | None:
 def what_was_found_is_recorded(o: Observed) -> Step | None:
     """The zone as it was, noted before the first effect.
 
-    Refreshed while nothing was done, so that it is never stale.
-
-    Only what we issued is known for ours: a referenced leaf may have been uploaded by whoever made
-    it, and is then not ours to delete.
+    Refreshed while nothing was done, so that it is never stale. Only what we issued is known for
+    ours: a referenced leaf may have been uploaded by whoever made it, and is then not ours to
+    delete.
     """
     if not isinstance(o.zone, ObservedZone):
         return None  # nothing is done without the zone; the rule that needs it says why it is not there

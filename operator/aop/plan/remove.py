@@ -124,10 +124,8 @@ def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
 def _nothing_of_ours_runs(origin: ObservedOrigin) -> bool:
     """Somebody has taken our text out, or damaged one that refuses nobody.
 
-    Every replica was seen to run what is there instead.
-
-    Putting it right first would never end where a tool puts the other text back within seconds, or
-    a policy changes each write.
+    Every replica was seen to run what is there instead. Putting it right first would never end
+    where a tool puts the other text back within seconds, or a policy changes each write.
     """
     published, asked = configured(origin), replicas(origin)
     runs = {None} if published.standing is None else {None, published.revision}

@@ -1,9 +1,7 @@
 """One fresh connection, and HTTP/1.1 GETs over it.
 
-Every way that can go wrong is turned into a `Failure`.
-
-The only place that opens sockets towards origins and the edge. A `Route` says where to and with
-which TLS context.
+Every way that can go wrong is turned into a `Failure`. The only place that opens sockets towards
+origins and the edge. A `Route` says where to and with which TLS context.
 """
 
 from __future__ import annotations
@@ -94,9 +92,8 @@ class Connection:
     async def ask(self, target: str, *, timeout_s: float) -> Answer | Failure:
         """GET `target` (path and query).
 
-        `timeout_s` covers all of it, from the first SYN to the last byte.
-
-        Whatever the network or the other side does is a `Failure`, never an exception.
+        `timeout_s` covers all of it, from the first SYN to the last byte. Whatever the network or
+        the other side does is a `Failure`, never an exception.
         """
         self.reusable = False
         try:

@@ -1,9 +1,7 @@
 """Ask one replica of an origin how it treats one host.
 
-Without a certificate, with ours, with the next, with a stranger's.
-
-What the answers mean (`Mode`, accepted leaves, the revision in force) is said by the origin kind's
-pure parser.
+Without a certificate, with ours, with the next, with a stranger's. What the answers mean (`Mode`,
+accepted leaves, the revision in force) is said by the origin kind's pure parser.
 """
 
 from __future__ import annotations
@@ -88,9 +86,8 @@ class ReplicaProbe:
     ) -> tuple[Asked, ...]:
         """Ask for `host` without a certificate and with each of `identities`.
 
-        The answers in the order of `Presented`.
-
-        Each time on a fresh connection with a full TLS handshake, SNI and Host both `host`.
+        The answers in the order of `Presented`. Each time on a fresh connection with a full TLS
+        handshake, SNI and Host both `host`.
         """
         contexts = {Presented.NONE: self._anonymous} | {
             presented: identity.context for presented, identity in identities.items()

@@ -1,8 +1,7 @@
 """The words that every floor above shares.
 
-Which object, which host, how strict, which leaf, under which names in Kubernetes.
-
-At the bottom, so that nobody has to import an origin kind for a word.
+Which object, which host, how strict, which leaf, under which names in Kubernetes. At the bottom, so
+that nobody has to import an origin kind for a word.
 """
 
 from aop.terms.claims import Claim, Mode, Pin

@@ -20,11 +20,9 @@ def is_host(name: str) -> bool:
 def covers(pattern: str, host: str) -> bool:
     """Whether a hostname pattern of the resource holds for a concrete host.
 
-    A pattern is `www.example.com` or `*.example.com`.
-
-    A wildcard covers every name below it, at any depth, and not the name itself: the meaning of
-    `*.` in nginx's `map … hostnames` and in the `server_name` of a wildcard Ingress, which is what
-    decides about a request.
+    A pattern is `www.example.com` or `*.example.com`. A wildcard covers every name below it, at any
+    depth, and not the name itself: the meaning of `*.` in nginx's `map … hostnames` and in the
+    `server_name` of a wildcard Ingress, which is what decides about a request.
     """
     return (
         host.endswith(pattern[1:]) and host != pattern[1:]

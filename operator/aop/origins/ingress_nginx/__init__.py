@@ -1,9 +1,8 @@
 """The ingress-nginx driver (kubernetes/ingress-nginx and its forks).
 
-The first and the reference origin kind.
-
-Driven through the ConfigMap of its controller only, with no restart of its pods. Pure: Kubernetes
-JSON objects in, values or whole objects to write out. Each module has one question::
+The first and the reference origin kind. Driven through the ConfigMap of its controller only, with
+no restart of its pods. Pure: Kubernetes JSON objects in, values or whole objects to write out. Each
+module has one question::
 
     options      what does the ConfigMap say of the controller itself
     zones        what do all claims together mean for a host

@@ -1,9 +1,8 @@
 """What other people's settings in the ConfigMap forbid.
 
-It is told as one sentence that says what to do about it.
-
-It is asked before anything is planned, and again at the moment of writing, because the text may
-have changed in between. What other people's Ingresses forbid is in `ingresses`.
+It is told as one sentence that says what to do about it. It is asked before anything is planned,
+and again at the moment of writing, because the text may have changed in between. What other
+people's Ingresses forbid is in `ingresses`.
 """
 
 from __future__ import annotations
@@ -29,11 +28,10 @@ def objections(
 ) -> str | None:
     """Everything in the ConfigMap that must not be combined with our text.
 
-    As sentences; None when nothing is in the way.
-
-    `snippets` is the ConfigMap taken apart (`stored.Stored.snippets`). A key counts as somebody
-    else's when it holds text that is not ours, or when another field manager owns it and nothing of
-    ours is in it: Helm and GitOps tools put back what they own, even "".
+    As sentences; None when nothing is in the way. `snippets` is the ConfigMap taken apart
+    (`stored.Stored.snippets`). A key counts as somebody else's when it holds text that is not ours,
+    or when another field manager owns it and nothing of ours is in it: Helm and GitOps tools put
+    back what they own, even "".
     """
     options = Options.read(config_map)
     if policy is ForeignText.REFUSE:

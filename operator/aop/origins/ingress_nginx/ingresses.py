@@ -1,8 +1,7 @@
 """Other people's Ingresses on the controller.
 
-Which are its own, which hosts they bring, and which of them would refuse our leaf.
-
-The answers bind nobody: what a replica really does with a host is probed.
+Which are its own, which hosts they bring, and which of them would refuse our leaf. The answers bind
+nobody: what a replica really does with a host is probed.
 """
 
 from __future__ import annotations
@@ -193,10 +192,9 @@ def verifier_of(
     """A sentence about the Ingress that verifies `host`'s client certificates by itself.
 
     It is the one of `served_by` whose server takes requests for `host`; None if that verifies
-    nothing.
-
-    Such a server checks what Cloudflare presents against an authority of its own and answers 400 to
-    our leaf. `off` and `optional_no_ca` refuse nobody (facts: ingress-nginx#server-verification).
+    nothing. Such a server checks what Cloudflare presents against an authority of its own and
+    answers 400 to our leaf. `off` and `optional_no_ca` refuse nobody
+    (facts: ingress-nginx#server-verification).
     """
     prefixes = sorted({replica.annotations_prefix for replica in replicas})
     name = server_of(host, ingresses, prefixes)

@@ -1,10 +1,8 @@
 """Whether the text that others put into a snippet can stand next to ours.
 
-Looked at before it is merged.
-
-Two kinds of text cannot: what makes `nginx -t` fail for everybody on the controller once ours
-stands beside it, and what takes our refusal away or our sessions out of reach. Each was tried on a
-real nginx, and so was what is let through.
+Looked at before it is merged. Two kinds of text cannot: what makes `nginx -t` fail for everybody on
+the controller once ours stands beside it, and what takes our refusal away or our sessions out of
+reach. Each was tried on a real nginx, and so was what is let through.
 """
 
 from __future__ import annotations
@@ -44,11 +42,9 @@ def objection(
 ) -> str | None:
     """Why `text` must not stand in `key` beside ours; None when it may.
 
-    The end of a sentence ("line 3 sets …").
-
-    `pages` are the named locations that only answer (`pages_in`). `flushed`: our own session cache
-    stands behind the text and counts. What a `server{}` of its own sets is its own, save what it
-    inherits from us.
+    The end of a sentence ("line 3 sets …"). `pages` are the named locations that only answer
+    (`pages_in`). `flushed`: our own session cache stands behind the text and counts. What a
+    `server{}` of its own sets is its own, save what it inherits from us.
     """
     parsed = read(text)
     for one in parsed.statements:

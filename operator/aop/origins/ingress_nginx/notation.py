@@ -1,10 +1,9 @@
 """Claims as JSON, in the annotation that `stored` keeps them in.
 
-They are short, because all annotations of an object share 256 KiB, and hold no secrets.
-
-Names stand as in a zone file, relative to the zone: `@` is the zone itself, `www` a name in it, and
-one with a dot at its end stands for itself. The annotation can be edited by whoever may edit the
-ConfigMap, so reading it trusts nothing: what is not exactly a claim is none.
+They are short, because all annotations of an object share 256 KiB, and hold no secrets. Names stand
+as in a zone file, relative to the zone: `@` is the zone itself, `www` a name in it, and one with a
+dot at its end stands for itself. The annotation can be edited by whoever may edit the ConfigMap, so
+reading it trusts nothing: what is not exactly a claim is none.
 """
 
 from __future__ import annotations

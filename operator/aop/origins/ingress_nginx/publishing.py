@@ -1,12 +1,11 @@
 """What to write into the ConfigMap.
 
-Whole objects to put back with the resourceVersion they were read with.
-
-They are put in the name of our field manager (`terms.names`); of two writers who have read the same
-ConfigMap one is refused by the API server, and reads again. The text is always rendered from all
-claims, never taken from what stood there, and stands in place of everything that was ours. Where
-that did not say what the claims say, the others' claims are written as OFF, as they read: putting a
-lost text back is nobody's proof.
+Whole objects to put back with the resourceVersion they were read with. They are put in the name of
+our field manager (`terms.names`); of two writers who have read the same ConfigMap one is refused by
+the API server, and reads again. The text is always rendered from all claims, never taken from what
+stood there, and stands in place of everything that was ours. Where that did not say what the claims
+say, the others' claims are written as OFF, as they read: putting a lost text back is nobody's
+proof.
 """
 
 from __future__ import annotations
@@ -118,9 +117,8 @@ def opens(stored: Stored, claim: Claim) -> bool:
 def withdraw(config_map: Mapping[str, Any], uid: str) -> Json:
     """The ConfigMap without the claim of one object.
 
-    The last claim takes everything of ours out and leaves what was found.
-
-    The same object again if there is nothing to take out, so that no write is needed.
+    The last claim takes everything of ours out and leaves what was found. The same object again if
+    there is nothing to take out, so that no write is needed.
 
     Raises:
         Blocked: FOREIGN_CONFIGURATION, as in `publish`: what others have put there cannot be told

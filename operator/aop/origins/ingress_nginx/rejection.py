@@ -33,12 +33,11 @@ def rejected_by(
 ) -> Rejection | None:
     """What nginx's newest `[emerg]` says of this pod since `since` (UTC); or None.
 
-    It is read from Warning RELOAD Events that were last seen at or after `since`.
-
-    `stored` is the ConfigMap that it reads. None proves nothing: Events are merged and dropped.
-    Failed reloads without `[emerg]`, such as "worker reload already in progress", are no fault of
-    any text (facts: ingress-nginx#lost-events, ingress-nginx#serial-reloads). Events carry whole
-    seconds, so `since` is cut to its second.
+    It is read from Warning RELOAD Events that were last seen at or after `since`. `stored` is the
+    ConfigMap that it reads. None proves nothing: Events are merged and dropped. Failed reloads
+    without `[emerg]`, such as "worker reload already in progress", are no fault of any text
+    (facts: ingress-nginx#lost-events, ingress-nginx#serial-reloads). Events carry whole seconds, so
+    `since` is cut to its second.
     """
     newest: tuple[datetime, str] | None = None
     for event in events:

@@ -1,8 +1,7 @@
 """What in the text of a key is ours, whatever has happened to it.
 
-Reformatted, pasted twice, cut off, or without its markers.
-
-A write puts our block in place of all of it. Three things make text ours:
+Reformatted, pasted twice, cut off, or without its markers. A write puts our block in place of all
+of it. Three things make text ours:
 
 - it stands between two markers of ours, as the first of them announces;
 - it names us (`NAMES`), in whole statements: of a block of somebody else's only the statements

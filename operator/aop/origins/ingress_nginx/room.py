@@ -1,10 +1,8 @@
 """Whether a ConfigMap still has room.
 
-What it may hold is little, and all objects on a controller share it.
-
-A write that lets visitors in is never longer than what stood there, so it fits for as long as that
-did, and is not asked about here. What is kept free is for everything that others may still put
-beside it.
+What it may hold is little, and all objects on a controller share it. A write that lets visitors in
+is never longer than what stood there, so it fits for as long as that did, and is not asked about
+here. What is kept free is for everything that others may still put beside it.
 """
 
 from __future__ import annotations
@@ -14,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 ANNOTATIONS_MOST = 262_144
-"""Bytes that the names and values of all annotations of an object may come to (source:
-apimachinery, TotalAnnotationSizeLimitB)."""
+"""Bytes that the names and values of all annotations of an object may come to
+(source: apimachinery, TotalAnnotationSizeLimitB)."""
 ANNOTATIONS_FULL = 200_000
 """For a claim that is not there yet."""
 ANNOTATIONS_SPARED = 240_000
@@ -32,10 +30,8 @@ def lack_of_room(
 ) -> str | None:
     """What is full in a ConfigMap that is to be written in place of `current`.
 
-    And what to do, as the end of a sentence.
-
-    None where there is room, or where it grows no longer by this. `newcomer`: the claim that it is
-    written for is not there yet.
+    And what to do, as the end of a sentence. None where there is room, or where it grows no longer
+    by this. `newcomer`: the claim that it is written for is not there yet.
     """
     annotations_full, object_full = (
         (ANNOTATIONS_FULL, OBJECT_FULL) if newcomer else (ANNOTATIONS_SPARED, OBJECT_SPARED)

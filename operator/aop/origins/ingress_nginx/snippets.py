@@ -1,10 +1,9 @@
 """One key of the ConfigMap taken apart.
 
-Our block, and the text of others around it, which is kept byte for byte.
-
-Where our block goes is part of its meaning: behind the others' text in `http{}`, because of several
-`ssl_session_cache` the last one counts, and before it in `server{}`, where a `break` or `rewrite …
-last` of theirs would skip our refusals.
+Our block, and the text of others around it, which is kept byte for byte. Where our block goes is
+part of its meaning: behind the others' text in `http{}`, because of several `ssl_session_cache` the
+last one counts, and before it in `server{}`, where a `break` or `rewrite … last` of theirs would
+skip our refusals.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """What the ConfigMap of one controller says of us.
 
-Claims as data in annotations, and the text that they render to.
-
-All objects that name a ConfigMap share one block of text per key.
+Claims as data in annotations, and the text that they render to. All objects that name a ConfigMap
+share one block of text per key.
 
 The text need not say what the claims render to: a Helm upgrade reset a key, somebody edited it, or
 the annotations are damaged. `Published` says what that means. A claim that cannot be read is no

@@ -1,9 +1,7 @@
 """nginx's syntax, just far enough to see where each statement begins and ends.
 
-That works in text that is damaged, too.
-
-`lint` asks whether the text of others is complete, `residue` what in a text is ours. Neither can
-ask nginx itself: the operator has none.
+That works in text that is damaged, too. `lint` asks whether the text of others is complete,
+`residue` what in a text is ours. Neither can ask nginx itself: the operator has none.
 """
 
 from __future__ import annotations

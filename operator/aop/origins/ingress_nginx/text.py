@@ -182,11 +182,10 @@ def answer(revision: int) -> str:
 def own_server(wildcard: str) -> str:
     r"""A pattern for `$server_name` in the server of a wildcard's Ingress.
 
-    The controller makes that server; no other has such a name.
-
-    It makes a regular expression of it, for one label: `~^(?<subdomain>[\w-]+)\.example\.com$`
-    (source: ingress-nginx v1.15.1, template.buildServerName). Each dot here stands for one of its
-    signs that nginx's own text could not hold as it is.
+    The controller makes that server; no other has such a name. It makes a regular expression of it,
+    for one label: `~^(?<subdomain>[\w-]+)\.example\.com$` (source: ingress-nginx v1.15.1,
+    template.buildServerName). Each dot here stands for one of its signs that nginx's own text could
+    not hold as it is.
     """
     return f"^~[^)]+...{'..'.join(wildcard.removeprefix('*.').split('.'))}.$"
 

@@ -1,8 +1,6 @@
 """What all claims on one ConfigMap mean together, host by host.
 
-Whose zone a host is, how strict it is, which leaves pass.
-
-Two rules settle every overlap:
+Whose zone a host is, how strict it is, which leaves pass. Two rules settle every overlap:
 
 - Between zones, the most specific wins: with `example.com` and `sub.example.com` both claimed, what
   `sub.example.com` covers is its own, as it is at Cloudflare, also while it asks nobody: that one
