@@ -72,7 +72,10 @@ class HoldOff:
 
 @dataclass(frozen=True, slots=True)
 class RejectedClaim:
-    """An origin's own words have rejected a claim `times` times; it is not tried again before `until`."""
+    """An origin's own words have rejected a claim `times` times.
+
+    It is not tried again before `until`.
+    """
 
     digest: str
     """`aop.plan.facts.digest` of the claim with the foreign text around it."""

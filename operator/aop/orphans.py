@@ -1,11 +1,10 @@
 """Claims whose object is gone.
 
 Somebody has taken its finalizer off by hand, so no removal ever ran and the origin still refuses.
-
 Looked for at start, hourly, and soon after an object has vanished; found by the label on what
-carries claims, so also when no object is left. An orphaned claim is relaxed first and taken out a minute
-later, when every replica has followed. What its zone holds at Cloudflare stays there: the token is
-not known any more.
+carries claims, so also when no object is left. An orphaned claim is relaxed first and taken out a
+minute later, when every replica has followed. What its zone holds at Cloudflare stays there: the
+token is not known any more.
 """
 
 from __future__ import annotations
@@ -84,7 +83,10 @@ class Orphans:
         return any(left)
 
     async def _relax_one(self, kind: OriginKind, carrier: Manifest, living: set[str]) -> bool:
-        """Bring one claim a step further, whether there are more or not: the next one is written on top of that, at the next look."""
+        """Bring one claim a step further, whether there are more or not.
+
+        The next one is written on top of that, at the next look.
+        """
         metadata = carrier["metadata"]
         target = Target(kind.name, metadata["namespace"], metadata["name"])
         claims = orphaned_claims(kind, target, carrier, living, self._namespaces)
@@ -99,7 +101,10 @@ class Orphans:
         return bool(claims)
 
     async def _carriers(self, kind: OriginKind) -> list[Manifest]:
-        """What carries claims of a kind, as far as we may look: by the label, or by name where only some are ours to write."""
+        """What carries claims of a kind, as far as we may look.
+
+        By the label, or by name where only some are ours to write.
+        """
         label = f"{CLAIMED_LABEL}={kind.name}"
         if not self._config_maps or kind.carried_by is not Kind.CONFIG_MAP:
             return await self._cluster.list(kind.carried_by, labels=label)
@@ -119,7 +124,10 @@ def orphaned_claims(
     living: set[str],
     namespaces: Iterable[str] = (),
 ) -> list[Claim]:
-    """The claims in `carrier` of objects that are not among `living` (uids), where we would know it. Pure."""
+    """The claims in `carrier` of objects that are not among `living` (uids). Pure.
+
+    Only those where we would know the object.
+    """
     served = set(namespaces)
     claims = kind.site(target, {kind.carrier(target): (carrier,)}).published.claims
     return [

@@ -2,9 +2,8 @@
 
 What is written into the annotation is what is read back. Its copy in the status goes out with each
 status: whoever replaces the object with a manifest of theirs (`kubectl replace`, Argo CD's
-`Replace=true`) takes the annotation away, or puts back an old one, and cannot touch the status.
-
-No secrets: ids, digests, names and times. Times are whole seconds since 1970 in UTC, since an
+`Replace=true`) takes the annotation away, or puts back an old one, and cannot touch the status. No
+secrets: ids, digests, names and times. Times are whole seconds since 1970 in UTC, since an
 annotation is read by machines.
 """
 

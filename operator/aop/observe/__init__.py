@@ -186,7 +186,10 @@ class Observer:
         return await self._edge.read(asked, pull.spec.verification.window_duration, memory, until_s)
 
     def _asked(self, origin: ObservedOrigin, *, asking: bool) -> AskedOrigin:
-        """All its hosts wherever our check path may be in force; before that those that others make refuse us, which may never meet the edge."""
+        """All its hosts wherever our check path may be in force.
+
+        Before that those that others make refuse us, which may never meet the edge.
+        """
         keeper = self._origins.of(origin.target)
         if isinstance(origin.configured, Configured) and origin.configured.may_do:
             return AskedOrigin(origin, keeper.check_path(), keeper.kind.refuses_arrival)

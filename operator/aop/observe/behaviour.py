@@ -1,9 +1,9 @@
 """What the answers of one replica show about one host. Pure.
 
-Being refused is not a status: pages of others may stand in for a server's own (`error_page 495 496`,
-`custom-http-errors`). What a stranger gets at the gate is compared with what our certificate gets
-there. A host at which somebody else answers in place of our two paths shows nothing of our text,
-neither that it is applied nor that it is not.
+Being refused is not a status: pages of others may stand in for a server's own
+(`error_page 495 496`, `custom-http-errors`). What a stranger gets at the gate is compared with what
+our certificate gets there. A host at which somebody else answers in place of our two paths shows
+nothing of our text, neither that it is applied nor that it is not.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ def behaviour_of(
     *,
     own: bool,
 ) -> HostBehaviour:
-    """Who is refused at the gate, and whether anybody is asked at all; `own` when somebody else verifies this host."""
+    """Who is refused at the gate, and whether anybody is asked at all.
+
+    `own` when somebody else verifies this host.
+    """
     by = {one.presented: one for one in asked}
     passing = {
         presented
@@ -139,7 +142,10 @@ def oddity_of(
 
 
 def words_for(answer: Answer | Failure, ours: str, refuses: Refuses) -> str:
-    """An answer that is not ours, for the condition; what others wrote is shortened and cannot reach a terminal as it is."""
+    """An answer that is not ours, for the condition.
+
+    What others wrote is shortened and cannot reach a terminal as it is.
+    """
     if isinstance(answer, Failure):
         return f"nothing on {ours} ({plain(str(answer), 120)})"
     if refused_by_server(answer, refuses):

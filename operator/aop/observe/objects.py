@@ -90,7 +90,10 @@ class Objects:
         )
 
     def gone(self, pull: AuthenticatedOriginPull, targets: list[Target]) -> frozenset[str]:
-        """Claims of the zone whose object is surely gone: another has its name now, or a list that is younger than the claim lacks it."""
+        """Claims of the zone whose object is surely gone.
+
+        Another has its name now, or a list that is younger than the claim lacks it.
+        """
         listed, served = self._listed.last, self._settings.watch_namespaces
         uids = (
             {manifest["metadata"]["uid"] for manifest in listed.value}

@@ -285,7 +285,10 @@ class OriginKeeper:
     def _observed(
         self, site: Site, question: Question, *, asked: bool
     ) -> tuple[ObservedReplica, ...]:
-        """What is known of each that may serve; what another object was told long ago is no fact for one that does not ask."""
+        """What is known of each that may serve.
+
+        What another object was told long ago is no fact for one that does not ask.
+        """
         seen = [
             (replica, self._replicas.get(replica.uid) or ReplicaMemory())
             for replica in site.replicas
@@ -297,15 +300,15 @@ class OriginKeeper:
         )
         return tuple(one if asked else replace(one, settled=False) for one in known)
 
-    # --- what the origin says of its text ----------------------------------------------------------------------------
+    # --- what the origin says of its text ---------------------------------------------------------
 
     async def _refusal(
         self, site: Site, replicas: tuple[ObservedReplica, ...], until_s: float
     ) -> Rejection | None:
-        """The origin's own words about the current text, while no replica shows it; no word proves nothing, and no clock does either.
+        """The origin's own words about the current text, while no replica shows it.
 
-        A pod that starts on such a text never becomes Ready, but says why as well: where all have
-        been replaced, nobody else does.
+        No word proves nothing, and no clock does either. A pod that starts on such a text never
+        becomes Ready, but says why as well: where all have been replaced, nobody else does.
         """
         since, revision = self._memory.changed_at, site.published.revision
         if not revision or since is None or any(r.revision == revision for r in replicas):
@@ -383,9 +386,9 @@ class OriginKeeper:
                 followed.written = None
 
     async def relax_orphaned(self, manifest: Json, claim: Claim) -> None:
-        """Bring a claim whose object is gone one step further, in the carrier as it was just read: to Off, and from Off out.
+        """Bring a claim whose object is gone one step further: to Off, and from Off out.
 
-        Raises `ClusterError`.
+        The carrier is the one that was just read. Raises `ClusterError`.
         """
         async with self._writing:
             site = self._site_of(manifest)
@@ -400,7 +403,10 @@ class OriginKeeper:
                 self.forget()
 
     def _current(self, uid: str) -> tuple[Json | None, Site]:
-        """What carries our claims, as it was read or written last: the API server refuses what goes out on an older one."""
+        """What carries our claims, as it was read or written last.
+
+        The API server refuses what goes out on an older one.
+        """
         known = self._sources.of(self._carrier).last
         if isinstance(known, Unknown):
             raise Transient(known.message)

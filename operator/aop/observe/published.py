@@ -1,6 +1,7 @@
-"""What one origin's carrier has said of us since this process began: which text, since when, and whose claim in it.
+"""What one origin's carrier has said of us since this process began.
 
-It asks nobody: the keeper reads and writes, and tells it what it has seen.
+Which text, since when, and whose claim in it. It asks nobody: the keeper reads and writes, and
+tells it what it has seen.
 """
 
 from __future__ import annotations
@@ -66,7 +67,10 @@ class PublishedMemory:
     def notice(
         self, published: Published, now: datetime, *, ours: bool = False, by: str = ""
     ) -> bool:
-        """What the carrier says now, by a write of `ours` or by anybody's; True where nobody knows any more what the text says of a host."""
+        """What the carrier says now, by a write of `ours` or by anybody's.
+
+        True where nobody knows any more what the text says of a host.
+        """
         before, self.published = self.published, published
         self.path_token = published.path_token or self.path_token
         if self._says(before) == self._says(published):
@@ -86,7 +90,10 @@ class PublishedMemory:
         return self._followed.get(uid)
 
     def follow(self, uid: str) -> Followed:
-        """Since which revision an object's claim reads as it does; a damaged text, or one that was put back, begins anew."""
+        """Since which revision an object's claim reads as it does.
+
+        A damaged text, or one that was put back, begins anew.
+        """
         followed = self._followed.setdefault(uid, Followed())
         published = self.published
         claim = published.claims.get(uid)
@@ -122,7 +129,10 @@ class PublishedMemory:
         )
 
     def _standing(self, uid: str, followed: Followed) -> Claim | None:
-        """The strictest that the text may still do to an object's hosts, as long as something of ours stands there."""
+        """The strictest that the text may still do to an object's hosts.
+
+        It counts as long as something of ours stands there.
+        """
         if not self.published.residue:
             return None
         return self.published.standing.get(uid) if self.published.intact else followed.written

@@ -54,7 +54,10 @@ class Sources:
         return self._sources[read]
 
     async def look(self, reads: tuple[Read, ...], *, until_s: float) -> Reading:
-        """What is known of each when the last one is there, or at `until_s` (monotonic): one may have changed while another was awaited."""
+        """What is known of each when the last one is there, or at `until_s` (monotonic).
+
+        One may have changed while another was awaited.
+        """
         patience_s = until_s - self._clock.monotonic_s()
         await asyncio.gather(
             *(
@@ -82,7 +85,10 @@ class Sources:
         )
 
     def forget_others(self) -> None:
-        """An object has come: what is not essential and was read before may have come just before it."""
+        """An object has come.
+
+        What is not essential and was read before may have come just before it.
+        """
         for read, source in self._sources.items():
             if read.need is not Need.ESSENTIAL:
                 source.forget()

@@ -177,10 +177,11 @@ def observed_replica(
 
 
 def may_serve(replica: Replica, memory: ReplicaMemory) -> bool:
-    """It is Ready, or it is not and may serve our text all the same: Kubernetes cannot tell, and its visitors are refused like others.
+    """It is Ready, or it is not and may serve our text all the same.
 
-    One that cannot be asked may have run our text before this process began: it counts until it
-    answers, or nobody listens there.
+    Kubernetes cannot tell, and its visitors are refused like others. One that cannot be asked may
+    have run our text before this process began: it counts until it answers, or nobody listens
+    there.
     """
     unheard = bool(replica.ip) and (memory.revision_at is None or memory.error is not None)
     return replica.ready or memory.runs_ours or (unheard and not memory.gone)

@@ -1,8 +1,9 @@
-"""The two paths that are ours on every host of an origin, and the one line that the check path answers, whatever the origin kind.
+"""The two paths that are ours on every host, and the check path's one line.
 
-`parse` is the only way back from the answer. The nonce in it is the request's argument `n`, so
-anybody can make the server say something there: letters, digits, `_` and `-`, of which no browser
-makes anything but text, whatever type it takes it for. `parse` takes nothing but the exact form.
+They are the same whatever the origin kind. `parse` is the only way back from the answer. The nonce
+in it is the request's argument `n`, so anybody can make the server say something there: letters,
+digits, `_` and `-`, of which no browser makes anything but text, whatever type it takes it for.
+`parse` takes nothing but the exact form.
 """
 
 from __future__ import annotations
@@ -31,9 +32,8 @@ OUR_PATHS = "/.well-known/aop-operator/"
 def check_path(token: str) -> str:
     """The path that is exempt from every refusal and tells what a request came with.
 
-    `?n=` is its nonce.
-
-    Where no type can be set for the answer, a server takes it from the extension.
+    `?n=` is its nonce. Where no type can be set for the answer, a server takes it from the
+    extension.
     """
     return f"{OUR_PATHS}{token}/check.txt"
 
@@ -71,7 +71,10 @@ class CheckAnswer:
 
 
 def parse(body: bytes | str) -> CheckAnswer | None:
-    """The answer in `body`; None for anything else, also when a part of our text is live that cannot tell a zone."""
+    """The answer in `body`.
+
+    None for anything else, also when a part of our text is live that cannot tell a zone.
+    """
     try:
         line = body if isinstance(body, str) else body.decode("ascii")
     except UnicodeDecodeError:

@@ -45,7 +45,8 @@ class Words:
     place: str = "what configures it"
     """The object that carries our claims, such as `ConfigMap ingress-nginx/controller`."""
     missing: str = "Create it"
-    """What helps where that object does not exist; a sentence without its full stop, as all below."""
+    """What helps where that object does not exist; a sentence without its full stop, as all
+    below."""
     not_allowed: str = "Add it to the operator's allow-list"
     """What helps where the operator may not write that object."""
     unread: str = "nobody reads what configures it"
@@ -78,29 +79,50 @@ class Site(Protocol):
         """Every connection to a replica begins with a PROXY header."""
 
     def hosts(self, zone: str, patterns: Collection[str], also: Collection[str]) -> ServedHosts:
-        """The hosts of `zone` that the origin serves under `patterns` (names and wildcards), and those in `also`; not what another zone's claim takes."""
+        """The hosts of `zone` that the origin serves under `patterns`, and those in `also`.
+
+        Patterns are names and wildcards. What another zone's claim takes is left out.
+        """
 
     def verifiers(self, hosts: Collection[str]) -> Mapping[str, str]:
-        """Those of `hosts` at which somebody else verifies client certificates and would refuse ours, with a sentence about who and what helps."""
+        """Those of `hosts` at which somebody else verifies and would refuse ours.
+
+        Client certificates are meant; a sentence about each says who does it and what helps.
+        """
 
     def wildcards(
         self, hosts: Collection[str], patterns: Collection[str]
     ) -> Mapping[str, tuple[str, ...]]:
-        """The wildcards under `patterns` that have a server of their own, each with those of `hosts` that it takes."""
+        """The wildcards under `patterns` that have a server of their own.
+
+        Each with those of `hosts` that it takes.
+        """
 
     def left_open(self, patterns: Collection[str]) -> tuple[str, ...]:
-        """What reaches the same applications as the hosts under `patterns` by another name, as sentences; sorted."""
+        """What reaches the applications of the hosts under `patterns` by another name.
+
+        As sentences, sorted.
+        """
 
     def objection(self, spec: Model | None) -> str | None:
-        """What others have configured and ours must not be combined with, as a sentence that says what helps; `spec` is what the user writes of the origin."""
+        """What others have configured and ours must not be combined with.
+
+        As a sentence that says what helps; `spec` is what the user writes of the origin.
+        """
 
     def entries(self, hosts: Collection[str]) -> Mapping[str, object]:
-        """Everything that the published text says about each of `hosts`: what was seen of a host stands for as long as this stays equal."""
+        """Everything that the published text says about each of `hosts`.
+
+        What was seen of a host stands for as long as this stays equal.
+        """
 
     def rejection(
         self, events: Iterable[Json], replica: Replica, since: datetime
     ) -> Rejection | None:
-        """What the origin's own words, in Events of this replica last seen at or after `since` (UTC), say of the current text; None proves nothing."""
+        """What the origin's own words say of the current text; None proves nothing.
+
+        They stand in Events of this replica that were last seen at or after `since` (UTC).
+        """
 
     def publish(
         self,
@@ -111,13 +133,14 @@ class Site(Protocol):
         seen_everywhere: int | None = None,
         gone: Collection[str] = frozenset(),
     ) -> dict[str, Any]:
-        """The object with `claim` in place of its owner's former one, as the next revision; other claims stay as they read.
+        """The object with `claim` in place of its owner's former one, as the next revision.
 
-        `seen_everywhere` is the revision that every Ready replica was seen to run, None if they
-        differ: if it is the one that stands there, then all its claims are noted as accepted.
-        `token_if_new` (8 to 40 of a-z and 0-9, at random) becomes the secret part of our paths
-        where there is none yet. `gone` are the uids of objects that are not there any more: their
-        claims leave with this write. `spec` is None for an origin that has left the spec.
+        Other claims stay as they read. `seen_everywhere` is the revision that every Ready replica
+        was seen to run, None if they differ: if it is the one that stands there, then all its
+        claims are noted as accepted. `token_if_new` (8 to 40 of a-z and 0-9, at random) becomes the
+        secret part of our paths where there is none yet. `gone` are the uids of objects that are
+        not there any more: their claims leave with this write. `spec` is None for an origin that
+        has left the spec.
 
         Raises:
             Blocked: FOREIGN_CONFIGURATION or ORIGIN_FULL. What asks for no more than what is in
@@ -125,7 +148,9 @@ class Site(Protocol):
         """
 
     def withdraw(self, uid: str) -> dict[str, Any]:
-        """The object without the claim of one owner; the last claim takes all that is ours out and leaves what was found.
+        """The object without the claim of one owner.
+
+        The last claim takes all that is ours out and leaves what was found.
 
         Raises:
             Blocked: FOREIGN_CONFIGURATION. What others have put there cannot be told from ours.
@@ -145,7 +170,10 @@ class OriginKind(Protocol):
 
     @property
     def reference(self) -> str:
-        """The field of `spec`, as in the resource, that names the object by `namespace` and `name`: one object in one origin only."""
+        """The field of `spec`, as in the resource, that names the object.
+
+        It does so by `namespace` and `name`: one object in one origin only.
+        """
 
     @property
     def capabilities(self) -> Capabilities:
@@ -153,7 +181,10 @@ class OriginKind(Protocol):
 
     @property
     def carried_by(self) -> Kind:
-        """What carries the claims; each carries the label `CLAIMED_LABEL` with the kind's name for as long as it does."""
+        """What carries the claims.
+
+        Each carries the label `CLAIMED_LABEL` with the kind's name for as long as it does.
+        """
 
     def target(self, spec: Any) -> Target:
         """What the origin is configured by; `spec` is a model of the type `spec`."""
@@ -171,7 +202,13 @@ class OriginKind(Protocol):
         """The origin, as these objects say it; of what is missing in `objects` nothing is known."""
 
     def refuses_certificate(self, status: int, body: str) -> bool:
-        """Whether an answer of a replica is the server's own refusal of a certificate, or of a request without one, which no claim of ours causes."""
+        """Whether an answer of a replica is the server's own refusal.
+
+        That is, of a certificate, or of a request without one, which no claim of ours causes.
+        """
 
     def refuses_arrival(self, status: int, body: str) -> bool:
-        """Whether an answer through the edge on the check path, which no claim refuses, is the server's own refusal of what the request came with."""
+        """Whether an answer through the edge is the server's own refusal of what came.
+
+        It is on the check path, which no claim refuses.
+        """

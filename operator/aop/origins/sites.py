@@ -25,7 +25,10 @@ class Need(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What a driver reads of Kubernetes: one object by its name, or all of a kind; the same one for two origins is read once."""
+    """What a driver reads of Kubernetes: one object by its name, or all of a kind.
+
+    The same one for two origins is read once.
+    """
 
     kind: Kind
     namespace: str | None = None
@@ -141,7 +144,10 @@ class Published:
         )
 
     def as_seen_by(self, uid: str) -> tuple[object, ...]:
-        """Everything that a decision about the claim of object `uid` was made on; other objects' claims are not in it."""
+        """Everything that a decision about the claim of object `uid` was made on.
+
+        Other objects' claims are not in it.
+        """
         entry = self.entries.get(uid)
         return (
             entry.claim if entry else None,

@@ -32,7 +32,10 @@ class Origin(Model):
 
     @property
     def kinds(self) -> dict[str, Model]:
-        """What is written of each kind that is set, by its name in the resource; exactly one in a valid object."""
+        """What is written of each kind that is set, by its name in the resource.
+
+        Exactly one in a valid object.
+        """
         written = {
             str(info.alias): getattr(self, name) for name, info in type(self).model_fields.items()
         }

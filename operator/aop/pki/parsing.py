@@ -3,11 +3,9 @@
 Base64, PEM, and the guard behind which every third-party parser is called. Secrets are written by
 people and tools, certificates at Cloudflare by strangers. Whatever is in them, reading ends in a
 value or in `Unreadable`, which says what is wrong and what helps and carries none of the text
-along.
-
-PEM is read as OpenSSL and Go read it: a marker stands on a line of its own. `cryptography` takes
-more, such as a PEM whose line breaks were lost, and such a Secret would be good here and broken for
-everything else that reads it.
+along. PEM is read as OpenSSL and Go read it: a marker stands on a line of its own. `cryptography`
+takes more, such as a PEM whose line breaks were lost, and such a Secret would be good here and
+broken for everything else that reads it.
 """
 
 from __future__ import annotations

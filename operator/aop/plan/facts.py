@@ -451,7 +451,10 @@ def digest(claim: Claim, foreign_digest: str) -> str:
 
 
 def was_rejected(o: Observed, origin: ObservedOrigin, claim: Claim) -> bool:
-    """Whether an origin has rejected this very claim among this very foreign text, and it is too early to try it again."""
+    """Whether an origin has rejected this very claim among this very foreign text.
+
+    True while it is too early to try it again.
+    """
     name = digest(claim, configured(origin).foreign_digest)
     return any(one.digest == name and one.holds_at(o.wall) for one in o.record.rejected)
 
@@ -460,7 +463,10 @@ def was_rejected(o: Observed, origin: ObservedOrigin, claim: Claim) -> bool:
 
 
 def publish(o: Observed, origin: ObservedOrigin, claim: Claim, why: str) -> Step:
-    """Publish, once the record names the origin, and unless this very text was rejected before and has not been taken since."""
+    """Publish, once the record names the origin.
+
+    Not a text that was rejected before and has not been taken since.
+    """
     if was_rejected(o, origin, claim) and not _runs_everywhere(origin, claim):
         name = digest(claim, configured(origin).foreign_digest)
         again = max(one.until for one in o.record.rejected if one.digest == name)

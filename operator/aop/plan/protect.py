@@ -42,7 +42,10 @@ MOST_HOLD_OFFS = 32
 
 
 def rejected_text_is_withdrawn(o: Observed) -> Step | None:
-    """A text that an origin's own words reject is rendered again without the claim that broke it; no claim's mode goes up."""
+    """A text that an origin's own words reject is rendered again without the claim that broke it.
+
+    No claim's mode goes up.
+    """
     for origin in o.origins:
         published = configured(origin)
         if not origin.rejected or published.claim is None or not published.intact:
@@ -82,7 +85,10 @@ def _rejected_once_more(o: Observed, name: str) -> tuple[RejectedClaim, ...]:
 def _last_accepted(
     o: Observed, origin: ObservedOrigin, claim: Claim, accepted: Claim | None
 ) -> Step | None:
-    """The mildest change that takes a rejected claim back: its last accepted form if that is safe, else Off, else nothing of ours."""
+    """The mildest change that takes a rejected claim back.
+
+    Its last accepted form if that is safe, else Off, else nothing of ours.
+    """
     why = f"the origin rejected revision {configured(origin).revision}"
     trusts = accepted is not None and (
         accepted.mode < Mode.OPTIONAL or set(o.record.uploaded) <= set(accepted.pins)

@@ -27,9 +27,10 @@ class ObjectKey(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What an origin is configured by: the origin kind, by its name in the resource, and the object that carries our claims.
+    """What an origin is configured by.
 
-    Prints as `kind/namespace/name`, its form in the record.
+    The origin kind, by its name in the resource, and the object that carries our claims. Prints as
+    `kind/namespace/name`, its form in the record.
     """
 
     kind: str

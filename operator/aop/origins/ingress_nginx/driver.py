@@ -1,4 +1,7 @@
-"""The door's ingress-nginx: what is read, what a controller can do, and how messages speak of it."""
+"""The door's ingress-nginx.
+
+It says what is read, what a controller can do, and how messages speak of it.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,10 @@ class Driver:
         return Read(self.carried_by, target.namespace, target.name)
 
     def reads(self, target: Target, scope: Scope) -> tuple[Read, ...]:
-        """The ConfigMap, the pods beside it, and the Ingresses with their classes, which are cluster-wide."""
+        """The ConfigMap, the pods beside it, and the Ingresses with their classes.
+
+        The classes are cluster-wide.
+        """
         classes = (_CLASSES,) if scope.cluster else ()
         return (
             self.carrier(target),
@@ -66,11 +72,17 @@ class Driver:
         )
 
     def refuses_certificate(self, status: int, body: str) -> bool:
-        """Nginx's 400, in words that speak of the SSL certificate; nobody else's does (facts: ingress-nginx#nginx-refusals)."""
+        """Nginx's 400, in words that speak of the SSL certificate.
+
+        Nobody else's does (facts: ingress-nginx#nginx-refusals).
+        """
         return status == 400 and "SSL certificate" in body
 
     def refuses_arrival(self, status: int, body: str) -> bool:
-        """That, for an expired certificate; or 421, where SNI and Host differ (facts: ingress-nginx#optional-no-ca)."""
+        """That, for an expired certificate; or 421, where SNI and Host differ.
+
+        See facts: ingress-nginx#optional-no-ca.
+        """
         return status == 421 or self.refuses_certificate(status, body)
 
 

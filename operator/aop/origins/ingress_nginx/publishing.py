@@ -58,10 +58,12 @@ def publish(
     without a new proof.
 
     Raises:
-        Blocked: FOREIGN_CONFIGURATION. `claim` asks for more than what is in force, and what others have put into the ConfigMap
-            forbids that. What asks for no more is always written: nobody's text holds back what protects visitors. Or what others
-            have put there cannot be told from ours, so that the result would not read as what it is meant to say.
-        Blocked: ORIGIN_FULL. It lets nobody in who is refused now, makes the ConfigMap longer, and Kubernetes might not take that.
+        Blocked: FOREIGN_CONFIGURATION. `claim` asks for more than what is in force, and what others
+            have put into the ConfigMap forbids that. What asks for no more is always written:
+            nobody's text holds back what protects visitors. Or what others have put there cannot be
+            told from ours, so that the result would not read as what it is meant to say.
+        Blocked: ORIGIN_FULL. It lets nobody in who is refused now, makes the ConfigMap longer, and
+            Kubernetes might not take that.
         ValueError: a claim that cannot be rendered (`text.render`).
     """
     stored = read(config_map)

@@ -20,7 +20,10 @@ _TRUE = frozenset({"", "1", "t", "T", "true", "TRUE", "True"})
 
 @dataclass(frozen=True, slots=True)
 class Controller(Replica):
-    """One pod that reads the ConfigMap, with the flags that matter and the controller's defaults for them (v1.15.1)."""
+    """One pod that reads the ConfigMap, with the flags that matter.
+
+    The controller's defaults stand for those that are not given (v1.15.1).
+    """
 
     ingress_class: str = "nginx"
     """What the annotation `kubernetes.io/ingress.class` must say."""
@@ -38,10 +41,10 @@ class Controller(Replica):
 
 
 def readers(pods: Iterable[Mapping[str, Any]], config_map: ObjectKey) -> tuple[Controller, ...]:
-    """Every pod that names `config_map` in `--configmap` and has not ended, Ready or not; sorted by namespace and name.
+    """Every pod that names `config_map` in `--configmap` and has not ended, Ready or not.
 
-    `pods` are Kubernetes JSON objects. None of them: nobody reads the ConfigMap. None that is
-    `ready`: nobody can be asked.
+    Sorted by namespace and name. `pods` are Kubernetes JSON objects. None of them: nobody reads the
+    ConfigMap. None that is `ready`: nobody can be asked.
     """
     candidates = (
         _replica(pod, config_map)
@@ -62,7 +65,10 @@ def replicas(pods: Iterable[Mapping[str, Any]], config_map: ObjectKey) -> tuple[
 
 
 def unwatched(replica: Controller, config_map: ObjectKey) -> bool:
-    """Whether the pod reads the ConfigMap once at its start and never again (facts: ingress-nginx#watched-namespace)."""
+    """Whether the pod reads the ConfigMap once at its start and never again.
+
+    See facts: ingress-nginx#watched-namespace.
+    """
     return replica.watch_namespace not in {"", config_map.namespace}
 
 

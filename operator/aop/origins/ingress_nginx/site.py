@@ -1,4 +1,7 @@
-"""One controller with its ConfigMap, its pods and its Ingresses at one moment: what the door to this kind opens on."""
+"""One controller with its ConfigMap, its pods and its Ingresses at one moment.
+
+The door to this kind opens on it.
+"""
 
 from __future__ import annotations
 
@@ -90,8 +93,8 @@ class ControllerSite:
 
     def verifiers(self, hosts: Collection[str]) -> Mapping[str, str]:
         """As `kind.Site` says."""
-        found = {host: verifier_of(host, self.ingresses, self.replicas) for host in hosts}
-        return {host: sentence for host, sentence in found.items() if sentence is not None}
+        sentences = {host: verifier_of(host, self.ingresses, self.replicas) for host in hosts}
+        return {host: sentence for host, sentence in sentences.items() if sentence is not None}
 
     def wildcards(
         self, hosts: Collection[str], patterns: Collection[str]
@@ -154,5 +157,8 @@ class ControllerSite:
 
 
 def _policy(spec: Model | None) -> ForeignText:
-    """What the user wants done with others' text; beside an origin that has left the spec it stays."""
+    """What the user wants done with others' text.
+
+    Beside an origin that has left the spec it stays.
+    """
     return spec.foreign_text if isinstance(spec, IngressNginx) else ForeignText.MERGE

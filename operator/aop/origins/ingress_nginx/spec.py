@@ -35,7 +35,10 @@ class ConfigMapRef(Model):
 
 
 class IngressNginx(Model):
-    """An ingress-nginx controller, driven through its ConfigMap (http-snippet and server-snippet), without a restart of its pods."""
+    """An ingress-nginx controller, driven through its ConfigMap without a restart of its pods.
+
+    Our text stands in http-snippet and server-snippet.
+    """
 
     config_map_ref: ConfigMapRef
     """The ConfigMap that configures the controller; a Ready controller pod must name it in its

@@ -1,11 +1,10 @@
 """What the ConfigMap of one controller says of us.
 
 Claims as data in annotations, and the text that they render to. All objects that name a ConfigMap
-share one block of text per key.
-
-The text need not say what the claims render to: a Helm upgrade reset a key, somebody edited it, or
-the annotations are damaged. `Published` says what that means. A claim that cannot be read is no
-claim: the next write drops it, and the object that finds its claim missing begins again.
+share one block of text per key. The text need not say what the claims render to: a Helm upgrade
+reset a key, somebody edited it, or the annotations are damaged. `Published` says what that means. A
+claim that cannot be read is no claim: the next write drops it, and the object that finds its claim
+missing begins again.
 """
 
 from __future__ import annotations
