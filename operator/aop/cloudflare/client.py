@@ -8,7 +8,7 @@ caller is likely to want.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -38,6 +38,7 @@ from aop.cloudflare.errors import (
 )
 from aop.cloudflare.guarded import guarded
 from aop.cloudflare.paging import next_page
+from aop.cloudflare.request import ApiRequest
 from aop.cloudflare.results import (
     Certificate,
     Enablement,
@@ -48,7 +49,7 @@ from aop.cloudflare.results import (
     Zone,
 )
 from aop.cloudflare.window import Shares
-from aop.cloudflare.wire import Body, Wire
+from aop.cloudflare.wire import Wire
 from aop.metrics import Metrics
 from aop.schema import ascii_name
 
@@ -127,27 +128,31 @@ class Cloudflare:
 
     async def find_zones(self, access: Access, name: str) -> tuple[Zone, ...]:
         """All zones of exactly this apex name, in either form, that the token sees, in every status: none, one, or one per account."""
-        zones = await self._list(
-            access, calls.FIND_ZONES, {}, Zone, {"name": name, "per_page": "50"}
-        )
-        found = tuple(zone for zone in zones if zone.name.casefold() == ascii_name(name).casefold())
-        for zone in found:
+        query = {"name": name, "per_page": "50"}
+        visible = await self._list(ApiRequest(access, calls.FIND_ZONES, query=query), Zone)
+        apex = ascii_name(name).casefold()
+        zones = tuple(zone for zone in visible if zone.name.casefold() == apex)
+        for zone in zones:
             self._wire.learn_zone(access, zone)
-        return found
+        return zones
 
     async def fetch_zone(self, access: Access, zone_id: str) -> Zone:
         """One zone. Raises ZoneNotVisible if there is none of this id, or not for this token."""
-        zone = await self._one(access, calls.FETCH_ZONE, {"zone_id": zone_id}, Zone)
+        zone = await self._one(ApiRequest(access, calls.FETCH_ZONE, {"zone_id": zone_id}), Zone)
         self._wire.learn_zone(access, zone)
         return zone
 
     async def fetch_ssl_mode(self, access: Access, zone_id: str) -> SSLMode:
         """The zone's setting; a Configuration Rule may say otherwise for a host."""
-        return await self._one(access, calls.FETCH_SSL_MODE, {"zone_id": zone_id}, SSLMode)
+        return await self._one(
+            ApiRequest(access, calls.FETCH_SSL_MODE, {"zone_id": zone_id}), SSLMode
+        )
 
     async def fetch_global_aop(self, access: Access, zone_id: str) -> GlobalAOP:
         """Whether Cloudflare's shared certificate is presented where the zone has none of its own."""
-        return await self._one(access, calls.FETCH_GLOBAL_AOP, {"zone_id": zone_id}, GlobalAOP)
+        return await self._one(
+            ApiRequest(access, calls.FETCH_GLOBAL_AOP, {"zone_id": zone_id}), GlobalAOP
+        )
 
     async def list_hostname_associations(
         self, access: Access, zone_id: str
@@ -163,10 +168,9 @@ class Cloudflare:
         """
         # The default filter leaves out what is on its way to being active.
         query = {"status": "all", "per_page": "1000"}
+        request = ApiRequest(access, calls.LIST_ASSOCIATIONS, {"zone_id": zone_id}, query)
         try:
-            associations = await self._list(
-                access, calls.LIST_ASSOCIATIONS, {"zone_id": zone_id}, HostnameAssociation, query
-            )
+            associations = await self._list(request, HostnameAssociation)
         except (ZoneNotVisible, TokenLacksPermission, NotOffered) as error:
             failure = error.failure
         except Refused as error:
@@ -186,10 +190,9 @@ class Cloudflare:
 
         A fresh upload may be missing for tens of seconds.
         """
-        found = await self._list(
-            access, calls.LIST_CERTIFICATES, {"zone_id": zone_id}, Certificate, {}
-        )
-        living = (certificate for certificate in found if not certificate.deleted)
+        request = ApiRequest(access, calls.LIST_CERTIFICATES, {"zone_id": zone_id})
+        certificates = await self._list(request, Certificate)
+        living = (certificate for certificate in certificates if not certificate.deleted)
         return tuple(
             sorted(
                 living,
@@ -204,12 +207,8 @@ class Cloudflare:
 
         Raises NotFound.
         """
-        return await self._one(
-            access,
-            calls.FETCH_CERTIFICATE,
-            {"zone_id": zone_id, "certificate_id": certificate_id},
-            Certificate,
-        )
+        ids = {"zone_id": zone_id, "certificate_id": certificate_id}
+        return await self._one(ApiRequest(access, calls.FETCH_CERTIFICATE, ids), Certificate)
 
     async def upload_certificate(
         self, access: Access, zone_id: str, certificate: str, private_key: SecretBytes
@@ -223,11 +222,14 @@ class Cloudflare:
             CertificateRefused: it will never be taken.
             Conflict: another certificate of the zone is being changed.
         """
-        ids = {"zone_id": zone_id}
+        request = ApiRequest(
+            access,
+            calls.UPLOAD_CERTIFICATE,
+            {"zone_id": zone_id},
+            body={"certificate": certificate, "private_key": private_key},
+        )
         async with self._lock(zone_id):
-            read = self._reader(calls.UPLOAD_CERTIFICATE, Certificate)
-            body: Body = {"certificate": certificate, "private_key": private_key}
-            return await self._wire.ask(access, calls.UPLOAD_CERTIFICATE, ids, read=read, body=body)
+            return await self._one(request, Certificate)
 
     async def delete_certificate(
         self, access: Access, zone_id: str, certificate_id: str
@@ -240,46 +242,42 @@ class Cloudflare:
             NotFound: there is none of this id.
             Conflict: another certificate of the zone is being changed.
         """
-        ids = {"zone_id": zone_id, "certificate_id": certificate_id}
+        request = _deletion(access, zone_id, certificate_id)
         async with self._lock(zone_id):
             try:
-                return await self._one(access, calls.DELETE_CERTIFICATE, ids, Certificate)
+                return await self._one(request, Certificate)
             except Refused as error:
                 if not error.asked:
                     raise
-                refused = error
+                refusal = error
         # The deletion of what is deleted is refused without a code of its own
         # (facts: cloudflare#tombstones): look instead of guessing.
         certificate = await self.fetch_certificate(access, zone_id, certificate_id)
         if certificate.deleted or certificate.deleting:
-            raise AlreadyDeleted("The certificate is being deleted already.", refused.failure)
-        raise refused
+            raise AlreadyDeleted("The certificate is being deleted already.", refusal.failure)
+        raise refusal
 
     def deletion_left_alone(
         self, access: Access, zone_id: str, certificate_id: str
     ) -> CloudflareError | None:
         """The exception with which `delete_certificate` would end now without a call; None: it would be made. Nothing is sent."""
-        return self._wire.left_alone(
-            access, calls.DELETE_CERTIFICATE, {"zone_id": zone_id, "certificate_id": certificate_id}
-        )
+        return self._wire.left_alone(_deletion(access, zone_id, certificate_id))
 
     # --- enablement --------------------------------------------------------------------------------------------------
 
     async def fetch_enablement(self, access: Access, zone_id: str) -> Enablement:
         """Whether the zone presents its own certificate."""
-        return await self._one(access, calls.FETCH_ENABLEMENT, {"zone_id": zone_id}, Enablement)
+        return await self._one(
+            ApiRequest(access, calls.FETCH_ENABLEMENT, {"zone_id": zone_id}), Enablement
+        )
 
     async def set_enablement(self, access: Access, zone_id: str, *, enabled: bool) -> Enablement:
         """Let the zone present its own certificate, or stop it. Doing it twice does no harm."""
+        request = ApiRequest(
+            access, calls.SET_ENABLEMENT, {"zone_id": zone_id}, body={"enabled": enabled}
+        )
         async with self._lock(zone_id):
-            read = self._reader(calls.SET_ENABLEMENT, Enablement)
-            return await self._wire.ask(
-                access,
-                calls.SET_ENABLEMENT,
-                {"zone_id": zone_id},
-                read=read,
-                body={"enabled": enabled},
-            )
+            return await self._one(request, Enablement)
 
     # --- shared ------------------------------------------------------------------------------------------------------
 
@@ -289,30 +287,22 @@ class Cloudflare:
             self._mutating[zone_id] = lock = asyncio.Lock()
         return lock
 
-    async def _one(
-        self, access: Access, call: calls.Call, ids: Mapping[str, str], model: type[R]
-    ) -> R:
-        return await self._wire.ask(access, call, ids, read=self._reader(call, model))
+    async def _one(self, request: ApiRequest, model: type[R]) -> R:
+        return await self._wire.ask(request, read=partial(_single, request.call, model))
 
-    async def _list(
-        self,
-        access: Access,
-        call: calls.Call,
-        ids: Mapping[str, str],
-        model: type[R],
-        query: Mapping[str, str],
-    ) -> tuple[R, ...]:
+    async def _list(self, request: ApiRequest, model: type[R]) -> tuple[R, ...]:
         """Every item of every page, in whichever way Cloudflare counts them.
 
         Raises:
             Unavailable: there are more pages than anybody reads, or they cannot be got; never only some of them.
         """
+        call = request.call
         items: list[R] = []
         turn: dict[str, str] = {}
         before: tuple[R, ...] = ()
         for page in range(1, MOST_PAGES + 1):
             envelope, read = await self._wire.ask(
-                access, call, ids, read=partial(_page, call, model), query={**query, **turn}
+                request.with_query(turn), read=partial(_page, call, model)
             )
             following = next_page(envelope.info, page, count=len(read), seen=len(items) + len(read))
             if read and read == before:
@@ -330,9 +320,14 @@ class Cloudflare:
             call, f"the list has more than {MOST_PAGES} pages", retry_after_s=PAGES_AGAIN_S
         )
 
-    @staticmethod
-    def _reader(call: calls.Call, model: type[R]) -> Callable[[Envelope], R]:
-        return lambda envelope: _parse(call, model, envelope.result)
+
+def _deletion(access: Access, zone_id: str, certificate_id: str) -> ApiRequest:
+    ids = {"zone_id": zone_id, "certificate_id": certificate_id}
+    return ApiRequest(access, calls.DELETE_CERTIFICATE, ids)
+
+
+def _single(call: calls.Call, model: type[R], envelope: Envelope) -> R:
+    return _parse(call, model, envelope.result)
 
 
 def _page(call: calls.Call, model: type[R], envelope: Envelope) -> tuple[Envelope, tuple[R, ...]]:
