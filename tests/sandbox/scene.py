@@ -6,8 +6,8 @@ of the replicas, the double's own record.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -142,6 +142,17 @@ class Scene:
         self._http(
             "PATCH", f"/api/v1/namespaces/{namespace}/configmaps/{name}", {"data": dict(data)}
         )
+
+    @contextmanager
+    def presenting_nothing(self, *hosts: str) -> Iterator[None]:
+        """For the length of the block the edge presents no certificate for these hosts; from then on no connection outlives a request."""
+        self.control.turn_location(
+            "*", requests_per_connection=1, resume=False, presents=dict.fromkeys(hosts, "nothing")
+        )
+        try:
+            yield
+        finally:
+            self.control.turn_location("*", presents={})
 
     # --- what a person sees ------------------------------------------------------------------------------------------
 
@@ -281,6 +292,15 @@ class Scene:
         )
         return found
 
+    def pods(self) -> list[str]:
+        """The controller's pods, by address."""
+        return [one.pod for one in self.ingress_nginx.replicas()]
+
+    def refuses(self, pod: str, host: str = "example.com") -> bool:
+        """Whether this one replica refuses somebody without a certificate; no other is asked."""
+        https = self.ingress_nginx.replica(pod).https
+        return self.ask_replica(https, host, Visitor.NOBODY) == 400
+
     def refusing(self, host: str = "example.com") -> list[str]:
         """The pods whose replica refuses somebody without a certificate."""
         return [
@@ -364,6 +384,11 @@ def origin(
     }
 
 
+def name_of(zone: str) -> str:
+    """The name that tests give to what belongs to a zone: its object, and where each has one, its namespace."""
+    return zone.replace(".", "-")
+
+
 def path_of(namespace: str, name: str | None = None) -> str:
     """The API's path of one object, or of all in a namespace."""
     return f"/apis/aop-operator.dev/v1alpha1/namespaces/{namespace}/authenticatedoriginpulls" + (
@@ -371,4 +396,13 @@ def path_of(namespace: str, name: str | None = None) -> str:
     )
 
 
-__all__ = ["NAMESPACE", "RESOURCE", "NotInTimeError", "Scene", "origin", "path_of", "pull"]
+__all__ = [
+    "NAMESPACE",
+    "RESOURCE",
+    "NotInTimeError",
+    "Scene",
+    "name_of",
+    "origin",
+    "path_of",
+    "pull",
+]

@@ -17,7 +17,7 @@ import pytest
 
 from sandbox.cloudflare.authority import Authority
 from sandbox.composition import Layout
-from sandbox.scene import Scene
+from sandbox.scene import Scene, name_of
 from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(600)]
@@ -96,10 +96,6 @@ def prepare(scene: Scene) -> None:
             },
         }
     )
-
-
-def name_of(zone: str) -> str:
-    return zone.partition(".")[0]
 
 
 def token_of_the_account(scene: Scene) -> str:

@@ -19,7 +19,7 @@ import pytest
 from sandbox import direct
 from sandbox.composition import Layout
 from sandbox.direct import Leaf
-from sandbox.scene import Scene
+from sandbox.scene import Scene, name_of
 from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(400)]
@@ -204,11 +204,6 @@ def mend(scene: Scene, told: Story, tokens: Mapping[str, Mapping[str, Any]]) -> 
     )
     for one in look(scene, (*ENFORCED, NEVER)):
         told.refusing_again.setdefault(one.host, []).extend(one.refused)
-
-
-def name_of(zone: str) -> str:
-    """Of the object of a zone, and of its namespace."""
-    return zone.partition(".")[0]
 
 
 def look(scene: Scene, hosts: tuple[str, ...]) -> list[Sight]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,7 @@ import pytest
 import yaml
 
 from sandbox.composition import CLUSTER_WIDE, Layout, ingress
-from sandbox.direct import ask
-from sandbox.scene import NAMESPACE, Scene, origin, pull
+from sandbox.scene import NAMESPACE, Scene, name_of, origin, pull
 from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(900)]
@@ -61,40 +59,13 @@ def scene(asked_log: Path) -> Iterator[Scene]:
         yield running
 
 
-def name_of(zone: str) -> str:
-    return zone.replace(".", "-")
-
-
-def pods(scene: Scene) -> list[str]:
-    return [one.pod for one in scene.ingress_nginx.replicas()]
-
-
-def refused_by(scene: Scene, pod: str, host: str) -> bool:
-    replica = next(one for one in scene.ingress_nginx.replicas() if one.pod == pod)
-    return (
-        ask(replica.https, host, ca_file=scene.ingress_nginx.announcement.ca_file).status_code
-        == 400
-    )
-
-
-@contextmanager
-def presenting_nothing(scene: Scene, *hosts: str) -> Iterator[None]:
-    scene.control.turn_location(
-        "*", requests_per_connection=1, resume=False, presents=dict.fromkeys(hosts, "nothing")
-    )
-    try:
-        yield
-    finally:
-        scene.control.turn_location("*", presents={})
-
-
 def relaxed_after_s(scene: Scene, zone: str, pod: str) -> float:
     """How long one replica goes on refusing a zone whose edge presents nothing any more."""
-    assert refused_by(scene, pod, zone)
-    with presenting_nothing(scene, zone):
+    assert scene.refuses(pod, zone)
+    with scene.presenting_nothing(zone):
         began = time.monotonic()
         until(
-            lambda: not refused_by(scene, pod, zone),
+            lambda: not scene.refuses(pod, zone),
             within_s=LOST_WITHIN_S,
             every_s=0.2,
             describe=lambda: f"{zone} to be relaxed\n{scene.told(name_of(zone))}",
@@ -104,7 +75,7 @@ def relaxed_after_s(scene: Scene, zone: str, pod: str) -> float:
 
 def lead_to(scene: Scene, pod: str) -> None:
     """All zones' visitors, as a load balancer does that has noticed that another replica hangs: else half of all requests hang at the edge."""
-    replica = next(one for one in scene.ingress_nginx.replicas() if one.pod == pod)
+    replica = scene.ingress_nginx.replica(pod)
     ports = scene.ingress_nginx.announcement
     place = {
         "address": replica.address,
@@ -163,7 +134,7 @@ def test_a_loss_is_met_as_fast_beside_hundreds_of_hosts_and_a_replica_that_hangs
     scene: Scene, asked_log: Path
 ) -> None:
     """A8."""
-    hanging, serving = pods(scene)
+    hanging, serving = scene.pods()
     lead_to(scene, serving)
     quiet_s = relaxed_after_s(scene, QUIET, serving)
     scene.until_enforced(name_of(QUIET), within_s=ENFORCED_WITHIN_S)
@@ -183,7 +154,7 @@ def test_a_loss_is_met_as_fast_beside_hundreds_of_hosts_and_a_replica_that_hangs
     )
     with scene.ingress_nginx.hung(hanging):
         crowded_s = relaxed_after_s(scene, QUIET, serving)
-        assert refused_by(scene, serving, THIRD)
+        assert scene.refuses(serving, THIRD)
     assert crowded_s <= quiet_s + AS_FAST_WITHIN_S, (
         f"{quiet_s:.1f} s in quiet, {crowded_s:.1f} s in a crowd"
     )
@@ -200,23 +171,23 @@ def test_all_hosts_of_a_crowded_zone_are_relaxed_at_once_when_its_edge_presents_
     scene: Scene,
 ) -> None:
     """A8: with each of them asked about every half minute, nobody waits for each one's third answer."""
-    serving = pods(scene)[-1]
+    serving = scene.pods()[-1]
     first, last = MANY[0], MANY[-1]
     scene.operator.kill()
     quick = scene.new_operator("quick", AOP_EDGE_REQUESTS_PER_S="30")
     with quick:
         until(
-            lambda: refused_by(scene, serving, first) and refused_by(scene, serving, last),
+            lambda: scene.refuses(serving, first) and scene.refuses(serving, last),
             within_s=ENFORCED_WITHIN_S,
             every_s=1.0,
             describe=lambda: f"every host to be required\n{scene.told(name_of(CROWDED))}",
         )
         quiet_s = relaxed_after_s(scene, THIRD, serving)
     scene.operator.start()
-    with presenting_nothing(scene, CROWDED, *MANY):
+    with scene.presenting_nothing(CROWDED, *MANY):
         began = time.monotonic()
         until(
-            lambda: not any(refused_by(scene, serving, host) for host in (CROWDED, first, last)),
+            lambda: not any(scene.refuses(serving, host) for host in (CROWDED, first, last)),
             within_s=LOST_WITHIN_S,
             every_s=0.2,
             describe=lambda: f"every host to be relaxed\n{scene.told(name_of(CROWDED))}",

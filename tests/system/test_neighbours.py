@@ -132,7 +132,7 @@ def _rotate(scene: Scene, told: Story) -> None:
     def rotated() -> dict[str, Any] | None:
         found = scene.certificates(OURS)
         told.most_certificates = max(told.most_certificates, len(found))
-        told.during_trouble[OTHERS] = told.during_trouble.get(OTHERS, set(_pods(scene))) & set(
+        told.during_trouble[OTHERS] = told.during_trouble.get(OTHERS, set(scene.pods())) & set(
             scene.refusing(OTHERS)
         )
         return found[0] if len(found) == 1 and found[0]["id"] != held["id"] else None
@@ -159,7 +159,7 @@ def _rotate(scene: Scene, told: Story) -> None:
 
 def _trouble(scene: Scene, told: Story) -> None:
     """The other zone's edge presents nothing any more: it is relaxed, and ours notices nothing."""
-    told.during_trouble[OURS] = set(_pods(scene))
+    told.during_trouble[OURS] = set(scene.pods())
     scene.control.turn_location(
         "*", presents={OTHERS: "nothing"}, requests_per_connection=5, resume=False
     )
@@ -175,10 +175,6 @@ def _trouble(scene: Scene, told: Story) -> None:
         describe=lambda: f"the other zone to be relaxed\n{scene.told('others')}",
     )
     scene.control.turn_location("*", presents={})
-
-
-def _pods(scene: Scene) -> list[str]:
-    return [one.pod for one in scene.ingress_nginx.replicas()]
 
 
 def _search(scene: Scene, told: Story) -> None:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox.composition import Layout
-from sandbox.direct import Leaf, ask
-from sandbox.scene import NAMESPACE, Scene
+from sandbox.direct import Leaf
+from sandbox.scene import NAMESPACE, Scene, name_of
 from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(500)]
@@ -36,51 +36,26 @@ def scene() -> Iterator[Scene]:
         yield running
 
 
-def name_of(zone: str) -> str:
-    return zone.replace(".", "-")
-
-
-def pods(scene: Scene) -> list[str]:
-    return [one.pod for one in scene.ingress_nginx.replicas()]
-
-
-def refused_by(scene: Scene, pod: str, host: str) -> bool:
-    replica = next(one for one in scene.ingress_nginx.replicas() if one.pod == pod)
-    return (
-        ask(replica.https, host, ca_file=scene.ingress_nginx.announcement.ca_file).status_code
-        == 400
-    )
-
-
-def present(scene: Scene, zone: str | None) -> None:
-    """Let the edge present nothing for one zone."""
-    scene.control.turn_location(
-        "*", requests_per_connection=1, resume=False, presents={zone: "nothing"} if zone else {}
-    )
-
-
 def test_a_replica_that_hangs_holds_up_no_relaxation_of_the_other(scene: Scene) -> None:
     """A8: one deadline, and one answer that all objects share."""
-    hanging, serving = pods(scene)
-    with scene.ingress_nginx.hung(hanging):
-        present(scene, FIRST)
+    hanging, serving = scene.pods()
+    with scene.ingress_nginx.hung(hanging), scene.presenting_nothing(FIRST):
         until(
-            lambda: not refused_by(scene, serving, FIRST),
+            lambda: not scene.refuses(serving, FIRST),
             within_s=WITHIN_S,
             every_s=0.3,
             describe=lambda: (
                 f"the zone to be relaxed where nothing hangs\n{scene.told(name_of(FIRST))}"
             ),
         )
-        assert refused_by(scene, serving, SECOND)
-        assert refused_by(scene, serving, THIRD)
-    present(scene, None)
+        assert scene.refuses(serving, SECOND)
+        assert scene.refuses(serving, THIRD)
     scene.until_enforced(name_of(FIRST), within_s=ENFORCED_AGAIN_S)
 
 
 def test_slow_is_slow(scene: Scene) -> None:
     """A3: a change that takes 40 s to load is awaited, and nothing is taken back."""
-    for pod in pods(scene):
+    for pod in scene.pods():
         scene.ingress_nginx.turn(pod, load_lag_s=SLOW_S)
     try:
         scene.patch({"enforcement": "Optional"}, name=name_of(FIRST))
@@ -92,9 +67,9 @@ def test_slow_is_slow(scene: Scene) -> None:
         assert "rejects our text" not in scene.operator.log.read_text(), (
             "nothing was taken for a rejection"
         )
-        assert refused_by(scene, pods(scene)[0], SECOND)
+        assert scene.refuses(scene.pods()[0], SECOND)
     finally:
-        for pod in pods(scene):
+        for pod in scene.pods():
             scene.ingress_nginx.turn(pod, load_lag_s=0.0)
     scene.patch({"enforcement": "Require"}, name=name_of(FIRST))
     scene.until_enforced(name_of(FIRST), within_s=ENFORCED_AGAIN_S)
@@ -109,7 +84,7 @@ def test_a_mistake_in_another_key_is_named_and_taken_for_no_rejection_of_ours(sc
             "Ready", "False", "ControllerStuck", name=name_of(SECOND), within_s=WITHIN_S
         )
         assert "no_such_directive" in told["message"]
-        assert refused_by(scene, pods(scene)[0], THIRD)
+        assert scene.refuses(scene.pods()[0], THIRD)
     finally:
         scene.write_config_map({"main-snippet": None})
     scene.until_condition("Ready", "True", name=name_of(SECOND), within_s=ENFORCED_AGAIN_S)
@@ -119,7 +94,7 @@ def test_a_mistake_in_another_key_is_named_and_taken_for_no_rejection_of_ours(sc
 
 def test_a_rotation_waits_for_a_replica_that_is_cut_off_and_serves_on(scene: Scene) -> None:
     """A7: its visitors would get 400 as soon as the next leaf is presented, and Kubernetes cannot tell."""
-    blind = pods(scene)[0]
+    blind = scene.pods()[0]
     before = scene.certificates(THIRD)
     with scene.ingress_nginx.cut_off(blind):
         scene.plane.kubectl(
