@@ -59,7 +59,7 @@ class Helm:
     ) -> list[dict[str, Any]]:
         """The objects that the chart renders to, hooks included."""
         rendered = self._run(
-            ("template", release, chart, "--namespace", namespace, *self._values(values)), 60
+            self._of_chart("template", release, namespace, values, chart), 60
         ).stdout
         return [document for document in yaml.safe_load_all(rendered) if document]
 
@@ -73,13 +73,7 @@ class Helm:
     ) -> str:
         """`helm install --create-namespace`; it does not wait for pods."""
         return self.run(
-            "install",
-            release,
-            chart,
-            "--namespace",
-            namespace,
-            "--create-namespace",
-            *self._values(values),
+            *self._of_chart("install", release, namespace, values, chart), "--create-namespace"
         )
 
     def upgrade(
@@ -92,13 +86,7 @@ class Helm:
     ) -> str:
         """`helm upgrade` with exactly these values."""
         return self.run(
-            "upgrade",
-            release,
-            chart,
-            "--namespace",
-            namespace,
-            "--reset-values",
-            *self._values(values),
+            *self._of_chart("upgrade", release, namespace, values, chart), "--reset-values"
         )
 
     def rollback(self, release: str, namespace: str, revision: int) -> str:
@@ -115,6 +103,16 @@ class Helm:
             self._run(("history", release, "--namespace", namespace, "--output=json"), 60).stdout
         )
         return [(one["revision"], one["status"]) for one in told]
+
+    def _of_chart(
+        self,
+        command: str,
+        release: str,
+        namespace: str,
+        values: Path | Values | None,
+        chart: Path,
+    ) -> Sequence[str | Path]:
+        return (command, release, chart, "--namespace", namespace, *self._values(values))
 
     def _values(self, values: Path | Values | None) -> Sequence[str | Path]:
         if values is None:
