@@ -1,4 +1,4 @@
-"""What every folder of tests shares: its mark, the share of it that runs, and the one Kubernetes control plane of a session."""
+"""What every folder of tests shares: its mark, the share of it that runs, the one Kubernetes control plane of a session, and the double of Cloudflare."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import share
+from sandbox.cloudflare.launcher import CloudflareDouble
 from sandbox.kubernetes import binaries
 from sandbox.kubernetes.plane import ControlPlane
 
@@ -78,6 +79,14 @@ def plane() -> Iterator[ControlPlane]:
     A test that disturbs it, or changes what is cluster-wide, starts its own.
     """
     with ControlPlane() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def double(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudflareDouble]:
+    """Cloudflare's double without an origin; what is uploaded or deleted takes effect at once."""
+    with CloudflareDouble(tmp_path_factory.mktemp("cloudflare"), []) as running:
+        running.control.turn(deploy_s=0, delete_s=0)
         yield running
 
 

@@ -39,19 +39,10 @@ FIRST, SECOND = pki.throwaway(NOW), pki.throwaway(NOW)
 AOP = "/zones/*/origin_tls_client_auth"
 
 
-@pytest.fixture(scope="module")
-def double(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudflareDouble]:
-    with CloudflareDouble(tmp_path_factory.mktemp("cloudflare"), []) as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
-def _at_defaults(double: CloudflareDouble) -> Iterator[None]:
-    before = double.control.ask("GET", "/knobs")
-    double.control.turn(deploy_s=0, delete_s=0)
-    yield
-    double.control.mend()
-    double.control.turn(**before)
+def _as_before(double: CloudflareDouble) -> Iterator[None]:
+    with double.control.restored():
+        yield
 
 
 @pytest.fixture

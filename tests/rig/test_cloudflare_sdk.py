@@ -32,13 +32,6 @@ WEBHOOK = "0123456789abcdef0123456789abcdef"
 
 
 @pytest.fixture(scope="module")
-def double(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudflareDouble]:
-    with CloudflareDouble(tmp_path_factory.mktemp("cloudflare"), []) as running:
-        running.control.turn(deploy_s=0, delete_s=0)
-        yield running
-
-
-@pytest.fixture(scope="module")
 def zone(double: CloudflareDouble) -> Any:
     return double.control.zone("example.com")
 
