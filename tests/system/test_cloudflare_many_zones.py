@@ -21,33 +21,22 @@ from aop import pki
 from aop.api import AuthenticatedOriginPull, Status
 from aop.clock import Clock
 from aop.cloudflare import Access, Cloudflare, Priority
-from aop.cluster import Cluster, Kind
+from aop.cluster import Cluster
 from aop.errors import AopError, Blocked, Reason, Transient
 from aop.observe.memory import Memory
 from aop.observe.origins import OriginKeepers
 from aop.observe.zone import ZoneReader
 from aop.observed import Observed, ObservedZone
 from aop.perform import Performer
-from aop.pki import Algorithm, Recipe
 from aop.plan.qualify import zone_is_eligible
 from aop.settings import Settings
 from aop.steps import Block, Upload, Wait
 from aop.terms import ObjectKey
 from builders import NOW, UID, observed, origin, spec
+from issued import ISSUED, OneSecret
 
 ZONES, BLOCKED_EVERY = 200, 3
 HOUR_S, WINDOW_S, QUARTER = 3600.0, 300.0, 300
-RECIPE = Recipe(
-    "example.com",
-    UID,
-    ("example.com",),
-    Algorithm.ECDSA,
-    256,
-    timedelta(days=730),
-    timedelta(days=1826),
-)
-AUTHORITY = pki.create_authority(RECIPE, NOW)
-ISSUED = pki.issue_leaf(RECIPE, AUTHORITY, NOW)
 OTHER = pki.throwaway(NOW).leaf
 ACCOUNT = "a" * 32
 
@@ -354,15 +343,6 @@ class Zone:
                 return 15.0
             return min(error.retry_after_s or 5.0, 5.0) if isinstance(error, Transient) else 5.0
         return 1.0
-
-
-class OneSecret:
-    async def fetch(self, kind: Kind, key: ObjectKey) -> dict[str, Any]:
-        return {
-            "kind": kind.name,
-            "metadata": {"name": key.name},
-            "data": pki.leaf_data(ISSUED, AUTHORITY),
-        }
 
 
 class Hour:

@@ -7,7 +7,6 @@ Secret.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any, cast
 
 import httpx
@@ -24,15 +23,13 @@ from aop.cloudflare import (
     QuotaReached,
     Unavailable,
 )
-from aop.cluster import Cluster, Kind
+from aop.cluster import Cluster
 from aop.errors import AopError
 from aop.observe.memory import Memory
 from aop.observe.origins import OriginKeepers
 from aop.observed import ENABLED, Evidence
 from aop.perform import Performer
-from aop.pki import Algorithm, Recipe
 from aop.steps import Delete, Effect, SetEnabled, Upload
-from aop.terms import ObjectKey
 from builders import KEY, NOW, UID, evidence, observed, spec
 from cloudflare_api import (
     AOP,
@@ -47,19 +44,9 @@ from cloudflare_api import (
     html,
     ok,
 )
+from issued import ISSUED, OneSecret
 
 PULL = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, spec(), Status())
-RECIPE = Recipe(
-    "example.com",
-    UID,
-    ("example.com",),
-    Algorithm.ECDSA,
-    256,
-    timedelta(days=730),
-    timedelta(days=1826),
-)
-AUTHORITY = pki.create_authority(RECIPE, NOW)
-ISSUED = pki.issue_leaf(RECIPE, AUTHORITY, NOW)
 LEAF = ISSUED.leaf
 ONE = f"{AOP}/{CERTIFICATE_ID}"
 UPLOAD, DELETE = (
@@ -67,14 +54,6 @@ UPLOAD, DELETE = (
     Delete(ZONE_ID, CERTIFICATE_ID, LEAF.pin, "the object is being removed"),
 )
 ENABLE = SetEnabled(ZONE_ID, enabled=True, why="leaf is active")
-
-
-class OneSecret:
-    """A cluster with the generated Secret."""
-
-    async def fetch(self, kind: Kind, key: ObjectKey) -> dict[str, Any]:
-        assert kind is Kind.SECRET
-        return {"metadata": {"name": key.name}, "data": pki.leaf_data(ISSUED, AUTHORITY)}
 
 
 class World:

@@ -17,22 +17,11 @@ from pydantic import SecretBytes
 import zoo
 from aop import pki
 from aop.errors import Blocked, Reason
-from aop.pki import Algorithm, Authority, KeyedLeaf, Recipe, Slot
+from aop.pki import Authority, KeyedLeaf, Slot
 from aop.terms import ObjectKey
-from zoo import Data, Made, encoded
+from zoo import RECIPE, UID, ZONE, Data, Made, encoded
 
 NOW = datetime(2026, 11, 24, 3, tzinfo=UTC)
-UID = "0b6f6f0e-5c0e-4c60-9f6e-6d2a1f0a7c11"
-RECIPE = Recipe(
-    "example.com",
-    UID,
-    ("example.com",),
-    Algorithm.ECDSA,
-    256,
-    timedelta(days=730),
-    timedelta(days=1826),
-)
-ZONE = "example.com"
 SECRET = ObjectKey("edge", "example-com-tls")
 
 
