@@ -637,18 +637,26 @@ async def test_at_most_so_many_connections_are_open_to_one_replica(
 
 @pytest.mark.asyncio
 async def test_waiting_for_a_turn_is_not_counted_as_the_replicas_time() -> None:
-    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """The third has waited twice as long as one may take when its turn comes."""
+    connections = 0
+
+    async def silent_twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
         await reader.readuntil(b"\r\n\r\n")
-        await asyncio.sleep(0.5)
+        if connections <= 2:
+            await reader.read()  # until whoever asked has gone
+            return
         writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
         await writer.drain()
 
-    async with scripted(slow) as replica:
-        asking = probe(timeout_s=2, connections_per_replica=1)
-        answers = await asyncio.gather(
-            *(asking.ask_plaintext(replica, HOST, CHECK) for _ in range(6))
+    async with scripted(silent_twice) as replica:
+        asking = probe(timeout_s=1.5, connections_per_replica=1)
+        first, second, third = await asyncio.gather(
+            *(asking.ask_plaintext(replica, HOST, CHECK) for _ in range(3))
         )
-    assert [answered(answer).status for answer in answers] == [204] * 6
+    assert [failed(each).kind for each in (first, second)] == [FailureKind.TIMEOUT] * 2
+    assert answered(third).status == 204
 
 
 @pytest.mark.asyncio
