@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from aop.probe import Answer, AskedEdge, EdgeProbe, Failure, FailureKind
+from aop.probe import Answer, AskedEdge, EdgeProbe, FailureKind
 from aop.settings import ConnectTo
+from narrowed import answered, failed
 from sandbox.kubernetes.certificates import Authority
 from sandbox.ports import free_port
 
@@ -80,16 +81,6 @@ def edge(tmp_path: Path) -> Started:
             await runner.cleanup()
 
     return start
-
-
-def answered(asked: Answer | Failure) -> Answer:
-    assert isinstance(asked, Answer), asked
-    return asked
-
-
-def failed(asked: Answer | Failure) -> Failure:
-    assert isinstance(asked, Failure), asked
-    return asked
 
 
 def echoed(asked: AskedEdge) -> bool:

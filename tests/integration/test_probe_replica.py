@@ -29,10 +29,8 @@ from pydantic import SecretBytes
 
 from aop.pki import Algorithm, KeyedLeaf, Recipe, create_authority, issue_leaf, throwaway
 from aop.probe import (
-    Answer,
     Asked,
     ClientIdentity,
-    Failure,
     FailureKind,
     Paths,
     Presented,
@@ -40,6 +38,7 @@ from aop.probe import (
     ReplicaProbe,
 )
 from identities import identity_of
+from narrowed import answered, failed
 from sandbox.kubernetes.certificates import Authority
 from sandbox.pinned_nginx import CHECK, GATE, PinnedNginx
 from sandbox.ports import free_port
@@ -131,16 +130,6 @@ def server_tls(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
 async def alone(replica: ReplicaAddress, *, timeout_s: float = 10) -> Asked:
     """What a replica answers to nobody's certificate."""
     (asked,) = await probe(timeout_s).ask(replica, HOST, PATHS, {})
-    return asked
-
-
-def answered(asked: Answer | Failure) -> Answer:
-    assert isinstance(asked, Answer), asked
-    return asked
-
-
-def failed(asked: Answer | Failure) -> Failure:
-    assert isinstance(asked, Failure), asked
     return asked
 
 

@@ -9,7 +9,7 @@ import pytest
 from aop.errors import Reason
 from aop.observed import NONE, Baseline, CertificateState, Unknown
 from aop.plan import next_step
-from aop.steps import Delete, Done, Note, Promote, Publish, Step, Wait, Withdraw
+from aop.steps import Delete, Done, Note, Promote, Publish, Withdraw
 from aop.terms import Claim, Mode, Target
 from builders import (
     APEX,
@@ -31,6 +31,7 @@ from builders import (
     origin,
     replica,
 )
+from narrowed import waiting
 
 BOTH = claim(pins=(LEAF, RETIRED))
 DROPPED = Target("ingressNginx", "old", "controller")
@@ -46,11 +47,6 @@ everywhere."""
 PROMOTED: dict[str, Any] = ROTATED | {"keys": {"leaf": LEAF}}
 DELETED: dict[str, Any] = PROMOTED | {"zone": {"certificates": (certificate(),)}}
 FORGOTTEN: dict[str, Any] = DELETED | {"record": {"uploaded": (LEAF,)}}
-
-
-def waiting(step: Step) -> Reason:
-    assert isinstance(step, Wait), step
-    return step.reason
 
 
 def test_a_rotation_ends_in_this_order() -> None:

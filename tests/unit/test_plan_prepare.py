@@ -51,6 +51,7 @@ from builders import (
     pin,
     replica,
 )
+from narrowed import published, waiting
 
 REFERENCED = {"certificate": {"secretRef": {"name": "mine"}}}
 BOTH = claim(pins=(LEAF, NEXT))
@@ -60,16 +61,6 @@ AWAITING_NEXT: dict[str, Any] = {
     "record": {"uploaded": (LEAF,)},
 }
 """A rotation: the next leaf is trusted everywhere and not uploaded yet."""
-
-
-def published(step: Step) -> Claim:
-    assert isinstance(step, Publish), step
-    return step.claim
-
-
-def waiting(step: Step) -> Reason:
-    assert isinstance(step, Wait), step
-    return step.reason
 
 
 # --- the check path ----------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from aop.observed import (
 from aop.plan import next_step
 from aop.plan.facts import digest, proven
 from aop.record import dump, load
-from aop.steps import Delete, Done, Note, Publish, Step, Wait
+from aop.steps import Delete, Done, Note, Publish, Wait
 from aop.terms import Claim, Mode
 from builders import (
     APEX,
@@ -45,19 +45,10 @@ from builders import (
     pin,
     replica,
 )
+from narrowed import published, waiting
 
 OPTIONAL = claim(Mode.OPTIONAL)
 UNPROVEN = [evidence(host, NONE) for host in HOSTS]
-
-
-def published(step: Step) -> Claim:
-    assert isinstance(step, Publish), step
-    return step.claim
-
-
-def waiting(step: Step) -> Reason:
-    assert isinstance(step, Wait), step
-    return step.reason
 
 
 # --- asking ------------------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from aop.observed import (
 )
 from aop.plan import next_step
 from aop.status import status_of
-from aop.steps import Block, Done, Note, Publish, Step, Wait
+from aop.steps import Block, Done, Note, Publish, Wait
 from aop.terms import Mode, ObjectKey, Target
 from builders import (
     APEX,
@@ -42,22 +42,13 @@ from builders import (
     origin,
     replica,
 )
+from narrowed import blocked, waiting
 
 NOTHING_DONE = {"uploaded": (), "claimed": ()}
 BEFORE: dict[str, Any] = {"certificates": ()}
 """The zone before our first effect."""
 FOREIGN_FIRST = (certificate(), certificate(FOREIGN, ours=False))
 """Ours, and then another's, which is what the zone presents."""
-
-
-def blocked(step: Step) -> Reason:
-    assert isinstance(step, Block), step
-    return step.reason
-
-
-def waiting(step: Step) -> Reason:
-    assert isinstance(step, Wait), step
-    return step.reason
 
 
 def test_a_world_as_the_spec_asks_needs_nothing() -> None:
