@@ -82,7 +82,7 @@ def whole_life(proxied: Proxied) -> None:
         scene.apply()
         scene.until_enforced(within_s=WITHIN_S)
         assert [one["status"] for one in scene.certificates()] == ["active"]
-        assert len(scene.refusing()) == len(scene.ingress_nginx.replicas())
+        assert scene.required()
         scene.remove(within_s=WITHIN_S)
         report = visitors.stop()
     assert report.flawless, str(report)

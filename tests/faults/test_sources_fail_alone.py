@@ -51,15 +51,6 @@ def present(scene: Scene, what: str | None) -> None:
     )
 
 
-def until_relaxed(scene: Scene) -> None:
-    until(
-        lambda: scene.refusing() == [],
-        within_s=RELAXED_WITHIN_S,
-        every_s=0.3,
-        describe=lambda: f"nobody to be refused\n{scene.told()}",
-    )
-
-
 @pytest.mark.parametrize(
     ("match", "fault"),
     [
@@ -89,7 +80,7 @@ def test_visitors_are_let_in_whatever_cannot_be_read(
     scene = enforced.scene
     enforced.kubernetes.rule(match, fault, times=None)
     present(scene, "nothing")
-    until_relaxed(scene)
+    scene.until_relaxed(within_s=RELAXED_WITHIN_S)
 
 
 def test_a_config_map_whose_annotations_are_full_is_relaxed_all_the_same(enforced: Proxied) -> None:
@@ -101,7 +92,7 @@ def test_a_config_map_whose_annotations_are_full_is_relaxed_all_the_same(enforce
     merge(scene, {"metadata": {"annotations": filling}})
     try:
         present(scene, "nothing")
-        until_relaxed(scene)
+        scene.until_relaxed(within_s=RELAXED_WITHIN_S)
     finally:
         merge(scene, {"metadata": {"annotations": {name: None}}})
 
@@ -118,7 +109,7 @@ def test_visitors_are_let_in_although_the_object_takes_no_note(
         Match(method="PATCH", path="/authenticatedoriginpulls/[^/]+$"), fault, times=None
     )
     present(scene, "nothing")
-    until_relaxed(scene)
+    scene.until_relaxed(within_s=RELAXED_WITHIN_S)
     assert rule.fired
     told = scene.until_condition("Ready", "False", "TransientError", within_s=60)
     assert "what protects visitors goes on" in told["message"]
@@ -170,7 +161,7 @@ def test_a_key_pair_on_one_line_is_named_and_neither_protection_nor_removal_need
     assert f"{NAMESPACE}/example-com-aop" in told["message"]
     assert "tls.crt" in told["message"]
     present(scene, "nothing")
-    until_relaxed(scene)
+    scene.until_relaxed(within_s=RELAXED_WITHIN_S)
     present(scene, None)
     scene.remove()
     assert scene.certificates() == []

@@ -299,9 +299,7 @@ def upgrade_during_a_rotation(
 
 def begin_rotation(scene: Scene, home: str) -> None:
     """Ask for a new leaf, and wait until there is one."""
-    scene.plane.kubectl(
-        "annotate", "aop", "example-com", "--namespace", home, "aop-operator.dev/rotate=now"
-    )
+    scene.rotate("example-com", home)
     until(
         lambda: "next.crt" in scene.secret("example-com-aop", home)["data"],
         within_s=30,

@@ -116,6 +116,12 @@ class Scene:
         """Merge into the spec."""
         self._http("PATCH", path_of(namespace, name), {"spec": spec})
 
+    def rotate(self, name: str = "example-com", namespace: str = NAMESPACE) -> None:
+        """Ask for a new leaf."""
+        self.plane.kubectl(
+            "annotate", "aop", name, "--namespace", namespace, "aop-operator.dev/rotate=now"
+        )
+
     def delete(self, name: str = "example-com", namespace: str = NAMESPACE) -> None:
         """Ask for the removal; does not wait."""
         self.plane.kubectl(
@@ -308,6 +314,32 @@ class Scene:
             for one in self.ingress_nginx.replicas()
             if self.ask_replica(one.https, host, Visitor.NOBODY) == 400
         ]
+
+    def required(self, host: str = "example.com") -> bool:
+        """Whether every replica refuses somebody without a certificate."""
+        return len(self.refusing(host)) == len(self.pods())
+
+    def until_required(
+        self, host: str = "example.com", *, within_s: float = ENFORCED_WITHIN_S
+    ) -> None:
+        """Wait until every replica refuses somebody without a certificate."""
+        until(
+            lambda: self.required(host),
+            within_s=within_s,
+            every_s=0.3,
+            describe=lambda: f"every replica to refuse strangers of {host}\n{self.told()}",
+        )
+
+    def until_relaxed(
+        self, host: str = "example.com", *, within_s: float = ENFORCED_WITHIN_S
+    ) -> None:
+        """Wait until no replica refuses anybody."""
+        until(
+            lambda: self.refusing(host) == [],
+            within_s=within_s,
+            every_s=0.3,
+            describe=lambda: f"nobody to be refused of {host}\n{self.told()}",
+        )
 
     # --- visitors ----------------------------------------------------------------------------------------------------
 

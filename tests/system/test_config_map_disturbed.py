@@ -59,21 +59,13 @@ def test_text_that_another_writer_puts_over_ours_is_theirs_until_they_take_it_ou
             "foreignText: Merge",
         ):
             assert word in told["message"]
-        until(
-            lambda: scene.refusing() == [],
-            within_s=WITHIN_S,
-            describe="every replica to run their text",
-        )
+        scene.until_relaxed(within_s=WITHIN_S)
         assert {key: scene.sandbox.config_map()["data"][key] for key in SNIPPETS} == dict.fromkeys(
             SNIPPETS, THEIRS
         )
         scene.write_config_map(dict.fromkeys(SNIPPETS))
         scene.until_enforced()
-        until(
-            lambda: len(scene.refusing()) == 2,
-            within_s=WITHIN_S,
-            describe=lambda: f"both replicas to refuse again\n{scene.told()}",
-        )
+        scene.until_required(within_s=WITHIN_S)
         report = visitors.stop()
     assert report.flawless, str(report)
 
@@ -92,11 +84,7 @@ def test_a_config_map_that_is_deleted_is_named_and_one_that_comes_back_is_worked
             PATH.rpartition("/")[0], json={"metadata": metadata, "data": data}
         ).raise_for_status()
         scene.until_enforced()
-        until(
-            lambda: len(scene.refusing()) == 2,
-            within_s=WITHIN_S,
-            describe=lambda: f"both replicas to refuse again\n{scene.told()}",
-        )
+        scene.until_required(within_s=WITHIN_S)
         report = visitors.stop()
     assert report.flawless, str(report)
 
@@ -138,10 +126,6 @@ def test_a_text_that_nginx_rejects_makes_nothing_stricter_and_is_said(scene: Sce
         mended = scene.sandbox.config_map()["data"]["http-snippet"].replace(BROKEN, "# nothing")
         scene.write_config_map({"http-snippet": mended})
         scene.until_condition("Ready", "True", within_s=120)
-        until(
-            lambda: scene.refusing() == [],
-            within_s=WITHIN_S,
-            describe="nobody to be refused any more",
-        )
+        scene.until_relaxed(within_s=WITHIN_S)
         report = visitors.stop()
     assert report.flawless, str(report)

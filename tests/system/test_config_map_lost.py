@@ -80,11 +80,7 @@ def test_with_the_operator_down_the_controller_goes_on_and_the_operator_repairs(
         assert ready.ready
         assert ready.failures == 0
         scene.operator.start()
-        until(
-            lambda: len(scene.refusing()) == 3,
-            within_s=WITHIN_S,
-            describe=lambda: f"all three replicas to refuse again\n{scene.told()}",
-        )
+        scene.until_required(within_s=WITHIN_S)
         scene.until_enforced()
         scene.ingress_nginx.remove(added.pod, grace_s=5)
         report = visitors.stop()
@@ -104,11 +100,7 @@ def test_an_overwrite_while_the_operator_runs_is_repaired(scene: Scene) -> None:
             describe="both keys to be there again",
         )
         scene.until_enforced()
-        until(
-            lambda: len(scene.refusing()) == 2,
-            within_s=WITHIN_S,
-            describe=lambda: f"both replicas to refuse again\n{scene.told()}",
-        )
+        scene.until_required(within_s=WITHIN_S)
         assert scene.sandbox.config_map()["data"]["proxy-body-size"] == "8m"
         report = visitors.stop()
     assert report.flawless, str(report)

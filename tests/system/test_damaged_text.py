@@ -60,15 +60,11 @@ def looks(scene: Scene) -> int:
     return len(scene.trace())
 
 
-def everybody_refused(scene: Scene) -> bool:
-    return len(scene.refusing()) == len(scene.ingress_nginx.replicas())
-
-
 def until_whole(scene: Scene, markers: int = 1) -> None:
     """Wait until each key has one block of ours again; strangers are refused at every look."""
 
     def whole() -> bool:
-        assert everybody_refused(scene)
+        assert scene.required()
         texts = ours(scene).values()
         return all(
             text.count("# BEGIN aop-operator") == text.count("# END aop-operator") == markers
@@ -90,7 +86,7 @@ def test_what_says_the_same_to_nginx_is_left_as_it_is(scene: Scene, damage: str)
     seen = looks(scene)
     until(lambda: looks(scene) > seen + 3, within_s=WITHIN_S, describe="some looks after it")
     assert revision(scene) == before
-    assert everybody_refused(scene)
+    assert scene.required()
     scene.until_enforced()
 
 
@@ -110,7 +106,7 @@ def test_what_is_damaged_is_replaced_as_a_whole_and_lets_nobody_in(
     scene.write_config_map({key: HARMFUL[damage](text) for key, text in ours(scene).items()})
     until_whole(scene)
     scene.until_enforced()
-    assert everybody_refused(scene)
+    assert scene.required()
 
 
 @pytest.mark.usefixtures("nothing_counted")
@@ -122,12 +118,7 @@ def test_visitors_are_let_in_although_the_text_that_refuses_them_is_damaged(scen
     scene.write_config_map(
         {key: HARMFUL["without its first marker"](text) for key, text in ours(scene).items()}
     )
-    until(
-        lambda: scene.refusing() == [],
-        within_s=WITHIN_S,
-        every_s=0.2,
-        describe=lambda: f"nobody to be refused\n{scene.told()}",
-    )
+    scene.until_relaxed(within_s=WITHIN_S)
     scene.control.turn_location(presents={})
     scene.until_enforced(within_s=150)
 

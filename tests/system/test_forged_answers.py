@@ -73,10 +73,6 @@ def scene(tenant: Tenant) -> Iterator[Scene]:
         yield running
 
 
-def required(scene: Scene) -> bool:
-    return len(scene.refusing(APEX)) == len(scene.ingress_nginx.replicas())
-
-
 def revision(scene: Scene) -> int:
     return int(scene.sandbox.config_map()["metadata"]["annotations"]["aop-operator.dev/revision"])
 
@@ -99,7 +95,7 @@ def test_old_sessions_that_are_made_up_cost_three_reloads_an_hour(
     """A16: without a bound there were ten in two minutes."""
 
     def used_up() -> bool:
-        assert required(scene)
+        assert scene.required(APEX)
         return len(flushes(scene)) == FLUSHES_PER_HOUR
 
     until(
@@ -111,7 +107,7 @@ def test_old_sessions_that_are_made_up_cost_three_reloads_an_hour(
     asked = tenant.asked
 
     def later() -> bool:
-        assert required(scene)
+        assert scene.required(APEX)
         return tenant.asked > asked and last_look(scene) - flushes(scene)[-1] > timedelta(
             seconds=3 * WINDOW_S
         )
@@ -133,7 +129,7 @@ def test_nothing_that_they_say_reaches_a_terminal_as_it_is_and_nothing_is_writte
     )
 
     def told() -> bool:
-        assert required(scene)
+        assert scene.required(APEX)
         message = scene.condition("EdgeVerified").get("message", "")
         return THEIRS in message and "HTTP 302" in message and f"{WRITING}: " in message
 
@@ -169,7 +165,7 @@ def test_their_host_is_required_and_opened_as_they_say_and_nobody_elses(
     everybody = len(scene.ingress_nginx.replicas())
 
     def refused_by(count: int) -> bool:
-        assert required(scene)
+        assert scene.required(APEX)
         return len(scene.refusing(THEIRS)) == count
 
     until(

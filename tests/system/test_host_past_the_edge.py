@@ -13,7 +13,7 @@ import pytest
 from sandbox.cloudflare.authority import Authority
 from sandbox.composition import Layout, ingress
 from sandbox.direct import Leaf, ask
-from sandbox.scene import NAMESPACE, Scene
+from sandbox.scene import Scene
 from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(400)]
@@ -42,11 +42,7 @@ def scene(partners: Authority) -> Iterator[Scene]:
         running.plane.apply(
             ingress(PARTNERS, **{f"{PREFIX}/auth-tls-secret": "default/partners-ca"})
         )
-        until(
-            lambda: len(running.refusing(PARTNERS)) == 2,
-            within_s=30,
-            describe="partners alone to be let in there",
-        )
+        running.until_required(PARTNERS, within_s=30)
         running.apply()
         yield running
 
@@ -70,9 +66,7 @@ def test_its_partners_are_let_in_as_before(scene: Scene, partners: Authority) ->
 
 def test_a_renewal_goes_on(scene: Scene) -> None:
     (held,) = scene.certificates()
-    scene.plane.kubectl(
-        "annotate", "aop", "example-com", "--namespace", NAMESPACE, "aop-operator.dev/rotate=now"
-    )
+    scene.rotate()
 
     def rotated() -> bool:
         assert all(len(scene.refusing(host)) == 2 for host in REQUIRED)

@@ -37,15 +37,6 @@ def scene() -> Iterator[Scene]:
         yield running
 
 
-def until_refusing(scene: Scene, host: str, replicas: int) -> None:
-    """Wait until so many replicas refuse a stranger of the host."""
-    until(
-        lambda: len(scene.refusing(host)) == replicas,
-        within_s=WITHIN_S,
-        describe=lambda: f"{replicas} replicas to refuse\n{scene.told()}",
-    )
-
-
 @pytest.mark.usefixtures("visitors")
 class TestAnOrdinaryDay:
     """In order, on one zone."""
@@ -53,7 +44,7 @@ class TestAnOrdinaryDay:
     def test_less_is_asked_for(self, scene: Scene) -> None:
         """The origin gets less at once; and more again when it is asked for, by a proof that this process has seen."""
         scene.patch({"enforcement": "Request"})
-        until_refusing(scene, HOST, 0)
+        scene.until_relaxed(HOST, within_s=WITHIN_S)
         scene.until_condition("Ready", "True")
         assert (scene.object() or {})["status"]["enforcement"] == "Request"
         scene.patch({"enforcement": "Optional"})
@@ -62,7 +53,7 @@ class TestAnOrdinaryDay:
         assert answers == {Visitor.NOBODY: 200, Visitor.OURS: 200, Visitor.STRANGER: 400}
         scene.patch({"enforcement": "Require"})
         scene.until_enforced()
-        until_refusing(scene, HOST, 2)
+        scene.until_required(HOST, within_s=WITHIN_S)
 
     def test_a_host_appears_and_is_required_after_its_own_proof(self, scene: Scene) -> None:
         scene.plane.apply(ingress(NEW))
@@ -71,7 +62,7 @@ class TestAnOrdinaryDay:
             within_s=WITHIN_S,
             describe="it to be served",
         )
-        until_refusing(scene, NEW, 2)
+        scene.until_required(NEW, within_s=WITHIN_S)
         assert len(scene.refusing(HOST)) == 2
         scene.until_enforced()
         assert (scene.object() or {})["status"]["hosts"]["total"] == 3
@@ -80,7 +71,7 @@ class TestAnOrdinaryDay:
         """A new one has the text before it is Ready; it counts as soon as it is."""
         added = scene.ingress_nginx.add()
         scene.ingress_nginx.await_ready()
-        until_refusing(scene, HOST, 3)
+        scene.until_required(HOST, within_s=WITHIN_S)
         until(
             lambda: (scene.object() or {})["status"]["origins"][0]["replicas"] == 3,
             within_s=WITHIN_S,
@@ -98,9 +89,7 @@ class TestAnOrdinaryDay:
             len(scene.changes_at_cloudflare()),
             scene.sandbox.config_map()["metadata"]["resourceVersion"],
         )
-        scene.plane.kubectl(
-            "annotate", "aop", "example-com", "--namespace", "edge", "aop-operator.dev/rotate=now"
-        )
+        scene.rotate()
         scene.patch({"alerts": {"email": ["ops@example.com"]}})
         scene.until_condition("Ready", "False", "Suspended")
         assert (
@@ -112,7 +101,7 @@ class TestAnOrdinaryDay:
             "annotate", "aop", "example-com", "--namespace", "edge", "aop-operator.dev/rotate-"
         )
         scene.patch({"hostnames": [HOST]})
-        until_refusing(scene, NEW, 0)
+        scene.until_relaxed(NEW, within_s=WITHIN_S)
         assert len(scene.refusing(HOST)) == 2
         scene.patch({"suspend": False})
         scene.until_enforced()

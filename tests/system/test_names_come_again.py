@@ -47,21 +47,11 @@ def claims(scene: Scene) -> int:
     return len(json.loads(found)["claims"]) if found else 0
 
 
-def until_refusing(scene: Scene, host: str) -> None:
-    everybody = len(scene.ingress_nginx.replicas())
-    until(
-        lambda: len(scene.refusing(host)) == everybody,
-        within_s=WITHIN_S,
-        every_s=0.3,
-        describe=lambda: f"{host} to be required\n{scene.told()}",
-    )
-
-
 def test_aliases_are_hosts(scene: Scene) -> None:
     """A14."""
     scene.plane.apply(CASES / "21-server-alias.yaml")
     for host in ("shop.example.com", "store.example.com", "buy.example.com"):
-        until_refusing(scene, host)
+        scene.until_required(host, within_s=WITHIN_S)
 
 
 def test_what_a_wildcard_alias_takes_is_named_and_no_wildcard_is_said_to_be_required(
@@ -73,8 +63,8 @@ def test_what_a_wildcard_alias_takes_is_named_and_no_wildcard_is_said_to_be_requ
             "lobby.example.com", **{"nginx.ingress.kubernetes.io/server-alias": "*.example.com"}
         )
     )
-    until_refusing(scene, "tenant-1.example.com")
-    until_refusing(scene, "lobby.example.com")
+    scene.until_required("tenant-1.example.com", within_s=WITHIN_S)
+    scene.until_required("lobby.example.com", within_s=WITHIN_S)
     until(
         lambda: (
             "its server-alias *.example.com takes"
@@ -93,13 +83,13 @@ def test_a_wildcard_that_is_served_is_required_once_a_sample_under_it_is_proven(
 ) -> None:
     """A14: names that nobody has listed come through it; the sample without a proof is excepted."""
     scene.plane.apply(CASES / "22-wildcard.yaml")
-    until_refusing(scene, "tenant-1.example.com")
-    until_refusing(scene, "tenant-never-listed.example.com")
+    scene.until_required("tenant-1.example.com", within_s=WITHIN_S)
+    scene.until_required("tenant-never-listed.example.com", within_s=WITHIN_S)
     assert scene.refusing("unproven.example.com") == []
     ready = scene.until_condition("Ready", "True", within_s=WITHIN_S)
     assert "unproven.example.com" in ready["message"]
     scene.control.mend()
-    until_refusing(scene, "unproven.example.com")
+    scene.until_required("unproven.example.com", within_s=WITHIN_S)
 
 
 def test_what_stays_open_beside_the_required_hosts_is_named(scene: Scene) -> None:
@@ -136,7 +126,7 @@ def test_what_stays_open_beside_the_required_hosts_is_named(scene: Scene) -> Non
         "What stays open beside them: "
         in scene.until_condition("Ready", "True", within_s=WITHIN_S)["message"]
     )
-    until_refusing(scene, "example.com")
+    scene.until_required(within_s=WITHIN_S)
     scene.plane.kubectl(
         "delete", "ingress", other, "catch-all.example.org", "--namespace", "default"
     )
@@ -176,7 +166,7 @@ def test_an_object_that_comes_again_under_its_name_is_another_one(scene: Scene) 
     scene.apply()
     scene.until_enforced(within_s=150)
     until(lambda: claims(scene) == 1, within_s=30, describe="the old claim to be gone")
-    until_refusing(scene, "example.com")
+    scene.until_required(within_s=WITHIN_S)
 
 
 def test_what_replicas_do_is_asked_also_where_nothing_of_ours_is_published(scene: Scene) -> None:

@@ -19,7 +19,7 @@ import pytest
 from sandbox.composition import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Layout
 from sandbox.direct import Leaf, ask
 from sandbox.load import Report
-from sandbox.scene import NAMESPACE, Scene
+from sandbox.scene import Scene
 from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(600)]
@@ -125,9 +125,7 @@ def _be_calm(scene: Scene, told: Story) -> None:
 
 def _rotate(scene: Scene, told: Story) -> None:
     before, (held,) = _leaf(scene, "ours"), scene.certificates(OURS)
-    scene.plane.kubectl(
-        "annotate", "aop", "ours", "--namespace", NAMESPACE, "aop-operator.dev/rotate=now"
-    )
+    scene.rotate("ours")
 
     def rotated() -> dict[str, Any] | None:
         found = scene.certificates(OURS)

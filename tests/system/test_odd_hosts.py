@@ -14,7 +14,7 @@ import pytest
 
 from sandbox.cloudflare.authority import Authority
 from sandbox.composition import ROOT, Layout, ingress
-from sandbox.scene import NAMESPACE, Scene
+from sandbox.scene import Scene
 from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(400)]
@@ -129,15 +129,9 @@ def own_authority() -> dict[str, Any]:
 def test_new_hosts_and_renewals_go_on_beside_them(scene: Scene) -> None:
     """A2."""
     scene.plane.apply(ingress("new.example.com"))
-    until(
-        lambda: len(scene.refusing("new.example.com")) == 2,
-        within_s=WITHIN_S,
-        describe=lambda: f"the new host to be required\n{scene.told()}",
-    )
+    scene.until_required("new.example.com", within_s=WITHIN_S)
     (held,) = scene.certificates()
-    scene.plane.kubectl(
-        "annotate", "aop", "example-com", "--namespace", NAMESPACE, "aop-operator.dev/rotate=now"
-    )
+    scene.rotate()
 
     def rotated() -> bool:
         assert open_replicas(scene) == set()

@@ -32,11 +32,7 @@ def test_its_claim_is_relaxed_and_taken_out(scene: Scene, operator_is: str) -> N
         if operator_is == "down":
             assert len(scene.refusing()) == 2
             scene.operator.start()
-        until(
-            lambda: scene.refusing() == [],
-            within_s=RELAXED_WITHIN_S,
-            describe="the replicas to refuse nobody",
-        )
+        scene.until_relaxed(within_s=RELAXED_WITHIN_S)
         until(
             lambda: scene.sandbox.config_map().get("data") == before,
             within_s=OUT_WITHIN_S,

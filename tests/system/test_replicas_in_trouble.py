@@ -12,7 +12,7 @@ import pytest
 
 from sandbox.composition import Layout
 from sandbox.direct import Leaf
-from sandbox.scene import NAMESPACE, Scene, name_of
+from sandbox.scene import Scene, name_of
 from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(500)]
@@ -97,14 +97,7 @@ def test_a_rotation_waits_for_a_replica_that_is_cut_off_and_serves_on(scene: Sce
     blind = scene.pods()[0]
     before = scene.certificates(THIRD)
     with scene.ingress_nginx.cut_off(blind):
-        scene.plane.kubectl(
-            "annotate",
-            "aop",
-            name_of(THIRD),
-            "--namespace",
-            NAMESPACE,
-            "aop-operator.dev/rotate=now",
-        )
+        scene.rotate(name_of(THIRD))
 
         def named() -> bool:
             assert scene.certificates(THIRD) == before, (
