@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from functools import partial
-from types import TracebackType
 from typing import Self
 
 from sandbox.loops import LoopThread
@@ -49,12 +48,7 @@ class Distance:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def to(self, address: str, port: int) -> int:

@@ -7,7 +7,6 @@ import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from sandbox.ingress_nginx import programs
@@ -111,12 +110,7 @@ class PinnedNginx:
         )
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._child.kill(signal.SIGTERM)
 
     def asked(self) -> list[tuple[str, int, str, int]]:

@@ -1,7 +1,6 @@
 """A load in a thread and an event loop of its own, which no blocking call of a test or of the demo can hold up."""
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from sandbox.load.generator import Load
@@ -32,12 +31,7 @@ class LoadThread:
         self._loop.call(self._load.__aenter__())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if not self._loop.stopped:
             self.stop()
 
