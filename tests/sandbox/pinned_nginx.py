@@ -9,11 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from sandbox.ingress_nginx import programs
+from sandbox import lone_nginx
 from sandbox.kubernetes.certificates import Authority
 from sandbox.ports import free_port
-from sandbox.processes import Child
-from sandbox.waiting import until
 
 CHECK = "/.well-known/aop/check"
 GATE = "/.well-known/aop/gate"
@@ -73,8 +71,7 @@ class PinnedNginx:
         certificate, key = (
             Authority("origin").serve(["origin.example.com"]).write(self.folder, "server")
         )
-        conf = self.folder / "nginx.conf"
-        conf.write_text(
+        (self.folder / "nginx.conf").write_text(
             CONF.format(
                 folder=self.folder,
                 certificate=certificate,
@@ -91,23 +88,7 @@ class PinnedNginx:
                 proxy=" proxy_protocol" if self.proxy_protocol else "",
             )
         )
-        program = programs.find()
-        command = [
-            str(program.path),
-            "-p",
-            f"{self.folder}/",
-            "-e",
-            f"{self.folder}/error.log",
-            "-c",
-            str(conf),
-        ]
-        self._child = Child(command, log=self.folder / "stdout.log", death_signal=signal.SIGTERM)
-        pid = self.folder / "nginx.pid"
-        until(
-            lambda: pid.exists() and pid.read_text().strip(),
-            within_s=10,
-            describe=lambda: f"nginx to start; it said {self._said()}",
-        )
+        self._child = lone_nginx.start(self.folder)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -120,7 +101,3 @@ class PinnedNginx:
             (connection, int(nth), uri, int(status))
             for connection, nth, uri, status in (line.split() for line in lines)
         ]
-
-    def _said(self) -> str:
-        log = self.folder / "error.log"
-        return (log.read_text() if log.exists() else "") + self._child.last_words()

@@ -6,7 +6,6 @@ five.
 
 import signal
 import ssl
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Self
 
 import httpx
 
+from sandbox import lone_nginx
 from sandbox.ingress_nginx import model, programs, template
 from sandbox.ingress_nginx.annotations import PREFIX
 from sandbox.ingress_nginx.client_auth import Bundle
@@ -21,8 +21,6 @@ from sandbox.ingress_nginx.configuration import Configuration
 from sandbox.ingress_nginx.place import Place
 from sandbox.kubernetes.certificates import Authority, KeyPair
 from sandbox.ports import free_port
-from sandbox.processes import Child
-from sandbox.waiting import until
 
 ADDRESS = "127.0.0.1"
 WITHIN_S = 10
@@ -64,14 +62,8 @@ class ServedNginx:
         )
 
     def __enter__(self) -> Self:
-        self._child = Child(
-            self._command(), log=self.folder / "stdout.log", death_signal=signal.SIGTERM
-        )
-        until(
-            self._listens,
-            within_s=WITHIN_S,
-            describe=lambda: f"nginx to listen; it said {self._child.last_words()}",
-        )
+        self._write()
+        self._child = lone_nginx.start(self.folder)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -84,10 +76,8 @@ class ServedNginx:
 
     def tested(self) -> str:
         """What `nginx -t` says against the text: empty when it passes."""
-        done = subprocess.run(
-            [*self._command(), "-t"], capture_output=True, text=True, timeout=30, check=False
-        )
-        return "" if done.returncode == 0 else done.stderr
+        self._write()
+        return lone_nginx.complaints(self.folder)
 
     def https(
         self,
@@ -119,7 +109,7 @@ class ServedNginx:
             timeout=WITHIN_S,
         )
 
-    def _command(self) -> list[str]:
+    def _write(self) -> None:
         known = {
             f"{one['metadata']['namespace']}/{one['metadata']['name']}": one for one in self.secrets
         }
@@ -131,23 +121,7 @@ class ServedNginx:
         text = template.render(
             model.build(Configuration.read(self.data), self.ingresses, known), self.place, 7
         )
-        conf = self.folder / "nginx.conf"
-        conf.write_text(text)
-        return [
-            str(self.place.program.path),
-            "-p",
-            f"{self.folder}/",
-            "-e",
-            f"{self.folder}/error.log",
-            "-c",
-            str(conf),
-        ]
-
-    def _listens(self) -> bool:
-        try:
-            return self.http("nobody.example.net", "/healthz").status_code > 0
-        except httpx.TransportError:
-            return False
+        (self.folder / "nginx.conf").write_text(text)
 
 
 def ingress(

@@ -8,19 +8,16 @@ import os
 import signal
 import socket
 import ssl
-import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from sandbox.ingress_nginx import programs
+from sandbox import lone_nginx
 from sandbox.ingress_nginx.cleanconf import clean
 from sandbox.kubernetes.certificates import Authority
 from sandbox.ports import free_port
-from sandbox.processes import Child
-from sandbox.waiting import until
 
 HTTP, SERVER = "http-snippet", "server-snippet"
 
@@ -85,14 +82,8 @@ class TextNginx:
     http_port: int = field(default_factory=free_port)
 
     def __enter__(self) -> Self:
-        self._child = Child(
-            self._command(), log=self.folder / "stdout.log", death_signal=signal.SIGTERM
-        )
-        until(
-            self._listens,
-            within_s=10,
-            describe=lambda: f"nginx to listen; it said {self._child.last_words()}",
-        )
+        self._write()
+        self._child = lone_nginx.start(self.folder)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -100,14 +91,10 @@ class TextNginx:
 
     def tested(self) -> str:
         """What `nginx -t` says against the text: empty when it passes, else the lines of level emerg."""
-        done = subprocess.run(
-            [*self._command(), "-t"], capture_output=True, text=True, timeout=30, check=False
-        )
+        self._write()
+        complaints = lone_nginx.complaints(self.folder)
         return (
-            ""
-            if done.returncode == 0
-            else "\n".join(line for line in done.stderr.splitlines() if "[emerg]" in line)
-            or done.stderr
+            "\n".join(line for line in complaints.splitlines() if "[emerg]" in line) or complaints
         )
 
     def logged(self) -> list[str]:
@@ -117,7 +104,7 @@ class TextNginx:
     def reload(self, snippets: Mapping[str, str]) -> None:
         """Have it read another text; the new workers answer a little later."""
         self.snippets = snippets
-        self._command()
+        self._write()
         os.kill(int((self.folder / "nginx.pid").read_text()), signal.SIGHUP)
 
     def https(
@@ -161,7 +148,7 @@ class TextNginx:
         plain = socket.create_connection(("127.0.0.1", self.https_port), timeout=10)
         return context.wrap_socket(plain, server_hostname=sni, session=session)
 
-    def _command(self) -> list[str]:
+    def _write(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "server.crt").exists():
             Authority("origin").serve(["origin.example.com"]).write(self.folder, "server")
@@ -176,7 +163,6 @@ class TextNginx:
             )
             for name in ("_", *self.hosts)
         ]
-        conf = self.folder / "nginx.conf"
         text = CONF.format(
             folder=self.folder,
             bucket=self.bucket,
@@ -185,20 +171,7 @@ class TextNginx:
             http=self.snippets.get(HTTP, ""),
             servers="".join(servers),
         )
-        conf.write_text(clean(text))
-        return [
-            str(programs.find().path),
-            "-p",
-            f"{self.folder}/",
-            "-e",
-            f"{self.folder}/error.log",
-            "-c",
-            str(conf),
-        ]
-
-    def _listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.http_port)) == 0
+        (self.folder / "nginx.conf").write_text(clean(text))
 
 
 def client_context(leaf: Path | None) -> ssl.SSLContext:

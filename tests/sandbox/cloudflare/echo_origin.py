@@ -3,7 +3,6 @@
 It asks for a client certificate and refuses nobody for it.
 """
 
-import json
 import os
 import pwd
 import signal
@@ -11,8 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import Any, Self
 
+from sandbox import lone_nginx
 from sandbox.cloudflare.authority import Authority
-from sandbox.ingress_nginx import programs
 from sandbox.ports import free_port
 from sandbox.processes import Child
 from sandbox.waiting import until
@@ -77,15 +76,7 @@ class EchoOrigin:
         leaf = self._authority.server(["example.com", "*.example.com"])
         (self.folder / "server.pem").write_text(leaf.key_pem + leaf.pem)
         self._configure("first")
-        self._child = Child(
-            self._command(), log=self.folder / "stdout.log", death_signal=signal.SIGTERM
-        )
-        pid = self.folder / "nginx.pid"
-        until(
-            lambda: pid.exists() and pid.read_text().strip(),
-            within_s=10,
-            describe=lambda: f"nginx to start; it said {self._said()}",
-        )
+        self._child = lone_nginx.start(self.folder)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -107,7 +98,7 @@ class EchoOrigin:
         old = set(children.read_text().split())
         self._configure(revision)
         subprocess.run(
-            [*map(str, self._command()), "-s", "reload"],
+            [*lone_nginx.command(self.folder), "-s", "reload"],
             check=True,
             capture_output=True,
             timeout=10,
@@ -136,18 +127,3 @@ class EchoOrigin:
             "keepalive_s": self._keepalive_s,
         }
         (self.folder / "nginx.conf").write_text(CONF.format(**facts, **ports))
-
-    def _command(self) -> list[str | Path]:
-        return [
-            programs.find().path,
-            "-p",
-            f"{self.folder}/",
-            "-e",
-            self.folder / "error.log",
-            "-c",
-            self.folder / "nginx.conf",
-        ]
-
-    def _said(self) -> str:
-        log = self.folder / "error.log"
-        return log.read_text() if log.exists() else json.dumps(None)
