@@ -1,11 +1,13 @@
 """One controller of the stand-in with a class and a namespace of its own, and whoever asks its replicas: for the tests of the stand-in on a real API server."""
 
-import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
+from sandbox import direct
+from sandbox.direct import Leaf
 from sandbox.ingress_nginx.launcher import IngressNginx, ReplicaFacts
 from sandbox.kubernetes.certificates import KeyPair
 from sandbox.kubernetes.plane import ControlPlane
@@ -115,28 +117,21 @@ class Site:
         **headers: str,
     ) -> httpx.Response:
         """One request over TLS on a connection of its own."""
-        trust = ssl.create_default_context(cafile=self.controller.announcement.ca_file)
-        trust.check_hostname = False
-        if presenting is not None:
-            certificate, key = presenting.write(self.controller.process.log.parent, "client")
-            trust.load_cert_chain(certificate, key)
-        with httpx.Client(verify=trust, trust_env=False, timeout=10) as client:
-            named = {
-                "Host": host,
-                **{key.replace("_", "-"): value for key, value in headers.items()},
-            }
-            return client.get(
-                f"https://{replica.https}{path}",
-                headers=named,
-                extensions={"sni_hostname": sni or host},
-            )
+        return direct.ask(
+            replica.https,
+            host,
+            path,
+            sni=sni,
+            leaf=Leaf.of_pair(presenting) if presenting else None,
+            ca_file=self.controller.announcement.ca_file,
+            **headers,
+        )
 
     def ask_plainly(
         self, replica: ReplicaFacts, path: str, *, host: str = IN_SCOPE, **headers: str
     ) -> httpx.Response:
         """One request over plaintext."""
-        named = {"Host": host, **{key.replace("_", "-"): value for key, value in headers.items()}}
-        return httpx.get(f"http://{replica.http}{path}", headers=named, trust_env=False, timeout=10)
+        return direct.ask_plainly(replica.http, host, path, **headers)
 
     def revision(self, replica: ReplicaFacts) -> str:
         return self.ask_plainly(replica, CHECK).text.split(" ")[0]
@@ -146,6 +141,17 @@ class Site:
             lambda: self.revision(replica) == f"rev={revision}",
             within_s=SEEN_WITHIN_S,
             describe=f"rev={revision} on {replica.address}",
+        )
+
+    def await_sync(self, before: Sequence[ReplicaFacts]) -> None:
+        """Each replica has synced since."""
+        until(
+            lambda: all(
+                now.syncs > then.syncs
+                for now, then in zip(self.controller.replicas(), before, strict=True)
+            ),
+            within_s=SEEN_WITHIN_S,
+            describe="a sync of each replica",
         )
 
     def await_answer(

@@ -315,14 +315,7 @@ def test_a_change_of_metadata_alone_is_looked_at_and_leads_to_no_reload(pair: Si
         json={"metadata": {"labels": {"team": "edge"}}},
         headers={"Content-Type": "application/merge-patch+json"},
     )
-    until(
-        lambda: all(
-            now.syncs > then.syncs
-            for now, then in zip(pair.controller.replicas(), before, strict=True)
-        ),
-        within_s=SEEN_WITHIN_S,
-        describe="a sync",
-    )
+    pair.await_sync(before)
     assert [now.reloads for now in pair.controller.replicas()] == [then.reloads for then in before]
 
 

@@ -57,14 +57,7 @@ def half_a_request(replica: ReplicaFacts) -> Iterator[None]:
 def test_a_key_that_the_controller_knows_reloads_and_another_does_not(pair: Site) -> None:
     before = pair.controller.replicas()
     pair.configure({**marker(1), "no-such-key": "1"})
-    until(
-        lambda: all(
-            now.syncs > then.syncs
-            for now, then in zip(pair.controller.replicas(), before, strict=True)
-        ),
-        within_s=SEEN_WITHIN_S,
-        describe="a sync",
-    )
+    pair.await_sync(before)
     assert [now.reloads for now in pair.controller.replicas()] == [then.reloads for then in before]
     pair.configure({**marker(1), "gzip-level": "5"})
     until(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import ssl
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import httpx
 
 from sandbox.cloudflare.authority import Authority
+from sandbox.kubernetes.certificates import KeyPair
 
 WITHIN_S = 10.0
 
@@ -47,6 +49,11 @@ class Leaf:
         )
 
     @classmethod
+    def of_pair(cls, pair: KeyPair) -> Leaf:
+        """The one that an authority of the sandbox has issued."""
+        return cls(pair.certificate.decode(), pair.key.decode())
+
+    @classmethod
     def foreign(cls) -> Leaf:
         """A fresh one, issued by an authority made for it."""
         pair = Authority.new("Somebody Else").client("somebody.example.net")
@@ -58,11 +65,15 @@ def ask(
     host: str,
     path: str = "/",
     *,
+    method: str = "GET",
+    sni: str | None = None,
     leaf: Leaf | None = None,
     ca_file: str | Path,
     **headers: str,
 ) -> httpx.Response:
-    """One request over TLS, on a connection of its own, to a replica at `ip:port`, for `host` (SNI and Host header).
+    """One request over TLS, on a connection of its own, to a replica at `ip:port`, for `host`; SNI is the host unless told otherwise.
+
+    `headers` have `_` for `-`.
 
     Raises:
         httpx.HTTPError: no answer within 10 s.
@@ -77,7 +88,20 @@ def ask(
             file.flush()
             trust.load_cert_chain(file.name)
     with httpx.Client(verify=trust, trust_env=False, timeout=WITHIN_S) as client:
-        named = {"Host": host, **{key.replace("_", "-"): value for key, value in headers.items()}}
-        return client.get(
-            f"https://{https}{path}", headers=named, extensions={"sni_hostname": host}
+        return client.request(
+            method,
+            f"https://{https}{path}",
+            headers=_headers(host, headers),
+            extensions={"sni_hostname": sni or host},
         )
+
+
+def ask_plainly(http: str, host: str, path: str = "/", **headers: str) -> httpx.Response:
+    """One GET in plaintext to a replica at `ip:port`."""
+    return httpx.get(
+        f"http://{http}{path}", headers=_headers(host, headers), trust_env=False, timeout=WITHIN_S
+    )
+
+
+def _headers(host: str, headers: Mapping[str, str]) -> dict[str, str]:
+    return {"Host": host, **{key.replace("_", "-"): value for key, value in headers.items()}}

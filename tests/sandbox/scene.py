@@ -170,11 +170,7 @@ class Scene:
         self, kind: str = "Ready", name: str = "example-com", namespace: str = NAMESPACE
     ) -> dict[str, Any]:
         """One condition; empty before it is there."""
-        found = self.object(name, namespace) or {}
-        return next(
-            (one for one in found.get("status", {}).get("conditions", []) if one["type"] == kind),
-            {},
-        )
+        return _condition(self.object(name, namespace) or {}, kind)
 
     def until_condition(
         self,
@@ -190,14 +186,7 @@ class Scene:
 
         def there() -> dict[str, Any] | None:
             found = self.object(name, namespace) or {"metadata": {"generation": -1}}
-            now: dict[str, Any] = next(
-                (
-                    one
-                    for one in found.get("status", {}).get("conditions", [])
-                    if one["type"] == kind
-                ),
-                {},
-            )
+            now = _condition(found, kind)
             current = now.get("observedGeneration") == found["metadata"]["generation"]
             right = status in {None, now.get("status")} and reason in {None, now.get("reason")}
             return now if now and current and right else None
@@ -378,6 +367,11 @@ class Scene:
         self.plane.http.request(
             method, path, json=body, headers={"Content-Type": "application/merge-patch+json"}
         ).raise_for_status()
+
+
+def _condition(body: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    conditions = body.get("status", {}).get("conditions", [])
+    return next((one for one in conditions if one["type"] == kind), {})
 
 
 def pull(name: str = "example-com", namespace: str = NAMESPACE, **spec: Any) -> dict[str, Any]:

@@ -5,7 +5,6 @@ five.
 """
 
 import signal
-import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,8 @@ from typing import Any, Self
 
 import httpx
 
-from sandbox import lone_nginx
+from sandbox import direct, lone_nginx
+from sandbox.direct import Leaf
 from sandbox.ingress_nginx import model, programs, template
 from sandbox.ingress_nginx.annotations import PREFIX
 from sandbox.ingress_nginx.client_auth import Bundle
@@ -41,10 +41,10 @@ class ServedNginx:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._authority = Authority("origin")
-        certificate, key = self._authority.serve(["origin.example.com"]).write(
-            self.folder, "default"
-        )
+        authority = Authority("origin")
+        self._ca_file = self.folder / "ca.crt"
+        self._ca_file.write_bytes(authority.pem)
+        certificate, key = authority.serve(["origin.example.com"]).write(self.folder, "default")
         http, https, default_server, status = (free_port(ADDRESS) for _ in range(4))
         self.place = Place(
             program=programs.find(),
@@ -90,24 +90,20 @@ class ServedNginx:
         **headers: str,
     ) -> httpx.Response:
         """One request over TLS, on a connection of its own; SNI is the host unless told otherwise."""
-        trust = ssl.create_default_context(cadata=self._authority.pem.decode())
-        trust.check_hostname = False
-        if presenting is not None:
-            trust.load_cert_chain(*presenting.write(self.folder, "client"))
-        with httpx.Client(verify=trust, trust_env=False, timeout=WITHIN_S) as client:
-            url = f"https://{ADDRESS}:{self.place.https_port}{path}"
-            return client.request(
-                method, url, headers=_named(host, headers), extensions={"sni_hostname": sni or host}
-            )
+        return direct.ask(
+            f"{ADDRESS}:{self.place.https_port}",
+            host,
+            path,
+            method=method,
+            sni=sni,
+            leaf=Leaf.of_pair(presenting) if presenting else None,
+            ca_file=self._ca_file,
+            **headers,
+        )
 
     def http(self, host: str, path: str = "/", **headers: str) -> httpx.Response:
         """One request in plaintext."""
-        return httpx.get(
-            f"http://{ADDRESS}:{self.place.http_port}{path}",
-            headers=_named(host, headers),
-            trust_env=False,
-            timeout=WITHIN_S,
-        )
+        return direct.ask_plainly(f"{ADDRESS}:{self.place.http_port}", host, path, **headers)
 
     def _write(self) -> None:
         known = {
@@ -154,7 +150,3 @@ def ingress(
             "rules": [{"host": host, **http} for host in hosts] or [http],
         },
     }
-
-
-def _named(host: str, headers: Mapping[str, str]) -> dict[str, str]:
-    return {"Host": host, **{key.replace("_", "-"): value for key, value in headers.items()}}
