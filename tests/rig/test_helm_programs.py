@@ -158,7 +158,9 @@ def test_a_build_that_goes_wrong_leaves_nothing_and_says_why(
 def test_without_helm_and_go_the_message_says_what_to_install(
     environ: dict[str, str], tools: Path
 ) -> None:
-    with pytest.raises(HelmError, match=r"Put Helm 3\.14 or newer, or Go 1\.26\.0 or newer, on PATH"):
+    with pytest.raises(
+        HelmError, match=r"Put Helm 3\.14 or newer, or Go 1\.26\.0 or newer, on PATH"
+    ):
         programs.find(3, environ={**environ, "PATH": "/nonexistent"}, tools=tools, say=Said())
 
 

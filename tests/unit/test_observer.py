@@ -74,17 +74,24 @@ class Edge(Failing):
         return 10.0
 
 
-@pytest.mark.asyncio
-async def test_a_bug_in_looking_at_an_origin_leaves_what_was_last_seen_of_it() -> None:
-    world, memory = Failing(), Memory(uid=UID)
-    observer = Observer(
+def observer_of(
+    world: Failing, clock: Clock | None = None, *, edge: Edge | None = None
+) -> Observer:
+    """An observer of that world; where nothing else is said, of an edge that answers and in no time."""
+    return Observer(
         cast("Cluster", world),
         cast("ZoneReader", world),
         cast("OriginKeepers", world),
-        cast("EdgeReader", Edge()),
+        cast("EdgeReader", edge or Edge()),
         Settings(),
-        StoppedClock(),
+        clock or StoppedClock(),
     )
+
+
+@pytest.mark.asyncio
+async def test_a_bug_in_looking_at_an_origin_leaves_what_was_last_seen_of_it() -> None:
+    world, memory = Failing(), Memory(uid=UID)
+    observer = observer_of(world)
     before = await observer.observe(PULL, memory)
     assert before.origins == (world.seen,)
     world.bug = KeyError("nobody thought of this")
@@ -97,14 +104,7 @@ async def test_a_bug_in_looking_at_an_origin_leaves_what_was_last_seen_of_it() -
 async def test_a_bug_at_the_first_look_is_an_origin_that_is_not_known() -> None:
     world = Failing()
     world.bug = ZeroDivisionError()
-    observer = Observer(
-        cast("Cluster", world),
-        cast("ZoneReader", world),
-        cast("OriginKeepers", world),
-        cast("EdgeReader", Edge()),
-        Settings(),
-        StoppedClock(),
-    )
+    observer = observer_of(world)
     (found,) = (await observer.observe(PULL, Memory(uid=UID))).origins
     assert isinstance(found.configured, Unknown)
     assert found.target == TARGET
@@ -125,13 +125,7 @@ async def test_hosts_are_asked_about_for_as_long_as_the_text_may_be_in_force() -
     """Somebody has taken the annotations and left the text: who is not asked about is not relaxed."""
     world, edge = Failing(), Listening()
     world.seen = origin(configured={"claim": None, "standing": REQUIRING, "intact": False})
-    counterparts = (
-        cast("Cluster", world),
-        cast("ZoneReader", world),
-        cast("OriginKeepers", world),
-        cast("EdgeReader", edge),
-    )
-    await Observer(*counterparts, Settings(), StoppedClock()).observe(PULL, Memory(uid=UID))
+    await observer_of(world, edge=edge).observe(PULL, Memory(uid=UID))
     assert [(one.path, one.hosts) for one in edge.asked] == [("/check", HOSTS)]
 
 
@@ -142,25 +136,12 @@ async def test_what_could_not_be_noted_is_known_all_the_same() -> None:
         Record(hold_offs=(HoldOff(1, NOW, at(60)),), uploaded=(LEAF,), edition=4),
     )
     memory.kept_note = KeptNote(kept, Unnoted("HTTP 403", at(10)))
-    found = await observer_of(Failing(), StoppedClock()).observe(PULL, memory)
+    found = await observer_of(Failing()).observe(PULL, memory)
     assert found.record == Record(hold_offs=kept.hold_offs, edition=4)
     assert found.unnoted == memory.kept_note.unnoted
 
 
 # --- what a removal goes by ----------------------------------------------------------------------------------------------------
-
-
-def observer_of(world: Failing, clock: Clock) -> Observer:
-    """An observer of that world."""
-    edge = cast("EdgeReader", Edge())
-    return Observer(
-        cast("Cluster", world),
-        cast("ZoneReader", world),
-        cast("OriginKeepers", world),
-        edge,
-        Settings(),
-        clock,
-    )
 
 
 def removing(**status: Any) -> AuthenticatedOriginPull:
