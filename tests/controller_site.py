@@ -1,6 +1,7 @@
 """One controller of the stand-in with a class and a namespace of its own, and whoever asks its replicas: for the tests of the stand-in on a real API server."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from sandbox.direct import Leaf
 from sandbox.ingress_nginx.launcher import IngressNginx, ReplicaFacts
 from sandbox.kubernetes.certificates import KeyPair
 from sandbox.kubernetes.plane import ControlPlane
+from sandbox.served_nginx import ingress
 from sandbox.waiting import until
 
 CHECK = "/.well-known/0f1e2d3c/check"
@@ -163,6 +165,15 @@ class Site:
             within_s=SEEN_WITHIN_S,
             describe=f"{status} from {host}",
         )
+
+
+@contextmanager
+def running_pair(plane: ControlPlane, name: str) -> Iterator[Site]:
+    """Two replicas that show rev=1 and serve one host."""
+    pair = site(plane, name, config=marker(1))
+    pair.create(ingress("web", IN_SCOPE))
+    with pair.controller:
+        yield pair
 
 
 def site(plane: ControlPlane, name: str, **arguments: Any) -> Site:

@@ -18,7 +18,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from controller_site import CHECK, IN_SCOPE, SEEN_WITHIN_S, Site, marker, server_snippet, site
+from controller_site import (
+    CHECK,
+    IN_SCOPE,
+    SEEN_WITHIN_S,
+    Site,
+    marker,
+    running_pair,
+    server_snippet,
+    site,
+)
 from sandbox.ingress_nginx import backend
 from sandbox.ingress_nginx.launcher import ReplicaFacts
 from sandbox.kubernetes.certificates import Authority, KeyPair
@@ -70,11 +79,8 @@ map "$https:$aop_scope$aop_unverified$aop_public" $aop_action {{ default ""; "on
 
 @pytest.fixture
 def pair(plane: ControlPlane) -> Iterator[Site]:
-    """Two replicas that show rev=1 and serve one host."""
-    found = site(plane, "pair", config=marker(1))
-    found.create(ingress("web", IN_SCOPE))
-    with found.controller:
-        yield found
+    with running_pair(plane, "pair") as running:
+        yield running
 
 
 @dataclass

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from controller_site import CHECK, IN_SCOPE, SEEN_WITHIN_S, Site, marker, site
+from controller_site import CHECK, IN_SCOPE, SEEN_WITHIN_S, Site, marker, running_pair, site
 from sandbox.ingress_nginx import backend
 from sandbox.ingress_nginx.launcher import ReplicaFacts
 from sandbox.kubernetes.plane import ControlPlane
@@ -26,11 +26,8 @@ NEVER_S = 86_400.0
 
 @pytest.fixture
 def pair(plane: ControlPlane) -> Iterator[Site]:
-    """Two replicas that show rev=1 and serve one host."""
-    found = site(plane, "replicas", config=marker(1))
-    found.create(ingress("web", IN_SCOPE))
-    with found.controller:
-        yield found
+    with running_pair(plane, "replicas") as running:
+        yield running
 
 
 def gets_no_answer(replica: ReplicaFacts) -> bool:

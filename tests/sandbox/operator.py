@@ -121,9 +121,12 @@ class Operator:
     def _healthy(self) -> bool:
         if not self.alive:
             raise RuntimeError(f"the operator ended:\n{self.last_words()}")
-        try:
-            return httpx.get(
-                f"http://127.0.0.1:{self.health_port}/healthz", trust_env=False, timeout=2
-            ).is_success
-        except httpx.HTTPError:
-            return False
+        return succeeds(self.health_port, "/healthz")
+
+
+def succeeds(port: int, path: str) -> bool:
+    """Whether a probe of a kubelet on this machine would; no answer within 2 s is a failure."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False, timeout=2).is_success
+    except httpx.HTTPError:
+        return False

@@ -20,10 +20,9 @@ from signal import SIGTERM
 from types import TracebackType
 from typing import Any, Self
 
-import httpx
-
 from sandbox.kubernetes.certificates import Authority
 from sandbox.kubernetes.plane import ControlPlane
+from sandbox.operator import succeeds
 from sandbox.processes import Child
 from sandbox.waiting import until
 
@@ -115,14 +114,7 @@ class DeployedOperator:
         container = self.template["spec"]["containers"][0]
         ports = {one["name"]: one["containerPort"] for one in container["ports"]}
         probe = container["readinessProbe"]["httpGet"]
-        try:
-            return httpx.get(
-                f"http://127.0.0.1:{ports[probe['port']]}{probe['path']}",
-                trust_env=False,
-                timeout=2,
-            ).is_success
-        except httpx.HTTPError:
-            return False
+        return succeeds(ports[probe["port"]], probe["path"])
 
 
 class JobRunner:

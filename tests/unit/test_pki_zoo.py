@@ -67,6 +67,14 @@ def test_whatever_has_happened_to_a_field_of_a_referenced_secret_it_is_good_or_n
     assert time.process_time() - began_s < LONG_S
 
 
+def names(refusal: Blocked, field: str, *, new: str) -> bool:
+    """It is about this field of our Secret, and says how to get what is `new`."""
+    assert refusal.reason is Reason.KEY_PAIR_INVALID
+    assert refusal.message.startswith(f"Secret edge/example-com-tls: {field} ")
+    remedy = f"put back what was there, or delete the Secret to have a new {new} generated"
+    return refusal.message.endswith(remedy)
+
+
 def rotating() -> Data:
     """A Secret of ours in the middle of a rotation."""
     first, second = (pki.create_authority(zoo.RECIPE, zoo.NOW) for _ in range(2))
@@ -95,11 +103,7 @@ def test_whatever_has_happened_to_a_field_of_our_own_secret_it_is_good_or_named(
         return
     with pytest.raises(Blocked) as refused:
         pki.read_key_pair(SECRET, changed, zoo.ZONE)
-    assert refused.value.reason is Reason.KEY_PAIR_INVALID
-    assert refused.value.message.startswith(f"Secret edge/example-com-tls: {field} ")
-    assert refused.value.message.endswith(
-        "put back what was there, or delete the Secret to have a new key pair generated"
-    )
+    assert names(refused.value, field, new="key pair")
 
 
 @pytest.mark.parametrize("field", ["ca.crt", "ca.key"])
@@ -115,11 +119,7 @@ def test_whatever_has_happened_to_a_field_of_our_authority_it_is_good_or_named(
         return
     with pytest.raises(Blocked) as refused:
         pki.read_authority(SECRET, changed, zoo.ZONE)
-    assert refused.value.reason is Reason.KEY_PAIR_INVALID
-    assert refused.value.message.startswith(f"Secret edge/example-com-tls: {field} ")
-    assert refused.value.message.endswith(
-        "put back what was there, or delete the Secret to have a new authority generated"
-    )
+    assert names(refused.value, field, new="authority")
 
 
 def test_a_key_of_the_recipe_of_the_guide_is_checked_once() -> None:
