@@ -367,7 +367,7 @@ def test_the_headers_are_read(headers: dict[str, str], expected: list[Allowance]
 async def test_what_cloudflare_says_is_left_is_the_truth_and_some_of_it_is_others() -> None:
     clock = StoppedClock()
     budget = Budget(clock=clock, sleep=clock.sleep)
-    budget.told(access(), [allowance(310, 100, 1200, 300)])
+    budget.learn(access(), [allowance(310, 100, 1200, 300)])
     assert await admitted(budget, Priority.RESYNC) == 10, "a quarter of 1,200 is not ours"
     assert await admitted(budget, Priority.ONBOARD) == 0
     assert await admitted(budget, Priority.PROTECT) == 300, "what protects may use the last one"
@@ -382,10 +382,10 @@ async def test_the_smallest_number_is_the_truth_until_its_reset() -> None:
     clock = StoppedClock()
     budget = Budget(clock=clock, sleep=clock.sleep)
     for left in (1190, 301, 1180):
-        budget.told(access(), [allowance(left, 100, 1200, 300)])
+        budget.learn(access(), [allowance(left, 100, 1200, 300)])
     assert await admitted(budget, Priority.ONBOARD) == 1
     clock.at_s += 100
-    budget.told(access(), [allowance(1190, 100, 1200, 300)])
+    budget.learn(access(), [allowance(1190, 100, 1200, 300)])
     assert await admitted(budget, Priority.ONBOARD, at_most=50) == 50
 
 
@@ -393,7 +393,7 @@ async def test_the_smallest_number_is_the_truth_until_its_reset() -> None:
 async def test_shares_are_shares_of_the_quota_that_is_stated() -> None:
     clock = StoppedClock()
     budget = Budget(clock=clock, sleep=clock.sleep)
-    budget.told(access(), [allowance(100, 60, 100, 60), allowance(1200, 300, 1200, 300, "slow")])
+    budget.learn(access(), [allowance(100, 60, 100, 60), allowance(1200, 300, 1200, 300, "slow")])
     assert await admitted(budget, Priority.RESYNC) == 23, "under a quarter of 100, with some room"
     assert await admitted(budget, Priority.ONBOARD) == 71 - 23
     clock.at_s += 60
@@ -411,7 +411,7 @@ async def test_after_a_restart_one_call_goes_alone_and_the_others_go_by_its_answ
         async with budget.call(access()):
             made += 1
             await asyncio.sleep(0)
-            budget.told(access(), [allowance(304 - made, 100, 1200, 300)])
+            budget.learn(access(), [allowance(304 - made, 100, 1200, 300)])
 
     results = await asyncio.gather(*(look() for _ in range(200)), return_exceptions=True)
     assert 3 <= made <= 4, "one that is in flight counts twice if the answer has it already"

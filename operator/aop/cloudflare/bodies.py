@@ -10,7 +10,7 @@ import zlib
 from collections.abc import AsyncIterable
 
 LARGEST_BODY = 2 << 20
-"""Bytes: about six times a full page of 1,000 associations, the largest answer that is asked for."""
+"""Bytes: about six times a full page of 1,000 associations, the largest that is asked for."""
 ACCEPTED = "gzip"
 """What `accept-encoding` says. Nothing else is unpacked."""
 _GZIP = frozenset({"gzip", "x-gzip"})

@@ -139,7 +139,7 @@ class Budget:
             finally:
                 owner.waiting[access.priority] -= 1
 
-    def told(self, access: Access, allowances: Iterable[Allowance]) -> None:
+    def learn(self, access: Access, allowances: Iterable[Allowance]) -> None:
         """Cloudflare has answered, and said what is left."""
         owner = self._owner(access)
         owner.answered = True

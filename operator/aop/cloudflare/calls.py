@@ -1,4 +1,6 @@
-"""Every call that this operator makes to Cloudflare, as data: method, path, and the permission that it needs.
+"""Every call that this operator makes to Cloudflare, as data.
+
+Method, path, and the permission that it needs.
 
 A new endpoint is one row here and one method in `client`. The permissions are Cloudflare's own
 (facts: cloudflare#permissions).
@@ -11,7 +13,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """A permission group as the API names it, and where the dashboard offers it (which says Edit for Write)."""
+    """A permission group as the API names it, and where the dashboard offers it.
+
+    The dashboard says Edit for Write.
+    """
 
     name: str
     dashboard: str

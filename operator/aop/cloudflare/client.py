@@ -1,4 +1,6 @@
-"""Cloudflare's API, as far as zone-level Authenticated Origin Pulls need it: one method per call, typed results, one kind of exception.
+"""Cloudflare's API, as far as zone-level Authenticated Origin Pulls need it.
+
+One method per call, typed results, one kind of exception.
 
 `Cloudflare` never decides what to do and never repeats a mutation whose outcome is unknown: the
 loop looks again. Every method may raise any `CloudflareError`; its docstring names those that a
@@ -124,10 +126,13 @@ class Cloudflare:
         """Close all connections; the client cannot be used afterwards."""
         await self._http.aclose()
 
-    # --- zone --------------------------------------------------------------------------------------------------------
+    # --- zone ------------------------------------------------------------------------------------
 
     async def find_zones(self, access: Access, name: str) -> tuple[Zone, ...]:
-        """All zones of exactly this apex name, in either form, that the token sees, in every status: none, one, or one per account."""
+        """All zones of exactly this apex name, in either form, that the token sees.
+
+        In every status: none, one, or one per account.
+        """
         query = {"name": name, "per_page": "50"}
         visible = await self._list(ApiRequest(access, calls.FIND_ZONES, query=query), Zone)
         apex = ascii_name(name).casefold()
@@ -149,7 +154,7 @@ class Cloudflare:
         )
 
     async def fetch_global_aop(self, access: Access, zone_id: str) -> GlobalAOP:
-        """Whether Cloudflare's shared certificate is presented where the zone has none of its own."""
+        """Whether Cloudflare's shared certificate is presented where a zone has none of its own."""
         return await self._one(
             ApiRequest(access, calls.FETCH_GLOBAL_AOP, {"zone_id": zone_id}), GlobalAOP
         )
@@ -183,7 +188,7 @@ class Cloudflare:
             "Cloudflare does not list them for this zone, or not for this token.", failure
         )
 
-    # --- certificates ------------------------------------------------------------------------------------------------
+    # --- certificates ----------------------------------------------------------------------------
 
     async def list_certificates(self, access: Access, zone_id: str) -> tuple[Certificate, ...]:
         """Every certificate of the zone that is not deleted, oldest upload first.
@@ -218,7 +223,8 @@ class Cloudflare:
         The zone presents it as soon as it is active, if the zone is enabled.
 
         Raises:
-            AlreadyExists: the zone holds this very certificate; after an Unavailable that is what success looks like.
+            AlreadyExists: the zone holds this very certificate; after an Unavailable that is
+                what success looks like.
             CertificateRefused: it will never be taken.
             Conflict: another certificate of the zone is being changed.
         """
@@ -234,7 +240,7 @@ class Cloudflare:
     async def delete_certificate(
         self, access: Access, zone_id: str, certificate_id: str
     ) -> Certificate:
-        """Ask for a deletion, which takes effect later: the certificate comes back as `pending_deletion`.
+        """Ask for a deletion; the certificate comes back as `pending_deletion`.
 
         Raises:
             CannotDeleteYet: it is still being deployed.
@@ -260,10 +266,13 @@ class Cloudflare:
     def deletion_left_alone(
         self, access: Access, zone_id: str, certificate_id: str
     ) -> CloudflareError | None:
-        """The exception with which `delete_certificate` would end now without a call; None: it would be made. Nothing is sent."""
+        """The exception with which `delete_certificate` would end now without a call.
+
+        None: the call would be made. Nothing is sent here.
+        """
         return self._wire.left_alone(_deletion(access, zone_id, certificate_id))
 
-    # --- enablement --------------------------------------------------------------------------------------------------
+    # --- enablement ------------------------------------------------------------------------------
 
     async def fetch_enablement(self, access: Access, zone_id: str) -> Enablement:
         """Whether the zone presents its own certificate."""
@@ -279,7 +288,7 @@ class Cloudflare:
         async with self._lock(zone_id):
             return await self._one(request, Enablement)
 
-    # --- shared ------------------------------------------------------------------------------------------------------
+    # --- shared ----------------------------------------------------------------------------------
 
     def _lock(self, zone_id: str) -> asyncio.Lock:
         lock = self._mutating.get(zone_id)
@@ -294,7 +303,8 @@ class Cloudflare:
         """Every item of every page, in whichever way Cloudflare counts them.
 
         Raises:
-            Unavailable: there are more pages than anybody reads, or they cannot be got; never only some of them.
+            Unavailable: there are more pages than anybody reads, or they cannot be got; never
+                only some of them.
         """
         call = request.call
         items: list[R] = []
@@ -331,7 +341,10 @@ def _single(call: calls.Call, model: type[R], envelope: Envelope) -> R:
 
 
 def _page(call: calls.Call, model: type[R], envelope: Envelope) -> tuple[Envelope, tuple[R, ...]]:
-    """One page: its envelope, and its items; `result: null` is an empty list (facts: cloudflare#empty-list)."""
+    """One page: its envelope, and its items.
+
+    `result: null` is an empty list (facts: cloudflare#empty-list).
+    """
     if not isinstance(envelope.result, list | None):
         raise _unreadable(call, "the result is not a list")
     return envelope, tuple(_parse(call, model, item) for item in envelope.result or ())

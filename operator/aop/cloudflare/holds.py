@@ -79,7 +79,7 @@ class Holds:
         """How often each mutation was accepted, each time shortly after the last one; when first,
         and when last."""
 
-    def held(self, call: Hashable, now_s: float) -> CloudflareError | None:
+    def refusal(self, call: Hashable, now_s: float) -> CloudflareError | None:
         """The exception to raise instead of making the call; None if it may be made."""
         hold = self._holds.get(call)
         return hold.error.again(hold.until_s - now_s) if hold and hold.until_s > now_s else None

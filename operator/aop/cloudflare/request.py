@@ -1,4 +1,6 @@
-"""One request to Cloudflare as a value: which call, with whose token, about which zone or certificate, and with what in it.
+"""One request to Cloudflare as a value.
+
+Which call, with whose token, about which zone or certificate, and with what in it.
 
 It is built once and passed along whole, so that what is remembered of a call, what is sent and what
 is kept out of every message are read from the same thing. Only `wire` asks for what it hides.
@@ -43,7 +45,7 @@ class ApiRequest:
 
     @property
     def key(self) -> Hashable:
-        """What tells one request from another: the token by its hash, and of the body what is no secret."""
+        """What tells one request from another: the token's hash, and no secret of the body."""
         public = {
             name: value for name, value in self.body.items() if not isinstance(value, SecretBytes)
         }

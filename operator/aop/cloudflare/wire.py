@@ -1,4 +1,6 @@
-"""One call to Cloudflare: admitted by the budget, sent, timed, counted, and turned into an envelope or one exception of this package.
+"""One call to Cloudflare: admitted by the budget, sent, timed, counted.
+
+It comes back as an envelope, or as one exception of this package.
 
 Every request and answer of httpx stays in here, so that only this module and `request` could leak:
 what leaves it are templates, numbers and scrubbed words. Exceptions of httpx hold the request with
@@ -123,8 +125,8 @@ class Wire:
         raise postponed
 
     def left_alone(self, request: ApiRequest) -> CloudflareError | None:
-        """The exception with which the request would end now, because it is not sent; None: it would be sent."""
-        return self._holds.held(request.key, self._clock.monotonic_s())
+        """The exception with which the request would end now, unsent; None: it would be sent."""
+        return self._holds.refusal(request.key, self._clock.monotonic_s())
 
     def learn_zone(self, access: Access, zone: Zone) -> None:
         """The token has shown this zone."""
@@ -152,7 +154,10 @@ class Wire:
         )
 
     async def _ask(self, request: ApiRequest) -> Envelope:
-        """A call that puts the token in doubt is repeated after a pause, a mutation once: what was refused had no effect."""
+        """A call that puts the token in doubt is repeated after a pause.
+
+        A mutation once: what was refused had no effect.
+        """
         access = request.access
         pauses_s = iter(self.tokens.pauses_s(access, request.named, mutates=request.call.mutates))
         while True:
@@ -174,7 +179,10 @@ class Wire:
     def _error(
         self, request: ApiRequest, failure: ApiFailure, standing: Standing | None
     ) -> CloudflareError:
-        """The exception for a failure; what may be chance is a missing permission only once it has lasted."""
+        """The exception for a failure.
+
+        What may be chance is a missing permission only once it has lasted.
+        """
         access, call = request.access, request.call
         zone_shown = self.tokens.has_shown(access, request.ids.get("zone_id"))
         error = error_of(call, failure, access.source, standing, zone_shown=zone_shown)
@@ -185,7 +193,10 @@ class Wire:
         return doubted(call, failure, access.source)
 
     async def _standing(self, access: Access) -> Standing | None:
-        """Whether the token works at all, asked once for all calls that wonder at about the same time; None: nobody can be asked."""
+        """Whether the token works at all; None: nobody can be asked.
+
+        Asked once for all calls that wonder at about the same time.
+        """
         async with self.tokens.known(access).verifying:
             standing = self.tokens.standing(access)
             if standing is None:
@@ -244,7 +255,7 @@ class Wire:
             began_s = self._clock.monotonic_s()
             outcome = await self._outcome(request)
             if isinstance(outcome, ApiAnswer):
-                self._budget.told(request.access, outcome.allowances)
+                self._budget.learn(request.access, outcome.allowances)
                 if not outcome.throttled:
                     self._budget.accepted(request.access)
         label = str(outcome.status) if isinstance(outcome, ApiAnswer) else outcome.label
@@ -292,7 +303,7 @@ class Wire:
             return Silence("unreachable", f"cannot connect: {error}", again=True)
         except httpx.RequestError as error:
             return Silence("severed", f"the connection broke ({type(error).__name__})", again=True)
-        except Exception as error:  # noqa: BLE001 - what a stranger sends is never a bug that ends a loop
+        except Exception as error:  # noqa: BLE001 - what a stranger sends ends no loop
             return Silence(
                 "severed", f"the answer could not be received ({type(error).__name__})", again=False
             )
