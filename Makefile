@@ -15,9 +15,9 @@ PYTEST := $(BIN)/python -m pytest
 # The tests of a file share what they start; the files that take long begin first (unit comes last).
 SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-# Of what takes long `make test` runs one fourth, chosen by the hash of a word, so that a failure is met again; any other word takes another
-# fourth (make test SHARE=4:word), and `make system`, nightly, all of it.
-SHARE ?= 4:cf6c4ed
+# Of what takes long `make test` runs a tenth, chosen by the hash of a word, so that a failure is met again; any other word takes another
+# tenth (make test SHARE=10:word), and `make system`, nightly, all of it.
+SHARE ?= 10:cf6c4ed
 
 .PHONY: help setup check check-install format golden generate lock modules unit quick test rig system sandbox demo state-space bench image clean
 

@@ -185,6 +185,7 @@ async def test_a_tombstone_stays_one(answer: httpx.Response) -> None:
     )
 
 
+@pytest.mark.large
 @pytest.mark.parametrize(
     ("certificate_of", "remedy"),
     [({}, "aop-operator.dev/rotate"), ({"secretRef": {"name": "mine"}}, "Secret edge/mine")],

@@ -112,6 +112,7 @@ def changed(draw: st.DrawFn) -> Data:
     return data | {field: encoded(wrapped(draw(edits(base64.b64decode(block))), text))}
 
 
+@pytest.mark.large
 @ROUNDS
 @given(changed())
 def test_an_edited_secret_is_read_or_refused_by_name(data: Data) -> None:
@@ -255,6 +256,7 @@ def odd_certificates(draw: st.DrawFn) -> bytes:
     return wrapped(certificate, b"-----BEGIN CERTIFICATE-----")
 
 
+@pytest.mark.large
 @ROUNDS
 @given(odd_certificates(), st.sampled_from(["tls.crt", "ca.crt", "next.crt"]))
 def test_an_odd_certificate_is_read_or_refused_by_name(pem: bytes, field: str) -> None:
