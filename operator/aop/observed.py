@@ -267,8 +267,8 @@ class ObservedReplica:
     """The newest revision that the check path of any host tells; None: no check path of ours
     there."""
     settled: bool = False
-    """The revision was seen again at least 0.5 s later: an old worker accepts for another 0.1 s
-    (facts: ingress-nginx#old-workers)."""
+    """The revision, or an earlier one in which our claim reads as it does now, was seen again at
+    least 0.5 s later: an old worker accepts for another 0.1 s (facts: ingress-nginx#old-workers)."""
     hosts: tuple[HostBehaviour, ...] = ()
     """In-scope hosts, each seen since its entry in the published text reads as it does; what others
     have published on top changes none."""

@@ -170,6 +170,7 @@ class Asking:
             identities=presenting(LEAF.sha256),
             claim=running,
             since=dict.fromkeys(HOSTS, revision or 0),
+            claim_since=revision,
             published=revision,
             paths=PATHS,
             refuses_certificate=INGRESS_NGINX.refuses_certificate,
@@ -197,7 +198,11 @@ class Asking:
         """A later revision, which says something else of `changed`, is published, and runs."""
         since = {**self.question.since, **dict.fromkeys(changed, revision)}
         self.question = replace(
-            self.question, published=revision, since=since, claim=running or self.question.claim
+            self.question,
+            published=revision,
+            since=since,
+            claim=running or self.question.claim,
+            claim_since=revision if changed else self.question.claim_since,
         )
         self.pod.revision, self.pod.claim = revision, running or self.pod.claim
 
@@ -237,6 +242,19 @@ async def test_what_was_settled_is_not_when_another_revision_is_told() -> None:
     assert asking.pod.words == [WWW], "the one that told the last"
     seen = await asking.look(1)
     assert (seen.settled, {one.mode for one in seen.hosts}) == (True, {Mode.REQUEST})
+
+
+@pytest.mark.asyncio
+async def test_what_a_neighbour_publishes_leaves_what_was_settled() -> None:
+    """Its workers and those of before say the same of our hosts; but what our own claim says anew has to settle."""
+    asking = Asking()
+    await asking.settle()
+    asking.publish(8)
+    seen = await asking.look(1)
+    assert (seen.revision, seen.settled, len(seen.hosts)) == (8, True, len(HOSTS))
+    asking.question = replace(asking.question, claim_since=9)
+    asking.publish(9)
+    assert (await asking.look(1)).settled is False
 
 
 @pytest.mark.asyncio

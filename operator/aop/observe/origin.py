@@ -22,7 +22,7 @@ from aop.api import AuthenticatedOriginPull
 from aop.clock import Clock
 from aop.cluster import Cluster, Conflict
 from aop.errors import Blocked, Reason, Transient
-from aop.observe.published import PublishedMemory
+from aop.observe.published import Followed, PublishedMemory
 from aop.observe.replicas import ReplicaReader
 from aop.observe.source import Known, Source
 from aop.observe.sources import Reading, Sources
@@ -129,7 +129,7 @@ class OriginKeeper:
         hosts, left_out = self._hosts(pull, wanted, site, complete=reading.complete)
         verifiers = site.verifiers(hosts)
         question = self._question(
-            pull, site, hosts or (pull.spec.zone.name,), frozenset(verifiers), identities
+            pull, site, hosts or (pull.spec.zone.name,), frozenset(verifiers), identities, followed
         )
         asked = asking or question.claim is not None or not wanted.wanted or pull.deleting
         if asked:
@@ -245,6 +245,7 @@ class OriginKeeper:
         hosts: tuple[str, ...],
         own: frozenset[str],
         identities: Mapping[Presented, ClientIdentity],
+        followed: Followed,
     ) -> Question:
         token = self._memory.path_token or NO_TOKEN
         return Question(
@@ -253,6 +254,7 @@ class OriginKeeper:
             identities=identities,
             claim=site.published.standing.get(pull.uid),
             since=self._memory.entries_since(site, hosts),
+            claim_since=followed.since,
             published=site.published.revision or None,
             paths=Paths(check_path(token), gate_path(token)),
             refuses_certificate=self.kind.refuses_certificate,

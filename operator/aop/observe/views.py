@@ -37,6 +37,8 @@ class Question:
     since: Mapping[str, int]
     """By host, the revision since which its entry reads as it does; a host that is missing is asked
     again at each revision."""
+    claim_since: int | None
+    """The revision since which the claim reads as it does; None: nobody knows."""
     published: int | None
     """The revision that is published; None: nothing of ours does."""
     paths: Paths
@@ -79,6 +81,8 @@ class ReplicaMemory:
     revision_at: datetime | None = None
     """When this revision was first seen on it."""
     settled: bool = False
+    settled_revision: int | None = None
+    """The last revision that had settled on it, unless it could not be asked since."""
     views: dict[frozenset[str], View] = field(default_factory=dict)
     """By the leaves that are presented: objects that share a host ask with leaves of their own."""
     witness: str | None = None
@@ -133,16 +137,27 @@ class ReplicaMemory:
         if revision != self.revision or self.revision_at is None:
             self.revision, self.revision_at, self.settled = revision, now, False
         elif not self.settled and now - self.revision_at >= timedelta(seconds=SETTLED_AFTER_S):
-            self.settled = True
+            self.settled, self.settled_revision = True, revision
+
+    def settled_for(self, question: Question) -> bool:
+        """What it runs has settled, or an earlier revision has in which the claim is the same."""
+        if self.settled or question.claim_since is None or question.published is None:
+            return self.settled
+        return (
+            self.settled_revision is not None
+            and self.revision is not None
+            and question.claim_since <= self.settled_revision <= self.revision <= question.published
+        )
 
     def fail(self, failure: Failure, now: datetime) -> None:
         """It could not be asked at all."""
         self.error, self.settled, self.failed_at = str(failure), False, now
+        self.settled_revision = None
         self.gone = failure.kind is FailureKind.REFUSED
 
     def forget_hosts(self) -> None:
         """Nobody knows any more what its text says: everything is asked anew."""
-        self.settled = False
+        self.settled, self.settled_revision = False, None
         self.views.clear()
 
 
@@ -169,7 +184,7 @@ def observed_replica(
     return ObservedReplica(
         name=replica.name,
         revision=memory.revision,
-        settled=memory.settled,
+        settled=memory.settled_for(question),
         hosts=tuple(one.behaviour for one in seen if one is not None),
         error=memory.error or (view.bug if view else None),
         ready=replica.ready,

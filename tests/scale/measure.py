@@ -1,0 +1,156 @@
+"""One run: so many zones are applied at once, and everything that they cost is read off until all are Ready."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sandbox.composition import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Layout
+from sandbox.following import Following
+from sandbox.scene import NAMESPACE, Scene, name_of, path_of, pull
+
+ACCOUNT = f"system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_ACCOUNT}"
+WINDOW = "10s"
+GIVEN_UP_AFTER_S = 900.0
+EVERY_S = 1.0
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+SETTLED_S = 30.0
+"""How long it is left alone before what it costs at rest is read off, and for how long that is."""
+
+
+@dataclass(slots=True)
+class Followed:
+    """What the objects went through, as a watch shows it."""
+
+    ready: set[str] = field(default_factory=set)
+    lost: Counter[str] = field(default_factory=Counter)
+    """How often an object that was Ready was not any more."""
+    writes: int = 0
+
+    def notice(self, _: str, seen: dict[str, Any]) -> None:
+        """One event of the watch."""
+        self.writes += 1
+        name = seen["metadata"]["name"]
+        conditions = seen.get("status", {}).get("conditions", ())
+        if any(one["type"] == "Ready" and one["status"] == "True" for one in conditions):
+            self.ready.add(name)
+        elif name in self.ready:
+            self.ready.remove(name)
+            self.lost[name] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One run."""
+
+    zones: int
+    ready: int
+    took_s: float
+    """From the first apply until all were Ready, or until nobody waited any more."""
+    cpu_s: float
+    """Of the operator's process, for that time."""
+    reloads: tuple[int, ...]
+    """By replica."""
+    requests: int
+    """To the API server."""
+    resident_mib: float
+    fell_back: int
+    """How often an object that was Ready was not any more."""
+    rest_cpu_m: float
+    """Thousandths of a core at rest."""
+    rest_requests_per_min: float
+    """To the API server at rest."""
+
+
+def zone_names(zones: int) -> tuple[str, ...]:
+    """So many zones of the double."""
+    return tuple(f"zone-{n:04}.example" for n in range(zones))
+
+
+def onboard(zones: int, say: Callable[[str], None]) -> Measured:
+    """Apply so many zones at once, with two hosts each, on one controller with two replicas."""
+    names = zone_names(zones)
+    hosts = [host for zone in names for host in (zone, f"www.{zone}")]
+    with Scene(Layout(hosts=hosts, zones=names)) as scene:
+        followed = Followed()
+        before = Cost.of(scene)
+        began = time.monotonic()
+        with Following(scene.plane, path_of(NAMESPACE), followed.notice):
+            scene.plane.apply(
+                [
+                    pull(
+                        name_of(zone),
+                        NAMESPACE,
+                        zone={"name": zone},
+                        hostnames=[zone, f"www.{zone}"],
+                        verification={"window": WINDOW},
+                    )
+                    for zone in names
+                ]
+            )
+            took_s = _until_ready(zones, followed, began, scene, say)
+            cost = Cost.of(scene)
+            time.sleep(SETTLED_S)
+            resting = Cost.of(scene)
+            time.sleep(SETTLED_S)
+            rested = Cost.of(scene)
+        reloads = tuple(len(one.reloads) for one in scene.ingress_nginx.replicas())
+        return Measured(
+            zones=zones,
+            ready=len(followed.ready),
+            took_s=took_s,
+            cpu_s=cost.cpu_s - before.cpu_s,
+            reloads=reloads,
+            requests=cost.requests - before.requests,
+            resident_mib=cost.resident_mib,
+            fell_back=followed.lost.total(),
+            rest_cpu_m=(rested.cpu_s - resting.cpu_s) / SETTLED_S * 1000,
+            rest_requests_per_min=(rested.requests - resting.requests) / SETTLED_S * 60,
+        )
+
+
+def _until_ready(
+    zones: int, followed: Followed, began: float, scene: Scene, say: Callable[[str], None]
+) -> float:
+    told = began
+    while len(followed.ready) < zones and time.monotonic() - began < GIVEN_UP_AFTER_S:
+        time.sleep(EVERY_S)
+        if time.monotonic() - told > 5:
+            told = time.monotonic()
+            revision = scene.sandbox.config_map()["metadata"].get("annotations", {})
+            say(
+                f"{told - began:4.0f} s: {len(followed.ready)} of {zones} Ready, revision "
+                f"{int(revision.get('aop-operator.dev/revision', '0'))}, {followed.lost.total()} fell back"
+            )
+    return time.monotonic() - began
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the operator's process has used since it was started."""
+
+    cpu_s: float
+    resident_mib: float
+    requests: int
+    """To the API server, by its audit log."""
+
+    @classmethod
+    def of(cls, scene: Scene) -> Cost:
+        """Now."""
+        process = Path(f"/proc/{scene.operator.pid}")
+        fields = (process / "stat").read_text().rsplit(")", 1)[1].split()
+        resident = next(
+            line
+            for line in (process / "status").read_text().splitlines()
+            if line.startswith("VmRSS:")
+        )
+        return cls(
+            (int(fields[11]) + int(fields[12])) / TICKS_PER_S,
+            int(resident.split()[1]) / 1024,
+            len(scene.plane.audit(ACCOUNT)),
+        )
