@@ -19,7 +19,7 @@ SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # tenth (make test SHARE=10:word), and `make system`, nightly, all of it.
 SHARE ?= 10:cf6c4ed
 
-.PHONY: help setup check check-install format golden generate lock modules unit quick test rig system sandbox demo state-space bench image clean
+.PHONY: help setup check check-install format golden generate lock modules unit quick test rig system sandbox demo state-space bench scale image clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ state-space: setup ## Walk the rules through every world they can meet, and thro
 
 bench: setup ## Ratios against a named baseline in the same run.
 	$(PYTEST) tests/bench -q -s
+
+scale: setup programs ## What many zones on one controller cost, with progress and a table: make scale ZONES="10 100".
+	@$(SANDBOX) scale $(ZONES)
 
 check-install: setup programs ## Install, upgrade, roll back and uninstall with Helm 3 and 4; the image's steps; least privilege. About six minutes.
 	PYTHONPATH=tests $(PYTEST) tests/install $(SPREAD) -q -p sandbox.helm.summary

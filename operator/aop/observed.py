@@ -268,7 +268,8 @@ class ObservedReplica:
     there."""
     settled: bool = False
     """The revision, or an earlier one in which our claim reads as it does now, was seen again at
-    least 0.5 s later: an old worker accepts for another 0.1 s (facts: ingress-nginx#old-workers)."""
+    least 0.5 s later: an old worker accepts for another 0.1 s
+    (facts: ingress-nginx#old-workers)."""
     hosts: tuple[HostBehaviour, ...] = ()
     """In-scope hosts, each seen since its entry in the published text reads as it does; what others
     have published on top changes none."""

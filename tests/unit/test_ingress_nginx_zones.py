@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from aop.origins.check import NO_ZONE, NONE, OTHER, check_path, gate_path, parse
 from aop.origins.ingress_nginx.text import SERVER, answer, render, too_long
 from aop.origins.ingress_nginx.zones import (
-    hosts_of_zone,
+    Policy,
     labels,
     pins_of,
     strictness,
@@ -287,9 +287,9 @@ def test_a_zone_under_another_has_its_own_hosts() -> None:
         "b", "edge/b", "sub.example.com", ("sub.example.com", "*.sub.example.com"), Mode.REQUEST
     )
     hosts = {"www.example.com", "sub.example.com", "a.sub.example.com"}
-    assert hosts_of_zone(hosts, "example.com", [upper, lower]) == {"www.example.com"}
-    assert hosts_of_zone(hosts, "sub.example.com", [upper, lower]) == {
+    assert Policy([upper, lower]).hosts_of("example.com", hosts) == {"www.example.com"}
+    assert Policy([upper, lower]).hosts_of("sub.example.com", hosts) == {
         "sub.example.com",
         "a.sub.example.com",
     }
-    assert hosts_of_zone(hosts, "example.com", [upper]) == hosts
+    assert Policy([upper]).hosts_of("example.com", hosts) == hosts

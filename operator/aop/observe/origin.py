@@ -30,7 +30,7 @@ from aop.observe.views import Question, ReplicaMemory, may_serve, observed_repli
 from aop.observed import LeftOut, ObservedOrigin, ObservedReplica, Unknown, Wildcard
 from aop.origins.check import check_path, gate_path
 from aop.origins.kind import OriginKind, Site
-from aop.origins.sites import Json, Published, Rejection, Replica, Scope
+from aop.origins.sites import Json, Objects, Published, Rejection, Replica, Scope
 from aop.probe import ClientIdentity, Paths, Presented, ReplicaAddress
 from aop.schema import Model
 from aop.settings import Settings
@@ -99,6 +99,8 @@ class OriginKeeper:
         self._clock = clock
         self._events: dict[str, Source[list[Manifest]]] = {}
         self._memory = PublishedMemory()
+        self._read: tuple[Objects, Site] | None = None
+        """What was read last, and the origin that was made of it."""
         self._replicas: dict[str, ReplicaMemory] = {}
         """By pod uid."""
         self._rounds: dict[tuple[str, str], asyncio.Task[None]] = {}
@@ -201,8 +203,13 @@ class OriginKeeper:
         self._memory.drop(uid)
 
     def _noticed(self, reading: Reading) -> Site:
-        """The origin as it was just read, noting what has changed."""
-        site = self.kind.site(self.target, reading.objects)
+        """The origin as it was just read, noting what has changed.
+
+        It is made once of the same objects.
+        """
+        if self._read is None or not _same(self._read[0], reading.objects):
+            self._read = reading.objects, self.kind.site(self.target, reading.objects)
+        site = self._read[1]
         self._notice(site.published)
         return site
 
@@ -412,7 +419,12 @@ class OriginKeeper:
         known = self._sources.of(self._carrier).last
         if isinstance(known, Unknown):
             raise Transient(known.message)
-        site = self._site_of(*known.value)
+        read = self._read
+        site = (
+            read[1]
+            if read is not None and read[0].get(self._carrier) is known.value
+            else self._site_of(*known.value)
+        )
         followed = self._memory.of(uid)
         if followed is None or site.published.as_seen_by(uid) != followed.decided_on:
             raise Conflict(f"{self._words.place} has changed since it was looked at")
@@ -452,6 +464,11 @@ class OriginKeeper:
             Reason.FOREIGN_CONFIGURATION,
             f"what the operator writes into {self._words.place} is changed by {ADMISSION} before it is stored. Let it leave {self._words.ours} alone there",
         )
+
+
+def _same(before: Objects, now: Objects) -> bool:
+    """Whether these are the very objects of before."""
+    return before.keys() == now.keys() and all(now[read] is before[read] for read in now)
 
 
 def _says(published: Published) -> tuple[object, ...]:

@@ -26,7 +26,7 @@ from aop.origins.ingress_nginx.replicas import Controller, readers, unwatched
 from aop.origins.ingress_nginx.spec import ForeignText, IngressNginx
 from aop.origins.ingress_nginx.stored import Stored, read
 from aop.origins.ingress_nginx.text import too_long
-from aop.origins.ingress_nginx.zones import entries, hosts_of_zone
+from aop.origins.ingress_nginx.zones import Policy
 from aop.origins.sites import Json, Rejection, Replica, ServedHosts
 from aop.schema import Model
 from aop.terms import Claim, ObjectKey, is_host
@@ -44,6 +44,10 @@ class ControllerSite:
     replicas: tuple[Controller, ...]
     ingresses: tuple[Json, ...]
     """Those that it serves."""
+    counted_on: Policy
+    """What the claims mean as far as the text says them for sure."""
+    feared: Policy
+    """What they mean as they were written."""
 
     @classmethod
     def of(
@@ -55,13 +59,15 @@ class ControllerSite:
         classes: Iterable[Json] | None,
     ) -> ControllerSite:
         """From Kubernetes JSON objects; `classes` is None where IngressClasses cannot be listed."""
-        controllers = readers(pods, key)
+        controllers, stored = readers(pods, key), read(config_map)
         return cls(
             key,
             config_map,
-            read(config_map),
+            stored,
             controllers,
             served_by(ingresses, controllers, classes),
+            counted_on=Policy(stored.claims.values()),
+            feared=Policy(stored.standing.values()),
         )
 
     @property
@@ -77,11 +83,8 @@ class ControllerSite:
     def hosts(self, zone: str, patterns: Collection[str], also: Collection[str]) -> ServedHosts:
         """As `kind.Site` says; too long is what does not fit a bucket of nginx's maps."""
         wildcards = {pattern for pattern in patterns if pattern.startswith("*.")}
-        named = hosts_of_zone(
-            {*hosts_under(self.ingresses, patterns, self.replicas), *also},
-            zone,
-            self.published.standing.values(),
-        )
+        under = hosts_under(self.ingresses, patterns, self.replicas)
+        named = self.feared.hosts_of(zone, {*under, *also})
         why = f"the name does not fit map-hash-bucket-size in ConfigMap {self.key}. Set it there to 128 or more"
         bucket = Options.read(self.config_map).map_hash_bucket_size
         left_out = dict.fromkeys(too_long({*named, *wildcards}, bucket), why) | {
@@ -124,7 +127,7 @@ class ControllerSite:
 
     def entries(self, hosts: Collection[str]) -> Mapping[str, object]:
         """As `kind.Site` says."""
-        return entries(hosts, self.published.claims.values())
+        return self.counted_on.entries(hosts)
 
     def rejection(
         self, events: Iterable[Json], replica: Replica, since: datetime

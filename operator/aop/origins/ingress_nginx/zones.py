@@ -126,22 +126,31 @@ def _patterns_over(name: str) -> Iterator[str]:
         yield f"*.{above}"
 
 
-def hosts_of_zone(hosts: Collection[str], zone: str, claims: Collection[Claim]) -> set[str]:
-    """Those of `hosts` that no other zone's claim takes.
+class Policy:
+    """What a set of claims means for any host, worked out once for all who ask."""
 
-    What a zone under this one asks of its hosts is nothing to wait for here.
-    """
-    zones = _zones_of_patterns(claims)
-    return {host for host in hosts if _zone_of(host, zones) in {None, zone}}
+    def __init__(self, claims: Collection[Claim]) -> None:
+        self._claims = claims
+        self._zones = _zones_of_patterns(claims)
+        self._modes = strictness(claims)
+        self._asks = any(claim.mode >= Mode.REQUEST for claim in claims)
+        self._pins: dict[str | None, tuple[Pin, ...]] = {}
 
+    def hosts_of(self, zone: str, hosts: Iterable[str]) -> set[str]:
+        """Those of `hosts` that no other zone's claim takes.
 
-def entries(hosts: Collection[str], claims: Collection[Claim]) -> dict[str, tuple[object, ...]]:
-    """Everything that the text says about each of `hosts`.
+        What a zone under this one asks of its hosts is nothing to wait for here.
+        """
+        return {host for host in hosts if _zone_of(host, self._zones) in {None, zone}}
 
-    What was seen of a host stands for as long as this stays equal.
-    """
-    zones, modes = _zones_of_patterns(claims), strictness(claims)
-    asks = any(claim.mode >= Mode.REQUEST for claim in claims)
-    of_host = {host: _zone_of(host, zones) for host in hosts}
-    pins = {zone: pins_of(zone, claims) for zone in set(of_host.values())}
-    return {host: (zone, modes.get(host), pins[zone], asks) for host, zone in of_host.items()}
+    def entries(self, hosts: Iterable[str]) -> dict[str, tuple[object, ...]]:
+        """Everything that the text says about each of `hosts`.
+
+        What was seen of a host stands for as long as this stays equal.
+        """
+        return {host: self._entry(host, _zone_of(host, self._zones)) for host in hosts}
+
+    def _entry(self, host: str, zone: str | None) -> tuple[object, ...]:
+        if zone not in self._pins:
+            self._pins[zone] = pins_of(zone, self._claims)
+        return zone, self._modes.get(host), self._pins[zone], self._asks
