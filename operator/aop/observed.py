@@ -404,6 +404,11 @@ class ObservedOrigin:
     stale: str | None = None
     """A source that cannot be read at present, since when, and why; what is said here is what was
     last known of it."""
+    joint: bool = False
+    """Our claim went out in one write with others', and the origin rejects that text."""
+    next_write_at: datetime | None = None
+    """Before when nothing of ours is written but what protects: what others want to publish goes
+    out together with it. None: at once."""
     published_at: datetime | None = None
     """When this process first saw or wrote the current revision."""
     applied_at: datetime | None = None

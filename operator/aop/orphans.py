@@ -97,7 +97,7 @@ class Orphans:
                 claim.owner,
                 "it refuses nobody from now on" if claim.mode > Mode.OFF else "it is taken out",
             )
-            await self._origins.of(target).relax_orphaned(carrier, claim)
+            await self._origins.of(target).writer.relax_orphaned(carrier, claim)
         return bool(claims)
 
     async def _carriers(self, kind: OriginKind) -> list[Manifest]:

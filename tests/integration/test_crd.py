@@ -182,7 +182,6 @@ def test_defaults_are_stored_where_a_user_can_read_them(
     }
     assert stored["origins"][0]["ingressNginx"] == {
         "configMapRef": {"namespace": "ingress-nginx", "name": "ingress-nginx-controller"},
-        "trust": "Pin",
         "foreignText": "Refuse",
     }
 

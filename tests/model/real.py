@@ -10,7 +10,6 @@ from typing import Any
 
 from aop.api import Spec as RealSpec
 from aop.errors import Reason
-from aop.observe.origin import seen_everywhere
 from aop.observed import (
     NONE,
     OTHER,
@@ -595,7 +594,7 @@ def abstract_step(step: Step, sight: Sight, o: Observed) -> tuple[Any, ...]:  # 
                 "Publish",
                 TARGETS.index(target),
                 abstract_claim(claim, z, hosts),
-                seen_everywhere(replicas(origin)) == configured(origin).revision,
+                seen_everywhere(replicas(origin), configured(origin).revision),
             )
         case Withdraw(target=target):
             return ("Withdraw", TARGETS.index(target))
@@ -611,3 +610,10 @@ def abstract_step(step: Step, sight: Sight, o: Observed) -> tuple[Any, ...]:  # 
             return ("Block", reason)
         case Done(left_behind=left):
             return ("Done", bool(left))
+
+
+def seen_everywhere(asked: tuple[ObservedReplica, ...], revision: int) -> bool:
+    """Whether every replica was seen to run what is published: its claims are then noted as accepted."""
+    return bool(asked) and all(
+        one.settled and not one.error and one.revision == revision for one in asked
+    )

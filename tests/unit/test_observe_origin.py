@@ -79,8 +79,8 @@ class Looking:
         )
 
     async def publish(self, claim: Claim) -> None:
-        await self.keeper.publish(
-            claim.uid, claim, spec=PULL.spec.origins[0].spec, replicas=(), gone=frozenset()
+        await self.keeper.writer.publish(
+            claim.uid, claim, spec=PULL.spec.origins[0].spec, gone=frozenset()
         )
 
 

@@ -12,7 +12,6 @@ visitors.
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,29 +19,26 @@ from typing import Any
 
 from aop.api import AuthenticatedOriginPull
 from aop.clock import Clock
-from aop.cluster import Cluster, Conflict
-from aop.errors import Blocked, Reason, Transient
+from aop.cluster import Cluster
 from aop.observe.published import Followed, PublishedMemory
 from aop.observe.replicas import ReplicaReader
 from aop.observe.source import Known, Source
 from aop.observe.sources import Reading, Sources
 from aop.observe.views import Question, ReplicaMemory, may_serve, observed_replica
+from aop.observe.writing import OriginWriter
 from aop.observed import LeftOut, ObservedOrigin, ObservedReplica, Unknown, Wildcard
 from aop.origins.check import check_path, gate_path
 from aop.origins.kind import OriginKind, Site
-from aop.origins.sites import Json, Objects, Published, Rejection, Replica, Scope
+from aop.origins.sites import Objects, Published, Rejection, Replica, Scope
 from aop.probe import ClientIdentity, Paths, Presented, ReplicaAddress
 from aop.schema import Model
 from aop.settings import Settings
-from aop.terms import Claim, Kind, Mode, Target
+from aop.terms import Kind, Target
 
 Manifest = dict[str, Any]
 
 EVENTS_AFTER_S = 1.0
 """When a revision that nobody shows is worth a look at the Events."""
-ADMISSION = "an admission webhook or policy of the cluster"
-"""Who else may change what a write of ours says: nobody else stands between it and what the API
-server answers."""
 NO_TOKEN = "00000000"  # noqa: S105 - a path, no credential
 """Stands in for the secret part of the check path where none is known: the answer still shows who
 is refused."""
@@ -105,7 +101,9 @@ class OriginKeeper:
         """By pod uid."""
         self._rounds: dict[tuple[str, str], asyncio.Task[None]] = {}
         """Questions under way, by pod and object."""
-        self._writing = asyncio.Lock()
+        self.writer = OriginWriter(
+            kind, target, cluster, sources.of(self._carrier), self._memory, self._notice, clock
+        )
 
     # --- looking ----------------------------------------------------------------------------------
 
@@ -138,6 +136,7 @@ class OriginKeeper:
             await self._ask(pull.uid, site, question, until_s)
         replicas = self._observed(site, question, asked=asked)
         followed.notice_applied(published, replicas, self._clock.now())
+        self.writer.seen_everywhere = self._seen_everywhere(site)
         refusal = await self._refusal(site, replicas, until_s)
         patterns = pull.spec.hostname_patterns
         return replace(
@@ -156,6 +155,8 @@ class OriginKeeper:
             stuck=self._stuck(refusal.words) if refusal and not refusal.ours else None,
             overwritten=self._memory.disturbance.overwritten,
             stale=reading.stale,
+            joint=refusal is not None and self.writer.went_out_with_others(pull.uid),
+            next_write_at=self.writer.next_at(),
             published_at=followed.published_at,
             applied_at=followed.applied_at,
         )
@@ -213,7 +214,7 @@ class OriginKeeper:
         self._notice(site.published)
         return site
 
-    def _notice(self, published: Published, *, ours: bool = False, by: str = "") -> None:
+    def _notice(self, published: Published, ours: bool = False, by: str = "") -> None:
         if self._memory.notice(published, self._clock.now(), ours=ours, by=by):
             for replica in self._replicas.values():
                 replica.forget_hosts()
@@ -309,6 +310,18 @@ class OriginKeeper:
         )
         return tuple(one if asked else replace(one, settled=False) for one in known)
 
+    def _seen_everywhere(self, site: Site) -> int | None:
+        """The revision that every Ready replica was seen to run.
+
+        None if they differ, or cannot all be asked.
+        """
+        known = [self._replicas.get(one.uid) for one in site.replicas if one.ready]
+        revisions = {
+            one.revision if one is not None and one.settled and not one.error else None
+            for one in known
+        }
+        return revisions.pop() if len(revisions) == 1 else None
+
     # --- what the origin says of its text ---------------------------------------------------------
 
     async def _refusal(
@@ -351,143 +364,7 @@ class OriginKeeper:
             "until then nothing of ours is written but what relaxes"
         )
 
-    # --- writing ----------------------------------------------------------------------------------
-
-    async def publish(
-        self,
-        uid: str,
-        claim: Claim,
-        *,
-        spec: Model | None,
-        replicas: tuple[ObservedReplica, ...],
-        gone: frozenset[str],
-    ) -> None:
-        """Write a claim that was decided on the last look.
-
-        Raises `Conflict` when what it was decided on has changed since.
-
-        Of the objects that share the origin one writes at a time, so that they do not refuse each
-        other; what others have claimed meanwhile does not bear on a decision about this one.
-        """
-        async with self._writing:
-            manifest, site = self._current(uid)
-            if manifest is None:
-                raise Transient(f"{self._words.place} does not exist any more")
-            body = site.publish(
-                claim,
-                spec=spec,
-                token_if_new=secrets.token_hex(8),
-                seen_everywhere=seen_everywhere(replicas),
-                gone=gone,
-            )
-            await self._write(manifest, body, uid, claim)
-
-    async def withdraw(self, uid: str) -> None:
-        """Take an object's claim out.
-
-        Raises `Conflict` when what that was decided on has changed since.
-        """
-        async with self._writing:
-            manifest, site = self._current(uid)
-            if manifest is not None:
-                await self._write(manifest, site.withdraw(uid), uid)
-            if (followed := self._memory.of(uid)) is not None:
-                followed.written = None
-
-    async def relax_orphaned(self, manifest: Json, claim: Claim) -> None:
-        """Bring a claim whose object is gone one step further: to Off, and from Off out.
-
-        The carrier is the one that was just read. Raises `ClusterError`.
-        """
-        async with self._writing:
-            site = self._site_of(manifest)
-            milder = replace(claim, mode=Mode.OFF, enforced=())
-            body = (
-                site.publish(milder, spec=None, token_if_new=secrets.token_hex(8))
-                if claim.mode > Mode.OFF
-                else site.withdraw(claim.uid)
-            )
-            if body != manifest:
-                await self._cluster.replace(self._carrier.kind, self.target.key, body)
-                self.forget()
-
-    def _current(self, uid: str) -> tuple[Json | None, Site]:
-        """What carries our claims, as it was read or written last.
-
-        The API server refuses what goes out on an older one.
-        """
-        known = self._sources.of(self._carrier).last
-        if isinstance(known, Unknown):
-            raise Transient(known.message)
-        read = self._read
-        site = (
-            read[1]
-            if read is not None and read[0].get(self._carrier) is known.value
-            else self._site_of(*known.value)
-        )
-        followed = self._memory.of(uid)
-        if followed is None or site.published.as_seen_by(uid) != followed.decided_on:
-            raise Conflict(f"{self._words.place} has changed since it was looked at")
-        return next(iter(known.value), None), site
-
-    def _site_of(self, *manifests: Json) -> Site:
-        """What one form of the carrier says, whoever reads it."""
-        return self.kind.site(self.target, {self._carrier: manifests})
-
-    async def _write(
-        self, manifest: Json, body: Manifest, uid: str, claim: Claim | None = None
-    ) -> None:
-        """Write the ConfigMap.
-
-        Raises `Blocked` where what comes back is not what was sent, because each time costs every
-        replica a reload.
-        """
-        if body == manifest:
-            return
-        carrier = self._sources.of(self._carrier)
-        try:
-            written = await self._cluster.replace(self._carrier.kind, self.target.key, body)
-        except BaseException:
-            carrier.forget()
-            raise
-        carrier.put((written,))
-        sent, stored = self._site_of(body).published, self._site_of(written).published
-        if _says(stored) == _says(sent):
-            self._notice(stored, ours=True)
-            return
-        self._notice(sent, ours=True)
-        self._notice(stored, by=ADMISSION)
-        if claim is not None and (followed := self._memory.of(uid)) is not None:
-            # As far as anybody knows: whether the text says it is asked of the replicas.
-            followed.written = claim
-        raise Blocked(
-            Reason.FOREIGN_CONFIGURATION,
-            f"what the operator writes into {self._words.place} is changed by {ADMISSION} before it is stored. Let it leave {self._words.ours} alone there",
-        )
-
 
 def _same(before: Objects, now: Objects) -> bool:
     """Whether these are the very objects of before."""
     return before.keys() == now.keys() and all(now[read] is before[read] for read in now)
-
-
-def _says(published: Published) -> tuple[object, ...]:
-    """What a carrier says of us, as far as a write decides it."""
-    return (
-        published.entries,
-        published.intact,
-        published.residue,
-        published.revision,
-        published.path_token,
-    )
-
-
-def seen_everywhere(replicas: tuple[ObservedReplica, ...]) -> int | None:
-    """The revision that every replica was seen to run.
-
-    None if they differ, or cannot all be asked.
-    """
-    revisions = {
-        replica.revision if replica.settled and not replica.error else None for replica in replicas
-    }
-    return revisions.pop() if len(revisions) == 1 else None

@@ -132,6 +132,7 @@ class Site(Protocol):
         token_if_new: str,
         seen_everywhere: int | None = None,
         gone: Collection[str] = frozenset(),
+        beside: Collection[tuple[Claim, Model | None]] = (),
     ) -> dict[str, Any]:
         """The object with `claim` in place of its owner's former one, as the next revision.
 

@@ -25,7 +25,6 @@ from aop.observe.origins import OriginKeepers
 from aop.observed import Observed, Unnoted
 from aop.perform.keys import KeyWriter
 from aop.perform.zone import ZoneWriter
-from aop.plan.facts import replicas
 from aop.record import dump
 from aop.steps import Delete, Effect, Issue, Note, Promote, Publish, SetEnabled, Upload, Withdraw
 
@@ -119,14 +118,8 @@ class Performer:
 
     async def _publish(self, step: Publish, o: Observed, pull: AuthenticatedOriginPull) -> None:
         spec = next((it.spec for it in o.spec.origins if it.target == step.target), None)
-        origin = next(origin for origin in o.origins if origin.target == step.target)
-        await self._origins.of(step.target).publish(
-            pull.uid,
-            step.claim,
-            spec=spec,
-            replicas=replicas(origin),
-            gone=o.gone,
-        )
+        writer = self._origins.of(step.target).writer
+        await writer.publish(pull.uid, step.claim, spec=spec, gone=o.gone)
 
     async def _withdraw(self, step: Withdraw, pull: AuthenticatedOriginPull) -> None:
-        await self._origins.of(step.target).withdraw(pull.uid)
+        await self._origins.of(step.target).writer.withdraw(pull.uid)

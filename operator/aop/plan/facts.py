@@ -475,6 +475,13 @@ def publish(o: Observed, origin: ObservedOrigin, claim: Claim, why: str) -> Step
             f"origin {origin.name} rejected our text for {claim.mode.label} in {origin.words.place}. It is tried again at {again:%H:%M:%S} UTC, "
             f"and at once when spec.hostnames, the certificate or the text around ours changes. {origin.words.rejected}",
         )
+    if origin.next_write_at is not None and origin.next_write_at > o.now:
+        return Wait(
+            Reason.WAITING_FOR_REPLICAS,
+            f"The operator writes into {origin.words.place} for several objects at once, so that the replicas reload less often. Our change goes out "
+            f"as soon as they run the last one, and at {o.shown(origin.next_write_at):%H:%M:%S} UTC at the latest",
+            min(SOON_S, max(0.1, (origin.next_write_at - o.now).total_seconds())),
+        )
     if origin.target not in o.record.claimed:
         return Note(
             o.noting(claimed=tuple(sorted({*o.record.claimed, origin.target}))),

@@ -59,7 +59,7 @@ def rejected_text_is_withdrawn(o: Observed) -> Step | None:
         )
         if not changed and published.others_changed:
             continue  # theirs to withdraw: their own loop does it
-        if not was_rejected(o, origin, published.claim):
+        if not origin.joint and not was_rejected(o, origin, published.claim):
             rejected = _rejected_once_more(o, digest(published.claim, published.foreign_digest))
             return Note(
                 o.noting(rejected=rejected),

@@ -43,10 +43,12 @@ def publish(
     token_if_new: str,
     seen_everywhere: int | None = None,
     gone: Collection[str] = frozenset(),
+    beside: Collection[tuple[Claim, ForeignText]] = (),
 ) -> Json:
     """The ConfigMap with `claim` in place of its object's former one, as the next revision.
 
-    Other claims stay as they read.
+    Other claims stay as they read, but for those of other objects that go out in the same write:
+    `beside`, each with what its own object says of others' text.
 
     `seen_everywhere` is the revision that every Ready replica was seen to run, None if they differ:
     if it is the one that stands there, then all its claims are noted as accepted. `token_if_new` (8
@@ -67,26 +69,29 @@ def publish(
         ValueError: a claim that cannot be rendered (`text.render`).
     """
     stored = read(config_map)
-    relaxing = relaxes(stored, claim)
-    if not relaxing and (objection := objections(config_map, stored.snippets, foreign)) is not None:
-        raise Blocked(Reason.FOREIGN_CONFIGURATION, objection)
+    changes = [(claim, foreign), *beside]
+    for one, policy in changes:
+        objection = objections(config_map, stored.snippets, policy)
+        if objection is not None and not relaxes(stored, one):
+            raise Blocked(Reason.FOREIGN_CONFIGURATION, objection)
     entries = {uid: entry for uid, entry in stored.entries.items() if uid not in gone}
     if stored.intact and seen_everywhere == stored.revision:
         entries = {uid: Entry(entry.claim, accepted=entry.claim) for uid, entry in entries.items()}
-    former = entries.get(claim.uid)
-    accepted = former.accepted if former else None
-    entries[claim.uid] = Entry(
-        claim, accepted if accepted and claim.at_least_as_strict_as(accepted) else None
-    )
+    for one, _ in changes:
+        former = entries.get(one.uid)
+        accepted = former.accepted if former else None
+        entries[one.uid] = Entry(
+            one, accepted if accepted and one.at_least_as_strict_as(accepted) else None
+        )
     body = _written(config_map, stored, entries, token_if_new)
-    if (
-        not opens(stored, claim)
-        and (lack := lack_of_room(config_map, body, newcomer=claim.uid not in stored.standing))
-        is not None
-    ):
+    growing = [one for one, _ in changes if not opens(stored, one)]
+    newcomer = any(one.uid not in stored.standing for one in growing)
+    lack = lack_of_room(config_map, body, newcomer=newcomer) if growing else None
+    if lack is not None:
+        owners = ", ".join(one.owner for one in growing)
         raise Blocked(
             Reason.ORIGIN_FULL,
-            f"ConfigMap {name_of(config_map)} has no room for what {claim.owner} asks: {lack}",
+            f"ConfigMap {name_of(config_map)} has no room for what {owners} asks: {lack}",
         )
     return body
 

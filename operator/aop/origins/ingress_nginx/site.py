@@ -143,6 +143,7 @@ class ControllerSite:
         token_if_new: str,
         seen_everywhere: int | None = None,
         gone: Collection[str] = frozenset(),
+        beside: Collection[tuple[Claim, Model | None]] = (),
     ) -> dict[str, Any]:
         """As `kind.Site` says."""
         return publish(
@@ -152,6 +153,7 @@ class ControllerSite:
             token_if_new=token_if_new,
             seen_everywhere=seen_everywhere,
             gone=gone,
+            beside=[(one, _policy(its_spec)) for one, its_spec in beside],
         )
 
     def withdraw(self, uid: str) -> dict[str, Any]:

@@ -1,0 +1,320 @@
+"""The one writer of what carries an origin's claims.
+
+Every write costs every replica a reload, and each of them keeps the others waiting. So what objects
+want to publish at about the same time goes out in one write, and the next one waits until that is
+seen on every replica, or for as long as a controller takes to notice. What protects visitors never
+waits, and takes along what has gathered (docs/adr/0019).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from aop.clock import Clock
+from aop.cluster import Cluster, Conflict
+from aop.errors import Blocked, Reason, Transient
+from aop.observe.published import PublishedMemory
+from aop.observe.source import Source
+from aop.observed import Unknown
+from aop.origins.kind import OriginKind, Site
+from aop.origins.sites import Json, Published, Read
+from aop.schema import Model
+from aop.terms import Claim, Mode, Target
+
+ADMISSION = "an admission webhook or policy of the cluster"
+"""Who else may change what a write of ours says: nobody else stands between it and what the API
+server answers."""
+SYNC_S = 10.0
+"""How long a write waits for the one before it to be seen on every replica: a controller that takes
+longer takes this one in as well."""
+EACH_S, MOST_S = 0.05, 5.0
+"""What each object that shares the origin adds to the least time between two writes, and the most
+that comes of it."""
+GATHERED_S = 0.2
+"""How long the first of a write waits for those who decide at the same moment."""
+
+
+@dataclass(slots=True, eq=False)
+class Change:
+    """What one object wants to have published."""
+
+    claim: Claim
+    spec: Model | None
+    gone: frozenset[str]
+    protects: bool
+    decided_on: tuple[object, ...]
+    done: asyncio.Future[None]
+
+
+class OriginWriter:
+    """Writes one origin's carrier; built once by its keeper."""
+
+    def __init__(
+        self,
+        kind: OriginKind,
+        target: Target,
+        cluster: Cluster,
+        source: Source[tuple[Json, ...]],
+        memory: PublishedMemory,
+        notice: Callable[[Published, bool, str], None],
+        clock: Clock,
+    ) -> None:
+        self._kind = kind
+        self._target = target
+        self._cluster = cluster
+        self._source = source
+        self._memory = memory
+        self._notice = notice
+        self._clock = clock
+        self._carrier: Read = kind.carrier(target)
+        self._words = kind.words(target)
+        self._turn = asyncio.Lock()
+        self._waiting: dict[str, Change] = {}
+        """By the uid of the object."""
+        self._gathering: asyncio.Task[None] | None = None
+        self._site: tuple[tuple[Json, ...], Site] | None = None
+        self._joint: tuple[int, frozenset[str]] = (0, frozenset())
+        """The last write of several claims: its revision, and whose claims they were."""
+        self._alone: set[str] = set()
+        """Objects whose claims went out in a write that was rejected: each is tried by itself."""
+        self.seen_everywhere: int | None = None
+        """The revision that every Ready replica was last seen to run; None: they differ."""
+
+    # --- when -------------------------------------------------------------------------------------
+
+    def next_at(self) -> datetime | None:
+        """Before when nothing is written but what protects; None: at once.
+
+        Whoever has an origin for itself waits for nobody.
+        """
+        changed_at, sharing = self._memory.changed_at, self._memory.sharing
+        if changed_at is None or sharing < 2 or not self._memory.published.revision:
+            return None
+        applied = self.seen_everywhere == self._memory.published.revision
+        pause_s = min(sharing * EACH_S, MOST_S) if applied else SYNC_S
+        moment = changed_at + timedelta(seconds=pause_s)
+        return moment if moment > self._clock.now() else None
+
+    def went_out_with_others(self, uid: str) -> bool:
+        """Whether the object's claim stands in a write of several.
+
+        A rejection may then be another's fault; from then on each is tried by itself.
+        """
+        revision, uids = self._joint
+        if revision != self._memory.published.revision or uid not in uids:
+            return False
+        self._alone |= uids
+        return True
+
+    # --- what -------------------------------------------------------------------------------------
+
+    async def publish(
+        self, uid: str, claim: Claim, *, spec: Model | None, gone: frozenset[str]
+    ) -> None:
+        """Write a claim that was decided on the last look, with what else has gathered.
+
+        Raises `Conflict` when what it was decided on has changed since.
+        """
+        followed = self._memory.of(uid)
+        if followed is None:
+            raise Conflict(f"{self._words.place} was not looked at yet")
+        protects = claim.asks_no_more_than(self._memory.published.claims.get(uid))
+        done = asyncio.get_running_loop().create_future()
+        change = Change(claim, spec, gone, protects, followed.decided_on, done)
+        self._waiting[uid] = change
+        if protects or self._memory.sharing < 2:
+            await self._flush()
+        elif self._gathering is None or self._gathering.done():
+            self._gathering = asyncio.create_task(self._flush_soon())
+        await change.done
+
+    async def withdraw(self, uid: str) -> None:
+        """Take an object's claim out.
+
+        Raises `Conflict` when what that was decided on has changed since.
+        """
+        async with self._turn:
+            followed = self._memory.of(uid)
+            manifest, site = self._current()
+            if followed is None or site.published.as_seen_by(uid) != followed.decided_on:
+                raise self._changed()
+            if manifest is not None:
+                await self._write(manifest, site.withdraw(uid), ())
+            followed.written = None
+
+    async def relax_orphaned(self, manifest: Json, claim: Claim) -> None:
+        """Bring a claim whose object is gone one step further: to Off, and from Off out.
+
+        The carrier is the one that was just read. Raises `ClusterError`.
+        """
+        async with self._turn:
+            site = self._kind.site(self._target, {self._carrier: (manifest,)})
+            milder = replace(claim, mode=Mode.OFF, enforced=())
+            body = (
+                site.publish(milder, spec=None, token_if_new=secrets.token_hex(8))
+                if claim.mode > Mode.OFF
+                else site.withdraw(claim.uid)
+            )
+            if body != manifest:
+                await self._cluster.replace(self._carrier.kind, self._target.key, body)
+                self._source.forget()
+
+    # --- how --------------------------------------------------------------------------------------
+
+    async def _flush_soon(self) -> None:
+        await asyncio.sleep(GATHERED_S)
+        await self._flush()
+
+    async def _flush(self) -> None:
+        """Write everything that waits; whoever may have broken a text goes alone, before others."""
+        async with self._turn:
+            waiting = {uid: one for uid, one in self._waiting.items() if not one.done.done()}
+            self._waiting.clear()
+            chosen = self._chosen(waiting)
+            try:
+                await self._write_together(chosen)
+            except BaseException as error:
+                for change in chosen.values():
+                    _end(change, error)
+                if not isinstance(error, Exception):
+                    raise
+            else:
+                for change in chosen.values():
+                    _end(change, None)
+            for uid in waiting.keys() - chosen.keys():
+                _end(waiting[uid], self._changed())
+        if self._waiting:
+            self._gathering = asyncio.create_task(self._flush_soon())
+
+    def _chosen(self, waiting: dict[str, Change]) -> dict[str, Change]:
+        """All that go out now.
+
+        Whoever may have broken a text waits for what protects, and then goes by itself.
+        """
+        doubted = {uid for uid, one in waiting.items() if uid in self._alone and not one.protects}
+        if not doubted:
+            return waiting
+        if any(one.protects for one in waiting.values()):
+            return {uid: one for uid, one in waiting.items() if uid not in doubted}
+        first = min(doubted)
+        self._alone.remove(first)
+        return {first: waiting[first]}
+
+    async def _write_together(self, changes: dict[str, Change]) -> None:
+        manifest, site = self._current()
+        if manifest is None:
+            raise Transient(f"{self._words.place} does not exist any more")
+        for uid, change in changes.items():
+            if site.published.as_seen_by(uid) != change.decided_on:
+                _end(change, self._changed())
+        fit = self._fit(site, [one for one in changes.values() if not one.done.done()])
+        if fit:
+            await self._write(manifest, self._body(site, fit), fit)
+
+    def _fit(self, site: Site, changes: list[Change]) -> list[Change]:
+        """Those that can be written at all; the others end with what stands in their way."""
+        try:
+            self._body(site, changes) if changes else None
+        except Blocked as error:
+            if len(changes) == 1:
+                _end(changes[0], error)
+                return []
+        else:
+            return changes
+        fit: list[Change] = []
+        for change in changes:
+            try:
+                self._body(site, [*fit, change])
+            except Blocked as error:
+                _end(change, error)
+            else:
+                fit.append(change)
+        return fit
+
+    def _body(self, site: Site, changes: list[Change]) -> dict[str, Any]:
+        first, *others = changes
+        return site.publish(
+            first.claim,
+            spec=first.spec,
+            token_if_new=secrets.token_hex(8),
+            seen_everywhere=self.seen_everywhere,
+            gone=frozenset().union(*(change.gone for change in changes)),
+            beside=[(change.claim, change.spec) for change in others],
+        )
+
+    def _current(self) -> tuple[Json | None, Site]:
+        """The carrier as it was read or written last.
+
+        The API server refuses what goes out on an older one.
+        """
+        known = self._source.last
+        if isinstance(known, Unknown):
+            raise Transient(known.message)
+        if self._site is None or self._site[0] is not known.value:
+            self._site = known.value, self._kind.site(self._target, {self._carrier: known.value})
+        return next(iter(known.value), None), self._site[1]
+
+    async def _write(
+        self, manifest: Json, body: dict[str, Any], changes: Collection[Change]
+    ) -> None:
+        """Put the body in the carrier's place.
+
+        Raises `Blocked` where what comes back is not what was sent, because each time costs every
+        replica a reload.
+        """
+        if body == manifest:
+            return
+        try:
+            written = await self._cluster.replace(self._carrier.kind, self._target.key, body)
+        except BaseException:
+            self._source.forget()
+            raise
+        self._source.put((written,))
+        sent, stored = self._published(body), self._published(written)
+        uids = frozenset(change.claim.uid for change in changes)
+        self._joint = (stored.revision, uids) if len(uids) > 1 else (0, frozenset())
+        if _says(stored) == _says(sent):
+            self._notice(stored, True, "")
+            return
+        self._notice(sent, True, "")
+        self._notice(stored, False, ADMISSION)
+        for change in changes:
+            if (followed := self._memory.of(change.claim.uid)) is not None:
+                # As far as anybody knows: whether the text says it is asked of the replicas.
+                followed.written = change.claim
+        raise Blocked(
+            Reason.FOREIGN_CONFIGURATION,
+            f"what the operator writes into {self._words.place} is changed by {ADMISSION} before it is stored. Let it leave {self._words.ours} alone there",
+        )
+
+    def _published(self, manifest: Json) -> Published:
+        """What one form of the carrier says of us."""
+        return self._kind.site(self._target, {self._carrier: (manifest,)}).published
+
+    def _changed(self) -> Conflict:
+        return Conflict(f"{self._words.place} has changed since it was looked at")
+
+
+def _end(change: Change, error: BaseException | None) -> None:
+    if change.done.done():
+        return
+    if error is None:
+        change.done.set_result(None)
+    else:
+        change.done.set_exception(error)
+
+
+def _says(published: Published) -> tuple[object, ...]:
+    """What a carrier says of us, as far as a write decides it."""
+    return (
+        published.entries,
+        published.intact,
+        published.residue,
+        published.revision,
+        published.path_token,
+    )

@@ -1,0 +1,213 @@
+"""The writer of an origin's carrier: what can wait goes out together, what protects at once, and who breaks a text is tried alone."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from aop.cluster import Conflict
+from aop.errors import Blocked, Reason
+from aop.observe.published import PublishedMemory
+from aop.observe.source import Source
+from aop.observe.writing import MOST_S, SYNC_S, OriginWriter
+from aop.origins.ingress_nginx import INGRESS_NGINX
+from aop.origins.sites import Json, Published
+from aop.terms import Claim, Mode
+from builders import ASKING, OFF, REQUIRING, TARGET
+from clocks import SetClock
+
+SPEC = None
+"""Beside others' text, as for an origin that has left the spec."""
+
+
+class Carried:
+    """One ConfigMap, its writer, and as many objects as are named."""
+
+    def __init__(self, *uids: str) -> None:
+        self.clock = SetClock()
+        self.written: list[Json] = []
+        self.manifest: Json = {
+            "metadata": {"namespace": TARGET.namespace, "name": TARGET.name},
+            "data": {},
+        }
+        self.memory = PublishedMemory()
+        self.source: Source[tuple[Json, ...]] = Source("the ConfigMap", self._read, self.clock)
+        self.writer = OriginWriter(
+            INGRESS_NGINX,
+            TARGET,
+            self,  # type: ignore[arg-type]
+            self.source,
+            self.memory,
+            self._notice,
+            self.clock,
+        )
+        self.uids = uids
+
+    async def _read(self) -> tuple[Json, ...]:
+        return (self.manifest,)
+
+    async def replace(self, _kind: Any, _key: Any, body: dict[str, Any]) -> dict[str, Any]:
+        self.written.append(body)
+        self.manifest = body
+        return body
+
+    def _notice(self, published: Published, ours: bool, by: str) -> None:
+        self.memory.notice(published, self.clock.now(), ours=ours, by=by)
+
+    async def look(self) -> None:
+        """Everybody looks, and every replica was seen to run what is there."""
+        await self.source.look(within_s=0, patience_s=1)
+        published = INGRESS_NGINX.site(
+            TARGET, {INGRESS_NGINX.carrier(TARGET): (self.manifest,)}
+        ).published
+        self._notice(published, False, "")
+        for uid in self.uids:
+            self.memory.follow(uid)
+        self.writer.seen_everywhere = published.revision or None
+
+    async def publish(self, *claims: Claim) -> list[BaseException | None]:
+        """All at the same moment; what became of each."""
+        wanted = (self.writer.publish(one.uid, one, spec=SPEC, gone=frozenset()) for one in claims)
+        return list(await asyncio.gather(*wanted, return_exceptions=True))
+
+    @property
+    def claims(self) -> dict[str, Claim]:
+        """What the carrier says."""
+        return self.memory.published.claims
+
+
+def of(uid: str, claim: Claim, zone: str = "") -> Claim:
+    zone = zone or f"{uid}.example"
+    hosts = (zone, f"www.{zone}")
+    return replace(
+        claim,
+        uid=uid,
+        owner=f"edge/{uid}",
+        zone=zone,
+        patterns=hosts,
+        enforced=hosts if claim.mode >= Mode.OPTIONAL else (),
+    )
+
+
+@pytest.mark.asyncio
+async def test_what_several_want_at_the_same_moment_goes_out_in_one_write() -> None:
+    carried = Carried("a", "b", "c")
+    await carried.look()
+    wanted = [of(uid, ASKING) for uid in "abc"]
+    assert await carried.publish(*wanted) == [None] * 3
+    assert len(carried.written) == 1
+    assert carried.claims == {one.uid: one for one in wanted}
+
+
+@pytest.mark.asyncio
+async def test_who_is_alone_waits_for_nobody() -> None:
+    carried = Carried("a")
+    await carried.look()
+    await carried.publish(of("a", ASKING))
+    await carried.look()
+    assert carried.writer.next_at() is None
+
+
+@pytest.mark.asyncio
+async def test_the_next_write_waits_until_the_last_is_seen_everywhere_and_not_for_ever() -> None:
+    carried = Carried("a", "b")
+    await carried.look()
+    await carried.publish(of("a", ASKING))
+    carried.writer.seen_everywhere = None
+    written_at = carried.clock.now()
+    waits = carried.writer.next_at()
+    assert waits is not None
+    assert (waits - written_at).total_seconds() == SYNC_S
+    await carried.look()
+    soon = carried.writer.next_at()
+    assert soon is not None
+    assert (soon - written_at).total_seconds() < MOST_S
+    carried.clock.pass_s(MOST_S)
+    assert carried.writer.next_at() is None
+
+
+@pytest.mark.asyncio
+async def test_what_protects_goes_at_once_and_takes_along_what_has_gathered() -> None:
+    carried = Carried("a", "b")
+    await carried.look()
+    await carried.publish(of("a", REQUIRING), of("b", OFF))
+    await carried.look()
+    carried.written.clear()
+    gathering = asyncio.create_task(carried.publish(of("b", ASKING)))
+    await asyncio.sleep(0)
+    assert await carried.publish(of("a", ASKING)) == [None]
+    assert carried.writer._gathering is not None
+    assert await gathering == [None]
+    assert len(carried.written) == 1
+    assert {uid: one.mode for uid, one in carried.claims.items()} == {
+        "a": Mode.REQUEST,
+        "b": Mode.REQUEST,
+    }
+
+
+@pytest.mark.asyncio
+async def test_what_a_neighbour_decided_on_may_have_changed_and_costs_the_others_nothing() -> None:
+    carried = Carried("a", "b")
+    await carried.look()
+    followed = carried.memory.of("b")
+    assert followed is not None
+    followed.decided_on = ("something else",)
+    ours, theirs = await carried.publish(of("a", ASKING), of("b", ASKING))
+    assert ours is None
+    assert isinstance(theirs, Conflict)
+    assert list(carried.claims) == ["a"]
+
+
+@pytest.mark.asyncio
+async def test_what_cannot_be_written_is_left_out_and_says_so() -> None:
+    """Nobody may claim more beside text that our lines must not be combined with; whoever relaxes may."""
+    carried = Carried("a", "b")
+    await carried.look()
+    await carried.publish(of("a", REQUIRING))
+    body = {**carried.manifest, "data": {**carried.manifest["data"]}}
+    body["data"]["ssl-session-tickets"] = "true"
+    body["data"]["ssl-session-ticket-key"] = "somebodys"
+    carried.manifest = body
+    await carried.look()
+    ours, theirs = await carried.publish(of("b", ASKING), of("a", ASKING))
+    assert isinstance(ours, Blocked)
+    assert ours.reason is Reason.FOREIGN_CONFIGURATION
+    assert theirs is None
+    assert carried.claims["a"].mode is Mode.REQUEST
+
+
+@pytest.mark.asyncio
+async def test_of_a_joint_write_that_is_rejected_each_is_tried_alone() -> None:
+    carried = Carried("a", "b", "c")
+    await carried.look()
+    wanted = [of(uid, ASKING) for uid in "abc"]
+    await carried.publish(*wanted)
+    assert carried.writer.went_out_with_others("a")
+    await carried.look()
+    await carried.publish(*(of(uid, OFF) for uid in "abc"))
+    await carried.look()
+    carried.written.clear()
+    ends = await carried.publish(*wanted)
+    assert [type(one).__name__ for one in ends].count("NoneType") == 1
+    assert len(carried.written) == 1
+    (alone,) = (uid for uid, one in carried.claims.items() if one.mode is Mode.REQUEST)
+    assert not carried.writer.went_out_with_others(alone)
+    for times in (2, 3):
+        await carried.look()
+        await carried.publish(*(one for one in wanted if carried.claims[one.uid] != one))
+        assert len(carried.written) == times
+    assert carried.claims == {one.uid: one for one in wanted}
+
+
+@pytest.mark.asyncio
+async def test_whoever_is_cancelled_while_it_waits_is_not_written() -> None:
+    carried = Carried("a", "b")
+    await carried.look()
+    leaving = asyncio.create_task(carried.publish(of("b", ASKING)))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    assert await carried.publish(of("a", ASKING)) == [None]
+    assert list(carried.claims) == ["a"]
