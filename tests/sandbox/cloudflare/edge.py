@@ -251,7 +251,11 @@ async def _head(connection: OriginConnection) -> h11.Response:
 
 
 async def _relay(visit: Visit, connection: OriginConnection, response: h11.Response) -> None:
-    """Pass the answer on, chunk by chunk, and keep the connection for the next request."""
+    """Pass the answer on, chunk by chunk, and keep the connection for the next request.
+
+    The session is remembered before: whoever has the answer may come again before this returns.
+    """
+    visit.location.remember(connection)
     headers = [*end_to_end(response.headers, but=frozenset({b"server"})), *_by_the_edge(visit.ray)]
     waiting: list[h11.Event] = [
         h11.Response(status_code=response.status_code, reason=response.reason, headers=headers)

@@ -111,9 +111,7 @@ class Location:
         return connection
 
     def keep(self, connection: OriginConnection) -> None:
-        """An exchange is over: remember the TLS session of its first answer, and keep the connection for the next, if it allows that."""
-        if connection.requests == 1:
-            self._remember(connection)
+        """An exchange is over: keep the connection for the next, if it allows that."""
         stream = connection.stream
         worn = (
             self.knobs.requests_per_connection is not None
@@ -154,7 +152,10 @@ class Location:
             strict=strict,
         )
 
-    def _remember(self, connection: OriginConnection) -> None:
+    def remember(self, connection: OriginConnection) -> None:
+        """An answer has begun: with the first one of a connection its TLS session is good for the next connection."""
+        if connection.requests != 1:
+            return
         target = connection.target
         session = connection.tls.session if connection.tls else None
         if session is not None:
