@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from aop.errors import Blocked, Reason
 from aop.observe.origin import OriginKeeper, origins_of
 from aop.observe.origins import OriginKeepers
 from aop.observe.replicas import ReplicaReader
+from aop.observe.views import Question, ReplicaMemory
 from aop.settings import Settings
 from aop.terms import Claim, Mode, ObjectKey, Target
 from builders import KEY, NOW, OFF, REQUIRING, TARGET, UID, spec
@@ -40,16 +42,21 @@ class ConfigMapOnly:
             "data": {},
         }
         self.taken_away: set[str] = set()
+        self.pods: list[dict[str, Any]] = []
+        self.read: Counter[Kind] = Counter()
         self.pods_may_come = asyncio.Event()
         self.pods_may_come.set()
 
-    async def fetch(self, *_: Any) -> dict[str, Any]:
+    async def fetch(self, kind: Kind, *_: Any) -> dict[str, Any]:
+        self.read[kind] += 1
         return self.config_map
 
     async def list(self, kind: Kind, *_: Any, **__: Any) -> list[dict[str, Any]]:
-        if kind is Kind.POD:
-            await self.pods_may_come.wait()
-        return []
+        self.read[kind] += 1
+        if kind is not Kind.POD:
+            return []
+        await self.pods_may_come.wait()
+        return self.pods
 
     async def replace(self, _: Kind, __: ObjectKey, body: dict[str, Any]) -> dict[str, Any]:
         metadata = body["metadata"]
@@ -62,14 +69,38 @@ class ConfigMapOnly:
         return self.config_map
 
 
+class RunsWhatIsPublished:
+    """Every replica, as its check path tells it."""
+
+    def __init__(self, clock: SetClock) -> None:
+        self.clock = clock
+
+    async def ask(self, _: Any, question: Question, memory: ReplicaMemory) -> None:
+        memory.note(question.published, self.clock.now())
+
+
+def controller(name: str) -> dict[str, Any]:
+    """A Ready pod that reads the ConfigMap."""
+    return {
+        "metadata": {"namespace": TARGET.namespace, "name": name, "uid": name},
+        "spec": {"containers": [{"name": "controller", "args": [f"--configmap={TARGET.key}"]}]},
+        "status": {
+            "phase": "Running",
+            "podIP": "192.0.2.1",
+            "conditions": [{"type": "Ready", "status": "True"}],
+        },
+    }
+
+
 class Looking:
     """One keeper, asked as two objects that share its ConfigMap ask."""
 
-    def __init__(self) -> None:
+    def __init__(self, *pods: str) -> None:
         self.cluster, self.clock = ConfigMapOnly(), SetClock()
+        self.cluster.pods = [controller(name) for name in pods]
         there = cast("Cluster", self.cluster)
         self.keeper: OriginKeeper = OriginKeepers(
-            there, cast("ReplicaReader", None), Settings(), self.clock
+            there, cast("ReplicaReader", RunsWhatIsPublished(self.clock)), Settings(), self.clock
         ).of(TARGET)
 
     async def look(self, pull: AuthenticatedOriginPull) -> Any:
@@ -131,3 +162,30 @@ async def test_what_another_object_writes_while_the_pods_are_awaited_is_what_the
     assert [one.overwritten for one in seen] == [None] * 4
     revisions = [one.configured.revision for one in seen]
     assert revisions == sorted(set(revisions)), "each look saw what was written meanwhile"
+
+
+@pytest.mark.asyncio
+async def test_while_nothing_is_awaited_the_pods_are_listed_every_few_seconds_and_else_at_once() -> (
+    None
+):
+    looking = Looking("one", "two")
+
+    async def reads_in_s(seconds: int) -> Counter[Kind]:
+        before = looking.cluster.read.copy()
+        for _ in range(seconds):
+            looking.clock.pass_s(1.0)
+            await looking.look(PULL)
+            await looking.look(COLLEAGUE)
+        return looking.cluster.read - before
+
+    await looking.look(PULL)
+    await looking.look(COLLEAGUE)
+    await looking.publish(replace(OFF, uid=PULL.uid))
+    assert (await reads_in_s(2))[Kind.POD] == 2, "the replicas are to take it in"
+    calm = await reads_in_s(60)
+    assert calm[Kind.POD] <= 60 / 5
+    assert calm[Kind.CONFIG_MAP] <= 60 / 30 + 1
+    looking.keeper.forget()
+    assert (await reads_in_s(1))[Kind.CONFIG_MAP] == 1, "its watch has shown a change"
+    await looking.publish(replace(REQUIRING, uid=PULL.uid))
+    assert (await reads_in_s(1))[Kind.POD] == 1

@@ -95,6 +95,8 @@ class OriginKeeper:
         self._clock = clock
         self._events: dict[str, Source[list[Manifest]]] = {}
         self._memory = PublishedMemory()
+        self._calm = False
+        """Every replica was seen to run what is published."""
         self._read: tuple[Objects, Site] | None = None
         """What was read last, and the origin that was made of it."""
         self._replicas: dict[str, ReplicaMemory] = {}
@@ -121,7 +123,7 @@ class OriginKeeper:
         Never raises. `asking` is False for an object whose zone is not known to be its own: nothing
         is asked for its sake unless its claim is there.
         """
-        reading = await self._sources.look(self._reads, until_s=until_s)
+        reading = await self._sources.look(self._reads, until_s=until_s, calm=self._calm)
         if reading.lost is not None:
             return self._seen_as(wanted, reading.lost)
         site = self._noticed(reading)
@@ -137,6 +139,7 @@ class OriginKeeper:
         replicas = self._observed(site, question, asked=asked)
         followed.notice_applied(published, replicas, self._clock.now())
         self.writer.seen_everywhere = self._seen_everywhere(site)
+        self._calm = published.intact and self.writer.seen_everywhere == published.revision
         refusal = await self._refusal(site, replicas, until_s)
         patterns = pull.spec.hostname_patterns
         return replace(

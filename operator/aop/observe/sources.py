@@ -19,6 +19,9 @@ ESSENTIAL_S = 0.5
 reading."""
 OTHERS_S = 15.0
 """How old anything else may be."""
+CALM_LIST_S, CALM_OBJECT_S = 5.0, 30.0
+"""How old what is essential may be while nothing is awaited: a list, and an object by its name,
+which is labelled and watched, so that a change of it is told."""
 STALE_S = 30.0
 """How old what is known of a source that cannot be read may be before nothing but protection goes
 on with it."""
@@ -53,16 +56,16 @@ class Sources:
             )
         return self._sources[read]
 
-    async def look(self, reads: tuple[Read, ...], *, until_s: float) -> Reading:
+    async def look(self, reads: tuple[Read, ...], *, until_s: float, calm: bool) -> Reading:
         """What is known of each when the last one is there, or at `until_s` (monotonic).
 
-        One may have changed while another was awaited.
+        One may have changed while another was awaited. `calm`: nothing is awaited.
         """
         patience_s = until_s - self._clock.monotonic_s()
         await asyncio.gather(
             *(
                 self.of(read).look(
-                    within_s=ESSENTIAL_S if read.need is Need.ESSENTIAL else OTHERS_S,
+                    within_s=_age_s(read, calm=calm),
                     patience_s=patience_s,
                 )
                 for read in reads
@@ -123,6 +126,15 @@ class Sources:
             if source.failure and now - source.read_at > timedelta(seconds=STALE_S):
                 return f"{source.failure}; what was known at {source.read_at + self._clock.stepped():%H:%M:%S} UTC stands meanwhile"
         return None
+
+
+def _age_s(read: Read, *, calm: bool) -> float:
+    """How old the last reading may be."""
+    if read.need is not Need.ESSENTIAL:
+        return OTHERS_S
+    if not calm:
+        return ESSENTIAL_S
+    return CALM_LIST_S if read.name is None else CALM_OBJECT_S
 
 
 def _versions(manifests: tuple[Json, ...]) -> list[object]:
