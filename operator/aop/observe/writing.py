@@ -32,11 +32,12 @@ server answers."""
 SYNC_S = 10.0
 """How long a write waits for the one before it to be seen on every replica: a controller that takes
 longer takes this one in as well."""
-EACH_S, MOST_S = 0.05, 5.0
+EACH_S, MOST_S = 0.1, 7.0
 """What each object that shares the origin adds to the least time between two writes, and the most
 that comes of it."""
-GATHERED_S = 0.2
-"""How long the first of a write waits for those who decide at the same moment."""
+GATHERED_S, GATHERED_EACH_S = 0.1, 0.01
+"""How long the first of a write waits for those who decide at the same moment: they do so one
+after the other."""
 
 
 @dataclass(slots=True, eq=False)
@@ -167,7 +168,7 @@ class OriginWriter:
     # --- how --------------------------------------------------------------------------------------
 
     async def _flush_soon(self) -> None:
-        await asyncio.sleep(GATHERED_S)
+        await asyncio.sleep(GATHERED_S + self._memory.sharing * GATHERED_EACH_S)
         await self._flush()
 
     async def _flush(self) -> None:
