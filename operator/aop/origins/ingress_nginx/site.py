@@ -5,10 +5,10 @@ The door to this kind opens on it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from aop.origins.ingress_nginx.foreign import objections
 from aop.origins.ingress_nginx.ingresses import (
@@ -31,6 +31,8 @@ from aop.origins.sites import Json, Rejection, Replica, ServedHosts
 from aop.schema import Model
 from aop.terms import Claim, ObjectKey, is_host
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class ControllerSite:
@@ -48,6 +50,8 @@ class ControllerSite:
     """What the claims mean as far as the text says them for sure."""
     feared: Policy
     """What they mean as they were written."""
+    _answers: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What was asked before: the same is asked at every look, and everything here is a value."""
 
     @classmethod
     def of(
@@ -83,7 +87,10 @@ class ControllerSite:
     def hosts(self, zone: str, patterns: Collection[str], also: Collection[str]) -> ServedHosts:
         """As `kind.Site` says; too long is what does not fit a bucket of nginx's maps."""
         wildcards = {pattern for pattern in patterns if pattern.startswith("*.")}
-        under = hosts_under(self.ingresses, patterns, self.replicas)
+        under = self._once(
+            ("under", frozenset(patterns)),
+            lambda: hosts_under(self.ingresses, patterns, self.replicas),
+        )
         named = self.feared.hosts_of(zone, {*under, *also})
         why = f"the name does not fit map-hash-bucket-size in ConfigMap {self.key}. Set it there to 128 or more"
         bucket = Options.read(self.config_map).map_hash_bucket_size
@@ -96,23 +103,36 @@ class ControllerSite:
 
     def verifiers(self, hosts: Collection[str]) -> Mapping[str, str]:
         """As `kind.Site` says."""
-        sentences = {host: verifier_of(host, self.ingresses, self.replicas) for host in hosts}
+        sentences = {host: self._verifier(host) for host in hosts}
         return {host: sentence for host, sentence in sentences.items() if sentence is not None}
+
+    def _verifier(self, host: str) -> str | None:
+        return self._once(
+            ("verifier", host), lambda: verifier_of(host, self.ingresses, self.replicas)
+        )
 
     def wildcards(
         self, hosts: Collection[str], patterns: Collection[str]
     ) -> Mapping[str, tuple[str, ...]]:
         """As `kind.Site` says."""
-        prefixes = {replica.annotations_prefix for replica in self.replicas}
-        servers = {host: server_of(host, self.ingresses, prefixes) for host in hosts}
+        under = self._once(
+            ("wildcards", frozenset(patterns)), lambda: wildcards_under(self.ingresses, patterns)
+        )
         return {
-            wildcard: tuple(host for host, server in servers.items() if server == wildcard)
-            for wildcard in wildcards_under(self.ingresses, patterns)
+            wildcard: tuple(host for host in hosts if self._server(host) == wildcard)
+            for wildcard in under
         }
+
+    def _server(self, host: str) -> str:
+        prefixes = {replica.annotations_prefix for replica in self.replicas}
+        return self._once(("server", host), lambda: server_of(host, self.ingresses, prefixes))
 
     def left_open(self, patterns: Collection[str]) -> tuple[str, ...]:
         """As `kind.Site` says."""
-        return left_open(self.ingresses, patterns, self.replicas)
+        return self._once(
+            ("open", frozenset(patterns)),
+            lambda: left_open(self.ingresses, patterns, self.replicas),
+        )
 
     def objection(self, spec: Model | None) -> str | None:
         """As `kind.Site` says; a pod that never sees a change of the ConfigMap is one too."""
@@ -124,6 +144,12 @@ class ControllerSite:
         if not unread:
             return None
         return f"pod {unread[0]} watches another namespace and never sees a change of ConfigMap {self.key}. Move the ConfigMap, or widen --watch-namespace"
+
+    def _once(self, question: Hashable, answer: Callable[[], T]) -> T:
+        if question not in self._answers:
+            self._answers[question] = answer()
+        known: T = self._answers[question]
+        return known
 
     def entries(self, hosts: Collection[str]) -> Mapping[str, object]:
         """As `kind.Site` says."""
