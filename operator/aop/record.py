@@ -1,52 +1,111 @@
-"""The record on the object, as compact JSON.
+"""The record on the object, as compact JSON: what is written is what is read back.
 
-What is written into the annotation is what is read back. Its copy in the status goes out with each
-status: whoever replaces the object with a manifest of theirs (`kubectl replace`, Argo CD's
-`Replace=true`) takes the annotation away, or puts back an old one, and cannot touch the status. No
-secrets: ids, digests, names and times. Times are whole seconds since 1970 in UTC, since an
+Its copy in the status goes out with each status: whoever replaces the object with a manifest of
+theirs (`kubectl replace`, Argo CD's `Replace=true`) takes the annotation away, or puts back an old
+one, and cannot touch the status.
+
+No secrets: ids, digests, names and times. Times are whole seconds since 1970 in UTC, since an
 annotation is read by machines.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
 
 from aop.observed import Baseline, HoldOff, Record, RejectedClaim
-from aop.terms import Pin, Target
+from aop.terms import Target
+from aop.terms.notation import Seconds, Written, WrittenPin, moment, seconds, seconds_after
+
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+WrittenTarget = Annotated[str, AfterValidator(lambda text: str(Target.parse(text)))]
+"""`kind/namespace/name`."""
+
+
+class WrittenBaseline(BaseModel):
+    """The zone as it was found."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+    enabled: bool
+    foreign: tuple[str, ...]
+
+
+class WrittenPause(Written[tuple[str, Count, Seconds, Seconds]]):
+    """What is not tried again for a while: its name, how often it failed, from when to when."""
+
+    @classmethod
+    def of(cls, what: str, pause: RejectedClaim | HoldOff) -> Self:
+        """The notation of a pause; `what` is a claim's digest, or a host, empty for all of them."""
+        return cls((what, pause.times, seconds(pause.since), seconds_after(pause.until)))
+
+
+class WrittenRecord(BaseModel):
+    """Every field of a record.
+
+    What is not there is not written, and what a later version adds is ignored.
+    """
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, alias_generator=to_camel, validate_by_name=True
+    )
+    zone: str | None = None
+    baseline: WrittenBaseline | None = None
+    uploaded: tuple[WrittenPin, ...] = ()
+    claimed: tuple[WrittenTarget, ...] = ()
+    rejected: tuple[WrittenPause, ...] = ()
+    hold_off: tuple[WrittenPause, ...] = ()
+    flushed: tuple[Seconds, ...] = ()
+    rotated: str | None = None
+    edition: Count = 0
+
+    @classmethod
+    def of(cls, record: Record) -> Self:
+        """The notation of `record`."""
+        found = record.baseline
+        return cls(
+            zone=record.zone_id,
+            baseline=WrittenBaseline(enabled=found.enabled, foreign=found.foreign)
+            if found
+            else None,
+            uploaded=tuple(map(WrittenPin.of, record.uploaded)),
+            claimed=tuple(str(target) for target in record.claimed),
+            rejected=tuple(WrittenPause.of(one.digest, one) for one in record.rejected),
+            hold_off=tuple(WrittenPause.of(one.host, one) for one in record.hold_offs),
+            flushed=tuple(map(seconds_after, record.flushes)),
+            rotated=record.rotated,
+            edition=record.edition,
+        )
+
+    @property
+    def record(self) -> Record:
+        """The record."""
+        found = self.baseline
+        return Record(
+            zone_id=self.zone,
+            baseline=Baseline(found.enabled, found.foreign) if found else None,
+            uploaded=tuple(sorted(one.pin for one in self.uploaded)),
+            claimed=tuple(sorted(map(Target.parse, self.claimed))),
+            rejected=tuple(
+                RejectedClaim(what, times, moment(since), moment(until))
+                for what, times, since, until in (one.root for one in self.rejected)
+            ),
+            hold_offs=tuple(
+                HoldOff(times, moment(since), moment(until), what)
+                for what, times, since, until in (one.root for one in self.hold_off)
+            ),
+            flushes=tuple(map(moment, self.flushed)),
+            rotated=self.rotated,
+            edition=self.edition,
+        )
 
 
 def dump(record: Record) -> str:
     """The annotation's text; the same record gives the same text."""
-    fields: dict[str, Any] = {
-        "zone": record.zone_id,
-        "baseline": {"enabled": record.baseline.enabled, "foreign": list(record.baseline.foreign)}
-        if record.baseline
-        else None,
-        "uploaded": [
-            [pin.sha256, pin.sha1, _seconds(pin.not_before), _seconds(pin.not_after)]
-            for pin in record.uploaded
-        ],
-        "claimed": [str(target) for target in record.claimed],
-        "rejected": [
-            [one.digest, one.times, _seconds(one.since), _whole(one.until)]
-            for one in record.rejected
-        ],
-        "holdOff": [
-            [one.host, one.times, _seconds(one.since), _whole(one.until)]
-            for one in record.hold_offs
-        ],
-        "flushed": [_whole(moment) for moment in record.flushes],
-        "rotated": record.rotated,
-        "edition": record.edition or None,
-    }
-    return json.dumps(
-        {name: value for name, value in fields.items() if value not in (None, [])},
-        separators=(",", ":"),
-        sort_keys=True,
-    )
+    written = WrittenRecord.of(record).model_dump(by_alias=True, exclude_defaults=True)
+    return json.dumps(written, separators=(",", ":"), sort_keys=True)
 
 
 def newest(*copies: str | None) -> Record:
@@ -55,91 +114,14 @@ def newest(*copies: str | None) -> Record:
 
 
 def load(text: str | None) -> Record:
-    """The record.
+    """The record; an empty one where there is none, or where somebody made it unreadable.
 
-    An empty one where there is none, or where somebody made it unreadable (which equals its loss).
-
-    Whoever may edit the object may write here, so nothing is taken that `dump` would not have
-    written: the digests end up in the text of a controller that serves others too.
+    That equals its loss. Whoever may edit the object may write here; nothing is taken that `dump`
+    would not have written.
     """
     if not text:
         return Record()
     try:
-        fields = json.loads(text)
-        baseline = fields.get("baseline")
-        return Record(
-            zone_id=_text(fields["zone"]) if "zone" in fields else None,
-            baseline=Baseline(_flag(baseline["enabled"]), _texts(baseline["foreign"]))
-            if baseline
-            else None,
-            uploaded=tuple(sorted(_pin(*pin) for pin in _list(fields.get("uploaded")))),
-            claimed=tuple(sorted(Target.parse(target) for target in _texts(fields.get("claimed")))),
-            rejected=tuple(
-                RejectedClaim(_text(digest), int(times), _time(since), _time(until))
-                for digest, times, since, until in _list(fields.get("rejected"))
-            ),
-            hold_offs=tuple(
-                HoldOff(int(times), _time(since), _time(until), _text(host))
-                for host, times, since, until in _list(fields.get("holdOff"))
-            ),
-            flushes=tuple(_time(moment) for moment in _list(fields.get("flushed"))),
-            rotated=_text(fields["rotated"]) if "rotated" in fields else None,
-            edition=int(fields.get("edition", 0)),
-        )
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        IndexError,
-        OverflowError,
-        OSError,
-        RecursionError,
-    ):
+        return WrittenRecord.model_validate_json(text).record
+    except ValidationError:
         return Record()
-
-
-def _pin(sha256: str, sha1: str, not_before: float, not_after: float) -> Pin:
-    pin = Pin(sha256, sha1, _time(not_before), _time(not_after))
-    if not pin.well_formed:
-        raise ValueError(f"not the digests of a leaf: {pin!r}")
-    return pin
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(_text(one) for one in _list(value))
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list | None):
-        raise TypeError(f"not a list: {value!r}")
-    return value or []
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"not text: {value!r}")
-    return value
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"neither true nor false: {value!r}")
-    return value
-
-
-def _seconds(time: datetime) -> int:
-    return int(time.timestamp())
-
-
-def _whole(time: datetime) -> int:
-    """Rounded up.
-
-    What lasts until then does not end before, and what is noted at last does not seem to be older
-    than it is.
-    """
-    return math.ceil(time.timestamp())
-
-
-def _time(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
