@@ -190,7 +190,7 @@ def told(said: Said) -> CheckAnswer:
 def zone_of(said: Said) -> str:
     """The label of the zone to which nginx counts the host."""
     assert told(said)
-    return str(said.body).partition(" zone=")[2].partition(" ")[0]
+    return str(said.body).partition(" zone=")[2].partition(" ")[0].rpartition(".")[2]
 
 
 @pytest.fixture(scope="module")

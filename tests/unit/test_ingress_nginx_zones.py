@@ -13,9 +13,9 @@ from aop.origins.ingress_nginx.text import SERVER, answer, render, too_long
 from aop.origins.ingress_nginx.zones import (
     Policy,
     labels,
-    pins_of,
+    pins_by_zone,
     strictness,
-    zones_by_pattern,
+    zones_by_name,
 )
 from aop.terms import Claim, Mode, covers, is_host
 from builders import APEX, LEAF, NEXT, OFF, REQUIRING, WWW, claim
@@ -74,7 +74,7 @@ def test_names_that_may_not(name: str) -> None:
 def test_of_two_zones_the_more_specific_has_the_host() -> None:
     """As at Cloudflare: a zone for a subdomain takes its names out of the parent's."""
     both = (REQUIRING, SUB)
-    assert zones_by_pattern(both) == {
+    assert zones_by_name(both) == {
         APEX: APEX,
         f"*.{APEX}": APEX,
         "shop.example.com": "shop.example.com",
@@ -108,7 +108,7 @@ def test_within_a_zone_the_mildest_has_the_host_and_leaves_of_both_pass() -> Non
     """
     again = replace(claim(Mode.OPTIONAL, (APEX,), (NEXT,)), uid="again")
     assert strictness((REQUIRING, again)) == {APEX: Mode.OPTIONAL}
-    assert pins_of(APEX, (REQUIRING, again)) == tuple(sorted((LEAF, NEXT)))
+    assert pins_by_zone((REQUIRING, again))[APEX] == tuple(sorted((LEAF, NEXT)))
     assert strictness((REQUIRING, replace(OFF, uid="again"))) == {}
 
 
@@ -117,7 +117,7 @@ def test_a_zone_without_a_pin_refuses_nobody() -> None:
 
 
 def test_off_leaves_no_trace_of_a_host() -> None:
-    assert zones_by_pattern((OFF,)) == {}
+    assert zones_by_name((OFF,)) == {}
 
 
 @given(st.lists(claims(), max_size=4))

@@ -16,11 +16,12 @@ NONE = "none"
 OTHER = "other"
 """Presented: a certificate that is not pinned for the zone of this host."""
 NO_ZONE = "-"
-"""Zone label of a host that belongs to no zone whose claims ask."""
+"""Zone label of a host that belongs to no zone whose claims ask. Before another label a word may
+stand that says how strict the host is."""
 
 TOKEN = re.compile(r"[a-z0-9]{8,40}")
 _LINE = re.compile(
-    r"aop rev=(?P<revision>(?!0+ )[0-9]{1,15}) zone=(?P<zone>-|[a-z0-9]{1,5}) presented=(?P<presented>none|other|[0-9a-f]{8})"
+    r"aop rev=(?P<revision>(?!0+ )[0-9]{1,15}) zone=(?P<zone>-|([a-z]{3}\.)?[a-z0-9]{1,5}) presented=(?P<presented>none|other|[0-9a-f]{8})"
     r" https=(?P<https>on|) conn=(?P<requests>[1-9][0-9]{0,9})(?P<session>[.r]|) nonce=(?P<nonce>[A-Za-z0-9_-]{0,64})\n"
 )
 

@@ -407,9 +407,9 @@ def to_be_proven(o: Observed) -> tuple[str, ...]:
 
 
 def patterns_for(o: Observed, origin: ObservedOrigin) -> tuple[str, ...]:
-    """`spec.hostnames` without what the origin's text cannot carry."""
+    """`spec.hostnames` without what the origin's text cannot carry; sorted."""
     left_out = {one.host for one in origin.left_out}
-    return tuple(pattern for pattern in o.spec.hostname_patterns if pattern not in left_out)
+    return tuple(sorted(set(o.spec.hostname_patterns) - left_out))
 
 
 def with_wildcards(origin: ObservedOrigin, hosts: Iterable[str]) -> set[str]:

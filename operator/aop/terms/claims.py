@@ -78,6 +78,8 @@ class Pin:
 class Claim:
     """What one AuthenticatedOriginPull asks of one origin: data, from which text is rendered.
 
+    In which order hosts and pins are named means nothing, so all of them are kept sorted.
+
     `mode` OFF serves the check path and asks nobody. From REQUEST on the origin asks; hosts in
     `enforced` go as far as `mode`, all other hosts under `patterns` stay at REQUEST. So `mode`
     alone bounds how strict the claim can be.
@@ -90,7 +92,7 @@ class Claim:
     zone: str
     """The zone's name."""
     patterns: tuple[str, ...]
-    """`spec.hostnames`: concrete names and `*.` wildcards of the zone."""
+    """`spec.hostnames`: concrete names and `*.` wildcards of the zone; sorted."""
     mode: Mode = Mode.OFF
     enforced: tuple[str, ...] = ()
     """Hosts at `mode`, and wildcards (`*.`) whose own server is at `mode`; sorted. Empty unless
@@ -104,9 +106,18 @@ class Claim:
     """Concrete hosts at REQUEST although the server of an enforced wildcard takes their requests;
     sorted."""
 
+    def __post_init__(self) -> None:
+        for name in ("patterns", "enforced", "pins", "excepted"):
+            object.__setattr__(self, name, tuple(sorted(set(getattr(self, name)))))
+
     def at(self, host: str) -> Mode:
         """How strict the claim is towards one concrete host."""
         return self.mode if host in self.enforced else min(self.mode, Mode.REQUEST)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every host and wildcard that it names; sorted."""
+        return tuple(sorted({*self.patterns, *self.enforced, *self.excepted}))
 
     @property
     def required(self) -> tuple[str, ...]:

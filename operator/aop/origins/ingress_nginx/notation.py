@@ -1,113 +1,167 @@
-"""Claims as JSON, in the annotation that `stored` keeps them in.
+"""Claims as JSON, one line each, in the annotation that `stored` keeps them in; no secrets.
 
-They are short, because all annotations of an object share 256 KiB, and hold no secrets. Names stand
-as in a zone file, relative to the zone: `@` is the zone itself, `www` a name in it, and one with a
-dot at its end stands for itself. The annotation can be edited by whoever may edit the ConfigMap, so
-reading it trusts nothing: what is not exactly a claim is none.
+Short, because all annotations of an object share 256 KiB, and a line each, so that `kubectl diff`
+shows the claim that changed. A line holds the object's uid, its `namespace/name` and the zone, then
+all hosts and pins that the claim or its accepted form names, and for each of the two forms what is
+asked of them (`Form`). So a write that relaxes never grows, and one that adds no host and no pin
+grows by no more than a form, and shrinks as soon as that is accepted.
+
+Names stand as in a zone file, relative to the zone: `@` is the zone itself, `www` a name in it, and
+one with a dot at its end stands for itself. The annotation can be edited by whoever may edit the
+ConfigMap, so reading it trusts nothing: what is not exactly what `encode` writes is no claim.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Collection
+from typing import Annotated, Self
+from uuid import UUID
 
+from pydantic import Field, StringConstraints, TypeAdapter
+
+from aop.origins.sites import Entry
 from aop.terms import Claim, Mode, ObjectKey, Pin, is_host
+from aop.terms.notation import Written, WrittenPin, base64_of, bytes_of
 
-_UID = re.compile(r"[A-Za-z0-9-]{1,64}")
-_DEFAULTS: dict[str, Any] = {"e": [], "n": 0, "p": [], "x": []}
-"""What need not be written."""
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+Uid = Annotated[
+    str, StringConstraints(pattern=r"\A([A-Za-z0-9_-]{21}[AQgw]|~[A-Za-z0-9-]{1,64})\z")
+]
+"""A UUID (facts: kubernetes#uids) in base64url without padding; behind a `~` what is none."""
+PATTERN, ENFORCED, EXCEPTED = 1, 2, 4
+"""What a host is in a claim; the digit of a host is the sum."""
 SAME, NONE = 1, 0
-"""The accepted form is the claim itself; there is none. Of one length, so that a write never grows
-because of it."""
-
-Json = dict[str, Any]
+"""The accepted form is the claim itself; there is none."""
 
 
-def encode(claim: Claim) -> Json:
-    """A claim as JSON objects and lists."""
-    # A host that is relaxed becomes an exception of its wildcard: that it may not make the
-    # annotation longer, the list is there before.
-    kept = {"x"} if claim.enforced != claim.required else set()
-    return {
-        key: value
-        for key, value in _all(claim).items()
-        if key in kept or key not in _DEFAULTS or value != _DEFAULTS[key]
-    }
+class Form(
+    Written[
+        tuple[
+            Annotated[int, Field(ge=Mode.OFF, le=Mode.REQUIRE)],
+            Annotated[str, StringConstraints(pattern=r"\A[0-7]*\z")],
+            Annotated[str, StringConstraints(pattern=r"\A[01]*\z")],
+            Annotated[int, Field(ge=0, lt=2**63)],
+        ]
+    ]
+):
+    """How far a claim goes: its mode, a digit for each host, 1 for each pin it has, its flushes."""
+
+    @classmethod
+    def of(cls, claim: Claim, hosts: Collection[str], pins: Collection[Pin]) -> Self:
+        """What `claim` asks of these hosts and pins."""
+        sets = ((PATTERN, claim.patterns), (ENFORCED, claim.enforced), (EXCEPTED, claim.excepted))
+        digits = (str(sum(bit for bit, names in sets if host in names)) for host in hosts)
+        trusted = ("01"[pin in claim.pins] for pin in pins)
+        return cls((int(claim.mode), "".join(digits), "".join(trusted), claim.flush_count))
+
+    def claim(
+        self, uid: str, owner: str, zone: str, hosts: Collection[str], pins: Collection[Pin]
+    ) -> Claim:
+        """The claim that was written so; raises ValueError where it can be none."""
+        mode, digits, trusted, flush_count = self.root
+        names: dict[int, tuple[str, ...]] = {
+            bit: tuple(host for host, digit in zip(hosts, digits, strict=True) if int(digit) & bit)
+            for bit in (PATTERN, ENFORCED, EXCEPTED)
+        }
+        if names[ENFORCED] and mode < Mode.OPTIONAL:
+            raise ValueError("hosts are enforced by a mode that refuses nobody")
+        if any(name.startswith("*") for name in names[EXCEPTED]):
+            raise ValueError("a wildcard is excepted")
+        return Claim(
+            uid,
+            owner,
+            zone,
+            names[PATTERN],
+            Mode(mode),
+            names[ENFORCED],
+            tuple(pin for pin, one in zip(pins, trusted, strict=True) if one == "1"),
+            flush_count,
+            names[EXCEPTED],
+        )
 
 
-def encode_accepted(accepted: Claim | None, claim: Claim) -> int | Json:
-    """The accepted form of `claim`: SAME, NONE, or what differs in it."""
-    if accepted is None or accepted == claim:
-        return NONE if accepted is None else SAME
-    fields = _all(claim)
-    return {key: value for key, value in _all(accepted).items() if value != fields[key]}
+class Line(
+    Written[
+        tuple[
+            Uid,
+            str,
+            str,
+            tuple[str, ...],
+            tuple[WrittenPin, ...],
+            Form,
+            Form | Annotated[int, Field(ge=NONE, le=SAME)],
+        ]
+    ]
+):
+    """One claim with its accepted form."""
 
 
-def decode(written: object) -> Claim:
-    """The claim that `encode` wrote.
+_LINE = TypeAdapter(Line)
+
+
+def encode(entry: Entry) -> str:
+    """One line of JSON, without its end."""
+    claim, accepted = entry.claim, entry.accepted
+    hosts, pins = _named(claim, accepted)
+    said: Form | int = NONE if accepted is None else SAME
+    if accepted is not None and accepted != claim:
+        said = Form.of(accepted, hosts, pins)
+    line = Line(
+        (
+            _written_uid(claim.uid),
+            claim.owner,
+            claim.zone,
+            tuple(_relative(host, claim.zone) for host in hosts),
+            tuple(WrittenPin.of(pin) for pin in pins),
+            Form.of(claim, hosts, pins),
+            said,
+        )
+    )
+    return line.model_dump_json()
+
+
+def decode(line: str) -> Entry:
+    """What `encode` wrote.
 
     Raises:
-        ValueError: it is not one; the message says what is wrong with it.
+        ValueError: nothing that it writes; the message says what is wrong with it.
     """
-    try:
-        return _claim({**_DEFAULTS, **_object(written)})
-    except (KeyError, TypeError, AttributeError, OverflowError, OSError) as error:
-        raise ValueError(f"not a claim: {error!r}") from error
-
-
-def decode_accepted(written: object, claim: Claim) -> Claim | None:
-    """What `encode_accepted` wrote. Raises ValueError as `decode` does."""
-    if isinstance(written, int) and written in {SAME, NONE}:
-        return claim if written == SAME else None
-    try:
-        return decode({**_all(claim), **_object(written)})
-    except TypeError as error:
-        raise ValueError(f"not the accepted form of a claim: {error!r}") from error
-
-
-def _all(claim: Claim) -> Json:
-    return {
-        "u": claim.uid,
-        "o": claim.owner,
-        "z": claim.zone,
-        "h": [_relative(name, claim.zone) for name in claim.patterns],
-        "m": int(claim.mode),
-        "e": [_relative(name, claim.zone) for name in claim.enforced],
-        "p": [
-            [pin.sha256, pin.sha1, int(pin.not_before.timestamp()), int(pin.not_after.timestamp())]
-            for pin in claim.pins
-        ],
-        "n": claim.flush_count,
-        "x": [_relative(name, claim.zone) for name in claim.excepted],
-    }
-
-
-def _claim(fields: Json) -> Claim:
-    zone = _host(fields["z"])
-    claim = Claim(
-        uid=_matching(_UID, fields["u"]),
-        owner=str(ObjectKey.parse(fields["o"])),
-        zone=zone,
-        patterns=tuple(_absolute(name, zone) for name in _list(fields["h"])),
-        mode=Mode(_integer(fields["m"])),
-        enforced=tuple(_absolute(name, zone) for name in _list(fields["e"])),
-        pins=tuple(_pin(*_list(pin)) for pin in _list(fields["p"])),
-        flush_count=_integer(fields["n"]),
-        excepted=tuple(_absolute(name, zone) for name in _list(fields["x"])),
+    found = _LINE.validate_json(line)
+    written_uid, written_owner, zone, names, written_pins, asked, said = found.root
+    uid, owner = _uid(written_uid), str(ObjectKey.parse(written_owner))
+    if zone.startswith("*"):
+        raise ValueError(f"a wildcard is no zone: {zone!r}")
+    hosts = [_absolute(name, _host(zone)) for name in names]
+    pins = [one.pin for one in written_pins]
+    claim = asked.claim(uid, owner, zone, hosts, pins)
+    accepted = claim if said == SAME else None
+    if isinstance(said, Form):
+        accepted = said.claim(uid, owner, zone, hosts, pins)
+    exactly = (
+        found.model_dump_json() == line
+        and _named(claim, accepted) == (hosts, pins)
+        and [_relative(host, zone) for host in hosts] == list(names)
+        and _written_uid(uid) == written_uid
+        and not (isinstance(said, Form) and accepted == claim)
     )
-    if claim.enforced and claim.mode < Mode.OPTIONAL:
-        raise ValueError(f"hosts are enforced at {claim.mode.label}")
-    if any(name.startswith("*") for name in (claim.zone, *claim.excepted)):
-        raise ValueError("a wildcard stands where a name is due")
-    return claim
+    if not exactly:
+        raise ValueError(f"not as it would have been written: {line!r}")
+    return Entry(claim, accepted)
 
 
-def _pin(sha256: str, sha1: str, not_before: int, not_after: int) -> Pin:
-    pin = Pin(sha256, sha1, _moment(not_before), _moment(not_after))
-    if not pin.well_formed:
-        raise ValueError(f"not the digests of a leaf: {sha256!r}, {sha1!r}")
-    return pin
+def _named(claim: Claim, accepted: Claim | None) -> tuple[list[str], list[Pin]]:
+    """The hosts and the pins of either form; sorted."""
+    seen = accepted or claim
+    return sorted({*claim.names, *seen.names}), sorted({*claim.pins, *seen.pins})
+
+
+def _written_uid(uid: str) -> str:
+    return base64_of(UUID(uid).bytes) if _UUID.fullmatch(uid) else f"~{uid}"
+
+
+def _uid(written: str) -> str:
+    return written[1:] if written.startswith("~") else str(UUID(bytes=bytes_of(written)))
 
 
 def _relative(name: str, zone: str) -> str:
@@ -116,41 +170,13 @@ def _relative(name: str, zone: str) -> str:
     return name.removesuffix(f".{zone}") if name.endswith(f".{zone}") else f"{name}."
 
 
-def _absolute(name: str, zone: str) -> str:
-    if name == "@":
+def _absolute(said: str, zone: str) -> str:
+    if said == "@":
         return zone
-    return _host(name.removesuffix(".") if name.endswith(".") else f"{name}.{zone}")
+    return _host(said.removesuffix(".") if said.endswith(".") else f"{said}.{zone}")
 
 
-def _host(name: str) -> str:
-    if not is_host(name):
-        raise ValueError(f"not a hostname: {name!r}")
-    return name
-
-
-def _matching(form: re.Pattern[str], text: str) -> str:
-    if form.fullmatch(text) is None:
-        raise ValueError(f"not of the form {form.pattern}: {text!r}")
-    return text
-
-
-def _object(value: object) -> Json:
-    if not isinstance(value, dict):
-        raise TypeError(f"not an object: {value!r}")
-    return value
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError(f"not a list: {value!r}")
-    return value
-
-
-def _integer(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"not a number: {value!r}")
-    return value
-
-
-def _moment(seconds: int) -> datetime:
-    return datetime.fromtimestamp(_integer(seconds), UTC)
+def _host(found: str) -> str:
+    if not is_host(found):
+        raise ValueError(f"not a hostname: {found!r}")
+    return found

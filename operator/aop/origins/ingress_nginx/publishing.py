@@ -17,7 +17,7 @@ from typing import Any
 from aop.errors import Blocked, Reason
 from aop.origins.ingress_nginx.foreign import name_of, objections
 from aop.origins.ingress_nginx.options import Options
-from aop.origins.ingress_nginx.room import lack_of_room
+from aop.origins.ingress_nginx.room import grown, lack_of_room, room_for
 from aop.origins.ingress_nginx.snippets import needs_newline, put_together
 from aop.origins.ingress_nginx.spec import NAME, ForeignText
 from aop.origins.ingress_nginx.stored import (
@@ -83,17 +83,19 @@ def publish(
         entries[one.uid] = Entry(
             one, accepted if accepted and one.at_least_as_strict_as(accepted) else None
         )
-    body = _written(config_map, stored, entries, token_if_new)
-    growing = [one for one, _ in changes if not opens(stored, one)]
-    newcomer = any(one.uid not in stored.standing for one in growing)
-    lack = lack_of_room(config_map, body, newcomer=newcomer) if growing else None
-    if lack is not None:
-        owners = ", ".join(one.owner for one in growing)
-        raise Blocked(
-            Reason.ORIGIN_FULL,
-            f"ConfigMap {name_of(config_map)} has no room for what {owners} asks: {lack}",
-        )
-    return body
+    asking = [one for one, _ in changes if not opens(stored, one)]
+    if asking:
+        newcomers = any(one.uid not in stored.standing for one in asking)
+        counted = {uid: grown(entry) for uid, entry in entries.items()} if newcomers else entries
+        room = min(room_for(one, stored.standing.get(one.uid)) for one in asking)
+        body = _with(config_map, stored, counted, token_if_new)
+        if (lack := lack_of_room(config_map, body, room)) is not None:
+            owners = ", ".join(one.owner for one in asking)
+            raise Blocked(
+                Reason.ORIGIN_FULL,
+                f"ConfigMap {name_of(config_map)} has no room for what {owners} asks: {lack}",
+            )
+    return _written(config_map, stored, entries, token_if_new)
 
 
 def relaxes(stored: Stored, claim: Claim) -> bool:
@@ -143,6 +145,16 @@ def withdraw(config_map: Mapping[str, Any], uid: str) -> Json:
 def _written(
     config_map: Mapping[str, Any], stored: Stored, entries: Mapping[str, Entry], token_if_new: str
 ) -> Json:
+    body = _with(config_map, stored, entries, token_if_new)
+    again = read(body)
+    if not again.intact or again.claims != {uid: entry.claim for uid, entry in entries.items()}:
+        raise _indistinct(config_map)
+    return body
+
+
+def _with(
+    config_map: Mapping[str, Any], stored: Stored, entries: Mapping[str, Entry], token_if_new: str
+) -> Json:
     body = deepcopy(dict(config_map))
     metadata = body.setdefault("metadata", {})
     labels = dict(metadata.get("labels") or {})
@@ -167,9 +179,6 @@ def _written(
         **annotations_for(list(entries.values()), revision, token, cache, before_us),
     }
     metadata["labels"] = {**labels, CLAIMED_LABEL: NAME, WATCH_LABEL: "true"}
-    again = read(body)
-    if not again.intact or again.claims != {uid: entry.claim for uid, entry in entries.items()}:
-        raise _indistinct(config_map)
     return body
 
 

@@ -1,53 +1,88 @@
-"""Whether a ConfigMap still has room.
+"""Whether a ConfigMap still has room: what it may hold is little, and all objects share it.
 
-What it may hold is little, and all objects on a controller share it. A write that lets visitors in
-is never longer than what stood there, so it fits for as long as that did, and is not asked about
-here. What is kept free is for everything that others may still put beside it.
+A write that lets visitors in is never longer than what stood there, so it fits for as long as that
+did, and is not asked about here. Of the rest, what is begun goes as far as Kubernetes does, so that
+it can end; less is there for what grows, and least for a claim that is not there yet. So 1,000
+zones with two hosts fit, with names of 30 characters, and some 150 of them change their leaf at a
+time.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
-ANNOTATIONS_MOST = 262_144
-"""Bytes that the names and values of all annotations of an object may come to
-(source: apimachinery, TotalAnnotationSizeLimitB)."""
-ANNOTATIONS_FULL = 200_000
+from aop.origins.sites import Entry
+from aop.terms import Claim, Mode, Pin
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Room:
+    """Bytes that something may come to; the least is the smallest."""
+
+    annotations: int
+    """The names and values of all annotations."""
+    whole: int
+    """The whole object, as it is sent."""
+
+
+MOST = Room(262_144, 1_048_576)
+"""What Kubernetes takes (facts: kubernetes#size-of-an-object).
+
+For what adds no host and no leaf to a claim, and so grows by some bytes until it is accepted."""
+GROWING = Room(246_000, 980_000)
+"""For a claim that is there: its renewals and new hosts go on where a newcomer finds no room."""
+NEW = Room(230_000, 900_000)
 """For a claim that is not there yet."""
-ANNOTATIONS_SPARED = 240_000
-"""For one that is there: its renewals and its new hosts go on where a newcomer finds no room."""
-OBJECT_MOST = 1_048_576
-"""Bytes that the values of a ConfigMap may come to (source: Kubernetes, MaxSecretSize, which holds
-for ConfigMaps as well)."""
-OBJECT_FULL, OBJECT_SPARED = 900_000, 980_000
-"""The same, for the whole."""
+
+_LEAF = Pin("0" * 64, "0" * 40, datetime(2000, 1, 1, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC))
 
 
-def lack_of_room(
-    current: Mapping[str, Any], config_map: Mapping[str, Any], *, newcomer: bool
-) -> str | None:
-    """What is full in a ConfigMap that is to be written in place of `current`.
+def room_for(claim: Claim, standing: Claim | None) -> Room:
+    """How far a write for `claim` may go; `standing` is what stands there of it, if anything."""
+    if standing is None:
+        return NEW
+    adds = set(claim.names) - set(standing.names) or set(claim.pins) - set(standing.pins)
+    return GROWING if adds else MOST
 
-    And what to do, as the end of a sentence. None where there is room, or where it grows no longer
-    by this. `newcomer`: the claim that it is written for is not there yet.
+
+def grown(entry: Entry) -> Entry:
+    """What a claim comes to at the least in the end: all that it names is required, with a leaf.
+
+    A newcomer finds room beside that, not beside the little that claims are while they begin.
     """
-    annotations_full, object_full = (
-        (ANNOTATIONS_FULL, OBJECT_FULL) if newcomer else (ANNOTATIONS_SPARED, OBJECT_SPARED)
+    claim = replace(
+        entry.claim,
+        mode=Mode.REQUIRE,
+        enforced=entry.claim.names,
+        pins=entry.claim.pins or (_LEAF,),
     )
+    return Entry(claim, claim)
+
+
+def lack_of_room(found: Mapping[str, Any], config_map: Mapping[str, Any], room: Room) -> str | None:
+    """What is full in a ConfigMap that is to stand in place of `found`, and what to do.
+
+    The end of a sentence; None where there is room, or where it grows no longer by this.
+    """
     sizes = sizes_of_annotations(config_map)
     if (size := sum(sizes.values())) > max(
-        annotations_full, sum(sizes_of_annotations(current).values())
+        room.annotations, sum(sizes_of_annotations(found).values())
     ):
         largest = max(sizes, key=lambda name: sizes[name])
         return (
-            f"its annotations would come to {size:,} bytes, the largest being {largest} with {sizes[largest]:,}. Kubernetes takes {ANNOTATIONS_MOST:,}, "
-            f"and only {annotations_full:,} are used for what asks for more. Take annotations out that nobody needs, or move zones to another controller"
+            f"its annotations would come to {size:,} bytes, the largest being {largest} with "
+            f"{sizes[largest]:,}. Kubernetes takes {MOST.annotations:,}, and only "
+            f"{room.annotations:,} are used for what asks for more. Take annotations out that "
+            "nobody needs, or move zones to another controller"
         )
-    if (size := size_of(config_map)) > max(object_full, size_of(current)):
+    if (size := size_of(config_map)) > max(room.whole, size_of(found)):
         return (
-            f"it would come to {size:,} bytes. Kubernetes takes {OBJECT_MOST:,}, and only {object_full:,} are used for what asks for more. "
+            f"it would come to {size:,} bytes. Kubernetes takes {MOST.whole:,}, and only "
+            f"{room.whole:,} are used for what asks for more. "
             "Take texts out that nobody needs, or move zones to another controller"
         )
     return None

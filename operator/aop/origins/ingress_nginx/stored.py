@@ -108,17 +108,14 @@ def annotations_for(
     entries: Collection[Entry], revision: int, token: str, cache: str | None, before_us: BeforeUs
 ) -> dict[str, str]:
     """The annotations from which `read` makes the same out again."""
-    claims = [
-        {**notation.encode(entry.claim), "a": notation.encode_accepted(entry.accepted, entry.claim)}
-        for entry in sorted(entries, key=lambda entry: entry.claim.uid)
-    ]
+    lines = [notation.encode(entry) for entry in sorted(entries, key=lambda entry: entry.claim.uid)]
     kept = {
         "empty": sorted(before_us.empty),
         "newline": int(before_us.newline_added),
         "watch": before_us.watch,
     }
     return {
-        CLAIMS_ANNOTATION: _dumps({"claims": claims, "cache": cache}),
+        CLAIMS_ANNOTATION: "\n".join((_dumps({"cache": cache}), *lines)),
         PATH_ANNOTATION: token,
         REVISION_ANNOTATION: printed(revision),
         FOUND_ANNOTATION: _dumps(kept),
@@ -126,17 +123,15 @@ def annotations_for(
 
 
 def _entries(annotation: str | None) -> tuple[dict[str, Entry], str | None]:
-    kept = _loads(annotation)
+    first, *lines = (annotation or "").split("\n")
     entries: dict[str, Entry] = {}
-    claims = kept.get("claims")
-    for one in claims if isinstance(claims, list) else ():
+    for line in lines:
         try:
-            claim = notation.decode(one)
-            accepted = notation.decode_accepted(one.get("a"), claim)
+            entry = notation.decode(line)
         except ValueError:
             continue  # dropped: see the module's docstring
-        entries[claim.uid] = Entry(claim, accepted)
-    cache = kept.get("cache")
+        entries[entry.claim.uid] = entry
+    cache = _loads(first).get("cache")
     return entries, cache if isinstance(cache, str) else None
 
 

@@ -19,7 +19,7 @@ Each part of its shape is there for something that was measured:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from aop.origins.check import (
     NO_ZONE,
@@ -31,12 +31,10 @@ from aop.origins.check import (
     printed,
 )
 from aop.origins.ingress_nginx.zones import (
-    excepted,
     labels,
-    pins_of,
-    strictness,
-    wildcards,
-    zones_by_pattern,
+    pins_by_zone,
+    refusing,
+    zones_by_name,
 )
 from aop.terms import Claim, Mode, is_host
 
@@ -47,8 +45,10 @@ KEYS = (HTTP, SERVER)
 that serves Ingresses."""
 
 END = "# END aop-operator\n"
-_WORDS = {Mode.OPTIONAL: "opt", Mode.REQUIRE: "req"}
-"""Both of one length: a write that relaxes never grows."""
+_WORDS = {Mode.REQUEST: "ask", Mode.OPTIONAL: "opt", Mode.REQUIRE: "req"}
+_EXCEPTED = "not"
+"""Says of a host that it refuses nobody although its wildcard's server does. All words are of one
+length: a write that relaxes never grows."""
 ASKING = "ssl_verify_client optional_no_ca;"
 """What makes nginx ask for a certificate and refuse nobody for its issuer."""
 VARIABLES = frozenset(
@@ -96,13 +96,14 @@ def render(
             raise ValueError(
                 f"{pin.sha256!r} and {pin.sha1!r} are no digests, so they must not stand in nginx's text"
             )
+    modes = refusing(claims)
     begin = (
         f"# BEGIN aop-operator revision {printed(revision)}: rendered from the annotations of this ConfigMap, "
         "what is edited here is overwritten"
     )
     lines = {
-        HTTP: _http(claims, revision, session_cache_size),
-        SERVER: _server(claims, revision, path_token),
+        HTTP: _http(claims, modes, revision, session_cache_size),
+        SERVER: _server(modes, revision, path_token),
     }
     return {key: "\n".join((begin, *lines[key], END)) for key in KEYS}
 
@@ -128,19 +129,15 @@ def too_long(hosts: Collection[str], bucket_size: int = 64) -> tuple[str, ...]:
 
 
 def _http(
-    claims: Collection[Claim], revision: int, session_cache_size: str | None
+    claims: Collection[Claim],
+    modes: Mapping[str, Mode],
+    revision: int,
+    session_cache_size: str | None,
 ) -> Iterator[str]:
-    label = labels(claims)
-    zone_of = zones_by_pattern(claims)
-    zones = sorted(set(zone_of.values()))
-    yield from _map(
-        "$host $aop_zone",
-        [
-            "hostnames",
-            f'default "{NO_ZONE}"',
-            *(f"{name} {label[zone]}" for name, zone in zone_of.items()),
-        ],
-    )
+    label, zones = labels(claims), sorted({claim.zone for claim in claims if claim.mode})
+    # Of each host in one line: how strict it is, and whose zone it is in.
+    hosts = [f"{name} {word}.{label[zone]}" for name, zone, word in _hosts(claims, modes)]
+    yield from _map("$host $aop_zone", ["hostnames", f'default "{NO_ZONE}"', *hosts])
     if any(claim.mode >= Mode.REQUEST for claim in claims):
         if session_cache_size is not None:
             # A session from before would be resumed with what its handshake came with; only another
@@ -148,18 +145,20 @@ def _http(
             yield f"ssl_session_cache shared:AOP_{printed(revision)}:{session_cache_size};"
         yield ASKING
     yield from _map("$ssl_client_fingerprint $aop_certificate", [f"default {OTHER}", f'"" {NONE}'])
-    pinned = [
-        f'"{label[zone]}:{pin.sha1}" {pin.short}' for zone in zones for pin in pins_of(zone, claims)
-    ]
+    pins = pins_by_zone(claims)
+    pinned = [f"*.{label[zone]}.{pin.sha1} {pin.short}" for zone in zones for pin in pins[zone]]
     yield from _map(
-        '"$aop_zone:$ssl_client_fingerprint" $aop_presented', ["default $aop_certificate", *pinned]
+        "$aop_zone.$ssl_client_fingerprint $aop_presented",
+        ["hostnames", "default $aop_certificate", *pinned],
     )
-    modes = [f"{host} {_WORDS[mode]}" for host, mode in strictness(claims).items()]
-    if wildcards(claims):
+    words = [f"{_WORDS[mode]}.* {_WORDS[mode]}" for mode in (Mode.OPTIONAL, Mode.REQUIRE)]
+    if any(name.startswith("*.") for name in modes):
         # Its server says so (below), but for the hosts that wait for a proof of their own.
         yield from _map("$host $aop_wildcard", ['default ""'])
-        modes = ["default $aop_wildcard", *modes, *(f'{host} ""' for host in excepted(claims))]
-    yield from _map("$host $aop_mode", modes if wildcards(claims) else ['default ""', *modes])
+        said = ["hostnames", "default $aop_wildcard", *words, f'{_EXCEPTED}.* ""']
+    else:
+        said = ["hostnames", 'default ""', *words]
+    yield from _map("$aop_zone $aop_mode", said)
     # $https is nginx's own view of the connection: X-Forwarded-Proto and PROXY headers cannot forge
     # it (facts: ingress-nginx#plaintext-bypass).
     refusals = [
@@ -169,6 +168,17 @@ def _http(
         f'"req::{NONE}" tls',
     ]
     yield from _map('"$aop_mode:$https:$aop_presented" $aop_action', ['default ""', *refusals])
+
+
+def _hosts(claims: Collection[Claim], modes: Mapping[str, Mode]) -> Iterator[tuple[str, str, str]]:
+    """Every name that the text tells apart, with its zone and the word for how strict it is."""
+    concrete = {host: _WORDS[mode] for host, mode in modes.items() if not host.startswith("*.")}
+    excepted: set[str] = set()
+    if len(concrete) < len(modes):
+        excepted = {host for claim in claims for host in claim.excepted} - concrete.keys()
+    for name, zone in zones_by_name(claims, {*concrete, *excepted}).items():
+        unrequired = _EXCEPTED if name in excepted else _WORDS[Mode.REQUEST]
+        yield name, zone, concrete.get(name, unrequired)
 
 
 def answer(revision: int) -> str:
@@ -196,7 +206,7 @@ def _map(variables: str, entries: list[str]) -> Iterator[str]:
     yield "}"
 
 
-def _server(claims: Collection[Claim], revision: int, path_token: str) -> Iterator[str]:
+def _server(modes: Mapping[str, Mode], revision: int, path_token: str) -> Iterator[str]:
     check, gate = f'$uri = "{check_path(path_token)}"', f'$uri = "{gate_path(path_token)}"'
     # Never true: it declares the variables where http-snippet was lost, and leaves them to the maps
     # where it is there.
@@ -204,7 +214,7 @@ def _server(claims: Collection[Claim], revision: int, path_token: str) -> Iterat
         '$request_method = ""',
         *(f'set ${name} ""' for name in ("aop_zone", "aop_presented", "aop_action")),
     )
-    if required := wildcards(claims):
+    if required := {name: mode for name, mode in modes.items() if name.startswith("*.")}:
         yield 'set $aop_wildcard "";'
         for wildcard, mode in required.items():
             yield from _if(

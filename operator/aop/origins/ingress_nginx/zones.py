@@ -24,10 +24,9 @@ from aop.terms import Claim, Mode, Pin
 def labels(claims: Collection[Claim]) -> dict[str, str]:
     """A label of 5 characters for each zone that is claimed, by zone name.
 
-    With `:` and a SHA-1 in hex it makes a key of 46 characters, the longest that fits a bucket of
-    64 (facts: ingress-nginx#map-hash-buckets). It is a hash of the zone's name, so it stays from
-    revision to revision; of two zones whose hashes collide the later by name takes the next hash,
-    and changes it only together with the text, when the other one leaves.
+    It is a hash of the zone's name, so it stays from revision to revision; of two zones whose
+    hashes collide the later by name takes the next hash, and changes it only together with the
+    text, when the other one leaves.
     """
     taken: dict[str, str] = {}
     for zone in sorted({claim.zone for claim in claims}):
@@ -42,40 +41,24 @@ def _label(zone: str, attempt: int) -> str:
     return "z" + b32encode(sha256(f"{zone}/{attempt}".encode()).digest()).decode().lower()[:4]
 
 
-def zones_by_pattern(claims: Collection[Claim]) -> dict[str, str]:
-    """The zone that each claimed exact name or wildcard belongs to.
+def zones_by_name(claims: Collection[Claim], names: Iterable[str] = ()) -> dict[str, str]:
+    """The zone that each claimed exact name or wildcard belongs to, and each of `names`; sorted.
 
     Only claims that ask count, because OFF leaves no trace of a host.
     """
     zones = _zones_of_patterns(claim for claim in claims if claim.mode >= Mode.REQUEST)
     return {
-        pattern: zone for pattern in sorted(zones) if (zone := _zone_of(pattern, zones)) is not None
+        name: zone
+        for name in sorted({*zones, *names})
+        if (zone := _zone_of(name, zones)) is not None
     }
 
 
-def strictness(claims: Collection[Claim]) -> dict[str, Mode]:
-    """The concrete hosts that refuse somebody, with their mode: OPTIONAL or REQUIRE.
+def refusing(claims: Collection[Claim]) -> dict[str, Mode]:
+    """What refuses somebody, with its mode: hosts, and wildcards, which do by their own server.
 
-    A zone without a pin refuses nobody.
+    What has a server of its own is not a wildcard's. A zone without a pin refuses nobody. Sorted.
     """
-    return {host: mode for host, mode in _modes(claims).items() if not host.startswith("*.")}
-
-
-def wildcards(claims: Collection[Claim]) -> dict[str, Mode]:
-    """The wildcards whose own server refuses somebody, with their mode.
-
-    What has a server of its own is not theirs.
-    """
-    return {host: mode for host, mode in _modes(claims).items() if host.startswith("*.")}
-
-
-def excepted(claims: Collection[Claim]) -> tuple[str, ...]:
-    """The concrete hosts that a wildcard's server takes and nobody requires yet; sorted."""
-    modes = _modes(claims)
-    return tuple(sorted({host for claim in claims for host in claim.excepted} - modes.keys()))
-
-
-def _modes(claims: Collection[Claim]) -> dict[str, Mode]:
     zones, of_zone = _zones_of_patterns(claims), defaultdict(list)
     for claim in claims:
         of_zone[claim.zone].append(claim)
@@ -94,11 +77,21 @@ def _modes(claims: Collection[Claim]) -> dict[str, Mode]:
     return modes
 
 
-def pins_of(zone: str | None, claims: Collection[Claim]) -> tuple[Pin, ...]:
-    """The leaves that pass for a zone's hosts; sorted, each fingerprint once."""
-    pins = sorted({pin for claim in claims if claim.zone == zone for pin in claim.pins})
+def strictness(claims: Collection[Claim]) -> dict[str, Mode]:
+    """The concrete hosts that refuse somebody, with their mode."""
+    return {host: mode for host, mode in refusing(claims).items() if not host.startswith("*.")}
+
+
+def pins_by_zone(claims: Collection[Claim]) -> dict[str, tuple[Pin, ...]]:
+    """The leaves that pass for each zone's hosts; sorted, each fingerprint once."""
+    pins: dict[str, set[Pin]] = defaultdict(set)
+    for claim in claims:
+        pins[claim.zone].update(claim.pins)
     # By the pins and not by the claims: in whatever order these are read, the text is the same.
-    return tuple(sorted({pin.sha1: pin for pin in pins}.values()))
+    return {
+        zone: tuple(sorted({pin.sha1: pin for pin in sorted(found)}.values()))
+        for zone, found in pins.items()
+    }
 
 
 def _zones_of_patterns(claims: Iterable[Claim]) -> dict[str, set[str]]:
@@ -130,11 +123,10 @@ class Policy:
     """What a set of claims means for any host, worked out once for all who ask."""
 
     def __init__(self, claims: Collection[Claim]) -> None:
-        self._claims = claims
         self._zones = _zones_of_patterns(claims)
         self._modes = strictness(claims)
         self._asks = any(claim.mode >= Mode.REQUEST for claim in claims)
-        self._pins: dict[str | None, tuple[Pin, ...]] = {}
+        self._pins = pins_by_zone(claims)
 
     def hosts_of(self, zone: str, hosts: Iterable[str]) -> set[str]:
         """Those of `hosts` that no other zone's claim takes.
@@ -151,6 +143,4 @@ class Policy:
         return {host: self._entry(host, _zone_of(host, self._zones)) for host in hosts}
 
     def _entry(self, host: str, zone: str | None) -> tuple[object, ...]:
-        if zone not in self._pins:
-            self._pins[zone] = pins_of(zone, self._claims)
-        return zone, self._modes.get(host), self._pins[zone], self._asks
+        return zone, self._modes.get(host), self._pins.get(zone or "", ()), self._asks
