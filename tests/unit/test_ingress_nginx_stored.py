@@ -8,17 +8,18 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aop.errors import Blocked, Reason
 from aop.origins.ingress_nginx.notation import decode, encode
 from aop.origins.ingress_nginx.publishing import publish, withdraw
+from aop.origins.ingress_nginx.room import GROWING, MOST, NEW, room_for
 from aop.origins.ingress_nginx.spec import NAME, ForeignText
-from aop.origins.ingress_nginx.stored import read
+from aop.origins.ingress_nginx.stored import BeforeUs, annotations_for, read
 from aop.origins.ingress_nginx.text import HTTP, KEYS, SERVER, render
 from aop.origins.sites import Entry
-from aop.terms import Claim, Mode
+from aop.terms import Claim, Mode, Pin
 from aop.terms.names import (
     CLAIMED_LABEL,
     CLAIMS_ANNOTATION,
@@ -234,18 +235,55 @@ def test_no_write_grows_because_it_is_a_later_one() -> None:
     assert sizes(body) == before
 
 
-def test_a_zone_with_two_hosts_and_a_pin_costs_less_than_450_bytes() -> None:
-    """Of annotation and text together: some 550 zones fit on one controller."""
-    other = replace(
-        REQUIRING, uid=UID[:-1] + "9", zone="example.org", patterns=("example.org", "*.example.org")
+_labels = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
+_zones = st.from_regex(r"[a-z]([a-z0-9-]{1,18}[a-z0-9])?\.(com|co\.uk|example)", fullmatch=True)
+_owners = st.from_regex(r"[a-z]([a-z0-9-]{1,9})/[a-z]([a-z0-9-]{1,17}[a-z0-9])?", fullmatch=True)
+_uuids = st.uuids().map(str)
+_two_hosts = st.sampled_from(
+    [
+        (("{zone}", "{a}.{zone}"), ("{zone}", "{a}.{zone}")),
+        (("{a}.{zone}", "{b}.{zone}"), ("{a}.{zone}", "{b}.{zone}")),
+        (("{zone}", "*.{zone}"), ("{zone}", "{a}.{zone}")),
+        (("*.{zone}",), ("{a}.{zone}", "{b}.{zone}")),
+        (("{zone}", "{a}.{zone}"), ()),
+    ]
+)
+"""What the spec names, and what is required: as listed, by the default, by a wildcard, not yet."""
+
+
+@given(_uuids, _owners, _zones, st.tuples(_labels, _labels), _two_hosts, pins)
+@example(
+    UID,
+    "production/the-brand-of-a-shop-eu",
+    "the-name-of-a-brand-30.example",
+    ("storefront", "images-cdn"),
+    (("{zone}", "*.{zone}"), ("{zone}", "{a}.{zone}")),
+    LEAF,
+)
+def test_a_zone_with_two_hosts_and_a_pin_costs_at_most_450_bytes(
+    uid: str,
+    owner: str,
+    zone: str,
+    labels: tuple[str, str],
+    two_hosts: tuple[tuple[str, ...], tuple[str, ...]],
+    leaf: Pin,
+) -> None:
+    """Of annotation and text together, whatever it is called, with names of up to 30 characters."""
+    patterns, enforced = (
+        tuple(name.format(zone=zone, a=labels[0], b=labels[1]) for name in names)
+        for names in two_hosts
     )
-    other = replace(other, enforced=("example.org", "www.example.org"), pins=(NEXT,))
-    one, two = written(EMPTY, REQUIRING), written(EMPTY, REQUIRING, other)
-    two = written(two, other, seen_everywhere=read(two).revision)
-    annotation, text = (
-        after - before for before, after in zip(sizes(one), sizes(two), strict=True)
+    mode = Mode.REQUIRE if enforced else Mode.REQUEST
+    one = Claim(uid, owner, zone, patterns, mode, enforced, (leaf,))
+    beside = replace(OTHER, zone="beside.invalid", mode=Mode.REQUEST)
+    before, after = (
+        annotations_for([Entry(each, each) for each in claims], 7, TOKEN, "10m", BeforeUs())
+        | render(claims, 7, TOKEN)
+        for claims in ((beside,), (beside, one))
     )
-    assert annotation + text < 450, f"{annotation} bytes of annotation and {text} of text"
+    cost = {key: len(after[key]) - len(before[key]) for key in after}
+    assert sum(cost.values()) <= 450, cost
+    assert cost[SERVER] == 0, "the text that every server has is the same for all"
 
 
 def filled(
@@ -306,6 +344,48 @@ def test_where_a_newcomer_finds_no_room_those_who_are_there_go_on(
     )
     assert read(written(body, OFF)).claims == {UID: OFF}
     assert read(withdraw(body, UID)).claims == {}
+
+
+@given(claims(uid=UID), claims(), st.data())
+def test_what_is_finished_grows_by_some_bytes_only(
+    one: Claim, other: Claim, data: st.DataObject
+) -> None:
+    """A rotation or an onboarding that has begun must be able to end where no room is left for more."""
+    accepted = replace(one, pins=(*one.pins, *other.pins))
+    standing = encode(Entry(accepted, accepted))
+    kept = data.draw(st.lists(st.sampled_from(accepted.pins or (LEAF,)), unique=True))
+    finished = replace(accepted, pins=tuple(set(kept) & set(accepted.pins)))
+    assert len(encode(Entry(finished, accepted))) <= len(standing) + 16 + 2 * len(one.names)
+    assert room_for(finished, accepted) == MOST
+
+
+def test_there_is_room_for_what_is_there_and_least_for_what_is_not() -> None:
+    assert room_for(OFF, None) == NEW
+    assert room_for(claim(pins=(*REQUIRING.pins, NEXT)), REQUIRING) == GROWING
+    assert room_for(claim(enforced=(*HOSTS, "shop.example.com")), REQUIRING) == GROWING
+    assert room_for(REQUIRING, claim(pins=(*REQUIRING.pins, NEXT))) == MOST
+    assert NEW.annotations < GROWING.annotations < MOST.annotations
+    assert NEW.whole < GROWING.whole < MOST.whole
+
+
+def test_a_newcomer_is_measured_beside_what_all_come_to() -> None:
+    """Else as many could begin as fit while nothing is required, and none of them could go on."""
+    beginning = [
+        replace(OFF, uid=f"{UID[:-4]}{number:04}", zone=f"zone-{number}.example", pins=())
+        for number in range(1400)
+    ]
+    body = EMPTY | {"data": render(beginning, 1, TOKEN)}
+    annotations = annotations_for(
+        [Entry(one) for one in beginning], 1, TOKEN, "10m", BeforeUs(newline_added=False)
+    )
+    body = filled(body, annotations=annotations)
+    assert read(body).intact
+    assert sizes(body)[0] < NEW.annotations - 10_000
+    with pytest.raises(Blocked, match="claims") as caught:
+        written(body, REQUIRING)
+    assert caught.value.reason is Reason.ORIGIN_FULL
+    going_on = replace(beginning[0], mode=Mode.REQUEST, pins=(LEAF,))
+    assert read(written(body, going_on)).claims[going_on.uid] == going_on
 
 
 def test_a_full_config_map_takes_what_relaxes() -> None:
