@@ -27,6 +27,8 @@ from sandbox.text_nginx import TextNginx
 
 TOKEN = "k3y0fth3path0123"
 ZONES = 1000
+FITTING = 1026
+"""How many there is room for, with names of 30 characters."""
 FOUND = {"use-gzip": "true"}
 SAMPLE = (0, 1, 499, ZONES - 1)
 
@@ -45,7 +47,7 @@ def claim(number: int) -> Claim:
     return Claim(str(uuid5(NAMESPACE_DNS, zone)), owner, zone, hosts, Mode.REQUIRE, hosts, (leaf,))
 
 
-CLAIMS = [claim(number) for number in range(ZONES + 1)]
+CLAIMS = [claim(number) for number in range(FITTING + 1)]
 OFF = [replace(one, mode=Mode.OFF, enforced=()) for one in CLAIMS]
 
 
@@ -112,12 +114,12 @@ def test_a_thousand_zones_are_taken_and_the_next_are_refused_by_us(stored: Store
         stored.put(written(stored.body, CLAIMS[number]))
     assert read(stored.body).claims == {one.uid: one for one in CLAIMS[:ZONES]}
     assert read(stored.body).intact
-    more = [claim(number) for number in range(ZONES, ZONES + 60)]
-    full = stored.many(CLAIMS[:ZONES] + more)
+    stored.put(stored.many(CLAIMS[: FITTING - 1]))
+    stored.put(written(stored.body, OFF[FITTING - 1]))
     with pytest.raises(Blocked) as caught:
-        written(full, replace(claim(2000), mode=Mode.OFF, enforced=()))
+        written(stored.body, OFF[FITTING])
     assert caught.value.reason is Reason.ORIGIN_FULL
-    stored.put(full)  # the API server would have gone on
+    stored.put(stored.many(CLAIMS))  # the API server would have gone on
 
 
 def test_each_can_be_relaxed_and_removed_where_not_one_byte_is_left(stored: Stored) -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from typing import Annotated, Self
-from uuid import UUID
 
 from pydantic import Field, StringConstraints, TypeAdapter
 
@@ -130,9 +129,9 @@ def decode(line: str) -> Entry:
     found = _LINE.validate_json(line)
     written_uid, written_owner, zone, names, written_pins, asked, said = found.root
     uid, owner = _uid(written_uid), str(ObjectKey.parse(written_owner))
-    if zone.startswith("*"):
+    if _host(zone).startswith("*"):
         raise ValueError(f"a wildcard is no zone: {zone!r}")
-    hosts = [_absolute(name, _host(zone)) for name in names]
+    hosts = [_absolute(name, zone) for name in names]
     pins = [one.pin for one in written_pins]
     claim = asked.claim(uid, owner, zone, hosts, pins)
     accepted = claim if said == SAME else None
@@ -142,7 +141,6 @@ def decode(line: str) -> Entry:
         found.model_dump_json() == line
         and _named(claim, accepted) == (hosts, pins)
         and [_relative(host, zone) for host in hosts] == list(names)
-        and _written_uid(uid) == written_uid
         and not (isinstance(said, Form) and accepted == claim)
     )
     if not exactly:
@@ -157,11 +155,16 @@ def _named(claim: Claim, accepted: Claim | None) -> tuple[list[str], list[Pin]]:
 
 
 def _written_uid(uid: str) -> str:
-    return base64_of(UUID(uid).bytes) if _UUID.fullmatch(uid) else f"~{uid}"
+    return base64_of(bytes.fromhex(uid.replace("-", ""))) if _UUID.fullmatch(uid) else f"~{uid}"
 
 
 def _uid(written: str) -> str:
-    return written[1:] if written.startswith("~") else str(UUID(bytes=bytes_of(written)))
+    if not written.startswith("~"):
+        digits = bytes_of(written).hex()
+        return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+    if _UUID.fullmatch(written[1:]):
+        raise ValueError(f"a UUID is not written so: {written!r}")
+    return written[1:]
 
 
 def _relative(name: str, zone: str) -> str:
