@@ -30,6 +30,7 @@ ZONES = 1000
 FITTING = 1026
 """How many there is room for, with names of 30 characters."""
 FOUND = {"use-gzip": "true"}
+SOMEBODY = "example.com/somebody"
 SAMPLE = (0, 1, 499, ZONES - 1)
 
 
@@ -51,14 +52,15 @@ CLAIMS = [claim(number) for number in range(FITTING + 1)]
 OFF = [replace(one, mode=Mode.OFF, enforced=()) for one in CLAIMS]
 
 
-def written(body: dict[str, Any], one: Claim, **how: Any) -> dict[str, Any]:
-    """As the operator writes it, while the others' claims are accepted."""
+def written(body: dict[str, Any], one: Claim, *beside: Claim, **how: Any) -> dict[str, Any]:
+    """As the operator writes it, while what stands there is accepted."""
     return publish(
         body,
         one,
         foreign=ForeignText.REFUSE,
         token_if_new=TOKEN,
         seen_everywhere=read(body).revision,
+        beside=[(other, ForeignText.REFUSE) for other in beside],
         **how,
     )
 
@@ -100,18 +102,15 @@ def stored(plane: ControlPlane, namespace: str) -> Stored:
 
 def filled(body: dict[str, Any]) -> dict[str, Any]:
     """The same with somebody's annotation, so that not one byte more is taken."""
-    name = "example.com/somebody"
-    used = sum(sizes_of_annotations(body).values()) + len(name)
+    used = sum(sizes_of_annotations(body).values()) + len(SOMEBODY)
     metadata = body["metadata"]
-    annotations = metadata["annotations"] | {name: "x" * (MOST.annotations - used)}
+    annotations = metadata["annotations"] | {SOMEBODY: "x" * (MOST.annotations - used)}
     return body | {"metadata": metadata | {"annotations": annotations}}
 
 
 def test_a_thousand_zones_are_taken_and_the_next_are_refused_by_us(stored: Stored) -> None:
-    stored.put(stored.many(CLAIMS[: ZONES - 2]))
-    for number in (ZONES - 2, ZONES - 1):
-        stored.put(written(stored.body, OFF[number]))
-        stored.put(written(stored.body, CLAIMS[number]))
+    for claims in (OFF[:ZONES], CLAIMS[:ZONES]):
+        stored.put(written(stored.body, *claims))
     assert read(stored.body).claims == {one.uid: one for one in CLAIMS[:ZONES]}
     assert read(stored.body).intact
     stored.put(stored.many(CLAIMS[: FITTING - 1]))
@@ -137,16 +136,15 @@ def test_each_can_be_relaxed_and_removed_where_not_one_byte_is_left(stored: Stor
 
 
 def test_all_are_relaxed_and_the_last_puts_everything_back(stored: Stored) -> None:
-    stored.put(stored.many(CLAIMS[:ZONES]))
-    relaxed = stored.many(OFF[:ZONES])
-    assert len(str(relaxed)) < len(str(stored.body))
-    stored.put(relaxed)
+    stored.put(filled(stored.many(CLAIMS[:ZONES])))
+    stored.put(written(stored.body, *OFF[:ZONES]))
+    assert {one.mode for one in read(stored.body).claims.values()} == {Mode.OFF}
     gone = {one.uid for one in OFF[1:ZONES]}
     stored.put(written(stored.body, OFF[0], gone=gone))
     assert set(read(stored.body).claims) == {OFF[0].uid}
     stored.put(withdraw(stored.body, OFF[0].uid))
     assert stored.body["data"] == FOUND
-    assert not stored.body["metadata"].get("annotations")
+    assert set(stored.body["metadata"]["annotations"]) == {SOMEBODY}
 
 
 @pytest.fixture(scope="module")

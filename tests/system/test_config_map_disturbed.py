@@ -6,11 +6,12 @@ One zone that is required, under visitors; each test leaves it required again, a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
 
+from aop.origins.ingress_nginx.stored import read
+from aop.terms import Mode
 from sandbox.composition import CONFIG_MAP, CONTROLLER_NAMESPACE
 from sandbox.scene import SNIPPETS, Scene, origin
 from sandbox.waiting import until
@@ -22,7 +23,6 @@ PATH = f"/api/v1/namespaces/{CONTROLLER_NAMESPACE}/configmaps/{CONFIG_MAP}"
 THEIRS = "# the platform team's own line"
 BROKEN = "no_such_directive on;"
 """Well-formed, so that nothing but nginx itself can tell."""
-MODES = ("Off", "Request", "Optional", "Require")
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +35,8 @@ def scene() -> Iterator[Scene]:
 
 def published_mode(scene: Scene) -> str:
     """How strict our claim is in the ConfigMap; Off when there is none."""
-    claims = (
-        scene.sandbox.config_map()["metadata"].get("annotations", {}).get("aop-operator.dev/claims")
-    )
-    return (
-        MODES[max((claim["m"] for claim in json.loads(claims)["claims"]), default=0)]
-        if claims
-        else "Off"
-    )
+    claims = read(scene.sandbox.config_map()).standing.values()
+    return max((claim.mode for claim in claims), default=Mode.OFF).label
 
 
 def test_text_that_another_writer_puts_over_ours_is_theirs_until_they_take_it_out(
@@ -121,7 +115,7 @@ def test_a_text_that_nginx_rejects_makes_nothing_stricter_and_is_said(scene: Sce
         message = scene.condition("Ready")["message"]
         assert f"{CONTROLLER_NAMESPACE}/{CONFIG_MAP}" in message
         assert BROKEN.split(maxsplit=1)[0] in message, "nginx's own words"
-        assert modes == sorted(modes, key=MODES.index, reverse=True), "no claim's mode goes up"
+        assert modes == sorted(modes, key=Mode.parse, reverse=True), "no claim's mode goes up"
         assert BROKEN in scene.sandbox.config_map()["data"]["http-snippet"], "their text is theirs"
         mended = scene.sandbox.config_map()["data"]["http-snippet"].replace(BROKEN, "# nothing")
         scene.write_config_map({"http-snippet": mended})

@@ -6,13 +6,13 @@ and wildcards that bring names.
 
 from __future__ import annotations
 
-import json
 import socket
 import ssl
 from collections.abc import Iterator
 
 import pytest
 
+from aop.origins.ingress_nginx.stored import read
 from sandbox import direct
 from sandbox.composition import CONFIG_MAP, CONTROLLER_NAMESPACE, ROOT, Layout, ingress
 from sandbox.scene import Scene, path_of
@@ -41,10 +41,7 @@ def scene() -> Iterator[Scene]:
 
 
 def claims(scene: Scene) -> int:
-    found = (
-        scene.sandbox.config_map()["metadata"].get("annotations", {}).get("aop-operator.dev/claims")
-    )
-    return len(json.loads(found)["claims"]) if found else 0
+    return len(read(scene.sandbox.config_map()).standing)
 
 
 def test_aliases_are_hosts(scene: Scene) -> None:

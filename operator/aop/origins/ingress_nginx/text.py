@@ -7,6 +7,8 @@ Each part of its shape is there for something that was measured:
 
 - no captures, and no regex but one in an `if`: the controller's nginx is no longer patched
   (facts: ingress-nginx#regular-expressions);
+- each host stands in one line, with a word for how strict it is before the label of its zone, and
+  wildcards take the two apart (facts: ingress-nginx#wildcards-in-maps);
 - no location: all answers are given before nginx looks for one, so none of anybody's can collide
   with ours or take its place;
 - no certificate authority: the leaf is pinned, so that nothing has to be on a pod's disk
