@@ -64,11 +64,11 @@ class WrittenRecord(BaseModel):
     @classmethod
     def of(cls, record: Record) -> Self:
         """The notation of `record`."""
-        found = record.baseline
+        baseline = record.baseline
         return cls(
             zone=record.zone_id,
-            baseline=WrittenBaseline(enabled=found.enabled, foreign=found.foreign)
-            if found
+            baseline=WrittenBaseline(enabled=baseline.enabled, foreign=baseline.foreign)
+            if baseline
             else None,
             uploaded=tuple(map(WrittenPin.of, record.uploaded)),
             claimed=tuple(str(target) for target in record.claimed),
@@ -82,10 +82,10 @@ class WrittenRecord(BaseModel):
     @property
     def record(self) -> Record:
         """The record."""
-        found = self.baseline
+        baseline = self.baseline
         return Record(
             zone_id=self.zone,
-            baseline=Baseline(found.enabled, found.foreign) if found else None,
+            baseline=Baseline(baseline.enabled, baseline.foreign) if baseline else None,
             uploaded=tuple(sorted(one.pin for one in self.uploaded)),
             claimed=tuple(sorted(map(Target.parse, self.claimed))),
             rejected=tuple(

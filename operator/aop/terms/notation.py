@@ -58,9 +58,9 @@ class WrittenPin(Written[tuple[Sha256, Sha1, Seconds, Seconds]]):
         )
 
 
-def base64_of(found: bytes) -> str:
+def base64_of(digest: bytes) -> str:
     """In base64url, without padding."""
-    return urlsafe_b64encode(found).decode().rstrip("=")
+    return urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 def bytes_of(written: str) -> bytes:

@@ -102,10 +102,12 @@ _LINE = TypeAdapter(Line)
 def encode(entry: Entry) -> str:
     """One line of JSON, without its end."""
     claim, accepted = entry.claim, entry.accepted
+    if accepted and (accepted.owner, accepted.zone) != (claim.owner, claim.zone):
+        accepted = None  # of an object that is not the claim's, so it says nothing of its hosts
     hosts, pins = _named(claim, accepted)
-    said: Form | int = NONE if accepted is None else SAME
+    written_accepted: Form | int = NONE if accepted is None else SAME
     if accepted is not None and accepted != claim:
-        said = Form.of(accepted, hosts, pins)
+        written_accepted = Form.of(accepted, hosts, pins)
     line = Line(
         (
             _written_uid(claim.uid),
@@ -114,7 +116,7 @@ def encode(entry: Entry) -> str:
             tuple(_relative(host, claim.zone) for host in hosts),
             tuple(WrittenPin.of(pin) for pin in pins),
             Form.of(claim, hosts, pins),
-            said,
+            written_accepted,
         )
     )
     return line.model_dump_json()
@@ -126,22 +128,22 @@ def decode(line: str) -> Entry:
     Raises:
         ValueError: nothing that it writes; the message says what is wrong with it.
     """
-    found = _LINE.validate_json(line)
-    written_uid, written_owner, zone, names, written_pins, asked, said = found.root
+    written = _LINE.validate_json(line)
+    written_uid, written_owner, zone, names, written_pins, asked, seen = written.root
     uid, owner = _uid(written_uid), str(ObjectKey.parse(written_owner))
     if _host(zone).startswith("*"):
         raise ValueError(f"a wildcard is no zone: {zone!r}")
     hosts = [_absolute(name, zone) for name in names]
     pins = [one.pin for one in written_pins]
     claim = asked.claim(uid, owner, zone, hosts, pins)
-    accepted = claim if said == SAME else None
-    if isinstance(said, Form):
-        accepted = said.claim(uid, owner, zone, hosts, pins)
+    accepted = claim if seen == SAME else None
+    if isinstance(seen, Form):
+        accepted = seen.claim(uid, owner, zone, hosts, pins)
     exactly = (
-        found.model_dump_json() == line
+        written.model_dump_json() == line
         and _named(claim, accepted) == (hosts, pins)
         and [_relative(host, zone) for host in hosts] == list(names)
-        and not (isinstance(said, Form) and accepted == claim)
+        and not (isinstance(seen, Form) and accepted == claim)
     )
     if not exactly:
         raise ValueError(f"not as it would have been written: {line!r}")
@@ -173,13 +175,13 @@ def _relative(name: str, zone: str) -> str:
     return name.removesuffix(f".{zone}") if name.endswith(f".{zone}") else f"{name}."
 
 
-def _absolute(said: str, zone: str) -> str:
-    if said == "@":
+def _absolute(written: str, zone: str) -> str:
+    if written == "@":
         return zone
-    return _host(said.removesuffix(".") if said.endswith(".") else f"{said}.{zone}")
+    return _host(written.removesuffix(".") if written.endswith(".") else f"{written}.{zone}")
 
 
-def _host(found: str) -> str:
-    if not is_host(found):
-        raise ValueError(f"not a hostname: {found!r}")
-    return found
+def _host(name: str) -> str:
+    if not is_host(name):
+        raise ValueError(f"not a hostname: {name!r}")
+    return name

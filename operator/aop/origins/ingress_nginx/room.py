@@ -63,14 +63,16 @@ def grown(entry: Entry) -> Entry:
     return Entry(claim, claim)
 
 
-def lack_of_room(found: Mapping[str, Any], config_map: Mapping[str, Any], room: Room) -> str | None:
-    """What is full in a ConfigMap that is to stand in place of `found`, and what to do.
+def lack_of_room(
+    standing: Mapping[str, Any], config_map: Mapping[str, Any], room: Room
+) -> str | None:
+    """What is full in a ConfigMap that is to stand in place of `standing`, and what to do.
 
     The end of a sentence; None where there is room, or where it grows no longer by this.
     """
     sizes = sizes_of_annotations(config_map)
     if (size := sum(sizes.values())) > max(
-        room.annotations, sum(sizes_of_annotations(found).values())
+        room.annotations, sum(sizes_of_annotations(standing).values())
     ):
         largest = max(sizes, key=lambda name: sizes[name])
         return (
@@ -79,7 +81,7 @@ def lack_of_room(found: Mapping[str, Any], config_map: Mapping[str, Any], room: 
             f"{room.annotations:,} are used for what asks for more. Take annotations out that "
             "nobody needs, or move zones to another controller"
         )
-    if (size := size_of(config_map)) > max(room.whole, size_of(found)):
+    if (size := size_of(config_map)) > max(room.whole, size_of(standing)):
         return (
             f"it would come to {size:,} bytes. Kubernetes takes {MOST.whole:,}, and only "
             f"{room.whole:,} are used for what asks for more. "

@@ -9,11 +9,12 @@ missing begins again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Any
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aop.origins.check import TOKEN, printed
 from aop.origins.ingress_nginx import notation
@@ -41,6 +42,37 @@ class BeforeUs:
     """The others' text in `http-snippet` ended within a line."""
     watch: str | None = None
     """The value that the watch label had."""
+
+
+class WrittenBeforeUs(BaseModel):
+    """The notation of `BeforeUs`."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+    empty: tuple[str, ...]
+    newline: Annotated[int, Field(ge=0, le=1)]
+    watch: str | None
+
+    @classmethod
+    def of(cls, before_us: BeforeUs) -> Self:
+        """The notation of `before_us`."""
+        return cls(
+            empty=tuple(sorted(before_us.empty)),
+            newline=int(before_us.newline_added),
+            watch=before_us.watch,
+        )
+
+    @property
+    def before_us(self) -> BeforeUs:
+        """What was there."""
+        return BeforeUs(frozenset(self.empty) & frozenset(KEYS), self.newline == 1, self.watch)
+
+
+class WrittenSettings(BaseModel):
+    """The first line of the claims: the controller's settings by which the text was rendered."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+    cache: str | None
+    """`Options.session_cache_size`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +141,12 @@ def annotations_for(
 ) -> dict[str, str]:
     """The annotations from which `read` makes the same out again."""
     lines = [notation.encode(entry) for entry in sorted(entries, key=lambda entry: entry.claim.uid)]
-    kept = {
-        "empty": sorted(before_us.empty),
-        "newline": int(before_us.newline_added),
-        "watch": before_us.watch,
-    }
+    first = WrittenSettings(cache=cache).model_dump_json()
     return {
-        CLAIMS_ANNOTATION: "\n".join((_dumps({"cache": cache}), *lines)),
+        CLAIMS_ANNOTATION: "\n".join((first, *lines)),
         PATH_ANNOTATION: token,
         REVISION_ANNOTATION: printed(revision),
-        FOUND_ANNOTATION: _dumps(kept),
+        FOUND_ANNOTATION: WrittenBeforeUs.of(before_us).model_dump_json(),
     }
 
 
@@ -131,18 +159,17 @@ def _entries(annotation: str | None) -> tuple[dict[str, Entry], str | None]:
         except ValueError:
             continue  # dropped: see the module's docstring
         entries[entry.claim.uid] = entry
-    cache = _loads(first).get("cache")
-    return entries, cache if isinstance(cache, str) else None
+    try:
+        return entries, WrittenSettings.model_validate_json(first).cache
+    except ValidationError:
+        return entries, None
 
 
 def _before_us(annotation: str | None) -> BeforeUs:
-    kept = _loads(annotation)
-    empty, watch = kept.get("empty"), kept.get("watch")
-    return BeforeUs(
-        empty=frozenset(key for key in KEYS if isinstance(empty, list) and key in empty),
-        newline_added=kept.get("newline") == 1,
-        watch=watch if isinstance(watch, str) else None,
-    )
+    try:
+        return WrittenBeforeUs.model_validate_json(annotation or "").before_us
+    except ValidationError:
+        return BeforeUs()
 
 
 def _number(annotation: str) -> int:
@@ -151,15 +178,3 @@ def _number(annotation: str) -> int:
         if annotation.isascii() and annotation.isdecimal() and len(annotation) < 15
         else 0
     )
-
-
-def _dumps(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), sort_keys=True)
-
-
-def _loads(annotation: str | None) -> dict[str, Any]:
-    try:
-        value = json.loads(annotation or "{}")
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -157,10 +157,10 @@ def _http(
     if any(name.startswith("*.") for name in modes):
         # Its server says so (below), but for the hosts that wait for a proof of their own.
         yield from _map("$host $aop_wildcard", ['default ""'])
-        said = ["hostnames", "default $aop_wildcard", *words, f'{_EXCEPTED}.* ""']
+        by_word = ["hostnames", "default $aop_wildcard", *words, f'{_EXCEPTED}.* ""']
     else:
-        said = ["hostnames", 'default ""', *words]
-    yield from _map("$aop_zone $aop_mode", said)
+        by_word = ["hostnames", 'default ""', *words]
+    yield from _map("$aop_zone $aop_mode", by_word)
     # $https is nginx's own view of the connection: X-Forwarded-Proto and PROXY headers cannot forge
     # it (facts: ingress-nginx#plaintext-bypass).
     refusals = [

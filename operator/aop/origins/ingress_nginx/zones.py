@@ -89,8 +89,8 @@ def pins_by_zone(claims: Collection[Claim]) -> dict[str, tuple[Pin, ...]]:
         pins[claim.zone].update(claim.pins)
     # By the pins and not by the claims: in whatever order these are read, the text is the same.
     return {
-        zone: tuple(sorted({pin.sha1: pin for pin in sorted(found)}.values()))
-        for zone, found in pins.items()
+        zone: tuple(sorted({pin.sha1: pin for pin in sorted(of_zone)}.values()))
+        for zone, of_zone in pins.items()
     }
 
 
