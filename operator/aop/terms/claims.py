@@ -108,7 +108,8 @@ class Claim:
 
     def __post_init__(self) -> None:
         for name in ("patterns", "enforced", "pins", "excepted"):
-            object.__setattr__(self, name, tuple(sorted(set(getattr(self, name)))))
+            if len(items := getattr(self, name)) > 1:
+                object.__setattr__(self, name, tuple(sorted(set(items))))
 
     def at(self, host: str) -> Mode:
         """How strict the claim is towards one concrete host."""
