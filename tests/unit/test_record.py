@@ -111,19 +111,34 @@ def test_one_damaged_field_never_raises(name: str, damage: Any) -> None:
     load(json.dumps({**fields, name: damage}))
 
 
+SHA256, SHA1, *VALID = json.loads(dump(Record(uploaded=(LEAF,))))["uploaded"][0]
+
+
 @pytest.mark.parametrize(
-    ("sha256", "sha1"),
+    "pin",
     [
-        (LEAF.sha256, f'{LEAF.sha1}" none; }} server {{ listen 1; }} #'),
-        (f"{LEAF.sha256[:8]}; return 200;", LEAF.sha1),
-        (LEAF.sha256.upper(), LEAF.sha1),
-        (7, LEAF.sha1),
+        [SHA256, f'{SHA1}" none; }} server {{ listen 1; }} #', *VALID],
+        [SHA256, f"{SHA1}\n", *VALID],
+        [f"{SHA256[:8]}; return 200;", SHA1, *VALID],
+        [f"{SHA256}=", SHA1, *VALID],
+        [f"{SHA256[:-1]}t", SHA1, *VALID],
+        [SHA256.replace(SHA256[0], "+"), SHA1, *VALID],
+        [SHA1, SHA256, *VALID],
+        [LEAF.sha256, LEAF.sha1, *VALID],
+        [7, SHA1, *VALID],
+        [SHA256, SHA1, VALID[0]],
+        [SHA256, SHA1, *VALID, 0],
+        [SHA256, SHA1, 0, 10**30],
+        [SHA256, SHA1, 0, 10**12],
+        [SHA256, SHA1, 0, 1.5],
+        [SHA256, SHA1, False, 1],
+        {"sha256": SHA256},
     ],
 )
-def test_a_digest_that_is_none_never_gets_on(sha256: Any, sha1: str) -> None:
+def test_a_digest_that_is_none_never_gets_on(pin: Any) -> None:
     """Digests of the record become pins, and pins become nginx's text; the record can be edited by whoever may edit the object."""
-    times = [int(LEAF.not_before.timestamp()), int(LEAF.not_after.timestamp())]
-    assert load(json.dumps({"uploaded": [[sha256, sha1, *times]]})) == Record()
+    assert load(json.dumps({"uploaded": [[SHA256, SHA1, *VALID]]})) == Record(uploaded=(LEAF,))
+    assert load(json.dumps({"uploaded": [pin]})) == Record()
 
 
 def test_a_field_of_a_later_version_is_ignored() -> None:
