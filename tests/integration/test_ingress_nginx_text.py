@@ -22,7 +22,7 @@ from aop.origins.ingress_nginx.replicas import Controller
 from aop.origins.ingress_nginx.spec import ForeignText
 from aop.origins.ingress_nginx.stored import read
 from aop.origins.ingress_nginx.text import HTTP, SERVER, render, too_long
-from aop.origins.ingress_nginx.zones import labels
+from aop.origins.zones import labels
 from aop.terms import Claim, Mode, ObjectKey, Pin
 from sandbox.ports import free_port
 from sandbox.text_nginx import LOGGABLE, Said, TextNginx, ask, client_context

@@ -19,8 +19,8 @@ from aop.origins.ingress_nginx.room import MOST, sizes_of_annotations
 from aop.origins.ingress_nginx.spec import ForeignText
 from aop.origins.ingress_nginx.stored import BeforeUs, annotations_for, read
 from aop.origins.ingress_nginx.text import KEYS, render
-from aop.origins.ingress_nginx.zones import labels
 from aop.origins.sites import Entry
+from aop.origins.zones import labels
 from aop.terms import Claim, Mode, Pin
 from sandbox.kubernetes.plane import ControlPlane
 from sandbox.text_nginx import TextNginx

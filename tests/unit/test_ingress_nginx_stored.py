@@ -12,12 +12,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aop.errors import Blocked, Reason
-from aop.origins.ingress_nginx.notation import decode, encode
 from aop.origins.ingress_nginx.publishing import publish, withdraw
 from aop.origins.ingress_nginx.room import GROWING, MOST, NEW, room_for
 from aop.origins.ingress_nginx.spec import NAME, ForeignText
 from aop.origins.ingress_nginx.stored import BeforeUs, annotations_for, read
 from aop.origins.ingress_nginx.text import HTTP, KEYS, SERVER, render
+from aop.origins.notation import decode, encode
 from aop.origins.sites import Entry
 from aop.terms import Claim, Mode, Pin
 from aop.terms.names import (

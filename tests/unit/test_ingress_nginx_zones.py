@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aop.origins.check import NO_ZONE, NONE, OTHER, check_path, gate_path, parse
 from aop.origins.ingress_nginx.text import SERVER, answer, render, too_long
-from aop.origins.ingress_nginx.zones import (
+from aop.origins.zones import (
     Policy,
     labels,
     pins_by_zone,

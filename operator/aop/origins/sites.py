@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from aop.terms import Claim, Kind, ObjectKey
+from aop.terms import Claim, Kind, Mode, ObjectKey
 
 Json = Mapping[str, Any]
 
@@ -92,6 +92,11 @@ class Entry:
     accepted: Claim | None = None
     """The last form that is known to have been in force on every replica; None: none is."""
 
+    @property
+    def off(self) -> Entry:
+        """As it reads where the text does not say what the claim says; trust stays known."""
+        return Entry(replace(self.claim, mode=Mode.OFF, enforced=(), excepted=()))
+
 
 @dataclass(frozen=True, slots=True)
 class Published:
@@ -142,6 +147,51 @@ class Published:
         return any(
             entry.claim != entry.accepted for other, entry in self.entries.items() if other != uid
         )
+
+    def relaxed_by(self, claim: Claim) -> bool:
+        """Whether `claim` refuses nobody whom the text serves for sure.
+
+        Nobody at all while a damaged text still may. It is written whatever others have put there.
+        """
+        if claim.asks_no_more_than(self.claims.get(claim.uid)):
+            return True
+        return (
+            self.residue
+            and claim.mode <= Mode.REQUEST
+            and claim.asks_no_more_than(self.standing.get(claim.uid))
+        )
+
+    def opened_by(self, claim: Claim) -> bool:
+        """Whether somebody who is refused now is let in by `claim` for good.
+
+        Fewer hosts are enforced, or less is asked of them. It is written however full the object
+        is.
+        """
+        before = self.standing.get(claim.uid)
+        return before is not None and (
+            claim.mode < before.mode or not set(before.enforced) <= set(claim.enforced)
+        )
+
+    def entries_with(
+        self, claims: Iterable[Claim], *, seen_everywhere: int | None, gone: Collection[str]
+    ) -> dict[str, Entry]:
+        """What stands there once `claims` are published, by uid, as `kind.Site.publish` says.
+
+        A form that a claim comes down from is forgotten as accepted, because nothing goes back to
+        it without a new proof.
+        """
+        entries = {uid: entry for uid, entry in self.entries.items() if uid not in gone}
+        if self.intact and seen_everywhere == self.revision:
+            entries = {
+                uid: Entry(entry.claim, accepted=entry.claim) for uid, entry in entries.items()
+            }
+        for claim in claims:
+            former = entries.get(claim.uid)
+            accepted = former.accepted if former else None
+            entries[claim.uid] = Entry(
+                claim, accepted if accepted and claim.at_least_as_strict_as(accepted) else None
+            )
+        return entries
 
     def as_seen_by(self, uid: str) -> tuple[object, ...]:
         """Everything that a decision about the claim of object `uid` was made on.

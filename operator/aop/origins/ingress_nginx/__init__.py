@@ -5,13 +5,11 @@ no restart of its pods. Pure: Kubernetes JSON objects in, values or whole object
 module has one question::
 
     options      what does the ConfigMap say of the controller itself
-    zones        what do all claims together mean for a host
     text         how is that said to nginx
     syntax       where does a statement begin and end
     residue      what in a key is ours, whatever has happened to it
     snippets     where does our block stand among the text of others
     lint         can that text stand beside ours
-    notation     how is a claim written down
     stored       what does the ConfigMap say of us
     foreign      what in the ConfigMap forbids our text
     publishing   what is to be written

@@ -29,7 +29,7 @@ from aop.origins.ingress_nginx.stored import (
 )
 from aop.origins.ingress_nginx.text import HTTP, KEYS, render
 from aop.origins.sites import Entry
-from aop.terms import Claim, Mode
+from aop.terms import Claim
 from aop.terms.names import CLAIMED_LABEL, WATCH_LABEL
 
 Json = dict[str, Any]
@@ -56,9 +56,6 @@ def publish(
     yet. `gone` are the uids of objects that are not there any more: their claims leave with this
     write.
 
-    A form that the claim comes down from is forgotten as accepted, because nothing goes back to it
-    without a new proof.
-
     Raises:
         Blocked: FOREIGN_CONFIGURATION. `claim` asks for more than what is in force, and what others
             have put into the ConfigMap forbids that. What asks for no more is always written:
@@ -72,18 +69,11 @@ def publish(
     changes = [(claim, foreign), *beside]
     for one, policy in changes:
         objection = objections(config_map, stored.snippets, policy)
-        if objection is not None and not relaxes(stored, one):
+        if objection is not None and not stored.relaxed_by(one):
             raise Blocked(Reason.FOREIGN_CONFIGURATION, objection)
-    entries = {uid: entry for uid, entry in stored.entries.items() if uid not in gone}
-    if stored.intact and seen_everywhere == stored.revision:
-        entries = {uid: Entry(entry.claim, accepted=entry.claim) for uid, entry in entries.items()}
-    for one, _ in changes:
-        former = entries.get(one.uid)
-        accepted = former.accepted if former else None
-        entries[one.uid] = Entry(
-            one, accepted if accepted and one.at_least_as_strict_as(accepted) else None
-        )
-    asking = [one for one, _ in changes if not opens(stored, one)]
+    claims = [one for one, _ in changes]
+    entries = stored.entries_with(claims, seen_everywhere=seen_everywhere, gone=gone)
+    asking = [one for one in claims if not stored.opened_by(one)]
     if asking:
         newcomers = any(one.uid not in stored.standing for one in asking)
         counted = {uid: grown(entry) for uid, entry in entries.items()} if newcomers else entries
@@ -96,31 +86,6 @@ def publish(
                 f"ConfigMap {name_of(config_map)} has no room for what {owners} asks: {lack}",
             )
     return _written(config_map, stored, entries, token_if_new)
-
-
-def relaxes(stored: Stored, claim: Claim) -> bool:
-    """Whether `claim` refuses nobody whom what stands in the ConfigMap serves for sure.
-
-    Nobody at all while a damaged text still may.
-    """
-    if claim.asks_no_more_than(stored.claims.get(claim.uid)):
-        return True
-    return (
-        stored.residue
-        and claim.mode <= Mode.REQUEST
-        and claim.asks_no_more_than(stored.standing.get(claim.uid))
-    )
-
-
-def opens(stored: Stored, claim: Claim) -> bool:
-    """Whether somebody who is refused now is let in by `claim` for good.
-
-    Fewer hosts are enforced, or less is asked of them.
-    """
-    before = stored.standing.get(claim.uid)
-    return before is not None and (
-        claim.mode < before.mode or not set(before.enforced) <= set(claim.enforced)
-    )
 
 
 def withdraw(config_map: Mapping[str, Any], uid: str) -> Json:

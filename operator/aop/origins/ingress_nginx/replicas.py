@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aop.origins.pods import has_ended, ip_of, is_ready, key_of
 from aop.origins.sites import Replica
 from aop.terms import ObjectKey
 
@@ -46,11 +47,7 @@ def readers(pods: Iterable[Mapping[str, Any]], config_map: ObjectKey) -> tuple[C
     Sorted by namespace and name. `pods` are Kubernetes JSON objects. None of them: nobody reads the
     ConfigMap. None that is `ready`: nobody can be asked.
     """
-    candidates = (
-        _replica(pod, config_map)
-        for pod in pods
-        if (pod.get("status") or {}).get("phase") not in {"Succeeded", "Failed"}
-    )
+    candidates = (_replica(pod, config_map) for pod in pods if not has_ended(pod))
     return tuple(
         sorted(
             (replica for replica in candidates if replica is not None),
@@ -81,19 +78,11 @@ def _replica(pod: Mapping[str, Any], config_map: ObjectKey) -> Controller | None
 
 
 def _from(pod: Mapping[str, Any], flags: Mapping[str, str]) -> Controller:
-    metadata, status = pod["metadata"], pod.get("status") or {}
-    ip = status.get("podIP") or ""
-    conditions = {
-        condition.get("type"): condition.get("status")
-        for condition in status.get("conditions") or ()
-    }
     return Controller(
-        key=ObjectKey(metadata.get("namespace", ""), metadata["name"]),
-        uid=metadata.get("uid", ""),
-        ready=conditions.get("Ready") == "True"
-        and not metadata.get("deletionTimestamp")
-        and bool(ip),
-        ip=ip,
+        key=key_of(pod),
+        uid=pod["metadata"].get("uid", ""),
+        ready=is_ready(pod),
+        ip=ip_of(pod),
         http_port=_port(flags, "http-port", 80),
         https_port=_port(flags, "https-port", 443),
         ingress_class=flags.get("ingress-class", "nginx"),

@@ -10,18 +10,17 @@ missing begins again.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from aop.origins import notation
 from aop.origins.check import TOKEN, printed
-from aop.origins.ingress_nginx import notation
 from aop.origins.ingress_nginx.snippets import Snippet, take_apart
 from aop.origins.ingress_nginx.text import KEYS, render
 from aop.origins.sites import Entry, Published
-from aop.terms import Mode
 from aop.terms.names import (
     CLAIMS_ANNOTATION,
     FOUND_ANNOTATION,
@@ -110,12 +109,7 @@ def read(config_map: Mapping[str, Any] | None) -> Stored:
     )
     intact = not claimed or all(snippet.intact for snippet in snippets.values())
     return Stored(
-        entries=entries
-        if intact
-        else {
-            uid: Entry(replace(e.claim, mode=Mode.OFF, enforced=(), excepted=()))
-            for uid, e in entries.items()
-        },
+        entries=entries if intact else {uid: entry.off for uid, entry in entries.items()},
         standing={uid: entry.claim for uid, entry in entries.items()},
         intact=intact,
         revision=max(revision, *(snippet.revision for snippet in snippets.values())),
@@ -140,7 +134,7 @@ def annotations_for(
     entries: Collection[Entry], revision: int, token: str, cache: str | None, before_us: BeforeUs
 ) -> dict[str, str]:
     """The annotations from which `read` makes the same out again."""
-    lines = [notation.encode(entry) for entry in sorted(entries, key=lambda entry: entry.claim.uid)]
+    lines = notation.encode_all(entries)
     first = WrittenSettings(cache=cache).model_dump_json()
     return {
         CLAIMS_ANNOTATION: "\n".join((first, *lines)),
@@ -152,13 +146,7 @@ def annotations_for(
 
 def _entries(annotation: str | None) -> tuple[dict[str, Entry], str | None]:
     first, *lines = (annotation or "").split("\n")
-    entries: dict[str, Entry] = {}
-    for line in lines:
-        try:
-            entry = notation.decode(line)
-        except ValueError:
-            continue  # dropped: see the module's docstring
-        entries[entry.claim.uid] = entry
+    entries = notation.decode_all(lines)
     try:
         return entries, WrittenSettings.model_validate_json(first).cache
     except ValidationError:

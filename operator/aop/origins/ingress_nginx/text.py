@@ -32,13 +32,14 @@ from aop.origins.check import (
     gate_path,
     printed,
 )
-from aop.origins.ingress_nginx.zones import (
+from aop.origins.notation import check
+from aop.origins.zones import (
     labels,
     pins_by_zone,
     refusing,
     zones_by_name,
 )
-from aop.terms import Claim, Mode, is_host
+from aop.terms import Claim, Mode
 
 HTTP = "http-snippet"
 SERVER = "server-snippet"
@@ -88,16 +89,8 @@ def render(
     """
     if not TOKEN.fullmatch(path_token) or revision < 1:
         raise ValueError(f"no text for revision {revision} and path token {path_token!r}")
-    for name in sorted(
-        {name for claim in claims for name in (claim.zone, *claim.patterns, *claim.enforced)}
-    ):
-        if not is_host(name):
-            raise ValueError(f"{name!r} is no hostname, so it must not stand in nginx's text")
-    for pin in {pin for claim in claims for pin in claim.pins}:
-        if not pin.well_formed:
-            raise ValueError(
-                f"{pin.sha256!r} and {pin.sha1!r} are no digests, so they must not stand in nginx's text"
-            )
+    for claim in claims:
+        check(claim)
     modes = refusing(claims)
     begin = (
         f"# BEGIN aop-operator revision {printed(revision)}: rendered from the annotations of this ConfigMap, "

@@ -1,4 +1,4 @@
-"""Claims as JSON, one line each, in the annotation that `stored` keeps them in; no secrets.
+"""Claims as JSON, one line each, as an origin's carrier keeps them in an annotation; no secrets.
 
 Short, because all annotations of an object share 256 KiB, and a line each, so that `kubectl diff`
 shows the claim that changed. A line holds the object's uid, its `namespace/name` and the zone, then
@@ -8,13 +8,13 @@ grows by no more than a form, and shrinks as soon as that is accepted.
 
 Names stand as in a zone file, relative to the zone: `@` is the zone itself, `www` a name in it, and
 one with a dot at its end stands for itself. The annotation can be edited by whoever may edit the
-ConfigMap, so reading it trusts nothing: what is not exactly what `encode` writes is no claim.
+carrier, so reading it trusts nothing: what is not exactly what `encode` writes is no claim.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, TypeAdapter
@@ -97,6 +97,45 @@ class Line(
 
 
 _LINE = TypeAdapter(Line)
+
+
+def check(claim: Claim) -> None:
+    """That of `claim` nothing but hostnames and digests comes to stand in an origin's text.
+
+    Nothing that came through the resource or through `decode` fails it.
+
+    Raises:
+        ValueError: it holds something else; the message says what.
+    """
+    for name in (claim.zone, *claim.patterns, *claim.enforced, *claim.excepted):
+        if not is_host(name):
+            raise ValueError(f"{name!r} is no hostname, so it must not stand in an origin's text")
+    for pin in claim.pins:
+        if not pin.well_formed:
+            raise ValueError(
+                f"{pin.sha256!r} and {pin.sha1!r} are no digests, so they must not stand in an origin's text"
+            )
+
+
+def encode_all(entries: Collection[Entry]) -> list[str]:
+    """The claims of an origin, a line each, in one order whatever theirs is."""
+    return [encode(entry) for entry in sorted(entries, key=lambda entry: entry.claim.uid)]
+
+
+def decode_all(lines: Iterable[str]) -> dict[str, Entry]:
+    """What `encode_all` wrote, by uid, as far as it can be read.
+
+    A line that cannot be read is no claim: the next write drops it, and the object that finds its
+    claim missing begins again.
+    """
+    entries: dict[str, Entry] = {}
+    for line in lines:
+        try:
+            entry = decode(line)
+        except ValueError:
+            continue
+        entries[entry.claim.uid] = entry
+    return entries
 
 
 def encode(entry: Entry) -> str:

@@ -1,4 +1,4 @@
-"""What all claims on one ConfigMap mean together, host by host.
+"""What all claims on one origin mean together, host by host.
 
 Whose zone a host is, how strict it is, which leaves pass. Two rules settle every overlap:
 
