@@ -15,10 +15,10 @@ import pytest
 from aop.errors import Blocked, Reason
 from aop.origins.check import check_path, parse
 from aop.origins.ingress_nginx.publishing import publish, withdraw
-from aop.origins.ingress_nginx.room import MOST, sizes_of_annotations
 from aop.origins.ingress_nginx.spec import ForeignText
 from aop.origins.ingress_nginx.stored import BeforeUs, annotations_for, read
 from aop.origins.ingress_nginx.text import KEYS, render
+from aop.origins.room import MOST, sizes_of_annotations
 from aop.origins.sites import Entry
 from aop.origins.zones import labels
 from aop.terms import Claim, Mode, Pin

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from aop.errors import Blocked, Reason
 from aop.origins.ingress_nginx.publishing import publish, withdraw
-from aop.origins.ingress_nginx.room import GROWING, MOST, NEW, room_for
 from aop.origins.ingress_nginx.spec import NAME, ForeignText
 from aop.origins.ingress_nginx.stored import BeforeUs, annotations_for, read
 from aop.origins.ingress_nginx.text import HTTP, KEYS, SERVER, render
 from aop.origins.notation import decode, encode
+from aop.origins.room import GROWING, MOST, NEW, room_for
 from aop.origins.sites import Entry
 from aop.terms import Claim, Mode, Pin
 from aop.terms.names import (
@@ -330,7 +330,7 @@ def test_where_a_newcomer_finds_no_room_those_who_are_there_go_on(
         f"ConfigMap ingress-nginx/controller has no room for what {OTHER.owner} asks"
         in caught.value.message
     )
-    assert "move zones to another controller" in caught.value.message
+    assert "move zones to another origin" in caught.value.message
     with pytest.raises(Blocked, match=named):
         written(body, replace(OFF, uid="a-newcomer"))
     renewing = claim(pins=(*REQUIRING.pins, NEXT))

@@ -13,7 +13,6 @@ module has one question::
     stored       what does the ConfigMap say of us
     foreign      what in the ConfigMap forbids our text
     publishing   what is to be written
-    room         is there room for it
     replicas     which pods read it
     rejection    whose fault is it that they do not take it
     ingresses    whose hosts are those, and would they refuse our leaf

@@ -17,7 +17,6 @@ from typing import Any
 from aop.errors import Blocked, Reason
 from aop.origins.ingress_nginx.foreign import name_of, objections
 from aop.origins.ingress_nginx.options import Options
-from aop.origins.ingress_nginx.room import grown, lack_of_room, room_for
 from aop.origins.ingress_nginx.snippets import needs_newline, put_together
 from aop.origins.ingress_nginx.spec import NAME, ForeignText
 from aop.origins.ingress_nginx.stored import (
@@ -28,6 +27,7 @@ from aop.origins.ingress_nginx.stored import (
     read,
 )
 from aop.origins.ingress_nginx.text import HTTP, KEYS, render
+from aop.origins.room import grown, lack_of_room, room_for
 from aop.origins.sites import Entry
 from aop.terms import Claim
 from aop.terms.names import CLAIMED_LABEL, WATCH_LABEL

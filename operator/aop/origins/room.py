@@ -1,4 +1,6 @@
-"""Whether a ConfigMap still has room: what it may hold is little, and all objects share it.
+"""Whether a carrier (a ConfigMap, or anything as small) still has room.
+
+What it may hold is little, and all objects on an origin share it.
 
 A write that lets visitors in is never longer than what stood there, so it fits for as long as that
 did, and is not asked about here. Of the rest, what is begun goes as far as Kubernetes does, so that
@@ -63,14 +65,12 @@ def grown(entry: Entry) -> Entry:
     return Entry(claim, claim)
 
 
-def lack_of_room(
-    standing: Mapping[str, Any], config_map: Mapping[str, Any], room: Room
-) -> str | None:
-    """What is full in a ConfigMap that is to stand in place of `standing`, and what to do.
+def lack_of_room(standing: Mapping[str, Any], carrier: Mapping[str, Any], room: Room) -> str | None:
+    """What is full in a carrier that is to stand in place of `standing`, and what to do.
 
     The end of a sentence; None where there is room, or where it grows no longer by this.
     """
-    sizes = sizes_of_annotations(config_map)
+    sizes = sizes_of_annotations(carrier)
     if (size := sum(sizes.values())) > max(
         room.annotations, sum(sizes_of_annotations(standing).values())
     ):
@@ -79,23 +79,23 @@ def lack_of_room(
             f"its annotations would come to {size:,} bytes, the largest being {largest} with "
             f"{sizes[largest]:,}. Kubernetes takes {MOST.annotations:,}, and only "
             f"{room.annotations:,} are used for what asks for more. Take annotations out that "
-            "nobody needs, or move zones to another controller"
+            "nobody needs, or move zones to another origin"
         )
-    if (size := size_of(config_map)) > max(room.whole, size_of(standing)):
+    if (size := size_of(carrier)) > max(room.whole, size_of(standing)):
         return (
             f"it would come to {size:,} bytes. Kubernetes takes {MOST.whole:,}, and only "
             f"{room.whole:,} are used for what asks for more. "
-            "Take texts out that nobody needs, or move zones to another controller"
+            "Take texts out that nobody needs, or move zones to another origin"
         )
     return None
 
 
-def sizes_of_annotations(config_map: Mapping[str, Any]) -> dict[str, int]:
+def sizes_of_annotations(carrier: Mapping[str, Any]) -> dict[str, int]:
     """Bytes by annotation, names included."""
-    annotations: Mapping[str, str] = (config_map.get("metadata") or {}).get("annotations") or {}
+    annotations: Mapping[str, str] = (carrier.get("metadata") or {}).get("annotations") or {}
     return {name: len(name.encode()) + len(value.encode()) for name, value in annotations.items()}
 
 
-def size_of(config_map: Mapping[str, Any]) -> int:
+def size_of(carrier: Mapping[str, Any]) -> int:
     """Bytes of the whole, as it is sent."""
-    return len(json.dumps(config_map, separators=(",", ":")).encode())
+    return len(json.dumps(carrier, separators=(",", ":")).encode())

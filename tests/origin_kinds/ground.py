@@ -1,0 +1,149 @@
+"""What a kind brings to be tried: its carrier as others leave it, what stands around it, and a server.
+
+Everything else that a test needs is made of these here, the same way for every kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from hypothesis.strategies import SearchStrategy
+
+from aop.origins.kind import OriginKind, Site
+from aop.origins.sites import Objects, Published, Read, Scope
+from aop.pki import KeyedLeaf
+from aop.probe import Answer
+from aop.schema import Model
+from aop.terms import Claim, Pin, Target
+
+Json = dict[str, Any]
+Place = tuple[str, ...]
+"""Where a text stands in an object, from key to key."""
+TOKEN = "k3y0fth3path"
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """A client certificate with its key, also as one file."""
+
+    keyed: KeyedLeaf
+    path: Path
+
+    @property
+    def pin(self) -> Pin:
+        return self.keyed.leaf.pin
+
+
+class Server(Protocol):
+    """A server that acts on a carrier, and serves an application on every host that it was started with."""
+
+    def ask(
+        self, host: str, path: str, visitor: Visitor | None = None, *, tls: bool = True
+    ) -> Answer:
+        """What it answers to a GET on a connection of its own; in plaintext nobody presents anything."""
+
+    def resumes_after(self, host: str, carrier: Json) -> bool:
+        """Whether a TLS session of before goes on once it acts on `carrier` instead."""
+
+
+class Ground(Protocol):
+    """Where a kind is tried."""
+
+    @property
+    def kind(self) -> OriginKind:
+        """The driver."""
+
+    @property
+    def spec(self) -> Model:
+        """What a user writes, so that ours may stand beside the text of others."""
+
+    @property
+    def remembered(self) -> Place:
+        """Where the claims stand as data, from which the text can be rendered."""
+
+    def carriers(self) -> SearchStrategy[Json]:
+        """The carrier as others leave it, with and without text of theirs; ours may stand beside all of it."""
+
+    def forbidding(self, carrier: Json) -> Iterable[Json]:
+        """The carrier after others have put something there that ours must not be combined with."""
+
+    def pod(self, name: str, ip: str) -> Json:
+        """A Ready pod that acts on the carrier."""
+
+    def bystander(self, name: str, ip: str) -> Json:
+        """A Ready pod beside it that does not."""
+
+    def serving(self, *hosts: str) -> tuple[Json, ...]:
+        """What has the origin serve these hosts."""
+
+    def complaint(self, pod: Json, carrier: Json, at: datetime, *, ours: bool) -> Json:
+        """The Event in which the origin says that it does not take its text, for something of ours or of others."""
+
+    def server(
+        self, folder: Path, carrier: Json, hosts: tuple[str, ...]
+    ) -> AbstractContextManager[Server]:
+        """The real server, running."""
+
+
+def target_of(ground: Ground) -> Target:
+    """The origin that is tried."""
+    return ground.kind.target(ground.spec)
+
+
+def objects_of(ground: Ground, things: Iterable[Json], scope: Scope | None = None) -> Objects:
+    """What the driver's reads find among these objects."""
+    reads = ground.kind.reads(target_of(ground), scope or Scope())
+    there = list(things)
+    return {read: tuple(one for one in there if _is_read(read, one)) for read in reads}
+
+
+def _is_read(read: Read, thing: Json) -> bool:
+    metadata = thing["metadata"]
+    return (
+        thing["kind"] == read.kind.title
+        and read.namespace in {None, metadata.get("namespace")}
+        and read.name in {None, metadata["name"]}
+    )
+
+
+def site_of(ground: Ground, *things: Json) -> Site:
+    """The origin, as these objects say it."""
+    return ground.kind.site(target_of(ground), objects_of(ground, things))
+
+
+def published_in(ground: Ground, carrier: Json) -> Published:
+    """What a carrier says of us."""
+    return site_of(ground, carrier).published
+
+
+def written(ground: Ground, carrier: Json, *claims: Claim, **more: Any) -> Json:
+    """The carrier with these claims, one write after the other."""
+    for claim in claims:
+        more = {"token_if_new": TOKEN, **more}
+        carrier = site_of(ground, carrier).publish(claim, spec=ground.spec, **more)
+    return carrier
+
+
+def withdrawn(ground: Ground, carrier: Json, *uids: str) -> Json:
+    """The carrier without the claims of these objects, one write after the other."""
+    for uid in uids:
+        carrier = site_of(ground, carrier).withdraw(uid)
+    return carrier
+
+
+def texts(thing: Any, place: Place = ()) -> dict[Place, str]:
+    """Every text in an object, by its place."""
+    if isinstance(thing, str):
+        return {place: thing}
+    inner = thing.items() if isinstance(thing, dict) else ()
+    return {at: text for key, one in inner for at, text in texts(one, (*place, key)).items()}
+
+
+def size_of(carrier: Json) -> int:
+    """Bytes of all its texts and of their names."""
+    return sum(len("".join((place[-1], text)).encode()) for place, text in texts(carrier).items())

@@ -1,0 +1,201 @@
+"""Every origin kind, and where it is tried: the one list that names them here."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hypothesis.strategies import SearchStrategy
+
+from aop.origins.check import check_path, parse
+from aop.origins.ingress_nginx import INGRESS_NGINX
+from aop.origins.ingress_nginx.spec import ForeignText, IngressNginx
+from aop.origins.ingress_nginx.text import HTTP, SERVER
+from aop.probe import Answer
+from aop.terms.names import CLAIMS_ANNOTATION
+from origin_kinds.ground import TOKEN, Ground, Json, Place, Server, Visitor
+from origin_kinds.in_memory import (
+    CLOSED,
+    IN_MEMORY,
+    REJECTED,
+    RULES,
+    InMemory,
+    InMemoryServer,
+)
+from sandbox.text_nginx import TextNginx, ask, client_context
+from sandbox.waiting import until
+from strategies import config_maps
+
+NAMESPACE, NAME = "ingress-nginx", "controller"
+"""Where `strategies.config_maps` puts the carrier."""
+
+
+def object_of(kind: str, name: str, spec: Mapping[str, Any], **more: Any) -> Json:
+    """A Kubernetes object beside the carrier."""
+    metadata = {"namespace": NAMESPACE, "name": name, "uid": f"uid-{name}"}
+    return {"kind": kind, "metadata": metadata, "spec": dict(spec)} | more
+
+
+def running(name: str, ip: str, spec: Mapping[str, Any]) -> Json:
+    """A Ready pod."""
+    conditions = [{"type": "Ready", "status": "True"}]
+    status = {"phase": "Running", "podIP": ip, "conditions": conditions}
+    return object_of("Pod", name, spec, status=status)
+
+
+def event(pod: Json, reason: str, message: str, at: datetime) -> Json:
+    """A Warning about a pod."""
+    about = {"uid": pod["metadata"]["uid"], "name": pod["metadata"]["name"]}
+    said = {"type": "Warning", "reason": reason, "message": message}
+    return {**said, "involvedObject": about, "lastTimestamp": at.isoformat()}
+
+
+def with_data(carrier: Json, **data: str) -> Json:
+    """The carrier with other texts in these keys."""
+    named = {key.replace("_", "-"): value for key, value in data.items()}
+    return carrier | {"data": {**(carrier.get("data") or {}), **named}}
+
+
+# --- ingress-nginx -----------------------------------------------------------------------------------------------------------------
+
+
+class RealNginx:
+    """A real nginx with the two snippets of a carrier."""
+
+    def __init__(self, nginx: TextNginx) -> None:
+        self._nginx = nginx
+
+    def ask(
+        self, host: str, path: str, visitor: Visitor | None = None, *, tls: bool = True
+    ) -> Answer:
+        said = (
+            self._nginx.https(host, path, visitor.path if visitor else None)
+            if tls
+            else self._nginx.http(host, path)
+        )
+        return Answer(said.status, said.body, said.headers.get("location"))
+
+    def resumes_after(self, host: str, carrier: Json) -> bool:
+        context, check = client_context(None), check_path(TOKEN)
+        context.maximum_version = (
+            ssl.TLSVersion.TLSv1_2
+        )  # whose session is there with the handshake
+
+        def told(session: ssl.SSLSession | None) -> tuple[int, bool, ssl.SSLSession | None]:
+            with self._nginx.connection(context, host, session) as connection:
+                answer = parse(ask(connection, host, check, {}, close=False).body)
+                assert answer is not None
+                return answer.revision, bool(connection.session_reused), connection.session
+
+        before, _, session = told(None)
+        assert told(session)[1], "sessions are resumed at all, else this proves nothing"
+        self._nginx.reload(carrier["data"])
+        ((_, resumed, _),) = until(
+            lambda: [one for one in [told(session)] if one[0] != before],
+            within_s=10,
+            describe="an answer of a new worker",
+        )
+        return resumed
+
+
+class IngressNginxGround:
+    """A ConfigMap of a controller, and a real nginx that has its two snippets."""
+
+    kind = INGRESS_NGINX
+    spec = IngressNginx.model_validate(
+        {"configMapRef": {"namespace": NAMESPACE, "name": NAME}, "foreignText": ForeignText.MERGE}
+    )
+    remembered: Place = ("metadata", "annotations", CLAIMS_ANNOTATION)
+
+    def carriers(self) -> SearchStrategy[Json]:
+        # What stands beside ours only as a surprise for the parser is tried with it, not here.
+        return config_maps().filter(lambda one: "ssl_verify_client" not in str(one.get("data")))
+
+    def forbidding(self, carrier: Json) -> Iterable[Json]:
+        data = carrier.get("data") or {}
+        yield with_data(carrier, **{HTTP: "ssl_verify_client on;\n" + data.get(HTTP, "")})
+        yield with_data(carrier, **{SERVER: data.get(SERVER, "") + "\nerror_page 496 = @app;"})
+        yield deepcopy(carrier) | {"immutable": True}
+
+    def pod(self, name: str, ip: str) -> Json:
+        return running(name, ip, {"containers": [{"args": [f"--configmap={NAMESPACE}/{NAME}"]}]})
+
+    def bystander(self, name: str, ip: str) -> Json:
+        return running(name, ip, {"containers": [{"args": [f"--configmap={NAMESPACE}/other"]}]})
+
+    def serving(self, *hosts: str) -> tuple[Json, ...]:
+        rules = {"ingressClassName": "nginx", "rules": [{"host": host} for host in hosts]}
+        return (
+            self.pod("controller", "192.0.2.1"),
+            object_of("Ingress", "web", rules),
+            object_of("IngressClass", "nginx", {"controller": "k8s.io/ingress-nginx"}),
+        )
+
+    def complaint(self, pod: Json, carrier: Json, at: datetime, *, ours: bool) -> Json:
+        word = "aop_zone" if ours else "their_variable"
+        said = f'2026/03/01 12:00:00 [emerg] 25#25: unknown "{word}" variable in /tmp/nginx.conf:7'
+        return event(pod, "RELOAD", f"Error reloading NGINX: \n{said}\n", at)
+
+    @contextmanager
+    def server(self, folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[Server]:
+        with TextNginx(folder, carrier.get("data") or {}, hosts) as nginx:
+            yield RealNginx(nginx)
+
+
+# --- in memory ---------------------------------------------------------------------------------------------------------------------
+
+
+class InMemoryGround:
+    """A ConfigMap with our key among those of others."""
+
+    kind = IN_MEMORY
+    spec = InMemory.model_validate({"rulesRef": {"namespace": NAMESPACE, "name": NAME}})
+    remembered: Place = ("metadata", "annotations", CLAIMS_ANNOTATION)
+
+    def carriers(self) -> SearchStrategy[Json]:
+        return config_maps()
+
+    def forbidding(self, carrier: Json) -> Iterable[Json]:
+        yield with_data(carrier, **{CLOSED: "true"})
+
+    def pod(self, name: str, ip: str) -> Json:
+        return running(name, ip, {"reads": NAME})
+
+    def bystander(self, name: str, ip: str) -> Json:
+        return running(name, ip, {"reads": "other"})
+
+    def serving(self, *hosts: str) -> tuple[Json, ...]:
+        return (object_of("Ingress", "web", {"rules": [{"host": host} for host in hosts]}),)
+
+    def complaint(self, pod: Json, carrier: Json, at: datetime, *, ours: bool) -> Json:
+        line = carrier["data"][RULES].splitlines()[-1] if ours else "a rule of theirs"
+        return event(pod, REJECTED, line, at)
+
+    @contextmanager
+    def server(self, folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[Server]:
+        yield Asked(carrier, hosts)
+
+
+class Asked:
+    """The server in memory, asked as any other is."""
+
+    def __init__(self, carrier: Json, hosts: tuple[str, ...]) -> None:
+        self._hosts = hosts
+        self._server = InMemoryServer((carrier.get("data") or {}).get(RULES, ""), hosts)
+
+    def ask(
+        self, host: str, path: str, visitor: Visitor | None = None, *, tls: bool = True
+    ) -> Answer:
+        return self._server.ask(host, path, visitor.pin if visitor else None, tls=tls)
+
+    def resumes_after(self, host: str, carrier: Json) -> bool:
+        self._server = InMemoryServer(carrier["data"][RULES], self._hosts)
+        return True  # what was presented once is believed for as long as a session lives
+
+
+GROUNDS: tuple[Ground, ...] = (IngressNginxGround(), InMemoryGround())
