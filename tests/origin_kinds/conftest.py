@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import settings
 
 from origin_kinds.ground import Ground
 from origin_kinds.grounds import GROUNDS
-
-settings.register_profile("unit", deadline=None, max_examples=50)
-settings.load_profile("unit")
 
 
 @pytest.fixture(scope="module", params=GROUNDS, ids=[one.kind.name for one in GROUNDS])

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from hypothesis import settings
 from hypothesis.strategies import SearchStrategy
 
 from aop.origins.kind import OriginKind, Site
@@ -25,6 +26,9 @@ Json = dict[str, Any]
 Place = tuple[str, ...]
 """Where a text stands in an object, from key to key."""
 TOKEN = "k3y0fth3path"
+tried = settings(deadline=None, max_examples=15)
+"""How properties are tried, every kind with as many examples: on a machine that others use too, so
+without a deadline for one."""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from origin_kinds.ground import (
     size_of,
     target_of,
     texts,
+    tried,
     withdrawn,
     written,
 )
@@ -118,6 +119,7 @@ def test_messages_name_the_place_and_end_where_a_sentence_goes_on(ground: Ground
 # --- writing ------------------------------------------------------------------------------------------------------------------------
 
 
+@tried
 @given(st.data())
 def test_what_is_published_is_what_is_read(ground: Ground, data: st.DataObject) -> None:
     before, asked = found(ground, data), three(data)
@@ -140,6 +142,7 @@ def test_what_is_published_is_what_is_read(ground: Ground, data: st.DataObject) 
     )
 
 
+@tried
 @given(st.data())
 def test_the_same_claims_are_the_same_text_whoever_came_first(
     ground: Ground, data: st.DataObject
@@ -149,6 +152,7 @@ def test_the_same_claims_are_the_same_text_whoever_came_first(
     assert written(ground, before, *asked) == written(ground, before, *order)
 
 
+@tried
 @given(st.data())
 def test_the_last_claim_that_leaves_puts_everything_back(
     ground: Ground, data: st.DataObject
@@ -160,6 +164,7 @@ def test_the_last_claim_that_leaves_puts_everything_back(
     assert body == kept
 
 
+@tried
 @given(st.data())
 def test_who_leaves_takes_nobody_along(ground: Ground, data: st.DataObject) -> None:
     asked = three(data)
@@ -169,6 +174,7 @@ def test_who_leaves_takes_nobody_along(ground: Ground, data: st.DataObject) -> N
     assert (now.intact, now.revision) == (True, 4)
 
 
+@tried
 @given(st.data())
 def test_who_never_came_changes_nothing_by_leaving(ground: Ground, data: st.DataObject) -> None:
     before = found(ground, data)
@@ -177,6 +183,7 @@ def test_who_never_came_changes_nothing_by_leaving(ground: Ground, data: st.Data
     assert withdrawn(ground, body, "nobody") == body
 
 
+@tried
 @given(st.data())
 def test_the_label_is_there_exactly_while_a_claim_is(ground: Ground, data: st.DataObject) -> None:
     body = found(ground, data)
@@ -194,6 +201,7 @@ def test_the_label_is_there_exactly_while_a_claim_is(ground: Ground, data: st.Da
     assert label() is None
 
 
+@tried
 @given(st.data())
 def test_the_path_stays_as_long_as_any_claim_does(ground: Ground, data: st.DataObject) -> None:
     first, second = (data.draw(claims(uid=uid)) for uid in UIDS[:2])
@@ -267,6 +275,7 @@ MILDER = (REQUIRING, claim(enforced=HOSTS[:1]), claim(Mode.OPTIONAL), claim(Mode
 """What refuses nobody whom `REQUIRING` serves."""
 
 
+@tried
 @given(st.data())
 def test_what_asks_for_more_is_not_written_where_others_forbid_it(
     ground: Ground, data: st.DataObject
@@ -280,6 +289,7 @@ def test_what_asks_for_more_is_not_written_where_others_forbid_it(
         assert caught.value.message == objection
 
 
+@tried
 @given(st.data())
 def test_what_asks_no_more_is_written_whatever_others_have_put_there(
     ground: Ground, data: st.DataObject
@@ -295,6 +305,7 @@ def test_what_asks_no_more_is_written_whatever_others_have_put_there(
         assert not published_in(ground, withdrawn(ground, carrier, UID, ORG.uid)).residue
 
 
+@tried
 @given(st.data())
 def test_a_write_that_relaxes_never_grows_the_carrier(ground: Ground, data: st.DataObject) -> None:
     body = found(ground, data)
@@ -325,6 +336,7 @@ def test_a_full_carrier_takes_no_newcomer_and_whatever_lets_somebody_in(ground: 
 # --- what is read -------------------------------------------------------------------------------------------------------------------
 
 
+@tried
 @given(st.data())
 def test_what_was_decided_on_is_not_changed_by_anothers_claim(
     ground: Ground, data: st.DataObject
@@ -386,6 +398,7 @@ def test_a_host_that_another_zone_claims_is_not_this_zones(ground: Ground) -> No
     assert site.hosts(SHOP, INNER.patterns, ()).hosts == (f"a.{SHOP}", SHOP)
 
 
+@tried
 @given(st.data())
 def test_every_host_that_is_named_is_in_or_left_out_with_a_reason(
     ground: Ground, data: st.DataObject
