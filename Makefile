@@ -61,8 +61,8 @@ modules: ## Write the Go modules that pin what the tests run on (needs Go), afte
 unit: setup ## The pure tests: seconds.
 	$(PYTEST) tests/unit $(SPREAD) -q
 
-quick: check ## What to run after every change, within a minute: check, the pure tests, the small worlds of the model.
-	$(PYTEST) tests/unit tests/model -m "not large" -n $(JOBS) --dist worksteal -q
+quick: check ## What to run after every change, within a minute: check, the pure tests, the promises of origin kinds, the small worlds of the model.
+	$(PYTEST) tests/unit tests/origin_kinds tests/model -m "not large" -n $(JOBS) --dist worksteal -q
 
 test: setup programs ## The README's test command: everything short, and a share of what takes long.
 	$(PYTEST) tests $(SPREAD) -q --durations=25 --share $(SHARE)

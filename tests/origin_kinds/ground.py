@@ -26,7 +26,7 @@ Json = dict[str, Any]
 Place = tuple[str, ...]
 """Where a text stands in an object, from key to key."""
 TOKEN = "k3y0fth3path"
-tried = settings(deadline=None, max_examples=15)
+tried = settings(deadline=None, max_examples=10)
 """How properties are tried, every kind with as many examples: on a machine that others use too, so
 without a deadline for one."""
 
@@ -49,7 +49,11 @@ class Server(Protocol):
     def ask(
         self, host: str, path: str, visitor: Visitor | None = None, *, tls: bool = True
     ) -> Answer:
-        """What it answers to a GET on a connection of its own; in plaintext nobody presents anything."""
+        """What it answers to a GET on a connection of its own.
+
+        In plaintext nobody presents anything, and whoever asks claims to come over TLS, if a header
+        can claim that.
+        """
 
     def resumes_after(self, host: str, carrier: Json) -> bool:
         """Whether a TLS session of before goes on once it acts on `carrier` instead."""

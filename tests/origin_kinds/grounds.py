@@ -76,7 +76,7 @@ class RealNginx:
         said = (
             self._nginx.https(host, path, visitor.path if visitor else None)
             if tls
-            else self._nginx.http(host, path)
+            else self._nginx.http(host, path, X_Forwarded_Proto="https")
         )
         return Answer(said.status, said.body, said.headers.get("location"))
 

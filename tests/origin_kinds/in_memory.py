@@ -319,6 +319,7 @@ class InMemoryServer:
 
     def ask(self, host: str, path: str, pin: Pin | None, *, tls: bool) -> Answer:
         path, _, nonce = path.partition("?n=")
+        nonce = nonce if re.fullmatch("[A-Za-z0-9_-]*", nonce) else ""
         zone, mode = _most_specific(host, self._zones), self._modes.get(host, Mode.OFF)
         presented = self._presented(zone, pin) if zone and tls else NONE
         if path == check_path(self._token):

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aop.errors import Blocked
-from aop.terms import Mode
+from aop.terms import Claim, Mode
 from builders import OFF, REQUIRING, UID
 from origin_kinds.ground import (
     Ground,

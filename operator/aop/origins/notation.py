@@ -100,13 +100,15 @@ _LINE = TypeAdapter(Line)
 
 
 def check(claim: Claim) -> None:
-    """That of `claim` nothing but hostnames and digests comes to stand in an origin's text.
+    """That `claim` reads back as it is written, with nothing but names and digests in it.
 
     Nothing that came through the resource or through `decode` fails it.
 
     Raises:
         ValueError: it holds something else; the message says what.
     """
+    _matching(_UID, claim.uid)
+    ObjectKey.parse(claim.owner)
     for name in (claim.zone, *claim.patterns, *claim.enforced, *claim.excepted):
         if not is_host(name):
             raise ValueError(f"{name!r} is no hostname, so it must not stand in an origin's text")

@@ -149,7 +149,7 @@ def _snippet(
     )
 
 
-_ANY = render([Claim("", "", "any.invalid", (), Mode.REQUEST)], 1, "0" * 8)
+_ANY = render([Claim("any", "any/any", "any.invalid", (), Mode.REQUEST)], 1, "0" * 8)
 """What is known of a block of ours where nothing tells what stands in it."""
 
 
