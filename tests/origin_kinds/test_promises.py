@@ -331,7 +331,7 @@ def test_a_full_carrier_takes_no_newcomer_and_whatever_lets_somebody_in(ground: 
             written(ground, body, more)
         assert caught.value.reason is Reason.ORIGIN_FULL
         assert str(target_of(ground).key) in caught.value.message
-    for milder in MILDER:
+    for milder in (*MILDER, claim(Mode.REQUEST, (), pins=(LEAF, NEXT))):
         assert published_in(ground, written(ground, body, milder)).claims == {UID: milder}
     assert published_in(ground, withdrawn(ground, body, UID)).claims == {}
 

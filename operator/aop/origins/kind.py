@@ -143,9 +143,15 @@ class Site(Protocol):
         not there any more: their claims leave with this write. `spec` is None for an origin that
         has left the spec.
 
+        `Published.entries_with` says which claims stand there afterwards.
+
         Raises:
-            Blocked: FOREIGN_CONFIGURATION or ORIGIN_FULL. What asks for no more than what is in
-                force is always written: nothing holds back what protects visitors.
+            Blocked: FOREIGN_CONFIGURATION, but for what asks for no more than what is in force
+                (`Published.relaxed_by`): nothing holds back what protects visitors. Or what others
+                have put there cannot be told from ours.
+            Blocked: ORIGIN_FULL, but for what lets somebody in (`Published.opened_by`).
+            ValueError: a claim that must not stand in a text, or would not read back
+                (`notation.check`).
         """
 
     def withdraw(self, uid: str) -> dict[str, Any]:
@@ -184,7 +190,8 @@ class OriginKind(Protocol):
     def carried_by(self) -> Kind:
         """What carries the claims.
 
-        Each carries the label `CLAIMED_LABEL` with the kind's name for as long as it does.
+        Each carries the label `CLAIMED_LABEL` with the kind's name for as long as it does. One that
+        carries `WATCH_LABEL` as well is looked at as soon as anybody changes it.
         """
 
     def target(self, spec: Any) -> Target:
