@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ from aop.pki import KeyedLeaf
 from aop.probe import Answer
 from aop.schema import Model
 from aop.terms import Claim, Pin, Target
+from builders import NEXT, claim
 
 Json = dict[str, Any]
 Place = tuple[str, ...]
@@ -98,6 +100,17 @@ class Ground(Protocol):
         """The real server, running."""
 
 
+ORG = replace(
+    claim(pins=(NEXT,)),
+    uid="org",
+    owner="shop/example-org",
+    zone="example.org",
+    patterns=("example.org", "*.example.org"),
+    enforced=("example.org",),
+)
+"""What another object asks for another zone."""
+
+
 def target_of(ground: Ground) -> Target:
     """The origin that is tried."""
     return ground.kind.target(ground.spec)
@@ -131,9 +144,9 @@ def published_in(ground: Ground, carrier: Json) -> Published:
 
 def written(ground: Ground, carrier: Json, *claims: Claim, **more: Any) -> Json:
     """The carrier with these claims, one write after the other."""
-    for claim in claims:
-        more = {"token_if_new": TOKEN, **more}
-        carrier = site_of(ground, carrier).publish(claim, spec=ground.spec, **more)
+    more = {"token_if_new": TOKEN, **more}
+    for one in claims:
+        carrier = site_of(ground, carrier).publish(one, spec=ground.spec, **more)
     return carrier
 
 
@@ -155,3 +168,28 @@ def texts(thing: Any, place: Place = ()) -> dict[Place, str]:
 def size_of(carrier: Json) -> int:
     """Bytes of all its texts and of their names."""
     return sum(len("".join((place[-1], text)).encode()) for place, text in texts(carrier).items())
+
+
+def bare(ground: Ground) -> Json:
+    """The carrier with nothing but its name."""
+    target = target_of(ground)
+    kind = ground.kind.carrier(target).kind.title
+    return {"kind": kind, "metadata": {"namespace": target.namespace, "name": target.name}}
+
+
+def with_text(body: Json, place: Place, text: str | None) -> Json:
+    """The object with another text at this place; None: without it."""
+    body = deepcopy(body)
+    inner = body
+    for key in place[:-1]:
+        inner = inner.setdefault(key, {})
+    inner.pop(place[-1], None)
+    if text is not None:
+        inner[place[-1]] = text
+    return body
+
+
+def of_ours(before: Json, body: Json) -> list[Place]:
+    """Where something of ours stands."""
+    found = texts(before)
+    return sorted(place for place, text in texts(body).items() if found.get(place) != text)

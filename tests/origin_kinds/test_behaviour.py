@@ -19,8 +19,18 @@ from aop.pki import throwaway
 from aop.probe import Answer, Asked, Presented
 from aop.terms import Claim, Mode
 from identities import identity_of
-from origin_kinds.ground import TOKEN, Ground, Json, Server, Visitor, published_in, written
-from origin_kinds.test_promises import bare
+from origin_kinds.ground import (
+    TOKEN,
+    Ground,
+    Json,
+    Server,
+    Visitor,
+    bare,
+    of_ours,
+    published_in,
+    with_text,
+    written,
+)
 
 pytestmark = pytest.mark.large
 
@@ -282,6 +292,22 @@ def test_a_zone_without_a_pin_refuses_nobody(
 ) -> None:
     claims = [claim_on("example.com", visitors, Mode.REQUIRE)]
     assert all(asked_about(ground, tmp_path / "server", claims, visitors, WWW).values())
+
+
+def test_what_is_left_of_a_text_breaks_nothing_and_refuses_no_leaf_of_ours(
+    ground: Ground, visitors: Visitors, tmp_path: Path
+) -> None:
+    """A part of it is lost, as when somebody resets a key: the claims are feared no more than they said."""
+    before = bare(ground)
+    strict = claim_on("example.com", visitors, Mode.REQUIRE, "ours")
+    body = written(ground, before, strict)
+    texts_of_ours = [place for place in of_ours(before, body) if place[0] != "metadata"]
+    for number, place in enumerate(texts_of_ours):
+        folder, damaged = tmp_path / str(number), with_text(body, place, None)
+        with ground.server(folder, damaged, HOSTS) as server:
+            for host, who in product((API, NOBODYS), VISITORS):
+                assert server.ask(host, "/", visitors[who]).status == 200, (place, host, who)
+            assert server.ask(WWW, "/", visitors["ours"]).status == 200
 
 
 def test_where_the_last_claim_has_left_the_server_does_what_it_did(

@@ -7,7 +7,6 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -18,38 +17,21 @@ from aop.errors import Blocked
 from aop.terms import Claim, Mode
 from builders import OFF, REQUIRING, UID
 from origin_kinds.ground import (
+    ORG,
     Ground,
-    Json,
-    Place,
+    bare,
+    of_ours,
     published_in,
     site_of,
     texts,
     tried,
+    with_text,
     withdrawn,
     written,
 )
-from origin_kinds.test_promises import ORG, bare
 
 ASKED = (REQUIRING, replace(ORG, mode=Mode.REQUEST, enforced=()))
 CLAIMS = {one.uid: one for one in ASKED}
-
-
-def with_text(body: Json, place: Place, text: str | None) -> Json:
-    """The object with another text at this place; None: without it."""
-    body = deepcopy(body)
-    inner = body
-    for key in place[:-1]:
-        inner = inner.setdefault(key, {})
-    inner.pop(place[-1], None)
-    if text is not None:
-        inner[place[-1]] = text
-    return body
-
-
-def of_ours(before: Json, body: Json) -> list[Place]:
-    """Where something of ours stands."""
-    found = texts(before)
-    return sorted(place for place, text in texts(body).items() if found.get(place) != text)
 
 
 @st.composite

@@ -36,10 +36,9 @@ from aop.terms import Claim, Kind, Mode, ObjectKey, Pin
 from builders import HOSTS, KEY, NOW, UID, WWW, claim, spec
 from clocks import SetClock
 from identities import identity_of
-from origin_kinds.ground import Json, target_of
+from origin_kinds.ground import Json, bare, target_of
 from origin_kinds.grounds import InMemoryGround
 from origin_kinds.in_memory import IN_MEMORY, RULES, InMemoryServer
-from origin_kinds.test_promises import bare
 
 GROUND = InMemoryGround()
 TARGET = target_of(GROUND)
