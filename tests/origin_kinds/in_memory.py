@@ -33,7 +33,7 @@ from aop.origins.sites import (
     Scope,
     ServedHosts,
 )
-from aop.origins.zones import hosts_of_zone, labels, pins_of, strictness, zones_by_pattern
+from aop.origins.zones import Policy, labels, pins_of, strictness, zones_by_pattern
 from aop.probe import Answer
 from aop.schema import LabelName, Model, ObjectName
 from aop.terms import Claim, Kind, Mode, ObjectKey, Pin, Target, covers, is_host
@@ -77,7 +77,10 @@ class InMemory(Model):
 
 
 def render(claims: Collection[Claim], revision: int, token: str) -> str:
-    """The rules as the server reads them: one a line, each a word and what it is about."""
+    """The rules as the server reads them: one a line, each a word and what it is about.
+
+    A mode is a number, so that no milder one is longer.
+    """
     for claim in claims:
         check(claim)
     if not TOKEN.fullmatch(token):
@@ -88,7 +91,7 @@ def render(claims: Collection[Claim], revision: int, token: str) -> str:
             f"revision {printed(revision)}",
             f"path {token}",
             *(f"ask {pattern} {label[zone]}" for pattern, zone in zones.items()),
-            *(f"refuse {host} {mode.label}" for host, mode in strictness(claims).items()),
+            *(f"refuse {host} {mode:d}" for host, mode in strictness(claims).items()),
             *(
                 f"pin {label[zone]} {pin.sha256}"
                 for zone in sorted(set(zones.values()))
@@ -162,7 +165,8 @@ class RulesSite:
 
     def hosts(self, zone: str, patterns: Collection[str], also: Collection[str]) -> ServedHosts:
         under = {host for host in self.served if any(covers(one, host) for one in patterns)}
-        named = hosts_of_zone({*under, *also}, zone, self.published.standing.values())
+        feared = Policy(self.published.standing.values())
+        named = feared.hosts_of(zone, {*under, *also})
         left_out = {name: "no visitor can ask for it" for name in named if not is_host(name)}
         return ServedHosts(tuple(sorted(named - left_out.keys())), left_out)
 
@@ -212,16 +216,18 @@ class RulesSite:
         token_if_new: str,
         seen_everywhere: int | None = None,
         gone: Collection[str] = frozenset(),
+        beside: Collection[tuple[Claim, Model | None]] = (),
     ) -> dict[str, Any]:
-        before = self.published
-        if not before.relaxed_by(claim) and (why := self.objection(spec)):
-            raise Blocked(Reason.FOREIGN_CONFIGURATION, why)
-        entries = before.entries_with(claim, seen_everywhere=seen_everywhere, gone=gone)
+        before, changes = self.published, [(claim, spec), *beside]
+        for one, own_spec in changes:
+            if not before.relaxed_by(one) and (why := self.objection(own_spec)):
+                raise Blocked(Reason.FOREIGN_CONFIGURATION, why)
+        claims = [one for one, _ in changes]
+        entries = before.entries_with(claims, seen_everywhere=seen_everywhere, gone=gone)
         body = self._with(entries, before.path_token or token_if_new)
-        newcomer = claim.uid not in before.standing
-        if not before.opened_by(claim) and (
-            lack := lack_of_room(self.carrier or {}, body, newcomer=newcomer)
-        ):
+        growing = [one for one in claims if not before.opened_by(one)]
+        newcomer = any(one.uid not in before.standing for one in growing)
+        if growing and (lack := lack_of_room(self.carrier or {}, body, newcomer=newcomer)):
             raise Blocked(Reason.ORIGIN_FULL, f"ConfigMap {self.key} has no room: {lack}")
         return body
 
@@ -314,7 +320,7 @@ class InMemoryServer:
         self._revision = next((words[1] for words in said if words[0] == "revision"), "")
         self._token = next((words[1] for words in said if words[0] == "path"), "")
         self._zones = {words[1]: words[2] for words in said if words[0] == "ask"}
-        self._modes = {words[1]: Mode.parse(words[2]) for words in said if words[0] == "refuse"}
+        self._modes = {words[1]: Mode(int(words[2])) for words in said if words[0] == "refuse"}
         self._pins = {(words[1], words[2]) for words in said if words[0] == "pin"}
 
     def ask(self, host: str, path: str, pin: Pin | None, *, tls: bool) -> Answer:

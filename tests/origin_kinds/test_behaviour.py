@@ -192,8 +192,8 @@ def test_the_check_path_tells_every_visitor_what_it_came_with(scene: Scene) -> N
 
 
 def test_the_check_path_answers_in_plaintext_and_says_so(scene: Scene) -> None:
-    for host in (WWW, API, ORG, NOBODYS):
-        said = scene.told(host, tls=False)
+    for host, who in product((WWW, API, ORG, NOBODYS), VISITORS):
+        said = scene.told(host, who, tls=False)
         assert (said.presented, said.https, said.nonce) == (NONE, False, "abc-1_2")
 
 

@@ -127,11 +127,8 @@ class Keeping:
             )
         return seen
 
-    async def publish(self, wanted: Claim, seen: ObservedOrigin) -> None:
-        assert isinstance(seen.replicas, tuple)
-        await self.keeper.publish(
-            UID, wanted, spec=GROUND.spec, replicas=seen.replicas, gone=frozenset()
-        )
+    async def publish(self, wanted: Claim) -> None:
+        await self.keeper.writer.publish(UID, wanted, spec=GROUND.spec, gone=frozenset())
 
 
 def modes(seen: ObservedOrigin) -> set[tuple[str, int | None, bool, Mode]]:
@@ -153,7 +150,7 @@ async def test_an_origin_of_any_kind_is_looked_at_published_and_left_as_it_was_f
     assert seen.capabilities == IN_MEMORY.capabilities
     assert seen.words == IN_MEMORY.words(TARGET)
     for revision, wanted in enumerate((OFF, REQUIRING, OFF), 1):
-        await keeping.publish(wanted, seen)
+        await keeping.publish(wanted)
         seen = await keeping.look()
         assert isinstance(seen.configured, Configured)
         assert (seen.configured.claim, seen.configured.revision) == (wanted, revision)
@@ -163,7 +160,7 @@ async def test_an_origin_of_any_kind_is_looked_at_published_and_left_as_it_was_f
         assert {host.accepts for one in seen.replicas for host in one.hosts} == {
             frozenset({PIN.sha256})
         }
-    await keeping.keeper.withdraw(UID)
+    await keeping.keeper.writer.withdraw(UID)
     after = keeping.world.carrier
     after["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
     assert after == found
@@ -172,8 +169,8 @@ async def test_an_origin_of_any_kind_is_looked_at_published_and_left_as_it_was_f
 @pytest.mark.asyncio
 async def test_a_write_is_refused_once_what_it_was_decided_on_has_changed() -> None:
     keeping = Keeping()
-    seen = await keeping.look()
-    await keeping.publish(OFF, seen)
+    await keeping.look()
+    await keeping.publish(OFF)
     await keeping.look()
     keeping.world.carrier = bare(GROUND)
     keeping.world.carrier["metadata"]["resourceVersion"] = "9"
@@ -183,20 +180,20 @@ async def test_a_write_is_refused_once_what_it_was_decided_on_has_changed() -> N
         other, WANTED, {}, until_s=keeping.clock.monotonic_s() + 60, asking=False
     )
     with pytest.raises(Conflict):
-        await keeping.publish(REQUIRING, seen)
+        await keeping.publish(REQUIRING)
 
 
 @pytest.mark.asyncio
 async def test_a_claim_whose_object_is_gone_is_relaxed_and_then_taken_out() -> None:
     keeping = Keeping()
     found = deepcopy(keeping.world.carrier)
-    seen = await keeping.look()
-    await keeping.publish(REQUIRING, seen)
+    await keeping.look()
+    await keeping.publish(REQUIRING)
     carrier = Read(Kind.CONFIG_MAP, TARGET.namespace, TARGET.name)
     for left in (1, 0):
         now = keeping.world.carrier
         published = IN_MEMORY.site(TARGET, {carrier: (now,)}).published
-        await keeping.keeper.relax_orphaned(now, published.claims[UID])
+        await keeping.keeper.writer.relax_orphaned(now, published.claims[UID])
         published = IN_MEMORY.site(TARGET, {carrier: (keeping.world.carrier,)}).published
         assert [one.mode for one in published.claims.values()] == [Mode.OFF] * left
     assert keeping.world.carrier["data"] == found["data"]

@@ -208,6 +208,19 @@ def test_claims_whose_object_is_gone_leave_with_the_next_write(ground: Ground) -
     assert published_in(ground, body).claims == {UID: REQUIRING, ORG.uid: ORG}
 
 
+def test_what_several_objects_ask_at_once_is_one_revision(ground: Ground) -> None:
+    body = written(ground, bare(ground), OFF)
+    body = written(ground, body, REQUIRING, beside=[(ORG, ground.spec), (INNER, None)])
+    now = published_in(ground, body)
+    assert now.claims == {one.uid: one for one in (REQUIRING, ORG, INNER)}
+    assert (now.revision, now.intact) == (2, True)
+    for carrier in ground.forbidding(body):
+        milder = written(ground, carrier, OFF, beside=[(replace(ORG, enforced=()), ground.spec)])
+        assert published_in(ground, milder).revision == 3
+        with pytest.raises(Blocked):
+            written(ground, carrier, OFF, beside=[(replace(ORG, uid="more"), ground.spec)])
+
+
 def test_only_what_every_replica_was_seen_to_run_is_noted_as_accepted(ground: Ground) -> None:
     body = written(ground, bare(ground), OFF)
     for seen, accepted in ((None, None), (0, None), (2, None), (1, OFF)):
@@ -394,7 +407,8 @@ def test_every_host_that_is_named_is_in_or_left_out_with_a_reason(
 ) -> None:
     """And what is in can be required."""
     labels = st.text("abc-", min_size=1, max_size=70).filter(lambda one: one.strip("-") == one)
-    also = data.draw(st.lists(labels.map(lambda label: f"{label}.{APEX}"), max_size=4))
+    drawn = data.draw(st.lists(labels, max_size=3))
+    also = [f"{label}.{APEX}" for label in (*drawn, "x" * 64)]
     found_hosts = site_of(ground, bare(ground), *ground.serving(WWW)).hosts(
         APEX, OFF.patterns, also
     )

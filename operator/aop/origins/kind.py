@@ -136,12 +136,13 @@ class Site(Protocol):
     ) -> dict[str, Any]:
         """The object with `claim` in place of its owner's former one, as the next revision.
 
-        Other claims stay as they read. `seen_everywhere` is the revision that every Ready replica
-        was seen to run, None if they differ: if it is the one that stands there, then all its
-        claims are noted as accepted. `token_if_new` (8 to 40 of a-z and 0-9, at random) becomes the
-        secret part of our paths where there is none yet. `gone` are the uids of objects that are
-        not there any more: their claims leave with this write. `spec` is None for an origin that
-        has left the spec.
+        Other claims stay as they read, but for those of other objects that go out in the same
+        write: `beside`, each with what its own object writes of the origin. `seen_everywhere` is
+        the revision that every Ready replica was seen to run, None if they differ: if it is the one
+        that stands there, then all its claims are noted as accepted. `token_if_new` (8 to 40 of a-z
+        and 0-9, at random) becomes the secret part of our paths where there is none yet. `gone` are
+        the uids of objects that are not there any more: their claims leave with this write. `spec`
+        is None for an origin that has left the spec.
 
         `Published.entries_with` says which claims stand there afterwards.
 
