@@ -49,7 +49,7 @@ class OriginKeepers:
         return self._keepers[target]
 
     def forget(self, key: ObjectKey) -> None:
-        """A ConfigMap has changed."""
+        """What carries claims has changed, whatever the kind."""
         for target, keeper in self._keepers.items():
             if target.key == key:
                 keeper.forget()
