@@ -20,7 +20,7 @@ from aop.origins.check import NO_ZONE, NONE, OTHER, TOKEN, check_path, gate_path
 from aop.origins.kind import Capabilities, Words
 from aop.origins.notation import check, decode_all, encode_all
 from aop.origins.pods import has_ended, ip_of, is_ready, key_of
-from aop.origins.room import lack_of_room
+from aop.origins.room import check_room
 from aop.origins.sites import (
     Entry,
     Json,
@@ -33,7 +33,7 @@ from aop.origins.sites import (
     Scope,
     ServedHosts,
 )
-from aop.origins.zones import Policy, labels, pins_of, strictness, zones_by_pattern
+from aop.origins.zones import Policy, labels, pins_by_zone, strictness, zones_by_name
 from aop.probe import Answer
 from aop.schema import LabelName, Model, ObjectName
 from aop.terms import Claim, Kind, Mode, ObjectKey, Pin, Target, covers, is_host
@@ -85,7 +85,7 @@ def render(claims: Collection[Claim], revision: int, token: str) -> str:
         check(claim)
     if not TOKEN.fullmatch(token):
         raise ValueError(f"{token!r} is no token")
-    label, zones = labels(claims), zones_by_pattern(claims)
+    label, zones, pins = labels(claims), zones_by_name(claims), pins_by_zone(claims)
     return "\n".join(
         (
             f"revision {printed(revision)}",
@@ -95,7 +95,7 @@ def render(claims: Collection[Claim], revision: int, token: str) -> str:
             *(
                 f"pin {label[zone]} {pin.sha256}"
                 for zone in sorted(set(zones.values()))
-                for pin in pins_of(zone, claims)
+                for pin in pins.get(zone, ())
             ),
         )
     )
@@ -111,10 +111,7 @@ def read(carrier: Json | None) -> Published:
         int(found) if re.fullmatch("[0-9]{8,15}", found) else 0
         for found in (annotations.get(REVISION_ANNOTATION, ""), named[1] if named else "")
     )
-    try:
-        entries = decode_all(json.loads(annotations.get(CLAIMS_ANNOTATION, "[]")))
-    except (ValueError, RecursionError):
-        entries = {}
+    entries = decode_all(annotations.get(CLAIMS_ANNOTATION, "").split("\n"))
     claims = [entry.claim for entry in entries.values()]
     known = token if TOKEN.fullmatch(token) else None
     said = render(claims, revision, known) if claims and known else None
@@ -188,10 +185,10 @@ class RulesSite:
 
     def entries(self, hosts: Collection[str]) -> Mapping[str, object]:
         claims, asking = self.published.claims.values(), Mode.REQUEST
-        zones = {host: _most_specific(host, zones_by_pattern(claims)) for host in hosts}
-        modes = strictness(claims)
+        zones = {host: _most_specific(host, zones_by_name(claims)) for host in hosts}
+        modes, pins = strictness(claims), pins_by_zone(claims)
         return {
-            host: (zone, modes.get(host, asking), pins_of(zone, claims)) if zone else None
+            host: (zone, modes.get(host, asking), pins.get(zone)) if zone else None
             for host, zone in zones.items()
         }
 
@@ -224,12 +221,16 @@ class RulesSite:
                 raise Blocked(Reason.FOREIGN_CONFIGURATION, why)
         claims = [one for one, _ in changes]
         entries = before.entries_with(claims, seen_everywhere=seen_everywhere, gone=gone)
-        body = self._with(entries, before.path_token or token_if_new)
-        growing = [one for one in claims if not before.opened_by(one)]
-        newcomer = any(one.uid not in before.standing for one in growing)
-        if growing and (lack := lack_of_room(self.carrier or {}, body, newcomer=newcomer)):
-            raise Blocked(Reason.ORIGIN_FULL, f"ConfigMap {self.key} has no room: {lack}")
-        return body
+        token = before.path_token or token_if_new
+        check_room(
+            f"ConfigMap {self.key}",
+            before,
+            self.carrier or {},
+            claims,
+            entries,
+            lambda counted: self._with(counted, token),
+        )
+        return self._with(entries, token)
 
     def withdraw(self, uid: str) -> dict[str, Any]:
         before = self.published
@@ -245,7 +246,7 @@ class RulesSite:
         ours: tuple[dict[str, str], dict[str, str], dict[str, str]] = ({}, {}, {})
         if entries:
             claims = [entry.claim for entry in entries.values()]
-            kept = (json.dumps(encode_all(entries.values())), token, printed(revision))
+            kept = ("\n".join(encode_all(entries.values())), token, printed(revision))
             ours = (
                 {RULES: render(claims, revision, token)},
                 dict(zip(ANNOTATIONS, kept, strict=True)),

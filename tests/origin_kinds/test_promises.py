@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from aop.errors import Blocked, Reason
 from aop.origins.check import TOKEN as FORM_OF_TOKEN
 from aop.origins.kinds import KINDS
+from aop.origins.room import GROWING, NEW
 from aop.origins.sites import Need, Scope
 from aop.terms import Claim, Mode, is_host
 from aop.terms.names import CLAIMED_LABEL
@@ -325,8 +326,8 @@ def test_a_write_that_relaxes_never_grows_the_carrier(ground: Ground, data: st.D
 def test_a_full_carrier_takes_no_newcomer_and_whatever_lets_somebody_in(ground: Ground) -> None:
     """Of the 256 KiB of annotations that any object may have, what is there keeps a part for itself."""
     body, renewing = written(ground, bare(ground), REQUIRING), claim(pins=(LEAF, NEXT))
-    for filled, refused in ((210_000, [ORG]), (250_000, [ORG, renewing])):
-        body["metadata"]["annotations"]["theirs"] = "x" * filled
+    for room, refused in ((NEW, [ORG]), (GROWING, [ORG, renewing])):
+        body["metadata"]["annotations"]["theirs"] = "x" * room.annotations
         for more in (ORG, renewing):
             if more not in refused:
                 assert published_in(ground, written(ground, body, more)).intact

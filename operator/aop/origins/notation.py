@@ -23,6 +23,7 @@ from aop.origins.sites import Entry
 from aop.terms import Claim, Mode, ObjectKey, Pin, is_host
 from aop.terms.notation import Written, WrittenPin, base64_of, bytes_of
 
+_UID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 Uid = Annotated[
     str, StringConstraints(pattern=r"\A([A-Za-z0-9_-]{21}[AQgw]|~[A-Za-z0-9-]{1,64})\z")
@@ -107,7 +108,8 @@ def check(claim: Claim) -> None:
     Raises:
         ValueError: it holds something else; the message says what.
     """
-    _matching(_UID, claim.uid)
+    if not _UID.fullmatch(claim.uid):
+        raise ValueError(f"{claim.uid!r} is no uid, so it would not be read again")
     ObjectKey.parse(claim.owner)
     for name in (claim.zone, *claim.patterns, *claim.enforced, *claim.excepted):
         if not is_host(name):

@@ -12,12 +12,13 @@ time.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from aop.origins.sites import Entry
+from aop.errors import Blocked, Reason
+from aop.origins.sites import Entry, Published
 from aop.terms import Claim, Mode, Pin
 
 
@@ -63,6 +64,33 @@ def grown(entry: Entry) -> Entry:
         pins=entry.claim.pins or (_LEAF,),
     )
     return Entry(claim, claim)
+
+
+def check_room(
+    place: str,
+    before: Published,
+    standing: Mapping[str, Any],
+    claims: Collection[Claim],
+    entries: Mapping[str, Entry],
+    write: Callable[[Mapping[str, Entry]], Mapping[str, Any]],
+) -> None:
+    """Whether `claims` may be written into what carries `entries`.
+
+    `write` makes the carrier of such entries. What lets visitors in is not asked about.
+
+    Raises:
+        Blocked: ORIGIN_FULL.
+    """
+    asking = [one for one in claims if not before.opened_by(one)]
+    if not asking:
+        return
+    newcomers = any(one.uid not in before.standing for one in asking)
+    counted = {uid: grown(entry) for uid, entry in entries.items()} if newcomers else entries
+    room = min(room_for(one, before.standing.get(one.uid)) for one in asking)
+    lack = lack_of_room(standing, write(counted), room)
+    if lack is not None:
+        owners = ", ".join(one.owner for one in asking)
+        raise Blocked(Reason.ORIGIN_FULL, f"{place} has no room for what {owners} asks: {lack}")
 
 
 def lack_of_room(standing: Mapping[str, Any], carrier: Mapping[str, Any], room: Room) -> str | None:

@@ -27,7 +27,7 @@ from aop.origins.ingress_nginx.stored import (
     read,
 )
 from aop.origins.ingress_nginx.text import HTTP, KEYS, render
-from aop.origins.room import grown, lack_of_room, room_for
+from aop.origins.room import check_room
 from aop.origins.sites import Entry
 from aop.terms import Claim
 from aop.terms.names import CLAIMED_LABEL, WATCH_LABEL
@@ -73,18 +73,14 @@ def publish(
             raise Blocked(Reason.FOREIGN_CONFIGURATION, objection)
     claims = [one for one, _ in changes]
     entries = stored.entries_with(claims, seen_everywhere=seen_everywhere, gone=gone)
-    asking = [one for one in claims if not stored.opened_by(one)]
-    if asking:
-        newcomers = any(one.uid not in stored.standing for one in asking)
-        counted = {uid: grown(entry) for uid, entry in entries.items()} if newcomers else entries
-        room = min(room_for(one, stored.standing.get(one.uid)) for one in asking)
-        body = _with(config_map, stored, counted, token_if_new)
-        if (lack := lack_of_room(config_map, body, room)) is not None:
-            owners = ", ".join(one.owner for one in asking)
-            raise Blocked(
-                Reason.ORIGIN_FULL,
-                f"ConfigMap {name_of(config_map)} has no room for what {owners} asks: {lack}",
-            )
+    check_room(
+        f"ConfigMap {name_of(config_map)}",
+        stored,
+        config_map,
+        claims,
+        entries,
+        lambda counted: _with(config_map, stored, counted, token_if_new),
+    )
     return _written(config_map, stored, entries, token_if_new)
 
 
