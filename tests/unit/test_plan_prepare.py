@@ -855,3 +855,18 @@ def test_a_text_whose_annotations_are_gone_is_put_back_as_every_replica_does_it(
     step = next_step(observed(origins=[damaged]))
     assert isinstance(step, Publish)
     assert (step.claim.mode, step.claim.enforced) == (REQUIRING.mode, REQUIRING.enforced)
+
+
+# --- in whose turn it is written ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("in_s", "waits"), [(-1, False), (0, False), (0.5, True), (8, True)])
+def test_what_asks_for_more_goes_out_with_what_others_want(in_s: float, waits: bool) -> None:
+    """Not before the moment that the keeper of the origin names; nothing is written for it meanwhile."""
+    gathering = origin(configured={"claim": None}, next_write_at=at(in_s))
+    step = next_step(observed(origins=[gathering]))
+    assert isinstance(step, Wait) is waits
+    if isinstance(step, Wait):
+        assert step.reason is Reason.WAITING_FOR_REPLICAS
+        assert step.seconds <= max(in_s, 0.1)
+        assert gathering.words.place in step.message

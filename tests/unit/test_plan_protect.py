@@ -470,6 +470,19 @@ def test_a_rejected_claim_is_noted_and_then_goes_back_to_its_last_accepted_form(
     )
 
 
+def test_a_claim_that_went_out_with_others_goes_back_and_is_not_called_rejected() -> None:
+    """Which of them the origin does not take is known when each was tried by itself."""
+    (one,) = rejected()["origins"]
+    assert published(next_step(observed(origins=[replace(one, joint=True)]))) == ASKING
+
+
+@pytest.mark.parametrize("in_s", [-1, 0, 3])
+def test_what_relaxes_waits_for_no_other_write(in_s: int) -> None:
+    (one,) = rejected()["origins"]
+    waiting = replace(one, joint=True, next_write_at=at(in_s))
+    assert published(next_step(observed(origins=[waiting]))) == ASKING
+
+
 @pytest.mark.parametrize(
     ("said", "accepted", "also_rejected", "back"),
     [
