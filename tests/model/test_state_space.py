@@ -20,6 +20,7 @@ from model.observation import Sight, observe
 from model.real import realise
 from model.replay import violations
 from model.settings import AT_REST, ONE_ZONE, SETTINGS
+from model.vacuity import lines_of_the_model
 from model.world import World
 
 SMALL = (
@@ -76,6 +77,11 @@ def test_a_mistake_in_the_rules_is_found(mutant: Mutant) -> None:
     mind = Mind(mutant.protect, mutant.rules, mutant.teardown, mutant.eyes)
     results = (explore(SETTINGS[name], mind, stop=True) for name in SMALL)
     assert any(result.violations for result in results)
+
+
+def test_every_module_of_moves_has_lines() -> None:
+    """They are read from its source, at the end of a walk of many minutes."""
+    assert len(lines_of_the_model()) > 50
 
 
 def test_a_recorded_run_that_waits_is_a_path_of_the_model() -> None:

@@ -21,7 +21,7 @@ SILENT = {
     "what_protects_is_noted": "no object of the model refuses a note",
 }
 """Rules that never answer, and why."""
-MOVES = ("fair", "meddle", "operate")
+MOVES = ("progress", "interference", "operate")
 """The modules whose lines are moves."""
 
 
