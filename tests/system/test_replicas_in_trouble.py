@@ -59,10 +59,14 @@ def test_slow_is_slow(scene: Scene) -> None:
         scene.ingress_nginx.turn(pod, load_lag_s=SLOW_S)
     try:
         scene.patch({"enforcement": "Optional"}, name=name_of(FIRST))
-        told = scene.until_condition(
-            "Ready", "False", "WaitingForReplicas", name=name_of(FIRST), within_s=WITHIN_S
+        until(
+            lambda: (
+                "waits until every replica runs revision"
+                in (scene.condition("Ready", name_of(FIRST)) or {})["message"]
+            ),
+            within_s=WITHIN_S,
+            describe=lambda: f"the change to be awaited\n{scene.told(name_of(FIRST))}",
         )
-        assert "is not seen on every replica" in told["message"]
         scene.until_condition("Ready", "True", name=name_of(FIRST), within_s=SLOW_S * 2 + WITHIN_S)
         assert "rejects our text" not in scene.operator.log.read_text(), (
             "nothing was taken for a rejection"
