@@ -43,7 +43,7 @@ class Taken:
 def taken() -> dict[str, Taken]:
     made = {name: ZOO[name].make() for name in TAKEN}
     for data in made.values():
-        pki.read_referenced(SECRET, data, datetime.now(UTC))
+        pki.read_referenced(SECRET, data)
     return {name: Taken(data, pki.read_keyed_leaf(SECRET, data)) for name, data in made.items()}
 
 

@@ -54,7 +54,7 @@ def read_everything(data: Data) -> None:
     for read in (
         lambda: identity_of(pki.read_keyed_leaf(SECRET, data)),
         lambda: identity_of(pki.read_keyed_leaf(SECRET, data, pki.Slot.NEXT)),
-        lambda: pki.read_referenced(SECRET, data, now),
+        lambda: pki.read_referenced(SECRET, data),
         lambda: pki.promoted(data) if pki.read_key_pair(SECRET, data, zoo.ZONE).next else None,
         lambda: pki.read_authority(SECRET, data, zoo.ZONE).suits(zoo.RECIPE, now),
     ):

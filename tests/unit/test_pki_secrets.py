@@ -121,7 +121,7 @@ def test_facts_show_no_key() -> None:
 
 def test_only_the_leaf_of_a_chain_is_taken() -> None:
     chained = zoo.chained(0, 1, 2)
-    found = pki.read_referenced(SECRET, chained, zoo.NOW)
+    found = pki.read_referenced(SECRET, chained)
     assert found.leaf.pem.count("BEGIN CERTIFICATE") == 1
     assert text(chained, "tls.crt").startswith(found.leaf.pem)
     assert found.next is None
@@ -132,14 +132,14 @@ def test_a_missing_referenced_secret_is_refused_and_the_message_says_what_to_cre
         Blocked,
         match=r"Secret edge/example-com-tls does not exist: create it with tls\.crt, tls\.key and ca\.crt",
     ) as refused:
-        pki.read_referenced(SECRET, None, NOW)
+        pki.read_referenced(SECRET, None)
     assert refused.value.reason is Reason.KEY_PAIR_INVALID
 
 
 def test_a_refusal_shows_no_key() -> None:
     other = zoo.leaf().key_pem
     with pytest.raises(Blocked) as refused:
-        pki.read_referenced(SECRET, zoo.with_field("tls.key", other), zoo.NOW)
+        pki.read_referenced(SECRET, zoo.with_field("tls.key", other))
     shown = f"{refused.value!r} {refused.value.message}"
     assert not any(line in shown for line in other.decode().splitlines() if "PRIVATE" not in line)
 

@@ -21,6 +21,7 @@ from aop.cloudflare import Access, Priority
 from aop.cluster import Cluster, Kind
 from aop.errors import Blocked, Reason
 from aop.observe.edge import AskedOrigin, EdgeReader
+from aop.observe.key_pairs import KeyPairs
 from aop.observe.memory import Memory
 from aop.observe.objects import Objects, zone_id_of
 from aop.observe.origin import NO_TOKEN, Wanted, origins_of
@@ -41,8 +42,8 @@ from aop.observed import (
     Unknown,
 )
 from aop.origins.check import check_path
-from aop.pki import Slot, read_key_pair, read_keyed_leaf, read_referenced
-from aop.probe import ClientIdentity, Presented
+from aop.pki import check_in_time
+from aop.probe import Presented
 from aop.record import newest
 from aop.settings import Settings
 from aop.terms import ObjectKey, Pin
@@ -71,6 +72,7 @@ class Observer:
         self._edge = edge
         self._settings = settings
         self._clock = clock
+        self._key_pairs = KeyPairs()
         self.objects = Objects(cluster, origins, settings, clock)
 
     async def observe(self, pull: AuthenticatedOriginPull, memory: Memory) -> Observed:
@@ -260,7 +262,7 @@ class Observer:
         if data is None and certificate.generate:
             return None
         try:
-            return self._read_key_pair(pull, key, data, memory)
+            return await self._read_key_pair(pull, key, data, memory)
         except Blocked as error:
             return Unknown(error.message, error.reason)
         except Exception as error:
@@ -269,7 +271,7 @@ class Observer:
                 f"Secret {key} cannot be read: {type(error).__name__} in the operator; its log has the traceback"
             )
 
-    def _read_key_pair(
+    async def _read_key_pair(
         self,
         pull: AuthenticatedOriginPull,
         key: ObjectKey,
@@ -277,31 +279,23 @@ class Observer:
         memory: Memory,
     ) -> ObservedKeyPair:
         generate = pull.spec.certificate.generate
-        pair = (
-            read_key_pair(key, data or {}, pull.spec.zone.name)
-            if generate
-            else read_referenced(key, data, self._clock.wall())
+        read = await self._key_pairs.read(key, data, pull.spec.zone.name if generate else None)
+        leaf, following = read.pair.leaf, read.pair.next
+        if generate is None:
+            check_in_time(key, leaf, self._clock.wall())
+        presenting = (
+            (Presented.OURS, leaf, read.identity),
+            (Presented.NEXT, following, read.next_identity),
         )
-        leaves = [(Presented.OURS, Slot.CURRENT, pair.leaf), (Presented.NEXT, Slot.NEXT, pair.next)]
         # A server refuses what has expired whatever is pinned, so that such an answer would tell
         # nothing of our text.
         memory.presenting = {
-            presented: self._identity(key, data or {}, slot, memory)
-            for presented, slot, leaf in leaves
-            if leaf is not None and leaf.pin.not_after > self._clock.wall()
+            presented: identity
+            for presented, one, identity in presenting
+            if one is not None and identity is not None and one.pin.not_after > self._clock.wall()
         }
-        renewal = pair.leaf.renewal_at(generate.renew_ahead) if generate else None
-        return ObservedKeyPair(pair.leaf.pin, pair.next.pin if pair.next else None, renewal)
-
-    @staticmethod
-    def _identity(
-        key: ObjectKey, data: dict[str, str], slot: Slot, memory: Memory
-    ) -> ClientIdentity:
-        leaf = read_keyed_leaf(key, data, slot)
-        digest = leaf.leaf.pin.sha256
-        if digest not in memory.identities:
-            memory.identities[digest] = ClientIdentity(leaf.leaf.pem, leaf.key)
-        return memory.identities[digest]
+        renewal = leaf.renewal_at(generate.renew_ahead) if generate else None
+        return ObservedKeyPair(leaf.pin, following.pin if following else None, renewal)
 
     # --- Cloudflare -------------------------------------------------------------------------------
 

@@ -163,8 +163,6 @@ class Memory:
     about more often. Who was first comes first."""
     asking: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     """Requests through the edge that are under way, by host."""
-    identities: dict[str, ClientIdentity] = field(default_factory=dict)
-    """By SHA-256 of the leaf; the key is inside OpenSSL only."""
     presenting: Mapping[Presented, ClientIdentity] = field(default_factory=dict)
     """What replicas are asked with: the last that could be read, because protection does not end
     with a Secret."""

@@ -7,6 +7,7 @@ no key that is in use is ever written over.
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 from aop.api import API_VERSION, KIND, WATCH_LABEL, AuthenticatedOriginPull
@@ -91,7 +92,8 @@ class KeyWriter:
         if manifest is None:
             raise Transient(f"Secret {secret} has just gone; it is looked at again")
         check_mutable(secret, manifest)
-        next_leaf = read_key_pair(secret, manifest.get("data") or {}, zone).next
+        pair = await asyncio.to_thread(read_key_pair, secret, manifest.get("data") or {}, zone)
+        next_leaf = pair.next
         if (next_leaf and next_leaf.pin) != following:
             raise Conflict(f"Secret {secret} has changed since it was looked at")
         return manifest
@@ -105,8 +107,12 @@ class KeyWriter:
         anything.
         """
         manifest = await self._cluster.fetch(Kind.SECRET, key)
-        present = read_authority(key, manifest.get("data") or {}, recipe.zone) if manifest else None
-        if present and present.suits(recipe, self._clock.wall()):
+        present = (
+            await asyncio.to_thread(_suiting, key, manifest, recipe, self._clock.wall())
+            if manifest
+            else None
+        )
+        if present:
             return present
         if manifest is not None:
             check_mutable(key, manifest)
@@ -122,6 +128,14 @@ class KeyWriter:
                 Kind.SECRET, key, {**manifest, "data": authority_data(authority)}
             )
         return authority
+
+
+def _suiting(
+    key: ObjectKey, manifest: dict[str, Any], recipe: Recipe, now: datetime
+) -> Authority | None:
+    """The authority in this Secret, if it can still sign by the recipe."""
+    authority = read_authority(key, manifest.get("data") or {}, recipe.zone)
+    return authority if authority.suits(recipe, now) else None
 
 
 def generated(pull: AuthenticatedOriginPull) -> ObjectKey:

@@ -5,6 +5,8 @@ An upload uses the recorded key pair, and a deletion names an id whose fingerpri
 
 from __future__ import annotations
 
+import asyncio
+
 from aop.api import ROTATE_ANNOTATION, AuthenticatedOriginPull
 from aop.clock import Clock
 from aop.cloudflare import (
@@ -24,9 +26,9 @@ from aop.observe.memory import Memory
 from aop.observe.zone import changed, follow
 from aop.observed import ENABLED, Observed
 from aop.perform.keys import key_secret
-from aop.pki import Slot, read_keyed_leaf
+from aop.pki import KeyedLeaf, Slot, read_keyed_leaf
 from aop.steps import Delete, SetEnabled, Upload
-from aop.terms import Pin
+from aop.terms import ObjectKey, Pin
 
 UNLISTED_S = 60.0
 """For how long Cloudflare may call a certificate known before its list, which lags by up to a
@@ -79,15 +81,7 @@ class ZoneWriter:
         secret = key_secret(pull)
         manifest = await self._cluster.fetch(Kind.SECRET, secret)
         data: dict[str, str] = (manifest.get("data") or {}) if manifest else {}
-        slots = [Slot.CURRENT, *([Slot.NEXT] if "next.crt" in data else [])]
-        leaf = next(
-            (
-                keyed
-                for slot in slots
-                if (keyed := read_keyed_leaf(secret, data, slot)).leaf.pin == step.pin
-            ),
-            None,
-        )
+        leaf = await asyncio.to_thread(_leaf_of, step.pin, secret, data)
         if leaf is None:
             raise Transient(
                 f"Secret {secret} does not hold leaf {step.pin.short} any more; it is looked at again"
@@ -168,6 +162,13 @@ class ZoneWriter:
         finally:
             if asked:  # else nothing was sent, and what was read stands
                 memory.cloudflare.enabled.forget()
+
+
+def _leaf_of(pin: Pin, secret: ObjectKey, data: dict[str, str]) -> KeyedLeaf | None:
+    """The leaf in this Secret that has the fingerprint, with its key."""
+    slots = [Slot.CURRENT, *([Slot.NEXT] if "next.crt" in data else [])]
+    keyed = (read_keyed_leaf(secret, data, slot) for slot in slots)
+    return next((one for one in keyed if one.leaf.pin == pin), None)
 
 
 def changed_thing(step: Upload | Delete | SetEnabled) -> str:

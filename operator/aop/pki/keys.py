@@ -6,10 +6,9 @@ The bytes go about as pydantic's `SecretBytes`, which no repr, log or traceback 
 from __future__ import annotations
 
 from enum import StrEnum
-from hashlib import sha256
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -50,10 +49,6 @@ _CURVES: dict[int, ec.EllipticCurve] = {
     521: ec.SECP521R1(),
 }
 _ENCRYPTED = (b"ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED")
-_MOST_REMEMBERED = 256
-_valid: dict[bytes, None] = {}
-"""SHA-256 of RSA keys that were found valid, oldest first: a key is read at every look, and to
-check one of 4096 bits takes 0.4 s."""
 
 
 def generate(algorithm: Algorithm, size: int) -> SigningKey:
@@ -106,11 +101,12 @@ def from_pem(pem: SecretBytes) -> KnownKey:
         "is no private key that can be read",
         "put it there as it was made, or make the key and its certificate anew",
     ):
-        # Unchecked at first: the check of an RSA key takes seconds, or minutes, for numbers that
-        # somebody has chosen for that.
+        # OpenSSL's own check of an RSA key takes a second, or minutes for numbers that somebody has
+        # chosen for that, and all of the process waits for it: it holds the interpreter's lock.
         key = load_pem_private_key(block, password=None, unsafe_skip_rsa_key_validation=True)
     if isinstance(key, rsa.RSAPrivateKey):
-        return _checked(key, sha256(block).digest())
+        _check(key)
+        return key
     if isinstance(
         key, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
     ):
@@ -118,24 +114,33 @@ def from_pem(pem: SecretBytes) -> KnownKey:
     raise Unreadable("is a key that no TLS client can sign with", ANOTHER_KEY)
 
 
-def _checked(key: rsa.RSAPrivateKey, digest: bytes) -> rsa.RSAPrivateKey:
-    """The key, once `cryptography` has found it valid; its numbers are bounded before."""
-    if digest in _valid:
-        return key
+def _check(key: rsa.RSAPrivateKey) -> None:
+    """The numbers belong together, as Go's crypto/rsa asks of them, and the key signs.
+
+    Milliseconds, because no prime is tested: numbers that fit and sign do all that is asked of a
+    client's key, and how hard they are to guess is the affair of whoever made them. The sizes are
+    bounded before. Raises `Unreadable`.
+    """
     if refused := _size_of(key.public_key()):
         raise Unreadable(refused, ANOTHER_KEY)
     with guarded("is no valid RSA key", "make the key and its certificate anew"):
         numbers = key.private_numbers()
-        if max(numbers.p, numbers.q).bit_length() > key.key_size // 2 + 1:
+        p, q, d, public = numbers.p, numbers.q, numbers.d, numbers.public_numbers
+        if max(p, q).bit_length() > key.key_size // 2 + 1:
             raise Unreadable(
                 "is an RSA key of two primes of different sizes",
                 "make the key and its certificate anew",
             )
-        checked = numbers.private_key()
-    while len(_valid) >= _MOST_REMEMBERED:
-        _valid.pop(next(iter(_valid)), None)
-    _valid[digest] = None
-    return checked
+        fit = (
+            p * q == public.n
+            and all(d * public.e % (prime - 1) == 1 for prime in (p, q))
+            and (numbers.dmp1, numbers.dmq1) == (d % (p - 1), d % (q - 1))
+            and numbers.iqmp * q % p == 1
+        )
+        if not fit:
+            raise ValueError
+        signed = key.sign(b"", padding.PKCS1v15(), hashes.SHA256())
+        key.public_key().verify(signed, b"", padding.PKCS1v15(), hashes.SHA256())
 
 
 def signing_key(pem: SecretBytes) -> SigningKey:

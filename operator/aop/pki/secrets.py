@@ -179,13 +179,13 @@ def read_key_pair(secret: ObjectKey, data: Mapping[str, str], zone: str) -> KeyP
     return KeyPair(leaves[Slot.CURRENT].leaf, following.leaf if following else None)
 
 
-def read_referenced(secret: ObjectKey, data: Mapping[str, str] | None, now: datetime) -> KeyPair:
+def read_referenced(secret: ObjectKey, data: Mapping[str, str] | None) -> KeyPair:
     """What the referenced Secret `secret` holds, which somebody else fills.
 
-    `data` is None when it does not exist. `now` is wall time. Raises `Blocked` (KeyPairInvalid)
-    that names the Secret, the field and the remedy, unless: `tls.crt`, `tls.key` and `ca.crt` are
-    there, the key is the certificate's and of a kind that the edge presents, the leaf is no
-    authority, may authenticate a client, is valid now and chains to `ca.crt`.
+    `data` is None when it does not exist. Raises `Blocked` (KeyPairInvalid) that names the Secret,
+    the field and the remedy, unless: `tls.crt`, `tls.key` and `ca.crt` are there, the key is the
+    certificate's and of a kind that the edge presents, the leaf is no authority, may authenticate a
+    client and chains to `ca.crt`. Whether it is valid now is `check_in_time`'s.
     """
     if data is None:
         raise Blocked(
@@ -212,7 +212,14 @@ def read_referenced(secret: ObjectKey, data: Mapping[str, str] | None, now: date
             "has a key usage without digitalSignature, so no edge presents it",
             FOR_SIGNING,
         )
-    pin = leaf.leaf.pin
+    if fault := fault_in_chain(leaf, tuple(between), trusted):
+        raise source.refused(AUTHORITY, fault.what, fault.remedy)
+    return KeyPair(leaf.leaf)
+
+
+def check_in_time(secret: ObjectKey, leaf: Leaf, now: datetime) -> None:
+    """A referenced leaf is valid at `now` (wall time); raises `Blocked` (KeyPairInvalid) if not."""
+    source, pin = KeySecret(secret, {}), leaf.pin
     if now < pin.not_before:
         raise source.refused(
             CERTIFICATE,
@@ -223,9 +230,6 @@ def read_referenced(secret: ObjectKey, data: Mapping[str, str] | None, now: date
         raise source.refused(
             CERTIFICATE, f"expired at {pin.not_after:%Y-%m-%d %H:%M:%S} UTC", RENEWED
         )
-    if fault := fault_in_chain(leaf, tuple(between), trusted):
-        raise source.refused(AUTHORITY, fault.what, fault.remedy)
-    return KeyPair(leaf.leaf)
 
 
 def _how_to_add_the_authority(secret: ObjectKey) -> str:
