@@ -91,6 +91,7 @@ class Loops:
         if slot := self._slots.pop(uid, None):
             slot.memory.gone = True
             slot.wake.set()
+        self.reconciler.drop(uid)
         self.origins.drop(uid)
         self.observer.objects.drop(uid)
 

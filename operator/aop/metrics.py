@@ -20,6 +20,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._presented: dict[str, str] = {}
+        """The zones whose certificate is measured, by the uid of the object that has them."""
         self.reconciles = Counter(
             "aop_reconciles",
             "Passes of the loop, by how they ended.",
@@ -54,16 +56,22 @@ class Metrics:
             registry=self.registry,
         )
 
-    def certificate_expires(self, zone: str, not_after: datetime) -> None:
-        """Publish when the certificate that `zone` presents expires (aware)."""
-        self.certificate_not_after.labels(zone=zone).set(not_after.timestamp())
+    def certificate_expires(self, uid: str, zone: str, not_after: datetime | None) -> None:
+        """Publish when the certificate that `zone` presents expires (aware), as the object sees it.
 
-    def forget_zone(self, zone: str) -> None:
-        """The zone is no longer ours: an alert on its certificate would be about nothing.
-
-        What was left behind is still told.
+        None: it presents none of the object's, and an alert on that would be about nothing.
         """
-        self.certificate_not_after.remove_by_labels({"zone": zone})
+        if self._presented.get(uid) != zone or not_after is None:
+            self.forget(uid)
+        if not_after is not None:
+            self._presented[uid] = zone
+            self.certificate_not_after.labels(zone=zone).set(not_after.timestamp())
+
+    def forget(self, uid: str) -> None:
+        """The object is gone, or has another zone; what was left behind is still told."""
+        zone = self._presented.pop(uid, None)
+        if zone is not None and zone not in self._presented.values():
+            self.certificate_not_after.remove_by_labels({"zone": zone})
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format, to be served with `content_type`."""

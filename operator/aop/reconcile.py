@@ -25,10 +25,11 @@ from aop.errors import AopError, Blocked, Reason, Transient
 from aop.metrics import Metrics
 from aop.observe import LOOK_S, Observer
 from aop.observe.memory import Memory
-from aop.observed import Observed, ObservedZone
+from aop.observed import Observed, Unknown
 from aop.perform import Performer
 from aop.plan import next_step
-from aop.plan.facts import ours_listed, wanted_leaf
+from aop.plan.facts import ours_listed, presented_by_us, wanted_leaf
+from aop.plan.qualify import claimant
 from aop.status import failed, status_of
 from aop.steps import Block, Done, Effect, Note, Step, Wait
 from aop.terms import ObjectKey
@@ -114,6 +115,7 @@ class Reconciler:
                     return Visit(LONGEST_BACKOFF_S, finished=True)
                 pull = AuthenticatedOriginPull.parse(manifest)
                 observed = await self._observer.observe(pull, memory)
+                self._measure(observed, memory)
                 step = next_step(observed)
                 self._trace_pass(observed, step)
                 if isinstance(step, Wait | Block | Done):
@@ -206,7 +208,6 @@ class Reconciler:
             - {wanted_leaf(observed)}
         )
         self._metrics.reconciles.labels(result=type(step).__name__.lower()).inc()
-        self._measure(observed)
         finished = isinstance(step, Done) and observed.object.deleting
         # Until its watch shows that the object is gone, what is known of it would finish its
         # removal again.
@@ -217,7 +218,7 @@ class Reconciler:
             status = status_of(observed, step, pull.status)
             await self._in_time(memory, lambda: self._tell(pull, status, memory))
         else:
-            self._metrics.forget_zone(pull.spec.zone.name)
+            self._metrics.forget(observed.object.uid)
         seconds = BLOCKED_RECHECK_S if isinstance(step, Block) else LONGEST_BACKOFF_S
         if isinstance(step, Wait):
             seconds = step.seconds
@@ -377,10 +378,19 @@ class Reconciler:
                 self._home, "Warning", LEFT_BEHIND, f"{KIND} {pull.key} was {message}"
             )
 
-    def _measure(self, observed: Observed) -> None:
-        wanted = wanted_leaf(observed)
-        if wanted is not None and isinstance(observed.zone, ObservedZone):
-            self._metrics.certificate_expires(observed.zone.name, wanted.not_after)
+    def _measure(self, observed: Observed, memory: Memory) -> None:
+        if memory.gone or isinstance(observed.zone, Unknown):
+            return  # what was last seen stands
+        certificate = presented_by_us(observed) if claimant(observed) is None else None
+        self._metrics.certificate_expires(
+            observed.object.uid,
+            observed.spec.zone.name,
+            certificate.pin.not_after if certificate else None,
+        )
+
+    def drop(self, uid: str) -> None:
+        """The object is gone."""
+        self._metrics.forget(uid)
 
     def _trace_pass(self, observed: Observed, step: Step) -> None:
         """One line per pass for whoever replays a run in the model of the rules.

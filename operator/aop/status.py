@@ -37,6 +37,7 @@ from aop.plan.facts import (
     configured,
     in_scope,
     oddity,
+    presented_by_us,
     proven,
     replicas,
     required_hosts,
@@ -93,7 +94,7 @@ def status_of(o: Observed, step: Step, previous: Status) -> Status:
         if all(modes)
         else None,
         zone=zone_status(o, previous),
-        certificate=certificate_status(o),
+        certificate=certificate_status(o, previous),
         origins=tuple(origin_status(origin) for origin in o.origins if origin.wanted),
         hosts=hosts_status(o),
         proof=proof_status(o),
@@ -541,19 +542,31 @@ def zone_status(o: Observed, previous: Status) -> ZoneStatus | None:
     return ZoneStatus(id=o.zone.id, account_id=o.zone.account_id, ssl_mode=o.zone.ssl_mode)
 
 
-def certificate_status(o: Observed) -> CertificateStatus | None:
-    """The certificate that Cloudflare presents, or is about to present."""
-    wanted = wanted_leaf(o)
-    if wanted is None or not isinstance(o.key_pair, ObservedKeyPair):
+def certificate_status(o: Observed, previous: Status) -> CertificateStatus | None:
+    """The certificate that the zone presents; where it presents none of ours, the one to come.
+
+    A renewal that is stuck shows in what is presented alone. While Cloudflare cannot be read, what
+    it last showed stands.
+    """
+    if claimant(o) is not None:
         return None
-    certificate = certificate_with(o.zone, wanted) if isinstance(o.zone, ObservedZone) else None
+    if isinstance(o.zone, Unknown) and previous.certificate is not None:
+        return previous.certificate
+    wanted = wanted_leaf(o)
+    certificate = presented_by_us(o)
+    if certificate is None and wanted is not None and isinstance(o.zone, ObservedZone):
+        certificate = certificate_with(o.zone, wanted)
+    pin = certificate.pin if certificate else wanted
+    if pin is None:
+        return None
+    in_use = o.key_pair if isinstance(o.key_pair, ObservedKeyPair) else None
     return CertificateStatus(
         id=certificate.id if certificate else None,
-        fingerprint=wanted.sha256,
+        fingerprint=pin.sha256,
         serial_number=certificate.serial_number or None if certificate else None,
         status=certificate.status or None if certificate else None,
-        not_after=wanted.not_after,
-        renewal_time=o.key_pair.renewal_at,
+        not_after=pin.not_after,
+        renewal_time=in_use.renewal_at if in_use and pin in {in_use.leaf, in_use.next} else None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import kopf
@@ -13,6 +14,7 @@ from aop.api import FINALIZER, WATCH_LABEL, AuthenticatedOriginPull, Status
 from aop.clock import Clock
 from aop.cluster import Cluster, Kind
 from aop.handlers import Loop, Loops, kopf_settings, references, register
+from aop.metrics import Metrics
 from aop.observe import Observer
 from aop.observe.edge import EdgeReader
 from aop.observe.origins import OriginKeepers
@@ -20,6 +22,7 @@ from aop.observe.replicas import ReplicaReader
 from aop.observe.source import Source
 from aop.observe.zone import ZoneReader
 from aop.orphans import Orphans
+from aop.perform import Performer
 from aop.reconcile import Reconciler
 from aop.settings import Settings
 from aop.terms import ObjectKey
@@ -89,13 +92,14 @@ class Lists:
 UID, OTHER_UID = "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "6ba7b811-9dad-11d1-80b4-00c04fd430c8"
 
 
-def slots(cluster: Lists | None = None) -> Loops:
+def slots(cluster: Lists | None = None, metrics: Metrics | None = None) -> Loops:
     there, clock, settings = cast("Cluster", cluster or Lists()), Clock(), Settings()
     keepers = OriginKeepers(there, cast("ReplicaReader", None), settings, clock)
     observer = Observer(
         there, cast("ZoneReader", None), keepers, cast("EdgeReader", None), settings, clock
     )
-    return Loops(cast("Reconciler", None), observer, keepers, cast("Orphans", None), clock)
+    reconciler = Reconciler(there, observer, cast("Performer", None), clock, metrics or Metrics())
+    return Loops(reconciler, observer, keepers, cast("Orphans", None), clock)
 
 
 def test_each_object_has_one_slot_until_it_is_gone() -> None:
@@ -106,6 +110,17 @@ def test_each_object_has_one_slot_until_it_is_gone() -> None:
     found.drop(UID)
     assert found.slot(UID) is not slot
     found.drop("never-heard-of")
+
+
+def test_what_is_measured_of_an_object_goes_with_it() -> None:
+    """Its finalizer may have been taken off by hand, so that no removal ends."""
+    metrics = Metrics()
+    metrics.certificate_expires(UID, "example.com", datetime(2027, 1, 1, tzinfo=UTC))
+    found = slots(metrics=metrics)
+    found.slot(UID)
+    found.drop(UID)
+    zone = {"zone": "example.com"}
+    assert metrics.registry.get_sample_value("aop_certificate_not_after_seconds", zone) is None
 
 
 def test_one_of_the_same_name_that_comes_after_it_has_a_slot_of_its_own() -> None:

@@ -23,7 +23,7 @@ def test_every_metric_has_its_documented_name_and_labels() -> None:
     metrics.steps.labels(step="Publish").inc(2)
     metrics.cloudflare_requests.labels(method="GET", path="/zones", status="200").inc()
     metrics.reader_bugs.labels(reader="cloudflare").inc()
-    metrics.certificate_expires("example.com", datetime(2027, 1, 1, tzinfo=UTC))
+    metrics.certificate_expires("uid", "example.com", datetime(2027, 1, 1, tzinfo=UTC))
     metrics.left_behind.labels(zone="example.com").inc()
     assert samples(metrics) == {
         "aop_reconciles_total[('result', 'done')]": 1,
@@ -37,17 +37,38 @@ def test_every_metric_has_its_documented_name_and_labels() -> None:
     }
 
 
-def test_a_zone_that_is_forgotten_leaves_no_expiry_but_what_was_left_behind() -> None:
+EXPIRY = "aop_certificate_not_after_seconds[('zone', '{}')]"
+END = datetime(2027, 1, 1, tzinfo=UTC)
+
+
+def test_an_object_that_is_gone_leaves_no_expiry_but_what_was_left_behind() -> None:
     metrics = Metrics()
     for zone in ("example.com", "example.org"):
-        metrics.certificate_expires(zone, datetime(2027, 1, 1, tzinfo=UTC))
+        metrics.certificate_expires(f"of {zone}", zone, END)
     metrics.left_behind.labels(zone="example.com").inc()
-    metrics.forget_zone("example.com")
-    metrics.forget_zone("never-seen.example")
+    metrics.forget("of example.com")
+    metrics.forget("never seen")
     assert list(samples(metrics)) == [
-        "aop_certificate_not_after_seconds[('zone', 'example.org')]",
+        EXPIRY.format("example.org"),
         "aop_left_behind_total[('zone', 'example.com')]",
     ]
+
+
+def test_an_object_that_takes_another_zone_takes_its_expiry_along() -> None:
+    metrics = Metrics()
+    metrics.certificate_expires("uid", "example.com", END)
+    metrics.certificate_expires("uid", "example.org", END)
+    assert list(samples(metrics)) == [EXPIRY.format("example.org")]
+    metrics.certificate_expires("uid", "example.org", None)
+    assert samples(metrics) == {}
+
+
+def test_an_object_that_gives_way_leaves_the_expiry_of_who_has_the_zone() -> None:
+    metrics = Metrics()
+    for uid in ("before", "after"):
+        metrics.certificate_expires(uid, "example.com", END)
+    metrics.certificate_expires("before", "example.com", None)
+    assert list(samples(metrics)) == [EXPIRY.format("example.com")]
 
 
 def test_two_operators_in_one_process_share_nothing() -> None:

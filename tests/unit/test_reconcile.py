@@ -11,16 +11,16 @@ import pytest
 
 from aop.api import API_VERSION, KIND, AuthenticatedOriginPull
 from aop.cluster import Cluster, Kind
-from aop.errors import Transient
+from aop.errors import Blocked, Reason, Transient
 from aop.metrics import Metrics
 from aop.observe import Observer
 from aop.observe.memory import Memory
-from aop.observed import Observed
+from aop.observed import Observed, Unknown
 from aop.perform import Performer
 from aop.reconcile import Reconciler, Visit
 from aop.steps import Effect
 from aop.terms import ObjectKey
-from builders import ASKING, KEY, UID, observed, origin
+from builders import ASKING, KEY, LEAF, UID, at, observed, origin, pin
 from clocks import SetClock
 from sandbox import corpus
 
@@ -46,12 +46,13 @@ class World:
             },
             "spec": corpus.named("minimal")["spec"],
         }
-        self.clock, self.memory = SetClock(), Memory(uid=UID)
+        self.clock, self.memory, self.metrics = SetClock(), Memory(uid=UID), Metrics()
         self.see: Callable[[], Observed] = lambda: observed(origins=[origin(ASKING)])
         self.status_may_be_written, self.events_may_be_written = asyncio.Event(), asyncio.Event()
         self.status_may_be_written.set()
         self.events_may_be_written.set()
         self.done: list[Effect] = []
+        self.refuses: Exception | None = None
         self.statuses: list[dict[str, Any]] = []
         self.events: list[str] = []
         self.reconciler = Reconciler(
@@ -59,7 +60,7 @@ class World:
             cast("Observer", self),
             cast("Performer", self),
             self.clock,
-            Metrics(),
+            self.metrics,
         )
 
     async def visit(self) -> Visit:
@@ -102,6 +103,8 @@ class World:
         self, step: Effect, _: Observed, __: AuthenticatedOriginPull, ___: Memory
     ) -> None:
         self.done.append(step)
+        if self.refuses is not None:
+            raise self.refuses
 
 
 def looks(*seen: Observed) -> Callable[[], Observed]:
@@ -179,3 +182,36 @@ async def test_what_a_failed_visit_tells_is_told_in_wall_time(step: timedelta) -
     await world.visit()
     told = datetime.fromisoformat(world.ready()["lastTransitionTime"])
     assert told == world.clock.wall().replace(microsecond=0)
+
+
+# --- what is measured --------------------------------------------------------------------------
+
+
+def expiry(world: World) -> float | None:
+    return world.metrics.registry.get_sample_value(
+        "aop_certificate_not_after_seconds", {"zone": "example.com"}
+    )
+
+
+@pytest.mark.asyncio
+async def test_what_is_measured_is_when_that_expires_which_the_zone_presents() -> None:
+    """The documented alert fires when a renewal is stuck, although a successor lies there already.
+
+    Also where every visit ends in a step that is refused.
+    """
+    world, later = World(), pin("next", not_after=at(999 * 86400))
+    world.see = looks(observed(keys={"next": later}, record={"uploaded": (LEAF, later)}))
+    world.refuses = Blocked(Reason.CERTIFICATE_QUOTA_REACHED, "there are too many certificates")
+    await world.visit()
+    assert expiry(world) == LEAF.not_after.timestamp()
+
+
+@pytest.mark.asyncio
+async def test_what_is_measured_stands_while_cloudflare_is_away_and_goes_with_what_is_presented() -> (
+    None
+):
+    world = World()
+    world.see = looks(HOLDS, observed(zone=Unknown("HTTP 500")), observed(zone=None))
+    for measured in (LEAF.not_after.timestamp(), LEAF.not_after.timestamp(), None):
+        await world.visit()
+        assert expiry(world) == measured

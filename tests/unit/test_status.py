@@ -11,7 +11,7 @@ import yaml
 from aop import crd
 from aop.api import Condition, ConditionType, Status
 from aop.errors import Reason
-from aop.observed import NONE, CertificateState, Evidence, HoldOff, Unknown
+from aop.observed import NONE, CertificateState, Evidence, HoldOff, Rival, Unknown
 from aop.plan import next_step
 from aop.status import failed, status_of
 from aop.terms import Mode, ObjectKey
@@ -34,6 +34,7 @@ from builders import (
     evidence,
     observed,
     origin,
+    pin,
     replica,
 )
 
@@ -274,7 +275,7 @@ def test_the_parts_at_rest() -> None:
         ("proving", ("example.com", "Request", "False", "2028-01-30T12:00:00Z")),
         ("a replica is behind", ("example.com", "Request", "False", "2028-01-30T12:00:00Z")),
         ("token rejected", ("example.com", "Require", "False", "2028-01-30T12:00:00Z")),
-        ("key pair invalid", ("example.com", "Require", "False", None)),
+        ("key pair invalid", ("example.com", "Require", "False", "2028-01-30T12:00:00Z")),
     ],
 )
 def test_the_printer_columns_show_it(phase: str, shown: tuple[str, ...]) -> None:
@@ -290,6 +291,27 @@ def test_the_printer_columns_show_it(phase: str, shown: tuple[str, ...]) -> None
     }
     assert tuple(columns[name] for name in ("Zone", "Enforcement", "Ready", "Expires")) == shown
     assert columns["Status"] == condition(status(WORLDS[phase]), ConditionType.READY).message
+
+
+def test_a_renewal_that_is_stuck_shows_when_what_is_presented_expires() -> None:
+    """The next leaf's end is years off, and would keep the documented alert quiet."""
+    later = pin("next", not_after=at(999 * 86400))
+    told = status(WORLDS["rotating"] | {"keys": {"next": later}}).certificate
+    assert told is not None
+    assert (told.fingerprint, told.not_after) == (LEAF.sha256, LEAF.not_after)
+
+
+def test_the_certificate_is_one_whole_while_cloudflare_cannot_be_read() -> None:
+    """Not the old id beside a new fingerprint."""
+    before = status(WORLDS["at rest"])
+    later = WORLDS["rotating"] | {"zone": Unknown("HTTP 500")}
+    assert status(later, before).certificate == before.certificate
+
+
+def test_who_has_to_give_way_shows_no_certificate_of_the_zone() -> None:
+    other = Rival(ObjectKey("edge", "other"), "other", at(-9999), ZONE_ID, holds=True)
+    given_way = {"rivals": (other,), "object": {"holds": None}}
+    assert status(given_way, status(WORLDS["at rest"])).certificate is None
 
 
 def found(whole: Any, path: str) -> Any:

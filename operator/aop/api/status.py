@@ -69,7 +69,10 @@ class ZoneStatus(Part):
 
 
 class CertificateStatus(Part):
-    """The certificate that Cloudflare presents, or is about to present."""
+    """The certificate that Cloudflare presents.
+
+    Before it presents one of ours, the one that it is to present.
+    """
 
     id: str | None = None
     """Id of the certificate at Cloudflare."""
@@ -152,7 +155,8 @@ class Status(Part):
     """The zone as Cloudflare last showed it to this object's token; absent before that, and where
     another object has the zone."""
     certificate: CertificateStatus | None = None
-    """The certificate that Cloudflare presents, or is about to present."""
+    """The certificate that Cloudflare presents; before it presents one, the one that it is to
+    present."""
     origins: Annotated[tuple[OriginStatus, ...], ListType("map", "name")] = ()
     """What was seen on each origin."""
     hosts: HostsStatus | None = None

@@ -85,6 +85,14 @@ def newest_active(zone: ObservedZone) -> ObservedCertificate | None:
     )
 
 
+def presented_by_us(o: Observed) -> ObservedCertificate | None:
+    """The certificate of ours that the zone presents; None: another's, nothing, or nobody knows."""
+    if not isinstance(o.zone, ObservedZone) or not o.zone.enabled:
+        return None
+    newest = newest_active(o.zone)
+    return newest if newest is not None and newest.ours else None
+
+
 def certificate_with(zone: ObservedZone, pin: Pin) -> ObservedCertificate | None:
     """The certificate with this fingerprint, if Cloudflare holds it."""
     return next((c for c in zone.certificates if c.pin.sha256 == pin.sha256), None)
