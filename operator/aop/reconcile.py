@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -18,9 +17,9 @@ from typing import Any, TextIO
 
 from pydantic import TypeAdapter
 
-from aop.api import API_VERSION, KIND, AuthenticatedOriginPull, ConditionType, Status
+from aop.api import AuthenticatedOriginPull
 from aop.clock import Clock
-from aop.cluster import Cluster, ClusterError, Conflict, EventType, Kind, Subject, event
+from aop.cluster import Cluster, ClusterError, Conflict, Kind, Subject
 from aop.errors import AopError, Blocked, Reason, Transient
 from aop.metrics import Metrics
 from aop.observe import LOOK_S, Observer
@@ -30,8 +29,8 @@ from aop.perform import Performer
 from aop.plan import next_step
 from aop.plan.facts import ours_listed, presented_by_us, wanted_leaf
 from aop.plan.qualify import claimant
-from aop.status import failed, status_of
 from aop.steps import Block, Done, Effect, Note, Step, Wait
+from aop.telling import Failed, Teller, subject_of
 from aop.terms import ObjectKey
 
 log = logging.getLogger("aop")
@@ -49,8 +48,6 @@ there now."""
 REREAD_S, REREAD_AFTER_FAILURE_S = 60.0, 5.0
 """How long the object is believed to be what its watch has shown, and how soon it is read again
 after that has failed."""
-LEFT_BEHIND = "LeftBehind"
-"""Reason of the Event that names what a removal has left at Cloudflare."""
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 1.0, 60.0
 
 
@@ -96,8 +93,7 @@ class Reconciler:
         self._performer = performer
         self._clock = clock
         self._metrics = metrics
-        self._saying: set[asyncio.Task[bool]] = set()
-        self._home = home
+        self._teller = Teller(cluster, clock, metrics, home)
         self._trace: TextIO | None = (
             trace.open("a", encoding="utf-8", buffering=1) if trace else None
         )
@@ -175,10 +171,10 @@ class Reconciler:
                     raise
                 log.warning("%s: %s; what protects goes on without it", pull.key, error.message)
             return
-        status = status_of(observed, step, pull.status)
-        telling = asyncio.create_task(
-            self._in_time(memory, lambda: self._tell(pull, status, memory))
-        )
+        if step == memory.refused:  # what it failed of is told, and still true
+            await self._perform(step, observed, pull, memory)
+            return
+        telling = asyncio.create_task(self._teller.tell(pull, observed, step, memory))
         try:
             await self._perform(step, observed, pull, memory)
         finally:
@@ -189,9 +185,11 @@ class Reconciler:
     ) -> None:
         log.info("%s: %s", pull.key, step, extra={"step": type(step).__name__})
         self._metrics.steps.labels(step=type(step).__name__).inc()
+        memory.refused = step
         await self._performer.perform(step, observed, pull, memory)
-        memory.errors = 0
-        self._say(pull, "Normal", type(step).__name__, str(step))
+        memory.errors, memory.refused = 0, None
+        if not isinstance(step, Note):
+            self._teller.say(subject_of(pull), "Normal", type(step).__name__, str(step), memory)
 
     async def _rest(
         self,
@@ -200,7 +198,7 @@ class Reconciler:
         step: Wait | Block | Done,
         memory: Memory,
     ) -> Visit:
-        memory.errors = 0
+        memory.errors, memory.refused = 0, None
         memory.awaiting = not isinstance(step, Done)
         memory.blocked_on = step.reason if isinstance(step, Block) else None
         memory.awaits_quiet_period = observed.object.deleting or bool(
@@ -213,10 +211,9 @@ class Reconciler:
         # removal again.
         memory.gone = finished
         if isinstance(step, Done) and step.left_behind:
-            await self._leave_behind(pull, step.left_behind)
+            await self._teller.leave_behind(pull, step.left_behind)
         if not finished:
-            status = status_of(observed, step, pull.status)
-            await self._in_time(memory, lambda: self._tell(pull, status, memory))
+            await self._teller.tell(pull, observed, step, memory)
         else:
             self._metrics.forget(observed.object.uid)
         seconds = BLOCKED_RECHECK_S if isinstance(step, Block) else LONGEST_BACKOFF_S
@@ -251,132 +248,9 @@ class Reconciler:
         self._metrics.reconciles.labels(result=result).inc()
         log.warning("%s: %s", key, message)
         memory.blocked_on = error.reason if isinstance(error, Blocked) else None
-        previous, generation = (
-            (pull.status, pull.generation) if pull else await self._last_told(key)
-        )
-        if pull and memory.manifest:
-            previous = Status.parse(
-                memory.manifest.get("status")
-            )  # as it was told beside the step that has failed
-        if previous is not None:
-            status = failed(
-                generation,
-                self._clock.wall(),
-                reason,
-                message,
-                previous,
-                stalled=isinstance(error, Blocked),
-            )
-            await self._in_time(memory, lambda: self._write_status(key, status, previous, memory))
+        failure = Failed(reason, message, stalled=isinstance(error, Blocked))
+        await self._teller.tell_failure(key, pull, failure, memory)
         return Visit(max(delay_s, 0.05))
-
-    async def _last_told(self, key: ObjectKey) -> tuple[Status | None, int]:
-        try:
-            manifest = await self._cluster.fetch(Kind.AUTHENTICATED_ORIGIN_PULL, key)
-        except ClusterError:
-            return None, 0
-        return (
-            (Status.parse(manifest.get("status")), int(manifest["metadata"].get("generation", 0)))
-            if manifest
-            else (None, 0)
-        )
-
-    # --- telling ----------------------------------------------------------------------------------
-
-    async def _tell(self, pull: AuthenticatedOriginPull, status: Status, memory: Memory) -> None:
-        """The status, and an Event of a transition."""
-        if await self._write_status(pull.key, status, pull.status, memory):
-            self._announce(pull, status)
-
-    def _announce(self, pull: AuthenticatedOriginPull, status: Status) -> None:
-        before, after = (one.condition(ConditionType.READY) for one in (pull.status, status))
-        if after is None or after.reason == Reason.PROGRESSING:
-            return
-        if before is None or (before.status, before.reason) != (after.status, after.reason):
-            stalled = status.condition(ConditionType.STALLED)
-            kind: EventType = "Warning" if stalled and stalled.status == "True" else "Normal"
-            self._say(pull, kind, after.reason, after.message)
-
-    async def _write_status(
-        self, key: ObjectKey, status: Status, previous: Status, memory: Memory
-    ) -> bool:
-        """Write the status if it differs; whether it was taken.
-
-        Its failure is logged and nothing else: the next visit writes it again.
-        """
-        if status == previous:
-            return False
-        fresh, old = status.manifest(), previous.manifest()
-        body: dict[str, Any] = {"status": {**dict.fromkeys(old.keys() - fresh.keys()), **fresh}}
-        try:
-            written = await self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, key, body, "status")
-        except ClusterError as error:
-            # Read anew if it can be; what is known stands, because protection must not end with a
-            # right.
-            memory.shown_s = float("-inf")
-            log.warning("%s: status not written: %s", key, error.message)
-            return False
-        memory.learn(written, self._clock.monotonic_s())
-        return True
-
-    async def _in_time(
-        self, memory: Memory, telling: Callable[[], Coroutine[Any, Any, object]]
-    ) -> None:
-        """Tell, and wait for as long as a look may take.
-
-        An API server, or a webhook of somebody's, that hangs here must not hold up what protects:
-        it goes on by itself, and what has changed since is told when it has ended.
-        """
-        if memory.telling is None or memory.telling.done():
-            memory.telling = asyncio.create_task(telling())
-            await asyncio.wait({memory.telling}, timeout=LOOK_S)
-
-    def _say(
-        self, pull: AuthenticatedOriginPull, kind: EventType, reason: str, message: str
-    ) -> None:
-        """An Event beside the object, for which nobody waits."""
-        saying = asyncio.create_task(self._event(pull, kind, reason, message))
-        self._saying.add(saying)
-        saying.add_done_callback(self._saying.discard)
-
-    async def _event(
-        self,
-        pull: AuthenticatedOriginPull,
-        kind: EventType,
-        reason: str,
-        message: str,
-    ) -> bool:
-        """Beside the object; whether it was taken."""
-        return await self._event_about(
-            Subject(API_VERSION, KIND, pull.key, pull.uid), kind, reason, message
-        )
-
-    async def _event_about(
-        self, subject: Subject, kind: EventType, reason: str, message: str
-    ) -> bool:
-        try:
-            await self._cluster.create(
-                Kind.EVENT,
-                subject.key.namespace,
-                event(subject, kind, reason, message, self._clock.wall()),
-            )
-        except ClusterError as error:
-            log.warning("%s: Event not written: %s", subject.key, error.message)
-            return False
-        return True
-
-    async def _leave_behind(self, pull: AuthenticatedOriginPull, what: str) -> None:
-        """Named where it can still be read.
-
-        A namespace that is being deleted takes no Event, and takes those it has with it.
-        """
-        message = f"released although {what}. Take it away at Cloudflare by hand"
-        log.warning("%s: %s", pull.key, message)
-        self._metrics.left_behind.labels(zone=pull.spec.zone.name).inc()
-        if not await self._event(pull, "Warning", LEFT_BEHIND, message) and self._home is not None:
-            await self._event_about(
-                self._home, "Warning", LEFT_BEHIND, f"{KIND} {pull.key} was {message}"
-            )
 
     def _measure(self, observed: Observed, memory: Memory) -> None:
         if memory.gone or isinstance(observed.zone, Unknown):

@@ -7,9 +7,10 @@ status is written only when something happened.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from aop.api import (
     CertificateStatus,
@@ -55,8 +56,11 @@ from aop.terms import Mode
 
 Truth = Literal["True", "False", "Unknown"]
 
+LONGEST = 2000
+"""Characters of a message."""
 MOST_NAMED = 8
 """Hosts, and open names, that one message tells of; status.hosts lists more."""
+_RAY = re.compile(r",? ?cf-ray [0-9a-z-]+", re.IGNORECASE)
 REPROVING = frozenset({Reason.WAITING_FOR_PROOF, Reason.EDGE_SILENT, Reason.EDGE_NOT_PROVEN})
 """Waits in which what is enforced stays enforced: silence or a restart, not loss."""
 
@@ -97,7 +101,7 @@ def status_of(o: Observed, step: Step, previous: Status) -> Status:
         certificate=certificate_status(o, previous),
         origins=tuple(origin_status(origin) for origin in o.origins if origin.wanted),
         hosts=hosts_status(o),
-        proof=proof_status(o),
+        proof=proof_status(o, previous),
         removing_since=removing_since(o, previous),
         record=dump(o.record) if o.record != Record() else None,
         conditions=conditions(findings, previous, o.object.generation, o.wall),
@@ -126,11 +130,12 @@ def failed(
     rest = (*kept.values(), *conditions(missing, previous, generation, now))
     return previous.model_copy(
         update={
+            "observed_generation": generation,
             "conditions": tuple(
                 sorted(
                     (*fresh, *rest), key=lambda c: list(ConditionType).index(ConditionType(c.type))
                 )
-            )
+            ),
         }
     )
 
@@ -146,6 +151,9 @@ def conditions(
     for kind, finding in findings.items():
         before = previous.condition(kind)
         since = before.last_transition_time if before and before.status == finding.truth else now
+        message = plain(finding.message, LONGEST)
+        if before is not None and without_rays(before.message) == without_rays(message):
+            message = before.message  # nobody acts on the id of another such request
         result.append(
             Condition(
                 type=kind,
@@ -153,7 +161,7 @@ def conditions(
                 observed_generation=generation,
                 last_transition_time=since.replace(microsecond=0),
                 reason=finding.reason,
-                message=plain(finding.message, 2000),
+                message=message,
             )
         )
     return tuple(result)
@@ -595,19 +603,36 @@ def hosts_status(o: Observed) -> HostsStatus:
     return HostsStatus(proven=total - len(unproven), total=total, unproven=unproven[:50])
 
 
-def proof_status(o: Observed) -> ProofStatus | None:
+def proof_status(o: Observed, previous: Status) -> ProofStatus | None:
     """Since when every proven host presents our certificate.
 
-    Whole minutes, so that the status does not change with every answer.
+    A restart looks anew and begins no proof anew for whoever reads this: what was told stands while
+    the same hosts are proven.
     """
-    runs = [
-        e for host in in_scope(o) if proven(o, host) and (e := o.evidence_of(host)).since and e.last
-    ]
+    runs = [e for host in in_scope(o) if proven(o, host) and (e := o.evidence_of(host)).since]
     if not runs:
         return None
+    if previous.proof is not None and previous.hosts == hosts_status(o):
+        return previous.proof
     since = o.shown(max(e.since for e in runs if e.since))
-    last = o.shown(min(e.last for e in runs if e.last))
-    return ProofStatus(
-        since=since.replace(microsecond=0),
-        last=max(last.replace(second=0, microsecond=0), since.replace(microsecond=0)),
-    )
+    return ProofStatus(since=since.replace(microsecond=0))
+
+
+# --- whether there is anything to tell ------------------------------------------------------------
+
+
+def without_rays(text: str) -> str:
+    """The text without the ids of requests at Cloudflare, each of which is another one."""
+    return _RAY.sub("", text)
+
+
+def merge_patch(shown: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    """What makes `wanted` of `shown` as a JSON merge patch: what is gone is null at every depth."""
+    patch: dict[str, Any] = dict.fromkeys(shown.keys() - wanted.keys())
+    for name, value in wanted.items():
+        before = shown.get(name)
+        if isinstance(value, dict) and isinstance(before, dict):
+            patch[name] = merge_patch(before, value)
+        else:
+            patch[name] = value
+    return patch

@@ -266,7 +266,7 @@ def test_the_whole_status_is_within_the_schema(served: ControlPlane, namespace: 
             },
             "origins": [{"name": "public", "mode": "Optional", "replicas": 2, "applied": 1}],
             "hosts": {"proven": 1, "total": 2, "unproven": ["www.example.com"]},
-            "proof": {"since": at, "last": at},
+            "proof": {"since": at},
             "conditions": [ready("Unknown", "")],
         }
     ).manifest()

@@ -254,7 +254,7 @@ def full_status() -> Status:
         ),
         origins=(api.OriginStatus(name="public", mode="Require", replicas=2, applied=2),),
         hosts=api.HostsStatus(proven=1, total=2, unproven=("www.example.com",)),
-        proof=api.ProofStatus(since=noon, last=noon),
+        proof=api.ProofStatus(since=noon),
         conditions=(
             Condition(
                 type=ConditionType.READY,

@@ -20,7 +20,7 @@ from aop.perform import Performer
 from aop.reconcile import Reconciler, Visit
 from aop.steps import Effect
 from aop.terms import ObjectKey
-from builders import ASKING, KEY, LEAF, UID, at, observed, origin, pin
+from builders import ASKING, HOSTS, KEY, LEAF, UID, at, evidence, observed, origin, pin
 from clocks import SetClock
 from sandbox import corpus
 
@@ -55,6 +55,8 @@ class World:
         self.refuses: Exception | None = None
         self.statuses: list[dict[str, Any]] = []
         self.events: list[str] = []
+        self.messages: list[str] = []
+        self.counts: dict[str, int] = {}
         self.reconciler = Reconciler(
             cast("Cluster", self),
             cast("Observer", self),
@@ -89,6 +91,8 @@ class World:
     async def create(self, _: Kind, __: str, body: dict[str, Any]) -> dict[str, Any]:
         await self.events_may_be_written.wait()
         self.events.append(body["reason"])
+        self.messages.append(body["message"])
+        self.counts[body["reason"]] = body["count"]
         return body
 
     # --- looking and performing ----------------------------------------------------------------
@@ -215,3 +219,75 @@ async def test_what_is_measured_stands_while_cloudflare_is_away_and_goes_with_wh
     for measured in (LEAF.not_after.timestamp(), LEAF.not_after.timestamp(), None):
         await world.visit()
         assert expiry(world) == measured
+
+
+# --- what is told ------------------------------------------------------------------------------
+
+
+def stalled(world: World) -> list[str]:
+    """Whether it was said that nothing goes on, state by state."""
+    return [
+        one["status"]
+        for status in world.statuses
+        for one in status["conditions"]
+        if one["type"] == "Stalled"
+    ]
+
+
+@pytest.mark.asyncio
+async def test_a_step_that_is_refused_again_and_again_is_told_once() -> None:
+    """It alternated between Stalled and "about to upload", every 15 s."""
+    world = World()
+    for ray in range(5):
+        call = f"POST /zones: HTTP 403, cf-ray {ray:016x}-FRA"
+        world.refuses = Blocked(Reason.TOKEN_REJECTED, f"the token may not do that ({call})")
+        await world.visit()
+    assert stalled(world) == ["False", "True"]
+    world.refuses = None
+    world.see = looks(ASKS, HOLDS)
+    await world.visit()
+    assert stalled(world) == ["False", "True", "False"]
+
+
+@pytest.mark.asyncio
+async def test_a_step_that_fails_is_an_event_once_and_no_status_that_fails_loses_it() -> None:
+    world = World()
+    world.refuses = Blocked(Reason.TOKEN_REJECTED, "the token \x1b[31mmay not\x1b[0m do that")
+    for _ in range(3):
+        await world.visit()
+    await asyncio.sleep(0)
+    assert world.events == ["TokenRejected"]
+    assert not any("\x1b" in message for message in world.messages)
+
+
+@pytest.mark.asyncio
+async def test_what_is_only_awaited_or_noted_is_no_event() -> None:
+    """An onboarding had 18 to 35 of them."""
+    world = World()
+    world.see = looks(
+        observed(record={"claimed": ()}, origins=[origin(ASKING)]),
+        ASKS,
+        observed(
+            origins=[origin(ASKING)], evidence=[evidence(host, lasting_s=60) for host in HOSTS]
+        ),
+    )
+    await world.visit()
+    await world.visit()
+    await asyncio.sleep(0)
+    assert {type(step).__name__ for step in world.done} == {"Note", "Publish"}
+    assert world.events == ["Publish"]
+
+
+@pytest.mark.asyncio
+async def test_an_event_that_comes_again_is_counted_and_told_with_the_next_one() -> None:
+    world = World()
+    world.see = looks(HOLDS, ASKS, HOLDS, ASKS, HOLDS)
+    for _ in range(3):
+        await world.visit()
+    await asyncio.sleep(0)
+    assert sorted(world.events) == ["Progressing", "Publish", "Ready"]
+    world.clock.pass_s(3700)
+    world.see = looks(ASKS, HOLDS)
+    await world.visit()
+    await asyncio.sleep(0)
+    assert world.counts["Publish"] == 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from aop.api import Condition, ConditionType, Status
 from aop.errors import Reason
 from aop.observed import NONE, CertificateState, Evidence, HoldOff, Rival, Unknown
 from aop.plan import next_step
-from aop.status import failed, status_of
+from aop.status import failed, merge_patch, status_of
 from aop.terms import Mode, ObjectKey
 from builders import (
     APEX,
@@ -314,6 +314,47 @@ def test_who_has_to_give_way_shows_no_certificate_of_the_zone() -> None:
     assert status(given_way, status(WORLDS["at rest"])).certificate is None
 
 
+# --- what is written --------------------------------------------------------------------------------------------------
+
+
+def merged(document: Any, patch: Any) -> Any:
+    """What an API server makes of a JSON merge patch (RFC 7386)."""
+    if not isinstance(patch, dict):
+        return patch
+    whole = dict(document) if isinstance(document, dict) else {}
+    for name, value in patch.items():
+        whole[name] = None if value is None else merged(whole.get(name), value)
+    return {name: value for name, value in whole.items() if value is not None}
+
+
+@pytest.mark.parametrize("later", WORLDS)
+@pytest.mark.parametrize("earlier", WORLDS)
+def test_a_patch_leaves_nothing_of_what_was_told_before(earlier: str, later: str) -> None:
+    """An old id beside a new fingerprint, which is written again at every look."""
+    before = status(WORLDS[earlier])
+    after = status(WORLDS[later], before).manifest()
+    assert merged(before.manifest(), merge_patch(before.manifest(), after)) == after
+
+
+def test_the_id_of_another_request_changes_nothing_and_stays_for_who_asks_support() -> None:
+    def refused(ray: str) -> dict[str, Any]:
+        return {
+            "zone": Unknown(
+                f"the token is not known (GET /zones: HTTP 403, cf-ray {ray})",
+                Reason.TOKEN_REJECTED,
+            )
+        }
+
+    before = status(refused("8f0a1b2c3d4e5f60-FRA"))
+    assert "cf-ray 8f0a1b2c3d4e5f60-FRA" in condition(before, ConditionType.READY).message
+    assert status(refused("8f0a1b2c3d4e5f61-AMS"), before) == before
+
+
+def test_what_a_failed_visit_tells_is_of_the_generation_that_it_read() -> None:
+    told = failed(7, NOW, Reason.SPEC_INVALID, "spec.zone is missing", status({}), stalled=True)
+    assert told.observed_generation == 7
+
+
 def found(whole: Any, path: str) -> Any:
     """What a printer column's JSONPath selects: names, and conditions by their type."""
     for name in path.removeprefix(".").replace('[?(@.type=="Ready")]', ".Ready").split("."):
@@ -354,11 +395,13 @@ def test_unproven_hosts_are_listed_and_bounded() -> None:
     assert (told.hosts.proven, told.hosts.total, len(told.hosts.unproven)) == (2, 72, 50)
 
 
-def test_a_proof_is_told_by_the_minute() -> None:
-    told = status({}).proof
-    assert told is not None
-    assert told.last == datetime(2026, 3, 1, 11, 59, tzinfo=NOW.tzinfo)
-    assert status({"evidence": [evidence(host, NONE) for host in HOSTS]}).proof is None
+def test_a_proof_is_told_once() -> None:
+    """Its last answer is another one every few seconds, and nobody acts on that."""
+    told = status({})
+    assert told.proof is not None
+    assert told.proof.since == NOW - timedelta(seconds=303)
+    assert status({"now": NOW + timedelta(seconds=9)}, told).proof == told.proof
+    assert status({"evidence": [evidence(host, NONE) for host in HOSTS]}, told).proof is None
 
 
 def test_a_missing_config_map_is_no_secret() -> None:

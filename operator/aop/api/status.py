@@ -117,9 +117,8 @@ class ProofStatus(Part):
     """The proof that the edge presents our certificate."""
 
     since: Time | None = None
-    """Since when every usable answer through the edge came with our certificate."""
-    last: Time | None = None
-    """When the last such answer came."""
+    """Since when every usable answer through the edge came with our certificate, as it was first
+    proven of these hosts."""
 
 
 class Condition(Part):

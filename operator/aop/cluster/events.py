@@ -27,9 +27,9 @@ class Subject:
 
 
 def event(
-    subject: Subject, kind: EventType, reason: str, message: str, now: datetime
+    subject: Subject, kind: EventType, reason: str, message: str, now: datetime, count: int = 1
 ) -> dict[str, Any]:
-    """The manifest of one Event; `now` is wall time, aware."""
+    """The manifest of one Event, said `count` times; `now` is wall time, aware."""
     stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     involved = {
         "apiVersion": subject.api_version,
@@ -51,5 +51,5 @@ def event(
         "source": {"component": "aop-operator"},
         "firstTimestamp": stamp,
         "lastTimestamp": stamp,
-        "count": 1,
+        "count": count,
     }

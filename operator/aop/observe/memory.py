@@ -17,6 +17,7 @@ from aop.errors import Reason
 from aop.observe.source import Source
 from aop.observed import Evidence, ObservedOrigin, ObservedZone, Record, Unknown, Unnoted
 from aop.probe import ClientIdentity, Presented
+from aop.steps import Effect
 from aop.terms import ObjectKey, Target
 
 T = TypeVar("T")
@@ -137,6 +138,14 @@ class KeptNote:
         )
 
 
+@dataclass(slots=True)
+class Mention:
+    """An Event that was written, and how often it would have been since."""
+
+    at: datetime
+    count: int = 0
+
+
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class Memory:
     """Everything that is remembered about one object."""
@@ -178,6 +187,12 @@ class Memory:
     first read here."""
     telling: asyncio.Task[object] | None = None
     """The last write of the status; while one hangs nothing newer is told."""
+    mentions: dict[tuple[str, str, str], Mention] = field(default_factory=dict)
+    """Events of the last hour, by type, reason and message."""
+    standing_since: datetime | None = None
+    """Since when what was last told stands for looks that are still to come."""
+    refused: Effect | None = None
+    """The last effect, unless it was carried out."""
     errors: int = 0
     """Visits in a row that ended in an error."""
     awaiting: bool = True

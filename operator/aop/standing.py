@@ -1,0 +1,81 @@
+"""Whether what was told last still stands, because nothing was seen that says otherwise. Pure.
+
+After a restart the operator has seen nothing yet, and of a new pod nothing either. To tell that
+Ready is gone, for the second that a look takes, would wake people for nothing. What is unsafe to
+claim is told at once all the same: an answer, a text or a replica that shows anything else is a
+fact.
+"""
+
+from __future__ import annotations
+
+from aop.api import ConditionType, Status
+from aop.errors import Reason, plain
+from aop.observed import Configured, Observed, ObservedOrigin, Unknown
+from aop.plan.facts import configured, in_scope, proven, replicas, shows_otherwise, wanted_leaf
+from aop.status import (
+    LONGEST,
+    REPROVING,
+    certificate_deployed,
+    certificate_ready,
+    fulfilled,
+    zone_enabled,
+)
+from aop.steps import Done, Step, Wait
+
+LOOKING = frozenset({Reason.WAITING_FOR_CLOUDFLARE, Reason.WAITING_FOR_REPLICAS, *REPROVING})
+"""Waits in which a look may be still to come, as after a restart or at a new pod."""
+
+
+def yet_to_be_seen(o: Observed, step: Step, previous: Status) -> bool:
+    """The object was Ready, some of that was not seen again yet, and nothing was seen otherwise.
+
+    What was told last then stands: Ready is left for a fact, never for a look that is still to
+    come.
+    """
+    ready = previous.condition(ConditionType.READY)
+    if (
+        ready is None
+        or ready.status != "True"
+        or previous.observed_generation != o.object.generation
+        or o.object.deleting
+    ):
+        return False
+    hosts = set(in_scope(o)) - set(previous.hosts.unproven if previous.hosts else ())
+    coming = (isinstance(step, Wait) and step.reason in LOOKING) or (
+        isinstance(step, Done) and not all(proven(o, host) for host in hosts)
+    )
+    return coming and not any(
+        (
+            is_otherwise_at_cloudflare(o),
+            any(arrives_otherwise(o, host) for host in hosts),
+            any(is_otherwise_at(o, origin) for origin in o.origins),
+            all(isinstance(origin.configured, Configured) for origin in o.origins)
+            and plain(fulfilled(o), LONGEST) != ready.message,
+        )
+    )
+
+
+def is_otherwise_at_cloudflare(o: Observed) -> bool:
+    """Cloudflare, or the Secret, was seen and does not show what Ready says."""
+    findings = certificate_ready(o), certificate_deployed(o), zone_enabled(o)
+    return any(finding.truth == "False" for finding in findings)
+
+
+def arrives_otherwise(o: Observed, host: str) -> bool:
+    """The host's requests come without our certificate, or none comes; not asked yet is neither."""
+    evidence, wanted = o.evidence_of(host), wanted_leaf(o)
+    ours = {None, wanted.sha256} if wanted else {None}
+    return evidence.direct or evidence.silence is not None or evidence.presented not in ours
+
+
+def is_otherwise_at(o: Observed, origin: ObservedOrigin) -> bool:
+    """The origin's text, or a replica that was asked, does not do what the spec asks."""
+    if isinstance(origin.configured, Unknown) or not origin.wanted:
+        return False
+    claim = configured(origin).claim
+    return (
+        claim is None
+        or claim.mode < o.spec.enforcement_mode
+        or not origin.replicas
+        or any(shows_otherwise(replica, origin) for replica in replicas(origin))
+    )

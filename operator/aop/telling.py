@@ -1,0 +1,230 @@
+"""What people and tools are told: the status, and a handful of Events.
+
+A status is written when something has changed that somebody would act on, and never again for what
+only counts on. Nobody who tells holds up what protects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from aop.api import API_VERSION, KIND, AuthenticatedOriginPull, ConditionType, Status
+from aop.clock import Clock
+from aop.cluster import Cluster, ClusterError, EventType, Kind, Subject, event
+from aop.errors import Reason
+from aop.metrics import Metrics
+from aop.observe import LOOK_S
+from aop.observe.memory import Memory, Mention
+from aop.observed import Observed
+from aop.standing import yet_to_be_seen
+from aop.status import failed, merge_patch, status_of, without_rays
+from aop.steps import Step
+from aop.terms import ObjectKey
+
+log = logging.getLogger("aop")
+
+LEFT_BEHIND = "LeftBehind"
+"""Reason of the Event that names what a removal has left at Cloudflare."""
+SAID_AGAIN_S = 3600.0
+"""How long an Event is not said again: Kubernetes forgets it after an hour."""
+MOST_SAID = 100
+"""Events that are remembered for one object."""
+LOOKS_TO_COME_S = 60.0
+"""How long what was last told stands for looks that are still to come; proofs have their window
+beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A visit that ended in an error."""
+
+    reason: Reason
+    message: str
+    stalled: bool
+    """Nothing more happens until somebody acts."""
+
+
+class Teller:
+    """Writes statuses and Events; built once per process."""
+
+    def __init__(
+        self, cluster: Cluster, clock: Clock, metrics: Metrics, home: Subject | None
+    ) -> None:
+        self._cluster = cluster
+        self._clock = clock
+        self._metrics = metrics
+        self._home = home
+        self._saying: set[asyncio.Task[bool]] = set()
+
+    # --- the status -------------------------------------------------------------------------------
+
+    async def tell(
+        self, pull: AuthenticatedOriginPull, observed: Observed, step: Step, memory: Memory
+    ) -> None:
+        """The status, and an Event of a transition."""
+        if yet_to_be_seen(observed, step, pull.status):
+            memory.standing_since = memory.standing_since or observed.now
+            patience = timedelta(seconds=LOOKS_TO_COME_S) + 2 * observed.window
+            if observed.now - memory.standing_since < patience:
+                return
+        else:
+            memory.standing_since = None
+        status = status_of(observed, step, pull.status)
+        await self._in_time(
+            memory,
+            lambda: self._written_and_announced(subject_of(pull), status, pull.status, memory),
+        )
+
+    async def tell_failure(
+        self,
+        key: ObjectKey,
+        pull: AuthenticatedOriginPull | None,
+        failure: Failed,
+        memory: Memory,
+    ) -> None:
+        """What a visit failed of; what was seen before it stays."""
+        manifest = memory.manifest if pull else await self._manifest(key)
+        if manifest is None:
+            return
+        previous = Status.parse(manifest.get("status"))  # as told beside the step that has failed
+        metadata = manifest["metadata"]
+        status = failed(
+            int(metadata.get("generation", 0)),
+            self._clock.wall(),
+            failure.reason,
+            failure.message,
+            previous,
+            stalled=failure.stalled,
+        )
+        subject = Subject(API_VERSION, KIND, key, metadata["uid"])
+        await self._in_time(
+            memory, lambda: self._written_and_announced(subject, status, previous, memory)
+        )
+
+    async def _manifest(self, key: ObjectKey) -> dict[str, Any] | None:
+        """The object, whatever spec it has."""
+        try:
+            return await self._cluster.fetch(Kind.AUTHENTICATED_ORIGIN_PULL, key)
+        except ClusterError:
+            return None
+
+    async def _written_and_announced(
+        self, subject: Subject, status: Status, previous: Status, memory: Memory
+    ) -> None:
+        if await self._write(subject.key, status, previous, memory):
+            self._announce(subject, status, previous, memory)
+
+    async def _write(
+        self, key: ObjectKey, status: Status, previous: Status, memory: Memory
+    ) -> bool:
+        """Write the status if it differs; whether it was taken.
+
+        Its failure is logged and nothing else: the next visit writes it again.
+        """
+        if status == previous:
+            return False
+        shown = (memory.manifest or {}).get("status") or previous.manifest()
+        body = {"status": merge_patch(shown, status.manifest())}
+        try:
+            written = await self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, key, body, "status")
+        except ClusterError as error:
+            # Read anew if it can be; what is known stands, because protection must not end with a
+            # right.
+            memory.shown_s = float("-inf")
+            log.warning("%s: status not written: %s", key, error.message)
+            return False
+        memory.learn(written, self._clock.monotonic_s())
+        return True
+
+    async def _in_time(
+        self, memory: Memory, telling: Callable[[], Coroutine[Any, Any, object]]
+    ) -> None:
+        """Tell, and wait for as long as a look may take.
+
+        An API server, or a webhook of somebody's, that hangs here must not hold up what protects:
+        it goes on by itself, and what has changed since is told when it has ended.
+        """
+        if memory.telling is None or memory.telling.done():
+            memory.telling = asyncio.create_task(telling())
+            await asyncio.wait({memory.telling}, timeout=LOOK_S)
+
+    # --- Events -----------------------------------------------------------------------------------
+
+    def _announce(self, subject: Subject, status: Status, previous: Status, memory: Memory) -> None:
+        """That the object became Ready, is no longer, or that nothing goes on until somebody acts.
+
+        What is only awaited is in the status.
+        """
+        before, after = (one.condition(ConditionType.READY) for one in (previous, status))
+        if after is None or (
+            before and (before.status, before.reason) == (after.status, after.reason)
+        ):
+            return
+        stalled = status.condition(ConditionType.STALLED)
+        is_stalled = stalled is not None and stalled.status == "True"
+        lost = before is not None and before.status == "True" and after.reason != Reason.REMOVING
+        if after.status == "True" or is_stalled or lost:
+            kind: EventType = "Warning" if is_stalled else "Normal"
+            self.say(subject, kind, after.reason, after.message, memory)
+
+    def say(
+        self,
+        subject: Subject,
+        kind: EventType,
+        reason: str,
+        message: str,
+        memory: Memory,
+    ) -> None:
+        """An Event beside the object, for which nobody waits.
+
+        What was said within the hour is counted, and the count told with the next one.
+        """
+        now, what = self._clock.now(), (kind, reason, without_rays(message))
+        earlier = memory.mentions.get(what)
+        if earlier is not None and now - earlier.at < timedelta(seconds=SAID_AGAIN_S):
+            earlier.count += 1
+            return
+        count = 1 if earlier is None else earlier.count + 1
+        while len(memory.mentions) >= MOST_SAID:
+            del memory.mentions[next(iter(memory.mentions))]
+        memory.mentions[what] = Mention(now)
+        saying = asyncio.create_task(self._event(subject, kind, reason, message, count))
+        self._saying.add(saying)
+        saying.add_done_callback(self._saying.discard)
+
+    async def _event(
+        self, subject: Subject, kind: EventType, reason: str, message: str, count: int = 1
+    ) -> bool:
+        """Whether it was taken."""
+        try:
+            await self._cluster.create(
+                Kind.EVENT,
+                subject.key.namespace,
+                event(subject, kind, reason, message, self._clock.wall(), count),
+            )
+        except ClusterError as error:
+            log.warning("%s: Event not written: %s", subject.key, error.message)
+            return False
+        return True
+
+    async def leave_behind(self, pull: AuthenticatedOriginPull, what: str) -> None:
+        """Named where it can still be read.
+
+        A namespace that is being deleted takes no Event, and takes those it has with it.
+        """
+        message = f"released although {what}. Take it away at Cloudflare by hand"
+        log.warning("%s: %s", pull.key, message)
+        self._metrics.left_behind.labels(zone=pull.spec.zone.name).inc()
+        if not await self._event(subject_of(pull), "Warning", LEFT_BEHIND, message) and self._home:
+            message = f"{KIND} {pull.key} was {message}"
+            await self._event(self._home, "Warning", LEFT_BEHIND, message)
+
+
+def subject_of(pull: AuthenticatedOriginPull) -> Subject:
+    """The object, as its Events name it."""
+    return Subject(API_VERSION, KIND, pull.key, pull.uid)

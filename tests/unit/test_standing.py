@@ -1,0 +1,135 @@
+"""Ready is left for a fact, never for a look that is still to come."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from aop.api import Status
+from aop.errors import Reason
+from aop.observed import NONE, Evidence, ObservedReplica, Unknown
+from aop.plan import next_step
+from aop.standing import yet_to_be_seen
+from aop.status import status_of
+from builders import (
+    APEX,
+    ASKING,
+    HOSTS,
+    REQUIRING,
+    WWW,
+    claim,
+    evidence,
+    observed,
+    origin,
+    replica,
+)
+
+NEW = ObservedReplica("pod-3")
+"""A pod that nobody has asked yet."""
+SEEN = replica("pod-1", REQUIRING)
+UNASKED = [Evidence(host) for host in HOSTS]
+BEGUN = [evidence(host, lasting_s=20) for host in HOSTS]
+AWAY = Unknown("Cloudflare has not answered yet")
+
+
+def stands(world: dict[str, Any], previous: Status | None = None) -> bool:
+    found = observed(**world)
+    return yet_to_be_seen(found, next_step(found), previous or told())
+
+
+def told(**world: Any) -> Status:
+    """What was told when the operator had seen everything."""
+    found = observed(**world)
+    return status_of(found, next_step(found), Status())
+
+
+STILL_TO_COME: dict[str, dict[str, Any]] = {
+    "nothing was seen since a restart": {
+        "zone": AWAY,
+        "origins": [origin(replicas=(NEW, replace(NEW, name="pod-4")))],
+        "evidence": UNASKED,
+    },
+    "Cloudflare has answered, the edge was not asked": {"evidence": UNASKED},
+    "the proof has begun": {"evidence": BEGUN},
+    "one host is proven, the other's proof has begun": {
+        "evidence": [evidence(APEX), evidence(WWW, lasting_s=20)]
+    },
+    "a new pod was not asked": {"origins": [origin(replicas=(SEEN, NEW))]},
+    "a new pod was seen only just now": {
+        "origins": [origin(replicas=(SEEN, replace(replica("pod-3", REQUIRING), settled=False)))]
+    },
+    "a new pod was not asked about every host": {
+        "origins": [origin(replicas=(SEEN, replace(SEEN, name="pod-3", hosts=SEEN.hosts[:1])))]
+    },
+}
+
+FACTS: dict[str, dict[str, Any]] = {
+    "a replica refuses nobody": {"origins": [origin(replicas=(SEEN, replica("pod-3", ASKING)))]},
+    "a new pod refuses nobody at the host that was asked": {
+        "origins": [
+            origin(
+                replicas=(
+                    SEEN,
+                    replace(replica("pod-3", ASKING), hosts=replica("pod-3", ASKING).hosts[:1]),
+                )
+            )
+        ]
+    },
+    "a replica runs an older text": {
+        "origins": [origin(replicas=(SEEN, replica("pod-3", REQUIRING, revision=6)))]
+    },
+    "a replica cannot be asked": {
+        "origins": [origin(replicas=(SEEN, replica("pod-3", REQUIRING, error="timed out")))]
+    },
+    "no replica is left": {"origins": [origin(replicas=())]},
+    "a host comes without a certificate": {
+        "evidence": [evidence(APEX, NONE), evidence(WWW, lasting_s=20)]
+    },
+    "a host gives no usable answer": {
+        "evidence": [Evidence(APEX, silence="HTTP 403"), evidence(WWW, lasting_s=20)]
+    },
+    "a host answers past the edge": {
+        "evidence": [evidence(APEX, direct=True), evidence(WWW, lasting_s=20)]
+    },
+    "a host has come": {
+        "origins": [origin(claim(enforced=HOSTS), hosts=(*HOSTS, "new.example.com"))],
+        "evidence": BEGUN,
+    },
+    "the text requires less": {"origins": [origin(ASKING)], "evidence": BEGUN},
+    "the zone is disabled": {"zone": {"enabled": False}, "evidence": BEGUN},
+    "the certificate is gone": {"zone": {"certificates": ()}, "evidence": BEGUN},
+    "the token is rejected": {"zone": Unknown("no such token", Reason.TOKEN_REJECTED)},
+    "the object is being removed": {"object": {"deleting": True}, "evidence": BEGUN},
+    "the spec has changed": {"object": {"generation": 3}, "evidence": BEGUN},
+}
+
+
+@pytest.mark.parametrize("what", STILL_TO_COME)
+def test_what_was_told_stands_for_a_look_that_is_still_to_come(what: str) -> None:
+    assert stands(STILL_TO_COME[what])
+
+
+@pytest.mark.parametrize("what", FACTS)
+def test_a_fact_is_told(what: str) -> None:
+    assert not stands(FACTS[what])
+
+
+@pytest.mark.parametrize("what", STILL_TO_COME)
+def test_an_object_that_was_not_ready_is_not_made_ready_by_waiting(what: str) -> None:
+    assert not stands(STILL_TO_COME[what], Status())
+
+
+def test_where_everything_was_seen_there_is_nothing_to_wait_for_and_nothing_to_write() -> None:
+    """A restart of the operator costs no write: what is told at its end is what stood."""
+    assert not stands({})
+    found = observed()
+    assert status_of(found, next_step(found), told()) == told()
+
+
+def test_a_host_that_was_unproven_before_stands_as_it_was_told() -> None:
+    world: dict[str, Any] = {"origins": [origin(claim(enforced=(APEX,)))]}
+    past = [evidence(WWW, NONE, direct=True)]
+    before = told(**world, evidence=[evidence(APEX), *past])
+    assert stands({**world, "evidence": [evidence(APEX, lasting_s=20), *past]}, before)
