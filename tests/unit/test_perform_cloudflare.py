@@ -6,6 +6,7 @@ Secret.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any, cast
 
@@ -367,3 +368,27 @@ async def test_a_call_that_waits_its_turn_among_our_own_was_refused_by_nobody() 
     assert error is not None
     assert error.failure is None, "it was not even asked"
     assert world.memory.cloudflare.refused == {}
+
+
+# --- readings from before ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("answer", "stands"),
+    [(ok({"enabled": True}), False), (html(502), False), (failed(403, 10000), True)],
+    ids=["done", "the answer is lost", "refused"],
+)
+async def test_no_reading_from_before_a_change_of_ours_is_decided_on_after_it(
+    answer: httpx.Response, stands: bool
+) -> None:
+    """With a Cloudflare that took 3 s for each GET the zone was enabled three times, and two certificates uploaded."""
+    world = World({f"PUT {AOP}/settings": answer})
+    before = observed().zone
+    reading = asyncio.create_task(asyncio.sleep(3600, result=before))
+    world.memory.zone, world.memory.zone_task = before, reading
+    await world.perform(ENABLE)
+    await asyncio.sleep(0)
+    assert (world.memory.zone is before, world.memory.zone_task is reading) == (stands, stands)
+    assert reading.cancelled() is not stands
+    reading.cancel()

@@ -320,6 +320,18 @@ def changed(memory: Memory, now: datetime) -> None:
     memory.evidence = {host: begun_again(evidence) for host, evidence in memory.evidence.items()}
 
 
+def changed_by_us(memory: Memory, now: datetime) -> None:
+    """An effect of ours there: nothing that was read before it is decided on any more.
+
+    A reading that is under way began before it, and would be kept as if it had come after.
+    """
+    changed(memory, now)
+    if memory.zone_task is not None:
+        memory.zone_task.cancel()
+        memory.zone_task = None
+    memory.zone = Unknown("Cloudflare has not answered since the operator's last change there")
+
+
 def _failed(
     cloudflare: CloudflareMemory, error: AopError, now: datetime, resync_s: float
 ) -> Unknown:

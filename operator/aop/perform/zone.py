@@ -23,7 +23,7 @@ from aop.cloudflare import (
 from aop.cluster import Cluster, Kind
 from aop.errors import AopError, Blocked, Reason, Transient
 from aop.observe.memory import Memory
-from aop.observe.zone import changed, follow
+from aop.observe.zone import changed_by_us, follow
 from aop.observed import ENABLED, Observed
 from aop.perform.keys import key_secret
 from aop.pki import KeyedLeaf, Slot, read_keyed_leaf
@@ -66,16 +66,17 @@ class ZoneWriter:
                     await self._set_enabled(step, o, memory)
         except AopError as error:
             if isinstance(error, CloudflareError) and error.may_have_changed:
-                changed(memory, self._clock.now())
+                memory.cloudflare.listed.forget()
+                changed_by_us(memory, self._clock.now())
             # A call that only waits its turn among our own was refused by nobody.
             if not (isinstance(error, RateLimited) and error.failure is None):
                 refused[what] = error.message
             raise
         except BaseException:
-            changed(memory, self._clock.now())
+            changed_by_us(memory, self._clock.now())
             raise
         refused.pop(what, None)
-        changed(memory, self._clock.now())
+        changed_by_us(memory, self._clock.now())
 
     async def _upload(self, step: Upload, pull: AuthenticatedOriginPull, memory: Memory) -> None:
         secret = key_secret(pull)
