@@ -22,7 +22,11 @@ from aop.status import (
 )
 from aop.steps import Done, Step, Wait
 
-LOOKING = frozenset({Reason.WAITING_FOR_CLOUDFLARE, Reason.WAITING_FOR_REPLICAS, *REPROVING})
+LOOKING = REPROVING | {
+    Reason.WAITING_FOR_CLOUDFLARE,
+    Reason.WAITING_FOR_REPLICAS,
+    Reason.ORIGIN_UNREACHABLE,
+}
 """Waits in which a look may be still to come, as after a restart or at a new pod."""
 
 

@@ -20,7 +20,20 @@ from aop.perform import Performer
 from aop.reconcile import Reconciler, Visit
 from aop.steps import Effect
 from aop.terms import ObjectKey
-from builders import ASKING, HOSTS, KEY, LEAF, UID, at, evidence, observed, origin, pin
+from builders import (
+    ASKING,
+    HOSTS,
+    KEY,
+    LEAF,
+    REQUIRING,
+    UID,
+    at,
+    evidence,
+    observed,
+    origin,
+    pin,
+    replica,
+)
 from clocks import SetClock
 from sandbox import corpus
 
@@ -291,3 +304,30 @@ async def test_an_event_that_comes_again_is_counted_and_told_with_the_next_one()
     await world.visit()
     await asyncio.sleep(0)
     assert world.counts["Publish"] == 2
+
+
+EVER = [evidence(host, last=at(60)) for host in HOSTS]
+"""The edge goes on proving both hosts."""
+
+
+@pytest.mark.asyncio
+async def test_what_was_told_stands_for_an_answer_to_come_and_not_for_ever() -> None:
+    silent = replica("pod-2", REQUIRING, error="timed out")
+    world = World()
+    world.see = looks(HOLDS)
+    await world.visit()
+    for passed_s, written, ready in ((0.0, 1, "True"), (29.0, 1, "True"), (2.0, 2, "False")):
+        world.clock.pass_s(passed_s)
+        seen = [origin(replicas=(replica("pod-1", REQUIRING), silent))]
+        world.see = looks(observed(now=world.clock.now(), origins=seen, evidence=EVER))
+        await world.visit()
+        assert (len(world.statuses), world.ready()["status"]) == (written, ready)
+
+
+@pytest.mark.asyncio
+async def test_a_fact_is_told_at_once() -> None:
+    world = World()
+    world.see = looks(HOLDS, observed(origins=[origin(running=ASKING)]))
+    await world.visit()
+    await world.visit()
+    assert world.ready()["status"] == "False"

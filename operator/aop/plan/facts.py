@@ -343,18 +343,16 @@ def _not_yet(replica: ObservedReplica, origin: ObservedOrigin, claim: Claim) -> 
 
 
 def shows_otherwise(replica: ObservedReplica, origin: ObservedOrigin) -> bool:
-    """The replica was asked, and does not show the claim.
+    """The replica has answered, and does not show the claim.
 
     What it was not asked yet shows nothing: a new pod's revision, one that was seen only just now,
-    a host whose turn is still to come.
+    a host whose turn is still to come. Neither does a question that was not answered.
     """
     claim = configured(origin).claim
-    if claim is None or (
-        replica.error is None and replica.revision is None and not replica.settled
-    ):
+    if claim is None or (replica.revision is None and not replica.settled):
         return False
     asked = replace(origin, hosts=tuple(host for host in origin.hosts if replica.seen(host)))
-    return bool(_not_yet(replace(replica, settled=True), asked, claim))
+    return bool(_not_yet(replace(replica, settled=True, error=None), asked, claim))
 
 
 def runs_our_claim(replica: ObservedReplica, published: Configured) -> bool:
