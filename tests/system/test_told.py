@@ -89,29 +89,3 @@ def test_a_restart_of_the_operator_is_told_to_nobody(scene: Scene) -> None:
         until_rested(scene, since=seen)
     assert [state["status"] for state in states] == []
     assert version(scene) == before
-
-
-def test_a_new_pod_that_was_not_asked_yet_is_no_fact(scene: Scene) -> None:
-    """A rolling update of the controller: Ready stays, and the new pod is asked as any other."""
-    states: list[dict[str, Any]] = []
-    with Following(scene.plane, path_of(NAMESPACE), lambda _, state: states.append(state)):
-        new = scene.ingress_nginx.replace(scene.ingress_nginx.replicas()[-1].pod)
-        until(
-            lambda: new.pod in asked(looks(scene)[-1]),
-            within_s=60,
-            describe=lambda: f"{new.pod} to have shown what it does\n{scene.told()}",
-        )
-        until_rested(scene, since=len(looks(scene)))
-    not_ready = [
-        one
-        for state in states
-        for one in state["status"]["conditions"]
-        if one["type"] == "Ready" and one["status"] != "True"
-    ]
-    assert not_ready == [], [one["message"] for one in not_ready]
-
-
-def asked(look: dict[str, Any]) -> list[str]:
-    """The pods of which every host was seen in this look."""
-    (origin,) = look["observed"]["origins"]
-    return [one["name"] for one in origin["replicas"] if one["hosts"]]
