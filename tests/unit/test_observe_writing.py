@@ -45,11 +45,15 @@ class Carried:
             self.clock,
         )
         self.uids = uids
+        self.writing, self.may_write = asyncio.Event(), asyncio.Event()
+        self.may_write.set()
 
     async def _read(self) -> tuple[Json, ...]:
         return (self.manifest,)
 
     async def replace(self, _kind: Any, _key: Any, body: dict[str, Any]) -> dict[str, Any]:
+        self.writing.set()
+        await self.may_write.wait()
         self.written.append(body)
         self.manifest = body
         return body
@@ -59,6 +63,7 @@ class Carried:
 
     async def look(self) -> None:
         """Everybody looks, and every replica was seen to run what is there."""
+        self.writing.clear()
         await self.source.look(within_s=0, patience_s=1)
         published = INGRESS_NGINX.site(
             TARGET, {INGRESS_NGINX.carrier(TARGET): (self.manifest,)}
@@ -186,6 +191,7 @@ async def test_of_a_joint_write_that_is_rejected_each_is_tried_alone() -> None:
     wanted = [of(uid, ASKING) for uid in "abc"]
     await carried.publish(*wanted)
     assert carried.writer.went_out_with_others("a")
+    carried.writer.try_each_alone()
     await carried.look()
     await carried.publish(*(of(uid, OFF) for uid in "abc"))
     await carried.look()
@@ -211,3 +217,46 @@ async def test_whoever_is_cancelled_while_it_waits_is_not_written() -> None:
     leaving.cancel()
     assert await carried.publish(of("a", ASKING)) == [None]
     assert list(carried.claims) == ["a"]
+
+
+@pytest.mark.asyncio
+async def test_whoever_leaves_in_the_middle_of_a_write_ends_no_neighbours_visit() -> None:
+    """An object is deleted, and its visit cancelled, while what it protects takes a neighbour's change along."""
+    carried = Carried("a", "b")
+    await carried.look()
+    await carried.publish(of("a", REQUIRING), of("b", OFF))
+    await carried.look()
+    carried.may_write.clear()
+    neighbour = asyncio.create_task(carried.publish(of("b", ASKING)))
+    await asyncio.sleep(0)
+    leaving = asyncio.create_task(carried.publish(of("a", ASKING)))
+    await carried.writing.wait()
+    leaving.cancel()
+    carried.may_write.set()
+    assert await neighbour == [None]
+    assert carried.claims["b"].mode is Mode.REQUEST
+
+
+@pytest.mark.asyncio
+async def test_a_claim_that_no_text_can_hold_keeps_no_neighbours_back() -> None:
+    carried = Carried("a", "b")
+    await carried.look()
+    hostile = replace(of("b", ASKING), patterns=("example.com; return 200",))
+    ours, theirs = await carried.publish(of("a", ASKING), hostile)
+    assert ours is None
+    assert isinstance(theirs, ValueError)
+    assert list(carried.claims) == ["a"]
+
+
+@pytest.mark.asyncio
+async def test_what_relaxes_a_damaged_text_waits_for_nobody() -> None:
+    """It reads as if it refused nobody, and may refuse as before."""
+    carried = Carried("a", "b")
+    await carried.look()
+    await carried.publish(of("a", REQUIRING), of("b", OFF))
+    data = {key: text + text for key, text in carried.manifest["data"].items()}
+    carried.manifest = {**carried.manifest, "data": data}
+    await carried.look()
+    gathered_before = carried.writer._gathering
+    assert await carried.publish(of("a", ASKING)) == [None]
+    assert carried.writer._gathering is gathered_before

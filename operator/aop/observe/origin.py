@@ -128,6 +128,7 @@ class OriginKeeper:
             return self._seen_as(wanted, reading.lost)
         site = self._noticed(reading)
         followed, published = self._memory.follow(pull.uid), site.published
+        configured = self._memory.configured(pull.uid) if site.exists else None
         hosts, left_out = self._hosts(pull, wanted, site, complete=reading.complete)
         verifiers = site.verifiers(hosts)
         question = self._question(
@@ -141,9 +142,13 @@ class OriginKeeper:
         self.writer.seen_everywhere = self._seen_everywhere(site)
         self._calm = published.intact and self.writer.seen_everywhere == published.revision
         refusal = await self._refusal(site, replicas, until_s)
+        rejected = refusal is not None and refusal.ours
+        joint = rejected and self.writer.went_out_with_others(pull.uid)
+        if joint:
+            self.writer.try_each_alone()
         patterns = pull.spec.hostname_patterns
         return replace(
-            self._seen_as(wanted, self._memory.configured(pull.uid) if site.exists else None),
+            self._seen_as(wanted, configured),
             readers=len(site.replicas),
             replicas=replicas,
             hosts=hosts,
@@ -158,7 +163,7 @@ class OriginKeeper:
             stuck=self._stuck(refusal.words) if refusal and not refusal.ours else None,
             overwritten=self._memory.disturbance.overwritten,
             stale=reading.stale,
-            joint=refusal is not None and self.writer.went_out_with_others(pull.uid),
+            joint=joint,
             next_write_at=self.writer.next_at(),
             published_at=followed.published_at,
             applied_at=followed.applied_at,
@@ -205,6 +210,7 @@ class OriginKeeper:
     def drop(self, uid: str) -> None:
         """An object is gone: what was remembered of its claim goes with it."""
         self._memory.drop(uid)
+        self.writer.drop(uid)
 
     def _noticed(self, reading: Reading) -> Site:
         """The origin as it was just read, noting what has changed.
@@ -314,14 +320,15 @@ class OriginKeeper:
         return tuple(one if asked else replace(one, settled=False) for one in known)
 
     def _seen_everywhere(self, site: Site) -> int | None:
-        """The revision that every Ready replica was seen to run.
+        """The revision that every replica which may serve was seen to run.
 
         None if they differ, or cannot all be asked.
         """
-        known = [self._replicas.get(one.uid) for one in site.replicas if one.ready]
+        known = [(one, self._replicas.get(one.uid) or ReplicaMemory()) for one in site.replicas]
         revisions = {
-            one.revision if one is not None and one.settled and not one.error else None
-            for one in known
+            memory.revision if memory.settled and not memory.error else None
+            for replica, memory in known
+            if may_serve(replica, memory)
         }
         return revisions.pop() if len(revisions) == 1 else None
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -38,6 +39,10 @@ that comes of it."""
 GATHERED_S, GATHERED_EACH_S = 0.1, 0.01
 """How long the first of a write waits for those who decide at the same moment: they do so one
 after the other."""
+
+
+UNFIT = (Blocked, ValueError)
+"""What a driver raises for a claim that it cannot write (`kind.Site.publish`)."""
 
 
 @dataclass(slots=True, eq=False)
@@ -78,13 +83,15 @@ class OriginWriter:
         self._waiting: dict[str, Change] = {}
         """By the uid of the object."""
         self._gathering: asyncio.Task[None] | None = None
+        self._flushes: set[asyncio.Task[None]] = set()
+        """Writes under way: of several objects, so that none of them may end one."""
         self._site: tuple[tuple[Json, ...], Site] | None = None
         self._joint: tuple[int, frozenset[str]] = (0, frozenset())
         """The last write of several claims: its revision, and whose claims they were."""
         self._alone: set[str] = set()
         """Objects whose claims went out in a write that was rejected: each is tried by itself."""
         self.seen_everywhere: int | None = None
-        """The revision that every Ready replica was last seen to run; None: they differ."""
+        """The revision that every replica which may serve was seen to run; None: they differ."""
 
     # --- when -------------------------------------------------------------------------------------
 
@@ -102,15 +109,17 @@ class OriginWriter:
         return moment if moment > self._clock.now() else None
 
     def went_out_with_others(self, uid: str) -> bool:
-        """Whether the object's claim stands in a write of several.
-
-        A rejection may then be another's fault; from then on each is tried by itself.
-        """
+        """Whether the object's claim stands in a write of several: a rejection may be another's."""
         revision, uids = self._joint
-        if revision != self._memory.published.revision or uid not in uids:
-            return False
-        self._alone |= uids
-        return True
+        return revision == self._memory.published.revision and uid in uids
+
+    def try_each_alone(self) -> None:
+        """The last write was rejected: each claim of it is tried by itself from now on."""
+        self._alone |= self._joint[1]
+
+    def drop(self, uid: str) -> None:
+        """An object is gone."""
+        self._alone.discard(uid)
 
     # --- what -------------------------------------------------------------------------------------
 
@@ -124,14 +133,14 @@ class OriginWriter:
         followed = self._memory.of(uid)
         if followed is None:
             raise Conflict(f"{self._words.place} was not looked at yet")
-        protects = claim.asks_no_more_than(self._memory.published.claims.get(uid))
+        protects = self._memory.published.relaxed_by(claim)
         done = asyncio.get_running_loop().create_future()
         change = Change(claim, spec, gone, protects, followed.decided_on, done)
         self._waiting[uid] = change
         if protects or self._memory.sharing < 2:
-            await self._flush()
+            self._begin(self._flush())
         elif self._gathering is None or self._gathering.done():
-            self._gathering = asyncio.create_task(self._flush_soon())
+            self._gathering = self._begin(self._flush_soon())
         await change.done
 
     async def withdraw(self, uid: str) -> None:
@@ -167,6 +176,13 @@ class OriginWriter:
 
     # --- how --------------------------------------------------------------------------------------
 
+    def _begin(self, flush: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """In a task of its own: whoever began it may leave, and the others' claims go out still."""
+        task = asyncio.create_task(flush)
+        self._flushes.add(task)
+        task.add_done_callback(self._flushes.discard)
+        return task
+
     async def _flush_soon(self) -> None:
         await asyncio.sleep(GATHERED_S + self._memory.sharing * GATHERED_EACH_S)
         await self._flush()
@@ -177,20 +193,17 @@ class OriginWriter:
             waiting = {uid: one for uid, one in self._waiting.items() if not one.done.done()}
             self._waiting.clear()
             chosen = self._chosen(waiting)
+            outcome: Exception | None = None
             try:
                 await self._write_together(chosen)
-            except BaseException as error:
-                for change in chosen.values():
-                    _end(change, error)
-                if not isinstance(error, Exception):
-                    raise
-            else:
-                for change in chosen.values():
-                    _end(change, None)
+            except Exception as error:  # noqa: BLE001 - each visit that waits for it deals with it
+                outcome = error
+            for change in chosen.values():
+                _end(change, outcome)
             for uid in waiting.keys() - chosen.keys():
                 _end(waiting[uid], self._changed())
         if self._waiting:
-            self._gathering = asyncio.create_task(self._flush_soon())
+            self._gathering = self._begin(self._flush_soon())
 
     def _chosen(self, waiting: dict[str, Change]) -> dict[str, Change]:
         """All that go out now.
@@ -213,29 +226,28 @@ class OriginWriter:
         for uid, change in changes.items():
             if site.published.as_seen_by(uid) != change.decided_on:
                 _end(change, self._changed())
-        fit = self._fit(site, [one for one in changes.values() if not one.done.done()])
-        if fit:
-            await self._write(manifest, self._body(site, fit), fit)
+        fit, body = self._fit(site, [one for one in changes.values() if not one.done.done()])
+        if body is not None:
+            await self._write(manifest, body, fit)
 
-    def _fit(self, site: Site, changes: list[Change]) -> list[Change]:
-        """Those that can be written at all; the others end with what stands in their way."""
-        try:
-            self._body(site, changes) if changes else None
-        except Blocked as error:
-            if len(changes) == 1:
-                _end(changes[0], error)
-                return []
-        else:
-            return changes
+    def _fit(self, site: Site, changes: list[Change]) -> tuple[list[Change], dict[str, Any] | None]:
+        """Those that can be written, and the carrier with them.
+
+        The others end with what stands in their way: nobody's claim holds up a neighbour's.
+        """
+        if len(changes) > 1:
+            with suppress(*UNFIT):
+                return changes, self._body(site, changes)
         fit: list[Change] = []
+        body: dict[str, Any] | None = None
         for change in changes:
             try:
-                self._body(site, [*fit, change])
-            except Blocked as error:
+                body = self._body(site, [*fit, change])
+            except UNFIT as error:
                 _end(change, error)
             else:
                 fit.append(change)
-        return fit
+        return fit, body
 
     def _body(self, site: Site, changes: list[Change]) -> dict[str, Any]:
         first, *others = changes
@@ -301,7 +313,7 @@ class OriginWriter:
         return Conflict(f"{self._words.place} has changed since it was looked at")
 
 
-def _end(change: Change, error: BaseException | None) -> None:
+def _end(change: Change, error: Exception | None) -> None:
     if change.done.done():
         return
     if error is None:
