@@ -19,7 +19,6 @@ from aop.api import CLAIMED_LABEL
 from aop.cluster import Cluster, ClusterError
 from aop.observe.origins import OriginKeepers
 from aop.origins.kind import OriginKind
-from aop.origins.kinds import KINDS
 from aop.settings import Settings
 from aop.terms import Claim, Kind, Mode, ObjectKey, Target
 
@@ -71,7 +70,9 @@ class Orphans:
         # The claims first: one that is written afterwards belongs to an object that the list of
         # objects then has.
         claimed = [
-            (kind, carrier) for kind in KINDS.values() for carrier in await self._carriers(kind)
+            (kind, carrier)
+            for kind in self._origins.kinds.values()
+            for carrier in await self._carriers(kind)
         ]
         namespaces = self._namespaces or (None,)
         living = {

@@ -16,6 +16,7 @@ from aop.observe.origin import OriginKeeper, origins_of
 from aop.observe.origins import OriginKeepers
 from aop.observe.replicas import ReplicaReader
 from aop.observe.views import Question, ReplicaMemory
+from aop.probe import Failure, FailureKind, ReplicaAddress
 from aop.settings import Settings
 from aop.terms import Claim, Mode, ObjectKey, Target
 from builders import KEY, NOW, OFF, REQUIRING, TARGET, UID, spec
@@ -74,19 +75,24 @@ class RunsWhatIsPublished:
 
     def __init__(self, clock: SetClock) -> None:
         self.clock = clock
+        self.cut_off: set[str] = set()
+        """Addresses to which no way leads."""
 
-    async def ask(self, _: Any, question: Question, memory: ReplicaMemory) -> None:
-        memory.note(question.published, self.clock.now())
+    async def ask(self, at: ReplicaAddress, question: Question, memory: ReplicaMemory) -> None:
+        if at.ip in self.cut_off:
+            memory.fail(Failure(FailureKind.UNREACHABLE, "no route to host"), self.clock.now())
+        else:
+            memory.note(question.published, self.clock.now())
 
 
-def controller(name: str) -> dict[str, Any]:
+def controller(name: str, ip: str) -> dict[str, Any]:
     """A Ready pod that reads the ConfigMap."""
     return {
         "metadata": {"namespace": TARGET.namespace, "name": name, "uid": name},
         "spec": {"containers": [{"name": "controller", "args": [f"--configmap={TARGET.key}"]}]},
         "status": {
             "phase": "Running",
-            "podIP": "192.0.2.1",
+            "podIP": ip,
             "conditions": [{"type": "Ready", "status": "True"}],
         },
     }
@@ -95,12 +101,13 @@ def controller(name: str) -> dict[str, Any]:
 class Looking:
     """One keeper, asked as two objects that share its ConfigMap ask."""
 
-    def __init__(self, *pods: str) -> None:
+    def __init__(self, *pods: str, **settings: Any) -> None:
         self.cluster, self.clock = ConfigMapOnly(), SetClock()
-        self.cluster.pods = [controller(name) for name in pods]
+        self.cluster.pods = [controller(name, f"192.0.2.{n}") for n, name in enumerate(pods, 1)]
+        self.replicas = RunsWhatIsPublished(self.clock)
         there = cast("Cluster", self.cluster)
         self.keeper: OriginKeeper = OriginKeepers(
-            there, cast("ReplicaReader", RunsWhatIsPublished(self.clock)), Settings(), self.clock
+            there, cast("ReplicaReader", self.replicas), Settings(**settings), self.clock
         ).of(TARGET)
 
     async def look(self, pull: AuthenticatedOriginPull) -> Any:
@@ -189,3 +196,38 @@ async def test_while_nothing_is_awaited_the_pods_are_listed_every_few_seconds_an
     assert (await reads_in_s(1))[Kind.CONFIG_MAP] == 1, "its watch has shown a change"
     await looking.publish(replace(REQUIRING, uid=PULL.uid))
     assert (await reads_in_s(1))[Kind.POD] == 1
+
+
+@pytest.mark.asyncio
+async def test_a_carrier_in_a_namespace_that_nobody_watches_is_read_every_few_seconds() -> None:
+    """By default the operator watches the objects' namespace, and reads the controller's ConfigMap by its name."""
+    looking = Looking("one", watch_namespaces=("edge",))
+    await looking.look(PULL)
+    await looking.publish(replace(OFF, uid=PULL.uid))
+    for _ in range(3):
+        looking.clock.pass_s(1.0)
+        await looking.look(PULL)
+    before = looking.cluster.read[Kind.CONFIG_MAP]
+    for _ in range(60):
+        looking.clock.pass_s(1.0)
+        await looking.look(PULL)
+    assert 60 / 6 <= looking.cluster.read[Kind.CONFIG_MAP] - before <= 60 / 5
+
+
+@pytest.mark.asyncio
+async def test_a_revision_is_everywhere_when_a_pod_that_is_cut_off_runs_it_too() -> None:
+    """It is not Ready, and serves on: what it runs is in force."""
+    looking = Looking("one", "cut-off")
+    await looking.look(PULL)
+    await looking.publish(replace(OFF, uid=PULL.uid))
+    for _ in range(3):
+        looking.clock.pass_s(1.0)
+        await looking.look(PULL)
+    assert looking.keeper.writer.seen_everywhere == 1
+    cut_off = controller("cut-off", "192.0.2.2")
+    cut_off["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
+    looking.cluster.pods = [looking.cluster.pods[0], cut_off]
+    looking.replicas.cut_off.add("192.0.2.2")
+    looking.clock.pass_s(6.0)
+    await looking.look(PULL)
+    assert looking.keeper.writer.seen_everywhere is None

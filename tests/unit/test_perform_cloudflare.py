@@ -373,6 +373,12 @@ async def test_a_call_that_waits_its_turn_among_our_own_was_refused_by_nobody() 
 # --- readings from before ----------------------------------------------------------------------------------------------
 
 
+async def never(zone: Any) -> Any:
+    """A reading that does not end by itself."""
+    await asyncio.Event().wait()
+    return zone
+
+
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("answer", "stands"),
@@ -385,7 +391,7 @@ async def test_no_reading_from_before_a_change_of_ours_is_decided_on_after_it(
     """With a Cloudflare that took 3 s for each GET the zone was enabled three times, and two certificates uploaded."""
     world = World({f"PUT {AOP}/settings": answer})
     before = observed().zone
-    reading = asyncio.create_task(asyncio.sleep(3600, result=before))
+    reading = asyncio.create_task(never(before))
     world.memory.zone, world.memory.zone_task = before, reading
     await world.perform(ENABLE)
     await asyncio.sleep(0)

@@ -30,15 +30,15 @@ class OriginKeepers:
         self._reader = reader
         self._settings = settings
         self._clock = clock
-        self._kinds = kinds
-        self._sources = Sources(cluster, clock)
+        self.kinds = kinds
+        self._sources = Sources(cluster, clock, settings.watch_namespaces)
         self._keepers: dict[Target, OriginKeeper] = {}
 
     def of(self, target: Target) -> OriginKeeper:
         """The keeper of one origin."""
         if target not in self._keepers:
             self._keepers[target] = OriginKeeper(
-                self._kinds[target.kind],
+                self.kinds[target.kind],
                 target,
                 self._cluster,
                 self._reader,

@@ -19,9 +19,9 @@ ESSENTIAL_S = 0.5
 reading."""
 OTHERS_S = 15.0
 """How old anything else may be."""
-CALM_LIST_S, CALM_OBJECT_S = 5.0, 30.0
-"""How old what is essential may be while nothing is awaited: a list, and an object by its name,
-which is labelled and watched, so that a change of it is told."""
+CALM_S, CALM_WATCHED_S = 5.0, 30.0
+"""How old what is essential may be while nothing is awaited; and what is also watched, so that a
+change of it is told: the carrier, by its label, in a namespace that is served."""
 STALE_S = 30.0
 """How old what is known of a source that cannot be read may be before nothing but protection goes
 on with it."""
@@ -43,9 +43,13 @@ class Reading:
 class Sources:
     """Every reading that any driver has asked for; built once per process."""
 
-    def __init__(self, cluster: Cluster, clock: Clock) -> None:
+    def __init__(
+        self, cluster: Cluster, clock: Clock, watched_namespaces: tuple[str, ...] = ()
+    ) -> None:
+        """Empty `watched_namespaces`: all are."""
         self._cluster = cluster
         self._clock = clock
+        self._watched_namespaces = watched_namespaces
         self._sources: dict[Read, Source[tuple[Json, ...]]] = {}
 
     def of(self, read: Read) -> Source[tuple[Json, ...]]:
@@ -65,7 +69,7 @@ class Sources:
         await asyncio.gather(
             *(
                 self.of(read).look(
-                    within_s=_age_s(read, calm=calm),
+                    within_s=self._age_s(read, calm=calm),
                     patience_s=patience_s,
                 )
                 for read in reads
@@ -95,6 +99,15 @@ class Sources:
         for read, source in self._sources.items():
             if read.need is not Need.ESSENTIAL:
                 source.forget()
+
+    def _age_s(self, read: Read, *, calm: bool) -> float:
+        """How old the last reading may be."""
+        if read.need is not Need.ESSENTIAL:
+            return OTHERS_S
+        if not calm:
+            return ESSENTIAL_S
+        served = not self._watched_namespaces or read.namespace in self._watched_namespaces
+        return CALM_WATCHED_S if read.name is not None and served else CALM_S
 
     def _reader(self, read: Read) -> Callable[[], Awaitable[tuple[Json, ...]]]:
         async def one() -> tuple[Json, ...]:
@@ -126,15 +139,6 @@ class Sources:
             if source.failure and now - source.read_at > timedelta(seconds=STALE_S):
                 return f"{source.failure}; what was known at {source.read_at + self._clock.stepped():%H:%M:%S} UTC stands meanwhile"
         return None
-
-
-def _age_s(read: Read, *, calm: bool) -> float:
-    """How old the last reading may be."""
-    if read.need is not Need.ESSENTIAL:
-        return OTHERS_S
-    if not calm:
-        return ESSENTIAL_S
-    return CALM_LIST_S if read.name is None else CALM_OBJECT_S
 
 
 def _versions(manifests: tuple[Json, ...]) -> list[object]:
