@@ -46,6 +46,7 @@ from builders import (
     replica,
 )
 from narrowed import published, waiting
+from sandbox.stages import MAYBE
 
 OPTIONAL = claim(Mode.OPTIONAL)
 UNPROVEN = [evidence(host, NONE) for host in HOSTS]
@@ -512,6 +513,13 @@ def test_hosts_that_are_odd_and_therefore_silent_are_not_the_edge_s_affair() -> 
         observed(origins=[odd(*HOSTS)], evidence=[silent[0], replace(silent[1], last=at(-60))])
     )
     assert waiting(step) is Reason.EDGE_NOT_PROVEN
+
+
+def test_a_host_that_is_nearly_proven_shares_the_write_of_one_that_is() -> None:
+    """Which looks show the two proofs complete is chance, so that a whole life need not pass here."""
+    step = next_step(observed(origins=[origin(ASKING)], evidence=[evidence(WWW, lasting_s=176)]))
+    assert waiting(step) is Reason.WAITING_FOR_PROOF
+    assert str(step) == f"waits: {WWW} {MAYBE}"
 
 
 @pytest.mark.parametrize("reason", ["odd", "held off"])
