@@ -12,6 +12,7 @@ import asyncio
 import logging
 import os
 import platform
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -20,13 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import kopf
-from aiohttp import web
 
 from aop import __version__
 from aop.clock import Clock
 from aop.cloudflare import Cloudflare, Shares
 from aop.cluster import Cluster, ClusterError, Kind, Subject, connect, event
-from aop.handlers import Loops, kopf_settings, register
+from aop.endpoints import Endpoints
+from aop.handlers import WATCHED, Tell, Watch
+from aop.health import Health
+from aop.loops import Loops
 from aop.metrics import Metrics
 from aop.observe import Observer
 from aop.observe.edge import EdgeReader
@@ -47,6 +50,11 @@ CLOUDFLARE_TOTAL_S = 10.0
 protects visitors for longer."""
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod finds its token (Kubernetes: "Accessing the Kubernetes API from a Pod")."""
+ASKED_EVERY_S = 20.0
+"""How often the API server is asked for a sign of life: thrice within what readiness allows."""
+FINISHED_WITHIN_S = 20.0
+"""How long what is under way at the end of the process may take: a change at Cloudflare is not cut
+off. Below the chart's terminationGracePeriodSeconds."""
 EXIT_GUARDED = 1
 EXIT_SETTINGS = 2
 
@@ -145,13 +153,19 @@ async def run(settings: Settings, clock: Clock) -> None:
         reconciler = Reconciler(
             cluster, observer, performer, clock, metrics, settings.trace_file, home
         )
-        await serve_metrics(stack, settings, metrics)
+        health = Health(clock, (kind.plural for kind in WATCHED))
+        stack.enter_context(Endpoints(settings, health, metrics))
         orphans = Orphans(cluster, origins, settings)
-        looking = asyncio.create_task(orphans.run())
-        stack.callback(looking.cancel)
-        announcing = asyncio.create_task(announce(cluster, home, settings, clock))
-        stack.callback(announcing.cancel)
-        await serve(settings, Loops(reconciler, observer, origins, orphans, clock))
+        loops = Loops(cluster, reconciler, observer, origins, orphans, clock, health)
+        for task in (
+            orphans.run(),
+            announce(cluster, home, settings, clock),
+            ask_for_life(cluster, health),
+        ):
+            stack.callback(asyncio.create_task(task).cancel)
+        await serve(settings, loops, health, metrics)
+        await loops.end()
+        await reconciler.finish(FINISHED_WITHIN_S)
 
 
 def home_of(settings: Settings, folder: Path = SERVICE_ACCOUNT) -> Subject | None:
@@ -212,46 +226,46 @@ def origins_of(settings: Settings, clock: Clock, *, cluster: Any) -> OriginKeepe
     return OriginKeepers(cluster, reader, settings, clock)
 
 
-async def serve_metrics(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> None:
-    """`/metrics` for Prometheus, if it has a port."""
-    if not settings.metrics_port:
-        return
-
-    async def exposition(_: web.Request) -> web.Response:
-        return web.Response(
-            body=metrics.exposition(), headers={"Content-Type": metrics.content_type}
-        )
-
-    application = web.Application()
-    application.router.add_get("/metrics", exposition)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    try:
-        await web.TCPSite(runner, settings.listen_address, settings.metrics_port).start()
-    except OSError as error:
-        raise SettingsError(
-            f"metrics cannot be served at {settings.listen_address} port {settings.metrics_port}: {error.strerror}. Change AOP_METRICS_PORT, or set it to 0"
-        ) from error
+async def ask_for_life(cluster: Cluster, health: Health) -> None:
+    """Ask the API server now and then for a sign of life, and give the loop's own."""
+    while True:
+        health.expect("the operator itself", ASKED_EVERY_S)
+        try:
+            async with asyncio.timeout(ASKED_EVERY_S):
+                await cluster.ask_version()
+            health.answered()
+        except (ClusterError, TimeoutError) as error:
+            logging.getLogger("aop").warning("no sign of life of the API server: %s", error)
+        await asyncio.sleep(ASKED_EVERY_S)
 
 
-async def serve(settings: Settings, slots: Loops) -> None:
-    """Kopf, embedded; it ends on SIGTERM and SIGINT."""
-    registry = kopf.OperatorRegistry()
-    register(registry, login_with(settings))
-    await kopf.operator(
-        registry=registry,
-        settings=kopf_settings(settings),
-        memo=slots,
-        # Only its peering would use it, which is off; what Kopf makes up itself needs an entry in a
-        # passwd file.
-        identity="aop-operator",  # type: ignore[arg-type]
-        clusterwide=not settings.watch_namespaces,
-        namespaces=settings.watch_namespaces,
-        liveness_endpoint=f"http://{settings.listen_address}:{settings.health_port}/healthz"
-        if settings.health_port
-        else None,
-    )
+async def serve(settings: Settings, loops: Loops, health: Health, metrics: Metrics) -> None:
+    """Watch, and let the loops run; it ends on SIGTERM and SIGINT, and for no other reason."""
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+
+    def see(kind: Kind, type_: str | None, manifest: dict[str, Any]) -> None:
+        meta = manifest["metadata"]
+        if kind is not Kind.AUTHENTICATED_ORIGIN_PULL:
+            loops.wake_referrers(ObjectKey(meta["namespace"], meta["name"]))
+        elif type_ == "DELETED":
+            loops.lose(meta["uid"])
+        else:
+            loops.see(manifest)
+
+    def teller(kind: Kind) -> Tell:
+        def tell(type_: str | None, manifest: dict[str, Any]) -> None:
+            loop.call_soon_threadsafe(see, kind, type_, manifest)
+
+        return tell
+
+    login = login_with(settings)
+    watches = [Watch(kind, settings, login, teller(kind), health, metrics) for kind in WATCHED]
+    for watch in watches:
+        watch.start()
+    await told.wait()
+    await asyncio.gather(*(asyncio.to_thread(watch.stop) for watch in watches))
 
 
 def login_with(settings: Settings) -> Any:

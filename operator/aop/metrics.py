@@ -43,6 +43,12 @@ class Metrics:
             ["reader"],
             registry=self.registry,
         )
+        self.watch_failures = Counter(
+            "aop_watch_failures",
+            "Watches that have ended and begun anew, by kind; the log says why.",
+            ["kind"],
+            registry=self.registry,
+        )
         self.certificate_not_after = Gauge(
             "aop_certificate_not_after_seconds",
             "When the certificate that the zone presents expires, in seconds since 1970.",

@@ -94,6 +94,7 @@ class Reconciler:
         self._clock = clock
         self._metrics = metrics
         self._teller = Teller(cluster, clock, metrics, home)
+        self._under_way: set[asyncio.Task[None]] = set()
         self._trace: TextIO | None = (
             trace.open("a", encoding="utf-8", buffering=1) if trace else None
         )
@@ -127,6 +128,18 @@ class Reconciler:
         except Exception as error:
             log.exception("bug while visiting %s", key)
             return await self._failed(key, pull, error, memory)
+
+    async def finish(self, within_s: float) -> None:
+        """Wait for the effects that are under way, so long that they may end by themselves."""
+        if under_way := set(self._under_way):
+            log.info("%d effects are under way and may finish", len(under_way))
+            done, cut = await asyncio.wait(under_way, timeout=within_s)
+            for effect in done:
+                if not effect.cancelled() and (error := effect.exception()):
+                    log.warning("an effect failed at the end of the process: %s", error)
+            for effect in cut:
+                log.warning("an effect was cut off after %.0f s", within_s)
+                effect.cancel()
 
     async def _manifest(self, key: ObjectKey, memory: Memory) -> dict[str, Any] | None:
         """The object as its watch shows it: a slow API server must not hold up what protects.
@@ -186,7 +199,11 @@ class Reconciler:
         log.info("%s: %s", pull.key, step, extra={"step": type(step).__name__})
         self._metrics.steps.labels(step=type(step).__name__).inc()
         memory.refused = step
-        await self._performer.perform(step, observed, pull, memory)
+        # The end of the process ends the visit, and not what it has begun to change.
+        effect = asyncio.create_task(self._performer.perform(step, observed, pull, memory))
+        self._under_way.add(effect)
+        effect.add_done_callback(self._under_way.discard)
+        await asyncio.shield(effect)
         memory.errors, memory.refused = 0, None
         if not isinstance(step, Note):
             self._teller.say(subject_of(pull), "Normal", type(step).__name__, str(step), memory)

@@ -229,7 +229,8 @@ class Settings(BaseSettings):
     )
 
     listen_address: str = Field(
-        "0.0.0.0", description="IP address on which the health and metrics endpoints listen."
+        "",
+        description="IP address on which the health and metrics endpoints listen. Not set: every address, IPv4 and IPv6.",
     )
     health_port: Port = Field(8080, description="TCP port of the health endpoint; 0: none.")
     metrics_port: Port = Field(8081, description="TCP port of the metrics endpoint; 0: none.")

@@ -121,7 +121,7 @@ class Operator:
     def _healthy(self) -> bool:
         if not self.alive:
             raise RuntimeError(f"the operator ended:\n{self.last_words()}")
-        return succeeds(self.health_port, "/healthz")
+        return succeeds(self.health_port, "/readyz")
 
 
 def succeeds(port: int, path: str) -> bool:

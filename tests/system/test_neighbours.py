@@ -222,7 +222,7 @@ def _readable(scene: Scene) -> Iterator[tuple[str, str]]:
     )
     yield (
         "health",
-        httpx.get(f"http://127.0.0.1:{scene.operator.health_port}/healthz", trust_env=False).text,
+        httpx.get(f"http://127.0.0.1:{scene.operator.health_port}/readyz", trust_env=False).text,
     )
 
 

@@ -1,185 +1,13 @@
-"""The watch layer's own decisions: what an object refers to, who is woken by what, and what Kopf is told."""
+"""What Kopf is told, and what it is not asked for."""
 
 from __future__ import annotations
-
-import copy
-from collections import Counter
-from datetime import UTC, datetime
-from typing import Any, cast
 
 import kopf
 import pytest
 
-from aop.api import FINALIZER, WATCH_LABEL, AuthenticatedOriginPull, Status
-from aop.clock import Clock
-from aop.cluster import Cluster, Kind
-from aop.handlers import Loop, Loops, kopf_settings, references, register
-from aop.metrics import Metrics
-from aop.observe import Observer
-from aop.observe.edge import EdgeReader
-from aop.observe.origins import OriginKeepers
-from aop.observe.replicas import ReplicaReader
-from aop.observe.source import Source
-from aop.observe.zone import ZoneReader
-from aop.orphans import Orphans
-from aop.perform import Performer
-from aop.reconcile import Reconciler
+from aop.api import FINALIZER, WATCH_LABEL
+from aop.handlers import WATCHED, kopf_settings, register
 from aop.settings import Settings
-from aop.terms import ObjectKey
-from builders import KEY, NOW, TARGET
-from builders import spec as parsed_spec
-
-TOKEN = ObjectKey("edge", "cloudflare")
-GENERATED = ObjectKey("edge", "example-com-aop")
-
-
-def spec(**fields: Any) -> dict[str, Any]:
-    """A raw spec, as an event brings it."""
-    config_map = {"namespace": TARGET.namespace, "name": TARGET.name}
-    return {
-        "credentials": {"apiTokenSecretRef": {"name": "cloudflare", "key": "api-token"}},
-        "origins": [{"name": "public", "ingressNginx": {"configMapRef": config_map}}],
-        **fields,
-    }
-
-
-@pytest.mark.parametrize(
-    ("raw", "named"),
-    [
-        (spec(), {TOKEN, GENERATED, TARGET.key}),
-        (
-            spec(certificate={"generate": {"secretName": "keys"}}),
-            {TOKEN, ObjectKey("edge", "keys"), TARGET.key},
-        ),
-        (
-            spec(certificate={"secretRef": {"name": "theirs"}}),
-            {TOKEN, ObjectKey("edge", "theirs"), GENERATED, TARGET.key},
-        ),
-        (spec(origins=[]), {TOKEN, GENERATED}),
-        (
-            spec(
-                origins=[
-                    {"name": "public"},
-                    {"name": "half", "ingressNginx": {"configMapRef": {"name": "x"}}},
-                ]
-            ),
-            {TOKEN, GENERATED},
-        ),
-        (spec(credentials=None, certificate=None, origins=None), {GENERATED}),
-        ({}, {GENERATED}),
-    ],
-)
-def test_an_object_refers_to_what_its_spec_names_however_broken(
-    raw: dict[str, Any], named: set[ObjectKey]
-) -> None:
-    assert references(KEY.namespace, KEY.name, raw) == named
-
-
-# --- waking ----------------------------------------------------------------------------------------------------------------------
-
-
-class Lists:
-    """All of a cluster that is asked for here: it has nothing, and counts how often each kind was listed."""
-
-    def __init__(self) -> None:
-        self.listed: Counter[Kind] = Counter()
-
-    async def list(self, kind: Kind, _namespace: str | None = None) -> list[dict[str, Any]]:
-        self.listed[kind] += 1
-        return []
-
-
-UID, OTHER_UID = "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "6ba7b811-9dad-11d1-80b4-00c04fd430c8"
-
-
-def slots(cluster: Lists | None = None, metrics: Metrics | None = None) -> Loops:
-    there, clock, settings = cast("Cluster", cluster or Lists()), Clock(), Settings()
-    keepers = OriginKeepers(there, cast("ReplicaReader", None), settings, clock)
-    observer = Observer(
-        there, cast("ZoneReader", None), keepers, cast("EdgeReader", None), settings, clock
-    )
-    reconciler = Reconciler(there, observer, cast("Performer", None), clock, metrics or Metrics())
-    return Loops(reconciler, observer, keepers, cast("Orphans", None), clock)
-
-
-def test_each_object_has_one_slot_until_it_is_gone() -> None:
-    found = slots()
-    slot = found.slot(UID)
-    assert found.slot(UID) is slot
-    assert slot.memory.uid == UID
-    found.drop(UID)
-    assert found.slot(UID) is not slot
-    found.drop("never-heard-of")
-
-
-def test_what_is_measured_of_an_object_goes_with_it() -> None:
-    """Its finalizer may have been taken off by hand, so that no removal ends."""
-    metrics = Metrics()
-    metrics.certificate_expires(UID, "example.com", datetime(2027, 1, 1, tzinfo=UTC))
-    found = slots(metrics=metrics)
-    found.slot(UID)
-    found.drop(UID)
-    zone = {"zone": "example.com"}
-    assert metrics.registry.get_sample_value("aop_certificate_not_after_seconds", zone) is None
-
-
-def test_one_of_the_same_name_that_comes_after_it_has_a_slot_of_its_own() -> None:
-    """The finalizer was taken off by hand, and the object applied again: what was known of the first is nothing to the second."""
-    found = slots()
-    first, second = found.slot(UID), found.slot(OTHER_UID)
-    assert first is not second
-    found.drop(UID)
-    assert (first.memory.gone, second.memory.gone) == (True, False)
-    assert first.wake.is_set(), "whoever sleeps over it ends"
-
-
-def test_kopfs_copies_of_the_memo_are_the_memo() -> None:
-    """Kopf copies it for every object; a copied dict would give each its own."""
-    found = slots()
-    assert copy.copy(found) is found
-
-
-@pytest.mark.asyncio
-async def test_whoever_names_what_changed_is_woken_and_reads_it_anew() -> None:
-    found, read = slots(), Counter[str]()
-    mine, other = found.slot(UID), found.slot(OTHER_UID)
-    mine.references, other.references = frozenset({TOKEN}), frozenset({TARGET.key})
-
-    async def look(name: str, slot: Loop) -> None:
-        async def data() -> dict[str, str] | None:
-            read[name] += 1
-            return {}
-
-        await slot.memory.secrets.setdefault(TOKEN, Source("the token", data, found.clock)).look(
-            within_s=60, patience_s=60
-        )
-
-    for _ in range(2):
-        await look("mine", mine)
-        await look("other", other)
-    found.wake_referrers(TOKEN)
-    assert (mine.wake.is_set(), other.wake.is_set()) == (True, False)
-    await look("mine", mine)
-    await look("other", other)
-    assert read == {"mine": 2, "other": 1}
-
-
-@pytest.mark.asyncio
-async def test_when_an_object_is_gone_the_others_look_for_their_rivals_anew() -> None:
-    cluster = Lists()
-    found = slots(cluster)
-    slot = found.slot(UID)
-    pull = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, parsed_spec(), Status())
-    for _ in range(2):
-        assert await found.observer.objects.rivals(pull, found.clock.monotonic_s() + 60) == ()
-    assert cluster.listed == {Kind.AUTHENTICATED_ORIGIN_PULL: 1}
-    found.wake_all()
-    assert slot.wake.is_set()
-    await found.observer.objects.rivals(pull, found.clock.monotonic_s() + 60)
-    assert cluster.listed == {Kind.AUTHENTICATED_ORIGIN_PULL: 2}
-
-
-# --- what kopf is told -------------------------------------------------------------------------------------------------------------
 
 
 def test_no_secret_and_no_config_map_is_listed_without_our_label() -> None:
@@ -191,13 +19,12 @@ def test_no_secret_and_no_config_map_is_listed_without_our_label() -> None:
     assert selectors == dict.fromkeys(selectors, f"{WATCH_LABEL}=true")
 
 
-def test_kopf_posts_nothing_peers_with_nobody_and_holds_our_finalizer() -> None:
+def test_kopf_posts_nothing_peers_with_nobody_and_does_not_know_our_finalizer() -> None:
+    """It takes off what it knows and holds for no handler."""
     tuned = kopf_settings(Settings())
-    assert (tuned.posting.enabled, tuned.peering.standalone, tuned.persistence.finalizer) == (
-        False,
-        True,
-        FINALIZER,
-    )
+    assert not tuned.posting.enabled
+    assert tuned.peering.standalone
+    assert tuned.persistence.finalizer != FINALIZER
 
 
 @pytest.mark.parametrize(("namespaces", "scans"), [((), True), (("edge",), False)])
@@ -207,15 +34,13 @@ def test_only_a_cluster_wide_operator_scans_for_resources(
     assert kopf_settings(Settings(watch_namespaces=namespaces)).scanning.disabled is not scans
 
 
-def test_there_are_no_handlers_that_compare_what_was_with_what_is() -> None:
+def test_kopf_has_no_handler_that_writes_holds_or_compares() -> None:
     """Creation, update, resume and field handlers each lost data when they were tried (docs/adr/0002)."""
-    registry = kopf.OperatorRegistry()
-    register(registry, login=lambda **_: None)
-    changing = registry._changing.get_all_handlers()
-    assert [(handler.id, str(handler.reason)) for handler in changing] == [("teardown", "delete")]
-    assert [handler.id for handler in registry._spawning.get_all_handlers()] == ["reconcile"]
-    assert [handler.id for handler in registry._watching.get_all_handlers()] == [
-        "wake",
-        "wake-by-secret",
-        "wake-by-configmap",
-    ]
+    for kind in WATCHED:
+        registry = kopf.OperatorRegistry()
+        register(registry, kind, login=lambda **_: None, tell=lambda *_: None)
+        assert registry._changing.get_all_handlers() == []
+        assert registry._spawning.get_all_handlers() == []
+        (handler,) = registry._watching.get_all_handlers()
+        assert handler.selector is not None
+        assert handler.selector.any_name == kind.plural

@@ -1,4 +1,4 @@
-"""The official asyncio client, reduced to five verbs on plain JSON.
+"""The official asyncio client, reduced to a few verbs on plain JSON.
 
 Writes carry the resourceVersion that was read wherever a second writer could have been in between;
 the API server then answers 409, which is raised as `Conflict` and simply means: look again.
@@ -70,6 +70,10 @@ class Cluster:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
+
+    async def ask_version(self) -> None:
+        """Whether the API server answers at all. Raises `ClusterError`."""
+        await self._call("GET", "/version", what="ask the API server for its version")
 
     async def fetch(self, kind: Kind, key: ObjectKey) -> Manifest | None:
         """One object, or None when it does not exist. Raises `ClusterError`."""

@@ -1,0 +1,257 @@
+"""One loop per object: begun when a watch shows it, woken by what it refers to, ended with it.
+
+The finalizer is set and taken off here and by nobody else, so that an object, a loop and a
+finalizer begin and end together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from aop.api import FINALIZER, ROTATE_ANNOTATION
+from aop.clock import Clock
+from aop.cluster import Cluster, ClusterError, Kind
+from aop.health import Health
+from aop.observe import Observer
+from aop.observe.memory import Memory
+from aop.observe.origins import OriginKeepers
+from aop.origins.kinds import KINDS
+from aop.orphans import Orphans
+from aop.reconcile import Reconciler
+from aop.terms import ObjectKey
+
+log = logging.getLogger("aop")
+Manifest = dict[str, Any]
+
+REMOVAL_RECHECK_S = 10.0
+"""How long a removal rests at most: somebody waits for it."""
+RELEASE_AGAIN_S = 1.0
+"""When a finalizer that could not be taken off is tried again."""
+
+
+@dataclass(slots=True)
+class Loop:
+    """One object's wake event and memory."""
+
+    key: ObjectKey
+    memory: Memory
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    seen: tuple[object, ...] = ()
+    references: frozenset[ObjectKey] = frozenset()
+    """Secrets and ConfigMaps that the spec names."""
+    task: asyncio.Task[None] | None = None
+
+
+class Loops:
+    """All objects' loops, by uid; built once per process, and used in one thread only."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        reconciler: Reconciler,
+        observer: Observer,
+        origins: OriginKeepers,
+        orphans: Orphans,
+        clock: Clock,
+        health: Health,
+    ) -> None:
+        self._cluster = cluster
+        self._reconciler = reconciler
+        self._observer = observer
+        self._origins = origins
+        self._orphans = orphans
+        self._clock = clock
+        self._health = health
+        self._loops: dict[str, Loop] = {}
+
+    # --- what the watches show --------------------------------------------------------------------
+
+    def see(self, manifest: Manifest) -> None:
+        """The watch shows an object as it is now; it has a loop from its first sight on.
+
+        Not one that is being deleted without our finalizer: nothing of ours is to be put back.
+        """
+        meta = manifest["metadata"]
+        if is_deleting(manifest) and not is_held(manifest):
+            self.lose(meta["uid"])
+            return
+        loop = self.loop(meta["uid"], ObjectKey(meta["namespace"], meta["name"]))
+        loop.memory.learn(manifest, self._clock.monotonic_s())
+        loop.references = references(loop.key, manifest.get("spec") or {})
+        seen = (
+            meta.get("generation"),
+            is_held(manifest),
+            is_deleting(manifest),
+            (meta.get("annotations") or {}).get(ROTATE_ANNOTATION),
+        )
+        if seen != loop.seen:
+            if not loop.seen:
+                self._observer.objects.forget()
+            loop.seen = seen
+            loop.memory.cloudflare.retry_at = None
+            loop.wake.set()
+        if loop.task is None:
+            loop.task = asyncio.create_task(self._keep(meta["uid"], loop))
+
+    def lose(self, uid: str) -> None:
+        """An object is gone, or no longer ours; what it may have left is looked for soon."""
+        if uid in self._loops:
+            self.drop(uid)
+            self.wake_all()
+            self._orphans.look_soon()
+
+    def wake_referrers(self, key: ObjectKey) -> None:
+        """A Secret or ConfigMap has changed: whoever names it looks again, and reads it anew."""
+        self._origins.forget(key)
+        for loop in self._loops.values():
+            if key in loop.references:
+                loop.memory.forget_secrets()
+                loop.wake.set()
+
+    # --- the loops themselves ---------------------------------------------------------------------
+
+    def loop(self, uid: str, key: ObjectKey) -> Loop:
+        """The object's loop, made at its first mention.
+
+        One of the same name that comes after it has another uid, and its own.
+        """
+        if uid not in self._loops:
+            self._loops[uid] = Loop(key, Memory(uid=uid))
+            self._origins.forget_what_is_served()
+        return self._loops[uid]
+
+    def drop(self, uid: str) -> None:
+        """The object is gone; whoever still visits it finds nothing to do."""
+        if loop := self._loops.pop(uid, None):
+            loop.memory.gone = True
+            loop.wake.set()
+        self._reconciler.drop(uid)
+        self._origins.drop(uid)
+        self._observer.objects.drop(uid)
+        self._health.forget(uid)
+
+    def wake_all(self) -> None:
+        """Something that any object may care about has changed."""
+        self._observer.objects.forget()
+        for loop in self._loops.values():
+            loop.wake.set()
+
+    async def end(self) -> None:
+        """Look at nothing any more; effects under way are not this call's to wait for."""
+        tasks = [loop.task for loop in self._loops.values() if loop.task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _keep(self, uid: str, loop: Loop) -> None:
+        """Visit the object again and again, until it is gone."""
+        while self._loops.get(uid) is loop:
+            loop.wake.clear()
+            self._health.expect(uid)
+            await self._hold(loop)
+            visit = await self._reconciler.visit(loop.key, loop.memory)
+            delay_s = visit.delay_s
+            if visit.finished:
+                if self._loops.get(uid) is not loop or await self._release(loop):
+                    break
+                delay_s = RELEASE_AGAIN_S
+            elif is_deleting(loop.memory.manifest or {}):
+                delay_s = min(delay_s, REMOVAL_RECHECK_S)
+            self._health.expect(uid, delay_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(loop.wake.wait(), delay_s)
+        self._health.forget(uid)
+
+    # --- the finalizer ----------------------------------------------------------------------------
+
+    async def _hold(self, loop: Loop) -> None:
+        """Set the finalizer before anything leaves a trace; the rules wait until it is there."""
+        known = loop.memory.manifest
+        if known is None or loop.memory.gone or is_deleting(known) or is_held(known):
+            return
+        try:
+            await self._write_finalizers(loop, known, [*finalizers(known), FINALIZER])
+        except ClusterError as error:
+            loop.memory.shown_s = float("-inf")
+            log.warning("%s: finalizer not set: %s", loop.key, error.message)
+
+    async def _release(self, loop: Loop) -> bool:
+        """Take the finalizer off what is finished; whether its loop may end.
+
+        Nothing is released, and no loop ended, because one answer said that there is no such
+        object: an API server that starts says so of every object.
+        """
+        uid, finished = loop.memory.uid, loop.memory.gone
+        try:
+            there = await self._cluster.list(
+                Kind.AUTHENTICATED_ORIGIN_PULL,
+                loop.key.namespace,
+                fields=f"metadata.name={loop.key.name}",
+            )
+            found = next((one for one in there if one["metadata"]["uid"] == uid), None)
+            if found is None:
+                self.lose(uid)
+                return True
+            if not finished or not is_deleting(found):
+                loop.memory.gone = False
+                return False
+            if is_held(found):
+                kept = [one for one in finalizers(found) if one != FINALIZER]
+                await self._write_finalizers(loop, found, kept)
+        except ClusterError as error:
+            log.warning("%s: finalizer not taken off: %s", loop.key, error.message)
+            return False
+        return True
+
+    async def _write_finalizers(self, loop: Loop, known: Manifest, wanted: list[str]) -> None:
+        version = known["metadata"]["resourceVersion"]
+        body = {"metadata": {"finalizers": wanted or None, "resourceVersion": version}}
+        written = await self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, loop.key, body)
+        loop.memory.learn(written, self._clock.monotonic_s())
+
+
+def finalizers(manifest: Manifest) -> list[str]:
+    """Everybody's finalizers on an object."""
+    return list((manifest.get("metadata") or {}).get("finalizers") or ())
+
+
+def is_held(manifest: Manifest) -> bool:
+    """Our finalizer is on it."""
+    return FINALIZER in finalizers(manifest)
+
+
+def is_deleting(manifest: Manifest) -> bool:
+    """Somebody has deleted it, and finalizers keep it."""
+    return bool((manifest.get("metadata") or {}).get("deletionTimestamp"))
+
+
+def references(key: ObjectKey, spec: dict[str, Any]) -> frozenset[ObjectKey]:
+    """Every Secret and ConfigMap that a raw spec names.
+
+    Tolerant, because an invalid spec must wake its loop too.
+    """
+    certificate = spec.get("certificate") or {}
+    secrets = {
+        ((spec.get("credentials") or {}).get("apiTokenSecretRef") or {}).get("name"),
+        (certificate.get("secretRef") or {}).get("name"),
+        (certificate.get("generate") or {}).get("secretName") or f"{key.name}-aop",
+    }
+    maps = [
+        (origin.get(kind.name) or {}).get(kind.reference) or {}
+        for origin in spec.get("origins") or ()
+        for kind in KINDS.values()
+    ]
+    return frozenset(
+        {
+            *(ObjectKey(key.namespace, secret) for secret in secrets if secret),
+            *(
+                ObjectKey(ref["namespace"], ref["name"])
+                for ref in maps
+                if ref.get("namespace") and ref.get("name")
+            ),
+        }
+    )

@@ -1,0 +1,180 @@
+"""What the loops of the objects go by: what an object refers to, and who is woken by what."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+
+from aop.api import AuthenticatedOriginPull, Status
+from aop.clock import Clock
+from aop.cluster import Cluster, Kind
+from aop.health import Health
+from aop.loops import Loop, Loops, references
+from aop.metrics import Metrics
+from aop.observe import Observer
+from aop.observe.edge import EdgeReader
+from aop.observe.origins import OriginKeepers
+from aop.observe.replicas import ReplicaReader
+from aop.observe.source import Source
+from aop.observe.zone import ZoneReader
+from aop.orphans import Orphans
+from aop.perform import Performer
+from aop.reconcile import Reconciler
+from aop.settings import Settings
+from aop.terms import ObjectKey
+from builders import KEY, NOW, TARGET
+from builders import spec as parsed_spec
+
+TOKEN = ObjectKey("edge", "cloudflare")
+GENERATED = ObjectKey("edge", "example-com-aop")
+
+
+def spec(**fields: Any) -> dict[str, Any]:
+    """A raw spec, as an event brings it."""
+    config_map = {"namespace": TARGET.namespace, "name": TARGET.name}
+    return {
+        "credentials": {"apiTokenSecretRef": {"name": "cloudflare", "key": "api-token"}},
+        "origins": [{"name": "public", "ingressNginx": {"configMapRef": config_map}}],
+        **fields,
+    }
+
+
+@pytest.mark.parametrize(
+    ("raw", "named"),
+    [
+        (spec(), {TOKEN, GENERATED, TARGET.key}),
+        (
+            spec(certificate={"generate": {"secretName": "keys"}}),
+            {TOKEN, ObjectKey("edge", "keys"), TARGET.key},
+        ),
+        (
+            spec(certificate={"secretRef": {"name": "theirs"}}),
+            {TOKEN, ObjectKey("edge", "theirs"), GENERATED, TARGET.key},
+        ),
+        (spec(origins=[]), {TOKEN, GENERATED}),
+        (
+            spec(
+                origins=[
+                    {"name": "public"},
+                    {"name": "half", "ingressNginx": {"configMapRef": {"name": "x"}}},
+                ]
+            ),
+            {TOKEN, GENERATED},
+        ),
+        (spec(credentials=None, certificate=None, origins=None), {GENERATED}),
+        ({}, {GENERATED}),
+    ],
+)
+def test_an_object_refers_to_what_its_spec_names_however_broken(
+    raw: dict[str, Any], named: set[ObjectKey]
+) -> None:
+    assert references(KEY, raw) == named
+
+
+# --- waking ----------------------------------------------------------------------------------------------------------------------
+
+
+class Lists:
+    """All of a cluster that is asked for here: it has nothing, and counts how often each kind was listed."""
+
+    def __init__(self) -> None:
+        self.listed: Counter[Kind] = Counter()
+
+    async def list(self, kind: Kind, _namespace: str | None = None) -> list[dict[str, Any]]:
+        self.listed[kind] += 1
+        return []
+
+
+UID, OTHER_UID = "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "6ba7b811-9dad-11d1-80b4-00c04fd430c8"
+
+
+def slots(cluster: Lists | None = None, metrics: Metrics | None = None) -> Loops:
+    there, clock, settings = cast("Cluster", cluster or Lists()), Clock(), Settings()
+    keepers = OriginKeepers(there, cast("ReplicaReader", None), settings, clock)
+    observer = Observer(
+        there, cast("ZoneReader", None), keepers, cast("EdgeReader", None), settings, clock
+    )
+    reconciler = Reconciler(there, observer, cast("Performer", None), clock, metrics or Metrics())
+    return Loops(
+        there,
+        reconciler,
+        observer,
+        keepers,
+        cast("Orphans", None),
+        clock,
+        Health(clock, ()),
+    )
+
+
+def test_each_object_has_one_slot_until_it_is_gone() -> None:
+    found = slots()
+    slot = found.loop(UID, KEY)
+    assert found.loop(UID, KEY) is slot
+    assert slot.memory.uid == UID
+    found.drop(UID)
+    assert found.loop(UID, KEY) is not slot
+    found.drop("never-heard-of")
+
+
+def test_what_is_measured_of_an_object_goes_with_it() -> None:
+    """Its finalizer may have been taken off by hand, so that no removal ends."""
+    metrics = Metrics()
+    metrics.certificate_expires(UID, "example.com", datetime(2027, 1, 1, tzinfo=UTC))
+    found = slots(metrics=metrics)
+    found.loop(UID, KEY)
+    found.drop(UID)
+    zone = {"zone": "example.com"}
+    assert metrics.registry.get_sample_value("aop_certificate_not_after_seconds", zone) is None
+
+
+def test_one_of_the_same_name_that_comes_after_it_has_a_slot_of_its_own() -> None:
+    """The finalizer was taken off by hand, and the object applied again: what was known of the first is nothing to the second."""
+    found = slots()
+    first, second = found.loop(UID, KEY), found.loop(OTHER_UID, KEY)
+    assert first is not second
+    found.drop(UID)
+    assert (first.memory.gone, second.memory.gone) == (True, False)
+    assert first.wake.is_set(), "whoever sleeps over it ends"
+
+
+@pytest.mark.asyncio
+async def test_whoever_names_what_changed_is_woken_and_reads_it_anew() -> None:
+    found, read = slots(), Counter[str]()
+    mine, other = found.loop(UID, KEY), found.loop(OTHER_UID, KEY)
+    mine.references, other.references = frozenset({TOKEN}), frozenset({TARGET.key})
+
+    async def look(name: str, slot: Loop) -> None:
+        async def data() -> dict[str, str] | None:
+            read[name] += 1
+            return {}
+
+        await slot.memory.secrets.setdefault(TOKEN, Source("the token", data, found._clock)).look(
+            within_s=60, patience_s=60
+        )
+
+    for _ in range(2):
+        await look("mine", mine)
+        await look("other", other)
+    found.wake_referrers(TOKEN)
+    assert (mine.wake.is_set(), other.wake.is_set()) == (True, False)
+    await look("mine", mine)
+    await look("other", other)
+    assert read == {"mine": 2, "other": 1}
+
+
+@pytest.mark.asyncio
+async def test_when_an_object_is_gone_the_others_look_for_their_rivals_anew() -> None:
+    cluster = Lists()
+    found = slots(cluster)
+    slot = found.loop(UID, KEY)
+    pull = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, parsed_spec(), Status())
+    for _ in range(2):
+        assert await found._observer.objects.rivals(pull, found._clock.monotonic_s() + 60) == ()
+    assert cluster.listed == {Kind.AUTHENTICATED_ORIGIN_PULL: 1}
+    found.wake_all()
+    assert slot.wake.is_set()
+    await found._observer.objects.rivals(pull, found._clock.monotonic_s() + 60)
+    assert cluster.listed == {Kind.AUTHENTICATED_ORIGIN_PULL: 2}
