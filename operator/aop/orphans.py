@@ -17,6 +17,7 @@ from typing import Any
 
 from aop.api import CLAIMED_LABEL
 from aop.cluster import Cluster, ClusterError
+from aop.errors import AopError
 from aop.observe.origins import OriginKeepers
 from aop.origins.kind import OriginKind
 from aop.settings import Settings
@@ -53,7 +54,7 @@ class Orphans:
                 delay_s = self._again_s if await self.look() else HOURLY_S
             except ClusterError as error:
                 log.warning("claims whose object is gone cannot be looked for: %s", error.message)
-                delay_s = HOURLY_S if error.status == HTTPStatus.FORBIDDEN else self._again_s
+                delay_s = HOURLY_S if is_forbidden(error) else self._again_s
             except Exception:
                 log.exception("bug while looking for claims whose object is gone")
                 delay_s = HOURLY_S
@@ -80,8 +81,19 @@ class Orphans:
             for each in namespaces
             for pull in await self._cluster.list(Kind.AUTHENTICATED_ORIGIN_PULL, each)
         }
-        left = [await self._relax_one(kind, carrier, living) for kind, carrier in claimed]
+        left = [await self._relax_alone(kind, carrier, living) for kind, carrier in claimed]
         return any(left)
+
+    async def _relax_alone(self, kind: OriginKind, carrier: Manifest, living: set[str]) -> bool:
+        """As `_relax_one`; what one carrier does not take holds up no other, and is tried again."""
+        try:
+            return await self._relax_one(kind, carrier, living)
+        except AopError as error:
+            log.warning("a claim whose object is gone stays: %s", error.message)
+            return not is_forbidden(error)
+        except Exception:
+            log.exception("bug while a claim whose object is gone is relaxed")
+        return True
 
     async def _relax_one(self, kind: OriginKind, carrier: Manifest, living: set[str]) -> bool:
         """Bring one claim a step further, whether there are more or not.
@@ -110,12 +122,25 @@ class Orphans:
         if not self._config_maps or kind.carried_by is not Kind.CONFIG_MAP:
             return await self._cluster.list(kind.carried_by, labels=label)
         named = [ObjectKey(*name.split("/")) for name in self._config_maps]
-        read = [await self._cluster.fetch(kind.carried_by, key) for key in named]
+        read = [await self._read_alone(kind, key) for key in named]
         return [
             one
             for one in read
             if one and (one["metadata"].get("labels") or {}).get(CLAIMED_LABEL) in {None, kind.name}
         ]
+
+    async def _read_alone(self, kind: OriginKind, key: ObjectKey) -> Manifest | None:
+        """One carrier; None where there is none, or where it cannot be read now."""
+        try:
+            return await self._cluster.fetch(kind.carried_by, key)
+        except ClusterError as error:
+            log.warning("claims whose object is gone are not looked for there: %s", error.message)
+            return None
+
+
+def is_forbidden(error: AopError) -> bool:
+    """Only a person can mend it."""
+    return isinstance(error, ClusterError) and error.status == HTTPStatus.FORBIDDEN
 
 
 def orphaned_claims(

@@ -33,7 +33,9 @@ def watches_that_ended(operator: Operator) -> float:
     text = httpx.get(
         f"http://127.0.0.1:{operator.metrics_port}/metrics", trust_env=False, timeout=10
     ).text
-    return sum(float(one) for one in re.findall(r"^aop_watch_failures_total\S* (\S+)$", text, re.MULTILINE))
+    return sum(
+        float(one) for one in re.findall(r"^aop_watch_failures_total\S* (\S+)$", text, re.MULTILINE)
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,8 @@ import kopf
 import pytest
 import yaml
 
-from aop.api import GROUP, PLURAL
 from aop.cluster import Kind
-from aop.handlers import register
+from aop.handlers import WATCHED, register
 from aop.origins.kinds import KINDS
 from aop.origins.sites import Scope
 from aop.terms import Target
@@ -180,7 +179,8 @@ def group_of(kind: Kind) -> str:
 def of_the_watch_layer() -> Grants:
     """What Kopf needs for the handlers that are registered (facts: kopf#rights)."""
     registry = kopf.OperatorRegistry()
-    register(registry, login=lambda **_: None)
+    for kind in WATCHED:
+        register(registry, kind, login=lambda **_: None, tell=lambda *_: None)
     needed: Grants = defaultdict(set)
     for handlers in (registry._watching, registry._spawning, registry._changing):
         for selector in handlers.get_all_selectors():
@@ -188,7 +188,6 @@ def of_the_watch_layer() -> Grants:
                 "list",
                 "watch",
             }
-    needed[GROUP, PLURAL].add("patch")  # the finalizer, and the progress of the deletion
     needed["apiextensions.k8s.io", "customresourcedefinitions"] |= {
         "list",
         "watch",
