@@ -241,9 +241,9 @@ async def ask_for_life(cluster: Cluster, health: Health) -> None:
 
 async def serve(settings: Settings, loops: Loops, health: Health, metrics: Metrics) -> None:
     """Watch, and let the loops run; it ends on SIGTERM and SIGINT, and for no other reason."""
-    loop, told = asyncio.get_running_loop(), asyncio.Event()
+    loop, ending = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
+        loop.add_signal_handler(number, ending.set)
 
     def see(kind: Kind, type_: str | None, manifest: dict[str, Any]) -> None:
         meta = manifest["metadata"]
@@ -264,7 +264,7 @@ async def serve(settings: Settings, loops: Loops, health: Health, metrics: Metri
     watches = [Watch(kind, settings, login, teller(kind), health, metrics) for kind in WATCHED]
     for watch in watches:
         watch.start()
-    await told.wait()
+    await ending.wait()
     await asyncio.gather(*(asyncio.to_thread(watch.stop) for watch in watches))
 
 

@@ -3,7 +3,8 @@
 Each kind has its own Kopf, in a thread and a loop of its own. Kopf ends with its first error that
 it does not know, and with it every task of its loop: here that is one watch, which begins anew,
 while the loops of the objects and the other watches go on (facts: kopf#what-ends-it). There are
-only `on.event` handlers: Kopf writes nothing and holds no finalizer (docs/adr/0002).
+only `on.event` handlers, and Kopf writes nothing: the other ways each lost data when they were tried
+(facts: kopf#failed-patches, kopf#change-handlers; docs/adr/0002).
 """
 
 from __future__ import annotations
@@ -128,14 +129,14 @@ class Watch:
 
     def _session(self, **kwargs: Any) -> kopf.AiohttpSession | None:
         """Kopf's client, with an ear for what is listed."""
-        if (found := self._login(**kwargs)) is None:
+        if (login := self._login(**kwargs)) is None:
             return None
         return kopf.AiohttpSession(
-            server=found.server,
-            default_namespace=found.default_namespace,
+            server=login.server,
+            default_namespace=login.default_namespace,
             aiohttp_session=aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ssl=found.as_ssl_context()),
-                headers=found.as_http_headers(),
+                connector=aiohttp.TCPConnector(limit=0, ssl=login.as_ssl_context()),
+                headers=login.as_http_headers(),
                 middlewares=(self._pass,),
             ),
         )

@@ -1,7 +1,7 @@
 """Whether the process is fit to serve, and whether it is stuck: two questions with two answers.
 
-Written by the loop and by the watches' threads, read by the endpoints' thread; every value is
-replaced whole, so that no reader needs a lock and none waits for a look.
+Several threads write and read it; every value is replaced whole, so that no reader needs a lock
+and none waits for a look.
 """
 
 from __future__ import annotations

@@ -192,16 +192,16 @@ class Loops:
                 loop.key.namespace,
                 fields=f"metadata.name={loop.key.name}",
             )
-            found = next((one for one in there if one["metadata"]["uid"] == uid), None)
-            if found is None:
+            current = next((one for one in there if one["metadata"]["uid"] == uid), None)
+            if current is None:
                 self.lose(uid)
                 return True
-            if not finished or not is_deleting(found):
+            if not finished or not is_deleting(current):
                 loop.memory.gone = False
                 return False
-            if is_held(found):
-                kept = [one for one in finalizers(found) if one != FINALIZER]
-                await self._write_finalizers(loop, found, kept)
+            if is_held(current):
+                kept = [one for one in finalizers(current) if one != FINALIZER]
+                await self._write_finalizers(loop, current, kept)
         except ClusterError as error:
             log.warning("%s: finalizer not taken off: %s", loop.key, error.message)
             return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -105,6 +106,11 @@ class Operator:
         """SIGKILL, as a node that is lost."""
         if self._child is not None:
             self._child.kill()
+
+    def terminate(self, within_s: float) -> None:
+        """SIGTERM, as a kubelet does first, and wait for its end; SIGKILL after `within_s`."""
+        if self._child is not None:
+            self._child.kill(signal.SIGTERM, within_s=within_s)
 
     stop = kill
 
