@@ -138,6 +138,7 @@ class Watch:
                 connector=aiohttp.TCPConnector(limit=0, ssl=login.as_ssl_context()),
                 headers=login.as_http_headers(),
                 middlewares=(self._pass,),
+                response_class=Listed,
             ),
         )
 
@@ -156,6 +157,17 @@ class Watch:
             self._listed = True
             self._health.listed(self.kind.plural)
         return response
+
+
+class Listed(aiohttp.ClientResponse):
+    """An answer whose list is a list: an empty one of metadata has `items: null`."""
+
+    async def json(self, **how: Any) -> Any:
+        """As aiohttp's; what is null under `items` is empty."""
+        answer = await super().json(**how)
+        if isinstance(answer, dict) and "items" in answer and answer["items"] is None:
+            answer["items"] = []
+        return answer
 
 
 def metadata_only(suffix: str) -> str:

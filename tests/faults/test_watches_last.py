@@ -67,6 +67,14 @@ def test_a_watch_that_ends_begins_anew_and_sees_what_came_meanwhile(
     assert scene.operator.pid == process
 
 
+def test_no_watch_ends_while_nothing_is_disturbed(settled: Proxied) -> None:
+    """Also where nothing carries our label: a list that is empty is a list."""
+    scene = settled.scene
+    scene.apply()
+    scene.until_enforced()
+    assert watches_that_ended(scene.operator) == 0
+
+
 def test_an_api_server_that_is_down_at_the_start_is_waited_for(proxied: Proxied) -> None:
     operator = proxied.scene.operator
     proxied.kubernetes.rule(ANY, UNAVAILABLE, times=None)
