@@ -3,8 +3,8 @@
 Each kind has its own Kopf, in a thread and a loop of its own. Kopf ends with its first error that
 it does not know, and with it every task of its loop: here that is one watch, which begins anew,
 while the loops of the objects and the other watches go on (facts: kopf#what-ends-it). There are
-only `on.event` handlers, and Kopf writes nothing: the other ways each lost data when they were tried
-(facts: kopf#failed-patches, kopf#change-handlers; docs/adr/0002).
+only `on.event` handlers, and Kopf writes nothing: the other ways each lost data when they were
+tried (facts: kopf#failed-patches, kopf#change-handlers; docs/adr/0002).
 """
 
 from __future__ import annotations
