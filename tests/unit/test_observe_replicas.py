@@ -13,6 +13,7 @@ from aop.observe.replicas import MOST_AT_ONCE, MOST_NEW, SHARED_FAILURE_S, SUSPE
 from aop.observe.views import (
     KEPT,
     SETTLED_AFTER_S,
+    SHARED_S,
     Question,
     ReplicaMemory,
     may_serve,
@@ -230,6 +231,29 @@ async def test_a_revision_is_settled_when_it_is_seen_again_half_a_second_later()
         shown.append((seen.revision, seen.settled, len(asking.pod.treated)))
     assert shown == [(7, False, 0), (7, False, 0), (7, True, 2)]
     assert SETTLED_AFTER_S >= 0.5
+
+
+@pytest.mark.asyncio
+async def test_however_many_objects_wait_for_a_revision_the_replica_is_asked_for_it_at_one_rate() -> (
+    None
+):
+    """The first of them asks, and what it hears is everybody's answer; each still asks for its own hosts."""
+    asking = Asking()
+    await asking.settle()
+    lagging = replace(asking.question, published=8)
+    asked, of_hosts = 0, 0
+    for n in range(100):
+        theirs = replace(
+            lagging,
+            hosts=(f"{n}.example.com",),
+            since={f"{n}.example.com": 7},
+            identities=presenting(f"{n:064}"),
+        )
+        await asking.look(0.01, theirs)
+        asked += len(asking.pod.words)
+        of_hosts += len(asking.pod.treated)
+    assert 3 <= asked <= 1.0 / SHARED_S + 1
+    assert of_hosts == 100
 
 
 @pytest.mark.asyncio

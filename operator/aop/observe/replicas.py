@@ -107,7 +107,9 @@ class ReplicaReader:
     async def _round(
         self, address: ReplicaAddress, question: Question, memory: ReplicaMemory, view: View
     ) -> None:
-        if not memory.settled or memory.error or memory.revision != question.published:
+        waits = not memory.settled or memory.error or memory.revision != question.published
+        if waits and not memory.was_asked_just_before(self._clock.now()):
+            memory.asked_at = self._clock.now()
             await self._revision(address, question, memory)
         # The first look shows a revision, a later one settles it; only then is a host worth asking
         # about.

@@ -19,6 +19,9 @@ from aop.probe import ClientIdentity, Failure, FailureKind, Paths, Presented
 from aop.terms import Claim, Mode
 
 SETTLED_AFTER_S = 0.5
+SHARED_S = 0.25
+"""How long the revision that a replica has told is the answer to all objects, so that their number
+costs it nothing."""
 KEPT = timedelta(minutes=10)
 """How long a view is kept that nobody asks for: leaves that were replaced, objects that are
 gone."""
@@ -80,6 +83,8 @@ class ReplicaMemory:
     revision: int | None = None
     revision_at: datetime | None = None
     """When this revision was first seen on it."""
+    asked_at: datetime | None = None
+    """When it was last asked which one it runs."""
     settled: bool = False
     settled_revision: int | None = None
     """The last revision that had settled on it, unless it could not be asked since."""
@@ -138,6 +143,13 @@ class ReplicaMemory:
             self.revision, self.revision_at, self.settled = revision, now, False
         elif not self.settled and now - self.revision_at >= timedelta(seconds=SETTLED_AFTER_S):
             self.settled, self.settled_revision = True, revision
+
+    def was_asked_just_before(self, now: datetime) -> bool:
+        """For its revision, by anybody, unless asking once more would settle it."""
+        if self.asked_at is None or now - self.asked_at >= timedelta(seconds=SHARED_S):
+            return False
+        settles_at = (self.revision_at or now) + timedelta(seconds=SETTLED_AFTER_S)
+        return self.settled or not self.asked_at < settles_at <= now
 
     def settled_for(self, question: Question) -> bool:
         """What it runs has settled, or an earlier revision has in which the claim is the same."""
