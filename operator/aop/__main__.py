@@ -35,6 +35,7 @@ from aop.observe import Observer
 from aop.observe.edge import EdgeReader
 from aop.observe.origins import OriginKeepers
 from aop.observe.replicas import ReplicaReader
+from aop.observe.secrets import Secrets
 from aop.observe.zone import ZoneReader
 from aop.orphans import Orphans
 from aop.perform import Performer
@@ -140,15 +141,17 @@ async def run(settings: Settings, clock: Clock) -> None:
             ca_file=settings.edge_ca_file,
         )
         edge_reader = EdgeReader(edge, settings.edge_cadence_s, settings.edge_requests_per_s, clock)
+        secrets = Secrets(cluster, settings, clock)
         observer = Observer(
             cluster,
             ZoneReader(cloudflare, settings, metrics),
             origins,
             edge_reader,
+            secrets,
             settings,
             clock,
         )
-        performer = Performer(cluster, origins, cloudflare, clock)
+        performer = Performer(cluster, origins, secrets, cloudflare, clock)
         home = home_of(settings)
         reconciler = Reconciler(
             cluster, observer, performer, clock, metrics, settings.trace_file, home
@@ -156,7 +159,7 @@ async def run(settings: Settings, clock: Clock) -> None:
         health = Health(clock, (kind.plural for kind in WATCHED))
         stack.enter_context(Endpoints(settings, health, metrics))
         orphans = Orphans(cluster, origins, settings)
-        loops = Loops(cluster, reconciler, observer, origins, orphans, clock, health)
+        loops = Loops(cluster, reconciler, observer, origins, secrets, orphans, clock, health)
         for task in (
             orphans.run(),
             announce(cluster, home, settings, clock),

@@ -19,6 +19,7 @@ from aop.health import Health
 from aop.observe import Observer
 from aop.observe.memory import Memory
 from aop.observe.origins import OriginKeepers
+from aop.observe.secrets import Secrets
 from aop.origins.kinds import KINDS
 from aop.orphans import Orphans
 from aop.reconcile import Reconciler
@@ -55,6 +56,7 @@ class Loops:
         reconciler: Reconciler,
         observer: Observer,
         origins: OriginKeepers,
+        secrets: Secrets,
         orphans: Orphans,
         clock: Clock,
         health: Health,
@@ -63,6 +65,7 @@ class Loops:
         self._reconciler = reconciler
         self._observer = observer
         self._origins = origins
+        self._secrets = secrets
         self._orphans = orphans
         self._clock = clock
         self._health = health
@@ -107,9 +110,9 @@ class Loops:
     def wake_referrers(self, key: ObjectKey) -> None:
         """A Secret or ConfigMap has changed: whoever names it looks again, and reads it anew."""
         self._origins.forget(key)
+        self._secrets.forget(key)
         for loop in self._loops.values():
             if key in loop.references:
-                loop.memory.forget_secrets()
                 loop.wake.set()
 
     # --- the loops themselves ---------------------------------------------------------------------

@@ -187,7 +187,8 @@ class Settings(BaseSettings):
     )
     recheck_s: Seconds = Field(
         60,
-        description="How often a blocked object, and a referenced object without our watch label, is looked at again, in seconds.",
+        description="How often a blocked object, and a Secret without our watch label, is looked at again, in seconds; where nothing is awaited, twelve "
+        "such Secrets a minute at most.",
     )
     awaited_recheck_s: Seconds = Field(
         5, description="The same while something there is awaited, in seconds."

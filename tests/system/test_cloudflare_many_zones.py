@@ -25,6 +25,7 @@ from aop.cluster import Cluster
 from aop.errors import AopError, Blocked, Reason, Transient
 from aop.observe.memory import Memory
 from aop.observe.origins import OriginKeepers
+from aop.observe.secrets import Secrets
 from aop.observe.zone import ZoneReader
 from aop.observed import Observed, ObservedZone
 from aop.perform import Performer
@@ -386,7 +387,11 @@ class Hour:
         ) as cloudflare:
             reader = ZoneReader(cloudflare, Settings())
             performer = Performer(
-                cast("Cluster", OneSecret()), cast("OriginKeepers", None), cloudflare, self.clock
+                cast("Cluster", OneSecret()),
+                cast("OriginKeepers", None),
+                cast("Secrets", None),
+                cloudflare,
+                self.clock,
             )
             while due[0][0] < seconds:
                 at_s, _, zone = heapq.heappop(due)

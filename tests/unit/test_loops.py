@@ -12,13 +12,13 @@ from aop.api import AuthenticatedOriginPull, Status
 from aop.clock import Clock
 from aop.cluster import Cluster, Kind
 from aop.health import Health
-from aop.loops import Loop, Loops, references
+from aop.loops import Loops, references
 from aop.metrics import Metrics
 from aop.observe import Observer
 from aop.observe.edge import EdgeReader
 from aop.observe.origins import OriginKeepers
 from aop.observe.replicas import ReplicaReader
-from aop.observe.source import Source
+from aop.observe.secrets import Secrets
 from aop.observe.zone import ZoneReader
 from aop.orphans import Orphans
 from aop.perform import Performer
@@ -78,14 +78,18 @@ def test_an_object_refers_to_what_its_spec_names_however_broken(
 
 
 class Lists:
-    """All of a cluster that is asked for here: it has nothing, and counts how often each kind was listed."""
+    """All of a cluster that is asked for here: it has nothing, and counts how often each kind was listed, and each Secret read."""
 
     def __init__(self) -> None:
         self.listed: Counter[Kind] = Counter()
+        self.fetched: Counter[ObjectKey] = Counter()
 
     async def list(self, kind: Kind, _namespace: str | None = None) -> list[dict[str, Any]]:
         self.listed[kind] += 1
         return []
+
+    async def fetch(self, _: Kind, key: ObjectKey) -> None:
+        self.fetched[key] += 1
 
 
 UID, OTHER_UID = "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "6ba7b811-9dad-11d1-80b4-00c04fd430c8"
@@ -94,8 +98,15 @@ UID, OTHER_UID = "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "6ba7b811-9dad-11d1-80b
 def slots(cluster: Lists | None = None, metrics: Metrics | None = None) -> Loops:
     there, clock, settings = cast("Cluster", cluster or Lists()), Clock(), Settings()
     keepers = OriginKeepers(there, cast("ReplicaReader", None), settings, clock)
+    secrets = Secrets(there, settings, clock)
     observer = Observer(
-        there, cast("ZoneReader", None), keepers, cast("EdgeReader", None), settings, clock
+        there,
+        cast("ZoneReader", None),
+        keepers,
+        cast("EdgeReader", None),
+        secrets,
+        settings,
+        clock,
     )
     reconciler = Reconciler(there, observer, cast("Performer", None), clock, metrics or Metrics())
     return Loops(
@@ -103,6 +114,7 @@ def slots(cluster: Lists | None = None, metrics: Metrics | None = None) -> Loops
         reconciler,
         observer,
         keepers,
+        secrets,
         cast("Orphans", None),
         clock,
         Health(clock, ()),
@@ -141,28 +153,22 @@ def test_one_of_the_same_name_that_comes_after_it_has_a_slot_of_its_own() -> Non
 
 
 @pytest.mark.asyncio
-async def test_whoever_names_what_changed_is_woken_and_reads_it_anew() -> None:
-    found, read = slots(), Counter[str]()
+async def test_whoever_names_what_changed_is_woken_and_it_is_read_anew() -> None:
+    cluster = Lists()
+    found = slots(cluster)
     mine, other = found.loop(UID, KEY), found.loop(OTHER_UID, KEY)
     mine.references, other.references = frozenset({TOKEN}), frozenset({TARGET.key})
 
-    async def look(name: str, slot: Loop) -> None:
-        async def data() -> dict[str, str] | None:
-            read[name] += 1
-            return {}
-
-        await slot.memory.secrets.setdefault(TOKEN, Source("the token", data, found._clock)).look(
-            within_s=60, patience_s=60
-        )
+    async def look() -> None:
+        until_s = found._clock.monotonic_s() + 60
+        await found._secrets.data(TOKEN, awaited=False, until_s=until_s)
 
     for _ in range(2):
-        await look("mine", mine)
-        await look("other", other)
+        await look()
     found.wake_referrers(TOKEN)
     assert (mine.wake.is_set(), other.wake.is_set()) == (True, False)
-    await look("mine", mine)
-    await look("other", other)
-    assert read == {"mine": 2, "other": 1}
+    await look()
+    assert cluster.fetched == {TOKEN: 2}
 
 
 @pytest.mark.asyncio

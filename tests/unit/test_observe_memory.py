@@ -6,12 +6,9 @@ from typing import Any
 
 import pytest
 
-from aop.clock import Clock
-from aop.errors import Transient
 from aop.observe.memory import Cached, CloudflareMemory, Memory
-from aop.observe.source import Known, Source
 from aop.observed import Unknown
-from builders import KEY, NOW, at
+from builders import NOW, at
 
 
 @pytest.mark.parametrize(("age_s", "fresh"), [(0, True), (59.9, True), (60, False), (600, False)])
@@ -61,25 +58,6 @@ def test_a_restart_knows_nothing_and_says_so() -> None:
     assert isinstance(memory.zone, Unknown)
     assert memory.awaiting
     assert memory.cloudflare.changed_at is None, "the quiet period begins with the process"
-
-
-@pytest.mark.asyncio
-async def test_a_secret_that_is_forgotten_is_read_again_and_stands_until_then() -> None:
-    """A Secret that cannot be read any more ends nothing that was decided on it (docs/architecture.md#sources-fail-alone)."""
-    memory, held = Memory(), {"tls.crt": "old"}
-
-    async def read() -> dict[str, str] | None:
-        if not held:
-            raise Transient("HTTP 500")
-        return dict(held)
-
-    source = memory.secrets.setdefault(KEY, Source("the Secret", read, Clock()))
-    await source.look(within_s=60, patience_s=60)
-    held.clear()
-    memory.forget_secrets()
-    found = await source.look(within_s=60, patience_s=60)
-    assert isinstance(found, Known)
-    assert (found.value, found.failure) == ({"tls.crt": "old"}, "HTTP 500")
 
 
 def manifest(version: Any = "7", **spec: Any) -> dict[str, Any]:

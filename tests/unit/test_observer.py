@@ -18,6 +18,7 @@ from aop.observe import Observer
 from aop.observe.edge import AskedOrigin, EdgeReader
 from aop.observe.memory import KeptNote, Memory
 from aop.observe.origins import OriginKeepers
+from aop.observe.secrets import Secrets
 from aop.observe.zone import ZoneReader
 from aop.observed import HoldOff, ObservedOrigin, Record, Unknown, Unnoted
 from aop.origins.ingress_nginx import INGRESS_NGINX
@@ -83,6 +84,7 @@ def observer_of(
         cast("ZoneReader", world),
         cast("OriginKeepers", world),
         cast("EdgeReader", edge or Edge()),
+        Secrets(cast("Cluster", world), Settings(), clock or StoppedClock()),
         Settings(),
         clock or StoppedClock(),
     )

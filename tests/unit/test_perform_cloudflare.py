@@ -28,6 +28,7 @@ from aop.cluster import Cluster
 from aop.errors import AopError
 from aop.observe.memory import Memory
 from aop.observe.origins import OriginKeepers
+from aop.observe.secrets import Secrets
 from aop.observed import ENABLED, Evidence
 from aop.perform import Performer
 from aop.steps import Delete, Effect, SetEnabled, Upload
@@ -68,6 +69,7 @@ class World:
         self._performer = Performer(
             cast("Cluster", OneSecret()),
             cast("OriginKeepers", None),
+            cast("Secrets", None),
             client(self.script, self.clock),
             self.clock,
         )

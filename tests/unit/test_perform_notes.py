@@ -13,6 +13,7 @@ from aop.cluster import Cluster, ClusterError, Conflict
 from aop.errors import Transient
 from aop.observe.memory import Memory
 from aop.observe.origins import OriginKeepers
+from aop.observe.secrets import Secrets
 from aop.observed import HoldOff, Observed, Record
 from aop.perform import NOTE_AGAIN_S, Performer
 from aop.steps import Note
@@ -49,7 +50,11 @@ async def noted(
     """The note is written, or meets `error`; what that became."""
     clock = StoppedClock()
     performer = Performer(
-        cast("Cluster", Api(error)), cast("OriginKeepers", None), cast("Cloudflare", None), clock
+        cast("Cluster", Api(error)),
+        cast("OriginKeepers", None),
+        cast("Secrets", None),
+        cast("Cloudflare", None),
+        clock,
     )
     try:
         await performer.perform(step, world or observed(), PULL, memory)

@@ -11,14 +11,14 @@ import asyncio
 import base64
 import binascii
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from aop.api import AuthenticatedOriginPull
 from aop.clock import Clock
 from aop.cloudflare import Access, Priority
-from aop.cluster import Cluster, Kind
+from aop.cluster import Cluster
 from aop.errors import Blocked, Reason
 from aop.observe.edge import AskedOrigin, EdgeReader
 from aop.observe.key_pairs import KeyPairs
@@ -26,7 +26,7 @@ from aop.observe.memory import Memory
 from aop.observe.objects import Objects, zone_id_of
 from aop.observe.origin import NO_TOKEN, Wanted, origins_of
 from aop.observe.origins import OriginKeepers
-from aop.observe.source import Source
+from aop.observe.secrets import Secrets
 from aop.observe.zone import ZoneReader, is_still
 from aop.observed import (
     Configured,
@@ -63,6 +63,7 @@ class Observer:
         zones: ZoneReader,
         origins: OriginKeepers,
         edge: EdgeReader,
+        secrets: Secrets,
         settings: Settings,
         clock: Clock,
     ) -> None:
@@ -70,6 +71,7 @@ class Observer:
         self._zones = zones
         self._origins = origins
         self._edge = edge
+        self._secrets = secrets
         self._settings = settings
         self._clock = clock
         self._key_pairs = KeyPairs()
@@ -223,24 +225,6 @@ class Observer:
             moments.append(memory.cloudflare.next_poll)
         return max(0.05, float((min(moments) - now).total_seconds()))
 
-    async def _secret(
-        self, key: ObjectKey, memory: Memory, until_s: float
-    ) -> dict[str, str] | Unknown | None:
-        """`data` of a Secret, read by name.
-
-        Every minute, every few seconds while something is awaited, at once after a labelled one's
-        event.
-        """
-
-        async def read() -> dict[str, str] | None:
-            manifest = await self._cluster.fetch(Kind.SECRET, key)
-            return manifest.get("data") or {} if manifest is not None else None
-
-        source = memory.secrets.setdefault(key, Source(f"Secret {key}", read, self._clock))
-        within_s = self._settings.awaited_recheck_s if memory.awaiting else self._settings.recheck_s
-        known = await source.look(within_s=within_s, patience_s=until_s - self._clock.monotonic_s())
-        return known if isinstance(known, Unknown) else known.value
-
     # --- keys -------------------------------------------------------------------------------------
 
     async def _key_pair(
@@ -256,7 +240,7 @@ class Observer:
         if certificate.secret_ref:
             name = certificate.secret_ref.name
         key = ObjectKey(pull.key.namespace, name)
-        data = await self._secret(key, memory, until_s)
+        data = await self._secrets.data(key, awaited=memory.awaiting, until_s=until_s)
         if isinstance(data, Unknown):
             return data
         if data is None and certificate.generate:
@@ -275,7 +259,7 @@ class Observer:
         self,
         pull: AuthenticatedOriginPull,
         key: ObjectKey,
-        data: dict[str, str] | None,
+        data: Mapping[str, str] | None,
         memory: Memory,
     ) -> ObservedKeyPair:
         generate = pull.spec.certificate.generate
@@ -338,7 +322,7 @@ class Observer:
         reference = pull.spec.credentials.api_token_secret_ref
         key = ObjectKey(pull.key.namespace, reference.name)
         source = f"Secret {key}, key {reference.key}"
-        data = await self._secret(key, memory, until_s)
+        data = await self._secrets.data(key, awaited=memory.awaiting, until_s=until_s)
         if isinstance(data, Unknown):
             return data
         if data is None or reference.key not in data:

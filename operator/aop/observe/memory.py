@@ -14,11 +14,10 @@ from typing import Any, Generic, TypeVar
 
 from aop.cloudflare import Access, Certificate, SSLMode, Zone
 from aop.errors import Reason
-from aop.observe.source import Source
 from aop.observed import Evidence, ObservedOrigin, ObservedZone, Record, Unknown, Unnoted
 from aop.probe import ClientIdentity, Presented
 from aop.steps import Effect
-from aop.terms import ObjectKey, Target
+from aop.terms import Target
 
 T = TypeVar("T")
 
@@ -175,8 +174,6 @@ class Memory:
     presenting: Mapping[Presented, ClientIdentity] = field(default_factory=dict)
     """What replicas are asked with: the last that could be read, because protection does not end
     with a Secret."""
-    secrets: dict[ObjectKey, Source[dict[str, str] | None]] = field(default_factory=dict)
-    """`data` of the Secrets that the spec names. The values are base64 text, never shown."""
     zone: ObservedZone | Unknown | None = field(
         default_factory=lambda: Unknown("Cloudflare has not answered yet")
     )
@@ -202,11 +199,6 @@ class Memory:
     """Something may be forgotten once Cloudflare is still: retired or deleted certificates."""
     blocked_on: Reason | None = None
     """Why the last step was a `Block`: that source is read again soon."""
-
-    def forget_secrets(self) -> None:
-        """Read every Secret again next time; what was known of them stands until then."""
-        for source in self.secrets.values():
-            source.forget()
 
     def learn(self, manifest: dict[str, Any], now_s: float) -> None:
         """The object as a watch or a write has shown it, unless something newer is known.

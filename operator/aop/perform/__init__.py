@@ -22,6 +22,7 @@ from aop.cluster import Cluster, Conflict, Kind
 from aop.errors import Transient
 from aop.observe.memory import KeptNote, Memory
 from aop.observe.origins import OriginKeepers
+from aop.observe.secrets import Secrets
 from aop.observed import Observed, Unnoted
 from aop.perform.keys import KeyWriter
 from aop.perform.zone import ZoneWriter
@@ -47,12 +48,17 @@ class Performer:
     """Carries out steps; built once per process."""
 
     def __init__(
-        self, cluster: Cluster, origins: OriginKeepers, cloudflare: Cloudflare, clock: Clock
+        self,
+        cluster: Cluster,
+        origins: OriginKeepers,
+        secrets: Secrets,
+        cloudflare: Cloudflare,
+        clock: Clock,
     ) -> None:
         self._cluster = cluster
         self._origins = origins
         self._clock = clock
-        self._keys = KeyWriter(cluster, clock)
+        self._keys = KeyWriter(cluster, secrets, clock)
         self._zones = ZoneWriter(cluster, cloudflare, clock)
 
     async def perform(
@@ -66,11 +72,11 @@ class Performer:
             case Note():
                 await self._note(step, o, pull, memory)
             case Issue(slot="first"):
-                await self._keys.issue_first(pull, memory)
+                await self._keys.issue_first(pull)
             case Issue():
-                await self._keys.issue_next(pull, memory)
+                await self._keys.issue_next(pull)
             case Promote():
-                await self._keys.promote(step, pull, memory)
+                await self._keys.promote(step, pull)
             case Publish():
                 await self._publish(step, o, pull)
             case Withdraw():

@@ -14,7 +14,7 @@ from aop.api import API_VERSION, KIND, WATCH_LABEL, AuthenticatedOriginPull
 from aop.clock import Clock
 from aop.cluster import Cluster, Conflict, Kind
 from aop.errors import Transient
-from aop.observe.memory import Memory
+from aop.observe.secrets import Secrets
 from aop.pki import (
     AUTHORITY_TYPE,
     LEAF_TYPE,
@@ -38,56 +38,62 @@ from aop.terms import ObjectKey, Pin
 class KeyWriter:
     """Writes the Secrets of key pairs; built once per process."""
 
-    def __init__(self, cluster: Cluster, clock: Clock) -> None:
+    def __init__(self, cluster: Cluster, secrets: Secrets, clock: Clock) -> None:
         self._cluster = cluster
+        self._secrets = secrets
         self._clock = clock
 
-    async def issue_first(self, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+    async def issue_first(self, pull: AuthenticatedOriginPull) -> None:
         """Create the Secrets. Raises `Conflict` where one is there by now."""
         secret, recipe = generated(pull), recipe_of(pull)
         authority = await self._authority(pull, authority_name(secret), recipe)
         issued = await asyncio.to_thread(issue_leaf, recipe, authority, self._clock.wall())
-        await self._cluster.create(
-            Kind.SECRET,
-            secret.namespace,
-            owned(pull, secret, leaf_data(issued, authority), LEAF_TYPE),
-        )
-        memory.forget_secrets()
+        try:
+            await self._cluster.create(
+                Kind.SECRET,
+                secret.namespace,
+                owned(pull, secret, leaf_data(issued, authority), LEAF_TYPE),
+            )
+        finally:
+            self._secrets.forget(secret)
 
-    async def issue_next(self, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+    async def issue_next(self, pull: AuthenticatedOriginPull) -> None:
         """Put a successor beside the leaf in use.
 
         Raises `Conflict` where the Secret has changed since it was looked at.
         """
         secret, recipe = generated(pull), recipe_of(pull)
-        manifest = await self._own_secret(secret, pull.spec.zone.name, memory, following=None)
+        manifest = await self._own_secret(secret, pull.spec.zone.name, following=None)
         authority = await self._authority(pull, authority_name(secret), recipe)
         issued = await asyncio.to_thread(issue_leaf, recipe, authority, self._clock.wall())
-        await self._cluster.replace(
-            Kind.SECRET,
-            secret,
-            {**manifest, "data": with_next(manifest["data"], issued, authority)},
+        await self._replace(
+            secret, {**manifest, "data": with_next(manifest["data"], issued, authority)}
         )
 
-    async def promote(self, step: Promote, pull: AuthenticatedOriginPull, memory: Memory) -> None:
+    async def promote(self, step: Promote, pull: AuthenticatedOriginPull) -> None:
         """Make the next leaf the one in use.
 
         Raises `Conflict` where the Secret has changed since it was looked at.
         """
         secret = generated(pull)
-        manifest = await self._own_secret(secret, pull.spec.zone.name, memory, following=step.pin)
-        await self._cluster.replace(
-            Kind.SECRET, secret, {**manifest, "data": promoted(manifest["data"])}
-        )
+        manifest = await self._own_secret(secret, pull.spec.zone.name, following=step.pin)
+        await self._replace(secret, {**manifest, "data": promoted(manifest["data"])})
+
+    async def _replace(self, secret: ObjectKey, body: dict[str, Any]) -> None:
+        """Write the Secret, which is read anew whatever became of that."""
+        try:
+            await self._cluster.replace(Kind.SECRET, secret, body)
+        finally:
+            self._secrets.forget(secret)
 
     async def _own_secret(
-        self, secret: ObjectKey, zone: str, memory: Memory, *, following: Pin | None
+        self, secret: ObjectKey, zone: str, *, following: Pin | None
     ) -> dict[str, Any]:
         """Our Secret as it is now, with the next leaf that the decision was made on.
 
         Another process may have been faster.
         """
-        memory.forget_secrets()
+        self._secrets.forget(secret)
         manifest = await self._cluster.fetch(Kind.SECRET, secret)
         if manifest is None:
             raise Transient(f"Secret {secret} has just gone; it is looked at again")

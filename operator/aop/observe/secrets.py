@@ -1,0 +1,119 @@
+"""Every Secret that an object names, read once for all of them, and when it may have changed.
+
+A Secret that carries the watch label is followed by a watch, so that a change of it is told; any
+other is read again and again, more often while something is awaited. What is kept are the values of
+`data` as they are stored (base64), never shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aop.clock import Clock
+from aop.cluster import Cluster
+from aop.observe.source import Known, Source
+from aop.observed import Unknown
+from aop.settings import Settings
+from aop.terms import Kind, ObjectKey
+from aop.terms.names import WATCH_LABEL
+
+WATCHED_S = 600.0
+"""How old what is known of a watched Secret may be: a watch can hang without a word, and of a
+Secret that went while it began anew nobody tells."""
+PER_MINUTE = 12.0
+"""How many Secrets that nobody watches are read at rest, all objects together: with more of them
+each is read less often."""
+FORGOTTEN_S = 3600.0
+"""When a Secret that nobody names any more is forgotten; far above how seldom one may be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """What was read of one Secret."""
+
+    data: Mapping[str, str] | None
+    """None: it does not exist."""
+    watched: bool = False
+    """Its changes are told by a watch."""
+
+
+@dataclass(slots=True)
+class Named:
+    """A Secret that some object names."""
+
+    source: Source[Secret]
+    looked_at_s: float
+    """When anybody last asked for it (monotonic)."""
+
+
+class Secrets:
+    """All Secrets that objects name; built once per process."""
+
+    def __init__(self, cluster: Cluster, settings: Settings, clock: Clock) -> None:
+        self._cluster = cluster
+        self._settings = settings
+        self._clock = clock
+        self._named: dict[ObjectKey, Named] = {}
+        self._unwatched: set[ObjectKey] = set()
+        self._dropped_at_s = clock.monotonic_s()
+
+    async def data(
+        self, key: ObjectKey, *, awaited: bool, until_s: float
+    ) -> Mapping[str, str] | Unknown | None:
+        """`data` of a Secret as it is known at `until_s` (monotonic) at the latest.
+
+        None: there is none. `awaited` when whoever asks waits for something to change.
+        """
+        now_s = self._clock.monotonic_s()
+        named = self._named.get(key)
+        if named is None:
+            self._drop_unnamed(now_s)
+            named = self._named[key] = Named(self._source(key), now_s)
+        named.looked_at_s = now_s
+        known = await named.source.look(
+            within_s=self._age_s(named.source, awaited=awaited), patience_s=until_s - now_s
+        )
+        return known if isinstance(known, Unknown) else known.value.data
+
+    def forget(self, key: ObjectKey) -> None:
+        """It has changed, or we have written it: read it at the next look, and wait for that."""
+        if named := self._named.get(key):
+            named.source.forget()
+
+    def _source(self, key: ObjectKey) -> Source[Secret]:
+        async def read() -> Secret:
+            manifest = await self._cluster.fetch(Kind.SECRET, key)
+            labels = (manifest or {"metadata": {}})["metadata"].get("labels") or {}
+            watched = self._is_served(key) and labels.get(WATCH_LABEL) == "true"
+            if watched:
+                self._unwatched.discard(key)
+            else:
+                self._unwatched.add(key)
+            return Secret(None if manifest is None else manifest.get("data") or {}, watched)
+
+        return Source(f"Secret {key}", read, self._clock)
+
+    def _is_served(self, key: ObjectKey) -> bool:
+        served = self._settings.watch_namespaces
+        return not served or key.namespace in served
+
+    def _age_s(self, source: Source[Secret], *, awaited: bool) -> float:
+        """How old what is known of it may be."""
+        known = source.last
+        if isinstance(known, Known) and known.value.watched:
+            return WATCHED_S
+        if awaited:
+            return self._settings.awaited_recheck_s
+        return max(self._settings.recheck_s, 60.0 / PER_MINUTE * len(self._unwatched))
+
+    def _drop_unnamed(self, now_s: float) -> None:
+        if now_s - self._dropped_at_s < FORGOTTEN_S:
+            return
+        self._dropped_at_s = now_s
+        self._named = {
+            key: named
+            for key, named in self._named.items()
+            if now_s - named.looked_at_s < FORGOTTEN_S
+        }
+        self._unwatched &= self._named.keys()
