@@ -160,6 +160,7 @@ async def run(settings: Settings, clock: Clock) -> None:
         stack.enter_context(Endpoints(settings, health, metrics))
         orphans = Orphans(cluster, origins, settings)
         loops = Loops(cluster, reconciler, observer, origins, secrets, orphans, clock, health)
+        edge_reader.begin(loops.wake)
         for task in (
             orphans.run(),
             announce(cluster, home, settings, clock),

@@ -132,10 +132,15 @@ class Loops:
         if loop := self._loops.pop(uid, None):
             loop.memory.gone = True
             loop.wake.set()
+            self._observer.drop(uid, loop.memory)
         self._reconciler.drop(uid)
         self._origins.drop(uid)
-        self._observer.objects.drop(uid)
         self._health.forget(uid)
+
+    def wake(self, uid: str) -> None:
+        """Something that the object may act on was seen."""
+        if loop := self._loops.get(uid):
+            loop.wake.set()
 
     def wake_all(self) -> None:
         """Something that any object may care about has changed."""

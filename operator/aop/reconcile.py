@@ -236,7 +236,7 @@ class Reconciler:
         seconds = BLOCKED_RECHECK_S if isinstance(step, Block) else LONGEST_BACKOFF_S
         if isinstance(step, Wait):
             seconds = step.seconds
-        return Visit(max(0.05, min(seconds, self._observer.due_in_s(observed, memory))), finished)
+        return Visit(max(0.05, min(seconds, self._observer.due_in_s(memory))), finished)
 
     async def _failed(
         self, key: ObjectKey, pull: AuthenticatedOriginPull | None, error: Exception, memory: Memory

@@ -16,6 +16,8 @@ from sandbox.scene import NAMESPACE, Scene, name_of, path_of, pull
 
 ACCOUNT = f"system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_ACCOUNT}"
 WINDOW = "10s"
+AT_REST_WINDOW = "10m"
+"""The default, which each object gets once all are Ready: a short window is asked about more often."""
 GIVEN_UP_AFTER_S = 900.0
 EVERY_S = 1.0
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -72,6 +74,16 @@ def zone_names(zones: int) -> tuple[str, ...]:
     return tuple(f"zone-{n:04}.example" for n in range(zones))
 
 
+def _pull(zone: str, window: str) -> dict[str, Any]:
+    return pull(
+        name_of(zone),
+        NAMESPACE,
+        zone={"name": zone},
+        hostnames=[zone, f"www.{zone}"],
+        verification={"window": window},
+    )
+
+
 def onboard(zones: int, say: Callable[[str], None]) -> Measured:
     """Apply so many zones at once, with two hosts each, on one controller with two replicas."""
     names = zone_names(zones)
@@ -81,20 +93,10 @@ def onboard(zones: int, say: Callable[[str], None]) -> Measured:
         before = Cost.of(scene)
         began = time.monotonic()
         with Following(scene.plane, path_of(NAMESPACE), followed.notice):
-            scene.plane.apply(
-                [
-                    pull(
-                        name_of(zone),
-                        NAMESPACE,
-                        zone={"name": zone},
-                        hostnames=[zone, f"www.{zone}"],
-                        verification={"window": WINDOW},
-                    )
-                    for zone in names
-                ]
-            )
+            scene.plane.apply([_pull(zone, WINDOW) for zone in names])
             took_s = _until_ready(zones, followed, began, scene, say)
             cost = Cost.of(scene)
+            scene.plane.apply([_pull(zone, AT_REST_WINDOW) for zone in names])
             time.sleep(SETTLED_S)
             resting = Cost.of(scene)
             time.sleep(SETTLED_S)

@@ -22,6 +22,7 @@ from aop.observe.secrets import Secrets
 from aop.observe.zone import ZoneReader
 from aop.orphans import Orphans
 from aop.perform import Performer
+from aop.probe import EdgeProbe
 from aop.reconcile import Reconciler
 from aop.settings import Settings
 from aop.terms import ObjectKey
@@ -103,7 +104,7 @@ def slots(cluster: Lists | None = None, metrics: Metrics | None = None) -> Loops
         there,
         cast("ZoneReader", None),
         keepers,
-        cast("EdgeReader", None),
+        EdgeReader(cast("EdgeProbe", None), 10.0, 20.0, clock),
         secrets,
         settings,
         clock,

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, cast
 
 import pytest
 
+from aop.clock import Clock
 from aop.observe.edge import AskedOrigin, EdgeReader
 from aop.observe.memory import Memory
-from aop.observed import NONE, OTHER, REFUSED, Evidence, ObservedOrigin, Unknown
+from aop.observed import (
+    NONE,
+    OTHER,
+    REFUSED,
+    Evidence,
+    Limits,
+    ObservedOrigin,
+    Unknown,
+)
 from aop.probe import Answer, AskedEdge, EdgeProbe, Failure, FailureKind
 from aop.terms import Claim, Mode
 from builders import APEX, HOSTS, LEAF, NEXT, NOW, WWW, asked_at, claim, evidence, origin
@@ -307,12 +317,10 @@ async def test_whoever_has_few_hosts_is_asked_as_often_beside_whoever_has_many()
     for memory, hosts in ((other, (APEX,)), (third, MANY)):
         asked = (asked_at(origin(hosts=hosts), "/check"),)
         await reading._reader.read(asked, WINDOW, memory, until_s=reading.clock.monotonic_s() + 60)
-    cadences = [
-        reading._reader.cadence_s(WINDOW, memory) for memory in (reading.memory, other, third)
-    ]
+    cadences = [reading._reader.cadence_s(memory) for memory in (reading.memory, other, third)]
     assert cadences == [pytest.approx(100 / 2.45), CADENCE_S, pytest.approx(100 / 2.45)]
-    del third, memory
-    assert reading._reader.cadence_s(WINDOW, reading.memory) == pytest.approx(100 / 4.9), (
+    reading._reader.drop(third)
+    assert reading._reader.cadence_s(reading.memory) == pytest.approx(100 / 4.9), (
         "an object that is gone takes nothing"
     )
 
@@ -346,6 +354,104 @@ async def test_hosts_that_hang_hold_up_none_that_answers() -> None:
         task.cancel()
 
 
+# --- between the looks -------------------------------------------------------------------------------------------------------------
+
+
+async def eventually(condition: Callable[[], bool], within_s: float = 60.0) -> None:
+    """Wait, for a minute at most."""
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110 - what is waited for is told to nobody here
+            await asyncio.sleep(0.001)
+
+
+class Begun(Reading):
+    """A reader that asks by itself, in real time, and whom it has woken."""
+
+    def __init__(self, default: Answer | Failure | None = None, said: Claim | None = None) -> None:
+        super().__init__(default, said)
+        self.clock = cast("Any", Clock())
+        self._reader = EdgeReader(cast("EdgeProbe", self.edge), 0.02, 1000.0, self.clock)
+        self.memory.uid = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+        self.woken: list[str] = []
+        self._reader.begin(self.woken.append)
+
+    async def look(self) -> dict[str, Evidence]:
+        found = await self._reader.read(
+            self.origins, WINDOW, self.memory, until_s=self.clock.monotonic_s() + 60, resting=True
+        )
+        return {one.host: one for one in found}
+
+    async def asked_again(self, times: int) -> None:
+        """Each host, so many times."""
+        asked = len(self.edge.asked)
+        await eventually(lambda: len(self.edge.asked) >= asked + times * len(HOSTS))
+
+
+@pytest.mark.asyncio
+async def test_hosts_are_asked_between_the_looks_and_nobody_is_woken_by_what_only_goes_on() -> None:
+    begun = Begun()
+    first = await begun.look()
+    begun.woken.clear()
+    await begun.asked_again(5)
+    assert begun.woken == []
+    later = await begun.look()
+    assert later[APEX].count >= first[APEX].count + 4
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "other",
+    [answer(line(NONE)), answer(line(NEXT.short)), answer("", 403), answer(cf_ray=None)],
+    ids=["nothing arrives", "another leaf", "silence", "past the edge"],
+)
+async def test_an_answer_that_tells_something_new_wakes_its_object(other: Answer) -> None:
+    begun = Begun()
+    await begun.look()
+    await begun.asked_again(2)
+    begun.woken.clear()
+    begun.edge.default = other
+    await begun.asked_again(2)
+    assert begun.woken
+    assert set(begun.woken) == {begun.memory.uid}
+
+
+@pytest.mark.asyncio
+async def test_each_answer_of_a_host_that_loses_wakes_its_object() -> None:
+    """A loss is so many answers in a row, and is acted on with the last of them."""
+    begun = Begun(answer(line(NONE)))
+    await begun.look()
+    begun.woken.clear()
+    await begun.asked_again(3)
+    assert len(begun.woken) >= 3
+
+
+@pytest.mark.asyncio
+async def test_a_proof_that_becomes_whole_wakes_its_object() -> None:
+    begun, window = Begun(), timedelta(seconds=0.3)
+    await begun._reader.read(
+        begun.origins, window, begun.memory, until_s=begun.clock.monotonic_s() + 60
+    )
+    begun.woken.clear()
+    await eventually(lambda: bool(begun.woken))
+    whole = [one for one in begun.memory.evidence.values() if one.covered >= window]
+    assert whole
+    assert whole[0].count >= Limits().proof_answers
+
+
+@pytest.mark.asyncio
+async def test_whoever_is_gone_is_not_asked_for_any_more() -> None:
+    begun = Begun()
+    await begun.look()
+    await begun.asked_again(2)
+    begun._reader.drop(begun.memory)
+    await asyncio.gather(*begun.memory.asking.values())
+    begun.edge.asked.clear()
+    other = Begun()
+    await other.look()
+    await other.asked_again(5)
+    assert begun.edge.asked == []
+
+
 # --- what fails or hangs -----------------------------------------------------------------------------------------------------------
 
 
@@ -355,12 +461,14 @@ async def test_a_host_whose_edge_hangs_holds_up_no_look_and_its_answer_is_in_a_l
     reading.edge.hanging[WWW] = asyncio.Event()
     found = await reading.read(within_s=0)
     while APEX not in found:
+        await asyncio.sleep(0)
         found = await reading.read(within_s=0)
     assert WWW not in found
     await reading.read(after_s=20, within_s=0)
     assert WWW not in dict(reading.edge.asked), "it is being asked still"
     reading.edge.hanging.pop(WWW).set()
-    found = await reading.read()
+    await asyncio.gather(*reading.memory.asking.values())
+    found = await reading.read(within_s=0)
     assert found[WWW].last == reading.clock.now()
 
 

@@ -14,6 +14,7 @@ from aop.observe.views import (
     KEPT,
     SETTLED_AFTER_S,
     SHARED_S,
+    TURN_S,
     Question,
     ReplicaMemory,
     may_serve,
@@ -718,3 +719,28 @@ def test_a_pod_that_is_not_ready_and_was_never_heard_may_serve_unless_nobody_lis
 
 def test_a_pod_without_an_address_serves_nobody() -> None:
     assert not may_serve(replace(POD, ready=False, ip=""), ReplicaMemory())
+
+
+@pytest.mark.asyncio
+async def test_however_many_objects_share_a_replica_it_is_asked_about_hosts_at_rest_at_one_rate() -> (
+    None
+):
+    asking = Asking()
+    objects = [
+        replace(
+            asking.question,
+            hosts=(f"{n}.example.com",),
+            since={f"{n}.example.com": 7},
+            identities=presenting(f"{n:064}"),
+        )
+        for n in range(40)
+    ]
+    for after_s in (1.0, SETTLED_AFTER_S, SETTLED_AFTER_S):
+        for theirs in objects:
+            await asking.look(after_s if theirs is objects[0] else 0, theirs)
+    turns: list[str] = []
+    for n in range(20 * len(objects)):
+        await asking.look(RECHECK_S / len(objects), objects[n % len(objects)])
+        turns += asking.pod.treated
+    assert len(turns) <= 20 * RECHECK_S / TURN_S + 1
+    assert len(set(turns)) > len(objects) / 2, "it is not always the same object's turn"

@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aop.observe.shares import shares
+from aop.observe.shares import most_each
 
-WANTED = st.dictionaries(st.text(max_size=3), st.floats(min_value=0, max_value=1e6), max_size=8)
+WANTED = st.lists(st.floats(min_value=0.001, max_value=1e6), max_size=8)
 BUDGET = st.floats(min_value=0.1, max_value=1e6)
 
 
+def shares(wanted: list[float], budget: float) -> list[float]:
+    """What each of them gets."""
+    most = most_each(Counter(wanted), budget)
+    return [min(rate, most) for rate in wanted]
+
+
 @given(WANTED, BUDGET)
-def test_together_they_get_no_more_than_there_is_and_nobody_more_than_they_want(
-    wanted: dict[str, float], budget: float
-) -> None:
-    found = shares(wanted, budget)
-    assert found.keys() == wanted.keys()
-    assert all(found[key] <= wanted[key] for key in wanted)
-    assert sum(found.values()) <= budget * (1 + 1e-9)
+def test_together_they_get_no_more_than_there_is(wanted: list[float], budget: float) -> None:
+    assert sum(shares(wanted, budget)) <= budget * (1 + 1e-9)
 
 
 @given(WANTED, BUDGET)
 def test_whoever_wants_no_more_than_an_equal_share_gets_all_of_it(
-    wanted: dict[str, float], budget: float
+    wanted: list[float], budget: float
 ) -> None:
-    found = shares(wanted, budget)
-    modest = [key for key in wanted if wanted[key] <= budget / len(wanted) * (1 - 1e-9)]
-    assert {key: found[key] for key in modest} == {key: wanted[key] for key in modest}
+    for rate, got in zip(wanted, shares(wanted, budget), strict=True):
+        if rate <= budget / len(wanted) * (1 - 1e-9):
+            assert got == rate
 
 
 @given(WANTED, BUDGET)
-def test_nothing_is_left_while_somebody_wants_more(wanted: dict[str, float], budget: float) -> None:
-    found = shares(wanted, budget)
-    assert sum(found.values()) == pytest.approx(min(budget, sum(wanted.values())))
+def test_nothing_is_left_while_somebody_wants_more(wanted: list[float], budget: float) -> None:
+    assert sum(shares(wanted, budget)) == pytest.approx(min(budget, sum(wanted)))

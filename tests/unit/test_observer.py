@@ -74,6 +74,9 @@ class Edge(Failing):
     def cadence_s(self, *_: Any) -> float:
         return 10.0
 
+    def drop(self, *_: Any) -> None:
+        """Nothing is remembered here."""
+
 
 def observer_of(
     world: Failing, clock: Clock | None = None, *, edge: Edge | None = None

@@ -126,9 +126,7 @@ class Observer:
             unnoted=memory.kept_note.unnoted if memory.kept_note else None,
             limits=Limits(
                 teardown_patience_s=self._settings.teardown_patience_s,
-                stale_after_s=max(
-                    30.0, self._edge.cadence_s(pull.spec.verification.window_duration, memory) * 3
-                ),
+                stale_after_s=max(30.0, self._edge.cadence_s(memory) * 3),
             ),
         )
 
@@ -185,9 +183,21 @@ class Observer:
     ) -> tuple[Evidence, ...]:
         """What arrives through the edge."""
         if pull.deleting:
+            self._edge.drop(memory)
             return ()
         asked = tuple(self._asked(origin, asking=asking) for origin in origins if origin.wanted)
-        return await self._edge.read(asked, pull.spec.verification.window_duration, memory, until_s)
+        return await self._edge.read(
+            asked,
+            pull.spec.verification.window_duration,
+            memory,
+            until_s,
+            resting=not memory.awaiting,
+        )
+
+    def drop(self, uid: str, memory: Memory) -> None:
+        """The object is gone."""
+        self.objects.drop(uid)
+        self._edge.drop(memory)
 
     def _asked(self, origin: ObservedOrigin, *, asking: bool) -> AskedOrigin:
         """All its hosts wherever our check path may be in force.
@@ -201,23 +211,10 @@ class Observer:
         path = check_path(NO_TOKEN) if displaced else None
         return AskedOrigin(origin, path, keeper.kind.refuses_arrival, displaced)
 
-    def due_in_s(self, observed: Observed, memory: Memory) -> float:
+    def due_in_s(self, memory: Memory) -> float:
         """Seconds until something is to be looked at again, whatever the rules wait for."""
         now = self._clock.now()
-        hosts = [
-            host
-            for origin in observed.origins
-            if origin.wanted
-            and isinstance(origin.configured, Configured)
-            and origin.configured.may_do
-            for host in origin.hosts
-        ]
-        edge = (
-            ()
-            if observed.object.deleting
-            else (self._edge.due_at(host, observed.window, memory, now) for host in hosts)
-        )
-        moments = [*edge, now + timedelta(seconds=self._settings.replica_recheck_s)]
+        moments = [now + timedelta(seconds=self._settings.replica_recheck_s)]
         # What has arrived stays known until the list shows it, and is not asked for any more.
         if memory.cloudflare.next_poll and any(
             not c.active and not c.failed for c in memory.cloudflare.known.values()

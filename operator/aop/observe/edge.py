@@ -8,31 +8,39 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
-from weakref import WeakKeyDictionary
 
 from aop.clock import Clock
 from aop.errors import plain
 from aop.observe.arrivals import arrived, begun_again, silent
 from aop.observe.behaviour import Refuses
+from aop.observe.cadence import SUSPICIOUS_S, Cadences
 from aop.observe.memory import Memory
-from aop.observe.shares import shares
-from aop.observed import NONE, OTHER, REFUSED, Arrival, Configured, Evidence, ObservedOrigin
+from aop.observed import (
+    NONE,
+    OTHER,
+    REFUSED,
+    Arrival,
+    Configured,
+    Evidence,
+    Limits,
+    ObservedOrigin,
+)
 from aop.origins.check import parse
 from aop.plan.facts import refused_arrivals
 from aop.probe import AskedEdge, EdgeProbe, Failure
 from aop.terms import Mode
 
-SUSPICIOUS_S = 4.9
-"""Cadence for a host whose visitors are refused, by its last two answers: three losing answers then
-span ten seconds."""
 SHORTEST_GAP_S = 3.0
 """A silence of less hides nothing, however short the window: what one request may well take."""
 AT_ONCE = 16
 """Requests under way at the same time for one object to hosts that answer, and as many to those
 that did not when they were asked last."""
+
+LIMITS = Limits()
 
 log = logging.getLogger("aop")
 
@@ -74,63 +82,67 @@ class Turns:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What one object would have asked: so many hosts, each so often (in seconds)."""
+@dataclass(slots=True)
+class Asking:
+    """What one object has asked through the edge, as it was wanted last."""
 
-    hosts: int
-    cadence_s: float
+    memory: Memory
+    turns: Turns = field(default_factory=Turns)
+    by_host: dict[str, AskedOrigin] = field(default_factory=dict)
+    window: timedelta = timedelta()
+    next_turn: asyncio.TimerHandle | None = None
 
 
 class EdgeReader:
     """Asks through the edge; built once per process.
 
     `per_second` bounds all objects' requests together but for the suspicious ones, which have as
-    much again. With more hosts than that allows, those of the objects that have the most are asked
-    less often; whoever has few is asked as often as before.
+    much again. Once it has `begun` it asks by itself, and wakes an object when an answer tells
+    something new; each look asks what is due as well.
     """
 
     def __init__(self, probe: EdgeProbe, cadence_s: float, per_second: float, clock: Clock) -> None:
         self._probe = probe
-        self._cadence_s = cadence_s
-        self._per_second = per_second
         self._clock = clock
-        self._turns: WeakKeyDictionary[Memory, Turns] = WeakKeyDictionary()
-        self._load: WeakKeyDictionary[Memory, Load] = WeakKeyDictionary()
+        self._cadences = Cadences(cadence_s, per_second)
+        self._asking: dict[Memory, Asking] = {}
+        self._wake: Callable[[str], None] | None = None
+
+    def begin(self, wake: Callable[[str], None]) -> None:
+        """Ask between the looks too; `wake` is told the uid of the object that is to look."""
+        self._wake = wake
+
+    def drop(self, memory: Memory) -> None:
+        """The object asks for nothing any more."""
+        self._cadences.drop(memory)
+        if (asking := self._asking.pop(memory, None)) and asking.next_turn:
+            asking.next_turn.cancel()
 
     async def read(
-        self, origins: tuple[AskedOrigin, ...], window: timedelta, memory: Memory, until_s: float
+        self,
+        origins: tuple[AskedOrigin, ...],
+        window: timedelta,
+        memory: Memory,
+        until_s: float,
+        *,
+        resting: bool = False,
     ) -> tuple[Evidence, ...]:
         """Ask for every host whose turn it is, and wait for answers until `until_s` (monotonic).
 
         What comes later is in the next look. Evidence goes only when a host has really left the
-        scope; a source that could not be read takes none away.
+        scope; a source that could not be read takes none away. An object is `resting` when it waits
+        for nothing.
         """
-        asked = {host: one for one in reversed(origins) for host in one.hosts}
-        self._load[memory] = Load(len(asked), self._wanted_cadence_s(window))
-        now = self._clock.now()
-        self._spread(sorted(asked.keys() - memory.asked.keys()), window, memory, now)
-        memory.asking = {host: task for host, task in memory.asking.items() if not task.done()}
-        for host in sorted(asked):
-            if host not in memory.asking and now >= self.due_at(host, window, memory, now):
-                memory.asked[host] = now
-                memory.asking[host] = asyncio.create_task(
-                    self._ask(host, asked[host], window, memory)
-                )
-        if memory.asking:
-            await asyncio.wait(
-                memory.asking.values(), timeout=max(0.0, until_s - self._clock.monotonic_s())
-            )
-        if all(
-            isinstance(one.origin.configured, Configured | None) and not one.origin.stale
-            for one in origins
-        ):
-            in_scope = {host for one in origins for host in one.origin.hosts}
-            memory.evidence = {
-                host: evidence for host, evidence in memory.evidence.items() if host in in_scope
-            }
-            memory.asked = {host: at for host, at in memory.asked.items() if host in in_scope}
-            memory.suspects = {host: None for host in memory.suspects if host in in_scope}
+        asking = self._asking.setdefault(memory, Asking(memory))
+        asking.by_host = {host: one for one in reversed(origins) for host in one.hosts}
+        asking.window = window
+        news = self._cadences.want(memory, len(asking.by_host), window, resting=resting)
+        self._spread(sorted(asking.by_host.keys() - memory.asked.keys()), memory)
+        if begun := self._ask_due(asking):
+            await asyncio.wait(begun, timeout=max(0.0, until_s - self._clock.monotonic_s()))
+        self._forget_what_left(origins, memory)
+        if news or begun:
+            self._plan(asking)
         for host in nobody_asks(origins):
             if (evidence := memory.evidence.get(host)) and evidence.presented not in {
                 None,
@@ -141,69 +153,123 @@ class EdgeReader:
                 memory.evidence[host] = begun_again(evidence)
         return tuple(memory.evidence[host] for host in sorted(memory.evidence))
 
-    def due_at(self, host: str, window: timedelta, memory: Memory, now: datetime) -> datetime:
+    def cadence_s(self, memory: Memory) -> float:
+        """How often each host of an object is asked while all is well."""
+        return self._cadences.of(memory)
+
+    # --- whose turn it is -------------------------------------------------------------------------
+
+    def _ask_due(self, asking: Asking) -> list[asyncio.Task[None]]:
+        """Begin to ask for every host whose turn it is."""
+        memory, now = asking.memory, self._clock.now()
+        memory.asking = {host: task for host, task in memory.asking.items() if not task.done()}
+        begun = []
+        often = self._asked_more_often(memory)
+        for host in sorted(asking.by_host):
+            if host not in memory.asking and now >= self._due_at(host, memory, now, often):
+                memory.asked[host] = now
+                task = asyncio.create_task(self._ask(host, asking))
+                memory.asking[host] = task
+                begun.append(task)
+        return begun
+
+    def _due_at(self, host: str, memory: Memory, now: datetime, often: set[str]) -> datetime:
         """When the host is to be asked next."""
         asked = memory.asked.get(host)
         if asked is None:
             return now
-        cadence_s = self.cadence_s(window, memory)
+        cadence_s = self._cadences.of(memory)
         return asked + timedelta(
-            seconds=min(cadence_s, SUSPICIOUS_S)
-            if host in self._asked_more_often(memory)
-            else cadence_s
+            seconds=min(cadence_s, SUSPICIOUS_S) if host in often else cadence_s
         )
-
-    def cadence_s(self, window: timedelta, memory: Memory) -> float:
-        """How often each host of an object is asked while all is well."""
-        wanted_s = self._wanted_cadence_s(window)
-        wanted = {one: load.hosts / load.cadence_s for one, load in self._load.items()}
-        if not wanted.get(memory) or sum(wanted.values()) <= self._per_second:
-            return wanted_s
-        return max(wanted_s, self._load[memory].hosts / shares(wanted, self._per_second)[memory])
-
-    def _wanted_cadence_s(self, window: timedelta) -> float:
-        return min(self._cadence_s, window.total_seconds() / 15)
 
     def _asked_more_often(self, memory: Memory) -> set[str]:
         """Those that have been suspicious for longest, as many as a share of the budget allows."""
-        suspicious = sum(1 for one in self._load if one.suspects)
-        return set(
-            islice(
-                memory.suspects, max(1, int(self._per_second * SUSPICIOUS_S / max(1, suspicious)))
-            )
-        )
+        return set(islice(memory.suspects, self._cadences.most_suspects))
 
-    def _spread(self, new: list[str], window: timedelta, memory: Memory, now: datetime) -> None:
+    def _spread(self, new: list[str], memory: Memory) -> None:
         """Hosts that are too many to be asked at once take turns.
 
         They do so second by second from the first time on, so that some are asked at any time.
         """
-        cadence_s = self.cadence_s(window, memory)
-        if cadence_s > self._wanted_cadence_s(window):
+        now, cadence_s = self._clock.now(), self._cadences.of(memory)
+        if cadence_s > self._cadences.wanted_s(memory):
             for n, host in enumerate(new):
                 memory.asked[host] = now + timedelta(seconds=cadence_s * n // len(new) - cadence_s)
 
-    async def _ask(self, host: str, one: AskedOrigin, window: timedelta, memory: Memory) -> None:
+    def _plan(self, asking: Asking) -> None:
+        """Come back by itself when the next host's turn has come."""
+        if self._wake is None or self._asking.get(asking.memory) is not asking:
+            return
+        if asking.next_turn is not None:
+            asking.next_turn.cancel()
+        memory, now = asking.memory, self._clock.now()
+        often = self._asked_more_often(memory)
+        due = [
+            self._due_at(host, memory, now, often)
+            for host in asking.by_host
+            if (task := memory.asking.get(host)) is None or task.done()
+        ]
+        asking.next_turn = None
+        if due:
+            delay_s = max(0.0, (min(due) - now).total_seconds())
+            loop = asyncio.get_running_loop()
+            asking.next_turn = loop.call_later(delay_s, self._take_turn, asking)
+
+    def _take_turn(self, asking: Asking) -> None:
+        self._ask_due(asking)
+        self._plan(asking)
+
+    # --- what comes back --------------------------------------------------------------------------
+
+    async def _ask(self, host: str, asking: Asking) -> None:
+        one, memory = asking.by_host[host], asking.memory
         assert one.path is not None  # noqa: S101 - only such origins are asked; this tells mypy
-        gap = timedelta(seconds=max(3 * self.cadence_s(window, memory), SHORTEST_GAP_S))
-        turn = self._turns.setdefault(memory, Turns()).of(memory.evidence.get(host))
+        gap = timedelta(seconds=max(3 * self._cadences.of(memory), SHORTEST_GAP_S))
+        before = memory.evidence.get(host, Evidence(host))
         try:
-            async with turn:
+            async with asking.turns.of(memory.evidence.get(host)):
                 asked = await self._probe.ask(host, one.path)
-            evidence = _folded(
-                memory.evidence.get(host, Evidence(host)), asked, one, self._clock.now(), gap
-            )
+            before = memory.evidence.get(host, before)
+            evidence = _folded(before, asked, one, self._clock.now(), gap)
         except Exception as error:
             log.exception("bug while asking %s through the edge", host)
             why = f"{type(error).__name__} in the operator; its log has the traceback"
-            evidence = silent(
-                memory.evidence.get(host, Evidence(host)), why, self._clock.now(), direct=None
-            )
+            before = memory.evidence.get(host, before)
+            evidence = silent(before, why, self._clock.now(), direct=None)
         memory.evidence[host] = evidence
-        if is_suspect(evidence, one.origin):
+        suspect = is_suspect(evidence, one.origin)
+        if suspect:
             memory.suspects.setdefault(host)
         else:
             memory.suspects.pop(host, None)
+        self._cadences.suspects(memory, any_=bool(memory.suspects))
+        memory.asking.pop(host, None)
+        self._plan(asking)
+        news = suspect or _told(before, asking.window) != _told(evidence, asking.window)
+        if self._wake is not None and news:
+            self._wake(memory.uid)
+
+    @staticmethod
+    def _forget_what_left(origins: tuple[AskedOrigin, ...], memory: Memory) -> None:
+        if any(
+            one.origin.stale or not isinstance(one.origin.configured, Configured | None)
+            for one in origins
+        ):
+            return
+        in_scope = {host for one in origins for host in one.origin.hosts}
+        memory.evidence = {
+            host: evidence for host, evidence in memory.evidence.items() if host in in_scope
+        }
+        memory.asked = {host: at for host, at in memory.asked.items() if host in in_scope}
+        memory.suspects = {host: None for host in memory.suspects if host in in_scope}
+
+
+def _told(evidence: Evidence, window: timedelta) -> tuple[object, ...]:
+    """What of an answer may change a decision; that it came once more does not."""
+    whole = evidence.count >= LIMITS.proof_answers and evidence.covered >= window
+    fresh = evidence.fresh.presented if evidence.fresh else None
+    return evidence.presented, evidence.direct, evidence.silence is None, fresh, whole
 
 
 def is_suspect(evidence: Evidence, origin: ObservedOrigin) -> bool:

@@ -116,7 +116,7 @@ class ReplicaReader:
         if memory.error or not memory.settled:
             return
         unseen = [host for host in question.hosts if memory.stands(host, question) is None]
-        if turn := unseen[:MOST_NEW] or self._due(question, view):
+        if turn := unseen[:MOST_NEW] or self._due(question, memory, view):
             await self._hosts(address, turn, question, memory, view)
 
     # --- which revision ---------------------------------------------------------------------------
@@ -243,23 +243,26 @@ class ReplicaReader:
         view.doubted.discard(host)
         view.hosts[host] = Seen(behaviour, memory.revision, self._clock.now())
 
-    def _due(self, question: Question, view: View) -> list[str]:
+    def _due(self, question: Question, memory: ReplicaMemory, view: View) -> list[str]:
         """What is asked again although nothing was published.
 
-        Suspects every few seconds, and of all the others one in turn.
+        What is doubted at once, suspects every few seconds, and of all the others one in turn, at a
+        rate that does not grow with the objects.
         """
         now = self._clock.now()
         by_age = sorted(question.hosts, key=lambda host: view.hosts[host].at)
         suspects = [
             host for host in by_age if is_suspect(view.hosts[host].behaviour, question.claim)
         ]
-        others = [host for host in by_age if host not in suspects]
+        doubted = [host for host in by_age if host in view.doubted and host not in suspects]
+        others = [host for host in by_age if host not in {*suspects, *doubted}]
         waiting = timedelta(seconds=min(SUSPECT_S, self._recheck_s))
-        again = [host for host in suspects if now - view.hosts[host].at >= waiting]
+        again = [*doubted, *(host for host in suspects if now - view.hosts[host].at >= waiting)]
         rested = bool(others) and now - view.hosts[others[-1]].at >= timedelta(
             seconds=self._recheck_s
         )
-        return [*again[:MOST_AT_ONCE], *(others[:1] if rested else [])]
+        turn = others[:1] if rested and memory.takes_a_turn(now) else []
+        return [*again[:MOST_AT_ONCE], *turn]
 
 
 def nobody_there(asked: tuple[Asked, ...]) -> Failure | None:

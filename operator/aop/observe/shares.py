@@ -6,19 +6,19 @@ an equal share gets what they want, and the others share the rest alike.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import TypeVar
-
-K = TypeVar("K", bound=Hashable)
+from collections.abc import Mapping
 
 
-def shares(wanted: Mapping[K, float], budget: float) -> dict[K, float]:
-    """What each gets of `budget`, all in the same unit.
+def most_each(wanted: Mapping[float, int], budget: float) -> float:
+    """What nobody gets more of, so that all together stay within `budget`.
 
-    Together never more than that, and nobody more than they want.
+    `wanted` is how many want how much, in the unit of the budget; infinity where there is enough
+    for everybody.
     """
-    left, granted = budget, {}
-    for rank, key in enumerate(sorted(wanted, key=lambda key: wanted[key])):
-        granted[key] = min(wanted[key], left / (len(wanted) - rank))
-        left -= granted[key]
-    return granted
+    left, others = budget, sum(wanted.values())
+    for rate in sorted(wanted):
+        if rate * others > left:
+            return left / others
+        left -= rate * wanted[rate]
+        others -= wanted[rate]
+    return float("inf")

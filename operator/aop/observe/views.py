@@ -19,6 +19,9 @@ from aop.probe import ClientIdentity, Failure, FailureKind, Paths, Presented
 from aop.terms import Claim, Mode
 
 SETTLED_AFTER_S = 0.5
+TURN_S = 2.0
+"""How often at most a replica is asked about a host of which nothing is suspected, for all objects
+together."""
 SHARED_S = 0.25
 """How long the revision that a replica has told is the answer to all objects, so that their number
 costs it nothing."""
@@ -85,6 +88,8 @@ class ReplicaMemory:
     """When this revision was first seen on it."""
     asked_at: datetime | None = None
     """When it was last asked which one it runs."""
+    turn_at: datetime | None = None
+    """When it was last asked about a host of which nothing is suspected."""
     settled: bool = False
     settled_revision: int | None = None
     """The last revision that had settled on it, unless it could not be asked since."""
@@ -150,6 +155,13 @@ class ReplicaMemory:
             return False
         settles_at = (self.revision_at or now) + timedelta(seconds=SETTLED_AFTER_S)
         return self.settled or not self.asked_at < settles_at <= now
+
+    def takes_a_turn(self, now: datetime) -> bool:
+        """Whether it may be asked about a host of which nothing is suspected; that is its turn."""
+        if self.turn_at is not None and now - self.turn_at < timedelta(seconds=TURN_S):
+            return False
+        self.turn_at = now
+        return True
 
     def settled_for(self, question: Question) -> bool:
         """What it runs has settled, or an earlier revision has in which the claim is the same."""

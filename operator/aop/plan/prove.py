@@ -45,6 +45,9 @@ from aop.plan.facts import (
 from aop.steps import Delete, Note, Step, Wait
 from aop.terms import Mode, Pin
 
+ARRIVALS_S = 10.0
+"""How long a wait for what arrives rests at most: each answer that tells something new ends it."""
+
 
 def origins_ask(o: Observed) -> Step | None:
     """Every origin asks for a certificate and refuses nobody."""
@@ -142,7 +145,7 @@ def waiting_for_proof(o: Observed, hosts: tuple[str, ...], wanted: str) -> Step:
             Reason.WAITING_FOR_PROOF,
             f"Requests to {best.host} come with leaf {wanted[:8]}; the host is proven when all have for {o.window.total_seconds():.0f} s"
             f"{_sessions_go_on(o, wanted)}",
-            1.0,
+            ARRIVALS_S,
             since=since,
         )
     what = "; ".join(why_unproven(o, evidence) for evidence in seen[:5])
@@ -156,7 +159,7 @@ def waiting_for_proof(o: Observed, hosts: tuple[str, ...], wanted: str) -> Step:
     return Wait(
         reason,
         f"no host is proven to present leaf {wanted[:8]}. {what}{_sessions_go_on(o, wanted)}",
-        2.0,
+        ARRIVALS_S,
         since=min(begun, default=None),
     )
 
