@@ -252,7 +252,8 @@ async def serve(settings: Settings, loops: Loops, health: Health, metrics: Metri
     def see(kind: Kind, type_: str | None, manifest: dict[str, Any]) -> None:
         meta = manifest["metadata"]
         if kind is not Kind.AUTHENTICATED_ORIGIN_PULL:
-            loops.wake_referrers(ObjectKey(meta["namespace"], meta["name"]))
+            key = ObjectKey(meta["namespace"], meta["name"])
+            loops.wake_referrers(key, meta["resourceVersion"] if type_ != "DELETED" else "")
         elif type_ == "DELETED":
             loops.lose(meta["uid"])
         else:

@@ -70,6 +70,7 @@ class Loops:
         self._clock = clock
         self._health = health
         self._loops: dict[str, Loop] = {}
+        observer.objects.begin(self._see_again)
 
     # --- what the watches show --------------------------------------------------------------------
 
@@ -84,6 +85,7 @@ class Loops:
             return
         loop = self.loop(meta["uid"], ObjectKey(meta["namespace"], meta["name"]))
         loop.memory.learn(manifest, self._clock.monotonic_s())
+        self._wake(self._observer.objects.learn(manifest))
         loop.references = references(loop.key, manifest.get("spec") or {})
         seen = (
             meta.get("generation"),
@@ -92,23 +94,34 @@ class Loops:
             (meta.get("annotations") or {}).get(ROTATE_ANNOTATION),
         )
         if seen != loop.seen:
-            if not loop.seen:
-                self._observer.objects.forget()
             loop.seen = seen
             loop.memory.cloudflare.retry_at = None
             loop.wake.set()
         if loop.task is None:
             loop.task = asyncio.create_task(self._keep(meta["uid"], loop))
 
+    def _see_again(self, manifest: Manifest) -> None:
+        """The list shows an object: its watch may hang.
+
+        Whether one that has no loop is there still is for the watch to say: a list may be older.
+        """
+        if manifest["metadata"]["uid"] in self._loops:
+            self.see(manifest)
+
     def lose(self, uid: str) -> None:
         """An object is gone, or no longer ours; what it may have left is looked for soon."""
         if uid in self._loops:
-            self.drop(uid)
-            self.wake_all()
+            self._wake(self.drop(uid))
             self._orphans.look_soon()
 
-    def wake_referrers(self, key: ObjectKey) -> None:
-        """A Secret or ConfigMap has changed: whoever names it looks again, and reads it anew."""
+    def wake_referrers(self, key: ObjectKey, version: str = "") -> None:
+        """A Secret or ConfigMap has changed: whoever names it looks again, and reads it anew.
+
+        Not what we have written ourselves, which nobody needs to be told: it has the
+        resourceVersion `version`.
+        """
+        if self._origins.knows(key, version):
+            return
         self._origins.forget(key)
         self._secrets.forget(key)
         for loop in self._loops.values():
@@ -127,26 +140,29 @@ class Loops:
             self._origins.forget_what_is_served()
         return self._loops[uid]
 
-    def drop(self, uid: str) -> None:
-        """The object is gone; whoever still visits it finds nothing to do."""
+    def drop(self, uid: str) -> frozenset[str]:
+        """The object is gone; whoever still visits it finds nothing to do.
+
+        Returns the uids of the others that name its zone.
+        """
+        others: frozenset[str] = frozenset()
         if loop := self._loops.pop(uid, None):
             loop.memory.gone = True
             loop.wake.set()
-            self._observer.drop(uid, loop.memory)
+            others = self._observer.drop(uid, loop.memory)
         self._reconciler.drop(uid)
         self._origins.drop(uid)
         self._health.forget(uid)
+        return others
 
     def wake(self, uid: str) -> None:
         """Something that the object may act on was seen."""
         if loop := self._loops.get(uid):
             loop.wake.set()
 
-    def wake_all(self) -> None:
-        """Something that any object may care about has changed."""
-        self._observer.objects.forget()
-        for loop in self._loops.values():
-            loop.wake.set()
+    def _wake(self, uids: frozenset[str]) -> None:
+        for uid in uids:
+            self.wake(uid)
 
     async def end(self) -> None:
         """Look at nothing any more; effects under way are not this call's to wait for."""

@@ -45,9 +45,8 @@ itself waits for."""
 CONFLICT_S = 0.2
 """Somebody else has written first: nothing is wrong, the decision is only made again on what is
 there now."""
-REREAD_S, REREAD_AFTER_FAILURE_S = 60.0, 5.0
-"""How long the object is believed to be what its watch has shown, and how soon it is read again
-after that has failed."""
+REREAD_AFTER_FAILURE_S = 5.0
+"""How soon the object is read again after that has failed."""
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 1.0, 60.0
 
 
@@ -142,17 +141,18 @@ class Reconciler:
                 effect.cancel()
 
     async def _manifest(self, key: ObjectKey, memory: Memory) -> dict[str, Any] | None:
-        """The object as its watch shows it: a slow API server must not hold up what protects.
+        """The object as its watch, or the list of all, shows it.
 
-        None: this object, by its uid, is no more.
+        A slow API server must not hold up what protects. None: this object, by its uid, is no more.
 
-        It is read again now and then, because a watch can hang without a word; a conflict tells
-        earlier when it was not current.
+        It is read by itself when neither has shown it for a while, and when a conflict tells that
+        it was not current.
         """
         if memory.gone:
             return None
         known, now_s = memory.manifest, self._clock.monotonic_s()
-        if known is not None and now_s - memory.shown_s < REREAD_S:
+        stale_after_s = self._observer.objects.stale_after_s
+        if known is not None and now_s - memory.shown_s < stale_after_s:
             return known
         try:
             async with asyncio.timeout(None if known is None else LOOK_S):
@@ -160,7 +160,7 @@ class Reconciler:
         except (ClusterError, TimeoutError):
             if known is None:
                 raise
-            memory.shown_s = now_s - REREAD_S + REREAD_AFTER_FAILURE_S
+            memory.shown_s = now_s - stale_after_s + REREAD_AFTER_FAILURE_S
             return known
         if manifest is None or (memory.uid and manifest["metadata"]["uid"] != memory.uid):
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -84,10 +85,11 @@ class Lists:
     def __init__(self) -> None:
         self.listed: Counter[Kind] = Counter()
         self.fetched: Counter[ObjectKey] = Counter()
+        self.answer: list[dict[str, Any]] = []
 
     async def list(self, kind: Kind, _namespace: str | None = None) -> list[dict[str, Any]]:
         self.listed[kind] += 1
-        return []
+        return self.answer
 
     async def fetch(self, _: Kind, key: ObjectKey) -> None:
         self.fetched[key] += 1
@@ -172,16 +174,54 @@ async def test_whoever_names_what_changed_is_woken_and_it_is_read_anew() -> None
     assert cluster.fetched == {TOKEN: 2}
 
 
+def shown(uid: str, zone: str, **metadata: Any) -> dict[str, Any]:
+    """An object as a watch shows it, being deleted and not ours any more, so that it gets no loop."""
+    named = {"namespace": KEY.namespace, "name": f"name-{uid[:8]}", "uid": uid}
+    return {
+        "metadata": {**named, "resourceVersion": "1", **metadata},
+        "spec": {"zone": {"name": zone}},
+    }
+
+
+@pytest.mark.parametrize(("zone", "woken"), [("example.com", True), ("example.org", False)])
+def test_when_an_object_is_gone_those_look_again_that_name_its_zone(zone: str, woken: bool) -> None:
+    found = slots()
+    found.loop(UID, KEY)
+    other = found.loop(OTHER_UID, KEY)
+    found._observer.objects.learn(shown(UID, "example.com"))
+    found._observer.objects.learn(shown(OTHER_UID, zone))
+    found._orphans = cast("Orphans", SimpleNamespace(look_soon=lambda: None))
+    found.lose(UID)
+    assert other.wake.is_set() is woken
+
+
 @pytest.mark.asyncio
-async def test_when_an_object_is_gone_the_others_look_for_their_rivals_anew() -> None:
+async def test_an_object_that_comes_is_known_to_the_others_at_once() -> None:
     cluster = Lists()
     found = slots(cluster)
-    slot = found.loop(UID, KEY)
     pull = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, parsed_spec(), Status())
-    for _ in range(2):
-        assert await found._observer.objects.rivals(pull, found._clock.monotonic_s() + 60) == ()
-    assert cluster.listed == {Kind.AUTHENTICATED_ORIGIN_PULL: 1}
-    found.wake_all()
+
+    async def rivals() -> Any:
+        return await found._observer.objects.rivals(pull, found._clock.monotonic_s() + 60)
+
+    assert await rivals() == ()
+    slot = found.loop(UID, KEY)
+    found._observer.objects.learn(shown(UID, "example.com"))
+    slot.wake.clear()
+    created = {"creationTimestamp": "2026-01-30T12:00:00Z"}
+    found.see(shown(OTHER_UID, "example.com", **created))
     assert slot.wake.is_set()
+    assert [one.uid for one in await rivals()] == [OTHER_UID]
+    assert cluster.listed == {Kind.AUTHENTICATED_ORIGIN_PULL: 1}
+    await found.end()
+
+
+@pytest.mark.asyncio
+async def test_a_list_that_is_older_than_the_end_of_an_object_begins_no_loop_for_it() -> None:
+    """Its loop would act on what is no more: set up again what a removal has just taken away."""
+    cluster = Lists()
+    found = slots(cluster)
+    cluster.answer = [shown(OTHER_UID, "example.org", creationTimestamp="2026-01-30T12:00:00Z")]
+    pull = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, parsed_spec(), Status())
     await found._observer.objects.rivals(pull, found._clock.monotonic_s() + 60)
-    assert cluster.listed == {Kind.AUTHENTICATED_ORIGIN_PULL: 2}
+    assert found._loops == {}

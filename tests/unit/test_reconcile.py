@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -60,6 +61,7 @@ class World:
             "spec": corpus.named("minimal")["spec"],
         }
         self.clock, self.memory, self.metrics = SetClock(), Memory(uid=UID), Metrics()
+        self.objects = SimpleNamespace(stale_after_s=120.0)
         self.see: Callable[[], Observed] = lambda: observed(origins=[origin(ASKING)])
         self.status_may_be_written, self.events_may_be_written = asyncio.Event(), asyncio.Event()
         self.status_may_be_written.set()

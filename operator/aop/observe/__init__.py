@@ -116,7 +116,7 @@ class Observer:
             key_pair=key_pair,
             origins=tuple(origins),
             evidence=evidence,
-            rivals=await self.objects.rivals(pull, until_s),
+            rivals=await self.objects.rivals(pull, until_s, self._claimants(pull, wanted)),
             gone=self.objects.gone(pull, [one.target for one in wanted]),
             still=is_still(memory, self._settings.quiet_period_s),
             removing_since=self._removing_since(pull, memory),
@@ -129,6 +129,11 @@ class Observer:
                 stale_after_s=max(30.0, self._edge.cadence_s(memory) * 3),
             ),
         )
+
+    def _claimants(self, pull: AuthenticatedOriginPull, wanted: Sequence[Wanted]) -> set[str]:
+        """Whoever has a claim of the zone on any of these origins, by uid."""
+        zone = pull.spec.zone.name
+        return {uid for one in wanted for uid in self._origins.of(one.target).claimants(zone)}
 
     def _removing_since(self, pull: AuthenticatedOriginPull, memory: Memory) -> datetime | None:
         """What the status says, counted steadily.
@@ -157,7 +162,12 @@ class Observer:
         """
         try:
             observed = await self._origins.of(one.target).look(
-                pull, one, memory.presenting, until_s=until_s, asking=asking
+                pull,
+                one,
+                memory.presenting,
+                until_s=until_s,
+                asking=asking,
+                resting=not memory.awaiting,
             )
         except Exception as error:
             log.exception("bug while looking at origin %s of %s", one.name, pull.key)
@@ -194,10 +204,10 @@ class Observer:
             resting=not memory.awaiting,
         )
 
-    def drop(self, uid: str, memory: Memory) -> None:
-        """The object is gone."""
-        self.objects.drop(uid)
+    def drop(self, uid: str, memory: Memory) -> frozenset[str]:
+        """The object is gone; returns the uids of the others that name its zone."""
         self._edge.drop(memory)
+        return self.objects.drop(uid)
 
     def _asked(self, origin: ObservedOrigin, *, asking: bool) -> AskedOrigin:
         """All its hosts wherever our check path may be in force.

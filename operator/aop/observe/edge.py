@@ -246,7 +246,7 @@ class EdgeReader:
         self._cadences.suspects(memory, any_=bool(memory.suspects))
         memory.asking.pop(host, None)
         self._plan(asking)
-        news = suspect or _told(before, asking.window) != _told(evidence, asking.window)
+        news = suspect or _decisive(before, asking.window) != _decisive(evidence, asking.window)
         if self._wake is not None and news:
             self._wake(memory.uid)
 
@@ -265,7 +265,7 @@ class EdgeReader:
         memory.suspects = {host: None for host in memory.suspects if host in in_scope}
 
 
-def _told(evidence: Evidence, window: timedelta) -> tuple[object, ...]:
+def _decisive(evidence: Evidence, window: timedelta) -> tuple[object, ...]:
     """What of an answer may change a decision; that it came once more does not."""
     whole = evidence.count >= LIMITS.proof_answers and evidence.covered >= window
     fresh = evidence.fresh.presented if evidence.fresh else None

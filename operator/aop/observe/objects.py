@@ -5,12 +5,15 @@ Who else names a zone, and whose claim has no object any more.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any
 
 from aop.api import AuthenticatedOriginPull, Status
 from aop.clock import Clock
 from aop.cluster import Cluster, Kind
+from aop.observe.memory import version
 from aop.observe.origins import OriginKeepers
 from aop.observe.source import Known, Source
 from aop.observed import Rival, Unknown
@@ -20,13 +23,18 @@ from aop.terms import ObjectKey, Target
 
 Manifest = dict[str, Any]
 
-RIVALS_S = 15.0
-"""How old the list may be by which the others are known; it is read anew when one comes, goes or
-changes."""
+LISTED_S, LISTED_EACH_S = 60.0, 0.12
+"""How old the list of all objects may be beside what the watch tells, and what each of them adds: a
+watch can hang without a word, and nobody tells of what went while it began anew."""
+CLAIMED_S = 15.0
+"""The same while a claim stands there whose object is not known."""
 
 
 class Objects:
-    """The served objects; built once per process."""
+    """The served objects; built once per process.
+
+    What the watch tells and what is listed now and then make one index.
+    """
 
     def __init__(
         self, cluster: Cluster, origins: OriginKeepers, settings: Settings, clock: Clock
@@ -35,42 +43,108 @@ class Objects:
         self._origins = origins
         self._settings = settings
         self._clock = clock
-        self._listed: Source[list[Manifest]] = Source(
-            "the AuthenticatedOriginPulls", self._list, clock
+        self._list: Source[frozenset[str]] = Source(
+            "the AuthenticatedOriginPulls", self._list_all, clock
         )
+        self._manifests: dict[str, Manifest] = {}
+        self._by_zone: defaultdict[str, set[str]] = defaultdict(set)
+        """The uids of the objects that name a zone."""
         self._shown: dict[str, tuple[str, bool]] = {}
         """By uid: the zone that an object's token has shown to this process, and whether the object
         has gone on with it."""
+        self._tell: Callable[[Manifest], object] = lambda _: None
+
+    def begin(self, tell: Callable[[Manifest], object]) -> None:
+        """Tell of each object that is listed."""
+        self._tell = tell
+
+    # --- what there is ----------------------------------------------------------------------------
+
+    def learn(self, manifest: Manifest) -> frozenset[str]:
+        """An object as it is now, unless something newer is known.
+
+        Returns the uids of those whom it is news to that it names its zone, or does not any more.
+        """
+        uid, zone = manifest["metadata"]["uid"], _zone(manifest)
+        before = self._manifests.get(uid)
+        if before is not None and version(manifest) < version(before):
+            return frozenset()
+        if before is not None and _zone(before) == zone:
+            self._manifests[uid] = manifest
+            return frozenset()
+        left = self._leave(uid)
+        self._manifests[uid] = manifest
+        if not zone:
+            return left
+        self._by_zone[zone].add(uid)
+        return left | (self._by_zone[zone] - {uid})
+
+    def drop(self, uid: str) -> frozenset[str]:
+        """An object is gone, and whatever it had.
+
+        Returns the uids of the others that name its zone.
+        """
+        self._shown.pop(uid, None)
+        return self._leave(uid)
+
+    def _leave(self, uid: str) -> frozenset[str]:
+        manifest = self._manifests.pop(uid, None)
+        if manifest is None or not (zone := _zone(manifest)):
+            return frozenset()
+        others = self._by_zone[zone]
+        others.discard(uid)
+        if not others:
+            del self._by_zone[zone]
+        return frozenset(others)
 
     def has_shown(self, pull: AuthenticatedOriginPull, zone_id: str) -> None:
         """The object's own token has shown that zone."""
         self._shown[pull.uid] = zone_id, zone_id == zone_id_of(pull.status)
 
-    async def _list(self) -> list[Manifest]:
+    async def _list_all(self) -> frozenset[str]:
+        """All uids. What was known before and is not there any more is forgotten."""
+        before = frozenset(self._manifests)
         namespaces = self._settings.watch_namespaces or (None,)
         lists = [
             await self._cluster.list(Kind.AUTHENTICATED_ORIGIN_PULL, namespace)
             for namespace in namespaces
         ]
-        return [manifest for listed in lists for manifest in listed]
+        listed = {manifest["metadata"]["uid"]: manifest for one in lists for manifest in one}
+        for manifest in listed.values():
+            self.learn(manifest)
+            self._tell(manifest)
+        for uid in before - listed.keys():
+            self.drop(uid)
+        return frozenset(listed)
+
+    @property
+    def _listed_s(self) -> float:
+        return max(LISTED_S, LISTED_EACH_S * len(self._manifests))
+
+    @property
+    def stale_after_s(self) -> float:
+        """How old what is known of an object may be: two lists would have shown it."""
+        return 2 * self._listed_s
+
+    # --- who else names a zone --------------------------------------------------------------------
 
     async def rivals(
-        self, pull: AuthenticatedOriginPull, until_s: float
+        self, pull: AuthenticatedOriginPull, until_s: float, claimants: Collection[str] = ()
     ) -> tuple[Rival, ...] | Unknown:
-        """The others that name the zone, by a list that is a few seconds old.
+        """The others that name the zone, in the order of their uids.
 
-        `until_s` is monotonic.
+        `until_s` is monotonic; `claimants` are the uids of whoever has a claim of the zone.
         """
-        listed = await self._listed.look(
-            within_s=RIVALS_S, patience_s=until_s - self._clock.monotonic_s()
+        within_s = self._listed_s
+        if any(uid not in self._manifests for uid in claimants):
+            within_s = CLAIMED_S
+        listed = await self._list.look(
+            within_s=within_s, patience_s=until_s - self._clock.monotonic_s()
         )
         if isinstance(listed, Unknown):
             return listed
-        return tuple(
-            self._rival(manifest)
-            for manifest in listed.value
-            if _names_the_same_zone(manifest, pull)
-        )
+        uids = self._by_zone.get(pull.spec.zone.name, set())
+        return tuple(self._rival(self._manifests[uid]) for uid in sorted(uids - {pull.uid}))
 
     def _rival(self, manifest: Manifest) -> Rival:
         """Another object for the zone.
@@ -94,12 +168,8 @@ class Objects:
 
         Another has its name now, or a list that is younger than the claim lacks it.
         """
-        listed, served = self._listed.last, self._settings.watch_namespaces
-        uids = (
-            {manifest["metadata"]["uid"] for manifest in listed.value}
-            if isinstance(listed, Known) and not listed.failure
-            else None
-        )
+        listed, served = self._list.last, self._settings.watch_namespaces
+        uids = listed.value if isinstance(listed, Known) and not listed.failure else None
         gone = set()
         for target in targets:
             keeper = self._origins.of(target)
@@ -114,20 +184,12 @@ class Objects:
                     uids is not None
                     and younger
                     and uid not in uids
+                    and uid not in self._manifests
                     and (not served or ObjectKey.parse(owner).namespace in served)
                 )
                 if replaced or (missing and uid != pull.uid):
                     gone.add(uid)
         return frozenset(gone)
-
-    def drop(self, uid: str) -> None:
-        """An object is gone, and whatever it had."""
-        self._shown.pop(uid, None)
-        self.forget()
-
-    def forget(self) -> None:
-        """An object has come, gone or changed: list them again next time."""
-        self._listed.forget()
 
 
 def zone_id_of(status: Status) -> str | None:
@@ -135,13 +197,7 @@ def zone_id_of(status: Status) -> str | None:
     return status.zone.id if status.zone else None
 
 
-def _names_the_same_zone(manifest: Manifest, pull: AuthenticatedOriginPull) -> bool:
-    """Whether another object names the zone, as far as its raw manifest tells.
-
-    Its spec may be invalid.
-    """
+def _zone(manifest: Manifest) -> str:
+    """The zone that an object names, as far as its raw manifest tells; its spec may be invalid."""
     zone = (manifest.get("spec") or {}).get("zone") or {}
-    return (
-        manifest["metadata"]["uid"] != pull.uid
-        and ascii_name(str(zone.get("name") or "")) == pull.spec.zone.name
-    )
+    return ascii_name(str(zone.get("name") or ""))

@@ -23,7 +23,7 @@ from aop.cluster import Cluster
 from aop.observe.published import Followed, PublishedMemory
 from aop.observe.replicas import ReplicaReader
 from aop.observe.source import Known, Source
-from aop.observe.sources import Reading, Sources
+from aop.observe.sources import Pace, Reading, Sources
 from aop.observe.views import Question, ReplicaMemory, may_serve, observed_replica
 from aop.observe.writing import OriginWriter
 from aop.observed import LeftOut, ObservedOrigin, ObservedReplica, Unknown, Wildcard
@@ -97,6 +97,8 @@ class OriginKeeper:
         self._memory = PublishedMemory()
         self._calm = False
         """Every replica was seen to run what is published."""
+        self._waiting: set[str] = set()
+        """Objects that wait for something."""
         self._read: tuple[Objects, Site] | None = None
         """What was read last, and the origin that was made of it."""
         self._replicas: dict[str, ReplicaMemory] = {}
@@ -117,13 +119,19 @@ class OriginKeeper:
         *,
         until_s: float,
         asking: bool,
+        resting: bool = False,
     ) -> ObservedOrigin:
         """The origin for one object, as it is known at `until_s` (monotonic) at the latest.
 
         Never raises. `asking` is False for an object whose zone is not known to be its own: nothing
-        is asked for its sake unless its claim is there.
+        is asked for its sake unless its claim is there. An object is `resting` when it waits for
+        nothing.
         """
-        reading = await self._sources.look(self._reads, until_s=until_s, calm=self._calm)
+        if resting:
+            self._waiting.discard(pull.uid)
+        else:
+            self._waiting.add(pull.uid)
+        reading = await self._sources.look(self._reads, until_s=until_s, pace=self._pace)
         if reading.lost is not None:
             return self._seen_as(wanted, reading.lost)
         site = self._noticed(reading)
@@ -183,6 +191,13 @@ class OriginKeeper:
             replicas=configured if isinstance(configured, Unknown) else (),
         )
 
+    @property
+    def _pace(self) -> Pace:
+        """How soon what is read is read again."""
+        if not self._calm:
+            return Pace.BUSY
+        return Pace.CALM if self._waiting else Pace.REST
+
     def claimants(self, zone: str) -> dict[str, str]:
         """The owners (`namespace/name`) of the claims of a zone, by uid.
 
@@ -203,6 +218,13 @@ class OriginKeeper:
         """Where this origin's check path is, if it is known."""
         return check_path(self._memory.path_token) if self._memory.path_token else None
 
+    def knows(self, version: str) -> bool:
+        """What carries our claims was read or written at that resourceVersion."""
+        known = self._sources.of(self._carrier).last
+        return isinstance(known, Known) and [version] == [
+            one["metadata"].get("resourceVersion") for one in known.value
+        ]
+
     def forget(self) -> None:
         """What carries our claims has changed: read it again at the next look."""
         self._sources.of(self._carrier).forget()
@@ -210,6 +232,7 @@ class OriginKeeper:
     def drop(self, uid: str) -> None:
         """An object is gone: what was remembered of its claim goes with it."""
         self._memory.drop(uid)
+        self._waiting.discard(uid)
         self.writer.drop(uid)
 
     def _noticed(self, reading: Reading) -> Site:

@@ -48,6 +48,12 @@ class OriginKeepers:
             )
         return self._keepers[target]
 
+    def knows(self, key: ObjectKey, version: str) -> bool:
+        """What carries claims is known as it is at that resourceVersion: we wrote it ourselves."""
+        return any(
+            target.key == key and keeper.knows(version) for target, keeper in self._keepers.items()
+        )
+
     def forget(self, key: ObjectKey) -> None:
         """What carries claims has changed, whatever the kind."""
         for target, keeper in self._keepers.items():

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import Enum
 
 from aop.clock import Clock
 from aop.cluster import Cluster
@@ -14,14 +15,30 @@ from aop.observed import Unknown
 from aop.origins.sites import Json, Need, Objects, Read
 from aop.terms import ObjectKey
 
-ESSENTIAL_S = 0.5
-"""How old what nothing is known without may be: objects that look at the same moment share one
-reading."""
-OTHERS_S = 15.0
-"""How old anything else may be."""
-CALM_S, CALM_WATCHED_S = 5.0, 30.0
-"""How old what is essential may be while nothing is awaited; and what is also watched, so that a
-change of it is told: the carrier, by its label, in a namespace that is served."""
+
+class Pace(Enum):
+    """How soon what was read is read again, in seconds.
+
+    Objects that look at the same moment share one reading all the same.
+    """
+
+    BUSY = (0.5, 0.5, 15.0)
+    """Replicas do not run yet what is published."""
+    CALM = (30.0, 5.0, 15.0)
+    """They do, and some object waits for something else."""
+    REST = (60.0, 15.0, 60.0)
+    """No object waits for anything."""
+
+    def __init__(self, watched_s: float, essential_s: float, others_s: float) -> None:
+        self.watched_s = watched_s
+        """What is essential and also watched, so that a change of it is told: the carrier, by its
+        label, in a namespace that is served."""
+        self.essential_s = essential_s
+        """What nothing is known without: the replicas."""
+        self.others_s = others_s
+        """Anything else."""
+
+
 STALE_S = 30.0
 """How old what is known of a source that cannot be read may be before nothing but protection goes
 on with it."""
@@ -60,16 +77,16 @@ class Sources:
             )
         return self._sources[read]
 
-    async def look(self, reads: tuple[Read, ...], *, until_s: float, calm: bool) -> Reading:
+    async def look(self, reads: tuple[Read, ...], *, until_s: float, pace: Pace) -> Reading:
         """What is known of each when the last one is there, or at `until_s` (monotonic).
 
-        One may have changed while another was awaited. `calm`: nothing is awaited.
+        One may have changed while another was awaited.
         """
         patience_s = until_s - self._clock.monotonic_s()
         await asyncio.gather(
             *(
                 self.of(read).look(
-                    within_s=self._age_s(read, calm=calm),
+                    within_s=self._age_s(read, pace),
                     patience_s=patience_s,
                 )
                 for read in reads
@@ -100,14 +117,12 @@ class Sources:
             if read.need is not Need.ESSENTIAL:
                 source.forget()
 
-    def _age_s(self, read: Read, *, calm: bool) -> float:
+    def _age_s(self, read: Read, pace: Pace) -> float:
         """How old the last reading may be."""
         if read.need is not Need.ESSENTIAL:
-            return OTHERS_S
-        if not calm:
-            return ESSENTIAL_S
+            return pace.others_s
         served = not self._watched_namespaces or read.namespace in self._watched_namespaces
-        return CALM_WATCHED_S if read.name is not None and served else CALM_S
+        return pace.watched_s if read.name is not None and served else pace.essential_s
 
     def _reader(self, read: Read) -> Callable[[], Awaitable[tuple[Json, ...]]]:
         async def one() -> tuple[Json, ...]:
