@@ -205,9 +205,9 @@ class Settings(BaseSettings):
         description="How often each host is asked through the edge while it is proven or required, in seconds.",
     )
     edge_requests_per_s: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = Field(
-        40,
-        description="How many requests a second go through the edge for all objects together, and as many again to hosts that lose; objects that wait for "
-        "nothing share a fifth of them. With more hosts than that allows, those of the objects that have the most are asked less often.",
+        60,
+        description="How many requests a second go through the edge for all objects together, and as many again to hosts that lose; objects that prove "
+        "nothing share an eighth of them. With more hosts than that allows, those of the objects that have the most are asked less often.",
     )
     quiet_period_s: Seconds = Field(
         300,

@@ -1,4 +1,4 @@
-"""How often each host is asked, within one budget: what is being proven before what is at rest, and nobody's many before anybody's few."""
+"""How often each host is asked, within one budget: what is being proven before everything else, and nobody's many before anybody's few."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ def cadences() -> Cadences:
 
 def test_who_is_alone_is_asked_as_often_as_wanted() -> None:
     one = cadences()
-    assert one.want("a", 2, WINDOW, resting=False)
+    assert one.want("a", 2, WINDOW, proving=True)
     assert one.of("a") == 1.0
-    assert not one.want("a", 2, WINDOW, resting=False), "no news"
-    assert one.want("a", 2, WINDOW, resting=True)
+    assert not one.want("a", 2, WINDOW, proving=True), "no news"
+    assert one.want("a", 2, WINDOW, proving=False)
     assert one.of("a") == CADENCE_S, "a window is of no concern to whoever waits for no proof"
 
 
-def test_at_rest_the_cadence_grows_with_the_hosts() -> None:
+def test_where_nothing_is_proven_the_cadence_grows_with_the_hosts() -> None:
     one = cadences()
     for n in range(100):
-        one.want(n, 2, WINDOW, resting=True)
+        one.want(n, 2, WINDOW, proving=False)
     assert one.of(7) == pytest.approx(200 / (AT_REST * PER_SECOND))
 
 
-def test_what_is_being_proven_has_all_that_those_at_rest_leave() -> None:
+def test_what_is_being_proven_has_all_that_the_others_leave() -> None:
     one = cadences()
-    one.want("new", 100, WINDOW, resting=False)
+    one.want("new", 100, WINDOW, proving=True)
     assert one.of("new") == pytest.approx(100 / PER_SECOND)
-    one.want("old", 10, WINDOW, resting=True)
+    one.want("old", 10, WINDOW, proving=False)
     assert one.of("old") == CADENCE_S
     assert one.of("new") == pytest.approx(100 / (PER_SECOND - 1))
     for n in range(100):
-        one.want(n, 10, WINDOW, resting=True)
+        one.want(n, 10, WINDOW, proving=False)
     assert one.of("new") == pytest.approx(100 / (PER_SECOND * (1 - AT_REST)))
     one.drop("old")
     for n in range(100):
@@ -61,8 +61,8 @@ def test_together_they_never_have_more_than_the_budget(
     objects: list[tuple[int, float, bool]],
 ) -> None:
     one = cadences()
-    for who, (hosts, window_s, resting) in enumerate(objects):
-        one.want(who, hosts, timedelta(seconds=window_s), resting=resting)
+    for who, (hosts, window_s, proving) in enumerate(objects):
+        one.want(who, hosts, timedelta(seconds=window_s), proving=proving)
     rates = [hosts / one.of(who) for who, (hosts, _, _) in enumerate(objects)]
     assert sum(rates) <= PER_SECOND * (1 + 1e-9)
     assert all(one.of(who) >= one.wanted_s(who) for who in range(len(objects)))

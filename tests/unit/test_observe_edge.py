@@ -377,7 +377,7 @@ class Begun(Reading):
 
     async def look(self) -> dict[str, Evidence]:
         found = await self._reader.read(
-            self.origins, WINDOW, self.memory, until_s=self.clock.monotonic_s() + 60, resting=True
+            self.origins, WINDOW, self.memory, until_s=self.clock.monotonic_s() + 60, proving=False
         )
         return {one.host: one for one in found}
 

@@ -45,6 +45,7 @@ class Carried:
             self.clock,
         )
         self.uids = uids
+        self.writer.busy = len(uids)
         self.writing, self.may_write = asyncio.Event(), asyncio.Event()
         self.may_write.set()
 
@@ -113,6 +114,16 @@ async def test_who_is_alone_waits_for_nobody() -> None:
     await carried.look()
     await carried.publish(of("a", ASKING))
     await carried.look()
+    assert carried.writer.next_at() is None
+
+
+@pytest.mark.asyncio
+async def test_who_changes_alone_waits_for_nobody_however_many_are_at_rest_there() -> None:
+    carried = Carried(*(f"z{n}" for n in range(50)))
+    carried.writer.busy = 1
+    await carried.look()
+    await carried.publish(of("z7", ASKING))
+    carried.writer.seen_everywhere = None
     assert carried.writer.next_at() is None
 
 

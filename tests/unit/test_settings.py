@@ -38,7 +38,7 @@ def test_without_any_variable_the_defaults_hold() -> None:
     ) == (
         30,
         10,
-        40,
+        60,
         600,
     )
     assert (settings.edge_connect_to, settings.watch_namespaces, settings.ingress_config_maps) == (

@@ -201,7 +201,9 @@ class Observer:
             pull.spec.verification.window_duration,
             memory,
             until_s,
-            resting=not memory.awaiting,
+            proving=memory.awaiting
+            and isinstance(memory.zone, ObservedZone)
+            and memory.zone.enabled,
         )
 
     def drop(self, uid: str, memory: Memory) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """How often each host is asked through the edge, within one budget for all objects. Pure.
 
-What is being proven comes first: it has what the objects at rest leave, and they have a share that
-is small. With more hosts than a share allows, those of the objects that have the most are asked
+What is being proven comes first: it has what the other objects leave, which have a share that is
+small. With more hosts than a share allows, those of the objects that have the most are asked
 less often; whoever has few is asked as often as before.
 """
 
@@ -17,8 +17,8 @@ from aop.observe.shares import most_each
 SUSPICIOUS_S = 4.9
 """Cadence for a host whose visitors are refused, by its last two answers: three losing answers then
 span ten seconds."""
-AT_REST = 0.2
-"""The share of the budget of objects that wait for nothing."""
+AT_REST = 0.125
+"""The share of the budget of objects that prove nothing."""
 ANSWERS_A_WINDOW = 15
 """How many requests are wanted in the window of a proof, which takes twelve."""
 
@@ -29,7 +29,7 @@ class Load:
 
     hosts: int
     cadence_s: float
-    resting: bool
+    proving: bool
 
     @property
     def per_second(self) -> float:
@@ -45,16 +45,16 @@ class Cadences:
         self._per_second = per_second
         self._loads: dict[Hashable, Load] = {}
         self._wanted: dict[bool, Counter[float]] = {True: Counter(), False: Counter()}
-        """How many objects want how many requests a second, by whether they rest."""
+        """How many objects want how many requests a second, by whether they prove."""
         self._most: dict[bool, float] | None = None
         self._suspicious: set[Hashable] = set()
 
-    def want(self, who: Hashable, hosts: int, window: timedelta, *, resting: bool) -> bool:
-        """An object has so many hosts asked, and rests or not; whether that is news."""
+    def want(self, who: Hashable, hosts: int, window: timedelta, *, proving: bool) -> bool:
+        """An object has so many hosts asked, and proves something or not; whether that is news."""
         cadence_s = self._cadence_s
-        if not resting:
+        if proving:
             cadence_s = min(cadence_s, window.total_seconds() / ANSWERS_A_WINDOW)
-        load = Load(hosts, cadence_s, resting)
+        load = Load(hosts, cadence_s, proving)
         if self._loads.get(who) == load:
             return False
         self._count(who, -1)
@@ -80,7 +80,7 @@ class Cadences:
             return self.wanted_s(who)
         if self._most is None:
             self._most = self._shared()
-        return max(load.cadence_s, load.hosts / self._most[load.resting])
+        return max(load.cadence_s, load.hosts / self._most[load.proving])
 
     def suspects(self, who: Hashable, *, any_: bool) -> None:
         """Whether an object has hosts whose visitors are refused."""
@@ -102,18 +102,17 @@ class Cadences:
         load = self._loads.get(who)
         if load is None or not load.hosts:
             return
-        wanted = self._wanted[load.resting]
+        wanted = self._wanted[load.proving]
         wanted[load.per_second] += by
         if not wanted[load.per_second]:
             del wanted[load.per_second]
         self._most = None
 
     def _shared(self) -> dict[bool, float]:
-        """The most that one object gets, by whether it rests."""
-        resting = self._wanted[True]
-        share = AT_REST * self._per_second
-        granted = min(share, sum(rate * count for rate, count in resting.items()))
+        """The most that one object gets, by whether it proves."""
+        others, share = self._wanted[False], AT_REST * self._per_second
+        granted = min(share, sum(rate * count for rate, count in others.items()))
         return {
-            True: most_each(resting, share),
-            False: most_each(self._wanted[False], self._per_second - granted),
+            False: most_each(others, share),
+            True: most_each(self._wanted[True], self._per_second - granted),
         }

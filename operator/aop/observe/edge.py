@@ -125,18 +125,18 @@ class EdgeReader:
         memory: Memory,
         until_s: float,
         *,
-        resting: bool = False,
+        proving: bool = True,
     ) -> tuple[Evidence, ...]:
         """Ask for every host whose turn it is, and wait for answers until `until_s` (monotonic).
 
         What comes later is in the next look. Evidence goes only when a host has really left the
-        scope; a source that could not be read takes none away. An object is `resting` when it waits
-        for nothing.
+        scope; a source that could not be read takes none away. An object is `proving` while it
+        waits and its zone presents something.
         """
         asking = self._asking.setdefault(memory, Asking(memory))
         asking.by_host = {host: one for one in reversed(origins) for host in one.hosts}
         asking.window = window
-        news = self._cadences.want(memory, len(asking.by_host), window, resting=resting)
+        news = self._cadences.want(memory, len(asking.by_host), window, proving=proving)
         self._spread(sorted(asking.by_host.keys() - memory.asked.keys()), memory)
         if begun := self._ask_due(asking):
             await asyncio.wait(begun, timeout=max(0.0, until_s - self._clock.monotonic_s()))

@@ -131,6 +131,7 @@ class OriginKeeper:
             self._waiting.discard(pull.uid)
         else:
             self._waiting.add(pull.uid)
+        self.writer.busy = len(self._waiting)
         reading = await self._sources.look(self._reads, until_s=until_s, pace=self._pace)
         if reading.lost is not None:
             return self._seen_as(wanted, reading.lost)

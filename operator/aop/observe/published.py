@@ -109,11 +109,6 @@ class PublishedMemory:
         followed.written = published.standing.get(uid) or followed.written
         return followed
 
-    @property
-    def sharing(self) -> int:
-        """How many objects look at the origin."""
-        return len(self._followed)
-
     def drop(self, uid: str) -> None:
         """An object is gone: what was remembered of its claim goes with it."""
         self._followed.pop(uid, None)

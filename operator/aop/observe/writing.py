@@ -33,9 +33,10 @@ server answers."""
 SYNC_S = 10.0
 """How long a write waits for the one before it to be seen on every replica: a controller that takes
 longer takes this one in as well."""
-EACH_S, MOST_S = 0.1, 7.0
-"""What each object that shares the origin adds to the least time between two writes, and the most
-that comes of it."""
+EACH_S, MOST_S = 0.35, 7.0
+"""What each object that waits for something adds to the least time between two writes, and the most
+that comes of it: where many change at once few reloads do, and who changes alone waits for
+nobody."""
 GATHERED_S, GATHERED_EACH_S = 0.1, 0.01
 """How long the first of a write waits for those who decide at the same moment: they do so one
 after the other."""
@@ -90,6 +91,8 @@ class OriginWriter:
         """The last write of several claims: its revision, and whose claims they were."""
         self._alone: set[str] = set()
         """Objects whose claims went out in a write that was rejected: each is tried by itself."""
+        self.busy = 0
+        """How many objects that share the origin wait for something."""
         self.seen_everywhere: int | None = None
         """The revision that every replica which may serve was seen to run; None: they differ."""
 
@@ -98,13 +101,13 @@ class OriginWriter:
     def next_at(self) -> datetime | None:
         """Before when nothing is written but what protects; None: at once.
 
-        Whoever has an origin for itself waits for nobody.
+        Whoever changes alone waits for nobody.
         """
-        changed_at, sharing = self._memory.changed_at, self._memory.sharing
-        if changed_at is None or sharing < 2 or not self._memory.published.revision:
+        changed_at = self._memory.changed_at
+        if changed_at is None or self.busy < 2 or not self._memory.published.revision:
             return None
         applied = self.seen_everywhere == self._memory.published.revision
-        pause_s = min(sharing * EACH_S, MOST_S) if applied else SYNC_S
+        pause_s = min(self.busy * EACH_S, MOST_S) if applied else SYNC_S
         moment = changed_at + timedelta(seconds=pause_s)
         return moment if moment > self._clock.now() else None
 
@@ -137,7 +140,7 @@ class OriginWriter:
         done = asyncio.get_running_loop().create_future()
         change = Change(claim, spec, gone, protects, followed.decided_on, done)
         self._waiting[uid] = change
-        if protects or self._memory.sharing < 2:
+        if protects or self.busy < 2:
             self._begin(self._flush())
         elif self._gathering is None or self._gathering.done():
             self._gathering = self._begin(self._flush_soon())
@@ -184,7 +187,7 @@ class OriginWriter:
         return task
 
     async def _flush_soon(self) -> None:
-        await asyncio.sleep(GATHERED_S + self._memory.sharing * GATHERED_EACH_S)
+        await asyncio.sleep(GATHERED_S + self.busy * GATHERED_EACH_S)
         await self._flush()
 
     async def _flush(self) -> None:
