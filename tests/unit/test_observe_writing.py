@@ -12,7 +12,7 @@ from aop.cluster import Conflict
 from aop.errors import Blocked, Reason
 from aop.observe.published import PublishedMemory
 from aop.observe.source import Source
-from aop.observe.writing import MOST_S, SYNC_S, OriginWriter
+from aop.observe.writing import MOST_S, SHOWN_S, SYNC_S, OriginWriter
 from aop.origins.ingress_nginx import INGRESS_NGINX
 from aop.origins.sites import Json, Published
 from aop.terms import Claim, Mode
@@ -143,6 +143,25 @@ async def test_the_next_write_waits_until_the_last_is_seen_everywhere_and_not_fo
     assert (soon - written_at).total_seconds() < MOST_S
     carried.clock.pass_s(MOST_S)
     assert carried.writer.next_at() is None
+
+
+@pytest.mark.asyncio
+async def test_the_next_write_waits_until_all_were_shown_what_the_last_does_to_their_hosts() -> (
+    None
+):
+    """With many hosts that takes longer than the reload; a write each few seconds would hold it up for ever."""
+    carried = Carried("a", "b")
+    await carried.look()
+    await carried.publish(of("a", ASKING))
+    await carried.look()
+    carried.writer.unseen = True
+    carried.clock.pass_s(MOST_S)
+    assert carried.writer.next_at() is not None
+    carried.writer.unseen = False
+    assert carried.writer.next_at() is None
+    carried.writer.unseen = True
+    carried.clock.pass_s(SHOWN_S - MOST_S)
+    assert carried.writer.next_at() is None, "who is never shown anything holds nobody up for long"
 
 
 @pytest.mark.asyncio

@@ -12,7 +12,7 @@ visitors.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -99,6 +99,8 @@ class OriginKeeper:
         """Every replica was seen to run what is published."""
         self._waiting: set[str] = set()
         """Objects that wait for something."""
+        self._unseen: set[str] = set()
+        """Those of them that were not yet shown what the published text does to their hosts."""
         self._read: tuple[Objects, Site] | None = None
         """What was read last, and the origin that was made of it."""
         self._replicas: dict[str, ReplicaMemory] = {}
@@ -148,6 +150,7 @@ class OriginKeeper:
             await self._ask(pull.uid, site, question, until_s)
         replicas = self._observed(site, question, asked=asked)
         followed.notice_applied(published, replicas, self._clock.now())
+        self._note_unseen(pull.uid, replicas, hosts, waits=asked and not resting)
         self.writer.seen_everywhere = self._seen_everywhere(site)
         self._calm = published.intact and self.writer.seen_everywhere == published.revision
         refusal = await self._refusal(site, replicas, until_s)
@@ -234,6 +237,7 @@ class OriginKeeper:
         """An object is gone: what was remembered of its claim goes with it."""
         self._memory.drop(uid)
         self._waiting.discard(uid)
+        self._unseen.discard(uid)
         self.writer.drop(uid)
 
     def _noticed(self, reading: Reading) -> Site:
@@ -324,6 +328,21 @@ class OriginKeeper:
         ]
         if waiting:
             await asyncio.wait(waiting, timeout=max(0.0, until_s - self._clock.monotonic_s()))
+
+    def _note_unseen(
+        self,
+        uid: str,
+        replicas: Collection[ObservedReplica],
+        hosts: Collection[str],
+        *,
+        waits: bool,
+    ) -> None:
+        """Whether an object still waits to see its hosts as the published text has them."""
+        if waits and any(one.ready and len(one.hosts) < len(hosts) for one in replicas):
+            self._unseen.add(uid)
+        else:
+            self._unseen.discard(uid)
+        self.writer.unseen = bool(self._unseen)
 
     def _observed(
         self, site: Site, question: Question, *, asked: bool

@@ -37,6 +37,9 @@ EACH_S, MOST_S = 0.35, 7.0
 """What each object that waits for something adds to the least time between two writes, and the most
 that comes of it: where many change at once few reloads do, and who changes alone waits for
 nobody."""
+SHOWN_S = 20.0
+"""How long at most a write waits until all are shown what the one before it does to their hosts:
+each reload holds that up for those who still wait."""
 GATHERED_S, GATHERED_EACH_S = 0.1, 0.01
 """How long the first of a write waits for those who decide at the same moment: they do so one
 after the other."""
@@ -93,6 +96,9 @@ class OriginWriter:
         """Objects whose claims went out in a write that was rejected: each is tried by itself."""
         self.busy = 0
         """How many objects that share the origin wait for something."""
+        self.unseen = False
+        """Some of them were not yet shown by every replica what the published text does to their
+        hosts."""
         self.seen_everywhere: int | None = None
         """The revision that every replica which may serve was seen to run; None: they differ."""
 
@@ -108,6 +114,8 @@ class OriginWriter:
             return None
         applied = self.seen_everywhere == self._memory.published.revision
         pause_s = min(self.busy * EACH_S, MOST_S) if applied else SYNC_S
+        if applied and self.unseen:
+            pause_s = SHOWN_S
         moment = changed_at + timedelta(seconds=pause_s)
         return moment if moment > self._clock.now() else None
 
