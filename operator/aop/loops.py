@@ -126,6 +126,7 @@ class Loops:
         self._secrets.forget(key)
         for loop in self._loops.values():
             if key in loop.references:
+                loop.memory.urgent = True
                 loop.wake.set()
 
     # --- the loops themselves ---------------------------------------------------------------------

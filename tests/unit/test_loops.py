@@ -170,6 +170,7 @@ async def test_whoever_names_what_changed_is_woken_and_it_is_read_anew() -> None
         await look()
     found.wake_referrers(TOKEN)
     assert (mine.wake.is_set(), other.wake.is_set()) == (True, False)
+    assert (mine.memory.urgent, other.memory.urgent) == (True, False)
     await look()
     assert cluster.fetched == {TOKEN: 2}
 

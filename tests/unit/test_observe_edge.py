@@ -423,6 +423,7 @@ async def test_each_answer_of_a_host_that_loses_wakes_its_object() -> None:
     begun.woken.clear()
     await begun.asked_again(3)
     assert len(begun.woken) >= 3
+    assert begun.memory.urgent, "and looks at once, whoever else waits for a look"
 
 
 @pytest.mark.asyncio

@@ -241,6 +241,7 @@ class EdgeReader:
         suspect = is_suspect(evidence, one.origin)
         if suspect:
             memory.suspects.setdefault(host)
+            memory.urgent = True
         else:
             memory.suspects.pop(host, None)
         self._cadences.suspects(memory, any_=bool(memory.suspects))

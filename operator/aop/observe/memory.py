@@ -166,6 +166,8 @@ class Memory:
     evidence: dict[str, Evidence] = field(default_factory=dict)
     asked: dict[str, datetime] = field(default_factory=dict)
     """When each host was last asked about through the edge."""
+    urgent: bool = False
+    """Something was seen that may refuse visitors: the next look waits for nobody's."""
     suspects: dict[str, None] = field(default_factory=dict)
     """Hosts whose visitors are refused, by their last answers through the edge: they are asked
     about more often. Who was first comes first."""
