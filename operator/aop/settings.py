@@ -198,7 +198,7 @@ class Settings(BaseSettings):
     )
     replica_recheck_s: Seconds = Field(
         30,
-        description="How often one host per zone is probed on every replica when nothing happens, in seconds.",
+        description="How often one host per zone is probed on every replica when nothing happens, in seconds; one every two seconds and replica at most.",
     )
     edge_cadence_s: Seconds = Field(
         10,
