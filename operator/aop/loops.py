@@ -207,18 +207,13 @@ class Loops:
     async def _release(self, loop: Loop) -> bool:
         """Take the finalizer off what is finished; whether its loop may end.
 
-        Nothing is released, and no loop ended, because one answer said that there is no such
-        object: an API server that starts says so of every object.
+        No loop is ended because an API server that starts does not know the kind yet: a list says
+        that, a read says only that there is no such object.
         """
         uid, finished = loop.memory.uid, loop.memory.gone
         try:
-            there = await self._cluster.list(
-                Kind.AUTHENTICATED_ORIGIN_PULL,
-                loop.key.namespace,
-                fields=f"metadata.name={loop.key.name}",
-            )
-            current = next((one for one in there if one["metadata"]["uid"] == uid), None)
-            if current is None:
+            current = await self._cluster.find(Kind.AUTHENTICATED_ORIGIN_PULL, loop.key)
+            if current is None or current["metadata"]["uid"] != uid:
                 self.lose(uid)
                 return True
             if not finished or not is_deleting(current):

@@ -168,7 +168,7 @@ class Reconciler:
             return known
         try:
             async with asyncio.timeout(None if known is None else LOOK_S):
-                manifest = await self._cluster.fetch(Kind.AUTHENTICATED_ORIGIN_PULL, key)
+                manifest = await self._cluster.find(Kind.AUTHENTICATED_ORIGIN_PULL, key)
         except (ClusterError, TimeoutError):
             if known is None:
                 raise

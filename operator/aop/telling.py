@@ -111,7 +111,7 @@ class Teller:
     async def _manifest(self, key: ObjectKey) -> dict[str, Any] | None:
         """The object, whatever spec it has."""
         try:
-            return await self._cluster.fetch(Kind.AUTHENTICATED_ORIGIN_PULL, key)
+            return await self._cluster.find(Kind.AUTHENTICATED_ORIGIN_PULL, key)
         except ClusterError:
             return None
 

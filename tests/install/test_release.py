@@ -211,7 +211,6 @@ def test_the_life_of_a_release_under_visitors(
             assert f"{home}/example-com (zone example.com, enforcement Require)" in refused
             assert f"kubectl -n {home} delete aop example-com" in refused
             reload_late(scene)
-            until_read_anew(scene, home, before)
             scene.remove(namespace=home)
             report = visitors.stop()
         permissions = account(plane, NAMESPACE, RELEASE, since=before)
@@ -249,7 +248,6 @@ def test_an_upgrade_takes_rights_away_under_what_is_required(
                 operator.start()
                 end_rotation(scene, EDGE, leaf)
             reload_late(scene)
-            until_read_anew(scene, EDGE, before)
             scene.remove()
     permissions = account(plane, NAMESPACE, RELEASE, since=before)
     assert permissions.least, str(permissions)
@@ -344,22 +342,6 @@ def reload_late(scene: Scene) -> None:
     """From now on so late that the operator asks for the controller's Events."""
     for replica in scene.ingress_nginx.replicas():
         scene.ingress_nginx.lag(replica.pod, 3)
-
-
-def until_read_anew(scene: Scene, home: str, before: int) -> None:
-    """The operator goes by what its watch shows, and reads an object only when that has been silent about it for a minute: here about a second one."""
-
-    def read() -> bool:
-        asked = scene.plane.audit(ACCOUNT)[before:]
-        return any(
-            (one.verb, one.resource, one.subresource) == ("get", "authenticatedoriginpulls", "")
-            for one in asked
-        )
-
-    if not read():
-        scene.apply("quiet", home, zone={"name": "example.net"}, suspend=True)
-        until(read, within_s=180, every_s=1, describe="an object to be read")
-        scene.remove("quiet", home)
 
 
 def uninstall_refused(helm: Helm, plane: ControlPlane, folder: Path) -> str:

@@ -130,7 +130,14 @@ def defined(tree: ast.AST) -> Iterator[tuple[ast.stmt, str]]:
 
 BY_DRIVER = ("observe/sources.py", "observe/origin.py", "observe/writing.py", "orphans.py")
 """Where the kind comes from a driver: what each of them needs is asked of it."""
-VERBS = {"fetch": "get", "list": "list", "create": "create", "replace": "update", "merge": "patch"}
+VERBS = {
+    "fetch": "get",
+    "find": "list",
+    "list": "list",
+    "create": "create",
+    "replace": "update",
+    "merge": "patch",
+}
 """Methods of `Cluster`, and what the API server calls them."""
 
 

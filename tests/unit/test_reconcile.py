@@ -92,7 +92,7 @@ class World:
 
     # --- the API server ------------------------------------------------------------------------
 
-    async def fetch(self, *_: Any) -> dict[str, Any]:
+    async def find(self, *_: Any) -> dict[str, Any]:
         return self.manifest
 
     async def merge(

@@ -111,6 +111,16 @@ class Cluster:
             if not token:
                 return items
 
+    async def find(self, kind: Kind, key: ObjectKey) -> Manifest | None:
+        """One object by a list that names it, or None when the list is empty.
+
+        For what may be listed anyway, this takes no further right; and an API server that starts,
+        which has no object of a kind that it does not know yet, refuses the list instead. Raises
+        `ClusterError`.
+        """
+        listed = await self.list(kind, key.namespace, fields=f"metadata.name={key.name}")
+        return listed[0] if listed else None
+
     async def create(self, kind: Kind, namespace: str, body: Manifest) -> Manifest:
         """POST; raises `Conflict` when an object of that name exists."""
         return await self._call(

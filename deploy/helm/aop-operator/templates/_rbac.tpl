@@ -5,10 +5,10 @@ test suite proves from the API server's audit log that none is missing and none 
 
 {{/* Where AuthenticatedOriginPulls are served: in each served namespace, or in the whole cluster. */}}
 {{- define "aop-operator.rules.served" -}}
-# The resource: watched, read before each decision, and its record and finalizer written.
+# The resource: watched, listed now and then in case that a watch hangs, and its record and finalizer written.
 - apiGroups: [aop-operator.dev]
   resources: [authenticatedoriginpulls]
-  verbs: [get, list, watch, patch]
+  verbs: [list, watch, patch]
 # What was seen and what is awaited.
 - apiGroups: [aop-operator.dev]
   resources: [authenticatedoriginpulls/status]
