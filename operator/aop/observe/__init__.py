@@ -201,9 +201,7 @@ class Observer:
             pull.spec.verification.window_duration,
             memory,
             until_s,
-            proving=memory.awaiting
-            and isinstance(memory.zone, ObservedZone)
-            and memory.zone.enabled,
+            proving=_is_proving(memory),
         )
 
     def drop(self, uid: str, memory: Memory) -> frozenset[str]:
@@ -354,6 +352,16 @@ class Observer:
             )
         except Blocked as error:
             return Unknown(error.message, error.reason)
+
+
+def _is_proving(memory: Memory) -> bool:
+    """The object waits, and what its hosts' requests come with decides how it goes on.
+
+    They do once the zone presents something, and until each was heard of for the first time.
+    """
+    if not memory.awaiting or not isinstance(memory.zone, ObservedZone):
+        return False
+    return memory.zone.enabled or any(one.last is None for one in memory.evidence.values())
 
 
 def _object(pull: AuthenticatedOriginPull, record: Record) -> ObservedObject:

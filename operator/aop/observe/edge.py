@@ -130,8 +130,8 @@ class EdgeReader:
         """Ask for every host whose turn it is, and wait for answers until `until_s` (monotonic).
 
         What comes later is in the next look. Evidence goes only when a host has really left the
-        scope; a source that could not be read takes none away. An object is `proving` while it
-        waits and its zone presents something.
+        scope; a source that could not be read takes none away. An object is `proving` while
+        what arrives decides how it goes on.
         """
         asking = self._asking.setdefault(memory, Asking(memory))
         asking.by_host = {host: one for one in reversed(origins) for host in one.hosts}
