@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     commands.add_parser(
         "uninstall-guard",
-        help="exit with status 1, and say why, while there is something that only the operator can put back",
+        help="exit with status 1, and say why, while there is something that only the operator can undo",
     )
     command = parser.parse_args(arguments).command
     try:

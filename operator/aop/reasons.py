@@ -18,13 +18,13 @@ class Fault(StrEnum):
     """Where the cause of a reason lies, and so who can end it."""
 
     USER = "user"
-    """Whoever owns the object and the Secrets that it names."""
+    """The owner of the object and of the Secrets that it names."""
     CLOUDFLARE = "cloudflare"
-    """What is set, missing or in the way at Cloudflare."""
+    """Something is set, missing or in the way at Cloudflare."""
     CLUSTER = "cluster"
     """The origins, what configures them, their pods, and what others have put there."""
     OPERATOR = "operator"
-    """This operator: a bug."""
+    """The operator itself: a bug."""
     NOBODY = "nobody"
     """It passes by itself, or is how things should be."""
 
@@ -80,7 +80,7 @@ class Reason(StrEnum):
     TOKEN_LACKS_PERMISSION = (
         "TokenLacksPermission",
         "The token works but lacks a permission; the message names it.",
-        "Add the permission that the message names, and the zone under *Zone Resources*",
+        "Add the permission that the message names to the token, and the zone to its *Zone Resources*",
         Fault.USER,
     )
     ZONE_NOT_FOUND = (
@@ -106,7 +106,7 @@ class Reason(StrEnum):
     )
     ZONE_CLAIMED = (
         "ZoneClaimed",
-        "Another AuthenticatedOriginPull manages this zone: its token has shown the zone first; the message names it.",
+        "Another AuthenticatedOriginPull manages this zone: its token showed the zone to the operator first. The message names the object.",
         "Delete one of the two objects",
         Fault.USER,
     )
@@ -120,7 +120,7 @@ class Reason(StrEnum):
     HOSTS_SUPPRESSED = (
         "HostsSuppressed",
         "Per-hostname associations at Cloudflare outrank or suppress the zone's certificate for every host in scope.",
-        "Void the per-hostname associations",
+        "Remove the per-hostname associations",
         Fault.CLOUDFLARE,
         "outranked",
     )
@@ -133,93 +133,93 @@ class Reason(StrEnum):
     )
     SPEC_INVALID = (
         "SpecInvalid",
-        "The spec got past the schema of another version but not past this operator's; the message names the fields.",
+        "The operator cannot use the spec: a schema of another version let it in. The message names the fields.",
         "Correct the fields that the message names",
         Fault.USER,
     )
     NOT_OFFERED = (
         "NotOffered",
-        "The zone's plan at Cloudflare, or its type, does not have what is needed; the message carries Cloudflare's code and words.",
-        "Give the zone a plan that has it",
+        "Cloudflare does not offer what the operator needs to zones of this plan or type; the message quotes Cloudflare.",
+        "Move the zone to a plan that includes it",
         Fault.CLOUDFLARE,
     )
     # Certificates
     KEY_PAIR_INVALID = (
         "KeyPairInvalid",
         "A referenced Secret is missing, or its certificate or key fails a check; the message names the field.",
-        "Correct the field of the Secret that the message names",
+        "Correct the Secret's field that the message names",
         Fault.USER,
     )
     CERTIFICATE_REFUSED = (
         "CertificateRefused",
-        "Cloudflare refused the certificate for good; the message carries its code.",
-        "If the certificate is what is wrong, issue another one",
+        "Cloudflare refused the certificate and will refuse it again; the message carries its code.",
+        "Mend what Cloudflare's words name; if it is the certificate, issue another one",
         Fault.USER,
     )
     CERTIFICATE_QUOTA_REACHED = (
         "CertificateQuotaReached",
-        "The zone may hold no more certificates.",
+        "The zone holds as many certificates as Cloudflare allows.",
         "Delete a certificate at Cloudflare that nobody needs any more",
         Fault.CLOUDFLARE,
     )
     CERTIFICATE_UNLISTED = (
         "CertificateUnlisted",
-        "Cloudflare refuses the certificate because the zone holds it, and does not list it.",
-        "Do what the message says: another certificate does without that one",
+        "Cloudflare refuses the certificate because the zone already holds it, but does not list it.",
+        "Delete the certificate in Cloudflare's dashboard if it is there; else use another one, as the message says",
         Fault.CLOUDFLARE,
     )
     # Origins
     ORIGIN_NOT_FOUND = (
         "OriginNotFound",
-        "What an origin is configured by does not exist.",
-        "Create what the message names, or correct the reference to it",
+        "The object that configures the origin, such as a ConfigMap, does not exist.",
+        "Create the object that the message names, or correct the reference to it",
         Fault.USER,
     )
     ORIGIN_NOT_ALLOWED = (
         "OriginNotAllowed",
-        "The operator's allow-list does not hold what the origin is configured by.",
-        "Add it to the allow-list that the message names, and give the operator the right to write it",
+        "The operator's allow-list does not include the object that configures the origin.",
+        "Add the object to the allow-list that the message names, and grant the operator the right to write it",
         Fault.CLUSTER,
     )
     ORIGIN_FULL = (
         "OriginFull",
-        "What an origin is configured by has no room for what the object asks: it comes near to what Kubernetes takes.",
-        "Take out what the message names, or give some zones an origin of their own",
+        "The object that configures the origin is nearly as large as Kubernetes allows, so this zone's configuration does not fit.",
+        "Remove what the message names, or give some zones an origin of their own",
         Fault.CLUSTER,
     )
     FOREIGN_CONFIGURATION = (
         "ForeignConfiguration",
-        "Somebody else has configured a key, or an Ingress of the zone, in a way that ours must not or cannot be combined with.",
-        "Do what the message says: it names whose text it is, and how to let it stand (`foreignText: Merge`)",
+        "Somebody else has configured the origin, or an Ingress of the zone, in a way that conflicts with the operator's configuration.",
+        "Remove the setting that the message names, or keep it with `foreignText: Merge` where the message offers that",
         Fault.CLUSTER,
     )
     NO_CONTROLLER = (
         "NoController",
-        "Nobody reads what the origin is configured by, so it is never written.",
-        "Do what the message says: it names what nobody reads, and how they would",
+        "No running controller reads the object that configures the origin, so the operator does not write it.",
+        "Point the origin at the object that your controller reads; the message names the one that no controller reads",
         Fault.USER,
     )
     NO_REPLICAS = (
         "NoReplicas",
-        "The origin has no Ready replica that could be asked what it does.",
-        "Look at the origin's pods",
+        "The origin has no Ready replica, so the operator cannot ask what it does.",
+        "Find out why the origin's pods are not Ready",
         Fault.CLUSTER,
     )
     CONTROLLER_STUCK = (
         "ControllerStuck",
-        "The origin takes no configuration because of a line that is not ours; the message quotes its own words.",
+        "The origin's controller rejects its whole configuration because of a line that the operator did not write; the message quotes the controller.",
         "Correct the line that the message quotes",
         Fault.CLUSTER,
     )
     HOSTNAME_TOO_LONG = (
         "HostnameTooLong",
-        "No hostname in scope fits what the origin can carry, or can be asked for by any client.",
-        "Do what the message says: it names the limit, and where it is raised",
+        "Every hostname in scope is longer than the origin, or DNS, can take.",
+        "Raise the limit that the message names, or use shorter hostnames",
         Fault.CLUSTER,
     )
     NO_HOSTS = (
         "NoHosts",
-        "No host in scope is known: only wildcards are listed, and no Ingress or sample names a host under them.",
+        "The operator knows no host in scope: `spec.hostnames` lists only wildcards, and no Ingress or sample names a host under them.",
         "Add hosts to `spec.hostnames` or `verification.samples`",
         Fault.USER,
     )
@@ -231,89 +231,89 @@ class Reason(StrEnum):
     )
     TEXT_REJECTED = (
         "TextRejected",
-        "The origin rejected our configuration text; it was withdrawn, and is tried again by itself.",
-        "Look where the message says that the origin's own words are",
+        "The origin rejected the operator's configuration. The operator has withdrawn it, and tries it again later.",
+        "Read the origin's error where the message points; if it is about a line of the operator's, report a bug",
         Fault.OPERATOR,
     )
     # Progress
     INITIALIZING = (
         "Initializing",
-        "Nothing has been looked at yet, or the finalizer is not set yet.",
+        "The operator has not looked at the object yet, or has not set its finalizer yet.",
         NO_ACTION,
         Fault.NOBODY,
     )
     PROGRESSING = (
         "Progressing",
-        "A step is being carried out or awaited; the message names which, since when.",
+        "The operator is carrying out a step; the message says which.",
         NO_ACTION,
         Fault.NOBODY,
     )
     WAITING_FOR_CLOUDFLARE = (
         "WaitingForCloudflare",
-        "Cloudflare has accepted a change that has not taken effect yet, or cannot be read at the moment.",
+        "Cloudflare has accepted a change that is not in effect yet, or does not answer at the moment.",
         NO_ACTION,
         Fault.NOBODY,
     )
     WAITING_FOR_REPLICAS = (
         "WaitingForReplicas",
-        "A published configuration has not been seen on every replica yet.",
+        "The operator has not yet seen every replica run the configuration that it wrote.",
         NO_ACTION,
         Fault.NOBODY,
     )
     WAITING_FOR_PROOF = (
         "WaitingForProof",
-        "The edge's answers are being watched for a whole window.",
+        "Requests through the edge present the certificate, but have not done so for a whole window yet.",
         NO_ACTION,
         Fault.NOBODY,
     )
     EDGE_SILENT = (
         "EdgeSilent",
-        "Requests through the edge give no usable answer; nothing is concluded from silence.",
+        "The operator's requests through the edge get no usable answer. The operator relaxes nothing because of that, and requires nothing new.",
         "Check that the host's DNS record is proxied and that no rule or challenge at Cloudflare stands before /.well-known/aop-operator/",
         Fault.CLOUDFLARE,
     )
     EDGE_NOT_PROVEN = (
         "EdgeNotProven",
-        "A whole window passed in which no host in scope was proven; the message says what arrived instead.",
+        "Requests arrive through the edge, but not with the certificate that would prove a host; the message says with what instead.",
         "Check the host's DNS record (proxied), per-hostname associations and Configuration Rules at Cloudflare",
         Fault.CLOUDFLARE,
     )
     HOLD_OFF = (
         "HoldOff",
-        "The origins were relaxed a short time ago, and nothing is required again before the time that the message names.",
+        "The operator relaxed an origin a short time ago, and requires its hosts again at the earliest at the time that the message names.",
         NO_ACTION,
         Fault.NOBODY,
     )
     LEAF_EXPIRING = (
         "LeafExpiring",
-        "The certificate is about to expire and no successor is proven.",
-        "Renew the certificate",
+        "The certificate expires too soon to be used, and no successor is proven.",
+        "Renew the certificate: write a new one into the Secret of `secretRef`, or set the annotation `aop-operator.dev/rotate`",
         Fault.USER,
     )
     TRANSIENT_ERROR = (
         "TransientError",
-        "Something failed that is tried again by itself; the message says what and when.",
+        "Something failed, or did not last because somebody takes it back, and the operator tries it again. The message says what, and names what helps where anything does.",
         NO_ACTION,
         Fault.NOBODY,
     )
     INTERNAL_ERROR = (
         "InternalError",
-        "A bug; the operator's log has the traceback. The loop goes on.",
+        "A bug in the operator, which goes on working; its log has the traceback.",
         "Report the bug, with the traceback from the operator's log",
         Fault.OPERATOR,
     )
     SUSPENDED = (
         "Suspended",
-        "`spec.suspend` is true: nothing new is done; what protects visitors still is.",
+        "`spec.suspend` is true. The operator starts nothing new. It still opens origins that refuse visitors.",
         "Set `spec.suspend` to false",
         Fault.USER,
     )
     REMOVING = (
         "Removing",
-        "The object is being deleted; the message names what is being put back.",
+        "The object is being deleted; the message says what the operator is putting back.",
         NO_ACTION,
         Fault.NOBODY,
     )
     # Goals reached
-    READY = ("Ready", "The world is as the spec asks.", NO_ACTION, Fault.NOBODY)
-    AS_EXPECTED = ("AsExpected", "This condition's truth holds.", NO_ACTION, Fault.NOBODY)
+    READY = ("Ready", "The zone and its origins are as the spec asks.", NO_ACTION, Fault.NOBODY)
+    AS_EXPECTED = ("AsExpected", "The condition is as it should be.", NO_ACTION, Fault.NOBODY)

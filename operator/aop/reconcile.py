@@ -263,7 +263,7 @@ class Reconciler:
             min(FIRST_BACKOFF_S * 2 ** min(memory.errors, 10), LOOK_AGAIN_S)
         )
         result, reason, delay_s = "bug", Reason.INTERNAL_ERROR, max(backoff_s, 1.0)
-        message = f"{type(error).__name__} in the operator; its log has the traceback. It is tried again by itself"
+        message = f"{type(error).__name__} in the operator; its log has the traceback. The operator tries again"
         if isinstance(error, Blocked):
             result, reason, delay_s, message = "blocked", error.reason, LOOK_AGAIN_S, error.message
         elif isinstance(error, Transient):
@@ -273,7 +273,7 @@ class Reconciler:
                 Reason.TRANSIENT_ERROR,
                 min(after_s, LOOK_AGAIN_S) if after_s is not None else backoff_s,
             )
-            message = f"{error.message}. It is tried again by itself"
+            message = f"{error.message}. The operator tries again"
         self._metrics.reconciles.labels(result=result).inc()
         log.warning("%s: %s", key, message)
         memory.blocked_on = error.reason if isinstance(error, Blocked) else None

@@ -8,6 +8,7 @@ status is written only when something happened.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -50,6 +51,7 @@ from aop.plan.facts import (
 from aop.plan.prove import why_unproven
 from aop.plan.qualify import claimant
 from aop.plan.remove import nobody_is_refused
+from aop.reasons import NO_ACTION
 from aop.record import dump
 from aop.steps import Block, Done, Step, Wait
 from aop.terms import Mode
@@ -123,7 +125,7 @@ def failed(
     kept = {c.type: c for c in previous.conditions if c.type not in findings}
     fresh = conditions(findings, previous, generation, now)
     missing = {
-        kind: Finding("Unknown", Reason.INITIALIZING, "not looked at yet")
+        kind: Finding("Unknown", Reason.INITIALIZING, "The operator has not looked at this yet.")
         for kind in ConditionType
         if kind not in findings and kind not in kept
     }
@@ -196,18 +198,16 @@ def summary(o: Observed, step: Step, findings: dict[ConditionType, Finding]) -> 
             return Finding(
                 "True",
                 Reason.READY,
-                f"{fulfilled(o)} The operator is proving it anew through the edge: {sentence_of(o, step)}",
+                f"{fulfilled(o)} The operator is proving this again through the edge. {sentence_of(o, step)}",
             )
         if findings[ConditionType.ENFORCED].truth == "True" and shown_by_the_edge(o):
             return Finding(
                 "True",
                 Reason.READY,
-                f"{fulfilled(o)} The edge shows it, while Cloudflare's API does not answer: {sentence_of(o, step)}",
+                f"{fulfilled(o)} Requests through the edge show it, although Cloudflare's API does not answer. {sentence_of(o, step)}",
             )
         return Finding("False", step.reason, sentence_of(o, step))
-    return Finding(
-        "False", Reason.PROGRESSING, f"{sentence_of(o, step)} {Reason.PROGRESSING.remedy}."
-    )
+    return Finding("False", Reason.PROGRESSING, sentence_of(o, step))
 
 
 def shown_by_the_edge(o: Observed) -> bool:
@@ -228,10 +228,13 @@ def sentence_of(o: Observed, step: Step) -> str:
     """A step as a sentence that says what is awaited, since when, and what to do."""
     if isinstance(step, Wait):
         since = f" Awaited since {o.shown(step.since):%Y-%m-%d %H:%M:%S} UTC." if step.since else ""
-        return f"{step.message.rstrip('.')}.{since} {step.reason.remedy}."
-    if isinstance(step, Block | Done):
-        return f"{str(step).rstrip('.')}."
-    return f"The operator is about to {str(step).rstrip('.')}."
+        return f"{step.message.rstrip('.')}.{since} {step.remedy or step.reason.remedy}."
+    if isinstance(step, Block):
+        return f"{step.message.rstrip('.')}."
+    if isinstance(step, Done):
+        left = f", and leaves something behind: {step.left_behind}" if step.left_behind else ""
+        return f"The operator has finished{left}."
+    return f"The operator is about to {str(step).rstrip('.')}. {NO_ACTION}."
 
 
 def fulfilled(o: Observed) -> str:
@@ -243,16 +246,16 @@ def fulfilled(o: Observed) -> str:
     hosts, left_out = in_scope(o), left_out_hosts(o)
     unproven = [host for host in hosts if not covered(o, host)]
     goal = {
-        "Request": "Every replica asks for our certificate at {where}, and refuses nobody",
-        "Optional": "Every replica refuses every other certificate at {where}",
-        "Require": "Every replica refuses every request without our certificate at {where}",
+        "Request": "Every replica asks for the certificate at {where}, and refuses nobody",
+        "Optional": "Every replica refuses other certificates at {where}",
+        "Require": "Every replica requires the certificate at {where}",
     }[o.spec.enforcement]
     total = len(hosts) + len(left_out)
     others = [why_unproven(o, o.evidence_of(host)) for host in unproven] + [
         f"{one.host}: {one.why}" for one in left_out
     ]
     if not others:
-        holds = goal.format(where=f"all {total} hosts") + "."
+        holds = goal.format(where=all_of(hosts)) + "."
     else:
         named = "; ".join(others[:MOST_NAMED]) + (
             f"; and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
@@ -263,8 +266,19 @@ def fulfilled(o: Observed) -> str:
         holds
         + unseen(o)
         + beside(o)
-        + (" spec.alerts is not acted on by this version." if o.spec.alerts else "")
+        + (" This version of the operator ignores spec.alerts." if o.spec.alerts else "")
     )
+
+
+def all_of(hosts: Sequence[str]) -> str:
+    """Every one of them, as a person counts."""
+    match len(hosts):
+        case 1:
+            return hosts[0]
+        case 2:
+            return "both hosts"
+        case number:
+            return f"all {number} hosts"
 
 
 def unseen(o: Observed) -> str:
@@ -282,7 +296,7 @@ def unseen(o: Observed) -> str:
         and (why := oddity(origin, host)) is not None
     ]
     return (
-        f" Required, although the operator cannot see it at present: {'; '.join(odd[:MOST_NAMED])}."
+        f" Some hosts stay required although the operator cannot check them at present: {'; '.join(odd[:MOST_NAMED])}."
         if odd
         else ""
     )
@@ -304,7 +318,7 @@ def beside(o: Observed) -> str:
         return ""
     wanted = [origin for origin in o.origins if origin.wanted]
     unsampled = [
-        f"{wildcard.host} has no proven sample, so the names under it that no Ingress has refuse nobody (verification.samples names some)"
+        f"names under {wildcard.host} that no Ingress has, because the wildcard has no proven sample (spec.verification.samples can name one)"
         for origin in wanted
         for wildcard in origin.wildcards
         if (claim := configured(origin).claim) is None or wildcard.host not in claim.enforced
@@ -363,19 +377,19 @@ def certificate_ready(o: Observed) -> Finding:
         return Finding(
             "False",
             Reason.PROGRESSING,
-            "there is no key pair yet; the operator generates one when zone and origins are fit for it",
+            "There is no key pair yet. The operator generates one once the zone and the origins are ready for it.",
         )
     leaf, following = o.key_pair.leaf, o.key_pair.next
     renewal = (
-        f"; the operator generates a successor on {o.key_pair.renewal_at:%Y-%m-%d}"
+        f" The operator generates a successor on {o.key_pair.renewal_at:%Y-%m-%d}."
         if o.key_pair.renewal_at
         else ""
     )
-    coming = f"; leaf {following.short} comes next" if following else ""
+    coming = f" Leaf {following.short} comes next." if following else ""
     return Finding(
         "True",
         Reason.AS_EXPECTED,
-        f"leaf {leaf.short} is valid until {leaf.not_after:%Y-%m-%d}{renewal}{coming}",
+        f"Leaf {leaf.short} is valid until {leaf.not_after:%Y-%m-%d}.{renewal}{coming}",
     )
 
 
@@ -389,21 +403,25 @@ def certificate_deployed(o: Observed) -> Finding:
     )
     if certificate is None:
         return (
-            Finding("False", Reason.REMOVING, "it is gone from Cloudflare")
+            Finding("False", Reason.REMOVING, "The certificate is gone from Cloudflare.")
             if o.object.deleting
-            else Finding("False", Reason.PROGRESSING, "the operator has not uploaded it yet")
+            else Finding(
+                "False",
+                Reason.PROGRESSING,
+                "The operator has not uploaded the certificate to Cloudflare yet.",
+            )
         )
     if certificate.state is CertificateState.ACTIVE:
         return Finding(
             "True",
             Reason.AS_EXPECTED,
-            f"certificate {certificate.id} (leaf {certificate.pin.short}) is active at Cloudflare",
+            f"Certificate {certificate.id} (leaf {certificate.pin.short}) is active at Cloudflare.",
         )
     uploaded = f"{certificate.uploaded_at:%Y-%m-%d %H:%M:%S} UTC"
     return Finding(
         "False",
         Reason.REMOVING if o.object.deleting else Reason.WAITING_FOR_CLOUDFLARE,
-        f"certificate {certificate.id}, uploaded {uploaded}, is {certificate.status or certificate.state}",
+        f"Cloudflare reports certificate {certificate.id}, uploaded at {uploaded}, as {certificate.status or certificate.state}.",
     )
 
 
@@ -415,13 +433,12 @@ def zone_enabled(o: Observed) -> Finding:
         return Finding(
             "True",
             Reason.AS_EXPECTED,
-            ". ".join(
-                (f"Authenticated Origin Pulls are on for zone {o.zone.name}", *o.zone.unseen)
-            ),
+            ". ".join((f"Authenticated Origin Pulls are on for zone {o.zone.name}", *o.zone.unseen))
+            + ".",
         )
     reason = Reason.REMOVING if o.object.deleting else Reason.PROGRESSING
     return Finding(
-        "False", reason, f"Authenticated Origin Pulls are off for zone {o.spec.zone.name}"
+        "False", reason, f"Authenticated Origin Pulls are off for zone {o.spec.zone.name}."
     )
 
 
@@ -430,7 +447,7 @@ def zone_unknown(o: Observed) -> Finding | None:
     if isinstance(o.zone, Unknown):
         return Finding("Unknown", o.zone.reason or Reason.WAITING_FOR_CLOUDFLARE, o.zone.message)
     return (
-        Finding("Unknown", Reason.ZONE_NOT_FOUND, f"the token sees no zone {o.spec.zone.name}")
+        Finding("Unknown", Reason.ZONE_NOT_FOUND, f"The token sees no zone {o.spec.zone.name}.")
         if o.zone is None
         else None
     )
@@ -443,7 +460,7 @@ def origins_trust(o: Observed) -> Finding:
         return Finding(
             "False",
             Reason.REMOVING,
-            "the operator takes the trust away last, when Cloudflare presents nothing of ours any more",
+            "The origins go on trusting the certificate until Cloudflare no longer presents it; the operator takes that trust away last.",
         )
     for origin in o.origins:
         claim = configured(origin).claim
@@ -453,12 +470,12 @@ def origins_trust(o: Observed) -> Finding:
             return Finding(
                 "False",
                 Reason.PROGRESSING,
-                f"the operator has not told origin {origin.name} of the certificate yet",
+                f"Origin {origin.name} does not trust the certificate yet.",
             )
         if wait := until_applied(origin):
             return Finding("False", wait.reason, sentence_of(o, wait))
     return Finding(
-        "True", Reason.AS_EXPECTED, f"every replica accepts leaf {wanted.short if wanted else ''}"
+        "True", Reason.AS_EXPECTED, f"Every replica accepts leaf {wanted.short if wanted else ''}."
     )
 
 
@@ -466,26 +483,47 @@ def edge_verified(o: Observed) -> Finding:
     """Every in-scope host was seen to present the wanted leaf for a whole window."""
     hosts = in_scope(o)
     if o.object.deleting:
-        return Finding("Unknown", Reason.REMOVING, "the operator does not ask the edge any more")
+        return Finding(
+            "Unknown",
+            Reason.REMOVING,
+            "The operator sends no more requests through the edge, because the object is being removed.",
+        )
     unproven = [host for host in hosts if not proven(o, host)]
     if hosts and not unproven:
         return Finding(
             "True",
             Reason.AS_EXPECTED,
-            f"the edge presents our certificate to all {len(hosts)} hosts",
+            f"Requests to {all_of(hosts)} come through the edge with the certificate.",
         )
     seen = [o.evidence_of(host) for host in unproven]
     if not hosts or all(e.last is None and e.silence is None and not e.direct for e in seen):
-        return Finding("Unknown", Reason.PROGRESSING, "The operator has not asked the edge yet")
+        return Finding(
+            "Unknown", Reason.PROGRESSING, "The operator has sent no request through the edge yet."
+        )
     silent = all(e.silence is not None for e in seen)
     message = f"{len(hosts) - len(unproven)} of {len(hosts)} hosts are proven. " + "; ".join(
         why_unproven(o, e) for e in seen[:5]
     )
-    wanted = wanted_leaf(o)
-    coming = wanted is not None and any(e.presented == wanted.sha256 and not e.direct for e in seen)
     if silent:
         return Finding("Unknown", Reason.EDGE_SILENT, message)
+    if (missing := not_yet_to_be_seen(o)) is not None:
+        return Finding("False", Reason.PROGRESSING, f"{missing} {message}")
+    wanted = wanted_leaf(o)
+    coming = wanted is not None and any(e.presented == wanted.sha256 and not e.direct for e in seen)
     return Finding("False", Reason.WAITING_FOR_PROOF if coming else Reason.EDGE_NOT_PROVEN, message)
+
+
+def not_yet_to_be_seen(o: Observed) -> str | None:
+    """What must come first, before any request could arrive with the certificate.
+
+    None once Cloudflare presents it and an origin asks for it: what arrives otherwise is a fault.
+    """
+    if isinstance(o.zone, ObservedZone) and presented_by_us(o) is None:
+        return "Cloudflare does not present the certificate yet."
+    claims = [configured(origin).claim for origin in o.origins if origin.wanted]
+    if not any(claim is not None and claim.mode >= Mode.REQUEST for claim in claims):
+        return "No origin asks for the certificate yet."
+    return None
 
 
 def enforced(o: Observed) -> Finding:
@@ -500,7 +538,7 @@ def enforced(o: Observed) -> Finding:
             return Finding(
                 "False",
                 Reason.REMOVING,
-                sentence_of(o, wait) if wait else f"origin {origin.name} refuses nobody any more",
+                sentence_of(o, wait) if wait else f"Origin {origin.name} refuses nobody any more.",
             )
         if claim is None or claim.mode < goal:
             held_off = bool(running_hold_offs(o))
@@ -508,7 +546,7 @@ def enforced(o: Observed) -> Finding:
             return Finding(
                 "False",
                 reason,
-                f"origin {origin.name} is at {(claim.mode if claim else Mode.OFF).label}; the goal is {goal.label}",
+                f"Origin {origin.name} is configured with mode {(claim.mode if claim else Mode.OFF).label}; spec.enforcement asks for {goal.label}.",
             )
         if wait := until_applied(origin):
             return Finding("False", wait.reason, sentence_of(o, wait))
@@ -518,7 +556,7 @@ def enforced(o: Observed) -> Finding:
     return Finding(
         "True",
         Reason.AS_EXPECTED,
-        f"{goal.label} on every replica{' for ' + ', '.join(hosts[:5]) if hosts else ''}",
+        f"Every replica is in mode {goal.label}{' for ' + ', '.join(hosts[:5]) if hosts else ''}.",
     )
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from aop.errors import Reason
 from aop.observed import Record
-from aop.terms import Claim, Pin, Target
+from aop.terms import Claim, Mode, Pin, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +64,11 @@ class Publish:
     why: str
 
     def __str__(self) -> str:
+        mode, pins = self.claim.mode, self.claim.pins
         hosts = f" for {', '.join(self.claim.enforced)}" if self.claim.enforced else ""
-        leaves = ", ".join(pin.short for pin in self.claim.pins)
-        trusted = f"leaf {leaves}" if leaves else "no leaf"
-        return f"set origin {self.origin} to {self.claim.mode.label}{hosts}, trusting {trusted}, because {self.why}"
+        mild = " (which refuses nobody)" if mode < Mode.OPTIONAL else ""
+        trusting = f", trusting leaf {', '.join(pin.short for pin in pins)}" if pins else ""
+        return f"configure origin {self.origin} with mode {mode.label}{mild}{hosts}{trusting}, because {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Withdraw:
     target: Target
 
     def __str__(self) -> str:
-        return f"take our claim out of origin {self.origin}"
+        return f"remove its configuration from origin {self.origin}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,8 @@ class Wait:
     seconds: float
     since: datetime | None = None
     """Steady, as `Observed.now` is; shown as wall time."""
+    remedy: str = ""
+    """What helps, as `Reason.remedy` says it, where that of the reason is not the one."""
 
     def __str__(self) -> str:
         return f"waits: {self.message}"

@@ -219,7 +219,7 @@ class Teller:
 
         A namespace that is being deleted takes no Event, and takes those it has with it.
         """
-        message = f"released although {what}. Take it away at Cloudflare by hand"
+        message = f"released although {what}. Remove it at Cloudflare by hand"
         log.warning("%s: %s", pull.key, message)
         self._metrics.left_behind.labels(zone=pull.spec.zone.name).inc()
         if not await self._event(subject_of(pull), "Warning", LEFT_BEHIND, message) and self._home:

@@ -32,7 +32,7 @@ async def obstacles(cluster: Cluster, settings: Settings) -> str | None:
     except ClusterError as error:
         if error.status == 404:
             return None
-        return f"Not uninstalled: whether AuthenticatedOriginPulls exist is not known ({error.message}). Mend that and try again; {NO_HOOKS}."
+        return f"Not uninstalled: the operator could not find out whether AuthenticatedOriginPulls exist ({error.message}). Mend that and try again; {NO_HOOKS}."
     return _refusal(manifests) if manifests else None
 
 
@@ -42,13 +42,13 @@ def _refusal(manifests: Iterable[Mapping[str, Any]]) -> str:
     )
     what = f"{len(pulls)} AuthenticatedOriginPull{'s exist' if len(pulls) > 1 else ' exists'}"
     lines = [
-        f"Not uninstalled: {what}, and only the running operator can take back what it changed at origins and at Cloudflare:"
+        f"Not uninstalled: {what}, and only the running operator can undo what it changed at the origins and at Cloudflare:"
     ]
     lines += [f"  {namespace}/{name} ({_state(pull)})" for namespace, name, pull in pulls]
     lines += ["Delete them and wait until they are gone, then uninstall again:"]
     lines += [f"  kubectl -n {namespace} delete aop {name}" for namespace, name, _ in pulls]
     lines += [
-        f"{NO_HOOKS}: origins then go on requiring, nobody renews the certificate, and the objects wait for an operator to come back."
+        f"{NO_HOOKS}: the origins then go on requiring the certificate, nobody renews it, and the objects wait for an operator to come back."
     ]
     return "\n".join(lines)
 

@@ -112,7 +112,7 @@ def test_visitors_are_let_in_although_the_object_takes_no_note(
     scene.until_relaxed(within_s=RELAXED_WITHIN_S)
     assert rule.fired
     told = scene.until_condition("Ready", "False", "TransientError", within_s=60)
-    assert "what protects visitors goes on" in told["message"]
+    assert "goes on with what protects visitors" in told["message"]
     scene.until_condition("Enforced", "False", within_s=60)
     assert "holdOff" not in noted_on(scene)
     enforced.clear()

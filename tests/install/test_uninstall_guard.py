@@ -98,6 +98,6 @@ def test_what_cannot_be_looked_at_counts_as_an_obstacle(plane: ControlPlane, edg
     status, said = guard(plane.kubeconfig_for("nobody"))
     assert status == 1
     assert said.startswith(
-        "Not uninstalled: whether AuthenticatedOriginPulls exist is not known (cannot list authenticatedoriginpulls: HTTP 403"
+        "Not uninstalled: the operator could not find out whether AuthenticatedOriginPulls exist (cannot list authenticatedoriginpulls: HTTP 403"
     )
     assert "--no-hooks" in said

@@ -20,23 +20,23 @@ PASSING = (
     ),
     (re.compile(r"ingress-nginx-controller-[0-9a-f]{8}"), "<pod>"),
     # Which host is the first to present it is chance.
-    (re.compile(r"(?<=Requests to )\S+(?= come with leaf)"), "<host>"),
+    (re.compile(r"(?<=Requests to )\S+(?= through the edge present leaf)"), "<host>"),
     # The first answer may come before or after the step.
-    (re.compile(r"(?<=hosts are proven\. ).*"), "<why each host is not>"),
+    (re.compile(r"(?<=hosts are proven\. )(?!No action needed).*"), "<why each host is not>"),
     (re.compile(r"  +"), "   "),
 )
 CHANCE = frozenset({"Initializing"})
 """Reasons that last for less than a person can see, if they are met at all."""
-MAYBE = "will be proven within seconds, so that one write can require all hosts"
+MAYBE = "is proven too, so that one write can require all hosts"
 """A wait that is met only where the hosts' proofs are not complete at the same look, which is
 chance; `tests/unit/test_plan_prove.py` tries it."""
-RELOADING = ("waits until every replica runs", "the check path must answer")
+RELOADING = ("waits until every replica runs", "every replica must answer the check path")
 ENFORCEMENT = re.compile(
     r"^(\S+ +\S+) +(?:(?:Off|Request|Optional|Require) +)?(?=(?:True|False|Unknown) )"
 )
 """While replicas reload, or were not asked twice yet, it is chance which mode is seen, or none."""
 AGE = re.compile(r"\b(\d+[smh])+$|<invalid>$")
-LEAF = re.compile(r"(?<=leaf )[0-9a-f]{8}")
+LEAF = re.compile(r"(?<=[Ll]eaf )[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -275,7 +275,7 @@ def test_silence_is_told_with_what_was_answered_and_what_to_do(story: Story) -> 
         )
     assert told["Enforced"]["status"] == "True"
     assert told["Ready"]["status"] == "True"
-    assert "The operator is proving it anew through the edge" in told["Ready"]["message"]
+    assert "The operator is proving this again through the edge" in told["Ready"]["message"]
     assert "DNS record is proxied" in told["Ready"]["message"]
 
 
@@ -297,12 +297,12 @@ def test_an_edge_that_presents_something_else_is_refused_no_longer_within_15_sec
 
 def test_a_loss_is_told_with_what_arrives_and_when_it_is_tried_again(story: Story) -> None:
     for zone, presented in {
-        "nothing.example.net": "without a certificate",
-        "foreign.example.net": "with a certificate that is not ours",
+        "nothing.example.net": "no certificate",
+        "foreign.example.net": "another certificate",
     }.items():
         told = story.told[zone]
         assert told["Ready"]["status"] == told["Enforced"]["status"] == "False"
-        assert f"{zone} arrives {presented}" in told["EdgeVerified"]["message"]
+        assert f"requests to {zone} present {presented}" in told["EdgeVerified"]["message"]
         assert told["Enforced"]["reason"] == "HoldOff"
         assert story.modes[zone] == "Request"
 
@@ -338,7 +338,7 @@ def test_nothing_is_required_while_the_edge_presents_nothing_whatever_the_api_sa
 def test_a_missing_proof_is_told_with_what_arrives_and_since_when(story: Story) -> None:
     message = story.told[NEVER]["Ready"]["message"]
     assert story.told[NEVER]["Ready"]["status"] == "False"
-    assert f"{NEVER} arrives without a certificate" in message
+    assert f"requests to {NEVER} present no certificate" in message
     assert "Awaited since " in message
     since = datetime.fromisoformat(
         message.partition("Awaited since ")[2][:19].replace(" ", "T") + "+00:00"

@@ -460,7 +460,7 @@ CASES = (
         zone(ssl="full"),
     ),
     Case("ssl-off", "SSLModeTooLow", ("{zone}", "off", "Full"), zone(ssl="off"), zone(ssl="full")),
-    Case("suppressed", "HostsSuppressed", ("{zone}", "Void"), suppressed, voided),
+    Case("suppressed", "HostsSuppressed", ("{zone}", "Remove"), suppressed, voided),
     Case(
         "foreign-leaf",
         "ForeignCertificate",

@@ -68,7 +68,7 @@ def test_slow_is_slow(scene: Scene) -> None:
             describe=lambda: f"the change to be awaited\n{scene.told(name_of(FIRST))}",
         )
         scene.until_condition("Ready", "True", name=name_of(FIRST), within_s=SLOW_S * 2 + WITHIN_S)
-        assert "rejects our text" not in scene.operator.log.read_text(), (
+        assert "rejects the operator's text" not in scene.operator.log.read_text(), (
             "nothing was taken for a rejection"
         )
         assert scene.refuses(scene.pods()[0], SECOND)

@@ -239,8 +239,8 @@ def test_a_rejected_token_says_what_cloudflare_says_of_it_and_where_it_stands() 
 def test_after_a_mutation_without_usable_answer_the_message_says_that_the_outcome_is_unknown() -> (
     None
 ):
-    assert "not known" in error(calls.UPLOAD_CERTIFICATE, answered(502)).message
-    assert "not known" not in error(calls.FETCH_ZONE, answered(502)).message
+    assert "does not know whether" in error(calls.UPLOAD_CERTIFICATE, answered(502)).message
+    assert "does not know whether" not in error(calls.FETCH_ZONE, answered(502)).message
 
 
 def test_codes_of_an_error_chain_count() -> None:

@@ -196,9 +196,9 @@ def test_text_of_others_is_quoted_enough_to_be_found_and_no_more() -> None:
     said = objected(ForeignText.REFUSE, {HTTP: "\n" + "secret_directive " * 10 + ";\ngzip on;\n"})
     assert said is not None
     assert said.startswith(
-        "ConfigMap ingress-nginx/controller: http-snippet holds text that is not ours"
+        "ConfigMap ingress-nginx/controller: http-snippet holds somebody else's text"
     )
-    assert "and 1 more lines" in said
+    assert "and 1 more line)" in said
     assert said.count("secret_directive") < 4
     assert "`foreignText: Merge`" in said
 

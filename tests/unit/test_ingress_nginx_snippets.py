@@ -243,7 +243,7 @@ def test_whatever_is_written_there_a_write_reads_back(text: str, key: str) -> No
 
 def test_what_would_not_read_back_is_refused_once_instead_of_written_for_ever() -> None:
     no_claim = replace(ASKED, enforced=("www.example.org",))
-    with pytest.raises(Blocked, match=r"ingress-nginx/controller .* nothing is written") as caught:
+    with pytest.raises(Blocked, match=r"ingress-nginx/controller .* it writes nothing") as caught:
         published(published(EMPTY, OFF), no_claim)
     assert caught.value.reason is Reason.FOREIGN_CONFIGURATION
 

@@ -177,7 +177,7 @@ def test_somebody_is_refused_where_it_is_published_or_still_running(
         (
             origin(replicas=(replica("pod-1", REQUIRING, error="timeout"),)),
             Reason.WAITING_FOR_REPLICAS,
-            "pod pod-1 cannot be asked (timeout)",
+            "pod pod-1 does not answer the operator (timeout)",
         ),
     ],
 )

@@ -24,6 +24,7 @@ from aop.observed import (
     Unknown,
 )
 from aop.plan import next_step
+from aop.plan.facts import CUT_OFF
 from aop.plan.prepare import claim_is_whole
 from aop.steps import Block, Delete, Done, Issue, Note, Publish, SetEnabled, Step, Upload, Wait
 from aop.terms import Claim, Mode, Target
@@ -663,11 +664,11 @@ def test_who_puts_their_text_back_again_and_again_is_named_and_ours_waits(
     assert isinstance(step, Block)
     assert step.reason is Reason.FOREIGN_CONFIGURATION
     assert (
-        f"field manager argocd-controller has put something else in the place of ours in ConfigMap {TARGET.key} 4 times since 12:58:30 UTC"
+        f"field manager argocd-controller has replaced the operator's text in ConfigMap {TARGET.key} 4 times since 12:58:30 UTC"
         in step.message
     )
     assert "ignoreDifferences" in step.message
-    assert "written again at 13:01:00 UTC" in step.message
+    assert "writes its text again at 13:01:00 UTC" in step.message
     assert published(next_step(observed(origins=[put_back(0, said)]))).mode is Mode.OFF
 
 
@@ -693,10 +694,10 @@ def test_the_zone_is_not_enabled_while_a_host_would_begin_to_refuse_its_visitors
     assert isinstance(step, Block)
     assert step.reason is Reason.FOREIGN_CONFIGURATION
     assert (
-        f"{WWW} would refuse our certificate as soon as the zone presents it: {OWN.why}"
+        f"{WWW} would refuse the certificate as soon as the zone presents it: {OWN.why}"
         in step.message
     )
-    assert "leaving the host out of spec.hostnames" in step.message
+    assert "leave the host out of spec.hostnames" in step.message
 
 
 def test_a_host_whose_requests_do_not_meet_the_edge_holds_nothing_up() -> None:
@@ -807,9 +808,10 @@ def test_a_rotation_waits_for_a_pod_that_is_not_ready_and_may_still_serve_and_sa
     assert isinstance(step, Wait)
     assert step.reason is Reason.WAITING_FOR_REPLICAS
     assert (
-        "pod pod-2 is not Ready, may still serve, and cannot be asked (nothing within 5 s); make it reachable, or delete it"
+        "pod pod-2 is not Ready, may still serve, and does not answer the operator (nothing within 5 s)"
         in step.message
     )
+    assert step.remedy == CUT_OFF
 
 
 # --- controllers that take nothing -------------------------------------------------------------------------------------------------

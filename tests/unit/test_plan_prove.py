@@ -158,11 +158,11 @@ def test_a_host_without_any_answer_is_not_proven() -> None:
     [
         ([evidence(host, lasting_s=60) for host in HOSTS], Reason.WAITING_FOR_PROOF, "for 180 s"),
         ([evidence(APEX, NONE), evidence(WWW, lasting_s=60)], Reason.WAITING_FOR_PROOF, WWW),
-        (UNPROVEN, Reason.EDGE_NOT_PROVEN, "without a certificate"),
+        (UNPROVEN, Reason.EDGE_NOT_PROVEN, "present no certificate"),
         (
             [evidence(APEX, OTHER), evidence(WWW, direct=True)],
             Reason.EDGE_NOT_PROVEN,
-            "that is not ours",
+            "present another certificate",
         ),
         (
             [evidence(APEX, OTHER), evidence(WWW, direct=True)],
@@ -180,7 +180,7 @@ def test_a_host_without_any_answer_is_not_proven() -> None:
         (
             [evidence(APEX, NEXT.sha256), evidence(WWW, REFUSED, recent=())],
             Reason.EDGE_NOT_PROVEN,
-            f"with leaf {NEXT.short}",
+            f"present leaf {NEXT.short}",
         ),
         (
             [
@@ -190,7 +190,7 @@ def test_a_host_without_any_answer_is_not_proven() -> None:
             Reason.EDGE_SILENT,
             "HTTP 403",
         ),
-        ([evidence(APEX, NONE), Evidence(WWW)], Reason.EDGE_NOT_PROVEN, f"{WWW} was not asked yet"),
+        ([evidence(APEX, NONE), Evidence(WWW)], Reason.EDGE_NOT_PROVEN, f"has not asked {WWW} yet"),
     ],
 )
 def test_what_the_proof_waits_for_is_told_host_by_host(
@@ -495,7 +495,9 @@ def test_an_odd_host_is_not_said_to_be_proven_within_a_window() -> None:
     """It arrives with our leaf, and still nobody sees our text there: no window ends that."""
     step = next_step(observed(origins=[odd(APEX)], evidence=[evidence(WWW, lasting_s=60)]))
     assert waiting(step) is Reason.WAITING_FOR_PROOF
-    assert str(step).startswith(f"waits: Requests to {WWW} come")
+    assert str(step).startswith(
+        f"waits: Requests to {WWW} through the edge present leaf {LEAF.short}"
+    )
 
 
 @pytest.mark.parametrize("own", [False, True])
@@ -519,7 +521,7 @@ def test_a_host_that_is_nearly_proven_shares_the_write_of_one_that_is() -> None:
     """Which looks show the two proofs complete is chance, so that a whole life need not pass here."""
     step = next_step(observed(origins=[origin(ASKING)], evidence=[evidence(WWW, lasting_s=176)]))
     assert waiting(step) is Reason.WAITING_FOR_PROOF
-    assert str(step) == f"waits: {WWW} {MAYBE}"
+    assert str(step) == f"waits: The operator waits a few seconds until {WWW} {MAYBE}"
 
 
 @pytest.mark.parametrize("reason", ["odd", "held off"])
@@ -565,7 +567,7 @@ def test_a_hold_off_is_told_of_the_hosts_that_wait_for_it() -> None:
     held = (HoldOff(9, at(-20), at(900), "other.example.com"), HoldOff(2, at(-10), at(110), WWW))
     step = next_step(observed(origins=[origin(ASKING, hosts=(WWW,))], record={"hold_offs": held}))
     assert waiting(step) is Reason.HOLD_OFF
-    assert f"{WWW} was relaxed 2 times, lately at 11:59:50 UTC" in str(step)
+    assert f"The operator has relaxed {WWW} 2 times, last at 11:59:50 UTC" in str(step)
 
 
 def test_an_origin_on_hold_off_holds_back_no_other_origin() -> None:
@@ -606,7 +608,7 @@ def test_three_flushes_an_hour_are_made_and_then_it_is_said() -> None:
     step = next_step(observed(**HELD_BACK, **flushed(-3500, -2000, -600)))
     assert waiting(step) is Reason.EDGE_NOT_PROVEN
     assert (
-        "TLS sessions from before, which were ended 3 times within the hour; they are ended again at"
+        "The operator has ended such sessions 3 times within the hour, and does so again at"
         in str(step)
     )
     noted = next_step(observed(**HELD_BACK, **flushed(-3600, -2000, -700)))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aop.api import Status
+from aop.api import ConditionType, Status
 from aop.errors import Reason
 from aop.observed import (
     ENABLED,
@@ -22,6 +22,7 @@ from aop.observed import (
     Unknown,
 )
 from aop.plan import next_step
+from aop.plan.facts import CUT_OFF
 from aop.status import status_of
 from aop.steps import Block, Delete, Done, Publish, SetEnabled, Step, Wait, Withdraw
 from aop.terms import Claim, Mode
@@ -95,7 +96,7 @@ def test_a_text_that_was_edited_is_put_right_before_it_is_trusted_to_refuse_nobo
         (origin(OFF, replicas=Unknown("forbidden")), "forbidden"),
         (
             origin(None, replicas=(replica("pod-1", error="timeout"),)),
-            "Make it reachable, or delete it",
+            "Pod pod-1 does not answer the operator",
         ),
     ],
 )
@@ -103,13 +104,27 @@ def test_nothing_is_taken_away_before_that_was_seen(found: Any, said: str) -> No
     assert said in waiting(removing(origins=[found]))
 
 
+def test_whoever_can_end_the_wait_for_a_pod_is_told_how() -> None:
+    """Not that no action is needed, which is what a removal says otherwise."""
+    o = observed(
+        object={"deleting": True},
+        origins=[origin(None, replicas=(replica("pod-1", error="timeout"),))],
+    )
+    step = next_step(o)
+    assert isinstance(step, Wait)
+    assert step.remedy == CUT_OFF
+    ready = status_of(o, step, Status()).condition(ConditionType.READY)
+    assert ready is not None
+    assert ready.message.endswith(f"{CUT_OFF}.")
+
+
 def test_a_config_map_that_is_gone_proves_nothing() -> None:
     """The replicas go on running the text that they read: the user is told which pod, and what to do about it."""
     step = removing(origins=[origin(configured=None, running=REQUIRING)])
     assert isinstance(step, Block)
     assert step.reason is Reason.REMOVING
-    assert "pod pod-1 still refuses" in step.message
-    assert f"Re-create ConfigMap {TARGET.key}" in step.message
+    assert "Pod pod-1 still refuses" in step.message
+    assert f"Create ConfigMap {TARGET.key} again" in step.message
 
 
 def test_another_zone_s_refusals_are_not_waited_for() -> None:
@@ -283,7 +298,7 @@ DISABLE_REFUSED, DELETE_REFUSED = (
 HELD_UP: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "a token that is refused": (
         {"zone": REFUSED_TOKEN},
-        (LEAF.short, "as they are (they were found disabled)", "revoked"),
+        (LEAF.short, "as they are (before this object: disabled)", "revoked"),
     ),
     "a token that sees the zone no more": ({"zone": None}, (LEAF.short, "Zone Resources")),
     "calls without an answer": ({"zone": Unknown("timeout")}, (LEAF.short, "timeout")),
@@ -310,7 +325,7 @@ HELD_UP: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     ),
     "a record that is lost": (
         {"zone": REFUSED_TOKEN, "record": {"uploaded": (), "baseline": None}},
-        (LEAF.short, "were found unknown"),
+        (LEAF.short, "before this object: unknown"),
     ),
 }
 """What may hold up a removal at Cloudflare, and what is named of it."""
@@ -461,7 +476,7 @@ def test_a_text_that_is_taken_out_again_and_again_is_not_put_right_in_a_hurry() 
     by_others = Overwritten("field manager argocd-controller", 4, since=at(-90), until=at(60))
     late = (runs_nothing(), replica("pod-2", REQUIRING, revision=6))
     found = origin(OFF, configured=RESET, replicas=late, overwritten=by_others)
-    assert "argocd-controller has put something else in the place of ours" in waiting(
+    assert "argocd-controller has replaced the operator's text" in waiting(
         removing(origins=[found])
     )
     assert isinstance(

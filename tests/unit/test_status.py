@@ -137,7 +137,7 @@ WORLDS: dict[str, dict[str, Any]] = {
 PHASES = """
 at rest:                            [T Ready, T, T, T, T, T, T, F, F]
 nothing done yet:                   [F Progressing, F Progressing, F Progressing, F Progressing, F Progressing, U Progressing, F Progressing, T Progressing, F]
-deploying:                          [F WaitingForCloudflare, T, F WaitingForCloudflare, F Progressing, F Progressing, F EdgeNotProven, F Progressing, T WaitingForCloudflare, F]
+deploying:                          [F WaitingForCloudflare, T, F WaitingForCloudflare, F Progressing, F Progressing, F Progressing, F Progressing, T WaitingForCloudflare, F]
 proving:                            [F WaitingForProof, T, T, T, T, F WaitingForProof, F Progressing, T WaitingForProof, F]
 proven:                             [F Progressing, T, T, T, T, T, F Progressing, T Progressing, F]
 a replica is behind:                [F WaitingForReplicas, T, T, T, F WaitingForReplicas, T, F WaitingForReplicas, T WaitingForReplicas, F]
@@ -199,20 +199,23 @@ def test_every_world_here_is_a_phase() -> None:
         ),
         (
             "a host past the edge",
-            f"Every replica refuses every request without our certificate at 1 of 2 hosts. The others refuse nobody: {WWW} answers past",
+            f"Every replica requires the certificate at 1 of 2 hosts. The others refuse nobody: {WWW} answers past",
         ),
         (
             "only asking is asked for",
-            "Every replica asks for our certificate at all 2 hosts, and refuses nobody.",
+            "Every replica asks for the certificate at both hosts, and refuses nobody.",
         ),
         ("relaxed", "Check the host's DNS record (proxied)"),
         (
             "silent while enforced",
             "no rule or challenge at Cloudflare stands before /.well-known/aop-operator/",
         ),
-        ("restarted while enforced", "The operator is proving it anew through the edge"),
+        ("restarted while enforced", "The operator is proving this again through the edge"),
         ("zone not found", "Check spec.zone"),
-        ("cloudflare down", "The edge shows it, while Cloudflare's API does not answer"),
+        (
+            "cloudflare down",
+            "Requests through the edge show it, although Cloudflare's API does not answer",
+        ),
         ("suspended", "Set it to false to go on"),
         (
             "removing, a replica is behind",
@@ -470,4 +473,4 @@ def test_what_is_asked_for_and_not_kept_yet_is_said() -> None:
     ready = status_of(o, next_step(o), Status()).condition(ConditionType.READY)
     assert ready is not None
     assert ready.status == "True"
-    assert "spec.alerts is not acted on" in ready.message
+    assert "ignores spec.alerts" in ready.message

@@ -36,17 +36,17 @@ LINES: list[tuple[Step, str]] = [
     (Promote(NEXT), f"make leaf {NEXT.short} the one in use"),
     (
         Publish("public", TARGET, REQUIRING, "2 of 2 hosts are proven"),
-        f"set origin public to Require for example.com, www.example.com, trusting leaf {LEAF.short}, because 2 of 2 hosts are proven",
+        f"configure origin public with mode Require for example.com, www.example.com, trusting leaf {LEAF.short}, because 2 of 2 hosts are proven",
     ),
     (
         Publish("public", TARGET, ASKING, "why"),
-        f"set origin public to Request, trusting leaf {LEAF.short}, because why",
+        f"configure origin public with mode Request (which refuses nobody), trusting leaf {LEAF.short}, because why",
     ),
     (
         Publish("public", TARGET, claim(Mode.OFF, (), ()), "why"),
-        "set origin public to Off, trusting no leaf, because why",
+        "configure origin public with mode Off (which refuses nobody), because why",
     ),
-    (Withdraw("public", TARGET), "take our claim out of origin public"),
+    (Withdraw("public", TARGET), "remove its configuration from origin public"),
     (Upload(ZONE_ID, LEAF), f"upload leaf {LEAF.short} to Cloudflare"),
     (Delete(ZONE_ID, "id", LEAF, "why"), f"delete leaf {LEAF.short} at Cloudflare, because why"),
     (

@@ -260,7 +260,7 @@ class Cloudflare:
         # (facts: cloudflare#tombstones): look instead of guessing.
         certificate = await self.fetch_certificate(access, zone_id, certificate_id)
         if certificate.deleted or certificate.deleting:
-            raise AlreadyDeleted("The certificate is being deleted already.", refusal.failure)
+            raise AlreadyDeleted("Cloudflare is deleting the certificate already.", refusal.failure)
         raise refusal
 
     def deletion_left_alone(
@@ -375,9 +375,11 @@ def _validated(model: type[R], item: Any) -> R | list[str]:
 
 
 def _unreadable(call: calls.Call, what: str, *, retry_after_s: float | None = None) -> Unavailable:
-    outcome = ", and whether the change took effect is not known" if call.mutates else ""
+    outcome = (
+        ", and the operator does not know whether the change took effect" if call.mutates else ""
+    )
     return Unavailable(
-        f"Cloudflare's answer cannot be understood ({what}){outcome}; it is looked at again.",
+        f"Cloudflare's answer cannot be understood ({what}){outcome}. The operator looks again.",
         ApiFailure(call.method, call.path, 200, readable=False),
         retry_after_s=retry_after_s,
     )

@@ -148,8 +148,8 @@ class Holds:
             return
         longest_s = LONGEST_PROTECTING_S if protects else LONGEST_S
         error = Ineffective(
-            f"Cloudflare has accepted this change {times} times within {now_s - since_s:.0f} s, and the zone is not as it should be: it has no effect, or "
-            "somebody takes it back each time. The audit log in the dashboard (Manage Account > Audit Log) tells who changes the zone.",
+            f"Cloudflare has accepted this change {times} times within {now_s - since_s:.0f} s, and it does not last: it has no effect, or "
+            "somebody undoes it each time. See in the dashboard's audit log (Manage Account > Audit Log) who changes the zone.",
             failure,
         )
         pause_s = min(_first_s(error) * 2 ** min(times - ACCEPTED_FREELY, 20), longest_s)

@@ -173,9 +173,11 @@ def error_of(
 
 def unanswered(call: Call, words: str) -> Unavailable:
     """The exception for a call that got no answer."""
-    outcome = ", and whether the change took effect is not known" if call.mutates else ""
+    outcome = (
+        ", and the operator does not know whether the change took effect" if call.mutates else ""
+    )
     return Unavailable(
-        f"Cloudflare could not be asked{outcome}; it is tried again.",
+        f"Cloudflare could not be asked{outcome}. The operator tries again.",
         ApiFailure(call.method, call.path, words=words, readable=False),
     )
 
@@ -186,7 +188,7 @@ def doubted(call: Call, failure: ApiFailure, source: str) -> TokenDoubted:
         f" lacks the permission {call.permission.name!r}" if call.permission else " does not work"
     )
     return TokenDoubted(
-        f"{source}: Cloudflare refused a token that works, which happens under load and passes; if it lasts, the token{needed}.",
+        f"{source}: Cloudflare refused a token that works. That happens under load and passes; if it lasts, the token{needed}.",
         failure,
         retry_after_s=failure.retry_after_s or DOUBTED_S,
     )
@@ -210,7 +212,7 @@ def _about_the_token(
         )
     if names_address(failure):
         return TokenRejected(
-            f"{source}: the token may not be used from the address from which the operator asks. Add that address to the token's Client IP "
+            f"{source}: the token may not be used from the operator's address. Add that address to the token's Client IP "
             "Address Filtering in the dashboard, or put a token there that has none.",
             failure,
         )
@@ -250,7 +252,7 @@ def _about_the_certificate(call: Call, failure: ApiFailure) -> CloudflareError |
         )
     if call is DELETE_CERTIFICATE and 1414 in codes:
         return AlreadyDeleted(
-            "The certificate is being deleted already.", failure, retry_after_s=SOON_S
+            "Cloudflare is deleting the certificate already.", failure, retry_after_s=SOON_S
         )
     if call.names_certificate and (
         _NO_SUCH_CERTIFICATE & codes
@@ -281,12 +283,16 @@ def _about_the_service(failure: ApiFailure) -> CloudflareError | None:
     if failure.readable and doubts_token(failure):
         return None
     if status is not None and status < 500 and not failure.readable:
-        what = "Something answered that is not Cloudflare's API (if it persists: check AOP_CLOUDFLARE_BASE_URL, and any proxy on the way)"
+        what = "Something that is not Cloudflare's API answered (if that lasts, check AOP_CLOUDFLARE_BASE_URL and any proxy on the way)"
     else:
         what = "Cloudflare gave no usable answer"
-    outcome = "" if failure.method == "GET" else ", and whether the change took effect is not known"
+    outcome = (
+        ""
+        if failure.method == "GET"
+        else ", and the operator does not know whether the change took effect"
+    )
     return Unavailable(
-        f"{what}{outcome}; it is looked at again.", failure, retry_after_s=failure.retry_after_s
+        f"{what}{outcome}. The operator looks again.", failure, retry_after_s=failure.retry_after_s
     )
 
 
@@ -327,7 +333,7 @@ def _about_permission(call: Call, failure: ApiFailure, source: str) -> Cloudflar
 def _about_the_request(call: Call, failure: ApiFailure) -> CloudflareError:
     if call.mutates and _says(failure, _QUOTA, _ABOUT_QUOTA):
         return QuotaReached(
-            "The zone may hold no more certificates. Delete one at Cloudflare that nobody needs any more.",
+            "The zone holds as many certificates as Cloudflare allows. Delete one at Cloudflare that nobody needs any more.",
             failure,
         )
     if _says(failure, frozenset(), _ABOUT_PLAN) or failure.status == 402:
@@ -340,18 +346,18 @@ def _about_the_request(call: Call, failure: ApiFailure) -> CloudflareError:
         )
     if _says(failure, _CERTIFICATE, _ABOUT_CERTIFICATE):
         return CertificateRefused(
-            "Cloudflare refuses the certificate for good. It must be a leaf (CA:FALSE) with its own key, in PEM; issue another one.",
+            "Cloudflare refuses the certificate. It must be a leaf (CA:FALSE) with its own key, in PEM; issue another one.",
             failure,
         )
     return CertificateRefused(
-        "Cloudflare refuses to take the certificate; its words say why. Mend what they name.",
+        "Cloudflare refuses the certificate; its words say why. Mend what they name.",
         failure,
     )
 
 
 def _not_offered(failure: ApiFailure) -> NotOffered:
     return NotOffered(
-        "Cloudflare does not offer this to the zone; its words say what the zone's plan or type lacks. Change that there.",
+        "Cloudflare does not offer this to the zone; its words say what the zone's plan or type lacks. Change the plan or type there.",
         failure,
     )
 

@@ -413,8 +413,8 @@ class OriginKeeper:
 
     def _stuck(self, words: str) -> str:
         return (
-            f"what reads {self._words.place} takes no change at present, because of something that is not ours: {words}. Mend that; "
-            "until then nothing of ours is written but what relaxes"
+            f"The controller that reads {self._words.place} takes no change at present, because of something that the operator did not write: "
+            f"{words}. Until that is mended, the operator writes only what relaxes"
         )
 
 

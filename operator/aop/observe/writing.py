@@ -143,7 +143,7 @@ class OriginWriter:
         """
         followed = self._memory.of(uid)
         if followed is None:
-            raise Conflict(f"{self._words.place} was not looked at yet")
+            raise Conflict(f"the operator has not looked at {self._words.place} yet")
         protects = self._memory.published.relaxed_by(claim)
         done = asyncio.get_running_loop().create_future()
         change = Change(claim, spec, gone, protects, followed.decided_on, done)
@@ -313,7 +313,7 @@ class OriginWriter:
                 followed.written = change.claim
         raise Blocked(
             Reason.FOREIGN_CONFIGURATION,
-            f"what the operator writes into {self._words.place} is changed by {ADMISSION} before it is stored. Let it leave {self._words.ours} alone there",
+            f"{ADMISSION} changes what the operator writes into {self._words.place} before it is stored. Let it leave {self._words.ours} alone there",
         )
 
     def _published(self, manifest: Json) -> Published:

@@ -143,7 +143,7 @@ class ZoneReader:
                 self._metrics.reader_bugs.labels(reader="cloudflare").inc()
             what = f"{type(error).__name__} in the operator while it read Cloudflare, whose answer it may not understand"
             bug = Transient(
-                f"{what}. The operator's log has the traceback; it is tried again by itself"
+                f"{what}. The operator's log has the traceback; the operator tries again"
             )
             return _failed(cloudflare, bug, now, self._settings.resync_s)
         cloudflare.failure, cloudflare.failed_at = None, None
@@ -177,7 +177,9 @@ class ZoneReader:
                 await self._cloudflare.fetch_ssl_mode(access, zone_id), look.now
             )
         if not look.fresh("global_on", cloudflare.global_on):
-            what = "Whether global Authenticated Origin Pulls are on could not be looked up"
+            what = (
+                "The operator could not find out whether global Authenticated Origin Pulls are on"
+            )
             await look.optional(
                 cloudflare.global_on,
                 lambda: self._global_on(access, zone_id),
@@ -185,7 +187,7 @@ class ZoneReader:
                 what=what,
             )
         if not look.fresh("outranked", cloudflare.outranked):
-            what = "Hosts with a certificate of their own at Cloudflare could not be listed"
+            what = "The operator could not list the hosts that have a certificate of their own at Cloudflare"
             await look.optional(
                 cloudflare.outranked,
                 lambda: self._outranked(access, zone_id),
@@ -200,7 +202,7 @@ class ZoneReader:
             if zone.name != name:
                 raise Blocked(
                     Reason.ZONE_NOT_FOUND,
-                    f"zone {wanted_id} is {zone.name}, not {name}. Correct spec.zone",
+                    f"The zone with id {wanted_id} is {zone.name}, not {name}. Correct spec.zone",
                 )
             return zone
         zones = [
@@ -210,7 +212,7 @@ class ZoneReader:
             accounts = ", ".join(sorted(f"{zone.account_id} (zone id {zone.id})" for zone in zones))
             raise Blocked(
                 Reason.ZONE_AMBIGUOUS,
-                f"the token sees {len(zones)} zones {name}, in accounts {accounts}. Set spec.zone.id",
+                f"The token sees {len(zones)} zones {name}, in accounts {accounts}. Set spec.zone.id",
             )
         return zones[0] if zones else None
 

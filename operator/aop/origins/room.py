@@ -90,7 +90,7 @@ def check_room(
     lack = lack_of_room(standing, write(counted), room)
     if lack is not None:
         owners = ", ".join(one.owner for one in asking)
-        raise Blocked(Reason.ORIGIN_FULL, f"{place} has no room for what {owners} asks: {lack}")
+        raise Blocked(Reason.ORIGIN_FULL, f"{place} has no room for what {owners} asks for: {lack}")
 
 
 def lack_of_room(standing: Mapping[str, Any], carrier: Mapping[str, Any], room: Room) -> str | None:
@@ -106,14 +106,14 @@ def lack_of_room(standing: Mapping[str, Any], carrier: Mapping[str, Any], room: 
         return (
             f"its annotations would come to {size:,} bytes, the largest being {largest} with "
             f"{sizes[largest]:,}. Kubernetes takes {MOST.annotations:,}, and only "
-            f"{room.annotations:,} are used for what asks for more. Take annotations out that "
+            f"{room.annotations:,} of these are for whoever asks for more. Remove annotations that "
             "nobody needs, or move zones to another origin"
         )
     if (size := size_of(carrier)) > max(room.whole, size_of(standing)):
         return (
             f"it would come to {size:,} bytes. Kubernetes takes {MOST.whole:,}, and only "
-            f"{room.whole:,} are used for what asks for more. "
-            "Take texts out that nobody needs, or move zones to another origin"
+            f"{room.whole:,} of these are for whoever asks for more. "
+            "Remove texts that nobody needs, or move zones to another origin"
         )
     return None
 

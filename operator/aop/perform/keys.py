@@ -96,7 +96,7 @@ class KeyWriter:
         self._secrets.forget(secret)
         manifest = await self._cluster.fetch(Kind.SECRET, secret)
         if manifest is None:
-            raise Transient(f"Secret {secret} has just gone; it is looked at again")
+            raise Transient(f"Secret {secret} has just been deleted; the operator looks again")
         check_mutable(secret, manifest)
         pair = await asyncio.to_thread(read_key_pair, secret, manifest.get("data") or {}, zone)
         next_leaf = pair.next

@@ -85,7 +85,7 @@ class ZoneWriter:
         leaf = await asyncio.to_thread(_leaf_of, step.pin, secret, data)
         if leaf is None:
             raise Transient(
-                f"Secret {secret} does not hold leaf {step.pin.short} any more; it is looked at again"
+                f"Secret {secret} no longer holds leaf {step.pin.short}; the operator looks at it again"
             )
         token = access(memory, Priority.ONBOARD)
         try:
@@ -139,7 +139,7 @@ class ZoneWriter:
                 raise AlreadyDeleted("it is deleted already")
             if present.fingerprint != step.pin.sha256:
                 raise Transient(
-                    f"certificate {step.certificate_id} is not leaf {step.pin.short}; Cloudflare is looked at again"
+                    f"certificate {step.certificate_id} is not leaf {step.pin.short}; the operator looks at Cloudflare again"
                 )
             follow(
                 memory.cloudflare,
@@ -192,7 +192,7 @@ def unlisted(error: AlreadyExists, pull: AuthenticatedOriginPull, leaf: Pin) -> 
         else f"put another certificate into Secret {key_secret(pull)}"
     )
     return CertificateUnlisted(
-        f"Cloudflare refuses leaf {leaf.short} because the zone holds it, and does not list it. Delete it in the dashboard if it is there; "
+        f"Cloudflare refuses leaf {leaf.short} because the zone already holds it, but does not list it. Delete it in the dashboard if it is there; "
         f"else {remedy}.",
         error.failure,
     )

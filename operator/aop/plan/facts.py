@@ -32,6 +32,8 @@ from aop.observed import (
 from aop.steps import Block, Note, Publish, Step, Wait
 from aop.terms import Claim, Mode, Pin, covers
 
+CUT_OFF = "Let the operator reach each pod that does not answer, or delete that pod"
+"""What helps where a pod may serve visitors and cannot be asked."""
 SOON_S = 2.0
 """When to look again at what finishes within seconds."""
 
@@ -98,6 +100,11 @@ def certificate_with(zone: ObservedZone, pin: Pin) -> ObservedCertificate | None
     return next((c for c in zone.certificates if c.pin.sha256 == pin.sha256), None)
 
 
+def working_on(certificate: ObservedCertificate) -> str:
+    """What Cloudflare does with a certificate that is on its way: "deploying", say."""
+    return "deleting" if certificate.state is CertificateState.DELETING else "deploying"
+
+
 def expires_within(pin: Pin, now: datetime, seconds: float) -> bool:
     """Whether the leaf is outside its validity, or will be that soon."""
     return pin.not_after <= now + timedelta(seconds=seconds) or pin.not_before > now
@@ -134,6 +141,15 @@ def proven(o: Observed, host: str) -> bool:
 def arrives_with(o: Observed, evidence: Evidence, leaf: Pin) -> bool:
     """The host's requests come with this leaf through the edge, the last one just now."""
     return not evidence.direct and evidence.presented == leaf.sha256 and is_fresh(o, evidence)
+
+
+def in_words(presented: str) -> str:
+    """What requests present, for a sentence."""
+    return {
+        NONE: "no certificate",
+        OTHER: "another certificate",
+        REFUSED: "something that the origin's server itself refuses",
+    }.get(presented, f"leaf {presented[:8]}")
 
 
 def is_fresh(o: Observed, evidence: Evidence) -> bool:
@@ -232,7 +248,7 @@ def oddity(origin: ObservedOrigin, host: str) -> str | None:
                 "its own Ingress verifies client certificates",
             )
         if seen is not None and seen.odd:
-            return f"pod {replica.name} answers {seen.odd}. Let requests for /.well-known/aop-operator/ through there if it is to be required"
+            return f"pod {replica.name} answers {seen.odd}. Let requests for /.well-known/aop-operator/ through there if the host is to be required"
     return next((one.why for one in origin.left_out if one.host == host), None)
 
 
@@ -277,13 +293,13 @@ def until_applied(origin: ObservedOrigin) -> Wait | None:
         source = published if isinstance(published, Unknown) else origin.replicas
         return Wait(
             Reason.WAITING_FOR_REPLICAS,
-            f"origin {origin.name} cannot be read: {source.message}",  # type: ignore[union-attr]  # one of the two is Unknown
+            f"Origin {origin.name} cannot be read: {source.message}",  # type: ignore[union-attr]  # one of the two is Unknown
             SOON_S,
         )
     if not origin.replicas:
         return Wait(
             Reason.NO_REPLICAS,
-            f"origin {origin.name} has no Ready replica that could show what it does",
+            f"Origin {origin.name} has no Ready replica that could show what it does",
             SOON_S * 2,
         )
     claim = configured(origin).claim
@@ -294,11 +310,13 @@ def until_applied(origin: ObservedOrigin) -> Wait | None:
     ]
     if not lagging:
         return None
+    cut_off = any(r.error and not r.ready for r in origin.replicas)
     return Wait(
         Reason.WAITING_FOR_REPLICAS,
         f"The operator waits until every replica runs revision {configured(origin).revision} of {origin.words.place}: {'; '.join(lagging)}",
         SOON_S / 2,
         since=origin.published_at,
+        remedy=CUT_OFF if cut_off else "",
     )
 
 
@@ -311,8 +329,7 @@ def _not_yet(replica: ObservedReplica, origin: ObservedOrigin, claim: Claim) -> 
     """
     if replica.error:
         unready = "" if replica.ready else "is not Ready, may still serve, and "
-        remedy = "" if replica.ready else "; make it reachable, or delete it"
-        return f"{unready}cannot be asked ({replica.error}){remedy}"
+        return f"{unready}does not answer the operator ({replica.error})"
     current = runs_our_claim(replica, configured(origin))
     if not current or not replica.settled:
         odd = next((f", as {b.host} answers {b.odd}" for b in replica.hosts if b.odd), "")
@@ -493,20 +510,20 @@ def publish(o: Observed, origin: ObservedOrigin, claim: Claim, why: str) -> Step
         again = max(one.until for one in o.record.rejected if one.digest == name)
         return Block(
             Reason.TEXT_REJECTED,
-            f"origin {origin.name} rejected our text for {claim.mode.label} in {origin.words.place}. It is tried again at {again:%H:%M:%S} UTC, "
-            f"and at once when spec.hostnames, the certificate or the text around ours changes. {origin.words.rejected}",
+            f"Origin {origin.name} rejected the operator's configuration for mode {claim.mode.label} in {origin.words.place}. The operator tries it again "
+            f"at {again:%H:%M:%S} UTC, and at once when spec.hostnames, the certificate or the text around the operator's changes. {origin.words.rejected}",
         )
     if origin.next_write_at is not None and origin.next_write_at > o.now:
         return Wait(
             Reason.WAITING_FOR_REPLICAS,
-            f"The operator writes into {origin.words.place} for several objects at once, so that the replicas reload less often. Our change goes out "
-            f"as soon as they run the last one, and at {o.shown(origin.next_write_at):%H:%M:%S} UTC at the latest",
+            f"The operator writes into {origin.words.place} for several objects at once, so that the replicas reload less often. This object's change "
+            f"goes out as soon as they run the last one, and at {o.shown(origin.next_write_at):%H:%M:%S} UTC at the latest",
             min(SOON_S, max(0.1, (origin.next_write_at - o.now).total_seconds())),
         )
     if origin.target not in o.record.claimed:
         return Note(
             o.noting(claimed=tuple(sorted({*o.record.claimed, origin.target}))),
-            f"{origin.words.place} is about to carry our claim",
+            f"{origin.words.place} is about to carry this object's claim",
         )
     return Publish(origin.name, origin.target, claim, why)
 
@@ -549,13 +566,13 @@ def flush(o: Observed, leaf: Pin) -> Step | None:
             and origin.applied_at is not None
             and o.steady(noted) > origin.applied_at
         ):
-            why = f"only connections and TLS sessions from before do not present leaf {leaf.short} to {', '.join(held_back)}"
+            why = f"only connections and TLS sessions from before the switch come to {', '.join(held_back)} without leaf {leaf.short}"
             return publish(o, origin, replace(claim, flush_count=claim.flush_count + 1), why)
         if not flushes_used_up(o):
             flushes = (*flushes_of_the_hour(o), o.wall)
             return Note(
                 o.noting(flushes=flushes),
-                f"old TLS sessions are about to be ended, {len(flushes)} times within the hour",
+                f"old TLS sessions are about to be ended (number {len(flushes)} within the hour)",
             )
     return None
 
@@ -604,8 +621,8 @@ def nobody_is_refused_by_others(o: Observed, origin: ObservedOrigin) -> Block | 
     first = displaced[0]
     return Block(
         Reason.FOREIGN_CONFIGURATION,
-        f"{', '.join(one.host for one in displaced[:5])} would refuse our certificate as soon as the zone presents it: {first.why}, or "
-        "consent to that by leaving the host out of spec.hostnames",
+        f"{', '.join(one.host for one in displaced[:5])} would refuse the certificate as soon as the zone presents it: {first.why}. "
+        "Or accept that, and leave the host out of spec.hostnames",
     )
 
 

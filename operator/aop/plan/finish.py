@@ -18,6 +18,7 @@ from aop.plan.facts import (
     to_be_proven,
     until_applied,
     wanted_leaf,
+    working_on,
 )
 from aop.plan.prove import waiting_for_proof
 from aop.steps import Delete, Note, Promote, Step, Wait, Withdraw
@@ -61,7 +62,7 @@ def retired_certificates_are_gone(o: Observed) -> Step | None:
                 )
             return Wait(
                 Reason.WAITING_FOR_CLOUDFLARE,
-                f"certificate {certificate.id} is {certificate.state}",
+                f"Cloudflare is still {working_on(certificate)} certificate {certificate.id}",
                 2.0,
                 o.steady(certificate.uploaded_at),
             )
@@ -69,7 +70,7 @@ def retired_certificates_are_gone(o: Observed) -> Step | None:
         if not o.still:
             return Wait(
                 Reason.WAITING_FOR_CLOUDFLARE,
-                "a deleted certificate may still be presented or listed for a while",
+                "Cloudflare may still present or list a deleted certificate for a while, and the operator waits for that to end",
                 5.0,
             )
         return Note(o.noting(uploaded=(wanted,)), f"only leaf {wanted.short} is left at Cloudflare")
@@ -87,7 +88,7 @@ def _trust_is_shrunk(o: Observed, wanted: Pin) -> Step | None:
                 o,
                 origin,
                 claim_of(o, origin, claim.mode, claim.enforced, (wanted,)),
-                "retired leaves are gone from Cloudflare",
+                "the retired leaves are gone from Cloudflare",
             )
         if wait := until_applied(origin):
             return wait
@@ -110,6 +111,6 @@ def dropped_origins_are_as_found(o: Observed) -> Step | None:
         if origin.target in o.record.claimed:
             return Note(
                 o.noting(claimed=tuple(k for k in o.record.claimed if k != origin.target)),
-                f"{origin.words.place} is as it was found",
+                f"{origin.words.place} is as the operator found it",
             )
     return None

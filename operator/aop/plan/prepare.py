@@ -43,6 +43,7 @@ from aop.plan.facts import (
     wanted_leaf,
     was_there_before,
     with_wildcards,
+    working_on,
 )
 from aop.steps import Block, Delete, Issue, Note, SetEnabled, Step, Upload, Wait
 from aop.terms import Claim, Mode, Pin
@@ -66,12 +67,18 @@ def origins_answer(o: Observed) -> Step | None:
     ]
     direct = [host for host in hosts if o.evidence_of(host).direct]
     what = "; ".join(
-        [*silent[:5], *(f"{host} answers past Cloudflare (DNS-only?)" for host in direct[:5])]
+        [
+            *silent[:5],
+            *(
+                f"{host} answers past Cloudflare (is its DNS record DNS-only?)"
+                for host in direct[:5]
+            ),
+        ]
     )
     since = min((e.silent_since for e in o.evidence if e.silent_since), default=None)
     return Wait(
         Reason.EDGE_SILENT,
-        f"no request for the check path reaches the origins through the edge. {what}",
+        f"None of the operator's requests for the check path reaches the origins through the edge. {what}",
         2.0,
         since=since,
     )
@@ -93,11 +100,11 @@ def claim_is_whole(o: Observed, origin: ObservedOrigin) -> Step | None:
             o,
             origin,
             claim_of(o, origin, Mode.OFF),
-            "the check path must answer before anything else is done",
+            "every replica must answer the check path before anything else is done",
         )
     if current is None or not published.intact:
         kept = _as_every_replica_does(o, origin)
-        return publish(o, origin, kept, "somebody has changed our text")
+        return publish(o, origin, kept, "somebody has changed the operator's text there")
     return publish(
         o, origin, claim_of(o, origin, current.mode, current.enforced), "spec.hostnames has changed"
     )
@@ -106,10 +113,10 @@ def claim_is_whole(o: Observed, origin: ObservedOrigin) -> Step | None:
 def put_back_by_others(o: Observed, origin: ObservedOrigin, overwritten: Overwritten) -> str:
     """Who puts their text back over ours, and what ends that."""
     return (
-        f"{overwritten.by} has put something else in the place of ours in {origin.words.place} {overwritten.times} times since "
+        f"{overwritten.by} has replaced the operator's text in {origin.words.place} {overwritten.times} times since "
         f"{o.shown(overwritten.since):%H:%M:%S} UTC, and each time costs every replica a reload. Tell it to leave the keys http-snippet and "
-        f"server-snippet alone (Argo CD: ignoreDifferences; Flux: a driftDetection ignore rule; Helm: no value for them). Ours is "
-        f"written again at {o.shown(overwritten.until):%H:%M:%S} UTC"
+        f"server-snippet alone (Argo CD: ignoreDifferences; Flux: a driftDetection ignore rule; Helm: no value for them). The operator "
+        f"writes its text again at {o.shown(overwritten.until):%H:%M:%S} UTC"
     )
 
 
@@ -176,7 +183,7 @@ def _at_least(replica: ObservedReplica, host: str, mode: Mode) -> bool:
 def key_pair_exists(o: Observed) -> Step | None:
     """Secrets: generate, or read and check the referenced one."""
     if isinstance(o.key_pair, Unknown):
-        return unknown("the key pair cannot be read", o.key_pair, Reason.TRANSIENT_ERROR)
+        return unknown("The key pair cannot be read", o.key_pair, Reason.TRANSIENT_ERROR)
     generated = o.spec.certificate.generate is not None
     if o.key_pair is None:
         return (
@@ -184,11 +191,13 @@ def key_pair_exists(o: Observed) -> Step | None:
             if generated
             else Block(
                 Reason.KEY_PAIR_INVALID,
-                "the Secret in spec.certificate.secretRef does not exist. Create it",
+                "The Secret that spec.certificate.secretRef names does not exist. Create it",
             )
         )
     if o.object.rotate != o.record.rotated and (o.key_pair.next or not generated):
-        return Note(o.noting(rotated=o.object.rotate), "the rotate annotation was acted on")
+        return Note(
+            o.noting(rotated=o.object.rotate), "the operator has acted on the rotate annotation"
+        )
     due = o.object.rotate != o.record.rotated and o.object.rotate is not None
     due = due or (o.key_pair.renewal_at is not None and o.wall >= o.key_pair.renewal_at)
     return Issue("next") if generated and due and o.key_pair.next is None else None
@@ -235,7 +244,7 @@ def _until_accepted(o: Observed, origin: ObservedOrigin) -> Step | None:
     return (
         Wait(
             Reason.WAITING_FOR_REPLICAS,
-            f"the operator has not yet seen leaf {wanted.short} accepted by {', '.join(missing)}",
+            f"The operator has not yet seen these accept leaf {wanted.short}: {', '.join(missing)}",
             1.0,
             origin.published_at,
         )
@@ -248,7 +257,11 @@ def cloudflare_holds_certificate(o: Observed) -> Step | None:
     """By fingerprint, as the newest of ours; never a third of ours."""
     wanted = wanted_leaf(o)
     if wanted is None or not isinstance(o.zone, ObservedZone):
-        return Wait(Reason.WAITING_FOR_CLOUDFLARE, "the key pair or the zone is not known", 5.0)
+        return Wait(
+            Reason.WAITING_FOR_CLOUDFLARE,
+            "The operator could not read the key pair or the zone",
+            5.0,
+        )
     certificate = certificate_with(o.zone, wanted)
     if certificate is None:
         return uploaded(o, o.zone, wanted)
@@ -263,11 +276,11 @@ def cloudflare_holds_certificate(o: Observed) -> Step | None:
             o.zone.id,
             certificate.id,
             certificate.pin,
-            "its deployment timed out, and the operator uploads the same leaf again",
+            "Cloudflare did not deploy it in time, and the operator uploads the same leaf again",
         )
     return Wait(
         Reason.WAITING_FOR_CLOUDFLARE,
-        f"Cloudflare is still deploying certificate {certificate.id} (leaf {wanted.short}; {certificate.state})",
+        f"Cloudflare is still deploying certificate {certificate.id} (leaf {wanted.short})",
         1.0,
         o.steady(certificate.uploaded_at),
     )
@@ -290,13 +303,13 @@ def _newest_of_ours(
     if was_there_before(o, certificate):
         return Block(
             Reason.FOREIGN_CERTIFICATE,
-            f"certificate {certificate.id} holds leaf {certificate.pin.short}, was there before this object, and {newest.id} outranks it. "
-            "Delete it at Cloudflare: its leaf is then uploaded again",
+            f"Certificate {certificate.id} holds leaf {certificate.pin.short}, was at Cloudflare before this object, and the newer certificate {newest.id} "
+            f"outranks it. Delete {certificate.id} at Cloudflare: the operator then uploads the leaf again",
         )
     if anybody_refuses(o) and not (newest.ours and _presented_everywhere(o, newest.pin)):
         return flush(o, newest.pin) or Wait(
             Reason.WAITING_FOR_PROOF,
-            f"leaf {certificate.pin.short} may still be presented somewhere, so it is not deleted yet",
+            f"Cloudflare may still present leaf {certificate.pin.short} somewhere, so the operator does not delete it yet",
             5.0,
         )
     return Delete(
@@ -323,7 +336,7 @@ def uploaded(o: Observed, zone: ObservedZone, wanted: Pin) -> Step:
     if expires_within(wanted, o.wall, o.limits.expiry_margin_s):
         return Block(
             Reason.LEAF_EXPIRING,
-            f"leaf {wanted.short} ends at {wanted.not_after:%Y-%m-%d %H:%M} UTC, too soon to be presented. Renew it",
+            f"Leaf {wanted.short} expires at {wanted.not_after:%Y-%m-%d %H:%M} UTC, too soon to be presented. Renew it",
         )
     others = [c for c in ours_listed(o) if c.pin.sha256 != wanted.sha256]
     unlisted = [
@@ -332,7 +345,7 @@ def uploaded(o: Observed, zone: ObservedZone, wanted: Pin) -> Step:
     if unlisted and not o.still:
         return Wait(
             Reason.WAITING_FOR_CLOUDFLARE,
-            f"leaf {unlisted[0].short} may still appear in Cloudflare's list, which lags behind",
+            f"Leaf {unlisted[0].short} may still appear in Cloudflare's list, which lags behind, and the operator waits for that to be certain",
             5.0,
         )
     if len(others) > 1:
@@ -355,7 +368,7 @@ def _room_for_the_next(o: Observed, zone: ObservedZone, others: list[ObservedCer
         if certificate.state in {CertificateState.PENDING, CertificateState.DELETING}:
             return Wait(
                 Reason.WAITING_FOR_CLOUDFLARE,
-                f"certificate {certificate.id} is {certificate.state}",
+                f"Cloudflare is still {working_on(certificate)} certificate {certificate.id}",
                 2.0,
                 o.steady(certificate.uploaded_at),
             )
@@ -368,7 +381,7 @@ def _room_for_the_next(o: Observed, zone: ObservedZone, others: list[ObservedCer
     if anybody_refuses(o) and newest and newest.ours and not _presented_everywhere(o, newest.pin):
         return flush(o, newest.pin) or Wait(
             Reason.WAITING_FOR_PROOF,
-            "an older certificate may still be presented somewhere, so it is not deleted yet",
+            "Cloudflare may still present an older certificate somewhere, so the operator does not delete it yet",
             5.0,
         )
     oldest = next(c for c in others if newest is None or c.id != newest.id)
@@ -381,17 +394,21 @@ def zone_presents_certificate(o: Observed) -> Step | None:
         return None
     newest = newest_active(o.zone)
     if newest is None or (not newest.ours and not isinstance(o.key_pair, ObservedKeyPair)):
-        return Wait(Reason.WAITING_FOR_CLOUDFLARE, "no certificate is active on the zone", 5.0)
+        return Wait(
+            Reason.WAITING_FOR_CLOUDFLARE,
+            "Cloudflare has no active certificate for the zone yet",
+            5.0,
+        )
     if newest.pin != wanted_leaf(o) and not newest.ours:
         return Block(
             Reason.FOREIGN_CERTIFICATE,
-            f"certificate {newest.id} on zone {o.zone.name} is not ours and newer than ours; enabling would present it. "
+            f"Certificate {newest.id} on zone {o.zone.name} is somebody else's and newer than the operator's, so enabling the zone would present it. "
             "Delete it at Cloudflare, or set spec.certificate.replaceForeign: true",
         )
     if expires_within(newest.pin, o.wall, o.limits.expiry_margin_s):
         return Block(
             Reason.LEAF_EXPIRING,
-            f"leaf {newest.pin.short} ends at {newest.pin.not_after:%Y-%m-%d %H:%M} UTC and is not presented any more. Renew it",
+            f"Leaf {newest.pin.short} expires at {newest.pin.not_after:%Y-%m-%d %H:%M} UTC, so the operator does not present it any more. Renew it",
         )
     if step := next(
         (

@@ -21,6 +21,7 @@ from aop.plan.facts import (
     expires_within,
     held_off_until,
     in_scope,
+    in_words,
     is_fresh,
     loses,
     loses_in_a_row,
@@ -63,7 +64,7 @@ def rejected_text_is_withdrawn(o: Observed) -> Step | None:
             rejected = _rejected_once_more(o, digest(published.claim, published.foreign_digest))
             return Note(
                 o.noting(rejected=rejected),
-                f"origin {origin.name} rejects our text in {origin.words.place}: {origin.rejected}",
+                f"origin {origin.name} rejects the operator's text in {origin.words.place}: {origin.rejected}",
             )
         return _last_accepted(o, origin, published.claim, published.accepted if changed else None)
     return None
@@ -171,7 +172,9 @@ def lost(o: Observed, origin: ObservedOrigin, claim: Claim) -> Step | None:
     if not losing:
         return None
     presented = o.evidence_of(losing[0]).presented
-    why = f"the edge presents {presented or 'changing certificates'}"
+    why = (
+        f"the edge presents {'changing certificates' if presented is None else in_words(presented)}"
+    )
     if _certificate_is_not_presented(o, origin, claim, losing):
         return _held_off(o) or relax(o, origin, Mode.REQUEST, f"{why} to {', '.join(losing)}")
     return _relaxed(o, origin, claim, losing, why)
@@ -256,14 +259,14 @@ def _refused_by_replicas(o: Observed, origin: ObservedOrigin, claim: Claim) -> S
             origin.name,
             origin.target,
             mended,
-            "a replica refuses a leaf of ours that the edge may present",
+            "a replica refuses a leaf of this object that the edge may present",
         )
     return _relaxed(
         o,
         origin,
         claim,
         hosts,
-        f"a replica refuses our own leaf {min(leaves)[:8]}, which the edge may present",
+        f"a replica refuses leaf {min(leaves)[:8]}, which the edge may present",
     )
 
 
@@ -291,7 +294,7 @@ def _held_off(o: Observed, *hosts: str) -> Step | None:
     lasting = (*noted, *others[: MOST_HOLD_OFFS - len(noted)])
     until = max(one.until for one in noted)
     which = (
-        "nothing is" if new == [""] else f"{', '.join(new)} {'is' if len(new) == 1 else 'are'} not"
+        "no host is" if new == [""] else f"{', '.join(new)} {'is' if len(new) == 1 else 'are'} not"
     )
     return Note(
         o.noting(hold_offs=tuple(sorted(lasting, key=lambda one: one.host))),
@@ -323,7 +326,7 @@ def no_requirement_outlives_its_leaf(o: Observed) -> Step | None:
                         o,
                         origin,
                         Mode.OFF,
-                        "Cloudflare may present an expired certificate, which the origin refuses even where it only asks",
+                        "Cloudflare may present an expired certificate, which the origin refuses even where it only asks for one",
                     )
                 )
             ):

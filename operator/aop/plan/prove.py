@@ -11,9 +11,6 @@ from datetime import datetime, timedelta
 
 from aop.errors import Reason
 from aop.observed import (
-    NONE,
-    OTHER,
-    REFUSED,
     CertificateState,
     Evidence,
     Observed,
@@ -30,6 +27,7 @@ from aop.plan.facts import (
     flushes_used_up,
     held_off_until,
     in_scope,
+    in_words,
     newest_active,
     oddity,
     old_sessions_hold_back,
@@ -65,7 +63,7 @@ def origins_ask(o: Observed) -> Step | None:
                 o,
                 origin,
                 claim_of(o, origin, Mode.REQUEST, (), our_pins(o)),
-                "the zone presents our certificate",
+                "the zone presents the certificate",
             )
         if wait := until_applied(origin):
             return wait
@@ -100,7 +98,8 @@ def _until_never_presented(o: Observed, leaf: Pin) -> Step:
             )
     return Wait(
         Reason.WAITING_FOR_CLOUDFLARE,
-        f"leaf {leaf.short} has expired and Cloudflare may still present it; the origins would refuse it even where they only ask",
+        f"Leaf {leaf.short} has expired and Cloudflare may still present it. The origins would refuse it as soon as they ask for a certificate, so the "
+        "operator waits until it is gone",
         5.0,
     )
 
@@ -143,8 +142,8 @@ def waiting_for_proof(o: Observed, hosts: tuple[str, ...], wanted: str) -> Step:
         since = min(e.since or o.now for e in arriving)
         return Wait(
             Reason.WAITING_FOR_PROOF,
-            f"Requests to {best.host} come with leaf {wanted[:8]}; the host is proven when all have for {o.window.total_seconds():.0f} s"
-            f"{_sessions_go_on(o, wanted)}",
+            f"Requests to {best.host} through the edge present leaf {wanted[:8]}. The host is proven once every request has presented it "
+            f"for {o.window.total_seconds():.0f} s{_sessions_go_on(o, wanted)}",
             ARRIVALS_S,
             since=since,
         )
@@ -158,7 +157,7 @@ def waiting_for_proof(o: Observed, hosts: tuple[str, ...], wanted: str) -> Step:
     reason = Reason.EDGE_SILENT if silent else Reason.EDGE_NOT_PROVEN
     return Wait(
         reason,
-        f"no host is proven to present leaf {wanted[:8]}. {what}{_sessions_go_on(o, wanted)}",
+        f"The edge is proven to present leaf {wanted[:8]} to no host yet. {what}{_sessions_go_on(o, wanted)}",
         ARRIVALS_S,
         since=min(begun, default=None),
     )
@@ -180,8 +179,8 @@ def _sessions_go_on(o: Observed, wanted: str) -> str:
         return ""
     again = min(flushes_of_the_hour(o)) + timedelta(hours=1)
     return (
-        f". To {', '.join(sorted(held_back)[:5])} Cloudflare goes on using TLS sessions from before, which were ended {o.limits.flushes_per_hour} "
-        f"times within the hour; they are ended again at {again:%H:%M} UTC, or end by themselves before that"
+        f". Cloudflare still uses TLS sessions from before for {', '.join(sorted(held_back)[:5])}. The operator has ended such sessions "
+        f"{o.limits.flushes_per_hour} times within the hour, and does so again at {again:%H:%M} UTC, unless they end by themselves before that"
     )
 
 
@@ -206,19 +205,14 @@ def why_unproven(o: Observed, evidence: Evidence) -> str:
     if (odd := _hidden(o, host)) is not None:
         return f"{host}: {odd}"
     if evidence.direct:
-        return f"{host} answers past Cloudflare (DNS-only?)"
+        return f"{host} answers past Cloudflare (is its DNS record DNS-only?)"
     if host in outranked:
         return f"{host} has a per-hostname association that outranks the zone's certificate"
     if evidence.silence is not None:
         return f"{host} gives no usable answer ({evidence.silence})"
     if evidence.presented is None:
-        return f"{host} was not asked yet"
-    came_with = {
-        NONE: "without a certificate",
-        OTHER: "with a certificate that is not ours",
-        REFUSED: "with something that the origin refuses whatever is pinned",
-    }.get(evidence.presented, f"with leaf {evidence.presented[:8]}")
-    return f"{host} arrives {came_with}"
+        return f"the operator has not asked {host} yet"
+    return f"requests to {host} present {in_words(evidence.presented)}"
 
 
 def origins_require(o: Observed) -> Step | None:
@@ -264,7 +258,7 @@ def _requires(o: Observed, origin: ObservedOrigin, goal: Mode, wanted: Pin) -> S
     if nearly := _nearly_proven(o, origin, hosts, wanted.sha256):
         return Wait(
             Reason.WAITING_FOR_PROOF,
-            f"{', '.join(nearly)} will be proven within seconds, so that one write can require all hosts",
+            f"The operator waits a few seconds until {', '.join(nearly)} is proven too, so that one write can require all hosts",
             1.0,
         )
     return publish(o, origin, stricter, f"{len(hosts)} of {len(origin.hosts)} hosts are proven")
@@ -278,8 +272,8 @@ def _held_off_hosts(o: Observed, held_off: Mapping[str, datetime]) -> Wait:
     )
     return Wait(
         Reason.HOLD_OFF,
-        f"{', '.join(hosts[:5])} {'was' if len(hosts) == 1 else 'were'} relaxed {times} times, lately at {since:%H:%M:%S} UTC, because requests "
-        f"were refused; nothing stricter is tried before {until:%H:%M:%S} UTC",
+        f"The operator has relaxed {', '.join(hosts[:5])} {times} time{'s' if times > 1 else ''}, last at {since:%H:%M:%S} UTC, because requests were refused. "
+        f"It tries nothing stricter before {until:%H:%M:%S} UTC",
         min((until - o.wall).total_seconds(), 10.0),
         since=o.steady(since),
     )

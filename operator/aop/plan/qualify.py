@@ -27,7 +27,7 @@ def finalizer_is_set(o: Observed) -> Step | None:
     return (
         None
         if o.object.finalizer
-        else Wait(Reason.INITIALIZING, "Kopf is about to set the finalizer", 5.0)
+        else Wait(Reason.INITIALIZING, "The operator is about to set its finalizer", 5.0)
     )
 
 
@@ -45,9 +45,9 @@ def what_protects_is_noted(o: Observed) -> Step | None:
         )
     return Wait(
         Reason.TRANSIENT_ERROR,
-        f"{o.unnoted.why}. The operator has to note there what it does: what protects visitors goes on, nothing new is done. Let the operator "
-        "update the object",
+        f"{o.unnoted.why}. The operator goes on with what protects visitors, and starts nothing new until it can note on the object what it does",
         (o.unnoted.again - o.now).total_seconds(),
+        remedy="Let the operator update the object",
     )
 
 
@@ -72,7 +72,7 @@ def what_was_found_is_recorded(o: Observed) -> Step | None:
     state = "enabled" if o.zone.enabled else "disabled"
     return Note(
         o.noting(baseline=baseline, zone_id=o.zone.id),
-        f"Authenticated Origin Pulls were {state} on the zone, beside {len(foreign)} certificates of others",
+        f"Authenticated Origin Pulls were {state} on the zone, which held {len(foreign)} certificate{'' if len(foreign) == 1 else 's'} of others",
     )
 
 
@@ -98,8 +98,8 @@ def _our_own_work_is_no_baseline(o: Observed, zone: ObservedZone) -> Note | None
             uploaded=tuple(sorted(pins)),
             claimed=tuple(sorted({*o.record.claimed, *claimed})),
         ),
-        "the record was lost, and with it how the zone was found. A removal will disable Authenticated Origin Pulls, unless somebody else's "
-        "certificate is deployed by then"
+        "the record was lost, and with it how the operator found the zone. A removal will disable Authenticated Origin Pulls, unless somebody "
+        "else's certificate is deployed by then"
         + (
             "; it leaves a certificate with the referenced leaf, which may be its owner's"
             if theirs
@@ -113,12 +113,12 @@ def spec_is_acceptable(o: Observed) -> Step | None:
     if o.spec.suspend:
         return Block(
             Reason.SUSPENDED,
-            "spec.suspend is true, so that the operator does nothing new. Set it to false to go on",
+            "spec.suspend is true, so the operator starts nothing new. It still opens origins that refuse visitors. Set it to false to go on",
         )
     # Said before anything is written. Later it holds back only what needs the key pair, not the
     # repair of what is published.
     if isinstance(o.key_pair, Unknown) and o.record.untouched:
-        return unknown("the key pair cannot be read", o.key_pair, Reason.TRANSIENT_ERROR)
+        return unknown("The key pair cannot be read", o.key_pair, Reason.TRANSIENT_ERROR)
     return None
 
 
@@ -129,14 +129,14 @@ def zone_is_ours(o: Observed) -> Step | None:
     """
     if isinstance(o.rivals, Unknown):
         return unknown(
-            "the other AuthenticatedOriginPulls cannot be listed", o.rivals, Reason.TRANSIENT_ERROR
+            "The other AuthenticatedOriginPulls cannot be listed", o.rivals, Reason.TRANSIENT_ERROR
         )
     other = claimant(o)
     if other is None:
         return None
     return Block(
         Reason.ZONE_CLAIMED,
-        f"zone {o.spec.zone.name} is already managed by {other.key}. Delete one of the two objects",
+        f"AuthenticatedOriginPull {other.key} already manages zone {o.spec.zone.name}. Delete one of the two objects",
     )
 
 
@@ -161,27 +161,27 @@ def zone_is_eligible(o: Observed) -> Step | None:
     """
     name = o.spec.zone.name
     if isinstance(o.zone, Unknown):
-        return unknown(f"zone {name} cannot be read", o.zone, Reason.WAITING_FOR_CLOUDFLARE)
+        return unknown(f"Zone {name} cannot be read", o.zone, Reason.WAITING_FOR_CLOUDFLARE)
     if o.zone is None:
         return Block(
             Reason.ZONE_NOT_FOUND,
-            f"the token sees no zone {name}. Check spec.zone and the token's zone resources",
+            f"The token sees no zone {name}. Check spec.zone and the token's Zone Resources",
         )
     if not o.zone.active:
         return Block(
             Reason.ZONE_NOT_ACTIVE,
-            f"zone {name} is not active at Cloudflare (pending, moved or paused), so nothing passes its edge. Activate it there",
+            f"Zone {name} is not active at Cloudflare (it is pending, moved or paused), so no request passes its edge. Activate it there",
         )
     if o.zone.ssl_mode not in PRESENTING_SSL_MODES:
         return Block(
             Reason.SSL_MODE_TOO_LOW,
-            f"the SSL/TLS mode of zone {name} is {o.zone.ssl_mode!r}, in which the edge presents no certificate. Set it to Full or Full (strict)",
+            f"The SSL/TLS mode of zone {name} is {o.zone.ssl_mode!r}, in which the edge presents no certificate. Set it to Full or Full (strict)",
         )
     hosts = in_scope(o)
     if hosts and set(hosts) <= set(o.zone.outranked):
         return Block(
             Reason.HOSTS_SUPPRESSED,
-            f"per-hostname associations at Cloudflare outrank the zone's certificate for every host in scope ({', '.join(hosts[:5])}). Void them",
+            f"Per-hostname associations at Cloudflare outrank the zone's certificate for every host in scope ({', '.join(hosts[:5])}). Remove them",
         )
     return _nobodys_certificate_is_displaced(o, o.zone)
 
@@ -190,18 +190,18 @@ def _nobodys_certificate_is_displaced(o: Observed, zone: ObservedZone) -> Step |
     """What the zone presents now is ours, nothing, or may be outranked by the user's consent."""
     if o.spec.certificate.replace_foreign:
         return None
-    consent = "Origins outside this cluster that require it would refuse every request. If there are none, set spec.certificate.replaceForeign: true"
+    consent = "Origins outside this cluster that require that one would then refuse every request. If there are none, set spec.certificate.replaceForeign: true"
     newest = newest_active(zone)
     if zone.enabled and newest and not newest.ours:
         return Block(
             Reason.FOREIGN_CERTIFICATE,
-            f"zone {zone.name} presents certificate {newest.id}, which is not ours; uploading outranks it. {consent}",
+            f"Zone {zone.name} presents certificate {newest.id}, which is somebody else's. The operator's certificate would take its place. {consent}",
         )
     ours_is_presented = zone.enabled and newest is not None
     if zone.global_on and not ours_is_presented:
         return Block(
             Reason.FOREIGN_CERTIFICATE,
-            f"global Authenticated Origin Pulls are on: zone {zone.name} presents Cloudflare's shared certificate. {consent}",
+            f"Global Authenticated Origin Pulls are on, so zone {zone.name} presents Cloudflare's shared certificate. The operator's certificate would take its place. {consent}",
         )
     return None
 
@@ -215,11 +215,11 @@ def origins_are_eligible(o: Observed) -> Step | None:
         if left_out := [one for origin in o.origins if origin.wanted for one in origin.left_out]:
             return Block(
                 Reason.HOSTNAME_TOO_LONG,
-                f"the origins can serve no host. {left_out[0].host}: {left_out[0].why}",
+                f"The origins can take no host in scope. {left_out[0].host}: {left_out[0].why}",
             )
         return Block(
             Reason.NO_HOSTS,
-            "spec.hostnames names only wildcards and no Ingress has a host under them. Add hosts to spec.hostnames or verification.samples",
+            "spec.hostnames names only wildcards, and no Ingress has a host under them. Add hosts to spec.hostnames or verification.samples",
         )
     return None
 
@@ -239,7 +239,7 @@ def _eligible(origin: ObservedOrigin) -> Step | None:
     if not origin.allowed:
         return Block(
             Reason.ORIGIN_NOT_ALLOWED,
-            f"the operator may not write {words.place}. {words.not_allowed}",
+            f"The operator may not write {words.place}. {words.not_allowed}",
         )
     if isinstance(origin.configured, Unknown):
         return unknown(f"{words.place} cannot be read", origin.configured, Reason.TRANSIENT_ERROR)
@@ -250,19 +250,19 @@ def _eligible(origin: ObservedOrigin) -> Step | None:
         )
     if isinstance(origin.replicas, Unknown):
         return unknown(
-            f"the replicas of origin {origin.name} cannot be listed",
+            f"The replicas of origin {origin.name} cannot be listed",
             origin.replicas,
             Reason.TRANSIENT_ERROR,
         )
     if not origin.readers:
         return Block(
             Reason.NO_CONTROLLER,
-            f"origin {origin.name}: {words.unread}",
+            f"Origin {origin.name}: {words.unread}",
         )
     if not any(replica.ready for replica in origin.replicas):
         return Block(
             Reason.NO_REPLICAS,
-            f"none of the {origin.readers} pods that read {words.place} is Ready. {words.unready}",
+            f"None of the {origin.readers} pods that read {words.place} is Ready. {words.unready}",
         )
     return (
         Block(Reason.FOREIGN_CONFIGURATION, origin.foreign)
@@ -274,7 +274,7 @@ def _eligible(origin: ObservedOrigin) -> Step | None:
 def _until_it_listens(origin: ObservedOrigin) -> Wait | None:
     """None while everything about the origin can be read, and it takes what is written."""
     if origin.stale:
-        return Wait(Reason.TRANSIENT_ERROR, f"origin {origin.name}: {origin.stale}", 5.0)
+        return Wait(Reason.TRANSIENT_ERROR, f"Origin {origin.name}: {origin.stale}", 5.0)
     if origin.stuck:
         return Wait(Reason.CONTROLLER_STUCK, origin.stuck, 5.0, origin.published_at)
     asked = origin.replicas if isinstance(origin.replicas, tuple) else ()
@@ -282,7 +282,7 @@ def _until_it_listens(origin: ObservedOrigin) -> Wait | None:
     if errors := [f"pod {r.name}: {r.error}" for r in asked if r.error and r.ready]:
         return Wait(
             Reason.ORIGIN_UNREACHABLE,
-            f"origin {origin.name} cannot be asked: {'; '.join(errors)}. A NetworkPolicy may be in the way",
+            f"The operator cannot ask origin {origin.name}: {'; '.join(errors)}. A NetworkPolicy may be in the way",
             5.0,
         )
     return None

@@ -22,12 +22,14 @@ from aop.observed import (
     Unknown,
 )
 from aop.plan.facts import (
+    CUT_OFF,
     claim_of,
     configured,
     ours_listed,
     replicas,
     until_applied,
     was_there_before,
+    working_on,
 )
 from aop.plan.prepare import put_back_by_others
 from aop.steps import Block, Delete, Publish, SetEnabled, Step, Wait, Withdraw
@@ -65,16 +67,19 @@ def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
         if again_and_again is not None and o.now < again_and_again.until:
             return Wait(
                 Reason.REMOVING,
-                f"The operator waits until no replica runs our text: {put_back_by_others(o, origin, again_and_again)}",
+                f"The operator waits until no replica runs its text. {put_back_by_others(o, origin, again_and_again)}",
                 2.0,
             )
         return Publish(
-            origin.name, origin.target, claim_of(o, origin, Mode.OFF), "the object is being removed"
+            origin.name,
+            origin.target,
+            claim_of(o, origin, Mode.OFF),
+            "no visitor may be refused while the operator restores the zone",
         )
     if isinstance(origin.replicas, Unknown):
         return Wait(
             Reason.REMOVING,
-            f"the replicas of origin {origin.name} cannot be listed: {origin.replicas.message}",
+            f"The replicas of origin {origin.name} cannot be listed: {origin.replicas.message}",
             5.0,
         )
     wait = (
@@ -88,6 +93,7 @@ def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
             f"The operator takes nothing away while a replica may still refuse somebody. {wait.message}",
             wait.seconds,
             wait.since,
+            wait.remedy,
         )
     if (
         silent := [r.name for r in origin.replicas if r.error]
@@ -96,8 +102,9 @@ def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
     ):
         return Wait(
             Reason.REMOVING,
-            f"pod {silent[0]} cannot be asked whether it still refuses anybody. Make it reachable, or delete it",
+            f"Pod {silent[0]} does not answer the operator, so it may still refuse visitors",
             5.0,
+            remedy=CUT_OFF,
         )
     taken_away = published.claim is None and origin.target in o.record.claimed
     if hidden := [
@@ -107,16 +114,17 @@ def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
     ]:
         return Wait(
             Reason.REMOVING,
-            f"pod {hidden[0]} runs an older text of {origin.words.place}, and the operator knows no host by which it could ask whether it "
-            "refuses anybody. The operator waits until the pod runs what is published; if {origin.words.place} is gone, re-create it, or delete the pod",
+            f"Pod {hidden[0]} still runs an older text of {origin.words.place}, and the operator knows no host by which it could ask whether the pod "
+            "refuses anybody. It waits until the pod runs the current text",
             5.0,
+            remedy=f"If {origin.words.place} is gone, create it again, or delete the pod",
         )
     if refusing := [
         r.name for r in replicas(origin) if taken_away and r.strictest >= Mode.OPTIONAL
     ]:
         return Block(
             Reason.REMOVING,
-            f"pod {refusing[0]} still refuses requests and finds nothing that could tell it otherwise. Re-create {origin.words.place}, or delete the pod",
+            f"Pod {refusing[0]} still refuses requests, and nothing is there any more that would tell it otherwise. Create {origin.words.place} again, or delete the pod",
         )
     return None
 
@@ -232,9 +240,9 @@ def zone_is_as_found(o: Observed) -> Step | None:
         return None
     enabled = o.record.baseline is not None and o.record.baseline.enabled
     why = (
-        "they were so before this object"
+        f"the zone had them {'enabled' if enabled else 'disabled'} before this object managed it"
         if o.record.baseline
-        else "nobody knows any more how it was found, and what it presents was ours"
+        else "the record of how the zone was is lost, and what it presents is this object's certificate"
     )
     return _attempted(o, SetEnabled(o.zone.id, enabled=enabled, why=why))
 
@@ -243,8 +251,8 @@ def _unreadable(o: Observed) -> str:
     """Why the zone cannot be seen, and so not be put back."""
     name = o.spec.zone.name
     if isinstance(o.zone, Unknown):
-        return f"zone {name} cannot be read: {o.zone.message.rstrip('.')}"
-    return f"the token sees no zone {name} any more. If the zone is still there, add it to the token's Zone Resources"
+        return f"Zone {name} cannot be read: {o.zone.message.rstrip('.')}"
+    return f"The token sees no zone {name} any more. If the zone is still there, add it to the token's Zone Resources"
 
 
 def _as_found(o: Observed, zone: ObservedZone) -> bool:
@@ -269,11 +277,16 @@ def our_certificates_are_gone(o: Observed) -> Step | None:
     for certificate in ours_listed(o):
         if certificate.state in {CertificateState.ACTIVE, CertificateState.FAILED}:
             step: Step | None = _attempted(
-                o, Delete(o.zone.id, certificate.id, certificate.pin, "the object is being removed")
+                o,
+                Delete(
+                    o.zone.id, certificate.id, certificate.pin, "no origin requires it any more"
+                ),
             )
         else:
             step = _awaited(
-                o, f"certificate {certificate.id} is still {certificate.state} at Cloudflare", 1.0
+                o,
+                f"Cloudflare is still {working_on(certificate)} certificate {certificate.id}",
+                1.0,
             )
         if step:
             return step
@@ -281,7 +294,7 @@ def our_certificates_are_gone(o: Observed) -> Step | None:
         return None
     return _awaited(
         o,
-        "Cloudflare lists none of our certificates any more; its list lags, so that the operator watches it a little longer",
+        "Cloudflare no longer lists the certificate. Its list lags, so the operator watches it a little longer",
         2.0,
     )
 
@@ -313,7 +326,7 @@ def what_is_left_behind(o: Observed) -> str:
         if baseline is not None:
             was = "enabled" if baseline.enabled else "disabled"
         return (
-            f"zone {name} may still have certificates with leaf {leaves}, and Authenticated Origin Pulls as they are (they were found {was}): "
+            f"zone {name} may still have certificates with leaf {leaves}, and Authenticated Origin Pulls as they are (before this object: {was}). "
             f"{_unreadable(o)}"
         )
     kept = [
@@ -328,7 +341,7 @@ def what_is_left_behind(o: Observed) -> str:
         return ""
     why = (
         "; ".join(dict.fromkeys(refusal.why for refusal in o.refusals))
-        or "Cloudflare did not come to an end with it"
+        or "Cloudflare did not finish in time"
     )
     return f"zone {name} keeps {' and '.join([*kept, *enabled])}: {why}"
 

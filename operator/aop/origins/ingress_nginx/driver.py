@@ -33,8 +33,8 @@ class Driver:
             place=place,
             missing="Create it, or correct configMapRef",
             not_allowed="Add it to the operator's setting AOP_INGRESS_CONFIG_MAPS (with Helm: ingressConfigMaps)",
-            unread=f"no pod names {place} in --configmap, so nobody reads it. Correct configMapRef",
-            unready="Look at the logs of these controller pods",
+            unread=f"no controller pod names {place} in --configmap, so no controller reads it. Correct configMapRef",
+            unready="Look at the logs of these pods",
             rejected="See the Warning RELOAD Events of the controller's pods",
             ours=f"the operator's annotations and the keys {' and '.join(KEYS)}",
         )

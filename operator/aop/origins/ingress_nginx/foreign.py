@@ -17,10 +17,7 @@ from aop.origins.ingress_nginx.spec import ForeignText
 from aop.origins.ingress_nginx.syntax import BLANKS
 from aop.terms import ObjectKey
 
-_CONSENT = (
-    "Take it out there, or let it stand around our block by pasting this into the origin's ingressNginx in spec.origins: "
-    "`foreignText: Merge`"
-)
+_CONSENT = "Remove it there, or keep it around the operator's block: write `foreignText: Merge` into the origin's ingressNginx in spec.origins"
 
 
 def objections(
@@ -46,18 +43,18 @@ def objections(
             for key, snippet in snippets.items()
         }
         sentences = [
-            f"the text around ours in {key} cannot be kept: {why}"
+            f"the text around the operator's in {key} cannot be kept: {why}"
             for key, why in objected.items()
             if why
         ]
     if config_map.get("immutable"):
         sentences.append(
-            "it is immutable, so no controller setting in it can change. Replace it by one that is not"
+            "it is immutable, so the operator cannot write into it. Replace it by one that is not"
         )
     if options.lasting_tickets:
         sentences.append(
-            "ssl-session-tickets with a fixed ssl-session-ticket-key keeps TLS sessions from before a change alive for ever, so that Cloudflare "
-            "would go on without a certificate on them. Remove ssl-session-ticket-key or set ssl-session-tickets to false"
+            "ssl-session-tickets with a fixed ssl-session-ticket-key keeps TLS sessions alive for ever, so Cloudflare would go on "
+            "using those from before a change, without a certificate. Remove ssl-session-ticket-key or set ssl-session-tickets to false"
         )
     return f"ConfigMap {name_of(config_map)}: {'; '.join(sentences)}" if sentences else None
 
@@ -72,7 +69,7 @@ def _refused(key: str, snippet: Snippet) -> str | None:
     owned = f", owned by {', '.join(snippet.owners)}" if snippet.owners else ""
     if snippet.foreign.strip(BLANKS):
         return (
-            f"{key} holds text that is not ours ({_first_line(snippet.foreign)}{owned}). {_CONSENT}"
+            f"{key} holds somebody else's text ({_first_line(snippet.foreign)}{owned}). {_CONSENT}"
         )
     if snippet.overwritten:
         return f"{key} belongs to {', '.join(snippet.owners)}, which will put back what it wrote there. {_CONSENT}"
@@ -86,7 +83,7 @@ def _first_line(text: str) -> str:
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return (
-        f"{lines[0][:40]!r} and {len(lines) - 1} more lines"
+        f"{lines[0][:40]!r} and {len(lines) - 1} more line{'s' if len(lines) > 2 else ''}"
         if len(lines) > 1
         else repr(lines[0][:40])
     )

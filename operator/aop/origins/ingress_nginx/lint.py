@@ -13,12 +13,12 @@ from aop.origins.ingress_nginx.syntax import Statement, read
 from aop.origins.ingress_nginx.text import SERVER
 
 _CONFLICTING = {
-    "ssl_verify_client": "which our text sets",
-    "ssl_client_certificate": "which announces an authority that our certificate is not of",
-    "ssl_crl": "which makes nginx refuse certificates that we let through",
-    "ssl_session_ticket_key": "which keeps TLS sessions alive that a change of ours is to end",
+    "ssl_verify_client": "which the operator's text sets",
+    "ssl_client_certificate": "which announces another authority than the one of the zone's certificate",
+    "ssl_crl": "which makes nginx refuse certificates that the operator accepts",
+    "ssl_session_ticket_key": "which keeps TLS sessions alive that the operator has to end",
 }
-_OCSP = "nginx does not take ssl_ocsp beside our ssl_verify_client optional_no_ca"
+_OCSP = "nginx rejects ssl_ocsp beside the operator's ssl_verify_client optional_no_ca"
 _BEFORE_US = frozenset({"308", "400", "405", "421", "494", "495", "496", "497", "501"})
 """Our own refusals, and those that nginx gives before it asks our text. A named location gets such
 a request past our text."""
@@ -84,13 +84,17 @@ def _objection_to(
         and (key == SERVER or not flushed)
         and any(word.startswith("shared:") for word in one.words)
     ):
-        return "sets a shared ssl_session_cache, which keeps TLS sessions alive that a change of ours is to end: remove it"
+        return "sets a shared ssl_session_cache, which keeps TLS sessions alive that the operator has to end: remove it"
     if name == "error_page":
         return _past(one.words[1:-1], one.words[-1], pages)
     defined = (
         one.words[_DEFINES[name]] if name in _DEFINES and len(one.words) > _DEFINES[name] else None
     )
-    return f"defines {defined}, which our text believes: rename it" if defined in _TRUSTED else None
+    return (
+        f"defines {defined}, a variable that the operator's text relies on: rename it"
+        if defined in _TRUSTED
+        else None
+    )
 
 
 def _past(codes: list[str], target: str, pages: Collection[str]) -> str | None:
@@ -99,7 +103,7 @@ def _past(codes: list[str], target: str, pages: Collection[str]) -> str | None:
         and target not in pages
         and (early := sorted(_BEFORE_US.intersection(codes)))
     ):
-        return f"hands refused requests ({', '.join(early)}) to {target[:40]!r}, past our text: let that return an answer, or name an address instead"
+        return f"hands refused requests ({', '.join(early)}) to {target[:40]!r}, past the operator's text: let that return an answer, or name an address instead"
     if any(code.startswith("=2") for code in codes) and (
         refused := sorted(_CERTIFICATE.intersection(codes))
     ):

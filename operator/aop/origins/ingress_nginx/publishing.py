@@ -178,6 +178,6 @@ def _indistinct(config_map: Mapping[str, Any]) -> Blocked:
     """Said once instead of written again and again."""
     return Blocked(
         Reason.FOREIGN_CONFIGURATION,
-        f"the text in ConfigMap {name_of(config_map)} cannot be told from ours, so that nothing would read back as it was meant, and nothing is written. "
-        f"Take everything that holds aop_ or aop-operator out of its {' and '.join(KEYS)}; what is ours is then written again",
+        f"the text in ConfigMap {name_of(config_map)} looks so much like the operator's own that the operator could not read its own back, so it writes nothing. "
+        f"Remove everything that contains aop_ or aop-operator from its {' and '.join(KEYS)}; the operator then writes its text again",
     )

@@ -92,10 +92,10 @@ class ControllerSite:
             lambda: hosts_under(self.ingresses, patterns, self.replicas),
         )
         named = self.feared.hosts_of(zone, {*under, *also})
-        why = f"the name does not fit map-hash-bucket-size in ConfigMap {self.key}. Set it there to 128 or more"
+        why = f"the name is too long for map-hash-bucket-size in ConfigMap {self.key}. Set that to 128 or more"
         bucket = Options.read(self.config_map).map_hash_bucket_size
         left_out = dict.fromkeys(too_long({*named, *wildcards}, bucket), why) | {
-            host: "no DNS name has a label of more than 63 characters, so that no visitor can ask for it"
+            host: "a part of the name has more than 63 characters, which DNS does not allow, so no visitor can ask for it"
             for host in named
             if not is_host(host)
         }
@@ -143,7 +143,7 @@ class ControllerSite:
         unread = [replica.name for replica in self.replicas if unwatched(replica, self.key)]
         if not unread:
             return None
-        return f"pod {unread[0]} watches another namespace and never sees a change of ConfigMap {self.key}. Move the ConfigMap, or widen --watch-namespace"
+        return f"Pod {unread[0]} watches another namespace, so it never sees a change of ConfigMap {self.key}. Move the ConfigMap, or widen --watch-namespace"
 
     def _once(self, question: Hashable, answer: Callable[[], T]) -> T:
         if question not in self._answers:
