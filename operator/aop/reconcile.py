@@ -273,7 +273,7 @@ class Reconciler:
                 Reason.TRANSIENT_ERROR,
                 min(after_s, LOOK_AGAIN_S) if after_s is not None else backoff_s,
             )
-            message = f"{error.message}. The operator tries again"
+            message = f"{error.message.rstrip('.')}. The operator tries again"
         self._metrics.reconciles.labels(result=result).inc()
         log.warning("%s: %s", key, message)
         memory.blocked_on = error.reason if isinstance(error, Blocked) else None

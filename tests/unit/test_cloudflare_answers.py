@@ -4,9 +4,11 @@ Facts: cloudflare#error-codes, cloudflare#throttling-codes, cloudflare#codes-of-
 """
 
 import json
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +38,10 @@ ACTIVE = Standing(active=True, words="is active")
 EXPIRED = Standing(active=False, words="expired on 2026-11-01")
 TELLTALE = "kVx7Qm2Zp9Lw4Rt8Yb3NcD5fGh6Jk1"
 SOURCE = "Secret edge/cloudflare, key api-token"
+PERMITTED = [
+    call for call in vars(calls).values() if isinstance(call, Call) and call.permission is not None
+]
+"""Every call that takes more than a token that works."""
 
 
 def answered(
@@ -195,34 +201,20 @@ def test_an_outdated_view_makes_a_caller_that_does_not_decide_look_again() -> No
     )
 
 
-@pytest.mark.parametrize(
-    ("call", "permission", "dashboard"),
-    [
-        (calls.FIND_ZONES, "Zone Read", "Zone > Zone > Read"),
-        (calls.FETCH_ZONE, "Zone Read", "Zone > Zone > Read"),
-        (calls.FETCH_SSL_MODE, "Zone Settings Read", "Zone > Zone Settings > Read"),
-        (calls.FETCH_GLOBAL_AOP, "Zone Settings Read", "Zone > Zone Settings > Read"),
-        *(
-            (call, "SSL and Certificates Write", "Zone > SSL and Certificates > Edit")
-            for call in (
-                calls.LIST_ASSOCIATIONS,
-                calls.LIST_CERTIFICATES,
-                calls.FETCH_CERTIFICATE,
-                calls.UPLOAD_CERTIFICATE,
-                calls.DELETE_CERTIFICATE,
-                calls.FETCH_ENABLEMENT,
-                calls.SET_ENABLEMENT,
-            )
-        ),
-    ],
-)
-def test_a_missing_permission_is_named_with_the_place_to_add_it(
-    call: Call, permission: str, dashboard: str
-) -> None:
+@pytest.mark.parametrize("call", PERMITTED, ids=str)
+def test_a_missing_permission_is_named_with_the_place_to_add_it(call: Call) -> None:
     message = error(call, answered(403, 10000), ACTIVE).message
-    assert permission in message
-    assert dashboard in message
+    assert call.permission is not None
+    assert repr(call.permission.name) in message
+    assert call.permission.dashboard in message
     assert SOURCE in message
+
+
+def test_readme_lists_the_permissions_that_the_calls_need() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    listed = set(re.findall(r"^\| (\S[^|]*?) \| (Zone > [^|]*?) \|", readme, re.MULTILINE))
+    needed = {call.permission for call in PERMITTED if call.permission is not None}
+    assert listed == {(one.name, one.dashboard) for one in needed}
 
 
 def test_a_rejected_token_says_what_cloudflare_says_of_it_and_where_it_stands() -> None:

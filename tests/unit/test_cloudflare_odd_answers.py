@@ -1,7 +1,8 @@
 """Whatever an answer holds, every call of the client ends in a value or in one of the exceptions of the package, and soon."""
 
+import inspect
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,21 +17,29 @@ from aop.cloudflare import Cloudflare, CloudflareError
 from cloudflare_api import CERTIFICATE_ID, ZONE_ID, StoppedClock, access, client
 
 PAIR = pki.throwaway(datetime(2026, 11, 24, tzinfo=UTC))
-CALLS: dict[str, Callable[[Cloudflare], Awaitable[object]]] = {
-    "find zones": lambda it: it.find_zones(access(), "example.com"),
-    "fetch zone": lambda it: it.fetch_zone(access(), ZONE_ID),
-    "SSL mode": lambda it: it.fetch_ssl_mode(access(), ZONE_ID),
-    "global level": lambda it: it.fetch_global_aop(access(), ZONE_ID),
-    "per-hostname level": lambda it: it.list_hostname_associations(access(), ZONE_ID),
-    "list": lambda it: it.list_certificates(access(), ZONE_ID),
-    "fetch": lambda it: it.fetch_certificate(access(), ZONE_ID, CERTIFICATE_ID),
-    "upload": lambda it: it.upload_certificate(
-        access(), ZONE_ID, PAIR.leaf.pem, SecretBytes(b"key")
-    ),
-    "delete": lambda it: it.delete_certificate(access(), ZONE_ID, CERTIFICATE_ID),
-    "enablement": lambda it: it.fetch_enablement(access(), ZONE_ID),
-    "enable": lambda it: it.set_enablement(access(), ZONE_ID, enabled=True),
+ARGUMENTS: dict[str, object] = {
+    "name": "example.com",
+    "zone_id": ZONE_ID,
+    "certificate_id": CERTIFICATE_ID,
+    "certificate": PAIR.leaf.pem,
+    "private_key": SecretBytes(b"key"),
+    "enabled": True,
 }
+"""What a method of the client is called with, by the name of its parameter."""
+
+
+def calling(method: str, names: Iterable[str]) -> Callable[[Cloudflare], Awaitable[object]]:
+    given = {name: ARGUMENTS[name] for name in names}
+    return lambda it: getattr(it, method)(access=access(), **given)
+
+
+CALLS = {
+    method: calling(method, parameters - {"self", "access"})
+    for method, function in inspect.getmembers(Cloudflare, inspect.iscoroutinefunction)
+    if "access" in (parameters := inspect.signature(function).parameters.keys())
+    and not method.startswith("_")
+}
+"""Every public method of the client that asks Cloudflare."""
 MOST_REQUESTS = 30
 """A list has at most 20 pages, and a token that is in doubt is asked about a few times."""
 

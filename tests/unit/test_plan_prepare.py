@@ -664,7 +664,7 @@ def test_who_puts_their_text_back_again_and_again_is_named_and_ours_waits(
     assert isinstance(step, Block)
     assert step.reason is Reason.FOREIGN_CONFIGURATION
     assert (
-        f"field manager argocd-controller has replaced the operator's text in ConfigMap {TARGET.key} 4 times since 12:58:30 UTC"
+        f"Since 12:58:30 UTC, field manager argocd-controller has replaced the operator's text in ConfigMap {TARGET.key} 4 times"
         in step.message
     )
     assert "ignoreDifferences" in step.message

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from aop.api import API_VERSION, KIND, AuthenticatedOriginPull
-from aop.cluster import Cluster, Kind
+from aop.cluster import Cluster, ClusterError, Kind
 from aop.errors import Blocked, Reason, Transient
 from aop.metrics import Metrics
 from aop.observe import Observer
@@ -19,7 +19,7 @@ from aop.observe.memory import Memory
 from aop.observed import Observed, Unknown
 from aop.perform import Performer
 from aop.reconcile import LOOKS_AT_ONCE, Reconciler, Visit
-from aop.steps import Effect
+from aop.steps import Effect, Publish
 from aop.terms import ObjectKey
 from builders import (
     ASKING,
@@ -253,6 +253,18 @@ def stalled(world: World) -> list[str]:
         for one in status["conditions"]
         if one["type"] == "Stalled"
     ]
+
+
+@pytest.mark.asyncio
+async def test_a_policy_that_refuses_a_write_is_quoted_and_the_write_is_tried_again() -> None:
+    world, denied = World(), "admission webhook guard denied the request"
+    world.refuses = ClusterError(f"cannot update configmaps a/b: HTTP 403: {denied}", status=403)
+    for _ in range(2):
+        visit = await world.visit()
+        assert visit.delay_s < AGES_S
+    assert world.ready()["reason"] == Reason.TRANSIENT_ERROR
+    assert denied in world.ready()["message"]
+    assert [type(step) for step in world.done] == [Publish, Publish]
 
 
 @pytest.mark.asyncio

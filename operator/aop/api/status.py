@@ -25,10 +25,10 @@ Time = Annotated[
 
 
 class ConditionType(StrEnum):
-    """What `status.conditions` tells apart. All are there from the first visit on."""
+    """The types in `status.conditions`. All are there from the operator's first look on."""
 
     READY = "Ready"
-    """The summary: the zone presents our certificate and the origins go as far as the spec asks."""
+    """The summary: the zone presents the certificate and the origins go as far as the spec asks."""
     CERTIFICATE_READY = "CertificateReady"
     """The key pair exists, is valid and not due for renewal."""
     CERTIFICATE_DEPLOYED = "CertificateDeployed"
@@ -36,16 +36,16 @@ class ConditionType(StrEnum):
     ZONE_ENABLED = "ZoneEnabled"
     """Authenticated Origin Pulls are on for the zone."""
     ORIGINS_TRUST = "OriginsTrust"
-    """Every replica of every origin was seen to accept what Cloudflare presents now and next."""
+    """The operator has seen every replica accept what Cloudflare presents now and next."""
     EDGE_VERIFIED = "EdgeVerified"
-    """Requests through the edge came with our certificate for a whole window, for every in-scope
-    host; the message names those without proof."""
+    """Requests to every in-scope host have come through the edge with the certificate, for a whole
+    window; the message names the hosts without such a proof."""
     ENFORCED = "Enforced"
-    """Every replica was seen to go as far as `spec.enforcement` for every proven host."""
+    """The operator has seen every replica go as far as `spec.enforcement` for every proven host."""
     RECONCILING = "Reconciling"
-    """Something is still being done or awaited (kstatus)."""
+    """The operator is still doing something, or waits for it (kstatus)."""
     STALLED = "Stalled"
-    """Nothing more happens until somebody acts; the message says who and what (kstatus)."""
+    """The operator gets no further until a person acts; the message says what to do (kstatus)."""
 
 
 class Part(Model):
@@ -94,19 +94,18 @@ class OriginStatus(Part):
     name: str
     """Name of the origin, as in spec.origins."""
     mode: Literal["Off", "Request", "Optional", "Require"] | None = None
-    """The least strict mode that any replica was seen in; absent while no replica could be
-    asked."""
+    """The least strict mode that the operator saw any replica in; absent while none answers."""
     replicas: int = Field(default=0, json_schema_extra={"format": "int32"})
     """Number of Ready replicas."""
     applied: int = Field(default=0, json_schema_extra={"format": "int32"})
-    """Number of replicas that were seen to do what is published to them."""
+    """Number of replicas that the operator saw do what their configuration says."""
 
 
 class HostsStatus(Part):
     """The in-scope hosts."""
 
     proven: int = Field(default=0, json_schema_extra={"format": "int32"})
-    """Number of hosts for which the edge is proven to present our certificate."""
+    """Number of hosts for which the edge is proven to present the certificate."""
     total: int = Field(default=0, json_schema_extra={"format": "int32"})
     """Number of in-scope hosts."""
     unproven: tuple[str, ...] = ()
@@ -117,27 +116,27 @@ class ProofStatus(Part):
     """The proof that the edge presents our certificate."""
 
     since: Time | None = None
-    """Since when every usable answer through the edge came with our certificate, as it was first
-    proven of these hosts."""
+    """Since when every usable answer through the edge has come with the certificate, for the hosts
+    that are proven now."""
 
 
 class Condition(Part):
     """One truth about the object, in the form of every Kubernetes condition."""
 
     type: Annotated[str, StringConstraints(max_length=316)]
-    """Which truth: one of the condition types of the reference."""
+    """One of the condition types that the reference lists."""
     status: Literal["True", "False", "Unknown"]
     """Whether it holds."""
     observed_generation: int | None = Field(
         default=None, ge=0, json_schema_extra={"format": "int64"}
     )
-    """The metadata.generation that it was decided for."""
+    """The metadata.generation that the operator had seen."""
     last_transition_time: Time
     """When its status changed last."""
     reason: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
-    """Why, in one word of the documented reasons."""
+    """Why, as one of the reasons that the reference lists."""
     message: Annotated[str, StringConstraints(max_length=32768)] = ""
-    """Why, for a person: what is awaited, since when, and what to do."""
+    """Why, for a person: what the operator waits for, since when, and what to do."""
 
 
 class Status(Part):
@@ -146,7 +145,7 @@ class Status(Part):
     observed_generation: int | None = Field(
         default=None, ge=-1, json_schema_extra={"format": "int64"}
     )
-    """The metadata.generation that the status was made for; -1 before anybody has looked."""
+    """The metadata.generation that the status was made for; -1 before the operator has looked."""
     enforcement: Literal["Off", "Request", "Optional", "Require"] | None = None
     """How far all origins go, as their own answers show: the least strict of the modes in
     origins."""
@@ -157,17 +156,17 @@ class Status(Part):
     """The certificate that Cloudflare presents; before it presents one, the one that it is to
     present."""
     origins: Annotated[tuple[OriginStatus, ...], ListType("map", "name")] = ()
-    """What was seen on each origin."""
+    """What the operator saw on each origin."""
     hosts: HostsStatus | None = None
     """How many in-scope hosts are proven."""
     proof: ProofStatus | None = None
     """The proof that the edge presents our certificate."""
     removing_since: Time | None = None
-    """Since when a removal refuses nobody any more. What it has to put back at Cloudflare gets ten
-    minutes from then."""
+    """When, during a removal, the operator saw that no replica refuses anybody any more. It gives
+    Cloudflare ten minutes from then."""
     record: str | None = None
-    """Copy of the annotation aop-operator.dev/record, by which that is known after somebody has
-    replaced the object without it."""
+    """Copy of the annotation aop-operator.dev/record, for when somebody replaces the object without
+    it."""
     conditions: Annotated[tuple[Condition, ...], ListType("map", "type")] = ()
     """What holds and what does not; Ready sums it up."""
 

@@ -313,7 +313,7 @@ class OriginWriter:
                 followed.written = change.claim
         raise Blocked(
             Reason.FOREIGN_CONFIGURATION,
-            f"{ADMISSION} changes what the operator writes into {self._words.place} before it is stored. Let it leave {self._words.ours} alone there",
+            f"Before the API server stores it, {ADMISSION} changes what the operator writes into {self._words.place}. Let it leave {self._words.ours} alone there",
         )
 
     def _published(self, manifest: Json) -> Published:

@@ -34,7 +34,7 @@ def _check_noted(manifest: dict[str, Any], pull: AuthenticatedOriginPull, text: 
     """What is taken away while it is written is not noted, and would be noted again and again."""
     if ((manifest.get("metadata") or {}).get("annotations") or {}).get(RECORD_ANNOTATION) != text:
         raise Transient(
-            f"an admission webhook or policy of the cluster changes annotation {RECORD_ANNOTATION} of {pull.key} before it is stored. "
+            f"Before the API server stores it, an admission webhook or policy of the cluster changes annotation {RECORD_ANNOTATION} of {pull.key}. "
             "Let it leave the annotation alone"
         )
 

@@ -16,22 +16,25 @@ SHORT_NAME = "aop"
 FINALIZER = f"authenticatedoriginpull.{GROUP}/teardown"
 """Held on the object from before the first effect until everything is as it was found."""
 RECORD_ANNOTATION = f"{GROUP}/record"
-"""Compact JSON, no secrets: what the world will not tell later. Written by the operator only."""
+"""Compact JSON without secrets: what the operator could not find out later. Only the operator
+writes it."""
 ROTATE_ANNOTATION = f"{GROUP}/rotate"
 """A new value asks for a new key pair now; the value itself (a date, say) means nothing."""
 WATCH_LABEL = f"{GROUP}/watch"
-"""`true` on a Secret or ConfigMap makes a change of it act at once; without it, changes are seen
+"""With `true` on a Secret or ConfigMap, the operator acts on a change of it at once; without it,
 within 60 s."""
 CLAIMED_LABEL = f"{GROUP}/claimed"
-"""On what carries claims: the origin kind, so that claims whose object is gone are found again."""
+"""On an object that carries claims: the origin kind, by which the operator finds claims whose
+AuthenticatedOriginPull is gone."""
 
 FIELD_MANAGER = "aop-operator"
 """In whose name the operator writes; Kubernetes notes it for each field."""
 CLAIMS_ANNOTATION = f"{GROUP}/claims"
-"""On what an origin is configured by: every claim as data, from which our text is rendered."""
+"""On the object that configures an origin: every claim as data, from which the operator renders
+its text."""
 PATH_ANNOTATION = f"{GROUP}/path"
 """The random part of the check path; stays as long as any claim does."""
 REVISION_ANNOTATION = f"{GROUP}/revision"
-"""Counts our writes; the check path tells it."""
+"""Counts the operator's writes; the check path tells it."""
 FOUND_ANNOTATION = f"{GROUP}/found"
-"""What the last claim puts back."""
+"""What was in the keys before the first claim; the operator puts it back with the last one."""
