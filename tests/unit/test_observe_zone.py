@@ -9,7 +9,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any, cast
 
@@ -37,7 +37,7 @@ from aop.cloudflare import (
 )
 from aop.errors import Reason
 from aop.metrics import Metrics
-from aop.observe.memory import Memory
+from aop.observe.memory import Cached, CloudflareMemory, Memory
 from aop.observe.zone import ZoneReader, changed, is_still
 from aop.observed import CertificateState, ObservedZone, Unknown
 from aop.pki import pin_of, throwaway
@@ -507,6 +507,17 @@ async def test_what_an_effect_has_changed_is_not_known_before_it_was_read() -> N
     reading.memory.cloudflare.enabled.forget()
     reading.api.failure = RateLimited("Calls to Cloudflare pause for 40 s", retry_after_s=40)
     assert isinstance(await reading.read(after_s=1), Unknown)
+
+
+@pytest.mark.asyncio
+async def test_a_look_at_everything_asks_once_for_each_reading_and_is_then_complete() -> None:
+    reading, kept = Reading(), CloudflareMemory()
+    readings = [each.name for each in fields(kept) if isinstance(getattr(kept, each.name), Cached)]
+    assert not reading.memory.cloudflare.complete
+    await reading.zone()
+    assert reading.calls == EACH_ONCE
+    assert len(EACH_ONCE) == len(readings)
+    assert reading.memory.cloudflare.complete
 
 
 @pytest.mark.asyncio

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -110,7 +110,8 @@ class CloudflareMemory:
 
     @property
     def _endpoints(self) -> tuple[Cached[Any], ...]:
-        return self.zone, self.ssl_mode, self.global_on, self.outranked, self.listed, self.enabled
+        kept = (getattr(self, each.name) for each in fields(self))
+        return tuple(one for one in kept if isinstance(one, Cached))
 
     def forget_all(self) -> None:
         """Read everything again next time (not the quiet period, which only a change ends)."""
