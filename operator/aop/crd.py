@@ -73,8 +73,12 @@ def _columns() -> list[dict[str, Any]]:
             ".status.enforcement",
             "How far the origins really go, as their own answers show.",
         ),
-        column("Ready", f"{ready}.status", "Whether the world is as the spec asks."),
-        column("Status", f"{ready}.message", "What is awaited, since when, and what to do."),
+        column(
+            "Ready", f"{ready}.status", "Whether the zone and its origins are as the spec asks."
+        ),
+        column(
+            "Status", f"{ready}.message", "What the operator waits for, since when, and what to do."
+        ),
         # As a string: a column of type date shows how long ago something was, and of the future it
         # shows <invalid>.
         column("Expires", ".status.certificate.notAfter", "When the certificate expires."),
@@ -97,7 +101,7 @@ def _root() -> dict[str, Any]:
             "metadata": {"type": "object"},
             "spec": {"description": "What is wanted for one Cloudflare zone.", **_structural(Spec)},
             "status": {
-                "description": "What was seen, and how far the world is from the spec.",
+                "description": "What the operator saw, and how far that is from the spec.",
                 "default": NOT_LOOKED_AT,
                 **_structural(Status),
             },

@@ -163,17 +163,17 @@ class Settings(BaseSettings):
     )
     namespace: Annotated[str, Field(pattern=rf"^({_NAMESPACE.pattern})?$")] = Field(
         "",
-        description="Namespace of the operator itself, for Events that the namespace of their object does not take any more. Not set: that of the "
+        description="Namespace of the operator itself, for Events that the namespace of their object no longer takes. Not set: that of the "
         "pod's service account.",
     )
     watch_namespaces: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_namespaces)] = Field(
         (),
-        description="Namespaces in which AuthenticatedOriginPulls are served, separated by commas. Not set: all.",
+        description="Namespaces in which the operator serves AuthenticatedOriginPulls, separated by commas. Not set: all.",
     )
     ingress_config_maps: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_config_maps)] = (
         Field(
             (),
-            description="The only ConfigMaps that may be written, as NAMESPACE/NAME, separated by commas. Not set: any that a controller's arguments name.",
+            description="The only ConfigMaps that the operator may write, as NAMESPACE/NAME, separated by commas. Not set: any that a controller's arguments name.",
         )
     )
     list_all_ingresses: bool = Field(
@@ -183,26 +183,28 @@ class Settings(BaseSettings):
     )
 
     resync_s: Seconds = Field(
-        300, description="How often Cloudflare is looked at when nothing happens, in seconds."
+        300,
+        description="How often the operator looks at Cloudflare when nothing happens, in seconds.",
     )
     recheck_s: Seconds = Field(
         60,
-        description="How often a blocked object, and a Secret without our watch label, is looked at again, in seconds; where nothing is awaited, twelve "
-        "such Secrets a minute at most.",
+        description="How often the operator looks again at a blocked object, and at a Secret without its watch label, in seconds; where it waits for "
+        "nothing, at twelve such Secrets a minute at most.",
     )
     awaited_recheck_s: Seconds = Field(
-        5, description="The same while something there is awaited, in seconds."
+        5, description="The same while the operator waits for something there, in seconds."
     )
     probe_timeout_s: Seconds = Field(
         5, description="How long one request to a replica or through the edge may take, in seconds."
     )
     replica_recheck_s: Seconds = Field(
         30,
-        description="How often one host per zone is probed on every replica when nothing happens, in seconds; one every two seconds and replica at most.",
+        description="How often the operator asks every replica about one host of each zone when nothing happens, in seconds; one host every two "
+        "seconds and replica at most.",
     )
     edge_cadence_s: Seconds = Field(
         10,
-        description="How often each host is asked through the edge while it is proven or required, in seconds.",
+        description="How often the operator asks each host through the edge while it proves or requires it, in seconds.",
     )
     edge_requests_per_s: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = Field(
         60,

@@ -20,7 +20,7 @@ from sandbox.direct import Visitor
 from sandbox.following import Following
 from sandbox.load import Report
 from sandbox.processes import Child
-from sandbox.scene import NAMESPACE, Scene, path_of
+from sandbox.scene import MOST_ONBOARDING_CALLS, NAMESPACE, Scene, path_of
 from sandbox.stages import Stage, stages
 from sandbox.waiting import until
 
@@ -29,9 +29,6 @@ pytestmark = [pytest.mark.timeout(300)]
 GOLDEN = Path(__file__).parents[1] / "golden"
 DEPLOY_S = 3.0
 """Long enough for a person to read that a certificate is being deployed."""
-MOST_CALLS = 10
-"""To Cloudflare for one onboarding: zone, SSL mode, global level, hosts, list, enablement, upload,
-poll, enable, and one to spare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +164,7 @@ def test_cloudflare_is_called_ten_times_at_most(life: Life) -> None:
         for call in onboarding
         if call["method"] == "GET" and call["path"].startswith(f"{uploaded}/")
     ]
-    assert len(onboarding) - len(polls) + 1 <= MOST_CALLS, [
+    assert len(onboarding) - len(polls) + 1 <= MOST_ONBOARDING_CALLS, [
         f"{call['method']} {call['path']}" for call in onboarding
     ]
 

@@ -26,6 +26,9 @@ SNIPPETS = ("http-snippet", "server-snippet")
 DELETE_S = 2.0
 """How long the double takes to delete a certificate; a real one takes longer, and nothing but
 waiting comes of it."""
+MOST_ONBOARDING_CALLS = 10
+"""To Cloudflare for one onboarding at zero delay: zone, SSL mode, global level, hosts, list,
+enablement, upload, poll, enable, and one to spare."""
 ENFORCED_WITHIN_S = 90.0
 REMOVED_WITHIN_S = 90.0
 

@@ -12,7 +12,7 @@ from model.replay import violations
 from sandbox.composition import MANIFESTS, Layout
 from sandbox.direct import Visitor
 from sandbox.load import LoadThread, Report
-from sandbox.scene import Scene
+from sandbox.scene import MOST_ONBOARDING_CALLS, Scene
 from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(300)]
@@ -22,9 +22,6 @@ AT_ONCE = {"FRA": 0.0, "AMS": 0.0, "IAD": 0.0}
 LAGGING = {"FRA": 0.0, "AMS": 5.0, "IAD": 20.0}
 LEAST_REQUESTS = 500
 """In a life that takes half a minute at 60 a second, and longer on a machine that is busy."""
-MOST_CALLS = 10
-"""To Cloudflare for one onboarding at zero delay: zone, SSL mode, global level, hosts, list,
-enablement, upload, poll, enable, and one to spare."""
 
 
 def whole_life(scene: Scene, visitors: LoadThread, **spec: Any) -> None:
@@ -105,7 +102,7 @@ def test_not_one_request_is_lost_from_apply_to_removal() -> None:
         assert violations(scene.trace()) == []
     assert_steady(report)
     enabled = next(number for number, call in enumerate(calls, 1) if call["method"] == "PUT")
-    assert enabled <= MOST_CALLS, [f"{call['method']} {call['path']}" for call in calls]
+    assert enabled <= MOST_ONBOARDING_CALLS, [f"{call['method']} {call['path']}" for call in calls]
 
 
 def test_locations_that_lag_lose_nothing_and_the_shared_certificate_is_displaced_by_consent() -> (
