@@ -84,20 +84,37 @@ def by_rendering() -> dict[Path, str]:
         **{MANIFESTS / name: text for name, text in manifests().items()},
         **{MANIFESTS / WIDE / name: text for name, text in wide.items() if name in WIDENED},
         INSTALL: install_guide(),
-        RENDERED_FROM: sources(),
     }
 
 
+def seal() -> str:
+    """What tells without helm whether a rendering is due: a line for what it depends on, and one for what came of it.
+
+    The second line is another one when somebody edits a rendered file, adds one or deletes one.
+    """
+    return f"{sources()}\n{standing()}\n"
+
+
+def standing() -> str:
+    """A digest of what is rendered, as it stands in the repository."""
+    files = sorted((ROOT / MANIFESTS).rglob("*.yaml"))
+    _, table, _ = _around_permissions((ROOT / INSTALL).read_text())
+    return _digest([*(f"{path.relative_to(ROOT)}\n{path.read_text()}" for path in files), table])
+
+
 def sources() -> str:
-    """A digest of all that a rendering depends on, so that without helm it can be told whether one is due."""
+    """A digest of all that a rendering depends on."""
     own = Path(__file__).read_text()
     files = sorted(
         path
         for path in (ROOT / "deploy/helm").rglob("*")
         if path.is_file() and path.suffix != ".md"
     )
-    parts = [own, *(f"{path.relative_to(ROOT)}\n{path.read_text()}" for path in files)]
-    return sha256("\0".join(parts).encode()).hexdigest() + "\n"
+    return _digest([own, *(f"{path.relative_to(ROOT)}\n{path.read_text()}" for path in files)])
+
+
+def _digest(parts: list[str]) -> str:
+    return sha256("\0".join(parts).encode()).hexdigest()
 
 
 def values(text: str | None = None) -> list[Value]:
@@ -223,12 +240,16 @@ def manifests(*arguments: str, helm: Path | None = None) -> dict[str, str]:
 
 def install_guide() -> str:
     """docs/install.md as it is, with the table of permissions between its two marks."""
-    begin, _, rest = (ROOT / INSTALL).read_text().partition("<!-- permissions")
-    head, _, rest = rest.partition("-->\n")
-    _, end, rest = rest.partition("<!-- /permissions -->")
-    if not end:
+    before, _, after = _around_permissions((ROOT / INSTALL).read_text())
+    return f"{before}{permissions()}\n{after}"
+
+
+def _around_permissions(guide: str) -> tuple[str, str, str]:
+    """What stands before the table of permissions, the table, and what stands after it, with the marks."""
+    found = re.search(r"<!-- permissions.*?-->\n(.*?)<!-- /permissions -->", guide, re.DOTALL)
+    if found is None:
         raise ValueError(f"{INSTALL} has no place for the permissions")
-    return f"{begin}<!-- permissions{head}-->\n{permissions()}\n{end}{rest}"
+    return guide[: found.start(1)], found[1], guide[found.end(1) :]
 
 
 def permissions() -> str:

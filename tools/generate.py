@@ -1,7 +1,7 @@
 """Writes every generated file, or tells which are stale: `make generate`, and `make check` with --check.
 
-Helm is needed only where something that deploy/manifests is rendered from has changed; it is built,
-where it is missing, only then.
+Helm is needed only where something that deploy/manifests is rendered from has changed, or what was
+rendered was edited; it is built, where it is missing, only then.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def main(*, check: bool) -> int:
     stale: list[Path] = []
     for step in STEPS:
         stale += differing(step(), write=not check)
-    if (read(chart.RENDERED_FROM) or "") != chart.sources():
-        stale += [chart.RENDERED_FROM] if check else rendered()
+    if read(chart.RENDERED_FROM) != chart.seal():
+        stale += [chart.MANIFESTS] if check else rendered()
     for path in stale:
         print(f"{path} {'is not current: run `make generate`' if check else 'written'}")
     return 1 if check and stale else 0
@@ -45,7 +45,8 @@ def rendered() -> list[Path]:
         one for one in (ROOT / chart.MANIFESTS).rglob("*.yaml") if one.relative_to(ROOT) not in made
     ]:
         path.unlink()
-    return differing(made, write=True)
+    written = differing(made, write=True)
+    return [*written, *differing({chart.RENDERED_FROM: chart.seal()}, write=True)]
 
 
 def differing(made: Mapping[Path, str], *, write: bool) -> list[Path]:

@@ -178,8 +178,8 @@ class Settings(BaseSettings):
     )
     list_all_ingresses: bool = Field(
         True,
-        description="Whether Ingresses of all namespaces, and IngressClasses, which belong to none, may be listed: true or false. If not, only "
-        "Ingresses where objects are served or a controller runs are seen, and one that names any class counts as the controller's.",
+        description="Whether Ingresses of all namespaces, and IngressClasses, which belong to none, may be listed: true or false. If not, the "
+        "operator sees only Ingresses where it serves objects or a controller runs, and takes one that names any class for the controller's.",
     )
 
     resync_s: Seconds = Field(
@@ -208,8 +208,8 @@ class Settings(BaseSettings):
     )
     edge_requests_per_s: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = Field(
         60,
-        description="How many requests a second go through the edge for all objects together, and as many again to hosts that lose; objects that prove "
-        "nothing share an eighth of them. With more hosts than that allows, those of the objects that have the most are asked less often.",
+        description="How many requests a second the operator sends through the edge for all objects together, and as many again to hosts that lose; "
+        "objects that prove nothing share an eighth of them. With more hosts than that allows, it asks those of the objects with the most hosts less often.",
     )
     quiet_period_s: Seconds = Field(
         300,
