@@ -32,12 +32,16 @@ class Followed:
     ready: set[str] = field(default_factory=set)
     lost: Counter[str] = field(default_factory=Counter)
     """How often an object that was Ready was not any more."""
-    writes: int = 0
+    statuses: dict[str, dict[str, Any]] = field(default_factory=dict)
+    written: Counter[str] = field(default_factory=Counter)
+    """How often each one's status was written."""
 
     def notice(self, _: str, seen: dict[str, Any]) -> None:
         """One event of the watch."""
-        self.writes += 1
         name = seen["metadata"]["name"]
+        if self.statuses.get(name) != seen.get("status", {}):
+            self.statuses[name] = seen.get("status", {})
+            self.written[name] += 1
         conditions = seen.get("status", {}).get("conditions", ())
         if any(one["type"] == "Ready" and one["status"] == "True" for one in conditions):
             self.ready.add(name)
@@ -82,6 +86,49 @@ def _pull(zone: str, window: str) -> dict[str, Any]:
         hostnames=[zone, f"www.{zone}"],
         verification={"window": window},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbed:
+    """What so many objects that were settled were told while as many others lived beside them."""
+
+    settled: int
+    others: int
+    onboarding: int
+    """Writes of the settled ones' status while the others were onboarded."""
+    removing: int
+    """The same while they were removed."""
+
+
+def beside(zones: int, say: Callable[[str], None]) -> Disturbed:
+    """Onboard so many zones, then as many others on the same controller, and remove these again."""
+    names = zone_names(2 * zones)
+    old, new = names[:zones], names[zones:]
+    hosts = [host for zone in names for host in (zone, f"www.{zone}")]
+    with Scene(Layout(hosts=hosts, zones=names)) as scene:
+        followed = Followed()
+        with Following(scene.plane, path_of(NAMESPACE), followed.notice):
+            scene.plane.apply([_pull(zone, WINDOW) for zone in old])
+            _until_ready(len(old), followed, time.monotonic(), scene, say)
+            time.sleep(SETTLED_S)
+            written = [followed.written.copy()]
+            scene.plane.apply([_pull(zone, WINDOW) for zone in new])
+            _until_ready(len(names), followed, time.monotonic(), scene, say)
+            written.append(followed.written.copy())
+            for zone in new:
+                scene.delete(name_of(zone))
+            _until_gone(len(old), scene)
+            written.append(followed.written.copy())
+    counts = [sum(one[name_of(zone)] for zone in old) for one in written]
+    return Disturbed(zones, zones, counts[1] - counts[0], counts[2] - counts[1])
+
+
+def _until_gone(left: int, scene: Scene) -> None:
+    given_up = time.monotonic() + GIVEN_UP_AFTER_S
+    while time.monotonic() < given_up:
+        if len(scene.plane.http.get(path_of(NAMESPACE)).json()["items"]) <= left:
+            return
+        time.sleep(EVERY_S)
 
 
 def onboard(zones: int, say: Callable[[str], None]) -> Measured:
