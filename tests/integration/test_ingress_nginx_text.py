@@ -21,7 +21,8 @@ from aop.origins.ingress_nginx.rejection import rejected_by
 from aop.origins.ingress_nginx.replicas import Controller
 from aop.origins.ingress_nginx.spec import ForeignText
 from aop.origins.ingress_nginx.stored import read
-from aop.origins.ingress_nginx.text import HTTP, SERVER, render, too_long
+from aop.origins.ingress_nginx.text import HTTP, SERVER, render
+from aop.origins.nginx import too_long
 from aop.origins.zones import labels
 from aop.terms import Claim, Mode, ObjectKey, Pin
 from sandbox.ports import free_port

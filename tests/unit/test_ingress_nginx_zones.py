@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aop.origins.check import NO_ZONE, NONE, OTHER, check_path, gate_path, parse
-from aop.origins.ingress_nginx.text import SERVER, answer, render, too_long
+from aop.origins.ingress_nginx.text import SERVER, render
+from aop.origins.nginx import answer, too_long
 from aop.origins.zones import (
     Policy,
     labels,

@@ -5,6 +5,7 @@ It says what is read, what a controller can do, and how messages speak of it.
 
 from __future__ import annotations
 
+from aop.origins import nginx
 from aop.origins.ingress_nginx.site import ControllerSite
 from aop.origins.ingress_nginx.spec import NAME, IngressNginx
 from aop.origins.ingress_nginx.text import KEYS
@@ -72,18 +73,12 @@ class Driver:
         )
 
     def refuses_certificate(self, status: int, body: str) -> bool:
-        """Nginx's 400, in words that speak of the SSL certificate.
-
-        Nobody else's does (facts: ingress-nginx#nginx-refusals).
-        """
-        return status == 400 and "SSL certificate" in body
+        """Nginx's own words."""
+        return nginx.refuses_certificate(status, body)
 
     def refuses_arrival(self, status: int, body: str) -> bool:
-        """That, for an expired certificate; or 421, where SNI and Host differ.
-
-        See facts: ingress-nginx#optional-no-ca.
-        """
-        return status == 421 or self.refuses_certificate(status, body)
+        """Nginx's own words, or 421."""
+        return nginx.refuses_arrival(status, body)
 
 
 _CLASSES = Read(Kind.INGRESS_CLASS, need=Need.OPTIONAL)

@@ -16,7 +16,8 @@ from typing import Any
 from aop.origins.ingress_nginx.snippets import Snippet
 from aop.origins.ingress_nginx.stored import Stored
 from aop.origins.ingress_nginx.syntax import read
-from aop.origins.ingress_nginx.text import ASKING, HTTP, VARIABLES, too_long
+from aop.origins.ingress_nginx.text import HTTP, VARIABLES
+from aop.origins.nginx import ASKING, too_long
 from aop.origins.sites import Rejection, Replica
 
 _MOST = 300

@@ -25,7 +25,7 @@ from aop.origins.ingress_nginx.rejection import rejected_by
 from aop.origins.ingress_nginx.replicas import Controller, readers, unwatched
 from aop.origins.ingress_nginx.spec import ForeignText, IngressNginx
 from aop.origins.ingress_nginx.stored import Stored, read
-from aop.origins.ingress_nginx.text import too_long
+from aop.origins.nginx import too_long
 from aop.origins.sites import Json, Rejection, Replica, ServedHosts
 from aop.origins.zones import Policy
 from aop.schema import Model
