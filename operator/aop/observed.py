@@ -16,6 +16,7 @@ from typing import Any
 from aop.api import Spec
 from aop.errors import Reason
 from aop.origins.kind import Capabilities, Words
+from aop.origins.sites import Rollout
 from aop.terms import Claim, Mode, ObjectKey, Pin, Target
 
 NONE = "none"
@@ -401,6 +402,9 @@ class ObservedOrigin:
     """The origin takes no text at present because of something that is not ours: its own words.
     One that is only slow is not."""
     overwritten: Overwritten | None = None
+    rollout: Rollout | None = None
+    """What replaces the replicas, so that they take up what is published; None where that was
+    said, or they do by themselves."""
     stale: str | None = None
     """A source that cannot be read at present, since when, and why; what is said here is what was
     last known of it."""

@@ -110,7 +110,9 @@ class Orphans:
                 claim.owner,
                 "it refuses nobody from now on" if claim.mode > Mode.OFF else "it is taken out",
             )
-            await self._origins.of(target).writer.relax_orphaned(carrier, claim)
+            keeper = self._origins.of(target)
+            await keeper.writer.relax_orphaned(carrier, claim)
+            await keeper.roll_out_orphaned()
         return bool(claims)
 
     async def _carriers(self, kind: OriginKind) -> list[Manifest]:

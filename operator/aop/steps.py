@@ -13,6 +13,7 @@ from typing import Literal
 
 from aop.errors import Reason
 from aop.observed import Record
+from aop.origins.sites import Rollout
 from aop.terms import Claim, Mode, Pin, Target
 
 
@@ -80,6 +81,20 @@ class Withdraw:
 
     def __str__(self) -> str:
         return f"remove its configuration from origin {self.origin}"
+
+
+@dataclass(frozen=True, slots=True)
+class RollOut:
+    """Have an origin's replicas replaced, so that they take up what is published."""
+
+    origin: str
+    target: Target
+    rollout: Rollout
+
+    def __str__(self) -> str:
+        workload = f"{self.rollout.kind.title} {self.rollout.key}"
+        what = "without any text of ours" if self.rollout.leaving else "with what is published"
+        return f"replace the pods of {workload}, so that origin {self.origin} runs {what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +176,6 @@ class Done:
         return f"done, leaving behind: {self.left_behind}" if self.left_behind else "done"
 
 
-Effect = Note | Issue | Promote | Publish | Withdraw | Upload | Delete | SetEnabled
+Effect = Note | Issue | Promote | Publish | Withdraw | RollOut | Upload | Delete | SetEnabled
 Pause = Wait | Block | Done
 Step = Effect | Pause

@@ -45,6 +45,7 @@ from aop.steps import (
     Note,
     Promote,
     Publish,
+    RollOut,
     SetEnabled,
     Step,
     Upload,
@@ -598,6 +599,8 @@ def abstract_step(step: Step, sight: Sight, o: Observed) -> tuple[Any, ...]:  # 
             )
         case Withdraw(target=target):
             return ("Withdraw", TARGETS.index(target))
+        case RollOut():
+            raise AssertionError("the model's replicas take up by themselves what is published")
         case Upload(pin=p):
             return ("Upload", WHO[p.sha256])
         case Delete(pin=p):

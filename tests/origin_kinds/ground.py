@@ -153,7 +153,9 @@ def written(ground: Ground, carrier: Json, *claims: Claim, **more: Any) -> Json:
 def withdrawn(ground: Ground, carrier: Json, *uids: str) -> Json:
     """The carrier without the claims of these objects, one write after the other."""
     for uid in uids:
-        carrier = site_of(ground, carrier).withdraw(uid)
+        left = site_of(ground, carrier).withdraw(uid)
+        assert left is not None, "it was not made for us"
+        carrier = left
     return carrier
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from datetime import datetime
@@ -16,6 +16,8 @@ from aop.origins.check import check_path, parse
 from aop.origins.ingress_nginx import INGRESS_NGINX
 from aop.origins.ingress_nginx.spec import ForeignText, IngressNginx
 from aop.origins.ingress_nginx.text import HTTP, SERVER
+from aop.origins.workload import NGINX
+from aop.origins.workload.spec import Nginx
 from aop.probe import Answer
 from aop.terms.names import CLAIMS_ANNOTATION
 from origin_kinds.ground import TOKEN, Ground, Json, Place, Server, Visitor
@@ -27,6 +29,7 @@ from origin_kinds.in_memory import (
     InMemory,
     InMemoryServer,
 )
+from sandbox.plain_nginx import PlainNginx
 from sandbox.text_nginx import TextNginx, ask, client_context
 from sandbox.waiting import until
 from strategies import config_maps
@@ -81,26 +84,34 @@ class RealNginx:
         return Answer(said.status, said.body, said.headers.get("location"))
 
     def resumes_after(self, host: str, carrier: Json) -> bool:
-        context, check = client_context(None), check_path(TOKEN)
-        context.maximum_version = (
-            ssl.TLSVersion.TLSv1_2
-        )  # whose session is there with the handshake
+        connect, reload = self._nginx.connection, self._nginx.reload
+        return resumes_after_reload(connect, host, lambda: reload(carrier["data"]))
 
-        def told(session: ssl.SSLSession | None) -> tuple[int, bool, ssl.SSLSession | None]:
-            with self._nginx.connection(context, host, session) as connection:
-                answer = parse(ask(connection, host, check, {}, close=False).body)
-                assert answer is not None
-                return answer.revision, bool(connection.session_reused), connection.session
 
-        before, _, session = told(None)
-        assert told(session)[1], "sessions are resumed at all, else this proves nothing"
-        self._nginx.reload(carrier["data"])
-        ((_, resumed, _),) = until(
-            lambda: [one for one in [told(session)] if one[0] != before],
-            within_s=10,
-            describe="an answer of a new worker",
-        )
-        return resumed
+def resumes_after_reload(
+    connect: Callable[[ssl.SSLContext, str, ssl.SSLSession | None], ssl.SSLSocket],
+    host: str,
+    reload: Callable[[], None],
+) -> bool:
+    """Whether a TLS session goes on once new workers of an nginx answer."""
+    context, check = client_context(None), check_path(TOKEN)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # whose session is there with the handshake
+
+    def told(session: ssl.SSLSession | None) -> tuple[int, bool, ssl.SSLSession | None]:
+        with connect(context, host, session) as connection:
+            answer = parse(ask(connection, host, check, {}, close=False).body)
+            assert answer is not None
+            return answer.revision, bool(connection.session_reused), connection.session
+
+    before, _, session = told(None)
+    assert told(session)[1], "sessions are resumed at all, else this proves nothing"
+    reload()
+    ((_, resumed, _),) = until(
+        lambda: [one for one in [told(session)] if one[0] != before],
+        within_s=10,
+        describe="an answer of a new worker",
+    )
+    return resumed
 
 
 class IngressNginxGround:
@@ -145,6 +156,79 @@ class IngressNginxGround:
     def server(self, folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[Server]:
         with TextNginx(folder, carrier.get("data") or {}, hosts) as nginx:
             yield RealNginx(nginx)
+
+
+# --- nginx in a workload ------------------------------------------------------------------------------------------------------------
+
+
+class RealPlainNginx:
+    """A real nginx whose own configuration takes in the files of a carrier."""
+
+    def __init__(self, nginx: PlainNginx) -> None:
+        self._nginx = nginx
+
+    def ask(
+        self, host: str, path: str, visitor: Visitor | None = None, *, tls: bool = True
+    ) -> Answer:
+        said = (
+            self._nginx.https(host, path, visitor.path if visitor else None)
+            if tls
+            else self._nginx.http(host, path, X_Forwarded_Proto="https")
+        )
+        return Answer(said.status, said.body, said.headers.get("location"))
+
+    def resumes_after(self, host: str, carrier: Json) -> bool:
+        """As where somebody else reloads it: that a session ends with its pod proves nothing."""
+        connect, reload = self._nginx.connection, self._nginx.reload
+        return resumes_after_reload(connect, host, lambda: reload(carrier["data"]))
+
+
+class NginxGround:
+    """A ConfigMap of ours, a Deployment whose pods mount it, and a real nginx that takes in its files."""
+
+    kind = NGINX
+    spec = Nginx.model_validate(
+        {
+            "workloadRef": {"kind": "Deployment", "namespace": NAMESPACE, "name": "web"},
+            "configMapRef": {"namespace": NAMESPACE, "name": NAME},
+        }
+    )
+    remembered: Place = ("metadata", "annotations", CLAIMS_ANNOTATION)
+
+    def carriers(self) -> SearchStrategy[Json]:
+        # One that others have put something into is refused; what is around that is theirs.
+        return config_maps().map(lambda one: {key: one[key] for key in one if key != "data"})
+
+    def forbidding(self, carrier: Json) -> Iterable[Json]:
+        yield with_data(carrier, theirs="x")
+        yield deepcopy(carrier) | {"binaryData": {"theirs": "eA=="}}
+        yield deepcopy(carrier) | {"immutable": True}
+
+    def pod(self, name: str, ip: str) -> Json:
+        return mounting(name, ip, NAME)
+
+    def bystander(self, name: str, ip: str) -> Json:
+        return mounting(name, ip, "other")
+
+    def serving(self, *hosts: str) -> tuple[Json, ...]:
+        return (self.pod("web", "192.0.2.1"),)
+
+    def complaint(self, pod: Json, carrier: Json, at: datetime, *, ours: bool) -> Json:
+        if ours:
+            return event(pod, "BackOff", "Back-off restarting failed container nginx in pod", at)
+        return event(pod, "Failed", 'Failed to pull image "web": not found', at)
+
+    @contextmanager
+    def server(self, folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[Server]:
+        with PlainNginx(folder, carrier.get("data") or {}, hosts) as nginx:
+            yield RealPlainNginx(nginx)
+
+
+def mounting(name: str, ip: str, config_map: str) -> Json:
+    """A Ready pod of nobody's that mounts a ConfigMap."""
+    volumes = [{"name": "aop", "configMap": {"name": config_map, "optional": True}}]
+    container = {"name": "nginx", "volumeMounts": [{"name": "aop", "mountPath": "/etc/nginx/aop"}]}
+    return running(name, ip, {"volumes": volumes, "containers": [container]})
 
 
 # --- in memory ---------------------------------------------------------------------------------------------------------------------
@@ -198,4 +282,4 @@ class Asked:
         return True  # what was presented once is believed for as long as a session lives
 
 
-GROUNDS: tuple[Ground, ...] = (IngressNginxGround(), InMemoryGround())
+GROUNDS: tuple[Ground, ...] = (IngressNginxGround(), NginxGround(), InMemoryGround())

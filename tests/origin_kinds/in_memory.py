@@ -232,6 +232,9 @@ class RulesSite:
         )
         return self._with(entries, token)
 
+    def rollout(self, spec: Model | None) -> None:
+        """Nothing: the server reads the rules at each request."""
+
     def withdraw(self, uid: str) -> dict[str, Any]:
         before = self.published
         remaining = {other: entry for other, entry in before.entries.items() if other != uid}
@@ -269,6 +272,7 @@ class Driver:
     reference = "rulesRef"
     capabilities = Capabilities(asks_per_host=True, refuses_expired=False, ends_sessions=False)
     carried_by = Kind.CONFIG_MAP
+    rolls_out = ()
 
     def target(self, spec: InMemory) -> Target:
         return Target(NAME, spec.rules_ref.namespace, spec.rules_ref.name)
@@ -283,7 +287,7 @@ class Driver:
         ingresses = scope.reads(Kind.INGRESS, target.namespace, Need.AWAITED)
         return self.carrier(target), Read(Kind.POD, target.namespace), *ingresses
 
-    def site(self, target: Target, objects: Objects) -> RulesSite:
+    def site(self, target: Target, objects: Objects, spec: Model | None = None) -> RulesSite:
         pods = objects.get(Read(Kind.POD, target.namespace)) or ()
         ingresses = (
             one for read in objects if read.kind is Kind.INGRESS for one in objects[read] or ()

@@ -29,6 +29,7 @@ from origin_kinds.ground import (
     of_ours,
     published_in,
     with_text,
+    withdrawn,
     written,
 )
 
@@ -315,8 +316,7 @@ def test_where_the_last_claim_has_left_the_server_does_what_it_did(
 ) -> None:
     before = bare(ground)
     body = written(ground, before, claim_on("example.com", visitors, Mode.REQUIRE, "ours"))
-    kind, target = ground.kind, ground.kind.target(ground.spec)
-    body = kind.site(target, {kind.carrier(target): (body,)}).withdraw("example-com")
+    body = withdrawn(ground, body, "example-com")
     with (
         ground.server(tmp_path / "after", body, HOSTS) as after,
         ground.server(tmp_path / "before", before, HOSTS) as unclaimed,

@@ -141,6 +141,26 @@ class Cluster:
             "PUT", kind.object(key), body=body, what=f"replace {kind.plural} {key}"
         )
 
+    async def delete(self, kind: Kind, key: ObjectKey, found: Manifest) -> None:
+        """DELETE of the very object that was read, as it was read.
+
+        Raises `Conflict` when it has changed since. That it is gone already is no error.
+        """
+        metadata = found.get("metadata") or {}
+        preconditions = {name: metadata.get(name) for name in ("uid", "resourceVersion")}
+        if not all(preconditions.values()):
+            raise ValueError(f"refusing to delete {kind.plural} {key} without knowing which")
+        try:
+            await self._call(
+                "DELETE",
+                kind.object(key),
+                body={"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions},
+                what=f"delete {kind.plural} {key}",
+            )
+        except ClusterError as error:
+            if error.status != 404:
+                raise
+
     async def merge(
         self, kind: Kind, key: ObjectKey, body: Manifest, subresource: str = ""
     ) -> Manifest:
@@ -169,7 +189,7 @@ class Cluster:
     ) -> Manifest:
         headers = {"Accept": "application/json", "Content-Type": content_type}
         parameters = dict(query or {}) | (
-            {} if method == "GET" else {"fieldManager": FIELD_MANAGER}
+            {} if method in {"GET", "DELETE"} else {"fieldManager": FIELD_MANAGER}
         )
         try:
             request = await self._client.param_serialize(

@@ -22,14 +22,14 @@ from aop.clock import Clock
 from aop.cluster import Cluster
 from aop.observe.published import Followed, PublishedMemory
 from aop.observe.replicas import ReplicaReader
-from aop.observe.source import Known, Source
+from aop.observe.source import AWAITED_S, Known, Source
 from aop.observe.sources import Pace, Reading, Sources
 from aop.observe.views import Question, ReplicaMemory, may_serve, observed_replica
 from aop.observe.writing import OriginWriter
-from aop.observed import LeftOut, ObservedOrigin, ObservedReplica, Unknown, Wildcard
+from aop.observed import Configured, LeftOut, ObservedOrigin, ObservedReplica, Unknown, Wildcard
 from aop.origins.check import check_path, gate_path
 from aop.origins.kind import OriginKind, Site
-from aop.origins.sites import Objects, Published, Rejection, Replica, Scope
+from aop.origins.sites import Objects, Published, Read, Rejection, Replica, Rollout, Scope
 from aop.probe import ClientIdentity, Paths, Presented, ReplicaAddress
 from aop.schema import Model
 from aop.settings import Settings
@@ -39,6 +39,8 @@ Manifest = dict[str, Any]
 
 EVENTS_AFTER_S = 1.0
 """When a revision that nobody shows is worth a look at the Events."""
+ROLLED_OUT_AGAIN_S = 60.0
+"""How soon replicas are replaced again for the same text, where somebody takes our mark off."""
 NO_TOKEN = "00000000"  # noqa: S105 - a path, no credential
 """Stands in for the secret part of the check path where none is known: the answer still shows who
 is refused."""
@@ -101,8 +103,10 @@ class OriginKeeper:
         """Objects that wait for something."""
         self._unseen: set[str] = set()
         """Those of them that were not yet shown what the published text does to their hosts."""
-        self._read: tuple[Objects, Site] | None = None
-        """What was read last, and the origin that was made of it."""
+        self._read: tuple[Objects, Model | None, Site] | None = None
+        """What was read last and for whom, and the origin that was made of it."""
+        self._rolled_out: tuple[Rollout, datetime] | None = None
+        """What the replicas were last replaced for, and when."""
         self._replicas: dict[str, ReplicaMemory] = {}
         """By pod uid."""
         self._rounds: dict[tuple[str, str], asyncio.Task[None]] = {}
@@ -137,9 +141,9 @@ class OriginKeeper:
         reading = await self._sources.look(self._reads, until_s=until_s, pace=self._pace)
         if reading.lost is not None:
             return self._seen_as(wanted, reading.lost)
-        site = self._noticed(reading)
+        site = self._noticed(reading, wanted.spec)
         followed, published = self._memory.follow(pull.uid), site.published
-        configured = self._memory.configured(pull.uid) if site.exists else None
+        configured = self._configured(pull.uid, site)
         hosts, left_out = self._hosts(pull, wanted, site, complete=reading.complete)
         verifiers = site.verifiers(hosts)
         question = self._question(
@@ -169,11 +173,12 @@ class OriginKeeper:
             ),
             open=site.left_open(patterns),
             left_out=left_out,
-            foreign=site.objection(wanted.spec) if wanted.wanted and site.exists else None,
+            foreign=site.objection(wanted.spec) if wanted.wanted and configured else None,
             displaced=tuple(LeftOut(host, why) for host, why in sorted(verifiers.items())),
             rejected=refusal.words if refusal and refusal.ours else None,
             stuck=self._stuck(refusal.words) if refusal and not refusal.ours else None,
             overwritten=self._memory.disturbance.overwritten,
+            rollout=self._rollout(site, wanted.spec),
             stale=reading.stale,
             joint=joint,
             next_write_at=self.writer.next_at(),
@@ -240,14 +245,59 @@ class OriginKeeper:
         self._unseen.discard(uid)
         self.writer.drop(uid)
 
-    def _noticed(self, reading: Reading) -> Site:
+    async def roll_out(self, rollout: Rollout) -> None:
+        """Have the replicas replaced, so that they take up what is published.
+
+        Raises `ClusterError`.
+        """
+        self._rolled_out = rollout, self._clock.now()
+        workloads = self._sources.of(Read(rollout.kind, rollout.key.namespace))
+        try:
+            await self.writer.roll_out(rollout)
+        finally:
+            workloads.forget()
+
+    async def roll_out_orphaned(self) -> None:
+        """The same after a claim was changed whose object is gone. Raises `ClusterError`."""
+        until_s = self._clock.monotonic_s() + AWAITED_S
+        reading = await self._sources.look(self._reads, until_s=until_s, pace=Pace.BUSY)
+        site = self.kind.site(self.target, reading.objects)
+        if reading.lost is None and (rollout := site.rollout(None)):
+            await self.roll_out(rollout)
+
+    def _configured(self, uid: str, site: Site) -> Configured | None:
+        """What the carrier says of us; one that is ours to make says nothing before."""
+        if site.exists:
+            return self._memory.configured(uid)
+        creates = self.kind.capabilities.creates_carrier
+        return self._memory.configured(uid, runs_on=True) if creates else None
+
+    def _rollout(self, site: Site, spec: Model | None) -> Rollout | None:
+        """What is to be done so that every replica takes up what is published.
+
+        Not where they have by themselves: they were replaced for another reason. Not at once again
+        where somebody undoes it: each time replaces every pod.
+        """
+        rollout = site.rollout(spec)
+        if rollout is None or (
+            not rollout.leaving and self.writer.seen_everywhere == site.published.revision
+        ):
+            return None
+        if self._rolled_out is None or self._rolled_out[0] != rollout:
+            return rollout
+        waited_s = (self._clock.now() - self._rolled_out[1]).total_seconds()
+        return rollout if waited_s >= ROLLED_OUT_AGAIN_S else None
+
+    def _noticed(self, reading: Reading, spec: Model | None) -> Site:
         """The origin as it was just read, noting what has changed.
 
-        It is made once of the same objects.
+        It is made once of the same objects and the same spec.
         """
-        if self._read is None or not _same(self._read[0], reading.objects):
-            self._read = reading.objects, self.kind.site(self.target, reading.objects)
-        site = self._read[1]
+        read = self._read
+        if read is None or read[1] != spec or not _same(read[0], reading.objects):
+            made = self.kind.site(self.target, reading.objects, spec)
+            self._read = read = reading.objects, spec, made
+        site = read[2]
         self._notice(site.published)
         return site
 

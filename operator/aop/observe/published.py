@@ -113,15 +113,18 @@ class PublishedMemory:
         """An object is gone: what was remembered of its claim goes with it."""
         self._followed.pop(uid, None)
 
-    def configured(self, uid: str) -> Configured:
-        """What the carrier says of an object that is followed."""
+    def configured(self, uid: str, *, runs_on: bool = False) -> Configured:
+        """What the carrier says of an object that is followed.
+
+        `runs_on`: there is no carrier, and replicas that run its text go on as they did.
+        """
         published, followed = self.published, self._followed[uid]
         entry = published.entries.get(uid)
         return Configured(
             revision=published.revision,
             claim_since=followed.since,
             claim=entry.claim if entry else None,
-            standing=self._standing(uid, followed),
+            standing=followed.written if runs_on else self._standing(uid, followed),
             accepted=entry.accepted if entry else None,
             intact=published.intact and not published.misplaced,
             others_changed=published.others_changed(uid),

@@ -23,7 +23,7 @@ from aop.observe.published import PublishedMemory
 from aop.observe.source import Source
 from aop.observed import Unknown
 from aop.origins.kind import OriginKind, Site
-from aop.origins.sites import Json, Published, Read
+from aop.origins.sites import Json, Published, Read, Rollout
 from aop.schema import Model
 from aop.terms import Claim, Mode, Target
 
@@ -168,6 +168,10 @@ class OriginWriter:
                 await self._write(manifest, site.withdraw(uid), ())
             followed.written = None
 
+    async def roll_out(self, rollout: Rollout) -> None:
+        """Have a workload's controller replace its pods. Raises `ClusterError`."""
+        await self._cluster.merge(rollout.kind, rollout.key, dict(rollout.body))
+
     async def relax_orphaned(self, manifest: Json, claim: Claim) -> None:
         """Bring a claim whose object is gone one step further: to Off, and from Off out.
 
@@ -182,7 +186,7 @@ class OriginWriter:
                 else site.withdraw(claim.uid)
             )
             if body != manifest:
-                await self._cluster.replace(self._carrier.kind, self._target.key, body)
+                await self._put(manifest, body)
                 self._source.forget()
 
     # --- how --------------------------------------------------------------------------------------
@@ -232,7 +236,7 @@ class OriginWriter:
 
     async def _write_together(self, changes: dict[str, Change]) -> None:
         manifest, site = self._current()
-        if manifest is None:
+        if manifest is None and not self._kind.capabilities.creates_carrier:
             raise Transient(f"{self._words.place} does not exist any more")
         for uid, change in changes.items():
             if site.published.as_seen_by(uid) != change.decided_on:
@@ -283,8 +287,21 @@ class OriginWriter:
             self._site = known.value, self._kind.site(self._target, {self._carrier: known.value})
         return next(iter(known.value), None), self._site[1]
 
+    async def _put(self, manifest: Json | None, body: dict[str, Any] | None) -> tuple[Json, ...]:
+        """Put the body in the carrier's place: what stands there then.
+
+        Either may be None: there is no carrier yet, or there is to be none.
+        """
+        kind, key = self._carrier.kind, self._target.key
+        if body is None:
+            await self._cluster.delete(kind, key, dict(manifest or {}))
+            return ()
+        if manifest is None:
+            return (await self._cluster.create(kind, key.namespace, body),)
+        return (await self._cluster.replace(kind, key, body),)
+
     async def _write(
-        self, manifest: Json, body: dict[str, Any], changes: Collection[Change]
+        self, manifest: Json | None, body: dict[str, Any] | None, changes: Collection[Change]
     ) -> None:
         """Put the body in the carrier's place.
 
@@ -294,12 +311,12 @@ class OriginWriter:
         if body == manifest:
             return
         try:
-            written = await self._cluster.replace(self._carrier.kind, self._target.key, body)
+            written = await self._put(manifest, body)
         except BaseException:
             self._source.forget()
             raise
-        self._source.put((written,))
-        sent, stored = self._published(body), self._published(written)
+        self._source.put(written)
+        sent, stored = self._published((body,) if body else ()), self._published(written)
         uids = frozenset(change.claim.uid for change in changes)
         self._joint = (stored.revision, uids) if len(uids) > 1 else (0, frozenset())
         if _says(stored) == _says(sent):
@@ -316,9 +333,9 @@ class OriginWriter:
             f"Before the API server stores it, {ADMISSION} changes what the operator writes into {self._words.place}. Let it leave {self._words.ours} alone there",
         )
 
-    def _published(self, manifest: Json) -> Published:
-        """What one form of the carrier says of us."""
-        return self._kind.site(self._target, {self._carrier: (manifest,)}).published
+    def _published(self, manifests: tuple[Json, ...]) -> Published:
+        """What one form of the carrier says of us; empty: there is none."""
+        return self._kind.site(self._target, {self._carrier: manifests}).published
 
     def _changed(self) -> Conflict:
         return Conflict(f"{self._words.place} has changed since it was looked at")

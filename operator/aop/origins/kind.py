@@ -19,6 +19,7 @@ from aop.origins.sites import (
     Read,
     Rejection,
     Replica,
+    Rollout,
     Scope,
     ServedHosts,
 )
@@ -36,6 +37,12 @@ class Capabilities:
     """It refuses a certificate that has expired, or is not valid yet, even where it only asks."""
     ends_sessions: bool = True
     """Publishing the same claims again ends the TLS sessions of before."""
+    creates_carrier: bool = False
+    """What carries our claims is made with the first claim and deleted with the last. Replicas that
+    run its text go on when somebody else deletes it."""
+    lists_hosts: bool = True
+    """Which hosts it serves can be read in Kubernetes; else it serves those that the object
+    names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +162,18 @@ class Site(Protocol):
                 (`notation.check`).
         """
 
-    def withdraw(self, uid: str) -> dict[str, Any]:
+    def rollout(self, spec: Model | None) -> Rollout | None:
+        """What replaces the replicas, so that they take up what is published.
+
+        None where that is said already, or where replicas take it up by themselves. `spec` as in
+        `publish`.
+        """
+
+    def withdraw(self, uid: str) -> dict[str, Any] | None:
         """The object without the claim of one owner.
 
-        The last claim takes all that is ours out and leaves what was found.
+        The last claim takes all that is ours out and leaves what was found. None: the object itself
+        is to be deleted, because it was made for us.
 
         Raises:
             Blocked: FOREIGN_CONFIGURATION. What others have put there cannot be told from ours.
@@ -195,6 +210,10 @@ class OriginKind(Protocol):
         carries `WATCH_LABEL` as well is looked at as soon as anybody changes it.
         """
 
+    @property
+    def rolls_out(self) -> tuple[Kind, ...]:
+        """The workloads whose pod templates `Site.rollout` changes."""
+
     def target(self, spec: Any) -> Target:
         """What the origin is configured by; `spec` is a model of the type `spec`."""
 
@@ -207,8 +226,12 @@ class OriginKind(Protocol):
     def reads(self, target: Target, scope: Scope) -> tuple[Read, ...]:
         """Everything that `site` wants to know, the carrier first."""
 
-    def site(self, target: Target, objects: Objects) -> Site:
-        """The origin, as these objects say it; of what is missing in `objects` nothing is known."""
+    def site(self, target: Target, objects: Objects, spec: Model | None = None) -> Site:
+        """The origin, as these objects say it; of what is missing in `objects` nothing is known.
+
+        `spec` is what the user writes of it. None: it has left the spec, or is not looked at for
+        any object's sake.
+        """
 
     def refuses_certificate(self, status: int, body: str) -> bool:
         """Whether an answer of a replica is the server's own refusal.

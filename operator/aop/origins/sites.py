@@ -221,6 +221,21 @@ class ServedHosts:
 
 
 @dataclass(frozen=True, slots=True)
+class Rollout:
+    """A change of a workload's pod template that has its controller replace the pods.
+
+    That is how they take up what is published, where a server reads it at its start.
+    """
+
+    kind: Kind
+    key: ObjectKey
+    body: Json
+    """A JSON merge patch."""
+    leaving: bool = False
+    """Nothing of ours is published any more: what says with which text pods start is taken off."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rejection:
     """Why an origin does not take its configuration."""
 

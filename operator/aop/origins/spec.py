@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from aop.origins.ingress_nginx.spec import IngressNginx
 from aop.origins.kinds import KINDS
+from aop.origins.workload.spec import Nginx
 from aop.schema import LabelName, Model, Rule
 from aop.terms import Target
 
@@ -21,6 +22,8 @@ class Origin(Model):
     name."""
     ingress_nginx: IngressNginx | None = None
     """The origin is an ingress-nginx controller."""
+    nginx: Nginx | None = None
+    """The origin is NGINX in a workload."""
 
     rules = (
         Rule(

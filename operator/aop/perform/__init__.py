@@ -27,7 +27,18 @@ from aop.observed import Observed, Unnoted
 from aop.perform.keys import KeyWriter
 from aop.perform.zone import ZoneWriter
 from aop.record import dump
-from aop.steps import Delete, Effect, Issue, Note, Promote, Publish, SetEnabled, Upload, Withdraw
+from aop.steps import (
+    Delete,
+    Effect,
+    Issue,
+    Note,
+    Promote,
+    Publish,
+    RollOut,
+    SetEnabled,
+    Upload,
+    Withdraw,
+)
 
 
 def _check_noted(manifest: dict[str, Any], pull: AuthenticatedOriginPull, text: str) -> None:
@@ -81,6 +92,8 @@ class Performer:
                 await self._publish(step, o, pull)
             case Withdraw():
                 await self._withdraw(step, pull)
+            case RollOut():
+                await self._origins.of(step.target).roll_out(step.rollout)
             case Upload() | Delete() | SetEnabled():
                 await self._zones.change(step, o, pull, memory)
             case _:

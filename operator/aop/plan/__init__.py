@@ -24,6 +24,7 @@ from aop.plan.protect import (
     enforcement_is_not_exceeded,
     no_origin_refuses_the_edge,
     no_requirement_outlives_its_leaf,
+    published_text_is_taken_up,
     rejected_text_is_withdrawn,
 )
 from aop.plan.prove import hosts_are_proven, origins_ask, origins_require, strangers_are_refused
@@ -52,6 +53,7 @@ PROTECT: tuple[Rule, ...] = (
     no_origin_refuses_the_edge,  # the edge presents something else: refuse nobody
     no_requirement_outlives_its_leaf,  # nobody is refused for a certificate that time ran out on
     enforcement_is_not_exceeded,  # the spec asks for less: less it is
+    published_text_is_taken_up,  # what is milder helps nobody before the replicas run it
 )
 
 RULES: tuple[Rule, ...] = (

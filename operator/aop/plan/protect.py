@@ -35,7 +35,7 @@ from aop.plan.facts import (
     runs_our_claim,
     was_rejected,
 )
-from aop.steps import Note, Publish, SetEnabled, Step, Withdraw
+from aop.steps import Note, Publish, RollOut, SetEnabled, Step, Withdraw
 from aop.terms import Claim, Mode
 
 MOST_HOLD_OFFS = 32
@@ -383,4 +383,17 @@ def enforcement_is_not_exceeded(o: Observed) -> Step | None:
         less = claim_of(o, origin, mode, enforced)
         if (less.mode, less.enforced) != (claim.mode, claim.enforced):
             return Publish(origin.name, origin.target, less, "the spec asks for less")
+    return None
+
+
+def published_text_is_taken_up(o: Observed) -> Step | None:
+    """Replicas that read what is published only when they start are replaced.
+
+    After all that may still become milder, so that they are replaced once. Where nothing of ours is
+    published, and none of it is to be put back, they start without it.
+    """
+    for origin in o.origins:
+        rollout = origin.rollout
+        if rollout and (not rollout.leaving or configured(origin).may_do is None):
+            return RollOut(origin.name, origin.target, rollout)
     return None

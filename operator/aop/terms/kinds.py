@@ -19,6 +19,9 @@ class Kind(Enum):
     SECRET = ("/api/v1", "secrets", "Secret")
     POD = ("/api/v1", "pods", "Pod")
     EVENT = ("/api/v1", "events", "Event")
+    DEPLOYMENT = ("/apis/apps/v1", "deployments", "Deployment")
+    STATEFUL_SET = ("/apis/apps/v1", "statefulsets", "StatefulSet")
+    DAEMON_SET = ("/apis/apps/v1", "daemonsets", "DaemonSet")
     INGRESS = ("/apis/networking.k8s.io/v1", "ingresses", "Ingress")
     INGRESS_CLASS = ("/apis/networking.k8s.io/v1", "ingressclasses", "IngressClass")
 

@@ -11,6 +11,7 @@ from aop.origins.ingress_nginx.spec import NAME, IngressNginx
 from aop.origins.ingress_nginx.text import KEYS
 from aop.origins.kind import Capabilities, Words
 from aop.origins.sites import Need, Objects, Read, Scope
+from aop.schema import Model
 from aop.terms import Kind, Target
 
 
@@ -22,6 +23,7 @@ class Driver:
     reference = "configMapRef"
     capabilities = Capabilities()
     carried_by = Kind.CONFIG_MAP
+    rolls_out = ()
 
     def target(self, spec: IngressNginx) -> Target:
         """The ConfigMap of the controller."""
@@ -57,7 +59,7 @@ class Driver:
             *classes,
         )
 
-    def site(self, target: Target, objects: Objects) -> ControllerSite:
+    def site(self, target: Target, objects: Objects, spec: Model | None = None) -> ControllerSite:  # noqa: ARG002 - its pods say where they listen
         """The controller, as these objects say it."""
         return ControllerSite.of(
             target.key,

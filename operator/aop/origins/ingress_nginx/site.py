@@ -182,6 +182,9 @@ class ControllerSite:
             beside=[(one, _policy(its_spec)) for one, its_spec in beside],
         )
 
+    def rollout(self, spec: Model | None) -> None:
+        """Nothing: the controller reloads by itself."""
+
     def withdraw(self, uid: str) -> dict[str, Any]:
         """As `kind.Site` says."""
         return withdraw(self.config_map or {}, uid)

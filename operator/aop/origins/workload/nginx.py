@@ -1,0 +1,67 @@
+"""NGINX: two files, one for `http{}` and one for every `server{}` that serves hosts of a zone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from aop.origins import nginx
+from aop.origins.check import printed
+from aop.origins.kind import Capabilities
+from aop.origins.rules import Rules
+from aop.origins.workload.dialect import END, begin
+
+HTTP, SERVER = "http.conf", "server.conf"
+
+
+class NginxDialect:
+    """What `origins.nginx` says, in files that nginx's own configuration takes in.
+
+    Certificates are asked for in `server.conf`: a server that does not take it in keeps all its
+    answers. Sessions of before end with the pod, and where nginx is reloaded by their cache's new
+    name (facts: nginx#sessions).
+    """
+
+    files = (HTTP, SERVER)
+    capabilities = Capabilities(creates_carrier=True, lists_hosts=False)
+
+    def render(self, rules: Rules) -> dict[str, str]:
+        """As `Dialect` says."""
+        lines = {HTTP: self._http(rules), SERVER: self._server(rules)}
+        first = begin(printed(rules.revision))
+        return {name: "\n".join((first, *lines[name], END, "")) for name in self.files}
+
+    @staticmethod
+    def _http(rules: Rules) -> Iterator[str]:
+        yield from nginx.host_map(
+            (host.name, nginx.WORDS[host.mode], host.zone) for host in rules.hosts
+        )
+        if rules.asks:
+            yield f"ssl_session_cache shared:AOP_{printed(rules.revision)}:10m;"
+        yield from nginx.leaf_maps(rules.leaves)
+        yield from nginx.mode_map('""')
+        yield from nginx.action_map()
+
+    @staticmethod
+    def _server(rules: Rules) -> Iterator[str]:
+        if rules.asks:
+            yield nginx.ASKING
+        yield from nginx.declared("aop_zone", "aop_presented", "aop_action")
+        yield from nginx.answers(rules.revision, rules.token)
+
+    def unfit(self, names: Collection[str]) -> Mapping[str, str]:
+        """Names that do not fit the buckets of nginx's maps, which are not ours to enlarge."""
+        why = "the name does not fit nginx's map_hash_bucket_size of 64"
+        return dict.fromkeys(nginx.too_long(names), why)
+
+    def blames_others(self, words: str) -> bool:
+        """An `[emerg]` that names none of our files, variables and statements."""
+        named = ("aop", HTTP, SERVER, "ssl_verify_client", "ssl_session_cache", "map_hash")
+        return "[emerg]" in words and not any(name in words for name in named)
+
+    def refuses_certificate(self, status: int, body: str) -> bool:
+        """Nginx's own words."""
+        return nginx.refuses_certificate(status, body)
+
+    def refuses_arrival(self, status: int, body: str) -> bool:
+        """Nginx's own words, or 421."""
+        return nginx.refuses_arrival(status, body)

@@ -1,0 +1,91 @@
+"""Which pods read our ConfigMap, and whose they are.
+
+Not only those that mount it: while a workload's pods are replaced by ones that do, those of before
+serve the same hosts and cannot refuse anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from aop.origins.pods import has_ended, ip_of, is_ready, key_of
+from aop.origins.sites import Json, Replica
+from aop.origins.workload.spec import Ports
+
+
+class Owner(NamedTuple):
+    """What keeps a pod running, as far as the pod tells; prints as people write it."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+def owner_of(pod: Json) -> Owner | None:
+    """The workload of a pod; None: nobody's.
+
+    Between a Deployment and its pods stands a ReplicaSet, named after the Deployment and the hash
+    of the template (facts: kubernetes#replica-sets).
+    """
+    metadata = pod["metadata"]
+    for reference in metadata.get("ownerReferences") or ():
+        if not reference.get("controller"):
+            continue
+        kind, name = str(reference.get("kind")), str(reference.get("name"))
+        template = (metadata.get("labels") or {}).get("pod-template-hash")
+        if kind == "ReplicaSet" and template and name.endswith(f"-{template}"):
+            return Owner("Deployment", name.removesuffix(f"-{template}"))
+        return Owner(kind, name)
+    return None
+
+
+def volumes_of(spec: Json, config_map: str) -> dict[str, bool]:
+    """The volumes of a pod's spec that hold the ConfigMap, and whether each may be without it."""
+    return {
+        str(volume.get("name")): all(source.get("optional") is True for source in sources)
+        for volume in spec.get("volumes") or ()
+        if (sources := [one for one in _sources(volume) if one.get("name") == config_map])
+    }
+
+
+def _sources(volume: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield volume.get("configMap") or {}
+    for one in (volume.get("projected") or {}).get("sources") or ():
+        yield one.get("configMap") or {}
+
+
+def servers_in(pod: Json, config_map: str) -> set[str]:
+    """The containers of a pod that mount the ConfigMap."""
+    spec = pod.get("spec") or {}
+    volumes = volumes_of(spec, config_map)
+    return {
+        str(container.get("name"))
+        for container in spec.get("containers") or ()
+        if any(mount.get("name") in volumes for mount in container.get("volumeMounts") or ())
+    }
+
+
+def serving(pods: Iterable[Json], config_map: str) -> tuple[Json, ...]:
+    """The pods that read the ConfigMap, and those of the same workloads; none, if nobody reads it.
+
+    Sorted; without those that have ended.
+    """
+    alive = sorted((pod for pod in pods if not has_ended(pod)), key=key_of)
+    reading = [pod for pod in alive if servers_in(pod, config_map)]
+    owners = {owner_of(pod) for pod in reading} - {None}
+    return tuple(pod for pod in alive if pod in reading or owner_of(pod) in owners)
+
+
+def replica_of(pod: Json, ports: Ports) -> Replica:
+    """The pod, and where it listens."""
+    return Replica(
+        key=key_of(pod),
+        uid=pod["metadata"].get("uid", ""),
+        ready=is_ready(pod),
+        ip=ip_of(pod),
+        http_port=ports.http,
+        https_port=ports.https,
+    )

@@ -1,0 +1,170 @@
+"""One workload with its ConfigMap and its pods at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from aop.origins.sites import Json, Rejection, Replica, Rollout, ServedHosts
+from aop.origins.workload import stored
+from aop.origins.workload.dialect import Dialect
+from aop.origins.workload.failures import failure_of
+from aop.origins.workload.pods import Owner, owner_of, replica_of
+from aop.origins.workload.spec import Apply, Ports, Workload
+from aop.origins.workload.stored import Stored
+from aop.origins.workload.templates import Template
+from aop.origins.zones import Policy
+from aop.schema import Model
+from aop.terms import Claim, ObjectKey, is_host
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadSite:
+    """A workload, as the objects that were read say it."""
+
+    kind: str
+    """The origin kind's name."""
+    key: ObjectKey
+    """Where the ConfigMap is."""
+    dialect: Dialect
+    config_map: Json | None
+    """None: there is none."""
+    published: Stored
+    pods: tuple[Json, ...]
+    """Those that read it, and their siblings."""
+    templates: tuple[Template, ...]
+    """Those that mount the ConfigMap, or say with which of its texts their pods start."""
+    ports: Ports
+
+    @property
+    def exists(self) -> bool:
+        """The ConfigMap exists."""
+        return self.config_map is not None
+
+    @property
+    def replicas(self) -> tuple[Replica, ...]:
+        """As `kind.Site` says; pods of the same workload that do not mount the ConfigMap, too."""
+        return tuple(replica_of(pod, self.ports) for pod in self.pods)
+
+    @property
+    def proxy_protocol(self) -> bool:
+        """Not spoken by this kind."""
+        return False
+
+    def hosts(self, zone: str, patterns: Collection[str], also: Collection[str]) -> ServedHosts:  # noqa: ARG002 - which hosts a server serves stands in its own configuration
+        """Those that are named: nothing in Kubernetes tells which others the server has."""
+        named = Policy(self.published.standing.values()).hosts_of(zone, also)
+        left_out = dict(self.dialect.unfit(named)) | {
+            host: "no DNS name has a label of more than 63 characters, so that no visitor can ask for it"
+            for host in named
+            if not is_host(host)
+        }
+        return ServedHosts(tuple(sorted(named - left_out.keys())), left_out)
+
+    def verifiers(self, hosts: Collection[str]) -> Mapping[str, str]:  # noqa: ARG002 - as above
+        """Nobody that Kubernetes knows of."""
+        return {}
+
+    def wildcards(
+        self,
+        hosts: Collection[str],  # noqa: ARG002 - as above
+        patterns: Collection[str],  # noqa: ARG002 - as above
+    ) -> Mapping[str, tuple[str, ...]]:
+        """None: a name that nobody has named may never meet the edge."""
+        return {}
+
+    def left_open(self, patterns: Collection[str]) -> tuple[str, ...]:
+        """Names under a wildcard that nobody has named."""
+        wildcards = sorted(one for one in patterns if one.startswith("*.")) if self.pods else ()
+        return tuple(
+            f"names under {wildcard} that spec.hostnames and verification.samples do not name refuse nobody"
+            for wildcard in wildcards
+        )
+
+    def objection(self, spec: Model | None) -> str | None:
+        """What others have put into the ConfigMap, or why its pods would not take up a change."""
+        if why := stored.objection(self.config_map, self.published, self.key):
+            return why
+        return self._workload_objection(spec) if isinstance(spec, Workload) and self.pods else None
+
+    def _workload_objection(self, spec: Workload) -> str | None:
+        """Of the workload that the object names, while some pod reads the ConfigMap."""
+        named, template = spec.workload_ref, self._template(spec)
+        if template is None or not template.mounts:
+            return f"the pod template of {named} does not mount ConfigMap {self.key}. Mount it there, or correct workloadRef"
+        if not template.optional:
+            return f"{named} mounts ConfigMap {self.key} without optional: true, so that its pods do not start where it is missing. Set that"
+        owner = Owner(named.kind, named.name)
+        if others := [pod for pod in self.pods if owner_of(pod) != owner]:
+            return (
+                f"pod {others[0]['metadata']['name']} is not of {named} and mounts ConfigMap {self.key}, too. Give each workload a ConfigMap and an "
+                "origin of its own"
+            )
+        if spec.apply is Apply.ROLLOUT and template.held:
+            return f"{named} {template.held}, or set apply: Reload"
+        return None
+
+    def _template(self, spec: Workload) -> Template | None:
+        named = (spec.workload_ref.kind.resource, spec.workload_ref.key)
+        return next((one for one in self.templates if (one.kind, one.key) == named), None)
+
+    def entries(self, hosts: Collection[str]) -> Mapping[str, object]:
+        """As `kind.Site` says."""
+        return Policy(self.published.claims.values()).entries(hosts)
+
+    def rollout(self, spec: Model | None) -> Rollout | None:
+        """The change of the pod template that has its pods start with what is published.
+
+        Where nothing of ours stands any more, our annotation goes. A text that somebody has
+        damaged is not spread. Of an origin that left its spec, the annotation tells that it is
+        rolled out.
+        """
+        mark, name = self.published.mark, self.key.name
+        if mark is not None and not self.published.intact:
+            return None
+        marked = [one for one in self.templates if one.mark is not None]
+        if mark is not None and isinstance(spec, Workload):
+            named = self._template(spec)
+            marked = [named] if named and named.mounts and spec.apply is Apply.ROLLOUT else []
+        return next((one.rollout(name, mark) for one in marked if one.mark != mark), None)
+
+    def rejection(
+        self, events: Iterable[Json], replica: Replica, since: datetime
+    ) -> Rejection | None:
+        """As `kind.Site` says: why the pod does not start, or its workload gave up."""
+        pod = next((one for one in self.pods if one["metadata"].get("uid") == replica.uid), None)
+        if pod is None:
+            return None
+        current = [one for one in self.templates if one.mark == self.published.mark]
+        return failure_of(pod, events, current, self.key.name, self.dialect, since)
+
+    def publish(
+        self,
+        claim: Claim,
+        *,
+        spec: Model | None,
+        token_if_new: str,
+        seen_everywhere: int | None = None,
+        gone: Collection[str] = frozenset(),
+        beside: Collection[tuple[Claim, Model | None]] = (),
+    ) -> dict[str, Any]:
+        """As `kind.Site` says."""
+        return stored.publish(
+            self.config_map,
+            self.key,
+            self.dialect,
+            self.kind,
+            [
+                (one, its.ports if isinstance(its, Workload) else None)
+                for one, its in ((claim, spec), *beside)
+            ],
+            token_if_new=token_if_new,
+            seen_everywhere=seen_everywhere,
+            gone=gone,
+        )
+
+    def withdraw(self, uid: str) -> dict[str, Any] | None:
+        """As `kind.Site` says."""
+        return stored.withdraw(self.config_map, self.key, self.dialect, self.kind, uid)

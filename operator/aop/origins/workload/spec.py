@@ -1,0 +1,116 @@
+"""What a user writes about a server in a workload: the same for every server."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from aop.schema import LabelName, Model, ObjectName, Rule
+from aop.terms import Kind, ObjectKey
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class WorkloadKind(StrEnum):
+    """What keeps the pods running."""
+
+    DEPLOYMENT = "Deployment"
+    """Its pods are replaced as its strategy says."""
+    STATEFUL_SET = "StatefulSet"
+    """Its pods are replaced one after the other."""
+    DAEMON_SET = "DaemonSet"
+    """Its pods are replaced node by node."""
+
+    @property
+    def resource(self) -> Kind:
+        """The kind as Kubernetes serves it."""
+        return Kind[self.name]
+
+
+class Apply(StrEnum):
+    """Who makes the server read what was written."""
+
+    ROLLOUT = "Rollout"
+    """The operator has the workload's controller replace the pods."""
+    RELOAD = "Reload"
+    """Somebody else reloads the server; the operator only watches what its replicas answer."""
+
+
+class WorkloadRef(Model):
+    """The workload whose pods serve."""
+
+    kind: WorkloadKind
+    """Deployment, StatefulSet or DaemonSet."""
+    namespace: LabelName
+    """Namespace of the workload; it may be another than that of the AuthenticatedOriginPull."""
+    name: ObjectName
+    """Name of the workload."""
+
+    @property
+    def key(self) -> ObjectKey:
+        """Where it is."""
+        return ObjectKey(self.namespace, self.name)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key}"
+
+
+class ConfigMapRef(Model):
+    """The ConfigMap of ours that the workload mounts."""
+
+    namespace: LabelName
+    """Namespace of the ConfigMap: that of the workload."""
+    name: LabelName
+    """Name of the ConfigMap; it also names an annotation on the pod template."""
+
+    @property
+    def key(self) -> ObjectKey:
+        """Where it is."""
+        return ObjectKey(self.namespace, self.name)
+
+
+class Ports(Model):
+    """Where a pod of the workload listens."""
+
+    https: Port = 443
+    """Port of the pod on which the server takes TLS."""
+    http: Port = 80
+    """Port of the pod on which the server takes plaintext."""
+
+    rules = (
+        Rule(
+            "self.https != self.http",
+            "write two different ports",
+            lambda ports: ports.https != ports.http,
+        ),
+    )
+
+
+class Workload(Model):
+    """A server in a workload, driven through a ConfigMap that the operator makes."""
+
+    workload_ref: WorkloadRef
+    """The workload whose pods serve. Its pod template must mount the ConfigMap as an optional
+    volume."""
+    config_map_ref: ConfigMapRef
+    """The ConfigMap that the operator makes, writes and deletes. It must not exist yet, or be
+    empty."""
+    ports: Ports = Field(default_factory=Ports, json_schema_extra={"default": {}})
+    """Where the pods listen."""
+    apply: Apply = Apply.ROLLOUT
+    """How a change takes effect. Rollout: an annotation on the pod template has the workload's
+    controller replace the pods. Reload: somebody else reloads the server in every pod."""
+
+    rules = (
+        Rule(
+            "self.workloadRef.namespace == self.configMapRef.namespace",
+            "write the same namespace in workloadRef and configMapRef: a pod mounts ConfigMaps of its own namespace",
+            lambda it: it.workload_ref.namespace == it.config_map_ref.namespace,
+        ),
+    )
+
+
+class Nginx(Workload):
+    """NGINX in a workload, driven through a ConfigMap that the operator makes."""

@@ -1,0 +1,130 @@
+"""One real nginx as a user runs it in a pod: a configuration of theirs, which takes in the files of our ConfigMap.
+
+The lines that a user adds are those of docs/how-to/nginx.md; a test compares them. For tests of
+what the files mean; what replaces its pods is in `sandbox.cluster`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from sandbox import lone_nginx
+from sandbox.kubernetes.certificates import Authority
+from sandbox.ports import free_port
+from sandbox.text_nginx import Said, ask, client_context
+
+MOUNT = "aop"
+"""Where the ConfigMap is mounted, below the folder of nginx.conf."""
+IN_HTTP, IN_SERVER = f"include {MOUNT}/http*.conf;", f"include {MOUNT}/server*.conf;"
+"""What a user adds, once: in `http{}`, and as the first line of each `server{}`."""
+
+CONF = """
+daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log info;
+events {{ worker_connections 256; }}
+http {{
+    types {{ text/html html; text/plain txt; }} default_type text/html; server_names_hash_bucket_size 256;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi; access_log off;
+    ssl_session_cache shared:SSL:10m; ssl_session_timeout 10m;
+    ssl_certificate {folder}/server.crt; ssl_certificate_key {folder}/server.key;
+    {in_http}
+    {servers}
+}}
+"""
+SERVER_CONF = """
+    server {{
+        {in_server}
+        server_name "{name}";
+        listen {address}:{https} ssl{default}; listen {address}:{plain}{default};
+        location / {{ return 200 "app verify=$ssl_client_verify resumed=$ssl_session_reused"; }}
+    }}
+"""
+
+
+@dataclass
+class PlainNginx:
+    """A running nginx within the block. `files` are those of the ConfigMap; `hosts` have a server each, beside the catch-all."""
+
+    folder: Path
+    files: Mapping[str, str]
+    hosts: Sequence[str] = ()
+    servers_without: Sequence[str] = ()
+    """Hosts whose server does not take in ours."""
+    address: str = "127.0.0.1"
+    https_port: int = field(default_factory=free_port)
+    http_port: int = field(default_factory=free_port)
+
+    def __enter__(self) -> Self:
+        self._write()
+        self._child = lone_nginx.start(self.folder)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._child.kill(signal.SIGTERM)
+
+    def tested(self) -> str:
+        """What `nginx -t` says against it: empty when it passes."""
+        self._write()
+        return lone_nginx.complaints(self.folder)
+
+    def reload(self, files: Mapping[str, str]) -> None:
+        """Have it read other files; the new workers answer a little later."""
+        self.files = files
+        self._write()
+        os.kill(int((self.folder / "nginx.pid").read_text()), signal.SIGHUP)
+
+    def https(
+        self,
+        host: str,
+        path: str = "/",
+        leaf: Path | None = None,
+        *,
+        sni: str | None = None,
+        **headers: str,
+    ) -> Said:
+        """GET over a fresh TLS connection, with the certificate and key in `leaf` if given; SNI is the host unless told otherwise."""
+        with self.connection(client_context(leaf), sni or host) as connection:
+            return ask(connection, host, path, headers)
+
+    def connection(
+        self, context: ssl.SSLContext, sni: str, session: ssl.SSLSession | None = None
+    ) -> ssl.SSLSocket:
+        """A TLS connection, resuming `session` if the server agrees."""
+        plain = socket.create_connection((self.address, self.https_port), timeout=10)
+        return context.wrap_socket(plain, server_hostname=sni, session=session)
+
+    def http(self, host: str, path: str = "/", **headers: str) -> Said:
+        """GET in plaintext."""
+        with socket.create_connection((self.address, self.http_port), timeout=10) as connection:
+            return ask(connection, host, path, headers)
+
+    def _write(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not (self.folder / "server.crt").exists():
+            Authority("origin").serve(["origin.example.com"]).write(self.folder, "server")
+        mounted = self.folder / MOUNT
+        shutil.rmtree(mounted, ignore_errors=True)
+        mounted.mkdir()
+        for name, text in self.files.items():
+            (mounted / name).write_text(text)
+        servers = [
+            SERVER_CONF.format(
+                name=name,
+                address=self.address,
+                https=self.https_port,
+                plain=self.http_port,
+                default=" default_server" if name == "_" else "",
+                in_server="" if name in self.servers_without else IN_SERVER,
+            )
+            for name in ("_", *self.hosts, *self.servers_without)
+        ]
+        text = CONF.format(folder=self.folder, in_http=IN_HTTP, servers="".join(servers))
+        (self.folder / "nginx.conf").write_text(text)
