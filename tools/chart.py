@@ -32,7 +32,12 @@ RELEASE, NAMESPACE = "aop-operator", "aop-system"
 INSTALL = Path("docs/install.md")
 RENDERED_FROM = MANIFESTS / ".rendered-from"
 VALUES = ROOT / "deploy/helm"
-FORMS = {"default": "defaults", "Roles only": "roles-only", "cluster-wide": "cluster-wide"}
+FORMS = {
+    "default": "defaults",
+    "Roles only": "roles-only",
+    "a workload": "workloads",
+    "cluster-wide": "cluster-wide",
+}
 """The forms in which permissions are granted, each with its file in deploy/helm/ci."""
 MANIFEST_HEADER = "# Rendered from deploy/helm/aop-operator by `make generate`; do not edit.\n"
 FILES = {
@@ -45,10 +50,10 @@ FILES = {
 }
 """Which manifest each template goes to; an unknown template is an error, so that none is left out
 of the manifests unseen."""
-WIDE = "cluster-wide"
-WIDENED = {"20-rbac.yaml", "30-deployment.yaml"}
-"""What is another file where everything is granted, in a folder of its own that `kubectl apply -f
-deploy/manifests/` does not enter."""
+OTHER_FORMS = ("cluster-wide", "workloads")
+OTHERWISE = {"20-rbac.yaml", "30-deployment.yaml"}
+"""What is another file where other rights are granted, in a folder of its own that `kubectl apply
+-f deploy/manifests/` does not enter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +84,14 @@ def by_reading() -> dict[Path, str]:
 
 def by_rendering() -> dict[Path, str]:
     """What `helm template` makes, by path in the repository."""
-    wide = manifests(f"--values={VALUES / 'ci' / WIDE}.yaml")
     return {
         **{MANIFESTS / name: text for name, text in manifests().items()},
-        **{MANIFESTS / WIDE / name: text for name, text in wide.items() if name in WIDENED},
+        **{
+            MANIFESTS / form / name: text
+            for form in OTHER_FORMS
+            for name, text in manifests(f"--values={VALUES / 'ci' / form}.yaml").items()
+            if name in OTHERWISE
+        },
         INSTALL: install_guide(),
     }
 

@@ -54,12 +54,34 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- ternary list (default (list .Release.Namespace) .Values.watchNamespaces) .Values.rbac.allSecrets | toJson -}}
 {{- end -}}
 
-{{/* The ConfigMaps that may be written, as a list of NAMESPACE/NAME in JSON; empty: any. */}}
+{{/* The ConfigMaps of ingress controllers that may be written, as a list of NAMESPACE/NAME in JSON; empty: any, or none where there are workloads. */}}
 {{- define "aop-operator.configMaps" -}}
 {{- $found := list -}}
 {{- if not .Values.rbac.allConfigMaps -}}
 {{- range .Values.ingressConfigMaps -}}{{- $found = append $found (printf "%s/%s" .namespace .name) -}}{{- end -}}
 {{- end -}}
+{{- $found | uniq | sortAlpha | toJson -}}
+{{- end -}}
+
+{{/* All ConfigMaps that may be written, those of workloads included, in the same form; empty: any. */}}
+{{- define "aop-operator.allowedConfigMaps" -}}
+{{- $found := list -}}
+{{- if not .Values.rbac.allConfigMaps -}}
+{{- $found = include "aop-operator.configMaps" . | fromJsonArray -}}
+{{- range .Values.workloads -}}{{- $found = append $found (printf "%s/%s" .namespace .configMap) -}}{{- end -}}
+{{- end -}}
+{{- $found | uniq | sortAlpha | toJson -}}
+{{- end -}}
+
+{{/* Whether any ingress controller may be configured: only then is anything known of Ingresses. */}}
+{{- define "aop-operator.ingresses" -}}
+{{- if or .Values.ingressConfigMaps .Values.rbac.allConfigMaps -}}true{{- end -}}
+{{- end -}}
+
+{{/* The namespaces of workloads, once each, as a list in JSON. */}}
+{{- define "aop-operator.workloadNamespaces" -}}
+{{- $found := list -}}
+{{- range .Values.workloads -}}{{- $found = append $found .namespace -}}{{- end -}}
 {{- $found | uniq | sortAlpha | toJson -}}
 {{- end -}}
 
@@ -94,8 +116,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   "AOP_METRICS_PORT" .Values.ports.metrics
   "AOP_NAMESPACE" .Release.Namespace
   "AOP_WATCH_NAMESPACES" (include "aop-operator.servedNamespaces" . | fromJsonArray | join ",")
-  "AOP_INGRESS_CONFIG_MAPS" (include "aop-operator.configMaps" . | fromJsonArray | join ",")
-  "AOP_LIST_ALL_INGRESSES" (ternary "" "false" .Values.rbac.allIngresses)
+  "AOP_INGRESS_CONFIG_MAPS" (include "aop-operator.allowedConfigMaps" . | fromJsonArray | join ",")
+  "AOP_LIST_ALL_INGRESSES" (ternary "" "false" (and .Values.rbac.allIngresses (eq (include "aop-operator.ingresses" .) "true")))
 -}}
 {{- range .Values.extraEnv -}}{{- $_ := unset $env .name -}}{{- end -}}
 {{- range $name, $value := $env }}
@@ -114,8 +136,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.watchNamespaces .Values.rbac.allSecrets -}}
 {{- fail "rbac.allSecrets serves all namespaces, and watchNamespaces names some: set one of the two" -}}
 {{- end -}}
-{{- if not (or .Values.ingressConfigMaps .Values.rbac.allConfigMaps) -}}
-{{- fail "ingressConfigMaps is empty, so the operator may configure no ingress controller. Name its ConfigMap, such as [{namespace: ingress-nginx, name: ingress-nginx-controller}]; rbac.allConfigMaps allows any" -}}
+{{- if not (or .Values.ingressConfigMaps .Values.rbac.allConfigMaps .Values.workloads) -}}
+{{- fail "ingressConfigMaps is empty, so the operator may configure no ingress controller, and workloads is empty, too. Name its ConfigMap, such as [{namespace: ingress-nginx, name: ingress-nginx-controller}]; rbac.allConfigMaps allows any" -}}
 {{- end -}}
 {{- if eq (int .Values.ports.health) (int .Values.ports.metrics) -}}
 {{- fail "ports.health and ports.metrics are the same: change one, or set ports.metrics to 0" -}}

@@ -25,7 +25,7 @@ test suite proves from the API server's audit log that none is missing and none 
 - apiGroups: [""]
   resources: [events]
   verbs: [create]
-{{- if not .Values.rbac.allIngresses }}
+{{- if and (not .Values.rbac.allIngresses) (include "aop-operator.ingresses" .) }}
 {{ include "aop-operator.rules.ingresses" . }}
 {{- end }}
 {{- end -}}
@@ -65,9 +65,48 @@ test suite proves from the API server's audit log that none is missing and none 
   verbs: [list]
 {{- end -}}
 
+{{/* Where workloads run whose server is configured; `workloads` are those of one namespace. */}}
+{{- define "aop-operator.rules.workloads" -}}
+{{- $maps := list -}}
+{{- $named := dict -}}
+{{- range .workloads -}}
+{{- $maps = append $maps .configMap -}}
+{{- $resource := printf "%ss" (lower .kind) -}}
+{{- $_ := set $named $resource (append (default list (get $named $resource)) .name) -}}
+{{- end -}}
+# The ConfigMap of a workload's server: made with the first claim, which no Role can limit to a name.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [create]
+# The same ConfigMap: read and written by name, and deleted with the last claim.
+- apiGroups: [""]
+  resources: [configmaps]
+  resourceNames: {{ $maps | uniq | sortAlpha | toJson }}
+  verbs: [get, update, delete]
+# Which pods read that ConfigMap.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
+# Why a new pod does not start.
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list]
+# Which pod template mounts that ConfigMap, and with which text its pods start.
+- apiGroups: [apps]
+  resources: [deployments, statefulsets, daemonsets]
+  verbs: [list]
+# The annotation on the pod template that has its pods replaced.
+{{- range $resource, $names := $named }}
+- apiGroups: [apps]
+  resources: [{{ $resource }}]
+  resourceNames: {{ $names | uniq | sortAlpha | toJson }}
+  verbs: [patch]
+{{- end }}
+{{- end -}}
+
 {{/* In the whole cluster, whatever is served: what belongs to no namespace, or may be anywhere. */}}
 {{- define "aop-operator.rules.cluster" -}}
-{{- if .Values.rbac.allIngresses }}
+{{- if and .Values.rbac.allIngresses (include "aop-operator.ingresses" .) }}
 # Which hosts a controller serves, and whether one of them verifies by itself: whoever may create an Ingress can bring a host from any namespace.
 - apiGroups: [networking.k8s.io]
   resources: [ingresses]
