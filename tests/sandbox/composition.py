@@ -19,8 +19,10 @@ import yaml
 
 from sandbox import direct, distance
 from sandbox.cloudflare.launcher import CloudflareDouble
+from sandbox.cluster.frontend import Frontend, Pod
 from sandbox.distance import Distance
 from sandbox.ingress_nginx import backend
+from sandbox.ingress_nginx.facts import ReplicaFacts
 from sandbox.ingress_nginx.launcher import IngressNginx
 from sandbox.kubernetes.plane import ControlPlane
 from sandbox.waiting import until
@@ -28,6 +30,7 @@ from sandbox.waiting import until
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "deploy" / "manifests"
 CLUSTER_WIDE = MANIFESTS / "cluster-wide"
+WORKLOADS = MANIFESTS / "workloads"
 SCOPE = ("AOP_WATCH_NAMESPACES", "AOP_INGRESS_CONFIG_MAPS", "AOP_LIST_ALL_INGRESSES")
 """The settings of the shipped Deployment that go with its permissions."""
 OPERATOR_NAMESPACE, OPERATOR_ACCOUNT = "aop-system", "aop-operator"
@@ -60,6 +63,8 @@ class Layout:
     """Between edge and origins; see `EDGE_ROUND_TRIP_S`. None by default, so that scenarios from
     before it are what they were."""
     first_address: str = "127.0.0.11"
+    workload: bool = False
+    """NGINX in a Deployment serves the hosts, and not ingress-nginx; with manifests WORKLOADS."""
     manifests: Path | None = CLUSTER_WIDE
     """Whose permissions and scope the operator has: CLUSTER_WIDE, so that a test may use any
     namespace and any controller; MANIFESTS, which serve namespace `edge` and one controller; or
@@ -72,9 +77,10 @@ class Sandbox:
     def __init__(self, layout: Layout | None = None, plane: ControlPlane | None = None) -> None:
         self.layout = layout or Layout()
         self._own_plane = plane is None
-        self.plane = plane or ControlPlane()
+        self.plane = plane or ControlPlane(workloads=self.layout.workload)
         self.folder = Path(tempfile.mkdtemp(prefix="aop-sandbox-"))
         self.ingress_nginx: IngressNginx
+        self.frontend: Frontend
         self.cloudflare: CloudflareDouble
         self._distance: Distance | None = None
 
@@ -90,20 +96,10 @@ class Sandbox:
     def _start(self) -> None:
         if self._own_plane:
             self.plane.start()
-        config = dict(self.layout.config)
-        controller = IngressNginx(
-            self.plane.admin_kubeconfig,
-            config=config,
-            hosts=[*self.layout.hosts, "*.example.com"],
-            first_address=self.layout.first_address,
-        )
-        self.ingress_nginx = controller.start()
-        if self.layout.manifests:
-            # After the controller: a Role stands in its namespace.
-            self.plane.apply(ROOT / "crds")
-            self.plane.apply(MANIFESTS / "00-namespace.yaml")
-            self.plane.apply(self.layout.manifests)
-        self.plane.apply([ingress(host) for host in self.layout.hosts])
+        if self.layout.workload:
+            self._start_frontend()
+        else:
+            self._start_ingress_nginx()
         until(self._served, within_s=30, every_s=0.1, describe="every replica to serve every host")
         self.cloudflare = CloudflareDouble(
             self.folder / "cloudflare",
@@ -116,11 +112,35 @@ class Sandbox:
                 self.layout.zones[0], dns_only=list(self.layout.dns_only)
             )
 
+    def _start_frontend(self) -> None:
+        self.frontend = Frontend(self.plane, self.folder / "frontend", self.layout.hosts).start()
+        self._install()
+
+    def _install(self) -> None:
+        if self.layout.manifests:
+            self.plane.apply(ROOT / "crds")
+            self.plane.apply(MANIFESTS / "00-namespace.yaml")
+            self.plane.apply(self.layout.manifests)
+
+    def _start_ingress_nginx(self) -> None:
+        config = dict(self.layout.config)
+        controller = IngressNginx(
+            self.plane.admin_kubeconfig,
+            config=config,
+            hosts=[*self.layout.hosts, "*.example.com"],
+            first_address=self.layout.first_address,
+        )
+        self.ingress_nginx = controller.start()
+        self._install()  # after the controller: a Role stands in its namespace
+        self.plane.apply([ingress(host) for host in self.layout.hosts])
+
     def _origins_of_the_edge(self) -> list[tuple[str, int, int]]:
         """Where the edge finds the replicas: address, port 443, port 80.
 
         A replica that comes to the same address later is found there as well.
         """
+        if self.layout.workload:
+            return [self.frontend.place]
         ports = self.ingress_nginx.announcement
         addresses = [one.address for one in self.ingress_nginx.replicas()]
         if not self.layout.round_trip_s:
@@ -137,7 +157,7 @@ class Sandbox:
 
     def _served(self) -> bool:
         """Every Ingress has reached every replica; until then a visitor gets 404."""
-        ca_file = self.ingress_nginx.announcement.ca_file
+        ca_file = self.origin_ca_file
         return all(
             direct.ask(one, host, ca_file=ca_file).status_code == backend.STATUS
             for host in self.layout.hosts
@@ -146,7 +166,7 @@ class Sandbox:
 
     def stop(self) -> None:
         """End everything that was started here."""
-        for part in ("cloudflare", "ingress_nginx"):
+        for part in ("cloudflare", "ingress_nginx", "frontend"):
             if part in self.__dict__:
                 self.__dict__[part].stop()
         if self._distance is not None:
@@ -165,12 +185,23 @@ class Sandbox:
     @property
     def origins(self) -> list[str]:
         """`ip:port` of every replica, https."""
-        return [one.https for one in self.ingress_nginx.replicas()]
+        return [one.https for one in self.replicas()]
+
+    def replicas(self) -> Sequence[ReplicaFacts] | Sequence[Pod]:
+        """Every replica that serves."""
+        return self.frontend.replicas() if self.layout.workload else self.ingress_nginx.replicas()
+
+    @property
+    def origin_ca_file(self) -> str:
+        """By which the certificates of the replicas are verified."""
+        if self.layout.workload:
+            return str(self.frontend.ca_file)
+        return self.ingress_nginx.announcement.ca_file
 
     @property
     def origins_http(self) -> list[str]:
         """`ip:port` of every replica, http."""
-        return [one.http for one in self.ingress_nginx.replicas()]
+        return [one.http for one in self.replicas()]
 
     @property
     def connect_to(self) -> str:
@@ -198,8 +229,7 @@ class Sandbox:
             return self.cloudflare.edge_ca_file
         bundle = self.folder / "visitors-trust.pem"
         bundle.write_text(
-            self.cloudflare.edge_ca_file.read_text()
-            + Path(self.ingress_nginx.announcement.ca_file).read_text()
+            self.cloudflare.edge_ca_file.read_text() + Path(self.origin_ca_file).read_text()
         )
         return bundle
 

@@ -125,6 +125,11 @@ class Child:
         process.wait()
         self._dismiss_waker()
 
+    def signal(self, signum: signal.Signals) -> None:
+        """Send a signal to the program itself, and do not wait for what comes of it."""
+        if self._process is not None and self._process.poll() is None:
+            os.kill(self._process.pid, signum)
+
     def suspend(self) -> None:
         """Stop it in mid-air (SIGSTOP), with every process of its group: its connections stay open and nothing answers. Returns when it stands still."""
         if self._death_signal == signal.SIGKILL:

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from sandbox import direct
+from sandbox.cluster import frontend
 from sandbox.composition import CONFIG_MAP, CONTROLLER_NAMESPACE, Layout, Sandbox
 from sandbox.direct import Leaf, Visitor
 from sandbox.ingress_nginx.backend import expected
+from sandbox.ingress_nginx.launcher import IngressNginx
 from sandbox.kubernetes.plane import ControlPlane
 from sandbox.load import LoadThread, Location, Plan, Report
 from sandbox.operator import Operator
@@ -62,7 +64,7 @@ class Scene:
         try:
             self.sandbox = self._parts.enter_context(Sandbox(self._layout, self._plane))
             self.plane, self.cloudflare = self.sandbox.plane, self.sandbox.cloudflare
-            self.control, self.ingress_nginx = self.cloudflare.control, self.sandbox.ingress_nginx
+            self.control = self.cloudflare.control
             self.trace_file = self.sandbox.folder / "trace.jsonl"
             self.control.turn(delete_s=DELETE_S)
             self.namespace(NAMESPACE)
@@ -78,6 +80,11 @@ class Scene:
 
     def __exit__(self, *_: object) -> None:
         self._parts.close()
+
+    @property
+    def ingress_nginx(self) -> IngressNginx:
+        """The controller; there is none where a workload serves."""
+        return self.sandbox.ingress_nginx
 
     def new_operator(self, name: str = "operator", **settings: str) -> Operator:
         """Another process with this scene's settings; not started."""
@@ -272,7 +279,7 @@ class Scene:
             else Leaf.of_secret(self.secret(pair))
         )
         return direct.ask(
-            https, host, path, leaf=leaf, ca_file=self.ingress_nginx.announcement.ca_file
+            https, host, path, leaf=leaf, ca_file=self.sandbox.origin_ca_file
         ).status_code
 
     def secret(self, name: str, namespace: str = NAMESPACE) -> dict[str, Any]:
@@ -286,7 +293,7 @@ class Scene:
 
     def pods(self) -> list[str]:
         """The controller's pods, by address."""
-        return [one.pod for one in self.ingress_nginx.replicas()]
+        return [one.pod for one in self.sandbox.replicas()]
 
     def refuses(self, pod: str, host: str = "example.com") -> bool:
         """Whether this one replica refuses somebody without a certificate; no other is asked."""
@@ -297,7 +304,7 @@ class Scene:
         """The pods whose replica refuses somebody without a certificate."""
         return [
             one.pod
-            for one in self.ingress_nginx.replicas()
+            for one in self.sandbox.replicas()
             if self.ask_replica(one.https, host, Visitor.NOBODY) == 400
         ]
 
@@ -348,7 +355,7 @@ class Scene:
         """
         dns_only = self.sandbox.layout.dns_only
         through_edge = [host for host in self.sandbox.layout.hosts if host not in dns_only]
-        replicas = [Location(one.pod, one.https, one.http) for one in self.ingress_nginx.replicas()]
+        replicas = [Location(one.pod, one.https, one.http) for one in self.sandbox.replicas()]
         plan = Plan(
             hosts=through_edge,
             locations=[
@@ -356,7 +363,7 @@ class Scene:
             ],
             expected=expected,
             direct=dict.fromkeys(dns_only, replicas),
-            ca_files=[self.cloudflare.edge_ca_file, Path(self.ingress_nginx.announcement.ca_file)],
+            ca_files=[self.cloudflare.edge_ca_file, Path(self.sandbox.origin_ca_file)],
             rate_per_s=rate_per_s,
             http_rate_per_s=http_rate_per_s,
             post_rate_per_s=post_rate_per_s,
@@ -407,6 +414,22 @@ def origin(
     }
 
 
+def nginx_origin(name: str = "frontend", **more: Any) -> dict[str, Any]:
+    """An origin of a spec: the sandbox's NGINX in a Deployment."""
+    return {
+        "name": name,
+        "nginx": {
+            "workloadRef": {
+                "kind": "Deployment",
+                "namespace": frontend.NAMESPACE,
+                "name": frontend.NAME,
+            },
+            "configMapRef": {"namespace": frontend.NAMESPACE, "name": frontend.CONFIG_MAP},
+            **more,
+        },
+    }
+
+
 def name_of(zone: str) -> str:
     """The name that tests give to what belongs to a zone: its object, and where each has one, its namespace."""
     return zone.replace(".", "-")
@@ -425,6 +448,7 @@ __all__ = [
     "NotInTimeError",
     "Scene",
     "name_of",
+    "nginx_origin",
     "origin",
     "path_of",
     "pull",

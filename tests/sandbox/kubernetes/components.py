@@ -104,7 +104,20 @@ def apiserver(
     ]
 
 
-def controller_manager(program: Path, files: Files, ports: Ports) -> list[str | Path]:
+CONTROLLERS = (
+    "namespace",
+    "garbagecollector",
+    "serviceaccount",
+    "clusterrole-aggregation",  # fills the `view`, `edit` and `admin` roles, which are empty without
+    "root-ca-cert-publisher",
+)
+WORKLOAD_CONTROLLERS = ("deployment", "replicaset", "statefulset", "daemonset")
+"""What makes pods of workloads; who runs them is another matter (`sandbox.cluster`)."""
+
+
+def controller_manager(
+    program: Path, files: Files, ports: Ports, controllers: Sequence[str]
+) -> list[str | Path]:
     """kube-controller-manager with the controllers that a test can meet; all of them act as admin, and tests are not about them."""
     folder = files.folder
     identity = kubeconfig.write(
@@ -122,8 +135,7 @@ def controller_manager(program: Path, files: Files, ports: Ports) -> list[str | 
         f"--secure-port={ports.controller_manager}",
         f"--cert-dir={folder}",
         "--leader-elect=false",
-        # The fourth fills the `view`, `edit` and `admin` roles, which are empty without it.
-        "--controllers=namespace,garbagecollector,serviceaccount,clusterrole-aggregation,root-ca-cert-publisher",
+        f"--controllers={','.join(controllers)}",
         f"--service-account-private-key-file={folder / 'service-account.key'}",
         f"--root-ca-file={folder / 'ca.crt'}",
         "--use-service-account-credentials=false",

@@ -44,7 +44,8 @@ class ControlPlane:
     `etcd`, `apiserver` and `controller_manager` are `processes.Child`: they can be killed, started
     again on the same port, and suspended in mid-air. `http` is an `httpx.Client` that is admin:
     `plane.http.get("/api/v1/namespaces")`. `apiserver_flags` come last and win (such as
-    `--min-request-timeout=5`).
+    `--min-request-timeout=5`). With `workloads` the controllers of Deployments, StatefulSets and
+    DaemonSets make pods; nobody runs them but `sandbox.cluster`.
     """
 
     etcd: Child
@@ -58,10 +59,15 @@ class ControlPlane:
         *,
         apiserver_flags: Sequence[str] = (),
         with_controller_manager: bool = True,
+        workloads: bool = False,
     ) -> None:
         self._programs = programs
         self._apiserver_flags = tuple(apiserver_flags)
         self._with_controller_manager = with_controller_manager
+        self._controllers = (
+            *components.CONTROLLERS,
+            *(components.WORKLOAD_CONTROLLERS if workloads else ()),
+        )
         self._folder: Path | None = None
         self._lock: IO[bytes] | None = None
         self._children: list[Child] = []
@@ -273,7 +279,9 @@ class ControlPlane:
         self.controller_manager = None
         if self._with_controller_manager and programs.kube_controller_manager is not None:
             self.controller_manager = self._run(
-                components.controller_manager(programs.kube_controller_manager, files, ports)
+                components.controller_manager(
+                    programs.kube_controller_manager, files, ports, self._controllers
+                )
             )
             self._await(
                 self.controller_manager,

@@ -1,0 +1,142 @@
+"""A site of somebody's on NGINX in a Deployment, as deploy/examples/nginx has it, with a node that runs it and a Service before it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from sandbox.cluster.node import Node
+from sandbox.cluster.service import ADDRESS, Service
+from sandbox.kubernetes.certificates import Authority
+from sandbox.kubernetes.plane import ControlPlane
+from sandbox.waiting import until
+
+EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples" / "nginx"
+NAMESPACE, NAME, CONFIG_MAP = "web", "frontend", "frontend-aop"
+HTTPS, HTTP = 443, 80
+READY_WITHIN_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod that is Ready; `https` and `http` are `ip:port`."""
+
+    pod: str
+    address: str
+    https: str
+    http: str
+
+
+class Frontend:
+    """Runs within the block, its pods made by the real controllers.
+
+    `plane` must be one with the controllers of workloads.
+    """
+
+    def __init__(self, plane: ControlPlane, folder: Path, hosts: Sequence[str]) -> None:
+        self._plane, self._folder, self._hosts = plane, folder, tuple(hosts)
+        self._parts = ExitStack()
+        self.ca_file = folder / "ca.crt"
+
+    def start(self) -> Self:
+        """Apply it, and wait until every pod is Ready."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._plane.apply(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+        )
+        self._plane.apply(self._certificate())
+        self._plane.apply(EXAMPLES / "web.yaml")
+        self.node = self._parts.enter_context(Node(self._plane, self._folder / "node", NAMESPACE))
+        self.service = self._parts.enter_context(
+            Service(lambda: self.node.endpoints, (HTTPS, HTTP))
+        )
+        self.until_rolled_out()
+        return self
+
+    def stop(self) -> None:
+        """End everything that was started here."""
+        self._parts.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """Where the Service is: address, https, http."""
+        return ADDRESS, self.service.ports[HTTPS], self.service.ports[HTTP]
+
+    def replicas(self) -> list[Pod]:
+        """The pods that are Ready and stay, by address."""
+        ready = set(self.node.endpoints)
+        found = [
+            Pod(one["metadata"]["name"], ip, f"{ip}:{HTTPS}", f"{ip}:{HTTP}")
+            for one in self.pods()
+            if (ip := one["status"].get("podIP")) in ready
+        ]
+        return sorted(found, key=lambda one: one.address)
+
+    def pods(self) -> list[dict[str, Any]]:
+        """Every pod of the namespace, whatever it does."""
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods"
+        found: list[dict[str, Any]] = self._plane.http.get(path).raise_for_status().json()["items"]
+        return found
+
+    def deployment(self) -> dict[str, Any]:
+        """The Deployment as it is now."""
+        found: dict[str, Any] = self._plane.http.get(self._path).raise_for_status().json()
+        return found
+
+    def change(self, body: dict[str, Any]) -> None:
+        """Merge into the Deployment, as its owner."""
+        self._plane.http.patch(
+            self._path, json=body, headers={"Content-Type": "application/merge-patch+json"}
+        ).raise_for_status()
+
+    def config_map(self) -> dict[str, Any] | None:
+        """The operator's ConfigMap; None: there is none."""
+        answer = self._plane.http.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{CONFIG_MAP}")
+        found: dict[str, Any] | None = (
+            None if answer.status_code == 404 else answer.raise_for_status().json()
+        )
+        return found
+
+    def until_rolled_out(self, within_s: float = READY_WITHIN_S) -> None:
+        """Wait until the Deployment has replaced all its pods, and none of before is left."""
+
+        def rolled_out() -> bool:
+            now = self.deployment()
+            status, wanted = now.get("status", {}), now["spec"]["replicas"]
+            current = status.get("observedGeneration") == now["metadata"]["generation"]
+            new = status.get("updatedReplicas") == status.get("availableReplicas") == wanted
+            return bool(current and new and len(self.pods()) == wanted == len(self.replicas()))
+
+        until(
+            rolled_out,
+            within_s=within_s,
+            every_s=0.1,
+            describe=lambda: f"the Deployment to be rolled out\n{self.node.logs()}",
+        )
+
+    @property
+    def _path(self) -> str:
+        return f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{NAME}"
+
+    def _certificate(self) -> dict[str, Any]:
+        authority = Authority("frontend")
+        self.ca_file.write_bytes(authority.pem)
+        pair = authority.serve([*self._hosts])
+        data = {"tls.crt": pair.certificate, "tls.key": pair.key}
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "kubernetes.io/tls",
+            "metadata": {"name": "frontend-tls", "namespace": NAMESPACE},
+            "data": {name: base64.b64encode(pem).decode() for name, pem in data.items()},
+        }

@@ -1,0 +1,331 @@
+"""One node: the scheduler that puts pods on it, and the kubelet that runs them.
+
+What runs is what the API server holds. A pod's status is written as the kubelet does it: Ready when
+its readiness probe succeeds, in `CrashLoopBackOff` with its container's last words where that ends
+again and again, and gone when it was asked to end and has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from ipaddress import IPv4Address
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from sandbox.cluster import nginx_container, volumes
+from sandbox.kubernetes.plane import ControlPlane
+from sandbox.processes import Child
+
+Json = Mapping[str, Any]
+
+NAME = "sandbox"
+EVERY_S = 0.1
+SYNC_S = 1.0
+"""How long a change of a mounted ConfigMap takes to reach the files; up to a minute in a real
+cluster."""
+BACK_OFF_S = 2.0
+"""Between two attempts to start a container that ends; 10 s and more in a real cluster."""
+
+
+@dataclass(slots=True)
+class Running:
+    """One pod on the node."""
+
+    name: str
+    uid: str
+    address: str
+    root: Path
+    log: Path
+    child: Child | None = None
+    ended: dict[str, Any] | None = None
+    """How its container ended last: the status's `terminated`."""
+    again_at_s: float = 0.0
+    restarts: int = 0
+    synced_s: float = 0.0
+    stop_at_s: float | None = None
+    """When the container is told to end: the pod was deleted, and `preStop` has run by then."""
+    told_to_end: bool = False
+    said: dict[str, Any] = field(default_factory=dict)
+    """The status as it was last written."""
+
+
+class Node:
+    """Runs every pod of one namespace. A context manager."""
+
+    def __init__(
+        self, plane: ControlPlane, folder: Path, namespace: str, first_address: str = "127.0.3.1"
+    ) -> None:
+        self._plane, self._folder, self._namespace = plane, folder, namespace
+        self._address = IPv4Address(first_address)
+        self._pods: dict[str, Running] = {}
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="node", daemon=True)
+        self._failure: BaseException | None = None
+        self._endpoints: tuple[str, ...] = ()
+        self.sync_s = SYNC_S
+        self.slow_to_start_s = 0.0
+        """How long new containers stay unready; a test may set it at any time."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stopping.set()
+        self._thread.join()
+        for one in self._pods.values():
+            if one.child is not None:
+                one.child.kill()
+        if self._failure is not None and error is None:
+            raise self._failure
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """Addresses of the pods that are Ready and not about to end: where a Service leads to."""
+        if self._failure is not None:
+            raise RuntimeError("the node has broken down") from self._failure
+        return self._endpoints
+
+    def logs(self) -> str:
+        """The last words of every container, for a failing test."""
+        return "\n".join(
+            f"{one.name}: {one.log.read_text()[-500:]}"
+            for one in [*self._pods.values()]
+            if one.log.exists()
+        )
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.wait(EVERY_S):
+                with contextlib.suppress(httpx.TransportError):
+                    self._sync()
+        except BaseException as error:  # noqa: BLE001 - raised where the block ends
+            self._failure = error
+
+    def _sync(self) -> None:
+        pods = self._plane.http.get(self._path()).raise_for_status().json()["items"]
+        alive = {pod["metadata"]["uid"] for pod in pods}
+        for uid in self._pods.keys() - alive:
+            if (child := self._pods.pop(uid).child) is not None:
+                child.kill()
+        ready = []
+        for pod in pods:
+            if not pod["spec"].get("nodeName"):
+                self._bind(pod)
+                continue
+            running = self._pods.get(pod["metadata"]["uid"]) or self._admit(pod)
+            if "deletionTimestamp" in pod["metadata"]:
+                self._end(pod, running)
+            else:
+                self._keep(pod, running)
+            if running.said.get("ready"):
+                ready.append(running.address)
+        self._endpoints = tuple(sorted(ready))
+
+    def _bind(self, pod: Json) -> None:
+        if "deletionTimestamp" in pod["metadata"]:
+            return
+        target = {"apiVersion": "v1", "kind": "Node", "name": NAME}
+        body = {
+            "apiVersion": "v1",
+            "kind": "Binding",
+            "metadata": {"name": pod["metadata"]["name"]},
+            "target": target,
+        }
+        self._plane.http.post(f"{self._path(pod)}/binding", json=body)
+
+    def _admit(self, pod: Json) -> Running:
+        uid, folder = pod["metadata"]["uid"], self._folder / pod["metadata"]["uid"]
+        folder.mkdir(parents=True)
+        address, self._address = str(self._address), self._address + 1
+        running = Running(
+            pod["metadata"]["name"], uid, address, folder / "root", folder / "container.log"
+        )
+        running.root.mkdir()
+        self._pods[uid] = running
+        return running
+
+    # --- while it runs ---------------------------------------------------------------------------------------------------
+
+    def _keep(self, pod: Json, running: Running) -> None:
+        container, now = pod["spec"]["containers"][0], time.monotonic()
+        child = running.child
+        if child is not None and not child.alive:
+            self._has_ended(pod, running, child)
+        if running.child is None and now >= running.again_at_s:
+            self._start(pod, running, container)
+        if running.child is not None and now - running.synced_s >= self.sync_s:
+            running.synced_s = now
+            volumes.refresh(self._plane, self._namespace, pod, container, running.root)
+        self._say(pod, running, self._status(pod, running, ready=self._ready(running, container)))
+
+    def _start(self, pod: Json, running: Running, container: Json) -> None:
+        try:
+            volumes.mount(self._plane, self._namespace, pod, container, running.root)
+        except volumes.MissingError as error:
+            running.again_at_s = time.monotonic() + BACK_OFF_S
+            self._warn(pod, "FailedMount", str(error))
+            return
+        running.log.unlink(missing_ok=True)
+        running.synced_s = time.monotonic()
+        running.child = nginx_container.start(running.root, running.address, running.log)
+
+    def _has_ended(self, pod: Json, running: Running, child: Child) -> None:
+        running.child, running.restarts = None, running.restarts + 1
+        running.again_at_s = time.monotonic() + BACK_OFF_S
+        said = running.log.read_text()[-2048:] if running.log.exists() else ""
+        keeps = pod["spec"]["containers"][0].get("terminationMessagePolicy")
+        told = {"message": said} if keeps == "FallbackToLogsOnError" else {}
+        code = {"exitCode": child.returncode or 0, "reason": "Error"}
+        running.ended = {**code, **told, "finishedAt": _now()}
+        name = pod["spec"]["containers"][0]["name"]
+        self._warn(
+            pod, "BackOff", f"Back-off restarting failed container {name} in pod {running.name}"
+        )
+
+    def _ready(self, running: Running, container: Json) -> bool:
+        if running.child is None or not running.child.alive:
+            return False
+        if time.monotonic() - running.synced_s < self.slow_to_start_s and not running.said.get(
+            "ready"
+        ):
+            return False
+        probe = (container.get("readinessProbe") or {}).get("tcpSocket")
+        return probe is None or _listens(running.address, _port(container, probe["port"]))
+
+    # --- at its end ------------------------------------------------------------------------------------------------------
+
+    def _end(self, pod: Json, running: Running) -> None:
+        now = time.monotonic()
+        if running.stop_at_s is None:
+            hook = (pod["spec"]["containers"][0].get("lifecycle") or {}).get("preStop") or {}
+            running.stop_at_s = now + (hook.get("sleep") or {}).get("seconds", 0)
+            self._say(pod, running, self._status(pod, running, ready=False))
+        if now < running.stop_at_s:
+            return
+        child = running.child
+        if child is not None and child.alive:
+            deadline = running.stop_at_s + pod["metadata"].get("deletionGracePeriodSeconds", 30)
+            if not running.told_to_end:
+                running.told_to_end = True
+                child.signal(nginx_container.STOP)
+            if now < deadline:
+                return
+            child.kill()
+        self._plane.http.request("DELETE", self._path(pod), json={"gracePeriodSeconds": 0})
+
+    # --- what it says ----------------------------------------------------------------------------------------------------
+
+    def _status(self, pod: Json, running: Running, *, ready: bool) -> dict[str, Any]:
+        container = pod["spec"]["containers"][0]
+        state: dict[str, Any] = {"running": {"startedAt": pod["metadata"]["creationTimestamp"]}}
+        if running.child is None:
+            waiting = "CrashLoopBackOff" if running.ended else "ContainerCreating"
+            state = {"waiting": {"reason": waiting}}
+        return {
+            "ready": ready,
+            "phase": "Pending" if running.child is None and not running.ended else "Running",
+            "state": state,
+            "container": container["name"],
+            "restarts": running.restarts,
+            "ended": running.ended,
+        }
+
+    def _say(self, pod: Json, running: Running, now: dict[str, Any]) -> None:
+        if now == running.said:
+            return
+        flag = "True" if now["ready"] else "False"
+        kinds = {
+            "PodScheduled": "True",
+            "Initialized": "True",
+            "ContainersReady": flag,
+            "Ready": flag,
+        }
+        status = {
+            "phase": now["phase"],
+            "podIP": running.address,
+            "podIPs": [{"ip": running.address}],
+            "conditions": [
+                {"type": kind, "status": value, "lastTransitionTime": _now()}
+                for kind, value in kinds.items()
+            ],
+            "containerStatuses": [
+                {
+                    "name": now["container"],
+                    "image": pod["spec"]["containers"][0]["image"],
+                    "imageID": "",
+                    "ready": now["ready"],
+                    "restartCount": now["restarts"],
+                    "state": now["state"],
+                    "lastState": {"terminated": now["ended"]} if now["ended"] else {},
+                }
+            ],
+        }
+        answer = self._plane.http.patch(
+            f"{self._path(pod)}/status",
+            json={"status": status},
+            headers={"Content-Type": "application/merge-patch+json"},
+        )
+        if answer.is_success:
+            running.said = now
+        elif answer.status_code != 404:
+            raise RuntimeError(answer.text)
+
+    def _warn(self, pod: Json, reason: str, message: str) -> None:
+        about = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "namespace": self._namespace,
+            "name": pod["metadata"]["name"],
+            "uid": pod["metadata"]["uid"],
+        }
+        now = _now()
+        body = {
+            "metadata": {"generateName": f"{pod['metadata']['name']}."},
+            "involvedObject": about,
+            "type": "Warning",
+            "reason": reason,
+            "message": message,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "source": {"component": "kubelet"},
+        }
+        self._plane.http.post(f"/api/v1/namespaces/{self._namespace}/events", json=body)
+
+    def _path(self, pod: Json | None = None) -> str:
+        path = f"/api/v1/namespaces/{self._namespace}/pods"
+        return f"{path}/{pod['metadata']['name']}" if pod else path
+
+
+def _listens(address: str, port: int) -> bool:
+    try:
+        with socket.create_connection((address, port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def _port(container: Json, named: str | int) -> int:
+    ports: Iterator[int] = (
+        one["containerPort"] for one in container.get("ports", ()) if one.get("name") == named
+    )
+    return named if isinstance(named, int) else next(ports)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
