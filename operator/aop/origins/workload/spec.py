@@ -97,7 +97,11 @@ class Workload(Model):
     config_map_ref: ConfigMapRef
     """The ConfigMap that the operator makes, writes and deletes. It must not exist yet, or be
     empty."""
-    ports: Ports = Field(default_factory=Ports, json_schema_extra={"default": {}})
+    ports: Ports = Field(
+        # Whole: the API server tries the rule on it before it fills in what is left out.
+        default_factory=Ports,
+        json_schema_extra={"default": {"https": 443, "http": 80}},
+    )
     """Where the pods listen."""
     apply: Apply = Apply.ROLLOUT
     """How a change takes effect. Rollout: an annotation on the pod template has the workload's
@@ -105,7 +109,7 @@ class Workload(Model):
 
     rules = (
         Rule(
-            "self.workloadRef.namespace == self.configMapRef.namespace",
+            "self.workloadRef.__namespace__ == self.configMapRef.__namespace__",
             "write the same namespace in workloadRef and configMapRef: a pod mounts ConfigMaps of its own namespace",
             lambda it: it.workload_ref.namespace == it.config_map_ref.namespace,
         ),
