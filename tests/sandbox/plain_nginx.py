@@ -44,6 +44,7 @@ SERVER_CONF = """
         {in_server}
         server_name "{name}";
         listen {address}:{https} ssl{default}; listen {address}:{plain}{default};
+        {also}
         location / {{ return 200 "app verify=$ssl_client_verify resumed=$ssl_session_reused"; }}
     }}
 """
@@ -58,6 +59,8 @@ class PlainNginx:
     hosts: Sequence[str] = ()
     servers_without: Sequence[str] = ()
     """Hosts whose server does not take in ours."""
+    also_in_servers: str = ""
+    """What the user has in each server besides."""
     address: str = "127.0.0.1"
     https_port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
@@ -79,6 +82,10 @@ class PlainNginx:
         """Have it read other files; the new workers answer a little later."""
         self.files = files
         self._write()
+        self.signal_reload()
+
+    def signal_reload(self) -> None:
+        """Have it read what stands in its folder."""
         os.kill(int((self.folder / "nginx.pid").read_text()), signal.SIGHUP)
 
     def https(
@@ -122,6 +129,7 @@ class PlainNginx:
                 https=self.https_port,
                 plain=self.http_port,
                 default=" default_server" if name == "_" else "",
+                also=self.also_in_servers,
                 in_server="" if name in self.servers_without else IN_SERVER,
             )
             for name in ("_", *self.hosts, *self.servers_without)

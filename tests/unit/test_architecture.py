@@ -137,6 +137,7 @@ VERBS = {
     "create": "create",
     "replace": "update",
     "merge": "patch",
+    "delete": "delete",
 }
 """Methods of `Cluster`, and what the API server calls them."""
 
@@ -167,14 +168,20 @@ def of_the_cluster_floor() -> Grants:
     return needed
 
 
-def of_the_drivers() -> Grants:
-    """What each origin kind has read, and the one object of its own that is written."""
+def of_the_drivers(*names: str) -> Grants:
+    """What these origin kinds have read, the one object of theirs that is written, and the workloads that they have replaced."""
     needed: Grants = defaultdict(set)
     for kind in KINDS.values():
+        if kind.name not in names:
+            continue
         target = Target(kind.name, "ingress-nginx", "controller")
         for read in kind.reads(target, Scope()):
             needed[group_of(read.kind), read.kind.plural].add("get" if read.name else "list")
         needed[group_of(kind.carried_by), kind.carried_by.plural] |= {"list", "update"}
+        if kind.capabilities.creates_carrier:
+            needed[group_of(kind.carried_by), kind.carried_by.plural] |= {"create", "delete"}
+        for workload in kind.rolls_out:
+            needed[group_of(workload), workload.plural].add("patch")
     return needed
 
 
@@ -202,9 +209,9 @@ def of_the_watch_layer() -> Grants:
     return needed
 
 
-DEFAULT, WIDE = Path(), Path("cluster-wide")
-"""Below deploy/manifests: what is installed by default, and where everything is granted that can
-be."""
+DEFAULT, WIDE, WORKLOADS = Path(), Path("cluster-wide"), Path("workloads")
+"""Below deploy/manifests: what is installed by default, where everything is granted that an ingress
+controller needs, and what NGINX in one Deployment needs."""
 
 
 def roles(form: Path) -> Iterator[dict[str, Any]]:
@@ -235,12 +242,17 @@ def granted(form: Path, *kinds: str) -> Grants:
     return found
 
 
-@pytest.mark.parametrize("form", [DEFAULT, WIDE], ids=["default", "cluster-wide"])
+@pytest.mark.parametrize("form", [DEFAULT, WIDE, WORKLOADS], ids=["default", "wide", "workloads"])
 def test_the_operator_may_do_what_it_does_and_nothing_else(form: Path) -> None:
     needed = of_the_cluster_floor()
-    for what, verbs in (*of_the_watch_layer().items(), *of_the_drivers().items()):
+    kinds = of_the_drivers("nginx" if form == WORKLOADS else "ingressNginx")
+    for what, verbs in (*of_the_watch_layer().items(), *kinds.items()):
         needed[what] |= verbs
-    if form == DEFAULT:
+    if form == WORKLOADS:
+        # The one workload that the values name.
+        for other in ("statefulsets", "daemonsets"):
+            needed["apps", other].discard("patch")
+    if form != WIDE:
         # With namespaces by name the watch layer looks for the resource once, and does not watch
         # for it.
         del needed["apiextensions.k8s.io", "customresourcedefinitions"]
@@ -273,11 +285,26 @@ def test_secrets_are_never_listed_by_our_own_client() -> None:
     assert of_the_cluster_floor()["", "secrets"] == {"get", "create", "update"}
 
 
-def test_nothing_that_can_be_deleted_is_deleted() -> None:
-    """What we made leaves by owner reference; what we changed is put back."""
-    assert not {"delete", "deletecollection"} & {
-        verb for verbs in granted(WIDE).values() for verb in verbs
-    }
+def test_nothing_is_deleted_but_the_one_config_map_that_was_made_for_a_workload() -> None:
+    """What else we made leaves by owner reference; what we changed is put back."""
+    for form in (DEFAULT, WIDE):
+        assert not {"delete", "deletecollection"} & {
+            verb for verbs in granted(form).values() for verb in verbs
+        }
+    rules = [rule for role in roles(WORKLOADS) for rule in role["rules"]]
+    assert [
+        (rule["resources"], rule.get("resourceNames"))
+        for rule in rules
+        if {"delete", "deletecollection"} & set(rule["verbs"])
+    ] == [(["configmaps"], ["frontend-aop"])]
+
+
+def test_of_workloads_only_those_in_the_values_may_be_changed() -> None:
+    rules = [rule for role in roles(WORKLOADS) for rule in role["rules"]]
+    changed = [rule for rule in rules if "apps" in rule["apiGroups"] and rule["verbs"] != ["list"]]
+    assert [(one["resources"], one.get("resourceNames"), one["verbs"]) for one in changed] == [
+        (["deployments"], ["frontend"], ["patch"])
+    ]
 
 
 # --- what may not be committed ------------------------------------------------------------------------------------------

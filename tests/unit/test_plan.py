@@ -56,6 +56,7 @@ def test_the_order_of_the_rules_is_the_safety_argument() -> None:
             "no_origin_refuses_the_edge",
             "no_requirement_outlives_its_leaf",
             "enforcement_is_not_exceeded",
+            "published_text_is_taken_up",
         ],
         [
             *(

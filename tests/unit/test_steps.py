@@ -9,6 +9,7 @@ import pytest
 from aop import steps
 from aop.errors import Reason
 from aop.observed import Record
+from aop.origins.sites import Rollout
 from aop.steps import (
     Block,
     Delete,
@@ -17,13 +18,14 @@ from aop.steps import (
     Note,
     Promote,
     Publish,
+    RollOut,
     SetEnabled,
     Step,
     Upload,
     Wait,
     Withdraw,
 )
-from aop.terms import Mode
+from aop.terms import Kind, Mode, ObjectKey
 from builders import ASKING, LEAF, NEXT, REQUIRING, TARGET, ZONE_ID, at, claim
 
 LINES: list[tuple[Step, str]] = [
@@ -47,6 +49,18 @@ LINES: list[tuple[Step, str]] = [
         "configure origin public with mode Off (which refuses nobody), because why",
     ),
     (Withdraw("public", TARGET), "remove its configuration from origin public"),
+    (
+        RollOut("public", TARGET, Rollout(Kind.DEPLOYMENT, ObjectKey("web", "frontend"), {})),
+        "replace the pods of Deployment web/frontend, so that origin public runs with what is published",
+    ),
+    (
+        RollOut(
+            "public",
+            TARGET,
+            Rollout(Kind.DEPLOYMENT, ObjectKey("web", "frontend"), {}, leaving=True),
+        ),
+        "replace the pods of Deployment web/frontend, so that origin public runs without any text of ours",
+    ),
     (Upload(ZONE_ID, LEAF), f"upload leaf {LEAF.short} to Cloudflare"),
     (Delete(ZONE_ID, "id", LEAF, "why"), f"delete leaf {LEAF.short} at Cloudflare, because why"),
     (

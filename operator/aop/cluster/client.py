@@ -141,12 +141,12 @@ class Cluster:
             "PUT", kind.object(key), body=body, what=f"replace {kind.plural} {key}"
         )
 
-    async def delete(self, kind: Kind, key: ObjectKey, found: Manifest) -> None:
+    async def delete(self, kind: Kind, key: ObjectKey, manifest: Manifest) -> None:
         """DELETE of the very object that was read, as it was read.
 
         Raises `Conflict` when it has changed since. That it is gone already is no error.
         """
-        metadata = found.get("metadata") or {}
+        metadata = manifest.get("metadata") or {}
         preconditions = {name: metadata.get(name) for name in ("uid", "resourceVersion")}
         if not all(preconditions.values()):
             raise ValueError(f"refusing to delete {kind.plural} {key} without knowing which")

@@ -28,6 +28,8 @@ ASKING = "ssl_verify_client optional_no_ca;"
 def host_map(hosts: Iterable[tuple[str, str, str]]) -> Iterator[str]:
     """Of each host in one line: how strict it is, and whose zone it is in.
 
+    However a request writes it (facts: nginx#host-names-in-a-request).
+
     `hosts` are names with the word for how strict they are and the label of their zone.
     """
     lines = [f"{name} {word}.{label}" for name, word, label in hosts]

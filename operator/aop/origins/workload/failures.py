@@ -39,14 +39,14 @@ def failure_of(
     """Why this pod does not run the current text, in its own words since then (UTC); or None."""
     second = since.replace(microsecond=0)  # what Kubernetes writes carries whole seconds
     about = [one for one in events if _is_about(one, pod, second)]
-    again = [one for one in about if one.get("reason") == "BackOff" and _AGAIN in _said(one)]
+    again = [one for one in about if one.get("reason") == "BackOff" and _AGAIN in _message(one)]
     last_words = _last_words(pod, config_map, second)
     if last_words or again:
-        words = last_words or _said(again[-1])
+        words = last_words or _message(again[-1])
         return Rejection(_line(words), ours=not dialect.blames_others(words))
     for one in about:
         if one.get("type") == "Warning" and one.get("reason") in NOT_STARTED:
-            return Rejection(_line(_said(one)), ours=False)
+            return Rejection(_line(_message(one)), ours=False)
     for template in templates:
         if template.stalled and template.stalled_at and template.stalled_at >= second:
             return Rejection(_line(f"{template}: {template.stalled}"), ours=True)
@@ -70,7 +70,7 @@ def _last_seen(event: Json) -> datetime | None:
     return next((datetime.fromisoformat(one) for one in moments if one), None)
 
 
-def _said(event: Json) -> str:
+def _message(event: Json) -> str:
     return str(event.get("message") or "")
 
 

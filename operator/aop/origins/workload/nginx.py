@@ -17,8 +17,8 @@ class NginxDialect:
     """What `origins.nginx` says, in files that nginx's own configuration takes in.
 
     Certificates are asked for in `server.conf`: a server that does not take it in keeps all its
-    answers. Sessions of before end with the pod, and where nginx is reloaded by their cache's new
-    name (facts: nginx#sessions).
+    answers (facts: nginx#asking-in-a-server). Sessions of before end with the pod, and where nginx
+    is reloaded by their cache's new name (facts: nginx#sessions).
     """
 
     files = (HTTP, SERVER)
@@ -54,7 +54,10 @@ class NginxDialect:
         return dict.fromkeys(nginx.too_long(names), why)
 
     def blames_others(self, words: str) -> bool:
-        """An `[emerg]` that names none of our files, variables and statements."""
+        """An `[emerg]` that names none of our files, variables and statements.
+
+        See facts: nginx#last-words.
+        """
         named = ("aop", HTTP, SERVER, "ssl_verify_client", "ssl_session_cache", "map_hash")
         return "[emerg]" in words and not any(name in words for name in named)
 

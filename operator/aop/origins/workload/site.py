@@ -102,8 +102,8 @@ class WorkloadSite:
                 f"pod {others[0]['metadata']['name']} is not of {named} and mounts ConfigMap {self.key}, too. Give each workload a ConfigMap and an "
                 "origin of its own"
             )
-        if spec.apply is Apply.ROLLOUT and template.held:
-            return f"{named} {template.held}, or set apply: Reload"
+        if spec.apply is Apply.ROLLOUT and template.halted:
+            return f"{named} {template.halted}, or set apply: Reload"
         return None
 
     def _template(self, spec: Workload) -> Template | None:

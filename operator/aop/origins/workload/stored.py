@@ -99,11 +99,11 @@ def read(config_map: Json | None, dialect: Dialect) -> Stored:
     token = annotations.get(PATH_ANNOTATION, "")
     known = token if TOKEN.fullmatch(token) else None
     revision = _number(annotations.get(REVISION_ANNOTATION, ""))
-    said: Mapping[str, str] = {}
+    rendered: Mapping[str, str] = {}
     if entries and known and revision:
-        said = _texts([entry.claim for entry in entries.values()], revision, known, dialect)
+        rendered = _texts([entry.claim for entry in entries.values()], revision, known, dialect)
     annotated = any(name in annotations for name in ANNOTATIONS)
-    intact = ours == said and bool(said) == annotated
+    intact = ours == rendered and bool(rendered) == annotated
     others = sorted({*data, *((config_map or {}).get("binaryData") or {})} - ours.keys())
     return Stored(
         entries=entries if intact else {uid: entry.off for uid, entry in entries.items()},
@@ -243,8 +243,8 @@ class _Writer:
             (metadata, "annotations", annotations),
             (metadata, "labels", labels),
         ):
-            found: Mapping[str, str] = place.pop(name, None) or {}
-            whole = {key: one for key, one in found.items() if key not in names} | dict(added)
+            before: Mapping[str, str] = place.pop(name, None) or {}
+            whole = {key: one for key, one in before.items() if key not in names} | dict(added)
             if whole:
                 place[name] = whole
         return body

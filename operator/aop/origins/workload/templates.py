@@ -3,7 +3,7 @@
 A server reads its files when it starts. So an annotation on the template tells which text its pods
 start with: a change of it has the workload's controller replace them, by the workload's own
 strategy (facts: kubernetes#rollouts). It is written after the ConfigMap, so that what starts then
-mounts the new files.
+mounts the new files (facts: kubernetes#mounted-config-maps).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Template:
     """Its pods start without the ConfigMap, too."""
     mark: str | None
     """The text that its pods start with (`stored.Stored.mark`), by our annotation."""
-    held: str | None
+    halted: str | None
     """Why a change of it replaces no pod: the end of a sentence."""
     stalled: str | None
     """The controller's own words, if it has given up replacing the pods."""
@@ -61,13 +61,13 @@ def template_of(kind: Kind, workload: Json, config_map: str) -> Template:
         mounts=bool(volumes),
         optional=all(volumes.values()),
         mark=annotations.get(ROLLED_OUT_ANNOTATION + config_map),
-        held=_held(spec),
+        halted=_halted(spec),
         stalled=stalled,
         stalled_at=stalled_at,
     )
 
 
-def _held(spec: Mapping[str, Any]) -> str | None:
+def _halted(spec: Mapping[str, Any]) -> str | None:
     if spec.get("paused"):
         return "is paused. Resume it"
     if (spec.get("updateStrategy") or {}).get("type") == "OnDelete":
