@@ -235,6 +235,9 @@ class RulesSite:
     def rollout(self, spec: Model | None) -> None:
         """Nothing: the server reads the rules at each request."""
 
+    def unfinished(self, since: datetime) -> None:
+        """Nobody replaces its pods for us."""
+
     def withdraw(self, uid: str) -> dict[str, Any]:
         before = self.published
         remaining = {other: entry for other, entry in before.entries.items() if other != uid}

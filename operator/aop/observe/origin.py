@@ -103,6 +103,9 @@ class OriginKeeper:
         """Objects that wait for something."""
         self._unseen: set[str] = set()
         """Those of them that were not yet shown what the published text does to their hosts."""
+        self._taken: int | None = None
+        """The last revision that every replica was seen to run, and was Ready: what goes wrong with
+        that text later is not its fault."""
         self._read: tuple[Objects, Model | None, Site] | None = None
         """What was read last and for whom, and the origin that was made of it."""
         self._rolled_out: tuple[Rollout, datetime] | None = None
@@ -157,6 +160,8 @@ class OriginKeeper:
         self._note_unseen(pull.uid, replicas, hosts, waits=asked and not resting)
         self.writer.seen_everywhere = self._seen_everywhere(site)
         self._calm = published.intact and self.writer.seen_everywhere == published.revision
+        if self._calm and replicas and all(one.ready for one in replicas):
+            self._taken = published.revision
         refusal = await self._refusal(site, replicas, until_s)
         rejected = refusal is not None and refusal.ours
         joint = rejected and self.writer.went_out_with_others(pull.uid)
@@ -432,10 +437,14 @@ class OriginKeeper:
     ) -> Rejection | None:
         """The origin's own words about the current text, while no replica shows it.
 
+        Or those of whoever has given up replacing the replicas, whatever some of them show.
+
         No word proves nothing, and no clock does either. A pod that starts on such a text never
         becomes Ready, but says why as well: where all have been replaced, nobody else does.
         """
         since, revision = self._memory.changed_at, site.published.revision
+        if revision and since and (why := site.unfinished(since + self._clock.stepped())):
+            return replace(why, ours=why.ours and self._taken != revision)
         if not revision or since is None or any(r.revision == revision for r in replicas):
             self._events.clear()
             return None
@@ -449,7 +458,8 @@ class OriginKeeper:
             if isinstance(events, Known) and (
                 refusal := site.rejection(events.value, replica, since + self._clock.stepped())
             ):
-                return Rejection(f"pod {replica.name}: {refusal.words}", ours=refusal.ours)
+                ours = refusal.ours and self._taken != revision
+                return Rejection(f"pod {replica.name}: {refusal.words}", ours=ours)
         return None
 
     def _events_of(self, replica: Replica) -> Source[list[Manifest]]:

@@ -131,6 +131,13 @@ class Site(Protocol):
         They stand in Events of this replica that were last seen at or after `since` (UTC).
         """
 
+    def unfinished(self, since: datetime) -> Rejection | None:
+        """Why whoever replaces its replicas has given up, at or after `since` (UTC).
+
+        Also where some of them run the current text. None where nobody has, or nobody replaces
+        them.
+        """
+
     def publish(
         self,
         claim: Claim,

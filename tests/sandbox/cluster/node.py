@@ -8,6 +8,7 @@ again and again, and gone when it was asked to end and has.
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import threading
 import time
@@ -54,6 +55,7 @@ class Running:
     stop_at_s: float | None = None
     """When the container is told to end: the pod was deleted, and `preStop` has run by then."""
     told_to_end: bool = False
+    hangs: bool = False
     said: dict[str, Any] = field(default_factory=dict)
     """The status as it was last written."""
 
@@ -73,8 +75,10 @@ class Node:
         self._failure: BaseException | None = None
         self._endpoints: tuple[str, ...] = ()
         self.sync_s = SYNC_S
-        self.slow_to_start_s = 0.0
-        """How long new containers stay unready; a test may set it at any time."""
+        self.reloads = False
+        """A sidecar of the user's reloads the server when its files change."""
+        self.hangs = False
+        """Pods that come now never become Ready, though their server runs."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -156,6 +160,7 @@ class Node:
         running = Running(
             pod["metadata"]["name"], uid, address, folder / "root", folder / "container.log"
         )
+        running.hangs = self.hangs
         running.root.mkdir()
         self._pods[uid] = running
         return running
@@ -171,7 +176,9 @@ class Node:
             self._start(pod, running, container)
         if running.child is not None and now - running.synced_s >= self.sync_s:
             running.synced_s = now
-            volumes.refresh(self._plane, self._namespace, pod, container, running.root)
+            changed = volumes.refresh(self._plane, self._namespace, pod, container, running.root)
+            if changed and self.reloads:
+                running.child.signal(signal.SIGHUP)
         self._say(pod, running, self._status(pod, running, ready=self._ready(running, container)))
 
     def _start(self, pod: Json, running: Running, container: Json) -> None:
@@ -201,9 +208,7 @@ class Node:
     def _ready(self, running: Running, container: Json) -> bool:
         if running.child is None or not running.child.alive:
             return False
-        if time.monotonic() - running.synced_s < self.slow_to_start_s and not running.said.get(
-            "ready"
-        ):
+        if running.hangs:
             return False
         probe = (container.get("readinessProbe") or {}).get("tcpSocket")
         return probe is None or _listens(running.address, _port(container, probe["port"]))

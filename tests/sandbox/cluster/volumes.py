@@ -36,8 +36,9 @@ def mount(plane: ControlPlane, namespace: str, pod: Json, container: Json, root:
             _replace(place, files)
 
 
-def refresh(plane: ControlPlane, namespace: str, pod: Json, container: Json, root: Path) -> None:
-    """What has changed since: whole volumes only, never a file by `subPath`, and all files of one at once."""
+def refresh(plane: ControlPlane, namespace: str, pod: Json, container: Json, root: Path) -> bool:
+    """What has changed since: whole volumes only, never a file by `subPath`, and all files of one at once. Whether anything has."""
+    changed = False
     for wanted in container.get("volumeMounts", ()):
         if "subPath" in wanted:
             continue
@@ -49,6 +50,8 @@ def refresh(plane: ControlPlane, namespace: str, pod: Json, container: Json, roo
         place = root / wanted["mountPath"].lstrip("/")
         if files != {path.name: path.read_bytes() for path in place.iterdir()}:
             _replace(place, files)
+            changed = True
+    return changed
 
 
 def _replace(place: Path, files: Mapping[str, bytes]) -> None:

@@ -185,6 +185,9 @@ class ControllerSite:
     def rollout(self, spec: Model | None) -> None:
         """Nothing: the controller reloads by itself."""
 
+    def unfinished(self, since: datetime) -> None:
+        """Nobody replaces its pods for us."""
+
     def withdraw(self, uid: str) -> dict[str, Any]:
         """As `kind.Site` says."""
         return withdraw(self.config_map or {}, uid)

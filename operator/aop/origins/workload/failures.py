@@ -1,10 +1,10 @@
-"""Why new pods do not start, and whether our text may be at fault.
+"""Why new pods do not run the current text, and whether that text may be at fault.
 
 A server that does not take its configuration ends, and the kubelet starts it again and again. Its
 last words are known where its container says `terminationMessagePolicy: FallbackToLogsOnError`.
-Where they name nothing of ours, or a pod never comes so far, somebody else is to mend it. All else
-is taken for a rejection: nothing but our text has changed in these pods, and taking it back lets
-them start.
+Where they name nothing of ours, or a pod never comes so far, somebody else is to mend it; so it is
+where every claim in the text was seen in force before. All else is taken for a rejection: taking
+back what is new in it lets the pods start.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ NOT_STARTED = frozenset(
     {"Failed", "FailedMount", "FailedAttachVolume", "FailedScheduling", "FailedCreatePodSandBox"}
 )
 """Reasons of Warnings about a pod whose containers never ran."""
+NOT_RUN = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError"}
+)
+"""Why a container waits that never ran."""
 _AGAIN = "Back-off restarting failed container"
 """How the kubelet's Event of a container that ends again and again begins
 (facts: kubernetes#crash-loops)."""
@@ -31,25 +35,57 @@ _MOST = 300
 def failure_of(
     pod: Json,
     events: Iterable[Json],
-    templates: Iterable[Template],
     config_map: str,
     dialect: Dialect,
     since: datetime,
+    *,
+    doubtful: bool,
 ) -> Rejection | None:
-    """Why this pod does not run the current text, in its own words since then (UTC); or None."""
+    """Why this pod does not start, in its own words since then (UTC); or None.
+
+    `doubtful`: something in the text was never seen in force.
+    """
     second = since.replace(microsecond=0)  # what Kubernetes writes carries whole seconds
     about = [one for one in events if _is_about(one, pod, second)]
     again = [one for one in about if one.get("reason") == "BackOff" and _AGAIN in _message(one)]
     last_words = _last_words(pod, config_map, second)
     if last_words or again:
         words = last_words or _message(again[-1])
-        return Rejection(_line(words), ours=not dialect.blames_others(words))
+        return Rejection(_line(words), ours=doubtful and not dialect.blames_others(words))
     for one in about:
         if one.get("type") == "Warning" and one.get("reason") in NOT_STARTED:
             return Rejection(_line(_message(one)), ours=False)
-    for template in templates:
-        if template.stalled and template.stalled_at and template.stalled_at >= second:
-            return Rejection(_line(f"{template}: {template.stalled}"), ours=True)
+    return None
+
+
+def unfinished(
+    template: Template, pods: Iterable[Json], since: datetime, *, doubtful: bool
+) -> Rejection | None:
+    """Why a workload's controller has given up replacing the pods, since then (UTC); or None.
+
+    Also where some of them run the text: the others never will. Nobody is to blame but whoever
+    keeps a pod from starting, where one says so.
+    """
+    if template.stalled is None or template.stalled_at is None:
+        return None
+    if template.stalled_at < since.replace(microsecond=0):
+        return None
+    others = [why for pod in pods if (why := _kept_from_starting(pod))]
+    return Rejection(
+        _line(f"{template}: {(*others, template.stalled)[0]}"), ours=doubtful and not others
+    )
+
+
+def _kept_from_starting(pod: Json) -> str | None:
+    """What keeps a pod from ever running its containers."""
+    status: Mapping[str, Any] = pod.get("status") or {}
+    for condition in status.get("conditions") or ():
+        if (condition.get("type"), condition.get("status")) == ("PodScheduled", "False"):
+            return str(condition.get("message") or condition.get("reason"))
+    for one in status.get("containerStatuses") or ():
+        waiting = (one.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason") in NOT_RUN:
+            return f"{waiting['reason']}: {waiting.get('message', '')}"
     return None
 
 

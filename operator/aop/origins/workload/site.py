@@ -10,7 +10,7 @@ from typing import Any
 from aop.origins.sites import Json, Rejection, Replica, Rollout, ServedHosts
 from aop.origins.workload import stored
 from aop.origins.workload.dialect import Dialect
-from aop.origins.workload.failures import failure_of
+from aop.origins.workload.failures import failure_of, unfinished
 from aop.origins.workload.pods import Owner, owner_of, replica_of
 from aop.origins.workload.spec import Apply, Ports, Workload
 from aop.origins.workload.stored import Stored
@@ -137,8 +137,22 @@ class WorkloadSite:
         pod = next((one for one in self.pods if one["metadata"].get("uid") == replica.uid), None)
         if pod is None:
             return None
-        current = [one for one in self.templates if one.mark == self.published.mark]
-        return failure_of(pod, events, current, self.key.name, self.dialect, since)
+        return failure_of(pod, events, self.key.name, self.dialect, since, doubtful=self._doubtful)
+
+    def unfinished(self, since: datetime) -> Rejection | None:
+        """As `kind.Site` says: a Deployment does not get on with replacing its pods."""
+        mark = self.published.mark
+        stopped = (
+            unfinished(one, self.pods, since, doubtful=self._doubtful)
+            for one in self.templates
+            if mark is not None and one.mark == mark
+        )
+        return next((one for one in stopped if one is not None), None)
+
+    @property
+    def _doubtful(self) -> bool:
+        """Some claim in the text was never seen in force as it is."""
+        return any(one.claim != one.accepted for one in self.published.entries.values())
 
     def publish(
         self,
