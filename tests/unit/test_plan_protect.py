@@ -25,11 +25,12 @@ from aop.observed import (
     RejectedClaim,
     Unknown,
 )
+from aop.origins.sites import Rollout
 from aop.plan import next_step
 from aop.plan.facts import digest
 from aop.plan.protect import MOST_HOLD_OFFS
-from aop.steps import Block, Done, Note, Publish, SetEnabled, Step, Wait, Withdraw
-from aop.terms import Claim, Mode, Pin, Target
+from aop.steps import Block, Done, Note, Publish, RollOut, SetEnabled, Step, Wait, Withdraw
+from aop.terms import Claim, Kind, Mode, ObjectKey, Pin, Target
 from builders import (
     APEX,
     ASKING,
@@ -916,3 +917,30 @@ def test_nothing_is_concluded_from_a_controller_that_says_nothing() -> None:
         step = next_step(observed(origins=[origin(replicas=behind, published_at=at(since_s))]))
         assert isinstance(step, Wait)
         assert (step.reason, step.since) == (Reason.WAITING_FOR_REPLICAS, at(since_s))
+
+
+# --- replicas that read at their start --------------------------------------------------------------------------------
+
+ROLLOUT = Rollout(Kind.DEPLOYMENT, ObjectKey("web", "frontend"), {"spec": {}})
+LEAVING = replace(ROLLOUT, leaving=True)
+
+
+@pytest.mark.parametrize("deleting", [False, True])
+def test_what_is_published_is_rolled_out_whatever_is_blocked(deleting: bool) -> None:
+    blocked = observed(origins=[origin(rollout=ROLLOUT)], zone=None, object={"deleting": deleting})
+    assert next_step(blocked) == RollOut("public", origin().target, ROLLOUT)
+
+
+def test_what_relaxes_is_written_before_it_is_rolled_out() -> None:
+    """So that the replicas are replaced once."""
+    o = observed(origins=[origin(rollout=ROLLOUT)], spec={"enforcement": "Request"})
+    assert published(next_step(o)).mode is Mode.REQUEST
+
+
+def test_the_last_traces_go_only_where_nothing_of_ours_is_to_be_put_back() -> None:
+    gone = origin(None, rollout=LEAVING)
+    assert next_step(observed(origins=[gone])) == RollOut("public", origin().target, LEAVING)
+    deleted = origin(None, REQUIRING, configured={"standing": REQUIRING}, rollout=LEAVING)
+    step = next_step(observed(origins=[deleted]))
+    assert isinstance(step, Publish)
+    assert step.claim == REQUIRING, "somebody has deleted what the replicas still do"

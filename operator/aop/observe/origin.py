@@ -104,8 +104,8 @@ class OriginKeeper:
         self._unseen: set[str] = set()
         """Those of them that were not yet shown what the published text does to their hosts."""
         self._taken: int | None = None
-        """The last revision that every replica was seen to run, and was Ready: what goes wrong with
-        that text later is not its fault."""
+        """The last revision that every replica was seen to start with, and was Ready: what keeps
+        others from starting later is not its fault."""
         self._read: tuple[Objects, Model | None, Site] | None = None
         """What was read last and for whom, and the origin that was made of it."""
         self._rolled_out: tuple[Rollout, datetime] | None = None
@@ -160,7 +160,7 @@ class OriginKeeper:
         self._note_unseen(pull.uid, replicas, hosts, waits=asked and not resting)
         self.writer.seen_everywhere = self._seen_everywhere(site)
         self._calm = published.intact and self.writer.seen_everywhere == published.revision
-        if self._calm and replicas and all(one.ready for one in replicas):
+        if self._calm and self.kind.rolls_out and all(one.ready for one in replicas):
             self._taken = published.revision
         refusal = await self._refusal(site, replicas, until_s)
         rejected = refusal is not None and refusal.ours

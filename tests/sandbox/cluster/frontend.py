@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
@@ -98,6 +99,18 @@ class Frontend:
         self._plane.http.patch(
             self._path, json=body, headers={"Content-Type": "application/merge-patch+json"}
         ).raise_for_status()
+
+    def change_conf(self, change: Callable[[str], str]) -> None:
+        """Change nginx.conf as its owner does, who then has the pods replaced."""
+        path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/frontend-nginx"
+        conf = change(self._plane.http.get(path).raise_for_status().json()["data"]["nginx.conf"])
+        self._plane.http.patch(
+            path,
+            json={"data": {"nginx.conf": conf}},
+            headers={"Content-Type": "application/merge-patch+json"},
+        ).raise_for_status()
+        digest = {"conf": sha256(conf.encode()).hexdigest()}
+        self.change({"spec": {"template": {"metadata": {"annotations": digest}}}})
 
     def config_map(self) -> dict[str, Any] | None:
         """The operator's ConfigMap; None: there is none."""

@@ -1,0 +1,397 @@
+"""A server in a workload: whose pods those are, how they are replaced, why they do not start, and the ConfigMap that is made for it."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from aop.errors import Blocked, Reason
+from aop.origins.sites import Read, Rejection, Rollout
+from aop.origins.workload import NGINX
+from aop.origins.workload.pods import Owner, owner_of, serving
+from aop.origins.workload.site import WorkloadSite
+from aop.origins.workload.spec import Nginx
+from aop.terms import Kind, Mode, ObjectKey, Target
+from aop.terms.names import CLAIMED_LABEL, ROLLED_OUT_ANNOTATION, WATCH_LABEL
+from builders import APEX, LEAF, NEXT, NOW, OFF, REQUIRING, UID, WWW, claim
+
+Json = dict[str, Any]
+NAMESPACE, NAME = "web", "frontend-aop"
+TARGET = Target("nginx", NAMESPACE, NAME)
+CARRIER = Read(Kind.CONFIG_MAP, NAMESPACE, NAME)
+MARK = ROLLED_OUT_ANNOTATION + NAME
+VOLUMES = [{"name": "aop", "configMap": {"name": NAME, "optional": True}}]
+CONTAINER = {"name": "nginx", "volumeMounts": [{"name": "aop", "mountPath": "/etc/nginx/aop"}]}
+
+
+def spec(**more: Any) -> Nginx:
+    reference = {"kind": "Deployment", "namespace": NAMESPACE, "name": "frontend"}
+    named = {"workloadRef": reference, "configMapRef": {"namespace": NAMESPACE, "name": NAME}}
+    return Nginx.model_validate({**named, **more})
+
+
+SPEC = spec()
+
+
+def pod(name: str = "one", *, of: str = "frontend", mounts: bool = True, **status: Any) -> Json:
+    owner = {"kind": "ReplicaSet", "name": f"{of}-5c5d", "controller": True}
+    metadata: Json = {"namespace": NAMESPACE, "name": name, "uid": f"uid-{name}"}
+    metadata |= {"ownerReferences": [owner], "labels": {"pod-template-hash": "5c5d"}}
+    inside = {"volumes": VOLUMES if mounts else [], "containers": [CONTAINER] if mounts else []}
+    ready: Json = {"phase": "Running", "podIP": "192.0.2.1"}
+    ready |= {"conditions": [{"type": "Ready", "status": "True"}]}
+    return {"metadata": metadata, "spec": inside, "status": {**ready, **status}}
+
+
+def deployment(
+    mark: str | None = None, *, volumes: Any = VOLUMES, status: Any = None, **more: Any
+) -> Json:
+    template = {
+        "metadata": {"annotations": {"theirs": "x"} | ({MARK: mark} if mark else {})},
+        "spec": {"volumes": volumes, "containers": [CONTAINER]},
+    }
+    return {
+        "metadata": {"namespace": NAMESPACE, "name": "frontend", "generation": 3},
+        "spec": {"template": template, **more},
+        "status": {"observedGeneration": 3} | (status or {}),
+    }
+
+
+def site(
+    config_map: Json | None = None,
+    pods: tuple[Json, ...] = (pod(),),
+    workloads: tuple[Json, ...] = (deployment(),),
+    its: Nginx | None = SPEC,
+    kind: Kind = Kind.DEPLOYMENT,
+) -> WorkloadSite:
+    objects: dict[Read, tuple[Json, ...] | None] = {
+        CARRIER: () if config_map is None else (config_map,),
+        Read(Kind.POD, NAMESPACE): pods,
+        Read(kind, NAMESPACE): workloads,
+    }
+    return NGINX.site(TARGET, objects, its)
+
+
+def published(*claims: Any, before: Json | None = None, **more: Any) -> Json:
+    body = before
+    for one in claims:
+        body = site(body).publish(one, spec=SPEC, token_if_new="k3y0fth3path", **more)
+    assert body is not None
+    return body
+
+
+# --- the ConfigMap -----------------------------------------------------------------------------------------------------
+
+
+def test_it_is_made_with_the_first_claim_and_deleted_with_the_last() -> None:
+    assert (site().exists, site().published.claims) == (False, {})
+    body = published(OFF)
+    assert body["metadata"]["namespace"] == NAMESPACE
+    assert body["metadata"]["name"] == NAME
+    assert body["metadata"]["labels"] == {CLAIMED_LABEL: "nginx", WATCH_LABEL: "true"}
+    assert sorted(body["data"]) == ["http.conf", "server.conf"]
+    body = published(REQUIRING, before=body)
+    assert site(body).published.claims == {UID: REQUIRING}
+    assert site(body).withdraw("somebody") == body
+    assert site(body).withdraw(UID) is None
+
+
+def test_one_that_others_have_put_something_into_since_stays_without_ours() -> None:
+    body = published(REQUIRING)
+    body["data"]["robots.txt"] = "theirs"
+    left = site(body).withdraw(UID)
+    assert left is not None
+    assert left["data"] == {"robots.txt": "theirs"}
+    assert left["metadata"] == {"namespace": NAMESPACE, "name": NAME}
+
+
+def test_an_empty_one_of_somebodys_is_left_as_it_was() -> None:
+    theirs: Json = {"metadata": {"namespace": NAMESPACE, "name": NAME, "labels": {"app": "web"}}}
+    body = published(REQUIRING, before=theirs)
+    assert site(body).withdraw(UID) == theirs
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"data": {"robots.txt": "x"}},
+        {"data": {"http.conf": "gzip on;"}},
+        {"binaryData": {"x": "eA=="}},
+        {"immutable": True},
+    ],
+    ids=str,
+)
+def test_one_that_is_not_ours_is_refused_and_nothing_is_written(more: Json) -> None:
+    theirs = {"metadata": {"namespace": NAMESPACE, "name": NAME}, **more}
+    objection = site(theirs).objection(SPEC)
+    assert objection
+    with pytest.raises(Blocked) as caught:
+        published(OFF, before=theirs)
+    assert (caught.value.reason, caught.value.message) == (
+        Reason.FOREIGN_CONFIGURATION,
+        objection,
+    )
+    assert site(theirs).published.residue is False
+
+
+def test_where_an_origin_listens_is_known_after_it_has_left_the_spec() -> None:
+    other = spec(ports={"https": 8443, "http": 8080})
+    body = site(its=other).publish(OFF, spec=other, token_if_new="k3y0fth3path")
+    body = site(body, its=None).publish(OFF, spec=None, token_if_new="other000")
+    (replica,) = site(body, its=None).replicas
+    assert (replica.https_port, replica.http_port) == (8443, 8080)
+    (replica,) = site(body).replicas
+    assert (replica.https_port, replica.http_port) == (443, 80), (
+        "the spec counts where there is one"
+    )
+
+
+# --- pods --------------------------------------------------------------------------------------------------------------
+
+
+def test_whose_a_pod_is() -> None:
+    assert owner_of(pod()) == Owner("Deployment", "frontend")
+    assert owner_of(pod(of="front-end")) == Owner("Deployment", "front-end")
+    direct = pod()
+    direct["metadata"]["ownerReferences"] = [
+        {"kind": "Node", "name": "x"},
+        {"kind": "DaemonSet", "name": "web", "controller": True},
+    ]
+    assert owner_of(direct) == Owner("DaemonSet", "web")
+    direct["metadata"]["ownerReferences"] = [
+        {"kind": "ReplicaSet", "name": "by-hand", "controller": True}
+    ]
+    assert owner_of(direct) == Owner("ReplicaSet", "by-hand")
+    del direct["metadata"]["ownerReferences"]
+    assert owner_of(direct) is None
+
+
+def test_pods_of_before_the_mount_count_as_long_as_there_are_some_with_it() -> None:
+    """They serve the same hosts, and cannot refuse anybody."""
+    old, new, other = pod("old", mounts=False), pod("new"), pod("other", of="api", mounts=False)
+    assert [one["metadata"]["name"] for one in serving([old, new, other], NAME)] == ["new", "old"]
+    assert serving([old, other], NAME) == ()
+    assert site(pods=(old,)).replicas == ()
+
+
+def test_a_projected_volume_holds_it_as_well() -> None:
+    projected = pod()
+    sources = [{"configMap": {"name": "x"}}, {"configMap": {"name": NAME, "optional": True}}]
+    projected["spec"]["volumes"] = [{"name": "aop", "projected": {"sources": sources}}]
+    assert serving([projected], NAME) == (projected,)
+
+
+# --- what the workload must be -----------------------------------------------------------------------------------------
+
+
+def volumes(**source: Any) -> Json:
+    return deployment(volumes=[{"name": "aop", "configMap": {"name": NAME, **source}}])
+
+
+@pytest.mark.parametrize(
+    ("origin", "words"),
+    [
+        (site(workloads=()), "the pod template of Deployment web/frontend does not mount"),
+        (site(workloads=(deployment(volumes=[]),)), "does not mount ConfigMap web/frontend-aop"),
+        (site(workloads=(volumes(),)), "without optional: true"),
+        (site(workloads=(volumes(optional=False),)), "without optional: true"),
+        (
+            site(pods=(pod(), pod("x", of="api"))),
+            "pod x is not of Deployment web/frontend and mounts",
+        ),
+        (site(workloads=(deployment(paused=True),)), "is paused. Resume it, or set apply: Reload"),
+        (
+            site(workloads=(deployment(updateStrategy={"type": "OnDelete"}),)),
+            "Set it to RollingUpdate, or set apply: Reload",
+        ),
+    ],
+)
+def test_what_stands_in_the_way_is_said(origin: WorkloadSite, words: str) -> None:
+    objection = origin.objection(SPEC)
+    assert objection is not None
+    assert words in objection
+
+
+def test_nothing_stands_in_the_way_of_what_is_as_the_document_says() -> None:
+    assert site().objection(SPEC) is None
+    paused = site(workloads=(deployment(paused=True),))
+    assert paused.objection(spec(apply="Reload")) is None
+    assert site(pods=(), workloads=()).objection(SPEC) is None, "that nobody reads it is said first"
+
+
+def test_what_is_left_open_is_named() -> None:
+    assert site().left_open((APEX, WWW)) == ()
+    (sentence,) = site().left_open((APEX, "*.example.com"))
+    assert "*.example.com" in sentence
+
+
+# --- rolling out -------------------------------------------------------------------------------------------------------
+
+
+def patched(origin: WorkloadSite, its: Nginx | None = SPEC) -> tuple[str | None, bool] | None:
+    """What the annotation is to be, and whether that is the end; None: nothing is to be done."""
+    rollout = origin.rollout(its)
+    if rollout is None:
+        return None
+    assert (rollout.kind, rollout.key) == (Kind.DEPLOYMENT, ObjectKey(NAMESPACE, "frontend"))
+    annotations = rollout.body["spec"]["template"]["metadata"]["annotations"]
+    assert list(annotations) == [MARK]
+    return annotations[MARK], rollout.leaving
+
+
+def test_a_text_is_rolled_out_once_it_is_published() -> None:
+    body = published(OFF)
+    mark = site(body).published.mark
+    assert mark is not None
+    assert mark.startswith("00000001-")
+    assert patched(site()) is None
+    assert patched(site(body)) == (mark, False)
+    assert patched(site(body, workloads=(deployment(mark),))) is None
+    again = published(REQUIRING, before=body)
+    assert patched(site(again, workloads=(deployment(mark),))) == (
+        site(again).published.mark,
+        False,
+    )
+
+
+def test_a_text_that_is_written_anew_has_another_mark() -> None:
+    """The ConfigMap was deleted, and its revisions begin again."""
+    other = site().publish(OFF, spec=SPEC, token_if_new="0ther0path")
+    assert site(other).published.mark != site(published(OFF)).published.mark
+
+
+def test_nothing_is_rolled_out_that_somebody_has_damaged_or_reloads() -> None:
+    body = published(REQUIRING)
+    assert patched(site(body), spec(apply="Reload")) is None
+    body["data"]["http.conf"] += "# edited\n"
+    assert patched(site(body)) is None
+    assert patched(site(published(OFF), workloads=(deployment(volumes=[]),))) is None
+
+
+def test_where_the_last_claim_has_left_the_annotation_goes() -> None:
+    assert patched(site(None, workloads=(deployment("00000007-12345678"),))) == (None, True)
+    gone = site(None, workloads=(deployment("x", volumes=[]),))
+    assert patched(gone, None) == (None, True), "also where the mount is gone, or the spec"
+
+
+def test_an_origin_that_left_the_spec_is_rolled_out_if_it_was() -> None:
+    body = published(OFF)
+    assert patched(site(body, its=None), None) is None, "somebody else reloads it"
+    assert patched(site(body, workloads=(deployment("old"),), its=None), None) == (
+        site(body).published.mark,
+        False,
+    )
+
+
+def test_other_workloads_are_never_changed() -> None:
+    other = deployment()
+    other["metadata"]["name"] = "other"
+    assert patched(site(published(OFF), workloads=(other,))) is None
+
+
+def test_each_kind_of_workload_is_found() -> None:
+    for kind in (Kind.STATEFUL_SET, Kind.DAEMON_SET):
+        reference = {"kind": kind.title, "namespace": NAMESPACE, "name": "frontend"}
+        its = spec(workloadRef=reference)
+        rollout = site(published(OFF), its=its, kind=kind).rollout(its)
+        assert isinstance(rollout, Rollout)
+        assert rollout.kind is kind
+
+
+# --- why pods do not start ---------------------------------------------------------------------------------------------
+
+ENDED = {"exitCode": 1, "finishedAt": NOW.isoformat()}
+EMERG = 'nginx: [emerg] "ssl_verify_client" directive is duplicate in /etc/nginx/nginx.conf:12'
+THEIRS = 'nginx: [emerg] unknown directive "gzzip" in /etc/nginx/nginx.conf:3'
+
+
+def crashing(message: str = "", at: str = NOW.isoformat()) -> Json:
+    ended = ENDED | {"finishedAt": at} | ({"message": message} if message else {})
+    state = {"waiting": {"reason": "CrashLoopBackOff"}}
+    statuses = [{"name": "nginx", "state": state, "lastState": {"terminated": ended}}]
+    return pod(containerStatuses=statuses)
+
+
+def why(body: Json, one: Json, since: Any = NOW) -> Rejection | None:
+    origin = site(body, pods=(one,))
+    return origin.rejection([], origin.replicas[0], since)
+
+
+def test_a_server_that_ends_again_and_again_rejects_what_is_new() -> None:
+    body = published(REQUIRING)
+    assert why(body, pod()) is None
+    assert why(body, crashing()) == Rejection(
+        "its container nginx ends with 1 each time", ours=True
+    )
+    assert why(body, crashing(f"starting\n{EMERG}\n")) == Rejection(EMERG, ours=True)
+    assert why(body, crashing(THEIRS)) == Rejection(THEIRS, ours=False)
+    assert why(body, crashing(), NOW + timedelta(minutes=1)) is None, "that was an older text"
+    sidecar = crashing()
+    sidecar["status"]["containerStatuses"][0]["name"] = "sidecar"
+    assert why(body, sidecar) is None
+
+
+def test_a_text_that_was_in_force_is_not_to_blame() -> None:
+    body = published(REQUIRING)
+    body = site(body).publish(REQUIRING, spec=SPEC, token_if_new="x" * 8, seen_everywhere=1)
+    rejection = why(body, crashing(EMERG))
+    assert rejection is not None
+    assert rejection.ours is False
+
+
+def stalled(body: Json, *pods: Json, mark: str | None = None, at: Any = NOW, seen: int = 3) -> Any:
+    condition = {
+        "type": "Progressing",
+        "status": "False",
+        "reason": "ProgressDeadlineExceeded",
+        "message": 'ReplicaSet "frontend-5c5d" has timed out progressing.',
+        "lastUpdateTime": at.isoformat(),
+    }
+    status = {"observedGeneration": seen, "conditions": [condition]}
+    workload = deployment(mark or site(body).published.mark, status=status)
+    return site(body, pods=pods or (pod(),), workloads=(workload,)).unfinished(NOW)
+
+
+def test_a_rollout_that_does_not_get_on_rejects_what_is_new() -> None:
+    body = published(REQUIRING)
+    assert stalled(body) == Rejection(
+        'Deployment web/frontend: ReplicaSet "frontend-5c5d" has timed out progressing.', ours=True
+    )
+    assert stalled(body, at=NOW - timedelta(minutes=1)) is None, "that was an older text"
+    assert stalled(body, seen=2) is None, "the controller has not looked yet"
+    assert stalled(body, mark="another") is None
+    assert site(body).unfinished(NOW) is None
+    accepted = site(body).publish(REQUIRING, spec=SPEC, token_if_new="x" * 8, seen_everywhere=1)
+    assert stalled(accepted).ours is False
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"conditions": [{"type": "PodScheduled", "status": "False", "message": "no room"}]},
+        {
+            "containerStatuses": [
+                {"name": "x", "state": {"waiting": {"reason": "ImagePullBackOff"}}}
+            ]
+        },
+    ],
+    ids=["unscheduled", "image"],
+)
+def test_who_keeps_a_pod_from_starting_is_to_blame(status: Json) -> None:
+    rejection = stalled(published(REQUIRING), pod(), pod("new", **status))
+    assert rejection is not None
+    assert rejection.ours is False
+
+
+def test_no_answer_of_a_site_changes_what_it_was_made_of() -> None:
+    body, one = published(claim(Mode.REQUIRE, (WWW,), (LEAF,))), pod()
+    kept = deepcopy((body, one))
+    origin = site(body, pods=(one,))
+    origin.publish(replace(OFF, pins=(NEXT,)), spec=SPEC, token_if_new="x" * 8)
+    origin.withdraw(UID)
+    origin.rollout(SPEC)
+    assert (body, one) == kept
