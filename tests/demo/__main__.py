@@ -1,5 +1,6 @@
 """`python -m demo` (`make demo`): onboard, prove, require, refuse strangers, remove, on real parts and under a steady stream of visitors.
 
+`python -m demo nginx` (`make demo ORIGIN=nginx`) does it with that origin instead of ingress-nginx.
 Exit status 0 only if every word of the last line is true.
 """
 
@@ -10,12 +11,13 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from demo.telling import Telling
-from sandbox.composition import MANIFESTS, ROOT, Layout
+from sandbox.composition import MANIFESTS, ROOT, WORKLOADS, Layout
 from sandbox.direct import Visitor
 from sandbox.following import Following
 from sandbox.load import LoadThread, Report
@@ -23,6 +25,29 @@ from sandbox.scene import NAMESPACE, Scene, path_of
 from sandbox.waiting import NotInTimeError
 
 EXAMPLES = ROOT / "deploy" / "examples"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """With which origin the story is told."""
+
+    origin: str
+    layout: Layout
+    example: Path
+    enforced_within_s: float
+
+
+SETTINGS = {
+    "ingress-nginx": Setting(
+        "two replicas of ingress-nginx", Layout(manifests=MANIFESTS), EXAMPLES, 90
+    ),
+    "nginx": Setting(
+        "two replicas of NGINX in a Deployment",
+        Layout(workload=True, manifests=WORKLOADS),
+        EXAMPLES / "nginx" / "authenticatedoriginpull.yaml",
+        240,
+    ),
+}
 ZONE = HOST = "example.com"
 EXPECTED = {Visitor.NOBODY: 400, Visitor.OURS: 200, Visitor.STRANGER: 400}
 LEAVES_AFTER = {"FRA": 400, "AMS": 40, "IAD": 25}
@@ -70,18 +95,24 @@ class Outcome:
 class Story:
     """The chapters, in order."""
 
-    def __init__(self, scene: Scene, visitors: LoadThread, telling: Telling) -> None:
+    def __init__(
+        self, scene: Scene, setting: Setting, visitors: LoadThread, telling: Telling
+    ) -> None:
         self._scene, self._visitors, self._telling = scene, visitors, telling
-        self.outcome = Outcome(replicas=len(scene.ingress_nginx.replicas()))
+        self._setting = setting
+        self.outcome = Outcome(replicas=len(scene.sandbox.replicas()))
 
     def onboard(self) -> None:
         """Apply the examples and wait until every replica requires the certificate."""
-        self._telling.title("kubectl apply -f deploy/examples/")
+        example = self._setting.example.relative_to(ROOT)
+        self._telling.title(
+            f"kubectl apply -f {example}{'/' if self._setting.example.is_dir() else ''}"
+        )
         self._ask_directly()
         applied_s = time.monotonic()
         self._visitors.allow_redirects(allowed=True)
-        self._scene.plane.apply(EXAMPLES)
-        self._scene.until_enforced()
+        self._scene.plane.apply(self._setting.example)
+        self._scene.until_enforced(within_s=self._setting.enforced_within_s)
         self.outcome.enforced_s = time.monotonic() - applied_s
 
     def look(self) -> None:
@@ -95,7 +126,7 @@ class Story:
     def remove(self) -> None:
         """Delete the object, and compare with what was found."""
         self._telling.title("kubectl delete aop example-com")
-        self._scene.remove()
+        self._scene.remove(within_s=self._setting.enforced_within_s)
         self.outcome.removed = True
         self._ask_directly(with_ours=False)
 
@@ -114,7 +145,7 @@ class Story:
 
     def _ask_directly(self, *, with_ours: bool = True) -> list[dict[Visitor, int]]:
         answers = []
-        for replica in self._scene.ingress_nginx.replicas():
+        for replica in self._scene.sandbox.replicas():
             statuses = {}
             for visitor in Visitor:
                 try:
@@ -140,18 +171,34 @@ class Story:
 def snapshot(scene: Scene) -> dict[str, Any]:
     """What must be the same before and after."""
     zone = scene.control.zone(ZONE)
+    return {
+        **(of_the_frontend(scene) if scene.sandbox.layout.workload else of_the_controller(scene)),
+        "the zone's setting at Cloudflare": zone["enabled"],
+        "the certificates at Cloudflare": sorted(one["id"] for one in scene.certificates(ZONE)),
+    }
+
+
+def of_the_controller(scene: Scene) -> dict[str, Any]:
+    """What is written of ingress-nginx."""
     found = scene.sandbox.config_map()
     return {
         "the controller's ConfigMap": found.get("data"),
         "its labels and annotations": {
             key: found["metadata"].get(key) for key in ("labels", "annotations")
         },
-        "the zone's setting at Cloudflare": zone["enabled"],
-        "the certificates at Cloudflare": sorted(one["id"] for one in scene.certificates(ZONE)),
     }
 
 
-def tell(scene: Scene, telling: Telling) -> Outcome:
+def of_the_frontend(scene: Scene) -> dict[str, Any]:
+    """What is written of a workload."""
+    frontend = scene.sandbox.frontend
+    return {
+        "the operator's ConfigMap": frontend.config_map(),
+        "the Deployment": frontend.deployment()["spec"],
+    }
+
+
+def tell(scene: Scene, setting: Setting, telling: Telling) -> Outcome:
     """The whole story."""
     with ExitStack() as stack:
         for code, requests in LEAVES_AFTER.items():
@@ -162,7 +209,7 @@ def tell(scene: Scene, telling: Telling) -> Outcome:
             Following(scene.plane, f"/api/v1/namespaces/{NAMESPACE}/events", telling.step)
         )
         stack.enter_context(Following(scene.plane, path_of(NAMESPACE), telling.state))
-        story = Story(scene, visitors, telling)
+        story = Story(scene, setting, visitors, telling)
         try:
             story.onboard()
             story.look()
@@ -179,15 +226,20 @@ def main() -> int:
     """Exit status 0 if the story ends well, 1 if not, 130 when interrupted."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     telling = Telling()
+    named = sys.argv[1] if len(sys.argv) > 1 else next(iter(SETTINGS))
+    if named not in SETTINGS:
+        print(f"no origin {named}: there are {', '.join(SETTINGS)}", file=sys.stderr)
+        return 2
+    setting = SETTINGS[named]
     telling.say(
-        "starting Kubernetes, two replicas of ingress-nginx, Cloudflare's double and the operator (10 seconds)"
+        f"starting Kubernetes, {setting.origin}, Cloudflare's double and the operator (10 seconds)"
     )
     try:
-        with Scene(Layout(manifests=MANIFESTS)) as scene:
+        with Scene(setting.layout) as scene:
             telling.say(
                 "everything answers; visitors send 66 requests a second through three edge locations"
             )
-            outcome = tell(scene, telling)
+            outcome = tell(scene, setting, telling)
     except KeyboardInterrupt:
         print("interrupted; everything is stopped", flush=True)
         return 130

@@ -17,7 +17,7 @@ from aop.observed import Configured, ObservedOrigin
 from aop.origins.workload import NGINX
 from aop.origins.workload.spec import Nginx
 from aop.pki import throwaway
-from aop.probe import Answer, Asked, Presented, ReplicaProbe
+from aop.probe import Answer, Asked, Failure, FailureKind, Presented, ReplicaProbe
 from aop.settings import Settings
 from aop.terms import Claim, Kind, Mode, ObjectKey
 from builders import KEY, NOW, OFF, REQUIRING, UID, spec
@@ -61,6 +61,8 @@ class World:
             "status": {"podIP": "192.0.2.1", "conditions": [{"type": "Ready", "status": "True"}]},
         }
         self.runs: int | None = None
+        self.refuses = False
+        """Nobody listens at the pod's address."""
         self.written: list[str] = []
 
     async def fetch(self, kind: Kind, key: ObjectKey) -> Json | None:
@@ -117,7 +119,9 @@ class World:
         answer = await self.ask_plaintext(_, host, paths.check)
         return tuple(Asked(host, who, answer, answer) for who in (Presented.NONE, *identities))
 
-    async def ask_plaintext(self, *_: Any) -> Answer:
+    async def ask_plaintext(self, *_: Any) -> Answer | Failure:
+        if self.refuses:
+            return Failure(FailureKind.REFUSED, "nobody listens")
         if self.runs is None:
             return Answer(404, "nothing of ours")
         line = f"aop rev={self.runs:08} zone=- presented=none https=on conn=1. nonce=\n"
@@ -254,3 +258,18 @@ async def test_an_orphaned_claim_is_rolled_out_step_by_step() -> None:
         left = keeping.world.config_map
         assert (left is None) is (mode is None)
     assert keeping.world.deployment["spec"] == found
+
+
+@pytest.mark.asyncio
+async def test_that_nobody_listened_before_a_pod_was_ready_says_nothing_of_it() -> None:
+    keeping = Keeping()
+    ready = keeping.world.pod["status"].pop("conditions")
+    keeping.world.refuses = True
+    seen = await keeping.look(2)
+    assert seen.replicas == (), "it serves nobody"
+    keeping.world.refuses = False
+    status = keeping.world.pod["status"] | {"conditions": ready}
+    keeping.world.pod = keeping.world.pod | {"status": status}
+    seen = await keeping.look()
+    assert isinstance(seen.replicas, tuple)
+    assert [(one.ready, one.error) for one in seen.replicas] == [(True, None)]

@@ -369,6 +369,7 @@ class OriginKeeper:
         self._rounds = {key: task for key, task in self._rounds.items() if not task.done()}
         for replica in site.replicas:
             seen, key = self._replicas[replica.uid], (replica.uid, uid)
+            seen.is_ready(now=replica.ready)
             # Also one that is not Ready: whether it serves our text all the same can only be asked.
             # Nobody waits for its answer.
             if replica.ip and key not in self._rounds:

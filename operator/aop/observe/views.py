@@ -104,6 +104,8 @@ class ReplicaMemory:
     gone: bool = False
     """Nobody listens there any more."""
     failed_at: datetime | None = None
+    ready: bool = False
+    """Kubernetes counted it as Ready when it was last asked."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One round at a time: what the first learns, the others need not ask."""
 
@@ -178,6 +180,15 @@ class ReplicaMemory:
         self.error, self.settled, self.failed_at = str(failure), False, now
         self.settled_revision = None
         self.gone = failure.kind is FailureKind.REFUSED
+
+    def is_ready(self, *, now: bool) -> None:
+        """Whether Kubernetes counts it as Ready now.
+
+        That it could not be asked while it was about to start says nothing of it any more.
+        """
+        if now and not self.ready:
+            self.error, self.gone, self.failed_at = None, False, None
+        self.ready = now
 
     def forget_hosts(self) -> None:
         """Nobody knows any more what its text says: everything is asked anew."""

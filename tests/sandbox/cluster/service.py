@@ -78,7 +78,7 @@ class Service:
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Everything, then the goodbye."""
-    with suppress(ConnectionError):
+    with suppress(OSError):
         while data := await reader.read(CHUNK):
             writer.write(data)
             await writer.drain()
