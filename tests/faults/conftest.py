@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import pytest
 
-from sandbox.composition import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE
+from sandbox.composition import OPERATOR_ACCOUNT, OPERATOR_NAMESPACE, Layout
 from sandbox.proxy.effects import NOT_AN_EFFECT, Effects
 from sandbox.proxy.faults import Match
 from sandbox.proxy.server import FaultProxy
@@ -36,11 +36,11 @@ class Proxied:
         self.cloudflare.clear()
 
 
-@pytest.fixture(scope="session")
-def proxied_scene() -> Iterator[Proxied]:
-    """Kept for the whole session: it takes ten seconds to start."""
+@contextmanager
+def proxied_with(layout: Layout | None = None) -> Iterator[Proxied]:
+    """A sandbox of its own."""
     with ExitStack() as stack:
-        scene = stack.enter_context(Scene(with_operator=False))
+        scene = stack.enter_context(Scene(layout, with_operator=False))
         effects = Effects(CHANGES)
         plane, double = scene.plane, scene.cloudflare
         kubernetes = stack.enter_context(
@@ -54,6 +54,13 @@ def proxied_scene() -> Iterator[Proxied]:
         )
         stack.callback(scene.operator.kill)
         yield Proxied(scene, kubernetes, cloudflare, effects)
+
+
+@pytest.fixture(scope="session")
+def proxied_scene() -> Iterator[Proxied]:
+    """Kept for the whole session: it takes ten seconds to start."""
+    with proxied_with() as proxied:
+        yield proxied
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ WITHIN_S = 120.0
 class Killed:
     """A scene whose operator speaks to both APIs through counting proxies, and is killed and started again."""
 
-    def __init__(self, proxied: Proxied) -> None:
+    def __init__(self, proxied: Proxied, within_s: float = WITHIN_S) -> None:
+        self._within_s = within_s
         self.scene, self.effects, self.operator = (
             proxied.scene,
             proxied.effects,
@@ -63,7 +64,7 @@ class Killed:
 
         until(
             there,
-            within_s=WITHIN_S,
+            within_s=self._within_s,
             every_s=0.1,
             describe=lambda: f"{reached}; killed after {self.after}\n{self.scene.told()}",
         )

@@ -156,7 +156,7 @@ def test_the_operator_accepts_the_settings_of(
     settings = Settings.load()
     given = Given.of(values)
     assert set(settings.watch_namespaces) == given.served
-    assert set(settings.ingress_config_maps) == given.config_maps
+    assert set(settings.ingress_config_maps) == given.config_maps | given.made_for_them
     assert settings.list_all_ingresses is given.all_ingresses
 
 
@@ -184,6 +184,11 @@ def test_the_operator_accepts_the_settings_of(
         ({"ingressConfigMaps": ["ingress-nginx/ingress-nginx-controller"]}, "ingressConfigMaps"),
         ({"ingressConfigMaps": [{"name": "ingress-nginx-controller"}]}, "namespace"),
         ({"ingressConfigMaps": [{"namespace": "ingress-nginx", "name": "x", "key": "y"}]}, "key"),
+        (
+            {"workloads": [{"kind": "Job", "namespace": "a", "name": "x", "configMap": "y"}]},
+            "workloads.*kind|kind",
+        ),
+        ({"workloads": [{"kind": "Deployment", "namespace": "a", "name": "x"}]}, "configMap"),
         ({"settings": {"logLevel": "verbose"}}, "logLevel"),
         ({"settings": {"logFormat": "xml"}}, "logFormat"),
         ({"settings": {"cloudflareBaseUrl": "api.example.com"}}, "cloudflareBaseUrl"),
@@ -349,6 +354,10 @@ class Given:
     all_ingresses: bool
     aggregate: bool
     made: bool
+    workloads: set[str]
+    """NAMESPACE/NAME of each Deployment, and so on."""
+    made_for_them: set[str]
+    """NAMESPACE/NAME of their ConfigMaps."""
 
     @classmethod
     def of(cls, values: Path) -> Self:
@@ -361,12 +370,15 @@ class Given:
             f"{it['namespace']}/{it['name']}"
             for it in given.get("ingressConfigMaps", defaults["ingressConfigMaps"])
         }
+        workloads = given.get("workloads", defaults["workloads"])
         return cls(
             set() if rbac["allSecrets"] else set(given.get("watchNamespaces") or ["aop-system"]),
             set() if rbac["allConfigMaps"] else maps,
-            rbac["allIngresses"],
+            rbac["allIngresses"] and bool(maps or rbac["allConfigMaps"]),
             rbac["aggregate"],
             rbac["create"],
+            {f"{it['namespace']}/{it['name']}" for it in workloads},
+            {f"{it['namespace']}/{it['configMap']}" for it in workloads},
         )
 
 
@@ -391,26 +403,30 @@ def test_rights_are_where_they_were_asked_for_and_nowhere_else(
     if not given.made:
         assert not [one for one in objects if "Role" in one["kind"]]
         return
+    any_map = not given.config_maps and not given.workloads
     served, controllers = (
         given.served or {"*"},
-        {name.split("/")[0] for name in given.config_maps} or {"*"},
+        {"*"} if any_map else {name.split("/")[0] for name in given.config_maps},
     )
+    theirs = {name.split("/")[0] for name in given.workloads}
     everything = ("get", "list", "watch", "create", "update", "patch", "delete")
     assert where(objects, "secrets", *everything) == served
     assert where(objects, "authenticatedoriginpulls", "get", "list", "watch") == served | (
         {"*"} if given.aggregate else set()
     )
-    assert where(objects, "configmaps", "get", "create", "update", "patch", "delete") == (
-        given.config_maps or {"*"}
+    assert where(objects, "configmaps", "get", "update", "patch") == (
+        {"*"} if any_map else given.config_maps | given.made_for_them
     )
-    assert where(objects, "pods", *everything) == controllers
+    assert where(objects, "configmaps", "create") == theirs
+    assert where(objects, "configmaps", "delete") == given.made_for_them
+    assert where(objects, "deployments", "patch") == given.workloads
+    assert where(objects, "pods", *everything) == controllers | theirs
     assert where(objects, "ingressclasses", *everything) == (
         {"*"} if given.all_ingresses else set()
     )
     everywhere = given.all_ingresses or not given.served
-    assert where(objects, "ingresses", *everything) == (
-        {"*"} if everywhere else served | controllers
-    )
+    somewhere = served | controllers if controllers else set()
+    assert where(objects, "ingresses", *everything) == ({"*"} if everywhere else somewhere)
 
 
 def test_by_default_the_clusters_own_roles_learn_nothing(any_helm: Helm) -> None:

@@ -425,6 +425,7 @@ def nginx_origin(name: str = "frontend", **more: Any) -> dict[str, Any]:
                 "name": frontend.NAME,
             },
             "configMapRef": {"namespace": frontend.NAMESPACE, "name": frontend.CONFIG_MAP},
+            "ports": {"https": frontend.HTTPS, "http": frontend.HTTP},
             **more,
         },
     }

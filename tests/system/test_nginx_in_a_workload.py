@@ -10,14 +10,23 @@ import pytest
 
 from model.replay import violations
 from sandbox.cluster.frontend import CONFIG_MAP, NAMESPACE, Frontend
-from sandbox.composition import HOSTS, WORKLOADS, Layout
+from sandbox.composition import (
+    HOSTS,
+    OPERATOR_ACCOUNT,
+    OPERATOR_NAMESPACE,
+    WORKLOADS,
+    Layout,
+)
 from sandbox.direct import Visitor
+from sandbox.kubernetes.permissions import account
 from sandbox.scene import Scene, nginx_origin
 from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(300)]
 
 WITHIN_S = 150.0
+UNUSED: set[str] = set()
+"""What a life without trouble has no use for."""
 EXPECTED = {Visitor.NOBODY: 400, Visitor.OURS: 200, Visitor.STRANGER: 400}
 
 
@@ -97,6 +106,9 @@ def test_not_one_request_is_lost_from_apply_to_removal(scene: Scene, frontend: F
     assert scene.certificates() == []
     assert scene.refusing() == []
     assert violations(scene.trace()[told:]) == []
+    permissions = account(scene.plane, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT)
+    assert permissions.denied == ()
+    assert {str(one) for one in permissions.unused} == UNUSED, str(permissions)
 
 
 def test_where_somebody_else_reloads_nginx_no_pod_is_replaced(

@@ -18,7 +18,7 @@ from sandbox.waiting import until
 
 EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples" / "nginx"
 NAMESPACE, NAME, CONFIG_MAP = "web", "frontend", "frontend-aop"
-HTTPS, HTTP = 443, 80
+HTTPS, HTTP = 8443, 8080
 READY_WITHIN_S = 30.0
 
 
