@@ -43,7 +43,7 @@ SETTINGS = {
     ),
     "nginx": Setting(
         "two replicas of NGINX in a Deployment",
-        Layout(workload=True, manifests=WORKLOADS),
+        Layout(workload="Deployment", manifests=WORKLOADS),
         EXAMPLES / "nginx" / "authenticatedoriginpull.yaml",
         240,
     ),

@@ -19,7 +19,7 @@ WITHIN_S = 240.0
 
 @pytest.fixture(scope="module")
 def proxied() -> Iterator[Proxied]:
-    with proxied_with(Layout(workload=True, manifests=WORKLOADS)) as running:
+    with proxied_with(Layout(workload="Deployment", manifests=WORKLOADS)) as running:
         yield running
 
 

@@ -63,8 +63,9 @@ class Layout:
     """Between edge and origins; see `EDGE_ROUND_TRIP_S`. None by default, so that scenarios from
     before it are what they were."""
     first_address: str = "127.0.0.11"
-    workload: bool = False
-    """NGINX in a Deployment serves the hosts, and not ingress-nginx; with manifests WORKLOADS."""
+    workload: str = ""
+    """Of which kind the workload is that serves the hosts on NGINX, and not ingress-nginx; with
+    manifests WORKLOADS, which are for a Deployment."""
     manifests: Path | None = CLUSTER_WIDE
     """Whose permissions and scope the operator has: CLUSTER_WIDE, so that a test may use any
     namespace and any controller; MANIFESTS, which serve namespace `edge` and one controller; or
@@ -77,7 +78,7 @@ class Sandbox:
     def __init__(self, layout: Layout | None = None, plane: ControlPlane | None = None) -> None:
         self.layout = layout or Layout()
         self._own_plane = plane is None
-        self.plane = plane or ControlPlane(workloads=self.layout.workload)
+        self.plane = plane or ControlPlane(workloads=bool(self.layout.workload))
         self.folder = Path(tempfile.mkdtemp(prefix="aop-sandbox-"))
         self.ingress_nginx: IngressNginx
         self.frontend: Frontend
@@ -113,7 +114,9 @@ class Sandbox:
             )
 
     def _start_frontend(self) -> None:
-        self.frontend = Frontend(self.plane, self.folder / "frontend", self.layout.hosts).start()
+        self.frontend = Frontend(
+            self.plane, self.folder / "frontend", self.layout.hosts, self.layout.workload
+        ).start()
         self._install()
 
     def _install(self) -> None:

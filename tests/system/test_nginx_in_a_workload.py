@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +26,9 @@ from sandbox.waiting import until
 pytestmark = [pytest.mark.timeout(300)]
 
 WITHIN_S = 150.0
+RELAXED_WITHIN_S = 60.0
+"""10 s of loss, and a rollout of two pods with a preStop of 5 s."""
+HELD_OFF_S = 60.0
 UNUSED: set[str] = set()
 """What a life without trouble has no use for."""
 EXPECTED = {Visitor.NOBODY: 400, Visitor.OURS: 200, Visitor.STRANGER: 400}
@@ -32,7 +36,7 @@ EXPECTED = {Visitor.NOBODY: 400, Visitor.OURS: 200, Visitor.STRANGER: 400}
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Scene]:
-    with Scene(Layout(workload=True, manifests=WORKLOADS)) as scene:
+    with Scene(Layout(workload="Deployment", manifests=WORKLOADS)) as scene:
         yield scene
 
 
@@ -196,3 +200,17 @@ def test_a_config_map_that_somebody_deletes_comes_back_and_opens_nothing(
         assert_required(scene)
         scene.remove(within_s=WITHIN_S)
         until_settled(frontend, template)
+
+
+def test_where_the_edge_presents_nothing_a_rollout_lets_everybody_in(
+    scene: Scene, frontend: Frontend
+) -> None:
+    """As fast as the pods are replaced, which nobody can hurry."""
+    apply(scene)
+    scene.until_enforced(within_s=WITHIN_S)
+    with scene.presenting_nothing(*HOSTS):
+        began_s = time.monotonic()
+        scene.until_relaxed(within_s=RELAXED_WITHIN_S)
+        print(f"relaxed in {time.monotonic() - began_s:.0f} s")
+    scene.until_enforced(within_s=WITHIN_S + HELD_OFF_S)
+    assert_required(scene)

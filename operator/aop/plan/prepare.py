@@ -114,8 +114,8 @@ def put_back_by_others(o: Observed, origin: ObservedOrigin, overwritten: Overwri
     """Who puts their text back over ours, and what ends that."""
     return (
         f"Since {o.shown(overwritten.since):%H:%M:%S} UTC, {overwritten.by} has replaced the operator's text in {origin.words.place} "
-        f"{overwritten.times} times, and each time costs every replica a reload. Tell it to leave the keys http-snippet and "
-        f"server-snippet alone (Argo CD: ignoreDifferences; Flux: a driftDetection ignore rule; Helm: no value for them). The operator "
+        f"{overwritten.times} times, and each time costs every replica a reload. Tell it to leave {origin.words.ours} "
+        f"alone (Argo CD: ignoreDifferences; Flux: a driftDetection ignore rule; Helm: no value for them). The operator "
         f"writes its text again at {o.shown(overwritten.until):%H:%M:%S} UTC"
     )
 

@@ -1,4 +1,4 @@
-"""A site of somebody's on NGINX in a Deployment, as deploy/examples/nginx has it, with a node that runs it and a Service before it."""
+"""A site of somebody's on NGINX in a workload, as deploy/examples/nginx has it, with a node that runs it and a Service before it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
+import yaml
+
 from sandbox.cluster.node import Node
 from sandbox.cluster.service import ADDRESS, Service
 from sandbox.kubernetes.certificates import Authority
@@ -20,6 +22,18 @@ EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples" / "nginx"
 NAMESPACE, NAME, CONFIG_MAP = "web", "frontend", "frontend-aop"
 HTTPS, HTTP = 8443, 8080
 READY_WITHIN_S = 30.0
+
+
+def as_kind(deployment: dict[str, Any], kind: str) -> dict[str, Any]:
+    """A Deployment written as a workload of another kind."""
+    spec = {key: value for key, value in deployment["spec"].items() if key != "strategy"}
+    match kind:
+        case "StatefulSet":
+            return deployment | {"kind": kind, "spec": spec | {"serviceName": NAME}}
+        case "DaemonSet":
+            del spec["replicas"]  # one on each node, of which there is one
+            return deployment | {"kind": kind, "spec": spec}
+    return deployment
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +52,10 @@ class Frontend:
     `plane` must be one with the controllers of workloads.
     """
 
-    def __init__(self, plane: ControlPlane, folder: Path, hosts: Sequence[str]) -> None:
-        self._plane, self._folder, self._hosts = plane, folder, tuple(hosts)
+    def __init__(
+        self, plane: ControlPlane, folder: Path, hosts: Sequence[str], kind: str = "Deployment"
+    ) -> None:
+        self._plane, self._folder, self._hosts, self._kind = plane, folder, tuple(hosts), kind
         self._parts = ExitStack()
         self.ca_file = folder / "ca.crt"
 
@@ -50,7 +66,8 @@ class Frontend:
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
         )
         self._plane.apply(self._certificate())
-        self._plane.apply(EXAMPLES / "web.yaml")
+        conf, workload = yaml.safe_load_all((EXAMPLES / "web.yaml").read_text())
+        self._plane.apply([conf, as_kind(workload, self._kind)])
         self.node = self._parts.enter_context(Node(self._plane, self._folder / "node", NAMESPACE))
         self.service = self._parts.enter_context(
             Service(lambda: self.node.endpoints, (HTTPS, HTTP))
@@ -90,12 +107,12 @@ class Frontend:
         return found
 
     def deployment(self) -> dict[str, Any]:
-        """The Deployment as it is now."""
+        """The workload as it is now."""
         found: dict[str, Any] = self._plane.http.get(self._path).raise_for_status().json()
         return found
 
     def change(self, body: dict[str, Any]) -> None:
-        """Merge into the Deployment, as its owner."""
+        """Merge into the workload, as its owner."""
         self._plane.http.patch(
             self._path, json=body, headers={"Content-Type": "application/merge-patch+json"}
         ).raise_for_status()
@@ -121,25 +138,27 @@ class Frontend:
         return found
 
     def until_rolled_out(self, within_s: float = READY_WITHIN_S) -> None:
-        """Wait until the Deployment has replaced all its pods, and none of before is left."""
+        """Wait until all pods have been replaced, and none of before is left."""
 
         def rolled_out() -> bool:
             now = self.deployment()
-            status, wanted = now.get("status", {}), now["spec"]["replicas"]
+            status, wanted = now.get("status", {}), now["spec"].get("replicas", 1)
             current = status.get("observedGeneration") == now["metadata"]["generation"]
-            new = status.get("updatedReplicas") == status.get("availableReplicas") == wanted
+            updated = status.get("updatedReplicas", status.get("updatedNumberScheduled"))
+            available = status.get("availableReplicas", status.get("numberAvailable"))
+            new = updated == available == wanted
             return bool(current and new and len(self.pods()) == wanted == len(self.replicas()))
 
         until(
             rolled_out,
             within_s=within_s,
             every_s=0.1,
-            describe=lambda: f"the Deployment to be rolled out\n{self.node.logs()}",
+            describe=lambda: f"the workload to be rolled out\n{self.node.logs()}",
         )
 
     @property
     def _path(self) -> str:
-        return f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{NAME}"
+        return f"/apis/apps/v1/namespaces/{NAMESPACE}/{self._kind.lower()}s/{NAME}"
 
     def _certificate(self) -> dict[str, Any]:
         authority = Authority("frontend")

@@ -81,6 +81,7 @@ class Node:
         """Pods that come now never become Ready, though their server runs."""
 
     def __enter__(self) -> Self:
+        self._plane.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NAME}})
         self._thread.start()
         return self
 
