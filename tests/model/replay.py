@@ -35,11 +35,12 @@ NEXT_STATES = {
 """Where a certificate can be found at the next look."""
 
 
-def violations(lines: Iterable[str], moves: str = "") -> list[str]:
+def violations(lines: Iterable[str], moves: str = "", *, in_model: bool = True) -> list[str]:
     """What a recorded run did that no path of the model does, one sentence each; empty when all is well.
 
     `moves` are what others did meanwhile, in the words of `model.settings` (and of
-    `model.path.untraceable`).
+    `model.path.untraceable`). Without `in_model` the first two are asked only: the model has two
+    replicas that reload, and none that are replaced by others.
     """
     found: list[str] = []
     names: dict[str, Names] = {}
@@ -58,6 +59,8 @@ def violations(lines: Iterable[str], moves: str = "") -> list[str]:
             f"line {number}: {seen.step}: {what}"
             for what in contradictions(seen.observed, seen.step)
         ]
+        if not in_model:
+            continue
         uid = seen.observed.object.uid
         try:
             sight = sight_of(seen.observed, names.setdefault(uid, Names()))
@@ -67,7 +70,8 @@ def violations(lines: Iterable[str], moves: str = "") -> list[str]:
         if uid in before:
             found += [f"line {number}: {what}" for what in leaps(before[uid], sight)]
         before[uid] = sight
-    return found + [what for run in runs.values() for what in untraceable(run, moves)]
+    paths = runs.values() if in_model else ()
+    return found + [what for run in paths for what in untraceable(run, moves)]
 
 
 def contradictions(o: Observed, step: Step) -> Iterator[str]:  # noqa: C901, PLR0912 - a list of independent cases
