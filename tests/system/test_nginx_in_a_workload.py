@@ -29,8 +29,8 @@ WITHIN_S = 150.0
 RELAXED_WITHIN_S = 60.0
 """10 s of loss, and a rollout of two pods with a preStop of 5 s."""
 HELD_OFF_S = 60.0
-UNUSED: set[str] = set()
-"""What a life without trouble has no use for."""
+UNUSED = {"update secrets in edge", "list events in web"}
+"""What a life without a renewal and without a rejection may have no use for."""
 EXPECTED = {Visitor.NOBODY: 400, Visitor.OURS: 200, Visitor.STRANGER: 400}
 
 
@@ -112,7 +112,7 @@ def test_not_one_request_is_lost_from_apply_to_removal(scene: Scene, frontend: F
     assert violations(scene.trace()[told:], in_model=False) == []
     permissions = account(scene.plane, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT)
     assert permissions.denied == ()
-    assert {str(one) for one in permissions.unused} == UNUSED, str(permissions)
+    assert {str(one) for one in permissions.unused} <= UNUSED, str(permissions)
 
 
 def test_where_somebody_else_reloads_nginx_no_pod_is_replaced(
