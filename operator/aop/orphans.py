@@ -112,7 +112,7 @@ class Orphans:
             )
             keeper = self._origins.of(target)
             await keeper.writer.relax_orphaned(carrier, claim)
-            await keeper.roll_out_orphaned()
+            await keeper.rollouts.begin_orphaned()
         return bool(claims)
 
     async def _carriers(self, kind: OriginKind) -> list[Manifest]:

@@ -128,7 +128,13 @@ def defined(tree: ast.AST) -> Iterator[tuple[ast.stmt, str]]:
 
 # --- permissions --------------------------------------------------------------------------------------------------------
 
-BY_DRIVER = ("observe/sources.py", "observe/origin.py", "observe/writing.py", "orphans.py")
+BY_DRIVER = (
+    "observe/sources.py",
+    "observe/origin.py",
+    "observe/rollouts.py",
+    "observe/writing.py",
+    "orphans.py",
+)
 """Where the kind comes from a driver: what each of them needs is asked of it."""
 VERBS = {
     "fetch": "get",

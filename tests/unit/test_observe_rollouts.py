@@ -10,9 +10,10 @@ import pytest
 
 from aop.api import AuthenticatedOriginPull, Status
 from aop.cluster import Cluster, Conflict
-from aop.observe.origin import ROLLED_OUT_AGAIN_S, OriginKeeper, Wanted
+from aop.observe.origin import OriginKeeper, Wanted
 from aop.observe.origins import OriginKeepers
 from aop.observe.replicas import ReplicaReader
+from aop.observe.rollouts import AGAIN_S
 from aop.observed import Configured, ObservedOrigin
 from aop.origins.workload import NGINX
 from aop.origins.workload.spec import Nginx
@@ -152,7 +153,7 @@ class Keeping:
     async def roll_out(self) -> None:
         seen = await self.look()
         assert seen.rollout is not None
-        await self.keeper.roll_out(seen.rollout)
+        await self.keeper.rollouts.begin(seen.rollout)
 
 
 @pytest.mark.asyncio
@@ -202,7 +203,7 @@ async def test_where_somebody_takes_our_mark_off_it_is_not_put_back_at_once() ->
     await keeping.publish(OFF)
     await keeping.roll_out()
     keeping.world.take_our_mark_off()
-    keeping.clock.pass_s(ROLLED_OUT_AGAIN_S - 10)
+    keeping.clock.pass_s(AGAIN_S - 10)
     assert (await keeping.look()).rollout is None
     keeping.clock.pass_s(10)
     assert (await keeping.look()).rollout is not None
@@ -254,7 +255,7 @@ async def test_an_orphaned_claim_is_rolled_out_step_by_step() -> None:
         assert carrier is not None
         claims = NGINX.site(TARGET, {NGINX.carrier(TARGET): (carrier,)}).published.claims
         await keeping.keeper.writer.relax_orphaned(carrier, claims[UID])
-        await keeping.keeper.roll_out_orphaned()
+        await keeping.keeper.rollouts.begin_orphaned()
         left = keeping.world.config_map
         assert (left is None) is (mode is None)
     assert keeping.world.deployment["spec"] == found

@@ -22,14 +22,15 @@ from aop.clock import Clock
 from aop.cluster import Cluster
 from aop.observe.published import Followed, PublishedMemory
 from aop.observe.replicas import ReplicaReader
-from aop.observe.source import AWAITED_S, Known, Source
+from aop.observe.rollouts import Rollouts
+from aop.observe.source import Known, Source
 from aop.observe.sources import Pace, Reading, Sources
 from aop.observe.views import Question, ReplicaMemory, may_serve, observed_replica
 from aop.observe.writing import OriginWriter
 from aop.observed import Configured, LeftOut, ObservedOrigin, ObservedReplica, Unknown, Wildcard
 from aop.origins.check import check_path, gate_path
 from aop.origins.kind import OriginKind, Site
-from aop.origins.sites import Objects, Published, Read, Rejection, Replica, Rollout, Scope
+from aop.origins.sites import Objects, Published, Rejection, Replica, Scope
 from aop.probe import ClientIdentity, Paths, Presented, ReplicaAddress
 from aop.schema import Model
 from aop.settings import Settings
@@ -39,8 +40,6 @@ Manifest = dict[str, Any]
 
 EVENTS_AFTER_S = 1.0
 """When a revision that nobody shows is worth a look at the Events."""
-ROLLED_OUT_AGAIN_S = 60.0
-"""How soon replicas are replaced again for the same text, where somebody takes our mark off."""
 NO_TOKEN = "00000000"  # noqa: S105 - a path, no credential
 """Stands in for the secret part of the check path where none is known: the answer still shows who
 is refused."""
@@ -103,17 +102,13 @@ class OriginKeeper:
         """Objects that wait for something."""
         self._unseen: set[str] = set()
         """Those of them that were not yet shown what the published text does to their hosts."""
-        self._taken: int | None = None
-        """The last revision that every replica was seen to start with, and was Ready: what keeps
-        others from starting later is not its fault."""
         self._read: tuple[Objects, Model | None, Site] | None = None
         """What was read last and for whom, and the origin that was made of it."""
-        self._rolled_out: tuple[Rollout, datetime] | None = None
-        """What the replicas were last replaced for, and when."""
         self._replicas: dict[str, ReplicaMemory] = {}
         """By pod uid."""
         self._rounds: dict[tuple[str, str], asyncio.Task[None]] = {}
         """Questions under way, by pod and object."""
+        self.rollouts = Rollouts(kind, target, self._reads, cluster, sources, clock)
         self.writer = OriginWriter(
             kind, target, cluster, sources.of(self._carrier), self._memory, self._notice, clock
         )
@@ -160,8 +155,8 @@ class OriginKeeper:
         self._note_unseen(pull.uid, replicas, hosts, waits=asked and not resting)
         self.writer.seen_everywhere = self._seen_everywhere(site)
         self._calm = published.intact and self.writer.seen_everywhere == published.revision
-        if self._calm and self.kind.rolls_out and all(one.ready for one in replicas):
-            self._taken = published.revision
+        if self._calm and all(one.ready for one in replicas):
+            self.rollouts.note_in_force(published.revision)
         refusal = await self._refusal(site, replicas, until_s)
         rejected = refusal is not None and refusal.ours
         joint = rejected and self.writer.went_out_with_others(pull.uid)
@@ -183,7 +178,9 @@ class OriginKeeper:
             rejected=refusal.words if refusal and refusal.ours else None,
             stuck=self._stuck(refusal.words) if refusal and not refusal.ours else None,
             overwritten=self._memory.disturbance.overwritten,
-            rollout=self._rollout(site, wanted.spec),
+            rollout=self.rollouts.wanted(
+                site, wanted.spec, taken_up=self.writer.seen_everywhere == published.revision
+            ),
             stale=reading.stale,
             joint=joint,
             next_write_at=self.writer.next_at(),
@@ -250,48 +247,12 @@ class OriginKeeper:
         self._unseen.discard(uid)
         self.writer.drop(uid)
 
-    async def roll_out(self, rollout: Rollout) -> None:
-        """Have the replicas replaced, so that they take up what is published.
-
-        Raises `ClusterError`.
-        """
-        self._rolled_out = rollout, self._clock.now()
-        workloads = self._sources.of(Read(rollout.kind, rollout.key.namespace))
-        try:
-            await self.writer.roll_out(rollout)
-        finally:
-            workloads.forget()
-
-    async def roll_out_orphaned(self) -> None:
-        """The same after a claim was changed whose object is gone. Raises `ClusterError`."""
-        until_s = self._clock.monotonic_s() + AWAITED_S
-        reading = await self._sources.look(self._reads, until_s=until_s, pace=Pace.BUSY)
-        site = self.kind.site(self.target, reading.objects)
-        if reading.lost is None and (rollout := site.rollout(None)):
-            await self.roll_out(rollout)
-
     def _configured(self, uid: str, site: Site) -> Configured | None:
         """What the carrier says of us; one that is ours to make says nothing before."""
         if site.exists:
             return self._memory.configured(uid)
         creates = self.kind.capabilities.creates_carrier
         return self._memory.configured(uid, runs_on=True) if creates else None
-
-    def _rollout(self, site: Site, spec: Model | None) -> Rollout | None:
-        """What is to be done so that every replica takes up what is published.
-
-        Not where they have by themselves: they were replaced for another reason. Not at once again
-        where somebody undoes it: each time replaces every pod.
-        """
-        rollout = site.rollout(spec)
-        if rollout is None or (
-            not rollout.leaving and self.writer.seen_everywhere == site.published.revision
-        ):
-            return None
-        if self._rolled_out is None or self._rolled_out[0] != rollout:
-            return rollout
-        waited_s = (self._clock.now() - self._rolled_out[1]).total_seconds()
-        return rollout if waited_s >= ROLLED_OUT_AGAIN_S else None
 
     def _noticed(self, reading: Reading, spec: Model | None) -> Site:
         """The origin as it was just read, noting what has changed.
@@ -445,7 +406,7 @@ class OriginKeeper:
         """
         since, revision = self._memory.changed_at, site.published.revision
         if revision and since and (why := site.unfinished(since + self._clock.stepped())):
-            return replace(why, ours=why.ours and self._taken != revision)
+            return self.rollouts.judged(why, revision)
         if not revision or since is None or any(r.revision == revision for r in replicas):
             self._events.clear()
             return None
@@ -459,8 +420,8 @@ class OriginKeeper:
             if isinstance(events, Known) and (
                 refusal := site.rejection(events.value, replica, since + self._clock.stepped())
             ):
-                ours = refusal.ours and self._taken != revision
-                return Rejection(f"pod {replica.name}: {refusal.words}", ours=ours)
+                words = f"pod {replica.name}: {refusal.words}"
+                return self.rollouts.judged(replace(refusal, words=words), revision)
         return None
 
     def _events_of(self, replica: Replica) -> Source[list[Manifest]]:

@@ -23,7 +23,7 @@ from aop.observe.published import PublishedMemory
 from aop.observe.source import Source
 from aop.observed import Unknown
 from aop.origins.kind import OriginKind, Site
-from aop.origins.sites import Json, Published, Read, Rollout
+from aop.origins.sites import Json, Published, Read
 from aop.schema import Model
 from aop.terms import Claim, Mode, Target
 
@@ -167,10 +167,6 @@ class OriginWriter:
             if manifest is not None:
                 await self._write(manifest, site.withdraw(uid), ())
             followed.written = None
-
-    async def roll_out(self, rollout: Rollout) -> None:
-        """Have a workload's controller replace its pods. Raises `ClusterError`."""
-        await self._cluster.merge(rollout.kind, rollout.key, dict(rollout.body))
 
     async def relax_orphaned(self, manifest: Json, claim: Claim) -> None:
         """Bring a claim whose object is gone one step further: to Off, and from Off out.

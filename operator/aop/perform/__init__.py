@@ -93,7 +93,7 @@ class Performer:
             case Withdraw():
                 await self._withdraw(step, pull)
             case RollOut():
-                await self._origins.of(step.target).roll_out(step.rollout)
+                await self._origins.of(step.target).rollouts.begin(step.rollout)
             case Upload() | Delete() | SetEnabled():
                 await self._zones.change(step, o, pull, memory)
             case _:

@@ -82,6 +82,12 @@ class Node:
 
     def __enter__(self) -> Self:
         self._plane.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NAME}})
+        # Until it is Ready a new node is tainted, and a DaemonSet has no pod there.
+        self._plane.http.patch(
+            f"/api/v1/nodes/{NAME}",
+            json={"spec": {"taints": None}},
+            headers={"Content-Type": "application/merge-patch+json"},
+        ).raise_for_status()
         self._thread.start()
         return self
 

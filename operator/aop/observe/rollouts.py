@@ -1,0 +1,90 @@
+"""How one origin's replicas are replaced, where they read what is published only when they start.
+
+One per target, shared by all objects that name it: what one of them has begun is not begun again by
+the next.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from aop.clock import Clock
+from aop.cluster import Cluster
+from aop.observe.source import AWAITED_S
+from aop.observe.sources import Pace, Sources
+from aop.origins.kind import OriginKind, Site
+from aop.origins.sites import Read, Rejection, Rollout
+from aop.schema import Model
+from aop.terms import Target
+
+AGAIN_S = 60.0
+"""How soon replicas are replaced again for the same text, where somebody takes our mark off."""
+
+
+class Rollouts:
+    """Built once by the origin's keeper."""
+
+    def __init__(
+        self,
+        kind: OriginKind,
+        target: Target,
+        reads: tuple[Read, ...],
+        cluster: Cluster,
+        sources: Sources,
+        clock: Clock,
+    ) -> None:
+        self._kind = kind
+        self._target = target
+        self._reads = reads
+        self._cluster = cluster
+        self._sources = sources
+        self._clock = clock
+        self._begun: tuple[Rollout, datetime] | None = None
+        """What the replicas were last replaced for, and when."""
+        self._in_force: int | None = None
+        """The last revision that every replica was seen to start with, and was Ready."""
+
+    def wanted(self, site: Site, spec: Model | None, *, taken_up: bool) -> Rollout | None:
+        """What is to be done so that every replica takes up what is published.
+
+        Not where they have by themselves (`taken_up`): they were replaced for another reason. Not
+        at once again where somebody undoes it: each time replaces every pod.
+        """
+        rollout = site.rollout(spec)
+        if rollout is None or (taken_up and not rollout.leaving):
+            return None
+        if self._begun is None or self._begun[0] != rollout:
+            return rollout
+        waited_s = (self._clock.now() - self._begun[1]).total_seconds()
+        return rollout if waited_s >= AGAIN_S else None
+
+    async def begin(self, rollout: Rollout) -> None:
+        """Have a workload's controller replace the replicas. Raises `ClusterError`."""
+        self._begun = rollout, self._clock.now()
+        try:
+            await self._cluster.merge(rollout.kind, rollout.key, dict(rollout.body))
+        finally:
+            self._sources.of(Read(rollout.kind, rollout.key.namespace)).forget()
+
+    async def begin_orphaned(self) -> None:
+        """The same after a claim was changed whose object is gone. Raises `ClusterError`."""
+        if not self._kind.rolls_out:
+            return
+        until_s = self._clock.monotonic_s() + AWAITED_S
+        reading = await self._sources.look(self._reads, until_s=until_s, pace=Pace.BUSY)
+        rollout = self._kind.site(self._target, reading.objects).rollout(None)
+        if reading.lost is None and rollout is not None:
+            await self.begin(rollout)
+
+    def note_in_force(self, revision: int) -> None:
+        """Every replica was seen to run that revision, and is Ready."""
+        self._in_force = revision
+
+    def judged(self, rejection: Rejection, revision: int) -> Rejection:
+        """A rejection of that revision.
+
+        What keeps others from starting later is no fault of a text with which every replica was
+        seen to start.
+        """
+        blameless = bool(self._kind.rolls_out) and self._in_force == revision
+        return Rejection(rejection.words, ours=rejection.ours and not blameless)
