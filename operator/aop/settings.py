@@ -173,7 +173,8 @@ class Settings(BaseSettings):
     ingress_config_maps: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_config_maps)] = (
         Field(
             (),
-            description="The only ConfigMaps that the operator may write, as NAMESPACE/NAME, separated by commas. Not set: any that a controller's arguments name or a workload's pods mount.",
+            description="The only ConfigMaps that the operator may write, as NAMESPACE/NAME, separated by commas. Not set: any that a controller's "
+            "arguments name or a workload's pods mount.",
         )
     )
     list_all_ingresses: bool = Field(

@@ -93,8 +93,10 @@ class RollOut:
 
     def __str__(self) -> str:
         workload = f"{self.rollout.kind.title} {self.rollout.key}"
-        what = "without any text of ours" if self.rollout.leaving else "with what is published"
-        return f"replace the pods of {workload}, so that origin {self.origin} runs {what}"
+        what = "runs without the operator's configuration"
+        if not self.rollout.leaving:
+            what = "reads its new configuration"
+        return f"replace the pods of {workload}, so that origin {self.origin} {what}"
 
 
 @dataclass(frozen=True, slots=True)

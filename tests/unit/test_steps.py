@@ -51,7 +51,7 @@ LINES: list[tuple[Step, str]] = [
     (Withdraw("public", TARGET), "remove its configuration from origin public"),
     (
         RollOut("public", TARGET, Rollout(Kind.DEPLOYMENT, ObjectKey("web", "frontend"), {})),
-        "replace the pods of Deployment web/frontend, so that origin public runs with what is published",
+        "replace the pods of Deployment web/frontend, so that origin public reads its new configuration",
     ),
     (
         RollOut(
@@ -59,7 +59,7 @@ LINES: list[tuple[Step, str]] = [
             TARGET,
             Rollout(Kind.DEPLOYMENT, ObjectKey("web", "frontend"), {}, leaving=True),
         ),
-        "replace the pods of Deployment web/frontend, so that origin public runs without any text of ours",
+        "replace the pods of Deployment web/frontend, so that origin public runs without the operator's configuration",
     ),
     (Upload(ZONE_ID, LEAF), f"upload leaf {LEAF.short} to Cloudflare"),
     (Delete(ZONE_ID, "id", LEAF, "why"), f"delete leaf {LEAF.short} at Cloudflare, because why"),

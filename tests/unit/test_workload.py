@@ -201,7 +201,7 @@ def volumes(**source: Any) -> Json:
         (site(workloads=(volumes(optional=False),)), "without optional: true"),
         (
             site(pods=(pod(), pod("x", of="api"))),
-            "pod x is not of Deployment web/frontend and mounts",
+            "pod x does not belong to Deployment web/frontend and mounts",
         ),
         (site(workloads=(deployment(paused=True),)), "is paused. Resume it, or set apply: Reload"),
         (

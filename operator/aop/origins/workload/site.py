@@ -79,7 +79,7 @@ class WorkloadSite:
         """Names under a wildcard that nobody has named."""
         wildcards = sorted(one for one in patterns if one.startswith("*.")) if self.pods else ()
         return tuple(
-            f"names under {wildcard} that spec.hostnames and verification.samples do not name refuse nobody"
+            f"no certificate is required for names under {wildcard} that neither spec.hostnames nor verification.samples names"
             for wildcard in wildcards
         )
 
@@ -95,11 +95,11 @@ class WorkloadSite:
         if template is None or not template.mounts:
             return f"the pod template of {named} does not mount ConfigMap {self.key}. Mount it there, or correct workloadRef"
         if not template.optional:
-            return f"{named} mounts ConfigMap {self.key} without optional: true, so that its pods do not start where it is missing. Set that"
+            return f"{named} mounts ConfigMap {self.key} without optional: true, so its pods cannot start while it does not exist. Set optional: true"
         owner = Owner(named.kind, named.name)
         if others := [pod for pod in self.pods if owner_of(pod) != owner]:
             return (
-                f"pod {others[0]['metadata']['name']} is not of {named} and mounts ConfigMap {self.key}, too. Give each workload a ConfigMap and an "
+                f"pod {others[0]['metadata']['name']} does not belong to {named} and mounts ConfigMap {self.key}, too. Give each workload a ConfigMap and an "
                 "origin of its own"
             )
         if spec.apply is Apply.ROLLOUT and template.halted:

@@ -58,7 +58,7 @@ class WorkloadRef(Model):
 
 
 class ConfigMapRef(Model):
-    """The ConfigMap of ours that the workload mounts."""
+    """The ConfigMap that the operator creates and the workload mounts."""
 
     namespace: LabelName
     """Namespace of the ConfigMap: that of the workload."""
@@ -89,13 +89,13 @@ class Ports(Model):
 
 
 class Workload(Model):
-    """A server in a workload, driven through a ConfigMap that the operator makes."""
+    """A server in a workload, configured through a ConfigMap that the operator creates."""
 
     workload_ref: WorkloadRef
     """The workload whose pods serve. Its pod template must mount the ConfigMap as an optional
     volume."""
     config_map_ref: ConfigMapRef
-    """The ConfigMap that the operator makes, writes and deletes. It must not exist yet, or be
+    """The ConfigMap that the operator creates, writes and deletes. It must not exist yet, or be
     empty."""
     ports: Ports = Field(
         # Whole: the API server tries the rule on it before it fills in what is left out.
@@ -117,4 +117,4 @@ class Workload(Model):
 
 
 class Nginx(Workload):
-    """NGINX in a workload, driven through a ConfigMap that the operator makes."""
+    """NGINX in a workload, configured through a ConfigMap that the operator creates."""

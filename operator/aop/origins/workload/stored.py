@@ -124,8 +124,8 @@ def objection(config_map: Json | None, stored: Stored, key: ObjectKey) -> str | 
     """What others have put there and ours must not be combined with, as a sentence."""
     if stored.others:
         return (
-            f"ConfigMap {key} holds {', '.join(stored.others[:5])}, which is not the operator's. Name a ConfigMap that does not exist yet in "
-            "configMapRef, or take that out"
+            f"ConfigMap {key} holds {', '.join(stored.others[:5])}, which the operator has not written. Name a ConfigMap that does not exist yet in "
+            "configMapRef, or remove these keys"
         )
     if (config_map or {}).get("immutable"):
         return f"ConfigMap {key} is immutable. Name another one in configMapRef, or delete it"
