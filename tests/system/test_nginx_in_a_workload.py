@@ -139,7 +139,7 @@ def test_a_text_with_which_nginx_does_not_start_is_taken_back(
     with flawless(scene):
         apply(scene)
         ready = scene.until_condition("Ready", reason="TextRejected", within_s=WITHIN_S)
-        assert "rejected our text for Request" in ready["message"]
+        assert "rejected the operator's configuration for mode Request" in ready["message"]
         frontend.until_rolled_out(within_s=60)
         assert scene.refusing() == []
         scene.remove(within_s=WITHIN_S)

@@ -39,5 +39,5 @@ REVISION_ANNOTATION = f"{GROUP}/revision"
 FOUND_ANNOTATION = f"{GROUP}/found"
 """What was in the keys before the first claim; the operator puts it back with the last one."""
 ROLLED_OUT_ANNOTATION = f"revision.{GROUP}/"
-"""On a pod template, with the name of the operator's ConfigMap behind it: the configuration that its
-pods start with. A change of it has the workload's controller replace them."""
+"""On a pod template, with the name of the operator's ConfigMap behind it: the configuration that
+its pods start with. A change of it has the workload's controller replace them."""
