@@ -14,6 +14,7 @@ import httpx
 
 from aop.clock import Clock
 from aop.cloudflare import Access, Cloudflare, Priority, Shares
+from aop.leading import Lead
 from aop.metrics import Metrics
 
 TOKEN = "pretend-token-kVx7Qm2Zp9Lw4Rt8Yb3N"
@@ -153,12 +154,14 @@ def client(
     *,
     shares: Shares | None = None,
     metrics: Metrics | None = None,
+    lead: Lead | None = None,
 ) -> Cloudflare:
     """The client over a transport of the test, in time of the test."""
     clock = clock or StoppedClock()
     return Cloudflare(
         "https://api.example/client/v4",
         clock=clock,
+        lead=lead or Lead.alone(clock),
         transport=transport,
         shares=shares,
         metrics=metrics,

@@ -47,6 +47,7 @@ FILES = {
     "rbac.yaml": "20-rbac.yaml",
     "aggregated-roles.yaml": "20-rbac.yaml",
     "deployment.yaml": "30-deployment.yaml",
+    "poddisruptionbudget.yaml": "40-poddisruptionbudget.yaml",
 }
 """Which manifest each template goes to; an unknown template is an error, so that none is left out
 of the manifests unseen."""

@@ -1,4 +1,4 @@
-"""The composition root: settings, clients, the loop, and Kopf around them.
+"""The composition root: settings, clients, who leads, and Kopf around them.
 
 `aop-operator run` is the operator.
 
@@ -12,50 +12,34 @@ import asyncio
 import logging
 import os
 import platform
+import secrets
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
-from datetime import timedelta
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import kopf
 
 from aop import __version__
+from aop.acting import Actor, Shown
 from aop.clock import Clock
-from aop.cloudflare import Cloudflare, Shares
-from aop.cluster import Cluster, ClusterError, Kind, Subject, connect, event
+from aop.cluster import Cluster, ClusterError, Kind, Subject, connect
+from aop.election import Election
 from aop.endpoints import Endpoints
 from aop.handlers import WATCHED, Tell, Watch
 from aop.health import Health
-from aop.loops import Loops
+from aop.leading import Lead
 from aop.metrics import Metrics
-from aop.observe import Observer
-from aop.observe.edge import EdgeReader
-from aop.observe.origins import OriginKeepers
-from aop.observe.replicas import ReplicaReader
-from aop.observe.secrets import Secrets
-from aop.observe.zone import ZoneReader
-from aop.orphans import Orphans
-from aop.perform import Performer
-from aop.pki import throwaway
-from aop.probe import ClientIdentity, EdgeProbe, ReplicaProbe
-from aop.reconcile import Reconciler
 from aop.settings import Settings, SettingsError
 from aop.terms import ObjectKey
 from aop.uninstall import obstacles
 
-CLOUDFLARE_TOTAL_S = 10.0
-"""The longest that one request to Cloudflare may take: a mutation that hangs must not hold up what
-protects visitors for longer."""
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod finds its token (Kubernetes: "Accessing the Kubernetes API from a Pod")."""
 ASKED_EVERY_S = 20.0
 """How often the API server is asked for a sign of life: thrice within what readiness allows."""
-FINISHED_WITHIN_S = 20.0
-"""How long what is under way at the end of the process may take: a change at Cloudflare is not cut
-off. Below the chart's terminationGracePeriodSeconds."""
 EXIT_GUARDED = 1
 EXIT_SETTINGS = 2
 
@@ -95,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def guard_uninstall(settings: Settings) -> int:
     """Tell whether the operator may be uninstalled; returns the exit status."""
-    cluster = await connect(str(settings.kubeconfig) if settings.kubeconfig else None)
+    cluster = await connect(str(settings.kubeconfig) if settings.kubeconfig else None, Clock())
     try:
         refusal = await obstacles(cluster, settings)
     finally:
@@ -118,58 +102,46 @@ def configure_logging(settings: Settings) -> None:
 async def run(settings: Settings, clock: Clock) -> None:
     """Build everything around `clock`, and serve until the process is told to stop.
 
-    Nothing else reads the time.
+    Nothing else reads the time. Raises `SettingsError` where there is no place for an election.
     """
-    metrics = Metrics()
+    metrics, home = Metrics(), home_of(settings)
+    identity = f"{platform.node()}_{secrets.token_hex(4)}"
+    health = Health(clock, (kind.plural for kind in WATCHED))
     async with AsyncExitStack() as stack:
-        cluster = await connect(str(settings.kubeconfig) if settings.kubeconfig else None)
+        kubeconfig = str(settings.kubeconfig) if settings.kubeconfig else None
+        cluster = await connect(kubeconfig, clock, identity)
         stack.push_async_callback(cluster.close)
-        shares = Shares(total=settings.budget_share, resync=settings.budget_resync_share)
-        cloudflare = await stack.enter_async_context(
-            Cloudflare(
-                settings.cloudflare_base_url,
-                clock=clock,
-                shares=shares,
-                metrics=metrics,
-                total_s=CLOUDFLARE_TOTAL_S,
-            )
+        election = Election(
+            cluster, lease_of(settings, home), identity, settings.lease_s, clock, health, metrics
         )
-        origins = origins_of(settings, clock, cluster=cluster)
-        edge = EdgeProbe(
-            timeout_s=settings.probe_timeout_s,
-            connect_to=settings.edge_connect_to,
-            ca_file=settings.edge_ca_file,
-        )
-        edge_reader = EdgeReader(edge, settings.edge_cadence_s, settings.edge_requests_per_s, clock)
-        secrets = Secrets(cluster, settings, clock)
-        observer = Observer(
-            cluster,
-            ZoneReader(cloudflare, settings, metrics),
-            origins,
-            edge_reader,
-            secrets,
-            settings,
-            clock,
-        )
-        performer = Performer(cluster, origins, secrets, cloudflare, clock)
-        home = home_of(settings)
-        reconciler = Reconciler(
-            cluster, observer, performer, clock, metrics, settings.trace_file, home
-        )
-        health = Health(clock, (kind.plural for kind in WATCHED))
         stack.enter_context(Endpoints(settings, health, metrics))
-        orphans = Orphans(cluster, origins, settings)
-        loops = Loops(cluster, reconciler, observer, origins, secrets, orphans, clock, health)
-        edge_reader.begin(loops.wake)
-        for task in (
-            orphans.run(),
-            announce(cluster, home, settings, clock),
-            ask_for_life(cluster, health),
-        ):
-            stack.callback(asyncio.create_task(task).cancel)
-        await serve(settings, loops, health, metrics)
-        await loops.end()
-        await reconciler.finish(FINISHED_WITHIN_S)
+        stack.callback(asyncio.create_task(ask_for_life(cluster, health)).cancel)
+        shown = Shown()
+        await stack.enter_async_context(watching(settings, shown, health, metrics))
+        actor = Actor(settings, clock, cluster, shown, home, health, metrics)
+        await take_part(actor, election if settings.election else None, end_of_process())
+
+
+async def take_part(actor: Actor, election: Election | None, ending: asyncio.Event) -> None:
+    """Stand by, lead and act, and stand by again, until the process ends."""
+    if election is None:
+        actor.metrics.leader.set(1)
+        await actor.act(Lead.alone(actor.clock), ending)
+        return
+    actor.health.stand()
+    while (lead := await election.win(ending)) is not None:
+        async with election.kept(lead):
+            await actor.act(lead, ending)
+
+
+def lease_of(settings: Settings, home: Subject | None) -> ObjectKey:
+    """Where the Lease is. Raises `SettingsError` where nobody knows."""
+    if home is None and settings.election:
+        raise SettingsError(
+            "AOP_NAMESPACE is not set, and this is no pod, so there is no place for the Lease by which replicas find out who of them acts. "
+            "Set it; or set AOP_ELECTION=false, if you are sure that no other process serves the same objects"
+        )
+    return ObjectKey(home.key.namespace if home else "", settings.lease_name)
 
 
 def home_of(settings: Settings, folder: Path = SERVICE_ACCOUNT) -> Subject | None:
@@ -187,49 +159,6 @@ def home_of(settings: Settings, folder: Path = SERVICE_ACCOUNT) -> Subject | Non
     )
 
 
-async def announce(
-    cluster: Cluster, home: Subject | None, settings: Settings, clock: Clock
-) -> None:
-    """Say beside the operator's own Pod what this process serves.
-
-    So a person sees where what it will say there comes from.
-    """
-    if home is None:
-        return
-    served = (
-        f"namespaces {', '.join(settings.watch_namespaces)}"
-        if settings.watch_namespaces
-        else "all namespaces"
-    )
-    maps = (
-        f"ConfigMaps {', '.join(settings.ingress_config_maps)}"
-        if settings.ingress_config_maps
-        else "any ConfigMap that a controller names"
-    )
-    message = f"aop-operator {__version__} serves AuthenticatedOriginPulls in {served}, and may write {maps}"
-    try:
-        await cluster.create(
-            Kind.EVENT, home.key.namespace, event(home, "Normal", "Serving", message, clock.wall())
-        )
-    except ClusterError as error:
-        logging.getLogger("aop").warning("Event not written: %s", error.message)
-
-
-def origins_of(settings: Settings, clock: Clock, *, cluster: Any) -> OriginKeepers:
-    """The keepers of all origins, which share one way of asking replicas."""
-    # Valid since long ago: a node whose clock is wrong then refuses our young leaf and not this
-    # one, which tells the two apart.
-    stranger = throwaway(clock.wall() - timedelta(days=365))
-    identity = ClientIdentity(stranger.leaf.pem, stranger.key)
-    reader = ReplicaReader(
-        ReplicaProbe(timeout_s=settings.probe_timeout_s),
-        identity,
-        clock,
-        settings.replica_recheck_s,
-    )
-    return OriginKeepers(cluster, reader, settings, clock)
-
-
 async def ask_for_life(cluster: Cluster, health: Health) -> None:
     """Ask the API server now and then for a sign of life, and give the loop's own."""
     while True:
@@ -243,25 +172,24 @@ async def ask_for_life(cluster: Cluster, health: Health) -> None:
         await asyncio.sleep(ASKED_EVERY_S)
 
 
-async def serve(settings: Settings, loops: Loops, health: Health, metrics: Metrics) -> None:
-    """Watch, and let the loops run; it ends on SIGTERM and SIGINT, and for no other reason."""
-    loop, ending = asyncio.get_running_loop(), asyncio.Event()
+def end_of_process() -> asyncio.Event:
+    """Set on SIGTERM and SIGINT: the process ends then, and for no other reason."""
+    ending = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ending.set)
+        asyncio.get_running_loop().add_signal_handler(number, ending.set)
+    return ending
 
-    def see(kind: Kind, type_: str | None, manifest: dict[str, Any]) -> None:
-        meta = manifest["metadata"]
-        if kind is not Kind.AUTHENTICATED_ORIGIN_PULL:
-            key = ObjectKey(meta["namespace"], meta["name"])
-            loops.wake_referrers(key, meta["resourceVersion"] if type_ != "DELETED" else "")
-        elif type_ == "DELETED":
-            loops.lose(meta["uid"])
-        else:
-            loops.see(manifest)
+
+@asynccontextmanager
+async def watching(
+    settings: Settings, shown: Shown, health: Health, metrics: Metrics
+) -> AsyncIterator[None]:
+    """Watch every kind for the length of the block, whether this process leads or stands by."""
+    loop = asyncio.get_running_loop()
 
     def teller(kind: Kind) -> Tell:
         def tell(type_: str | None, manifest: dict[str, Any]) -> None:
-            loop.call_soon_threadsafe(see, kind, type_, manifest)
+            loop.call_soon_threadsafe(shown.see, kind, type_, manifest)
 
         return tell
 
@@ -269,8 +197,10 @@ async def serve(settings: Settings, loops: Loops, health: Health, metrics: Metri
     watches = [Watch(kind, settings, login, teller(kind), health, metrics) for kind in WATCHED]
     for watch in watches:
         watch.start()
-    await ending.wait()
-    await asyncio.gather(*(asyncio.to_thread(watch.stop) for watch in watches))
+    try:
+        yield
+    finally:
+        await asyncio.gather(*(asyncio.to_thread(watch.stop) for watch in watches))
 
 
 def login_with(settings: Settings) -> Any:

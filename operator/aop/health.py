@@ -23,6 +23,7 @@ class Health:
         self._clock = clock
         self._unlisted = dict.fromkeys(watched)
         self._answered_s = float("-inf")
+        self._elected_s: float | None = None
         self._due: dict[str, float] = {}
 
     def listed(self, watched: str) -> None:
@@ -32,6 +33,14 @@ class Health:
     def answered(self) -> None:
         """The API server has answered."""
         self._answered_s = self._clock.monotonic_s()
+
+    def stand(self) -> None:
+        """The process stands for election: from now on it has to know who leads."""
+        self._elected_s = float("-inf")
+
+    def elected(self) -> None:
+        """It is known who leads: another holds the Lease, or it was taken or renewed."""
+        self._elected_s = self._clock.monotonic_s()
 
     def expect(self, what: str, in_s: float = 0.0) -> None:
         """`what` is to be visited in so many seconds, and is late from then on."""
@@ -45,12 +54,12 @@ class Health:
         """Why the process is not fit to serve; empty when it is."""
         if unlisted := tuple(self._unlisted):
             return f"not listed yet: {', '.join(unlisted)}"
-        silent_s = self._clock.monotonic_s() - self._answered_s
-        return (
-            f"no answer of the API server for {silent_s:.0f} s"
-            if silent_s > ANSWER_WITHIN_S
-            else ""
-        )
+        now_s = self._clock.monotonic_s()
+        if now_s - self._answered_s > ANSWER_WITHIN_S:
+            return f"no answer of the API server for {now_s - self._answered_s:.0f} s"
+        if self._elected_s is not None and now_s - self._elected_s > ANSWER_WITHIN_S:
+            return f"who leads is not known for {now_s - self._elected_s:.0f} s: the log says why"
+        return ""
 
     def stuck(self) -> str:
         """Why the process should be started again; empty when it should not."""

@@ -171,6 +171,10 @@ class Loops:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for uid, loop in self._loops.items():
+            self._health.forget(uid)
+            self._reconciler.drop(uid)
+            self._observer.drop(uid, loop.memory)
 
     async def _keep(self, uid: str, loop: Loop) -> None:
         """Visit the object again and again, until it is gone."""
@@ -230,7 +234,10 @@ class Loops:
     async def _write_finalizers(self, loop: Loop, known: Manifest, wanted: list[str]) -> None:
         version = known["metadata"]["resourceVersion"]
         body = {"metadata": {"finalizers": wanted or None, "resourceVersion": version}}
-        written = await self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, loop.key, body)
+        # Whoever ends the loop ends no write: it may not arrive when somebody else leads.
+        written = await asyncio.shield(
+            asyncio.create_task(self._cluster.merge(Kind.AUTHENTICATED_ORIGIN_PULL, loop.key, body))
+        )
         loop.memory.learn(written, self._clock.monotonic_s())
 
 

@@ -49,6 +49,11 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
+        self.leader = Gauge(
+            "aop_leader",
+            "1 while this process leads, 0 while it stands by.",
+            registry=self.registry,
+        )
         self.certificate_not_after = Gauge(
             "aop_certificate_not_after_seconds",
             "When the certificate that the zone presents expires, in seconds since 1970.",

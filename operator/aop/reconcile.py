@@ -141,7 +141,7 @@ class Reconciler:
             return await self._observer.observe(pull, memory)
 
     async def finish(self, within_s: float) -> None:
-        """Wait for the effects that are under way, so long that they may end by themselves."""
+        """Visit nothing any more, and wait so long for the effects that are under way."""
         if under_way := set(self._under_way):
             log.info("%d effects are under way and may finish", len(under_way))
             done, cut = await asyncio.wait(under_way, timeout=within_s)
@@ -151,6 +151,8 @@ class Reconciler:
             for effect in cut:
                 log.warning("an effect was cut off after %.0f s", within_s)
                 effect.cancel()
+        if self._trace:
+            self._trace.close()
 
     async def _manifest(self, key: ObjectKey, memory: Memory) -> dict[str, Any] | None:
         """The object as its watch, or the list of all, shows it.

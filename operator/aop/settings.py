@@ -20,8 +20,9 @@ _CONNECT_TO = re.compile(
     rf"{_HOST.format('host')}:(?P<port>\d*):{_HOST.format('to_host')}:(?P<to_port>\d*)"
 )
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
 _NAMESPACE = re.compile(_LABEL)
-_CONFIG_MAP = re.compile(rf"{_LABEL}/{_LABEL}(\.{_LABEL})*")
+_CONFIG_MAP = re.compile(rf"{_LABEL}/{_SUBDOMAIN}")
 
 
 class SettingsError(ValueError):
@@ -163,8 +164,21 @@ class Settings(BaseSettings):
     )
     namespace: Annotated[str, Field(pattern=rf"^({_NAMESPACE.pattern})?$")] = Field(
         "",
-        description="Namespace of the operator itself, for Events that the namespace of their object no longer takes. Not set: that of the "
-        "pod's service account.",
+        description="Namespace of the operator itself: for the Lease, and for Events that the namespace of their object no longer takes. Not set: "
+        "that of the pod's service account.",
+    )
+    election: bool = Field(
+        True,
+        description="Whether replicas find out by a Lease who of them acts: true or false. False only where no other process ever serves the same objects.",
+    )
+    lease_name: Annotated[str, Field(pattern=rf"^{_SUBDOMAIN}$")] = Field(
+        "aop-operator",
+        description="Name of that Lease, in the operator's own namespace. All replicas of one installation share it.",
+    )
+    lease_s: Annotated[int, Field(ge=1, le=300)] = Field(
+        15,
+        description="How long the Lease holds without a renewal, in whole seconds: the longest that nobody acts after the one who led has died. "
+        "It is renewed thrice in that time.",
     )
     watch_namespaces: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_namespaces)] = Field(
         (),

@@ -13,12 +13,13 @@ import yaml
 from aop.settings import Settings
 from sandbox.helm.releases import CHART, Helm, HelmFailed
 from sandbox.kubernetes.plane import ControlPlane
+from sandbox.workloads import ROLLING
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "deploy/manifests"
 CI = sorted((ROOT / "deploy/helm/ci").glob("*.yaml"))
-PODS_OWN = {"kubeconfig", "trace_file"}
-"""Settings that a pod has no use for: it is its ServiceAccount, and has nowhere to write."""
+PODS_OWN = {"kubeconfig", "trace_file", "election"}
+"""Settings that a pod has no use for: it is its ServiceAccount, has nowhere to write, and is never the only one."""
 
 
 def environment(deployment: dict[str, Any]) -> dict[str, str]:
@@ -99,6 +100,7 @@ PARENTS = {
     "serviceAccount",
     "rbac",
     "networkPolicy",
+    "podDisruptionBudget",
     "uninstallGuard",
 }
 """Headings whose values are documented one by one."""
@@ -138,6 +140,7 @@ def test_every_setting_of_the_operator_is_a_value_and_keeps_the_operators_defaul
         "AOP_HEALTH_PORT": "8080",
         "AOP_METRICS_PORT": "8081",
         "AOP_NAMESPACE": "aop-system",
+        "AOP_LEASE_NAME": "x-aop-operator",
         "AOP_WATCH_NAMESPACES": "aop-system",
         "AOP_INGRESS_CONFIG_MAPS": "ingress-nginx/ingress-nginx-controller",
     }
@@ -163,7 +166,11 @@ def test_the_operator_accepts_the_settings_of(
 @pytest.mark.parametrize(
     ("values", "named"),
     [
-        ({"replicas": 2}, "replicas"),
+        ({"replicas": 0}, "replicas"),
+        ({"replicas": "two"}, "replicas"),
+        ({"podDisruptionBudget": {"minAvailable": 1}}, "minAvailable"),
+        ({"settings": {"leaseSeconds": 1.5}}, "leaseSeconds"),
+        ({"settings": {"leaseSeconds": 0}}, "leaseSeconds"),
         ({"image": {"repo": "x"}}, "repo"),
         ({"image": {"repository": ""}}, "image/repository|image.repository"),
         (
@@ -240,7 +247,7 @@ def test_a_wrong_value_is_refused_by_name(
 
 def test_helm_3_and_helm_4_refuse_alike(helm: Helm) -> None:
     with pytest.raises(HelmFailed, match="replicas"):
-        helm.template("x", "aop-system", {"replicas": 2})
+        helm.template("x", "aop-system", {"replicas": 0})
 
 
 # --- what it renders to ----------------------------------------------------------------------------------------------
@@ -304,6 +311,28 @@ def test_its_pods_meet_the_restricted_pod_security_standard(
                 "-",
                 input=yaml.safe_dump(pod),
             )
+
+
+def test_one_stays_when_nodes_are_drained_where_there_are_several(any_helm: Helm) -> None:
+    several, one = (any_helm.template("x", "aop-system", {"replicas": count}) for count in (2, 1))
+    budget = the(several, "PodDisruptionBudget")["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert budget["selector"] == the(several, "Deployment")["spec"]["selector"]
+    assert [it for it in one if it["kind"] == "PodDisruptionBudget"] == []
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_new_pod_stands_by_before_an_old_one_is_told_to_stop(
+    replicas: int, any_helm: Helm
+) -> None:
+    spec = the(any_helm.template("x", "aop-system", {"replicas": replicas}), "Deployment")["spec"]
+    assert spec["replicas"] == replicas
+    assert spec["strategy"] == ROLLING
+
+
+def test_two_releases_in_one_namespace_have_a_lease_each(any_helm: Helm) -> None:
+    one, other = (any_helm.template(name, "aop-system") for name in ("one", "other"))
+    assert lease(one) != lease(other)
 
 
 def test_labels_of_two_releases_do_not_mix(any_helm: Helm) -> None:
@@ -394,6 +423,11 @@ def where(objects: list[dict[str, Any]], resource: str, *verbs: str) -> set[str]
     }
 
 
+def lease(objects: list[dict[str, Any]]) -> str:
+    """By which the replicas of these objects find out who acts."""
+    return environment(the(objects, "Deployment"))["AOP_LEASE_NAME"]
+
+
 @pytest.mark.parametrize("values", CI, ids=lambda path: path.stem)
 def test_rights_are_where_they_were_asked_for_and_nowhere_else(
     values: Path, any_helm: Helm
@@ -421,6 +455,8 @@ def test_rights_are_where_they_were_asked_for_and_nowhere_else(
     assert where(objects, "configmaps", "delete") == given.made_for_them
     assert where(objects, "deployments", "patch") == given.workloads
     assert where(objects, "pods", *everything) == controllers | theirs
+    assert where(objects, "leases", *everything) == {"aop-system", f"aop-system/{lease(objects)}"}
+    assert where(objects, "leases", "create") == {"aop-system"}
     assert where(objects, "ingressclasses", *everything) == (
         {"*"} if given.all_ingresses else set()
     )
@@ -441,7 +477,14 @@ def test_roles_alone_suffice_where_nothing_may_be_created_in_the_cluster(any_hel
         one["kind"]
         for one in any_helm.template("x", "aop-system", ROOT / "deploy/helm/ci/roles-only.yaml")
     }
-    assert kinds == {"ServiceAccount", "Role", "RoleBinding", "Deployment", "Job"}
+    assert kinds == {
+        "ServiceAccount",
+        "Role",
+        "RoleBinding",
+        "Deployment",
+        "PodDisruptionBudget",
+        "Job",
+    }
 
 
 def test_the_guide_says_what_each_right_opens() -> None:

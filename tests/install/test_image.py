@@ -205,7 +205,7 @@ def test_the_operator_works_on_a_read_only_root_without_privileges_or_environmen
         "wait",
         "aop/example-com",
         f"--namespace={EDGE}",
-        "--timeout=30s",
+        "--timeout=60s",  # the Lease, which is new, is waited for
         "--for=jsonpath={.status.conditions[?(@.type=='Ready')].reason}=TokenSecretNotFound",
     )
     assert (

@@ -20,6 +20,7 @@ from sandbox.following import Following
 from sandbox.helm import programs
 from sandbox.helm.releases import CHART, Helm, HelmFailed, Values
 from sandbox.kstatus import Health, health
+from sandbox.kubernetes import leads
 from sandbox.kubernetes.permissions import account
 from sandbox.kubernetes.plane import ControlPlane
 from sandbox.ports import free_port
@@ -214,12 +215,20 @@ def test_the_life_of_a_release_under_visitors(
             scene.remove(namespace=home)
             report = visitors.stop()
         permissions = account(plane, NAMESPACE, RELEASE, since=before)
+        asked = plane.audit(ACCOUNT)[before:]
+        holding, changes = leads.of_the_lease(asked), leads.of_all_else(asked)
         with JobRunner(plane, tmp_path):
             helm.uninstall(RELEASE, NAMESPACE)
     record_property("edge_requests", f"{report.edge.ok} {report.edge.failed}")
     record_property("permissions", f"{len(permissions.denied)} {len(permissions.unused)}")
     assert report.flawless, str(report)
     assert permissions.least, str(permissions)
+    assert changes
+    assert leads.second_writers(holding, changes) == []
+    handed_over_s = leads.handed_over_s(holding)
+    record_property("handed_over_s", handed_over_s)
+    print(f"\nnobody led for {', '.join(f'{each:.1f} s' for each in handed_over_s)}")
+    assert handed_over_s  # each rolling update takes the leader as well
     assert owned_by_release(plane) == {LEFT}
 
 
@@ -318,7 +327,7 @@ def end_rotation(scene: Scene, home: str, leaf: dict[str, Any]) -> None:
 def upgrade_and_roll_back(
     helm: Helm, scene: Scene, operator: DeployedOperator, values: Values, home: str, folder: Path
 ) -> None:
-    """While hosts are required: another version with another resource, then back; both are the ordinary Recreate."""
+    """While hosts are required: another version with another resource, then back; both are the ordinary rolling update."""
     helm.upgrade(
         RELEASE,
         NAMESPACE,

@@ -71,6 +71,8 @@ ONLY = {
     Act("list", "secrets"): ALL_SECRETS,
     Act("watch", "authenticatedoriginpulls", group="aop-operator.dev"): ALL_SECRETS,
     Act("list", "ingresses", group="networking.k8s.io"): set(SERVED) - {"roles-only"},
+    Act("update", "leases", NAMESPACE, RELEASE, "coordination.k8s.io"): set(SERVED),
+    Act("create", "leases", NAMESPACE, group="coordination.k8s.io"): set(SERVED),
 }
 """In which forms it is granted."""
 NEVER = [
@@ -84,6 +86,10 @@ NEVER = [
     Act("update", "ingresses", "default", "any", group="networking.k8s.io"),
     Act("create", "authenticatedoriginpulls", NAMESPACE, group="aop-operator.dev"),
     Act("delete", "authenticatedoriginpulls", NAMESPACE, "any", group="aop-operator.dev"),
+    Act("update", "leases", NAMESPACE, "somebody-elses", "coordination.k8s.io"),
+    Act("update", "leases", "kube-system", RELEASE, "coordination.k8s.io"),
+    Act("delete", "leases", NAMESPACE, RELEASE, "coordination.k8s.io"),
+    Act("list", "leases", NAMESPACE, group="coordination.k8s.io"),
     Act("*", "*", NAMESPACE, group="*"),
 ]
 

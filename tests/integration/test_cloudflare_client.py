@@ -30,6 +30,7 @@ from aop.cloudflare import (
     Unavailable,
     ZoneNotVisible,
 )
+from aop.leading import Lead
 from sandbox.cloudflare.launcher import PERMISSIONS, CloudflareDouble
 
 T = TypeVar("T")
@@ -67,7 +68,9 @@ class FastClock(Clock):
 async def asking(double: CloudflareDouble) -> AsyncIterator[Cloudflare]:
     """The client, by a fast clock."""
     clock = FastClock()
-    async with Cloudflare(double.base_url, clock=clock, sleep=clock.sleep) as cloudflare:
+    async with Cloudflare(
+        double.base_url, clock=clock, lead=Lead.alone(clock), sleep=clock.sleep
+    ) as cloudflare:
         yield cloudflare
 
 
@@ -429,7 +432,7 @@ def last_call(double: CloudflareDouble) -> int:
 
 @asynccontextmanager
 async def asking_in_real_time(double: CloudflareDouble) -> AsyncIterator[Cloudflare]:
-    async with Cloudflare(double.base_url, clock=Clock()) as cloudflare:
+    async with Cloudflare(double.base_url, clock=Clock(), lead=Lead.alone(Clock())) as cloudflare:
         yield cloudflare
 
 

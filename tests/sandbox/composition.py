@@ -219,6 +219,8 @@ class Sandbox:
             **self._scope(),
             "AOP_KUBECONFIG": str(kubeconfig),
             "AOP_NAMESPACE": OPERATOR_NAMESPACE,
+            # One process, but for the tests of what two do.
+            "AOP_ELECTION": "false",
             "AOP_CLOUDFLARE_BASE_URL": self.cloudflare.base_url,
             "AOP_EDGE_CONNECT_TO": self.connect_to,
             "AOP_EDGE_CA_FILE": str(self._what_visitors_trust()),

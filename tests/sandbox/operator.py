@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -107,6 +108,16 @@ class Operator:
         if self._child is not None:
             self._child.kill()
 
+    def suspend(self) -> None:
+        """SIGSTOP, as a node that hangs; returns when it stands still."""
+        if self._child is not None:
+            self._child.suspend()
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        if self._child is not None:
+            self._child.resume()
+
     def terminate(self, within_s: float) -> None:
         """SIGTERM, as a kubelet does first, and wait for its end; SIGKILL after `within_s`."""
         if self._child is not None:
@@ -124,15 +135,31 @@ class Operator:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    def measured(self, metric: str) -> float | None:
+        """A metric without labels, as Prometheus would read it; None when there is no answer."""
+        try:
+            answer = httpx.get(
+                f"http://127.0.0.1:{self.metrics_port}/metrics", trust_env=False, timeout=2
+            )
+        except httpx.HTTPError:
+            return None
+        values = re.findall(rf"^{metric} (\S+)$", answer.text, re.MULTILINE)
+        return float(values[0]) if values else None
+
+    @property
+    def leads(self) -> bool:
+        """Whether it says so."""
+        return self.measured("aop_leader") == 1
+
     def _healthy(self) -> bool:
         if not self.alive:
             raise RuntimeError(f"the operator ended:\n{self.last_words()}")
         return succeeds(self.health_port, "/readyz")
 
 
-def succeeds(port: int, path: str) -> bool:
+def succeeds(port: int, path: str, address: str = "127.0.0.1") -> bool:
     """Whether a probe of a kubelet on this machine would; no answer within 2 s is a failure."""
     try:
-        return httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False, timeout=2).is_success
+        return httpx.get(f"http://{address}:{port}{path}", trust_env=False, timeout=2).is_success
     except httpx.HTTPError:
         return False

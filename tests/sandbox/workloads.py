@@ -13,8 +13,10 @@ import ssl
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from signal import SIGTERM
 from types import TracebackType
@@ -29,12 +31,15 @@ from sandbox.waiting import until
 Json = Mapping[str, Any]
 
 NODE = "sandbox"
+ROLLING = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
 PROGRAM = Path(sys.executable).with_name("aop-operator")
 """What the image has as its entry point."""
 
 
-def start_container(plane: ControlPlane, namespace: str, pod: Json, log: Path) -> Child:
-    """The first container of a pod's spec as a process.
+def start_container(
+    plane: ControlPlane, namespace: str, pod: Json, log: Path, **more: str
+) -> Child:
+    """The first container of a pod's spec as a process; `more` is environment that wins.
 
     Raises:
         ValueError: it has an environment that only a cluster could fill.
@@ -49,14 +54,38 @@ def start_container(plane: ControlPlane, namespace: str, pod: Json, log: Path) -
     return Child(
         [PROGRAM, *container.get("args", [])],
         log=log,
-        env={**own, "AOP_KUBECONFIG": str(kubeconfig)},
+        env={**own, "AOP_KUBECONFIG": str(kubeconfig), **more},
     )
 
 
-class DeployedOperator:
-    """The one pod of the operator's Deployment: started, probed and stopped as a kubelet would.
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """One of the Deployment's: its process, its address, and what it was made from."""
 
-    A context manager.
+    template: Json
+    child: Child
+    address: str
+
+    @property
+    def ready(self) -> bool:
+        """What its readiness probe says now. Raises RuntimeError where it has ended."""
+        if not self.child.alive:
+            raise RuntimeError(f"the operator ended:\n{self.child.last_words()}")
+        container = self.template["spec"]["containers"][0]
+        ports = {one["name"]: one["containerPort"] for one in container["ports"]}
+        probe = container["readinessProbe"]["httpGet"]
+        return succeeds(ports[probe["port"]], probe["path"], self.address)
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL when the grace period is over."""
+        grace_s = self.template["spec"]["terminationGracePeriodSeconds"]
+        self.child.kill(SIGTERM, within_s=grace_s)
+
+
+class DeployedOperator:
+    """The pods of the operator's Deployment: started, probed, replaced and stopped as its controller and a kubelet would.
+
+    A context manager. Each pod has an address of its own, here on loopback.
     """
 
     def __init__(
@@ -68,39 +97,42 @@ class DeployedOperator:
         name: str = "aop-operator",
     ) -> None:
         self._plane, self._namespace, self._name = plane, namespace, name
-        self._log = folder / f"{name}.log"
-        self._child: Child | None = None
-        self.template: Json = {}
+        self._folder = folder
+        self._pods: list[Pod] = []
+        self._numbers = count(1)
 
     def start(self) -> Self:
-        """Start what the Deployment says now, and wait until its readiness probe succeeds."""
-        path = f"/apis/apps/v1/namespaces/{self._namespace}/deployments/{self._name}"
-        self.template = self._plane.http.get(path).raise_for_status().json()["spec"]["template"]
-        self._child = start_container(
-            self._plane, self._namespace, self.template["spec"], self._log
-        )
-        until(
-            self._ready,
-            within_s=30,
-            describe=lambda: f"the operator to be ready:\n{self.last_words()}",
-        )
+        """Start what the Deployment says now, and wait until every readiness probe succeeds."""
+        spec = self._spec()
+        self._pods = [self._pod(spec["template"]) for _ in range(spec["replicas"])]
+        for pod in self._pods:
+            self._until_ready(pod)
         return self
 
     def replace(self) -> None:
-        """What `strategy: Recreate` does when the template has changed: the old pod ends, then the new one starts."""
-        self.stop()
-        self.start()
+        """What a rolling update does when the template has changed: a new pod is Ready before an old one is told to stop.
+
+        Raises ValueError for another strategy.
+        """
+        spec = self._spec()
+        if spec["strategy"] != ROLLING:
+            raise ValueError(f"this stand-in knows {ROLLING} alone, and not {spec['strategy']}")
+        for old in list(self._pods):
+            new = self._pod(spec["template"])
+            self._pods.append(new)
+            self._until_ready(new)
+            self._pods.remove(old)
+            old.stop()
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL when the grace period is over."""
-        if self._child is not None:
-            self._child.kill(
-                SIGTERM, within_s=self.template["spec"]["terminationGracePeriodSeconds"]
-            )
+        """All of them, one after the other."""
+        for pod in self._pods:
+            pod.stop()
+        self._pods.clear()
 
     def last_words(self) -> str:
-        """The end of its log."""
-        return self._child.last_words() if self._child else ""
+        """The ends of their logs."""
+        return "\n\n".join(pod.child.last_words() for pod in self._pods)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -108,13 +140,25 @@ class DeployedOperator:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _ready(self) -> bool:
-        if self._child is None or not self._child.alive:
-            raise RuntimeError(f"the operator ended:\n{self.last_words()}")
-        container = self.template["spec"]["containers"][0]
-        ports = {one["name"]: one["containerPort"] for one in container["ports"]}
-        probe = container["readinessProbe"]["httpGet"]
-        return succeeds(ports[probe["port"]], probe["path"])
+    def _spec(self) -> Json:
+        path = f"/apis/apps/v1/namespaces/{self._namespace}/deployments/{self._name}"
+        spec: Json = self._plane.http.get(path).raise_for_status().json()["spec"]
+        return spec
+
+    def _pod(self, template: Json) -> Pod:
+        number = next(self._numbers)
+        log, address = self._folder / f"{self._name}-{number}.log", f"127.0.7.{number}"
+        own = {"AOP_LISTEN_ADDRESS": address}
+        child = start_container(self._plane, self._namespace, template["spec"], log, **own)
+        return Pod(template, child, address)
+
+    @staticmethod
+    def _until_ready(pod: Pod) -> None:
+        until(
+            lambda: pod.ready,
+            within_s=60,
+            describe=lambda: f"the operator to be ready:\n{pod.child.last_words()}",
+        )
 
 
 class JobRunner:

@@ -23,6 +23,7 @@ from aop.clock import Clock
 from aop.cloudflare import Access, Cloudflare, Priority
 from aop.cluster import Cluster
 from aop.errors import AopError, Blocked, Reason, Transient
+from aop.leading import Lead
 from aop.observe.memory import Memory
 from aop.observe.origins import OriginKeepers
 from aop.observe.secrets import Secrets
@@ -382,6 +383,7 @@ class Hour:
         async with Cloudflare(
             "https://api.example/client/v4",
             clock=self.clock,
+            lead=Lead.alone(self.clock),
             transport=httpx.MockTransport(self.answer),
             sleep=self.clock.sleep,
         ) as cloudflare:

@@ -13,6 +13,7 @@ import pytest
 from aop.clock import Clock
 from aop.cloudflare import Cloudflare, Unavailable
 from aop.cloudflare.bodies import LARGEST_BODY
+from aop.leading import Lead
 from cloudflare_api import TOKEN, ZONE_ID, access
 from sandbox.ports import free_port
 
@@ -75,7 +76,9 @@ async def serving(*plays: Play) -> AsyncIterator[Server]:
 
 @asynccontextmanager
 async def asking(url: str, total_s: float = 5) -> AsyncIterator[Cloudflare]:
-    async with Cloudflare(url, clock=Clock(), total_s=total_s) as cloudflare:
+    async with Cloudflare(
+        url, clock=Clock(), lead=Lead.alone(Clock()), total_s=total_s
+    ) as cloudflare:
         yield cloudflare
 
 

@@ -7,8 +7,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio.client import ApiClient, Configuration
 
+from aop.clock import Clock
 from aop.cluster import Cluster, Kind
 from aop.cluster.client import ClusterError
+from aop.leading import Lead
 from builders import TARGET
 
 WHOLE = '{"metadata": {"name": "controller"}, "data": {"use-gzip": "true"}}'
@@ -30,7 +32,7 @@ async def test_an_answer_that_is_no_object_is_a_failed_call(text: str) -> None:
     app.router.add_route("*", "/{path:.*}", answer)
     async with TestServer(app) as server:
         client = ApiClient(Configuration(host=str(server.make_url("")).rstrip("/")))
-        cluster = Cluster(client)
+        cluster = Cluster(client, Lead.alone(Clock()))
         try:
             for call in (
                 cluster.fetch(Kind.CONFIG_MAP, TARGET.key),

@@ -40,3 +40,18 @@ def test_it_is_stuck_when_a_visit_is_overdue_and_not_when_nobody_waits_for_it() 
     assert health.stuck() == ""
     clock.pass_s(60)
     assert health.stuck() == "a visit is overdue by 301 s: one"
+
+
+def test_who_stands_for_election_is_ready_while_it_is_known_who_leads() -> None:
+    clock = SetClock()
+    health = Health(clock, ())
+    health.answered()
+    assert health.unready() == ""
+    health.stand()
+    assert "who leads" in health.unready()
+    health.elected()
+    assert health.unready() == ""
+    clock.pass_s(ANSWER_WITHIN_S + 1)
+    health.answered()
+    assert health.unready() == "who leads is not known for 61 s: the log says why"
+    assert health.stuck() == ""

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from aop.__main__ import home_of, in_cluster
-from aop.settings import Settings
+from aop.__main__ import home_of, in_cluster, lease_of
+from aop.settings import Settings, SettingsError
+from aop.terms import ObjectKey
 
 ADDRESS = {"KUBERNETES_SERVICE_HOST": "192.0.2.1", "KUBERNETES_SERVICE_PORT": "443"}
 
@@ -63,3 +64,16 @@ def test_the_operators_own_events_stand_where_it_runs(
     assert (home.key.namespace if home else None) == namespace
     if home is not None:
         assert (home.kind, home.key.name == "aop-operator") == ("Pod", not in_pod)
+
+
+def test_the_lease_is_where_the_operator_runs(mounted: Path) -> None:
+    settings = Settings(lease_name="one-of-two")
+    assert lease_of(settings, home_of(settings, mounted)) == ObjectKey("aop-system", "one-of-two")
+
+
+def test_who_does_not_know_where_it_runs_is_told_what_to_set(tmp_path: Path) -> None:
+    """Two processes that each take themselves for the only one would write against each other."""
+    nowhere = home_of(Settings(), tmp_path)
+    with pytest.raises(SettingsError, match=r"AOP_NAMESPACE.*AOP_ELECTION=false"):
+        lease_of(Settings(), nowhere)
+    assert lease_of(Settings(election=False), nowhere).namespace == ""

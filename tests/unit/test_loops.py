@@ -12,7 +12,7 @@ import pytest
 from aop.api import AuthenticatedOriginPull, Status
 from aop.clock import Clock
 from aop.cluster import Cluster, Kind
-from aop.health import Health
+from aop.health import OVERDUE_S, Health
 from aop.loops import Loops, references
 from aop.metrics import Metrics
 from aop.observe import Observer
@@ -142,6 +142,20 @@ def test_what_is_measured_of_an_object_goes_with_it() -> None:
     found.loop(UID, KEY)
     found.drop(UID)
     zone = {"zone": "example.com"}
+    assert metrics.registry.get_sample_value("aop_certificate_not_after_seconds", zone) is None
+
+
+@pytest.mark.asyncio
+async def test_a_lead_that_has_ended_leaves_nothing_to_be_measured_or_waited_for() -> None:
+    """The process stands by, and says nothing of objects that another looks after."""
+    metrics, zone = Metrics(), {"zone": "example.com"}
+    metrics.certificate_expires(UID, "example.com", datetime(2027, 1, 1, tzinfo=UTC))
+    found = slots(metrics=metrics)
+    found.loop(UID, KEY)
+    found._health.expect(UID, -2 * OVERDUE_S)
+    assert found._health.stuck()
+    await found.end()
+    assert found._health.stuck() == ""
     assert metrics.registry.get_sample_value("aop_certificate_not_after_seconds", zone) is None
 
 

@@ -29,6 +29,7 @@ from aop.cloudflare.errors import (
     TokenLacksPermission,
     TokenRejected,
     Unavailable,
+    Withheld,
     ZoneNotVisible,
 )
 from aop.cloudflare.guarded import guarded
@@ -72,6 +73,7 @@ __all__ = [
     "TokenLacksPermission",
     "TokenRejected",
     "Unavailable",
+    "Withheld",
     "Zone",
     "ZoneNotVisible",
     "guarded",

@@ -52,6 +52,7 @@ from aop.cloudflare.results import (
 )
 from aop.cloudflare.window import Shares
 from aop.cloudflare.wire import Wire
+from aop.leading import Lead
 from aop.metrics import Metrics
 from aop.schema import ascii_name
 
@@ -77,13 +78,14 @@ class Cloudflare:
         base_url: str = BASE_URL,
         *,
         clock: Clock,
+        lead: Lead,
         shares: Shares | None = None,
         metrics: Metrics | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         total_s: float = TOTAL_S,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """Nothing is sent here.
+        """Nothing is sent here, and nothing is ever changed but under `lead`.
 
         `transport` and `sleep` are for tests; `total_s` bounds one request, in seconds.
         """
@@ -105,7 +107,13 @@ class Cloudflare:
         )
         budget = Budget(shares, clock=clock, sleep=sleep)
         self._wire = Wire(
-            self._http, budget=budget, clock=clock, metrics=metrics, total_s=total_s, sleep=sleep
+            self._http,
+            budget=budget,
+            lead=lead,
+            clock=clock,
+            metrics=metrics,
+            total_s=total_s,
+            sleep=sleep,
         )
         # Cloudflare takes one certificate mutation per zone at a time and answers 409 to the rest
         # (facts: cloudflare#one-change-at-a-time).

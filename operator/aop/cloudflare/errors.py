@@ -20,6 +20,7 @@ Decided by HTTP status and numeric code; by words only for the codes that mean s
             ├── Unavailable              5xx, 408, 425, no answer, none in time, or not the API's
             ├── Refused                  any other 4xx: a plan's limit, or a bug of ours
             ├── Ineffective              accepted again and again, and still not so
+            ├── Withheld                 a change that was not sent: another process may lead
             └── Outdated                 the zone is not as it was last read; the caller decides
                 ├── AlreadyExists        1406: this certificate is there
                 ├── CannotDeleteYet      1434: still being deployed
@@ -269,6 +270,12 @@ class Refused(CloudflareTransient):
 
 class Ineffective(CloudflareTransient):
     """Cloudflare accepts a change again and again, and the zone never is as it should be."""
+
+
+class Withheld(CloudflareTransient):
+    """A change was not sent, because another process may lead: Cloudflare has refused nothing."""
+
+    asked = False
 
 
 class Outdated(CloudflareTransient):

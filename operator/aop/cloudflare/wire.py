@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import httpx
 
@@ -30,6 +31,7 @@ from aop.cloudflare.errors import (
     NotFound,
     RateLimited,
     TokenLacksPermission,
+    Withheld,
 )
 from aop.cloudflare.holds import Holds
 from aop.cloudflare.request import ApiRequest
@@ -44,6 +46,7 @@ from aop.cloudflare.verdicts import (
     names_address,
     unanswered,
 )
+from aop.leading import Lead, NotLeading, Permit
 from aop.metrics import Metrics
 
 T = TypeVar("T")
@@ -71,6 +74,7 @@ class Wire:
         http: httpx.AsyncClient,
         *,
         budget: Budget,
+        lead: Lead,
         clock: Clock,
         metrics: Metrics | None,
         total_s: float,
@@ -78,9 +82,11 @@ class Wire:
     ) -> None:
         """`total_s` bounds one request from the first byte out to the last byte in.
 
-        The budget's and a fresh token's waits come on top.
+        The budget's and a fresh token's waits come on top. A change is sent under `lead` only, and
+        gets less time where less is left of it.
         """
         self._http = http
+        self._lead = lead
         self._budget = budget
         self._clock = clock
         self._metrics = metrics
@@ -113,6 +119,8 @@ class Wire:
             postponed = None if by_cloudflare else self._holds.postponed(request.key, wait_s)
             if postponed is None:
                 raise
+        except Withheld:
+            raise  # by nobody but us
         except CloudflareError as error:
             self._learn_refusal(request, error)
             raise
@@ -274,20 +282,37 @@ class Wire:
         return outcome
 
     async def _outcome(self, request: ApiRequest) -> ApiAnswer | Silence:
+        if not request.call.mutates:
+            return await self._exchanged(request, self._total_s, {})
+        try:
+            with self._lead.change(self._total_s) as permit:
+                return await self._exchanged(
+                    request, permit.limit_s, {"trace": partial(_last_check, permit)}
+                )
+        except NotLeading as error:
+            withheld = Withheld(f"{request.call}: {error.message}.")
+        raise withheld
+
+    async def _exchanged(
+        self, request: ApiRequest, limit_s: float, extensions: Mapping[str, Any]
+    ) -> ApiAnswer | Silence:
         sendable = self._http.build_request(
             request.call.method,
             request.url,
             params=request.query or None,
             headers=request.headers,
             content=request.content,
+            extensions=extensions,
         )
         try:
-            async with asyncio.timeout(self._total_s):
+            async with asyncio.timeout(limit_s):
                 response = await self._http.send(sendable, stream=True)
                 try:
                     body = await _body(response)
                 finally:
                     await response.aclose()
+        except NotLeading:
+            raise
         except BodyTooLarge:
             return Silence(
                 "oversized", f"the answer has more than {LARGEST_BODY} bytes", again=False
@@ -308,6 +333,15 @@ class Wire:
                 "severed", f"the answer could not be received ({type(error).__name__})", again=False
             )
         return read_answer(response.status_code, response.headers, body, self._clock.wall())
+
+
+async def _last_check(permit: Permit, event: str, _: Mapping[str, Any]) -> None:
+    """Ask the permit once more, when the connection is there and before head and body go out.
+
+    `event` is named by httpcore (its documentation: "Request Extensions", `trace`).
+    """
+    if event.endswith((".send_request_headers.started", ".send_request_body.started")):
+        permit.check()
 
 
 async def _body(response: httpx.Response) -> bytes:

@@ -1,13 +1,18 @@
 """The official asyncio client, reduced to a few verbs on plain JSON.
 
 Writes carry the resourceVersion that was read wherever a second writer could have been in between;
-the API server then answers 409, which is raised as `Conflict` and simply means: look again.
+the API server then answers 409, which is raised as `Conflict` and simply means: look again. Only
+who leads may write (`leading`), except the Lease by which it is found out who that is.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
@@ -16,7 +21,10 @@ from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.config import load_incluster_config, load_kube_config
 
+from aop import __version__
+from aop.clock import Clock
 from aop.errors import Transient
+from aop.leading import Lead, NotLeading, Permit
 from aop.terms import ObjectKey
 from aop.terms.kinds import Kind
 from aop.terms.names import FIELD_MANAGER
@@ -27,6 +35,9 @@ SERVICE_HOST = "KUBERNETES_SERVICE_HOST"
 """Set in every pod."""
 REQUEST_TIMEOUT_S = 30.0
 """The client's own default is five minutes."""
+SENDING = 1 / 6
+"""The share of a change's time within which it has to be on its way. The API server gets the rest,
+which it counts from the arrival (facts: kubernetes#time-limit-of-a-request)."""
 PAGE = 500
 
 
@@ -47,25 +58,50 @@ class Conflict(ClusterError):
     """Somebody else wrote (or created) the object since it was read: look again."""
 
 
-async def connect(kubeconfig: str | None) -> Cluster:
-    """A client for the cluster that `kubeconfig` names.
+_permit: ContextVar[Permit | None] = ContextVar("permit", default=None)
+"""Of the request that is being sent: the client hands nothing through to whoever sees it off."""
 
-    Without one, for the cluster that this process runs in, else for the user's own. Raises
-    `kubernetes.aio`'s ConfigException where none of them is there.
+
+async def connect(kubeconfig: str | None, clock: Clock, identity: str = "") -> Cluster:
+    """A client that reads, for the cluster that `kubeconfig` names.
+
+    Without one, for the cluster that this process runs in, else for the user's own. The API
+    server's audit log shows `identity`. Raises `kubernetes.aio`'s ConfigException where no cluster
+    is there.
     """
-    configuration = Configuration()
+    configuration = Configuration(trace_configs=[last_check()])
     if kubeconfig or SERVICE_HOST not in os.environ:
         await load_kube_config(config_file=kubeconfig, client_configuration=configuration)
     else:
         load_incluster_config(client_configuration=configuration)
-    return Cluster(ApiClient(configuration))
+    client = ApiClient(configuration)
+    client.user_agent = f"aop-operator/{__version__}" + (f" ({identity})" if identity else "")
+    return Cluster(client, Lead.none(clock))
+
+
+def last_check() -> aiohttp.TraceConfig:
+    """Asks a change's permit once more, after the connection is there and before each byte."""
+
+    async def check(*_: object) -> None:
+        if (permit := _permit.get()) is not None:
+            permit.check(SENDING)
+
+    config = aiohttp.TraceConfig()
+    config.on_request_headers_sent.append(check)
+    config.on_request_chunk_sent.append(check)
+    return config
 
 
 class Cluster:
     """Reads and writes of plain JSON objects."""
 
-    def __init__(self, client: ApiClient) -> None:
+    def __init__(self, client: ApiClient, lead: Lead) -> None:
         self._client = client
+        self._lead = lead
+
+    def under(self, lead: Lead) -> Cluster:
+        """The same client for whoever leads."""
+        return Cluster(self._client, lead)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -188,25 +224,34 @@ class Cluster:
         what: str,
     ) -> Manifest:
         headers = {"Accept": "application/json", "Content-Type": content_type}
-        parameters = dict(query or {}) | (
-            {} if method in {"GET", "DELETE"} else {"fieldManager": FIELD_MANAGER}
-        )
         try:
-            request = await self._client.param_serialize(
-                method,
-                path,
-                query_params=list(parameters.items()),
-                header_params=headers,
-                body=body,
-                auth_settings=["BearerToken"],
-            )
-            response = await self._client.call_api(*request, _request_timeout=REQUEST_TIMEOUT_S)
-            text = (await response.read()).decode(errors="replace")
+            with self._limited(method) as limit_s:
+                parameters = dict(query or {})
+                if method != "GET":
+                    # The API server too gives it up in time, also when nobody hangs up because this
+                    # process stands still.
+                    timeout = f"{int(limit_s * (1 - SENDING) * 1000)}ms"
+                    parameters["timeout"] = timeout
+                if method not in {"GET", "DELETE"}:
+                    parameters["fieldManager"] = FIELD_MANAGER
+                async with asyncio.timeout(limit_s):
+                    request = await self._client.param_serialize(
+                        method,
+                        path,
+                        query_params=list(parameters.items()),
+                        header_params=headers,
+                        body=body,
+                        auth_settings=["BearerToken"],
+                    )
+                    response = await self._client.call_api(*request, _request_timeout=limit_s)
+                    text = (await response.read()).decode(errors="replace")
             status, retry_after = response.status, response.headers.get("Retry-After")
         except ApiException as error:
             raise ClusterError(
                 f"cannot {what}: HTTP {error.status} {error.reason}", status=error.status
             ) from None
+        except NotLeading as error:
+            raise ClusterError(f"cannot {what}: {error.message}") from None
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise ClusterError(
                 f"cannot {what}: the API server cannot be reached ({type(error).__name__})"
@@ -214,6 +259,19 @@ class Cluster:
         if status < 300:
             return _answer(what, text)
         raise _failure(what, status, text, retry_after)
+
+    @contextmanager
+    def _limited(self, method: str) -> Iterator[float]:
+        """The longest that a request may take, in seconds. Raises `NotLeading` for a change."""
+        if method == "GET":
+            yield REQUEST_TIMEOUT_S
+            return
+        with self._lead.change(REQUEST_TIMEOUT_S) as permit:
+            token = _permit.set(permit)
+            try:
+                yield permit.limit_s
+            finally:
+                _permit.reset(token)
 
 
 def _answer(what: str, text: str) -> Manifest:

@@ -19,6 +19,7 @@ from aop.cloudflare import (
     NotFound,
     Priority,
     RateLimited,
+    Withheld,
 )
 from aop.cluster import Cluster, Kind
 from aop.errors import AopError, Blocked, Reason, Transient
@@ -68,8 +69,9 @@ class ZoneWriter:
             if isinstance(error, CloudflareError) and error.may_have_changed:
                 memory.cloudflare.listed.forget()
                 changed_by_us(memory, self._clock.now())
-            # A call that only waits its turn among our own was refused by nobody.
-            if not (isinstance(error, RateLimited) and error.failure is None):
+            # A call that only waits its turn among our own, or that this process may not make any
+            # more, was refused by nobody.
+            if not (isinstance(error, RateLimited | Withheld) and error.failure is None):
                 refused[what] = error.message
             raise
         except BaseException:

@@ -24,6 +24,7 @@ class Kind(Enum):
     DAEMON_SET = ("/apis/apps/v1", "daemonsets", "DaemonSet")
     INGRESS = ("/apis/networking.k8s.io/v1", "ingresses", "Ingress")
     INGRESS_CLASS = ("/apis/networking.k8s.io/v1", "ingressclasses", "IngressClass")
+    LEASE = ("/apis/coordination.k8s.io/v1", "leases", "Lease")
 
     @property
     def title(self) -> str:

@@ -28,6 +28,7 @@ class AuditEvent:
     """One request.
 
     `code` is None while a watch is still running; `allowed` is None where no authorizer was asked.
+    `agent` is what the client calls itself, `answered` when it was logged last.
     """
 
     at: datetime
@@ -41,6 +42,8 @@ class AuditEvent:
     uri: str
     allowed: bool | None
     code: int | None
+    answered: datetime | None = None
+    agent: str = ""
 
 
 def read(log: Path, user: str | None = None) -> tuple[AuditEvent, ...]:
@@ -79,4 +82,6 @@ def _event(raw: dict[str, Any]) -> AuditEvent:
         code=raw.get("responseStatus", {}).get("code")
         if raw["stage"] != "ResponseStarted"
         else None,
+        answered=datetime.fromisoformat(raw["stageTimestamp"]),
+        agent=raw.get("userAgent", ""),
     )

@@ -100,6 +100,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   "AOP_CLOUDFLARE_BASE_URL" .Values.settings.cloudflareBaseUrl
   "AOP_EDGE_CONNECT_TO" (join "," .Values.settings.edgeConnectTo)
   "AOP_EDGE_CA_FILE" .Values.settings.edgeCaFile
+  "AOP_LEASE_NAME" (include "aop-operator.fullname" .)
+  "AOP_LEASE_S" .Values.settings.leaseSeconds
   "AOP_RESYNC_S" .Values.settings.resyncSeconds
   "AOP_RECHECK_S" .Values.settings.recheckSeconds
   "AOP_AWAITED_RECHECK_S" .Values.settings.awaitedRecheckSeconds

@@ -30,12 +30,23 @@ test suite proves from the API server's audit log that none is missing and none 
 {{- end }}
 {{- end -}}
 
-{{/* Where the operator itself runs, if no object is served there. */}}
+{{/* Where the operator itself runs. */}}
 {{- define "aop-operator.rules.home" -}}
+# The Lease by which replicas find out who of them acts: one, by name.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ include "aop-operator.fullname" . }}]
+  verbs: [get, update]
+# It is made where there is none; what is to be created has no name yet that a Role could go by.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+{{- if not (or .Values.rbac.allSecrets (has .Release.Namespace (include "aop-operator.servedNamespaces" . | fromJsonArray))) }}
 # The operator's own Events in its own namespace: what it serves, and what a removal left at Cloudflare where the object's namespace is being deleted.
 - apiGroups: [""]
   resources: [events]
   verbs: [create]
+{{- end }}
 {{- end -}}
 
 {{/* Where only some Ingresses may be listed. */}}

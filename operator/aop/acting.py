@@ -1,0 +1,211 @@
+"""What acts while this process leads.
+
+Everything that reads the world to decide on it, and everything that changes it, is built anew for
+each lead: nothing that was read, begun or remembered in an earlier one counts any more. What a
+standby has as well, the watches and the connections to the API server, is handed in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from aop import __version__
+from aop.clock import Clock
+from aop.cloudflare import Cloudflare, Shares
+from aop.cluster import Cluster, ClusterError, Kind, Subject, event
+from aop.health import Health
+from aop.leading import Lead
+from aop.loops import Loops
+from aop.metrics import Metrics
+from aop.observe import Observer
+from aop.observe.edge import EdgeReader
+from aop.observe.origins import OriginKeepers
+from aop.observe.replicas import ReplicaReader
+from aop.observe.secrets import Secrets
+from aop.observe.zone import ZoneReader
+from aop.orphans import Orphans
+from aop.perform import Performer
+from aop.pki import throwaway
+from aop.probe import ClientIdentity, EdgeProbe, ReplicaProbe
+from aop.reconcile import Reconciler
+from aop.settings import Settings
+from aop.terms import ObjectKey
+
+log = logging.getLogger("aop")
+
+CLOUDFLARE_TOTAL_S = 10.0
+"""The longest that one request to Cloudflare may take: a mutation that hangs must not hold up what
+protects visitors for longer."""
+FINISHED_WITHIN_S = 20.0
+"""How long what is under way at the end of the process may take: a change at Cloudflare is not cut
+off. Below the chart's terminationGracePeriodSeconds."""
+LIST_AGAIN_S = 1.0
+
+
+class Shown:
+    """Hands on what the watches show to the loops of who leads; a standby lets it pass."""
+
+    def __init__(self) -> None:
+        self.loops: Loops | None = None
+
+    def see(self, kind: Kind, type_: str | None, manifest: dict[str, Any]) -> None:
+        """A watch tells of an object; `type_` is that of its event."""
+        if self.loops is None:
+            return
+        meta = manifest["metadata"]
+        if kind is not Kind.AUTHENTICATED_ORIGIN_PULL:
+            key = ObjectKey(meta["namespace"], meta["name"])
+            self.loops.wake_referrers(key, meta["resourceVersion"] if type_ != "DELETED" else "")
+        elif type_ == "DELETED":
+            self.loops.lose(meta["uid"])
+        else:
+            self.loops.see(manifest)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Acts for as long as a lead lasts; what is in it lasts as long as the process."""
+
+    settings: Settings
+    clock: Clock
+    cluster: Cluster
+    shown: Shown
+    home: Subject | None
+    health: Health
+    metrics: Metrics
+
+    async def act(self, lead: Lead, ending: asyncio.Event) -> None:
+        """Look and act until the lead or the process ends.
+
+        At the end of the process what is under way may finish. A lead that has ended has left no
+        time for that: nothing that changes anything is sent any more.
+        """
+        cluster, settings = self.cluster.under(lead), self.settings
+        async with AsyncExitStack() as stack:
+            shares = Shares(total=settings.budget_share, resync=settings.budget_resync_share)
+            cloudflare = await stack.enter_async_context(
+                Cloudflare(
+                    settings.cloudflare_base_url,
+                    clock=self.clock,
+                    lead=lead,
+                    shares=shares,
+                    metrics=self.metrics,
+                    total_s=CLOUDFLARE_TOTAL_S,
+                )
+            )
+            origins = origins_of(settings, self.clock, cluster=cluster)
+            edge, secrets = self._edge(), Secrets(cluster, settings, self.clock)
+            observer = Observer(
+                cluster,
+                ZoneReader(cloudflare, settings, self.metrics),
+                origins,
+                edge,
+                secrets,
+                settings,
+                self.clock,
+            )
+            reconciler = Reconciler(
+                cluster,
+                observer,
+                Performer(cluster, origins, secrets, cloudflare, self.clock),
+                self.clock,
+                self.metrics,
+                settings.trace_file,
+                self.home,
+            )
+            orphans = Orphans(cluster, origins, settings)
+            loops = Loops(
+                cluster, reconciler, observer, origins, secrets, orphans, self.clock, self.health
+            )
+            edge.begin(loops.wake)
+            for task in (self._announce(cluster), orphans.run()):
+                stack.callback(asyncio.create_task(task).cancel)
+            self.shown.loops = loops
+            showing = asyncio.create_task(self._show_all(cluster, loops))
+            await first_of(lead.ended, ending)
+            self.shown.loops = None
+            showing.cancel()  # first, because it begins loops
+            await loops.end()
+            await reconciler.finish(FINISHED_WITHIN_S if lead.left_s else 0.0)
+            await lead.settle()
+
+    def _edge(self) -> EdgeReader:
+        settings = self.settings
+        probe = EdgeProbe(
+            timeout_s=settings.probe_timeout_s,
+            connect_to=settings.edge_connect_to,
+            ca_file=settings.edge_ca_file,
+        )
+        return EdgeReader(probe, settings.edge_cadence_s, settings.edge_requests_per_s, self.clock)
+
+    async def _show_all(self, cluster: Cluster, loops: Loops) -> None:
+        """Let each object have its loop, as the API server says that it is now.
+
+        The watches have shown them to a standby that did not act yet; and they may lag behind what
+        who led before has written last.
+        """
+        while True:
+            try:
+                for namespace in self.settings.watch_namespaces or (None,):
+                    for manifest in await cluster.list(Kind.AUTHENTICATED_ORIGIN_PULL, namespace):
+                        loops.see(manifest)
+            except ClusterError as error:
+                log.warning("the objects are not known yet: %s", error.message)
+            except Exception:
+                log.exception("bug while the objects are listed")
+            else:
+                return
+            await asyncio.sleep(LIST_AGAIN_S)
+
+    async def _announce(self, cluster: Cluster) -> None:
+        """Say beside the operator's own Pod what this process serves.
+
+        So a person sees where what it will say there comes from, and which process leads.
+        """
+        if self.home is None:
+            return
+        settings = self.settings
+        served = (
+            f"namespaces {', '.join(settings.watch_namespaces)}"
+            if settings.watch_namespaces
+            else "all namespaces"
+        )
+        maps = (
+            f"ConfigMaps {', '.join(settings.ingress_config_maps)}"
+            if settings.ingress_config_maps
+            else "any ConfigMap that a controller names"
+        )
+        message = f"aop-operator {__version__} serves AuthenticatedOriginPulls in {served}, and may write {maps}"
+        serving = event(self.home, "Normal", "Serving", message, self.clock.wall())
+        try:
+            await cluster.create(Kind.EVENT, self.home.key.namespace, serving)
+        except ClusterError as error:
+            log.warning("Event not written: %s", error.message)
+
+
+async def first_of(*events: asyncio.Event) -> None:
+    """Wait until one of them is set."""
+    waiting = [asyncio.create_task(one.wait()) for one in events]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+
+
+def origins_of(settings: Settings, clock: Clock, *, cluster: Cluster) -> OriginKeepers:
+    """The keepers of all origins, which share one way of asking replicas."""
+    # Valid since long ago: a node whose clock is wrong then refuses our young leaf and not this
+    # one, which tells the two apart.
+    stranger = throwaway(clock.wall() - timedelta(days=365))
+    identity = ClientIdentity(stranger.leaf.pem, stranger.key)
+    reader = ReplicaReader(
+        ReplicaProbe(timeout_s=settings.probe_timeout_s),
+        identity,
+        clock,
+        settings.replica_recheck_s,
+    )
+    return OriginKeepers(cluster, reader, settings, clock)
