@@ -57,7 +57,7 @@ def test_what_is_committed_is_current(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (edited("deploy/manifests/30-deployment.yaml", "replicas: 1", "replicas: 2"), "manifests"),
+        (edited("deploy/manifests/30-deployment.yaml", "replicas: 2", "replicas: 3"), "manifests"),
         (edited("deploy/manifests/cluster-wide/20-rbac.yaml", "get", "list"), "manifests"),
         (lambda copy: (copy / "deploy/manifests/10-crd.yaml").unlink(), "manifests"),
         (lambda copy: (copy / "deploy/manifests/40-more.yaml").write_text("a: b\n"), "manifests"),
