@@ -13,6 +13,7 @@ os.environ.setdefault("HOME", "/")
 
 from aop.cluster.client import Cluster, ClusterError, Conflict, connect
 from aop.cluster.events import EventType, Subject, event
+from aop.cluster.user import ReadingCluster, Right, connect_as_user
 from aop.terms.kinds import Kind
 
 __all__ = [
@@ -21,7 +22,10 @@ __all__ = [
     "Conflict",
     "EventType",
     "Kind",
+    "ReadingCluster",
+    "Right",
     "Subject",
     "connect",
+    "connect_as_user",
     "event",
 ]

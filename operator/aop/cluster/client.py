@@ -93,15 +93,19 @@ def last_check() -> aiohttp.TraceConfig:
 
 
 class Cluster:
-    """Reads and writes of plain JSON objects."""
+    """Reads and writes of plain JSON objects.
 
-    def __init__(self, client: ApiClient, lead: Lead) -> None:
+    Kubernetes notes `manager` for each field that is written.
+    """
+
+    def __init__(self, client: ApiClient, lead: Lead, manager: str = FIELD_MANAGER) -> None:
         self._client = client
         self._lead = lead
+        self._manager = manager
 
     def under(self, lead: Lead) -> Cluster:
         """The same client for whoever leads."""
-        return Cluster(self._client, lead)
+        return Cluster(self._client, lead, self._manager)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -233,7 +237,7 @@ class Cluster:
                     timeout = f"{int(limit_s * (1 - SENDING) * 1000)}ms"
                     parameters["timeout"] = timeout
                 if method not in {"GET", "DELETE"}:
-                    parameters["fieldManager"] = FIELD_MANAGER
+                    parameters["fieldManager"] = self._manager
                 async with asyncio.timeout(limit_s):
                     request = await self._client.param_serialize(
                         method,

@@ -1,0 +1,71 @@
+"""The objects as a person reads and changes them, and what to say where that fails."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from aop.cluster import Cluster, ClusterError, Kind, Right
+from aop.terms import ObjectKey
+
+PULL = Kind.AUTHENTICATED_ORIGIN_PULL
+Manifest = dict[str, Any]
+
+
+class Failure(Exception):
+    """The command cannot do what it was asked for; the message says why, and what to do next."""
+
+
+async def one(cluster: Cluster, key: ObjectKey) -> Manifest:
+    """The object of that name. Raises `Failure` where there is none, or it may not be read."""
+    try:
+        manifest = await cluster.fetch(PULL, key)
+    except ClusterError as error:
+        raise failure(error, Right("get", PULL, key.namespace)) from None
+    if manifest is None:
+        raise Failure(await _missing(cluster, key))
+    return manifest
+
+
+async def every(cluster: Cluster, namespace: str | None) -> list[Manifest]:
+    """All objects, of one namespace or (None) of all, in the order of their names."""
+    try:
+        manifests = await cluster.list(PULL, namespace)
+    except ClusterError as error:
+        raise failure(error, Right("list", PULL, namespace)) from None
+    return sorted(manifests, key=lambda it: (it["metadata"]["namespace"], it["metadata"]["name"]))
+
+
+async def change(cluster: Cluster, key: ObjectKey, patch: Manifest) -> None:
+    """Merge into the object."""
+    try:
+        await cluster.merge(PULL, key, patch)
+    except ClusterError as error:
+        raise failure(error, Right("patch", PULL, key.namespace)) from None
+
+
+def failure(error: ClusterError, right: Right) -> Failure:
+    """What a person can do about the API server's answer."""
+    if error.status == HTTPStatus.NOT_FOUND:
+        return Failure(
+            f"this cluster knows no {PULL.title}: the operator's CRD is not installed here (docs/install.md), or the kubeconfig names another cluster"
+        )
+    if error.status == HTTPStatus.FORBIDDEN:
+        return Failure(
+            f"you lack the right to {right}. Ask whoever gives rights in this cluster for it, and check with: {right.question}"
+        )
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        return Failure(f"{error.message}. The API server does not know you: log in again")
+    return Failure(error.message)
+
+
+async def _missing(cluster: Cluster, key: ObjectKey) -> str:
+    """There is no such object; others of its namespace are named, where they may be listed."""
+    try:
+        names = [it["metadata"]["name"] for it in await cluster.list(PULL, key.namespace)]
+    except ClusterError as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            return str(failure(error, Right("list", PULL, key.namespace)))
+        names = []
+    others = f"There are {', '.join(names)}" if names else "-A looks in all namespaces"
+    return f"there is no {PULL.title} {key.name} in namespace {key.namespace}. {others}"
