@@ -94,8 +94,10 @@ class Summary:
         """What is awaited or holds, without the remedy that it may end with."""
         if self.ready is None:
             return "No operator has looked at this object yet."
-        text = plain(self.ready.message, 2000)
-        return text.removesuffix(f"{self.reason.remedy}.").strip() if self.reason else text
+        text = plain(self.ready.message, 2000).removesuffix(
+            f"{self.reason.remedy}." if self.reason else ""
+        )
+        return f"{text.strip().rstrip('.')}."
 
 
 def summary_of(manifest: Mapping[str, Any]) -> Summary:
@@ -176,6 +178,9 @@ def details(it: Summary, now: datetime, paint: Paint) -> list[str]:
     lines += labelled("enforcement", _enforcement(it))
     lines += labelled("hosts", _hosts(it))
     lines += labelled("certificate", _certificate(it, now))
+    certificate = it.status.certificate
+    if certificate and certificate.renewal_time:
+        lines += labelled("renewal", day(certificate.renewal_time, now))
     for origin in it.status.origins:
         lines += labelled("origin", _origin(it, origin))
     lines += ["", *paragraph(it.message, "  ")]
@@ -186,8 +191,9 @@ def details(it: Summary, now: datetime, paint: Paint) -> list[str]:
         )
     if it.ready is not None:
         since = it.ready.last_transition_time
-        lines += labelled("since", f"{moment(since)} ({age(now - since)} ago)", 7)
-    lines += labelled("to do", it.remedy, 7)
+        label = "ready" if it.ready.status == "True" else "not ready"
+        lines += labelled(label, f"since {moment(since)} ({age(now - since)} ago)")
+    lines += labelled("to do", it.remedy)
     return lines + _other_conditions(it, paint)
 
 
@@ -219,21 +225,19 @@ def _certificate(it: Summary, now: datetime) -> str:
     certificate = it.status.certificate
     if certificate is None:
         return "none yet"
-    parts = [plain(certificate.status or "not at Cloudflare yet")]
+    parts = [plain(certificate.status or "not known to be at Cloudflare")]
     if certificate.fingerprint:
         parts.append(f"leaf {plain(certificate.fingerprint)[:LEAF_DIGITS]}")
     if certificate.not_after:
         verb = "expired" if certificate.not_after <= now else "expires"
         parts.append(f"{verb} {day(certificate.not_after, now)}")
-    if certificate.renewal_time:
-        parts.append(f"successor due {day(certificate.renewal_time, now)}")
     return ", ".join(parts)
 
 
 def _origin(it: Summary, origin: OriginStatus) -> str:
     carrier = f" ({it.carriers[origin.name]})" if origin.name in it.carriers else ""
     mode = origin.mode or "mode unknown"
-    return f"{plain(origin.name)}: {mode}, published to {origin.applied} of {origin.replicas} replicas{carrier}"
+    return f"{plain(origin.name)}: {mode}, applied on {origin.applied} of {origin.replicas} replicas{carrier}"
 
 
 def _other_conditions(it: Summary, paint: Paint) -> list[str]:

@@ -1,0 +1,343 @@
+"""What a person reads of `kubectl aop`, held in tests/golden/kubectl: `make golden` writes the files anew, and a reviewer reads what has changed."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aop.api import Status
+from aop.kubectl import __main__ as entry
+from aop.kubectl import explaining
+from aop.kubectl.changes import Refused, relaxation, rotation
+from aop.kubectl.summary import data, details, listing, summary_of
+from aop.kubectl.wording import WIDTH, Colour, Paint, age, day, labelled, table
+from aop.observed import NONE, Evidence, Unknown
+from aop.plan import next_step
+from aop.reasons import Reason
+from aop.status import failed, status_of
+from builders import (
+    ASKING,
+    HOSTS,
+    KEY,
+    NOW,
+    OFF,
+    WWW,
+    at,
+    claim,
+    evidence,
+    observed,
+    origin,
+)
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "kubectl"
+PLAIN, COLOURED = Paint(), Paint(on=True)
+LATER = NOW + timedelta(minutes=12)
+SPEC: dict[str, Any] = {
+    "zone": {"name": "example.com"},
+    "enforcement": "Require",
+    "origins": [
+        {
+            "name": "public",
+            "ingressNginx": {
+                "configMapRef": {
+                    "namespace": "ingress-nginx",
+                    "name": "ingress-nginx-controller",
+                }
+            },
+        }
+    ],
+}
+WORLDS: dict[str, dict[str, Any]] = {
+    "ready": {},
+    "ready-but-one-host": {
+        "origins": [origin(claim(enforced=(HOSTS[0],)))],
+        "evidence": [evidence(WWW, NONE, direct=True)],
+    },
+    "waits-for-proof": {
+        "origins": [origin(ASKING)],
+        "evidence": [evidence(host, lasting_s=60) for host in HOSTS],
+    },
+    "blocked-by-the-token": {
+        "zone": Unknown("Cloudflare does not know the token", Reason.TOKEN_REJECTED)
+    },
+    "suspended": {"spec": {"suspend": True}, "origins": [origin(ASKING)]},
+    "removing": {"object": {"deleting": True}, "origins": [origin(OFF)]},
+    "first-look": {
+        "zone": {"certificates": (), "enabled": False},
+        "origins": [origin(None, None)],
+        "evidence": [Evidence(host) for host in HOSTS],
+        "keys": None,
+        "record": {"uploaded": (), "claimed": ()},
+    },
+}
+
+
+def manifest(world: str = "ready", *, spec: Any = SPEC, **metadata: Any) -> dict[str, Any]:
+    """An object with the status that the operator writes in that world."""
+    seen = observed(**WORLDS[world])
+    deleting = {"deletionTimestamp": "2026-03-01T11:59:00Z"} if world == "removing" else {}
+    return {
+        "metadata": {
+            "namespace": KEY.namespace,
+            "name": KEY.name,
+            "generation": 2,
+            **deleting,
+            **metadata,
+        },
+        "spec": spec,
+        "status": status_of(seen, next_step(seen), Status()).manifest(),
+    }
+
+
+def unseen() -> dict[str, Any]:
+    return {**manifest(), "status": {"observedGeneration": -1}}
+
+
+def golden(name: str, lines: list[str]) -> None:
+    """`lines` read as the file says, and fit the width."""
+    file, text = GOLDEN / f"{name}.txt", "\n".join(lines) + "\n"
+    if os.environ.get("AOP_UPDATE_GOLDEN"):
+        file.write_text(text)
+    assert text == file.read_text()
+    paragraphs = lines if name.startswith(("status", "explain")) else []
+    assert [line for line in paragraphs if len(line) > WIDTH] == []
+
+
+# --- status -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_one_object_reads_as_it_should(world: str) -> None:
+    golden(f"status-{world}", details(summary_of(manifest(world)), LATER, PLAIN))
+
+
+def test_an_object_that_nobody_has_looked_at_reads_as_it_should() -> None:
+    golden("status-unseen", details(summary_of(unseen()), LATER, PLAIN))
+
+
+def test_a_change_that_nobody_has_looked_at_is_named() -> None:
+    golden("status-outdated", details(summary_of(manifest(generation=3)), LATER, PLAIN))
+
+
+def test_many_objects_read_as_they_should() -> None:
+    all_of_them = [
+        summary_of(manifest(world, name=f"{n}-{world}")) for n, world in enumerate(WORLDS, 1)
+    ]
+    golden("list", listing(all_of_them, PLAIN, namespaces=False))
+    golden("list-namespaces", listing([summary_of(unseen())], PLAIN, namespaces=True))
+
+
+def test_an_invalid_spec_is_shown_as_far_as_it_goes() -> None:
+    status = failed(2, NOW, Reason.SPEC_INVALID, "spec.zone: is missing", Status(), stalled=True)
+    broken = {**manifest(spec={"origins": [{"name": "public"}]}), "status": status.manifest()}
+    it = summary_of(broken)
+    assert (it.zone, it.state, it.message) == ("?", "blocked", "spec.zone: is missing.")
+    assert "Correct the fields" in it.remedy
+
+
+def test_a_reason_of_another_version_needs_no_row() -> None:
+    other = manifest("waits-for-proof")
+    for condition in other["status"]["conditions"]:
+        condition["reason"] = "OfTheFuture"
+    it = summary_of(other)
+    assert it.reason is None
+    assert "(OfTheFuture)" in details(it, LATER, PLAIN)[0]
+
+
+def test_no_escape_sequence_of_a_status_reaches_the_terminal() -> None:
+    forged = manifest("blocked-by-the-token")
+    for condition in forged["status"]["conditions"]:
+        condition["message"] = "\x1b[2J\x1b]0;owned\x07 fine"
+    forged["status"]["zone"] = {"sslMode": "\x1b[31m"}
+    forged["status"]["hosts"]["unproven"] = ["\x1b[32m"]
+    shown = [
+        *details(summary_of(forged), LATER, PLAIN),
+        *listing([summary_of(forged)], PLAIN, namespaces=True),
+    ]
+    assert not any("\x1b" in line or "\x07" in line for line in shown)
+
+
+def test_colour_changes_no_word() -> None:
+    it = summary_of(manifest("blocked-by-the-token"))
+    for render in (
+        lambda paint: details(it, LATER, paint),
+        lambda paint: listing([it], paint, namespaces=False),
+    ):
+        bare = "\n".join(render(COLOURED))
+        assert "\x1b[31m" in bare
+        for colour in Colour:
+            bare = bare.replace(f"\x1b[{colour.value}m", "")
+        assert bare.replace("\x1b[0m", "") == "\n".join(render(PLAIN))
+
+
+def test_programs_get_the_same_without_the_record() -> None:
+    content = data(summary_of(manifest("waits-for-proof")))
+    assert (content["state"], content["reason"]) == ("waits", "WaitingForProof")
+    assert content["enforcement"] == {"wanted": "Require", "seen": "Request"}
+    assert "record" not in content["status"]
+    assert content["status"]["hosts"]["total"] == 2
+
+
+# --- explain ------------------------------------------------------------------------------------------------------------
+
+
+def test_all_reasons_read_as_they_should() -> None:
+    golden("explain", explaining.listed(PLAIN))
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_is_listed_and_explained(reason: Reason) -> None:
+    assert any(line.strip().startswith(reason.value) for line in explaining.listed(PLAIN))
+    text = " ".join(" ".join(explaining.explained(reason, PLAIN)).split())
+    assert explaining.plainly(reason.meaning) in text
+    assert explaining.plainly(reason.remedy) in text
+    assert explaining.named(reason.value.upper()) is reason
+
+
+def test_one_reason_reads_as_it_should() -> None:
+    golden("explain-one", explaining.explained(Reason.EDGE_SILENT, PLAIN))
+
+
+def test_a_near_miss_is_suggested() -> None:
+    assert "SSLModeTooLow" in explaining.unknown("sslmode")
+    assert "TokenRejected" in explaining.unknown("tokenrejcted")
+    assert "None is spelled like it" in explaining.unknown("xyzzy")
+
+
+# --- rotate, relax ------------------------------------------------------------------------------------------------------
+
+
+def test_a_rotation_is_one_annotation() -> None:
+    change = rotation(manifest(), NOW)
+    assert change.patch == {
+        "metadata": {"annotations": {"aop-operator.dev/rotate": "2026-03-01T12:00:00Z"}}
+    }
+    assert "kubectl aop status example-com -n edge --watch" in change.after
+    assert not change.question
+
+
+def test_a_rotation_of_a_suspended_object_says_when_it_begins() -> None:
+    assert "suspended" in rotation(manifest(spec={**SPEC, "suspend": True}), NOW).after
+
+
+@pytest.mark.parametrize(
+    ("asked", "word"),
+    [
+        (manifest(spec={**SPEC, "certificate": {"secretRef": {"name": "theirs"}}}), "theirs"),
+        (manifest("removing"), "removed"),
+    ],
+)
+def test_a_rotation_that_would_do_nothing_is_refused(asked: dict[str, Any], word: str) -> None:
+    with pytest.raises(Refused, match=word):
+        rotation(asked, NOW)
+
+
+@pytest.mark.parametrize(
+    ("before", "back"), [(None, "Require"), ("Require", "Require"), ("Optional", "Optional")]
+)
+def test_a_relaxation_asks_names_what_it_opens_and_says_the_way_back(
+    before: str | None, back: str
+) -> None:
+    change = relaxation(manifest(spec={**SPEC, "enforcement": before}))
+    assert change.patch == {"spec": {"enforcement": "Request"}}
+    assert "example.com refuse nobody" in change.question
+    assert f'-p \'{{"spec":{{"enforcement":"{back}"}}}}\'' in change.after
+
+
+def test_where_nobody_is_refused_nothing_is_relaxed() -> None:
+    for asked in (manifest(spec={**SPEC, "enforcement": "Request"}), manifest("removing")):
+        assert relaxation(asked).patch is None
+
+
+# --- the command line ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-n", "edge", "status", "example-com"],
+        ["status", "-n", "edge", "example-com"],
+        ["status", "example-com", "--namespace=edge"],
+    ],
+)
+def test_the_namespace_may_stand_before_and_after_the_command(arguments: list[str]) -> None:
+    options = entry.parser().parse_args(arguments)
+    assert (options.namespace, options.name) == ("edge", "example-com")
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["stauts"], ["rotate"], ["status", "--all"], ["status", "-o", "wide"]]
+)
+def test_a_wrong_command_line_is_a_usage_error(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        entry.main(arguments)
+    assert ended.value.code == 2
+    assert "usage: kubectl aop" in capsys.readouterr().err
+
+
+def test_explaining_needs_no_cluster(capsys: pytest.CaptureFixture[str]) -> None:
+    assert entry.main(["explain", "sslmodetoolow"]) == 0
+    assert "SSLModeTooLow" in capsys.readouterr().out
+    assert entry.main(["explain", "nonsense"]) == 1
+    assert "no reason of a condition" in capsys.readouterr().err
+
+
+def test_a_kubeconfig_that_is_not_there_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert entry.main(["status", "--kubeconfig", str(tmp_path / "none")]) == 1
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "no such file" in shown
+    assert "--kubeconfig" in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "- 1",
+        "apiVersion: v1\nkind: Config\ncurrent-context: x\ncontexts: []\nclusters: []\nusers: []\n",
+    ],
+)
+def test_a_kubeconfig_that_cannot_be_used_is_no_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    file = tmp_path / "config"
+    file.write_text(text)
+    assert entry.main(["status", "--kubeconfig", str(file)]) == 1
+    assert "cannot be used" in " ".join(capsys.readouterr().err.split())
+
+
+# --- words --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(-5, "0 s"), (0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (172800, "2 d")],
+)
+def test_an_age_is_said_in_its_largest_unit(seconds: float, words: str) -> None:
+    assert age(timedelta(seconds=seconds)) == words
+
+
+def test_a_day_says_how_far_it_is() -> None:
+    assert day(at(86400 * 3), NOW) == "2026-03-04 (in 3 d)"
+    assert day(at(-86400 * 3), NOW) == "2026-02-26 (3 d ago)"
+
+
+def test_columns_stand_under_their_heads() -> None:
+    lines = table(("NAME", "STATE", "X"), [("a", "ready", ""), ("longer", "b", "c")], PLAIN)
+    assert lines == ["NAME     STATE   X", "a        ready", "longer   b       c"]
+
+
+def test_what_is_long_goes_on_below_itself() -> None:
+    lines = labelled("label", "word " * 40)
+    assert len(lines) > 1
+    assert {line.index("word") for line in lines} == {16}
+    assert max(map(len, lines)) <= WIDTH
