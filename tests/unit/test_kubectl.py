@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,27 +11,40 @@ from typing import Any
 import pytest
 
 from aop.api import Status
+from aop.cluster import Kind, Right
 from aop.kubectl import __main__ as entry
 from aop.kubectl import explaining
+from aop.kubectl.assuming import assumed
 from aop.kubectl.changes import Refused, relaxation, rotation
+from aop.kubectl.foresight import foreseen
+from aop.kubectl.objects import Failure, in_file
+from aop.kubectl.planning import data as plan_data
+from aop.kubectl.planning import lacking, planned
+from aop.kubectl.proving import answers, as_asked
 from aop.kubectl.summary import data, details, listing, summary_of
 from aop.kubectl.wording import WIDTH, Colour, Paint, age, day, labelled, table
-from aop.observed import NONE, Evidence, Unknown
+from aop.observed import NONE, OTHER, Evidence, Unknown
 from aop.plan import next_step
 from aop.reasons import Reason
 from aop.status import failed, status_of
+from aop.steps import Done
 from builders import (
+    APEX,
     ASKING,
+    FOREIGN,
     HOSTS,
     KEY,
     NOW,
     OFF,
+    REQUIRING,
     WWW,
     at,
     claim,
     evidence,
     observed,
     origin,
+    replica,
+    zone,
 )
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "kubectl"
@@ -161,17 +175,21 @@ def test_no_escape_sequence_of_a_status_reaches_the_terminal() -> None:
     assert not any("\x1b" in line or "\x07" in line for line in shown)
 
 
-def test_colour_changes_no_word() -> None:
-    it = summary_of(manifest("blocked-by-the-token"))
-    for render in (
-        lambda paint: details(it, LATER, paint),
-        lambda paint: listing([it], paint, namespaces=False),
-    ):
-        bare = "\n".join(render(COLOURED))
-        assert "\x1b[31m" in bare
-        for colour in Colour:
-            bare = bare.replace(f"\x1b[{colour.value}m", "")
-        assert bare.replace("\x1b[0m", "") == "\n".join(render(PLAIN))
+def one_object(paint: Paint) -> list[str]:
+    return details(summary_of(manifest("blocked-by-the-token")), LATER, paint)
+
+
+def in_a_table(paint: Paint) -> list[str]:
+    return listing([summary_of(manifest("blocked-by-the-token"))], paint, namespaces=False)
+
+
+@pytest.mark.parametrize("render", [one_object, in_a_table])
+def test_colour_changes_no_word(render: Callable[[Paint], list[str]]) -> None:
+    bare = "\n".join(render(COLOURED))
+    assert "\x1b[31m" in bare
+    for colour in Colour:
+        bare = bare.replace(f"\x1b[{colour.value}m", "")
+    assert bare.replace("\x1b[0m", "") == "\n".join(render(PLAIN))
 
 
 def test_programs_get_the_same_without_the_record() -> None:
@@ -251,6 +269,151 @@ def test_a_relaxation_asks_names_what_it_opens_and_says_the_way_back(
 def test_where_nobody_is_refused_nothing_is_relaxed() -> None:
     for asked in (manifest(spec={**SPEC, "enforcement": "Request"}), manifest("removing")):
         assert relaxation(asked).patch is None
+
+
+# --- plan ---------------------------------------------------------------------------------------------------------------
+
+NEVER_SEEN: dict[str, Any] = {
+    "zone": zone(enabled=False, certificates=()),
+    "record": {"uploaded": (), "claimed": (), "baseline": None, "zone_id": None},
+    "origins": [origin(None, None)],
+    "evidence": [Evidence(host) for host in HOSTS],
+    "keys": None,
+}
+PLANS: dict[str, dict[str, Any]] = {
+    "never-seen": NEVER_SEEN,
+    "ready": {},
+    "rotating": {"object": {"rotate": "now"}},
+    "removing": {"object": {"deleting": True}},
+    "blocked": NEVER_SEEN | {"zone": zone(enabled=False, certificates=(), ssl_mode="flexible")},
+    "no-rights": NEVER_SEEN
+    | {
+        "zone": Unknown("cannot read secrets edge/cloudflare: HTTP 403: forbidden"),
+        "keys": Unknown("cannot read secrets edge/example-com-aop: HTTP 403: forbidden"),
+    },
+}
+ONBOARDING = [
+    *("Note", "Note", "Publish", "Issue", "Note", "Upload", "SetEnabled", "Publish", "Wait"),
+    *("Publish", "Done"),
+]
+
+
+@pytest.mark.parametrize("world", PLANS)
+def test_a_plan_reads_as_it_should(world: str) -> None:
+    seen = observed(**PLANS[world])
+    golden(f"plan-{world}", planned(seen, tuple(foreseen(seen)), [], PLAIN))
+
+
+def test_an_onboarding_is_foreseen_to_its_end() -> None:
+    steps = list(foreseen(observed(**NEVER_SEEN)))
+    assert [type(one.step).__name__ for one in steps] == ONBOARDING
+
+
+def test_what_comes_first_is_what_the_operator_does_next() -> None:
+    for world in (*WORLDS.values(), *PLANS.values()):
+        seen = observed(**world)
+        assert next(foreseen(seen)).step == next_step(seen)
+
+
+def test_a_wait_that_nothing_ends_is_the_last_step() -> None:
+    past = [evidence(host, NONE, direct=True) for host in HOSTS]
+    steps = list(foreseen(observed(origins=[origin(ASKING)], evidence=past)))
+    assert not isinstance(steps[-1].step, Done)
+    assert len(steps) < 5
+
+
+def test_replicas_that_are_not_reached_from_here_are_said_and_taken_as_published() -> None:
+    far = origin(replicas=(replica("pod-1", REQUIRING), replica("pod-2", error="no route")))
+    world = assumed(observed(origins=[far]), Status())
+    (sentence,) = world.sentences
+    assert "pod-2" in sentence
+    assert "no route" in sentence
+    assert next_step(world.observed) == Done()
+
+
+def test_a_proof_is_taken_from_the_status_only_for_the_leaf_that_it_is_about() -> None:
+    young = observed(evidence=[evidence(host, lasting_s=20) for host in HOSTS])
+    ready = Status.parse(manifest()["status"])
+    world = assumed(young, ready)
+    assert next_step(world.observed) == Done()
+    assert "example.com, www.example.com" in world.sentences[0]
+    assert ready.certificate is not None
+    other = ready.certificate.model_copy(update={"fingerprint": "f" * 64})
+    assert assumed(young, ready.model_copy(update={"certificate": other})).observed == young
+    wrong = observed(evidence=[evidence(host, NONE, lasting_s=20) for host in HOSTS])
+    assert assumed(wrong, ready).observed == wrong
+
+
+def test_rivals_that_may_not_be_listed_are_said() -> None:
+    world = assumed(observed(rivals=Unknown("cannot list: HTTP 403")), Status())
+    assert world.observed.rivals == ()
+    assert "HTTP 403" in world.sentences[0]
+
+
+def test_a_missing_right_is_said_with_the_question_that_asks_for_it() -> None:
+    golden(
+        "plan-rights",
+        lacking(
+            [Right("get", Kind.SECRET, "edge"), Right("list", Kind.INGRESS, None)],
+        ),
+    )
+    assert lacking([]) == []
+
+
+def test_programs_get_the_plan_too() -> None:
+    seen = observed(**PLANS["blocked"])
+    content = plan_data(seen, tuple(foreseen(seen)), ["assumed"])
+    assert content["steps"][-1]["reason"] == "SSLModeTooLow"
+    assert content["unseen"] == ["assumed"]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("kind: AuthenticatedOriginPull\nmetadata: {name: a}\n", ["a"]),
+        ("kind: Secret\n---\nkind: AuthenticatedOriginPull\nmetadata: {name: b}\n---\n", ["b"]),
+        (
+            "kind: List\nitems: [{kind: AuthenticatedOriginPull, metadata: {name: c}}]\n",
+            ["c"],
+        ),
+    ],
+)
+def test_a_file_is_searched_for_objects(tmp_path: Path, text: str, names: list[str]) -> None:
+    file = tmp_path / "pull.yaml"
+    file.write_text(text)
+    assert [one["metadata"]["name"] for one in in_file(str(file))] == names
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "kind: Secret", "kind: AuthenticatedOriginPull", "\x00", "- a"]
+)
+def test_a_file_without_one_is_said(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "pull.yaml"
+    file.write_text(text)
+    with pytest.raises(Failure, match=r"pull\.yaml"):
+        in_file(str(file))
+
+
+# --- prove --------------------------------------------------------------------------------------------------------------
+
+SIGHTS: dict[str, dict[str, Any]] = {
+    "as-asked": {},
+    "another-certificate": {"evidence": [evidence(WWW, FOREIGN.sha256), evidence(APEX, OTHER)]},
+    "one-out-of-reach": {
+        "origins": [
+            origin(replicas=(replica("pod-1", REQUIRING), replica("pod-2", error="no route")))
+        ],
+        "evidence": [Evidence(WWW, silence="HTTP 403"), evidence(APEX, NONE, direct=True)],
+    },
+    "nothing": {"origins": [origin(None, None, replicas=(), hosts=())], "evidence": []},
+}
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+def test_answers_read_as_they_should(sight: str) -> None:
+    seen = observed(**SIGHTS[sight])
+    golden(f"prove-{sight}", answers(seen, PLAIN))
+    assert as_asked(seen) is (sight == "as-asked")
 
 
 # --- the command line ---------------------------------------------------------------------------------------------------

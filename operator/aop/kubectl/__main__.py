@@ -2,8 +2,9 @@
 
 `argparse` does all that these few commands need, so there is no library to keep.
 
-Exit status: 0 when done, 1 when it could not be done, 2 for a wrong command line, 130 when
-interrupted. No traceback is for a person; KUBECTL_AOP_DEBUG=1 shows it.
+Exit status: 0 when done, 1 when it could not be done or is not so, 2 for a wrong command line, 3
+where rights are missing to see all of it, 130 when interrupted. No traceback is for a person;
+KUBECTL_AOP_DEBUG=1 shows it.
 """
 
 from __future__ import annotations
@@ -20,15 +21,19 @@ from aop.kubectl.changes import Refused
 from aop.kubectl.objects import Failure
 from aop.kubectl.wording import paragraph
 
+CarryOut = Callable[[argparse.Namespace], int]
+"""Does what was asked for; returns the exit status."""
+Command = Callable[[CarryOut, str], argparse.ArgumentParser]
+"""Adds a command, by what carries it out and what it is for."""
 DEBUG = "KUBECTL_AOP_DEBUG"
-FAILED, INTERRUPTED = 1, 130
+INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `kubectl-aop`; returns the exit status."""
     options = parser().parse_args(arguments)
     try:
-        options.carry_out(options)
+        return int(options.carry_out(options))
     except (Failure, Refused, ClusterError) as error:
         complain(f"{error}.")
     except BrokenPipeError:
@@ -42,9 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(
             f"a bug in kubectl-aop {__version__}: {type(error).__name__}. Please report it, with what {DEBUG}=1 shows."
         )
-    else:
-        return 0
-    return FAILED
+    return commands.FAILED
 
 
 def complain(text: str) -> None:
@@ -64,9 +67,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"kubectl-aop {__version__}")
     group = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(
-        carry_out: Callable[[argparse.Namespace], None], summary: str
-    ) -> argparse.ArgumentParser:
+    def command(carry_out: CarryOut, summary: str) -> argparse.ArgumentParser:
         sentence = f"{summary[0].upper()}{summary[1:]}."
         added = group.add_parser(
             carry_out.__name__,
@@ -79,12 +80,9 @@ def parser() -> argparse.ArgumentParser:
         return added
 
     _add_questions(command)
+    _add_looks(command)
     _add_changes(command)
     return root
-
-
-Command = Callable[[Callable[[argparse.Namespace], None], str], argparse.ArgumentParser]
-"""Adds a command, by what carries it out and what it is for."""
 
 
 def _common() -> argparse.ArgumentParser:
@@ -114,6 +112,20 @@ def _add_questions(command: Command) -> None:
     )
     one.add_argument("-o", "--output", choices=("json", "yaml"), help="for programs")
     one.add_argument("-w", "--watch", action="store_true", help="show it again when it changes")
+
+
+def _add_looks(command: Command) -> None:
+    one = command(commands.plan, "what the operator would do next, and why; nothing is written")
+    one.add_argument("name", nargs="?", metavar="NAME", help="an object of the cluster")
+    one.add_argument(
+        "-f",
+        "--filename",
+        metavar="FILE",
+        help="as if this were applied, also before the operator is installed; - reads the input",
+    )
+    one.add_argument("-o", "--output", choices=("json", "yaml"), help="for programs")
+    one = command(commands.prove, "ask replicas and edge now, and show what they answer")
+    one.add_argument("name", metavar="NAME", help="the object")
 
 
 def _add_changes(command: Command) -> None:

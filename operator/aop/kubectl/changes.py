@@ -23,7 +23,7 @@ class Change:
     patch: dict[str, Any] | None
     """A JSON merge patch; None: nothing is to be changed."""
     after: str
-    """What was done, what comes of it, and how to go on."""
+    """What was done, what comes of it, and how to go on; a command is a line of its own."""
     question: str = ""
     """What is asked before; empty: nothing."""
 
@@ -53,7 +53,7 @@ def rotation(manifest: Manifest, now: datetime) -> Change:
     return Change(
         {"metadata": {"annotations": {ROTATE_ANNOTATION: stamp}}},
         f"A new key pair is asked for ({ROTATE_ANNOTATION}: {stamp}).{later} Every replica trusts the new certificate before Cloudflare presents it, "
-        f"and the old one goes once every host is proven with the new one. Follow it with: {_status(manifest)} --watch",
+        f"and the old one goes once every host is proven with the new one. Follow it with:\n  {_status(manifest)} --watch",
     )
 
 
@@ -71,10 +71,10 @@ def relaxation(manifest: Manifest) -> Change:
     return Change(
         patch,
         f"spec.enforcement of {name} is Request now; it was {before}. The running operator opens the origins within seconds, before anything else "
-        f"that it has to do; follow it with: {_status(manifest)} --watch\n"
+        f"that it has to do. Follow it with:\n  {_status(manifest)} --watch\n"
         "If the object is kept by Git (Argo CD, Flux), change it there as well, or it is set back.\n"
         f"If no operator runs, open the origins by hand: docs/operations.md, Emergency.\n"
-        f"To go back, when what was wrong is mended: {back}",
+        f"To go back, when what was wrong is mended:\n  {back}",
         f"From then on the origins of zone {zone} refuse nobody: whoever knows an origin's address reaches its pages past Cloudflare. "
         "Cloudflare goes on presenting the certificate, and nothing else changes.",
     )

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from datetime import datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from aop.cluster import Cluster, ClusterError, Kind, Right
 from aop.terms import ObjectKey
 
 PULL = Kind.AUTHENTICATED_ORIGIN_PULL
+UNBORN = "00000000-0000-0000-0000-000000000000"
+"""The uid of an object that nobody has applied yet."""
 Manifest = dict[str, Any]
 
 
@@ -34,6 +41,63 @@ async def every(cluster: Cluster, namespace: str | None) -> list[Manifest]:
     except ClusterError as error:
         raise failure(error, Right("list", PULL, namespace)) from None
     return sorted(manifests, key=lambda it: (it["metadata"]["namespace"], it["metadata"]["name"]))
+
+
+def in_file(name: str) -> list[Manifest]:
+    """The objects in a file of YAML or JSON (`-`: the input), whatever else is in it.
+
+    Raises `Failure` where there is none.
+    """
+    try:
+        text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+        documents = list(yaml.safe_load_all(text))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise Failure(f"file {name} cannot be read: {error}") from None
+    items = [
+        item
+        for document in documents
+        if isinstance(document, dict)
+        for item in (document.get("items") or () if document.get("kind") == "List" else [document])
+    ]
+    pulls = [item for item in items if isinstance(item, dict) and item.get("kind") == PULL.title]
+    if not pulls or not all((one.get("metadata") or {}).get("name") for one in pulls):
+        raise Failure(f"file {name} holds no {PULL.title} with a name")
+    return pulls
+
+
+async def as_if_applied(
+    cluster: Cluster, written: Manifest, namespace: str, now: datetime
+) -> Manifest:
+    """What a file says, with all that the cluster already knows of an object of that name."""
+    metadata = written["metadata"]
+    key = ObjectKey(metadata.get("namespace") or namespace, metadata["name"])
+    try:
+        current = await cluster.fetch(PULL, key)
+    except ClusterError as error:
+        if error.status != HTTPStatus.FORBIDDEN:
+            raise failure(error, Right("get", PULL, key.namespace)) from None
+        current = None  # the client remembers the right that is missing
+    if current is None:
+        return {
+            "metadata": {
+                "annotations": {},
+                **metadata,
+                "namespace": key.namespace,
+                "uid": UNBORN,
+                "generation": 1,
+                "resourceVersion": "0",
+                "creationTimestamp": now.isoformat(),
+            },
+            "spec": written.get("spec") or {},
+        }
+    annotations = (current["metadata"].get("annotations") or {}) | (
+        metadata.get("annotations") or {}
+    )
+    return {
+        **current,
+        "metadata": {**current["metadata"], "annotations": annotations},
+        "spec": written.get("spec") or {},
+    }
 
 
 async def change(cluster: Cluster, key: ObjectKey, patch: Manifest) -> None:

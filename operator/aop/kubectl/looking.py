@@ -1,0 +1,131 @@
+"""One look at the world of an object from where a person sits, by the operator's own observer.
+
+It only reads: no verb but GET leaves for the API server or for Cloudflare, and replicas and the
+edge are asked on the two paths of ours. The AOP_* variables count as they do for the operator, as
+far as they say where Cloudflare and the edge are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from http import HTTPStatus
+
+from aop.api import AuthenticatedOriginPull
+from aop.clock import Clock
+from aop.cloudflare import Cloudflare, ReadingTransport
+from aop.cluster import ClusterError, Kind, ReadingCluster, Right
+from aop.observe import Observer
+from aop.observe.edge import EdgeReader
+from aop.observe.memory import Memory
+from aop.observe.origins import OriginKeepers
+from aop.observe.replicas import ReplicaReader
+from aop.observe.secrets import Secrets
+from aop.observe.zone import ZoneReader
+from aop.observed import Observed, ObservedReplica, Unknown
+from aop.pki import throwaway
+from aop.probe import ClientIdentity, EdgeProbe, ReplicaProbe
+from aop.settings import Settings
+
+PAUSE_S = 0.6
+"""Between two looks: what a replica runs counts once it was seen again after half a second
+(docs/facts/ingress-nginx.md#old-workers)."""
+PATIENCE_S = 12.0
+"""For everything that is asked: two timeouts of a replica that does not answer, and a bit."""
+CLOUDFLARE_TOTAL_S = 8.0
+FIRST_LOOKS = 3
+"""The first knows no zone, the second asks replicas and edge, the third has seen them again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen, and what could not be."""
+
+    observed: Observed
+    missing: tuple[Right, ...]
+    """Rights that were refused."""
+    installed: bool
+    """The cluster knows the resource."""
+
+
+async def look(cluster: ReadingCluster, pull: AuthenticatedOriginPull, settings: Settings) -> Seen:
+    """Everything that concerns one object, asked until it has answered or patience is over."""
+    logging.getLogger("aop").addHandler(logging.NullHandler())
+    installed = await _is_installed(cluster, pull.key.namespace)
+    clock, memory = Clock(), Memory(uid=pull.uid)
+    async with AsyncExitStack() as stack:
+        cloudflare = await stack.enter_async_context(
+            Cloudflare(
+                settings.cloudflare_base_url,
+                clock=clock,
+                transport=ReadingTransport(),
+                total_s=CLOUDFLARE_TOTAL_S,
+            )
+        )
+        observer = _observer(cluster, cloudflare, settings, clock)
+        stack.callback(observer.drop, pull.uid, memory)
+        until_s, looks = clock.monotonic_s() + PATIENCE_S, 0
+        while True:
+            observed, looks = await observer.observe(pull, memory), looks + 1
+            all_there = looks >= FIRST_LOOKS and not _is_pending(observed, memory)
+            if all_there or clock.monotonic_s() > until_s:
+                break
+            await asyncio.sleep(PAUSE_S)
+    if not installed:
+        observed = replace(observed, rivals=())
+    return Seen(observed, tuple(cluster.missing), installed)
+
+
+async def _is_installed(cluster: ReadingCluster, namespace: str) -> bool:
+    """Whether the cluster knows the resource; a right that is missing says that it does."""
+    try:
+        await cluster.list(Kind.AUTHENTICATED_ORIGIN_PULL, namespace)
+    except ClusterError as error:
+        return error.status != HTTPStatus.NOT_FOUND
+    return True
+
+
+def _observer(
+    cluster: ReadingCluster, cloudflare: Cloudflare, settings: Settings, clock: Clock
+) -> Observer:
+    stranger = throwaway(clock.wall() - timedelta(days=365))
+    reader = ReplicaReader(
+        ReplicaProbe(timeout_s=settings.probe_timeout_s),
+        ClientIdentity(stranger.leaf.pem, stranger.key),
+        clock,
+        settings.replica_recheck_s,
+    )
+    edge = EdgeProbe(
+        timeout_s=settings.probe_timeout_s,
+        connect_to=settings.edge_connect_to,
+        ca_file=settings.edge_ca_file,
+    )
+    return Observer(
+        cluster,
+        ZoneReader(cloudflare, settings),
+        OriginKeepers(cluster, reader, settings, clock),
+        EdgeReader(edge, settings.edge_cadence_s, settings.edge_requests_per_s, clock),
+        Secrets(cluster, settings, clock),
+        settings,
+        clock,
+    )
+
+
+def _is_pending(o: Observed, memory: Memory) -> bool:
+    """Something was asked and has not answered yet."""
+    if memory.zone_task is not None or any(not task.done() for task in memory.asking.values()):
+        return True
+    replicas = [
+        one
+        for origin in o.origins
+        if not isinstance(origin.replicas, Unknown)
+        for one in origin.replicas
+    ]
+    return not isinstance(o.zone, Unknown) and not all(map(_has_answered, replicas))
+
+
+def _has_answered(replica: ObservedReplica) -> bool:
+    return replica.error is not None or (bool(replica.hosts) and replica.settled)
