@@ -49,7 +49,7 @@ generate: setup ## Write crds/, docs/reference.md, the chart's derived files and
 	@PYTHONPATH=tests $(BIN)/python tools/generate.py
 
 golden: setup ## Write tests/golden anew: what a person reads at every step.
-	AOP_UPDATE_GOLDEN=1 $(PYTEST) tests/integration/test_whole_life.py -q
+	AOP_UPDATE_GOLDEN=1 $(PYTEST) tests/integration/test_whole_life.py tests/unit/test_kubectl.py -q
 
 lock: setup ## Lock the dependencies of pyproject.toml with hashes.
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements/run.lock pyproject.toml

@@ -218,3 +218,35 @@ def test_an_api_server_that_is_not_there_is_said(
     answer = reader.run("status", "-n", namespaced)
     assert (answer.returncode, answer.stdout) == (1, "")
     assert "API server cannot be reached" in words(answer.stderr)
+
+
+# --- before the operator is installed -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[ControlPlane]:
+    """A cluster that has never heard of the resource."""
+    with ControlPlane(with_controller_manager=False) as running:
+        yield running
+
+
+def test_without_the_resource_status_says_what_is_missing(
+    bare: ControlPlane, plugins: Path
+) -> None:
+    admin = Person(Path(bare.programs.kubectl), plugins, bare.admin_kubeconfig)
+    for command in (("status",), ("status", "example-com")):
+        answer = admin.run(*command)
+        assert (answer.returncode, answer.stdout) == (1, "")
+        assert "CRD is not installed" in words(answer.stderr)
+
+
+def test_without_the_resource_a_file_is_planned_all_the_same(
+    bare: ControlPlane, plugins: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "pull.yaml"
+    file.write_text(yaml.safe_dump(pull(namespace="default")))
+    admin = Person(Path(bare.programs.kubectl), plugins, bare.admin_kubeconfig)
+    answer = admin.run("plan", "-f", str(file), AOP_CLOUDFLARE_BASE_URL="http://127.0.0.1:1")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "TokenSecretNotFound" in answer.stdout
+    assert "CRD is not installed" in words(answer.stdout)

@@ -28,6 +28,8 @@ PEOPLE = [path for path in committed() if path.suffix == ".md" and "helm" not in
         ("CHANGELOG.md", r"^## \[(\d\S*)\]"),
         ("README.md", r"aop-operator:(\d[\w.-]*)"),
         ("docs/install.md", r"aop-operator:(\d[\w.-]*)"),
+        ("deploy/krew/aop.yaml", r"^  version: v(\S+)$"),
+        ("deploy/krew/aop.yaml", r"@/v(\d[^/]*)/"),
         ("deploy/manifests/30-deployment.yaml", r'image: "aop-operator:(\S+)"'),
     ],
 )

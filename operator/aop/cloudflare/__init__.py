@@ -5,8 +5,7 @@ tree), `access` (a token and how urgent it is), `calls` (every endpoint, as data
 with all that goes into it), `bodies` and `answers` (what an HTTP answer says), `verdicts` (which
 exception it is), `results` (typed answers), `paging`, `limits`, `window` and `budget` (calls per
 user), `tokens` (what is known of each token), `holds` (what was refused and is left alone for a
-while), `wire` (sending, and what becomes of it), `reading` (a way on which only questions go out),
-`client` (one method per call).
+while), `wire` (sending, and what becomes of it), `client` (one method per call).
 """
 
 from aop.cloudflare.access import Access, Priority
@@ -34,7 +33,6 @@ from aop.cloudflare.errors import (
     ZoneNotVisible,
 )
 from aop.cloudflare.guarded import guarded
-from aop.cloudflare.reading import ReadingTransport
 from aop.cloudflare.results import (
     Certificate,
     DeploymentStatus,
@@ -68,7 +66,6 @@ __all__ = [
     "Priority",
     "QuotaReached",
     "RateLimited",
-    "ReadingTransport",
     "Refused",
     "SSLMode",
     "Shares",

@@ -8,12 +8,11 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
 
 import yaml
 
 from aop.api import AuthenticatedOriginPull
+from aop.clock import Clock
 from aop.cluster import Cluster, ReadingCluster, Right, connect_as_user
 from aop.errors import Blocked
 from aop.kubectl import explaining, objects, planning, proving
@@ -81,21 +80,29 @@ def status(options: argparse.Namespace) -> int:
 
 async def _status(options: argparse.Namespace) -> None:
     cluster, namespace = await connected(options, reading=True)
-    before: list[dict[str, Any]] | None = None
     try:
-        while True:
-            summaries = await _summaries(cluster, namespace, options)
-            now = [data(it) for it in summaries]
-            if now != before:
-                if before is not None and not options.output:
+        summaries = await _summaries(cluster, namespace, options)
+        show(_shown(summaries, namespace, options))
+        while options.watch:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            before, summaries = summaries, await _again(cluster, namespace, options, summaries)
+            if summaries != before:
+                if not options.output:
                     show([CLEAR] if sys.stdout.isatty() else [""])
                 show(_shown(summaries, namespace, options))
-            if not options.watch:
-                return
-            before = now
-            await asyncio.sleep(LOOK_AGAIN_S)
     finally:
         await cluster.close()
+
+
+async def _again(
+    cluster: Cluster, namespace: str, options: argparse.Namespace, before: list[Summary]
+) -> list[Summary]:
+    """What is there now; where it cannot be read for once, what was there before."""
+    try:
+        return await _summaries(cluster, namespace, options)
+    except Failure as error:
+        print(f"kubectl aop: {error}.", file=sys.stderr)  # noqa: T201 - a command that answers a person
+        return before
 
 
 async def _summaries(
@@ -114,7 +121,7 @@ def _shown(
         items = [data(it) for it in summaries]
         return written(items[0] if options.name else {"items": items}, options.output)
     if options.name:
-        return details(summaries[0], datetime.now(UTC), paint())
+        return details(summaries[0], Clock().wall(), paint())
     if not summaries:
         where = "any namespace" if options.all_namespaces else f"namespace {namespace}"
         return [f"No AuthenticatedOriginPulls in {where}."]
@@ -165,7 +172,7 @@ async def _asked_about(
     if options.name:
         return [await objects.one(cluster, ObjectKey(namespace, options.name))]
     return [
-        await objects.as_if_applied(cluster, one, namespace, datetime.now(UTC))
+        await objects.as_if_applied(cluster, one, namespace, Clock().wall())
         for one in objects.in_file(options.filename)
     ]
 
@@ -226,7 +233,7 @@ def _in_part(missing: Mapping[Right, None]) -> int:
 
 def rotate(options: argparse.Namespace) -> int:
     """Ask the operator for a new key pair."""
-    asyncio.run(_change(options, lambda it: rotation(it, datetime.now(UTC))))
+    asyncio.run(_change(options, lambda it: rotation(it, Clock().wall())))
     return 0
 
 

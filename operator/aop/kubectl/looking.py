@@ -16,7 +16,7 @@ from http import HTTPStatus
 
 from aop.api import AuthenticatedOriginPull
 from aop.clock import Clock
-from aop.cloudflare import Cloudflare, ReadingTransport
+from aop.cloudflare import Cloudflare
 from aop.cluster import ClusterError, Kind, ReadingCluster, Right
 from aop.observe import Observer
 from aop.observe.edge import EdgeReader
@@ -61,7 +61,7 @@ async def look(cluster: ReadingCluster, pull: AuthenticatedOriginPull, settings:
             Cloudflare(
                 settings.cloudflare_base_url,
                 clock=clock,
-                transport=ReadingTransport(),
+                reading=True,
                 total_s=CLOUDFLARE_TOTAL_S,
             )
         )
