@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
+import signal
 import stat
 import subprocess
 import sys
@@ -19,10 +22,12 @@ import yaml
 from aop.api import API_VERSION, PLURAL
 from sandbox.kubernetes.plane import ControlPlane
 from sandbox.scene import pull
+from sandbox.waiting import until
 
 ROOT = Path(__file__).parents[2]
 ENTRY = "kubectl-aop"
 WITHIN_S = 60.0
+INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +38,26 @@ class Person:
     plugins: Path
     kubeconfig: Path
 
+    def environment(self, **more: str) -> dict[str, str]:
+        """Of their shell."""
+        path = os.pathsep.join([str(self.plugins), str(self.kubectl.parent), os.environ["PATH"]])
+        return {"PATH": path, "KUBECONFIG": str(self.kubeconfig), "HOME": "/nonexistent", **more}
+
+    def start(self, *arguments: str, out: int, **environment: str) -> subprocess.Popen[bytes]:
+        """The plugin itself, as kubectl executes it; everything that it says goes to `out`."""
+        return subprocess.Popen(
+            [str(self.plugins / ENTRY), *arguments],
+            env=self.environment(**environment),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+        )
+
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """`kubectl aop …`, to its end."""
-        path = os.pathsep.join([str(self.plugins), str(self.kubectl.parent), os.environ["PATH"]])
         return subprocess.run(
             [str(self.kubectl), "aop", *arguments],
-            env={"PATH": path, "KUBECONFIG": str(self.kubeconfig), "HOME": "/nonexistent"}
-            | environment,
+            env=self.environment(**environment),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -218,6 +236,67 @@ def test_an_api_server_that_is_not_there_is_said(
     answer = reader.run("status", "-n", namespaced)
     assert (answer.returncode, answer.stdout) == (1, "")
     assert "API server cannot be reached" in words(answer.stderr)
+
+
+def test_colour_is_for_terminals(served: ControlPlane, plugins: Path, namespaced: str) -> None:
+    reader = person(served, plugins, namespaced, "get", "list")
+    assert "\x1b[31munseen\x1b[0m" in at_a_terminal(reader, namespaced)
+    assert "\x1b" not in at_a_terminal(reader, namespaced, NO_COLOR="1")
+
+
+def at_a_terminal(reader: Person, namespace: str, **environment: str) -> str:
+    """What a terminal gets."""
+    ours, theirs = pty.openpty()
+    process = reader.start("status", "example-com", "-n", namespace, out=theirs, **environment)
+    os.close(theirs)
+    shown = b""
+    # Linux ends the reading of a terminal that nobody writes to any more with EIO.
+    with os.fdopen(ours, "rb", buffering=0) as terminal, contextlib.suppress(OSError):
+        while more := terminal.read(4096):
+            shown += more
+    assert process.wait(WITHIN_S) == 0
+    return shown.decode()
+
+
+def test_a_change_is_shown_again_and_an_interruption_is_no_failure(
+    served: ControlPlane, plugins: Path, namespaced: str, tmp_path: Path
+) -> None:
+    reader = person(served, plugins, namespaced, "get", "list")
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        process = reader.start(
+            "status", "example-com", "-n", namespaced, "--watch", out=out.fileno()
+        )
+        try:
+            until(
+                lambda: "asks for Require" in log.read_text(),
+                within_s=WITHIN_S,
+                describe="the first state",
+            )
+            served.kubectl(
+                *("patch", PLURAL, "example-com", "--namespace", namespaced, "--type", "merge"),
+                *("--patch", json.dumps({"spec": {"enforcement": "Optional"}})),
+            )
+            until(
+                lambda: "asks for Optional" in log.read_text(),
+                within_s=WITHIN_S,
+                describe="the second state",
+            )
+        finally:
+            process.send_signal(signal.SIGINT)
+    assert process.wait(WITHIN_S) == INTERRUPTED
+    assert "Traceback" not in log.read_text()
+
+
+def test_a_file_that_is_no_valid_object_is_said(
+    served: ControlPlane, plugins: Path, namespaced: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "pull.yaml"
+    file.write_text(yaml.safe_dump(pull(namespace=namespaced, origins=[])))
+    admin = Person(Path(served.programs.kubectl), plugins, served.admin_kubeconfig)
+    answer = admin.run("plan", "-f", str(file))
+    assert (answer.returncode, answer.stdout) == (1, "")
+    assert "spec.origins" in words(answer.stderr)
 
 
 # --- before the operator is installed -------------------------------------------------------------------------------------

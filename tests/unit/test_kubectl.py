@@ -175,6 +175,13 @@ def test_no_escape_sequence_of_a_status_reaches_the_terminal() -> None:
     assert not any("\x1b" in line or "\x07" in line for line in shown)
 
 
+def test_no_escape_sequence_of_what_was_seen_reaches_the_terminal() -> None:
+    odd = Unknown("\x1b[2J\x07 refused")
+    seen = observed(zone=odd, evidence=[Evidence(WWW, silence="\x1b]0;owned\x07")])
+    shown = [*planned(seen, tuple(foreseen(seen)), ["\x1b[1m"], PLAIN), *answers(seen, PLAIN)]
+    assert not any("\x1b" in line or "\x07" in line for line in shown)
+
+
 def one_object(paint: Paint) -> list[str]:
     return details(summary_of(manifest("blocked-by-the-token")), LATER, paint)
 

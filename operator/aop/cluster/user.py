@@ -36,17 +36,20 @@ class Right(NamedTuple):
     namespace: str | None
 
     def __str__(self) -> str:
-        group = self.kind.collection().split("/")[2] if "/apis/" in self.kind.collection() else ""
-        resource = f"{self.kind.plural}.{group}" if group else self.kind.plural
         where = f"in namespace {self.namespace}" if self.namespace else "in all namespaces"
-        return f"{self.verb} {resource} {where}"
+        return f"{self.verb} {self.resource} {where}"
+
+    @property
+    def resource(self) -> str:
+        """As `kubectl auth can-i` takes it: the plural, and the API group where there is one."""
+        _, prefix, group, *_ = self.kind.collection().split("/")
+        return f"{self.kind.plural}.{group}" if prefix == "apis" else self.kind.plural
 
     @property
     def question(self) -> str:
         """The command that tells whether one has it."""
         scope = f"-n {self.namespace}" if self.namespace else "-A"
-        verb, resource, *_ = str(self).split()
-        return f"kubectl auth can-i {verb} {resource} {scope}"
+        return f"kubectl auth can-i {self.verb} {self.resource} {scope}"
 
 
 class ReadingCluster(Cluster):

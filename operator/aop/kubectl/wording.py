@@ -8,8 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+from aop.errors import plain
+
 WIDTH = 100
 """Columns that a line keeps to where it can; a word is never broken."""
+
+
+LONGEST = 4000
+"""Characters of a paragraph."""
 
 
 class Colour(Enum):
@@ -34,9 +40,12 @@ class Paint:
 
 
 def paragraph(text: str, indent: str = "", hanging: str | None = None) -> list[str]:
-    """Lines of at most `WIDTH` columns; those after the first begin with `hanging`."""
+    """Lines of at most `WIDTH` columns; those after the first begin with `hanging`.
+
+    `text` may come from anywhere: no escape sequence in it reaches the terminal.
+    """
     return textwrap.wrap(
-        text,
+        plain(text, LONGEST),
         WIDTH,
         initial_indent=indent,
         subsequent_indent=indent if hanging is None else hanging,
@@ -60,7 +69,7 @@ def table(
 
     `colours` says, for the number of a column, which of its words are coloured how.
     """
-    every = [head, *rows]
+    every = [head, *([plain(cell) for cell in row] for row in rows)]
     widths = [max(len(row[n]) for row in every) for n in range(len(head))]
     coloured = dict(colours)
 
