@@ -18,10 +18,11 @@ from aop.kubectl.assuming import assumed
 from aop.kubectl.changes import Refused, relaxation, rotation
 from aop.kubectl.foresight import foreseen
 from aop.kubectl.objects import Failure, in_file
+from aop.kubectl.overview import details, listing
 from aop.kubectl.planning import data as plan_data
 from aop.kubectl.planning import lacking, planned
 from aop.kubectl.proving import answers, as_asked
-from aop.kubectl.summary import data, details, listing, summary_of
+from aop.kubectl.summary import data, summary_of
 from aop.kubectl.wording import WIDTH, Colour, Paint, age, day, labelled, table
 from aop.observed import NONE, OTHER, Evidence, Unknown
 from aop.plan import next_step

@@ -13,7 +13,7 @@ os.environ.setdefault("HOME", "/")
 
 from aop.cluster.client import Cluster, ClusterError, Conflict, connect
 from aop.cluster.events import EventType, Subject, event
-from aop.cluster.user import ReadingCluster, Right, connect_as_user
+from aop.cluster.user import ReadingCluster, Right, UserCluster, connect_as_user
 from aop.terms.kinds import Kind
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "ReadingCluster",
     "Right",
     "Subject",
+    "UserCluster",
     "connect",
     "connect_as_user",
     "event",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
 from kubernetes.aio.client.api_client import ApiClient
@@ -26,6 +26,8 @@ DEFAULT_FILE = Path("~/.kube/config")
 OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 """Where a pod finds the name of its namespace."""
 Manifest = dict[str, Any]
+
+C = TypeVar("C", bound="UserCluster")
 
 
 class Right(NamedTuple):
@@ -52,11 +54,18 @@ class Right(NamedTuple):
         return f"kubectl auth can-i {self.verb} {self.resource} {scope}"
 
 
-class ReadingCluster(Cluster):
-    """A client that can only read, and remembers each right that it was refused."""
+class UserCluster(Cluster):
+    """A client in whose name a person's own changes are noted."""
 
     def __init__(self, client: ApiClient) -> None:
         super().__init__(client, MANAGER)
+
+
+class ReadingCluster(UserCluster):
+    """A client that can only read, and remembers each right that it was refused."""
+
+    def __init__(self, client: ApiClient) -> None:
+        super().__init__(client)
         self.missing: dict[Right, None] = {}
         """In the order in which they were missed."""
 
@@ -89,8 +98,8 @@ class ReadingCluster(Cluster):
 
 
 async def connect_as_user(
-    kubeconfig: str | None, context: str | None, *, reading: bool
-) -> tuple[Cluster, str]:
+    kubeconfig: str | None, context: str | None, cluster: type[C]
+) -> tuple[C, str]:
     """A client as kubectl would have it, and the namespace that it is in.
 
     The kubeconfig is that of the argument, of KUBECONFIG or the default one; in a pod without any,
@@ -104,8 +113,7 @@ async def connect_as_user(
         raise ClusterError(
             f"kubeconfig {where} cannot be used: {error}. Name another one with --kubeconfig or KUBECONFIG, or another context with --context"
         ) from None
-    client = ApiClient(configuration)
-    return (ReadingCluster(client) if reading else Cluster(client, MANAGER)), namespace
+    return cluster(ApiClient(configuration)), namespace
 
 
 async def _load(configuration: Configuration, kubeconfig: str | None, context: str | None) -> str:

@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 
 from aop import __version__
 from aop.cluster import ClusterError
-from aop.kubectl import commands
+from aop.kubectl import commands, looks
 from aop.kubectl.changes import Refused
 from aop.kubectl.objects import Failure
+from aop.kubectl.terminal import FAILED, INTERRUPTED, say
 from aop.kubectl.wording import paragraph
 
 CarryOut = Callable[[argparse.Namespace], int]
@@ -26,7 +27,6 @@ CarryOut = Callable[[argparse.Namespace], int]
 Command = Callable[[CarryOut, str], argparse.ArgumentParser]
 """Adds a command, by what carries it out and what it is for."""
 DEBUG = "KUBECTL_AOP_DEBUG"
-INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,12 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(
             f"a bug in kubectl-aop {__version__}: {type(error).__name__}. Please report it, with what {DEBUG}=1 shows."
         )
-    return commands.FAILED
+    return FAILED
 
 
 def complain(text: str) -> None:
     """Why nothing came of it."""
-    print("\n".join(paragraph(f"kubectl aop: {text}")), file=sys.stderr)  # noqa: T201 - a command that answers a person
+    say("\n".join(paragraph(f"kubectl aop: {text}")))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -115,7 +115,7 @@ def _add_questions(command: Command) -> None:
 
 
 def _add_looks(command: Command) -> None:
-    one = command(commands.plan, "what the operator would do next, and why; nothing is written")
+    one = command(looks.plan, "what the operator would do next, and why; nothing is written")
     one.add_argument("name", nargs="?", metavar="NAME", help="an object of the cluster")
     one.add_argument(
         "-f",
@@ -124,7 +124,7 @@ def _add_looks(command: Command) -> None:
         help="as if this were applied, also before the operator is installed; - reads the input",
     )
     one.add_argument("-o", "--output", choices=("json", "yaml"), help="for programs")
-    one = command(commands.prove, "ask replicas and edge now, and show what they answer")
+    one = command(looks.prove, "ask replicas and edge now, and show what they answer")
     one.add_argument("name", metavar="NAME", help="the object")
 
 
