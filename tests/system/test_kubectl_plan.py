@@ -99,7 +99,7 @@ def test_what_is_foreseen_is_what_happens(scene: Scene, file: Path) -> None:
         )
         proof = aop(scene, "prove", "example-com", "-n", NAMESPACE)
         assert proof.returncode == 0, proof.stdout + proof.stderr
-        assert "2 of 2 hosts come through the edge with our leaf" in proof.stdout
+        assert "2 of 2 hosts come through the edge with the leaf in use" in proof.stdout
         scene.patch({"enforcement": "Request"})
         scene.until_relaxed()
         scene.remove()

@@ -48,7 +48,8 @@ from builders import (
     zone,
 )
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "kubectl"
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden" / "kubectl"
 PLAIN, COLOURED = Paint(), Paint(on=True)
 LATER = NOW + timedelta(minutes=12)
 SPEC: dict[str, Any] = {
@@ -226,6 +227,17 @@ def test_every_reason_is_listed_and_explained(reason: Reason) -> None:
 
 def test_one_reason_reads_as_it_should() -> None:
     golden("explain-one", explaining.explained(Reason.EDGE_SILENT, PLAIN))
+
+
+def test_the_page_shows_a_reason_as_it_is_explained() -> None:
+    page = (ROOT / "docs" / "kubectl.md").read_text()
+    assert "\n".join(explaining.explained(Reason.SSL_MODE_TOO_LOW, PLAIN)) in page
+
+
+def test_the_page_has_every_command() -> None:
+    page = (ROOT / "docs" / "kubectl.md").read_text()
+    choices = next(action.choices for action in entry.parser()._actions if action.dest == "command")
+    assert [f"## {command}" for command in choices or () if f"## {command}\n" not in page] == []
 
 
 def test_a_near_miss_is_suggested() -> None:

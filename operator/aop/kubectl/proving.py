@@ -18,7 +18,7 @@ from aop.observed import (
 from aop.plan.facts import in_scope, wanted_leaf
 from aop.terms import Mode
 
-REPLICAS = ("REPLICA", "REVISION", "HOST", "STRANGERS", "OUR LEAF", "NOTE")
+REPLICAS = ("REPLICA", "REVISION", "HOST", "STRANGERS", "THE LEAF", "NOTE")
 EDGE = ("HOST", "COMES WITH", "AGE", "NOTE")
 WORDS = {
     NONE: "no certificate",
@@ -26,7 +26,7 @@ WORDS = {
     REFUSED: "a certificate that the origin refuses",
 }
 COLOURS = {"refused": Colour.GOOD, "served": Colour.GOOD, "REFUSED": Colour.BAD}
-ARRIVALS = {"our leaf": Colour.GOOD} | dict.fromkeys(WORDS.values(), Colour.BAD)
+ARRIVALS = {"the leaf in use": Colour.GOOD} | dict.fromkeys(WORDS.values(), Colour.BAD)
 
 
 def answers(o: Observed, paint: Paint) -> list[str]:
@@ -42,7 +42,7 @@ def answers(o: Observed, paint: Paint) -> list[str]:
         lines += table(REPLICAS, rows, paint, ((3, COLOURS), (4, COLOURS)))
     lines += ["", paint("The edge, asked as a visitor asks it", Colour.STRONG)]
     if not o.evidence:
-        lines.append("  Nothing was asked: no host is known, or our check path is not published.")
+        lines.append("  Nothing was asked: no host is known, or the check path is not published.")
     else:
         rows = [_edge_row(o, one) for one in o.evidence]
         lines += table(EDGE, rows, paint, ((1, ARRIVALS),))
@@ -83,9 +83,9 @@ def _edge_row(o: Observed, one: Evidence) -> tuple[str, ...]:
     if one.presented is None:
         comes = "no usable answer"
     elif leaf is not None and one.presented == leaf.sha256:
-        comes = "our leaf"
+        comes = "the leaf in use"
     else:
-        comes = WORDS.get(one.presented, "an older leaf of ours")
+        comes = WORDS.get(one.presented, "a retired leaf")
     notes = [
         "answers past Cloudflare (DNS-only?)" if one.direct else "",
         one.silence or "",
@@ -98,7 +98,7 @@ def _edge_row(o: Observed, one: Evidence) -> tuple[str, ...]:
 
 
 def as_asked(o: Observed) -> bool:
-    """Every host arrives with our leaf, and every replica goes as far for it as the spec asks."""
+    """Every host arrives with the leaf in use, and every replica goes as far for it as the spec asks."""
     hosts, replicas = in_scope(o), list(_replicas(o))
     arriving = bool(hosts) and all(_arrives(o, host) for host in hosts)
     unknown = any(isinstance(origin.replicas, Unknown) for origin in o.origins)
@@ -112,7 +112,7 @@ def verdict(o: Observed) -> str:
     far = [one for one in replicas if _goes_far(o, one)]
     goal = o.spec.enforcement_mode.label
     return (
-        f"{len(arriving)} of {len(hosts)} hosts come through the edge with our leaf; {len(far)} of {len(replicas)} replicas serve it, "
+        f"{len(arriving)} of {len(hosts)} hosts come through the edge with the leaf in use; {len(far)} of {len(replicas)} replicas serve it, "
         f"and were seen to go as far as {goal} for every host."
     )
 
