@@ -98,7 +98,7 @@ def _edge_row(o: Observed, one: Evidence) -> tuple[str, ...]:
 
 
 def as_asked(o: Observed) -> bool:
-    """Every host arrives with the leaf in use, and every replica goes as far for it as the spec asks."""
+    """Every host comes with the leaf in use, and every replica goes as far as the spec asks."""
     hosts, replicas = in_scope(o), list(_replicas(o))
     arriving = bool(hosts) and all(_arrives(o, host) for host in hosts)
     unknown = any(isinstance(origin.replicas, Unknown) for origin in o.origins)
