@@ -14,7 +14,7 @@ from aop.api import Status
 from aop.cluster import Kind, Right
 from aop.kubectl import __main__ as entry
 from aop.kubectl import explaining
-from aop.kubectl.assuming import assumed
+from aop.kubectl.assuming import Assumed, assumed
 from aop.kubectl.changes import Refused, relaxation, rotation
 from aop.kubectl.foresight import foreseen
 from aop.kubectl.objects import Failure, in_file
@@ -24,7 +24,7 @@ from aop.kubectl.planning import lacking, planned
 from aop.kubectl.proving import answers, as_asked
 from aop.kubectl.summary import data, summary_of
 from aop.kubectl.wording import WIDTH, Colour, Paint, age, day, labelled, table
-from aop.observed import NONE, OTHER, Evidence, Unknown
+from aop.observed import NONE, OTHER, Evidence, ObservedReplica, Unknown
 from aop.plan import next_step
 from aop.reasons import Reason
 from aop.status import failed, status_of
@@ -342,13 +342,26 @@ def test_a_wait_that_nothing_ends_is_the_last_step() -> None:
     assert len(steps) < 5
 
 
-def test_replicas_that_are_not_reached_from_here_are_said_and_taken_as_published() -> None:
-    far = origin(replicas=(replica("pod-1", REQUIRING), replica("pod-2", error="no route")))
-    world = assumed(observed(origins=[far]), Status())
+@pytest.mark.parametrize(
+    ("far", "why"),
+    [(replica("pod-2", error="no route"), "no route"), (replica("pod-2", hosts=()), "no answer")],
+)
+def test_replicas_that_are_not_reached_from_here_are_said_and_taken_as_published(
+    far: ObservedReplica, why: str
+) -> None:
+    seen = observed(origins=[origin(replicas=(replica("pod-1", REQUIRING), far))])
+    world = assumed(seen, Status())
     (sentence,) = world.sentences
     assert "pod-2" in sentence
-    assert "no route" in sentence
+    assert why in sentence
     assert next_step(world.observed) == Done()
+
+
+def test_of_replicas_that_nobody_has_asked_nothing_is_assumed() -> None:
+    seen = observed(
+        zone=Unknown("no token"), origins=[origin(replicas=(replica("pod-1", hosts=()),))]
+    )
+    assert assumed(seen, Status()) == Assumed(seen, ())
 
 
 def test_a_proof_is_taken_from_the_status_only_for_the_leaf_that_it_is_about() -> None:
@@ -425,6 +438,7 @@ SIGHTS: dict[str, dict[str, Any]] = {
         ],
         "evidence": [Evidence(WWW, silence="HTTP 403"), evidence(APEX, NONE, direct=True)],
     },
+    "no-answer": {"origins": [origin(replicas=(replica("pod-1", hosts=()),))]},
     "nothing": {"origins": [origin(None, None, replicas=(), hosts=())], "evidence": []},
 }
 

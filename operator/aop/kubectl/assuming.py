@@ -11,8 +11,10 @@ from datetime import timedelta
 
 from aop.api import Status
 from aop.kubectl.foresight import runs
-from aop.observed import Configured, Evidence, Observed, ObservedOrigin, Unknown
+from aop.observed import Configured, Evidence, Observed, ObservedOrigin, ObservedZone, Unknown
 from aop.plan.facts import in_scope, proven, wanted_leaf
+
+NO_ANSWER = "no answer yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ def assumed(o: Observed, status: Status) -> Assumed:
     if not o.object.finalizer:
         o = replace(o, object=replace(o.object, finalizer=True))
     o, rivals = _without_unseen_rivals(o)
-    reached = [_reached(origin) for origin in o.origins]
+    asked = isinstance(o.zone, ObservedZone)
+    reached = [_reached(origin) if asked else (origin, ()) for origin in o.origins]
     o = replace(o, origins=tuple(origin for origin, _ in reached))
     o, taken = _with_the_proofs_of(o, status)
     return Assumed(o, (*rivals, *(one for _, sentences in reached for one in sentences), *taken))
@@ -42,18 +45,21 @@ def _without_unseen_rivals(o: Observed) -> tuple[Observed, tuple[str, ...]]:
 
 
 def _reached(origin: ObservedOrigin) -> tuple[ObservedOrigin, tuple[str, ...]]:
-    """Replicas that cannot be reached from here do what is published to them."""
+    """Replicas that cannot be reached from here do what is published to them.
+
+    None is asked before the zone is known.
+    """
     if isinstance(origin.replicas, Unknown) or isinstance(origin.configured, Unknown):
         return origin, ()
     published = origin.configured or Configured()
     replicas, sentences = [], []
     for replica in origin.replicas:
-        if replica.error is None:
+        if replica.error is None and replica.hosts:
             replicas.append(replica)
             continue
         replicas.append(runs(replica, published, origin.hosts))
         sentences.append(
-            f"Replica {replica.name} of origin {origin.name} cannot be reached from here ({replica.error}): assumed that the operator reaches it, "
+            f"Replica {replica.name} of origin {origin.name} cannot be reached from here ({replica.error or NO_ANSWER}): assumed that the operator reaches it, "
             "and that it does what is published."
         )
     return replace(origin, replicas=tuple(replicas)), tuple(sentences)

@@ -55,8 +55,9 @@ def _replica_rows(o: Observed) -> Iterator[tuple[str, ...]]:
             continue
         for replica in origin.replicas:
             revision = "none" if replica.revision is None else str(replica.revision)
-            if replica.error is not None:
-                yield replica.name, "?", "?", "?", "?", f"not reached from here: {replica.error}"
+            if replica.error is not None or not replica.hosts:
+                why = replica.error or "no answer yet"
+                yield replica.name, "?", "?", "?", "?", f"not reached from here: {why}"
                 continue
             for behaviour in replica.hosts:
                 yield (replica.name, revision, behaviour.host, *_treatment(o, behaviour))
