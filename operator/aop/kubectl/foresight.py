@@ -36,6 +36,7 @@ from aop.steps import (
     Pause,
     Promote,
     Publish,
+    RollOut,
     SetEnabled,
     Step,
     Upload,
@@ -104,6 +105,8 @@ def after(o: Observed, step: Step) -> Observed:
             return _heard(_with_origin(o, step, step.claim))
         case Withdraw():
             return _heard(_with_origin(o, step, None))
+        case RollOut():
+            return replace(o, origins=tuple(_taken_up(one, step) for one in o.origins))
         case Upload() | Delete() | SetEnabled():
             if not isinstance(o.zone, ObservedZone):
                 return o
@@ -145,6 +148,11 @@ def _with_origin(o: Observed, step: Publish | Withdraw, claim: Claim | None) -> 
             for origin in o.origins
         ),
     )
+
+
+def _taken_up(origin: ObservedOrigin, step: RollOut) -> ObservedOrigin:
+    """The origin once its replicas were replaced."""
+    return replace(origin, rollout=None) if origin.target == step.target else origin
 
 
 def _running(o: Observed, origin: ObservedOrigin, claim: Claim | None) -> ObservedOrigin:
