@@ -11,8 +11,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio.client import ApiClient, Configuration
 
-from aop.cloudflare import Cloudflare, CloudflareError
+from aop.cloudflare import Cloudflare, Withheld
 from aop.cluster import ClusterError, Kind, ReadingCluster, Right
+from aop.leading import Lead
 from builders import KEY, TARGET
 from cloudflare_api import ZONE_ID, StoppedClock, access
 
@@ -84,7 +85,9 @@ async def test_no_change_leaves_for_cloudflare(asked: list[str]) -> None:
         return httpx.Response(200, json={"success": True, "result": {"enabled": True}})
 
     transport = httpx.MockTransport(answer)
-    async with Cloudflare(clock=StoppedClock(), transport=transport, reading=True) as cloudflare:
-        with pytest.raises(CloudflareError, match="RuntimeError"):
+    clock = StoppedClock()
+    lead = Lead.none(clock)
+    async with Cloudflare(clock=clock, lead=lead, transport=transport) as cloudflare:
+        with pytest.raises(Withheld):
             await cloudflare.set_enablement(access(), ZONE_ID, enabled=True)
     assert set(asked) <= {"GET"}

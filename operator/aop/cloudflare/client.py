@@ -84,13 +84,8 @@ class Cloudflare:
         transport: httpx.AsyncBaseTransport | None = None,
         total_s: float = TOTAL_S,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-        reading: bool = False,
     ) -> None:
-<<<<<<< HEAD
         """Nothing is sent here, and nothing is ever changed but under `lead`.
-=======
-        """Nothing is sent here. One that is `reading` never sends anything but questions.
->>>>>>> 475a7f4 (Tell of kubectl aop: a page with real output, a krew manifest, what only reads)
 
         `transport` and `sleep` are for tests; `total_s` bounds one request, in seconds.
         """
@@ -109,7 +104,6 @@ class Cloudflare:
             # What one token was given must not go out with another: no cookie is kept.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             follow_redirects=False,
-            event_hooks={"request": [_refuse_changes] if reading else []},
         )
         budget = Budget(shares, clock=clock, sleep=sleep)
         self._wire = Wire(
@@ -343,11 +337,6 @@ class Cloudflare:
         raise _unreadable(
             call, f"the list has more than {MOST_PAGES} pages", retry_after_s=PAGES_AGAIN_S
         )
-
-
-async def _refuse_changes(request: httpx.Request) -> None:
-    if request.method != "GET":
-        raise RuntimeError(f"{request.method} by a client that only reads")
 
 
 def _deletion(access: Access, zone_id: str, certificate_id: str) -> ApiRequest:

@@ -15,7 +15,9 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
+from aop.clock import Clock
 from aop.cluster.client import SERVICE_HOST, Cluster, ClusterError
+from aop.leading import Lead
 from aop.terms import ObjectKey
 from aop.terms.kinds import Kind
 
@@ -58,7 +60,7 @@ class UserCluster(Cluster):
     """A client in whose name a person's own changes are noted."""
 
     def __init__(self, client: ApiClient) -> None:
-        super().__init__(client, MANAGER)
+        super().__init__(client, Lead.alone(Clock()), MANAGER)
 
 
 class ReadingCluster(UserCluster):

@@ -18,6 +18,7 @@ from aop.api import AuthenticatedOriginPull
 from aop.clock import Clock
 from aop.cloudflare import Cloudflare
 from aop.cluster import ClusterError, Kind, ReadingCluster, Right
+from aop.leading import Lead
 from aop.observe import Observer
 from aop.observe.edge import EdgeReader
 from aop.observe.memory import Memory
@@ -61,7 +62,7 @@ async def look(cluster: ReadingCluster, pull: AuthenticatedOriginPull, settings:
             Cloudflare(
                 settings.cloudflare_base_url,
                 clock=clock,
-                reading=True,
+                lead=Lead.none(clock),
                 total_s=CLOUDFLARE_TOTAL_S,
             )
         )
