@@ -13,6 +13,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,14 @@ class Person:
         return {"PATH": path, "KUBECONFIG": str(self.kubeconfig), "HOME": "/nonexistent", **more}
 
     def start(self, *arguments: str, out: int, **environment: str) -> subprocess.Popen[bytes]:
-        """The plugin itself, as kubectl executes it; everything that it says goes to `out`."""
+        """The plugin itself, as kubectl executes it; everything that it says goes to `out`.
+
+        It hears SIGINT as in a terminal: a shell has what it runs in the background ignore that,
+        the tests perhaps, and they would hand it on.
+        """
         return subprocess.Popen(
             [str(self.plugins / ENTRY), *arguments],
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no thread of the tests holds a lock that this needs
             env=self.environment(**environment),
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -284,7 +290,11 @@ def test_a_change_is_shown_again_and_an_interruption_is_no_failure(
             )
         finally:
             process.send_signal(signal.SIGINT)
-    assert process.wait(WITHIN_S) == INTERRUPTED
+            try:
+                status = process.wait(WITHIN_S)
+            finally:
+                process.kill()
+    assert status == INTERRUPTED
     assert "Traceback" not in log.read_text()
 
 
