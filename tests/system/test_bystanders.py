@@ -61,10 +61,13 @@ def proof(scene: Scene) -> dict[str, tuple[str, str]]:
 @contextmanager
 def unchanged(scene: Scene) -> Iterator[None]:
     """While a colleague works, and until the operator has heard of the host through the edge again, nothing about the zone changes."""
+    entered = proof(scene)[HOST][1]
     until(
-        lambda: all(since for since, _ in proof(scene).values()),
+        lambda: (
+            all(since for since, _ in proof(scene).values()) and proof(scene)[HOST][1] > entered
+        ),
         within_s=60,
-        describe="every host to have arrived since the last change",
+        describe="every host to have arrived since the last change, in a look of now",
     )
     before, calls, stood = revision(scene), len(scene.changes_at_cloudflare()), proof(scene)
     states: list[dict[str, Any]] = []
