@@ -11,7 +11,6 @@ import asyncio
 import logging
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from aop import __version__
@@ -23,15 +22,11 @@ from aop.leading import Lead
 from aop.loops import Loops
 from aop.metrics import Metrics
 from aop.observe import Observer
-from aop.observe.edge import EdgeReader
-from aop.observe.origins import OriginKeepers
-from aop.observe.replicas import ReplicaReader
+from aop.observe.composed import edge_reader, origin_keepers
 from aop.observe.secrets import Secrets
 from aop.observe.zone import ZoneReader
 from aop.orphans import Orphans
 from aop.perform import Performer
-from aop.pki import throwaway
-from aop.probe import ClientIdentity, EdgeProbe, ReplicaProbe
 from aop.reconcile import Reconciler
 from aop.settings import Settings
 from aop.terms import ObjectKey
@@ -98,8 +93,9 @@ class Actor:
                     total_s=CLOUDFLARE_TOTAL_S,
                 )
             )
-            origins = origins_of(settings, self.clock, cluster=cluster)
-            edge, secrets = self._edge(), Secrets(cluster, settings, self.clock)
+            origins = origin_keepers(cluster, settings, self.clock)
+            edge = edge_reader(settings, self.clock)
+            secrets = Secrets(cluster, settings, self.clock)
             observer = Observer(
                 cluster,
                 ZoneReader(cloudflare, settings, self.metrics),
@@ -133,15 +129,6 @@ class Actor:
             await loops.end()
             await reconciler.finish(FINISHED_WITHIN_S if lead.left_s else 0.0)
             await lead.settle()
-
-    def _edge(self) -> EdgeReader:
-        settings = self.settings
-        probe = EdgeProbe(
-            timeout_s=settings.probe_timeout_s,
-            connect_to=settings.edge_connect_to,
-            ca_file=settings.edge_ca_file,
-        )
-        return EdgeReader(probe, settings.edge_cadence_s, settings.edge_requests_per_s, self.clock)
 
     async def _show_all(self, cluster: Cluster, loops: Loops) -> None:
         """Let each object have its loop, as the API server says that it is now.
@@ -194,18 +181,3 @@ async def first_of(*events: asyncio.Event) -> None:
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     for task in waiting:
         task.cancel()
-
-
-def origins_of(settings: Settings, clock: Clock, *, cluster: Cluster) -> OriginKeepers:
-    """The keepers of all origins, which share one way of asking replicas."""
-    # Valid since long ago: a node whose clock is wrong then refuses our young leaf and not this
-    # one, which tells the two apart.
-    stranger = throwaway(clock.wall() - timedelta(days=365))
-    identity = ClientIdentity(stranger.leaf.pem, stranger.key)
-    reader = ReplicaReader(
-        ReplicaProbe(timeout_s=settings.probe_timeout_s),
-        identity,
-        clock,
-        settings.replica_recheck_s,
-    )
-    return OriginKeepers(cluster, reader, settings, clock)

@@ -278,6 +278,13 @@ class Settings(BaseSettings):
             )
         return self
 
+    def serves(self, namespace: str | None) -> bool:
+        """Whether AuthenticatedOriginPulls of that namespace are served.
+
+        What they name there is watched.
+        """
+        return not self.watch_namespaces or namespace in self.watch_namespaces
+
     @classmethod
     def load(cls) -> Settings:
         """Read the environment.

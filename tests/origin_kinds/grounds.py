@@ -68,9 +68,9 @@ def with_data(carrier: Json, **data: str) -> Json:
 
 
 class RealNginx:
-    """A real nginx with the two snippets of a carrier."""
+    """A real nginx with the text of a carrier, which somebody else reloads."""
 
-    def __init__(self, nginx: TextNginx) -> None:
+    def __init__(self, nginx: TextNginx | PlainNginx) -> None:
         self._nginx = nginx
 
     def ask(
@@ -84,6 +84,7 @@ class RealNginx:
         return Answer(said.status, said.body, said.headers.get("location"))
 
     def resumes_after(self, host: str, carrier: Json) -> bool:
+        """That a session ends with a pod which is replaced would prove nothing."""
         connect, reload = self._nginx.connection, self._nginx.reload
         return resumes_after_reload(connect, host, lambda: reload(carrier["data"]))
 
@@ -161,28 +162,6 @@ class IngressNginxGround:
 # --- nginx in a workload ------------------------------------------------------------------------------------------------------------
 
 
-class RealPlainNginx:
-    """A real nginx whose own configuration takes in the files of a carrier."""
-
-    def __init__(self, nginx: PlainNginx) -> None:
-        self._nginx = nginx
-
-    def ask(
-        self, host: str, path: str, visitor: Visitor | None = None, *, tls: bool = True
-    ) -> Answer:
-        said = (
-            self._nginx.https(host, path, visitor.path if visitor else None)
-            if tls
-            else self._nginx.http(host, path, X_Forwarded_Proto="https")
-        )
-        return Answer(said.status, said.body, said.headers.get("location"))
-
-    def resumes_after(self, host: str, carrier: Json) -> bool:
-        """As where somebody else reloads it: that a session ends with its pod proves nothing."""
-        connect, reload = self._nginx.connection, self._nginx.reload
-        return resumes_after_reload(connect, host, lambda: reload(carrier["data"]))
-
-
 class NginxGround:
     """A ConfigMap of ours, a Deployment whose pods mount it, and a real nginx that takes in its files."""
 
@@ -221,7 +200,7 @@ class NginxGround:
     @contextmanager
     def server(self, folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[Server]:
         with PlainNginx(folder, carrier.get("data") or {}, hosts) as nginx:
-            yield RealPlainNginx(nginx)
+            yield RealNginx(nginx)
 
 
 def mounting(name: str, ip: str, config_map: str) -> Json:

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import yaml
 
-from sandbox import direct, distance
+from sandbox import direct, relays
 from sandbox.cloudflare.launcher import CloudflareDouble
 from sandbox.cluster.frontend import Frontend, Pod
 from sandbox.distance import Distance
@@ -151,7 +151,7 @@ class Sandbox:
         self._distance = away = Distance(self.layout.round_trip_s).start()
         return [
             (
-                distance.ADDRESS,
+                relays.ADDRESS,
                 away.to(address, ports.https_port),
                 away.to(address, ports.http_port),
             )

@@ -10,40 +10,28 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from functools import partial
 from typing import Self
 
-from sandbox.loops import LoopThread
-
-ADDRESS = "127.0.0.1"
-CHUNK = 65_536
+from sandbox.relays import CHUNK, Relays
 
 Parcel = bytes | None
 """What arrived from one side: bytes, or None when it breaks off. No bytes are its goodbye."""
 
 
-class Distance:
+class Distance(Relays[tuple[str, int]]):
     """Relays to any number of targets; a context manager, and the relays end with it.
 
     `round_trip_s` is what both ways take together.
     """
 
     def __init__(self, round_trip_s: float) -> None:
+        super().__init__("distance")
         self._one_way_s = round_trip_s / 2
-        self._loop = LoopThread("distance")
-        self._servers: list[asyncio.Server] = []
-        self._carrying: set[asyncio.Task[None]] = set()
 
     def start(self) -> Self:
         """Begin."""
         self._loop.start()
         return self
-
-    def stop(self) -> None:
-        """End all relays, and break off what they carry."""
-        if not self._loop.stopped:
-            self._loop.call(self._end())
-            self._loop.stop()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -53,34 +41,14 @@ class Distance:
 
     def to(self, address: str, port: int) -> int:
         """The port of 127.0.0.1 behind which `address:port` is, so far away."""
-        return self._loop.call(self._listen(address, port))
+        return self._loop.call(self.listen((address, port)))
 
-    async def _listen(self, address: str, port: int) -> int:
-        server = await asyncio.start_server(
-            partial(self._accept, address, port), ADDRESS, 0, backlog=1024
-        )
-        self._servers.append(server)
-        return int(server.sockets[0].getsockname()[1])
-
-    async def _end(self) -> None:
-        for server in self._servers:
-            server.close()
-        for task in self._carrying:
-            task.cancel()
-        await asyncio.gather(*self._carrying, return_exceptions=True)
-
-    def _accept(
-        self, address: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    async def carry(
+        self, target: tuple[str, int], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        task = asyncio.create_task(self._carry(address, port, reader, writer))
-        self._carrying.add(task)
-        task.add_done_callback(self._carrying.discard)
-
-    async def _carry(
-        self, address: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+        """To the target and back, delayed."""
         try:
-            far_reader, far_writer = await asyncio.open_connection(address, port)
+            far_reader, far_writer = await asyncio.open_connection(*target)
         except OSError:
             writer.transport.abort()
             return

@@ -7,13 +7,33 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Self
 
 from sandbox.ingress_nginx import programs
 from sandbox.processes import Child
 from sandbox.waiting import until
 
 START_WITHIN_S = 30.0
+
+
+class LoneNginx(ABC):
+    """One that runs within the block, in its `folder`."""
+
+    folder: Path
+
+    def __enter__(self) -> Self:
+        self._write()
+        self._child = start(self.folder)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._child.kill(signal.SIGTERM)
+
+    @abstractmethod
+    def _write(self) -> None:
+        """Put `nginx.conf`, and what it names, into the folder."""
 
 
 def command(folder: Path) -> list[str]:

@@ -58,3 +58,39 @@ async def _ended(tasks: set[asyncio.Task[Any]]) -> None:
         transport.abort()
     for _ in range(ROUNDS):
         await asyncio.sleep(0)
+
+
+class Polling:
+    """Calls something again and again in a thread of its own, until the block that it serves ends.
+
+    What it raises ends it, and is raised again where the block ends.
+    """
+
+    def __init__(self, name: str, every_s: float, once: Callable[[], object]) -> None:
+        self._every_s = every_s
+        self._once = once
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.failure: BaseException | None = None
+        """What has ended it."""
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Call it no more."""
+        self._stopping.set()
+        self._thread.join()
+
+    def raise_failure(self, instead_of: BaseException | None) -> None:
+        """Raise what has ended it, unless the block ends with an error anyway."""
+        if self.failure is not None and instead_of is None:
+            raise self.failure
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.wait(self._every_s):
+                self._once()
+        except BaseException as error:  # noqa: BLE001 - raised where the block ends
+            self.failure = error

@@ -6,20 +6,15 @@ what the files mean; what replaces its pods is in `sandbox.cluster`.
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import socket
-import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
 from sandbox import lone_nginx
 from sandbox.kubernetes.certificates import Authority
 from sandbox.ports import free_port
-from sandbox.text_nginx import Said, ask, client_context
+from sandbox.text_nginx import AskedNginx
 
 MOUNT = "aop"
 """Where the ConfigMap is mounted, below the folder of nginx.conf."""
@@ -51,7 +46,7 @@ SERVER_CONF = """
 
 
 @dataclass
-class PlainNginx:
+class PlainNginx(AskedNginx):
     """A running nginx within the block. `files` are those of the ConfigMap; `hosts` have a server each, beside the catch-all."""
 
     folder: Path
@@ -65,14 +60,6 @@ class PlainNginx:
     https_port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
 
-    def __enter__(self) -> Self:
-        self._write()
-        self._child = lone_nginx.start(self.folder)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._child.kill(signal.SIGTERM)
-
     def tested(self) -> str:
         """What `nginx -t` says against it: empty when it passes."""
         self._write()
@@ -83,35 +70,6 @@ class PlainNginx:
         self.files = files
         self._write()
         self.signal_reload()
-
-    def signal_reload(self) -> None:
-        """Have it read what stands in its folder."""
-        os.kill(int((self.folder / "nginx.pid").read_text()), signal.SIGHUP)
-
-    def https(
-        self,
-        host: str,
-        path: str = "/",
-        leaf: Path | None = None,
-        *,
-        sni: str | None = None,
-        **headers: str,
-    ) -> Said:
-        """GET over a fresh TLS connection, with the certificate and key in `leaf` if given; SNI is the host unless told otherwise."""
-        with self.connection(client_context(leaf), sni or host) as connection:
-            return ask(connection, host, path, headers)
-
-    def connection(
-        self, context: ssl.SSLContext, sni: str, session: ssl.SSLSession | None = None
-    ) -> ssl.SSLSocket:
-        """A TLS connection, resuming `session` if the server agrees."""
-        plain = socket.create_connection((self.address, self.https_port), timeout=10)
-        return context.wrap_socket(plain, server_hostname=sni, session=session)
-
-    def http(self, host: str, path: str = "/", **headers: str) -> Said:
-        """GET in plaintext."""
-        with socket.create_connection((self.address, self.http_port), timeout=10) as connection:
-            return ask(connection, host, path, headers)
 
     def _write(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -4,11 +4,10 @@ For tests of what a rendered configuration means: a second each, where a whole c
 five.
 """
 
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpx
 
@@ -20,6 +19,7 @@ from sandbox.ingress_nginx.client_auth import Bundle
 from sandbox.ingress_nginx.configuration import Configuration
 from sandbox.ingress_nginx.place import Place
 from sandbox.kubernetes.certificates import Authority, KeyPair
+from sandbox.lone_nginx import LoneNginx
 from sandbox.ports import free_port
 
 ADDRESS = "127.0.0.1"
@@ -27,7 +27,7 @@ WITHIN_S = 10
 
 
 @dataclass
-class ServedNginx:
+class ServedNginx(LoneNginx):
     """Running within the block, or only a file for `tested`.
 
     `data` is the ConfigMap's, `backend` the application's `host:port`.
@@ -60,14 +60,6 @@ class ServedNginx:
             user=programs.worker_user(),
             worker_processes=1,
         )
-
-    def __enter__(self) -> Self:
-        self._write()
-        self._child = lone_nginx.start(self.folder)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._child.kill(signal.SIGTERM)
 
     @property
     def pid(self) -> int:

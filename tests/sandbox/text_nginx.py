@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
 from sandbox import lone_nginx
 from sandbox.ingress_nginx.cleanconf import clean
 from sandbox.kubernetes.certificates import Authority
+from sandbox.lone_nginx import LoneNginx
 from sandbox.ports import free_port
 
 HTTP, SERVER = "http-snippet", "server-snippet"
@@ -63,8 +63,45 @@ class Said:
     body: str
 
 
+class AskedNginx(LoneNginx):
+    """One that is asked here, at its `address` and its two ports."""
+
+    address: str
+    https_port: int
+    http_port: int
+
+    def https(
+        self,
+        host: str,
+        path: str = "/",
+        leaf: Path | None = None,
+        *,
+        sni: str | None = None,
+        **headers: str,
+    ) -> Said:
+        """GET over a fresh TLS connection, with the certificate and key in `leaf` if given; SNI is the host unless told otherwise."""
+        with self.connection(client_context(leaf), sni or host) as connection:
+            return ask(connection, host, path, headers)
+
+    def http(self, host: str, path: str = "/", **headers: str) -> Said:
+        """GET in plaintext."""
+        with socket.create_connection((self.address, self.http_port), timeout=10) as connection:
+            return ask(connection, host, path, headers)
+
+    def connection(
+        self, context: ssl.SSLContext, sni: str, session: ssl.SSLSession | None = None
+    ) -> ssl.SSLSocket:
+        """A TLS connection, resuming `session` if the server agrees."""
+        plain = socket.create_connection((self.address, self.https_port), timeout=10)
+        return context.wrap_socket(plain, server_hostname=sni, session=session)
+
+    def signal_reload(self) -> None:
+        """Have it read what stands in its folder; the new workers answer a little later."""
+        os.kill(int((self.folder / "nginx.pid").read_text()), signal.SIGHUP)
+
+
 @dataclass
-class TextNginx:
+class TextNginx(AskedNginx):
     """A running nginx within the block, or only a file for `tested`.
 
     `hosts` have a server each, beside the catch-all.
@@ -78,16 +115,9 @@ class TextNginx:
     ingress: str = ""
     """What Ingresses bring into each server before the server-snippet."""
     bucket: int = 64
+    address: str = "127.0.0.1"
     https_port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
-
-    def __enter__(self) -> Self:
-        self._write()
-        self._child = lone_nginx.start(self.folder)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._child.kill(signal.SIGTERM)
 
     def tested(self) -> str:
         """What `nginx -t` says against the text: empty when it passes, else the lines of level emerg."""
@@ -105,25 +135,7 @@ class TextNginx:
         """Have it read another text; the new workers answer a little later."""
         self.snippets = snippets
         self._write()
-        os.kill(int((self.folder / "nginx.pid").read_text()), signal.SIGHUP)
-
-    def https(
-        self,
-        host: str,
-        path: str = "/",
-        leaf: Path | None = None,
-        *,
-        sni: str | None = None,
-        **headers: str,
-    ) -> Said:
-        """GET over a fresh TLS connection, with the certificate and key in `leaf` if given; SNI is the host unless told otherwise."""
-        with self.connection(client_context(leaf), sni or host) as connection:
-            return ask(connection, host, path, headers)
-
-    def http(self, host: str, path: str = "/", **headers: str) -> Said:
-        """GET in plaintext."""
-        with socket.create_connection(("127.0.0.1", self.http_port), timeout=10) as connection:
-            return ask(connection, host, path, headers)
+        self.signal_reload()
 
     def raw(self, request: bytes, *, tls: str | None = None, port: int | None = None) -> str:
         """What is answered to these very bytes, over TLS with SNI `tls`, or in plaintext on the plaintext port unless told otherwise."""
@@ -140,13 +152,6 @@ class TextNginx:
             ):  # it may have answered before it has read all
                 connection.sendall(request)
             return answered(connection).body
-
-    def connection(
-        self, context: ssl.SSLContext, sni: str, session: ssl.SSLSession | None = None
-    ) -> ssl.SSLSocket:
-        """A TLS connection, resuming `session` if the server agrees."""
-        plain = socket.create_connection(("127.0.0.1", self.https_port), timeout=10)
-        return context.wrap_socket(plain, server_hostname=sni, session=session)
 
     def _write(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

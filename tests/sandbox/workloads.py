@@ -24,6 +24,7 @@ from typing import Any, Self
 
 from sandbox.kubernetes.certificates import Authority
 from sandbox.kubernetes.plane import ControlPlane
+from sandbox.loops import Polling
 from sandbox.operator import succeeds
 from sandbox.processes import Child
 from sandbox.waiting import until
@@ -170,9 +171,7 @@ class JobRunner:
 
     def __init__(self, plane: ControlPlane, folder: Path, namespace: str = "aop-system") -> None:
         self._plane, self._folder, self._namespace = plane, folder, namespace
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
-        self._failure: BaseException | None = None
+        self._polling = Polling("jobs", 0.1, self._run_new_jobs)
         self._ran: set[str] = set()
         self._logs: dict[str, Path] = {}
 
@@ -184,7 +183,7 @@ class JobRunner:
             "daemonEndpoints": {"kubeletEndpoint": {"Port": self._kubelet.server_port}},
         }
         self._patch(f"/api/v1/nodes/{NODE}/status", {"status": node})
-        self._thread.start()
+        self._polling.start()
         return self
 
     def __exit__(
@@ -193,29 +192,17 @@ class JobRunner:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stopping.set()
-        self._thread.join()
+        self._polling.stop()
         self._kubelet.shutdown()
         self._kubelet.server_close()
-        if self._failure is not None and error is None:
-            raise self._failure
+        self._polling.raise_failure(instead_of=error)
 
-    def _run(self) -> None:
-        try:
-            while not self._stopping.wait(0.1):
-                jobs = (
-                    self._plane.http.get(f"/apis/batch/v1/namespaces/{self._namespace}/jobs")
-                    .raise_for_status()
-                    .json()["items"]
-                )
-                for job in jobs:
-                    if job["metadata"]["uid"] not in self._ran and not job["status"].get(
-                        "conditions"
-                    ):
-                        self._ran.add(job["metadata"]["uid"])
-                        self._run_job(job)
-        except BaseException as error:  # noqa: BLE001 - raised where the block ends
-            self._failure = error
+    def _run_new_jobs(self) -> None:
+        path = f"/apis/batch/v1/namespaces/{self._namespace}/jobs"
+        for job in self._plane.http.get(path).raise_for_status().json()["items"]:
+            if job["metadata"]["uid"] not in self._ran and not job["status"].get("conditions"):
+                self._ran.add(job["metadata"]["uid"])
+                self._run_job(job)
 
     def _run_job(self, job: Json) -> None:
         name, started = job["metadata"]["name"], _now()

@@ -11,7 +11,6 @@ import asyncio
 import logging
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from http import HTTPStatus
 
 from aop.api import AuthenticatedOriginPull
@@ -20,15 +19,11 @@ from aop.cloudflare import Cloudflare
 from aop.cluster import ClusterError, Kind, ReadingCluster, Right
 from aop.leading import Lead
 from aop.observe import Observer
-from aop.observe.edge import EdgeReader
+from aop.observe.composed import edge_reader, origin_keepers
 from aop.observe.memory import Memory
-from aop.observe.origins import OriginKeepers
-from aop.observe.replicas import ReplicaReader
 from aop.observe.secrets import Secrets
 from aop.observe.zone import ZoneReader
 from aop.observed import Observed, ObservedReplica, Unknown
-from aop.pki import throwaway
-from aop.probe import ClientIdentity, EdgeProbe, ReplicaProbe
 from aop.settings import Settings
 
 PAUSE_S = 0.6
@@ -92,23 +87,11 @@ async def _is_installed(cluster: ReadingCluster, namespace: str) -> bool:
 def _observer(
     cluster: ReadingCluster, cloudflare: Cloudflare, settings: Settings, clock: Clock
 ) -> Observer:
-    stranger = throwaway(clock.wall() - timedelta(days=365))
-    reader = ReplicaReader(
-        ReplicaProbe(timeout_s=settings.probe_timeout_s),
-        ClientIdentity(stranger.leaf.pem, stranger.key),
-        clock,
-        settings.replica_recheck_s,
-    )
-    edge = EdgeProbe(
-        timeout_s=settings.probe_timeout_s,
-        connect_to=settings.edge_connect_to,
-        ca_file=settings.edge_ca_file,
-    )
     return Observer(
         cluster,
         ZoneReader(cloudflare, settings),
-        OriginKeepers(cluster, reader, settings, clock),
-        EdgeReader(edge, settings.edge_cadence_s, settings.edge_requests_per_s, clock),
+        origin_keepers(cluster, settings, clock),
+        edge_reader(settings, clock),
         Secrets(cluster, settings, clock),
         settings,
         clock,

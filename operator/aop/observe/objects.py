@@ -168,7 +168,7 @@ class Objects:
 
         Another has its name now, or a list that is younger than the claim lacks it.
         """
-        listed, served = self._list.last, self._settings.watch_namespaces
+        listed = self._list.last
         uids = listed.value if isinstance(listed, Known) and not listed.failure else None
         gone = set()
         for target in targets:
@@ -185,7 +185,7 @@ class Objects:
                     and younger
                     and uid not in uids
                     and uid not in self._manifests
-                    and (not served or ObjectKey.parse(owner).namespace in served)
+                    and self._settings.serves(ObjectKey.parse(owner).namespace)
                 )
                 if replaced or (missing and uid != pull.uid):
                     gone.add(uid)

@@ -209,16 +209,12 @@ class OriginKeeper:
             return Pace.BUSY
         return Pace.CALM if self._waiting else Pace.REST
 
-    def claimants(self, zone: str) -> dict[str, str]:
+    def claimants(self, zone: str) -> Mapping[str, str]:
         """The owners (`namespace/name`) of the claims of a zone, by uid.
 
         They are as they were read or written last.
         """
-        return {
-            uid: claim.owner
-            for uid, claim in self._memory.published.claims.items()
-            if claim.zone == zone
-        }
+        return self._memory.claimants(zone)
 
     @property
     def changed_at(self) -> datetime | None:

@@ -31,7 +31,7 @@ class OriginKeepers:
         self._settings = settings
         self._clock = clock
         self.kinds = kinds
-        self._sources = Sources(cluster, clock, settings.watch_namespaces)
+        self._sources = Sources(cluster, settings, clock)
         self._keepers: dict[Target, OriginKeeper] = {}
 
     def of(self, target: Target) -> OriginKeeper:

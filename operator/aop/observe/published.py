@@ -6,7 +6,8 @@ tells it what it has seen.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -63,6 +64,8 @@ class PublishedMemory:
     """By host, what the published text says of it, and the first revision that says so."""
     _followed: dict[str, Followed] = field(default_factory=dict)
     """By the uid of the object."""
+    _claimants: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By zone, the owners of its claims, by uid; of the `published` text."""
 
     def notice(
         self, published: Published, now: datetime, *, ours: bool = False, by: str = ""
@@ -71,7 +74,9 @@ class PublishedMemory:
 
         True where nobody knows any more what the text says of a host.
         """
-        before, self.published = self.published, published
+        before = self.published
+        if published is not before:
+            self.published, self._claimants = published, _by_zone(published)
         self.path_token = published.path_token or self.path_token
         if self._says(before) == self._says(published):
             return False
@@ -84,6 +89,10 @@ class PublishedMemory:
     @staticmethod
     def _says(published: Published) -> tuple[object, ...]:
         return published.text_digest, published.revision, published.intact
+
+    def claimants(self, zone: str) -> Mapping[str, str]:
+        """The owners (`namespace/name`) of the claims of a zone, by uid."""
+        return self._claimants.get(zone, {})
 
     def of(self, uid: str) -> Followed | None:
         """What is remembered of an object's claim, if it was ever looked at."""
@@ -149,3 +158,10 @@ class PublishedMemory:
             if host not in kept or kept[host][0] != entry or kept[host][1] > revision:
                 kept[host] = (entry, revision)
         return {host: kept[host][1] for host in hosts}
+
+
+def _by_zone(published: Published) -> dict[str, dict[str, str]]:
+    claimants: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for uid, claim in published.claims.items():
+        claimants[claim.zone][uid] = claim.owner
+    return dict(claimants)

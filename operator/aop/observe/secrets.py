@@ -85,7 +85,7 @@ class Secrets:
         async def read() -> Secret:
             manifest = await self._cluster.fetch(Kind.SECRET, key)
             labels = (manifest or {"metadata": {}})["metadata"].get("labels") or {}
-            watched = self._is_served(key) and labels.get(WATCH_LABEL) == "true"
+            watched = self._settings.serves(key.namespace) and labels.get(WATCH_LABEL) == "true"
             if watched:
                 self._unwatched.discard(key)
             else:
@@ -93,10 +93,6 @@ class Secrets:
             return Secret(None if manifest is None else manifest.get("data") or {}, watched)
 
         return Source(f"Secret {key}", read, self._clock)
-
-    def _is_served(self, key: ObjectKey) -> bool:
-        served = self._settings.watch_namespaces
-        return not served or key.namespace in served
 
     def _age_s(self, source: Source[Secret], *, awaited: bool) -> float:
         """How old what is known of it may be."""

@@ -13,6 +13,7 @@ from aop.cluster import Cluster
 from aop.observe.source import Known, Source
 from aop.observed import Unknown
 from aop.origins.sites import Json, Need, Objects, Read
+from aop.settings import Settings
 from aop.terms import ObjectKey
 
 
@@ -60,13 +61,10 @@ class Reading:
 class Sources:
     """Every reading that any driver has asked for; built once per process."""
 
-    def __init__(
-        self, cluster: Cluster, clock: Clock, watched_namespaces: tuple[str, ...] = ()
-    ) -> None:
-        """Empty `watched_namespaces`: all are."""
+    def __init__(self, cluster: Cluster, settings: Settings, clock: Clock) -> None:
         self._cluster = cluster
+        self._settings = settings
         self._clock = clock
-        self._watched_namespaces = watched_namespaces
         self._sources: dict[Read, Source[tuple[Json, ...]]] = {}
 
     def of(self, read: Read) -> Source[tuple[Json, ...]]:
@@ -121,8 +119,8 @@ class Sources:
         """How old the last reading may be."""
         if read.need is not Need.ESSENTIAL:
             return pace.others_s
-        served = not self._watched_namespaces or read.namespace in self._watched_namespaces
-        return pace.watched_s if read.name is not None and served else pace.essential_s
+        watched = read.name is not None and self._settings.serves(read.namespace)
+        return pace.watched_s if watched else pace.essential_s
 
     def _reader(self, read: Read) -> Callable[[], Awaitable[tuple[Json, ...]]]:
         async def one() -> tuple[Json, ...]:

@@ -13,9 +13,10 @@ from typing import Any, Self
 import yaml
 
 from sandbox.cluster.node import Node
-from sandbox.cluster.service import ADDRESS, Service
+from sandbox.cluster.service import Service
 from sandbox.kubernetes.certificates import Authority
 from sandbox.kubernetes.plane import ControlPlane
+from sandbox.relays import ADDRESS
 from sandbox.waiting import until
 
 EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples" / "nginx"

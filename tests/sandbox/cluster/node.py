@@ -24,6 +24,7 @@ import httpx
 
 from sandbox.cluster import nginx_container, volumes
 from sandbox.kubernetes.plane import ControlPlane
+from sandbox.loops import Polling
 from sandbox.processes import Child
 
 Json = Mapping[str, Any]
@@ -70,9 +71,7 @@ class Node:
         self._address = IPv4Address(first_address)
         self._pods: dict[str, Running] = {}
         self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="node", daemon=True)
-        self._failure: BaseException | None = None
+        self._polling = Polling("node", EVERY_S, self._sync_if_it_can)
         self._endpoints: tuple[str, ...] = ()
         self.sync_s = SYNC_S
         self.reloads = False
@@ -88,7 +87,7 @@ class Node:
             json={"spec": {"taints": None}},
             headers={"Content-Type": "application/merge-patch+json"},
         ).raise_for_status()
-        self._thread.start()
+        self._polling.start()
         return self
 
     def __exit__(
@@ -97,19 +96,17 @@ class Node:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stopping.set()
-        self._thread.join()
+        self._polling.stop()
         for one in self._pods.values():
             if one.child is not None:
                 one.child.kill()
-        if self._failure is not None and error is None:
-            raise self._failure
+        self._polling.raise_failure(instead_of=error)
 
     @property
     def endpoints(self) -> tuple[str, ...]:
         """Addresses of the pods that are Ready and not about to end: where a Service leads to."""
-        if self._failure is not None:
-            raise RuntimeError("the node has broken down") from self._failure
+        if self._polling.failure is not None:
+            raise RuntimeError("the node has broken down") from self._polling.failure
         return self._endpoints
 
     def logs(self) -> str:
@@ -120,13 +117,9 @@ class Node:
             if one.log.exists()
         )
 
-    def _run(self) -> None:
-        try:
-            while not self._stopping.wait(EVERY_S):
-                with contextlib.suppress(httpx.TransportError):
-                    self._sync()
-        except BaseException as error:  # noqa: BLE001 - raised where the block ends
-            self._failure = error
+    def _sync_if_it_can(self) -> None:
+        with contextlib.suppress(httpx.TransportError):
+            self._sync()
 
     def _sync(self) -> None:
         pods = self._plane.http.get(self._path()).raise_for_status().json()["items"]

@@ -1,0 +1,38 @@
+"""The parts of an observer that ask replicas and the edge, as the settings have them.
+
+Whoever looks builds them here, the operator and a person's `kubectl aop`, so that both see alike.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from aop.clock import Clock
+from aop.cluster import Cluster
+from aop.observe.edge import EdgeReader
+from aop.observe.origins import OriginKeepers
+from aop.observe.replicas import ReplicaReader
+from aop.pki import throwaway
+from aop.probe import ClientIdentity, EdgeProbe, ReplicaProbe
+from aop.settings import Settings
+
+
+def origin_keepers(cluster: Cluster, settings: Settings, clock: Clock) -> OriginKeepers:
+    """The keepers of all origins, which share one way of asking replicas."""
+    # Valid since long ago: a node whose clock is wrong then refuses our young leaf and not this
+    # one, which tells the two apart.
+    stranger = throwaway(clock.wall() - timedelta(days=365))
+    identity = ClientIdentity(stranger.leaf.pem, stranger.key)
+    probe = ReplicaProbe(timeout_s=settings.probe_timeout_s)
+    reader = ReplicaReader(probe, identity, clock, settings.replica_recheck_s)
+    return OriginKeepers(cluster, reader, settings, clock)
+
+
+def edge_reader(settings: Settings, clock: Clock) -> EdgeReader:
+    """Who asks through the edge. Raises `OSError` where `edge_ca_file` cannot be read."""
+    probe = EdgeProbe(
+        timeout_s=settings.probe_timeout_s,
+        connect_to=settings.edge_connect_to,
+        ca_file=settings.edge_ca_file,
+    )
+    return EdgeReader(probe, settings.edge_cadence_s, settings.edge_requests_per_s, clock)
