@@ -82,9 +82,22 @@ async def test_what_a_watch_tells_is_not_read_again_before_that_may_have_hung() 
     asking = Asking()
     asking.api.has(KEY, LABELLED)
     await asking.data()
-    await asking.data(after_s=WATCHED_S - 1, awaited=True)
+    await asking.data(after_s=WATCHED_S - 1)
     assert asking.api.read[KEY] == 1
     await asking.data(after_s=1)
+    assert asking.api.read[KEY] == 2
+
+
+@pytest.mark.asyncio
+async def test_a_watched_secret_that_somebody_waits_for_is_read_in_case_that_its_watch_hangs() -> (
+    None
+):
+    asking = Asking()
+    asking.api.has(KEY, LABELLED)
+    await asking.data()
+    await asking.data(after_s=asking.settings.recheck_s - 1, awaited=True)
+    assert asking.api.read[KEY] == 1
+    await asking.data(after_s=1, awaited=True)
     assert asking.api.read[KEY] == 2
 
 

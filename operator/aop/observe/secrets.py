@@ -19,8 +19,9 @@ from aop.terms import Kind, ObjectKey
 from aop.terms.names import WATCH_LABEL
 
 WATCHED_S = 600.0
-"""How old what is known of a watched Secret may be: a watch can hang without a word, and of a
-Secret that went while it began anew nobody tells."""
+"""How old what is known of a watched Secret may be at rest: a watch can hang without a word, and of
+a Secret that went while it began anew nobody tells. Where something is awaited it is read as often
+as one that no watch tells of is at rest: somebody may have mended it."""
 PER_MINUTE = 12.0
 """How many Secrets that nobody watches are read at rest, all objects together: with more of them
 each is read less often."""
@@ -98,7 +99,7 @@ class Secrets:
         """How old what is known of it may be."""
         known = source.last
         if isinstance(known, Known) and known.value.watched:
-            return WATCHED_S
+            return self._settings.recheck_s if awaited else WATCHED_S
         if awaited:
             return self._settings.awaited_recheck_s
         return max(self._settings.recheck_s, 60.0 / PER_MINUTE * len(self._unwatched))

@@ -44,6 +44,8 @@ class Passage:
         self.watches: dict[int, tuple[Exchange, asyncio.Transport]] = {}
         """Those that run now, by the number of their exchange."""
         self._kept: dict[Rule, _Reply] = {}
+        self._cleared = asyncio.Event()
+        """Ends the delays that are under way."""
         self._upstream = upstream.rstrip("/")
         self._effects = effects
 
@@ -67,6 +69,15 @@ class Passage:
         """Disturb nothing from now on."""
         self.rules.clear()
         self._kept.clear()
+
+    def hurry(self) -> None:
+        """End the delays that are under way. To be called in the loop."""
+        self._cleared.set()
+        self._cleared = asyncio.Event()
+
+    async def _delay(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._cleared.wait(), seconds)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, and leave it in the trace."""
@@ -106,7 +117,7 @@ class Passage:
         if isinstance(fault, DropBefore):
             return _break(request)
         if isinstance(fault, Delay) and not fault.answer:
-            await asyncio.sleep(fault.seconds)
+            await self._delay(fault.seconds)
         if rule is not None and isinstance(fault, Stale) and rule in self._kept:
             return await self._deliver(request, exchange, self._kept[rule], [])
 
@@ -130,7 +141,7 @@ class Passage:
         if isinstance(fault, DropAfter):
             return _break(request)
         if isinstance(fault, Delay) and fault.answer:
-            await asyncio.sleep(fault.seconds)
+            await self._delay(fault.seconds)
         if isinstance(fault, Truncate):
             reply = _Reply(
                 reply.status, reply.headers, reply.body[: int(len(reply.body) * fault.keep)]

@@ -113,9 +113,11 @@ class FaultProxy:
         self.effects.on(nth, callback, match=match, delivered=delivered)
 
     def clear(self) -> None:
-        """Disturb nothing from now on and forget the callbacks. The trace and the counts stay."""
+        """Disturb nothing from now on and forget the callbacks; who is held up goes on. The trace and the counts stay."""
         self._passage.clear()
         self.effects.clear()
+        if not self._loop.stopped:
+            self._loop.soon(self._passage.hurry)
 
     def cut_watches(self, match: Match = ANY) -> int:
         """Break the connections of the matching watches that are running now; return how many."""
