@@ -33,7 +33,10 @@ def scene() -> Iterator[Scene]:
     with Scene(layout, with_operator=False) as running:
         cases.apply(running, *INGRESSES)
         until(
-            lambda: served(running, "tenant-7.example.com", LONG) == [APPLICATION] * 4,
+            lambda: (
+                served(running, "tenant-7.example.com", LONG) == [APPLICATION] * 4
+                and served(running, "about.example.com") == [REDIRECT] * 2
+            ),
             within_s=WITHIN_S,
             describe="the cases to be served",
         )

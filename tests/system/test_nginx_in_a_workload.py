@@ -97,10 +97,21 @@ def until_settled(frontend: Frontend, template: dict[str, Any]) -> None:
     frontend.until_rolled_out(within_s=WITHIN_S)
 
 
-def nginx_conf(frontend: Frontend, old: str, new: str) -> None:
+def change_conf(frontend: Frontend, old: str, new: str) -> None:
     """The owner changes the configuration, and has the pods replaced."""
     frontend.change_conf(lambda conf: conf.replace(old, new))
     frontend.until_rolled_out(within_s=WITHIN_S)
+
+
+@contextmanager
+def verifying_by_itself(frontend: Frontend) -> Iterator[None]:
+    """The owner's server verifies clients, until the block ends, however that is."""
+    ours, theirs = "server {", "server { ssl_verify_client optional_no_ca;"
+    change_conf(frontend, ours, theirs)
+    try:
+        yield
+    finally:
+        change_conf(frontend, theirs, ours)
 
 
 def test_not_one_request_is_lost_from_apply_to_removal(scene: Scene, frontend: Frontend) -> None:
@@ -141,18 +152,16 @@ def test_a_text_with_which_nginx_does_not_start_is_taken_back(
     scene: Scene, frontend: Frontend
 ) -> None:
     """The owner's server verifies by itself, which nobody sees before ours asks as well."""
-    theirs = "server { ssl_verify_client optional_no_ca;"
-    nginx_conf(frontend, "server {", theirs)
-    template = frontend.deployment()["spec"]["template"]
-    with flawless(scene):
-        apply(scene)
-        ready = scene.until_condition("Ready", reason="TextRejected", within_s=WITHIN_S)
-        assert "rejected the operator's configuration for mode Request" in ready["message"]
-        frontend.until_rolled_out(within_s=60)
-        assert scene.refusing() == []
-        scene.remove(within_s=WITHIN_S)
-        until_settled(frontend, template)
-    nginx_conf(frontend, theirs, "server {")
+    with verifying_by_itself(frontend):
+        template = frontend.deployment()["spec"]["template"]
+        with flawless(scene):
+            apply(scene)
+            ready = scene.until_condition("Ready", reason="TextRejected", within_s=WITHIN_S)
+            assert "rejected the operator's configuration for mode Request" in ready["message"]
+            frontend.until_rolled_out(within_s=60)
+            assert scene.refusing() == []
+            scene.remove(within_s=WITHIN_S)
+            until_settled(frontend, template)
 
 
 def test_a_rollout_that_hangs_is_taken_back(scene: Scene, frontend: Frontend) -> None:
