@@ -19,7 +19,7 @@ SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # tenth (make test SHARE=10:word), and `make system`, nightly, all of it.
 SHARE ?= 10:cf6c4ed
 
-.PHONY: help setup check check-install format golden generate lock modules unit quick test rig system sandbox demo state-space bench scale image clean
+.PHONY: help setup check check-install format docs golden generate lock modules unit quick test rig system sandbox demo state-space bench scale image clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ $(VENV)/.installed: requirements/dev.lock pyproject.toml
 
 setup: $(VENV)/.installed ## Make the environment (.venv) with every locked dependency.
 
-check: setup ## Format, lint, types, floors, and whether the generated files that need no helm are current.
+check: setup docs ## Format, lint, types, floors, whether the generated files that need no helm are current, and the documentation.
 	$(BIN)/ruff format --check operator tests tools
 	$(BIN)/ruff check operator tests tools
 	$(BIN)/mypy operator/aop tests tools
@@ -47,6 +47,10 @@ format: setup ## Format the code and mend what the linter can mend.
 
 generate: setup ## Write crds/, docs/reference.md, the chart's derived files and, where the chart changed, deploy/manifests/ (with helm).
 	@PYTHONPATH=tests $(BIN)/python tools/generate.py
+
+docs: setup ## Build the documentation as a site into dist/site; whatever warns is an error.
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "dist/site/index.html"
 
 golden: setup ## Write tests/golden anew: what a person reads at every step.
 	AOP_UPDATE_GOLDEN=1 $(PYTEST) tests/integration/test_whole_life.py tests/unit/test_kubectl.py -q

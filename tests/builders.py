@@ -261,3 +261,13 @@ def asked_at(
 ) -> AskedOrigin:
     """An ingress-nginx origin, asked about through the edge at this path."""
     return AskedOrigin(seen, path, INGRESS_NGINX.refuses_arrival, only)
+
+
+NEVER_SEEN: dict[str, Any] = {
+    "zone": zone(enabled=False, certificates=()),
+    "record": {"uploaded": (), "claimed": (), "baseline": None, "zone_id": None},
+    "origins": [origin(None, None)],
+    "evidence": [Evidence(host) for host in HOSTS],
+    "keys": None,
+}
+"""What tells this world from one that is as the spec asks: nobody has begun yet."""

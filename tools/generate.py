@@ -11,16 +11,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import chart
+import documents
 import reference
 
 from aop import crd
 
 ROOT = chart.ROOT
+STATUS = Path("docs/status.md")
 CRD = Path("crds/aop-operator.dev_authenticatedoriginpulls.yaml")
 STEPS: tuple[Callable[[], Mapping[Path, str]], ...] = (
     lambda: {CRD: crd.text()},
     lambda: {Path("docs/reference.md"): reference.reference()},
-    lambda: {Path("README.md"): reference.with_troubleshooting(read(Path("README.md")) or "")},
+    lambda: {STATUS: reference.with_troubleshooting(read(STATUS) or "")},
+    documents.pages,
     chart.by_reading,
 )
 """In order: what comes later is made from what was written before."""

@@ -1,7 +1,7 @@
 """docs/reference.md: every name that a user can write or meet, from where the code defines it.
 
 Fields come from the generated schema, conditions from the docstrings under their enum members,
-reasons from `aop.reasons` (so does the table in README.md), settings from `aop.settings`, metrics
+reasons from `aop.reasons` (so does the table in docs/status.md), settings from `aop.settings`, metrics
 from `aop.metrics`. `tools/generate.py` writes and compares it.
 """
 
@@ -143,7 +143,7 @@ def reasons() -> Iterator[tuple[str, str, str, str]]:
 
 
 def troubleshooting() -> str:
-    """README's table: the reasons that somebody can end, with what to do."""
+    """The table of docs/status.md: the reasons that somebody can end, with what to do."""
     return table(
         ("reason", "what is the matter", "what to do"),
         (
@@ -154,10 +154,10 @@ def troubleshooting() -> str:
     )
 
 
-def with_troubleshooting(readme: str) -> str:
-    """README.md with that table between its two marks."""
+def with_troubleshooting(page: str) -> str:
+    """docs/status.md with that table between its two marks."""
     begin, end = "<!-- reasons: written by `make generate` -->\n", "<!-- end of reasons -->"
-    before, _, rest = readme.partition(begin)
+    before, _, rest = page.partition(begin)
     return before + begin + troubleshooting() + end + rest.partition(end)[2]
 
 

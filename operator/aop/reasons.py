@@ -1,9 +1,9 @@
 """Why a condition is as it is.
 
-One row for each reason, and the only place that tells what it means and what helps. README's table
-and docs/reference.md are written from here, the status takes its remedies from here, and so does
-the reading of Cloudflare what it has to read again soon. At the bottom of the floors, because
-whoever raises `Blocked` names one.
+One row for each reason, and the only place that tells what it means and what helps. The tables of
+docs/status.md and docs/reference.md are written from here, the status takes its remedies from here,
+and so does the reading of Cloudflare what it has to read again soon. At the bottom of the floors,
+because whoever raises `Blocked` names one.
 """
 
 from __future__ import annotations

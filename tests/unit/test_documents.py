@@ -15,7 +15,7 @@ from committed import ROOT, committed
 
 PACKAGE = ROOT / "operator" / "aop"
 FACTS = ROOT / "docs" / "facts"
-KINDS = sorted(path.stem for path in FACTS.glob("*.md"))
+KINDS = sorted(path.stem for path in FACTS.glob("[a-z]*.md"))
 FACT = re.compile(rf"(?<![\w/.-])({'|'.join(KINDS)})#([a-z][a-z0-9-]*)")
 """A citation: `facts: ingress-nginx#old-workers`. An issue of a project, such as `kopf#642`, begins
 with a digit and is none."""
@@ -122,6 +122,7 @@ def test_every_document_that_the_code_names_is_there() -> None:
             place = ROOT / name
             candidates = [
                 place.with_name(f"{place.name}.md"),
+                place.with_name(f"{place.name}.svg"),
                 place,
                 *place.parent.glob(f"{place.name}-*.md"),
             ]

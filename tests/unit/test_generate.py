@@ -68,7 +68,9 @@ def test_what_is_committed_is_current(copy: Path) -> None:
         (edited("deploy/helm/aop-operator/templates/deployment.yaml", "\n", "\n\n"), "manifests"),
         (edited("crds/aop-operator.dev_authenticatedoriginpulls.yaml", "\n", "\n\n"), "crds"),
         (edited("docs/reference.md", "# Reference", "# The reference"), "docs/reference.md"),
-        (edited("README.md", "| TokenRejected |", "| TokenRefused |"), "README.md"),
+        (edited("docs/status.md", "| TokenRejected |", "| TokenRefused |"), "docs/status.md"),
+        (edited("docs/images/rollout.svg", "<text", "<text "), "docs/images/rollout.svg"),
+        (edited("docs/adr/README.md", "- [0001]", "- [1]"), "docs/adr/README.md"),
         (edited("deploy/helm/aop-operator/README.md", "## Values", "## All values"), "README.md"),
     ],
     ids=[
@@ -81,6 +83,8 @@ def test_what_is_committed_is_current(copy: Path) -> None:
         "the resource is edited",
         "the reference is edited",
         "the table of reasons is edited",
+        "the picture of the rollout is edited",
+        "the list of decisions is edited",
         "the chart's README is edited",
     ],
 )

@@ -35,6 +35,7 @@ from builders import (
     FOREIGN,
     HOSTS,
     KEY,
+    NEVER_SEEN,
     NOW,
     OFF,
     REQUIRING,
@@ -293,13 +294,6 @@ def test_where_nobody_is_refused_nothing_is_relaxed() -> None:
 
 # --- plan ---------------------------------------------------------------------------------------------------------------
 
-NEVER_SEEN: dict[str, Any] = {
-    "zone": zone(enabled=False, certificates=()),
-    "record": {"uploaded": (), "claimed": (), "baseline": None, "zone_id": None},
-    "origins": [origin(None, None)],
-    "evidence": [Evidence(host) for host in HOSTS],
-    "keys": None,
-}
 PLANS: dict[str, dict[str, Any]] = {
     "never-seen": NEVER_SEEN,
     "ready": {},

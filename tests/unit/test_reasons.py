@@ -63,9 +63,9 @@ def test_what_the_user_has_to_change_in_the_cluster_is_not_awaited_from_cloudfla
     assert {reason.fault for reason in Reason if reason.reread} <= {Fault.USER, Fault.CLOUDFLARE}
 
 
-def test_readme_and_reference_have_the_rows() -> None:
-    readme, told = (ROOT / "README.md").read_text(), (ROOT / "docs" / "reference.md").read_text()
-    assert reference.troubleshooting() in readme
+def test_the_page_on_the_status_and_the_reference_have_the_rows() -> None:
+    page, told = ((ROOT / "docs" / name).read_text() for name in ("status.md", "reference.md"))
+    assert reference.troubleshooting() in page
     assert (
         reference.table(("Reason", "Meaning", "Cause", "What to do"), reference.reasons()) in told
     )
