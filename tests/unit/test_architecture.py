@@ -362,10 +362,18 @@ def test_every_locked_dependency_has_a_hash_and_no_lock_names_a_place(lock: Path
         assert re.search(r"--hash=sha256:[0-9a-f]{64}\b", rest), name
 
 
+def grouped(project: dict[str, Any], group: str) -> list[str]:
+    """What a group of dependencies names, with the groups that it takes in."""
+    items = project["dependency-groups"][group]
+    named = [item for item in items if isinstance(item, str)]
+    taken = [item["include-group"] for item in items if not isinstance(item, str)]
+    return named + [item for other in taken for item in grouped(project, other)]
+
+
 def test_the_locks_agree_with_one_another_and_with_the_project() -> None:
     project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
     run, dev = (requirements(ROOT / "requirements" / f"{name}.lock") for name in ("run", "dev"))
-    wanted = {"run": project["project"]["dependencies"], "dev": project["dependency-groups"]["dev"]}
+    wanted = {"run": project["project"]["dependencies"], "dev": grouped(project, "dev")}
     for lock, names in ((run, wanted["run"]), (dev, wanted["run"] + wanted["dev"])):
         pins = dict(item.split("==") for item in names)
         assert {name: lock[name.lower()][0] for name in pins} == pins
