@@ -113,7 +113,7 @@ class Reconciler:
                 manifest = await self._manifest(key, memory)
                 if manifest is None:
                     return Visit(LONGEST_BACKOFF_S, finished=True)
-                pull = AuthenticatedOriginPull.parse(manifest)
+                pull = memory.parse(manifest)
                 observed = await self._look(pull, memory)
                 self._measure(observed, memory)
                 step = next_step(observed)

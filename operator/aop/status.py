@@ -154,7 +154,11 @@ def conditions(
         before = previous.condition(kind)
         since = before.last_transition_time if before and before.status == finding.truth else now
         message = plain(finding.message, LONGEST)
-        if before is not None and without_rays(before.message) == without_rays(message):
+        if (
+            before is not None
+            and before.message != message
+            and without_rays(before.message) == without_rays(message)
+        ):
             message = before.message  # nobody acts on the id of another such request
         result.append(
             Condition(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from aop.api import AuthenticatedOriginPull
 from aop.cloudflare import Access, Certificate, SSLMode, Zone
 from aop.errors import Reason
 from aop.observed import Evidence, ObservedOrigin, ObservedZone, Record, Unknown, Unnoted
@@ -158,6 +159,8 @@ class Memory:
     """The object as its watch or our own last write has shown it; None: it is to be read."""
     shown_s: float = float("-inf")
     """When `manifest` was last read or shown (monotonic)."""
+    parsed: tuple[dict[str, Any], AuthenticatedOriginPull] | None = None
+    """The manifest that was parsed last, and what it says: it is the same for most looks."""
     kept_note: KeptNote | None = None
     """What protects and is not on the object, because it could not be written there."""
     gone: bool = False
@@ -210,6 +213,15 @@ class Memory:
         """
         if self.manifest is None or version(manifest) >= version(self.manifest):
             self.manifest, self.shown_s = manifest, now_s
+
+    def parse(self, manifest: dict[str, Any]) -> AuthenticatedOriginPull:
+        """The object in `manifest`, parsed once for as long as it is the same.
+
+        Raises `Blocked` (SpecInvalid).
+        """
+        if self.parsed is None or self.parsed[0] is not manifest:
+            self.parsed = manifest, AuthenticatedOriginPull.parse(manifest)
+        return self.parsed[1]
 
 
 def version(manifest: dict[str, Any]) -> int:
