@@ -58,6 +58,12 @@ def proof(scene: Scene) -> dict[str, tuple[str, str]]:
     return {one["host"]: (one["since"], one["last"]) for one in evidence}
 
 
+def shown_by_cloudflare(scene: Scene) -> list[dict[str, Any]]:
+    """The zone's certificates in the operator's last look; that one is gone begins every proof again."""
+    zone = json.loads(scene.trace()[-1])["observed"]["zone"]
+    return list((zone or {}).get("certificates") or ())
+
+
 @contextmanager
 def unchanged(scene: Scene) -> Iterator[None]:
     """While a colleague works, and until the operator has heard of the host through the edge again, nothing about the zone changes."""
@@ -138,6 +144,11 @@ def test_the_token_is_written_again_with_a_newline(scene: Scene) -> None:
         describe=lambda: f"another certificate, uploaded with that token\n{scene.told()}",
     )
     scene.until_enforced()
+    until(
+        lambda: len(shown_by_cloudflare(scene)) == 1,
+        within_s=60,
+        describe=lambda: f"the operator to have seen the old one gone\n{scene.told()}",
+    )
 
 
 def test_another_setting_of_the_controller_is_changed_and_a_replica_reloads_late(
