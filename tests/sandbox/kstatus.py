@@ -1,4 +1,4 @@
-"""Health of any object by the rules of kstatus (kubernetes-sigs/cli-utils, pkg/kstatus), which Flux, Argo CD and `helm --wait` go by. Pure.
+"""Health of any object by the rules of kstatus (kubernetes-sigs/cli-utils, pkg/kstatus), which Flux and `helm --wait` go by. Pure.
 
 Written from the rules for resources that it does not know by name.
 """
