@@ -81,6 +81,7 @@ system: setup programs ## All that takes long: whole scenarios, every call with 
 programs: setup
 	@$(SANDBOX) sandbox.kubernetes
 	@$(SANDBOX) sandbox.helm
+	@$(SANDBOX) sandbox.prometheus
 
 sandbox: setup ## Start Kubernetes, ingress-nginx and Cloudflare's double; stays up until interrupted; writes .sandbox/env.
 	@$(SANDBOX) sandbox

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import chart
 import documents
+import metrics_page
 import reference
 
 from aop import crd
@@ -22,6 +23,7 @@ CRD = Path("crds/aop-operator.dev_authenticatedoriginpulls.yaml")
 STEPS: tuple[Callable[[], Mapping[Path, str]], ...] = (
     lambda: {CRD: crd.text()},
     lambda: {Path("docs/reference.md"): reference.reference()},
+    lambda: {Path("docs/metrics.md"): metrics_page.page()},
     lambda: {STATUS: reference.with_troubleshooting(read(STATUS) or "")},
     documents.pages,
     chart.by_reading,

@@ -1,14 +1,15 @@
 #!/bin/sh
-# Writes tools/kube, tools/etcd, tools/helm3 and tools/helm4: go.mod and go.sum that pin, by checksum, all that kube-apiserver,
-# kube-controller-manager, kubectl, etcd and helm are built from. Run it to move to another version and commit what it wrote; a build never needs it. Wants a go of at least GO_VERSION on PATH.
+# Writes tools/kube, tools/etcd, tools/helm3, tools/helm4 and tools/prometheus: go.mod and go.sum that pin, by checksum, all that kube-apiserver,
+# kube-controller-manager, kubectl, etcd, helm, prometheus and promtool are built from. Run it to move to another version and commit what it wrote; a build never needs it. Wants a go of at least GO_VERSION on PATH.
 #
 # `go install k8s.io/kubernetes/cmd/...@v` is refused, because its go.mod replaces the staging modules by folders next to it: hence modules of our own
-# that replace them by their published versions. Several modules, because one would drag the dependencies of etcd, Kubernetes and Helm together.
+# that replace them by their published versions. Several modules, because one would drag the dependencies of etcd, Kubernetes, Helm and Prometheus together.
 set -eu
 
 KUBE_VERSION=1.36.4
 ETCD_VERSION=3.6.14
 HELM_VERSIONS="3.21.4 4.2.4"
+PROMETHEUS_VERSION=0.316.0
 GO_VERSION=1.26
 
 STAGING="api apiextensions-apiserver apimachinery apiserver cli-runtime client-go cloud-provider cluster-bootstrap code-generator component-base
@@ -52,3 +53,13 @@ for version in $HELM_VERSIONS; do
     go get -tool "helm.sh/helm/v$major/cmd/helm@v$version"
     go mod tidy
 done
+
+mkdir -p "$here/prometheus"
+cd "$here/prometheus"
+rm -f go.mod go.sum
+go mod init aop-operator.dev/tools/prometheus
+go mod edit "-go=$GO_VERSION.0"
+go get -tool \
+    "github.com/prometheus/prometheus/cmd/prometheus@v$PROMETHEUS_VERSION" \
+    "github.com/prometheus/prometheus/cmd/promtool@v$PROMETHEUS_VERSION"
+go mod tidy

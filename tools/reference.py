@@ -1,8 +1,8 @@
 """docs/reference.md: every name that a user can write or meet, from where the code defines it.
 
 Fields come from the generated schema, conditions from the docstrings under their enum members,
-reasons from `aop.reasons` (so does the table in docs/status.md), settings from `aop.settings`, metrics
-from `aop.metrics`. `tools/generate.py` writes and compares it.
+reasons from `aop.reasons` (so does the table in docs/status.md), settings from `aop.settings`.
+`tools/generate.py` writes and compares it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from pathlib import PurePath
 from typing import Any, get_args, get_origin
 
 from aop import api, crd
-from aop.metrics import Metrics
 from aop.reasons import Fault, Reason
 from aop.schema import VALIDATIONS
 from aop.settings import PREFIX, Settings
@@ -59,8 +58,7 @@ def reference() -> str:
         table(("Name", "Meaning"), marks()),
         "## Settings\n\nEnvironment variables of the operator. An empty one counts as not set.\n",
         table(("Variable", "Type", "Default", "Meaning"), settings()),
-        "## Metrics\n",
-        table(("Name", "Type", "Meaning"), metrics()),
+        "## Metrics\n\n[metrics.md](metrics.md) has each with the question that it answers.\n",
     ]
     return "\n".join(parts)
 
@@ -198,10 +196,3 @@ def annotated(annotation: Any) -> str:
     ):
         return "file"
     return annotated(choices[0]) if choices else "text"
-
-
-def metrics() -> Iterator[tuple[str, str, str]]:
-    """Each metric."""
-    for family in Metrics().registry.collect():
-        suffix = "_total" if family.type == "counter" else ""
-        yield f"`{family.name}{suffix}`", family.type, family.documentation

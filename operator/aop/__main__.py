@@ -117,7 +117,7 @@ async def run(settings: Settings, clock: Clock) -> None:
         stack.enter_context(Endpoints(settings, health, metrics))
         stack.callback(asyncio.create_task(ask_for_life(cluster, health)).cancel)
         shown = Shown()
-        await stack.enter_async_context(watching(settings, shown, health, metrics))
+        await stack.enter_async_context(watching(settings, shown, clock, health, metrics))
         actor = Actor(settings, clock, cluster, shown, home, health, metrics)
         await take_part(actor, election if settings.election else None, end_of_process())
 
@@ -182,7 +182,7 @@ def end_of_process() -> asyncio.Event:
 
 @asynccontextmanager
 async def watching(
-    settings: Settings, shown: Shown, health: Health, metrics: Metrics
+    settings: Settings, shown: Shown, clock: Clock, health: Health, metrics: Metrics
 ) -> AsyncIterator[None]:
     """Watch every kind for the length of the block, whether this process leads or stands by."""
     loop = asyncio.get_running_loop()
@@ -194,7 +194,9 @@ async def watching(
         return tell
 
     login = login_with(settings)
-    watches = [Watch(kind, settings, login, teller(kind), health, metrics) for kind in WATCHED]
+    watches = [
+        Watch(kind, settings, login, teller(kind), clock, health, metrics) for kind in WATCHED
+    ]
     for watch in watches:
         watch.start()
     try:

@@ -114,10 +114,11 @@ class Actor:
                 settings.trace_file,
                 self.home,
             )
-            orphans = Orphans(cluster, origins, settings)
+            orphans = Orphans(cluster, origins, settings, self.metrics)
             loops = Loops(
                 cluster, reconciler, observer, origins, secrets, orphans, self.clock, self.health
             )
+            stack.enter_context(self.metrics.acting(loops.waiting, cloudflare.budgets))
             edge.begin(loops.wake)
             for task in (self._announce(cluster), orphans.run()):
                 stack.callback(asyncio.create_task(task).cancel)

@@ -20,6 +20,7 @@ import kopf
 from aiohttp.client_middlewares import ClientHandlerType
 
 from aop.api import GROUP, WATCH_LABEL
+from aop.clock import Clock
 from aop.cluster import Kind
 from aop.health import Health
 from aop.metrics import Metrics
@@ -51,15 +52,18 @@ class Watch:
         settings: Settings,
         login: Callable[..., kopf.ConnectionInfo | None],
         tell: Tell,
+        clock: Clock,
         health: Health,
         metrics: Metrics,
     ) -> None:
         self.kind = kind
+        self._clock = clock
         self._settings = settings
         self._login = login
         self._tell = tell
         self._health = health
         self._failures = metrics.watch_failures.labels(kind=kind.plural)
+        self._answered = metrics.watch_answered.labels(kind=kind.plural)
         self._ending = threading.Event()
         self._serving: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
         self._listed = False
@@ -153,6 +157,8 @@ class Watch:
         response = await handler(request)
         if response.status < 500:
             self._health.answered()
+        if ours and response.ok:
+            self._answered.set(self._clock.wall().timestamp())
         if ours and not watching and response.ok:
             self._listed = True
             self._health.listed(self.kind.plural)

@@ -7,7 +7,6 @@ finalizer begin and end together.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +15,7 @@ from aop.api import FINALIZER, ROTATE_ANNOTATION
 from aop.clock import Clock
 from aop.cluster import Cluster, ClusterError, Kind
 from aop.health import Health
+from aop.metrics import WaitingFigures
 from aop.observe import Observer
 from aop.observe.memory import Memory
 from aop.observe.origins import OriginKeepers
@@ -45,6 +45,12 @@ class Loop:
     references: frozenset[ObjectKey] = frozenset()
     """Secrets and ConfigMaps that the spec names."""
     task: asyncio.Task[None] | None = None
+
+    def rouse(self, now_s: float) -> None:
+        """Have the object looked at, now (monotonic) or as soon as its turn comes."""
+        self.wake.set()
+        if self.memory.waits_since_s is None:
+            self.memory.waits_since_s = now_s
 
 
 class Loops:
@@ -96,7 +102,7 @@ class Loops:
         if seen != loop.seen:
             loop.seen = seen
             loop.memory.cloudflare.retry_at = None
-            loop.wake.set()
+            loop.rouse(self._clock.monotonic_s())
         if loop.task is None:
             loop.task = asyncio.create_task(self._keep(meta["uid"], loop))
 
@@ -127,7 +133,7 @@ class Loops:
         for loop in self._loops.values():
             if key in loop.references:
                 loop.memory.urgent = True
-                loop.wake.set()
+                loop.rouse(self._clock.monotonic_s())
 
     # --- the loops themselves ---------------------------------------------------------------------
 
@@ -159,11 +165,22 @@ class Loops:
     def wake(self, uid: str) -> None:
         """Something that the object may act on was seen."""
         if loop := self._loops.get(uid):
-            loop.wake.set()
+            loop.rouse(self._clock.monotonic_s())
 
     def _wake(self, uids: frozenset[str]) -> None:
         for uid in uids:
             self.wake(uid)
+
+    def waiting(self) -> WaitingFigures:
+        """How many objects there are, and how long each waits that is to be looked at."""
+        now_s, memories = (
+            self._clock.monotonic_s(),
+            [one.memory for one in tuple(self._loops.values())],
+        )
+        since = [one.waits_since_s for one in memories]
+        return WaitingFigures(
+            len(memories), tuple(max(0.0, now_s - at_s) for at_s in since if at_s is not None)
+        )
 
     async def end(self) -> None:
         """Look at nothing any more; effects under way are not this call's to wait for."""
@@ -191,8 +208,10 @@ class Loops:
             elif is_deleting(loop.memory.manifest or {}):
                 delay_s = min(delay_s, REMOVAL_RECHECK_S)
             self._health.expect(uid, delay_s)
-            with contextlib.suppress(TimeoutError):
+            try:
                 await asyncio.wait_for(loop.wake.wait(), delay_s)
+            except TimeoutError:
+                loop.rouse(self._clock.monotonic_s())
         self._health.forget(uid)
 
     # --- the finalizer ----------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from typing import Any
 from aop.api import CLAIMED_LABEL
 from aop.cluster import Cluster, ClusterError
 from aop.errors import AopError
+from aop.metrics import Metrics
 from aop.observe.origins import OriginKeepers
 from aop.origins.kind import OriginKind
 from aop.settings import Settings
@@ -32,7 +33,9 @@ HOURLY_S = 3600.0
 class Orphans:
     """Looks for orphaned claims; built once per process."""
 
-    def __init__(self, cluster: Cluster, origins: OriginKeepers, settings: Settings) -> None:
+    def __init__(
+        self, cluster: Cluster, origins: OriginKeepers, settings: Settings, metrics: Metrics
+    ) -> None:
         self._cluster = cluster
         self._origins = origins
         self._namespaces = settings.watch_namespaces
@@ -40,6 +43,9 @@ class Orphans:
         self._again_s = settings.recheck_s
         """By then every replica that can follow has followed, and what could not be done is tried
         again."""
+        self._metrics = metrics
+        self._orphaned = 0
+        """Orphaned claims in the look that is under way."""
         self._wake = asyncio.Event()
 
     def look_soon(self) -> None:
@@ -81,7 +87,9 @@ class Orphans:
             for each in namespaces
             for pull in await self._cluster.list(Kind.AUTHENTICATED_ORIGIN_PULL, each)
         }
+        self._orphaned = 0
         left = [await self._relax_alone(kind, carrier, living) for kind, carrier in claimed]
+        self._metrics.found_orphaned(self._orphaned)
         return any(left)
 
     async def _relax_alone(self, kind: OriginKind, carrier: Manifest, living: set[str]) -> bool:
@@ -103,6 +111,7 @@ class Orphans:
         metadata = carrier["metadata"]
         target = Target(kind.name, metadata["namespace"], metadata["name"])
         claims = orphaned_claims(kind, target, carrier, living, self._namespaces)
+        self._orphaned += len(claims)
         for claim in claims[:1]:
             log.warning(
                 "%s has a claim of %s, which is gone: %s",

@@ -21,16 +21,16 @@ from aop.api import AuthenticatedOriginPull
 from aop.clock import Clock
 from aop.cluster import Cluster, ClusterError, Conflict, Kind, Subject
 from aop.errors import AopError, Blocked, Reason, Transient
+from aop.measured import figures, relaxation, undone
 from aop.metrics import Metrics
 from aop.observe import LOOK_S, Observer
 from aop.observe.memory import Memory
-from aop.observed import Observed, Unknown
+from aop.observed import Observed
 from aop.perform import Performer
 from aop.plan import next_step
-from aop.plan.facts import ours_listed, presented_by_us, wanted_leaf
-from aop.plan.qualify import claimant
+from aop.plan.facts import ours_listed, wanted_leaf
 from aop.steps import Block, Done, Effect, Note, Step, Wait
-from aop.telling import Failed, Teller, subject_of
+from aop.telling import Failed, Teller, measured_of, subject_of
 from aop.terms import ObjectKey
 
 log = logging.getLogger("aop")
@@ -107,6 +107,13 @@ class Reconciler:
 
         Never raises but for cancellation.
         """
+        begun_s = self._clock.monotonic_s()
+        try:
+            return await self._visit(key, memory)
+        finally:
+            self._metrics.visit_duration.observe(self._clock.monotonic_s() - begun_s)
+
+    async def _visit(self, key: ObjectKey, memory: Memory) -> Visit:
         pull: AuthenticatedOriginPull | None = None
         try:
             for _ in range(MOST_STEPS):
@@ -115,7 +122,7 @@ class Reconciler:
                     return Visit(LONGEST_BACKOFF_S, finished=True)
                 pull = memory.parse(manifest)
                 observed = await self._look(pull, memory)
-                self._measure(observed, memory)
+                self._measure(pull, observed, memory)
                 step = next_step(observed)
                 self._trace_pass(observed, step)
                 if isinstance(step, Wait | Block | Done):
@@ -135,9 +142,10 @@ class Reconciler:
     async def _look(self, pull: AuthenticatedOriginPull, memory: Memory) -> Observed:
         """As many at once as the process is good for; where visitors may be refused, at once."""
         if memory.urgent:
-            memory.urgent = False
+            memory.urgent, memory.waits_since_s = False, None
             return await self._observer.observe(pull, memory)
         async with self._looks:
+            memory.waits_since_s = None
             return await self._observer.observe(pull, memory)
 
     async def finish(self, within_s: float) -> None:
@@ -219,6 +227,10 @@ class Reconciler:
         effect.add_done_callback(self._under_way.discard)
         await asyncio.shield(effect)
         memory.errors, memory.refused = 0, None
+        if (cause := relaxation(observed, step)) is not None:
+            self._metrics.relaxed(measured_of(pull), cause)
+        if (what := undone(observed, step, pull.status)) is not None:
+            self._metrics.made_good(measured_of(pull), what)
         if not isinstance(step, Note):
             self._teller.say(subject_of(pull), "Normal", type(step).__name__, str(step), memory)
 
@@ -236,7 +248,7 @@ class Reconciler:
             {*observed.record.uploaded, *(c.pin for c in ours_listed(observed))}
             - {wanted_leaf(observed)}
         )
-        self._metrics.reconciles.labels(result=type(step).__name__.lower()).inc()
+        self._metrics.visits.labels(result=type(step).__name__.lower()).inc()
         finished = isinstance(step, Done) and observed.object.deleting
         # Until its watch shows that the object is gone, what is known of it would finish its
         # removal again.
@@ -276,22 +288,16 @@ class Reconciler:
                 min(after_s, LOOK_AGAIN_S) if after_s is not None else backoff_s,
             )
             message = f"{error.message.rstrip('.')}. The operator tries again"
-        self._metrics.reconciles.labels(result=result).inc()
+        self._metrics.visits.labels(result=result).inc()
         log.warning("%s: %s", key, message)
         memory.blocked_on = error.reason if isinstance(error, Blocked) else None
         failure = Failed(reason, message, stalled=isinstance(error, Blocked))
         await self._teller.tell_failure(key, pull, failure, memory)
         return Visit(max(delay_s, 0.05))
 
-    def _measure(self, observed: Observed, memory: Memory) -> None:
-        if memory.gone or isinstance(observed.zone, Unknown):
-            return  # what was last seen stands
-        certificate = presented_by_us(observed) if claimant(observed) is None else None
-        self._metrics.certificate_expires(
-            observed.object.uid,
-            observed.spec.zone.name,
-            certificate.pin.not_after if certificate else None,
-        )
+    def _measure(self, pull: AuthenticatedOriginPull, observed: Observed, memory: Memory) -> None:
+        if not memory.gone:
+            self._metrics.see(measured_of(pull), figures(observed, pull.status))
 
     def drop(self, uid: str) -> None:
         """The object is gone."""

@@ -91,14 +91,10 @@ def status_of(o: Observed, step: Step, previous: Status) -> Status:
     }
     ready = summary(o, step, findings)
     findings = {ConditionType.READY: ready, **findings, **kstatus(ready, step)}
-    modes = [
-        origin.mode for origin in (origin_status(origin) for origin in o.origins if origin.wanted)
-    ]
+    enforcement = enforcement_of(o)
     return Status(
         observed_generation=o.object.generation,
-        enforcement=min((Mode.parse(mode) for mode in modes if mode), default=Mode.OFF).label
-        if all(modes)
-        else None,
+        enforcement=enforcement.label if enforcement is not None else None,
         zone=zone_status(o, previous),
         certificate=certificate_status(o, previous),
         origins=tuple(origin_status(origin) for origin in o.origins if origin.wanted),
@@ -620,15 +616,29 @@ def certificate_status(o: Observed, previous: Status) -> CertificateStatus | Non
     )
 
 
-def origin_status(origin: ObservedOrigin) -> OriginStatus:
-    """What was seen on one origin.
+def enforcement_of(o: Observed) -> Mode | None:
+    """How far all origins go; None while one of them does not answer."""
+    modes = [mode_of(origin) for origin in o.origins if origin.wanted]
+    if None in modes:
+        return None
+    return min((mode for mode in modes if mode is not None), default=Mode.OFF)
 
-    It is the least strict mode of any replica towards the hosts that it is strictest with.
+
+def mode_of(origin: ObservedOrigin) -> Mode | None:
+    """How far an origin goes.
+
+    It is the least strict mode of any replica towards the hosts that it is strictest with; None
+    while none answers.
     """
+    return min((r.strictest for r in replicas(origin) if not r.error and r.hosts), default=None)
+
+
+def origin_status(origin: ObservedOrigin) -> OriginStatus:
+    """What was seen on one origin."""
     seen = [r for r in replicas(origin) if not r.error and r.hosts]
     applied = 0 if until_applied(origin) else len(seen)
     applied = applied or sum(1 for r in seen if runs_our_claim(r, configured(origin)) and r.settled)
-    mode = min((r.strictest for r in seen), default=None)
+    mode = mode_of(origin)
     return OriginStatus(
         name=origin.name,
         mode=mode.label if mode is not None else None,

@@ -18,6 +18,7 @@ from aop.clock import Clock
 from aop.cluster import Cluster, ClusterError, EventType, Kind, Subject, event
 from aop.errors import Reason
 from aop.metrics import Metrics
+from aop.metrics import Subject as Measured
 from aop.observe import LOOK_S
 from aop.observe.memory import Memory, Mention
 from aop.observed import Observed
@@ -73,10 +74,12 @@ class Teller:
             if not isinstance(step, Wait) or step.reason in REPROVING:
                 patience += 2 * observed.window
             if observed.now - memory.standing_since < patience:
+                self._show(measured_of(pull), pull.status, memory)
                 return
         else:
             memory.standing_since = None
         status = status_of(observed, step, pull.status)
+        self._show(measured_of(pull), status, memory)
         await self._in_time(
             memory,
             lambda: self._written_and_announced(subject_of(pull), status, pull.status, memory),
@@ -103,10 +106,18 @@ class Teller:
             previous,
             stalled=failure.stalled,
         )
+        zone = str(((manifest.get("spec") or {}).get("zone") or {}).get("name") or "")
+        self._show(Measured(metadata["uid"], key.namespace, key.name, zone), status, memory)
         subject = Subject(API_VERSION, KIND, key, metadata["uid"])
         await self._in_time(
             memory, lambda: self._written_and_announced(subject, status, previous, memory)
         )
+
+    def _show(self, subject: Measured, status: Status, memory: Memory) -> None:
+        """Ready as it is told, also where the API server does not take it."""
+        ready = status.condition(ConditionType.READY)
+        if ready is not None and not memory.gone:
+            self._metrics.tell(subject, ready=ready.status == "True", reason=ready.reason)
 
     async def _manifest(self, key: ObjectKey) -> dict[str, Any] | None:
         """The object, whatever spec it has."""
@@ -221,10 +232,15 @@ class Teller:
         """
         message = f"released although {what}. Remove it at Cloudflare by hand"
         log.warning("%s: %s", pull.key, message)
-        self._metrics.left_behind.labels(zone=pull.spec.zone.name).inc()
+        self._metrics.left_behind.labels(*measured_of(pull).labels).inc()
         if not await self._event(subject_of(pull), "Warning", LEFT_BEHIND, message) and self._home:
             message = f"{KIND} {pull.key} was {message}"
             await self._event(self._home, "Warning", LEFT_BEHIND, message)
+
+
+def measured_of(pull: AuthenticatedOriginPull) -> Measured:
+    """The object, as metrics name it."""
+    return Measured(pull.uid, pull.key.namespace, pull.key.name, pull.spec.zone.name)
 
 
 def subject_of(pull: AuthenticatedOriginPull) -> Subject:

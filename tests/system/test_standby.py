@@ -310,6 +310,7 @@ def test_who_stands_by_is_ready_and_changes_nothing_and_never_asks_cloudflare(
     steady.scene.apply()
     steady.scene.until_enforced()
     assert standby.operator.measured("aop_leader") == 0
+    assert standby.operator.measured("aop_objects") is None
     assert succeeds(standby.operator.health_port, "/readyz")
     assert succeeds(standby.operator.health_port, "/livez")
     assert standby.cloudflare.trace == ()

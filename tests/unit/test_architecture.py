@@ -26,6 +26,7 @@ from committed import ROOT, committed
 PACKAGE = ROOT / "operator" / "aop"
 LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
 PURE = (
+    "measured",
     "status",
     "plan",
     "crd",

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aop.cloudflare import Priority, RateLimited, Shares
+from aop.cloudflare import Access, Priority, RateLimited, Shares
 from aop.cloudflare.budget import Budget
 from aop.cloudflare.errors import ApiFailure
 from aop.cloudflare.limits import Allowance, read_allowances
 from aop.cloudflare.window import Window
+from aop.metrics import Metrics, TokenFigures
 from cloudflare_api import TOKEN, StoppedClock, access
 
 DEFAULT = Shares()
@@ -529,3 +530,68 @@ async def test_a_crowd_of_zones_is_spread_over_the_window_instead_of_meeting_the
         clock.at_s += 0.05
     assert all(later - earlier >= 299 for earlier, later in zip(made, made[299:], strict=False))
     assert all(later >= earlier for earlier, later in pairwise(made))
+
+
+# --- what is told of it ----------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_of_each_token_is_told_what_is_used_and_left_and_not_what_is_long_past() -> None:
+    clock = StoppedClock()
+    budget = Budget(SMALL, clock=clock, sleep=clock.sleep)
+    assert budget.figures() == ()
+    assert await admitted(budget, Priority.ONBOARD, at_most=4) == 4
+    source = access().source
+    assert budget.figures() == (TokenFigures(source, calls=9, used=4, left=5, paused_s=0.0),)
+    clock.at_s += SMALL.window_s
+    assert budget.figures() == (TokenFigures(source, calls=9, used=0, left=9, paused_s=0.0),)
+
+
+@pytest.mark.asyncio
+async def test_what_is_left_is_what_cloudflare_says_where_that_is_less() -> None:
+    clock = StoppedClock()
+    budget = Budget(clock=clock, sleep=clock.sleep)
+    await admitted(budget, Priority.ONBOARD, at_most=1)
+    budget.learn(access(), [allowance(310)])
+    (figures,) = budget.figures()
+    assert figures.left == 10, "less the quarter that others may need"
+    budget.refused(access(), refusal(120))
+    (figures,) = budget.figures()
+    assert (figures.left, figures.paused_s) == (0, 120)
+
+
+@pytest.mark.asyncio
+async def test_who_waits_and_who_goes_without_is_counted() -> None:
+    clock, metrics = StoppedClock(), Metrics()
+    budget = Budget(SMALL, clock=clock, patience_s=20, sleep=clock.sleep, metrics=metrics)
+    await admitted(budget, Priority.PROTECT, at_most=9)
+    await budget.admit(access())
+
+    def counted(name: str) -> float | None:
+        return metrics.registry.get_sample_value(name, {"token": access().source})
+
+    assert counted("aop_cloudflare_throttled_seconds_total") == SMALL.window_s
+    assert counted("aop_cloudflare_postponed_requests_total") is None
+    budget.refused(access(), refusal(120))
+    with pytest.raises(RateLimited):
+        await budget.admit(access())
+    assert counted("aop_cloudflare_postponed_requests_total") == 1
+
+
+@pytest.mark.asyncio
+async def test_two_secrets_with_one_token_have_one_budget_and_one_that_is_used_no_more_is_forgotten() -> (
+    None
+):
+    clock = StoppedClock()
+    budget = Budget(SMALL, clock=clock, sleep=clock.sleep)
+    for source in ("Secret a/b, key c", "Secret d/e, key f"):
+        async with budget.call(Access.of(TOKEN, Priority.ONBOARD, source=source)):
+            pass
+    assert [(one.token, one.used) for one in budget.figures()] == [
+        ("Secret a/b, key c", 2),
+        ("Secret d/e, key f", 2),
+    ]
+    clock.at_s += 3601
+    async with budget.call(Access.of("another", Priority.ONBOARD, source="Secret g/h, key i")):
+        pass
+    assert [one.token for one in budget.figures()] == ["Secret g/h, key i"]

@@ -1151,7 +1151,13 @@ async def test_every_request_is_counted_by_template_and_outcome() -> None:
 
     def counted(path: str, status: str) -> float | None:
         return metrics.registry.get_sample_value(
-            "aop_cloudflare_requests_total", {"method": "GET", "path": path, "status": status}
+            "aop_cloudflare_requests_total",
+            {
+                "token": "Secret edge/cloudflare, key api-token",
+                "method": "GET",
+                "path": path,
+                "status": status,
+            },
         )
 
     assert (

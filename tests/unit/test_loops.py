@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,7 +13,8 @@ from aop.clock import Clock
 from aop.cluster import Cluster, Kind
 from aop.health import OVERDUE_S, Health
 from aop.loops import Loops, references
-from aop.metrics import Metrics
+from aop.metrics import Metrics, WaitingFigures
+from aop.metrics import Subject as Measured
 from aop.observe import Observer
 from aop.observe.edge import EdgeReader
 from aop.observe.origins import OriginKeepers
@@ -29,6 +29,7 @@ from aop.settings import Settings
 from aop.terms import ObjectKey
 from builders import KEY, NOW, TARGET
 from builders import spec as parsed_spec
+from clocks import SetClock
 
 TOKEN = ObjectKey("edge", "cloudflare")
 GENERATED = ObjectKey("edge", "example-com-aop")
@@ -96,10 +97,14 @@ class Lists:
 
 
 UID, OTHER_UID = "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "6ba7b811-9dad-11d1-80b4-00c04fd430c8"
+MEASURED = Measured(UID, "edge", "example-com", "example.com")
 
 
-def slots(cluster: Lists | None = None, metrics: Metrics | None = None) -> Loops:
-    there, clock, settings = cast("Cluster", cluster or Lists()), Clock(), Settings()
+def slots(
+    cluster: Lists | None = None, metrics: Metrics | None = None, clock: Clock | None = None
+) -> Loops:
+    there, settings = cast("Cluster", cluster or Lists()), Settings()
+    clock = clock or Clock()
     keepers = OriginKeepers(there, cast("ReplicaReader", None), settings, clock)
     secrets = Secrets(there, settings, clock)
     observer = Observer(
@@ -137,26 +142,41 @@ def test_each_object_has_one_slot_until_it_is_gone() -> None:
 def test_what_is_measured_of_an_object_goes_with_it() -> None:
     """Its finalizer may have been taken off by hand, so that no removal ends."""
     metrics = Metrics()
-    metrics.certificate_expires(UID, "example.com", datetime(2027, 1, 1, tzinfo=UTC))
+    metrics.tell(MEASURED, ready=True, reason="Ready")
     found = slots(metrics=metrics)
     found.loop(UID, KEY)
+    assert metrics.shown
     found.drop(UID)
-    zone = {"zone": "example.com"}
-    assert metrics.registry.get_sample_value("aop_certificate_not_after_seconds", zone) is None
+    assert metrics.shown == ()
 
 
 @pytest.mark.asyncio
 async def test_a_lead_that_has_ended_leaves_nothing_to_be_measured_or_waited_for() -> None:
     """The process stands by, and says nothing of objects that another looks after."""
-    metrics, zone = Metrics(), {"zone": "example.com"}
-    metrics.certificate_expires(UID, "example.com", datetime(2027, 1, 1, tzinfo=UTC))
+    metrics = Metrics()
+    metrics.tell(MEASURED, ready=True, reason="Ready")
     found = slots(metrics=metrics)
     found.loop(UID, KEY)
     found._health.expect(UID, -2 * OVERDUE_S)
     assert found._health.stuck()
     await found.end()
     assert found._health.stuck() == ""
-    assert metrics.registry.get_sample_value("aop_certificate_not_after_seconds", zone) is None
+    assert metrics.shown == ()
+
+
+def test_who_waits_for_a_look_has_waited_since_the_first_time_that_it_was_woken() -> None:
+    """A second reason to look makes nobody wait anew."""
+    clock = SetClock()
+    found = slots(clock=clock)
+    found.loop(UID, KEY)
+    found.loop(OTHER_UID, KEY)
+    assert found.waiting() == WaitingFigures(2, ())
+    found.wake(UID)
+    clock.pass_s(5)
+    found.wake(UID)
+    found.wake(OTHER_UID)
+    clock.pass_s(2)
+    assert found.waiting() == WaitingFigures(2, (7.0, 2.0))
 
 
 def test_one_of_the_same_name_that_comes_after_it_has_a_slot_of_its_own() -> None:

@@ -16,7 +16,7 @@ from aop.errors import Blocked, Reason, Transient
 from aop.metrics import Metrics
 from aop.observe import Observer
 from aop.observe.memory import Memory
-from aop.observed import Observed, Unknown
+from aop.observed import NONE, HoldOff, Observed, Unknown
 from aop.perform import Performer
 from aop.reconcile import LOOKS_AT_ONCE, Reconciler, Visit
 from aop.steps import Effect, Publish
@@ -213,9 +213,13 @@ async def test_what_a_failed_visit_tells_is_told_in_wall_time(step: timedelta) -
 
 
 def expiry(world: World) -> float | None:
-    return world.metrics.registry.get_sample_value(
-        "aop_certificate_not_after_seconds", {"zone": "example.com"}
-    )
+    return measured(world, "aop_certificate_expiration_timestamp_seconds")
+
+
+def measured(world: World, metric: str, **labels: str) -> float | None:
+    """What Prometheus would read of the object."""
+    itself = {"namespace": KEY.namespace, "name": KEY.name, "zone": "example.com"}
+    return world.metrics.registry.get_sample_value(metric, itself | labels)
 
 
 @pytest.mark.asyncio
@@ -240,6 +244,80 @@ async def test_what_is_measured_stands_while_cloudflare_is_away_and_goes_with_wh
     for measured in (LEAF.not_after.timestamp(), LEAF.not_after.timestamp(), None):
         await world.visit()
         assert expiry(world) == measured
+
+
+@pytest.mark.asyncio
+async def test_ready_is_measured_as_it_is_told_and_why() -> None:
+    world = World()
+    world.see = looks(HOLDS)
+    await world.visit()
+    assert measured(world, "aop_object_ready") == 1
+    assert measured(world, "aop_object_reason", reason="Ready") == 1
+    world.see = looks(observed(zone=Unknown("it is unknown", Reason.TOKEN_REJECTED)))
+    await world.visit()
+    assert measured(world, "aop_object_ready") == 0
+    assert measured(world, "aop_object_reason", reason="TokenRejected") == 1
+    assert measured(world, "aop_object_reason", reason="Ready") is None
+
+
+@pytest.mark.asyncio
+async def test_a_visit_that_fails_is_measured_beside_what_was_seen_before() -> None:
+    world = World()
+    world.see = looks(HOLDS)
+    await world.visit()
+
+    def fails() -> Observed:
+        raise Transient("the API server cannot be reached")
+
+    world.see = fails
+    await world.visit()
+    assert measured(world, "aop_object_ready") == 0
+    assert measured(world, "aop_object_reason", reason="TransientError") == 1
+    assert measured(world, "aop_object_hosts_required") == 2
+    counted = world.metrics.registry.get_sample_value
+    assert counted("aop_visits_total", {"result": "transient"}) == 1
+    assert counted("aop_visit_duration_seconds_count") == 2
+
+
+@pytest.mark.asyncio
+async def test_the_time_of_the_last_proof_stands_while_nothing_is_proven() -> None:
+    world = World()
+    world.see = looks(HOLDS, observed(evidence=[evidence(host, NONE) for host in HOSTS]))
+    for unproven in (0, 2):
+        await world.visit()
+        assert measured(world, "aop_object_hosts_unproven") == unproven
+        assert measured(world, "aop_object_proof_timestamp_seconds") == at(-3).timestamp()
+
+
+@pytest.mark.asyncio
+async def test_a_relaxation_is_counted_by_its_cause_once_it_is_carried_out() -> None:
+    world = World()
+    lost = observed(
+        evidence=[evidence(host, NONE) for host in HOSTS],
+        record={"hold_offs": (HoldOff(1, at(-5), at(55)),)},
+    )
+    world.see = looks(lost)
+    world.refuses = ClusterError("HTTP 500", status=500)
+    await world.visit()
+    assert measured(world, "aop_object_relaxations_total", cause="loss") == 0
+    world.refuses = None
+    world.see = looks(lost, HOLDS)
+    await world.visit()
+    assert measured(world, "aop_object_relaxations_total", cause="loss") == 1
+    assert measured(world, "aop_object_hold_offs") == 0, "as the last look has it"
+
+
+@pytest.mark.asyncio
+async def test_what_somebody_has_undone_is_counted_when_it_is_made_good() -> None:
+    world = World()
+    world.see = looks(HOLDS)
+    await world.visit()
+    await told(world)
+    world.see = looks(observed(zone={"enabled": False}), HOLDS)
+    await world.visit()
+    assert [type(step).__name__ for step in world.done] == ["SetEnabled"]
+    assert measured(world, "aop_object_drift_total", what="zone") == 1
+    assert measured(world, "aop_object_drift_total", what="origin") == 0
 
 
 # --- what is told ------------------------------------------------------------------------------
@@ -365,10 +443,12 @@ async def test_as_many_look_at_once_as_the_process_is_good_for_and_who_may_refus
 ):
     world = World()
     world.may_look.clear()
-    memories = [Memory(uid=UID) for _ in range(LOOKS_AT_ONCE + 5)]
+    memories = [Memory(uid=UID, waits_since_s=1.0) for _ in range(LOOKS_AT_ONCE + 5)]
     visits = [asyncio.create_task(world.reconciler.visit(KEY, memory)) for memory in memories]
     await turns()
     assert world.looking == LOOKS_AT_ONCE
+    waiting = [memory for memory in memories if memory.waits_since_s is not None]
+    assert len(waiting) == 5, "a look that has begun ends the wait for it"
     urgent = Memory(uid=UID, urgent=True)
     visits.append(asyncio.create_task(world.reconciler.visit(KEY, urgent)))
     await turns()

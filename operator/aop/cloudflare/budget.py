@@ -21,6 +21,7 @@ from aop.cloudflare.errors import ApiFailure, RateLimited
 from aop.cloudflare.limits import Allowance
 from aop.cloudflare.verdicts import rate_limited
 from aop.cloudflare.window import Shares, Window
+from aop.metrics import Metrics, TokenFigures
 
 _FORGET_S = 3600.0
 AGAIN_S = 5.0
@@ -69,6 +70,7 @@ class Budget:
         patience_s: float = 3.0,
         block_s: float = 300.0,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        metrics: Metrics | None = None,
     ) -> None:
         """`patience_s`: the longest wait that is waited out.
 
@@ -79,6 +81,9 @@ class Budget:
         self._patience_s = patience_s
         self._block_s = block_s
         self._sleep = sleep
+        self._metrics = metrics
+        self._sources: dict[str, tuple[str, float]] = {}
+        """For each place that a token was read from: the token's key, and when it was last used."""
         self._owners: dict[str, _Owner] = {}
         """By token."""
         self._by_account: dict[str, _Owner] = {}
@@ -132,12 +137,26 @@ class Budget:
                     window.take(now_s, access.priority, number)
                 return owner
             if now_s + wait_s > deadline_s:
+                if self._metrics is not None:
+                    self._metrics.postponed.labels(access.source).inc()
                 raise rate_limited(None, wait_s, self._reason(owner, now_s, access.priority))
             owner.waiting[access.priority] += 1
             try:
                 await self._sleep(wait_s)
             finally:
                 owner.waiting[access.priority] -= 1
+                if self._metrics is not None:
+                    passed_s = self._clock.monotonic_s() - now_s
+                    self._metrics.throttled.labels(access.source).inc(passed_s)
+
+    def figures(self) -> tuple[TokenFigures, ...]:
+        """What is used and left now, for each place that a token is read from."""
+        now_s, owners = self._clock.monotonic_s(), dict(self._owners)
+        return tuple(
+            TokenFigures(source, *owners[key].window.state(now_s))
+            for source, (key, _) in sorted(dict(self._sources).items())
+            if key in owners
+        )
 
     def learn(self, access: Access, allowances: Iterable[Allowance]) -> None:
         """Cloudflare has answered, and said what is left."""
@@ -225,6 +244,10 @@ class Budget:
             self._owners[access.key] = _Owner(Window(self._shares), now_s, alone=alone, known=alone)
         owner = self._owners[access.key]
         owner.used_s = now_s
+        if access.source not in self._sources:
+            for gone in [it for it, (_, at_s) in self._sources.items() if now_s - at_s > _FORGET_S]:
+                del self._sources[gone]
+        self._sources[access.source] = access.key, now_s
         return owner
 
     def _reason(self, owner: _Owner, now_s: float, priority: Priority) -> str:

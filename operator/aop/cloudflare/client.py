@@ -53,7 +53,7 @@ from aop.cloudflare.results import (
 from aop.cloudflare.window import Shares
 from aop.cloudflare.wire import Wire
 from aop.leading import Lead
-from aop.metrics import Metrics
+from aop.metrics import Metrics, TokenFigures
 from aop.schema import ascii_name
 
 BASE_URL = "https://api.cloudflare.com/client/v4"
@@ -105,7 +105,7 @@ class Cloudflare:
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             follow_redirects=False,
         )
-        budget = Budget(shares, clock=clock, sleep=sleep)
+        budget = self._budget = Budget(shares, clock=clock, sleep=sleep, metrics=metrics)
         self._wire = Wire(
             self._http,
             budget=budget,
@@ -133,6 +133,10 @@ class Cloudflare:
     async def aclose(self) -> None:
         """Close all connections; the client cannot be used afterwards."""
         await self._http.aclose()
+
+    def budgets(self) -> tuple[TokenFigures, ...]:
+        """The budget of every token that was used lately."""
+        return self._budget.figures()
 
     # --- zone ------------------------------------------------------------------------------------
 

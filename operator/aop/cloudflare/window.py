@@ -185,6 +185,22 @@ class Window:
             )
         return _wait(wait_s)
 
+    def state(self, now_s: float) -> tuple[int, int, int, float]:
+        """The calls that the operator stays under, those it has made, those left, and the pause.
+
+        It changes nothing, so that another thread may ask.
+        """
+        began_s = now_s - self._shares.window_s
+        used = sum(1 for at_s, _, _ in tuple(self._taken) if at_s > began_s)
+        allowed = self._shares.allowed(Priority.PROTECT)
+        by_cloudflare = [
+            reading.left - self._shares.reserve(reading.quota, Priority.ONBOARD)
+            for reading in tuple(self._readings.values())
+            if reading.until_s > now_s
+        ]
+        left = 0 if self.blocked_s(now_s) else max(0, min([allowed - used, *by_cloudflare]))
+        return allowed, used, left, self.blocked_s(now_s)
+
     def absorb(self, other: Window) -> None:
         """The calls of `other` turn out to be of the same user.
 

@@ -277,7 +277,10 @@ class Wire:
         )
         if self._metrics is not None:
             self._metrics.cloudflare_requests.labels(
-                method=request.call.method, path=request.call.path, status=label
+                token=request.access.source,
+                method=request.call.method,
+                path=request.call.path,
+                status=label,
             ).inc()
         return outcome
 

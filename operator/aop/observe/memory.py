@@ -170,6 +170,8 @@ class Memory:
     evidence: dict[str, Evidence] = field(default_factory=dict)
     asked: dict[str, datetime] = field(default_factory=dict)
     """When each host was last asked about through the edge."""
+    waits_since_s: float | None = None
+    """Since when it is to be looked at (monotonic); None: it is not, or that has begun."""
     urgent: bool = False
     """Something was seen that may refuse visitors: the next look waits for nobody's."""
     suspects: dict[str, None] = field(default_factory=dict)

@@ -1,0 +1,152 @@
+"""What is measured of an object: the same `Observed` that was decided on, in numbers. Pure.
+
+The runtime counts and shows; here it is said what there is to count.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+
+from aop.api import ConditionType, Status
+from aop.metrics.figures import Cause, ObjectFigures, OriginFigures, Undone
+from aop.observed import Observed, ObservedKeyPair, ObservedOrigin, ObservedReplica, Unknown
+from aop.plan import Rule
+from aop.plan.facts import (
+    configured,
+    in_scope,
+    presented_by_us,
+    proven,
+    replicas,
+    required_hosts,
+    running_hold_offs,
+)
+from aop.plan.protect import (
+    enforcement_is_not_exceeded,
+    lost,
+    no_origin_refuses_the_edge,
+    no_requirement_outlives_its_leaf,
+    rejected_text_is_withdrawn,
+)
+from aop.plan.qualify import claimant
+from aop.status import enforcement_of
+from aop.steps import Issue, Publish, SetEnabled, Step, Upload
+from aop.terms import Claim, Mode
+
+UNKNOWN = "Unknown"
+"""The mode of a replica that does not answer."""
+
+
+CAUSES: tuple[tuple[Rule, Cause], ...] = (
+    (rejected_text_is_withdrawn, Cause.REJECTION),
+    (no_origin_refuses_the_edge, Cause.REFUSAL),
+    (no_requirement_outlives_its_leaf, Cause.EXPIRY),
+    (enforcement_is_not_exceeded, Cause.SPEC),
+)
+
+
+def figures(o: Observed, previous: Status) -> ObjectFigures:
+    """All that one look comes to.
+
+    `previous` says of the certificate what Cloudflare does not say at present.
+    """
+    hosts, required = in_scope(o), required_hosts(o)
+    enforcement = enforcement_of(o)
+    expires, renews = _ends(o, previous)
+    return ObjectFigures(
+        wanted=o.spec.enforcement_mode.value,
+        enforcement=enforcement.value if enforcement is not None else None,
+        hosts=len(hosts),
+        required=len(required),
+        unproven=sum(1 for host in hosts if not proven(o, host)),
+        hold_offs=len(running_hold_offs(o)),
+        proven_at=_proven_at(o, required or hosts),
+        expires_at=expires.timestamp() if expires else None,
+        renews_at=renews.timestamp() if renews else None,
+        origins=tuple(_origin(origin) for origin in o.origins if origin.wanted),
+    )
+
+
+def _proven_at(o: Observed, hosts: tuple[str, ...]) -> float | None:
+    """When the last of these hosts was seen to be proven; None unless all are."""
+    if not hosts or not all(proven(o, host) for host in hosts):
+        return None
+    seen = [last for host in hosts if (last := o.evidence_of(host).last) is not None]
+    return o.shown(min(seen)).timestamp()
+
+
+def _ends(o: Observed, previous: Status) -> tuple[datetime | None, datetime | None]:
+    """When what the zone presents expires, and when its successor is due."""
+    if claimant(o) is not None:
+        return None, None
+    if isinstance(o.zone, Unknown):
+        before = previous.certificate
+        return (before.not_after, before.renewal_time) if before else (None, None)
+    presented = presented_by_us(o)
+    if presented is None:
+        return None, None
+    in_use = o.key_pair if isinstance(o.key_pair, ObservedKeyPair) else None
+    ours = in_use is not None and presented.pin in {in_use.leaf, in_use.next}
+    return presented.pin.not_after, in_use.renewal_at if in_use and ours else None
+
+
+def _origin(origin: ObservedOrigin) -> OriginFigures:
+    modes = Counter(_mode(one) for one in replicas(origin))
+    running = [one.revision for one in replicas(origin) if one.revision is not None]
+    words = (*(mode.label for mode in Mode), UNKNOWN)
+    lag = max(0, configured(origin).revision - min(running)) if running else None
+    return OriginFigures(origin.name, {word: modes[word] for word in words}, lag)
+
+
+def _mode(replica: ObservedReplica) -> str:
+    return UNKNOWN if replica.error or not replica.hosts else replica.strictest.label
+
+
+def relaxation(o: Observed, step: Step) -> Cause | None:
+    """Why the step lets somebody pass who was refused; None where it does not."""
+    if not isinstance(step, Publish):
+        return None
+    origin = next((one for one in o.origins if one.target == step.target), None)
+    before = configured(origin).may_do if origin else None
+    if origin is None or before is None or not _milder(step.claim, before):
+        return None
+    if lost(o, origin, before) == step:
+        return Cause.LOSS
+    return next((cause for rule, cause in CAUSES if rule(o) == step), None)
+
+
+def _milder(claim: Claim, before: Claim) -> bool:
+    return claim.mode < before.mode or not set(before.enforced) <= set(claim.enforced)
+
+
+def undone(o: Observed, step: Step, previous: Status) -> Undone | None:
+    """What the step does again because somebody has undone it; None where it does something new.
+
+    `previous` says what was so before. What nobody has said yet, as in the first minute of an
+    object, was not undone.
+    """
+    match step:
+        case SetEnabled(enabled=True) if _was_true(previous, ConditionType.ZONE_ENABLED):
+            return Undone.ZONE
+        case Upload(pin=pin) if _presented(previous) == pin.sha256:
+            return Undone.CERTIFICATE
+        case Issue(slot="first") if o.record.uploaded:
+            return Undone.KEY_PAIR
+        case Publish(target=target) if target in o.record.claimed:
+            origin = next((one for one in o.origins if one.target == target), None)
+            published = configured(origin) if origin else None
+            gone = published is not None and (not published.intact or published.claim is None)
+            return (
+                Undone.ORIGIN if gone and _was_true(previous, ConditionType.ORIGINS_TRUST) else None
+            )
+    return None
+
+
+def _was_true(previous: Status, kind: ConditionType) -> bool:
+    condition = previous.condition(kind)
+    return condition is not None and condition.status == "True"
+
+
+def _presented(previous: Status) -> str | None:
+    deployed = _was_true(previous, ConditionType.CERTIFICATE_DEPLOYED)
+    return previous.certificate.fingerprint if previous.certificate and deployed else None

@@ -1,0 +1,26 @@
+"""What Prometheus may read.
+
+From the bottom: `declared` (every metric as data, from which its documentation is made), `figures`
+(numbers as they are handed over), `registry` (what is counted and shown).
+"""
+
+from aop.metrics.figures import (
+    Cause,
+    ObjectFigures,
+    OriginFigures,
+    TokenFigures,
+    Undone,
+    WaitingFigures,
+)
+from aop.metrics.registry import Metrics, Subject
+
+__all__ = [
+    "Cause",
+    "Metrics",
+    "ObjectFigures",
+    "OriginFigures",
+    "Subject",
+    "TokenFigures",
+    "Undone",
+    "WaitingFigures",
+]

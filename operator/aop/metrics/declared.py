@@ -1,0 +1,286 @@
+"""Every metric as data: its name, what tells its series apart, and the question that it answers.
+
+From here come the exposition, docs/metrics.md, and what the alerts and the dashboard may name.
+Names follow Prometheus' conventions: base units, `_total` for what only grows, and
+`_timestamp_seconds` for a moment, from which a query makes an age that grows while nobody looks.
+Labels are names that a person has chosen, words of this code, and templates: never ids, hosts or
+secrets, of which there is no end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+OBJECT = ("namespace", "name", "zone")
+"""An AuthenticatedOriginPull and its zone."""
+ORIGIN = (*OBJECT, "origin")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric, by the name under which it is exposed."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    labels: tuple[str, ...]
+    meaning: str
+    question: str
+    """What a person wants to know who looks at it."""
+
+
+READY = Metric(
+    "aop_object_ready",
+    "gauge",
+    OBJECT,
+    "1 while the condition Ready is True, else 0.",
+    "Which zones are not as their objects ask?",
+)
+REASON = Metric(
+    "aop_object_reason",
+    "gauge",
+    (*OBJECT, "reason"),
+    "1 for the reason that the condition Ready has now; an object has one at a time.",
+    "Why is an object not Ready, and who can end that?",
+)
+ENFORCEMENT = Metric(
+    "aop_object_enforcement",
+    "gauge",
+    OBJECT,
+    "How far all origins go, as their replicas' own answers show: 0 Off, 1 Request, 2 Optional, 3 Require. Absent while none answers.",
+    "Is a stranger refused?",
+)
+ENFORCEMENT_WANTED = Metric(
+    "aop_object_enforcement_wanted",
+    "gauge",
+    OBJECT,
+    "How far `spec.enforcement` asks the origins to go, in the same numbers.",
+    "Is more asked for than is in force?",
+)
+HOSTS = Metric(
+    "aop_object_hosts", "gauge", OBJECT, "Hosts in scope.", "How many hosts does an object cover?"
+)
+HOSTS_REQUIRED = Metric(
+    "aop_object_hosts_required",
+    "gauge",
+    OBJECT,
+    "Hosts in scope at which the configuration of an origin requires the certificate.",
+    "How many hosts are protected?",
+)
+HOSTS_UNPROVEN = Metric(
+    "aop_object_hosts_unproven",
+    "gauge",
+    OBJECT,
+    "Hosts in scope for which the edge is not proven to present the certificate now.",
+    "How many hosts are held back?",
+)
+PROOF = Metric(
+    "aop_object_proof_timestamp_seconds",
+    "gauge",
+    OBJECT,
+    "The last moment, in seconds since 1970, at which all required hosts were proven (where none is required: all hosts in scope). Absent before the first.",
+    "How old is the proof that what is required is presented?",
+)
+HOLD_OFFS = Metric(
+    "aop_object_hold_offs",
+    "gauge",
+    OBJECT,
+    "Hold-offs that are not over; one is of a host, or of all.",
+    "Is something not required again yet because it was relaxed?",
+)
+RELAXATIONS = Metric(
+    "aop_object_relaxations_total",
+    "counter",
+    (*OBJECT, "cause"),
+    "Times that an origin was made milder, by cause: `loss` (the edge does not present the certificate), `refusal` (an origin refuses our own certificate), "
+    "`expiry` (the certificate ends and has no successor), `rejection` (an origin rejects our configuration), `spec` (the object asks for less).",
+    "Was an origin opened, and why?",
+)
+DRIFT = Metric(
+    "aop_object_drift_total",
+    "counter",
+    (*OBJECT, "what"),
+    "Times that the operator made good what somebody had undone: `zone` (Authenticated Origin Pulls were off), `certificate` (it was gone from Cloudflare), "
+    "`origin` (its configuration was changed or gone), `key_pair` (the Secret was gone).",
+    "Does somebody work against the operator?",
+)
+EXPIRATION = Metric(
+    "aop_certificate_expiration_timestamp_seconds",
+    "gauge",
+    OBJECT,
+    "When the certificate expires that the zone presents, in seconds since 1970. Absent while it presents none of the operator's.",
+    "When would visitors be refused for an expired certificate?",
+)
+RENEWAL = Metric(
+    "aop_certificate_renewal_timestamp_seconds",
+    "gauge",
+    OBJECT,
+    "When a successor of that certificate is due, in seconds since 1970. Absent where somebody else renews it.",
+    "Is a renewal overdue?",
+)
+LEFT_BEHIND = Metric(
+    "aop_left_behind_total",
+    "counter",
+    OBJECT,
+    "Removals that gave up on Cloudflare and left something of the operator's there. It outlives its object.",
+    "Does somebody have to clean up at Cloudflare by hand?",
+)
+ORPHANED_CLAIMS = Metric(
+    "aop_orphaned_claims",
+    "gauge",
+    (),
+    "Claims on origins whose object is gone, as they were found last.",
+    "Is an origin still configured for an object that nobody has any more?",
+)
+
+REPLICAS = Metric(
+    "aop_origin_replicas",
+    "gauge",
+    (*ORIGIN, "mode"),
+    "Replicas of an origin, by the strictest mode that they show to any host in scope; `Unknown`: they do not answer.",
+    "What does each replica do?",
+)
+REVISION_LAG = Metric(
+    "aop_origin_revision_lag",
+    "gauge",
+    ORIGIN,
+    "By how many revisions of its configuration the replica is behind that is furthest behind.",
+    "Does a replica not take up what is published?",
+)
+
+REQUESTS = Metric(
+    "aop_cloudflare_requests_total",
+    "counter",
+    ("token", "method", "path", "status"),
+    "Requests to Cloudflare's API, by endpoint and by HTTP status, or `timeout`, `unreachable`, `severed` or `oversized`.",
+    "What is Cloudflare asked, and what does it answer?",
+)
+BUDGET = Metric(
+    "aop_cloudflare_budget_calls",
+    "gauge",
+    ("token",),
+    "Calls within Cloudflare's window (five minutes) that the operator stays under, for all tokens of the user or account together.",
+    "How many calls does the operator allow itself?",
+)
+BUDGET_USED = Metric(
+    "aop_cloudflare_budget_used_calls",
+    "gauge",
+    ("token",),
+    "Calls that the operator has made within the window.",
+    "How much of the budget is used?",
+)
+BUDGET_LEFT = Metric(
+    "aop_cloudflare_budget_left_calls",
+    "gauge",
+    ("token",),
+    "Calls that may still be made now, by the operator's own count and by what Cloudflare last said.",
+    "How much of the budget is left?",
+)
+PAUSE = Metric(
+    "aop_cloudflare_pause_seconds",
+    "gauge",
+    ("token",),
+    "For how long no call is made any more, because Cloudflare has refused one as one too many; 0 while calls are made.",
+    "Has Cloudflare shut the operator out?",
+)
+THROTTLED = Metric(
+    "aop_cloudflare_throttled_seconds_total",
+    "counter",
+    ("token",),
+    "Seconds that calls have waited for their turn in the budget.",
+    "How long do calls wait?",
+)
+POSTPONED = Metric(
+    "aop_cloudflare_postponed_requests_total",
+    "counter",
+    ("token",),
+    "Calls that were not made when they were due, because the budget had no room for them within seconds.",
+    "Does the operator go without looking, for lack of calls?",
+)
+
+BUILD = Metric(
+    "aop_build_info",
+    "gauge",
+    ("version",),
+    "1; the label has the version.",
+    "Which version runs?",
+)
+LEADER = Metric(
+    "aop_leader",
+    "gauge",
+    (),
+    "1 while this process leads, 0 while it stands by.",
+    "Which replica acts?",
+)
+OBJECTS = Metric(
+    "aop_objects",
+    "gauge",
+    (),
+    "Objects that this process visits; absent while it stands by, as all that is told of objects is.",
+    "How many objects are served?",
+)
+VISITS = Metric(
+    "aop_visits_total",
+    "counter",
+    ("result",),
+    "Visits of objects, by how they ended: `done`, `wait`, `block`, `blocked`, `transient` or `bug`.",
+    "Does the operator work, and does it meet bugs?",
+)
+VISIT_DURATION = Metric(
+    "aop_visit_duration_seconds",
+    "histogram",
+    (),
+    "How long a visit of an object takes, with its looks and its effects.",
+    "Is the operator slow?",
+)
+VISITS_WAITING = Metric(
+    "aop_visits_waiting",
+    "gauge",
+    (),
+    "Objects that are to be looked at and wait for their turn.",
+    "Is the operator behind?",
+)
+LONGEST_WAIT = Metric(
+    "aop_visits_longest_wait_seconds",
+    "gauge",
+    (),
+    "How long the object waits that waits longest to be looked at.",
+    "How far is it behind?",
+)
+STEPS = Metric(
+    "aop_steps_total",
+    "counter",
+    ("step",),
+    "Effects that were begun, by kind of step.",
+    "What does the operator do?",
+)
+READER_BUGS = Metric(
+    "aop_reader_bugs_total",
+    "counter",
+    ("reader",),
+    "Looks that ended in an exception that nobody expected, by what was looked at; the log has the tracebacks.",
+    "Does the operator meet answers that it does not understand?",
+)
+WATCH_FAILURES = Metric(
+    "aop_watch_failures_total",
+    "counter",
+    ("kind",),
+    "Watches that have ended and begun anew, by kind; the log says why.",
+    "Is the API server away, or a right missing?",
+)
+WATCH_ANSWERED = Metric(
+    "aop_watch_answered_timestamp_seconds",
+    "gauge",
+    ("kind",),
+    "When the API server last answered a list or a watch of this kind, in seconds since 1970; a watch is begun anew every ten minutes.",
+    "Does the operator learn of changes?",
+)
+
+OF_WHO_ACTS = (
+    *(READY, REASON, ENFORCEMENT, ENFORCEMENT_WANTED, HOSTS, HOSTS_REQUIRED, HOSTS_UNPROVEN),
+    *(PROOF, HOLD_OFFS, RELAXATIONS, DRIFT, EXPIRATION, RENEWAL, ORPHANED_CLAIMS),
+    *(REPLICAS, REVISION_LAG),
+    *(BUDGET, BUDGET_USED, BUDGET_LEFT, PAUSE),
+    *(OBJECTS, VISITS_WAITING, LONGEST_WAIT),
+)
+"""What only the process that acts can tell."""
