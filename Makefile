@@ -19,7 +19,7 @@ SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # takes another (make test SHARE=20:word), and `make system`, nightly, all of it.
 SHARE ?= 20:cf6c4ed
 
-.PHONY: help setup check check-install format docs golden generate lock modules unit quick test rig system sandbox demo state-space bench scale image clean
+.PHONY: help setup check check-install format docs golden generate lock modules unit quick test rig system sandbox demo state-space bench scale dist image publish-image clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,8 +101,15 @@ scale: setup programs ## What many zones on one controller cost, with progress a
 check-install: setup programs ## Install, upgrade, roll back and uninstall with Helm 3 and 4; the image's steps; least privilege. About six minutes.
 	PYTHONPATH=tests $(PYTEST) tests/install $(SPREAD) -q -p sandbox.helm.summary
 
+dist: setup ## All that a version consists of but the image, into dist/release, as a rehearsal or with IMAGE, IMAGE_DIGEST, ARCHIVES (docs/release.md).
+	@PYTHONPATH=tests $(BIN)/python tools/release.py dist/release $(if $(ARCHIVES),--archives $(ARCHIVES)) $(if $(IMAGE),--image $(IMAGE)) $(if $(IMAGE_DIGEST),--image-digest $(IMAGE_DIGEST))
+
 image: ## Build the container image (needs a container engine).
 	docker build --build-arg REVISION="$$(git rev-parse HEAD)" --build-arg SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" --build-arg VERSION=$(VERSION) --tag aop-operator:$(VERSION) .
+
+publish-image: ## Build the image for this machine's platform with its bill of materials and provenance, and push it as IMAGE:TAG.
+	docker buildx build --push --sbom=true --provenance=mode=max --build-arg BASE=$(BASE) --build-arg REVISION="$$(git rev-parse HEAD)" \
+	  --build-arg SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" --build-arg VERSION=$(VERSION) --tag $(IMAGE):$(TAG) .
 
 clean: ## Remove the environment and everything that tests left here.
 	rm -rf $(VENV) .sandbox .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist

@@ -28,7 +28,8 @@ PEOPLE = [path for path in committed() if path.suffix == ".md" and "helm" not in
         ("CHANGELOG.md", r"^## \[(\d\S*)\]"),
         ("docs/install.md", r"aop-operator:(\d[\w.-]*)"),
         ("deploy/krew/aop.yaml", r"^  version: v(\S+)$"),
-        ("deploy/krew/aop.yaml", r"@/v(\d[^/]*)/"),
+        ("docs/release.md", r"aop-operator[:-](\d[\w.-]*?)(?:\.tgz| |$)"),
+        ("docs/release.md", r"(?:TAG=|/v)(\d\S*)"),
         ("deploy/manifests/30-deployment.yaml", r'image: "aop-operator:(\S+)"'),
     ],
 )
@@ -67,6 +68,31 @@ def test_a_workflow_runs_pinned_actions_with_no_more_rights_than_to_read(workflo
         if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", one)
     ] == []
     assert yaml.safe_load(text)["permissions"] == {"contents": "read"}
+
+
+def test_a_release_gets_more_rights_only_where_it_publishes() -> None:
+    """What checks reads; what builds images may push them; what publishes may also sign and make the release."""
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text())["jobs"]
+    assert {name: job.get("permissions") for name, job in jobs.items()} == {
+        "check": None,
+        "image": {"contents": "read", "packages": "write"},
+        "publish": {
+            "contents": "write",
+            "packages": "write",
+            "id-token": "write",
+            "attestations": "write",
+        },
+    }
+
+
+def test_a_release_is_checked_built_with_provenance_and_attested() -> None:
+    text = (ROOT / ".github" / "workflows" / "release.yml").read_text()
+    run = set(re.findall(r"^ *(?:- )?(?:run: )?make ([\w-]+)$", text, re.MULTILINE))
+    assert run == {"quick", "publish-image", "dist"}
+    assert run <= TARGETS
+    assert text.count("actions/attest-build-provenance@") == 2
+    makefile = (ROOT / "Makefile").read_text()
+    assert "--sbom=true --provenance=mode=max" in makefile
 
 
 def test_what_runs_by_night_is_a_target() -> None:
