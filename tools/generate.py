@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import chart
+import dashboard
 import documents
 import metrics_page
 import reference
@@ -26,6 +27,7 @@ STEPS: tuple[Callable[[], Mapping[Path, str]], ...] = (
     lambda: {Path("docs/metrics.md"): metrics_page.page()},
     lambda: {STATUS: reference.with_troubleshooting(read(STATUS) or "")},
     documents.pages,
+    lambda: {chart.CHART / "files/dashboard.json": dashboard.text()},
     chart.by_reading,
 )
 """In order: what comes later is made from what was written before."""

@@ -104,7 +104,7 @@ async def run(settings: Settings, clock: Clock) -> None:
 
     Nothing else reads the time. Raises `SettingsError` where there is no place for an election.
     """
-    metrics, home = Metrics(), home_of(settings)
+    metrics, home = Metrics(clock.wall), home_of(settings)
     identity = f"{platform.node()}_{secrets.token_hex(4)}"
     health = Health(clock, (kind.plural for kind in WATCHED))
     async with AsyncExitStack() as stack:

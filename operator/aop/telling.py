@@ -116,8 +116,14 @@ class Teller:
     def _show(self, subject: Measured, status: Status, memory: Memory) -> None:
         """Ready as it is told, also where the API server does not take it."""
         ready = status.condition(ConditionType.READY)
+        stalled = status.condition(ConditionType.STALLED)
         if ready is not None and not memory.gone:
-            self._metrics.tell(subject, ready=ready.status == "True", reason=ready.reason)
+            self._metrics.tell(
+                subject,
+                ready=ready.status == "True",
+                stalled=stalled is not None and stalled.status == "True",
+                reason=ready.reason,
+            )
 
     async def _manifest(self, key: ObjectKey) -> dict[str, Any] | None:
         """The object, whatever spec it has."""

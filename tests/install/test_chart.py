@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import chart
+import dashboard
 import pytest
 import yaml
 
@@ -18,6 +19,7 @@ from sandbox.workloads import ROLLING
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "deploy/manifests"
 CI = sorted((ROOT / "deploy/helm/ci").glob("*.yaml"))
+PROMETHEUS_OPERATOR = ROOT / "tests/sandbox/prometheus/crds.yaml"
 PODS_OWN = {"kubeconfig", "trace_file", "election"}
 """Settings that a pod has no use for: it is its ServiceAccount, has nowhere to write, and is never the only one."""
 
@@ -97,6 +99,11 @@ PARENTS = {
     "crds",
     "settings",
     "ports",
+    "monitoring",
+    "monitoring.podMonitor",
+    "monitoring.serviceMonitor",
+    "monitoring.rules",
+    "monitoring.dashboard",
     "serviceAccount",
     "rbac",
     "networkPolicy",
@@ -210,6 +217,18 @@ def test_the_operator_accepts_the_settings_of(
         ({"ports": {"address": "localhost"}}, "address"),
         ({"ports": {"metrics": 65536}}, "metrics"),
         ({"ports": {"metrics": 8080}}, "ports.health and ports.metrics are the same"),
+        ({"monitoring": {"interval": "often"}}, "interval"),
+        ({"monitoring": {"rules": {"disabled": ["AopNothing"]}}}, "disabled"),
+        ({"monitoring": {"rules": {"selector": "{job=x}"}}}, "selector"),
+        ({"monitoring": {"rules": {"runbookUrl": "docs"}}}, "runbookUrl"),
+        (
+            {"monitoring": {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}}},
+            "enable one of the two",
+        ),
+        (
+            {"monitoring": {"podMonitor": {"enabled": True}}, "ports": {"metrics": 0}},
+            "nothing for a monitor to read",
+        ),
         ({"extraEnv": [{"value": "x"}]}, "name"),
         ({"extraEnv": {"NAME": "x"}}, "extraEnv"),
         ({"volumes": [{"emptyDir": {}}]}, "name"),
@@ -259,6 +278,9 @@ def test_it_lints_and_the_api_server_takes_every_field_of(
 ) -> None:
     assert "0 chart(s) failed" in helm.lint(values=values)
     objects = helm.template("aop-operator", "aop-dry-run", values)
+    if any(one["apiVersion"].startswith("monitoring.coreos.com/") for one in objects):
+        plane.apply(PROMETHEUS_OPERATOR)
+        plane.kubectl("wait", "--for=condition=Established", "-f", str(PROMETHEUS_OPERATOR))
     assert objects
     namespaces = {one["metadata"].get("namespace", "aop-dry-run") for one in objects} - {"default"}
     plane.apply(
@@ -366,6 +388,90 @@ def test_the_resource_in_the_chart_is_the_one_that_the_models_make(any_helm: Hel
         the(any_helm.template("x", "aop-system"), "CustomResourceDefinition")["spec"]
         == yaml.safe_load(file.read_text())["spec"]
     )
+
+
+# --- monitoring ------------------------------------------------------------------------------------------------------
+
+
+def alerts(rule: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {it["alert"]: it for group in rule["spec"]["groups"] for it in group["rules"]}
+
+
+def test_nothing_is_brought_for_prometheus_and_grafana_by_default(any_helm: Helm) -> None:
+    """The CustomResourceDefinitions of the Prometheus Operator may not be there."""
+    objects = any_helm.template("x", "aop-system")
+    assert {one["apiVersion"] for one in objects if "monitoring" in one["apiVersion"]} == set()
+    assert [one for one in objects if one["kind"] in {"Service", "ConfigMap"}] == []
+
+
+def test_the_rules_are_those_that_are_tested_about_this_release_and_lead_to_their_sections(
+    any_helm: Helm,
+) -> None:
+    values = {"monitoring": {"rules": {"enabled": True, "labels": {"team": "edge"}}}}
+    rendered = alerts(the(any_helm.template("x", "aop-system", values), "PrometheusRule"))
+    text = (CHART / "files/alerts.yaml").read_text()
+    tested = alerts({"spec": yaml.safe_load(text)})
+    assert rendered.keys() == tested.keys()
+    for name, rule in rendered.items():
+        expected = tested[name]["expr"].replace(
+            'job="aop-operator"', 'job="aop-system/x-aop-operator"'
+        )
+        assert rule["expr"] == expected
+        assert rule.get("for") == tested[name].get("for")
+        assert rule["labels"] == {**tested[name]["labels"], "team": "edge"}
+        section = f"docs/runbook.md#{name.lower()}"
+        assert rule["annotations"] == {**tested[name]["annotations"], "runbook_url": section}
+
+
+def test_an_alert_can_be_left_out_and_a_release_be_told_by_other_labels(any_helm: Helm) -> None:
+    values = ROOT / "deploy/helm/ci/monitoring.yaml"
+    rendered = alerts(the(any_helm.template("x", "aop-system", values), "PrometheusRule"))
+    assert "AopHostNotProven" not in rendered
+    assert (
+        rendered["AopNoLeader"]["expr"] == 'sum(aop_leader{job="origin-pulls", cluster="one"}) == 0'
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "endpoints"),
+    [
+        ("PodMonitor", "podMonitor", "podMetricsEndpoints"),
+        ("ServiceMonitor", "serviceMonitor", "endpoints"),
+    ],
+)
+def test_a_monitor_finds_the_pods_keeps_their_labels_and_names_the_job_of_the_rules(
+    kind: str, value: str, endpoints: str, any_helm: Helm
+) -> None:
+    values = {"monitoring": {value: {"enabled": True}, "labels": {"release": "prometheus"}}}
+    objects = any_helm.template("x", "aop-system", values)
+    pod = the(objects, "Deployment")["spec"]["template"]
+    monitor = the(objects, kind)
+    chosen = the(objects, "Service") if kind == "ServiceMonitor" else pod
+    assert (
+        monitor["spec"]["selector"]["matchLabels"].items() <= chosen["metadata"]["labels"].items()
+    )
+    if kind == "ServiceMonitor":
+        assert chosen["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    (endpoint,) = monitor["spec"][endpoints]
+    assert endpoint["honorLabels"] is True
+    assert endpoint["relabelings"] == [
+        {"targetLabel": "job", "replacement": "aop-system/x-aop-operator"}
+    ]
+    ports = pod["spec"]["containers"][0]["ports"]
+    assert endpoint["port"] in {one["name"] for one in ports}
+
+
+def test_the_dashboard_is_found_by_the_sidecar_and_is_the_one_that_is_drawn(any_helm: Helm) -> None:
+    values = ROOT / "deploy/helm/ci/full.yaml"
+    found = next(
+        one
+        for one in any_helm.template("x", "aop-system", values)
+        if one["kind"] == "ConfigMap" and "dashboard" in one["metadata"]["name"]
+    )
+    assert found["metadata"]["labels"]["example.com/dashboard"] == "yes"
+    assert found["metadata"]["annotations"] == {"example.com/folder": "Edge"}
+    assert json.loads(found["data"]["aop-operator.json"]) == dashboard.model()
 
 
 # --- rights ----------------------------------------------------------------------------------------------------------

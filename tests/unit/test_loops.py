@@ -142,7 +142,7 @@ def test_each_object_has_one_slot_until_it_is_gone() -> None:
 def test_what_is_measured_of_an_object_goes_with_it() -> None:
     """Its finalizer may have been taken off by hand, so that no removal ends."""
     metrics = Metrics()
-    metrics.tell(MEASURED, ready=True, reason="Ready")
+    metrics.tell(MEASURED, ready=True, stalled=False, reason="Ready")
     found = slots(metrics=metrics)
     found.loop(UID, KEY)
     assert metrics.shown
@@ -154,7 +154,7 @@ def test_what_is_measured_of_an_object_goes_with_it() -> None:
 async def test_a_lead_that_has_ended_leaves_nothing_to_be_measured_or_waited_for() -> None:
     """The process stands by, and says nothing of objects that another looks after."""
     metrics = Metrics()
-    metrics.tell(MEASURED, ready=True, reason="Ready")
+    metrics.tell(MEASURED, ready=True, stalled=False, reason="Ready")
     found = slots(metrics=metrics)
     found.loop(UID, KEY)
     found._health.expect(UID, -2 * OVERDUE_S)

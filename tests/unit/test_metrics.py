@@ -17,6 +17,7 @@ from aop.metrics import (
     WaitingFigures,
 )
 from aop.metrics.declared import Metric
+from builders import NOW
 
 ITSELF = Subject("uid", "edge", "example-com", "example.com")
 OTHER = Subject("other", "shop", "example-org", "example.org")
@@ -67,7 +68,7 @@ def everything(metrics: Metrics) -> None:
     metrics.watch_answered.labels(kind="secrets").set(1000)
     metrics.left_behind.labels(*ITSELF.labels).inc()
     metrics.see(ITSELF, FIGURES)
-    metrics.tell(ITSELF, ready=True, reason="Ready")
+    metrics.tell(ITSELF, ready=True, stalled=False, reason="Ready")
     metrics.relaxed(ITSELF, Cause.LOSS)
     metrics.made_good(ITSELF, Undone.ZONE)
     metrics.found_orphaned(0)
@@ -75,7 +76,7 @@ def everything(metrics: Metrics) -> None:
 
 @pytest.mark.parametrize("metric", metrics_page.every(), ids=lambda metric: metric.name)
 def test_everything_that_is_declared_is_exposed_with_its_type_and_labels(metric: Metric) -> None:
-    metrics = Metrics()
+    metrics = Metrics(lambda: NOW)
     with metrics.acting(lambda: IN_ITS_TURN, lambda: [BUDGET]):
         everything(metrics)
         text = metrics.exposition().decode()
@@ -91,7 +92,7 @@ def test_everything_that_is_declared_is_exposed_with_its_type_and_labels(metric:
 
 
 def test_nothing_is_exposed_that_is_not_declared() -> None:
-    metrics = Metrics()
+    metrics = Metrics(lambda: NOW)
     with metrics.acting(lambda: IN_ITS_TURN, lambda: [BUDGET]):
         everything(metrics)
         exposed = {
@@ -129,9 +130,9 @@ def test_a_standby_shows_no_object_and_no_budget() -> None:
 def test_an_object_that_is_made_again_is_shown_once() -> None:
     """Both of its lives may be known for a moment, and Prometheus refuses a page with two of one series."""
     metrics = Metrics()
-    metrics.tell(ITSELF, ready=True, reason="Ready")
+    metrics.tell(ITSELF, ready=True, stalled=False, reason="Ready")
     again = Subject("a new uid", *ITSELF.labels)
-    metrics.tell(again, ready=False, reason="Initializing")
+    metrics.tell(again, ready=False, stalled=False, reason="Initializing")
     assert value(metrics, "aop_object_ready") == 0
     assert metrics.exposition().decode().count("aop_object_ready{") == 1
     metrics.forget(ITSELF.uid)
@@ -143,7 +144,7 @@ def test_one_of_another_zone_under_the_same_uid_brings_nothing_along() -> None:
     metrics = Metrics()
     everything(metrics)
     moved = Subject(ITSELF.uid, "edge", "example-com", "example.net")
-    metrics.tell(moved, ready=False, reason="ZoneNotFound")
+    metrics.tell(moved, ready=False, stalled=False, reason="ZoneNotFound")
     assert value(metrics, "aop_object_ready") is None
     assert value(metrics, "aop_object_hosts", moved) is None
     assert value(metrics, "aop_object_relaxations_total", moved, cause="loss") == 0
@@ -163,4 +164,4 @@ def test_what_is_not_known_is_not_shown_and_the_last_proof_stands() -> None:
 def test_two_operators_in_one_process_share_nothing() -> None:
     one, other = Metrics(), Metrics()
     one.visits.labels(result="done").inc()
-    assert other.registry.get_sample_value("aop_visits_total", {"result": "done"}) is None
+    assert other.registry.get_sample_value("aop_visits_total", {"result": "done"}) == 0

@@ -257,6 +257,7 @@ async def test_ready_is_measured_as_it_is_told_and_why() -> None:
     await world.visit()
     assert measured(world, "aop_object_ready") == 0
     assert measured(world, "aop_object_reason", reason="TokenRejected") == 1
+    assert measured(world, "aop_object_stalled") == 1
     assert measured(world, "aop_object_reason", reason="Ready") is None
 
 

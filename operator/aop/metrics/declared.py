@@ -43,6 +43,13 @@ REASON = Metric(
     "1 for the reason that the condition Ready has now; an object has one at a time.",
     "Why is an object not Ready, and who can end that?",
 )
+STALLED = Metric(
+    "aop_object_stalled",
+    "gauge",
+    OBJECT,
+    "1 while the condition Stalled is True: nothing goes on until somebody acts.",
+    "Where does the operator wait for a person?",
+)
 ENFORCEMENT = Metric(
     "aop_object_enforcement",
     "gauge",
@@ -212,6 +219,13 @@ LEADER = Metric(
     "1 while this process leads, 0 while it stands by.",
     "Which replica acts?",
 )
+CLOCK = Metric(
+    "aop_clock_timestamp_seconds",
+    "gauge",
+    (),
+    "What the clock of the operator's machine says, in seconds since 1970.",
+    "Is that clock wrong, by Prometheus' own?",
+)
 OBJECTS = Metric(
     "aop_objects",
     "gauge",
@@ -277,7 +291,16 @@ WATCH_ANSWERED = Metric(
 )
 
 OF_WHO_ACTS = (
-    *(READY, REASON, ENFORCEMENT, ENFORCEMENT_WANTED, HOSTS, HOSTS_REQUIRED, HOSTS_UNPROVEN),
+    *(
+        READY,
+        REASON,
+        STALLED,
+        ENFORCEMENT,
+        ENFORCEMENT_WANTED,
+        HOSTS,
+        HOSTS_REQUIRED,
+        HOSTS_UNPROVEN,
+    ),
     *(PROOF, HOLD_OFFS, RELAXATIONS, DRIFT, EXPIRATION, RENEWAL, ORPHANED_CLAIMS),
     *(REPLICAS, REVISION_LAG),
     *(BUDGET, BUDGET_USED, BUDGET_LEFT, PAUSE),

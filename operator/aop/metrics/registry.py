@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from prometheus_client import (
     CollectorRegistry,
@@ -30,6 +31,8 @@ from aop.metrics import declared
 from aop.metrics.declared import Metric
 from aop.metrics.figures import Cause, ObjectFigures, TokenFigures, Undone, WaitingFigures
 
+RESULTS = ("done", "wait", "block", "blocked", "transient", "bug")
+"""How a visit may end; shown from the start, because what begins at 1 has not increased."""
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -54,6 +57,7 @@ class Shown:
 
     subject: Subject
     ready: bool | None = None
+    stalled: bool = False
     reason: str = ""
     figures: ObjectFigures | None = None
     proven_at: float | None = None
@@ -67,7 +71,8 @@ class Metrics:
     content_type = CONTENT_TYPE_PLAIN_0_0_4
     """The media type of `exposition`."""
 
-    def __init__(self) -> None:
+    def __init__(self, wall: Callable[[], datetime] | None = None) -> None:
+        """`wall` is what the machine's clock says, where that is to be shown."""
         disable_created_metrics()  # type: ignore[no-untyped-call]  # nobody asks when a count began
         self.registry = CollectorRegistry()
         self._shown: dict[str, Shown] = {}
@@ -91,6 +96,11 @@ class Metrics:
         self.watch_answered = self._gauge(declared.WATCH_ANSWERED)
         self.leader = self._gauge(declared.LEADER)
         self.left_behind = self._counter(declared.LEFT_BEHIND)
+        for result in RESULTS:
+            self.visits.labels(result=result)
+        self.reader_bugs.labels(reader="cloudflare")
+        if wall is not None:
+            self._gauge(declared.CLOCK).set_function(lambda: wall().timestamp())
         self._gauge(declared.BUILD).labels(version=__version__).set(1)
         self.registry.register(_Acting(self))
         ProcessCollector(registry=self.registry)
@@ -109,9 +119,9 @@ class Metrics:
         proven_at = known.proven_at if figures.proven_at is None else figures.proven_at
         self._keep(replace(known, figures=figures, proven_at=proven_at))
 
-    def tell(self, subject: Subject, *, ready: bool, reason: str) -> None:
+    def tell(self, subject: Subject, *, ready: bool, stalled: bool, reason: str) -> None:
         """The object's status says so."""
-        self._keep(replace(self._of(subject), ready=ready, reason=reason))
+        self._keep(replace(self._of(subject), ready=ready, stalled=stalled, reason=reason))
 
     def relaxed(self, subject: Subject, cause: Cause) -> None:
         """An origin was made milder."""
@@ -227,6 +237,7 @@ def _family(metric: Metric, samples: Samples) -> Family:
 def _of_objects(shown: tuple[Shown, ...]) -> Iterator[Family]:
     judged = [one for one in shown if one.ready is not None]
     yield _family(declared.READY, [(one.subject.labels, one.ready) for one in judged])
+    yield _family(declared.STALLED, [(one.subject.labels, one.stalled) for one in judged])
     yield _family(declared.REASON, [((*one.subject.labels, one.reason), 1) for one in judged])
     seen = [(one, one.figures) for one in shown if one.figures is not None]
     values: dict[Metric, Callable[[Shown, ObjectFigures], float | None]] = {

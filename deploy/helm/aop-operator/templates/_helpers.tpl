@@ -133,6 +133,21 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
+{{/* The job label that this release's series get, whichever monitor finds them. */}}
+{{- define "aop-operator.job" -}}
+{{- printf "%s/%s" .Release.Namespace (include "aop-operator.fullname" .) -}}
+{{- end -}}
+
+{{/* How both monitors read the metrics. The namespace of a series is its object's, so what is read keeps its labels. */}}
+{{- define "aop-operator.endpoint" -}}
+- port: metrics
+  path: /metrics
+  interval: {{ .Values.monitoring.interval }}
+  honorLabels: true
+  relabelings:
+    - {targetLabel: job, replacement: {{ include "aop-operator.job" . }}}
+{{- end -}}
+
 {{/* What a schema cannot say. */}}
 {{- define "aop-operator.check" -}}
 {{- if and .Values.watchNamespaces .Values.rbac.allSecrets -}}
@@ -140,6 +155,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- if not (or .Values.ingressConfigMaps .Values.rbac.allConfigMaps .Values.workloads) -}}
 {{- fail "ingressConfigMaps is empty, so the operator may configure no ingress controller, and workloads is empty, too. Name its ConfigMap, such as [{namespace: ingress-nginx, name: ingress-nginx-controller}]; rbac.allConfigMaps allows any" -}}
+{{- end -}}
+{{- if and .Values.monitoring.podMonitor.enabled .Values.monitoring.serviceMonitor.enabled -}}
+{{- fail "monitoring.podMonitor and monitoring.serviceMonitor would have every series read twice: enable one of the two" -}}
+{{- end -}}
+{{- if and (or .Values.monitoring.podMonitor.enabled .Values.monitoring.serviceMonitor.enabled) (not .Values.ports.metrics) -}}
+{{- fail "ports.metrics is 0, so there is nothing for a monitor to read: set it, or disable monitoring.podMonitor and monitoring.serviceMonitor" -}}
 {{- end -}}
 {{- if eq (int .Values.ports.health) (int .Values.ports.metrics) -}}
 {{- fail "ports.health and ports.metrics are the same: change one, or set ports.metrics to 0" -}}
