@@ -19,7 +19,7 @@ SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # takes another (make test SHARE=20:word), and `make system`, nightly, all of it.
 SHARE ?= 20:cf6c4ed
 
-.PHONY: help setup check check-install format docs golden generate lock modules unit quick test rig system sandbox demo state-space bench scale dist image publish-image clean
+.PHONY: help setup check check-install format docs golden generate lock modules unit quick test rig system sandbox demo state-space bench scale drill dist image publish-image clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +103,9 @@ check-install: setup programs ## Install, upgrade, roll back and uninstall with 
 
 dist: setup ## All that a version consists of but the image, into dist/release, as a rehearsal or with IMAGE, IMAGE_DIGEST, ARCHIVES (docs/release.md).
 	@PYTHONPATH=tests $(BIN)/python tools/release.py dist/release $(if $(ARCHIVES),--archives $(ARCHIVES)) $(if $(IMAGE),--image $(IMAGE)) $(if $(IMAGE_DIGEST),--image-digest $(IMAGE_DIGEST))
+
+drill: setup ## Try Cloudflare's half on a real zone that you give up, and report where it is not as the double: make drill ZONE=... TOKEN_FILE=... [HOST=... LISTEN=...]
+	@$(SANDBOX) drill $(ZONE) --token-file $(TOKEN_FILE) $(if $(filter command,$(firstword $(origin HOST))),--host $(HOST)) $(if $(LISTEN),--listen $(LISTEN))
 
 image: ## Build the container image (needs a container engine).
 	docker build --build-arg REVISION="$$(git rev-parse HEAD)" --build-arg SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" --build-arg VERSION=$(VERSION) --tag aop-operator:$(VERSION) .

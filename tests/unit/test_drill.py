@@ -1,0 +1,158 @@
+"""The pure half of the drill: a shape holds nothing of the zone, and what differs is told as what it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from drill import comparison, report
+from drill.shapes import scrubbed, shape, texts
+from drill.transcript import Exchange, Transcript, template
+
+ZONE, ID, UUID = (
+    "given-up.example",
+    "023e105f4ecef8ad9ca31a8372d0c353",
+    "d5035326-5385-4ec3-b77d-d1a122cf3283",
+)
+ANSWER: dict[str, Any] = {
+    "success": True,
+    "errors": [],
+    "result": {
+        "id": UUID,
+        "status": "active",
+        "issuer": f"CN={ZONE}",
+        "certificate": "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+        "uploaded_on": "2026-05-24T16:57:16.801883Z",
+        "expires_on": "2032-05-21T16:51:00Z",
+        "serial_number": "364027147676626726289571183730041490650282141970",
+        "signature": "ECDSA-SHA256",
+        "account": {"id": ID, "name": "Somebody"},
+        "servers": [{"name": "a"}, {"name": None}],
+    },
+}
+
+
+def test_a_shape_tells_the_kind_of_each_value() -> None:
+    assert shape(ANSWER) == {
+        "errors": "empty list",
+        "result.account.id": "id of 32 hexadecimal digits",
+        "result.account.name": "text",
+        "result.certificate": "certificate in PEM",
+        "result.expires_on": "time",
+        "result.id": "id with dashes",
+        "result.issuer": "distinguished name",
+        "result.serial_number": "decimal digits",
+        "result.servers": "list",
+        "result.servers[].name": "null or text",
+        "result.signature": "signature algorithm",
+        "result.status": "active",
+        "result.uploaded_on": "time with fractions",
+        "success": "true",
+    }
+
+
+def test_nothing_that_an_answer_says_is_in_its_shape() -> None:
+    told = str(shape(ANSWER))
+    said = [text for text in texts(ANSWER) if len(text) > 5]
+    assert ID in said
+    assert [text for text in said if text in told] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (f"zone {ZONE} has no certificate {UUID}", "zone ZONE has no certificate ID"),
+        (f"Zone {ZONE.upper()}", "Zone ZONE"),
+        (f"account {ID} of somebody@example.org at 192.0.2.7", "account ID of ADDRESS at ADDRESS"),
+        ("-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----", "PEM"),
+        ("seen: secret-name", "seen: TEXT"),
+    ],
+)
+def test_words_have_placeholders_for_what_is_of_the_zone(words: str, expected: str) -> None:
+    assert scrubbed(words, {ZONE: "ZONE"}, {"secret-name"}) == expected
+
+
+def test_a_call_is_told_by_its_template() -> None:
+    base = "https://api.cloudflare.com/client/v4"
+    request = httpx.Request("DELETE", f"{base}/zones/{ID}/origin_tls_client_auth/{UUID}?x={ZONE}")
+    assert template(request) == "DELETE /zones/{zone_id}/origin_tls_client_auth/{certificate_id}"
+    request = httpx.Request("GET", f"{base}/zones/{ID}/origin_tls_client_auth/hostnames")
+    assert template(request) == "GET /zones/{zone_id}/origin_tls_client_auth/hostnames"
+
+
+def exchange(status: int | None = 200, **found: str) -> Exchange:
+    told = {"success": "true", "result.id": "id with dashes"} | {
+        name.replace("__", "."): kind for name, kind in found.items()
+    }
+    return Exchange("a step", "GET /x", 0.0, 0.0, status, told)
+
+
+def compared(double: list[Exchange], real: list[Exchange]) -> list[tuple[str, str, str, bool]]:
+    found = comparison.differences(Transcript({}, exchanges=double), Transcript({}, exchanges=real))
+    return [(one.what, one.double, one.real, one.matters) for one in found]
+
+
+@pytest.mark.parametrize(
+    ("real", "expected"),
+    [
+        ([exchange()], []),
+        ([exchange(), exchange()], []),
+        ([exchange(202)], [("HTTP status and codes", "200", "202", True)]),
+        ([exchange(503), exchange()], []),
+        ([exchange(None), exchange()], []),
+        (
+            [exchange(result__id="decimal digits")],
+            [("field result.id", "id with dashes", "decimal digits", True)],
+        ),
+        ([exchange(result__more="text")], [("field result.more", "not there", "text", False)]),
+        (
+            [exchange(result__status="pending_deployment"), exchange(result__status="active")],
+            [("status of the certificate", "", "pending_deployment -> active", True)],
+        ),
+        ([], [("asked", "yes", "no", False)]),
+    ],
+    ids=[
+        "the same",
+        "asked twice",
+        "another status",
+        "unavailable for a moment",
+        "no answer for a moment",
+        "another kind",
+        "a field more",
+        "another course",
+        "never asked",
+    ],
+)
+def test_what_differs_is_told(
+    real: list[Exchange], expected: list[tuple[str, str, str, bool]]
+) -> None:
+    assert compared([exchange()], real) == expected
+
+
+def test_another_code_matters_although_the_status_is_the_same() -> None:
+    said, seen = (
+        exchange(400, **{"errors[]__code": "1406"}),
+        exchange(400, **{"errors[]__code": "1408"}),
+    )
+    assert compared([said], [seen]) == [("HTTP status and codes", "400 1406", "400 1408", True)]
+
+
+def test_how_a_step_ended_and_what_the_edge_presented_are_compared() -> None:
+    double = Transcript({}, outcomes={"one": "done", "two": "done"}, presented={"three": "nothing"})
+    real = Transcript({}, outcomes={"one": "taken"}, presented={"three": "another certificate"})
+    assert [(one.step, one.double, one.real) for one in comparison.differences(double, real)] == [
+        ("one", "done", "taken"),
+        ("two", "done", "not reached"),
+        ("three", "nothing", "another certificate"),
+    ]
+
+
+def test_the_report_says_what_matters_and_what_does_not() -> None:
+    double, real = Transcript({}, exchanges=[exchange()]), Transcript({}, exchanges=[exchange(202)])
+    found = comparison.differences(double, real)
+    text = report.as_markdown(double, real, found, "It ended.")
+    assert "1 differences matter" in text
+    assert "| a step | GET /x | HTTP status and codes | 200 | 202 |" in text
+    assert "there was no HOST" in text
