@@ -344,7 +344,7 @@ def covered(o: Observed, host: str) -> bool:
 def kstatus(ready: Finding, step: Step) -> dict[ConditionType, Finding]:
     """Reconciling and Stalled.
 
-    That pair is what kstatus, Flux, Argo CD and `helm --wait` understand.
+    That pair is what kstatus, Flux and `helm --wait` understand.
     """
     stalled = isinstance(step, Block)
     busy = ready.truth != "True" and not stalled

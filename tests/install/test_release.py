@@ -263,7 +263,7 @@ def test_an_upgrade_takes_rights_away_under_what_is_required(
 
 
 def onboard_as_tools_see_it(scene: Scene, home: str) -> None:
-    """Apply, and wait as `kubectl wait` does; Flux, Argo CD and `helm --wait` take the object for healthy exactly when it is enforced."""
+    """Apply, and wait as `kubectl wait` does; Flux and `helm --wait` take the object for healthy exactly when it is enforced."""
     states: list[dict[str, Any]] = []
     # An upgrade writes the resource, and the API server answers 429 while it takes note.
     until(
