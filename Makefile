@@ -53,7 +53,7 @@ docs: setup ## Build the documentation as a site into dist/site; whatever warns 
 	@echo "dist/site/index.html"
 
 golden: setup ## Write tests/golden anew: what a person reads at every step.
-	AOP_UPDATE_GOLDEN=1 $(PYTEST) tests/integration/test_whole_life.py tests/unit/test_kubectl.py -q
+	AOP_UPDATE_GOLDEN=1 $(PYTEST) tests/integration/test_whole_life.py tests/unit/test_kubectl.py tests/unit/test_kubectl_findings.py -q
 
 lock: setup ## Lock the dependencies of pyproject.toml with hashes.
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements/run.lock pyproject.toml

@@ -29,6 +29,7 @@ from aop.origins.sites import (
     Published,
     Read,
     Rejection,
+    Remark,
     Replica,
     Scope,
     ServedHosts,
@@ -182,6 +183,9 @@ class RulesSite:
         if CLOSED not in _of(self.carrier, "data"):
             return None
         return f"ConfigMap {self.key} is closed to us. Remove its key {CLOSED}"
+
+    def remarks(self, hosts: Collection[str]) -> tuple[Remark, ...]:
+        return ()
 
     def entries(self, hosts: Collection[str]) -> Mapping[str, object]:
         claims, asking = self.published.claims.values(), Mode.REQUEST

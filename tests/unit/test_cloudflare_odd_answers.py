@@ -4,6 +4,7 @@ import inspect
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import httpx
@@ -13,7 +14,13 @@ from hypothesis import strategies as st
 from pydantic import SecretBytes
 
 from aop import pki
-from aop.cloudflare import Cloudflare, CloudflareError
+from aop.cloudflare import Cloudflare, CloudflareError, Zone
+from aop.cloudflare.traffic import (
+    blind_monitors,
+    configuration_rules,
+    dns_records,
+    origin_rules,
+)
 from cloudflare_api import CERTIFICATE_ID, ZONE_ID, StoppedClock, access, client
 
 PAIR = pki.throwaway(datetime(2026, 11, 24, tzinfo=UTC))
@@ -33,13 +40,22 @@ def calling(method: str, names: Iterable[str]) -> Callable[[Cloudflare], Awaitab
     return lambda it: getattr(it, method)(access=access(), **given)
 
 
+def asked(reading: Callable[..., Awaitable[object]], it: Cloudflare) -> Awaitable[object]:
+    return reading(it, access(), Zone(id=ZONE_ID, name="example.com", account_id=ZONE_ID))
+
+
 CALLS = {
     method: calling(method, parameters - {"self", "access"})
     for method, function in inspect.getmembers(Cloudflare, inspect.iscoroutinefunction)
     if "access" in (parameters := inspect.signature(function).parameters.keys())
     and not method.startswith("_")
+    and "model" not in parameters
+} | {
+    reading.__name__: partial(asked, reading)
+    for reading in (dns_records, origin_rules, configuration_rules, blind_monitors)
 }
-"""Every public method of the client that asks Cloudflare."""
+"""Every public method of the client that asks Cloudflare, and whoever reads by those that take a
+model."""
 MOST_REQUESTS = 30
 """A list has at most 20 pages, and a token that is in doubt is asked about a few times."""
 
@@ -82,6 +98,7 @@ fields = st.sampled_from(
             "serial_number",
             "issuer",
         ),
+        *("rules", "action_parameters", "content", "default_pools", "monitor", "probe_zone"),
         *(
             "uploaded_on",
             "expires_on",

@@ -1,8 +1,7 @@
-"""What a person reads of `kubectl aop`, held in tests/golden/kubectl: `make golden` writes the files anew, and a reviewer reads what has changed."""
+"""What a person reads of `kubectl aop`, and how its commands decide what to say."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -48,9 +47,9 @@ from builders import (
     replica,
     zone,
 )
+from goldens import golden
 
 ROOT = Path(__file__).parents[2]
-GOLDEN = ROOT / "tests" / "golden" / "kubectl"
 PLAIN, COLOURED = Paint(), Paint(on=True)
 LATER = NOW + timedelta(minutes=12)
 SPEC: dict[str, Any] = {
@@ -112,16 +111,6 @@ def manifest(world: str = "ready", *, spec: Any = SPEC, **metadata: Any) -> dict
 
 def unseen() -> dict[str, Any]:
     return {**manifest(), "status": {"observedGeneration": -1}}
-
-
-def golden(name: str, lines: list[str]) -> None:
-    """`lines` read as the file says, and fit the width."""
-    file, text = GOLDEN / f"{name}.txt", "\n".join(lines) + "\n"
-    if os.environ.get("AOP_UPDATE_GOLDEN"):
-        file.write_text(text)
-    assert text == file.read_text()
-    paragraphs = lines if name.startswith(("status", "explain")) else []
-    assert [line for line in paragraphs if len(line) > WIDTH] == []
 
 
 # --- status -------------------------------------------------------------------------------------------------------------

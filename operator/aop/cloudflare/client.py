@@ -10,7 +10,7 @@ caller is likely to want.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -300,6 +300,20 @@ class Cloudflare:
         async with self._lock(zone_id):
             return await self._one(request, Enablement)
 
+    # --- what only explains ----------------------------------------------------------------------
+
+    async def show(
+        self, access: Access, call: calls.Call, ids: Mapping[str, str], model: type[R]
+    ) -> R:
+        """The answer to a call that reads one thing; raises ValueError for one that changes."""
+        return await self._one(_reading(access, call, ids), model)
+
+    async def every(
+        self, access: Access, call: calls.Call, ids: Mapping[str, str], model: type[R]
+    ) -> tuple[R, ...]:
+        """The answer to a call that reads a list; raises ValueError for one that changes."""
+        return await self._list(_reading(access, call, ids), model)
+
     # --- shared ----------------------------------------------------------------------------------
 
     def _lock(self, zone_id: str) -> asyncio.Lock:
@@ -341,6 +355,12 @@ class Cloudflare:
         raise _unreadable(
             call, f"the list has more than {MOST_PAGES} pages", retry_after_s=PAGES_AGAIN_S
         )
+
+
+def _reading(access: Access, call: calls.Call, ids: Mapping[str, str]) -> ApiRequest:
+    if call.mutates:
+        raise ValueError(f"{call} changes something")
+    return ApiRequest(access, call, dict(ids))
 
 
 def _deletion(access: Access, zone_id: str, certificate_id: str) -> ApiRequest:

@@ -115,15 +115,19 @@ def _add_questions(command: Command) -> None:
 
 
 def _add_looks(command: Command) -> None:
-    one = command(looks.plan, "what the operator would do next, and why; nothing is written")
-    one.add_argument("name", nargs="?", metavar="NAME", help="an object of the cluster")
-    one.add_argument(
-        "-f",
-        "--filename",
-        metavar="FILE",
-        help="as if this were applied, also before the operator is installed; - reads the input",
+    plan = command(looks.plan, "what the operator would do next, and why; nothing is written")
+    preflight = command(
+        looks.preflight, "what stands in the way or would break, before anything is changed"
     )
-    one.add_argument("-o", "--output", choices=("json", "yaml"), help="for programs")
+    for one in (preflight, plan):
+        one.add_argument("name", nargs="?", metavar="NAME", help="an object of the cluster")
+        one.add_argument(
+            "-f",
+            "--filename",
+            metavar="FILE",
+            help="as if this were applied, also before the operator is installed; - reads the input",
+        )
+        one.add_argument("-o", "--output", choices=("json", "yaml"), help="for programs")
     one = command(looks.prove, "ask replicas and edge now, and show what they answer")
     one.add_argument("name", metavar="NAME", help="the object")
 

@@ -17,10 +17,13 @@ from aop.api import AuthenticatedOriginPull
 from aop.clock import Clock
 from aop.cloudflare import Cloudflare
 from aop.cluster import ClusterError, Kind, ReadingCluster, Right
+from aop.kubectl.findings import Beside
+from aop.kubectl.surveying import Means, surveyed
 from aop.leading import Lead
 from aop.observe import Observer
-from aop.observe.composed import edge_reader, origin_keepers
+from aop.observe.composed import edge_probe, edge_reader, origin_keepers
 from aop.observe.memory import Memory
+from aop.observe.origins import OriginKeepers
 from aop.observe.secrets import Secrets
 from aop.observe.zone import ZoneReader
 from aop.observed import Observed, ObservedReplica, Unknown
@@ -45,10 +48,21 @@ class Seen:
     """Rights that were refused."""
     installed: bool
     """The cluster knows the resource."""
+    beside: Beside
+    """What a survey has shown."""
 
 
-async def look(cluster: ReadingCluster, pull: AuthenticatedOriginPull, settings: Settings) -> Seen:
-    """Everything that concerns one object, asked until it has answered or patience is over."""
+async def look(
+    cluster: ReadingCluster,
+    pull: AuthenticatedOriginPull,
+    settings: Settings,
+    *,
+    survey: bool = False,
+) -> Seen:
+    """Everything that concerns one object, asked until it has answered or patience is over.
+
+    With a `survey` also what no rule of the operator needs.
+    """
     logging.getLogger("aop").addHandler(logging.NullHandler())
     installed = await _is_installed(cluster, pull.key.namespace)
     clock, memory = Clock(), Memory(uid=pull.uid)
@@ -61,7 +75,8 @@ async def look(cluster: ReadingCluster, pull: AuthenticatedOriginPull, settings:
                 total_s=CLOUDFLARE_TOTAL_S,
             )
         )
-        observer = _observer(cluster, cloudflare, settings, clock)
+        origins = origin_keepers(cluster, settings, clock)
+        observer = _observer(cluster, cloudflare, origins, settings, clock)
         stack.callback(observer.drop, pull.uid, memory)
         until_s, looks = clock.monotonic_s() + PATIENCE_S, 0
         while True:
@@ -70,9 +85,26 @@ async def look(cluster: ReadingCluster, pull: AuthenticatedOriginPull, settings:
             if all_there or clock.monotonic_s() > until_s:
                 break
             await asyncio.sleep(PAUSE_S)
+        beside = Beside()
+        if survey:
+            means = _means(cloudflare, memory, origins, settings)
+            beside = await surveyed(means, observed)
     if not installed:
         observed = replace(observed, rivals=())
-    return Seen(observed, tuple(cluster.missing), installed)
+    return Seen(observed, tuple(cluster.missing), installed, beside)
+
+
+def _means(
+    cloudflare: Cloudflare, memory: Memory, origins: OriginKeepers, settings: Settings
+) -> Means:
+    known = memory.cloudflare.zone.last
+    return Means(
+        cloudflare,
+        memory.cloudflare.access,
+        known.value if known else None,
+        edge_probe(settings),
+        lambda target: origins.of(target).site,
+    )
 
 
 async def _is_installed(cluster: ReadingCluster, namespace: str) -> bool:
@@ -85,12 +117,16 @@ async def _is_installed(cluster: ReadingCluster, namespace: str) -> bool:
 
 
 def _observer(
-    cluster: ReadingCluster, cloudflare: Cloudflare, settings: Settings, clock: Clock
+    cluster: ReadingCluster,
+    cloudflare: Cloudflare,
+    origins: OriginKeepers,
+    settings: Settings,
+    clock: Clock,
 ) -> Observer:
     return Observer(
         cluster,
         ZoneReader(cloudflare, settings),
-        origin_keepers(cluster, settings, clock),
+        origins,
         edge_reader(settings, clock),
         Secrets(cluster, settings, clock),
         settings,

@@ -1,4 +1,4 @@
-"""`kubectl aop plan` and `kubectl aop prove`: the commands that look at the world themselves."""
+"""`kubectl aop plan`, `prove` and `preflight`: the commands that look at the world themselves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aop.api import AuthenticatedOriginPull
 from aop.clock import Clock
 from aop.cluster import Cluster, ReadingCluster, Right
 from aop.errors import Blocked
-from aop.kubectl import objects, planning, proving
+from aop.kubectl import findings, objects, planning, proving
 from aop.kubectl.assuming import assumed
 from aop.kubectl.foresight import foreseen
 from aop.kubectl.looking import Seen, look
@@ -25,9 +25,13 @@ NOT_INSTALLED = "The operator's CRD is not installed in this cluster: assumed th
 
 def plan(options: argparse.Namespace) -> int:
     """What the operator would do next, for an object or for what a file says."""
+    _one_or_a_file(options)
+    return asyncio.run(_plan(options))
+
+
+def _one_or_a_file(options: argparse.Namespace) -> None:
     if bool(options.name) == bool(options.filename):
         raise Failure("name one object, or a file with -f, and not both")
-    return asyncio.run(_plan(options))
 
 
 async def _plan(options: argparse.Namespace) -> int:
@@ -80,6 +84,40 @@ async def _prove(options: argparse.Namespace) -> int:
     return 0 if proving.as_asked(seen.observed) else FAILED
 
 
+def preflight(options: argparse.Namespace) -> int:
+    """What stands in the way, before anything is changed."""
+    _one_or_a_file(options)
+    return asyncio.run(_preflight(options))
+
+
+async def _preflight(options: argparse.Namespace) -> int:
+    cluster, namespace = await connected(options, ReadingCluster)
+    missing: dict[Right, None] = {}
+    harmful = False
+    try:
+        for n, manifest in enumerate(await _asked_about(cluster, namespace, options)):
+            pull = parsed(manifest)
+            seen = await looked(cluster, pull, survey=True)
+            world = assumed(seen.observed, pull.status)
+            discovered = findings.discovered(world.observed, seen.beside)
+            unseen = (
+                *findings.not_known(world.observed),
+                *([] if seen.installed else [NOT_INSTALLED]),
+                *seen.beside.unseen,
+            )
+            if options.output:
+                show(written(findings.data(world.observed, discovered, unseen), options.output))
+            else:
+                text = findings.lines(world.observed, discovered, unseen, paint())
+                show([*([""] if n else []), *text])
+            missing |= dict.fromkeys(seen.missing)
+            harmful = harmful or findings.is_harmful(discovered)
+    finally:
+        await cluster.close()
+    in_part = _in_part(missing)
+    return FAILED if harmful else in_part
+
+
 def parsed(manifest: Manifest) -> AuthenticatedOriginPull:
     """The object. Raises `Failure` where its spec is not one of this version."""
     try:
@@ -88,7 +126,9 @@ def parsed(manifest: Manifest) -> AuthenticatedOriginPull:
         raise Failure(error.message) from None
 
 
-async def looked(cluster: ReadingCluster, pull: AuthenticatedOriginPull) -> Seen:
+async def looked(
+    cluster: ReadingCluster, pull: AuthenticatedOriginPull, *, survey: bool = False
+) -> Seen:
     """What is seen from here, which takes a few seconds; a person at a terminal is told."""
     try:
         settings = Settings.load()
@@ -96,7 +136,7 @@ async def looked(cluster: ReadingCluster, pull: AuthenticatedOriginPull) -> Seen
         raise Failure(f"the environment: {error}") from None
     if sys.stderr.isatty():
         say(f"Asking Cloudflare, the replicas and the edge about {pull.key} …")
-    return await look(cluster, pull, settings)
+    return await look(cluster, pull, settings, survey=survey)
 
 
 def _in_part(missing: Mapping[Right, None]) -> int:

@@ -28,11 +28,17 @@ def origin_keepers(cluster: Cluster, settings: Settings, clock: Clock) -> Origin
     return OriginKeepers(cluster, reader, settings, clock)
 
 
-def edge_reader(settings: Settings, clock: Clock) -> EdgeReader:
-    """Who asks through the edge. Raises `OSError` where `edge_ca_file` cannot be read."""
-    probe = EdgeProbe(
+def edge_probe(settings: Settings) -> EdgeProbe:
+    """What asks through the edge. Raises `OSError` where `edge_ca_file` cannot be read."""
+    return EdgeProbe(
         timeout_s=settings.probe_timeout_s,
         connect_to=settings.edge_connect_to,
         ca_file=settings.edge_ca_file,
     )
-    return EdgeReader(probe, settings.edge_cadence_s, settings.edge_requests_per_s, clock)
+
+
+def edge_reader(settings: Settings, clock: Clock) -> EdgeReader:
+    """Who asks through the edge, and when. Raises `OSError` as `edge_probe` does."""
+    return EdgeReader(
+        edge_probe(settings), settings.edge_cadence_s, settings.edge_requests_per_s, clock
+    )

@@ -209,6 +209,11 @@ class OriginKeeper:
             return Pace.BUSY
         return Pace.CALM if self._waiting else Pace.REST
 
+    @property
+    def site(self) -> Site | None:
+        """The origin as it was read last; None: it was not read yet."""
+        return self._read[2] if self._read is not None else None
+
     def claimants(self, zone: str) -> Mapping[str, str]:
         """The owners (`namespace/name`) of the claims of a zone, by uid.
 

@@ -18,6 +18,7 @@ from aop.origins.sites import (
     Published,
     Read,
     Rejection,
+    Remark,
     Replica,
     Rollout,
     Scope,
@@ -115,6 +116,12 @@ class Site(Protocol):
         """What others have configured and ours must not be combined with.
 
         As a sentence that says what helps; `spec` is what the user writes of the origin.
+        """
+
+    def remarks(self, hosts: Collection[str]) -> tuple[Remark, ...]:
+        """What keeps nobody from requiring `hosts`, and yet has consequences.
+
+        For `kubectl aop preflight`; no rule reads it.
         """
 
     def entries(self, hosts: Collection[str]) -> Mapping[str, object]:

@@ -85,6 +85,15 @@ class Replica:
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """What somebody should know before hosts are required, in sentences without their full stop."""
+
+    what: str
+    consequence: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One object's claim, and how far it has come."""
 

@@ -9,7 +9,15 @@ from functools import partial
 
 from aiohttp import web
 
-from sandbox.cloudflare import alerting_api, answering, errors, hostname_api, wire, zones
+from sandbox.cloudflare import (
+    alerting_api,
+    answering,
+    errors,
+    hostname_api,
+    traffic_api,
+    wire,
+    zones,
+)
 from sandbox.cloudflare.answering import (
     SETTINGS_READ,
     SETTINGS_WRITE,
@@ -56,6 +64,7 @@ class Api:
         aop = "/zones/{zone_id}/origin_tls_client_auth"
         hosts = hostname_api.HostnameApi(self._desk)
         accounts = alerting_api.AccountApi(self._desk)
+        traffic = traffic_api.TrafficApi(self._desk)
         zone_routes: list[tuple[str, str, frozenset[str], ZoneHandler]] = [
             ("GET", "/zones/{zone_id}", ZONE_READ, self._get_zone),
             ("GET", "/zones/{zone_id}/settings", SETTINGS_READ, self._list_settings),
@@ -72,6 +81,10 @@ class Api:
                 (method, f"{aop}{path}", groups, handler)
                 for method, path, groups, handler in hosts.routes()
             ),
+            *(
+                (method, f"/zones/{{zone_id}}{path}", groups, handler)
+                for method, path, groups, handler in traffic.routes()
+            ),
             ("GET", aop, SSL_READ, self._list_certificates),
             ("POST", aop, SSL_WRITE, self._upload),
             ("GET", f"{aop}/{{certificate_id}}", SSL_READ, self._get_certificate),
@@ -82,7 +95,7 @@ class Api:
             f"{BASE}/accounts/{{account_id}}/tokens/verify", self._verify, allow_head=False
         )
         app.router.add_get(f"{BASE}/zones", self._list_zones, allow_head=False)
-        for method, path, accounts_handler in accounts.routes():
+        for method, path, accounts_handler in (*accounts.routes(), *traffic.account_routes()):
             app.router.add_route(method, BASE + path, accounts_handler)
         for method, path, permissions, handler in zone_routes:
             app.router.add_route(method, BASE + path, partial(self._in_zone, permissions, handler))

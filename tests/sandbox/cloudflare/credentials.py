@@ -27,6 +27,13 @@ ALL_PERMISSIONS = frozenset(
             "Account Settings Read",
             "Account Settings Write",
         ),
+        *(
+            "DNS Read",
+            "Origin Read",
+            "Config Settings Read",
+            "Load Balancers Read",
+            "Load Balancing: Monitors and Pools Read",
+        ),
     }
 )
 """What a user's key may do, and what a token can be given here."""

@@ -1,6 +1,6 @@
 """What tests and people can turn on the double: every delay, and every behaviour of which the real one is not known. Pure models."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +19,18 @@ class Origin(Strict):
     address: str
     https_port: int
     http_port: int
+
+
+class Traffic(Strict):
+    """What decides besides where a zone's requests go, each thing as the API shows it."""
+
+    dns_records: list[dict[str, Any]] = []
+    rules: dict[str, list[dict[str, Any]]] = {}
+    """By phase; a phase that is missing has no ruleset."""
+    load_balancers: list[dict[str, Any]] = []
+    pools: list[dict[str, Any]] = []
+    """The account's, as those of `monitors`."""
+    monitors: list[dict[str, Any]] = []
 
 
 class Knobs(Strict):

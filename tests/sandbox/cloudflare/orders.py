@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from sandbox.cloudflare.knobs import Origin, Seconds, Strict
+from sandbox.cloudflare.knobs import Origin, Seconds, Strict, Traffic
 from sandbox.cloudflare.state import SSLMode, ZoneStatus
 
 
@@ -32,6 +32,7 @@ class ZoneOrder(Strict):
     """Hosts that are grey; the whole list."""
     origins: list[Origin] | None = None
     host_origins: dict[str, list[Origin]] | None = None
+    traffic: Traffic | None = None
     not_offered: list[str] | None = None
     """Globs on the rest of a path below the zone: what its plan does not have."""
 

@@ -17,7 +17,7 @@ from sandbox.cloudflare import errors
 from sandbox.cloudflare.accounts import Account
 from sandbox.cloudflare.certificates import Certificate, KeyPair, Status
 from sandbox.cloudflare.credentials import Token, User, new_id
-from sandbox.cloudflare.knobs import Knobs, Origin
+from sandbox.cloudflare.knobs import Knobs, Origin, Traffic
 from sandbox.cloudflare.timeline import Lag, Timeline
 
 SSLMode = Literal["off", "flexible", "full", "strict", "origin_pull"]
@@ -91,6 +91,7 @@ class Zone:
     """Hosts whose DNS record is grey: visitors go to the origin, the edge does not serve them."""
     origins: list[Origin] = field(default_factory=list)
     host_origins: dict[str, list[Origin]] = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
     not_offered: list[str] = field(default_factory=list)
     """Globs on the rest of a path: what the zone's plan does not have."""
     other_settings: dict[str, Setting] = field(

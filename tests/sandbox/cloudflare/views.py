@@ -51,6 +51,7 @@ def zone(one: Zone, now: float) -> JSON:
         "global_aop": one.global_aop.value,
         "enabled": one.enabled.at(now),
         "dns_only": sorted(one.dns_only),
+        "traffic": one.traffic.model_dump(),
         "not_offered": one.not_offered,
         "origins": [origin.model_dump() for origin in one.origins],
         "host_origins": {

@@ -92,7 +92,15 @@ class Writer:
             zone.enabled.set(order.enabled, at=now)
         if order.dns_only is not None:
             zone.dns_only = set(order.dns_only)
-        for field in ("status", "paused", "type", "origins", "host_origins", "not_offered"):
+        for field in (
+            "status",
+            "paused",
+            "type",
+            "origins",
+            "host_origins",
+            "traffic",
+            "not_offered",
+        ):
             if (value := getattr(order, field)) is not None:
                 setattr(zone, field, value)
 

@@ -16,6 +16,7 @@ module has one question::
     replicas     which pods read it
     rejection    whose fault is it that they do not take it
     ingresses    whose hosts are those, and would they refuse our leaf
+    remarks      what should a person know beforehand
     spec         what does a user write of it
     site         what do all these say together
     driver       how does the rest of the operator get at it

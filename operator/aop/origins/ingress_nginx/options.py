@@ -25,6 +25,8 @@ class Options:
     nothing to flush."""
     proxy_protocol: bool = False
     """Every connection begins with a PROXY header."""
+    forwarded_headers: bool = False
+    """The scheme of a request is what its X-Forwarded-Proto says."""
     lasting_tickets: bool = False
     """Session tickets under a fixed key: sessions that no reload and no renamed cache ends
     (facts: ingress-nginx#session-tickets)."""
@@ -43,6 +45,7 @@ class Options:
             map_hash_bucket_size=int(bucket) if re.fullmatch(r"[1-9][0-9]{0,5}", bucket) else 64,
             session_cache_size=size if _flag(data, "ssl-session-cache", default=True) else None,
             proxy_protocol=_flag(data, "use-proxy-protocol", default=False),
+            forwarded_headers=_flag(data, "use-forwarded-headers", default=False),
             lasting_tickets=_flag(data, "ssl-session-tickets", default=False)
             and bool(data.get("ssl-session-ticket-key")),
         )

@@ -22,11 +22,12 @@ from aop.origins.ingress_nginx.ingresses import (
 from aop.origins.ingress_nginx.options import Options
 from aop.origins.ingress_nginx.publishing import publish, withdraw
 from aop.origins.ingress_nginx.rejection import rejected_by
+from aop.origins.ingress_nginx.remarks import remarks
 from aop.origins.ingress_nginx.replicas import Controller, readers, unwatched
 from aop.origins.ingress_nginx.spec import ForeignText, IngressNginx
 from aop.origins.ingress_nginx.stored import Stored, read
 from aop.origins.nginx import too_long
-from aop.origins.sites import Json, Rejection, Replica, ServedHosts
+from aop.origins.sites import Json, Rejection, Remark, Replica, ServedHosts
 from aop.origins.zones import Policy
 from aop.schema import Model
 from aop.terms import Claim, ObjectKey, is_host
@@ -144,6 +145,10 @@ class ControllerSite:
         if not unread:
             return None
         return f"Pod {unread[0]} watches another namespace, so it never sees a change of ConfigMap {self.key}. Move the ConfigMap, or widen --watch-namespace"
+
+    def remarks(self, hosts: Collection[str]) -> tuple[Remark, ...]:
+        """As `kind.Site` says."""
+        return remarks(self.key, Options.read(self.config_map), self.ingresses, hosts)
 
     def _once(self, question: Hashable, answer: Callable[[], T]) -> T:
         if question not in self._answers:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from aop.origins.sites import Json, Rejection, Replica, Rollout, ServedHosts
+from aop.origins.sites import Json, Rejection, Remark, Replica, Rollout, ServedHosts
 from aop.origins.workload import stored
 from aop.origins.workload.dialect import Dialect
 from aop.origins.workload.failures import failure_of, unfinished
@@ -109,6 +109,10 @@ class WorkloadSite:
     def _template(self, spec: Workload) -> Template | None:
         named = (spec.workload_ref.kind.resource, spec.workload_ref.key)
         return next((one for one in self.templates if (one.kind, one.key) == named), None)
+
+    def remarks(self, hosts: Collection[str]) -> tuple[Remark, ...]:  # noqa: ARG002 - as above
+        """None: what stands in the server's own configuration is not read."""
+        return ()
 
     def entries(self, hosts: Collection[str]) -> Mapping[str, object]:
         """As `kind.Site` says."""

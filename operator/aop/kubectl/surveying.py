@@ -1,0 +1,116 @@
+"""What `kubectl aop preflight` asks beyond what the operator's own observer does.
+
+It only reads. Whatever cannot be looked at is said, and nothing else is held up by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from aop.cloudflare import Access, Cloudflare, CloudflareError, TokenLacksPermission, Zone
+from aop.cloudflare.traffic import (
+    blind_monitors,
+    configuration_rules,
+    dns_records,
+    origin_rules,
+)
+from aop.kubectl.findings import WRITES, Beside
+from aop.observed import Observed
+from aop.origins.check import check_path
+from aop.origins.kind import Site
+from aop.origins.sites import Remark
+from aop.plan.facts import in_scope
+from aop.probe import AskedEdge, EdgeProbe, Failure
+from aop.terms import Target
+
+NOBODYS_TOKEN = "x" * 8
+"""Of a path of ours that no origin knows: any answer to it tells who answers."""
+AT_ONCE = 16
+MOST_HOSTS = 100
+"""Hosts that are asked for; a person does not wait for thousands."""
+
+T = TypeVar("T")
+Question = Callable[[Cloudflare, Access, Zone], Awaitable[T]]
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a survey asks with."""
+
+    cloudflare: Cloudflare
+    access: Access | None
+    """None: there is no token."""
+    zone: Zone | None
+    """None: the token has not shown the zone."""
+    edge: EdgeProbe
+    site: Callable[[Target], Site | None]
+    """An origin as it was read last."""
+
+
+async def surveyed(means: Means, o: Observed) -> Beside:
+    """Everything, asked at the same time."""
+    unseen: list[str] = []
+    records, origins, settings, monitors, (direct, silent) = await asyncio.gather(
+        _asked(means, dns_records, "the DNS records of the zone", unseen),
+        _asked(means, origin_rules, "the Origin Rules of the zone", unseen),
+        _asked(means, configuration_rules, "the Configuration Rules of the zone", unseen),
+        _asked(means, blind_monitors, "the zone's load balancers and their monitors", unseen),
+        _hosts(means.edge, in_scope(o), unseen),
+    )
+    return Beside(
+        records=records,
+        origin_rules=origins or (),
+        configuration_rules=settings or (),
+        blind_monitors=monitors or (),
+        remarks=_remarks(means, o),
+        direct=direct,
+        silent=silent,
+        unseen=(*sorted(unseen), *([WRITES] if means.zone is not None else [])),
+    )
+
+
+async def _asked(means: Means, question: Question[T], what: str, unseen: list[str]) -> T | None:
+    if means.access is None or means.zone is None:
+        return None  # that the zone could not be read is said already
+    try:
+        return await question(means.cloudflare, means.access, means.zone)
+    except TokenLacksPermission as error:
+        unseen.append(f"The token may not read {what}, and need not. {error.message.rstrip('.')}.")
+    except CloudflareError as error:
+        unseen.append(f"Cloudflare does not show {what}: {error.message.rstrip('.')}.")
+    return None
+
+
+async def _hosts(
+    edge: EdgeProbe, hosts: tuple[str, ...], unseen: list[str]
+) -> tuple[frozenset[str], dict[str, str]]:
+    """Those that answer past the edge, and those that do not answer at all."""
+    if len(hosts) > MOST_HOSTS:
+        unseen.append(f"Only the first {MOST_HOSTS} of {len(hosts)} hosts were asked for.")
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def ask(host: str) -> AskedEdge:
+        async with turns:
+            return await edge.ask(host, check_path(NOBODYS_TOKEN))
+
+    answers = await asyncio.gather(*(ask(host) for host in hosts[:MOST_HOSTS]))
+    silent = {one.host: str(one.answer) for one in answers if isinstance(one.answer, Failure)}
+    direct = frozenset(
+        one.host
+        for one in answers
+        if not isinstance(one.answer, Failure) and one.answer.cf_ray is None
+    )
+    return direct, silent
+
+
+def _remarks(means: Means, o: Observed) -> tuple[Remark, ...]:
+    sites = [(origin, means.site(origin.target)) for origin in o.origins if origin.wanted]
+    return tuple(
+        remark
+        for origin, site in sites
+        if site is not None
+        for remark in site.remarks(origin.hosts)
+    )
