@@ -1,6 +1,7 @@
 """The chart's Grafana dashboard: one row for each question that a person asks, and its panels as data.
 
-`tools/generate.py` writes the JSON that Grafana reads.
+`tools/generate.py` writes the JSON that Grafana reads; `tools/draw_dashboard.py` draws the same panels from what a real run has told a real
+Prometheus.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ MODES: Mapping[float, tuple[str, Colour]] = MappingProxyType(
     }
 )
 YES_NO: Mapping[float, tuple[str, Colour]] = MappingProxyType(
-    {0: ("not Ready", "red"), 1: ("Ready", "green")}
+    {0: ("not Ready", "orange"), 1: ("Ready", "green")}
 )
 LEADS: Mapping[float, tuple[str, Colour]] = MappingProxyType(
     {0: ("stands by", "text"), 1: ("leads", "green")}
@@ -57,7 +58,8 @@ class Panel:
     """What a value is called, and its colour."""
     limits: Sequence[tuple[float, Colour]] = ()
     """From which value on another colour holds."""
-    least: float | None = 0
+    from_zero: bool = True
+    """Zero is on the axis, whatever the values."""
     stacked: bool = False
 
 
@@ -207,7 +209,6 @@ ROWS = (
                 width=12,
                 unit="s",
                 limits=((-1e9, "red"), (0, "green")),
-                least=None,
             ),
         ),
     ),
@@ -275,6 +276,7 @@ ROWS = (
                         "{{status}}",
                     ),
                 ),
+                width=6,
                 unit="reqps",
                 stacked=True,
             ),
@@ -283,10 +285,13 @@ ROWS = (
                 "The paths are templates.",
                 (
                     Query(
-                        f"sum by (method, path) (rate({of_process('aop_cloudflare_requests_total')}[$__rate_interval]))",
-                        "{{method}} {{path}}",
+                        "sum by (endpoint) (label_replace(label_join("
+                        f"rate({of_process('aop_cloudflare_requests_total')}[$__rate_interval])"
+                        ', "endpoint", " ", "method", "path"), "endpoint", "$1 $2", "endpoint", "(.*) /zones/[{]zone_id[}]/?(.*)"))',
+                        "{{endpoint}}",
                     ),
                 ),
+                width=12,
                 unit="reqps",
                 stacked=True,
             ),
@@ -303,6 +308,7 @@ ROWS = (
                         "left, {{token}}",
                     ),
                 ),
+                width=6,
             ),
         ),
     ),
@@ -312,7 +318,7 @@ ROWS = (
             Panel(
                 "Who leads",
                 "One of them acts; the others stand by.",
-                (Query(of_process("aop_leader"), "{{pod}}{{instance}}"),),
+                (Query(of_process("aop_leader"), "{{pod}}"),),
                 "state-timeline",
                 width=6,
                 words=LEADS,
@@ -473,13 +479,13 @@ TABLE = [
 def defaults(panel: Panel) -> dict[str, Any]:
     """How values are shown."""
     shown: dict[str, Any] = {"unit": panel.unit}
-    if panel.least is not None and panel.kind in {"timeseries", "bars"}:
-        shown["min"] = panel.least
     if panel.kind in {"timeseries", "bars"}:
         shown["custom"] = {
             "drawStyle": "bars" if panel.kind == "bars" else "line",
             "fillOpacity": opacity(panel),
-            "lineWidth": 2,
+            # What is nothing would lie as a line on the others.
+            "lineWidth": 0 if panel.stacked or panel.kind == "bars" else 2,
+            **({"axisSoftMin": 0} if panel.from_zero else {}),
             "showPoints": "never",
             "stacking": {
                 "mode": "normal" if panel.stacked or panel.kind == "bars" else "none",
@@ -509,7 +515,7 @@ def opacity(panel: Panel) -> int:
     """Of the area below a line, in percent."""
     if panel.kind == "bars":
         return 80
-    return 30 if panel.stacked else 5
+    return 70 if panel.stacked else 5
 
 
 def options(panel: Panel) -> dict[str, Any]:

@@ -18,7 +18,7 @@ default: [runbook.md](runbook.md#turn-it-on).
 - What is told of objects, origins and budgets comes from the replica that acts; a standby shows none of it. A series ends with what it is about:
   an object that is gone, or an origin that has left the spec. Only what was left behind at Cloudflare outlives its object, until the process ends.
 - Labels are names of the cluster (`namespace`, `name`, `zone`, `origin`), words of the operator's, and templates of paths: never hosts, ids or
-  anything secret. With many zones, `count({__name__=~"aop_.*"})` says what they cost.
+  anything secret. An object with one origin takes 27 series, so that 1,000 of them make a page of 2.5 MB.
 - `namespace` is that of the object, so a scraper has to honour the labels that it reads (`honor_labels: true`); else Prometheus calls it
   `exported_namespace`.
 

@@ -60,6 +60,7 @@ def figures(o: Observed, previous: Status) -> ObjectFigures:
         required=len(required),
         unproven=sum(1 for host in hosts if not proven(o, host)),
         hold_offs=len(running_hold_offs(o)),
+        undone=max((origin.undone for origin in o.origins if origin.wanted), default=0),
         proven_at=_proven_at(o, required or hosts),
         expires_at=expires.timestamp() if expires else None,
         renews_at=renews.timestamp() if renews else None,
@@ -132,13 +133,6 @@ def undone(o: Observed, step: Step, previous: Status) -> Undone | None:
             return Undone.CERTIFICATE
         case Issue(slot="first") if o.record.uploaded:
             return Undone.KEY_PAIR
-        case Publish(target=target) if target in o.record.claimed:
-            origin = next((one for one in o.origins if one.target == target), None)
-            published = configured(origin) if origin else None
-            gone = published is not None and (not published.intact or published.claim is None)
-            return (
-                Undone.ORIGIN if gone and _was_true(previous, ConditionType.ORIGINS_TRUST) else None
-            )
     return None
 
 

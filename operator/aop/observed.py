@@ -402,6 +402,9 @@ class ObservedOrigin:
     """The origin takes no text at present because of something that is not ours: its own words.
     One that is only slow is not."""
     overwritten: Overwritten | None = None
+    undone: int = 0
+    """How often others have undone what this process had written; begun again once our text has
+    stood for an hour."""
     rollout: Rollout | None = None
     """What replaces the replicas, so that they take up what is published; None where that was
     said, or they do by themselves."""

@@ -275,16 +275,32 @@ CASES: dict[str, list[Case]] = {
         ),
         Case(
             "calls are put off",
-            [series("aop_cloudflare_postponed_requests_total", "0x2 1+1x9", TOKEN)],
+            [
+                series(
+                    "aop_cloudflare_postponed_requests_total",
+                    "0x2 1+1x9",
+                    TOKEN,
+                    priority="onboard",
+                )
+            ],
             6,
             [TOKEN],
+        ),
+        Case(
+            "resyncs of very many zones",
+            [
+                series(
+                    "aop_cloudflare_postponed_requests_total", "0x2 1+1x9", TOKEN, priority="resync"
+                )
+            ],
+            6,
         ),
         Case(
             "calls are made",
             [
                 series("aop_cloudflare_pause_seconds", "0x9", TOKEN),
                 series("aop_cloudflare_budget_left_calls", "12x9", TOKEN),
-                series("aop_cloudflare_postponed_requests_total", "3x9", TOKEN),
+                series("aop_cloudflare_postponed_requests_total", "3x9", TOKEN, priority="onboard"),
             ],
             6,
         ),
@@ -538,7 +554,8 @@ def test_a_panel_names_only_what_the_operator_declares(panel: dashboard.Panel) -
                 set(re.findall(r"(\w+)[!=]", matchers)) <= DECLARED[metric.removesuffix("_bucket")]
             )
         labels = set().union(*(DECLARED[metric.removesuffix("_bucket")] for metric, _ in used))
-        assert set(re.findall(r"\{\{(\w+)\}\}", query.legend)) <= labels | OF_THE_TARGET
+        made = set(re.findall(r'"(\w+)", " ", "', query.expr))
+        assert set(re.findall(r"\{\{(\w+)\}\}", query.legend)) <= labels | OF_THE_TARGET | made
 
 
 def test_each_row_is_a_question_and_its_panels_fill_it() -> None:

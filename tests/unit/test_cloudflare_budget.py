@@ -568,7 +568,8 @@ async def test_who_waits_and_who_goes_without_is_counted() -> None:
     await budget.admit(access())
 
     def counted(name: str) -> float | None:
-        return metrics.registry.get_sample_value(name, {"token": access().source})
+        labels = {"token": access().source, "priority": "onboard"}
+        return metrics.registry.get_sample_value(name, labels)
 
     assert counted("aop_cloudflare_throttled_seconds_total") == SMALL.window_s
     assert counted("aop_cloudflare_postponed_requests_total") is None

@@ -15,7 +15,6 @@ from aop.metrics import Cause, OriginFigures, Undone
 from aop.observed import (
     NONE,
     REFUSED,
-    Configured,
     HoldOff,
     Observed,
     Rival,
@@ -23,7 +22,7 @@ from aop.observed import (
 )
 from aop.plan import next_step
 from aop.steps import Issue, Note, Publish, SetEnabled, Upload
-from aop.terms import Claim, Mode, ObjectKey
+from aop.terms import Mode, ObjectKey
 from builders import (
     ASKING,
     DAY,
@@ -31,7 +30,6 @@ from builders import (
     LEAF,
     NEXT,
     NOW,
-    OFF,
     REQUIRING,
     TARGET,
     WWW,
@@ -128,6 +126,13 @@ def test_while_cloudflare_is_away_what_was_told_last_stands(
     assert figures(observed(**changes), previous).expires_at == expires
 
 
+def test_what_others_have_undone_is_told_of_the_origin_that_has_it_worst() -> None:
+    """The keeper has counted: each of those who share an origin would count its own repair."""
+    fought = [origin(undone=3), origin(undone=1, name="other"), origin(undone=9, wanted=False)]
+    assert figures(observed(origins=fought), NOTHING).undone == 3
+    assert figures(observed(origins=[]), NOTHING).undone == 0
+
+
 def test_hold_offs_count_while_they_last() -> None:
     off = HoldOff(1, at(-5), at(55), WWW), HoldOff(2, at(-500), at(-1), "example.com")
     assert figures(observed(record={"hold_offs": off}), NOTHING).hold_offs == 1
@@ -218,11 +223,6 @@ def as_it_was(*kinds: str) -> Status:
     )
 
 
-def damaged(said: Configured | dict[str, Any], published: Claim | None = REQUIRING) -> Observed:
-    assert isinstance(said, dict)
-    return observed(origins=[origin(published, running=REQUIRING, configured=said)])
-
-
 UPLOAD = Upload(ZONE_ID, LEAF)
 ENABLE = SetEnabled(ZONE_ID, enabled=True, why="it is off")
 AGAIN = Publish("public", TARGET, REQUIRING, "somebody has changed it")
@@ -240,13 +240,7 @@ AGAIN = Publish("public", TARGET, REQUIRING, "somebody has changed it")
         (observed(), Issue("first"), (), Undone.KEY_PAIR),
         (observed(record={"uploaded": ()}), Issue("first"), (), None),
         (observed(), Issue("next"), (), None),
-        (damaged({"intact": False}), AGAIN, ("OriginsTrust",), Undone.ORIGIN),
-        (damaged({}, published=None), AGAIN, ("OriginsTrust",), Undone.ORIGIN),
-        (damaged({"intact": False}), AGAIN, (), None),
         (observed(), AGAIN, ("OriginsTrust",), None),
-        (observed(origins=[]), AGAIN, ("OriginsTrust",), None),
-        (observed(record={"claimed": ()}), AGAIN, ("OriginsTrust",), None),
-        (observed(origins=[origin(OFF)]), AGAIN, ("OriginsTrust",), None),
     ],
 )
 def test_what_is_done_again_was_undone_and_what_is_new_was_not(

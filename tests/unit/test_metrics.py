@@ -29,6 +29,7 @@ FIGURES = ObjectFigures(
     required=2,
     unproven=0,
     hold_offs=0,
+    undone=4,
     proven_at=1000.0,
     expires_at=9000.0,
     renews_at=8000.0,
@@ -61,8 +62,8 @@ def everything(metrics: Metrics) -> None:
     metrics.visit_duration.observe(0.2)
     metrics.steps.labels(step="Publish").inc()
     metrics.cloudflare_requests.labels(SECRET, "GET", "/zones", "200").inc()
-    metrics.throttled.labels(SECRET).inc(1.5)
-    metrics.postponed.labels(SECRET).inc()
+    metrics.throttled.labels(SECRET, "onboard").inc(1.5)
+    metrics.postponed.labels(SECRET, "onboard").inc()
     metrics.reader_bugs.labels(reader="cloudflare").inc()
     metrics.watch_failures.labels(kind="secrets").inc()
     metrics.watch_answered.labels(kind="secrets").set(1000)
@@ -153,12 +154,20 @@ def test_one_of_another_zone_under_the_same_uid_brings_nothing_along() -> None:
 def test_what_is_not_known_is_not_shown_and_the_last_proof_stands() -> None:
     metrics = Metrics()
     metrics.see(ITSELF, FIGURES)
-    unknown = ObjectFigures(3, None, 2, 2, 2, 0, None, None, None, ())
+    unknown = ObjectFigures(3, None, 2, 2, 2, 0, 0, None, None, None, ())
     metrics.see(ITSELF, unknown)
     assert value(metrics, "aop_object_enforcement") is None
     assert value(metrics, "aop_certificate_expiration_timestamp_seconds") is None
     assert value(metrics, "aop_origin_replicas", origin="public", mode="Require") is None
     assert value(metrics, "aop_object_proof_timestamp_seconds") == 1000
+
+
+def test_what_others_have_undone_on_an_origin_is_told_with_the_rest() -> None:
+    metrics = Metrics()
+    everything(metrics)
+    assert value(metrics, "aop_object_drift_total", what="origin") == 4
+    assert value(metrics, "aop_object_drift_total", what="zone") == 1
+    assert value(metrics, "aop_object_drift_total", what="key_pair") == 0
 
 
 def test_two_operators_in_one_process_share_nothing() -> None:

@@ -333,6 +333,9 @@ async def test_no_more_suspicious_hosts_than_the_budget_has_room_for_are_asked_m
     for _ in range(20):
         await reading.read(after_s=1)
     assert len(reading.memory.suspects) == len(MANY)
+    doubted_at = reading.memory.cloudflare.doubted_at
+    assert doubted_at is not None
+    assert reading.clock.now() - doubted_at > timedelta(seconds=10), "noted once, by the first"
     first = [*reading.memory.suspects][:24]
     asked: list[str] = []
     for _ in range(5):

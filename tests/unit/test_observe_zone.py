@@ -194,6 +194,21 @@ async def test_a_first_look_takes_six_calls_and_a_resync_two() -> None:
     assert reading.calls == EACH_ONCE
 
 
+@pytest.mark.asyncio
+async def test_what_the_edge_shows_to_have_changed_is_looked_up_at_once_and_once() -> None:
+    """A mode that was lowered was named after an hour, although every visitor's request showed it."""
+    reading = Reading()
+    await reading.zone()
+    await reading.zone(after_s=30)
+    assert reading.calls == {}
+    reading.memory.cloudflare.doubted_at = reading.now + timedelta(seconds=1)
+    reading.api.mode = "flexible"
+    assert (await reading.zone(after_s=2)).ssl_mode == "flexible"
+    assert reading.calls == EACH_ONCE
+    await reading.zone(after_s=2)
+    assert reading.calls == {}
+
+
 ONLY: dict[Reason, tuple[dict[str, Any], set[str]]] = {
     Reason.ZONE_NOT_FOUND: ({"zones": []}, {"zones"}),
     Reason.ZONE_NOT_ACTIVE: ({"zones": [zone(status="pending")]}, {"zones"}),

@@ -138,7 +138,7 @@ class Budget:
                 return owner
             if now_s + wait_s > deadline_s:
                 if self._metrics is not None:
-                    self._metrics.postponed.labels(access.source).inc()
+                    self._metrics.postponed.labels(*_labels(access)).inc()
                 raise rate_limited(None, wait_s, self._reason(owner, now_s, access.priority))
             owner.waiting[access.priority] += 1
             try:
@@ -147,7 +147,7 @@ class Budget:
                 owner.waiting[access.priority] -= 1
                 if self._metrics is not None:
                     passed_s = self._clock.monotonic_s() - now_s
-                    self._metrics.throttled.labels(access.source).inc(passed_s)
+                    self._metrics.throttled.labels(*_labels(access)).inc(passed_s)
 
     def figures(self) -> tuple[TokenFigures, ...]:
         """What is used and left now, for each place that a token is read from."""
@@ -256,3 +256,8 @@ class Budget:
         if owner.window.spent_s(now_s, priority):
             return "Cloudflare says that little is left of the limit for the user or account, who has other tools too"
         return f"the operator leaves {1 - self._shares.total:.0%} of the user's {self._shares.calls} calls to others"
+
+
+def _labels(access: Access) -> tuple[str, str]:
+    """Of a call, in metrics."""
+    return access.source, access.priority.name.lower()

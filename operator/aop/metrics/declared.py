@@ -107,8 +107,8 @@ DRIFT = Metric(
     "aop_object_drift_total",
     "counter",
     (*OBJECT, "what"),
-    "Times that the operator made good what somebody had undone: `zone` (Authenticated Origin Pulls were off), `certificate` (it was gone from Cloudflare), "
-    "`origin` (its configuration was changed or gone), `key_pair` (the Secret was gone).",
+    "Times that somebody had undone what the operator did: `zone` (Authenticated Origin Pulls were off), `certificate` (it was gone from Cloudflare), "
+    "`key_pair` (the Secret was gone), `origin` (the configuration of an origin was changed or gone; who shares it shares the count).",
     "Does somebody work against the operator?",
 )
 EXPIRATION = Metric(
@@ -193,15 +193,15 @@ PAUSE = Metric(
 THROTTLED = Metric(
     "aop_cloudflare_throttled_seconds_total",
     "counter",
-    ("token",),
-    "Seconds that calls have waited for their turn in the budget.",
+    ("token", "priority"),
+    "Seconds that calls have waited for their turn in the budget, by who goes first: `protect`, `onboard` (a person waits), `resync`.",
     "How long do calls wait?",
 )
 POSTPONED = Metric(
     "aop_cloudflare_postponed_requests_total",
     "counter",
-    ("token",),
-    "Calls that were not made when they were due, because the budget had no room for them within seconds.",
+    ("token", "priority"),
+    "Calls that were not made when they were due, because the budget had no room for them within seconds, by priority. Resyncs of very many zones wait as a matter of course.",
     "Does the operator go without looking, for lack of calls?",
 )
 

@@ -25,7 +25,6 @@ class Undone(StrEnum):
 
     ZONE = "zone"
     CERTIFICATE = "certificate"
-    ORIGIN = "origin"
     KEY_PAIR = "key_pair"
 
 
@@ -50,6 +49,8 @@ class ObjectFigures:
     required: int
     unproven: int
     hold_offs: int
+    undone: int
+    """How often others have undone the configuration of the origin that has it worst."""
     proven_at: float | None
     """None: not all is proven now; what was shown before stands."""
     expires_at: float | None

@@ -260,7 +260,16 @@ def _of_objects(shown: tuple[Shown, ...]) -> Iterator[Family]:
             for one in shown
             for word in words
         ]
-        yield _family(metric, counted)
+        yield _family(metric, [*counted, *_of_their_origins(metric, seen)])
+
+
+def _of_their_origins(
+    metric: Metric, seen: Iterable[tuple[Shown, ObjectFigures]]
+) -> list[tuple[tuple[str, ...], float | None]]:
+    """What others have undone there; who shares an origin shares the count."""
+    if metric is not declared.DRIFT:
+        return []
+    return [((*one.subject.labels, "origin"), figures.undone) for one, figures in seen]
 
 
 def _of_origins(shown: tuple[Shown, ...]) -> Iterator[Family]:

@@ -240,6 +240,8 @@ class EdgeReader:
         memory.evidence[host] = evidence
         suspect = is_suspect(evidence, one.origin)
         if suspect:
+            if not memory.suspects:
+                memory.cloudflare.doubted_at = self._clock.now()
             memory.suspects.setdefault(host)
             memory.urgent = True
         else:

@@ -56,8 +56,16 @@ class Look:
         return self.memory.cloudflare
 
     def fresh(self, endpoint: str, cached: Cached[T]) -> bool:
-        """Whether the endpoint need not be read now."""
-        return cached.fresh(self.now, self._within_s(endpoint)) is not None
+        """Whether the endpoint need not be read now.
+
+        The edge shows at once what somebody has changed at Cloudflare, and the API says what it is:
+        whoever is to mend that does not wait for an hour to be told.
+        """
+        reading, doubted_at = (
+            cached.fresh(self.now, self._within_s(endpoint)),
+            self.cloudflare.doubted_at,
+        )
+        return reading is not None and (doubted_at is None or reading.at >= doubted_at)
 
     def _within_s(self, endpoint: str) -> float:
         reason, since = self._blocked()

@@ -67,6 +67,9 @@ class CloudflareMemory:
     outranked: Cached[tuple[str, ...]] = field(default_factory=Cached)
     listed: Cached[tuple[Certificate, ...]] = field(default_factory=Cached)
     enabled: Cached[bool] = field(default_factory=Cached)
+    doubted_at: datetime | None = None
+    """When requests through the edge last began to come in a way that an origin refuses: what was
+    read before that may be no longer so, and explains it perhaps."""
     unseen: dict[str, str] = field(default_factory=dict)
     """What was looked up in vain and does without, and why."""
     known: dict[str, Certificate] = field(default_factory=dict)

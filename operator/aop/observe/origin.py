@@ -178,6 +178,7 @@ class OriginKeeper:
             rejected=refusal.words if refusal and refusal.ours else None,
             stuck=self._stuck(refusal.words) if refusal and not refusal.ours else None,
             overwritten=self._memory.disturbance.overwritten,
+            undone=self._memory.disturbance.times,
             rollout=self.rollouts.wanted(
                 site, wanted.spec, taken_up=self.writer.seen_everywhere == published.revision
             ),

@@ -1,10 +1,10 @@
 """Cloudflare's half of `Observed`: as few calls as the rules can live with.
 
 In the steady state two GETs per resync (certificates, enablement); what changes rarely is read at
-start, hourly, and, while it is what blocks, by itself, less and less often
-(docs/architecture.md#calls-are-scarce). A certificate of ours that is moving is asked for by its
-id, because the list lags by up to a minute (facts: cloudflare#list-lag). What only explains is done
-without where it cannot be looked up.
+start, hourly, and, while it is what blocks, by itself, less and less often; and all of it at once
+when requests through the edge begin to come otherwise (docs/architecture.md#calls-are-scarce). A
+certificate of ours that is moving is asked for by its id, because the list lags by up to a minute
+(facts: cloudflare#list-lag). What only explains is done without where it cannot be looked up.
 """
 
 from __future__ import annotations

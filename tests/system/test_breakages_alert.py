@@ -1,0 +1,297 @@
+"""Ten ways to break it, as docs/runbook.md lists them: each has its alert, which fires while it is broken and ends when it is mended.
+
+The operator, its origins and the API server are real, and so is the Prometheus that reads it and
+judges the chart's own rules, with seconds for minutes. What a person then asks, `kubectl aop
+status`, has to name the cause.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.composition import Layout
+from sandbox.direct import Leaf
+from sandbox.operator import Operator
+from sandbox.prometheus import haste, promtool
+from sandbox.prometheus.server import Prometheus
+from sandbox.scene import NAMESPACE, Scene, name_of
+from sandbox.waiting import until
+
+pytestmark = [pytest.mark.timeout(400)]
+
+TESTS = Path(__file__).parents[1]
+SPLIT, FOREIGN, LOWERED, OVERWRITTEN, OTHER = ZONES = (
+    "example.com",
+    "example.net",
+    "example.org",
+    "example.edu",
+    "example.info",
+)
+GREY = f"grey.{SPLIT}"
+FIRES_WITHIN_S, ENDS_WITHIN_S = 60.0, 60.0
+HELD_OFF_S = 150.0
+"""A hold-off of a minute, and a window."""
+NONSENSE = "no_such_directive on;"
+
+
+class Watched:
+    """A scene, the Prometheus that watches it, and the clock of the operator's machine."""
+
+    def __init__(self, scene: Scene, prometheus: Prometheus, clock: Path) -> None:
+        self.scene, self.prometheus, self._clock = scene, prometheus, clock
+
+    def firing(self, alert: str, **labels: str) -> list[dict[str, Any]]:
+        """The alerts of that name that fire, with those labels."""
+        return [
+            one
+            for one in self.prometheus.alerts()
+            if one["state"] == "firing"
+            and {"alertname": alert, **labels}.items() <= one["labels"].items()
+        ]
+
+    def until_it_fires(self, alert: str, **labels: str) -> None:
+        """Wait for it, and see that its words are words."""
+        fired = until(
+            lambda: self.firing(alert, **labels),
+            within_s=FIRES_WITHIN_S,
+            every_s=0.5,
+            describe=lambda: f"{alert} {labels} to fire; there is\n{self.said()}",
+        )
+        for text in fired[0]["annotations"].values():
+            assert "<" not in text, text
+            assert "%!" not in text, text
+
+    def until_it_ends(self, alert: str, within_s: float = ENDS_WITHIN_S, **labels: str) -> None:
+        """Wait until nothing of that name fires."""
+        until(
+            lambda: not self.firing(alert, **labels),
+            within_s=within_s,
+            every_s=0.5,
+            describe=lambda: f"{alert} {labels} to end; there is\n{self.said()}",
+        )
+
+    def said(self) -> str:
+        """What is pending or fires, which rules cannot be judged, and what the operator says."""
+        alerts = [f"{one['state']} {one['labels']}" for one in self.prometheus.alerts()]
+        told = [self.scene.told(name_of(zone)) for zone in ZONES]
+        return "\n".join([*alerts, *self.prometheus.unhealthy(), *told])
+
+    def status(self, zone: str) -> str:
+        """What `kubectl aop status` says of a zone's object."""
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "aop.kubectl", "status", name_of(zone), "-n", NAMESPACE),
+                *("--kubeconfig", str(self.scene.plane.admin_kubeconfig)),
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        return " ".join(done.stdout.split())
+
+    def set_clock(self, seconds: float) -> None:
+        """So many seconds beside the truth."""
+        new = self._clock.with_suffix(".new")
+        new.write_text(str(seconds))
+        new.replace(self._clock)
+
+
+@pytest.fixture(scope="module")
+def watched() -> Iterator[Watched]:
+    program = promtool.found_or_left_out().prometheus
+    hosts = (*ZONES, GREY)
+    layout = Layout(hosts=hosts, zones=ZONES, dns_only=(GREY,))
+    with Scene(layout, with_operator=False) as scene:
+        clock = scene.sandbox.folder / "clock"
+        settings = scene.sandbox.operator_environment(
+            AOP_RESYNC_S="20", AOP_REPLICA_RECHECK_S="2", PYTHONPATH=str(TESTS)
+        )
+        scene.operator = Operator(
+            settings, scene.sandbox.folder, command=("-m", "sandbox.stepping", str(clock))
+        )
+        target = {"aop-operator-1": f"127.0.0.1:{scene.operator.metrics_port}"}
+        folder = scene.sandbox.folder / "prometheus"
+        with Prometheus(program, folder, target, haste.rules()) as prometheus:
+            found = Watched(scene, prometheus, clock)
+            found.set_clock(0)
+            # Else the edge goes on with connections that it has presented a certificate on.
+            scene.control.turn_location(requests_per_connection=1, resume=False)
+            with scene.operator:
+                for zone in ZONES:
+                    scene.apply(name_of(zone), zone={"name": zone}, hostnames=[zone])
+                for zone in ZONES:
+                    scene.until_enforced(name_of(zone))
+                yield found
+
+
+def test_in_peace_nothing_fires(watched: Watched) -> None:
+    until(
+        lambda: not [one for one in watched.prometheus.alerts() if one["state"] == "firing"],
+        within_s=ENDS_WITHIN_S,
+        describe=lambda: f"nothing to fire; there is\n{watched.said()}",
+    )
+    assert watched.prometheus.unhealthy() == []
+
+
+def test_a_token_that_is_revoked(watched: Watched) -> None:
+    token = watched.scene.cloudflare.token_id
+    watched.scene.control.change_token(token, revoked=True)
+    try:
+        watched.until_it_fires("AopTokenFailing", zone=OTHER, reason="TokenRejected")
+        watched.until_it_fires("AopStalled", zone=OTHER)
+        said = watched.status(OTHER)
+        assert "blocked (TokenRejected)" in said
+        assert "Require, as the spec asks" in said
+        assert watched.firing("AopRelaxed") == []
+    finally:
+        watched.scene.control.change_token(token, revoked=False)
+    watched.until_it_ends("AopTokenFailing")
+    watched.until_it_ends("AopStalled")
+
+
+def test_an_ssl_mode_that_is_lowered(watched: Watched) -> None:
+    watched.scene.control.change_zone(LOWERED, ssl="flexible")
+    try:
+        watched.until_it_fires("AopRelaxed", zone=LOWERED)
+        watched.until_it_fires("AopStalled", zone=LOWERED)
+        assert "blocked (SSLModeTooLow)" in watched.status(LOWERED)
+        assert watched.firing("AopRelaxed", zone=OTHER) == [], "one zone's trouble is its own"
+    finally:
+        watched.scene.control.change_zone(LOWERED, ssl="full")
+    watched.until_it_ends("AopStalled", zone=LOWERED)
+    watched.until_it_ends("AopRelaxed", within_s=HELD_OFF_S, zone=LOWERED)
+
+
+def test_a_certificate_of_somebody_else(watched: Watched) -> None:
+    uploaded = watched.scene.control.upload(FOREIGN)
+    try:
+        watched.until_it_fires("AopRelaxed", zone=FOREIGN)
+        watched.until_it_fires("AopStalled", zone=FOREIGN)
+        assert "blocked (ForeignCertificate)" in watched.status(FOREIGN)
+    finally:
+        watched.scene.control.delete(uploaded["id"], FOREIGN)
+    watched.until_it_ends("AopStalled", zone=FOREIGN)
+    watched.until_it_ends("AopRelaxed", within_s=HELD_OFF_S, zone=FOREIGN)
+
+
+def test_a_host_that_is_dns_only(watched: Watched) -> None:
+    scene = watched.scene
+    scene.patch({"hostnames": [SPLIT, GREY]}, name_of(SPLIT))
+    try:
+        watched.until_it_fires("AopHostNotProven", zone=SPLIT)
+        scene.until_condition("Ready", "True", name=name_of(SPLIT))
+        said = watched.status(SPLIT)
+        assert "1 of 2 proven since" in said
+        assert "answers past Cloudflare" in said
+    finally:
+        scene.patch({"hostnames": [SPLIT]}, name_of(SPLIT))
+    watched.until_it_ends("AopHostNotProven", zone=SPLIT)
+
+
+def test_a_secret_that_is_overwritten(watched: Watched) -> None:
+    scene, foreign = watched.scene, Leaf.foreign()
+    before = scene.secret(f"{name_of(OVERWRITTEN)}-aop")["data"]
+    path = f"/api/v1/namespaces/{NAMESPACE}/secrets/{name_of(OVERWRITTEN)}-aop"
+
+    def write(**body: Any) -> None:
+        scene.plane.http.patch(
+            path, json=body, headers={"Content-Type": "application/merge-patch+json"}
+        ).raise_for_status()
+
+    write(stringData={"tls.crt": foreign.certificate, "tls.key": foreign.key})
+    try:
+        watched.until_it_fires("AopStalled", zone=OVERWRITTEN)
+        said = watched.status(OVERWRITTEN)
+        assert "blocked (KeyPairInvalid)" in said
+        assert "Require, as the spec asks" in said
+    finally:
+        write(data=before)
+    watched.until_it_ends("AopStalled", zone=OVERWRITTEN)
+
+
+def test_a_pod_that_hangs(watched: Watched) -> None:
+    pod = watched.scene.pods()[0]
+    with watched.scene.ingress_nginx.hung(pod):
+        watched.until_it_fires("AopReplicaBehind", zone=OTHER, origin="public")
+        until(
+            lambda: pod in watched.status(OTHER),
+            within_s=FIRES_WITHIN_S,
+            describe=lambda: f"{pod} to be named:\n{watched.status(OTHER)}",
+        )
+    watched.until_it_ends("AopReplicaBehind")
+
+
+def test_a_config_map_that_is_reset_again_and_again(watched: Watched) -> None:
+    scene = watched.scene
+
+    def undone() -> int:
+        series = watched.prometheus.query('max(aop_object_drift_total{what="origin"})')
+        return int(float(series[0]["value"][1])) if series else 0
+
+    for times in (1, 2, 3):
+        until(
+            lambda: len(scene.own_text()) == 2,
+            within_s=FIRES_WITHIN_S,
+            describe=lambda: f"the text to be put back\n{watched.said()}",
+        )
+        scene.write_config_map({"http-snippet": None, "server-snippet": None})
+        until(
+            partial(lambda least: undone() >= least, times),
+            within_s=FIRES_WITHIN_S,
+            describe=lambda: f"that to be counted\n{watched.said()}",
+        )
+    watched.until_it_fires("AopDriftRepeated", what="origin")
+    for zone in ZONES:
+        scene.until_enforced(name_of(zone), within_s=HELD_OFF_S)
+    watched.until_it_ends("AopDriftRepeated", within_s=HELD_OFF_S)
+
+
+def test_a_controller_that_rejects_its_configuration(watched: Watched) -> None:
+    scene = watched.scene
+    scene.write_config_map({"main-snippet": NONSENSE})
+    try:
+        scene.patch({"enforcement": "Optional"}, name_of(OTHER))
+        watched.until_it_fires("AopConfigurationRejected", zone=OTHER)
+        said = watched.status(OTHER)
+        assert "(ControllerStuck)" in said
+        assert "no_such_directive" in said
+    finally:
+        scene.write_config_map({"main-snippet": None})
+        scene.patch({"enforcement": "Require"}, name_of(OTHER))
+    watched.until_it_ends("AopConfigurationRejected", within_s=HELD_OFF_S)
+
+
+def test_a_budget_that_is_exhausted(watched: Watched) -> None:
+    """By another tool of the same user: one call too many, and Cloudflare names when to come back."""
+    watched.scene.control.break_api(status=429, headers={"retry-after": "20"}, count=1)
+    watched.until_it_fires("AopBudgetExhausted")
+    assert "Require, as the spec asks" in watched.status(OTHER)
+    watched.until_it_ends("AopBudgetExhausted")
+    watched.scene.control.mend()
+
+
+def test_a_clock_that_is_wrong(watched: Watched) -> None:
+    watched.set_clock(3000)
+    try:
+        watched.until_it_fires("AopClockWrong")
+        assert watched.firing("AopRelaxed") == []
+    finally:
+        watched.set_clock(0)
+    watched.until_it_ends("AopClockWrong")
+
+
+def test_an_operator_that_is_down(watched: Watched) -> None:
+    watched.scene.operator.kill()
+    try:
+        watched.until_it_fires("AopOperatorDown")
+    finally:
+        watched.scene.operator.start()
+    watched.until_it_ends("AopOperatorDown")
