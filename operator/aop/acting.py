@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aop import __version__
+from aop.alerts import Alerts
 from aop.clock import Clock
 from aop.cloudflare import Cloudflare, Shares
 from aop.cluster import Cluster, ClusterError, Kind, Subject, event
@@ -105,10 +106,17 @@ class Actor:
                 settings,
                 self.clock,
             )
+            alerts = Alerts(
+                cloudflare,
+                self.clock,
+                lambda: observer.objects.served,
+                settings.teardown_patience_s,
+            )
             reconciler = Reconciler(
                 cluster,
                 observer,
                 Performer(cluster, origins, secrets, cloudflare, self.clock),
+                alerts,
                 self.clock,
                 self.metrics,
                 settings.trace_file,
@@ -120,7 +128,8 @@ class Actor:
             )
             stack.enter_context(self.metrics.acting(loops.waiting, cloudflare.budgets))
             edge.begin(loops.wake)
-            for task in (self._announce(cluster), orphans.run()):
+            alerts.begin(loops.wake)
+            for task in (self._announce(cluster), orphans.run(), alerts.run()):
                 stack.callback(asyncio.create_task(task).cancel)
             self.shown.loops = loops
             showing = asyncio.create_task(self._show_all(cluster, loops))

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from aop.api import Spec
+from aop.api import AlertsStatus, Spec
 from aop.errors import Reason
 from aop.origins.kind import Capabilities, Words
 from aop.origins.sites import Rollout
@@ -466,6 +466,21 @@ class Evidence:
     silent_since: datetime | None = None
 
 
+# --- notifications --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedAlerts:
+    """What has become of `spec.alerts` at Cloudflare. No rule reads it."""
+
+    holds: bool
+    """Whom the object names is warned."""
+    reason: Reason
+    message: str
+    status: AlertsStatus | None
+    """None: nothing is kept there for the object any more."""
+
+
 # --- all of it ------------------------------------------------------------------------------------
 
 
@@ -531,6 +546,8 @@ class Observed:
     waits for from then on."""
     refusals: tuple[Refusal, ...] = ()
     """The changes that Cloudflare did not carry out when they were last asked for."""
+    alerts: ObservedAlerts | Unknown | None = None
+    """None: not looked at yet, or nobody asks for any."""
     unnoted: Unnoted | None = None
     """The record holds something that the object does not."""
     limits: Limits = field(default_factory=Limits)

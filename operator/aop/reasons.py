@@ -235,6 +235,19 @@ class Reason(StrEnum):
         "Read the origin's error where the message points; if it is about a line of the operator's, report a bug",
         Fault.OPERATOR,
     )
+    # Notifications
+    ALERTS_REFUSED = (
+        "AlertsRefused",
+        "Cloudflare does not take a recipient that `spec.alerts` names; the message quotes Cloudflare, or says what it lacks.",
+        "Correct `spec.alerts`, or make the recipient known at Cloudflare (*Notifications*, *Destinations*)",
+        Fault.USER,
+    )
+    ALERTS_CHANGED = (
+        "AlertsChanged",
+        "Somebody has taken from the notification policy at Cloudflare what `spec.alerts` asks for. The operator leaves it so.",
+        "Put back at Cloudflare what the message names, or take it out of `spec.alerts`",
+        Fault.CLOUDFLARE,
+    )
     # Progress
     INITIALIZING = (
         "Initializing",

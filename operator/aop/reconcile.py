@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 from pydantic import TypeAdapter
 
+from aop.alerts import Alerts
 from aop.api import AuthenticatedOriginPull
 from aop.clock import Clock
 from aop.cluster import Cluster, ClusterError, Conflict, Kind, Subject
@@ -85,6 +86,7 @@ class Reconciler:
         cluster: Cluster,
         observer: Observer,
         performer: Performer,
+        alerts: Alerts,
         clock: Clock,
         metrics: Metrics,
         trace: Path | None = None,
@@ -93,6 +95,7 @@ class Reconciler:
         self._cluster = cluster
         self._observer = observer
         self._performer = performer
+        self._alerts = alerts
         self._clock = clock
         self._metrics = metrics
         self._teller = Teller(cluster, clock, metrics, home)
@@ -125,6 +128,9 @@ class Reconciler:
                 self._measure(pull, observed, memory)
                 step = next_step(observed)
                 self._trace_pass(observed, step)
+                self._alerts.hear(pull, observed, memory)
+                if isinstance(step, Done) and observed.object.deleting:
+                    step = self._and_alerts_left(step, pull)
                 if isinstance(step, Wait | Block | Done):
                     return await self._rest(pull, observed, step, memory)
                 await self._tell_and_perform(step, observed, pull, memory)
@@ -147,6 +153,13 @@ class Reconciler:
         async with self._looks:
             memory.waits_since_s = None
             return await self._observer.observe(pull, memory)
+
+    def _and_alerts_left(self, step: Done, pull: AuthenticatedOriginPull) -> Wait | Done:
+        """A removal is finished when whom the object named is warned no more for its sake."""
+        left = self._alerts.until_left(pull)
+        if isinstance(left, Wait):
+            return left
+        return Done("; and ".join(filter(None, (step.left_behind, left))))
 
     async def finish(self, within_s: float) -> None:
         """Visit nothing any more, and wait so long for the effects that are under way."""
@@ -301,6 +314,7 @@ class Reconciler:
 
     def drop(self, uid: str) -> None:
         """The object is gone."""
+        self._alerts.forget(uid)
         self._metrics.forget(uid)
 
     def _trace_pass(self, observed: Observed, step: Step) -> None:

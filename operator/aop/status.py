@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from aop.api import (
+    AlertsStatus,
     CertificateStatus,
     Condition,
     ConditionType,
@@ -28,6 +29,7 @@ from aop.observed import (
     CertificateState,
     LeftOut,
     Observed,
+    ObservedAlerts,
     ObservedKeyPair,
     ObservedOrigin,
     ObservedZone,
@@ -89,8 +91,12 @@ def status_of(o: Observed, step: Step, previous: Status) -> Status:
         ConditionType.EDGE_VERIFIED: edge_verified(o),
         ConditionType.ENFORCED: enforced(o),
     }
+    alerts = alerts_configured(o, previous)
     ready = summary(o, step, findings)
-    findings = {ConditionType.READY: ready, **findings, **kstatus(ready, step)}
+    findings = {ConditionType.READY: ready, **findings}
+    if alerts is not None:
+        findings[ConditionType.ALERTS_CONFIGURED] = alerts
+    findings |= kstatus(ready, step)
     enforcement = enforcement_of(o)
     return Status(
         observed_generation=o.object.generation,
@@ -100,6 +106,7 @@ def status_of(o: Observed, step: Step, previous: Status) -> Status:
         origins=tuple(origin_status(origin) for origin in o.origins if origin.wanted),
         hosts=hosts_status(o),
         proof=proof_status(o, previous),
+        alerts=alerts_status(o, previous),
         removing_since=removing_since(o, previous),
         record=dump(o.record) if o.record != Record() else None,
         conditions=conditions(findings, previous, o.object.generation, o.wall),
@@ -123,7 +130,7 @@ def failed(
     missing = {
         kind: Finding("Unknown", Reason.INITIALIZING, "The operator has not looked at this yet.")
         for kind in ConditionType
-        if kind not in findings and kind not in kept
+        if kind not in {*findings, *kept, ConditionType.ALERTS_CONFIGURED}
     }
     rest = (*kept.values(), *conditions(missing, previous, generation, now))
     return previous.model_copy(
@@ -262,12 +269,7 @@ def fulfilled(o: Observed) -> str:
         )
         proven_ones = f"{len(hosts) - len(unproven)} of {total} hosts"
         holds = f"{goal.format(where=proven_ones)}. The others refuse nobody: {named}."
-    return (
-        holds
-        + unseen(o)
-        + beside(o)
-        + (" This version of the operator ignores spec.alerts." if o.spec.alerts else "")
-    )
+    return holds + unseen(o) + beside(o)
 
 
 def all_of(hosts: Sequence[str]) -> str:
@@ -560,6 +562,31 @@ def enforced(o: Observed) -> Finding:
     )
 
 
+def alerts_configured(o: Observed, previous: Status) -> Finding | None:
+    """Cloudflare warns whom the spec names; None where nobody is named, and nothing is left of it.
+
+    What was told stands for the first look after a restart, while the spec is as it was.
+    """
+    if isinstance(o.alerts, ObservedAlerts):
+        truth: Truth = "True" if o.alerts.holds else "False"
+        finding = Finding(truth, o.alerts.reason, o.alerts.message)
+        return finding if o.alerts.message else None
+    if isinstance(o.alerts, Unknown):
+        reason = o.alerts.reason or Reason.TRANSIENT_ERROR
+        return Finding("False" if o.alerts.reason else "Unknown", reason, o.alerts.message)
+    if o.spec.alerts is None and previous.alerts is None:
+        return None
+    before = previous.condition(ConditionType.ALERTS_CONFIGURED)
+    same = before is not None and before.observed_generation == o.object.generation
+    if before is not None and same and before.reason in {*Reason}:
+        return Finding(before.status, Reason(before.reason), before.message)
+    return zone_unknown(o) or Finding(
+        "Unknown",
+        Reason.WAITING_FOR_CLOUDFLARE,
+        "The operator has not looked at the notification policies of the account yet.",
+    )
+
+
 # --- the parts ------------------------------------------------------------------------------------
 
 
@@ -574,6 +601,11 @@ def removing_since(o: Observed, previous: Status) -> datetime | None:
         )
     shown, before = o.shown(o.removing_since).replace(microsecond=0), previous.removing_since
     return before if before is not None and abs(shown - before) <= timedelta(seconds=2) else shown
+
+
+def alerts_status(o: Observed, previous: Status) -> AlertsStatus | None:
+    """What was done about `spec.alerts`; what was last told of it while it cannot be looked at."""
+    return o.alerts.status if isinstance(o.alerts, ObservedAlerts) else previous.alerts
 
 
 def zone_status(o: Observed, previous: Status) -> ZoneStatus | None:

@@ -175,6 +175,28 @@ class Teller:
     # --- Events -----------------------------------------------------------------------------------
 
     def _announce(self, subject: Subject, status: Status, previous: Status, memory: Memory) -> None:
+        """Each transition that a person would act on."""
+        self._announce_alerts(subject, status, previous, memory)
+        self._announce_ready(subject, status, previous, memory)
+
+    def _announce_alerts(
+        self, subject: Subject, status: Status, previous: Status, memory: Memory
+    ) -> None:
+        """That Cloudflare warns whom the spec names, or that it does not."""
+        type_ = ConditionType.ALERTS_CONFIGURED
+        before, after = (one.condition(type_) for one in (previous, status))
+        if after is None or after.status == "Unknown":
+            return
+        if before and (before.status, before.reason) == (after.status, after.reason):
+            return
+        if after.status == "True":
+            self.say(subject, "Normal", type_, after.message, memory)
+        else:
+            self.say(subject, "Warning", after.reason, after.message, memory)
+
+    def _announce_ready(
+        self, subject: Subject, status: Status, previous: Status, memory: Memory
+    ) -> None:
         """That the object became Ready, is no longer, or that nothing goes on until somebody acts.
 
         What is only awaited is in the status.

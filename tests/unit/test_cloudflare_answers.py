@@ -212,7 +212,9 @@ def test_a_missing_permission_is_named_with_the_place_to_add_it(call: Call) -> N
 
 def test_the_installation_lists_the_permissions_that_the_calls_need() -> None:
     page = (Path(__file__).parents[2] / "docs" / "install.md").read_text()
-    listed = set(re.findall(r"^\| (\S[^|]*?) \| (Zone > [^|]*?) \|", page, re.MULTILINE))
+    listed = set(
+        re.findall(r"^\| (\S[^|]*?) \| ((?:Zone|Account) > [^|]*?) \|", page, re.MULTILINE)
+    )
     needed = {call.permission for call in PERMITTED if call.permission is not None}
     assert listed == {(one.name, one.dashboard) for one in needed}
 

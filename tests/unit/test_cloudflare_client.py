@@ -14,6 +14,7 @@ from pydantic import SecretBytes
 
 from aop import __version__
 from aop.cloudflare import (
+    AlertsRefused,
     AlreadyDeleted,
     AlreadyExists,
     CannotDeleteYet,
@@ -53,6 +54,8 @@ from cloudflare_api import (
     zone,
 )
 
+ALERTING = f"/accounts/{ACCOUNT_ID}/alerting/v3"
+POLICY_ID = "0da2b59ef1184c2293b3a3b0c0e6e4fc"
 LEAF = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 KEY = SecretBytes(b"-----BEGIN PRIVATE KEY-----\nBBBB\n-----END PRIVATE KEY-----\n")
 ONE = f"{AOP}/{CERTIFICATE_ID}"
@@ -1197,3 +1200,100 @@ async def test_one_onboarding_reads_and_writes_with_one_call_each() -> None:
         await cloudflare.upload_certificate(access(), ZONE_ID, LEAF, KEY)
         await cloudflare.set_enablement(access(), ZONE_ID, enabled=True)
     assert len(script.requests) == 8
+
+
+# --- notifications -----------------------------------------------------------------------------------------------------------------------
+
+POLICY = {"name": "x", "alert_type": "t", "mechanisms": {"email": [{"id": "ops@example.com"}]}}
+
+
+@pytest.mark.asyncio
+async def test_policies_are_read_with_all_that_has_to_be_sent_back() -> None:
+    listed = {**POLICY, "id": POLICY_ID, "novel": [1], "description": None, "created": "soon"}
+    script = Script({f"GET {ALERTING}/policies": ok([listed])})
+    (found,) = await client(script).list_policies(access(), ACCOUNT_ID)
+    assert found.id == POLICY_ID
+    assert found.mechanisms == POLICY["mechanisms"]
+    assert (found.description, found.enabled, found.created) == ("", True, None)
+    assert found.body == {**POLICY, "novel": [1]}
+
+
+@pytest.mark.asyncio
+async def test_a_policy_is_made_replaced_and_deleted() -> None:
+    one = f"{ALERTING}/policies/{POLICY_ID}"
+    script = Script(
+        {
+            f"POST {ALERTING}/policies": ok({"id": POLICY_ID}),
+            f"PUT {one}": ok({"id": POLICY_ID}),
+            f"DELETE {one}": ok(None),
+            f"GET {one}": ok({"id": POLICY_ID, **POLICY}),
+        }
+    )
+    cloudflare = client(script)
+    assert await cloudflare.create_policy(access(), ACCOUNT_ID, POLICY) == POLICY_ID
+    await cloudflare.replace_policy(access(), ACCOUNT_ID, POLICY_ID, POLICY)
+    await cloudflare.delete_policy(access(), ACCOUNT_ID, POLICY_ID)
+    assert (await cloudflare.fetch_policy(access(), ACCOUNT_ID, POLICY_ID)).name == "x"
+    assert [body_of(request) for request in script.requests[:2]] == [POLICY, POLICY]
+
+
+@pytest.mark.asyncio
+async def test_webhook_destinations_are_listed_over_all_pages() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        number = int(request.url.params.get("page", "1"))
+        info = {"page": number, "per_page": 1, "count": 1, "total_count": 2}
+        return ok([{"id": str(number), "name": f"hook {number}", "url": "https://x"}], info=info)
+
+    script = Script({f"GET {ALERTING}/destinations/webhooks": answer})
+    found = await client(script).list_webhooks(access(), ACCOUNT_ID)
+    assert [one.name for one in found] == ["hook 1", "hook 2"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [failed(400, 17102), failed(400, 0, "email address is not eligible"), failed(400, None)],
+)
+@pytest.mark.asyncio
+async def test_a_policy_that_is_refused_says_what_to_mend(answer: httpx.Response) -> None:
+    script = Script({f"POST {ALERTING}/policies": answer})
+    with pytest.raises(AlertsRefused, match=r"spec\.alerts"):
+        await client(script).create_policy(access(), ACCOUNT_ID, POLICY)
+
+
+@pytest.mark.asyncio
+async def test_another_policy_is_tried_at_once_and_the_same_one_is_left_alone() -> None:
+    script = Script({f"POST {ALERTING}/policies": [failed(400, 17102), ok({"id": POLICY_ID})]})
+    cloudflare = client(script)
+    for _ in range(2):
+        with pytest.raises(AlertsRefused):
+            await cloudflare.create_policy(access(), ACCOUNT_ID, POLICY)
+    assert len(script.requests) == 1
+    other = {**POLICY, "mechanisms": {"email": [{"id": "dev@example.com"}]}}
+    assert await cloudflare.create_policy(access(), ACCOUNT_ID, other) == POLICY_ID
+
+
+@pytest.mark.parametrize("answer", [failed(404, 0, "policy not found"), failed(404, None)])
+@pytest.mark.asyncio
+async def test_a_policy_that_is_not_there_is_not_found(answer: httpx.Response) -> None:
+    script = Script({f"GET {ALERTING}/policies/{POLICY_ID}": answer})
+    with pytest.raises(NotFound):
+        await client(script).fetch_policy(access(), ACCOUNT_ID, POLICY_ID)
+
+
+@pytest.mark.parametrize(
+    "answer", [failed(404, 7003), failed(403, 10000), failed(403, 9109), failed(404, None)]
+)
+@pytest.mark.asyncio
+async def test_an_account_that_is_not_the_tokens_is_a_missing_permission_there(
+    answer: httpx.Response,
+) -> None:
+    script = Script(
+        {f"GET {ALERTING}/policies": answer, VERIFY: ok({"id": "t", "status": "active"})}
+    )
+    cloudflare = client(script)
+    for _ in range(3):
+        with pytest.raises((TokenLacksPermission, TokenDoubted)) as caught:
+            await cloudflare.list_policies(access(), ACCOUNT_ID)
+    assert isinstance(caught.value, TokenLacksPermission)
+    assert "'Notifications Write' for this account" in caught.value.message
+    assert "Account Resources" in caught.value.message

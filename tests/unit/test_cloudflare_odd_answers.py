@@ -21,7 +21,7 @@ from aop.cloudflare.traffic import (
     dns_records,
     origin_rules,
 )
-from cloudflare_api import CERTIFICATE_ID, ZONE_ID, StoppedClock, access, client
+from cloudflare_api import ACCOUNT_ID, CERTIFICATE_ID, ZONE_ID, StoppedClock, access, client
 
 PAIR = pki.throwaway(datetime(2026, 11, 24, tzinfo=UTC))
 ARGUMENTS: dict[str, object] = {
@@ -31,6 +31,9 @@ ARGUMENTS: dict[str, object] = {
     "certificate": PAIR.leaf.pem,
     "private_key": SecretBytes(b"key"),
     "enabled": True,
+    "account_id": ACCOUNT_ID,
+    "policy_id": "0da2b59ef1184c2293b3a3b0c0e6e4fc",
+    "policy": {"name": "x", "mechanisms": {"email": [{"id": "ops@example.com"}]}},
 }
 """What a method of the client is called with, by the name of its parameter."""
 

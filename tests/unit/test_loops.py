@@ -8,8 +8,10 @@ from typing import Any, cast
 
 import pytest
 
+from aop.alerts import Alerts
 from aop.api import AuthenticatedOriginPull, Status
 from aop.clock import Clock
+from aop.cloudflare import Cloudflare
 from aop.cluster import Cluster, Kind
 from aop.health import OVERDUE_S, Health
 from aop.loops import Loops, references
@@ -116,7 +118,10 @@ def slots(
         settings,
         clock,
     )
-    reconciler = Reconciler(there, observer, cast("Performer", None), clock, metrics or Metrics())
+    alerts = Alerts(cast("Cloudflare", None), clock, lambda: None, 600.0)
+    reconciler = Reconciler(
+        there, observer, cast("Performer", None), alerts, clock, metrics or Metrics()
+    )
     return Loops(
         there,
         reconciler,

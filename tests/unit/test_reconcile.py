@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from aop.api import API_VERSION, KIND, AuthenticatedOriginPull
+from aop.alerts import Alerts
+from aop.api import API_VERSION, KIND, AlertsStatus, AuthenticatedOriginPull
+from aop.cloudflare import Cloudflare
 from aop.cluster import Cluster, ClusterError, Kind
 from aop.errors import Blocked, Reason, Transient
 from aop.metrics import Metrics
 from aop.observe import Observer
 from aop.observe.memory import Memory
-from aop.observed import NONE, HoldOff, Observed, Unknown
+from aop.observed import NONE, HoldOff, Observed, ObservedAlerts, Unknown
 from aop.perform import Performer
 from aop.reconcile import LOOKS_AT_ONCE, Reconciler, Visit
 from aop.steps import Effect, Publish
@@ -78,6 +81,7 @@ class World:
             cast("Cluster", self),
             cast("Observer", self),
             cast("Performer", self),
+            Alerts(cast("Cloudflare", None), self.clock, lambda: None, 600.0),
             self.clock,
             self.metrics,
         )
@@ -130,6 +134,15 @@ class World:
         self.done.append(step)
         if self.refuses is not None:
             raise self.refuses
+
+
+WARNED = ObservedAlerts(
+    holds=True,
+    reason=Reason.AS_EXPECTED,
+    message="It warns ops@example.com.",
+    status=AlertsStatus(account_id="account", policy_id="policy", asked="digest"),
+)
+CHANGED = replace(WARNED, holds=False, reason=Reason.ALERTS_CHANGED, message="Not any more.")
 
 
 def looks(*seen: Observed) -> Callable[[], Observed]:
@@ -457,3 +470,40 @@ async def test_as_many_look_at_once_as_the_process_is_good_for_and_who_may_refus
     world.may_look.set()
     await asyncio.gather(*visits)
     assert world.most_looking == LOOKS_AT_ONCE + 1
+
+
+@pytest.mark.asyncio
+async def test_what_becomes_of_alerts_is_an_event_once_and_none_while_it_is_unknown() -> None:
+    """Each visit is at the goal; the object asks for alerts throughout."""
+    world = World()
+    spec = {"alerts": {"email": ["ops@example.com"]}}
+    world.manifest["spec"] = {**world.manifest["spec"], **spec}
+    seen = (Unknown("away"), WARNED, WARNED, CHANGED, CHANGED)
+    world.see = looks(*(observed(spec=spec, alerts=one) for one in seen))
+    for _ in seen:
+        await world.visit()
+    await asyncio.sleep(0)
+    about = {"AlertsConfigured", "AlertsChanged", "TransientError"}
+    assert [one for one in world.events if one in about] == ["AlertsConfigured", "AlertsChanged"]
+    assert world.ready()["status"] == "True"
+    assert world.statuses[-1]["alerts"]["policyId"] == "policy"
+
+
+@pytest.mark.asyncio
+async def test_a_removal_names_a_policy_that_no_token_can_be_asked_about() -> None:
+    """What the object was is known from its status alone, as after a restart."""
+    world = World()
+    world.manifest["metadata"]["deletionTimestamp"] = "2026-03-02T12:00:00Z"
+    kept = {"accountId": "account", "policyId": "policy", "asked": "digest"}
+    world.manifest["status"] = {"alerts": kept}
+    world.see = lambda: observed(
+        object={"deleting": True},
+        record={"uploaded": (), "claimed": (), "baseline": None},
+        origins=[],
+        zone={"enabled": False, "certificates": ()},
+        keys=None,
+    )
+    visit = await world.visit()
+    assert visit.finished
+    assert "LeftBehind" in world.events
+    assert "notification policy policy of account account" in world.messages[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,9 +10,18 @@ import pytest
 import yaml
 
 from aop import crd
-from aop.api import Condition, ConditionType, Status
+from aop.api import AlertsStatus, Condition, ConditionType, Status
 from aop.errors import Reason
-from aop.observed import NONE, CertificateState, Evidence, HoldOff, Rival, Unknown
+from aop.observed import (
+    NONE,
+    CertificateState,
+    Evidence,
+    HoldOff,
+    Observed,
+    ObservedAlerts,
+    Rival,
+    Unknown,
+)
 from aop.plan import next_step
 from aop.status import failed, merge_patch, status_of
 from aop.terms import Mode, ObjectKey
@@ -181,7 +191,8 @@ def test_every_phase_has_its_conditions(phase: str, expected: list[str]) -> None
         for c in told.conditions
     ]
     assert shown == expected
-    assert [c.type for c in told.conditions] == list(ConditionType)
+    asked_for = ConditionType.ALERTS_CONFIGURED
+    assert [c.type for c in told.conditions] == [c for c in ConditionType if c != asked_for]
     assert {c.observed_generation for c in told.conditions} == {told.observed_generation} == {2}
 
 
@@ -437,7 +448,8 @@ def test_transition_times_are_whole_seconds() -> None:
 
 def test_an_error_before_anything_was_seen_shows_every_condition() -> None:
     told = failed(7, NOW, Reason.SPEC_INVALID, "spec.zone: write a name", Status(), stalled=True)
-    assert [c.type for c in told.conditions] == list(ConditionType)
+    asked_for = ConditionType.ALERTS_CONFIGURED
+    assert [c.type for c in told.conditions] == [c for c in ConditionType if c != asked_for]
     shown = {c.type: (c.status, c.reason) for c in told.conditions}
     assert shown["Ready"] == ("False", "SpecInvalid")
     assert shown["Stalled"] == ("True", "SpecInvalid")
@@ -458,7 +470,8 @@ def test_an_error_later_keeps_what_was_seen() -> None:
     assert condition(told, ConditionType.READY).status == "Unknown"
     assert condition(told, ConditionType.RECONCILING).status == "True"
     assert condition(told, ConditionType.ENFORCED) == condition(before, ConditionType.ENFORCED)
-    assert [c.type for c in told.conditions] == list(ConditionType)
+    asked_for = ConditionType.ALERTS_CONFIGURED
+    assert [c.type for c in told.conditions] == [c for c in ConditionType if c != asked_for]
 
 
 def test_an_error_on_top_of_an_unreadable_status_is_told_all_the_same() -> None:
@@ -468,9 +481,77 @@ def test_an_error_on_top_of_an_unreadable_status_is_told_all_the_same() -> None:
     assert condition(told, ConditionType.READY).reason == Reason.INTERNAL_ERROR
 
 
-def test_what_is_asked_for_and_not_kept_yet_is_said() -> None:
-    o = observed(spec={"alerts": {"email": ["ops@example.com"]}})
-    ready = status_of(o, next_step(o), Status()).condition(ConditionType.READY)
-    assert ready is not None
-    assert ready.status == "True"
-    assert "ignores spec.alerts" in ready.message
+# --- whom Cloudflare warns ------------------------------------------------------------------------
+
+ASKS = {"alerts": {"email": ["ops@example.com"]}}
+KEPT = AlertsStatus(account_id="account", policy_id="policy", asked="digest")
+WARNED = ObservedAlerts(
+    holds=True, reason=Reason.AS_EXPECTED, message="It warns ops@example.com.", status=KEPT
+)
+
+
+def told_of_alerts(o: Observed, previous: Status | None = None) -> Status:
+    return status_of(o, next_step(o), previous or Status())
+
+
+def test_nothing_is_said_of_alerts_where_nobody_asks_for_any() -> None:
+    told = told_of_alerts(observed())
+    assert told.condition(ConditionType.ALERTS_CONFIGURED) is None
+    assert told.alerts is None
+
+
+@pytest.mark.parametrize(
+    ("alerts", "truth", "reason"),
+    [
+        (None, "Unknown", Reason.WAITING_FOR_CLOUDFLARE),
+        (WARNED, "True", Reason.AS_EXPECTED),
+        (
+            replace(WARNED, holds=False, reason=Reason.ALERTS_CHANGED),
+            "False",
+            Reason.ALERTS_CHANGED,
+        ),
+        (Unknown("no", Reason.TOKEN_LACKS_PERMISSION), "False", Reason.TOKEN_LACKS_PERMISSION),
+        (Unknown("away"), "Unknown", Reason.TRANSIENT_ERROR),
+    ],
+)
+def test_what_becomes_of_alerts_is_a_condition_of_its_own_and_ready_is_as_before(
+    alerts: ObservedAlerts | Unknown | None, truth: str, reason: Reason
+) -> None:
+    told = told_of_alerts(observed(spec=ASKS, alerts=alerts))
+    found = condition(told, ConditionType.ALERTS_CONFIGURED)
+    assert (found.status, found.reason) == (truth, reason)
+    assert found.message
+    assert condition(told, ConditionType.READY) == condition(
+        told_of_alerts(observed()), ConditionType.READY
+    )
+
+
+def test_what_was_told_of_alerts_stands_until_they_are_looked_at_again() -> None:
+    before = told_of_alerts(observed(spec=ASKS, alerts=WARNED))
+    after = told_of_alerts(observed(spec=ASKS), before)
+    assert after == before
+    away = told_of_alerts(observed(spec=ASKS, alerts=Unknown("away")), before)
+    assert away.alerts == KEPT
+    changed = told_of_alerts(observed(spec=ASKS, object={"generation": 3}), before)
+    assert condition(changed, ConditionType.ALERTS_CONFIGURED).status == "Unknown"
+
+
+def test_what_another_version_said_of_alerts_is_said_anew() -> None:
+    before = told_of_alerts(observed(spec=ASKS, alerts=WARNED))
+    others = tuple(
+        c.model_copy(update={"reason": "Novel"}) if c.type == "AlertsConfigured" else c
+        for c in before.conditions
+    )
+    after = told_of_alerts(observed(spec=ASKS), before.model_copy(update={"conditions": others}))
+    assert condition(after, ConditionType.ALERTS_CONFIGURED).status == "Unknown"
+
+
+def test_whoever_asks_no_more_is_told_of_until_nothing_is_left_there() -> None:
+    before = told_of_alerts(observed(spec=ASKS, alerts=WARNED))
+    refused = told_of_alerts(observed(alerts=Unknown("no", Reason.TOKEN_LACKS_PERMISSION)), before)
+    assert condition(refused, ConditionType.ALERTS_CONFIGURED).status == "False"
+    assert refused.alerts == KEPT
+    gone = replace(WARNED, message="", status=None)
+    after = told_of_alerts(observed(alerts=gone), refused)
+    assert after.condition(ConditionType.ALERTS_CONFIGURED) is None
+    assert after.alerts is None

@@ -19,6 +19,7 @@ from aop.api.spec import (
     ZoneReference,
 )
 from aop.api.status import (
+    AlertsStatus,
     CertificateStatus,
     Condition,
     ConditionType,
@@ -62,6 +63,7 @@ __all__ = [
     "VERSION",
     "WATCH_LABEL",
     "Alerts",
+    "AlertsStatus",
     "Algorithm",
     "AuthenticatedOriginPull",
     "CertificateChoice",

@@ -135,7 +135,7 @@ class Verification(Model):
 
 
 class Alerts(Model):
-    """Who Cloudflare itself warns, 30 and 14 days before a certificate expires.
+    """Whom Cloudflare itself warns, 30 and 14 days before a certificate expires.
 
     At least one address or webhook.
     """
@@ -154,15 +154,15 @@ class Alerts(Model):
         Len(0, 20),
         ListType("set"),
     ] = Field(default_factory=tuple)
-    """E-mail addresses."""
+    """E-mail addresses. Cloudflare takes those that it knows in the account."""
     webhooks: Annotated[
         tuple[
             Annotated[
                 str,
-                StringConstraints(min_length=32, max_length=36),
+                StringConstraints(min_length=1, max_length=100),
                 matching(
-                    "[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
-                    "write the id (a UUID) of a webhook destination that exists in the account at Cloudflare",
+                    r"[^ \t\n\r\f:]([^\n\r:]*[^ \t\n\r\f:])?",
+                    "write the name or the id of a webhook destination that exists in the account at Cloudflare, not its address",
                 ),
             ],
             ...,
@@ -170,7 +170,7 @@ class Alerts(Model):
         Len(0, 20),
         ListType("set"),
     ] = Field(default_factory=tuple)
-    """Ids of webhook destinations that exist in the Cloudflare account."""
+    """Webhook destinations that exist in the Cloudflare account, by name or id."""
 
     rules = (
         Rule(
@@ -238,7 +238,8 @@ class Spec(Model):
     """How the operator proves, through Cloudflare's edge, that it may require a host."""
     alerts: Alerts | None = None
     """Keep a notification policy at Cloudflare that warns before certificates expire. One policy
-    covers the whole account."""
+    covers the whole account, and warns whom all objects of that account name. What others add to it
+    stays; what others take away stays away until this field changes."""
     deletion_policy: DeletionPolicy = DeletionPolicy.RESTORE
     """What happens at Cloudflare when the object is deleted. Restore: the operator deletes its
     certificates and sets the zone back to how it found it. Retain: both stay as they are. The

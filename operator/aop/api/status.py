@@ -25,7 +25,10 @@ Time = Annotated[
 
 
 class ConditionType(StrEnum):
-    """The types in `status.conditions`. All are there from the operator's first look on."""
+    """The types in `status.conditions`.
+
+    All but `AlertsConfigured` are there from the operator's first look on.
+    """
 
     READY = "Ready"
     """The summary: the zone presents the certificate and the origins go as far as the spec asks."""
@@ -42,6 +45,9 @@ class ConditionType(StrEnum):
     window; the message names the hosts without such a proof."""
     ENFORCED = "Enforced"
     """The operator has seen every replica go as far as `spec.enforcement` for every proven host."""
+    ALERTS_CONFIGURED = "AlertsConfigured"
+    """A notification policy at Cloudflare warns whom `spec.alerts` names; absent where nobody asks
+    for that. `Ready` does not depend on it."""
     RECONCILING = "Reconciling"
     """The operator is still doing something, or waits for it (kstatus)."""
     STALLED = "Stalled"
@@ -120,6 +126,19 @@ class ProofStatus(Part):
     that are proven now."""
 
 
+class AlertsStatus(Part):
+    """What the operator has done about `spec.alerts`."""
+
+    account_id: str
+    """Id of the account whose notifications were looked at."""
+    policy_id: str | None = None
+    """Id of the notification policy that the operator keeps there; absent where another one, which
+    somebody else keeps, warns all of them."""
+    asked: str
+    """Digest of the spec.alerts that the operator has acted on: what somebody takes out at
+    Cloudflare is put there again only after a change."""
+
+
 class Condition(Part):
     """One truth about the object, in the form of every Kubernetes condition."""
 
@@ -161,6 +180,8 @@ class Status(Part):
     """How many in-scope hosts are proven."""
     proof: ProofStatus | None = None
     """The proof that the edge presents our certificate."""
+    alerts: AlertsStatus | None = None
+    """What the operator has done about spec.alerts; absent where nobody asks for it."""
     removing_since: Time | None = None
     """When, during a removal, the operator saw that no replica refuses anybody any more. It gives
     Cloudflare ten minutes from then."""

@@ -12,6 +12,7 @@ left alone for a while), `wire` (sending, and what becomes of it), `client` (one
 from aop.cloudflare.access import Access, Priority
 from aop.cloudflare.client import Cloudflare
 from aop.cloudflare.errors import (
+    AlertsRefused,
     AlreadyDeleted,
     AlreadyExists,
     CannotDeleteYet,
@@ -40,13 +41,16 @@ from aop.cloudflare.results import (
     Enablement,
     GlobalAOP,
     HostnameAssociation,
+    Policy,
     SSLMode,
+    Webhook,
     Zone,
 )
 from aop.cloudflare.window import Shares
 
 __all__ = [
     "Access",
+    "AlertsRefused",
     "AlreadyDeleted",
     "AlreadyExists",
     "CannotDeleteYet",
@@ -64,6 +68,7 @@ __all__ = [
     "NotFound",
     "NotOffered",
     "Outdated",
+    "Policy",
     "Priority",
     "QuotaReached",
     "RateLimited",
@@ -74,6 +79,7 @@ __all__ = [
     "TokenLacksPermission",
     "TokenRejected",
     "Unavailable",
+    "Webhook",
     "Withheld",
     "Zone",
     "ZoneNotVisible",

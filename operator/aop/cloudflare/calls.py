@@ -27,6 +27,8 @@ class Permission:
 CERTIFICATES = Permission("SSL and Certificates Write", "Zone > SSL and Certificates > Edit")
 ZONE = Permission("Zone Read", "Zone > Zone > Read")
 ZONE_SETTINGS = Permission("Zone Settings Read", "Zone > Zone Settings > Read")
+# Of the account, and not of the zone (facts: cloudflare#notification-permissions).
+NOTIFICATIONS = Permission("Notifications Write", "Account > Notifications > Edit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,22 @@ class Call:
         """True if "not found" can mean the certificate."""
         return "{certificate_id}" in self.path
 
+    @property
+    def names_account(self) -> bool:
+        """True if "not found", and a missing permission, can mean the account."""
+        return "{account_id}" in self.path
+
+    @property
+    def names_policy(self) -> bool:
+        """True if "not found" can mean the notification policy."""
+        return "{policy_id}" in self.path
+
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
 
 _AOP = "/zones/{zone_id}/origin_tls_client_auth"
+_ALERTING = "/accounts/{account_id}/alerting/v3"
 
 VERIFY_TOKEN = Call("GET", "/user/tokens/verify", None)
 VERIFY_ACCOUNT_TOKEN = Call("GET", "/accounts/{account_id}/tokens/verify", None)
@@ -76,3 +89,9 @@ UPLOAD_CERTIFICATE = Call("POST", _AOP, CERTIFICATES)
 DELETE_CERTIFICATE = Call("DELETE", f"{_AOP}/{{certificate_id}}", CERTIFICATES)
 FETCH_ENABLEMENT = Call("GET", f"{_AOP}/settings", CERTIFICATES)
 SET_ENABLEMENT = Call("PUT", f"{_AOP}/settings", CERTIFICATES)
+LIST_POLICIES = Call("GET", f"{_ALERTING}/policies", NOTIFICATIONS)
+FETCH_POLICY = Call("GET", f"{_ALERTING}/policies/{{policy_id}}", NOTIFICATIONS)
+CREATE_POLICY = Call("POST", f"{_ALERTING}/policies", NOTIFICATIONS)
+REPLACE_POLICY = Call("PUT", f"{_ALERTING}/policies/{{policy_id}}", NOTIFICATIONS)
+DELETE_POLICY = Call("DELETE", f"{_ALERTING}/policies/{{policy_id}}", NOTIFICATIONS)
+LIST_WEBHOOKS = Call("GET", f"{_ALERTING}/destinations/webhooks", NOTIFICATIONS)

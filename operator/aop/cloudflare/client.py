@@ -46,8 +46,11 @@ from aop.cloudflare.results import (
     Enablement,
     GlobalAOP,
     HostnameAssociation,
+    Policy,
+    PolicyId,
     Result,
     SSLMode,
+    Webhook,
     Zone,
 )
 from aop.cloudflare.window import Shares
@@ -313,6 +316,53 @@ class Cloudflare:
     ) -> tuple[R, ...]:
         """The answer to a call that reads a list; raises ValueError for one that changes."""
         return await self._list(_reading(access, call, ids), model)
+
+    # --- notifications ---------------------------------------------------------------------------
+
+    async def list_policies(self, access: Access, account_id: str) -> tuple[Policy, ...]:
+        """Every notification policy of the account, whoever's and whatever it is about."""
+        return await self._list(
+            ApiRequest(access, calls.LIST_POLICIES, {"account_id": account_id}), Policy
+        )
+
+    async def fetch_policy(self, access: Access, account_id: str, policy_id: str) -> Policy:
+        """One notification policy. Raises NotFound."""
+        ids = {"account_id": account_id, "policy_id": policy_id}
+        return await self._one(ApiRequest(access, calls.FETCH_POLICY, ids), Policy)
+
+    async def create_policy(
+        self, access: Access, account_id: str, policy: Mapping[str, Any]
+    ) -> str:
+        """Create a notification policy; returns its id. Nothing keeps a second one from being made.
+
+        Raises:
+            AlertsRefused, NotOffered: it will never be taken like this.
+        """
+        request = ApiRequest(access, calls.CREATE_POLICY, {"account_id": account_id}, body=policy)
+        return (await self._one(request, PolicyId)).id
+
+    async def replace_policy(
+        self, access: Access, account_id: str, policy_id: str, policy: Mapping[str, Any]
+    ) -> None:
+        """Replace all of a notification policy: what `policy` leaves out is gone.
+
+        Raises:
+            AlertsRefused, NotOffered: it will never be taken like this.
+            NotFound: there is none of this id.
+        """
+        ids = {"account_id": account_id, "policy_id": policy_id}
+        await self._one(ApiRequest(access, calls.REPLACE_POLICY, ids, body=policy), PolicyId)
+
+    async def delete_policy(self, access: Access, account_id: str, policy_id: str) -> None:
+        """Delete a notification policy. Raises NotFound."""
+        ids = {"account_id": account_id, "policy_id": policy_id}
+        await self._wire.ask(ApiRequest(access, calls.DELETE_POLICY, ids), read=lambda _: None)
+
+    async def list_webhooks(self, access: Access, account_id: str) -> tuple[Webhook, ...]:
+        """Every webhook destination of the account."""
+        return await self._list(
+            ApiRequest(access, calls.LIST_WEBHOOKS, {"account_id": account_id}), Webhook
+        )
 
     # --- shared ----------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ Decided by HTTP status and numeric code; by words only for the codes that mean s
         │   ├── NotOffered               the zone's plan, or its type, does not have it
         │   ├── QuotaReached             the zone may hold no more certificates
         │   ├── CertificateUnlisted      1406 for a certificate that is not listed
+        │   ├── AlertsRefused            a notification policy that will never be taken like this
         │   └── CertificateRefused       an upload that will never succeed with this certificate
         └── (Transient)                  tried again by itself
             ├── RateLimited              429, 971, 10100, or our own budget; a user's tokens pause
@@ -25,7 +26,7 @@ Decided by HTTP status and numeric code; by words only for the codes that mean s
                 ├── AlreadyExists        1406: this certificate is there
                 ├── CannotDeleteYet      1434: still being deployed
                 ├── AlreadyDeleted       it is on its way out, or gone
-                └── NotFound             no certificate of this id
+                └── NotFound             no certificate, or no notification policy, of this id
 
 A caller that knows what an `Outdated` means for it catches it; one that does not, lets it through:
 as a `Transient` it makes the loop look again, and that is right for all four.
@@ -207,6 +208,12 @@ class CertificateUnlisted(CloudflareBlocked):
     aop_reason = Reason.CERTIFICATE_UNLISTED
 
 
+class AlertsRefused(CloudflareBlocked):
+    """Cloudflare does not take the notification policy, mostly for the sake of a recipient."""
+
+    aop_reason = Reason.ALERTS_REFUSED
+
+
 class CloudflareTransient(CloudflareError, Transient):
     """A failure that is tried again by itself, after `retry_after_s` seconds if that is known."""
 
@@ -298,4 +305,4 @@ class AlreadyDeleted(Outdated):
 
 
 class NotFound(Outdated):
-    """Cloudflare holds no certificate of this id."""
+    """Cloudflare holds no certificate, or no notification policy, of this id."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from pydantic import SecretBytes
@@ -19,8 +19,8 @@ from pydantic import SecretBytes
 from aop.cloudflare.access import Access, Priority
 from aop.cloudflare.calls import Call
 
-Body: TypeAlias = Mapping[str, str | bool | SecretBytes]
-"""A JSON object; what is secret stays wrapped until the request is sent."""
+Body: TypeAlias = Mapping[str, Any]
+"""A JSON object; what is secret is a `SecretBytes` at its top until the request is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class ApiRequest:
         public = {
             name: value for name, value in self.body.items() if not isinstance(value, SecretBytes)
         }
-        parts = (self.ids, self.query, public)
-        return self.access.key, self.call, *(tuple(sorted(part.items())) for part in parts)
+        parts = (tuple(sorted(part.items())) for part in (self.ids, self.query))
+        return self.access.key, self.call, *parts, json.dumps(public, sort_keys=True)
 
     @property
     def named(self) -> Hashable:

@@ -263,6 +263,44 @@ class HostnameAssociation(Result):
         return self.enabled is not None and not self.deleted
 
 
+class Policy(Result):
+    """A notification policy of an account (facts: cloudflare#notification-policies)."""
+
+    id: str
+    alert_type: str = ""
+    name: str = ""
+    description: str = ""
+    enabled: bool = True
+    filters: dict[str, Any] = Field(default_factory=dict)
+    mechanisms: dict[str, Any] = Field(default_factory=dict)
+    """By way (email, webhooks, pagerduty, or one of the future): who is told, each with an `id`."""
+    created: Date = None
+    body: dict[str, Any] = Field(default_factory=dict)
+    """All of it as it may be sent back: a replacement leaves out nothing that somebody has set."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_all(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        own = {name: data[name] for name in data if name not in {"id", "created", "modified"}}
+        return {**data, "body": own}
+
+
+class PolicyId(Result):
+    """What the creation or replacement of a policy answers."""
+
+    id: str
+
+
+class Webhook(Result):
+    """A webhook destination of an account."""
+
+    id: str
+    """32 hexadecimal digits, with dashes or without."""
+    name: str = ""
+
+
 class TokenStanding(Result):
     """What a token says of itself."""
 

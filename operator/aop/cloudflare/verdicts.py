@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from aop.cloudflare.answers import ApiAnswer, scrub
 from aop.cloudflare.calls import DELETE_CERTIFICATE, FETCH_ZONE, UPLOAD_CERTIFICATE, Call
 from aop.cloudflare.errors import (
+    AlertsRefused,
     AlreadyDeleted,
     AlreadyExists,
     ApiFailure,
@@ -164,8 +165,10 @@ def error_of(
     return (
         _about_the_token(call, failure, source, standing)
         or _about_the_certificate(call, failure)
+        or _about_the_policy(call, failure)
         or _about_the_service(failure)
         or _about_the_zone(call, failure, source, shown=zone_shown)
+        or _about_the_account(call, failure, source)
         or (_about_permission(call, failure, source) if doubts_token(failure) else None)
         or _about_the_request(call, failure)
     )
@@ -264,6 +267,15 @@ def _about_the_certificate(call: Call, failure: ApiFailure) -> CloudflareError |
     return None
 
 
+def _about_the_policy(call: Call, failure: ApiFailure) -> CloudflareError | None:
+    gone = failure.status == 404 and failure.readable and not _NO_SUCH_ZONE & set(failure.codes)
+    if call.names_policy and gone:
+        return NotFound(
+            "Cloudflare holds no notification policy of this id.", failure, retry_after_s=SOON_S
+        )
+    return None
+
+
 def _about_the_service(failure: ApiFailure) -> CloudflareError | None:
     status = failure.status
     if status == 409:
@@ -313,6 +325,17 @@ def _about_the_zone(
     return None
 
 
+def _about_the_account(call: Call, failure: ApiFailure, source: str) -> CloudflareError | None:
+    # Its id comes from a zone that the token has shown, so that the account is there.
+    if (
+        call.permission
+        and call.names_account
+        and (_NO_SUCH_ZONE & set(failure.codes) or failure.status == 404)
+    ):
+        return _about_permission(call, failure, source)
+    return None
+
+
 def _about_permission(call: Call, failure: ApiFailure, source: str) -> CloudflareError:
     if call.permission is None:
         return TokenRejected(
@@ -322,22 +345,29 @@ def _about_permission(call: Call, failure: ApiFailure, source: str) -> Cloudflar
         failure.status == 403 and failure.codes and not _AUTHENTICATION & set(failure.codes)
     )
     if names_nothing_of_the_token or _says(failure, frozenset(), _ABOUT_PLAN):
-        return _not_offered(failure)
+        return _not_offered(call, failure)
+    owner = _owner(call)
     return TokenLacksPermission(
-        f"{source}: the token works, but lacks the permission {call.permission.name!r} for this zone. In the dashboard edit the token "
-        f"(My Profile > API Tokens, or Manage Account > Account API Tokens): add {call.permission.dashboard}, and the zone under Zone Resources.",
+        f"{source}: the token works, but lacks the permission {call.permission.name!r} for this {owner}. In the dashboard edit the token "
+        f"(My Profile > API Tokens, or Manage Account > Account API Tokens): add {call.permission.dashboard}, and the {owner} under {owner.title()} Resources.",
         failure,
     )
 
 
 def _about_the_request(call: Call, failure: ApiFailure) -> CloudflareError:
+    if call.mutates and call.names_account:
+        return AlertsRefused(
+            "Cloudflare refuses the notification policy; its words say why. Mend in spec.alerts what they name, or allow it at Cloudflare "
+            "(Manage Account > Notifications > Destinations).",
+            failure,
+        )
     if call.mutates and _says(failure, _QUOTA, _ABOUT_QUOTA):
         return QuotaReached(
             "The zone holds as many certificates as Cloudflare allows. Delete one at Cloudflare that nobody needs any more.",
             failure,
         )
     if _says(failure, frozenset(), _ABOUT_PLAN) or failure.status == 402:
-        return _not_offered(failure)
+        return _not_offered(call, failure)
     if call is not UPLOAD_CERTIFICATE:
         return Refused(
             "Cloudflare refuses the call; its words say why. If they name nothing that you can mend, ask Cloudflare's support about this cf-ray.",
@@ -355,11 +385,16 @@ def _about_the_request(call: Call, failure: ApiFailure) -> CloudflareError:
     )
 
 
-def _not_offered(failure: ApiFailure) -> NotOffered:
+def _not_offered(call: Call, failure: ApiFailure) -> NotOffered:
+    owner = _owner(call)
     return NotOffered(
-        "Cloudflare does not offer this to the zone; its words say what the zone's plan or type lacks. Change the plan or type there.",
+        f"Cloudflare does not offer this to the {owner}; its words say what the {owner}'s plan or type lacks. Change the plan or type there.",
         failure,
     )
+
+
+def _owner(call: Call) -> str:
+    return "account" if call.names_account else "zone"
 
 
 def _says(failure: ApiFailure, codes: AbstractSet[int], words: re.Pattern[str]) -> bool:

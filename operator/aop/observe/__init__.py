@@ -123,6 +123,7 @@ class Observer:
             refusals=tuple(
                 Refusal(what, why) for what, why in sorted(memory.cloudflare.refused.items())
             ),
+            alerts=memory.alerts,
             unnoted=memory.kept_note.unnoted if memory.kept_note else None,
             limits=Limits(
                 teardown_patience_s=self._settings.teardown_patience_s,

@@ -15,7 +15,15 @@ from typing import Any, Generic, TypeVar
 from aop.api import AuthenticatedOriginPull
 from aop.cloudflare import Access, Certificate, SSLMode, Zone
 from aop.errors import Reason
-from aop.observed import Evidence, ObservedOrigin, ObservedZone, Record, Unknown, Unnoted
+from aop.observed import (
+    Evidence,
+    ObservedAlerts,
+    ObservedOrigin,
+    ObservedZone,
+    Record,
+    Unknown,
+    Unnoted,
+)
 from aop.probe import ClientIdentity, Presented
 from aop.steps import Effect
 from aop.terms import Target
@@ -190,6 +198,8 @@ class Memory:
     )
     """What was last known of the zone: a Cloudflare that hangs holds nothing else up."""
     zone_task: asyncio.Task[ObservedZone | Unknown | None] | None = None
+    alerts: ObservedAlerts | Unknown | None = None
+    """What has become of `spec.alerts`, by the last look at the account's notifications."""
     removing_since: datetime | None = None
     """Since when a removal refuses nobody, counted steadily from what the status said when it was
     first read here."""

@@ -118,6 +118,12 @@ class Objects:
         return frozenset(listed)
 
     @property
+    def served(self) -> tuple[Manifest, ...] | None:
+        """Every object as it is known; None while no list has told that these are all."""
+        listed = isinstance(self._list.last, Known)
+        return tuple(self._manifests.values()) if listed else None
+
+    @property
     def _listed_s(self) -> float:
         return max(LISTED_S, LISTED_EACH_S * len(self._manifests))
 

@@ -30,4 +30,8 @@ class Account:
     """Addresses that may be warned; None: all."""
     webhooks: dict[str, str] = field(default_factory=dict)
     """Id -> URL."""
+    webhook_names: dict[str, str] = field(default_factory=dict)
+    """Id -> name; one without is named after its id."""
+    policies_per_page: int | None = None
+    """None: the list of policies comes whole, and tells nothing of pages."""
     policies: dict[str, Policy] = field(default_factory=dict)

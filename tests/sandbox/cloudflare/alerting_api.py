@@ -100,7 +100,12 @@ class AccountApi:
         account = self._desk.account(request, ALERTS_READ)
         return ok(
             [
-                {"id": id_, "name": id_[:8], "type": "generic", "url": url}
+                {
+                    "id": id_,
+                    "name": account.webhook_names.get(id_, id_[:8]),
+                    "type": "generic",
+                    "url": url,
+                }
                 for id_, url in account.webhooks.items()
             ]
         )
@@ -110,9 +115,14 @@ class AccountApi:
         return ok([])
 
     async def _list_policies(self, request: web.Request) -> web.Response:
-        return ok(
-            [wire.policy(one) for one in self._desk.account(request, ALERTS_READ).policies.values()]
-        )
+        account = self._desk.account(request, ALERTS_READ)
+        policies = [wire.policy(one) for one in account.policies.values()]
+        size = account.policies_per_page
+        if size is None:
+            return ok(policies)
+        number, size = zones.paging(request.query, default=size, least=1, most=size)
+        shown = policies[(number - 1) * size : number * size]
+        return ok(shown, wire.page(len(shown), len(policies), number, size))
 
     async def _create(self, request: web.Request) -> web.Response:
         account = self._desk.account(request, ALERTS_WRITE)

@@ -104,6 +104,10 @@ class AccountOrder(Strict):
     """The only addresses that may be warned."""
     webhooks: dict[str, str] | None = None
     """Id -> URL; the whole of them."""
+    webhook_names: dict[str, str] | None = None
+    """Id -> name."""
+    policies_per_page: int | None = Field(default=None, ge=1)
+    """Into pages of how many the list of policies is cut."""
 
 
 class UsageOrder(Strict):

@@ -149,6 +149,10 @@ class Writer:
             account.emails = set(order.emails)
         if order.webhooks is not None:
             account.webhooks = dict(order.webhooks)
+        if order.webhook_names is not None:
+            account.webhook_names = dict(order.webhook_names)
+        if order.policies_per_page is not None:
+            account.policies_per_page = order.policies_per_page
 
     def make_token(self, order: TokenOrder) -> Token:
         """A token; its value is random unless given.

@@ -1,0 +1,320 @@
+"""One look at one account's notification policies, and what is changed there.
+
+One policy for all objects of the account. It is found by our mark and never by its name; another's
+is read and never written. Each object asks with its own token: what a token may not read is not
+done for its object with somebody else's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from aop.alerts import outcomes
+from aop.alerts.asking import Asking, Named, Whom, asking_elsewhere, named
+from aop.alerts.outcomes import Outcome
+from aop.cloudflare import (
+    Access,
+    AlertsRefused,
+    Cloudflare,
+    CloudflareError,
+    NotFound,
+    NotOffered,
+    Policy,
+    RateLimited,
+    TokenLacksPermission,
+    TokenRejected,
+    Webhook,
+)
+from aop.recipients import (
+    ALERT_TYPE,
+    WEBHOOKS,
+    Mark,
+    Recipient,
+    changed,
+    lacking,
+    mark_in,
+    recipients_of,
+    taken,
+    unmarked,
+    written,
+)
+
+T = TypeVar("T")
+NAME = "Certificates for origin pulls (aop-operator)"
+"""Of a policy that we create; a person may change it."""
+
+Wishes = Mapping[str, frozenset[Recipient]]
+"""By uid: whom an object wants to be warned."""
+NOT_TAKEN = (AlertsRefused, NotOffered)
+"""What is wrong with a recipient and not with the token."""
+
+
+@dataclass(slots=True)
+class AccountLook:
+    """One look; built anew for each."""
+
+    cloudflare: Cloudflare
+    account_id: str
+    heard: Sequence[Asking]
+    """Whoever has something to do there, or to undo; the oldest first."""
+    manifests: Iterable[Mapping[str, Any]] | None
+    """All objects; None: they are not known yet."""
+    _accesses: list[Access] = field(default_factory=list)
+    """The tokens that may read there."""
+    _failures: dict[str, CloudflareError] = field(default_factory=dict)
+    """Those that may not, by their keys."""
+    _policies: tuple[Policy, ...] = ()
+    _refused: dict[str, CloudflareError] = field(default_factory=dict)
+    """By uid: what was not taken."""
+
+    async def keep(self) -> dict[str, Outcome]:
+        """Bring the account to what its objects ask for; what became of each, by uid.
+
+        Raises `CloudflareError` where nothing can be said of any.
+        """
+        await self._read()
+        if not self._accesses:
+            return {one.uid: outcomes.failed(self._failures[one.access.key]) for one in self.heard}
+        askers = [one for one in self.heard if one.asks_at(self.account_id)]
+        ready = [one for one in askers if self._may(one) and not one.suspended]
+        waiting = self._waiting([one for one in askers if one not in ready])
+        webhooks = await self._webhooks(ready, waiting)
+        wishes = {one.uid: named(*_named_by(one), webhooks) for one in ready}
+        others = [named(*whom, webhooks) for whom in waiting]
+        policy = await self._settle(ready, wishes, others)
+        return {
+            one.uid: self._outcome(one, wishes.get(one.uid), policy)
+            if one in askers
+            else outcomes.left()
+            for one in self.heard
+        }
+
+    def _may(self, asking: Asking) -> bool:
+        return asking.access.key not in self._failures
+
+    def _outcome(self, asking: Asking, wish: Named | None, policy: Policy | None) -> Outcome:
+        if not self._may(asking):
+            return outcomes.failed(self._failures[asking.access.key])
+        if wish is None:
+            return outcomes.suspended(asking)
+        if asking.uid in self._refused:
+            return outcomes.refused(asking, self._refused[asking.uid], policy, self.account_id)
+        if policy is not None:
+            return outcomes.kept(asking, wish, policy, self.account_id)
+        sufficing = self._sufficing(wish.recipients)
+        return outcomes.not_kept(asking, wish, sufficing, self.account_id)
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        """The policies as each token shows them, which is the same; one token after the other."""
+        for access in {one.access.key: one.access for one in self.heard}.values():
+            try:
+                policies = await self.cloudflare.list_policies(access, self.account_id)
+            except RateLimited:
+                raise
+            except CloudflareError as error:
+                self._failures[access.key] = error
+            else:
+                self._accesses.append(access)
+                self._policies = tuple(one for one in policies if one.alert_type == ALERT_TYPE)
+
+    async def _webhooks(
+        self, ready: Iterable[Asking], waiting: Iterable[Whom]
+    ) -> tuple[Webhook, ...]:
+        """The account's destinations, where anybody names one."""
+        if not any(webhooks for _, webhooks in (*map(_named_by, ready), *waiting)):
+            return ()
+        return await self.cloudflare.list_webhooks(self._accesses[0], self.account_id)
+
+    def _waiting(self, unheard: Iterable[Asking]) -> list[Whom]:
+        """Whom those name for whom nothing can be done now."""
+        known = {one.uid for one in self.heard}
+        elsewhere = asking_elsewhere(self.manifests or (), known, self.account_id)
+        return [*map(_named_by, unheard), *elsewhere]
+
+    async def _ours(self) -> list[Policy]:
+        """The policies that we keep, the oldest first.
+
+        A list may lag, so that one which was kept and is not in it is asked for by its id.
+        """
+        noted = {one.noted.policy_id for one in self.heard if one.noted} - {None}
+        uids = {one.uid for one in self.heard}
+        uids |= {one["metadata"]["uid"] for one in self.manifests or ()}
+        policies = [*self._policies]
+        for policy_id in sorted(map(str, noted - {policy.id for policy in policies})):
+            try:
+                policies.append(
+                    await self.cloudflare.fetch_policy(
+                        self._accesses[0], self.account_id, policy_id
+                    )
+                )
+            except NotFound:
+                continue
+        ours = [
+            policy
+            for policy in policies
+            if (mark := mark_in(policy.description)) and (mark.uid in uids or policy.id in noted)
+        ]
+        return sorted(ours, key=lambda one: (str(one.created or ""), one.id))
+
+    # --- deciding ---------------------------------------------------------------------------------
+
+    async def _settle(
+        self, ready: Sequence[Asking], wishes: Mapping[str, Named], others: Sequence[Named]
+    ) -> Policy | None:
+        """Our policy after whatever there was to do; None: there is none."""
+        ours = await self._ours()
+        for extra in ours[1:]:  # two processes have made one each
+            await self._leave(extra, frozenset())
+        wanted = {uid: wish.recipients for uid, wish in wishes.items()}
+        if ours:
+            staying = self._staying(ours[0], [*wishes.values(), *others])
+            if not ready and not others and staying is not None:
+                await self._leave(ours[0], staying)
+                return None
+            return await self._write_for_each(ours[0], ready, wanted, staying)
+        lost = {one.noted.policy_id or "" for one in ready if one.noted is not None}
+        asking = [one for one in ready if wanted[one.uid] and not one.had(lost - {""})]
+        if not asking or self._sufficing(_everybody(wanted)) is not None:
+            return None
+        return await self._write_for_each(None, ready, wanted, frozenset())
+
+    def _staying(self, policy: Policy, wishes: Sequence[Named]) -> frozenset[str] | None:
+        """Digests of those whom somebody asks for; None: it is not known who asks.
+
+        Where a webhook is named that cannot be found, as by a name that was changed, it may be any.
+        """
+        if self.manifests is None:
+            return None
+        staying = {one.digest for wish in wishes for one in wish.recipients}
+        if any(wish.unknown for wish in wishes):
+            staying |= {
+                one.digest for one in recipients_of(policy.mechanisms) if one.way == WEBHOOKS
+            }
+        return frozenset(staying)
+
+    def _sufficing(self, wanted: frozenset[Recipient]) -> Policy | None:
+        """A policy of somebody else's that warns all of them."""
+        return next(
+            (
+                policy
+                for policy in self._policies
+                if policy.enabled
+                and not policy.filters
+                and mark_in(policy.description) is None
+                and not lacking(policy.mechanisms, wanted)
+            ),
+            None,
+        )
+
+    # --- changing ---------------------------------------------------------------------------------
+
+    async def _write_for_each(
+        self,
+        policy: Policy | None,
+        ready: Sequence[Asking],
+        wanted: Wishes,
+        staying: frozenset[str] | None,
+    ) -> Policy | None:
+        """Our policy with all of them in it; else with what each asks for, as far as it is taken.
+
+        The answer need not say which recipient is refused
+        (facts: cloudflare#notification-recipients).
+        """
+        try:
+            return await self._write(policy, ready[:1], _everybody(wanted), staying)
+        except NOT_TAKEN:
+            pass
+        settled: frozenset[Recipient] = frozenset()
+        if policy is not None:
+            mark = mark_in(policy.description) or Mark()
+            settled = taken(policy.mechanisms, mark, _everybody(wanted))
+            policy = await self._write(policy, ready[:1], settled, staying)
+        for one in ready:
+            try:
+                policy = await self._write(policy, [one], settled | wanted[one.uid], staying)
+            except NOT_TAKEN as error:
+                self._refused[one.uid] = error
+            else:
+                settled |= wanted[one.uid]
+        return policy
+
+    async def _write(
+        self,
+        policy: Policy | None,
+        owners: Sequence[Asking],
+        wanted: frozenset[Recipient],
+        staying: frozenset[str] | None,
+    ) -> Policy | None:
+        """Make the policy, or change it if it differs."""
+        if policy is None:
+            return await self._create(owners[0], wanted) if wanted else None
+        before = mark_in(policy.description) or Mark()
+        mark = before
+        if owners and before.uid not in {one.uid for one in self.heard if one.alerts is not None}:
+            mark = replace(before, owner=str(owners[0].key), uid=owners[0].uid)
+        change = changed(policy.mechanisms, mark, wanted, staying)
+        if change.tells_nobody:  # whom objects ask for, somebody else has taken out
+            await self._delete(policy)
+            return None
+        if not change.differs and mark == before:
+            return policy
+        return await self._put(policy, change.mechanisms, written(change.mark, policy.description))
+
+    async def _create(self, owner: Asking, wanted: frozenset[Recipient]) -> Policy:
+        change = changed({}, Mark(str(owner.key), owner.uid), wanted, frozenset())
+        body = {
+            "name": NAME,
+            "description": written(change.mark),
+            "enabled": True,
+            "alert_type": ALERT_TYPE,
+            "filters": {},
+            "mechanisms": dict(change.mechanisms),
+        }
+        policy_id = await self._with_any(
+            lambda access: self.cloudflare.create_policy(access, self.account_id, body)
+        )
+        return Policy.model_validate({"id": policy_id, **body})
+
+    async def _leave(self, policy: Policy, staying: frozenset[str]) -> None:
+        """Take ours out; what is left then is somebody else's, and nobody is no policy."""
+        mark = mark_in(policy.description) or Mark()
+        change = changed(policy.mechanisms, mark, (), staying)
+        if change.tells_nobody:
+            await self._delete(policy)
+        else:
+            await self._put(policy, change.mechanisms, unmarked(policy.description))
+
+    async def _delete(self, policy: Policy) -> None:
+        await self._with_any(
+            lambda access: self.cloudflare.delete_policy(access, self.account_id, policy.id)
+        )
+
+    async def _put(self, policy: Policy, mechanisms: Mapping[str, Any], description: str) -> Policy:
+        changes = {"mechanisms": dict(mechanisms), "description": description}
+        body = {**policy.body, **changes}
+        await self._with_any(
+            lambda access: self.cloudflare.replace_policy(access, self.account_id, policy.id, body)
+        )
+        return policy.model_copy(update={**changes, "body": body})
+
+    async def _with_any(self, change: Callable[[Access], Awaitable[T]]) -> T:
+        """With the first token that may: some may only read."""
+        for access in self._accesses[:-1]:
+            try:
+                return await change(access)
+            except (TokenLacksPermission, TokenRejected):
+                continue
+        return await change(self._accesses[-1])
+
+
+def _named_by(asking: Asking) -> Whom:
+    alerts = asking.alerts
+    return (alerts.email, alerts.webhooks) if alerts is not None else ((), ())
+
+
+def _everybody(wanted: Wishes) -> frozenset[Recipient]:
+    return frozenset(one for each in wanted.values() for one in each)

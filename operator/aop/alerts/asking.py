@@ -1,0 +1,110 @@
+"""Who asks that Cloudflare warns whom, as visits have shown it and as all objects say it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from aop.api import Alerts, AlertsStatus, Status
+from aop.cloudflare import Access, Webhook
+from aop.recipients import EMAIL, WEBHOOKS, Recipient
+from aop.terms import ObjectKey
+
+Whom = tuple[Collection[str], Collection[str]]
+"""E-mail addresses, and webhook destinations by name or id, as a spec has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What one object asks for, with what its last visit has seen."""
+
+    key: ObjectKey
+    uid: str
+    created: datetime
+    access: Access
+    """The last token that has shown the object's zone."""
+    account_id: str
+    """Of the account that the zone is in."""
+    alerts: Alerts | None
+    """None: nothing, or not any more."""
+    asked: str = ""
+    """Digest of `alerts`."""
+    suspended: bool = False
+    noted: AlertsStatus | None = field(default=None, compare=False)
+    """What was done for it before."""
+
+    @property
+    def accounts(self) -> frozenset[str]:
+        """Where something is to be done, or undone, for it."""
+        here = {self.account_id} if self.alerts is not None else set()
+        return frozenset(here | ({self.noted.account_id} if self.noted is not None else set()))
+
+    def asks_at(self, account_id: str) -> bool:
+        """It asks in that account; what was done for it elsewhere is undone first."""
+        settled = self.noted is None or self.noted.account_id == account_id
+        return self.alerts is not None and self.account_id == account_id and settled
+
+    def had(self, policy_ids: Iterable[str]) -> bool:
+        """It has asked for the same before, and one of these policies was kept for it."""
+        return (
+            self.noted is not None
+            and self.noted.asked == self.asked
+            and self.noted.policy_id in set(policy_ids)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Whom an object names."""
+
+    recipients: frozenset[Recipient]
+    unknown: tuple[str, ...] = ()
+    """Webhook destinations that the account does not have, or has several of."""
+
+
+def named(email: Iterable[str], webhooks: Iterable[str], known: Iterable[Webhook]) -> Named:
+    """The recipients that `spec.alerts` means, with the account's webhook destinations."""
+    by_id: dict[str, set[str]] = {}
+    for one in known:
+        for name in {_undashed(one.id), one.name}:
+            by_id.setdefault(name, set()).add(one.id)
+    recipients, unknown = {Recipient(EMAIL, address) for address in email}, []
+    for webhook in webhooks:
+        ids = by_id.get(_undashed(webhook)) or by_id.get(webhook) or set()
+        if len(ids) == 1:
+            recipients.add(Recipient(WEBHOOKS, *ids))
+        else:
+            unknown.append(webhook)
+    return Named(frozenset(recipients), tuple(unknown))
+
+
+def asking_elsewhere(
+    manifests: Iterable[Mapping[str, Any]], heard: Collection[str], account_id: str
+) -> list[Whom]:
+    """Whom those objects name that may ask in the account and are not among `heard` (uids).
+
+    Their visit is still to come, or their token shows nothing: what they ask for stays as it is.
+    """
+    whom: list[Whom] = []
+    for manifest in manifests:
+        metadata = manifest["metadata"]
+        alerts = (manifest.get("spec") or {}).get("alerts")
+        zone = Status.parse(manifest.get("status")).zone
+        there = zone is None or zone.account_id in {None, "", account_id}
+        gone = bool(metadata.get("deletionTimestamp"))
+        if metadata["uid"] not in heard and isinstance(alerts, dict) and there and not gone:
+            whom.append((_texts(alerts.get("email")), _texts(alerts.get("webhooks"))))
+    return whom
+
+
+def _texts(items: Any) -> tuple[str, ...]:
+    """Tolerant, because a stored spec may be invalid."""
+    return (
+        tuple(one for one in items or () if isinstance(one, str)) if isinstance(items, list) else ()
+    )
+
+
+def _undashed(id_: str) -> str:
+    return id_.replace("-", "").lower()
