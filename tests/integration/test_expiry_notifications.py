@@ -529,6 +529,23 @@ async def test_whoever_cannot_be_heard_keeps_what_was_put_for_it(
 
 
 @pytest.mark.asyncio
+async def test_whoever_is_known_by_its_token_before_its_zone_is_does_not_seem_to_leave(
+    world: World, person: Person, token: str
+) -> None:
+    """After a restart, while the first reading of the zone is under way."""
+    uid, other = world.add(token, email=[OPS]), world.add(token, email=[DEV])
+    await world.look()
+    world.begin()
+    memory = world.memories[uid]
+    memory.cloudflare.good = Access.of(token, Priority.RESYNC)
+    world.alerts.hear(world.pull(uid), observed(zone=Unknown("not yet")), memory)
+    world.visit(other)
+    await world.alerts.look(world.account_id)
+    assert [mailed(policy) for policy in person.policies()] == [[DEV, OPS]]
+    assert memory.alerts is None
+
+
+@pytest.mark.asyncio
 async def test_an_object_whose_zone_moves_to_another_account_takes_its_recipients_along(
     world: World, person: Person, token: str, double: CloudflareDouble
 ) -> None:

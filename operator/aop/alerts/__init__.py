@@ -106,8 +106,8 @@ class Alerts:
         account_id = o.zone.account_id if isinstance(o.zone, ObservedZone) else ""
         if known is not None:
             account_id = account_id or known.asking.account_id
-        if access is None or not (account_id or noted):
-            return  # its token has shown nothing yet
+        if access is None or (wished is not None and not account_id):
+            return  # its token has shown nothing yet, and who asks must not seem to leave
         asked = asked_digest(wished) if wished is not None else ""
         awaited = noted is None or noted.asked != asked
         asking = Asking(
@@ -116,7 +116,7 @@ class Alerts:
             pull.created_at,
             access.at(Priority.ONBOARD if awaited else Priority.RESYNC),
             account_id,
-            wished if account_id else None,
+            wished,
             asked,
             pull.spec.suspend,
             noted,
