@@ -41,15 +41,17 @@ SETTINGS = {
     "ingress-nginx": Setting(
         "two replicas of ingress-nginx", Layout(manifests=MANIFESTS), EXAMPLES, 90
     ),
-    "nginx": Setting(
-        "two replicas of NGINX in a Deployment",
-        Layout(workload="Deployment", manifests=WORKLOADS),
-        EXAMPLES / "nginx" / "authenticatedoriginpull.yaml",
-        240,
-    ),
+    **{
+        kind: Setting(
+            f"two replicas of {server} in a Deployment",
+            Layout(workload="Deployment", server=kind, manifests=WORKLOADS),
+            EXAMPLES / kind / "authenticatedoriginpull.yaml",
+            240,
+        )
+        for kind, server in {"nginx": "NGINX", "caddy": "Caddy"}.items()
+    },
 }
 ZONE = HOST = "example.com"
-EXPECTED = {Visitor.NOBODY: 400, Visitor.OURS: 200, Visitor.STRANGER: 400}
 LEAVES_AFTER = {"FRA": 400, "AMS": 40, "IAD": 25}
 """After how many requests a location closes a connection to the origin, so that sessions are
 resumed as they are at the real edge."""
@@ -120,7 +122,9 @@ class Story:
         self._telling.title("enforced: what a person sees, and what strangers get")
         print(self._scene.plane.kubectl("get", "aop", "--namespace", NAMESPACE), flush=True)
         answers = self._ask_directly()
-        self.outcome.refusing = sum(statuses == EXPECTED for statuses in answers)
+        refusal = self._scene.sandbox.refusal
+        expected = {Visitor.NOBODY: refusal, Visitor.OURS: 200, Visitor.STRANGER: refusal}
+        self.outcome.refusing = sum(statuses == expected for statuses in answers)
         self._say_visitors()
 
     def remove(self) -> None:

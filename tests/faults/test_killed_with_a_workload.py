@@ -1,4 +1,4 @@
-"""SIGKILL after every effect on NGINX in a Deployment: also between the ConfigMap and the annotation that has its pods replaced."""
+"""SIGKILL after every effect on a server in a Deployment: also between the ConfigMap and the annotation that has its pods replaced."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from faults.conftest import Proxied, proxied_with
 from faults.test_killed import Killed
 from sandbox.composition import HOSTS, WORKLOADS, Layout
-from sandbox.scene import nginx_origin
+from sandbox.scene import workload_origin
 from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(600)]
@@ -17,9 +17,10 @@ pytestmark = [pytest.mark.timeout(600)]
 WITHIN_S = 240.0
 
 
-@pytest.fixture(scope="module")
-def proxied() -> Iterator[Proxied]:
-    with proxied_with(Layout(workload="Deployment", manifests=WORKLOADS)) as running:
+@pytest.fixture(scope="module", params=["nginx", "caddy"])
+def proxied(request: pytest.FixtureRequest) -> Iterator[Proxied]:
+    layout = Layout(workload="Deployment", server=request.param, manifests=WORKLOADS)
+    with proxied_with(layout) as running:
         yield running
 
 
@@ -34,7 +35,7 @@ def test_killed_after_each_effect_in_turn(proxied: Proxied, delivered: bool) -> 
     template = frontend.deployment()["spec"]["template"]
     with scene.visitors() as visitors:
         visitors.allow_redirects(allowed=True)
-        scene.apply(hostnames=list(HOSTS), origins=[nginx_origin()])
+        scene.apply(hostnames=list(HOSTS), origins=[workload_origin(scene.sandbox.layout.server)])
         onboarding = killed.until("enforced", nth=1, again=True, delivered=delivered)
         assert len(scene.refusing()) == 2
         scene.delete()

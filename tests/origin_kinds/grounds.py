@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
 from datetime import datetime
 from pathlib import Path
@@ -16,8 +16,9 @@ from aop.origins.check import check_path, parse
 from aop.origins.ingress_nginx import INGRESS_NGINX
 from aop.origins.ingress_nginx.spec import ForeignText, IngressNginx
 from aop.origins.ingress_nginx.text import HTTP, SERVER
-from aop.origins.workload import NGINX
-from aop.origins.workload.spec import Nginx
+from aop.origins.workload import CADDY, NGINX
+from aop.origins.workload.driver import Driver
+from aop.origins.workload.spec import Workload
 from aop.probe import Answer
 from aop.terms.names import CLAIMS_ANNOTATION
 from origin_kinds.ground import TOKEN, Ground, Json, Place, Server, Visitor
@@ -29,8 +30,9 @@ from origin_kinds.in_memory import (
     InMemory,
     InMemoryServer,
 )
+from sandbox.plain_caddy import PlainCaddy
 from sandbox.plain_nginx import PlainNginx
-from sandbox.text_nginx import TextNginx, ask, client_context
+from sandbox.text_nginx import AskedServer, TextNginx, ask, client_context
 from sandbox.waiting import until
 from strategies import config_maps
 
@@ -67,6 +69,18 @@ def with_data(carrier: Json, **data: str) -> Json:
 # --- ingress-nginx -----------------------------------------------------------------------------------------------------------------
 
 
+def asked(
+    server: AskedServer, host: str, path: str, visitor: Visitor | None, *, tls: bool
+) -> Answer:
+    """What a real server answers."""
+    said = (
+        server.https(host, path, visitor.path if visitor else None)
+        if tls
+        else server.http(host, path, X_Forwarded_Proto="https")
+    )
+    return Answer(said.status, said.body, said.headers.get("location"))
+
+
 class RealNginx:
     """A real nginx with the text of a carrier, which somebody else reloads."""
 
@@ -76,12 +90,7 @@ class RealNginx:
     def ask(
         self, host: str, path: str, visitor: Visitor | None = None, *, tls: bool = True
     ) -> Answer:
-        said = (
-            self._nginx.https(host, path, visitor.path if visitor else None)
-            if tls
-            else self._nginx.http(host, path, X_Forwarded_Proto="https")
-        )
-        return Answer(said.status, said.body, said.headers.get("location"))
+        return asked(self._nginx, host, path, visitor, tls=tls)
 
     def resumes_after(self, host: str, carrier: Json) -> bool:
         """That a session ends with a pod which is replaced would prove nothing."""
@@ -159,20 +168,26 @@ class IngressNginxGround:
             yield RealNginx(nginx)
 
 
-# --- nginx in a workload ------------------------------------------------------------------------------------------------------------
+# --- servers in a workload ----------------------------------------------------------------------------------------------------------
 
 
-class NginxGround:
-    """A ConfigMap of ours, a Deployment whose pods mount it, and a real nginx that takes in its files."""
+class WorkloadGround:
+    """A ConfigMap of ours, a Deployment whose pods mount it, and a real server that takes in its files."""
 
-    kind = NGINX
-    spec = Nginx.model_validate(
-        {
-            "workloadRef": {"kind": "Deployment", "namespace": NAMESPACE, "name": "web"},
-            "configMapRef": {"namespace": NAMESPACE, "name": NAME},
-        }
-    )
     remembered: Place = ("metadata", "annotations", CLAIMS_ANNOTATION)
+
+    def __init__(
+        self,
+        kind: Driver,
+        server: Callable[[Path, Json, tuple[str, ...]], AbstractContextManager[Server]],
+    ) -> None:
+        self.kind, self.server = kind, server
+        self.spec: Workload = kind.spec.model_validate(
+            {
+                "workloadRef": {"kind": "Deployment", "namespace": NAMESPACE, "name": "web"},
+                "configMapRef": {"namespace": NAMESPACE, "name": NAME},
+            }
+        )
 
     def carriers(self) -> SearchStrategy[Json]:
         # One that others have put something into is refused; what is around that is theirs.
@@ -194,19 +209,48 @@ class NginxGround:
 
     def complaint(self, pod: Json, carrier: Json, at: datetime, *, ours: bool) -> Json:
         if ours:
-            return event(pod, "BackOff", "Back-off restarting failed container nginx in pod", at)
+            return event(pod, "BackOff", "Back-off restarting failed container web in pod", at)
         return event(pod, "Failed", 'Failed to pull image "web": not found', at)
 
-    @contextmanager
-    def server(self, folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[Server]:
-        with PlainNginx(folder, carrier.get("data") or {}, hosts) as nginx:
-            yield RealNginx(nginx)
+
+@contextmanager
+def plain_nginx(folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[Server]:
+    """A real nginx with the carrier's files."""
+    with PlainNginx(folder, carrier.get("data") or {}, hosts) as nginx:
+        yield RealNginx(nginx)
+
+
+class WithoutResumption:
+    """A real server that resumes no TLS session of anybody it asks for a certificate."""
+
+    def __init__(self, server: AskedServer) -> None:
+        self._server = server
+
+    def ask(
+        self, host: str, path: str, visitor: Visitor | None = None, *, tls: bool = True
+    ) -> Answer:
+        return asked(self._server, host, path, visitor, tls=tls)
+
+    def resumes_after(self, host: str, carrier: Json) -> bool:
+        context = client_context(None)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        with self._server.connection(context, host) as connection:
+            session = connection.session
+        with self._server.connection(context, host, session) as connection:
+            return bool(connection.session_reused)
+
+
+@contextmanager
+def plain_caddy(folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[Server]:
+    """A real Caddy with the carrier's files."""
+    with PlainCaddy(folder, carrier.get("data") or {}, hosts) as server:
+        yield WithoutResumption(server)
 
 
 def mounting(name: str, ip: str, config_map: str) -> Json:
     """A Ready pod of nobody's that mounts a ConfigMap."""
     volumes = [{"name": "aop", "configMap": {"name": config_map, "optional": True}}]
-    container = {"name": "nginx", "volumeMounts": [{"name": "aop", "mountPath": "/etc/nginx/aop"}]}
+    container = {"name": "web", "volumeMounts": [{"name": "aop", "mountPath": "/etc/web/aop"}]}
     return running(name, ip, {"volumes": volumes, "containers": [container]})
 
 
@@ -261,4 +305,9 @@ class Asked:
         return True  # what was presented once is believed for as long as a session lives
 
 
-GROUNDS: tuple[Ground, ...] = (IngressNginxGround(), NginxGround(), InMemoryGround())
+GROUNDS: tuple[Ground, ...] = (
+    IngressNginxGround(),
+    WorkloadGround(NGINX, plain_nginx),
+    WorkloadGround(CADDY, plain_caddy),
+    InMemoryGround(),
+)

@@ -64,8 +64,10 @@ class Layout:
     before it are what they were."""
     first_address: str = "127.0.0.11"
     workload: str = ""
-    """Of which kind the workload is that serves the hosts on NGINX, and not ingress-nginx; with
-    manifests WORKLOADS, which are for a Deployment."""
+    """Of which kind the workload is that serves the hosts, and not ingress-nginx; with manifests
+    WORKLOADS, which are for a Deployment."""
+    server: str = "nginx"
+    """The server that runs in that workload, by the name of its origin kind."""
     manifests: Path | None = CLUSTER_WIDE
     """Whose permissions and scope the operator has: CLUSTER_WIDE, so that a test may use any
     namespace and any controller; MANIFESTS, which serve namespace `edge` and one controller; or
@@ -115,7 +117,11 @@ class Sandbox:
 
     def _start_frontend(self) -> None:
         self.frontend = Frontend(
-            self.plane, self.folder / "frontend", self.layout.hosts, self.layout.workload
+            self.plane,
+            self.folder / "frontend",
+            self.layout.hosts,
+            self.layout.workload,
+            self.layout.server,
         ).start()
         self._install()
 
@@ -193,6 +199,11 @@ class Sandbox:
     def replicas(self) -> Sequence[ReplicaFacts] | Sequence[Pod]:
         """Every replica that serves."""
         return self.frontend.replicas() if self.layout.workload else self.ingress_nginx.replicas()
+
+    @property
+    def refusal(self) -> int:
+        """What a stranger gets where a certificate is required."""
+        return self.frontend.refusal if self.layout.workload else 400
 
     @property
     def origin_ca_file(self) -> str:

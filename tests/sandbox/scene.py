@@ -298,14 +298,14 @@ class Scene:
     def refuses(self, pod: str, host: str = "example.com") -> bool:
         """Whether this one replica refuses somebody without a certificate; no other is asked."""
         https = self.ingress_nginx.replica(pod).https
-        return self.ask_replica(https, host, Visitor.NOBODY) == 400
+        return self.ask_replica(https, host, Visitor.NOBODY) == self.sandbox.refusal
 
     def refusing(self, host: str = "example.com") -> list[str]:
         """The pods whose replica refuses somebody without a certificate."""
         return [
             one.pod
             for one in self.sandbox.replicas()
-            if self.ask_replica(one.https, host, Visitor.NOBODY) == 400
+            if self.ask_replica(one.https, host, Visitor.NOBODY) == self.sandbox.refusal
         ]
 
     def required(self, host: str = "example.com") -> bool:
@@ -414,11 +414,11 @@ def origin(
     }
 
 
-def nginx_origin(name: str = "frontend", **more: Any) -> dict[str, Any]:
-    """An origin of a spec: the sandbox's NGINX in a Deployment."""
+def workload_origin(kind: str = "nginx", name: str = "frontend", **more: Any) -> dict[str, Any]:
+    """An origin of a spec: the sandbox's server in a Deployment, by the name of its kind."""
     return {
         "name": name,
-        "nginx": {
+        kind: {
             "workloadRef": {
                 "kind": "Deployment",
                 "namespace": frontend.NAMESPACE,
@@ -449,8 +449,8 @@ __all__ = [
     "NotInTimeError",
     "Scene",
     "name_of",
-    "nginx_origin",
     "origin",
     "path_of",
     "pull",
+    "workload_origin",
 ]

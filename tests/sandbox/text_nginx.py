@@ -63,8 +63,8 @@ class Said:
     body: str
 
 
-class AskedNginx(LoneNginx):
-    """One that is asked here, at its `address` and its two ports."""
+class AskedServer:
+    """A server that is asked here, at its `address` and its two ports."""
 
     address: str
     https_port: int
@@ -93,7 +93,13 @@ class AskedNginx(LoneNginx):
     ) -> ssl.SSLSocket:
         """A TLS connection, resuming `session` if the server agrees."""
         plain = socket.create_connection((self.address, self.https_port), timeout=10)
+        # Else the request waits until the other side confirms the end of the handshake.
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return context.wrap_socket(plain, server_hostname=sni, session=session)
+
+
+class AskedNginx(AskedServer, LoneNginx):
+    """An nginx that is asked here."""
 
     def signal_reload(self) -> None:
         """Have it read what stands in its folder; the new workers answer a little later."""

@@ -16,7 +16,7 @@ from sandbox.composition import (
     ingress,
 )
 from sandbox.ingress_nginx.launcher import IngressNginx
-from sandbox.scene import SNIPPETS, Scene, nginx_origin
+from sandbox.scene import SNIPPETS, Scene, workload_origin
 from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(300)]
@@ -65,7 +65,7 @@ def test_a_site_moves_to_nginx_in_a_deployment_without_a_lost_request() -> None:
         scene.apply(hostnames=list(HOSTS), origins=[OLD])
         scene.until_enforced()
         with scene.visitors(redirects=True) as visitors:
-            scene.patch({"origins": [OLD, nginx_origin()]})
+            scene.patch({"origins": [OLD, workload_origin()]})
             until(
                 lambda: modes(scene) == {"ingress": "Require", "frontend": "Require"},
                 within_s=WITHIN_S,
@@ -78,7 +78,7 @@ def test_a_site_moves_to_nginx_in_a_deployment_without_a_lost_request() -> None:
                 within_s=60,
                 describe="visitors at the new origin",
             )
-            scene.patch({"origins": [nginx_origin()]})
+            scene.patch({"origins": [workload_origin()]})
             until(
                 lambda: not text_at(scene) and modes(scene) == {"frontend": "Require"},
                 within_s=WITHIN_S,

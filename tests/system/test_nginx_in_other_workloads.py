@@ -13,7 +13,7 @@ from sandbox.composition import (
     Layout,
 )
 from sandbox.direct import Visitor
-from sandbox.scene import Scene, nginx_origin
+from sandbox.scene import Scene, workload_origin
 from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(300)]
@@ -59,7 +59,7 @@ def test_it_is_required_and_left_as_it_was_found(kind: str) -> None:
         frontend = scene.sandbox.frontend
         template = frontend.deployment()["spec"]["template"]
         named = {"kind": kind, "namespace": NAMESPACE, "name": NAME}
-        scene.apply(hostnames=list(HOSTS), origins=[nginx_origin(workloadRef=named)])
+        scene.apply(hostnames=list(HOSTS), origins=[workload_origin(workloadRef=named)])
         scene.until_enforced(within_s=WITHIN_S)
         for replica in frontend.replicas():
             answers = {who: scene.ask_replica(replica.https, HOSTS[0], who) for who in Visitor}

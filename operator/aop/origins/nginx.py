@@ -17,10 +17,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 from aop.origins.check import NO_ZONE, NONE, OTHER, check_path, gate_path, printed
+from aop.origins.rules import DENIED, WORDS
 from aop.terms import Mode, Pin
 
-WORDS = {Mode.REQUEST: "ask", Mode.OPTIONAL: "opt", Mode.REQUIRE: "req"}
-"""How strict a host is. All of one length: a write that relaxes never grows."""
 ASKING = "ssl_verify_client optional_no_ca;"
 """What makes nginx ask for a certificate and refuse nobody for its issuer."""
 
@@ -63,12 +62,8 @@ def action_map() -> Iterator[str]:
     `$https` is that: X-Forwarded-Proto and PROXY headers cannot forge it
     (facts: ingress-nginx#plaintext-bypass).
     """
-    refusals = [
-        f'"opt:on:{OTHER}" deny',
-        f'"req:on:{OTHER}" deny',
-        f'"req:on:{NONE}" deny',
-        f'"req::{NONE}" tls',
-    ]
+    refusals = [f'"{WORDS[mode]}:on:{presented}" deny' for mode, presented in DENIED]
+    refusals.append(f'"{WORDS[Mode.REQUIRE]}::{NONE}" tls')
     yield from block('map "$aop_mode:$https:$aop_presented" $aop_action', ['default ""', *refusals])
 
 

@@ -10,10 +10,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from aop.origins.check import TOKEN
+from aop.origins.check import NONE, OTHER, TOKEN
 from aop.origins.notation import check
 from aop.origins.zones import labels, pins_by_zone, strictness, zones_by_name
 from aop.terms import Claim, Mode, Pin
+
+WORDS = {Mode.REQUEST: "ask", Mode.OPTIONAL: "opt", Mode.REQUIRE: "req"}
+"""How strict a host is. All of one length: a write that relaxes never grows."""
+DENIED = ((Mode.OPTIONAL, OTHER), (Mode.REQUIRE, OTHER), (Mode.REQUIRE, NONE))
+"""Who is refused over TLS: how strict the host is, and what came there. In plaintext, where nobody
+can present anything, whoever asks a host at REQUIRE is sent to https."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,16 @@ class Rules:
     """Sorted by name; what is not named belongs to nobody."""
     leaves: tuple[tuple[str, Pin], ...]
     """Which leaves pass, each with the label of the one zone that it opens; sorted."""
+
+    @property
+    def most_specific_first(self) -> tuple[HostRule, ...]:
+        """The hosts: exact names, then the longest wildcard.
+
+        The first that holds for a name is the one that counts.
+        """
+        return tuple(
+            sorted(self.hosts, key=lambda one: (one.name.startswith("*."), -len(one.name)))
+        )
 
 
 def rules_of(claims: Collection[Claim], revision: int, token: str) -> Rules:

@@ -1,4 +1,4 @@
-"""A site of somebody's on NGINX in a workload, as deploy/examples/nginx has it, with a node that runs it and a Service before it."""
+"""A site of somebody's in a workload, as deploy/examples has it for each server, with a node that runs it and a Service before it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from sandbox.kubernetes.plane import ControlPlane
 from sandbox.relays import ADDRESS
 from sandbox.waiting import until
 
-EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples" / "nginx"
+EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples"
 NAMESPACE, NAME, CONFIG_MAP = "web", "frontend", "frontend-aop"
 HTTPS, HTTP = 8443, 8080
 READY_WITHIN_S = 30.0
+OWN_REFUSALS = {"nginx": 400}
+"""What a server that has words of its own for it answers to a stranger; others 403."""
 
 
 def as_kind(deployment: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -54,9 +56,16 @@ class Frontend:
     """
 
     def __init__(
-        self, plane: ControlPlane, folder: Path, hosts: Sequence[str], kind: str = "Deployment"
+        self,
+        plane: ControlPlane,
+        folder: Path,
+        hosts: Sequence[str],
+        kind: str = "Deployment",
+        server: str = "nginx",
     ) -> None:
         self._plane, self._folder, self._hosts, self._kind = plane, folder, tuple(hosts), kind
+        self._examples = EXAMPLES / server
+        self.refusal = OWN_REFUSALS.get(server, 403)
         self._parts = ExitStack()
         self.ca_file = folder / "ca.crt"
 
@@ -67,7 +76,8 @@ class Frontend:
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
         )
         self._plane.apply(self._certificate())
-        conf, workload = yaml.safe_load_all((EXAMPLES / "web.yaml").read_text())
+        conf, workload = yaml.safe_load_all((self._examples / "web.yaml").read_text())
+        self._conf = conf["metadata"]["name"]
         self._plane.apply([conf, as_kind(workload, self._kind)])
         self.node = self._parts.enter_context(Node(self._plane, self._folder / "node", NAMESPACE))
         self.service = self._parts.enter_context(
@@ -119,15 +129,16 @@ class Frontend:
         ).raise_for_status()
 
     def change_conf(self, change: Callable[[str], str]) -> None:
-        """Change nginx.conf as its owner does, who then has the pods replaced."""
-        path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/frontend-nginx"
-        conf = change(self._plane.http.get(path).raise_for_status().json()["data"]["nginx.conf"])
+        """Change the server's configuration as its owner does, who then has the pods replaced."""
+        path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{self._conf}"
+        ((key, conf),) = self._plane.http.get(path).raise_for_status().json()["data"].items()
+        changed = change(conf)
         self._plane.http.patch(
             path,
-            json={"data": {"nginx.conf": conf}},
+            json={"data": {key: changed}},
             headers={"Content-Type": "application/merge-patch+json"},
         ).raise_for_status()
-        digest = {"conf": sha256(conf.encode()).hexdigest()}
+        digest = {"conf": sha256(changed.encode()).hexdigest()}
         self.change({"spec": {"template": {"metadata": {"annotations": digest}}}})
 
     def config_map(self) -> dict[str, Any] | None:

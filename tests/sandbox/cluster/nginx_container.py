@@ -1,8 +1,4 @@
-"""A container of the image `nginx`: the real program, with the files that its pod mounts.
-
-A container has a root and a network of its own; here it is told so. Its configuration is found
-below a folder, and what listens on a port of the pod listens on the pod's address.
-"""
+"""A container of the image `nginx`: the real program, with the files that its pod mounts."""
 
 from __future__ import annotations
 
@@ -40,5 +36,6 @@ def start(root: Path, address: str, log: Path) -> Child:
     return Child(command, log=log, death_signal=signal.SIGTERM)
 
 
-STOP = signal.SIGQUIT
-"""The image's own STOPSIGNAL: requests that have begun are answered."""
+def reload(_root: Path, child: Child) -> None:
+    """As `nginx -s reload` does."""
+    child.signal(signal.SIGHUP)

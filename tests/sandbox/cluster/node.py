@@ -8,7 +8,6 @@ again and again, and gone when it was asked to end and has.
 from __future__ import annotations
 
 import contextlib
-import signal
 import socket
 import threading
 import time
@@ -22,7 +21,7 @@ from typing import Any, Self
 
 import httpx
 
-from sandbox.cluster import nginx_container, volumes
+from sandbox.cluster import containers, volumes
 from sandbox.kubernetes.plane import ControlPlane
 from sandbox.loops import Polling
 from sandbox.processes import Child
@@ -178,7 +177,7 @@ class Node:
             running.synced_s = now
             changed = volumes.refresh(self._plane, self._namespace, pod, container, running.root)
             if changed and self.reloads:
-                running.child.signal(signal.SIGHUP)
+                containers.of(container).reload(running.root, running.child)
         self._say(pod, running, self._status(pod, running, ready=self._ready(running, container)))
 
     def _start(self, pod: Json, running: Running, container: Json) -> None:
@@ -190,7 +189,7 @@ class Node:
             return
         running.log.unlink(missing_ok=True)
         running.synced_s = time.monotonic()
-        running.child = nginx_container.start(running.root, running.address, running.log)
+        running.child = containers.of(container).start(running.root, running.address, running.log)
 
     def _has_ended(self, pod: Json, running: Running, child: Child) -> None:
         running.child, running.restarts = None, running.restarts + 1
@@ -228,7 +227,7 @@ class Node:
             deadline = running.stop_at_s + pod["metadata"].get("deletionGracePeriodSeconds", 30)
             if not running.told_to_end:
                 running.told_to_end = True
-                child.signal(nginx_container.STOP)
+                child.signal(containers.of(pod["spec"]["containers"][0]).stop)
             if now < deadline:
                 return
             child.kill()

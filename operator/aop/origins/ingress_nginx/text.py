@@ -20,6 +20,7 @@ from collections.abc import Collection, Iterator, Mapping
 from aop.origins import nginx
 from aop.origins.check import TOKEN, printed
 from aop.origins.notation import check
+from aop.origins.rules import WORDS
 from aop.origins.zones import (
     labels,
     pins_by_zone,
@@ -37,7 +38,7 @@ that serves Ingresses."""
 END = "# END aop-operator\n"
 _EXCEPTED = "not"
 """Says of a host that it refuses nobody although its wildcard's server does; as long as the other
-words (`nginx.WORDS`)."""
+words (`rules.WORDS`)."""
 VARIABLES = frozenset(
     {
         "aop_zone",
@@ -116,14 +117,12 @@ def _http(
 
 def _hosts(claims: Collection[Claim], modes: Mapping[str, Mode]) -> Iterator[tuple[str, str, str]]:
     """Every name that the text tells apart, with its zone and the word for how strict it is."""
-    concrete = {
-        host: nginx.WORDS[mode] for host, mode in modes.items() if not host.startswith("*.")
-    }
+    concrete = {host: WORDS[mode] for host, mode in modes.items() if not host.startswith("*.")}
     excepted: set[str] = set()
     if len(concrete) < len(modes):
         excepted = {host for claim in claims for host in claim.excepted} - concrete.keys()
     for name, zone in zones_by_name(claims, {*concrete, *excepted}).items():
-        unrequired = _EXCEPTED if name in excepted else nginx.WORDS[Mode.REQUEST]
+        unrequired = _EXCEPTED if name in excepted else WORDS[Mode.REQUEST]
         yield name, zone, concrete.get(name, unrequired)
 
 
@@ -145,6 +144,6 @@ def _server(modes: Mapping[str, Mode], revision: int, path_token: str) -> Iterat
         for wildcard, mode in required.items():
             yield from nginx.block(
                 f'if ($server_name ~ "{own_server(wildcard)}")',
-                [f"set $aop_wildcard {nginx.WORDS[mode]}"],
+                [f"set $aop_wildcard {WORDS[mode]}"],
             )
     yield from nginx.answers(revision, path_token, NOT_LOGGED)

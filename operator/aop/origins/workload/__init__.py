@@ -9,6 +9,7 @@ question::
     spec         what does a user write of it
     dialect      what has a server to be told, and how does it refuse
     nginx        how is that said to nginx
+    caddy        how is that said to Caddy
     stored       what does the ConfigMap say of us, and what is to be written
     pods         which pods read it, and whose are they
     templates    which pods will read it next, and how are they replaced
@@ -17,6 +18,6 @@ question::
     driver       how does the rest of the operator get at it
 """
 
-from aop.origins.workload.driver import NGINX
+from aop.origins.workload.driver import CADDY, NGINX
 
-__all__ = ["NGINX"]
+__all__ = ["CADDY", "NGINX"]

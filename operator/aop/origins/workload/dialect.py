@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
+from aop.origins.check import printed
 from aop.origins.kind import Capabilities
 from aop.origins.rules import Rules
 
@@ -13,11 +14,32 @@ MARKER = "# BEGIN aop-operator"
 END = "# END aop-operator"
 
 
-def begin(revision: str) -> str:
-    """The first line of a text."""
-    return (
-        f"{MARKER} revision {revision}: written by the operator, what is edited here is overwritten"
-    )
+REFUSAL = "No required client certificate was sent"
+"""What a stranger reads, with status 403, where a server has no words of its own for it."""
+
+
+def text_of(rules: Rules, lines: Iterable[str]) -> str:
+    """A whole file: between a line that tells its revision, and one that ends it."""
+    first = f"{MARKER} revision {printed(rules.revision)}: written by the operator, what is edited here is overwritten"
+    return "\n".join((first, *lines, END, ""))
+
+
+def pattern_of(name: str) -> str:
+    """The regular expression that holds for a request's host, however the request writes it.
+
+    See facts: caddy#host-names-in-a-request.
+
+    `name` is a concrete host or a wildcard of `Rules`. To be matched in lower case or without
+    regard to case; a port has to be taken off before.
+    """
+    below = name.removeprefix("*.")
+    escaped = below.replace(".", "[.]")
+    return f"^.+[.]{escaped}[.]?$" if below != name else f"^{escaped}[.]?$"
+
+
+def is_our_refusal(status: int, body: str) -> bool:
+    """Whether an answer is `REFUSAL`."""
+    return status == 403 and REFUSAL in body
 
 
 class Dialect(Protocol):

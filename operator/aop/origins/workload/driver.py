@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from aop.origins.kind import Capabilities, Words
 from aop.origins.sites import Objects, Read, Scope
+from aop.origins.workload.caddy import CaddyDialect
 from aop.origins.workload.dialect import Dialect
 from aop.origins.workload.nginx import NginxDialect
 from aop.origins.workload.pods import serving
 from aop.origins.workload.site import WorkloadSite
-from aop.origins.workload.spec import Nginx, Workload
+from aop.origins.workload.spec import Caddy, Nginx, Workload
 from aop.origins.workload.stored import read
 from aop.origins.workload.templates import KINDS, template_of
 from aop.schema import Model
@@ -33,7 +34,7 @@ class Driver:
         return self._name
 
     @property
-    def spec(self) -> type[Model]:
+    def spec(self) -> type[Workload]:
         """What a user writes of it."""
         return self._spec
 
@@ -101,3 +102,4 @@ class Driver:
 
 
 NGINX = Driver("nginx", Nginx, NginxDialect())
+CADDY = Driver("caddy", Caddy, CaddyDialect())

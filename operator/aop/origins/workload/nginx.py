@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator, Mapping
 from aop.origins import nginx
 from aop.origins.check import printed
 from aop.origins.kind import Capabilities
-from aop.origins.rules import Rules
-from aop.origins.workload.dialect import END, begin
+from aop.origins.rules import WORDS, Rules
+from aop.origins.workload.dialect import text_of
 
 HTTP, SERVER = "http.conf", "server.conf"
 
@@ -26,15 +26,14 @@ class NginxDialect:
 
     def render(self, rules: Rules) -> dict[str, str]:
         """As `Dialect` says."""
-        lines = {HTTP: self._http(rules), SERVER: self._server(rules)}
-        first = begin(printed(rules.revision))
-        return {name: "\n".join((first, *lines[name], END, "")) for name in self.files}
+        return {
+            HTTP: text_of(rules, self._http(rules)),
+            SERVER: text_of(rules, self._server(rules)),
+        }
 
     @staticmethod
     def _http(rules: Rules) -> Iterator[str]:
-        yield from nginx.host_map(
-            (host.name, nginx.WORDS[host.mode], host.zone) for host in rules.hosts
-        )
+        yield from nginx.host_map((host.name, WORDS[host.mode], host.zone) for host in rules.hosts)
         if rules.asks:
             yield f"ssl_session_cache shared:AOP_{printed(rules.revision)}:10m;"
         yield from nginx.leaf_maps(rules.leaves)

@@ -118,3 +118,7 @@ class Workload(Model):
 
 class Nginx(Workload):
     """NGINX in a workload, configured through a ConfigMap that the operator creates."""
+
+
+class Caddy(Workload):
+    """Caddy in a workload, configured through a ConfigMap that the operator creates."""

@@ -1,4 +1,4 @@
-"""What NGINX in a workload answers to whom, as a table for people: docs/how-to/nginx-answers.md is made of it.
+"""What each server in a workload answers to whom, as tables for people: docs/how-to/*-answers.md are made of them.
 
 `AOP_UPDATE_GOLDEN=1` writes the table anew.
 """
@@ -17,14 +17,17 @@ from pathlib import Path
 import pytest
 
 from aop.origins.rules import rules_of
+from aop.origins.workload.caddy import CaddyDialect
+from aop.origins.workload.dialect import Dialect
 from aop.origins.workload.nginx import NginxDialect
 from aop.pki import throwaway
 from aop.terms import Claim, Mode
 from origin_kinds.ground import ORG
+from sandbox.plain_caddy import PlainCaddy
 from sandbox.plain_nginx import PlainNginx
 from sandbox.text_nginx import ask, client_context
 
-TABLE = Path(__file__).parents[2] / "docs" / "how-to" / "nginx-answers.md"
+HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
 WWW, API, SHOP, ALONE = "www.example.com", "api.example.com", "www.example.org", "www.example.net"
 NOW = datetime.now(UTC)
 MADE = {
@@ -41,21 +44,68 @@ HOSTS = {
     WWW: "required",
     API: "asked only: not proven yet",
     SHOP: "required, of another zone",
-    ALONE: "of nobody; its `server{}` does not have our line",
+    ALONE: "of nobody; its {without}",
 }
-WAYS = ("TLS 1.2", "TLS 1.3", "HTTP/2", "a resumed session")
-HEAD = """# What NGINX answers to whom
+RESUMED = "a resumed session"
+WAYS = ("TLS 1.2", "TLS 1.3", "HTTP/2", RESUMED)
+HEAD = """# What {title} answers to whom
 
-Made by `tests/integration/test_nginx_answers.py`, which asks a real NGINX with the operator's files; do not edit. 200 is the application; 400 is NGINX's
-"No required SSL certificate was sent" or "The SSL certificate error"; 421 is its answer where SNI and Host name different servers; 308 leads to https.
+Made by `tests/integration/test_server_answers.py`, which asks a real {title} with the operator's files; do not edit. 200 is the application; {words}
 """
+
+
+@dataclass(frozen=True)
+class Server:
+    """One of them, and what is to be said of it."""
+
+    kind: str
+    title: str
+    dialect: Dialect
+    plain: type[PlainNginx | PlainCaddy]
+    words: str
+    without: str
+    resumes: bool = True
+    """It resumes TLS sessions where it asks for a certificate."""
+    also: str = ""
+    """What speaks HTTP/2 with it."""
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """How somebody can come."""
+        return WAYS if self.resumes else WAYS[:-1]
+
+
+SERVERS = (
+    Server(
+        "nginx",
+        "NGINX",
+        NginxDialect(),
+        PlainNginx,
+        """400 is NGINX's
+"No required SSL certificate was sent" or "The SSL certificate error"; 421 is its answer where SNI and Host name different servers; 308 leads to https.""",
+        "`server{}` does not have our line",
+        also="http2 on;",
+    ),
+    Server(
+        "caddy",
+        "Caddy",
+        CaddyDialect(),
+        PlainCaddy,
+        """403 is
+the operator's "No required client certificate was sent"; 421 is Caddy's own answer where SNI and Host differ; 308 leads to https. Caddy resumes no session
+where it asks for a certificate.""",
+        "site does not have our lines",
+        resumes=False,
+    ),
+)
 
 
 @dataclass(frozen=True)
 class Asking:
     """The server, and the files of who asks."""
 
-    nginx: PlainNginx
+    server: Server
+    running: PlainNginx | PlainCaddy
     folder: Path
 
     def leaf(self, who: str) -> Path | None:
@@ -69,16 +119,16 @@ class Asking:
         context = client_context(leaf)
         version = ssl.TLSVersion.TLSv1_3 if way == "TLS 1.3" else ssl.TLSVersion.TLSv1_2
         context.minimum_version = context.maximum_version = version
-        with self.nginx.connection(context, sni) as connection:
+        with self.running.connection(context, sni) as connection:
             first, session = ask(connection, host, "/", {}).status, connection.session
-        if way != "a resumed session":
+        if way != RESUMED:
             return first
-        with self.nginx.connection(context, sni, session) as connection:
-            assert connection.session_reused
+        with self.running.connection(context, sni, session) as connection:
+            assert connection.session_reused is self.server.resumes
             return ask(connection, host, "/", {}).status
 
     def _over_http_2(self, host: str, sni: str, leaf: Path | None) -> int:
-        port = self.nginx.https_port
+        port = self.running.https_port
         command = [
             "curl",
             "-sk",
@@ -98,8 +148,11 @@ class Asking:
         return int(status)
 
 
-@pytest.fixture(scope="module")
-def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
+@pytest.fixture(scope="module", params=SERVERS, ids=[one.kind for one in SERVERS])
+def asking(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Asking]:
+    server: Server = request.param
     curl = shutil.which("curl")
     said = (
         subprocess.run([curl, "-V"], capture_output=True, text=True, check=True) if curl else None
@@ -113,11 +166,11 @@ def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
     pins = tuple(sorted(MADE[who].leaf.pin for who in PINNED))
     com = Claim("com", "edge/com", "example.com", ("*.example.com",), Mode.REQUIRE, (WWW,), pins)
     org = replace(ORG, enforced=(SHOP,), pins=(MADE["the other zone's"].leaf.pin,))
-    files = NginxDialect().render(rules_of([com, org], 1, "k3y0fth3path"))
-    with PlainNginx(
-        folder / "nginx", files, (WWW, API, SHOP), (ALONE,), also_in_servers="http2 on;"
-    ) as nginx:
-        yield Asking(nginx, folder)
+    files = server.dialect.render(rules_of([com, org], 1, "k3y0fth3path"))
+    with server.plain(
+        folder / "server", files, (WWW, API, SHOP), (ALONE,), also_in_servers=server.also
+    ) as running:
+        yield Asking(server, running, folder)
 
 
 def row(*cells: object) -> str:
@@ -135,7 +188,7 @@ def by_certificate(asking: Asking) -> list[str]:
     for who in VISITORS:
         cells = []
         for host in HOSTS:
-            seen = {way: asking.status(who, host, way) for way in WAYS}
+            seen = {way: asking.status(who, host, way) for way in asking.server.ways}
             same = len(set(seen.values())) == 1
             cells.append(
                 str(seen[WAYS[0]])
@@ -151,7 +204,7 @@ def by_name(asking: Asking) -> list[str]:
     rows: list[tuple[object, ...]] = [("Host", "no certificate", "ours", "plaintext")]
     for name in names:
         statuses = [asking.status(who, name, "TLS 1.3", WWW) for who in (NOBODY, "ours")]
-        rows.append((f"`{name}`", *statuses, asking.nginx.http(name).status))
+        rows.append((f"`{name}`", *statuses, asking.running.http(name).status))
     return table(*rows)
 
 
@@ -165,13 +218,16 @@ def by_sni(asking: Asking) -> list[str]:
 
 
 def test_the_table_for_people_says_what_is_answered(asking: Asking) -> None:
-    hosts = [f"- `{host}` is {what}." for host, what in HOSTS.items()]
+    server = asking.server
+    hosts = [
+        f"- `{host}` is {what.format(without=server.without)}." for host, what in HOSTS.items()
+    ]
     text = "\n".join(
         [
-            HEAD,
+            HEAD.format(title=server.title, words=server.words),
             *hosts,
             "",
-            f"## By the certificate\n\nThe same over {', '.join(WAYS[:-1])} and in {WAYS[-1]}, unless they are told apart.\n",
+            f"## By the certificate\n\nThe same over {', '.join(server.ways[:-1])} and {'in ' if server.resumes else ''}{server.ways[-1]}, unless they are told apart.\n",
             *by_certificate(asking),
             "\n## However the host is written\n",
             *by_name(asking),
@@ -180,18 +236,25 @@ def test_the_table_for_people_says_what_is_answered(asking: Asking) -> None:
             "",
         ]
     )
+    table = HOW_TO / f"{server.kind}-answers.md"
     if os.environ.get("AOP_UPDATE_GOLDEN"):
-        TABLE.write_text(text)
-    assert TABLE.read_text() == text
+        table.write_text(text)
+    assert table.read_text() == text
 
 
 def test_nobody_but_whom_a_zone_trusts_comes_to_a_required_host(asking: Asking) -> None:
-    """Whatever the table says."""
-    for way in WAYS:
+    """Whatever the table says. A leaf stays what it is when it has expired, where the server lets it pass at all."""
+    refuses_expired = asking.server.dialect.capabilities.refuses_expired
+    ours = set(PINNED) - ({"an expired one of ours"} if refuses_expired else set())
+    for way in asking.server.ways:
         for who in VISITORS:
             for host, welcome in (
-                (WWW, {"ours", "the next one of ours"}),
+                (WWW, ours),
                 (SHOP, {"the other zone's"}),
             ):
                 status = asking.status(who, host, way)
                 assert (status == 200) is (who in welcome), (way, who, host, status)
+
+
+def test_a_session_is_resumed_as_the_table_says(asking: Asking) -> None:
+    assert asking.status("ours", WWW, RESUMED) == 200

@@ -1,0 +1,155 @@
+"""What happens to a server in a workload from apply to removal, whichever it is: shared by the scenarios of each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from model.replay import violations
+from sandbox.cluster.frontend import CONFIG_MAP, NAMESPACE, Frontend
+from sandbox.composition import (
+    HOSTS,
+    OPERATOR_ACCOUNT,
+    OPERATOR_NAMESPACE,
+    WORKLOADS,
+    Layout,
+)
+from sandbox.direct import Visitor
+from sandbox.kubernetes.permissions import account
+from sandbox.scene import Scene, workload_origin
+from sandbox.waiting import until
+
+WITHIN_S = 150.0
+RELAXED_WITHIN_S = 60.0
+"""10 s of loss, and a rollout of two pods with a preStop of 5 s."""
+HELD_OFF_S = 60.0
+LEASE = "leases.coordination.k8s.io"
+UNUSED = {
+    "update secrets in edge",
+    "list events in web",
+    f"create {LEASE} in aop-system",
+    f"get {LEASE} ('aop-operator',) in aop-system",
+    f"update {LEASE} ('aop-operator',) in aop-system",
+}
+"""What a life without a renewal, without a rejection and without a second process may have no use
+for."""
+
+
+def scene_of(server: str) -> Scene:
+    """A sandbox whose hosts that server serves, in a Deployment."""
+    return Scene(Layout(workload="Deployment", server=server, manifests=WORKLOADS))
+
+
+def clean(scene: Scene) -> None:
+    """Nothing of the last test's is left, also if that has failed."""
+    frontend = scene.sandbox.frontend
+    frontend.node.hangs = frontend.node.reloads = False
+    if scene.object() is not None:
+        scene.remove(within_s=WITHIN_S)
+    if frontend.config_map() is not None:
+        scene.plane.kubectl("delete", "configmap", CONFIG_MAP, "--namespace", NAMESPACE)
+    until(
+        lambda: "aop-operator.dev/" not in str(frontend.deployment()["spec"]["template"]),
+        within_s=WITHIN_S,
+        every_s=0.2,
+        describe="the annotation of ours to leave the pod template",
+    )
+    frontend.until_rolled_out(within_s=WITHIN_S)
+
+
+def apply(scene: Scene, **more: Any) -> None:
+    """The object for this sandbox's server."""
+    origin = workload_origin(scene.sandbox.layout.server, **more)
+    scene.apply(hostnames=list(HOSTS), origins=[origin])
+
+
+@contextmanager
+def flawless(scene: Scene) -> Iterator[None]:
+    """Not one request of a visitor fails."""
+    with scene.visitors() as visitors:
+        visitors.allow_redirects(allowed=True)
+        yield
+        report = visitors.stop()
+    assert report.flawless, str(report)
+
+
+def assert_required(scene: Scene) -> None:
+    """Every replica refuses strangers, and serves ours, on every host."""
+    refusal = scene.sandbox.refusal
+    expected = {Visitor.NOBODY: refusal, Visitor.OURS: 200, Visitor.STRANGER: refusal}
+    for replica in scene.sandbox.frontend.replicas():
+        for host in HOSTS:
+            answers = {who: scene.ask_replica(replica.https, host, who) for who in Visitor}
+            assert answers == expected, (replica.pod, host)
+
+
+def until_settled(frontend: Frontend, template: dict[str, Any]) -> None:
+    """Wait until the Deployment says of its pods what it said, and they are so."""
+    until(
+        lambda: frontend.deployment()["spec"]["template"] == template,
+        within_s=WITHIN_S,
+        every_s=0.2,
+        describe="the pod template to be as it was found",
+    )
+    frontend.until_rolled_out(within_s=WITHIN_S)
+
+
+@contextmanager
+def configured(frontend: Frontend, ours: str, theirs: str) -> Iterator[None]:
+    """The owner has one text in place of another, until the block ends, however that is."""
+    for old, new in ((ours, theirs), (theirs, ours)):
+        frontend.change_conf(lambda conf, old=old, new=new: conf.replace(old, new))  # type: ignore[misc]
+        frontend.until_rolled_out(within_s=WITHIN_S)
+        if new == theirs:
+            yield
+
+
+def live(scene: Scene) -> None:
+    """From apply to removal, without a request lost, without a trace left, within the rules of the model and the permissions."""
+    frontend = scene.sandbox.frontend
+    template = frontend.deployment()["spec"]["template"]
+    found = scene.control.zone()["enabled"]
+    told = len(scene.trace())
+    with flawless(scene):
+        apply(scene)
+        scene.until_enforced(within_s=WITHIN_S)
+        assert_required(scene)
+        scene.remove(within_s=WITHIN_S)
+        until_settled(frontend, template)
+    assert frontend.config_map() is None
+    assert scene.control.zone()["enabled"] == found
+    assert scene.certificates() == []
+    assert scene.refusing() == []
+    assert violations(scene.trace()[told:], in_model=False) == []
+    permissions = account(scene.plane, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT)
+    assert permissions.denied == ()
+    assert {str(one) for one in permissions.unused} <= UNUSED, str(permissions)
+
+
+def be_rejected(scene: Scene, disturbed: AbstractContextManager[None]) -> None:
+    """A text with which the server does not start is taken back, and said."""
+    frontend = scene.sandbox.frontend
+    with disturbed:
+        template = frontend.deployment()["spec"]["template"]
+        with flawless(scene):
+            apply(scene)
+            ready = scene.until_condition("Ready", reason="TextRejected", within_s=WITHIN_S)
+            assert "rejected the operator's configuration for mode" in ready["message"]
+            frontend.until_rolled_out(within_s=60)
+            assert scene.refusing() == []
+            scene.remove(within_s=WITHIN_S)
+            until_settled(frontend, template)
+
+
+def lose(scene: Scene) -> None:
+    """The edge presents nothing: everybody is let in as fast as the pods are replaced, and refused again later."""
+    apply(scene)
+    scene.until_enforced(within_s=WITHIN_S)
+    with scene.presenting_nothing(*HOSTS):
+        began_s = time.monotonic()
+        scene.until_relaxed(within_s=RELAXED_WITHIN_S)
+        print(f"relaxed in {time.monotonic() - began_s:.0f} s")
+    scene.until_enforced(within_s=WITHIN_S + HELD_OFF_S)
+    assert_required(scene)
