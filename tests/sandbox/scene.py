@@ -271,15 +271,19 @@ class Scene:
         path: str = "/",
         *,
         pair: str = "example-com-aop",
+        ca_file: str = "",
     ) -> int:
-        """The status with which the replica at `ip:port` answers somebody who comes past the edge; `pair` names the Secret of ours."""
+        """The status with which the replica at `ip:port` answers somebody who comes past the edge.
+
+        `pair` names the Secret of ours; `ca_file` verifies a replica that is not of the sandbox's own origin.
+        """
         leaf = (
             {Visitor.NOBODY: None, Visitor.STRANGER: self._foreign}.get(visitor)
             if visitor is not Visitor.OURS
             else Leaf.of_secret(self.secret(pair))
         )
         return direct.ask(
-            https, host, path, leaf=leaf, ca_file=self.sandbox.origin_ca_file
+            https, host, path, leaf=leaf, ca_file=ca_file or self.sandbox.origin_ca_file
         ).status_code
 
     def secret(self, name: str, namespace: str = NAMESPACE) -> dict[str, Any]:

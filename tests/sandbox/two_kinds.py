@@ -1,0 +1,79 @@
+"""One site behind two kinds of origin at once: ingress-nginx, and NGINX in a Deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox import direct
+from sandbox.cluster import frontend
+from sandbox.composition import (
+    CONFIG_MAP,
+    CONTROLLER_NAMESPACE,
+    HOSTS,
+    WORKLOADS,
+    Layout,
+    ingress,
+)
+from sandbox.ingress_nginx import backend
+from sandbox.ingress_nginx.launcher import IngressNginx
+from sandbox.scene import Scene, origin, workload_origin
+from sandbox.waiting import until
+
+CONTROLLER: dict[str, Any] = origin(name="ingress")
+DEPLOYMENT: dict[str, Any] = workload_origin()
+_MAPS = f"{CONTROLLER_NAMESPACE}/{CONFIG_MAP},{frontend.NAMESPACE}/{frontend.CONFIG_MAP}"
+
+
+@dataclass(frozen=True, slots=True)
+class TwoKinds:
+    """The scene, whose operator runs, and both origins as the edge finds them."""
+
+    scene: Scene
+    controller: IngressNginx
+    at_the_controller: list[dict[str, Any]]
+    at_the_deployment: list[dict[str, Any]]
+
+    def modes(self) -> dict[str, str]:
+        """How strict the status says each origin is."""
+        status = (self.scene.object() or {}).get("status", {})
+        return {one["name"]: one.get("mode", "") for one in status.get("origins", [])}
+
+
+@contextmanager
+def two_kinds() -> Iterator[TwoKinds]:
+    """Within the block the edge sends visitors to both in turn; the operator has every right."""
+    with (
+        Scene(Layout(workload="Deployment", manifests=WORKLOADS), with_operator=False) as scene,
+        IngressNginx(
+            scene.plane.admin_kubeconfig,
+            config={"use-forwarded-headers": "true", "ssl-redirect": "false"},
+            hosts=list(HOSTS),
+            first_address="127.0.0.31",
+        ) as controller,
+        scene.new_operator(
+            AOP_KUBECONFIG=str(scene.plane.admin_kubeconfig),
+            AOP_INGRESS_CONFIG_MAPS=_MAPS,
+            AOP_LIST_ALL_INGRESSES="true",
+        ) as scene.operator,
+    ):
+        scene.plane.apply([ingress(host) for host in HOSTS])
+        ports = controller.announcement
+        controllers = [
+            {"address": one.address, "https_port": ports.https_port, "http_port": ports.http_port}
+            for one in controller.replicas()
+        ]
+        until(
+            lambda: all(
+                direct.ask(one.https, host, ca_file=ports.ca_file).status_code == backend.STATUS
+                for one in controller.replicas()
+                for host in HOSTS
+            ),
+            within_s=30,
+            describe="every replica of the controller to serve every host",
+        )
+        deployment: list[dict[str, Any]] = scene.control.zone()["origins"]
+        scene.control.change_zone(origins=[*controllers, *deployment])
+        yield TwoKinds(scene, controller, controllers, deployment)
