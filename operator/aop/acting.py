@@ -129,6 +129,7 @@ class Actor:
             stack.enter_context(self.metrics.acting(loops.waiting, cloudflare.budgets))
             edge.begin(loops.wake)
             alerts.begin(loops.wake)
+            origins.begin(loops.wake_all)
             for task in (self._announce(cluster), orphans.run(), alerts.run()):
                 stack.callback(asyncio.create_task(task).cancel)
             self.shown.loops = loops

@@ -91,7 +91,7 @@ class Loops:
             return
         loop = self.loop(meta["uid"], ObjectKey(meta["namespace"], meta["name"]))
         loop.memory.learn(manifest, self._clock.monotonic_s())
-        self._wake(self._observer.objects.learn(manifest))
+        self.wake_all(self._observer.objects.learn(manifest))
         loop.references = references(loop.key, manifest.get("spec") or {})
         seen = (
             meta.get("generation"),
@@ -117,7 +117,7 @@ class Loops:
     def lose(self, uid: str) -> None:
         """An object is gone, or no longer ours; what it may have left is looked for soon."""
         if uid in self._loops:
-            self._wake(self.drop(uid))
+            self.wake_all(self.drop(uid))
             self._orphans.look_soon()
 
     def wake_referrers(self, key: ObjectKey, version: str = "") -> None:
@@ -167,7 +167,8 @@ class Loops:
         if loop := self._loops.get(uid):
             loop.rouse(self._clock.monotonic_s())
 
-    def _wake(self, uids: frozenset[str]) -> None:
+    def wake_all(self, uids: frozenset[str]) -> None:
+        """Look at these objects now."""
         for uid in uids:
             self.wake(uid)
 

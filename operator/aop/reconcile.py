@@ -272,10 +272,12 @@ class Reconciler:
             await self._teller.tell(pull, observed, step, memory)
         else:
             self._metrics.forget(observed.object.uid)
-        seconds = BLOCKED_RECHECK_S if isinstance(step, Block) else LONGEST_BACKOFF_S
+        seconds = self._observer.due_in_s(memory)
         if isinstance(step, Wait):
-            seconds = step.seconds
-        return Visit(max(0.05, min(seconds, self._observer.due_in_s(memory))), finished)
+            seconds = min(seconds, step.seconds)
+        elif isinstance(step, Block):
+            seconds = min(seconds, BLOCKED_RECHECK_S)
+        return Visit(max(0.05, seconds), finished)
 
     async def _failed(
         self, key: ObjectKey, pull: AuthenticatedOriginPull | None, error: Exception, memory: Memory

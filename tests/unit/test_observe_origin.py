@@ -106,9 +106,12 @@ class Looking:
         self.cluster.pods = [controller(name, f"192.0.2.{n}") for n, name in enumerate(pods, 1)]
         self.replicas = RunsWhatIsPublished(self.clock)
         there = cast("Cluster", self.cluster)
-        self.keeper: OriginKeeper = OriginKeepers(
+        keepers = OriginKeepers(
             there, cast("ReplicaReader", self.replicas), Settings(**settings), self.clock
-        ).of(TARGET)
+        )
+        self.woken: list[frozenset[str]] = []
+        keepers.begin(self.woken.append)
+        self.keeper: OriginKeeper = keepers.of(TARGET)
 
     async def look(self, pull: AuthenticatedOriginPull) -> Any:
         (wanted, *_) = origins_of(pull, ())
@@ -231,3 +234,40 @@ async def test_a_revision_is_everywhere_when_a_pod_that_is_cut_off_runs_it_too()
     looking.clock.pass_s(6.0)
     await looking.look(PULL)
     assert looking.keeper.writer.seen_everywhere is None
+
+
+@pytest.mark.asyncio
+async def test_what_one_look_meets_wakes_the_others() -> None:
+    """They rest for minutes where many share an origin."""
+    looking = Looking("one")
+    for one in (PULL, COLLEAGUE):
+        await looking.look(one)
+    assert looking.woken == []
+    looking.cluster.pods = [controller(name, f"192.0.2.{n}") for n, name in enumerate("ab")]
+    looking.clock.pass_s(60)
+    await looking.look(PULL)
+    assert looking.woken == [frozenset({COLLEAGUE.uid})]
+    looking.clock.pass_s(60)
+    for one in (PULL, COLLEAGUE):
+        await looking.look(one)
+    assert len(looking.woken) == 1, "it is told once"
+
+
+@pytest.mark.asyncio
+async def test_somebody_elses_text_wakes_the_others_and_ours_does_not() -> None:
+    looking = Looking("one")
+    for one in (PULL, COLLEAGUE):
+        await looking.look(one)
+    await looking.publish(replace(REQUIRING, uid=PULL.uid))
+    looking.clock.pass_s(60)
+    for one in (PULL, COLLEAGUE):
+        await looking.look(one)
+    assert looking.woken == []
+    looking.cluster.config_map = {
+        **looking.cluster.config_map,
+        "metadata": {"namespace": TARGET.namespace, "name": TARGET.name, "resourceVersion": "9"},
+        "data": {},
+    }
+    looking.clock.pass_s(60)
+    await looking.look(COLLEAGUE)
+    assert looking.woken == [frozenset({PULL.uid})]

@@ -63,6 +63,7 @@ class Failing:
         return {}
 
     changed_at = None
+    sharers = 1
 
 
 class Edge(Failing):
@@ -144,6 +145,34 @@ async def test_what_could_not_be_noted_is_known_all_the_same() -> None:
     found = await observer_of(Failing()).observe(PULL, memory)
     assert found.record == Record(hold_offs=kept.hold_offs, edition=4)
     assert found.unnoted == memory.kept_note.unnoted
+
+
+# --- when something is looked at again ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sharers", "awaiting", "read_ago_s", "due_s"),
+    [
+        (1, False, 0, 30),
+        (15, False, 0, 30),
+        (100, False, 0, 200),
+        (100, True, 0, 30),
+        (1000, False, 0, 300),
+        (1000, False, 100, 200),
+        (1000, False, 290, 30),
+        (1000, False, 4000, 30),
+    ],
+)
+def test_who_shares_an_origin_with_many_and_waits_for_nothing_is_looked_at_less_often(
+    sharers: int, awaiting: bool, read_ago_s: float, due_s: float
+) -> None:
+    """Each has its turn at the replicas then; Cloudflare is read in time all the same, and a call that is put off is not asked for all the time."""
+    world, clock, memory = Failing(), SetClock(), Memory(uid=UID)
+    world.sharers = sharers
+    memory.origins[TARGET] = world.seen
+    memory.awaiting = awaiting
+    memory.cloudflare.listed.keep((), clock.now() - timedelta(seconds=read_ago_s))
+    assert observer_of(world, clock).due_in_s(memory) == due_s
 
 
 # --- what a removal goes by ----------------------------------------------------------------------------------------------------

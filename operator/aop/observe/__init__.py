@@ -27,6 +27,7 @@ from aop.observe.objects import Objects, zone_id_of
 from aop.observe.origin import NO_TOKEN, Wanted, origins_of
 from aop.observe.origins import OriginKeepers
 from aop.observe.secrets import Secrets
+from aop.observe.views import TURN_S
 from aop.observe.zone import ZoneReader, is_still
 from aop.observed import (
     Configured,
@@ -224,14 +225,30 @@ class Observer:
 
     def due_in_s(self, memory: Memory) -> float:
         """Seconds until something is to be looked at again, whatever the rules wait for."""
-        now = self._clock.now()
-        moments = [now + timedelta(seconds=self._settings.replica_recheck_s)]
+        now, recheck_s = self._clock.now(), self._settings.replica_recheck_s
+        if not memory.awaiting:
+            recheck_s = max(recheck_s, self._rests_s(memory))
+        moments = [now + timedelta(seconds=recheck_s)]
         # What has arrived stays known until the list shows it, and is not asked for any more.
         if memory.cloudflare.next_poll and any(
             not c.active and not c.failed for c in memory.cloudflare.known.values()
         ):
             moments.append(memory.cloudflare.next_poll)
         return max(0.05, float((min(moments) - now).total_seconds()))
+
+    def _rests_s(self, memory: Memory) -> float:
+        """How long an object that waits for nothing is not looked at, if nothing happens.
+
+        What a look is for then is its turn at asking each replica about one of its hosts, which
+        come at a rate that does not grow with the objects, and Cloudflare's. Everything else wakes
+        it.
+        """
+        sharers = max((self._origins.of(one).sharers for one in memory.origins), default=1)
+        listed, now = memory.cloudflare.listed.last, self._clock.now()
+        read_s = self._settings.resync_s
+        if listed is not None:
+            read_s -= (now - listed.at).total_seconds()
+        return min(TURN_S * sharers, read_s)
 
     # --- keys -------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ visitors.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -30,13 +30,15 @@ from aop.observe.writing import OriginWriter
 from aop.observed import Configured, LeftOut, ObservedOrigin, ObservedReplica, Unknown, Wildcard
 from aop.origins.check import check_path, gate_path
 from aop.origins.kind import OriginKind, Site
-from aop.origins.sites import Objects, Published, Rejection, Replica, Scope
+from aop.origins.sites import Objects, Published, Read, Rejection, Replica, Scope
 from aop.probe import ClientIdentity, Paths, Presented, ReplicaAddress
 from aop.schema import Model
 from aop.settings import Settings
 from aop.terms import Kind, Target
 
 Manifest = dict[str, Any]
+Wake = Callable[[frozenset[str]], None]
+"""Has the objects with these uids look."""
 
 EVENTS_AFTER_S = 1.0
 """When a revision that nobody shows is worth a look at the Events."""
@@ -79,7 +81,9 @@ class OriginKeeper:
         sources: Sources,
         settings: Settings,
         clock: Clock,
+        wake: Wake,
     ) -> None:
+        """`wake` is told the uids of objects for which something has changed here."""
         self.kind = kind
         self.target = target
         self._words = kind.words(target)
@@ -94,6 +98,7 @@ class OriginKeeper:
         self._sources = sources
         self._settings = settings
         self._clock = clock
+        self._wake = wake
         self._events: dict[str, Source[list[Manifest]]] = {}
         self._memory = PublishedMemory()
         self._calm = False
@@ -139,7 +144,7 @@ class OriginKeeper:
         reading = await self._sources.look(self._reads, until_s=until_s, pace=self._pace)
         if reading.lost is not None:
             return self._seen_as(wanted, reading.lost)
-        site = self._noticed(reading, wanted.spec)
+        site = self._noticed(reading, wanted.spec, pull.uid)
         followed, published = self._memory.follow(pull.uid), site.published
         configured = self._configured(pull.uid, site)
         hosts, left_out = self._hosts(pull, wanted, site, complete=reading.complete)
@@ -211,6 +216,11 @@ class OriginKeeper:
         return Pace.CALM if self._waiting else Pace.REST
 
     @property
+    def sharers(self) -> int:
+        """How many objects look at this origin."""
+        return len(self._memory.followers)
+
+    @property
     def site(self) -> Site | None:
         """The origin as it was read last; None: it was not read yet."""
         return self._read[2] if self._read is not None else None
@@ -256,17 +266,21 @@ class OriginKeeper:
         creates = self.kind.capabilities.creates_carrier
         return self._memory.configured(uid, runs_on=True) if creates else None
 
-    def _noticed(self, reading: Reading, spec: Model | None) -> Site:
+    def _noticed(self, reading: Reading, spec: Model | None, uid: str) -> Site:
         """The origin as it was just read, noting what has changed.
 
-        It is made once of the same objects and the same spec.
+        It is made once of the same objects and the same spec. Whoever shares the origin and rests
+        is told of a change that one of them has met: what others do, not what we write.
         """
-        read = self._read
+        read, changed_at = self._read, self._memory.changed_at
+        others_moved = read is not None and not _same(read[0], reading.objects, self._carrier)
         if read is None or read[1] != spec or not _same(read[0], reading.objects):
             made = self.kind.site(self.target, reading.objects, spec)
             self._read = read = reading.objects, spec, made
         site = read[2]
         self._notice(site.published)
+        if others_moved or (changed_at is not None and self._memory.changed_at != changed_at):
+            self._wake(self._memory.followers - {uid})
         return site
 
     def _notice(self, published: Published, ours: bool = False, by: str = "") -> None:
@@ -442,6 +456,8 @@ class OriginKeeper:
         )
 
 
-def _same(before: Objects, now: Objects) -> bool:
-    """Whether these are the very objects of before."""
-    return before.keys() == now.keys() and all(now[read] is before[read] for read in now)
+def _same(before: Objects, now: Objects, but: Read | None = None) -> bool:
+    """Whether these are the very objects of before, whatever has become of one reading."""
+    return before.keys() == now.keys() and all(
+        now[read] is before[read] for read in now if read != but
+    )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from aop.clock import Clock
 from aop.cluster import Cluster
-from aop.observe.origin import OriginKeeper
+from aop.observe.origin import OriginKeeper, Wake
 from aop.observe.replicas import ReplicaReader
 from aop.observe.sources import Sources
 from aop.origins.kind import OriginKind
@@ -31,8 +31,16 @@ class OriginKeepers:
         self._settings = settings
         self._clock = clock
         self.kinds = kinds
+        self._wake: Wake = _nobody
         self._sources = Sources(cluster, settings, clock)
         self._keepers: dict[Target, OriginKeeper] = {}
+
+    def begin(self, wake: Wake) -> None:
+        """From now on `wake` is told the uids of objects that are to look."""
+        self._wake = wake
+
+    def _look_again(self, uids: frozenset[str]) -> None:
+        self._wake(uids)
 
     def of(self, target: Target) -> OriginKeeper:
         """The keeper of one origin."""
@@ -45,6 +53,7 @@ class OriginKeepers:
                 self._sources,
                 self._settings,
                 self._clock,
+                self._look_again,
             )
         return self._keepers[target]
 
@@ -68,3 +77,7 @@ class OriginKeepers:
     def forget_what_is_served(self) -> None:
         """An object has come: its Ingresses may have come just before it."""
         self._sources.forget_others()
+
+
+def _nobody(_: frozenset[str]) -> None:
+    """Who only looks once is woken by nothing."""

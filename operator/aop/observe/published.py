@@ -98,6 +98,11 @@ class PublishedMemory:
         """What is remembered of an object's claim, if it was ever looked at."""
         return self._followed.get(uid)
 
+    @property
+    def followers(self) -> frozenset[str]:
+        """Uids of the objects that look at this origin."""
+        return frozenset(self._followed)
+
     def follow(self, uid: str) -> Followed:
         """Since which revision an object's claim reads as it does.
 
