@@ -433,7 +433,7 @@ def variables() -> list[dict[str, Any]]:
                 "includeAll": True,
                 "allValue": ".*",
                 "multi": True,
-                "current": {"text": "All", "value": "$__all"},
+                "current": {"text": ["All"], "value": ["$__all"]},
             }
             for name in VARIABLES
         ),
@@ -457,6 +457,7 @@ def of_panel(panel: Panel) -> dict[str, Any]:
                 "expr": query.expr,
                 "legendFormat": query.legend,
                 **({"instant": True} if panel.kind in {"stat", "table"} else {"range": True}),
+                **({"format": "table"} if panel.kind == "table" else {}),
             }
             for n, query in enumerate(panel.queries)
         ],
@@ -467,8 +468,6 @@ def of_panel(panel: Panel) -> dict[str, Any]:
 
 
 TABLE = [
-    {"id": "labelsToFields", "options": {"mode": "columns"}},
-    {"id": "merge", "options": {}},
     {
         "id": "filterFieldsByName",
         "options": {"include": {"names": ["namespace", "name", "reason"]}},

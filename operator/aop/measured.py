@@ -92,7 +92,7 @@ def _ends(o: Observed, previous: Status) -> tuple[datetime | None, datetime | No
 
 
 def _origin(origin: ObservedOrigin) -> OriginFigures:
-    modes = Counter(_mode(one) for one in replicas(origin))
+    modes = Counter(_mode(one) for one in replicas(origin) if one.error or one.hosts)
     running = [one.revision for one in replicas(origin) if one.revision is not None]
     words = (*(mode.label for mode in Mode), UNKNOWN)
     lag = max(0, configured(origin).revision - min(running)) if running else None
@@ -100,7 +100,7 @@ def _origin(origin: ObservedOrigin) -> OriginFigures:
 
 
 def _mode(replica: ObservedReplica) -> str:
-    return UNKNOWN if replica.error or not replica.hosts else replica.strictest.label
+    return UNKNOWN if replica.error else replica.strictest.label
 
 
 def relaxation(o: Observed, step: Step) -> Cause | None:

@@ -56,8 +56,8 @@ class Watched:
             and {"alertname": alert, **labels}.items() <= one["labels"].items()
         ]
 
-    def until_it_fires(self, alert: str, **labels: str) -> None:
-        """Wait for it, and see that its words are words."""
+    def until_it_fires(self, alert: str, **labels: str) -> str:
+        """Wait for it, and see that its words are words; returns what it says in full."""
         fired = until(
             lambda: self.firing(alert, **labels),
             within_s=FIRES_WITHIN_S,
@@ -67,6 +67,7 @@ class Watched:
         for text in fired[0]["annotations"].values():
             assert "<" not in text, text
             assert "%!" not in text, text
+        return str(fired[0]["annotations"]["description"])
 
     def until_it_ends(self, alert: str, within_s: float = ENDS_WITHIN_S, **labels: str) -> None:
         """Wait until nothing of that name fires."""
@@ -161,7 +162,8 @@ def test_an_ssl_mode_that_is_lowered(watched: Watched) -> None:
     watched.scene.control.change_zone(LOWERED, ssl="flexible")
     try:
         watched.until_it_fires("AopRelaxed", zone=LOWERED)
-        watched.until_it_fires("AopStalled", zone=LOWERED)
+        told = watched.until_it_fires("AopStalled", zone=LOWERED)
+        assert f"{NAMESPACE}/{name_of(LOWERED)} (SSLModeTooLow):" in told
         assert "blocked (SSLModeTooLow)" in watched.status(LOWERED)
         assert watched.firing("AopRelaxed", zone=OTHER) == [], "one zone's trouble is its own"
     finally:

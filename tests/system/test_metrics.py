@@ -100,9 +100,10 @@ def at(moment: float | None) -> str:
     return datetime.fromtimestamp(moment or 0.0, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def test_the_same_secret_material_is_nowhere_on_the_page(scene: Scene) -> None:
+def test_no_token_no_id_and_no_host_is_on_the_page(scene: Scene) -> None:
     shown = page(scene.operator)
     assert scene.cloudflare.token not in shown
+    assert "www.example.com" not in shown
     zone = scene.control.zone("example.com")
     assert zone["id"] not in shown
     assert not any(one["id"] in shown for one in zone["certificates"])

@@ -75,6 +75,12 @@ def test_a_replica_that_does_not_answer_is_of_no_mode_and_one_behind_is_counted(
     assert seen.enforcement == Mode.REQUEST
 
 
+def test_a_replica_that_was_not_asked_is_not_one_that_does_not_answer() -> None:
+    """An object whose token is rejected at the start asks nobody, and its replicas are well."""
+    seen = figures(observed(origins=[origin(replicas=(replica("pod-1", hosts=()),))]), NOTHING)
+    assert set(seen.origins[0].replicas.values()) == {0}
+
+
 def test_where_no_replica_is_known_nothing_is_claimed() -> None:
     seen = figures(observed(origins=[origin(replicas=Unknown("HTTP 500"))]), NOTHING)
     assert seen.enforcement is None

@@ -144,7 +144,8 @@ REPLICAS = Metric(
     "aop_origin_replicas",
     "gauge",
     (*ORIGIN, "mode"),
-    "Replicas of an origin, by the strictest mode that they show to any host in scope; `Unknown`: they do not answer.",
+    "Replicas of an origin, by the strictest mode that they show to any host in scope; `Unknown`: they do not answer. "
+    "One that was not asked since its configuration has changed, or not at all, is not counted.",
     "What does each replica do?",
 )
 REVISION_LAG = Metric(
