@@ -253,6 +253,11 @@ def test_a_config_map_that_is_reset_again_and_again(watched: Watched) -> None:
             describe=lambda: f"that to be counted\n{watched.said()}",
         )
     watched.until_it_fires("AopDriftRepeated", what="origin")
+    until(
+        lambda: any("blocked (ForeignConfiguration)" in watched.status(zone) for zone in ZONES),
+        within_s=FIRES_WITHIN_S,
+        describe=lambda: f"whoever resets it to be named\n{watched.said()}",
+    )
     for zone in ZONES:
         scene.until_enforced(name_of(zone), within_s=HELD_OFF_S)
     watched.until_it_ends("AopDriftRepeated", within_s=FORGOTTEN_WITHIN_S)
@@ -265,7 +270,7 @@ def test_a_controller_that_rejects_its_configuration(watched: Watched) -> None:
         scene.patch({"enforcement": "Optional"}, name_of(OTHER))
         watched.until_it_fires("AopConfigurationRejected", zone=OTHER)
         said = watched.status(OTHER)
-        assert "(ControllerStuck)" in said
+        assert "waits (ControllerStuck)" in said
         assert "no_such_directive" in said
     finally:
         scene.write_config_map({"main-snippet": None})
