@@ -86,9 +86,9 @@ def each(metric: str, aggregate: str = "max") -> str:
     return f"{aggregate} by (namespace, name) ({of_objects(metric)})"
 
 
-def grown(metric: str, by: str) -> str:
+def grown(metric: str, by: str, aggregate: str = "sum") -> str:
     """By how much a counter of objects has grown from one point of the picture to the next."""
-    return f"sum by ({by}) (increase({of_objects(metric)}[$__rate_interval]))"
+    return f"{aggregate} by ({by}) (increase({of_objects(metric)}[$__rate_interval]))"
 
 
 ROWS = (
@@ -245,8 +245,8 @@ ROWS = (
         (
             Panel(
                 "Made good again, by what was undone",
-                "Again and again: two tools fight over one thing.",
-                (Query(grown("aop_object_drift_total", "what"), "{{what}}"),),
+                "Of the object that has it worst: who shares an origin shares the count. Again and again: two tools fight over one thing.",
+                (Query(grown("aop_object_drift_total", "what", "max"), "{{what}}"),),
                 "bars",
                 width=12,
             ),
