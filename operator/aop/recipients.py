@@ -37,11 +37,20 @@ class Recipient:
     @property
     def digest(self) -> str:
         """What tells it from others, however it is written."""
-        name = self.id.casefold() if self.way == EMAIL else self.id.replace("-", "").lower()
+        name = self.id.casefold() if self.way == EMAIL else _undashed(self.id)
         return hashlib.sha256(f"{self.way} {name}".encode()).hexdigest()[:_DIGITS]
 
     def __str__(self) -> str:
         return self.id if self.way == EMAIL else f"webhook {self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Whom an object names."""
+
+    recipients: frozenset[Recipient]
+    unknown: tuple[str, ...] = ()
+    """Webhook destinations that the account does not have, or has several of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +82,24 @@ class Change:
     def tells_nobody(self) -> bool:
         """Nobody is left in it."""
         return not any(self.mechanisms.values())
+
+
+def named(
+    email: Iterable[str], webhooks: Iterable[str], destinations: Iterable[tuple[str, str]]
+) -> Named:
+    """The recipients that `spec.alerts` means; `destinations` are the account's, by id and name."""
+    by_name: dict[str, set[str]] = {}
+    for id_, name in destinations:
+        for one in {_undashed(id_), name}:
+            by_name.setdefault(one, set()).add(id_)
+    recipients, unknown = {Recipient(EMAIL, address) for address in email}, []
+    for webhook in webhooks:
+        ids = by_name.get(_undashed(webhook)) or by_name.get(webhook) or set()
+        if len(ids) == 1:
+            recipients.add(Recipient(WEBHOOKS, *ids))
+        else:
+            unknown.append(webhook)
+    return Named(frozenset(recipients), tuple(unknown))
 
 
 def asked_digest(alerts: Alerts) -> str:
@@ -157,6 +184,10 @@ def changed(
         prior=(mark.prior & asked) | (new.keys() & there),
     )
     return Change(left, after, bool(added or gone) or after != mark, lacking(left, wanted))
+
+
+def _undashed(id_: str) -> str:
+    return id_.replace("-", "").lower()
 
 
 def _digests(text: str) -> frozenset[str]:

@@ -178,6 +178,24 @@ def test_a_name_that_is_not_proxied_is_found_without_a_right_to_read_dns(
     assert answer.returncode == 0, "it breaks nothing"
 
 
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [([], "'Notifications Write' for this account"), (["Notifications Read"], "webhook 'Nowhere'")],
+)
+def test_what_keeps_cloudflare_from_warning_anybody_is_found_and_stops_nothing(
+    scene: Scene, file: Path, more: list[str], words: str
+) -> None:
+    token = scene.control.make_token([*EVERYTHING, *more])["value"]
+    scene.sandbox.secret(NAMESPACE, token=token)
+    alerts = {"email": ["ops@example.com"], "webhooks": ["Nowhere"]}
+    file.write_text(yaml.safe_dump(pull(alerts=alerts)))
+    answer = preflight(scene, file, "-o", "json")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    ((weight, what),) = findings(answer)
+    assert weight == "NOTE"
+    assert words in what
+
+
 def test_a_token_that_is_not_known_stops_and_the_rest_is_looked_at(
     scene: Scene, file: Path
 ) -> None:

@@ -61,6 +61,14 @@ def test_the_clear_case_reads_as_it_should() -> None:
     golden("preflight-clear", lines(seen, discovered(seen, Beside(records=PROXIED)), [], PLAIN))
 
 
+def test_whom_cloudflare_would_not_warn_is_good_to_know_and_no_harm() -> None:
+    beside = Beside(records=PROXIED, unwarned=(("spec.alerts names 'x'", "Correct it"),))
+    found = discovered(new(), beside)
+    assert weights(found) == ["NOTE"]
+    assert not is_harmful(found)
+    assert only(found).remedy == "Correct it"
+
+
 def much() -> tuple[Any, Beside]:
     """Almost everything at once."""
     zone = replace(ZONE, ssl_mode="flexible", global_on=True, outranked=(WWW,))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from aop.alerts import outcomes
-from aop.alerts.asking import Asking, Named, Whom, asking_elsewhere, named
+from aop.alerts.asking import Asking, Whom, asking_elsewhere
 from aop.alerts.outcomes import Outcome
 from aop.cloudflare import (
     Access,
@@ -25,16 +25,17 @@ from aop.cloudflare import (
     RateLimited,
     TokenLacksPermission,
     TokenRejected,
-    Webhook,
 )
 from aop.recipients import (
     ALERT_TYPE,
     WEBHOOKS,
     Mark,
+    Named,
     Recipient,
     changed,
     lacking,
     mark_in,
+    named,
     recipients_of,
     taken,
     unmarked,
@@ -123,11 +124,12 @@ class AccountLook:
 
     async def _webhooks(
         self, ready: Iterable[Asking], waiting: Iterable[Whom]
-    ) -> tuple[Webhook, ...]:
-        """The account's destinations, where anybody names one."""
+    ) -> list[tuple[str, str]]:
+        """The account's destinations by id and name, where anybody names one."""
         if not any(webhooks for _, webhooks in (*map(_named_by, ready), *waiting)):
-            return ()
-        return await self.cloudflare.list_webhooks(self._accesses[0], self.account_id)
+            return []
+        known = await self.cloudflare.list_webhooks(self._accesses[0], self.account_id)
+        return [(one.id, one.name) for one in known]
 
     def _waiting(self, unheard: Iterable[Asking]) -> list[Whom]:
         """Whom those name for whom nothing can be done now."""

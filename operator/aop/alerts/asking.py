@@ -8,8 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from aop.api import Alerts, AlertsStatus, Status
-from aop.cloudflare import Access, Webhook
-from aop.recipients import EMAIL, WEBHOOKS, Recipient
+from aop.cloudflare import Access
 from aop.terms import ObjectKey
 
 Whom = tuple[Collection[str], Collection[str]]
@@ -55,31 +54,6 @@ class Asking:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
-    """Whom an object names."""
-
-    recipients: frozenset[Recipient]
-    unknown: tuple[str, ...] = ()
-    """Webhook destinations that the account does not have, or has several of."""
-
-
-def named(email: Iterable[str], webhooks: Iterable[str], known: Iterable[Webhook]) -> Named:
-    """The recipients that `spec.alerts` means, with the account's webhook destinations."""
-    by_id: dict[str, set[str]] = {}
-    for one in known:
-        for name in {_undashed(one.id), one.name}:
-            by_id.setdefault(name, set()).add(one.id)
-    recipients, unknown = {Recipient(EMAIL, address) for address in email}, []
-    for webhook in webhooks:
-        ids = by_id.get(_undashed(webhook)) or by_id.get(webhook) or set()
-        if len(ids) == 1:
-            recipients.add(Recipient(WEBHOOKS, *ids))
-        else:
-            unknown.append(webhook)
-    return Named(frozenset(recipients), tuple(unknown))
-
-
 def asking_elsewhere(
     manifests: Iterable[Mapping[str, Any]], heard: Collection[str], account_id: str
 ) -> list[Whom]:
@@ -104,7 +78,3 @@ def _texts(items: Any) -> tuple[str, ...]:
     return (
         tuple(one for one in items or () if isinstance(one, str)) if isinstance(items, list) else ()
     )
-
-
-def _undashed(id_: str) -> str:
-    return id_.replace("-", "").lower()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from aop.alerts.asking import Asking, Named
+from aop.alerts.asking import Asking
 from aop.api import AlertsStatus
 from aop.cloudflare import CloudflareError, Policy
 from aop.errors import Blocked, Reason
 from aop.observed import ObservedAlerts, Unknown
-from aop.recipients import Recipient, lacking
+from aop.recipients import Named, Recipient, lacking
 
 Outcome = ObservedAlerts | Unknown
 

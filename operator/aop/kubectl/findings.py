@@ -85,6 +85,8 @@ class Beside:
     origin_rules: tuple[Rule, ...] = ()
     configuration_rules: tuple[Rule, ...] = ()
     blind_monitors: tuple[tuple[LoadBalancer, Pool], ...] = ()
+    unwarned: tuple[tuple[str, str], ...] = ()
+    """Why Cloudflare would not warn whom `spec.alerts` names, and what helps."""
     remarks: tuple[Remark, ...] = ()
     """Of the origins."""
     direct: frozenset[str] = frozenset()
@@ -103,6 +105,7 @@ def discovered(o: Observed, beside: Beside) -> tuple[Finding, ...]:
         *_left_out(o),
         *_of_hosts(o, beside),
         *_of_rules(beside),
+        *_of_alerts(beside),
         *_of_origins(o, beside),
     ]
     return tuple(sorted(dict.fromkeys(every), key=lambda one: order.index(one.weight)))
@@ -276,6 +279,16 @@ def _of_rules(beside: Beside) -> Iterator[Finding]:
             f"The monitor of pool {pool.name or pool.id} of load balancer {balancer.name} probes without the zone's certificate",
             "Once the origin requires it, the probes fail, and Cloudflare takes the pool out of service",
             "Set Simulate Zone (probe_zone) of the monitor to the zone",
+        )
+
+
+def _of_alerts(beside: Beside) -> Iterator[Finding]:
+    for what, remedy in beside.unwarned:
+        yield Finding(
+            Weight.NOTE,
+            what,
+            "Cloudflare does not warn them before the certificate expires. Nothing else is held up by that",
+            remedy,
         )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from aop.api import Alerts
 from aop.cloudflare import Access, Cloudflare, CloudflareError, TokenLacksPermission, Zone
 from aop.cloudflare.traffic import (
     blind_monitors,
@@ -24,6 +25,7 @@ from aop.origins.kind import Site
 from aop.origins.sites import Remark
 from aop.plan.facts import in_scope
 from aop.probe import AskedEdge, EdgeProbe, Failure
+from aop.recipients import named
 from aop.terms import Target
 
 NOBODYS_TOKEN = "x" * 8
@@ -53,11 +55,12 @@ class Means:
 async def surveyed(means: Means, o: Observed) -> Beside:
     """Everything, asked at the same time."""
     unseen: list[str] = []
-    records, origins, settings, monitors, (direct, silent) = await asyncio.gather(
+    records, origins, settings, monitors, unwarned, (direct, silent) = await asyncio.gather(
         _asked(means, dns_records, "the DNS records of the zone", unseen),
         _asked(means, origin_rules, "the Origin Rules of the zone", unseen),
         _asked(means, configuration_rules, "the Configuration Rules of the zone", unseen),
         _asked(means, blind_monitors, "the zone's load balancers and their monitors", unseen),
+        _unwarned(means, o.spec.alerts, unseen),
         _hosts(means.edge, in_scope(o), unseen),
     )
     return Beside(
@@ -65,6 +68,7 @@ async def surveyed(means: Means, o: Observed) -> Beside:
         origin_rules=origins or (),
         configuration_rules=settings or (),
         blind_monitors=monitors or (),
+        unwarned=unwarned,
         remarks=_remarks(means, o),
         direct=direct,
         silent=silent,
@@ -82,6 +86,39 @@ async def _asked(means: Means, question: Question[T], what: str, unseen: list[st
     except CloudflareError as error:
         unseen.append(f"Cloudflare does not show {what}: {error.message.rstrip('.')}.")
     return None
+
+
+async def _unwarned(
+    means: Means, alerts: Alerts | None, unseen: list[str]
+) -> tuple[tuple[str, str], ...]:
+    """Why Cloudflare would not warn whom `spec.alerts` names, as far as reading tells."""
+    if alerts is None or means.access is None or means.zone is None:
+        return ()
+    account_id = means.zone.account_id
+    try:
+        await means.cloudflare.list_policies(means.access, account_id)
+        known = (
+            await means.cloudflare.list_webhooks(means.access, account_id)
+            if alerts.webhooks
+            else ()
+        )
+    except TokenLacksPermission as error:
+        what, _, remedy = error.summary.rstrip(".").partition(". ")
+        return ((f"spec.alerts: {what}", remedy),)
+    except CloudflareError as error:
+        unseen.append(
+            f"Cloudflare does not show the notifications of the account: {error.message.rstrip('.')}."
+        )
+        return ()
+    destinations = [(one.id, one.name) for one in known]
+    unknown = named(alerts.email, alerts.webhooks, destinations).unknown
+    return tuple(
+        (
+            f"spec.alerts names webhook {name!r}, and account {account_id} has no destination of that name, or several",
+            "Create it at Cloudflare (Manage Account > Notifications > Destinations), or correct spec.alerts",
+        )
+        for name in unknown
+    )
 
 
 async def _hosts(
