@@ -17,8 +17,7 @@ from aop.api import API_VERSION, KIND, AuthenticatedOriginPull, ConditionType, S
 from aop.clock import Clock
 from aop.cluster import Cluster, ClusterError, EventType, Kind, Subject, event
 from aop.errors import Reason
-from aop.metrics import Metrics
-from aop.metrics import Subject as Measured
+from aop.metrics import MeasuredObject, Metrics
 from aop.observe import LOOK_S
 from aop.observe.memory import Memory, Mention
 from aop.observed import Observed
@@ -107,13 +106,13 @@ class Teller:
             stalled=failure.stalled,
         )
         zone = str(((manifest.get("spec") or {}).get("zone") or {}).get("name") or "")
-        self._show(Measured(metadata["uid"], key.namespace, key.name, zone), status, memory)
+        self._show(MeasuredObject(metadata["uid"], key.namespace, key.name, zone), status, memory)
         subject = Subject(API_VERSION, KIND, key, metadata["uid"])
         await self._in_time(
             memory, lambda: self._written_and_announced(subject, status, previous, memory)
         )
 
-    def _show(self, subject: Measured, status: Status, memory: Memory) -> None:
+    def _show(self, subject: MeasuredObject, status: Status, memory: Memory) -> None:
         """Ready as it is told, also where the API server does not take it."""
         ready = status.condition(ConditionType.READY)
         stalled = status.condition(ConditionType.STALLED)
@@ -266,9 +265,9 @@ class Teller:
             await self._event(self._home, "Warning", LEFT_BEHIND, message)
 
 
-def measured_of(pull: AuthenticatedOriginPull) -> Measured:
+def measured_of(pull: AuthenticatedOriginPull) -> MeasuredObject:
     """The object, as metrics name it."""
-    return Measured(pull.uid, pull.key.namespace, pull.key.name, pull.spec.zone.name)
+    return MeasuredObject(pull.uid, pull.key.namespace, pull.key.name, pull.spec.zone.name)
 
 
 def subject_of(pull: AuthenticatedOriginPull) -> Subject:

@@ -270,15 +270,7 @@ class Exercise:
                     self.transcript.durations[f"until the edge does: {step}"] = round(passed_s, 1)
                     break
                 await asyncio.sleep(self.pause_s)
-            self.transcript.presented[step] = (
-                "as expected"
-                if last == wanted
-                else "no answer"
-                if last is None
-                else "nothing"
-                if not last
-                else "another certificate"
-            )
+            self.transcript.presented[step] = _presented(last, wanted)
 
     # --- the way back ------------------------------------------------------------------------------
 
@@ -391,3 +383,12 @@ def _recipe(zone: str) -> pki.Recipe:
 def _issued(zone: str) -> pki.KeyedLeaf:
     recipe, now = _recipe(zone), datetime.now(UTC)
     return pki.issue_leaf(recipe, pki.create_authority(recipe, now), now)
+
+
+def _presented(sha1: str | None, wanted: str) -> str:
+    """What the edge presented, in words; None: nobody answered, "": no certificate came."""
+    if sha1 == wanted:
+        return "as expected"
+    if sha1 is None:
+        return "no answer"
+    return "another certificate" if sha1 else "nothing"

@@ -11,7 +11,7 @@ import pytest
 
 from aop.cloudflare import traffic
 from aop.cloudflare.calls import Permission
-from aop.cloudflare.traffic import DnsRecord, LoadBalancer, Pool, Rule
+from aop.cloudflare.traffic import DnsRecord, LoadBalancer, Pool, TrafficRule
 from aop.errors import Reason
 from aop.kubectl.findings import (
     Beside,
@@ -92,12 +92,12 @@ def much() -> tuple[Any, Beside]:
             ),
         ),
         origin_rules=(
-            Rule(
+            TrafficRule(
                 expression='(http.host eq "www.example.com")',
                 action_parameters={"sni": {"value": "a"}, "origin": {"host": "b", "port": 8443}},
             ),
         ),
-        configuration_rules=(Rule(expression="true", action_parameters={"ssl": "off"}),),
+        configuration_rules=(TrafficRule(expression="true", action_parameters={"ssl": "off"}),),
         blind_monitors=((LoadBalancer(name=APEX), Pool(id="1", name="eu")),),
         remarks=remarks(KEY, options, [ingress], HOSTS),
         silent={WWW: "timed out"},
@@ -203,17 +203,17 @@ def only_sentence(sentences: Sequence[str]) -> str:
             "Tunnel",
         ),
         (
-            Beside(configuration_rules=(Rule(action_parameters={"ssl": "flexible"}),)),
+            Beside(configuration_rules=(TrafficRule(action_parameters={"ssl": "flexible"}),)),
             Weight.BREAKS,
             "flexible",
         ),
         (
-            Beside(origin_rules=(Rule(action_parameters={"host_header": "x.example"}),)),
+            Beside(origin_rules=(TrafficRule(action_parameters={"host_header": "x.example"}),)),
             Weight.BREAKS,
             "Host x.example",
         ),
         (
-            Beside(origin_rules=(Rule(action_parameters={"origin": {"port": 8443}}),)),
+            Beside(origin_rules=(TrafficRule(action_parameters={"origin": {"port": 8443}}),)),
             Weight.NOTE,
             "port 8443",
         ),
@@ -236,9 +236,9 @@ def test_what_is_set_beside_is_found(beside: Beside, weight: Weight, words: str)
         Beside(records=(DnsRecord(name="*.example.com", type="A"), *PROXIED)),
         Beside(records=(DnsRecord(name=APEX, type="MX"), *PROXIED)),
         Beside(records=(DnsRecord(name="other.example.com", type="A"), *PROXIED)),
-        Beside(configuration_rules=(Rule(action_parameters={"ssl": "strict"}),)),
-        Beside(configuration_rules=(Rule(action_parameters={"polish": "off"}),)),
-        Beside(origin_rules=(Rule(action_parameters={"sni": "odd", "origin": None}),)),
+        Beside(configuration_rules=(TrafficRule(action_parameters={"ssl": "strict"}),)),
+        Beside(configuration_rules=(TrafficRule(action_parameters={"polish": "off"}),)),
+        Beside(origin_rules=(TrafficRule(action_parameters={"sni": "odd", "origin": None}),)),
         Beside(silent={"other.example.com": "timed out"}),
     ],
 )
@@ -294,7 +294,7 @@ def test_a_hostile_name_reaches_no_terminal() -> None:
         new(),
         Beside(
             origin_rules=(
-                Rule(expression="\x1b[2Jx", action_parameters={"host_header": "\x1b]0;y"}),
+                TrafficRule(expression="\x1b[2Jx", action_parameters={"host_header": "\x1b]0;y"}),
             )
         ),
     )

@@ -15,8 +15,7 @@ from aop.cloudflare import Cloudflare
 from aop.cluster import Cluster, Kind
 from aop.health import OVERDUE_S, Health
 from aop.loops import Loops, references
-from aop.metrics import Metrics, WaitingFigures
-from aop.metrics import Subject as Measured
+from aop.metrics import MeasuredObject, Metrics, WaitingFigures
 from aop.observe import Observer
 from aop.observe.edge import EdgeReader
 from aop.observe.origins import OriginKeepers
@@ -99,7 +98,7 @@ class Lists:
 
 
 UID, OTHER_UID = "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "6ba7b811-9dad-11d1-80b4-00c04fd430c8"
-MEASURED = Measured(UID, "edge", "example-com", "example.com")
+MEASURED = MeasuredObject(UID, "edge", "example-com", "example.com")
 
 
 def slots(

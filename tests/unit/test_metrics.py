@@ -8,10 +8,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from aop.metrics import (
     Cause,
+    MeasuredObject,
     Metrics,
     ObjectFigures,
     OriginFigures,
-    Subject,
     TokenFigures,
     Undone,
     WaitingFigures,
@@ -19,8 +19,8 @@ from aop.metrics import (
 from aop.metrics.declared import Metric
 from builders import NOW
 
-ITSELF = Subject("uid", "edge", "example-com", "example.com")
-OTHER = Subject("other", "shop", "example-org", "example.org")
+ITSELF = MeasuredObject("uid", "edge", "example-com", "example.com")
+OTHER = MeasuredObject("other", "shop", "example-org", "example.org")
 ORIGIN = OriginFigures("public", {"Require": 2, "Unknown": 0}, lag=0)
 FIGURES = ObjectFigures(
     wanted=3,
@@ -51,7 +51,9 @@ def samples(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], fl
     }
 
 
-def value(metrics: Metrics, metric: str, subject: Subject = ITSELF, **labels: str) -> float | None:
+def value(
+    metrics: Metrics, metric: str, subject: MeasuredObject = ITSELF, **labels: str
+) -> float | None:
     itself = dict(zip(("namespace", "name", "zone"), subject.labels, strict=True))
     return metrics.registry.get_sample_value(metric, itself | labels)
 
@@ -132,7 +134,7 @@ def test_an_object_that_is_made_again_is_shown_once() -> None:
     """Both of its lives may be known for a moment, and Prometheus refuses a page with two of one series."""
     metrics = Metrics()
     metrics.tell(ITSELF, ready=True, stalled=False, reason="Ready")
-    again = Subject("a new uid", *ITSELF.labels)
+    again = MeasuredObject("a new uid", *ITSELF.labels)
     metrics.tell(again, ready=False, stalled=False, reason="Initializing")
     assert value(metrics, "aop_object_ready") == 0
     assert metrics.exposition().decode().count("aop_object_ready{") == 1
@@ -144,7 +146,7 @@ def test_one_of_another_zone_under_the_same_uid_brings_nothing_along() -> None:
     """A zone's name cannot be changed; what was measured of one is never told of another all the same."""
     metrics = Metrics()
     everything(metrics)
-    moved = Subject(ITSELF.uid, "edge", "example-com", "example.net")
+    moved = MeasuredObject(ITSELF.uid, "edge", "example-com", "example.net")
     metrics.tell(moved, ready=False, stalled=False, reason="ZoneNotFound")
     assert value(metrics, "aop_object_ready") is None
     assert value(metrics, "aop_object_hosts", moved) is None

@@ -62,7 +62,7 @@ class DnsRecord(Result):
         return addresses and (self.name.casefold() == host or covers(self.name.casefold(), host))
 
 
-class Rule(Result):
+class TrafficRule(Result):
     """One rule of a phase: for requests that match, something is done otherwise."""
 
     expression: str = ""
@@ -97,7 +97,7 @@ class Rule(Result):
 class Ruleset(Result):
     """The rules of a phase."""
 
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[TrafficRule, ...] = ()
 
 
 class LoadBalancer(Result):
@@ -141,14 +141,16 @@ async def dns_records(cloudflare: Cloudflare, access: Access, zone: Zone) -> tup
     return await cloudflare.every(access, LIST_DNS_RECORDS, {"zone_id": zone.id}, DnsRecord)
 
 
-async def origin_rules(cloudflare: Cloudflare, access: Access, zone: Zone) -> tuple[Rule, ...]:
+async def origin_rules(
+    cloudflare: Cloudflare, access: Access, zone: Zone
+) -> tuple[TrafficRule, ...]:
     """The Origin Rules that are on. Raises `CloudflareError`."""
     return await _rules(cloudflare, access, FETCH_ORIGIN_RULES, zone)
 
 
 async def configuration_rules(
     cloudflare: Cloudflare, access: Access, zone: Zone
-) -> tuple[Rule, ...]:
+) -> tuple[TrafficRule, ...]:
     """The Configuration Rules that are on. Raises `CloudflareError`."""
     return await _rules(cloudflare, access, FETCH_CONFIGURATION_RULES, zone)
 
@@ -181,7 +183,7 @@ async def blind_monitors(
 
 async def _rules(
     cloudflare: Cloudflare, access: Access, call: Call, zone: Zone
-) -> tuple[Rule, ...]:
+) -> tuple[TrafficRule, ...]:
     """A phase in which nobody has ever made a rule is not there at all."""
     try:
         ruleset = await cloudflare.show(access, call, {"zone_id": zone.id}, Ruleset)

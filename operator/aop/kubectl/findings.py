@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from aop.cloudflare.traffic import DnsRecord, LoadBalancer, Pool, Rule
+from aop.cloudflare.traffic import DnsRecord, LoadBalancer, Pool, TrafficRule
 from aop.errors import Reason
 from aop.kubectl.wording import Colour, Paint, moment, paragraph
 from aop.observed import Observed, ObservedZone, Unknown
@@ -82,8 +82,8 @@ class Beside:
 
     records: tuple[DnsRecord, ...] | None = None
     """None: they could not be read."""
-    origin_rules: tuple[Rule, ...] = ()
-    configuration_rules: tuple[Rule, ...] = ()
+    origin_rules: tuple[TrafficRule, ...] = ()
+    configuration_rules: tuple[TrafficRule, ...] = ()
     blind_monitors: tuple[tuple[LoadBalancer, Pool], ...] = ()
     unwarned: tuple[tuple[str, str], ...] = ()
     """Why Cloudflare would not warn whom `spec.alerts` names, and what helps."""
@@ -253,23 +253,23 @@ def _of_rules(beside: Beside) -> Iterator[Finding]:
         if rule.ssl_mode is not None and rule.ssl_mode not in PRESENTING_SSL_MODES:
             yield Finding(
                 Weight.BREAKS,
-                f"A Configuration Rule sets the SSL/TLS mode to {rule.ssl_mode!r} for requests with {rule.expression}",
-                "With these the edge speaks plaintext to the origin and presents no certificate. Once their host is required, the origin sends them in a circle",
+                f"A Configuration Rule sets the SSL/TLS mode to {rule.ssl_mode!r} for requests that match {rule.expression}",
+                "For these requests the edge speaks plaintext to the origin and presents no certificate. Once their host is required, the origin redirects them in a loop",
                 "Let the rule set Full or Full (strict)",
             )
     for rule in beside.origin_rules:
         if rule.names is not None:
             yield Finding(
                 Weight.BREAKS,
-                f"An Origin Rule sets {rule.names} for requests with {rule.expression}",
+                f"An Origin Rule sets {rule.names} for requests that match {rule.expression}",
                 "As soon as an origin asks for certificates, nginx answers 421 where SNI and Host name different servers. If the edge meets that on a host in "
-                "scope, the operator withdraws the asking",
+                "scope, the operator stops asking for certificates there",
                 "Let the rule set both to the same name, or neither",
             )
         if rule.elsewhere is not None:
             yield Finding(
                 Weight.NOTE,
-                f"An Origin Rule sends requests with {rule.expression} elsewhere ({rule.elsewhere})",
+                f"An Origin Rule sends requests that match {rule.expression} elsewhere ({rule.elsewhere})",
                 "The operator does not look at that origin. It gets the certificate too, and may ignore it",
                 "List that origin in spec.origins if it is one of yours in this cluster",
             )
@@ -304,7 +304,7 @@ def _of_origins(o: Observed, beside: Beside) -> Iterator[Finding]:
                 Weight.NOTE,
                 f"Origin {origin.name}: {sentence}",
                 "These ways stay open when the hosts are required",
-                "Take them in scope, or close them by other means",
+                "Bring them into scope, or close them by other means",
             )
     unreached = sorted(
         f"{replica.name} ({replica.error})"
@@ -318,7 +318,7 @@ def _of_origins(o: Observed, beside: Beside) -> Iterator[Finding]:
             Weight.NOTE,
             f"From here, {len(unreached)} {'replica' if len(unreached) == 1 else 'replicas'} cannot be reached: {_names(unreached)}",
             "The operator has to reach each one, on the ports for http and https; it requires nothing before it has asked all of them",
-            "Run this where the operator runs, or check that no NetworkPolicy keeps the operator's pod from the replicas",
+            "Run this command where the operator runs, or check that no NetworkPolicy keeps the operator's pod from the replicas",
         )
 
 

@@ -12,14 +12,14 @@ from aop.metrics.figures import (
     Undone,
     WaitingFigures,
 )
-from aop.metrics.registry import Metrics, Subject
+from aop.metrics.registry import MeasuredObject, Metrics
 
 __all__ = [
     "Cause",
+    "MeasuredObject",
     "Metrics",
     "ObjectFigures",
     "OriginFigures",
-    "Subject",
     "TokenFigures",
     "Undone",
     "WaitingFigures",

@@ -37,7 +37,7 @@ SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class MeasuredObject:
     """An object, by its uid, and the labels that tell of it."""
 
     uid: str
@@ -52,10 +52,10 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ObjectMetrics:
     """All that is shown of one object."""
 
-    subject: Subject
+    subject: MeasuredObject
     ready: bool | None = None
     stalled: bool = False
     reason: str = ""
@@ -75,7 +75,7 @@ class Metrics:
         """`wall` is what the machine's clock says, where that is to be shown."""
         disable_created_metrics()  # type: ignore[no-untyped-call]  # nobody asks when a count began
         self.registry = CollectorRegistry()
-        self._shown: dict[str, Shown] = {}
+        self._shown: dict[str, ObjectMetrics] = {}
         """By uid."""
         self._waiting: Callable[[], WaitingFigures] | None = None
         self._tokens: Callable[[], Iterable[TokenFigures]] | None = None
@@ -113,21 +113,21 @@ class Metrics:
 
     # --- objects ----------------------------------------------------------------------------------
 
-    def see(self, subject: Subject, figures: ObjectFigures) -> None:
+    def see(self, subject: MeasuredObject, figures: ObjectFigures) -> None:
         """A look at the object's world has come to this."""
         known = self._of(subject)
         proven_at = known.proven_at if figures.proven_at is None else figures.proven_at
         self._keep(replace(known, figures=figures, proven_at=proven_at))
 
-    def tell(self, subject: Subject, *, ready: bool, stalled: bool, reason: str) -> None:
+    def tell(self, subject: MeasuredObject, *, ready: bool, stalled: bool, reason: str) -> None:
         """The object's status says so."""
         self._keep(replace(self._of(subject), ready=ready, stalled=stalled, reason=reason))
 
-    def relaxed(self, subject: Subject, cause: Cause) -> None:
+    def relaxed(self, subject: MeasuredObject, cause: Cause) -> None:
         """An origin was made milder."""
         self._count(subject, declared.RELAXATIONS, cause)
 
-    def made_good(self, subject: Subject, what: Undone) -> None:
+    def made_good(self, subject: MeasuredObject, what: Undone) -> None:
         """What somebody had undone was done again."""
         self._count(subject, declared.DRIFT, what)
 
@@ -135,20 +135,20 @@ class Metrics:
         """The object is gone; what was left behind is still told."""
         self._shown.pop(uid, None)
 
-    def _count(self, subject: Subject, metric: Metric, label: str) -> None:
+    def _count(self, subject: MeasuredObject, metric: Metric, label: str) -> None:
         known, which = self._of(subject), (metric.name, label)
         counts = {**known.counts, which: known.counts.get(which, 0) + 1}
         self._keep(replace(known, counts=counts))
 
-    def _of(self, subject: Subject) -> Shown:
+    def _of(self, subject: MeasuredObject) -> ObjectMetrics:
         known = self._shown.get(subject.uid)
-        return known if known and known.subject == subject else Shown(subject)
+        return known if known and known.subject == subject else ObjectMetrics(subject)
 
-    def _keep(self, shown: Shown) -> None:
+    def _keep(self, shown: ObjectMetrics) -> None:
         self._shown[shown.subject.uid] = shown
 
     @property
-    def shown(self) -> tuple[Shown, ...]:
+    def shown(self) -> tuple[ObjectMetrics, ...]:
         """All objects; of two of one name, as when it was made again, the later one."""
         by_labels = {one.subject.labels: one for one in tuple(self._shown.values())}
         return tuple(by_labels.values())
@@ -234,13 +234,13 @@ def _family(metric: Metric, samples: Samples) -> Family:
     return family
 
 
-def _of_objects(shown: tuple[Shown, ...]) -> Iterator[Family]:
+def _of_objects(shown: tuple[ObjectMetrics, ...]) -> Iterator[Family]:
     judged = [one for one in shown if one.ready is not None]
     yield _family(declared.READY, [(one.subject.labels, one.ready) for one in judged])
     yield _family(declared.STALLED, [(one.subject.labels, one.stalled) for one in judged])
     yield _family(declared.REASON, [((*one.subject.labels, one.reason), 1) for one in judged])
     seen = [(one, one.figures) for one in shown if one.figures is not None]
-    values: dict[Metric, Callable[[Shown, ObjectFigures], float | None]] = {
+    values: dict[Metric, Callable[[ObjectMetrics, ObjectFigures], float | None]] = {
         declared.ENFORCEMENT: lambda _, figures: figures.enforcement,
         declared.ENFORCEMENT_WANTED: lambda _, figures: figures.wanted,
         declared.HOSTS: lambda _, figures: figures.hosts,
@@ -264,7 +264,7 @@ def _of_objects(shown: tuple[Shown, ...]) -> Iterator[Family]:
 
 
 def _of_their_origins(
-    metric: Metric, seen: Iterable[tuple[Shown, ObjectFigures]]
+    metric: Metric, seen: Iterable[tuple[ObjectMetrics, ObjectFigures]]
 ) -> list[tuple[tuple[str, ...], float | None]]:
     """What others have undone there; who shares an origin shares the count."""
     if metric is not declared.DRIFT:
@@ -272,7 +272,7 @@ def _of_their_origins(
     return [((*one.subject.labels, "origin"), figures.undone) for one, figures in seen]
 
 
-def _of_origins(shown: tuple[Shown, ...]) -> Iterator[Family]:
+def _of_origins(shown: tuple[ObjectMetrics, ...]) -> Iterator[Family]:
     origins = [
         ((*one.subject.labels, origin.name), origin)
         for one in shown

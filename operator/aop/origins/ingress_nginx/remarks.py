@@ -31,21 +31,21 @@ def _remarks(
     if options.forwarded_headers:
         yield Remark(
             f"ConfigMap {key} sets use-forwarded-headers, so the controller believes the X-Forwarded-Proto of whoever reaches it past the edge",
-            "Plaintext that calls itself https reaches the applications of all hosts that are not required. Of those that are, the operator closes it",
-            "Take in scope every host that is not to be reached so",
+            "Plaintext that calls itself https reaches the application of each host that is not required. At a required host, the operator closes this way in",
+            "Bring into scope every host whose application must not be reached like that",
         )
     if options.lasting_tickets:
         yield Remark(
             f"ConfigMap {key} sets ssl-session-ticket-key, so TLS sessions outlive every reload",
-            "The edge may go on with a session in which it presented something else, which lets a proof take longer",
-            "Unset ssl-session-ticket-key, or let the proof take its time",
+            "The edge may go on with a session in which it presented something else, so a proof may take longer",
+            "Unset ssl-session-ticket-key, or accept that a proof may take longer",
         )
     solved = sorted({host for one in ingresses if _by_acme(one) for host in _hosts(one)} & {*hosts})
     if solved:
         yield Remark(
-            f"The certificate of {', '.join(solved)} seems to be got by ACME on the same controller",
-            "HTTP-01 goes on through the edge, where http:// is redirected to https://. A challenge that is asked for past the edge is refused once the host is required",
-            "Let the host's DNS record be proxied, or use DNS-01",
+            f"The certificate of {', '.join(solved)} seems to come from an ACME issuer that uses the same controller",
+            "HTTP-01 still succeeds through the edge, where http:// is redirected to https://. Once the host is required, the origin refuses challenges that come past the edge",
+            "Proxy the host's DNS record, or use DNS-01",
         )
 
 
