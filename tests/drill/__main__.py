@@ -44,12 +44,41 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("zone", help="the zone that is given up for the drill")
     parser.add_argument("--token-file", type=Path, required=True, help="holds its API token")
     parser.add_argument("--host", default="", help="a proxied name whose record leads here")
-    parser.add_argument("--listen", default=f"0.0.0.0:{PORT}", help="where the edge reaches it")
+    parser.add_argument(
+        "--listen", type=place, default=f"0.0.0.0:{PORT}", help="where the edge reaches it"
+    )
     parser.add_argument("--report", type=Path, default=Path("dist/drill"), help="the folder")
     parser.add_argument("--base-url", default=os.environ.get("AOP_CLOUDFLARE_BASE_URL", BASE_URL))
     parser.add_argument("--pause", type=float, default=2.0, help="between two looks, in seconds")
     parser.add_argument("--patience", type=float, default=300.0, help="for one thing, in seconds")
     return parser.parse_args(arguments)
+
+
+def place(text: str) -> tuple[str, int]:
+    """An address and a port, as in `192.0.2.1:2053`.
+
+    Raises:
+        ArgumentTypeError: it is no such thing.
+    """
+    address, _, port = text.rpartition(":")
+    if not address or not re.fullmatch(r"[0-9]{1,5}", port):
+        raise argparse.ArgumentTypeError(f"{text!r} is not ADDRESS:PORT, as in 192.0.2.1:2053")
+    return address, int(port)
+
+
+def token_in(path: Path) -> str:
+    """The API token that the file holds.
+
+    Raises:
+        DrillError: it cannot be read, or holds something else.
+    """
+    try:
+        token = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DrillError(f"The token cannot be read from {path}: {error}") from error
+    if not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise DrillError(f"The file {path} has to hold an API token and nothing else")
+    return token
 
 
 def main(arguments: list[str]) -> int:
@@ -58,7 +87,7 @@ def main(arguments: list[str]) -> int:
     try:
         return asyncio.run(drill(asked))
     except (DrillError, AopError) as error:
-        print(f"drill: {error}.", file=sys.stderr)
+        print(f"drill: {str(error).rstrip('.')}.", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("drill: ended before anything was changed.", file=sys.stderr)
@@ -67,7 +96,7 @@ def main(arguments: list[str]) -> int:
 
 async def drill(asked: argparse.Namespace) -> int:
     """Both exercises, and the report."""
-    token = asked.token_file.read_text().strip()
+    token = token_in(asked.token_file)
     names = {token: "TOKEN", asked.host: "HOST", asked.zone: "ZONE"}
     real = Transcript({text: word for text, word in names.items() if text}, say=print)
     with tempfile.TemporaryDirectory() as scratch:
@@ -205,12 +234,12 @@ async def listening(asked: argparse.Namespace, folder: Path) -> AsyncIterator[Ed
         print("Without HOST what the edge presents is left out.")
         yield None
         return
-    address, _, port = asked.listen.rpartition(":")
-    with Listener(folder / "listener", address, int(port)) as listener:
+    address, port = asked.listen
+    with Listener(folder / "listener", address, port) as listener:
         ca_file = os.environ.get("AOP_EDGE_CA_FILE")
         yield Edge(
             asked.host,
-            int(port),
+            port,
             listener,
             os.environ.get("AOP_EDGE_CONNECT_TO", "").removeprefix("::") or None,
             Path(ca_file) if ca_file else None,
@@ -221,10 +250,16 @@ def confirm(zone: str) -> None:
     """Ask whoever has started it; `DRILL_YES` with the zone's name answers in their place.
 
     Raises:
-        DrillError: the answer was another one.
+        DrillError: the answer was another one, or nobody can answer.
     """
     print(PLAN.format(zone=zone))
-    answer = os.environ.get("DRILL_YES") or input("Type the name of the zone to go on: ")
+    try:
+        answer = os.environ.get("DRILL_YES") or input("Type the name of the zone to go on: ")
+    except EOFError as error:
+        raise DrillError(
+            "Nobody is there to type the zone's name, so nothing was changed; "
+            f"where nobody can, set DRILL_YES={zone}"
+        ) from error
     if answer.strip() != zone:
         raise DrillError("The answer is not the zone's name, so nothing was changed")
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from drill import comparison, report
+from drill.__main__ import FAILED, confirm, main
+from drill.exercise import DrillError
 from drill.shapes import scrubbed, shape, texts
 from drill.transcript import Exchange, Transcript, template
 
@@ -156,3 +160,30 @@ def test_the_report_says_what_matters_and_what_does_not() -> None:
     assert "1 differences matter" in text
     assert "| a step | GET /x | HTTP status and codes | 200 | 202 |" in text
     assert "there was no HOST" in text
+
+
+@pytest.mark.parametrize("held", [None, b"", b"two words", b"\xff\xfe"])
+def test_a_file_without_a_token_is_told_before_anybody_is_asked(
+    held: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "token"
+    if held is not None:
+        file.write_bytes(held)
+    assert main([ZONE, "--token-file", str(file)]) == FAILED
+    said = capsys.readouterr()
+    assert str(file) in said.err
+    assert said.out == ""
+
+
+@pytest.mark.parametrize("listen", ["8443", "127.0.0.1:", "127.0.0.1:https"])
+def test_a_place_that_is_none_is_told(listen: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([ZONE, "--token-file", "token", "--listen", listen])
+    assert listen in capsys.readouterr().err
+
+
+def test_where_nobody_can_answer_it_says_how_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DRILL_YES", raising=False)
+    monkeypatch.setattr("sys.stdin", StringIO())
+    with pytest.raises(DrillError, match=f"DRILL_YES={ZONE}"):
+        confirm(ZONE)
