@@ -111,6 +111,7 @@ class Actor:
                 self.clock,
                 lambda: observer.objects.served,
                 settings.teardown_patience_s,
+                self.metrics,
             )
             reconciler = Reconciler(
                 cluster,

@@ -15,6 +15,7 @@ from aop.alerts import HOURLY_S, PACE_S, Alerts
 from aop.api import AuthenticatedOriginPull
 from aop.cloudflare import Access, Cloudflare, Priority
 from aop.leading import Lead
+from aop.metrics import Metrics
 from aop.observe.memory import Memory
 from aop.observed import ObservedAlerts, Unknown
 from aop.recipients import ALERT_TYPE
@@ -24,6 +25,7 @@ from cloudflare_api import StoppedClock
 from sandbox import corpus
 from sandbox.cloudflare.credentials import new_id
 from sandbox.cloudflare.launcher import PERMISSIONS, CloudflareDouble
+from sandbox.waiting import until_async
 
 OPS, DEV, BOSS = "ops@example.com", "dev@example.com", "boss@example.com"
 PERMITTED = (*PERMISSIONS, "Notifications Write")
@@ -83,6 +85,9 @@ class World:
         self.double = double
         self.account_id = account_id
         self.clock = StoppedClock()
+        self.metrics = Metrics()
+        self.breaks: Exception | None = None
+        """A bug that the next look meets."""
         self.lead = Lead.alone(self.clock)
         self.manifests: dict[str, dict[str, Any]] = {}
         self.memories: dict[str, Memory] = {}
@@ -99,7 +104,7 @@ class World:
         )
         self.clients.append(cloudflare)
         self.memories = {uid: Memory(uid=uid) for uid in self.memories}
-        self.alerts = Alerts(cloudflare, self.clock, self._served, 600.0)
+        self.alerts = Alerts(cloudflare, self.clock, self._served, 600.0, self.metrics)
         self.alerts.begin(self.told.append)
 
     async def close(self) -> None:
@@ -107,6 +112,8 @@ class World:
             await each.aclose()
 
     def _served(self) -> list[dict[str, Any]] | None:
+        if self.breaks is not None:
+            raise self.breaks
         return list(self.manifests.values()) if self.all_known else None
 
     def add(self, token: str, account_id: str = "", **alerts: list[str]) -> str:
@@ -858,6 +865,38 @@ async def test_the_task_looks_when_it_is_asked_to_and_rests_otherwise(
             world.visit(uid)
             await asyncio.sleep(0)
         assert double.control.calls(path=f"/accounts/{account_id}/*", since=since) == []
+    finally:
+        running.cancel()
+        await world.close()
+
+
+@pytest.mark.asyncio
+async def test_a_bug_is_counted_and_the_task_goes_on(
+    double: CloudflareDouble, account_id: str, token: str, person: Person
+) -> None:
+    world = World(double, account_id)
+    world.breaks = RuntimeError("a bug that this test makes")
+
+    def bugs() -> float | None:
+        return world.metrics.registry.get_sample_value(
+            "aop_reader_bugs_total", {"reader": "notifications"}
+        )
+
+    uid, seen = world.add(token, email=[OPS]), asyncio.Event()
+    world.alerts.begin(lambda _: seen.set())
+    world.visit(uid)
+    assert bugs() == 0  # from the start, so that the first one is an increase
+    world.clock.at_s += PACE_S
+    running = asyncio.create_task(world.alerts.run())
+    try:
+        await until_async(lambda: bugs() == 1, within_s=20, describe="the bug to be counted")
+        world.breaks = None
+        world.clock.at_s += HOURLY_S
+        world.ask(uid, email=[OPS, DEV])
+        world.visit(uid)
+        async with asyncio.timeout(20):
+            await seen.wait()
+        assert [mailed(policy) for policy in person.policies()] == [[DEV, OPS]]
     finally:
         running.cancel()
         await world.close()

@@ -117,7 +117,7 @@ def slots(
         settings,
         clock,
     )
-    alerts = Alerts(cast("Cloudflare", None), clock, lambda: None, 600.0)
+    alerts = Alerts(cast("Cloudflare", None), clock, lambda: None, 600.0, metrics or Metrics())
     reconciler = Reconciler(
         there, observer, cast("Performer", None), alerts, clock, metrics or Metrics()
     )

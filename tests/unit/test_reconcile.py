@@ -81,7 +81,7 @@ class World:
             cast("Cluster", self),
             cast("Observer", self),
             cast("Performer", self),
-            Alerts(cast("Cloudflare", None), self.clock, lambda: None, 600.0),
+            Alerts(cast("Cloudflare", None), self.clock, lambda: None, 600.0, self.metrics),
             self.clock,
             self.metrics,
         )

@@ -21,6 +21,7 @@ from aop.api import AlertsStatus, AuthenticatedOriginPull
 from aop.clock import Clock
 from aop.cloudflare import Cloudflare, CloudflareError, Priority, RateLimited
 from aop.errors import Reason
+from aop.metrics import Metrics
 from aop.observe.memory import Memory
 from aop.observed import Observed, ObservedAlerts, ObservedZone, Unknown
 from aop.plan.qualify import claimant
@@ -72,6 +73,7 @@ class Alerts:
         clock: Clock,
         served: Callable[[], Iterable[Mapping[str, Any]] | None],
         patience_s: float,
+        metrics: Metrics,
     ) -> None:
         """`served`: all objects as they are known; None while they are not.
 
@@ -81,6 +83,7 @@ class Alerts:
         self._clock = clock
         self._served = served
         self._patience_s = patience_s
+        self._metrics = metrics
         self._heard: dict[str, Heard] = {}
         self._accounts: dict[str, Account] = {}
         self._wake = asyncio.Event()
@@ -188,6 +191,7 @@ class Alerts:
                 await self.look(account_id)
             except Exception:
                 log.exception("bug while looking at the notifications of account %s", account_id)
+                self._metrics.reader_bugs.labels(reader="notifications").inc()
                 self._accounts[account_id].due_s = self._clock.monotonic_s() + HOURLY_S
 
     async def look(self, account_id: str) -> None:

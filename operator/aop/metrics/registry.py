@@ -33,6 +33,8 @@ from aop.metrics.figures import Cause, ObjectFigures, TokenFigures, Undone, Wait
 
 RESULTS = ("done", "wait", "block", "blocked", "transient", "bug")
 """How a visit may end; shown from the start, because what begins at 1 has not increased."""
+READERS = ("cloudflare", "notifications")
+"""What may be looked at; shown from the start for the same reason."""
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -98,7 +100,8 @@ class Metrics:
         self.left_behind = self._counter(declared.LEFT_BEHIND)
         for result in RESULTS:
             self.visits.labels(result=result)
-        self.reader_bugs.labels(reader="cloudflare")
+        for reader in READERS:
+            self.reader_bugs.labels(reader=reader)
         if wall is not None:
             self._gauge(declared.CLOCK).set_function(lambda: wall().timestamp())
         self._gauge(declared.BUILD).labels(version=__version__).set(1)
