@@ -48,7 +48,7 @@ SETTINGS = {
             EXAMPLES / kind / "authenticatedoriginpull.yaml",
             240,
         )
-        for kind, server in {"nginx": "NGINX", "caddy": "Caddy"}.items()
+        for kind, server in {"nginx": "NGINX", "haproxy": "HAProxy", "caddy": "Caddy"}.items()
     },
 }
 ZONE = HOST = "example.com"

@@ -8,6 +8,7 @@ import pytest
 
 from faults.conftest import Proxied, proxied_with
 from faults.test_killed import Killed
+from sandbox import debian
 from sandbox.composition import HOSTS, WORKLOADS, Layout
 from sandbox.scene import workload_origin
 from sandbox.waiting import until
@@ -17,8 +18,10 @@ pytestmark = [pytest.mark.timeout(600)]
 WITHIN_S = 240.0
 
 
-@pytest.fixture(scope="module", params=["nginx", "caddy"])
+@pytest.fixture(scope="module", params=["nginx", "haproxy", "caddy"])
 def proxied(request: pytest.FixtureRequest) -> Iterator[Proxied]:
+    if request.param in debian.PACKAGES and (why := debian.why_not(request.param)):
+        pytest.skip(why)
     layout = Layout(workload="Deployment", server=request.param, manifests=WORKLOADS)
     with proxied_with(layout) as running:
         yield running

@@ -19,11 +19,14 @@ import pytest
 from aop.origins.rules import rules_of
 from aop.origins.workload.caddy import CaddyDialect
 from aop.origins.workload.dialect import Dialect
+from aop.origins.workload.haproxy import HaproxyDialect
 from aop.origins.workload.nginx import NginxDialect
 from aop.pki import throwaway
 from aop.terms import Claim, Mode
 from origin_kinds.ground import ORG
+from sandbox import debian
 from sandbox.plain_caddy import PlainCaddy
+from sandbox.plain_haproxy import PlainHaproxy
 from sandbox.plain_nginx import PlainNginx
 from sandbox.text_nginx import ask, client_context
 
@@ -61,7 +64,7 @@ class Server:
     kind: str
     title: str
     dialect: Dialect
-    plain: type[PlainNginx | PlainCaddy]
+    plain: type[PlainNginx | PlainHaproxy | PlainCaddy]
     words: str
     without: str
     resumes: bool = True
@@ -87,6 +90,15 @@ SERVERS = (
         also="http2 on;",
     ),
     Server(
+        "haproxy",
+        "HAProxy",
+        HaproxyDialect(),
+        PlainHaproxy,
+        """403 is
+the operator's "No required client certificate was sent"; 308 leads to https. To HAProxy all hosts of a frontend are alike, so that SNI decides nothing.""",
+        "zone is in no object",
+    ),
+    Server(
         "caddy",
         "Caddy",
         CaddyDialect(),
@@ -105,7 +117,7 @@ class Asking:
     """The server, and the files of who asks."""
 
     server: Server
-    running: PlainNginx | PlainCaddy
+    running: PlainNginx | PlainHaproxy | PlainCaddy
     folder: Path
 
     def leaf(self, who: str) -> Path | None:
@@ -153,6 +165,8 @@ def asking(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Asking]:
     server: Server = request.param
+    if server.kind in debian.PACKAGES and (why := debian.why_not(server.kind)):
+        pytest.skip(why)
     curl = shutil.which("curl")
     said = (
         subprocess.run([curl, "-V"], capture_output=True, text=True, check=True) if curl else None

@@ -16,7 +16,7 @@ from aop.origins.check import check_path, parse
 from aop.origins.ingress_nginx import INGRESS_NGINX
 from aop.origins.ingress_nginx.spec import ForeignText, IngressNginx
 from aop.origins.ingress_nginx.text import HTTP, SERVER
-from aop.origins.workload import CADDY, NGINX
+from aop.origins.workload import CADDY, HAPROXY, NGINX
 from aop.origins.workload.driver import Driver
 from aop.origins.workload.spec import Workload
 from aop.probe import Answer
@@ -30,7 +30,9 @@ from origin_kinds.in_memory import (
     InMemory,
     InMemoryServer,
 )
+from sandbox import debian
 from sandbox.plain_caddy import PlainCaddy
+from sandbox.plain_haproxy import PlainHaproxy
 from sandbox.plain_nginx import PlainNginx
 from sandbox.text_nginx import AskedServer, TextNginx, ask, client_context
 from sandbox.waiting import until
@@ -240,11 +242,39 @@ class WithoutResumption:
             return bool(connection.session_reused)
 
 
+class Restarted(WithoutResumption):
+    """A real server whose sessions end with its process."""
+
+    def __init__(self, server: PlainHaproxy) -> None:
+        super().__init__(server)
+        self._restarted = server
+
+    def resumes_after(self, host: str, carrier: Json) -> bool:
+        context = client_context(None)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        with self._server.connection(context, host) as connection:
+            session = connection.session
+        with self._server.connection(context, host, session) as connection:
+            assert connection.session_reused, (
+                "sessions are resumed at all, else this proves nothing"
+            )
+        self._restarted.restart(carrier["data"])
+        with self._server.connection(context, host, session) as connection:
+            return bool(connection.session_reused)
+
+
 @contextmanager
 def plain_caddy(folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[Server]:
     """A real Caddy with the carrier's files."""
     with PlainCaddy(folder, carrier.get("data") or {}, hosts) as server:
         yield WithoutResumption(server)
+
+
+@contextmanager
+def plain_haproxy(folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[Server]:
+    """A real HAProxy with the carrier's files."""
+    with PlainHaproxy(folder, carrier.get("data") or {}, hosts) as server:
+        yield Restarted(server)
 
 
 def mounting(name: str, ip: str, config_map: str) -> Json:
@@ -309,5 +339,6 @@ GROUNDS: tuple[Ground, ...] = (
     IngressNginxGround(),
     WorkloadGround(NGINX, plain_nginx),
     WorkloadGround(CADDY, plain_caddy),
+    *((WorkloadGround(HAPROXY, plain_haproxy),) if debian.why_not("haproxy") is None else ()),
     InMemoryGround(),
 )

@@ -95,7 +95,11 @@ class AskedServer:
         plain = socket.create_connection((self.address, self.https_port), timeout=10)
         # Else the request waits until the other side confirms the end of the handshake.
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return context.wrap_socket(plain, server_hostname=sni, session=session)
+        try:
+            return context.wrap_socket(plain, server_hostname=sni, session=session)
+        except OSError:
+            plain.close()
+            raise
 
 
 class AskedNginx(AskedServer, LoneNginx):

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from aop.origins.ingress_nginx import INGRESS_NGINX
 from aop.origins.kind import OriginKind
-from aop.origins.workload import CADDY, NGINX
+from aop.origins.workload import CADDY, HAPROXY, NGINX
 
-KINDS: Mapping[str, OriginKind] = {kind.name: kind for kind in (INGRESS_NGINX, NGINX, CADDY)}
+KINDS: Mapping[str, OriginKind] = {
+    kind.name: kind for kind in (INGRESS_NGINX, NGINX, HAPROXY, CADDY)
+}

@@ -131,14 +131,14 @@ class Frontend:
     def change_conf(self, change: Callable[[str], str]) -> None:
         """Change the server's configuration as its owner does, who then has the pods replaced."""
         path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{self._conf}"
-        ((key, conf),) = self._plane.http.get(path).raise_for_status().json()["data"].items()
-        changed = change(conf)
+        data = self._plane.http.get(path).raise_for_status().json()["data"]
+        changed = {key: change(text) for key, text in data.items()}
         self._plane.http.patch(
             path,
-            json={"data": {key: changed}},
+            json={"data": changed},
             headers={"Content-Type": "application/merge-patch+json"},
         ).raise_for_status()
-        digest = {"conf": sha256(changed.encode()).hexdigest()}
+        digest = {"conf": sha256(str(changed).encode()).hexdigest()}
         self.change({"spec": {"template": {"metadata": {"annotations": digest}}}})
 
     def config_map(self) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ question::
     dialect      what has a server to be told, and how does it refuse
     nginx        how is that said to nginx
     caddy        how is that said to Caddy
+    haproxy      how is that said to HAProxy
     stored       what does the ConfigMap say of us, and what is to be written
     pods         which pods read it, and whose are they
     templates    which pods will read it next, and how are they replaced
@@ -18,6 +19,6 @@ question::
     driver       how does the rest of the operator get at it
 """
 
-from aop.origins.workload.driver import CADDY, NGINX
+from aop.origins.workload.driver import CADDY, HAPROXY, NGINX
 
-__all__ = ["CADDY", "NGINX"]
+__all__ = ["CADDY", "HAPROXY", "NGINX"]

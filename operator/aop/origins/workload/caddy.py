@@ -28,6 +28,7 @@ class CaddyDialect:
     """
 
     files = (ROUTE,)
+    complains = '"level":"error"'
     capabilities = Capabilities(refuses_expired=False, creates_carrier=True, lists_hosts=False)
 
     def render(self, rules: Rules) -> dict[str, str]:

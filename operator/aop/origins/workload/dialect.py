@@ -50,6 +50,10 @@ class Dialect(Protocol):
         """The keys of the ConfigMap that hold the text, each a file in the pod."""
 
     @property
+    def complains(self) -> str:
+        """What stands in a line in which the server says what is wrong with its configuration."""
+
+    @property
     def capabilities(self) -> Capabilities:
         """What the server can and cannot do."""
 

@@ -6,10 +6,11 @@ from aop.origins.kind import Capabilities, Words
 from aop.origins.sites import Objects, Read, Scope
 from aop.origins.workload.caddy import CaddyDialect
 from aop.origins.workload.dialect import Dialect
+from aop.origins.workload.haproxy import HaproxyDialect
 from aop.origins.workload.nginx import NginxDialect
 from aop.origins.workload.pods import serving
 from aop.origins.workload.site import WorkloadSite
-from aop.origins.workload.spec import Caddy, Nginx, Workload
+from aop.origins.workload.spec import Caddy, Haproxy, Nginx, Workload
 from aop.origins.workload.stored import read
 from aop.origins.workload.templates import KINDS, template_of
 from aop.schema import Model
@@ -102,4 +103,5 @@ class Driver:
 
 
 NGINX = Driver("nginx", Nginx, NginxDialect())
+HAPROXY = Driver("haproxy", Haproxy, HaproxyDialect())
 CADDY = Driver("caddy", Caddy, CaddyDialect())

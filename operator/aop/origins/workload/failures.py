@@ -51,10 +51,12 @@ def failure_of(
     last_words = _last_words(pod, config_map, second)
     if last_words or again:
         words = last_words or _message(again[-1])
-        return Rejection(_line(words), ours=doubtful and not dialect.blames_others(words))
+        return Rejection(
+            _line(words, dialect.complains), ours=doubtful and not dialect.blames_others(words)
+        )
     for one in about:
         if one.get("type") == "Warning" and one.get("reason") in NOT_STARTED:
-            return Rejection(_line(_message(one)), ours=False)
+            return Rejection(_line(_message(one), dialect.complains), ours=False)
     return None
 
 
@@ -131,10 +133,10 @@ def _servers(pod: Json, config_map: str) -> Iterator[Mapping[str, Any]]:
             yield status
 
 
-def _line(words: str) -> str:
-    """As one line that is fit to be shown: the one that matters, which is the last with a level."""
+def _line(words: str, complains: str = "") -> str:
+    """As one line that is fit to be shown: the first that complains, else the last."""
     lines = [line for line in words.splitlines() if line.strip()] or [words]
-    telling = [line for line in lines if "[emerg]" in line] or lines[-1:]
-    line = "".join(one if one.isprintable() else " " for one in telling[-1])
+    telling = [line for line in lines if complains and complains in line] or lines[-1:]
+    line = "".join(one if one.isprintable() else " " for one in telling[0])
     line = " ".join(line.split())
     return line if len(line) <= _MOST else f"{line[: _MOST - 1]}…"

@@ -22,6 +22,7 @@ class NginxDialect:
     """
 
     files = (HTTP, SERVER)
+    complains = "[emerg]"
     capabilities = Capabilities(creates_carrier=True, lists_hosts=False)
 
     def render(self, rules: Rules) -> dict[str, str]:
@@ -58,7 +59,7 @@ class NginxDialect:
         See facts: nginx#last-words.
         """
         named = ("aop", HTTP, SERVER, "ssl_verify_client", "ssl_session_cache", "map_hash")
-        return "[emerg]" in words and not any(name in words for name in named)
+        return self.complains in words and not any(name in words for name in named)
 
     def refuses_certificate(self, status: int, body: str) -> bool:
         """Nginx's own words."""

@@ -120,5 +120,9 @@ class Nginx(Workload):
     """NGINX in a workload, configured through a ConfigMap that the operator creates."""
 
 
+class Haproxy(Workload):
+    """HAProxy in a workload, configured through a ConfigMap that the operator creates."""
+
+
 class Caddy(Workload):
     """Caddy in a workload, configured through a ConfigMap that the operator creates."""

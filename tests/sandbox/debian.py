@@ -1,0 +1,76 @@
+"""Servers out of Debian's packages, unpacked into the cache of programs without root, with the libraries that they need."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from sandbox import program_cache
+
+PACKAGES = {
+    "apache2": ("apache2-bin", "libapr1", "libaprutil1", "liblua5.3-0"),
+    "haproxy": ("haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1"),
+}
+"""What is unpacked for each server: its package, and those of its libraries that a small system may not have."""
+SAY = program_cache.teller("debian")
+
+
+def why_not(server: str) -> str | None:
+    """Why that server cannot be run here; None if it can.
+
+    Named in `AOP_APACHE2` or `AOP_HAPROXY`, on PATH, in the cache, or got from Debian's mirrors.
+    """
+    try:
+        find(server)
+    except OSError as error:
+        return f"no {server} here ({error}): install Debian's package, or name the program in {_variable(server)}"
+    return None
+
+
+@cache
+def find(server: str) -> Path:
+    """The program.
+
+    Raises:
+        OSError: there is none, and it cannot be got.
+    """
+    if named := os.environ.get(_variable(server)) or shutil.which(server):
+        return Path(named)
+    folder = program_cache.root("debian", os.environ) / server
+    program = folder / "usr" / "sbin" / server
+    with program_cache.locked(folder.parent / f"{server}.lock", SAY):
+        if not program_cache.is_program(program):
+            _unpack(server, folder)
+    return program
+
+
+def environment(server: str) -> Mapping[str, str]:
+    """What has it find the libraries that were unpacked beside it."""
+    libraries = [
+        str(folder)
+        for folder in (find(server).parents[1] / "lib").glob("*-linux-*")
+        if find(server).is_relative_to(program_cache.root("debian", os.environ))
+    ]
+    return {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)} if libraries else os.environ
+
+
+def _unpack(server: str, folder: Path) -> None:
+    SAY(f"getting {', '.join(PACKAGES[server])}")
+    with program_cache.filling(folder) as temporary:
+        for command in (
+            ["apt-get", "download", "--quiet", *PACKAGES[server]],
+            ["sh", "-c", 'for each in *.deb; do dpkg -x "$each" .; rm "$each"; done'],
+        ):
+            done = subprocess.run(
+                command, cwd=temporary, capture_output=True, text=True, timeout=300, check=False
+            )
+            if done.returncode:
+                raise OSError(f"{command[0]}: {done.stderr.strip()[-200:]}")
+
+
+def _variable(server: str) -> str:
+    return f"AOP_{server.upper()}"
