@@ -48,7 +48,12 @@ SETTINGS = {
             EXAMPLES / kind / "authenticatedoriginpull.yaml",
             240,
         )
-        for kind, server in {"nginx": "NGINX", "haproxy": "HAProxy", "caddy": "Caddy"}.items()
+        for kind, server in {
+            "nginx": "NGINX",
+            "apache": "Apache",
+            "haproxy": "HAProxy",
+            "caddy": "Caddy",
+        }.items()
     },
 }
 ZONE = HOST = "example.com"

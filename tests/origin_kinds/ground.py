@@ -53,6 +53,8 @@ class Server(Protocol):
     ) -> Answer:
         """What it answers to a GET on a connection of its own.
 
+        Raises `ssl.SSLError` or `ConnectionError` where it refuses a certificate before any answer.
+
         In plaintext nobody presents anything, and whoever asks claims to come over TLS, if a header
         can claim that.
         """

@@ -16,7 +16,7 @@ from aop.origins.check import check_path, parse
 from aop.origins.ingress_nginx import INGRESS_NGINX
 from aop.origins.ingress_nginx.spec import ForeignText, IngressNginx
 from aop.origins.ingress_nginx.text import HTTP, SERVER
-from aop.origins.workload import CADDY, HAPROXY, NGINX
+from aop.origins.workload import APACHE, CADDY, HAPROXY, NGINX
 from aop.origins.workload.driver import Driver
 from aop.origins.workload.spec import Workload
 from aop.probe import Answer
@@ -31,6 +31,7 @@ from origin_kinds.in_memory import (
     InMemoryServer,
 )
 from sandbox import debian
+from sandbox.plain_apache import PlainApache
 from sandbox.plain_caddy import PlainCaddy
 from sandbox.plain_haproxy import PlainHaproxy
 from sandbox.plain_nginx import PlainNginx
@@ -245,7 +246,7 @@ class WithoutResumption:
 class Restarted(WithoutResumption):
     """A real server whose sessions end with its process."""
 
-    def __init__(self, server: PlainHaproxy) -> None:
+    def __init__(self, server: PlainHaproxy | PlainApache) -> None:
         super().__init__(server)
         self._restarted = server
 
@@ -274,6 +275,13 @@ def plain_caddy(folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator
 def plain_haproxy(folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[Server]:
     """A real HAProxy with the carrier's files."""
     with PlainHaproxy(folder, carrier.get("data") or {}, hosts) as server:
+        yield Restarted(server)
+
+
+@contextmanager
+def plain_apache(folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[Server]:
+    """A real Apache with the carrier's files."""
+    with PlainApache(folder, carrier.get("data") or {}, hosts) as server:
         yield Restarted(server)
 
 
@@ -339,6 +347,7 @@ GROUNDS: tuple[Ground, ...] = (
     IngressNginxGround(),
     WorkloadGround(NGINX, plain_nginx),
     WorkloadGround(CADDY, plain_caddy),
+    *((WorkloadGround(APACHE, plain_apache),) if debian.why_not("apache") is None else ()),
     *((WorkloadGround(HAPROXY, plain_haproxy),) if debian.why_not("haproxy") is None else ()),
     InMemoryGround(),
 )

@@ -5,6 +5,7 @@ And whether what a kind says that it can do is so.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -333,7 +334,12 @@ def test_it_refuses_what_has_expired_as_it_says(scene: Scene) -> None:
     """Even where it only asks, and on the check path, which no text of ours refuses."""
     says = scene.ground.kind.capabilities.refuses_expired
     kind, asked = scene.ground.kind, scene.told(WWW, "ours").presented != NONE
-    answer = scene.ask(WWW, CHECK, "expired")
+    try:
+        answer = scene.ask(WWW, CHECK, "expired")
+    except (ssl.SSLError, ConnectionError):
+        assert says
+        assert asked
+        return
     assert kind.refuses_certificate(answer.status, answer.body) is (says and asked)
     assert kind.refuses_arrival(answer.status, answer.body) is (says and asked)
     assert (parse(answer.body) is None) is (says and asked)

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from sandbox import program_cache
 
+PROGRAMS = {"apache": "apache2", "haproxy": "haproxy"}
+"""The program of each server, by the name of its origin kind."""
 PACKAGES = {
-    "apache2": ("apache2-bin", "libapr1", "libaprutil1", "liblua5.3-0"),
+    "apache": ("apache2-bin", "libapr1", "libaprutil1", "liblua5.3-0"),
     "haproxy": ("haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1"),
 }
 """What is unpacked for each server: its package, and those of its libraries that a small system may not have."""
@@ -22,7 +24,7 @@ SAY = program_cache.teller("debian")
 def why_not(server: str) -> str | None:
     """Why that server cannot be run here; None if it can.
 
-    Named in `AOP_APACHE2` or `AOP_HAPROXY`, on PATH, in the cache, or got from Debian's mirrors.
+    Named in `AOP_APACHE` or `AOP_HAPROXY`, on PATH, in the cache, or got from Debian's mirrors.
     """
     try:
         find(server)
@@ -38,10 +40,10 @@ def find(server: str) -> Path:
     Raises:
         OSError: there is none, and it cannot be got.
     """
-    if named := os.environ.get(_variable(server)) or shutil.which(server):
+    if named := os.environ.get(_variable(server)) or shutil.which(PROGRAMS[server]):
         return Path(named)
     folder = program_cache.root("debian", os.environ) / server
-    program = folder / "usr" / "sbin" / server
+    program = folder / "usr" / "sbin" / PROGRAMS[server]
     with program_cache.locked(folder.parent / f"{server}.lock", SAY):
         if not program_cache.is_program(program):
             _unpack(server, folder)
@@ -56,6 +58,11 @@ def environment(server: str) -> Mapping[str, str]:
         if find(server).is_relative_to(program_cache.root("debian", os.environ))
     ]
     return {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)} if libraries else os.environ
+
+
+def apache_modules() -> Path:
+    """The folder of the modules that belong to the program."""
+    return find("apache").parents[1] / "lib" / "apache2" / "modules"
 
 
 def _unpack(server: str, folder: Path) -> None:

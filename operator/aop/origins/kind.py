@@ -35,7 +35,9 @@ class Capabilities:
     asks_per_host: bool = False
     """Whether a certificate is asked for can differ between two hosts of one replica."""
     refuses_expired: bool = True
-    """It refuses a certificate that has expired, or is not valid yet, even where it only asks."""
+    """It refuses a certificate that has expired, or is not valid yet, even where it only asks.
+
+    By an answer, or by a TLS alert."""
     ends_sessions: bool = True
     """Publishing the same claims again ends the TLS sessions of before."""
     creates_carrier: bool = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from aop.origins.ingress_nginx.spec import IngressNginx
 from aop.origins.kinds import KINDS
-from aop.origins.workload.spec import Caddy, Haproxy, Nginx
+from aop.origins.workload.spec import Apache, Caddy, Haproxy, Nginx
 from aop.schema import LabelName, Model, Rule
 from aop.terms import Target
 
@@ -24,6 +24,8 @@ class Origin(Model):
     """The origin is an ingress-nginx controller."""
     nginx: Nginx | None = None
     """The origin is NGINX in a workload."""
+    apache: Apache | None = None
+    """The origin is Apache httpd in a workload."""
     haproxy: Haproxy | None = None
     """The origin is HAProxy in a workload."""
     caddy: Caddy | None = None

@@ -10,6 +10,7 @@ question::
     dialect      what has a server to be told, and how does it refuse
     nginx        how is that said to nginx
     caddy        how is that said to Caddy
+    apache       how is that said to Apache
     haproxy      how is that said to HAProxy
     stored       what does the ConfigMap say of us, and what is to be written
     pods         which pods read it, and whose are they
@@ -19,6 +20,6 @@ question::
     driver       how does the rest of the operator get at it
 """
 
-from aop.origins.workload.driver import CADDY, HAPROXY, NGINX
+from aop.origins.workload.driver import APACHE, CADDY, HAPROXY, NGINX
 
-__all__ = ["CADDY", "HAPROXY", "NGINX"]
+__all__ = ["APACHE", "CADDY", "HAPROXY", "NGINX"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from aop.origins.kind import Capabilities, Words
 from aop.origins.sites import Objects, Read, Scope
+from aop.origins.workload.apache import ApacheDialect
 from aop.origins.workload.caddy import CaddyDialect
 from aop.origins.workload.dialect import Dialect
 from aop.origins.workload.haproxy import HaproxyDialect
 from aop.origins.workload.nginx import NginxDialect
 from aop.origins.workload.pods import serving
 from aop.origins.workload.site import WorkloadSite
-from aop.origins.workload.spec import Caddy, Haproxy, Nginx, Workload
+from aop.origins.workload.spec import Apache, Caddy, Haproxy, Nginx, Workload
 from aop.origins.workload.stored import read
 from aop.origins.workload.templates import KINDS, template_of
 from aop.schema import Model
@@ -103,5 +104,6 @@ class Driver:
 
 
 NGINX = Driver("nginx", Nginx, NginxDialect())
+APACHE = Driver("apache", Apache, ApacheDialect())
 HAPROXY = Driver("haproxy", Haproxy, HaproxyDialect())
 CADDY = Driver("caddy", Caddy, CaddyDialect())

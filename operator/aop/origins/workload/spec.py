@@ -120,6 +120,10 @@ class Nginx(Workload):
     """NGINX in a workload, configured through a ConfigMap that the operator creates."""
 
 
+class Apache(Workload):
+    """Apache httpd in a workload, configured through a ConfigMap that the operator creates."""
+
+
 class Haproxy(Workload):
     """HAProxy in a workload, configured through a ConfigMap that the operator creates."""
 
