@@ -15,6 +15,8 @@ from sandbox.waiting import until
 pytestmark = [pytest.mark.timeout(300)]
 
 WITHIN_S = 60.0
+NOTICED_S = 60.0
+"""Within which an Ingress is seen that comes to an origin at rest."""
 HOST, NEW = "example.com", "new.example.com"
 
 
@@ -62,7 +64,7 @@ class TestAnOrdinaryDay:
             within_s=WITHIN_S,
             describe="it to be served",
         )
-        scene.until_required(NEW, within_s=WITHIN_S)
+        scene.until_required(NEW, within_s=NOTICED_S + WITHIN_S)
         assert len(scene.refusing(HOST)) == 2
         scene.until_enforced()
         assert (scene.object() or {})["status"]["hosts"]["total"] == 3

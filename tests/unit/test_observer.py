@@ -20,10 +20,23 @@ from aop.observe.memory import KeptNote, Memory
 from aop.observe.origins import OriginKeepers
 from aop.observe.secrets import Secrets
 from aop.observe.zone import ZoneReader
-from aop.observed import HoldOff, ObservedOrigin, Record, Unknown, Unnoted
+from aop.observed import NONE, HoldOff, ObservedOrigin, Record, Unknown, Unnoted
 from aop.origins.ingress_nginx import INGRESS_NGINX
 from aop.settings import Settings
-from builders import HOSTS, KEY, LEAF, NOW, REQUIRING, TARGET, UID, at, evidence, origin, spec
+from builders import (
+    HOSTS,
+    KEY,
+    LEAF,
+    NOW,
+    REQUIRING,
+    TARGET,
+    UID,
+    at,
+    evidence,
+    origin,
+    spec,
+    zone,
+)
 from clocks import SetClock
 from cloudflare_api import StoppedClock
 
@@ -69,7 +82,10 @@ class Failing:
 class Edge(Failing):
     """What arrives."""
 
-    async def read(self, *_: Any, **__: Any) -> Any:
+    proving: bool | None = None
+
+    async def read(self, *_: Any, proving: bool, **__: Any) -> Any:
+        self.proving = proving
         return (evidence(),)
 
     def cadence_s(self, *_: Any) -> float:
@@ -283,3 +299,30 @@ async def test_whatever_stands_in_the_secret_instead_of_a_token_a_removal_goes_o
     assert removal == last
     assert isinstance(otherwise, Unknown)
     assert otherwise.reason in {Reason.TOKEN_REJECTED, Reason.TOKEN_SECRET_NOT_FOUND}
+
+
+# --- what is being proven ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("awaiting", "arrived", "proving"),
+    [
+        (True, evidence(), True),
+        (False, evidence(), False),
+        (False, evidence(count=3), True),
+        (False, evidence(lasting_s=5), True),
+        (False, evidence(count=3, silence="timed out"), False),
+        (False, evidence(count=3, direct=True), False),
+        (False, evidence(presented=NONE, count=3), False),
+    ],
+)
+async def test_a_host_that_comes_to_those_that_are_required_is_proven_as_fast_as_they_were(
+    awaiting: bool, arrived: Any, proving: bool
+) -> None:
+    """The object waits for nothing meanwhile: only that host's requests tell when it may be required."""
+    edge, memory = Edge(), Memory(uid=UID)
+    memory.zone, memory.awaiting = zone(), awaiting
+    memory.evidence = {arrived.host: arrived}
+    await observer_of(Failing(), SetClock(), edge=edge).observe(PULL, memory)
+    assert edge.proving is proving

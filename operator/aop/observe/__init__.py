@@ -20,7 +20,7 @@ from aop.clock import Clock
 from aop.cloudflare import Access, Priority
 from aop.cluster import Cluster
 from aop.errors import Blocked, Reason
-from aop.observe.edge import AskedOrigin, EdgeReader
+from aop.observe.edge import AskedOrigin, EdgeReader, on_its_way
 from aop.observe.key_pairs import KeyPairs
 from aop.observe.memory import Memory
 from aop.observe.objects import Objects, zone_id_of
@@ -203,7 +203,7 @@ class Observer:
             pull.spec.verification.window_duration,
             memory,
             until_s,
-            proving=_is_proving(memory),
+            proving=_is_proving(memory, pull.spec.verification.window_duration),
         )
 
     def drop(self, uid: str, memory: Memory) -> frozenset[str]:
@@ -372,14 +372,20 @@ class Observer:
             return Unknown(error.message, error.reason)
 
 
-def _is_proving(memory: Memory) -> bool:
-    """The object waits, and what its hosts' requests come with decides how it goes on.
+def _is_proving(memory: Memory, window: timedelta) -> bool:
+    """What its hosts' requests come with decides how the object goes on.
 
-    They do once the zone presents something, and until each was heard of for the first time.
+    That is so once the zone presents something: while it waits, and while the proof of any host is
+    on its way, as of one that has come to those that are required already. It is so too until each
+    host was heard of for the first time.
     """
-    if not memory.awaiting or not isinstance(memory.zone, ObservedZone):
+    if not isinstance(memory.zone, ObservedZone):
         return False
-    return memory.zone.enabled or any(one.last is None for one in memory.evidence.values())
+    if memory.zone.enabled and any(on_its_way(one, window) for one in memory.evidence.values()):
+        return True
+    return memory.awaiting and (
+        memory.zone.enabled or any(one.last is None for one in memory.evidence.values())
+    )
 
 
 def _object(pull: AuthenticatedOriginPull, record: Record) -> ObservedObject:

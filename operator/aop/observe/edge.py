@@ -270,9 +270,25 @@ class EdgeReader:
 
 def _decisive(evidence: Evidence, window: timedelta) -> tuple[object, ...]:
     """What of an answer may change a decision; that it came once more does not."""
-    whole = evidence.count >= LIMITS.proof_answers and evidence.covered >= window
     fresh = evidence.fresh.presented if evidence.fresh else None
-    return evidence.presented, evidence.direct, evidence.silence is None, fresh, whole
+    return (
+        evidence.presented,
+        evidence.direct,
+        evidence.silence is None,
+        fresh,
+        _is_whole(evidence, window),
+    )
+
+
+def _is_whole(evidence: Evidence, window: timedelta) -> bool:
+    return evidence.count >= LIMITS.proof_answers and evidence.covered >= window
+
+
+def on_its_way(evidence: Evidence, window: timedelta) -> bool:
+    """A host's requests come with a leaf of ours, and not yet for a whole window."""
+    presents = evidence.presented not in {None, NONE, OTHER, REFUSED}
+    arrives = evidence.silence is None and not evidence.direct
+    return presents and arrives and not _is_whole(evidence, window)
 
 
 def is_suspect(evidence: Evidence, origin: ObservedOrigin) -> bool:
