@@ -27,6 +27,8 @@ AUTHORITY = Authority.new("example.com")
 PERMISSIONS = (
     *("Zone Read", "Zone Settings Read", "Zone Settings Write", "SSL and Certificates Write"),
     *("Notifications Write", "Account Settings Read"),
+    *("DNS Read", "Origin Read", "Config Settings Read"),
+    *("Load Balancers Read", "Load Balancing: Monitors and Pools Read"),
 )
 WEBHOOK = "0123456789abcdef0123456789abcdef"
 
@@ -223,6 +225,57 @@ def drive_alerting(sdk: cloudflare.Cloudflare, account_id: str) -> None:
     assert list(alerting.policies.list(account_id=account_id)) == []
 
 
+def drive_traffic(
+    sdk: cloudflare.Cloudflare, double: CloudflareDouble, zone: Any, account_id: str
+) -> None:
+    """What only a preflight reads."""
+    zone_id, host = zone["id"], "example.com"
+    double.control.change_zone(
+        host,
+        traffic={
+            "dns_records": [
+                {"id": "r", "name": host, "type": "CNAME", "content": "a.example", "proxied": True}
+            ],
+            "rules": {
+                "http_request_origin": [
+                    {
+                        "id": "o",
+                        "action": "route",
+                        "expression": "true",
+                        "action_parameters": {"sni": {"value": host}},
+                    }
+                ],
+                "http_config_settings": [
+                    {
+                        "id": "c",
+                        "action": "set_config",
+                        "expression": "true",
+                        "action_parameters": {"ssl": "full"},
+                    }
+                ],
+            },
+            "load_balancers": [{"id": "b", "name": host, "enabled": True, "default_pools": ["p"]}],
+            "pools": [{"id": "p", "name": "eu", "monitor": "m"}],
+            "monitors": [{"id": "m", "type": "https", "probe_zone": host}],
+        },
+    )
+    (record,) = sdk.dns.records.list(zone_id=zone_id)
+    assert (record.name, record.content, record.proxied) == (host, "a.example", True)
+    for phase, parameters in (
+        ("http_request_origin", {"sni": {"value": host}}),
+        ("http_config_settings", {"ssl": "full"}),
+    ):
+        ruleset = sdk.rulesets.phases.get(phase, zone_id=zone_id)  # type: ignore[arg-type]  # one of its literals
+        (rule,) = (one.model_dump(exclude_unset=True) for one in ruleset.rules)
+        assert rule["action_parameters"] == parameters
+    (balancer,) = sdk.load_balancers.list(zone_id=zone_id)
+    assert (balancer.name, balancer.default_pools) == (host, ["p"])
+    (pool,) = sdk.load_balancers.pools.list(account_id=account_id)
+    assert (pool.id, pool.monitor) == ("p", "m")
+    (monitor,) = sdk.load_balancers.monitors.list(account_id=account_id)
+    assert (monitor.type, monitor.probe_zone) == ("https", host)
+
+
 def routes() -> set[tuple[str, str]]:
     """Every method and path of the double, from its own router."""
     pair = Authority.new("nobody").pair
@@ -242,6 +295,7 @@ def test_every_endpoint_of_the_double_is_driven(
     drive_the_zone_level(sdk, zone)
     drive_the_hostname_level(sdk, zone)
     drive_alerting(sdk, account_id)
+    drive_traffic(sdk, double, zone, account_id)
     answered = {
         (call["method"], call["path"]) for call in double.control.calls() if call["status"] == 200
     }
