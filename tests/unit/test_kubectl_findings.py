@@ -13,16 +13,9 @@ from aop.cloudflare import traffic
 from aop.cloudflare.calls import Permission
 from aop.cloudflare.traffic import DnsRecord, LoadBalancer, Pool, TrafficRule
 from aop.errors import Reason
-from aop.kubectl.findings import (
-    Beside,
-    Finding,
-    Weight,
-    data,
-    discovered,
-    is_harmful,
-    lines,
-    not_known,
-)
+from aop.kubectl.discovering import discovered, not_known
+from aop.kubectl.findings import Beside, Finding, Weight, is_harmful
+from aop.kubectl.preflighting import data, lines
 from aop.kubectl.wording import Paint
 from aop.observed import LeftOut, ObservedReplica, Rival, Unknown
 from aop.origins.ingress_nginx.options import Options

@@ -38,6 +38,8 @@ FETCH_CONFIGURATION_RULES = Call(
 LIST_LOAD_BALANCERS = Call("GET", "/zones/{zone_id}/load_balancers", LOAD_BALANCERS)
 LIST_POOLS = Call("GET", "/accounts/{account_id}/load_balancers/pools", MONITORS)
 LIST_MONITORS = Call("GET", "/accounts/{account_id}/load_balancers/monitors", MONITORS)
+PERMISSIONS = (DNS, ORIGIN_RULES, CONFIGURATION_RULES, LOAD_BALANCERS, MONITORS)
+"""Those that a token may lack."""
 TUNNEL = ".cfargotunnel.com"
 """How the names end to which the records of a Cloudflare Tunnel point."""
 HTTP_MONITORS = frozenset({"http", "https"})

@@ -11,8 +11,9 @@ from aop.api import AuthenticatedOriginPull
 from aop.clock import Clock
 from aop.cluster import Cluster, ReadingCluster, Right
 from aop.errors import Blocked
-from aop.kubectl import findings, objects, planning, proving
+from aop.kubectl import discovering, objects, planning, preflighting, proving
 from aop.kubectl.assuming import assumed
+from aop.kubectl.findings import is_harmful
 from aop.kubectl.foresight import foreseen
 from aop.kubectl.looking import Seen, look
 from aop.kubectl.objects import Failure, Manifest
@@ -99,19 +100,19 @@ async def _preflight(options: argparse.Namespace) -> int:
             pull = parsed(manifest)
             seen = await looked(cluster, pull, survey=True)
             world = assumed(seen.observed, pull.status)
-            discovered = findings.discovered(world.observed, seen.beside)
+            discovered = discovering.discovered(world.observed, seen.beside)
             unseen = (
-                *findings.not_known(world.observed),
+                *discovering.not_known(world.observed),
                 *([] if seen.installed else [NOT_INSTALLED]),
                 *seen.beside.unseen,
             )
             if options.output:
-                show(written(findings.data(world.observed, discovered, unseen), options.output))
+                show(written(preflighting.data(world.observed, discovered, unseen), options.output))
             else:
-                text = findings.lines(world.observed, discovered, unseen, paint())
+                text = preflighting.lines(world.observed, discovered, unseen, paint())
                 show([*([""] if n else []), *text])
             missing |= dict.fromkeys(seen.missing)
-            harmful = harmful or findings.is_harmful(discovered)
+            harmful = harmful or is_harmful(discovered)
     finally:
         await cluster.close()
     in_part = _in_part(missing)

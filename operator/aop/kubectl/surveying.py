@@ -13,12 +13,13 @@ from typing import TypeVar
 from aop.api import Alerts
 from aop.cloudflare import Access, Cloudflare, CloudflareError, TokenLacksPermission, Zone
 from aop.cloudflare.traffic import (
+    PERMISSIONS,
     blind_monitors,
     configuration_rules,
     dns_records,
     origin_rules,
 )
-from aop.kubectl.findings import WRITES, Beside
+from aop.kubectl.findings import Beside
 from aop.observed import Observed
 from aop.origins.check import check_path
 from aop.origins.kind import Site
@@ -30,6 +31,10 @@ from aop.terms import Target
 
 NOBODYS_TOKEN = "x" * 8
 """Of a path of ours that no origin knows: any answer to it tells who answers."""
+WRITES = (
+    "Whether the token may also change certificates shows at the first upload: no read tells. It "
+    "needs SSL and Certificates Write (Zone > SSL and Certificates > Edit)."
+)
 AT_ONCE = 16
 MOST_HOSTS = 100
 """Hosts that are asked for; a person does not wait for thousands."""
@@ -82,10 +87,19 @@ async def _asked(means: Means, question: Question[T], what: str, unseen: list[st
     try:
         return await question(means.cloudflare, means.access, means.zone)
     except TokenLacksPermission as error:
-        unseen.append(f"The token may not read {what}, and need not. {error.message.rstrip('.')}.")
+        unseen.append(f"{what[0].upper()}{what[1:]}: {_lacking(error)}")
     except CloudflareError as error:
         unseen.append(f"Cloudflare does not show {what}: {error.message.rstrip('.')}.")
     return None
+
+
+def _lacking(error: TokenLacksPermission) -> str:
+    for one in PERMISSIONS:
+        if f"'{one.name}'" in error.message:
+            return (
+                f"the token lacks {one.name} ({one.dashboard}), which the operator does not need."
+            )
+    return error.message
 
 
 async def _unwarned(
