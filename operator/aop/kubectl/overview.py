@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from aop.api import ConditionType, OriginStatus
+from aop.api import OriginStatus
 from aop.errors import plain
-from aop.kubectl.summary import Summary
+from aop.kubectl.summary import Summary, remedy_of
 from aop.kubectl.wording import Colour, Paint, age, day, labelled, moment, paragraph, table
 
-SUMMED_UP = {ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED}
-"""Conditions that say what the others come to."""
 STATES = {"ready": Colour.GOOD, "waits": Colour.WAITS, "removing": Colour.WAITS}
 STATES |= {"blocked": Colour.BAD, "unseen": Colour.BAD}
 HEAD = ("NAME", "ZONE", "STATE", "MODE", "HOSTS", "REPLICAS", "EXPIRES", "REASON")
@@ -127,19 +125,14 @@ def _origin(it: Summary, origin: OriginStatus) -> str:
 
 
 def _other_conditions(it: Summary, paint: Paint) -> list[str]:
-    """Those that do not hold and say something that Ready does not."""
-    if it.ready is None:
-        return []
-    others = [
-        one
-        for one in it.status.conditions
-        if one.type not in SUMMED_UP and one.status != "True" and one.message != it.ready.message
-    ]
-    lines = ["", "  Not so yet:"] if others else []
-    for one in others:
+    """Those that do not hold, and what helps."""
+    lines = ["", "  Not so yet:"] if it.others else []
+    for one in it.others:
         head = paint(one.type, Colour.FAINT)
         first, *rest = paragraph(
             f"{one.type} ({one.reason}): {plain(one.message, 2000)}", "    ", "      "
         )
         lines += [first.replace(one.type, head, 1), *rest]
+        if remedy := remedy_of(one):
+            lines += paragraph(f"to do: {remedy}", "      ", "        ")
     return lines

@@ -13,6 +13,9 @@ from aop.api import Condition, ConditionType, Status
 from aop.errors import plain
 from aop.reasons import NO_ACTION, Reason
 
+SUMMED_UP = {ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED}
+"""Conditions that say what the others come to."""
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -59,6 +62,19 @@ class Summary:
         return known.get(self.ready.reason) if self.ready else None
 
     @property
+    def others(self) -> tuple[Condition, ...]:
+        """Conditions that do not hold and say something that Ready does not."""
+        if self.ready is None:
+            return ()
+        return tuple(
+            one
+            for one in self.status.conditions
+            if one.type not in SUMMED_UP
+            and one.status != "True"
+            and one.message != self.ready.message
+        )
+
+    @property
     def remedy(self) -> str:
         """What to do, as a sentence."""
         if self.ready is None:
@@ -66,8 +82,11 @@ class Summary:
                 "See that the operator runs and serves this namespace: kubectl get pods -A "
                 "-l app.kubernetes.io/name=aop-operator."
             )
-        if self.state == "ready" or self.reason is None or self.reason.remedy == NO_ACTION:
-            return "Nothing: it goes on by itself." if self.state != "ready" else "Nothing."
+        if self.state == "ready":
+            open_still = any(remedy_of(one) for one in self.others)
+            return "See below what is not so yet." if open_still else "Nothing."
+        if self.reason is None or self.reason.remedy == NO_ACTION:
+            return "Nothing: it goes on by itself."
         return f"{self.reason.remedy}."
 
     @property
@@ -79,6 +98,17 @@ class Summary:
             f"{self.reason.remedy}." if self.reason else ""
         )
         return f"{text.strip().rstrip('.')}."
+
+
+def remedy_of(condition: Condition) -> str:
+    """What to do about one condition, as a sentence; empty where it passes by itself.
+
+    Also where the message says it already, or another version gave another reason.
+    """
+    reason = next((one for one in Reason if one.value == condition.reason), None)
+    if reason is None or reason.remedy == NO_ACTION or reason.remedy in condition.message:
+        return ""
+    return f"{reason.remedy.replace('*', '')}."
 
 
 def summary_of(manifest: Mapping[str, Any]) -> Summary:
