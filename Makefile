@@ -15,9 +15,9 @@ PYTEST := $(BIN)/python -m pytest
 # The tests of a file share what they start; the files that take long begin first (unit comes last).
 SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-# Of what takes long `make test` runs a twentieth, chosen by the hash of a word, so that a failure is met again; any other word
-# takes another (make test SHARE=20:word), and `make system`, nightly, all of it.
-SHARE ?= 20:cf6c4ed
+# Of what takes long `make test` runs a thirtieth, chosen by the hash of a word, so that a failure is met again; any other word
+# takes another (make test SHARE=30:word), and `make system`, nightly, all of it.
+SHARE ?= 30:cf6c4ed
 
 .PHONY: help setup check check-install format docs golden generate lock modules unit quick test rig system sandbox demo state-space bench scale drill dist image publish-image clean
 
