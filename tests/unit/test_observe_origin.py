@@ -271,3 +271,17 @@ async def test_somebody_elses_text_wakes_the_others_and_ours_does_not() -> None:
     looking.clock.pass_s(60)
     await looking.look(COLLEAGUE)
     assert looking.woken == [frozenset({PULL.uid})]
+
+
+@pytest.mark.asyncio
+async def test_a_replica_that_cannot_be_asked_any_more_wakes_the_others() -> None:
+    """Kubernetes may count it as Ready all the while, as behind a NetworkPolicy."""
+    looking = Looking("one", "two")
+    for one in (PULL, COLLEAGUE):
+        await looking.look(one)
+    assert looking.woken == []
+    for cut_off in ({"192.0.2.1"}, set()):
+        looking.replicas.cut_off = cut_off
+        for one in (PULL, COLLEAGUE):
+            await looking.look(one)
+    assert looking.woken == [frozenset({COLLEAGUE.uid})] * 2

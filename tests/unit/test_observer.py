@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, cast
 
 import pytest
@@ -166,6 +167,13 @@ async def test_what_could_not_be_noted_is_known_all_the_same() -> None:
 # --- when something is looked at again ---------------------------------------------------------------------------------------------
 
 
+class Latest(SetClock):
+    """What is spread comes as late as it may."""
+
+    def jitter(self, limit: float) -> float:
+        return limit
+
+
 @pytest.mark.parametrize(
     ("sharers", "awaiting", "read_ago_s", "due_s"),
     [
@@ -183,12 +191,26 @@ def test_who_shares_an_origin_with_many_and_waits_for_nothing_is_looked_at_less_
     sharers: int, awaiting: bool, read_ago_s: float, due_s: float
 ) -> None:
     """Each has its turn at the replicas then; Cloudflare is read in time all the same, and a call that is put off is not asked for all the time."""
-    world, clock, memory = Failing(), SetClock(), Memory(uid=UID)
+    world, clock, memory = Failing(), Latest(), Memory(uid=UID)
     world.sharers = sharers
     memory.origins[TARGET] = world.seen
     memory.awaiting = awaiting
     memory.cloudflare.listed.keep((), clock.now() - timedelta(seconds=read_ago_s))
     assert observer_of(world, clock).due_in_s(memory) == due_s
+
+
+def test_those_who_came_to_rest_together_are_not_looked_at_together() -> None:
+    """As after a restart: what one look meets is told to all, so that some look is always soon."""
+    world, clock, memory = Failing(), SetClock(), Memory(uid=UID)
+    world.sharers = 100
+    memory.origins[TARGET] = world.seen
+    memory.awaiting = False
+    memory.cloudflare.listed.keep((), clock.now())
+    observer = observer_of(world, clock)
+    due = sorted(observer.due_in_s(memory) for _ in range(1000))
+    assert due[0] >= 30
+    assert due[-1] <= 200
+    assert max(later - earlier for earlier, later in pairwise(due)) < 10
 
 
 # --- what a removal goes by ----------------------------------------------------------------------------------------------------

@@ -227,7 +227,7 @@ class Observer:
         """Seconds until something is to be looked at again, whatever the rules wait for."""
         now, recheck_s = self._clock.now(), self._settings.replica_recheck_s
         if not memory.awaiting:
-            recheck_s = max(recheck_s, self._rests_s(memory))
+            recheck_s += self._clock.jitter(max(0.0, self._rests_s(memory) - recheck_s))
         moments = [now + timedelta(seconds=recheck_s)]
         # What has arrived stays known until the list shows it, and is not asked for any more.
         if memory.cloudflare.next_poll and any(
@@ -237,11 +237,12 @@ class Observer:
         return max(0.05, float((min(moments) - now).total_seconds()))
 
     def _rests_s(self, memory: Memory) -> float:
-        """How long an object that waits for nothing is not looked at, if nothing happens.
+        """How long at most an object that waits for nothing is not looked at.
 
         What a look is for then is its turn at asking each replica about one of its hosts, which
         come at a rate that does not grow with the objects, and Cloudflare's. Everything else wakes
-        it.
+        it, what another's look meets too. So those who share an origin spread their looks: all that
+        came to rest at one moment, as after a restart, would meet nothing for minutes.
         """
         sharers = max((self._origins.of(one).sharers for one in memory.origins), default=1)
         listed, now = memory.cloudflare.listed.last, self._clock.now()

@@ -111,6 +111,8 @@ class OriginKeeper:
         """What was read last and for whom, and the origin that was made of it."""
         self._replicas: dict[str, ReplicaMemory] = {}
         """By pod uid."""
+        self._troubled: frozenset[str] = frozenset()
+        """Uids of the pods that could not be asked."""
         self._rounds: dict[tuple[str, str], asyncio.Task[None]] = {}
         """Questions under way, by pod and object."""
         self.rollouts = Rollouts(kind, target, self._reads, cluster, sources, clock)
@@ -155,6 +157,7 @@ class OriginKeeper:
         asked = asking or question.claim is not None or not wanted.wanted or pull.deleting
         if asked:
             await self._ask(pull.uid, site, question, until_s)
+            self._notice_trouble(pull.uid)
         replicas = self._observed(site, question, asked=asked)
         followed.notice_applied(published, replicas, self._clock.now())
         self._note_unseen(pull.uid, replicas, hosts, waits=asked and not resting)
@@ -280,8 +283,18 @@ class OriginKeeper:
         site = read[2]
         self._notice(site.published)
         if others_moved or (changed_at is not None and self._memory.changed_at != changed_at):
-            self._wake(self._memory.followers - {uid})
+            self._wake_others(uid)
         return site
+
+    def _wake_others(self, uid: str) -> None:
+        self._wake(frozenset(self._memory.followers - {uid}))
+
+    def _notice_trouble(self, uid: str) -> None:
+        """That a replica cannot be asked any more, or can again, concerns all who share it."""
+        troubled = frozenset(one for one, memory in self._replicas.items() if memory.error)
+        if troubled != self._troubled:
+            self._troubled = troubled
+            self._wake_others(uid)
 
     def _notice(self, published: Published, ours: bool = False, by: str = "") -> None:
         if self._memory.notice(published, self._clock.now(), ours=ours, by=by):

@@ -7,7 +7,7 @@ tells it what it has seen.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, KeysView, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -99,9 +99,9 @@ class PublishedMemory:
         return self._followed.get(uid)
 
     @property
-    def followers(self) -> frozenset[str]:
+    def followers(self) -> KeysView[str]:
         """Uids of the objects that look at this origin."""
-        return frozenset(self._followed)
+        return self._followed.keys()
 
     def follow(self, uid: str) -> Followed:
         """Since which revision an object's claim reads as it does.
