@@ -153,3 +153,17 @@ def lose(scene: Scene) -> None:
         print(f"relaxed in {time.monotonic() - began_s:.0f} s")
     scene.until_enforced(within_s=WITHIN_S + HELD_OFF_S)
     assert_required(scene)
+
+
+def reload(scene: Scene) -> None:
+    """Somebody else has the server read its files: no pod is replaced."""
+    frontend = scene.sandbox.frontend
+    template, pods = frontend.deployment()["spec"]["template"], scene.pods()
+    frontend.node.reloads = True
+    apply(scene, apply="Reload")
+    scene.until_enforced(within_s=WITHIN_S)
+    assert_required(scene)
+    scene.remove(within_s=WITHIN_S)
+    assert frontend.config_map() is None
+    assert (frontend.deployment()["spec"]["template"], scene.pods()) == (template, pods)
+    scene.until_relaxed(within_s=30)

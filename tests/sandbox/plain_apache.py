@@ -5,25 +5,16 @@ The lines that a user adds are those of docs/how-to/apache.md; a test compares t
 
 from __future__ import annotations
 
-import shutil
 import signal
-import socket
-import subprocess
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar
 
 from sandbox import debian
 from sandbox.kubernetes.certificates import Authority
-from sandbox.ports import free_port
-from sandbox.processes import Child
-from sandbox.text_nginx import AskedServer
-from sandbox.waiting import until
+from sandbox.plain_server import MOUNT, PlainServer, mount
 
-MOUNT = "aop"
-"""Where the ConfigMap is mounted, below the folder of httpd.conf."""
 MODULE = "LoadModule lua_module modules/mod_lua.so"
 IN_HOST = f"IncludeOptional conf/{MOUNT}/*.conf"
 """What a user adds, once: among the modules, and in each virtual host of the zone."""
@@ -60,79 +51,31 @@ TLS = "SSLEngine on\n    SSLCertificateFile {folder}/server.crt\n    SSLCertific
 
 
 @dataclass
-class PlainApache(AskedServer):
-    """A running Apache within the block. `files` are those of the ConfigMap; `hosts` have a virtual host each, beside the one for all others."""
+class PlainApache(PlainServer):
+    """As `PlainServer` says: each host has a virtual host."""
 
-    folder: Path
-    files: Mapping[str, str]
-    hosts: Sequence[str] = ()
-    servers_without: Sequence[str] = ()
-    """Hosts whose virtual host does not take in ours."""
-    also_in_servers: str = ""
-    """What the user has in each virtual host besides."""
+    title: ClassVar[str] = "Apache"
+    ends_by: ClassVar[signal.Signals] = signal.SIGTERM
     modules: Sequence[str] = MODULES
-    address: str = "127.0.0.1"
-    https_port: int = field(default_factory=free_port)
-    http_port: int = field(default_factory=free_port)
 
-    def __enter__(self) -> Self:
-        self._write()
-        self._start()
-        return self
+    def running(self) -> list[str | Path]:
+        return [*self._command(), "-DFOREGROUND"]
 
-    def __exit__(self, *_: object) -> None:
-        self._child.kill(signal.SIGTERM)
+    def testing(self) -> list[str | Path]:
+        return [*self._command(), "-t"]
 
-    def restart(self, files: Mapping[str, str]) -> None:
-        """Run it anew with other files, as a pod does that takes the place of one."""
-        self._child.kill(signal.SIGTERM)
-        self.files = files
-        self._write()
-        self._start()
-
-    def tested(self) -> str:
-        """What `httpd -t` says against it: empty when it passes."""
-        self._write()
-        done = subprocess.run(
-            [*self._command(), "-t"],
-            env=debian.environment("apache"),
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        return done.stderr if done.returncode else ""
-
-    def _start(self) -> None:
-        command, environment = [*self._command(), "-DFOREGROUND"], debian.environment("apache")
-        log = self.folder / "stdout.log"
-        self._child = Child(command, log=log, env=environment, death_signal=signal.SIGTERM)
-        until(
-            self._listens,
-            within_s=30,
-            describe=lambda: f"Apache to start; it said {self._child.last_words()}",
-        )
-
-    def _listens(self) -> bool:
-        assert self._child.alive, self._child.last_words()
-        with suppress(OSError):
-            socket.create_connection((self.address, self.https_port), timeout=5).close()
-            return True
-        return False
+    def environment(self) -> Mapping[str, str]:
+        return debian.environment("apache")
 
     def _command(self) -> list[str | Path]:
         return [debian.find("apache"), "-f", self.folder / "conf" / "httpd.conf"]
 
-    def _write(self) -> None:
-        mounted = self.folder / "conf" / MOUNT
-        shutil.rmtree(mounted, ignore_errors=True)
-        mounted.mkdir(parents=True)
+    def write(self) -> None:
+        mount(self.folder / "conf" / MOUNT, self.files)
         if not (self.folder / "server.crt").exists():
             Authority("origin").serve(["origin.example.com"]).write(self.folder, "server")
             (self.folder / "app.html").write_text("app")
             (self.folder / "modules").symlink_to(debian.apache_modules())
-        for name, text in self.files.items():
-            (mounted / name).write_text(text)
         names = dict.fromkeys(("any.invalid", *self.hosts, *self.servers_without))
         sites = [
             SITE.format(

@@ -5,24 +5,16 @@ The lines that a user adds are those of docs/how-to/caddy.md; a test compares th
 
 from __future__ import annotations
 
-import shutil
-import socket
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 from sandbox import caddy
 from sandbox.kubernetes.certificates import Authority
-from sandbox.ports import free_port
-from sandbox.processes import Child
-from sandbox.text_nginx import AskedServer
-from sandbox.waiting import until
+from sandbox.plain_server import MOUNT, PlainServer, mount
 
-MOUNT = "aop"
-"""Where the ConfigMap is mounted, below the folder of the Caddyfile."""
 IN_OPTIONS = "order invoke first"
 NAMED_ROUTE = f"&(aop) {{\n    import {MOUNT}/*.caddy\n}}\n"
 IN_SITE = "invoke aop"
@@ -60,89 +52,44 @@ https://{name}:{https} {{
 
 
 @dataclass
-class PlainCaddy(AskedServer):
-    """A running Caddy within the block. `files` are those of the ConfigMap; `hosts` have a site each, beside the one that takes all others."""
+class PlainCaddy(PlainServer):
+    """As `PlainServer` says: each host has a site."""
 
-    folder: Path
-    files: Mapping[str, str]
-    hosts: Sequence[str] = ()
-    servers_without: Sequence[str] = ()
-    """Hosts whose site does not take in ours."""
-    also_in_servers: str = ""
-    """What the user has in each site besides."""
-    address: str = "127.0.0.1"
-    https_port: int = field(default_factory=free_port)
-    http_port: int = field(default_factory=free_port)
-
-    def __enter__(self) -> Self:
-        self._write()
-        self._start()
-        return self
+    title: ClassVar[str] = "Caddy"
 
     @contextmanager
     def as_it_stands(self) -> Iterator[Self]:
         """It runs within the block with what stands in its folder."""
-        self._start()
+        self.start()
         try:
             yield self
         finally:
-            self._child.kill()
-
-    def _start(self) -> None:
-        log = self.folder / "caddy.log"
-        self._child = Child(self._command("run"), log=log, env=caddy.environment(self.folder))
-        until(
-            self._listens,
-            within_s=30,
-            describe=lambda: f"Caddy to start; it said {self._child.last_words()}",
-        )
-
-    def __exit__(self, *_: object) -> None:
-        self._child.kill()
-
-    def tested(self) -> str:
-        """What `caddy validate` says against it: empty when it passes."""
-        self._write()
-        done = subprocess.run(
-            self._command("validate"),
-            env=caddy.environment(self.folder),
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        return done.stderr if done.returncode else ""
+            self.stop()
 
     def started(self) -> str:
         """What `caddy run` says as it ends, where it does not take its configuration."""
-        self._write()
-        command, env = self._command("run"), caddy.environment(self.folder)
-        done = subprocess.run(
-            command, env=env, capture_output=True, text=True, timeout=30, check=False
-        )
+        self.write()
+        done = self.ended(self.running())
         assert done.returncode == 1, done
         return done.stdout + done.stderr
 
-    def _listens(self) -> bool:
-        assert self._child.alive, self._child.last_words()
-        with suppress(OSError):
-            socket.create_connection((self.address, self.https_port), timeout=5).close()
-            return True
-        return False
+    def running(self) -> list[str | Path]:
+        return self._command("run")
+
+    def testing(self) -> list[str | Path]:
+        return self._command("validate")
+
+    def environment(self) -> Mapping[str, str]:
+        return caddy.environment(self.folder)
 
     def _command(self, word: str) -> list[str | Path]:
         conf = self.folder / "Caddyfile"
         return [caddy.find(), word, "--config", conf, "--adapter", "caddyfile"]
 
-    def _write(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def write(self) -> None:
+        mount(self.folder / MOUNT, self.files)
         if not (self.folder / "server.crt").exists():
             Authority("origin").serve(["origin.example.com"]).write(self.folder, "server")
-        mounted = self.folder / MOUNT
-        shutil.rmtree(mounted, ignore_errors=True)
-        mounted.mkdir()
-        for name, text in self.files.items():
-            (mounted / name).write_text(text)
         sites = [
             SITE.format(
                 name=name,

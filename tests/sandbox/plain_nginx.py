@@ -6,18 +6,16 @@ what the files mean; what replaces its pods is in `sandbox.cluster`.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sandbox import lone_nginx
 from sandbox.kubernetes.certificates import Authority
+from sandbox.plain_server import MOUNT, mount
 from sandbox.ports import free_port
 from sandbox.text_nginx import AskedNginx
 
-MOUNT = "aop"
-"""Where the ConfigMap is mounted, below the folder of nginx.conf."""
 IN_HTTP, IN_SERVER = f"include {MOUNT}/http*.conf;", f"include {MOUNT}/server*.conf;"
 """What a user adds, once: in `http{}`, and as the first line of each `server{}`."""
 
@@ -75,11 +73,7 @@ class PlainNginx(AskedNginx):
         self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "server.crt").exists():
             Authority("origin").serve(["origin.example.com"]).write(self.folder, "server")
-        mounted = self.folder / MOUNT
-        shutil.rmtree(mounted, ignore_errors=True)
-        mounted.mkdir()
-        for name, text in self.files.items():
-            (mounted / name).write_text(text)
+        mount(self.folder / MOUNT, self.files)
         servers = [
             SERVER_CONF.format(
                 name=name,

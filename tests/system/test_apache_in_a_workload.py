@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 import lives
-from lives import WITHIN_S, apply, assert_required
 from sandbox import debian
 from sandbox.scene import Scene
 
@@ -33,16 +32,7 @@ def test_not_one_request_is_lost_from_apply_to_removal(scene: Scene) -> None:
 
 
 def test_where_somebody_else_reloads_apache_no_pod_is_replaced(scene: Scene) -> None:
-    frontend = scene.sandbox.frontend
-    template, pods = frontend.deployment()["spec"]["template"], scene.pods()
-    frontend.node.reloads = True
-    apply(scene, apply="Reload")
-    scene.until_enforced(within_s=WITHIN_S)
-    assert_required(scene)
-    scene.remove(within_s=WITHIN_S)
-    assert frontend.config_map() is None
-    assert (frontend.deployment()["spec"]["template"], scene.pods()) == (template, pods)
-    scene.until_relaxed(within_s=30)
+    lives.reload(scene)
 
 
 def test_where_the_edge_presents_nothing_a_rollout_lets_everybody_in(scene: Scene) -> None:

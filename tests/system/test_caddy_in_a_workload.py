@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 import lives
-from lives import WITHIN_S, apply, assert_required
 from sandbox.scene import Scene
 
 pytestmark = [pytest.mark.timeout(300)]
@@ -41,13 +40,4 @@ def test_where_the_edge_presents_nothing_a_rollout_lets_everybody_in(scene: Scen
 
 
 def test_where_somebody_else_reloads_caddy_no_pod_is_replaced(scene: Scene) -> None:
-    frontend = scene.sandbox.frontend
-    template, pods = frontend.deployment()["spec"]["template"], scene.pods()
-    frontend.node.reloads = True
-    apply(scene, apply="Reload")
-    scene.until_enforced(within_s=WITHIN_S)
-    assert_required(scene)
-    scene.remove(within_s=WITHIN_S)
-    assert frontend.config_map() is None
-    assert (frontend.deployment()["spec"]["template"], scene.pods()) == (template, pods)
-    scene.until_relaxed(within_s=30)
+    lives.reload(scene)
