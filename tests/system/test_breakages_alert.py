@@ -7,8 +7,6 @@ status`, has to name the cause.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -19,6 +17,7 @@ import pytest
 from sandbox.composition import Layout
 from sandbox.direct import Leaf
 from sandbox.operator import Operator
+from sandbox.plugin import aop
 from sandbox.prometheus import haste, promtool
 from sandbox.prometheus.server import Prometheus
 from sandbox.scene import NAMESPACE, Scene, name_of
@@ -88,16 +87,8 @@ class Watched:
 
     def status(self, zone: str) -> str:
         """What `kubectl aop status` says of a zone's object."""
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "aop.kubectl", "status", name_of(zone), "-n", NAMESPACE),
-                *("--kubeconfig", str(self.scene.plane.admin_kubeconfig)),
-            ],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        )
+        done = aop(self.scene, "status", name_of(zone), "-n", NAMESPACE)
+        assert done.returncode == 0, done.stderr
         return " ".join(done.stdout.split())
 
     def set_clock(self, seconds: float) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import yaml
 
 from aop.steps import Effect
 from sandbox.composition import CONTROLLER_NAMESPACE, MANIFESTS, Layout
+from sandbox.plugin import aop
 from sandbox.scene import NAMESPACE, Scene, pull
 from sandbox.waiting import until
 
@@ -38,26 +37,6 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "pull.yaml"
     path.write_text(yaml.safe_dump(pull()))
     return path
-
-
-def aop(
-    scene: Scene, *arguments: str | Path, kubeconfig: Path | None = None
-) -> subprocess.CompletedProcess[str]:
-    """The entry point as its own process, by an admin unless another kubeconfig is given."""
-    environment = {
-        **scene.sandbox.operator_environment(),
-        "PATH": os.environ["PATH"],
-        "KUBECONFIG": str(kubeconfig or scene.plane.admin_kubeconfig),
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "aop.kubectl", *map(str, arguments)],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=False,
-    )
 
 
 def steps(answer: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:

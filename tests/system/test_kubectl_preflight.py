@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,12 +12,12 @@ import pytest
 import yaml
 
 from sandbox.composition import CONFIG_MAP, CONTROLLER_NAMESPACE, MANIFESTS, Layout
+from sandbox.plugin import aop
 from sandbox.scene import NAMESPACE, Scene, pull
 
 pytestmark = [pytest.mark.timeout(300)]
 
 HOST, WWW = "example.com", "www.example.com"
-WITHIN_S = 60.0
 FAILED, IN_PART = 1, 3
 OPERATORS_OWN = ["Zone Read", "Zone Settings Read", "SSL and Certificates Write"]
 EVERYTHING = [
@@ -57,23 +55,10 @@ def file(scene: Scene, tmp_path: Path) -> Iterator[Path]:
 
 
 def preflight(
-    scene: Scene, file: Path, *arguments: str, kubeconfig: Path | None = None
+    scene: Scene, file: Path, *arguments: str, kubeconfig: Path | None = None, **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    """The entry point as its own process, by an admin unless another kubeconfig is given."""
-    environment = {
-        **scene.sandbox.operator_environment(),
-        "PATH": os.environ["PATH"],
-        "KUBECONFIG": str(kubeconfig or scene.plane.admin_kubeconfig),
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "aop.kubectl", "preflight", "-f", str(file), *arguments],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=False,
-    )
+    """About the object in that file."""
+    return aop(scene, "preflight", "-f", file, *arguments, kubeconfig=kubeconfig, **settings)
 
 
 def findings(answer: subprocess.CompletedProcess[str]) -> list[tuple[str, str]]:
@@ -156,18 +141,8 @@ def test_a_name_that_is_not_proxied_is_found_without_a_right_to_read_dns(
     bundle.write_text(
         scene.cloudflare.edge_ca_file.read_text() + Path(scene.sandbox.origin_ca_file).read_text()
     )
-    environment = {"AOP_EDGE_CONNECT_TO": direct, "AOP_EDGE_CA_FILE": str(bundle)}
-    answer = subprocess.run(
-        [sys.executable, "-m", "aop.kubectl", "preflight", "-f", str(file), "-o", "json"],
-        env={
-            **scene.sandbox.operator_environment(**environment),
-            "PATH": os.environ["PATH"],
-            "KUBECONFIG": str(scene.plane.admin_kubeconfig),
-        },
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=False,
+    answer = preflight(
+        scene, file, "-o", "json", AOP_EDGE_CONNECT_TO=direct, AOP_EDGE_CA_FILE=str(bundle)
     )
     assert [what for _, what in findings(answer)] == [
         f"The DNS record of {WWW} is not proxied (DNS-only)."

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from aop.cloudflare.traffic import DnsRecord
 from aop.errors import Reason
-from aop.kubectl.findings import Beside, Finding, Weight, named
+from aop.kubectl.findings import Beside, Finding, Weight, enumerated
 from aop.observed import Observed, ObservedZone, Unknown
 from aop.plan.facts import in_scope
 from aop.plan.qualify import (
@@ -122,7 +122,7 @@ def _left_out(o: Observed) -> Iterator[Finding]:
     if outranked and len(outranked) < len(in_scope(o)):
         yield Finding(
             Weight.LIMITS,
-            f"At Cloudflare, {named(outranked)} {_have(outranked)} a per-hostname association, which outranks the zone's certificate",
+            f"At Cloudflare, {enumerated(outranked)} {_have(outranked)} a per-hostname association, which outranks the zone's certificate",
             "The edge presents something else there, so the operator never requires the certificate",
             "Remove the associations",
         )
@@ -140,14 +140,14 @@ def _of_hosts(o: Observed, beside: Beside) -> Iterator[Finding]:
     if tunnelled:
         yield Finding(
             Weight.LIMITS,
-            f"Requests for {named(tunnelled)} go through a Cloudflare Tunnel",
+            f"Requests for {enumerated(tunnelled)} go through a Cloudflare Tunnel",
             "Authenticated Origin Pulls have no effect there, so the operator never requires the certificate",
             "Take these hosts out of spec.hostnames, or publish them without the tunnel",
         )
     if grey:
         yield Finding(
             Weight.LIMITS,
-            f"The DNS {_records(grey)} of {named(grey)} {_are(grey)} not proxied (DNS-only)",
+            f"The DNS {_records(grey)} of {enumerated(grey)} {_are(grey)} not proxied (DNS-only)",
             "Visitors come past the edge and have no certificate. The operator leaves these hosts at Request",
             "Proxy the records, or take the hosts out of spec.hostnames",
         )
@@ -156,7 +156,7 @@ def _of_hosts(o: Observed, beside: Beside) -> Iterator[Finding]:
         first, why = next(iter(sorted(unanswered.items())))
         yield Finding(
             Weight.LIMITS,
-            f"Through the edge, nothing comes back for {named(sorted(unanswered))} ({first}: {why})",
+            f"Through the edge, nothing comes back for {enumerated(sorted(unanswered))} ({first}: {why})",
             "Nothing can be proven for these hosts, so the operator never requires the certificate",
             "Let each host answer through the edge, or take it out of spec.hostnames",
         )
@@ -239,7 +239,7 @@ def _of_origins(o: Observed, beside: Beside) -> Iterator[Finding]:
     if unreached:
         yield Finding(
             Weight.NOTE,
-            f"From here, {len(unreached)} {'replica' if len(unreached) == 1 else 'replicas'} cannot be reached: {named(unreached)}",
+            f"From here, {len(unreached)} {'replica' if len(unreached) == 1 else 'replicas'} cannot be reached: {enumerated(unreached)}",
             "The operator has to reach each one, on the ports for http and https; it requires nothing before it has asked all of them",
             "Run this command where the operator runs, or check that no NetworkPolicy keeps the operator's pod from the replicas",
         )

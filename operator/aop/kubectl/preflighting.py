@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from aop.kubectl.findings import Finding, Weight, named
+from aop.kubectl.findings import Finding, Weight, enumerated
 from aop.kubectl.wording import Colour, Paint, moment, paragraph
 from aop.observed import Observed
 from aop.plan.facts import in_scope
@@ -65,7 +65,7 @@ def _summary(o: Observed, findings: Sequence[Finding]) -> str:
         if count
     ]
     hosts = in_scope(o)
-    scope = f"In scope: {named(hosts)}." if hosts else "No host is in scope."
+    scope = f"In scope: {enumerated(hosts)}." if hosts else "No host is in scope."
     if not counted:
         return f"{scope} Nothing stands in the way."
     return f"{scope} Of what was found, {', '.join(counted)}."

@@ -11,6 +11,7 @@ from typing import Any
 
 from aop.api import Condition, ConditionType, Status
 from aop.errors import plain
+from aop.kubectl.explaining import named, plainly
 from aop.reasons import NO_ACTION, Reason
 
 SUMMED_UP = {ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED}
@@ -58,8 +59,7 @@ class Summary:
     @property
     def reason(self) -> Reason | None:
         """Why Ready is as it is; None where another version gave another reason."""
-        known = {reason.value: reason for reason in Reason}
-        return known.get(self.ready.reason) if self.ready else None
+        return named(self.ready.reason) if self.ready else None
 
     @property
     def others(self) -> tuple[Condition, ...]:
@@ -105,10 +105,10 @@ def remedy_of(condition: Condition) -> str:
 
     Also where the message says it already, or another version gave another reason.
     """
-    reason = next((one for one in Reason if one.value == condition.reason), None)
+    reason = named(condition.reason)
     if reason is None or reason.remedy == NO_ACTION or reason.remedy in condition.message:
         return ""
-    return f"{reason.remedy.replace('*', '')}."
+    return f"{plainly(reason.remedy)}."
 
 
 def summary_of(manifest: Mapping[str, Any]) -> Summary:
