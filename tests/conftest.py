@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import share
+from sandbox import debian
 from sandbox.cloudflare.launcher import CloudflareDouble
 from sandbox.kubernetes import binaries
 from sandbox.kubernetes.plane import ControlPlane
@@ -65,11 +66,18 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What was skipped for want of a program is said where nobody overlooks it."""
-    skipped = terminalreporter.stats.get("skipped", ())
-    if any(binaries.WITHOUT_CONTROLLER_MANAGER in str(report.longrepr) for report in skipped):
+    """What was skipped for want of a program is said where nobody overlooks it, with the tests."""
+    missed: dict[str, list[str]] = {}
+    for report in terminalreporter.stats.get("skipped", ()):
+        *_, why = report.longrepr if isinstance(report.longrepr, tuple) else ("",)
+        if binaries.WITHOUT_CONTROLLER_MANAGER in why or debian.LEFT_OUT in why:
+            missed.setdefault(why.removeprefix("Skipped: "), []).append(report.nodeid)
+    if missed:
         terminalreporter.section("incomplete", sep="!", red=True, bold=True)
-        terminalreporter.line(binaries.WITHOUT_CONTROLLER_MANAGER, red=True)
+    for why, tests in missed.items():
+        terminalreporter.line(why, red=True)
+        for test in sorted(tests):
+            terminalreporter.line(f"  {test}")
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from model.replay import violations
+from sandbox import direct
 from sandbox.cluster.frontend import CONFIG_MAP, NAMESPACE, Frontend
 from sandbox.composition import (
     HOSTS,
@@ -16,7 +17,7 @@ from sandbox.composition import (
     WORKLOADS,
     Layout,
 )
-from sandbox.direct import Visitor
+from sandbox.direct import Leaf, Visitor
 from sandbox.kubernetes.permissions import account
 from sandbox.scene import Scene, workload_origin
 from sandbox.waiting import until
@@ -144,15 +145,64 @@ def be_rejected(scene: Scene, disturbed: AbstractContextManager[None]) -> None:
 
 
 def lose(scene: Scene) -> None:
-    """The edge presents nothing: everybody is let in as fast as the pods are replaced, and refused again later."""
+    """The edge presents nothing, and later a certificate of somebody else's: each time everybody is let in as fast as the pods are replaced."""
     apply(scene)
     scene.until_enforced(within_s=WITHIN_S)
-    with scene.presenting_nothing(*HOSTS):
-        began_s = time.monotonic()
-        scene.until_relaxed(within_s=RELAXED_WITHIN_S)
-        print(f"relaxed in {time.monotonic() - began_s:.0f} s")
-    scene.until_enforced(within_s=WITHIN_S + HELD_OFF_S)
+    for presented in ("nothing", "foreign"):
+        with scene.presenting(presented, *HOSTS):
+            began_s = time.monotonic()
+            scene.until_relaxed(within_s=RELAXED_WITHIN_S)
+            print(f"{presented}: relaxed in {time.monotonic() - began_s:.0f} s")
+        if presented == "nothing":
+            scene.until_enforced(within_s=WITHIN_S + HELD_OFF_S)
+            assert_required(scene)
+
+
+def hang(scene: Scene) -> None:
+    """New pods run the server and never become Ready: of what is new in the text nobody knows whether it is to blame."""
+    frontend = scene.sandbox.frontend
+    frontend.change({"spec": {"progressDeadlineSeconds": 8}})
+    template = frontend.deployment()["spec"]["template"]
+    with flawless(scene):
+        frontend.node.hangs = True
+        apply(scene)
+        scene.until_condition("Ready", reason="TextRejected", within_s=WITHIN_S)
+        frontend.node.hangs = False
+        scene.remove(within_s=WITHIN_S)
+        until_settled(frontend, template)
+    assert frontend.config_map() is None
+
+
+def renew(scene: Scene) -> None:
+    """A new leaf takes the place of the old one, which nobody trusts in the end."""
+    frontend, told = scene.sandbox.frontend, len(scene.trace())
+    apply(scene)
+    scene.until_enforced(within_s=WITHIN_S)
+    (held,), before = scene.certificates(), Leaf.of_secret(scene.secret("example-com-aop"))
+    with flawless(scene):
+        scene.rotate()
+
+        def renewed() -> bool:
+            found = scene.certificates()
+            assert len(found) <= 2
+            assert scene.refusing(), "nobody is let in meanwhile"
+            return len(found) == 1 and found[0]["id"] != held["id"]
+
+        until(
+            renewed,
+            within_s=WITHIN_S,
+            every_s=0.3,
+            describe=lambda: f"one new leaf\n{scene.told()}",
+        )
+        scene.until_enforced(within_s=WITHIN_S)
+        frontend.until_rolled_out(within_s=60)
     assert_required(scene)
+    answers = {
+        direct.ask(one.https, HOSTS[0], leaf=before, ca_file=str(frontend.ca_file)).status_code
+        for one in frontend.replicas()
+    }
+    assert answers == {frontend.refusal}, "the old leaf is a stranger's"
+    assert violations(scene.trace()[told:], in_model=False) == []
 
 
 def reload(scene: Scene) -> None:

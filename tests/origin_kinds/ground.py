@@ -78,6 +78,10 @@ class Ground(Protocol):
     def remembered(self) -> Place:
         """Where the claims stand as data, from which the text can be rendered."""
 
+    @property
+    def alerts(self) -> bool:
+        """The server refuses what has expired by a TLS alert, if it refuses that: there is no answer."""
+
     def carriers(self) -> SearchStrategy[Json]:
         """The carrier as others leave it, with and without text of theirs; ours may stand beside all of it."""
 

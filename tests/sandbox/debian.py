@@ -1,4 +1,8 @@
-"""Servers out of Debian's packages, unpacked into the cache of programs without root, with the libraries that they need."""
+"""Servers out of Debian's packages, unpacked into the cache of programs without root, with the libraries that they need.
+
+Where they cannot be had, the tests that run them are left out and say so. `AOP_REQUIRE_SERVERS=1`,
+which CI sets, means "leave out nothing".
+"""
 
 from __future__ import annotations
 
@@ -18,18 +22,28 @@ PACKAGES = {
     "haproxy": ("haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1"),
 }
 """What is unpacked for each server: its package, and those of its libraries that a small system may not have."""
+REQUIRED = "AOP_REQUIRE_SERVERS"
+LEFT_OUT = "left out for want of a server: "
+"""How the reason of every test begins that is skipped for it."""
 SAY = program_cache.teller("debian")
 
 
-def why_not(server: str) -> str | None:
-    """Why that server cannot be run here; None if it can.
+def why_not(server: str, environ: Mapping[str, str] = os.environ) -> str | None:
+    """Why tests leave that server out here; None if it can be run, or is none of these.
 
     Named in `AOP_APACHE` or `AOP_HAPROXY`, on PATH, in the cache, or got from Debian's mirrors.
+
+    Raises:
+        OSError: it cannot be run, and nothing may be left out.
     """
+    if server not in PACKAGES:
+        return None
     try:
         find(server)
     except OSError as error:
-        return f"no {server} here ({error}): install Debian's package, or name the program in {_variable(server)}"
+        if environ.get(REQUIRED, "") not in {"", "0"}:
+            raise
+        return f"{LEFT_OUT}no {server} here ({error}). Install Debian's package, or name the program in {_variable(server)}"
     return None
 
 
@@ -66,10 +80,11 @@ def apache_modules() -> Path:
 
 
 def _unpack(server: str, folder: Path) -> None:
-    SAY(f"getting {', '.join(PACKAGES[server])}")
+    packages = [_as_named_here(package) for package in PACKAGES[server]]
+    SAY(f"getting {', '.join(packages)}")
     with program_cache.filling(folder) as temporary:
         for command in (
-            ["apt-get", "download", "--quiet", *PACKAGES[server]],
+            ["apt-get", "download", "--quiet", *packages],
             ["sh", "-c", 'for each in *.deb; do dpkg -x "$each" .; rm "$each"; done'],
         ):
             done = subprocess.run(
@@ -77,6 +92,14 @@ def _unpack(server: str, folder: Path) -> None:
             )
             if done.returncode:
                 raise OSError(f"{command[0]}: {done.stderr.strip()[-200:]}")
+
+
+def _as_named_here(package: str) -> str:
+    """Libraries whose times have 64 bits are named so, from Debian 13 and Ubuntu 24.04 on."""
+    done = subprocess.run(
+        ["apt-cache", "show", package], capture_output=True, text=True, timeout=60, check=False
+    )
+    return package if f"Package: {package}\n" in done.stdout else f"{package}t64"
 
 
 def _variable(server: str) -> str:

@@ -7,7 +7,7 @@ of the replicas, the double's own record.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -154,15 +154,19 @@ class Scene:
         )
 
     @contextmanager
-    def presenting_nothing(self, *hosts: str) -> Iterator[None]:
-        """For the length of the block the edge presents no certificate for these hosts; from then on no connection outlives a request."""
+    def presenting(self, what: str, *hosts: str) -> Iterator[None]:
+        """For the length of the block the edge presents that for these hosts: "nothing", or a "foreign" certificate. From then on no connection outlives a request."""
         self.control.turn_location(
-            "*", requests_per_connection=1, resume=False, presents=dict.fromkeys(hosts, "nothing")
+            "*", requests_per_connection=1, resume=False, presents=dict.fromkeys(hosts, what)
         )
         try:
             yield
         finally:
             self.control.turn_location("*", presents={})
+
+    def presenting_nothing(self, *hosts: str) -> AbstractContextManager[None]:
+        """As `presenting`."""
+        return self.presenting("nothing", *hosts)
 
     # --- what a person sees ------------------------------------------------------------------------------------------
 

@@ -35,9 +35,19 @@ def test_a_text_with_which_caddy_does_not_start_is_taken_back(scene: Scene) -> N
     lives.be_rejected(scene, lives.configured(frontend, asking, misplaced))
 
 
-def test_where_the_edge_presents_nothing_a_rollout_lets_everybody_in(scene: Scene) -> None:
+def test_where_the_edge_presents_nothing_or_another_a_rollout_lets_everybody_in(
+    scene: Scene,
+) -> None:
     lives.lose(scene)
 
 
 def test_where_somebody_else_reloads_caddy_no_pod_is_replaced(scene: Scene) -> None:
     lives.reload(scene)
+
+
+def test_a_rollout_that_hangs_is_taken_back(scene: Scene) -> None:
+    lives.hang(scene)
+
+
+def test_not_one_request_is_lost_while_the_leaf_is_renewed(scene: Scene) -> None:
+    lives.renew(scene)

@@ -41,5 +41,15 @@ def test_a_text_with_which_haproxy_does_not_start_is_taken_back(scene: Scene) ->
     lives.be_rejected(scene, lives.configured(scene.sandbox.frontend, "mode http", theirs))
 
 
-def test_where_the_edge_presents_nothing_a_rollout_lets_everybody_in(scene: Scene) -> None:
+def test_where_the_edge_presents_nothing_or_another_a_rollout_lets_everybody_in(
+    scene: Scene,
+) -> None:
     lives.lose(scene)
+
+
+def test_a_rollout_that_hangs_is_taken_back(scene: Scene) -> None:
+    lives.hang(scene)
+
+
+def test_not_one_request_is_lost_while_the_leaf_is_renewed(scene: Scene) -> None:
+    lives.renew(scene)

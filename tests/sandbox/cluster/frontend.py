@@ -128,13 +128,17 @@ class Frontend:
             self._path, json=body, headers={"Content-Type": "application/merge-patch+json"}
         ).raise_for_status()
 
+    def conf(self) -> dict[str, str]:
+        """The server's configuration as its owner has it, by file."""
+        answer = self._plane.http.get(self._conf_path)
+        data: dict[str, str] = answer.raise_for_status().json()["data"]
+        return data
+
     def change_conf(self, change: Callable[[str], str]) -> None:
         """Change the server's configuration as its owner does, who then has the pods replaced."""
-        path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{self._conf}"
-        data = self._plane.http.get(path).raise_for_status().json()["data"]
-        changed = {key: change(text) for key, text in data.items()}
+        changed = {key: change(text) for key, text in self.conf().items()}
         self._plane.http.patch(
-            path,
+            self._conf_path,
             json={"data": changed},
             headers={"Content-Type": "application/merge-patch+json"},
         ).raise_for_status()
@@ -171,6 +175,10 @@ class Frontend:
     @property
     def _path(self) -> str:
         return f"/apis/apps/v1/namespaces/{NAMESPACE}/{self._kind.lower()}s/{NAME}"
+
+    @property
+    def _conf_path(self) -> str:
+        return f"/api/v1/namespaces/{NAMESPACE}/configmaps/{self._conf}"
 
     def _certificate(self) -> dict[str, Any]:
         authority = Authority("frontend")
