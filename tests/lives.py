@@ -173,6 +173,15 @@ def hang(scene: Scene) -> None:
     assert frontend.config_map() is None
 
 
+def answers_to(scene: Scene, leaf: Leaf) -> set[int]:
+    """What the replicas answer to whoever presents that leaf."""
+    frontend = scene.sandbox.frontend
+    return {
+        direct.ask(one.https, HOSTS[0], leaf=leaf, ca_file=frontend.ca_file).status_code
+        for one in frontend.replicas()
+    }
+
+
 def renew(scene: Scene) -> None:
     """A new leaf takes the place of the old one, which nobody trusts in the end."""
     frontend, told = scene.sandbox.frontend, len(scene.trace())
@@ -194,14 +203,15 @@ def renew(scene: Scene) -> None:
             every_s=0.3,
             describe=lambda: f"one new leaf\n{scene.told()}",
         )
+        until(
+            lambda: answers_to(scene, before) == {frontend.refusal},
+            within_s=WITHIN_S,
+            every_s=0.3,
+            describe=lambda: f"the old leaf to be a stranger's\n{scene.told()}",
+        )
         scene.until_enforced(within_s=WITHIN_S)
         frontend.until_rolled_out(within_s=60)
     assert_required(scene)
-    answers = {
-        direct.ask(one.https, HOSTS[0], leaf=before, ca_file=str(frontend.ca_file)).status_code
-        for one in frontend.replicas()
-    }
-    assert answers == {frontend.refusal}, "the old leaf is a stranger's"
     assert violations(scene.trace()[told:], in_model=False) == []
 
 

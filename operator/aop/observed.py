@@ -408,6 +408,8 @@ class ObservedOrigin:
     rollout: Rollout | None = None
     """What replaces the replicas, so that they take up what is published; None where that was
     said, or they do by themselves."""
+    next_rollout: Rollout | None = None
+    """What will replace the replicas when something else is published; no rule reads it."""
     stale: str | None = None
     """A source that cannot be read at present, since when, and why; what is said here is what was
     last known of it."""
@@ -504,6 +506,9 @@ class Limits:
     """The first pause before a rejected claim is tried again; each further one doubles, up to an
     hour."""
     expiry_margin_s: float = 24 * 3600.0
+    asking_margin_s: float = 3600.0
+    """An origin that refuses what has expired stops asking so long before: until then every
+    replica may have to be replaced."""
     teardown_patience_s: float = 600.0
     hold_off_s: float = 60.0
     """The first hold-off; each further one doubles, up to a day."""

@@ -239,6 +239,9 @@ class RulesSite:
     def rollout(self, spec: Model | None) -> None:
         """Nothing: the server reads the rules at each request."""
 
+    def next_rollout(self, spec: Model | None) -> None:
+        """Nothing, as above."""
+
     def unfinished(self, since: datetime) -> None:
         """Nobody replaces its pods for us."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,12 @@ from aop.kubectl.proving import answers, as_asked
 from aop.kubectl.summary import data, summary_of
 from aop.kubectl.wording import WIDTH, Colour, Paint, age, day, labelled, table
 from aop.observed import NONE, OTHER, Evidence, ObservedReplica, Unknown
+from aop.origins.sites import Rollout
 from aop.plan import next_step
 from aop.reasons import Reason
 from aop.status import failed, status_of
 from aop.steps import Done
+from aop.terms import ObjectKey
 from builders import (
     APEX,
     ASKING,
@@ -310,6 +313,19 @@ def test_a_plan_reads_as_it_should(world: str) -> None:
 def test_an_onboarding_is_foreseen_to_its_end() -> None:
     steps = list(foreseen(observed(**NEVER_SEEN)))
     assert [type(one.step).__name__ for one in steps] == ONBOARDING
+
+
+def test_pods_that_will_be_replaced_are_foreseen() -> None:
+    """After each text, where a server reads it only when it starts."""
+    rollout = Rollout(Kind.DEPLOYMENT, ObjectKey("web", "frontend"), {})
+    (plain,) = observed(**NEVER_SEEN).origins
+    world = NEVER_SEEN | {"origins": [replace(plain, next_rollout=rollout)]}
+    steps = list(foreseen(observed(**world)))
+    kinds = [type(one.step).__name__ for one in steps]
+    assert [one for one in kinds if one != "RollOut"] == ONBOARDING
+    after = [kinds[n - 1] for n, one in enumerate(kinds) if one == "RollOut"]
+    assert after == ["Publish"] * ONBOARDING.count("Publish")
+    assert "replace the pods of Deployment web/frontend" in str(steps[kinds.index("RollOut")])
 
 
 def test_what_comes_first_is_what_the_operator_does_next() -> None:

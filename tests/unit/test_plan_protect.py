@@ -368,10 +368,17 @@ def test_what_is_not_presented_by_our_doing_is_not_switched_off(zone: dict[str, 
     assert not isinstance(step, SetEnabled), step
 
 
+@pytest.mark.parametrize("hours", [-1, 1 / 120, 59 / 60])
 @pytest.mark.parametrize("was", [REQUIRING, OPTIONAL, ASKING])
-def test_what_has_expired_is_not_even_asked_for(was: Claim) -> None:
-    """Nginx answers 400 to an expired certificate as soon as it asks."""
-    assert published(next_step(aged(1 / 120, was))) == claim(Mode.OFF, (), (ending(1 / 120),))
+def test_what_has_expired_or_will_within_the_hour_is_not_even_asked_for(
+    was: Claim, hours: float
+) -> None:
+    """Nginx answers 400 to an expired certificate as soon as it asks, and pods are not replaced at once."""
+    assert published(next_step(aged(hours, was))) == claim(Mode.OFF, (), (ending(hours),))
+
+
+def test_what_ends_later_is_asked_for() -> None:
+    assert published(next_step(aged(61 / 60))) == claim(Mode.REQUEST, (), (ending(61 / 60),))
 
 
 def test_a_proven_successor_lifts_the_time_limit() -> None:

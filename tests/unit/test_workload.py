@@ -14,7 +14,7 @@ from aop.origins.sites import Read, Rejection, Rollout
 from aop.origins.workload import NGINX
 from aop.origins.workload.pods import Owner, owner_of, serving
 from aop.origins.workload.site import WorkloadSite
-from aop.origins.workload.spec import Nginx
+from aop.origins.workload.spec import Apply, Nginx
 from aop.terms import Kind, Mode, ObjectKey, Target
 from aop.terms.names import CLAIMED_LABEL, ROLLED_OUT_ANNOTATION, WATCH_LABEL
 from builders import APEX, LEAF, NEXT, NOW, OFF, REQUIRING, UID, WWW, claim
@@ -395,3 +395,79 @@ def test_no_answer_of_a_site_changes_what_it_was_made_of() -> None:
     origin.withdraw(UID)
     origin.rollout(SPEC)
     assert (body, one) == kept
+
+
+# --- what visitors may lose --------------------------------------------------------------------------------------------
+
+
+GENTLE = CONTAINER | {
+    "readinessProbe": {"tcpSocket": {"port": 443}},
+    "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
+    "terminationMessagePolicy": "FallbackToLogsOnError",
+}
+NONE_MISSING = {"rollingUpdate": {"maxUnavailable": 0}}
+
+
+def remarked(kind: Kind = Kind.DEPLOYMENT, container: Json = GENTLE, **more: Any) -> list[str]:
+    """What is said of a workload before its pods are replaced."""
+    workload = deployment(**more)
+    workload["spec"]["template"]["spec"]["containers"] = [container, {"name": "other"}]
+    return [one.what for one in site(workloads=(workload,), kind=kind).remarks(())]
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "ended"),
+    [
+        (Kind.DEPLOYMENT, {"replicas": 2, "strategy": NONE_MISSING}, ""),
+        (Kind.DEPLOYMENT, {"replicas": 2}, ""),
+        (Kind.DEPLOYMENT, {}, ""),
+        (Kind.DEPLOYMENT, {"replicas": 2, "strategy": {"type": "Recreate"}}, "all of its 2 pods"),
+        (Kind.DEPLOYMENT, {"replicas": 0, "strategy": {"type": "Recreate"}}, ""),
+        (
+            Kind.DEPLOYMENT,
+            {"replicas": 3, "strategy": {"rollingUpdate": {"maxUnavailable": "100%"}}},
+            "all of its 3 pods",
+        ),
+        (
+            Kind.DEPLOYMENT,
+            {"replicas": 3, "strategy": {"rollingUpdate": {"maxUnavailable": "99%"}}},
+            "",
+        ),
+        (
+            Kind.DEPLOYMENT,
+            {"strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": "25%"}}},
+            "its only pod",
+        ),
+        (Kind.STATEFUL_SET, {"replicas": 2}, ""),
+        (Kind.STATEFUL_SET, {"replicas": 1}, "its only pod"),
+        (Kind.DAEMON_SET, {"status": {"desiredNumberScheduled": 3}}, ""),
+        (Kind.DAEMON_SET, {"status": {"desiredNumberScheduled": 1}}, "its only pod"),
+        (
+            Kind.DAEMON_SET,
+            {
+                "status": {"desiredNumberScheduled": 1},
+                "updateStrategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            },
+            "",
+        ),
+    ],
+)
+def test_who_replaces_all_pods_at_once_is_told_so(kind: Kind, more: Any, ended: str) -> None:
+    said = [
+        f"{kind.title} {NAMESPACE}/frontend ends {ended} before new ones are there, whenever its pods are replaced"
+    ]
+    assert remarked(kind, **more) == (said if ended else [])
+
+
+@pytest.mark.parametrize("lacking", ["readinessProbe", "lifecycle", "terminationMessagePolicy"])
+def test_what_a_container_lacks_to_be_replaced_without_loss_is_named(lacking: str) -> None:
+    word = {"lifecycle": "preStop"}.get(lacking, lacking)
+    (said,) = remarked(container={name: GENTLE[name] for name in GENTLE if name != lacking})
+    assert f"Container nginx of Deployment {NAMESPACE}/frontend" in said
+    assert word in said
+
+
+def test_where_no_pod_is_replaced_for_us_nothing_is_said_of_it() -> None:
+    reloaded = SPEC.model_copy(update={"apply": Apply.RELOAD})
+    assert site(workloads=(deployment(),)).remarks(()) != ()
+    assert site(workloads=(deployment(),), its=reloaded).remarks(()) == ()

@@ -106,7 +106,10 @@ def after(o: Observed, step: Step) -> Observed:
         case Withdraw():
             return _heard(_with_origin(o, step, None))
         case RollOut():
-            return replace(o, origins=tuple(_taken_up(one, step) for one in o.origins))
+            taken_up = tuple(
+                _running(o, one) if one.target == step.target else one for one in o.origins
+            )
+            return _heard(replace(o, origins=taken_up))
         case Upload() | Delete() | SetEnabled():
             if not isinstance(o.zone, ObservedZone):
                 return o
@@ -144,19 +147,17 @@ def _with_origin(o: Observed, step: Publish | Withdraw, claim: Claim | None) -> 
     return replace(
         o,
         origins=tuple(
-            _running(o, origin, claim) if origin.target == step.target else origin
+            _publishing(o, origin, claim) if origin.target == step.target else origin
             for origin in o.origins
         ),
     )
 
 
-def _taken_up(origin: ObservedOrigin, step: RollOut) -> ObservedOrigin:
-    """The origin once its replicas were replaced."""
-    return replace(origin, rollout=None) if origin.target == step.target else origin
+def _publishing(o: Observed, origin: ObservedOrigin, claim: Claim | None) -> ObservedOrigin:
+    """The origin with that claim published.
 
-
-def _running(o: Observed, origin: ObservedOrigin, claim: Claim | None) -> ObservedOrigin:
-    """The origin with that claim published, and every replica seen to run it."""
+    Every replica was seen to run it, or is to be replaced first.
+    """
     before = origin.configured if isinstance(origin.configured, Configured) else Configured()
     published = Configured(
         revision=before.revision + 1,
@@ -164,19 +165,18 @@ def _running(o: Observed, origin: ObservedOrigin, claim: Claim | None) -> Observ
         accepted=claim,
         foreign_digest=before.foreign_digest,
     )
-    running = (
-        tuple(runs(one, published, origin.hosts) for one in origin.replicas)
-        if isinstance(origin.replicas, tuple)
-        else origin.replicas
-    )
-    return replace(
-        origin,
-        configured=published,
-        replicas=running,
-        published_at=o.now,
-        applied_at=o.now,
-        next_write_at=None,
-    )
+    later = replace(origin, configured=published, published_at=o.now, next_write_at=None)
+    if origin.next_rollout is None:
+        return _running(o, later)
+    return replace(later, rollout=origin.next_rollout, applied_at=None)
+
+
+def _running(o: Observed, origin: ObservedOrigin) -> ObservedOrigin:
+    """The origin with every replica seen to run what is published."""
+    published, replicas = origin.configured, origin.replicas
+    if isinstance(published, Configured) and isinstance(replicas, tuple):
+        replicas = tuple(runs(one, published, origin.hosts) for one in replicas)
+    return replace(origin, replicas=replicas, rollout=None, applied_at=o.now)
 
 
 def runs(

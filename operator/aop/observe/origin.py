@@ -190,6 +190,7 @@ class OriginKeeper:
             rollout=self.rollouts.wanted(
                 site, wanted.spec, taken_up=self.writer.seen_everywhere == published.revision
             ),
+            next_rollout=site.next_rollout(wanted.spec),
             stale=reading.stale,
             joint=joint,
             next_write_at=self.writer.next_at(),

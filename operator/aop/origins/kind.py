@@ -185,6 +185,12 @@ class Site(Protocol):
         `publish`.
         """
 
+    def next_rollout(self, spec: Model | None) -> Rollout | None:
+        """What will replace the replicas when something else is published; for foresight alone.
+
+        None: they take it up by themselves, or somebody else sees to it. `spec` as in `publish`.
+        """
+
     def withdraw(self, uid: str) -> dict[str, Any] | None:
         """The object without the claim of one owner.
 

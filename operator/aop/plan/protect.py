@@ -311,10 +311,10 @@ def _held_off_again(o: Observed, host: str, times: int) -> HoldOff:
 def no_requirement_outlives_its_leaf(o: Observed) -> Step | None:
     """24 h before the presented leaf ends and no successor is proven, nobody is refused.
 
-    Then nothing is presented; once it has expired, nobody is even asked.
+    Then nothing is presented; in the last hour, and once it has expired, nobody is even asked.
     """
     presented = may_be_presented(o)
-    if any(expires_within(pin, o.wall, 60.0) for pin in presented):
+    if any(expires_within(pin, o.wall, o.limits.asking_margin_s) for pin in presented):
         for origin in o.origins:
             claim = configured(origin).may_do
             if (
@@ -326,7 +326,7 @@ def no_requirement_outlives_its_leaf(o: Observed) -> Step | None:
                         o,
                         origin,
                         Mode.OFF,
-                        "Cloudflare may present an expired certificate, which the origin refuses even where it only asks for one",
+                        "Cloudflare may soon present an expired certificate, which the origin refuses even where it only asks for one",
                     )
                 )
             ):

@@ -54,7 +54,11 @@ def origins_ask(o: Observed) -> Step | None:
         if not origin.wanted or claim is None:
             continue
         if claim.mode is Mode.OFF:
-            expired = [pin for pin in o.record.uploaded if expires_within(pin, o.wall, 60.0)]
+            expired = [
+                pin
+                for pin in o.record.uploaded
+                if expires_within(pin, o.wall, o.limits.asking_margin_s)
+            ]
             if expired and origin.capabilities.refuses_expired:
                 return _until_never_presented(o, expired[0])
             if (until := held_off_until(o, "")) is not None:

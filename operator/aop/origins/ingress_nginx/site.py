@@ -190,6 +190,9 @@ class ControllerSite:
     def rollout(self, spec: Model | None) -> None:
         """Nothing: the controller reloads by itself."""
 
+    def next_rollout(self, spec: Model | None) -> None:
+        """Nothing, as above."""
+
     def unfinished(self, since: datetime) -> None:
         """Nobody replaces its pods for us."""
 

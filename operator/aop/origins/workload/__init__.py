@@ -15,6 +15,7 @@ question::
     stored       what does the ConfigMap say of us, and what is to be written
     pods         which pods read it, and whose are they
     templates    which pods will read it next, and how are they replaced
+    remarks      what do visitors lose while pods are replaced
     failures     why do new pods not start
     site         what do all these say together
     driver       how does the rest of the operator get at it

@@ -11,7 +11,7 @@ from aop.origins.workload.haproxy import HaproxyDialect
 from aop.origins.workload.nginx import NginxDialect
 from aop.origins.workload.pods import serving
 from aop.origins.workload.site import WorkloadSite
-from aop.origins.workload.spec import Apache, Caddy, Haproxy, Nginx, Workload
+from aop.origins.workload.spec import Apache, Apply, Caddy, Haproxy, Nginx, Workload
 from aop.origins.workload.stored import read
 from aop.origins.workload.templates import KINDS, template_of
 from aop.schema import Model
@@ -92,6 +92,7 @@ class Driver:
             pods=serving(objects.get(Read(Kind.POD, target.namespace)) or (), target.name),
             templates=tuple(one for one in templates if one.mounts or one.mark is not None),
             ports=spec.ports if isinstance(spec, Workload) else published.ports,
+            apply=spec.apply if isinstance(spec, Workload) else Apply.ROLLOUT,
         )
 
     def refuses_certificate(self, status: int, body: str) -> bool:

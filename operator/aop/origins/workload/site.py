@@ -37,6 +37,8 @@ class WorkloadSite:
     templates: tuple[Template, ...]
     """Those that mount the ConfigMap, or say with which of its texts their pods start."""
     ports: Ports
+    apply: Apply
+    """Who has the pods read what was written."""
 
     @property
     def exists(self) -> bool:
@@ -111,8 +113,13 @@ class WorkloadSite:
         return next((one for one in self.templates if (one.kind, one.key) == named), None)
 
     def remarks(self, hosts: Collection[str]) -> tuple[Remark, ...]:  # noqa: ARG002 - as above
-        """None: what stands in the server's own configuration is not read."""
-        return ()
+        """What visitors may lose while the workload's pods are replaced.
+
+        What stands in the server's own configuration is not read.
+        """
+        if self.apply is Apply.RELOAD:
+            return ()
+        return tuple(remark for one in self.templates if one.mounts for remark in one.remarks)
 
     def entries(self, hosts: Collection[str]) -> Mapping[str, object]:
         """As `kind.Site` says."""
@@ -130,9 +137,19 @@ class WorkloadSite:
             return None
         marked = [one for one in self.templates if one.mark is not None]
         if mark is not None and isinstance(spec, Workload):
-            named = self._template(spec)
-            marked = [named] if named and named.mounts and spec.apply is Apply.ROLLOUT else []
+            named = self._replaced(spec)
+            marked = [named] if named else []
         return next((one.rollout(name, mark) for one in marked if one.mark != mark), None)
+
+    def next_rollout(self, spec: Model | None) -> Rollout | None:
+        """As `kind.Site` says; nobody knows the next text's mark yet."""
+        named = self._replaced(spec) if isinstance(spec, Workload) else None
+        return named.rollout(self.key.name, "") if named else None
+
+    def _replaced(self, spec: Workload) -> Template | None:
+        """The template that is changed to have its pods replaced."""
+        named = self._template(spec)
+        return named if named and named.mounts and spec.apply is Apply.ROLLOUT else None
 
     def rejection(
         self, events: Iterable[Json], replica: Replica, since: datetime

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from aop.origins.sites import Json, Rollout
+from aop.origins.sites import Json, Remark, Rollout
 from aop.origins.workload.pods import volumes_of
+from aop.origins.workload.remarks import remarks
 from aop.terms import Kind, ObjectKey
 from aop.terms.names import ROLLED_OUT_ANNOTATION
 
@@ -37,6 +38,8 @@ class Template:
     stalled: str | None
     """The controller's own words, if it has given up replacing the pods."""
     stalled_at: datetime | None
+    remarks: tuple[Remark, ...] = ()
+    """What a person should know before its pods are replaced."""
 
     def __str__(self) -> str:
         return f"{self.kind.title} {self.key}"
@@ -55,15 +58,17 @@ def template_of(kind: Kind, workload: Json, config_map: str) -> Template:
     volumes = volumes_of(template.get("spec") or {}, config_map)
     annotations = (template.get("metadata") or {}).get("annotations") or {}
     stalled, stalled_at = _stalled(workload)
+    key = ObjectKey(metadata.get("namespace", ""), metadata["name"])
     return Template(
         kind,
-        ObjectKey(metadata.get("namespace", ""), metadata["name"]),
+        key,
         mounts=bool(volumes),
         optional=all(volumes.values()),
         mark=annotations.get(ROLLED_OUT_ANNOTATION + config_map),
         halted=_halted(spec),
         stalled=stalled,
         stalled_at=stalled_at,
+        remarks=remarks(kind, f"{kind.title} {key}", workload, config_map),
     )
 
 

@@ -1,0 +1,168 @@
+"""What colleagues, GitOps tools and autoscalers do to a Deployment that requires our certificate: nobody is let in by it, and no visitor fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+import lives
+from lives import WITHIN_S, assert_required, flawless
+from sandbox.cluster.frontend import CONFIG_MAP, NAME, NAMESPACE, Frontend
+from sandbox.composition import HOSTS
+from sandbox.scene import Scene
+from sandbox.waiting import until
+
+pytestmark = [pytest.mark.timeout(300)]
+
+MARK = f"revision.aop-operator.dev/{CONFIG_MAP}"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Scene]:
+    with lives.scene_of("nginx") as scene:
+        lives.apply(scene)
+        yield scene
+
+
+@pytest.fixture
+def scene(running: Scene) -> Scene:
+    """Its hosts are required."""
+    running.until_enforced(within_s=WITHIN_S + lives.HELD_OFF_S)
+    running.sandbox.frontend.until_rolled_out(within_s=60)
+    return running
+
+
+@pytest.fixture
+def frontend(scene: Scene) -> Frontend:
+    return scene.sandbox.frontend
+
+
+@contextmanager
+def disturbed(scene: Scene) -> Iterator[None]:
+    """No visitor fails, and it comes back to rest by itself, with the same hosts required on every replica."""
+    with flawless(scene):
+        yield
+        scene.until_enforced(within_s=WITHIN_S)
+        scene.sandbox.frontend.until_rolled_out(within_s=WITHIN_S)
+    assert_required(scene)
+
+
+def until_replaced(scene: Scene, before: list[str]) -> None:
+    """Wait until none of these pods is left; at no moment was a stranger let in."""
+
+    def replaced() -> bool:
+        ready = scene.sandbox.frontend.replicas()
+        refusing = scene.refusing()
+        assert refusing or not ready, f"nobody refuses: {ready}"
+        return not {one["metadata"]["name"] for one in scene.sandbox.frontend.pods()} & {*before}
+
+    until(replaced, within_s=60, every_s=0.3, describe=lambda: f"new pods\n{scene.told()}")
+
+
+def pods(frontend: Frontend) -> list[str]:
+    return [one["metadata"]["name"] for one in frontend.pods()]
+
+
+def test_a_rollout_that_somebody_undoes(scene: Scene, frontend: Frontend) -> None:
+    """The template of before names an older text; its pods read the current one."""
+    with disturbed(scene):
+        before = pods(frontend)
+        scene.plane.kubectl("rollout", "undo", f"deployment/{NAME}", "--namespace", NAMESPACE)
+        until_replaced(scene, before)
+
+
+def test_pods_that_somebody_restarts_while_the_leaf_is_renewed(
+    scene: Scene, frontend: Frontend
+) -> None:
+    (held,) = scene.certificates()
+    with disturbed(scene):
+        scene.rotate()
+        before = pods(frontend)
+        scene.plane.kubectl("rollout", "restart", f"deployment/{NAME}", "--namespace", NAMESPACE)
+        until_replaced(scene, before)
+        until(
+            lambda: (
+                [one["id"] for one in scene.certificates()] not in ([], [held["id"]])
+                and len(scene.certificates()) == 1
+            ),
+            within_s=WITHIN_S,
+            describe=lambda: f"one new leaf\n{scene.told()}",
+        )
+
+
+def test_an_autoscaler(scene: Scene, frontend: Frontend) -> None:
+    """In the middle of a rollout, up and down."""
+    with disturbed(scene):
+        scene.plane.kubectl("rollout", "restart", f"deployment/{NAME}", "--namespace", NAMESPACE)
+        for replicas in (4, 1, 3, 2):
+            frontend.change({"spec": {"replicas": replicas}})
+            frontend.until_rolled_out(within_s=WITHIN_S)
+            assert len(scene.refusing()) == replicas
+
+
+def test_a_tool_that_takes_our_annotation_off(scene: Scene, frontend: Frontend) -> None:
+    """Once; a tool that goes on is told by nobody, but the pods run the current text all the same."""
+    with disturbed(scene):
+        before = pods(frontend)
+        frontend.change({"spec": {"template": {"metadata": {"annotations": {MARK: None}}}}})
+        until_replaced(scene, before)
+
+
+def test_a_text_that_somebody_edits(scene: Scene, frontend: Frontend) -> None:
+    """It comes back, and nobody reads what stood there meanwhile."""
+    with disturbed(scene):
+        before = frontend.config_map()
+        assert before is not None
+        scene.write_config_map({"server.conf": "return 403;"}, NAMESPACE, CONFIG_MAP)
+
+        def mended() -> bool:
+            now = frontend.config_map()
+            assert scene.refusing(), "nobody is let in meanwhile"
+            return now is not None and now["data"].get("server.conf", "") != "return 403;"
+
+        until(mended, within_s=60, every_s=0.3, describe=scene.told)
+
+
+def test_a_deployment_that_is_deleted_and_made_again(scene: Scene, frontend: Frontend) -> None:
+    """Without our annotation: its pods read the current text when they start. Visitors find nobody meanwhile."""
+    made = frontend.deployment()
+    scene.plane.kubectl("delete", "deployment", NAME, "--namespace", NAMESPACE)
+    until(lambda: not frontend.pods(), within_s=60, describe="no pods to be left")
+    ready = scene.until_condition("Ready", "False", within_s=60)
+    print(f"without pods: {ready['reason']}: {ready['message']}")
+    made["spec"]["template"]["metadata"].pop("annotations", None)
+    metadata = {key: made["metadata"][key] for key in ("name", "namespace")}
+    scene.plane.apply(
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": made["spec"]}
+    )
+    frontend.until_rolled_out(within_s=60)
+    scene.until_enforced(within_s=WITHIN_S)
+    assert_required(scene)
+
+
+def test_nobody_at_all(scene: Scene, frontend: Frontend) -> None:
+    """Scaled to nothing, as at night, and up again: whoever comes is refused from the first moment."""
+    frontend.change({"spec": {"replicas": 0}})
+    until(lambda: not frontend.pods(), within_s=60, describe="no pods to be left")
+    ready = scene.until_condition("Ready", "False", within_s=60)
+    print(f"nobody: {ready['reason']}: {ready['message']}")
+    frontend.change({"spec": {"replicas": 2}})
+    frontend.until_rolled_out(within_s=60)
+    assert_required(scene)
+    scene.until_enforced(within_s=WITHIN_S)
+
+
+def test_a_deployment_that_is_paused_while_the_edge_presents_nothing(
+    scene: Scene, frontend: Frontend
+) -> None:
+    """No pod is replaced, so the operator says who has to resume it; then everybody is let in."""
+    frontend.change({"spec": {"paused": True}})
+    with scene.presenting_nothing(*HOSTS):
+        ready = scene.until_condition("Ready", "False", "EnforcementRelaxed", within_s=60)
+        print(f"paused: {ready['reason']}: {ready['message']}")
+        assert scene.refusing()
+        assert "paused" in ready["message"]
+        frontend.change({"spec": {"paused": False}})
+        scene.until_relaxed(within_s=lives.RELAXED_WITHIN_S)
