@@ -56,7 +56,7 @@ class Driver:
             place=place,
             missing="The operator creates it when it first configures the origin",
             not_allowed="Add the workload to the chart's value workloads, or the ConfigMap to the operator's setting AOP_INGRESS_CONFIG_MAPS",
-            unread=f"no pod mounts {place}, so no server reads it. Mount it in the workload's pod template, with optional: true",
+            unread=f"no pod mounts {place}, so no server reads it. Start the workload's pods, or mount it in their template, with optional: true",
             unready="Look at the logs and the Events of these pods",
             rejected="See the logs and the Events of the workload's new pods",
             ours=f"the operator's annotations and the keys {' and '.join(self._dialect.files)}",

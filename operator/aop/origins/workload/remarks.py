@@ -62,9 +62,9 @@ def _missing(
 
     As Kubernetes rounds: what is missing down, what comes beside up (facts: kubernetes#rollouts).
     """
-    said = (strategy or {}).get("rollingUpdate") or {}
-    beside = _count(said.get("maxSurge", surge), pods, up=True)
-    missing = _count(said.get("maxUnavailable", unavailable), pods, up=False)
+    rolling = (strategy or {}).get("rollingUpdate") or {}
+    beside = _count(rolling.get("maxSurge", surge), pods, up=True)
+    missing = _count(rolling.get("maxUnavailable", unavailable), pods, up=False)
     return missing or (0 if beside else 1)
 
 
