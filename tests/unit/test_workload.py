@@ -208,6 +208,10 @@ def volumes(**source: Any) -> Json:
             site(workloads=(deployment(updateStrategy={"type": "OnDelete"}),)),
             "Set it to RollingUpdate, or set apply: Reload",
         ),
+        (
+            site(workloads=(deployment(updateStrategy={"rollingUpdate": {"partition": 1}}),)),
+            "some of its pods stay as they are. Set partition: 0, or set apply: Reload",
+        ),
     ],
 )
 def test_what_stands_in_the_way_is_said(origin: WorkloadSite, words: str) -> None:
@@ -220,6 +224,8 @@ def test_nothing_stands_in_the_way_of_what_is_as_the_document_says() -> None:
     assert site().objection(SPEC) is None
     paused = site(workloads=(deployment(paused=True),))
     assert paused.objection(spec(apply="Reload")) is None
+    whole = deployment(updateStrategy={"rollingUpdate": {"partition": 0}})
+    assert site(workloads=(whole,)).objection(SPEC) is None
     assert site(pods=(), workloads=()).objection(SPEC) is None, "that nobody reads it is said first"
 
 

@@ -75,8 +75,11 @@ def template_of(kind: Kind, workload: Json, config_map: str) -> Template:
 def _halted(spec: Mapping[str, Any]) -> str | None:
     if spec.get("paused"):
         return "is paused. Resume it"
-    if (spec.get("updateStrategy") or {}).get("type") == "OnDelete":
+    strategy = spec.get("updateStrategy") or {}
+    if strategy.get("type") == "OnDelete":
         return "has the update strategy OnDelete. Set it to RollingUpdate"
+    if (strategy.get("rollingUpdate") or {}).get("partition"):
+        return "has a partition, so that some of its pods stay as they are. Set partition: 0"
     return None
 
 

@@ -1,0 +1,82 @@
+"""Nobody renews the leaf, because the token was revoked: before Cloudflare presents an expired one, every server has been replaced by one that serves it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography import x509
+
+import lives
+from aop.pki import throwaway
+from lives import WITHIN_S, flawless
+from sandbox import debian, direct
+from sandbox.composition import HOSTS, WORKLOADS, Layout
+from sandbox.direct import Leaf
+from sandbox.operator import Operator
+from sandbox.scene import Scene
+from sandbox.waiting import until
+
+pytestmark = [pytest.mark.timeout(300)]
+
+TESTS = Path(__file__).parents[1]
+BEFORE = timedelta(minutes=30)
+
+
+@pytest.fixture(params=["nginx", "apache", "haproxy", "caddy"])
+def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
+    """With an operator whose clock stands in a file."""
+    if why := debian.why_not(request.param):
+        pytest.skip(why)
+    layout = Layout(workload="Deployment", server=request.param, manifests=WORKLOADS)
+    with Scene(layout, with_operator=False) as scene:
+        clock = scene.sandbox.folder / "clock"
+        clock.write_text("0")
+        settings = scene.sandbox.operator_environment(PYTHONPATH=str(TESTS))
+        command = ("-m", "sandbox.stepping", str(clock))
+        scene.operator = Operator(settings, scene.sandbox.folder, command=command)
+        with scene.operator:
+            yield scene
+
+
+def test_whoever_presents_what_has_expired_is_served_in_time(scene: Scene) -> None:
+    lives.apply(scene)
+    scene.until_enforced(within_s=WITHIN_S)
+    leaf = Leaf.of_secret(scene.secret("example-com-aop"))
+    ends = x509.load_pem_x509_certificate(leaf.certificate.encode()).not_valid_after_utc
+    made = throwaway(datetime.now(UTC) - timedelta(days=9), timedelta(days=5))
+    expired = Leaf(made.leaf.pem, made.key.get_secret_value().decode())
+    with flawless(scene):
+        scene.control.change_token(scene.cloudflare.token_id, revoked=True)
+        ahead = ends - BEFORE - datetime.now(UTC)
+        (scene.sandbox.folder / "clock").write_text(str(ahead.total_seconds()))
+        began_s = time.monotonic()
+        until(
+            lambda: served(scene, expired),
+            within_s=lives.RELAXED_WITHIN_S,
+            every_s=0.3,
+            describe=lambda: f"what has expired to be served\n{scene.told()}",
+        )
+        print(f"served in {time.monotonic() - began_s:.0f} s, {BEFORE} before the end")
+    assert scene.certificates(), "Cloudflare goes on presenting it"
+    assert scene.control.zone()["enabled"]
+
+
+def served(scene: Scene, leaf: Leaf) -> bool:
+    """Whether every pod that is left serves whoever presents it, on every host."""
+    frontend = scene.sandbox.frontend
+    if len(frontend.pods()) != len(frontend.replicas()):
+        return False
+    statuses = set()
+    for one in frontend.replicas():
+        for host in HOSTS:
+            try:
+                answer = direct.ask(one.https, host, leaf=leaf, ca_file=frontend.ca_file)
+            except httpx.HTTPError:
+                return False
+            statuses.add(answer.status_code)
+    return statuses == {200}
