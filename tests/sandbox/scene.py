@@ -120,11 +120,12 @@ class Scene:
         """Merge into the spec."""
         self._http("PATCH", path_of(namespace, name), {"spec": spec})
 
-    def rotate(self, name: str = "example-com", namespace: str = NAMESPACE) -> None:
-        """Ask for a new leaf."""
-        self.plane.kubectl(
-            "annotate", "aop", name, "--namespace", namespace, "aop-operator.dev/rotate=now"
-        )
+    def rotate(
+        self, name: str = "example-com", namespace: str = NAMESPACE, word: str = "now"
+    ) -> None:
+        """Ask for a new leaf, by a word that was not said before."""
+        said = f"aop-operator.dev/rotate={word}"
+        self.plane.kubectl("annotate", "--overwrite", "aop", name, "--namespace", namespace, said)
 
     def delete(self, name: str = "example-com", namespace: str = NAMESPACE) -> None:
         """Ask for the removal; does not wait."""

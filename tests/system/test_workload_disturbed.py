@@ -149,6 +149,23 @@ def test_nobody_at_all(scene: Scene, frontend: Frontend) -> None:
     scene.until_enforced(within_s=WITHIN_S)
 
 
+def test_a_strategy_that_ends_all_pods_at_once(scene: Scene, frontend: Frontend) -> None:
+    """A renewal comes to its end, whatever visitors miss meanwhile (`kubectl aop preflight` says so beforehand)."""
+    (held,) = scene.certificates()
+    rolling = frontend.deployment()["spec"]["strategy"]
+    frontend.change({"spec": {"strategy": {"type": "Recreate", "rollingUpdate": None}}})
+    scene.rotate(word="all at once")
+    until(
+        lambda: len(found := scene.certificates()) == 1 and found[0]["id"] != held["id"],
+        within_s=WITHIN_S,
+        describe=lambda: f"one new leaf\n{scene.told()}",
+    )
+    scene.until_enforced(within_s=WITHIN_S)
+    frontend.until_rolled_out(within_s=WITHIN_S)
+    assert_required(scene)
+    frontend.change({"spec": {"strategy": rolling}})
+
+
 def test_a_deployment_that_is_paused_while_the_edge_presents_nothing(
     scene: Scene, frontend: Frontend
 ) -> None:
