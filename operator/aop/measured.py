@@ -10,16 +10,16 @@ from datetime import datetime
 
 from aop.api import ConditionType, Status
 from aop.metrics.figures import Cause, ObjectFigures, OriginFigures, Undone
-from aop.observed import Observed, ObservedKeyPair, ObservedOrigin, ObservedReplica, Unknown
+from aop.observed import Observed, ObservedKeyPair, ObservedOrigin, Unknown
 from aop.plan import Rule
 from aop.plan.facts import (
     configured,
     in_scope,
     presented_by_us,
-    proven,
     replicas,
     required_hosts,
     running_hold_offs,
+    verified,
 )
 from aop.plan.protect import (
     enforcement_is_not_exceeded,
@@ -29,7 +29,7 @@ from aop.plan.protect import (
     rejected_text_is_withdrawn,
 )
 from aop.plan.qualify import claimant
-from aop.status import enforcement_of
+from aop.status import enforcement_of, telling
 from aop.steps import Issue, Publish, SetEnabled, Step, Upload
 from aop.terms import Claim, Mode
 
@@ -58,7 +58,7 @@ def figures(o: Observed, previous: Status) -> ObjectFigures:
         enforcement=enforcement.value if enforcement is not None else None,
         hosts=len(hosts),
         required=len(required),
-        unproven=sum(1 for host in hosts if not proven(o, host)),
+        unproven=sum(1 for host in hosts if not verified(o, host)),
         hold_offs=len(running_hold_offs(o)),
         undone=max((origin.undone for origin in o.origins if origin.wanted), default=0),
         proven_at=_proven_at(o, required or hosts),
@@ -70,7 +70,7 @@ def figures(o: Observed, previous: Status) -> ObjectFigures:
 
 def _proven_at(o: Observed, hosts: tuple[str, ...]) -> float | None:
     """When the last of these hosts was seen to be proven; None unless all are."""
-    if not hosts or not all(proven(o, host) for host in hosts):
+    if not hosts or not all(verified(o, host) for host in hosts):
         return None
     seen = [last for host in hosts if (last := o.evidence_of(host).last) is not None]
     return o.shown(min(seen)).timestamp()
@@ -92,15 +92,12 @@ def _ends(o: Observed, previous: Status) -> tuple[datetime | None, datetime | No
 
 
 def _origin(origin: ObservedOrigin) -> OriginFigures:
-    modes = Counter(_mode(one) for one in replicas(origin) if one.error or one.hosts)
+    modes = Counter(one.strictest.label for one in telling(origin))
+    modes[UNKNOWN] = sum(1 for one in replicas(origin) if one.error)
     running = [one.revision for one in replicas(origin) if one.revision is not None]
     words = (*(mode.label for mode in Mode), UNKNOWN)
     lag = max(0, configured(origin).revision - min(running)) if running else None
     return OriginFigures(origin.name, {word: modes[word] for word in words}, lag)
-
-
-def _mode(replica: ObservedReplica) -> str:
-    return UNKNOWN if replica.error else replica.strictest.label
 
 
 def relaxation(o: Observed, step: Step) -> Cause | None:

@@ -32,6 +32,7 @@ from aop.observed import (
     ObservedAlerts,
     ObservedKeyPair,
     ObservedOrigin,
+    ObservedReplica,
     ObservedZone,
     Record,
     Unknown,
@@ -40,6 +41,7 @@ from aop.plan.facts import (
     certificate_with,
     configured,
     in_scope,
+    leaf_of_record,
     oddity,
     presented_by_us,
     proven,
@@ -48,6 +50,7 @@ from aop.plan.facts import (
     running_hold_offs,
     runs_our_claim,
     until_applied,
+    verified,
     wanted_leaf,
 )
 from aop.plan.prove import why_unproven
@@ -399,9 +402,9 @@ def certificate_deployed(o: Observed) -> Finding:
     """Cloudflare holds the wanted leaf and says that it is active."""
     if (lost := zone_unknown(o)) is not None:
         return lost
-    wanted = wanted_leaf(o)
+    leaf = leaf_of_record(o)
     certificate = (
-        certificate_with(o.zone, wanted) if isinstance(o.zone, ObservedZone) and wanted else None
+        certificate_with(o.zone, leaf) if isinstance(o.zone, ObservedZone) and leaf else None
     )
     if certificate is None:
         return (
@@ -457,7 +460,7 @@ def zone_unknown(o: Observed) -> Finding | None:
 
 def origins_trust(o: Observed) -> Finding:
     """Every replica of every origin was seen to accept what Cloudflare presents now and next."""
-    wanted = wanted_leaf(o)
+    wanted = leaf_of_record(o)
     if o.object.deleting:
         return Finding(
             "False",
@@ -482,7 +485,7 @@ def origins_trust(o: Observed) -> Finding:
 
 
 def edge_verified(o: Observed) -> Finding:
-    """Every in-scope host was seen to present the wanted leaf for a whole window."""
+    """Every in-scope host was seen to come with what the zone presents, for a whole window."""
     hosts = in_scope(o)
     if o.object.deleting:
         return Finding(
@@ -490,7 +493,7 @@ def edge_verified(o: Observed) -> Finding:
             Reason.REMOVING,
             "The operator sends no more requests through the edge, because the object is being removed.",
         )
-    unproven = [host for host in hosts if not proven(o, host)]
+    unproven = [host for host in hosts if not verified(o, host)]
     if hosts and not unproven:
         return Finding(
             "True",
@@ -502,14 +505,13 @@ def edge_verified(o: Observed) -> Finding:
         return Finding(
             "Unknown", Reason.PROGRESSING, "The operator has sent no request through the edge yet."
         )
-    silent = all(e.silence is not None for e in seen)
     message = f"{len(hosts) - len(unproven)} of {len(hosts)} hosts are proven. " + "; ".join(
         why_unproven(o, e) for e in seen[:5]
     )
-    if silent:
-        return Finding("Unknown", Reason.EDGE_SILENT, message)
     if (missing := not_yet_to_be_seen(o)) is not None:
         return Finding("False", Reason.PROGRESSING, f"{missing} {message}")
+    if all(e.silence is not None for e in seen):
+        return Finding("Unknown", Reason.EDGE_SILENT, message)
     wanted = wanted_leaf(o)
     coming = wanted is not None and any(e.presented == wanted.sha256 and not e.direct for e in seen)
     return Finding("False", Reason.WAITING_FOR_PROOF if coming else Reason.EDGE_NOT_PROVEN, message)
@@ -660,14 +662,24 @@ def mode_of(origin: ObservedOrigin) -> Mode | None:
     """How far an origin goes.
 
     It is the least strict mode of any replica towards the hosts that it is strictest with; None
-    while none answers.
+    while none tells.
     """
-    return min((r.strictest for r in replicas(origin) if not r.error and r.hosts), default=None)
+    return min((r.strictest for r in telling(origin)), default=None)
+
+
+def telling(origin: ObservedOrigin) -> tuple[ObservedReplica, ...]:
+    """The replicas that tell what they do.
+
+    None where somebody has changed our text: what was seen of them before is no protection now.
+    """
+    if not configured(origin).intact:
+        return ()
+    return tuple(r for r in replicas(origin) if not r.error and r.hosts)
 
 
 def origin_status(origin: ObservedOrigin) -> OriginStatus:
     """What was seen on one origin."""
-    seen = [r for r in replicas(origin) if not r.error and r.hosts]
+    seen = telling(origin)
     applied = 0 if until_applied(origin) else len(seen)
     applied = applied or sum(1 for r in seen if runs_our_claim(r, configured(origin)) and r.settled)
     mode = mode_of(origin)
@@ -682,7 +694,7 @@ def origin_status(origin: ObservedOrigin) -> OriginStatus:
 def hosts_status(o: Observed) -> HostsStatus:
     """How many in-scope hosts are proven."""
     hosts, left_out = in_scope(o), tuple(one.host for one in left_out_hosts(o))
-    unproven = (*(host for host in hosts if not proven(o, host)), *left_out)
+    unproven = (*(host for host in hosts if not verified(o, host)), *left_out)
     total = len(hosts) + len(left_out)
     return HostsStatus(proven=total - len(unproven), total=total, unproven=unproven[:50])
 
@@ -693,7 +705,7 @@ def proof_status(o: Observed, previous: Status) -> ProofStatus | None:
     A restart looks anew and begins no proof anew for whoever reads this: what was told stands while
     the same hosts are proven.
     """
-    runs = [e for host in in_scope(o) if proven(o, host) and (e := o.evidence_of(host)).since]
+    runs = [e for host in in_scope(o) if verified(o, host) and (e := o.evidence_of(host)).since]
     if not runs:
         return None
     if previous.proof is not None and previous.hosts == hosts_status(o):

@@ -19,6 +19,7 @@ from aop.observed import (
     HoldOff,
     Observed,
     ObservedAlerts,
+    Overwritten,
     Rival,
     Unknown,
 )
@@ -123,6 +124,17 @@ WORLDS: dict[str, dict[str, Any]] = {
     "key pair invalid": {
         "keys": Unknown("Secret edge/example-com-aop: tls.key is missing", Reason.KEY_PAIR_INVALID)
     },
+    "text reset": {
+        "origins": [
+            origin(
+                OFF,
+                REQUIRING,
+                configured={"intact": False},
+                overwritten=Overwritten("somebody", 3, at(-60), at(60)),
+            )
+        ],
+        "evidence": [Evidence(host, silence="HTTP 404", silent_since=at(-60)) for host in HOSTS],
+    },
     "suspended": {"spec": {"suspend": True}},
     "removing, still refusing": REMOVING | {"origins": [origin(REQUIRING)]},
     "removing, a replica is behind": REMOVING
@@ -157,13 +169,14 @@ relaxed:                            [F EdgeNotProven, T, T, T, T, F EdgeNotProve
 held off:                           [F HoldOff, T, T, T, T, T, F HoldOff, T HoldOff, F]
 silent while enforced:              [T Ready, T, T, T, T, U EdgeSilent, T, F, F]
 restarted while enforced:           [T Ready, T, T, T, T, F WaitingForProof, T, F, F]
-rotating:                           [F WaitingForCloudflare, T, F WaitingForCloudflare, T, T, F EdgeNotProven, T, T WaitingForCloudflare, F]
+rotating:                           [F WaitingForCloudflare, T, F WaitingForCloudflare, T, T, T, T, T WaitingForCloudflare, F]
 token rejected:                     [F TokenRejected, T, U TokenRejected, U TokenRejected, T, T, T, F, T TokenRejected]
 cloudflare down:                    [T Ready, T, U WaitingForCloudflare, U WaitingForCloudflare, T, T, T, F, F]
 cloudflare down, nobody asked:      [F WaitingForCloudflare, T, U WaitingForCloudflare, U WaitingForCloudflare, T, U Progressing, T, T WaitingForCloudflare, F]
 cloudflare down, proving:           [F WaitingForCloudflare, T, U WaitingForCloudflare, U WaitingForCloudflare, T, T, F Progressing, T WaitingForCloudflare, F]
 zone not found:                     [F ZoneNotFound, T, U ZoneNotFound, U ZoneNotFound, T, T, T, F, T ZoneNotFound]
-key pair invalid:                   [F KeyPairInvalid, F KeyPairInvalid, F Progressing, T, F Progressing, F EdgeNotProven, T, F, T KeyPairInvalid]
+key pair invalid:                   [F KeyPairInvalid, F KeyPairInvalid, T, T, T, T, T, F, T KeyPairInvalid]
+text reset:                         [F ForeignConfiguration, T, T, T, F Progressing, F Progressing, F Progressing, F, T ForeignConfiguration]
 suspended:                          [F Suspended, T, T, T, T, T, T, F, T Suspended]
 removing, still refusing:           [F Removing, T, T, T, F Removing, U Removing, T, T Removing, F]
 removing, a replica is behind:      [F Removing, T, T, T, F Removing, U Removing, F Removing, T Removing, F]
@@ -290,6 +303,7 @@ def test_the_parts_at_rest() -> None:
         ("a replica is behind", ("example.com", "Request", "False", "2028-01-30T12:00:00Z")),
         ("token rejected", ("example.com", "Require", "False", "2028-01-30T12:00:00Z")),
         ("key pair invalid", ("example.com", "Require", "False", "2028-01-30T12:00:00Z")),
+        ("text reset", ("example.com", None, "False", "2028-01-30T12:00:00Z")),
     ],
 )
 def test_the_printer_columns_show_it(phase: str, shown: tuple[str, ...]) -> None:
@@ -305,6 +319,18 @@ def test_the_printer_columns_show_it(phase: str, shown: tuple[str, ...]) -> None
     }
     assert tuple(columns[name] for name in ("Zone", "Enforcement", "Ready", "Expires")) == shown
     assert columns["Status"] == condition(status(WORLDS[phase]), ConditionType.READY).message
+
+
+def test_what_was_seen_before_somebody_changed_the_text_is_told_as_no_protection() -> None:
+    told = status(WORLDS["text reset"]).manifest()
+    assert told["origins"] == [{"name": "public", "replicas": 2, "applied": 0}]
+
+
+@pytest.mark.parametrize("phase", ["rotating", "key pair invalid"])
+def test_the_proof_of_what_is_presented_stands_whatever_becomes_of_the_key_pair(phase: str) -> None:
+    told = status(WORLDS[phase]).manifest()
+    assert told["hosts"]["proven"] == 2
+    assert "proof" in told
 
 
 def test_a_renewal_that_is_stuck_shows_when_what_is_presented_expires() -> None:

@@ -110,6 +110,17 @@ def expires_within(pin: Pin, now: datetime, seconds: float) -> bool:
     return pin.not_after <= now + timedelta(seconds=seconds) or pin.not_before > now
 
 
+def leaf_of_record(o: Observed) -> Pin | None:
+    """The wanted leaf; while the key pair cannot be read, what the zone presents of ours.
+
+    For what is told alone: no rule goes on without a key pair.
+    """
+    presented = presented_by_us(o)
+    if isinstance(o.key_pair, Unknown) and presented is not None:
+        return presented.pin
+    return wanted_leaf(o)
+
+
 def may_be_presented(o: Observed) -> tuple[Pin, ...]:
     """Ours that the edge may present now.
 
@@ -136,6 +147,16 @@ def proven(o: Observed, host: str) -> bool:
     """
     wanted, evidence = wanted_leaf(o), o.evidence_of(host)
     return wanted is not None and arrives_with(o, evidence, wanted) and whole_window(o, evidence)
+
+
+def verified(o: Observed, host: str) -> bool:
+    """As `proven`, with what the zone presents now: it stays so while a successor is on its way.
+
+    For what is told alone. While nobody knows what the zone presents, any leaf of ours will do.
+    """
+    presented, evidence = presented_by_us(o), o.evidence_of(host)
+    leaves = (presented.pin,) if presented is not None else our_pins(o)
+    return whole_window(o, evidence) and any(arrives_with(o, evidence, leaf) for leaf in leaves)
 
 
 def arrives_with(o: Observed, evidence: Evidence, leaf: Pin) -> bool:
@@ -310,7 +331,7 @@ def until_applied(origin: ObservedOrigin) -> Wait | None:
     ]
     if not lagging:
         return None
-    cut_off = any(r.error and not r.ready for r in origin.replicas)
+    cut_off = any(r.error for r in origin.replicas)
     return Wait(
         Reason.WAITING_FOR_REPLICAS,
         f"The operator waits until every replica runs revision {configured(origin).revision} of {origin.words.place}: {'; '.join(lagging)}",
