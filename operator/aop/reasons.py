@@ -127,8 +127,8 @@ class Reason(StrEnum):
     FOREIGN_CERTIFICATE = (
         "ForeignCertificate",
         "The zone already presents somebody else's certificate, or Cloudflare's shared one.",
-        "If no origin elsewhere requires that certificate, set `spec.certificate.replaceForeign: true`",
-        Fault.USER,
+        "Delete it at Cloudflare, or switch global Authenticated Origin Pulls off; or, if no origin elsewhere requires it, set `spec.certificate.replaceForeign: true`",
+        Fault.CLOUDFLARE,
         "listed enabled",
     )
     SPEC_INVALID = (
@@ -146,8 +146,8 @@ class Reason(StrEnum):
     # Certificates
     KEY_PAIR_INVALID = (
         "KeyPairInvalid",
-        "A referenced Secret is missing, or its certificate or key fails a check; the message names the field.",
-        "Correct the Secret's field that the message names",
+        "A Secret with a key pair is missing or was overwritten, or its certificate or key fails a check; the message names the Secret and the field.",
+        "Correct the Secret's field that the message names; a Secret that the operator generates may also be deleted, and it makes a new key pair",
         Fault.USER,
     )
     CERTIFICATE_REFUSED = (
@@ -190,7 +190,7 @@ class Reason(StrEnum):
     FOREIGN_CONFIGURATION = (
         "ForeignConfiguration",
         "Somebody else has configured the origin, or an Ingress of the zone, in a way that conflicts with the operator's configuration.",
-        "Remove the setting that the message names, or keep it with `foreignText: Merge` where the message offers that",
+        "Remove the setting that the message names, or keep it with `foreignText: Merge` where it offers that; make a tool that it speaks of leave the operator's text alone",
         Fault.CLUSTER,
     )
     NO_CONTROLLER = (
@@ -226,7 +226,7 @@ class Reason(StrEnum):
     ORIGIN_UNREACHABLE = (
         "OriginUnreachable",
         "The operator's own requests do not reach a replica.",
-        "Let the operator's pod reach the origin's pods on their http and https ports",
+        "See whether the pod that the message names hangs, and delete it if it cannot be mended; or let the operator's pod reach it on its http and https ports",
         Fault.CLUSTER,
     )
     TEXT_REJECTED = (

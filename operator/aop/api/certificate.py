@@ -113,15 +113,17 @@ class SecretRef(Model):
 class CertificateChoice(Model):
     """Where the key pair comes from that Cloudflare presents.
 
-    Exactly one of generate and secretRef.
+    One of generate and secretRef; without either, generate with all its defaults.
     """
 
-    generate: Generate | None = None
-    """Generate the key pair, and renew it in time. A change of the recipe applies to the next key
-    pair; a new value of the annotation aop-operator.dev/rotate asks for it now."""
     secret_ref: SecretRef | None = None
     """Read the key pair from a Secret that something else, such as cert-manager, fills and
     renews."""
+    generate: Generate | None = Field(
+        default_factory=lambda data: None if data.get("secret_ref") else Generate()
+    )
+    """Generate the key pair, and renew it in time. A change of the recipe applies to the next key
+    pair; a new value of the annotation aop-operator.dev/rotate asks for it now."""
     replace_foreign: bool = False
     """Consent to outrank what the zone already presents: a certificate that somebody else uploaded,
     or Cloudflare's shared one where global Authenticated Origin Pulls are on. An origin that
@@ -129,8 +131,8 @@ class CertificateChoice(Model):
 
     rules = (
         Rule(
-            "[has(self.generate), has(self.secretRef)].exists_one(x, x)",
-            "write exactly one of generate ({} takes all its defaults) and secretRef",
+            "!(has(self.generate) && has(self.secretRef))",
+            "write one of generate and secretRef, and not both",
             lambda it: (it.generate is None) != (it.secret_ref is None),
         ),
     )

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from annotated_types import Len
 from pydantic import Field, StringConstraints
 
-from aop.api.certificate import CertificateChoice, Generate
+from aop.api.certificate import CertificateChoice
 from aop.origins.kinds import KINDS
 from aop.origins.spec import Origin
 from aop.schema import (
@@ -221,9 +221,7 @@ class Spec(Model):
     The default is the zone itself and its wildcard."""
     # Without a default in the schema: a stored `generate` that nobody wrote would stay beside a
     # `secretRef` that is applied later.
-    certificate: CertificateChoice = Field(
-        default_factory=lambda: CertificateChoice(generate=Generate())
-    )
+    certificate: CertificateChoice = Field(default_factory=CertificateChoice)
     """The certificate that Cloudflare presents to the origins. Without this field, the operator
     generates one with the defaults of generate."""
     origins: Annotated[tuple[Origin, ...], Len(1, 16), ListType("map", "name")]

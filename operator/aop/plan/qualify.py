@@ -195,13 +195,15 @@ def _nobodys_certificate_is_displaced(o: Observed, zone: ObservedZone) -> Step |
     if zone.enabled and newest and not newest.ours:
         return Block(
             Reason.FOREIGN_CERTIFICATE,
-            f"Zone {zone.name} presents certificate {newest.id}, which is somebody else's. The operator's certificate would take its place. {consent}",
+            f"Zone {zone.name} presents certificate {newest.id}, which is somebody else's. Delete it at Cloudflare if nobody needs it. "
+            f"Otherwise the operator's certificate would take its place. {consent}",
         )
     ours_is_presented = zone.enabled and newest is not None
     if zone.global_on and not ours_is_presented:
         return Block(
             Reason.FOREIGN_CERTIFICATE,
-            f"Global Authenticated Origin Pulls are on, so zone {zone.name} presents Cloudflare's shared certificate. The operator's certificate would take its place. {consent}",
+            f"Global Authenticated Origin Pulls are on, so zone {zone.name} presents Cloudflare's shared certificate. "
+            f"Switch them off at Cloudflare if nobody needs them. Otherwise the operator's certificate would take its place. {consent}",
         )
     return None
 
@@ -282,7 +284,7 @@ def _until_it_listens(origin: ObservedOrigin) -> Wait | None:
     if errors := [f"pod {r.name}: {r.error}" for r in asked if r.error and r.ready]:
         return Wait(
             Reason.ORIGIN_UNREACHABLE,
-            f"The operator cannot ask origin {origin.name}: {'; '.join(errors)}. A NetworkPolicy may be in the way",
+            f"The operator cannot ask origin {origin.name}: {'; '.join(errors)}. The pod hangs, its node is cut off, or a NetworkPolicy is in the way",
             5.0,
         )
     return None
