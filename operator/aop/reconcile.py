@@ -275,6 +275,8 @@ class Reconciler:
         seconds = self._observer.due_in_s(memory)
         if isinstance(step, Wait):
             seconds = min(seconds, step.seconds)
+            if step.turn is not None:
+                self._observer.await_turn(step.turn, pull.uid)
         elif isinstance(step, Block):
             seconds = min(seconds, BLOCKED_RECHECK_S)
         return Visit(max(0.05, seconds), finished)

@@ -149,6 +149,8 @@ class Wait:
     """Steady, as `Observed.now` is; shown as wall time."""
     remedy: str = ""
     """What helps, as `Reason.remedy` says it, where that of the reason is not the one."""
+    turn: Target | None = None
+    """The origin whose next write it waits for: the object is woken when that may go out."""
 
     def __str__(self) -> str:
         return f"waits: {self.message}"

@@ -1,7 +1,8 @@
 """What people and tools are told: the status, and a handful of Events.
 
 A status is written when something has changed that somebody would act on, and never again for what
-only counts on. Nobody who tells holds up what protects.
+only counts on; how far many objects at once have come is told of some of them at a time. Nobody who
+tells holds up what protects.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from aop.metrics import MeasuredObject, Metrics
 from aop.observe import LOOK_S
 from aop.observe.memory import Memory, Mention
 from aop.observed import Observed
+from aop.progress import Progress, is_progress
 from aop.standing import yet_to_be_seen
 from aop.status import REPROVING, failed, merge_patch, status_of, without_rays
 from aop.steps import Step, Wait
@@ -59,6 +61,7 @@ class Teller:
         self._clock = clock
         self._metrics = metrics
         self._home = home
+        self._progress = Progress(clock.monotonic_s())
         self._saying: set[asyncio.Task[bool]] = set()
 
     # --- the status -------------------------------------------------------------------------------
@@ -79,6 +82,12 @@ class Teller:
             memory.standing_since = None
         status = status_of(observed, step, pull.status)
         self._show(measured_of(pull), status, memory)
+        if (
+            status != pull.status
+            and is_progress(pull.status, status)
+            and not self._progress.may_tell(self._clock.monotonic_s())
+        ):
+            return  # with a later look: there is one every half a minute while something is awaited
         await self._in_time(
             memory,
             lambda: self._written_and_announced(subject_of(pull), status, pull.status, memory),

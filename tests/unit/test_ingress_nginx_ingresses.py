@@ -6,18 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from aop.origins.ingress_nginx.ingresses import (
-    aliases_of,
-    hosts_of,
-    hosts_under,
-    left_open,
-    served_by,
-    server_of,
-    verifier_of,
-    wildcards_under,
-)
+from aop.origins.ingress_nginx.ingresses import aliases_of, hosts_of, served_by
 from aop.origins.ingress_nginx.replicas import Controller
+from aop.origins.ingress_nginx.servers import Names, Servers, is_under
 from aop.terms import ObjectKey
 
 PREFIX = "nginx.ingress.kubernetes.io"
@@ -129,9 +123,13 @@ def test_only_concrete_hosts_under_the_patterns_are_in_scope() -> None:
         ingress("a.b.example.com"),
         ingress("example.com", "notexample.com"),
     ]
-    assert hosts_under(found, PATTERNS) == ("a.b.example.com", "example.com", "www.example.com")
-    assert hosts_under(found, ("example.com",)) == ("example.com",)
-    assert hosts_under([], PATTERNS) == ()
+    assert Servers(found, []).hosts_under(PATTERNS) == (
+        "a.b.example.com",
+        "example.com",
+        "www.example.com",
+    )
+    assert Servers(found, []).hosts_under(("example.com",)) == ("example.com",)
+    assert Servers([], []).hosts_under(PATTERNS) == ()
 
 
 @pytest.mark.parametrize(
@@ -142,7 +140,10 @@ def test_a_host_whose_tls_goes_past_nginx_is_out_of_scope(
     passthrough: bool, annotation: str, seen: bool
 ) -> None:
     one = annotated(ingress("www.example.com"), ssl_passthrough=annotation)
-    assert bool(hosts_under([one], PATTERNS, [replace(REPLICA, passthrough=passthrough)])) is seen
+    assert (
+        bool(Servers([one], [replace(REPLICA, passthrough=passthrough)]).hosts_under(PATTERNS))
+        is seen
+    )
 
 
 def test_aliases_are_hosts_too() -> None:
@@ -156,8 +157,11 @@ def test_aliases_are_hosts_too() -> None:
         "b.example.org",
         "shop.example.com",
     )
-    assert hosts_under([one], PATTERNS, [REPLICA]) == ("a.example.com", "shop.example.com")
-    assert hosts_under([one], PATTERNS, [replace(REPLICA, annotations_prefix="example.com")]) == ()
+    assert Servers([one], [REPLICA]).hosts_under(PATTERNS) == ("a.example.com", "shop.example.com")
+    assert (
+        Servers([one], [replace(REPLICA, annotations_prefix="example.com")]).hosts_under(PATTERNS)
+        == ()
+    )
 
 
 # --- who would refuse our leaf -------------------------------------------------------------------------------------------------------
@@ -173,7 +177,7 @@ def test_an_ingress_that_verifies_a_host_by_itself_is_told(
     settings = {"auth_tls_secret": "shop/ca"} | (
         {"auth_tls_verify_client": verify} if verify else {}
     )
-    said = verifier_of(host, [annotated(ingress(named), **settings)], [REPLICA])
+    said = Servers([annotated(ingress(named), **settings)], [REPLICA]).verifier_of(host)
     assert said is not None
     assert said.startswith("Ingress shop/web verifies client certificates by itself")
     assert f"auth-tls-verify-client is {'optional' if verify == 'optional' else 'on'}" in said
@@ -198,7 +202,7 @@ def test_an_ingress_that_verifies_a_host_by_itself_is_told(
     ],
 )
 def test_one_that_refuses_nobody_there_is_not(one: dict[str, Any]) -> None:
-    assert verifier_of("www.example.com", [one], [REPLICA]) is None
+    assert Servers([one], [REPLICA]).verifier_of("www.example.com") is None
 
 
 def test_an_exact_name_is_served_before_a_wildcard_and_a_wildcard_before_what_takes_the_rest() -> (
@@ -211,10 +215,11 @@ def test_an_exact_name_is_served_before_a_wildcard_and_a_wildcard_before_what_ta
         (ingress("*.example.com"), ingress(None)),
     ):
         assert (
-            verifier_of("a.example.com", [annotated(stricter, **strict), milder], [REPLICA]) is None
+            Servers([annotated(stricter, **strict), milder], [REPLICA]).verifier_of("a.example.com")
+            is None
         )
         assert (
-            verifier_of("a.example.com", [stricter, annotated(milder, **strict)], [REPLICA])
+            Servers([stricter, annotated(milder, **strict)], [REPLICA]).verifier_of("a.example.com")
             is not None
         )
 
@@ -222,20 +227,23 @@ def test_an_exact_name_is_served_before_a_wildcard_and_a_wildcard_before_what_ta
 def test_one_without_a_host_takes_whatever_nobody_else_does() -> None:
     for one in (ingress(None), ingress()):
         strict = annotated(one, auth_tls_secret="shop/ca")
-        assert verifier_of("a.example.com", [strict], [REPLICA]) is not None
-        assert verifier_of("a.example.com", [strict, ingress("a.example.com")], [REPLICA]) is None
+        assert Servers([strict], [REPLICA]).verifier_of("a.example.com") is not None
+        assert (
+            Servers([strict, ingress("a.example.com")], [REPLICA]).verifier_of("a.example.com")
+            is None
+        )
 
 
 def test_only_a_rule_gives_a_wildcard_a_server_of_its_own() -> None:
     """`tls` names a certificate, and what an alias takes goes to the server of another name."""
     named_in_tls = ingress("app.example.com", tls=("*.example.com",))
     alias = annotated(ingress("app.example.com"), server_alias="*.example.com")
-    assert wildcards_under([named_in_tls, alias], ["*.example.com"]) == ()
-    assert wildcards_under([named_in_tls, alias, ingress("*.example.com")], ["*.example.com"]) == (
-        "*.example.com",
-    )
-    assert server_of("t.example.com", [named_in_tls], [PREFIX]) == ""
-    assert server_of("t.example.com", [alias], [PREFIX]) == "*.example.com"
+    assert Servers([named_in_tls, alias], []).wildcards_under(["*.example.com"]) == ()
+    assert Servers([named_in_tls, alias, ingress("*.example.com")], []).wildcards_under(
+        ["*.example.com"]
+    ) == ("*.example.com",)
+    assert Servers([named_in_tls], [REPLICA]).server_of("t.example.com") == ""
+    assert Servers([alias], [REPLICA]).server_of("t.example.com") == "*.example.com"
 
 
 @pytest.mark.parametrize(
@@ -254,13 +262,13 @@ def test_what_an_alias_takes_that_is_no_single_name_is_no_host_and_is_named_as_o
     one = annotated(
         with_service(ingress("app.example.com")), server_alias=f"store.example.com, {alias}"
     )
-    assert hosts_under([one], ["*.example.com"], [REPLICA]) == (
+    assert Servers([one], [REPLICA]).hosts_under(["*.example.com"]) == (
         "app.example.com",
         "store.example.com",
     )
-    (said,) = left_open([one], ["*.example.com"], [REPLICA])
+    (said,) = Servers([one], [REPLICA]).left_open(["*.example.com"])
     assert f"its server-alias {alias} takes" in said
-    assert left_open([ingress("*.example.com"), one], ["*.example.com"], [REPLICA]) == (
+    assert Servers([ingress("*.example.com"), one], [REPLICA]).left_open(["*.example.com"]) == (
         () if alias == "*.example.com" else (said,)
     )
 
@@ -280,19 +288,36 @@ def test_an_alias_is_a_name_of_the_server() -> None:
         auth_tls_secret="shop/ca",
         server_alias="a.example.org, Shop.Example.com",
     )
-    assert verifier_of("shop.example.com", [one], [REPLICA]) is not None
-    assert verifier_of("a.example.com", [one], [REPLICA]) is None
+    assert Servers([one], [REPLICA]).verifier_of("shop.example.com") is not None
+    assert Servers([one], [REPLICA]).verifier_of("a.example.com") is None
 
 
 def test_the_controllers_own_prefix_counts() -> None:
     one = annotated(ingress("www.example.com"), auth_tls_secret="shop/ca")
     assert (
-        verifier_of("www.example.com", [one], [replace(REPLICA, annotations_prefix="example.com")])
+        Servers([one], [replace(REPLICA, annotations_prefix="example.com")]).verifier_of(
+            "www.example.com"
+        )
         is None
     )
     assert (
-        verifier_of(
-            "www.example.com", [one], [replace(REPLICA, annotations_prefix="example.com"), REPLICA]
+        Servers([one], [replace(REPLICA, annotations_prefix="example.com"), REPLICA]).verifier_of(
+            "www.example.com"
         )
         is not None
     )
+
+
+LABELS = st.sampled_from(["a", "b", "www", "example", "com"])
+NAMES = st.builds(
+    lambda labels, wild: ("*." if wild else "") + ".".join(labels),
+    st.lists(LABELS, min_size=1, max_size=4),
+    st.booleans(),
+)
+
+
+@given(st.sets(NAMES), st.lists(NAMES, max_size=4))
+def test_what_is_found_by_its_domain_is_all_that_is_under_the_patterns(
+    names: set[str], patterns: list[str]
+) -> None:
+    assert Names(names).under(patterns) == {name for name in names if is_under(name, patterns)}

@@ -29,6 +29,8 @@ class Carried:
     def __init__(self, *uids: str) -> None:
         self.clock = SetClock()
         self.written: list[Json] = []
+        self.woken: list[frozenset[str]] = []
+        """Who was woken together, in order."""
         self.manifest: Json = {
             "metadata": {"namespace": TARGET.namespace, "name": TARGET.name},
             "data": {},
@@ -43,6 +45,7 @@ class Carried:
             self.memory,
             self._notice,
             self.clock,
+            self.woken.append,
         )
         self.uids = uids
         self.writer.busy = len(uids)

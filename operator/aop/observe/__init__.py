@@ -47,7 +47,7 @@ from aop.pki import check_in_time
 from aop.probe import Presented
 from aop.record import newest
 from aop.settings import Settings
-from aop.terms import ObjectKey, Pin
+from aop.terms import ObjectKey, Pin, Target
 
 LOOK_S = 2.0
 """How long one look waits for all that is outside; what is not there by then is in the next one."""
@@ -211,6 +211,10 @@ class Observer:
         self._edge.drop(memory)
         return self.objects.drop(uid)
 
+    def await_turn(self, target: Target, uid: str) -> None:
+        """The object has something to write there, and is to be woken when that may go out."""
+        self._origins.of(target).await_turn(uid)
+
     def _asked(self, origin: ObservedOrigin, *, asking: bool) -> AskedOrigin:
         """All its hosts wherever our check path may be in force.
 
@@ -266,7 +270,9 @@ class Observer:
         if certificate.secret_ref:
             name = certificate.secret_ref.name
         key = ObjectKey(pull.key.namespace, name)
-        data = await self._secrets.data(key, awaited=memory.awaiting, until_s=until_s)
+        # One that is generated comes from this process, and a watch tells what others do to it.
+        awaited = memory.awaiting and certificate.secret_ref is not None
+        data = await self._secrets.data(key, awaited=awaited, until_s=until_s)
         if isinstance(data, Unknown):
             return data
         if data is None and certificate.generate:

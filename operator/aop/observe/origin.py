@@ -117,7 +117,14 @@ class OriginKeeper:
         """Questions under way, by pod and object."""
         self.rollouts = Rollouts(kind, target, self._reads, cluster, sources, clock)
         self.writer = OriginWriter(
-            kind, target, cluster, sources.of(self._carrier), self._memory, self._notice, clock
+            kind,
+            target,
+            cluster,
+            sources.of(self._carrier),
+            self._memory,
+            self._notice,
+            clock,
+            wake,
         )
 
     # --- looking ----------------------------------------------------------------------------------
@@ -162,6 +169,7 @@ class OriginKeeper:
         followed.notice_applied(published, replicas, self._clock.now())
         self._note_unseen(pull.uid, replicas, hosts, waits=asked and not resting)
         self.writer.seen_everywhere = self._seen_everywhere(site)
+        self.writer.turns.look_at_the_clock()
         self._calm = published.intact and self.writer.seen_everywhere == published.revision
         if self._calm and all(one.ready for one in replicas):
             self.rollouts.note_in_force(published.revision)
@@ -251,6 +259,10 @@ class OriginKeeper:
         return isinstance(known, Known) and [version] == [
             one["metadata"].get("resourceVersion") for one in known.value
         ]
+
+    def await_turn(self, uid: str) -> None:
+        """The object is woken, with all others that wait, when the next write may go out."""
+        self.writer.turns.wait(uid)
 
     def forget(self) -> None:
         """What carries our claims has changed: read it again at the next look."""

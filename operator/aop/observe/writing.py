@@ -21,6 +21,7 @@ from aop.cluster import Cluster, Conflict
 from aop.errors import Blocked, Reason, Transient
 from aop.observe.published import PublishedMemory
 from aop.observe.source import Source
+from aop.observe.turns import Turns
 from aop.observed import Unknown
 from aop.origins.kind import OriginKind, Site
 from aop.origins.sites import Json, Published, Read
@@ -40,9 +41,12 @@ nobody."""
 SHOWN_S = 20.0
 """How long at most a write waits until all are shown what the one before it does to their hosts:
 each reload holds that up for those who still wait."""
-GATHERED_S, GATHERED_EACH_S = 0.1, 0.01
-"""How long the first of a write waits for those who decide at the same moment: they do so one
-after the other."""
+GATHERED_S, GATHERED_EACH_S = 0.1, 0.005
+"""How long nobody else may have come before a write goes out, and what each object that waits for
+something adds to it: those who decide at the same moment do so one after the other."""
+GATHERED_MOST_S = 3.0
+"""How long at most the first of a write waits for the others: it was decided on what was there
+then."""
 
 
 UNFIT = (Blocked, ValueError)
@@ -73,6 +77,7 @@ class OriginWriter:
         memory: PublishedMemory,
         notice: Callable[[Published, bool, str], None],
         clock: Clock,
+        wake: Callable[[frozenset[str]], None],
     ) -> None:
         self._kind = kind
         self._target = target
@@ -87,6 +92,7 @@ class OriginWriter:
         self._waiting: dict[str, Change] = {}
         """By the uid of the object."""
         self._gathering: asyncio.Task[None] | None = None
+        self.turns = Turns(self.next_at, wake, clock)
         self._flushes: set[asyncio.Task[None]] = set()
         """Writes under way: of several objects, so that none of them may end one."""
         self._site: tuple[tuple[Json, ...], Site] | None = None
@@ -131,6 +137,7 @@ class OriginWriter:
     def drop(self, uid: str) -> None:
         """An object is gone."""
         self._alone.discard(uid)
+        self.turns.drop(uid)
 
     # --- what -------------------------------------------------------------------------------------
 
@@ -195,7 +202,13 @@ class OriginWriter:
         return task
 
     async def _flush_soon(self) -> None:
-        await asyncio.sleep(GATHERED_S + self.busy * GATHERED_EACH_S)
+        """Write once nobody else has come for a moment."""
+        began_s, gathered = self._clock.monotonic_s(), 0
+        while gathered < len(self._waiting):
+            gathered = len(self._waiting)
+            if self._clock.monotonic_s() - began_s >= GATHERED_MOST_S:
+                break
+            await asyncio.sleep(GATHERED_S + self.busy * GATHERED_EACH_S)
         await self._flush()
 
     async def _flush(self) -> None:

@@ -539,7 +539,8 @@ def publish(o: Observed, origin: ObservedOrigin, claim: Claim, why: str) -> Step
             Reason.WAITING_FOR_REPLICAS,
             f"The operator writes into {origin.words.place} for several objects at once, so that the replicas reload less often. This object's change "
             f"goes out as soon as they run the last one, and at {o.shown(origin.next_write_at):%H:%M:%S} UTC at the latest",
-            min(SOON_S, max(0.1, (origin.next_write_at - o.now).total_seconds())),
+            max(0.1, (origin.next_write_at - o.now).total_seconds()),
+            turn=origin.target,
         )
     if origin.target not in o.record.claimed:
         return Note(

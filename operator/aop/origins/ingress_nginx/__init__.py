@@ -15,7 +15,8 @@ module has one question::
     publishing   what is to be written
     replicas     which pods read it
     rejection    whose fault is it that they do not take it
-    ingresses    whose hosts are those, and would they refuse our leaf
+    ingresses    what does one Ingress make of the controller, and would it refuse our leaf
+    servers      whose hosts are those, and what is beside them
     remarks      what should a person know beforehand
     spec         what does a user write of it
     site         what do all these say together

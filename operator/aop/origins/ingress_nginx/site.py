@@ -5,25 +5,19 @@ The door to this kind opens on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from aop.origins.ingress_nginx.foreign import objections
-from aop.origins.ingress_nginx.ingresses import (
-    hosts_under,
-    left_open,
-    served_by,
-    server_of,
-    verifier_of,
-    wildcards_under,
-)
+from aop.origins.ingress_nginx.ingresses import served_by
 from aop.origins.ingress_nginx.options import Options
 from aop.origins.ingress_nginx.publishing import publish, withdraw
 from aop.origins.ingress_nginx.rejection import rejected_by
 from aop.origins.ingress_nginx.remarks import remarks
 from aop.origins.ingress_nginx.replicas import Controller, readers, unwatched
+from aop.origins.ingress_nginx.servers import Servers
 from aop.origins.ingress_nginx.spec import ForeignText, IngressNginx
 from aop.origins.ingress_nginx.stored import Stored, read
 from aop.origins.nginx import too_long
@@ -31,8 +25,6 @@ from aop.origins.sites import Json, Rejection, Remark, Replica, ServedHosts
 from aop.origins.zones import Policy
 from aop.schema import Model
 from aop.terms import Claim, ObjectKey, is_host
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +39,12 @@ class ControllerSite:
     replicas: tuple[Controller, ...]
     ingresses: tuple[Json, ...]
     """Those that it serves."""
+    servers: Servers
+    """What it makes of them."""
     counted_on: Policy
     """What the claims mean as far as the text says them for sure."""
     feared: Policy
     """What they mean as they were written."""
-    _answers: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
-    """What was asked before: the same is asked at every look, and everything here is a value."""
 
     @classmethod
     def of(
@@ -65,12 +57,14 @@ class ControllerSite:
     ) -> ControllerSite:
         """From Kubernetes JSON objects; `classes` is None where IngressClasses cannot be listed."""
         controllers, stored = readers(pods, key), read(config_map)
+        its_own = served_by(ingresses, controllers, classes)
         return cls(
             key,
             config_map,
             stored,
             controllers,
-            served_by(ingresses, controllers, classes),
+            its_own,
+            Servers(its_own, controllers),
             counted_on=Policy(stored.claims.values()),
             feared=Policy(stored.standing.values()),
         )
@@ -88,10 +82,7 @@ class ControllerSite:
     def hosts(self, zone: str, patterns: Collection[str], also: Collection[str]) -> ServedHosts:
         """As `kind.Site` says; too long is what does not fit a bucket of nginx's maps."""
         wildcards = {pattern for pattern in patterns if pattern.startswith("*.")}
-        under = self._once(
-            ("under", frozenset(patterns)),
-            lambda: hosts_under(self.ingresses, patterns, self.replicas),
-        )
+        under = self.servers.hosts_under(patterns)
         named = self.feared.hosts_of(zone, {*under, *also})
         why = f"the name is too long for map-hash-bucket-size in ConfigMap {self.key}. Set that to 128 or more"
         bucket = Options.read(self.config_map).map_hash_bucket_size
@@ -104,36 +95,21 @@ class ControllerSite:
 
     def verifiers(self, hosts: Collection[str]) -> Mapping[str, str]:
         """As `kind.Site` says."""
-        sentences = {host: self._verifier(host) for host in hosts}
+        sentences = {host: self.servers.verifier_of(host) for host in hosts}
         return {host: sentence for host, sentence in sentences.items() if sentence is not None}
-
-    def _verifier(self, host: str) -> str | None:
-        return self._once(
-            ("verifier", host), lambda: verifier_of(host, self.ingresses, self.replicas)
-        )
 
     def wildcards(
         self, hosts: Collection[str], patterns: Collection[str]
     ) -> Mapping[str, tuple[str, ...]]:
         """As `kind.Site` says."""
-        under = self._once(
-            ("wildcards", frozenset(patterns)), lambda: wildcards_under(self.ingresses, patterns)
-        )
         return {
-            wildcard: tuple(host for host in hosts if self._server(host) == wildcard)
-            for wildcard in under
+            wildcard: tuple(host for host in hosts if self.servers.server_of(host) == wildcard)
+            for wildcard in self.servers.wildcards_under(patterns)
         }
-
-    def _server(self, host: str) -> str:
-        prefixes = {replica.annotations_prefix for replica in self.replicas}
-        return self._once(("server", host), lambda: server_of(host, self.ingresses, prefixes))
 
     def left_open(self, patterns: Collection[str]) -> tuple[str, ...]:
         """As `kind.Site` says."""
-        return self._once(
-            ("open", frozenset(patterns)),
-            lambda: left_open(self.ingresses, patterns, self.replicas),
-        )
+        return self.servers.left_open(patterns)
 
     def objection(self, spec: Model | None) -> str | None:
         """As `kind.Site` says; a pod that never sees a change of the ConfigMap is one too."""
@@ -149,12 +125,6 @@ class ControllerSite:
     def remarks(self, hosts: Collection[str]) -> tuple[Remark, ...]:
         """As `kind.Site` says."""
         return remarks(self.key, Options.read(self.config_map), self.ingresses, hosts)
-
-    def _once(self, question: Hashable, answer: Callable[[], T]) -> T:
-        if question not in self._answers:
-            self._answers[question] = answer()
-        known: T = self._answers[question]
-        return known
 
     def entries(self, hosts: Collection[str]) -> Mapping[str, object]:
         """As `kind.Site` says."""
