@@ -1,32 +1,36 @@
 """`python -m scale 10 30 100`: a row for each number of zones, with progress, and the table at the end.
 
 `python -m scale beside 20`: what twenty settled zones are told while twenty others come and go.
+`python -m scale later 100 1000`: what a restart, a changed Secret and a loss cost among so many.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 
+from scale.later import Later, later
 from scale.measure import Disturbed, Measured, beside, onboard
 
 DEFAULT = (10, 100)
+Row = Measured | Disturbed | Later
+KINDS: Mapping[str, tuple[str, Callable[[int, Callable[[str], None]], Row]]] = {
+    "": ("{} zones, two hosts each, on one controller with two replicas", onboard),
+    "beside": ("{} settled zones, and as many that come and go beside them", beside),
+    "later": ("{} settled zones, and what may happen to them", later),
+}
 
 
 def main() -> None:
     """Measure each number of zones that the arguments name."""
     words = sys.argv[1:]
-    neighbours = words[:1] == ["beside"]
-    wanted = [int(word) for word in words[neighbours:]] or DEFAULT
-    rows: list[Measured | Disturbed] = []
-    for zones in wanted:
-        if neighbours:
-            print(f"{zones} settled zones, and as many that come and go beside them", flush=True)
-            rows.append(beside(zones, _say))
-        else:
-            print(f"{zones} zones, two hosts each, on one controller with two replicas", flush=True)
-            rows.append(onboard(zones, _say))
+    what = words.pop(0) if words[:1] and words[0] in KINDS else ""
+    title, measured = KINDS[what]
+    rows: list[Row] = []
+    for zones in [int(word) for word in words] or DEFAULT:
+        print(title.format(zones), flush=True)
+        rows.append(measured(zones, _say))
     _table(rows)
 
 
@@ -34,7 +38,7 @@ def _say(line: str) -> None:
     print(f"  {line}", flush=True)
 
 
-def _table(rows: Sequence[Measured | Disturbed]) -> None:
+def _table(rows: Sequence[Row]) -> None:
     names = [field.name for field in fields(rows[0])]
     print(" | ".join(names))
     for row in rows:

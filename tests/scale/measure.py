@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,11 @@ from sandbox.scene import NAMESPACE, Scene, name_of, path_of, pull
 ACCOUNT = f"system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_ACCOUNT}"
 WINDOW = "10s"
 """Shorter than the default, so that a run ends. At rest it costs the same: what proves nothing is asked about at one cadence."""
-GIVEN_UP_AFTER_S = 900.0
+ZONES_OF_A_USER = 100
+"""Cloudflare grants each of its users 1,200 calls in five minutes, and an onboarding takes ten."""
+EVERYWHERE = "/apis/aop-operator.dev/v1alpha1/authenticatedoriginpulls"
+GIVEN_UP_AFTER_S, EACH_S = 900.0, 3.0
+"""When nobody waits any more for all to be Ready, and what each zone adds to it."""
 EVERY_S = 1.0
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 SETTLED_S = 30.0
@@ -77,7 +81,7 @@ def zone_names(zones: int) -> tuple[str, ...]:
     return tuple(f"zone-{n:04}.example" for n in range(zones))
 
 
-def _scene(zones: tuple[str, ...]) -> Scene:
+def scene_of(zones: tuple[str, ...]) -> Scene:
     """So many zones with two hosts each, without the trace that a test writes.
 
     All of the 1,200 calls that Cloudflare grants a user in five minutes are taken: an onboarding
@@ -89,10 +93,22 @@ def _scene(zones: tuple[str, ...]) -> Scene:
     return Scene(layout, AOP_TRACE_FILE="", AOP_BUDGET_SHARE="1")
 
 
-def _pull(zone: str, window: str) -> dict[str, Any]:
+def settle(scene: Scene, zones: Sequence[str]) -> list[dict[str, Any]]:
+    """An object for each zone; a hundred share a namespace and a user of Cloudflare's."""
+    namespaces = [NAMESPACE]
+    while len(namespaces) * ZONES_OF_A_USER < len(zones):
+        namespaces.append(f"{NAMESPACE}-{len(namespaces)}")
+        user = scene.control.make_user(email=f"user-{len(namespaces)}@example.net")
+        token = scene.control.make_token(user=user["id"])
+        scene.namespace(namespaces[-1], token["value"])
+    return [pulling(zone, namespaces[place // ZONES_OF_A_USER]) for place, zone in enumerate(zones)]
+
+
+def pulling(zone: str, namespace: str = NAMESPACE, window: str = WINDOW) -> dict[str, Any]:
+    """The object of one zone."""
     return pull(
         name_of(zone),
-        NAMESPACE,
+        namespace,
         zone={"name": zone},
         hostnames=[zone, f"www.{zone}"],
         verification={"window": window},
@@ -115,15 +131,15 @@ def beside(zones: int, say: Callable[[str], None]) -> Disturbed:
     """Onboard so many zones, then as many others on the same controller, and remove these again."""
     names = zone_names(2 * zones)
     old, new = names[:zones], names[zones:]
-    with _scene(names) as scene:
+    with scene_of(names) as scene:
         followed = Followed()
-        with Following(scene.plane, path_of(NAMESPACE), followed.notice):
-            scene.plane.apply([_pull(zone, WINDOW) for zone in old])
-            _until_ready(len(old), followed, time.monotonic(), scene, say)
+        with Following(scene.plane, EVERYWHERE, followed.notice):
+            scene.plane.apply([pulling(zone) for zone in old])
+            until_ready(len(old), followed, time.monotonic(), scene, say)
             time.sleep(SETTLED_S)
             written = [followed.written.copy()]
-            scene.plane.apply([_pull(zone, WINDOW) for zone in new])
-            _until_ready(len(names), followed, time.monotonic(), scene, say)
+            scene.plane.apply([pulling(zone) for zone in new])
+            until_ready(len(names), followed, time.monotonic(), scene, say)
             written.append(followed.written.copy())
             for zone in new:
                 scene.delete(name_of(zone))
@@ -144,13 +160,13 @@ def _until_gone(left: int, scene: Scene) -> None:
 def onboard(zones: int, say: Callable[[str], None]) -> Measured:
     """Apply so many zones at once, with two hosts each, on one controller with two replicas."""
     names = zone_names(zones)
-    with _scene(names) as scene:
+    with scene_of(names) as scene:
         followed = Followed()
         before = Cost.of(scene)
         began = time.monotonic()
-        with Following(scene.plane, path_of(NAMESPACE), followed.notice):
-            scene.plane.apply([_pull(zone, WINDOW) for zone in names])
-            took_s = _until_ready(zones, followed, began, scene, say)
+        with Following(scene.plane, EVERYWHERE, followed.notice):
+            scene.plane.apply(settle(scene, names))
+            took_s = until_ready(zones, followed, began, scene, say)
             cost = Cost.of(scene)
             time.sleep(SETTLED_S)
             resting = Cost.of(scene)
@@ -171,11 +187,14 @@ def onboard(zones: int, say: Callable[[str], None]) -> Measured:
         )
 
 
-def _until_ready(
+def until_ready(
     zones: int, followed: Followed, began: float, scene: Scene, say: Callable[[str], None]
 ) -> float:
+    """Wait until so many are Ready, or nobody waits any more; the seconds since `began` (monotonic)."""
     told = began
-    while len(followed.ready) < zones and time.monotonic() - began < GIVEN_UP_AFTER_S:
+    while (
+        len(followed.ready) < zones and time.monotonic() - began < GIVEN_UP_AFTER_S + zones * EACH_S
+    ):
         time.sleep(EVERY_S)
         if time.monotonic() - told > 5:
             told = time.monotonic()
