@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aop import __version__
-from aop.alerts import Alerts
+from aop.alerts import AlertsKeeper
 from aop.clock import Clock
 from aop.cloudflare import Cloudflare, Shares
 from aop.cluster import Cluster, ClusterError, Kind, Subject, event
@@ -106,7 +106,7 @@ class Actor:
                 settings,
                 self.clock,
             )
-            alerts = Alerts(
+            alerts = AlertsKeeper(
                 cloudflare,
                 self.clock,
                 lambda: observer.objects.served,

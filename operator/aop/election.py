@@ -17,7 +17,7 @@ from aop.clock import Clock
 from aop.cluster import Cluster, ClusterError, Conflict, Kind
 from aop.health import Health
 from aop.leading import Lead
-from aop.lease import Seen, holder_of, made, released, renewed, taken
+from aop.lease import SeenLease, holder_of, made, released, renewed, taken
 from aop.metrics import Metrics
 from aop.terms import ObjectKey
 
@@ -56,7 +56,7 @@ class Election:
         self._clock = clock
         self._health = health
         self._leader = metrics.leader
-        self._seen = Seen(identity, lease_s)
+        self._seen = SeenLease(identity, lease_s)
         self._standing_by = ""
         """Who holds the Lease, as it was logged last."""
         self._lease: Manifest = {}

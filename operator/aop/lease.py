@@ -20,7 +20,7 @@ NOBODY_YET = "nobody-yet"
 holder, who does not know yet: so this one too is waited for, and it is never renewed."""
 
 
-class Seen:
+class SeenLease:
     """What one process has seen of a Lease, and since when that is so."""
 
     def __init__(self, identity: str, lease_s: float) -> None:

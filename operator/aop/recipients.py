@@ -45,7 +45,7 @@ class Recipient:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedRecipients:
     """Whom an object names."""
 
     recipients: frozenset[Recipient]
@@ -68,7 +68,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PolicyChange:
     """A policy as it is to be."""
 
     mechanisms: Mapping[str, Any]
@@ -86,7 +86,7 @@ class Change:
 
 def named(
     email: Iterable[str], webhooks: Iterable[str], destinations: Iterable[tuple[str, str]]
-) -> Named:
+) -> NamedRecipients:
     """The recipients that `spec.alerts` means; `destinations` are the account's, by id and name."""
     by_name: dict[str, set[str]] = {}
     for id_, name in destinations:
@@ -99,7 +99,7 @@ def named(
             recipients.add(Recipient(WEBHOOKS, *ids))
         else:
             unknown.append(webhook)
-    return Named(frozenset(recipients), tuple(unknown))
+    return NamedRecipients(frozenset(recipients), tuple(unknown))
 
 
 def asked_digest(alerts: Alerts) -> str:
@@ -160,7 +160,7 @@ def changed(
     mark: Mark,
     wanted: Collection[Recipient],
     kept: Collection[str] | None,
-) -> Change:
+) -> PolicyChange:
     """The policy with `wanted` in it, and without what we have put and nobody asks for any more.
 
     `kept` are the digests of those that stay, if they are there, although they are not put: whoever
@@ -183,7 +183,7 @@ def changed(
         put=(mark.put & asked) | {one.digest for one in added},
         prior=(mark.prior & asked) | (new.keys() & there),
     )
-    return Change(left, after, bool(added or gone) or after != mark, lacking(left, wanted))
+    return PolicyChange(left, after, bool(added or gone) or after != mark, lacking(left, wanted))
 
 
 def _undashed(id_: str) -> str:

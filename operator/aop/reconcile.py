@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from pydantic import TypeAdapter
 
-from aop.alerts import Alerts
+from aop.alerts import AlertsKeeper
 from aop.api import AuthenticatedOriginPull
 from aop.clock import Clock
 from aop.cluster import Cluster, ClusterError, Conflict, Kind, Subject
@@ -86,7 +86,7 @@ class Reconciler:
         cluster: Cluster,
         observer: Observer,
         performer: Performer,
-        alerts: Alerts,
+        alerts: AlertsKeeper,
         clock: Clock,
         metrics: Metrics,
         trace: Path | None = None,

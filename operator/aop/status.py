@@ -73,7 +73,7 @@ REPROVING = frozenset({Reason.WAITING_FOR_PROOF, Reason.EDGE_SILENT, Reason.EDGE
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Assessment:
     """One condition's content."""
 
     truth: Truth
@@ -123,7 +123,7 @@ def failed(
 
     What was seen before stays.
     """
-    ready = Finding("False" if stalled else "Unknown", reason, message)
+    ready = Assessment("False" if stalled else "Unknown", reason, message)
     findings = {
         ConditionType.READY: ready,
         **kstatus(ready, Block(reason, message) if stalled else Wait(reason, message, 0)),
@@ -131,7 +131,7 @@ def failed(
     kept = {c.type: c for c in previous.conditions if c.type not in findings}
     fresh = conditions(findings, previous, generation, now)
     missing = {
-        kind: Finding("Unknown", Reason.INITIALIZING, "The operator has not looked at this yet.")
+        kind: Assessment("Unknown", Reason.INITIALIZING, "The operator has not looked at this yet.")
         for kind in ConditionType
         if kind not in {*findings, *kept, ConditionType.ALERTS_CONFIGURED}
     }
@@ -149,7 +149,7 @@ def failed(
 
 
 def conditions(
-    findings: dict[ConditionType, Finding], previous: Status, generation: int, now: datetime
+    findings: dict[ConditionType, Assessment], previous: Status, generation: int, now: datetime
 ) -> tuple[Condition, ...]:
     """Conditions with their transition times.
 
@@ -182,13 +182,13 @@ def conditions(
 # --- the summary ----------------------------------------------------------------------------------
 
 
-def summary(o: Observed, step: Step, findings: dict[ConditionType, Finding]) -> Finding:
+def summary(o: Observed, step: Step, findings: dict[ConditionType, Assessment]) -> Assessment:
     """Ready.
 
     The spec is fulfilled, or what is done, awaited or blocked, since when, and what to do.
     """
     if o.object.deleting:
-        return Finding(
+        return Assessment(
             "False", Reason.REMOVING, f"The object is being removed. {sentence_of(o, step)}"
         )
     holding = all(
@@ -200,24 +200,24 @@ def summary(o: Observed, step: Step, findings: dict[ConditionType, Finding]) -> 
         )
     )
     if isinstance(step, Done):
-        return Finding("True", Reason.READY, fulfilled(o))
+        return Assessment("True", Reason.READY, fulfilled(o))
     if isinstance(step, Block):
-        return Finding("False", step.reason, step.message)
+        return Assessment("False", step.reason, step.message)
     if isinstance(step, Wait):
         if holding and step.reason in REPROVING:
-            return Finding(
+            return Assessment(
                 "True",
                 Reason.READY,
                 f"{fulfilled(o)} The operator is proving this again through the edge. {sentence_of(o, step)}",
             )
         if findings[ConditionType.ENFORCED].truth == "True" and shown_by_the_edge(o):
-            return Finding(
+            return Assessment(
                 "True",
                 Reason.READY,
                 f"{fulfilled(o)} Requests through the edge show it, although Cloudflare's API does not answer. {sentence_of(o, step)}",
             )
-        return Finding("False", step.reason, sentence_of(o, step))
-    return Finding("False", Reason.PROGRESSING, sentence_of(o, step))
+        return Assessment("False", step.reason, sentence_of(o, step))
+    return Assessment("False", Reason.PROGRESSING, sentence_of(o, step))
 
 
 def shown_by_the_edge(o: Observed) -> bool:
@@ -346,7 +346,7 @@ def covered(o: Observed, host: str) -> bool:
     return all(claim is not None and claim.at(host) >= goal for claim in claims)
 
 
-def kstatus(ready: Finding, step: Step) -> dict[ConditionType, Finding]:
+def kstatus(ready: Assessment, step: Step) -> dict[ConditionType, Assessment]:
     """Reconciling and Stalled.
 
     That pair is what kstatus, Flux and `helm --wait` understand.
@@ -354,12 +354,12 @@ def kstatus(ready: Finding, step: Step) -> dict[ConditionType, Finding]:
     stalled = isinstance(step, Block)
     busy = ready.truth != "True" and not stalled
     return {
-        ConditionType.RECONCILING: Finding(
+        ConditionType.RECONCILING: Assessment(
             "True" if busy else "False",
             ready.reason if busy else Reason.AS_EXPECTED,
             ready.message if busy else "",
         ),
-        ConditionType.STALLED: Finding(
+        ConditionType.STALLED: Assessment(
             "True" if stalled else "False",
             ready.reason if stalled else Reason.AS_EXPECTED,
             ready.message if stalled else "",
@@ -370,16 +370,16 @@ def kstatus(ready: Finding, step: Step) -> dict[ConditionType, Finding]:
 # --- the single truths ----------------------------------------------------------------------------
 
 
-def certificate_ready(o: Observed) -> Finding:
+def certificate_ready(o: Observed) -> Assessment:
     """The key pair exists and is valid."""
     if isinstance(o.key_pair, Unknown):
-        return Finding(
+        return Assessment(
             "False" if o.key_pair.reason else "Unknown",
             o.key_pair.reason or Reason.TRANSIENT_ERROR,
             o.key_pair.message,
         )
     if o.key_pair is None:
-        return Finding(
+        return Assessment(
             "False",
             Reason.PROGRESSING,
             "There is no key pair yet. The operator generates one once the zone and the origins are ready for it.",
@@ -391,14 +391,14 @@ def certificate_ready(o: Observed) -> Finding:
         else ""
     )
     coming = f" Leaf {following.short} comes next." if following else ""
-    return Finding(
+    return Assessment(
         "True",
         Reason.AS_EXPECTED,
         f"Leaf {leaf.short} is valid until {leaf.not_after:%Y-%m-%d}.{renewal}{coming}",
     )
 
 
-def certificate_deployed(o: Observed) -> Finding:
+def certificate_deployed(o: Observed) -> Assessment:
     """Cloudflare holds the wanted leaf and says that it is active."""
     if (lost := zone_unknown(o)) is not None:
         return lost
@@ -408,61 +408,61 @@ def certificate_deployed(o: Observed) -> Finding:
     )
     if certificate is None:
         return (
-            Finding("False", Reason.REMOVING, "The certificate is gone from Cloudflare.")
+            Assessment("False", Reason.REMOVING, "The certificate is gone from Cloudflare.")
             if o.object.deleting
-            else Finding(
+            else Assessment(
                 "False",
                 Reason.PROGRESSING,
                 "The operator has not uploaded the certificate to Cloudflare yet.",
             )
         )
     if certificate.state is CertificateState.ACTIVE:
-        return Finding(
+        return Assessment(
             "True",
             Reason.AS_EXPECTED,
             f"Certificate {certificate.id} (leaf {certificate.pin.short}) is active at Cloudflare.",
         )
     uploaded = f"{certificate.uploaded_at:%Y-%m-%d %H:%M:%S} UTC"
-    return Finding(
+    return Assessment(
         "False",
         Reason.REMOVING if o.object.deleting else Reason.WAITING_FOR_CLOUDFLARE,
         f"Cloudflare reports certificate {certificate.id}, uploaded at {uploaded}, as {certificate.status or certificate.state}.",
     )
 
 
-def zone_enabled(o: Observed) -> Finding:
+def zone_enabled(o: Observed) -> Assessment:
     """Authenticated Origin Pulls are on for the zone."""
     if (lost := zone_unknown(o)) is not None:
         return lost
     if isinstance(o.zone, ObservedZone) and o.zone.enabled:
-        return Finding(
+        return Assessment(
             "True",
             Reason.AS_EXPECTED,
             ". ".join((f"Authenticated Origin Pulls are on for zone {o.zone.name}", *o.zone.unseen))
             + ".",
         )
     reason = Reason.REMOVING if o.object.deleting else Reason.PROGRESSING
-    return Finding(
+    return Assessment(
         "False", reason, f"Authenticated Origin Pulls are off for zone {o.spec.zone.name}."
     )
 
 
-def zone_unknown(o: Observed) -> Finding | None:
+def zone_unknown(o: Observed) -> Assessment | None:
     """What to say of Cloudflare when it could not be looked at."""
     if isinstance(o.zone, Unknown):
-        return Finding("Unknown", o.zone.reason or Reason.WAITING_FOR_CLOUDFLARE, o.zone.message)
+        return Assessment("Unknown", o.zone.reason or Reason.WAITING_FOR_CLOUDFLARE, o.zone.message)
     return (
-        Finding("Unknown", Reason.ZONE_NOT_FOUND, f"The token sees no zone {o.spec.zone.name}.")
+        Assessment("Unknown", Reason.ZONE_NOT_FOUND, f"The token sees no zone {o.spec.zone.name}.")
         if o.zone is None
         else None
     )
 
 
-def origins_trust(o: Observed) -> Finding:
+def origins_trust(o: Observed) -> Assessment:
     """Every replica of every origin was seen to accept what Cloudflare presents now and next."""
     wanted = leaf_of_record(o)
     if o.object.deleting:
-        return Finding(
+        return Assessment(
             "False",
             Reason.REMOVING,
             "The origins go on trusting the certificate until Cloudflare no longer presents it; the operator takes that trust away last.",
@@ -472,49 +472,51 @@ def origins_trust(o: Observed) -> Finding:
         if not origin.wanted:
             continue
         if wanted is None or claim is None or claim.mode < Mode.REQUEST or wanted not in claim.pins:
-            return Finding(
+            return Assessment(
                 "False",
                 Reason.PROGRESSING,
                 f"Origin {origin.name} does not trust the certificate yet.",
             )
         if wait := until_applied(origin):
-            return Finding("False", wait.reason, sentence_of(o, wait))
-    return Finding(
+            return Assessment("False", wait.reason, sentence_of(o, wait))
+    return Assessment(
         "True", Reason.AS_EXPECTED, f"Every replica accepts leaf {wanted.short if wanted else ''}."
     )
 
 
-def edge_verified(o: Observed) -> Finding:
+def edge_verified(o: Observed) -> Assessment:
     """Every in-scope host was seen to come with what the zone presents, for a whole window."""
     hosts = in_scope(o)
     if o.object.deleting:
-        return Finding(
+        return Assessment(
             "Unknown",
             Reason.REMOVING,
             "The operator sends no more requests through the edge, because the object is being removed.",
         )
     unproven = [host for host in hosts if not verified(o, host)]
     if hosts and not unproven:
-        return Finding(
+        return Assessment(
             "True",
             Reason.AS_EXPECTED,
             f"Requests to {all_of(hosts)} come through the edge with the certificate.",
         )
     seen = [o.evidence_of(host) for host in unproven]
     if not hosts or all(e.last is None and e.silence is None and not e.direct for e in seen):
-        return Finding(
+        return Assessment(
             "Unknown", Reason.PROGRESSING, "The operator has sent no request through the edge yet."
         )
     message = f"{len(hosts) - len(unproven)} of {len(hosts)} hosts are proven. " + "; ".join(
         why_unproven(o, e) for e in seen[:5]
     )
     if (missing := not_yet_to_be_seen(o)) is not None:
-        return Finding("False", Reason.PROGRESSING, f"{missing} {message}")
+        return Assessment("False", Reason.PROGRESSING, f"{missing} {message}")
     if all(e.silence is not None for e in seen):
-        return Finding("Unknown", Reason.EDGE_SILENT, message)
+        return Assessment("Unknown", Reason.EDGE_SILENT, message)
     wanted = wanted_leaf(o)
     coming = wanted is not None and any(e.presented == wanted.sha256 and not e.direct for e in seen)
-    return Finding("False", Reason.WAITING_FOR_PROOF if coming else Reason.EDGE_NOT_PROVEN, message)
+    return Assessment(
+        "False", Reason.WAITING_FOR_PROOF if coming else Reason.EDGE_NOT_PROVEN, message
+    )
 
 
 def not_yet_to_be_seen(o: Observed) -> str | None:
@@ -530,7 +532,7 @@ def not_yet_to_be_seen(o: Observed) -> str | None:
     return None
 
 
-def enforced(o: Observed) -> Finding:
+def enforced(o: Observed) -> Assessment:
     """Every replica was seen to go as far as the spec asks, for every host that is required."""
     goal = o.spec.enforcement_mode
     for origin in o.origins:
@@ -539,7 +541,7 @@ def enforced(o: Observed) -> Finding:
             continue
         if o.object.deleting and (claim is None or claim.mode <= Mode.OFF):
             wait = until_applied(origin) if claim else None
-            return Finding(
+            return Assessment(
                 "False",
                 Reason.REMOVING,
                 sentence_of(o, wait) if wait else f"Origin {origin.name} refuses nobody any more.",
@@ -547,42 +549,42 @@ def enforced(o: Observed) -> Finding:
         if claim is None or claim.mode < goal:
             held_off = bool(running_hold_offs(o))
             reason = Reason.HOLD_OFF if held_off else Reason.PROGRESSING
-            return Finding(
+            return Assessment(
                 "False",
                 reason,
                 f"Origin {origin.name} is configured with mode {(claim.mode if claim else Mode.OFF).label}; spec.enforcement asks for {goal.label}.",
             )
         if wait := until_applied(origin):
-            return Finding("False", wait.reason, sentence_of(o, wait))
+            return Assessment("False", wait.reason, sentence_of(o, wait))
     hosts = sorted(
         {h for origin in o.origins if (claim := configured(origin).claim) for h in claim.enforced}
     )
-    return Finding(
+    return Assessment(
         "True",
         Reason.AS_EXPECTED,
         f"Every replica is in mode {goal.label}{' for ' + ', '.join(hosts[:5]) if hosts else ''}.",
     )
 
 
-def alerts_configured(o: Observed, previous: Status) -> Finding | None:
+def alerts_configured(o: Observed, previous: Status) -> Assessment | None:
     """Cloudflare warns whom the spec names; None where nobody is named, and nothing is left of it.
 
     What was told stands for the first look after a restart, while the spec is as it was.
     """
     if isinstance(o.alerts, ObservedAlerts):
         truth: Truth = "True" if o.alerts.holds else "False"
-        finding = Finding(truth, o.alerts.reason, o.alerts.message)
+        finding = Assessment(truth, o.alerts.reason, o.alerts.message)
         return finding if o.alerts.message else None
     if isinstance(o.alerts, Unknown):
         reason = o.alerts.reason or Reason.TRANSIENT_ERROR
-        return Finding("False" if o.alerts.reason else "Unknown", reason, o.alerts.message)
+        return Assessment("False" if o.alerts.reason else "Unknown", reason, o.alerts.message)
     if o.spec.alerts is None and previous.alerts is None:
         return None
     before = previous.condition(ConditionType.ALERTS_CONFIGURED)
     same = before is not None and before.observed_generation == o.object.generation
     if before is not None and same and before.reason in {*Reason}:
-        return Finding(before.status, Reason(before.reason), before.message)
-    return zone_unknown(o) or Finding(
+        return Assessment(before.status, Reason(before.reason), before.message)
+    return zone_unknown(o) or Assessment(
         "Unknown",
         Reason.WAITING_FOR_CLOUDFLARE,
         "The operator has not looked at the notification policies of the account yet.",

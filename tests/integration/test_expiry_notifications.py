@@ -11,7 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from aop.alerts import HOURLY_S, PACE_S, Alerts
+from aop.alerts import HOURLY_S, PACE_S, AlertsKeeper
 from aop.api import AuthenticatedOriginPull
 from aop.cloudflare import Access, Cloudflare, Priority
 from aop.leading import Lead
@@ -104,7 +104,7 @@ class World:
         )
         self.clients.append(cloudflare)
         self.memories = {uid: Memory(uid=uid) for uid in self.memories}
-        self.alerts = Alerts(cloudflare, self.clock, self._served, 600.0, self.metrics)
+        self.alerts = AlertsKeeper(cloudflare, self.clock, self._served, 600.0, self.metrics)
         self.alerts.begin(self.told.append)
 
     async def close(self) -> None:

@@ -16,7 +16,7 @@ from aop.errors import Blocked, Reason
 from aop.origins.check import check_path, parse
 from aop.origins.ingress_nginx.publishing import publish, withdraw
 from aop.origins.ingress_nginx.spec import ForeignText
-from aop.origins.ingress_nginx.stored import BeforeUs, annotations_for, read
+from aop.origins.ingress_nginx.stored import SnippetsBeforeUs, annotations_for, read
 from aop.origins.ingress_nginx.text import KEYS, render
 from aop.origins.room import MOST, sizes_of_annotations
 from aop.origins.sites import Entry
@@ -88,7 +88,7 @@ class Stored:
         """The body with all these claims at once, as if one after the other had been written."""
         entries = [Entry(one, one) for one in claims]
         metadata = self.body["metadata"]
-        annotations = annotations_for(entries, 7, TOKEN, "10m", BeforeUs())
+        annotations = annotations_for(entries, 7, TOKEN, "10m", SnippetsBeforeUs())
         return self.body | {
             "metadata": metadata | {"annotations": annotations},
             "data": FOUND | render(claims, 7, TOKEN),

@@ -18,7 +18,7 @@ from aop.origins.ingress_nginx import INGRESS_NGINX
 from aop.origins.ingress_nginx.spec import ForeignText, IngressNginx
 from aop.origins.ingress_nginx.text import HTTP, SERVER
 from aop.origins.workload import APACHE, CADDY, HAPROXY, NGINX
-from aop.origins.workload.driver import Driver
+from aop.origins.workload.driver import WorkloadDriver
 from aop.origins.workload.spec import Workload
 from aop.probe import Answer
 from aop.terms.names import CLAIMS_ANNOTATION
@@ -183,7 +183,7 @@ class WorkloadGround:
 
     def __init__(
         self,
-        kind: Driver,
+        kind: WorkloadDriver,
         server: Callable[[Path, Json, tuple[str, ...]], AbstractContextManager[Server]],
         *,
         alerts: bool = False,

@@ -34,7 +34,7 @@ from aop.origins.sites import (
     Scope,
     ServedHosts,
 )
-from aop.origins.zones import Policy, labels, pins_by_zone, strictness, zones_by_name
+from aop.origins.zones import ClaimPolicy, labels, pins_by_zone, strictness, zones_by_name
 from aop.probe import Answer
 from aop.schema import LabelName, Model, ObjectName
 from aop.terms import Claim, Kind, Mode, ObjectKey, Pin, Target, covers, is_host
@@ -163,7 +163,7 @@ class RulesSite:
 
     def hosts(self, zone: str, patterns: Collection[str], also: Collection[str]) -> ServedHosts:
         under = {host for host in self.served if any(covers(one, host) for one in patterns)}
-        feared = Policy(self.published.standing.values())
+        feared = ClaimPolicy(self.published.standing.values())
         named = feared.hosts_of(zone, {*under, *also})
         left_out = {name: "no visitor can ask for it" for name in named if not is_host(name)}
         return ServedHosts(tuple(sorted(named - left_out.keys())), left_out)

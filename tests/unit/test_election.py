@@ -19,7 +19,7 @@ from aop.cluster import Cluster, ClusterError, Conflict, Kind
 from aop.election import LOOKS, RENEWALS, Election
 from aop.health import Health
 from aop.leading import CLOCKS_DIFFER_BY, Lead, NotLeading
-from aop.lease import Seen, holder_of, made, released, renewed, taken
+from aop.lease import SeenLease, holder_of, made, released, renewed, taken
 from aop.metrics import Metrics
 from aop.terms import ObjectKey
 from builders import NOW
@@ -41,7 +41,7 @@ def by(holder: str) -> dict[str, Any]:
 
 
 def test_a_lease_is_free_when_it_was_seen_unchanged_for_its_whole_length() -> None:
-    seen = Seen("us", LEASE_S)
+    seen = SeenLease("us", LEASE_S)
     assert seen.free_in_s(by("them"), 100) == 15
     assert seen.free_in_s(by("them"), 114) == 1
     again = stored(renewed(by("them"), NOW), 2)
@@ -52,23 +52,23 @@ def test_a_lease_is_free_when_it_was_seen_unchanged_for_its_whole_length() -> No
 def test_its_own_length_counts_and_not_ours() -> None:
     lease = by("them")
     lease["spec"]["leaseDurationSeconds"] = 60
-    assert Seen("us", LEASE_S).free_in_s(lease, 100) == 60
+    assert SeenLease("us", LEASE_S).free_in_s(lease, 100) == 60
 
 
 @pytest.mark.parametrize("holder", ["", "us"])
 def test_what_nobody_holds_or_this_very_process_is_free(holder: str) -> None:
-    assert Seen("us", LEASE_S).free_in_s(by(holder), 100) == 0
+    assert SeenLease("us", LEASE_S).free_in_s(by(holder), 100) == 0
 
 
 def test_one_that_was_released_is_free_at_once() -> None:
-    seen = Seen("us", LEASE_S)
+    seen = SeenLease("us", LEASE_S)
     assert seen.free_in_s(by("them"), 100)
     assert seen.free_in_s(released(by("them"), NOW), 101) == 0
 
 
 def test_one_that_was_just_made_is_waited_for_too() -> None:
     """It may stand where one was taken away from under its holder."""
-    assert Seen("us", LEASE_S).free_in_s(stored(made(KEY, LEASE_S, NOW)), 100) == 15
+    assert SeenLease("us", LEASE_S).free_in_s(stored(made(KEY, LEASE_S, NOW)), 100) == 15
 
 
 def test_a_lease_says_who_has_it_and_how_often_that_has_changed() -> None:

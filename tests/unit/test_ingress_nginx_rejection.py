@@ -12,7 +12,7 @@ from aop.origins.ingress_nginx.publishing import publish
 from aop.origins.ingress_nginx.rejection import rejected_by
 from aop.origins.ingress_nginx.replicas import Controller
 from aop.origins.ingress_nginx.spec import ForeignText
-from aop.origins.ingress_nginx.stored import Stored, read
+from aop.origins.ingress_nginx.stored import ControllerConfigMap, read
 from aop.origins.ingress_nginx.text import HTTP
 from aop.origins.sites import Rejection
 from aop.terms import Claim, ObjectKey
@@ -40,7 +40,9 @@ def event(
     return about | {"lastTimestamp": (NOW + timedelta(seconds=after_s)).isoformat()} | more
 
 
-def stored(claim: Claim = REQUIRING, *, theirs: str = "", twice: bool = False) -> Stored:
+def stored(
+    claim: Claim = REQUIRING, *, theirs: str = "", twice: bool = False
+) -> ControllerConfigMap:
     """A ConfigMap with our text, and with somebody's before it."""
     body = publish(EMPTY, claim, foreign=ForeignText.MERGE, token_if_new="k3y0fth3path")
     body["data"][HTTP] = theirs + body["data"][HTTP]
@@ -49,7 +51,7 @@ def stored(claim: Claim = REQUIRING, *, theirs: str = "", twice: bool = False) -
     return read(body)
 
 
-def said(words: str, config_map: Stored | None = None) -> Rejection:
+def said(words: str, config_map: ControllerConfigMap | None = None) -> Rejection:
     found = rejected_by([event(words)], REPLICA, since=NOW, stored=config_map or stored())
     assert found is not None
     return found
@@ -151,7 +153,7 @@ DUPLICATE = '"ssl_verify_client" directive is duplicate'
     ],
 )
 def test_words_that_name_something_of_ours_are_a_rejection_of_ours(
-    words: str, config_map: Stored
+    words: str, config_map: ControllerConfigMap
 ) -> None:
     assert said(words, config_map).ours
 
@@ -191,6 +193,8 @@ def test_words_that_name_something_of_ours_are_a_rejection_of_ours(
         ),
     ],
 )
-def test_all_other_words_are_somebody_elses_fault(words: str, config_map: Stored) -> None:
+def test_all_other_words_are_somebody_elses_fault(
+    words: str, config_map: ControllerConfigMap
+) -> None:
     """Also those that could mean either: whoever may create an Ingress must not be able to open a zone with a mistake."""
     assert not said(words, config_map).ours

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from aop.errors import Blocked, Reason
 from aop.origins.ingress_nginx.publishing import publish, withdraw
 from aop.origins.ingress_nginx.spec import NAME, ForeignText
-from aop.origins.ingress_nginx.stored import BeforeUs, annotations_for, read
+from aop.origins.ingress_nginx.stored import SnippetsBeforeUs, annotations_for, read
 from aop.origins.ingress_nginx.text import HTTP, KEYS, SERVER, render
 from aop.origins.notation import decode, encode
 from aop.origins.room import GROWING, MOST, NEW, room_for
@@ -277,7 +277,7 @@ def test_a_zone_with_two_hosts_and_a_pin_costs_at_most_450_bytes(
     one = Claim(uid, owner, zone, patterns, mode, enforced, (leaf,))
     beside = replace(OTHER, zone="beside.invalid", mode=Mode.REQUEST)
     before, after = (
-        annotations_for([Entry(each, each) for each in claims], 7, TOKEN, "10m", BeforeUs())
+        annotations_for([Entry(each, each) for each in claims], 7, TOKEN, "10m", SnippetsBeforeUs())
         | render(claims, 7, TOKEN)
         for claims in ((beside,), (beside, one))
     )
@@ -376,7 +376,7 @@ def test_a_newcomer_is_measured_beside_what_all_come_to() -> None:
     ]
     body = EMPTY | {"data": render(beginning, 1, TOKEN)}
     annotations = annotations_for(
-        [Entry(one) for one in beginning], 1, TOKEN, "10m", BeforeUs(newline_added=False)
+        [Entry(one) for one in beginning], 1, TOKEN, "10m", SnippetsBeforeUs(newline_added=False)
     )
     body = filled(body, annotations=annotations)
     assert read(body).intact

@@ -12,7 +12,7 @@ from aop.origins.check import NO_ZONE, NONE, OTHER, check_path, gate_path, parse
 from aop.origins.ingress_nginx.text import SERVER, render
 from aop.origins.nginx import answer, too_long
 from aop.origins.zones import (
-    Policy,
+    ClaimPolicy,
     labels,
     pins_by_zone,
     strictness,
@@ -288,9 +288,9 @@ def test_a_zone_under_another_has_its_own_hosts() -> None:
         "b", "edge/b", "sub.example.com", ("sub.example.com", "*.sub.example.com"), Mode.REQUEST
     )
     hosts = {"www.example.com", "sub.example.com", "a.sub.example.com"}
-    assert Policy([upper, lower]).hosts_of("example.com", hosts) == {"www.example.com"}
-    assert Policy([upper, lower]).hosts_of("sub.example.com", hosts) == {
+    assert ClaimPolicy([upper, lower]).hosts_of("example.com", hosts) == {"www.example.com"}
+    assert ClaimPolicy([upper, lower]).hosts_of("sub.example.com", hosts) == {
         "sub.example.com",
         "a.sub.example.com",
     }
-    assert Policy([upper]).hosts_of("example.com", hosts) == hosts
+    assert ClaimPolicy([upper]).hosts_of("example.com", hosts) == hosts

@@ -15,9 +15,9 @@ from aop.cluster import Kind, Right
 from aop.kubectl import __main__ as entry
 from aop.kubectl import explaining
 from aop.kubectl.assuming import Assumed, assumed
-from aop.kubectl.changes import Refused, relaxation, rotation
+from aop.kubectl.changes import ChangeRefused, relaxation, rotation
 from aop.kubectl.foresight import foreseen
-from aop.kubectl.objects import Failure, in_file
+from aop.kubectl.objects import CommandFailed, in_file
 from aop.kubectl.overview import details, listing
 from aop.kubectl.planning import data as plan_data
 from aop.kubectl.planning import lacking, planned
@@ -263,7 +263,7 @@ def test_a_rotation_of_a_suspended_object_says_when_it_begins() -> None:
     ],
 )
 def test_a_rotation_that_would_do_nothing_is_refused(asked: dict[str, Any], word: str) -> None:
-    with pytest.raises(Refused, match=word):
+    with pytest.raises(ChangeRefused, match=word):
         rotation(asked, NOW)
 
 
@@ -422,7 +422,7 @@ def test_a_file_is_searched_for_objects(tmp_path: Path, text: str, names: list[s
 def test_a_file_without_one_is_said(tmp_path: Path, text: str) -> None:
     file = tmp_path / "pull.yaml"
     file.write_text(text)
-    with pytest.raises(Failure, match=r"pull\.yaml"):
+    with pytest.raises(CommandFailed, match=r"pull\.yaml"):
         in_file(str(file))
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from aop.alerts import Alerts
+from aop.alerts import AlertsKeeper
 from aop.api import AuthenticatedOriginPull, Status
 from aop.clock import Clock
 from aop.cloudflare import Cloudflare
@@ -117,7 +117,9 @@ def slots(
         settings,
         clock,
     )
-    alerts = Alerts(cast("Cloudflare", None), clock, lambda: None, 600.0, metrics or Metrics())
+    alerts = AlertsKeeper(
+        cast("Cloudflare", None), clock, lambda: None, 600.0, metrics or Metrics()
+    )
     reconciler = Reconciler(
         there, observer, cast("Performer", None), alerts, clock, metrics or Metrics()
     )

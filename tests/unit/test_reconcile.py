@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from aop.alerts import Alerts
+from aop.alerts import AlertsKeeper
 from aop.api import API_VERSION, KIND, AlertsStatus, AuthenticatedOriginPull
 from aop.cloudflare import Cloudflare
 from aop.cluster import Cluster, ClusterError, Kind
@@ -81,7 +81,7 @@ class World:
             cast("Cluster", self),
             cast("Observer", self),
             cast("Performer", self),
-            Alerts(cast("Cloudflare", None), self.clock, lambda: None, 600.0, self.metrics),
+            AlertsKeeper(cast("Cloudflare", None), self.clock, lambda: None, 600.0, self.metrics),
             self.clock,
             self.metrics,
         )

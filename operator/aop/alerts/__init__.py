@@ -15,7 +15,7 @@ from typing import Any
 
 from aop.alerts import outcomes
 from aop.alerts.account import AccountLook
-from aop.alerts.asking import Asking
+from aop.alerts.asking import Subscription
 from aop.alerts.outcomes import Outcome
 from aop.api import AlertsStatus, AuthenticatedOriginPull
 from aop.clock import Clock
@@ -47,7 +47,7 @@ AT_ONCE = 4
 class Heard:
     """What an object asks for, and where what becomes of it is told."""
 
-    asking: Asking
+    asking: Subscription
     memory: Memory
     leaving_since_s: float | None = None
     """Since when its removal waits (monotonic)."""
@@ -64,7 +64,7 @@ class Account:
     failing_since_s: float | None = None
 
 
-class Alerts:
+class AlertsKeeper:
     """Keeps the notification policies; built once for each lead."""
 
     def __init__(
@@ -113,7 +113,7 @@ class Alerts:
             return  # its token has shown nothing yet, and who asks must not seem to leave
         asked = asked_digest(wished) if wished is not None else ""
         awaited = noted is None or noted.asked != asked
-        asking = Asking(
+        asking = Subscription(
             pull.key,
             pull.uid,
             pull.created_at,
@@ -216,7 +216,7 @@ class Alerts:
                 self._learn(heard[one.uid], one, became[one.uid], account_id)
         self._rest(account, all(is_well(one) for one in became.values()), again_s)
 
-    def _learn(self, heard: Heard, asked: Asking, outcome: Outcome, account_id: str) -> None:
+    def _learn(self, heard: Heard, asked: Subscription, outcome: Outcome, account_id: str) -> None:
         """What has become of what an object asked for when the look began."""
         before, leaves = heard.memory.alerts, not asked.asks_at(account_id)
         resting = heard.asking.access.at(Priority.RESYNC)
@@ -245,7 +245,7 @@ class Alerts:
         account.due_s = min(account.due_s, now_s + max(wait_s, again_s or 0.0))
 
 
-def same_wish(one: Asking, other: Asking) -> bool:
+def same_wish(one: Subscription, other: Subscription) -> bool:
     """Nothing else is asked for, with the same token; how urgent it is does not matter."""
     return replace(one, access=other.access) == other and one.access.key == other.access.key
 

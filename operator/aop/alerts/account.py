@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from aop.alerts import outcomes
-from aop.alerts.asking import Asking, Whom, asking_elsewhere
+from aop.alerts.asking import Subscription, Whom, asking_elsewhere
 from aop.alerts.outcomes import Outcome
 from aop.cloudflare import (
     Access,
@@ -20,8 +20,8 @@ from aop.cloudflare import (
     Cloudflare,
     CloudflareError,
     NotFound,
+    NotificationPolicy,
     NotOffered,
-    Policy,
     RateLimited,
     TokenLacksPermission,
     TokenRejected,
@@ -30,7 +30,7 @@ from aop.recipients import (
     ALERT_TYPE,
     WEBHOOKS,
     Mark,
-    Named,
+    NamedRecipients,
     Recipient,
     changed,
     lacking,
@@ -58,7 +58,7 @@ class AccountLook:
 
     cloudflare: Cloudflare
     account_id: str
-    heard: Sequence[Asking]
+    heard: Sequence[Subscription]
     """Whoever has something to do there, or to undo; the oldest first."""
     manifests: Iterable[Mapping[str, Any]] | None
     """All objects; None: they are not known yet."""
@@ -66,7 +66,7 @@ class AccountLook:
     """The tokens that may read there."""
     _failures: dict[str, CloudflareError] = field(default_factory=dict)
     """Those that may not, by their keys."""
-    _policies: tuple[Policy, ...] = ()
+    _policies: tuple[NotificationPolicy, ...] = ()
     _refused: dict[str, CloudflareError] = field(default_factory=dict)
     """By uid: what was not taken."""
 
@@ -92,10 +92,12 @@ class AccountLook:
             for one in self.heard
         }
 
-    def _may(self, asking: Asking) -> bool:
+    def _may(self, asking: Subscription) -> bool:
         return asking.access.key not in self._failures
 
-    def _outcome(self, asking: Asking, wish: Named | None, policy: Policy | None) -> Outcome:
+    def _outcome(
+        self, asking: Subscription, wish: NamedRecipients | None, policy: NotificationPolicy | None
+    ) -> Outcome:
         if not self._may(asking):
             return outcomes.failed(self._failures[asking.access.key])
         if wish is None:
@@ -123,7 +125,7 @@ class AccountLook:
                 self._policies = tuple(one for one in policies if one.alert_type == ALERT_TYPE)
 
     async def _webhooks(
-        self, ready: Iterable[Asking], waiting: Iterable[Whom]
+        self, ready: Iterable[Subscription], waiting: Iterable[Whom]
     ) -> list[tuple[str, str]]:
         """The account's destinations by id and name, where anybody names one."""
         if not any(webhooks for _, webhooks in (*map(_named_by, ready), *waiting)):
@@ -131,13 +133,13 @@ class AccountLook:
         known = await self.cloudflare.list_webhooks(self._accesses[0], self.account_id)
         return [(one.id, one.name) for one in known]
 
-    def _waiting(self, unheard: Iterable[Asking]) -> list[Whom]:
+    def _waiting(self, unheard: Iterable[Subscription]) -> list[Whom]:
         """Whom those name for whom nothing can be done now."""
         known = {one.uid for one in self.heard}
         elsewhere = asking_elsewhere(self.manifests or (), known, self.account_id)
         return [*map(_named_by, unheard), *elsewhere]
 
-    async def _ours(self) -> list[Policy]:
+    async def _ours(self) -> list[NotificationPolicy]:
         """The policies that we keep, the oldest first.
 
         A list may lag, so that one which was kept and is not in it is asked for by its id.
@@ -165,8 +167,11 @@ class AccountLook:
     # --- deciding ---------------------------------------------------------------------------------
 
     async def _settle(
-        self, ready: Sequence[Asking], wishes: Mapping[str, Named], others: Sequence[Named]
-    ) -> Policy | None:
+        self,
+        ready: Sequence[Subscription],
+        wishes: Mapping[str, NamedRecipients],
+        others: Sequence[NamedRecipients],
+    ) -> NotificationPolicy | None:
         """Our policy after whatever there was to do; None: there is none."""
         ours = await self._ours()
         for extra in ours[1:]:  # two processes have made one each
@@ -184,7 +189,9 @@ class AccountLook:
             return None
         return await self._write_for_each(None, ready, wanted, frozenset())
 
-    def _staying(self, policy: Policy, wishes: Sequence[Named]) -> frozenset[str] | None:
+    def _staying(
+        self, policy: NotificationPolicy, wishes: Sequence[NamedRecipients]
+    ) -> frozenset[str] | None:
         """Digests of those whom somebody asks for; None: it is not known who asks.
 
         Where a webhook is named that cannot be found, as by a name that was changed, it may be any.
@@ -198,7 +205,7 @@ class AccountLook:
             }
         return frozenset(staying)
 
-    def _sufficing(self, wanted: frozenset[Recipient]) -> Policy | None:
+    def _sufficing(self, wanted: frozenset[Recipient]) -> NotificationPolicy | None:
         """A policy of somebody else's that warns all of them."""
         return next(
             (
@@ -216,11 +223,11 @@ class AccountLook:
 
     async def _write_for_each(
         self,
-        policy: Policy | None,
-        ready: Sequence[Asking],
+        policy: NotificationPolicy | None,
+        ready: Sequence[Subscription],
         wanted: Wishes,
         staying: frozenset[str] | None,
-    ) -> Policy | None:
+    ) -> NotificationPolicy | None:
         """Our policy with all of them in it; else with what each asks for, as far as it is taken.
 
         The answer need not say which recipient is refused
@@ -246,11 +253,11 @@ class AccountLook:
 
     async def _write(
         self,
-        policy: Policy | None,
-        owners: Sequence[Asking],
+        policy: NotificationPolicy | None,
+        owners: Sequence[Subscription],
         wanted: frozenset[Recipient],
         staying: frozenset[str] | None,
-    ) -> Policy | None:
+    ) -> NotificationPolicy | None:
         """Make the policy, or change it if it differs."""
         if policy is None:
             return await self._create(owners[0], wanted) if wanted else None
@@ -266,7 +273,9 @@ class AccountLook:
             return policy
         return await self._put(policy, change.mechanisms, written(change.mark, policy.description))
 
-    async def _create(self, owner: Asking, wanted: frozenset[Recipient]) -> Policy:
+    async def _create(
+        self, owner: Subscription, wanted: frozenset[Recipient]
+    ) -> NotificationPolicy:
         change = changed({}, Mark(str(owner.key), owner.uid), wanted, frozenset())
         body = {
             "name": NAME,
@@ -279,9 +288,9 @@ class AccountLook:
         policy_id = await self._with_any(
             lambda access: self.cloudflare.create_policy(access, self.account_id, body)
         )
-        return Policy.model_validate({"id": policy_id, **body})
+        return NotificationPolicy.model_validate({"id": policy_id, **body})
 
-    async def _leave(self, policy: Policy, staying: frozenset[str]) -> None:
+    async def _leave(self, policy: NotificationPolicy, staying: frozenset[str]) -> None:
         """Take ours out; what is left then is somebody else's, and nobody is no policy."""
         mark = mark_in(policy.description) or Mark()
         change = changed(policy.mechanisms, mark, (), staying)
@@ -290,12 +299,14 @@ class AccountLook:
         else:
             await self._put(policy, change.mechanisms, unmarked(policy.description))
 
-    async def _delete(self, policy: Policy) -> None:
+    async def _delete(self, policy: NotificationPolicy) -> None:
         await self._with_any(
             lambda access: self.cloudflare.delete_policy(access, self.account_id, policy.id)
         )
 
-    async def _put(self, policy: Policy, mechanisms: Mapping[str, Any], description: str) -> Policy:
+    async def _put(
+        self, policy: NotificationPolicy, mechanisms: Mapping[str, Any], description: str
+    ) -> NotificationPolicy:
         changes = {"mechanisms": dict(mechanisms), "description": description}
         body = {**policy.body, **changes}
         await self._with_any(
@@ -313,7 +324,7 @@ class AccountLook:
         return await change(self._accesses[-1])
 
 
-def _named_by(asking: Asking) -> Whom:
+def _named_by(asking: Subscription) -> Whom:
     alerts = asking.alerts
     return (alerts.email, alerts.webhooks) if alerts is not None else ((), ())
 

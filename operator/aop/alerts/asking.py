@@ -16,7 +16,7 @@ Whom = tuple[Collection[str], Collection[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class Subscription:
     """What one object asks for, with what its last visit has seen."""
 
     key: ObjectKey

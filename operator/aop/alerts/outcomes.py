@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from aop.alerts.asking import Asking
+from aop.alerts.asking import Subscription
 from aop.api import AlertsStatus
-from aop.cloudflare import CloudflareError, Policy
+from aop.cloudflare import CloudflareError, NotificationPolicy
 from aop.errors import Blocked, Reason
 from aop.observed import ObservedAlerts, Unknown
-from aop.recipients import Named, Recipient, lacking
+from aop.recipients import NamedRecipients, Recipient, lacking
 
 Outcome = ObservedAlerts | Unknown
 
@@ -22,7 +22,7 @@ def failed(error: CloudflareError) -> Unknown:
     return Unknown(error.message, error.reason if isinstance(error, Blocked) else None)
 
 
-def suspended(asking: Asking) -> ObservedAlerts:
+def suspended(asking: Subscription) -> ObservedAlerts:
     """Nothing new is begun for it."""
     message = "spec.suspend is true, so that the operator changes no notification policy. Set it to false."
     return ObservedAlerts(
@@ -35,7 +35,9 @@ def left() -> ObservedAlerts:
     return ObservedAlerts(holds=True, reason=Reason.AS_EXPECTED, message="", status=None)
 
 
-def kept(asking: Asking, wish: Named, policy: Policy, account_id: str) -> ObservedAlerts:
+def kept(
+    asking: Subscription, wish: NamedRecipients, policy: NotificationPolicy, account_id: str
+) -> ObservedAlerts:
     """A policy of ours is there."""
     status = AlertsStatus(account_id=account_id, policy_id=policy.id, asked=asking.asked)
     where = f"Notification policy {policy.name!r} of account {account_id}"
@@ -60,7 +62,10 @@ def kept(asking: Asking, wish: Named, policy: Policy, account_id: str) -> Observ
 
 
 def not_kept(
-    asking: Asking, wish: Named, sufficing: Policy | None, account_id: str
+    asking: Subscription,
+    wish: NamedRecipients,
+    sufficing: NotificationPolicy | None,
+    account_id: str,
 ) -> ObservedAlerts:
     """There is no policy of ours: another suffices, or somebody has deleted it."""
     noted = asking.noted
@@ -83,7 +88,7 @@ def not_kept(
 
 
 def refused(
-    asking: Asking, error: CloudflareError, policy: Policy | None, account_id: str
+    asking: Subscription, error: CloudflareError, policy: NotificationPolicy | None, account_id: str
 ) -> ObservedAlerts:
     """Cloudflare does not take what it asks for."""
     policy_id = policy.id if policy else None
@@ -96,7 +101,7 @@ def _refused(message: str, status: AlertsStatus) -> ObservedAlerts:
     return ObservedAlerts(False, Reason.ALERTS_REFUSED, message, status)
 
 
-def _unknown(wish: Named, account_id: str) -> str:
+def _unknown(wish: NamedRecipients, account_id: str) -> str:
     names = ", ".join(repr(name) for name in wish.unknown)
     return (
         f"spec.alerts names {names}, and account {account_id} has no webhook destination, or several, of that name. Create it there "

@@ -46,7 +46,7 @@ from aop.cloudflare.results import (
     Enablement,
     GlobalAOP,
     HostnameAssociation,
-    Policy,
+    NotificationPolicy,
     PolicyId,
     Result,
     SSLMode,
@@ -319,16 +319,20 @@ class Cloudflare:
 
     # --- notifications ---------------------------------------------------------------------------
 
-    async def list_policies(self, access: Access, account_id: str) -> tuple[Policy, ...]:
+    async def list_policies(
+        self, access: Access, account_id: str
+    ) -> tuple[NotificationPolicy, ...]:
         """Every notification policy of the account, whoever's and whatever it is about."""
         return await self._list(
-            ApiRequest(access, calls.LIST_POLICIES, {"account_id": account_id}), Policy
+            ApiRequest(access, calls.LIST_POLICIES, {"account_id": account_id}), NotificationPolicy
         )
 
-    async def fetch_policy(self, access: Access, account_id: str, policy_id: str) -> Policy:
+    async def fetch_policy(
+        self, access: Access, account_id: str, policy_id: str
+    ) -> NotificationPolicy:
         """One notification policy. Raises NotFound."""
         ids = {"account_id": account_id, "policy_id": policy_id}
-        return await self._one(ApiRequest(access, calls.FETCH_POLICY, ids), Policy)
+        return await self._one(ApiRequest(access, calls.FETCH_POLICY, ids), NotificationPolicy)
 
     async def create_policy(
         self, access: Access, account_id: str, policy: Mapping[str, Any]

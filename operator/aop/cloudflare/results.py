@@ -263,7 +263,7 @@ class HostnameAssociation(Result):
         return self.enabled is not None and not self.deleted
 
 
-class Policy(Result):
+class NotificationPolicy(Result):
     """A notification policy of an account (facts: cloudflare#notification-policies)."""
 
     id: str

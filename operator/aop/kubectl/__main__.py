@@ -17,8 +17,8 @@ from collections.abc import Callable, Sequence
 from aop import __version__
 from aop.cluster import ClusterError
 from aop.kubectl import commands, looks
-from aop.kubectl.changes import Refused
-from aop.kubectl.objects import Failure
+from aop.kubectl.changes import ChangeRefused
+from aop.kubectl.objects import CommandFailed
 from aop.kubectl.terminal import FAILED, INTERRUPTED, say
 from aop.kubectl.wording import paragraph
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         return int(options.carry_out(options))
-    except (Failure, Refused, ClusterError) as error:
+    except (CommandFailed, ChangeRefused, ClusterError) as error:
         complain(f"{error}.")
     except BrokenPipeError:
         # Nobody reads any more (`| head`); what is left in the buffer has nowhere to go.

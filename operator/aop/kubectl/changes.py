@@ -28,19 +28,19 @@ class Change:
     """What is asked before; empty: nothing."""
 
 
-class Refused(Exception):
+class ChangeRefused(Exception):
     """The change would not do what the person expects; the message says why and what does."""
 
 
 def rotation(manifest: Manifest, now: datetime) -> Change:
-    """A new key pair now. Raises `Refused` where the operator does not make the key pair."""
+    """A new key pair now. Raises `ChangeRefused` where the operator does not make the key pair."""
     name = _name(manifest)
     spec = manifest.get("spec") or {}
     if manifest["metadata"].get("deletionTimestamp"):
-        raise Refused(f"{name} is being removed: its key pair is not replaced any more")
+        raise ChangeRefused(f"{name} is being removed: its key pair is not replaced any more")
     reference = (spec.get("certificate") or {}).get("secretRef")
     if reference:
-        raise Refused(
+        raise ChangeRefused(
             f"the key pair of {name} comes from Secret {reference.get('name')}, which something else fills: renew it there "
             "(with cert-manager: cmctl renew), and the operator brings the new one to Cloudflare and the origins"
         )

@@ -11,7 +11,7 @@ from aop.clock import Clock
 from aop.cluster import Cluster, ReadingCluster, UserCluster
 from aop.kubectl import explaining, objects
 from aop.kubectl.changes import Change, relaxation, rotation
-from aop.kubectl.objects import Failure, Manifest
+from aop.kubectl.objects import CommandFailed, Manifest
 from aop.kubectl.overview import details, listing
 from aop.kubectl.summary import Summary, data, summary_of
 from aop.kubectl.terminal import connected, paint, say, show, written
@@ -33,7 +33,7 @@ def explain(options: argparse.Namespace) -> int:
         return 0
     reason = explaining.named(options.reason)
     if reason is None:
-        raise Failure(explaining.unknown(options.reason))
+        raise CommandFailed(explaining.unknown(options.reason))
     show(explaining.explained(reason, paint()))
     return 0
 
@@ -44,7 +44,7 @@ def explain(options: argparse.Namespace) -> int:
 def status(options: argparse.Namespace) -> int:
     """One object, or a table of many; again and again with `--watch`."""
     if options.name and options.all_namespaces:
-        raise Failure("name one object, or look in all namespaces (-A), not both")
+        raise CommandFailed("name one object, or look in all namespaces (-A), not both")
     asyncio.run(_status(options))
     return 0
 
@@ -71,7 +71,7 @@ async def _again(
     """What is there now; where it cannot be read for once, what was there before."""
     try:
         return await _summaries(cluster, namespace, options)
-    except Failure as error:
+    except CommandFailed as error:
         say(f"kubectl aop: {error}.")
         return before
 
@@ -133,6 +133,6 @@ def _ask(question: str) -> None:
     """Go on only with a person's yes."""
     show(paragraph(question))
     if not sys.stdin.isatty():
-        raise Failure("nothing was changed: nobody is here to be asked. Say so with --yes")
+        raise CommandFailed("nothing was changed: nobody is here to be asked. Say so with --yes")
     if input("Go on? [y/N] ").strip().casefold() not in {"y", "yes"}:
-        raise Failure("nothing was changed")
+        raise CommandFailed("nothing was changed")

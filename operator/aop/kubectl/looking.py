@@ -40,7 +40,7 @@ FIRST_LOOKS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class OneLook:
     """What was seen, and what could not be."""
 
     observed: Observed
@@ -58,7 +58,7 @@ async def look(
     settings: Settings,
     *,
     survey: bool = False,
-) -> Seen:
+) -> OneLook:
     """Everything that concerns one object, asked until it has answered or patience is over.
 
     With a `survey` also what no rule of the operator needs.
@@ -91,7 +91,7 @@ async def look(
             beside = await surveyed(means, observed)
     if not installed:
         observed = replace(observed, rivals=())
-    return Seen(observed, tuple(cluster.missing), installed, beside)
+    return OneLook(observed, tuple(cluster.missing), installed, beside)
 
 
 def _means(

@@ -15,8 +15,8 @@ from aop.kubectl import discovering, objects, planning, preflighting, proving
 from aop.kubectl.assuming import assumed
 from aop.kubectl.findings import is_harmful
 from aop.kubectl.foresight import foreseen
-from aop.kubectl.looking import Seen, look
-from aop.kubectl.objects import Failure, Manifest
+from aop.kubectl.looking import OneLook, look
+from aop.kubectl.objects import CommandFailed, Manifest
 from aop.kubectl.terminal import FAILED, IN_PART, connected, paint, say, show, written
 from aop.settings import Settings, SettingsError
 from aop.terms import ObjectKey
@@ -32,7 +32,7 @@ def plan(options: argparse.Namespace) -> int:
 
 def _one_or_a_file(options: argparse.Namespace) -> None:
     if bool(options.name) == bool(options.filename):
-        raise Failure("name one object, or a file with -f, and not both")
+        raise CommandFailed("name one object, or a file with -f, and not both")
 
 
 async def _plan(options: argparse.Namespace) -> int:
@@ -120,21 +120,21 @@ async def _preflight(options: argparse.Namespace) -> int:
 
 
 def parsed(manifest: Manifest) -> AuthenticatedOriginPull:
-    """The object. Raises `Failure` where its spec is not one of this version."""
+    """The object. Raises `CommandFailed` where its spec is not one of this version."""
     try:
         return AuthenticatedOriginPull.parse(manifest)
     except Blocked as error:
-        raise Failure(error.message) from None
+        raise CommandFailed(error.message) from None
 
 
 async def looked(
     cluster: ReadingCluster, pull: AuthenticatedOriginPull, *, survey: bool = False
-) -> Seen:
+) -> OneLook:
     """What is seen from here, which takes a few seconds; a person at a terminal is told."""
     try:
         settings = Settings.load()
     except SettingsError as error:
-        raise Failure(f"the environment: {error}") from None
+        raise CommandFailed(f"the environment: {error}") from None
     if sys.stderr.isatty():
         say(f"Asking Cloudflare, the replicas and the edge about {pull.key} …")
     return await look(cluster, pull, settings, survey=survey)

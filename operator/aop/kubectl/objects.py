@@ -19,18 +19,18 @@ UNBORN = "00000000-0000-0000-0000-000000000000"
 Manifest = dict[str, Any]
 
 
-class Failure(Exception):
+class CommandFailed(Exception):
     """The command cannot do what it was asked for; the message says why, and what to do next."""
 
 
 async def one(cluster: Cluster, key: ObjectKey) -> Manifest:
-    """The object of that name. Raises `Failure` where there is none, or it may not be read."""
+    """The object of that name. Raises `CommandFailed` where there is none or it may not be read."""
     try:
         manifest = await cluster.fetch(PULL, key)
     except ClusterError as error:
         raise failure(error, Right("get", PULL, key.namespace)) from None
     if manifest is None:
-        raise Failure(await _missing(cluster, key))
+        raise CommandFailed(await _missing(cluster, key))
     return manifest
 
 
@@ -46,13 +46,13 @@ async def every(cluster: Cluster, namespace: str | None) -> list[Manifest]:
 def in_file(name: str) -> list[Manifest]:
     """The objects in a file of YAML or JSON (`-`: the input), whatever else is in it.
 
-    Raises `Failure` where there is none.
+    Raises `CommandFailed` where there is none.
     """
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
         documents = list(yaml.safe_load_all(text))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise Failure(f"file {name} cannot be read: {error}") from None
+        raise CommandFailed(f"file {name} cannot be read: {error}") from None
     items = [
         item
         for document in documents
@@ -61,7 +61,7 @@ def in_file(name: str) -> list[Manifest]:
     ]
     pulls = [item for item in items if isinstance(item, dict) and item.get("kind") == PULL.title]
     if not pulls or not all((one.get("metadata") or {}).get("name") for one in pulls):
-        raise Failure(f"file {name} holds no {PULL.title} with a name")
+        raise CommandFailed(f"file {name} holds no {PULL.title} with a name")
     return pulls
 
 
@@ -108,19 +108,19 @@ async def change(cluster: Cluster, key: ObjectKey, patch: Manifest) -> None:
         raise failure(error, Right("patch", PULL, key.namespace)) from None
 
 
-def failure(error: ClusterError, right: Right) -> Failure:
+def failure(error: ClusterError, right: Right) -> CommandFailed:
     """What a person can do about the API server's answer."""
     if error.status == HTTPStatus.NOT_FOUND:
-        return Failure(
+        return CommandFailed(
             f"this cluster knows no {PULL.title}: the operator's CRD is not installed here (docs/install.md), or the kubeconfig names another cluster"
         )
     if error.status == HTTPStatus.FORBIDDEN:
-        return Failure(
+        return CommandFailed(
             f"you lack the right to {right}. Ask whoever gives rights in this cluster for it, and check with: {right.question}"
         )
     if error.status == HTTPStatus.UNAUTHORIZED:
-        return Failure(f"{error.message}. The API server does not know you: log in again")
-    return Failure(error.message)
+        return CommandFailed(f"{error.message}. The API server does not know you: log in again")
+    return CommandFailed(error.message)
 
 
 async def _missing(cluster: Cluster, key: ObjectKey) -> str:

@@ -24,7 +24,7 @@ from aop.observe.published import Followed, PublishedMemory
 from aop.observe.replicas import ReplicaReader
 from aop.observe.rollouts import Rollouts
 from aop.observe.source import Known, Source
-from aop.observe.sources import Pace, Reading, Sources
+from aop.observe.sources import KnownObjects, Pace, Sources
 from aop.observe.views import Question, ReplicaMemory, may_serve, observed_replica
 from aop.observe.writing import OriginWriter
 from aop.observed import Configured, LeftOut, ObservedOrigin, ObservedReplica, Unknown, Wildcard
@@ -282,7 +282,7 @@ class OriginKeeper:
         creates = self.kind.capabilities.creates_carrier
         return self._memory.configured(uid, runs_on=True) if creates else None
 
-    def _noticed(self, reading: Reading, spec: Model | None, uid: str) -> Site:
+    def _noticed(self, reading: KnownObjects, spec: Model | None, uid: str) -> Site:
         """The origin as it was just read, noting what has changed.
 
         It is made once of the same objects and the same spec. Whoever shares the origin and rests

@@ -17,7 +17,7 @@ from datetime import timedelta
 
 from aop.clock import Clock
 from aop.observe.behaviour import behaviour_of, check_answer, revision_told
-from aop.observe.views import Question, ReplicaMemory, Seen, View, is_suspect
+from aop.observe.views import Question, ReplicaMemory, SeenHost, View, is_suspect
 from aop.observed import HostBehaviour
 from aop.probe import (
     Answer,
@@ -241,7 +241,7 @@ class ReplicaReader:
             view.doubted.add(host)
             return
         view.doubted.discard(host)
-        view.hosts[host] = Seen(behaviour, memory.revision, self._clock.now())
+        view.hosts[host] = SeenHost(behaviour, memory.revision, self._clock.now())
 
     def _due(self, question: Question, memory: ReplicaMemory, view: View) -> list[str]:
         """What is asked again although nothing was published.

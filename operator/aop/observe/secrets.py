@@ -40,7 +40,7 @@ class Secret:
 
 
 @dataclass(slots=True)
-class Named:
+class NamedSecret:
     """A Secret that some object names."""
 
     source: Source[Secret]
@@ -55,7 +55,7 @@ class Secrets:
         self._cluster = cluster
         self._settings = settings
         self._clock = clock
-        self._named: dict[ObjectKey, Named] = {}
+        self._named: dict[ObjectKey, NamedSecret] = {}
         self._unwatched: set[ObjectKey] = set()
         self._dropped_at_s = clock.monotonic_s()
 
@@ -70,7 +70,7 @@ class Secrets:
         named = self._named.get(key)
         if named is None:
             self._drop_unnamed(now_s)
-            named = self._named[key] = Named(self._source(key), now_s)
+            named = self._named[key] = NamedSecret(self._source(key), now_s)
         named.looked_at_s = now_s
         known = await named.source.look(
             within_s=self._age_s(named.source, awaited=awaited), patience_s=until_s - now_s

@@ -46,7 +46,7 @@ on with it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class KnownObjects:
     """All that one driver wanted to know, as far as it is known."""
 
     objects: Objects
@@ -75,7 +75,7 @@ class Sources:
             )
         return self._sources[read]
 
-    async def look(self, reads: tuple[Read, ...], *, until_s: float, pace: Pace) -> Reading:
+    async def look(self, reads: tuple[Read, ...], *, until_s: float, pace: Pace) -> KnownObjects:
         """What is known of each when the last one is there, or at `until_s` (monotonic).
 
         One may have changed while another was awaited.
@@ -97,7 +97,7 @@ class Sources:
             if isinstance(one, Unknown) and read.need is Need.ESSENTIAL
         ]
         needed = [one for read, one in known.items() if read.need is not Need.OPTIONAL]
-        return Reading(
+        return KnownObjects(
             objects={
                 read: one.value if isinstance(one, Known) else None for read, one in known.items()
             },

@@ -58,7 +58,7 @@ class Question:
 
 
 @dataclass(slots=True)
-class Seen:
+class SeenHost:
     """What one replica last showed of one host."""
 
     behaviour: HostBehaviour
@@ -71,7 +71,7 @@ class View:
     """What one replica shows to whoever asks with certain leaves."""
 
     asked_at: datetime
-    hosts: dict[str, Seen] = field(default_factory=dict)
+    hosts: dict[str, SeenHost] = field(default_factory=dict)
     doubted: set[str] = field(default_factory=set)
     """Hosts that were seen to be odd once: a connection that got lost looks the same, so it takes a
     second time to believe it."""
@@ -128,7 +128,7 @@ class ReplicaMemory:
         view.asked_at = now
         return view
 
-    def stands(self, host: str, question: Question) -> Seen | None:
+    def stands(self, host: str, question: Question) -> SeenHost | None:
         """What was seen of a host, if it still holds for what the replica runs."""
         view = self.views.get(question.leaves)
         seen = view.hosts.get(host) if view else None

@@ -54,7 +54,7 @@ UNFIT = (Blocked, ValueError)
 
 
 @dataclass(slots=True, eq=False)
-class Change:
+class ClaimChange:
     """What one object wants to have published."""
 
     claim: Claim
@@ -89,7 +89,7 @@ class OriginWriter:
         self._carrier: Read = kind.carrier(target)
         self._words = kind.words(target)
         self._turn = asyncio.Lock()
-        self._waiting: dict[str, Change] = {}
+        self._waiting: dict[str, ClaimChange] = {}
         """By the uid of the object."""
         self._gathering: asyncio.Task[None] | None = None
         self.turns = Turns(self.next_at, wake, clock)
@@ -153,7 +153,7 @@ class OriginWriter:
             raise Conflict(f"the operator has not looked at {self._words.place} yet")
         protects = self._memory.published.relaxed_by(claim)
         done = asyncio.get_running_loop().create_future()
-        change = Change(claim, spec, gone, protects, followed.decided_on, done)
+        change = ClaimChange(claim, spec, gone, protects, followed.decided_on, done)
         self._waiting[uid] = change
         if protects or self.busy < 2:
             self._begin(self._flush())
@@ -229,7 +229,7 @@ class OriginWriter:
         if self._waiting:
             self._gathering = self._begin(self._flush_soon())
 
-    def _chosen(self, waiting: dict[str, Change]) -> dict[str, Change]:
+    def _chosen(self, waiting: dict[str, ClaimChange]) -> dict[str, ClaimChange]:
         """All that go out now.
 
         Whoever may have broken a text waits for what protects, and then goes by itself.
@@ -243,7 +243,7 @@ class OriginWriter:
         self._alone.remove(first)
         return {first: waiting[first]}
 
-    async def _write_together(self, changes: dict[str, Change]) -> None:
+    async def _write_together(self, changes: dict[str, ClaimChange]) -> None:
         manifest, site = self._current()
         if manifest is None and not self._kind.capabilities.creates_carrier:
             raise Transient(f"{self._words.place} does not exist any more")
@@ -254,7 +254,9 @@ class OriginWriter:
         if body is not None:
             await self._write(manifest, body, fit)
 
-    def _fit(self, site: Site, changes: list[Change]) -> tuple[list[Change], dict[str, Any] | None]:
+    def _fit(
+        self, site: Site, changes: list[ClaimChange]
+    ) -> tuple[list[ClaimChange], dict[str, Any] | None]:
         """Those that can be written, and the carrier with them.
 
         The others end with what stands in their way: nobody's claim holds up a neighbour's.
@@ -262,7 +264,7 @@ class OriginWriter:
         if len(changes) > 1:
             with suppress(*UNFIT):
                 return changes, self._body(site, changes)
-        fit: list[Change] = []
+        fit: list[ClaimChange] = []
         body: dict[str, Any] | None = None
         for change in changes:
             try:
@@ -273,7 +275,7 @@ class OriginWriter:
                 fit.append(change)
         return fit, body
 
-    def _body(self, site: Site, changes: list[Change]) -> dict[str, Any]:
+    def _body(self, site: Site, changes: list[ClaimChange]) -> dict[str, Any]:
         first, *others = changes
         return site.publish(
             first.claim,
@@ -310,7 +312,7 @@ class OriginWriter:
         return (await self._cluster.replace(kind, key, body),)
 
     async def _write(
-        self, manifest: Json | None, body: dict[str, Any] | None, changes: Collection[Change]
+        self, manifest: Json | None, body: dict[str, Any] | None, changes: Collection[ClaimChange]
     ) -> None:
         """Put the body in the carrier's place.
 
@@ -350,7 +352,7 @@ class OriginWriter:
         return Conflict(f"{self._words.place} has changed since it was looked at")
 
 
-def _end(change: Change, error: Exception | None) -> None:
+def _end(change: ClaimChange, error: Exception | None) -> None:
     if change.done.done():
         return
     if error is None:

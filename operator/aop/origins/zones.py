@@ -119,7 +119,7 @@ def _patterns_over(name: str) -> Iterator[str]:
         yield f"*.{above}"
 
 
-class Policy:
+class ClaimPolicy:
     """What a set of claims means for any host, worked out once for all who ask."""
 
     def __init__(self, claims: Collection[Claim]) -> None:

@@ -15,7 +15,7 @@ from aop.schema import Model
 from aop.terms import Kind, Target
 
 
-class Driver:
+class IngressNginxDriver:
     """The driver; it has no state."""
 
     name = NAME
@@ -84,4 +84,4 @@ class Driver:
 
 
 _CLASSES = Read(Kind.INGRESS_CLASS, need=Need.OPTIONAL)
-INGRESS_NGINX = Driver()
+INGRESS_NGINX = IngressNginxDriver()

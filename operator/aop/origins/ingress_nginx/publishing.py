@@ -21,8 +21,8 @@ from aop.origins.ingress_nginx.snippets import needs_newline, put_together
 from aop.origins.ingress_nginx.spec import NAME, ForeignText
 from aop.origins.ingress_nginx.stored import (
     ANNOTATIONS,
-    BeforeUs,
-    Stored,
+    ControllerConfigMap,
+    SnippetsBeforeUs,
     annotations_for,
     read,
 )
@@ -104,7 +104,10 @@ def withdraw(config_map: Mapping[str, Any], uid: str) -> Json:
 
 
 def _written(
-    config_map: Mapping[str, Any], stored: Stored, entries: Mapping[str, Entry], token_if_new: str
+    config_map: Mapping[str, Any],
+    stored: ControllerConfigMap,
+    entries: Mapping[str, Entry],
+    token_if_new: str,
 ) -> Json:
     body = _with(config_map, stored, entries, token_if_new)
     again = read(body)
@@ -114,12 +117,15 @@ def _written(
 
 
 def _with(
-    config_map: Mapping[str, Any], stored: Stored, entries: Mapping[str, Entry], token_if_new: str
+    config_map: Mapping[str, Any],
+    stored: ControllerConfigMap,
+    entries: Mapping[str, Entry],
+    token_if_new: str,
 ) -> Json:
     body = deepcopy(dict(config_map))
     metadata = body.setdefault("metadata", {})
     labels = dict(metadata.get("labels") or {})
-    before_us = BeforeUs(
+    before_us = SnippetsBeforeUs(
         empty=frozenset(
             key
             for key, s in stored.snippets.items()
@@ -143,7 +149,7 @@ def _with(
     return body
 
 
-def _as_found(config_map: Mapping[str, Any], stored: Stored) -> Json:
+def _as_found(config_map: Mapping[str, Any], stored: ControllerConfigMap) -> Json:
     body = deepcopy(dict(config_map))
     metadata = body.setdefault("metadata", {})
     data, labels = dict(body.get("data") or {}), dict(metadata.get("labels") or {})

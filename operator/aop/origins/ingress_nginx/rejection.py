@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from aop.origins.ingress_nginx.snippets import Snippet
-from aop.origins.ingress_nginx.stored import Stored
+from aop.origins.ingress_nginx.stored import ControllerConfigMap
 from aop.origins.ingress_nginx.syntax import read
 from aop.origins.ingress_nginx.text import HTTP, VARIABLES
 from aop.origins.nginx import ASKING, too_long
@@ -30,7 +30,11 @@ _QUOTED = re.compile(r'"([^"]*)"')
 
 
 def rejected_by(
-    events: Iterable[Mapping[str, Any]], replica: Replica, *, since: datetime, stored: Stored
+    events: Iterable[Mapping[str, Any]],
+    replica: Replica,
+    *,
+    since: datetime,
+    stored: ControllerConfigMap,
 ) -> Rejection | None:
     """What nginx's newest `[emerg]` says of this pod since `since` (UTC); or None.
 
@@ -75,7 +79,7 @@ def _line(message: str) -> str:
     return line if len(line) <= _MOST else f"{line[: _MOST - 1]}…"
 
 
-def _names_ours(words: str, stored: Stored) -> bool:
+def _names_ours(words: str, stored: ControllerConfigMap) -> bool:
     http = stored.snippets.get(HTTP, Snippet(None))
     text = http.text or ""
     if bucket := _BUCKET.search(words):

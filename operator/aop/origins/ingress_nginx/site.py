@@ -19,10 +19,10 @@ from aop.origins.ingress_nginx.remarks import remarks
 from aop.origins.ingress_nginx.replicas import Controller, readers, unwatched
 from aop.origins.ingress_nginx.servers import Servers
 from aop.origins.ingress_nginx.spec import ForeignText, IngressNginx
-from aop.origins.ingress_nginx.stored import Stored, read
+from aop.origins.ingress_nginx.stored import ControllerConfigMap, read
 from aop.origins.nginx import too_long
 from aop.origins.sites import Json, Rejection, Remark, Replica, ServedHosts
-from aop.origins.zones import Policy
+from aop.origins.zones import ClaimPolicy
 from aop.schema import Model
 from aop.terms import Claim, ObjectKey, is_host
 
@@ -35,15 +35,15 @@ class ControllerSite:
     """Where the ConfigMap is."""
     config_map: Json | None
     """None: there is none."""
-    published: Stored
+    published: ControllerConfigMap
     replicas: tuple[Controller, ...]
     ingresses: tuple[Json, ...]
     """Those that it serves."""
     servers: Servers
     """What it makes of them."""
-    counted_on: Policy
+    counted_on: ClaimPolicy
     """What the claims mean as far as the text says them for sure."""
-    feared: Policy
+    feared: ClaimPolicy
     """What they mean as they were written."""
 
     @classmethod
@@ -65,8 +65,8 @@ class ControllerSite:
             controllers,
             its_own,
             Servers(its_own, controllers),
-            counted_on=Policy(stored.claims.values()),
-            feared=Policy(stored.standing.values()),
+            counted_on=ClaimPolicy(stored.claims.values()),
+            feared=ClaimPolicy(stored.standing.values()),
         )
 
     @property

@@ -20,7 +20,7 @@ class ForeignText(StrEnum):
     """Keep it byte for byte, around our own block."""
 
 
-class ConfigMapRef(Model):
+class ControllerConfigMapRef(Model):
     """The ConfigMap that a controller reads."""
 
     namespace: LabelName
@@ -40,7 +40,7 @@ class IngressNginx(Model):
     Our text stands in http-snippet and server-snippet.
     """
 
-    config_map_ref: ConfigMapRef
+    config_map_ref: ControllerConfigMapRef
     """The ConfigMap that configures the controller; a Ready controller pod must name it in its
     --configmap argument."""
     foreign_text: ForeignText = ForeignText.REFUSE

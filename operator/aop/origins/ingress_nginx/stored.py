@@ -32,7 +32,7 @@ ANNOTATIONS = (CLAIMS_ANNOTATION, PATH_ANNOTATION, REVISION_ANNOTATION, FOUND_AN
 
 
 @dataclass(frozen=True, slots=True)
-class BeforeUs:
+class SnippetsBeforeUs:
     """What was there before our first write and has left no other trace."""
 
     empty: frozenset[str] = frozenset()
@@ -44,7 +44,7 @@ class BeforeUs:
 
 
 class WrittenBeforeUs(BaseModel):
-    """The notation of `BeforeUs`."""
+    """The notation of `SnippetsBeforeUs`."""
 
     model_config = ConfigDict(strict=True, frozen=True)
     empty: tuple[str, ...]
@@ -52,7 +52,7 @@ class WrittenBeforeUs(BaseModel):
     watch: str | None
 
     @classmethod
-    def of(cls, before_us: BeforeUs) -> Self:
+    def of(cls, before_us: SnippetsBeforeUs) -> Self:
         """The notation of `before_us`."""
         return cls(
             empty=tuple(sorted(before_us.empty)),
@@ -61,9 +61,11 @@ class WrittenBeforeUs(BaseModel):
         )
 
     @property
-    def before_us(self) -> BeforeUs:
+    def before_us(self) -> SnippetsBeforeUs:
         """What was there."""
-        return BeforeUs(frozenset(self.empty) & frozenset(KEYS), self.newline == 1, self.watch)
+        return SnippetsBeforeUs(
+            frozenset(self.empty) & frozenset(KEYS), self.newline == 1, self.watch
+        )
 
 
 class WrittenSettings(BaseModel):
@@ -75,15 +77,15 @@ class WrittenSettings(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Stored(Published):
+class ControllerConfigMap(Published):
     """One ConfigMap: what it says of us, and where that stands."""
 
     snippets: Mapping[str, Snippet] = field(default_factory=dict)
     """Both keys of `text.KEYS`, taken apart."""
-    before_us: BeforeUs = field(default_factory=BeforeUs)
+    before_us: SnippetsBeforeUs = field(default_factory=SnippetsBeforeUs)
 
 
-def read(config_map: Mapping[str, Any] | None) -> Stored:
+def read(config_map: Mapping[str, Any] | None) -> ControllerConfigMap:
     """What a ConfigMap (a Kubernetes JSON object; None: there is none) says of us.
 
     Nothing that anybody writes into it makes this fail.
@@ -108,7 +110,7 @@ def read(config_map: Mapping[str, Any] | None) -> Stored:
         snippet.ours for snippet in snippets.values()
     )
     intact = not claimed or all(snippet.intact for snippet in snippets.values())
-    return Stored(
+    return ControllerConfigMap(
         entries=entries if intact else {uid: entry.off for uid, entry in entries.items()},
         standing={uid: entry.claim for uid, entry in entries.items()},
         intact=intact,
@@ -131,7 +133,11 @@ def _digest(texts: Iterable[str]) -> str:
 
 
 def annotations_for(
-    entries: Collection[Entry], revision: int, token: str, cache: str | None, before_us: BeforeUs
+    entries: Collection[Entry],
+    revision: int,
+    token: str,
+    cache: str | None,
+    before_us: SnippetsBeforeUs,
 ) -> dict[str, str]:
     """The annotations from which `read` makes the same out again."""
     lines = notation.encode_all(entries)
@@ -153,11 +159,11 @@ def _entries(annotation: str | None) -> tuple[dict[str, Entry], str | None]:
         return entries, None
 
 
-def _before_us(annotation: str | None) -> BeforeUs:
+def _before_us(annotation: str | None) -> SnippetsBeforeUs:
     try:
         return WrittenBeforeUs.model_validate_json(annotation or "").before_us
     except ValidationError:
-        return BeforeUs()
+        return SnippetsBeforeUs()
 
 
 def _number(annotation: str) -> int:

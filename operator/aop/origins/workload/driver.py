@@ -18,7 +18,7 @@ from aop.schema import Model
 from aop.terms import Kind, Target
 
 
-class Driver:
+class WorkloadDriver:
     """The driver of one server; it has no state."""
 
     reference = "configMapRef"
@@ -104,7 +104,7 @@ class Driver:
         return self._dialect.refuses_arrival(status, body)
 
 
-NGINX = Driver("nginx", Nginx, NginxDialect())
-APACHE = Driver("apache", Apache, ApacheDialect())
-HAPROXY = Driver("haproxy", Haproxy, HaproxyDialect())
-CADDY = Driver("caddy", Caddy, CaddyDialect())
+NGINX = WorkloadDriver("nginx", Nginx, NginxDialect())
+APACHE = WorkloadDriver("apache", Apache, ApacheDialect())
+HAPROXY = WorkloadDriver("haproxy", Haproxy, HaproxyDialect())
+CADDY = WorkloadDriver("caddy", Caddy, CaddyDialect())

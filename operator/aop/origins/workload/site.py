@@ -13,9 +13,9 @@ from aop.origins.workload.dialect import Dialect
 from aop.origins.workload.failures import failure_of, unfinished
 from aop.origins.workload.pods import Owner, owner_of, replica_of
 from aop.origins.workload.spec import Apply, Ports, Workload
-from aop.origins.workload.stored import Stored
+from aop.origins.workload.stored import MountedConfigMap
 from aop.origins.workload.templates import Template
-from aop.origins.zones import Policy
+from aop.origins.zones import ClaimPolicy
 from aop.schema import Model
 from aop.terms import Claim, ObjectKey, is_host
 
@@ -31,7 +31,7 @@ class WorkloadSite:
     dialect: Dialect
     config_map: Json | None
     """None: there is none."""
-    published: Stored
+    published: MountedConfigMap
     pods: tuple[Json, ...]
     """Those that read it, and their siblings."""
     templates: tuple[Template, ...]
@@ -57,7 +57,7 @@ class WorkloadSite:
 
     def hosts(self, zone: str, patterns: Collection[str], also: Collection[str]) -> ServedHosts:  # noqa: ARG002 - which hosts a server serves stands in its own configuration
         """Those that are named: nothing in Kubernetes tells which others the server has."""
-        named = Policy(self.published.standing.values()).hosts_of(zone, also)
+        named = ClaimPolicy(self.published.standing.values()).hosts_of(zone, also)
         left_out = dict(self.dialect.unfit(named)) | {
             host: "no DNS name has a label of more than 63 characters, so that no visitor can ask for it"
             for host in named
@@ -123,7 +123,7 @@ class WorkloadSite:
 
     def entries(self, hosts: Collection[str]) -> Mapping[str, object]:
         """As `kind.Site` says."""
-        return Policy(self.published.claims.values()).entries(hosts)
+        return ClaimPolicy(self.published.claims.values()).entries(hosts)
 
     def rollout(self, spec: Model | None) -> Rollout | None:
         """The change of the pod template that has its pods start with what is published.

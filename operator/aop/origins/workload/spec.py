@@ -57,7 +57,7 @@ class WorkloadRef(Model):
         return f"{self.kind} {self.key}"
 
 
-class ConfigMapRef(Model):
+class MountedConfigMapRef(Model):
     """The ConfigMap that the operator creates and the workload mounts."""
 
     namespace: LabelName
@@ -94,7 +94,7 @@ class Workload(Model):
     workload_ref: WorkloadRef
     """The workload whose pods serve. Its pod template must mount the ConfigMap as an optional
     volume."""
-    config_map_ref: ConfigMapRef
+    config_map_ref: MountedConfigMapRef
     """The ConfigMap that the operator creates, writes and deletes. It must not exist yet, or be
     empty."""
     ports: Ports = Field(

@@ -48,7 +48,7 @@ class WrittenPorts(BaseModel):
     http: Port
 
 
-class BeforeUs(BaseModel):
+class ConfigMapBeforeUs(BaseModel):
     """What was there before our first write and has left no other trace."""
 
     model_config = ConfigDict(strict=True, frozen=True)
@@ -59,11 +59,11 @@ class BeforeUs(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Stored(Published):
+class MountedConfigMap(Published):
     """One ConfigMap: what it says of us, and what else stands there."""
 
     ports: Ports = field(default_factory=Ports)
-    before_us: BeforeUs = field(default_factory=BeforeUs)
+    before_us: ConfigMapBeforeUs = field(default_factory=ConfigMapBeforeUs)
     others: tuple[str, ...] = ()
     """Keys that are not ours; sorted."""
 
@@ -78,7 +78,7 @@ class Stored(Published):
         return f"{printed(self.revision)}-{self.text_digest[:8]}"
 
 
-def read(config_map: Json | None, dialect: Dialect) -> Stored:
+def read(config_map: Json | None, dialect: Dialect) -> MountedConfigMap:
     """What a ConfigMap (a Kubernetes JSON object; None: there is none) says of us.
 
     Nothing that anybody writes into it makes this fail.
@@ -105,7 +105,7 @@ def read(config_map: Json | None, dialect: Dialect) -> Stored:
     annotated = any(name in annotations for name in ANNOTATIONS)
     intact = ours == rendered and bool(rendered) == annotated
     others = sorted({*data, *((config_map or {}).get("binaryData") or {})} - ours.keys())
-    return Stored(
+    return MountedConfigMap(
         entries=entries if intact else {uid: entry.off for uid, entry in entries.items()},
         standing={uid: entry.claim for uid, entry in entries.items()},
         intact=intact,
@@ -120,7 +120,7 @@ def read(config_map: Json | None, dialect: Dialect) -> Stored:
     )
 
 
-def objection(config_map: Json | None, stored: Stored, key: ObjectKey) -> str | None:
+def objection(config_map: Json | None, stored: MountedConfigMap, key: ObjectKey) -> str | None:
     """What others have put there and ours must not be combined with, as a sentence."""
     if stored.others:
         return (
@@ -189,7 +189,7 @@ class _Writer:
     key: ObjectKey
     dialect: Dialect
     label: str
-    stored: Stored
+    stored: MountedConfigMap
     ports: Ports
 
     def with_claims(self, entries: Mapping[str, Entry], token: str) -> dict[str, Any]:
@@ -217,12 +217,12 @@ class _Writer:
         body = self._with({}, {}, kept)
         return None if self.stored.before_us.created and not self.stored.others else body
 
-    def _before_us(self) -> BeforeUs:
+    def _before_us(self) -> ConfigMapBeforeUs:
         if self.config_map is None:
-            return BeforeUs(created=1)
+            return ConfigMapBeforeUs(created=1)
         if CLAIMED_LABEL in self._labels():
             return self.stored.before_us
-        return BeforeUs(
+        return ConfigMapBeforeUs(
             created=self.stored.before_us.created, watch=self._labels().get(WATCH_LABEL)
         )
 
@@ -271,11 +271,11 @@ def _ports(line: str) -> Ports:
         return Ports()
 
 
-def _before_us(annotation: str | None) -> BeforeUs:
+def _before_us(annotation: str | None) -> ConfigMapBeforeUs:
     try:
-        return BeforeUs.model_validate_json(annotation or "")
+        return ConfigMapBeforeUs.model_validate_json(annotation or "")
     except ValidationError:
-        return BeforeUs()
+        return ConfigMapBeforeUs()
 
 
 def _number(written: str) -> int:
