@@ -11,6 +11,8 @@ BIN := $(VENV)/bin
 SANDBOX := PYTHONPATH=tests $(BIN)/python -m
 # One per core: each may run a whole cluster with its visitors, and starved of processors they would measure the machine.
 JOBS ?= 2
+# Compiling the tests anew, for each worker, takes longer than most of them.
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest
 # The tests of a file share what they start; the files that take long begin first (unit comes last).
 SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
@@ -66,7 +68,7 @@ unit: setup ## The pure tests: seconds.
 	$(PYTEST) tests/unit $(SPREAD) -q
 
 quick: check ## What to run after every change, within a minute: check, the pure tests, the promises of origin kinds, the small worlds of the model.
-	$(PYTEST) tests/unit tests/origin_kinds tests/model -m "not large" -n $(JOBS) --dist worksteal -q
+	$(PYTEST) tests/unit tests/origin_kinds tests/model -m "not large" --hypothesis-profile quick -n $(JOBS) --dist worksteal -q
 
 test: setup programs ## The README's test command: everything short, and a share of what takes long.
 	$(PYTEST) tests $(SPREAD) -q --durations=25 --share $(SHARE)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -24,3 +26,20 @@ def committed() -> list[Path]:
         for path in ROOT.rglob("*")
         if path.is_file() and not made & set(path.parts) and ".cache" not in str(path)
     ]
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    """A file of Python; parsed once for all who look at it, who must not change it."""
+    return ast.parse(path.read_text())
+
+
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Everything in it, from the outside inwards."""
+    return tuple(ast.walk(parsed(path)))
+
+
+def modules(folder: str) -> Iterator[Path]:
+    """The files of Python below a folder of the repository, in order."""
+    yield from sorted((ROOT / folder).rglob("*.py"))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import share
 from sandbox import debian
@@ -15,6 +16,11 @@ from sandbox.kubernetes import binaries
 from sandbox.kubernetes.plane import ControlPlane
 
 TESTS = Path(__file__).parent
+# Without a deadline for one example, because others use the machine too. `make quick` tries a fifth
+# (--hypothesis-profile), and `make test` all.
+settings.register_profile("all", deadline=None, max_examples=50)
+settings.register_profile("quick", deadline=None, max_examples=10)
+settings.load_profile("all")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

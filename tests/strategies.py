@@ -26,24 +26,41 @@ pins = st.builds(
 )
 
 
+_zones = st.sampled_from(ZONES)
+_uids = st.sampled_from(UIDS)
+_modes = st.sampled_from(Mode)
+_flush_counts = st.integers(0, 3)
+_pins_of_a_claim = st.lists(pins, max_size=2, unique=True)
+
+
+def _names(zone: str) -> st.SearchStrategy[str]:
+    return st.one_of(st.just(zone), _labels.map(lambda label: f"{label}.{zone}"))
+
+
+# Made once: Hypothesis checks a strategy when it first draws from it, which takes longer than the draw.
+_enforced = {zone: st.lists(_names(zone), max_size=3, unique=True) for zone in ZONES}
+_patterns = {
+    zone: st.lists(
+        st.one_of(_names(zone), st.just(f"*.{zone}")), min_size=1, max_size=4, unique=True
+    )
+    for zone in ZONES
+}
+
+
 @st.composite
 def claims(draw: st.DrawFn, uid: str | None = None) -> Claim:
     """One object's claim on a zone: some hosts, some of them enforced if the mode is one that refuses."""
-    zone = draw(st.sampled_from(ZONES))
-    names = st.one_of(st.just(zone), _labels.map(lambda label: f"{label}.{zone}"))
-    patterns = st.one_of(names, st.just(f"*.{zone}"))
-    mode = draw(st.sampled_from(Mode))
+    zone = draw(_zones)
+    mode = draw(_modes)
     return Claim(
-        uid=uid or draw(st.sampled_from(UIDS)),
+        uid=uid or draw(_uids),
         owner="edge/" + draw(_labels),
         zone=zone,
-        patterns=tuple(draw(st.lists(patterns, min_size=1, max_size=4, unique=True))),
+        patterns=tuple(draw(_patterns[zone])),
         mode=mode,
-        enforced=tuple(sorted(draw(st.lists(names, max_size=3, unique=True))))
-        if mode >= Mode.OPTIONAL
-        else (),
-        pins=tuple(sorted(draw(st.lists(pins, max_size=2, unique=True)))),
-        flush_count=draw(st.integers(0, 3)),
+        enforced=tuple(sorted(draw(_enforced[zone]))) if mode >= Mode.OPTIONAL else (),
+        pins=tuple(sorted(draw(_pins_of_a_claim))),
+        flush_count=draw(_flush_counts),
     )
 
 
@@ -71,6 +88,9 @@ _keys = st.fixed_dictionaries(
 )
 
 
+_either = st.booleans()
+
+
 @st.composite
 def config_maps(draw: st.DrawFn) -> dict[str, Any]:
     """A controller's ConfigMap as somebody has left it, before anything of ours is in it."""
@@ -79,12 +99,12 @@ def config_maps(draw: st.DrawFn) -> dict[str, Any]:
         "name": "controller",
         "resourceVersion": "7",
     }
-    if draw(st.booleans()):
+    if draw(_either):
         metadata["labels"] = {
             "app": "ingress-nginx",
-            **({"aop-operator.dev/watch": "false"} if draw(st.booleans()) else {}),
+            **({"aop-operator.dev/watch": "false"} if draw(_either) else {}),
         }
-    if draw(st.booleans()):
+    if draw(_either):
         metadata["annotations"] = {"meta.helm.sh/release-name": "ingress"}
     body: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
     data = draw(_keys)

@@ -97,30 +97,30 @@ def by_rendering() -> dict[Path, str]:
     }
 
 
-def seal() -> str:
+def seal(root: Path = ROOT) -> str:
     """What tells without helm whether a rendering is due: a line for what it depends on, and one for what came of it.
 
     The second line is another one when somebody edits a rendered file, adds one or deletes one.
     """
-    return f"{sources()}\n{standing()}\n"
+    return f"{sources(root)}\n{standing(root)}\n"
 
 
-def standing() -> str:
+def standing(root: Path) -> str:
     """A digest of what is rendered, as it stands in the repository."""
-    files = sorted((ROOT / MANIFESTS).rglob("*.yaml"))
-    _, table, _ = _around_permissions((ROOT / INSTALL).read_text())
-    return _digest([*(f"{path.relative_to(ROOT)}\n{path.read_text()}" for path in files), table])
+    files = sorted((root / MANIFESTS).rglob("*.yaml"))
+    _, table, _ = _around_permissions((root / INSTALL).read_text())
+    return _digest([*(f"{path.relative_to(root)}\n{path.read_text()}" for path in files), table])
 
 
-def sources() -> str:
+def sources(root: Path) -> str:
     """A digest of all that a rendering depends on."""
     own = Path(__file__).read_text()
     files = sorted(
         path
-        for path in (ROOT / "deploy/helm").rglob("*")
+        for path in (root / "deploy/helm").rglob("*")
         if path.is_file() and path.suffix != ".md"
     )
-    return _digest([own, *(f"{path.relative_to(ROOT)}\n{path.read_text()}" for path in files)])
+    return _digest([own, *(f"{path.relative_to(root)}\n{path.read_text()}" for path in files)])
 
 
 def _digest(parts: list[str]) -> str:

@@ -100,6 +100,7 @@ def sight_of(o: Observed, names: Names, only: str | None = None) -> Sight:
         if zone is None
         else tuple((who(c, names), STATES.index(c.state)) for c in zone.certificates)
     )
+    failing = REJECTED if refused else DOWN
     return Sight(
         zone_index=0,
         hosts=tuple("direct" if o.evidence_of(host).direct else "edge" for host in hosts),
@@ -118,7 +119,7 @@ def sight_of(o: Observed, names: Names, only: str | None = None) -> Sight:
         certificates=certificates,
         enabled=zone is not None and zone.enabled,
         ssl=zone is not None and zone.ssl_mode in {"full", "strict", "origin_pull"},
-        access=WORKS if zone is not None else REJECTED if refused else DOWN,
+        access=WORKS if zone is not None else failing,
         given_up=given_up(o),
         leaf=leaf,
         next=following,
@@ -246,13 +247,9 @@ def run_of(o: Observed, e: Evidence, names: Names) -> Run:
         raise OutOfModel("an Ingress that verifies by itself refuses what arrives")
     if e.presented is not None and e.since is not None and e.last is not None:
         lasted = e.last - e.since
-        length = (
-            FULL
-            if whole_window(o, e)
-            else SPREAD
-            if lasted >= timedelta(seconds=o.limits.loss_spread_s)
-            else BEGUN
-        )
+        length = SPREAD if lasted >= timedelta(seconds=o.limits.loss_spread_s) else BEGUN
+        if whole_window(o, e):
+            length = FULL
     applied = [origin.applied_at for origin in o.origins if origin.applied_at]
     return Run(
         presented=names.value(e.presented) if e.presented is not None else 0,

@@ -349,13 +349,9 @@ def at_the_pods(origin: Origin, s: Setting) -> Iterator[tuple[str, Origin]]:
     if "cut" in s.moves and origin.pods == THERE:
         whole = not any(r.cut for r in replicas)
         for n, r in enumerate(replicas):
-            kinds = (
-                (UNREADY_SERVING, UNREACHABLE)
-                if whole and r.up and path(r.runs)
-                else (ATTACHED,)
-                if r.cut
-                else ()
-            )
+            kinds: tuple[int, ...] = (ATTACHED,) if r.cut else ()
+            if whole and r.up and path(r.runs):
+                kinds = (UNREADY_SERVING, UNREACHABLE)
             for cut in kinds:
                 line = (
                     "a pod that was cut off is back",
@@ -422,9 +418,8 @@ def settings_and_certificates(zone: Zone, s: Setting) -> Iterator[tuple[str, Zon
 def at_home(zone: Zone, s: Setting) -> Iterator[tuple[str, Zone]]:  # noqa: C901 - a list of independent cases
     """The Secret, the record, time, and what is wrong elsewhere."""
     m, spare = s.moves, [g for g in GENERATIONS[0] if not g & zone.used]
-    needed = (
-        0 if not s.generate else 2 if zone.rotate or zone.due else 1
-    )  # a generation for each leaf that is then to be made
+    # A generation for each leaf that is then to be made.
+    needed = 1 + (zone.rotate or zone.due) if s.generate else 0
     if "secret" in m and zone.leaf and len(spare) >= needed:
         yield "the Secret is deleted", zone._replace(leaf=0, next=0)
         if not s.generate and spare:

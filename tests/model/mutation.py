@@ -115,7 +115,8 @@ def seen_in(at: int) -> Looks:
         raise AssertionError(
             f"the right rules break {', '.join(result.violations)} in {result.name}: nothing is caught there"
         )
-    return {sight: (o := realise(sight), next_step(o)) for sight in mind.memory}
+    observed = ((sight, realise(sight)) for sight in mind.memory)
+    return {sight: (o, next_step(o)) for sight, o in observed}
 
 
 class Ground:

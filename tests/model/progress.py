@@ -313,6 +313,11 @@ def with_run(w: World, z: int, host: int, run: Run, s: Setting) -> World:
     )
 
 
+def freshest(run: Run, unwanted: int) -> int:
+    """What the latest new connection came with: one of what is not wanted, or what it was before."""
+    return unwanted & -unwanted or run.fresh
+
+
 def following(
     zone: Zone, run: Run, new: int, held: int, s: Setting, *, loses: bool, late: bool
 ) -> Iterator[tuple[str, str, Run]]:
@@ -326,7 +331,7 @@ def following(
 
     def heard(value: int, length: int, recent: int, share: int = 0) -> Run:
         unwanted = new & ~wanted or new
-        fresh = value if value & new else unwanted & -unwanted if new else run.fresh
+        fresh = value if value & new else freshest(run, unwanted if new else 0)
         same = run.presented == value and length > SPREAD
         silences = run.gap or (run.aged and run.length == SPREAD)
         gap = length == SPREAD and run.presented == value and silences

@@ -109,14 +109,10 @@ def host_name(z: int, host: int) -> str:
 
 def pin(v: int, expiring: int, expired: int) -> Pin:
     """The leaf behind one bit; its end says whether it is about to expire."""
-    ends = NOW + (
-        timedelta(hours=-1)
-        if v & expired
-        else timedelta(hours=12)
-        if v & expiring
-        else timedelta(days=400)
-    )
-    return Pin(SHA[v], SHA[v][:40], NOW - timedelta(days=300), ends)
+    lasting = timedelta(hours=12) if v & expiring else timedelta(days=400)
+    if v & expired:
+        lasting = timedelta(hours=-1)
+    return Pin(SHA[v], SHA[v][:40], NOW - timedelta(days=300), NOW + lasting)
 
 
 def identifier(v: int) -> str:
@@ -288,15 +284,14 @@ def real_replica(
     n: int, seen: SeenReplica, hosts: tuple[int, ...], sight: Sight
 ) -> ObservedReplica:
     """One replica."""
+    known = REVISION if seen.current else REVISION - 1
+    revision = known if seen.path else None
     if seen.error:
-        revision = REVISION if seen.current else REVISION - 1
-        return ObservedReplica(
-            f"controller-{n}", revision if seen.path else None, error="timed out", ready=seen.ready
-        )
+        return ObservedReplica(f"controller-{n}", revision, error="timed out", ready=seen.ready)
     probed = (sight.leaf | sight.next) & OURS[sight.zone_index] & ~sight.expired
     return ObservedReplica(
         name=f"controller-{n}",
-        revision=None if not seen.path else REVISION if seen.current else REVISION - 1,
+        revision=revision,
         settled=seen.settled,
         hosts=tuple(
             HostBehaviour(
@@ -376,9 +371,7 @@ def real_origin(i: int, seen: SeenOrigin, sight: Sight) -> ObservedOrigin:
     )
 
 
-REAL_VALUES = {
-    v: NONE if v == N else OTHER if v == F else REFUSED if v == R else SHA[v] for v in VALUES
-}
+REAL_VALUES = {v: {N: NONE, F: OTHER, R: REFUSED}.get(v) or SHA[v] for v in VALUES}
 LENGTHS = {BEGUN: timedelta(0), SPREAD: timedelta(seconds=12), FULL: WINDOW + timedelta(seconds=12)}
 COUNTS = {BEGUN: 1, SPREAD: 40, FULL: 40}
 """Enough answers without enough time are no proof."""
@@ -526,14 +519,11 @@ def real_key_pair(sight: Sight) -> ObservedKeyPair | Unknown | None:
     leaf = pin(sight.leaf, sight.expiring, sight.expired)
     if not sight.generate and sight.leaf & sight.expired:
         return Unknown("tls.crt has expired", Reason.KEY_PAIR_INVALID)
+    renewal_at = NOW - timedelta(hours=1) if sight.due else NOW + timedelta(days=300)
     return ObservedKeyPair(
         leaf,
         pin(sight.next, sight.expiring, sight.expired) if sight.next else None,
-        None
-        if not sight.generate
-        else NOW - timedelta(hours=1)
-        if sight.due
-        else NOW + timedelta(days=300),
+        renewal_at if sight.generate else None,
     )
 
 

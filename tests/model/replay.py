@@ -101,14 +101,10 @@ def contradictions(o: Observed, step: Step) -> Iterator[str]:  # noqa: C901, PLR
             yield from tightened(
                 o, next(origin for origin in o.origins if origin.target == target), claim
             )
-        case Withdraw(
-            target=target
-        ):  # a rejected text is taken out while its predecessor still runs: that refuses nobody more
-            yield from (
-                stripped(o, *left)
-                if (left := [it for it in o.origins if it.target == target and not it.rejected])
-                else ()
-            )
+        case Withdraw(target=target):
+            # A rejected text is taken out while its predecessor still runs: that refuses nobody more.
+            left = [it for it in o.origins if it.target == target and not it.rejected]
+            yield from stripped(o, *left) if left else ()
         case Done() if o.object.deleting:
             for origin in o.origins:
                 if (

@@ -70,11 +70,13 @@ def test_a_silence_longer_than_the_window_does_not_count_for_the_proof(scene: Sc
         describe=lambda: f"a part of the proof\n{scene.told()}",
     )
     scene.control.break_edge(host=APEX, path="/.well-known/*", answer=503)
+
+    def silent_for_a_window() -> bool:
+        since = evidence(scene).silent_since
+        return since is not None and now(scene).now - since > WINDOW
+
     until(
-        lambda: (
-            (silent := evidence(scene).silent_since) is not None
-            and now(scene).now - silent > WINDOW
-        ),
+        silent_for_a_window,
         within_s=WITHIN_S,
         every_s=0.2,
         describe=lambda: f"a whole window of silence\n{scene.told()}",

@@ -169,11 +169,11 @@ def watch(scene: Scene, told: Story) -> None:
         )
 
     def says(name: str) -> Callable[[], str]:
-        return lambda: (
-            str(message)
-            if WAITED in (message := scene.condition("Ready", name, name).get("message", ""))
-            else ""
-        )
+        def waited() -> str:
+            message = str(scene.condition("Ready", name, name).get("message", ""))
+            return message if WAITED in message else ""
+
+        return waited
 
     for name in (DROPPED, NARROWED, PENDING):
         told.said[name] = until(

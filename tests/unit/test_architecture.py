@@ -8,7 +8,6 @@ import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from aop.handlers import WATCHED, register
 from aop.origins.kinds import KINDS
 from aop.origins.sites import Scope
 from aop.terms import Target
-from committed import ROOT, committed
+from committed import ROOT, committed, parsed
 
 PACKAGE = ROOT / "operator" / "aop"
 LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
@@ -48,7 +47,7 @@ Grants = dict[tuple[str, str], set[str]]
 def modules(*floors: str) -> Iterator[tuple[Path, ast.Module]]:
     for path in sorted(PACKAGE.rglob("*.py")):
         if not floors or path.relative_to(PACKAGE).parts[0].removesuffix(".py") in floors:
-            yield path, ast.parse(path.read_text())
+            yield path, parsed(path)
 
 
 # --- the source root ----------------------------------------------------------------------------------------------------
@@ -381,101 +380,3 @@ def test_the_locks_agree_with_one_another_and_with_the_project() -> None:
     assert {name: dev[name][0] for name in run} == {
         name: version for name, (version, _) in run.items()
     }
-
-
-# --- one thought a line --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("root", ["operator", "tools"])
-def test_no_conditional_expression_stands_in_another(root: str) -> None:
-    nested = [
-        f"{path.relative_to(ROOT)}:{one.lineno}"
-        for path, one in expressions(root, ast.IfExp)
-        if any(isinstance(part, ast.IfExp) for part in (one.test, one.body, one.orelse))
-    ]
-    assert nested == []
-
-
-@pytest.mark.parametrize("root", ["operator", "tools"])
-def test_an_assignment_expression_stands_in_a_condition_only(root: str) -> None:
-    conditions = {
-        id(inner)
-        for _, one in expressions(root, ast.If, ast.While, ast.comprehension)
-        for test in (one.ifs if isinstance(one, ast.comprehension) else [one.test])
-        for inner in ast.walk(test)
-    }
-    elsewhere = [
-        f"{path.relative_to(ROOT)}:{one.lineno}"
-        for path, one in expressions(root, ast.NamedExpr)
-        if id(one) not in conditions
-    ]
-    assert elsewhere == []
-
-
-# --- names that say what they hold -----------------------------------------------------------------------------------------
-
-ANYTHING = {"found", "held", "told", "said"}
-"""Participles that fit whatever was looked for, kept or heard, and so tell a reader nothing."""
-
-
-def bound(node: ast.AST) -> str | None:
-    """The name that a node binds: a variable, a parameter, a field, a function, a pattern's capture or an import's alias."""
-    match node:
-        case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
-            return name
-        case ast.arg(arg=name) | ast.alias(asname=name):
-            return name
-        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-            return name
-        case ast.MatchAs(name=name) | ast.MatchStar(name=name) | ast.MatchMapping(rest=name):
-            return name
-        case ast.ExceptHandler(name=name):
-            return name
-    return None
-
-
-def test_no_name_stands_for_anything() -> None:
-    assert [
-        f"{path.relative_to(ROOT)}: {name}"
-        for path, tree in trees("operator")
-        for node in ast.walk(tree)
-        if (name := bound(node)) is not None and name.strip("_").lower() in ANYTHING
-    ] == []
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "found = 1",
-        "found: int",
-        "_found: int = 1",
-        "self.held = 1",
-        "(told := 1)",
-        "[said for said in ()]",
-        "def f(found): ...",
-        "def f(*, held): ...",
-        "def f(*told): ...",
-        "lambda said: 1",
-        "def _held(): ...",
-        "async def told(): ...",
-        "import words as said",
-        "match x:\n case [*found]: ...",
-        "match x:\n case {**held}: ...",
-        "try: ...\nexcept E as told: ...",
-        "for said in (): ...",
-        "with x as found: ...",
-    ],
-)
-def test_each_way_to_bind_a_name_is_seen(text: str) -> None:
-    names = [bound(node) for node in ast.walk(ast.parse(text))]
-    assert any(name is not None and name.strip("_") in ANYTHING for name in names)
-
-
-@cache
-def trees(root: str) -> list[tuple[Path, ast.Module]]:
-    return [(path, ast.parse(path.read_text())) for path in sorted((ROOT / root).rglob("*.py"))]
-
-
-def expressions(root: str, *kinds: type[Any]) -> Iterator[tuple[Path, Any]]:
-    for path, tree in trees(root):
-        yield from ((path, node) for node in ast.walk(tree) if isinstance(node, kinds))

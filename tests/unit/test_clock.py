@@ -45,6 +45,7 @@ from builders import (
     zone,
 )
 from clocks import SetClock
+from committed import nodes
 
 SOURCE = Path(__file__).parents[2] / "operator" / "aop"
 BACK, AHEAD = timedelta(minutes=-50), timedelta(minutes=50)
@@ -98,7 +99,7 @@ def test_nothing_but_the_clock_reads_the_time() -> None:
     found = [
         f"{path.relative_to(SOURCE)}:{node.lineno}"
         for path in SOURCE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes(path)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in readings

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from committed import ROOT, committed
+from committed import ROOT, committed, parsed
 
 PACKAGE = ROOT / "operator" / "aop"
 FACTS = ROOT / "docs" / "facts"
@@ -47,8 +47,7 @@ def read(path: Path) -> str:
 def docstrings() -> dict[Path, str]:
     """That of each module."""
     return {
-        path.relative_to(ROOT): ast.get_docstring(ast.parse(text)) or ""
-        for path, text in texts(".py")
+        path.relative_to(ROOT): ast.get_docstring(parsed(path)) or "" for path, _ in texts(".py")
     }
 
 
@@ -73,6 +72,7 @@ def facts() -> frozenset[tuple[str, str]]:
     )
 
 
+@cache
 def cited() -> dict[tuple[str, str], list[Path]]:
     """Every citation of a fact, with the files that it stands in; what the documents of facts say of themselves is none."""
     found: dict[tuple[str, str], list[Path]] = {}

@@ -58,6 +58,9 @@ UPLOAD, DELETE = (
 ENABLE = SetEnabled(ZONE_ID, enabled=True, why="leaf is active")
 
 
+LOOKS = {deleting: observed(object={"deleting": deleting}) for deleting in (False, True)}
+
+
 class World:
     """One object's memory, and a performer over a client that plays a script."""
 
@@ -77,9 +80,7 @@ class World:
     async def perform(self, step: Effect, *, deleting: bool = False) -> CloudflareError | None:
         """Carry it out; the exception that it ended in, if it is the client's."""
         try:
-            await self._performer.perform(
-                step, observed(object={"deleting": deleting}), PULL, self.memory
-            )
+            await self._performer.perform(step, LOOKS[deleting], PULL, self.memory)
         except CloudflareError as error:
             return error
         return None
@@ -202,7 +203,7 @@ async def test_a_certificate_that_is_never_shown_ends_in_a_reason_and_a_bounded_
     errors = []
     for _ in range(1800):
         with pytest.raises(CloudflareError) as caught:
-            await world._performer.perform(UPLOAD, observed(), pull, world.memory)
+            await world._performer.perform(UPLOAD, LOOKS[False], pull, world.memory)
         errors.append(caught.value)
         world.clock.at_s += 2
     assert len(world.script.requests) <= 20

@@ -21,7 +21,7 @@ from zoo import Data, decoded, encoded
 
 SECRET = ObjectKey("edge", "example-com-tls")
 FIELDS = ("tls.crt", "tls.key", "ca.crt", "next.crt", "next.key", "ca.key")
-ROUNDS = settings(max_examples=250, deadline=None)
+ROUNDS = settings(max_examples=5 * settings().max_examples)
 
 
 @cache

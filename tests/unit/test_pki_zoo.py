@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import cache
 
 import pytest
 
@@ -79,6 +80,7 @@ def names(refusal: Blocked, field: str, *, new: str) -> bool:
     return refusal.message.endswith(remedy)
 
 
+@cache
 def rotating() -> Data:
     """A Secret of ours in the middle of a rotation."""
     first, second = (pki.create_authority(zoo.RECIPE, zoo.NOW) for _ in range(2))
@@ -110,12 +112,17 @@ def test_whatever_has_happened_to_a_field_of_our_own_secret_it_is_good_or_named(
     assert names(refused.value, field, new="key pair")
 
 
+@cache
+def one_authority() -> pki.Authority:
+    return pki.create_authority(zoo.RECIPE, zoo.NOW)
+
+
 @pytest.mark.parametrize("field", ["ca.crt", "ca.key"])
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_whatever_has_happened_to_a_field_of_our_authority_it_is_good_or_named(
     form: Form, field: str
 ) -> None:
-    authority = pki.create_authority(zoo.RECIPE, zoo.NOW)
+    authority = one_authority()
     data = pki.authority_data(authority)
     changed = data | {field: encoded(form.change(decoded(data, field)))}
     if not form.what:

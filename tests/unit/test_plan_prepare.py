@@ -612,9 +612,8 @@ def test_what_every_replica_is_seen_to_do_is_put_back_although_its_proof_is_stil
     seen: Evidence,
 ) -> None:
     """After a restart, or a change at Cloudflare, with a window of a day: what requires keeps requiring."""
-    step = claim_is_whole(
-        observed(origins=[found := damaged(*BOTH_REQUIRE)], evidence=[seen]), found
-    )
+    one = damaged(*BOTH_REQUIRE)
+    step = claim_is_whole(observed(origins=[one], evidence=[seen]), one)
     assert step is not None
     assert published(step) == REQUIRING
 

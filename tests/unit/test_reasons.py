@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,18 +14,17 @@ from aop import reasons
 from aop.observe.look import BLOCKING
 from aop.observe.memory import CloudflareMemory
 from aop.reasons import NO_ACTION, Fault, Reason
-
-ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "operator" / "aop"
+from committed import ROOT, modules, nodes
 
 
+@cache
 def given() -> set[str]:
     """The names of the reasons that the operator's code gives."""
     return {
         node.attr
-        for path in PACKAGE.rglob("*.py")
+        for path in modules("operator")
         if path != Path(reasons.__file__)
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes(path)
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
         and node.value.id == "Reason"
