@@ -69,7 +69,7 @@ class AskedOrigin:
         )
 
 
-class Turns:
+class Lanes:
     """Who may ask at the same time for one object: a host that hangs holds up none that answers."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class Asking:
     """What one object has asked through the edge, as it was wanted last."""
 
     memory: Memory
-    turns: Turns = field(default_factory=Turns)
+    lanes: Lanes = field(default_factory=Lanes)
     by_host: dict[str, AskedOrigin] = field(default_factory=dict)
     window: timedelta = timedelta()
     next_turn: asyncio.TimerHandle | None = None
@@ -228,7 +228,7 @@ class EdgeReader:
         gap = timedelta(seconds=max(3 * self._cadences.of(memory), SHORTEST_GAP_S))
         before = memory.evidence.get(host, Evidence(host))
         try:
-            async with asking.turns.of(memory.evidence.get(host)):
+            async with asking.lanes.of(memory.evidence.get(host)):
                 asked = await self._probe.ask(host, one.path)
             before = memory.evidence.get(host, before)
             evidence = _folded(before, asked, one, self._clock.now(), gap)
