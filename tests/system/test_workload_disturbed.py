@@ -151,12 +151,16 @@ def test_nobody_at_all(scene: Scene, frontend: Frontend) -> None:
 
 def test_a_strategy_that_ends_all_pods_at_once(scene: Scene, frontend: Frontend) -> None:
     """A renewal comes to its end, whatever visitors miss meanwhile (`kubectl aop preflight` says so beforehand)."""
-    (held,) = scene.certificates()
+    (before,) = scene.certificates()
+
+    def replaced() -> bool:
+        return [one["id"] != before["id"] for one in scene.certificates()] == [True]
+
     rolling = frontend.deployment()["spec"]["strategy"]
     frontend.change({"spec": {"strategy": {"type": "Recreate", "rollingUpdate": None}}})
     scene.rotate(word="all at once")
     until(
-        lambda: len(found := scene.certificates()) == 1 and found[0]["id"] != held["id"],
+        replaced,
         within_s=WITHIN_S,
         describe=lambda: f"one new leaf\n{scene.told()}",
     )
