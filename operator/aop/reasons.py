@@ -171,20 +171,20 @@ class Reason(StrEnum):
     # Origins
     ORIGIN_NOT_FOUND = (
         "OriginNotFound",
-        "The object that configures the origin, such as a ConfigMap, does not exist.",
-        "Create the object that the message names, or correct the reference to it",
+        "The ConfigMap, or other object, that `spec.origins` names does not exist.",
+        "Create the object that the message names, or correct `spec.origins`",
         Fault.USER,
     )
     ORIGIN_NOT_ALLOWED = (
         "OriginNotAllowed",
-        "The operator's allow-list does not include the object that configures the origin.",
+        "The operator may not write the ConfigMap, or other object, that `spec.origins` names: its allow-list does not include it.",
         "Add the object to the allow-list that the message names, and grant the operator the right to write it",
         Fault.CLUSTER,
     )
     ORIGIN_FULL = (
         "OriginFull",
-        "The object that configures the origin is nearly as large as Kubernetes allows, so this zone's configuration does not fit.",
-        "Remove what the message names, or give some zones an origin of their own",
+        "The ConfigMap, or other object, that configures the origin has nearly reached the size limit of Kubernetes. This zone's configuration does not fit any more.",
+        "Remove what the message names, or move some zones to another origin",
         Fault.CLUSTER,
     )
     FOREIGN_CONFIGURATION = (
@@ -195,8 +195,8 @@ class Reason(StrEnum):
     )
     NO_CONTROLLER = (
         "NoController",
-        "No running controller reads the object that configures the origin, so the operator does not write it.",
-        "Point the origin at the object that your controller reads; the message names the one that no controller reads",
+        "No running controller reads the ConfigMap, or other object, that `spec.origins` names, so the operator does not write to it.",
+        "Name in `spec.origins` the object that your controller reads; the message says which object no controller reads",
         Fault.USER,
     )
     NO_REPLICAS = (
@@ -231,8 +231,8 @@ class Reason(StrEnum):
     )
     TEXT_REJECTED = (
         "TextRejected",
-        "The origin rejected the operator's configuration. The operator has withdrawn it, and tries it again later.",
-        "Read the origin's error where the message points; if it is about a line of the operator's, report a bug",
+        "The origin's server rejected the configuration that the operator wrote. The operator has removed it, and tries again later.",
+        "Read the server's error where the message says; if it names a line that the operator wrote, report a bug",
         Fault.OPERATOR,
     )
     # Notifications
@@ -329,4 +329,9 @@ class Reason(StrEnum):
     )
     # Goals reached
     READY = ("Ready", "The zone and its origins are as the spec asks.", NO_ACTION, Fault.NOBODY)
-    AS_EXPECTED = ("AsExpected", "The condition is as it should be.", NO_ACTION, Fault.NOBODY)
+    AS_EXPECTED = (
+        "AsExpected",
+        "What the condition reports is as the spec asks, and nobody has to do anything.",
+        NO_ACTION,
+        Fault.NOBODY,
+    )

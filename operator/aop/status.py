@@ -237,7 +237,11 @@ def shown_by_the_edge(o: Observed) -> bool:
 def sentence_of(o: Observed, step: Step) -> str:
     """A step as a sentence that says what is awaited, since when, and what to do."""
     if isinstance(step, Wait):
-        since = f" Awaited since {o.shown(step.since):%Y-%m-%d %H:%M:%S} UTC." if step.since else ""
+        since = (
+            f" The operator has waited since {o.shown(step.since):%Y-%m-%d %H:%M:%S} UTC."
+            if step.since
+            else ""
+        )
         return f"{step.message.rstrip('.')}.{since} {step.remedy or step.reason.remedy}."
     if isinstance(step, Block):
         return f"{step.message.rstrip('.')}."
@@ -357,12 +361,12 @@ def kstatus(ready: Assessment, step: Step) -> dict[ConditionType, Assessment]:
         ConditionType.RECONCILING: Assessment(
             "True" if busy else "False",
             ready.reason if busy else Reason.AS_EXPECTED,
-            ready.message if busy else "",
+            ready.message if busy else "The operator has no change under way.",
         ),
         ConditionType.STALLED: Assessment(
             "True" if stalled else "False",
             ready.reason if stalled else Reason.AS_EXPECTED,
-            ready.message if stalled else "",
+            ready.message if stalled else "Nothing waits for a person.",
         ),
     }
 
@@ -382,12 +386,12 @@ def certificate_ready(o: Observed) -> Assessment:
         return Assessment(
             "False",
             Reason.PROGRESSING,
-            "There is no key pair yet. The operator generates one once the zone and the origins are ready for it.",
+            "There is no key pair yet. The operator generates one when Cloudflare and the origins are ready for it.",
         )
     leaf, following = o.key_pair.leaf, o.key_pair.next
     renewal = (
         f" The operator generates a successor on {o.key_pair.renewal_at:%Y-%m-%d}."
-        if o.key_pair.renewal_at
+        if o.key_pair.renewal_at and not o.object.deleting
         else ""
     )
     coming = f" Leaf {following.short} comes next." if following else ""
@@ -465,7 +469,7 @@ def origins_trust(o: Observed) -> Assessment:
         return Assessment(
             "False",
             Reason.REMOVING,
-            "The origins go on trusting the certificate until Cloudflare no longer presents it; the operator takes that trust away last.",
+            "The origins accept the certificate until Cloudflare no longer presents it. The operator removes it from the origins last.",
         )
     for origin in o.origins:
         claim = configured(origin).claim
@@ -505,9 +509,8 @@ def edge_verified(o: Observed) -> Assessment:
         return Assessment(
             "Unknown", Reason.PROGRESSING, "The operator has sent no request through the edge yet."
         )
-    message = f"{len(hosts) - len(unproven)} of {len(hosts)} hosts are proven. " + "; ".join(
-        why_unproven(o, e) for e in seen[:5]
-    )
+    why = "; ".join(why_unproven(o, e) for e in seen[:5])
+    message = f"{len(hosts) - len(unproven)} of {len(hosts)} hosts are proven: {why}."
     if (missing := not_yet_to_be_seen(o)) is not None:
         return Assessment("False", Reason.PROGRESSING, f"{missing} {message}")
     if all(e.silence is not None for e in seen):
@@ -544,7 +547,9 @@ def enforced(o: Observed) -> Assessment:
             return Assessment(
                 "False",
                 Reason.REMOVING,
-                sentence_of(o, wait) if wait else f"Origin {origin.name} refuses nobody any more.",
+                sentence_of(o, wait)
+                if wait
+                else f"Origin {origin.name} refuses no visitors any more.",
             )
         if claim is None or claim.mode < goal:
             held_off = bool(running_hold_offs(o))

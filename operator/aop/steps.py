@@ -25,7 +25,7 @@ class Note:
     what: str
 
     def __str__(self) -> str:
-        return f"note on the object: {self.what}"
+        return f"record on the object: {self.what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,9 @@ class Publish:
     def __str__(self) -> str:
         mode, pins = self.claim.mode, self.claim.pins
         hosts = f" for {', '.join(self.claim.enforced)}" if self.claim.enforced else ""
-        mild = " (which refuses nobody)" if mode < Mode.OPTIONAL else ""
+        mild = " (it refuses no visitors)" if mode < Mode.OPTIONAL else ""
         trusting = f", trusting leaf {', '.join(pin.short for pin in pins)}" if pins else ""
-        return f"configure origin {self.origin} with mode {mode.label}{mild}{hosts}{trusting}, because {self.why}"
+        return f"set origin {self.origin} to mode {mode.label}{hosts}{mild}{trusting}, because {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Delete:
     why: str
 
     def __str__(self) -> str:
-        return f"delete leaf {self.pin.short} at Cloudflare, because {self.why}"
+        return f"delete leaf {self.pin.short} from Cloudflare, because {self.why}"
 
 
 @dataclass(frozen=True, slots=True)

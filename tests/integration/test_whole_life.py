@@ -176,5 +176,5 @@ def test_every_step_says_what_to_do(file: Path) -> None:
     truth, _, message = ready.partition(": ")
     assert len(message.split()) > 4
     if truth.startswith("Ready=False Waiting"):
-        assert "Awaited since <time>" in message
+        assert "The operator has waited since <time>" in message
         assert message.rstrip(".").endswith("No action needed")

@@ -15,14 +15,16 @@ PASSING = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "<id>"),
     # Replicas reload one after the other: which one shows what is chance.
     (
-        re.compile(r"(?<=of ConfigMap ingress-nginx/ingress-nginx-controller: ).*?(?=\. Awaited)"),
+        re.compile(
+            r"(?<=of ConfigMap ingress-nginx/ingress-nginx-controller: ).*?(?=\. The operator has waited)"
+        ),
         "<what each pod shows>",
     ),
     (re.compile(r"ingress-nginx-controller-[0-9a-f]{8}"), "<pod>"),
     # Which host is the first to present it is chance.
-    (re.compile(r"(?<=Requests to )\S+(?= through the edge present leaf)"), "<host>"),
+    (re.compile(r"(?<=requests to )\S+(?= through the edge present leaf)"), "<host>"),
     # The first answer may come before or after the step.
-    (re.compile(r"(?<=hosts are proven\. )(?!No action needed).*"), "<why each host is not>"),
+    (re.compile(r"(?<=hosts are proven: ).*"), "<why each host is not>"),
     (re.compile(r"  +"), "   "),
 )
 CHANCE = frozenset({"Initializing"})
@@ -30,7 +32,7 @@ CHANCE = frozenset({"Initializing"})
 MAYBE = "is proven too, so that one write can require all hosts"
 """A wait that is met only where the hosts' proofs are not complete at the same look, which is
 chance; `tests/unit/test_plan_prove.py` tries it."""
-RELOADING = ("waits until every replica runs", "every replica must answer the check path")
+RELOADING = ("waits until every replica runs", "see every replica answer its check path")
 ENFORCEMENT = re.compile(
     r"^(\S+ +\S+) +(?:(?:Off|Request|Optional|Require) +)?(?=(?:True|False|Unknown) )"
 )

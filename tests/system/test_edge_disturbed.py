@@ -339,9 +339,9 @@ def test_a_missing_proof_is_told_with_what_arrives_and_since_when(story: Story) 
     message = story.told[NEVER]["Ready"]["message"]
     assert story.told[NEVER]["Ready"]["status"] == "False"
     assert f"requests to {NEVER} present no certificate" in message
-    assert "Awaited since " in message
+    assert "The operator has waited since " in message
     since = datetime.fromisoformat(
-        message.partition("Awaited since ")[2][:19].replace(" ", "T") + "+00:00"
+        message.partition("The operator has waited since ")[2][:19].replace(" ", "T") + "+00:00"
     )
     assert story.mended_at - since >= timedelta(seconds=2 * WINDOW_S)
 

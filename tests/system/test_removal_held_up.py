@@ -224,7 +224,7 @@ def test_what_is_left_behind_is_named(story: Story, name: str) -> None:
 
 @pytest.mark.parametrize("name", [DROPPED, NARROWED, PENDING])
 def test_it_says_until_when_cloudflare_is_waited_for(story: Story, name: str) -> None:
-    assert "No replica refuses anybody any more" in story.said[name]
+    assert "No replica refuses visitors any more" in story.said[name]
 
 
 def test_a_restart_does_not_begin_the_wait_again(story: Story) -> None:

@@ -300,7 +300,7 @@ def test_people_read_wall_time(step: timedelta) -> None:
     assert decided.since == at(-90)
     status = status_of(waiting, decided, Status())
     ready = next(c for c in status.conditions if c.type == "Ready")
-    assert f"Awaited since {at(-90) + step:%Y-%m-%d %H:%M:%S} UTC" in ready.message
+    assert f"The operator has waited since {at(-90) + step:%Y-%m-%d %H:%M:%S} UTC" in ready.message
     assert ready.last_transition_time == NOW + step
 
 

@@ -368,7 +368,7 @@ def test_a_removal_that_came_to_its_end_leaves_nothing_behind_however_long_it_to
 
 def test_patience_has_no_end_while_a_replica_still_refuses() -> None:
     late = origin(OFF, replicas=(replica("pod-1", REQUIRING, revision=6),))
-    assert "takes nothing away while a replica may still refuse" in waiting(
+    assert "removes nothing while a replica may still refuse" in waiting(
         removing(zone=REFUSED_TOKEN, removing_since=at(-86400), origins=[late])
     )
 

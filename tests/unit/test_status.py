@@ -216,10 +216,10 @@ def test_every_world_here_is_a_phase() -> None:
 @pytest.mark.parametrize(
     ("phase", "said"),
     [
-        ("proving", "Awaited since 2026-03-01 11:58:57 UTC. No action needed."),
+        ("proving", "The operator has waited since 2026-03-01 11:58:57 UTC. No action needed."),
         (
             "a replica is behind",
-            "pod pod-2 shows revision 6. Awaited since 2026-03-01 11:50:00 UTC",
+            "pod pod-2 shows revision 6. The operator has waited since 2026-03-01 11:50:00 UTC",
         ),
         (
             "a host past the edge",
@@ -243,7 +243,7 @@ def test_every_world_here_is_a_phase() -> None:
         ("suspended", "Set it to false to go on"),
         (
             "removing, a replica is behind",
-            "The operator takes nothing away while a replica may still refuse somebody",
+            "The operator removes nothing while a replica may still refuse visitors",
         ),
     ],
 )

@@ -31,22 +31,22 @@ from builders import ASKING, LEAF, NEXT, REQUIRING, TARGET, ZONE_ID, at, claim
 LINES: list[tuple[Step, str]] = [
     (
         Note(Record(), "leaf 9f is about to be uploaded"),
-        "note on the object: leaf 9f is about to be uploaded",
+        "record on the object: leaf 9f is about to be uploaded",
     ),
     (Issue("first"), "generate the key pair"),
     (Issue("next"), "generate the next key pair beside the one in use"),
     (Promote(NEXT), f"make leaf {NEXT.short} the one in use"),
     (
         Publish("public", TARGET, REQUIRING, "2 of 2 hosts are proven"),
-        f"configure origin public with mode Require for example.com, www.example.com, trusting leaf {LEAF.short}, because 2 of 2 hosts are proven",
+        f"set origin public to mode Require for example.com, www.example.com, trusting leaf {LEAF.short}, because 2 of 2 hosts are proven",
     ),
     (
         Publish("public", TARGET, ASKING, "why"),
-        f"configure origin public with mode Request (which refuses nobody), trusting leaf {LEAF.short}, because why",
+        f"set origin public to mode Request (it refuses no visitors), trusting leaf {LEAF.short}, because why",
     ),
     (
         Publish("public", TARGET, claim(Mode.OFF, (), ()), "why"),
-        "configure origin public with mode Off (which refuses nobody), because why",
+        "set origin public to mode Off (it refuses no visitors), because why",
     ),
     (Withdraw("public", TARGET), "remove its configuration from origin public"),
     (
@@ -62,7 +62,7 @@ LINES: list[tuple[Step, str]] = [
         "replace the pods of Deployment web/frontend, so that origin public runs without the operator's configuration",
     ),
     (Upload(ZONE_ID, LEAF), f"upload leaf {LEAF.short} to Cloudflare"),
-    (Delete(ZONE_ID, "id", LEAF, "why"), f"delete leaf {LEAF.short} at Cloudflare, because why"),
+    (Delete(ZONE_ID, "id", LEAF, "why"), f"delete leaf {LEAF.short} from Cloudflare, because why"),
     (
         SetEnabled(ZONE_ID, enabled=True, why="why"),
         "enable Authenticated Origin Pulls on the zone, because why",

@@ -545,7 +545,7 @@ def publish(o: Observed, origin: ObservedOrigin, claim: Claim, why: str) -> Step
     if origin.target not in o.record.claimed:
         return Note(
             o.noting(claimed=tuple(sorted({*o.record.claimed, origin.target}))),
-            f"{origin.words.place} is about to carry this object's claim",
+            f"{origin.words.place} is about to hold configuration for this object",
         )
     return Publish(origin.name, origin.target, claim, why)
 

@@ -100,7 +100,7 @@ def claim_is_whole(o: Observed, origin: ObservedOrigin) -> Step | None:
             o,
             origin,
             claim_of(o, origin, Mode.OFF),
-            "every replica must answer the check path before anything else is done",
+            "the operator must first see every replica answer its check path",
         )
     if current is None or not published.intact:
         kept = _as_every_replica_does(o, origin)

@@ -146,7 +146,7 @@ def waiting_for_proof(o: Observed, hosts: tuple[str, ...], wanted: str) -> Step:
         since = min(e.since or o.now for e in arriving)
         return Wait(
             Reason.WAITING_FOR_PROOF,
-            f"Requests to {best.host} through the edge present leaf {wanted[:8]}. The host is proven once every request has presented it "
+            f"The operator's requests to {best.host} through the edge present leaf {wanted[:8]}. The host is proven when all of them have done so "
             f"for {o.window.total_seconds():.0f} s{_sessions_go_on(o, wanted)}",
             ARRIVALS_S,
             since=since,

@@ -72,7 +72,7 @@ def what_was_found_is_recorded(o: Observed) -> Step | None:
     state = "enabled" if o.zone.enabled else "disabled"
     return Note(
         o.noting(baseline=baseline, zone_id=o.zone.id),
-        f"Authenticated Origin Pulls were {state} on the zone, which held {len(foreign)} certificate{'' if len(foreign) == 1 else 's'} of others",
+        f"Authenticated Origin Pulls were {state} on the zone, which held {len(foreign) or 'no'} certificate{'' if len(foreign) == 1 else 's'} of others",
     )
 
 

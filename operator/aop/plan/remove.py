@@ -74,7 +74,7 @@ def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
             origin.name,
             origin.target,
             claim_of(o, origin, Mode.OFF),
-            "no visitor may be refused while the operator restores the zone",
+            "no origin may refuse visitors while the operator restores the zone",
         )
     if isinstance(origin.replicas, Unknown):
         return Wait(
@@ -90,7 +90,7 @@ def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
     if wait and not _strangers_pass(origin):
         return Wait(
             Reason.REMOVING,
-            f"The operator takes nothing away while a replica may still refuse somebody. {wait.message}",
+            f"The operator removes nothing while a replica may still refuse visitors. {wait.message}",
             wait.seconds,
             wait.since,
             wait.remedy,
@@ -181,12 +181,14 @@ def _awaited(o: Observed, what: str, seconds: float) -> Wait | None:
     """What Cloudflare is waited for, whatever the reason; None once its time is over."""
     if given_up(o):
         return None
-    until = (
-        f" until {o.shown(o.removing_since + timedelta(seconds=o.limits.teardown_patience_s)):%H:%M:%S} UTC"
-        if o.removing_since
-        else ""
+    patience = timedelta(seconds=o.limits.teardown_patience_s)
+    until = "for a while"
+    if o.removing_since:
+        until = f"until {o.shown(o.removing_since + patience):%H:%M:%S} UTC"
+    left = (
+        f"No replica refuses visitors any more. The operator waits for Cloudflare {until}. "
+        "After that it removes its finalizer, and an Event names what is left at Cloudflare"
     )
-    left = f"No replica refuses anybody any more. The operator waits for Cloudflare{until or ' for a while'}; then it names what is left there and lets the object go"
     return Wait(Reason.REMOVING, f"{what}. {left}", seconds, o.removing_since)
 
 
@@ -240,7 +242,7 @@ def zone_is_as_found(o: Observed) -> Step | None:
         return None
     enabled = o.record.baseline is not None and o.record.baseline.enabled
     why = (
-        f"the zone had them {'enabled' if enabled else 'disabled'} before this object managed it"
+        f"they were {'enabled' if enabled else 'disabled'} on the zone before this object managed it"
         if o.record.baseline
         else "the record of how the zone was is lost, and what it presents is this object's certificate"
     )
@@ -294,7 +296,7 @@ def our_certificates_are_gone(o: Observed) -> Step | None:
         return None
     return _awaited(
         o,
-        "Cloudflare no longer lists the certificate. Its list lags, so the operator watches it a little longer",
+        "Cloudflare no longer lists the certificate. The list can be out of date, so the operator checks it a little longer",
         2.0,
     )
 
