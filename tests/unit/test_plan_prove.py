@@ -496,7 +496,7 @@ def test_an_odd_host_is_not_said_to_be_proven_within_a_window() -> None:
     step = next_step(observed(origins=[odd(APEX)], evidence=[evidence(WWW, lasting_s=60)]))
     assert waiting(step) is Reason.WAITING_FOR_PROOF
     assert str(step).startswith(
-        f"waits: Requests to {WWW} through the edge present leaf {LEAF.short}"
+        f"waits: The operator's requests to {WWW} through the edge present leaf {LEAF.short}"
     )
 
 

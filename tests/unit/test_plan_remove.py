@@ -270,7 +270,7 @@ def test_both_leaves_of_a_rotation_go() -> None:
 
 
 def test_an_upload_whose_answer_was_lost_may_still_arrive() -> None:
-    assert "lags" in waiting(removing(zone=GONE, still=False))
+    assert "list can be out of date" in waiting(removing(zone=GONE, still=False))
 
 
 def test_nothing_is_asked_of_cloudflare_where_nothing_was_brought_there() -> None:

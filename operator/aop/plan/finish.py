@@ -26,9 +26,10 @@ from aop.terms import Mode, Pin
 
 
 def retired_certificates_are_gone(o: Observed) -> Step | None:
-    """The next leaf becomes the one in use.
+    """The next leaf is in use, and the old one is gone.
 
-    Then its predecessor leaves Cloudflare, the record, and at last the origins' trust.
+    First the next leaf becomes the one in use. Then its predecessor leaves Cloudflare, the record,
+    and at last the origins' trust.
     """
     wanted = wanted_leaf(o)
     if (
@@ -96,7 +97,7 @@ def _trust_is_shrunk(o: Observed, wanted: Pin) -> Step | None:
 
 
 def dropped_origins_are_as_found(o: Observed) -> Step | None:
-    """An origin that has left the spec loses our claim.
+    """Origins that have left the spec hold none of the operator's configuration.
 
     It refuses nobody (PROTECT saw to that), and is seen to do so before.
     """

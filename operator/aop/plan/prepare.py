@@ -50,7 +50,7 @@ from aop.terms import Claim, Mode, Pin
 
 
 def origins_answer(o: Observed) -> Step | None:
-    """The check path, and nothing else, is live on every replica and through the edge."""
+    """Every replica answers the operator's check path, directly and through the edge."""
     for origin in o.origins:
         if not origin.wanted:
             continue
@@ -181,7 +181,7 @@ def _at_least(replica: ObservedReplica, host: str, mode: Mode) -> bool:
 
 
 def key_pair_exists(o: Observed) -> Step | None:
-    """Secrets: generate, or read and check the referenced one."""
+    """There is a valid key pair: one that the operator generates, or the referenced one."""
     if isinstance(o.key_pair, Unknown):
         return unknown("The key pair cannot be read", o.key_pair, Reason.TRANSIENT_ERROR)
     generated = o.spec.certificate.generate is not None
@@ -204,7 +204,7 @@ def key_pair_exists(o: Observed) -> Step | None:
 
 
 def origins_accept_what_comes_next(o: Observed) -> Step | None:
-    """Whatever Cloudflare may present, now or next, is pinned where anybody is asked.
+    """Every origin that asks for a certificate accepts all that Cloudflare may present.
 
     And it is served by every replica that refuses somebody.
     """
@@ -254,7 +254,7 @@ def _until_accepted(o: Observed, origin: ObservedOrigin) -> Step | None:
 
 
 def cloudflare_holds_certificate(o: Observed) -> Step | None:
-    """By fingerprint, as the newest of ours; never a third of ours."""
+    """Cloudflare holds the leaf, by its fingerprint, and never more than two of the operator's."""
     wanted = wanted_leaf(o)
     if wanted is None or not isinstance(o.zone, ObservedZone):
         return Wait(
@@ -389,7 +389,7 @@ def _room_for_the_next(o: Observed, zone: ObservedZone, others: list[ObservedCer
 
 
 def zone_presents_certificate(o: Observed) -> Step | None:
-    """Authenticated Origin Pulls are enabled on the zone, and what they present is ours."""
+    """Authenticated Origin Pulls are enabled on the zone and present the operator's leaf."""
     if not isinstance(o.zone, ObservedZone) or o.zone.enabled:
         return None
     newest = newest_active(o.zone)

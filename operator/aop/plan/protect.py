@@ -43,9 +43,10 @@ MOST_HOLD_OFFS = 32
 
 
 def rejected_text_is_withdrawn(o: Observed) -> Step | None:
-    """A text that an origin's own words reject is rendered again without the claim that broke it.
+    """No origin keeps configuration that its server rejects.
 
-    No claim's mode goes up.
+    What an origin's own words reject is rendered again without the claim that broke it. No claim's
+    mode goes up.
     """
     for origin in o.origins:
         published = configured(origin)
@@ -108,10 +109,11 @@ def _last_accepted(
 
 
 def no_origin_refuses_the_edge(o: Observed) -> Step | None:
-    """Loss is evidence against us, never the mere absence of proof.
+    """No origin refuses requests that come through the edge.
 
-    What is ours is trusted where that mends it, else nobody is refused. A host that loses is
-    relaxed by itself. All of them are only where the zone's certificate itself is not presented.
+    Loss is evidence against us, never the mere absence of proof. What is ours is trusted where that
+    mends it, else nobody is refused. A host that loses is relaxed by itself. All of them are
+    only where the zone's certificate itself is not presented.
     """
     for origin in o.origins:
         claim = configured(origin).may_do
@@ -309,7 +311,7 @@ def _held_off_again(o: Observed, host: str, times: int) -> HoldOff:
 
 
 def no_requirement_outlives_its_leaf(o: Observed) -> Step | None:
-    """24 h before the presented leaf ends and no successor is proven, nobody is refused.
+    """No origin requires a leaf that ends within 24 hours and has no proven successor.
 
     Then nothing is presented; in the last hour, and once it has expired, nobody is even asked.
     """
@@ -360,7 +362,7 @@ def no_requirement_outlives_its_leaf(o: Observed) -> Step | None:
 
 
 def enforcement_is_not_exceeded(o: Observed) -> Step | None:
-    """The spec asks for less: the origin gets less, whatever else is blocked."""
+    """No origin is stricter than the spec asks, whatever else is blocked."""
     hosts = set(in_scope(o))
     for origin in o.origins:
         claim = configured(origin).may_do
@@ -387,7 +389,7 @@ def enforcement_is_not_exceeded(o: Observed) -> Step | None:
 
 
 def published_text_is_taken_up(o: Observed) -> Step | None:
-    """Replicas that read what is published only when they start are replaced.
+    """Pods that read their configuration only at their start are replaced when it changes.
 
     After all that may still become milder, so that they are replaced once. Where nothing of ours is
     published, and none of it is to be put back, they start without it.

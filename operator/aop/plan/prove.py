@@ -48,7 +48,7 @@ ARRIVALS_S = 10.0
 
 
 def origins_ask(o: Observed) -> Step | None:
-    """Every origin asks for a certificate and refuses nobody."""
+    """Every origin asks for a certificate and refuses no visitors."""
     for origin in o.origins:
         claim = configured(origin).claim
         if not origin.wanted or claim is None:
@@ -109,7 +109,10 @@ def _until_never_presented(o: Observed, leaf: Pin) -> Step:
 
 
 def hosts_are_proven(o: Observed) -> Step | None:
-    """Each host by itself, over a whole window; waits only while none is proven."""
+    """At least one host has presented the leaf for a whole window.
+
+    Each host is proven by itself; the rule waits only while none is.
+    """
     hosts, wanted = in_scope(o), wanted_leaf(o)
     if wanted is None or any(
         _requirable(o, origin, wanted) for origin in o.origins if origin.wanted
@@ -161,7 +164,7 @@ def waiting_for_proof(o: Observed, hosts: tuple[str, ...], wanted: str) -> Step:
     reason = Reason.EDGE_SILENT if silent else Reason.EDGE_NOT_PROVEN
     return Wait(
         reason,
-        f"The edge is proven to present leaf {wanted[:8]} to no host yet. {what}{_sessions_go_on(o, wanted)}",
+        f"The edge has not presented leaf {wanted[:8]} for a whole window at any host yet. {what}{_sessions_go_on(o, wanted)}",
         ARRIVALS_S,
         since=min(begun, default=None),
     )
@@ -220,7 +223,10 @@ def why_unproven(o: Observed, evidence: Evidence) -> str:
 
 
 def origins_require(o: Observed) -> Step | None:
-    """Only proven hosts, as far as the spec asks; what is required already stays."""
+    """Every origin requires the leaf at each proven host, as far as the spec asks.
+
+    What is required already stays.
+    """
     goal, wanted = o.spec.enforcement_mode, wanted_leaf(o)
     if goal < Mode.OPTIONAL or wanted is None:
         return None
@@ -307,7 +313,7 @@ def _nearly_proven(
 
 
 def strangers_are_refused(o: Observed) -> Step | None:
-    """Every replica refuses no certificate and a foreign one, and serves ours.
+    """Every replica serves the leaf and refuses everybody else.
 
     `origins_answer` has asked the same of the published text before, so that this never waits for
     anything; it says what is true here.

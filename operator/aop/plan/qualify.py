@@ -23,7 +23,7 @@ from aop.terms.ssl_modes import PRESENTING_SSL_MODES
 
 
 def finalizer_is_set(o: Observed) -> Step | None:
-    """Nothing leaves a trace before we are able to clean it up."""
+    """The object carries the operator's finalizer before the operator changes anything."""
     return (
         None
         if o.object.finalizer
@@ -32,7 +32,7 @@ def finalizer_is_set(o: Observed) -> Step | None:
 
 
 def what_protects_is_noted(o: Observed) -> Step | None:
-    """Nothing gets stricter, and nothing new begins, on a record that cannot be written.
+    """The operator starts nothing new while it cannot write its record.
 
     A restart could forget why a host was relaxed.
     """
@@ -52,7 +52,7 @@ def what_protects_is_noted(o: Observed) -> Step | None:
 
 
 def what_was_found_is_recorded(o: Observed) -> Step | None:
-    """The zone as it was, noted before the first effect.
+    """The object records how the zone was before the operator changed anything.
 
     Refreshed while nothing was done, so that it is never stale. Only what we issued is known for
     ours: a referenced leaf may have been uploaded by whoever made it, and is then not ours to
@@ -109,7 +109,7 @@ def _our_own_work_is_no_baseline(o: Observed, zone: ObservedZone) -> Note | None
 
 
 def spec_is_acceptable(o: Observed) -> Step | None:
-    """What the schema cannot express."""
+    """The spec passes the checks that the schema cannot express."""
     if o.spec.suspend:
         return Block(
             Reason.SUSPENDED,
@@ -123,7 +123,7 @@ def spec_is_acceptable(o: Observed) -> Step | None:
 
 
 def zone_is_ours(o: Observed) -> Step | None:
-    """One object per zone, and only one whose token has shown the zone.
+    """No other object manages the zone, and the token shows it.
 
     The others say whose it is.
     """
@@ -155,7 +155,7 @@ def claimant(o: Observed) -> Rival | None:
 
 
 def zone_is_eligible(o: Observed) -> Step | None:
-    """The token works, the zone is active, and its SSL mode lets the edge present.
+    """The token works, the zone is active, and its SSL mode lets the edge present a certificate.
 
     And nobody's certificate is displaced without consent.
     """
@@ -209,7 +209,7 @@ def _nobodys_certificate_is_displaced(o: Observed, zone: ObservedZone) -> Step |
 
 
 def origins_are_eligible(o: Observed) -> Step | None:
-    """Each origin exists, has a Ready replica, and holds nothing that contradicts us."""
+    """Each origin exists, has a Ready replica, and holds no setting that conflicts."""
     for origin in o.origins:
         if origin.wanted and (step := _eligible(origin) or _presentable(o, origin)):
             return step

@@ -37,10 +37,11 @@ from aop.terms import Mode, Pin
 
 
 def origins_refuse_nobody(o: Observed) -> Step | None:
-    """Every claim is at Off, *seen* on every replica; what is missing proves nothing.
+    """Every replica was seen to refuse no visitors.
 
-    Off and not Request: what the zone presents once ours is gone may be expired, and asking alone
-    refuses that.
+    Every claim is at Off, *seen* on every replica; what is missing proves nothing. Off and not
+    Request: what the zone presents once ours is gone may be expired, and asking alone refuses
+    that.
     """
     for origin in o.origins:
         if step := _refuses_nobody(o, origin):
@@ -230,7 +231,7 @@ def _cloudflare_is_left_alone(o: Observed) -> bool:
 
 
 def zone_is_as_found(o: Observed) -> Step | None:
-    """The recorded enabled flag, or disabled if that was lost.
+    """The zone's setting is as it was before, or disabled where that record is lost.
 
     Somebody else's certificate that came since keeps it on.
     """
@@ -273,7 +274,10 @@ def _used_by_others(o: Observed, zone: ObservedZone) -> bool:
 
 
 def our_certificates_are_gone(o: Observed) -> Step | None:
-    """And Cloudflare still: an upload whose answer was lost may arrive late."""
+    """Cloudflare holds none of the operator's certificates.
+
+    And the list is quiet: an upload whose answer was lost may arrive late.
+    """
     if _cloudflare_is_left_alone(o) or not isinstance(o.zone, ObservedZone):
         return None
     for certificate in ours_listed(o):
@@ -302,7 +306,10 @@ def our_certificates_are_gone(o: Observed) -> Step | None:
 
 
 def origins_are_as_found(o: Observed) -> Step | None:
-    """Our claim out of every origin; the last claim takes the block out."""
+    """No origin holds the operator's configuration.
+
+    The last claim takes the block out.
+    """
     return next(
         (
             Withdraw(origin.name, origin.target)
