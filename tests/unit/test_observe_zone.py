@@ -182,7 +182,7 @@ class Reading:
 
 
 @pytest.mark.asyncio
-async def test_a_first_look_takes_six_calls_and_a_resync_two() -> None:
+async def test_a_first_look_asks_for_each_once_and_a_resync_for_two() -> None:
     reading = Reading()
     await reading.zone()
     assert reading.calls == EACH_ONCE
