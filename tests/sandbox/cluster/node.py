@@ -24,6 +24,7 @@ import httpx
 from sandbox.cluster import containers, volumes
 from sandbox.kubernetes.plane import ControlPlane
 from sandbox.loops import Polling
+from sandbox.ports import own_network
 from sandbox.processes import Child
 
 Json = Mapping[str, Any]
@@ -63,11 +64,10 @@ class Running:
 class Node:
     """Runs every pod of one namespace. A context manager."""
 
-    def __init__(
-        self, plane: ControlPlane, folder: Path, namespace: str, first_address: str = "127.0.3.1"
-    ) -> None:
+    def __init__(self, plane: ControlPlane, folder: Path, namespace: str) -> None:
         self._plane, self._folder, self._namespace = plane, folder, namespace
-        self._address = IPv4Address(first_address)
+        self._network = own_network()
+        self._addresses: Iterator[IPv4Address]
         self._pods: dict[str, Running] = {}
         self._lock = threading.Lock()
         self._polling = Polling("node", EVERY_S, self._sync_if_it_can)
@@ -79,6 +79,7 @@ class Node:
         """Pods that come now never become Ready, though their server runs."""
 
     def __enter__(self) -> Self:
+        self._addresses = self._network.__enter__().hosts()
         self._plane.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NAME}})
         # Until it is Ready a new node is tainted, and a DaemonSet has no pod there.
         self._plane.http.patch(
@@ -99,6 +100,7 @@ class Node:
         for one in self._pods.values():
             if one.child is not None:
                 one.child.kill()
+        self._network.__exit__(kind, error, trace)
         self._polling.raise_failure(instead_of=error)
 
     @property
@@ -155,7 +157,7 @@ class Node:
     def _admit(self, pod: Json) -> Running:
         uid, folder = pod["metadata"]["uid"], self._folder / pod["metadata"]["uid"]
         folder.mkdir(parents=True)
-        address, self._address = str(self._address), self._address + 1
+        address = str(next(self._addresses))
         running = Running(
             pod["metadata"]["name"], uid, address, folder / "root", folder / "container.log"
         )
