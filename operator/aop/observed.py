@@ -409,7 +409,8 @@ class ObservedOrigin:
     """What replaces the replicas, so that they take up what is published; None where that was
     said, or they do by themselves."""
     next_rollout: Rollout | None = None
-    """What will replace the replicas when something else is published; no rule reads it."""
+    """What will replace the replicas when something else is published, for those who read of it; no
+    rule depends on it."""
     stale: str | None = None
     """A source that cannot be read at present, since when, and why; what is said here is what was
     last known of it."""

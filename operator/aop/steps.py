@@ -92,11 +92,10 @@ class RollOut:
     rollout: Rollout
 
     def __str__(self) -> str:
-        workload = f"{self.rollout.kind.title} {self.rollout.key}"
         what = "runs without the operator's configuration"
         if not self.rollout.leaving:
             what = "reads its new configuration"
-        return f"replace the pods of {workload}, so that origin {self.origin} {what}"
+        return f"replace the pods of {self.rollout.workload}, so that origin {self.origin} {what}"
 
 
 @dataclass(frozen=True, slots=True)

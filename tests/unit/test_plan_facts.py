@@ -9,6 +9,7 @@ import pytest
 
 from aop.errors import Reason
 from aop.observed import NONE, OTHER, REFUSED, Arrival, HostBehaviour, Unknown
+from aop.origins.sites import Rollout
 from aop.plan.facts import (
     anybody_refuses,
     certificate_with,
@@ -24,7 +25,7 @@ from aop.plan.facts import (
     wanted_leaf,
 )
 from aop.steps import Block, Wait
-from aop.terms import Mode
+from aop.terms import Kind, Mode, ObjectKey
 from builders import (
     APEX,
     ASKING,
@@ -194,6 +195,16 @@ def test_without_a_claim_there_is_nothing_to_wait_for() -> None:
 
 
 # --- answers ---------------------------------------------------------------------------------------------------------------------------
+
+
+def test_who_waits_for_pods_to_be_replaced_is_told_where_to_look() -> None:
+    rollout = Rollout(Kind.STATEFUL_SET, ObjectKey("web", "shop"), {})
+    wait = until_applied(replace(origin(REQUIRING, running=ASKING), next_rollout=rollout))
+    assert wait is not None
+    assert "until StatefulSet web/shop has replaced its pods, so that every replica" in wait.message
+    assert (
+        wait.remedy == "If it does not get on, see kubectl rollout status statefulset/shop -n web"
+    )
 
 
 def test_an_unknown_fact_blocks_where_a_person_must_act_and_waits_otherwise() -> None:

@@ -243,6 +243,16 @@ class Rollout:
     leaving: bool = False
     """Nothing of ours is published any more: what says with which text pods start is taken off."""
 
+    @property
+    def workload(self) -> str:
+        """As people write it."""
+        return f"{self.kind.title} {self.key}"
+
+    @property
+    def command(self) -> str:
+        """What tells a person how far the replacing has come."""
+        return f"kubectl rollout status {self.kind.title.lower()}/{self.key.name} -n {self.key.namespace}"
+
 
 @dataclass(frozen=True, slots=True)
 class Rejection:

@@ -331,13 +331,17 @@ def until_applied(origin: ObservedOrigin) -> Wait | None:
     ]
     if not lagging:
         return None
-    cut_off = any(r.error for r in origin.replicas)
+    what = f"every replica runs revision {configured(origin).revision} of {origin.words.place}"
+    remedy = CUT_OFF if any(r.error for r in origin.replicas) else ""
+    if rollout := origin.next_rollout:
+        what = f"{rollout.workload} has replaced its pods, so that {what}"
+        remedy = remedy or f"If it does not get on, see {rollout.command}"
     return Wait(
         Reason.WAITING_FOR_REPLICAS,
-        f"The operator waits until every replica runs revision {configured(origin).revision} of {origin.words.place}: {'; '.join(lagging)}",
+        f"The operator waits until {what}: {'; '.join(lagging)}",
         SOON_S / 2,
         since=origin.published_at,
-        remedy=CUT_OFF if cut_off else "",
+        remedy=remedy,
     )
 
 
