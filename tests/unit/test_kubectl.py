@@ -315,17 +315,20 @@ def test_an_onboarding_is_foreseen_to_its_end() -> None:
     assert [type(one.step).__name__ for one in steps] == ONBOARDING
 
 
-def test_pods_that_will_be_replaced_are_foreseen() -> None:
-    """After each text, where a server reads it only when it starts."""
+@pytest.mark.parametrize("world", PLANS)
+def test_pods_that_will_be_replaced_are_foreseen(world: str) -> None:
+    """After each text, where a server reads it only when it starts; nothing else is different."""
+    seen = observed(**PLANS[world])
     rollout = Rollout(Kind.DEPLOYMENT, ObjectKey("web", "frontend"), {})
-    (plain,) = observed(**NEVER_SEEN).origins
-    world = NEVER_SEEN | {"origins": [replace(plain, next_rollout=rollout)]}
-    steps = list(foreseen(observed(**world)))
+    later = replace(seen, origins=tuple(replace(one, next_rollout=rollout) for one in seen.origins))
+    steps = list(foreseen(later))
     kinds = [type(one.step).__name__ for one in steps]
-    assert [one for one in kinds if one != "RollOut"] == ONBOARDING
-    after = [kinds[n - 1] for n, one in enumerate(kinds) if one == "RollOut"]
-    assert after == ["Publish"] * ONBOARDING.count("Publish")
-    assert "replace the pods of Deployment web/frontend" in str(steps[kinds.index("RollOut")])
+    plain = [type(one.step).__name__ for one in foreseen(seen)]
+    assert [one for one in kinds if one != "RollOut"] == plain
+    written = [n for n, one in enumerate(kinds) if one in {"Publish", "Withdraw"}]
+    assert [n + 1 for n in written] == [n for n, one in enumerate(kinds) if one == "RollOut"]
+    for n in written:
+        assert "replace the pods of Deployment web/frontend" in str(steps[n + 1])
 
 
 def test_what_comes_first_is_what_the_operator_does_next() -> None:
