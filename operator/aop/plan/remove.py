@@ -57,62 +57,78 @@ def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
             f"{origin.words.place} cannot be read: {origin.configured.message}",
             5.0,
         )
-    published, gone = configured(origin), _nothing_of_ours_runs(origin)
-    to_be_put_right = published.may_do is not None and (
-        published.may_do.mode > Mode.OFF or not published.intact
-    )
-    if to_be_put_right and not gone:
-        again_and_again = (
-            origin.overwritten if _harmless(origin, published) and not published.intact else None
-        )
-        if again_and_again is not None and o.now < again_and_again.until:
-            return Wait(
-                Reason.REMOVING,
-                f"The operator waits until no replica runs its text. {put_back_by_others(o, origin, again_and_again)}",
-                2.0,
-            )
-        return Publish(
-            origin.name,
-            origin.target,
-            claim_of(o, origin, Mode.OFF),
-            "no origin may refuse visitors while the operator restores the zone",
-        )
+    gone = _nothing_of_ours_runs(origin)
+    if not gone and (step := _text_refuses_nobody(o, origin)):
+        return step
     if isinstance(origin.replicas, Unknown):
         return Wait(
             Reason.REMOVING,
             f"The replicas of origin {origin.name} cannot be listed: {origin.replicas.message}",
             5.0,
         )
-    wait = (
-        until_applied(origin)
-        if published.claim is not None and origin.replicas and not gone
-        else None
+    if not gone and (wait := _until_seen(origin)):
+        return wait
+    if origin.target not in o.record.claimed:
+        return None
+    return _every_replica_answers(origin) or _nothing_runs_that_was_taken_out(origin)
+
+
+def _text_refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
+    """What is published of our claim is whole, and at Off."""
+    published = configured(origin)
+    if published.may_do is None or (published.may_do.mode <= Mode.OFF and published.intact):
+        return None
+    again_and_again = (
+        origin.overwritten if _harmless(origin, published) and not published.intact else None
     )
-    if wait and not _strangers_pass(origin):
+    if again_and_again is not None and o.now < again_and_again.until:
         return Wait(
             Reason.REMOVING,
-            f"The operator removes nothing while a replica may still refuse visitors. {wait.message}",
-            wait.seconds,
-            wait.since,
-            wait.remedy,
+            f"The operator waits until no replica runs its text. {put_back_by_others(o, origin, again_and_again)}",
+            2.0,
         )
-    if (
-        silent := [r.name for r in origin.replicas if r.error]
-        if origin.target in o.record.claimed
-        else []
-    ):
-        return Wait(
-            Reason.REMOVING,
-            f"Pod {silent[0]} does not answer the operator, so it may still refuse visitors",
-            5.0,
-            remedy=CUT_OFF,
-        )
-    taken_away = published.claim is None and origin.target in o.record.claimed
-    if hidden := [
-        r.name
-        for r in replicas(origin)
-        if taken_away and not origin.hosts and r.revision not in {None, published.revision}
-    ]:
+    return Publish(
+        origin.name,
+        origin.target,
+        claim_of(o, origin, Mode.OFF),
+        "no origin may refuse visitors while the operator restores the zone",
+    )
+
+
+def _until_seen(origin: ObservedOrigin) -> Wait | None:
+    """Every replica was seen to run what is published, or to refuse nobody."""
+    wait = until_applied(origin) if configured(origin).claim and origin.replicas else None
+    if wait is None or _strangers_pass(origin):
+        return None
+    return Wait(
+        Reason.REMOVING,
+        f"The operator removes nothing while a replica may still refuse visitors. {wait.message}",
+        wait.seconds,
+        wait.since,
+        wait.remedy,
+    )
+
+
+def _every_replica_answers(origin: ObservedOrigin) -> Wait | None:
+    """Whoever does not answer may refuse."""
+    silent = [r.name for r in replicas(origin) if r.error]
+    if not silent:
+        return None
+    return Wait(
+        Reason.REMOVING,
+        f"Pod {silent[0]} does not answer the operator, so it may still refuse visitors",
+        5.0,
+        remedy=CUT_OFF,
+    )
+
+
+def _nothing_runs_that_was_taken_out(origin: ObservedOrigin) -> Step | None:
+    """No replica goes on with a text of ours that somebody has taken out."""
+    published = configured(origin)
+    if published.claim is not None:
+        return None
+    hidden = [r.name for r in replicas(origin) if r.revision not in {None, published.revision}]
+    if hidden and not origin.hosts:
         return Wait(
             Reason.REMOVING,
             f"Pod {hidden[0]} still runs an older text of {origin.words.place}, and the operator knows no host by which it could ask whether the pod "
@@ -120,14 +136,13 @@ def _refuses_nobody(o: Observed, origin: ObservedOrigin) -> Step | None:
             5.0,
             remedy=f"If {origin.words.place} is gone, create it again, or delete the pod",
         )
-    if refusing := [
-        r.name for r in replicas(origin) if taken_away and r.strictest >= Mode.OPTIONAL
-    ]:
-        return Block(
-            Reason.REMOVING,
-            f"Pod {refusing[0]} still refuses requests, and nothing is there any more that would tell it otherwise. Create {origin.words.place} again, or delete the pod",
-        )
-    return None
+    refusing = [r.name for r in replicas(origin) if r.strictest >= Mode.OPTIONAL]
+    if not refusing:
+        return None
+    return Block(
+        Reason.REMOVING,
+        f"Pod {refusing[0]} still refuses requests, and nothing is there any more that would tell it otherwise. Create {origin.words.place} again, or delete the pod",
+    )
 
 
 def _nothing_of_ours_runs(origin: ObservedOrigin) -> bool:
