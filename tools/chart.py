@@ -140,9 +140,9 @@ def _documented(text: str) -> Iterator[tuple[tuple[str, ...], str]]:
     parents: list[tuple[int, str]] = []
     comment: list[str] = []
     for line in text.splitlines():
-        if said := re.match(r"\s*# (-- )?(.*)", line):
-            begun = [] if said[1] else comment
-            comment = [*begun, said[2]] if said[1] or comment else []
+        if comment_line := re.match(r"\s*# (-- )?(.*)", line):
+            begun = [] if comment_line[1] else comment
+            comment = [*begun, comment_line[2]] if comment_line[1] or comment else []
         elif key := re.match(r"( *)([A-Za-z][\w]*):", line):
             parents = [*(one for one in parents if one[0] < len(key[1])), (len(key[1]), key[2])]
             if comment:
@@ -235,16 +235,17 @@ def render(*arguments: str, helm: Path | None = None) -> str:
 
 def manifests(*arguments: str, helm: Path | None = None) -> dict[str, str]:
     """deploy/manifests/ by file name: the chart with its defaults, the namespaces before it, and no label that says Helm manages it."""
-    found: dict[str, list[str]] = {}
+    by_file: dict[str, list[str]] = {}
     rendered = render(f"--values={VALUES / 'manifests.yaml'}", *arguments, helm=helm)
     for document in re.split(r"^---\n", rendered, flags=re.MULTILINE):
         if source := re.match(r"# Source: \S+/templates/(\S+)\n", document):
             # Helm 3 and 4 differ in the empty lines between documents and in nothing else.
-            found.setdefault(FILES[source[1]], []).append(
+            by_file.setdefault(FILES[source[1]], []).append(
                 document[source.end() :].strip("\n") + "\n"
             )
     return {
-        name: MANIFEST_HEADER + "---\n".join(documents) for name, documents in sorted(found.items())
+        name: MANIFEST_HEADER + "---\n".join(documents)
+        for name, documents in sorted(by_file.items())
     }
 
 
@@ -256,10 +257,10 @@ def install_guide() -> str:
 
 def _around_permissions(guide: str) -> tuple[str, str, str]:
     """What stands before the table of permissions, the table, and what stands after it, with the marks."""
-    found = re.search(r"<!-- permissions.*?-->\n(.*?)<!-- /permissions -->", guide, re.DOTALL)
-    if found is None:
+    marked = re.search(r"<!-- permissions.*?-->\n(.*?)<!-- /permissions -->", guide, re.DOTALL)
+    if marked is None:
         raise ValueError(f"{INSTALL} has no place for the permissions")
-    return guide[: found.start(1)], found[1], guide[found.end(1) :]
+    return guide[: marked.start(1)], marked[1], guide[marked.end(1) :]
 
 
 def permissions() -> str:
@@ -278,8 +279,8 @@ def permissions() -> str:
             )
             where.setdefault(key, {})[form] = "by name" if "resourceNames" in rule else kind
     rows = [
-        f"| {what} | {verbs} | {why} | {' | '.join(found.get(form, '') for form in FORMS)} |"
-        for (what, verbs, why), found in where.items()
+        f"| {what} | {verbs} | {why} | {' | '.join(granted.get(form, '') for form in FORMS)} |"
+        for (what, verbs, why), granted in where.items()
     ]
     return "\n".join(
         [

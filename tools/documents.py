@@ -26,8 +26,8 @@ def pages() -> dict[Path, str]:
 
 def decisions() -> str:
     """The list of the decisions, each by its heading."""
-    found = sorted((chart.ROOT / DECISIONS).glob("[0-9]*.md"))
-    rows = (f"- [{path.name[:4]}]({path.name}) {heading(path)}\n" for path in found)
+    pages = sorted((chart.ROOT / DECISIONS).glob("[0-9]*.md"))
+    rows = (f"- [{path.name[:4]}]({path.name}) {heading(path)}\n" for path in pages)
     return INTRODUCTION + "".join(rows)
 
 

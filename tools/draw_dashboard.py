@@ -46,8 +46,8 @@ def main(kept: Path | None) -> None:
         if kept:
             kept.write_text(json.dumps(recorded))
     answers = {
-        title: [Series(name, [(at, value) for at, value in points]) for name, points in found]
-        for title, found in recorded["answers"].items()
+        title: [Series(name, [(at, value) for at, value in points]) for name, points in series]
+        for title, series in recorded["answers"].items()
     }
     drawn = picture.picture(answers, recorded["since"], recorded["until"], CAPTION)
     OUT.write_text(drawn)
@@ -118,7 +118,7 @@ def ask(
     prometheus: Prometheus, panel: dashboard.Panel, since: float, until: float
 ) -> list[tuple[str, list[tuple[float, float]]]]:
     """Every series of a panel, under the name that Grafana would give it."""
-    found = []
+    series = []
     for query in panel.queries:
         expr = re.sub(r"\$(job|namespace|name)\b", ".*", query.expr)
         expr = expr.replace("$__rate_interval", RATE)
@@ -126,8 +126,8 @@ def ask(
             values = [(float(at), float(value)) for at, value in one["values"]]
             finite = [(at, value) for at, value in values if abs(value) < float("inf")]
             if finite:
-                found.append((named(query.legend, one["metric"]), finite))
-    return found
+                series.append((named(query.legend, one["metric"]), finite))
+    return series
 
 
 def named(legend: str, labels: dict[str, str]) -> str:

@@ -48,11 +48,11 @@ def reference() -> str:
             ("Field", "Type", "Meaning"),
             ((path, kind, meaning) for path, kind, _, meaning in fields(status, "status")),
         ),
-        f"### Conditions\n\n{told(api.ConditionType.__doc__)}\n",
+        f"### Conditions\n\n{paragraph(api.ConditionType.__doc__)}\n",
         table(("Type", "Meaning"), documented(api.ConditionType)),
-        f"### Reasons\n\n{told(Reason.__doc__)}\n",
+        f"### Reasons\n\n{paragraph(Reason.__doc__)}\n",
         table(("Reason", "Meaning", "Cause", "What to do"), reasons()),
-        f"{told(Fault.__doc__)}\n",
+        f"{paragraph(Fault.__doc__)}\n",
         table(("Cause", "Meaning"), documented(Fault)),
         "## Names\n",
         table(("Name", "Meaning"), marks()),
@@ -71,7 +71,7 @@ def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     )
 
 
-def told(text: str | None) -> str:
+def paragraph(text: str | None) -> str:
     """A docstring as one paragraph of Markdown."""
     return " ".join(inspect.cleandoc(text or "").split())
 
@@ -132,7 +132,7 @@ def docstrings(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
             case ast.Assign(targets=[ast.Name(id=name)]), ast.Expr(
                 value=ast.Constant(value=str(meaning))
             ):
-                yield name, told(meaning)
+                yield name, paragraph(meaning)
 
 
 def reasons() -> Iterator[tuple[str, str, str, str]]:
@@ -175,7 +175,7 @@ def settings() -> Iterator[tuple[str, str, str, str]]:
             f"`{PREFIX}{name.upper()}`",
             annotated(field.annotation),
             shown,
-            told(field.description),
+            paragraph(field.description),
         )
 
 

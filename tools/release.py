@@ -59,8 +59,8 @@ def main(arguments: list[str]) -> int:
 
 def committed_at() -> int:
     """The time of the commit, in seconds: what is made is dated by it, so that two builds are alike."""
-    told = os.environ.get("SOURCE_DATE_EPOCH")
-    return int(told or run("git", "-C", str(ROOT), "log", "-1", "--format=%ct"))
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    return int(epoch or run("git", "-C", str(ROOT), "log", "-1", "--format=%ct"))
 
 
 def built(out: Path, epoch: int) -> Path:

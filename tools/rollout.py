@@ -64,10 +64,10 @@ def pictures() -> dict[str, str]:
 def rows(world: Mapping[str, Any]) -> list[Row]:
     """What is foreseen in such a world, to its end."""
     seen = observed(**world)
-    found: list[Row] = []
+    foreseen_rows: list[Row] = []
     for one in foreseen(seen):
         seen = after(seen, one.step)
-        found.append(
+        foreseen_rows.append(
             Row(
                 lane(one),
                 sentence(one, removing=seen.object.deleting),
@@ -77,7 +77,7 @@ def rows(world: Mapping[str, Any]) -> list[Row]:
                 isinstance(one.step, Wait),
             )
         )
-    return found
+    return foreseen_rows
 
 
 def lane(one: Foreseen) -> int:

@@ -36,7 +36,7 @@ def hunt(at: int) -> tuple[str, tuple[str, str] | None]:
     return MUTANTS[at].name, GROUND[0].caught(MUTANTS[at])
 
 
-def said(result: Result) -> str:
+def summary(result: Result) -> str:
     """One world's line."""
     ends = (
         f"longest path {result.longest}, relief {result.relief}" if result.complete else "CUT OFF"
@@ -64,7 +64,7 @@ def main() -> int:
             walk, reversed(SETTINGS)
         ):  # the largest are among the last, and would end alone
             results.append(result)
-            print(f"[{time.monotonic() - begun:4.0f} s] {said(result)}", flush=True)
+            print(f"[{time.monotonic() - begun:4.0f} s] {summary(result)}", flush=True)
         broken, missing = walked(results), unmet(results)
         GROUND.append(Ground(pool.map(seen_in, range(len(WORLDS)), chunksize=1)))
     mutations = caught = 0
@@ -75,17 +75,17 @@ def main() -> int:
         if name not in {MUTANTS[at].name for at in mutants}
     ]
     with get_context("fork").Pool(2) as pool:
-        for name, found in pool.imap_unordered(hunt, mutants):
+        for name, breach in pool.imap_unordered(hunt, mutants):
             print(
-                f"[{time.monotonic() - begun:4.0f} s] mutant: {name}: {fate(name, found)}",
+                f"[{time.monotonic() - begun:4.0f} s] mutant: {name}: {fate(name, breach)}",
                 flush=True,
             )
-            mutations += found is not None or name not in SURVIVORS
-            caught += found is not None
+            mutations += breach is not None or name not in SURVIVORS
+            caught += breach is not None
             wrong += (
                 []
-                if (found is None) == (name in SURVIVORS)
-                else [f"mutant: {name}: {fate(name, found)}"]
+                if (breach is None) == (name in SURVIVORS)
+                else [f"mutant: {name}: {fate(name, breach)}"]
             )
     cut = [f"cut off: {result.name}" for result in results if not result.complete]
     print(
@@ -109,11 +109,11 @@ def hunted(results: list[Result]) -> list[int]:
     return [at for at, mutant in enumerate(MUTANTS) if not mutant.hasty or mutant.hasty in waiting]
 
 
-def fate(name: str, found: tuple[str, str] | None) -> str:
+def fate(name: str, breach: tuple[str, str] | None) -> str:
     """What became of one mutant."""
-    if found is None:
+    if breach is None:
         return f"survives: {SURVIVORS.get(name, 'NO REASON IS KNOWN')}"
-    return f"breaks {found[1]!r} in {found[0]!r}" + (
+    return f"breaks {breach[1]!r} in {breach[0]!r}" + (
         ", although SURVIVORS calls it harmless: take it out there" if name in SURVIVORS else ""
     )
 

@@ -144,7 +144,7 @@ def noted(o: Observed, origin: ObservedOrigin) -> bool:
 def ill_of(o: Observed) -> str:
     """The one thing that is wrong elsewhere, in the words of `meddle.ILLS`; the first of them where there are several."""
     zone = o.zone
-    found = {
+    ills = {
         "the zone does not exist": zone is None,
         "the zone is paused": isinstance(zone, ObservedZone) and not zone.active,
         "global AOP is on": isinstance(zone, ObservedZone) and zone.global_on,
@@ -159,7 +159,7 @@ def ill_of(o: Observed) -> str:
         "the key does not match": isinstance(o.key_pair, Unknown) and o.key_pair.reason is not None,
         "the Secret cannot be read": isinstance(o.key_pair, Unknown) and o.key_pair.reason is None,
     }
-    return next((ill for ill, there in found.items() if there), "")
+    return next((ill for ill, there in ills.items() if there), "")
 
 
 def who(certificate: ObservedCertificate, names: Names) -> int:
@@ -174,7 +174,7 @@ def record_of(record: RealRecord, o: Observed, hosts: tuple[str, ...], names: Na
         raise OutOfModel("a rejected claim: its digest has no way back")
     targets = [origin.target for origin in o.origins]
     return Record(
-        found=record.baseline.enabled if record.baseline else None,
+        baseline=record.baseline.enabled if record.baseline else None,
         foreign=sum({names.ids.get(one, F) for one in record.baseline.foreign})
         if record.baseline
         else 0,
@@ -203,33 +203,33 @@ def origin_of(origin: ObservedOrigin, hosts: tuple[str, ...], names: Names) -> S
         raise OutOfModel("an Ingress verifies by itself")
     if isinstance(origin.configured, Unknown) or isinstance(origin.replicas, Unknown):
         raise OutOfModel(f"origin {origin.name} could not be looked at")
-    found = origin.configured or Configured()
+    published = origin.configured or Configured()
     return SeenOrigin(
         wanted=origin.wanted,
         missing=origin.configured is None,
-        claim=claim_of(found.claim, hosts, names),
-        standing=claim_of(found.may_do, hosts, names),
-        accepted=claim_of(found.accepted, hosts, names),
-        intact=found.intact,
-        others_changed=found.others_changed,
+        claim=claim_of(published.claim, hosts, names),
+        standing=claim_of(published.may_do, hosts, names),
+        accepted=claim_of(published.accepted, hosts, names),
+        intact=published.intact,
+        others_changed=published.others_changed,
         foreign=0,
         rejected=origin.rejected is not None,
         replicas=tuple(
-            sorted(replica_of(replica, found, hosts, names) for replica in origin.replicas)
+            sorted(replica_of(replica, published, hosts, names) for replica in origin.replicas)
         ),
         readers=origin.readers > 0,
     )
 
 
 def replica_of(
-    replica: ObservedReplica, found: Configured, hosts: tuple[str, ...], names: Names
+    replica: ObservedReplica, published: Configured, hosts: tuple[str, ...], names: Names
 ) -> SeenReplica:
     """One replica; where nothing of ours is claimed, nothing is there to be shown."""
     seen = {b.host: b for b in replica.hosts}
     known = replica.settled and all(host in seen for host in hosts)
     return SeenReplica(
-        current=runs_our_claim(replica, found)
-        or (replica.revision is None and found.claim is None),
+        current=runs_our_claim(replica, published)
+        or (replica.revision is None and published.claim is None),
         path=replica.revision is not None,
         settled=replica.settled,
         modes=tuple(int(seen[host].mode) for host in hosts) if known else (),

@@ -258,5 +258,5 @@ def connected(replica: Replica, zones: tuple[Zone, ...]) -> Replica:
     """One replica, with the connections that the edge has opened to it by now."""
     if not replica.up or not asks(replica.runs):
         return replica
-    held = tuple([h | zone.edge for h, zone in zip(replica.held, zones, strict=True)])
-    return replica if held == replica.held else replica._replace(held=held)
+    lingering = tuple([h | zone.edge for h, zone in zip(replica.lingering, zones, strict=True)])
+    return replica if lingering == replica.lingering else replica._replace(lingering=lingering)

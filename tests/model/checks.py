@@ -66,7 +66,7 @@ def as_found(w: World, z: int, zone: Zone, s: Setting) -> Broken:
     if left & OURS[z] & ~s.before:
         yield "T4 the object is gone, a certificate of ours is not", ""
     foreign = any(c == F & ~s.before for c, _, _ in zone.certificates)
-    if not s.moves & {"zone", "record"} and not foreign and zone.enabled != s.found:
+    if not s.moves & {"zone", "record"} and not foreign and zone.enabled != s.baseline:
         yield "T4 the zone is not put back as it was found", ""
 
 

@@ -28,7 +28,7 @@ class Mind:
     """A mutant may look at something else than it should."""
     memory: dict[Sight, Decision] = field(default_factory=dict)
     fired: Counter[str] = field(default_factory=Counter)
-    said: Counter[str] = field(default_factory=Counter)
+    pauses: Counter[str] = field(default_factory=Counter)
     waiting: set[str] = field(default_factory=set)
     """The rules that have waited for something."""
 
@@ -60,5 +60,5 @@ class Mind:
         if known[0][0] == "Wait":
             self.waiting.add(known[2])
         if known[0][0] in {"Wait", "Block"}:
-            self.said[str(known[0][1])] += 1
+            self.pauses[str(known[0][1])] += 1
         return known

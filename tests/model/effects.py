@@ -194,7 +194,7 @@ def of_a_note(e: Effect) -> Broken:
     zone, record = e.zone, e.step[1]
     if not e.current or not isinstance(record, Record):
         return
-    found = (
+    baseline = (
         zone.enabled,
         sum(
             c
@@ -208,12 +208,12 @@ def of_a_note(e: Effect) -> Broken:
         and zone.unread is None
     )
     lost = (
-        "record" in e.s.moves and record.found is False
+        "record" in e.s.moves and record.baseline is False
     )  # how it was found is not known any more, and our own work is no baseline
-    if not lost and (record.found, record.foreign) not in (
-        {found} if begins else {(zone.record.found, zone.record.foreign), found}
+    if not lost and (record.baseline, record.foreign) not in (
+        {baseline} if begins else {(zone.record.baseline, zone.record.foreign), baseline}
     ):
-        yield "T4 what was found is not noted as it is", f"{record} instead of {found}"
+        yield "T4 what was found is not noted as it is", f"{record} instead of {baseline}"
     if (
         record.rotated
         and not zone.record.rotated

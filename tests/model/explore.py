@@ -38,7 +38,7 @@ class Result:
     fired: Counter[str] = field(default_factory=Counter)
     steps: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
-    said: Counter[str] = field(default_factory=Counter)
+    pauses: Counter[str] = field(default_factory=Counter)
     """Reasons to pause, by how often they were met."""
     waiting: set[str] = field(default_factory=set)
     happened: Counter[str] = field(default_factory=Counter)
@@ -51,8 +51,8 @@ class Result:
             for promise in self.expected - self.violations.keys()
         }
         return gone | {
-            promise: found
-            for promise, found in self.violations.items()
+            promise: example
+            for promise, example in self.violations.items()
             if promise not in self.expected
         }
 
@@ -101,7 +101,7 @@ class Walk:
         if self.result.complete:
             self.ends()
         self.result.fired = self.mind.fired
-        self.result.said = self.mind.said
+        self.result.pauses = self.mind.pauses
         self.result.waiting = self.mind.waiting
         self.result.seconds = time.perf_counter() - begun
         return self.result
@@ -232,7 +232,7 @@ class Walk:
         finishes, whatever is done meanwhile.
         """
         always: set[str] | None = None
-        for at in (at for at, found in enumerate(component) if found == number):
+        for at in (at for at, belongs_to in enumerate(component) if belongs_to == number):
             out = [
                 (kind, line)
                 for kind, line, after in moves(self.worlds[at], self.s, self.mind)
@@ -278,7 +278,7 @@ class Walk:
         """Strongly connected components of the fair graph (Tarjan, iterative), numbered in the order in which they are finished."""
         count = len(self.fair)
         order, low, component = [0] * count, [0] * count, [-1] * count
-        on_stack, stack, clock, found = bytearray(count), [], 0, 0
+        on_stack, stack, clock, components = bytearray(count), [], 0, 0
         for root in range(count):
             if order[root]:
                 continue
@@ -307,10 +307,10 @@ class Walk:
                         while True:
                             member = stack.pop()
                             on_stack[member] = 0
-                            component[member] = found
+                            component[member] = components
                             if member == node:
                                 break
-                        found += 1
+                        components += 1
         return component
 
 

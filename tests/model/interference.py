@@ -7,7 +7,7 @@ from typing import Any
 
 from model.change import disturbed, forgotten, with_origin, with_replica, with_zone, written
 from model.operate import Move, performed, unused
-from model.rendering import said
+from model.rendering import in_words
 from model.world import (
     ACTIVE,
     ATTACHED,
@@ -114,10 +114,10 @@ def fresh_pod(origin: Origin, zones: int) -> Replica:
     """A pod that has just started: it loads what stands there before it is Ready, and never is with a text that it rejects."""
     nothing = Loaded((None,) * zones)
     if takes_nothing(origin):
-        return Replica(nothing, stale=BEHIND, held=(0,) * zones, up=False)
+        return Replica(nothing, stale=BEHIND, lingering=(0,) * zones, up=False)
     return Replica(
         Loaded(origin.text.claims, origin.text.damage) if origin.text is not None else nothing,
-        held=(0,) * zones,
+        lingering=(0,) * zones,
     )
 
 
@@ -134,7 +134,7 @@ def crashes(w: World, z: int, zone: Zone, s: Setting) -> Iterator[tuple[str, Wor
             )
     if zone.zombie is not None:
         yield (
-            f"the replaced process: {said(zone.zombie.step)}",
+            f"the replaced process: {in_words(zone.zombie.step)}",
             performed(with_zone(w, z, zone._replace(zombie=None)), z, zone.zombie, s),
         )
 
@@ -469,9 +469,9 @@ def in_cluster(origin: Origin, zones: int, s: Setting) -> Iterator[tuple[str, Or
         yield "the ConfigMap is put back without our block", written(origin, Text(nothing, nothing))
     if "pods" in s.moves:
         if origin.pods == THERE:
-            lost = (Replica(Loaded(nothing), stale=BEHIND, held=(0,) * zones, up=False),) * len(
-                origin.replicas
-            )
+            lost = (
+                Replica(Loaded(nothing), stale=BEHIND, lingering=(0,) * zones, up=False),
+            ) * len(origin.replicas)
             yield "no pod becomes Ready any more", origin._replace(replicas=lost, pods=UNREADY)
             yield (
                 "the pods are told to read another ConfigMap",

@@ -76,13 +76,13 @@ def judged_by_the_config_map(o: Observed) -> Observed:
     """Whatever is published is taken for applied."""
     origins = []
     for origin in o.origins:
-        found = origin.configured
+        published = origin.configured
         if (
-            isinstance(found, Configured)
-            and found.claim is not None
+            isinstance(published, Configured)
+            and published.claim is not None
             and isinstance(origin.replicas, tuple)
         ):
-            claim = found.claim
+            claim = published.claim
             hosts = tuple(
                 replace(
                     b,
@@ -93,7 +93,7 @@ def judged_by_the_config_map(o: Observed) -> Observed:
                 for b in (origin.replicas[0].hosts if origin.replicas else ())
             )
             replicas = tuple(
-                replace(r, revision=found.revision, settled=True, hosts=hosts)
+                replace(r, revision=published.revision, settled=True, hosts=hosts)
                 for r in origin.replicas
             )
             origin = replace(origin, replicas=replicas)  # noqa: PLW2901 - the origin, seen wrongly
@@ -176,11 +176,11 @@ def one_host_blocks_the_zone(origin: ObservedOrigin) -> ObservedOrigin:
 
 def a_clock_rejects(origin: ObservedOrigin) -> ObservedOrigin:
     """What no replica shows in time is taken for rejected."""
-    found, asked = configured(origin), replicas(origin)
+    published, asked = configured(origin), replicas(origin)
     late = (
-        found.claim is not None
+        published.claim is not None
         and bool(asked)
-        and not any(runs_our_claim(replica, found) for replica in asked)
+        and not any(runs_our_claim(replica, published) for replica in asked)
     )
     return replace(origin, rejected="nobody shows it") if late else origin
 

@@ -12,7 +12,7 @@ from typing import Any
 from model.change import forgetful, with_origin, with_zone, written
 from model.decisions import Mind
 from model.observation import observe, read_text
-from model.rendering import said
+from model.rendering import in_words
 from model.world import (
     ACTIVE,
     BOTH_LOST,
@@ -104,11 +104,19 @@ def operated(w: World, z: int, s: Setting, mind: Mind) -> Iterator[Move]:
     plan = zone.plan
     idle = with_zone(w, z, zone._replace(plan=None))
     done = performed(idle, z, plan, s)
-    yield "act", f"OPERATOR{tag} {said(plan.step)}" + ("" if done != idle else ", refused"), done
+    yield (
+        "act",
+        f"OPERATOR{tag} {in_words(plan.step)}" + ("" if done != idle else ", refused"),
+        done,
+    )
     if "late" in s.moves and zone.late is None and plan.step[0] in LOSABLE:
         lost = zone._replace(plan=None, late=plan)
         lost = forgetful(lost) if plan.step[0] in {"Upload", "Delete", "SetEnabled"} else lost
-        yield "user", f"OPERATOR{tag} {said(plan.step)}, the answer is lost", with_zone(w, z, lost)
+        yield (
+            "user",
+            f"OPERATOR{tag} {in_words(plan.step)}, the answer is lost",
+            with_zone(w, z, lost),
+        )
 
 
 def performed(w: World, z: int, plan: Plan, s: Setting) -> World:

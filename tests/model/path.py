@@ -131,8 +131,8 @@ def along(looks: list[tuple[int, Observed, Step]], host: str, moves: str) -> Ite
             return  # a run that does not begin at its beginning has no beginning to be followed from
         before = seen.worlds or [beginning(looks, host, seen)]
         start = [exposed(w, sight, setting) for w in before]
-        found = reached(start, sight, setting)
-        if not found:
+        reachable = reached(start, sight, setting)
+        if not reachable:
             nearest = min((disagreements(w, sight, setting) for w in before), key=len)
             yield f"line {number}: {host}: no path of the model leads here: {'; '.join(nearest)}"
             return
@@ -140,11 +140,13 @@ def along(looks: list[tuple[int, Observed, Step]], host: str, moves: str) -> Ite
             # Of the worlds that agree some are further on than others: only some of them lead to
             # this step.
             deciding = reached(start, sight, setting, partial(decides, step, sight, seen))
-            found = list(acted(deciding, sight, seen)) or list(elsewhere(found, step, sight, seen))
-            if not found:
+            reachable = list(acted(deciding, sight, seen)) or list(
+                elsewhere(reachable, step, sight, seen)
+            )
+            if not reachable:
                 yield f"line {number}: {host}: no rule of the model takes the step {step}"
                 return
-        seen.worlds = found[: 2 * KEPT]
+        seen.worlds = reachable[: 2 * KEPT]
 
 
 def beginning(looks: list[tuple[int, Observed, Step]], host: str, seen: Looks) -> World:
@@ -156,14 +158,14 @@ def beginning(looks: list[tuple[int, Observed, Step]], host: str, seen: Looks) -
         if isinstance(o.zone, ObservedZone)
     ][:1]
     first = sights[-1]
-    held = tuple((who, state, LISTED) for who, state in first.certificates or ())
+    listed = tuple((who, state, LISTED) for who, state in first.certificates or ())
     zone = Zone(
         finalizer=sights[0].finalizer,
         leaf=sights[0].leaf,
         next=sights[0].next,
         used=sights[0].leaf | sights[0].next,
         record=sights[0].record,
-        certificates=held,
+        certificates=listed,
         enabled=first.enabled,
         ssl=first.ssl or first.certificates is None,
         still=first.still,
@@ -222,16 +224,16 @@ def reached(
     order = count()
     heap = [(len(disagreements(w, sight, s)), next(order), w) for w in dict.fromkeys(start)]
     heapq.heapify(heap)
-    seen, found = {w for _, _, w in heap}, list[World]()
-    while heap and len(seen) < ENOUGH and len(found) < KEPT:
+    seen, worlds = {w for _, _, w in heap}, list[World]()
+    while heap and len(seen) < ENOUGH and len(worlds) < KEPT:
         far, _, w = heapq.heappop(heap)
         if not far and also(w):
-            found.append(w)
+            worlds.append(w)
         for after in moved(w, s):
             if after not in seen:
                 seen.add(after)
                 heapq.heappush(heap, (len(disagreements(after, sight, s)), next(order), after))
-    return found
+    return worlds
 
 
 def moved(w: World, s: Setting) -> Iterator[World]:
@@ -299,22 +301,22 @@ def disagreements(w: World, sight: Sight, s: Setting) -> list[str]:
     compared = ["record", "leaf", "next"]
     if sight.access == WORKS and own.access == WORKS:
         compared += ["certificates", "enabled"]
-    found = [
+    differences = [
         f"{name} is {getattr(sight, name)}, not {getattr(own, name)}"
         for name in compared
         if getattr(own, name) != getattr(sight, name)
     ]
     shared = "shared" in s.moves
     for i, (mine, seen) in enumerate(zip(own.origins, sight.origins, strict=False), 1):
-        found += [f"origin {i}: {what}" for what in of_origin(mine, seen, shared=shared)]
+        differences += [f"origin {i}: {what}" for what in of_origin(mine, seen, shared=shared)]
     if shared:
-        return found
+        return differences
     run, heard = own.runs[0], sight.runs[0]
     if heard.length > BEGUN and (
         run.presented != heard.presented or run.length < max(heard.length, SPREAD)
     ):
-        found.append(f"the answers were {heard}, not {run}")
-    return found
+        differences.append(f"the answers were {heard}, not {run}")
+    return differences
 
 
 def of_origin(mine: SeenOrigin, seen: SeenOrigin, *, shared: bool) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from model.change import disturbed, is_to_load, with_origin, with_replica, with_zone
 from model.operate import Move, claimed, performed, requested
-from model.rendering import names, running, said
+from model.rendering import in_words, names, running
 from model.world import (
     ACTIVE,
     BEGUN,
@@ -38,7 +38,7 @@ from model.world import (
     refused,
     rejects,
     takes_nothing,
-    told,
+    told_by,
     traffic,
     troubled,
 )
@@ -185,8 +185,8 @@ def at_cloudflare(w: World, z: int, zone: Zone, s: Setting) -> Iterator[Move]:
             else performed(idle, z, zone.late, s)
         )
         if arrived != idle:
-            yield "now", f"the late request arrives: {said(step)}", arrived
-        yield "now", f"the late request is lost: {said(step)}", idle
+            yield "now", f"the late request arrives: {in_words(step)}", arrived
+        yield "now", f"the late request is lost: {in_words(step)}", idle
 
 
 def reloads(w: World, i: int, origin: Origin, s: Setting) -> Iterator[Move]:
@@ -220,11 +220,11 @@ def reloads(w: World, i: int, origin: Origin, s: Setting) -> Iterator[Move]:
         ):
             runs = Loaded(text.claims, text.damage)
             old = r.runs if s.linger and r.up and r.runs != runs else None
-            held = (0,) * len(w.zones) if s.flush else r.held
+            lingering = (0,) * len(w.zones) if s.flush else r.lingering
             yield (
                 "now",
                 f"a replica of origin {i + 1} loads {running(runs)}",
-                with_replica(w, i, n, Replica(runs, old=old, held=held, odd=r.odd)),
+                with_replica(w, i, n, Replica(runs, old=old, lingering=lingering, odd=r.odd)),
             )
         if r.old is not None:
             yield (
@@ -266,9 +266,9 @@ def answers(w: World, z: int, s: Setting) -> Iterator[Move]:
                     with_run(w, z, host, run._replace(aged=True), s),
                 )
             continue
-        new, held, loses = coming(zone, z, host, asked, telling, s)
+        new, lingering, loses = coming(zone, z, host, asked, telling, s)
         for kind, line, after in following(
-            zone, run, new, held, s, loses=loses, late=is_to_load(asked)
+            zone, run, new, lingering, s, loses=loses, late=is_to_load(asked)
         ):
             if after != run:
                 yield kind, line, with_run(w, z, host, after, s)
@@ -278,17 +278,17 @@ def coming(
     zone: Zone, z: int, host: int, asked: Origin, telling: list[Replica], s: Setting
 ) -> tuple[int, int, bool]:
     """What answers of one host tell of new connections and of old ones, and whether some of what arrives is refused."""
-    new = held = refusing = 0
+    new = lingering = refusing = 0
     comes = traffic(zone, host, "edge")
     for r in telling:
-        kept = 0 if zone.bare >> host & 1 else r.held[z]
+        kept = 0 if zone.bare >> host & 1 else r.lingering[z]
         refusing |= refused(r.runs, z, host, comes | kept, zone.expired)
         if not (s.pooled and kept):
-            new |= told(r.runs, z, comes, zone.expired)
-        held |= told(r.runs, z, kept, 0) if asks(r.runs) and path(r.runs) else 0
+            new |= told_by(r.runs, z, comes, zone.expired)
+        lingering |= told_by(r.runs, z, kept, 0) if asks(r.runs) and path(r.runs) else 0
     if z == 0 and asked.own >> host & 1:
         return R, 0, True
-    return new, held | (F if zone.forged and host == 0 else 0), bool(refusing)
+    return new, lingering | (F if zone.forged and host == 0 else 0), bool(refusing)
 
 
 def alike(w: World, z: int, host: int, s: Setting) -> bool:
@@ -319,15 +319,15 @@ def freshest(run: Run, unwanted: int) -> int:
 
 
 def following(
-    zone: Zone, run: Run, new: int, held: int, s: Setting, *, loses: bool, late: bool
+    zone: Zone, run: Run, new: int, lingering: int, s: Setting, *, loses: bool, late: bool
 ) -> Iterator[tuple[str, str, Run]]:
-    """How a host's run of answers goes on, when new connections come with `new`, old ones with `held`; `loses`: some of it is refused.
+    """How a host's run of answers goes on, when new connections come with `new`, old ones with `lingering`; `loses`: some of it is refused.
 
     Where answers come in turn, three of a kind in a row are a matter of chance, and need not come.
     What is refused is a share of half a minute's answers in the end, as the edge chooses its
     connections at random.
     """
-    shown, wanted = new | held, zone.next or zone.leaf
+    shown, wanted = new | lingering, zone.next or zone.leaf
 
     def heard(value: int, length: int, recent: int, share: int = 0) -> Run:
         unwanted = new & ~wanted or new

@@ -204,14 +204,14 @@ def real_rejection(one: Rejected, sight: Sight) -> RejectedClaim:
 
 def real_hold_offs(mask: int, sight: Sight) -> tuple[HoldOff, ...]:
     """Whoever is held off, sorted as the record has them."""
-    held = [
+    held_off = [
         ("" if not bit else host_name(sight.zone_index, bit - 1))
         for bit in range(mask.bit_length())
         if mask >> bit & 1
     ]
     return tuple(
         HoldOff(1, NOW - timedelta(seconds=5), NOW + timedelta(seconds=55), host)
-        for host in sorted(held)
+        for host in sorted(held_off)
     )
 
 
@@ -227,8 +227,8 @@ def real_record(sight: Sight) -> RealRecord:
     return RealRecord(
         zone_id="0" * 32,
         baseline=None
-        if r.found is None
-        else Baseline(r.found, tuple(sorted(map(identifier, bits(r.foreign))))),
+        if r.baseline is None
+        else Baseline(r.baseline, tuple(sorted(map(identifier, bits(r.foreign))))),
         uploaded=tuple(sorted(pin(v, sight.expiring, sight.expired) for v in bits(r.uploaded))),
         claimed=tuple(sorted(TARGETS[i] for i in range(len(TARGETS)) if r.claimed >> i & 1)),
         rejected=tuple(real_rejection(one, sight) for one in r.rejected),

@@ -45,7 +45,7 @@ def running(runs: Loaded) -> str:
     return " + ".join(map(claimed, runs.claims)) + lost
 
 
-def said(step: tuple[Any, ...]) -> str:
+def in_words(step: tuple[Any, ...]) -> str:
     """A step."""
     match step:
         case ("Publish", i, Claim() as claim, _):
@@ -66,7 +66,7 @@ def said(step: tuple[Any, ...]) -> str:
 def noted(record: Record) -> str:
     """What is noted on the object."""
     parts = [
-        f"found {record.found}",
+        f"found {record.baseline}",
         f"uploaded {names(record.uploaded)}",
         f"claimed {record.claimed:b}",
     ]
@@ -110,7 +110,7 @@ def zone_in_words(zone: Zone) -> str:
         if mask
     ]
     parts += [
-        f"under way: {said(plan.step)}" for plan in (zone.plan, zone.late, zone.zombie) if plan
+        f"under way: {in_words(plan.step)}" for plan in (zone.plan, zone.late, zone.zombie) if plan
     ]
     parts += ["still"] if zone.still else []
     return "; ".join([*parts, zone.ill] if zone.ill else parts)

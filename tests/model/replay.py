@@ -42,7 +42,7 @@ def violations(lines: Iterable[str], moves: str = "", *, in_model: bool = True) 
     `model.path.untraceable`). Without `in_model` the first two are asked only: the model has two
     replicas that reload, and none that are replaced by others.
     """
-    found: list[str] = []
+    complaints: list[str] = []
     names: dict[str, Names] = {}
     before: dict[str, Sight] = {}
     runs: dict[str, list[tuple[int, Observed, Step]]] = {}
@@ -54,8 +54,8 @@ def violations(lines: Iterable[str], moves: str = "", *, in_model: bool = True) 
         runs.setdefault(seen.observed.object.uid, []).append((number, seen.observed, seen.step))
         again = next_step(seen.observed)
         if again != seen.step:
-            found.append(f"line {number}: the rules say {again}, the run did {seen.step}")
-        found += [
+            complaints.append(f"line {number}: the rules say {again}, the run did {seen.step}")
+        complaints += [
             f"line {number}: {seen.step}: {what}"
             for what in contradictions(seen.observed, seen.step)
         ]
@@ -68,10 +68,10 @@ def violations(lines: Iterable[str], moves: str = "", *, in_model: bool = True) 
             before.pop(uid, None)
             continue
         if uid in before:
-            found += [f"line {number}: {what}" for what in leaps(before[uid], sight)]
+            complaints += [f"line {number}: {what}" for what in leaps(before[uid], sight)]
         before[uid] = sight
     paths = runs.values() if in_model else ()
-    return found + [what for run in paths for what in untraceable(run, moves)]
+    return complaints + [what for run in paths for what in untraceable(run, moves)]
 
 
 def contradictions(o: Observed, step: Step) -> Iterator[str]:  # noqa: C901, PLR0912 - a list of independent cases

@@ -32,7 +32,7 @@ from model.world import (
 )
 
 NOTHING = (None,)
-EMPTY = Origin(Text(NOTHING, NOTHING), (Replica(Loaded(NOTHING), held=(0,)),) * 2)
+EMPTY = Origin(Text(NOTHING, NOTHING), (Replica(Loaded(NOTHING), lingering=(0,)),) * 2)
 FRESH = World((Zone(),), (EMPTY,))
 PROVEN = Run(A, FULL, A, last_fresh=True, fresh=A, new=True)
 
@@ -41,7 +41,7 @@ def at_rest(who: int, hosts: int = 1) -> Zone:
     """A zone whose hosts are all required, and proven."""
     return Zone(
         finalizer=True,
-        record=Record(found=False, uploaded=who, claimed=1),
+        record=Record(baseline=False, uploaded=who, claimed=1),
         leaf=who,
         used=who,
         certificates=((who, ACTIVE, LISTED),),
@@ -52,17 +52,20 @@ def at_rest(who: int, hosts: int = 1) -> Zone:
     )
 
 
-def published(*claims: Claim | None, held: tuple[int, ...]) -> Origin:
+def published(*claims: Claim | None, lingering: tuple[int, ...]) -> Origin:
     """An origin whose replicas all run what stands in its ConfigMap; what was accepted before is the same, asking only."""
     asked = tuple(claim and claim._replace(mode=REQUEST, hosts=0) for claim in claims)
-    return Origin(Text(claims, asked), (Replica(Loaded(claims), held=held),) * 2)
+    return Origin(Text(claims, asked), (Replica(Loaded(claims), lingering=lingering),) * 2)
 
 
-AT_REST = World((at_rest(A),), (published(Claim(REQUIRE, 1, A), held=(A,)),))
+AT_REST = World((at_rest(A),), (published(Claim(REQUIRE, 1, A), lingering=(A,)),))
 BOTH_AT_REST = World(
-    (at_rest(A), at_rest(D)), (published(Claim(REQUIRE, 1, A), Claim(REQUIRE, 1, D), held=(A, D)),)
+    (at_rest(A), at_rest(D)),
+    (published(Claim(REQUIRE, 1, A), Claim(REQUIRE, 1, D), lingering=(A, D)),),
 )
-SECOND_ARRIVES = World((at_rest(A), Zone()), (published(Claim(REQUIRE, 1, A), None, held=(A, 0)),))
+SECOND_ARRIVES = World(
+    (at_rest(A), Zone()), (published(Claim(REQUIRE, 1, A), None, lingering=(A, 0)),)
+)
 FOREIGN = ((F, ACTIVE, LISTED),)
 REJECTING = FRESH._replace(origins=(EMPTY._replace(rejects=(1, REQUEST)),))
 BEFORE_US = World((Zone(leaf=A, used=A, certificates=((A, ACTIVE, LISTED),)),), (EMPTY,))
@@ -103,7 +106,7 @@ ONE_ZONE = (
         "onboarding, enabled before us without a certificate",
         first(FRESH, enabled=True),
         "remove",
-        found=True,
+        baseline=True,
     ),
     setting("rotation", AT_REST, "rotate timeout"),
     setting("rotation, the edge keeps its connections", AT_REST, "rotate", pooled=True),
@@ -138,7 +141,7 @@ OTHERS = (
         first(FRESH, certificates=FOREIGN, enabled=True, edge=F),
         "consent remove",
         before=F,
-        found=True,
+        baseline=True,
     ),
     setting(
         "the referenced leaf was there before us",
@@ -153,7 +156,7 @@ OTHERS = (
         "rotate once revert remove",
         generate=False,
         before=A,
-        found=True,
+        baseline=True,
     ),
     undisturbed("drift at Cloudflare", AT_REST, "zone certificates hiccup", 2),
     setting("drift at Cloudflare, with crashes", AT_REST, "zone certificates ssl hiccup unread", 1),
@@ -224,10 +227,11 @@ def more_hosts(w: World, hosts: int) -> World:
 
 
 TWO_HOSTS = first(
-    AT_REST._replace(origins=(published(Claim(REQUIRE, 3, A), held=(A,)),)), runs=(PROVEN, PROVEN)
+    AT_REST._replace(origins=(published(Claim(REQUIRE, 3, A), lingering=(A,)),)),
+    runs=(PROVEN, PROVEN),
 )
 AT_OPTIONAL = first(
-    TWO_HOSTS._replace(origins=(published(Claim(OPTIONAL, 3, A), held=(A,)),)),
+    TWO_HOSTS._replace(origins=(published(Claim(OPTIONAL, 3, A), lingering=(A,)),)),
     spec=Spec(mode=OPTIONAL),
 )
 TWO_ORIGINS = AT_REST._replace(origins=(*AT_REST.origins, EMPTY))
@@ -296,12 +300,12 @@ OWN_AT_REST = tuple(
 """One of two required hosts refuses by itself, and an Ingress says so, or none does."""
 LEAVING = Claim(REQUIRE, 1, A | B)
 BETWEEN = first(
-    AT_REST, next=B, used=A | B, rotate=True, record=Record(found=False, uploaded=A, claimed=1)
+    AT_REST, next=B, used=A | B, rotate=True, record=Record(baseline=False, uploaded=A, claimed=1)
 )._replace(
     origins=(
-        published(LEAVING, held=(A,))._replace(
+        published(LEAVING, lingering=(A,))._replace(
             replicas=(
-                Replica(Loaded((LEAVING,)), held=(A,)),
+                Replica(Loaded((LEAVING,)), lingering=(A,)),
                 AT_REST.origins[0].replicas[0]._replace(stale=BEHIND, cut=UNREACHABLE),
             )
         ),

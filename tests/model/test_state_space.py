@@ -103,8 +103,8 @@ def test_a_requirement_without_a_window_is_told() -> None:
         origins=(replace(origin, configured=replace(origin.configured, claim=None)),),
     )
     step = Publish("public", origin.target, origin.configured.claim, "too early")
-    told = violations([TRACE.dump_json(Pass(young, "Publish", step), by_alias=True).decode()])
-    assert any("without a whole window" in one for one in told)
+    complaints = violations([TRACE.dump_json(Pass(young, "Publish", step), by_alias=True).decode()])
+    assert any("without a whole window" in one for one in complaints)
 
 
 def test_an_upload_that_no_record_names_is_told() -> None:
@@ -112,10 +112,10 @@ def test_an_upload_that_no_record_names_is_told() -> None:
     bare = replace(
         RESTING, object=replace(RESTING.object, record=replace(RESTING.record, uploaded=()))
     )
-    told = violations(
+    complaints = violations(
         [TRACE.dump_json(Pass(bare, "Upload", Upload("0" * 32, pin)), by_alias=True).decode()]
     )
-    assert any("no record names" in one for one in told)
+    assert any("no record names" in one for one in complaints)
 
 
 def lived() -> list[Observed]:

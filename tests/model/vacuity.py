@@ -27,15 +27,15 @@ MOVES = ("progress", "interference", "operate")
 
 def lines_of_the_model() -> set[str]:
     """A pattern for each line that a move can have: every sentence in a tuple of the modules of `MOVES`, or a key of `ILLS`."""
-    found: set[str] = set()
+    lines: set[str] = set()
     for module in MOVES:
         tree = ast.parse((Path(__file__).parent / f"{module}.py").read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, ast.Tuple):
-                found |= {
+                lines |= {
                     pattern for one in node.elts for pattern in patterns(one) if " " in pattern
                 }
-    return found | {re.escape(ill) for ill in ILLS}
+    return lines | {re.escape(ill) for ill in ILLS}
 
 
 def patterns(node: ast.expr) -> set[str]:
@@ -56,7 +56,7 @@ def patterns(node: ast.expr) -> set[str]:
 
 def reasons_of_the_plan() -> set[str]:
     """Every reason that a module of `aop.plan` names."""
-    found = set()
+    given = set()
     for module in Path(aop.plan.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
             if (
@@ -64,8 +64,8 @@ def reasons_of_the_plan() -> set[str]:
                 and isinstance(node.value, ast.Name)
                 and node.value.id == "Reason"
             ):
-                found.add(Reason[node.attr].value)
-    return found
+                given.add(Reason[node.attr].value)
+    return given
 
 
 def unmet(results: list[Result]) -> list[str]:
@@ -74,7 +74,7 @@ def unmet(results: list[Result]) -> list[str]:
     for result in results:
         rules += result.fired
         steps += result.steps
-        reasons += result.said
+        reasons += result.pauses
         happened += result.happened
     moves = Counter(
         {

@@ -92,7 +92,7 @@ class Rejected(NamedTuple):
 class Record(NamedTuple):
     """The annotation on the object."""
 
-    found: bool | None = None
+    baseline: bool | None = None
     foreign: int = 0
     uploaded: int = 0
     claimed: int = 0
@@ -134,7 +134,7 @@ class Replica(NamedTuple):
     """Whether the ConfigMap has changed since, and whether by a write of ours."""
     old: Loaded | None = None
     """Workers of before the last reload that still accept."""
-    held: tuple[int, ...] = ()
+    lingering: tuple[int, ...] = ()
     """Per zone: what its live connections and resumable TLS sessions come with."""
     up: bool = True
     """It serves; a pod that does not loads what stands there before it does."""
@@ -283,7 +283,7 @@ class Setting:
     hosts: tuple[str, ...] = ("edge",)
     """Per host: `edge`, `direct` (DNS-only: visitors go past Cloudflare) or `outranked` (a
     per-hostname certificate of somebody else)."""
-    found: bool = False
+    baseline: bool = False
     """In truth: the zone was enabled before us."""
     before: int = 0
     """In truth: certificates with leaves of ours that somebody had uploaded before us."""
@@ -383,7 +383,7 @@ def path(runs: Loaded) -> bool:
 
 
 @cache
-def told(runs: Loaded, z: int, values: int, expired: int) -> int:
+def told_by(runs: Loaded, z: int, values: int, expired: int) -> int:
     """What the check path tells of requests that came with `values`; 0: nothing. nginx itself refuses what has expired."""
     own = values & expired if asks(runs) else 0
     if not path(runs):
@@ -417,8 +417,8 @@ def hurt(w: World, z: int, s: Setting, *, cut: bool = True) -> int:
                 bad |= refused(replica.runs, z, host, comes, zone.expired)
                 if replica.old is not None:
                     bad |= refused(replica.old, z, host, comes, zone.expired)
-                if kind == "edge" and replica.held[z] and not zone.bare >> host & 1:
-                    bad |= refused(replica.runs, z, host, replica.held[z], 0)
+                if kind == "edge" and replica.lingering[z] and not zone.bare >> host & 1:
+                    bad |= refused(replica.runs, z, host, replica.lingering[z], 0)
     return bad
 
 
