@@ -55,7 +55,7 @@ def _blocks(o: Observed) -> Iterator[Finding]:
             yield Finding(
                 Weight.STOPS,
                 step.message.rstrip("."),
-                "The operator changes nothing until that is mended",
+                "The operator changes nothing until somebody corrects that",
                 remedy,
                 step.reason,
             )

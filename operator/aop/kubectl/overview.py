@@ -70,7 +70,7 @@ def details(it: Summary, now: datetime, paint: Paint) -> list[str]:
     lines += ["", *paragraph(it.message, "  ")]
     if it.outdated:
         lines += paragraph(
-            "The operator has not looked at the last change of the spec yet: the above is what was before it.",
+            "The operator has not acted on the latest change of the spec yet. What stands above is from before it.",
             "  ",
         )
     if it.ready is not None:

@@ -61,7 +61,7 @@ def lacking(missing: Sequence[Right]) -> list[str]:
     if not missing:
         return []
     return [
-        "You lack rights, so that this is not the whole picture. What it takes, and how to ask for it:",
+        "You lack rights, so this is not the whole picture. These are missing; each command tells whether you have one:",
         *(f"  {right!s:<64} {right.question}" for right in missing),
     ]
 

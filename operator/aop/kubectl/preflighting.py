@@ -68,7 +68,7 @@ def _summary(o: Observed, findings: Sequence[Finding]) -> str:
     scope = f"In scope: {enumerated(hosts)}." if hosts else "No host is in scope."
     if not counted:
         return f"{scope} Nothing stands in the way."
-    return f"{scope} Of what was found, {', '.join(counted)}."
+    return f"{scope} Findings: {', '.join(counted)}."
 
 
 def data(o: Observed, findings: Sequence[Finding], unseen: Sequence[str]) -> dict[str, Any]:

@@ -113,8 +113,8 @@ def verdict(o: Observed) -> str:
     far = [one for one in replicas if _goes_far(o, one)]
     goal = o.spec.enforcement_mode.label
     return (
-        f"{len(arriving)} of {len(hosts)} hosts come through the edge with the leaf in use; {len(far)} of {len(replicas)} replicas serve it, "
-        f"and were seen to go as far as {goal} for every host."
+        f"{len(arriving)} of {len(hosts)} hosts come through the edge with the leaf in use. {len(far)} of {len(replicas)} replicas serve it "
+        f"and enforce {goal} at every host."
     )
 
 

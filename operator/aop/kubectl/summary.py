@@ -86,7 +86,7 @@ class Summary:
             open_still = any(remedy_of(one) for one in self.others)
             return "See below what is not so yet." if open_still else "Nothing."
         if self.reason is None or self.reason.remedy == NO_ACTION:
-            return "Nothing: it goes on by itself."
+            return "Nothing: the operator goes on by itself."
         return f"{self.reason.remedy}."
 
     @property
