@@ -127,16 +127,6 @@ def the_first_in_the_list(o: Observed) -> Observed:
     )
 
 
-def silence_is_loss(o: Observed) -> Observed:
-    """A host without an answer is taken for one that presents nothing."""
-    return replace(
-        o,
-        evidence=tuple(
-            replace(e, presented=None, count=0, recent=()) if e.silence else e for e in o.evidence
-        ),
-    )
-
-
 # --- what others do beside us: each of these was so once --------------------------------------------------------------------------------
 
 

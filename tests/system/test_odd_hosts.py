@@ -48,10 +48,6 @@ def open_replicas(scene: Scene, host: str = SHOP) -> set[str]:
     return {one.pod for one in scene.ingress_nginx.replicas()} - set(scene.refusing(host))
 
 
-def ready_message(scene: Scene) -> str:
-    return str(scene.condition("Ready").get("message", ""))
-
-
 def until_named(scene: Scene, *hosts: str) -> str:
     """Wait until Ready is True and its message names the hosts; strangers are refused at every look."""
 

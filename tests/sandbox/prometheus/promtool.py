@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -36,18 +35,3 @@ def complaints(promtool: Path, *arguments: str, given: bytes = b"") -> str:
     )
     said = done.stdout.decode()
     return said if done.returncode else ""
-
-
-def get_before_the_first_test(session: pytest.Session, folder: Path, fixture: str) -> None:
-    """Build the programs where tests of a folder use that fixture: it takes minutes, which no test's timeout allows for."""
-    uses = any(
-        folder in item.path.parents and fixture in getattr(item, "fixturenames", ())
-        for item in session.items
-    )
-    capture = session.config.pluginmanager.getplugin("capturemanager")
-    if uses and not session.config.option.collectonly and capture is not None:
-        with (
-            capture.global_and_fixture_disabled(),
-            suppress(programs.PrometheusError),
-        ):  # each test says so itself
-            programs.find()
