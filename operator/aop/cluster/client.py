@@ -302,3 +302,15 @@ def _failure(what: str, status: int, text: str, retry_after: str | None) -> Clus
     seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
     error = Conflict if status == 409 else ClusterError
     return error(f"cannot {what}: HTTP {status}: {message}", status=status, retry_after_s=seconds)
+
+
+def without_writers(manifest: Manifest) -> Manifest:
+    """The object without the note of who has written which field.
+
+    That takes as much memory as all the rest, of hundreds of objects for which nobody asks it.
+    """
+    metadata = manifest.get("metadata") or {}
+    if "managedFields" not in metadata:
+        return manifest
+    kept = {name: value for name, value in metadata.items() if name != "managedFields"}
+    return {**manifest, "metadata": kept}

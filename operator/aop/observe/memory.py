@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from aop.api import AuthenticatedOriginPull
 from aop.cloudflare import Access, Certificate, SSLMode, Zone
+from aop.cluster import without_writers
 from aop.errors import Reason
 from aop.observed import (
     Evidence,
@@ -227,7 +228,7 @@ class Memory:
         `now_s` is monotonic.
         """
         if self.manifest is None or version(manifest) >= version(self.manifest):
-            self.manifest, self.shown_s = manifest, now_s
+            self.manifest, self.shown_s = without_writers(manifest), now_s
 
     def parse(self, manifest: dict[str, Any]) -> AuthenticatedOriginPull:
         """The object in `manifest`, parsed once for as long as it is the same.

@@ -9,7 +9,7 @@ from datetime import timedelta
 from enum import Enum
 
 from aop.clock import Clock
-from aop.cluster import Cluster
+from aop.cluster import Cluster, without_writers
 from aop.observe.source import Known, Source
 from aop.observed import Unknown
 from aop.origins.sites import Json, Need, Objects, Read
@@ -130,7 +130,8 @@ class Sources:
             return self._kept(read, () if manifest is None else (manifest,))
 
         async def all_of_them() -> tuple[Json, ...]:
-            return self._kept(read, tuple(await self._cluster.list(read.kind, read.namespace)))
+            listed = await self._cluster.list(read.kind, read.namespace)
+            return self._kept(read, tuple(without_writers(one) for one in listed))
 
         return all_of_them if read.name is None else one
 
