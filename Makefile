@@ -88,7 +88,7 @@ programs: setup
 sandbox: setup ## Start Kubernetes, ingress-nginx and Cloudflare's double; stays up until interrupted; writes .sandbox/env.
 	@$(SANDBOX) sandbox
 
-demo: setup ## The whole life of one zone, on real parts: onboard, prove, require, refuse strangers, remove. With another origin: make demo ORIGIN=nginx (or apache, haproxy, caddy)
+demo: setup ## The whole life of one zone, on real parts: onboard, prove, require, refuse strangers, remove. With another origin: make demo ORIGIN=nginx (or apache, haproxy, caddy, traefik)
 	@$(SANDBOX) demo $(ORIGIN)
 
 state-space: setup ## Walk the rules through every world they can meet, and through every mutant of them.

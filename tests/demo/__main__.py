@@ -53,6 +53,7 @@ SETTINGS = {
             "apache": "Apache",
             "haproxy": "HAProxy",
             "caddy": "Caddy",
+            "traefik": "Traefik",
         }.items()
     },
 }

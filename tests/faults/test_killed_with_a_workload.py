@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.timeout(600)]
 WITHIN_S = 240.0
 
 
-@pytest.fixture(scope="module", params=["nginx", "apache", "haproxy", "caddy"])
+@pytest.fixture(scope="module", params=["nginx", "apache", "haproxy", "caddy", "traefik"])
 def proxied(request: pytest.FixtureRequest) -> Iterator[Proxied]:
     if why := debian.why_not(request.param):
         pytest.skip(why)

@@ -20,12 +20,13 @@ import pytest
 from aop.origins.ingress_nginx import INGRESS_NGINX
 from aop.origins.kind import OriginKind
 from aop.origins.rules import rules_of
-from aop.origins.workload import APACHE, CADDY, HAPROXY, NGINX
+from aop.origins.workload import APACHE, CADDY, HAPROXY, NGINX, TRAEFIK
 from aop.origins.workload.apache import ApacheDialect
 from aop.origins.workload.caddy import CaddyDialect
 from aop.origins.workload.dialect import Dialect
 from aop.origins.workload.haproxy import HaproxyDialect
 from aop.origins.workload.nginx import NginxDialect
+from aop.origins.workload.traefik import TraefikDialect
 from aop.pki import throwaway
 from aop.terms import Claim, Mode
 from origin_kinds.ground import ORG, TOKEN, bare, written
@@ -36,6 +37,7 @@ from sandbox.plain_caddy import PlainCaddy
 from sandbox.plain_haproxy import PlainHaproxy
 from sandbox.plain_nginx import PlainNginx
 from sandbox.plain_server import PlainServer
+from sandbox.plain_traefik import PlainTraefik
 from sandbox.text_nginx import AskedServer, TextNginx, ask, client_context
 
 FILES = {"ingressNginx": "ingress-nginx"}
@@ -155,6 +157,16 @@ the operator's "No required client certificate was sent"; 308 leads to https. To
 the operator's "No required client certificate was sent"; 421 is Caddy's own answer where SNI and Host differ; 308 leads to https. Caddy resumes no session
 where it asks for a certificate.""",
         "site does not have our lines",
+        resumes=False,
+    ),
+    Server(
+        TRAEFIK,
+        "Traefik",
+        in_a_workload(TraefikDialect(), PlainTraefik),
+        """403 is
+the operator's refusal, Traefik's word for which is "Forbidden"; 301 leads to https. SNI decides nothing, as long as all hosts have the same TLS option.
+Traefik resumes no session where its TLS option says so.""",
+        "router stands below none of the two",
         resumes=False,
     ),
 )

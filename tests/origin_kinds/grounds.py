@@ -17,7 +17,7 @@ from aop.origins.check import check_path, parse
 from aop.origins.ingress_nginx import INGRESS_NGINX
 from aop.origins.ingress_nginx.spec import ForeignText, IngressNginx
 from aop.origins.ingress_nginx.text import HTTP, SERVER
-from aop.origins.workload import APACHE, CADDY, HAPROXY, NGINX
+from aop.origins.workload import APACHE, CADDY, HAPROXY, NGINX, TRAEFIK
 from aop.origins.workload.driver import WorkloadDriver
 from aop.origins.workload.spec import Workload
 from aop.probe import Answer
@@ -36,6 +36,7 @@ from sandbox.plain_apache import PlainApache
 from sandbox.plain_caddy import PlainCaddy
 from sandbox.plain_haproxy import PlainHaproxy
 from sandbox.plain_nginx import PlainNginx
+from sandbox.plain_traefik import PlainTraefik
 from sandbox.text_nginx import AskedServer, TextNginx, ask, client_context
 from sandbox.waiting import until
 from strategies import config_maps
@@ -187,12 +188,14 @@ class WorkloadGround:
         server: Callable[[Path, Json, tuple[str, ...]], AbstractContextManager[Server]],
         *,
         alerts: bool = False,
+        **more: Any,
     ) -> None:
         self.kind, self._server, self.alerts = kind, server, alerts
         self.spec: Workload = kind.spec.model_validate(
             {
                 "workloadRef": {"kind": "Deployment", "namespace": NAMESPACE, "name": "web"},
                 "configMapRef": {"namespace": NAMESPACE, "name": NAME},
+                **more,
             }
         )
 
@@ -284,6 +287,13 @@ def plain_caddy(folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator
 
 
 @contextmanager
+def plain_traefik(folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[Server]:
+    """A real Traefik with the carrier's files."""
+    with PlainTraefik(folder, carrier.get("data") or {}, hosts) as server:
+        yield WithoutResumption(server)
+
+
+@contextmanager
 def plain_haproxy(folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[Server]:
     """A real HAProxy with the carrier's files."""
     with PlainHaproxy(folder, carrier.get("data") or {}, hosts) as server:
@@ -360,6 +370,7 @@ GROUNDS: tuple[Ground, ...] = (
     IngressNginxGround(),
     WorkloadGround(NGINX, plain_nginx),
     WorkloadGround(CADDY, plain_caddy),
+    WorkloadGround(TRAEFIK, plain_traefik, routers={"https": "aop@file", "http": "aop-plain@file"}),
     WorkloadGround(APACHE, plain_apache, alerts=True),
     WorkloadGround(HAPROXY, plain_haproxy),
     InMemoryGround(),

@@ -435,6 +435,7 @@ def workload_origin(kind: str = "nginx", name: str = "frontend", **more: Any) ->
             },
             "configMapRef": {"namespace": frontend.NAMESPACE, "name": frontend.CONFIG_MAP},
             "ports": {"https": frontend.HTTPS, "http": frontend.HTTP},
+            **frontend.MORE_OF.get(kind, {}),
             **more,
         },
     }

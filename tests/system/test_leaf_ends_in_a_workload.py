@@ -27,7 +27,7 @@ TESTS = Path(__file__).parents[1]
 BEFORE = timedelta(minutes=30)
 
 
-@pytest.fixture(params=["nginx", "apache", "haproxy", "caddy"])
+@pytest.fixture(params=["nginx", "apache", "haproxy", "caddy", "traefik"])
 def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
     """With an operator whose clock stands in a file."""
     if why := debian.why_not(request.param):

@@ -8,13 +8,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import yaml
 
 from aop.errors import Blocked, Reason
 from aop.origins.sites import Read, Rejection, Rollout
-from aop.origins.workload import NGINX
+from aop.origins.workload import NGINX, TRAEFIK
 from aop.origins.workload.pods import Owner, owner_of, serving
 from aop.origins.workload.site import WorkloadSite
-from aop.origins.workload.spec import Apply, Nginx
+from aop.origins.workload.spec import Apply, Nginx, Traefik
+from aop.pki import throwaway
 from aop.terms import Kind, Mode, ObjectKey, Target
 from aop.terms.names import CLAIMED_LABEL, ROLLED_OUT_ANNOTATION, WATCH_LABEL
 from builders import APEX, LEAF, NEXT, NOW, OFF, REQUIRING, UID, WWW, claim
@@ -477,3 +479,50 @@ def test_where_no_pod_is_replaced_for_us_nothing_is_said_of_it() -> None:
     reloaded = SPEC.model_copy(update={"apply": Apply.RELOAD})
     assert site(workloads=(deployment(),)).remarks(()) != ()
     assert site(workloads=(deployment(),), its=reloaded).remarks(()) == ()
+
+
+# --- Traefik -----------------------------------------------------------------------------------------------------------
+
+
+def traefik_site(body: Json | None, its: Traefik | None) -> WorkloadSite:
+    target = Target("traefik", NAMESPACE, NAME)
+    carrier = () if body is None else (body,)
+    return TRAEFIK.site(target, {CARRIER: carrier, Read(Kind.POD, NAMESPACE): (pod(),)}, its)
+
+
+def below(https: str, http: str | None = None) -> Traefik:
+    routers = {"https": https} | ({} if http is None else {"http": http})
+    common = SPEC.model_dump(mode="json", by_alias=True)
+    return Traefik.model_validate(common | {"routers": routers})
+
+
+def test_below_which_routers_ours_stand_is_known_after_the_origin_has_left_the_spec() -> None:
+    its = below("edge-aop-1@kubernetescrd", "edge-aop-plain-1@kubernetescrd")
+    body = traefik_site(None, its).publish(OFF, spec=its, token_if_new="k3y0fth3path")
+    again = traefik_site(body, None)
+    assert again.published.intact
+    assert again.left_open((WWW,)) == (
+        "no certificate is required by a router of Traefik that does not stand below edge-aop-1@kubernetescrd",
+    )
+    body = again.publish(OFF, spec=None, token_if_new="other000")
+    routes = yaml.safe_load(body["data"]["routes.yaml"])["http"]["routers"].values()
+    assert {parent for one in routes for parent in one["parentRefs"]} == {
+        "edge-aop-1@kubernetescrd",
+        "edge-aop-plain-1@kubernetescrd",
+    }
+    moved = below("aop@file")
+    body = traefik_site(body, moved).publish(OFF, spec=moved, token_if_new="other000")
+    routes = yaml.safe_load(body["data"]["routes.yaml"])["http"]["routers"].values()
+    assert {parent for one in routes for parent in one["parentRefs"]} == {"aop@file"}
+
+
+def test_a_leaf_stands_in_our_text_alone_and_is_known_from_there() -> None:
+    its, leaf = below("aop@file"), throwaway(NOW).leaf.pin
+    requiring = claim(pins=(leaf,))
+    body = traefik_site(None, its).publish(requiring, spec=its, token_if_new="k3y0fth3path")
+    assert leaf.der not in str(body["metadata"])
+    (known,) = traefik_site(body, None).published.claims[UID].pins
+    assert (known, known.der) == (leaf, leaf.der)
+    digests = replace(requiring, pins=(replace(leaf, der=""),))
+    written = traefik_site(body, its).publish(digests, spec=its, token_if_new="k3y0fth3path")
+    assert leaf.der not in written["data"]["routes.yaml"], "what is asked for is what is written"

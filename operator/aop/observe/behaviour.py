@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 from aop.errors import plain
 from aop.observed import NONE, HostBehaviour
-from aop.origins.check import CheckAnswer, parse
+from aop.origins.check import CheckAnswer, answer_in
 from aop.probe import Answer, Asked, ClientIdentity, Failure, Presented
 from aop.terms import Mode
 
@@ -21,7 +21,9 @@ GATE_OPEN = 204
 
 def check_answer(answer: Answer | Failure) -> CheckAnswer | None:
     """What our check path tells; None for anybody else's answer."""
-    return parse(answer.body) if isinstance(answer, Answer) and answer.status == 200 else None
+    if not isinstance(answer, Answer):
+        return None
+    return answer_in(answer.status, answer.body, answer.location)
 
 
 def revision_told(asked: tuple[Asked, ...]) -> int | None:

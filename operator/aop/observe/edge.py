@@ -29,7 +29,7 @@ from aop.observed import (
     Limits,
     ObservedOrigin,
 )
-from aop.origins.check import parse
+from aop.origins.check import answer_in
 from aop.plan.facts import refused_arrivals
 from aop.probe import AskedEdge, EdgeProbe, Failure
 from aop.terms import Mode
@@ -324,7 +324,7 @@ def _folded(
     if isinstance(answer, Failure):
         return silent(evidence, plain(str(answer), 200), now, direct=None)
     direct = answer.cf_ray is None
-    check_answer = parse(answer.body) if answer.status == 200 else None
+    check_answer = answer_in(answer.status, answer.body, answer.location)
     if check_answer is not None and check_answer.nonce == asked.nonce:
         presented = _leaf(check_answer.presented, one.origin) if check_answer.https else NONE
         return arrived(

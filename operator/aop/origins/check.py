@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 NONE = "none"
 """Presented: no client certificate (nobody asked, none was sent, or the connection is not TLS)."""
@@ -28,6 +29,11 @@ _LINE = re.compile(
 
 OUR_PATHS = "/.well-known/aop-operator/"
 """What both paths begin with."""
+
+
+ANSWER_PATH = f"{OUR_PATHS}told/"
+"""Where a server leads the check to that can answer in no words of its own: the line stands behind
+it."""
 
 
 def check_path(token: str) -> str:
@@ -89,3 +95,12 @@ def parse(body: bytes | str) -> CheckAnswer | None:
         fresh=match["requests"] == "1" and match["session"] != "r",
         nonce=match["nonce"],
     )
+
+
+def answer_in(status: int, body: str, location: str | None) -> CheckAnswer | None:
+    """What an answer of the check path tells: in its body, or in the place that it leads to."""
+    if status == 200:
+        return parse(body)
+    if status == 302 and location and ANSWER_PATH in location:
+        return parse(f"{unquote(location.partition(ANSWER_PATH)[2])}\n")
+    return None

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from aop.origins.ingress_nginx import INGRESS_NGINX
 from aop.origins.kind import OriginKind
-from aop.origins.workload import APACHE, CADDY, HAPROXY, NGINX
+from aop.origins.workload import APACHE, CADDY, HAPROXY, NGINX, TRAEFIK
 
 KINDS: Mapping[str, OriginKind] = {
-    kind.name: kind for kind in (INGRESS_NGINX, NGINX, APACHE, HAPROXY, CADDY)
+    kind.name: kind for kind in (INGRESS_NGINX, NGINX, APACHE, HAPROXY, CADDY, TRAEFIK)
 }

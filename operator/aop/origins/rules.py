@@ -35,6 +35,16 @@ class HostRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Parents:
+    """The two routers of the user's below which ours stand, for a server that has such."""
+
+    https: str = "aop@file"
+    """The one that takes TLS."""
+    http: str = "aop-plain@file"
+    """The one that takes plaintext; empty: there is none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """All that one text says. Same claims, same rules, in whatever order they are read."""
 
@@ -47,6 +57,7 @@ class Rules:
     """Sorted by name; what is not named belongs to nobody."""
     leaves: tuple[tuple[str, Pin], ...]
     """Which leaves pass, each with the label of the one zone that it opens; sorted."""
+    parents: Parents = Parents()
 
     @property
     def most_specific_first(self) -> tuple[HostRule, ...]:
@@ -59,7 +70,9 @@ class Rules:
         )
 
 
-def rules_of(claims: Collection[Claim], revision: int, token: str) -> Rules:
+def rules_of(
+    claims: Collection[Claim], revision: int, token: str, parents: Parents = Parents()
+) -> Rules:
     """The rules that these claims make together.
 
     Raises:
@@ -81,4 +94,5 @@ def rules_of(claims: Collection[Claim], revision: int, token: str) -> Rules:
             for name, zone in zones_by_name(claims, modes).items()
         ),
         leaves=tuple((label[zone], pin) for zone in asking for pin in pins[zone]),
+        parents=parents,
     )

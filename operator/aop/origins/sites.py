@@ -101,6 +101,13 @@ class Entry:
     accepted: Claim | None = None
     """The last form that is known to have been in force on every replica; None: none is."""
 
+    def with_leaves(self, leaves: Mapping[str, str]) -> Entry:
+        """The same, with those of `leaves` (base64 of DER, by SHA-256) that it pins."""
+        if not leaves:
+            return self
+        accepted = self.accepted.with_leaves(leaves) if self.accepted else None
+        return Entry(self.claim.with_leaves(leaves), accepted)
+
     @property
     def off(self) -> Entry:
         """As it reads where the text does not say what the claim says; trust stays known."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from aop.origins.ingress_nginx.spec import IngressNginx
 from aop.origins.kinds import KINDS
-from aop.origins.workload.spec import Apache, Caddy, Haproxy, Nginx
+from aop.origins.workload.spec import Apache, Caddy, Haproxy, Nginx, Traefik
 from aop.schema import LabelName, Model, Rule
 from aop.terms import Target
 
@@ -30,6 +30,8 @@ class Origin(Model):
     """The origin is HAProxy in a workload."""
     caddy: Caddy | None = None
     """The origin is Caddy in a workload."""
+    traefik: Traefik | None = None
+    """The origin is Traefik in a workload."""
 
     rules = (
         Rule(

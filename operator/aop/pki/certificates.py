@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from aop.pki.keys import unpresentable
-from aop.pki.parsing import Unreadable, blocks, guarded
+from aop.pki.parsing import Unreadable, blocks, encoded, guarded
 from aop.terms import Pin
 
 GENERATION = "generation-"
@@ -225,6 +225,7 @@ def leaf_of(certificate: x509.Certificate) -> Leaf:
             sha1=certificate.fingerprint(hashes.SHA1()).hex(),  # noqa: S303 - what nginx compares; `Pin` says why that is safe
             not_before=certificate.not_valid_before_utc,
             not_after=certificate.not_valid_after_utc,
+            der=encoded(certificate.public_bytes(Encoding.DER)),
         )
         return Leaf(
             pin, str(certificate.serial_number), certificate.public_bytes(Encoding.PEM).decode()

@@ -69,12 +69,20 @@ def our_pins(o: Observed) -> tuple[Pin, ...]:
     secret_pins = (
         (o.key_pair.leaf, o.key_pair.next) if isinstance(o.key_pair, ObservedKeyPair) else ()
     )
-    pins = {
-        pin.sha256: pin
-        for pin in (*secret_pins, *o.record.uploaded, *(c.pin for c in ours_listed(o)))
-        if pin
-    }
-    return tuple(sorted(pins.values()))
+    named = (*secret_pins, *o.record.uploaded, *(c.pin for c in ours_listed(o)))
+    pins = {pin.sha256: pin for pin in named if pin}
+    # The record has digests alone.
+    leaves = {pin.sha256: pin.der for pin in named if pin and pin.der}
+    return tuple(sorted(pin.with_leaf_of(leaves) for pin in pins.values()))
+
+
+def _with_leaves(o: Observed, pins: Iterable[Pin]) -> tuple[Pin, ...]:
+    """The pins, with each leaf that is known; sorted.
+
+    Some servers compare nothing but the leaf itself.
+    """
+    leaves = {pin.sha256: pin.der for pin in our_pins(o) if pin.der}
+    return tuple(sorted(pin.with_leaf_of(leaves) for pin in pins))
 
 
 def newest_active(zone: ObservedZone) -> ObservedCertificate | None:
@@ -429,7 +437,7 @@ def claim_of(
         mode=mode,
         enforced=enforced,
         excepted=_excepted(origin, enforced),
-        pins=trusted if pins is None else tuple(sorted(pins)),
+        pins=_with_leaves(o, trusted if pins is None else pins),
         flush_count=current.flush_count if current else 0,
     )
 

@@ -6,7 +6,8 @@ The same words for every origin kind.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import IntEnum
 
@@ -56,6 +57,10 @@ class Pin:
     sha1: str
     not_before: datetime
     not_after: datetime
+    der: str = field(default="", compare=False, repr=False)
+    """The leaf itself, in base64, for servers that cannot compare digests.
+
+    Empty where only its digests are known: it is the same pin, because `sha256` names it."""
 
     @property
     def short(self) -> str:
@@ -64,6 +69,11 @@ class Pin:
         The check path names a presented leaf by them, and so do messages.
         """
         return self.sha256[:8]
+
+    def with_leaf_of(self, leaves: Mapping[str, str]) -> Pin:
+        """The same pin with its leaf, if `leaves` (base64 of DER, by SHA-256) has that."""
+        der = leaves.get(self.sha256, self.der)
+        return self if der == self.der else replace(self, der=der)
 
     @property
     def well_formed(self) -> bool:
@@ -114,6 +124,10 @@ class Claim:
     def at(self, host: str) -> Mode:
         """How strict the claim is towards one concrete host."""
         return self.mode if host in self.enforced else min(self.mode, Mode.REQUEST)
+
+    def with_leaves(self, leaves: Mapping[str, str]) -> Claim:
+        """The same claim, with those of `leaves` (base64 of DER, by SHA-256) that it pins."""
+        return replace(self, pins=tuple(pin.with_leaf_of(leaves) for pin in self.pins))
 
     @property
     def names(self) -> tuple[str, ...]:

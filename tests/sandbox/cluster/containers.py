@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox.cluster import apache_container, caddy_container, haproxy_container, nginx_container
+from sandbox.cluster import (
+    apache_container,
+    caddy_container,
+    haproxy_container,
+    nginx_container,
+    traefik_container,
+)
 from sandbox.processes import Child
 
 
@@ -33,6 +39,7 @@ IMAGES: Mapping[str, Image] = {
     "nginx": Image(nginx_container.start, nginx_container.reload, signal.SIGQUIT),
     "httpd": Image(apache_container.start, apache_container.reload, signal.SIGWINCH),
     "haproxy": Image(haproxy_container.start, haproxy_container.reload, signal.SIGUSR1),
+    "traefik": Image(traefik_container.start, traefik_container.reload, signal.SIGTERM),
     "caddy": Image(caddy_container.start, caddy_container.reload, signal.SIGTERM),
 }
 

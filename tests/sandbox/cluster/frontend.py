@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import yaml
 
+from sandbox.cluster import traefik_objects
 from sandbox.cluster.node import Node
 from sandbox.cluster.service import Service
 from sandbox.kubernetes.certificates import Authority
@@ -22,6 +23,17 @@ from sandbox.waiting import until
 EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples"
 NAMESPACE, NAME, CONFIG_MAP = "web", "frontend", "frontend-aop"
 HTTPS, HTTP = 8443, 8080
+_RULE = "a431b128267aabc954fd"
+"""What Traefik makes of the rule of the two routers."""
+MORE_OF: dict[str, dict[str, Any]] = {
+    "traefik": {
+        "routers": {
+            "https": f"{NAMESPACE}-aop-{_RULE}@kubernetescrd",
+            "http": f"{NAMESPACE}-aop-plain-{_RULE}@kubernetescrd",
+        }
+    }
+}
+"""What an origin of a kind names besides."""
 READY_WITHIN_S = 30.0
 OWN_REFUSALS = {"nginx": 400}
 """What a server that has words of its own for it answers to a stranger; others 403."""
@@ -64,7 +76,7 @@ class Frontend:
         server: str = "nginx",
     ) -> None:
         self._plane, self._folder, self._hosts, self._kind = plane, folder, tuple(hosts), kind
-        self._examples = EXAMPLES / server
+        self._server, self._examples = server, EXAMPLES / server
         self.refusal = OWN_REFUSALS.get(server, 403)
         self._parts = ExitStack()
         self.ca_file = folder / "ca.crt"
@@ -76,9 +88,13 @@ class Frontend:
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
         )
         self._plane.apply(self._certificate())
-        conf, workload = yaml.safe_load_all((self._examples / "web.yaml").read_text())
+        if self._server == "traefik":
+            traefik_objects.define(self._plane)
+            app = traefik_objects.start_application(self._plane, self._folder / "app", NAMESPACE)
+            self._parts.callback(app.kill)
+        conf, *more, workload = yaml.safe_load_all((self._examples / "web.yaml").read_text())
         self._conf = conf["metadata"]["name"]
-        self._plane.apply([conf, as_kind(workload, self._kind)])
+        self._plane.apply([conf, *more, as_kind(workload, self._kind)])
         self.node = self._parts.enter_context(Node(self._plane, self._folder / "node", NAMESPACE))
         self.service = self._parts.enter_context(
             Service(lambda: self.node.endpoints, (HTTPS, HTTP))

@@ -24,6 +24,7 @@ import httpx
 from sandbox.cluster import containers, volumes
 from sandbox.kubernetes.plane import ControlPlane
 from sandbox.loops import Polling
+from sandbox.operator import succeeds
 from sandbox.ports import own_network
 from sandbox.processes import Child
 
@@ -185,6 +186,7 @@ class Node:
     def _start(self, pod: Json, running: Running, container: Json) -> None:
         try:
             volumes.mount(self._plane, self._namespace, pod, container, running.root)
+            volumes.mount_account(self._plane, self._namespace, pod, running.root)
         except volumes.MissingError as error:
             running.again_at_s = time.monotonic() + BACK_OFF_S
             self._warn(pod, "FailedMount", str(error))
@@ -211,8 +213,11 @@ class Node:
             return False
         if running.hangs:
             return False
-        probe = (container.get("readinessProbe") or {}).get("tcpSocket")
-        return probe is None or _listens(running.address, _port(container, probe["port"]))
+        probe = container.get("readinessProbe") or {}
+        if (page := probe.get("httpGet")) is not None:
+            return succeeds(_port(container, page["port"]), page["path"], running.address)
+        listens = probe.get("tcpSocket")
+        return listens is None or _listens(running.address, _port(container, listens["port"]))
 
     # --- at its end ------------------------------------------------------------------------------------------------------
 

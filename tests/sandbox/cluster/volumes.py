@@ -1,16 +1,27 @@
-"""The files that a pod's container has: its volumes, below a folder of its own, as the kubelet mounts them."""
+"""The files that a pod's container has: its volumes, below a folder of its own, as the kubelet mounts them.
+
+The files of a volume stand in a folder with the time in its name, to which the link `..data` leads;
+a change is a new folder, and the link put in place of the one that leads to the old.
+"""
 
 from __future__ import annotations
 
 import base64
 import shutil
+import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sandbox.kubernetes.plane import ControlPlane
 
 Json = Mapping[str, Any]
+
+
+ACCOUNT = Path("var/run/secrets/kubernetes.io/serviceaccount")
+API_SERVER = "api-server"
+"""The file that stands for the variables that tell a container where the API server is."""
 
 
 class MissingError(Exception):
@@ -33,7 +44,18 @@ def mount(plane: ControlPlane, namespace: str, pod: Json, container: Json, root:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(files[path])
         else:
-            _replace(place, files)
+            replace_files(place, files)
+
+
+def mount_account(plane: ControlPlane, namespace: str, pod: Json, root: Path) -> None:
+    """The token of the pod's ServiceAccount, if it names one, and where the API server is."""
+    if (account := pod["spec"].get("serviceAccountName", "default")) == "default":
+        return
+    place = root / ACCOUNT
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "token").write_text(plane.service_account_token(namespace, account))
+    (place / "ca.crt").write_bytes(plane.ca_file.read_bytes())
+    (root / API_SERVER).write_text(plane.url)
 
 
 def refresh(plane: ControlPlane, namespace: str, pod: Json, container: Json, root: Path) -> bool:
@@ -48,20 +70,32 @@ def refresh(plane: ControlPlane, namespace: str, pod: Json, container: Json, roo
         except MissingError:
             continue
         place = root / wanted["mountPath"].lstrip("/")
-        if files != {path.name: path.read_bytes() for path in place.iterdir()}:
-            _replace(place, files)
+        there = [path for path in place.iterdir() if not path.name.startswith("..")]
+        if files != {path.name: path.read_bytes() for path in there}:
+            replace_files(place, files)
             changed = True
     return changed
 
 
-def _replace(place: Path, files: Mapping[str, bytes]) -> None:
-    new = place.with_name(f"{place.name}.new")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
+def replace_files(place: Path, files: Mapping[str, bytes]) -> None:
+    """Put all files of a volume in place of those before."""
+    place.mkdir(parents=True, exist_ok=True)
+    before = [path for path in place.iterdir() if path.is_dir() and not path.is_symlink()]
+    new = place / f"..{datetime.now(UTC):%Y_%m_%d_%H_%M_%S}.{time.monotonic_ns()}"
+    new.mkdir()
     for name, content in files.items():
         (new / name).write_bytes(content)
-    shutil.rmtree(place, ignore_errors=True)
-    new.rename(place)
+    link = place / "..data_tmp"
+    link.symlink_to(new.name)
+    link.rename(place / "..data")
+    for name in files:
+        if not (place / name).is_symlink():
+            (place / name).symlink_to(Path("..data") / name)
+    for path in place.iterdir():
+        if not path.name.startswith("..") and path.name not in files:
+            path.unlink()
+    for old in before:
+        shutil.rmtree(old)
 
 
 def _files(plane: ControlPlane, namespace: str, volume: Json) -> dict[str, bytes]:

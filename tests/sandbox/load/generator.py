@@ -17,6 +17,9 @@ from sandbox.load.connections import (
 from sandbox.load.plan import LOST_STATUS, Kind, Plan, Route
 from sandbox.load.report import Counts, Report, Tally
 
+PERMANENTLY = frozenset({301, 308})
+"""How a GET is led to another place for good."""
+
 
 class Load:
     """A running load; use as `async with`, and `await stop()` for its report.
@@ -68,7 +71,7 @@ class Load:
         self._stopping = asyncio.Event()
         self._started_s = self._ended_s = 0.0
         self.redirects_allowed = False
-        """Whether http:// may be answered by 308 to https:// of the same host and path; judged both
+        """Whether http:// may be answered by a permanent redirect to https:// of the same host and path; judged both
         when a request is sent and when its answer comes."""
 
     async def __aenter__(self) -> Self:
@@ -162,7 +165,7 @@ class Load:
         )
         redirect = (
             route.kind is Kind.HTTP
-            and answer.status == 308
+            and answer.status in PERMANENTLY
             and answer.location == f"https://{route.host}{uri}"
         )
         if own or (redirect and redirects_allowed):

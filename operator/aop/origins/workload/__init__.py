@@ -12,6 +12,7 @@ question::
     caddy        how is that said to Caddy
     apache       how is that said to Apache
     haproxy      how is that said to HAProxy
+    traefik      how is that said to Traefik
     stored       what does the ConfigMap say of us, and what is to be written
     pods         which pods read it, and whose are they
     templates    which pods will read it next, and how are they replaced
@@ -21,6 +22,6 @@ question::
     driver       how does the rest of the operator get at it
 """
 
-from aop.origins.workload.driver import APACHE, CADDY, HAPROXY, NGINX
+from aop.origins.workload.driver import APACHE, CADDY, HAPROXY, NGINX, TRAEFIK
 
-__all__ = ["APACHE", "CADDY", "HAPROXY", "NGINX"]
+__all__ = ["APACHE", "CADDY", "HAPROXY", "NGINX", "TRAEFIK"]

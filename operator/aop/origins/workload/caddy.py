@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from aop.origins.check import NO_ZONE, NONE, OTHER, check_path, gate_path, printed
 from aop.origins.kind import Capabilities
-from aop.origins.rules import DENIED, WORDS, Rules
+from aop.origins.rules import DENIED, WORDS, Parents, Rules
 from aop.origins.workload.dialect import REFUSAL, is_our_refusal, pattern_of, text_of
 from aop.terms import Mode
 
@@ -34,6 +34,14 @@ class CaddyDialect:
     def render(self, rules: Rules) -> dict[str, str]:
         """As `Dialect` says: a `route`, whose statements are taken in their order."""
         return {ROUTE: text_of(rules, _block("route", (*_maps(rules), *_answers(rules))))}
+
+    def leaves(self, texts: Iterable[str]) -> Mapping[str, str]:  # noqa: ARG002 - digests stand there
+        """None."""
+        return {}
+
+    def left_open(self, parents: Parents) -> tuple[str, ...]:  # noqa: ARG002 - nothing of ours has any
+        """Nothing: what takes in our text has it for all of a host."""
+        return ()
 
     def unfit(self, names: Collection[str]) -> Mapping[str, str]:  # noqa: ARG002 - any name has room
         """None."""

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from aop.origins.check import printed
 from aop.origins.kind import Capabilities
-from aop.origins.rules import Rules
+from aop.origins.rules import Parents, Rules
 
 MARKER = "# BEGIN aop-operator"
 """How every text of ours begins; the comments of all these servers begin so."""
@@ -59,6 +59,18 @@ class Dialect(Protocol):
 
     def render(self, rules: Rules) -> dict[str, str]:
         """The text of each of `files`. The server takes any of them without the others."""
+
+    def leaves(self, texts: Iterable[str]) -> Mapping[str, str]:
+        """The leaves that stand in texts of ours, by SHA-256: base64 of their DER.
+
+        None where digests say all that the server has to know.
+        """
+
+    def left_open(self, parents: Parents) -> tuple[str, ...]:
+        """What of the server our text does not stand before, as sentences; `parents` as in `Rules`.
+
+        Only where a host may be required and a part of it be open all the same.
+        """
 
     def unfit(self, names: Collection[str]) -> Mapping[str, str]:
         """Those of `names` that the text cannot carry, and why."""

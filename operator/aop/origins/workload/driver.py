@@ -11,9 +11,10 @@ from aop.origins.workload.haproxy import HaproxyDialect
 from aop.origins.workload.nginx import NginxDialect
 from aop.origins.workload.pods import serving
 from aop.origins.workload.site import WorkloadSite
-from aop.origins.workload.spec import Apache, Apply, Caddy, Haproxy, Nginx, Workload
+from aop.origins.workload.spec import Apache, Apply, Caddy, Haproxy, Nginx, Traefik, Workload
 from aop.origins.workload.stored import read
 from aop.origins.workload.templates import KINDS, template_of
+from aop.origins.workload.traefik import TraefikDialect
 from aop.schema import Model
 from aop.terms import Kind, Target
 
@@ -91,7 +92,7 @@ class WorkloadDriver:
             published,
             pods=serving(objects.get(Read(Kind.POD, target.namespace)) or (), target.name),
             templates=tuple(one for one in templates if one.mounts or one.mark is not None),
-            ports=spec.ports if isinstance(spec, Workload) else published.ports,
+            ports=spec.ports if isinstance(spec, Workload) else published.place.ports,
             apply=spec.apply if isinstance(spec, Workload) else Apply.ROLLOUT,
         )
 
@@ -108,3 +109,4 @@ NGINX = WorkloadDriver("nginx", Nginx, NginxDialect())
 APACHE = WorkloadDriver("apache", Apache, ApacheDialect())
 HAPROXY = WorkloadDriver("haproxy", Haproxy, HaproxyDialect())
 CADDY = WorkloadDriver("caddy", Caddy, CaddyDialect())
+TRAEFIK = WorkloadDriver("traefik", Traefik, TraefikDialect())

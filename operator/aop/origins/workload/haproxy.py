@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from aop.origins.check import NO_ZONE, NONE, OTHER, check_path, gate_path, printed
 from aop.origins.kind import Capabilities
-from aop.origins.rules import DENIED, WORDS, HostRule, Rules
+from aop.origins.rules import DENIED, WORDS, HostRule, Parents, Rules
 from aop.origins.workload.dialect import REFUSAL, is_our_refusal, text_of
 from aop.terms import Mode
 
@@ -44,6 +44,14 @@ class HaproxyDialect:
         yield f'defaults aop-end from "${{{SECTION}}}"'
         yield "global"
         yield f"  setenv {SECTION} aop"
+
+    def leaves(self, texts: Iterable[str]) -> Mapping[str, str]:  # noqa: ARG002 - digests stand there
+        """None."""
+        return {}
+
+    def left_open(self, parents: Parents) -> tuple[str, ...]:  # noqa: ARG002 - nothing of ours has any
+        """Nothing: what takes in our text has it for all of a host."""
+        return ()
 
     def unfit(self, names: Collection[str]) -> Mapping[str, str]:  # noqa: ARG002 - any name has room
         """None."""

@@ -78,12 +78,15 @@ class WorkloadSite:
         return {}
 
     def left_open(self, patterns: Collection[str]) -> tuple[str, ...]:
-        """Names under a wildcard that nobody has named."""
-        wildcards = sorted(one for one in patterns if one.startswith("*.")) if self.pods else ()
-        return tuple(
+        """Names under a wildcard that nobody has named, and what our text does not stand before."""
+        if not self.pods:
+            return ()
+        unnamed = (
             f"no certificate is required for names under {wildcard} that neither spec.hostnames nor verification.samples names"
-            for wildcard in wildcards
+            for wildcard in patterns
+            if wildcard.startswith("*.")
         )
+        return tuple(sorted((*unnamed, *self.dialect.left_open(self.published.place.parents))))
 
     def objection(self, spec: Model | None) -> str | None:
         """What others have put into the ConfigMap, or why its pods would not take up a change."""
@@ -105,7 +108,7 @@ class WorkloadSite:
                 "origin of its own"
             )
         if spec.apply is Apply.ROLLOUT and template.halted:
-            return f"{named} {template.halted}, or set apply: Reload"
+            return f"{named} {template.halted}{', or set apply: Reload' if spec.may_reload else ''}"
         return None
 
     def _template(self, spec: Workload) -> Template | None:
@@ -192,7 +195,7 @@ class WorkloadSite:
             self.dialect,
             self.kind,
             [
-                (one, its.ports if isinstance(its, Workload) else None)
+                (one, its.place if isinstance(its, Workload) else None)
                 for one, its in ((claim, spec), *beside)
             ],
             token_if_new=token_if_new,

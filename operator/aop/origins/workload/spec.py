@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from aop.schema import LabelName, Model, ObjectName, Rule
+from aop.origins.rules import Parents
+from aop.schema import LabelName, Model, ObjectName, Rule, matching
 from aop.terms import Kind, ObjectKey
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -88,6 +90,14 @@ class Ports(Model):
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is to be known of a server beside the claims on it."""
+
+    ports: Ports = field(default_factory=Ports)
+    parents: Parents = field(default_factory=Parents)
+
+
 class Workload(Model):
     """A server in a workload, configured through a ConfigMap that the operator creates."""
 
@@ -107,7 +117,15 @@ class Workload(Model):
     """How a change takes effect. Rollout: an annotation on the pod template has the workload's
     controller replace the pods. Reload: somebody else reloads the server in every pod."""
 
-    rules = (
+    may_reload: ClassVar[bool] = True
+    """Where somebody else reloads it, the connections of before end."""
+
+    @property
+    def place(self) -> Place:
+        """Where the pods listen, and what our text is attached to there."""
+        return Place(self.ports)
+
+    rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "self.workloadRef.__namespace__ == self.configMapRef.__namespace__",
             "write the same namespace in workloadRef and configMapRef: a pod mounts ConfigMaps of its own namespace",
@@ -130,3 +148,45 @@ class Haproxy(Workload):
 
 class Caddy(Workload):
     """Caddy in a workload, configured through a ConfigMap that the operator creates."""
+
+
+RouterName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=253),
+    matching(
+        "[A-Za-z0-9._-]+@[a-z]+",
+        "write the name of a router as Traefik's API and dashboard show it, such as aop@file",
+    ),
+]
+
+
+class Routers(Model):
+    """The two routers of the user's below which those of the operator stand."""
+
+    https: RouterName
+    """The router that takes TLS, as Traefik's API and dashboard name it. Its middlewares put the
+    client certificate into a header."""
+    http: RouterName | None = None
+    """The router that takes plaintext. None: plaintext does not reach the applications."""
+
+
+class Traefik(Workload):
+    """Traefik in a workload, configured through a ConfigMap that the operator creates."""
+
+    routers: Routers
+    """The routers below which the routers of the applications stand."""
+    may_reload: ClassVar[bool] = False
+
+    rules = (
+        *Workload.rules,
+        Rule(
+            "self.apply == 'Rollout'",
+            "write apply: Rollout, or leave it out: Traefik goes on with the connections of before, which end only with its pods",
+            lambda it: it.apply is Apply.ROLLOUT,
+        ),
+    )
+
+    @property
+    def place(self) -> Place:
+        """As `Workload` says."""
+        return Place(self.ports, Parents(self.routers.https, self.routers.http or ""))

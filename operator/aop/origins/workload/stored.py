@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,10 +21,10 @@ from aop.errors import Blocked, Reason
 from aop.origins import notation
 from aop.origins.check import TOKEN, printed
 from aop.origins.room import check_room
-from aop.origins.rules import rules_of
+from aop.origins.rules import Parents, rules_of
 from aop.origins.sites import Entry, Json, Published
 from aop.origins.workload.dialect import MARKER, Dialect
-from aop.origins.workload.spec import Port, Ports
+from aop.origins.workload.spec import Place, Port, Ports
 from aop.terms import Claim, Kind, ObjectKey
 from aop.terms.names import (
     CLAIMED_LABEL,
@@ -40,12 +40,32 @@ _NUMBER = re.compile("[0-9]{8,15}")
 _NAMED = re.compile(rf"{MARKER} revision ([0-9]{{8,15}})\b")
 
 
-class WrittenPorts(BaseModel):
-    """The first line of the claims: where the pods listen, for an origin that left its spec."""
+class WrittenPlace(BaseModel):
+    """The first line of the claims: where the pods listen, for an origin that left its spec.
+
+    And below which routers ours stand, where there are such.
+    """
 
     model_config = ConfigDict(strict=True, frozen=True)
     https: Port
     http: Port
+    below: tuple[str, str] | None = None
+
+    @classmethod
+    def of(cls, place: Place) -> Self:
+        """The notation of `place`."""
+        below, usual = (place.parents.https, place.parents.http), Parents()
+        return cls(
+            https=place.ports.https,
+            http=place.ports.http,
+            below=below if place.parents != usual else None,
+        )
+
+    @property
+    def place(self) -> Place:
+        """The place."""
+        parents = Parents() if self.below is None else Parents(*self.below)
+        return Place(Ports(https=self.https, http=self.http), parents)
 
 
 class ConfigMapBeforeUs(BaseModel):
@@ -62,7 +82,7 @@ class ConfigMapBeforeUs(BaseModel):
 class MountedConfigMap(Published):
     """One ConfigMap: what it says of us, and what else stands there."""
 
-    ports: Ports = field(default_factory=Ports)
+    place: Place = field(default_factory=Place)
     before_us: ConfigMapBeforeUs = field(default_factory=ConfigMapBeforeUs)
     others: tuple[str, ...] = ()
     """Keys that are not ours; sorted."""
@@ -95,13 +115,14 @@ def read(config_map: Json | None, dialect: Dialect) -> MountedConfigMap:
         if name in data and (claimed or MARKER in data[name])
     }
     first, *lines = annotations.get(CLAIMS_ANNOTATION, "").split("\n")
-    entries = notation.decode_all(lines)
+    place, leaves = _place(first), dialect.leaves(ours.values())
+    entries = {uid: entry.with_leaves(leaves) for uid, entry in notation.decode_all(lines).items()}
     token = annotations.get(PATH_ANNOTATION, "")
     known = token if TOKEN.fullmatch(token) else None
     revision = _number(annotations.get(REVISION_ANNOTATION, ""))
     rendered: Mapping[str, str] = {}
     if entries and known and revision:
-        rendered = _texts([entry.claim for entry in entries.values()], revision, known, dialect)
+        rendered = _texts(entries.values(), revision, known, dialect, place)
     annotated = any(name in annotations for name in ANNOTATIONS)
     intact = ours == rendered and bool(rendered) == annotated
     others = sorted({*data, *((config_map or {}).get("binaryData") or {})} - ours.keys())
@@ -114,7 +135,7 @@ def read(config_map: Json | None, dialect: Dialect) -> MountedConfigMap:
         residue=bool(ours),
         foreign_digest=_digest([[name, data.get(name)] for name in others])[:16],
         text_digest=_digest(ours),
-        ports=_ports(first),
+        place=place,
         before_us=_before_us(annotations.get(FOUND_ANNOTATION)),
         others=tuple(others),
     )
@@ -137,7 +158,7 @@ def publish(
     key: ObjectKey,
     dialect: Dialect,
     label: str,
-    changes: Collection[tuple[Claim, Ports | None]],
+    changes: Collection[tuple[Claim, Place | None]],
     *,
     token_if_new: str,
     seen_everywhere: int | None,
@@ -145,16 +166,16 @@ def publish(
 ) -> dict[str, Any]:
     """The ConfigMap with these claims in place of their owners' former ones, as `kind.Site` says.
 
-    Each comes with the ports that its object names, None where it names none any more; `label` is
+    Each comes with the place that its object names, None where it names none any more; `label` is
     the kind's name.
     """
     stored, claims = read(config_map, dialect), [claim for claim, _ in changes]
     for claim in claims:
         if not stored.relaxed_by(claim) and (why := objection(config_map, stored, key)):
             raise Blocked(Reason.FOREIGN_CONFIGURATION, why)
-    ports = next((ports for _, ports in changes if ports is not None), stored.ports)
+    place = next((place for _, place in changes if place is not None), stored.place)
     entries = stored.entries_with(claims, seen_everywhere=seen_everywhere, gone=gone)
-    writer = _Writer(config_map, key, dialect, label, stored, ports)
+    writer = _Writer(config_map, key, dialect, label, stored, place)
     token = stored.path_token or token_if_new
     check_room(
         f"ConfigMap {key}",
@@ -172,7 +193,7 @@ def withdraw(
 ) -> dict[str, Any] | None:
     """The ConfigMap without the claim of one object; None: without itself, as it was found."""
     stored = read(config_map, dialect)
-    writer = _Writer(config_map, key, dialect, label, stored, stored.ports)
+    writer = _Writer(config_map, key, dialect, label, stored, stored.place)
     remaining = {other: entry for other, entry in stored.entries.items() if other != uid}
     if not remaining:
         return writer.as_found()
@@ -190,13 +211,13 @@ class _Writer:
     dialect: Dialect
     label: str
     stored: MountedConfigMap
-    ports: Ports
+    place: Place
 
     def with_claims(self, entries: Mapping[str, Entry], token: str) -> dict[str, Any]:
         """With these claims in place of all that is ours, as the next revision."""
         revision = self.stored.revision + 1
-        texts = _texts([entry.claim for entry in entries.values()], revision, token, self.dialect)
-        written = WrittenPorts(https=self.ports.https, http=self.ports.http).model_dump_json()
+        texts = _texts(entries.values(), revision, token, self.dialect, self.place)
+        written = WrittenPlace.of(self.place).model_dump_json(exclude_none=True)
         before_us = self._before_us()
         return self._with(
             texts,
@@ -258,17 +279,17 @@ class _Writer:
 
 
 def _texts(
-    claims: Collection[Claim], revision: int, token: str, dialect: Dialect
+    entries: Collection[Entry], revision: int, token: str, dialect: Dialect, place: Place
 ) -> dict[str, str]:
-    return dialect.render(rules_of(claims, revision, token))
+    claims = [entry.claim for entry in entries]
+    return dialect.render(rules_of(claims, revision, token, place.parents))
 
 
-def _ports(line: str) -> Ports:
+def _place(line: str) -> Place:
     try:
-        written = WrittenPorts.model_validate_json(line)
-        return Ports(https=written.https, http=written.http)
+        return WrittenPlace.model_validate_json(line).place
     except ValidationError:
-        return Ports()
+        return Place()
 
 
 def _before_us(annotation: str | None) -> ConfigMapBeforeUs:

@@ -1,0 +1,219 @@
+"""Traefik: one file for its file provider, whose routers stand below two of the user's.
+
+Traefik judges client certificates in the handshake by authorities, for all hosts of a TLS option
+alike, and keeps connections of before. It can do better at the HTTP level: a router of the user's
+puts the certificate that came into a header, and the routers below it see that header
+(facts: traefik#routers-below-a-router). So who is refused is refused for each request, for each
+host, by the exact leaf (docs/adr/0023).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64decode
+from binascii import Error
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from aop.origins.check import ANSWER_PATH, NO_ZONE, NONE, OTHER, check_path, gate_path, printed
+from aop.origins.kind import Capabilities
+from aop.origins.rules import HostRule, Parents, Rules
+from aop.origins.workload.dialect import pattern_of, text_of
+from aop.terms import Mode, Pin
+
+ROUTES = "routes.yaml"
+HEADER = "X-Forwarded-Tls-Client-Cert"
+"""Where the user's router puts what came: base64 of each certificate, the leaf first.
+
+See facts: traefik#what-came-in-a-header."""
+ABOVE_ALL = 2_000_000_000
+"""The priority of our first router: a router that is given none has the length of its rule."""
+NOBODY = "Host(`aop.invalid`)"
+"""What no request is for: a list that begins with it may have nothing else."""
+CAME = f"HeaderRegexp(`{HEADER}`, `.`)"
+NOTHING = "noop@internal"
+"""Traefik's own service that leads nowhere; every router must have one."""
+_LEAF = re.compile(r"MI[A-Za-z0-9+/\[\]]+={0,2}")
+
+
+class TraefikDialect:
+    """Our routers stand below the user's two, of which one takes TLS and one plaintext.
+
+    The user has Traefik read the file when it starts, and not when it changes
+    (facts: traefik#a-folder-that-is-watched): no change ends a connection that was made before the
+    edge presented anything (facts: traefik#connections), and its requests would be refused.
+    Certificates are asked for by the user's own `TLSOption`, which refuses nobody by it
+    (facts: traefik#asking). Of the routers below a router the one with the highest priority takes a
+    request, and ours leave alone what is served (facts: traefik#priorities): with the file nobody
+    is refused who is served without it. A leaf of which only the digests are known cannot be told,
+    because Traefik computes none, and a zone of which no leaf is known refuses nobody.
+    """
+
+    files = (ROUTES,)
+    complains = "ERR"
+    capabilities = Capabilities(refuses_expired=False, creates_carrier=True, lists_hosts=False)
+
+    def render(self, rules: Rules) -> dict[str, str]:
+        """As `Dialect` says."""
+        return {ROUTES: text_of(rules, _Text(rules).lines())}
+
+    def leaves(self, texts: Iterable[str]) -> Mapping[str, str]:
+        """As `Dialect` says: each stands in some rule, and its digest says which one it is."""
+        written = {match.replace("[+]", "+") for text in texts for match in _LEAF.findall(text)}
+        return {digest: der for der in written if (digest := _digest(der)) is not None}
+
+    def left_open(self, parents: Parents) -> tuple[str, ...]:
+        """Routers beside ours, such as one for a path of a host whose other router is below."""
+        return (
+            f"no certificate is required by a router of Traefik that does not stand below {parents.https}",
+        )
+
+    def unfit(self, names: Collection[str]) -> Mapping[str, str]:  # noqa: ARG002 - any name has room
+        """None."""
+        return {}
+
+    def blames_others(self, words: str) -> bool:  # noqa: ARG002 - see below
+        """Never: Traefik starts whatever our file says (facts: traefik#a-file-that-is-wrong)."""
+        return False
+
+    def refuses_certificate(self, status: int, body: str) -> bool:  # noqa: ARG002 - see below
+        """Nothing: Traefik itself refuses no certificate where it only asks."""
+        return False
+
+    def refuses_arrival(self, status: int, body: str) -> bool:  # noqa: ARG002 - see above
+        """Nothing."""
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Router:
+    """One of ours, without its priority: the earlier, the higher."""
+
+    rule: str
+    does: tuple[Mapping[str, object], ...]
+    """Its middlewares, the outermost first."""
+    tls: bool = True
+
+
+class _Text:
+    """The file of one set of rules."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._leaves: dict[str, list[Pin]] = {}
+        for zone, pin in rules.leaves:
+            if _digest(pin.der) == pin.sha256:
+                self._leaves.setdefault(zone, []).append(pin)
+
+    def lines(self) -> Iterator[str]:
+        """Sections with a name a line, each with its value as JSON."""
+        routers = [one for one in self._routers() if one.tls or self._rules.parents.http]
+        doing = list(dict.fromkeys(_json(each) for one in routers for each in one.does))
+        yield "http:"
+        yield "  middlewares:"
+        for number, each in enumerate(doing):
+            yield f"    aop-{number}: {each}"
+        yield "  routers:"
+        parents = self._rules.parents
+        for number, one in enumerate(routers):
+            router = {
+                "rule": one.rule,
+                "priority": ABOVE_ALL - number,
+                "parentRefs": [parents.https if one.tls else parents.http],
+                "middlewares": [f"aop-{doing.index(_json(each))}" for each in one.does],
+                "service": NOTHING,
+            }
+            yield f"    aop-{number}: {_json(router)}"
+
+    def _routers(self) -> Iterator[_Router]:
+        yield from self._checks()
+        yield from self._refusals()
+        gate = f"Path(`{gate_path(self._rules.token)}`)"
+        for tls in (True, False):
+            yield _Router(gate, (_answering(204),), tls)
+
+    def _checks(self) -> Iterator[_Router]:
+        check = f"Path(`{check_path(self._rules.token)}`)"
+        for zone, names in (*_by_name(self._rules.most_specific_first), (NO_ZONE, None)):
+            here = f"{check} && ({names})" if names else check
+            for pin in self._leaves.get(zone, ()):
+                yield self._check(f"{here} && {_is(pin)}", zone, pin.short)
+            yield self._check(f"{here} && {CAME}", zone, OTHER)
+            yield self._check(here, zone, NONE)
+            yield self._check(here, zone, NONE, tls=False)
+
+    def _check(self, rule: str, zone: str, presented: str, *, tls: bool = True) -> _Router:
+        line = (
+            f"aop rev={printed(self._rules.revision)} zone={zone} presented={presented}"
+            f" https={'on' if tls else ''} conn=1{'.' if tls else ''} nonce=${{2}}"
+        )
+        # Traefik answers in no words of ours, and leads where it is told to, with what the question
+        # holds (facts: traefik#answers-of-its-own).
+        leads = {
+            "regex": r"^([a-z]+://[^/?]*)[^?]*(?:\?(?:n=([A-Za-z0-9_-]{0,64})|.*))?$",
+            "replacement": f"${{1}}{ANSWER_PATH}{line.replace(' ', '%20')}",
+        }
+        return _Router(rule, (_CLOSING, {"redirectRegex": leads}), tls)
+
+    def _refusals(self) -> Iterator[_Router]:
+        """Whoever comes to a host without what its mode asks for."""
+        required: list[str] = []
+        for zone, leaves in sorted(self._leaves.items()):
+            of_mode = {
+                mode: [
+                    one.name for one in self._rules.hosts if (one.zone, one.mode) == (zone, mode)
+                ]
+                for mode in (Mode.OPTIONAL, Mode.REQUIRE)
+            }
+            if any(of_mode.values()):
+                strict, mild = _any(of_mode[Mode.REQUIRE]), _any(of_mode[Mode.OPTIONAL])
+                passes = " || ".join(_is(pin) for pin in leaves)
+                # Hosts before leaves, because Traefik tries each rule on each request.
+                rule = f"({strict} || (({mild}) && {CAME})) && !({passes})"
+                yield _Router(rule, (_answering(403),))
+                required += of_mode[Mode.REQUIRE]
+        if required:
+            to_https = {"redirectScheme": {"scheme": "https", "permanent": True}}
+            yield _Router(_any(sorted(required)), (to_https,), tls=False)
+
+
+_CLOSING: Mapping[str, object] = {"headers": {"customResponseHeaders": {"Connection": "close"}}}
+"""Traefik does not tell an old connection from a new one (facts: traefik#connections)."""
+
+
+def _answering(status: int) -> Mapping[str, object]:
+    """A list of addresses that holds nobody's."""
+    return {"ipAllowList": {"sourceRange": ["255.255.255.255/32"], "rejectStatusCode": status}}
+
+
+def _by_name(hosts: Sequence[HostRule]) -> Iterator[tuple[str, str]]:
+    """The exact names by zone, then each wildcard, the longest first."""
+    exact = [one for one in hosts if not one.name.startswith("*.")]
+    for zone in sorted({one.zone for one in exact}):
+        yield zone, " || ".join(f"Host(`{one.name}`)" for one in exact if one.zone == zone)
+    for one in hosts:
+        if one.name.startswith("*."):
+            yield one.zone, f"HostRegexp(`{pattern_of(one.name)}`)"
+
+
+def _any(hosts: Iterable[str]) -> str:
+    # However the request writes them (facts: traefik#host-names-in-a-rule).
+    return " || ".join((NOBODY, *(f"Host(`{host}`)" for host in hosts)))
+
+
+def _is(pin: Pin) -> str:
+    """The header begins with this leaf; what a client sends along proves nothing."""
+    return f"HeaderRegexp(`{HEADER}`, `^{pin.der.replace('+', '[+]')}(,|$)`)"
+
+
+def _digest(der: str) -> str | None:
+    try:
+        return sha256(b64decode(der, validate=True)).hexdigest() if der else None
+    except (Error, ValueError):
+        return None
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(", ", ": "))
