@@ -6,6 +6,7 @@ The runtime counts and shows; here it is said what there is to count.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from datetime import datetime
 
 from aop.api import ConditionType, Status
@@ -15,6 +16,7 @@ from aop.plan import Rule
 from aop.plan.facts import (
     configured,
     in_scope,
+    our_pins,
     presented_by_us,
     replicas,
     required_hosts,
@@ -52,20 +54,25 @@ def figures(o: Observed, previous: Status) -> ObjectFigures:
     """
     hosts, required = in_scope(o), required_hosts(o)
     enforcement = enforcement_of(o)
-    expires, renews = _ends(o, previous)
+    validity = _validity(o, previous)
     return ObjectFigures(
         wanted=o.spec.enforcement_mode.value,
         enforcement=enforcement.value if enforcement is not None else None,
         hosts=len(hosts),
         required=len(required),
-        unproven=sum(1 for host in hosts if not verified(o, host)),
+        unproven=sum(1 for host in hosts if not verified(o, host)) if claimant(o) is None else 0,
         hold_offs=len(running_hold_offs(o)),
         undone=max((origin.undone for origin in o.origins if origin.wanted), default=0),
         proven_at=_proven_at(o, required or hosts),
-        expires_at=expires.timestamp() if expires else None,
-        renews_at=renews.timestamp() if renews else None,
+        begins_at=_seconds(validity.begins),
+        expires_at=_seconds(validity.expires),
+        renews_at=_seconds(validity.renews),
         origins=tuple(_origin(origin) for origin in o.origins if origin.wanted),
     )
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    return moment.timestamp() if moment else None
 
 
 def _proven_at(o: Observed, hosts: tuple[str, ...]) -> float | None:
@@ -76,19 +83,36 @@ def _proven_at(o: Observed, hosts: tuple[str, ...]) -> float | None:
     return o.shown(min(seen)).timestamp()
 
 
-def _ends(o: Observed, previous: Status) -> tuple[datetime | None, datetime | None]:
-    """When what the zone presents expires, and when its successor is due."""
+@dataclass(frozen=True, slots=True)
+class _Validity:
+    """Of what the zone presents; None is what is not known."""
+
+    begins: datetime | None = None
+    expires: datetime | None = None
+    renews: datetime | None = None
+    """When its successor is due."""
+
+
+def _validity(o: Observed, previous: Status) -> _Validity:
+    """While Cloudflare cannot be read, of what it last showed."""
     if claimant(o) is not None:
-        return None, None
+        return _Validity()
     if isinstance(o.zone, Unknown):
         before = previous.certificate
-        return (before.not_after, before.renewal_time) if before else (None, None)
+        if before is None:
+            return _Validity()
+        pin = next((one for one in our_pins(o) if one.sha256 == before.fingerprint), None)
+        return _Validity(pin.not_before if pin else None, before.not_after, before.renewal_time)
     presented = presented_by_us(o)
     if presented is None:
-        return None, None
-    in_use = o.key_pair if isinstance(o.key_pair, ObservedKeyPair) else None
-    ours = in_use is not None and presented.pin in {in_use.leaf, in_use.next}
-    return presented.pin.not_after, in_use.renewal_at if in_use and ours else None
+        return _Validity()
+    pin, pair = presented.pin, o.key_pair
+    renews = (
+        pair.renewal_at
+        if isinstance(pair, ObservedKeyPair) and pin in {pair.leaf, pair.next}
+        else None
+    )
+    return _Validity(pin.not_before, pin.not_after, renews)
 
 
 def _origin(origin: ObservedOrigin) -> OriginFigures:

@@ -658,7 +658,12 @@ def certificate_status(o: Observed, previous: Status) -> CertificateStatus | Non
 
 
 def enforcement_of(o: Observed) -> Mode | None:
-    """How far all origins go; None while one of them does not answer."""
+    """How far all origins go; None while one of them does not answer.
+
+    None also where another object has the zone: what they do there is its doing.
+    """
+    if claimant(o) is not None:
+        return None
     modes = [mode_of(origin) for origin in o.origins if origin.wanted]
     if None in modes:
         return None

@@ -125,12 +125,14 @@ class Teller:
         """Ready as it is told, also where the API server does not take it."""
         ready = status.condition(ConditionType.READY)
         stalled = status.condition(ConditionType.STALLED)
+        alerts = status.condition(ConditionType.ALERTS_CONFIGURED)
         if ready is not None and not memory.gone:
             self._metrics.tell(
                 subject,
                 ready=ready.status == "True",
                 stalled=stalled is not None and stalled.status == "True",
                 reason=ready.reason,
+                alerts_configured=alerts.status == "True" if alerts is not None else None,
             )
 
     async def _manifest(self, key: ObjectKey) -> dict[str, Any] | None:

@@ -139,6 +139,40 @@ CASES: dict[str, list[Case]] = {
             [series("aop_certificate_expiration_timestamp_seconds", f"{15 * DAY}x60", OBJECT)],
             20,
         ),
+        *(
+            Case(
+                f"one of {lives} days that somebody else renews, {left} before its end",
+                [
+                    series(
+                        "aop_certificate_expiration_timestamp_seconds", f"{left * DAY}x60", OBJECT
+                    ),
+                    series(
+                        "aop_certificate_not_before_timestamp_seconds",
+                        f"-{(lives - left) * DAY}x60",
+                        OBJECT,
+                    ),
+                ],
+                20,
+                fires,
+            )
+            for lives, left, fires in (
+                (30, 10, []),
+                (30, 7, [OBJECT]),
+                (90, 15, []),
+                (90, 13, [OBJECT]),
+                (730, 13, [OBJECT]),
+            )
+        ),
+    ],
+    "AopExpiryNotificationsFailing": [
+        Case("for long", [series("aop_object_alerts_configured", "0x60", OBJECT)], 35, [OBJECT]),
+        Case("after a start", [series("aop_object_alerts_configured", "0x3 1x60", OBJECT)], 35),
+        Case("nobody is to be warned", [series("aop_object_ready", "1x60", OBJECT)], 35),
+        Case(
+            "somebody wants it so",
+            [series("aop_object_alerts_configured", "0x60", OBJECT), reason("Suspended")],
+            35,
+        ),
     ],
     "AopRenewalOverdue": [
         Case(

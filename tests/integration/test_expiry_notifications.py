@@ -11,9 +11,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from aop.alerts import HOURLY_S, PACE_S, AlertsKeeper
+from aop.alerts import FIRST_AGAIN_S, HOURLY_S, PACE_S, AlertsKeeper
 from aop.api import AuthenticatedOriginPull
 from aop.cloudflare import Access, Cloudflare, Priority
+from aop.errors import Reason
 from aop.leading import Lead
 from aop.metrics import Metrics
 from aop.observe.memory import Memory
@@ -871,7 +872,7 @@ async def test_the_task_looks_when_it_is_asked_to_and_rests_otherwise(
 
 
 @pytest.mark.asyncio
-async def test_a_bug_is_counted_and_the_task_goes_on(
+async def test_a_bug_is_counted_and_told_and_the_task_goes_on_soon(
     double: CloudflareDouble, account_id: str, token: str, person: Person
 ) -> None:
     world = World(double, account_id)
@@ -890,8 +891,15 @@ async def test_a_bug_is_counted_and_the_task_goes_on(
     running = asyncio.create_task(world.alerts.run())
     try:
         await until_async(lambda: bugs() == 1, within_s=20, describe="the bug to be counted")
+        async with asyncio.timeout(20):
+            await seen.wait()
+        told = world.memories[uid].alerts
+        assert isinstance(told, Unknown)
+        assert told.reason is Reason.INTERNAL_ERROR
+        assert "RuntimeError in the operator" in told.message
         world.breaks = None
-        world.clock.at_s += HOURLY_S
+        seen.clear()
+        world.clock.at_s += FIRST_AGAIN_S
         world.ask(uid, email=[OPS, DEV])
         world.visit(uid)
         async with asyncio.timeout(20):

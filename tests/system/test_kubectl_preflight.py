@@ -104,8 +104,10 @@ def test_what_is_wrong_is_found_all_at_once(scene: Scene, file: Path) -> None:
             {"id": "n", "type": "https", "probe_zone": HOST},
         ],
     }
+    others = [{"name": f"{n}.{HOST}", "type": "A", "proxied": True} for n in range(5000)]
     records = [
         PROXIED[0],
+        *others,
         {"name": WWW, "type": "CNAME", "content": "7.cfargotunnel.com", "proxied": True},
     ]
     traffic = {"dns_records": records, "rules": rules, **balancing}

@@ -166,6 +166,28 @@ def test_what_could_not_be_looked_at_is_said_and_stops_nothing() -> None:
     assert "Cloudflare does not answer" in only_sentence(not_known(seen))
 
 
+def test_where_the_zone_could_not_be_read_it_is_not_said_that_nothing_stands_in_the_way() -> None:
+    seen = new(zone=Unknown("Cloudflare does not answer"))
+    said = " ".join(" ".join(lines(seen, (), not_known(seen), PLAIN)).split())
+    assert "Nothing stands in the way" not in said
+    assert "so more may stand in the way" in said
+
+
+def test_a_controller_that_takes_no_change_stops() -> None:
+    site = origin(None, None, stuck="The controller takes no change: unknown directive x")
+    seen = new(origins=[site])
+    one = only(discovered(seen, Beside(records=PROXIED)))
+    assert (one.weight, one.reason) == (Weight.STOPS, Reason.CONTROLLER_STUCK)
+    assert "unknown directive x" in one.what
+    assert not_known(seen) == ()
+
+
+def test_all_that_stays_open_at_an_origin_is_one_finding() -> None:
+    site = origin(None, None, open=("Ingress a/b serves the same", "names under c reach d"))
+    one = only(discovered(new(origins=[site]), Beside(records=PROXIED)))
+    assert one.what == "Origin public: Ingress a/b serves the same; names under c reach d"
+
+
 def only_sentence(sentences: Sequence[str]) -> str:
     (one,) = sentences
     return one

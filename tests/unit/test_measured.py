@@ -51,6 +51,7 @@ def test_a_world_as_the_spec_asks() -> None:
     assert (seen.wanted, seen.enforcement) == (3, 3)
     assert (seen.hosts, seen.required, seen.unproven, seen.hold_offs) == (2, 2, 0, 0)
     assert seen.proven_at == at(-3).timestamp()
+    assert seen.begins_at == LEAF.not_before.timestamp()
     assert seen.expires_at == LEAF.not_after.timestamp()
     assert seen.renews_at == (NOW + 655 * DAY).timestamp()
     modes = {"Off": 0, "Request": 0, "Optional": 0, "Require": 2, "Unknown": 0}
@@ -130,6 +131,20 @@ def test_while_cloudflare_is_away_what_was_told_last_stands(
 ) -> None:
     previous = Status(certificate=CertificateStatus(not_after=at(77)))
     assert figures(observed(**changes), previous).expires_at == expires
+
+
+def test_who_has_to_give_way_holds_back_no_host_and_protects_none() -> None:
+    """The other object's alerts tell of the zone."""
+    other = Rival(ObjectKey("shop", "x"), "0", NOW - 90 * DAY, ZONE_ID, holds=True)
+    seen = figures(observed(rivals=(other,), evidence=[evidence(WWW, NONE)]), NOTHING)
+    assert (seen.unproven, seen.enforcement) == (0, None)
+
+
+def test_how_long_a_certificate_lives_is_known_while_cloudflare_is_away() -> None:
+    """Else a certificate that lives for weeks would seem to be about to expire."""
+    previous = Status(certificate=CertificateStatus(fingerprint=LEAF.sha256, not_after=at(77)))
+    seen = figures(observed(zone=Unknown("HTTP 500")), previous)
+    assert seen.begins_at == LEAF.not_before.timestamp()
 
 
 def test_what_others_have_undone_is_told_of_the_origin_that_has_it_worst() -> None:

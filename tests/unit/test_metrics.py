@@ -31,6 +31,7 @@ FIGURES = ObjectFigures(
     hold_offs=0,
     undone=4,
     proven_at=1000.0,
+    begins_at=1000.0,
     expires_at=9000.0,
     renews_at=8000.0,
     origins=(ORIGIN,),
@@ -71,7 +72,7 @@ def everything(metrics: Metrics) -> None:
     metrics.watch_answered.labels(kind="secrets").set(1000)
     metrics.left_behind.labels(*ITSELF.labels).inc()
     metrics.see(ITSELF, FIGURES)
-    metrics.tell(ITSELF, ready=True, stalled=False, reason="Ready")
+    metrics.tell(ITSELF, ready=True, stalled=False, reason="Ready", alerts_configured=False)
     metrics.relaxed(ITSELF, Cause.LOSS)
     metrics.made_good(ITSELF, Undone.ZONE)
     metrics.found_orphaned(0)
@@ -156,7 +157,7 @@ def test_one_of_another_zone_under_the_same_uid_brings_nothing_along() -> None:
 def test_what_is_not_known_is_not_shown_and_the_last_proof_stands() -> None:
     metrics = Metrics()
     metrics.see(ITSELF, FIGURES)
-    unknown = ObjectFigures(3, None, 2, 2, 2, 0, 0, None, None, None, ())
+    unknown = ObjectFigures(3, None, 2, 2, 2, 0, 0, None, None, None, None, ())
     metrics.see(ITSELF, unknown)
     assert value(metrics, "aop_object_enforcement") is None
     assert value(metrics, "aop_certificate_expiration_timestamp_seconds") is None

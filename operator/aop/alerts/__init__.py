@@ -189,15 +189,17 @@ class AlertsKeeper:
         async with room:
             try:
                 await self.look(account_id)
-            except Exception:
+            except Exception as error:
                 log.exception("bug while looking at the notifications of account %s", account_id)
                 self._metrics.reader_bugs.labels(reader="notifications").inc()
-                self._accounts[account_id].due_s = self._clock.monotonic_s() + HOURLY_S
+                for one in self._asking_at(account_id).values():
+                    self._hold(one, outcomes.bug(error))
+                self._rest(self._accounts[account_id], well=False)
 
     async def look(self, account_id: str) -> None:
         """One look at one account, and what becomes of it for each of its objects."""
         account = self._accounts.setdefault(account_id, Account(self._clock.monotonic_s()))
-        heard = {uid: one for uid, one in self._heard.items() if account_id in one.asking.accounts}
+        heard = self._asking_at(account_id)
         if not heard:
             del self._accounts[account_id]
             return
@@ -214,11 +216,14 @@ class AlertsKeeper:
         for one in asking:
             if self._heard.get(one.uid) is heard[one.uid]:
                 self._learn(heard[one.uid], one, became[one.uid], account_id)
-        self._rest(account, all(is_well(one) for one in became.values()), again_s)
+        self._rest(account, well=all(is_well(one) for one in became.values()), again_s=again_s)
+
+    def _asking_at(self, account_id: str) -> dict[str, Heard]:
+        return {uid: one for uid, one in self._heard.items() if account_id in one.asking.accounts}
 
     def _learn(self, heard: Heard, asked: Subscription, outcome: Outcome, account_id: str) -> None:
         """What has become of what an object asked for when the look began."""
-        before, leaves = heard.memory.alerts, not asked.asks_at(account_id)
+        leaves = not asked.asks_at(account_id)
         resting = heard.asking.access.at(Priority.RESYNC)
         heard.asking = replace(heard.asking, access=resting)
         if isinstance(outcome, ObservedAlerts):
@@ -231,11 +236,14 @@ class AlertsKeeper:
             heard.asking = replace(heard.asking, noted=None)
         if leaves and heard.asking.alerts is not None:
             self._look_soon(heard.asking.account_id)
-        heard.memory.alerts = outcome
-        if outcome != before:
-            self._tell(asked.uid)
+        self._hold(heard, outcome)
 
-    def _rest(self, account: Account, well: bool, again_s: float | None) -> None:
+    def _hold(self, heard: Heard, outcome: Outcome) -> None:
+        before, heard.memory.alerts = heard.memory.alerts, outcome
+        if outcome != before:
+            self._tell(heard.asking.uid)
+
+    def _rest(self, account: Account, *, well: bool, again_s: float | None = None) -> None:
         """When it is looked at again, unless something changes: a failure later each time."""
         now_s = self._clock.monotonic_s()
         account.failing_since_s = None if well else (account.failing_since_s or now_s)

@@ -22,6 +22,12 @@ def failed(error: CloudflareError) -> Unknown:
     return Unknown(error.message, error.reason if isinstance(error, Blocked) else None)
 
 
+def bug(error: Exception) -> Unknown:
+    """Something that nobody expected; the log has it all."""
+    message = f"{type(error).__name__} in the operator while it looked at the account's notification policies; its log has the traceback"
+    return Unknown(message, Reason.INTERNAL_ERROR)
+
+
 def suspended(asking: Subscription) -> ObservedAlerts:
     """Nothing new is begun for it."""
     message = "spec.suspend is true, so that the operator changes no notification policy. Set it to false."

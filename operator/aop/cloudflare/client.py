@@ -312,10 +312,22 @@ class Cloudflare:
         return await self._one(_reading(access, call, ids), model)
 
     async def every(
-        self, access: Access, call: calls.Call, ids: Mapping[str, str], model: type[R]
+        self,
+        access: Access,
+        call: calls.Call,
+        ids: Mapping[str, str],
+        model: type[R],
+        *,
+        per_page: int | None = None,
     ) -> tuple[R, ...]:
-        """The answer to a call that reads a list; raises ValueError for one that changes."""
-        return await self._list(_reading(access, call, ids), model)
+        """The answer to a call that reads a list; raises ValueError for one that changes.
+
+        `per_page`: as many as the call is known to take; None: Cloudflare's own default.
+        """
+        request = _reading(access, call, ids)
+        if per_page is not None:
+            request = request.with_query({"per_page": str(per_page)})
+        return await self._list(request, model)
 
     # --- notifications ---------------------------------------------------------------------------
 
@@ -406,8 +418,10 @@ class Cloudflare:
             if not read or following is None:
                 return tuple(items)
             turn, before = following.query, read
-        raise _unreadable(
-            call, f"the list has more than {MOST_PAGES} pages", retry_after_s=PAGES_AGAIN_S
+        raise Unavailable(
+            f"Cloudflare's list has more than {MOST_PAGES} pages ({len(items)} items), which are as many as are read.",
+            ApiFailure(call.method, call.path, 200),
+            retry_after_s=PAGES_AGAIN_S,
         )
 
 
@@ -465,7 +479,7 @@ def _unreadable(call: calls.Call, what: str, *, retry_after_s: float | None = No
         ", and the operator does not know whether the change took effect" if call.mutates else ""
     )
     return Unavailable(
-        f"Cloudflare's answer cannot be understood ({what}){outcome}. The operator looks again.",
+        f"Cloudflare's answer cannot be understood ({what}){outcome}.",
         ApiFailure(call.method, call.path, 200, readable=False),
         retry_after_s=retry_after_s,
     )

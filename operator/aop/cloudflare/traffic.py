@@ -40,6 +40,9 @@ LIST_POOLS = Call("GET", "/accounts/{account_id}/load_balancers/pools", MONITORS
 LIST_MONITORS = Call("GET", "/accounts/{account_id}/load_balancers/monitors", MONITORS)
 PERMISSIONS = (DNS, ORIGIN_RULES, CONFIGURATION_RULES, LOAD_BALANCERS, MONITORS)
 """Those that a token may lack."""
+RECORDS_A_PAGE = 2000
+"""The API takes more, but an answer may not be longer than the client reads
+(facts: cloudflare#dns-records)."""
 TUNNEL = ".cfargotunnel.com"
 """How the names end to which the records of a Cloudflare Tunnel point."""
 HTTP_MONITORS = frozenset({"http", "https"})
@@ -139,8 +142,10 @@ class Monitor(Result):
 
 
 async def dns_records(cloudflare: Cloudflare, access: Access, zone: Zone) -> tuple[DnsRecord, ...]:
-    """All records of the zone. Raises `CloudflareError`."""
-    return await cloudflare.every(access, LIST_DNS_RECORDS, {"zone_id": zone.id}, DnsRecord)
+    """All records of the zone. Raises `CloudflareError`, also where there are too many to read."""
+    return await cloudflare.every(
+        access, LIST_DNS_RECORDS, {"zone_id": zone.id}, DnsRecord, per_page=RECORDS_A_PAGE
+    )
 
 
 async def origin_rules(

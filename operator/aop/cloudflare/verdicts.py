@@ -303,9 +303,7 @@ def _about_the_service(failure: ApiFailure) -> CloudflareError | None:
         if failure.method == "GET"
         else ", and the operator does not know whether the change took effect"
     )
-    return Unavailable(
-        f"{what}{outcome}. The operator looks again.", failure, retry_after_s=failure.retry_after_s
-    )
+    return Unavailable(f"{what}{outcome}.", failure, retry_after_s=failure.retry_after_s)
 
 
 def _about_the_zone(

@@ -41,8 +41,10 @@ def discovered(o: Observed, beside: Beside) -> tuple[Finding, ...]:
 
 def not_known(o: Observed) -> tuple[str, ...]:
     """What the rules would wait for, because it could not be looked at; whole sentences."""
-    waits = [step for step in _asked(o) if isinstance(step, Wait)]
-    return tuple(dict.fromkeys(f"{one.message.rstrip('.')}." for one in waits))
+    waits = [step for step in _asked(o) if not _stops(step)]
+    return tuple(
+        dict.fromkeys(f"{one.message.rstrip('.')}." for one in waits if isinstance(one, Wait))
+    )
 
 
 # --- what keeps the operator from beginning -------------------------------------------------------
@@ -50,7 +52,7 @@ def not_known(o: Observed) -> tuple[str, ...]:
 
 def _blocks(o: Observed) -> Iterator[Finding]:
     for step in _asked(o):
-        if isinstance(step, Block):
+        if isinstance(step, Block | Wait) and _stops(step):
             remedy = step.reason.remedy if step.reason.remedy != NO_ACTION else ""
             yield Finding(
                 Weight.STOPS,
@@ -59,6 +61,12 @@ def _blocks(o: Observed) -> Iterator[Finding]:
                 remedy,
                 step.reason,
             )
+
+
+def _stops(step: Step) -> bool:
+    """Somebody has to end it; else it is something that the rules would look at again."""
+    somebodys = isinstance(step, Wait) and step.reason.remedy != NO_ACTION
+    return isinstance(step, Block) or somebodys
 
 
 def _asked(o: Observed) -> Iterator[Step]:
@@ -157,7 +165,7 @@ def _of_hosts(o: Observed, beside: Beside) -> Iterator[Finding]:
         yield Finding(
             Weight.LIMITS,
             f"Through the edge, nothing comes back for {enumerated(sorted(unanswered))} ({first}: {why})",
-            "Nothing can be proven for these hosts, so the operator never requires the certificate",
+            "While that lasts nothing can be proven for these hosts, so the operator requires nothing new there",
             "Let each host answer through the edge, or take it out of spec.hostnames",
         )
 
@@ -222,10 +230,10 @@ def _of_origins(o: Observed, beside: Beside) -> Iterator[Finding]:
     for remark in beside.remarks:
         yield Finding(Weight.NOTE, remark.what, remark.consequence, remark.remedy)
     for origin in o.origins:
-        for sentence in origin.open if origin.wanted else ():
+        if origin.wanted and origin.open:
             yield Finding(
                 Weight.NOTE,
-                f"Origin {origin.name}: {sentence}",
+                f"Origin {origin.name}: {enumerated(origin.open, '; ')}",
                 "These ways stay open when the hosts are required",
                 "Bring them into scope, or close them by other means",
             )

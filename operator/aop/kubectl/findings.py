@@ -67,7 +67,7 @@ def is_harmful(findings: Sequence[Finding]) -> bool:
     return any(one.weight in HARMFUL for one in findings)
 
 
-def enumerated(names: Sequence[str]) -> str:
+def enumerated(names: Sequence[str], between: str = ", ") -> str:
     """The names, as many as a sentence bears."""
     shown, left = names[:MOST_NAMED], len(names) - MOST_NAMED
-    return ", ".join(shown) + (f" and {left} more" if left > 0 else "")
+    return between.join(shown) + (f" and {left} more" if left > 0 else "")

@@ -94,15 +94,16 @@ def preflight(options: argparse.Namespace) -> int:
 async def _preflight(options: argparse.Namespace) -> int:
     cluster, namespace = await connected(options, ReadingCluster)
     missing: dict[Right, None] = {}
-    harmful = False
+    harmful = in_the_dark = False
     try:
         for n, manifest in enumerate(await _asked_about(cluster, namespace, options)):
             pull = parsed(manifest)
             seen = await looked(cluster, pull, survey=True)
             world = assumed(seen.observed, pull.status)
             discovered = discovering.discovered(world.observed, seen.beside)
+            not_known = discovering.not_known(world.observed)
             unseen = (
-                *discovering.not_known(world.observed),
+                *not_known,
                 *([] if seen.installed else [NOT_INSTALLED]),
                 *seen.beside.unseen,
             )
@@ -113,9 +114,10 @@ async def _preflight(options: argparse.Namespace) -> int:
                 show([*([""] if n else []), *text])
             missing |= dict.fromkeys(seen.missing)
             harmful = harmful or is_harmful(discovered)
+            in_the_dark = in_the_dark or bool(not_known)
     finally:
         await cluster.close()
-    in_part = _in_part(missing)
+    in_part = _in_part(missing) or (IN_PART if in_the_dark else 0)
     return FAILED if harmful else in_part
 
 

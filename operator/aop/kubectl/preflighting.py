@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from aop.kubectl.discovering import not_known
 from aop.kubectl.findings import Finding, Weight, enumerated
 from aop.kubectl.wording import Colour, Paint, moment, paragraph
 from aop.observed import Observed
@@ -66,6 +67,10 @@ def _summary(o: Observed, findings: Sequence[Finding]) -> str:
     ]
     hosts = in_scope(o)
     scope = f"In scope: {enumerated(hosts)}." if hosts else "No host is in scope."
+    if not_known(o):
+        scope = f"{scope} The rules need more than could be seen from here, so more may stand in the way."
+        if not counted:
+            return scope
     if not counted:
         return f"{scope} Nothing stands in the way."
     return f"{scope} Findings: {', '.join(counted)}."

@@ -50,6 +50,13 @@ STALLED = Metric(
     "1 while the condition Stalled is True: nothing goes on until somebody acts.",
     "Where does the operator wait for a person?",
 )
+ALERTS_CONFIGURED = Metric(
+    "aop_object_alerts_configured",
+    "gauge",
+    OBJECT,
+    "1 while the condition AlertsConfigured is True, else 0. Absent where `spec.alerts` names nobody.",
+    "Would Cloudflare warn whom an object names before its certificate expires?",
+)
 ENFORCEMENT = Metric(
     "aop_object_enforcement",
     "gauge",
@@ -110,6 +117,13 @@ DRIFT = Metric(
     "Times that somebody had undone what the operator did: `zone` (Authenticated Origin Pulls were off), `certificate` (it was gone from Cloudflare), "
     "`key_pair` (the Secret was gone), `origin` (the configuration of an origin was changed or gone; who shares it shares the count).",
     "Does somebody work against the operator?",
+)
+BEGINNING = Metric(
+    "aop_certificate_not_before_timestamp_seconds",
+    "gauge",
+    OBJECT,
+    "From when on the certificate is valid that the zone presents, in seconds since 1970. Absent while it presents none of the operator's.",
+    "How long does that certificate live in all?",
 )
 EXPIRATION = Metric(
     "aop_certificate_expiration_timestamp_seconds",
@@ -296,13 +310,14 @@ OF_WHO_ACTS = (
         READY,
         REASON,
         STALLED,
+        ALERTS_CONFIGURED,
         ENFORCEMENT,
         ENFORCEMENT_WANTED,
         HOSTS,
         HOSTS_REQUIRED,
         HOSTS_UNPROVEN,
     ),
-    *(PROOF, HOLD_OFFS, RELAXATIONS, DRIFT, EXPIRATION, RENEWAL, ORPHANED_CLAIMS),
+    *(PROOF, HOLD_OFFS, RELAXATIONS, DRIFT, BEGINNING, EXPIRATION, RENEWAL, ORPHANED_CLAIMS),
     *(REPLICAS, REVISION_LAG),
     *(BUDGET, BUDGET_USED, BUDGET_LEFT, PAUSE),
     *(OBJECTS, VISITS_WAITING, LONGEST_WAIT),

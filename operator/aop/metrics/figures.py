@@ -53,6 +53,7 @@ class ObjectFigures:
     """How often others have undone the configuration of the origin that has it worst."""
     proven_at: float | None
     """None: not all is proven now; what was shown before stands."""
+    begins_at: float | None
     expires_at: float | None
     renews_at: float | None
     origins: tuple[OriginFigures, ...]

@@ -60,6 +60,8 @@ class ObjectMetrics:
     subject: MeasuredObject
     ready: bool | None = None
     stalled: bool = False
+    alerts_configured: bool | None = None
+    """None: nobody is to be warned."""
     reason: str = ""
     figures: ObjectFigures | None = None
     proven_at: float | None = None
@@ -122,9 +124,24 @@ class Metrics:
         proven_at = known.proven_at if figures.proven_at is None else figures.proven_at
         self._keep(replace(known, figures=figures, proven_at=proven_at))
 
-    def tell(self, subject: MeasuredObject, *, ready: bool, stalled: bool, reason: str) -> None:
+    def tell(
+        self,
+        subject: MeasuredObject,
+        *,
+        ready: bool,
+        stalled: bool,
+        reason: str,
+        alerts_configured: bool | None = None,
+    ) -> None:
         """The object's status says so."""
-        self._keep(replace(self._of(subject), ready=ready, stalled=stalled, reason=reason))
+        told = replace(
+            self._of(subject),
+            ready=ready,
+            stalled=stalled,
+            reason=reason,
+            alerts_configured=alerts_configured,
+        )
+        self._keep(told)
 
     def relaxed(self, subject: MeasuredObject, cause: Cause) -> None:
         """An origin was made milder."""
@@ -242,6 +259,9 @@ def _of_objects(shown: tuple[ObjectMetrics, ...]) -> Iterator[Family]:
     yield _family(declared.READY, [(one.subject.labels, one.ready) for one in judged])
     yield _family(declared.STALLED, [(one.subject.labels, one.stalled) for one in judged])
     yield _family(declared.REASON, [((*one.subject.labels, one.reason), 1) for one in judged])
+    yield _family(
+        declared.ALERTS_CONFIGURED, [(one.subject.labels, one.alerts_configured) for one in judged]
+    )
     seen = [(one, one.figures) for one in shown if one.figures is not None]
     values: dict[Metric, Callable[[ObjectMetrics, ObjectFigures], float | None]] = {
         declared.ENFORCEMENT: lambda _, figures: figures.enforcement,
@@ -251,6 +271,7 @@ def _of_objects(shown: tuple[ObjectMetrics, ...]) -> Iterator[Family]:
         declared.HOSTS_UNPROVEN: lambda _, figures: figures.unproven,
         declared.PROOF: lambda one, _: one.proven_at,
         declared.HOLD_OFFS: lambda _, figures: figures.hold_offs,
+        declared.BEGINNING: lambda _, figures: figures.begins_at,
         declared.EXPIRATION: lambda _, figures: figures.expires_at,
         declared.RENEWAL: lambda _, figures: figures.renews_at,
     }
