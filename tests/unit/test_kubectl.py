@@ -128,6 +128,13 @@ def test_an_object_that_nobody_has_looked_at_reads_as_it_should() -> None:
     golden("status-unseen", details(summary_of(unseen()), LATER, PLAIN))
 
 
+def test_a_removal_that_no_operator_has_told_of_reads_as_it_should() -> None:
+    """As in a namespace that is deleted: the operator's Role goes with it."""
+    left = summary_of(manifest(deletionTimestamp="2026-03-01T11:59:00Z"))
+    golden("status-removing-untold", details(left, LATER, PLAIN))
+    assert "Ready" not in "\n".join(listing([left], PLAIN, namespaces=True)).split("\n\n")[0]
+
+
 def test_a_change_that_nobody_has_looked_at_is_named() -> None:
     golden("status-outdated", details(summary_of(manifest(generation=3)), LATER, PLAIN))
 

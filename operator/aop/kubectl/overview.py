@@ -46,7 +46,7 @@ def _row(it: Summary) -> tuple[str, ...]:
         f"{hosts.proven}/{hosts.total}" if hosts else "-",
         replicas if origins else "-",
         f"{expiry:%Y-%m-%d}" if expiry else "-",
-        it.ready.reason if it.ready and it.state != "ready" else "",
+        it.ready.reason if it.ready and it.state != "ready" and not it.abandoned else "",
     )
 
 
@@ -56,7 +56,8 @@ def _row(it: Summary) -> tuple[str, ...]:
 def details(it: Summary, now: datetime, paint: Paint) -> list[str]:
     """Everything about one object that a person looks for first."""
     title = paint(f"{it.namespace}/{it.name}", Colour.STRONG)
-    reason = f" ({it.ready.reason})" if it.ready and it.state not in {"ready", "unseen"} else ""
+    told = it.ready is not None and it.state != "ready" and not it.abandoned
+    reason = f" ({it.ready.reason})" if it.ready and told else ""
     lines = [f"{title} {paint(it.state, STATES[it.state])}{reason}"]
     lines += labelled("zone", _zone(it))
     lines += labelled("enforcement", _enforcement(it))

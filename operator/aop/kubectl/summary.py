@@ -17,6 +17,12 @@ from aop.reasons import NO_ACTION, Reason
 SUMMED_UP = {ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED}
 """Conditions that say what the others come to."""
 
+FINALIZER_STAYS = (
+    "See that the operator runs and serves this namespace: kubectl get pods -A -l app.kubernetes.io/name=aop-operator. If the namespace is being "
+    "deleted as well, the operator's rights went with it: it puts everything back and may not say so. Once the origins and the zone are as they "
+    "were, take the finalizer off (docs/operations.md, Uninstall)."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -57,6 +63,11 @@ class Summary:
         return self.ready is not None and self.status.observed_generation != self.generation
 
     @property
+    def abandoned(self) -> bool:
+        """It is being deleted, and no operator has told of that."""
+        return self.deleting and self.ready is not None and self.reason is not Reason.REMOVING
+
+    @property
     def reason(self) -> Reason | None:
         """Why Ready is as it is; None where another version gave another reason."""
         return named(self.ready.reason) if self.ready else None
@@ -82,6 +93,8 @@ class Summary:
                 "See that the operator runs and serves this namespace: kubectl get pods -A "
                 "-l app.kubernetes.io/name=aop-operator."
             )
+        if self.abandoned:
+            return FINALIZER_STAYS
         if self.state == "ready":
             open_still = any(remedy_of(one) for one in self.others)
             return "See below what is not so yet." if open_still else "Nothing."
@@ -94,6 +107,8 @@ class Summary:
         """What is awaited or holds, without the remedy that it may end with."""
         if self.ready is None:
             return "No operator has looked at this object yet."
+        if self.abandoned:
+            return "The object is being deleted, and no operator has told of that yet. What stands here is what was before."
         text = plain(self.ready.message, 2000).removesuffix(
             f"{self.reason.remedy}." if self.reason else ""
         )
