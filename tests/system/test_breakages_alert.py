@@ -207,6 +207,9 @@ def test_a_secret_that_is_overwritten(watched: Watched) -> None:
         said = watched.status(OVERWRITTEN)
         assert "blocked (KeyPairInvalid)" in said
         assert "Require, as the spec asks" in said
+        assert "1 of 1 proven" in said
+        assert "delete the Secret" in said
+        assert watched.firing("AopHostNotProven", zone=OVERWRITTEN) == []
     finally:
         write(data=before)
     watched.until_it_ends("AopStalled", zone=OVERWRITTEN)
