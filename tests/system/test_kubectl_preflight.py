@@ -184,6 +184,28 @@ def test_a_token_that_is_not_known_stops_and_the_rest_is_looked_at(
     assert json.loads(answer.stdout)["hosts"] == [HOST, WWW]
 
 
+def test_a_replica_that_does_not_answer_is_named(scene: Scene, file: Path) -> None:
+    pod = scene.pods()[0]
+    with scene.ingress_nginx.hung(pod):
+        answer = preflight(scene, file, "-o", "json")
+    unreached = [what for _, what in findings(answer) if "cannot be reached" in what]
+    assert len(unreached) == 1, answer.stdout
+    assert pod in unreached[0]
+
+
+def test_a_token_that_lacks_a_permission_stops_and_the_permission_is_named(
+    scene: Scene, file: Path
+) -> None:
+    """Cloudflare says the same under load, so that it is believed only after a while."""
+    token = scene.control.make_token(["Zone Read", "Zone Settings Read"])["value"]
+    scene.sandbox.secret(NAMESPACE, token=token)
+    answer = preflight(scene, file, "-o", "json")
+    assert answer.returncode == FAILED, answer.stdout + answer.stderr
+    stops = [what for weight, what in findings(answer) if weight == "STOPS"]
+    assert len(stops) == 1, answer.stdout
+    assert "'SSL and Certificates" in stops[0]
+
+
 def test_who_lacks_rights_is_told_which(scene: Scene, file: Path) -> None:
     nobody = scene.plane.kubeconfig_for("nobody-in-particular")
     answer = preflight(scene, file, kubeconfig=nobody)

@@ -17,7 +17,7 @@ from aop.kubectl.discovering import discovered, not_known
 from aop.kubectl.findings import Beside, Finding, Weight, is_harmful
 from aop.kubectl.preflighting import data, lines
 from aop.kubectl.wording import Paint
-from aop.observed import LeftOut, ObservedReplica, Rival, Unknown
+from aop.observed import LeftOut, Rival, Unknown
 from aop.origins.ingress_nginx.options import Options
 from aop.origins.ingress_nginx.remarks import remarks
 from aop.terms import ObjectKey
@@ -70,7 +70,6 @@ def much() -> tuple[Any, Beside]:
         site,
         left_out=(LeftOut("x.example.com", "the name is too long. Set map-hash-bucket-size"),),
         foreign="key http-snippet has ssl_verify_client. Remove it",
-        replicas=(ObservedReplica("controller-1", error="timed out"),),
     )
     ingress = {
         "metadata": {"annotations": {"cert-manager.io/issuer": "letsencrypt"}},
@@ -94,6 +93,7 @@ def much() -> tuple[Any, Beside]:
         blind_monitors=((LoadBalancer(name=APEX), Pool(id="1", name="eu")),),
         remarks=remarks(KEY, options, [ingress], HOSTS),
         silent={WWW: "timed out"},
+        unreached=("controller-1 (timed out)",),
         unseen=("The token may not read the DNS records of the zone.",),
     )
     return new(zone=zone, origins=[site]), beside

@@ -12,7 +12,7 @@ from dataclasses import replace
 from aop.cloudflare.traffic import DnsRecord
 from aop.errors import Reason
 from aop.kubectl.findings import Beside, Finding, Weight, enumerated
-from aop.observed import Observed, ObservedZone, Unknown
+from aop.observed import Observed, ObservedZone
 from aop.plan.facts import in_scope
 from aop.plan.qualify import (
     origins_are_eligible,
@@ -237,13 +237,7 @@ def _of_origins(o: Observed, beside: Beside) -> Iterator[Finding]:
                 "These ways stay open when the hosts are required",
                 "Bring them into scope, or close them by other means",
             )
-    unreached = sorted(
-        f"{replica.name} ({replica.error})"
-        for origin in o.origins
-        if origin.wanted and not isinstance(origin.replicas, Unknown)
-        for replica in origin.replicas
-        if replica.error
-    )
+    unreached = beside.unreached
     if unreached:
         yield Finding(
             Weight.NOTE,

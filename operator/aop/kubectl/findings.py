@@ -58,6 +58,8 @@ class Beside:
     """Hosts that answer, and not from Cloudflare's edge."""
     silent: Mapping[str, str] = field(default_factory=dict)
     """Hosts that do not answer, and why."""
+    unreached: tuple[str, ...] = ()
+    """Replicas that do not answer here, and why."""
     unseen: tuple[str, ...] = ()
     """What could not be looked at, and why, as whole sentences."""
 

@@ -33,7 +33,11 @@ PAUSE_S = 0.6
 """Between two looks: what a replica runs counts once it was seen again after half a second
 (docs/facts/ingress-nginx.md#old-workers)."""
 PATIENCE_S = 12.0
-"""For everything that is asked: two timeouts of a replica that does not answer, and a bit."""
+"""For what is asked once the zone was read: two timeouts of a replica that does not answer, and a
+bit."""
+ZONE_PATIENCE_S = 25.0
+"""For the zone: a token that lacks a permission is refused for ten seconds before that is believed,
+and at two of the calls."""
 CLOUDFLARE_TOTAL_S = 8.0
 FIRST_LOOKS = 3
 """The first knows no zone, the second asks replicas and edge, the third has seen them again."""
@@ -78,11 +82,15 @@ async def look(
         origins = origin_keepers(cluster, settings, clock)
         observer = _observer(cluster, cloudflare, origins, settings, clock)
         stack.callback(observer.drop, pull.uid, memory)
-        until_s, looks = clock.monotonic_s() + PATIENCE_S, 0
+        began_s, looks = clock.monotonic_s(), 0
+        until_s = began_s + PATIENCE_S
         while True:
             observed, looks = await observer.observe(pull, memory), looks + 1
+            now_s = clock.monotonic_s()
+            if memory.zone_task is not None and now_s - began_s < ZONE_PATIENCE_S:
+                until_s = now_s + PATIENCE_S
             all_there = looks >= FIRST_LOOKS and not _is_pending(observed, memory)
-            if all_there or clock.monotonic_s() > until_s:
+            if all_there or now_s > until_s:
                 break
             await asyncio.sleep(PAUSE_S)
         beside = Beside()

@@ -20,7 +20,7 @@ from aop.cloudflare.traffic import (
     origin_rules,
 )
 from aop.kubectl.findings import Beside
-from aop.observed import Observed
+from aop.observed import Observed, Unknown
 from aop.origins.check import check_path
 from aop.origins.kind import Site
 from aop.origins.sites import Remark
@@ -77,6 +77,7 @@ async def surveyed(means: Means, o: Observed) -> Beside:
         remarks=_remarks(means, o),
         direct=direct,
         silent=silent,
+        unreached=_unreached(o),
         unseen=(*sorted(unseen), *([WRITES] if means.zone is not None else [])),
     )
 
@@ -155,6 +156,16 @@ async def _hosts(
         if not isinstance(one.answer, Failure) and one.answer.cf_ray is None
     )
     return direct, silent
+
+
+def _unreached(o: Observed) -> tuple[str, ...]:
+    replicas = [
+        replica
+        for origin in o.origins
+        if origin.wanted and not isinstance(origin.replicas, Unknown)
+        for replica in origin.replicas
+    ]
+    return tuple(sorted(f"{one.name} ({one.error})" for one in replicas if one.error))
 
 
 def _remarks(means: Means, o: Observed) -> tuple[Remark, ...]:
