@@ -56,8 +56,8 @@ def _row(it: Summary) -> tuple[str, ...]:
 def details(it: Summary, now: datetime, paint: Paint) -> list[str]:
     """Everything about one object that a person looks for first."""
     title = paint(f"{it.namespace}/{it.name}", Colour.STRONG)
-    told = it.ready is not None and it.state != "ready" and not it.abandoned
-    reason = f" ({it.ready.reason})" if it.ready and told else ""
+    has_reason = it.state not in {"ready", "unseen"} and not it.abandoned
+    reason = f" ({it.ready.reason})" if it.ready and has_reason else ""
     lines = [f"{title} {paint(it.state, STATES[it.state])}{reason}"]
     lines += labelled("zone", _zone(it))
     lines += labelled("enforcement", _enforcement(it))

@@ -134,14 +134,14 @@ class Metrics:
         alerts_configured: bool | None = None,
     ) -> None:
         """The object's status says so."""
-        told = replace(
+        judged = replace(
             self._of(subject),
             ready=ready,
             stalled=stalled,
             reason=reason,
             alerts_configured=alerts_configured,
         )
-        self._keep(told)
+        self._keep(judged)
 
     def relaxed(self, subject: MeasuredObject, cause: Cause) -> None:
         """An origin was made milder."""
