@@ -16,6 +16,7 @@ from aop.observe.origin import OriginKeeper, origins_of
 from aop.observe.origins import OriginKeepers
 from aop.observe.replicas import ReplicaReader
 from aop.observe.views import Question, ReplicaMemory
+from aop.observe.writing import MOST_S
 from aop.probe import Failure, FailureKind, ReplicaAddress
 from aop.settings import Settings
 from aop.terms import Claim, Mode, ObjectKey, Target
@@ -285,3 +286,23 @@ async def test_a_replica_that_cannot_be_asked_any_more_wakes_the_others() -> Non
         for one in (PULL, COLLEAGUE):
             await looking.look(one)
     assert looking.woken == [frozenset({COLLEAGUE.uid})] * 2
+
+
+@pytest.mark.asyncio
+async def test_who_waits_for_a_turn_holds_up_nobody_and_all_are_woken_at_once() -> None:
+    """They look no more until then, so that they would never be shown what others wait for them to see."""
+    looking = Looking("one")
+    for one in (PULL, COLLEAGUE):
+        await looking.look(one)
+    await looking.publish(replace(OFF, uid=PULL.uid))
+    for one in (PULL, COLLEAGUE) * 2:
+        looking.clock.pass_s(1.0)
+        await looking.look(one)
+    looking.clock.pass_s(MOST_S)
+    writer = looking.keeper.writer
+    assert writer.next_at() is not None, "neither was shown its hosts"
+    looking.keeper.await_turn(COLLEAGUE.uid)
+    assert looking.woken == []
+    looking.keeper.await_turn(PULL.uid)
+    assert writer.next_at() is None
+    assert looking.woken == [frozenset({PULL.uid, COLLEAGUE.uid})]

@@ -261,7 +261,12 @@ class OriginKeeper:
         ]
 
     def await_turn(self, uid: str) -> None:
-        """The object is woken, with all others that wait, when the next write may go out."""
+        """The object is woken, with all others that wait, when the next write may go out.
+
+        It has been shown all that it decided on, so that nobody waits for its sake.
+        """
+        self._unseen.discard(uid)
+        self.writer.unseen = bool(self._unseen)
         self.writer.turns.wait(uid)
 
     def forget(self) -> None:
