@@ -380,10 +380,11 @@ def https(host: str, uri: str) -> str:
     [
         (True, 308, https, True),
         (False, 308, https, False),
-        (True, 301, https, False),
+        (True, 301, https, True),
+        (True, 302, https, False),
         (True, 308, lambda _, uri: https(OTHER, uri), False),
     ],
-    ids=["allowed", "not allowed", "another status", "to another host"],
+    ids=["allowed", "not allowed", "in the older way", "not for good", "to another host"],
 )
 async def test_plaintext_may_be_redirected_only_when_told_so_and_only_to_itself(
     server_tls: ssl.SSLContext,
