@@ -142,6 +142,8 @@ class OriginConnection(asyncio.Protocol):
         self._take(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self.tls is not None:
+            self.tls.end()
         self._end(f"the connection was lost: {exc}" if exc else "the origin closed the connection")
 
     def pause_writing(self) -> None:

@@ -94,6 +94,14 @@ class OriginTLS:
             except SSL.WantReadError:
                 return bytes(waiting)
 
+    def end(self) -> None:
+        """The wire is gone, and no byte goes either way any more.
+
+        OpenSSL takes the session of a connection that ends without a goodbye for a bad one, and an
+        edge resumes it all the same.
+        """
+        self._connection.set_shutdown(SSL.SENT_SHUTDOWN | SSL.RECEIVED_SHUTDOWN)
+
     @property
     def resumed(self) -> bool:
         """Whether the origin took up an earlier session: then it has not seen the certificate that is presented now."""
