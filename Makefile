@@ -67,7 +67,7 @@ modules: ## Write the Go modules that pin what the tests run on (needs Go), afte
 unit: setup ## The pure tests: seconds.
 	$(PYTEST) tests/unit $(SPREAD) -q
 
-quick: check ## What to run after every change, within a minute: check, the pure tests, the promises of origin kinds, the small worlds of the model.
+quick: check ## What to run after every change, a minute and a half: check, the pure tests, the promises of origin kinds, the small worlds of the model.
 	$(PYTEST) tests/unit tests/origin_kinds tests/model -m "not large" --hypothesis-profile quick -n $(JOBS) --dist worksteal -q
 
 test: setup programs ## The README's test command: everything short, and a share of what takes long.
