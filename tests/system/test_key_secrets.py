@@ -16,6 +16,8 @@ pytestmark = [pytest.mark.timeout(300)]
 
 PAIR, AUTHORITY = "example-com-aop", "example-com-aop-ca"
 WITHIN_S = 120.0
+MENDED_WITHIN_S = 60.0
+"""Whatever somebody mends in the cluster (L3)."""
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +161,21 @@ def test_a_certificate_that_somebody_put_there_is_not_uploaded(scene: Scene) -> 
     write(scene, PAIR, data=held)
     scene.until_enforced()
     assert presented(scene) == before
+
+
+def test_one_that_was_replaced_without_our_label_is_acted_on_within_a_minute(scene: Scene) -> None:
+    """As by `kubectl replace` of what somebody had kept: no watch tells what becomes of it then."""
+    held = scene.secret(PAIR)
+    labels, data = held["metadata"]["labels"], held["data"]
+    for written in (data | {"tls.crt": zoo.encoded(b"hello")}, data):
+        metadata = {"name": PAIR, "namespace": NAMESPACE}
+        body = {"metadata": metadata, "type": held["type"], "data": written}
+        scene.plane.http.put(path(PAIR), json=body).raise_for_status()
+        if written != data:
+            until_said(scene, f"Secret {NAMESPACE}/{PAIR}: tls.crt is no certificate")
+            assert len(scene.refusing()) == 2, "what is required stays required"
+    scene.until_enforced(within_s=MENDED_WITHIN_S)
+    write(scene, PAIR, metadata={"labels": labels})
 
 
 @pytest.mark.parametrize(

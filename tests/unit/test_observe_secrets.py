@@ -48,10 +48,16 @@ class Asking:
         self.secrets = Secrets(cast("Cluster", self.api), self.settings, self.clock)
 
     async def data(
-        self, key: ObjectKey = KEY, after_s: float = 0.0, *, awaited: bool = False
+        self,
+        key: ObjectKey = KEY,
+        after_s: float = 0.0,
+        *,
+        awaited: bool = False,
+        ours: bool = False,
     ) -> Any:
         self.clock.pass_s(after_s)
-        return await self.secrets.data(key, awaited=awaited, until_s=self.clock.monotonic_s() + 60)
+        until_s = self.clock.monotonic_s() + 60
+        return await self.secrets.data(key, awaited=awaited, until_s=until_s, ours=ours)
 
 
 @pytest.mark.asyncio
@@ -132,6 +138,22 @@ async def test_a_secret_that_loses_its_label_is_read_again_like_any_other() -> N
     await asking.data()
     await asking.data(after_s=asking.settings.recheck_s)
     assert asking.api.read[KEY] == 3
+
+
+@pytest.mark.asyncio
+async def test_nobody_waits_for_a_secret_that_this_process_is_to_make() -> None:
+    """Once it is there and has no label, others may do anything to it that no watch tells."""
+    asking, settings = Asking(), Settings()
+    await asking.data(awaited=True, ours=True)
+    await asking.data(after_s=settings.recheck_s - 1, awaited=True, ours=True)
+    assert asking.api.read[KEY] == 1
+    await asking.data(after_s=1, awaited=True, ours=True)
+    assert asking.api.read[KEY] == 2
+    asking.api.has(KEY)
+    asking.secrets.forget(KEY)
+    await asking.data(awaited=True, ours=True)
+    await asking.data(after_s=settings.awaited_recheck_s, awaited=True, ours=True)
+    assert asking.api.read[KEY] == 4
 
 
 @pytest.mark.asyncio

@@ -270,9 +270,8 @@ class Observer:
         if certificate.secret_ref:
             name = certificate.secret_ref.name
         key = ObjectKey(pull.key.namespace, name)
-        # One that is generated comes from this process, and a watch tells what others do to it.
-        awaited = memory.awaiting and certificate.secret_ref is not None
-        data = await self._secrets.data(key, awaited=awaited, until_s=until_s)
+        ours = certificate.secret_ref is None
+        data = await self._secrets.data(key, awaited=memory.awaiting, until_s=until_s, ours=ours)
         if isinstance(data, Unknown):
             return data
         if data is None and certificate.generate:

@@ -60,11 +60,12 @@ class Secrets:
         self._dropped_at_s = clock.monotonic_s()
 
     async def data(
-        self, key: ObjectKey, *, awaited: bool, until_s: float
+        self, key: ObjectKey, *, awaited: bool, until_s: float, ours: bool = False
     ) -> Mapping[str, str] | Unknown | None:
         """`data` of a Secret as it is known at `until_s` (monotonic) at the latest.
 
-        None: there is none. `awaited` when whoever asks waits for something to change.
+        None: there is none. `awaited` when whoever asks waits for something to change; `ours` where
+        this process makes the Secret, so that nobody waits for one that is not there yet.
         """
         now_s = self._clock.monotonic_s()
         named = self._named.get(key)
@@ -73,7 +74,8 @@ class Secrets:
             named = self._named[key] = NamedSecret(self._source(key), now_s)
         named.looked_at_s = now_s
         known = await named.source.look(
-            within_s=self._age_s(named.source, awaited=awaited), patience_s=until_s - now_s
+            within_s=self._age_s(named.source, awaited=awaited, ours=ours),
+            patience_s=until_s - now_s,
         )
         return known if isinstance(known, Unknown) else known.value.data
 
@@ -95,13 +97,15 @@ class Secrets:
 
         return Source(f"Secret {key}", read, self._clock)
 
-    def _age_s(self, source: Source[Secret], *, awaited: bool) -> float:
+    def _age_s(self, source: Source[Secret], *, awaited: bool, ours: bool) -> float:
         """How old what is known of it may be."""
         known = source.last
-        if isinstance(known, Known) and known.value.watched:
+        secret = known.value if isinstance(known, Known) else None
+        if secret is not None and secret.watched:
             return self._settings.recheck_s if awaited else WATCHED_S
         if awaited:
-            return self._settings.awaited_recheck_s
+            to_be_made = ours and secret is not None and secret.data is None
+            return self._settings.recheck_s if to_be_made else self._settings.awaited_recheck_s
         return max(self._settings.recheck_s, 60.0 / PER_MINUTE * len(self._unwatched))
 
     def _drop_unnamed(self, now_s: float) -> None:
