@@ -16,7 +16,7 @@ from aop.observe.origin import OriginKeeper, origins_of
 from aop.observe.origins import OriginKeepers
 from aop.observe.replicas import ReplicaReader
 from aop.observe.views import Question, ReplicaMemory
-from aop.observe.writing import MOST_S
+from aop.observe.writing import MOST_S, SHOWN_S
 from aop.probe import Failure, FailureKind, ReplicaAddress
 from aop.settings import Settings
 from aop.terms import Claim, Mode, ObjectKey, Target
@@ -114,10 +114,11 @@ class Looking:
         keepers.begin(self.woken.append)
         self.keeper: OriginKeeper = keepers.of(TARGET)
 
-    async def look(self, pull: AuthenticatedOriginPull) -> Any:
+    async def look(self, pull: AuthenticatedOriginPull, *, resting: bool = False) -> Any:
         (wanted, *_) = origins_of(pull, ())
+        until_s = self.clock.monotonic_s() + 60
         return await self.keeper.look(
-            pull, wanted, {}, until_s=self.clock.monotonic_s() + 60, asking=True
+            pull, wanted, {}, until_s=until_s, asking=True, resting=resting
         )
 
     async def publish(self, claim: Claim) -> None:
@@ -289,8 +290,22 @@ async def test_a_replica_that_cannot_be_asked_any_more_wakes_the_others() -> Non
 
 
 @pytest.mark.asyncio
-async def test_who_waits_for_a_turn_holds_up_nobody_and_all_are_woken_at_once() -> None:
-    """They look no more until then, so that they would never be shown what others wait for them to see."""
+async def test_who_has_nothing_there_yet_holds_up_nobody() -> None:
+    """It looks no more until its turn, so that it would never be shown what others wait for it to see."""
+    looking, third = Looking("one"), replace(PULL, uid="a-third-uid")
+    await looking.look(PULL)
+    await looking.publish(replace(OFF, uid=PULL.uid))
+    for _ in range(2):
+        looking.clock.pass_s(1.0)
+        await looking.look(PULL, resting=True)
+        for one in (COLLEAGUE, third):
+            await looking.look(one)
+    looking.clock.pass_s(MOST_S)
+    assert looking.keeper.writer.next_at() is None
+
+
+@pytest.mark.asyncio
+async def test_all_who_wait_for_a_turn_are_woken_at_once_and_not_before() -> None:
     looking = Looking("one")
     for one in (PULL, COLLEAGUE):
         await looking.look(one)
@@ -298,11 +313,9 @@ async def test_who_waits_for_a_turn_holds_up_nobody_and_all_are_woken_at_once() 
     for one in (PULL, COLLEAGUE) * 2:
         looking.clock.pass_s(1.0)
         await looking.look(one)
-    looking.clock.pass_s(MOST_S)
-    writer = looking.keeper.writer
-    assert writer.next_at() is not None, "neither was shown its hosts"
-    looking.keeper.await_turn(COLLEAGUE.uid)
+        looking.keeper.await_turn(one.uid)
+    assert looking.keeper.writer.next_at() is not None, "one was not shown its hosts"
     assert looking.woken == []
-    looking.keeper.await_turn(PULL.uid)
-    assert writer.next_at() is None
+    looking.clock.pass_s(SHOWN_S)
+    await looking.look(PULL)
     assert looking.woken == [frozenset({PULL.uid, COLLEAGUE.uid})]

@@ -167,7 +167,8 @@ class OriginKeeper:
             self._notice_trouble(pull.uid)
         replicas = self._observed(site, question, asked=asked)
         followed.notice_applied(published, replicas, self._clock.now())
-        self._note_unseen(pull.uid, replicas, hosts, waits=asked and not resting)
+        waits = asked and not resting and question.claim is not None
+        self._note_unseen(pull.uid, replicas, hosts, waits=waits)
         self.writer.seen_everywhere = self._seen_everywhere(site)
         self.writer.turns.look_at_the_clock()
         self._calm = published.intact and self.writer.seen_everywhere == published.revision
@@ -261,12 +262,7 @@ class OriginKeeper:
         ]
 
     def await_turn(self, uid: str) -> None:
-        """The object is woken, with all others that wait, when the next write may go out.
-
-        It has been shown all that it decided on, so that nobody waits for its sake.
-        """
-        self._unseen.discard(uid)
-        self.writer.unseen = bool(self._unseen)
+        """The object is woken, with all others that wait, when the next write may go out."""
         self.writer.turns.wait(uid)
 
     def forget(self) -> None:
@@ -401,7 +397,10 @@ class OriginKeeper:
         *,
         waits: bool,
     ) -> None:
-        """Whether an object still waits to see its hosts as the published text has them."""
+        """Whether an object still waits to see its hosts as the published text has them.
+
+        One of which nothing is published has nothing to wait for there.
+        """
         if waits and any(one.ready and len(one.hosts) < len(hosts) for one in replicas):
             self._unseen.add(uid)
         else:
