@@ -30,12 +30,11 @@ PASSING = frozenset(
 class Progress:
     """How much progress was told of all objects; built once per process."""
 
-    def __init__(self, now_s: float) -> None:
-        """`now_s` is monotonic, here and in what follows."""
-        self._paid_until_s = now_s - AT_ONCE * EACH_S
+    def __init__(self) -> None:
+        self._paid_until_s = float("-inf")
 
     def may_tell(self, now_s: float) -> bool:
-        """Whether one more may be written now, which then counts as written."""
+        """Whether one more may be written now (monotonic), which then counts as written."""
         since_s = max(self._paid_until_s, now_s - AT_ONCE * EACH_S)
         if since_s + EACH_S > now_s:
             return False

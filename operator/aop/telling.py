@@ -25,7 +25,7 @@ from aop.observed import Observed
 from aop.progress import Progress, is_progress
 from aop.standing import yet_to_be_seen
 from aop.status import REPROVING, failed, merge_patch, status_of, without_rays
-from aop.steps import Step, Wait
+from aop.steps import Done, Step, Wait
 from aop.terms import ObjectKey
 
 log = logging.getLogger("aop")
@@ -61,7 +61,7 @@ class Teller:
         self._clock = clock
         self._metrics = metrics
         self._home = home
-        self._progress = Progress(clock.monotonic_s())
+        self._progress = Progress()
         self._saying: set[asyncio.Task[bool]] = set()
 
     # --- the status -------------------------------------------------------------------------------
@@ -82,12 +82,15 @@ class Teller:
             memory.standing_since = None
         status = status_of(observed, step, pull.status)
         self._show(measured_of(pull), status, memory)
+        # What is left out is in a later look, of which there is one every half a minute while
+        # something is awaited; an object that waits for nothing has no such look.
         if (
-            status != pull.status
+            not isinstance(step, Done)
+            and status != pull.status
             and is_progress(pull.status, status)
             and not self._progress.may_tell(self._clock.monotonic_s())
         ):
-            return  # with a later look: there is one every half a minute while something is awaited
+            return
         await self._in_time(
             memory,
             lambda: self._written_and_announced(subject_of(pull), status, pull.status, memory),

@@ -66,12 +66,12 @@ def test_that_another_pod_is_in_trouble_is_more_than_progress() -> None:
 
 
 def test_one_object_is_told_of_at_every_step() -> None:
-    progress = Progress(0.0)
+    progress = Progress()
     assert all(progress.may_tell(0.1 * n) for n in range(AT_ONCE))
 
 
 def test_many_objects_share_what_may_be_told() -> None:
-    progress = Progress(0.0)
+    progress = Progress()
     assert [progress.may_tell(1.0) for _ in range(100)].count(True) == AT_ONCE
     assert not progress.may_tell(1.0 + EACH_S / 2)
     assert progress.may_tell(1.0 + EACH_S)

@@ -21,9 +21,10 @@ from aop.observe import Observer
 from aop.observe.memory import Memory
 from aop.observed import NONE, HoldOff, Observed, ObservedAlerts, Unknown
 from aop.perform import Performer
+from aop.progress import AT_ONCE
 from aop.reconcile import LOOKS_AT_ONCE, Reconciler, Visit
 from aop.steps import Effect, Publish
-from aop.terms import ObjectKey
+from aop.terms import Claim, ObjectKey
 from builders import (
     ASKING,
     HOSTS,
@@ -443,6 +444,26 @@ async def test_a_fact_is_told_at_once() -> None:
     await world.visit()
     await world.visit()
     assert world.ready()["status"] == "False"
+
+
+def with_replicas(number: int, running: Claim) -> Observed:
+    """The origin requires, and so many replicas do what `running` says."""
+    pods = tuple(replica(f"pod-{n}", running) for n in range(number))
+    return observed(origins=[origin(REQUIRING, replicas=pods)])
+
+
+@pytest.mark.asyncio
+async def test_of_progress_some_is_told_at_once_and_of_what_rests_everything() -> None:
+    """As where one controller of a thousand zones gets another replica: nobody looks again for minutes."""
+    for running, told_of in ((REQUIRING, 3 * AT_ONCE), (ASKING, AT_ONCE)):
+        world = World()
+        later = (with_replicas(2 + n % 2, running) for n in range(3 * AT_ONCE))
+        world.see = looks(with_replicas(1, running), *later)
+        await world.visit()
+        world.statuses.clear()
+        for _ in range(3 * AT_ONCE):
+            await world.visit()
+        assert len(world.statuses) == told_of
 
 
 async def turns() -> None:
