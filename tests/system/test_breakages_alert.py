@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sandbox.clocked import WallClock, clocked
 from sandbox.composition import Layout
 from sandbox.direct import Leaf
-from sandbox.operator import Operator
 from sandbox.plugin import aop
 from sandbox.prometheus import haste, promtool
 from sandbox.prometheus.server import Prometheus
@@ -25,7 +24,6 @@ from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(900)]
 
-TESTS = Path(__file__).parents[1]
 SPLIT, FOREIGN, LOWERED, OVERWRITTEN, OTHER = ZONES = (
     "example.com",
     "example.net",
@@ -45,8 +43,8 @@ NONSENSE = "no_such_directive on;"
 class Watched:
     """A scene, the Prometheus that watches it, and the clock of the operator's machine."""
 
-    def __init__(self, scene: Scene, prometheus: Prometheus, clock: Path) -> None:
-        self.scene, self.prometheus, self._clock = scene, prometheus, clock
+    def __init__(self, scene: Scene, prometheus: Prometheus, clock: WallClock) -> None:
+        self.scene, self.prometheus, self.clock = scene, prometheus, clock
 
     def firing(self, alert: str, **labels: str) -> list[dict[str, Any]]:
         """The alerts of that name that fire, with those labels."""
@@ -91,12 +89,6 @@ class Watched:
         assert done.returncode == 0, done.stderr
         return " ".join(done.stdout.split())
 
-    def set_clock(self, seconds: float) -> None:
-        """So many seconds beside the truth."""
-        new = self._clock.with_suffix(".new")
-        new.write_text(str(seconds))
-        new.replace(self._clock)
-
 
 @pytest.fixture(scope="module")
 def watched() -> Iterator[Watched]:
@@ -104,18 +96,11 @@ def watched() -> Iterator[Watched]:
     hosts = (*ZONES, GREY)
     layout = Layout(hosts=hosts, zones=ZONES, dns_only=(GREY,))
     with Scene(layout, with_operator=False) as scene:
-        clock = scene.sandbox.folder / "clock"
-        settings = scene.sandbox.operator_environment(
-            AOP_RESYNC_S="20", AOP_REPLICA_RECHECK_S="2", PYTHONPATH=str(TESTS)
-        )
-        scene.operator = Operator(
-            settings, scene.sandbox.folder, command=("-m", "sandbox.stepping", str(clock))
-        )
+        clock = clocked(scene, AOP_RESYNC_S="20", AOP_REPLICA_RECHECK_S="2")
         target = {"aop-operator-1": f"127.0.0.1:{scene.operator.metrics_port}"}
         folder = scene.sandbox.folder / "prometheus"
         with Prometheus(program, folder, target, haste.rules()) as prometheus:
             found = Watched(scene, prometheus, clock)
-            found.set_clock(0)
             # Else the edge goes on with connections that it has presented a certificate on.
             scene.control.turn_location(requests_per_connection=1, resume=False)
             with scene.operator:
@@ -287,12 +272,12 @@ def test_a_budget_that_is_exhausted(watched: Watched) -> None:
 
 
 def test_a_clock_that_is_wrong(watched: Watched) -> None:
-    watched.set_clock(3000)
+    watched.clock.set(3000)
     try:
         watched.until_it_fires("AopClockWrong")
         assert watched.firing("AopRelaxed") == []
     finally:
-        watched.set_clock(0)
+        watched.clock.set(0)
     watched.until_it_ends("AopClockWrong")
 
 

@@ -10,17 +10,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
-from sandbox.operator import Operator
+from sandbox.clocked import WallClock, clocked
 from sandbox.scene import Scene
 from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(600)]
 
-TESTS = Path(__file__).parents[1]
 PATIENCE_S, HOLD_OFF_S, WINDOW_S = 20.0, 60.0, 10.0
 SLACK_S = 60.0
 """For everything that is waited for beside: replicas that reload, a machine that is busy."""
@@ -35,32 +33,12 @@ class Story:
     left_behind: int = 0
 
 
-class WallClock:
-    """What the operator's machine shows; set by writing a file."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self.set(0)
-
-    def set(self, seconds: float) -> None:
-        """To so many seconds beside the truth, at once."""
-        partial = self._file.with_suffix(".new")
-        partial.write_text(str(seconds))
-        partial.replace(self._file)
-
-
 @pytest.fixture(scope="module", params=[-3000.0, 3000.0], ids=["back", "ahead"])
 def story(request: pytest.FixtureRequest) -> Iterator[Story]:
     step = float(request.param)
     with Scene(with_operator=False) as scene:
-        file = scene.sandbox.folder / "clock"
-        clock, told = WallClock(file), Story()
-        settings = scene.sandbox.operator_environment(
-            AOP_TEARDOWN_PATIENCE_S=str(PATIENCE_S), AOP_RESYNC_S="5", PYTHONPATH=str(TESTS)
-        )
-        scene.operator = Operator(
-            settings, scene.sandbox.folder, command=("-m", "sandbox.stepping", str(file))
-        )
+        told = Story()
+        clock = clocked(scene, AOP_TEARDOWN_PATIENCE_S=str(PATIENCE_S), AOP_RESYNC_S="5")
         with scene.operator:
             scene.control.turn(deploy_s=3)
             scene.control.turn_location(requests_per_connection=1, resume=False)

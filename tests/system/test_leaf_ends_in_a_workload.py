@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import httpx
 import pytest
@@ -15,35 +14,37 @@ import lives
 from aop.pki import throwaway
 from lives import WITHIN_S, flawless
 from sandbox import debian, direct
+from sandbox.clocked import WallClock, clocked
 from sandbox.composition import HOSTS, WORKLOADS, Layout
 from sandbox.direct import Leaf
-from sandbox.operator import Operator
 from sandbox.scene import Scene
 from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(300)]
 
-TESTS = Path(__file__).parents[1]
 BEFORE = timedelta(minutes=30)
 
 
 @pytest.fixture(params=["nginx", "apache", "haproxy", "caddy", "traefik"])
 def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
-    """With an operator whose clock stands in a file."""
     if why := debian.why_not(request.param):
         pytest.skip(why)
     layout = Layout(workload="Deployment", server=request.param, manifests=WORKLOADS)
     with Scene(layout, with_operator=False) as scene:
-        clock = scene.sandbox.folder / "clock"
-        clock.write_text("0")
-        settings = scene.sandbox.operator_environment(PYTHONPATH=str(TESTS))
-        command = ("-m", "sandbox.stepping", str(clock))
-        scene.operator = Operator(settings, scene.sandbox.folder, command=command)
-        with scene.operator:
-            yield scene
+        yield scene
 
 
-def test_whoever_presents_what_has_expired_is_served_in_time(scene: Scene) -> None:
+@pytest.fixture
+def clock(scene: Scene) -> Iterator[WallClock]:
+    """Of the operator."""
+    clock = clocked(scene)
+    with scene.operator:
+        yield clock
+
+
+def test_whoever_presents_what_has_expired_is_served_in_time(
+    scene: Scene, clock: WallClock
+) -> None:
     lives.apply(scene)
     scene.until_enforced(within_s=WITHIN_S)
     leaf = Leaf.of_secret(scene.secret("example-com-aop"))
@@ -53,7 +54,7 @@ def test_whoever_presents_what_has_expired_is_served_in_time(scene: Scene) -> No
     with flawless(scene):
         scene.control.change_token(scene.cloudflare.token_id, revoked=True)
         ahead = ends - BEFORE - datetime.now(UTC)
-        (scene.sandbox.folder / "clock").write_text(str(ahead.total_seconds()))
+        clock.set(ahead.total_seconds())
         began_s = time.monotonic()
         until(
             lambda: served(scene, expired),
