@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, ClassVar
+
+import pytest
 
 from model.replay import violations
-from sandbox import direct
+from sandbox import debian, direct
 from sandbox.cluster.frontend import CONFIG_MAP, NAMESPACE, Frontend
 from sandbox.composition import (
     HOSTS,
@@ -227,3 +229,43 @@ def reload(scene: Scene) -> None:
     assert frontend.config_map() is None
     assert (frontend.deployment()["spec"]["template"], scene.pods()) == (template, pods)
     scene.until_relaxed(within_s=30)
+
+
+class InADeployment:
+    """What each server in a Deployment lives through, in one sandbox; a class of tests for each says which server it is."""
+
+    server: ClassVar[str]
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def running(cls) -> Iterator[Scene]:
+        if why := debian.why_not(cls.server):
+            pytest.skip(why)
+        with scene_of(cls.server) as scene:
+            yield scene
+
+    @pytest.fixture
+    def scene(self, running: Scene) -> Iterator[Scene]:
+        yield running
+        clean(running)
+
+    def test_not_one_request_is_lost_from_apply_to_removal(self, scene: Scene) -> None:
+        live(scene)
+
+    def test_where_the_edge_presents_nothing_or_another_a_rollout_lets_everybody_in(
+        self, scene: Scene
+    ) -> None:
+        lose(scene)
+
+    def test_a_rollout_that_hangs_is_taken_back(self, scene: Scene) -> None:
+        hang(scene)
+
+    def test_not_one_request_is_lost_while_the_leaf_is_renewed(self, scene: Scene) -> None:
+        renew(scene)
+
+
+class ReloadedByOthers(InADeployment):
+    """A server that reads its files anew without a new pod."""
+
+    def test_where_somebody_else_reloads_it_no_pod_is_replaced(self, scene: Scene) -> None:
+        reload(scene)

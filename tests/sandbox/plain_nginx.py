@@ -6,14 +6,11 @@ what the files mean; what replaces its pods is in `sandbox.cluster`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
 
 from sandbox import lone_nginx
 from sandbox.kubernetes.certificates import Authority
-from sandbox.plain_server import MOUNT, mount
-from sandbox.ports import free_port
+from sandbox.plain_server import MOUNT, UsersServer, mount
 from sandbox.text_nginx import AskedNginx
 
 IN_HTTP, IN_SERVER = f"include {MOUNT}/http*.conf;", f"include {MOUNT}/server*.conf;"
@@ -43,20 +40,8 @@ SERVER_CONF = """
 """
 
 
-@dataclass
-class PlainNginx(AskedNginx):
-    """A running nginx within the block. `files` are those of the ConfigMap; `hosts` have a server each, beside the catch-all."""
-
-    folder: Path
-    files: Mapping[str, str]
-    hosts: Sequence[str] = ()
-    servers_without: Sequence[str] = ()
-    """Hosts whose server does not take in ours."""
-    also_in_servers: str = ""
-    """What the user has in each server besides."""
-    address: str = "127.0.0.1"
-    https_port: int = field(default_factory=free_port)
-    http_port: int = field(default_factory=free_port)
+class PlainNginx(UsersServer, AskedNginx):
+    """A running nginx within the block; its hosts have a server each, beside the catch-all."""
 
     def tested(self) -> str:
         """What `nginx -t` says against it: empty when it passes."""

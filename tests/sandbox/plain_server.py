@@ -31,15 +31,12 @@ def mount(folder: Path, files: Mapping[str, str]) -> None:
 
 
 @dataclass
-class PlainServer(AskedServer, ABC):
-    """A running server within the block.
+class UsersServer(AskedServer):
+    """A server with the files of our ConfigMap beside the configuration of its user.
 
     `files` are those of the ConfigMap; `hosts` are served beside all others.
     """
 
-    title: ClassVar[str]
-    """How messages name it."""
-    ends_by: ClassVar[signal.Signals] = signal.SIGKILL
     folder: Path
     files: Mapping[str, str]
     hosts: Sequence[str] = ()
@@ -50,6 +47,14 @@ class PlainServer(AskedServer, ABC):
     address: str = "127.0.0.1"
     https_port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
+
+
+class PlainServer(UsersServer, ABC):
+    """A running server within the block."""
+
+    title: ClassVar[str]
+    """How messages name it."""
+    ends_by: ClassVar[signal.Signals] = signal.SIGKILL
 
     @abstractmethod
     def running(self) -> list[str | Path]:

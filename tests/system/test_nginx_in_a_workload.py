@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 import lives
@@ -15,89 +13,59 @@ from sandbox.waiting import until
 pytestmark = [pytest.mark.timeout(300)]
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Scene]:
-    with lives.scene_of("nginx") as scene:
-        yield scene
+class TestNginx(lives.ReloadedByOthers):
+    server = "nginx"
 
+    @pytest.fixture
+    def frontend(self, scene: Scene) -> Frontend:
+        return scene.sandbox.frontend
 
-@pytest.fixture
-def scene(running: Scene) -> Iterator[Scene]:
-    yield running
-    lives.clean(running)
+    def test_a_text_with_which_nginx_does_not_start_is_taken_back(
+        self, scene: Scene, frontend: Frontend
+    ) -> None:
+        """The owner's server verifies by itself, which nobody sees before ours asks as well."""
+        own = lives.configured(frontend, "server {", "server { ssl_verify_client optional_no_ca;")
+        lives.be_rejected(scene, own)
 
-
-@pytest.fixture
-def frontend(scene: Scene) -> Frontend:
-    return scene.sandbox.frontend
-
-
-def test_not_one_request_is_lost_from_apply_to_removal(scene: Scene) -> None:
-    lives.live(scene)
-
-
-def test_where_somebody_else_reloads_nginx_no_pod_is_replaced(scene: Scene) -> None:
-    lives.reload(scene)
-
-
-def test_a_text_with_which_nginx_does_not_start_is_taken_back(
-    scene: Scene, frontend: Frontend
-) -> None:
-    """The owner's server verifies by itself, which nobody sees before ours asks as well."""
-    own = lives.configured(frontend, "server {", "server { ssl_verify_client optional_no_ca;")
-    lives.be_rejected(scene, own)
-
-
-def test_a_rollout_that_hangs_is_taken_back(scene: Scene) -> None:
-    lives.hang(scene)
-
-
-def test_a_config_map_of_somebody_elses_is_left_alone(scene: Scene, frontend: Frontend) -> None:
-    theirs = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": CONFIG_MAP, "namespace": NAMESPACE},
-        "data": {"robots.txt": "User-agent: *"},
-    }
-    scene.plane.apply(theirs)
-    before, template = frontend.config_map(), frontend.deployment()["spec"]["template"]
-    apply(scene)
-    ready = scene.until_condition("Ready", "False", "ForeignConfiguration", within_s=60)
-    assert f"ConfigMap {NAMESPACE}/{CONFIG_MAP} holds robots.txt" in ready["message"]
-    scene.remove(within_s=60)
-    assert frontend.config_map() == before
-    assert frontend.deployment()["spec"]["template"] == template
-
-
-def test_a_config_map_that_somebody_deletes_comes_back_and_opens_nothing(
-    scene: Scene, frontend: Frontend
-) -> None:
-    template = frontend.deployment()["spec"]["template"]
-    with flawless(scene):
+    def test_a_config_map_of_somebody_elses_is_left_alone(
+        self, scene: Scene, frontend: Frontend
+    ) -> None:
+        theirs = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": CONFIG_MAP, "namespace": NAMESPACE},
+            "data": {"robots.txt": "User-agent: *"},
+        }
+        scene.plane.apply(theirs)
+        before, template = frontend.config_map(), frontend.deployment()["spec"]["template"]
         apply(scene)
-        scene.until_enforced(within_s=WITHIN_S)
-        before = frontend.config_map()
-        assert before is not None
-        scene.plane.kubectl("delete", "configmap", CONFIG_MAP, "--namespace", NAMESPACE)
+        ready = scene.until_condition("Ready", "False", "ForeignConfiguration", within_s=60)
+        assert f"ConfigMap {NAMESPACE}/{CONFIG_MAP} holds robots.txt" in ready["message"]
+        scene.remove(within_s=60)
+        assert frontend.config_map() == before
+        assert frontend.deployment()["spec"]["template"] == template
 
-        def again() -> bool:
-            now = frontend.config_map()
-            assert len(scene.refusing()) >= 1, "nobody is let in meanwhile"
-            return now is not None and now["metadata"]["uid"] != before["metadata"]["uid"]
+    def test_a_config_map_that_somebody_deletes_comes_back_and_opens_nothing(
+        self, scene: Scene, frontend: Frontend
+    ) -> None:
+        template = frontend.deployment()["spec"]["template"]
+        with flawless(scene):
+            apply(scene)
+            scene.until_enforced(within_s=WITHIN_S)
+            before = frontend.config_map()
+            assert before is not None
+            scene.plane.kubectl("delete", "configmap", CONFIG_MAP, "--namespace", NAMESPACE)
 
-        until(again, within_s=60, every_s=0.3, describe=lambda: f"it to be back\n{scene.told()}")
-        scene.until_enforced(within_s=WITHIN_S)
-        frontend.until_rolled_out(within_s=60)
-        assert_required(scene)
-        scene.remove(within_s=WITHIN_S)
-        until_settled(frontend, template)
+            def again() -> bool:
+                now = frontend.config_map()
+                assert len(scene.refusing()) >= 1, "nobody is let in meanwhile"
+                return now is not None and now["metadata"]["uid"] != before["metadata"]["uid"]
 
-
-def test_where_the_edge_presents_nothing_or_another_a_rollout_lets_everybody_in(
-    scene: Scene,
-) -> None:
-    lives.lose(scene)
-
-
-def test_not_one_request_is_lost_while_the_leaf_is_renewed(scene: Scene) -> None:
-    lives.renew(scene)
+            until(
+                again, within_s=60, every_s=0.3, describe=lambda: f"it to be back\n{scene.told()}"
+            )
+            scene.until_enforced(within_s=WITHIN_S)
+            frontend.until_rolled_out(within_s=60)
+            assert_required(scene)
+            scene.remove(within_s=WITHIN_S)
+            until_settled(frontend, template)
