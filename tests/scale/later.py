@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -125,7 +126,7 @@ def _overwritten(scene: Scene, objects: list[dict[str, Any]], told: Told) -> flo
         told.forget(name)
         _write(scene, namespace, name, data)
         told.until(name, {"True"})
-    return sorted(took)[int(len(took) * 0.95) - 1] * 1000 if took else 0.0
+    return sorted(took)[math.ceil(len(took) * 0.95) - 1] * 1000
 
 
 def _write(scene: Scene, namespace: str, name: str, data: dict[str, str]) -> None:

@@ -38,7 +38,7 @@ from cloudflare_api import (
 )
 
 LEAF = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-KEY = SecretBytes(b"-----BEGIN PRIVATE KEY-----\nBBBB\n-----END PRIVATE KEY-----\n")
+KEY = SecretBytes(b"the key that belongs to it")
 VERIFY = "GET /user/tokens/verify"
 POST = f"POST {AOP}"
 WORKS = ok({"id": "t", "status": "active"})

@@ -17,10 +17,10 @@ from aop.reasons import NO_ACTION, Reason
 SUMMED_UP = {ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED}
 """Conditions that say what the others come to."""
 
+IT_RUNS = "See that the operator runs and serves this namespace: kubectl get pods -A -l app.kubernetes.io/name=aop-operator."
 FINALIZER_STAYS = (
-    "See that the operator runs and serves this namespace: kubectl get pods -A -l app.kubernetes.io/name=aop-operator. If the namespace is being "
-    "deleted as well, the operator's rights went with it: it puts everything back and may not say so. Once the origins and the zone are as they "
-    "were, take the finalizer off (docs/operations.md, Uninstall)."
+    f"{IT_RUNS} If the namespace is being deleted as well, the operator's rights went with it: it puts everything back and may not say so. "
+    "Once the origins and the zone are as they were, take the finalizer off (docs/operations.md, Uninstall)."
 )
 
 
@@ -89,10 +89,7 @@ class Summary:
     def remedy(self) -> str:
         """What to do, as a sentence."""
         if self.ready is None:
-            return (
-                "See that the operator runs and serves this namespace: kubectl get pods -A "
-                "-l app.kubernetes.io/name=aop-operator."
-            )
+            return IT_RUNS
         if self.abandoned:
             return FINALIZER_STAYS
         if self.state == "ready":

@@ -20,11 +20,11 @@ from aop.cloudflare.traffic import (
     origin_rules,
 )
 from aop.kubectl.findings import Beside
-from aop.observed import Observed, Unknown
+from aop.observed import Observed
 from aop.origins.check import check_path
 from aop.origins.kind import Site
 from aop.origins.sites import Remark
-from aop.plan.facts import in_scope
+from aop.plan.facts import in_scope, replicas
 from aop.probe import AskedEdge, EdgeProbe, Failure
 from aop.recipients import named
 from aop.terms import Target
@@ -159,13 +159,8 @@ async def _hosts(
 
 
 def _unreached(o: Observed) -> tuple[str, ...]:
-    replicas = [
-        replica
-        for origin in o.origins
-        if origin.wanted and not isinstance(origin.replicas, Unknown)
-        for replica in origin.replicas
-    ]
-    return tuple(sorted(f"{one.name} ({one.error})" for one in replicas if one.error))
+    wanted = (one for origin in o.origins if origin.wanted for one in replicas(origin))
+    return tuple(sorted(f"{one.name} ({one.error})" for one in wanted if one.error))
 
 
 def _remarks(means: Means, o: Observed) -> tuple[Remark, ...]:

@@ -38,7 +38,7 @@ def served_by(
     controllers = (
         None
         if ingress_classes is None
-        else {name_of(one): (one.get("spec") or {}).get("controller") for one in ingress_classes}
+        else {_name(one): (one.get("spec") or {}).get("controller") for one in ingress_classes}
     )
     return tuple(
         one for one in ingresses if any(_serves(replica, one, controllers) for replica in replicas)
@@ -107,7 +107,7 @@ def verifies_itself(ingress: Json, prefix: str) -> str | None:
     ):
         return None
     return (
-        f"Ingress {(ingress.get('metadata') or {}).get('namespace', '')}/{name_of(ingress)} verifies client certificates by itself "
+        f"{title_of(ingress)} verifies client certificates by itself "
         f"({prefix}/auth-tls-verify-client is {_verify_client(ingress, prefix)}). Remove {prefix}/auth-tls-secret from it, or set "
         f"{prefix}/auth-tls-verify-client to off or optional_no_ca"
     )
@@ -156,6 +156,10 @@ def _annotations(one: Json) -> Mapping[str, str]:
     return (one.get("metadata") or {}).get("annotations") or {}
 
 
-def name_of(one: Json) -> str:
-    """Its name; empty where it has none."""
+def title_of(ingress: Json) -> str:
+    """The Ingress, as messages name it."""
+    return f"Ingress {(ingress.get('metadata') or {}).get('namespace', '')}/{_name(ingress)}"
+
+
+def _name(one: Json) -> str:
     return str((one.get("metadata") or {}).get("name", ""))

@@ -14,11 +14,11 @@ from aop.origins.ingress_nginx.ingresses import (
     Json,
     aliases_of,
     hosts_of,
-    name_of,
     names_of,
     passes_on,
     rule_hosts_of,
     services_of,
+    title_of,
     verifies_itself,
 )
 from aop.origins.ingress_nginx.replicas import Controller
@@ -47,7 +47,7 @@ class Names:
 
 
 class Servers:
-    """The servers of one controller; built once for each change of its Ingresses."""
+    """The servers of one controller; built once for each `ControllerSite`."""
 
     def __init__(self, ingresses: Iterable[Json], replicas: Collection[Controller]) -> None:
         """The Ingresses are those of `served_by`, as Kubernetes JSON objects."""
@@ -120,18 +120,11 @@ class Servers:
         ours = {place for name in self._names.under(patterns) for place in self._named[name]}
         services = {service for place in ours for service in services_of(self._ingresses[place])}
         beside = {place for service in services for place in self._behind[service]}
-        return tuple(
-            sorted(
-                {
-                    sentence
-                    for place in beside
-                    for sentence in self._opened_by(self._ingresses[place], patterns)
-                }
-            )
-        )
+        sentences = (self._opened_by(self._ingresses[place], patterns) for place in beside)
+        return tuple(sorted({sentence for those in sentences for sentence in those}))
 
     def _opened_by(self, one: Json, patterns: Collection[str]) -> Iterable[str]:
-        where = f"Ingress {(one.get('metadata') or {}).get('namespace', '')}/{name_of(one)}"
+        where = title_of(one)
         for name in names_of(one, self._prefixes):
             if name not in self._ruled and name and not SINGLE_NAME.fullmatch(name):
                 yield f"{where} serves the same Service to the names that no Ingress has and its server-alias {name} takes"

@@ -6,12 +6,12 @@ digest of it (facts: apache#the-certificate).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from aop.origins.check import NO_ZONE, NONE, OTHER, check_path, gate_path, printed
 from aop.origins.kind import Capabilities
-from aop.origins.rules import DENIED, WORDS, Parents, Rules
-from aop.origins.workload.dialect import REFUSAL, is_our_refusal, text_of
+from aop.origins.rules import DENIED, WORDS, Rules
+from aop.origins.workload.dialect import REFUSAL, Dialect, is_our_refusal, text_of
 from aop.terms import Mode
 
 HOST = "vhost.conf"
@@ -60,7 +60,7 @@ end
 """The same for all rules: it decides by the tables before it, for each request."""
 
 
-class ApacheDialect:
+class ApacheDialect(Dialect):
     """Who is refused is refused for each request, before Apache looks for what is the user's.
 
     The user's virtual hosts take in the file once it is there (facts: apache#include-by-a-pattern).
@@ -86,18 +86,6 @@ class ApacheDialect:
         yield from _tables(rules)
         yield PROGRAM
         yield "</LuaHookTranslateName>"
-
-    def leaves(self, texts: Iterable[str]) -> Mapping[str, str]:  # noqa: ARG002 - digests stand there
-        """None."""
-        return {}
-
-    def left_open(self, parents: Parents) -> tuple[str, ...]:  # noqa: ARG002 - nothing of ours has any
-        """Nothing: what takes in our text has it for all of a host."""
-        return ()
-
-    def unfit(self, names: Collection[str]) -> Mapping[str, str]:  # noqa: ARG002 - any name has room
-        """None."""
-        return {}
 
     def blames_others(self, words: str) -> bool:
         """A complaint that names none of our files and words (facts: apache#last-words)."""

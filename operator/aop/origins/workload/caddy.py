@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from aop.origins.check import NO_ZONE, NONE, OTHER, check_path, gate_path, printed
 from aop.origins.kind import Capabilities
-from aop.origins.rules import DENIED, WORDS, Parents, Rules
-from aop.origins.workload.dialect import REFUSAL, is_our_refusal, pattern_of, text_of
+from aop.origins.rules import DENIED, WORDS, Rules
+from aop.origins.workload.dialect import REFUSAL, Dialect, is_our_refusal, pattern_of, text_of
 from aop.terms import Mode
 
 ROUTE = "route.caddy"
@@ -15,7 +15,7 @@ OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 """The fingerprint that Caddy tells where no certificate came (facts: caddy#fingerprint)."""
 
 
-class CaddyDialect:
+class CaddyDialect(Dialect):
     """Who is refused is refused for each request, by Caddy's own view of it.
 
     The user's named route takes in the file once it is there (facts: caddy#import-by-a-pattern),
@@ -34,18 +34,6 @@ class CaddyDialect:
     def render(self, rules: Rules) -> dict[str, str]:
         """As `Dialect` says: a `route`, whose statements are taken in their order."""
         return {ROUTE: text_of(rules, _block("route", (*_maps(rules), *_answers(rules))))}
-
-    def leaves(self, texts: Iterable[str]) -> Mapping[str, str]:  # noqa: ARG002 - digests stand there
-        """None."""
-        return {}
-
-    def left_open(self, parents: Parents) -> tuple[str, ...]:  # noqa: ARG002 - nothing of ours has any
-        """Nothing: what takes in our text has it for all of a host."""
-        return ()
-
-    def unfit(self, names: Collection[str]) -> Mapping[str, str]:  # noqa: ARG002 - any name has room
-        """None."""
-        return {}
 
     def blames_others(self, words: str) -> bool:  # noqa: ARG002 - see below
         """Never: Caddy ends without a word about why (facts: caddy#last-words)."""

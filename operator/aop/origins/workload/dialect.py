@@ -43,7 +43,7 @@ def is_our_refusal(status: int, body: str) -> bool:
 
 
 class Dialect(Protocol):
-    """One server."""
+    """One server; what most have in common is said here."""
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -60,20 +60,24 @@ class Dialect(Protocol):
     def render(self, rules: Rules) -> dict[str, str]:
         """The text of each of `files`. The server takes any of them without the others."""
 
-    def leaves(self, texts: Iterable[str]) -> Mapping[str, str]:
+    def leaves(self, texts: Iterable[str]) -> Mapping[str, str]:  # noqa: ARG002 - of those that have any
         """The leaves that stand in texts of ours, by SHA-256: base64 of their DER.
 
         None where digests say all that the server has to know.
         """
+        return {}
 
-    def left_open(self, parents: Parents) -> tuple[str, ...]:
+    def left_open(self, parents: Parents) -> tuple[str, ...]:  # noqa: ARG002 - of those that have any
         """What of the server our text does not stand before, as sentences; `parents` as in `Rules`.
 
-        Only where a host may be required and a part of it be open all the same.
+        Only where a host may be required and a part of it be open all the same: nothing where what
+        takes in our text has it for all of a host.
         """
+        return ()
 
-    def unfit(self, names: Collection[str]) -> Mapping[str, str]:
+    def unfit(self, names: Collection[str]) -> Mapping[str, str]:  # noqa: ARG002 - any name has room
         """Those of `names` that the text cannot carry, and why."""
+        return {}
 
     def blames_others(self, words: str) -> bool:
         """Whether what the server said as it ended names something that is surely not ours."""

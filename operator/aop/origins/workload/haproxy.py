@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 
 from aop.origins.check import NO_ZONE, NONE, OTHER, check_path, gate_path, printed
 from aop.origins.kind import Capabilities
-from aop.origins.rules import DENIED, WORDS, HostRule, Parents, Rules
-from aop.origins.workload.dialect import REFUSAL, is_our_refusal, text_of
+from aop.origins.rules import DENIED, WORDS, HostRule, Rules
+from aop.origins.workload.dialect import REFUSAL, Dialect, is_our_refusal, text_of
 from aop.terms import Mode
 
 DEFAULTS = "defaults.cfg"
@@ -18,7 +18,7 @@ It is one of theirs, and once our file is there, ours, which inherits from their
 (facts: haproxy#a-section-by-a-variable)."""
 
 
-class HaproxyDialect:
+class HaproxyDialect(Dialect):
     """Who is refused is refused for each request, by rules that come before the frontend's own.
 
     See facts: haproxy#rules-of-a-defaults-section. HAProxy reads the file where it is started with
@@ -44,18 +44,6 @@ class HaproxyDialect:
         yield f'defaults aop-end from "${{{SECTION}}}"'
         yield "global"
         yield f"  setenv {SECTION} aop"
-
-    def leaves(self, texts: Iterable[str]) -> Mapping[str, str]:  # noqa: ARG002 - digests stand there
-        """None."""
-        return {}
-
-    def left_open(self, parents: Parents) -> tuple[str, ...]:  # noqa: ARG002 - nothing of ours has any
-        """Nothing: what takes in our text has it for all of a host."""
-        return ()
-
-    def unfit(self, names: Collection[str]) -> Mapping[str, str]:  # noqa: ARG002 - any name has room
-        """None."""
-        return {}
 
     def blames_others(self, words: str) -> bool:
         """A complaint that names none of our files and sections (facts: haproxy#last-words)."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from aop.origins import nginx
 from aop.origins.check import printed
 from aop.origins.kind import Capabilities
-from aop.origins.rules import WORDS, Parents, Rules
-from aop.origins.workload.dialect import text_of
+from aop.origins.rules import WORDS, Rules
+from aop.origins.workload.dialect import Dialect, text_of
 
 HTTP, SERVER = "http.conf", "server.conf"
 
 
-class NginxDialect:
+class NginxDialect(Dialect):
     """What `origins.nginx` says, in files that nginx's own configuration takes in.
 
     Certificates are asked for in `server.conf`: a server that does not take it in keeps all its
@@ -47,14 +47,6 @@ class NginxDialect:
             yield nginx.ASKING
         yield from nginx.declared("aop_zone", "aop_presented", "aop_action")
         yield from nginx.answers(rules.revision, rules.token)
-
-    def leaves(self, texts: Iterable[str]) -> Mapping[str, str]:  # noqa: ARG002 - digests stand there
-        """None."""
-        return {}
-
-    def left_open(self, parents: Parents) -> tuple[str, ...]:  # noqa: ARG002 - nothing of ours has any
-        """Nothing: what takes in our text has it for all of a host."""
-        return ()
 
     def unfit(self, names: Collection[str]) -> Mapping[str, str]:
         """Names that do not fit the buckets of nginx's maps, which are not ours to enlarge."""

@@ -38,8 +38,14 @@ class Template:
     stalled: str | None
     """The controller's own words, if it has given up replacing the pods."""
     stalled_at: datetime | None
-    remarks: tuple[Remark, ...] = ()
-    """What a person should know before its pods are replaced."""
+    manifest: Json
+    """The workload itself."""
+    config_map: str
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        """What a person should know before its pods are replaced."""
+        return remarks(self.kind, str(self), self.manifest, self.config_map)
 
     def __str__(self) -> str:
         return f"{self.kind.title} {self.key}"
@@ -58,17 +64,17 @@ def template_of(kind: Kind, workload: Json, config_map: str) -> Template:
     volumes = volumes_of(template.get("spec") or {}, config_map)
     annotations = (template.get("metadata") or {}).get("annotations") or {}
     stalled, stalled_at = _stalled(workload)
-    key = ObjectKey(metadata.get("namespace", ""), metadata["name"])
     return Template(
         kind,
-        key,
+        ObjectKey(metadata.get("namespace", ""), metadata["name"]),
         mounts=bool(volumes),
         optional=all(volumes.values()),
         mark=annotations.get(ROLLED_OUT_ANNOTATION + config_map),
         halted=_halted(spec),
         stalled=stalled,
         stalled_at=stalled_at,
-        remarks=remarks(kind, f"{kind.title} {key}", workload, config_map),
+        manifest=workload,
+        config_map=config_map,
     )
 
 

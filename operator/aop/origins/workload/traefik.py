@@ -13,14 +13,14 @@ import json
 import re
 from base64 import b64decode
 from binascii import Error
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
 from aop.origins.check import ANSWER_PATH, NO_ZONE, NONE, OTHER, check_path, gate_path, printed
 from aop.origins.kind import Capabilities
 from aop.origins.rules import HostRule, Parents, Rules
-from aop.origins.workload.dialect import pattern_of, text_of
+from aop.origins.workload.dialect import Dialect, pattern_of, text_of
 from aop.terms import Mode, Pin
 
 ROUTES = "routes.yaml"
@@ -38,7 +38,7 @@ NOTHING = "noop@internal"
 _LEAF = re.compile(r"MI[A-Za-z0-9+/\[\]]+={0,2}")
 
 
-class TraefikDialect:
+class TraefikDialect(Dialect):
     """Our routers stand below the user's two, of which one takes TLS and one plaintext.
 
     The user has Traefik read the file when it starts, and not when it changes
@@ -69,10 +69,6 @@ class TraefikDialect:
         return (
             f"no certificate is required by a router of Traefik that does not stand below {parents.https}",
         )
-
-    def unfit(self, names: Collection[str]) -> Mapping[str, str]:  # noqa: ARG002 - any name has room
-        """None."""
-        return {}
 
     def blames_others(self, words: str) -> bool:  # noqa: ARG002 - see below
         """Never: Traefik starts whatever our file says (facts: traefik#a-file-that-is-wrong)."""
