@@ -138,10 +138,10 @@ def origin(
     `configured` changes fields of what the ConfigMap says.
     """
     behaviour = published if running is _AS_PUBLISHED else running
-    said: Configured | Unknown | None
+    configured_text: Configured | Unknown | None
     if isinstance(configured, Mapping):
         accepted = published if published is behaviour else None
-        said = replace(
+        configured_text = replace(
             Configured(
                 revision=REVISION if published else 0,
                 claim=published,
@@ -151,11 +151,11 @@ def origin(
             **configured,
         )
     else:
-        said = configured
-    found = ObservedOrigin(
+        configured_text = configured
+    site_seen = ObservedOrigin(
         name="public",
         target=TARGET,
-        configured=said,
+        configured=configured_text,
         words=INGRESS_NGINX.words(TARGET),
         readers=2,
         replicas=(replica("pod-1", behaviour), replica("pod-2", behaviour)),
@@ -163,7 +163,7 @@ def origin(
         published_at=at(-600),
         applied_at=at(-590),
     )
-    return replace(found, **changes)
+    return replace(site_seen, **changes)
 
 
 def certificate(leaf: Pin = LEAF, **changes: Any) -> ObservedCertificate:
@@ -178,8 +178,8 @@ def certificate(leaf: Pin = LEAF, **changes: Any) -> ObservedCertificate:
 
 def zone(*certificates: ObservedCertificate, **changes: Any) -> ObservedZone:
     """The zone as Cloudflare tells it: active, Full (strict), enabled; by default it holds the leaf in use."""
-    held = certificates or (certificate(),)
-    found = ObservedZone(
+    listed = certificates or (certificate(),)
+    zone_seen = ObservedZone(
         ZONE_ID,
         APEX,
         "account",
@@ -187,9 +187,9 @@ def zone(*certificates: ObservedCertificate, **changes: Any) -> ObservedZone:
         ssl_mode="strict",
         global_on=False,
         enabled=True,
-        certificates=held,
+        certificates=listed,
     )
-    return replace(found, **changes)
+    return replace(zone_seen, **changes)
 
 
 def evidence(
@@ -239,7 +239,7 @@ def observed(
         KEY, UID, generation=2, created=NOW - 30 * DAY, spec=asked, record=replace(noted, **record)
     )
     arriving = {host: _evidence(host) for host in HOSTS} | {one.host: one for one in evidence}
-    found = Observed(
+    world = Observed(
         now=NOW,
         object=replace(itself, **object),
         zone=_zone(**zone) if isinstance(zone, Mapping) else zone,
@@ -250,7 +250,7 @@ def observed(
         evidence=tuple(arriving[host] for host in sorted(arriving)),
         still=True,
     )
-    return replace(found, **changes)
+    return replace(world, **changes)
 
 
 _spec, _zone, _evidence = spec, zone, evidence

@@ -113,8 +113,8 @@ def live(scene: Scene) -> None:
     """From apply to removal, without a request lost, without a trace left, within the rules of the model and the permissions."""
     frontend = scene.sandbox.frontend
     template = frontend.deployment()["spec"]["template"]
-    found = scene.control.zone()["enabled"]
-    told = len(scene.trace())
+    enabled_before = scene.control.zone()["enabled"]
+    traced = len(scene.trace())
     with flawless(scene):
         apply(scene)
         scene.until_enforced(within_s=WITHIN_S)
@@ -122,10 +122,10 @@ def live(scene: Scene) -> None:
         scene.remove(within_s=WITHIN_S)
         until_settled(frontend, template)
     assert frontend.config_map() is None
-    assert scene.control.zone()["enabled"] == found
+    assert scene.control.zone()["enabled"] == enabled_before
     assert scene.certificates() == []
     assert scene.refusing() == []
-    assert violations(scene.trace()[told:], in_model=False) == []
+    assert violations(scene.trace()[traced:], in_model=False) == []
     permissions = account(scene.plane, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT)
     assert permissions.denied == ()
     assert {str(one) for one in permissions.unused} <= UNUSED, str(permissions)
@@ -186,18 +186,18 @@ def answers_to(scene: Scene, leaf: Leaf) -> set[int]:
 
 def renew(scene: Scene) -> None:
     """A new leaf takes the place of the old one, which nobody trusts in the end."""
-    frontend, told = scene.sandbox.frontend, len(scene.trace())
+    frontend, traced = scene.sandbox.frontend, len(scene.trace())
     apply(scene)
     scene.until_enforced(within_s=WITHIN_S)
-    (held,), before = scene.certificates(), Leaf.of_secret(scene.secret("example-com-aop"))
+    (certificate,), before = scene.certificates(), Leaf.of_secret(scene.secret("example-com-aop"))
     with flawless(scene):
         scene.rotate()
 
         def renewed() -> bool:
-            found = scene.certificates()
-            assert len(found) <= 2
+            certificates = scene.certificates()
+            assert len(certificates) <= 2
             assert scene.refusing(), "nobody is let in meanwhile"
-            return len(found) == 1 and found[0]["id"] != held["id"]
+            return len(certificates) == 1 and certificates[0]["id"] != certificate["id"]
 
         until(
             renewed,
@@ -214,7 +214,7 @@ def renew(scene: Scene) -> None:
         scene.until_enforced(within_s=WITHIN_S)
         frontend.until_rolled_out(within_s=60)
     assert_required(scene)
-    assert violations(scene.trace()[told:], in_model=False) == []
+    assert violations(scene.trace()[traced:], in_model=False) == []
 
 
 def reload(scene: Scene) -> None:

@@ -32,8 +32,8 @@ class Share:
                 units.setdefault(folder, set()).add(unit(test, folder))
         chosen = {
             one
-            for found in units.values()
-            for one in sorted(found, key=self._rank)[: ceil(len(found) / self.parts)]
+            for nodeids in units.values()
+            for one in sorted(nodeids, key=self._rank)[: ceil(len(nodeids) / self.parts)]
         }
         return frozenset(
             test

@@ -189,7 +189,7 @@ def test_a_spec_cannot_be_changed() -> None:
 
 
 def manifest(**metadata: Any) -> dict[str, Any]:
-    found = corpus.named("minimal")
+    minimal = corpus.named("minimal")
     server = {
         "namespace": "edge",
         "uid": "u-1",
@@ -197,7 +197,7 @@ def manifest(**metadata: Any) -> dict[str, Any]:
         "resourceVersion": "77",
         "creationTimestamp": "2026-11-24T03:00:00Z",
     }
-    return {**found, "metadata": {**found["metadata"], **server, **metadata}}
+    return {**minimal, "metadata": {**minimal["metadata"], **server, **metadata}}
 
 
 def test_an_object_knows_who_it_is() -> None:

@@ -66,7 +66,7 @@ def test_every_package_of_the_source_says_why_it_exists() -> None:
 
 def test_pure_floors_look_at_no_clock_and_no_file() -> None:
     """Imports are import-linter's affair; `datetime.now`, `open` and `print` need none."""
-    found = [
+    offences = [
         f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
         for path, tree in modules(*PURE)
         for node in ast.walk(tree)
@@ -79,7 +79,7 @@ def test_pure_floors_look_at_no_clock_and_no_file() -> None:
             or (isinstance(node.func, ast.Name) and node.func.id in {"open", "print", "input"})
         )
     ]
-    assert found == []
+    assert offences == []
 
 
 def test_nothing_is_defined_that_the_product_never_names() -> None:
@@ -270,13 +270,13 @@ def roles(form: Path) -> Iterator[dict[str, Any]]:
 
 def granted(form: Path, *kinds: str) -> Grants:
     """What its roles of these kinds (all, if none is named) add up to, wherever they hold."""
-    found: Grants = defaultdict(set)
+    grants: Grants = defaultdict(set)
     for role in roles(form):
         for rule in role["rules"] if not kinds or role["kind"] in kinds else ():
             for api_group in rule["apiGroups"]:
                 for resource in rule["resources"]:
-                    found[api_group, resource] |= set(rule["verbs"])
-    return found
+                    grants[api_group, resource] |= set(rule["verbs"])
+    return grants
 
 
 @pytest.mark.parametrize("form", [DEFAULT, WIDE, WORKLOADS], ids=["default", "wide", "workloads"])
@@ -360,29 +360,29 @@ FORBIDDEN = {
 
 @pytest.mark.parametrize("what", FORBIDDEN)
 def test_no_committed_file_holds(what: str) -> None:
-    found = []
+    offences = []
     for path in committed():
         try:
             lines = path.read_text().splitlines()
         except UnicodeDecodeError:
             continue
-        found += [
+        offences += [
             f"{path.relative_to(ROOT)}:{n}: {line.strip()[:100]}"
             for n, line in enumerate(lines, 1)
             if FORBIDDEN[what].search(line)
         ]
-    assert found == []
+    assert offences == []
 
 
 def requirements(lock: Path) -> dict[str, tuple[str, str]]:
     """Name -> pinned version and the rest, hashes among it."""
-    found = {}
+    by_name = {}
     for block in re.split(r"\n(?=\S)", lock.read_text()):
         if block.strip() and not block.startswith("#"):
             pinned = re.match(r"([a-z0-9._-]+)==([^\s;\\]+)(.*)", block, re.DOTALL)
             assert pinned, f"{lock.name}: {block[:60]!r} is not name==version"
-            found[pinned[1]] = (pinned[2], pinned[3])
-    return found
+            by_name[pinned[1]] = (pinned[2], pinned[3])
+    return by_name
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)

@@ -96,7 +96,7 @@ def test_nothing_but_the_clock_reads_the_time() -> None:
         "localtime",
         "gmtime",
     }
-    found = [
+    readers = [
         f"{path.relative_to(SOURCE)}:{node.lineno}"
         for path in SOURCE.rglob("*.py")
         for node in nodes(path)
@@ -106,7 +106,7 @@ def test_nothing_but_the_clock_reads_the_time() -> None:
         and ast.unparse(node.func.value)
         in {"datetime", "date", "time", "datetime.datetime", "datetime.date"}
     ]
-    assert {where.partition(":")[0] for where in found} == {"clock.py"}
+    assert {where.partition(":")[0] for where in readers} == {"clock.py"}
 
 
 # --- how old, and when next ------------------------------------------------------------------------------------------
@@ -186,14 +186,14 @@ def test_a_wall_clock_that_is_set_changes_no_decision_but_what_is_kept_across_re
     # What the record keeps and Cloudflare says is written in wall time, so it moves with the clock
     # that wrote it.
     moved = tuple(
-        replace(held, since=held.since + step, until=held.until + step)
-        for held in world.record.hold_offs
+        replace(hold_off, since=hold_off.since + step, until=hold_off.until + step)
+        for hold_off in world.record.hold_offs
     )
     set_clock = replace(
         world, stepped=step, object=replace(world.object, record=world.noting(hold_offs=moved))
     )
-    found = next_step(set_clock)
-    assert isinstance(found, expected)
+    decision = next_step(set_clock)
+    assert isinstance(decision, expected)
     assert isinstance(next_step(world), expected)
     assert [proven(set_clock, host) for host in HOSTS] == [proven(world, host) for host in HOSTS]
 
@@ -273,10 +273,10 @@ def test_a_hold_off_is_written_in_wall_time_and_holds_in_it() -> None:
     )
     noted = next_step(world)
     assert isinstance(noted, Note)
-    (held,) = load(dump(noted.record)).hold_offs
-    assert (held.since, held.until) == (NOW + BACK, NOW + BACK + timedelta(seconds=60))
-    assert held.holds_at(NOW + BACK + timedelta(seconds=59))
-    assert not held.holds_at(NOW + BACK + timedelta(seconds=60))
+    (hold_off,) = load(dump(noted.record)).hold_offs
+    assert (hold_off.since, hold_off.until) == (NOW + BACK, NOW + BACK + timedelta(seconds=60))
+    assert hold_off.holds_at(NOW + BACK + timedelta(seconds=59))
+    assert not hold_off.holds_at(NOW + BACK + timedelta(seconds=60))
 
 
 def test_a_hold_off_of_a_clock_that_was_years_ahead_does_not_hold_for_years() -> None:

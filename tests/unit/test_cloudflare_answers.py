@@ -47,7 +47,7 @@ PERMITTED = [
 def answered(
     status: int, *codes: int, body: bytes | None = None, headers: dict[str, str] | None = None
 ) -> ApiAnswer:
-    said = {
+    content = {
         "success": False,
         "errors": [{"code": code, "message": f"words of {code}"} for code in codes],
         "messages": [],
@@ -55,7 +55,7 @@ def answered(
     return read_answer(
         status,
         {"cf-ray": "8f1e-FRA"} | (headers or {}),
-        json.dumps(said).encode() if body is None else body,
+        json.dumps(content).encode() if body is None else body,
         NOW,
     )
 
@@ -146,8 +146,8 @@ def test_status_and_code_decide(
 def test_words_decide_for_three_codes_and_for_no_other(
     status: int, code: int, words: str, expected: type[CloudflareError]
 ) -> None:
-    said = {"success": False, "errors": [{"code": code, "message": words}], "messages": []}
-    answer = read_answer(status, {}, json.dumps(said).encode(), NOW)
+    body = {"success": False, "errors": [{"code": code, "message": words}], "messages": []}
+    answer = read_answer(status, {}, json.dumps(body).encode(), NOW)
     assert type(error(calls.FETCH_ENABLEMENT, answer, ACTIVE)) is expected
 
 
@@ -238,11 +238,11 @@ def test_after_a_mutation_without_usable_answer_the_message_says_that_the_outcom
 
 
 def test_codes_of_an_error_chain_count() -> None:
-    said = {
+    body = {
         "success": False,
         "errors": [{"code": 6003, "message": "a", "error_chain": [{"code": 6111, "message": "b"}]}],
     }
-    answer = read_answer(400, {}, json.dumps(said).encode(), NOW)
+    answer = read_answer(400, {}, json.dumps(body).encode(), NOW)
     assert answer.envelope is not None
     assert answer.envelope.codes == (6003, 6111)
 

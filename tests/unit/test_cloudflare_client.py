@@ -78,8 +78,8 @@ async def test_a_zone_is_found_by_its_exact_name_with_the_token_and_our_name() -
             )
         }
     )
-    found = await client(script).find_zones(access(), "example.com")
-    assert [each.account_id for each in found] == [ACCOUNT_ID, "second"]
+    zones = await client(script).find_zones(access(), "example.com")
+    assert [each.account_id for each in zones] == [ACCOUNT_ID, "second"]
     request = script.requests[0]
     assert request.url.params["name"] == "example.com"
     assert request.headers["authorization"] == f"Bearer {TOKEN}"
@@ -93,8 +93,8 @@ async def test_an_internationalised_zone_is_found_whichever_form_it_is_listed_in
     asked: str, listed: str
 ) -> None:
     script = Script({"GET /zones": ok([zone(listed), zone("bucher.example", id="other")])})
-    (found,) = await client(script).find_zones(access(), asked)
-    assert found.name == "xn--bcher-kva.example"
+    (zone_seen,) = await client(script).find_zones(access(), asked)
+    assert zone_seen.name == "xn--bcher-kva.example"
 
 
 @pytest.mark.parametrize("result", [None, []])
@@ -150,12 +150,12 @@ def association(host: str, **fields: Any) -> dict[str, Any]:
 
 @pytest.mark.asyncio
 async def test_associations_are_asked_for_in_every_status_and_come_without_tombstones() -> None:
-    told = [
+    associations = [
         association("a.example.com"),
         association("b.example.com", status="deleted"),
         association("c.example.com", enabled=False),
     ]
-    script = Script({f"GET {AOP}/hostnames": ok(told)})
+    script = Script({f"GET {AOP}/hostnames": ok(associations)})
     seen = await client(script).list_hostname_associations(access(), ZONE_ID)
     assert [each.hostname for each in seen] == ["a.example.com", "c.example.com"]
     assert script.requests[0].url.params["status"] == "all"
@@ -165,14 +165,14 @@ PAGES = (["a", "b"], ["c", "d"], ["e"])
 
 
 def paged(
-    told: Callable[[int], dict[str, Any]], *, by: str = "page"
+    counted: Callable[[int], dict[str, Any]], *, by: str = "page"
 ) -> Callable[[httpx.Request], httpx.Response]:
     """Five associations in three pages; `told` gives the `result_info` of each."""
 
     def page(request: httpx.Request) -> httpx.Response:
         number = int(request.url.params.get(by, "1").removeprefix("cursor-"))
         return ok(
-            [association(f"{name}.example.com") for name in PAGES[number - 1]], info=told(number)
+            [association(f"{name}.example.com") for name in PAGES[number - 1]], info=counted(number)
         )
 
     return page
@@ -208,12 +208,12 @@ WAYS: dict[str, tuple[Callable[[int], dict[str, Any]], str]] = {
 }
 
 
-@pytest.mark.parametrize(("told", "by"), WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize(("counted", "by"), WAYS.values(), ids=WAYS)
 @pytest.mark.asyncio
 async def test_every_page_is_read_in_whichever_way_they_are_counted(
-    told: Callable[[int], dict[str, Any]], by: str
+    counted: Callable[[int], dict[str, Any]], by: str
 ) -> None:
-    script = Script({f"GET {AOP}/hostnames": paged(told, by=by)})
+    script = Script({f"GET {AOP}/hostnames": paged(counted, by=by)})
     seen = await client(script).list_hostname_associations(access(), ZONE_ID)
     assert [each.hostname[0] for each in seen] == ["a", "b", "c", "d", "e"]
     assert len(script.requests) == 3
@@ -347,7 +347,7 @@ async def test_a_list_of_associations_that_fails_is_not_an_absent_one(
 
 @pytest.mark.asyncio
 async def test_certificates_come_oldest_first_without_tombstones() -> None:
-    told = [
+    listed = [
         certificate(id="new", uploaded_on="2026-11-02T00:00:00Z"),
         certificate(id="gone", status="deleted"),
         certificate(id="old", uploaded_on="2026-11-01T00:00:00Z", status="pending_deletion"),
@@ -355,7 +355,7 @@ async def test_certificates_come_oldest_first_without_tombstones() -> None:
         certificate(id="also-undated", uploaded_on=None),
     ]
     script = Script(
-        {f"GET {AOP}": ok(told, info={"page": 1, "per_page": 20, "count": 5, "total_count": 5})}
+        {f"GET {AOP}": ok(listed, info={"page": 1, "per_page": 20, "count": 5, "total_count": 5})}
     )
     seen = await client(script).list_certificates(access(), ZONE_ID)
     assert [each.id for each in seen] == ["also-undated", "undated", "old", "new"]
@@ -1008,14 +1008,14 @@ async def test_a_permission_that_is_taken_away_is_said_within_a_minute_and_a_hal
     cloudflare = client(script, clock)
     await cloudflare.list_certificates(access(), ZONE_ID)
     clock.at_s += 3600
-    taken_s, said = clock.at_s, False
-    while not said:
+    taken_s, refused = clock.at_s, False
+    while not refused:
         try:
             await cloudflare.list_certificates(access(), ZONE_ID)
         except TokenDoubted as error:
             clock.at_s += error.retry_after_s or 0
         except TokenLacksPermission:
-            said = True
+            refused = True
     assert 60 <= clock.at_s - taken_s <= 90
 
 
@@ -1069,14 +1069,18 @@ async def test_after_a_429_nothing_is_sent_with_that_token_until_its_time_has_co
 @pytest.mark.parametrize("status", [200, 400, 403, 409, 429, 500, 503])
 @pytest.mark.asyncio
 async def test_a_code_of_throttling_pauses_whatever_the_status(status: int, code: int) -> None:
-    said = failed(
+    throttled = failed(
         status,
         code,
         "Please wait and consider throttling your request speed",
         headers={"retry-after": "60"},
     )
     script = Script(
-        {f"GET {AOP}": said, f"POST {AOP}": said, f"GET {AOP}/settings": ok({"enabled": True})}
+        {
+            f"GET {AOP}": throttled,
+            f"POST {AOP}": throttled,
+            f"GET {AOP}/settings": ok({"enabled": True}),
+        }
     )
     clock = StoppedClock()
     cloudflare = client(script, clock)
@@ -1094,23 +1098,23 @@ async def test_a_code_of_throttling_pauses_whatever_the_status(status: int, code
 @pytest.mark.asyncio
 async def test_a_code_of_throttling_in_a_success_is_no_success() -> None:
     answer = ok([])
-    said = httpx.Response(
+    throttled = httpx.Response(
         200,
         json={**json.loads(answer.content), "errors": [{"code": 971, "message": "Please wait"}]},
     )
     with pytest.raises(RateLimited):
-        await client(Script({f"GET {AOP}": said})).list_certificates(access(), ZONE_ID)
+        await client(Script({f"GET {AOP}": throttled})).list_certificates(access(), ZONE_ID)
 
 
 @pytest.mark.asyncio
 async def test_without_retry_after_the_limits_own_header_says_when() -> None:
-    said = failed(
+    throttled = failed(
         429,
         10100,
         headers={"ratelimit": '"default";r=0;t=200', "ratelimit-policy": '"default";q=1200;w=300'},
     )
     with pytest.raises(RateLimited) as caught:
-        await client(Script({f"GET {AOP}": said})).list_certificates(access(), ZONE_ID)
+        await client(Script({f"GET {AOP}": throttled})).list_certificates(access(), ZONE_ID)
     assert caught.value.retry_after_s == 200
 
 
@@ -1211,11 +1215,11 @@ POLICY = {"name": "x", "alert_type": "t", "mechanisms": {"email": [{"id": "ops@e
 async def test_policies_are_read_with_all_that_has_to_be_sent_back() -> None:
     listed = {**POLICY, "id": POLICY_ID, "novel": [1], "description": None, "created": "soon"}
     script = Script({f"GET {ALERTING}/policies": ok([listed])})
-    (found,) = await client(script).list_policies(access(), ACCOUNT_ID)
-    assert found.id == POLICY_ID
-    assert found.mechanisms == POLICY["mechanisms"]
-    assert (found.description, found.enabled, found.created) == ("", True, None)
-    assert found.body == {**POLICY, "novel": [1]}
+    (policy,) = await client(script).list_policies(access(), ACCOUNT_ID)
+    assert policy.id == POLICY_ID
+    assert policy.mechanisms == POLICY["mechanisms"]
+    assert (policy.description, policy.enabled, policy.created) == ("", True, None)
+    assert policy.body == {**POLICY, "novel": [1]}
 
 
 @pytest.mark.asyncio
@@ -1245,8 +1249,8 @@ async def test_webhook_destinations_are_listed_over_all_pages() -> None:
         return ok([{"id": str(number), "name": f"hook {number}", "url": "https://x"}], info=info)
 
     script = Script({f"GET {ALERTING}/destinations/webhooks": answer})
-    found = await client(script).list_webhooks(access(), ACCOUNT_ID)
-    assert [one.name for one in found] == ["hook 1", "hook 2"]
+    destinations = await client(script).list_webhooks(access(), ACCOUNT_ID)
+    assert [one.name for one in destinations] == ["hook 1", "hook 2"]
 
 
 @pytest.mark.parametrize(

@@ -180,14 +180,14 @@ async def test_no_answer_is_too_odd(
             status, headers=sent, content=json.dumps(body).encode("utf-8", "surrogatepass")
         )
 
-    clock, told = StoppedClock(), list[CloudflareError]()
+    clock, errors = StoppedClock(), list[CloudflareError]()
     try:
         await call(client(httpx.MockTransport(answer), clock))
     except CloudflareError as error:
-        told.append(error)
+        errors.append(error)
     assert all(
         len(error.message) < 2000 and 0 <= (getattr(error, "retry_after_s", None) or 0) <= 3600
-        for error in told
+        for error in errors
     )
     assert requests <= MOST_REQUESTS
     assert sum(clock.slept) <= 15, (

@@ -244,9 +244,9 @@ def test_the_global_level_is_off_only_when_it_says_so() -> None:
 def test_an_enablement_that_says_nothing_is_not_read() -> None:
     assert Enablement.model_validate({"enabled": False}).enabled is False
     unusable: list[object] = [{}, {"enabled": None}, None, []]
-    for said in unusable:
+    for enablement in unusable:
         with pytest.raises(ValidationError):
-            Enablement.model_validate(said)
+            Enablement.model_validate(enablement)
 
 
 @pytest.mark.parametrize(
@@ -262,11 +262,11 @@ def test_an_enablement_that_says_nothing_is_not_read() -> None:
 def test_an_association_outranks_the_zone_unless_it_is_void_or_deleted(
     enabled: bool | None, status: str, outranks: bool
 ) -> None:
-    said = {
+    association = {
         "hostname": "a.example.com",
         "cert_id": CERTIFICATE_ID,
         "enabled": enabled,
         "status": status,
         "created_at": "0001-01-01T00:00:00Z",
     }
-    assert HostnameAssociation.model_validate(said).outranks is outranks
+    assert HostnameAssociation.model_validate(association).outranks is outranks

@@ -93,7 +93,7 @@ def bindings(folder: str) -> Iterator[tuple[Path, str]]:
                 yield path, name.strip("_").lower()
 
 
-@pytest.mark.parametrize("folder", ["operator", "tools", "tests/model"])
+@pytest.mark.parametrize("folder", ["operator", "tools", "tests/model", "tests/unit"])
 def test_no_name_stands_for_anything(folder: str) -> None:
     assert [
         f"{path.relative_to(ROOT)}: {name}" for path, name in bindings(folder) if name in ANYTHING

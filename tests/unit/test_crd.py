@@ -42,8 +42,8 @@ STRUCTURAL = {
 
 
 def version() -> dict[str, Any]:
-    (found,) = crd.manifest()["spec"]["versions"]
-    return dict(found)
+    (served,) = crd.manifest()["spec"]["versions"]
+    return dict(served)
 
 
 def walk(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

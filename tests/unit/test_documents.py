@@ -75,13 +75,13 @@ def facts() -> frozenset[tuple[str, str]]:
 @cache
 def cited() -> dict[tuple[str, str], list[Path]]:
     """Every citation of a fact, with the files that it stands in; what the documents of facts say of themselves is none."""
-    found: dict[tuple[str, str], list[Path]] = {}
+    citations: dict[tuple[str, str], list[Path]] = {}
     for path, text in texts(".py", ".md", ".toml", ".yaml", ".yml", ".tpl", ".sh", ""):
         if path.parent != FACTS:
             pairs: list[tuple[str, str]] = FACT.findall(text)
             for pair in pairs:
-                found.setdefault(pair, []).append(path.relative_to(ROOT))
-    return found
+                citations.setdefault(pair, []).append(path.relative_to(ROOT))
+    return citations
 
 
 def test_every_fact_that_is_cited_is_there() -> None:
@@ -161,14 +161,14 @@ def test_every_promise_that_is_cited_is_one() -> None:
 @pytest.mark.parametrize("what", OF_OLD)
 def test_nothing_cites(what: str) -> None:
     """A document that this repository does not have is evidence for nobody."""
-    found = [
+    offences = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()[:120]}"
         for path, text in texts(".py", ".md", ".toml", ".yaml", ".yml", ".tpl", ".sh", "")
         if path.parent != FACTS
         for number, line in enumerate(text.splitlines(), 1)
         if re.search(OF_OLD[what], line)
     ]
-    assert found == []
+    assert offences == []
 
 
 CALLERS = re.compile(
@@ -180,9 +180,9 @@ CALLERS = re.compile(
 
 def test_no_module_tells_who_calls_it() -> None:
     assert [
-        f"{path}: {said[0]}"
+        f"{path}: {claim[0]}"
         for path, text in docstrings().items()
-        if (said := CALLERS.search(text))
+        if (claim := CALLERS.search(text))
     ] == []
 
 
@@ -212,13 +212,13 @@ def test_every_neighbour_that_a_module_docstring_names_exists() -> None:
 @pytest.mark.parametrize("package", ["cloudflare", "origins/ingress_nginx"])
 def test_a_package_that_lists_its_modules_lists_all_of_them(package: str) -> None:
     folder = PACKAGE / package
-    told = docstrings()[(folder / "__init__.py").relative_to(ROOT)]
+    docstring = docstrings()[(folder / "__init__.py").relative_to(ROOT)]
     modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
     assert (
         sorted(
             name
             for name in modules
-            if not re.search(rf"`{name}`|^ {{4}}{name} ", told, re.MULTILINE)
+            if not re.search(rf"`{name}`|^ {{4}}{name} ", docstring, re.MULTILINE)
         )
         == []
     )

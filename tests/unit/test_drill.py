@@ -58,10 +58,10 @@ def test_a_shape_tells_the_kind_of_each_value() -> None:
 
 
 def test_nothing_that_an_answer_says_is_in_its_shape() -> None:
-    told = str(shape(ANSWER))
-    said = [text for text in texts(ANSWER) if len(text) > 5]
-    assert ID in said
-    assert [text for text in said if text in told] == []
+    printed = str(shape(ANSWER))
+    words = [text for text in texts(ANSWER) if len(text) > 5]
+    assert ID in words
+    assert [text for text in words if text in printed] == []
 
 
 @pytest.mark.parametrize(
@@ -86,16 +86,18 @@ def test_a_call_is_told_by_its_template() -> None:
     assert template(request) == "GET /zones/{zone_id}/origin_tls_client_auth/hostnames"
 
 
-def exchange(status: int | None = 200, **found: str) -> Exchange:
-    told = {"success": "true", "result.id": "id with dashes"} | {
-        name.replace("__", "."): kind for name, kind in found.items()
+def exchange(status: int | None = 200, **fields: str) -> Exchange:
+    shape_of_answer = {"success": "true", "result.id": "id with dashes"} | {
+        name.replace("__", "."): kind for name, kind in fields.items()
     }
-    return Exchange("a step", "GET /x", 0.0, 0.0, status, told)
+    return Exchange("a step", "GET /x", 0.0, 0.0, status, shape_of_answer)
 
 
 def compared(double: list[Exchange], real: list[Exchange]) -> list[tuple[str, str, str, bool]]:
-    found = comparison.differences(Transcript({}, exchanges=double), Transcript({}, exchanges=real))
-    return [(one.what, one.double, one.real, one.matters) for one in found]
+    differences = comparison.differences(
+        Transcript({}, exchanges=double), Transcript({}, exchanges=real)
+    )
+    return [(one.what, one.double, one.real, one.matters) for one in differences]
 
 
 @pytest.mark.parametrize(
@@ -136,11 +138,11 @@ def test_what_differs_is_told(
 
 
 def test_another_code_matters_although_the_status_is_the_same() -> None:
-    said, seen = (
+    expected, seen = (
         exchange(400, **{"errors[]__code": "1406"}),
         exchange(400, **{"errors[]__code": "1408"}),
     )
-    assert compared([said], [seen]) == [("HTTP status and codes", "400 1406", "400 1408", True)]
+    assert compared([expected], [seen]) == [("HTTP status and codes", "400 1406", "400 1408", True)]
 
 
 def test_how_a_step_ended_and_what_the_edge_presented_are_compared() -> None:
@@ -155,24 +157,24 @@ def test_how_a_step_ended_and_what_the_edge_presented_are_compared() -> None:
 
 def test_the_report_says_what_matters_and_what_does_not() -> None:
     double, real = Transcript({}, exchanges=[exchange()]), Transcript({}, exchanges=[exchange(202)])
-    found = comparison.differences(double, real)
-    text = report.as_markdown(double, real, found, "It ended.")
+    differences = comparison.differences(double, real)
+    text = report.as_markdown(double, real, differences, "It ended.")
     assert "1 differences matter" in text
     assert "| a step | GET /x | HTTP status and codes | 200 | 202 |" in text
     assert "there was no HOST" in text
 
 
-@pytest.mark.parametrize("held", [None, b"", b"two words", b"\xff\xfe"])
+@pytest.mark.parametrize("content", [None, b"", b"two words", b"\xff\xfe"])
 def test_a_file_without_a_token_is_told_before_anybody_is_asked(
-    held: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "token"
-    if held is not None:
-        file.write_bytes(held)
+    if content is not None:
+        file.write_bytes(content)
     assert main([ZONE, "--token-file", str(file)]) == FAILED
-    said = capsys.readouterr()
-    assert str(file) in said.err
-    assert said.out == ""
+    output = capsys.readouterr()
+    assert str(file) in output.err
+    assert output.out == ""
 
 
 @pytest.mark.parametrize("listen", ["8443", "127.0.0.1:", "127.0.0.1:https"])

@@ -118,17 +118,17 @@ def test_hosts_are_those_of_rules_and_tls_in_lower_case() -> None:
 
 
 def test_only_concrete_hosts_under_the_patterns_are_in_scope() -> None:
-    found = [
+    ingresses = [
         ingress("www.example.com", "*.example.com", "example.org"),
         ingress("a.b.example.com"),
         ingress("example.com", "notexample.com"),
     ]
-    assert Servers(found, []).hosts_under(PATTERNS) == (
+    assert Servers(ingresses, []).hosts_under(PATTERNS) == (
         "a.b.example.com",
         "example.com",
         "www.example.com",
     )
-    assert Servers(found, []).hosts_under(("example.com",)) == ("example.com",)
+    assert Servers(ingresses, []).hosts_under(("example.com",)) == ("example.com",)
     assert Servers([], []).hosts_under(PATTERNS) == ()
 
 
@@ -177,11 +177,11 @@ def test_an_ingress_that_verifies_a_host_by_itself_is_told(
     settings = {"auth_tls_secret": "shop/ca"} | (
         {"auth_tls_verify_client": verify} if verify else {}
     )
-    said = Servers([annotated(ingress(named), **settings)], [REPLICA]).verifier_of(host)
-    assert said is not None
-    assert said.startswith("Ingress shop/web verifies client certificates by itself")
-    assert f"auth-tls-verify-client is {'optional' if verify == 'optional' else 'on'}" in said
-    assert f"Remove {PREFIX}/auth-tls-secret" in said
+    verifier = Servers([annotated(ingress(named), **settings)], [REPLICA]).verifier_of(host)
+    assert verifier is not None
+    assert verifier.startswith("Ingress shop/web verifies client certificates by itself")
+    assert f"auth-tls-verify-client is {'optional' if verify == 'optional' else 'on'}" in verifier
+    assert f"Remove {PREFIX}/auth-tls-secret" in verifier
 
 
 @pytest.mark.parametrize(
@@ -266,10 +266,10 @@ def test_what_an_alias_takes_that_is_no_single_name_is_no_host_and_is_named_as_o
         "app.example.com",
         "store.example.com",
     )
-    (said,) = Servers([one], [REPLICA]).left_open(["*.example.com"])
-    assert f"its server-alias {alias} takes" in said
+    (left_open,) = Servers([one], [REPLICA]).left_open(["*.example.com"])
+    assert f"its server-alias {alias} takes" in left_open
     assert Servers([ingress("*.example.com"), one], [REPLICA]).left_open(["*.example.com"]) == (
-        () if alias == "*.example.com" else (said,)
+        () if alias == "*.example.com" else (left_open,)
     )
 
 

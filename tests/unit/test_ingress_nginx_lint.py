@@ -53,7 +53,7 @@ def test_statements_are_read_with_depth_and_line(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "quoted"),
     [
         ("gzip on", "line 1 is not finished"),
         ("gzip on;\nserver_tokens", "line 2 is not finished"),
@@ -83,10 +83,10 @@ def test_statements_are_read_with_depth_and_line(
         ("js_set $ssl_client_fingerprint a.b;", "defines $ssl_client_fingerprint"),
     ],
 )
-def test_what_must_not_stand_beside_ours_is_told_with_its_line(text: str, said: str) -> None:
-    found = objection(text, HTTP)
-    assert found is not None
-    assert said in found
+def test_what_must_not_stand_beside_ours_is_told_with_its_line(text: str, quoted: str) -> None:
+    complaint = objection(text, HTTP)
+    assert complaint is not None
+    assert quoted in complaint
 
 
 @pytest.mark.parametrize(
@@ -137,11 +137,11 @@ def test_what_keeps_sessions_out_of_our_reach_depends_on_where_it_stands() -> No
 def test_a_named_page_may_answer_the_refused_if_it_answers_by_itself(
     page: str, answers: bool
 ) -> None:
-    said = objected(
+    complaint = objected(
         ForeignText.MERGE,
         {HTTP: "error_page 495 496 = @page;", SERVER: f"location @page {{ {page} }}"},
     )
-    assert (said is None) is answers
+    assert (complaint is None) is answers
 
 
 @given(foreign_texts, st.sampled_from([HTTP, SERVER]))
@@ -151,12 +151,16 @@ def test_complete_text_is_never_objected_to(text: str, key: str) -> None:
 
 @given(st.text(st.sampled_from(list(" \n;{}\"'\\#$ab")), max_size=40))
 def test_any_text_is_read_to_its_end(text: str) -> None:
-    found = read(text)
-    for _, one in walk(found.statements):
+    statements = read(text)
+    for _, one in walk(statements.statements):
         assert 0 <= one.start < one.end <= len(text)
         assert one.line == text.count("\n", 0, one.start) + 1
-        assert one.words or found.fault
-    between = [0, *(edge for one in found.statements for edge in (one.start, one.end)), len(text)]
+        assert one.words or statements.fault
+    between = [
+        0,
+        *(edge for one in statements.statements for edge in (one.start, one.end)),
+        len(text),
+    ]
     assert not read(
         "\n".join(text[start:end] for start, end in zip(between[::2], between[1::2], strict=True))
     ).statements
@@ -193,39 +197,41 @@ def test_a_config_map_without_snippets_is_free() -> None:
 
 
 def test_text_of_others_is_quoted_enough_to_be_found_and_no_more() -> None:
-    said = objected(ForeignText.REFUSE, {HTTP: "\n" + "secret_directive " * 10 + ";\ngzip on;\n"})
-    assert said is not None
-    assert said.startswith(
+    complaint = objected(
+        ForeignText.REFUSE, {HTTP: "\n" + "secret_directive " * 10 + ";\ngzip on;\n"}
+    )
+    assert complaint is not None
+    assert complaint.startswith(
         "ConfigMap ingress-nginx/controller: http-snippet holds somebody else's text"
     )
-    assert "and 1 more line)" in said
-    assert said.count("secret_directive") < 4
-    assert "`foreignText: Merge`" in said
+    assert "and 1 more line)" in complaint
+    assert complaint.count("secret_directive") < 4
+    assert "`foreignText: Merge`" in complaint
 
 
 def test_a_key_that_somebody_owns_is_theirs_even_where_it_is_empty() -> None:
     """Helm and GitOps tools put back what they own."""
-    said = objected(ForeignText.REFUSE, {SERVER: ""}, **owned(SERVER))
-    assert said is not None
-    assert "server-snippet belongs to helm" in said
+    complaint = objected(ForeignText.REFUSE, {SERVER: ""}, **owned(SERVER))
+    assert complaint is not None
+    assert "server-snippet belongs to helm" in complaint
     assert objected(ForeignText.REFUSE, {SERVER: ""}, **owned(SERVER, "aop-operator")) is None
     assert objected(ForeignText.MERGE, {SERVER: ""}, **owned(SERVER)) is None
 
 
 def test_with_consent_text_is_kept_unless_it_cannot_be() -> None:
     assert objected(ForeignText.MERGE, {HTTP: "gzip on;"}) is None
-    said = objected(ForeignText.MERGE, {HTTP: "ssl_verify_client on;", SERVER: "gzip on"})
-    assert said is not None
-    assert "http-snippet cannot be kept: line 1 sets ssl_verify_client" in said
-    assert "server-snippet cannot be kept: the statement that begins in line 1" in said
+    complaint = objected(ForeignText.MERGE, {HTTP: "ssl_verify_client on;", SERVER: "gzip on"})
+    assert complaint is not None
+    assert "http-snippet cannot be kept: line 1 sets ssl_verify_client" in complaint
+    assert "server-snippet cannot be kept: the statement that begins in line 1" in complaint
 
 
 @pytest.mark.parametrize("policy", ForeignText)
 def test_what_can_never_work_is_said_under_either_policy(policy: ForeignText) -> None:
     assert "it is immutable" in str(objected(policy, immutable=True))
     tickets = {"ssl-session-tickets": "true", "ssl-session-ticket-key": "c2VjcmV0"}
-    said = objected(policy, tickets)
-    assert said is not None
-    assert "Remove ssl-session-ticket-key" in said
-    assert "c2VjcmV0" not in said
+    complaint = objected(policy, tickets)
+    assert complaint is not None
+    assert "Remove ssl-session-ticket-key" in complaint
+    assert "c2VjcmV0" not in complaint
     assert objected(policy, {"ssl-session-tickets": "true"}) is None

@@ -44,8 +44,8 @@ def pod(*arguments: str, name: str = "one", ready: bool = True, **more: Any) -> 
 
 
 def only(*pods: dict[str, Any]) -> Controller:
-    (found,) = readers(pods, TARGET.key)
-    return found
+    (reader,) = readers(pods, TARGET.key)
+    return reader
 
 
 # --- who reads it ------------------------------------------------------------------------------------------------------------------
@@ -82,13 +82,13 @@ def test_a_pod_that_names_another_or_none_does_not(words: list[str]) -> None:
 
 
 def test_the_command_counts_as_much_as_the_arguments() -> None:
-    found = pod(
+    replicas = pod(
         container={
             "command": ["/nginx-ingress-controller", f"--configmap={TARGET.key}"],
             "args": [],
         }
     )
-    assert only(found).name == "one"
+    assert only(replicas).name == "one"
 
 
 def test_variables_are_expanded_in_the_order_in_which_they_are_defined() -> None:
@@ -112,8 +112,8 @@ def test_a_value_that_only_the_kubelet_can_read_is_not_guessed() -> None:
 
 def test_pods_are_sorted_and_those_that_have_ended_read_nothing() -> None:
     ended = [pod(name=phase.lower(), status={"phase": phase}) for phase in ("Succeeded", "Failed")]
-    found = readers([pod(name="two"), pod(name="one"), *ended], TARGET.key)
-    assert [replica.name for replica in found] == ["one", "two"]
+    replicas = readers([pod(name="two"), pod(name="one"), *ended], TARGET.key)
+    assert [replica.name for replica in replicas] == ["one", "two"]
 
 
 @pytest.mark.parametrize(
@@ -158,20 +158,32 @@ def test_the_flags_that_matter_are_read_with_the_controllers_own_defaults() -> N
         "--watch-namespace=shop",
         "--enable-ssl-passthrough",
     ]
-    told = only(pod("c", f"--configmap={TARGET.key}", *flags, "--annotations-prefix=example.com"))
-    assert (told.http_port, told.https_port, told.ingress_class, told.controller_class) == (
+    flags_read = only(
+        pod("c", f"--configmap={TARGET.key}", *flags, "--annotations-prefix=example.com")
+    )
+    assert (
+        flags_read.http_port,
+        flags_read.https_port,
+        flags_read.ingress_class,
+        flags_read.controller_class,
+    ) == (
         8080,
         8443,
         "internal",
         "example.com/internal",
     )
-    assert (told.class_by_name, told.without_class, told.watch_namespace, told.passthrough) == (
+    assert (
+        flags_read.class_by_name,
+        flags_read.without_class,
+        flags_read.watch_namespace,
+        flags_read.passthrough,
+    ) == (
         True,
         True,
         "shop",
         True,
     )
-    assert told.annotations_prefix == "example.com"
+    assert flags_read.annotations_prefix == "example.com"
 
 
 @pytest.mark.parametrize(

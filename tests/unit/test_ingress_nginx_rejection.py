@@ -51,10 +51,10 @@ def stored(
     return read(body)
 
 
-def said(words: str, config_map: ControllerConfigMap | None = None) -> Rejection:
-    found = rejected_by([event(words)], REPLICA, since=NOW, stored=config_map or stored())
-    assert found is not None
-    return found
+def rejection_for(words: str, config_map: ControllerConfigMap | None = None) -> Rejection:
+    rejection = rejected_by([event(words)], REPLICA, since=NOW, stored=config_map or stored())
+    assert rejection is not None
+    return rejection
 
 
 # --- which Event --------------------------------------------------------------------------------------------------------------------
@@ -63,7 +63,7 @@ def said(words: str, config_map: ControllerConfigMap | None = None) -> Rejection
 def test_a_rejection_is_told_in_nginxs_own_words_without_the_name_of_a_file_that_is_new_each_time() -> (
     None
 ):
-    assert said('unknown directive "x"').words == 'unknown directive "x"'
+    assert rejection_for('unknown directive "x"').words == 'unknown directive "x"'
 
 
 @pytest.mark.parametrize(
@@ -125,9 +125,9 @@ def test_the_newest_event_has_the_word_and_a_series_tells_its_last_time() -> Non
 def test_words_from_outside_are_one_printable_line(words: str, shown: str) -> None:
     """Ingresses are quoted in them, so anybody may write there."""
     event_of = event(message=f"[emerg] 1#1: {words}")
-    found = rejected_by([event_of], REPLICA, since=NOW, stored=stored())
-    assert found is not None
-    assert found.words == shown
+    rejection = rejected_by([event_of], REPLICA, since=NOW, stored=stored())
+    assert rejection is not None
+    assert rejection.words == shown
 
 
 # --- whose fault --------------------------------------------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ DUPLICATE = '"ssl_verify_client" directive is duplicate'
 def test_words_that_name_something_of_ours_are_a_rejection_of_ours(
     words: str, config_map: ControllerConfigMap
 ) -> None:
-    assert said(words, config_map).ours
+    assert rejection_for(words, config_map).ours
 
 
 @pytest.mark.parametrize(
@@ -197,4 +197,4 @@ def test_all_other_words_are_somebody_elses_fault(
     words: str, config_map: ControllerConfigMap
 ) -> None:
     """Also those that could mean either: whoever may create an Ingress must not be able to open a zone with a mistake."""
-    assert not said(words, config_map).ours
+    assert not rejection_for(words, config_map).ours

@@ -300,8 +300,8 @@ def test_the_revision_is_remembered_by_any_piece_of_the_text(theirs: str, wanted
     assume(wanted.mode >= Mode.REQUEST)
     body = published({**EMPTY, "data": {HTTP: theirs}}, OFF, wanted)
     (cache,) = [line for line in body["data"][HTTP].splitlines() if "AOP_" in line]
-    (told,) = [line for line in body["data"][SERVER].splitlines() if "aop rev=" in line]
-    for piece in ({HTTP: cache}, {SERVER: f"if ($aop_action = check) {{\n{told}\n}}"}):
+    (marker,) = [line for line in body["data"][SERVER].splitlines() if "aop rev=" in line]
+    for piece in ({HTTP: cache}, {SERVER: f"if ($aop_action = check) {{\n{marker}\n}}"}):
         assert read({"data": piece}).revision == 2
 
 

@@ -67,13 +67,13 @@ def edited(config_map: dict[str, Any], key: str, value: str | None) -> dict[str,
 
 def parts(line: str) -> list[Any]:
     """The parts of a claim, as JSON."""
-    found: list[Any] = json.loads(line)
-    return found
+    decoded: list[Any] = json.loads(line)
+    return decoded
 
 
-def compact(found: object) -> str:
+def compact(value: object) -> str:
     """As a claim is written, whatever it is."""
-    return json.dumps(found, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 # --- properties ------------------------------------------------------------------------------------------------------------------
@@ -102,17 +102,17 @@ def test_a_uid_that_is_no_uuid_is_written_as_it_is() -> None:
 
 @given(config_maps(), st.lists(claims(), min_size=1, max_size=4))
 def test_what_is_published_is_in_force_beside_the_text_of_others(
-    found: dict[str, Any], published: list[Claim]
+    config_map: dict[str, Any], published: list[Claim]
 ) -> None:
-    before = deepcopy(found)
-    body = written(found, *published)
-    assert found == before, "the ConfigMap that was read is not changed"
+    before = deepcopy(config_map)
+    body = written(config_map, *published)
+    assert config_map == before, "the ConfigMap that was read is not changed"
     stored = read(body)
     assert stored.intact
     assert stored.claims == {one.uid: one for one in published}
     assert stored.revision == len(published)
     for key in KEYS:
-        assert stored.snippets[key].foreign == found.get("data", {}).get(key, "")
+        assert stored.snippets[key].foreign == config_map.get("data", {}).get(key, "")
         assert body["data"][key].count("# BEGIN aop-operator") == 1
     assert body["metadata"]["resourceVersion"] == "7", (
         "of two writers who have read the same, one is refused"
@@ -123,19 +123,19 @@ def test_what_is_published_is_in_force_beside_the_text_of_others(
 
 @given(config_maps(), st.permutations(UIDS), st.data())
 def test_the_last_claim_that_leaves_puts_everything_back(
-    found: dict[str, Any], order: list[str], data: st.DataObject
+    config_map: dict[str, Any], order: list[str], data: st.DataObject
 ) -> None:
-    body = written(found, *(data.draw(claims(uid=uid)) for uid in UIDS))
+    body = written(config_map, *(data.draw(claims(uid=uid)) for uid in UIDS))
     for uid in order:
         body = withdraw(body, uid)
-    assert body == found
+    assert body == config_map
 
 
 @given(config_maps(), claims(uid=UIDS[0]), claims(uid=UIDS[1]))
 def test_who_leaves_takes_nobody_along(
-    found: dict[str, Any], leaving: Claim, staying: Claim
+    config_map: dict[str, Any], leaving: Claim, staying: Claim
 ) -> None:
-    body = withdraw(written(found, leaving, staying), leaving.uid)
+    body = withdraw(written(config_map, leaving, staying), leaving.uid)
     assert read(body).claims == {staying.uid: staying}
     assert read(body).intact
 
@@ -204,10 +204,10 @@ def sizes(body: dict[str, Any]) -> tuple[int, int]:
     st.data(),
 )
 def test_a_write_that_relaxes_never_grows(
-    found: dict[str, Any], published: list[Claim], seen: list[bool], data: st.DataObject
+    config_map: dict[str, Any], published: list[Claim], seen: list[bool], data: st.DataObject
 ) -> None:
     """Else the visitors of one zone would be refused for as long as somebody fills the ConfigMap up."""
-    body = found
+    body = config_map
     for number, one in enumerate(published):
         body = written(body, one, seen_everywhere=number if seen[number] else None)
     standing = data.draw(
@@ -537,10 +537,10 @@ def test_one_other_sign_makes_no_other_text_of_ours(entry: Entry, data: st.DataO
     at = data.draw(st.integers(0, len(line) - 1))
     damaged = line[:at] + data.draw(st.characters()) + line[at + 1 :]
     try:
-        found = decode(damaged)
+        block = decode(damaged)
     except ValueError:
         return
-    assert encode(found) == damaged
+    assert encode(block) == damaged
 
 
 def test_a_claim_that_is_none_takes_no_other_along() -> None:

@@ -138,12 +138,14 @@ def test_no_host_is_stricter_than_each_claim_of_its_zone_asks(published: list[Cl
 
 @given(st.lists(claims(), max_size=4))
 def test_labels_are_short_different_and_the_zones_own(published: list[Claim]) -> None:
-    found = labels(published)
-    assert len(set(found.values())) == len(found) == len({one.zone for one in published})
-    assert all(len(label) == 5 and label.isalnum() for label in found.values())
+    zone_labels = labels(published)
     assert (
-        labels([one for one in published if one.zone == APEX]).items() <= found.items()
-        or APEX not in found
+        len(set(zone_labels.values())) == len(zone_labels) == len({one.zone for one in published})
+    )
+    assert all(len(label) == 5 and label.isalnum() for label in zone_labels.values())
+    assert (
+        labels([one for one in published if one.zone == APEX]).items() <= zone_labels.items()
+        or APEX not in zone_labels
     )
 
 
@@ -167,9 +169,9 @@ def answered(**variables: str) -> str:
 
 
 def test_what_nginx_says_is_read() -> None:
-    told = parse(answered(aop_presented=LEAF.short).encode())
-    assert told is not None
-    assert (told.revision, told.presented, told.https, told.fresh, told.nonce) == (
+    check = parse(answered(aop_presented=LEAF.short).encode())
+    assert check is not None
+    assert (check.revision, check.presented, check.https, check.fresh, check.nonce) == (
         7,
         LEAF.short,
         True,
@@ -190,16 +192,16 @@ def test_what_nginx_says_is_read() -> None:
 def test_a_request_is_fresh_when_its_connection_and_its_session_are_new(
     variables: dict[str, str], fresh: bool
 ) -> None:
-    told = parse(answered(**variables))
-    assert told is not None
-    assert told.fresh is fresh
+    check = parse(answered(**variables))
+    assert check is not None
+    assert check.fresh is fresh
 
 
 @pytest.mark.parametrize("presented", [NONE, OTHER, LEAF.short])
 def test_what_was_presented_is_a_leaf_or_one_of_two_words(presented: str) -> None:
-    told = parse(answered(aop_presented=presented))
-    assert told is not None
-    assert told.presented == presented
+    check = parse(answered(aop_presented=presented))
+    assert check is not None
+    assert check.presented == presented
 
 
 @pytest.mark.parametrize(
@@ -232,14 +234,14 @@ def test_anything_else_is_no_answer(body: str | bytes) -> None:
 
 @given(st.text(max_size=80))
 def test_no_nonce_passes_for_another_answer(nonce: str) -> None:
-    told = parse(answered(aop_presented=OTHER, aop_nonce=nonce))
-    assert told is None or (told.nonce, told.presented) == (nonce, OTHER)
+    check = parse(answered(aop_presented=OTHER, aop_nonce=nonce))
+    assert check is None or (check.nonce, check.presented) == (nonce, OTHER)
 
 
 def test_a_host_of_no_zone_is_told_as_such() -> None:
-    told = parse(answered(aop_zone=NO_ZONE, https=""))
-    assert told is not None
-    assert not told.https
+    check = parse(answered(aop_zone=NO_ZONE, https=""))
+    assert check is not None
+    assert not check.https
 
 
 def test_both_paths_are_in_the_text_and_differ() -> None:

@@ -56,10 +56,10 @@ def test_the_clear_case_reads_as_it_should() -> None:
 
 def test_whom_cloudflare_would_not_warn_is_good_to_know_and_no_harm() -> None:
     beside = Beside(records=PROXIED, unwarned=(("spec.alerts names 'x'", "Correct it"),))
-    found = discovered(new(), beside)
-    assert weights(found) == ["NOTE"]
-    assert not is_harmful(found)
-    assert only(found).remedy == "Correct it"
+    findings = discovered(new(), beside)
+    assert weights(findings) == ["NOTE"]
+    assert not is_harmful(findings)
+    assert only(findings).remedy == "Correct it"
 
 
 def much() -> tuple[Any, Beside]:
@@ -168,9 +168,9 @@ def test_what_could_not_be_looked_at_is_said_and_stops_nothing() -> None:
 
 def test_where_the_zone_could_not_be_read_it_is_not_said_that_nothing_stands_in_the_way() -> None:
     seen = new(zone=Unknown("Cloudflare does not answer"))
-    said = " ".join(" ".join(lines(seen, (), not_known(seen), PLAIN)).split())
-    assert "Nothing stands in the way" not in said
-    assert "so more may stand in the way" in said
+    printed = " ".join(" ".join(lines(seen, (), not_known(seen), PLAIN)).split())
+    assert "Nothing stands in the way" not in printed
+    assert "so more may stand in the way" in printed
 
 
 def test_a_controller_that_takes_no_change_stops() -> None:

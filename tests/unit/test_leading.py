@@ -232,7 +232,7 @@ CALLS: dict[str, Callable[[Cloudflare], Awaitable[object]]] = {
 each_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 
 
-class Held(httpx.AsyncHTTPTransport):
+class HeldTransport(httpx.AsyncHTTPTransport):
     """The process stands still when it has its permit already, and no connection yet."""
 
     def __init__(self, clock: SetClock) -> None:
@@ -254,7 +254,9 @@ async def test_a_change_that_was_held_back_is_not_sent_to_cloudflare(
     clock: SetClock,
     lead: Lead,
 ) -> None:
-    async with Cloudflare(url, clock=clock, lead=lead, transport=Held(clock)) as cloudflare:
+    async with Cloudflare(
+        url, clock=clock, lead=lead, transport=HeldTransport(clock)
+    ) as cloudflare:
         with pytest.raises(Withheld) as raised:
             await call(cloudflare)
     assert api.requests == []

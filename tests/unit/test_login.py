@@ -19,28 +19,28 @@ def mounted(tmp_path: Path) -> Path:
 
 
 def test_a_pod_logs_in_by_address_with_the_mounted_token(mounted: Path) -> None:
-    found = in_cluster(ADDRESS, mounted)
-    assert found is not None
-    assert (found.server, found.token, found.ca_path) == (
+    login = in_cluster(ADDRESS, mounted)
+    assert login is not None
+    assert (login.server, login.token, login.ca_path) == (
         "https://192.0.2.1:443",
         "one",
         str(mounted / "ca.crt"),
     )
-    assert found.default_namespace == "aop-system"
+    assert login.default_namespace == "aop-system"
 
 
 def test_an_ipv6_address_stands_in_brackets(mounted: Path) -> None:
-    found = in_cluster({**ADDRESS, "KUBERNETES_SERVICE_HOST": "2001:db8::1"}, mounted)
-    assert found is not None
-    assert found.server == "https://[2001:db8::1]:443"
+    login = in_cluster({**ADDRESS, "KUBERNETES_SERVICE_HOST": "2001:db8::1"}, mounted)
+    assert login is not None
+    assert login.server == "https://[2001:db8::1]:443"
 
 
 def test_a_renewed_token_is_the_one_that_counts(mounted: Path) -> None:
     in_cluster(ADDRESS, mounted)
     (mounted / "token").write_text("two\n")
-    found = in_cluster(ADDRESS, mounted)
-    assert found is not None
-    assert found.token == "two"
+    login = in_cluster(ADDRESS, mounted)
+    assert login is not None
+    assert login.token == "two"
 
 
 def test_outside_a_pod_there_is_no_such_account(mounted: Path, tmp_path: Path) -> None:

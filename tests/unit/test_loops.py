@@ -136,23 +136,23 @@ def slots(
 
 
 def test_each_object_has_one_slot_until_it_is_gone() -> None:
-    found = slots()
-    slot = found.loop(UID, KEY)
-    assert found.loop(UID, KEY) is slot
+    loops = slots()
+    slot = loops.loop(UID, KEY)
+    assert loops.loop(UID, KEY) is slot
     assert slot.memory.uid == UID
-    found.drop(UID)
-    assert found.loop(UID, KEY) is not slot
-    found.drop("never-heard-of")
+    loops.drop(UID)
+    assert loops.loop(UID, KEY) is not slot
+    loops.drop("never-heard-of")
 
 
 def test_what_is_measured_of_an_object_goes_with_it() -> None:
     """Its finalizer may have been taken off by hand, so that no removal ends."""
     metrics = Metrics()
     metrics.tell(MEASURED, ready=True, stalled=False, reason="Ready")
-    found = slots(metrics=metrics)
-    found.loop(UID, KEY)
+    loops = slots(metrics=metrics)
+    loops.loop(UID, KEY)
     assert metrics.shown
-    found.drop(UID)
+    loops.drop(UID)
     assert metrics.shown == ()
 
 
@@ -161,36 +161,36 @@ async def test_a_lead_that_has_ended_leaves_nothing_to_be_measured_or_waited_for
     """The process stands by, and says nothing of objects that another looks after."""
     metrics = Metrics()
     metrics.tell(MEASURED, ready=True, stalled=False, reason="Ready")
-    found = slots(metrics=metrics)
-    found.loop(UID, KEY)
-    found._health.expect(UID, -2 * OVERDUE_S)
-    assert found._health.stuck()
-    await found.end()
-    assert found._health.stuck() == ""
+    loops = slots(metrics=metrics)
+    loops.loop(UID, KEY)
+    loops._health.expect(UID, -2 * OVERDUE_S)
+    assert loops._health.stuck()
+    await loops.end()
+    assert loops._health.stuck() == ""
     assert metrics.shown == ()
 
 
 def test_who_waits_for_a_look_has_waited_since_the_first_time_that_it_was_woken() -> None:
     """A second reason to look makes nobody wait anew."""
     clock = SetClock()
-    found = slots(clock=clock)
-    found.loop(UID, KEY)
-    found.loop(OTHER_UID, KEY)
-    assert found.waiting() == WaitingFigures(2, ())
-    found.wake(UID)
+    loops = slots(clock=clock)
+    loops.loop(UID, KEY)
+    loops.loop(OTHER_UID, KEY)
+    assert loops.waiting() == WaitingFigures(2, ())
+    loops.wake(UID)
     clock.pass_s(5)
-    found.wake(UID)
-    found.wake(OTHER_UID)
+    loops.wake(UID)
+    loops.wake(OTHER_UID)
     clock.pass_s(2)
-    assert found.waiting() == WaitingFigures(2, (7.0, 2.0))
+    assert loops.waiting() == WaitingFigures(2, (7.0, 2.0))
 
 
 def test_one_of_the_same_name_that_comes_after_it_has_a_slot_of_its_own() -> None:
     """The finalizer was taken off by hand, and the object applied again: what was known of the first is nothing to the second."""
-    found = slots()
-    first, second = found.loop(UID, KEY), found.loop(OTHER_UID, KEY)
+    loops = slots()
+    first, second = loops.loop(UID, KEY), loops.loop(OTHER_UID, KEY)
     assert first is not second
-    found.drop(UID)
+    loops.drop(UID)
     assert (first.memory.gone, second.memory.gone) == (True, False)
     assert first.wake.is_set(), "whoever sleeps over it ends"
 
@@ -198,17 +198,17 @@ def test_one_of_the_same_name_that_comes_after_it_has_a_slot_of_its_own() -> Non
 @pytest.mark.asyncio
 async def test_whoever_names_what_changed_is_woken_and_it_is_read_anew() -> None:
     cluster = Lists()
-    found = slots(cluster)
-    mine, other = found.loop(UID, KEY), found.loop(OTHER_UID, KEY)
+    loops = slots(cluster)
+    mine, other = loops.loop(UID, KEY), loops.loop(OTHER_UID, KEY)
     mine.references, other.references = frozenset({TOKEN}), frozenset({TARGET.key})
 
     async def look() -> None:
-        until_s = found._clock.monotonic_s() + 60
-        await found._secrets.data(TOKEN, awaited=False, until_s=until_s)
+        until_s = loops._clock.monotonic_s() + 60
+        await loops._secrets.data(TOKEN, awaited=False, until_s=until_s)
 
     for _ in range(2):
         await look()
-    found.wake_referrers(TOKEN)
+    loops.wake_referrers(TOKEN)
     assert (mine.wake.is_set(), other.wake.is_set()) == (True, False)
     assert (mine.memory.urgent, other.memory.urgent) == (True, False)
     await look()
@@ -226,43 +226,43 @@ def shown(uid: str, zone: str, **metadata: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("zone", "woken"), [("example.com", True), ("example.org", False)])
 def test_when_an_object_is_gone_those_look_again_that_name_its_zone(zone: str, woken: bool) -> None:
-    found = slots()
-    found.loop(UID, KEY)
-    other = found.loop(OTHER_UID, KEY)
-    found._observer.objects.learn(shown(UID, "example.com"))
-    found._observer.objects.learn(shown(OTHER_UID, zone))
-    found._orphans = cast("Orphans", SimpleNamespace(look_soon=lambda: None))
-    found.lose(UID)
+    loops = slots()
+    loops.loop(UID, KEY)
+    other = loops.loop(OTHER_UID, KEY)
+    loops._observer.objects.learn(shown(UID, "example.com"))
+    loops._observer.objects.learn(shown(OTHER_UID, zone))
+    loops._orphans = cast("Orphans", SimpleNamespace(look_soon=lambda: None))
+    loops.lose(UID)
     assert other.wake.is_set() is woken
 
 
 @pytest.mark.asyncio
 async def test_an_object_that_comes_is_known_to_the_others_at_once() -> None:
     cluster = Lists()
-    found = slots(cluster)
+    loops = slots(cluster)
     pull = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, parsed_spec(), Status())
 
     async def rivals() -> Any:
-        return await found._observer.objects.rivals(pull, found._clock.monotonic_s() + 60)
+        return await loops._observer.objects.rivals(pull, loops._clock.monotonic_s() + 60)
 
     assert await rivals() == ()
-    slot = found.loop(UID, KEY)
-    found._observer.objects.learn(shown(UID, "example.com"))
+    slot = loops.loop(UID, KEY)
+    loops._observer.objects.learn(shown(UID, "example.com"))
     slot.wake.clear()
     created = {"creationTimestamp": "2026-01-30T12:00:00Z"}
-    found.see(shown(OTHER_UID, "example.com", **created))
+    loops.see(shown(OTHER_UID, "example.com", **created))
     assert slot.wake.is_set()
     assert [one.uid for one in await rivals()] == [OTHER_UID]
     assert cluster.listed == {Kind.AUTHENTICATED_ORIGIN_PULL: 1}
-    await found.end()
+    await loops.end()
 
 
 @pytest.mark.asyncio
 async def test_a_list_that_is_older_than_the_end_of_an_object_begins_no_loop_for_it() -> None:
     """Its loop would act on what is no more: set up again what a removal has just taken away."""
     cluster = Lists()
-    found = slots(cluster)
+    loops = slots(cluster)
     cluster.answer = [shown(OTHER_UID, "example.org", creationTimestamp="2026-01-30T12:00:00Z")]
     pull = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, parsed_spec(), Status())
-    await found._observer.objects.rivals(pull, found._clock.monotonic_s() + 60)
-    assert found._loops == {}
+    await loops._observer.objects.rivals(pull, loops._clock.monotonic_s() + 60)
+    assert loops._loops == {}

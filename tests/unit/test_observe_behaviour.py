@@ -30,8 +30,8 @@ SERVED, REFUSED = Answer(204), Answer(400, "<center>No required SSL certificate 
 NONE, FOREIGN, OURS, FOLLOWING = Presented.NONE, Presented.FOREIGN, Presented.OURS, Presented.NEXT
 STRANGERS = (NONE, FOREIGN)
 
-Said = Answer | Failure
-Gates = Mapping[Presented, Said]
+Outcome = Answer | Failure
+Gates = Mapping[Presented, Outcome]
 
 
 def check(presented: str = "none", revision: int = 7) -> Answer:
@@ -40,21 +40,22 @@ def check(presented: str = "none", revision: int = 7) -> Answer:
     )
 
 
-SHOWN: Mapping[Presented, Said] = {
+SHOWN: Mapping[Presented, Outcome] = {
     FOREIGN: check("other"),
     OURS: check(LEAF.short),
     FOLLOWING: check(NEXT.short),
 }
 
 
-def asked(gate: Gates, checks: Mapping[Presented, Said] | None = None) -> tuple[Asked, ...]:
+def asked(gate: Gates, checks: Mapping[Presented, Outcome] | None = None) -> tuple[Asked, ...]:
     """One round; who is not named in `gate` is served.
 
     The check path shows what was presented unless told otherwise.
     """
-    told = {**SHOWN, **(checks or {})}
+    check_answers = {**SHOWN, **(checks or {})}
     return tuple(
-        Asked(APEX, one, told.get(one, check()), gate.get(one, SERVED)) for one in Presented
+        Asked(APEX, one, check_answers.get(one, check()), gate.get(one, SERVED))
+        for one in Presented
     )
 
 
@@ -62,7 +63,7 @@ REFUSES = INGRESS_NGINX.refuses_certificate
 
 
 def seen(
-    gate: Gates, checks: Mapping[Presented, Said] | None = None, *, own: bool = False
+    gate: Gates, checks: Mapping[Presented, Outcome] | None = None, *, own: bool = False
 ) -> HostBehaviour:
     return behaviour_of(APEX, asked(gate, checks), IDENTITIES, REFUSES, own=own)
 
@@ -94,8 +95,8 @@ def test_how_strict_it_is_follows_from_whom_it_refuses(
 
 
 def test_whom_it_serves_and_whom_it_refuses_is_told_leaf_by_leaf() -> None:
-    found = seen({NONE: REFUSED, FOREIGN: REFUSED, FOLLOWING: REFUSED})
-    assert found == HostBehaviour(
+    behaviour = seen({NONE: REFUSED, FOREIGN: REFUSED, FOLLOWING: REFUSED})
+    assert behaviour == HostBehaviour(
         APEX, Mode.REQUIRE, frozenset({LEAF.sha256}), frozenset({NEXT.sha256})
     )
 
@@ -103,8 +104,8 @@ def test_whom_it_serves_and_whom_it_refuses_is_told_leaf_by_leaf() -> None:
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
 def test_a_server_that_is_busy_or_broken_neither_serves_nor_refuses(status: int) -> None:
     """It must not pass for an accepted leaf, because an upload is to come after it; nor for a refusal, because a relaxation would."""
-    found = seen({OURS: Answer(status)})
-    assert (found.accepts, found.refuses, found.odd) == (
+    behaviour = seen({OURS: Answer(status)})
+    assert (behaviour.accepts, behaviour.refuses, behaviour.odd) == (
         frozenset({NEXT.sha256}),
         frozenset(),
         None,
@@ -127,11 +128,11 @@ def test_a_server_that_is_busy_or_broken_neither_serves_nor_refuses(status: int)
     ids=["a redirect", "a page that looks well", "403", "404", "nothing at all (return 444)"],
 )
 def test_a_page_in_place_of_nginx_s_own_is_a_refusal_where_our_certificate_passes(
-    page: Said,
+    page: Outcome,
 ) -> None:
     """`error_page 495 496`, `custom-http-errors`, `auth-tls-error-page`: strangers never get the application, whatever they get."""
-    found = seen(dict.fromkeys(STRANGERS, page))
-    assert (found.mode, found.accepts, found.refuses, found.odd) == (
+    behaviour = seen(dict.fromkeys(STRANGERS, page))
+    assert (behaviour.mode, behaviour.accepts, behaviour.refuses, behaviour.odd) == (
         Mode.REQUIRE,
         frozenset({LEAF.sha256, NEXT.sha256}),
         frozenset(),
@@ -149,8 +150,10 @@ def test_a_leaf_of_ours_that_gets_a_page_where_others_pass_is_refused() -> None:
 
 def test_a_leaf_that_the_server_refuses_even_on_the_check_path_is_refused_and_not_odd() -> None:
     """Not yet valid by the clock of one node: before a leaf is uploaded it has to be seen that this pod refuses it, not be passed over."""
-    found = seen({**dict.fromkeys(STRANGERS, REFUSED), FOLLOWING: REFUSED}, {FOLLOWING: REFUSED})
-    assert found == HostBehaviour(
+    behaviour = seen(
+        {**dict.fromkeys(STRANGERS, REFUSED), FOLLOWING: REFUSED}, {FOLLOWING: REFUSED}
+    )
+    assert behaviour == HostBehaviour(
         APEX, Mode.REQUIRE, frozenset({LEAF.sha256}), frozenset({NEXT.sha256})
     )
 
@@ -167,8 +170,8 @@ def test_without_a_certificate_of_ours_a_page_says_nothing_and_nginx_s_own_refus
         )
         return behaviour_of(APEX, both, {}, REFUSES, own=False)
 
-    found = seen_by_strangers(Answer(status, "a page of others"))
-    assert (found.mode, found.odd) == (Mode.REQUEST, f"HTTP {status} on our gate path")
+    behaviour = seen_by_strangers(Answer(status, "a page of others"))
+    assert (behaviour.mode, behaviour.odd) == (Mode.REQUEST, f"HTTP {status} on our gate path")
     strict = seen_by_strangers(REFUSED)
     assert (strict.mode, strict.odd) == (Mode.REQUIRE, None)
 
@@ -212,13 +215,13 @@ REDIRECT = Answer(308, location="https://www.example.com/.well-known/aop-operato
     ],
 )
 def test_a_host_at_which_somebody_else_answers_everything_is_odd_and_shows_nothing(
-    answer: Said, odd: str
+    answer: Outcome, odd: str
 ) -> None:
     """Neither that it is open, nor that it refuses by our doing."""
     every = dict.fromkeys(Presented, answer)
-    found = seen(every, every)
-    assert (found.odd, found.accepts) == (odd, frozenset())
-    assert found.mode < Mode.OPTIONAL, (
+    behaviour = seen(every, every)
+    assert (behaviour.odd, behaviour.accepts) == (odd, frozenset())
+    assert behaviour.mode < Mode.OPTIONAL, (
         "whoever refuses there, it is not our text, from which the check path is exempt"
     )
 
@@ -228,19 +231,19 @@ def test_an_ingress_that_verifies_optionally_by_itself_is_odd_and_refuses_ours_b
 ):
     """Without a certificate everything is served; with any, its own authority decides."""
     presented = dict.fromkeys((FOREIGN, OURS, FOLLOWING), REFUSED)
-    found = seen(presented, presented, own=True)
-    assert found.own
-    assert (found.mode, found.accepts, found.refuses) == (
+    behaviour = seen(presented, presented, own=True)
+    assert behaviour.own
+    assert (behaviour.mode, behaviour.accepts, behaviour.refuses) == (
         Mode.REQUEST,
         frozenset[str](),
         frozenset({LEAF.sha256, NEXT.sha256}),
     )
-    assert str(found.odd).startswith("HTTP 400 on our check path")
+    assert str(behaviour.odd).startswith("HTTP 400 on our check path")
 
 
 def test_where_our_check_path_answers_and_our_gate_does_not_nothing_is_seen_either() -> None:
-    found = seen(dict.fromkeys(Presented, Answer(404)))
-    assert (found.odd, found.accepts, found.refuses) == (
+    behaviour = seen(dict.fromkeys(Presented, Answer(404)))
+    assert (behaviour.odd, behaviour.accepts, behaviour.refuses) == (
         "HTTP 404 on our gate path",
         frozenset(),
         frozenset(),

@@ -21,7 +21,7 @@ from aop.origins.ingress_nginx.spec import ForeignText
 from aop.origins.ingress_nginx.stored import read
 from builders import ASKING, NOW, OFF, REQUIRING, UID, at
 
-FOUND: dict[str, Any] = {
+RESET: dict[str, Any] = {
     "metadata": {
         "namespace": "ingress-nginx",
         "name": "controller",
@@ -37,18 +37,18 @@ FOUND: dict[str, Any] = {
 """The ConfigMap as somebody's Git has it."""
 
 
-def written(claim: Any = REQUIRING, over: dict[str, Any] = FOUND) -> dict[str, Any]:
+def written(claim: Any = REQUIRING, over: dict[str, Any] = RESET) -> dict[str, Any]:
     return publish(over, claim, foreign=ForeignText.MERGE, token_if_new="k3y0fth3path")
 
 
-class Told:
+class History:
     """What is noticed of one ConfigMap, as its keeper reads and writes it."""
 
     def __init__(self) -> None:
         self.disturbance, self.stored, self.config_map, self.now = (
             Disturbance(),
-            read(FOUND),
-            FOUND,
+            read(RESET),
+            RESET,
             NOW,
         )
 
@@ -66,22 +66,22 @@ class Told:
 
     @property
     def paused_s(self) -> float | None:
-        found = self.disturbance.overwritten
-        return (found.until - self.now).total_seconds() if found else None
+        overwritten = self.disturbance.overwritten
+        return (overwritten.until - self.now).total_seconds() if overwritten else None
 
 
 def test_from_the_third_time_on_it_is_named_and_each_pause_is_twice_the_last() -> None:
-    told, paused = Told(), []
+    history, paused = History(), []
     for _ in range(TIMES + 8):
-        told.writes()
-        told.reads(FOUND)
-        paused.append(told.paused_s)
+        history.writes()
+        history.reads(RESET)
+        paused.append(history.paused_s)
     growing = [min(FIRST_PAUSE_S * 2**n, LONGEST_PAUSE_S) for n in range(9)]
     assert paused == [*([None] * (TIMES - 1)), *growing]
     assert growing[-1] == LONGEST_PAUSE_S
-    found = told.disturbance.overwritten
-    assert found is not None
-    assert (found.by, found.times, found.since) == (
+    overwritten = history.disturbance.overwritten
+    assert overwritten is not None
+    assert (overwritten.by, overwritten.times, overwritten.since) == (
         "field manager argocd-controller",
         TIMES + 8,
         at(2),
@@ -90,28 +90,28 @@ def test_from_the_third_time_on_it_is_named_and_each_pause_is_twice_the_last() -
 
 def test_it_goes_on_after_the_longest_pause_as_before() -> None:
     """A pause of an hour is not an hour in which our text has stood."""
-    told = Told()
+    history = History()
     for _ in range(TIMES + 7):
-        told.writes()
-        told.reads(FOUND)
-    told.writes(after_s=LONGEST_PAUSE_S + 60)
-    told.reads(FOUND)
-    assert told.paused_s == LONGEST_PAUSE_S
+        history.writes()
+        history.reads(RESET)
+    history.writes(after_s=LONGEST_PAUSE_S + 60)
+    history.reads(RESET)
+    assert history.paused_s == LONGEST_PAUSE_S
 
 
 def test_a_text_that_has_stood_for_an_hour_begins_a_new_count() -> None:
-    told = Told()
+    history = History()
     for _ in range(TIMES):
-        told.writes()
-        told.reads(FOUND)
-    told.writes()
-    told.writes(ASKING)
-    told.reads(FOUND, after_s=FORGOTTEN_AFTER.total_seconds())
-    assert (told.disturbance.times, told.paused_s) == (1, None)
-    short = Told()
+        history.writes()
+        history.reads(RESET)
+    history.writes()
+    history.writes(ASKING)
+    history.reads(RESET, after_s=FORGOTTEN_AFTER.total_seconds())
+    assert (history.disturbance.times, history.paused_s) == (1, None)
+    short = History()
     for _ in range(TIMES):
         short.writes()
-        short.reads(FOUND, after_s=FORGOTTEN_AFTER.total_seconds())
+        short.reads(RESET, after_s=FORGOTTEN_AFTER.total_seconds())
     assert short.paused_s == FIRST_PAUSE_S
 
 
@@ -130,68 +130,68 @@ def edited(config_map: dict[str, Any]) -> dict[str, Any]:
     "undone", ["reset", "an older text of ours", "edited", "made anew", "gone"]
 )
 def test_whatever_takes_our_text_away_counts(undone: str) -> None:
-    told = Told()
+    history = History()
     for _ in range(TIMES):
-        told.reads(FOUND, ours=True)
-        told.writes()
-        older = told.config_map
-        told.writes(ASKING)
+        history.reads(RESET, ours=True)
+        history.writes()
+        older = history.config_map
+        history.writes(ASKING)
         undoing = {
-            "reset": FOUND,
+            "reset": RESET,
             "an older text of ours": older,
-            "edited": edited(told.config_map),
-            "made anew": {"metadata": FOUND["metadata"]},
+            "edited": edited(history.config_map),
+            "made anew": {"metadata": RESET["metadata"]},
             "gone": {},
         }
-        told.reads(undoing[undone])
-    assert told.paused_s == FIRST_PAUSE_S
+        history.reads(undoing[undone])
+    assert history.paused_s == FIRST_PAUSE_S
 
 
 def test_a_text_of_ours_that_was_put_back_stands_since_then() -> None:
     """Somebody restores a backup, again and again, after a week of peace."""
-    told = Told()
-    told.writes()
-    older = told.config_map
-    told.writes(ASKING)
-    told.writes(after_s=7 * 86400)
+    history = History()
+    history.writes()
+    older = history.config_map
+    history.writes(ASKING)
+    history.writes(after_s=7 * 86400)
     for _ in range(TIMES):
-        told.reads(older)
-        told.writes()
-        told.writes()
-    assert told.disturbance.times == TIMES
+        history.reads(older)
+        history.writes()
+        history.writes()
+    assert history.disturbance.times == TIMES
 
 
 def test_what_we_write_ourselves_does_not_count_a_withdrawal_either() -> None:
-    told = Told()
+    history = History()
     for claim in (OFF, ASKING, REQUIRING) * TIMES:
-        told.writes(claim)
-        told.reads(withdraw(told.config_map, UID), ours=True)
-    assert told.disturbance.times == 0
+        history.writes(claim)
+        history.reads(withdraw(history.config_map, UID), ours=True)
+    assert history.disturbance.times == 0
 
 
 def test_another_object_s_claim_does_not_count() -> None:
-    told = Told()
-    told.writes()
+    history = History()
+    history.writes()
     for n in range(TIMES):
-        told.reads(written(replace(OFF, uid=f"other-{n}"), told.config_map))
-    assert told.disturbance.times == 0
+        history.reads(written(replace(OFF, uid=f"other-{n}"), history.config_map))
+    assert history.disturbance.times == 0
 
 
 def test_what_was_undone_before_this_process_has_written_anything_does_not_count() -> None:
     """The first look after a restart: whoever reset it then may have done so once, a week ago."""
-    told = Told()
-    told.reads(written())
+    history = History()
+    history.reads(written())
     for _ in range(TIMES):
-        told.reads(FOUND)
-        told.reads(written())
-    assert told.disturbance.times == 0
+        history.reads(RESET)
+        history.reads(written())
+    assert history.disturbance.times == 0
 
 
 def test_where_nobody_else_owns_the_keys_nobody_is_named() -> None:
-    told = Told()
-    unowned = {**FOUND, "metadata": {"namespace": "ingress-nginx", "name": "controller"}}
+    history = History()
+    unowned = {**RESET, "metadata": {"namespace": "ingress-nginx", "name": "controller"}}
     for _ in range(TIMES):
-        told.writes()
-        told.reads(unowned)
-    assert told.disturbance.overwritten is not None
-    assert told.disturbance.overwritten.by == "somebody"
+        history.writes()
+        history.reads(unowned)
+    assert history.disturbance.overwritten is not None
+    assert history.disturbance.overwritten.by == "somebody"

@@ -66,13 +66,13 @@ class Reading:
     def __init__(
         self,
         default: Answer | Failure | None = None,
-        said: Claim | None = None,
+        published: Claim | None = None,
         *,
         per_second: float = 1000.0,
     ) -> None:
         self.edge, self.clock, self.memory = Edge(default), SetClock(), Memory()
         self.origins: tuple[AskedOrigin, ...] = (
-            asked_at(origin(said or claim(pins=(LEAF, NEXT))), "/check"),
+            asked_at(origin(published or claim(pins=(LEAF, NEXT))), "/check"),
         )
         self._reader = EdgeReader(cast("EdgeProbe", self.edge), CADENCE_S, per_second, self.clock)
 
@@ -82,10 +82,10 @@ class Reading:
         """One look, which waits for answers so long (in real seconds; nothing here takes any)."""
         self.clock.pass_s(after_s)
         self.edge.asked.clear()
-        found = await self._reader.read(
+        by_host = await self._reader.read(
             self.origins, window, self.memory, until_s=self.clock.monotonic_s() + within_s
         )
-        return {one.host: one for one in found}
+        return {one.host: one for one in by_host}
 
 
 async def seen(given: Answer | Failure) -> Evidence:
@@ -122,8 +122,13 @@ async def seen(given: Answer | Failure) -> Evidence:
     ],
 )
 async def test_what_a_request_came_with(given: Answer, presented: str) -> None:
-    found = await seen(given)
-    assert (found.presented, found.count, found.since, found.silence) == (presented, 1, NOW, None)
+    arrivals = await seen(given)
+    assert (arrivals.presented, arrivals.count, arrivals.since, arrivals.silence) == (
+        presented,
+        1,
+        NOW,
+        None,
+    )
 
 
 @pytest.mark.asyncio
@@ -146,9 +151,14 @@ async def test_what_a_request_came_with(given: Answer, presented: str) -> None:
 )
 async def test_anything_else_is_silence(given: Answer | Failure) -> None:
     """Cached, made up, challenged, broken: whoever disturbs the edge could send it, so it proves nothing and relaxes nothing."""
-    found = await seen(given)
-    assert (found.presented, found.count, found.last, found.silent_since) == (None, 0, None, NOW)
-    assert found.silence
+    evidence = await seen(given)
+    assert (evidence.presented, evidence.count, evidence.last, evidence.silent_since) == (
+        None,
+        0,
+        None,
+        NOW,
+    )
+    assert evidence.silence
 
 
 @pytest.mark.asyncio
@@ -170,9 +180,9 @@ async def test_an_answer_past_the_edge_is_told_as_such() -> None:
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("conn", "fresh"), [("1.", True), ("2.", False), ("1r", False)])
 async def test_a_new_handshake_is_told_from_an_old_session(conn: str, fresh: bool) -> None:
-    found = await seen(answer(line(conn=conn)))
-    assert found.recent[-1].fresh is fresh
-    assert (found.fresh is not None) is fresh
+    arrivals = await seen(answer(line(conn=conn)))
+    assert arrivals.recent[-1].fresh is fresh
+    assert (arrivals.fresh is not None) is fresh
 
 
 @pytest.mark.asyncio
@@ -192,9 +202,9 @@ async def test_every_host_is_asked_on_its_origins_path_once_per_cadence() -> Non
     assert reading.edge.asked == [(host, "/check") for host in HOSTS]
     await reading.read(after_s=9.9)
     assert reading.edge.asked == []
-    found = await reading.read(after_s=0.1)
+    by_host = await reading.read(after_s=0.1)
     assert len(reading.edge.asked) == len(HOSTS)
-    assert found[APEX].count == 2
+    assert by_host[APEX].count == 2
 
 
 @pytest.mark.asyncio
@@ -236,9 +246,9 @@ async def test_a_host_out_of_scope_is_forgotten_and_a_new_one_asked_at_once() ->
     reading = Reading()
     await reading.read()
     reading.origins = (asked_at(origin(hosts=(APEX, "new.example.com")), "/check"),)
-    found: dict[str, Any] = await reading.read(after_s=1)
+    by_host: dict[str, Any] = await reading.read(after_s=1)
     assert reading.edge.asked == [("new.example.com", "/check")]
-    assert set(found) == {APEX, "new.example.com"}
+    assert set(by_host) == {APEX, "new.example.com"}
 
 
 @pytest.mark.asyncio
@@ -254,7 +264,7 @@ async def test_of_two_origins_with_one_host_the_first_is_asked_about() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    ("said", "bad"),
+    ("published", "bad"),
     [
         (claim(Mode.REQUEST, ()), answer(line(NONE))),
         (claim(Mode.REQUEST, ()), answer(line(OTHER))),
@@ -263,13 +273,13 @@ async def test_of_two_origins_with_one_host_the_first_is_asked_about() -> None:
     ],
 )
 async def test_where_nobody_is_refused_for_it_nothing_is_suspicious(
-    said: Claim, bad: Answer
+    published: Claim, bad: Answer
 ) -> None:
     """Before the zone is enabled every host comes without a certificate: six hundred of them are not to be asked twice as often for that."""
-    reading = Reading(bad, said)
+    reading = Reading(bad, published)
     await reading.read()
     await reading.read(after_s=5)
-    assert reading.edge.asked == [] or said.mode is Mode.OFF
+    assert reading.edge.asked == [] or published.mode is Mode.OFF
 
 
 @pytest.mark.asyncio
@@ -351,8 +361,8 @@ async def test_hosts_that_hang_hold_up_none_that_answers() -> None:
     reading = many(1000.0)
     reading.memory.evidence = {MANY[-1]: evidence(MANY[-1])}
     reading.edge.hanging = {host: asyncio.Event() for host in MANY[:-1]}
-    found = await reading.read(within_s=0.05)
-    assert found[MANY[-1]].last == reading.clock.now()
+    by_host = await reading.read(within_s=0.05)
+    assert by_host[MANY[-1]].last == reading.clock.now()
     for task in reading.memory.asking.values():
         task.cancel()
 
@@ -370,8 +380,10 @@ async def eventually(condition: Callable[[], bool], within_s: float = 60.0) -> N
 class Begun(Reading):
     """A reader that asks by itself, in real time, and whom it has woken."""
 
-    def __init__(self, default: Answer | Failure | None = None, said: Claim | None = None) -> None:
-        super().__init__(default, said)
+    def __init__(
+        self, default: Answer | Failure | None = None, published: Claim | None = None
+    ) -> None:
+        super().__init__(default, published)
         self.clock = cast("Any", Clock())
         self._reader = EdgeReader(cast("EdgeProbe", self.edge), 0.02, 1000.0, self.clock)
         self.memory.uid = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
@@ -379,10 +391,10 @@ class Begun(Reading):
         self._reader.begin(self.woken.append)
 
     async def look(self) -> dict[str, Evidence]:
-        found = await self._reader.read(
+        by_host = await self._reader.read(
             self.origins, WINDOW, self.memory, until_s=self.clock.monotonic_s() + 60, proving=False
         )
-        return {one.host: one for one in found}
+        return {one.host: one for one in by_host}
 
     async def asked_again(self, times: int) -> None:
         """Each host, so many times."""
@@ -463,17 +475,17 @@ async def test_whoever_is_gone_is_not_asked_for_any_more() -> None:
 async def test_a_host_whose_edge_hangs_holds_up_no_look_and_its_answer_is_in_a_later_one() -> None:
     reading = Reading()
     reading.edge.hanging[WWW] = asyncio.Event()
-    found = await reading.read(within_s=0)
-    while APEX not in found:
+    by_host = await reading.read(within_s=0)
+    while APEX not in by_host:
         await asyncio.sleep(0)
-        found = await reading.read(within_s=0)
-    assert WWW not in found
+        by_host = await reading.read(within_s=0)
+    assert WWW not in by_host
     await reading.read(after_s=20, within_s=0)
     assert WWW not in dict(reading.edge.asked), "it is being asked still"
     reading.edge.hanging.pop(WWW).set()
     await asyncio.gather(*reading.memory.asking.values())
-    found = await reading.read(within_s=0)
-    assert found[WWW].last == reading.clock.now()
+    by_host = await reading.read(within_s=0)
+    assert by_host[WWW].last == reading.clock.now()
 
 
 @pytest.mark.asyncio
@@ -481,14 +493,14 @@ async def test_a_bug_is_a_silence_that_says_so_and_the_next_request_is_made() ->
     reading = Reading()
     await reading.read()
     reading.edge.bug = ZeroDivisionError("a secret value")
-    found = await reading.read(after_s=10)
-    assert (found[APEX].silence, found[APEX].count) == (
+    by_host = await reading.read(after_s=10)
+    assert (by_host[APEX].silence, by_host[APEX].count) == (
         "ZeroDivisionError in the operator; its log has the traceback",
         1,
     )
     reading.edge.bug = None
-    found = await reading.read(after_s=10)
-    assert (found[APEX].silence, found[APEX].count) == (None, 2)
+    by_host = await reading.read(after_s=10)
+    assert (by_host[APEX].silence, by_host[APEX].count) == (None, 2)
 
 
 @pytest.mark.asyncio
@@ -532,9 +544,9 @@ async def test_any_answer_tells_whether_a_host_meets_the_edge_where_nothing_has_
     ray: str | None, direct: bool
 ) -> None:
     """A DNS-only host whose application answers on every path, as one with client certificates of its own does."""
-    found = await seen(answer("Not Found", status=404, cf_ray=ray))
-    assert found.direct is direct
-    assert found.silence is not None
+    evidence = await seen(answer("Not Found", status=404, cf_ray=ray))
+    assert evidence.direct is direct
+    assert evidence.silence is not None
 
 
 @pytest.mark.asyncio
@@ -543,8 +555,8 @@ async def test_an_answer_that_is_none_of_ours_ends_no_run() -> None:
     reading = Reading()
     await reading.read()
     reading.edge.default = answer("blocked", status=403, cf_ray=None)
-    found = (await reading.read(after_s=30))[APEX]
-    assert (found.direct, found.count, found.silence) == (
+    evidence = (await reading.read(after_s=30))[APEX]
+    assert (evidence.direct, evidence.count, evidence.silence) == (
         False,
         1,
         "HTTP 403 instead of the check path's answer",
@@ -555,17 +567,19 @@ async def test_an_answer_that_is_none_of_ours_ends_no_run() -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("said", [claim(Mode.OFF, ()), None], ids=["at Off", "without a claim"])
+@pytest.mark.parametrize(
+    "published", [claim(Mode.OFF, ()), None], ids=["at Off", "without a claim"]
+)
 async def test_where_no_text_asks_a_proof_begins_anew_and_a_loss_is_not_forgotten(
-    said: Claim | None,
+    published: Claim | None,
 ) -> None:
     reading = Reading()
     reading.edge.says = {WWW: answer(line(NONE))}
     await reading.read()
-    reading.origins = (asked_at(origin(said), None),)
-    found = await reading.read(after_s=1)
-    assert (found[APEX].count, found[APEX].presented, len(found[APEX].recent)) == (0, None, 1)
-    assert found[WWW].count == 1
+    reading.origins = (asked_at(origin(published), None),)
+    by_host = await reading.read(after_s=1)
+    assert (by_host[APEX].count, by_host[APEX].presented, len(by_host[APEX].recent)) == (0, None, 1)
+    assert by_host[WWW].count == 1
 
 
 @pytest.mark.asyncio

@@ -59,8 +59,8 @@ async def test_no_key_is_read_on_the_loop() -> None:
 @pytest.mark.asyncio
 async def test_looks_at_the_same_time_share_one_reading() -> None:
     data, key_pairs = made(2048), KeyPairs()
-    found = await asyncio.gather(*(key_pairs.read(SECRET, data, None) for _ in range(8)))
-    assert all(one is found[0] for one in found)
+    readings = await asyncio.gather(*(key_pairs.read(SECRET, data, None) for _ in range(8)))
+    assert all(one is readings[0] for one in readings)
 
 
 @pytest.mark.asyncio

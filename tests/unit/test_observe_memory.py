@@ -15,8 +15,8 @@ from builders import NOW, at
 def test_a_reading_is_used_until_it_is_too_old(age_s: float, fresh: bool) -> None:
     cached: Cached[str] = Cached()
     assert cached.keep("read", NOW) == "read"
-    found = cached.fresh(at(age_s), 60)
-    assert (found is not None) is fresh
+    reading = cached.fresh(at(age_s), 60)
+    assert (reading is not None) is fresh
     assert cached.last is not None
     assert (cached.last.value, cached.last.at) == ("read", NOW)
 
@@ -26,9 +26,9 @@ def test_nothing_there_is_a_reading_too() -> None:
     cached: Cached[str | None] = Cached()
     assert cached.fresh(NOW, 60) is None
     cached.keep(None, NOW)
-    found = cached.fresh(at(1), 60)
-    assert found is not None
-    assert found.value is None
+    reading = cached.fresh(at(1), 60)
+    assert reading is not None
+    assert reading.value is None
 
 
 def test_what_is_forgotten_is_read_again() -> None:

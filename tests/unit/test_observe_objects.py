@@ -67,8 +67,8 @@ def objects(*manifests: dict[str, Any]) -> Objects:
     )
 
 
-async def rivals(found: Objects, of: AuthenticatedOriginPull) -> tuple[Rival, ...]:
-    answer = await found.rivals(of, 1060.0)
+async def rivals(index: Objects, of: AuthenticatedOriginPull) -> tuple[Rival, ...]:
+    answer = await index.rivals(of, 1060.0)
     assert not isinstance(answer, Unknown)
     return answer
 
@@ -127,15 +127,15 @@ async def test_what_the_status_says_counts_after_a_restart() -> None:
 @pytest.mark.asyncio
 async def test_what_a_token_has_shown_to_this_process_is_known_at_once() -> None:
     """The list is a minute old, and two objects may begin within one."""
-    found = objects(manifest())
+    index = objects(manifest())
     other = pull(uid=OTHER_UID)
-    found.has_shown(other, ZONE_ID)
-    assert [(one.zone_id, one.holds) for one in await rivals(found, pull())] == [(ZONE_ID, False)]
-    found.has_shown(replace(other, status=Status(zone=ZoneStatus(id=ZONE_ID))), ZONE_ID)
-    assert [(one.zone_id, one.holds) for one in await rivals(found, pull())] == [(ZONE_ID, True)]
-    found.drop(OTHER_UID)
-    found.learn(manifest())
-    assert [(one.zone_id, one.holds) for one in await rivals(found, pull())] == [(None, False)]
+    index.has_shown(other, ZONE_ID)
+    assert [(one.zone_id, one.holds) for one in await rivals(index, pull())] == [(ZONE_ID, False)]
+    index.has_shown(replace(other, status=Status(zone=ZoneStatus(id=ZONE_ID))), ZONE_ID)
+    assert [(one.zone_id, one.holds) for one in await rivals(index, pull())] == [(ZONE_ID, True)]
+    index.drop(OTHER_UID)
+    index.learn(manifest())
+    assert [(one.zone_id, one.holds) for one in await rivals(index, pull())] == [(None, False)]
 
 
 # --- the index ---------------------------------------------------------------------------------------------------------------------
@@ -143,73 +143,73 @@ async def test_what_a_token_has_shown_to_this_process_is_known_at_once() -> None
 
 @pytest.mark.asyncio
 async def test_what_the_watch_tells_is_known_without_a_list() -> None:
-    found = objects()
-    assert await rivals(found, pull()) == ()
-    assert found.learn(manifest()) == frozenset()
-    assert [one.uid for one in await rivals(found, pull())] == [OTHER_UID]
-    found.drop(OTHER_UID)
-    assert await rivals(found, pull()) == ()
+    index = objects()
+    assert await rivals(index, pull()) == ()
+    assert index.learn(manifest()) == frozenset()
+    assert [one.uid for one in await rivals(index, pull())] == [OTHER_UID]
+    index.drop(OTHER_UID)
+    assert await rivals(index, pull()) == ()
 
 
 def test_it_is_news_to_those_of_its_zone_that_an_object_comes_or_goes_and_nothing_else_is() -> None:
-    found = objects()
-    assert found.learn(manifest(uid=UID)) == frozenset()
-    assert found.learn(manifest(metadata={"resourceVersion": "5"})) == {UID}
-    assert found.learn(manifest(metadata={"resourceVersion": "6"})) == frozenset(), "its status"
-    assert found.learn(manifest("b.example", metadata={"resourceVersion": "7"})) == {UID}
-    assert found.learn(manifest(metadata={"resourceVersion": "6"})) == frozenset(), "an old event"
-    assert found.drop(OTHER_UID) == frozenset()
-    assert found.learn(manifest()) == {UID}
-    assert found.drop(OTHER_UID) == {UID}
-    assert found.drop("never-heard-of") == frozenset()
+    index = objects()
+    assert index.learn(manifest(uid=UID)) == frozenset()
+    assert index.learn(manifest(metadata={"resourceVersion": "5"})) == {UID}
+    assert index.learn(manifest(metadata={"resourceVersion": "6"})) == frozenset(), "its status"
+    assert index.learn(manifest("b.example", metadata={"resourceVersion": "7"})) == {UID}
+    assert index.learn(manifest(metadata={"resourceVersion": "6"})) == frozenset(), "an old event"
+    assert index.drop(OTHER_UID) == frozenset()
+    assert index.learn(manifest()) == {UID}
+    assert index.drop(OTHER_UID) == {UID}
+    assert index.drop("never-heard-of") == frozenset()
 
 
 @pytest.mark.asyncio
 async def test_a_list_is_told_as_a_watch_would_and_comes_at_a_rate_that_does_not_grow() -> None:
-    clock, told = SetClock(), list[str]()
+    clock, woken = SetClock(), list[str]()
     many = [manifest(f"z{n}.example", uid=f"uid-{n}") for n in range(10_000)]
     cluster = Listed(*many)
-    found = Objects(cast("Cluster", cluster), cast("OriginKeepers", None), Settings(), clock)
+    index = Objects(cast("Cluster", cluster), cast("OriginKeepers", None), Settings(), clock)
 
-    found.begin(lambda one: told.append(one["metadata"]["uid"]))
-    await found.rivals(pull(), clock.monotonic_s() + 60)
-    assert len(told) == len(many)
+    index.begin(lambda one: woken.append(one["metadata"]["uid"]))
+    await index.rivals(pull(), clock.monotonic_s() + 60)
+    assert len(woken) == len(many)
     clock.pass_s(LISTED_EACH_S * len(many) - 1)
-    await found.rivals(pull(), clock.monotonic_s() + 60)
-    assert len(told) == len(many), "twenty minutes for ten thousand"
+    await index.rivals(pull(), clock.monotonic_s() + 60)
+    assert len(woken) == len(many), "twenty minutes for ten thousand"
     clock.pass_s(1)
-    await found.rivals(pull(), clock.monotonic_s() + 60)
-    assert len(told) == 2 * len(many)
+    await index.rivals(pull(), clock.monotonic_s() + 60)
+    assert len(woken) == 2 * len(many)
 
 
 @pytest.mark.asyncio
 async def test_while_a_claim_has_no_object_that_is_known_the_list_is_young() -> None:
     clock, cluster = SetClock(), Listed()
-    found = Objects(cast("Cluster", cluster), cast("OriginKeepers", None), Settings(), clock)
-    await found.rivals(pull(), clock.monotonic_s() + 60)
+    index = Objects(cast("Cluster", cluster), cast("OriginKeepers", None), Settings(), clock)
+    await index.rivals(pull(), clock.monotonic_s() + 60)
     clock.pass_s(CLAIMED_S)
     cluster.manifests = [manifest()]
-    await found.rivals(pull(), clock.monotonic_s() + 60, {UID})
-    assert [one.uid for one in await rivals(found, pull())] == [OTHER_UID]
+    await index.rivals(pull(), clock.monotonic_s() + 60, {UID})
+    assert [one.uid for one in await rivals(index, pull())] == [OTHER_UID]
 
 
 @pytest.mark.asyncio
 async def test_an_object_that_went_without_a_word_is_forgotten_with_the_next_list() -> None:
     clock, cluster = SetClock(), Listed(manifest())
-    found = Objects(cast("Cluster", cluster), cast("OriginKeepers", None), Settings(), clock)
-    assert await found.rivals(pull(), clock.monotonic_s() + 60) != ()
+    index = Objects(cast("Cluster", cluster), cast("OriginKeepers", None), Settings(), clock)
+    assert await index.rivals(pull(), clock.monotonic_s() + 60) != ()
     cluster.manifests = []
     clock.pass_s(LISTED_S)
-    assert await found.rivals(pull(), clock.monotonic_s() + 60) == ()
+    assert await index.rivals(pull(), clock.monotonic_s() + 60) == ()
 
 
 @pytest.mark.asyncio
 async def test_without_that_it_is_a_minute_old() -> None:
     clock, cluster = SetClock(), Listed()
-    found = Objects(cast("Cluster", cluster), cast("OriginKeepers", None), Settings(), clock)
-    await found.rivals(pull(), clock.monotonic_s() + 60)
+    index = Objects(cast("Cluster", cluster), cast("OriginKeepers", None), Settings(), clock)
+    await index.rivals(pull(), clock.monotonic_s() + 60)
     cluster.manifests = [manifest()]
     clock.pass_s(LISTED_S - 1)
-    assert await found.rivals(pull(), clock.monotonic_s() + 60) == ()
+    assert await index.rivals(pull(), clock.monotonic_s() + 60) == ()
     clock.pass_s(1)
-    assert await found.rivals(pull(), clock.monotonic_s() + 60) != ()
+    assert await index.rivals(pull(), clock.monotonic_s() + 60) != ()

@@ -143,9 +143,9 @@ async def test_a_write_that_is_changed_before_it_is_stored_is_said_and_not_repea
             await looking.publish(claim)
         assert caught.value.reason is Reason.FOREIGN_CONFIGURATION
         looking.clock.pass_s(1.0)
-        found = await looking.look(PULL)
-        assert (found.overwritten is not None) is (times == 3)
-        assert found.configured.may_do == claim, "what was written may be in force"
+        sites = await looking.look(PULL)
+        assert (sites.overwritten is not None) is (times == 3)
+        assert sites.configured.may_do == claim, "what was written may be in force"
 
 
 async def taken_in() -> None:

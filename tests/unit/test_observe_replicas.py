@@ -53,7 +53,7 @@ ALERT = Failure(FailureKind.TLS, "192.0.2.1:443: the TLS handshake: unrecognized
 REDIRECT = Answer(308, location="https://www.example.com/")
 REFUSED = Answer(400, "<center>No required SSL certificate was sent</center>")
 
-Said = Answer | Failure
+Outcome = Answer | Failure
 
 
 class Identity:
@@ -76,10 +76,10 @@ class Pod:
 
     def __init__(self, clock: SetClock, running: Claim, revision: int | None) -> None:
         self.clock, self.claim, self.revision = clock, running, revision
-        self.says: dict[str, Said] = {}
-        self.everywhere: Said | None = None
+        self.says: dict[str, Outcome] = {}
+        self.everywhere: Outcome | None = None
         """What whoever connects gets, by TLS or without."""
-        self.plaintext: Said | None = None
+        self.plaintext: Outcome | None = None
         self.reloading = False
         """New connections come to a worker of the next revision now and then."""
         self.words: list[str] = []
@@ -122,7 +122,7 @@ class Pod:
             if who in leaves
         )
 
-    async def ask_plaintext(self, _: ReplicaAddress, host: str, path: str) -> Said:
+    async def ask_plaintext(self, _: ReplicaAddress, host: str, path: str) -> Outcome:
         assert (host != "", path) == (True, PATHS.check)
         self.words.append("http")
         await asyncio.sleep(0)
@@ -214,9 +214,9 @@ def many(count: int) -> tuple[str, ...]:
 
 
 def treats(seen: ObservedReplica, host: str) -> HostBehaviour:
-    found = seen.seen(host)
-    assert found is not None, f"{host} was not seen"
-    return found
+    behaviour = seen.seen(host)
+    assert behaviour is not None, f"{host} was not seen"
+    return behaviour
 
 
 # --- the revision --------------------------------------------------------------------------------------------------------------------
@@ -316,7 +316,7 @@ async def test_answers_of_two_workers_are_of_none() -> None:
     ids=["redirect", "403", "404", "alert", "reset"],
 )
 async def test_an_odd_host_that_sorts_first_hides_neither_the_revision_nor_the_other_hosts(
-    other: Said,
+    other: Outcome,
 ) -> None:
     asking = Asking()
     asking.pod.says[APEX] = other
@@ -583,12 +583,12 @@ async def test_objects_that_share_a_host_and_not_a_leaf_each_have_their_own_view
 
 async def turns(asking: Asking, seconds: int) -> dict[int, list[str]]:
     """Who is asked about in each of the next seconds in which anybody is."""
-    found = {}
+    by_turn = {}
     for second in range(1, seconds + 1):
         await asking.look(1)
         if asking.pod.treated:
-            found[second] = list(asking.pod.treated)
-    return found
+            by_turn[second] = list(asking.pod.treated)
+    return by_turn
 
 
 @pytest.mark.asyncio
@@ -612,8 +612,8 @@ async def test_hundreds_of_new_hosts_are_asked_about_in_turns_that_leave_room_fo
     asking = Asking(claim(enforced=hosts))
     asking.question = replace(asking.question, hosts=hosts, since=dict.fromkeys(hosts, 7))
     asked = await turns(asking, 6)
-    assert [len(found) for found in asked.values()] == [MOST_NEW, MOST_NEW, 1]
-    assert {host for found in asked.values() for host in found} == set(hosts)
+    assert [len(hosts_asked) for hosts_asked in asked.values()] == [MOST_NEW, MOST_NEW, 1]
+    assert {host for hosts_asked in asked.values() for host in hosts_asked} == set(hosts)
 
 
 @pytest.mark.asyncio
@@ -625,8 +625,8 @@ async def test_what_was_seen_wrong_is_asked_first_however_many_hosts_there_are()
     await asking.settle(hosts)
     asking.pod.claim = claim(enforced=hosts)
     asked = await turns(asking, int(SUSPECT_S) + 2)
-    assert {host for found in asked.values() for host in found} == set(hosts[50:])
-    assert max(len(found) for found in asked.values()) == MOST_AT_ONCE
+    assert {host for hosts_asked in asked.values() for host in hosts_asked} == set(hosts[50:])
+    assert max(len(hosts_asked) for hosts_asked in asked.values()) == MOST_AT_ONCE
     assert all(
         one.mode is Mode.REQUIRE
         for one in observed_replica(POD, asking.memory, asking.question).hosts
@@ -638,7 +638,7 @@ async def test_a_host_that_stays_odd_takes_no_other_host_s_turn() -> None:
     asking = Asking(claim(enforced=many(3)))
     asking.pod.says[many(3)[0]] = REDIRECT
     await asking.settle(many(3))
-    asked = [host for found in (await turns(asking, 95)).values() for host in found]
+    asked = [host for hosts_asked in (await turns(asking, 95)).values() for host in hosts_asked]
     assert set(asked) == set(many(3))
     assert asked.count(many(3)[0]) <= 95 / SUSPECT_S, (
         "and it is asked no more often than every suspect"
@@ -647,7 +647,7 @@ async def test_a_host_that_stays_odd_takes_no_other_host_s_turn() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    ("said", "running", "suspect"),
+    ("published", "running", "suspect"),
     [
         (ASKING, OFF, True),
         (ASKING, REQUIRING, True),
@@ -662,11 +662,11 @@ async def test_a_host_that_stays_odd_takes_no_other_host_s_turn() -> None:
     ],
 )
 async def test_a_host_is_suspect_that_does_not_do_what_the_claim_says(
-    said: Claim | None, running: Claim, suspect: bool
+    published: Claim | None, running: Claim, suspect: bool
 ) -> None:
     """Asking is one switch for the whole controller, so another zone's claim may ask although ours does not."""
     asking = Asking(running)
-    asking.question = replace(asking.question, claim=said)
+    asking.question = replace(asking.question, claim=published)
     await asking.settle()
     asked = await turns(asking, int(SUSPECT_S) + 1)
     assert bool(asked) is suspect
@@ -688,7 +688,7 @@ async def test_a_host_is_suspect_that_does_not_do_what_the_claim_says(
     ],
 )
 async def test_a_pod_that_is_not_ready_counts_while_it_may_serve_our_text(
-    then: Said | None, serves: bool
+    then: Outcome | None, serves: bool
 ) -> None:
     """Kubernetes cannot tell: half of the visitors got 400 from such a pod for as long as one looked."""
     asking = Asking()

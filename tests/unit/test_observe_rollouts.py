@@ -159,7 +159,7 @@ class Keeping:
 @pytest.mark.asyncio
 async def test_the_life_of_a_config_map_that_is_ours() -> None:
     keeping = Keeping()
-    found = deepcopy(keeping.world.deployment["spec"])
+    before = deepcopy(keeping.world.deployment["spec"])
     seen = await keeping.look()
     assert isinstance(seen.configured, Configured)
     assert (seen.configured.claim, seen.readers, seen.rollout) == (None, 1, None)
@@ -179,7 +179,7 @@ async def test_the_life_of_a_config_map_that_is_ours() -> None:
     assert seen.rollout.leaving
     await keeping.roll_out()
     assert (await keeping.look()).rollout is None
-    assert keeping.world.deployment["spec"] == found
+    assert keeping.world.deployment["spec"] == before
     assert keeping.world.written == [
         *("create", "roll out"),
         *("replace", "roll out") * 2,
@@ -246,7 +246,7 @@ async def test_what_others_make_meanwhile_is_not_overwritten() -> None:
 @pytest.mark.asyncio
 async def test_an_orphaned_claim_is_rolled_out_step_by_step() -> None:
     keeping = Keeping()
-    found = deepcopy(keeping.world.deployment["spec"])
+    before = deepcopy(keeping.world.deployment["spec"])
     await keeping.look()
     await keeping.publish(REQUIRING)
     await keeping.roll_out()
@@ -258,7 +258,7 @@ async def test_an_orphaned_claim_is_rolled_out_step_by_step() -> None:
         await keeping.keeper.rollouts.begin_orphaned()
         left = keeping.world.config_map
         assert (left is None) is (mode is None)
-    assert keeping.world.deployment["spec"] == found
+    assert keeping.world.deployment["spec"] == before
 
 
 @pytest.mark.asyncio

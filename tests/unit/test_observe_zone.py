@@ -127,7 +127,7 @@ class Api:
 
 
 def zone(**changes: Any) -> Zone:
-    found = Zone.model_validate(
+    parsed = Zone.model_validate(
         {
             "id": ZONE_ID,
             "name": "example.com",
@@ -135,7 +135,7 @@ def zone(**changes: Any) -> Zone:
             "account": {"id": "acc", "name": "A"},
         }
     )
-    return found.model_copy(update=changes)
+    return parsed.model_copy(update=changes)
 
 
 class Reading:
@@ -163,16 +163,16 @@ class Reading:
         """Look after so many seconds; the calls that it took are in `calls`."""
         self.now += timedelta(seconds=after_s)
         before = self.api.calls.copy()
-        found = await self._reader.read(
+        source = await self._reader.read(
             self.pull, self.access, self.memory, self.now, [LEAF.pin], hurry=hurry
         )
         self.calls = dict(self.api.calls - before)
-        return found
+        return source
 
     async def zone(self, after_s: float = 0) -> ObservedZone:
-        found = await self.read(after_s)
-        assert isinstance(found, ObservedZone), found
-        return found
+        source = await self.read(after_s)
+        assert isinstance(source, ObservedZone), source
+        return source
 
     def still(self) -> bool:
         return is_still(self.memory, self.settings.quiet_period_s)
@@ -270,10 +270,10 @@ async def test_what_is_mended_is_seen_within_a_resync_and_the_rest_is_read_befor
     await blocked_for(reading, Reason.SSL_MODE_TOO_LOW, 3000)
     api.mode, api.enabled = "strict", True
     mended_at = reading.now
-    while (found := await reading.zone(after_s=15)).ssl_mode != "strict":
+    while (zone_seen := await reading.zone(after_s=15)).ssl_mode != "strict":
         assert reading.now - mended_at <= timedelta(seconds=300)
     assert reading.calls == {"ssl": 1, "list": 1, "enabled": 1}
-    assert found.enabled, "not what was known of it fifty minutes ago"
+    assert zone_seen.enabled, "not what was known of it fifty minutes ago"
 
 
 @pytest.mark.asyncio
@@ -352,18 +352,18 @@ async def test_a_call_that_fails_is_repeated_by_itself() -> None:
     api = Api()
     api.failures["ssl"] = TokenLacksPermission("Zone Settings Read is missing")
     reading = Reading(api)
-    found = await reading.read()
-    assert isinstance(found, Unknown)
-    assert found.reason is Reason.TOKEN_LACKS_PERMISSION
+    zone_seen = await reading.read()
+    assert isinstance(zone_seen, Unknown)
+    assert zone_seen.reason is Reason.TOKEN_LACKS_PERMISSION
     asked = await blocked_for(reading, Reason.TOKEN_LACKS_PERMISSION, 300)
     assert set(asked) == {"ssl"}
     assert asked.total() <= 5
     assert (await blocked_for(reading, Reason.TOKEN_LACKS_PERMISSION, 3000)).total() <= 12
 
 
-def told(generation: int = 1, **truths: str) -> AuthenticatedOriginPull:
+def with_conditions(generation: int = 1, **truths: str) -> AuthenticatedOriginPull:
     """The object with a status in which these conditions are said."""
-    said = [
+    conditions = [
         {
             "type": kind,
             "status": truth,
@@ -377,7 +377,7 @@ def told(generation: int = 1, **truths: str) -> AuthenticatedOriginPull:
     return replace(
         PULL,
         generation=generation,
-        status=Status.parse({"observedGeneration": 1, "conditions": said}),
+        status=Status.parse({"observedGeneration": 1, "conditions": conditions}),
     )
 
 
@@ -387,11 +387,11 @@ def told(generation: int = 1, **truths: str) -> AuthenticatedOriginPull:
     [
         (PULL, True, Priority.ONBOARD),
         (PULL, False, Priority.RESYNC),
-        (told(Ready="True"), True, Priority.RESYNC),
-        (told(Ready="False", Stalled="True"), True, Priority.RESYNC),
-        (told(Ready="False"), True, Priority.ONBOARD),
-        (told(2, Ready="True"), True, Priority.ONBOARD),
-        (replace(told(Ready="True"), deleted_at=NOW), True, Priority.ONBOARD),
+        (with_conditions(Ready="True"), True, Priority.RESYNC),
+        (with_conditions(Ready="False", Stalled="True"), True, Priority.RESYNC),
+        (with_conditions(Ready="False"), True, Priority.ONBOARD),
+        (with_conditions(2, Ready="True"), True, Priority.ONBOARD),
+        (replace(with_conditions(Ready="True"), deleted_at=NOW), True, Priority.ONBOARD),
     ],
     ids=[
         "new",
@@ -428,10 +428,10 @@ async def test_what_only_explains_is_said_where_it_cannot_be_looked_up_and_block
     if isinstance(failure, Refused):
         await reading.read()
         reading.now += timedelta(seconds=60)
-    found = await reading.zone()
-    assert (found.global_on, found.outranked) == (False, ())
-    (said,) = found.unseen
-    assert str(failure) in said
+    zone_seen = await reading.zone()
+    assert (zone_seen.global_on, zone_seen.outranked) == (False, ())
+    (unseen,) = zone_seen.unseen
+    assert str(failure) in unseen
     asked = api.calls[what]
     await reading.zone(after_s=299)
     assert api.calls[what] == asked
@@ -447,12 +447,12 @@ async def test_an_outage_of_what_only_explains_holds_up_a_first_look_for_a_minut
     api = Api()
     api.failures[what] = Unavailable("HTTP 500")
     reading = Reading(api)
-    waited_s, found = 0, await reading.read()
-    while isinstance(found, Unknown):
+    waited_s, zone_seen = 0, await reading.read()
+    while isinstance(zone_seen, Unknown):
         waited_s += 1
-        found = await reading.read(after_s=1)
+        zone_seen = await reading.read(after_s=1)
     assert 30 <= waited_s <= 95
-    assert isinstance(found, ObservedZone)
+    assert isinstance(zone_seen, ObservedZone)
     del api.failures[what]
     assert (await reading.zone(after_s=301)).unseen == (), (
         "what may pass is tried again with the next resync"
@@ -473,9 +473,9 @@ async def test_what_was_known_of_it_stands_while_it_cannot_be_looked_up() -> Non
     reading = Reading(api)
     await reading.zone()
     api.failures["global"] = Unavailable("HTTP 500")
-    found = await reading.zone(after_s=3600)
-    assert found.global_on
-    assert found.unseen != ()
+    zone_seen = await reading.zone(after_s=3600)
+    assert zone_seen.global_on
+    assert zone_seen.unseen != ()
 
 
 # --- the budget ----------------------------------------------------------------------------------------------------------------------------
@@ -562,14 +562,14 @@ async def test_the_zone_is_told_as_it_is() -> None:
             hostname="gone.example.com", enabled=True, status=DeploymentStatus.DELETED
         ),
     ]
-    found = await Reading(api).zone()
+    zone_seen = await Reading(api).zone()
     assert (
-        found.id,
-        found.account_id,
-        found.active,
-        found.ssl_mode,
-        found.global_on,
-        found.enabled,
+        zone_seen.id,
+        zone_seen.account_id,
+        zone_seen.active,
+        zone_seen.ssl_mode,
+        zone_seen.global_on,
+        zone_seen.enabled,
     ) == (
         ZONE_ID,
         "acc",
@@ -578,8 +578,8 @@ async def test_the_zone_is_told_as_it_is() -> None:
         False,
         True,
     )
-    assert found.outranked == ("a.example.com", "b.example.com")
-    assert [(c.id, c.pin, c.state, c.ours) for c in found.certificates] == [
+    assert zone_seen.outranked == ("a.example.com", "b.example.com")
+    assert [(c.id, c.pin, c.state, c.ours) for c in zone_seen.certificates] == [
         ("ours", LEAF.pin, CertificateState.ACTIVE, True)
     ]
 
@@ -600,11 +600,11 @@ async def test_no_zone_is_none_and_two_name_their_accounts() -> None:
     assert await reading.read() is None
     reading.memory = Memory()
     api.zones = [zone(), zone(id="f" * 32, account_id="other")]
-    found = await reading.read()
-    assert isinstance(found, Unknown)
-    assert found.reason is Reason.ZONE_AMBIGUOUS
-    assert f"other (zone id {'f' * 32})" in found.message
-    assert f"acc (zone id {ZONE_ID})" in found.message
+    zone_seen = await reading.read()
+    assert isinstance(zone_seen, Unknown)
+    assert zone_seen.reason is Reason.ZONE_AMBIGUOUS
+    assert f"other (zone id {'f' * 32})" in zone_seen.message
+    assert f"acc (zone id {ZONE_ID})" in zone_seen.message
 
 
 @pytest.mark.asyncio
@@ -613,10 +613,10 @@ async def test_an_id_is_believed_only_with_its_name() -> None:
     assert isinstance(await Reading(pull=named).read(), ObservedZone)
     api = Api()
     api.zones = [zone(name="example.org")]
-    found = await Reading(api, named).read()
-    assert isinstance(found, Unknown)
-    assert found.reason is Reason.ZONE_NOT_FOUND
-    assert "example.org" in found.message
+    zone_seen = await Reading(api, named).read()
+    assert isinstance(zone_seen, Unknown)
+    assert zone_seen.reason is Reason.ZONE_NOT_FOUND
+    assert "example.org" in zone_seen.message
 
 
 @pytest.mark.asyncio
@@ -653,18 +653,21 @@ async def test_a_status_is_one_of_four_states(
     api = Api()
     api.listed = [certificate(status=status)]
     api.by_id = {"ours": certificate(status=status)}
-    (found,) = (await Reading(api).zone()).certificates
-    assert found.state is state
-    assert found.status == status.value
+    (first,) = (await Reading(api).zone()).certificates
+    assert first.state is state
+    assert first.status == status.value
 
 
 @pytest.mark.asyncio
 async def test_another_s_certificate_and_one_that_cannot_be_read_are_not_ours() -> None:
     api = Api()
     api.listed = [certificate("theirs", pem=OTHER.pem), certificate("broken", pem="-----BEGIN")]
-    found = await Reading(api).zone()
-    assert [(c.id, c.ours) for c in found.certificates] == [("broken", False), ("theirs", False)]
-    assert found.certificates[1].pin == pin_of(OTHER.pem)
+    zone_seen = await Reading(api).zone()
+    assert [(c.id, c.ours) for c in zone_seen.certificates] == [
+        ("broken", False),
+        ("theirs", False),
+    ]
+    assert zone_seen.certificates[1].pin == pin_of(OTHER.pem)
 
 
 @pytest.mark.asyncio
@@ -727,8 +730,8 @@ async def test_another_s_certificate_that_never_leaves_pending_is_read_with_the_
     api = Api()
     api.listed = [certificate(f"theirs-{number}", PENDING, OTHER.pem) for number in range(40)]
     reading = Reading(api)
-    found = await reading.zone()
-    assert {c.state for c in found.certificates} == {CertificateState.PENDING}
+    zone_seen = await reading.zone()
+    assert {c.state for c in zone_seen.certificates} == {CertificateState.PENDING}
     assert reading.calls == EACH_ONCE, "one zone's first look is within anybody's budget"
     for _ in range(60):
         await reading.zone(after_s=10)
@@ -839,8 +842,8 @@ async def test_whoever_waits_for_the_quiet_period_does_not_wait_for_a_resync() -
 async def test_an_outage_is_tried_again_at_a_growing_distance_and_is_nobodys_fault() -> None:
     reading = Reading()
     reading.api.failure = Unavailable("HTTP 500, cf-ray 1")
-    found = await reading.read()
-    assert found == Unknown("HTTP 500, cf-ray 1", None, 1.0)
+    zone_seen = await reading.read()
+    assert zone_seen == Unknown("HTTP 500, cf-ray 1", None, 1.0)
     asked = 0
     for _ in range(120):
         await reading.read(after_s=1)
@@ -858,10 +861,10 @@ async def test_an_exception_that_nobody_expected_is_a_reason_with_a_count_and_is
     reading = Reading()
     await reading.zone()
     reading.api.failure = OverflowError("date value out of range")
-    found = await reading.read(after_s=300)
-    assert isinstance(found, Unknown)
-    assert found.reason is None
-    assert "OverflowError" in found.message
+    zone_seen = await reading.read(after_s=300)
+    assert isinstance(zone_seen, Unknown)
+    assert zone_seen.reason is None
+    assert "OverflowError" in zone_seen.message
     asked = 0
     for _ in range(120):
         assert isinstance(await reading.read(after_s=1), Unknown)
@@ -879,9 +882,9 @@ async def test_an_exception_in_what_is_made_of_the_answers_is_one_too() -> None:
     without_zone = certificate("odd").model_copy(update={"uploaded_on": NOW.replace(tzinfo=None)})
     reading.api.listed = [certificate(), without_zone]
     for _ in range(3):
-        found = await reading.read(after_s=31)
-        assert isinstance(found, Unknown)
-        assert "TypeError" in found.message
+        zone_seen = await reading.read(after_s=31)
+        assert isinstance(zone_seen, Unknown)
+        assert "TypeError" in zone_seen.message
     reading.api.listed = [certificate()]
     await reading.zone(after_s=300)
 
@@ -906,8 +909,8 @@ async def test_another_s_certificate_that_no_library_reads_is_one_of_others_and_
             pem=f"{LEAF.pem}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
         ),
     ]
-    found = await Reading(api).zone()
-    assert [(c.id, c.ours, c.pin.well_formed) for c in found.certificates] == [
+    zone_seen = await Reading(api).zone()
+    assert [(c.id, c.ours, c.pin.well_formed) for c in zone_seen.certificates] == [
         ("odd", False, False),
         ("with-a-chain", True, True),
     ]
@@ -1004,10 +1007,10 @@ async def test_where_neither_does_it_is_the_one_that_is_written_that_counts() ->
     }
     calls = 0
     for _ in range(60):
-        found = await reading.read(after_s=5)
+        zone_seen = await reading.read(after_s=5)
         calls += sum(reading.calls.values())
-    assert isinstance(found, Unknown)
-    assert (found.reason, found.message) == (Reason.TOKEN_REJECTED, "worse is not valid")
+    assert isinstance(zone_seen, Unknown)
+    assert (zone_seen.reason, zone_seen.message) == (Reason.TOKEN_REJECTED, "worse is not valid")
     assert calls <= 20
     reading.api.by_token = {}
     await reading.zone(after_s=600)

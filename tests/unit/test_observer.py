@@ -128,9 +128,9 @@ async def test_a_bug_at_the_first_look_is_an_origin_that_is_not_known() -> None:
     world = Failing()
     world.bug = ZeroDivisionError()
     observer = observer_of(world)
-    (found,) = (await observer.observe(PULL, Memory(uid=UID))).origins
-    assert isinstance(found.configured, Unknown)
-    assert found.target == TARGET
+    (origin_seen,) = (await observer.observe(PULL, Memory(uid=UID))).origins
+    assert isinstance(origin_seen.configured, Unknown)
+    assert origin_seen.target == TARGET
 
 
 class Listening(Edge):
@@ -159,9 +159,9 @@ async def test_what_could_not_be_noted_is_known_all_the_same() -> None:
         Record(hold_offs=(HoldOff(1, NOW, at(60)),), uploaded=(LEAF,), edition=4),
     )
     memory.kept_note = KeptNote(kept, Unnoted("HTTP 403", at(10)))
-    found = await observer_of(Failing()).observe(PULL, memory)
-    assert found.record == Record(hold_offs=kept.hold_offs, edition=4)
-    assert found.unnoted == memory.kept_note.unnoted
+    world = await observer_of(Failing()).observe(PULL, memory)
+    assert world.record == Record(hold_offs=kept.hold_offs, edition=4)
+    assert world.unnoted == memory.kept_note.unnoted
 
 
 # --- when something is looked at again ---------------------------------------------------------------------------------------------
@@ -233,9 +233,9 @@ async def test_how_long_a_removal_has_waited_is_counted_whoever_sets_the_clock(
     assert (await observer.observe(pull, memory)).removing_since == at(40)
     clock.set_by(step)
     clock.pass_s(30)
-    found = await observer.observe(pull, memory)
-    assert found.removing_since == at(40)
-    assert found.now - at(40) == timedelta(seconds=90)
+    world = await observer.observe(pull, memory)
+    assert world.removing_since == at(40)
+    assert world.now - at(40) == timedelta(seconds=90)
 
 
 @pytest.mark.asyncio
@@ -249,11 +249,11 @@ async def test_a_process_counts_on_from_what_the_one_before_it_has_noted(
 ) -> None:
     clock = SetClock()
     clock.pass_s(100)
-    found = await observer_of(Failing(), clock).observe(
+    world = await observer_of(Failing(), clock).observe(
         removing(removing_since=noted), Memory(uid=UID)
     )
-    assert found.removing_since is not None
-    assert (found.now - found.removing_since).total_seconds() == waited_s
+    assert world.removing_since is not None
+    assert (world.now - world.removing_since).total_seconds() == waited_s
 
 
 @pytest.mark.asyncio

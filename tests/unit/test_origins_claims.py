@@ -9,7 +9,7 @@ from builders import APEX, ASKING, HOSTS, LEAF, NEXT, OFF, REQUIRING, WWW, claim
 
 
 @pytest.mark.parametrize(
-    ("pattern", "host", "held"),
+    ("pattern", "host", "covered"),
     [
         ("example.com", "example.com", True),
         ("example.com", "www.example.com", False),
@@ -22,9 +22,9 @@ from builders import APEX, ASKING, HOSTS, LEAF, NEXT, OFF, REQUIRING, WWW, claim
     ],
 )
 def test_a_wildcard_covers_every_name_below_and_not_the_name_itself(
-    pattern: str, host: str, held: bool
+    pattern: str, host: str, covered: bool
 ) -> None:
-    assert covers(pattern, host) is held
+    assert covers(pattern, host) is covered
 
 
 def test_modes_are_ordered_and_have_one_word_each() -> None:
@@ -47,8 +47,8 @@ def test_a_key_reads_back_as_it_prints() -> None:
 
 
 def test_a_claim_is_as_strict_as_its_mode_for_enforced_hosts_only() -> None:
-    said = claim(enforced=(APEX,))
-    assert (said.at(APEX), said.at(WWW)) == (Mode.REQUIRE, Mode.REQUEST)
+    required = claim(enforced=(APEX,))
+    assert (required.at(APEX), required.at(WWW)) == (Mode.REQUIRE, Mode.REQUEST)
     assert OFF.at(APEX) is Mode.OFF
     assert ASKING.at(APEX) is Mode.REQUEST
 

@@ -26,7 +26,7 @@ def config_map() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("living", "namespaces", "found"),
+    ("living", "namespaces", "orphaned"),
     [
         ({UID, "other"}, (), []),
         ({UID}, (), ["other"]),
@@ -37,13 +37,13 @@ def config_map() -> dict[str, Any]:
     ],
 )
 def test_a_claim_is_orphaned_when_nobody_living_makes_it(
-    living: set[str], namespaces: tuple[str, ...], found: list[str]
+    living: set[str], namespaces: tuple[str, ...], orphaned: list[str]
 ) -> None:
     """Of objects in namespaces that we do not serve we cannot know whether they live: another operator may."""
     assert [
         claim.uid
         for claim in orphaned_claims(INGRESS_NGINX, TARGET, config_map(), living, namespaces)
-    ] == found
+    ] == orphaned
 
 
 def test_a_config_map_without_claims_has_no_orphaned_claims() -> None:

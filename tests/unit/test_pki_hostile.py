@@ -27,7 +27,7 @@ ROUNDS = settings(max_examples=5 * settings().max_examples)
 @cache
 def bases() -> tuple[Data, ...]:
     """Good Secrets of several kinds, in the middle of a rotation, each with an authority's key as well."""
-    found = []
+    secrets = []
     for other in (
         zoo.good(),
         zoo.secret(zoo.leaf(key=zoo.rsa_key(2048))),
@@ -37,9 +37,9 @@ def bases() -> tuple[Data, ...]:
         authority = pki.create_authority(zoo.RECIPE, zoo.NOW)
         ours = pki.leaf_data(pki.issue_leaf(zoo.RECIPE, authority, zoo.NOW), authority)
         rotating = pki.with_next(ours, pki.issue_leaf(zoo.RECIPE, authority, zoo.NOW), authority)
-        found += [other | {"next.crt": other["tls.crt"], "next.key": other["tls.key"]}, rotating]
-        found = [data | {"ca.key": pki.authority_data(authority)["ca.key"]} for data in found]
-    return tuple(found)
+        secrets += [other | {"next.crt": other["tls.crt"], "next.key": other["tls.key"]}, rotating]
+        secrets = [data | {"ca.key": pki.authority_data(authority)["ca.key"]} for data in secrets]
+    return tuple(secrets)
 
 
 # --- readers ---------------------------------------------------------------------------------------------------------

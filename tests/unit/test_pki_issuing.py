@@ -49,8 +49,8 @@ def parsed(pem: str) -> x509.Certificate:
 
 
 def common_name(name: x509.Name) -> str:
-    (found,) = name.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(found.value)
+    (attribute,) = name.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(attribute.value)
 
 
 def verify(leaf: KeyedLeaf, authority: Authority, at: datetime) -> None:

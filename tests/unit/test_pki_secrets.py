@@ -65,8 +65,8 @@ def test_the_authoritys_secret_is_named_after_the_leafs_and_read_back_whole() ->
 
 def test_a_key_pair_is_read_back_as_facts() -> None:
     authority, issued = made()
-    found = pki.read_key_pair(SECRET, pki.leaf_data(issued, authority), ZONE)
-    assert (found.leaf, found.next) == (issued.leaf, None)
+    pair = pki.read_key_pair(SECRET, pki.leaf_data(issued, authority), ZONE)
+    assert (pair.leaf, pair.next) == (issued.leaf, None)
 
 
 def test_a_leaf_is_read_with_its_key_for_the_moment_of_use() -> None:
@@ -77,8 +77,8 @@ def test_a_next_leaf_stands_beside_the_one_in_use_and_both_authorities_are_known
     authority, issued = made()
     later, following = made(2)
     both = pki.with_next(pki.leaf_data(issued, authority), following, later)
-    found = pki.read_key_pair(SECRET, both, ZONE)
-    assert (found.leaf, found.next) == (issued.leaf, following.leaf)
+    pair = pki.read_key_pair(SECRET, both, ZONE)
+    assert (pair.leaf, pair.next) == (issued.leaf, following.leaf)
     assert pki.read_keyed_leaf(SECRET, both, Slot.NEXT) == following
     assert text(both, "ca.crt") == authority.pem.rstrip() + "\n" + later.pem
 
@@ -109,11 +109,11 @@ def test_without_a_next_leaf_there_is_nothing_to_promote() -> None:
 
 def test_facts_show_no_key() -> None:
     later, following = made(2)
-    found = pki.read_key_pair(SECRET, pki.with_next(data(), following, later), ZONE)
+    pair = pki.read_key_pair(SECRET, pki.with_next(data(), following, later), ZONE)
     for name in ("tls.key", "next.key"):
         lines = text(pki.with_next(data(), following, later), name).splitlines()
-        assert not any(line in repr(found) for line in lines if len(line) > 16)
-    assert "PRIVATE" not in repr(found)
+        assert not any(line in repr(pair) for line in lines if len(line) > 16)
+    assert "PRIVATE" not in repr(pair)
 
 
 # --- referenced Secrets ----------------------------------------------------------------------------------------------
@@ -121,10 +121,10 @@ def test_facts_show_no_key() -> None:
 
 def test_only_the_leaf_of_a_chain_is_taken() -> None:
     chained = zoo.chained(0, 1, 2)
-    found = pki.read_referenced(SECRET, chained)
-    assert found.leaf.pem.count("BEGIN CERTIFICATE") == 1
-    assert text(chained, "tls.crt").startswith(found.leaf.pem)
-    assert found.next is None
+    pair = pki.read_referenced(SECRET, chained)
+    assert pair.leaf.pem.count("BEGIN CERTIFICATE") == 1
+    assert text(chained, "tls.crt").startswith(pair.leaf.pem)
+    assert pair.next is None
 
 
 def test_a_missing_referenced_secret_is_refused_and_the_message_says_what_to_create() -> None:
@@ -266,12 +266,12 @@ def test_an_authority_whose_key_is_of_no_kind_that_we_make_is_refused() -> None:
         .not_valid_after(NOW + timedelta(days=1))
         .sign(key, None)
     )
-    found = {
+    stored = {
         "ca.crt": encoded(certificate.public_bytes(Encoding.PEM)),
         "ca.key": encoded(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())),
     }
     with pytest.raises(Blocked, match=r"ca\.key is neither an ECDSA nor an RSA key"):
-        pki.read_authority(SECRET, found, ZONE)
+        pki.read_authority(SECRET, stored, ZONE)
 
 
 def test_an_authority_from_before_generations_were_named_by_their_keys_is_ours() -> None:
@@ -315,16 +315,18 @@ def of_zone(zone: str) -> Data:
 
 
 @pytest.mark.parametrize(
-    "found", [somebody_elses, lambda: of_zone("example.org")], ids=["a server's", "of another zone"]
+    "stored",
+    [somebody_elses, lambda: of_zone("example.org")],
+    ids=["a server's", "of another zone"],
 )
 def test_a_secret_that_is_not_ours_to_fill_is_neither_used_nor_replaced(
-    found: Callable[[], Data],
+    stored: Callable[[], Data],
 ) -> None:
     """It would go to Cloudflare, and be overwritten when it is due; and one zone's leaf is no key to another's hosts."""
     with pytest.raises(
         Blocked, match=r"ca\.crt holds no authority that the operator made for zone example\.com"
     ) as refused:
-        pki.read_key_pair(SECRET, found(), ZONE)
+        pki.read_key_pair(SECRET, stored(), ZONE)
     assert refused.value.reason is Reason.KEY_PAIR_INVALID
     assert "spec.certificate.generate.secretName" in refused.value.message
     assert "delete" not in refused.value.message
@@ -338,14 +340,14 @@ def authority_of_another_zone() -> Data:
     return pki.authority_data(pki.create_authority(replace(RECIPE, zone="example.org"), NOW))
 
 
-@pytest.mark.parametrize("found", [foreign_authority, authority_of_another_zone])
+@pytest.mark.parametrize("stored", [foreign_authority, authority_of_another_zone])
 def test_an_authority_that_is_not_ours_signs_nothing_and_is_not_replaced(
-    found: Callable[[], Data],
+    stored: Callable[[], Data],
 ) -> None:
     with pytest.raises(
         Blocked, match=r"ca\.crt is no authority that the operator made for zone example\.com"
     ) as refused:
-        pki.read_authority(SECRET, found(), ZONE)
+        pki.read_authority(SECRET, stored(), ZONE)
     assert "delete" not in refused.value.message
 
 
@@ -392,6 +394,6 @@ def test_a_key_goes_out_in_one_form_whatever_form_it_is_kept_in(form: PrivateFor
     """What Cloudflare and the probe's TLS read is never what somebody typed."""
     pair = zoo.leaf()
     kept = b"Bag Attributes\r\n" + zoo.key_pem(pair.key, form).replace(b"\n", b"\r\n")
-    found = pki.read_keyed_leaf(SECRET, zoo.secret(pair) | {"tls.key": encoded(kept)})
-    assert found.key == SecretBytes(pair.key_pem)
-    assert found.leaf.pem.encode() == pair.pem
+    keyed = pki.read_keyed_leaf(SECRET, zoo.secret(pair) | {"tls.key": encoded(kept)})
+    assert keyed.key == SecretBytes(pair.key_pem)
+    assert keyed.leaf.pem.encode() == pair.pem

@@ -25,10 +25,10 @@ LONG_S = 3.0
 @pytest.mark.parametrize("name", [name for name, one in ZOO.items() if isinstance(one, Good)])
 def test_a_good_key_pair_is_taken_and_can_be_presented(name: str) -> None:
     data = ZOO[name].make()
-    found = pki.read_referenced(SECRET, data)
+    read = pki.read_referenced(SECRET, data)
     keyed = pki.read_keyed_leaf(SECRET, data)
-    assert keyed.leaf == found.leaf
-    assert identity_of(keyed).sha256 == found.leaf.pin.sha256
+    assert keyed.leaf == read.leaf
+    assert identity_of(keyed).sha256 == read.leaf.pin.sha256
 
 
 def read_now(data: Data) -> None:

@@ -23,7 +23,7 @@ def silent(_: Observed) -> Step | None:
 
 
 @pytest.mark.parametrize(
-    ("deleting", "protect", "said"),
+    ("deleting", "protect", "decision"),
     [
         (False, silent, "rules"),
         (True, silent, "teardown"),
@@ -31,13 +31,13 @@ def silent(_: Observed) -> Step | None:
         (True, saying("protect"), "protect"),
     ],
 )
-def test_the_first_rule_that_answers_wins(deleting: bool, protect: Rule, said: str) -> None:
+def test_the_first_rule_that_answers_wins(deleting: bool, protect: Rule, decision: str) -> None:
     world = observed(object={"deleting": deleting})
     step = next_step(
         world, (silent, protect), (silent, saying("rules"), saying("later")), (saying("teardown"),)
     )
     assert isinstance(step, Wait)
-    assert step.message == said
+    assert step.message == decision
 
 
 @pytest.mark.parametrize("deleting", [False, True])

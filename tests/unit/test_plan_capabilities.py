@@ -99,8 +99,8 @@ def test_only_where_asking_is_one_switch_may_a_neighbour_have_thrown_it(
     wait = until_applied(origin(wanted, replicas=(running,), capabilities=capabilities))
     assert (wait is not None) is asks_per_host
     if wait is not None:
-        said = f"shows {apex.label} instead of {wanted.mode.label} for {APEX}"
-        assert said in wait.message
+        complaint = f"shows {apex.label} instead of {wanted.mode.label} for {APEX}"
+        assert complaint in wait.message
 
 
 @pytest.mark.parametrize("ends_sessions", [True, False])

@@ -98,7 +98,7 @@ def test_all_that_was_uploaded_may_be_presented_until_every_host_is_seen_with_th
 
 
 @pytest.mark.parametrize(
-    ("said", "losing"),
+    ("current", "losing"),
     [
         (OFF, {REFUSED}),
         (ASKING, {REFUSED}),
@@ -106,32 +106,32 @@ def test_all_that_was_uploaded_may_be_presented_until_every_host_is_seen_with_th
         (REQUIRING, {REFUSED, OTHER, NONE}),
     ],
 )
-def test_what_an_origin_refuses_follows_from_its_mode(said: Any, losing: set[str]) -> None:
-    assert refused_arrivals(origin(said), said, APEX) == losing
+def test_what_an_origin_refuses_follows_from_its_mode(current: Any, losing: set[str]) -> None:
+    assert refused_arrivals(origin(current), current, APEX) == losing
 
 
 def test_a_leaf_that_a_replica_refuses_for_that_host_is_losing_too() -> None:
     refusing = replica("pod-1", REQUIRING)
     bad = refusing.hosts[0].__class__(APEX, Mode.REQUIRE, refuses=frozenset({NEXT.sha256}))
-    found = origin(
+    origin_seen = origin(
         replicas=(
             replica("pod-2", REQUIRING),
             refusing.__class__("pod-1", 7, settled=True, hosts=(bad, refusing.hosts[1])),
         )
     )
-    assert NEXT.sha256 in refused_arrivals(found, REQUIRING, APEX)
-    assert NEXT.sha256 not in refused_arrivals(found, REQUIRING, WWW)
+    assert NEXT.sha256 in refused_arrivals(origin_seen, REQUIRING, APEX)
+    assert NEXT.sha256 not in refused_arrivals(origin_seen, REQUIRING, WWW)
 
 
 def test_a_leaf_that_an_ingress_refuses_by_itself_is_not_losing() -> None:
     """Whoever verifies there has decided; one replica that serves it all the same is no loss of ours."""
     own = HostBehaviour(APEX, Mode.REQUEST, refuses=frozenset({LEAF.sha256}), own=True)
     shown = replica("pod-1", REQUIRING)
-    found = origin(
+    origin_seen = origin(
         replicas=(replace(shown, hosts=(own, shown.hosts[1])), replica("pod-2", REQUIRING))
     )
-    assert refused_arrivals(found, REQUIRING, APEX) == {OTHER, NONE}
-    assert refused_arrivals(found, REQUIRING, WWW) == {OTHER, NONE, REFUSED}
+    assert refused_arrivals(origin_seen, REQUIRING, APEX) == {OTHER, NONE}
+    assert refused_arrivals(origin_seen, REQUIRING, WWW) == {OTHER, NONE, REFUSED}
 
 
 def test_a_host_that_was_never_heard_of_loses_nothing() -> None:
@@ -152,7 +152,7 @@ def test_hosts_in_scope_are_those_of_wanted_origins_each_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "refuses"),
+    ("origin_seen", "refuses"),
     [
         (origin(), True),
         (origin(ASKING, running=REQUIRING), True),
@@ -164,13 +164,13 @@ def test_hosts_in_scope_are_those_of_wanted_origins_each_once() -> None:
     ],
 )
 def test_somebody_is_refused_where_it_is_published_or_still_running(
-    found: Any, refuses: bool
+    origin_seen: Any, refuses: bool
 ) -> None:
-    assert anybody_refuses(observed(origins=[found])) is refuses
+    assert anybody_refuses(observed(origins=[origin_seen])) is refuses
 
 
 @pytest.mark.parametrize(
-    ("found", "reason", "said"),
+    ("origin_seen", "reason", "message"),
     [
         (origin(configured=Unknown("HTTP 500")), Reason.WAITING_FOR_REPLICAS, "HTTP 500"),
         (origin(replicas=Unknown("forbidden")), Reason.WAITING_FOR_REPLICAS, "forbidden"),
@@ -182,11 +182,11 @@ def test_somebody_is_refused_where_it_is_published_or_still_running(
         ),
     ],
 )
-def test_what_cannot_be_seen_is_not_applied(found: Any, reason: Reason, said: str) -> None:
-    wait = until_applied(found)
+def test_what_cannot_be_seen_is_not_applied(origin_seen: Any, reason: Reason, message: str) -> None:
+    wait = until_applied(origin_seen)
     assert wait is not None
     assert wait.reason is reason
-    assert said in wait.message
+    assert message in wait.message
 
 
 def test_without_a_claim_there_is_nothing_to_wait_for() -> None:

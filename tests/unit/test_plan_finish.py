@@ -110,10 +110,10 @@ def test_another_s_certificate_is_left_alone() -> None:
 def test_what_was_there_before_us_is_never_ours_to_delete() -> None:
     """Also where its fingerprint is one of our own: somebody uploaded the same Secret by hand before."""
     before = certificate(RETIRED, id="before", uploaded_at=at(-9000))
-    found = Baseline(enabled=False, foreign=("before",))
+    baseline = Baseline(enabled=False, foreign=("before",))
     assert (
         next_step(
-            observed(zone={"certificates": (before, certificate())}, record={"baseline": found})
+            observed(zone={"certificates": (before, certificate())}, record={"baseline": baseline})
         )
         == Done()
     )
@@ -148,8 +148,8 @@ def test_what_is_not_known_retires_nothing(unknown: dict[str, Any]) -> None:
 # --- origins that have left the spec -------------------------------------------------------------------------------------------
 
 
-def left(said: Claim | None = OFF, running: Claim | None = OFF, **changes: Any) -> Any:
-    return origin(said, running, name="old", target=DROPPED, wanted=False, **changes)
+def left(current: Claim | None = OFF, running: Claim | None = OFF, **changes: Any) -> Any:
+    return origin(current, running, name="old", target=DROPPED, wanted=False, **changes)
 
 
 CLAIMED: dict[str, Any] = {"record": {"claimed": tuple(sorted((TARGET, DROPPED)))}}
@@ -172,9 +172,9 @@ def test_one_that_nobody_reads_any_more_is_not_waited_for() -> None:
     ) == Withdraw("old", DROPPED)
 
 
-@pytest.mark.parametrize("said", [ASKING, REQUIRING, claim(Mode.OPTIONAL)])
-def test_it_refuses_nobody_first(said: Claim) -> None:
-    step = next_step(observed(**CLAIMED, origins=[origin(), left(said, said)]))
+@pytest.mark.parametrize("current", [ASKING, REQUIRING, claim(Mode.OPTIONAL)])
+def test_it_refuses_nobody_first(current: Claim) -> None:
+    step = next_step(observed(**CLAIMED, origins=[origin(), left(current, current)]))
     assert isinstance(step, Publish)
     assert (step.target, step.claim.mode) == (DROPPED, Mode.OFF)
 

@@ -75,7 +75,7 @@ def test_the_record_names_a_config_map_before_it_carries_a_claim() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "changes", "again"),
+    ("current", "changes", "again"),
     [
         (claim(patterns=(APEX,)), {}, REQUIRING),
         (OFF, {"intact": False}, OFF),
@@ -83,14 +83,14 @@ def test_the_record_names_a_config_map_before_it_carries_a_claim() -> None:
     ids=["spec.hostnames has changed", "the text is not the one that was rendered"],
 )
 def test_a_text_that_is_not_right_is_rendered_again(
-    said: Claim, changes: dict[str, Any], again: Claim
+    current: Claim, changes: dict[str, Any], again: Claim
 ) -> None:
     """Rendering again raises no mode: the claim of a damaged text reads as Off, and is raised on a fresh proof."""
-    assert published(next_step(observed(origins=[origin(said, configured=changes)]))) == again
+    assert published(next_step(observed(origins=[origin(current, configured=changes)]))) == again
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("origin_seen", "message"),
     [
         (
             origin(OFF, replicas=(replica("pod-1", OFF), replica("pod-2", None))),
@@ -108,10 +108,12 @@ def test_a_text_that_is_not_right_is_rendered_again(
         (origin(OFF, running=REQUIRING), "shows Require instead of Off"),
     ],
 )
-def test_what_a_replica_does_not_show_yet_is_waited_for_by_name(found: Any, said: str) -> None:
-    step = next_step(observed(origins=[found]))
+def test_what_a_replica_does_not_show_yet_is_waited_for_by_name(
+    origin_seen: Any, message: str
+) -> None:
+    step = next_step(observed(origins=[origin_seen]))
     assert waiting(step) is Reason.WAITING_FOR_REPLICAS
-    assert said in str(step)
+    assert message in str(step)
     assert isinstance(step, Wait)
     assert step.since == at(-600)
 
@@ -253,18 +255,18 @@ def test_a_referenced_secret_is_renewed_by_whoever_fills_it() -> None:
 # --- trust before presentation -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("said", [ASKING, REQUIRING, claim(Mode.OPTIONAL)])
-def test_the_next_leaf_is_trusted_before_it_is_uploaded(said: Claim) -> None:
-    assert published(next_step(observed(keys={"next": NEXT}, origins=[origin(said)]))) == replace(
-        said, pins=tuple(sorted((LEAF, NEXT)))
-    )
+@pytest.mark.parametrize("current", [ASKING, REQUIRING, claim(Mode.OPTIONAL)])
+def test_the_next_leaf_is_trusted_before_it_is_uploaded(current: Claim) -> None:
+    assert published(
+        next_step(observed(keys={"next": NEXT}, origins=[origin(current)]))
+    ) == replace(current, pins=tuple(sorted((LEAF, NEXT))))
 
 
 def test_trust_is_added_to_what_is_trusted() -> None:
     """Also to leaves that nobody knows any more: only `retired_certificates_are_gone` takes one away."""
-    said = claim(pins=(LEAF, RETIRED))
+    current = claim(pins=(LEAF, RETIRED))
     assert published(
-        next_step(observed(keys={"next": NEXT}, origins=[origin(said)]))
+        next_step(observed(keys={"next": NEXT}, origins=[origin(current)]))
     ).pins == tuple(sorted((LEAF, NEXT, RETIRED)))
 
 
@@ -335,7 +337,7 @@ def test_a_leaf_that_may_still_turn_up_in_the_list_leaves_no_room(still: bool) -
 
 
 def crowded(
-    *certificates: ObservedCertificate, said: Claim | None = None, **more: Any
+    *certificates: ObservedCertificate, current: Claim | None = None, **more: Any
 ) -> dict[str, Any]:
     """Two of ours at Cloudflare, and a third leaf is wanted."""
     every = (LEAF, NEXT, RETIRED)
@@ -343,7 +345,7 @@ def crowded(
         "keys": {"leaf": LEAF},
         "zone": {"certificates": certificates},
         "record": {"uploaded": tuple(sorted((NEXT, RETIRED)))},
-        "origins": [origin(said or claim(pins=every))],
+        "origins": [origin(current or claim(pins=every))],
         "evidence": [evidence(host, NEXT.sha256) for host in HOSTS],
         **more,
     }
@@ -375,7 +377,7 @@ def test_where_nobody_is_refused_it_makes_room_at_once() -> None:
     seen = [evidence(APEX, NEXT.sha256), evidence(WWW, RETIRED.sha256)]
     asking = claim(Mode.REQUEST, (), (LEAF, NEXT, RETIRED))
     assert isinstance(
-        next_step(observed(**crowded(OLDER, NEWER, said=asking, evidence=seen))), Delete
+        next_step(observed(**crowded(OLDER, NEWER, current=asking, evidence=seen))), Delete
     )
 
 
@@ -443,8 +445,8 @@ def test_another_s_newer_certificate_is_outranked_with_consent_only() -> None:
 
 
 def test_what_was_there_before_us_is_not_deleted_to_become_the_newest() -> None:
-    found = OUTRANKED_WORLD["record"] | {"baseline": Baseline(enabled=True, foreign=(LEAF.short,))}
-    step = next_step(observed(**OUTRANKED_WORLD | {"record": found}))
+    record = OUTRANKED_WORLD["record"] | {"baseline": Baseline(enabled=True, foreign=(LEAF.short,))}
+    step = next_step(observed(**OUTRANKED_WORLD | {"record": record}))
     assert isinstance(step, Block)
     assert step.reason is Reason.FOREIGN_CERTIFICATE
     assert LEAF.short in step.message
@@ -558,7 +560,7 @@ def test_what_every_replica_does_all_the_same_is_what_is_put_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "seen", "kept"),
+    ("origin_seen", "seen", "kept"),
     [
         (damaged(*BOTH_REQUIRE), [evidence(WWW, NONE, recent=())], claim(enforced=(APEX,))),
         (damaged(*BOTH_REQUIRE), [evidence(WWW, OTHER, recent=())], claim(enforced=(APEX,))),
@@ -598,9 +600,11 @@ def test_what_every_replica_does_all_the_same_is_what_is_put_back() -> None:
         "it refused nobody",
     ],
 )
-def test_only_what_is_seen_now_is_put_back(found: Any, seen: list[Evidence], kept: Claim) -> None:
+def test_only_what_is_seen_now_is_put_back(
+    origin_seen: Any, seen: list[Evidence], kept: Claim
+) -> None:
     """S1 holds for a repair as for anything else: nothing gets stricter by it than it is seen to be."""
-    step = claim_is_whole(observed(origins=[found], evidence=seen), found)
+    step = claim_is_whole(observed(origins=[origin_seen], evidence=seen), origin_seen)
     assert step is not None
     assert published(step) == kept
 
@@ -619,7 +623,7 @@ def test_what_every_replica_is_seen_to_do_is_put_back_although_its_proof_is_stil
 
 
 @pytest.mark.parametrize(
-    ("said", "seen", "kept"),
+    ("current", "seen", "kept"),
     [
         (REQUIRING, [evidence(WWW, lasting_s=60)], REQUIRING),
         (REQUIRING, [Evidence(WWW, silence="HTTP 403")], claim(enforced=(APEX,))),
@@ -632,13 +636,15 @@ def test_what_every_replica_is_seen_to_do_is_put_back_although_its_proof_is_stil
     ],
 )
 def test_a_host_that_others_text_before_ours_hides_is_kept_only_as_far_as_the_edge_meets_ours(
-    said: Claim, seen: list[Evidence], kept: Claim
+    current: Claim, seen: list[Evidence], kept: Claim
 ) -> None:
     """`if ($past_the_edge) { return 403; }` before ours hides every host from the operator, and none from Cloudflare; a `break` hides both."""
     odd = HostBehaviour(WWW, Mode.OFF, odd="HTTP 403 on our check path")
     pods = tuple(replace(it, hosts=(it.hosts[0], odd)) for it in BOTH_REQUIRE)
-    found = origin(said, configured={"intact": False, "standing": REQUIRING}, replicas=pods)
-    step = claim_is_whole(observed(origins=[found], evidence=seen), found)
+    origin_seen = origin(
+        current, configured={"intact": False, "standing": REQUIRING}, replicas=pods
+    )
+    step = claim_is_whole(observed(origins=[origin_seen], evidence=seen), origin_seen)
     assert step is not None
     assert published(step) == kept
 
@@ -650,16 +656,16 @@ def test_without_a_key_pair_a_damaged_text_is_repaired_to_refuse_nobody() -> Non
 # --- text that somebody else puts back -------------------------------------------------------------------------------------------
 
 
-def put_back(until_s: float, said: Claim | None = OFF, **changes: Any) -> Any:
+def put_back(until_s: float, current: Claim | None = OFF, **changes: Any) -> Any:
     by_others = Overwritten("field manager argocd-controller", 4, since=at(-90), until=at(until_s))
-    return origin(said, said, configured={"intact": False}, overwritten=by_others, **changes)
+    return origin(current, current, configured={"intact": False}, overwritten=by_others, **changes)
 
 
-@pytest.mark.parametrize("said", [OFF, None], ids=["ours is damaged", "ours is gone"])
+@pytest.mark.parametrize("current", [OFF, None], ids=["ours is damaged", "ours is gone"])
 def test_who_puts_their_text_back_again_and_again_is_named_and_ours_waits(
-    said: Claim | None,
+    current: Claim | None,
 ) -> None:
-    step = next_step(observed(origins=[put_back(60, said)], stepped=timedelta(hours=1)))
+    step = next_step(observed(origins=[put_back(60, current)], stepped=timedelta(hours=1)))
     assert isinstance(step, Block)
     assert step.reason is Reason.FOREIGN_CONFIGURATION
     assert (
@@ -668,19 +674,20 @@ def test_who_puts_their_text_back_again_and_again_is_named_and_ours_waits(
     )
     assert "ignoreDifferences" in step.message
     assert "writes its text again at 13:01:00 UTC" in step.message
-    assert published(next_step(observed(origins=[put_back(0, said)]))).mode is Mode.OFF
+    assert published(next_step(observed(origins=[put_back(0, current)]))).mode is Mode.OFF
 
 
 def test_what_relaxes_does_not_wait_for_them() -> None:
-    found = origin(overwritten=put_back(60).overwritten)
+    origin_seen = origin(overwritten=put_back(60).overwritten)
     assert (
-        published(next_step(observed(origins=[found], spec={"enforcement": "Request"}))) == ASKING
+        published(next_step(observed(origins=[origin_seen], spec={"enforcement": "Request"})))
+        == ASKING
     )
 
 
 def test_a_text_of_ours_that_stands_is_changed_whatever_was_before() -> None:
-    found = origin(claim(patterns=(APEX,)), overwritten=put_back(60).overwritten)
-    assert published(next_step(observed(origins=[found]))) == REQUIRING
+    origin_seen = origin(claim(patterns=(APEX,)), overwritten=put_back(60).overwritten)
+    assert published(next_step(observed(origins=[origin_seen]))) == REQUIRING
 
 
 # --- hosts at which enabling would refuse somebody ----------------------------------------------------------------------------------
@@ -751,12 +758,12 @@ def test_that_is_said_before_anything_is_written() -> None:
 def test_once_the_zone_presents_ours_such_a_host_holds_back_nothing(hidden: HostBehaviour) -> None:
     """It refuses by its own doing: renewals and new hosts go on beside it."""
 
-    def among(said: Claim) -> Any:
+    def among(current: Claim) -> Any:
         pods = tuple(
             replace(it, hosts=(it.hosts[0], hidden))
-            for it in (replica("pod-1", said), replica("pod-2", said))
+            for it in (replica("pod-1", current), replica("pod-2", current))
         )
-        return origin(said, replicas=pods, displaced=(OWN,))
+        return origin(current, replicas=pods, displaced=(OWN,))
 
     one = claim(enforced=(APEX,))
     assert next_step(observed(origins=[among(one)])) == Done()

@@ -99,10 +99,10 @@ def lost_everywhere(presented: str = NONE) -> list[Evidence]:
 
 
 def rejection(
-    said: Claim, foreign: str = "none", *, times: int = 1, until_s: float = 119.0
+    current: Claim, foreign: str = "none", *, times: int = 1, until_s: float = 119.0
 ) -> RejectedClaim:
     """A controller has rejected this claim a second ago."""
-    return RejectedClaim(digest(said, foreign), times, since=at(-1), until=at(until_s))
+    return RejectedClaim(digest(current, foreign), times, since=at(-1), until=at(until_s))
 
 
 def published(step: Step) -> Claim:
@@ -253,12 +253,12 @@ QUIET = [evidence(host, recent=()) for host in HOSTS]
 """No arrival says anything lately: what replicas show is all there is."""
 
 
-def refused(leaf: Pin, said: Claim = REQUIRING, **record: Any) -> dict[str, Any]:
+def refused(leaf: Pin, current: Claim = REQUIRING, **record: Any) -> dict[str, Any]:
     """A suspended object, so that no rule but PROTECT can act, with a replica that refuses this leaf."""
     return {
         "spec": {"suspend": True},
         "record": {"uploaded": tuple(sorted({LEAF, leaf})), **record},
-        "origins": [origin(said, replicas=refusing(leaf.sha256, said))],
+        "origins": [origin(current, replicas=refusing(leaf.sha256, current))],
         "evidence": QUIET,
     }
 
@@ -438,7 +438,7 @@ def test_an_origin_that_has_left_the_spec_is_asked_for_nothing(was: Claim) -> No
 
 
 def rejected(
-    said: Claim = REQUIRING,
+    current: Claim = REQUIRING,
     running: Claim | None = ASKING,
     *,
     accepted: Claim | None = ASKING,
@@ -451,7 +451,7 @@ def rejected(
     return {
         "origins": [
             origin(
-                said,
+                current,
                 running,
                 configured={"accepted": accepted, **more},
                 replicas=behind,
@@ -492,7 +492,7 @@ def test_what_relaxes_waits_for_no_other_write(in_s: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "accepted", "also_rejected", "back"),
+    ("current", "accepted", "also_rejected", "back"),
     [
         (REQUIRING, None, (), OFF),
         (ASKING, REQUIRING, (), OFF),
@@ -513,18 +513,21 @@ def test_what_relaxes_waits_for_no_other_write(in_s: int) -> None:
     ],
 )
 def test_it_goes_back_to_what_is_safe(
-    said: Claim, accepted: Claim | None, also_rejected: Sequence[Claim], back: Claim
+    current: Claim, accepted: Claim | None, also_rejected: Sequence[Claim], back: Claim
 ) -> None:
-    record = {"rejected": tuple(rejection(one) for one in (said, *also_rejected))}
+    record = {"rejected": tuple(rejection(one) for one in (current, *also_rejected))}
     assert (
-        published(next_step(observed(**rejected(said, accepted=accepted), record=record))) == back
+        published(next_step(observed(**rejected(current, accepted=accepted), record=record)))
+        == back
     )
 
 
-@pytest.mark.parametrize("said", [OFF, ASKING], ids=["off was rejected", "off was rejected before"])
-def test_where_even_off_is_rejected_nothing_of_ours_stays(said: Claim) -> None:
-    record = {"rejected": tuple({rejection(one) for one in (said, OFF)})}
-    assert next_step(observed(**rejected(said, accepted=None), record=record)) == Withdraw(
+@pytest.mark.parametrize(
+    "current", [OFF, ASKING], ids=["off was rejected", "off was rejected before"]
+)
+def test_where_even_off_is_rejected_nothing_of_ours_stays(current: Claim) -> None:
+    record = {"rejected": tuple({rejection(one) for one in (current, OFF)})}
+    assert next_step(observed(**rejected(current, accepted=None), record=record)) == Withdraw(
         "public", TARGET
     )
 
@@ -639,13 +642,13 @@ THREE = (APEX, SHOP, WWW)
 def three(*losing: str, presented: str = NONE, **more: Any) -> dict[str, Any]:
     """Three required hosts, of which these lose and the others arrive well."""
     seen = [lost(presented, host) if host in losing else evidence(host) for host in THREE]
-    said = claim(enforced=THREE)
+    current = claim(enforced=THREE)
     return {
         "origins": [
             origin(
-                said,
+                current,
                 hosts=THREE,
-                replicas=(replica("pod-1", said, THREE), replica("pod-2", said, THREE)),
+                replicas=(replica("pod-1", current, THREE), replica("pod-2", current, THREE)),
             )
         ],
         "evidence": seen,
@@ -676,7 +679,7 @@ def test_where_the_only_required_host_loses_another_that_arrives_well_is_not_hel
     one = origin(claim(enforced=(APEX,)))
     noted = next_step(observed(origins=[one], evidence=[lost()]))
     assert isinstance(noted, Note)
-    assert [held.host for held in noted.record.hold_offs] == [APEX]
+    assert [hold_off.host for hold_off in noted.record.hold_offs] == [APEX]
 
 
 def test_while_others_begin_to_lose_as_well_it_is_the_zone_that_loses() -> None:
@@ -716,7 +719,7 @@ def test_where_cloudflare_itself_says_that_ours_is_not_presented_one_host_speaks
 ) -> None:
     noted = next_step(observed(**three(WWW), zone=zone))
     assert isinstance(noted, Note)
-    assert [held.host for held in noted.record.hold_offs] == [""]
+    assert [hold_off.host for hold_off in noted.record.hold_offs] == [""]
     assert relaxing(three(WWW, zone=zone)) == replace(ASKING, enforced=())
 
 
@@ -771,9 +774,9 @@ def test_however_many_hold_offs_run_a_new_one_is_noted_and_then_acted_on() -> No
 def test_more_hosts_at_once_than_can_be_remembered_are_held_off_together() -> None:
     losing = tuple(f"h{n:02}.example.com" for n in range(MOST_HOLD_OFFS + 1))
     hosts = (*losing, WWW)
-    said = claim(enforced=hosts)
+    current = claim(enforced=hosts)
     world = three(
-        origins=[origin(said, hosts=hosts, replicas=(replica("pod-1", said, hosts),))],
+        origins=[origin(current, hosts=hosts, replicas=(replica("pod-1", current, hosts),))],
         evidence=[*(lost(host=host) for host in losing), evidence(WWW)],
     )
     noted = next_step(observed(**world))
@@ -785,9 +788,9 @@ def test_more_hosts_at_once_than_can_be_remembered_are_held_off_together() -> No
 # --- what the server itself refuses ---------------------------------------------------------------------------------------------
 
 
-def verifying(*hosts: str, odd: str | None = None, said: Claim | None = None) -> Any:
+def verifying(*hosts: str, odd: str | None = None, current: Claim | None = None) -> Any:
     """Three hosts, at some of which somebody's Ingress verifies client certificates by itself, or something else is odd."""
-    required = said or claim(enforced=THREE)
+    required = current or claim(enforced=THREE)
     seen = replica("pod-1", required, THREE)
     other = replace(
         seen,
@@ -805,7 +808,7 @@ def test_a_host_that_another_s_configuration_refuses_is_left_alone(odd: str | No
     """Relaxing would help nobody there, and harm the host once that configuration is gone."""
     step = next_step(observed(**three(WWW, presented=REFUSED, origins=[verifying(WWW, odd=odd)])))
     assert not isinstance(step, Note | Publish), step
-    asking = verifying(*THREE, odd=odd, said=ASKING)
+    asking = verifying(*THREE, odd=odd, current=ASKING)
     step = next_step(observed(**three(*THREE, presented=REFUSED, origins=[asking])))
     assert not isinstance(step, Note | Publish), step
 

@@ -154,7 +154,7 @@ def test_a_host_without_any_answer_is_not_proven() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seen", "reason", "said"),
+    ("seen", "reason", "message"),
     [
         ([evidence(host, lasting_s=60) for host in HOSTS], Reason.WAITING_FOR_PROOF, "for 180 s"),
         ([evidence(APEX, NONE), evidence(WWW, lasting_s=60)], Reason.WAITING_FOR_PROOF, WWW),
@@ -194,11 +194,11 @@ def test_a_host_without_any_answer_is_not_proven() -> None:
     ],
 )
 def test_what_the_proof_waits_for_is_told_host_by_host(
-    seen: list[Evidence], reason: Reason, said: str
+    seen: list[Evidence], reason: Reason, message: str
 ) -> None:
     step = next_step(observed(origins=[origin(ASKING)], evidence=seen))
     assert waiting(step) is reason
-    assert said in str(step)
+    assert message in str(step)
 
 
 def test_a_host_that_an_association_outranks_is_named_as_such() -> None:
@@ -440,9 +440,11 @@ def test_a_replica_that_refuses_ours_is_not_done_either() -> None:
     behaviours = tuple(
         replace(b, accepts=frozenset(), refuses=frozenset({NEXT.sha256})) for b in other.hosts
     )
-    said = claim(pins=(LEAF, NEXT))
+    current = claim(pins=(LEAF, NEXT))
     world = observed(
-        origins=[origin(said, replicas=(replica("pod-1", said), replace(other, hosts=behaviours)))],
+        origins=[
+            origin(current, replicas=(replica("pod-1", current), replace(other, hosts=behaviours)))
+        ],
         keys={"next": NEXT},
     )
     assert waiting(next_step(world)) is Reason.WAITING_FOR_REPLICAS
@@ -456,9 +458,9 @@ def test_a_window_is_what_the_spec_says() -> None:
 # --- hosts that hold back nobody else ---------------------------------------------------------------------------------------------
 
 
-def odd(*hosts: str, said: Claim = ASKING, own: bool = False) -> Any:
+def odd(*hosts: str, current: Claim = ASKING, own: bool = False) -> Any:
     """An origin on one of whose replicas somebody else answers, or decides, at some hosts."""
-    seen = replica("pod-2", said)
+    seen = replica("pod-2", current)
     elsewhere = {"odd": "HTTP 308 on our check path"}
     verifying = {"own": True, "refuses": frozenset({LEAF.sha256})}
     hidden: dict[str, Any] = {
@@ -467,7 +469,7 @@ def odd(*hosts: str, said: Claim = ASKING, own: bool = False) -> Any:
         **(verifying if own else elsewhere),
     }
     other = tuple(replace(b, **hidden) if b.host in hosts else b for b in seen.hosts)
-    return origin(said, replicas=(replica("pod-1", said), replace(seen, hosts=other)))
+    return origin(current, replicas=(replica("pod-1", current), replace(seen, hosts=other)))
 
 
 @pytest.mark.parametrize("own", [False, True])
@@ -476,7 +478,7 @@ def test_an_odd_host_is_not_required_and_the_others_are(own: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("own", "said"),
+    ("own", "message"),
     [
         (
             False,
@@ -485,10 +487,10 @@ def test_an_odd_host_is_not_required_and_the_others_are(own: bool) -> None:
         (True, f"{WWW}: its own Ingress verifies client certificates"),
     ],
 )
-def test_an_odd_host_is_named_where_no_other_is_proven(own: bool, said: str) -> None:
+def test_an_odd_host_is_named_where_no_other_is_proven(own: bool, message: str) -> None:
     step = next_step(observed(origins=[odd(APEX, WWW, own=own)]))
     assert waiting(step) is Reason.EDGE_NOT_PROVEN
-    assert said in str(step)
+    assert message in str(step)
 
 
 def test_an_odd_host_is_not_said_to_be_proven_within_a_window() -> None:
@@ -502,7 +504,7 @@ def test_an_odd_host_is_not_said_to_be_proven_within_a_window() -> None:
 
 @pytest.mark.parametrize("own", [False, True])
 def test_an_odd_host_that_is_required_stays_required_and_is_not_waited_for(own: bool) -> None:
-    assert next_step(observed(origins=[odd(WWW, said=REQUIRING, own=own)])) == Done()
+    assert next_step(observed(origins=[odd(WWW, current=REQUIRING, own=own)])) == Done()
 
 
 def test_hosts_that_are_odd_and_therefore_silent_are_not_the_edge_s_affair() -> None:
@@ -528,26 +530,28 @@ def test_a_host_that_is_nearly_proven_shares_the_write_of_one_that_is() -> None:
 def test_a_host_that_will_not_be_required_is_not_waited_for_although_it_is_nearly_proven(
     reason: str,
 ) -> None:
-    held = (
+    on_hold_off = (
         {"hold_offs": (HoldOff(2, since=at(-10), until=at(110), host=WWW),)}
         if reason == "held off"
         else {}
     )
-    found = odd(WWW) if reason == "odd" else origin(ASKING)
+    origin_seen = odd(WWW) if reason == "odd" else origin(ASKING)
     step = next_step(
-        observed(origins=[found], evidence=[evidence(WWW, lasting_s=176)], record=held)
+        observed(origins=[origin_seen], evidence=[evidence(WWW, lasting_s=176)], record=on_hold_off)
     )
     assert published(step) == claim(enforced=(APEX,))
 
 
 def test_a_host_on_hold_off_holds_back_nobody_else() -> None:
-    held = {"hold_offs": (HoldOff(2, since=at(-10), until=at(110), host=WWW),)}
-    assert published(next_step(observed(origins=[origin(ASKING)], record=held))) == claim(
+    on_hold_off = {"hold_offs": (HoldOff(2, since=at(-10), until=at(110), host=WWW),)}
+    assert published(next_step(observed(origins=[origin(ASKING)], record=on_hold_off))) == claim(
         enforced=(APEX,)
     )
-    assert next_step(observed(origins=[origin(claim(enforced=(APEX,)))], record=held)) == Done()
+    assert (
+        next_step(observed(origins=[origin(claim(enforced=(APEX,)))], record=on_hold_off)) == Done()
+    )
     optional = origin(claim(Mode.OPTIONAL, enforced=(APEX,)))
-    assert published(next_step(observed(origins=[optional], record=held))) == claim(
+    assert published(next_step(observed(origins=[optional], record=on_hold_off))) == claim(
         enforced=(APEX,)
     )
 
@@ -557,23 +561,31 @@ def test_a_required_host_on_hold_off_is_required_no_more_strictly() -> None:
 
     The others are required as it is meanwhile.
     """
-    held = {"hold_offs": (HoldOff(2, since=at(-10), until=at(110), host=WWW),)}
-    assert waiting(next_step(observed(origins=[origin(OPTIONAL)], record=held))) is Reason.HOLD_OFF
+    on_hold_off = {"hold_offs": (HoldOff(2, since=at(-10), until=at(110), host=WWW),)}
+    assert (
+        waiting(next_step(observed(origins=[origin(OPTIONAL)], record=on_hold_off)))
+        is Reason.HOLD_OFF
+    )
     alone = origin(claim(Mode.OPTIONAL, enforced=(WWW,)))
-    assert published(next_step(observed(origins=[alone], record=held))) == OPTIONAL
+    assert published(next_step(observed(origins=[alone], record=on_hold_off))) == OPTIONAL
 
 
 def test_a_hold_off_is_told_of_the_hosts_that_wait_for_it() -> None:
-    held = (HoldOff(9, at(-20), at(900), "other.example.com"), HoldOff(2, at(-10), at(110), WWW))
-    step = next_step(observed(origins=[origin(ASKING, hosts=(WWW,))], record={"hold_offs": held}))
+    hold_offs = (
+        HoldOff(9, at(-20), at(900), "other.example.com"),
+        HoldOff(2, at(-10), at(110), WWW),
+    )
+    step = next_step(
+        observed(origins=[origin(ASKING, hosts=(WWW,))], record={"hold_offs": hold_offs})
+    )
     assert waiting(step) is Reason.HOLD_OFF
     assert f"The operator has relaxed {WWW} 2 times, last at 11:59:50 UTC" in str(step)
 
 
 def test_an_origin_on_hold_off_holds_back_no_other_origin() -> None:
-    held = {"hold_offs": (HoldOff(2, since=at(-10), until=at(110), host=APEX),)}
+    on_hold_off = {"hold_offs": (HoldOff(2, since=at(-10), until=at(110), host=APEX),)}
     first, second = origin(ASKING, hosts=(APEX,)), origin(ASKING, hosts=(WWW,), name="shop")
-    step = next_step(observed(origins=[first, second], record=held))
+    step = next_step(observed(origins=[first, second], record=on_hold_off))
     assert isinstance(step, Publish)
     assert (step.origin, step.claim.enforced) == ("shop", (WWW,))
 
@@ -644,5 +656,5 @@ def test_a_host_that_old_sessions_alone_hold_back_is_flushed_beside_required_one
     assert published(next_step(observed(**beside, **flushed(0)))) == claim(
         enforced=(WWW,), flush_count=1
     )
-    held = {"hold_offs": (HoldOff(2, since=at(-10), until=at(110), host=APEX),)}
-    assert next_step(observed(**beside, record=held)) == Done()
+    on_hold_off = {"hold_offs": (HoldOff(2, since=at(-10), until=at(110), host=APEX),)}
+    assert next_step(observed(**beside, record=on_hold_off)) == Done()

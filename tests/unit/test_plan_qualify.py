@@ -351,7 +351,7 @@ def test_without_the_list_of_rivals_nothing_new_is_done() -> None:
 
 
 @pytest.mark.parametrize(
-    ("zone", "reason", "said"),
+    ("zone", "reason", "message"),
     [
         (None, Reason.ZONE_NOT_FOUND, APEX),
         ({"active": False}, Reason.ZONE_NOT_ACTIVE, "Activate"),
@@ -373,10 +373,10 @@ def test_without_the_list_of_rivals_nothing_new_is_done() -> None:
         (Unknown("no such token", Reason.TOKEN_REJECTED), Reason.TOKEN_REJECTED, "no such token"),
     ],
 )
-def test_a_zone_that_is_not_eligible_is_refused(zone: Any, reason: Reason, said: str) -> None:
+def test_a_zone_that_is_not_eligible_is_refused(zone: Any, reason: Reason, message: str) -> None:
     step = next_step(observed(zone=zone))
     assert blocked(step) is reason
-    assert said in str(step)
+    assert message in str(step)
 
 
 @pytest.mark.parametrize(
@@ -428,7 +428,7 @@ def test_cloudflare_s_own_time_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "reason", "said"),
+    ("origin_seen", "reason", "message"),
     [
         (origin(allowed=False), Reason.ORIGIN_NOT_ALLOWED, "AOP_INGRESS_CONFIG_MAPS"),
         (origin(configured=None), Reason.ORIGIN_NOT_FOUND, str(TARGET.key)),
@@ -442,15 +442,15 @@ def test_cloudflare_s_own_time_is_kept() -> None:
     ],
 )
 def test_an_origin_that_is_not_eligible_is_refused(
-    found: ObservedOrigin, reason: Reason, said: str
+    origin_seen: ObservedOrigin, reason: Reason, message: str
 ) -> None:
-    step = next_step(observed(origins=[found]))
+    step = next_step(observed(origins=[origin_seen]))
     assert blocked(step) is reason
-    assert said in str(step)
+    assert message in str(step)
 
 
 @pytest.mark.parametrize(
-    ("found", "reason"),
+    ("origin_seen", "reason"),
     [
         (origin(configured=Unknown("timeout")), Reason.TRANSIENT_ERROR),
         (origin(replicas=Unknown("timeout")), Reason.TRANSIENT_ERROR),
@@ -461,9 +461,9 @@ def test_an_origin_that_is_not_eligible_is_refused(
     ],
 )
 def test_an_origin_that_cannot_be_looked_at_is_waited_for(
-    found: ObservedOrigin, reason: Reason
+    origin_seen: ObservedOrigin, reason: Reason
 ) -> None:
-    assert waiting(next_step(observed(origins=[found]))) is reason
+    assert waiting(next_step(observed(origins=[origin_seen]))) is reason
 
 
 def test_the_pod_that_cannot_be_asked_is_named() -> None:

@@ -64,10 +64,10 @@ def waiting(step: Step) -> str:
 # --- nobody is refused -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("said", [ASKING, claim(Mode.OPTIONAL), REQUIRING])
-def test_first_of_all_nobody_is_refused_or_asked(said: Claim) -> None:
+@pytest.mark.parametrize("current", [ASKING, claim(Mode.OPTIONAL), REQUIRING])
+def test_first_of_all_nobody_is_refused_or_asked(current: Claim) -> None:
     """Off and not Request: what the zone presents once ours is gone may be expired, and asking alone refuses that."""
-    step = removing(origins=[origin(said)])
+    step = removing(origins=[origin(current)])
     assert isinstance(step, Publish)
     assert (step.target, step.claim) == (TARGET, OFF)
 
@@ -78,7 +78,7 @@ def test_a_text_that_was_edited_is_put_right_before_it_is_trusted_to_refuse_nobo
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("origin_seen", "message"),
     [
         (
             origin(OFF, replicas=(replica("pod-1", OFF), replica("pod-2", REQUIRING, revision=6))),
@@ -100,8 +100,8 @@ def test_a_text_that_was_edited_is_put_right_before_it_is_trusted_to_refuse_nobo
         ),
     ],
 )
-def test_nothing_is_taken_away_before_that_was_seen(found: Any, said: str) -> None:
-    assert said in waiting(removing(origins=[found]))
+def test_nothing_is_taken_away_before_that_was_seen(origin_seen: Any, message: str) -> None:
+    assert message in waiting(removing(origins=[origin_seen]))
 
 
 def test_whoever_can_end_the_wait_for_a_pod_is_told_how() -> None:
@@ -161,7 +161,7 @@ def test_then_the_zone_is_put_back_then_our_certificates_go_then_our_text() -> N
 
 
 @pytest.mark.parametrize(
-    ("found", "zone", "put_back"),
+    ("baseline", "zone", "put_back"),
     [
         (Baseline(enabled=True), {"enabled": False}, True),
         (Baseline(enabled=True), {"enabled": True}, None),
@@ -207,9 +207,9 @@ def test_then_the_zone_is_put_back_then_our_certificates_go_then_our_text() -> N
     ],
 )
 def test_the_flag_is_put_back_as_it_was_found(
-    found: Baseline | None, zone: dict[str, Any], put_back: bool | None
+    baseline: Baseline | None, zone: dict[str, Any], put_back: bool | None
 ) -> None:
-    step = removing(record={"baseline": found}, zone=zone)
+    step = removing(record={"baseline": baseline}, zone=zone)
     assert (step.enabled if isinstance(step, SetEnabled) else None) is put_back
 
 
@@ -373,26 +373,29 @@ def test_patience_has_no_end_while_a_replica_still_refuses() -> None:
     )
 
 
-def told(**world: Any) -> datetime | None:
+def asked_again_at(**world: Any) -> datetime | None:
     """Since when the status says that nobody is refused."""
-    found = observed(**{"object": {"deleting": True}, "origins": [origin(OFF)], **world})
+    looked_at = observed(**{"object": {"deleting": True}, "origins": [origin(OFF)], **world})
     return status_of(
-        found, next_step(found), Status(removing_since=world.get("removing_since"))
+        looked_at, next_step(looked_at), Status(removing_since=world.get("removing_since"))
     ).removing_since
 
 
 def test_patience_begins_when_nobody_is_refused_any_more() -> None:
-    assert told() == NOW
-    assert told(origins=[origin(REQUIRING)]) is None
-    assert told(origins=[origin(OFF, replicas=(replica("pod-1", REQUIRING, revision=6),))]) is None
-    assert told(object={"deleting": False}) is None
-    assert told(removing_since=at(-599)) == at(-599)
+    assert asked_again_at() == NOW
+    assert asked_again_at(origins=[origin(REQUIRING)]) is None
+    assert (
+        asked_again_at(origins=[origin(OFF, replicas=(replica("pod-1", REQUIRING, revision=6),))])
+        is None
+    )
+    assert asked_again_at(object={"deleting": False}) is None
+    assert asked_again_at(removing_since=at(-599)) == at(-599)
 
 
 @pytest.mark.parametrize("step", [timedelta(minutes=-50), timedelta(minutes=50)])
 def test_what_the_status_says_follows_a_wall_clock_that_is_set(step: timedelta) -> None:
     """Else a restart would count minutes that nobody waited, or begin again."""
-    assert told(removing_since=at(-60), stepped=step) == at(-60) + step
+    assert asked_again_at(removing_since=at(-60), stepped=step) == at(-60) + step
 
 
 def test_a_zone_that_is_gone_with_everything_of_ours_needs_nothing() -> None:
@@ -419,8 +422,10 @@ def runs_nothing(name: str = "pod-1", **changes: Any) -> Any:
 
 def test_a_damaged_text_that_may_still_refuse_is_replaced_first_of_all() -> None:
     """It reads as Off, and every replica goes on refusing: a block was appended to it again and again, until nginx failed for everybody."""
-    found = origin(OFF, running=REQUIRING, configured={"intact": False, "standing": REQUIRING})
-    step = removing(origins=[found])
+    origin_seen = origin(
+        OFF, running=REQUIRING, configured={"intact": False, "standing": REQUIRING}
+    )
+    step = removing(origins=[origin_seen])
     assert isinstance(step, Publish)
     assert step.claim == OFF
     seen = origin(OFF, configured={"standing": None})
@@ -430,18 +435,18 @@ def test_a_damaged_text_that_may_still_refuse_is_replaced_first_of_all() -> None
 
 
 def test_what_others_have_taken_out_need_not_be_put_back_to_be_taken_out() -> None:
-    found = origin(OFF, configured=RESET, replicas=(runs_nothing(), runs_nothing("pod-2")))
-    assert isinstance(removing(origins=[found]), SetEnabled)
-    assert removing(origins=[found], zone=GONE) == Withdraw("public", TARGET)
+    origin_seen = origin(OFF, configured=RESET, replicas=(runs_nothing(), runs_nothing("pod-2")))
+    assert isinstance(removing(origins=[origin_seen]), SetEnabled)
+    assert removing(origins=[origin_seen], zone=GONE) == Withdraw("public", TARGET)
 
 
 def test_what_a_policy_changes_at_each_write_is_taken_out_as_it_stands() -> None:
     """Its annotation is taken away each time, so that it never reads as whole; what runs refuses nobody, and is seen to."""
     again_and_again = Overwritten("a policy", 3, at(-30), at(30))
     damaged = {"intact": False, "claim": None, "standing": OFF}
-    found = origin(OFF, configured=damaged, overwritten=again_and_again)
-    assert isinstance(removing(origins=[found]), SetEnabled)
-    assert removing(origins=[found], zone=GONE) == Withdraw("public", TARGET)
+    origin_seen = origin(OFF, configured=damaged, overwritten=again_and_again)
+    assert isinstance(removing(origins=[origin_seen]), SetEnabled)
+    assert removing(origins=[origin_seen], zone=GONE) == Withdraw("public", TARGET)
     refusing = origin(OFF, running=REQUIRING, configured=damaged, overwritten=again_and_again)
     assert isinstance(removing(origins=[refusing]), Wait)
 
@@ -468,19 +473,19 @@ def test_what_a_policy_changes_at_each_write_is_taken_out_as_it_stands() -> None
 def test_until_that_is_seen_on_every_replica_the_text_is_put_right(
     other: Any, changes: dict[str, Any]
 ) -> None:
-    found = origin(OFF, configured=RESET | changes, replicas=(runs_nothing(), other))
-    assert isinstance(removing(origins=[found]), Publish)
+    origin_seen = origin(OFF, configured=RESET | changes, replicas=(runs_nothing(), other))
+    assert isinstance(removing(origins=[origin_seen]), Publish)
 
 
 def test_a_text_that_is_taken_out_again_and_again_is_not_put_right_in_a_hurry() -> None:
     by_others = Overwritten("field manager argocd-controller", 4, since=at(-90), until=at(60))
     late = (runs_nothing(), replica("pod-2", REQUIRING, revision=6))
-    found = origin(OFF, configured=RESET, replicas=late, overwritten=by_others)
+    origin_seen = origin(OFF, configured=RESET, replicas=late, overwritten=by_others)
     assert "argocd-controller has replaced the operator's text" in waiting(
-        removing(origins=[found])
+        removing(origins=[origin_seen])
     )
     assert isinstance(
-        removing(origins=[replace(found, overwritten=replace(by_others, until=NOW))]), Publish
+        removing(origins=[replace(origin_seen, overwritten=replace(by_others, until=NOW))]), Publish
     )
     refusing = origin(
         OFF, configured=RESET | {"standing": REQUIRING}, replicas=late, overwritten=by_others

@@ -27,12 +27,12 @@ async def test_a_port_at_which_nobody_listens_refuses() -> None:
         socket.socket() as bound
     ):  # bound and not listening: nobody else can take the port meanwhile
         bound.bind(("127.0.0.1", 0))
-        found = await failure("127.0.0.1", bound.getsockname()[1])
-    assert found.kind is FailureKind.REFUSED
+        why = await failure("127.0.0.1", bound.getsockname()[1])
+    assert why.kind is FailureKind.REFUSED
 
 
 @pytest.mark.asyncio
 async def test_an_address_that_no_way_leads_to_is_unreachable() -> None:
     """A multicast address, to which no TCP connection can be made (Linux: ENETUNREACH): as with a node that is cut off."""
-    found = await failure("224.0.0.1", 443)
-    assert found.kind is FailureKind.UNREACHABLE
+    why = await failure("224.0.0.1", 443)
+    assert why.kind is FailureKind.UNREACHABLE

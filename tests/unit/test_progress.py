@@ -14,7 +14,7 @@ from aop.progress import AT_ONCE, EACH_S, Progress, is_progress
 AT = datetime(2026, 7, 1, tzinfo=UTC)
 
 
-def told(
+def status_with(
     ready: str, reason: Reason, message: str = "", *, generation: int = 1, record: str = "{}"
 ) -> Status:
     condition = Condition(
@@ -28,15 +28,15 @@ def told(
     return Status(observed_generation=generation, record=record, conditions=(condition,))
 
 
-WAITS = told("False", Reason.WAITING_FOR_REPLICAS, "pod a shows revision 1")
+WAITS = status_with("False", Reason.WAITING_FOR_REPLICAS, "pod a shows revision 1")
 
 
 @pytest.mark.parametrize(
     "after",
     [
-        told("False", Reason.WAITING_FOR_REPLICAS, "pod b shows revision 1"),
-        told("False", Reason.WAITING_FOR_PROOF, "Requests present leaf 9f"),
-        told("False", Reason.PROGRESSING, "The operator is about to upload leaf 9f"),
+        status_with("False", Reason.WAITING_FOR_REPLICAS, "pod b shows revision 1"),
+        status_with("False", Reason.WAITING_FOR_PROOF, "Requests present leaf 9f"),
+        status_with("False", Reason.PROGRESSING, "The operator is about to upload leaf 9f"),
     ],
 )
 def test_a_step_forward_is_progress(after: Status) -> None:
@@ -46,12 +46,12 @@ def test_a_step_forward_is_progress(after: Status) -> None:
 @pytest.mark.parametrize(
     "after",
     [
-        told("True", Reason.READY),
-        told("Unknown", Reason.WAITING_FOR_REPLICAS),
-        told("False", Reason.ORIGIN_UNREACHABLE),
-        told("False", Reason.TOKEN_REJECTED),
-        told("False", Reason.WAITING_FOR_REPLICAS, generation=2),
-        told("False", Reason.WAITING_FOR_REPLICAS, record='{"edition":2}'),
+        status_with("True", Reason.READY),
+        status_with("Unknown", Reason.WAITING_FOR_REPLICAS),
+        status_with("False", Reason.ORIGIN_UNREACHABLE),
+        status_with("False", Reason.TOKEN_REJECTED),
+        status_with("False", Reason.WAITING_FOR_REPLICAS, generation=2),
+        status_with("False", Reason.WAITING_FOR_REPLICAS, record='{"edition":2}'),
         Status(),
     ],
 )
@@ -61,8 +61,8 @@ def test_what_somebody_acts_on_is_more_than_progress(after: Status) -> None:
 
 
 def test_that_another_pod_is_in_trouble_is_more_than_progress() -> None:
-    trouble = told("False", Reason.ORIGIN_UNREACHABLE, "pod a cannot be asked")
-    assert not is_progress(trouble, told("False", Reason.ORIGIN_UNREACHABLE, "pod b cannot"))
+    trouble = status_with("False", Reason.ORIGIN_UNREACHABLE, "pod a cannot be asked")
+    assert not is_progress(trouble, status_with("False", Reason.ORIGIN_UNREACHABLE, "pod b cannot"))
 
 
 def test_one_object_is_told_of_at_every_step() -> None:

@@ -35,8 +35,8 @@ PEOPLE = [path for path in committed() if path.suffix == ".md" and "helm" not in
 )
 def test_the_version_is_the_projects(file: str, pattern: str) -> None:
     """Of a changelog the newest counts."""
-    found = re.findall(pattern, (ROOT / file).read_text(), re.MULTILINE)
-    assert set(found[:1] if file == "CHANGELOG.md" else found) == {VERSION}
+    versions = re.findall(pattern, (ROOT / file).read_text(), re.MULTILINE)
+    assert set(versions[:1] if file == "CHANGELOG.md" else versions) == {VERSION}
 
 
 def test_ci_has_the_stages_that_a_clean_clone_runs() -> None:

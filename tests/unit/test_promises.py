@@ -10,14 +10,14 @@ from citations import ROOT, cited, missing
 
 PROMISES = [*(f"S{number}" for number in range(1, 9)), *(f"L{number}" for number in range(1, 4))]
 ROW = re.compile(r"^\| ([SL]\d) \|.*\|(.*)\|$", re.MULTILINE)
-TOLD = dict(ROW.findall((ROOT / "docs" / "promises.md").read_text()))
+STATED = dict(ROW.findall((ROOT / "docs" / "promises.md").read_text()))
 
 
 def test_every_promise_is_there() -> None:
-    assert list(TOLD) == PROMISES
+    assert list(STATED) == PROMISES
 
 
 @pytest.mark.parametrize("promise", PROMISES)
 def test_it_has_tests_and_they_exist(promise: str) -> None:
-    assert cited(TOLD[promise])
-    assert missing(TOLD[promise]) == []
+    assert cited(STATED[promise])
+    assert missing(STATED[promise]) == []

@@ -64,8 +64,9 @@ def test_what_the_user_has_to_change_in_the_cluster_is_not_awaited_from_cloudfla
 
 
 def test_the_page_on_the_status_and_the_reference_have_the_rows() -> None:
-    page, told = ((ROOT / "docs" / name).read_text() for name in ("status.md", "reference.md"))
+    page, crd_page = ((ROOT / "docs" / name).read_text() for name in ("status.md", "reference.md"))
     assert reference.troubleshooting() in page
     assert (
-        reference.table(("Reason", "Meaning", "Cause", "What to do"), reference.reasons()) in told
+        reference.table(("Reason", "Meaning", "Cause", "What to do"), reference.reasons())
+        in crd_page
     )

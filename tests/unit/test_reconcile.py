@@ -152,7 +152,7 @@ def looks(*seen: Observed) -> Callable[[], Observed]:
     return lambda: left.pop(0) if len(left) > 1 else left[0]
 
 
-async def told(world: World) -> None:
+async def status_written(world: World) -> None:
     """Until what is being told has been told."""
     if world.memory.telling is not None:
         await world.memory.telling
@@ -177,7 +177,7 @@ async def test_whoever_hangs_where_it_is_told_holds_up_nothing_that_is_done(what
     assert [type(step).__name__ for step in world.done] == ["Publish", "Publish"]
     world.status_may_be_written.set()
     world.events_may_be_written.set()
-    await told(world)
+    await status_written(world)
     await world.visit()
     assert world.ready()["reason"] == "Ready", "what is true now is told once it can be"
 
@@ -192,7 +192,7 @@ async def test_while_a_status_hangs_no_newer_one_is_sent_after_it() -> None:
         await world.visit()
     assert world.statuses == []
     world.status_may_be_written.set()
-    await told(world)
+    await status_written(world)
     assert [one["conditions"][0]["reason"] for one in world.statuses] == ["Progressing"]
     await world.visit()
     assert [one["conditions"][0]["reason"] for one in world.statuses] == ["Progressing", "Ready"]
@@ -219,8 +219,8 @@ async def test_what_a_failed_visit_tells_is_told_in_wall_time(step: timedelta) -
 
     world.see = fails
     await world.visit()
-    told = datetime.fromisoformat(world.ready()["lastTransitionTime"])
-    assert told == world.clock.wall().replace(microsecond=0)
+    since = datetime.fromisoformat(world.ready()["lastTransitionTime"])
+    assert since == world.clock.wall().replace(microsecond=0)
 
 
 # --- what is measured --------------------------------------------------------------------------
@@ -327,7 +327,7 @@ async def test_what_somebody_has_undone_is_counted_when_it_is_made_good() -> Non
     world = World()
     world.see = looks(HOLDS)
     await world.visit()
-    await told(world)
+    await status_written(world)
     world.see = looks(observed(zone={"enabled": False}), HOLDS)
     await world.visit()
     assert [type(step).__name__ for step in world.done] == ["SetEnabled"]

@@ -39,9 +39,9 @@ records = st.builds(
     | st.builds(
         Baseline, st.booleans(), st.lists(words, unique=True).map(lambda ids: tuple(sorted(ids)))
     ),
-    uploaded=st.lists(pins, max_size=3, unique=True).map(lambda found: tuple(sorted(found))),
+    uploaded=st.lists(pins, max_size=3, unique=True).map(lambda several: tuple(sorted(several))),
     claimed=st.lists(st.builds(Target, words, words, words), max_size=3, unique=True).map(
-        lambda found: tuple(sorted(found))
+        lambda several: tuple(sorted(several))
     ),
     rejected=st.lists(
         st.builds(RejectedClaim, words, st.integers(1, 99), moments, moments), max_size=8
@@ -98,8 +98,8 @@ def test_what_is_no_record_reads_as_an_empty_one(text: str | None) -> None:
         max_leaves=8,
     )
 )
-def test_no_json_stops_the_operator(found: Any) -> None:
-    load(json.dumps(found))
+def test_no_json_stops_the_operator(value: Any) -> None:
+    load(json.dumps(value))
 
 
 @pytest.mark.parametrize("name", ["found", "uploaded", "claimed", "rejected", "holdOff", "flushed"])

@@ -35,14 +35,14 @@ AWAY = Unknown("Cloudflare has not answered yet")
 
 
 def stands(world: dict[str, Any], previous: Status | None = None) -> bool:
-    found = observed(**world)
-    return yet_to_be_seen(found, next_step(found), previous or told())
+    looked_at = observed(**world)
+    return yet_to_be_seen(looked_at, next_step(looked_at), previous or when_all_was_seen())
 
 
-def told(**world: Any) -> Status:
-    """What was told when the operator had seen everything."""
-    found = observed(**world)
-    return status_of(found, next_step(found), Status())
+def when_all_was_seen(**world: Any) -> Status:
+    """The status that was written when the operator had seen everything."""
+    looked_at = observed(**world)
+    return status_of(looked_at, next_step(looked_at), Status())
 
 
 STILL_TO_COME: dict[str, dict[str, Any]] = {
@@ -132,12 +132,12 @@ def test_an_object_that_was_not_ready_is_not_made_ready_by_waiting(what: str) ->
 def test_where_everything_was_seen_there_is_nothing_to_wait_for_and_nothing_to_write() -> None:
     """A restart of the operator costs no write: what is told at its end is what stood."""
     assert not stands({})
-    found = observed()
-    assert status_of(found, next_step(found), told()) == told()
+    world = observed()
+    assert status_of(world, next_step(world), when_all_was_seen()) == when_all_was_seen()
 
 
-def test_a_host_that_was_unproven_before_stands_as_it_was_told() -> None:
+def test_a_host_that_was_unproven_before_stands_as_it_was_when_all_was_seen() -> None:
     world: dict[str, Any] = {"origins": [origin(claim(enforced=(APEX,)))]}
     past = [evidence(WWW, NONE, direct=True)]
-    before = told(**world, evidence=[evidence(APEX), *past])
+    before = when_all_was_seen(**world, evidence=[evidence(APEX), *past])
     assert stands({**world, "evidence": [evidence(APEX, lasting_s=20), *past]}, before)

@@ -186,27 +186,27 @@ removing, all gone:                 [F Removing, T, F Removing, F Removing, F Re
 
 
 def status(world: dict[str, Any], previous: Status | None = None) -> Status:
-    found = observed(**world)
-    return status_of(found, next_step(found), previous or Status())
+    looked_at = observed(**world)
+    return status_of(looked_at, next_step(looked_at), previous or Status())
 
 
-def condition(found: Status, kind: ConditionType) -> Condition:
-    held = found.condition(kind)
-    assert held is not None, kind
-    return held
+def condition(whole: Status, kind: ConditionType) -> Condition:
+    one = whole.condition(kind)
+    assert one is not None, kind
+    return one
 
 
 @pytest.mark.parametrize(("phase", "expected"), yaml.safe_load(PHASES).items())
 def test_every_phase_has_its_conditions(phase: str, expected: list[str]) -> None:
-    told = status(WORLDS[phase])
+    new = status(WORLDS[phase])
     shown = [
         f"{c.status[0]}{'' if c.reason == Reason.AS_EXPECTED else f' {c.reason}'}"
-        for c in told.conditions
+        for c in new.conditions
     ]
     assert shown == expected
     asked_for = ConditionType.ALERTS_CONFIGURED
-    assert [c.type for c in told.conditions] == [c for c in ConditionType if c != asked_for]
-    assert {c.observed_generation for c in told.conditions} == {told.observed_generation} == {2}
+    assert [c.type for c in new.conditions] == [c for c in ConditionType if c != asked_for]
+    assert {c.observed_generation for c in new.conditions} == {new.observed_generation} == {2}
 
 
 def test_every_world_here_is_a_phase() -> None:
@@ -214,7 +214,7 @@ def test_every_world_here_is_a_phase() -> None:
 
 
 @pytest.mark.parametrize(
-    ("phase", "said"),
+    ("phase", "message"),
     [
         ("proving", "The operator has waited since 2026-03-01 11:58:57 UTC. No action needed."),
         (
@@ -247,28 +247,30 @@ def test_every_world_here_is_a_phase() -> None:
         ),
     ],
 )
-def test_ready_alone_says_what_is_awaited_since_when_and_what_to_do(phase: str, said: str) -> None:
-    assert said in condition(status(WORLDS[phase]), ConditionType.READY).message
+def test_ready_alone_says_what_is_awaited_since_when_and_what_to_do(
+    phase: str, message: str
+) -> None:
+    assert message in condition(status(WORLDS[phase]), ConditionType.READY).message
 
 
 @pytest.mark.parametrize("phase", WORLDS)
 def test_every_false_condition_says_why_and_a_second_later_says_the_same(phase: str) -> None:
     """A message with a running counter would write a status per second."""
-    told = status(WORLDS[phase])
+    new = status(WORLDS[phase])
     kstatus = {ConditionType.RECONCILING, ConditionType.STALLED}
-    assert all(c.message for c in told.conditions if c.type not in kstatus)
-    assert all(len(c.message) <= 2000 for c in told.conditions)
-    later = status({**WORLDS[phase], "now": NOW + timedelta(seconds=1)}, told)
-    assert later == told
+    assert all(c.message for c in new.conditions if c.type not in kstatus)
+    assert all(len(c.message) <= 2000 for c in new.conditions)
+    later = status({**WORLDS[phase], "now": NOW + timedelta(seconds=1)}, new)
+    assert later == new
 
 
 def test_stalled_and_reconciling_exclude_each_other_and_ready() -> None:
     """kstatus: either of them True means that the object is not Current."""
     for phase, world in WORLDS.items():
-        told = status(world)
+        new = status(world)
         assert (
             sum(
-                condition(told, kind).status == "True"  # type: ignore[arg-type]  # a StrEnum's word
+                condition(new, kind).status == "True"  # type: ignore[arg-type]  # a StrEnum's word
                 for kind in ("Ready", "Reconciling", "Stalled")
             )
             == 1
@@ -279,9 +281,9 @@ def test_stalled_and_reconciling_exclude_each_other_and_ready() -> None:
 
 
 def test_the_parts_at_rest() -> None:
-    told = status({"zone": {"certificates": (certificate(serial_number="4711"),)}}).manifest()
-    assert told["zone"] == {"id": ZONE_ID, "accountId": "account", "sslMode": "strict"}
-    assert told["certificate"] == {
+    new = status({"zone": {"certificates": (certificate(serial_number="4711"),)}}).manifest()
+    assert new["zone"] == {"id": ZONE_ID, "accountId": "account", "sslMode": "strict"}
+    assert new["certificate"] == {
         "id": LEAF.short,
         "fingerprint": LEAF.sha256,
         "serialNumber": "4711",
@@ -289,9 +291,9 @@ def test_the_parts_at_rest() -> None:
         "notAfter": "2028-01-30T12:00:00Z",
         "renewalTime": "2027-12-16T12:00:00Z",
     }
-    assert told["origins"] == [{"name": "public", "mode": "Require", "replicas": 2, "applied": 2}]
-    assert told["hosts"]["proven"] == told["hosts"]["total"] == 2
-    assert told["observedGeneration"] == 2
+    assert new["origins"] == [{"name": "public", "mode": "Require", "replicas": 2, "applied": 2}]
+    assert new["hosts"]["proven"] == new["hosts"]["total"] == 2
+    assert new["observedGeneration"] == 2
 
 
 @pytest.mark.parametrize(
@@ -314,7 +316,7 @@ def test_the_printer_columns_show_it(phase: str, shown: tuple[str, ...]) -> None
     }
     (version,) = crd.manifest()["spec"]["versions"]
     columns = {
-        column["name"]: found(whole, column["jsonPath"])
+        column["name"]: at_path(whole, column["jsonPath"])
         for column in version["additionalPrinterColumns"]
     }
     assert tuple(columns[name] for name in ("Zone", "Enforcement", "Ready", "Expires")) == shown
@@ -322,23 +324,23 @@ def test_the_printer_columns_show_it(phase: str, shown: tuple[str, ...]) -> None
 
 
 def test_what_was_seen_before_somebody_changed_the_text_is_told_as_no_protection() -> None:
-    told = status(WORLDS["text reset"]).manifest()
-    assert told["origins"] == [{"name": "public", "replicas": 2, "applied": 0}]
+    new = status(WORLDS["text reset"]).manifest()
+    assert new["origins"] == [{"name": "public", "replicas": 2, "applied": 0}]
 
 
 @pytest.mark.parametrize("phase", ["rotating", "key pair invalid"])
 def test_the_proof_of_what_is_presented_stands_whatever_becomes_of_the_key_pair(phase: str) -> None:
-    told = status(WORLDS[phase]).manifest()
-    assert told["hosts"]["proven"] == 2
-    assert "proof" in told
+    new = status(WORLDS[phase]).manifest()
+    assert new["hosts"]["proven"] == 2
+    assert "proof" in new
 
 
 def test_a_renewal_that_is_stuck_shows_when_what_is_presented_expires() -> None:
     """The next leaf's end is years off, and would keep the documented alert quiet."""
     later = pin("next", not_after=at(999 * 86400))
-    told = status(WORLDS["rotating"] | {"keys": {"next": later}}).certificate
-    assert told is not None
-    assert (told.fingerprint, told.not_after) == (LEAF.sha256, LEAF.not_after)
+    new = status(WORLDS["rotating"] | {"keys": {"next": later}}).certificate
+    assert new is not None
+    assert (new.fingerprint, new.not_after) == (LEAF.sha256, LEAF.not_after)
 
 
 def test_the_certificate_is_one_whole_while_cloudflare_cannot_be_read() -> None:
@@ -391,11 +393,11 @@ def test_the_id_of_another_request_changes_nothing_and_stays_for_who_asks_suppor
 
 
 def test_what_a_failed_visit_tells_is_of_the_generation_that_it_read() -> None:
-    told = failed(7, NOW, Reason.SPEC_INVALID, "spec.zone is missing", status({}), stalled=True)
-    assert told.observed_generation == 7
+    new = failed(7, NOW, Reason.SPEC_INVALID, "spec.zone is missing", status({}), stalled=True)
+    assert new.observed_generation == 7
 
 
-def found(whole: Any, path: str) -> Any:
+def at_path(whole: Any, path: str) -> Any:
     """What a printer column's JSONPath selects: names, and conditions by their type."""
     for name in path.removeprefix(".").replace('[?(@.type=="Ready")]', ".Ready").split("."):
         whole = (
@@ -422,32 +424,32 @@ def test_enforcement_is_the_least_strict_that_was_really_seen() -> None:
 
 def test_enforcement_is_absent_while_no_replica_could_be_asked() -> None:
     dark = origin(replicas=(replica("pod-1", REQUIRING, error="timeout"),))
-    told = status({"origins": [dark]})
-    assert told.enforcement is None
-    assert told.origins[0].mode is None
-    assert (told.origins[0].replicas, told.origins[0].applied) == (1, 0)
+    new = status({"origins": [dark]})
+    assert new.enforcement is None
+    assert new.origins[0].mode is None
+    assert (new.origins[0].replicas, new.origins[0].applied) == (1, 0)
 
 
 def test_unproven_hosts_are_listed_and_bounded() -> None:
     many = tuple(f"h{n:03}.example.com" for n in range(70))
-    told = status({"origins": [origin(hosts=(*HOSTS, *many))]})
-    assert told.hosts is not None
-    assert (told.hosts.proven, told.hosts.total, len(told.hosts.unproven)) == (2, 72, 50)
+    new = status({"origins": [origin(hosts=(*HOSTS, *many))]})
+    assert new.hosts is not None
+    assert (new.hosts.proven, new.hosts.total, len(new.hosts.unproven)) == (2, 72, 50)
 
 
 def test_a_proof_is_told_once() -> None:
     """Its last answer is another one every few seconds, and nobody acts on that."""
-    told = status({})
-    assert told.proof is not None
-    assert told.proof.since == NOW - timedelta(seconds=303)
-    assert status({"now": NOW + timedelta(seconds=9)}, told).proof == told.proof
-    assert status({"evidence": [evidence(host, NONE) for host in HOSTS]}, told).proof is None
+    new = status({})
+    assert new.proof is not None
+    assert new.proof.since == NOW - timedelta(seconds=303)
+    assert status({"now": NOW + timedelta(seconds=9)}, new).proof == new.proof
+    assert status({"evidence": [evidence(host, NONE) for host in HOSTS]}, new).proof is None
 
 
 def test_a_missing_config_map_is_no_secret() -> None:
-    told = status({"origins": [origin(configured=None)]})
-    assert str(TARGET.key) in condition(told, ConditionType.READY).message
-    assert condition(told, ConditionType.READY).reason == Reason.ORIGIN_NOT_FOUND
+    new = status({"origins": [origin(configured=None)]})
+    assert str(TARGET.key) in condition(new, ConditionType.READY).message
+    assert condition(new, ConditionType.READY).reason == Reason.ORIGIN_NOT_FOUND
 
 
 # --- transitions ---------------------------------------------------------------------------------------------------------------
@@ -464,19 +466,19 @@ def test_a_transition_time_moves_only_when_the_truth_moves() -> None:
 
 def test_transition_times_are_whole_seconds() -> None:
     """The API server keeps no more, and a status that reads back differently would be written again for ever."""
-    told = status({"now": NOW + timedelta(microseconds=654321)})
-    assert {c.last_transition_time.microsecond for c in told.conditions} == {0}
-    assert Status.parse(told.manifest()) == told
+    new = status({"now": NOW + timedelta(microseconds=654321)})
+    assert {c.last_transition_time.microsecond for c in new.conditions} == {0}
+    assert Status.parse(new.manifest()) == new
 
 
 # --- when nothing was observed -----------------------------------------------------------------------------------------------------
 
 
 def test_an_error_before_anything_was_seen_shows_every_condition() -> None:
-    told = failed(7, NOW, Reason.SPEC_INVALID, "spec.zone: write a name", Status(), stalled=True)
+    new = failed(7, NOW, Reason.SPEC_INVALID, "spec.zone: write a name", Status(), stalled=True)
     asked_for = ConditionType.ALERTS_CONFIGURED
-    assert [c.type for c in told.conditions] == [c for c in ConditionType if c != asked_for]
-    shown = {c.type: (c.status, c.reason) for c in told.conditions}
+    assert [c.type for c in new.conditions] == [c for c in ConditionType if c != asked_for]
+    shown = {c.type: (c.status, c.reason) for c in new.conditions}
     assert shown["Ready"] == ("False", "SpecInvalid")
     assert shown["Stalled"] == ("True", "SpecInvalid")
     assert shown["Reconciling"] == ("False", "AsExpected")
@@ -485,26 +487,26 @@ def test_an_error_before_anything_was_seen_shows_every_condition() -> None:
 
 def test_an_error_later_keeps_what_was_seen() -> None:
     before = status({})
-    told = failed(
+    new = failed(
         2, at(60), Reason.TRANSIENT_ERROR, "the API server cannot be reached", before, stalled=False
     )
-    assert (told.enforcement, told.certificate, told.origins) == (
+    assert (new.enforcement, new.certificate, new.origins) == (
         before.enforcement,
         before.certificate,
         before.origins,
     )
-    assert condition(told, ConditionType.READY).status == "Unknown"
-    assert condition(told, ConditionType.RECONCILING).status == "True"
-    assert condition(told, ConditionType.ENFORCED) == condition(before, ConditionType.ENFORCED)
+    assert condition(new, ConditionType.READY).status == "Unknown"
+    assert condition(new, ConditionType.RECONCILING).status == "True"
+    assert condition(new, ConditionType.ENFORCED) == condition(before, ConditionType.ENFORCED)
     asked_for = ConditionType.ALERTS_CONFIGURED
-    assert [c.type for c in told.conditions] == [c for c in ConditionType if c != asked_for]
+    assert [c.type for c in new.conditions] == [c for c in ConditionType if c != asked_for]
 
 
 def test_an_error_on_top_of_an_unreadable_status_is_told_all_the_same() -> None:
-    told = failed(
+    new = failed(
         2, NOW, Reason.INTERNAL_ERROR, "a bug", Status.parse({"conditions": "many"}), stalled=False
     )
-    assert condition(told, ConditionType.READY).reason == Reason.INTERNAL_ERROR
+    assert condition(new, ConditionType.READY).reason == Reason.INTERNAL_ERROR
 
 
 # --- whom Cloudflare warns ------------------------------------------------------------------------
@@ -521,9 +523,9 @@ def told_of_alerts(o: Observed, previous: Status | None = None) -> Status:
 
 
 def test_nothing_is_said_of_alerts_where_nobody_asks_for_any() -> None:
-    told = told_of_alerts(observed())
-    assert told.condition(ConditionType.ALERTS_CONFIGURED) is None
-    assert told.alerts is None
+    new = told_of_alerts(observed())
+    assert new.condition(ConditionType.ALERTS_CONFIGURED) is None
+    assert new.alerts is None
 
 
 @pytest.mark.parametrize(
@@ -543,11 +545,11 @@ def test_nothing_is_said_of_alerts_where_nobody_asks_for_any() -> None:
 def test_what_becomes_of_alerts_is_a_condition_of_its_own_and_ready_is_as_before(
     alerts: ObservedAlerts | Unknown | None, truth: str, reason: Reason
 ) -> None:
-    told = told_of_alerts(observed(spec=ASKS, alerts=alerts))
-    found = condition(told, ConditionType.ALERTS_CONFIGURED)
-    assert (found.status, found.reason) == (truth, reason)
-    assert found.message
-    assert condition(told, ConditionType.READY) == condition(
+    new = told_of_alerts(observed(spec=ASKS, alerts=alerts))
+    alerts_configured = condition(new, ConditionType.ALERTS_CONFIGURED)
+    assert (alerts_configured.status, alerts_configured.reason) == (truth, reason)
+    assert alerts_configured.message
+    assert condition(new, ConditionType.READY) == condition(
         told_of_alerts(observed()), ConditionType.READY
     )
 

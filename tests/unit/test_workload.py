@@ -461,18 +461,18 @@ def remarked(kind: Kind = Kind.DEPLOYMENT, container: Json = GENTLE, **more: Any
     ],
 )
 def test_who_replaces_all_pods_at_once_is_told_so(kind: Kind, more: Any, ended: str) -> None:
-    said = [
+    remark = [
         f"{kind.title} {NAMESPACE}/frontend ends {ended} before new ones are there, whenever its pods are replaced"
     ]
-    assert remarked(kind, **more) == (said if ended else [])
+    assert remarked(kind, **more) == (remark if ended else [])
 
 
 @pytest.mark.parametrize("lacking", ["readinessProbe", "lifecycle", "terminationMessagePolicy"])
 def test_what_a_container_lacks_to_be_replaced_without_loss_is_named(lacking: str) -> None:
     word = {"lifecycle": "preStop"}.get(lacking, lacking)
-    (said,) = remarked(container={name: GENTLE[name] for name in GENTLE if name != lacking})
-    assert f"Container nginx of Deployment {NAMESPACE}/frontend" in said
-    assert word in said
+    (remark,) = remarked(container={name: GENTLE[name] for name in GENTLE if name != lacking})
+    assert f"Container nginx of Deployment {NAMESPACE}/frontend" in remark
+    assert word in remark
 
 
 def test_where_no_pod_is_replaced_for_us_nothing_is_said_of_it() -> None:
