@@ -203,13 +203,13 @@ def renew(scene: Scene) -> None:
             renewed,
             within_s=WITHIN_S,
             every_s=0.3,
-            describe=lambda: f"one new leaf\n{scene.told()}",
+            describe=lambda: f"one new leaf\n{scene.summary()}",
         )
         until(
             lambda: answers_to(scene, before) == {frontend.refusal},
             within_s=WITHIN_S,
             every_s=0.3,
-            describe=lambda: f"the old leaf to be a stranger's\n{scene.told()}",
+            describe=lambda: f"the old leaf to be a stranger's\n{scene.summary()}",
         )
         scene.until_enforced(within_s=WITHIN_S)
         frontend.until_rolled_out(within_s=60)

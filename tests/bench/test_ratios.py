@@ -41,7 +41,7 @@ def seconds(work: Callable[[], object], *, for_s: float = 0.4) -> float:
     return best
 
 
-def told(what: str, cost_s: float, baseline: str, baseline_s: float) -> float:
+def printed(what: str, cost_s: float, baseline: str, baseline_s: float) -> float:
     """Print one line, and return how many times the baseline it costs."""
     ratio = cost_s / baseline_s
     print(f"\n{what}: {ratio:.3g} x {baseline} ({cost_s * 1e3:.3g} ms, {baseline_s * 1e3:.3g} ms)")
@@ -69,10 +69,10 @@ def controller(claims: int) -> dict[str, Any]:
 
 def large() -> tuple[Observed, str]:
     """A world at rest with 100 hosts on 3 replicas, and the Kubernetes lists, as JSON, that one visit reads for it."""
-    said = claim(enforced=HOSTS, pins=(LEAF,))
-    replicas = tuple(replica(f"pod-{n}", said, HOSTS) for n in range(3))
+    large_claim = claim(enforced=HOSTS, pins=(LEAF,))
+    replicas = tuple(replica(f"pod-{n}", large_claim, HOSTS) for n in range(3))
     world = observed(
-        origins=[origin(said, hosts=HOSTS, replicas=replicas)],
+        origins=[origin(large_claim, hosts=HOSTS, replicas=replicas)],
         evidence=[evidence(host) for host in HOSTS],
     )
     spec: dict[str, Any] = {
@@ -98,7 +98,7 @@ def test_deciding_costs_milliseconds_where_parsing_costs_a_fraction_of_one() -> 
     assert next_step(world) == Done()
     parsing_s = seconds(lambda: json.loads(text))
     assert (
-        told(
+        printed(
             "next_step, 100 hosts on 3 replicas",
             seconds(lambda: next_step(world)),
             "json.loads of the lists it reads",
@@ -113,7 +113,7 @@ def test_telling_costs_a_few_decisions() -> None:
     step, previous = next_step(world), Status()
     cost_s = seconds(lambda: status_of(world, step, previous))
     assert (
-        told(
+        printed(
             "status_of, 100 hosts on 3 replicas",
             cost_s,
             "next_step",
@@ -127,7 +127,9 @@ def test_rendering_grows_with_the_claims_and_not_with_their_square() -> None:
     many = [zone_claim(number) for number in range(50)]
     one_s = seconds(lambda: render(many[:1], 7, TOKEN))
     assert (
-        told("render of 50 claims", seconds(lambda: render(many, 7, TOKEN)), "render of 1", one_s)
+        printed(
+            "render of 50 claims", seconds(lambda: render(many, 7, TOKEN)), "render of 1", one_s
+        )
         < 50 * 3
     )
 
@@ -137,7 +139,7 @@ def test_reading_a_config_map_costs_about_one_rendering() -> None:
     many = [zone_claim(number) for number in range(50)]
     assert read(body).intact
     assert (
-        told(
+        printed(
             "read of a ConfigMap with 50 claims",
             seconds(lambda: read(body)),
             "render of them",
@@ -151,4 +153,4 @@ def test_the_default_algorithm_is_much_cheaper_than_the_guides() -> None:
     """What the documentation of `spec.certificate.generate.algorithm` claims."""
     ecdsa_s = seconds(lambda: generate(Algorithm.ECDSA, 256))
     rsa_s = seconds(lambda: generate(Algorithm.RSA, 4096), for_s=0)
-    assert told("an RSA 4096 key", rsa_s, "an ECDSA P-256 key", ecdsa_s) > 1000
+    assert printed("an RSA 4096 key", rsa_s, "an ECDSA P-256 key", ecdsa_s) > 1000

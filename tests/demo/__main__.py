@@ -163,8 +163,8 @@ class Story:
                         statuses[visitor] = self._scene.ask_replica(replica.https, HOST, visitor)
                 except httpx.HTTPStatusError:
                     continue  # the Secret with our certificate is not there yet
-            told = ", ".join(f"{visitor}: {status}" for visitor, status in statuses.items())
-            self._telling.say(f"  a direct request to {replica.pod} with a certificate of {told}")
+            listed = ", ".join(f"{visitor}: {status}" for visitor, status in statuses.items())
+            self._telling.say(f"  a direct request to {replica.pod} with a certificate of {listed}")
             answers.append(statuses)
         return answers
 
@@ -190,11 +190,11 @@ def snapshot(scene: Scene) -> dict[str, Any]:
 
 def of_the_controller(scene: Scene) -> dict[str, Any]:
     """What is written of ingress-nginx."""
-    found = scene.sandbox.config_map()
+    config_map = scene.sandbox.config_map()
     return {
-        "the controller's ConfigMap": found.get("data"),
+        "the controller's ConfigMap": config_map.get("data"),
         "its labels and annotations": {
-            key: found["metadata"].get(key) for key in ("labels", "annotations")
+            key: config_map["metadata"].get(key) for key in ("labels", "annotations")
         },
     }
 

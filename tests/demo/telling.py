@@ -53,12 +53,12 @@ class Telling:
         ):
             self.say(f"* {event['message']}")
 
-    def state(self, kind: str, found: dict[str, Any]) -> None:
+    def state(self, kind: str, manifest: dict[str, Any]) -> None:
         """A state of the object."""
         if kind == "DELETED":
             self.say_if_new("ready", "the object is gone")
             return
-        status = found.get("status", {})
+        status = manifest.get("status", {})
         ready = next((one for one in status.get("conditions", []) if one["type"] == "Ready"), None)
         if ready and ready["reason"] != "Progressing":  # then an Event tells the step
             self.say_if_new(

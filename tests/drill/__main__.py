@@ -118,14 +118,14 @@ async def drill(asked: argparse.Namespace) -> int:
             print("First on the double, so that there is something to compare with.")
             double = await rehearsed(Path(scratch), with_edge=edge is not None)
             ended = await carried_out(exercise)
-    found = comparison.differences(double, real)
+    differences = comparison.differences(double, real)
     asked.report.mkdir(parents=True, exist_ok=True)
     for name, text in (
-        ("report.md", report.as_markdown(double, real, found, ended)),
-        ("report.json", report.as_json(double, real, found, ended)),
+        ("report.md", report.as_markdown(double, real, differences, ended)),
+        ("report.json", report.as_json(double, real, differences, ended)),
     ):
-        (asked.report / name).write_text(told(text, real))
-    matter = sum(one.matters for one in found)
+        (asked.report / name).write_text(told_in_full(text, real))
+    matter = sum(one.matters for one in differences)
     print(f"{ended} {matter} differences matter. The report is {asked.report / 'report.md'}.")
     if ended != DONE:
         return INTERRUPTED if ended == ENDED_EARLY else FAILED
@@ -179,17 +179,17 @@ async def _put_back(exercise: Exercise) -> str:
 def unmoved_by_signals() -> Iterator[Callable[[Callable[[], object]], None]]:
     """Within the block Ctrl-C and SIGTERM do what is said here, once, and end nothing."""
     loop = asyncio.get_running_loop()
-    told: list[Callable[[], object]] = []
+    announced: list[Callable[[], object]] = []
 
     def heard() -> None:
         print("\nEnding. Everything is put back first.")
-        for one in told:
+        for one in announced:
             one()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, heard)
     try:
-        yield told.append
+        yield announced.append
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
@@ -264,7 +264,7 @@ def confirm(zone: str) -> None:
         raise DrillError("The answer is not the zone's name, so nothing was changed")
 
 
-def told(text: str, real: Transcript) -> str:
+def told_in_full(text: str, real: Transcript) -> str:
     """The report, once more without anything that is known of the zone.
 
     There is none in it by the way that it is made; a mistake there must not cost the whole drill.

@@ -39,15 +39,15 @@ def _outcomes(
     what: str, double: Mapping[str, str], real: Mapping[str, str]
 ) -> Iterator[Difference]:
     for step in dict.fromkeys([*double, *real]):
-        said, seen = double.get(step, "not reached"), real.get(step, "not reached")
-        if said != seen:
-            yield Difference(step, "", what, said, seen)
+        expected, seen = double.get(step, "not reached"), real.get(step, "not reached")
+        if expected != seen:
+            yield Difference(step, "", what, expected, seen)
 
 
 def _answers(double: Transcript, real: Transcript) -> Iterator[Difference]:
-    said, seen = _by_call(double), _by_call(real)
-    for step, call in dict.fromkeys([*said, *seen]):
-        one, other = said.get((step, call)), seen.get((step, call))
+    expected, seen = _by_call(double), _by_call(real)
+    for step, call in dict.fromkeys([*expected, *seen]):
+        one, other = expected.get((step, call)), seen.get((step, call))
         if one is None or other is None:
             yield Difference(step, call, "asked", _asked(one), _asked(other), matters=False)
             continue
@@ -64,26 +64,28 @@ def _fields(
     step: str, call: str, double: Mapping[str, set[str]], real: Mapping[str, set[str]]
 ) -> Iterator[Difference]:
     for place in sorted({*double, *real}):
-        said, seen = double.get(place, set()), real.get(place, set())
-        if place == "result.status" or place.startswith("errors") or seen == said:
+        expected, seen = double.get(place, set()), real.get(place, set())
+        if place == "result.status" or place.startswith("errors") or seen == expected:
             continue  # told as the course of the certificate, and with the HTTP status
         yield Difference(
-            step, call, f"field {place}", _words(said), _words(seen), matters=bool(said)
+            step, call, f"field {place}", _words(expected), _words(seen), matters=bool(expected)
         )
 
 
 def _by_call(transcript: Transcript) -> dict[tuple[str, str], list[Exchange]]:
-    found: dict[tuple[str, str], list[Exchange]] = {}
+    by_call: dict[tuple[str, str], list[Exchange]] = {}
     for one in transcript.exchanges:
-        found.setdefault((one.step, one.call), []).append(one)
-    return found
+        by_call.setdefault((one.step, one.call), []).append(one)
+    return by_call
 
 
 def _statuses(exchanges: Sequence[Exchange]) -> str:
     """Each that came, once; answers that may be chance are left out where others came."""
-    told = dict.fromkeys(f"{one.status or 'no answer'} {one.codes}".strip() for one in exchanges)
-    lasting = [one for one in told if not one.startswith(("429", "409", "5", "no answer"))]
-    return ", ".join(lasting or told)
+    statuses = dict.fromkeys(
+        f"{one.status or 'no answer'} {one.codes}".strip() for one in exchanges
+    )
+    lasting = [one for one in statuses if not one.startswith(("429", "409", "5", "no answer"))]
+    return ", ".join(lasting or statuses)
 
 
 def _course(exchanges: Sequence[Exchange]) -> str:
@@ -96,11 +98,11 @@ def _course(exchanges: Sequence[Exchange]) -> str:
 def _shape(exchanges: Sequence[Exchange]) -> dict[str, set[str]]:
     """Of all successful answers together; of refusals, if there is nothing else."""
     good = [one for one in exchanges if one.status == 200] or exchanges
-    found: dict[str, set[str]] = {}
+    by_place: dict[str, set[str]] = {}
     for one in good:
         for place, kind in one.shape.items():
-            found.setdefault(place, set()).update(kind.split(" or "))
-    return found
+            by_place.setdefault(place, set()).update(kind.split(" or "))
+    return by_place
 
 
 def _asked(exchanges: Sequence[Exchange] | None) -> str:

@@ -82,9 +82,9 @@ class Edge:
                     headers={"host": self.host},
                     extensions=extensions,
                 )
-            said = json.loads(answer.content)
+            echoed = json.loads(answer.content)
         except (httpx.HTTPError, ValueError):
             return None
-        if not isinstance(said, dict) or said.get("drill") != self.listener.word:
+        if not isinstance(echoed, dict) or echoed.get("drill") != self.listener.word:
             return None
-        return str(said["presented"]) if said.get("asked") == nonce else None
+        return str(echoed["presented"]) if echoed.get("asked") == nonce else None

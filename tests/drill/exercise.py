@@ -80,17 +80,17 @@ class Exercise:
             DrillError: it may not, and why.
         """
         with self.transcript.during("look at the zone"):
-            found = await self.cloudflare.find_zones(self.access, self.name)
-            if len(found) != 1:
-                raise DrillError(f"The token sees {len(found)} zones of this name; it must see one")
-            (self.zone,) = found
+            zones = await self.cloudflare.find_zones(self.access, self.name)
+            if len(zones) != 1:
+                raise DrillError(f"The token sees {len(zones)} zones of this name; it must see one")
+            (self.zone,) = zones
             zone = self.zone.id
             if not self.zone.active:
                 raise DrillError("The zone is not active at Cloudflare")
             mode = await self.cloudflare.fetch_ssl_mode(self.access, zone)
             shared = await self.cloudflare.fetch_global_aop(self.access, zone)
             enabled = await self.cloudflare.fetch_enablement(self.access, zone)
-            held = await self.cloudflare.list_certificates(self.access, zone)
+            listed = await self.cloudflare.list_certificates(self.access, zone)
             try:
                 own = await self.cloudflare.list_hostname_associations(self.access, zone)
             except NotOffered:
@@ -103,16 +103,16 @@ class Exercise:
             raise DrillError(
                 "The SSL mode is Full (strict), in which the edge refuses the drill's own server. Set it to Full, or leave HOST out"
             )
-        foreign = [one for one in held if not is_ours(one)]
+        foreign = [one for one in listed if not is_ours(one)]
         if foreign or own or shared.on:
             raise DrillError(
                 "Somebody uses Authenticated Origin Pulls in this zone: it has certificates, hosts of its own or the global switch on. Take another zone"
             )
-        if enabled.enabled and not held:
+        if enabled.enabled and not listed:
             raise DrillError(
                 "Authenticated Origin Pulls are enabled in this zone. Take another zone, or disable them if nobody needs them"
             )
-        self.uploads |= {one.id for one in held}
+        self.uploads |= {one.id for one in listed}
         if self.edge is not None and await self.edge.presented() is None:
             raise DrillError(
                 "Requests to HOST do not arrive at the drill's server. HOST needs a proxied record that leads to this machine, and the port must be open"
@@ -206,7 +206,7 @@ class Exercise:
             began = time.monotonic()
             await self._until(
                 lambda: self.cloudflare.list_certificates(self.access, self._id),
-                lambda held: any(one.id == taken.id for one in held),
+                lambda listed: any(one.id == taken.id for one in listed),
                 f"certificate to be listed, after: {step}",
             )
             self._took("from active to listed", began)
@@ -292,10 +292,10 @@ class Exercise:
                 await self._patiently(
                     lambda: self.cloudflare.set_enablement(self.access, self._id, enabled=False)
                 )
-            held = await self._patiently(
+            listed = await self._patiently(
                 lambda: self.cloudflare.list_certificates(self.access, self._id)
             )
-            for known in sorted(self.uploads | {one.id for one in held if is_ours(one)}):
+            for known in sorted(self.uploads | {one.id for one in listed if is_ours(one)}):
                 await self._take_away(known)
         self.begun = False
         self.uploads.clear()

@@ -14,20 +14,22 @@ MORE = 40
 """Fields that only the real one has are listed up to so many."""
 
 
-def as_json(double: Transcript, real: Transcript, found: Sequence[Difference], ended: str) -> str:
+def as_json(
+    double: Transcript, real: Transcript, differences: Sequence[Difference], ended: str
+) -> str:
     """Everything, so that the double can be mended from it."""
     return json.dumps(
         {
             "version": __version__,
             "ended": ended,
-            "differences": [asdict(one) for one in found],
-            **{name: _told(one) for name, one in (("double", double), ("real", real))},
+            "differences": [asdict(one) for one in differences],
+            **{name: _as_data(one) for name, one in (("double", double), ("real", real))},
         },
         indent=1,
     )
 
 
-def _told(transcript: Transcript) -> dict[str, object]:
+def _as_data(transcript: Transcript) -> dict[str, object]:
     return {
         "outcomes": transcript.outcomes,
         "presented": transcript.presented,
@@ -37,11 +39,11 @@ def _told(transcript: Transcript) -> dict[str, object]:
 
 
 def as_markdown(
-    double: Transcript, real: Transcript, found: Sequence[Difference], ended: str
+    double: Transcript, real: Transcript, differences: Sequence[Difference], ended: str
 ) -> str:
     """For the issue that it is attached to."""
-    matter = [one for one in found if one.matters]
-    more = [one for one in found if not one.matters]
+    matter = [one for one in differences if one.matters]
+    more = [one for one in differences if not one.matters]
     parts = [
         f"# Drill of aop-operator {__version__} on a real zone\n",
         f"{ended}\n",
@@ -95,8 +97,10 @@ def _seconds(transcript: Transcript, what: str) -> str:
     return f"{transcript.durations[what]:.1f} s" if what in transcript.durations else "-"
 
 
-def _table(header: tuple[str, ...], found: Sequence[Difference]) -> str:
-    return _rows(header, [(one.step, one.call, one.what, one.double, one.real) for one in found])
+def _table(header: tuple[str, ...], differences: Sequence[Difference]) -> str:
+    return _rows(
+        header, [(one.step, one.call, one.what, one.double, one.real) for one in differences]
+    )
 
 
 def _rows(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

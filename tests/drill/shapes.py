@@ -36,10 +36,10 @@ PLACEHOLDERS = (
 
 def shape(answer: Any) -> dict[str, str]:
     """Of a decoded answer."""
-    found: dict[str, set[str]] = {}
+    by_place: dict[str, set[str]] = {}
     for place, kind in _walked(answer, ""):
-        found.setdefault(place, set()).add(kind)
-    return {place: " or ".join(sorted(kinds)) for place, kinds in sorted(found.items())}
+        by_place.setdefault(place, set()).add(kind)
+    return {place: " or ".join(sorted(kinds)) for place, kinds in sorted(by_place.items())}
 
 
 def _walked(value: Any, place: str) -> Iterator[tuple[str, str]]:

@@ -80,7 +80,7 @@ def test_a_crd_that_is_deleted_takes_its_objects_with_it(proxied: Proxied) -> No
         until(
             lambda: RESOURCE not in scene.plane.kubectl("get", "crd", "--output", "name"),
             within_s=90,
-            describe=lambda: f"the CRD to be gone\n{scene.told()}",
+            describe=lambda: f"the CRD to be gone\n{scene.summary()}",
         )
     finally:
         scene.plane.apply(CRDS)

@@ -66,7 +66,7 @@ class Killed:
             there,
             within_s=self._within_s,
             every_s=0.1,
-            describe=lambda: f"{reached}; killed after {self.after}\n{self.scene.told()}",
+            describe=lambda: f"{reached}; killed after {self.after}\n{self.scene.summary()}",
         )
         self.effects.clear()
         return list(self.after)
@@ -86,7 +86,7 @@ def killed(proxied: Proxied) -> Killed:
 def live(killed: Killed, *, nth: int, again: bool, delivered: bool) -> tuple[list[str], list[str]]:
     """A whole life under visitors, killed on the way there and on the way back; returns the effects of both ways."""
     scene = killed.scene
-    before, told = scene.sandbox.config_map().get("data"), len(scene.trace())
+    before, traced = scene.sandbox.config_map().get("data"), len(scene.trace())
     with scene.visitors() as visitors:
         visitors.allow_redirects(allowed=True)
         scene.apply()
@@ -102,7 +102,7 @@ def live(killed: Killed, *, nth: int, again: bool, delivered: bool) -> tuple[lis
     assert scene.sandbox.config_map().get("data") == before
     assert scene.refusing() == []
     # The lives before this one met faults that the model does not know.
-    assert violations(scene.trace()[told:]) == []
+    assert violations(scene.trace()[traced:]) == []
     return onboarding, removal
 
 

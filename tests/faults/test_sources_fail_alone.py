@@ -111,8 +111,8 @@ def test_visitors_are_let_in_although_the_object_takes_no_note(
     present(scene, "nothing")
     scene.until_relaxed(within_s=RELAXED_WITHIN_S)
     assert rule.fired
-    told = scene.until_condition("Ready", "False", "TransientError", within_s=60)
-    assert "goes on with what protects visitors" in told["message"]
+    ready = scene.until_condition("Ready", "False", "TransientError", within_s=60)
+    assert "goes on with what protects visitors" in ready["message"]
     scene.until_condition("Enforced", "False", within_s=60)
     assert "holdOff" not in noted_on(scene)
     enforced.clear()
@@ -157,9 +157,9 @@ def test_a_key_pair_on_one_line_is_named_and_neither_protection_nor_removal_need
         for field in ("tls.crt", "tls.key")
     }
     patch(scene, f"/api/v1/namespaces/{NAMESPACE}/secrets/example-com-aop", {"data": on_one_line})
-    told = scene.until_condition("CertificateReady", "False", "KeyPairInvalid", within_s=60)
-    assert f"{NAMESPACE}/example-com-aop" in told["message"]
-    assert "tls.crt" in told["message"]
+    ready = scene.until_condition("CertificateReady", "False", "KeyPairInvalid", within_s=60)
+    assert f"{NAMESPACE}/example-com-aop" in ready["message"]
+    assert "tls.crt" in ready["message"]
     present(scene, "nothing")
     scene.until_relaxed(within_s=RELAXED_WITHIN_S)
     present(scene, None)
@@ -169,9 +169,9 @@ def test_a_key_pair_on_one_line_is_named_and_neither_protection_nor_removal_need
 
 def noted_on(scene: Scene) -> str:
     """The record on the object, without its copy in the status."""
-    found = scene.object()
-    assert found is not None
-    return str(found["metadata"]["annotations"])
+    manifest = scene.object()
+    assert manifest is not None
+    return str(manifest["metadata"]["annotations"])
 
 
 def merge(scene: Scene, body: dict[str, Any]) -> None:

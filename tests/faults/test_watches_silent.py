@@ -89,6 +89,6 @@ def test_a_claim_that_a_colleague_takes_out_is_put_back(running: Proxied) -> Non
     until(
         lambda: scene.sandbox.config_map()["metadata"].get("annotations"),
         within_s=SEEN_WITHIN_S,
-        describe=lambda: f"our claim to stand there again\n{scene.told()}",
+        describe=lambda: f"our claim to stand there again\n{scene.summary()}",
     )
     scene.until_enforced(within_s=SEEN_WITHIN_S)

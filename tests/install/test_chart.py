@@ -30,8 +30,8 @@ def environment(deployment: dict[str, Any]) -> dict[str, str]:
 
 
 def the(objects: list[dict[str, Any]], kind: str) -> dict[str, Any]:
-    (found,) = (one for one in objects if one["kind"] == kind)
-    return found
+    (only_one,) = (one for one in objects if one["kind"] == kind)
+    return only_one
 
 
 # --- what is generated -----------------------------------------------------------------------------------------------
@@ -260,8 +260,8 @@ def test_a_wrong_value_is_refused_by_name(
 ) -> None:
     with pytest.raises(HelmFailed) as failed:
         any_helm.template("x", "aop-system", values)
-    said = str(failed.value).partition("\n")[2]
-    assert re.search(named, said), said
+    output = str(failed.value).partition("\n")[2]
+    assert re.search(named, output), output
 
 
 def test_helm_3_and_helm_4_refuse_alike(helm: Helm) -> None:
@@ -290,7 +290,7 @@ def test_it_lints_and_the_api_server_takes_every_field_of(
         ]
     )
     text = yaml.safe_dump_all(objects)
-    said = plane.kubectl(
+    output = plane.kubectl(
         "apply",
         "--dry-run=server",
         "--validate=strict",
@@ -300,7 +300,7 @@ def test_it_lints_and_the_api_server_takes_every_field_of(
         "-",
         input=text,
     )
-    assert said.count("(server dry run)") == len(objects)
+    assert output.count("(server dry run)") == len(objects)
 
 
 @pytest.mark.parametrize("values", CI, ids=lambda path: path.stem)
@@ -464,14 +464,14 @@ def test_a_monitor_finds_the_pods_keeps_their_labels_and_names_the_job_of_the_ru
 
 def test_the_dashboard_is_found_by_the_sidecar_and_is_the_one_that_is_drawn(any_helm: Helm) -> None:
     values = ROOT / "deploy/helm/ci/full.yaml"
-    found = next(
+    config_map = next(
         one
         for one in any_helm.template("x", "aop-system", values)
         if one["kind"] == "ConfigMap" and "dashboard" in one["metadata"]["name"]
     )
-    assert found["metadata"]["labels"]["example.com/dashboard"] == "yes"
-    assert found["metadata"]["annotations"] == {"example.com/folder": "Edge"}
-    assert json.loads(found["data"]["aop-operator.json"]) == dashboard.model()
+    assert config_map["metadata"]["labels"]["example.com/dashboard"] == "yes"
+    assert config_map["metadata"]["annotations"] == {"example.com/folder": "Edge"}
+    assert json.loads(config_map["data"]["aop-operator.json"]) == dashboard.model()
 
 
 # --- rights ----------------------------------------------------------------------------------------------------------

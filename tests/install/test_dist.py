@@ -54,14 +54,14 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def version() -> str:
-    found = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    return str(found["project"]["version"])
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    return str(project["project"]["version"])
 
 
 def test_every_file_is_there_with_its_digest(dist: Path, version: str) -> None:
     lines = (dist / "SHA256SUMS").read_text().splitlines()
-    told = {name: digest for digest, name in (line.split("  ") for line in lines)}
-    assert set(told) == {
+    digests = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    assert set(digests) == {
         f"aop-operator-{version}.cdx.json",
         f"aop-operator-{version}.tgz",
         f"aop-operator-{version}.yaml",
@@ -70,8 +70,8 @@ def test_every_file_is_there_with_its_digest(dist: Path, version: str) -> None:
         f"aop_operator-{version}.tar.gz",
         *(f"kubectl-aop-{one}.tar.gz" for one in plugin.PLATFORMS),
     }
-    assert {path.name for path in dist.iterdir()} == {*told, "SHA256SUMS"}
-    for name, digest in told.items():
+    assert {path.name for path in dist.iterdir()} == {*digests, "SHA256SUMS"}
+    for name, digest in digests.items():
         assert sha256((dist / name).read_bytes()).hexdigest() == digest
 
 

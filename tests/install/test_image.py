@@ -65,12 +65,12 @@ def _normal(name: str) -> str:
 
 def test_the_image_holds_what_the_lock_names_and_nothing_else(prefix: Path) -> None:
     listing = "import importlib.metadata as m, json; print(json.dumps({d.name: d.version for d in m.distributions()}))"
-    found = json.loads(
+    in_the_image = json.loads(
         subprocess.run(
             [prefix / "bin/python", "-I", "-c", listing], check=True, capture_output=True, text=True
         ).stdout
     )
-    installed = {_normal(name): version for name, version in found.items()}
+    installed = {_normal(name): version for name, version in in_the_image.items()}
     assert installed.pop("aop-operator") == re.search(r"ARG VERSION=(\S+)", DOCKERFILE)[1]  # type: ignore[index]
     assert installed == locked()
     assert not {"pip", "setuptools", "wheel", "hatchling"} & set(installed)
@@ -110,8 +110,8 @@ def deployed(any_helm: Helm, plane: ControlPlane, tmp_path: Path, tidied: None) 
     (container,) = (
         plane.http.get(path).raise_for_status().json()["spec"]["template"]["spec"]["containers"]
     )
-    found: dict[str, Any] = container
-    return found
+    shipped: dict[str, Any] = container
+    return shipped
 
 
 @pytest.fixture
@@ -144,13 +144,13 @@ class Pod:
         """Any command in the pod's root."""
         root = Path(self._folder / f"root-{len(list(self._folder.glob('root-*')))}")
         root.mkdir()
-        found = rootfs.command(
+        command = rootfs.command(
             root,
             {self._prefix: str(self._prefix), self._mounted: SERVICE_ACCOUNT},
             self._environment,
             argv,
         )
-        return [str(shutil.which(found[0])), *found[1:]]
+        return [str(shutil.which(command[0])), *command[1:]]
 
     def entry(self, *arguments: str) -> list[str]:
         """The Dockerfile's entry point, which the image has at another prefix."""
@@ -175,12 +175,12 @@ def test_nothing_can_be_written_and_nobody_is_root(pod: Pod) -> None:
     """What the next test runs in is what it claims to be."""
     places = ["/x", f"{SERVICE_ACCOUNT}/x", f"{pod._prefix}/x", "/usr/x", "/dev/x"]
     script = f"id -u; grep -E '^(CapEff|NoNewPrivs)' /proc/self/status; env; for p in {' '.join(places)}; do touch $p 2>/dev/null && echo wrote $p; done; true"
-    said = pod.run("sh", "-c", script).stdout
-    assert said.startswith(f"{rootfs.USER}\n")
-    assert re.search(r"NoNewPrivs:\s1", said)
-    assert re.search(r"CapEff:\s0{16}", said)
-    assert "wrote" not in said
-    assert "HOME=" not in said
+    output = pod.run("sh", "-c", script).stdout
+    assert output.startswith(f"{rootfs.USER}\n")
+    assert re.search(r"NoNewPrivs:\s1", output)
+    assert re.search(r"CapEff:\s0{16}", output)
+    assert "wrote" not in output
+    assert "HOME=" not in output
 
 
 def test_the_operator_works_on_a_read_only_root_without_privileges_or_environment(
@@ -269,14 +269,14 @@ def test_the_image_itself_runs_where_a_container_engine_is_at_hand() -> None:
         "--cap-drop=ALL",
         "--security-opt=no-new-privileges",
     ]
-    said = subprocess.run(
+    output = subprocess.run(
         [*run, "aop-operator:test", "--version"],
         check=True,
         capture_output=True,
         text=True,
         timeout=60,
     ).stdout
-    assert said.startswith("aop-operator ")
+    assert output.startswith("aop-operator ")
     pip = subprocess.run(
         [*run, "--entrypoint=python3", "aop-operator:test", "-m", "pip"],
         capture_output=True,

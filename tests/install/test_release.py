@@ -115,7 +115,7 @@ def owned_by_release(plane: ControlPlane) -> set[str]:
     """Everything that carries the release's label, whatever its kind."""
     listed = plane.kubectl("api-resources", "--verbs=list", "--output=name").split()
     kinds = ",".join(sorted(set(listed) - {"events", "events.events.k8s.io", "componentstatuses"}))
-    found = plane.kubectl(
+    names = plane.kubectl(
         "get",
         kinds,
         "--all-namespaces",
@@ -123,14 +123,14 @@ def owned_by_release(plane: ControlPlane) -> set[str]:
         "--output=name",
         "--ignore-not-found",
     )
-    return set(found.split())
+    return set(names.split())
 
 
 def test_install_and_uninstall_leave_nothing_but_the_resource(
     helm: Helm, plane: ControlPlane, tmp_path: Path
 ) -> None:
-    said = helm.install(RELEASE, NAMESPACE)
-    assert "rollout status deployment/aop-operator" in said
+    output = helm.install(RELEASE, NAMESPACE)
+    assert "rollout status deployment/aop-operator" in output
     rendered = {
         (one["kind"], one["metadata"]["name"])
         for one in helm.template(RELEASE, NAMESPACE)
@@ -310,7 +310,7 @@ def begin_rotation(scene: Scene, home: str) -> None:
     until(
         lambda: "next.crt" in scene.secret("example-com-aop", home)["data"],
         within_s=30,
-        describe=lambda: f"a next key pair:\n{scene.told(namespace=home)}",
+        describe=lambda: f"a next key pair:\n{scene.summary(namespace=home)}",
     )
 
 
@@ -319,7 +319,7 @@ def end_rotation(scene: Scene, home: str, leaf: dict[str, Any]) -> None:
     until(
         lambda: leaf["id"] not in {one["id"] for one in scene.certificates()},
         within_s=90,
-        describe=lambda: f"the old certificate to be gone:\n{scene.told(namespace=home)}",
+        describe=lambda: f"the old certificate to be gone:\n{scene.summary(namespace=home)}",
     )
     scene.until_enforced(namespace=home)
 

@@ -97,10 +97,12 @@ NEVER = [
 @pytest.fixture
 def helm(plane: ControlPlane, tmp_path: Path) -> Iterator[Helm]:
     """Whichever is there, as the plane's admin; the release is taken out again."""
-    found = Helm(programs.any_of_them(say=lambda _: None), tmp_path, plane.admin_kubeconfig)
+    of_this_machine = Helm(
+        programs.any_of_them(say=lambda _: None), tmp_path, plane.admin_kubeconfig
+    )
     plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ELSEWHERE}})
-    yield found
-    found.uninstall(RELEASE, NAMESPACE, "--no-hooks")
+    yield of_this_machine
+    of_this_machine.uninstall(RELEASE, NAMESPACE, "--no-hooks")
     tidy(plane)
 
 
@@ -197,14 +199,14 @@ class Story:
 @pytest.fixture(scope="module")
 def story(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Story:
     """One object where none is served, and one that names a ConfigMap which is not allowed; both with a token that works."""
-    folder, told, before = tmp_path_factory.mktemp("story"), Story(), len(plane.audit(ACCOUNT))
+    folder, seen, before = tmp_path_factory.mktemp("story"), Story(), len(plane.audit(ACCOUNT))
     helm = Helm(programs.any_of_them(say=lambda _: None), folder, plane.admin_kubeconfig)
     helm.install(RELEASE, NAMESPACE)
     place = f"/api/v1/namespaces/{CONTROLLER_NAMESPACE}/configmaps"
     try:
         with Scene(Layout(manifests=None), plane, with_operator=False) as scene:
             plane.http.post(place, json={"metadata": {"name": OTHER}}).raise_for_status()
-            told.config_map.append(plane.http.get(f"{place}/{OTHER}").raise_for_status().json())
+            seen.config_map.append(plane.http.get(f"{place}/{OTHER}").raise_for_status().json())
             helm.upgrade(RELEASE, NAMESPACE, installed(scene))
             scene.sandbox.secret(NAMESPACE)
             until(
@@ -213,20 +215,20 @@ def story(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Stor
                 describe="the resource to be served",
             )
             scene.apply(namespace=ELSEWHERE)
-            told.unserved.append(scene.object(namespace=ELSEWHERE))
+            seen.unserved.append(scene.object(namespace=ELSEWHERE))
             with DeployedOperator(plane, folder):
                 scene.apply(namespace=NAMESPACE, origins=[origin(OTHER)])
-                told.refused = scene.until_condition(
+                seen.refused = scene.until_condition(
                     reason="OriginNotAllowed", namespace=NAMESPACE, within_s=60
                 )
-                told.unserved.append(scene.object(namespace=ELSEWHERE))
-            told.asked = plane.audit(ACCOUNT)[before:]
-            told.config_map.append(plane.http.get(f"{place}/{OTHER}").raise_for_status().json())
+                seen.unserved.append(scene.object(namespace=ELSEWHERE))
+            seen.asked = plane.audit(ACCOUNT)[before:]
+            seen.config_map.append(plane.http.get(f"{place}/{OTHER}").raise_for_status().json())
     finally:
         plane.http.delete(f"{place}/{OTHER}")
         helm.uninstall(RELEASE, NAMESPACE, "--no-hooks")
         tidy(plane)
-    return told
+    return seen
 
 
 def installed(scene: Scene) -> Values:

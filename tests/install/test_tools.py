@@ -31,8 +31,8 @@ def test_kubectl_explain_answers_with_a_sentence_for_every_field(plane: ControlP
     (file,) = (ROOT / "crds").glob("*.yaml")
     plane.apply(file)
     root = yaml.safe_load(file.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    found = list(schemas(root, "aop"))
-    assert "aop.spec.origins.ingressNginx.configMapRef" in {path for path, _ in found}
+    fields = list(schemas(root, "aop"))
+    assert "aop.spec.origins.ingressNginx.configMapRef" in {path for path, _ in fields}
     # The API server publishes its OpenAPI a moment after it serves the resource.
     until(
         lambda: plane.kubectl("explain", "aop"),
@@ -40,11 +40,11 @@ def test_kubectl_explain_answers_with_a_sentence_for_every_field(plane: ControlP
         describe="kubectl to know the resource",
         ignoring=(KubectlError,),
     )
-    for path, schema in found:
-        said = plane.kubectl("explain", path)
-        assert "<no description>" not in said, said
+    for path, schema in fields:
+        explained = plane.kubectl("explain", path)
+        assert "<no description>" not in explained, explained
         for name, one in schema["properties"].items():
-            assert f"\n  {name}\t" in said
+            assert f"\n  {name}\t" in explained
             assert one["description"].rstrip().endswith((".", ")")), f"{path}.{name}"
 
 

@@ -57,13 +57,13 @@ def test_every_object_is_named_with_its_zone_and_what_to_type(
     plane: ControlPlane, edge: str
 ) -> None:
     plane.apply(pull("one", edge), pull("two", edge, zone={"name": "example.org"}))
-    status, said = guard(plane.admin_kubeconfig)
+    status, output = guard(plane.admin_kubeconfig)
     assert status == 1
-    assert said.startswith("Not uninstalled: 2 AuthenticatedOriginPulls exist")
+    assert output.startswith("Not uninstalled: 2 AuthenticatedOriginPulls exist")
     for name, zone in {"one": "example.com", "two": "example.org"}.items():
-        assert f"  {edge}/{name} (zone {zone}, enforcement unknown)\n" in said
-        assert f"  kubectl -n {edge} delete aop {name}\n" in said
-    assert "--no-hooks" in said
+        assert f"  {edge}/{name} (zone {zone}, enforcement unknown)\n" in output
+        assert f"  kubectl -n {edge} delete aop {name}\n" in output
+    assert "--no-hooks" in output
 
 
 def test_an_object_that_is_being_removed_still_needs_the_operator(
@@ -72,7 +72,7 @@ def test_an_object_that_is_being_removed_still_needs_the_operator(
     going = pull("going", edge)
     plane.apply({**going, "metadata": {**going["metadata"], "finalizers": ["example.com/held"]}})
     plane.kubectl("delete", "aop", "going", f"--namespace={edge}", "--wait=false")
-    status, said = guard(plane.admin_kubeconfig)
+    status, output = guard(plane.admin_kubeconfig)
     plane.kubectl(
         "patch",
         "aop",
@@ -83,7 +83,7 @@ def test_an_object_that_is_being_removed_still_needs_the_operator(
         '{"metadata":{"finalizers":null}}',
     )
     assert status == 1
-    assert f"{edge}/going (zone example.com, is being removed)" in said
+    assert f"{edge}/going (zone example.com, is being removed)" in output
 
 
 def test_objects_that_this_operator_does_not_serve_are_not_its_own(
@@ -95,9 +95,9 @@ def test_objects_that_this_operator_does_not_serve_are_not_its_own(
 
 
 def test_what_cannot_be_looked_at_counts_as_an_obstacle(plane: ControlPlane, edge: str) -> None:
-    status, said = guard(plane.kubeconfig_for("nobody"))
+    status, output = guard(plane.kubeconfig_for("nobody"))
     assert status == 1
-    assert said.startswith(
+    assert output.startswith(
         "Not uninstalled: the operator could not find out whether AuthenticatedOriginPulls exist (cannot list authenticatedoriginpulls: HTTP 403"
     )
-    assert "--no-hooks" in said
+    assert "--no-hooks" in output

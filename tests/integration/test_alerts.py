@@ -39,8 +39,8 @@ DAY = 86400
 
 def series(metric: str, values: str, *labels: dict[str, str], **more: str) -> tuple[str, str]:
     """One series as the operator exposes it, a value a minute (promtool's notation: `0x5 1+1x3`)."""
-    found = {**POD, **{name: value for each in labels for name, value in each.items()}, **more}
-    written = ", ".join(f"{name}={json.dumps(value)}" for name, value in sorted(found.items()))
+    labelled = {**POD, **{name: value for each in labels for name, value in each.items()}, **more}
+    written = ", ".join(f"{name}={json.dumps(value)}" for name, value in sorted(labelled.items()))
     return f"{metric}{{{written}}}", values
 
 
@@ -448,8 +448,10 @@ def test_an_alert_fires_and_does_not(name: str, prometheus: Programs, tmp_path: 
         "tests": [as_promtool_reads_it(name, case) for case in CASES[name]],
     }
     (tmp_path / "tests.yaml").write_text(yaml.safe_dump(tests))
-    said = promtool.complaints(prometheus.promtool, "test", "rules", str(tmp_path / "tests.yaml"))
-    assert said == ""
+    complaints = promtool.complaints(
+        prometheus.promtool, "test", "rules", str(tmp_path / "tests.yaml")
+    )
+    assert complaints == ""
 
 
 def as_promtool_reads_it(name: str, case: Case) -> dict[str, Any]:

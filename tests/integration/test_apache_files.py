@@ -55,8 +55,8 @@ def test_it_starts_without_the_file(tmp_path: Path) -> None:
 def test_however_a_host_is_written_it_is_the_same_one(tmp_path: Path, leaf: Path) -> None:
     with PlainApache(tmp_path / "apache", files(REQUIRING), (WWW,)) as apache:
         for host in CASES:
-            said = apache.http(host)
-            assert (said.status, said.headers["location"]) == (308, f"https://{WWW}/"), host
+            plain = apache.http(host)
+            assert (plain.status, plain.headers["location"]) == (308, f"https://{WWW}/"), host
             statuses = [apache.https(host, "/", who, sni=WWW).status for who in (None, leaf)]
             assert statuses == [403, 200], host
             answer = parse(apache.https(host, f"{CHECK}?n=abc", leaf, sni=WWW).body)

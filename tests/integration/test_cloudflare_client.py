@@ -539,12 +539,12 @@ async def test_a_certificate_is_the_same_however_it_comes_back(
 async def test_a_list_of_certificates_that_has_pages_is_read_to_its_end(
     double: CloudflareDouble, zone_id: str
 ) -> None:
-    held = {double.control.upload(zone_id)["id"] for _ in range(5)}
+    uploaded = {double.control.upload(zone_id)["id"] for _ in range(5)}
     double.control.turn(certificates_per_page=2)
     async with asking(double) as cloudflare:
         assert {
             one.id for one in await cloudflare.list_certificates(access_of(double), zone_id)
-        } == held
+        } == uploaded
 
 
 @pytest.mark.parametrize("readable", [True, False])
@@ -556,8 +556,8 @@ async def test_an_internationalised_zone_is_found_in_either_form(
     made = double.control.make_zone("xn--bcher-kva.example")["id"]
     async with asking(double) as cloudflare:
         for name in ("bücher.example", "xn--bcher-kva.example"):
-            (found,) = await cloudflare.find_zones(access_of(double), name)
-            assert (found.id, found.name) == (made, "xn--bcher-kva.example")
+            (zone,) = await cloudflare.find_zones(access_of(double), name)
+            assert (zone.id, zone.name) == (made, "xn--bcher-kva.example")
         assert (
             await cloudflare.fetch_zone(access_of(double), made)
         ).name == "xn--bcher-kva.example"

@@ -141,10 +141,10 @@ def apply(
     manifest = corpus.named("minimal")
     text = yaml.safe_dump({**manifest, "spec": {**manifest["spec"], **changes}})
     plane.kubectl("apply", *flags, "--namespace", namespace, "-f", "-", input=text)
-    found: dict[str, Any] = json.loads(
+    stored: dict[str, Any] = json.loads(
         plane.kubectl("get", "aop", "minimal", "--namespace", namespace, "-o", "json")
     )["spec"]
-    return found
+    return stored
 
 
 @pytest.mark.parametrize(

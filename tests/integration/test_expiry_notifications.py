@@ -52,8 +52,8 @@ class Person:
         )
 
     def policies(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._ask("GET")
-        return found
+        listed: list[dict[str, Any]] = self._ask("GET")
+        return listed
 
     def make(self, *addresses: str, **fields: Any) -> str:
         body = {
@@ -93,7 +93,7 @@ class World:
         self.manifests: dict[str, dict[str, Any]] = {}
         self.memories: dict[str, Memory] = {}
         self.tokens: dict[str, str] = {}
-        self.told: list[str] = []
+        self.heard: list[str] = []
         self.all_known = True
         self.clients: list[Cloudflare] = []
         self.begin()
@@ -106,7 +106,7 @@ class World:
         self.clients.append(cloudflare)
         self.memories = {uid: Memory(uid=uid) for uid in self.memories}
         self.alerts = AlertsKeeper(cloudflare, self.clock, self._served, 600.0, self.metrics)
-        self.alerts.begin(self.told.append)
+        self.alerts.begin(self.heard.append)
 
     async def close(self) -> None:
         for each in self.clients:
@@ -158,8 +158,8 @@ class World:
         del self.manifests[uid], self.memories[uid]
 
     def account_of(self, uid: str) -> str:
-        found: str = self.manifests[uid]["status"]["zone"]["accountId"]
-        return found
+        account: str = self.manifests[uid]["status"]["zone"]["accountId"]
+        return account
 
     def pull(self, uid: str) -> AuthenticatedOriginPull:
         return AuthenticatedOriginPull.parse(self.manifests[uid])
@@ -183,7 +183,7 @@ class World:
         for uid in list(self.manifests):
             self.visit(uid)
 
-    def said(self, uid: str) -> tuple[bool | None, str]:
+    def condition(self, uid: str) -> tuple[bool | None, str]:
         """Whether it is as asked (None: not known), and why."""
         outcome = self.memories[uid].alerts
         assert outcome is not None
@@ -251,7 +251,7 @@ async def test_one_policy_warns_whom_all_objects_of_the_account_name(
     assert policy["mechanisms"]["webhooks"] == [{"id": WEBHOOK}]
     assert policy["alert_type"] == ALERT_TYPE
     assert policy["enabled"] is True
-    assert world.said(one) == world.said(two) == (True, "AsExpected")
+    assert world.condition(one) == world.condition(two) == (True, "AsExpected")
     assert OPS in world.message(one)
     assert DEV not in world.message(one)
 
@@ -316,7 +316,7 @@ async def test_another_policy_of_the_type_that_warns_them_all_is_enough(
     uid = world.add(token, email=[OPS])
     await world.look()
     assert [policy["id"] for policy in person.policies()] == [theirs]
-    assert world.said(uid) == (True, "AsExpected")
+    assert world.condition(uid) == (True, "AsExpected")
     assert "'Mine'" in world.message(uid)
     person.delete(person.policies()[0])
     await world.look()
@@ -371,15 +371,15 @@ async def test_what_a_person_takes_out_stays_out_until_somebody_asks_anew(
         world.begin()
         await world.look()
     assert [mailed(policy) for policy in person.policies()] == [[DEV]]
-    assert world.said(one) == (False, "AlertsChanged")
+    assert world.condition(one) == (False, "AlertsChanged")
     assert OPS in world.message(one)
-    assert world.said(two) == (True, "AsExpected")
+    assert world.condition(two) == (True, "AsExpected")
     world.ask(one, email=[DEV])
     await world.look()
     world.ask(one, email=[DEV, OPS])
     await world.look()
     assert [mailed(policy) for policy in person.policies()] == [[DEV, OPS]]
-    assert world.said(one) == (True, "AsExpected")
+    assert world.condition(one) == (True, "AsExpected")
 
 
 @pytest.mark.asyncio
@@ -393,7 +393,7 @@ async def test_a_policy_that_a_person_deletes_is_made_again_only_for_another_wis
     world.begin()
     await world.look()
     assert person.policies() == []
-    assert world.said(one) == (False, "AlertsChanged")
+    assert world.condition(one) == (False, "AlertsChanged")
     world.add(token, email=[DEV])
     await world.look()
     assert [mailed(policy) for policy in person.policies()] == [[DEV, OPS]]
@@ -411,7 +411,7 @@ async def test_a_policy_that_a_person_switches_off_stays_off_and_is_said(
     (policy,) = person.policies()
     assert policy["enabled"] is False
     assert mailed(policy) == [DEV, OPS]
-    assert world.said(uid) == (False, "AlertsChanged")
+    assert world.condition(uid) == (False, "AlertsChanged")
 
 
 @pytest.mark.asyncio
@@ -438,7 +438,7 @@ async def test_whom_a_person_had_warned_before_is_not_ours_to_take_out(
     person.mail(person.policies()[0], OPS, BOSS)
     second = world.add(token, email=[BOSS])
     await world.look()
-    assert world.said(second) == (True, "AsExpected")
+    assert world.condition(second) == (True, "AsExpected")
     world.ask(second)
     world.ask(first)
     await world.look()
@@ -457,9 +457,9 @@ async def test_a_persons_own_words_in_the_description_stay(
     person.edit(policy, description=f"Ask Ada first. {policy['description']} Or Bob.")
     world.ask(uid, email=[OPS, DEV])
     await world.look()
-    found = person.policies()[0]["description"]
-    assert found.startswith("Ask Ada first. Kept by aop-operator")
-    assert found.endswith(". Or Bob.")
+    description = person.policies()[0]["description"]
+    assert description.startswith("Ask Ada first. Kept by aop-operator")
+    assert description.endswith(". Or Bob.")
 
 
 # --- who leaves ----------------------------------------------------------------------------------
@@ -497,7 +497,7 @@ async def test_whoever_asks_for_the_same_keeps_it_when_the_other_leaves(
     world.begin()
     await world.look()
     assert [mailed(policy) for policy in person.policies()] == [[OPS]]
-    assert world.said(two) == (True, "AsExpected")
+    assert world.condition(two) == (True, "AsExpected")
     world.delete(two)
     await world.look()
     assert person.policies() == []
@@ -571,7 +571,7 @@ async def test_an_object_whose_zone_moves_to_another_account_takes_its_recipient
     assert [mailed(policy) for policy in person.policies()] == [[DEV]]
     assert [mailed(policy) for policy in there.policies()] == [[OPS]]
     assert world.manifests[uid]["status"]["alerts"]["accountId"] == other
-    assert world.said(uid) == world.said(stays) == (True, "AsExpected")
+    assert world.condition(uid) == world.condition(stays) == (True, "AsExpected")
     there.close()
 
 
@@ -643,7 +643,7 @@ async def test_two_tokens_on_one_account_make_one_policy(
     one, two = world.add(reading, email=[OPS]), world.add(token, email=[DEV])
     await world.look()
     assert [mailed(policy) for policy in person.policies()] == [[DEV, OPS]]
-    assert world.said(one) == world.said(two) == (True, "AsExpected")
+    assert world.condition(one) == world.condition(two) == (True, "AsExpected")
 
 
 @pytest.mark.asyncio
@@ -655,9 +655,9 @@ async def test_an_object_is_served_by_no_others_token_where_its_own_may_not_look
     for _ in range(3):
         await world.look()
     assert [mailed(policy) for policy in person.policies()] == [[DEV]]
-    assert world.said(one) == (None, "TokenLacksPermission")
+    assert world.condition(one) == (None, "TokenLacksPermission")
     assert "Notifications Write" in world.message(one)
-    assert world.said(two) == (True, "AsExpected")
+    assert world.condition(two) == (True, "AsExpected")
 
 
 @pytest.mark.asyncio
@@ -673,7 +673,7 @@ async def test_two_operators_on_one_account_keep_a_policy_each_and_leave_the_oth
     await world.look()
     await elsewhere.look()
     assert [mailed(policy) for policy in person.policies()] == [[DEV, OPS]]
-    assert elsewhere.said(theirs) == (True, "AsExpected")
+    assert elsewhere.condition(theirs) == (True, "AsExpected")
     await elsewhere.close()
 
 
@@ -686,11 +686,11 @@ async def test_whoever_leads_next_finds_a_policy_whose_answer_was_lost(
         method="POST", path="/accounts/*/policies", when="after", drop=True, count=1
     )
     await world.look()
-    assert world.said(uid)[0] is None
+    assert world.condition(uid)[0] is None
     world.begin()
     await world.look()
     assert [mailed(policy) for policy in person.policies()] == [[OPS]]
-    assert world.said(uid) == (True, "AsExpected")
+    assert world.condition(uid) == (True, "AsExpected")
 
 
 @pytest.mark.asyncio
@@ -704,7 +704,7 @@ async def test_of_two_that_were_made_at_once_one_stays(
     person.make(OPS, BOSS, description=policy["description"])
     await world.look()
     assert sorted(mailed(policy) for policy in person.policies()) == [[BOSS], [OPS]]
-    assert world.said(uid) == (True, "AsExpected")
+    assert world.condition(uid) == (True, "AsExpected")
     before = person.policies()
     await world.look()
     assert person.policies() == before
@@ -716,7 +716,7 @@ async def test_who_does_not_lead_changes_nothing(world: World, person: Person, t
     world.lead.lose()
     await world.look()
     assert person.policies() == []
-    assert world.said(uid)[0] is None
+    assert world.condition(uid)[0] is None
 
 
 @pytest.mark.asyncio
@@ -750,13 +750,13 @@ async def test_an_address_that_cloudflare_refuses_is_said_and_keeps_nobody_else_
     good = world.add(token, email=[OPS])
     await world.look()
     assert [mailed(policy) for policy in person.policies()] == [[OPS]]
-    assert world.said(bad) == (False, "AlertsRefused")
+    assert world.condition(bad) == (False, "AlertsRefused")
     assert "email address is not eligible" in world.message(bad)
-    assert world.said(good) == (True, "AsExpected")
+    assert world.condition(good) == (True, "AsExpected")
     late = world.add(token, email=[DEV])
     await world.look()
     assert [mailed(policy) for policy in person.policies()] == [[DEV, OPS]]
-    assert world.said(late) == (True, "AsExpected")
+    assert world.condition(late) == (True, "AsExpected")
     world.ask(bad, email=[BOSS])
     await world.look()
     assert [mailed(policy) for policy in person.policies()] == [[BOSS, DEV, OPS]]
@@ -770,7 +770,7 @@ async def test_a_plan_without_webhooks_is_said(
     uid = world.add(token, webhooks=["Chat"])
     await world.look()
     assert person.policies() == []
-    assert world.said(uid)[0] is False
+    assert world.condition(uid)[0] is False
     assert "webhooks are not available" in world.message(uid)
 
 
@@ -781,7 +781,7 @@ async def test_a_webhook_that_is_not_there_is_named_and_the_addresses_are_warned
     uid = world.add(token, email=[OPS], webhooks=["Nowhere"])
     await world.look()
     assert [mailed(policy) for policy in person.policies()] == [[OPS]]
-    assert world.said(uid) == (False, "AlertsRefused")
+    assert world.condition(uid) == (False, "AlertsRefused")
     assert "'Nowhere'" in world.message(uid)
 
 
@@ -794,7 +794,7 @@ async def test_of_two_webhooks_of_one_name_none_is_guessed(
     uid = world.add(token, webhooks=["Chat"])
     await world.look()
     assert person.policies() == []
-    assert world.said(uid) == (False, "AlertsRefused")
+    assert world.condition(uid) == (False, "AlertsRefused")
 
 
 @pytest.mark.asyncio
@@ -808,8 +808,8 @@ async def test_a_webhook_that_is_renamed_at_cloudflare_is_not_taken_out(
     await world.look()
     (policy,) = person.policies()
     assert policy["mechanisms"] == {"webhooks": [{"id": WEBHOOK}], "email": [{"id": OPS}]}
-    assert world.said(uid) == (False, "AlertsRefused")
-    assert world.said(other) == (True, "AsExpected")
+    assert world.condition(uid) == (False, "AlertsRefused")
+    assert world.condition(other) == (True, "AsExpected")
 
 
 @pytest.mark.asyncio
@@ -820,7 +820,7 @@ async def test_a_token_for_one_zone_lacks_the_account(
     uid = world.add(scoped, email=[OPS])
     for _ in range(3):
         await world.look()
-    assert world.said(uid) == (None, "TokenLacksPermission")
+    assert world.condition(uid) == (None, "TokenLacksPermission")
     assert "Account Resources" in world.message(uid)
     assert person.policies() == []
 
@@ -836,7 +836,7 @@ async def test_a_suspended_object_begins_nothing_and_keeps_what_it_has(
     world.ask(two)
     await world.look()
     assert [mailed(policy) for policy in person.policies()] == [[OPS]]
-    assert world.said(one) == (False, "Suspended")
+    assert world.condition(one) == (False, "Suspended")
     world.change(one, suspend=False)
     await world.look()
     assert [mailed(policy) for policy in person.policies()] == [[BOSS, OPS]]
@@ -893,10 +893,10 @@ async def test_a_bug_is_counted_and_told_and_the_task_goes_on_soon(
         await until_async(lambda: bugs() == 1, within_s=20, describe="the bug to be counted")
         async with asyncio.timeout(20):
             await seen.wait()
-        told = world.memories[uid].alerts
-        assert isinstance(told, Unknown)
-        assert told.reason is Reason.INTERNAL_ERROR
-        assert "RuntimeError in the operator" in told.message
+        outcome = world.memories[uid].alerts
+        assert isinstance(outcome, Unknown)
+        assert outcome.reason is Reason.INTERNAL_ERROR
+        assert "RuntimeError in the operator" in outcome.message
         world.breaks = None
         seen.clear()
         world.clock.at_s += FIRST_AGAIN_S

@@ -51,8 +51,8 @@ def test_it_starts_without_the_file(tmp_path: Path) -> None:
 def test_however_a_host_is_written_it_is_the_same_one(tmp_path: Path, leaf: Path) -> None:
     with PlainHaproxy(tmp_path / "haproxy", FILES) as haproxy:
         for host in CASES:
-            said = haproxy.http(host)
-            assert (said.status, said.headers["location"]) == (308, f"https://{WWW}/")
+            plain = haproxy.http(host)
+            assert (plain.status, plain.headers["location"]) == (308, f"https://{WWW}/")
             statuses = [haproxy.https(host, "/", who, sni=WWW).status for who in (None, leaf)]
             assert statuses == [403, 200]
             answer = parse(haproxy.https(host, f"{CHECK}?n=abc", leaf, sni=WWW).body)

@@ -26,7 +26,7 @@ from aop.origins.nginx import too_long
 from aop.origins.zones import labels
 from aop.terms import Claim, Mode, ObjectKey, Pin
 from sandbox.ports import free_port
-from sandbox.text_nginx import LOGGABLE, Said, TextNginx, ask, client_context
+from sandbox.text_nginx import LOGGABLE, NginxAnswer, TextNginx, ask, client_context
 from sandbox.waiting import until
 from strategies import BROKEN, REFORMATTED
 
@@ -182,16 +182,16 @@ def path_of(leaf: Leaf | None) -> Path | None:
     return None if leaf is None else leaf.path
 
 
-def told(said: Said) -> CheckAnswer:
-    answer = parse(said.body)
-    assert answer is not None, said
+def check_answer(came: NginxAnswer) -> CheckAnswer:
+    answer = parse(came.body)
+    assert answer is not None, came
     return answer
 
 
-def zone_of(said: Said) -> str:
+def zone_of(answer: NginxAnswer) -> str:
     """The label of the zone to which nginx counts the host."""
-    assert told(said)
-    return str(said.body).partition(" zone=")[2].partition(" ")[0].rpartition(".")[2]
+    assert check_answer(answer)
+    return str(answer.body).partition(" zone=")[2].partition(" ")[0].rpartition(".")[2]
 
 
 @pytest.fixture(scope="module")
@@ -234,9 +234,9 @@ def test_nginx_itself_refuses_an_untimely_leaf_even_on_the_check_path(
     requiring: TextNginx, leaves: Leaves, untimely: str, path: str
 ) -> None:
     """No text can exempt it, so nothing such may be presented while anybody is asked."""
-    said = requiring.https(WWW, path, getattr(leaves, untimely).path)
-    assert said.status == 400
-    assert "The SSL certificate error" in said.body
+    answer = requiring.https(WWW, path, getattr(leaves, untimely).path)
+    assert answer.status == 400
+    assert "The SSL certificate error" in answer.body
 
 
 def test_a_leaf_of_one_zone_is_no_key_to_another(requiring: TextNginx, leaves: Leaves) -> None:
@@ -249,8 +249,8 @@ def test_a_leaf_of_one_zone_is_no_key_to_another(requiring: TextNginx, leaves: L
 def test_plaintext_to_a_required_host_goes_to_https_whatever_it_claims_to_be(
     requiring: TextNginx, headers: dict[str, str]
 ) -> None:
-    said = requiring.http(WWW, "/a?b=c", **headers)
-    assert (said.status, said.headers["location"]) == (308, f"https://{WWW}/a?b=c")
+    answer = requiring.http(WWW, "/a?b=c", **headers)
+    assert (answer.status, answer.headers["location"]) == (308, f"https://{WWW}/a?b=c")
     assert requiring.http(WWW, GATE, **headers).status == 308
 
 
@@ -299,23 +299,26 @@ def test_the_check_path_tells_what_each_request_came_with(
         (leaves.stranger, OTHER),
     ]
     for leaf, presented in [*cases, (leaves.org, OTHER)]:
-        answer = told(requiring.https(WWW, f"{CHECK}?n=abc-123", path_of(leaf)))
+        answer = check_answer(requiring.https(WWW, f"{CHECK}?n=abc-123", path_of(leaf)))
         assert answer == CheckAnswer(7, presented, https=True, fresh=True, nonce="abc-123")
-    assert told(requiring.https(SHOP, CHECK, leaves.org.path)).presented == leaves.org.pin.short
+    assert (
+        check_answer(requiring.https(SHOP, CHECK, leaves.org.path)).presented
+        == leaves.org.pin.short
+    )
 
 
 @pytest.mark.parametrize("headers", [{}, FORGED])
 def test_the_check_path_answers_in_plaintext_and_says_so(
     requiring: TextNginx, headers: dict[str, str]
 ) -> None:
-    answer = told(requiring.http(WWW, f"{CHECK}?n=x", **headers))
+    answer = check_answer(requiring.http(WWW, f"{CHECK}?n=x", **headers))
     assert answer == CheckAnswer(7, NONE, https=False, fresh=True, nonce="x")
 
 
 @pytest.mark.parametrize("host", [OUTSIDE, "never.heard.of", "127.0.0.1"])
 def test_the_check_path_answers_for_any_host(requiring: TextNginx, host: str) -> None:
-    for said in (requiring.https(host, CHECK), requiring.http(host, CHECK)):
-        assert (told(said).revision, zone_of(said)) == (7, NO_ZONE)
+    for answer in (requiring.https(host, CHECK), requiring.http(host, CHECK)):
+        assert (check_answer(answer).revision, zone_of(answer)) == (7, NO_ZONE)
 
 
 def test_hosts_under_a_wildcard_belong_to_the_zone(requiring: TextNginx) -> None:
@@ -330,7 +333,7 @@ def test_hosts_under_a_wildcard_belong_to_the_zone(requiring: TextNginx) -> None
 
 def test_a_second_request_on_a_connection_is_not_fresh(requiring: TextNginx) -> None:
     with requiring.connection(client_context(None), WWW) as connection:
-        answers = [told(ask(connection, WWW, CHECK, {}, close=False)) for _ in range(2)]
+        answers = [check_answer(ask(connection, WWW, CHECK, {}, close=False)) for _ in range(2)]
     assert [answer.fresh for answer in answers] == [True, False]
 
 
@@ -346,13 +349,13 @@ def test_no_browser_can_be_made_to_run_what_somebody_lets_the_check_path_say(
     requiring: TextNginx, host: str, nonce: str
 ) -> None:
     """Even where the type is lost: of what it echoes nothing could be a tag, a quote or a statement."""
-    for said in (
+    for answer in (
         requiring.https(host, f"{CHECK}?n={nonce}"),
         requiring.http(host, f"{CHECK}?n={nonce}"),
     ):
-        assert (said.status, said.headers["content-type"]) == (200, "text/plain")
-        assert ECHOED.fullmatch(said.body), said.body
-        assert told(said).nonce == ""
+        assert (answer.status, answer.headers["content-type"]) == (200, "text/plain")
+        assert ECHOED.fullmatch(answer.body), answer.body
+        assert check_answer(answer).nonce == ""
 
 
 def test_neither_of_our_paths_fills_the_access_log(leaves: Leaves, tmp_path: Path) -> None:
@@ -371,7 +374,7 @@ def test_where_the_controller_has_no_such_map_the_paths_answer_all_the_same(
     with TextNginx(
         tmp_path, render([com(leaves, Mode.REQUIRE, (WWW,))], 3, TOKEN), HOSTS, built_in=""
     ) as nginx:
-        assert told(nginx.https(WWW, CHECK)).revision == 3
+        assert check_answer(nginx.https(WWW, CHECK)).revision == 3
         assert nginx.https(WWW, GATE, leaves.ours.path).status == 204
         until(lambda: len(nginx.logged()) == 2, within_s=10, describe="both requests in the log")
 
@@ -389,14 +392,14 @@ def test_the_answers_of_others_stay_what_they_were(leaves: Leaves, tmp_path: Pat
         ("after", render([com(leaves, Mode.REQUIRE, (WWW,))], 3, TOKEN)),
     ):
         with TextNginx(tmp_path / folder, text, hosts, ingress=theirs) as nginx:
-            said = [
+            seen = [
                 nginx.https(host, path)
                 for path in ("/page", "/page?n=<", "/file.txt", "/", "/healthz", "/nowhere")
             ]
             answers.append(
                 [
                     (one.status, {k: v for k, v in one.headers.items() if k != "date"}, one.body)
-                    for one in said
+                    for one in seen
                 ]
             )
     assert answers[0] == answers[1]
@@ -421,8 +424,8 @@ def test_nobodys_paths_pages_or_rewrites_take_the_place_of_our_answers(
         tmp_path, {**text, SERVER: text[SERVER] + behind}, HOSTS, ingress=ingress
     ) as nginx:
         for host in (WWW, OUTSIDE, "never.heard.of"):
-            assert told(nginx.https(host, f"{CHECK}?n=x")).nonce == "x"
-            assert told(nginx.http(host, f"{CHECK}?n=x")).nonce == "x"
+            assert check_answer(nginx.https(host, f"{CHECK}?n=x")).nonce == "x"
+            assert check_answer(nginx.http(host, f"{CHECK}?n=x")).nonce == "x"
             assert nginx.https(host, GATE, leaves.ours.path).status == 204
         assert nginx.https(WWW, GATE).status in {400, 502}
         assert nginx.https(WWW, GATE, leaves.stranger.path).status in {400, 502}
@@ -443,7 +446,7 @@ def test_the_exemption_ends_where_the_check_path_ends(requiring: TextNginx, path
 
 
 def test_slashes_are_merged_before_the_check_path_is_recognised(requiring: TextNginx) -> None:
-    assert told(requiring.https(WWW, f"/{CHECK}")).revision == 7
+    assert check_answer(requiring.https(WWW, f"/{CHECK}")).revision == 7
 
 
 # --- milder modes ----------------------------------------------------------------------------------------------------
@@ -470,12 +473,15 @@ def test_request_asks_and_refuses_nobody(leaves: Leaves, tmp_path: Path) -> None
             assert nginx.https(WWW, "/", path_of(leaf)).status == 200
             assert nginx.https(WWW, GATE, path_of(leaf)).status == 204
         assert nginx.http(WWW, **FORGED).status == 200
-        assert told(nginx.https(WWW, CHECK, leaves.ours.path)).presented == leaves.ours.pin.short
+        assert (
+            check_answer(nginx.https(WWW, CHECK, leaves.ours.path)).presented
+            == leaves.ours.pin.short
+        )
 
 
 def test_off_asks_nobody_and_answers_on_the_check_path(leaves: Leaves, tmp_path: Path) -> None:
     with TextNginx(tmp_path, render([com(leaves, Mode.OFF)], 1, TOKEN), HOSTS) as nginx:
-        assert told(nginx.https(WWW, f"{CHECK}?n=x", leaves.ours.path)) == CheckAnswer(
+        assert check_answer(nginx.https(WWW, f"{CHECK}?n=x", leaves.ours.path)) == CheckAnswer(
             1, NONE, https=True, fresh=True, nonce="x"
         )
         assert "verify=NONE" in nginx.https(WWW, "/", leaves.expired.path).body, (
@@ -525,7 +531,7 @@ def after_a_reload(
 
     def asked(session: ssl.SSLSession | None) -> tuple[bool, CheckAnswer, ssl.SSLSession | None]:
         with nginx.connection(context, WWW, session) as connection:
-            answer = told(ask(connection, WWW, CHECK, {}, close=False))
+            answer = check_answer(ask(connection, WWW, CHECK, {}, close=False))
             return bool(connection.session_reused), answer, connection.session
 
     _, _, session = asked(None)
@@ -707,7 +713,7 @@ def test_a_text_that_reads_as_intact_does_what_it_did(
             nginx.https(WWW, "/", path_of(leaf)).status
             for leaf in (None, leaves.ours, leaves.stranger)
         ] == [400, 200, 400]
-        assert told(nginx.https(WWW, f"{CHECK}?n=x", leaves.ours.path)) == CheckAnswer(
+        assert check_answer(nginx.https(WWW, f"{CHECK}?n=x", leaves.ours.path)) == CheckAnswer(
             3, leaves.ours.pin.short, https=True, fresh=True, nonce="x"
         )
         assert (
@@ -841,13 +847,13 @@ def test_nginxs_own_words_tell_whose_fault_it_is(
         "reason": "RELOAD",
         "lastTimestamp": NOW.isoformat(),
     }
-    said = rejected_by(
+    rejection = rejected_by(
         [{**event, "message": nginx.tested()}], REPLICA, since=NOW, stored=read(body)
     )
-    assert said is not None
-    assert said.words.startswith(words)
-    assert str(tmp_path) not in said.words
-    assert said.ours is ours
+    assert rejection is not None
+    assert rejection.words.startswith(words)
+    assert str(tmp_path) not in rejection.words
+    assert rejection.ours is ours
 
 
 def padded(length: int) -> str:
@@ -897,10 +903,10 @@ def test_too_long_draws_the_line_for_required_hosts_exactly_where_nginx_does(
 
 
 def draws_the_line(nginx: TextNginx, name: str, fits: bool) -> None:
-    said = nginx.tested()
+    output = nginx.tested()
     assert (too_long([name], nginx.bucket) == ()) is fits
-    assert (said == "") is fits, said
-    assert fits or "could not build" in said
+    assert (output == "") is fits, output
+    assert fits or "could not build" in output
 
 
 def test_many_hosts_fit(leaves: Leaves, tmp_path: Path) -> None:

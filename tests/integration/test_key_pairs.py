@@ -21,7 +21,7 @@ from aop.probe import Answer, Paths, Presented, ReplicaAddress, ReplicaProbe
 from aop.terms import ObjectKey
 from identities import identity_of
 from sandbox.pinned_nginx import CHECK, GATE, PinnedNginx
-from sandbox.text_nginx import Said, ask, client_context
+from sandbox.text_nginx import NginxAnswer, ask, client_context
 from zoo import ZOO, Data, Good, decoded
 
 HOST = "www.example.com"
@@ -167,7 +167,7 @@ def test_nginx_never_sees_what_is_refused_as_unpresentable(
 ) -> None:
     """The client goes on without any certificate, or the handshake fails: no proof would ever come."""
 
-    def asked() -> Said | None:
+    def asked() -> NginxAnswer | None:
         context = client_context(None)
         context.set_ciphers("DEFAULT:@SECLEVEL=0")
         context.load_cert_chain(refused[name])
@@ -177,9 +177,9 @@ def test_nginx_never_sees_what_is_refused_as_unpresentable(
         except (ssl.SSLError, ConnectionError):
             return None
 
-    said = asked()
-    assert said is None or said.body.split()[1] == "presented=none"
-    assert said is None or nginx.protocols == "TLSv1.3"
+    errors = asked()
+    assert errors is None or errors.body.split()[1] == "presented=none"
+    assert errors is None or nginx.protocols == "TLSv1.3"
 
 
 def nginx_connection(nginx: PinnedNginx, context: ssl.SSLContext) -> ssl.SSLSocket:

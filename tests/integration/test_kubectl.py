@@ -123,8 +123,8 @@ def person(served: ControlPlane, plugins: Path, namespace: str, *verbs: str) -> 
 
 def stored(served: ControlPlane, namespace: str) -> dict[str, Any]:
     path = f"/apis/{API_VERSION}/namespaces/{namespace}/{PLURAL}/example-com"
-    found: dict[str, Any] = served.http.get(path).raise_for_status().json()
-    return found
+    manifest: dict[str, Any] = served.http.get(path).raise_for_status().json()
+    return manifest
 
 
 def words(text: str) -> str:

@@ -29,7 +29,7 @@ TOKEN = "k3y0fth3path0123"
 ZONES = 1000
 FITTING = 1026
 """How many there is room for, with names of 30 characters."""
-FOUND = {"use-gzip": "true"}
+BEFORE = {"use-gzip": "true"}
 SOMEBODY = "example.com/somebody"
 SAMPLE = (0, 1, 499, ZONES - 1)
 
@@ -71,7 +71,7 @@ class Stored:
     def __init__(self, plane: ControlPlane, namespace: str) -> None:
         self._plane = plane
         self._path = f"/api/v1/namespaces/{namespace}/configmaps/controller"
-        manifest = {"metadata": {"name": "controller"}, "data": FOUND}
+        manifest = {"metadata": {"name": "controller"}, "data": BEFORE}
         answer = plane.http.post(self._path.rpartition("/")[0], json=manifest)
         assert answer.status_code == 201, answer.text
         self.body: dict[str, Any] = answer.json()
@@ -91,7 +91,7 @@ class Stored:
         annotations = annotations_for(entries, 7, TOKEN, "10m", SnippetsBeforeUs())
         return self.body | {
             "metadata": metadata | {"annotations": annotations},
-            "data": FOUND | render(claims, 7, TOKEN),
+            "data": BEFORE | render(claims, 7, TOKEN),
         }
 
 
@@ -143,7 +143,7 @@ def test_all_are_relaxed_and_the_last_puts_everything_back(stored: Stored) -> No
     stored.put(written(stored.body, OFF[0], gone=gone))
     assert set(read(stored.body).claims) == {OFF[0].uid}
     stored.put(withdraw(stored.body, OFF[0].uid))
-    assert stored.body["data"] == FOUND
+    assert stored.body["data"] == BEFORE
     assert set(stored.body["metadata"]["annotations"]) == {SOMEBODY}
 
 
@@ -166,8 +166,8 @@ def test_every_host_of_a_thousand_zones_is_told_apart(nginx: TextNginx) -> None:
     label = labels(CLAIMS[:ZONES])
     for number in SAMPLE:
         for host in CLAIMS[number].enforced:
-            said = nginx.https(host, check_path(TOKEN))
-            assert parse(said.body) is not None
-            assert f" zone=req.{label[CLAIMS[number].zone]} " in said.body
+            answer = nginx.https(host, check_path(TOKEN))
+            assert parse(answer.body) is not None
+            assert f" zone=req.{label[CLAIMS[number].zone]} " in answer.body
             assert nginx.https(host).status == 400
     assert nginx.https("elsewhere.example.net").status == 200

@@ -56,8 +56,8 @@ def test_a_server_that_does_not_take_it_in_keeps_all_its_answers(
     with PlainNginx(tmp_path / "nginx", files(REQUIRING), (WWW,), (ALONE, API)) as nginx:
         for sni in (ALONE, API):
             for who in (None, leaf):
-                said = nginx.https(ALONE, "/", who, sni=sni)
-                assert (said.status, said.body) == (200, "app verify=NONE resumed=.")
+                answer = nginx.https(ALONE, "/", who, sni=sni)
+                assert (answer.status, answer.body) == (200, "app verify=NONE resumed=.")
         assert nginx.https(ALONE, GATE).status == 200, "it has no path of ours either"
         assert nginx.https(WWW, "/", sni=ALONE).status == 421
         assert nginx.https(WWW).status == 400

@@ -141,11 +141,11 @@ async def test_a_required_host_serves_our_leaves_and_refuses_nobodys_and_a_stran
     nginx: PinnedNginx,
 ) -> None:
     asked = await probe().ask(address(nginx), HOST, PATHS, IDENTITIES)
-    told = [
+    answers = [
         (one.presented.value, answered(one.check).body.split()[1], answered(one.gate).status)
         for one in asked
     ]
-    assert told == [
+    assert answers == [
         ("none", "presented=none", 400),
         ("ours", "presented=ours", 204),
         ("next", "presented=next", 204),
@@ -735,14 +735,14 @@ def test_a_key_that_cannot_be_used_is_told_without_being_shown(case: str) -> Non
     try:
         ClientIdentity(OURS.leaf.pem, SecretBytes(key))
     except ValueError as error:
-        told = "".join(
+        printed = "".join(
             traceback.TracebackException.from_exception(error, capture_locals=True).format()
         )
     else:
         pytest.fail("the key was accepted")
-    assert OURS.leaf.pin.short in told
+    assert OURS.leaf.pin.short in printed
     # The names of the test's own variables are in its frame; only the frames below it count.
-    below = told[told.index("__init__") :]
+    below = printed[printed.index("__init__") :]
     assert not [
         line for line in key.decode().splitlines() if not line.startswith("-----") and line in below
     ]

@@ -97,10 +97,10 @@ def in_a_workload(
 
     def running(folder: Path, claims: Collection[Claim]) -> AbstractContextManager[AskedServer]:
         files = dialect.render(rules_of(claims, 1, TOKEN))
-        found: PlainNginx | PlainServer = plain(
+        server: PlainNginx | PlainServer = plain(
             folder, files, (WWW, API, SHOP), (ALONE,), also_in_servers=also
         )
-        return found
+        return server
 
     return running
 
@@ -238,10 +238,10 @@ def asking(
     if why := debian.why_not(server.kind.name):
         pytest.skip(why)
     curl = shutil.which("curl")
-    said = (
+    answers = (
         subprocess.run([curl, "-V"], capture_output=True, text=True, check=True) if curl else None
     )
-    if said is None or "HTTP2" not in said.stdout:
+    if answers is None or "HTTP2" not in answers.stdout:
         pytest.skip("there is no curl that speaks HTTP/2")
     folder = tmp_path_factory.mktemp("answers")
     for who, made in MADE.items():

@@ -33,12 +33,12 @@ class Read(HTMLParser):
         self.feed(page.read_text())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = {name: value or "" for name, value in attrs}
-        self.places |= {found[name] for name in ("id", "name") if name in found}
-        if tag == "a" and "href" in found:
-            self.links.append(found["href"])
-        if tag in FETCHED and FETCHED[tag] in found and found.get("rel") != "canonical":
-            self.fetched.append(found[FETCHED[tag]])
+        attributes = {name: value or "" for name, value in attrs}
+        self.places |= {attributes[name] for name in ("id", "name") if name in attributes}
+        if tag == "a" and "href" in attributes:
+            self.links.append(attributes["href"])
+        if tag in FETCHED and FETCHED[tag] in attributes and attributes.get("rel") != "canonical":
+            self.fetched.append(attributes[FETCHED[tag]])
         if tag == "p":
             self._in_paragraph = True
             self.paragraphs.append("")
@@ -71,13 +71,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Read]:
 
 def local(links: list[str], page: Path) -> list[tuple[str, Path, str]]:
     """Those of this site: as written, the file, and the place in it."""
-    found = []
+    targets = []
     for link in links:
         parts = urlsplit(link)
         if not parts.scheme and not parts.netloc:
             target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
-            found.append((link, target, unquote(parts.fragment)))
-    return found
+            targets.append((link, target, unquote(parts.fragment)))
+    return targets
 
 
 def test_every_link_leads_to_a_place_that_is_there(site: dict[Path, Read]) -> None:

@@ -19,7 +19,7 @@ from aop.terms import Mode
 from builders import LEAF, claim
 from sandbox.plain_server import MOUNT
 from sandbox.plain_traefik import CERTIFICATE, PRIORITY, RULE, STRIP, TLS_OPTION, PlainTraefik
-from sandbox.text_nginx import Said, ask, client_context
+from sandbox.text_nginx import NginxAnswer, ask, client_context
 from sandbox.waiting import until
 
 TOKEN = "k3y0fth3path"
@@ -55,8 +55,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlainTraefik]:
         yield traefik
 
 
-def answer_of(said: Said) -> CheckAnswer | None:
-    return answer_in(said.status, said.body, said.headers.get("location"))
+def answer_of(answer: NginxAnswer) -> CheckAnswer | None:
+    return answer_in(answer.status, answer.body, answer.headers.get("location"))
 
 
 def test_it_starts_without_the_file(tmp_path: Path) -> None:
@@ -87,8 +87,8 @@ def test_nobody_passes_by_what_a_request_says_of_itself(tmp_path: Path, folder: 
     with PlainTraefik(tmp_path / "traefik", FILES, (WWW,), trusting=True) as trusting:
         for leaf in (None, folder / "strangers"):
             for name in (HEADER, HEADER.lower()):
-                said = trusting.https(WWW, "/", leaf, **{name: PIN.der})
-                assert said.status == 403
+                answer = trusting.https(WWW, "/", leaf, **{name: PIN.der})
+                assert answer.status == 403
                 seen = answer_of(trusting.https(WWW, CHECK, leaf, **{name: PIN.der}))
                 assert seen is not None
                 assert seen.presented == ("none" if leaf is None else "other")

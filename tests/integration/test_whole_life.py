@@ -41,7 +41,7 @@ class Life:
     calls: list[dict[str, Any]]
     answers: dict[Visitor, set[int]]
     """Of all replicas, once it is enforced, by who asks."""
-    found: tuple[Any, ...]
+    seen: tuple[Any, ...]
     left: tuple[Any, ...]
 
 
@@ -80,7 +80,7 @@ def lived(scene: Scene) -> Life:
             max((call["number"] for call in scene.control.calls()), default=0),
         )
         with (
-            Following(scene.plane, path_of(NAMESPACE), lambda _, found: seen.append(found)),
+            Following(scene.plane, path_of(NAMESPACE), lambda _, manifest: seen.append(manifest)),
             scene.visitors(rate_per_s=20) as visitors,
         ):
             visitors.allow_redirects(allowed=True)
@@ -151,7 +151,7 @@ def test_every_step_is_one_that_the_model_takes(life: Life) -> None:
 
 
 def test_everything_is_left_as_it_was_found(life: Life) -> None:
-    assert life.left == life.found
+    assert life.left == life.seen
 
 
 def test_cloudflare_is_called_ten_times_at_most(life: Life) -> None:

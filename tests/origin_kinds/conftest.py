@@ -11,5 +11,5 @@ from origin_kinds.grounds import GROUNDS
 @pytest.fixture(scope="module", params=GROUNDS, ids=[one.kind.name for one in GROUNDS])
 def ground(request: pytest.FixtureRequest) -> Ground:
     """Where one kind is tried."""
-    found: Ground = request.param
-    return found
+    chosen: Ground = request.param
+    return chosen

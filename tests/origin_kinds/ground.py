@@ -199,5 +199,5 @@ def with_text(body: Json, place: Place, text: str | None) -> Json:
 
 def of_ours(before: Json, body: Json) -> list[Place]:
     """Where something of ours stands."""
-    found = texts(before)
-    return sorted(place for place, text in texts(body).items() if found.get(place) != text)
+    kept = texts(before)
+    return sorted(place for place, text in texts(body).items() if kept.get(place) != text)

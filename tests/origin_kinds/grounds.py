@@ -61,8 +61,8 @@ def running(name: str, ip: str, spec: Mapping[str, Any]) -> Json:
 def event(pod: Json, reason: str, message: str, at: datetime) -> Json:
     """A Warning about a pod."""
     about = {"uid": pod["metadata"]["uid"], "name": pod["metadata"]["name"]}
-    said = {"type": "Warning", "reason": reason, "message": message}
-    return {**said, "involvedObject": about, "lastTimestamp": at.isoformat()}
+    warning = {"type": "Warning", "reason": reason, "message": message}
+    return {**warning, "involvedObject": about, "lastTimestamp": at.isoformat()}
 
 
 def with_data(carrier: Json, **data: str) -> Json:
@@ -78,12 +78,12 @@ def asked(
     server: AskedServer, host: str, path: str, visitor: Visitor | None, *, tls: bool
 ) -> Answer:
     """What a real server answers."""
-    said = (
+    answers = (
         server.https(host, path, visitor.path if visitor else None)
         if tls
         else server.http(host, path, X_Forwarded_Proto="https")
     )
-    return Answer(said.status, said.body, said.headers.get("location"))
+    return Answer(answers.status, answers.body, answers.headers.get("location"))
 
 
 class RealNginx:
@@ -112,17 +112,17 @@ def resumes_after_reload(
     context, check = client_context(None), check_path(TOKEN)
     context.maximum_version = ssl.TLSVersion.TLSv1_2  # whose session is there with the handshake
 
-    def told(session: ssl.SSLSession | None) -> tuple[int, bool, ssl.SSLSession | None]:
+    def asked_again(session: ssl.SSLSession | None) -> tuple[int, bool, ssl.SSLSession | None]:
         with connect(context, host, session) as connection:
             answer = parse(ask(connection, host, check, {}, close=False).body)
             assert answer is not None
             return answer.revision, bool(connection.session_reused), connection.session
 
-    before, _, session = told(None)
-    assert told(session)[1], "sessions are resumed at all, else this proves nothing"
+    before, _, session = asked_again(None)
+    assert asked_again(session)[1], "sessions are resumed at all, else this proves nothing"
     reload()
     ((_, resumed, _),) = until(
-        lambda: [one for one in [told(session)] if one[0] != before],
+        lambda: [one for one in [asked_again(session)] if one[0] != before],
         within_s=10,
         describe="an answer of a new worker",
     )
@@ -165,8 +165,8 @@ class IngressNginxGround:
 
     def complaint(self, pod: Json, carrier: Json, at: datetime, *, ours: bool) -> Json:
         word = "aop_zone" if ours else "their_variable"
-        said = f'2026/03/01 12:00:00 [emerg] 25#25: unknown "{word}" variable in /tmp/nginx.conf:7'
-        return event(pod, "RELOAD", f"Error reloading NGINX: \n{said}\n", at)
+        line = f'2026/03/01 12:00:00 [emerg] 25#25: unknown "{word}" variable in /tmp/nginx.conf:7'
+        return event(pod, "RELOAD", f"Error reloading NGINX: \n{line}\n", at)
 
     @contextmanager
     def server(self, folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[Server]:

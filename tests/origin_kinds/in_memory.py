@@ -109,14 +109,14 @@ def read(carrier: Json | None) -> Published:
     text, token = data.get(RULES), annotations.get(PATH_ANNOTATION, "")
     named = re.match(r"revision ([0-9]{8,15})\n", text or "")
     revision = max(
-        int(found) if re.fullmatch("[0-9]{8,15}", found) else 0
-        for found in (annotations.get(REVISION_ANNOTATION, ""), named[1] if named else "")
+        int(number) if re.fullmatch("[0-9]{8,15}", number) else 0
+        for number in (annotations.get(REVISION_ANNOTATION, ""), named[1] if named else "")
     )
     entries = decode_all(annotations.get(CLAIMS_ANNOTATION, "").split("\n"))
     claims = [entry.claim for entry in entries.values()]
     known = token if TOKEN.fullmatch(token) else None
-    said = render(claims, revision, known) if claims and known else None
-    intact = text == said and bool(said) == any(name in annotations for name in ANNOTATIONS)
+    rendered = render(claims, revision, known) if claims and known else None
+    intact = text == rendered and bool(rendered) == any(name in annotations for name in ANNOTATIONS)
     return Published(
         entries=entries if intact else {uid: entry.off for uid, entry in entries.items()},
         standing={uid: entry.claim for uid, entry in entries.items()},
@@ -133,8 +133,8 @@ def _of(carrier: Json | None, field: str) -> Mapping[str, Any]:
     return (carrier or {}).get(field) or {}
 
 
-def _digest(found: object) -> str:
-    return sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+def _digest(content: object) -> str:
+    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 # --- the door ----------------------------------------------------------------------------------------------------------------------
@@ -331,12 +331,12 @@ class InMemoryServer:
 
     def __init__(self, rules: str, hosts: tuple[str, ...]) -> None:
         self._hosts = hosts
-        said = [line.split() for line in rules.splitlines()]
-        self._revision = next((words[1] for words in said if words[0] == "revision"), "")
-        self._token = next((words[1] for words in said if words[0] == "path"), "")
-        self._zones = {words[1]: words[2] for words in said if words[0] == "ask"}
-        self._modes = {words[1]: Mode(int(words[2])) for words in said if words[0] == "refuse"}
-        self._pins = {(words[1], words[2]) for words in said if words[0] == "pin"}
+        lines = [line.split() for line in rules.splitlines()]
+        self._revision = next((words[1] for words in lines if words[0] == "revision"), "")
+        self._token = next((words[1] for words in lines if words[0] == "path"), "")
+        self._zones = {words[1]: words[2] for words in lines if words[0] == "ask"}
+        self._modes = {words[1]: Mode(int(words[2])) for words in lines if words[0] == "refuse"}
+        self._pins = {(words[1], words[2]) for words in lines if words[0] == "pin"}
 
     def ask(self, host: str, path: str, pin: Pin | None, *, tls: bool) -> Answer:
         path, _, nonce = path.partition("?n=")
@@ -362,5 +362,5 @@ class InMemoryServer:
 
 
 def _most_specific(host: str, zones: Mapping[str, str]) -> str | None:
-    found = [pattern for pattern in zones if covers(pattern, host)]
-    return zones[max(found, key=lambda one: (one == host, len(one)))] if found else None
+    matching = [pattern for pattern in zones if covers(pattern, host)]
+    return zones[max(matching, key=lambda one: (one == host, len(one)))] if matching else None

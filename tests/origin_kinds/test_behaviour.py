@@ -51,12 +51,12 @@ def visitors(tmp_path_factory: pytest.TempPathFactory) -> dict[str | None, Visit
     folder, now = tmp_path_factory.mktemp("visitors"), datetime.now(UTC)
     made = {name: throwaway(now) for name in ("ours", "next", "stranger", "org")}
     made["expired"] = throwaway(now - timedelta(days=9), timedelta(days=5))
-    found: dict[str | None, Visitor | None] = {None: None}
+    by_name: dict[str | None, Visitor | None] = {None: None}
     for name, keyed in made.items():
         path = folder / f"{name}.pem"
         path.write_text(keyed.leaf.pem + keyed.key.get_secret_value().decode())
-        found[name] = Visitor(keyed, path)
-    return found
+        by_name[name] = Visitor(keyed, path)
+    return by_name
 
 
 Visitors = dict[str | None, Visitor | None]
@@ -85,13 +85,13 @@ class Scene:
     def ask(self, host: str, path: str, who: str | None, *, tls: bool = True) -> Answer:
         return self.server.ask(host, path, self.visitors[who], tls=tls)
 
-    def told(
+    def check(
         self, host: str, who: str | None = None, *, tls: bool = True, nonce: str = "abc-1_2"
     ) -> CheckAnswer:
         answer = self.ask(host, f"{CHECK}?n={nonce}", who, tls=tls)
-        said = answer_in(answer.status, answer.body, answer.location)
-        assert said is not None, answer
-        return said
+        check = answer_in(answer.status, answer.body, answer.location)
+        assert check is not None, answer
+        return check
 
     def serves(self, host: str, path: str, who: str | None, *, tls: bool = True) -> bool:
         """Whether it is answered as if nobody claimed anything; else it is turned away."""
@@ -172,36 +172,36 @@ def test_the_check_path_tells_every_visitor_what_it_came_with(scene: Scene) -> N
     """Whoever is refused elsewhere; a leaf is told by its name only at a host of its own zone."""
     revision = published_in(scene.ground, scene.carrier).revision
     for host, who in product((WWW, API, ORG, NOBODYS, "never.heard.of"), VISITORS):
-        said = scene.told(host, who)
-        assert (said.revision, said.https, said.fresh, said.nonce) == (
+        check = scene.check(host, who)
+        assert (check.revision, check.https, check.fresh, check.nonce) == (
             revision,
             True,
             True,
             "abc-1_2",
         )
         if who is None:
-            assert said.presented == NONE
+            assert check.presented == NONE
         elif host in {WWW, API} and scene.mode is Mode.OFF:
-            assert said.presented in {NONE, OTHER}
+            assert check.presented in {NONE, OTHER}
         elif host in {WWW, API, ORG}:
             own = {"ours", "next"} if host != ORG else {"org"}
             visitor = scene.visitors[who]
             assert visitor is not None
-            assert said.presented == (visitor.pin.short if who in own else OTHER)
+            assert check.presented == (visitor.pin.short if who in own else OTHER)
         else:
-            assert said.presented in {NONE, OTHER}, "a leaf means nothing at a host of nobody"
+            assert check.presented in {NONE, OTHER}, "a leaf means nothing at a host of nobody"
 
 
 def test_the_check_path_answers_in_plaintext_and_says_so(scene: Scene) -> None:
     for host, who in product((WWW, API, ORG, NOBODYS), VISITORS):
-        said = scene.told(host, who, tls=False)
-        assert (said.presented, said.https, said.nonce) == (NONE, False, "abc-1_2")
+        check = scene.check(host, who, tls=False)
+        assert (check.presented, check.https, check.nonce) == (NONE, False, "abc-1_2")
 
 
 @pytest.mark.parametrize("nonce", ["<b>", "%3Cb%3E", "a.b", 'a"b', "a;b", "%00", ""])
 def test_the_check_path_repeats_nothing_that_a_browser_could_run(scene: Scene, nonce: str) -> None:
     for host in (WWW, NOBODYS):
-        assert scene.told(host, nonce=nonce).nonce == ""
+        assert scene.check(host, nonce=nonce).nonce == ""
 
 
 def test_only_the_check_path_itself_is_exempt(scene: Scene) -> None:
@@ -331,7 +331,7 @@ def test_where_the_last_claim_has_left_the_server_does_what_it_did(
 
 def test_it_refuses_what_has_expired_as_it_says(scene: Scene) -> None:
     """Even where it only asks, and on the check path, which no text of ours refuses."""
-    kind, asked = scene.ground.kind, scene.told(WWW, "ours").presented != NONE
+    kind, asked = scene.ground.kind, scene.check(WWW, "ours").presented != NONE
     refuses = kind.capabilities.refuses_expired and asked
     if refuses and scene.ground.alerts:
         for host, path in product((WWW, API), (CHECK, GATE, "/")):
@@ -348,7 +348,7 @@ def test_it_refuses_what_has_expired_as_it_says(scene: Scene) -> None:
 def test_it_asks_per_host_as_it_says(scene: Scene) -> None:
     """The other zone asks in any case."""
     for host in (WWW, API):
-        asked = scene.told(host, "ours").presented != NONE
+        asked = scene.check(host, "ours").presented != NONE
         per_host = scene.ground.kind.capabilities.asks_per_host
         assert asked is (scene.mode >= Mode.REQUEST or not per_host)
 

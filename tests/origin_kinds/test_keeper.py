@@ -144,7 +144,7 @@ def modes(seen: ObservedOrigin) -> set[tuple[str, int | None, bool, Mode]]:
 @pytest.mark.asyncio
 async def test_an_origin_of_any_kind_is_looked_at_published_and_left_as_it_was_found() -> None:
     keeping = Keeping()
-    found = deepcopy(keeping.world.carrier)
+    before = deepcopy(keeping.world.carrier)
     seen = await keeping.look()
     assert (seen.readers, seen.hosts, seen.allowed, seen.stale) == (2, HOSTS, True, None)
     assert seen.capabilities == IN_MEMORY.capabilities
@@ -162,8 +162,8 @@ async def test_an_origin_of_any_kind_is_looked_at_published_and_left_as_it_was_f
         }
     await keeping.keeper.writer.withdraw(UID)
     after = keeping.world.carrier
-    after["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
-    assert after == found
+    after["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"]
+    assert after == before
 
 
 @pytest.mark.asyncio
@@ -186,7 +186,7 @@ async def test_a_write_is_refused_once_what_it_was_decided_on_has_changed() -> N
 @pytest.mark.asyncio
 async def test_a_claim_whose_object_is_gone_is_relaxed_and_then_taken_out() -> None:
     keeping = Keeping()
-    found = deepcopy(keeping.world.carrier)
+    before = deepcopy(keeping.world.carrier)
     await keeping.look()
     await keeping.publish(REQUIRING)
     carrier = Read(Kind.CONFIG_MAP, TARGET.namespace, TARGET.name)
@@ -196,4 +196,4 @@ async def test_a_claim_whose_object_is_gone_is_relaxed_and_then_taken_out() -> N
         await keeping.keeper.writer.relax_orphaned(now, published.claims[UID])
         published = IN_MEMORY.site(TARGET, {carrier: (keeping.world.carrier,)}).published
         assert [one.mode for one in published.claims.values()] == [Mode.OFF] * left
-    assert keeping.world.carrier["data"] == found["data"]
+    assert keeping.world.carrier["data"] == before["data"]

@@ -43,7 +43,7 @@ INNER = replace(
 )
 
 
-def found(ground: Ground, data: st.DataObject) -> Json:
+def carrier_left(ground: Ground, data: st.DataObject) -> Json:
     """The carrier as others have left it."""
     return data.draw(ground.carriers())
 
@@ -98,9 +98,9 @@ def test_messages_name_the_place_and_end_where_a_sentence_goes_on(ground: Ground
     words = ground.kind.words(target)
     assert str(target.key) in words.place
     assert words.place.startswith(ground.kind.carried_by.title)
-    for said in (words.missing, words.not_allowed, words.unread, words.unready, words.rejected):
-        assert said == said.strip()
-        assert not said.endswith(".")
+    for phrase in (words.missing, words.not_allowed, words.unread, words.unready, words.rejected):
+        assert phrase == phrase.strip()
+        assert not phrase.endswith(".")
 
 
 # --- writing ------------------------------------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def test_messages_name_the_place_and_end_where_a_sentence_goes_on(ground: Ground
 @tried
 @given(st.data())
 def test_what_is_published_is_what_is_read(ground: Ground, data: st.DataObject) -> None:
-    before, asked = found(ground, data), three(data)
+    before, asked = carrier_left(ground, data), three(data)
     kept = deepcopy(before)
     body, seen = before, published_in(ground, before)
     assert (seen.claims, seen.intact, seen.residue, seen.revision) == ({}, True, False, 0)
@@ -134,7 +134,7 @@ def test_what_is_published_is_what_is_read(ground: Ground, data: st.DataObject) 
 def test_the_same_claims_are_the_same_text_whoever_came_first(
     ground: Ground, data: st.DataObject
 ) -> None:
-    before, asked = found(ground, data), three(data)
+    before, asked = carrier_left(ground, data), three(data)
     order = data.draw(st.permutations(asked))
     assert written(ground, before, *asked) == written(ground, before, *order)
 
@@ -144,7 +144,7 @@ def test_the_same_claims_are_the_same_text_whoever_came_first(
 def test_the_last_claim_that_leaves_puts_everything_back(
     ground: Ground, data: st.DataObject
 ) -> None:
-    before = found(ground, data)
+    before = carrier_left(ground, data)
     body = written(ground, before, *three(data))
     kept = deepcopy(body)
     assert withdrawn(ground, body, *data.draw(st.permutations(UIDS))) == before
@@ -155,7 +155,7 @@ def test_the_last_claim_that_leaves_puts_everything_back(
 @given(st.data())
 def test_who_leaves_takes_nobody_along(ground: Ground, data: st.DataObject) -> None:
     asked = three(data)
-    body = withdrawn(ground, written(ground, found(ground, data), *asked), asked[0].uid)
+    body = withdrawn(ground, written(ground, carrier_left(ground, data), *asked), asked[0].uid)
     now = published_in(ground, body)
     assert now.claims == {one.uid: one for one in asked[1:]}
     assert (now.intact, now.revision) == (True, 4)
@@ -164,7 +164,7 @@ def test_who_leaves_takes_nobody_along(ground: Ground, data: st.DataObject) -> N
 @tried
 @given(st.data())
 def test_who_never_came_changes_nothing_by_leaving(ground: Ground, data: st.DataObject) -> None:
-    before = found(ground, data)
+    before = carrier_left(ground, data)
     assert withdrawn(ground, before, "nobody") == before
     body = written(ground, before, *three(data))
     assert withdrawn(ground, body, "nobody") == body
@@ -173,7 +173,7 @@ def test_who_never_came_changes_nothing_by_leaving(ground: Ground, data: st.Data
 @tried
 @given(st.data())
 def test_the_label_is_there_exactly_while_a_claim_is(ground: Ground, data: st.DataObject) -> None:
-    body = found(ground, data)
+    body = carrier_left(ground, data)
 
     def label() -> Any:
         return (body["metadata"].get("labels") or {}).get(CLAIMED_LABEL)
@@ -194,7 +194,7 @@ def test_the_path_stays_as_long_as_any_claim_does(ground: Ground, data: st.DataO
     first, second = (data.draw(claims(uid=uid)) for uid in UIDS[:2])
     tokens = st.from_regex(FORM_OF_TOKEN, fullmatch=True)
     one, another = data.draw(tokens), data.draw(tokens)
-    body = written(ground, found(ground, data), first, token_if_new=one)
+    body = written(ground, carrier_left(ground, data), first, token_if_new=one)
     body = written(ground, body, second, token_if_new=another)
     assert published_in(ground, body).path_token == one
     body = withdrawn(ground, body, first.uid)
@@ -283,7 +283,7 @@ MILDER = (REQUIRING, claim(enforced=HOSTS[:1]), claim(Mode.OPTIONAL), claim(Mode
 def test_what_asks_for_more_is_not_written_where_others_forbid_it(
     ground: Ground, data: st.DataObject
 ) -> None:
-    for carrier in ground.forbidding(found(ground, data)):
+    for carrier in ground.forbidding(carrier_left(ground, data)):
         objection = site_of(ground, carrier).objection(ground.spec)
         assert objection
         with pytest.raises(Blocked) as caught:
@@ -297,7 +297,7 @@ def test_what_asks_for_more_is_not_written_where_others_forbid_it(
 def test_what_asks_no_more_is_written_whatever_others_have_put_there(
     ground: Ground, data: st.DataObject
 ) -> None:
-    before = found(ground, data)
+    before = carrier_left(ground, data)
     assert site_of(ground, before).objection(ground.spec) is None
     body = written(ground, before, ORG, REQUIRING)
     for carrier in ground.forbidding(body):
@@ -311,7 +311,7 @@ def test_what_asks_no_more_is_written_whatever_others_have_put_there(
 @tried
 @given(st.data())
 def test_a_write_that_relaxes_never_grows_the_carrier(ground: Ground, data: st.DataObject) -> None:
-    body = found(ground, data)
+    body = carrier_left(ground, data)
     for number, one in enumerate(three(data)):
         seen = data.draw(st.sampled_from([None, number]))
         body = written(ground, body, one, seen_everywhere=seen)
@@ -349,7 +349,7 @@ def test_a_full_carrier_takes_no_newcomer_and_whatever_lets_somebody_in(ground: 
 def test_what_was_decided_on_is_not_changed_by_anothers_claim(
     ground: Ground, data: st.DataObject
 ) -> None:
-    body = written(ground, found(ground, data), data.draw(claims(uid=UIDS[0])))
+    body = written(ground, carrier_left(ground, data), data.draw(claims(uid=UIDS[0])))
     decided_on = published_in(ground, body).as_seen_by(UIDS[0])
     for one in (data.draw(claims(uid=UIDS[1])), data.draw(claims(uid=UIDS[1]))):
         body = written(ground, body, one)
@@ -362,13 +362,13 @@ def test_what_the_text_says_of_a_host_is_changed_by_its_own_zone_only(ground: Gr
     asking = claim(Mode.REQUEST, ())
     for own in (REQUIRING, claim(Mode.OPTIONAL), asking):
         body = written(ground, bare(ground), own)
-        said = site_of(ground, body).entries(HOSTS)
-        assert set(said) == set(HOSTS)
+        before = site_of(ground, body).entries(HOSTS)
+        assert set(before) == set(HOSTS)
         for other in (ORG, replace(ORG, mode=Mode.REQUEST, enforced=()), INNER):
             body = written(ground, body, other)
-            assert site_of(ground, body).entries(HOSTS) == said
+            assert site_of(ground, body).entries(HOSTS) == before
         body = withdrawn(ground, body, ORG.uid, INNER.uid)
-        assert site_of(ground, body).entries(HOSTS) == said
+        assert site_of(ground, body).entries(HOSTS) == before
     forms = [OFF, asking, claim(Mode.OPTIONAL), REQUIRING, claim(pins=(LEAF, NEXT))]
     entries = [site_of(ground, written(ground, bare(ground), one)).entries((WWW,)) for one in forms]
     assert [entries.index(one) for one in entries] == list(range(len(forms)))
@@ -381,9 +381,9 @@ def test_what_the_text_says_of_a_host_is_changed_by_its_own_zone_only(ground: Gr
 
 def test_where_a_kind_asks_per_host_a_neighbour_who_asks_changes_nothing(ground: Ground) -> None:
     body = written(ground, bare(ground), OFF)
-    said = site_of(ground, body).entries(HOSTS)
+    entries = site_of(ground, body).entries(HOSTS)
     after = site_of(ground, written(ground, body, ORG)).entries(HOSTS)
-    assert (after == said) is ground.kind.capabilities.asks_per_host
+    assert (after == entries) is ground.kind.capabilities.asks_per_host
 
 
 def test_hosts_are_those_that_are_served_under_the_patterns_and_those_that_are_named(
@@ -480,17 +480,19 @@ def test_the_origins_own_words_are_ours_only_where_they_name_what_is_ours(ground
     site = site_of(ground, body, pod, other)
     one, two = site.replicas
     for ours in (True, False):
-        said = ground.complaint(pod, body, NOW, ours=ours)
-        rejection = site.rejection([said], one, NOW)
+        complaint = ground.complaint(pod, body, NOW, ours=ours)
+        rejection = site.rejection([complaint], one, NOW)
         assert rejection is not None
         assert rejection.ours is ours
         assert rejection.words.isprintable()
         assert 0 < len(rejection.words) <= 300
-        assert site.rejection([said], one, NOW + timedelta(seconds=0.9)) == rejection, (
+        assert site.rejection([complaint], one, NOW + timedelta(seconds=0.9)) == rejection, (
             "Events carry whole seconds"
         )
-        assert site.rejection([said], two, NOW) is None, "another pod's"
-        assert site.rejection([said], one, NOW + timedelta(seconds=2)) is None, "an older text's"
+        assert site.rejection([complaint], two, NOW) is None, "another pod's"
+        assert site.rejection([complaint], one, NOW + timedelta(seconds=2)) is None, (
+            "an older text's"
+        )
     assert site.rejection([], one, NOW) is None
 
 

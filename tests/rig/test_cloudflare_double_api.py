@@ -110,9 +110,9 @@ def test_the_sdk_takes_a_certificate_through_its_life(
     assert made is not None
     assert made.status == "pending_deployment"
     assert made.id is not None
-    held = certificates.get(made.id, zone_id=zone_id)
-    assert held is not None
-    assert held.status == "active"
+    certificate = certificates.get(made.id, zone_id=zone_id)
+    assert certificate is not None
+    assert certificate.status == "active"
     assert [one.id for one in certificates.list(zone_id=zone_id)] == [made.id]
     gone = certificates.delete(made.id, zone_id=zone_id)
     assert gone is not None
@@ -135,11 +135,11 @@ def test_the_sdk_reads_and_changes_settings(sdk: cloudflare.Cloudflare, zone_id:
 
 
 def test_the_sdk_finds_zones_and_verifies_its_token(sdk: cloudflare.Cloudflare) -> None:
-    found = list(sdk.zones.list(name="example.com"))
-    assert [zone.name for zone in found] == ["example.com"]
-    zone = sdk.zones.get(zone_id=found[0].id)
+    zones = list(sdk.zones.list(name="example.com"))
+    assert [zone.name for zone in zones] == ["example.com"]
+    zone = sdk.zones.get(zone_id=zones[0].id)
     assert zone is not None
-    assert (zone.status, zone.account.id) == ("active", found[0].account.id)
+    assert (zone.status, zone.account.id) == ("active", zones[0].account.id)
     verified = sdk.user.tokens.verify()
     assert verified is not None
     assert verified.status == "active"
@@ -155,16 +155,16 @@ def test_the_sdk_reads_the_hostname_level(
     double.control.associate("off.example.org", zone_id, enabled=False)
     double.control.associate("void.example.org", zone_id, enabled=None)
     hostnames = sdk.origin_tls_client_auth.hostnames
-    found = {
+    associations = {
         name: hostnames.get(f"{name}.example.org", zone_id=zone_id)
         for name in ("own", "off", "void")
     }
-    assert {name: one.enabled for name, one in found.items() if one} == {
+    assert {name: one.enabled for name, one in associations.items() if one} == {
         "own": True,
         "off": False,
         "void": None,
     }
-    own = found["own"]
+    own = associations["own"]
     assert own is not None
     assert own.cert_id is not None
     certificates = sdk.origin_tls_client_auth.hostname_certificates
@@ -191,8 +191,8 @@ def test_the_list_of_associations_has_pages(
 
 def test_a_certificate_looks_as_captured(api: httpx.Client, zone_id: str) -> None:
     posted = api.post(aop(zone_id), json=pem()).json()["result"]
-    held = api.get(aop(zone_id, f"/{posted['id']}")).json()["result"]
-    assert set(posted) - set(held) == {"updated_at"}
+    listed = api.get(aop(zone_id, f"/{posted['id']}")).json()["result"]
+    assert set(posted) - set(listed) == {"updated_at"}
     assert not {"private_key", "enabled"} & set(posted)
     assert posted["serial_number"].isdecimal()
     assert posted["signature"] == "ECDSA-SHA256"
@@ -379,8 +379,8 @@ def test_two_zones_of_one_name_in_two_accounts_are_both_found(
     made = [
         double.control.make_zone("twice.example.net", account_id=letter * 32) for letter in "ab"
     ]
-    found = api.get("/zones", params={"name": "twice.example.net"}).json()["result"]
-    assert {zone["account"]["id"] for zone in found} == {"a" * 32, "b" * 32}
+    zones = api.get("/zones", params={"name": "twice.example.net"}).json()["result"]
+    assert {zone["account"]["id"] for zone in zones} == {"a" * 32, "b" * 32}
     one = api.get("/zones", params={"name": "twice.example.net", "account.id": "a" * 32}).json()[
         "result"
     ]

@@ -99,8 +99,8 @@ class Edge:
         """What nginx says that the request came with."""
         answer = self.ask(host, **more)
         assert answer.status_code == 200, answer.text
-        said: dict[str, str] = answer.json()
-        return said
+        echoed: dict[str, str] = answer.json()
+        return echoed
 
 
 @pytest.fixture

@@ -244,17 +244,17 @@ def test_zones_are_found_by_exact_name_unless_an_operator_is_given() -> None:
         for name in ("example.com", "my-example.com", "example.net")
     ]
 
-    def found(**query: str) -> list[str]:
+    def names(**query: str) -> list[str]:
         return [zone.name for zone in Query.of(query).select(zones)]
 
-    assert found(name="example.com") == ["example.com"]
-    assert found(name="EXAMPLE.com") == ["example.com"]
-    assert found(name="contains:example.c") == ["example.com", "my-example.com"]
-    assert found(name="not_equal:example.com") == ["my-example.com", "example.net"]
-    assert found(name="www.example.com") == []
-    assert found(order="name", direction="desc") == ["my-example.com", "example.net", "example.com"]
-    assert found(name="example.com", status="pending") == []
-    assert found(name="example.com", status="pending", match="any") == ["example.com"]
+    assert names(name="example.com") == ["example.com"]
+    assert names(name="EXAMPLE.com") == ["example.com"]
+    assert names(name="contains:example.c") == ["example.com", "my-example.com"]
+    assert names(name="not_equal:example.com") == ["my-example.com", "example.net"]
+    assert names(name="www.example.com") == []
+    assert names(order="name", direction="desc") == ["my-example.com", "example.net", "example.com"]
+    assert names(name="example.com", status="pending") == []
+    assert names(name="example.com", status="pending", match="any") == ["example.com"]
 
 
 @pytest.mark.parametrize(

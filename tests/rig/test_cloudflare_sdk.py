@@ -40,14 +40,14 @@ def zone(double: CloudflareDouble) -> Any:
 
 @pytest.fixture(scope="module")
 def account_id(double: CloudflareDouble, zone: Any) -> str:
-    found: str = zone["account"]["id"]
+    account: str = zone["account"]["id"]
     double.control.change_account(
-        found,
+        account,
         paid=True,
         emails=["ops@example.com"],
         webhooks={WEBHOOK: "https://hooks.example.com/"},
     )
-    return found
+    return account
 
 
 def described(response: httpx.Response) -> None:
@@ -117,9 +117,9 @@ def drive_accounts_and_tokens(
 
 def drive_zones_and_settings(sdk: cloudflare.Cloudflare, zone: Any) -> None:
     assert [one.id for one in sdk.zones.list(name="example.com")] == [zone["id"]]
-    found = sdk.zones.get(zone_id=zone["id"])
-    assert found is not None
-    assert found.status == "active"
+    read = sdk.zones.get(zone_id=zone["id"])
+    assert read is not None
+    assert read.status == "active"
     listed = sdk.get(f"/zones/{zone['id']}/settings", cast_to=httpx.Response).json()["result"]
     for setting in (one["id"] for one in listed):
         assert sdk.zones.settings.get(setting, zone_id=zone["id"]) is not None, setting
@@ -139,9 +139,9 @@ def drive_the_zone_level(sdk: cloudflare.Cloudflare, zone: Any) -> None:
     )
     assert made is not None
     assert made.id is not None
-    held = aop.zone_certificates.get(made.id, zone_id=zone_id)
-    assert held is not None
-    assert held.status == "active"
+    certificate = aop.zone_certificates.get(made.id, zone_id=zone_id)
+    assert certificate is not None
+    assert certificate.status == "active"
     assert [one.id for one in aop.zone_certificates.list(zone_id=zone_id)] == [made.id]
     enabled = aop.settings.update(zone_id=zone_id, enabled=True)
     assert enabled is not None

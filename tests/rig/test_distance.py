@@ -79,14 +79,14 @@ def test_an_answer_takes_the_way_there_and_back(distance: Distance, echo: Echo) 
 
 
 def test_everything_arrives_in_order(distance: Distance, echo: Echo) -> None:
-    said = b"".join(b"%06d" % number for number in range(20_000))
+    sent = b"".join(b"%06d" % number for number in range(20_000))
     with connect(distance.to("127.0.0.1", echo.port)) as peer:
-        for begin in range(0, len(said), 601):
-            peer.sendall(said[begin : begin + 601])
+        for begin in range(0, len(sent), 601):
+            peer.sendall(sent[begin : begin + 601])
         heard = b""
-        while len(heard) < len(said):
+        while len(heard) < len(sent):
             heard += peer.recv(65536)
-    assert heard == said
+    assert heard == sent
 
 
 def test_what_is_sent_while_a_goodbye_is_under_way_is_lost(distance: Distance, echo: Echo) -> None:

@@ -12,7 +12,7 @@ from sandbox.helm import programs
 from sandbox.helm.programs import HelmError
 
 
-class Said(list[str]):
+class Lines(list[str]):
     def __call__(self, line: str) -> None:
         self.append(line)
 
@@ -75,7 +75,7 @@ def test_the_machines_own_helm_is_taken_without_a_build(
     environ: dict[str, str], tools: Path, tmp_path: Path
 ) -> None:
     own = helm(tmp_path / "bin", "v3.14.0")
-    assert programs.find(3, environ=environ, tools=tools, say=Said()) == own
+    assert programs.find(3, environ=environ, tools=tools, say=Lines()) == own
     assert not programs.cache_root(environ).exists()
 
 
@@ -84,8 +84,8 @@ def test_a_machine_may_have_both_majors_by_name(
 ) -> None:
     helm(tmp_path / "bin", "v4.1.0")
     three = helm(tmp_path / "bin", "v3.18.0", "helm3")
-    assert programs.find(3, environ=environ, tools=tools, say=Said()) == three
-    assert programs.find(4, environ=environ, tools=tools, say=Said()).name == "helm"
+    assert programs.find(3, environ=environ, tools=tools, say=Lines()) == three
+    assert programs.find(4, environ=environ, tools=tools, say=Lines()).name == "helm"
 
 
 @pytest.mark.parametrize("version", ["v3.13.9", "v2.17.0", "v4.0.0", "words"])
@@ -94,18 +94,18 @@ def test_a_helm_that_is_too_old_or_of_another_major_is_passed_over(
 ) -> None:
     own = helm(tmp_path / "bin", version)
     go(tmp_path / "bin")
-    assert programs.find(3, environ=environ, tools=tools, say=Said()) != own
+    assert programs.find(3, environ=environ, tools=tools, say=Lines()) != own
 
 
 def test_it_is_built_once_with_progress_and_then_comes_from_the_cache(
     environ: dict[str, str], tools: Path, tmp_path: Path
 ) -> None:
     go(tmp_path / "bin", packages=200)
-    said = Said()
-    built = programs.find(3, environ=environ, tools=tools, say=said)
+    lines = Lines()
+    built = programs.find(3, environ=environ, tools=tools, say=lines)
     assert programs.version_of(built) == (3, 21, 4)
-    assert sum(line.startswith("  ") for line in said) == 2
-    assert programs.find(3, environ=environ, tools=tools, say=Said()) == built
+    assert sum(line.startswith("  ") for line in lines) == 2
+    assert programs.find(3, environ=environ, tools=tools, say=Lines()) == built
     assert (tmp_path / "bin" / "runs").read_text().count(".") == 1
 
 
@@ -113,10 +113,12 @@ def test_two_that_want_it_at_once_build_it_once(
     environ: dict[str, str], tools: Path, tmp_path: Path
 ) -> None:
     go(tmp_path / "bin", packages=2000)
-    found: list[Path] = []
+    programs_built: list[Path] = []
     threads = [
         threading.Thread(
-            target=lambda: found.append(programs.find(3, environ=environ, tools=tools, say=Said()))
+            target=lambda: programs_built.append(
+                programs.find(3, environ=environ, tools=tools, say=Lines())
+            )
         )
         for _ in range(3)
     ]
@@ -124,8 +126,8 @@ def test_two_that_want_it_at_once_build_it_once(
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 3
-    assert len(set(found)) == 1
+    assert len(programs_built) == 3
+    assert len(set(programs_built)) == 1
     assert (tmp_path / "bin" / "runs").read_text().count(".") == 1
 
 
@@ -133,9 +135,9 @@ def test_another_checksum_is_another_folder(
     environ: dict[str, str], tools: Path, tmp_path: Path
 ) -> None:
     go(tmp_path / "bin")
-    before = programs.find(3, environ=environ, tools=tools, say=Said())
+    before = programs.find(3, environ=environ, tools=tools, say=Lines())
     (tools / "helm3" / "go.sum").write_text("changed")
-    assert programs.find(3, environ=environ, tools=tools, say=Said()) != before
+    assert programs.find(3, environ=environ, tools=tools, say=Lines()) != before
 
 
 @pytest.mark.parametrize(
@@ -151,7 +153,7 @@ def test_a_build_that_goes_wrong_leaves_nothing_and_says_why(
 ) -> None:
     go(tmp_path / "bin", **compiler)  # type: ignore[arg-type]
     with pytest.raises(HelmError, match=complaint):
-        programs.find(3, environ=environ, tools=tools, say=Said())
+        programs.find(3, environ=environ, tools=tools, say=Lines())
     assert [path.name for path in programs.cache_root(environ).iterdir()] == [".lock3"]
 
 
@@ -161,11 +163,11 @@ def test_without_helm_and_go_the_message_says_what_to_install(
     with pytest.raises(
         HelmError, match=r"Put Helm 3\.14 or newer, or Go 1\.26\.0 or newer, on PATH"
     ):
-        programs.find(3, environ={**environ, "PATH": "/nonexistent"}, tools=tools, say=Said())
+        programs.find(3, environ={**environ, "PATH": "/nonexistent"}, tools=tools, say=Lines())
 
 
 def test_rendering_takes_whatever_is_there_before_it_builds(
     environ: dict[str, str], tools: Path, tmp_path: Path
 ) -> None:
     own = helm(tmp_path / "bin", "v3.20.0")
-    assert programs.any_of_them(environ=environ, tools=tools, say=Said()) == own
+    assert programs.any_of_them(environ=environ, tools=tools, say=Lines()) == own

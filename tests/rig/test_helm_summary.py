@@ -44,7 +44,7 @@ def test_it_says_what_was_proven() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "words"),
     [
         (
             {"three": report("a", "failed", helm=3, permissions="0 0", edge_requests="100 0")},
@@ -81,11 +81,11 @@ def test_it_says_what_was_proven() -> None:
     ],
 )
 def test_whatever_is_not_proven_fails_the_run(
-    changed: dict[str, pytest.TestReport | None], said: str
+    changed: dict[str, pytest.TestReport | None], words: str
 ) -> None:
     made = summary(**changed)
     assert not made.complete
-    assert said in str(made)
+    assert words in str(made)
 
 
 def test_a_summary_of_nothing_is_a_failure() -> None:

@@ -101,10 +101,10 @@ def pinned(plane: ControlPlane) -> Iterator[Pinned]:
         "server-snippet": server_snippet(),
         "use-forwarded-headers": "true",
     }
-    found = site(plane, "pinned", config=config)
-    found.create(ingress("web", IN_SCOPE, OUT_OF_SCOPE))
-    with found.controller:
-        yield Pinned(found, ours, coming, expired, stranger)
+    at = site(plane, "pinned", config=config)
+    at.create(ingress("web", IN_SCOPE, OUT_OF_SCOPE))
+    with at.controller:
+        yield Pinned(at, ours, coming, expired, stranger)
 
 
 @pytest.fixture(params=[0, 1], ids=["first-replica", "second-replica"])
@@ -378,8 +378,8 @@ def test_replicas_come_and_go(pair: Site) -> None:
 
 def test_nginx_does_not_outlive_a_stand_in_that_is_killed(plane: ControlPlane) -> None:
     """Workers survive a master that is killed; they would answer for a replica that no longer exists."""
-    found = site(plane, "killed")
-    with found.controller as controller:
+    at = site(plane, "killed")
+    with at.controller as controller:
         replicas = controller.replicas()
         masters = [replica.nginx_pid for replica in replicas if replica.nginx_pid is not None]
         workers = [pid for master in masters for pid in children_of(master)]
@@ -395,11 +395,11 @@ def test_nginx_does_not_outlive_a_stand_in_that_is_killed(plane: ControlPlane) -
 def test_a_change_made_while_the_api_server_was_away_is_seen_afterwards(tmp_path: Path) -> None:
     """Watches break with the server; the resourceVersions they stood at are good afterwards, or a new list is made."""
     with ControlPlane(with_controller_manager=False) as plane:
-        found = site(plane, "outage", config=marker(1))
-        with found.controller as controller:
+        at = site(plane, "outage", config=marker(1))
+        with at.controller as controller:
             first = controller.replicas()[0]
             with plane.outage():
-                assert found.revision(first) == "rev=1"
-            found.configure(marker(2))
+                assert at.revision(first) == "rev=1"
+            at.configure(marker(2))
             for replica in controller.replicas():
-                found.await_revision(replica, 2)
+                at.await_revision(replica, 2)

@@ -26,8 +26,8 @@ def secret(name: str, **data: bytes) -> dict[str, Any]:
 
 
 def only(model: Model, host: str) -> Server:
-    (found,) = [server for server in model.servers if server.host == host]
-    return found
+    (one,) = [server for server in model.servers if server.host == host]
+    return one
 
 
 def auth_of(

@@ -69,9 +69,9 @@ async def test_a_wish_from_during_a_sync_is_not_settled_by_it(clock: Clock) -> N
     clock.now += 1
     queue.put("web/two", skippable=True)
     queue.succeeded(first, begun=begun)
-    found = await due(queue)
-    assert found is not None
-    assert found.key == "web/two"
+    wishes = await due(queue)
+    assert wishes is not None
+    assert wishes.key == "web/two"
 
 
 @pytest.mark.asyncio

@@ -22,7 +22,7 @@ def seen(observed: int | None = 2, *, deleting: bool = False, **conditions: str)
 
 
 @pytest.mark.parametrize(
-    ("found", "expected"),
+    ("manifest", "expected"),
     [
         (seen(Ready="True", Reconciling="False", Stalled="False"), Health.CURRENT),
         (seen(Ready="False"), Health.IN_PROGRESS),
@@ -40,6 +40,6 @@ def seen(observed: int | None = 2, *, deleting: bool = False, **conditions: str)
     ],
 )
 def test_health_follows_from_deletion_generation_and_conditions(
-    found: dict[str, Any], expected: Health
+    manifest: dict[str, Any], expected: Health
 ) -> None:
-    assert health(found) is expected
+    assert health(manifest) is expected

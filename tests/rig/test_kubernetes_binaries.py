@@ -141,7 +141,7 @@ def downloads(publisher: Publisher, tools: Path, tmp_path: Path) -> Source:
     return Source(publisher.archive, tools, str(tmp_path / "nothing"))
 
 
-class Said(list[str]):
+class Lines(list[str]):
     def __call__(self, line: str) -> None:
         self.append(line)
 
@@ -164,13 +164,13 @@ def test_kubebuilder_assets_win_and_nobody_else_is_asked(
     environ: dict[str, str], downloads: Source, publisher: Publisher, tmp_path: Path
 ) -> None:
     assets = install(tmp_path / "assets", WITHOUT_KCM)
-    said = Said()
-    found = binaries.find(
-        environ=environ | {"KUBEBUILDER_ASSETS": str(assets)}, source=downloads, say=said
+    lines = Lines()
+    programs = binaries.find(
+        environ=environ | {"KUBEBUILDER_ASSETS": str(assets)}, source=downloads, say=lines
     )
-    assert found.kube_apiserver == assets / "kube-apiserver"
-    assert found.kube_controller_manager is None
-    assert said == [f"KUBEBUILDER_ASSETS ({assets})", binaries.WITHOUT_CONTROLLER_MANAGER]
+    assert programs.kube_apiserver == assets / "kube-apiserver"
+    assert programs.kube_controller_manager is None
+    assert lines == [f"KUBEBUILDER_ASSETS ({assets})", binaries.WITHOUT_CONTROLLER_MANAGER]
     assert publisher.asked == 0
 
 
@@ -181,7 +181,7 @@ def test_incomplete_kubebuilder_assets_are_an_error_and_not_replaced(
     assets = install(tmp_path / "assets", tuple(name for name in ALL if name != missing))
     with pytest.raises(BinariesError, match="unset it"):
         binaries.find(
-            environ=environ | {"KUBEBUILDER_ASSETS": str(assets)}, source=builds, say=Said()
+            environ=environ | {"KUBEBUILDER_ASSETS": str(assets)}, source=builds, say=Lines()
         )
 
 
@@ -193,15 +193,15 @@ def test_kubebuilder_assets_without_controller_manager_are_an_error_where_one_is
         binaries.find(
             environ=environ | {"KUBEBUILDER_ASSETS": str(assets), "AOP_REQUIRE_KCM": "1"},
             source=builds,
-            say=Said(),
+            say=Lines(),
         )
 
 
 def test_what_was_downloaded_once_comes_from_the_cache_ever_after(
     environ: dict[str, str], downloads: Source, publisher: Publisher
 ) -> None:
-    first = binaries.find(environ=environ, source=downloads, say=Said())
-    second = binaries.find(environ=environ, source=downloads, say=Said())
+    first = binaries.find(environ=environ, source=downloads, say=Lines())
+    second = binaries.find(environ=environ, source=downloads, say=Lines())
     assert (first.origin, second.origin) == (
         "envtest archive, downloaded",
         "envtest archive, from the cache",
@@ -218,7 +218,9 @@ def test_a_download_follows_a_redirect(
         "1.36.2", publisher.url.replace("envtest.tar.gz", "moved"), publisher.archive.sha512
     )
     assert (
-        binaries.find(environ=environ, source=Source(moved, downloads.tools, ""), say=Said()).origin
+        binaries.find(
+            environ=environ, source=Source(moved, downloads.tools, ""), say=Lines()
+        ).origin
         == "envtest archive, downloaded"
     )
 
@@ -227,12 +229,12 @@ def test_an_archive_with_another_hash_is_refused_and_the_build_takes_over(
     environ: dict[str, str], builds: Source, publisher: Publisher
 ) -> None:
     forged = Archive("1.36.2", publisher.url, "0" * 128)
-    said = Said()
-    found = binaries.find(
-        environ=environ, source=Source(forged, builds.tools, builds.go_path), say=said
+    lines = Lines()
+    programs = binaries.find(
+        environ=environ, source=Source(forged, builds.tools, builds.go_path), say=lines
     )
-    assert found.origin == "built from Go modules"
-    assert any("refused" in line for line in said)
+    assert programs.origin == "built from Go modules"
+    assert any("refused" in line for line in lines)
     assert in_cache(environ) == [f"1.36.4-{build.recipe(builds.tools)}"]
 
 
@@ -242,7 +244,7 @@ def test_with_a_forged_archive_and_no_go_there_is_nothing_to_run(
     forged = Archive("1.36.2", publisher.url, "0" * 128)
     with pytest.raises(BinariesError, match="there is no `go`"):
         binaries.find(
-            environ=environ, source=Source(forged, downloads.tools, downloads.go_path), say=Said()
+            environ=environ, source=Source(forged, downloads.tools, downloads.go_path), say=Lines()
         )
     assert in_cache(environ) == []
 
@@ -253,7 +255,7 @@ def test_a_download_that_breaks_off_leaves_nothing(
     publisher.breaks_off = True
     source = Source(publisher.archive, builds.tools, builds.go_path)
     assert (
-        binaries.find(environ=environ, source=source, say=Said()).origin == "built from Go modules"
+        binaries.find(environ=environ, source=source, say=Lines()).origin == "built from Go modules"
     )
     assert in_cache(environ) == [f"1.36.4-{build.recipe(builds.tools)}"]
 
@@ -269,33 +271,35 @@ def test_an_archive_that_is_no_use_is_not_kept(
     publisher.body = body
     source = Source(publisher.archive, builds.tools, builds.go_path)
     assert (
-        binaries.find(environ=environ, source=source, say=Said()).origin == "built from Go modules"
+        binaries.find(environ=environ, source=source, say=Lines()).origin == "built from Go modules"
     )
     assert in_cache(environ) == [f"1.36.4-{build.recipe(builds.tools)}"]
 
 
 def test_where_nothing_can_be_reached_it_is_built(environ: dict[str, str], builds: Source) -> None:
     unreachable = Archive("1.36.2", "http://127.0.0.1:9/envtest.tar.gz", "0" * 128)
-    found = binaries.find(
-        environ=environ, source=Source(unreachable, builds.tools, builds.go_path), say=Said()
+    programs = binaries.find(
+        environ=environ, source=Source(unreachable, builds.tools, builds.go_path), say=Lines()
     )
-    assert found.origin == "built from Go modules"
-    assert found.kube_controller_manager is not None
+    assert programs.origin == "built from Go modules"
+    assert programs.kube_controller_manager is not None
 
 
 def test_where_controller_manager_is_required_quick_never_hides_complete(
     environ: dict[str, str], builds: Source, publisher: Publisher
 ) -> None:
     source = Source(publisher.archive, builds.tools, builds.go_path)
-    assert binaries.find(environ=environ, source=source, say=Said()).kube_controller_manager is None
+    assert (
+        binaries.find(environ=environ, source=source, say=Lines()).kube_controller_manager is None
+    )
 
-    required = binaries.find(environ=environ | {"AOP_REQUIRE_KCM": "1"}, source=source, say=Said())
+    required = binaries.find(environ=environ | {"AOP_REQUIRE_KCM": "1"}, source=source, say=Lines())
     assert required.origin == "built from Go modules"
     assert required.kube_controller_manager is not None
 
     # From now on the complete one is there, and nobody has to ask for it.
-    assert binaries.find(environ=environ, source=source, say=Said()) == binaries.find(
-        environ=environ | {"AOP_REQUIRE_KCM": "1"}, source=source, say=Said()
+    assert binaries.find(environ=environ, source=source, say=Lines()) == binaries.find(
+        environ=environ | {"AOP_REQUIRE_KCM": "1"}, source=source, say=Lines()
     )
     assert publisher.asked == 1
 
@@ -303,15 +307,18 @@ def test_where_controller_manager_is_required_quick_never_hides_complete(
 def test_a_build_shows_how_long_it_takes_and_how_far_it_is(
     environ: dict[str, str], tools: Path, tmp_path: Path
 ) -> None:
-    said = Said()
+    lines = Lines()
     step = build.PACKAGES // 20
     binaries.find(
-        environ=environ, source=Source(None, tools, go(tmp_path / "go", packages=step)), say=said
+        environ=environ, source=Source(None, tools, go(tmp_path / "go", packages=step)), say=lines
     )
-    assert "minutes" in said[0]
-    assert "once" in said[0]
+    assert "minutes" in lines[0]
+    assert "once" in lines[0]
     # Two modules, one twentieth each.
-    assert [line.split("(")[0].strip() for line in said if line.startswith("  ")] == ["5 %", "10 %"]
+    assert [line.split("(")[0].strip() for line in lines if line.startswith("  ")] == [
+        "5 %",
+        "10 %",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -323,13 +330,13 @@ def test_a_go_that_is_too_old_is_named_with_what_is_needed(
 ) -> None:
     source = Source(None, tools, go(tmp_path / "go", version=version))
     if accepted:
-        binaries.find(environ=environ, source=source, say=Said())
+        binaries.find(environ=environ, source=source, say=Lines())
     else:
         with pytest.raises(
             BinariesError,
             match=r"is go1\.25\.9, older than 1\.26\.0\. Put Go 1\.26\.0 or newer on PATH",
         ):
-            binaries.find(environ=environ, source=source, say=Said())
+            binaries.find(environ=environ, source=source, say=Lines())
 
 
 def test_a_build_that_fails_says_why_and_leaves_nothing(
@@ -339,7 +346,7 @@ def test_a_build_that_fails_says_why_and_leaves_nothing(
         None, tools, go(tmp_path / "go", before='echo "main.go:7: undefined: x" >&2; exit 1')
     )
     with pytest.raises(BinariesError, match=r"main\.go:7: undefined: x"):
-        binaries.find(environ=environ, source=source, say=Said())
+        binaries.find(environ=environ, source=source, say=Lines())
     assert in_cache(environ) == []
 
 
@@ -375,10 +382,10 @@ def test_a_build_that_was_killed_is_never_used(
     (left,) = in_cache(environ)
     assert ".tmp-" in left
 
-    found = binaries.find(
-        environ=environ, source=Source(None, tools, go(tmp_path / "go")), say=Said()
+    programs = binaries.find(
+        environ=environ, source=Source(None, tools, go(tmp_path / "go")), say=Lines()
     )
-    assert found.origin == "built from Go modules"
+    assert programs.origin == "built from Go modules"
     assert in_cache(environ) == [f"1.36.4-{build.recipe(tools)}"]
 
 
@@ -386,10 +393,10 @@ def test_a_build_that_was_killed_is_never_used(
 def test_a_cache_from_which_a_program_was_taken_is_filled_again(
     environ: dict[str, str], builds: Source, program: str
 ) -> None:
-    folder = binaries.find(environ=environ, source=builds, say=Said()).etcd.parent
+    folder = binaries.find(environ=environ, source=builds, say=Lines()).etcd.parent
     (folder / program).unlink()
     assert (
-        binaries.find(environ=environ, source=builds, say=Said()).origin == "built from Go modules"
+        binaries.find(environ=environ, source=builds, say=Lines()).origin == "built from Go modules"
     )
     assert (folder / program).exists()
 
@@ -397,9 +404,9 @@ def test_a_cache_from_which_a_program_was_taken_is_filled_again(
 def test_another_recipe_is_another_place_in_the_cache(
     environ: dict[str, str], builds: Source, tools: Path
 ) -> None:
-    first = binaries.find(environ=environ, source=builds, say=Said())
+    first = binaries.find(environ=environ, source=builds, say=Lines())
     (tools / "etcd" / "go.sum").write_text("example.com/changed v1.0.0 h1:x\n")
-    second = binaries.find(environ=environ, source=builds, say=Said())
+    second = binaries.find(environ=environ, source=builds, say=Lines())
     assert second.origin == "built from Go modules"
     assert first.etcd.parent != second.etcd.parent
 
@@ -407,11 +414,11 @@ def test_another_recipe_is_another_place_in_the_cache(
 def test_those_who_come_at_once_get_it_once(
     environ: dict[str, str], downloads: Source, publisher: Publisher
 ) -> None:
-    found: list[binaries.Binaries] = []
+    programs: list[binaries.Binaries] = []
     threads = [
         threading.Thread(
-            target=lambda: found.append(
-                binaries.find(environ=environ, source=downloads, say=Said())
+            target=lambda: programs.append(
+                binaries.find(environ=environ, source=downloads, say=Lines())
             )
         )
         for _ in range(8)
@@ -421,8 +428,8 @@ def test_those_who_come_at_once_get_it_once(
     for thread in threads:
         thread.join()
     assert publisher.asked == 1
-    assert len({one.etcd for one in found}) == 1
-    assert len(found) == 8
+    assert len({one.etcd for one in programs}) == 1
+    assert len(programs) == 8
 
 
 def test_this_repo_pins_an_archive_and_a_build_for_this_machine() -> None:

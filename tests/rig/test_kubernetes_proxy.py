@@ -399,9 +399,9 @@ def test_a_client_is_killed_at_its_second_write(
             os.kill(client.pid, signal.SIGKILL)
 
         proxy.on_effect(2, kill, delivered=delivered)
-        said, _ = client.communicate(timeout=30)
+        output, _ = client.communicate(timeout=30)
     assert client.returncode == -signal.SIGKILL
-    assert said.split() in ([heard, heard[:-1]] if delivered else [heard])
+    assert output.split() in ([heard, heard[:-1]] if delivered else [heard])
     written = [item["metadata"]["name"] for item in plane.http.get(configmaps).json()["items"]]
     names = [name for name in written if name.startswith("write-")]
     assert names in (

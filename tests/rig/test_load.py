@@ -83,13 +83,13 @@ class Server:
             assert uri.encode() in await reader.readexactly(length)
             self.posted.append(uri)
         await asyncio.sleep(self.delay_s)
-        said = self.answer(host, uri, nth)
-        if said == HANG:
+        answer = self.answer(host, uri, nth)
+        if answer == HANG:
             await reader.read()
-        if isinstance(said, bytes) or said == CUT:
-            writer.write(said if isinstance(said, bytes) else right(host, uri)[:-3])
+        if isinstance(answer, bytes) or answer == CUT:
+            writer.write(answer if isinstance(answer, bytes) else right(host, uri)[:-3])
             await writer.drain()
-        return isinstance(said, bytes)
+        return isinstance(answer, bytes)
 
     async def end(self) -> None:
         for task in self._connections:

@@ -297,8 +297,8 @@ class Sandbox:
     def config_map(self) -> dict[str, Any]:
         """The controller's ConfigMap, as it is now."""
         path = f"/api/v1/namespaces/{CONTROLLER_NAMESPACE}/configmaps/{CONFIG_MAP}"
-        found: dict[str, Any] = self.plane.http.get(path).raise_for_status().json()
-        return found
+        manifest: dict[str, Any] = self.plane.http.get(path).raise_for_status().json()
+        return manifest
 
 
 def ingress(host: str, namespace: str = "default", **annotations: str) -> dict[str, Any]:

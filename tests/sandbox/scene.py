@@ -124,8 +124,10 @@ class Scene:
         self, name: str = "example-com", namespace: str = NAMESPACE, word: str = "now"
     ) -> None:
         """Ask for a new leaf, by a word that was not said before."""
-        said = f"aop-operator.dev/rotate={word}"
-        self.plane.kubectl("annotate", "--overwrite", "aop", name, "--namespace", namespace, said)
+        annotation = f"aop-operator.dev/rotate={word}"
+        self.plane.kubectl(
+            "annotate", "--overwrite", "aop", name, "--namespace", namespace, annotation
+        )
 
     def delete(self, name: str = "example-com", namespace: str = NAMESPACE) -> None:
         """Ask for the removal; does not wait."""
@@ -176,10 +178,10 @@ class Scene:
     ) -> dict[str, Any] | None:
         """The object as it is; None when there is none."""
         answer = self.plane.http.get(path_of(namespace, name))
-        found: dict[str, Any] | None = (
+        manifest: dict[str, Any] | None = (
             None if answer.status_code == 404 else answer.raise_for_status().json()
         )
-        return found
+        return manifest
 
     def condition(
         self, kind: str = "Ready", name: str = "example-com", namespace: str = NAMESPACE
@@ -200,21 +202,21 @@ class Scene:
         """Wait for a condition of the object's *current* generation with that status and reason."""
 
         def there() -> dict[str, Any] | None:
-            found = self.object(name, namespace) or {"metadata": {"generation": -1}}
-            now = _condition(found, kind)
-            current = now.get("observedGeneration") == found["metadata"]["generation"]
+            manifest = self.object(name, namespace) or {"metadata": {"generation": -1}}
+            now = _condition(manifest, kind)
+            current = now.get("observedGeneration") == manifest["metadata"]["generation"]
             right = status in {None, now.get("status")} and reason in {None, now.get("reason")}
             return now if now and current and right else None
 
         what = f"{namespace}/{name}: {kind} {status or ''} {reason or ''}"
-        found = until(
+        manifest = until(
             there,
             within_s=within_s,
             every_s=0.1,
-            describe=lambda: f"{what}; it is\n{self.told(name, namespace)}",
+            describe=lambda: f"{what}; it is\n{self.summary(name, namespace)}",
         )
-        assert found is not None
-        return found
+        assert manifest is not None
+        return manifest
 
     def until_enforced(
         self,
@@ -236,15 +238,17 @@ class Scene:
             lambda: self.object(name, namespace) is None,
             within_s=within_s,
             every_s=0.1,
-            describe=lambda: f"{namespace}/{name} to be gone; it is\n{self.told(name, namespace)}",
+            describe=lambda: (
+                f"{namespace}/{name} to be gone; it is\n{self.summary(name, namespace)}"
+            ),
         )
 
-    def told(self, name: str = "example-com", namespace: str = NAMESPACE) -> str:
+    def summary(self, name: str = "example-com", namespace: str = NAMESPACE) -> str:
         """All conditions, and the operator's last words: what a failing wait shows."""
-        found = self.object(name, namespace) or {}
+        manifest = self.object(name, namespace) or {}
         lines = [
             f"{one['type']}={one['status']} {one['reason']}: {one['message']}"
-            for one in found.get("status", {}).get("conditions", [])
+            for one in manifest.get("status", {}).get("conditions", [])
         ]
         return "\n".join(
             [*lines, "operator:", self.operator.last_words() if "operator" in self.__dict__ else ""]
@@ -293,12 +297,12 @@ class Scene:
 
     def secret(self, name: str, namespace: str = NAMESPACE) -> dict[str, Any]:
         """A Secret. Raises `httpx.HTTPStatusError` where there is none."""
-        found: dict[str, Any] = (
+        manifest: dict[str, Any] = (
             self.plane.http.get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
             .raise_for_status()
             .json()
         )
-        return found
+        return manifest
 
     def pods(self) -> list[str]:
         """The controller's pods, by address."""
@@ -329,7 +333,7 @@ class Scene:
             lambda: self.required(host),
             within_s=within_s,
             every_s=0.3,
-            describe=lambda: f"every replica to refuse strangers of {host}\n{self.told()}",
+            describe=lambda: f"every replica to refuse strangers of {host}\n{self.summary()}",
         )
 
     def until_relaxed(
@@ -340,7 +344,7 @@ class Scene:
             lambda: self.refusing(host) == [],
             within_s=within_s,
             every_s=0.3,
-            describe=lambda: f"nobody to be refused of {host}\n{self.told()}",
+            describe=lambda: f"nobody to be refused of {host}\n{self.summary()}",
         )
 
     # --- visitors ----------------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ def stages(rows: Sequence[str], states: Iterable[Mapping[str, Any]]) -> tuple[St
     `rows` are what `kubectl get aop --watch` printed: one per state, but for those before it was
     listening.
     """
-    found: dict[str, Stage] = {}
+    by_words: dict[str, Stage] = {}
     for seen in states:
         conditions = seen.get("status", {}).get("conditions", [])
         ready = next((one for one in conditions if one["type"] == "Ready"), None)
@@ -63,14 +63,14 @@ def stages(rows: Sequence[str], states: Iterable[Mapping[str, Any]]) -> tuple[St
             continue
         row = next((row for row in reversed(rows) if ready["message"] in row), None)
         if row is not None:
-            said = settled(ready["message"])
+            words = settled(ready["message"])
             name = (
-                f"{len(found) + 1:02d}-{slug(ready['reason'], said)}"
-                if said not in found
-                else found[said].name
+                f"{len(by_words) + 1:02d}-{slug(ready['reason'], words)}"
+                if words not in by_words
+                else by_words[words].name
             )
-            found[said] = Stage(name, _text(row, conditions))
-    return tuple(found.values())
+            by_words[words] = Stage(name, _text(row, conditions))
+    return tuple(by_words.values())
 
 
 def settled(text: str) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from sandbox.cloudflare.authority import Authority
 
 ADDRESS = "127.0.0.1"
-Said = tuple[int, dict[str, str], str]
+Reply = tuple[int, dict[str, str], str]
 """Status, headers and body of an answer; headers are sent as latin-1."""
 
 
@@ -26,7 +26,7 @@ class Tenant:
     `says` makes the answer to a path from its nonce (`n`), and may be replaced at any time.
     """
 
-    def __init__(self, folder: Path, says: Callable[[str], Said]) -> None:
+    def __init__(self, folder: Path, says: Callable[[str], Reply]) -> None:
         self.says = says
         self.asked = 0
         tenant = self

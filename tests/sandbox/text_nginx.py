@@ -55,7 +55,7 @@ SERVER_CONF = """
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class NginxAnswer:
     """One HTTP answer. `headers` by lower-case name."""
 
     status: int
@@ -78,12 +78,12 @@ class AskedServer:
         *,
         sni: str | None = None,
         **headers: str,
-    ) -> Said:
+    ) -> NginxAnswer:
         """GET over a fresh TLS connection, with the certificate and key in `leaf` if given; SNI is the host unless told otherwise."""
         with self.connection(client_context(leaf), sni or host) as connection:
             return ask(connection, host, path, headers)
 
-    def http(self, host: str, path: str = "/", **headers: str) -> Said:
+    def http(self, host: str, path: str = "/", **headers: str) -> NginxAnswer:
         """GET in plaintext."""
         with socket.create_connection((self.address, self.http_port), timeout=10) as connection:
             return ask(connection, host, path, headers)
@@ -206,7 +206,7 @@ def ask(
     headers: Mapping[str, str],
     *,
     close: bool = True,
-) -> Said:
+) -> NginxAnswer:
     """One GET, exactly as written: nothing is normalised, so that paths with `..` arrive as they are."""
     lines = [
         f"GET {path} HTTP/1.1",
@@ -219,14 +219,14 @@ def ask(
     return answered(connection)
 
 
-def answered(connection: socket.socket) -> Said:
+def answered(connection: socket.socket) -> NginxAnswer:
     """The next answer on a connection, of which the server may go on waiting for more."""
     answer = connection.makefile("rb")
     status = int(answer.readline().split()[1])
-    found = {}
+    answers = {}
     while line := answer.readline().strip().decode("latin-1"):
         name, _, value = line.partition(":")
-        found[name.lower()] = value.strip()
-    return Said(
-        status, found, answer.read(int(found.get("content-length", 0))).decode(errors="replace")
+        answers[name.lower()] = value.strip()
+    return NginxAnswer(
+        status, answers, answer.read(int(answers.get("content-length", 0))).decode(errors="replace")
     )

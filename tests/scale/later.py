@@ -48,7 +48,7 @@ class Later:
     """From the edge's last certificate for one zone until no replica requires it there."""
 
 
-class Told:
+class Figures:
     """When each object's CertificateReady changed last, as a watch shows it."""
 
     def __init__(self) -> None:
@@ -80,16 +80,16 @@ def later(zones: int, say: Callable[[str], None]) -> Later:
     names = zone_names(zones)
     with scene_of(names) as scene:
         objects = settle(scene, names)
-        followed, told = Followed(), Told()
+        followed, figures = Followed(), Figures()
         with (
             Following(scene.plane, EVERYWHERE, followed.notice),
-            Following(scene.plane, EVERYWHERE, told.notice),
+            Following(scene.plane, EVERYWHERE, figures.notice),
         ):
             scene.plane.apply(objects)
             until_ready(zones, followed, time.monotonic(), scene, say)
             time.sleep(SETTLED_S)
             say("Secrets are overwritten, one after the other")
-            secret_p95_ms = _overwritten(scene, objects[:SECRETS], told)
+            secret_p95_ms = _overwritten(scene, objects[:SECRETS], figures)
             until_ready(zones, followed, time.monotonic(), scene, say)
             time.sleep(SETTLED_S)
             say("the operator is started again")
@@ -113,19 +113,19 @@ def _lost(scene: Scene, zone: str) -> float:
         return time.monotonic() - began
 
 
-def _overwritten(scene: Scene, objects: list[dict[str, Any]], told: Told) -> float:
+def _overwritten(scene: Scene, objects: list[dict[str, Any]], figures: Figures) -> float:
     """The time that 95 of 100 stay below (milliseconds)."""
     took = []
     for one in objects:
         name, namespace = one["metadata"]["name"], one["metadata"]["namespace"]
         data = scene.secret(f"{name}-aop", namespace)["data"]
-        told.forget(name)
+        figures.forget(name)
         began = time.monotonic()
         _write(scene, namespace, name, {"tls.crt": base64.b64encode(b"nothing").decode()})
-        took.append(told.until(name, {"Unknown", "False"}) - began)
-        told.forget(name)
+        took.append(figures.until(name, {"Unknown", "False"}) - began)
+        figures.forget(name)
         _write(scene, namespace, name, data)
-        told.until(name, {"True"})
+        figures.until(name, {"True"})
     return sorted(took)[math.ceil(len(took) * 0.95) - 1] * 1000
 
 

@@ -191,16 +191,16 @@ def until_ready(
     zones: int, followed: Followed, began: float, scene: Scene, say: Callable[[str], None]
 ) -> float:
     """Wait until so many are Ready, or nobody waits any more; the seconds since `began` (monotonic)."""
-    told = began
+    reported_at = began
     while (
         len(followed.ready) < zones and time.monotonic() - began < GIVEN_UP_AFTER_S + zones * EACH_S
     ):
         time.sleep(EVERY_S)
-        if time.monotonic() - told > 5:
-            told = time.monotonic()
+        if time.monotonic() - reported_at > 5:
+            reported_at = time.monotonic()
             revision = scene.sandbox.config_map()["metadata"].get("annotations", {})
             say(
-                f"{told - began:4.0f} s: {len(followed.ready)} of {zones} Ready, revision "
+                f"{reported_at - began:4.0f} s: {len(followed.ready)} of {zones} Ready, revision "
                 f"{int(revision.get('aop-operator.dev/revision', '0'))}, {followed.lost.total()} fell back"
             )
     return time.monotonic() - began

@@ -61,7 +61,7 @@ class Watched:
             lambda: self.firing(alert, **labels),
             within_s=FIRES_WITHIN_S,
             every_s=0.5,
-            describe=lambda: f"{alert} {labels} to fire; there is\n{self.said()}",
+            describe=lambda: f"{alert} {labels} to fire; there is\n{self.ready_lines()}",
         )
         for text in fired[0]["annotations"].values():
             assert "<" not in text, text
@@ -74,14 +74,14 @@ class Watched:
             lambda: not self.firing(alert, **labels),
             within_s=within_s,
             every_s=0.5,
-            describe=lambda: f"{alert} {labels} to end; there is\n{self.said()}",
+            describe=lambda: f"{alert} {labels} to end; there is\n{self.ready_lines()}",
         )
 
-    def said(self) -> str:
+    def ready_lines(self) -> str:
         """What is pending or fires, which rules cannot be judged, and what the operator says."""
         alerts = [f"{one['state']} {one['labels']}" for one in self.prometheus.alerts()]
-        told = [self.scene.told(name_of(zone)) for zone in ZONES]
-        return "\n".join([*alerts, *self.prometheus.unhealthy(), *told])
+        words = [self.scene.summary(name_of(zone)) for zone in ZONES]
+        return "\n".join([*alerts, *self.prometheus.unhealthy(), *words])
 
     def status(self, zone: str) -> str:
         """What `kubectl aop status` says of a zone's object."""
@@ -100,7 +100,7 @@ def watched() -> Iterator[Watched]:
         target = {"aop-operator-1": f"127.0.0.1:{scene.operator.metrics_port}"}
         folder = scene.sandbox.folder / "prometheus"
         with Prometheus(program, folder, target, haste.rules()) as prometheus:
-            found = Watched(scene, prometheus, clock)
+            watching = Watched(scene, prometheus, clock)
             # Else the edge goes on with connections that it has presented a certificate on.
             scene.control.turn_location(requests_per_connection=1, resume=False)
             with scene.operator:
@@ -108,14 +108,14 @@ def watched() -> Iterator[Watched]:
                     scene.apply(name_of(zone), zone={"name": zone}, hostnames=[zone])
                 for zone in ZONES:
                     scene.until_enforced(name_of(zone))
-                yield found
+                yield watching
 
 
 def test_in_peace_nothing_fires(watched: Watched) -> None:
     until(
         lambda: not [one for one in watched.prometheus.alerts() if one["state"] == "firing"],
         within_s=ENDS_WITHIN_S,
-        describe=lambda: f"nothing to fire; there is\n{watched.said()}",
+        describe=lambda: f"nothing to fire; there is\n{watched.ready_lines()}",
     )
     assert watched.prometheus.unhealthy() == []
 
@@ -126,9 +126,9 @@ def test_a_token_that_is_revoked(watched: Watched) -> None:
     try:
         watched.until_it_fires("AopTokenFailing", zone=OTHER, reason="TokenRejected")
         watched.until_it_fires("AopStalled", zone=OTHER)
-        said = watched.status(OTHER)
-        assert "blocked (TokenRejected)" in said
-        assert "Require, as the spec asks" in said
+        status = watched.status(OTHER)
+        assert "blocked (TokenRejected)" in status
+        assert "Require, as the spec asks" in status
         assert watched.firing("AopRelaxed") == []
     finally:
         watched.scene.control.change_token(token, revoked=False)
@@ -140,8 +140,8 @@ def test_an_ssl_mode_that_is_lowered(watched: Watched) -> None:
     watched.scene.control.change_zone(LOWERED, ssl="flexible")
     try:
         watched.until_it_fires("AopRelaxed", zone=LOWERED)
-        told = watched.until_it_fires("AopStalled", zone=LOWERED)
-        assert f"{NAMESPACE}/{name_of(LOWERED)} (SSLModeTooLow):" in told
+        firing = watched.until_it_fires("AopStalled", zone=LOWERED)
+        assert f"{NAMESPACE}/{name_of(LOWERED)} (SSLModeTooLow):" in firing
         assert "blocked (SSLModeTooLow)" in watched.status(LOWERED)
         assert watched.firing("AopRelaxed", zone=OTHER) == [], "one zone's trouble is its own"
     finally:
@@ -168,9 +168,9 @@ def test_a_host_that_is_dns_only(watched: Watched) -> None:
     try:
         watched.until_it_fires("AopHostNotProven", zone=SPLIT)
         scene.until_condition("Ready", "True", name=name_of(SPLIT))
-        said = watched.status(SPLIT)
-        assert "1 of 2 proven since" in said
-        assert "answers past Cloudflare" in said
+        status = watched.status(SPLIT)
+        assert "1 of 2 proven since" in status
+        assert "answers past Cloudflare" in status
     finally:
         scene.patch({"hostnames": [SPLIT]}, name_of(SPLIT))
     watched.until_it_ends("AopHostNotProven", zone=SPLIT)
@@ -189,11 +189,11 @@ def test_a_secret_that_is_overwritten(watched: Watched) -> None:
     write(stringData={"tls.crt": foreign.certificate, "tls.key": foreign.key})
     try:
         watched.until_it_fires("AopStalled", zone=OVERWRITTEN)
-        said = watched.status(OVERWRITTEN)
-        assert "blocked (KeyPairInvalid)" in said
-        assert "Require, as the spec asks" in said
-        assert "1 of 1 proven" in said
-        assert "delete the Secret" in said
+        status = watched.status(OVERWRITTEN)
+        assert "blocked (KeyPairInvalid)" in status
+        assert "Require, as the spec asks" in status
+        assert "1 of 1 proven" in status
+        assert "delete the Secret" in status
         assert watched.firing("AopHostNotProven", zone=OVERWRITTEN) == []
     finally:
         write(data=before)
@@ -223,19 +223,19 @@ def test_a_config_map_that_is_reset_again_and_again(watched: Watched) -> None:
         until(
             lambda: len(scene.own_text()) == 2,
             within_s=FIRES_WITHIN_S,
-            describe=lambda: f"the text to be put back\n{watched.said()}",
+            describe=lambda: f"the text to be put back\n{watched.ready_lines()}",
         )
         scene.write_config_map({"http-snippet": None, "server-snippet": None})
         until(
             partial(lambda least: undone() >= least, times),
             within_s=FIRES_WITHIN_S,
-            describe=lambda: f"that to be counted\n{watched.said()}",
+            describe=lambda: f"that to be counted\n{watched.ready_lines()}",
         )
     watched.until_it_fires("AopDriftRepeated", what="origin")
     until(
         lambda: any("blocked (ForeignConfiguration)" in watched.status(zone) for zone in ZONES),
         within_s=FIRES_WITHIN_S,
-        describe=lambda: f"whoever resets it to be named\n{watched.said()}",
+        describe=lambda: f"whoever resets it to be named\n{watched.ready_lines()}",
     )
     for zone in ZONES:
         scene.until_enforced(name_of(zone), within_s=HELD_OFF_S)
@@ -253,9 +253,9 @@ def test_a_controller_that_rejects_its_configuration(watched: Watched) -> None:
     try:
         scene.patch({"enforcement": "Optional"}, name_of(OTHER))
         watched.until_it_fires("AopConfigurationRejected", zone=OTHER)
-        said = watched.status(OTHER)
-        assert "waits (ControllerStuck)" in said
-        assert "no_such_directive" in said
+        status = watched.status(OTHER)
+        assert "waits (ControllerStuck)" in status
+        assert "no_such_directive" in status
     finally:
         scene.write_config_map({"main-snippet": None})
         scene.patch({"enforcement": "Require"}, name_of(OTHER))

@@ -83,15 +83,15 @@ def unchanged(scene: Scene) -> Iterator[None]:
         until(
             lambda: proof(scene)[HOST][1] > done,
             within_s=60,
-            describe=lambda: f"another arrival\n{scene.told()}",
+            describe=lambda: f"another arrival\n{scene.summary()}",
         )
-    told = [
+    others = [
         one
         for state in states
         for one in state["status"]["conditions"]
         if one["type"] == "Ready" and one["status"] != "True"
     ]
-    assert told == []
+    assert others == []
     assert revision(scene) == before, "each revision costs every replica a reload"
     assert len(scene.changes_at_cloudflare()) == calls
     assert {host: since for host, (since, _) in proof(scene).items()} == {
@@ -141,13 +141,13 @@ def test_the_token_is_written_again_with_a_newline(scene: Scene) -> None:
     until(
         lambda: len(scene.certificates()) == 2,
         within_s=60,
-        describe=lambda: f"another certificate, uploaded with that token\n{scene.told()}",
+        describe=lambda: f"another certificate, uploaded with that token\n{scene.summary()}",
     )
     scene.until_enforced()
     until(
         lambda: len(shown_by_cloudflare(scene)) == 1,
         within_s=60,
-        describe=lambda: f"the operator to have seen the old one gone\n{scene.told()}",
+        describe=lambda: f"the operator to have seen the old one gone\n{scene.summary()}",
     )
 
 

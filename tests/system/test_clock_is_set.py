@@ -37,22 +37,22 @@ class Story:
 def story(request: pytest.FixtureRequest) -> Iterator[Story]:
     step = float(request.param)
     with Scene(with_operator=False) as scene:
-        told = Story()
+        story = Story()
         clock = clocked(scene, AOP_TEARDOWN_PATIENCE_S=str(PATIENCE_S), AOP_RESYNC_S="5")
         with scene.operator:
             scene.control.turn(deploy_s=3)
             scene.control.turn_location(requests_per_connection=1, resume=False)
-            live(scene, clock, step, told)
-        yield told
+            live(scene, clock, step, story)
+        yield story
 
 
-def live(scene: Scene, clock: WallClock, step: float, told: Story) -> None:
+def live(scene: Scene, clock: WallClock, step: float, story: Story) -> None:
     """From nothing to required, to relaxed, to required again, to gone."""
 
     def measured(what: str, condition: Callable[[], object], within_s: float) -> None:
         began_s = time.monotonic()
-        until(condition, within_s=within_s, describe=lambda: f"{what}:\n{scene.told()}")
-        told.lasted[what] = time.monotonic() - began_s
+        until(condition, within_s=within_s, describe=lambda: f"{what}:\n{scene.summary()}")
+        story.lasted[what] = time.monotonic() - began_s
 
     def ready() -> bool:
         return bool(scene.refusing()) and scene.condition("Ready").get("status") == "True"
@@ -72,13 +72,13 @@ def live(scene: Scene, clock: WallClock, step: float, told: Story) -> None:
     until(
         lambda: (scene.object() or {}).get("status", {}).get("removingSince"),
         within_s=SLACK_S,
-        describe=lambda: f"nobody to be refused:\n{scene.told()}",
+        describe=lambda: f"nobody to be refused:\n{scene.summary()}",
     )
     began_s = time.monotonic()
     clock.set(0)
     scene.until_gone(within_s=PATIENCE_S + SLACK_S)
-    told.patient_for_s = time.monotonic() - began_s
-    told.left_behind = len(scene.certificates())
+    story.patient_for_s = time.monotonic() - began_s
+    story.left_behind = len(scene.certificates())
 
 
 @pytest.mark.parametrize("what", ["a proof", "a loss", "a hold-off and a proof"])

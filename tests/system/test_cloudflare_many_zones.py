@@ -62,7 +62,7 @@ class Time(Clock):
         self.s += seconds
 
 
-def said(result: Any) -> httpx.Response:
+def answered(result: Any) -> httpx.Response:
     return httpx.Response(
         200, json={"success": True, "errors": [], "messages": [], "result": result}
     )
@@ -114,29 +114,29 @@ class World:
                     answer.status_code, headers=answer.headers, content=answer.content
                 )
         if path.endswith("/hostnames"):
-            return said(
+            return answered(
                 [{"hostname": self.name, "enabled": False, "status": "active"}]
                 if self.suppressed
                 else []
             )
         if path.endswith("/settings/ssl"):
-            return said({"value": self.ssl})
+            return answered({"value": self.ssl})
         if path.endswith("/settings/tls_client_auth"):
-            return said({"value": self.shared})
+            return answered({"value": self.shared})
         if path.endswith("/origin_tls_client_auth/settings"):
-            return said({"enabled": self.enabled})
+            return answered({"enabled": self.enabled})
         if path.endswith("/origin_tls_client_auth") and self.pages > 1:
             self.asked += 1
             fresh = [pem(ISSUED.leaf, f"ours-{self.asked}")]
             return httpx.Response(
-                200, json=said(fresh).json() | {"result_info": {"total_pages": self.pages}}
+                200, json=answered(fresh).json() | {"result_info": {"total_pages": self.pages}}
             )
         if path.endswith("/origin_tls_client_auth"):
-            return said(self.certificates)
-        return said(self.certificates[0]) if self.certificates else refused(404, 1551)
+            return answered(self.certificates)
+        return answered(self.certificates[0]) if self.certificates else refused(404, 1551)
 
     @property
-    def found(self) -> list[dict[str, Any]]:
+    def listed(self) -> list[dict[str, Any]]:
         one = {
             "id": self.id,
             "name": self.name,
@@ -146,7 +146,7 @@ class World:
         return [one, {**one, "id": "f" * 32}][: self.zones]
 
 
-WORKS = said({"id": "t", "status": "active"})
+WORKS = answered({"id": "t", "status": "active"})
 EMPTY: dict[str, Any] = {"uploads": True, "certificates": []}
 LIST, PLAN = "/origin_tls_client_auth", "not on this plan"
 
@@ -180,13 +180,13 @@ BLOCKED: dict[str, tuple[dict[str, Any], Reason]] = {
         unknown_token(refused(401, 1000, "Invalid API Token")),
         Reason.TOKEN_REJECTED,
     ),
-    "token disabled": (unknown_token(said({"status": "disabled"})), Reason.TOKEN_REJECTED),
+    "token disabled": (unknown_token(answered({"status": "disabled"})), Reason.TOKEN_REJECTED),
     "token expired": (
-        unknown_token(said({"status": "expired", "expires_on": "2026-01-01T00:00:00Z"})),
+        unknown_token(answered({"status": "expired", "expires_on": "2026-01-01T00:00:00Z"})),
         Reason.TOKEN_REJECTED,
     ),
     "token of the future": (
-        unknown_token(said({"status": "active", "not_before": "2199-01-01T00:00:00Z"})),
+        unknown_token(answered({"status": "active", "not_before": "2199-01-01T00:00:00Z"})),
         Reason.TOKEN_REJECTED,
     ),
     "token malformed": (
@@ -248,7 +248,7 @@ PASSING_ANSWERS = {
     "503 for no time": refused(503, 1003, **{"retry-after": "0"}),
     "409": refused(409, 1004),
     "HTML": httpx.Response(502, text="<html>"),
-    "an answer that says nothing": said(True),
+    "an answer that says nothing": answered(True),
 }
 PASSING: dict[str, dict[str, Any]] = {
     **{
@@ -261,9 +261,9 @@ PASSING: dict[str, dict[str, Any]] = {
         f"{what} for the enablement": {"answers": {f"{LIST}/settings": PASSING_ANSWERS[what]}}
         for what in ("500", "409", "HTML")
     },
-    "status null": unknown_token(said({"status": None})),
+    "status null": unknown_token(answered({"status": None})),
     "a verification that is too early": unknown_token(refused(425, 1005)),
-    "uploads that vanish": upload_refused(said(pem(ISSUED.leaf, "ours", "initializing"))),
+    "uploads that vanish": upload_refused(answered(pem(ISSUED.leaf, "ours", "initializing"))),
     "a list of pages without end": {"pages": 10**6},
     "a teapot": {"answers": {f"{LIST}/settings": refused(418, 1006)}},
 }
@@ -310,7 +310,7 @@ class Zone:
         )
         self.memory = Memory()
         self.read_at: list[float] = []
-        self.told = ""
+        self.message = ""
 
     @property
     def broken(self) -> bool:
@@ -319,17 +319,17 @@ class Zone:
     async def visit(self, reader: ZoneReader, performer: Performer, clock: Time) -> float:
         """As the loop does it; the seconds until the next visit."""
         hurry = self.memory.awaiting
-        found = await reader.read(
+        source = await reader.read(
             self.pull, self.access, self.memory, clock.now(), [ISSUED.leaf.pin], hurry=hurry
         )
-        step = zone_is_eligible(replace(self.template, zone=found, now=clock.now()))
-        if step is None and isinstance(found, ObservedZone):
+        step = zone_is_eligible(replace(self.template, zone=source, now=clock.now()))
+        if step is None and isinstance(source, ObservedZone):
             self.read_at.append(clock.s)
             self.memory.awaiting, self.memory.blocked_on = False, None
-            self.told = ""
+            self.message = ""
             return await self._upload(performer) if self.world.uploads else 60.0
         self.memory.awaiting = True
-        self.told = step.message if isinstance(step, Block | Wait) else ""
+        self.message = step.message if isinstance(step, Block | Wait) else ""
         self.memory.blocked_on = step.reason if isinstance(step, Block) else None
         return 15.0 if isinstance(step, Block) else 5.0
 
@@ -339,7 +339,7 @@ class Zone:
         try:
             await performer.perform(step, self.template, self.pull, self.memory)
         except AopError as error:
-            self.told = error.message
+            self.message = error.message
             self.memory.blocked_on = error.reason if isinstance(error, Blocked) else None
             if isinstance(error, Blocked):
                 return 15.0
@@ -366,7 +366,7 @@ class Hour:
         path = request.url.path.removeprefix("/client/v4")
         if path == "/zones":
             world = self._by_name[request.url.params["name"]]
-            answer = world.answers.get("/zones") or said(world.found)
+            answer = world.answers.get("/zones") or answered(world.listed)
         elif path.endswith("/verify"):
             world = self._by_token[request.headers["authorization"]]
             answer = world.answers.get("/verify") or WORKS
@@ -451,11 +451,13 @@ def test_each_ends_in_its_reason_or_in_words_where_it_may_pass(hour: Hour) -> No
 
 
 def test_what_is_said_tells_them_apart(hour: Hour) -> None:
-    told = {
-        zone.kind: zone.told.replace(zone.world.name, "the zone")
+    messages = {
+        zone.kind: zone.message.replace(zone.world.name, "the zone")
         for zone in hour.zones
         if zone.kind in BLOCKED or zone.kind in PASSING
     }
-    assert [kind for kind, words in told.items() if not words] == []
-    alike = {words: [kind for kind in told if told[kind] == words] for words in told.values()}
+    assert [kind for kind, words in messages.items() if not words] == []
+    alike = {
+        words: [kind for kind in messages if messages[kind] == words] for words in messages.values()
+    }
     assert [kinds for kinds in alike.values() if len(kinds) > 1] == []

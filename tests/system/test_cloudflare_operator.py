@@ -47,7 +47,7 @@ class Story:
     """Every reason that any object gave on its way."""
     uploads: list[int] = field(default_factory=list)
     """The statuses of the uploads to the zone whose certificate came back."""
-    held: list[tuple[str, str]] = field(default_factory=list)
+    certificates: list[tuple[str, str]] = field(default_factory=list)
     """Id and status of what that zone holds in the end."""
     first_id: str = ""
     relaxed_after_s: dict[str, float] = field(default_factory=dict)
@@ -60,13 +60,13 @@ class Story:
 def story() -> Story:
     layout = Layout(hosts=(ASCII, ODD, LIMITED, BACK), zones=("example.com", ASCII, ODD, BACK))
     with Scene(layout, AOP_RESYNC_S="3", AOP_QUIET_PERIOD_S="10") as scene:
-        told = Story()
+        story = Story()
         prepare(scene)
-        onboard(scene, told)
-        bring_back(scene, told)
-        be_odd(scene, told)
-        recover(scene, told)
-    return told
+        onboard(scene, story)
+        bring_back(scene, story)
+        be_odd(scene, story)
+        recover(scene, story)
+    return story
 
 
 def prepare(scene: Scene) -> None:
@@ -113,16 +113,16 @@ def apply(scene: Scene, zone: str, written: str | None = None, **spec: Any) -> N
     )
 
 
-def onboard(scene: Scene, told: Story) -> None:
+def onboard(scene: Scene, story: Story) -> None:
     apply(scene, ASCII, READABLE)
     apply(scene, ODD)
     apply(scene, LIMITED)
     for zone in (ASCII, ODD, LIMITED):
         scene.until_enforced(name_of(zone), name_of(zone))
-    found = scene.object(name_of(ASCII), name_of(ASCII)) or {}
-    told.idn = {one["type"]: one["status"] for one in found["status"]["conditions"]}
-    told.doubts = sum(call["code"] == 10000 for call in scene.control.calls())
-    told.reasons = {
+    manifest = scene.object(name_of(ASCII), name_of(ASCII)) or {}
+    story.idn = {one["type"]: one["status"] for one in manifest["status"]["conditions"]}
+    story.doubts = sum(call["code"] == 10000 for call in scene.control.calls())
+    story.reasons = {
         step["step"]["reason"]
         for line in scene.trace()
         if "reason" in (step := json.loads(line)).get("step", {})
@@ -130,7 +130,7 @@ def onboard(scene: Scene, told: Story) -> None:
     scene.control.turn(refuse_every=None)
 
 
-def bring_back(scene: Scene, told: Story) -> None:
+def bring_back(scene: Scene, story: Story) -> None:
     """A leaf is deleted with its object, and uploaded again with the next one: under its old id, and the answer is lost."""
     referenced: dict[str, Any] = {
         "certificate": {"secretRef": {"name": "leaf"}},
@@ -139,7 +139,7 @@ def bring_back(scene: Scene, told: Story) -> None:
     name = name_of(BACK)
     apply(scene, BACK, **referenced)
     scene.until_enforced(name, name)
-    told.first_id = scene.certificates(BACK)[0]["id"]
+    story.first_id = scene.certificates(BACK)[0]["id"]
     scene.remove(name, name)
     path = f"/zones/{scene.control.zone(BACK)['id']}/origin_tls_client_auth"
     since = scene.control.calls()[-1]["number"]
@@ -148,17 +148,17 @@ def bring_back(scene: Scene, told: Story) -> None:
     apply(scene, BACK, **referenced)
     scene.until_enforced(name, name)
     scene.control.turn(list_lag_s=0)
-    told.uploads = [call["status"] or 0 for call in scene.control.calls("POST", path, since=since)]
-    told.held = [(one["id"], one["status"]) for one in scene.certificates(BACK)]
+    story.uploads = [call["status"] or 0 for call in scene.control.calls("POST", path, since=since)]
+    story.certificates = [(one["id"], one["status"]) for one in scene.certificates(BACK)]
 
 
-def be_odd(scene: Scene, told: Story) -> None:
+def be_odd(scene: Scene, story: Story) -> None:
     """Neither zone can be read any more, and neither is presented its certificate: visitors depend on the operator."""
     ids = {zone: scene.control.zone(zone)["id"] for zone in (ODD, LIMITED)}
-    said = {"success": True, "errors": [], "messages": [], "result": [ODD_CERTIFICATE]}
+    answer = {"success": True, "errors": [], "messages": [], "result": [ODD_CERTIFICATE]}
     json_type = {"content-type": "application/json"}
     scene.control.break_api(
-        path=f"/zones/{ids[ODD]}/*", status=200, headers=json_type, body=json.dumps(said)
+        path=f"/zones/{ids[ODD]}/*", status=200, headers=json_type, body=json.dumps(answer)
     )
     scene.control.break_api(
         path=f"/zones/{ids[LIMITED]}/*", status=429, headers={"retry-after": "999999999999"}
@@ -175,24 +175,24 @@ def be_odd(scene: Scene, told: Story) -> None:
         until(
             lambda zone=zone: not scene.refusing(zone),  # type: ignore[misc]  # a default binds the loop's variable
             within_s=RELAXED_WITHIN_S,
-            describe=f"nobody to be refused for {zone}; it is\n{scene.told(name_of(zone), name_of(zone))}",
+            describe=f"nobody to be refused for {zone}; it is\n{scene.summary(name_of(zone), name_of(zone))}",
         )
-        told.relaxed_after_s[zone] = time.monotonic() - began
+        story.relaxed_after_s[zone] = time.monotonic() - began
     for zone in ids:
-        told.calls_while_odd[zone] = calls(zone)
-        told.told_while_odd[zone] = scene.condition(
+        story.calls_while_odd[zone] = calls(zone)
+        story.told_while_odd[zone] = scene.condition(
             "ZoneEnabled", name_of(zone), name_of(zone)
         ).get("message", "")
 
 
-def recover(scene: Scene, told: Story) -> None:
+def recover(scene: Scene, story: Story) -> None:
     """What was odd ends; the one that has to wait an hour gets another token."""
     scene.control.mend()
     scene.control.turn_location(presents={})
     scene.sandbox.secret(name_of(LIMITED), token=token_of_the_account(scene))
     for zone in (ODD, LIMITED):
         scene.until_enforced(name_of(zone), name_of(zone), within_s=150)
-        told.recovered[zone] = (
+        story.recovered[zone] = (
             scene.condition("ZoneEnabled", name_of(zone), name_of(zone))["status"] == "True"
         )
 
@@ -211,7 +211,7 @@ def test_refusals_by_chance_are_no_missing_permission(story: Story) -> None:
 def test_a_certificate_that_comes_back_under_its_old_id_is_uploaded_once_and_adopted(
     story: Story,
 ) -> None:
-    assert story.held == [(story.first_id, "active")]
+    assert story.certificates == [(story.first_id, "active")]
     assert len(story.uploads) <= 3, story.uploads
 
 

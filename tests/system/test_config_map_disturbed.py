@@ -45,14 +45,14 @@ def test_text_that_another_writer_puts_over_ours_is_theirs_until_they_take_it_ou
     """Without consent to stand beside it nothing is written; what is lost opens, and refuses nobody."""
     with scene.visitors(redirects=True) as visitors:
         scene.write_config_map(dict.fromkeys(SNIPPETS, THEIRS))
-        told = scene.until_condition("Ready", "False", "ForeignConfiguration", within_s=WITHIN_S)
+        ready = scene.until_condition("Ready", "False", "ForeignConfiguration", within_s=WITHIN_S)
         for word in (
             f"{CONTROLLER_NAMESPACE}/{CONFIG_MAP}",
             *SNIPPETS,
             THEIRS,
             "foreignText: Merge",
         ):
-            assert word in told["message"]
+            assert word in ready["message"]
         scene.until_relaxed(within_s=WITHIN_S)
         assert {key: scene.sandbox.config_map()["data"][key] for key in SNIPPETS} == dict.fromkeys(
             SNIPPETS, THEIRS
@@ -70,8 +70,8 @@ def test_a_config_map_that_is_deleted_is_named_and_one_that_comes_back_is_worked
     with scene.visitors(redirects=True) as visitors:
         before = scene.sandbox.config_map()
         scene.plane.http.delete(PATH).raise_for_status()
-        told = scene.until_condition("Ready", "False", "OriginNotFound", within_s=WITHIN_S)
-        assert f"{CONTROLLER_NAMESPACE}/{CONFIG_MAP}" in told["message"]
+        ready = scene.until_condition("Ready", "False", "OriginNotFound", within_s=WITHIN_S)
+        assert f"{CONTROLLER_NAMESPACE}/{CONFIG_MAP}" in ready["message"]
         data = {key: value for key, value in before["data"].items() if key not in SNIPPETS}
         metadata = {"name": CONFIG_MAP, "namespace": CONTROLLER_NAMESPACE}
         scene.plane.http.post(
@@ -101,16 +101,16 @@ def test_a_text_that_nginx_rejects_makes_nothing_stricter_and_is_said(scene: Sce
         modes = [published_mode(scene)]
         scene.patch({"enforcement": "Request"})
 
-        def said() -> bool:
+        def is_told() -> bool:
             modes.append(published_mode(scene))
             ready = scene.condition("Ready")
             return bool(ready.get("status") == "False" and ready.get("reason") == "ControllerStuck")
 
         until(
-            said,
+            is_told,
             within_s=WITHIN_S + 30,
             every_s=0.2,
-            describe=lambda: f"the broken neighbour to be named\n{scene.told()}",
+            describe=lambda: f"the broken neighbour to be named\n{scene.summary()}",
         )
         message = scene.condition("Ready")["message"]
         assert f"{CONTROLLER_NAMESPACE}/{CONFIG_MAP}" in message

@@ -35,7 +35,7 @@ def scene() -> Iterator[Scene]:
 
 def reset_whole(scene: Scene) -> None:
     """As `helm upgrade` or a GitOps tool with its own idea of the whole object: our annotations and labels are gone as well."""
-    found = scene.sandbox.config_map()
+    config_map = scene.sandbox.config_map()
     plain = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -43,7 +43,7 @@ def reset_whole(scene: Scene) -> None:
     }
     data = {
         key: value
-        for key, value in found["data"].items()
+        for key, value in config_map["data"].items()
         if key not in {"http-snippet", "server-snippet"}
     }
     scene.plane.http.put(PATH, json={**plain, "data": data}).raise_for_status()

@@ -75,7 +75,7 @@ def until_whole(scene: Scene, markers: int = 1) -> None:
         whole,
         within_s=WITHIN_S,
         every_s=0.2,
-        describe=lambda: f"one block in each key\n{ours(scene)}\n{scene.told()}",
+        describe=lambda: f"one block in each key\n{ours(scene)}\n{scene.summary()}",
     )
 
 
@@ -146,7 +146,10 @@ def test_a_tool_that_puts_its_text_back_is_named_and_not_answered_for_ever(scene
         return ready.get("reason") == "ForeignConfiguration" and TOOL in ready["message"]
 
     until(
-        named, within_s=120, every_s=1.0, describe=lambda: f"the tool to be named\n{scene.told()}"
+        named,
+        within_s=120,
+        every_s=1.0,
+        describe=lambda: f"the tool to be named\n{scene.summary()}",
     )
     assert rounds < LESS_THAN_TEN, f"{first} to {revision(scene)}"
 

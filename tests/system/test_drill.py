@@ -77,8 +77,8 @@ class Real:
             check=False,
         )
         path = self.report(zone) / "report.json"
-        told = json.loads(path.read_text()) if path.exists() else {}
-        return Done(done.returncode, done.stdout + done.stderr, told.get("differences", []))
+        report = json.loads(path.read_text()) if path.exists() else {}
+        return Done(done.returncode, done.stdout + done.stderr, report.get("differences", []))
 
     def as_found(self, zone: str) -> bool:
         """Whether nothing is left there."""
@@ -89,8 +89,8 @@ class Real:
     def changes(self, zone: str) -> list[Any]:
         """Every call that has changed something in that zone."""
         zone_id = self.double.control.zone(zone)["id"]
-        found: list[Any] = self.double.control.calls(method="!GET", path=f"*{zone_id}*")
-        return found
+        calls: list[Any] = self.double.control.calls(method="!GET", path=f"*{zone_id}*")
+        return calls
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Done:
     """How a drill ended."""
 
     status: int
-    said: str
+    output: str
     differences: Sequence[Mapping[str, Any]]
 
     def matter(self) -> set[tuple[str, str]]:
@@ -125,7 +125,7 @@ def test_where_cloudflare_is_as_the_double_nothing_differs_and_nothing_is_told(
 ) -> None:
     zone = cloudflare.zone()
     done = cloudflare.drill(zone)
-    assert (done.status, done.matter()) == (0, set()), done.said
+    assert (done.status, done.matter()) == (0, set()), done.output
     assert cloudflare.as_found(zone)
     state = cloudflare.double.control.zone(zone)
     secrets = [zone, HOST, cloudflare.double.token, state["id"]]
@@ -157,8 +157,8 @@ def test_what_is_otherwise_is_told(
     cloudflare.double.control.turn(**knobs)
     zone = cloudflare.zone()
     done = cloudflare.drill(zone, host=None)
-    told = {(one["step"], one["what"]) for one in done.differences}
-    assert expected in told, done.said
+    differences = {(one["step"], one["what"]) for one in done.differences}
+    assert expected in differences, done.output
     assert done.status == (3 if done.matter() else 0)
     assert cloudflare.as_found(zone)
 
@@ -167,7 +167,7 @@ def test_what_the_edge_does_otherwise_is_told(cloudflare: Real) -> None:
     cloudflare.double.control.turn(after_newest_deleted="nothing")
     zone = cloudflare.zone()
     done = cloudflare.drill(zone, "--patience", "4")
-    assert ("present what is left", "what the edge presents") in done.matter(), done.said
+    assert ("present what is left", "what the edge presents") in done.matter(), done.output
     assert done.status == 3
     assert cloudflare.as_found(zone)
 
@@ -177,7 +177,7 @@ def test_a_deletion_that_is_refused_is_told_and_the_zone_is_put_back(cloudflare:
     cloudflare.double.control.turn(keep_last_active=True)
     zone = cloudflare.zone()
     done = cloudflare.drill(zone, "--patience", "4", host=None)
-    assert ("delete the last", "outcome") in done.matter(), done.said
+    assert ("delete the last", "outcome") in done.matter(), done.output
     assert done.status == 3
     assert cloudflare.as_found(zone)
 
@@ -187,7 +187,7 @@ def test_a_deployment_that_fails_ends_the_exercise_and_leaves_nothing(cloudflare
     zone = cloudflare.zone()
     done = cloudflare.drill(zone, host=None)
     assert done.status == 1
-    assert "could not deploy" in done.said
+    assert "could not deploy" in done.output
     assert cloudflare.as_found(zone)
 
 
@@ -196,8 +196,8 @@ def test_interrupted_it_puts_everything_back(cloudflare: Real, number: signal.Si
     zone = cloudflare.zone()
     running = started(cloudflare, zone)
     running.send_signal(number)
-    said, _ = running.communicate(timeout=60)
-    assert running.returncode == 130, said
+    output, _ = running.communicate(timeout=60)
+    assert running.returncode == 130, output
     assert cloudflare.as_found(zone)
 
 
@@ -208,8 +208,8 @@ def test_killed_it_is_followed_by_one_that_takes_away_what_was_left(cloudflare: 
     running.communicate(timeout=60)
     assert not cloudflare.as_found(zone)
     done = cloudflare.drill(zone, host=None)
-    assert done.status == 0, done.said
-    assert "An earlier drill" in done.said
+    assert done.status == 0, done.output
+    assert "An earlier drill" in done.output
     assert cloudflare.as_found(zone)
 
 
@@ -252,7 +252,7 @@ def test_a_zone_that_somebody_uses_is_left_alone(cloudflare: Real, change: Any, 
     change(cloudflare.double.control, zone)
     done = cloudflare.drill(zone, host=None)
     assert done.status == 1
-    assert word in done.said
+    assert word in done.output
     assert cloudflare.changes(zone) == []
 
 
@@ -260,7 +260,7 @@ def test_a_host_that_leads_elsewhere_is_told_before_anything_is_changed(cloudfla
     zone = cloudflare.zone()
     done = cloudflare.drill(zone, "--listen", f"127.0.0.1:{free_port()}")
     assert done.status == 1
-    assert "do not arrive" in done.said
+    assert "do not arrive" in done.output
     assert cloudflare.changes(zone) == []
 
 
@@ -268,5 +268,5 @@ def test_without_the_zones_name_as_an_answer_nothing_is_changed(cloudflare: Real
     zone = cloudflare.zone()
     done = cloudflare.drill(zone, host=None, DRILL_YES="yes")
     assert done.status == 1
-    assert "nothing was changed" in done.said
+    assert "nothing was changed" in done.output
     assert cloudflare.changes(zone) == []

@@ -83,7 +83,7 @@ class Story:
     """Of the zone that is never presented, from its application to the mending."""
     losses: dict[str, datetime] = field(default_factory=dict)
     """When the operator had seen enough for a loss, by host."""
-    told: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ready: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By zone, the conditions in the end of the disturbance."""
     modes: dict[str, str] = field(default_factory=dict)
     """By zone, the observed mode in the end of the disturbance."""
@@ -109,10 +109,10 @@ def story() -> Story:
             scene.apply(name_of(zone), name_of(zone), zone={"name": zone}, hostnames=list(hosts))
         for zone in (QUIET, *LOST):
             scene.until_enforced(name_of(zone), name_of(zone))
-        told = Story(disturb(scene, tokens))
-        watch(scene, told)
-        mend(scene, told, tokens)
-    return told
+        story = Story(disturb(scene, tokens))
+        watch(scene, story)
+        mend(scene, story, tokens)
+    return story
 
 
 def disturb(scene: Scene, tokens: Mapping[str, Mapping[str, Any]]) -> datetime:
@@ -131,24 +131,24 @@ def answer_without_certificate(scene: Scene) -> str:
     """What the check path said to somebody without a certificate a moment ago, as a cache would give it to the next one who asks."""
     path = scene.sandbox.config_map()["metadata"]["annotations"]["aop-operator.dev/path"]
     ca_file = scene.ingress_nginx.announcement.ca_file
-    said = direct.ask(
+    answer = direct.ask(
         scene.sandbox.origins[0],
         QUIET_HOSTS[-1],
         f"/.well-known/aop-operator/{path}/check.txt?n=a-nonce-of-then",
         ca_file=ca_file,
     )
-    assert "presented=none" in said.text
-    return said.text
+    assert "presented=none" in answer.text
+    return answer.text
 
 
-def watch(scene: Scene, told: Story) -> None:
+def watch(scene: Scene, story: Story) -> None:
     """Until the lost zones are relaxed on every replica, the silent ones were disturbed for long enough, and all of it is told."""
 
     def over() -> bool:
-        told.disturbed += look(scene, ENFORCED)
-        told.early += look(scene, (NEVER,))
-        told.losses = losses(scene, told.disturbed_at)
-        latest = {(one.pod, one.host): one.refused for one in told.disturbed}
+        story.disturbed += look(scene, ENFORCED)
+        story.early += look(scene, (NEVER,))
+        story.losses = losses(scene, story.disturbed_at)
+        latest = {(one.pod, one.host): one.refused for one in story.disturbed}
         relaxed = all(
             refused == (False, False) for (_, host), refused in latest.items() if host in LOST
         )
@@ -164,46 +164,49 @@ def watch(scene: Scene, told: Story) -> None:
             relaxed
             and silent
             and unproven
-            and told.disturbed[-1].at - told.disturbed_at >= timedelta(seconds=DISTURBED_S)
+            and story.disturbed[-1].at - story.disturbed_at >= timedelta(seconds=DISTURBED_S)
         )
 
     until(
         over,
         within_s=90,
         every_s=0.2,
-        describe=lambda: "\n\n".join(scene.told(name_of(zone), name_of(zone)) for zone in ZONES),
+        describe=lambda: "\n\n".join(scene.summary(name_of(zone), name_of(zone)) for zone in ZONES),
     )
     for zone in ZONES:
-        found = scene.object(name_of(zone), name_of(zone))
-        assert found is not None
-        told.told[zone] = {one["type"]: one for one in found["status"]["conditions"]}
-        told.modes[zone] = found["status"]["origins"][0]["mode"]
+        manifest = scene.object(name_of(zone), name_of(zone))
+        assert manifest is not None
+        story.ready[zone] = {one["type"]: one for one in manifest["status"]["conditions"]}
+        story.modes[zone] = manifest["status"]["origins"][0]["mode"]
     (certificate,) = scene.certificates(NEVER)
-    told.active = {"status": certificate["status"], "enabled": scene.control.zone(NEVER)["enabled"]}
+    story.active = {
+        "status": certificate["status"],
+        "enabled": scene.control.zone(NEVER)["enabled"],
+    }
 
 
-def mend(scene: Scene, told: Story, tokens: Mapping[str, Mapping[str, Any]]) -> None:
+def mend(scene: Scene, story: Story, tokens: Mapping[str, Mapping[str, Any]]) -> None:
     """The edge presents ours again, everywhere; then all of them are required again."""
     scene.control.change_token(tokens["revoked.example.net"]["id"], revoked=False)
     scene.control.mend()
     scene.control.turn_location(presents={})
-    told.mended_at = datetime.now(UTC)
+    story.mended_at = datetime.now(UTC)
 
     def again() -> bool:
         for zone in ZONES:
             ready = scene.condition("Ready", name_of(zone), name_of(zone))
-            if zone not in told.enforced_again and ready.get("status") == "True":
-                told.enforced_again[zone] = datetime.now(UTC)
-        return len(told.enforced_again) == len(ZONES)
+            if zone not in story.enforced_again and ready.get("status") == "True":
+                story.enforced_again[zone] = datetime.now(UTC)
+        return len(story.enforced_again) == len(ZONES)
 
     until(
         again,
         within_s=150,
         every_s=0.3,
-        describe=lambda: "\n\n".join(scene.told(name_of(zone), name_of(zone)) for zone in ZONES),
+        describe=lambda: "\n\n".join(scene.summary(name_of(zone), name_of(zone)) for zone in ZONES),
     )
     for one in look(scene, (*ENFORCED, NEVER)):
-        told.refusing_again.setdefault(one.host, []).extend(one.refused)
+        story.refusing_again.setdefault(one.host, []).extend(one.refused)
 
 
 def look(scene: Scene, hosts: tuple[str, ...]) -> list[Sight]:
@@ -238,7 +241,7 @@ def losses(scene: Scene, since: datetime) -> dict[str, datetime]:
                 arrivals.setdefault(evidence["host"], {})[datetime.fromisoformat(one["at"])] = one[
                     "presented"
                 ]
-    found: dict[str, datetime] = {}
+    by_zone: dict[str, datetime] = {}
     for host in LOST:
         losing = sorted(
             at
@@ -247,8 +250,8 @@ def losses(scene: Scene, since: datetime) -> dict[str, datetime]:
         )
         enough = [at for at in losing[LOSS_ANSWERS - 1 :] if at - losing[0] >= LOSS_SPREAD]
         if enough:
-            found[host] = enough[0]
-    return found
+            by_zone[host] = enough[0]
+    return by_zone
 
 
 # --- silence ----------------------------------------------------------------------------------------------------------------------
@@ -263,20 +266,21 @@ def test_an_edge_that_says_nothing_of_use_relaxes_nothing(story: Story, label: s
 
 
 def test_silence_is_told_with_what_was_answered_and_what_to_do(story: Story) -> None:
-    told = story.told[QUIET]
-    assert told["EdgeVerified"]["status"] == "Unknown"
+    ready = story.ready[QUIET]
+    assert ready["EdgeVerified"]["status"] == "Unknown"
     for label, answered in {
         "bad-request": "HTTP 400",
         "forbidden": "HTTP 403",
         "limited": "HTTP 429",
     }.items():  # of the five that are named
         assert (
-            f"{label}.{QUIET} gives no usable answer ({answered}" in told["EdgeVerified"]["message"]
+            f"{label}.{QUIET} gives no usable answer ({answered}"
+            in ready["EdgeVerified"]["message"]
         )
-    assert told["Enforced"]["status"] == "True"
-    assert told["Ready"]["status"] == "True"
-    assert "The operator is proving this again through the edge" in told["Ready"]["message"]
-    assert "DNS record is proxied" in told["Ready"]["message"]
+    assert ready["Enforced"]["status"] == "True"
+    assert ready["Ready"]["status"] == "True"
+    assert "The operator is proving this again through the edge" in ready["Ready"]["message"]
+    assert "DNS record is proxied" in ready["Ready"]["message"]
 
 
 # --- loss -------------------------------------------------------------------------------------------------------------------------
@@ -300,17 +304,17 @@ def test_a_loss_is_told_with_what_arrives_and_when_it_is_tried_again(story: Stor
         "nothing.example.net": "no certificate",
         "foreign.example.net": "another certificate",
     }.items():
-        told = story.told[zone]
-        assert told["Ready"]["status"] == told["Enforced"]["status"] == "False"
-        assert f"requests to {zone} present {presented}" in told["EdgeVerified"]["message"]
-        assert told["Enforced"]["reason"] == "HoldOff"
+        ready = story.ready[zone]
+        assert ready["Ready"]["status"] == ready["Enforced"]["status"] == "False"
+        assert f"requests to {zone} present {presented}" in ready["EdgeVerified"]["message"]
+        assert ready["Enforced"]["reason"] == "HoldOff"
         assert story.modes[zone] == "Request"
 
 
 def test_a_lost_token_is_told_while_what_protects_visitors_was_done(story: Story) -> None:
-    told = story.told["revoked.example.net"]
+    ready = story.ready["revoked.example.net"]
     assert story.modes["revoked.example.net"] == "Request"
-    assert told["Enforced"]["status"] == "False"
+    assert ready["Enforced"]["status"] == "False"
 
 
 @pytest.mark.parametrize("zone", [*LOST, QUIET])
@@ -336,8 +340,8 @@ def test_nothing_is_required_while_the_edge_presents_nothing_whatever_the_api_sa
 
 
 def test_a_missing_proof_is_told_with_what_arrives_and_since_when(story: Story) -> None:
-    message = story.told[NEVER]["Ready"]["message"]
-    assert story.told[NEVER]["Ready"]["status"] == "False"
+    message = story.ready[NEVER]["Ready"]["message"]
+    assert story.ready[NEVER]["Ready"]["status"] == "False"
     assert f"requests to {NEVER} present no certificate" in message
     assert "The operator has waited since " in message
     since = datetime.fromisoformat(

@@ -26,9 +26,9 @@ def scene() -> Iterator[Scene]:
 
 def policies(scene: Scene) -> list[dict[str, Any]]:
     account = scene.control.zone()["account"]["id"]
-    found = scene.control.change_account(account)["policies"]
-    assert isinstance(found, list)
-    return found
+    kept = scene.control.change_account(account)["policies"]
+    assert isinstance(kept, list)
+    return kept
 
 
 def status(scene: Scene) -> dict[str, Any]:
@@ -45,10 +45,10 @@ def mailed(scene: Scene) -> list[list[str]]:
 def test_a_missing_permission_is_said_and_holds_up_nothing(scene: Scene) -> None:
     scene.apply(alerts={"email": [OPS]})
     scene.until_enforced()
-    said = scene.until_condition(
+    condition = scene.until_condition(
         "AlertsConfigured", "False", "TokenLacksPermission", within_s=WITHIN_S
     )
-    assert "Notifications Write" in said["message"]
+    assert "Notifications Write" in condition["message"]
     scene.until_condition("Ready", "True")
     assert policies(scene) == []
 

@@ -15,7 +15,7 @@ import pytest
 
 from sandbox.composition import Layout, ingress
 from sandbox.scene import NAMESPACE, Scene
-from sandbox.tenant import Said, Tenant
+from sandbox.tenant import Reply, Tenant
 from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(500)]
@@ -29,7 +29,7 @@ ESCAPES = "\x9b31m\x9d0;owned\x9c"
 """Commands to a terminal, in the one form that a header can carry (C1, of one byte each)."""
 
 
-def answer(presented: str, nonce: str, conn: str) -> Said:
+def answer(presented: str, nonce: str, conn: str) -> Reply:
     """What our text would answer."""
     return (
         200,
@@ -38,12 +38,12 @@ def answer(presented: str, nonce: str, conn: str) -> Said:
     )
 
 
-def old_session(nonce: str) -> Said:
+def old_session(nonce: str) -> Reply:
     """As if the edge still used a connection of before, without a certificate: for which sessions are ended."""
     return answer("none", nonce, "7r")
 
 
-def escapes(nonce: str) -> Said:
+def escapes(nonce: str) -> Reply:
     """A redirect whose target, a server whose name and a body whose text are commands."""
     return (
         302,
@@ -102,7 +102,7 @@ def test_old_sessions_that_are_made_up_cost_three_reloads_an_hour(
         used_up,
         within_s=WITHIN_S,
         every_s=0.5,
-        describe=lambda: f"sessions to be ended three times\n{scene.told()}",
+        describe=lambda: f"sessions to be ended three times\n{scene.summary()}",
     )
     asked = tenant.asked
 
@@ -128,16 +128,16 @@ def test_nothing_that_they_say_reaches_a_terminal_as_it_is_and_nothing_is_writte
         ingress(WRITING, **{SNIPPET: f'return 302 "https://{ESCAPES}.example.net/";'})
     )
 
-    def told() -> bool:
+    def is_told() -> bool:
         assert scene.required(APEX)
         message = scene.condition("EdgeVerified").get("message", "")
         return THEIRS in message and "HTTP 302" in message and f"{WRITING}: " in message
 
     until(
-        told,
+        is_told,
         within_s=WITHIN_S,
         every_s=0.5,
-        describe=lambda: f"both hosts to be named\n{scene.told()}",
+        describe=lambda: f"both hosts to be named\n{scene.summary()}",
     )
     assert revision(scene) == written
     shown = {
@@ -172,14 +172,14 @@ def test_their_host_is_required_and_opened_as_they_say_and_nobody_elses(
         lambda: refused_by(everybody),
         within_s=WITHIN_S,
         every_s=0.5,
-        describe=lambda: f"{THEIRS} to be required\n{scene.told()}",
+        describe=lambda: f"{THEIRS} to be required\n{scene.summary()}",
     )
     tenant.says = lambda nonce: answer("none", nonce, "1.")
     until(
         lambda: refused_by(0),
         within_s=WITHIN_S,
         every_s=0.5,
-        describe=lambda: f"{THEIRS} to be opened\n{scene.told()}",
+        describe=lambda: f"{THEIRS} to be opened\n{scene.summary()}",
     )
     record = json.loads(scene.trace()[-1])["observed"]["object"]["record"]
-    assert [held["host"] for held in record["hold_offs"]] == [THEIRS]
+    assert [hold_off["host"] for hold_off in record["hold_offs"]] == [THEIRS]

@@ -67,7 +67,7 @@ def test_a_silence_longer_than_the_window_does_not_count_for_the_proof(scene: Sc
         ),
         within_s=WITHIN_S,
         every_s=0.2,
-        describe=lambda: f"a part of the proof\n{scene.told()}",
+        describe=lambda: f"a part of the proof\n{scene.summary()}",
     )
     scene.control.break_edge(host=APEX, path="/.well-known/*", answer=503)
 
@@ -79,7 +79,7 @@ def test_a_silence_longer_than_the_window_does_not_count_for_the_proof(scene: Sc
         silent_for_a_window,
         within_s=WITHIN_S,
         every_s=0.2,
-        describe=lambda: f"a whole window of silence\n{scene.told()}",
+        describe=lambda: f"a whole window of silence\n{scene.summary()}",
     )
     before = evidence(scene)
     assert before.covered < WINDOW

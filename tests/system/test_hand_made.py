@@ -58,8 +58,8 @@ def test_it_is_handed_over_renewed_and_given_back_without_a_lost_request() -> No
         by_hand = set_up_by_hand(scene)
         with scene.visitors(redirects=True) as visitors:
             scene.apply(certificate={"secretRef": {"name": HAND_MADE}})
-            told = scene.until_condition("Ready", "False", "EdgeNotProven")["message"]
-            assert "verifies client certificates by itself" in told
+            message = scene.until_condition("Ready", "False", "EdgeNotProven")["message"]
+            assert "verifies client certificates by itself" in message
             assert all(scene.required(host) for host in HOSTS)
             assert [one["id"] for one in scene.certificates()] == [by_hand]
             for host in HOSTS:
@@ -74,7 +74,7 @@ def test_it_is_handed_over_renewed_and_given_back_without_a_lost_request() -> No
             until(
                 lambda: len(scene.certificates()) == 2,
                 within_s=60,
-                describe=lambda: f"a second certificate:\n{scene.told()}",
+                describe=lambda: f"a second certificate:\n{scene.summary()}",
             )
             scene.until_enforced()
             scene.remove()

@@ -65,19 +65,19 @@ def test_its_partners_are_let_in_as_before(scene: Scene, partners: Authority) ->
 
 
 def test_a_renewal_goes_on(scene: Scene) -> None:
-    (held,) = scene.certificates()
+    (certificate,) = scene.certificates()
     scene.rotate()
 
     def rotated() -> bool:
         assert all(len(scene.refusing(host)) == 2 for host in REQUIRED)
-        found = scene.certificates()
-        return len(found) == 1 and found[0]["id"] != held["id"]
+        certificates = scene.certificates()
+        return len(certificates) == 1 and certificates[0]["id"] != certificate["id"]
 
     until(
         rotated,
         within_s=150,
         every_s=0.5,
-        describe=lambda: f"one new certificate alone\n{scene.told()}",
+        describe=lambda: f"one new certificate alone\n{scene.summary()}",
     )
 
 

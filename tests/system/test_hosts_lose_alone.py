@@ -65,7 +65,7 @@ def test_one_host_that_comes_without_a_certificate_is_relaxed_alone(scene: Scene
         alone,
         within_s=WITHIN_S,
         every_s=0.3,
-        describe=lambda: f"{APP} to be relaxed\n{scene.told()}",
+        describe=lambda: f"{APP} to be relaxed\n{scene.summary()}",
     )
     ready = scene.until_condition("Ready", "True", within_s=WITHIN_S)
     assert APP in ready["message"]
@@ -74,7 +74,7 @@ def test_one_host_that_comes_without_a_certificate_is_relaxed_alone(scene: Scene
         lambda: refused(scene)[APP] == 2,
         within_s=150,
         every_s=0.5,
-        describe=lambda: f"{APP} to be required again\n{scene.told()}",
+        describe=lambda: f"{APP} to be required again\n{scene.summary()}",
     )
 
 
@@ -95,7 +95,7 @@ def test_another_page_for_refused_certificates_is_still_a_refusal(scene: Scene) 
     until(
         lambda: "at all 3 hosts." in scene.condition("Ready").get("message", ""),
         within_s=WITHIN_S,
-        describe=lambda: f"all hosts to be seen required\n{scene.told()}",
+        describe=lambda: f"all hosts to be seen required\n{scene.summary()}",
     )
     enforced = scene.until_condition("Enforced", "True", within_s=WITHIN_S)
     assert APEX in enforced["message"]
@@ -135,5 +135,5 @@ def test_all_of_them_are_relaxed_where_the_zone_presents_nothing(scene: Scene) -
         lambda: refused(scene) == dict.fromkeys(HOSTS, 0),
         within_s=WITHIN_S,
         every_s=0.3,
-        describe=lambda: f"nobody to be refused\n{scene.told()}",
+        describe=lambda: f"nobody to be refused\n{scene.summary()}",
     )

@@ -68,7 +68,7 @@ def relaxed_after_s(scene: Scene, zone: str, pod: str) -> float:
             lambda: not scene.refuses(pod, zone),
             within_s=LOST_WITHIN_S,
             every_s=0.2,
-            describe=lambda: f"{zone} to be relaxed\n{scene.told(name_of(zone))}",
+            describe=lambda: f"{zone} to be relaxed\n{scene.summary(name_of(zone))}",
         )
         return time.monotonic() - began
 
@@ -180,7 +180,7 @@ def test_all_hosts_of_a_crowded_zone_are_relaxed_at_once_when_its_edge_presents_
             lambda: scene.refuses(serving, first) and scene.refuses(serving, last),
             within_s=ENFORCED_WITHIN_S,
             every_s=1.0,
-            describe=lambda: f"every host to be required\n{scene.told(name_of(CROWDED))}",
+            describe=lambda: f"every host to be required\n{scene.summary(name_of(CROWDED))}",
         )
         quiet_s = relaxed_after_s(scene, THIRD, serving)
     scene.operator.start()
@@ -190,7 +190,7 @@ def test_all_hosts_of_a_crowded_zone_are_relaxed_at_once_when_its_edge_presents_
             lambda: not any(scene.refuses(serving, host) for host in (CROWDED, first, last)),
             within_s=LOST_WITHIN_S,
             every_s=0.2,
-            describe=lambda: f"every host to be relaxed\n{scene.told(name_of(CROWDED))}",
+            describe=lambda: f"every host to be relaxed\n{scene.summary(name_of(CROWDED))}",
         )
         crowded_s = time.monotonic() - began
     assert crowded_s <= quiet_s + AS_FAST_WITHIN_S, (

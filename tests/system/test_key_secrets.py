@@ -67,14 +67,18 @@ def until_another_is_presented(scene: Scene, than: str) -> str:
     """Wait until one other certificate is alone at Cloudflare and required; its id."""
 
     def alone() -> str | None:
-        found = scene.certificates()
-        return str(found[0]["id"]) if len(found) == 1 and found[0]["id"] != than else None
+        certificates = scene.certificates()
+        return (
+            str(certificates[0]["id"])
+            if len(certificates) == 1 and certificates[0]["id"] != than
+            else None
+        )
 
     one = until(
         alone,
         within_s=WITHIN_S,
         every_s=0.2,
-        describe=lambda: f"one new certificate alone\n{scene.told()}",
+        describe=lambda: f"one new certificate alone\n{scene.summary()}",
     )
     assert one is not None
     scene.until_enforced()
@@ -89,20 +93,23 @@ def presented(scene: Scene) -> str:
 def until_said(scene: Scene, *words: str) -> str:
     """Wait until Ready is False for the key pair, in these words."""
 
-    def said() -> str | None:
+    def ready_line() -> str | None:
         ready = scene.condition()
-        told = f"{ready.get('reason')}: {ready.get('message')}"
+        line = f"{ready.get('reason')}: {ready.get('message')}"
         return (
-            told
-            if told.startswith("KeyPairInvalid") and all(word in told for word in words)
+            line
+            if line.startswith("KeyPairInvalid") and all(word in line for word in words)
             else None
         )
 
-    found = until(
-        said, within_s=WITHIN_S, every_s=0.2, describe=lambda: f"{words} to be said\n{scene.told()}"
+    line = until(
+        ready_line,
+        within_s=WITHIN_S,
+        every_s=0.2,
+        describe=lambda: f"{words} to be said\n{scene.summary()}",
     )
-    assert found is not None
-    return found
+    assert line is not None
+    return line
 
 
 def signer(scene: Scene) -> x509.Name:
@@ -145,7 +152,7 @@ def test_an_authority_that_was_lost_is_followed_by_one_of_another_name(scene: Sc
 
 
 def test_a_certificate_that_somebody_put_there_is_not_uploaded(scene: Scene) -> None:
-    before, held = presented(scene), scene.secret(PAIR)["data"]
+    before, data = presented(scene), scene.secret(PAIR)["data"]
     number = scene.control.calls()[-1]["number"]
     pair = zoo.issued("example.com", None, zoo.basic(authority=False))
     write(
@@ -158,18 +165,18 @@ def test_a_certificate_that_somebody_put_there_is_not_uploaded(scene: Scene) -> 
     )
     assert [call["method"] for call in scene.control.calls(method="!GET", since=number)] == []
     assert len(scene.refusing()) == 2, "what is required stays required"
-    write(scene, PAIR, data=held)
+    write(scene, PAIR, data=data)
     scene.until_enforced()
     assert presented(scene) == before
 
 
 def test_one_that_was_replaced_without_our_label_is_acted_on_within_a_minute(scene: Scene) -> None:
     """As by `kubectl replace` of what somebody had kept: no watch tells what becomes of it then."""
-    held = scene.secret(PAIR)
-    labels, data = held["metadata"]["labels"], held["data"]
+    secret = scene.secret(PAIR)
+    labels, data = secret["metadata"]["labels"], secret["data"]
     for written in (data | {"tls.crt": zoo.encoded(b"hello")}, data):
         metadata = {"name": PAIR, "namespace": NAMESPACE}
-        body = {"metadata": metadata, "type": held["type"], "data": written}
+        body = {"metadata": metadata, "type": secret["type"], "data": written}
         scene.plane.http.put(path(PAIR), json=body).raise_for_status()
         if written != data:
             until_said(scene, f"Secret {NAMESPACE}/{PAIR}: tls.crt is no certificate")
@@ -183,11 +190,11 @@ def test_one_that_was_replaced_without_our_label_is_acted_on_within_a_minute(sce
 )
 def test_a_file_that_was_broken_on_its_way_ends_nothing(scene: Scene, form: str) -> None:
     """Seen with a PEM on one line: an exception of ours, no protection and no removal until a restart."""
-    held = scene.secret(PAIR)["data"]
-    broken = zoo.FORMS[form].change(zoo.decoded(held, "tls.key"))[:700_000]
+    data = scene.secret(PAIR)["data"]
+    broken = zoo.FORMS[form].change(zoo.decoded(data, "tls.key"))[:700_000]
     write(scene, PAIR, data={"tls.key": zoo.encoded(broken)})
     until_said(scene, f"Secret {NAMESPACE}/{PAIR}: tls.key")
-    write(scene, PAIR, data=held)
+    write(scene, PAIR, data=data)
     scene.until_enforced()
 
 

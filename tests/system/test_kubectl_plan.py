@@ -74,7 +74,7 @@ def test_what_is_foreseen_is_what_happens(scene: Scene, file: Path) -> None:
                 == "Done"
             ),
             within_s=WITHIN_S,
-            describe=lambda: f"nothing more to be planned\n{scene.told()}",
+            describe=lambda: f"nothing more to be planned\n{scene.summary()}",
         )
         proof = aop(scene, "prove", "example-com", "-n", NAMESPACE)
         assert proof.returncode == 0, proof.stdout + proof.stderr

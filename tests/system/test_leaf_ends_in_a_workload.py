@@ -60,7 +60,7 @@ def test_whoever_presents_what_has_expired_is_served_in_time(
             lambda: served(scene, expired),
             within_s=lives.RELAXED_WITHIN_S,
             every_s=0.3,
-            describe=lambda: f"what has expired to be served\n{scene.told()}",
+            describe=lambda: f"what has expired to be served\n{scene.summary()}",
         )
         print(f"served in {time.monotonic() - began_s:.0f} s, {BEFORE} before the end")
     assert scene.certificates(), "Cloudflare goes on presenting it"

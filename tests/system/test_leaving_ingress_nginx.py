@@ -25,7 +25,7 @@ def test_a_site_moves_to_nginx_in_a_deployment_without_a_lost_request() -> None:
             until(
                 lambda: both.modes() == {"ingress": "Require", "frontend": "Require"},
                 within_s=WITHIN_S,
-                describe=lambda: f"both to require:\n{scene.told()}",
+                describe=lambda: f"both to require:\n{scene.summary()}",
             )
             scene.control.change_zone(origins=both.at_the_deployment)
             before = visitors.report().edge.ok
@@ -38,7 +38,7 @@ def test_a_site_moves_to_nginx_in_a_deployment_without_a_lost_request() -> None:
             until(
                 lambda: not text_at(scene) and both.modes() == {"frontend": "Require"},
                 within_s=WITHIN_S,
-                describe=lambda: f"the old origin to be as it was found:\n{scene.told()}",
+                describe=lambda: f"the old origin to be as it was found:\n{scene.summary()}",
             )
             report = visitors.stop()
         assert report.flawless, str(report)
@@ -49,6 +49,6 @@ def test_a_site_moves_to_nginx_in_a_deployment_without_a_lost_request() -> None:
 def text_at(scene: Scene) -> list[str]:
     """What is left of ours in the controller's ConfigMap."""
     path = f"/api/v1/namespaces/{CONTROLLER_NAMESPACE}/configmaps/{CONFIG_MAP}"
-    found = scene.plane.http.get(path).raise_for_status().json()
-    keys = [*found.get("data", {}), *found["metadata"].get("annotations", {})]
+    config_map = scene.plane.http.get(path).raise_for_status().json()
+    keys = [*config_map.get("data", {}), *config_map["metadata"].get("annotations", {})]
     return [key for key in keys if key in SNIPPETS or "aop-operator" in key]

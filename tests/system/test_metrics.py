@@ -68,8 +68,8 @@ def test_promtool_has_nothing_to_say_of_the_page(scene: Scene, prometheus: Progr
 def test_a_page_that_keeps_no_convention_is_complained_of(prometheus: Programs) -> None:
     """The check can fail."""
     given = b"# TYPE aop_waits_ms counter\naop_waits_ms 1\n"
-    said = promtool.complaints(prometheus.promtool, "check", "metrics", given=given)
-    assert "aop_waits_ms" in said
+    complaints = promtool.complaints(prometheus.promtool, "check", "metrics", given=given)
+    assert "aop_waits_ms" in complaints
 
 
 def test_an_object_that_is_as_it_was_asked_to_be(scene: Scene) -> None:
@@ -115,7 +115,7 @@ def test_a_loss_is_counted_with_its_cause_and_the_proof_grows_old(scene: Scene) 
         until(
             lambda: value(operator, "aop_object_relaxations_total", **OBJECT, cause="loss") == 1,
             within_s=60,
-            describe=lambda: f"the loss to be counted\n{scene.told()}",
+            describe=lambda: f"the loss to be counted\n{scene.summary()}",
         )
         assert value(operator, "aop_object_relaxations_total", **OBJECT, cause="spec") == 0
         until(
@@ -125,7 +125,7 @@ def test_a_loss_is_counted_with_its_cause_and_the_proof_grows_old(scene: Scene) 
                 and value(operator, "aop_object_hosts_unproven", **OBJECT) == 2
             ),
             within_s=30,
-            describe=lambda: f"the loss to be shown\n{scene.told()}",
+            describe=lambda: f"the loss to be shown\n{scene.summary()}",
         )
 
 
@@ -135,7 +135,7 @@ def test_what_somebody_undoes_is_counted_when_it_is_made_good(scene: Scene) -> N
     until(
         lambda: value(operator, "aop_object_drift_total", **OBJECT, what="origin") == 1,
         within_s=60,
-        describe=lambda: f"the drift to be counted\n{scene.told()}",
+        describe=lambda: f"the drift to be counted\n{scene.summary()}",
     )
 
 

@@ -68,7 +68,7 @@ def test_what_a_wildcard_alias_takes_is_named_and_no_wildcard_is_said_to_be_requ
             in scene.until_condition("Ready", "True", within_s=WITHIN_S)["message"]
         ),
         within_s=WITHIN_S,
-        describe=lambda: f"the alias to be named\n{scene.told()}",
+        describe=lambda: f"the alias to be named\n{scene.summary()}",
     )
     assert scene.refusing("tenant-never-listed.example.com") == []
     assert "*.example.com" not in scene.condition("Enforced")["message"]
@@ -113,11 +113,11 @@ def test_what_stays_open_beside_the_required_hosts_is_named(scene: Scene) -> Non
         )
     until(
         lambda: all(
-            said in scene.condition("Ready").get("message", "")
-            for said in (f"the same Service as {other}", "any name that no Ingress has")
+            words in scene.condition("Ready").get("message", "")
+            for words in (f"the same Service as {other}", "any name that no Ingress has")
         ),
         within_s=WITHIN_S,
-        describe=lambda: f"both to be named\n{scene.told()}",
+        describe=lambda: f"both to be named\n{scene.summary()}",
     )
     assert (
         "What stays open beside them: "
@@ -130,7 +130,7 @@ def test_what_stays_open_beside_the_required_hosts_is_named(scene: Scene) -> Non
     until(
         lambda: "stays open" not in scene.condition("Ready").get("message", "stays open"),
         within_s=WITHIN_S,
-        describe=lambda: f"nothing to stay open\n{scene.told()}",
+        describe=lambda: f"nothing to stay open\n{scene.summary()}",
     )
 
 
@@ -176,14 +176,14 @@ def test_what_replicas_do_is_asked_also_where_nothing_of_ours_is_published(scene
         "PATCH", PATH, json={"metadata": {"annotations": annotations}, "data": data}, headers=MERGE
     ).raise_for_status()
     scene.delete()
-    told = scene.until_condition("Ready", "False", "Removing", within_s=WITHIN_S)
+    ready = scene.until_condition("Ready", "False", "Removing", within_s=WITHIN_S)
     until(
         lambda: any(
             one.pod in scene.condition("Ready").get("message", "")
             for one in scene.ingress_nginx.replicas()
         ),
         within_s=WITHIN_S,
-        describe=lambda: f"a pod to be named instead of: {told['message']}\n{scene.told()}",
+        describe=lambda: f"a pod to be named instead of: {ready['message']}\n{scene.summary()}",
     )
     for one in scene.ingress_nginx.replicas():
         scene.ingress_nginx.resume(one.pod)

@@ -56,24 +56,24 @@ class Story:
 def story() -> Iterator[Story]:
     layout = Layout(hosts=(OURS, f"www.{OURS}", OTHERS), zones=(OURS, OTHERS))
     with Scene(layout, AOP_LOG_LEVEL="debug") as scene:
-        told = Story()
+        story = Story()
         with scene.visitors() as visitors:
             visitors.allow_redirects(allowed=True)
             scene.apply("ours", zone={"name": OURS})
             scene.apply("others", zone={"name": OTHERS})
             for name in ("ours", "others"):
                 scene.until_enforced(name)
-            _cross(scene, told)
-            _be_calm(scene, told)
-            _rotate(scene, told)
-            _trouble(scene, told)
-            _search(scene, told)
+            _cross(scene, story)
+            _be_calm(scene, story)
+            _rotate(scene, story)
+            _trouble(scene, story)
+            _search(scene, story)
             scene.remove("others")
-            told.during_trouble[OURS] &= set(scene.refusing(OURS))
+            story.during_trouble[OURS] &= set(scene.refusing(OURS))
             scene.remove("ours")
-            told.visitors = visitors.stop()
-        told.left = scene.own_text()
-        yield told
+            story.visitors = visitors.stop()
+        story.left = scene.own_text()
+        yield story
 
 
 def _leaf(scene: Scene, name: str) -> Leaf:
@@ -85,13 +85,13 @@ def _answers(scene: Scene, host: str, leaf: Leaf) -> set[int]:
     return {ask(one, host, leaf=leaf, ca_file=ca_file).status_code for one in scene.sandbox.origins}
 
 
-def _cross(scene: Scene, told: Story) -> None:
+def _cross(scene: Scene, story: Story) -> None:
     for owner in ("ours", "others"):
         for host in (OURS, OTHERS):
-            told.crossing[owner, host] = _answers(scene, host, _leaf(scene, owner))
+            story.crossing[owner, host] = _answers(scene, host, _leaf(scene, owner))
 
 
-def _be_calm(scene: Scene, told: Story) -> None:
+def _be_calm(scene: Scene, story: Story) -> None:
     """Nothing is to be written; the status may move on (its proof is told in whole minutes).
 
     The last Event follows its status.
@@ -112,34 +112,38 @@ def _be_calm(scene: Scene, told: Story) -> None:
         time.monotonic() + CALM_S,
     )
     until(lambda: time.monotonic() > ends_s, within_s=CALM_S + 5, every_s=0.1, describe="calm")
-    told.calm = [
+    story.calm = [
         f"{call['method']} {call['path']}"
         for call in scene.control.calls(method="!GET", since=number)
     ]
-    told.calm += [
+    story.calm += [
         f"{event.verb} {event.uri}"
         for event in scene.plane.audit(ACCOUNT)[asked:]
         if event.verb not in {"get", "list", "watch"} and event.subresource != "status"
     ]
 
 
-def _rotate(scene: Scene, told: Story) -> None:
-    before, (held,) = _leaf(scene, "ours"), scene.certificates(OURS)
+def _rotate(scene: Scene, story: Story) -> None:
+    before, (certificate,) = _leaf(scene, "ours"), scene.certificates(OURS)
     scene.rotate("ours")
 
     def rotated() -> dict[str, Any] | None:
-        found = scene.certificates(OURS)
-        told.most_certificates = max(told.most_certificates, len(found))
-        told.during_trouble[OTHERS] = told.during_trouble.get(OTHERS, set(scene.pods())) & set(
+        certificates = scene.certificates(OURS)
+        story.most_certificates = max(story.most_certificates, len(certificates))
+        story.during_trouble[OTHERS] = story.during_trouble.get(OTHERS, set(scene.pods())) & set(
             scene.refusing(OTHERS)
         )
-        return found[0] if len(found) == 1 and found[0]["id"] != held["id"] else None
+        return (
+            certificates[0]
+            if len(certificates) == 1 and certificates[0]["id"] != certificate["id"]
+            else None
+        )
 
     replaced = until(
         rotated,
         within_s=120,
         every_s=0.3,
-        describe=lambda: f"one new certificate alone; {scene.told('ours')}",
+        describe=lambda: f"one new certificate alone; {scene.summary('ours')}",
     )
     assert replaced is not None
     scene.until_condition("Ready", "True", name="ours")
@@ -147,49 +151,49 @@ def _rotate(scene: Scene, told: Story) -> None:
     def refused() -> bool:
         # Twice: workers of before a reload accept for a moment longer, and either answer may be
         # theirs.
-        told.old_leaf = _answers(scene, OURS, before) | _answers(scene, OURS, before)
-        return told.old_leaf == {400}
+        story.old_leaf = _answers(scene, OURS, before) | _answers(scene, OURS, before)
+        return story.old_leaf == {400}
 
     until(refused, within_s=60, describe="the old leaf to be refused")
-    told.rotated = (held["sha256"], replaced["sha256"])
+    story.rotated = (certificate["sha256"], replaced["sha256"])
     assert _answers(scene, OURS, _leaf(scene, "ours")) == {200}
 
 
-def _trouble(scene: Scene, told: Story) -> None:
+def _trouble(scene: Scene, story: Story) -> None:
     """The other zone's edge presents nothing any more: it is relaxed, and ours notices nothing."""
-    told.during_trouble[OURS] = set(scene.pods())
+    story.during_trouble[OURS] = set(scene.pods())
     scene.control.turn_location(
         "*", presents={OTHERS: "nothing"}, requests_per_connection=5, resume=False
     )
 
     def relaxed() -> bool:
-        told.during_trouble[OURS] &= set(scene.refusing(OURS))
+        story.during_trouble[OURS] &= set(scene.refusing(OURS))
         return scene.refusing(OTHERS) == []
 
     until(
         relaxed,
         within_s=60,
         every_s=0.3,
-        describe=lambda: f"the other zone to be relaxed\n{scene.told('others')}",
+        describe=lambda: f"the other zone to be relaxed\n{scene.summary('others')}",
     )
     scene.control.turn_location("*", presents={})
 
 
-def _search(scene: Scene, told: Story) -> None:
+def _search(scene: Scene, story: Story) -> None:
     """Where key bytes and tokens must not be: whatever is in reach of somebody who may not read Secrets."""
-    held = [
+    places = [
         scene.secret(f"{name}-{of}")["data"]
         for name in ("ours", "others")
         for of in ("aop", "aop-ca")
     ]
-    keys = [data[key] for data in held for key in data if key.endswith(".key")]
-    assert len(keys) == len(held)
+    keys = [data[key] for data in places for key in data if key.endswith(".key")]
+    assert len(keys) == len(places)
     needles = [
         scene.cloudflare.token,
         *(line for key in keys for line in _body(base64.b64decode(key).decode())),
     ]
     for where, text in _readable(scene):
-        told.leaks += [f"{where}: {needle[:8]}..." for needle in needles if needle in text]
+        story.leaks += [f"{where}: {needle[:8]}..." for needle in needles if needle in text]
 
 
 def _body(pem: str) -> list[str]:

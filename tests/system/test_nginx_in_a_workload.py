@@ -62,7 +62,10 @@ class TestNginx(lives.ReloadedByOthers):
                 return now is not None and now["metadata"]["uid"] != before["metadata"]["uid"]
 
             until(
-                again, within_s=60, every_s=0.3, describe=lambda: f"it to be back\n{scene.told()}"
+                again,
+                within_s=60,
+                every_s=0.3,
+                describe=lambda: f"it to be back\n{scene.summary()}",
             )
             scene.until_enforced(within_s=WITHIN_S)
             frontend.until_rolled_out(within_s=60)

@@ -60,14 +60,14 @@ def until_named(scene: Scene, *hosts: str) -> str:
             else None
         )
 
-    found = until(
+    line = until(
         named,
         within_s=WITHIN_S,
         every_s=0.5,
-        describe=lambda: f"Ready to name {', '.join(hosts)}\n{scene.told()}",
+        describe=lambda: f"Ready to name {', '.join(hosts)}\n{scene.summary()}",
     )
-    assert found is not None
-    return found
+    assert line is not None
+    return line
 
 
 def until_not_named(scene: Scene, *hosts: str) -> None:
@@ -80,7 +80,7 @@ def until_not_named(scene: Scene, *hosts: str) -> None:
         gone,
         within_s=MENDED_WITHIN_S,
         every_s=0.5,
-        describe=lambda: f"Ready not to name {', '.join(hosts)} any more\n{scene.told()}",
+        describe=lambda: f"Ready not to name {', '.join(hosts)} any more\n{scene.summary()}",
     )
 
 
@@ -126,19 +126,19 @@ def test_new_hosts_and_renewals_go_on_beside_them(scene: Scene) -> None:
     """A2."""
     scene.plane.apply(ingress("new.example.com"))
     scene.until_required("new.example.com", within_s=WITHIN_S)
-    (held,) = scene.certificates()
+    (certificate,) = scene.certificates()
     scene.rotate()
 
     def rotated() -> bool:
         assert open_replicas(scene) == set()
-        found = scene.certificates()
-        return len(found) == 1 and found[0]["id"] != held["id"]
+        certificates = scene.certificates()
+        return len(certificates) == 1 and certificates[0]["id"] != certificate["id"]
 
     until(
         rotated,
         within_s=120,
         every_s=0.5,
-        describe=lambda: f"one new certificate alone\n{scene.told()}",
+        describe=lambda: f"one new certificate alone\n{scene.summary()}",
     )
 
 

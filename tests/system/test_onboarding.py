@@ -27,12 +27,12 @@ LEAST_REQUESTS = 500
 def whole_life(scene: Scene, visitors: LoadThread, **spec: Any) -> None:
     """Apply, wait until it is enforced, prove it on the replicas, and remove."""
     before = scene.sandbox.config_map()
-    found = scene.control.zone()
-    held = {one["id"] for one in scene.certificates()}
+    zone_before = scene.control.zone()
+    ids_before = {one["id"] for one in scene.certificates()}
     visitors.allow_redirects(allowed=True)
     scene.apply(**spec)
     scene.until_enforced()
-    (ours,) = [one for one in scene.certificates() if one["id"] not in held]
+    (ours,) = [one for one in scene.certificates() if one["id"] not in ids_before]
     assert ours["status"] == "active"
     for replica in scene.ingress_nginx.replicas():
         answers = {
@@ -47,8 +47,8 @@ def whole_life(scene: Scene, visitors: LoadThread, **spec: Any) -> None:
     assert {k: after["metadata"].get(k) for k in ("labels", "annotations")} == {
         k: before["metadata"].get(k) for k in ("labels", "annotations")
     }
-    assert scene.control.zone()["enabled"] == found["enabled"]
-    assert {one["id"] for one in scene.certificates()} == held
+    assert scene.control.zone()["enabled"] == zone_before["enabled"]
+    assert {one["id"] for one in scene.certificates()} == ids_before
     assert scene.refusing() == []
 
 

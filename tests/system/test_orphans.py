@@ -66,11 +66,11 @@ def _force_away(scene: Scene) -> None:
 
 def _gone_or_released(scene: Scene) -> bool:
     """Kopf puts the finalizer back where it is quick: it is taken off again, as that person would."""
-    found = scene.object(ENFORCED)
-    if found is not None and found["metadata"].get("finalizers"):
+    manifest = scene.object(ENFORCED)
+    if manifest is not None and manifest["metadata"].get("finalizers"):
         scene.plane.http.patch(
             path_of(NAMESPACE, ENFORCED),
             json={"metadata": {"finalizers": []}},
             headers={"Content-Type": "application/merge-patch+json"},
         )
-    return found is None
+    return manifest is None

@@ -70,8 +70,8 @@ def policy() -> list[dict[str, Any]]:
 
 
 def annotated(scene: Scene) -> dict[str, str]:
-    found: dict[str, str] = scene.sandbox.config_map()["metadata"].get("annotations") or {}
-    return found
+    annotations: dict[str, str] = scene.sandbox.config_map()["metadata"].get("annotations") or {}
+    return annotations
 
 
 def pruned(scene: Scene) -> bool:
@@ -96,8 +96,8 @@ def test_writes_that_a_policy_changes_are_bounded_and_visitors_are_let_in_all_th
     for manifest in policy():
         scene.plane.apply(manifest)
     until(lambda: pruned(scene), within_s=WITHIN_S, describe="the policy to be at work")
-    told = scene.until_condition("Ready", "False", "ForeignConfiguration", within_s=WITHIN_S)
-    assert "an admission webhook or policy of the cluster" in told["message"]
+    ready = scene.until_condition("Ready", "False", "ForeignConfiguration", within_s=WITHIN_S)
+    assert "an admission webhook or policy of the cluster" in ready["message"]
     assert scene.required(), "what is required stays required"
     scene.control.turn_location(
         requests_per_connection=1, resume=False, presents={"example.com": "nothing"}

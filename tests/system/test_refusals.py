@@ -151,7 +151,7 @@ class Case:
 
     name: str
     reason: str
-    said: tuple[str, ...]
+    words: tuple[str, ...]
     broken: Act
     mended: Act
     spec: Mapping[str, Any] = field(default_factory=dict)
@@ -637,7 +637,7 @@ class Story:
     trace: list[str] = field(default_factory=list)
     last: dict[str, str] = field(default_factory=dict)
     """The last Ready condition of each, in words."""
-    found: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
+    zones_before: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
     """Zones of each name, before."""
     left: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
     """The same in the end."""
@@ -656,12 +656,12 @@ def story() -> Story:
         )
         scene.control.turn(deploy_s=0, delete_s=1)
         grounds = {case.name: prepared(scene, case, parts) for case in CASES}
-        told = Story(words={name: named(ground) for name, ground in grounds.items()})
-        refuse(scene, told)
-        mend(scene, told, grounds)
-        remove(scene, told)
-        told.trace = scene.trace()
-    return told
+        story = Story(words={name: named(ground) for name, ground in grounds.items()})
+        refuse(scene, story)
+        mend(scene, story, grounds)
+        remove(scene, story)
+        story.trace = scene.trace()
+    return story
 
 
 def prepared(scene: Scene, case: Case, parts: ExitStack) -> Ground:
@@ -681,39 +681,39 @@ def prepared(scene: Scene, case: Case, parts: ExitStack) -> Ground:
 
 def named(it: Ground) -> dict[str, str]:
     """What a message can be asked to name."""
-    held = [one for one in it.scene.control.state()["zones"] if one["name"] == it.zone]
+    zones_held = [one for one in it.scene.control.state()["zones"] if one["name"] == it.zone]
     return {
         "name": it.name,
         "zone": it.zone,
-        "accounts": "|".join(one["account"]["id"] for one in held),
+        "accounts": "|".join(one["account"]["id"] for one in zones_held),
         "foreign": "|".join(
-            certificate["id"] for one in held for certificate in one["certificates"]
+            certificate["id"] for one in zones_held for certificate in one["certificates"]
         ),
     }
 
 
-def refuse(scene: Scene, told: Story) -> None:
+def refuse(scene: Scene, story: Story) -> None:
     """Apply every object, wait for each reason, have each looked at once more, and compare the world with what it was."""
-    told.before, told.found = objects(scene), zones(scene)
-    told.config_map_found = shown(scene)
-    told.zones = {one["id"]: one["name"] for one in scene.control.state()["zones"]}
+    story.before, story.zones_before = objects(scene), zones(scene)
+    story.config_map_found = shown(scene)
+    story.zones = {one["id"]: one["name"] for one in scene.control.state()["zones"]}
     since = max((call["number"] for call in scene.control.calls()), default=0)
     for case in SEEN:
         apply(scene, manifest(case))
-    reached(scene, told, SEEN, is_refused, REFUSED_WITHIN_S)
+    reached(scene, story, SEEN, is_refused, REFUSED_WITHIN_S)
     for case in SEEN:
         scene.patch({"verification": {"window": "11s"}}, case.name, case.name)
-    seen = reached(scene, told, SEEN, is_refused, REFUSED_WITHIN_S)
-    told.refused = {name: condition for name, (_, condition) in seen.items()}
-    told.after = objects(scene)
-    told.writes = scene.control.calls(method="!GET", since=since)
+    seen = reached(scene, story, SEEN, is_refused, REFUSED_WITHIN_S)
+    story.refused = {name: condition for name, (_, condition) in seen.items()}
+    story.after = objects(scene)
+    story.writes = scene.control.calls(method="!GET", since=since)
 
 
 def is_refused(case: Case, ready: Mapping[str, Any]) -> bool:
     return (ready["status"], ready["reason"]) == ("False", case.reason)
 
 
-def mend(scene: Scene, told: Story, grounds: Mapping[str, Ground]) -> None:
+def mend(scene: Scene, story: Story, grounds: Mapping[str, Ground]) -> None:
     """Do to each what its message asks for; what takes longest begins first.
 
     Those that show only in writing begin, and are mended, meanwhile.
@@ -734,23 +734,23 @@ def mend(scene: Scene, told: Story, grounds: Mapping[str, Ground]) -> None:
                 one(case)
         for each in begun:
             each.result()
-    went = reached(scene, told, SEEN, goes_on, GOES_ON_WITHIN_S)
-    seen = reached(scene, told, TRIED, is_refused, REFUSED_WITHIN_S)
-    told.refused |= {name: condition for name, (_, condition) in seen.items()}
-    told.writes += [call for call in scene.control.calls(method="!GET") if call["status"] == 403]
+    went = reached(scene, story, SEEN, goes_on, GOES_ON_WITHIN_S)
+    seen = reached(scene, story, TRIED, is_refused, REFUSED_WITHIN_S)
+    story.refused |= {name: condition for name, (_, condition) in seen.items()}
+    story.writes += [call for call in scene.control.calls(method="!GET") if call["status"] == 403]
     for case in TRIED:
         one(case)
-    went |= reached(scene, told, TRIED, goes_on, GOES_ON_WITHIN_S)
-    told.went_on = {name: when - at[name] for name, (when, _) in went.items()}
-    ready = reached(scene, told, CASES, lambda _, ready: ready["status"] == "True", READY_WITHIN_S)
-    told.ready = {name: when - at[name] for name, (when, _) in ready.items()}
+    went |= reached(scene, story, TRIED, goes_on, GOES_ON_WITHIN_S)
+    story.went_on = {name: when - at[name] for name, (when, _) in went.items()}
+    ready = reached(scene, story, CASES, lambda _, ready: ready["status"] == "True", READY_WITHIN_S)
+    story.ready = {name: when - at[name] for name, (when, _) in ready.items()}
 
 
 def goes_on(case: Case, ready: Mapping[str, Any]) -> bool:
     return bool(ready["reason"] != case.reason)
 
 
-def remove(scene: Scene, told: Story) -> None:
+def remove(scene: Scene, story: Story) -> None:
     """Delete every object, and look what is left."""
     began = time.monotonic()
     for case in CASES:
@@ -758,17 +758,17 @@ def remove(scene: Scene, told: Story) -> None:
 
     def none_left() -> bool:
         there = pulls(scene)
-        told.gone |= {
+        story.gone |= {
             case.name: time.monotonic() - began
             for case in CASES
-            if case.name not in there and case.name not in told.gone
+            if case.name not in there and case.name not in story.gone
         }
-        told.last |= {name: words(conditions_of(there[name])) for name in NAMES if name in there}
-        return len(told.gone) == len(CASES)
+        story.last |= {name: words(conditions_of(there[name])) for name in NAMES if name in there}
+        return len(story.gone) == len(CASES)
 
     with suppress(NotInTimeError):
         until(none_left, within_s=GONE_WITHIN_S, every_s=0.3, describe="every object to be gone")
-    told.left, told.config_map_left = zones(scene), shown(scene)
+    story.left, story.config_map_left = zones(scene), shown(scene)
 
 
 def manifest(case: Case) -> dict[str, Any]:
@@ -788,27 +788,27 @@ def manifest(case: Case) -> dict[str, Any]:
 
 def reached(
     scene: Scene,
-    told: Story,
+    story: Story,
     cases: Sequence[Case],
     there: Callable[[Case, dict[str, Any]], bool],
     within_s: float,
 ) -> dict[str, tuple[float, dict[str, Any]]]:
     """When (monotonic) and with which Ready condition each case was first seen `there`, for its current generation."""
-    found: dict[str, tuple[float, dict[str, Any]]] = {}
+    reasons: dict[str, tuple[float, dict[str, Any]]] = {}
 
     def all_there() -> bool:
         now = pulls(scene)
         for case in cases:
             ready = conditions_of(now[case.name]).get("Ready", {})
-            told.last[case.name] = words(conditions_of(now[case.name]))
+            story.last[case.name] = words(conditions_of(now[case.name]))
             current = ready.get("observedGeneration") == now[case.name]["metadata"]["generation"]
-            if case.name not in found and ready and current and there(case, ready):
-                found[case.name] = (time.monotonic(), ready)
-        return len(found) == len(cases)
+            if case.name not in reasons and ready and current and there(case, ready):
+                reasons[case.name] = (time.monotonic(), ready)
+        return len(reasons) == len(cases)
 
     with suppress(NotInTimeError):
         until(all_there, within_s=within_s, every_s=0.3, describe="every case")
-    return found
+    return reasons
 
 
 # --- looking ----------------------------------------------------------------------------------------------------------------------
@@ -816,12 +816,12 @@ def reached(
 
 def pulls(scene: Scene) -> dict[str, dict[str, Any]]:
     """Every case's object by its name."""
-    found = (
+    items = (
         scene.plane.http.get("/apis/aop-operator.dev/v1alpha1/authenticatedoriginpulls")
         .raise_for_status()
         .json()["items"]
     )
-    return {one["metadata"]["name"]: one for one in found}
+    return {one["metadata"]["name"]: one for one in items}
 
 
 def conditions_of(one: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -858,15 +858,15 @@ def within(seen: Objects, namespace: str) -> Objects:
 
 def zones(scene: Scene) -> dict[str, list[tuple[Any, ...]]]:
     """What each zone is like at Cloudflare."""
-    found: dict[str, list[tuple[Any, ...]]] = {}
+    by_name: dict[str, list[tuple[Any, ...]]] = {}
     for one in scene.control.state()["zones"]:
-        held = sorted(
+        certificates = sorted(
             certificate["id"]
             for certificate in one["certificates"]
             if certificate["status"] != "deleted"
         )
-        found.setdefault(one["name"], []).append((one["id"], one["enabled"], held))
-    return found
+        by_name.setdefault(one["name"], []).append((one["id"], one["enabled"], certificates))
+    return by_name
 
 
 def shown(scene: Scene) -> Any:
@@ -886,9 +886,9 @@ def zone_names_of(case: Case) -> str:
 def test_it_is_refused_with_its_reason_and_the_message_says_where(story: Story, case: Case) -> None:
     assert case.name in story.refused, story.last[case.name]
     message = story.refused[case.name]["message"]
-    for said in case.said:
-        for word in said.format(**story.words[case.name]).split("|"):
-            assert word, said
+    for words in case.words:
+        for word in words.format(**story.words[case.name]).split("|"):
+            assert word, words
             assert word in message
 
 
@@ -928,7 +928,7 @@ def test_removed_it_leaves_the_zone_as_it_was_found(story: Story, case: Case) ->
     assert case.name in story.gone, story.last[case.name]
     name = zone_names_of(case)
     assert [one[1:] for one in story.left[name]] == [
-        one[1:] for one in story.found.get(name, [("", False, [])])
+        one[1:] for one in story.zones_before.get(name, [("", False, [])])
     ]
 
 

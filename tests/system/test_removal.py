@@ -29,14 +29,14 @@ def scene() -> Iterator[Scene]:
 def says(scene: Scene, pattern: str) -> dict[str, Any]:
     """Wait until Ready says it."""
 
-    def said() -> dict[str, Any]:
+    def condition() -> dict[str, Any]:
         ready = scene.condition("Ready")
         return ready if re.search(pattern, ready.get("message", "")) else {}
 
     return until(
-        said,
+        condition,
         within_s=SEEN_WITHIN_S,
-        describe=lambda: f"Ready to say {pattern!r}; it is\n{scene.told()}",
+        describe=lambda: f"Ready to say {pattern!r}; it is\n{scene.summary()}",
     )
 
 
@@ -96,7 +96,7 @@ def test_a_cloudflare_that_refuses_us_is_given_up_and_what_stays_is_named(scene:
     before, counted = scene.sandbox.config_map().get("data"), metric(scene, "aop_left_behind")
     scene.apply()
     scene.until_enforced()
-    (held,) = scene.certificates()
+    (certificate,) = scene.certificates()
     scene.control.change_token(scene.cloudflare.token_id, revoked=True)
     try:
         scene.delete()
@@ -105,10 +105,10 @@ def test_a_cloudflare_that_refuses_us_is_given_up_and_what_stays_is_named(scene:
         scene.control.change_token(scene.cloudflare.token_id, revoked=False)
     assert scene.refusing() == []
     assert scene.sandbox.config_map().get("data") == before
-    assert [one["id"] for one in scene.certificates()] == [held["id"]]
+    assert [one["id"] for one in scene.certificates()] == [certificate["id"]]
     (event,) = events(scene, "LeftBehind")
     assert event["type"] == "Warning"
-    assert held["sha256"][:8] in event["message"]
+    assert certificate["sha256"][:8] in event["message"]
     assert "example.com" in event["message"]
     assert metric(scene, "aop_left_behind") > counted
     take_away_what_stays(scene)

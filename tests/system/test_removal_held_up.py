@@ -41,14 +41,14 @@ def zone_of(name: str) -> str:
 class Story:
     """What was seen."""
 
-    held: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    certificates: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """What each zone held before the removal."""
     left: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """What it holds in the end."""
     enabled: dict[str, bool] = field(default_factory=dict)
-    said: dict[str, str] = field(default_factory=dict)
+    words: dict[str, str] = field(default_factory=dict)
     """What Ready says while Cloudflare is waited for."""
-    told: dict[str, list[str]] = field(default_factory=dict)
+    lines: dict[str, list[str]] = field(default_factory=dict)
     """The messages of the Events LeftBehind in the namespace of the object, or in the operator's
     own."""
     since: list[str] = field(default_factory=list)
@@ -63,14 +63,14 @@ class Story:
 def story() -> Story:
     layout = Layout(hosts=tuple(map(zone_of, NAMES)), zones=("example.com", *map(zone_of, NAMES)))
     with Scene(layout, AOP_TEARDOWN_PATIENCE_S=str(PATIENCE_S), AOP_RESYNC_S="5") as scene:
-        told = Story(text_before=scene.sandbox.config_map().get("data"))
+        story = Story(text_before=scene.sandbox.config_map().get("data"))
         tokens = onboard(scene)
-        told.held = {name: scene.certificates(zone_of(name)) for name in NAMES}
+        story.certificates = {name: scene.certificates(zone_of(name)) for name in NAMES}
         replace(scene, REPLACED)
-        while_it_is_down(scene, told)
+        while_it_is_down(scene, story)
         remove(scene, tokens)
-        watch(scene, told)
-    return told
+        watch(scene, story)
+    return story
 
 
 def onboard(scene: Scene) -> dict[str, str]:
@@ -102,7 +102,7 @@ def onboard(scene: Scene) -> dict[str, str]:
     until(
         lambda: scene.certificates(zone_of(PENDING)),
         within_s=60,
-        describe=lambda: scene.told(PENDING, PENDING),
+        describe=lambda: scene.summary(PENDING, PENDING),
     )
     return tokens
 
@@ -115,7 +115,7 @@ def replace(scene: Scene, name: str) -> None:
     scene.plane.kubectl("replace", "-f", str(file))
 
 
-def while_it_is_down(scene: Scene, told: Story) -> None:
+def while_it_is_down(scene: Scene, story: Story) -> None:
     """A record that is lost with its copy, and a namespace of which the Secret is gone before anybody could look."""
     scene.operator.kill()
     replace(scene, STRIPPED)
@@ -131,10 +131,10 @@ def while_it_is_down(scene: Scene, told: Story) -> None:
         steps = [json.loads(line)["step"] for line in scene.trace()[looks:]]
         return [step["what"] for step in steps if "was lost" in step.get("what", "")]
 
-    told.lost = until(
+    story.lost = until(
         noted,
         within_s=60,
-        describe=lambda: f"the loss to be noted: {scene.told(STRIPPED, STRIPPED)}",
+        describe=lambda: f"the loss to be noted: {scene.summary(STRIPPED, STRIPPED)}",
     )
 
 
@@ -160,7 +160,7 @@ def remove(scene: Scene, tokens: dict[str, str]) -> None:
         scene.delete(name, name)
 
 
-def watch(scene: Scene, told: Story) -> None:
+def watch(scene: Scene, story: Story) -> None:
     """What is said on the way, a restart in the middle, and the end."""
 
     def since() -> str:
@@ -176,12 +176,12 @@ def watch(scene: Scene, told: Story) -> None:
         return waited
 
     for name in (DROPPED, NARROWED, PENDING):
-        told.said[name] = until(
+        story.words[name] = until(
             says(name),
             within_s=60,
-            describe=lambda name=name: scene.told(name, name),  # type: ignore[misc]  # a default binds it
+            describe=lambda name=name: scene.summary(name, name),  # type: ignore[misc]  # a default binds it
         )
-    told.since.append(since())
+    story.since.append(since())
     scene.operator.kill()
     scene.operator.start()
     looks = len(scene.trace())
@@ -190,19 +190,19 @@ def watch(scene: Scene, told: Story) -> None:
         within_s=60,
         describe="a look after the restart",
     )
-    told.since.append(since())
+    story.since.append(since())
     for name in NAMES:
         scene.until_gone(name, name, within_s=GONE_WITHIN_S)
     until(
-        lambda: scene.sandbox.config_map().get("data") == told.text_before,
+        lambda: scene.sandbox.config_map().get("data") == story.text_before,
         within_s=30,
         describe="the ConfigMap to be as it was found",
     )
-    told.text_after = scene.sandbox.config_map().get("data")
+    story.text_after = scene.sandbox.config_map().get("data")
     for name in NAMES:
         zone = scene.control.zone(zone_of(name))
-        told.left[name], told.enabled[name] = scene.certificates(zone_of(name)), zone["enabled"]
-        told.told[name] = [
+        story.left[name], story.enabled[name] = scene.certificates(zone_of(name)), zone["enabled"]
+        story.lines[name] = [
             event["message"]
             for namespace in (name, OPERATOR_NAMESPACE)
             for event in scene.plane.http.get(f"/api/v1/namespaces/{namespace}/events")
@@ -216,15 +216,15 @@ def watch(scene: Scene, told: Story) -> None:
 def test_what_is_left_behind_is_named(story: Story, name: str) -> None:
     """By the zone, the leaf and the setting; also where the namespace of the object takes no Event any more."""
     (certificate,) = story.left[name]
-    assert certificate["id"] == (story.held[name] or [certificate])[0]["id"]
-    (message,) = story.told[name]
+    assert certificate["id"] == (story.certificates[name] or [certificate])[0]["id"]
+    (message,) = story.lines[name]
     assert certificate["sha256"][:8] in message
     assert "Authenticated Origin Pulls" in message or not story.enabled[name]
 
 
 @pytest.mark.parametrize("name", [DROPPED, NARROWED, PENDING])
 def test_it_says_until_when_cloudflare_is_waited_for(story: Story, name: str) -> None:
-    assert "No replica refuses visitors any more" in story.said[name]
+    assert "No replica refuses visitors any more" in story.words[name]
 
 
 def test_a_restart_does_not_begin_the_wait_again(story: Story) -> None:
@@ -235,8 +235,8 @@ def test_a_restart_does_not_begin_the_wait_again(story: Story) -> None:
 @pytest.mark.parametrize("name", TAKEN_BACK)
 def test_nothing_is_left_behind_where_nothing_holds_it_up(story: Story, name: str) -> None:
     """A Secret that goes first is still remembered; a record that was taken away is read from the status, or made anew from our own traces."""
-    assert story.held[name]
-    assert (story.left[name], story.enabled[name], story.told[name]) == ([], False, [])
+    assert story.certificates[name]
+    assert (story.left[name], story.enabled[name], story.lines[name]) == ([], False, [])
 
 
 def test_the_record_of_an_object_that_was_replaced_survives_and_a_loss_is_said_once(

@@ -45,7 +45,7 @@ def test_a_replica_that_hangs_holds_up_no_relaxation_of_the_other(scene: Scene) 
             within_s=WITHIN_S,
             every_s=0.3,
             describe=lambda: (
-                f"the zone to be relaxed where nothing hangs\n{scene.told(name_of(FIRST))}"
+                f"the zone to be relaxed where nothing hangs\n{scene.summary(name_of(FIRST))}"
             ),
         )
         assert scene.refuses(serving, SECOND)
@@ -65,7 +65,7 @@ def test_slow_is_slow(scene: Scene) -> None:
                 in (scene.condition("Ready", name_of(FIRST)) or {})["message"]
             ),
             within_s=WITHIN_S,
-            describe=lambda: f"the change to be awaited\n{scene.told(name_of(FIRST))}",
+            describe=lambda: f"the change to be awaited\n{scene.summary(name_of(FIRST))}",
         )
         scene.until_condition("Ready", "True", name=name_of(FIRST), within_s=SLOW_S * 2 + WITHIN_S)
         assert "rejects the operator's text" not in scene.operator.log.read_text(), (
@@ -84,10 +84,10 @@ def test_a_mistake_in_another_key_is_named_and_taken_for_no_rejection_of_ours(sc
     scene.write_config_map({"main-snippet": "no_such_directive on;"})
     try:
         scene.patch({"enforcement": "Optional"}, name=name_of(SECOND))
-        told = scene.until_condition(
+        ready = scene.until_condition(
             "Ready", "False", "ControllerStuck", name=name_of(SECOND), within_s=WITHIN_S
         )
-        assert "no_such_directive" in told["message"]
+        assert "no_such_directive" in ready["message"]
         assert scene.refuses(scene.pods()[0], THIRD)
     finally:
         scene.write_config_map({"main-snippet": None})
@@ -114,18 +114,18 @@ def test_a_rotation_waits_for_a_replica_that_is_cut_off_and_serves_on(scene: Sce
             named,
             within_s=WITHIN_S,
             every_s=0.3,
-            describe=lambda: f"{blind} to be named\n{scene.told(name_of(THIRD))}",
+            describe=lambda: f"{blind} to be named\n{scene.summary(name_of(THIRD))}",
         )
         assert Leaf.of_secret(scene.secret(f"{name_of(THIRD)}-aop")) is not None
 
     def rotated() -> bool:
-        found = scene.certificates(THIRD)
-        return len(found) == 1 and found != before
+        certificates = scene.certificates(THIRD)
+        return len(certificates) == 1 and certificates != before
 
     until(
         rotated,
         within_s=150,
         every_s=0.5,
-        describe=lambda: f"the rotation to go on\n{scene.told(name_of(THIRD))}",
+        describe=lambda: f"the rotation to go on\n{scene.summary(name_of(THIRD))}",
     )
     scene.until_enforced(name_of(THIRD), within_s=ENFORCED_AGAIN_S)

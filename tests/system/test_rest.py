@@ -32,8 +32,8 @@ def scene() -> Iterator[Scene]:
 
 def replicas(scene: Scene, zone: str) -> int:
     """How many the object's status counts."""
-    found = scene.object(name_of(zone)) or {}
-    return int(found["status"]["origins"][0]["replicas"])
+    manifest = scene.object(name_of(zone)) or {}
+    return int(manifest["status"]["origins"][0]["replicas"])
 
 
 def test_a_pod_that_one_look_meets_is_counted_by_all(scene: Scene) -> None:
@@ -52,5 +52,5 @@ def test_a_pod_that_one_look_meets_is_counted_by_all(scene: Scene) -> None:
     until(
         lambda: replicas(scene, other) == before[1] + 1,
         within_s=WITHIN_S,
-        describe=lambda: f"the other one to count it too:\n{scene.told(name_of(other))}",
+        describe=lambda: f"the other one to count it too:\n{scene.summary(name_of(other))}",
     )

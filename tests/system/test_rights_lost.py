@@ -30,7 +30,7 @@ def test_without_a_right_in_its_namespace_an_object_is_removed_but_for_itself(sc
     until(
         lambda: scene.certificates() == [],
         within_s=WITHIN_S,
-        describe=lambda: f"the certificate to be gone:\n{scene.told()}",
+        describe=lambda: f"the certificate to be gone:\n{scene.summary()}",
     )
     until(
         lambda: scene.sandbox.config_map().get("data") == before,

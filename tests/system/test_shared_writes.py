@@ -76,7 +76,7 @@ def test_one_leaves_while_its_change_waits_for_others(scene: Scene) -> None:
         until(
             lambda: revision(scene) > before,
             within_s=60,
-            describe=lambda: f"a first write\n{scene.told(name_of(STAYING))}",
+            describe=lambda: f"a first write\n{scene.summary(name_of(STAYING))}",
         )
         scene.remove(name_of(LEAVING))
         scene.until_enforced(name_of(STAYING))
@@ -121,7 +121,7 @@ def test_a_replica_hangs_while_somebody_comes(scene: Scene) -> None:
         until(
             lambda: hanging in scene.condition("Ready", name_of(LATE)).get("message", ""),
             within_s=90,
-            describe=lambda: f"the pod to be named\n{scene.told(name_of(LATE))}",
+            describe=lambda: f"the pod to be named\n{scene.summary(name_of(LATE))}",
         )
         assert scene.refuses(serving, SETTLED), "what is required stays required"
     scene.until_enforced(name_of(LATE))

@@ -210,11 +210,11 @@ class Story:
     ) -> None:
         """Begin something, let trouble befall the leader after the n-th effect of it, and wait until the other has brought it to its end."""
         leader, befallen = self.pair.leader(), threading.Event()
-        other, said = self.pair.other(leader), ""
+        other, last_call = self.pair.other(leader), ""
 
         def befall(exchange: Exchange) -> None:
-            nonlocal said
-            said = f"{exchange.method} {exchange.path}"
+            nonlocal last_call
+            last_call = f"{exchange.method} {exchange.path}"
             self.trouble.befall(leader)
             befallen.set()
 
@@ -233,13 +233,15 @@ class Story:
             every_s=0.02,
             describe=lambda: f"the other to lead:\n{self.pair.last_words()}",
         )
-        self.took_s.append(f"{what}, after {said}: {time.monotonic() - since:.1f} s")
+        self.took_s.append(f"{what}, after {last_call}: {time.monotonic() - since:.1f} s")
         self.trouble.mend(leader)
         until(
             done,
             within_s=WITHIN_S,
             every_s=0.1,
-            describe=lambda: f"the end of {what}:\n{self.scene.told()}\n{self.pair.last_words()}",
+            describe=lambda: (
+                f"the end of {what}:\n{self.scene.summary()}\n{self.pair.last_words()}"
+            ),
         )
         until(
             lambda: succeeds(leader.operator.health_port, "/readyz"),

@@ -71,17 +71,17 @@ def until_told(
 ) -> None:
     """Wait for Ready to say something; nobody is let in past the edge meanwhile."""
 
-    def told() -> bool:
+    def is_told() -> bool:
         assert {host: let_in(scene, host) for host in required} == {
             key: set() for key in required
-        }, scene.told()
+        }, scene.summary()
         return right(scene.condition("Ready"))
 
     until(
-        told,
+        is_told,
         within_s=WITHIN_S,
         every_s=0.5,
-        describe=lambda: f"Ready to say {what}\n{scene.told()}",
+        describe=lambda: f"Ready to say {what}\n{scene.summary()}",
     )
 
 
@@ -97,22 +97,22 @@ def names_none(*hosts: str) -> Callable[[dict[str, Any]], bool]:
     )
 
 
-def until_rotated(scene: Scene, held: str) -> None:
+def until_rotated(scene: Scene, before: str) -> None:
     def rotated() -> bool:
-        found = scene.certificates()
-        return len(found) == 1 and found[0]["id"] != held
+        certificates = scene.certificates()
+        return len(certificates) == 1 and certificates[0]["id"] != before
 
     until(
         rotated,
         within_s=150,
         every_s=0.5,
-        describe=lambda: f"one new certificate alone\n{scene.told()}",
+        describe=lambda: f"one new certificate alone\n{scene.summary()}",
     )
 
 
 def rotate(scene: Scene, word: str) -> str:
     """Ask for a renewal; the id of the certificate that is to be replaced."""
-    (held,) = scene.certificates()
+    (certificate,) = scene.certificates()
     scene.plane.kubectl(
         "annotate",
         "--overwrite",
@@ -122,7 +122,7 @@ def rotate(scene: Scene, word: str) -> str:
         NAMESPACE,
         f"aop-operator.dev/rotate={word}",
     )
-    return str(held["id"])
+    return str(certificate["id"])
 
 
 def test_hosts_are_required_beside_a_rule_that_closes_them_to_whoever_comes_past_the_edge(
@@ -163,7 +163,7 @@ def test_a_renewal_and_a_new_host_go_on_beside_such_pages(scene: Scene) -> None:
         lambda: not let_in(scene, NEW),
         within_s=WITHIN_S,
         every_s=0.5,
-        describe=lambda: f"the new host to be required\n{scene.told()}",
+        describe=lambda: f"the new host to be required\n{scene.summary()}",
     )
     until_rotated(scene, rotate(scene, "one"))
     until_told(
@@ -190,10 +190,10 @@ def test_a_rule_that_hides_every_host_holds_a_renewal_up_until_it_is_gone_and_op
     assert {host: begun for host, begun in runs(scene).items() if host in HOSTS} == {
         host: since[host] for host in HOSTS
     }
-    held = rotate(scene, "two")
+    before = rotate(scene, "two")
 
     def awaited() -> bool:
-        assert [one["id"] for one in scene.certificates()] == [held]
+        assert [one["id"] for one in scene.certificates()] == [before]
         ready = scene.condition("Ready")
         return ready.get("reason") == "WaitingForReplicas" and "403" in ready["message"]
 
@@ -201,11 +201,11 @@ def test_a_rule_that_hides_every_host_holds_a_renewal_up_until_it_is_gone_and_op
         awaited,
         within_s=WITHIN_S,
         every_s=0.5,
-        describe=lambda: f"the renewal to be awaited\n{scene.told()}",
+        describe=lambda: f"the renewal to be awaited\n{scene.summary()}",
     )
     assert not any(let_in(scene, host) for host in (*HOSTS, NEW))
     scene.write_config_map({"block-user-agents": None})
-    until_rotated(scene, held)
+    until_rotated(scene, before)
     until_told(scene, names_none(*HOSTS), "nothing of them any more")
 
 
@@ -217,14 +217,14 @@ def test_a_rule_that_is_put_before_our_text_opens_nothing_and_ours_comes_first_a
     scene.write_config_map({"server-snippet": f'if ($http_cf_ray = "") {{ return 403; }}\n{text}'})
 
     def first() -> bool:
-        assert not any(let_in(scene, host) for host in HOSTS), scene.told()
+        assert not any(let_in(scene, host) for host in HOSTS), scene.summary()
         return scene.own_text()["server-snippet"].startswith("# BEGIN aop-operator")
 
     until(
         first,
         within_s=WITHIN_S,
         every_s=0.2,
-        describe=lambda: f"our text to come first\n{scene.told()}",
+        describe=lambda: f"our text to come first\n{scene.summary()}",
     )
     until_told(scene, names_none(*HOSTS), "that all is well")
 

@@ -43,7 +43,7 @@ def until_rested(scene: Scene, since: int = 0) -> None:
         seen = looks(scene)
         return len(seen) > since and seen[-1]["kind"] == "Done"
 
-    until(rested, within_s=60, describe=lambda: f"the operator to rest\n{scene.told()}")
+    until(rested, within_s=60, describe=lambda: f"the operator to rest\n{scene.summary()}")
 
 
 def last_arrival(scene: Scene) -> datetime:
@@ -52,9 +52,9 @@ def last_arrival(scene: Scene) -> datetime:
 
 
 def version(scene: Scene) -> str:
-    found = scene.object()
-    assert found is not None
-    return str(found["metadata"]["resourceVersion"])
+    manifest = scene.object()
+    assert manifest is not None
+    return str(manifest["metadata"]["resourceVersion"])
 
 
 def test_an_onboarding_is_a_handful_of_events(scene: Scene) -> None:
@@ -62,11 +62,11 @@ def test_an_onboarding_is_a_handful_of_events(scene: Scene) -> None:
     events = [
         one for one in listed.json()["items"] if one["involvedObject"]["name"] == "example-com"
     ]
-    told = [f"{one['reason']}: {one['message']}" for one in events]
+    lines = [f"{one['reason']}: {one['message']}" for one in events]
     assert {"Issue", "Upload", "SetEnabled", "Publish", "Ready"} <= {
         one["reason"] for one in events
     }
-    assert len(told) <= MOST_EVENTS, told
+    assert len(lines) <= MOST_EVENTS, lines
 
 
 def test_nothing_is_written_on_an_object_that_rests(scene: Scene) -> None:
@@ -74,7 +74,7 @@ def test_nothing_is_written_on_an_object_that_rests(scene: Scene) -> None:
     until(
         lambda: (last_arrival(scene) - began).total_seconds() > QUIET_S,
         within_s=QUIET_S + 60,
-        describe=lambda: f"its hosts to be asked about for {QUIET_S} s\n{scene.told()}",
+        describe=lambda: f"its hosts to be asked about for {QUIET_S} s\n{scene.summary()}",
     )
     assert version(scene) == before
 

@@ -88,7 +88,7 @@ def test_the_one_lets_everybody_in_whatever_holds_up_the_other(both: TwoKinds) -
         until(
             lambda: ask_controller(both, Visitor.NOBODY) == {200},
             within_s=RELAXED_WITHIN_S,
-            describe=lambda: f"the controller's replicas to refuse nobody:\n{scene.told()}",
+            describe=lambda: f"the controller's replicas to refuse nobody:\n{scene.summary()}",
         )
         print(f"relaxed in {time.monotonic() - began_s:.0f} s")
         assert scene.refusing(), "the Deployment cannot yet"

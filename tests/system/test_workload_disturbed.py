@@ -58,7 +58,7 @@ def until_replaced(scene: Scene, before: list[str]) -> None:
         assert refusing or not ready, f"nobody refuses: {ready}"
         return not {one["metadata"]["name"] for one in scene.sandbox.frontend.pods()} & {*before}
 
-    until(replaced, within_s=60, every_s=0.3, describe=lambda: f"new pods\n{scene.told()}")
+    until(replaced, within_s=60, every_s=0.3, describe=lambda: f"new pods\n{scene.summary()}")
 
 
 def pods(frontend: Frontend) -> list[str]:
@@ -88,7 +88,7 @@ def test_pods_that_somebody_restarts_while_the_leaf_is_renewed(
                 and len(scene.certificates()) == 1
             ),
             within_s=WITHIN_S,
-            describe=lambda: f"one new leaf\n{scene.told()}",
+            describe=lambda: f"one new leaf\n{scene.summary()}",
         )
 
 
@@ -117,7 +117,7 @@ def test_a_text_that_somebody_edits(scene: Scene, frontend: Frontend) -> None:
         until(
             lambda: "return 403;" not in str(frontend.config_map()),
             within_s=60,
-            describe=scene.told,
+            describe=scene.summary,
         )
 
 
@@ -162,7 +162,7 @@ def test_a_strategy_that_ends_all_pods_at_once(scene: Scene, frontend: Frontend)
     until(
         replaced,
         within_s=WITHIN_S,
-        describe=lambda: f"one new leaf\n{scene.told()}",
+        describe=lambda: f"one new leaf\n{scene.summary()}",
     )
     scene.until_enforced(within_s=WITHIN_S)
     frontend.until_rolled_out(within_s=WITHIN_S)

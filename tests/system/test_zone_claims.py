@@ -50,21 +50,21 @@ class Story:
 @pytest.fixture(scope="module")
 def story() -> Story:
     with Scene(AOP_RESYNC_S="3") as scene:
-        told = Story()
-        squat(scene, told)
+        story = Story()
+        squat(scene, story)
         scene.apply(enforcement="Request")
         scene.until_enforced()
-        told.squatter = scene.until_condition(
+        story.squatter = scene.until_condition(
             "Ready", reason="TokenRejected", name=ELSEWHERE, namespace=ELSEWHERE
         )
-        mend(scene, told)
-        restart(scene, told)
-        inherit(scene, told)
-        told.violations = violations(scene.trace(), "zone certificates")
-    return told
+        mend(scene, story)
+        restart(scene, story)
+        inherit(scene, story)
+        story.violations = violations(scene.trace(), "zone certificates")
+    return story
 
 
-def squat(scene: Scene, told: Story) -> None:
+def squat(scene: Scene, story: Story) -> None:
     """The older object, with all that may be said of its zone by somebody who may write objects in that namespace, and nothing else."""
     zone_id = scene.control.zone()["id"]
     scene.namespace(ELSEWHERE, "a-token-that-nobody-has-issued-at-all-0000")
@@ -102,9 +102,9 @@ def squat(scene: Scene, told: Story) -> None:
     answer = scene.plane.http.post(
         path_of(ELSEWHERE), json=manifest | forged, headers=as_owner
     ).raise_for_status()
-    told.created_with = answer.json().get("status", {})
+    story.created_with = answer.json().get("status", {})
     merge = as_owner | {"Content-Type": "application/merge-patch+json"}
-    told.patched = scene.plane.http.patch(
+    story.patched = scene.plane.http.patch(
         path_of(ELSEWHERE, ELSEWHERE) + "/status", json=forged, headers=merge
     ).status_code
     second = datetime.fromisoformat(answer.json()["metadata"]["creationTimestamp"])
@@ -115,17 +115,17 @@ def squat(scene: Scene, told: Story) -> None:
     )
 
 
-def mend(scene: Scene, told: Story) -> None:
+def mend(scene: Scene, story: Story) -> None:
     """The older object gets a token that works, while the other one has the zone."""
     before = len(scene.changes_at_cloudflare())
     scene.sandbox.secret(ELSEWHERE, token=scene.control.make_token()["value"])
-    told.mended = scene.until_condition(
+    story.mended = scene.until_condition(
         "Ready", reason="ZoneClaimed", name=ELSEWHERE, namespace=ELSEWHERE, within_s=TOLD_WITHIN_S
     )
-    told.changes = [call["path"] for call in scene.changes_at_cloudflare()[before:]]
+    story.changes = [call["path"] for call in scene.changes_at_cloudflare()[before:]]
 
 
-def restart(scene: Scene, told: Story) -> None:
+def restart(scene: Scene, story: Story) -> None:
     """Nothing is remembered, and the token of the one that has the zone is gone."""
     scene.control.change_token(scene.cloudflare.token_id, revoked=True)
     scene.until_condition("Ready", reason="TokenRejected")
@@ -140,18 +140,18 @@ def restart(scene: Scene, told: Story) -> None:
         within_s=TOLD_WITHIN_S,
         describe="both",
     )
-    told.kept = scene.until_condition("Ready", reason="TokenRejected")
-    told.restarted = scene.until_condition(
+    story.kept = scene.until_condition("Ready", reason="TokenRejected")
+    story.restarted = scene.until_condition(
         "Ready", reason="ZoneClaimed", name=ELSEWHERE, namespace=ELSEWHERE
     )
 
 
-def inherit(scene: Scene, told: Story) -> None:
+def inherit(scene: Scene, story: Story) -> None:
     """The one that has the zone goes."""
     scene.control.change_token(scene.cloudflare.token_id, revoked=False)
     scene.remove()
     scene.until_enforced(ELSEWHERE, ELSEWHERE)
-    told.inherited = scene.condition("Ready", ELSEWHERE, ELSEWHERE)
+    story.inherited = scene.condition("Ready", ELSEWHERE, ELSEWHERE)
 
 
 def test_what_its_owner_writes_into_the_status_is_not_taken(story: Story) -> None:

@@ -86,11 +86,13 @@ def _origin(text: str) -> Origin:
 
 def _locations(words: Sequence[str]) -> dict[str, LocationKnobs]:
     """Both TLS versions are in use from two locations on."""
-    found = {}
+    locations = {}
     for number, word in enumerate(words):
         code, _, seconds = word.partition("=")
-        found[code] = LocationKnobs(propagation_s=float(seconds or 0), tls=_VERSIONS[number % 2])
-    return found
+        locations[code] = LocationKnobs(
+            propagation_s=float(seconds or 0), tls=_VERSIONS[number % 2]
+        )
+    return locations
 
 
 if __name__ == "__main__":

@@ -108,10 +108,10 @@ def certificate_id(request: web.Request) -> str:
     Raises:
         ApiError: it cannot be one (7003).
     """
-    found = request.match_info["certificate_id"]
-    if not _CERTIFICATE_ID.fullmatch(found):
+    named = request.match_info["certificate_id"]
+    if not _CERTIFICATE_ID.fullmatch(named):
         raise errors.not_routable(request.path, 400)
-    return found
+    return named
 
 
 async def body(request: web.Request) -> wire.JSON:
@@ -135,7 +135,7 @@ def texts(sent: wire.JSON, *names: str) -> tuple[str, ...]:
     Raises:
         ApiError: one of them is no text (1408).
     """
-    found = tuple(sent.get(name) for name in names)
-    if not all(isinstance(one, str) for one in found):
+    values = tuple(sent.get(name) for name in names)
+    if not all(isinstance(one, str) for one in values):
         raise errors.unparsable(" and ".join(names))
-    return tuple(str(one) for one in found)
+    return tuple(str(one) for one in values)

@@ -118,11 +118,11 @@ class Api:
             raise errors.lacks_zone_permission(token.id)
         visible = [zone for zone in self._state.zones.values() if token.reaches(zone)]
         query = zones.Query.of(request.query)
-        found = query.select(visible)
-        shown = query.page_of(found)
+        selected = query.select(visible)
+        shown = query.page_of(selected)
         readable = self._state.knobs.unicode_names
         listed = [wire.zone(zone, readable=readable) for zone in shown]
-        return ok(listed, wire.page(len(shown), len(found), query.page, query.per_page))
+        return ok(listed, wire.page(len(shown), len(selected), query.page, query.per_page))
 
     async def _get_zone(self, zone: Zone, _: web.Request) -> web.Response:
         return ok(wire.zone(zone, readable=self._state.knobs.unicode_names))

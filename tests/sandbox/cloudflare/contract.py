@@ -49,9 +49,9 @@ class Contract:
         Raises:
             AssertionError: the operation, or this status of it, is not described, or the body is not as described.
         """
-        found = self.operation(method, path)
-        assert found, f"{method} {path} is not in the description"
-        responses = found[1]["responses"]
+        operation = self.operation(method, path)
+        assert operation, f"{method} {path} is not in the description"
+        responses = operation[1]["responses"]
         described = responses.get(str(status)) or responses.get(f"{status // 100}XX")
         assert described, f"{method} {path} does not answer {status}, only {sorted(responses)}"
         schema = _as_json_schema(described["content"]["application/json"]["schema"])

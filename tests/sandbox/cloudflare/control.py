@@ -234,10 +234,10 @@ class Control:
 
     async def _get_calls(self, request: web.Request) -> web.Response:
         query = request.query
-        found = self._calls.matching(
+        calls = self._calls.matching(
             query.get("method", "*"), query.get("path", "*"), int(query.get("since", "0"))
         )
-        return web.json_response(list(found))
+        return web.json_response(list(calls))
 
     async def _delete_calls(self, _: web.Request) -> web.Response:
         self._calls.forget()

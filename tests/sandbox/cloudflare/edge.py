@@ -278,10 +278,10 @@ async def _relay(visit: Visit, connection: OriginConnection, response: h11.Respo
 async def _own_answer(
     visit: Visit, status: int, body: bytes, headers: Headers | None = None
 ) -> None:
-    said = dict(headers or [])
-    said.setdefault(b"content-type", b"text/html; charset=UTF-8")
+    sent = dict(headers or [])
+    sent.setdefault(b"content-type", b"text/html; charset=UTF-8")
     all_headers = [
-        *said.items(),
+        *sent.items(),
         (b"content-length", str(len(body)).encode()),
         (b"cache-control", b"no-store"),
         *_by_the_edge(visit.ray),

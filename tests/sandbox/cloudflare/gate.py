@@ -142,11 +142,11 @@ class Gate:
                 if knobs.throttled_code == 10100
                 else ""
             )
-            said = f"{words}Please wait and consider throttling your request speed"
+            message = f"{words}Please wait and consider throttling your request speed"
             raise errors.ApiError(
                 knobs.throttled_status,
                 knobs.throttled_code,
-                said,
+                message,
                 {"retry-after": str(standing.reset_s)} if knobs.rate_retry_after else {},
             )
 

@@ -32,12 +32,12 @@ class HostnameApi:
 
     async def _list_certificates(self, zone: Zone, _: web.Request) -> web.Response:
         now = self._desk.clock()
-        held = [
+        listed = [
             wire.certificate(one, one.status.at(now))
             for one in zone.hostname_certificates.values()
             if one.exists(now)
         ]
-        return ok(held or (None if self._desk.state.knobs.empty_list_is_null else []))
+        return ok(listed or (None if self._desk.state.knobs.empty_list_is_null else []))
 
     async def _upload(self, zone: Zone, request: web.Request) -> web.Response:
         certificate_pem, key_pem = answering.texts(

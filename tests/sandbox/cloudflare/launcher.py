@@ -189,20 +189,20 @@ class CloudflareDouble:
         )
         self.process = Child(argv, log=self._log, env={**os.environ, "PYTHONPATH": path})
         try:
-            said = waiting.until(
+            addresses = waiting.until(
                 self._ready_line, within_s=30, describe="the Cloudflare double to be ready"
             )
         except BaseException:
             self.process.kill()
             raise
-        self.base_url: str = said["base_url"]
+        self.base_url: str = addresses["base_url"]
         """Of the API, with `/client/v4`."""
-        self.edge_ca_file = Path(said["edge_ca_file"])
+        self.edge_ca_file = Path(addresses["edge_ca_file"])
         """Whom visitors of the edge trust."""
-        self.origin_pull_ca_file = Path(said["origin_pull_ca_file"])
+        self.origin_pull_ca_file = Path(addresses["origin_pull_ca_file"])
         """The stand-in for Cloudflare's shared origin-pull CA."""
-        self.locations = [LocationAddress(**one) for one in said["locations"]]
-        self.control = Control(said["control_url"])
+        self.locations = [LocationAddress(**one) for one in addresses["locations"]]
+        self.control = Control(addresses["control_url"])
         made = self.control.make_token()
         self.token: str = made["value"]
         """A token with `PERMISSIONS` on all zones."""
@@ -229,8 +229,8 @@ class CloudflareDouble:
             raise RuntimeError(f"the Cloudflare double ended: {self.process.last_words()}")
         for line in self._log.read_text(errors="replace").splitlines(keepends=True):
             if line.startswith('{"ready"') and line.endswith("\n"):
-                said: dict[str, Any] = json.loads(line)
-                return said
+                addresses: dict[str, Any] = json.loads(line)
+                return addresses
         return {}
 
 

@@ -114,8 +114,8 @@ class Zone:
         )
         if knobs.lasting_1406 or (known and known.exists(now)):
             raise errors.already_exists()
-        held = sum(certificate.exists(now) for certificate in self.certificates.values())
-        if knobs.max_certificates is not None and held >= knobs.max_certificates:
+        existing = sum(certificate.exists(now) for certificate in self.certificates.values())
+        if knobs.max_certificates is not None and existing >= knobs.max_certificates:
             raise errors.ApiError(
                 400, None, "The maximum number of certificates for this zone is reached."
             )
@@ -185,10 +185,10 @@ class Zone:
         Raises:
             ApiError: it is there already (1406), or there is no room.
         """
-        held = [one for one in self.hostname_certificates.values() if one.exists(now)]
-        if any(one.pair.sha256 == pair.sha256 for one in held):
+        existing = [one for one in self.hostname_certificates.values() if one.exists(now)]
+        if any(one.pair.sha256 == pair.sha256 for one in existing):
             raise errors.already_exists()
-        if len(held) >= MOST_HOSTNAME_CERTIFICATES:
+        if len(existing) >= MOST_HOSTNAME_CERTIFICATES:
             raise errors.ApiError(
                 400, None, "The maximum number of hostname certificates for this zone is reached."
             )

@@ -115,24 +115,24 @@ class OriginTLS:
     @property
     def doubts(self) -> list[str]:
         """Why Full (strict) would not accept the server's certificate; empty for a resumed session, which was judged before."""
-        found: list[str] = list(self._connection.get_app_data())
+        doubts: list[str] = list(self._connection.get_app_data())
         certificate = (
             None if self.resumed else self._connection.get_peer_certificate(as_cryptography=True)
         )
         if certificate is not None and not _names(certificate, self._hostname):
-            found.append(f"the certificate is not for {self._hostname}")
-        return found
+            doubts.append(f"the certificate is not for {self._hostname}")
+        return doubts
 
     def _plaintext(self) -> bytes:
-        found = bytearray()
+        plaintext = bytearray()
         while True:
             try:
-                found += self._connection.recv(1 << 16)
+                plaintext += self._connection.recv(1 << 16)
             except SSL.WantReadError:
-                return bytes(found)
+                return bytes(plaintext)
             except SSL.Error:
                 self.closed = True
-                return bytes(found)
+                return bytes(plaintext)
 
 
 def _note(connection: SSL.Connection, certificate: object, error: int, depth: int, ok: int) -> bool:

@@ -58,11 +58,11 @@ def zone(one: Zone, now: float) -> JSON:
             host: [origin.model_dump() for origin in origins]
             for host, origins in one.host_origins.items()
         },
-        "certificates": [certificate(held, now) for held in one.certificates.values()],
+        "certificates": [certificate(each, now) for each in one.certificates.values()],
         "hostname_certificates": [
-            certificate(held, now) for held in one.hostname_certificates.values()
+            certificate(each, now) for each in one.hostname_certificates.values()
         ],
-        "hostnames": [association(held, now) for held in one.associations.values()],
+        "hostnames": [association(each, now) for each in one.associations.values()],
     }
 
 

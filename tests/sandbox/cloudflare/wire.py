@@ -68,14 +68,14 @@ def certificate(one: Certificate, status: Status, pem: str | None = None) -> JSO
     }
 
 
-def association(one: Association, held: Certificate | None, now: float) -> JSON:
+def association(one: Association, presented: Certificate | None, now: float) -> JSON:
     """A host's own choice, with what is known of its certificate."""
     enabled = one.enabled.at(now)
     body = listed_association(one, now) | {
         "created_at": NEVER if enabled is False else timestamp(one.created_at)
     }
-    if held is not None:
-        facts = certificate(held, held.status.at(now))
+    if presented is not None:
+        facts = certificate(presented, presented.status.at(now))
         body |= {
             "cert_status": facts["status"],
             "cert_uploaded_on": facts["uploaded_on"],
@@ -110,12 +110,12 @@ def token(one: Token, now: float) -> JSON:
     """What verifying says: nothing about permissions."""
     expired = one.expires_on is not None and one.expires_on <= now
     times = {"not_before": one.not_before, "expires_on": one.expires_on}
-    said = {
+    result = {
         name: datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
         for name, at in times.items()
         if at is not None
     }
-    return {"id": one.id, "status": "expired" if expired else one.status, **said}
+    return {"id": one.id, "status": "expired" if expired else one.status, **result}
 
 
 def account(one: Account, now: float) -> JSON:

@@ -41,10 +41,10 @@ class Writer:
         Raises:
             LookupError: there is none, or several.
         """
-        found = [zone for zone in self._state.zones.values() if name_or_id in {zone.id, zone.name}]
-        if len(found) != 1:
-            raise LookupError(f"{len(found)} zones are called {name_or_id}")
-        return found[0]
+        zones = [zone for zone in self._state.zones.values() if name_or_id in {zone.id, zone.name}]
+        if len(zones) != 1:
+            raise LookupError(f"{len(zones)} zones are called {name_or_id}")
+        return zones[0]
 
     def make_zone(self, order: ZoneOrder) -> Zone:
         """A zone that has been as ordered for ever, in the first account unless the order names one.

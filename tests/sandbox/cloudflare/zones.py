@@ -63,19 +63,19 @@ class Query:
     def select(self, zones: Sequence[Zone]) -> list[Zone]:
         """The zones that match, in order."""
         agreed = any if self.match_any else all
-        found = [
+        selected = [
             zone
             for zone in zones
             if not self.wanted
             or agreed(_agrees(zone, field, text) for field, text in self.wanted.items())
         ]
         if self.order:
-            found.sort(key=_FIELDS[self.order], reverse=self.descending)
-        return found
+            selected.sort(key=_FIELDS[self.order], reverse=self.descending)
+        return selected
 
-    def page_of(self, found: Sequence[Zone]) -> Sequence[Zone]:
+    def page_of(self, zones: Sequence[Zone]) -> Sequence[Zone]:
         """The page asked for."""
-        return found[(self.page - 1) * self.per_page : self.page * self.per_page]
+        return zones[(self.page - 1) * self.per_page : self.page * self.per_page]
 
 
 def paging(query: Mapping[str, str], *, default: int, least: int, most: int) -> tuple[int, int]:

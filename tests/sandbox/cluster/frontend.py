@@ -120,23 +120,23 @@ class Frontend:
     def replicas(self) -> list[Pod]:
         """The pods that are Ready and stay, by address."""
         ready = set(self.node.endpoints)
-        found = [
+        names = [
             Pod(one["metadata"]["name"], ip, f"{ip}:{HTTPS}", f"{ip}:{HTTP}")
             for one in self.pods()
             if (ip := one["status"].get("podIP")) in ready
         ]
-        return sorted(found, key=lambda one: one.address)
+        return sorted(names, key=lambda one: one.address)
 
     def pods(self) -> list[dict[str, Any]]:
         """Every pod of the namespace, whatever it does."""
         path = f"/api/v1/namespaces/{NAMESPACE}/pods"
-        found: list[dict[str, Any]] = self._plane.http.get(path).raise_for_status().json()["items"]
-        return found
+        items: list[dict[str, Any]] = self._plane.http.get(path).raise_for_status().json()["items"]
+        return items
 
     def deployment(self) -> dict[str, Any]:
         """The workload as it is now."""
-        found: dict[str, Any] = self._plane.http.get(self._path).raise_for_status().json()
-        return found
+        manifest: dict[str, Any] = self._plane.http.get(self._path).raise_for_status().json()
+        return manifest
 
     def change(self, body: dict[str, Any]) -> None:
         """Merge into the workload, as its owner."""
@@ -164,10 +164,10 @@ class Frontend:
     def config_map(self) -> dict[str, Any] | None:
         """The operator's ConfigMap; None: there is none."""
         answer = self._plane.http.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{CONFIG_MAP}")
-        found: dict[str, Any] | None = (
+        manifest: dict[str, Any] | None = (
             None if answer.status_code == 404 else answer.raise_for_status().json()
         )
-        return found
+        return manifest
 
     def until_rolled_out(self, within_s: float = READY_WITHIN_S) -> None:
         """Wait until all pods have been replaced, and none of before is left."""

@@ -58,7 +58,7 @@ class Running:
     """When the container is told to end: the pod was deleted, and `preStop` has run by then."""
     told_to_end: bool = False
     hangs: bool = False
-    said: dict[str, Any] = field(default_factory=dict)
+    reported: dict[str, Any] = field(default_factory=dict)
     """The status as it was last written."""
 
 
@@ -139,7 +139,7 @@ class Node:
                 self._end(pod, running)
             else:
                 self._keep(pod, running)
-            if running.said.get("ready"):
+            if running.reported.get("ready"):
                 ready.append(running.address)
         self._endpoints = tuple(sorted(ready))
 
@@ -198,11 +198,11 @@ class Node:
     def _has_ended(self, pod: Json, running: Running, child: Child) -> None:
         running.child, running.restarts = None, running.restarts + 1
         running.again_at_s = time.monotonic() + BACK_OFF_S
-        said = running.log.read_text()[-2048:] if running.log.exists() else ""
+        log_end = running.log.read_text()[-2048:] if running.log.exists() else ""
         keeps = pod["spec"]["containers"][0].get("terminationMessagePolicy")
-        told = {"message": said} if keeps == "FallbackToLogsOnError" else {}
+        termination = {"message": log_end} if keeps == "FallbackToLogsOnError" else {}
         code = {"exitCode": child.returncode or 0, "reason": "Error"}
-        running.ended = {**code, **told, "finishedAt": _now()}
+        running.ended = {**code, **termination, "finishedAt": _now()}
         name = pod["spec"]["containers"][0]["name"]
         self._warn(
             pod, "BackOff", f"Back-off restarting failed container {name} in pod {running.name}"
@@ -258,7 +258,7 @@ class Node:
         }
 
     def _say(self, pod: Json, running: Running, now: dict[str, Any]) -> None:
-        if now == running.said:
+        if now == running.reported:
             return
         flag = "True" if now["ready"] else "False"
         kinds = {
@@ -293,7 +293,7 @@ class Node:
             headers={"Content-Type": "application/merge-patch+json"},
         )
         if answer.is_success:
-            running.said = now
+            running.reported = now
         elif answer.status_code != 404:
             raise RuntimeError(answer.text)
 

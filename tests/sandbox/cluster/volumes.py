@@ -34,12 +34,12 @@ def mount(plane: ControlPlane, namespace: str, pod: Json, container: Json, root:
     Raises:
         MissingError: what it needs is not there; nothing was written.
     """
-    held = {
+    content = {
         volume["name"]: _files(plane, namespace, volume)
         for volume in pod["spec"].get("volumes", ())
     }
     for wanted in container.get("volumeMounts", ()):
-        files, place = held[wanted["name"]], root / wanted["mountPath"].lstrip("/")
+        files, place = content[wanted["name"]], root / wanted["mountPath"].lstrip("/")
         if path := wanted.get("subPath"):
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(files[path])

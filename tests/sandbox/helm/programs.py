@@ -153,7 +153,7 @@ def cache_root(environ: Mapping[str, str] = os.environ) -> Path:
 def version_of(program: Path) -> tuple[int, ...]:
     """What the program says it is: `(3, 21, 4)`; empty if it says nothing that is a version."""
     try:
-        said = subprocess.run(
+        done = subprocess.run(
             [program, "version", "--template={{.Version}}"],
             capture_output=True,
             text=True,
@@ -162,8 +162,8 @@ def version_of(program: Path) -> tuple[int, ...]:
         )
     except (OSError, subprocess.SubprocessError):
         return ()
-    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", said.stdout)
-    return tuple(map(int, found.groups())) if found else ()
+    version = re.match(r"v?(\d+)\.(\d+)\.(\d+)", done.stdout)
+    return tuple(map(int, version.groups())) if version else ()
 
 
 def _own(major: int, path: str) -> Path | None:
@@ -171,9 +171,9 @@ def _own(major: int, path: str) -> Path | None:
         program = shutil.which(name, path=path)
         if (
             program
-            and (found := version_of(Path(program)))
-            and found[0] == major
-            and found >= OLDEST[major]
+            and (version := version_of(Path(program)))
+            and version[0] == major
+            and version >= OLDEST[major]
         ):
             return Path(program)
     return None

@@ -99,10 +99,10 @@ class Helm:
 
     def revisions(self, release: str, namespace: str) -> list[tuple[int, str]]:
         """Number and status of every revision, the oldest first."""
-        told = json.loads(
+        history = json.loads(
             self._run(("history", release, "--namespace", namespace, "--output=json"), 60).stdout
         )
-        return [(one["revision"], one["status"]) for one in told]
+        return [(one["revision"], one["status"]) for one in history]
 
     def _of_chart(
         self,

@@ -64,7 +64,7 @@ class Summary:
         )
 
     def __str__(self) -> str:
-        said = [f"helm {major} {'ok' if self._helm_ok(major) else 'FAILED'}" for major in MAJORS]
+        words = [f"helm {major} {'ok' if self._helm_ok(major) else 'FAILED'}" for major in MAJORS]
         denied, unused = (sum(one[at] for one in self.permissions) for at in (0, 1))
         ok, failed = (sum(one[at] for one in self.requests) for at in (0, 1))
         permissions = (
@@ -75,7 +75,7 @@ class Summary:
         failed_image = "NOT RUN" if all(self.image) else "FAILED"
         image = f"image steps {'ok' if self._image_ok else failed_image}"
         others = f"; {self.others_failed} other tests FAILED" if self.others_failed else ""
-        return f"install: {', '.join(said)}; {image}; {permissions}; edge requests {ok} ok, {failed} failed{others}"
+        return f"install: {', '.join(words)}; {image}; {permissions}; edge requests {ok} ok, {failed} failed{others}"
 
     @property
     def _image_ok(self) -> bool:

@@ -39,17 +39,17 @@ class Annotations:
     @classmethod
     def read(cls, ingress: Json, configuration: Configuration) -> Self:
         """Those of an Ingress."""
-        said = without_prefix(ingress)
+        values = without_prefix(ingress)
         allowed = configuration.allow_snippet_annotations
         return cls(
-            aliases=_aliases(said.get("server-alias", "")),
-            server_snippet=said.get("server-snippet", "") if allowed else "",
-            configuration_snippet=said.get("configuration-snippet", "") if allowed else "",
-            custom_http_errors=_error_codes(said),
-            from_to_www_redirect=_flag(said, "from-to-www-redirect", default=False),
-            ssl_redirect=_flag(said, "ssl-redirect", default=configuration.ssl_redirect),
+            aliases=_aliases(values.get("server-alias", "")),
+            server_snippet=values.get("server-snippet", "") if allowed else "",
+            configuration_snippet=values.get("configuration-snippet", "") if allowed else "",
+            custom_http_errors=_error_codes(values),
+            from_to_www_redirect=_flag(values, "from-to-www-redirect", default=False),
+            ssl_redirect=_flag(values, "ssl-redirect", default=configuration.ssl_redirect),
             force_ssl_redirect=_flag(
-                said, "force-ssl-redirect", default=configuration.force_ssl_redirect
+                values, "force-ssl-redirect", default=configuration.force_ssl_redirect
             ),
         )
 

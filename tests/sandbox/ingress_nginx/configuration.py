@@ -80,7 +80,7 @@ class Configuration:
                 value := _parse(text, default)
             ) is not None:
                 known[name] = value
-        said = (
+        values = (
             (key, _parse(data[key], default), default)
             for key, default in OTHER_KEYS.items()
             if key in data
@@ -90,7 +90,7 @@ class Configuration:
             custom_http_errors=error_codes(data.get("custom-http-errors", "")),
             others=tuple(
                 (key, value)
-                for key, value, default in said
+                for key, value, default in values
                 if value is not None and value != default
             ),
         )

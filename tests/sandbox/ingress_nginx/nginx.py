@@ -112,10 +112,10 @@ class Nginx:
             "w", prefix="nginx-cfg", dir=self._rejected, delete=False
         ) as file:
             file.write(text)
-        status, said = await self._run("-c", file.name, "-t")
+        status, output = await self._run("-c", file.name, "-t")
         if status != 0:
             self._forget_old_rejects()
-            raise ReloadError(f"\n{RULE}\nError: exit status {status}\n{said}\n{RULE}\n")
+            raise ReloadError(f"\n{RULE}\nError: exit status {status}\n{output}\n{RULE}\n")
         self._forget(Path(file.name))
 
     async def apply(self, text: str, *, load_lag_s: float = 0.0) -> None:
@@ -128,9 +128,9 @@ class Nginx:
         if load_lag_s:
             asyncio.get_running_loop().call_later(load_lag_s, self._read_again)
             return
-        status, said = await self._run("-c", str(self.conf), "-s", "reload")
+        status, output = await self._run("-c", str(self.conf), "-s", "reload")
         if status != 0:
-            raise ReloadError(f"exit status {status}\n{said}")
+            raise ReloadError(f"exit status {status}\n{output}")
 
     def _read_again(self) -> None:
         if self.alive:
@@ -153,8 +153,8 @@ class Nginx:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        said, _ = await process.communicate()
-        return process.returncode or 0, said.decode(errors="replace")
+        output, _ = await process.communicate()
+        return process.returncode or 0, output.decode(errors="replace")
 
     def _forget_old_rejects(self) -> None:
         for old in self._rejected.glob("nginx-cfg*"):

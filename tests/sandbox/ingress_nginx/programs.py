@@ -78,15 +78,15 @@ def inspect(path: Path, found_in: str) -> Program:
         # A wheel's data files lose the executable bit when some installers unpack them.
         path.chmod(path.stat().st_mode | 0o111)
     try:
-        said = subprocess.run(
+        done = subprocess.run(
             [path, "-V"], capture_output=True, text=True, timeout=10, check=True
         ).stderr
     except (OSError, subprocess.SubprocessError) as error:
         raise NginxNotFoundError(f"{path} (from {found_in}) does not run: {error}") from error
-    version = re.search(r"nginx version: \S+/(\d+)\.(\d+)\.(\d+)", said)
+    version = re.search(r"nginx version: \S+/(\d+)\.(\d+)\.(\d+)", done)
     if version is None:
-        raise NginxNotFoundError(f"{path} (from {found_in}) is no nginx: it said {said[:200]!r}")
-    modules_folder = re.search(r"--modules-path=(\S+)", said)
+        raise NginxNotFoundError(f"{path} (from {found_in}) is no nginx: it said {done[:200]!r}")
+    modules_folder = re.search(r"--modules-path=(\S+)", done)
     module = Path(modules_folder[1]) / HEADERS_MORE if modules_folder else None
     if module is not None and not module.is_file():
         module = None
@@ -95,6 +95,6 @@ def inspect(path: Path, found_in: str) -> Program:
         found_in=found_in,
         version=(int(version[1]), int(version[2]), int(version[3])),
         headers_more=module,
-        has_headers_more=module is not None or "headers-more" in said,
-        has_stub_status="--with-http_stub_status_module" in said,
+        has_headers_more=module is not None or "headers-more" in done,
+        has_stub_status="--with-http_stub_status_module" in done,
     )

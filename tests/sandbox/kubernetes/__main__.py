@@ -8,11 +8,11 @@ from sandbox.kubernetes import binaries
 def main() -> int:
     """Exit status 0 when there is a Kubernetes to run."""
     try:
-        found = binaries.find()
+        programs = binaries.find()
     except binaries.BinariesError as error:
         print(f"kubernetes: {error}", file=sys.stderr)
         return 1
-    print(found.etcd.parent)
+    print(programs.etcd.parent)
     return 0
 
 

@@ -84,15 +84,15 @@ def find(
     source = source or Source.pinned()
     required = environ.get("AOP_REQUIRE_KCM", "") not in {"", "0"}
     assets = environ.get("KUBEBUILDER_ASSETS")
-    found = (
+    programs = (
         _from_assets(Path(assets), required=required)
         if assets
         else _from_cache_or_fill(environ, source, say, required=required)
     )
-    say(f"{found.origin} ({found.etcd.parent})")
-    if found.kube_controller_manager is None:
+    say(f"{programs.origin} ({programs.etcd.parent})")
+    if programs.kube_controller_manager is None:
         say(WITHOUT_CONTROLLER_MANAGER)
-    return found
+    return programs
 
 
 def cache_root(environ: Mapping[str, str] = os.environ) -> Path:
@@ -101,16 +101,16 @@ def cache_root(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def _from_assets(folder: Path, *, required: bool) -> Binaries:
-    found = _in(folder, "KUBEBUILDER_ASSETS")
-    if found is None:
+    programs = _in(folder, "KUBEBUILDER_ASSETS")
+    if programs is None:
         raise BinariesError(
             f"KUBEBUILDER_ASSETS={folder} does not hold etcd, kube-apiserver and kubectl: mend it, or unset it to have them got for you"
         )
-    if required and found.kube_controller_manager is None:
+    if required and programs.kube_controller_manager is None:
         raise BinariesError(
             f"AOP_REQUIRE_KCM is set and KUBEBUILDER_ASSETS={folder} holds no kube-controller-manager: unset one of the two"
         )
-    return found
+    return programs
 
 
 def _from_cache_or_fill(
@@ -130,13 +130,13 @@ def _from_cache_or_fill(
             None if fetched is None else _in(fetched, "envtest archive, from the cache")
         )
 
-    found = cached()
-    if found is not None:
-        return found
+    kept = cached()
+    if kept is not None:
+        return kept
     with program_cache.locked(root / ".lock", say):
-        found = cached()
-        if found is not None:
-            return found
+        kept = cached()
+        if kept is not None:
+            return kept
         if fetched is not None and source.archive is not None:
             try:
                 with program_cache.filling(fetched) as folder:
@@ -168,10 +168,10 @@ def _check_it_runs(program: Path) -> None:
 
 
 def _present(folder: Path, origin: str) -> Binaries:
-    found = _in(folder, origin)
-    if found is None:
+    programs = _in(folder, origin)
+    if programs is None:
         raise BinariesError(f"{folder} was just filled and is incomplete: remove it and try again")
-    return found
+    return programs
 
 
 def _in(folder: Path, origin: str) -> Binaries | None:

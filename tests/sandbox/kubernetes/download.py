@@ -44,8 +44,8 @@ def archive_for_this_machine() -> Archive | None:
     machine = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64"}.get(
         platform.machine(), platform.machine()
     )
-    found = data["archives"].get(f"{platform.system().lower()}-{machine}")
-    return None if found is None else Archive(data["version"], found["url"], found["sha512"])
+    archive = data["archives"].get(f"{platform.system().lower()}-{machine}")
+    return None if archive is None else Archive(data["version"], archive["url"], archive["sha512"])
 
 
 def download(archive: Archive, folder: Path, say: Callable[[str], None]) -> None:

@@ -74,13 +74,13 @@ def unused(grants: Iterable[Grant], events: Iterable[AuditEvent]) -> tuple[Grant
 
 def granted(plane: ControlPlane, namespace: str, name: str) -> tuple[Grant, ...]:
     """Every grant that a binding gives to this ServiceAccount itself; what every ServiceAccount has stays out. Sorted."""
-    found: set[Grant] = set()
+    grants: set[Grant] = set()
     for kind in ("clusterrolebindings", "rolebindings"):
         for binding in _items(plane, kind):
             if any(_is(subject, namespace, name) for subject in binding.get("subjects") or ()):
                 where = binding["metadata"].get("namespace", "")
-                found.update(_grants(_role(plane, binding["roleRef"], where), where))
-    return tuple(sorted(found))
+                grants.update(_grants(_role(plane, binding["roleRef"], where), where))
+    return tuple(sorted(grants))
 
 
 def _is(subject: Mapping[str, Any], namespace: str, name: str) -> bool:
@@ -92,19 +92,19 @@ def _is(subject: Mapping[str, Any], namespace: str, name: str) -> bool:
 
 
 def _items(plane: ControlPlane, kind: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = (
+    items: list[dict[str, Any]] = (
         plane.http.get(f"/apis/rbac.authorization.k8s.io/v1/{kind}")
         .raise_for_status()
         .json()["items"]
     )
-    return found
+    return items
 
 
 def _role(plane: ControlPlane, reference: Mapping[str, str], namespace: str) -> dict[str, Any]:
     scope = f"namespaces/{namespace}/roles" if reference["kind"] == "Role" else "clusterroles"
     path = f"/apis/rbac.authorization.k8s.io/v1/{scope}/{reference['name']}"
-    found: dict[str, Any] = plane.http.get(path).raise_for_status().json()
-    return found
+    role: dict[str, Any] = plane.http.get(path).raise_for_status().json()
+    return role
 
 
 def _grants(role: Mapping[str, Any], namespace: str) -> Iterable[Grant]:

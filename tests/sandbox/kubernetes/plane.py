@@ -211,12 +211,12 @@ class ControlPlane:
         """`kubectl apply` of files, folders (their *.yaml), YAML text or objects; waits for every CRD among them to be listed and discovered."""
         text = "\n---\n".join(kubectl.text_of(manifest) for manifest in manifests)
         scope = () if namespace is None else ("--namespace", namespace)
-        said = self.kubectl(
+        output = self.kubectl(
             "apply", *scope, *(("--server-side",) if server_side else ()), "-f", "-", input=text
         )
         for definition in kubectl.definitions_in(text):
             self._await_served(definition)
-        return said
+        return output
 
     def create_namespace(self, prefix: str = "test") -> str:
         """Create a namespace whose name nobody has used before, and return the name."""

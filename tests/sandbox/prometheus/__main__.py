@@ -8,7 +8,7 @@ from sandbox.prometheus import programs
 def main() -> int:
     """Exit status 0 when they are there, or when nobody requires them."""
     try:
-        found = programs.find()
+        of_this_machine = programs.find()
     except programs.PrometheusError as error:
         print(f"prometheus: {error}", file=sys.stderr)
         if programs.is_required():
@@ -17,7 +17,7 @@ def main() -> int:
             f"prometheus: what needs it is left out ({programs.REQUIRED}=1: never)", file=sys.stderr
         )
         return 0
-    print(found.prometheus.parent)
+    print(of_this_machine.prometheus.parent)
     return 0
 
 

@@ -19,13 +19,13 @@ SECONDS_OF_A_MINUTE, AN_HOUR = 2, "180s"
 
 def rules() -> dict[str, Any]:
     """Every rule; what had to last for minutes or an hour lasts for three seconds."""
-    found: dict[str, Any] = yaml.safe_load(RULES.read_text())
-    for group in found["groups"]:
+    document: dict[str, Any] = yaml.safe_load(RULES.read_text())
+    for group in document["groups"]:
         for rule in group["rules"]:
             rule["expr"] = hastened(rule["expr"])
             if "for" in rule:
                 rule["for"] = FOR
-    return found
+    return document
 
 
 def hastened(expr: str) -> str:

@@ -77,13 +77,13 @@ def find(
         say(f"the machine's own ({own.prometheus})")
         return own
     folder = cache_root(environ) / f"{version(module)}-{recipe(module)}"
-    found = Programs(*(folder / name for name in NAMES))
-    if not all(map(is_program, (found.prometheus, found.promtool))):
+    programs = Programs(*(folder / name for name in NAMES))
+    if not all(map(is_program, (programs.prometheus, programs.promtool))):
         with program_cache.locked(folder.parent / ".lock", say):
-            if not all(map(is_program, (found.prometheus, found.promtool))):
+            if not all(map(is_program, (programs.prometheus, programs.promtool))):
                 _fill(folder, module, environ, say)
     say(f"{version(module)}, built from Go modules ({folder})")
-    return found
+    return programs
 
 
 def cache_root(environ: Mapping[str, str] = os.environ) -> Path:
@@ -108,18 +108,18 @@ def recipe(module: Path = MODULE) -> str:
 def version_of(program: Path) -> tuple[int, ...]:
     """What a program says it is: `(3, 16, 0)`; empty if it says nothing that is a version."""
     try:
-        said = subprocess.run(
+        done = subprocess.run(
             [program, "--version"], capture_output=True, text=True, check=True, timeout=60
         )
     except (OSError, subprocess.SubprocessError):
         return ()
-    found = re.search(r"version (\d+)\.(\d+)\.(\d+)", said.stdout)
-    return tuple(map(int, found.groups())) if found else ()
+    version = re.search(r"version (\d+)\.(\d+)\.(\d+)", done.stdout)
+    return tuple(map(int, version.groups())) if version else ()
 
 
 def _own(path: str) -> Programs | None:
-    found = [shutil.which(name, path=path) for name in NAMES]
-    there = [Path(program) for program in found if program]
+    paths = [shutil.which(name, path=path) for name in NAMES]
+    there = [Path(program) for program in paths if program]
     if len(there) == len(NAMES) and all(version_of(program) >= OLDEST for program in there):
         return Programs(*there)
     return None
@@ -163,5 +163,5 @@ def _build(folder: Path, module: Path, environ: Mapping[str, str], say: Say) -> 
 def _stamp(module: Path) -> str:
     """Without it neither program says what it is. The module v0.316.0 is Prometheus 3.16.0 (its RELEASE.md)."""
     _, minor, patch = version(module).split(".")
-    said = f"{minor[0]}.{int(minor[1:])}.{patch}"
-    return f"-s -w -X github.com/prometheus/common/version.Version={said}"
+    numbers = f"{minor[0]}.{int(minor[1:])}.{patch}"
+    return f"-s -w -X github.com/prometheus/common/version.Version={numbers}"

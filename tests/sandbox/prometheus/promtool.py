@@ -33,5 +33,5 @@ def complaints(promtool: Path, *arguments: str, given: bytes = b"") -> str:
         check=False,
         timeout=120,
     )
-    said = done.stdout.decode()
-    return said if done.returncode else ""
+    output = done.stdout.decode()
+    return output if done.returncode else ""

@@ -44,13 +44,13 @@ class Prometheus:
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
-        found = [
+        command = [
             {"targets": [target], "labels": {"pod": pod}} for pod, target in self._targets.items()
         ]
         settings = {
             "global": {"scrape_interval": SCRAPED_EVERY, "evaluation_interval": SCRAPED_EVERY},
             "rule_files": ["rules.yaml"],
-            "scrape_configs": [{"job_name": JOB, "honor_labels": True, "static_configs": found}],
+            "scrape_configs": [{"job_name": JOB, "honor_labels": True, "static_configs": command}],
         }
         (self._folder / "rules.yaml").write_text(yaml.safe_dump(dict(self._rules)))
         (self._folder / "prometheus.yaml").write_text(yaml.safe_dump(settings))
@@ -74,8 +74,8 @@ class Prometheus:
 
     def alerts(self) -> list[dict[str, Any]]:
         """Every alert that is pending or fires, with its labels, annotations and state."""
-        found: list[dict[str, Any]] = self._ask("api/v1/alerts")["alerts"]
-        return found
+        firing: list[dict[str, Any]] = self._ask("api/v1/alerts")["alerts"]
+        return firing
 
     def unhealthy(self) -> list[str]:
         """What the last evaluation of each rule has failed of."""
@@ -85,21 +85,21 @@ class Prometheus:
 
     def query(self, expr: str) -> list[dict[str, Any]]:
         """What an expression comes to now, series by series."""
-        found: list[dict[str, Any]] = self._ask("api/v1/query", query=expr)["result"]
-        return found
+        samples: list[dict[str, Any]] = self._ask("api/v1/query", query=expr)["result"]
+        return samples
 
     def query_range(
         self, expr: str, since: float, until_: float, step_s: float
     ) -> Sequence[dict[str, Any]]:
         """What it came to from one moment to another (seconds since 1970), series by series."""
-        found: Sequence[dict[str, Any]] = self._ask(
+        samples: Sequence[dict[str, Any]] = self._ask(
             "api/v1/query_range",
             query=expr,
             start=str(since),
             end=str(until_),
             step=str(step_s),
         )["result"]
-        return found
+        return samples
 
     def _ask(self, path: str, **parameters: str) -> Any:
         answer = self._http.get(path, params=parameters)

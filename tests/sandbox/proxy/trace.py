@@ -39,6 +39,6 @@ class Exchange:
         return self.upstream_status is not None and 200 <= self.upstream_status < 300
 
     def __str__(self) -> str:
-        told = self.status if self.status is not None else "no answer"
+        outcome = self.status if self.status is not None else "no answer"
         disturbed = f" [{self.fault}, API said {self.upstream_status}]" if self.fault else ""
-        return f"{self.number:4d} {self.at:%H:%M:%S.%f} {self.method} {self.path}{'?' + self.query if self.query else ''} -> {told}{disturbed}"
+        return f"{self.number:4d} {self.at:%H:%M:%S.%f} {self.method} {self.path}{'?' + self.query if self.query else ''} -> {outcome}{disturbed}"
