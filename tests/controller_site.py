@@ -10,7 +10,7 @@ import httpx
 from sandbox import direct
 from sandbox.direct import Leaf
 from sandbox.ingress_nginx.launcher import IngressNginx, ReplicaFacts
-from sandbox.kubernetes.certificates import KeyPair
+from sandbox.kubernetes.certificates import PemPair
 from sandbox.kubernetes.plane import ControlPlane
 from sandbox.served_nginx import ingress
 from sandbox.waiting import until
@@ -115,7 +115,7 @@ class Site:
         *,
         host: str = IN_SCOPE,
         sni: str | None = None,
-        presenting: KeyPair | None = None,
+        presenting: PemPair | None = None,
         **headers: str,
     ) -> httpx.Response:
         """One request over TLS on a connection of its own."""
@@ -157,7 +157,7 @@ class Site:
         )
 
     def await_answer(
-        self, replica: ReplicaFacts, host: str, status: int, *, presenting: KeyPair | None = None
+        self, replica: ReplicaFacts, host: str, status: int, *, presenting: PemPair | None = None
     ) -> None:
         """Workers of before a reload accept for a moment longer, so that a first answer of the new ones is not yet the only one."""
         until(

@@ -759,7 +759,7 @@ ZOO: dict[str, Good | Bad] = {
 
 
 @dataclass(frozen=True)
-class Form:
+class FileForm:
     """What may have happened to a file on its way into a field.
 
     `what` is said of it; empty: it is good all the same.
@@ -786,51 +786,57 @@ def _der(pem: bytes) -> bytes:
 _LOST_BREAKS = "has a -----BEGIN or -----END that does not stand on a line of its own"
 _CUT = "is cut off"
 
-FORMS: dict[str, Form] = {
-    "CRLF": Form(lambda pem: pem.replace(b"\n", b"\r\n")),
-    "text before it": Form(lambda pem: b"Bag Attributes\n    friendlyName: example\n" + pem),
-    "text before it that is no UTF-8": Form(
+FORMS: dict[str, FileForm] = {
+    "CRLF": FileForm(lambda pem: pem.replace(b"\n", b"\r\n")),
+    "text before it": FileForm(lambda pem: b"Bag Attributes\n    friendlyName: example\n" + pem),
+    "text before it that is no UTF-8": FileForm(
         lambda pem: b"friendlyName: M\xfcller \xff\xfe\n" + pem
     ),
-    "text behind it": Form(lambda pem: pem + b"\nthe end\n"),
-    "no final newline": Form(lambda pem: pem.rstrip()),
-    "blanks at the ends of its markers": Form(lambda pem: pem.replace(b"-----\n", b"----- \t\n")),
-    "base64 on one line": Form(_one_line_of_base64),
-    "twice": Form(lambda pem: pem + pem),
-    "on one line": Form(lambda pem: pem.replace(b"\n", b" "), _LOST_BREAKS),
-    "without its line breaks": Form(lambda pem: pem.replace(b"\n", b""), _LOST_BREAKS),
-    "with the line breaks of an old Macintosh": Form(
+    "text behind it": FileForm(lambda pem: pem + b"\nthe end\n"),
+    "no final newline": FileForm(lambda pem: pem.rstrip()),
+    "blanks at the ends of its markers": FileForm(
+        lambda pem: pem.replace(b"-----\n", b"----- \t\n")
+    ),
+    "base64 on one line": FileForm(_one_line_of_base64),
+    "twice": FileForm(lambda pem: pem + pem),
+    "on one line": FileForm(lambda pem: pem.replace(b"\n", b" "), _LOST_BREAKS),
+    "without its line breaks": FileForm(lambda pem: pem.replace(b"\n", b""), _LOST_BREAKS),
+    "with the line breaks of an old Macintosh": FileForm(
         lambda pem: pem.replace(b"\n", b"\r"), _LOST_BREAKS
     ),
-    "with \\n in place of line breaks": Form(lambda pem: pem.replace(b"\n", b"\\n"), _LOST_BREAKS),
-    "twice, without a newline between": Form(lambda pem: pem.rstrip() + pem, _LOST_BREAKS),
-    "indented": Form(_indented, _LOST_BREAKS),
-    "behind text on its line": Form(lambda pem: b"tls: " + pem, _LOST_BREAKS),
-    "with a byte order mark": Form(
+    "with \\n in place of line breaks": FileForm(
+        lambda pem: pem.replace(b"\n", b"\\n"), _LOST_BREAKS
+    ),
+    "twice, without a newline between": FileForm(lambda pem: pem.rstrip() + pem, _LOST_BREAKS),
+    "indented": FileForm(_indented, _LOST_BREAKS),
+    "behind text on its line": FileForm(lambda pem: b"tls: " + pem, _LOST_BREAKS),
+    "with a byte order mark": FileForm(
         lambda pem: b"\xef\xbb\xbf" + pem, "begins with a byte order mark"
     ),
-    "in UTF-16": Form(lambda pem: pem.decode().encode("utf-16"), "begins with a byte order mark"),
-    "in binary form": Form(_der, "is in binary form (DER)"),
-    "cut off": Form(lambda pem: pem[: len(pem) // 3], _CUT),
-    "without its end": Form(lambda pem: pem.replace(b"-----END ", b"-----EN "), _CUT),
-    "without its beginning": Form(lambda pem: pem.replace(b"-----BEGIN ", b"-----"), _CUT),
-    "with another end": Form(lambda pem: pem.replace(b"-----END ", b"-----END OTHER "), _CUT),
-    "base64 twice": Form(base64.b64encode, "is no "),
-    "a megabyte of noise": Form(lambda _: os.urandom(1_000_000), "is no "),
-    "a megabyte of beginnings": Form(lambda _: b"-----BEGIN CERTIFICATE-----\n" * 35_000, _CUT),
-    "a megabyte of ends": Form(lambda _: b"-----END CERTIFICATE-----\n" * 38_000, _CUT),
-    "a megabyte in one block": Form(
+    "in UTF-16": FileForm(
+        lambda pem: pem.decode().encode("utf-16"), "begins with a byte order mark"
+    ),
+    "in binary form": FileForm(_der, "is in binary form (DER)"),
+    "cut off": FileForm(lambda pem: pem[: len(pem) // 3], _CUT),
+    "without its end": FileForm(lambda pem: pem.replace(b"-----END ", b"-----EN "), _CUT),
+    "without its beginning": FileForm(lambda pem: pem.replace(b"-----BEGIN ", b"-----"), _CUT),
+    "with another end": FileForm(lambda pem: pem.replace(b"-----END ", b"-----END OTHER "), _CUT),
+    "base64 twice": FileForm(base64.b64encode, "is no "),
+    "a megabyte of noise": FileForm(lambda _: os.urandom(1_000_000), "is no "),
+    "a megabyte of beginnings": FileForm(lambda _: b"-----BEGIN CERTIFICATE-----\n" * 35_000, _CUT),
+    "a megabyte of ends": FileForm(lambda _: b"-----END CERTIFICATE-----\n" * 38_000, _CUT),
+    "a megabyte in one block": FileForm(
         lambda _: (
             b"-----BEGIN CERTIFICATE-----\n" + b"AAAA" * 250_000 + b"\n-----END CERTIFICATE-----\n"
         ),
         "holds a PEM block of ",
     ),
-    "not UTF-8": Form(lambda _: b"\xff\xc0\xc1" * 40, "is no "),
-    "something else": Form(lambda _: b"hello", "is no "),
-    "a placeholder": Form(lambda _: b"0.", "is no "),
-    "zeros": Form(lambda _: bytes(64), "is no "),
-    "a public key": Form(lambda _: openssl("pkey", "-pubout", given=leaf().key_pem), "is no "),
-    "blank lines in it": Form(lambda pem: pem.replace(b"\n", b"\n\n"), "is no "),
-    "other letters in it": Form(lambda pem: pem.replace(b"M", b"!", 1), "is no "),
-    "one letter less": Form(lambda pem: pem.replace(b"M", b"", 1), "is no "),
+    "not UTF-8": FileForm(lambda _: b"\xff\xc0\xc1" * 40, "is no "),
+    "something else": FileForm(lambda _: b"hello", "is no "),
+    "a placeholder": FileForm(lambda _: b"0.", "is no "),
+    "zeros": FileForm(lambda _: bytes(64), "is no "),
+    "a public key": FileForm(lambda _: openssl("pkey", "-pubout", given=leaf().key_pem), "is no "),
+    "blank lines in it": FileForm(lambda pem: pem.replace(b"\n", b"\n\n"), "is no "),
+    "other letters in it": FileForm(lambda pem: pem.replace(b"M", b"!", 1), "is no "),
+    "one letter less": FileForm(lambda pem: pem.replace(b"M", b"", 1), "is no "),
 }

@@ -28,7 +28,7 @@ EXAMPLES = ROOT / "deploy" / "examples"
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class DemoOrigin:
     """With which origin the story is told."""
 
     origin: str
@@ -38,11 +38,11 @@ class Setting:
 
 
 SETTINGS = {
-    "ingress-nginx": Setting(
+    "ingress-nginx": DemoOrigin(
         "two replicas of ingress-nginx", Layout(manifests=MANIFESTS), EXAMPLES, 90
     ),
     **{
-        kind: Setting(
+        kind: DemoOrigin(
             f"two replicas of {server} in a Deployment",
             Layout(workload="Deployment", server=kind, manifests=WORKLOADS),
             EXAMPLES / kind / "authenticatedoriginpull.yaml",
@@ -104,7 +104,7 @@ class Story:
     """The chapters, in order."""
 
     def __init__(
-        self, scene: Scene, setting: Setting, visitors: LoadThread, telling: Telling
+        self, scene: Scene, setting: DemoOrigin, visitors: LoadThread, telling: Telling
     ) -> None:
         self._scene, self._visitors, self._telling = scene, visitors, telling
         self._setting = setting
@@ -208,7 +208,7 @@ def of_the_frontend(scene: Scene) -> dict[str, Any]:
     }
 
 
-def tell(scene: Scene, setting: Setting, telling: Telling) -> Outcome:
+def tell(scene: Scene, setting: DemoOrigin, telling: Telling) -> Outcome:
     """The whole story."""
     with ExitStack() as stack:
         for code, requests in LEAVES_AFTER.items():

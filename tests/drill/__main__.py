@@ -19,7 +19,7 @@ from aop.cloudflare.client import BASE_URL
 from aop.errors import AopError
 from aop.leading import Lead
 from drill import comparison, report
-from drill.edge import Edge, Listener
+from drill.edge import DrillEdge, Listener
 from drill.exercise import DrillError, Exercise
 from drill.transcript import Recording, Transcript
 from sandbox.cloudflare.launcher import CloudflareDouble
@@ -208,7 +208,7 @@ async def rehearsed(folder: Path, *, with_edge: bool) -> Transcript:
         double.control.turn(delete_s=1)
         async with client(double.base_url, transcript) as cloudflare:
             met = double.locations[0].https
-            edge = Edge(host, PORT, listener, met, double.edge_ca_file) if with_edge else None
+            edge = DrillEdge(host, PORT, listener, met, double.edge_ca_file) if with_edge else None
             access = Access.of(double.token, Priority.ONBOARD)
             exercise = Exercise(cloudflare, access, zone, transcript, edge, 0.2, 60.0)
             await exercise.look()
@@ -228,7 +228,7 @@ async def client(base_url: str, transcript: Transcript) -> AsyncIterator[Cloudfl
 
 
 @contextlib.asynccontextmanager
-async def listening(asked: argparse.Namespace, folder: Path) -> AsyncIterator[Edge | None]:
+async def listening(asked: argparse.Namespace, folder: Path) -> AsyncIterator[DrillEdge | None]:
     """The drill's own server, and the way to it through the edge; None without a host."""
     if not asked.host:
         print("Without HOST what the edge presents is left out.")
@@ -237,7 +237,7 @@ async def listening(asked: argparse.Namespace, folder: Path) -> AsyncIterator[Ed
     address, port = asked.listen
     with Listener(folder / "listener", address, port) as listener:
         ca_file = os.environ.get("AOP_EDGE_CA_FILE")
-        yield Edge(
+        yield DrillEdge(
             asked.host,
             port,
             listener,

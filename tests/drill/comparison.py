@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from drill.transcript import Exchange, Transcript
+from drill.transcript import RecordedCall, Transcript
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +72,14 @@ def _fields(
         )
 
 
-def _by_call(transcript: Transcript) -> dict[tuple[str, str], list[Exchange]]:
-    by_call: dict[tuple[str, str], list[Exchange]] = {}
+def _by_call(transcript: Transcript) -> dict[tuple[str, str], list[RecordedCall]]:
+    by_call: dict[tuple[str, str], list[RecordedCall]] = {}
     for one in transcript.exchanges:
         by_call.setdefault((one.step, one.call), []).append(one)
     return by_call
 
 
-def _statuses(exchanges: Sequence[Exchange]) -> str:
+def _statuses(exchanges: Sequence[RecordedCall]) -> str:
     """Each that came, once; answers that may be chance are left out where others came."""
     statuses = dict.fromkeys(
         f"{one.status or 'no answer'} {one.codes}".strip() for one in exchanges
@@ -88,14 +88,14 @@ def _statuses(exchanges: Sequence[Exchange]) -> str:
     return ", ".join(lasting or statuses)
 
 
-def _course(exchanges: Sequence[Exchange]) -> str:
+def _course(exchanges: Sequence[RecordedCall]) -> str:
     """The statuses of the certificate, one after the other."""
     return " -> ".join(
         status for status, _ in groupby(one.deployment for one in exchanges) if status
     )
 
 
-def _shape(exchanges: Sequence[Exchange]) -> dict[str, set[str]]:
+def _shape(exchanges: Sequence[RecordedCall]) -> dict[str, set[str]]:
     """Of all successful answers together; of refusals, if there is nothing else."""
     good = [one for one in exchanges if one.status == 200] or exchanges
     by_place: dict[str, set[str]] = {}
@@ -105,7 +105,7 @@ def _shape(exchanges: Sequence[Exchange]) -> dict[str, set[str]]:
     return by_place
 
 
-def _asked(exchanges: Sequence[Exchange] | None) -> str:
+def _asked(exchanges: Sequence[RecordedCall] | None) -> str:
     return "yes" if exchanges else "no"
 
 

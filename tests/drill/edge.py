@@ -58,7 +58,7 @@ class Listener(LoneNginx):
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class DrillEdge:
     """The way through the edge to a listener."""
 
     host: str

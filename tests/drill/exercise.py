@@ -28,7 +28,7 @@ from aop.cloudflare import (
     Unavailable,
     Zone,
 )
-from drill.edge import Edge
+from drill.edge import DrillEdge
 from drill.transcript import Transcript
 
 MARK = "aop-operator-drill"
@@ -60,7 +60,7 @@ class Exercise:
     access: Access
     name: str
     transcript: Transcript
-    edge: Edge | None = None
+    edge: DrillEdge | None = None
     pause_s: float = 2.0
     """Between two looks at what is awaited."""
     patience_s: float = 300.0

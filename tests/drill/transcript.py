@@ -21,7 +21,7 @@ TEMPLATES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class RecordedCall:
     """One call and its answer."""
 
     step: str
@@ -54,7 +54,7 @@ class Transcript:
     names: Mapping[str, str]
     """What has to be told by a placeholder: the zone's name, the host, the token."""
     say: Callable[[str], None] = lambda _: None
-    exchanges: list[Exchange] = field(default_factory=list)
+    exchanges: list[RecordedCall] = field(default_factory=list)
     outcomes: dict[str, str] = field(default_factory=dict)
     """How each step ended: `done`, or what the client made of a refusal."""
     durations: dict[str, float] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class Transcript:
             if isinstance(one, dict)
         )
         self.exchanges.append(
-            Exchange(
+            RecordedCall(
                 self.step,
                 template(request),
                 round(self.passed_s, 2),

@@ -115,14 +115,14 @@ def deployed(any_helm: Helm, plane: ControlPlane, tmp_path: Path, tidied: None) 
 
 
 @pytest.fixture
-def pod(plane: ControlPlane, prefix: Path, deployed: dict[str, Any], tmp_path: Path) -> "Pod":
+def pod(plane: ControlPlane, prefix: Path, deployed: dict[str, Any], tmp_path: Path) -> "ImagePod":
     """Runs the image's entry point as a pod of the Deployment."""
     if reason := rootfs.why_not():
         pytest.skip(reason)
-    return Pod(plane, prefix, deployed, tmp_path)
+    return ImagePod(plane, prefix, deployed, tmp_path)
 
 
-class Pod:
+class ImagePod:
     """Where the image's contents run as in the cluster."""
 
     def __init__(
@@ -165,13 +165,13 @@ class Pod:
 
 
 @pytest.fixture
-def running(pod: Pod, tmp_path: Path) -> Iterator[Child]:
+def running(pod: ImagePod, tmp_path: Path) -> Iterator[Child]:
     child = Child(pod.entry(*pod.container["args"]), log=tmp_path / "operator.log")
     yield child
     child.kill()
 
 
-def test_nothing_can_be_written_and_nobody_is_root(pod: Pod) -> None:
+def test_nothing_can_be_written_and_nobody_is_root(pod: ImagePod) -> None:
     """What the next test runs in is what it claims to be."""
     places = ["/x", f"{SERVICE_ACCOUNT}/x", f"{pod._prefix}/x", "/usr/x", "/dev/x"]
     script = f"id -u; grep -E '^(CapEff|NoNewPrivs)' /proc/self/status; env; for p in {' '.join(places)}; do touch $p 2>/dev/null && echo wrote $p; done; true"
@@ -184,7 +184,7 @@ def test_nothing_can_be_written_and_nobody_is_root(pod: Pod) -> None:
 
 
 def test_the_operator_works_on_a_read_only_root_without_privileges_or_environment(
-    pod: Pod, running: Child, plane: ControlPlane
+    pod: ImagePod, running: Child, plane: ControlPlane
 ) -> None:
     ports = {one["name"]: one["containerPort"] for one in pod.container["ports"]}
     probe = pod.container["readinessProbe"]["httpGet"]
@@ -235,7 +235,7 @@ def test_the_operator_works_on_a_read_only_root_without_privileges_or_environmen
     )
 
 
-def test_what_the_pod_says_is_no_traceback(pod: Pod) -> None:
+def test_what_the_pod_says_is_no_traceback(pod: ImagePod) -> None:
     """A setting that cannot be used is said in one line, with the exit status of a wrong call."""
     pod._environment["AOP_RESYNC_S"] = "soon"
     done = subprocess.run(pod.entry("run"), capture_output=True, text=True, timeout=60, check=False)

@@ -152,7 +152,7 @@ def test_installing_again_takes_the_kept_resource_over(
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class GrantForm:
     """One of the forms in which the chart grants permissions, as docs/install.md names them, and where the object lives in the test."""
 
     home: str
@@ -163,9 +163,11 @@ class Form:
 
 
 FORMS = {
-    "default": Form(NAMESPACE),
-    "roles-only": Form(EDGE, {"watchNamespaces": [EDGE], "rbac": {"allIngresses": False}}, hosts=1),
-    "cluster-wide": Form(
+    "default": GrantForm(NAMESPACE),
+    "roles-only": GrantForm(
+        EDGE, {"watchNamespaces": [EDGE], "rbac": {"allIngresses": False}}, hosts=1
+    ),
+    "cluster-wide": GrantForm(
         EDGE, {"rbac": {"allSecrets": True, "allConfigMaps": True, "aggregate": True}}
     ),
 }

@@ -184,7 +184,7 @@ def test_editors_of_a_namespace_write_objects_only_where_the_clusters_roles_say_
 
 
 @dataclass(slots=True)
-class Story:
+class RightsStory:
     """What became of two objects under a default installation."""
 
     unserved: list[Any] = field(default_factory=list)
@@ -197,9 +197,13 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Story:
+def story(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> RightsStory:
     """One object where none is served, and one that names a ConfigMap which is not allowed; both with a token that works."""
-    folder, seen, before = tmp_path_factory.mktemp("story"), Story(), len(plane.audit(ACCOUNT))
+    folder, seen, before = (
+        tmp_path_factory.mktemp("story"),
+        RightsStory(),
+        len(plane.audit(ACCOUNT)),
+    )
     helm = Helm(programs.any_of_them(say=lambda _: None), folder, plane.admin_kubeconfig)
     helm.install(RELEASE, NAMESPACE)
     place = f"/api/v1/namespaces/{CONTROLLER_NAMESPACE}/configmaps"
@@ -243,7 +247,7 @@ def installed(scene: Scene) -> Values:
     }
 
 
-def test_an_object_where_none_is_served_is_left_alone(story: Story) -> None:
+def test_an_object_where_none_is_served_is_left_alone(story: RightsStory) -> None:
     before, after = story.unserved
     assert before
     assert after == before
@@ -255,7 +259,7 @@ def test_an_object_where_none_is_served_is_left_alone(story: Story) -> None:
     ]
 
 
-def test_a_config_map_that_is_not_allowed_stays_as_it_is(story: Story) -> None:
+def test_a_config_map_that_is_not_allowed_stays_as_it_is(story: RightsStory) -> None:
     assert f"{CONTROLLER_NAMESPACE}/{OTHER}" in story.refused["message"]
     before, after = story.config_map
     assert after == before

@@ -45,7 +45,7 @@ def series(metric: str, values: str, *labels: dict[str, str], **more: str) -> tu
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class AlertCase:
     """What was read until `minute`, and the labels of each alert that fires then."""
 
     what: str
@@ -62,23 +62,23 @@ def relaxed(values: str, cause: str) -> tuple[str, str]:
     return series("aop_object_relaxations_total", values, OBJECT, cause=cause)
 
 
-CASES: dict[str, list[Case]] = {
+CASES: dict[str, list[AlertCase]] = {
     "AopRelaxed": [
-        Case("a loss", [relaxed("0x5 1x40", "loss")], 8, [OBJECT]),
-        Case("a loss of long ago", [relaxed("0x5 1x40", "loss")], 30),
-        Case("a refusal", [relaxed("0x5 1x40", "refusal")], 8, [OBJECT]),
-        Case("a person asked for it", [relaxed("0x5 1x40", "spec")], 8),
-        Case("held off", [series("aop_object_hold_offs", "0x3 2x40", OBJECT)], 20, [OBJECT]),
-        Case(
+        AlertCase("a loss", [relaxed("0x5 1x40", "loss")], 8, [OBJECT]),
+        AlertCase("a loss of long ago", [relaxed("0x5 1x40", "loss")], 30),
+        AlertCase("a refusal", [relaxed("0x5 1x40", "refusal")], 8, [OBJECT]),
+        AlertCase("a person asked for it", [relaxed("0x5 1x40", "spec")], 8),
+        AlertCase("held off", [series("aop_object_hold_offs", "0x3 2x40", OBJECT)], 20, [OBJECT]),
+        AlertCase(
             "once for both signs",
             [series("aop_object_hold_offs", "0x5 1x9", OBJECT), relaxed("0x5 1x9", "loss")],
             8,
             [OBJECT],
         ),
-        Case("held off no more", [series("aop_object_hold_offs", "1x3 0x40", OBJECT)], 20),
+        AlertCase("held off no more", [series("aop_object_hold_offs", "1x3 0x40", OBJECT)], 20),
     ],
     "AopProofStale": [
-        Case(
+        AlertCase(
             "the last proof is long past",
             [
                 series("aop_object_hosts_required", "2x60", OBJECT),
@@ -87,7 +87,7 @@ CASES: dict[str, list[Case]] = {
             25,
             [OBJECT],
         ),
-        Case(
+        AlertCase(
             "it goes on",
             [
                 series("aop_object_hosts_required", "2x60", OBJECT),
@@ -95,29 +95,29 @@ CASES: dict[str, list[Case]] = {
             ],
             60,
         ),
-        Case(
+        AlertCase(
             "no proof since the start",
             [series("aop_object_hosts_required", "2x60", OBJECT)],
             15,
             [OBJECT],
         ),
-        Case("just started", [series("aop_object_hosts_required", "2x60", OBJECT)], 8),
-        Case("nothing is required", [series("aop_object_hosts_required", "0x60", OBJECT)], 25),
+        AlertCase("just started", [series("aop_object_hosts_required", "2x60", OBJECT)], 8),
+        AlertCase("nothing is required", [series("aop_object_hosts_required", "0x60", OBJECT)], 25),
     ],
     "AopHostNotProven": [
-        Case("for hours", [series("aop_object_hosts_unproven", "1x90", OBJECT)], 61, [OBJECT]),
-        Case(
+        AlertCase("for hours", [series("aop_object_hosts_unproven", "1x90", OBJECT)], 61, [OBJECT]),
+        AlertCase(
             "while it is onboarded", [series("aop_object_hosts_unproven", "1x9 0x90", OBJECT)], 61
         ),
     ],
     "AopCertificateExpiring": [
-        Case(
+        AlertCase(
             "nobody renews it",
             [series("aop_certificate_expiration_timestamp_seconds", f"{13 * DAY}x60", OBJECT)],
             20,
             [OBJECT],
         ),
-        Case(
+        AlertCase(
             "its renewal is overdue",
             [
                 series("aop_certificate_expiration_timestamp_seconds", f"{13 * DAY}x60", OBJECT),
@@ -126,7 +126,7 @@ CASES: dict[str, list[Case]] = {
             20,
             [OBJECT],
         ),
-        Case(
+        AlertCase(
             "one that lives for days, and is not due yet",
             [
                 series("aop_certificate_expiration_timestamp_seconds", f"{3 * DAY}x60", OBJECT),
@@ -134,13 +134,13 @@ CASES: dict[str, list[Case]] = {
             ],
             20,
         ),
-        Case(
+        AlertCase(
             "there is time",
             [series("aop_certificate_expiration_timestamp_seconds", f"{15 * DAY}x60", OBJECT)],
             20,
         ),
         *(
-            Case(
+            AlertCase(
                 f"one of {lives} days that somebody else renews, {left} before its end",
                 [
                     series(
@@ -165,44 +165,50 @@ CASES: dict[str, list[Case]] = {
         ),
     ],
     "AopExpiryNotificationsFailing": [
-        Case("for long", [series("aop_object_alerts_configured", "0x60", OBJECT)], 35, [OBJECT]),
-        Case("after a start", [series("aop_object_alerts_configured", "0x3 1x60", OBJECT)], 35),
-        Case("nobody is to be warned", [series("aop_object_ready", "1x60", OBJECT)], 35),
-        Case(
+        AlertCase(
+            "for long", [series("aop_object_alerts_configured", "0x60", OBJECT)], 35, [OBJECT]
+        ),
+        AlertCase(
+            "after a start", [series("aop_object_alerts_configured", "0x3 1x60", OBJECT)], 35
+        ),
+        AlertCase("nobody is to be warned", [series("aop_object_ready", "1x60", OBJECT)], 35),
+        AlertCase(
             "somebody wants it so",
             [series("aop_object_alerts_configured", "0x60", OBJECT), reason("Suspended")],
             35,
         ),
     ],
     "AopRenewalOverdue": [
-        Case(
+        AlertCase(
             "for more than a day",
             [series("aop_certificate_renewal_timestamp_seconds", f"-{DAY}x60", OBJECT)],
             20,
             [OBJECT],
         ),
-        Case("due now", [series("aop_certificate_renewal_timestamp_seconds", "0x60", OBJECT)], 20),
+        AlertCase(
+            "due now", [series("aop_certificate_renewal_timestamp_seconds", "0x60", OBJECT)], 20
+        ),
     ],
     "AopStalled": [
-        Case(
+        AlertCase(
             "somebody has to act",
             [series("aop_object_stalled", "1x60", OBJECT), reason("SSLModeTooLow")],
             8,
             [OBJECT],
         ),
-        Case(
+        AlertCase(
             "somebody has acted",
             [series("aop_object_stalled", "1x3 0x60", OBJECT), reason("Ready")],
             8,
         ),
-        Case(
+        AlertCase(
             "somebody wants it so",
             [series("aop_object_stalled", "1x60", OBJECT), reason("Suspended")],
             8,
         ),
     ],
     "AopNotReady": [
-        Case(
+        AlertCase(
             "for half an hour, whatever the reason and the pod",
             [
                 series("aop_object_ready", "0x20", OBJECT),
@@ -213,13 +219,13 @@ CASES: dict[str, list[Case]] = {
             35,
             [OBJECT],
         ),
-        Case("while it is onboarded", [series("aop_object_ready", "0x20 1x20", OBJECT)], 35),
-        Case(
+        AlertCase("while it is onboarded", [series("aop_object_ready", "0x20 1x20", OBJECT)], 35),
+        AlertCase(
             "somebody wants it so",
             [series("aop_object_ready", "0x60", OBJECT), reason("Suspended")],
             35,
         ),
-        Case(
+        AlertCase(
             "one is suspended, the other is not",
             [
                 series("aop_object_ready", "0x60", OBJECT),
@@ -231,45 +237,47 @@ CASES: dict[str, list[Case]] = {
         ),
     ],
     "AopTokenFailing": [
-        Case("revoked", [reason("TokenRejected")], 8, [OBJECT | {"reason": "TokenRejected"}]),
-        Case("another reason", [reason("SSLModeTooLow")], 8),
-        Case("mended", [reason("TokenRejected", "1x3")], 12),
+        AlertCase("revoked", [reason("TokenRejected")], 8, [OBJECT | {"reason": "TokenRejected"}]),
+        AlertCase("another reason", [reason("SSLModeTooLow")], 8),
+        AlertCase("mended", [reason("TokenRejected", "1x3")], 12),
     ],
     "AopDriftRepeated": [
-        Case(
+        AlertCase(
             "thrice within the hour",
             [series("aop_object_drift_total", "0x9 1x9 2x9 3x30", OBJECT, what="zone")],
             40,
             [OBJECT | {"what": "zone"}],
         ),
-        Case("once", [series("aop_object_drift_total", "0x9 1x60", OBJECT, what="origin")], 40),
+        AlertCase(
+            "once", [series("aop_object_drift_total", "0x9 1x60", OBJECT, what="origin")], 40
+        ),
     ],
     "AopOrphanedClaims": [
-        Case(
+        AlertCase(
             "one that cannot be taken out",
             [series("aop_orphaned_claims", "1x60")],
             12,
             [{"job": "aop-operator"}],
         ),
-        Case("one that is taken out", [series("aop_orphaned_claims", "1x3 0x60")], 12),
+        AlertCase("one that is taken out", [series("aop_orphaned_claims", "1x3 0x60")], 12),
     ],
     "AopLeftBehind": [
-        Case(
+        AlertCase(
             "from nothing to one",
             [series("aop_left_behind_total", "_x9 1x60", OBJECT)],
             12,
             [OBJECT],
         ),
-        Case(
+        AlertCase(
             "once more",
             [series("aop_left_behind_total", "1x1500 2x60", OBJECT)],
             1510,
             [OBJECT],
         ),
-        Case("yesterday", [series("aop_left_behind_total", "1x3000", OBJECT)], 1500),
+        AlertCase("yesterday", [series("aop_left_behind_total", "1x3000", OBJECT)], 1500),
     ],
     "AopReplicaBehind": [
-        Case(
+        AlertCase(
             "one does not answer",
             [
                 series("aop_origin_replicas", "1x60", OBJECT, origin="public", mode="Unknown"),
@@ -278,13 +286,13 @@ CASES: dict[str, list[Case]] = {
             12,
             [OBJECT | {"origin": "public"}],
         ),
-        Case(
+        AlertCase(
             "one does not take it up",
             [series("aop_origin_revision_lag", "0x5 1x60", OBJECT, origin="public")],
             17,
             [OBJECT | {"origin": "public"}],
         ),
-        Case(
+        AlertCase(
             "a rollout",
             [
                 series("aop_origin_replicas", "1x5 0x60", OBJECT, origin="public", mode="Unknown"),
@@ -294,20 +302,22 @@ CASES: dict[str, list[Case]] = {
         ),
     ],
     "AopConfigurationRejected": [
-        Case("withdrawn", [relaxed("0x5 1x60", "rejection")], 8, [OBJECT]),
-        Case("of somebody else's", [reason("ControllerStuck")], 1, [OBJECT]),
-        Case("both", [relaxed("0x5 1x60", "rejection"), reason("TextRejected")], 8, [OBJECT]),
-        Case("long ago", [relaxed("0x5 1x60", "rejection"), reason("Ready")], 50),
+        AlertCase("withdrawn", [relaxed("0x5 1x60", "rejection")], 8, [OBJECT]),
+        AlertCase("of somebody else's", [reason("ControllerStuck")], 1, [OBJECT]),
+        AlertCase("both", [relaxed("0x5 1x60", "rejection"), reason("TextRejected")], 8, [OBJECT]),
+        AlertCase("long ago", [relaxed("0x5 1x60", "rejection"), reason("Ready")], 50),
     ],
     "AopBudgetExhausted": [
-        Case("shut out", [series("aop_cloudflare_pause_seconds", "0x2 240x9", TOKEN)], 6, [TOKEN]),
-        Case(
+        AlertCase(
+            "shut out", [series("aop_cloudflare_pause_seconds", "0x2 240x9", TOKEN)], 6, [TOKEN]
+        ),
+        AlertCase(
             "nothing left",
             [series("aop_cloudflare_budget_left_calls", "9 0x9", TOKEN)],
             6,
             [TOKEN],
         ),
-        Case(
+        AlertCase(
             "calls are put off",
             [
                 series(
@@ -320,7 +330,7 @@ CASES: dict[str, list[Case]] = {
             6,
             [TOKEN],
         ),
-        Case(
+        AlertCase(
             "resyncs of very many zones",
             [
                 series(
@@ -329,7 +339,7 @@ CASES: dict[str, list[Case]] = {
             ],
             6,
         ),
-        Case(
+        AlertCase(
             "calls are made",
             [
                 series("aop_cloudflare_pause_seconds", "0x9", TOKEN),
@@ -340,43 +350,43 @@ CASES: dict[str, list[Case]] = {
         ),
     ],
     "AopOperatorDown": [
-        Case("nobody answers", [series("up", "0x60")], 6, [{"job": "aop-operator"}]),
-        Case("a standby answers", [series("aop_leader", "0x60")], 6),
+        AlertCase("nobody answers", [series("up", "0x60")], 6, [{"job": "aop-operator"}]),
+        AlertCase("a standby answers", [series("aop_leader", "0x60")], 6),
     ],
     "AopNoLeader": [
-        Case(
+        AlertCase(
             "both stand by",
             [series("aop_leader", "0x60"), series("aop_leader", "0x60", SECOND_POD)],
             4,
             [{}],
         ),
-        Case(
+        AlertCase(
             "one takes over",
             [series("aop_leader", "1x2 0x60"), series("aop_leader", "0x3 1x60", SECOND_POD)],
             6,
         ),
     ],
     "AopSeveralLeaders": [
-        Case(
+        AlertCase(
             "both act",
             [series("aop_leader", "1x60"), series("aop_leader", "1x60", SECOND_POD)],
             4,
             [{}],
         ),
-        Case(
+        AlertCase(
             "read at different moments",
             [series("aop_leader", "1x2 0x60"), series("aop_leader", "0 1x60", SECOND_POD)],
             4,
         ),
     ],
     "AopWatchNotCurrent": [
-        Case(
+        AlertCase(
             "no answer for long",
             [series("aop_watch_answered_timestamp_seconds", "0x60", kind="secrets")],
             30,
             [POD | {"kind": "secrets"}],
         ),
-        Case(
+        AlertCase(
             "every ten minutes",
             [
                 series(
@@ -389,28 +399,28 @@ CASES: dict[str, list[Case]] = {
         ),
     ],
     "AopOperatorBehind": [
-        Case("for minutes", [series("aop_visits_longest_wait_seconds", "90x60")], 8, [POD]),
-        Case("for a moment", [series("aop_visits_longest_wait_seconds", "0x5 90x2 0x9")], 8),
+        AlertCase("for minutes", [series("aop_visits_longest_wait_seconds", "90x60")], 8, [POD]),
+        AlertCase("for a moment", [series("aop_visits_longest_wait_seconds", "0x5 90x2 0x9")], 8),
     ],
     "AopOperatorBug": [
-        Case(
+        AlertCase(
             "in a visit",
             [series("aop_visits_total", "0x5 1x60", result="bug")],
             8,
             [{"pod": "aop-operator-1"}],
         ),
-        Case(
+        AlertCase(
             "in a look",
             [series("aop_reader_bugs_total", "0x5 1x60", reader="cloudflare")],
             8,
             [{"pod": "aop-operator-1"}],
         ),
-        Case("visits as ever", [series("aop_visits_total", "0+9x60", result="done")], 8),
+        AlertCase("visits as ever", [series("aop_visits_total", "0+9x60", result="done")], 8),
     ],
     "AopClockWrong": [
-        Case("ahead", [series("aop_clock_timestamp_seconds", "120+60x60")], 8, [POD]),
-        Case("behind", [series("aop_clock_timestamp_seconds", "-120+60x60")], 8, [POD]),
-        Case("right", [series("aop_clock_timestamp_seconds", "1+60x60")], 8),
+        AlertCase("ahead", [series("aop_clock_timestamp_seconds", "120+60x60")], 8, [POD]),
+        AlertCase("behind", [series("aop_clock_timestamp_seconds", "-120+60x60")], 8, [POD]),
+        AlertCase("right", [series("aop_clock_timestamp_seconds", "1+60x60")], 8),
     ],
 }
 
@@ -454,7 +464,7 @@ def test_an_alert_fires_and_does_not(name: str, prometheus: Programs, tmp_path: 
     assert complaints == ""
 
 
-def as_promtool_reads_it(name: str, case: Case) -> dict[str, Any]:
+def as_promtool_reads_it(name: str, case: AlertCase) -> dict[str, Any]:
     severity = ALERTS[name]["labels"]
     return {
         "name": case.what,

@@ -46,7 +46,7 @@ def create(
 
 @pytest.mark.parametrize("case", corpus.valid(), ids=lambda case: case.name)
 def test_accepts_and_the_operator_reads_what_is_stored(
-    case: corpus.Case, served: ControlPlane, shared: str
+    case: corpus.ManifestCase, served: ControlPlane, shared: str
 ) -> None:
     status, message, stored = create(served, shared, case.manifest, dry_run=True)
     assert (status, message) == (201, "")
@@ -65,7 +65,7 @@ def test_accepts_and_the_operator_reads_what_is_stored(
 
 @pytest.mark.parametrize("case", corpus.invalid(), ids=lambda case: case.name)
 def test_refuses_and_says_what_to_write(
-    case: corpus.Case, served: ControlPlane, shared: str
+    case: corpus.ManifestCase, served: ControlPlane, shared: str
 ) -> None:
     status, message, _ = create(served, shared, case.manifest, dry_run=True)
     assert status in {400, 422}

@@ -34,7 +34,7 @@ WEBHOOK, OTHER_WEBHOOK = "0123456789abcdef0123456789abcdef", "fedcba98-7654-3210
 _numbers = count(1)
 
 
-class Person:
+class DashboardUser:
     """Somebody in Cloudflare's dashboard."""
 
     def __init__(self, double: CloudflareDouble, account_id: str, token: str) -> None:
@@ -79,7 +79,7 @@ class Person:
         self._http.close()
 
 
-class World:
+class AlertsWorld:
     """One operator's half of it: its objects, as visits would show them, and its time."""
 
     def __init__(self, double: CloudflareDouble, account_id: str) -> None:
@@ -219,15 +219,15 @@ def token(double: CloudflareDouble) -> str:
 
 
 @pytest.fixture
-def person(double: CloudflareDouble, account_id: str, token: str) -> Iterator[Person]:
-    somebody = Person(double, account_id, token)
+def person(double: CloudflareDouble, account_id: str, token: str) -> Iterator[DashboardUser]:
+    somebody = DashboardUser(double, account_id, token)
     yield somebody
     somebody.close()
 
 
 @pytest_asyncio.fixture
-async def world(double: CloudflareDouble, account_id: str) -> AsyncIterator[World]:
-    made = World(double, account_id)
+async def world(double: CloudflareDouble, account_id: str) -> AsyncIterator[AlertsWorld]:
+    made = AlertsWorld(double, account_id)
     yield made
     await made.close()
 
@@ -241,7 +241,7 @@ def mailed(policy: dict[str, Any]) -> list[str]:
 
 @pytest.mark.asyncio
 async def test_one_policy_warns_whom_all_objects_of_the_account_name(
-    world: World, person: Person, token: str
+    world: AlertsWorld, person: DashboardUser, token: str
 ) -> None:
     one = world.add(token, email=[OPS])
     two = world.add(token, email=[DEV, OPS], webhooks=["Chat"])
@@ -258,7 +258,7 @@ async def test_one_policy_warns_whom_all_objects_of_the_account_name(
 
 @pytest.mark.asyncio
 async def test_nothing_is_made_where_nobody_asks(
-    world: World, person: Person, token: str, double: CloudflareDouble
+    world: AlertsWorld, person: DashboardUser, token: str, double: CloudflareDouble
 ) -> None:
     uid = world.add(token)
     world.ask(uid)
@@ -270,7 +270,7 @@ async def test_nothing_is_made_where_nobody_asks(
 
 @pytest.mark.asyncio
 async def test_what_is_as_it_should_be_costs_one_call_and_no_change(
-    world: World, token: str, double: CloudflareDouble
+    world: AlertsWorld, token: str, double: CloudflareDouble
 ) -> None:
     for _ in range(3):
         world.add(token, email=[OPS])
@@ -286,7 +286,7 @@ async def test_what_is_as_it_should_be_costs_one_call_and_no_change(
 )
 @pytest.mark.asyncio
 async def test_a_webhook_is_named_by_its_name_or_its_id_in_either_form(
-    world: World, person: Person, token: str, name: str
+    world: AlertsWorld, person: DashboardUser, token: str, name: str
 ) -> None:
     world.add(token, webhooks=[name])
     await world.look()
@@ -295,7 +295,7 @@ async def test_a_webhook_is_named_by_its_name_or_its_id_in_either_form(
 
 @pytest.mark.asyncio
 async def test_a_policy_on_a_later_page_is_found(
-    world: World, person: Person, token: str, double: CloudflareDouble
+    world: AlertsWorld, person: DashboardUser, token: str, double: CloudflareDouble
 ) -> None:
     for number in range(5):
         person.make(DEV, name=f"Other {number}")
@@ -310,7 +310,7 @@ async def test_a_policy_on_a_later_page_is_found(
 
 @pytest.mark.asyncio
 async def test_another_policy_of_the_type_that_warns_them_all_is_enough(
-    world: World, person: Person, token: str
+    world: AlertsWorld, person: DashboardUser, token: str
 ) -> None:
     theirs = person.make(OPS, DEV)
     uid = world.add(token, email=[OPS])
@@ -329,7 +329,7 @@ async def test_another_policy_of_the_type_that_warns_them_all_is_enough(
 )
 @pytest.mark.asyncio
 async def test_one_that_is_off_or_about_something_else_is_not(
-    world: World, person: Person, token: str, fields: dict[str, Any]
+    world: AlertsWorld, person: DashboardUser, token: str, fields: dict[str, Any]
 ) -> None:
     person.make(OPS, **fields)
     world.add(token, email=[OPS])
@@ -341,7 +341,9 @@ async def test_one_that_is_off_or_about_something_else_is_not(
 
 
 @pytest.mark.asyncio
-async def test_what_a_person_adds_and_sets_stays(world: World, person: Person, token: str) -> None:
+async def test_what_a_person_adds_and_sets_stays(
+    world: AlertsWorld, person: DashboardUser, token: str
+) -> None:
     uid = world.add(token, email=[OPS])
     await world.look()
     person.edit(
@@ -361,7 +363,7 @@ async def test_what_a_person_adds_and_sets_stays(world: World, person: Person, t
 
 @pytest.mark.asyncio
 async def test_what_a_person_takes_out_stays_out_until_somebody_asks_anew(
-    world: World, person: Person, token: str
+    world: AlertsWorld, person: DashboardUser, token: str
 ) -> None:
     one, two = world.add(token, email=[OPS, DEV]), world.add(token, email=[DEV])
     await world.look()
@@ -384,7 +386,7 @@ async def test_what_a_person_takes_out_stays_out_until_somebody_asks_anew(
 
 @pytest.mark.asyncio
 async def test_a_policy_that_a_person_deletes_is_made_again_only_for_another_wish(
-    world: World, person: Person, token: str
+    world: AlertsWorld, person: DashboardUser, token: str
 ) -> None:
     one = world.add(token, email=[OPS])
     await world.look()
@@ -401,7 +403,7 @@ async def test_a_policy_that_a_person_deletes_is_made_again_only_for_another_wis
 
 @pytest.mark.asyncio
 async def test_a_policy_that_a_person_switches_off_stays_off_and_is_said(
-    world: World, person: Person, token: str
+    world: AlertsWorld, person: DashboardUser, token: str
 ) -> None:
     uid = world.add(token, email=[OPS])
     await world.look()
@@ -416,7 +418,7 @@ async def test_a_policy_that_a_person_switches_off_stays_off_and_is_said(
 
 @pytest.mark.asyncio
 async def test_a_policy_whose_mark_a_person_takes_away_is_theirs_from_then_on(
-    world: World, person: Person, token: str
+    world: AlertsWorld, person: DashboardUser, token: str
 ) -> None:
     uid = world.add(token, email=[OPS])
     await world.look()
@@ -431,7 +433,7 @@ async def test_a_policy_whose_mark_a_person_takes_away_is_theirs_from_then_on(
 
 @pytest.mark.asyncio
 async def test_whom_a_person_had_warned_before_is_not_ours_to_take_out(
-    world: World, person: Person, token: str
+    world: AlertsWorld, person: DashboardUser, token: str
 ) -> None:
     first = world.add(token, email=[OPS])
     await world.look()
@@ -449,7 +451,7 @@ async def test_whom_a_person_had_warned_before_is_not_ours_to_take_out(
 
 @pytest.mark.asyncio
 async def test_a_persons_own_words_in_the_description_stay(
-    world: World, person: Person, token: str
+    world: AlertsWorld, person: DashboardUser, token: str
 ) -> None:
     uid = world.add(token, email=[OPS])
     await world.look()
@@ -467,7 +469,7 @@ async def test_a_persons_own_words_in_the_description_stay(
 
 @pytest.mark.asyncio
 async def test_the_policy_goes_with_the_last_object_that_asked(
-    world: World, person: Person, token: str
+    world: AlertsWorld, person: DashboardUser, token: str
 ) -> None:
     one, two = world.add(token, email=[OPS]), world.add(token, email=[DEV])
     await world.look()
@@ -487,7 +489,7 @@ async def test_the_policy_goes_with_the_last_object_that_asked(
 
 @pytest.mark.asyncio
 async def test_whoever_asks_for_the_same_keeps_it_when_the_other_leaves(
-    world: World, person: Person, token: str
+    world: AlertsWorld, person: DashboardUser, token: str
 ) -> None:
     one, two = world.add(token, email=[OPS]), world.add(token, email=[OPS])
     await world.look()
@@ -505,7 +507,7 @@ async def test_whoever_asks_for_the_same_keeps_it_when_the_other_leaves(
 
 @pytest.mark.asyncio
 async def test_nobody_is_taken_out_while_it_is_not_known_who_asks(
-    world: World, person: Person, token: str
+    world: AlertsWorld, person: DashboardUser, token: str
 ) -> None:
     one, two = world.add(token, email=[OPS]), world.add(token, email=[DEV])
     await world.look()
@@ -523,7 +525,7 @@ async def test_nobody_is_taken_out_while_it_is_not_known_who_asks(
 
 @pytest.mark.asyncio
 async def test_whoever_cannot_be_heard_keeps_what_was_put_for_it(
-    world: World, person: Person, token: str
+    world: AlertsWorld, person: DashboardUser, token: str
 ) -> None:
     """After a restart, an object whose token shows nothing any more."""
     one, two = world.add(token, email=[OPS]), world.add(token, email=[DEV])
@@ -538,7 +540,7 @@ async def test_whoever_cannot_be_heard_keeps_what_was_put_for_it(
 
 @pytest.mark.asyncio
 async def test_whoever_is_known_by_its_token_before_its_zone_is_does_not_seem_to_leave(
-    world: World, person: Person, token: str
+    world: AlertsWorld, person: DashboardUser, token: str
 ) -> None:
     """After a restart, while the first reading of the zone is under way."""
     uid, other = world.add(token, email=[OPS]), world.add(token, email=[DEV])
@@ -555,7 +557,7 @@ async def test_whoever_is_known_by_its_token_before_its_zone_is_does_not_seem_to
 
 @pytest.mark.asyncio
 async def test_an_object_whose_zone_moves_to_another_account_takes_its_recipients_along(
-    world: World, person: Person, token: str, double: CloudflareDouble
+    world: AlertsWorld, person: DashboardUser, token: str, double: CloudflareDouble
 ) -> None:
     other = new_id()
     double.control.make_zone(f"b{other[:8]}.example.net", account_id=other)
@@ -564,7 +566,7 @@ async def test_an_object_whose_zone_moves_to_another_account_takes_its_recipient
     await world.look()
     world.manifests[uid]["status"]["zone"]["accountId"] = other
     await world.look(other)
-    there = Person(double, other, token)
+    there = DashboardUser(double, other, token)
     assert there.policies() == []  # first what was done elsewhere is undone
     await world.look()
     await world.look(other)
@@ -577,7 +579,7 @@ async def test_an_object_whose_zone_moves_to_another_account_takes_its_recipient
 
 @pytest.mark.asyncio
 async def test_one_that_moves_and_may_not_touch_what_it_leaves_is_not_held_up(
-    world: World, person: Person, token: str, double: CloudflareDouble
+    world: AlertsWorld, person: DashboardUser, token: str, double: CloudflareDouble
 ) -> None:
     other = new_id()
     double.control.make_zone(f"c{other[:8]}.example.net", account_id=other)
@@ -590,7 +592,7 @@ async def test_one_that_moves_and_may_not_touch_what_it_leaves_is_not_held_up(
     for _ in range(4):
         await world.look()
     await world.look(other)
-    there = Person(double, other, token)
+    there = DashboardUser(double, other, token)
     assert [mailed(policy) for policy in there.policies()] == [[OPS]]
     assert [mailed(policy) for policy in person.policies()] == [[OPS]]
     there.close()
@@ -598,7 +600,7 @@ async def test_one_that_moves_and_may_not_touch_what_it_leaves_is_not_held_up(
 
 @pytest.mark.asyncio
 async def test_a_removal_that_may_not_take_out_its_recipients_ends_and_says_what_stays(
-    world: World, person: Person, token: str, double: CloudflareDouble
+    world: AlertsWorld, person: DashboardUser, token: str, double: CloudflareDouble
 ) -> None:
     made = double.control.make_token(PERMITTED)
     uid = world.add(made["value"], email=[OPS])
@@ -616,7 +618,7 @@ async def test_a_removal_that_may_not_take_out_its_recipients_ends_and_says_what
 
 @pytest.mark.asyncio
 async def test_a_removal_waits_for_a_cloudflare_that_is_away_and_not_for_ever(
-    world: World, person: Person, token: str, double: CloudflareDouble
+    world: AlertsWorld, person: DashboardUser, token: str, double: CloudflareDouble
 ) -> None:
     uid = world.add(token, email=[OPS])
     await world.look()
@@ -637,7 +639,7 @@ async def test_a_removal_waits_for_a_cloudflare_that_is_away_and_not_for_ever(
 
 @pytest.mark.asyncio
 async def test_two_tokens_on_one_account_make_one_policy(
-    world: World, person: Person, token: str, double: CloudflareDouble
+    world: AlertsWorld, person: DashboardUser, token: str, double: CloudflareDouble
 ) -> None:
     reading = double.control.make_token([*PERMISSIONS, "Notifications Read"])["value"]
     one, two = world.add(reading, email=[OPS]), world.add(token, email=[DEV])
@@ -648,7 +650,7 @@ async def test_two_tokens_on_one_account_make_one_policy(
 
 @pytest.mark.asyncio
 async def test_an_object_is_served_by_no_others_token_where_its_own_may_not_look(
-    world: World, person: Person, token: str, double: CloudflareDouble
+    world: AlertsWorld, person: DashboardUser, token: str, double: CloudflareDouble
 ) -> None:
     without = double.control.make_token()["value"]
     one, two = world.add(without, email=[OPS]), world.add(token, email=[DEV])
@@ -662,9 +664,9 @@ async def test_an_object_is_served_by_no_others_token_where_its_own_may_not_look
 
 @pytest.mark.asyncio
 async def test_two_operators_on_one_account_keep_a_policy_each_and_leave_the_others(
-    world: World, person: Person, token: str, double: CloudflareDouble
+    world: AlertsWorld, person: DashboardUser, token: str, double: CloudflareDouble
 ) -> None:
-    elsewhere = World(double, world.account_id)
+    elsewhere = AlertsWorld(double, world.account_id)
     mine, theirs = world.add(token, email=[OPS]), elsewhere.add(token, email=[OPS, DEV])
     for one in (world, elsewhere, world, elsewhere):
         await one.look()
@@ -679,7 +681,7 @@ async def test_two_operators_on_one_account_keep_a_policy_each_and_leave_the_oth
 
 @pytest.mark.asyncio
 async def test_whoever_leads_next_finds_a_policy_whose_answer_was_lost(
-    world: World, person: Person, token: str, double: CloudflareDouble
+    world: AlertsWorld, person: DashboardUser, token: str, double: CloudflareDouble
 ) -> None:
     uid = world.add(token, email=[OPS])
     double.control.break_api(
@@ -695,7 +697,7 @@ async def test_whoever_leads_next_finds_a_policy_whose_answer_was_lost(
 
 @pytest.mark.asyncio
 async def test_of_two_that_were_made_at_once_one_stays(
-    world: World, person: Person, token: str
+    world: AlertsWorld, person: DashboardUser, token: str
 ) -> None:
     uid = world.add(token, email=[OPS])
     await world.look()
@@ -711,7 +713,9 @@ async def test_of_two_that_were_made_at_once_one_stays(
 
 
 @pytest.mark.asyncio
-async def test_who_does_not_lead_changes_nothing(world: World, person: Person, token: str) -> None:
+async def test_who_does_not_lead_changes_nothing(
+    world: AlertsWorld, person: DashboardUser, token: str
+) -> None:
     uid = world.add(token, email=[OPS])
     world.lead.lose()
     await world.look()
@@ -721,7 +725,7 @@ async def test_who_does_not_lead_changes_nothing(world: World, person: Person, t
 
 @pytest.mark.asyncio
 async def test_a_policy_that_the_list_does_not_show_yet_is_not_made_twice(
-    world: World, person: Person, token: str, double: CloudflareDouble
+    world: AlertsWorld, person: DashboardUser, token: str, double: CloudflareDouble
 ) -> None:
     uid = world.add(token, email=[OPS])
     await world.look()
@@ -744,7 +748,7 @@ async def test_a_policy_that_the_list_does_not_show_yet_is_not_made_twice(
 
 @pytest.mark.asyncio
 async def test_an_address_that_cloudflare_refuses_is_said_and_keeps_nobody_else_out(
-    world: World, person: Person, token: str
+    world: AlertsWorld, person: DashboardUser, token: str
 ) -> None:
     bad = world.add(token, email=["nobody@example.com"])
     good = world.add(token, email=[OPS])
@@ -764,7 +768,7 @@ async def test_an_address_that_cloudflare_refuses_is_said_and_keeps_nobody_else_
 
 @pytest.mark.asyncio
 async def test_a_plan_without_webhooks_is_said(
-    world: World, person: Person, token: str, double: CloudflareDouble
+    world: AlertsWorld, person: DashboardUser, token: str, double: CloudflareDouble
 ) -> None:
     double.control.change_account(world.account_id, paid=False)
     uid = world.add(token, webhooks=["Chat"])
@@ -776,7 +780,7 @@ async def test_a_plan_without_webhooks_is_said(
 
 @pytest.mark.asyncio
 async def test_a_webhook_that_is_not_there_is_named_and_the_addresses_are_warned(
-    world: World, person: Person, token: str
+    world: AlertsWorld, person: DashboardUser, token: str
 ) -> None:
     uid = world.add(token, email=[OPS], webhooks=["Nowhere"])
     await world.look()
@@ -787,7 +791,7 @@ async def test_a_webhook_that_is_not_there_is_named_and_the_addresses_are_warned
 
 @pytest.mark.asyncio
 async def test_of_two_webhooks_of_one_name_none_is_guessed(
-    world: World, person: Person, token: str, double: CloudflareDouble
+    world: AlertsWorld, person: DashboardUser, token: str, double: CloudflareDouble
 ) -> None:
     names = {WEBHOOK: "Chat", OTHER_WEBHOOK: "Chat"}
     double.control.change_account(world.account_id, webhook_names=names)
@@ -799,7 +803,7 @@ async def test_of_two_webhooks_of_one_name_none_is_guessed(
 
 @pytest.mark.asyncio
 async def test_a_webhook_that_is_renamed_at_cloudflare_is_not_taken_out(
-    world: World, person: Person, token: str, double: CloudflareDouble
+    world: AlertsWorld, person: DashboardUser, token: str, double: CloudflareDouble
 ) -> None:
     uid = world.add(token, webhooks=["Chat"])
     await world.look()
@@ -814,7 +818,7 @@ async def test_a_webhook_that_is_renamed_at_cloudflare_is_not_taken_out(
 
 @pytest.mark.asyncio
 async def test_a_token_for_one_zone_lacks_the_account(
-    world: World, person: Person, double: CloudflareDouble
+    world: AlertsWorld, person: DashboardUser, double: CloudflareDouble
 ) -> None:
     scoped = double.control.make_token(PERMITTED, zones=["example.com"])["value"]
     uid = world.add(scoped, email=[OPS])
@@ -827,7 +831,7 @@ async def test_a_token_for_one_zone_lacks_the_account(
 
 @pytest.mark.asyncio
 async def test_a_suspended_object_begins_nothing_and_keeps_what_it_has(
-    world: World, person: Person, token: str
+    world: AlertsWorld, person: DashboardUser, token: str
 ) -> None:
     one, two = world.add(token, email=[OPS]), world.add(token, email=[DEV])
     await world.look()
@@ -847,10 +851,10 @@ async def test_a_suspended_object_begins_nothing_and_keeps_what_it_has(
 
 @pytest.mark.asyncio
 async def test_the_task_looks_when_it_is_asked_to_and_rests_otherwise(
-    double: CloudflareDouble, account_id: str, token: str, person: Person
+    double: CloudflareDouble, account_id: str, token: str, person: DashboardUser
 ) -> None:
     """Time that stands still, but for what sleeps: a look that comes too often would be seen."""
-    world = World(double, account_id)
+    world = AlertsWorld(double, account_id)
     uid, seen = world.add(token, email=[OPS]), asyncio.Event()
     world.alerts.begin(lambda _: seen.set())
     world.visit(uid)
@@ -873,9 +877,9 @@ async def test_the_task_looks_when_it_is_asked_to_and_rests_otherwise(
 
 @pytest.mark.asyncio
 async def test_a_bug_is_counted_and_told_and_the_task_goes_on_soon(
-    double: CloudflareDouble, account_id: str, token: str, person: Person
+    double: CloudflareDouble, account_id: str, token: str, person: DashboardUser
 ) -> None:
-    world = World(double, account_id)
+    world = AlertsWorld(double, account_id)
     world.breaks = RuntimeError("a bug that this test makes")
 
     def bugs() -> float | None:

@@ -45,7 +45,7 @@ HOSTS = (WWW, API, "*.example.com", SHOP, OUTSIDE)
 
 
 @dataclass(frozen=True)
-class Leaf:
+class LeafFile:
     """A client certificate and its key in one file."""
 
     path: Path
@@ -95,7 +95,7 @@ class Issuer:
         begins: timedelta = timedelta(hours=-1),
         ends: timedelta = timedelta(days=9),
         chain: bool = False,
-    ) -> Leaf:
+    ) -> LeafFile:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = self.sign(subject, key, NOW + begins, NOW + ends, authority=False)
@@ -113,20 +113,20 @@ class Issuer:
             certificate.fingerprint(hashes.SHA256()).hex(),
             certificate.fingerprint(hashes.SHA1()).hex(),  # noqa: S303  # what nginx compares
         )
-        return Leaf(
+        return LeafFile(
             path, Pin(*digests, certificate.not_valid_before_utc, certificate.not_valid_after_utc)
         )
 
 
 @dataclass(frozen=True)
 class Leaves:
-    ours: Leaf
-    next: Leaf
-    org: Leaf
-    stranger: Leaf
-    long_chain: Leaf
-    expired: Leaf
-    early: Leaf
+    ours: LeafFile
+    next: LeafFile
+    org: LeafFile
+    stranger: LeafFile
+    long_chain: LeafFile
+    expired: LeafFile
+    early: LeafFile
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def org(leaves: Leaves, mode: Mode, enforced: tuple[str, ...] = ()) -> Claim:
     )
 
 
-def path_of(leaf: Leaf | None) -> Path | None:
+def path_of(leaf: LeafFile | None) -> Path | None:
     return None if leaf is None else leaf.path
 
 
@@ -523,7 +523,7 @@ VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
 
 def after_a_reload(
-    nginx: TextNginx, leaf: Leaf, version: ssl.TLSVersion, text: dict[str, str]
+    nginx: TextNginx, leaf: LeafFile, version: ssl.TLSVersion, text: dict[str, str]
 ) -> tuple[bool, CheckAnswer]:
     """What a client with a leaf meets in revision 2 with a session that it made without one: whether it is resumed, and the answer."""
     context = client_context(None)

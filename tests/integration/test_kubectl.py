@@ -32,7 +32,7 @@ INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class ShellUser:
     """Somebody with a kubeconfig, at a shell that knows kubectl and its plugin."""
 
     kubectl: Path
@@ -100,7 +100,7 @@ def namespaced(served: ControlPlane, namespace: str) -> Iterator[str]:
     served.kubectl("delete", PLURAL, "--all", "--namespace", namespace, "--wait=false")
 
 
-def person(served: ControlPlane, plugins: Path, namespace: str, *verbs: str) -> Person:
+def person(served: ControlPlane, plugins: Path, namespace: str, *verbs: str) -> ShellUser:
     """Somebody who may do these verbs on the objects of one namespace, and nothing else."""
     user = f"person-of-{namespace}"
     rules = [{"apiGroups": ["aop-operator.dev"], "resources": [PLURAL], "verbs": list(verbs)}]
@@ -118,7 +118,7 @@ def person(served: ControlPlane, plugins: Path, namespace: str, *verbs: str) -> 
             "subjects": [{"apiGroup": api, "kind": "User", "name": user}],
         },
     )
-    return Person(Path(served.programs.kubectl), plugins, served.kubeconfig_for(user))
+    return ShellUser(Path(served.programs.kubectl), plugins, served.kubeconfig_for(user))
 
 
 def stored(served: ControlPlane, namespace: str) -> dict[str, Any]:
@@ -250,7 +250,7 @@ def test_colour_is_for_terminals(served: ControlPlane, plugins: Path, namespaced
     assert "\x1b" not in at_a_terminal(reader, namespaced, NO_COLOR="1")
 
 
-def at_a_terminal(reader: Person, namespace: str, **environment: str) -> str:
+def at_a_terminal(reader: ShellUser, namespace: str, **environment: str) -> str:
     """What a terminal gets."""
     ours, theirs = pty.openpty()
     process = reader.start("status", "example-com", "-n", namespace, out=theirs, **environment)
@@ -303,7 +303,7 @@ def test_a_file_that_is_no_valid_object_is_said(
 ) -> None:
     file = tmp_path / "pull.yaml"
     file.write_text(yaml.safe_dump(pull(namespace=namespaced, origins=[])))
-    admin = Person(Path(served.programs.kubectl), plugins, served.admin_kubeconfig)
+    admin = ShellUser(Path(served.programs.kubectl), plugins, served.admin_kubeconfig)
     answer = admin.run("plan", "-f", str(file))
     assert (answer.returncode, answer.stdout) == (1, "")
     assert "spec.origins" in words(answer.stderr)
@@ -322,7 +322,7 @@ def bare() -> Iterator[ControlPlane]:
 def test_without_the_resource_status_says_what_is_missing(
     bare: ControlPlane, plugins: Path
 ) -> None:
-    admin = Person(Path(bare.programs.kubectl), plugins, bare.admin_kubeconfig)
+    admin = ShellUser(Path(bare.programs.kubectl), plugins, bare.admin_kubeconfig)
     for command in (("status",), ("status", "example-com")):
         answer = admin.run(*command)
         assert (answer.returncode, answer.stdout) == (1, "")
@@ -334,7 +334,7 @@ def test_without_the_resource_a_file_is_planned_all_the_same(
 ) -> None:
     file = tmp_path / "pull.yaml"
     file.write_text(yaml.safe_dump(pull(namespace="default")))
-    admin = Person(Path(bare.programs.kubectl), plugins, bare.admin_kubeconfig)
+    admin = ShellUser(Path(bare.programs.kubectl), plugins, bare.admin_kubeconfig)
     answer = admin.run("plan", "-f", str(file), AOP_CLOUDFLARE_BASE_URL="http://127.0.0.1:1")
     assert (answer.returncode, answer.stderr) == (0, "")
     assert "TokenSecretNotFound" in answer.stdout

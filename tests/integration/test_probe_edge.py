@@ -13,7 +13,7 @@ from aiohttp import web
 from aop.probe import Answer, AskedEdge, EdgeProbe, FailureKind
 from aop.settings import ConnectTo
 from narrowed import answered, failed
-from sandbox.kubernetes.certificates import Authority
+from sandbox.kubernetes.certificates import ClusterAuthority
 from sandbox.ports import free_port
 
 HOST, OTHER = "www.example.com", "shop.example.com"
@@ -23,7 +23,7 @@ Respond = Callable[[web.Request], Awaitable[web.Response]]
 
 
 @dataclass
-class Edge:
+class AnsweringLocation:
     """A location of the edge that answers with whatever `respond` says, and remembers who came."""
 
     ca_file: Path
@@ -45,21 +45,21 @@ async def echo(request: web.Request) -> web.Response:
     return web.Response(text=f"rev=3 presented=ours nonce={request.query['n']}\n", headers=headers)
 
 
-Started = Callable[[Respond], AbstractAsyncContextManager[Edge]]
+Started = Callable[[Respond], AbstractAsyncContextManager[AnsweringLocation]]
 
 
 @pytest.fixture
 def edge(tmp_path: Path) -> Started:
     """Starts an edge whose certificate is valid for HOST, OTHER and localhost."""
-    authority = Authority("edge")
+    authority = ClusterAuthority("edge")
     ca_file = tmp_path / "ca.crt"
     ca_file.write_bytes(authority.pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.serve([HOST, OTHER, "localhost"]).write(tmp_path, "edge"))
 
     @asynccontextmanager
-    async def start(respond: Respond) -> AsyncIterator[Edge]:
-        running = Edge(ca_file)
+    async def start(respond: Respond) -> AsyncIterator[AnsweringLocation]:
+        running = AnsweringLocation(ca_file)
 
         async def served(request: web.Request) -> web.Response:
             assert request.transport is not None

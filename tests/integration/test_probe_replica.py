@@ -39,7 +39,7 @@ from aop.probe import (
 )
 from identities import identity_of
 from narrowed import answered, failed
-from sandbox.kubernetes.certificates import Authority
+from sandbox.kubernetes.certificates import ClusterAuthority
 from sandbox.pinned_nginx import CHECK, GATE, PinnedNginx
 from sandbox.ports import free_port
 from sandbox.waiting import until_async
@@ -120,7 +120,7 @@ async def scripted(
 def server_tls(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(
-        *Authority("origin")
+        *ClusterAuthority("origin")
         .serve(["origin.example.com"])
         .write(tmp_path_factory.mktemp("tls"), "server")
     )
@@ -516,10 +516,10 @@ async def test_a_server_that_refuses_in_the_handshake_gives_a_failure_and_never_
     version: ssl.TLSVersion, tmp_path: Path
 ) -> None:
     """With TLS 1.3 the alert comes after our side of the handshake is done, and can lose the race against our request."""
-    authority = Authority("clients")
+    authority = ClusterAuthority("clients")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(
-        *Authority("origin").serve(["origin.example.com"]).write(tmp_path, "server")
+        *ClusterAuthority("origin").serve(["origin.example.com"]).write(tmp_path, "server")
     )
     context.minimum_version = context.maximum_version = version
     context.verify_mode = ssl.CERT_REQUIRED

@@ -70,7 +70,7 @@ Made by `tests/integration/test_server_answers.py`, which asks a real {asked}; d
 
 
 @dataclass(frozen=True)
-class Server:
+class NamedServer:
     """One of them, and what is to be said of it."""
 
     kind: OriginKind
@@ -115,7 +115,7 @@ def of_ingress_nginx(
 
 
 SERVERS = (
-    Server(
+    NamedServer(
         INGRESS_NGINX,
         "ingress-nginx",
         of_ingress_nginx,
@@ -124,7 +124,7 @@ SERVERS = (
         "zone is in no object",
         asked="nginx with the operator's snippets",
     ),
-    Server(
+    NamedServer(
         NGINX,
         "NGINX",
         in_a_workload(NginxDialect(), PlainNginx, "http2 on;"),
@@ -132,7 +132,7 @@ SERVERS = (
 "No required SSL certificate was sent" or "The SSL certificate error"; 421 is its answer where SNI and Host name different servers; 308 leads to https.""",
         "`server{}` does not have our line",
     ),
-    Server(
+    NamedServer(
         APACHE,
         "Apache",
         in_a_workload(ApacheDialect(), PlainApache),
@@ -141,7 +141,7 @@ the operator's "No required client certificate was sent"; "alert" is a TLS alert
 308 leads to https.""",
         "virtual host does not have our line",
     ),
-    Server(
+    NamedServer(
         HAPROXY,
         "HAProxy",
         in_a_workload(HaproxyDialect(), PlainHaproxy),
@@ -149,7 +149,7 @@ the operator's "No required client certificate was sent"; "alert" is a TLS alert
 the operator's "No required client certificate was sent"; 308 leads to https. To HAProxy all hosts of a frontend are alike, so that SNI decides nothing.""",
         "zone is in no object",
     ),
-    Server(
+    NamedServer(
         CADDY,
         "Caddy",
         in_a_workload(CaddyDialect(), PlainCaddy),
@@ -159,7 +159,7 @@ where it asks for a certificate.""",
         "site does not have our lines",
         resumes=False,
     ),
-    Server(
+    NamedServer(
         TRAEFIK,
         "Traefik",
         in_a_workload(TraefikDialect(), PlainTraefik),
@@ -173,10 +173,10 @@ Traefik resumes no session where its TLS option says so.""",
 
 
 @dataclass(frozen=True)
-class Asking:
+class ServerAndVisitors:
     """The server, and the files of who asks."""
 
-    server: Server
+    server: NamedServer
     running: AskedServer
     folder: Path
 
@@ -233,8 +233,8 @@ class Asking:
 @pytest.fixture(scope="module", params=SERVERS, ids=[one.kind.name for one in SERVERS])
 def asking(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Asking]:
-    server: Server = request.param
+) -> Iterator[ServerAndVisitors]:
+    server: NamedServer = request.param
     if why := debian.why_not(server.kind.name):
         pytest.skip(why)
     curl = shutil.which("curl")
@@ -251,7 +251,7 @@ def asking(
     com = Claim("com", "edge/com", "example.com", ("*.example.com",), Mode.REQUIRE, (WWW,), pins)
     org = replace(ORG, enforced=(SHOP,), pins=(MADE["the other zone's"].leaf.pin,))
     with server.running(folder / "server", [com, org]) as running:
-        yield Asking(server, running, folder)
+        yield ServerAndVisitors(server, running, folder)
 
 
 def row(*cells: object) -> str:
@@ -263,7 +263,7 @@ def table(*rows: tuple[object, ...]) -> list[str]:
     return [row(*head), row(*("---" for _ in head)), *(row(*cells) for cells in body)]
 
 
-def by_certificate(asking: Asking) -> list[str]:
+def by_certificate(asking: ServerAndVisitors) -> list[str]:
     """However somebody comes: the ways agree, or are told apart."""
     rows: list[tuple[object, ...]] = [("who presents", *(f"`{host}`" for host in HOSTS))]
     for who in VISITORS:
@@ -280,7 +280,7 @@ def by_certificate(asking: Asking) -> list[str]:
     return table(*rows)
 
 
-def by_name(asking: Asking) -> list[str]:
+def by_name(asking: ServerAndVisitors) -> list[str]:
     names = (WWW, WWW.upper(), f"{WWW}:443", f"{WWW}.")
     rows: list[tuple[object, ...]] = [("Host", "no certificate", "ours", "plaintext")]
     for name in names:
@@ -289,7 +289,7 @@ def by_name(asking: Asking) -> list[str]:
     return table(*rows)
 
 
-def by_sni(asking: Asking) -> list[str]:
+def by_sni(asking: ServerAndVisitors) -> list[str]:
     pairs = ((ALONE, WWW), (API, WWW), (SHOP, WWW), (WWW, API), (WWW, ALONE))
     rows: list[tuple[object, ...]] = [("SNI", "Host", "no certificate", "ours")]
     for sni, host in pairs:
@@ -298,7 +298,7 @@ def by_sni(asking: Asking) -> list[str]:
     return table(*rows)
 
 
-def test_the_table_for_people_says_what_is_answered(asking: Asking) -> None:
+def test_the_table_for_people_says_what_is_answered(asking: ServerAndVisitors) -> None:
     server = asking.server
     hosts = [
         f"- `{host}` is {what.format(without=server.without)}." for host, what in HOSTS.items()
@@ -327,7 +327,7 @@ def test_the_table_for_people_says_what_is_answered(asking: Asking) -> None:
     assert table.read_text() == text
 
 
-def test_nobody_but_whom_a_zone_trusts_comes_to_a_required_host(asking: Asking) -> None:
+def test_nobody_but_whom_a_zone_trusts_comes_to_a_required_host(asking: ServerAndVisitors) -> None:
     """Whatever the table says. A leaf stays what it is when it has expired, where the server lets it pass at all."""
     refuses_expired = asking.server.kind.capabilities.refuses_expired
     ours = set(PINNED) - ({"an expired one of ours"} if refuses_expired else set())
@@ -341,5 +341,5 @@ def test_nobody_but_whom_a_zone_trusts_comes_to_a_required_host(asking: Asking) 
                 assert (status == 200) is (who in welcome), (way, who, host, status)
 
 
-def test_a_session_is_resumed_as_the_table_says(asking: Asking) -> None:
+def test_a_session_is_resumed_as_the_table_says(asking: ServerAndVisitors) -> None:
     assert asking.status("ours", WWW, RESUMED) == 200

@@ -20,7 +20,7 @@ RAW = re.compile(r"^(?:- |\d+\. |\| |```|#+ )", re.MULTILINE)
 """Markdown that was not understood stands at the beginning of a line of a paragraph."""
 
 
-class Read(HTMLParser):
+class Page(HTMLParser):
     """One page: where it leads, what it fetches, the places in it, and the text of its paragraphs."""
 
     def __init__(self, page: Path) -> None:
@@ -53,7 +53,7 @@ class Read(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Read]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Page]:
     """Every page, built as `make docs` builds it."""
     folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
@@ -66,7 +66,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Read]:
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    return {page: Read(page) for page in folder.rglob("*.html") if page.name != "404.html"}
+    return {page: Page(page) for page in folder.rglob("*.html") if page.name != "404.html"}
 
 
 def local(links: list[str], page: Path) -> list[tuple[str, Path, str]]:
@@ -80,7 +80,7 @@ def local(links: list[str], page: Path) -> list[tuple[str, Path, str]]:
     return targets
 
 
-def test_every_link_leads_to_a_place_that_is_there(site: dict[Path, Read]) -> None:
+def test_every_link_leads_to_a_place_that_is_there(site: dict[Path, Page]) -> None:
     gone = [
         f"{page.name}: {link}"
         for page, read in site.items()
@@ -92,13 +92,13 @@ def test_every_link_leads_to_a_place_that_is_there(site: dict[Path, Read]) -> No
     assert gone == []
 
 
-def test_a_page_fetches_nothing_but_what_is_on_the_site(site: dict[Path, Read]) -> None:
+def test_a_page_fetches_nothing_but_what_is_on_the_site(site: dict[Path, Page]) -> None:
     for page, read in site.items():
         assert len(local(read.fetched, page)) == len(read.fetched), page
         assert [link for link, target, _ in local(read.fetched, page) if not target.exists()] == []
 
 
-def test_all_of_the_markdown_was_understood(site: dict[Path, Read]) -> None:
+def test_all_of_the_markdown_was_understood(site: dict[Path, Page]) -> None:
     """Python-Markdown reads a list that touches a paragraph, or is not deep enough, as text."""
     assert [
         f"{page.name}: {text[:80]}"
@@ -108,7 +108,7 @@ def test_all_of_the_markdown_was_understood(site: dict[Path, Read]) -> None:
     ] == []
 
 
-def test_every_document_is_a_page(site: dict[Path, Read]) -> None:
+def test_every_document_is_a_page(site: dict[Path, Page]) -> None:
     names = {page.name for page in site}
     documents = {path.relative_to(ROOT / "docs") for path in (ROOT / "docs").rglob("*.md")}
     assert {path.with_suffix(".html").name for path in documents} - names <= {"README.html"}

@@ -10,7 +10,7 @@ from multiprocessing import get_context
 from model.decisions import Decision, Mind
 from model.explore import Result, explore
 from model.mutants import BY_HAND, SURVIVORS, Mutant, generated
-from model.mutation import WORLDS, Ground, seen_in
+from model.mutation import WORLDS, WalkedWorlds, seen_in
 from model.observation import Sight
 from model.settings import SETTINGS
 from model.vacuity import unmet
@@ -21,7 +21,7 @@ fails the run."""
 REMEMBERED: dict[Sight, Decision] = {}
 """What the rules answered in the worlds that this process has walked: they are pure, so that a
 sight is decided once."""
-GROUND: list[Ground] = []
+GROUND: list[WalkedWorlds] = []
 """What the processes that hunt inherit."""
 MUTANTS: tuple[Mutant, ...] = (*generated(), *BY_HAND)
 
@@ -66,7 +66,7 @@ def main() -> int:
             results.append(result)
             print(f"[{time.monotonic() - begun:4.0f} s] {summary(result)}", flush=True)
         broken, missing = walked(results), unmet(results)
-        GROUND.append(Ground(pool.map(seen_in, range(len(WORLDS)), chunksize=1)))
+        GROUND.append(WalkedWorlds(pool.map(seen_in, range(len(WORLDS)), chunksize=1)))
     mutations = caught = 0
     mutants = hunted(results)
     wrong = [

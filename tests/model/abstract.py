@@ -58,7 +58,7 @@ class OutOfModel(Exception):
 
 
 @dataclass
-class Names:
+class Generations:
     """Which generation each real leaf is."""
 
     known: dict[str, int] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Names:
         return {NONE: N, OTHER: F, REFUSED: R}.get(presented) or self.of(presented)
 
 
-def sight_of(o: Observed, names: Names, only: str | None = None) -> Sight:
+def sight_of(o: Observed, names: Generations, only: str | None = None) -> Sight:
     """What the operator knew, in the model's words, of all hosts or of one. Raises `OutOfModel`."""
     pair = o.key_pair if isinstance(o.key_pair, ObservedKeyPair) else None
     leaf = names.of(pair.leaf.sha256) if pair else 0
@@ -162,13 +162,15 @@ def ill_of(o: Observed) -> str:
     return next((ill for ill, there in ills.items() if there), "")
 
 
-def who(certificate: ObservedCertificate, names: Names) -> int:
+def who(certificate: ObservedCertificate, names: Generations) -> int:
     """Whose certificate it is."""
     names.ids[certificate.id] = names.of(certificate.pin.sha256) if certificate.ours else F
     return names.ids[certificate.id]
 
 
-def record_of(record: RealRecord, o: Observed, hosts: tuple[str, ...], names: Names) -> Record:
+def record_of(
+    record: RealRecord, o: Observed, hosts: tuple[str, ...], names: Generations
+) -> Record:
     """What is noted on the object, of some hosts; digests of rejected claims have no way back."""
     if any(one.holds_at(o.wall) for one in record.rejected):
         raise OutOfModel("a rejected claim: its digest has no way back")
@@ -186,7 +188,7 @@ def record_of(record: RealRecord, o: Observed, hosts: tuple[str, ...], names: Na
     )
 
 
-def claim_of(claim: RealClaim | None, hosts: tuple[str, ...], names: Names) -> Claim | None:
+def claim_of(claim: RealClaim | None, hosts: tuple[str, ...], names: Generations) -> Claim | None:
     """What is claimed."""
     if claim is None:
         return None
@@ -197,7 +199,7 @@ def claim_of(claim: RealClaim | None, hosts: tuple[str, ...], names: Names) -> C
     )
 
 
-def origin_of(origin: ObservedOrigin, hosts: tuple[str, ...], names: Names) -> SeenOrigin:
+def origin_of(origin: ObservedOrigin, hosts: tuple[str, ...], names: Generations) -> SeenOrigin:
     """One origin."""
     if origin.displaced:
         raise OutOfModel("an Ingress verifies by itself")
@@ -222,7 +224,7 @@ def origin_of(origin: ObservedOrigin, hosts: tuple[str, ...], names: Names) -> S
 
 
 def replica_of(
-    replica: ObservedReplica, published: Configured, hosts: tuple[str, ...], names: Names
+    replica: ObservedReplica, published: Configured, hosts: tuple[str, ...], names: Generations
 ) -> SeenReplica:
     """One replica; where nothing of ours is claimed, nothing is there to be shown."""
     seen = {b.host: b for b in replica.hosts}
@@ -240,7 +242,7 @@ def replica_of(
     )
 
 
-def run_of(o: Observed, e: Evidence, names: Names) -> Run:
+def run_of(o: Observed, e: Evidence, names: Generations) -> Run:
     """What a host's answers came with."""
     length = NO_RUN
     if e.presented == REFUSED or any(arrival.presented == REFUSED for arrival in e.recent):

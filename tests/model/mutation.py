@@ -119,7 +119,7 @@ def seen_in(at: int) -> Looks:
     return {sight: (o, next_step(o)) for sight, o in observed}
 
 
-class Ground:
+class WalkedWorlds:
     """The worlds of the hunt, as the right rules have walked them."""
 
     def __init__(self, seen: list[Looks]) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 from aop.observed import Observed, ObservedZone
 from aop.steps import Delete, Effect, Issue, Promote, Publish, SetEnabled, Step, Upload
-from model.abstract import Names, OutOfModel, claim_of, sight_of
+from model.abstract import Generations, OutOfModel, claim_of, sight_of
 from model.change import consequences, with_origin
 from model.decisions import Mind
 from model.interference import meddling, using
@@ -62,7 +62,7 @@ class Looks:
     host: str
     setting: Setting
     mind: Mind
-    names: Names = field(default_factory=Names)
+    names: Generations = field(default_factory=Generations)
     worlds: list[World] = field(default_factory=list)
 
 

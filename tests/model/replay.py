@@ -21,7 +21,7 @@ from aop.plan import next_step
 from aop.reconcile import TRACE, Pass
 from aop.steps import Delete, Done, Publish, SetEnabled, Step, Upload, Withdraw
 from aop.terms import Claim, Mode
-from model.abstract import Names, OutOfModel, sight_of
+from model.abstract import Generations, OutOfModel, sight_of
 from model.observation import Sight
 from model.path import untraceable
 from model.world import ACTIVE, DELETING, FAILED, PENDING, F
@@ -43,7 +43,7 @@ def violations(lines: Iterable[str], moves: str = "", *, in_model: bool = True) 
     replicas that reload, and none that are replaced by others.
     """
     complaints: list[str] = []
-    names: dict[str, Names] = {}
+    names: dict[str, Generations] = {}
     before: dict[str, Sight] = {}
     runs: dict[str, list[tuple[int, Observed, Step]]] = {}
     for number, line in enumerate((line for line in lines if line.strip()), 1):
@@ -63,7 +63,7 @@ def violations(lines: Iterable[str], moves: str = "", *, in_model: bool = True) 
             continue
         uid = seen.observed.object.uid
         try:
-            sight = sight_of(seen.observed, names.setdefault(uid, Names()))
+            sight = sight_of(seen.observed, names.setdefault(uid, Generations()))
         except OutOfModel:
             before.pop(uid, None)
             continue

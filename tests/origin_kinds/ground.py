@@ -34,7 +34,7 @@ because there are as many kinds."""
 
 
 @dataclass(frozen=True)
-class Visitor:
+class VisitorLeaf:
     """A client certificate with its key, also as one file."""
 
     keyed: KeyedLeaf
@@ -45,11 +45,11 @@ class Visitor:
         return self.keyed.leaf.pin
 
 
-class Server(Protocol):
+class OriginServer(Protocol):
     """A server that acts on a carrier, and serves an application on every host that it was started with."""
 
     def ask(
-        self, host: str, path: str, visitor: Visitor | None = None, *, tls: bool = True
+        self, host: str, path: str, visitor: VisitorLeaf | None = None, *, tls: bool = True
     ) -> Answer:
         """What it answers to a GET on a connection of its own.
 
@@ -102,7 +102,7 @@ class Ground(Protocol):
 
     def server(
         self, folder: Path, carrier: Json, hosts: tuple[str, ...]
-    ) -> AbstractContextManager[Server]:
+    ) -> AbstractContextManager[OriginServer]:
         """The real server, running."""
 
 

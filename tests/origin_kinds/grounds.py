@@ -22,7 +22,7 @@ from aop.origins.workload.driver import WorkloadDriver
 from aop.origins.workload.spec import Workload
 from aop.probe import Answer
 from aop.terms.names import CLAIMS_ANNOTATION
-from origin_kinds.ground import TOKEN, Ground, Json, Place, Server, Visitor
+from origin_kinds.ground import TOKEN, Ground, Json, OriginServer, Place, VisitorLeaf
 from origin_kinds.in_memory import (
     CLOSED,
     IN_MEMORY,
@@ -75,7 +75,7 @@ def with_data(carrier: Json, **data: str) -> Json:
 
 
 def asked(
-    server: AskedServer, host: str, path: str, visitor: Visitor | None, *, tls: bool
+    server: AskedServer, host: str, path: str, visitor: VisitorLeaf | None, *, tls: bool
 ) -> Answer:
     """What a real server answers."""
     answers = (
@@ -93,7 +93,7 @@ class RealNginx:
         self._nginx = nginx
 
     def ask(
-        self, host: str, path: str, visitor: Visitor | None = None, *, tls: bool = True
+        self, host: str, path: str, visitor: VisitorLeaf | None = None, *, tls: bool = True
     ) -> Answer:
         return asked(self._nginx, host, path, visitor, tls=tls)
 
@@ -169,7 +169,7 @@ class IngressNginxGround:
         return event(pod, "RELOAD", f"Error reloading NGINX: \n{line}\n", at)
 
     @contextmanager
-    def server(self, folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[Server]:
+    def server(self, folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[OriginServer]:
         with TextNginx(folder, carrier.get("data") or {}, hosts) as nginx:
             yield RealNginx(nginx)
 
@@ -185,7 +185,7 @@ class WorkloadGround:
     def __init__(
         self,
         kind: WorkloadDriver,
-        server: Callable[[Path, Json, tuple[str, ...]], AbstractContextManager[Server]],
+        server: Callable[[Path, Json, tuple[str, ...]], AbstractContextManager[OriginServer]],
         *,
         alerts: bool = False,
         **more: Any,
@@ -201,7 +201,7 @@ class WorkloadGround:
 
     def server(
         self, folder: Path, carrier: Json, hosts: tuple[str, ...]
-    ) -> AbstractContextManager[Server]:
+    ) -> AbstractContextManager[OriginServer]:
         """Skips where there is none."""
         if why := debian.why_not(self.kind.name):
             pytest.skip(why)
@@ -232,7 +232,7 @@ class WorkloadGround:
 
 
 @contextmanager
-def plain_nginx(folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[Server]:
+def plain_nginx(folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[OriginServer]:
     """A real nginx with the carrier's files."""
     with PlainNginx(folder, carrier.get("data") or {}, hosts) as nginx:
         yield RealNginx(nginx)
@@ -245,7 +245,7 @@ class WithoutResumption:
         self._server = server
 
     def ask(
-        self, host: str, path: str, visitor: Visitor | None = None, *, tls: bool = True
+        self, host: str, path: str, visitor: VisitorLeaf | None = None, *, tls: bool = True
     ) -> Answer:
         return asked(self._server, host, path, visitor, tls=tls)
 
@@ -280,28 +280,28 @@ class Restarted(WithoutResumption):
 
 
 @contextmanager
-def plain_caddy(folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[Server]:
+def plain_caddy(folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[OriginServer]:
     """A real Caddy with the carrier's files."""
     with PlainCaddy(folder, carrier.get("data") or {}, hosts) as server:
         yield WithoutResumption(server)
 
 
 @contextmanager
-def plain_traefik(folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[Server]:
+def plain_traefik(folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[OriginServer]:
     """A real Traefik with the carrier's files."""
     with PlainTraefik(folder, carrier.get("data") or {}, hosts) as server:
         yield WithoutResumption(server)
 
 
 @contextmanager
-def plain_haproxy(folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[Server]:
+def plain_haproxy(folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[OriginServer]:
     """A real HAProxy with the carrier's files."""
     with PlainHaproxy(folder, carrier.get("data") or {}, hosts) as server:
         yield Restarted(server)
 
 
 @contextmanager
-def plain_apache(folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[Server]:
+def plain_apache(folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[OriginServer]:
     """A real Apache with the carrier's files."""
     with PlainApache(folder, carrier.get("data") or {}, hosts) as server:
         yield Restarted(server)
@@ -345,7 +345,7 @@ class InMemoryGround:
         return event(pod, REJECTED, line, at)
 
     @contextmanager
-    def server(self, folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[Server]:
+    def server(self, folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[OriginServer]:
         yield Asked(carrier, hosts)
 
 
@@ -357,7 +357,7 @@ class Asked:
         self._server = InMemoryServer((carrier.get("data") or {}).get(RULES, ""), hosts)
 
     def ask(
-        self, host: str, path: str, visitor: Visitor | None = None, *, tls: bool = True
+        self, host: str, path: str, visitor: VisitorLeaf | None = None, *, tls: bool = True
     ) -> Answer:
         return self._server.ask(host, path, visitor.pin if visitor else None, tls=tls)
 

@@ -24,8 +24,8 @@ from origin_kinds.ground import (
     TOKEN,
     Ground,
     Json,
-    Server,
-    Visitor,
+    OriginServer,
+    VisitorLeaf,
     bare,
     of_ours,
     published_in,
@@ -46,20 +46,20 @@ OF_STRANGERS = ("stranger", "org")
 
 
 @pytest.fixture(scope="module")
-def visitors(tmp_path_factory: pytest.TempPathFactory) -> dict[str | None, Visitor | None]:
+def visitors(tmp_path_factory: pytest.TempPathFactory) -> dict[str | None, VisitorLeaf | None]:
     """Who comes, and with what."""
     folder, now = tmp_path_factory.mktemp("visitors"), datetime.now(UTC)
     made = {name: throwaway(now) for name in ("ours", "next", "stranger", "org")}
     made["expired"] = throwaway(now - timedelta(days=9), timedelta(days=5))
-    by_name: dict[str | None, Visitor | None] = {None: None}
+    by_name: dict[str | None, VisitorLeaf | None] = {None: None}
     for name, keyed in made.items():
         path = folder / f"{name}.pem"
         path.write_text(keyed.leaf.pem + keyed.key.get_secret_value().decode())
-        by_name[name] = Visitor(keyed, path)
+        by_name[name] = VisitorLeaf(keyed, path)
     return by_name
 
 
-Visitors = dict[str | None, Visitor | None]
+Visitors = dict[str | None, VisitorLeaf | None]
 
 
 def claim_on(zone: str, visitors: Visitors, mode: Mode, *pinned: str) -> Claim:
@@ -71,14 +71,14 @@ def claim_on(zone: str, visitors: Visitors, mode: Mode, *pinned: str) -> Claim:
 
 
 @dataclass(frozen=True)
-class Scene:
+class ClaimedServer:
     """A server that acts on what two zones claim: one in some mode, and beside it one that requires."""
 
     ground: Ground
     mode: Mode
     carrier: Json
-    server: Server
-    unclaimed: Server
+    server: OriginServer
+    unclaimed: OriginServer
     """One whose carrier is as it was found."""
     visitors: Visitors
 
@@ -112,7 +112,7 @@ def scene(
     ground: Ground,
     visitors: Visitors,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Scene]:
+) -> Iterator[ClaimedServer]:
     """One zone in each mode."""
     mode: Mode = request.param
     com = claim_on("example.com", visitors, mode, "ours", "next", "expired")
@@ -124,7 +124,7 @@ def scene(
         ground.server(folder / "claimed", carrier, HOSTS) as server,
         ground.server(folder / "unclaimed", before, HOSTS) as unclaimed,
     ):
-        yield Scene(ground, mode, carrier, server, unclaimed, visitors)
+        yield ClaimedServer(ground, mode, carrier, server, unclaimed, visitors)
 
 
 def passes(mode: Mode, who: str | None) -> bool:
@@ -137,17 +137,19 @@ def passes(mode: Mode, who: str | None) -> bool:
     }[mode]
 
 
-def test_a_host_serves_whom_its_mode_lets_pass_and_refuses_everybody_else(scene: Scene) -> None:
+def test_a_host_serves_whom_its_mode_lets_pass_and_refuses_everybody_else(
+    scene: ClaimedServer,
+) -> None:
     seen = {(path, who): scene.serves(WWW, path, who) for path, who in product(PATHS, VISITORS)}
     assert seen == {(path, who): passes(scene.mode, who) for path, who in product(PATHS, VISITORS)}
 
 
-def test_a_host_that_is_not_enforced_serves_everybody(scene: Scene) -> None:
+def test_a_host_that_is_not_enforced_serves_everybody(scene: ClaimedServer) -> None:
     for host, path, who in product((API, "other.example.com"), PATHS, VISITORS):
         assert scene.serves(host, path, who), (host, path, who)
 
 
-def test_hosts_of_nobody_keep_their_answers(scene: Scene) -> None:
+def test_hosts_of_nobody_keep_their_answers(scene: ClaimedServer) -> None:
     for path, who, tls in product(("/", "/deep/path"), VISITORS, (True, False)):
         answer = scene.ask(NOBODYS, path, who, tls=tls)
         before = scene.unclaimed.ask(NOBODYS, path, scene.visitors[who], tls=tls)
@@ -156,19 +158,21 @@ def test_hosts_of_nobody_keep_their_answers(scene: Scene) -> None:
     assert scene.serves(NOBODYS, GATE, None)
 
 
-def test_the_leaf_of_one_zone_opens_no_host_of_another(scene: Scene) -> None:
+def test_the_leaf_of_one_zone_opens_no_host_of_another(scene: ClaimedServer) -> None:
     for path, who in product(PATHS, VISITORS):
         assert scene.serves(ORG, path, who) is (who == "org"), (path, who)
 
 
-def test_plaintext_is_closed_where_a_leaf_is_required_and_as_before_elsewhere(scene: Scene) -> None:
+def test_plaintext_is_closed_where_a_leaf_is_required_and_as_before_elsewhere(
+    scene: ClaimedServer,
+) -> None:
     for path in PATHS:
         assert not scene.serves(ORG, path, None, tls=False)
         assert scene.serves(WWW, path, None, tls=False) is (scene.mode < Mode.REQUIRE)
         assert scene.serves(API, path, None, tls=False)
 
 
-def test_the_check_path_tells_every_visitor_what_it_came_with(scene: Scene) -> None:
+def test_the_check_path_tells_every_visitor_what_it_came_with(scene: ClaimedServer) -> None:
     """Whoever is refused elsewhere; a leaf is told by its name only at a host of its own zone."""
     revision = published_in(scene.ground, scene.carrier).revision
     for host, who in product((WWW, API, ORG, NOBODYS, "never.heard.of"), VISITORS):
@@ -192,24 +196,28 @@ def test_the_check_path_tells_every_visitor_what_it_came_with(scene: Scene) -> N
             assert check.presented in {NONE, OTHER}, "a leaf means nothing at a host of nobody"
 
 
-def test_the_check_path_answers_in_plaintext_and_says_so(scene: Scene) -> None:
+def test_the_check_path_answers_in_plaintext_and_says_so(scene: ClaimedServer) -> None:
     for host, who in product((WWW, API, ORG, NOBODYS), VISITORS):
         check = scene.check(host, who, tls=False)
         assert (check.presented, check.https, check.nonce) == (NONE, False, "abc-1_2")
 
 
 @pytest.mark.parametrize("nonce", ["<b>", "%3Cb%3E", "a.b", 'a"b', "a;b", "%00", ""])
-def test_the_check_path_repeats_nothing_that_a_browser_could_run(scene: Scene, nonce: str) -> None:
+def test_the_check_path_repeats_nothing_that_a_browser_could_run(
+    scene: ClaimedServer, nonce: str
+) -> None:
     for host in (WWW, NOBODYS):
         assert scene.check(host, nonce=nonce).nonce == ""
 
 
-def test_only_the_check_path_itself_is_exempt(scene: Scene) -> None:
+def test_only_the_check_path_itself_is_exempt(scene: ClaimedServer) -> None:
     for path in (f"{CHECK}/below", f"{CHECK}x", f"{CHECK}/../../../../secret"):
         assert not scene.serves(ORG, path, None), path
 
 
-def test_no_answer_to_who_is_served_is_taken_for_the_servers_own_refusal(scene: Scene) -> None:
+def test_no_answer_to_who_is_served_is_taken_for_the_servers_own_refusal(
+    scene: ClaimedServer,
+) -> None:
     refuses = scene.ground.kind.refuses_certificate
     for host, path, who in product((WWW, API, ORG, NOBODYS), (*PATHS, CHECK), VISITORS):
         answer = scene.ask(host, path, who)
@@ -220,7 +228,7 @@ def test_no_answer_to_who_is_served_is_taken_for_the_servers_own_refusal(scene: 
         assert not scene.ground.kind.refuses_arrival(answer.status, answer.body)
 
 
-def test_the_probe_sees_what_the_claim_asks_for(scene: Scene) -> None:
+def test_the_probe_sees_what_the_claim_asks_for(scene: ClaimedServer) -> None:
     """What the rest of the operator makes of the same answers."""
     ours = ("ours", "next")
     presented = dict(zip((Presented.OURS, Presented.NEXT), ours, strict=True))
@@ -329,7 +337,7 @@ def test_where_the_last_claim_has_left_the_server_does_what_it_did(
 # --- what the kind says that it can do ----------------------------------------------------------------------------------------------
 
 
-def test_it_refuses_what_has_expired_as_it_says(scene: Scene) -> None:
+def test_it_refuses_what_has_expired_as_it_says(scene: ClaimedServer) -> None:
     """Even where it only asks, and on the check path, which no text of ours refuses."""
     kind, asked = scene.ground.kind, scene.check(WWW, "ours").presented != NONE
     refuses = kind.capabilities.refuses_expired and asked
@@ -345,7 +353,7 @@ def test_it_refuses_what_has_expired_as_it_says(scene: Scene) -> None:
     assert scene.serves(API, GATE, "expired") is not refuses
 
 
-def test_it_asks_per_host_as_it_says(scene: Scene) -> None:
+def test_it_asks_per_host_as_it_says(scene: ClaimedServer) -> None:
     """The other zone asks in any case."""
     for host in (WWW, API):
         asked = scene.check(host, "ours").presented != NONE

@@ -49,7 +49,7 @@ WANTED = Wanted("rules", TARGET, GROUND.spec)
 OFF, REQUIRING = claim(Mode.OFF, (), (PIN,)), claim(enforced=(WWW,), pins=(PIN,))
 
 
-class World:
+class CarrierWorld:
     """A cluster with one carrier, and pods that act on it at once."""
 
     def __init__(self) -> None:
@@ -102,11 +102,11 @@ class World:
         return InMemoryServer(rules, (WWW,)).ask(host, path, pin, tls=tls)
 
 
-class Keeping:
+class CarrierKeeping:
     """The keeper of the origin in memory."""
 
     def __init__(self) -> None:
-        self.world, self.clock = World(), SetClock()
+        self.world, self.clock = CarrierWorld(), SetClock()
         kinds: Mapping[str, OriginKind] = {IN_MEMORY.name: IN_MEMORY}
         probe = cast("ReplicaProbe", self.world)
         reader = ReplicaReader(probe, identity_of(STRANGER), self.clock, 30.0)
@@ -143,7 +143,7 @@ def modes(seen: ObservedOrigin) -> set[tuple[str, int | None, bool, Mode]]:
 
 @pytest.mark.asyncio
 async def test_an_origin_of_any_kind_is_looked_at_published_and_left_as_it_was_found() -> None:
-    keeping = Keeping()
+    keeping = CarrierKeeping()
     before = deepcopy(keeping.world.carrier)
     seen = await keeping.look()
     assert (seen.readers, seen.hosts, seen.allowed, seen.stale) == (2, HOSTS, True, None)
@@ -168,7 +168,7 @@ async def test_an_origin_of_any_kind_is_looked_at_published_and_left_as_it_was_f
 
 @pytest.mark.asyncio
 async def test_a_write_is_refused_once_what_it_was_decided_on_has_changed() -> None:
-    keeping = Keeping()
+    keeping = CarrierKeeping()
     await keeping.look()
     await keeping.publish(OFF)
     await keeping.look()
@@ -185,7 +185,7 @@ async def test_a_write_is_refused_once_what_it_was_decided_on_has_changed() -> N
 
 @pytest.mark.asyncio
 async def test_a_claim_whose_object_is_gone_is_relaxed_and_then_taken_out() -> None:
-    keeping = Keeping()
+    keeping = CarrierKeeping()
     before = deepcopy(keeping.world.carrier)
     await keeping.look()
     await keeping.publish(REQUIRING)

@@ -70,7 +70,7 @@ def zone(double: CloudflareDouble, origin: EchoOrigin) -> str:
     return name
 
 
-class Edge:
+class EdgeVisitor:
     """A visitor who resolves every name to one location."""
 
     def __init__(self, double: CloudflareDouble, code: str) -> None:
@@ -104,9 +104,9 @@ class Edge:
 
 
 @pytest.fixture
-def edge(double: CloudflareDouble) -> Iterator[Callable[[str], Edge]]:
+def edge(double: CloudflareDouble) -> Iterator[Callable[[str], EdgeVisitor]]:
     with ExitStack() as stack:
-        yield lambda code: stack.enter_context(closing(Edge(double, code)))
+        yield lambda code: stack.enter_context(closing(EdgeVisitor(double, code)))
 
 
 def as_order(place: tuple[str, int, int]) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def read_head(connection: socket.socket) -> bytes:
 
 
 def test_nginx_sees_what_the_state_says_level_by_level(
-    double: CloudflareDouble, zone: str, edge: Callable[[str], Edge]
+    double: CloudflareDouble, zone: str, edge: Callable[[str], EdgeVisitor]
 ) -> None:
     double.control.turn_location(resume=False, requests_per_connection=1)
     visitor, host, own_host = edge(TLS13), f"www.{zone}", f"own.{zone}"
@@ -179,7 +179,7 @@ def test_nginx_sees_what_the_state_says_level_by_level(
 
 
 def test_an_expired_certificate_is_presented_and_its_400_passed_on(
-    double: CloudflareDouble, zone: str, edge: Callable[[str], Edge]
+    double: CloudflareDouble, zone: str, edge: Callable[[str], EdgeVisitor]
 ) -> None:
     double.control.change_zone(zone, enabled=True)
     double.control.upload(
@@ -191,7 +191,7 @@ def test_an_expired_certificate_is_presented_and_its_400_passed_on(
 
 
 def test_state_reaches_each_location_after_its_own_delay(
-    double: CloudflareDouble, zone: str, edge: Callable[[str], Edge]
+    double: CloudflareDouble, zone: str, edge: Callable[[str], EdgeVisitor]
 ) -> None:
     double.control.turn_location(resume=False, requests_per_connection=1)
     double.control.turn_location("AMS", propagation_s=3600)
@@ -215,7 +215,7 @@ def test_state_reaches_each_location_after_its_own_delay(
 
 
 def test_kept_alive_connections_go_on_with_the_old_certificate(
-    double: CloudflareDouble, zone: str, edge: Callable[[str], Edge]
+    double: CloudflareDouble, zone: str, edge: Callable[[str], EdgeVisitor]
 ) -> None:
     visitor, host = edge(TLS13), f"www.{zone}"
     first = visitor.seen(host)
@@ -239,7 +239,11 @@ def _as_seen(one: dict[str, str]) -> tuple[str, str]:
 
 @pytest.mark.parametrize("code", [TLS13, TLS12])
 def test_sessions_are_resumed_across_a_change_of_the_certificate(
-    double: CloudflareDouble, zone: str, edge: Callable[[str], Edge], origin: EchoOrigin, code: str
+    double: CloudflareDouble,
+    zone: str,
+    edge: Callable[[str], EdgeVisitor],
+    origin: EchoOrigin,
+    code: str,
 ) -> None:
     """A resumed session shows the origin the certificate of its first handshake: none after we present one, and ours after we no longer do."""
     double.control.turn_location(requests_per_connection=1)
@@ -265,7 +269,7 @@ def test_sessions_are_resumed_across_a_change_of_the_certificate(
 
 
 def test_connections_are_reused_until_the_origin_or_a_knob_ends_them(
-    double: CloudflareDouble, zone: str, edge: Callable[[str], Edge]
+    double: CloudflareDouble, zone: str, edge: Callable[[str], EdgeVisitor]
 ) -> None:
     visitor, host = edge(TLS13), f"www.{zone}"
     assert [visitor.seen(host)["nth"] for _ in range(5)] == [str(nth) for nth in range(1, 6)]
@@ -286,7 +290,7 @@ def test_an_idle_connection_that_the_origin_closed_is_not_used_again(tmp_path: P
         CloudflareDouble(tmp_path / "own", [brief.place]) as double,
     ):
         counters = double.control.counters
-        with closing(Edge(double, TLS13)) as visitor:
+        with closing(EdgeVisitor(double, TLS13)) as visitor:
             visitor.seen("www.example.com")
             until(
                 lambda: counters()[TLS13]["open_connections"] == 0,
@@ -302,7 +306,7 @@ def test_both_replicas_are_asked(
     tmp_path: Path,
     zone: str,
     origin: EchoOrigin,
-    edge: Callable[[str], Edge],
+    edge: Callable[[str], EdgeVisitor],
 ) -> None:
     double.control.turn_location(requests_per_connection=1)
     with EchoOrigin(tmp_path / "two", ORIGIN_CA, name="two") as other:
@@ -324,7 +328,7 @@ def one_answer_then_close(connection: socket.socket) -> None:
 
 
 def test_a_get_is_repeated_once_when_a_reused_connection_closes_unanswered_and_nothing_else_is(
-    double: CloudflareDouble, zone: str, edge: Callable[[str], Edge]
+    double: CloudflareDouble, zone: str, edge: Callable[[str], EdgeVisitor]
 ) -> None:
     host, visitor = f"www.{zone}", edge(TLS13)
     with raw_origin(one_answer_then_close) as place:
@@ -347,7 +351,7 @@ def test_a_get_is_repeated_once_when_a_reused_connection_closes_unanswered_and_n
 
 
 def test_a_fresh_connection_that_closes_unanswered_is_520_and_not_tried_again(
-    double: CloudflareDouble, zone: str, edge: Callable[[str], Edge]
+    double: CloudflareDouble, zone: str, edge: Callable[[str], EdgeVisitor]
 ) -> None:
     answer = edge(TLS13).ask(f"www.{zone}", "/close")
     assert answer.status_code == 520
@@ -362,13 +366,13 @@ def test_a_fresh_connection_that_closes_unanswered_is_520_and_not_tried_again(
     assert len(counters["problems"]) == 1
 
 
-def test_a_400_of_the_origin_is_passed_on(zone: str, edge: Callable[[str], Edge]) -> None:
+def test_a_400_of_the_origin_is_passed_on(zone: str, edge: Callable[[str], EdgeVisitor]) -> None:
     answer = edge(TLS13).ask(f"www.{zone}", "/refused")
     assert (answer.status_code, answer.text) == (400, "no required certificate")
 
 
 def test_a_server_that_demands_a_certificate_in_the_handshake_gives_525_before_and_520_from_tls_13_on(
-    double: CloudflareDouble, zone: str, tmp_path: Path, edge: Callable[[str], Edge]
+    double: CloudflareDouble, zone: str, tmp_path: Path, edge: Callable[[str], EdgeVisitor]
 ) -> None:
     leaf = ORIGIN_CA.server(["example.com"])
     (tmp_path / "server.pem").write_text(leaf.key_pem + leaf.pem)
@@ -393,7 +397,7 @@ def test_a_server_that_demands_a_certificate_in_the_handshake_gives_525_before_a
 
 
 def test_origins_that_do_not_answer_have_cloudflares_statuses(
-    double: CloudflareDouble, zone: str, edge: Callable[[str], Edge]
+    double: CloudflareDouble, zone: str, edge: Callable[[str], EdgeVisitor]
 ) -> None:
     double.control.turn_location(connect_timeout_s=0.3, response_timeout_s=0.3)
     visitor, host = edge(TLS13), f"www.{zone}"
@@ -424,7 +428,7 @@ def test_origins_that_do_not_answer_have_cloudflares_statuses(
 
 
 def test_an_answer_that_breaks_off_is_broken_off_towards_the_visitor(
-    double: CloudflareDouble, zone: str, edge: Callable[[str], Edge]
+    double: CloudflareDouble, zone: str, edge: Callable[[str], EdgeVisitor]
 ) -> None:
     def serve(connection: socket.socket) -> None:
         read_head(connection)
@@ -437,7 +441,7 @@ def test_an_answer_that_breaks_off_is_broken_off_towards_the_visitor(
 
 
 def test_full_strict_verifies_the_server_and_full_does_not(
-    double: CloudflareDouble, tmp_path: Path, edge: Callable[[str], Edge]
+    double: CloudflareDouble, tmp_path: Path, edge: Callable[[str], EdgeVisitor]
 ) -> None:
     with EchoOrigin(tmp_path / "stranger", Authority.new("Nobody's CA")) as stranger:
         double.control.change_zone(
@@ -461,7 +465,11 @@ def test_full_strict_verifies_the_server_and_full_does_not(
     ],
 )
 def test_the_ssl_mode_decides_on_which_port_the_origin_is_asked(
-    double: CloudflareDouble, edge: Callable[[str], Edge], mode: str, of_https: str, of_http: str
+    double: CloudflareDouble,
+    edge: Callable[[str], EdgeVisitor],
+    mode: str,
+    of_https: str,
+    of_http: str,
 ) -> None:
     double.control.change_zone(ssl=mode)
     visitor, host = edge(TLS13), f"{mode.replace('_', '-')}.example.com"
@@ -473,7 +481,7 @@ def test_the_ssl_mode_decides_on_which_port_the_origin_is_asked(
     double.control.change_zone(ssl="full")
 
 
-def test_headers_are_as_cloudflare_sets_them(zone: str, edge: Callable[[str], Edge]) -> None:
+def test_headers_are_as_cloudflare_sets_them(zone: str, edge: Callable[[str], EdgeVisitor]) -> None:
     host = f"www.{zone}"
     answer = edge("IAD").ask(
         host,
@@ -498,7 +506,7 @@ def test_headers_are_as_cloudflare_sets_them(zone: str, edge: Callable[[str], Ed
 
 
 def test_bodies_pass_whole_in_both_directions(
-    zone: str, origin: EchoOrigin, edge: Callable[[str], Edge]
+    zone: str, origin: EchoOrigin, edge: Callable[[str], EdgeVisitor]
 ) -> None:
     visitor, host = edge(TLS13), f"www.{zone}"
     big = (origin.folder / "files" / "big").read_bytes()
@@ -522,7 +530,7 @@ def test_bodies_pass_whole_in_both_directions(
 
 
 def test_names_that_are_not_served_get_a_page_or_no_handshake(
-    double: CloudflareDouble, zone: str, edge: Callable[[str], Edge]
+    double: CloudflareDouble, zone: str, edge: Callable[[str], EdgeVisitor]
 ) -> None:
     visitor = edge(TLS13)
     double.control.change_zone(zone, dns_only=[f"direct.{zone}"])
@@ -542,7 +550,11 @@ def test_names_that_are_not_served_get_a_page_or_no_handshake(
     ("answer", "status"), [(403, 403), (429, 429), (520, 520), ("challenge", 403)]
 )
 def test_a_location_can_answer_for_the_origin_on_chosen_paths(
-    double: CloudflareDouble, zone: str, edge: Callable[[str], Edge], answer: object, status: int
+    double: CloudflareDouble,
+    zone: str,
+    edge: Callable[[str], EdgeVisitor],
+    answer: object,
+    status: int,
 ) -> None:
     host = f"www.{zone}"
     double.control.break_edge(
@@ -562,7 +574,7 @@ def test_a_location_can_answer_for_the_origin_on_chosen_paths(
 
 
 def test_a_location_can_leave_visitors_without_an_answer(
-    double: CloudflareDouble, zone: str, edge: Callable[[str], Edge]
+    double: CloudflareDouble, zone: str, edge: Callable[[str], EdgeVisitor]
 ) -> None:
     double.control.break_edge(location="FRA", answer="timeout", count=1)
     with pytest.raises(httpx.ReadTimeout):
@@ -571,7 +583,7 @@ def test_a_location_can_leave_visitors_without_an_answer(
 
 
 def test_a_location_can_present_something_else_than_the_api_says(
-    double: CloudflareDouble, zone: str, edge: Callable[[str], Edge]
+    double: CloudflareDouble, zone: str, edge: Callable[[str], EdgeVisitor]
 ) -> None:
     double.control.turn_location(resume=False, requests_per_connection=1)
     host, other_host = f"www.{zone}", f"api.{zone}"

@@ -7,7 +7,7 @@ import pytest
 from sandbox.cloudflare.authority import Authority
 from sandbox.cloudflare.knobs import Knobs
 from sandbox.cloudflare.presented import NOTHING, Presented, presented
-from sandbox.cloudflare.state import State, Zone
+from sandbox.cloudflare.state import State, StoredZone
 
 AUTHORITY = Authority.new("example.com")
 SHARED = AUTHORITY.client("shared")
@@ -22,42 +22,46 @@ def state() -> State:
 
 
 @pytest.fixture
-def zone(state: State) -> Zone:
-    made = Zone("example.com", "a" * 32, "Account", NOW)
+def zone(state: State) -> StoredZone:
+    made = StoredZone("example.com", "a" * 32, "Account", NOW)
     state.zones[made.id] = made
     return made
 
 
-def enable(zone: Zone, at: float = NOW) -> None:
+def enable(zone: StoredZone, at: float = NOW) -> None:
     zone.enabled.set(True, at=at)
 
 
-def share(zone: Zone) -> None:
+def share(zone: StoredZone) -> None:
     zone.global_aop.change("on", NOW)
 
 
-def level(state: State, zone: Zone, at: float = NOW + 100, host: str = HOST) -> str:
+def level(state: State, zone: StoredZone, at: float = NOW + 100, host: str = HOST) -> str:
     return presented(state, zone, host, at).level
 
 
-def test_nothing_is_presented_when_all_is_off(state: State, zone: Zone) -> None:
+def test_nothing_is_presented_when_all_is_off(state: State, zone: StoredZone) -> None:
     zone.upload(AUTHORITY.client("ours"), NOW, AT_ONCE)
     assert presented(state, zone, HOST, NOW + 1) == NOTHING
 
 
-def test_an_enabled_zone_presents_its_certificate(state: State, zone: Zone) -> None:
+def test_an_enabled_zone_presents_its_certificate(state: State, zone: StoredZone) -> None:
     one = zone.upload(AUTHORITY.client("ours"), NOW, AT_ONCE)
     enable(zone)
     assert presented(state, zone, HOST, NOW + 1) == Presented("zone", one.pair)
 
 
-def test_a_certificate_that_is_not_active_yet_is_not_presented(state: State, zone: Zone) -> None:
+def test_a_certificate_that_is_not_active_yet_is_not_presented(
+    state: State, zone: StoredZone
+) -> None:
     zone.upload(AUTHORITY.client("ours"), NOW, Knobs(deploy_s=60))
     enable(zone)
     assert (level(state, zone, NOW + 59), level(state, zone, NOW + 60)) == ("none", "zone")
 
 
-def test_the_newest_deployed_one_wins_and_not_the_newest_uploaded(state: State, zone: Zone) -> None:
+def test_the_newest_deployed_one_wins_and_not_the_newest_uploaded(
+    state: State, zone: StoredZone
+) -> None:
     slow = zone.upload(AUTHORITY.client("slow"), NOW, Knobs(deploy_s=50))
     quick = zone.upload(AUTHORITY.client("quick"), NOW + 1, AT_ONCE)
     enable(zone)
@@ -67,7 +71,7 @@ def test_the_newest_deployed_one_wins_and_not_the_newest_uploaded(state: State, 
 
 @pytest.mark.parametrize(("knob", "expected"), [("older", "zone"), ("nothing", "none")])
 def test_after_the_newest_is_deleted_the_knob_decides(
-    state: State, zone: Zone, knob: str, expected: str
+    state: State, zone: StoredZone, knob: str, expected: str
 ) -> None:
     state.knobs = Knobs.model_validate({"deploy_s": 0, "delete_s": 0, "after_newest_deleted": knob})
     old = zone.upload(AUTHORITY.client("old"), NOW, AT_ONCE)
@@ -80,7 +84,7 @@ def test_after_the_newest_is_deleted_the_knob_decides(
     assert (now.pair is old.pair) is (expected == "zone")
 
 
-def test_deleting_the_older_one_changes_nothing(state: State, zone: Zone) -> None:
+def test_deleting_the_older_one_changes_nothing(state: State, zone: StoredZone) -> None:
     old = zone.upload(AUTHORITY.client("old"), NOW, AT_ONCE)
     new = zone.upload(AUTHORITY.client("new"), NOW + 1, AT_ONCE)
     enable(zone)
@@ -89,7 +93,7 @@ def test_deleting_the_older_one_changes_nothing(state: State, zone: Zone) -> Non
 
 
 def test_the_shared_certificate_is_presented_when_only_global_is_on(
-    state: State, zone: Zone
+    state: State, zone: StoredZone
 ) -> None:
     share(zone)
     assert presented(state, zone, HOST, NOW + 1) == Presented("global", SHARED)
@@ -99,7 +103,7 @@ def test_the_shared_certificate_is_presented_when_only_global_is_on(
 
 
 def test_what_an_enabled_zone_without_a_certificate_presents_is_a_knob(
-    state: State, zone: Zone
+    state: State, zone: StoredZone
 ) -> None:
     share(zone)
     enable(zone)
@@ -110,7 +114,7 @@ def test_what_an_enabled_zone_without_a_certificate_presents_is_a_knob(
     assert level(state, zone) == "global"
 
 
-def test_a_hosts_own_choice_outranks_the_zone(state: State, zone: Zone) -> None:
+def test_a_hosts_own_choice_outranks_the_zone(state: State, zone: StoredZone) -> None:
     zone.upload(AUTHORITY.client("ours"), NOW, AT_ONCE)
     enable(zone)
     share(zone)
@@ -138,7 +142,7 @@ def test_a_hosts_own_choice_outranks_the_zone(state: State, zone: Zone) -> None:
     ],
 )
 def test_only_modes_that_speak_tls_present_something(
-    state: State, zone: Zone, mode: str, expected: str
+    state: State, zone: StoredZone, mode: str, expected: str
 ) -> None:
     zone.upload(AUTHORITY.client("ours"), NOW, AT_ONCE)
     enable(zone)
@@ -148,7 +152,7 @@ def test_only_modes_that_speak_tls_present_something(
     assert (level(state, zone, host="own.example.com") == "none") is (expected == "none")
 
 
-def test_a_change_of_the_mode_reaches_the_edge_late(state: State, zone: Zone) -> None:
+def test_a_change_of_the_mode_reaches_the_edge_late(state: State, zone: StoredZone) -> None:
     share(zone)
     zone.ssl.change("flexible", NOW, delay_s=300)
     assert zone.ssl.value == "flexible"
@@ -156,7 +160,7 @@ def test_a_change_of_the_mode_reaches_the_edge_late(state: State, zone: Zone) ->
 
 
 def test_dns_only_names_and_zones_that_are_not_served_present_nothing(
-    state: State, zone: Zone
+    state: State, zone: StoredZone
 ) -> None:
     share(zone)
     zone.dns_only = {"direct.example.com"}
@@ -166,7 +170,7 @@ def test_dns_only_names_and_zones_that_are_not_served_present_nothing(
     assert level(state, zone) == "none"
 
 
-def test_an_expired_certificate_is_presented_like_any_other(state: State, zone: Zone) -> None:
+def test_an_expired_certificate_is_presented_like_any_other(state: State, zone: StoredZone) -> None:
     past = datetime.now(UTC) - timedelta(days=1)
     one = zone.upload(
         AUTHORITY.client("ours", not_before=past - timedelta(days=1), not_after=past), NOW, AT_ONCE

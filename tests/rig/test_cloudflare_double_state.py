@@ -11,7 +11,7 @@ from sandbox.cloudflare.certificates import Certificate, KeyPair, Status
 from sandbox.cloudflare.credentials import Token, new_secret
 from sandbox.cloudflare.errors import ApiError
 from sandbox.cloudflare.knobs import Knobs
-from sandbox.cloudflare.state import State, Zone
+from sandbox.cloudflare.state import State, StoredZone
 from sandbox.cloudflare.throttle import Throttle
 from sandbox.cloudflare.timeline import Lag, Timeline
 from sandbox.cloudflare.zones import Query
@@ -22,8 +22,8 @@ KNOBS = Knobs(deploy_s=2, delete_s=10)
 
 
 @pytest.fixture
-def zone() -> Zone:
-    return Zone("example.com", "a" * 32, "Account", NOW)
+def zone() -> StoredZone:
+    return StoredZone("example.com", "a" * 32, "Account", NOW)
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_lag_that_shrinks_catches_up_at_once() -> None:
     assert lag.seen(102) == 102
 
 
-def test_an_upload_is_pending_then_active(zone: Zone, leaf: KeyPair) -> None:
+def test_an_upload_is_pending_then_active(zone: StoredZone, leaf: KeyPair) -> None:
     one = zone.upload(leaf, NOW, KNOBS)
     assert [one.status.at(NOW + after) for after in (0, 1.9, 2)] == [
         Status.PENDING_DEPLOYMENT,
@@ -89,7 +89,7 @@ def test_an_upload_is_pending_then_active(zone: Zone, leaf: KeyPair) -> None:
     assert one.deployed(NOW + 5) == NOW + 2
 
 
-def test_an_upload_can_be_initializing_first_and_time_out(zone: Zone, leaf: KeyPair) -> None:
+def test_an_upload_can_be_initializing_first_and_time_out(zone: StoredZone, leaf: KeyPair) -> None:
     one = zone.upload(
         leaf, NOW, Knobs(initializing_s=1, deploy_s=2, deploy_ends="deployment_timed_out")
     )
@@ -98,13 +98,13 @@ def test_an_upload_can_be_initializing_first_and_time_out(zone: Zone, leaf: KeyP
     assert one.deployed(NOW + 99) is None
 
 
-def test_an_upload_can_stay_pending_for_ever(zone: Zone, leaf: KeyPair) -> None:
+def test_an_upload_can_stay_pending_for_ever(zone: StoredZone, leaf: KeyPair) -> None:
     one = zone.upload(leaf, NOW, Knobs(deploy_s=None))
     assert one.status.at(NOW + 1e9) is Status.PENDING_DEPLOYMENT
 
 
 def test_the_same_certificate_is_refused_until_it_is_deleted_and_in_no_other_zone(
-    zone: Zone, leaf: KeyPair
+    zone: StoredZone, leaf: KeyPair
 ) -> None:
     one = zone.upload(leaf, NOW, KNOBS)
     for after in (0, 5, 8):
@@ -115,10 +115,12 @@ def test_the_same_certificate_is_refused_until_it_is_deleted_and_in_no_other_zon
             zone.delete(one.id, NOW + 5, KNOBS)
     again = zone.upload(leaf, NOW + 15, KNOBS)
     assert again.id != one.id
-    assert Zone("example.org", "a" * 32, "Account", NOW).upload(leaf, NOW, KNOBS)
+    assert StoredZone("example.org", "a" * 32, "Account", NOW).upload(leaf, NOW, KNOBS)
 
 
-def test_a_deleted_certificate_can_come_back_under_its_old_id(zone: Zone, leaf: KeyPair) -> None:
+def test_a_deleted_certificate_can_come_back_under_its_old_id(
+    zone: StoredZone, leaf: KeyPair
+) -> None:
     knobs = Knobs(deploy_s=2, delete_s=1, resurrect=True)
     one = zone.upload(leaf, NOW, knobs)
     zone.delete(one.id, NOW + 5, knobs)
@@ -128,7 +130,7 @@ def test_a_deleted_certificate_can_come_back_under_its_old_id(zone: Zone, leaf: 
     assert again.status.at(NOW + 7) is Status.DELETED
 
 
-def test_deleting_takes_time_and_leaves_a_tombstone(zone: Zone, leaf: KeyPair) -> None:
+def test_deleting_takes_time_and_leaves_a_tombstone(zone: StoredZone, leaf: KeyPair) -> None:
     one = zone.upload(leaf, NOW, KNOBS)
     with pytest.raises(ApiError) as refused:
         zone.delete(one.id, NOW + 1, KNOBS)
@@ -146,7 +148,7 @@ def test_deleting_takes_time_and_leaves_a_tombstone(zone: Zone, leaf: KeyPair) -
     assert zone.listed(NOW + 14) == []
 
 
-def test_what_timed_out_can_be_deleted(zone: Zone, leaf: KeyPair) -> None:
+def test_what_timed_out_can_be_deleted(zone: StoredZone, leaf: KeyPair) -> None:
     never = Knobs(
         deploy_s=1, deploy_ends="deployment_timed_out", delete_s=1, delete_ends="deletion_timed_out"
     )
@@ -158,7 +160,7 @@ def test_what_timed_out_can_be_deleted(zone: Zone, leaf: KeyPair) -> None:
 
 
 def test_the_only_active_certificate_of_an_enabled_zone_can_be_guarded(
-    zone: Zone, leaf: KeyPair
+    zone: StoredZone, leaf: KeyPair
 ) -> None:
     knobs = Knobs(deploy_s=0, keep_last_active=True)
     one = zone.upload(leaf, NOW, knobs)
@@ -169,7 +171,9 @@ def test_the_only_active_certificate_of_an_enabled_zone_can_be_guarded(
     assert zone.delete(one.id, NOW + 3, knobs)
 
 
-def test_unknown_ids_and_ids_of_the_other_store_are_told_apart(zone: Zone, leaf: KeyPair) -> None:
+def test_unknown_ids_and_ids_of_the_other_store_are_told_apart(
+    zone: StoredZone, leaf: KeyPair
+) -> None:
     own = zone.associate("api.example.com", leaf, True, NOW)
     zone_level = zone.upload(leaf, NOW, KNOBS)
     with pytest.raises(ApiError) as unknown:
@@ -185,7 +189,9 @@ def test_unknown_ids_and_ids_of_the_other_store_are_told_apart(zone: Zone, leaf:
     ]
 
 
-def test_a_list_that_lags_shows_the_past_also_after_a_delete(zone: Zone, leaf: KeyPair) -> None:
+def test_a_list_that_lags_shows_the_past_also_after_a_delete(
+    zone: StoredZone, leaf: KeyPair
+) -> None:
     zone.list_lag.set_delay(30, now=NOW - 1)
     one = zone.upload(leaf, NOW, KNOBS)
     assert zone.certificate(one.id)
@@ -197,7 +203,7 @@ def test_a_list_that_lags_shows_the_past_also_after_a_delete(zone: Zone, leaf: K
     assert zone.listed(NOW + 80) == []
 
 
-def test_a_full_zone_refuses(zone: Zone, leaf: KeyPair) -> None:
+def test_a_full_zone_refuses(zone: StoredZone, leaf: KeyPair) -> None:
     knobs = Knobs(max_certificates=1)
     zone.upload(leaf, NOW, knobs)
     with pytest.raises(ApiError):
@@ -226,11 +232,11 @@ def test_what_is_read_is_what_was_issued(leaf: KeyPair) -> None:
 
 def test_a_name_belongs_to_the_longest_zone_and_of_two_of_one_name_to_the_active_one() -> None:
     state = State(AUTHORITY.client("shared"), AUTHORITY.client("foreign"))
-    pending = Zone("example.com", "b" * 32, "Other", NOW, status="pending")
+    pending = StoredZone("example.com", "b" * 32, "Other", NOW, status="pending")
     zones = [
         pending,
-        Zone("example.com", "a" * 32, "Account", NOW),
-        Zone("sub.example.com", "a" * 32, "Account", NOW),
+        StoredZone("example.com", "a" * 32, "Account", NOW),
+        StoredZone("sub.example.com", "a" * 32, "Account", NOW),
     ]
     state.zones = {zone.id: zone for zone in zones}
     assert state.zone_of("www.example.com") is zones[1]
@@ -240,7 +246,7 @@ def test_a_name_belongs_to_the_longest_zone_and_of_two_of_one_name_to_the_active
 
 def test_zones_are_found_by_exact_name_unless_an_operator_is_given() -> None:
     zones = [
-        Zone(name, "a" * 32, "Account", NOW)
+        StoredZone(name, "a" * 32, "Account", NOW)
         for name in ("example.com", "my-example.com", "example.net")
     ]
 
@@ -289,7 +295,7 @@ def test_a_window_begins_with_its_first_call_and_others_may_have_used_it_up() ->
 
 
 def test_a_token_works_within_its_time_and_where_it_reaches() -> None:
-    zone = Zone("example.com", "account", "Account 1", 0.0)
+    zone = StoredZone("example.com", "account", "Account 1", 0.0)
     token = Token(
         "cfat_x", frozenset(), "account", account_id="account", not_before=10.0, expires_on=20.0
     )

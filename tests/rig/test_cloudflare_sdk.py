@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from sandbox.cloudflare.alerting_api import NEEDS_FILTERS, ZONE_EXPIRY
-from sandbox.cloudflare.api import Api
+from sandbox.cloudflare.api import CloudflareApi
 from sandbox.cloudflare.authority import Authority
 from sandbox.cloudflare.calls import Calls
 from sandbox.cloudflare.contract import Contract
@@ -279,7 +279,9 @@ def drive_traffic(
 def routes() -> set[tuple[str, str]]:
     """Every method and path of the double, from its own router."""
     pair = Authority.new("nobody").pair
-    api = Api(State(pair, pair), lambda: 0.0, Faults[ApiFault](), Calls(), Throttle(), str)
+    api = CloudflareApi(
+        State(pair, pair), lambda: 0.0, Faults[ApiFault](), Calls(), Throttle(), str
+    )
     return {
         (route.method, route.resource.canonical.removeprefix(BASE))
         for route in api.app().router.routes()

@@ -14,7 +14,7 @@ import pytest
 from sandbox.cloudflare.launcher import CloudflareDouble
 from sandbox.distance import Distance
 from sandbox.ingress_nginx import backend, programs
-from sandbox.load import LoadThread, Location, Plan
+from sandbox.load import Destination, LoadPlan, LoadThread
 from sandbox.ports import free_port
 from sandbox.served_nginx import ServedNginx, ingress
 from sandbox.waiting import until
@@ -142,9 +142,9 @@ def test_reloads_lose_posts_and_no_gets(
     )
     with CloudflareDouble(tmp_path / "cloudflare", [far]) as double:
         double.control.change_zone(ssl="flexible")
-        plan = Plan(
+        plan = LoadPlan(
             hosts=HOSTS,
-            locations=[Location(one.code, one.https) for one in double.locations],
+            locations=[Destination(one.code, one.https) for one in double.locations],
             expected=backend.expected,
             ca_files=[double.edge_ca_file],
             rate_per_s=30.0,

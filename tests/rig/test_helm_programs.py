@@ -12,7 +12,7 @@ from sandbox.helm import programs
 from sandbox.helm.programs import HelmError
 
 
-class Lines(list[str]):
+class HelmLines(list[str]):
     def __call__(self, line: str) -> None:
         self.append(line)
 
@@ -75,7 +75,7 @@ def test_the_machines_own_helm_is_taken_without_a_build(
     environ: dict[str, str], tools: Path, tmp_path: Path
 ) -> None:
     own = helm(tmp_path / "bin", "v3.14.0")
-    assert programs.find(3, environ=environ, tools=tools, say=Lines()) == own
+    assert programs.find(3, environ=environ, tools=tools, say=HelmLines()) == own
     assert not programs.cache_root(environ).exists()
 
 
@@ -84,8 +84,8 @@ def test_a_machine_may_have_both_majors_by_name(
 ) -> None:
     helm(tmp_path / "bin", "v4.1.0")
     three = helm(tmp_path / "bin", "v3.18.0", "helm3")
-    assert programs.find(3, environ=environ, tools=tools, say=Lines()) == three
-    assert programs.find(4, environ=environ, tools=tools, say=Lines()).name == "helm"
+    assert programs.find(3, environ=environ, tools=tools, say=HelmLines()) == three
+    assert programs.find(4, environ=environ, tools=tools, say=HelmLines()).name == "helm"
 
 
 @pytest.mark.parametrize("version", ["v3.13.9", "v2.17.0", "v4.0.0", "words"])
@@ -94,18 +94,18 @@ def test_a_helm_that_is_too_old_or_of_another_major_is_passed_over(
 ) -> None:
     own = helm(tmp_path / "bin", version)
     go(tmp_path / "bin")
-    assert programs.find(3, environ=environ, tools=tools, say=Lines()) != own
+    assert programs.find(3, environ=environ, tools=tools, say=HelmLines()) != own
 
 
 def test_it_is_built_once_with_progress_and_then_comes_from_the_cache(
     environ: dict[str, str], tools: Path, tmp_path: Path
 ) -> None:
     go(tmp_path / "bin", packages=200)
-    lines = Lines()
+    lines = HelmLines()
     built = programs.find(3, environ=environ, tools=tools, say=lines)
     assert programs.version_of(built) == (3, 21, 4)
     assert sum(line.startswith("  ") for line in lines) == 2
-    assert programs.find(3, environ=environ, tools=tools, say=Lines()) == built
+    assert programs.find(3, environ=environ, tools=tools, say=HelmLines()) == built
     assert (tmp_path / "bin" / "runs").read_text().count(".") == 1
 
 
@@ -117,7 +117,7 @@ def test_two_that_want_it_at_once_build_it_once(
     threads = [
         threading.Thread(
             target=lambda: programs_built.append(
-                programs.find(3, environ=environ, tools=tools, say=Lines())
+                programs.find(3, environ=environ, tools=tools, say=HelmLines())
             )
         )
         for _ in range(3)
@@ -135,9 +135,9 @@ def test_another_checksum_is_another_folder(
     environ: dict[str, str], tools: Path, tmp_path: Path
 ) -> None:
     go(tmp_path / "bin")
-    before = programs.find(3, environ=environ, tools=tools, say=Lines())
+    before = programs.find(3, environ=environ, tools=tools, say=HelmLines())
     (tools / "helm3" / "go.sum").write_text("changed")
-    assert programs.find(3, environ=environ, tools=tools, say=Lines()) != before
+    assert programs.find(3, environ=environ, tools=tools, say=HelmLines()) != before
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_build_that_goes_wrong_leaves_nothing_and_says_why(
 ) -> None:
     go(tmp_path / "bin", **compiler)  # type: ignore[arg-type]
     with pytest.raises(HelmError, match=complaint):
-        programs.find(3, environ=environ, tools=tools, say=Lines())
+        programs.find(3, environ=environ, tools=tools, say=HelmLines())
     assert [path.name for path in programs.cache_root(environ).iterdir()] == [".lock3"]
 
 
@@ -163,11 +163,11 @@ def test_without_helm_and_go_the_message_says_what_to_install(
     with pytest.raises(
         HelmError, match=r"Put Helm 3\.14 or newer, or Go 1\.26\.0 or newer, on PATH"
     ):
-        programs.find(3, environ={**environ, "PATH": "/nonexistent"}, tools=tools, say=Lines())
+        programs.find(3, environ={**environ, "PATH": "/nonexistent"}, tools=tools, say=HelmLines())
 
 
 def test_rendering_takes_whatever_is_there_before_it_builds(
     environ: dict[str, str], tools: Path, tmp_path: Path
 ) -> None:
     own = helm(tmp_path / "bin", "v3.20.0")
-    assert programs.any_of_them(environ=environ, tools=tools, say=Lines()) == own
+    assert programs.any_of_them(environ=environ, tools=tools, say=HelmLines()) == own

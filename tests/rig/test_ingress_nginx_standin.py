@@ -30,7 +30,7 @@ from controller_site import (
 )
 from sandbox.ingress_nginx import backend
 from sandbox.ingress_nginx.launcher import ReplicaFacts
-from sandbox.kubernetes.certificates import Authority, KeyPair
+from sandbox.kubernetes.certificates import ClusterAuthority, PemPair
 from sandbox.kubernetes.plane import ControlPlane
 from sandbox.processes import children_of, is_running
 from sandbox.served_nginx import ingress
@@ -39,7 +39,7 @@ from sandbox.waiting import until
 OUT_OF_SCOPE = "www.example.org"
 
 
-def leaf(*, valid_for: timedelta = timedelta(days=1)) -> KeyPair:
+def leaf(*, valid_for: timedelta = timedelta(days=1)) -> PemPair:
     """A self-signed client certificate: in pin mode the issuer does not matter."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "example.com")])
@@ -54,17 +54,17 @@ def leaf(*, valid_for: timedelta = timedelta(days=1)) -> KeyPair:
         .not_valid_after(now + valid_for)
         .sign(key, hashes.SHA256())
     )
-    return KeyPair(
+    return PemPair(
         certificate.public_bytes(Encoding.PEM),
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
     )
 
 
-def fingerprint(pair: KeyPair) -> str:
+def fingerprint(pair: PemPair) -> str:
     return x509.load_pem_x509_certificate(pair.certificate).fingerprint(hashes.SHA1()).hex()  # noqa: S303  # it is what nginx compares
 
 
-def http_snippet(*pins: KeyPair, revision: int = 7) -> str:
+def http_snippet(*pins: PemPair, revision: int = 7) -> str:
     pinned = " ".join(f"{fingerprint(pair)} 0;" for pair in pins)
     return f"""
 ssl_session_cache shared:AOP_{revision}:10m;
@@ -84,16 +84,16 @@ def pair(plane: ControlPlane) -> Iterator[Site]:
 
 
 @dataclass
-class Pinned:
+class PinnedSite:
     site: Site
-    ours: KeyPair
-    coming: KeyPair
-    expired: KeyPair
-    stranger: KeyPair
+    ours: PemPair
+    coming: PemPair
+    expired: PemPair
+    stranger: PemPair
 
 
 @pytest.fixture(scope="module")
-def pinned(plane: ControlPlane) -> Iterator[Pinned]:
+def pinned(plane: ControlPlane) -> Iterator[PinnedSite]:
     """Two replicas that require pins for *.example.com, and serve another zone's host besides."""
     ours, coming, expired, stranger = leaf(), leaf(), leaf(valid_for=-timedelta(hours=1)), leaf()
     config = {
@@ -104,11 +104,11 @@ def pinned(plane: ControlPlane) -> Iterator[Pinned]:
     at = site(plane, "pinned", config=config)
     at.create(ingress("web", IN_SCOPE, OUT_OF_SCOPE))
     with at.controller:
-        yield Pinned(at, ours, coming, expired, stranger)
+        yield PinnedSite(at, ours, coming, expired, stranger)
 
 
 @pytest.fixture(params=[0, 1], ids=["first-replica", "second-replica"])
-def replica(pinned: Pinned, request: pytest.FixtureRequest) -> ReplicaFacts:
+def replica(pinned: PinnedSite, request: pytest.FixtureRequest) -> ReplicaFacts:
     which: int = request.param
     return pinned.site.controller.replicas()[which]
 
@@ -117,7 +117,7 @@ class TestAnswersOfTheSkeleton:
     """On each replica (facts: ingress-nginx#what-the-text-answers)."""
 
     def test_in_scope_nobody_passes_without_a_certificate(
-        self, pinned: Pinned, replica: ReplicaFacts
+        self, pinned: PinnedSite, replica: ReplicaFacts
     ) -> None:
         answer = pinned.site.ask(replica, "/")
         assert answer.status_code == 400
@@ -125,7 +125,7 @@ class TestAnswersOfTheSkeleton:
 
     @pytest.mark.parametrize("which", ["ours", "coming"])
     def test_in_scope_each_pinned_leaf_reaches_the_backend(
-        self, pinned: Pinned, replica: ReplicaFacts, which: str
+        self, pinned: PinnedSite, replica: ReplicaFacts, which: str
     ) -> None:
         answer = pinned.site.ask(replica, "/shop?a=1", presenting=getattr(pinned, which))
         assert (answer.status_code, answer.content) == (
@@ -133,13 +133,15 @@ class TestAnswersOfTheSkeleton:
             backend.expected(IN_SCOPE, "/shop?a=1"),
         )
 
-    def test_in_scope_a_stranger_is_refused(self, pinned: Pinned, replica: ReplicaFacts) -> None:
+    def test_in_scope_a_stranger_is_refused(
+        self, pinned: PinnedSite, replica: ReplicaFacts
+    ) -> None:
         assert pinned.site.ask(replica, "/", presenting=pinned.stranger).status_code == 400
 
     @pytest.mark.parametrize("path", ["/", CHECK])
     @pytest.mark.parametrize("host", [IN_SCOPE, OUT_OF_SCOPE])
     def test_nginx_itself_refuses_an_expired_leaf_everywhere(
-        self, pinned: Pinned, replica: ReplicaFacts, path: str, host: str
+        self, pinned: PinnedSite, replica: ReplicaFacts, path: str, host: str
     ) -> None:
         answer = pinned.site.ask(replica, path, host=host, presenting=pinned.expired)
         assert answer.status_code == 400
@@ -151,13 +153,13 @@ class TestAnswersOfTheSkeleton:
         ids=["plain", "forged-proto", "forged-host"],
     )
     def test_in_scope_plaintext_is_sent_to_https(
-        self, pinned: Pinned, replica: ReplicaFacts, headers: dict[str, str]
+        self, pinned: PinnedSite, replica: ReplicaFacts, headers: dict[str, str]
     ) -> None:
         answer = pinned.site.ask_plainly(replica, "/shop", **headers)
         assert (answer.status_code, answer.headers["location"]) == (308, f"https://{IN_SCOPE}/shop")
 
     def test_out_of_scope_https_needs_no_certificate(
-        self, pinned: Pinned, replica: ReplicaFacts
+        self, pinned: PinnedSite, replica: ReplicaFacts
     ) -> None:
         answer = pinned.site.ask(replica, "/shop", host=OUT_OF_SCOPE)
         assert (answer.status_code, answer.content) == (
@@ -166,7 +168,7 @@ class TestAnswersOfTheSkeleton:
         )
 
     def test_out_of_scope_the_controllers_own_redirect_stays_as_it_is_with_its_bypass(
-        self, pinned: Pinned, replica: ReplicaFacts
+        self, pinned: PinnedSite, replica: ReplicaFacts
     ) -> None:
         assert pinned.site.ask_plainly(replica, "/", host=OUT_OF_SCOPE).status_code == 308
         assert (
@@ -176,7 +178,9 @@ class TestAnswersOfTheSkeleton:
             == 200
         )
 
-    def test_the_check_path_answers_everybody(self, pinned: Pinned, replica: ReplicaFacts) -> None:
+    def test_the_check_path_answers_everybody(
+        self, pinned: PinnedSite, replica: ReplicaFacts
+    ) -> None:
         answers = [
             pinned.site.ask(replica, CHECK),
             pinned.site.ask(replica, CHECK, presenting=pinned.ours),
@@ -190,12 +194,12 @@ class TestAnswersOfTheSkeleton:
         ]
 
     def test_nobody_climbs_out_of_the_check_path(
-        self, pinned: Pinned, replica: ReplicaFacts
+        self, pinned: PinnedSite, replica: ReplicaFacts
     ) -> None:
         assert pinned.site.ask(replica, f"{CHECK}/%2e%2e/%2e%2e/%2e%2e/secret").status_code == 400
 
     def test_a_host_that_the_handshake_did_not_name_is_misdirected(
-        self, pinned: Pinned, replica: ReplicaFacts
+        self, pinned: PinnedSite, replica: ReplicaFacts
     ) -> None:
         assert (
             pinned.site.ask(
@@ -205,7 +209,7 @@ class TestAnswersOfTheSkeleton:
         )
 
     def test_healthz_answers_on_both_ports_and_an_unknown_host_gets_404(
-        self, pinned: Pinned, replica: ReplicaFacts
+        self, pinned: PinnedSite, replica: ReplicaFacts
     ) -> None:
         assert (
             pinned.site.ask_plainly(replica, "/healthz", host="unknown.example.net").status_code
@@ -215,7 +219,7 @@ class TestAnswersOfTheSkeleton:
         assert pinned.site.ask(replica, "/", host="unknown.example.net").status_code == 404
 
 
-def test_the_pod_tells_what_the_chart_makes_it_tell(pinned: Pinned) -> None:
+def test_the_pod_tells_what_the_chart_makes_it_tell(pinned: PinnedSite) -> None:
     """Whoever finds replicas reads the ConfigMap's name from arguments with a variable in them, and the ports from flags."""
     announcement = pinned.site.controller.announcement
     for number, replica in enumerate(pinned.site.controller.replicas()):
@@ -339,7 +343,7 @@ def test_a_deleted_configmap_leaves_its_text_with_running_replicas_and_not_with_
 
 
 def test_an_ingress_that_verifies_by_itself_refuses_and_follows_its_secret(pair: Site) -> None:
-    authority, successor = Authority("clients"), Authority("successor")
+    authority, successor = ClusterAuthority("clients"), ClusterAuthority("successor")
     secrets = f"/api/v1/namespaces/{pair.namespace}/secrets"
     data = {"ca.crt": base64.b64encode(authority.pem).decode()}
     pair.plane.http.post(

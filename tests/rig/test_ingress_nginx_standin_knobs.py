@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
-from sandbox.ingress_nginx.knobs import Knobs, NoKnobError
+from sandbox.ingress_nginx.knobs import NoKnobError, ReplicaKnobs
 
 
 def test_what_is_not_turned_stays() -> None:
-    assert Knobs(reload_lag_s=2.0).turned({"hung": True}) == Knobs(reload_lag_s=2.0, hung=True)
+    assert ReplicaKnobs(reload_lag_s=2.0).turned({"hung": True}) == ReplicaKnobs(
+        reload_lag_s=2.0, hung=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -18,4 +20,4 @@ def test_what_is_not_turned_stays() -> None:
 )
 def test_a_knob_that_is_not_there_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(NoKnobError, match=f"{next(iter(changes))}: .* is no knob"):
-        Knobs().turned(changes)
+        ReplicaKnobs().turned(changes)

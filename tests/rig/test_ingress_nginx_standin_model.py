@@ -8,9 +8,9 @@ import pytest
 
 from sandbox.ingress_nginx.client_auth import Bundle, ClientAuth
 from sandbox.ingress_nginx.configuration import OTHER_KEYS, Configuration
-from sandbox.ingress_nginx.model import Model, Server, build
+from sandbox.ingress_nginx.model import Model, ServerBlock, build
 from sandbox.ingress_nginx.risks import is_taken
-from sandbox.kubernetes.certificates import Authority
+from sandbox.kubernetes.certificates import ClusterAuthority
 from sandbox.served_nginx import ingress
 
 CONFIGURATION = Configuration()
@@ -25,7 +25,7 @@ def secret(name: str, **data: bytes) -> dict[str, Any]:
     }
 
 
-def only(model: Model, host: str) -> Server:
+def only(model: Model, host: str) -> ServerBlock:
     (one,) = [server for server in model.servers if server.host == host]
     return one
 
@@ -43,8 +43,8 @@ def auth_of(
 
 
 @pytest.fixture(scope="module")
-def authority() -> Authority:
-    return Authority("clients")
+def authority() -> ClusterAuthority:
+    return ClusterAuthority("clients")
 
 
 def test_a_configuration_is_read_from_the_keys_that_the_controller_knows() -> None:
@@ -339,7 +339,7 @@ def test_a_path_whose_backend_is_no_service_goes_to_the_default_backend() -> Non
 
 
 def test_a_ca_only_secret_verifies_with_its_own_file_and_reloads_when_it_changes(
-    authority: Authority,
+    authority: ClusterAuthority,
 ) -> None:
     auth = auth_of(
         {"auth_tls_secret": "web/clients", "auth_tls_verify_client": "optional"},
@@ -349,18 +349,18 @@ def test_a_ca_only_secret_verifies_with_its_own_file_and_reloads_when_it_changes
     assert (auth.file, auth.verify, auth.depth) == ("ca-web-clients.pem", "optional", 1)
     assert auth != auth_of(
         {"auth_tls_secret": "web/clients", "auth_tls_verify_client": "optional"},
-        secret("clients", ca_crt=Authority("other").pem),
+        secret("clients", ca_crt=ClusterAuthority("other").pem),
     )
 
 
 def test_a_changed_ca_beside_a_key_pair_rewrites_the_file_and_leads_to_no_reload(
-    authority: Authority,
+    authority: ClusterAuthority,
 ) -> None:
     """See facts: ingress-nginx#key-pair-and-ca-trap."""
     pair = authority.serve(["web"])
     before, after = (
         secret("pair", tls_crt=pair.certificate, tls_key=pair.key, ca_crt=ca)
-        for ca in (authority.pem, Authority("other").pem)
+        for ca in (authority.pem, ClusterAuthority("other").pem)
     )
     assert (
         auth_of({"auth_tls_secret": "web/pair"}, before)
@@ -372,7 +372,7 @@ def test_a_changed_ca_beside_a_key_pair_rewrites_the_file_and_leads_to_no_reload
     assert written[0] != written[1]
 
 
-def test_a_key_pair_without_a_ca_switches_verification_off(authority: Authority) -> None:
+def test_a_key_pair_without_a_ca_switches_verification_off(authority: ClusterAuthority) -> None:
     pair = authority.serve(["web"])
     assert (
         auth_of(
@@ -385,7 +385,7 @@ def test_a_key_pair_without_a_ca_switches_verification_off(authority: Authority)
 
 @pytest.mark.parametrize("name", ["web/missing", "clients", "other/clients"])
 def test_a_secret_that_cannot_be_used_denies_the_whole_host(
-    name: str, authority: Authority
+    name: str, authority: ClusterAuthority
 ) -> None:
     auth = auth_of({"auth_tls_secret": name}, secret("clients", ca_crt=authority.pem))
     assert auth is not None
@@ -401,7 +401,9 @@ def test_a_ca_that_does_not_parse_denies_the_whole_host() -> None:
     assert auth.denied
 
 
-def test_any_ingress_of_a_host_closes_it_by_a_secret_that_is_missing(authority: Authority) -> None:
+def test_any_ingress_of_a_host_closes_it_by_a_secret_that_is_missing(
+    authority: ClusterAuthority,
+) -> None:
     """However young it is, and whatever an older one verifies (controller.go, getBackendServers)."""
     old = ingress("old", "a.example.com", auth_tls_secret="web/clients")
     young = ingress(
@@ -434,7 +436,7 @@ def test_any_ingress_of_a_host_closes_it_by_a_secret_that_is_missing(authority: 
     ],
 )
 def test_an_annotation_that_is_refused_takes_verification_away(
-    annotation: str, value: str, verifies: bool, authority: Authority
+    annotation: str, value: str, verifies: bool, authority: ClusterAuthority
 ) -> None:
     """Nobody is told; the host is open (authtls/main.go: an empty configuration and an error that is not a denial)."""
     auth = auth_of(
@@ -444,7 +446,7 @@ def test_an_annotation_that_is_refused_takes_verification_away(
     assert (auth is not None and auth.file is not None) is verifies
 
 
-def test_an_unknown_verification_word_means_on(authority: Authority) -> None:
+def test_an_unknown_verification_word_means_on(authority: ClusterAuthority) -> None:
     auth = auth_of(
         {"auth_tls_secret": "web/clients", "auth_tls_verify_client": "maybe"},
         secret("clients", ca_crt=authority.pem),
@@ -453,7 +455,7 @@ def test_an_unknown_verification_word_means_on(authority: Authority) -> None:
     assert auth.verify == "on"
 
 
-def test_the_oldest_ingress_of_a_host_decides_on_verification(authority: Authority) -> None:
+def test_the_oldest_ingress_of_a_host_decides_on_verification(authority: ClusterAuthority) -> None:
     known = {"web/clients": secret("clients", ca_crt=authority.pem)}
     young = ingress(
         "young",

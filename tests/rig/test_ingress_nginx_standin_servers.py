@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from sandbox.ingress_nginx import backend, programs
-from sandbox.kubernetes.certificates import Authority
+from sandbox.kubernetes.certificates import ClusterAuthority
 from sandbox.ports import free_port
 from sandbox.served_nginx import ServedNginx, ingress
 
@@ -324,11 +324,11 @@ def test_a_page_for_404_itself_is_one_that_the_default_backend_cannot_show(
 
 
 @pytest.fixture(scope="module")
-def authority() -> Authority:
-    return Authority("clients")
+def authority() -> ClusterAuthority:
+    return ClusterAuthority("clients")
 
 
-def clients(authority: Authority) -> dict[str, Any]:
+def clients(authority: ClusterAuthority) -> dict[str, Any]:
     return {
         "metadata": {"namespace": "web", "name": "clients"},
         "data": {"ca.crt": base64.b64encode(authority.pem).decode()},
@@ -346,7 +346,7 @@ def clients(authority: Authority) -> dict[str, Any]:
 def test_a_refusal_by_an_ingress_shows_its_page(
     folder: Path,
     application: str,
-    authority: Authority,
+    authority: ClusterAuthority,
     page: str,
     status: int,
     location: str | None,

@@ -7,7 +7,7 @@ import pytest
 from sandbox.ingress_nginx.syncs import ALWAYS, RETRY, Order, SyncQueue, TokenBucket, backoff
 
 
-class Clock:
+class MovedClock:
     """A clock that moves when told to."""
 
     def __init__(self) -> None:
@@ -18,8 +18,8 @@ class Clock:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> MovedClock:
+    return MovedClock()
 
 
 def test_an_idle_controller_syncs_at_once_and_the_next_sync_waits_over_three_seconds() -> None:
@@ -51,7 +51,7 @@ async def due(queue: SyncQueue) -> Order | None:
 
 
 @pytest.mark.asyncio
-async def test_a_wish_is_settled_by_a_sync_that_began_after_it(clock: Clock) -> None:
+async def test_a_wish_is_settled_by_a_sync_that_began_after_it(clock: MovedClock) -> None:
     queue = SyncQueue(clock)
     queue.put("web/one", skippable=True)
     first = await queue.get()
@@ -62,7 +62,7 @@ async def test_a_wish_is_settled_by_a_sync_that_began_after_it(clock: Clock) -> 
 
 
 @pytest.mark.asyncio
-async def test_a_wish_from_during_a_sync_is_not_settled_by_it(clock: Clock) -> None:
+async def test_a_wish_from_during_a_sync_is_not_settled_by_it(clock: MovedClock) -> None:
     queue = SyncQueue(clock)
     queue.put("web/one", skippable=True)
     first, begun = await queue.get(), clock.now
@@ -75,7 +75,7 @@ async def test_a_wish_from_during_a_sync_is_not_settled_by_it(clock: Clock) -> N
 
 
 @pytest.mark.asyncio
-async def test_a_configmap_change_is_never_skipped(clock: Clock) -> None:
+async def test_a_configmap_change_is_never_skipped(clock: MovedClock) -> None:
     queue = SyncQueue(clock)
     queue.put("configmap-change", skippable=False)
     queue.succeeded(Order("web/one", ALWAYS), begun=clock.now + 1)
@@ -83,7 +83,7 @@ async def test_a_configmap_change_is_never_skipped(clock: Clock) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_failed_order_comes_back_after_its_back_off(clock: Clock) -> None:
+async def test_a_failed_order_comes_back_after_its_back_off(clock: MovedClock) -> None:
     queue = SyncQueue(clock)
     queue.put("configmap-change", skippable=False)
     delay = queue.failed(await queue.get())
@@ -95,7 +95,7 @@ async def test_a_failed_order_comes_back_after_its_back_off(clock: Clock) -> Non
 
 @pytest.mark.asyncio
 async def test_a_repair_by_a_new_write_leaves_the_next_bad_text_with_late_tries(
-    clock: Clock,
+    clock: MovedClock,
 ) -> None:
     queue = SyncQueue(clock)
     queue.put("configmap-change", skippable=False)
@@ -109,7 +109,7 @@ async def test_a_repair_by_a_new_write_leaves_the_next_bad_text_with_late_tries(
 
 
 @pytest.mark.asyncio
-async def test_a_retry_that_succeeds_forgets_the_failures(clock: Clock) -> None:
+async def test_a_retry_that_succeeds_forgets_the_failures(clock: MovedClock) -> None:
     queue = SyncQueue(clock)
     queue.put("configmap-change", skippable=False)
     clock.now += queue.failed(await queue.get())
@@ -118,7 +118,7 @@ async def test_a_retry_that_succeeds_forgets_the_failures(clock: Clock) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_waiting_loop_wakes_for_a_new_wish(clock: Clock) -> None:
+async def test_a_waiting_loop_wakes_for_a_new_wish(clock: MovedClock) -> None:
     queue = SyncQueue(clock)
     waiting = asyncio.create_task(queue.get())
     await asyncio.sleep(0)

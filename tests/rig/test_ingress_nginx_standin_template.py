@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.ingress_nginx.client_auth import ClientAuth
 from sandbox.ingress_nginx.configuration import Configuration
-from sandbox.ingress_nginx.model import Location, Model, Server
+from sandbox.ingress_nginx.model import LocationBlock, Model, ServerBlock
 from sandbox.ingress_nginx.place import Place
 from sandbox.ingress_nginx.programs import Program
 from sandbox.ingress_nginx.template import render, render_empty
@@ -39,17 +39,19 @@ SNIPPETS = Configuration(
     location_snippet="# the location-snippet",
     main_snippet="# the main-snippet",
 )
-CATCH_ALL = Server("_", (Location("/", served=False),))
+CATCH_ALL = ServerBlock("_", (LocationBlock("/", served=False),))
 
 
-def server(host: str, **changes: object) -> Server:
+def server(host: str, **changes: object) -> ServerBlock:
     return dataclasses.replace(
-        Server(host, (Location("/", ssl_redirect=True),), has_certificate=True),
+        ServerBlock(host, (LocationBlock("/", ssl_redirect=True),), has_certificate=True),
         **changes,  # type: ignore[arg-type]  # test data
     )
 
 
-def model(*servers: Server, configuration: Configuration = SNIPPETS, **changes: object) -> Model:
+def model(
+    *servers: ServerBlock, configuration: Configuration = SNIPPETS, **changes: object
+) -> Model:
     return dataclasses.replace(Model(configuration, (CATCH_ALL, *servers)), **changes)  # type: ignore[arg-type]  # test data
 
 
@@ -215,8 +217,11 @@ def test_a_host_whose_annotation_could_not_be_resolved_answers_403_and_has_no_lo
     [
         ({}, True),
         ({"has_certificate": False}, False),
-        ({"locations": (Location("/", ssl_redirect=False),)}, False),
-        ({"has_certificate": False, "locations": (Location("/", force_ssl_redirect=True),)}, True),
+        ({"locations": (LocationBlock("/", ssl_redirect=False),)}, False),
+        (
+            {"has_certificate": False, "locations": (LocationBlock("/", force_ssl_redirect=True),)},
+            True,
+        ),
     ],
 )
 def test_plaintext_is_redirected_where_the_host_has_a_certificate_or_is_forced(

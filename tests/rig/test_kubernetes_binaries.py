@@ -37,7 +37,7 @@ class Publisher:
         self.asked = 0
         publisher = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class ArchiveHandler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 publisher.asked += 1
                 if self.path == "/moved":
@@ -57,7 +57,7 @@ class Publisher:
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), ArchiveHandler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}/envtest.tar.gz"
@@ -141,7 +141,7 @@ def downloads(publisher: Publisher, tools: Path, tmp_path: Path) -> Source:
     return Source(publisher.archive, tools, str(tmp_path / "nothing"))
 
 
-class Lines(list[str]):
+class BuildLines(list[str]):
     def __call__(self, line: str) -> None:
         self.append(line)
 
@@ -164,7 +164,7 @@ def test_kubebuilder_assets_win_and_nobody_else_is_asked(
     environ: dict[str, str], downloads: Source, publisher: Publisher, tmp_path: Path
 ) -> None:
     assets = install(tmp_path / "assets", WITHOUT_KCM)
-    lines = Lines()
+    lines = BuildLines()
     programs = binaries.find(
         environ=environ | {"KUBEBUILDER_ASSETS": str(assets)}, source=downloads, say=lines
     )
@@ -181,7 +181,7 @@ def test_incomplete_kubebuilder_assets_are_an_error_and_not_replaced(
     assets = install(tmp_path / "assets", tuple(name for name in ALL if name != missing))
     with pytest.raises(BinariesError, match="unset it"):
         binaries.find(
-            environ=environ | {"KUBEBUILDER_ASSETS": str(assets)}, source=builds, say=Lines()
+            environ=environ | {"KUBEBUILDER_ASSETS": str(assets)}, source=builds, say=BuildLines()
         )
 
 
@@ -193,15 +193,15 @@ def test_kubebuilder_assets_without_controller_manager_are_an_error_where_one_is
         binaries.find(
             environ=environ | {"KUBEBUILDER_ASSETS": str(assets), "AOP_REQUIRE_KCM": "1"},
             source=builds,
-            say=Lines(),
+            say=BuildLines(),
         )
 
 
 def test_what_was_downloaded_once_comes_from_the_cache_ever_after(
     environ: dict[str, str], downloads: Source, publisher: Publisher
 ) -> None:
-    first = binaries.find(environ=environ, source=downloads, say=Lines())
-    second = binaries.find(environ=environ, source=downloads, say=Lines())
+    first = binaries.find(environ=environ, source=downloads, say=BuildLines())
+    second = binaries.find(environ=environ, source=downloads, say=BuildLines())
     assert (first.origin, second.origin) == (
         "envtest archive, downloaded",
         "envtest archive, from the cache",
@@ -219,7 +219,7 @@ def test_a_download_follows_a_redirect(
     )
     assert (
         binaries.find(
-            environ=environ, source=Source(moved, downloads.tools, ""), say=Lines()
+            environ=environ, source=Source(moved, downloads.tools, ""), say=BuildLines()
         ).origin
         == "envtest archive, downloaded"
     )
@@ -229,7 +229,7 @@ def test_an_archive_with_another_hash_is_refused_and_the_build_takes_over(
     environ: dict[str, str], builds: Source, publisher: Publisher
 ) -> None:
     forged = Archive("1.36.2", publisher.url, "0" * 128)
-    lines = Lines()
+    lines = BuildLines()
     programs = binaries.find(
         environ=environ, source=Source(forged, builds.tools, builds.go_path), say=lines
     )
@@ -244,7 +244,9 @@ def test_with_a_forged_archive_and_no_go_there_is_nothing_to_run(
     forged = Archive("1.36.2", publisher.url, "0" * 128)
     with pytest.raises(BinariesError, match="there is no `go`"):
         binaries.find(
-            environ=environ, source=Source(forged, downloads.tools, downloads.go_path), say=Lines()
+            environ=environ,
+            source=Source(forged, downloads.tools, downloads.go_path),
+            say=BuildLines(),
         )
     assert in_cache(environ) == []
 
@@ -255,7 +257,8 @@ def test_a_download_that_breaks_off_leaves_nothing(
     publisher.breaks_off = True
     source = Source(publisher.archive, builds.tools, builds.go_path)
     assert (
-        binaries.find(environ=environ, source=source, say=Lines()).origin == "built from Go modules"
+        binaries.find(environ=environ, source=source, say=BuildLines()).origin
+        == "built from Go modules"
     )
     assert in_cache(environ) == [f"1.36.4-{build.recipe(builds.tools)}"]
 
@@ -271,7 +274,8 @@ def test_an_archive_that_is_no_use_is_not_kept(
     publisher.body = body
     source = Source(publisher.archive, builds.tools, builds.go_path)
     assert (
-        binaries.find(environ=environ, source=source, say=Lines()).origin == "built from Go modules"
+        binaries.find(environ=environ, source=source, say=BuildLines()).origin
+        == "built from Go modules"
     )
     assert in_cache(environ) == [f"1.36.4-{build.recipe(builds.tools)}"]
 
@@ -279,7 +283,7 @@ def test_an_archive_that_is_no_use_is_not_kept(
 def test_where_nothing_can_be_reached_it_is_built(environ: dict[str, str], builds: Source) -> None:
     unreachable = Archive("1.36.2", "http://127.0.0.1:9/envtest.tar.gz", "0" * 128)
     programs = binaries.find(
-        environ=environ, source=Source(unreachable, builds.tools, builds.go_path), say=Lines()
+        environ=environ, source=Source(unreachable, builds.tools, builds.go_path), say=BuildLines()
     )
     assert programs.origin == "built from Go modules"
     assert programs.kube_controller_manager is not None
@@ -290,16 +294,19 @@ def test_where_controller_manager_is_required_quick_never_hides_complete(
 ) -> None:
     source = Source(publisher.archive, builds.tools, builds.go_path)
     assert (
-        binaries.find(environ=environ, source=source, say=Lines()).kube_controller_manager is None
+        binaries.find(environ=environ, source=source, say=BuildLines()).kube_controller_manager
+        is None
     )
 
-    required = binaries.find(environ=environ | {"AOP_REQUIRE_KCM": "1"}, source=source, say=Lines())
+    required = binaries.find(
+        environ=environ | {"AOP_REQUIRE_KCM": "1"}, source=source, say=BuildLines()
+    )
     assert required.origin == "built from Go modules"
     assert required.kube_controller_manager is not None
 
     # From now on the complete one is there, and nobody has to ask for it.
-    assert binaries.find(environ=environ, source=source, say=Lines()) == binaries.find(
-        environ=environ | {"AOP_REQUIRE_KCM": "1"}, source=source, say=Lines()
+    assert binaries.find(environ=environ, source=source, say=BuildLines()) == binaries.find(
+        environ=environ | {"AOP_REQUIRE_KCM": "1"}, source=source, say=BuildLines()
     )
     assert publisher.asked == 1
 
@@ -307,7 +314,7 @@ def test_where_controller_manager_is_required_quick_never_hides_complete(
 def test_a_build_shows_how_long_it_takes_and_how_far_it_is(
     environ: dict[str, str], tools: Path, tmp_path: Path
 ) -> None:
-    lines = Lines()
+    lines = BuildLines()
     step = build.PACKAGES // 20
     binaries.find(
         environ=environ, source=Source(None, tools, go(tmp_path / "go", packages=step)), say=lines
@@ -330,13 +337,13 @@ def test_a_go_that_is_too_old_is_named_with_what_is_needed(
 ) -> None:
     source = Source(None, tools, go(tmp_path / "go", version=version))
     if accepted:
-        binaries.find(environ=environ, source=source, say=Lines())
+        binaries.find(environ=environ, source=source, say=BuildLines())
     else:
         with pytest.raises(
             BinariesError,
             match=r"is go1\.25\.9, older than 1\.26\.0\. Put Go 1\.26\.0 or newer on PATH",
         ):
-            binaries.find(environ=environ, source=source, say=Lines())
+            binaries.find(environ=environ, source=source, say=BuildLines())
 
 
 def test_a_build_that_fails_says_why_and_leaves_nothing(
@@ -346,7 +353,7 @@ def test_a_build_that_fails_says_why_and_leaves_nothing(
         None, tools, go(tmp_path / "go", before='echo "main.go:7: undefined: x" >&2; exit 1')
     )
     with pytest.raises(BinariesError, match=r"main\.go:7: undefined: x"):
-        binaries.find(environ=environ, source=source, say=Lines())
+        binaries.find(environ=environ, source=source, say=BuildLines())
     assert in_cache(environ) == []
 
 
@@ -383,7 +390,7 @@ def test_a_build_that_was_killed_is_never_used(
     assert ".tmp-" in left
 
     programs = binaries.find(
-        environ=environ, source=Source(None, tools, go(tmp_path / "go")), say=Lines()
+        environ=environ, source=Source(None, tools, go(tmp_path / "go")), say=BuildLines()
     )
     assert programs.origin == "built from Go modules"
     assert in_cache(environ) == [f"1.36.4-{build.recipe(tools)}"]
@@ -393,10 +400,11 @@ def test_a_build_that_was_killed_is_never_used(
 def test_a_cache_from_which_a_program_was_taken_is_filled_again(
     environ: dict[str, str], builds: Source, program: str
 ) -> None:
-    folder = binaries.find(environ=environ, source=builds, say=Lines()).etcd.parent
+    folder = binaries.find(environ=environ, source=builds, say=BuildLines()).etcd.parent
     (folder / program).unlink()
     assert (
-        binaries.find(environ=environ, source=builds, say=Lines()).origin == "built from Go modules"
+        binaries.find(environ=environ, source=builds, say=BuildLines()).origin
+        == "built from Go modules"
     )
     assert (folder / program).exists()
 
@@ -404,9 +412,9 @@ def test_a_cache_from_which_a_program_was_taken_is_filled_again(
 def test_another_recipe_is_another_place_in_the_cache(
     environ: dict[str, str], builds: Source, tools: Path
 ) -> None:
-    first = binaries.find(environ=environ, source=builds, say=Lines())
+    first = binaries.find(environ=environ, source=builds, say=BuildLines())
     (tools / "etcd" / "go.sum").write_text("example.com/changed v1.0.0 h1:x\n")
-    second = binaries.find(environ=environ, source=builds, say=Lines())
+    second = binaries.find(environ=environ, source=builds, say=BuildLines())
     assert second.origin == "built from Go modules"
     assert first.etcd.parent != second.etcd.parent
 
@@ -418,7 +426,7 @@ def test_those_who_come_at_once_get_it_once(
     threads = [
         threading.Thread(
             target=lambda: programs.append(
-                binaries.find(environ=environ, source=downloads, say=Lines())
+                binaries.find(environ=environ, source=downloads, say=BuildLines())
             )
         )
         for _ in range(8)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from sandbox.kubernetes.audit import AuditEvent
-from sandbox.kubernetes.permissions import Account, Grant, unused
+from sandbox.kubernetes.permissions import Grant, ServiceAccount, unused
 
 
 def asked(
@@ -69,7 +69,7 @@ def test_a_grant_is_used_by_exactly_the_requests_that_need_it(
 
 
 def test_an_account_is_least_only_when_something_is_granted_and_all_of_it_needed() -> None:
-    assert Account((HERE,), (), ()).least
-    assert not Account((), (), ()).least
-    assert not Account((HERE,), (asked("get", "secrets", allowed=False),), ()).least
-    assert not Account((HERE,), (), (HERE,)).least
+    assert ServiceAccount((HERE,), (), ()).least
+    assert not ServiceAccount((), (), ()).least
+    assert not ServiceAccount((HERE,), (asked("get", "secrets", allowed=False),), ()).least
+    assert not ServiceAccount((HERE,), (), (HERE,)).least

@@ -16,7 +16,7 @@ import pytest
 from sandbox.cloudflare.authority import Authority
 from sandbox.cloudflare.launcher import CloudflareDouble
 from sandbox.ingress_nginx import backend, programs
-from sandbox.load import Load, LoadThread, Location, Plan, Report
+from sandbox.load import Destination, Load, LoadPlan, LoadThread, Report
 from sandbox.ports import free_port
 from sandbox.waiting import until, until_async
 
@@ -44,7 +44,7 @@ def right(host: str, uri: str) -> bytes:
     return http_answer(200, backend.expected(host, uri))
 
 
-class Server:
+class LoadServer:
     """Answers as `answer(host, uri, nth on this connection)` says: bytes, or one of CLOSE, HANG, CUT."""
 
     def __init__(self, answer: Callable[[str, str, int], Answer], *, delay_s: float = 0.0) -> None:
@@ -115,20 +115,20 @@ def server_tls(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
 
 
 @asynccontextmanager
-async def running(server: Server, tls: ssl.SSLContext) -> AsyncIterator[Location]:
+async def running(server: LoadServer, tls: ssl.SSLContext) -> AsyncIterator[Destination]:
     """The server as a location, for https:// and http://."""
     secure = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
     plain = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     try:
         ports = [one.sockets[0].getsockname()[1] for one in (secure, plain)]
-        yield Location("HERE", f"127.0.0.1:{ports[0]}", f"127.0.0.1:{ports[1]}")
+        yield Destination("HERE", f"127.0.0.1:{ports[0]}", f"127.0.0.1:{ports[1]}")
     finally:
         secure.close()
         plain.close()
         await server.end()
 
 
-async def visited(plan: Plan, *, redirects_allowed: bool = False) -> Report:
+async def visited(plan: LoadPlan, *, redirects_allowed: bool = False) -> Report:
     """The report of a load that ran to its own end."""
     async with Load(plan) as load:
         load.redirects_allowed = redirects_allowed
@@ -136,8 +136,8 @@ async def visited(plan: Plan, *, redirects_allowed: bool = False) -> Report:
         return await load.stop()
 
 
-def plan_of(*locations: Location, ca_file: Path, **more: Any) -> Plan:
-    return Plan(
+def plan_of(*locations: Destination, ca_file: Path, **more: Any) -> LoadPlan:
+    return LoadPlan(
         **{
             "hosts": [HOST],
             "locations": locations,
@@ -153,7 +153,7 @@ def plan_of(*locations: Location, ca_file: Path, **more: Any) -> Plan:
 async def test_a_server_that_is_right_is_flawless_and_each_request_is_sent_once(
     server_tls: ssl.SSLContext, ca_file: Path
 ) -> None:
-    server = Server(lambda host, uri, _: right(host, uri))
+    server = LoadServer(lambda host, uri, _: right(host, uri))
     async with running(server, server_tls) as here:
         report = await visited(
             plan_of(here, ca_file=ca_file, hosts=[HOST, OTHER], http_rate_per_s=50.0)
@@ -194,7 +194,7 @@ WRONG: dict[str, Callable[[str, str, int], Answer]] = {
 async def test_every_wrong_answer_is_counted(
     answer: Callable[[str, str, int], Answer], server_tls: ssl.SSLContext, ca_file: Path
 ) -> None:
-    server = Server(answer)
+    server = LoadServer(answer)
     async with running(server, server_tls) as here:
         report = await visited(plan_of(here, ca_file=ca_file), redirects_allowed=True)
     assert (report.edge.failed, report.edge.ok) == (SENT, 0), str(report)
@@ -209,7 +209,7 @@ async def test_every_wrong_answer_is_counted(
 async def test_one_wrong_answer_among_right_ones_is_found_and_named(
     server_tls: ssl.SSLContext, ca_file: Path
 ) -> None:
-    server = Server(
+    server = LoadServer(
         lambda host, uri, _: (
             http_answer(502, b"bad gateway") if uri == "/visit/7" else right(host, uri)
         )
@@ -231,7 +231,7 @@ async def test_one_wrong_answer_among_right_ones_is_found_and_named(
 async def test_no_answer_in_time_fails_and_holds_back_nobody_else(
     server_tls: ssl.SSLContext, ca_file: Path
 ) -> None:
-    server = Server(
+    server = LoadServer(
         lambda host, uri, _: HANG if int(uri.rpartition("/")[2]) % 2 else right(host, uri)
     )
     async with running(server, server_tls) as here:
@@ -245,7 +245,7 @@ async def test_slow_answers_do_not_slow_down_the_visitors(
     server_tls: ssl.SSLContext, ca_file: Path
 ) -> None:
     """An open loop: all requests are on their way before the first is answered, each on a connection of its own."""
-    server = Server(lambda host, uri, _: right(host, uri), delay_s=1.5)
+    server = LoadServer(lambda host, uri, _: right(host, uri), delay_s=1.5)
     async with running(server, server_tls) as here:
         report = await visited(plan_of(here, ca_file=ca_file))
     assert report.flawless, str(report)
@@ -257,7 +257,7 @@ async def test_a_kept_connection_that_is_closed_unanswered_is_tried_again_once_a
     server_tls: ssl.SSLContext, ca_file: Path
 ) -> None:
     """RFC 9110, 9.2.2: what every browser does, so it is no failure; a test that allows none looks at the count."""
-    server = Server(lambda host, uri, nth: right(host, uri) if nth == 1 else CLOSE)
+    server = LoadServer(lambda host, uri, nth: right(host, uri) if nth == 1 else CLOSE)
     async with running(server, server_tls) as here:
         report = await visited(plan_of(here, ca_file=ca_file, rate_per_s=20.0, longest_s=0.5))
     assert report.flawless, str(report)
@@ -267,7 +267,7 @@ async def test_a_kept_connection_that_is_closed_unanswered_is_tried_again_once_a
 
 @pytest.mark.asyncio
 async def test_the_second_attempt_is_the_last(server_tls: ssl.SSLContext, ca_file: Path) -> None:
-    server = Server(lambda host, uri, _: right(host, uri) if uri == "/visit/1" else CLOSE)
+    server = LoadServer(lambda host, uri, _: right(host, uri) if uri == "/visit/1" else CLOSE)
     async with running(server, server_tls) as here:
         report = await visited(plan_of(here, ca_file=ca_file, rate_per_s=20.0, longest_s=0.1))
     assert (report.edge.ok, report.edge.failed, report.retried) == (1, 1, 1), str(report)
@@ -280,8 +280,8 @@ async def test_nobody_listening_and_a_server_that_cannot_be_trusted_are_failures
 ) -> None:
     stranger = tmp_path / "stranger.pem"
     stranger.write_text(Authority.new("Stranger").pem)
-    async with running(Server(lambda host, uri, _: right(host, uri)), server_tls) as here:
-        gone = Location("GONE", f"127.0.0.1:{free_port()}")
+    async with running(LoadServer(lambda host, uri, _: right(host, uri)), server_tls) as here:
+        gone = Destination("GONE", f"127.0.0.1:{free_port()}")
         report = await visited(plan_of(here, gone, ca_file=stranger))
     assert {route.location: tally.failed for route, tally in report.routes.items()} == {
         "HERE": SENT // 2,
@@ -293,7 +293,7 @@ async def test_nobody_listening_and_a_server_that_cannot_be_trusted_are_failures
 async def test_posts_come_in_addition_and_are_counted_apart(
     server_tls: ssl.SSLContext, ca_file: Path
 ) -> None:
-    server = Server(lambda host, uri, _: right(host, uri))
+    server = LoadServer(lambda host, uri, _: right(host, uri))
     async with running(server, server_tls) as here:
         report = await visited(
             plan_of(here, ca_file=ca_file, hosts=[HOST, OTHER], post_rate_per_s=50.0)
@@ -318,7 +318,7 @@ async def test_a_post_on_a_kept_connection_that_is_closed_unanswered_is_lost_and
 
     The GETs beside it are tried once more.
     """
-    server = Server(lambda host, uri, nth: right(host, uri) if nth == 1 else CLOSE)
+    server = LoadServer(lambda host, uri, nth: right(host, uri) if nth == 1 else CLOSE)
     async with running(server, server_tls) as here:
         report = await visited(
             plan_of(here, ca_file=ca_file, rate_per_s=20.0, post_rate_per_s=20.0, longest_s=0.5)
@@ -346,7 +346,7 @@ NOT_LOST: dict[str, Callable[[str, str, int], Answer]] = {
 async def test_a_post_that_fails_in_another_way_has_failed(
     answer: Callable[[str, str, int], Answer], server_tls: ssl.SSLContext, ca_file: Path
 ) -> None:
-    async with running(Server(answer), server_tls) as here:
+    async with running(LoadServer(answer), server_tls) as here:
         report = await visited(plan_of(here, ca_file=ca_file, post_rate_per_s=100.0))
     assert (report.post.failed, report.post.lost, report.edge.failed) == (SENT, 0, SENT), str(
         report
@@ -358,7 +358,7 @@ async def test_what_the_edge_could_not_repeat_is_lost_for_a_post_and_has_failed_
     server_tls: ssl.SSLContext, ca_file: Path
 ) -> None:
     async with running(
-        Server(lambda _h, _u, _n: http_answer(520, b"origin closed")), server_tls
+        LoadServer(lambda _h, _u, _n: http_answer(520, b"origin closed")), server_tls
     ) as here:
         report = await visited(plan_of(here, ca_file=ca_file, post_rate_per_s=100.0))
     assert (report.post.lost, report.post.failed, report.edge.failed, report.edge.lost) == (
@@ -396,7 +396,8 @@ async def test_plaintext_may_be_redirected_only_when_told_so_and_only_to_itself(
     ok: bool,
 ) -> None:
     async with running(
-        Server(lambda host, uri, _: http_answer(status, b"", location=where(host, uri))), server_tls
+        LoadServer(lambda host, uri, _: http_answer(status, b"", location=where(host, uri))),
+        server_tls,
     ) as here:
         report = await visited(
             plan_of(here, ca_file=ca_file, http_rate_per_s=100.0), redirects_allowed=allowed
@@ -411,7 +412,7 @@ async def test_plaintext_may_be_redirected_only_when_told_so_and_only_to_itself(
 async def test_a_redirect_is_forgiven_if_it_became_allowed_while_the_answer_was_on_its_way(
     server_tls: ssl.SSLContext, ca_file: Path
 ) -> None:
-    server = Server(
+    server = LoadServer(
         lambda host, uri, _: http_answer(308, b"", location=https(host, uri)), delay_s=0.5
     )
     async with (
@@ -431,7 +432,7 @@ async def test_a_redirect_is_forgiven_if_it_became_allowed_while_the_answer_was_
 async def test_a_host_past_the_edge_is_counted_apart(
     server_tls: ssl.SSLContext, ca_file: Path
 ) -> None:
-    server = Server(
+    server = LoadServer(
         lambda host, uri, _: (
             right(host, uri) if host == HOST else http_answer(400, b"no certificate")
         )
@@ -451,7 +452,7 @@ async def test_a_host_past_the_edge_is_counted_apart(
 async def test_where_too_many_are_in_flight_no_more_are_sent_and_those_that_hang_fail(
     server_tls: ssl.SSLContext, ca_file: Path
 ) -> None:
-    server = Server(lambda _h, _u, _n: HANG)
+    server = LoadServer(lambda _h, _u, _n: HANG)
     async with running(server, server_tls) as here:
         report = await visited(plan_of(here, ca_file=ca_file, most_in_flight=3, timeout_s=1.5))
     assert (report.edge.failed, report.unsent, report.flawless) == (3, SENT - 3, False)
@@ -463,7 +464,7 @@ async def test_where_too_many_are_in_flight_no_more_are_sent_and_those_that_hang
 async def test_a_route_that_was_never_asked_is_not_flawless(
     server_tls: ssl.SSLContext, ca_file: Path
 ) -> None:
-    async with running(Server(lambda host, uri, _: right(host, uri)), server_tls) as here:
+    async with running(LoadServer(lambda host, uri, _: right(host, uri)), server_tls) as here:
         report = await visited(
             plan_of(here, ca_file=ca_file, hosts=[HOST, OTHER], rate_per_s=10.0, longest_s=0.1)
         )
@@ -476,7 +477,7 @@ async def test_a_route_that_was_never_asked_is_not_flawless(
 async def test_a_visitor_leaves_after_so_many_requests(
     server_tls: ssl.SSLContext, ca_file: Path
 ) -> None:
-    async with running(Server(lambda host, uri, _: right(host, uri)), server_tls) as here:
+    async with running(LoadServer(lambda host, uri, _: right(host, uri)), server_tls) as here:
         report = await visited(
             plan_of(
                 here, ca_file=ca_file, rate_per_s=50.0, longest_s=0.4, requests_per_connection=4
@@ -494,7 +495,7 @@ async def test_a_mistake_in_the_expectation_is_raised_and_not_counted(
     def unexpected(_host: str, _uri: str) -> bytes:
         raise LookupError
 
-    async with running(Server(lambda host, uri, _: right(host, uri)), server_tls) as here:
+    async with running(LoadServer(lambda host, uri, _: right(host, uri)), server_tls) as here:
         with pytest.raises(LookupError):
             await visited(plan_of(here, ca_file=ca_file, expected=unexpected))
 
@@ -510,7 +511,7 @@ async def test_a_mistake_in_the_expectation_is_raised_and_not_counted(
     ids=",".join,
 )
 def test_a_plan_that_asks_nobody_is_refused(missing: dict[str, Any], ca_file: Path) -> None:
-    plan = plan_of(Location("HERE", "127.0.0.1:1"), ca_file=ca_file)
+    plan = plan_of(Destination("HERE", "127.0.0.1:1"), ca_file=ca_file)
     with pytest.raises(ValueError, match="hosts and locations"):
         Load(replace(plan, **missing))
 
@@ -537,9 +538,9 @@ def test_the_double_s_edge_is_visited_at_every_location_while_the_test_blocks(
     double: CloudflareDouble,
 ) -> None:
     heard: list[Report] = []
-    plan = Plan(
+    plan = LoadPlan(
         hosts=[HOST, OTHER],
-        locations=[Location(one.code, one.https, one.http) for one in double.locations],
+        locations=[Destination(one.code, one.https, one.http) for one in double.locations],
         expected=backend.expected,
         ca_files=[double.edge_ca_file],
         rate_per_s=120.0,

@@ -10,14 +10,14 @@ import threading
 import warnings
 from pathlib import Path
 
-from sandbox.kubernetes.certificates import Authority
+from sandbox.kubernetes.certificates import ClusterAuthority
 from sandbox.loops import LoopThread
 
 
 def test_a_connection_to_a_server_that_never_says_goodbye_is_closed_all_the_same(
     tmp_path: Path,
 ) -> None:
-    authority = Authority("silent")
+    authority = ClusterAuthority("silent")
     (tmp_path / "ca.crt").write_bytes(authority.pem)
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     serving.load_cert_chain(*authority.serve(["localhost", "127.0.0.1"]).write(tmp_path, "silent"))

@@ -19,7 +19,7 @@ import yaml
 
 from sandbox import direct, relays
 from sandbox.cloudflare.launcher import CloudflareDouble
-from sandbox.cluster.frontend import Frontend, Pod
+from sandbox.cluster.frontend import Frontend, FrontendPod
 from sandbox.distance import Distance
 from sandbox.ingress_nginx import backend
 from sandbox.ingress_nginx.facts import ReplicaFacts
@@ -196,7 +196,7 @@ class Sandbox:
         """`ip:port` of every replica, https."""
         return [one.https for one in self.replicas()]
 
-    def replicas(self) -> Sequence[ReplicaFacts] | Sequence[Pod]:
+    def replicas(self) -> Sequence[ReplicaFacts] | Sequence[FrontendPod]:
         """Every replica that serves."""
         return self.frontend.replicas() if self.layout.workload else self.ingress_nginx.replicas()
 

@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent.parent / "manifests"
 
 
 @dataclass(frozen=True)
-class Case:
+class ManifestCase:
     """One manifest, and the words that refuse it (empty: it is accepted)."""
 
     name: str
@@ -28,14 +28,14 @@ class Case:
 
 
 @cache
-def valid() -> tuple[Case, ...]:
+def valid() -> tuple[ManifestCase, ...]:
     """Every manifest to accept; the minimal one, and one with every field, first."""
-    whole = (Case(name, named(name)) for name in ("minimal", "full"))
-    return (*whole, *(Case(row["name"], _changed(row)) for row in _rows("valid")))
+    whole = (ManifestCase(name, named(name)) for name in ("minimal", "full"))
+    return (*whole, *(ManifestCase(row["name"], _changed(row)) for row in _rows("valid")))
 
 
 @cache
-def invalid() -> tuple[Case, ...]:
+def invalid() -> tuple[ManifestCase, ...]:
     """Every manifest to refuse."""
     return tuple(_refused(row) for row in _rows("invalid"))
 
@@ -54,9 +54,9 @@ def _rows(table: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _refused(row: dict[str, Any]) -> Case:
+def _refused(row: dict[str, Any]) -> ManifestCase:
     both = row.get("says", "")
-    case = Case(
+    case = ManifestCase(
         row["name"], _changed(row), row.get("server says", both), row.get("operator says", both)
     )
     if not (case.server_says and case.operator_says):

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from sandbox.cloudflare.authority import Authority
-from sandbox.kubernetes.certificates import KeyPair
+from sandbox.kubernetes.certificates import PemPair
 
 WITHIN_S = 10.0
 
@@ -49,7 +49,7 @@ class Leaf:
         )
 
     @classmethod
-    def of_pair(cls, pair: KeyPair) -> Leaf:
+    def of_pair(cls, pair: PemPair) -> Leaf:
         """The one that an authority of the sandbox has issued."""
         return cls(pair.certificate.decode(), pair.key.decode())
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from sandbox import lone_nginx
-from sandbox.kubernetes.certificates import Authority
+from sandbox.kubernetes.certificates import ClusterAuthority
 from sandbox.ports import free_port
 
 CHECK = "/.well-known/aop/check"
@@ -69,7 +69,7 @@ class PinnedNginx:
         self.https_port, self.http_port = free_port(), free_port()
         self.folder.mkdir(parents=True, exist_ok=True)
         certificate, key = (
-            Authority("origin").serve(["origin.example.com"]).write(self.folder, "server")
+            ClusterAuthority("origin").serve(["origin.example.com"]).write(self.folder, "server")
         )
         (self.folder / "nginx.conf").write_text(
             CONF.format(

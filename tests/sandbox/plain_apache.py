@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from sandbox import debian
-from sandbox.kubernetes.certificates import Authority
+from sandbox.kubernetes.certificates import ClusterAuthority
 from sandbox.plain_server import MOUNT, PlainServer, mount
 
 MODULE = "LoadModule lua_module modules/mod_lua.so"
@@ -73,7 +73,7 @@ class PlainApache(PlainServer):
     def write(self) -> None:
         mount(self.folder / "conf" / MOUNT, self.files)
         if not (self.folder / "server.crt").exists():
-            Authority("origin").serve(["origin.example.com"]).write(self.folder, "server")
+            ClusterAuthority("origin").serve(["origin.example.com"]).write(self.folder, "server")
             (self.folder / "app.html").write_text("app")
             (self.folder / "modules").symlink_to(debian.apache_modules())
         names = dict.fromkeys(("any.invalid", *self.hosts, *self.servers_without))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from sandbox import caddy
-from sandbox.kubernetes.certificates import Authority
+from sandbox.kubernetes.certificates import ClusterAuthority
 from sandbox.plain_server import MOUNT, PlainServer, mount
 
 IN_OPTIONS = "order invoke first"
@@ -89,7 +89,7 @@ class PlainCaddy(PlainServer):
     def write(self) -> None:
         mount(self.folder / MOUNT, self.files)
         if not (self.folder / "server.crt").exists():
-            Authority("origin").serve(["origin.example.com"]).write(self.folder, "server")
+            ClusterAuthority("origin").serve(["origin.example.com"]).write(self.folder, "server")
         sites = [
             SITE.format(
                 name=name,

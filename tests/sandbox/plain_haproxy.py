@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from sandbox import debian
-from sandbox.kubernetes.certificates import Authority
+from sandbox.kubernetes.certificates import ClusterAuthority
 from sandbox.plain_server import MOUNT, PlainServer, mount
 
 VARIABLE = "setenv AOP_DEFAULTS base"
@@ -62,7 +62,7 @@ class PlainHaproxy(PlainServer):
     def write(self) -> None:
         mount(self.folder / MOUNT, self.files)
         if not (self.folder / "server.pem").exists():
-            pair = Authority("origin").serve(["origin.example.com"])
+            pair = ClusterAuthority("origin").serve(["origin.example.com"])
             certificate, key = pair.write(self.folder, "server")
             together = Path(certificate).read_bytes() + Path(key).read_bytes()
             (self.folder / "server.pem").write_bytes(together)

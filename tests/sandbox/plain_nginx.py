@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sandbox import lone_nginx
-from sandbox.kubernetes.certificates import Authority
+from sandbox.kubernetes.certificates import ClusterAuthority
 from sandbox.plain_server import MOUNT, UsersServer, mount
 from sandbox.text_nginx import AskedNginx
 
@@ -57,7 +57,7 @@ class PlainNginx(UsersServer, AskedNginx):
     def _write(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "server.crt").exists():
-            Authority("origin").serve(["origin.example.com"]).write(self.folder, "server")
+            ClusterAuthority("origin").serve(["origin.example.com"]).write(self.folder, "server")
         mount(self.folder / MOUNT, self.files)
         servers = [
             SERVER_CONF.format(

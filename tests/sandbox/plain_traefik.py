@@ -18,7 +18,7 @@ import yaml
 
 from sandbox import traefik
 from sandbox.cluster.volumes import replace_files
-from sandbox.kubernetes.certificates import Authority
+from sandbox.kubernetes.certificates import ClusterAuthority
 from sandbox.plain_server import MOUNT, PlainServer
 
 TLS_OPTION = """\
@@ -103,7 +103,7 @@ class PlainTraefik(PlainServer):
     def write(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "server.crt").exists():
-            Authority("origin").serve(["origin.example.com"]).write(self.folder, "server")
+            ClusterAuthority("origin").serve(["origin.example.com"]).write(self.folder, "server")
 
     def _listens(self) -> bool:
         """It listens before it has read what it serves."""

@@ -18,7 +18,7 @@ from sandbox.direct import Leaf, Visitor
 from sandbox.ingress_nginx.backend import expected
 from sandbox.ingress_nginx.launcher import IngressNginx
 from sandbox.kubernetes.plane import ControlPlane
-from sandbox.load import LoadThread, Location, Plan, Report
+from sandbox.load import Destination, LoadPlan, LoadThread, Report
 from sandbox.operator import Operator
 from sandbox.waiting import NotInTimeError, until
 
@@ -368,11 +368,11 @@ class Scene:
         """
         dns_only = self.sandbox.layout.dns_only
         through_edge = [host for host in self.sandbox.layout.hosts if host not in dns_only]
-        replicas = [Location(one.pod, one.https, one.http) for one in self.sandbox.replicas()]
-        plan = Plan(
+        replicas = [Destination(one.pod, one.https, one.http) for one in self.sandbox.replicas()]
+        plan = LoadPlan(
             hosts=through_edge,
             locations=[
-                Location(one.code, one.https, one.http) for one in self.cloudflare.locations
+                Destination(one.code, one.https, one.http) for one in self.cloudflare.locations
             ],
             expected=expected,
             direct=dict.fromkeys(dns_only, replicas),

@@ -18,7 +18,7 @@ from sandbox.ingress_nginx.annotations import PREFIX
 from sandbox.ingress_nginx.client_auth import Bundle
 from sandbox.ingress_nginx.configuration import Configuration
 from sandbox.ingress_nginx.place import Place
-from sandbox.kubernetes.certificates import Authority, KeyPair
+from sandbox.kubernetes.certificates import ClusterAuthority, PemPair
 from sandbox.lone_nginx import LoneNginx
 from sandbox.ports import free_port
 
@@ -41,7 +41,7 @@ class ServedNginx(LoneNginx):
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        authority = Authority("origin")
+        authority = ClusterAuthority("origin")
         self._ca_file = self.folder / "ca.crt"
         self._ca_file.write_bytes(authority.pem)
         certificate, key = authority.serve(["origin.example.com"]).write(self.folder, "default")
@@ -77,7 +77,7 @@ class ServedNginx(LoneNginx):
         path: str = "/",
         *,
         sni: str | None = None,
-        presenting: KeyPair | None = None,
+        presenting: PemPair | None = None,
         method: str = "GET",
         **headers: str,
     ) -> httpx.Response:

@@ -31,7 +31,7 @@ class Tenant:
         self.asked = 0
         tenant = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class TenantHandler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
@@ -53,7 +53,7 @@ class Tenant:
         file.write_text(pair.key_pem + pair.pem)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(file)
-        self._server = ThreadingHTTPServer((ADDRESS, 0), Handler)
+        self._server = ThreadingHTTPServer((ADDRESS, 0), TenantHandler)
         self._server.socket = context.wrap_socket(
             self._server.socket, server_side=True, do_handshake_on_connect=False
         )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sandbox import lone_nginx
 from sandbox.ingress_nginx.cleanconf import clean
-from sandbox.kubernetes.certificates import Authority
+from sandbox.kubernetes.certificates import ClusterAuthority
 from sandbox.lone_nginx import LoneNginx
 from sandbox.ports import free_port
 
@@ -166,7 +166,7 @@ class TextNginx(AskedNginx):
     def _write(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "server.crt").exists():
-            Authority("origin").serve(["origin.example.com"]).write(self.folder, "server")
+            ClusterAuthority("origin").serve(["origin.example.com"]).write(self.folder, "server")
         servers = [
             SERVER_CONF.format(
                 name=name,

@@ -22,7 +22,7 @@ from signal import SIGTERM
 from types import TracebackType
 from typing import Any, Self
 
-from sandbox.kubernetes.certificates import Authority
+from sandbox.kubernetes.certificates import ClusterAuthority
 from sandbox.kubernetes.plane import ControlPlane
 from sandbox.loops import Polling
 from sandbox.operator import succeeds
@@ -285,7 +285,7 @@ class JobRunner:
         server = ThreadingHTTPServer(("127.0.0.1", 0), Kubelet)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(
-            *Authority("kubelet").serve(["127.0.0.1"]).write(self._folder, "kubelet")
+            *ClusterAuthority("kubelet").serve(["127.0.0.1"]).write(self._folder, "kubelet")
         )
         server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=_serve, args=(server,), name="kubelet", daemon=True).start()

@@ -40,7 +40,7 @@ FORGOTTEN_WITHIN_S = 300.0
 NONSENSE = "no_such_directive on;"
 
 
-class Watched:
+class WatchedScene:
     """A scene, the Prometheus that watches it, and the clock of the operator's machine."""
 
     def __init__(self, scene: Scene, prometheus: Prometheus, clock: WallClock) -> None:
@@ -91,7 +91,7 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def watched() -> Iterator[Watched]:
+def watched() -> Iterator[WatchedScene]:
     program = promtool.found_or_left_out().prometheus
     hosts = (*ZONES, GREY)
     layout = Layout(hosts=hosts, zones=ZONES, dns_only=(GREY,))
@@ -100,7 +100,7 @@ def watched() -> Iterator[Watched]:
         target = {"aop-operator-1": f"127.0.0.1:{scene.operator.metrics_port}"}
         folder = scene.sandbox.folder / "prometheus"
         with Prometheus(program, folder, target, haste.rules()) as prometheus:
-            watching = Watched(scene, prometheus, clock)
+            watching = WatchedScene(scene, prometheus, clock)
             # Else the edge goes on with connections that it has presented a certificate on.
             scene.control.turn_location(requests_per_connection=1, resume=False)
             with scene.operator:
@@ -111,7 +111,7 @@ def watched() -> Iterator[Watched]:
                 yield watching
 
 
-def test_in_peace_nothing_fires(watched: Watched) -> None:
+def test_in_peace_nothing_fires(watched: WatchedScene) -> None:
     until(
         lambda: not [one for one in watched.prometheus.alerts() if one["state"] == "firing"],
         within_s=ENDS_WITHIN_S,
@@ -120,7 +120,7 @@ def test_in_peace_nothing_fires(watched: Watched) -> None:
     assert watched.prometheus.unhealthy() == []
 
 
-def test_a_token_that_is_revoked(watched: Watched) -> None:
+def test_a_token_that_is_revoked(watched: WatchedScene) -> None:
     token = watched.scene.cloudflare.token_id
     watched.scene.control.change_token(token, revoked=True)
     try:
@@ -136,7 +136,7 @@ def test_a_token_that_is_revoked(watched: Watched) -> None:
     watched.until_it_ends("AopStalled")
 
 
-def test_an_ssl_mode_that_is_lowered(watched: Watched) -> None:
+def test_an_ssl_mode_that_is_lowered(watched: WatchedScene) -> None:
     watched.scene.control.change_zone(LOWERED, ssl="flexible")
     try:
         watched.until_it_fires("AopRelaxed", zone=LOWERED)
@@ -150,7 +150,7 @@ def test_an_ssl_mode_that_is_lowered(watched: Watched) -> None:
     watched.until_it_ends("AopRelaxed", within_s=HELD_OFF_S, zone=LOWERED)
 
 
-def test_a_certificate_of_somebody_else(watched: Watched) -> None:
+def test_a_certificate_of_somebody_else(watched: WatchedScene) -> None:
     uploaded = watched.scene.control.upload(FOREIGN)
     try:
         watched.until_it_fires("AopRelaxed", zone=FOREIGN)
@@ -162,7 +162,7 @@ def test_a_certificate_of_somebody_else(watched: Watched) -> None:
     watched.until_it_ends("AopRelaxed", within_s=HELD_OFF_S, zone=FOREIGN)
 
 
-def test_a_host_that_is_dns_only(watched: Watched) -> None:
+def test_a_host_that_is_dns_only(watched: WatchedScene) -> None:
     scene = watched.scene
     scene.patch({"hostnames": [SPLIT, GREY]}, name_of(SPLIT))
     try:
@@ -176,7 +176,7 @@ def test_a_host_that_is_dns_only(watched: Watched) -> None:
     watched.until_it_ends("AopHostNotProven", zone=SPLIT)
 
 
-def test_a_secret_that_is_overwritten(watched: Watched) -> None:
+def test_a_secret_that_is_overwritten(watched: WatchedScene) -> None:
     scene, foreign = watched.scene, Leaf.foreign()
     before = scene.secret(f"{name_of(OVERWRITTEN)}-aop")["data"]
     path = f"/api/v1/namespaces/{NAMESPACE}/secrets/{name_of(OVERWRITTEN)}-aop"
@@ -200,7 +200,7 @@ def test_a_secret_that_is_overwritten(watched: Watched) -> None:
     watched.until_it_ends("AopStalled", zone=OVERWRITTEN)
 
 
-def test_a_pod_that_hangs(watched: Watched) -> None:
+def test_a_pod_that_hangs(watched: WatchedScene) -> None:
     pod = watched.scene.pods()[0]
     with watched.scene.ingress_nginx.hung(pod):
         watched.until_it_fires("AopReplicaBehind", zone=OTHER, origin="public")
@@ -212,7 +212,7 @@ def test_a_pod_that_hangs(watched: Watched) -> None:
     watched.until_it_ends("AopReplicaBehind")
 
 
-def test_a_config_map_that_is_reset_again_and_again(watched: Watched) -> None:
+def test_a_config_map_that_is_reset_again_and_again(watched: WatchedScene) -> None:
     scene = watched.scene
 
     def undone() -> int:
@@ -242,7 +242,7 @@ def test_a_config_map_that_is_reset_again_and_again(watched: Watched) -> None:
     watched.until_it_ends("AopDriftRepeated", within_s=FORGOTTEN_WITHIN_S)
 
 
-def test_a_controller_that_rejects_its_configuration(watched: Watched) -> None:
+def test_a_controller_that_rejects_its_configuration(watched: WatchedScene) -> None:
     scene = watched.scene
     # A pod that has reloaded as often as these loses the Event that says why it does not.
     for pod in scene.pods():
@@ -262,7 +262,7 @@ def test_a_controller_that_rejects_its_configuration(watched: Watched) -> None:
     watched.until_it_ends("AopConfigurationRejected", within_s=HELD_OFF_S)
 
 
-def test_a_budget_that_is_exhausted(watched: Watched) -> None:
+def test_a_budget_that_is_exhausted(watched: WatchedScene) -> None:
     """By another tool of the same user: one call too many, and Cloudflare names when to come back."""
     watched.scene.control.break_api(status=429, headers={"retry-after": "20"}, count=1)
     watched.until_it_fires("AopBudgetExhausted")
@@ -271,7 +271,7 @@ def test_a_budget_that_is_exhausted(watched: Watched) -> None:
     watched.scene.control.mend()
 
 
-def test_a_clock_that_is_wrong(watched: Watched) -> None:
+def test_a_clock_that_is_wrong(watched: WatchedScene) -> None:
     watched.clock.set(3000)
     try:
         watched.until_it_fires("AopClockWrong")
@@ -281,7 +281,7 @@ def test_a_clock_that_is_wrong(watched: Watched) -> None:
     watched.until_it_ends("AopClockWrong")
 
 
-def test_an_operator_that_is_down(watched: Watched) -> None:
+def test_an_operator_that_is_down(watched: WatchedScene) -> None:
     watched.scene.operator.kill()
     try:
         watched.until_it_fires("AopOperatorDown")

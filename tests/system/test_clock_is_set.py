@@ -25,7 +25,7 @@ SLACK_S = 60.0
 
 
 @dataclass(slots=True)
-class Story:
+class ClockStory:
     """How long each wait lasted, in seconds."""
 
     lasted: dict[str, float] = field(default_factory=dict)
@@ -34,10 +34,10 @@ class Story:
 
 
 @pytest.fixture(scope="module", params=[-3000.0, 3000.0], ids=["back", "ahead"])
-def story(request: pytest.FixtureRequest) -> Iterator[Story]:
+def story(request: pytest.FixtureRequest) -> Iterator[ClockStory]:
     step = float(request.param)
     with Scene(with_operator=False) as scene:
-        story = Story()
+        story = ClockStory()
         clock = clocked(scene, AOP_TEARDOWN_PATIENCE_S=str(PATIENCE_S), AOP_RESYNC_S="5")
         with scene.operator:
             scene.control.turn(deploy_s=3)
@@ -46,7 +46,7 @@ def story(request: pytest.FixtureRequest) -> Iterator[Story]:
         yield story
 
 
-def live(scene: Scene, clock: WallClock, step: float, story: Story) -> None:
+def live(scene: Scene, clock: WallClock, step: float, story: ClockStory) -> None:
     """From nothing to required, to relaxed, to required again, to gone."""
 
     def measured(what: str, condition: Callable[[], object], within_s: float) -> None:
@@ -82,15 +82,15 @@ def live(scene: Scene, clock: WallClock, step: float, story: Story) -> None:
 
 
 @pytest.mark.parametrize("what", ["a proof", "a loss", "a hold-off and a proof"])
-def test_no_wait_lasts_as_long_as_the_clock_was_set_by(story: Story, what: str) -> None:
+def test_no_wait_lasts_as_long_as_the_clock_was_set_by(story: ClockStory, what: str) -> None:
     assert story.lasted[what] < HOLD_OFF_S + WINDOW_S + SLACK_S
 
 
-def test_a_proof_takes_its_whole_window_all_the_same(story: Story) -> None:
+def test_a_proof_takes_its_whole_window_all_the_same(story: ClockStory) -> None:
     assert story.lasted["a hold-off and a proof"] >= WINDOW_S
 
 
-def test_a_removal_is_as_patient_as_it_says(story: Story) -> None:
+def test_a_removal_is_as_patient_as_it_says(story: ClockStory) -> None:
     """Neither given up at once by a clock that was set ahead, nor fifty minutes later by one that was set back."""
     assert PATIENCE_S / 2 <= story.patient_for_s <= PATIENCE_S + SLACK_S
     assert story.left_behind == 1

@@ -86,7 +86,7 @@ def pem(leaf: pki.Leaf, id_: str, status: str = "active") -> dict[str, Any]:
 
 
 @dataclass
-class World:
+class ZoneAtCloudflare:
     """One zone at Cloudflare; what is not said is as it should be."""
 
     name: str
@@ -278,7 +278,7 @@ QUIET: dict[str, dict[str, Any]] = {
 BROKEN = {kind: world for kind, (world, _) in BLOCKED.items()} | PASSING | QUIET
 
 
-class Zone:
+class ManagedZone:
     """One object: what it is like at Cloudflare, what is remembered, and how it is visited."""
 
     def __init__(self, number: int) -> None:
@@ -286,7 +286,7 @@ class Zone:
             list(BROKEN)[number // BLOCKED_EVERY] if number % BLOCKED_EVERY == 0 else "healthy"
         )
         name = f"zone-{number}.example"
-        self.world = World(name, f"{number:032x}", **BROKEN.get(self.kind, {}))
+        self.world = ZoneAtCloudflare(name, f"{number:032x}", **BROKEN.get(self.kind, {}))
         self.spec = spec(zone={"name": name}, hostnames=[name])
         ready = {
             "type": "Stalled" if self.broken else "Ready",
@@ -352,7 +352,7 @@ class Hour:
 
     def __init__(self) -> None:
         self.clock = Time()
-        self.zones = [Zone(number) for number in range(ZONES)]
+        self.zones = [ManagedZone(number) for number in range(ZONES)]
         self.calls: list[float] = []
         self.by_zone: dict[str, Counter[str]] = defaultdict(Counter)
         self._by_id = {zone.world.id: zone.world for zone in self.zones}

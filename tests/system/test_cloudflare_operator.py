@@ -36,7 +36,7 @@ ODD_CERTIFICATE = {
 
 
 @dataclass(slots=True)
-class Story:
+class OperatorStory:
     """What was seen."""
 
     idn: dict[str, Any] = field(default_factory=dict)
@@ -57,10 +57,10 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story() -> Story:
+def story() -> OperatorStory:
     layout = Layout(hosts=(ASCII, ODD, LIMITED, BACK), zones=("example.com", ASCII, ODD, BACK))
     with Scene(layout, AOP_RESYNC_S="3", AOP_QUIET_PERIOD_S="10") as scene:
-        story = Story()
+        story = OperatorStory()
         prepare(scene)
         onboard(scene, story)
         bring_back(scene, story)
@@ -113,7 +113,7 @@ def apply(scene: Scene, zone: str, written: str | None = None, **spec: Any) -> N
     )
 
 
-def onboard(scene: Scene, story: Story) -> None:
+def onboard(scene: Scene, story: OperatorStory) -> None:
     apply(scene, ASCII, READABLE)
     apply(scene, ODD)
     apply(scene, LIMITED)
@@ -130,7 +130,7 @@ def onboard(scene: Scene, story: Story) -> None:
     scene.control.turn(refuse_every=None)
 
 
-def bring_back(scene: Scene, story: Story) -> None:
+def bring_back(scene: Scene, story: OperatorStory) -> None:
     """A leaf is deleted with its object, and uploaded again with the next one: under its old id, and the answer is lost."""
     referenced: dict[str, Any] = {
         "certificate": {"secretRef": {"name": "leaf"}},
@@ -152,7 +152,7 @@ def bring_back(scene: Scene, story: Story) -> None:
     story.certificates = [(one["id"], one["status"]) for one in scene.certificates(BACK)]
 
 
-def be_odd(scene: Scene, story: Story) -> None:
+def be_odd(scene: Scene, story: OperatorStory) -> None:
     """Neither zone can be read any more, and neither is presented its certificate: visitors depend on the operator."""
     ids = {zone: scene.control.zone(zone)["id"] for zone in (ODD, LIMITED)}
     answer = {"success": True, "errors": [], "messages": [], "result": [ODD_CERTIFICATE]}
@@ -185,7 +185,7 @@ def be_odd(scene: Scene, story: Story) -> None:
         ).get("message", "")
 
 
-def recover(scene: Scene, story: Story) -> None:
+def recover(scene: Scene, story: OperatorStory) -> None:
     """What was odd ends; the one that has to wait an hour gets another token."""
     scene.control.mend()
     scene.control.turn_location(presents={})
@@ -198,25 +198,25 @@ def recover(scene: Scene, story: Story) -> None:
 
 
 def test_an_internationalised_zone_reaches_its_goal_in_the_form_in_which_it_is_read(
-    story: Story,
+    story: OperatorStory,
 ) -> None:
     assert story.idn["Ready"] == story.idn["Enforced"] == story.idn["EdgeVerified"] == "True"
 
 
-def test_refusals_by_chance_are_no_missing_permission(story: Story) -> None:
+def test_refusals_by_chance_are_no_missing_permission(story: OperatorStory) -> None:
     assert story.doubts >= 5, "every fifth call was refused"
     assert not story.reasons & {"TokenLacksPermission", "TokenRejected"}
 
 
 def test_a_certificate_that_comes_back_under_its_old_id_is_uploaded_once_and_adopted(
-    story: Story,
+    story: OperatorStory,
 ) -> None:
     assert story.certificates == [(story.first_id, "active")]
     assert len(story.uploads) <= 3, story.uploads
 
 
 @pytest.mark.parametrize("zone", [ODD, LIMITED])
-def test_whatever_cloudflare_answers_protection_goes_on(story: Story, zone: str) -> None:
+def test_whatever_cloudflare_answers_protection_goes_on(story: OperatorStory, zone: str) -> None:
     assert story.relaxed_after_s[zone] <= RELAXED_WITHIN_S
 
 
@@ -225,7 +225,7 @@ def test_whatever_cloudflare_answers_protection_goes_on(story: Story, zone: str)
     [(ODD, 30, "cannot be understood"), (LIMITED, 1, "calls to Cloudflare have to wait")],
 )
 def test_it_says_so_and_asks_a_bounded_number_of_times(
-    story: Story, zone: str, most: int, words: str
+    story: OperatorStory, zone: str, most: int, words: str
 ) -> None:
     assert story.calls_while_odd[zone] <= most
     assert words in story.told_while_odd[zone]
@@ -233,6 +233,6 @@ def test_it_says_so_and_asks_a_bounded_number_of_times(
 
 @pytest.mark.parametrize("zone", [ODD, LIMITED])
 def test_once_it_is_over_the_goal_is_reached_again_without_a_restart(
-    story: Story, zone: str
+    story: OperatorStory, zone: str
 ) -> None:
     assert story.recovered[zone]

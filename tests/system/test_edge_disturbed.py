@@ -62,7 +62,7 @@ ZONES = (QUIET, *LOST, NEVER)
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class SeenRefusal:
     """What one replica did with one host: whether it refused a visitor without a certificate, and one with a stranger's."""
 
     at: datetime
@@ -72,14 +72,14 @@ class Sight:
 
 
 @dataclass(slots=True)
-class Story:
+class DisturbedStory:
     """What was seen."""
 
     disturbed_at: datetime
     mended_at: datetime = field(default_factory=lambda: datetime.max.replace(tzinfo=UTC))
-    disturbed: list[Sight] = field(default_factory=list)
+    disturbed: list[SeenRefusal] = field(default_factory=list)
     """While the edge was disturbed."""
-    early: list[Sight] = field(default_factory=list)
+    early: list[SeenRefusal] = field(default_factory=list)
     """Of the zone that is never presented, from its application to the mending."""
     losses: dict[str, datetime] = field(default_factory=dict)
     """When the operator had seen enough for a loss, by host."""
@@ -95,7 +95,7 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story() -> Story:
+def story() -> DisturbedStory:
     """From required through disturbed to required again."""
     with Scene(Layout(zones=("example.com", *ZONES))) as scene:
         scene.control.turn(deploy_s=0)
@@ -109,7 +109,7 @@ def story() -> Story:
             scene.apply(name_of(zone), name_of(zone), zone={"name": zone}, hostnames=list(hosts))
         for zone in (QUIET, *LOST):
             scene.until_enforced(name_of(zone), name_of(zone))
-        story = Story(disturb(scene, tokens))
+        story = DisturbedStory(disturb(scene, tokens))
         watch(scene, story)
         mend(scene, story, tokens)
     return story
@@ -141,7 +141,7 @@ def answer_without_certificate(scene: Scene) -> str:
     return answer.text
 
 
-def watch(scene: Scene, story: Story) -> None:
+def watch(scene: Scene, story: DisturbedStory) -> None:
     """Until the lost zones are relaxed on every replica, the silent ones were disturbed for long enough, and all of it is told."""
 
     def over() -> bool:
@@ -185,7 +185,7 @@ def watch(scene: Scene, story: Story) -> None:
     }
 
 
-def mend(scene: Scene, story: Story, tokens: Mapping[str, Mapping[str, Any]]) -> None:
+def mend(scene: Scene, story: DisturbedStory, tokens: Mapping[str, Mapping[str, Any]]) -> None:
     """The edge presents ours again, everywhere; then all of them are required again."""
     scene.control.change_token(tokens["revoked.example.net"]["id"], revoked=False)
     scene.control.mend()
@@ -209,11 +209,11 @@ def mend(scene: Scene, story: Story, tokens: Mapping[str, Mapping[str, Any]]) ->
         story.refusing_again.setdefault(one.host, []).extend(one.refused)
 
 
-def look(scene: Scene, hosts: tuple[str, ...]) -> list[Sight]:
+def look(scene: Scene, hosts: tuple[str, ...]) -> list[SeenRefusal]:
     """Every replica, as two visitors who come past the edge see it."""
     ca_file, stranger = scene.ingress_nginx.announcement.ca_file, FOREIGN
     return [
-        Sight(
+        SeenRefusal(
             datetime.now(UTC),
             replica.pod,
             host,
@@ -258,14 +258,16 @@ def losses(scene: Scene, since: datetime) -> dict[str, datetime]:
 
 
 @pytest.mark.parametrize("label", SILENT)
-def test_an_edge_that_says_nothing_of_use_relaxes_nothing(story: Story, label: str) -> None:
+def test_an_edge_that_says_nothing_of_use_relaxes_nothing(
+    story: DisturbedStory, label: str
+) -> None:
     seen = [one for one in story.disturbed if one.host == f"{label}.{QUIET}"]
     assert seen[-1].at - seen[0].at >= timedelta(seconds=DISTURBED_S - 1)
     assert {one.pod for one in seen if one.refused == (True, True)} == {one.pod for one in seen}
     assert [one for one in seen if one.refused != (True, True)] == []
 
 
-def test_silence_is_told_with_what_was_answered_and_what_to_do(story: Story) -> None:
+def test_silence_is_told_with_what_was_answered_and_what_to_do(story: DisturbedStory) -> None:
     ready = story.ready[QUIET]
     assert ready["EdgeVerified"]["status"] == "Unknown"
     for label, answered in {
@@ -288,7 +290,7 @@ def test_silence_is_told_with_what_was_answered_and_what_to_do(story: Story) -> 
 
 @pytest.mark.parametrize("zone", LOST)
 def test_an_edge_that_presents_something_else_is_refused_no_longer_within_15_seconds(
-    story: Story, zone: str
+    story: DisturbedStory, zone: str
 ) -> None:
     """On every replica, and once relaxed it stays so for as long as the edge does."""
     for pod in {one.pod for one in story.disturbed}:
@@ -299,7 +301,7 @@ def test_an_edge_that_presents_something_else_is_refused_no_longer_within_15_sec
         assert [one for one in seen if one.at > relaxed.at and one.refused != (False, False)] == []
 
 
-def test_a_loss_is_told_with_what_arrives_and_when_it_is_tried_again(story: Story) -> None:
+def test_a_loss_is_told_with_what_arrives_and_when_it_is_tried_again(story: DisturbedStory) -> None:
     for zone, presented in {
         "nothing.example.net": "no certificate",
         "foreign.example.net": "another certificate",
@@ -311,14 +313,14 @@ def test_a_loss_is_told_with_what_arrives_and_when_it_is_tried_again(story: Stor
         assert story.modes[zone] == "Request"
 
 
-def test_a_lost_token_is_told_while_what_protects_visitors_was_done(story: Story) -> None:
+def test_a_lost_token_is_told_while_what_protects_visitors_was_done(story: DisturbedStory) -> None:
     ready = story.ready["revoked.example.net"]
     assert story.modes["revoked.example.net"] == "Request"
     assert ready["Enforced"]["status"] == "False"
 
 
 @pytest.mark.parametrize("zone", [*LOST, QUIET])
-def test_what_presents_ours_again_is_required_again(story: Story, zone: str) -> None:
+def test_what_presents_ours_again_is_required_again(story: DisturbedStory, zone: str) -> None:
     """What was lost, not before the hold-off is over."""
     if zone in LOST:
         assert (story.enforced_again[zone] - story.losses[zone]).total_seconds() >= HOLD_OFF_S
@@ -330,7 +332,7 @@ def test_what_presents_ours_again_is_required_again(story: Story, zone: str) -> 
 
 
 def test_nothing_is_required_while_the_edge_presents_nothing_whatever_the_api_says(
-    story: Story,
+    story: DisturbedStory,
 ) -> None:
     """For several windows; the replicas ask, and that is all."""
     assert story.active == {"status": "active", "enabled": True}
@@ -339,7 +341,7 @@ def test_nothing_is_required_while_the_edge_presents_nothing_whatever_the_api_sa
     assert story.modes[NEVER] == "Request"
 
 
-def test_a_missing_proof_is_told_with_what_arrives_and_since_when(story: Story) -> None:
+def test_a_missing_proof_is_told_with_what_arrives_and_since_when(story: DisturbedStory) -> None:
     message = story.ready[NEVER]["Ready"]["message"]
     assert story.ready[NEVER]["Ready"]["status"] == "False"
     assert f"requests to {NEVER} present no certificate" in message
@@ -350,6 +352,6 @@ def test_a_missing_proof_is_told_with_what_arrives_and_since_when(story: Story) 
     assert story.mended_at - since >= timedelta(seconds=2 * WINDOW_S)
 
 
-def test_it_is_required_once_its_proof_has_come(story: Story) -> None:
+def test_it_is_required_once_its_proof_has_come(story: DisturbedStory) -> None:
     assert (story.enforced_again[NEVER] - story.mended_at).total_seconds() >= WINDOW_S
     assert all(story.refusing_again[NEVER])

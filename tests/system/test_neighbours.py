@@ -32,7 +32,7 @@ CALM_S = 12.0
 
 
 @dataclass(slots=True)
-class Story:
+class NeighboursStory:
     """What was seen."""
 
     crossing: dict[tuple[str, str], set[int]] = field(default_factory=dict)
@@ -53,10 +53,10 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story() -> Iterator[Story]:
+def story() -> Iterator[NeighboursStory]:
     layout = Layout(hosts=(OURS, f"www.{OURS}", OTHERS), zones=(OURS, OTHERS))
     with Scene(layout, AOP_LOG_LEVEL="debug") as scene:
-        story = Story()
+        story = NeighboursStory()
         with scene.visitors() as visitors:
             visitors.allow_redirects(allowed=True)
             scene.apply("ours", zone={"name": OURS})
@@ -85,13 +85,13 @@ def _answers(scene: Scene, host: str, leaf: Leaf) -> set[int]:
     return {ask(one, host, leaf=leaf, ca_file=ca_file).status_code for one in scene.sandbox.origins}
 
 
-def _cross(scene: Scene, story: Story) -> None:
+def _cross(scene: Scene, story: NeighboursStory) -> None:
     for owner in ("ours", "others"):
         for host in (OURS, OTHERS):
             story.crossing[owner, host] = _answers(scene, host, _leaf(scene, owner))
 
 
-def _be_calm(scene: Scene, story: Story) -> None:
+def _be_calm(scene: Scene, story: NeighboursStory) -> None:
     """Nothing is to be written; the status may move on (its proof is told in whole minutes).
 
     The last Event follows its status.
@@ -123,7 +123,7 @@ def _be_calm(scene: Scene, story: Story) -> None:
     ]
 
 
-def _rotate(scene: Scene, story: Story) -> None:
+def _rotate(scene: Scene, story: NeighboursStory) -> None:
     before, (certificate,) = _leaf(scene, "ours"), scene.certificates(OURS)
     scene.rotate("ours")
 
@@ -159,7 +159,7 @@ def _rotate(scene: Scene, story: Story) -> None:
     assert _answers(scene, OURS, _leaf(scene, "ours")) == {200}
 
 
-def _trouble(scene: Scene, story: Story) -> None:
+def _trouble(scene: Scene, story: NeighboursStory) -> None:
     """The other zone's edge presents nothing any more: it is relaxed, and ours notices nothing."""
     story.during_trouble[OURS] = set(scene.pods())
     scene.control.turn_location(
@@ -179,7 +179,7 @@ def _trouble(scene: Scene, story: Story) -> None:
     scene.control.turn_location("*", presents={})
 
 
-def _search(scene: Scene, story: Story) -> None:
+def _search(scene: Scene, story: NeighboursStory) -> None:
     """Where key bytes and tokens must not be: whatever is in reach of somebody who may not read Secrets."""
     places = [
         scene.secret(f"{name}-{of}")["data"]
@@ -230,7 +230,7 @@ def _readable(scene: Scene) -> Iterator[tuple[str, str]]:
     )
 
 
-def test_a_leaf_opens_its_own_zone_and_no_other(story: Story) -> None:
+def test_a_leaf_opens_its_own_zone_and_no_other(story: NeighboursStory) -> None:
     """S8."""
     assert story.crossing == {
         ("ours", OURS): {200},
@@ -240,36 +240,36 @@ def test_a_leaf_opens_its_own_zone_and_no_other(story: Story) -> None:
     }
 
 
-def test_at_the_goal_nothing_is_written(story: Story) -> None:
+def test_at_the_goal_nothing_is_written(story: NeighboursStory) -> None:
     """L1."""
     assert story.calm == []
 
 
-def test_a_rotation_replaces_the_leaf_with_two_certificates_at_most(story: Story) -> None:
+def test_a_rotation_replaces_the_leaf_with_two_certificates_at_most(story: NeighboursStory) -> None:
     """S2, S5."""
     assert story.rotated[0] != story.rotated[1]
     assert story.most_certificates == 2
     assert story.old_leaf == {400}
 
 
-def test_one_zones_trouble_opens_no_other(story: Story) -> None:
+def test_one_zones_trouble_opens_no_other(story: NeighboursStory) -> None:
     """S8: at every look, every replica went on to refuse strangers of the zone that was left alone."""
     assert {host: len(pods) for host, pods in story.during_trouble.items()} == {OURS: 2, OTHERS: 2}
 
 
-def test_no_key_and_no_token_is_anywhere_but_in_secrets(story: Story) -> None:
+def test_no_key_and_no_token_is_anywhere_but_in_secrets(story: NeighboursStory) -> None:
     """S4."""
     assert story.leaks == []
 
 
-def test_no_visitor_of_either_zone_noticed_anything(story: Story) -> None:
+def test_no_visitor_of_either_zone_noticed_anything(story: NeighboursStory) -> None:
     """S3; while the other zone's edge presented nothing, that zone's visitors were refused until it was relaxed: by somebody else's doing."""
     assert story.visitors is not None
     failed = {route.host for route, tally in story.visitors.routes.items() if tally.failed}
     assert failed <= {OTHERS}, str(story.visitors)
 
 
-def test_the_last_removal_takes_the_block_out(story: Story) -> None:
+def test_the_last_removal_takes_the_block_out(story: NeighboursStory) -> None:
     """S6, S7."""
     assert story.left == {}
 

@@ -48,7 +48,7 @@ KINDS = (
 
 
 @dataclass(slots=True)
-class Ground:
+class CaseGround:
     """Where one case happens: its zone, its namespace and its token, and what breaking it left to be used in mending."""
 
     scene: Scene
@@ -135,15 +135,15 @@ def token_secret(namespace: str, value: str) -> dict[str, Any]:
     }
 
 
-Act = Callable[[Ground], Any]
+Act = Callable[[CaseGround], Any]
 
 
-def nothing(_: Ground) -> None:
+def nothing(_: CaseGround) -> None:
     """There is nothing to do outside the object."""
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class RefusalCase:
     """One row of the table.
 
     `said` must stand in the message: what is wrong, and where; `{zone}` and `{name}` are filled in.
@@ -177,20 +177,20 @@ def lacking(permission: str, instead: Sequence[str] = ()) -> Act:
     return lambda it: it.permit([*(one for one in PERMISSIONS if one != permission), *instead])
 
 
-def permitted(it: Ground) -> None:
+def permitted(it: CaseGround) -> None:
     it.permit(PERMISSIONS)
 
 
-def zone_is_made(it: Ground) -> None:
+def zone_is_made(it: CaseGround) -> None:
     it.scene.control.make_zone(it.zone, origins=it.kept["origins"])
 
 
-def zone_is_there_twice(it: Ground) -> None:
+def zone_is_there_twice(it: CaseGround) -> None:
     other = it.scene.control.make_zone(it.zone, account_id="f" * 32, origins=it.kept["origins"])
     it.kept["other zone"] = other["id"]
 
 
-def zone_is_named_by_id(it: Ground) -> None:
+def zone_is_named_by_id(it: CaseGround) -> None:
     it.patch(zone={"id": it.kept["zone id"]})
 
 
@@ -198,15 +198,15 @@ def zone(**order: Any) -> Act:
     return lambda it: it.change(**order)
 
 
-def suppressed(it: Ground) -> None:
+def suppressed(it: CaseGround) -> None:
     it.scene.control.associate(it.zone, it.zone, enabled=False, issue={})
 
 
-def voided(it: Ground) -> None:
+def voided(it: CaseGround) -> None:
     it.scene.control.associate(it.zone, it.zone, enabled=None)
 
 
-def foreign_certificate(it: Ground) -> None:
+def foreign_certificate(it: CaseGround) -> None:
     it.scene.control.upload(it.zone)
     it.change(enabled=True)
 
@@ -215,7 +215,7 @@ def spec_says(**spec: Any) -> Act:
     return lambda it: it.patch(**spec)
 
 
-def older_object(it: Ground) -> None:
+def older_object(it: CaseGround) -> None:
     """Another namespace's, which is suspended, so that it is there and does nothing."""
     other = f"{it.name}-first"
     it.scene.plane.http.post(
@@ -232,11 +232,11 @@ def older_object(it: Ground) -> None:
     )
 
 
-def older_object_goes(it: Ground) -> None:
+def older_object_goes(it: CaseGround) -> None:
     it.scene.delete("older", f"{it.name}-first")
 
 
-def own_config_map(it: Ground) -> None:
+def own_config_map(it: CaseGround) -> None:
     it.apply(
         {
             "apiVersion": "v1",
@@ -250,11 +250,11 @@ def at(config_map: str, namespace: str = "{name}", **more: Any) -> dict[str, Any
     return {"origins": [origin(config_map, namespace, **more)]}
 
 
-def reference_is_corrected(it: Ground) -> None:
+def reference_is_corrected(it: CaseGround) -> None:
     it.patch(origins=[origin(foreignText="Merge")])
 
 
-def pod_that_is_not_ready(it: Ground) -> None:
+def pod_that_is_not_ready(it: CaseGround) -> None:
     """It names the ConfigMap in its arguments, and has never been Ready."""
     own_config_map(it)
     container = {
@@ -273,16 +273,16 @@ def pod_that_is_not_ready(it: Ground) -> None:
     it.kept["address"] = "127.0.0.41"
 
 
-def ready_pod_takes_over(it: Ground) -> None:
+def ready_pod_takes_over(it: CaseGround) -> None:
     it.controller()
     it.drop(f"/api/v1/namespaces/{it.name}/pods/stuck?gracePeriodSeconds=0")
 
 
-def place_for_a_controller(it: Ground) -> None:
+def place_for_a_controller(it: CaseGround) -> None:
     it.kept["address"] = "127.0.0.31"
 
 
-def ingress_that_verifies(it: Ground) -> None:
+def ingress_that_verifies(it: CaseGround) -> None:
     it.apply(
         {
             "apiVersion": "v1",
@@ -301,7 +301,7 @@ def ingress_that_verifies(it: Ground) -> None:
     )
 
 
-def ingress_asks_nobody(it: Ground) -> None:
+def ingress_asks_nobody(it: CaseGround) -> None:
     it.apply(
         ingress(
             f"partners.{it.zone}",
@@ -314,7 +314,9 @@ def ingress_asks_nobody(it: Ground) -> None:
     )
 
 
-def secret(it: Ground, pair: KeyPair, authority: Authority, *, key: KeyPair | None = None) -> None:
+def secret(
+    it: CaseGround, pair: KeyPair, authority: Authority, *, key: KeyPair | None = None
+) -> None:
     """What cert-manager would write."""
     fields = {"tls.crt": pair.pem, "tls.key": (key or pair).key_pem, "ca.crt": authority.pem}
     data = {name: base64.b64encode(text.encode()).decode() for name, text in fields.items()}
@@ -329,27 +331,27 @@ def secret(it: Ground, pair: KeyPair, authority: Authority, *, key: KeyPair | No
     )
 
 
-def good_secret(it: Ground) -> None:
+def good_secret(it: CaseGround) -> None:
     authority = Authority.new("An issuer")
     secret(it, authority.client(it.zone), authority)
 
 
-def key_of_another(it: Ground) -> None:
+def key_of_another(it: CaseGround) -> None:
     authority = Authority.new("An issuer")
     secret(it, authority.client(it.zone), authority, key=authority.client(it.zone))
 
 
-def authority_for_leaf(it: Ground) -> None:
+def authority_for_leaf(it: CaseGround) -> None:
     authority = Authority.new("An issuer")
     secret(it, authority.pair, authority)
 
 
-def server_leaf(it: Ground) -> None:
+def server_leaf(it: CaseGround) -> None:
     authority = Authority.new("An issuer")
     secret(it, authority.server([it.zone]), authority)
 
 
-def expired_leaf(it: Ground) -> None:
+def expired_leaf(it: CaseGround) -> None:
     authority, now = Authority.new("An issuer"), datetime.now(UTC)
     secret(
         it,
@@ -360,16 +362,16 @@ def expired_leaf(it: Ground) -> None:
     )
 
 
-def leaf_of_another_issuer(it: Ground) -> None:
+def leaf_of_another_issuer(it: CaseGround) -> None:
     secret(it, Authority.new("An issuer").client(it.zone), Authority.new("An issuer"))
 
 
 REFERENCED = {"certificate": {"secretRef": {"name": "leaf"}}}
 CONSENT = spec_says(certificate={"replaceForeign": True})
-GOOD_TOKEN: Act = Ground.put_token
+GOOD_TOKEN: Act = CaseGround.put_token
 
 CASES = (
-    Case(
+    RefusalCase(
         "token-absent",
         "TokenSecretNotFound",
         ("{name}/cloudflare", "create"),
@@ -377,49 +379,49 @@ CASES = (
         GOOD_TOKEN,
         has_token=False,
     ),
-    Case(
+    RefusalCase(
         "token-unknown",
         "TokenRejected",
         ("{name}/cloudflare", "api-token"),
         with_token("0" * 40),
         GOOD_TOKEN,
     ),
-    Case(
+    RefusalCase(
         "token-malformed",
         "TokenRejected",
         ("{name}/cloudflare", "api-token"),
         with_token("not a token"),
         GOOD_TOKEN,
     ),
-    Case(
+    RefusalCase(
         "token-revoked",
         "TokenRejected",
         ("{name}/cloudflare", "api-token"),
         revoked(yes=True),
         revoked(yes=False),
     ),
-    Case(
+    RefusalCase(
         "no-zone-read",
         "TokenLacksPermission",
         ("{name}/cloudflare", "Zone Read"),
         lacking("Zone Read"),
         permitted,
     ),
-    Case(
+    RefusalCase(
         "no-settings",
         "TokenLacksPermission",
         ("{name}/cloudflare", "Zone Settings Read"),
         lacking("Zone Settings Read"),
         permitted,
     ),
-    Case(
+    RefusalCase(
         "no-certificates",
         "TokenLacksPermission",
         ("{name}/cloudflare", "SSL and Certificates Write"),
         lacking("SSL and Certificates Write"),
         permitted,
     ),
-    Case(
+    RefusalCase(
         "read-only",
         "TokenLacksPermission",
         ("{name}/cloudflare", "SSL and Certificates Write"),
@@ -427,7 +429,7 @@ CASES = (
         permitted,
         written=True,
     ),
-    Case(
+    RefusalCase(
         "zone-unknown",
         "ZoneNotFound",
         ("{zone}", "spec.zone"),
@@ -435,47 +437,49 @@ CASES = (
         zone_is_made,
         has_zone=False,
     ),
-    Case(
+    RefusalCase(
         "zone-twice",
         "ZoneAmbiguous",
         ("{zone}", "{accounts}", "spec.zone.id"),
         zone_is_there_twice,
         zone_is_named_by_id,
     ),
-    Case(
+    RefusalCase(
         "zone-pending", "ZoneNotActive", ("{zone}",), zone(status="pending"), zone(status="active")
     ),
-    Case(
+    RefusalCase(
         "zone-claimed",
         "ZoneClaimed",
         ("{zone}", "{name}-first/older"),
         older_object,
         older_object_goes,
     ),
-    Case(
+    RefusalCase(
         "ssl-flexible",
         "SSLModeTooLow",
         ("{zone}", "flexible", "Full"),
         zone(ssl="flexible"),
         zone(ssl="full"),
     ),
-    Case("ssl-off", "SSLModeTooLow", ("{zone}", "off", "Full"), zone(ssl="off"), zone(ssl="full")),
-    Case("suppressed", "HostsSuppressed", ("{zone}", "Remove"), suppressed, voided),
-    Case(
+    RefusalCase(
+        "ssl-off", "SSLModeTooLow", ("{zone}", "off", "Full"), zone(ssl="off"), zone(ssl="full")
+    ),
+    RefusalCase("suppressed", "HostsSuppressed", ("{zone}", "Remove"), suppressed, voided),
+    RefusalCase(
         "foreign-leaf",
         "ForeignCertificate",
         ("{zone}", "{foreign}", "replaceForeign"),
         foreign_certificate,
         CONSENT,
     ),
-    Case(
+    RefusalCase(
         "global-aop",
         "ForeignCertificate",
         ("{zone}", "global", "replaceForeign"),
         zone(global_aop="on"),
         CONSENT,
     ),
-    Case(
+    RefusalCase(
         "suspended",
         "Suspended",
         ("spec.suspend",),
@@ -483,15 +487,15 @@ CASES = (
         spec_says(suspend=False),
         {"suspend": True},
     ),
-    Case(
+    RefusalCase(
         "no-config-map",
         "OriginNotFound",
         (f"{{name}}/{CONFIG_MAP}", "public", "configMapRef"),
         place_for_a_controller,
-        Ground.controller,
+        CaseGround.controller,
         at(CONFIG_MAP),
     ),
-    Case(
+    RefusalCase(
         "not-allowed",
         "OriginNotAllowed",
         (f"{{name}}/{ALLOWED}", "AOP_INGRESS_CONFIG_MAPS"),
@@ -499,7 +503,7 @@ CASES = (
         reference_is_corrected,
         at(ALLOWED),
     ),
-    Case(
+    RefusalCase(
         "no-controller",
         "NoController",
         (f"{{name}}/{CONFIG_MAP}", "--configmap", "public"),
@@ -507,7 +511,7 @@ CASES = (
         reference_is_corrected,
         at(CONFIG_MAP),
     ),
-    Case(
+    RefusalCase(
         "no-replicas",
         "NoReplicas",
         (f"{{name}}/{CONFIG_MAP}", "Ready"),
@@ -515,7 +519,7 @@ CASES = (
         ready_pod_takes_over,
         at(CONFIG_MAP),
     ),
-    Case(
+    RefusalCase(
         "foreign-text",
         "ForeignConfiguration",
         (
@@ -528,14 +532,14 @@ CASES = (
         reference_is_corrected,
         at(CONFIG_MAP, CONTROLLER_NAMESPACE),
     ),
-    Case(
+    RefusalCase(
         "foreign-ingress",
         "ForeignConfiguration",
         ("{name}/partners.{zone}", "auth-tls-verify-client"),
         ingress_that_verifies,
         ingress_asks_nobody,
     ),
-    Case(
+    RefusalCase(
         "host-too-long",
         "HostnameTooLong",
         (LONG, "map-hash-bucket-size"),
@@ -543,7 +547,7 @@ CASES = (
         spec_says(hostnames=["www.host-too-long.example.net"]),
         {"hostnames": [f"{LONG}.host-too-long.example.net"]},
     ),
-    Case(
+    RefusalCase(
         "no-hosts",
         "NoHosts",
         ("spec.hostnames", "verification.samples"),
@@ -551,7 +555,7 @@ CASES = (
         spec_says(verification={"samples": ["www.no-hosts.example.net"]}),
         {"hostnames": ["*.no-hosts.example.net"]},
     ),
-    Case(
+    RefusalCase(
         "leaf-missing",
         "KeyPairInvalid",
         ("{name}/leaf", "tls.crt"),
@@ -559,7 +563,7 @@ CASES = (
         good_secret,
         REFERENCED,
     ),
-    Case(
+    RefusalCase(
         "leaf-other-key",
         "KeyPairInvalid",
         ("{name}/leaf", "tls.key"),
@@ -567,7 +571,7 @@ CASES = (
         good_secret,
         REFERENCED,
     ),
-    Case(
+    RefusalCase(
         "leaf-is-a-ca",
         "KeyPairInvalid",
         ("{name}/leaf", "tls.crt", "CA:FALSE"),
@@ -575,7 +579,7 @@ CASES = (
         good_secret,
         REFERENCED,
     ),
-    Case(
+    RefusalCase(
         "leaf-of-a-server",
         "KeyPairInvalid",
         ("{name}/leaf", "tls.crt", "clientAuth"),
@@ -583,7 +587,7 @@ CASES = (
         good_secret,
         REFERENCED,
     ),
-    Case(
+    RefusalCase(
         "leaf-expired",
         "KeyPairInvalid",
         ("{name}/leaf", "tls.crt", "expired"),
@@ -591,7 +595,7 @@ CASES = (
         good_secret,
         REFERENCED,
     ),
-    Case(
+    RefusalCase(
         "leaf-unchained",
         "KeyPairInvalid",
         ("{name}/leaf", "ca.crt"),
@@ -614,7 +618,7 @@ Objects = dict[tuple[str, str, str], str]
 
 
 @dataclass(slots=True)
-class Story:
+class RefusalsStory:
     """What was seen, by case.
 
     Times are seconds since the case was mended, or deleted; a case that is not in a dict never got
@@ -646,7 +650,7 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story() -> Story:
+def story() -> RefusalsStory:
     """All cases, from broken to gone."""
     allowed = [f"{CONTROLLER_NAMESPACE}/{CONFIG_MAP}", *(f"{name}/{CONFIG_MAP}" for name in NAMES)]
     config = {"use-forwarded-headers": "true", "http-snippet": FOREIGN_TEXT}
@@ -656,7 +660,7 @@ def story() -> Story:
         )
         scene.control.turn(deploy_s=0, delete_s=1)
         grounds = {case.name: prepared(scene, case, parts) for case in CASES}
-        story = Story(words={name: named(ground) for name, ground in grounds.items()})
+        story = RefusalsStory(words={name: named(ground) for name, ground in grounds.items()})
         refuse(scene, story)
         mend(scene, story, grounds)
         remove(scene, story)
@@ -664,12 +668,12 @@ def story() -> Story:
     return story
 
 
-def prepared(scene: Scene, case: Case, parts: ExitStack) -> Ground:
+def prepared(scene: Scene, case: RefusalCase, parts: ExitStack) -> CaseGround:
     """The case's zone, namespace and token; then what breaks it."""
     scene.plane.http.post(
         "/api/v1/namespaces", json={"metadata": {"name": case.name}}
     ).raise_for_status()
-    it = Ground(scene, case.name, parts, scene.control.make_token())
+    it = CaseGround(scene, case.name, parts, scene.control.make_token())
     it.kept["origins"] = scene.control.zone()["origins"]
     if case.has_zone:
         it.kept["zone id"] = scene.control.make_zone(it.zone, origins=it.kept["origins"])["id"]
@@ -679,7 +683,7 @@ def prepared(scene: Scene, case: Case, parts: ExitStack) -> Ground:
     return it
 
 
-def named(it: Ground) -> dict[str, str]:
+def named(it: CaseGround) -> dict[str, str]:
     """What a message can be asked to name."""
     zones_held = [one for one in it.scene.control.state()["zones"] if one["name"] == it.zone]
     return {
@@ -692,7 +696,7 @@ def named(it: Ground) -> dict[str, str]:
     }
 
 
-def refuse(scene: Scene, story: Story) -> None:
+def refuse(scene: Scene, story: RefusalsStory) -> None:
     """Apply every object, wait for each reason, have each looked at once more, and compare the world with what it was."""
     story.before, story.zones_before = objects(scene), zones(scene)
     story.config_map_found = shown(scene)
@@ -709,11 +713,11 @@ def refuse(scene: Scene, story: Story) -> None:
     story.writes = scene.control.calls(method="!GET", since=since)
 
 
-def is_refused(case: Case, ready: Mapping[str, Any]) -> bool:
+def is_refused(case: RefusalCase, ready: Mapping[str, Any]) -> bool:
     return (ready["status"], ready["reason"]) == ("False", case.reason)
 
 
-def mend(scene: Scene, story: Story, grounds: Mapping[str, Ground]) -> None:
+def mend(scene: Scene, story: RefusalsStory, grounds: Mapping[str, CaseGround]) -> None:
     """Do to each what its message asks for; what takes longest begins first.
 
     Those that show only in writing begin, and are mended, meanwhile.
@@ -721,7 +725,7 @@ def mend(scene: Scene, story: Story, grounds: Mapping[str, Ground]) -> None:
     slow = [case for case in SEEN if "address" in grounds[case.name].kept]
     at: dict[str, float] = {}
 
-    def one(case: Case) -> None:
+    def one(case: RefusalCase) -> None:
         case.mended(grounds[case.name])
         at[case.name] = time.monotonic()
 
@@ -746,11 +750,11 @@ def mend(scene: Scene, story: Story, grounds: Mapping[str, Ground]) -> None:
     story.ready = {name: when - at[name] for name, (when, _) in ready.items()}
 
 
-def goes_on(case: Case, ready: Mapping[str, Any]) -> bool:
+def goes_on(case: RefusalCase, ready: Mapping[str, Any]) -> bool:
     return bool(ready["reason"] != case.reason)
 
 
-def remove(scene: Scene, story: Story) -> None:
+def remove(scene: Scene, story: RefusalsStory) -> None:
     """Delete every object, and look what is left."""
     began = time.monotonic()
     for case in CASES:
@@ -771,7 +775,7 @@ def remove(scene: Scene, story: Story) -> None:
     story.left, story.config_map_left = zones(scene), shown(scene)
 
 
-def manifest(case: Case) -> dict[str, Any]:
+def manifest(case: RefusalCase) -> dict[str, Any]:
     """The object of a case."""
     spec = {
         "enforcement": "Request",
@@ -788,9 +792,9 @@ def manifest(case: Case) -> dict[str, Any]:
 
 def reached(
     scene: Scene,
-    story: Story,
-    cases: Sequence[Case],
-    there: Callable[[Case, dict[str, Any]], bool],
+    story: RefusalsStory,
+    cases: Sequence[RefusalCase],
+    there: Callable[[RefusalCase, dict[str, Any]], bool],
     within_s: float,
 ) -> dict[str, tuple[float, dict[str, Any]]]:
     """When (monotonic) and with which Ready condition each case was first seen `there`, for its current generation."""
@@ -875,7 +879,7 @@ def shown(scene: Scene) -> Any:
     return whole.get("data"), {key: whole["metadata"].get(key) for key in ("labels", "annotations")}
 
 
-def zone_names_of(case: Case) -> str:
+def zone_names_of(case: RefusalCase) -> str:
     return f"{case.name}.example.net"
 
 
@@ -883,7 +887,9 @@ def zone_names_of(case: Case) -> str:
 
 
 @EVERY_ONE
-def test_it_is_refused_with_its_reason_and_the_message_says_where(story: Story, case: Case) -> None:
+def test_it_is_refused_with_its_reason_and_the_message_says_where(
+    story: RefusalsStory, case: RefusalCase
+) -> None:
     assert case.name in story.refused, story.last[case.name]
     message = story.refused[case.name]["message"]
     for words in case.words:
@@ -893,7 +899,7 @@ def test_it_is_refused_with_its_reason_and_the_message_says_where(story: Story, 
 
 
 @EVERY_ONE
-def test_nothing_is_changed_at_cloudflare(story: Story, case: Case) -> None:
+def test_nothing_is_changed_at_cloudflare(story: RefusalsStory, case: RefusalCase) -> None:
     ours = {id_ for id_, name in story.zones.items() if name == zone_names_of(case)}
     made = [
         f"{call['method']} {call['path']} -> {call['status']}"
@@ -907,24 +913,30 @@ def test_nothing_is_changed_at_cloudflare(story: Story, case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", SEEN, ids=[case.name for case in SEEN])
-def test_nothing_is_created_or_changed_in_its_namespace(story: Story, case: Case) -> None:
+def test_nothing_is_created_or_changed_in_its_namespace(
+    story: RefusalsStory, case: RefusalCase
+) -> None:
     assert within(story.after, case.name) == within(story.before, case.name)
 
 
 @pytest.mark.parametrize("namespace", [CONTROLLER_NAMESPACE, "default", ""])
-def test_nothing_is_created_or_changed_elsewhere(story: Story, namespace: str) -> None:
+def test_nothing_is_created_or_changed_elsewhere(story: RefusalsStory, namespace: str) -> None:
     assert within(story.before, namespace)
     assert within(story.after, namespace) == within(story.before, namespace)
 
 
 @EVERY_ONE
-def test_mended_it_goes_on_within_a_minute_and_reaches_its_goal(story: Story, case: Case) -> None:
+def test_mended_it_goes_on_within_a_minute_and_reaches_its_goal(
+    story: RefusalsStory, case: RefusalCase
+) -> None:
     assert story.went_on.get(case.name, 1e9) <= GOES_ON_WITHIN_S, story.last[case.name]
     assert case.name in story.ready, story.last[case.name]
 
 
 @EVERY_ONE
-def test_removed_it_leaves_the_zone_as_it_was_found(story: Story, case: Case) -> None:
+def test_removed_it_leaves_the_zone_as_it_was_found(
+    story: RefusalsStory, case: RefusalCase
+) -> None:
     assert case.name in story.gone, story.last[case.name]
     name = zone_names_of(case)
     assert [one[1:] for one in story.left[name]] == [
@@ -932,10 +944,10 @@ def test_removed_it_leaves_the_zone_as_it_was_found(story: Story, case: Case) ->
     ]
 
 
-def test_the_shared_controller_is_left_as_it_was_found(story: Story) -> None:
+def test_the_shared_controller_is_left_as_it_was_found(story: RefusalsStory) -> None:
     assert story.config_map_left == story.config_map_found
 
 
-def test_every_object_s_life_was_a_path_of_the_model(story: Story) -> None:
+def test_every_object_s_life_was_a_path_of_the_model(story: RefusalsStory) -> None:
     """From its refusal to its end, each by itself; they share a controller, so that what replicas run is not judged here."""
     assert violations(story.trace, "zone certificates pods configmap shared") == []

@@ -38,7 +38,7 @@ def zone_of(name: str) -> str:
 
 
 @dataclass(slots=True)
-class Story:
+class HeldUpStory:
     """What was seen."""
 
     certificates: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -60,10 +60,10 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story() -> Story:
+def story() -> HeldUpStory:
     layout = Layout(hosts=tuple(map(zone_of, NAMES)), zones=("example.com", *map(zone_of, NAMES)))
     with Scene(layout, AOP_TEARDOWN_PATIENCE_S=str(PATIENCE_S), AOP_RESYNC_S="5") as scene:
-        story = Story(text_before=scene.sandbox.config_map().get("data"))
+        story = HeldUpStory(text_before=scene.sandbox.config_map().get("data"))
         tokens = onboard(scene)
         story.certificates = {name: scene.certificates(zone_of(name)) for name in NAMES}
         replace(scene, REPLACED)
@@ -115,7 +115,7 @@ def replace(scene: Scene, name: str) -> None:
     scene.plane.kubectl("replace", "-f", str(file))
 
 
-def while_it_is_down(scene: Scene, story: Story) -> None:
+def while_it_is_down(scene: Scene, story: HeldUpStory) -> None:
     """A record that is lost with its copy, and a namespace of which the Secret is gone before anybody could look."""
     scene.operator.kill()
     replace(scene, STRIPPED)
@@ -160,7 +160,7 @@ def remove(scene: Scene, tokens: dict[str, str]) -> None:
         scene.delete(name, name)
 
 
-def watch(scene: Scene, story: Story) -> None:
+def watch(scene: Scene, story: HeldUpStory) -> None:
     """What is said on the way, a restart in the middle, and the end."""
 
     def since() -> str:
@@ -213,7 +213,7 @@ def watch(scene: Scene, story: Story) -> None:
 
 
 @pytest.mark.parametrize("name", LEFT)
-def test_what_is_left_behind_is_named(story: Story, name: str) -> None:
+def test_what_is_left_behind_is_named(story: HeldUpStory, name: str) -> None:
     """By the zone, the leaf and the setting; also where the namespace of the object takes no Event any more."""
     (certificate,) = story.left[name]
     assert certificate["id"] == (story.certificates[name] or [certificate])[0]["id"]
@@ -223,27 +223,27 @@ def test_what_is_left_behind_is_named(story: Story, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [DROPPED, NARROWED, PENDING])
-def test_it_says_until_when_cloudflare_is_waited_for(story: Story, name: str) -> None:
+def test_it_says_until_when_cloudflare_is_waited_for(story: HeldUpStory, name: str) -> None:
     assert "No replica refuses visitors any more" in story.words[name]
 
 
-def test_a_restart_does_not_begin_the_wait_again(story: Story) -> None:
+def test_a_restart_does_not_begin_the_wait_again(story: HeldUpStory) -> None:
     before, after = (datetime.fromisoformat(text).astimezone(UTC) for text in story.since)
     assert abs(after - before) <= timedelta(seconds=2)
 
 
 @pytest.mark.parametrize("name", TAKEN_BACK)
-def test_nothing_is_left_behind_where_nothing_holds_it_up(story: Story, name: str) -> None:
+def test_nothing_is_left_behind_where_nothing_holds_it_up(story: HeldUpStory, name: str) -> None:
     """A Secret that goes first is still remembered; a record that was taken away is read from the status, or made anew from our own traces."""
     assert story.certificates[name]
     assert (story.left[name], story.enabled[name], story.lines[name]) == ([], False, [])
 
 
 def test_the_record_of_an_object_that_was_replaced_survives_and_a_loss_is_said_once(
-    story: Story,
+    story: HeldUpStory,
 ) -> None:
     assert len(story.lost) == 1
 
 
-def test_the_controller_is_as_it_was_found(story: Story) -> None:
+def test_the_controller_is_as_it_was_found(story: HeldUpStory) -> None:
     assert story.text_after == story.text_before

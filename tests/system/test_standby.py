@@ -39,7 +39,7 @@ AGENT = "aop-operator/"
 """How the operator's own client begins to call itself; Kopf's, which only reads, does not."""
 
 
-class Replica:
+class OperatorReplica:
     """One operator and its ways to both APIs."""
 
     def __init__(
@@ -87,7 +87,8 @@ class Pair:
     def __init__(self, scene: Scene, lease_s: int, stack: ExitStack) -> None:
         self.scene, self.effects = scene, Effects(CHANGES)
         self.replicas = [
-            Replica(scene, name, lease_s, self.effects, stack) for name in ("first", "second")
+            OperatorReplica(scene, name, lease_s, self.effects, stack)
+            for name in ("first", "second")
         ]
         scene.operator = self.replicas[0].operator
 
@@ -95,16 +96,16 @@ class Pair:
         for one in self.replicas:
             one.operator.start()
 
-    def leader(self) -> Replica:
+    def leader(self) -> OperatorReplica:
         """Wait for one that leads."""
-        leading: list[Replica] = until(
+        leading: list[OperatorReplica] = until(
             lambda: [one for one in self.replicas if one.operator.leads],
             within_s=WITHIN_S,
             describe=lambda: f"somebody to lead:\n{self.last_words()}",
         )
         return leading[0]
 
-    def other(self, than: Replica) -> Replica:
+    def other(self, than: OperatorReplica) -> OperatorReplica:
         return next(one for one in self.replicas if one is not than)
 
     def last_words(self) -> str:
@@ -160,45 +161,45 @@ def steady() -> Iterator[Pair]:
 class Trouble:
     """Befalls the leader between an effect and its answer; `mend` when the other has taken over."""
 
-    def befall(self, replica: Replica) -> None:
+    def befall(self, replica: OperatorReplica) -> None:
         raise NotImplementedError
 
-    def mend(self, replica: Replica) -> None:
+    def mend(self, replica: OperatorReplica) -> None:
         raise NotImplementedError
 
 
-class Killed(Trouble):
+class KilledLeader(Trouble):
     """SIGKILL; a kubelet starts it again."""
 
-    def befall(self, replica: Replica) -> None:
+    def befall(self, replica: OperatorReplica) -> None:
         replica.operator.kill()
 
-    def mend(self, replica: Replica) -> None:
+    def mend(self, replica: OperatorReplica) -> None:
         replica.operator.launch()
 
 
 class Stopped(Trouble):
     """SIGSTOP, for longer than its Lease; then it goes on in the middle of what it was doing."""
 
-    def befall(self, replica: Replica) -> None:
+    def befall(self, replica: OperatorReplica) -> None:
         replica.operator.suspend()
 
-    def mend(self, replica: Replica) -> None:
+    def mend(self, replica: OperatorReplica) -> None:
         replica.operator.resume()
 
 
 class CutOff(Trouble):
     """It reaches Cloudflare and the origins, and not the API server."""
 
-    def befall(self, replica: Replica) -> None:
+    def befall(self, replica: OperatorReplica) -> None:
         replica.kubernetes.rule(ANY, DropBefore(), times=None)
         replica.kubernetes.cut_watches()
 
-    def mend(self, replica: Replica) -> None:
+    def mend(self, replica: OperatorReplica) -> None:
         replica.kubernetes.clear()
 
 
-class Story:
+class StandbyStory:
     """A life in which the leader meets trouble on each way."""
 
     def __init__(self, pair: Pair, trouble: Trouble) -> None:
@@ -251,7 +252,7 @@ class Story:
         assert process in {None, leader.operator.pid}
 
 
-TROUBLES = {"killed": Killed, "stopped": Stopped, "cut off": CutOff}
+TROUBLES = {"killed": KilledLeader, "stopped": Stopped, "cut off": CutOff}
 
 
 @pytest.mark.parametrize("moments", [(5, 3, 2), (8, 5, 4)], ids=["early", "late"])
@@ -263,7 +264,7 @@ def test_the_other_takes_over_in_the_middle_of(
     record_property: Callable[[str, object], None],
 ) -> None:
     """Onboarding, rotation and removal: one certificate, no failed request, and never two writers."""
-    scene, story = pair.scene, Story(pair, trouble())
+    scene, story = pair.scene, StandbyStory(pair, trouble())
     before = scene.sandbox.config_map().get("data")
     pair.start()
     with scene.visitors(rate_per_s=40) as visitors:

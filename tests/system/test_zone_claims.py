@@ -25,7 +25,7 @@ TOLD_WITHIN_S = 30.0
 
 
 @dataclass(slots=True)
-class Story:
+class ClaimsStory:
     """What was seen."""
 
     created_with: dict[str, Any] = field(default_factory=dict)
@@ -48,9 +48,9 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story() -> Story:
+def story() -> ClaimsStory:
     with Scene(AOP_RESYNC_S="3") as scene:
-        story = Story()
+        story = ClaimsStory()
         squat(scene, story)
         scene.apply(enforcement="Request")
         scene.until_enforced()
@@ -64,7 +64,7 @@ def story() -> Story:
     return story
 
 
-def squat(scene: Scene, story: Story) -> None:
+def squat(scene: Scene, story: ClaimsStory) -> None:
     """The older object, with all that may be said of its zone by somebody who may write objects in that namespace, and nothing else."""
     zone_id = scene.control.zone()["id"]
     scene.namespace(ELSEWHERE, "a-token-that-nobody-has-issued-at-all-0000")
@@ -115,7 +115,7 @@ def squat(scene: Scene, story: Story) -> None:
     )
 
 
-def mend(scene: Scene, story: Story) -> None:
+def mend(scene: Scene, story: ClaimsStory) -> None:
     """The older object gets a token that works, while the other one has the zone."""
     before = len(scene.changes_at_cloudflare())
     scene.sandbox.secret(ELSEWHERE, token=scene.control.make_token()["value"])
@@ -125,7 +125,7 @@ def mend(scene: Scene, story: Story) -> None:
     story.changes = [call["path"] for call in scene.changes_at_cloudflare()[before:]]
 
 
-def restart(scene: Scene, story: Story) -> None:
+def restart(scene: Scene, story: ClaimsStory) -> None:
     """Nothing is remembered, and the token of the one that has the zone is gone."""
     scene.control.change_token(scene.cloudflare.token_id, revoked=True)
     scene.until_condition("Ready", reason="TokenRejected")
@@ -146,7 +146,7 @@ def restart(scene: Scene, story: Story) -> None:
     )
 
 
-def inherit(scene: Scene, story: Story) -> None:
+def inherit(scene: Scene, story: ClaimsStory) -> None:
     """The one that has the zone goes."""
     scene.control.change_token(scene.cloudflare.token_id, revoked=False)
     scene.remove()
@@ -154,31 +154,33 @@ def inherit(scene: Scene, story: Story) -> None:
     story.inherited = scene.condition("Ready", ELSEWHERE, ELSEWHERE)
 
 
-def test_what_its_owner_writes_into_the_status_is_not_taken(story: Story) -> None:
+def test_what_its_owner_writes_into_the_status_is_not_taken(story: ClaimsStory) -> None:
     """All else that the older object says of the zone anybody may write who may write the object."""
     assert "zone" not in story.created_with
     assert story.patched == 403
 
 
-def test_an_older_object_without_a_working_token_holds_up_nobody(story: Story) -> None:
+def test_an_older_object_without_a_working_token_holds_up_nobody(story: ClaimsStory) -> None:
     assert story.squatter["reason"] == "TokenRejected", (
         "the other one reached its goal, or there were no story"
     )
 
 
-def test_one_that_gets_a_token_later_takes_the_zone_from_nobody(story: Story) -> None:
+def test_one_that_gets_a_token_later_takes_the_zone_from_nobody(story: ClaimsStory) -> None:
     assert f"{NAMESPACE}/example-com" in story.mended["message"]
     assert story.changes == []
 
 
-def test_whoever_has_the_zone_keeps_it_without_a_token_and_over_a_restart(story: Story) -> None:
+def test_whoever_has_the_zone_keeps_it_without_a_token_and_over_a_restart(
+    story: ClaimsStory,
+) -> None:
     assert story.kept["reason"] == "TokenRejected"
     assert story.restarted["reason"] == "ZoneClaimed"
 
 
-def test_the_zone_is_the_next_ones_when_the_one_that_had_it_is_gone(story: Story) -> None:
+def test_the_zone_is_the_next_ones_when_the_one_that_had_it_is_gone(story: ClaimsStory) -> None:
     assert story.inherited["status"] == "True"
 
 
-def test_every_object_s_life_was_a_path_of_the_model(story: Story) -> None:
+def test_every_object_s_life_was_a_path_of_the_model(story: ClaimsStory) -> None:
     assert story.violations == []

@@ -41,12 +41,12 @@ def minimal(**changes: Any) -> Spec:
 
 
 @pytest.mark.parametrize("case", corpus.valid(), ids=lambda case: case.name)
-def test_accepts(case: corpus.Case) -> None:
+def test_accepts(case: corpus.ManifestCase) -> None:
     spec(case.manifest)
 
 
 @pytest.mark.parametrize("case", corpus.invalid(), ids=lambda case: case.name)
-def test_refuses_and_says_what_to_write(case: corpus.Case) -> None:
+def test_refuses_and_says_what_to_write(case: corpus.ManifestCase) -> None:
     with pytest.raises(Blocked) as refused:
         spec(case.manifest)
     assert refused.value.reason is Reason.SPEC_INVALID

@@ -32,7 +32,7 @@ def answer(
 
 
 @dataclass
-class Server:
+class PlayedServer:
     """Speaks HTTP/1.1 by hand, one play per request; the last play stays."""
 
     plays: list[Play]
@@ -65,8 +65,8 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(*plays: Play) -> AsyncIterator[Server]:
-    server = Server(list(plays))
+async def serving(*plays: Play) -> AsyncIterator[PlayedServer]:
+    server = PlayedServer(list(plays))
     listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     host, port = listener.sockets[0].getsockname()
     server.url = f"http://{host}:{port}/client/v4"

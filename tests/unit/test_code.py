@@ -55,10 +55,11 @@ def test_an_assignment_expression_stands_in_a_condition_only(folder: str) -> Non
 # --- names -----------------------------------------------------------------------------------------------------------------
 
 
-def test_no_class_of_the_product_has_the_name_of_another() -> None:
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_class_has_the_name_of_another(folder: str) -> None:
     """Whoever searches for a class, or reads its name in a traceback, finds one."""
     places: dict[str, list[str]] = defaultdict(list)
-    for path, one in every("operator", ast.ClassDef):
+    for path, one in every(folder, ast.ClassDef):
         places[one.name].append(at(path, one))
     assert {name: where for name, where in places.items() if len(where) > 1} == {}
 
@@ -93,7 +94,7 @@ def bindings(folder: str) -> Iterator[tuple[Path, str]]:
                 yield path, name.strip("_").lower()
 
 
-@pytest.mark.parametrize("folder", ["operator", "tools", "tests/model", "tests/unit"])
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_no_name_stands_for_anything(folder: str) -> None:
     assert [
         f"{path.relative_to(ROOT)}: {name}" for path, name in bindings(folder) if name in ANYTHING

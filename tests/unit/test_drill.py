@@ -13,7 +13,7 @@ from drill import comparison, report
 from drill.__main__ import FAILED, confirm, main
 from drill.exercise import DrillError
 from drill.shapes import scrubbed, shape, texts
-from drill.transcript import Exchange, Transcript, template
+from drill.transcript import RecordedCall, Transcript, template
 
 ZONE, ID, UUID = (
     "given-up.example",
@@ -86,14 +86,16 @@ def test_a_call_is_told_by_its_template() -> None:
     assert template(request) == "GET /zones/{zone_id}/origin_tls_client_auth/hostnames"
 
 
-def exchange(status: int | None = 200, **fields: str) -> Exchange:
+def exchange(status: int | None = 200, **fields: str) -> RecordedCall:
     shape_of_answer = {"success": "true", "result.id": "id with dashes"} | {
         name.replace("__", "."): kind for name, kind in fields.items()
     }
-    return Exchange("a step", "GET /x", 0.0, 0.0, status, shape_of_answer)
+    return RecordedCall("a step", "GET /x", 0.0, 0.0, status, shape_of_answer)
 
 
-def compared(double: list[Exchange], real: list[Exchange]) -> list[tuple[str, str, str, bool]]:
+def compared(
+    double: list[RecordedCall], real: list[RecordedCall]
+) -> list[tuple[str, str, str, bool]]:
     differences = comparison.differences(
         Transcript({}, exchanges=double), Transcript({}, exchanges=real)
     )
@@ -132,7 +134,7 @@ def compared(double: list[Exchange], real: list[Exchange]) -> list[tuple[str, st
     ],
 )
 def test_what_differs_is_told(
-    real: list[Exchange], expected: list[tuple[str, str, str, bool]]
+    real: list[RecordedCall], expected: list[tuple[str, str, str, bool]]
 ) -> None:
     assert compared([exchange()], real) == expected
 

@@ -86,7 +86,7 @@ class TwoWriters(Exception):
 
 
 @dataclass(slots=True)
-class World:
+class ElectionWorld:
     """Time that passes only when everybody waits, and what happens in it, by chance that can be had again."""
 
     chance: Random
@@ -127,7 +127,7 @@ NUMBERS = count()
 class ItsClock(Clock):
     """Goes at a rate of its own, from a moment of its own."""
 
-    def __init__(self, world: World, rate: float, ahead_s: float) -> None:
+    def __init__(self, world: ElectionWorld, rate: float, ahead_s: float) -> None:
         self.world, self.rate, self.ahead_s = world, rate, ahead_s
         super().__init__()
 
@@ -138,10 +138,10 @@ class ItsClock(Clock):
         return NOW  # nobody goes by it
 
 
-class Replica:
+class Candidate:
     """One process, and its way to the API server: it looks or renews all the time, and has something to change all the time."""
 
-    def __init__(self, name: str, world: World, rate: float) -> None:
+    def __init__(self, name: str, world: ElectionWorld, rate: float) -> None:
         self.name, self.world = name, world
         self.clock = ItsClock(world, rate, world.chance.uniform(0, 1e6))
         self.health = Health(self.clock, ())
@@ -222,9 +222,9 @@ class Replica:
                     self.world.lease = None
 
 
-async def lived(world: World, rates: Sequence[float], seconds: float) -> list[str]:
+async def lived(world: ElectionWorld, rates: Sequence[float], seconds: float) -> list[str]:
     """Who changed something, in the order of taking over. Raises TwoWriters."""
-    replicas = [Replica(f"replica {i}", world, rate) for i, rate in enumerate(rates)]
+    replicas = [Candidate(f"replica {i}", world, rate) for i, rate in enumerate(rates)]
     tasks = [
         asyncio.create_task(does())
         for one in replicas
@@ -247,14 +247,14 @@ def chance_of(seed: int) -> Random:
 @pytest.mark.parametrize("seed", range(16))
 def test_never_two_processes_change_anything_at_the_same_time(seed: int) -> None:
     """Clocks that differ in rate and in reading; requests and answers that come late or never; processes that are stopped; a Lease that is deleted."""
-    turns = asyncio.run(lived(World(chance_of(seed)), (0.99, 1.0, 1.01), 1000))
+    turns = asyncio.run(lived(ElectionWorld(chance_of(seed)), (0.99, 1.0, 1.01), 1000))
     assert len(turns) > 3
 
 
 def test_clocks_that_differ_by_far_too_much_would_be_seen_to_break_it() -> None:
     """What the test before this one looks for is there to be seen."""
     with pytest.raises(TwoWriters):
-        asyncio.run(lived(World(chance_of(0)), (0.5, 1.0, 2.0), 20_000))
+        asyncio.run(lived(ElectionWorld(chance_of(0)), (0.5, 1.0, 2.0), 20_000))
 
 
 class Slow(Random):
@@ -269,8 +269,8 @@ class Slow(Random):
 
 @pytest.mark.asyncio
 async def test_a_lead_counts_from_when_its_lease_was_asked_for() -> None:
-    world = World(Slow(), lease=by(""))
-    replica = Replica("us", world, 1.0)
+    world = ElectionWorld(Slow(), lease=by(""))
+    replica = Candidate("us", world, 1.0)
     taking = asyncio.create_task(replica.election.try_to_take())
     await asyncio.sleep(0)
     await world.run(13)
@@ -280,7 +280,7 @@ async def test_a_lead_counts_from_when_its_lease_was_asked_for() -> None:
     assert lead.left_s == pytest.approx(LEASE_S * (1 - CLOCKS_DIFFER_BY) - 6)
 
 
-class Forbidding(Replica):
+class Forbidding(Candidate):
     """The Lease may be read, and not written."""
 
     async def _store(self, _: dict[str, Any], __: str | None) -> dict[str, Any]:
@@ -292,7 +292,7 @@ class Forbidding(Replica):
 async def test_a_lease_that_cannot_be_taken_is_no_lead_and_is_seen(
     lease: dict[str, Any] | None,
 ) -> None:
-    world = World(Slow(), lease=lease)
+    world = ElectionWorld(Slow(), lease=lease)
     replica = Forbidding("us", world, 1.0)
     replica.health.stand()
     replica.health.answered()

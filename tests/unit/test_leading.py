@@ -134,7 +134,7 @@ def test_alone_there_is_no_end_and_who_only_reads_changes_nothing(clock: SetCloc
 # --- in the two clients ---------------------------------------------------------------------------
 
 
-class Api:
+class CountingApi:
     """Takes everything, and counts it."""
 
     def __init__(self) -> None:
@@ -147,12 +147,12 @@ class Api:
 
 
 @pytest.fixture
-def api() -> Api:
-    return Api()
+def api() -> CountingApi:
+    return CountingApi()
 
 
 @pytest_asyncio.fixture
-async def url(api: Api) -> AsyncIterator[str]:
+async def url(api: CountingApi) -> AsyncIterator[str]:
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", api.answer)
     async with TestServer(app) as server:
@@ -182,7 +182,7 @@ each_write = pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 @pytest.mark.asyncio
 @each_write
 async def test_who_does_not_lead_reads_in_the_cluster_and_writes_nothing(
-    write: Change, url: str, api: Api, clock: SetClock
+    write: Change, url: str, api: CountingApi, clock: SetClock
 ) -> None:
     async with kubernetes(url) as client:
         standby = Cluster(client, Lead.none(clock))
@@ -195,7 +195,7 @@ async def test_who_does_not_lead_reads_in_the_cluster_and_writes_nothing(
 @pytest.mark.asyncio
 @each_write
 async def test_the_api_server_too_gives_a_write_up_before_another_may_lead(
-    write: Change, url: str, api: Api, clock: SetClock, lead: Lead
+    write: Change, url: str, api: CountingApi, clock: SetClock, lead: Lead
 ) -> None:
     clock.pass_s(5)
     async with kubernetes(url) as client:
@@ -208,7 +208,7 @@ async def test_the_api_server_too_gives_a_write_up_before_another_may_lead(
 @pytest.mark.parametrize("moment", ["connection_create_end", "request_headers_sent"])
 @each_write
 async def test_a_write_that_was_held_back_before_its_first_byte_is_not_sent(
-    write: Change, moment: str, url: str, api: Api, clock: SetClock, lead: Lead
+    write: Change, moment: str, url: str, api: CountingApi, clock: SetClock, lead: Lead
 ) -> None:
     """The process stands still for longer than the Lease when it has its permit already."""
 
@@ -250,7 +250,7 @@ class HeldTransport(httpx.AsyncHTTPTransport):
 async def test_a_change_that_was_held_back_is_not_sent_to_cloudflare(
     call: Callable[[Cloudflare], Awaitable[object]],
     url: str,
-    api: Api,
+    api: CountingApi,
     clock: SetClock,
     lead: Lead,
 ) -> None:

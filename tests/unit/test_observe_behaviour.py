@@ -15,7 +15,7 @@ from aop.terms import Mode
 from builders import APEX, LEAF, NEXT
 
 
-class Identity:
+class NamedIdentity:
     """All that is asked of an identity here."""
 
     def __init__(self, sha256: str) -> None:
@@ -23,8 +23,8 @@ class Identity:
 
 
 IDENTITIES = {
-    Presented.OURS: cast("ClientIdentity", Identity(LEAF.sha256)),
-    Presented.NEXT: cast("ClientIdentity", Identity(NEXT.sha256)),
+    Presented.OURS: cast("ClientIdentity", NamedIdentity(LEAF.sha256)),
+    Presented.NEXT: cast("ClientIdentity", NamedIdentity(NEXT.sha256)),
 }
 SERVED, REFUSED = Answer(204), Answer(400, "<center>No required SSL certificate was sent</center>")
 NONE, FOREIGN, OURS, FOLLOWING = Presented.NONE, Presented.FOREIGN, Presented.OURS, Presented.NEXT

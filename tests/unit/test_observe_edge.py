@@ -41,7 +41,7 @@ def answer(body: str | None = None, status: int = 200, cf_ray: str | None = "8f0
     return Answer(status, line() if body is None else body, cf_ray=cf_ray)
 
 
-class Edge:
+class ScriptedEdge:
     """Gives each host the answer that stands in `says`, and notes who was asked for what."""
 
     def __init__(self, default: Answer | Failure | None = None) -> None:
@@ -60,7 +60,7 @@ class Edge:
         return AskedEdge(host, NONCE, self.says.get(host, self.default))
 
 
-class Reading:
+class EdgeReading:
     """A reader over a stand-in of the edge."""
 
     def __init__(
@@ -70,7 +70,7 @@ class Reading:
         *,
         per_second: float = 1000.0,
     ) -> None:
-        self.edge, self.clock, self.memory = Edge(default), SetClock(), Memory()
+        self.edge, self.clock, self.memory = ScriptedEdge(default), SetClock(), Memory()
         self.origins: tuple[AskedOrigin, ...] = (
             asked_at(origin(published or claim(pins=(LEAF, NEXT))), "/check"),
         )
@@ -89,7 +89,7 @@ class Reading:
 
 
 async def seen(given: Answer | Failure) -> Evidence:
-    return (await Reading(given).read())[APEX]
+    return (await EdgeReading(given).read())[APEX]
 
 
 # --- arrivals ----------------------------------------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ async def test_a_new_handshake_is_told_from_an_old_session(conn: str, fresh: boo
 
 @pytest.mark.asyncio
 async def test_without_a_readable_claim_no_leaf_is_recognised() -> None:
-    reading = Reading()
+    reading = EdgeReading()
     reading.origins = (asked_at(origin(configured=None), "/check"),)
     assert (await reading.read())[APEX].presented == OTHER
 
@@ -197,7 +197,7 @@ async def test_without_a_readable_claim_no_leaf_is_recognised() -> None:
 
 @pytest.mark.asyncio
 async def test_every_host_is_asked_on_its_origins_path_once_per_cadence() -> None:
-    reading = Reading()
+    reading = EdgeReading()
     await reading.read()
     assert reading.edge.asked == [(host, "/check") for host in HOSTS]
     await reading.read(after_s=9.9)
@@ -211,7 +211,7 @@ async def test_every_host_is_asked_on_its_origins_path_once_per_cadence() -> Non
 @pytest.mark.parametrize("bad", [answer(line(NONE)), answer(line(OTHER)), answer("", 421)])
 async def test_a_host_that_arrives_with_something_else_is_asked_twice_as_often(bad: Answer) -> None:
     """So that three losing answers span ten seconds, and a loss is met within fifteen."""
-    reading = Reading()
+    reading = EdgeReading()
     reading.edge.says = {WWW: bad}
     await reading.read()
     await reading.read(after_s=5)
@@ -221,7 +221,7 @@ async def test_a_host_that_arrives_with_something_else_is_asked_twice_as_often(b
 @pytest.mark.asyncio
 async def test_silence_is_not_asked_more_often() -> None:
     """It cannot become a loss, and whoever rate-limits us is not to be provoked."""
-    reading = Reading(answer("", 429))
+    reading = EdgeReading(answer("", 429))
     await reading.read()
     await reading.read(after_s=5)
     assert reading.edge.asked == []
@@ -232,7 +232,7 @@ async def test_silence_is_not_asked_more_often() -> None:
 async def test_a_short_window_is_asked_often_enough_to_be_filled(
     window_s: float, every_s: float
 ) -> None:
-    reading = Reading()
+    reading = EdgeReading()
     window = timedelta(seconds=window_s)
     await reading.read(window=window)
     await reading.read(after_s=every_s - 0.01, window=window)
@@ -243,7 +243,7 @@ async def test_a_short_window_is_asked_often_enough_to_be_filled(
 
 @pytest.mark.asyncio
 async def test_a_host_out_of_scope_is_forgotten_and_a_new_one_asked_at_once() -> None:
-    reading = Reading()
+    reading = EdgeReading()
     await reading.read()
     reading.origins = (asked_at(origin(hosts=(APEX, "new.example.com")), "/check"),)
     by_host: dict[str, Any] = await reading.read(after_s=1)
@@ -253,7 +253,7 @@ async def test_a_host_out_of_scope_is_forgotten_and_a_new_one_asked_at_once() ->
 
 @pytest.mark.asyncio
 async def test_of_two_origins_with_one_host_the_first_is_asked_about() -> None:
-    reading = Reading()
+    reading = EdgeReading()
     reading.origins = (
         asked_at(origin(), "/first"),
         asked_at(origin(name="shop", hosts=(WWW, "b.example.com")), "/second"),
@@ -276,7 +276,7 @@ async def test_where_nobody_is_refused_for_it_nothing_is_suspicious(
     published: Claim, bad: Answer
 ) -> None:
     """Before the zone is enabled every host comes without a certificate: six hundred of them are not to be asked twice as often for that."""
-    reading = Reading(bad, published)
+    reading = EdgeReading(bad, published)
     await reading.read()
     await reading.read(after_s=5)
     assert reading.edge.asked == [] or published.mode is Mode.OFF
@@ -284,7 +284,7 @@ async def test_where_nobody_is_refused_for_it_nothing_is_suspicious(
 
 @pytest.mark.asyncio
 async def test_a_host_is_suspicious_until_two_answers_are_right_again() -> None:
-    reading = Reading()
+    reading = EdgeReading()
     reading.edge.says = {WWW: answer(line(NONE))}
     await reading.read()
     reading.edge.says = {}
@@ -300,8 +300,8 @@ async def test_a_host_is_suspicious_until_two_answers_are_right_again() -> None:
 MANY = tuple(f"h{n:03}.example.com" for n in range(100))
 
 
-def many(per_second: float) -> Reading:
-    reading = Reading(per_second=per_second)
+def many(per_second: float) -> EdgeReading:
+    reading = EdgeReading(per_second=per_second)
     reading.origins = (asked_at(origin(claim(pins=(LEAF,)), hosts=MANY), "/check"),)
     return reading
 
@@ -377,7 +377,7 @@ async def eventually(condition: Callable[[], bool], within_s: float = 60.0) -> N
             await asyncio.sleep(0.001)
 
 
-class Begun(Reading):
+class Begun(EdgeReading):
     """A reader that asks by itself, in real time, and whom it has woken."""
 
     def __init__(
@@ -473,7 +473,7 @@ async def test_whoever_is_gone_is_not_asked_for_any_more() -> None:
 
 @pytest.mark.asyncio
 async def test_a_host_whose_edge_hangs_holds_up_no_look_and_its_answer_is_in_a_later_one() -> None:
-    reading = Reading()
+    reading = EdgeReading()
     reading.edge.hanging[WWW] = asyncio.Event()
     by_host = await reading.read(within_s=0)
     while APEX not in by_host:
@@ -490,7 +490,7 @@ async def test_a_host_whose_edge_hangs_holds_up_no_look_and_its_answer_is_in_a_l
 
 @pytest.mark.asyncio
 async def test_a_bug_is_a_silence_that_says_so_and_the_next_request_is_made() -> None:
-    reading = Reading()
+    reading = EdgeReading()
     await reading.read()
     reading.edge.bug = ZeroDivisionError("a secret value")
     by_host = await reading.read(after_s=10)
@@ -514,7 +514,7 @@ async def test_a_bug_is_a_silence_that_says_so_and_the_next_request_is_made() ->
 )
 async def test_a_source_that_cannot_be_read_takes_no_evidence_away(other: ObservedOrigin) -> None:
     """One such failure a day made a proof of a whole day impossible."""
-    reading = Reading()
+    reading = EdgeReading()
     await reading.read()
     reading.origins = (asked_at(other, None),)
     assert set(await reading.read(after_s=1)) == set(HOSTS)
@@ -524,7 +524,7 @@ async def test_a_source_that_cannot_be_read_takes_no_evidence_away(other: Observ
 
 @pytest.mark.asyncio
 async def test_where_the_check_path_is_not_known_nobody_is_asked() -> None:
-    reading = Reading()
+    reading = EdgeReading()
     reading.origins = (asked_at(origin(), None),)
     assert await reading.read() == {}
     assert reading.edge.asked == []
@@ -532,7 +532,7 @@ async def test_where_the_check_path_is_not_known_nobody_is_asked() -> None:
 
 @pytest.mark.asyncio
 async def test_before_it_is_published_only_those_are_asked_about_whom_it_concerns() -> None:
-    reading = Reading(answer("Not Found", status=404))
+    reading = EdgeReading(answer("Not Found", status=404))
     reading.origins = (asked_at(origin(None), "/check", frozenset({WWW})),)
     assert set(await reading.read()) == {WWW}
     assert reading.edge.asked == [(WWW, "/check")]
@@ -552,7 +552,7 @@ async def test_any_answer_tells_whether_a_host_meets_the_edge_where_nothing_has_
 @pytest.mark.asyncio
 async def test_an_answer_that_is_none_of_ours_ends_no_run() -> None:
     """A page that something in between gives in the edge's place says nothing of where the host's requests go."""
-    reading = Reading()
+    reading = EdgeReading()
     await reading.read()
     reading.edge.default = answer("blocked", status=403, cf_ray=None)
     evidence = (await reading.read(after_s=30))[APEX]
@@ -573,7 +573,7 @@ async def test_an_answer_that_is_none_of_ours_ends_no_run() -> None:
 async def test_where_no_text_asks_a_proof_begins_anew_and_a_loss_is_not_forgotten(
     published: Claim | None,
 ) -> None:
-    reading = Reading()
+    reading = EdgeReading()
     reading.edge.says = {WWW: answer(line(NONE))}
     await reading.read()
     reading.origins = (asked_at(origin(published), None),)
@@ -593,7 +593,7 @@ async def test_where_no_text_asks_a_proof_begins_anew_and_a_loss_is_not_forgotte
     ids=["at Off, on another origin", "cannot be read", "damaged, and it may go on asking"],
 )
 async def test_where_some_text_may_ask_it_goes_on(other: ObservedOrigin) -> None:
-    reading = Reading()
+    reading = EdgeReading()
     await reading.read()
     asking = (
         ()

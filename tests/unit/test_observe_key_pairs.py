@@ -16,7 +16,7 @@ from aop.terms import ObjectKey
 SECRET = ObjectKey("edge", "example-com-tls")
 
 
-class Watched(dict[str, str]):
+class WatchedData(dict[str, str]):
     """A Secret's `data` that remembers which threads have read the key in it."""
 
     def __init__(self, data: dict[str, str]) -> None:
@@ -29,9 +29,9 @@ class Watched(dict[str, str]):
         return super().__getitem__(name)
 
 
-def made(bits: int = 4096) -> Watched:
+def made(bits: int = 4096) -> WatchedData:
     """A Secret with an RSA key, as Cloudflare's guide makes them."""
-    return Watched(zoo.secret(zoo.leaf(key=zoo.rsa_key(bits))))
+    return WatchedData(zoo.secret(zoo.leaf(key=zoo.rsa_key(bits))))
 
 
 @pytest.mark.asyncio

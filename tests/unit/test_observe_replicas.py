@@ -56,7 +56,7 @@ REFUSED = Answer(400, "<center>No required SSL certificate was sent</center>")
 Outcome = Answer | Failure
 
 
-class Identity:
+class FileIdentity:
     """All that is asked of an identity here."""
 
     def __init__(self, sha256: str) -> None:
@@ -66,12 +66,12 @@ class Identity:
 def presenting(*leaves: str) -> Mapping[Presented, ClientIdentity]:
     """What an object asks with: the leaf in use, then the next one."""
     return {
-        who: cast("ClientIdentity", Identity(leaf))
+        who: cast("ClientIdentity", FileIdentity(leaf))
         for who, leaf in zip((Presented.OURS, Presented.NEXT), leaves, strict=False)
     }
 
 
-class Pod:
+class ProbedPod:
     """A replica that runs `claim` at `revision`, behind the interface of the probe; `says` puts an answer of somebody else in a host's place."""
 
     def __init__(self, clock: SetClock, running: Claim, revision: int | None) -> None:
@@ -150,18 +150,18 @@ class Pod:
         return REFUSED if refused else Answer(204 if self.revision is not None else 404)
 
 
-class Asking:
+class AskedReplica:
     """One replica, who asks it, and what is remembered of it."""
 
     def __init__(
         self, running: Claim = REQUIRING, revision: int | None = 7, *, round_s: float = 60.0
     ) -> None:
         self.clock = SetClock()
-        self.pod = Pod(self.clock, running, revision)
+        self.pod = ProbedPod(self.clock, running, revision)
         self.memory = ReplicaMemory()
         self.reader = ReplicaReader(
             cast("ReplicaProbe", self.pod),
-            cast("ClientIdentity", Identity("stranger")),
+            cast("ClientIdentity", FileIdentity("stranger")),
             self.clock,
             RECHECK_S,
             round_s=round_s,
@@ -225,7 +225,7 @@ def treats(seen: ObservedReplica, host: str) -> HostBehaviour:
 @pytest.mark.asyncio
 async def test_a_revision_is_settled_when_it_is_seen_again_half_a_second_later() -> None:
     """Old workers accept for another 0.1 s after a new one has answered; until then nobody is worth asking about."""
-    asking = Asking()
+    asking = AskedReplica()
     shown = []
     for after_s in (0, SETTLED_AFTER_S - 0.01, 0.01):
         seen = await asking.look(after_s)
@@ -239,7 +239,7 @@ async def test_however_many_objects_wait_for_a_revision_the_replica_is_asked_for
     None
 ):
     """The first of them asks, and what it hears is everybody's answer; each still asks for its own hosts."""
-    asking = Asking()
+    asking = AskedReplica()
     await asking.settle()
     lagging = replace(asking.question, published=8)
     asked, of_hosts = 0, 0
@@ -259,7 +259,7 @@ async def test_however_many_objects_wait_for_a_revision_the_replica_is_asked_for
 
 @pytest.mark.asyncio
 async def test_what_was_settled_is_not_when_another_revision_is_told() -> None:
-    asking = Asking()
+    asking = AskedReplica()
     await asking.settle()
     asking.publish(8, *HOSTS, running=ASKING)
     seen = await asking.look(1)
@@ -272,7 +272,7 @@ async def test_what_was_settled_is_not_when_another_revision_is_told() -> None:
 @pytest.mark.asyncio
 async def test_what_a_neighbour_publishes_leaves_what_was_settled() -> None:
     """Its workers and those of before say the same of our hosts; but what our own claim says anew has to settle."""
-    asking = Asking()
+    asking = AskedReplica()
     await asking.settle()
     asking.publish(8)
     seen = await asking.look(1)
@@ -284,7 +284,7 @@ async def test_what_a_neighbour_publishes_leaves_what_was_settled() -> None:
 
 @pytest.mark.asyncio
 async def test_a_reload_that_comes_while_hosts_are_asked_is_waited_for() -> None:
-    asking = Asking()
+    asking = AskedReplica()
     await asking.look()
 
     def reload(_host: str) -> None:
@@ -298,7 +298,7 @@ async def test_a_reload_that_comes_while_hosts_are_asked_is_waited_for() -> None
 
 @pytest.mark.asyncio
 async def test_answers_of_two_workers_are_of_none() -> None:
-    asking = Asking()
+    asking = AskedReplica()
     await asking.look()
     asking.pod.reloading = True
     assert (await asking.look(1)).hosts == ()
@@ -318,7 +318,7 @@ async def test_answers_of_two_workers_are_of_none() -> None:
 async def test_an_odd_host_that_sorts_first_hides_neither_the_revision_nor_the_other_hosts(
     other: Outcome,
 ) -> None:
-    asking = Asking()
+    asking = AskedReplica()
     asking.pod.says[APEX] = other
     seen = await asking.settle()
     assert (seen.revision, seen.settled, seen.error) == (7, True, None)
@@ -332,7 +332,7 @@ async def test_an_odd_host_that_sorts_first_hides_neither_the_revision_nor_the_o
 
 @pytest.mark.asyncio
 async def test_where_every_host_is_odd_plaintext_tells_the_revision() -> None:
-    asking = Asking()
+    asking = AskedReplica()
     asking.pod.says = {APEX: REDIRECT, WWW: ALERT}
     seen = await asking.settle()
     assert (seen.revision, seen.settled, seen.error) == (7, True, None)
@@ -345,7 +345,7 @@ async def test_where_plaintext_is_not_let_through_the_one_host_that_tells_is_fou
 ):
     """However many that do not tell it sort first; and until all were asked nothing is concluded."""
     hosts = many(2 * MOST_AT_ONCE + 1)
-    asking = Asking()
+    asking = AskedReplica()
     asking.question = replace(asking.question, hosts=hosts)
     asking.pod.says = dict.fromkeys(hosts[:-1], REDIRECT)
     asking.pod.plaintext = TIMEOUT
@@ -357,10 +357,10 @@ async def test_where_plaintext_is_not_let_through_the_one_host_that_tells_is_fou
 
 @pytest.mark.asyncio
 async def test_where_nobody_tells_a_revision_there_is_none_of_ours() -> None:
-    asking = Asking(revision=None)
+    asking = AskedReplica(revision=None)
     seen = await asking.settle()
     assert (seen.revision, seen.settled, seen.error) == (None, True, None)
-    blocked = Asking(revision=None)
+    blocked = AskedReplica(revision=None)
     blocked.pod.plaintext = TIMEOUT
     seen = await blocked.settle()
     assert (seen.revision, seen.settled, seen.error) == (None, True, None), (
@@ -373,7 +373,7 @@ async def test_what_is_odd_once_may_be_a_connection_that_got_lost_and_is_asked_a
     None
 ):
     """Else one dropped connection would pass a host over that has to be seen."""
-    asking = Asking()
+    asking = AskedReplica()
     asking.pod.says[WWW] = LOST
     await asking.look()
     seen = await asking.look(1)
@@ -389,7 +389,7 @@ async def test_what_is_odd_once_may_be_a_connection_that_got_lost_and_is_asked_a
 
 @pytest.mark.asyncio
 async def test_what_is_odd_twice_in_a_row_is() -> None:
-    asking = Asking()
+    asking = AskedReplica()
     await asking.settle()
     asking.pod.says[WWW] = REDIRECT
     await asking.look(RECHECK_S)
@@ -407,7 +407,7 @@ async def test_what_is_odd_twice_in_a_row_is() -> None:
 async def test_a_replica_that_hangs_with_a_hundred_hosts_costs_one_deadline_and_its_failure_is_everybodys() -> (
     None
 ):
-    asking = Asking(OFF)
+    asking = AskedReplica(OFF)
     await asking.look()
     asking.question = replace(asking.question, hosts=many(100))
     asking.pod.everywhere = TIMEOUT
@@ -427,7 +427,7 @@ async def test_a_replica_that_hangs_with_a_hundred_hosts_costs_one_deadline_and_
 @pytest.mark.asyncio
 @pytest.mark.parametrize("failure", [TIMEOUT, NOBODY, NO_WAY])
 async def test_what_was_seen_stands_while_a_replica_cannot_be_asked(failure: Failure) -> None:
-    asking = Asking()
+    asking = AskedReplica()
     before = await asking.settle()
     asking.pod.everywhere = failure
     seen = await asking.look(RECHECK_S)
@@ -445,7 +445,7 @@ async def test_where_nobody_listens_no_host_is_odd(failure: Failure) -> None:
 
     Also where its other port answers.
     """
-    asking = Asking()
+    asking = AskedReplica()
     asking.pod.says = dict.fromkeys(HOSTS, failure)
     assert (await asking.look()).error == failure.text
     asking.pod.says = {}
@@ -459,7 +459,7 @@ async def test_where_nobody_listens_no_host_is_odd(failure: Failure) -> None:
 @pytest.mark.asyncio
 async def test_a_host_that_hangs_on_a_replica_that_answers_holds_back_nobody_else() -> None:
     """TLS that is passed on unopened to a backend that hangs: whoever may create such an Ingress would freeze every zone on the controller."""
-    asking = Asking()
+    asking = AskedReplica()
     asking.pod.says[APEX] = TIMEOUT
     for _ in range(5):
         seen = await asking.look(1)
@@ -473,7 +473,7 @@ async def test_a_host_that_hangs_on_a_replica_that_answers_holds_back_nobody_els
 async def test_a_slow_replica_is_asked_the_rest_in_the_next_round_and_a_mute_one_has_failed() -> (
     None
 ):
-    asking = Asking(round_s=0.5)
+    asking = AskedReplica(round_s=0.5)
     hosts = many(10)
     asking.question = replace(asking.question, hosts=hosts, since=dict.fromkeys(hosts, 7))
     await asking.look()
@@ -487,7 +487,7 @@ async def test_a_slow_replica_is_asked_the_rest_in_the_next_round_and_a_mute_one
 
 @pytest.mark.asyncio
 async def test_a_bug_is_told_to_whoever_asked_and_to_nobody_else_and_ends_with_it() -> None:
-    asking = Asking()
+    asking = AskedReplica()
     before = await asking.settle()
     other = replace(asking.question, identities=presenting(NEXT.sha256))
     await asking.look(1, other)
@@ -510,7 +510,7 @@ async def test_a_bug_is_told_to_whoever_asked_and_to_nobody_else_and_ends_with_i
 
 @pytest.mark.asyncio
 async def test_what_was_seen_stands_through_a_revision_that_changes_only_others() -> None:
-    asking = Asking()
+    asking = AskedReplica()
     before = await asking.settle()
     asking.publish(8)
     await asking.look(1)
@@ -521,7 +521,7 @@ async def test_what_was_seen_stands_through_a_revision_that_changes_only_others(
 
 @pytest.mark.asyncio
 async def test_only_the_host_whose_own_entry_changes_is_asked_again() -> None:
-    asking = Asking(ASKING)
+    asking = AskedReplica(ASKING)
     await asking.settle()
     asking.publish(8, WWW, running=claim(enforced=(WWW,)))
     seen = await asking.look(1)
@@ -533,7 +533,7 @@ async def test_only_the_host_whose_own_entry_changes_is_asked_again() -> None:
 
 @pytest.mark.asyncio
 async def test_where_nobody_knows_what_a_text_says_everything_is_asked_at_each_revision() -> None:
-    asking = Asking()
+    asking = AskedReplica()
     await asking.settle()
     asking.publish(8)
     asking.question = replace(asking.question, since={})
@@ -547,7 +547,7 @@ async def test_where_nobody_knows_what_a_text_says_everything_is_asked_at_each_r
 @pytest.mark.asyncio
 async def test_a_revision_that_was_put_back_is_no_later_one() -> None:
     """Somebody restores the ConfigMap of a week ago: what was seen since says nothing about it."""
-    asking = Asking()
+    asking = AskedReplica()
     await asking.settle()
     asking.publish(6)
     assert (await asking.look(1)).hosts == ()
@@ -555,7 +555,7 @@ async def test_a_revision_that_was_put_back_is_no_later_one() -> None:
 
 @pytest.mark.asyncio
 async def test_whether_an_ingress_verifies_by_itself_is_asked_anew_when_that_changes() -> None:
-    asking = Asking()
+    asking = AskedReplica()
     await asking.settle()
     asking.question = replace(asking.question, own=frozenset({WWW}))
     seen = await asking.look(1)
@@ -566,7 +566,7 @@ async def test_whether_an_ingress_verifies_by_itself_is_asked_anew_when_that_cha
 @pytest.mark.asyncio
 async def test_objects_that_share_a_host_and_not_a_leaf_each_have_their_own_view() -> None:
     """A zone under another, with a wildcard above it: neither must undo what the other has seen."""
-    asking = Asking()
+    asking = AskedReplica()
     await asking.settle()
     other = replace(asking.question, identities=presenting(RETIRED.sha256))
     seen = await asking.look(1, other)
@@ -581,7 +581,7 @@ async def test_objects_that_share_a_host_and_not_a_leaf_each_have_their_own_view
 # --- whose turn it is --------------------------------------------------------------------------------------------------------------------
 
 
-async def turns(asking: Asking, seconds: int) -> dict[int, list[str]]:
+async def turns(asking: AskedReplica, seconds: int) -> dict[int, list[str]]:
     """Who is asked about in each of the next seconds in which anybody is."""
     by_turn = {}
     for second in range(1, seconds + 1):
@@ -593,7 +593,7 @@ async def turns(asking: Asking, seconds: int) -> dict[int, list[str]]:
 
 @pytest.mark.asyncio
 async def test_while_all_is_well_one_host_is_asked_in_turn() -> None:
-    asking = Asking(claim(enforced=many(3)))
+    asking = AskedReplica(claim(enforced=many(3)))
     await asking.settle(many(3))
     asked = await turns(asking, 95)
     assert [len(hosts) for hosts in asked.values()] == [1, 1, 1]
@@ -609,7 +609,7 @@ async def test_hundreds_of_new_hosts_are_asked_about_in_turns_that_leave_room_fo
     None
 ):
     hosts = many(2 * MOST_NEW + 1)
-    asking = Asking(claim(enforced=hosts))
+    asking = AskedReplica(claim(enforced=hosts))
     asking.question = replace(asking.question, hosts=hosts, since=dict.fromkeys(hosts, 7))
     asked = await turns(asking, 6)
     assert [len(hosts_asked) for hosts_asked in asked.values()] == [MOST_NEW, MOST_NEW, 1]
@@ -620,7 +620,7 @@ async def test_hundreds_of_new_hosts_are_asked_about_in_turns_that_leave_room_fo
 async def test_what_was_seen_wrong_is_asked_first_however_many_hosts_there_are() -> None:
     """Ready stayed False for as long as it took all others to have their turn."""
     hosts = many(60)
-    asking = Asking(claim(enforced=hosts))
+    asking = AskedReplica(claim(enforced=hosts))
     asking.pod.claim = claim(enforced=hosts[:50])
     await asking.settle(hosts)
     asking.pod.claim = claim(enforced=hosts)
@@ -635,7 +635,7 @@ async def test_what_was_seen_wrong_is_asked_first_however_many_hosts_there_are()
 
 @pytest.mark.asyncio
 async def test_a_host_that_stays_odd_takes_no_other_host_s_turn() -> None:
-    asking = Asking(claim(enforced=many(3)))
+    asking = AskedReplica(claim(enforced=many(3)))
     asking.pod.says[many(3)[0]] = REDIRECT
     await asking.settle(many(3))
     asked = [host for hosts_asked in (await turns(asking, 95)).values() for host in hosts_asked]
@@ -665,7 +665,7 @@ async def test_a_host_is_suspect_that_does_not_do_what_the_claim_says(
     published: Claim | None, running: Claim, suspect: bool
 ) -> None:
     """Asking is one switch for the whole controller, so another zone's claim may ask although ours does not."""
-    asking = Asking(running)
+    asking = AskedReplica(running)
     asking.question = replace(asking.question, claim=published)
     await asking.settle()
     asked = await turns(asking, int(SUSPECT_S) + 1)
@@ -691,7 +691,7 @@ async def test_a_pod_that_is_not_ready_counts_while_it_may_serve_our_text(
     then: Outcome | None, serves: bool
 ) -> None:
     """Kubernetes cannot tell: half of the visitors got 400 from such a pod for as long as one looked."""
-    asking = Asking()
+    asking = AskedReplica()
     await asking.settle()
     unready = replace(POD, ready=False)
     assert may_serve(unready, asking.memory)
@@ -725,7 +725,7 @@ def test_a_pod_without_an_address_serves_nobody() -> None:
 async def test_however_many_objects_share_a_replica_it_is_asked_about_hosts_at_rest_at_one_rate() -> (
     None
 ):
-    asking = Asking()
+    asking = AskedReplica()
     objects = [
         replace(
             asking.question,

@@ -41,7 +41,7 @@ INSIDE = {
 }
 
 
-class World:
+class DeploymentWorld:
     """One Deployment with one pod, which runs the revision that it is told to."""
 
     def __init__(self) -> None:
@@ -129,11 +129,11 @@ class World:
         return Answer(200, line)
 
 
-class Keeping:
+class RolloutKeeping:
     """The keeper of that origin."""
 
     def __init__(self) -> None:
-        self.world, self.clock = World(), SetClock()
+        self.world, self.clock = DeploymentWorld(), SetClock()
         stranger = identity_of(throwaway(NOW))
         reader = ReplicaReader(cast("ReplicaProbe", self.world), stranger, self.clock, 30.0)
         cluster = cast("Cluster", self.world)
@@ -158,7 +158,7 @@ class Keeping:
 
 @pytest.mark.asyncio
 async def test_the_life_of_a_config_map_that_is_ours() -> None:
-    keeping = Keeping()
+    keeping = RolloutKeeping()
     before = deepcopy(keeping.world.deployment["spec"])
     seen = await keeping.look()
     assert isinstance(seen.configured, Configured)
@@ -189,7 +189,7 @@ async def test_the_life_of_a_config_map_that_is_ours() -> None:
 
 @pytest.mark.asyncio
 async def test_replicas_that_take_it_up_by_themselves_are_not_replaced() -> None:
-    keeping = Keeping()
+    keeping = RolloutKeeping()
     await keeping.look()
     await keeping.publish(OFF)
     keeping.world.runs = 1
@@ -198,7 +198,7 @@ async def test_replicas_that_take_it_up_by_themselves_are_not_replaced() -> None
 
 @pytest.mark.asyncio
 async def test_where_somebody_takes_our_mark_off_it_is_not_put_back_at_once() -> None:
-    keeping = Keeping()
+    keeping = RolloutKeeping()
     await keeping.look()
     await keeping.publish(OFF)
     await keeping.roll_out()
@@ -213,7 +213,7 @@ async def test_where_somebody_takes_our_mark_off_it_is_not_put_back_at_once() ->
 
 @pytest.mark.asyncio
 async def test_one_that_somebody_deletes_is_feared_still() -> None:
-    keeping = Keeping()
+    keeping = RolloutKeeping()
     await keeping.look()
     await keeping.publish(REQUIRING)
     await keeping.roll_out()
@@ -230,7 +230,7 @@ async def test_one_that_somebody_deletes_is_feared_still() -> None:
 
 @pytest.mark.asyncio
 async def test_what_others_make_meanwhile_is_not_overwritten() -> None:
-    keeping = Keeping()
+    keeping = RolloutKeeping()
     await keeping.look()
     keeping.world.config_map = {
         "metadata": {"namespace": "web", "name": TARGET.name, "uid": "x", "resourceVersion": "1"},
@@ -245,7 +245,7 @@ async def test_what_others_make_meanwhile_is_not_overwritten() -> None:
 
 @pytest.mark.asyncio
 async def test_an_orphaned_claim_is_rolled_out_step_by_step() -> None:
-    keeping = Keeping()
+    keeping = RolloutKeeping()
     before = deepcopy(keeping.world.deployment["spec"])
     await keeping.look()
     await keeping.publish(REQUIRING)
@@ -263,7 +263,7 @@ async def test_an_orphaned_claim_is_rolled_out_step_by_step() -> None:
 
 @pytest.mark.asyncio
 async def test_that_nobody_listened_before_a_pod_was_ready_says_nothing_of_it() -> None:
-    keeping = Keeping()
+    keeping = RolloutKeeping()
     ready = keeping.world.pod["status"].pop("conditions")
     keeping.world.refuses = True
     seen = await keeping.look(2)

@@ -20,7 +20,7 @@ KEY = ObjectKey("edge", "example-com-aop")
 LABELLED = {WATCH_LABEL: "true"}
 
 
-class Api:
+class SecretsApi:
     """An API server that has Secrets, or refuses."""
 
     def __init__(self) -> None:
@@ -39,11 +39,11 @@ class Api:
         return self.there.get(key)
 
 
-class Asking:
+class AskingObjects:
     """Objects that ask for Secrets, and the time that passes."""
 
     def __init__(self, *served: str) -> None:
-        self.clock, self.api = SetClock(), Api()
+        self.clock, self.api = SetClock(), SecretsApi()
         self.settings = Settings(watch_namespaces=served)
         self.secrets = Secrets(cast("Cluster", self.api), self.settings, self.clock)
 
@@ -62,7 +62,7 @@ class Asking:
 
 @pytest.mark.asyncio
 async def test_all_who_name_a_secret_share_one_reading() -> None:
-    asking = Asking()
+    asking = AskingObjects()
     asking.api.has(KEY, token="c2VjcmV0")
     assert [await asking.data() for _ in range(10)] == [{"token": "c2VjcmV0"}] * 10
     assert asking.api.read[KEY] == 1
@@ -70,7 +70,7 @@ async def test_all_who_name_a_secret_share_one_reading() -> None:
 
 @pytest.mark.asyncio
 async def test_what_no_watch_tells_is_read_again_and_more_often_while_it_is_awaited() -> None:
-    asking = Asking()
+    asking = AskingObjects()
     settings = asking.settings
     assert await asking.data() is None
     await asking.data(after_s=settings.awaited_recheck_s - 1, awaited=True)
@@ -85,7 +85,7 @@ async def test_what_no_watch_tells_is_read_again_and_more_often_while_it_is_awai
 
 @pytest.mark.asyncio
 async def test_what_a_watch_tells_is_not_read_again_before_that_may_have_hung() -> None:
-    asking = Asking()
+    asking = AskingObjects()
     asking.api.has(KEY, LABELLED)
     await asking.data()
     await asking.data(after_s=WATCHED_S - 1)
@@ -98,7 +98,7 @@ async def test_what_a_watch_tells_is_not_read_again_before_that_may_have_hung() 
 async def test_a_watched_secret_that_somebody_waits_for_is_read_in_case_that_its_watch_hangs() -> (
     None
 ):
-    asking = Asking()
+    asking = AskingObjects()
     asking.api.has(KEY, LABELLED)
     await asking.data()
     await asking.data(after_s=asking.settings.recheck_s - 1, awaited=True)
@@ -121,7 +121,7 @@ async def test_a_watched_secret_that_somebody_waits_for_is_read_in_case_that_its
 async def test_only_the_label_in_a_namespace_that_is_served_makes_a_secret_watched(
     labels: dict[str, str], served: tuple[str, ...]
 ) -> None:
-    asking = Asking(*served)
+    asking = AskingObjects(*served)
     asking.api.has(KEY, labels)
     await asking.data()
     await asking.data(after_s=asking.settings.recheck_s)
@@ -130,7 +130,7 @@ async def test_only_the_label_in_a_namespace_that_is_served_makes_a_secret_watch
 
 @pytest.mark.asyncio
 async def test_a_secret_that_loses_its_label_is_read_again_like_any_other() -> None:
-    asking = Asking()
+    asking = AskingObjects()
     asking.api.has(KEY, LABELLED)
     await asking.data()
     asking.api.has(KEY)
@@ -143,7 +143,7 @@ async def test_a_secret_that_loses_its_label_is_read_again_like_any_other() -> N
 @pytest.mark.asyncio
 async def test_nobody_waits_for_a_secret_that_this_process_is_to_make() -> None:
     """Once it is there and has no label, others may do anything to it that no watch tells."""
-    asking, settings = Asking(), Settings()
+    asking, settings = AskingObjects(), Settings()
     await asking.data(awaited=True, ours=True)
     await asking.data(after_s=settings.recheck_s - 1, awaited=True, ours=True)
     assert asking.api.read[KEY] == 1
@@ -159,7 +159,7 @@ async def test_nobody_waits_for_a_secret_that_this_process_is_to_make() -> None:
 @pytest.mark.asyncio
 async def test_a_secret_that_cannot_be_read_any_more_stands_as_it_was() -> None:
     """It ends nothing that was decided on it (docs/architecture.md#sources-fail-alone)."""
-    asking = Asking()
+    asking = AskingObjects()
     asking.api.has(KEY, LABELLED, token="b2xk")
     await asking.data()
     asking.api.refuses = True
@@ -171,7 +171,7 @@ async def test_a_secret_that_cannot_be_read_any_more_stands_as_it_was() -> None:
 
 @pytest.mark.asyncio
 async def test_however_many_secrets_nobody_watches_at_rest_they_are_read_at_one_rate() -> None:
-    asking, minutes = Asking(), 30
+    asking, minutes = AskingObjects(), 30
     keys = [ObjectKey("edge", f"theirs-{n}") for n in range(200)]
     for key in keys:
         await asking.data(key)
@@ -189,7 +189,7 @@ async def test_however_many_secrets_nobody_watches_at_rest_they_are_read_at_one_
 
 @pytest.mark.asyncio
 async def test_a_secret_that_nobody_names_any_more_is_forgotten() -> None:
-    asking = Asking()
+    asking = AskingObjects()
     await asking.data()
     await asking.data(ObjectKey("edge", "other"), after_s=FORGOTTEN_S)
     assert set(asking.secrets._named) == {ObjectKey("edge", "other")}

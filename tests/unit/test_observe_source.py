@@ -16,7 +16,7 @@ from clocks import SetClock
 PATIENT_S = 60.0
 
 
-class Reading:
+class SlowReading:
     """A source whose readings end when the test says so; `begun` tells how many have begun."""
 
     def __init__(self, *, needed: bool = True) -> None:
@@ -45,7 +45,7 @@ class Reading:
         return await self.source.look(within_s=within_s, patience_s=patience_s)
 
 
-async def ended(reading: Reading) -> None:
+async def ended(reading: SlowReading) -> None:
     """Let whatever was resolved be taken in; a reading has three steps at most."""
     for _ in range(5):
         await asyncio.sleep(0)
@@ -53,7 +53,7 @@ async def ended(reading: Reading) -> None:
 
 @pytest.mark.asyncio
 async def test_what_is_young_enough_is_not_read_again() -> None:
-    reading = Reading()
+    reading = SlowReading()
     assert await reading.look() == Known("read 1", at(0))
     assert await reading.look(9.9) == Known("read 1", at(0))
     assert await reading.look(0.1) == Known("read 2", at(10))
@@ -62,7 +62,7 @@ async def test_what_is_young_enough_is_not_read_again() -> None:
 
 @pytest.mark.asyncio
 async def test_whoever_looks_at_the_same_moment_shares_one_reading() -> None:
-    reading = Reading()
+    reading = SlowReading()
     pending = reading.hangs()
     lookers = [asyncio.create_task(reading.look()) for _ in range(40)]
     await ended(reading)
@@ -75,7 +75,7 @@ async def test_whoever_looks_at_the_same_moment_shares_one_reading() -> None:
 
 @pytest.mark.asyncio
 async def test_a_reading_that_takes_longer_than_a_look_has_time_goes_on_by_itself() -> None:
-    reading = Reading()
+    reading = SlowReading()
     assert await reading.look() == Known("read 1", at(0))
     pending = reading.hangs()
     for _ in range(3):
@@ -90,7 +90,7 @@ async def test_a_reading_that_takes_longer_than_a_look_has_time_goes_on_by_itsel
 
 @pytest.mark.asyncio
 async def test_before_the_first_answer_nothing_is_known_and_nobody_is_at_fault() -> None:
-    reading = Reading(needed=False)
+    reading = SlowReading(needed=False)
     pending = reading.hangs()
     assert await reading.look(patience_s=0) == Unknown("the thing: no answer yet")
     pending.set_result("read")
@@ -102,7 +102,7 @@ async def test_before_the_first_answer_nothing_is_known_and_nobody_is_at_fault()
 async def test_what_was_known_stands_with_its_age_while_it_cannot_be_read_and_the_failure_is_said() -> (
     None
 ):
-    reading = Reading()
+    reading = SlowReading()
     await reading.look()
     reading.answers = [Transient("HTTP 500"), Transient("HTTP 403")]
     assert await reading.look(10) == Known("read 1", at(0), "HTTP 500")
@@ -114,7 +114,7 @@ async def test_what_was_known_stands_with_its_age_while_it_cannot_be_read_and_th
 async def test_a_failure_before_anything_was_known_is_the_answer_until_it_is_time_to_read_again() -> (
     None
 ):
-    reading = Reading()
+    reading = SlowReading()
     reading.answers = [Transient("HTTP 403: forbidden", retry_after_s=7.0)]
     for after_s in (0, 9.9):
         assert await reading.look(after_s) == Unknown("HTTP 403: forbidden", retry_after_s=7.0)
@@ -125,7 +125,7 @@ async def test_a_failure_before_anything_was_known_is_the_answer_until_it_is_tim
 @pytest.mark.asyncio
 async def test_a_bug_in_a_reader_is_a_failure_like_any_other_and_the_next_reading_is_made() -> None:
     """An exception that a task holds would be raised at every visit, and protection would end with it."""
-    reading = Reading()
+    reading = SlowReading()
     reading.answers = [ZeroDivisionError("a secret value"), KeyError("metadata")]
     first = await reading.look()
     assert isinstance(first, Unknown)
@@ -142,7 +142,7 @@ async def test_a_bug_in_a_reader_is_a_failure_like_any_other_and_the_next_readin
 @pytest.mark.asyncio
 @pytest.mark.parametrize("end", ["a value", "a failure"])
 async def test_what_a_write_has_returned_beats_a_reading_that_began_before_it(end: str) -> None:
-    reading = Reading()
+    reading = SlowReading()
     await reading.look()
     pending = reading.hangs()
     await reading.look(10, patience_s=0)
@@ -160,7 +160,7 @@ async def test_what_a_write_has_returned_beats_a_reading_that_began_before_it(en
 async def test_what_is_forgotten_is_read_again_at_once_and_not_by_a_reading_that_began_before() -> (
     None
 ):
-    reading = Reading()
+    reading = SlowReading()
     await reading.look()
     pending = reading.hangs()
     await reading.look(10, patience_s=0)
@@ -173,7 +173,7 @@ async def test_what_is_forgotten_is_read_again_at_once_and_not_by_a_reading_that
 
 @pytest.mark.asyncio
 async def test_what_is_forgotten_stands_if_it_cannot_be_read_again() -> None:
-    reading = Reading()
+    reading = SlowReading()
     await reading.look()
     reading.source.forget()
     reading.answers = [Transient("HTTP 500")]
@@ -183,7 +183,7 @@ async def test_what_is_forgotten_stands_if_it_cannot_be_read_again() -> None:
 @pytest.mark.asyncio
 async def test_a_reading_that_an_event_has_made_old_is_read_again_within_the_look() -> None:
     """The first look after a start meets the events of its own watches."""
-    reading = Reading()
+    reading = SlowReading()
     pending = reading.hangs()
     look = asyncio.create_task(reading.look())
     await asyncio.wait({look}, timeout=0.05)

@@ -61,7 +61,7 @@ def certificate(
     return Certificate(id=id_, status=status, certificate=pem, uploaded_on=NOW)
 
 
-class Api:
+class ZoneApi:
     """Answers from its fields, and counts."""
 
     def __init__(self) -> None:
@@ -138,11 +138,11 @@ def zone(**changes: Any) -> Zone:
     return parsed.model_copy(update=changes)
 
 
-class Reading:
+class ZoneReading:
     """One object's reader, and the clock that the test moves."""
 
-    def __init__(self, api: Api | None = None, pull: AuthenticatedOriginPull = PULL) -> None:
-        self.api, self.pull, self.now = api or Api(), pull, NOW
+    def __init__(self, api: ZoneApi | None = None, pull: AuthenticatedOriginPull = PULL) -> None:
+        self.api, self.pull, self.now = api or ZoneApi(), pull, NOW
         self.settings = Settings()
         self.memory = Memory()
         self.access: Access | Unknown = Access.of("pretend-token", Priority.ONBOARD)
@@ -183,7 +183,7 @@ class Reading:
 
 @pytest.mark.asyncio
 async def test_a_first_look_asks_for_each_once_and_a_resync_for_two() -> None:
-    reading = Reading()
+    reading = ZoneReading()
     await reading.zone()
     assert reading.calls == EACH_ONCE
     await reading.zone(after_s=299)
@@ -197,7 +197,7 @@ async def test_a_first_look_asks_for_each_once_and_a_resync_for_two() -> None:
 @pytest.mark.asyncio
 async def test_what_the_edge_shows_to_have_changed_is_looked_up_at_once_and_once() -> None:
     """A mode that was lowered was named after an hour, although every visitor's request showed it."""
-    reading = Reading()
+    reading = ZoneReading()
     await reading.zone()
     await reading.zone(after_s=30)
     assert reading.calls == {}
@@ -217,7 +217,7 @@ ONLY: dict[Reason, tuple[dict[str, Any], set[str]]] = {
 """What blocks, and the one call by which it is seen that it no longer does."""
 
 
-async def blocked_for(reading: Reading, reason: Reason, seconds: int) -> Counter[str]:
+async def blocked_for(reading: ZoneReading, reason: Reason, seconds: int) -> Counter[str]:
     """What is asked while the object is blocked for so long and visited every 15 s."""
     reading.memory.blocked_on, before = reason, reading.api.calls.copy()
     for _ in range(seconds // 15):
@@ -231,10 +231,10 @@ async def test_only_the_endpoint_that_blocks_is_read_again_less_and_less_often(
     reason: Reason, world: tuple[dict[str, Any], set[str]]
 ) -> None:
     changes, only = world
-    api = Api()
+    api = ZoneApi()
     for name, value in changes.items():
         setattr(api, name, value)
-    reading = Reading(api)
+    reading = ZoneReading(api)
     await reading.read()
     api.priorities.clear()
     asked = await blocked_for(reading, reason, 300)
@@ -251,9 +251,9 @@ async def test_fifteen_zones_with_a_mode_that_is_too_low_are_not_what_the_calls_
     """834 calls in five minutes were made for them."""
     total = 0
     for _ in range(15):
-        api = Api()
+        api = ZoneApi()
         api.mode = "flexible"
-        reading = Reading(api)
+        reading = ZoneReading(api)
         await reading.read()
         total += (await blocked_for(reading, Reason.SSL_MODE_TOO_LOW, 300)).total() + len(EACH_ONCE)
     assert total <= 15 * (len(EACH_ONCE) + 5)
@@ -263,9 +263,9 @@ async def test_fifteen_zones_with_a_mode_that_is_too_low_are_not_what_the_calls_
 async def test_what_is_mended_is_seen_within_a_resync_and_the_rest_is_read_before_anything_is_decided_on_it() -> (
     None
 ):
-    api = Api()
+    api = ZoneApi()
     api.mode = "flexible"
-    reading = Reading(api)
+    reading = ZoneReading(api)
     await reading.read()
     await blocked_for(reading, Reason.SSL_MODE_TOO_LOW, 3000)
     api.mode, api.enabled = "strict", True
@@ -278,9 +278,9 @@ async def test_what_is_mended_is_seen_within_a_resync_and_the_rest_is_read_befor
 
 @pytest.mark.asyncio
 async def test_whoever_blocks_for_another_reason_begins_anew() -> None:
-    api = Api()
+    api = ZoneApi()
     api.mode = "flexible"
-    reading = Reading(api)
+    reading = ZoneReading(api)
     await reading.read()
     await blocked_for(reading, Reason.SSL_MODE_TOO_LOW, 3000)
     await blocked_for(reading, Reason.ORIGIN_NOT_FOUND, 15)
@@ -299,10 +299,10 @@ async def test_whoever_blocks_for_another_reason_begins_anew() -> None:
 async def test_another_s_certificate_is_looked_for_where_it_is(
     shared: str, presented: bool, asked: set[str]
 ) -> None:
-    api = Api()
+    api = ZoneApi()
     api.shared, api.enabled = shared, presented
     api.listed = [certificate("theirs", pem=OTHER.pem)] if presented else []
-    reading = Reading(api)
+    reading = ZoneReading(api)
     await reading.read()
     await blocked_for(reading, Reason.FOREIGN_CERTIFICATE, 30)
     assert set(await blocked_for(reading, Reason.FOREIGN_CERTIFICATE, 45)) == asked
@@ -310,9 +310,9 @@ async def test_another_s_certificate_is_looked_for_where_it_is(
 
 @pytest.mark.asyncio
 async def test_a_removal_is_blocked_by_nothing_at_cloudflare() -> None:
-    api = Api()
+    api = ZoneApi()
     api.mode = "flexible"
-    reading = Reading(api, replace(PULL, deleted_at=NOW))
+    reading = ZoneReading(api, replace(PULL, deleted_at=NOW))
     await reading.read()
     asked = await blocked_for(reading, Reason.SSL_MODE_TOO_LOW, 600)
     assert asked == {"zones": 2, "list": 2, "enabled": 2}
@@ -323,9 +323,9 @@ async def test_a_removal_is_blocked_by_nothing_at_cloudflare() -> None:
 async def test_a_removal_needs_to_know_the_certificates_and_the_enablement_and_nothing_else(
     what: str,
 ) -> None:
-    api = Api()
+    api = ZoneApi()
     api.failures[what] = TokenLacksPermission("no")
-    assert isinstance(await Reading(api, replace(PULL, deleted_at=NOW)).read(), ObservedZone)
+    assert isinstance(await ZoneReading(api, replace(PULL, deleted_at=NOW)).read(), ObservedZone)
 
 
 @pytest.mark.asyncio
@@ -341,7 +341,7 @@ async def test_a_removal_needs_to_know_the_certificates_and_the_enablement_and_n
 async def test_what_is_blocked_elsewhere_or_by_a_change_is_read_like_any_other(
     reason: Reason,
 ) -> None:
-    reading = Reading()
+    reading = ZoneReading()
     await reading.zone()
     assert await blocked_for(reading, reason, 600) == {"list": 2, "enabled": 2}
     assert set(reading.api.priorities[len(EACH_ONCE) :]) == {Priority.RESYNC}
@@ -349,9 +349,9 @@ async def test_what_is_blocked_elsewhere_or_by_a_change_is_read_like_any_other(
 
 @pytest.mark.asyncio
 async def test_a_call_that_fails_is_repeated_by_itself() -> None:
-    api = Api()
+    api = ZoneApi()
     api.failures["ssl"] = TokenLacksPermission("Zone Settings Read is missing")
-    reading = Reading(api)
+    reading = ZoneReading(api)
     zone_seen = await reading.read()
     assert isinstance(zone_seen, Unknown)
     assert zone_seen.reason is Reason.TOKEN_LACKS_PERMISSION
@@ -406,7 +406,7 @@ def with_conditions(generation: int = 1, **truths: str) -> AuthenticatedOriginPu
 async def test_a_person_who_waits_goes_before_a_resync(
     pull: AuthenticatedOriginPull, hurry: bool, priority: Priority
 ) -> None:
-    reading = Reading(pull=pull)
+    reading = ZoneReading(pull=pull)
     await reading.read(hurry=hurry)
     assert set(reading.api.priorities) == {priority}
 
@@ -422,9 +422,9 @@ async def test_a_person_who_waits_goes_before_a_resync(
 async def test_what_only_explains_is_said_where_it_cannot_be_looked_up_and_blocks_nobody(
     what: str, failure: Exception
 ) -> None:
-    api = Api()
+    api = ZoneApi()
     api.failures[what] = failure
-    reading = Reading(api)
+    reading = ZoneReading(api)
     if isinstance(failure, Refused):
         await reading.read()
         reading.now += timedelta(seconds=60)
@@ -444,9 +444,9 @@ async def test_what_only_explains_is_said_where_it_cannot_be_looked_up_and_block
 async def test_an_outage_of_what_only_explains_holds_up_a_first_look_for_a_minute_at_most(
     what: str,
 ) -> None:
-    api = Api()
+    api = ZoneApi()
     api.failures[what] = Unavailable("HTTP 500")
-    reading = Reading(api)
+    reading = ZoneReading(api)
     waited_s, zone_seen = 0, await reading.read()
     while isinstance(zone_seen, Unknown):
         waited_s += 1
@@ -461,16 +461,16 @@ async def test_an_outage_of_what_only_explains_holds_up_a_first_look_for_a_minut
 
 @pytest.mark.asyncio
 async def test_an_outage_that_is_announced_to_last_holds_up_nobody() -> None:
-    api = Api()
+    api = ZoneApi()
     api.failures["global"] = Unavailable("HTTP 503", retry_after_s=600)
-    assert (await Reading(api).zone()).unseen != ()
+    assert (await ZoneReading(api).zone()).unseen != ()
 
 
 @pytest.mark.asyncio
 async def test_what_was_known_of_it_stands_while_it_cannot_be_looked_up() -> None:
-    api = Api()
+    api = ZoneApi()
     api.shared = "on"
-    reading = Reading(api)
+    reading = ZoneReading(api)
     await reading.zone()
     api.failures["global"] = Unavailable("HTTP 500")
     zone_seen = await reading.zone(after_s=3600)
@@ -483,7 +483,7 @@ async def test_what_was_known_of_it_stands_while_it_cannot_be_looked_up() -> Non
 
 @pytest.mark.asyncio
 async def test_a_resync_that_has_to_wait_its_turn_is_no_reason_to_know_nothing() -> None:
-    reading = Reading()
+    reading = ZoneReading()
     before = await reading.zone()
     reading.api.failure = RateLimited("Calls to Cloudflare pause for 40 s", retry_after_s=40)
     assert await reading.read(after_s=300) == before
@@ -503,11 +503,11 @@ async def test_neither_is_it_for_a_zone_that_is_not_there_or_a_look_that_failed(
     zones: list[Zone],
 ) -> None:
     """What was said stands: a reason that comes and goes with the budget would be written, and read, each time."""
-    api = Api()
+    api = ZoneApi()
     api.zones = zones
     if zones:
         api.failures["ssl"] = TokenLacksPermission("Zone Settings Read is missing")
-    reading = Reading(api)
+    reading = ZoneReading(api)
     before = await reading.read()
     reading.memory.blocked_on = Reason.TOKEN_LACKS_PERMISSION if zones else Reason.ZONE_NOT_FOUND
     api.failure = RateLimited("Calls to Cloudflare pause for 40 s", retry_after_s=40)
@@ -517,7 +517,7 @@ async def test_neither_is_it_for_a_zone_that_is_not_there_or_a_look_that_failed(
 
 @pytest.mark.asyncio
 async def test_what_an_effect_has_changed_is_not_known_before_it_was_read() -> None:
-    reading = Reading()
+    reading = ZoneReading()
     await reading.zone()
     reading.memory.cloudflare.enabled.forget()
     reading.api.failure = RateLimited("Calls to Cloudflare pause for 40 s", retry_after_s=40)
@@ -526,7 +526,7 @@ async def test_what_an_effect_has_changed_is_not_known_before_it_was_read() -> N
 
 @pytest.mark.asyncio
 async def test_a_look_at_everything_asks_once_for_each_reading_and_is_then_complete() -> None:
-    reading, kept = Reading(), CloudflareMemory()
+    reading, kept = ZoneReading(), CloudflareMemory()
     readings = [each.name for each in fields(kept) if isinstance(getattr(kept, each.name), Cached)]
     assert not reading.memory.cloudflare.complete
     await reading.zone()
@@ -537,7 +537,7 @@ async def test_a_look_at_everything_asks_once_for_each_reading_and_is_then_compl
 
 @pytest.mark.asyncio
 async def test_another_token_reads_everything_anew() -> None:
-    reading = Reading()
+    reading = ZoneReading()
     await reading.zone()
     reading.access = Access.of("another-token", Priority.ONBOARD)
     await reading.zone()
@@ -549,7 +549,7 @@ async def test_another_token_reads_everything_anew() -> None:
 
 @pytest.mark.asyncio
 async def test_the_zone_is_told_as_it_is() -> None:
-    api = Api()
+    api = ZoneApi()
     api.enabled = True
     api.listed = [certificate()]
     outranking = [
@@ -562,7 +562,7 @@ async def test_the_zone_is_told_as_it_is() -> None:
             hostname="gone.example.com", enabled=True, status=DeploymentStatus.DELETED
         ),
     ]
-    zone_seen = await Reading(api).zone()
+    zone_seen = await ZoneReading(api).zone()
     assert (
         zone_seen.id,
         zone_seen.account_id,
@@ -587,15 +587,15 @@ async def test_the_zone_is_told_as_it_is() -> None:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("changes", [{"status": "pending"}, {"paused": True}])
 async def test_a_zone_that_nothing_passes_is_not_active(changes: dict[str, Any]) -> None:
-    api = Api()
+    api = ZoneApi()
     api.zones = [zone(**changes)]
-    assert not (await Reading(api).zone()).active
+    assert not (await ZoneReading(api).zone()).active
 
 
 @pytest.mark.asyncio
 async def test_no_zone_is_none_and_two_name_their_accounts() -> None:
-    api = Api()
-    reading = Reading(api)
+    api = ZoneApi()
+    reading = ZoneReading(api)
     api.zones = []
     assert await reading.read() is None
     reading.memory = Memory()
@@ -610,10 +610,10 @@ async def test_no_zone_is_none_and_two_name_their_accounts() -> None:
 @pytest.mark.asyncio
 async def test_an_id_is_believed_only_with_its_name() -> None:
     named = replace(PULL, spec=spec(zone={"name": "example.com", "id": ZONE_ID}))
-    assert isinstance(await Reading(pull=named).read(), ObservedZone)
-    api = Api()
+    assert isinstance(await ZoneReading(pull=named).read(), ObservedZone)
+    api = ZoneApi()
     api.zones = [zone(name="example.org")]
-    zone_seen = await Reading(api, named).read()
+    zone_seen = await ZoneReading(api, named).read()
     assert isinstance(zone_seen, Unknown)
     assert zone_seen.reason is Reason.ZONE_NOT_FOUND
     assert "example.org" in zone_seen.message
@@ -625,10 +625,10 @@ async def test_an_id_is_believed_only_with_its_name() -> None:
 async def test_an_internationalised_zone_is_the_one_that_is_meant_in_either_form(
     written: str, by_id: bool
 ) -> None:
-    api = Api()
+    api = ZoneApi()
     api.zones = [Zone.model_validate({"id": ZONE_ID, "name": "bücher.example", "status": "active"})]
     named = replace(PULL, spec=spec(zone={"name": written} | ({"id": ZONE_ID} if by_id else {})))
-    assert (await Reading(api, named).zone()).name == "xn--bcher-kva.example"
+    assert (await ZoneReading(api, named).zone()).name == "xn--bcher-kva.example"
 
 
 # --- certificates --------------------------------------------------------------------------------------------------------------------
@@ -650,19 +650,19 @@ async def test_an_internationalised_zone_is_the_one_that_is_meant_in_either_form
 async def test_a_status_is_one_of_four_states(
     status: DeploymentStatus, state: CertificateState
 ) -> None:
-    api = Api()
+    api = ZoneApi()
     api.listed = [certificate(status=status)]
     api.by_id = {"ours": certificate(status=status)}
-    (first,) = (await Reading(api).zone()).certificates
+    (first,) = (await ZoneReading(api).zone()).certificates
     assert first.state is state
     assert first.status == status.value
 
 
 @pytest.mark.asyncio
 async def test_another_s_certificate_and_one_that_cannot_be_read_are_not_ours() -> None:
-    api = Api()
+    api = ZoneApi()
     api.listed = [certificate("theirs", pem=OTHER.pem), certificate("broken", pem="-----BEGIN")]
-    zone_seen = await Reading(api).zone()
+    zone_seen = await ZoneReading(api).zone()
     assert [(c.id, c.ours) for c in zone_seen.certificates] == [
         ("broken", False),
         ("theirs", False),
@@ -672,10 +672,10 @@ async def test_another_s_certificate_and_one_that_cannot_be_read_are_not_ours() 
 
 @pytest.mark.asyncio
 async def test_a_moving_certificate_is_followed_by_its_id_at_a_growing_distance() -> None:
-    api = Api()
+    api = ZoneApi()
     api.listed = [certificate(status=PENDING)]
     api.by_id = {"ours": certificate(status=PENDING)}
-    reading = Reading(api)
+    reading = ZoneReading(api)
     await reading.zone()
     assert reading.calls["certificate"] == 1
     asked = 0
@@ -695,10 +695,10 @@ async def test_a_moving_certificate_is_followed_by_its_id_at_a_growing_distance(
 async def test_one_that_is_gone_by_its_id_is_gone_though_the_list_still_shows_it(
     tombstone: bool,
 ) -> None:
-    api = Api()
+    api = ZoneApi()
     api.listed = [certificate(status=DELETING)]
     api.by_id = {"ours": certificate(status=DeploymentStatus.DELETED)} if tombstone else {}
-    reading = Reading(api)
+    reading = ZoneReading(api)
     assert (await reading.zone()).certificates == ()
     api.listed = [certificate()]
     assert (await reading.zone(after_s=300)).certificates == (), (
@@ -711,9 +711,9 @@ async def test_one_that_is_gone_by_its_id_is_gone_though_the_list_still_shows_it
 
 @pytest.mark.asyncio
 async def test_a_certificate_that_comes_back_under_its_old_id_is_there() -> None:
-    api = Api()
+    api = ZoneApi()
     api.listed = [certificate(status=DELETING)]
-    reading = Reading(api)
+    reading = ZoneReading(api)
     assert (await reading.zone()).certificates == ()
     api.listed, api.by_id = [certificate()], {"ours": certificate()}
     for _ in range(3):
@@ -727,9 +727,9 @@ async def test_a_certificate_that_comes_back_under_its_old_id_is_there() -> None
 async def test_another_s_certificate_that_never_leaves_pending_is_read_with_the_list_and_not_polled() -> (
     None
 ):
-    api = Api()
+    api = ZoneApi()
     api.listed = [certificate(f"theirs-{number}", PENDING, OTHER.pem) for number in range(40)]
-    reading = Reading(api)
+    reading = ZoneReading(api)
     zone_seen = await reading.zone()
     assert {c.state for c in zone_seen.certificates} == {CertificateState.PENDING}
     assert reading.calls == EACH_ONCE, "one zone's first look is within anybody's budget"
@@ -744,9 +744,9 @@ async def test_another_s_certificate_that_never_leaves_pending_is_read_with_the_
 
 @pytest.mark.asyncio
 async def test_one_of_ours_that_never_leaves_pending_is_asked_for_less_and_less_often() -> None:
-    api = Api()
+    api = ZoneApi()
     api.listed, api.by_id = [certificate(status=PENDING)], {"ours": certificate(status=PENDING)}
-    reading = Reading(api)
+    reading = ZoneReading(api)
     for _ in range(3600):
         await reading.zone(after_s=1)
     assert api.calls["certificate"] <= 30
@@ -761,7 +761,7 @@ async def test_one_of_ours_that_never_leaves_pending_is_asked_for_less_and_less_
 
 @pytest.mark.asyncio
 async def test_an_upload_that_the_list_does_not_show_yet_is_known() -> None:
-    reading = Reading()
+    reading = ZoneReading()
     await reading.zone()
     reading.memory.cloudflare.known["ours"] = certificate(status=PENDING)
     reading.api.by_id = {"ours": certificate()}
@@ -775,7 +775,7 @@ async def test_an_upload_that_the_list_does_not_show_yet_is_known() -> None:
 
 @pytest.mark.asyncio
 async def test_cloudflare_is_still_once_it_was_read_unchanged_for_long_enough() -> None:
-    reading = Reading()
+    reading = ZoneReading()
     await reading.zone()
     assert not reading.still()
     await reading.zone(after_s=300)
@@ -786,7 +786,7 @@ async def test_cloudflare_is_still_once_it_was_read_unchanged_for_long_enough() 
 
 @pytest.mark.asyncio
 async def test_time_alone_makes_nothing_still() -> None:
-    reading = Reading()
+    reading = ZoneReading()
     await reading.zone()
     reading.now += timedelta(days=1)
     assert not reading.still()
@@ -794,7 +794,7 @@ async def test_time_alone_makes_nothing_still() -> None:
 
 @pytest.mark.asyncio
 async def test_any_change_that_is_read_begins_the_quiet_period_and_proof_again() -> None:
-    reading = Reading()
+    reading = ZoneReading()
     for _ in range(3):
         await reading.zone(after_s=300)
     assert reading.still()
@@ -810,7 +810,7 @@ async def test_any_change_that_is_read_begins_the_quiet_period_and_proof_again()
 
 @pytest.mark.asyncio
 async def test_an_effect_of_ours_begins_it_again_too() -> None:
-    reading = Reading()
+    reading = ZoneReading()
     for _ in range(3):
         await reading.zone(after_s=300)
     changed(reading.memory, reading.now)
@@ -819,7 +819,7 @@ async def test_an_effect_of_ours_begins_it_again_too() -> None:
 
 @pytest.mark.asyncio
 async def test_whoever_waits_for_the_quiet_period_does_not_wait_for_a_resync() -> None:
-    reading = Reading()
+    reading = ZoneReading()
     reading.settings = reading.settings.model_copy(
         update={"resync_s": 86400.0, "quiet_period_s": 60.0}
     )
@@ -840,7 +840,7 @@ async def test_whoever_waits_for_the_quiet_period_does_not_wait_for_a_resync() -
 
 @pytest.mark.asyncio
 async def test_an_outage_is_tried_again_at_a_growing_distance_and_is_nobodys_fault() -> None:
-    reading = Reading()
+    reading = ZoneReading()
     reading.api.failure = Unavailable("HTTP 500, cf-ray 1")
     zone_seen = await reading.read()
     assert zone_seen == Unknown("HTTP 500, cf-ray 1", None, 1.0)
@@ -858,7 +858,7 @@ async def test_an_outage_is_tried_again_at_a_growing_distance_and_is_nobodys_fau
 async def test_an_exception_that_nobody_expected_is_a_reason_with_a_count_and_is_forgotten_once_it_is_over() -> (
     None
 ):
-    reading = Reading()
+    reading = ZoneReading()
     await reading.zone()
     reading.api.failure = OverflowError("date value out of range")
     zone_seen = await reading.read(after_s=300)
@@ -878,7 +878,7 @@ async def test_an_exception_that_nobody_expected_is_a_reason_with_a_count_and_is
 
 @pytest.mark.asyncio
 async def test_an_exception_in_what_is_made_of_the_answers_is_one_too() -> None:
-    reading = Reading()
+    reading = ZoneReading()
     without_zone = certificate("odd").model_copy(update={"uploaded_on": NOW.replace(tzinfo=None)})
     reading.api.listed = [certificate(), without_zone]
     for _ in range(3):
@@ -899,7 +899,7 @@ async def test_another_s_certificate_that_no_library_reads_is_one_of_others_and_
             b"\xa0\x03\x02\x01\x02", bytes([0xA0, 3, 2, 1, number])
         )
     )
-    api = Api()
+    api = ZoneApi()
     api.listed = [
         certificate(
             "odd", pem=f"-----BEGIN CERTIFICATE-----\n{odd.decode()}\n-----END CERTIFICATE-----\n"
@@ -909,7 +909,7 @@ async def test_another_s_certificate_that_no_library_reads_is_one_of_others_and_
             pem=f"{LEAF.pem}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
         ),
     ]
-    zone_seen = await Reading(api).zone()
+    zone_seen = await ZoneReading(api).zone()
     assert [(c.id, c.ours, c.pin.well_formed) for c in zone_seen.certificates] == [
         ("odd", False, False),
         ("with-a-chain", True, True),
@@ -922,7 +922,7 @@ async def test_a_time_that_is_named_over_and_over_is_the_least_and_not_the_truth
     named_s: float,
 ) -> None:
     """503 with `Retry-After: 0`, 409 for a read: whoever has said "soon" for an hour is asked like anybody who says nothing."""
-    reading = Reading()
+    reading = ZoneReading()
     reading.api.failure = Unavailable("HTTP 503", retry_after_s=named_s)
     asked = 0
     for _ in range(3600):
@@ -935,7 +935,7 @@ async def test_a_time_that_is_named_over_and_over_is_the_least_and_not_the_truth
 
 @pytest.mark.asyncio
 async def test_retry_after_is_kept_however_long() -> None:
-    reading = Reading()
+    reading = ZoneReading()
     reading.api.failure = Unavailable("HTTP 429", retry_after_s=900.0)
     await reading.read()
     await reading.read(after_s=899)
@@ -944,7 +944,7 @@ async def test_retry_after_is_kept_however_long() -> None:
     assert reading.calls != {}
 
 
-def good(reading: Reading) -> str | None:
+def good(reading: ZoneReading) -> str | None:
     """The digest of the token that a removal would go on with."""
     access = reading.memory.cloudflare.good
     return access.key if access else None
@@ -952,7 +952,7 @@ def good(reading: Reading) -> str | None:
 
 @pytest.mark.asyncio
 async def test_the_last_token_that_has_shown_the_zone_is_kept_for_a_removal() -> None:
-    reading = Reading()
+    reading = ZoneReading()
     reading.access = worse = Access.of("a-token-that-shows-no-zone", Priority.ONBOARD)
     reading.api.failure = TokenRejected("the token is not valid")
     await reading.read()
@@ -977,7 +977,7 @@ async def test_a_removal_passes_over_a_token_that_does_worse_than_the_one_before
     shows: str,
 ) -> None:
     """A Secret that is overwritten with a placeholder is no reason to leave behind what the last token can still take away."""
-    reading = Reading()
+    reading = ZoneReading()
     reading.access = BETTER
     await reading.zone()
     reading.pull, reading.access = replace(PULL, deleted_at=NOW), WORSE
@@ -997,7 +997,7 @@ async def test_a_removal_passes_over_a_token_that_does_worse_than_the_one_before
 
 @pytest.mark.asyncio
 async def test_where_neither_does_it_is_the_one_that_is_written_that_counts() -> None:
-    reading = Reading()
+    reading = ZoneReading()
     reading.access = BETTER
     await reading.zone()
     reading.pull, reading.access = replace(PULL, deleted_at=NOW), WORSE
@@ -1018,7 +1018,7 @@ async def test_where_neither_does_it_is_the_one_that_is_written_that_counts() ->
 
 @pytest.mark.asyncio
 async def test_a_new_token_is_tried_at_once() -> None:
-    reading = Reading()
+    reading = ZoneReading()
     reading.api.failure = TokenRejected("the token is not valid")
     await reading.read()
     reading.api.failure = None

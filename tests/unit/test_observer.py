@@ -80,7 +80,7 @@ class Failing:
     sharers = 1
 
 
-class Edge(Failing):
+class FailingEdge(Failing):
     """What arrives."""
 
     proving: bool | None = None
@@ -97,14 +97,14 @@ class Edge(Failing):
 
 
 def observer_of(
-    world: Failing, clock: Clock | None = None, *, edge: Edge | None = None
+    world: Failing, clock: Clock | None = None, *, edge: FailingEdge | None = None
 ) -> Observer:
     """An observer of that world; where nothing else is said, of an edge that answers and in no time."""
     return Observer(
         cast("Cluster", world),
         cast("ZoneReader", world),
         cast("OriginKeepers", world),
-        cast("EdgeReader", edge or Edge()),
+        cast("EdgeReader", edge or FailingEdge()),
         Secrets(cast("Cluster", world), Settings(), clock or StoppedClock()),
         Settings(),
         clock or StoppedClock(),
@@ -133,7 +133,7 @@ async def test_a_bug_at_the_first_look_is_an_origin_that_is_not_known() -> None:
     assert origin_seen.target == TARGET
 
 
-class Listening(Edge):
+class Listening(FailingEdge):
     """Remembers what is asked about."""
 
     asked: tuple[AskedOrigin, ...] = ()
@@ -343,7 +343,7 @@ async def test_a_host_that_comes_to_those_that_are_required_is_proven_as_fast_as
     awaiting: bool, arrived: Any, proving: bool
 ) -> None:
     """The object waits for nothing meanwhile: only that host's requests tell when it may be required."""
-    edge, memory = Edge(), Memory(uid=UID)
+    edge, memory = FailingEdge(), Memory(uid=UID)
     memory.zone, memory.awaiting = zone(), awaiting
     memory.evidence = {arrived.host: arrived}
     await observer_of(Failing(), SetClock(), edge=edge).observe(PULL, memory)

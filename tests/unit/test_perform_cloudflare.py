@@ -61,7 +61,7 @@ ENABLE = SetEnabled(ZONE_ID, enabled=True, why="leaf is active")
 LOOKS = {deleting: observed(object={"deleting": deleting}) for deleting in (False, True)}
 
 
-class World:
+class PerformingWorld:
     """One object's memory, and a performer over a client that plays a script."""
 
     def __init__(self, answers: dict[str, Any]) -> None:
@@ -92,7 +92,7 @@ class World:
 
 @pytest.mark.asyncio
 async def test_an_upload_is_followed_by_its_id() -> None:
-    world = World({f"POST {AOP}": ok(certificate(LEAF.pem, status="pending_deployment"))})
+    world = PerformingWorld({f"POST {AOP}": ok(certificate(LEAF.pem, status="pending_deployment"))})
     assert await world.perform(UPLOAD) is None
     assert list(world.memory.cloudflare.known) == [CERTIFICATE_ID]
     assert world.proof.count == 0, "proofs begin again"
@@ -112,7 +112,7 @@ async def test_an_upload_is_followed_by_its_id() -> None:
 )
 @pytest.mark.asyncio
 async def test_a_refusal_begins_no_proof_again(step: Effect, answers: dict[str, Any]) -> None:
-    world = World(answers)
+    world = PerformingWorld(answers)
     before = world.proof
     for _ in range(3):
         assert await world.perform(step) is not None
@@ -124,7 +124,7 @@ async def test_a_refusal_begins_no_proof_again(step: Effect, answers: dict[str, 
 async def test_a_lost_answer_begins_proofs_again_once_and_not_at_every_visit(
     answer: httpx.Response | Exception,
 ) -> None:
-    world = World({f"POST {AOP}": answer})
+    world = PerformingWorld({f"POST {AOP}": answer})
     assert isinstance(await world.perform(UPLOAD), Unavailable)
     assert world.proof.count == 0
     world.memory.evidence = {"example.com": evidence()}
@@ -136,7 +136,7 @@ async def test_a_lost_answer_begins_proofs_again_once_and_not_at_every_visit(
 
 @pytest.mark.asyncio
 async def test_a_quota_that_is_reached_sends_the_key_once_and_says_it_at_every_visit() -> None:
-    world = World({f"POST {AOP}": failed(400, 1212)})
+    world = PerformingWorld({f"POST {AOP}": failed(400, 1212)})
     for _ in range(14):
         assert isinstance(await world.perform(UPLOAD), QuotaReached)
         world.clock.at_s += 2
@@ -145,7 +145,7 @@ async def test_a_quota_that_is_reached_sends_the_key_once_and_says_it_at_every_v
 
 @pytest.mark.asyncio
 async def test_what_is_said_to_exist_makes_the_list_be_read_again_once_per_upload() -> None:
-    world = World({f"POST {AOP}": failed(400, 1406)})
+    world = PerformingWorld({f"POST {AOP}": failed(400, 1406)})
     world.memory.cloudflare.listed.keep((), NOW)
     assert isinstance(await world.perform(UPLOAD), AlreadyExists)
     assert world.memory.cloudflare.listed.last is None
@@ -156,7 +156,7 @@ async def test_what_is_said_to_exist_makes_the_list_be_read_again_once_per_uploa
 
 @pytest.mark.asyncio
 async def test_an_upload_that_comes_back_under_its_old_id_is_no_longer_gone() -> None:
-    world = World({f"POST {AOP}": ok(certificate(LEAF.pem))})
+    world = PerformingWorld({f"POST {AOP}": ok(certificate(LEAF.pem))})
     world.memory.cloudflare.gone = {CERTIFICATE_ID: LEAF.pin.sha256}
     assert await world.perform(UPLOAD) is None
     assert (list(world.memory.cloudflare.known), world.memory.cloudflare.gone) == (
@@ -168,7 +168,9 @@ async def test_an_upload_that_comes_back_under_its_old_id_is_no_longer_gone() ->
 @pytest.mark.asyncio
 async def test_one_that_is_said_to_exist_is_looked_for_under_the_id_that_it_had() -> None:
     """The upload before had brought it back, and its answer was lost; the list goes on showing the old view."""
-    world = World({f"POST {AOP}": failed(400, 1406), f"GET {ONE}": ok(certificate(LEAF.pem))})
+    world = PerformingWorld(
+        {f"POST {AOP}": failed(400, 1406), f"GET {ONE}": ok(certificate(LEAF.pem))}
+    )
     world.memory.cloudflare.gone = {CERTIFICATE_ID: LEAF.pin.sha256, "of-another-leaf": "f" * 64}
     assert await world.perform(UPLOAD) is None
     assert (list(world.memory.cloudflare.known), world.memory.cloudflare.gone) == (
@@ -180,7 +182,7 @@ async def test_one_that_is_said_to_exist_is_looked_for_under_the_id_that_it_had(
 @pytest.mark.parametrize("answer", [failed(404, 1552), ok(certificate(LEAF.pem, status="deleted"))])
 @pytest.mark.asyncio
 async def test_a_tombstone_stays_one(answer: httpx.Response) -> None:
-    world = World({f"POST {AOP}": failed(400, 1406), f"GET {ONE}": answer})
+    world = PerformingWorld({f"POST {AOP}": failed(400, 1406), f"GET {ONE}": answer})
     world.memory.cloudflare.gone = {CERTIFICATE_ID: LEAF.pin.sha256}
     assert isinstance(await world.perform(UPLOAD), AlreadyExists)
     assert (world.memory.cloudflare.known, list(world.memory.cloudflare.gone)) == (
@@ -198,7 +200,7 @@ async def test_a_tombstone_stays_one(answer: httpx.Response) -> None:
 async def test_a_certificate_that_is_never_shown_ends_in_a_reason_and_a_bounded_number_of_uploads(
     certificate_of: dict[str, Any], remedy: str
 ) -> None:
-    world = World({f"POST {AOP}": failed(400, 1406)})
+    world = PerformingWorld({f"POST {AOP}": failed(400, 1406)})
     pull = replace(PULL, spec=spec(certificate=certificate_of)) if certificate_of else PULL
     errors = []
     for _ in range(1800):
@@ -247,7 +249,7 @@ async def test_a_certificate_that_is_never_shown_ends_in_a_reason_and_a_bounded_
 async def test_a_change_that_is_accepted_over_and_over_without_effect_is_said_and_wanted_less_and_less_often(
     step: Effect, answers: dict[str, Any], most: int
 ) -> None:
-    world = World(answers)
+    world = PerformingWorld(answers)
     errors = []
     for _ in range(720):
         errors.append(await world.perform(step))
@@ -264,7 +266,7 @@ async def test_a_change_that_is_accepted_over_and_over_without_effect_is_said_an
 
 @pytest.mark.asyncio
 async def test_a_protecting_change_without_effect_is_tried_every_minute() -> None:
-    world = World({f"PUT {AOP}/settings": ok({"enabled": True})})
+    world = PerformingWorld({f"PUT {AOP}/settings": ok({"enabled": True})})
     for _ in range(600):
         await world.perform(replace(ENABLE, enabled=False))
         world.clock.at_s += 2
@@ -277,7 +279,7 @@ async def test_a_protecting_change_without_effect_is_tried_every_minute() -> Non
 
 @pytest.mark.asyncio
 async def test_what_is_done_over_and_over_by_a_person_is_done() -> None:
-    world = World({f"PUT {AOP}/settings": ok({"enabled": True})})
+    world = PerformingWorld({f"PUT {AOP}/settings": ok({"enabled": True})})
     for _ in range(50):
         assert await world.perform(ENABLE) is None
         world.clock.at_s += 600
@@ -285,8 +287,10 @@ async def test_what_is_done_over_and_over_by_a_person_is_done() -> None:
 
 @pytest.mark.asyncio
 async def test_what_is_refused_is_not_looked_at_before_its_time_either() -> None:
-    deleting = World({f"GET {ONE}": ok(certificate(LEAF.pem)), f"DELETE {ONE}": failed(403, 1234)})
-    setting = World({f"PUT {AOP}/settings": failed(400, 9999)})
+    deleting = PerformingWorld(
+        {f"GET {ONE}": ok(certificate(LEAF.pem)), f"DELETE {ONE}": failed(403, 1234)}
+    )
+    setting = PerformingWorld({f"PUT {AOP}/settings": failed(400, 9999)})
     setting.memory.cloudflare.enabled.keep(value=False, at=NOW)
     for _ in range(720):
         assert await deleting.perform(DELETE) is not None
@@ -303,7 +307,7 @@ async def test_what_is_refused_is_not_looked_at_before_its_time_either() -> None
 @pytest.mark.asyncio
 async def test_only_what_was_decided_on_is_deleted() -> None:
     other = pki.throwaway(NOW).leaf
-    world = World({f"GET {ONE}": ok(certificate(other.pem))})
+    world = PerformingWorld({f"GET {ONE}": ok(certificate(other.pem))})
     with pytest.raises(AopError, match="is not leaf"):
         await world._performer.perform(DELETE, observed(), PULL, world.memory)
     assert [call for call in world.script.calls if call.startswith("DELETE")] == []
@@ -312,7 +316,7 @@ async def test_only_what_was_decided_on_is_deleted() -> None:
 @pytest.mark.parametrize("enabled", [True, False])
 @pytest.mark.asyncio
 async def test_the_enablement_is_read_again_after_it_was_set(enabled: bool) -> None:
-    world = World({f"PUT {AOP}/settings": ok({"enabled": enabled})})
+    world = PerformingWorld({f"PUT {AOP}/settings": ok({"enabled": enabled})})
     world.memory.cloudflare.enabled.keep(not enabled, NOW)
     assert await world.perform(replace(ENABLE, enabled=enabled)) is None
     assert world.memory.cloudflare.enabled.last is None
@@ -352,10 +356,10 @@ DISABLE = SetEnabled(ZONE_ID, enabled=False, why="as it was found")
 async def test_a_change_that_was_not_carried_out_is_known_until_it_is(
     step: Effect, refused: dict[str, Any], answered: dict[str, Any], what: str
 ) -> None:
-    world = World(refused)
+    world = PerformingWorld(refused)
     assert await world.perform(step, deleting=True) is not None
     assert list(world.memory.cloudflare.refused) == [what]
-    again = World(answered)
+    again = PerformingWorld(answered)
     again.memory.cloudflare.refused = {what: "as before", "another": "refused as well"}
     assert await again.perform(step, deleting=True) is None
     assert list(again.memory.cloudflare.refused) == ["another"]
@@ -363,7 +367,7 @@ async def test_a_change_that_was_not_carried_out_is_known_until_it_is(
 
 @pytest.mark.asyncio
 async def test_a_call_that_waits_its_turn_among_our_own_was_refused_by_nobody() -> None:
-    world = World({f"PUT {AOP}/settings": failed(429)})
+    world = PerformingWorld({f"PUT {AOP}/settings": failed(429)})
     assert await world.perform(DISABLE, deleting=True) is not None
     assert list(world.memory.cloudflare.refused) == [ENABLED], "Cloudflare has refused it"
     world.memory.cloudflare.refused.clear()
@@ -392,7 +396,7 @@ async def test_no_reading_from_before_a_change_of_ours_is_decided_on_after_it(
     answer: httpx.Response, stands: bool
 ) -> None:
     """With a Cloudflare that took 3 s for each GET the zone was enabled three times, and two certificates uploaded."""
-    world = World({f"PUT {AOP}/settings": answer})
+    world = PerformingWorld({f"PUT {AOP}/settings": answer})
     before = observed().zone
     reading = asyncio.create_task(never(before))
     world.memory.zone, world.memory.zone_task = before, reading

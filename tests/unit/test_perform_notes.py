@@ -29,7 +29,7 @@ REFUSED = ClusterError(
 STRIPPED = Exception("a policy takes the annotation away")
 
 
-class Api:
+class NotesApi:
     """An API server that takes patches, takes something away from them, or answers them with an error."""
 
     def __init__(self, error: Exception | None = None) -> None:
@@ -50,7 +50,7 @@ async def noted(
     """The note is written, or meets `error`; what that became."""
     clock = StoppedClock()
     performer = Performer(
-        cast("Cluster", Api(error)),
+        cast("Cluster", NotesApi(error)),
         cast("OriginKeepers", None),
         cast("Secrets", None),
         cast("Cloudflare", None),

@@ -14,7 +14,7 @@ from aop.errors import Blocked, Reason
 from aop.pki import Slot
 from aop.terms import ObjectKey
 from identities import identity_of
-from zoo import FORMS, ZOO, Bad, Data, Form, Good, decoded, encoded
+from zoo import FORMS, ZOO, Bad, Data, FileForm, Good, decoded, encoded
 
 SECRET = ObjectKey("edge", "example-com-tls")
 FIELDS = ("tls.crt", "tls.key", "ca.crt")
@@ -56,7 +56,7 @@ def test_a_bad_key_pair_is_refused_with_secret_field_truth_and_remedy(name: str)
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_whatever_has_happened_to_a_field_of_a_referenced_secret_it_is_good_or_named(
-    form: Form, field: str
+    form: FileForm, field: str
 ) -> None:
     data = zoo.good()
     changed = data | {field: encoded(form.change(decoded(data, field)))}
@@ -91,7 +91,7 @@ def rotating() -> Data:
 @pytest.mark.parametrize("field", ["tls.crt", "tls.key", "ca.crt", "next.crt", "next.key"])
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_whatever_has_happened_to_a_field_of_our_own_secret_it_is_good_or_named(
-    form: Form, field: str
+    form: FileForm, field: str
 ) -> None:
     data = rotating()
     changed = data | {field: encoded(form.change(decoded(data, field)))}
@@ -120,7 +120,7 @@ def one_authority() -> pki.Authority:
 @pytest.mark.parametrize("field", ["ca.crt", "ca.key"])
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_whatever_has_happened_to_a_field_of_our_authority_it_is_good_or_named(
-    form: Form, field: str
+    form: FileForm, field: str
 ) -> None:
     authority = one_authority()
     data = pki.authority_data(authority)

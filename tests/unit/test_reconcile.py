@@ -46,7 +46,7 @@ AGES_S = 60.0
 """Whoever has not come back by then is hanging."""
 
 
-class World:
+class ReconcileWorld:
     """Every counterpart of the loop: an API that holds the object, what is seen, and what was done."""
 
     def __init__(self) -> None:
@@ -152,7 +152,7 @@ def looks(*seen: Observed) -> Callable[[], Observed]:
     return lambda: left.pop(0) if len(left) > 1 else left[0]
 
 
-async def status_written(world: World) -> None:
+async def status_written(world: ReconcileWorld) -> None:
     """Until what is being told has been told."""
     if world.memory.telling is not None:
         await world.memory.telling
@@ -166,7 +166,7 @@ ASKS, HOLDS = observed(origins=[origin(ASKING)]), observed()
 @pytest.mark.parametrize("what", ["the status", "Events", "both"])
 async def test_whoever_hangs_where_it_is_told_holds_up_nothing_that_is_done(what: str) -> None:
     """Seen on the real API server with a webhook for the status: nobody was let in for as long as it hung."""
-    world = World()
+    world = ReconcileWorld()
     world.see = looks(ASKS, ASKS, HOLDS)
     if what != "Events":
         world.status_may_be_written.clear()
@@ -185,7 +185,7 @@ async def test_whoever_hangs_where_it_is_told_holds_up_nothing_that_is_done(what
 @pytest.mark.asyncio
 async def test_while_a_status_hangs_no_newer_one_is_sent_after_it() -> None:
     """The older one might be the last to arrive."""
-    world = World()
+    world = ReconcileWorld()
     world.status_may_be_written.clear()
     for seen in (ASKS, HOLDS, HOLDS):
         world.see = looks(seen, HOLDS)
@@ -200,7 +200,7 @@ async def test_while_a_status_hangs_no_newer_one_is_sent_after_it() -> None:
 
 @pytest.mark.asyncio
 async def test_a_transition_is_an_event_once() -> None:
-    world = World()
+    world = ReconcileWorld()
     world.see = looks(HOLDS)
     for _ in range(3):
         await world.visit()
@@ -211,7 +211,7 @@ async def test_a_transition_is_an_event_once() -> None:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("step", [timedelta(minutes=-50), timedelta(minutes=50)])
 async def test_what_a_failed_visit_tells_is_told_in_wall_time(step: timedelta) -> None:
-    world = World()
+    world = ReconcileWorld()
     world.clock.set_by(step)
 
     def fails() -> Observed:
@@ -226,11 +226,11 @@ async def test_what_a_failed_visit_tells_is_told_in_wall_time(step: timedelta) -
 # --- what is measured --------------------------------------------------------------------------
 
 
-def expiry(world: World) -> float | None:
+def expiry(world: ReconcileWorld) -> float | None:
     return measured(world, "aop_certificate_expiration_timestamp_seconds")
 
 
-def measured(world: World, metric: str, **labels: str) -> float | None:
+def measured(world: ReconcileWorld, metric: str, **labels: str) -> float | None:
     """What Prometheus would read of the object."""
     itself = {"namespace": KEY.namespace, "name": KEY.name, "zone": "example.com"}
     return world.metrics.registry.get_sample_value(metric, itself | labels)
@@ -242,7 +242,7 @@ async def test_what_is_measured_is_when_that_expires_which_the_zone_presents() -
 
     Also where every visit ends in a step that is refused.
     """
-    world, later = World(), pin("next", not_after=at(999 * 86400))
+    world, later = ReconcileWorld(), pin("next", not_after=at(999 * 86400))
     world.see = looks(observed(keys={"next": later}, record={"uploaded": (LEAF, later)}))
     world.refuses = Blocked(Reason.CERTIFICATE_QUOTA_REACHED, "there are too many certificates")
     await world.visit()
@@ -253,7 +253,7 @@ async def test_what_is_measured_is_when_that_expires_which_the_zone_presents() -
 async def test_what_is_measured_stands_while_cloudflare_is_away_and_goes_with_what_is_presented() -> (
     None
 ):
-    world = World()
+    world = ReconcileWorld()
     world.see = looks(HOLDS, observed(zone=Unknown("HTTP 500")), observed(zone=None))
     for measured in (LEAF.not_after.timestamp(), LEAF.not_after.timestamp(), None):
         await world.visit()
@@ -262,7 +262,7 @@ async def test_what_is_measured_stands_while_cloudflare_is_away_and_goes_with_wh
 
 @pytest.mark.asyncio
 async def test_ready_is_measured_as_it_is_told_and_why() -> None:
-    world = World()
+    world = ReconcileWorld()
     world.see = looks(HOLDS)
     await world.visit()
     assert measured(world, "aop_object_ready") == 1
@@ -277,7 +277,7 @@ async def test_ready_is_measured_as_it_is_told_and_why() -> None:
 
 @pytest.mark.asyncio
 async def test_a_visit_that_fails_is_measured_beside_what_was_seen_before() -> None:
-    world = World()
+    world = ReconcileWorld()
     world.see = looks(HOLDS)
     await world.visit()
 
@@ -296,7 +296,7 @@ async def test_a_visit_that_fails_is_measured_beside_what_was_seen_before() -> N
 
 @pytest.mark.asyncio
 async def test_the_time_of_the_last_proof_stands_while_nothing_is_proven() -> None:
-    world = World()
+    world = ReconcileWorld()
     world.see = looks(HOLDS, observed(evidence=[evidence(host, NONE) for host in HOSTS]))
     for unproven in (0, 2):
         await world.visit()
@@ -306,7 +306,7 @@ async def test_the_time_of_the_last_proof_stands_while_nothing_is_proven() -> No
 
 @pytest.mark.asyncio
 async def test_a_relaxation_is_counted_by_its_cause_once_it_is_carried_out() -> None:
-    world = World()
+    world = ReconcileWorld()
     lost = observed(
         evidence=[evidence(host, NONE) for host in HOSTS],
         record={"hold_offs": (HoldOff(1, at(-5), at(55)),)},
@@ -324,7 +324,7 @@ async def test_a_relaxation_is_counted_by_its_cause_once_it_is_carried_out() -> 
 
 @pytest.mark.asyncio
 async def test_what_somebody_has_undone_is_counted_when_it_is_made_good() -> None:
-    world = World()
+    world = ReconcileWorld()
     world.see = looks(HOLDS)
     await world.visit()
     await status_written(world)
@@ -338,7 +338,7 @@ async def test_what_somebody_has_undone_is_counted_when_it_is_made_good() -> Non
 # --- what is told ------------------------------------------------------------------------------
 
 
-def stalled(world: World) -> list[str]:
+def stalled(world: ReconcileWorld) -> list[str]:
     """Whether it was said that nothing goes on, state by state."""
     return [
         one["status"]
@@ -350,7 +350,7 @@ def stalled(world: World) -> list[str]:
 
 @pytest.mark.asyncio
 async def test_a_policy_that_refuses_a_write_is_quoted_and_the_write_is_tried_again() -> None:
-    world, denied = World(), "admission webhook guard denied the request"
+    world, denied = ReconcileWorld(), "admission webhook guard denied the request"
     world.refuses = ClusterError(f"cannot update configmaps a/b: HTTP 403: {denied}", status=403)
     for _ in range(2):
         visit = await world.visit()
@@ -363,7 +363,7 @@ async def test_a_policy_that_refuses_a_write_is_quoted_and_the_write_is_tried_ag
 @pytest.mark.asyncio
 async def test_a_step_that_is_refused_again_and_again_is_told_once() -> None:
     """It alternated between Stalled and "about to upload", every 15 s."""
-    world = World()
+    world = ReconcileWorld()
     for ray in range(5):
         call = f"POST /zones: HTTP 403, cf-ray {ray:016x}-FRA"
         world.refuses = Blocked(Reason.TOKEN_REJECTED, f"the token may not do that ({call})")
@@ -377,7 +377,7 @@ async def test_a_step_that_is_refused_again_and_again_is_told_once() -> None:
 
 @pytest.mark.asyncio
 async def test_a_step_that_fails_is_an_event_once_and_no_status_that_fails_loses_it() -> None:
-    world = World()
+    world = ReconcileWorld()
     world.refuses = Blocked(Reason.TOKEN_REJECTED, "the token \x1b[31mmay not\x1b[0m do that")
     for _ in range(3):
         await world.visit()
@@ -389,7 +389,7 @@ async def test_a_step_that_fails_is_an_event_once_and_no_status_that_fails_loses
 @pytest.mark.asyncio
 async def test_what_is_only_awaited_or_noted_is_no_event() -> None:
     """An onboarding had 18 to 35 of them."""
-    world = World()
+    world = ReconcileWorld()
     world.see = looks(
         observed(record={"claimed": ()}, origins=[origin(ASKING)]),
         ASKS,
@@ -406,7 +406,7 @@ async def test_what_is_only_awaited_or_noted_is_no_event() -> None:
 
 @pytest.mark.asyncio
 async def test_an_event_that_comes_again_is_counted_and_told_with_the_next_one() -> None:
-    world = World()
+    world = ReconcileWorld()
     world.see = looks(HOLDS, ASKS, HOLDS, ASKS, HOLDS)
     for _ in range(3):
         await world.visit()
@@ -426,7 +426,7 @@ EVER = [evidence(host, last=at(60)) for host in HOSTS]
 @pytest.mark.asyncio
 async def test_what_was_told_stands_for_an_answer_to_come_and_not_for_ever() -> None:
     silent = replica("pod-2", REQUIRING, error="timed out")
-    world = World()
+    world = ReconcileWorld()
     world.see = looks(HOLDS)
     await world.visit()
     for passed_s, written, ready in ((0.0, 1, "True"), (29.0, 1, "True"), (2.0, 2, "False")):
@@ -439,7 +439,7 @@ async def test_what_was_told_stands_for_an_answer_to_come_and_not_for_ever() -> 
 
 @pytest.mark.asyncio
 async def test_a_fact_is_told_at_once() -> None:
-    world = World()
+    world = ReconcileWorld()
     world.see = looks(HOLDS, observed(origins=[origin(running=ASKING)]))
     await world.visit()
     await world.visit()
@@ -456,7 +456,7 @@ def with_replicas(number: int, running: Claim) -> Observed:
 async def test_of_progress_some_is_told_at_once_and_of_what_rests_everything() -> None:
     """As where one controller of a thousand zones gets another replica: nobody looks again for minutes."""
     for running, told_of in ((REQUIRING, 3 * AT_ONCE), (ASKING, AT_ONCE)):
-        world = World()
+        world = ReconcileWorld()
         later = (with_replicas(2 + n % 2, running) for n in range(3 * AT_ONCE))
         world.see = looks(with_replicas(1, running), *later)
         await world.visit()
@@ -476,7 +476,7 @@ async def turns() -> None:
 async def test_as_many_look_at_once_as_the_process_is_good_for_and_who_may_refuse_waits_for_nobody() -> (
     None
 ):
-    world = World()
+    world = ReconcileWorld()
     world.may_look.clear()
     memories = [Memory(uid=UID, waits_since_s=1.0) for _ in range(LOOKS_AT_ONCE + 5)]
     visits = [asyncio.create_task(world.reconciler.visit(KEY, memory)) for memory in memories]
@@ -496,7 +496,7 @@ async def test_as_many_look_at_once_as_the_process_is_good_for_and_who_may_refus
 @pytest.mark.asyncio
 async def test_what_becomes_of_alerts_is_an_event_once_and_none_while_it_is_unknown() -> None:
     """Each visit is at the goal; the object asks for alerts throughout."""
-    world = World()
+    world = ReconcileWorld()
     spec = {"alerts": {"email": ["ops@example.com"]}}
     world.manifest["spec"] = {**world.manifest["spec"], **spec}
     seen = (Unknown("away"), WARNED, WARNED, CHANGED, CHANGED)
@@ -513,7 +513,7 @@ async def test_what_becomes_of_alerts_is_an_event_once_and_none_while_it_is_unkn
 @pytest.mark.asyncio
 async def test_a_removal_names_a_policy_that_no_token_can_be_asked_about() -> None:
     """What the object was is known from its status alone, as after a restart."""
-    world = World()
+    world = ReconcileWorld()
     world.manifest["metadata"]["deletionTimestamp"] = "2026-03-02T12:00:00Z"
     kept = {"accountId": "account", "policyId": "policy", "asked": "digest"}
     world.manifest["status"] = {"alerts": kept}

@@ -16,8 +16,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
-from sandbox.cloudflare.knobs import LocationKnobs, Origin
-from sandbox.cloudflare.server import Plan, Server
+from sandbox.cloudflare.knobs import LocationKnobs, OriginListener
+from sandbox.cloudflare.server import DoubleServer, ServerPlan
 
 _VERSIONS: tuple[Literal["1.3", "1.2"], ...] = ("1.3", "1.2")
 
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         locations = _locations(options.location or ["FRA", "AMS", "IAD"])
         asyncio.run(
             _run(
-                Plan(
+                ServerPlan(
                     directory,
                     options.zone or ["example.com"],
                     options.origin,
@@ -69,19 +69,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-async def _run(plan: Plan) -> None:
+async def _run(plan: ServerPlan) -> None:
     stopped = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stopped.set)
-    server = Server(plan)
+    server = DoubleServer(plan)
     print(json.dumps({"ready": True, **await server.start()}), flush=True)
     await stopped.wait()
     await server.stop()
 
 
-def _origin(text: str) -> Origin:
+def _origin(text: str) -> OriginListener:
     address, https_port, http_port = text.rsplit(":", 2)
-    return Origin(address=address, https_port=int(https_port), http_port=int(http_port))
+    return OriginListener(address=address, https_port=int(https_port), http_port=int(http_port))
 
 
 def _locations(words: Sequence[str]) -> dict[str, LocationKnobs]:

@@ -14,7 +14,7 @@ from aiohttp import web
 from sandbox.cloudflare import errors, wire
 from sandbox.cloudflare.accounts import Account
 from sandbox.cloudflare.gate import BASE, TOKEN
-from sandbox.cloudflare.state import State, Zone
+from sandbox.cloudflare.state import State, StoredZone
 
 SSL_READ = frozenset({"SSL and Certificates Write", "SSL and Certificates Read"})
 SSL_WRITE = frozenset({"SSL and Certificates Write"})
@@ -39,7 +39,7 @@ class Desk:
         self.clock = clock
         self._in_flight: set[str] = set()
 
-    def zone(self, request: web.Request, permissions: frozenset[str]) -> Zone:
+    def zone(self, request: web.Request, permissions: frozenset[str]) -> StoredZone:
         """The zone in the path, if the token may do this there.
 
         Raises:
@@ -82,7 +82,7 @@ class Desk:
         return account
 
     @contextmanager
-    def alone(self, zone: Zone, *, counts: bool = True) -> Iterator[None]:
+    def alone(self, zone: StoredZone, *, counts: bool = True) -> Iterator[None]:
         """One change of a zone's certificates at a time; 409 for another one meanwhile."""
         if not counts:
             yield

@@ -31,15 +31,15 @@ from sandbox.cloudflare.calls import Calls
 from sandbox.cloudflare.certificates import Certificate, KeyPair, Status
 from sandbox.cloudflare.faults import ApiFault, Faults
 from sandbox.cloudflare.gate import BASE, TOKEN, ZONE, Gate
-from sandbox.cloudflare.state import State, Zone
+from sandbox.cloudflare.state import State, StoredZone
 from sandbox.cloudflare.throttle import Throttle
 
-ZoneHandler = Callable[[Zone, web.Request], Awaitable[web.Response]]
+ZoneHandler = Callable[[StoredZone, web.Request], Awaitable[web.Response]]
 
 _shuffler = random.SystemRandom()
 
 
-class Api:
+class CloudflareApi:
     """The routes over one `State`. `clock` gives unix seconds."""
 
     def __init__(
@@ -124,17 +124,17 @@ class Api:
         listed = [wire.zone(zone, readable=readable) for zone in shown]
         return ok(listed, wire.page(len(shown), len(selected), query.page, query.per_page))
 
-    async def _get_zone(self, zone: Zone, _: web.Request) -> web.Response:
+    async def _get_zone(self, zone: StoredZone, _: web.Request) -> web.Response:
         return ok(wire.zone(zone, readable=self._state.knobs.unicode_names))
 
-    async def _list_settings(self, zone: Zone, _: web.Request) -> web.Response:
+    async def _list_settings(self, zone: StoredZone, _: web.Request) -> web.Response:
         return ok([wire.setting(name, one) for name, one in zones.settings(zone).items()])
 
-    async def _get_setting(self, zone: Zone, request: web.Request) -> web.Response:
+    async def _get_setting(self, zone: StoredZone, request: web.Request) -> web.Response:
         name = request.match_info["setting_id"]
         return ok(wire.setting(name, zones.setting(zone, name, request.path)))
 
-    async def _patch_setting(self, zone: Zone, request: web.Request) -> web.Response:
+    async def _patch_setting(self, zone: StoredZone, request: web.Request) -> web.Response:
         name = request.match_info["setting_id"]
         value = (await answering.body(request)).get("value")
         zones.change_setting(
@@ -142,10 +142,10 @@ class Api:
         )
         return await self._get_setting(zone, request)
 
-    async def _get_enabled(self, zone: Zone, _: web.Request) -> web.Response:
+    async def _get_enabled(self, zone: StoredZone, _: web.Request) -> web.Response:
         return ok({"enabled": zone.enabled.at(self._clock())})
 
-    async def _put_enabled(self, zone: Zone, request: web.Request) -> web.Response:
+    async def _put_enabled(self, zone: StoredZone, request: web.Request) -> web.Response:
         enabled = (await answering.body(request)).get("enabled")
         if not isinstance(enabled, bool):
             raise errors.ApiError(400, None, "enabled must be true or false")
@@ -153,7 +153,7 @@ class Api:
             zone.enabled.set(enabled, at=self._clock())
         return ok({"enabled": enabled})
 
-    async def _list_certificates(self, zone: Zone, request: web.Request) -> web.Response:
+    async def _list_certificates(self, zone: StoredZone, request: web.Request) -> web.Response:
         knobs = self._state.knobs
         listed = [self._shown(one, status) for one, status in zone.listed(self._clock())]
         if knobs.certificates_per_page is not None:
@@ -170,7 +170,7 @@ class Api:
             _shuffler.shuffle(listed)
         return ok(None if not listed and knobs.empty_list_is_null else listed)
 
-    async def _upload(self, zone: Zone, request: web.Request) -> web.Response:
+    async def _upload(self, zone: StoredZone, request: web.Request) -> web.Response:
         certificate_pem, key_pem = answering.texts(
             await answering.body(request), "certificate", "private_key"
         )
@@ -182,11 +182,11 @@ class Api:
         status = Status.INITIALIZING if knobs.initializing_s else Status.PENDING_DEPLOYMENT
         return ok(self._shown(one, status) | {"updated_at": wire.timestamp(one.uploaded_on)})
 
-    async def _get_certificate(self, zone: Zone, request: web.Request) -> web.Response:
+    async def _get_certificate(self, zone: StoredZone, request: web.Request) -> web.Response:
         one = zone.certificate(answering.certificate_id(request))
         return ok(self._shown(one, one.status.at(self._clock())))
 
-    async def _delete(self, zone: Zone, request: web.Request) -> web.Response:
+    async def _delete(self, zone: StoredZone, request: web.Request) -> web.Response:
         knobs = self._state.knobs
         with self._desk.alone(zone):
             one = zone.delete(answering.certificate_id(request), self._clock(), knobs)

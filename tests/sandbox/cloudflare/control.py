@@ -29,14 +29,14 @@ from sandbox.cloudflare.orders import (
     UserOrder,
     ZoneOrder,
 )
-from sandbox.cloudflare.state import State, Zone
+from sandbox.cloudflare.state import State, StoredZone
 from sandbox.cloudflare.throttle import Throttle
 from sandbox.cloudflare.writer import Writer
 
 M = TypeVar("M", bound=BaseModel)
 
 
-class Control:
+class ControlRoutes:
     """The routes. `clock` gives unix seconds."""
 
     def __init__(
@@ -268,7 +268,7 @@ class Control:
             raise web.HTTPNotFound
         return web.Response(status=204)
 
-    def _zone(self, request: web.Request) -> Zone:
+    def _zone(self, request: web.Request) -> StoredZone:
         return self._writer.zone(request.match_info["zone"])
 
 

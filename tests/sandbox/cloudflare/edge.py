@@ -20,7 +20,7 @@ from sandbox.cloudflare.gate import new_ray
 from sandbox.cloudflare.http1 import Headers, Stream, end_to_end, framing, has_body, value_of
 from sandbox.cloudflare.location import Location
 from sandbox.cloudflare.origin import ClosedError, OriginConnection, OriginError
-from sandbox.cloudflare.state import State, Zone
+from sandbox.cloudflare.state import State, StoredZone
 
 _PATIENCE_S = 120
 """How long a visitor of a location that answers nothing is held."""
@@ -181,7 +181,7 @@ class Edge:
             )
             await _own_answer(visit, fault.answer, page, extra)
 
-    async def _ask(self, visit: Visit, zone: Zone) -> tuple[OriginConnection, h11.Response]:
+    async def _ask(self, visit: Visit, zone: StoredZone) -> tuple[OriginConnection, h11.Response]:
         """The head of the origin's answer, and the connection that its body comes on."""
         location = visit.location
         plain = location.speaks_plain(zone, visit.scheme)

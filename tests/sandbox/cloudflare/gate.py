@@ -14,7 +14,7 @@ from sandbox.cloudflare import errors, wire
 from sandbox.cloudflare.calls import Call, Calls
 from sandbox.cloudflare.credentials import ALL_PERMISSIONS, Token
 from sandbox.cloudflare.faults import ApiFault, Faults
-from sandbox.cloudflare.state import State, Zone
+from sandbox.cloudflare.state import State, StoredZone
 from sandbox.cloudflare.throttle import Standing, Throttle
 
 BASE = "/client/v4"
@@ -22,7 +22,7 @@ LOCATION = "TST"
 """The location that the API's own answers name in `cf-ray`."""
 
 TOKEN: web.RequestKey[Token] = web.RequestKey("token", Token)
-ZONE: web.RequestKey[Zone] = web.RequestKey("zone", Zone)
+ZONE: web.RequestKey[StoredZone] = web.RequestKey("zone", StoredZone)
 STANDING: web.RequestKey[Standing] = web.RequestKey("standing", Standing)
 
 _VERIFY = re.compile(rf"{BASE}/(user|accounts/(?P<account>[^/]+))/tokens/verify")

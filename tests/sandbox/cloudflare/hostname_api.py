@@ -9,9 +9,11 @@ from aiohttp import web
 from sandbox.cloudflare import answering, errors, wire, zones
 from sandbox.cloudflare.answering import SSL_READ, SSL_WRITE, Desk, ok
 from sandbox.cloudflare.certificates import KeyPair, Status
-from sandbox.cloudflare.state import Zone
+from sandbox.cloudflare.state import StoredZone
 
-Route = tuple[str, str, frozenset[str], Callable[[Zone, web.Request], Awaitable[web.Response]]]
+Route = tuple[
+    str, str, frozenset[str], Callable[[StoredZone, web.Request], Awaitable[web.Response]]
+]
 
 
 class HostnameApi:
@@ -30,7 +32,7 @@ class HostnameApi:
         yield "PUT", "/hostnames", SSL_WRITE, self._put_associations
         yield "GET", "/hostnames/{hostname}", SSL_READ, self._get_association
 
-    async def _list_certificates(self, zone: Zone, _: web.Request) -> web.Response:
+    async def _list_certificates(self, zone: StoredZone, _: web.Request) -> web.Response:
         now = self._desk.clock()
         listed = [
             wire.certificate(one, one.status.at(now))
@@ -39,7 +41,7 @@ class HostnameApi:
         ]
         return ok(listed or (None if self._desk.state.knobs.empty_list_is_null else []))
 
-    async def _upload(self, zone: Zone, request: web.Request) -> web.Response:
+    async def _upload(self, zone: StoredZone, request: web.Request) -> web.Response:
         certificate_pem, key_pem = answering.texts(
             await answering.body(request), "certificate", "private_key"
         )
@@ -49,18 +51,18 @@ class HostnameApi:
             one = zone.upload_for_hosts(pair, self._desk.clock(), knobs)
         return ok(wire.certificate(one, Status.PENDING_DEPLOYMENT))
 
-    async def _get_certificate(self, zone: Zone, request: web.Request) -> web.Response:
+    async def _get_certificate(self, zone: StoredZone, request: web.Request) -> web.Response:
         one = zone.hostname_certificate(answering.certificate_id(request))
         return ok(wire.certificate(one, one.status.at(self._desk.clock())))
 
-    async def _delete(self, zone: Zone, request: web.Request) -> web.Response:
+    async def _delete(self, zone: StoredZone, request: web.Request) -> web.Response:
         with self._desk.alone(zone):
             one = zone.delete_for_hosts(
                 answering.certificate_id(request), self._desk.clock(), self._desk.state.knobs
             )
         return ok(wire.certificate(one, Status.PENDING_DELETION))
 
-    async def _list_associations(self, zone: Zone, request: web.Request) -> web.Response:
+    async def _list_associations(self, zone: StoredZone, request: web.Request) -> web.Response:
         if not self._desk.state.knobs.list_of_hostnames:
             raise errors.not_routable(request.path)
         number, size = zones.paging(request.query, default=50, least=1, most=1000)
@@ -75,7 +77,7 @@ class HostnameApi:
             wire.page(len(shown), len(live), number, size),
         )
 
-    async def _put_associations(self, zone: Zone, request: web.Request) -> web.Response:
+    async def _put_associations(self, zone: StoredZone, request: web.Request) -> web.Response:
         wanted = (await answering.body(request)).get("config")
         if not isinstance(wanted, list) or not all(
             isinstance(one, dict) and isinstance(one.get("hostname"), str) for one in wanted
@@ -99,7 +101,7 @@ class HostnameApi:
             ]
         )
 
-    async def _get_association(self, zone: Zone, request: web.Request) -> web.Response:
+    async def _get_association(self, zone: StoredZone, request: web.Request) -> web.Response:
         one = zone.associations.get(request.match_info["hostname"])
         if one is None:
             raise errors.association_not_found()

@@ -13,7 +13,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Origin(Strict):
+class OriginListener(Strict):
     """Where one replica of an origin listens: what Cloudflare calls port 443 and port 80 of an address."""
 
     address: str

@@ -18,7 +18,7 @@ import httpx
 
 import sandbox
 from sandbox import waiting
-from sandbox.cloudflare.knobs import Origin
+from sandbox.cloudflare.knobs import OriginListener
 from sandbox.processes import Child
 
 PERMISSIONS = ("Zone Read", "SSL and Certificates Write", "Zone Settings Read")
@@ -166,7 +166,7 @@ class CloudflareDouble:
     def __init__(
         self,
         directory: Path,
-        origins: Sequence[Origin | tuple[str, int, int]],
+        origins: Sequence[OriginListener | tuple[str, int, int]],
         *,
         zones: Sequence[str] = ("example.com",),
         locations: dict[str, float] | None = None,
@@ -234,9 +234,9 @@ class CloudflareDouble:
         return {}
 
 
-def _triple(origin: Origin | tuple[str, int, int]) -> tuple[str, int, int]:
+def _triple(origin: OriginListener | tuple[str, int, int]) -> tuple[str, int, int]:
     return (
         (origin.address, origin.https_port, origin.http_port)
-        if isinstance(origin, Origin)
+        if isinstance(origin, OriginListener)
         else origin
     )

@@ -12,10 +12,10 @@ from pathlib import Path
 from OpenSSL import SSL
 
 from sandbox.cloudflare.counters import Counters
-from sandbox.cloudflare.knobs import LocationKnobs, Origin
+from sandbox.cloudflare.knobs import LocationKnobs, OriginListener
 from sandbox.cloudflare.origin import OriginConnection, OriginError, Target
 from sandbox.cloudflare.presented import NOTHING, Presented, presented
-from sandbox.cloudflare.state import State, Zone
+from sandbox.cloudflare.state import State, StoredZone
 from sandbox.cloudflare.timeline import Lag
 from sandbox.cloudflare.tls import Version, context
 
@@ -59,7 +59,7 @@ class Location:
         self._lag.set_delay(knobs.propagation_s, now=self._clock())
         self.knobs = knobs
 
-    def presents(self, zone: Zone, hostname: str) -> Presented:
+    def presents(self, zone: StoredZone, hostname: str) -> Presented:
         """What a new TLS connection to the origin presents here and now."""
         override = self.knobs.presents.get(hostname, self.knobs.presents.get("*"))
         if override == "nothing":
@@ -70,7 +70,7 @@ class Location:
             )
         return presented(self._state, zone, hostname, self._lag.seen(self._clock()))
 
-    def speaks_plain(self, zone: Zone, scheme: str) -> bool:
+    def speaks_plain(self, zone: StoredZone, scheme: str) -> bool:
         """Whether the origin is asked on port 80."""
         mode = self._mode(zone)
         return mode in {"off", "flexible"} or (scheme == "http" and mode != "origin_pull")
@@ -88,7 +88,7 @@ class Location:
                 return connection
         return None
 
-    async def open(self, zone: Zone, hostname: str, *, plain: bool) -> OriginConnection:
+    async def open(self, zone: StoredZone, hostname: str, *, plain: bool) -> OriginConnection:
         """A new connection to a replica chosen at random.
 
         Raises:
@@ -132,10 +132,12 @@ class Location:
                 timer.cancel()
                 connection.close()
 
-    def _mode(self, zone: Zone) -> str:
+    def _mode(self, zone: StoredZone) -> str:
         return zone.ssl.effective.at(self._lag.seen(self._clock()))
 
-    def _target(self, zone: Zone, hostname: str, replica: Origin, *, plain: bool) -> Target:
+    def _target(
+        self, zone: StoredZone, hostname: str, replica: OriginListener, *, plain: bool
+    ) -> Target:
         if plain:
             return Target(hostname, replica.address, replica.http_port, None)
         version, strict = self.knobs.tls, self._mode(zone) in {"strict", "origin_pull"}

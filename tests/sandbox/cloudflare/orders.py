@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from sandbox.cloudflare.knobs import Origin, Seconds, Strict, Traffic
+from sandbox.cloudflare.knobs import OriginListener, Seconds, Strict, Traffic
 from sandbox.cloudflare.state import SSLMode, ZoneStatus
 
 
@@ -30,8 +30,8 @@ class ZoneOrder(Strict):
     enabled: bool | None = None
     dns_only: list[str] | None = None
     """Hosts that are grey; the whole list."""
-    origins: list[Origin] | None = None
-    host_origins: dict[str, list[Origin]] | None = None
+    origins: list[OriginListener] | None = None
+    host_origins: dict[str, list[OriginListener]] | None = None
     traffic: Traffic | None = None
     not_offered: list[str] | None = None
     """Globs on the rest of a path below the zone: what its plan does not have."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sandbox.cloudflare.certificates import Certificate, KeyPair, Status
-from sandbox.cloudflare.state import State, Zone
+from sandbox.cloudflare.state import State, StoredZone
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Presented:
 NOTHING = Presented("none")
 
 
-def presented(state: State, zone: Zone, hostname: str, moment: float) -> Presented:
+def presented(state: State, zone: StoredZone, hostname: str, moment: float) -> Presented:
     """What a new connection for `hostname` presents where the state of `moment` is known.
 
     Expired certificates are presented like any other. DNS-only names, and the SSL modes that speak
@@ -43,7 +43,7 @@ def presented(state: State, zone: Zone, hostname: str, moment: float) -> Present
     return _of_the_zone(state, zone, moment)
 
 
-def _of_the_zone(state: State, zone: Zone, moment: float) -> Presented:
+def _of_the_zone(state: State, zone: StoredZone, moment: float) -> Presented:
     enabled = zone.enabled.at(moment)
     certificate = _newest_deployed(state, zone, moment) if enabled else None
     if certificate:
@@ -55,7 +55,7 @@ def _of_the_zone(state: State, zone: Zone, moment: float) -> Presented:
     return NOTHING
 
 
-def _newest_deployed(state: State, zone: Zone, moment: float) -> Certificate | None:
+def _newest_deployed(state: State, zone: StoredZone, moment: float) -> Certificate | None:
     """Not the newest uploaded: whichever became active last."""
     ever = [one for one in zone.certificates.values() if one.deployed(moment) is not None]
     if state.knobs.after_newest_deleted == "older":

@@ -10,14 +10,14 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.cloudflare.api import Api
+from sandbox.cloudflare.api import CloudflareApi
 from sandbox.cloudflare.authority import Authority
 from sandbox.cloudflare.calls import Calls
-from sandbox.cloudflare.control import Control
+from sandbox.cloudflare.control import ControlRoutes
 from sandbox.cloudflare.edge import Edge
 from sandbox.cloudflare.faults import ApiFault, EdgeFault, Faults
 from sandbox.cloudflare.gate import BASE
-from sandbox.cloudflare.knobs import LocationKnobs, Origin
+from sandbox.cloudflare.knobs import LocationKnobs, OriginListener
 from sandbox.cloudflare.location import Location
 from sandbox.cloudflare.names import Names
 from sandbox.cloudflare.orders import ZoneOrder
@@ -29,17 +29,17 @@ ADDRESS = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ServerPlan:
     """What to start with. `directory` is for certificates, and is readable by us only."""
 
     directory: Path
     zones: Sequence[str] = ("example.com",)
-    origins: Sequence[Origin] = ()
+    origins: Sequence[OriginListener] = ()
     locations: Mapping[str, LocationKnobs] = field(default_factory=dict)
     origin_ca_file: Path | None = None
 
 
-class Clock:
+class UnixClock:
     """Unix seconds that never go back, whatever happens to the machine's wall clock."""
 
     def __init__(self) -> None:
@@ -49,13 +49,13 @@ class Clock:
         return time.monotonic() + self._offset
 
 
-class Server:
+class DoubleServer:
     """Everything, in the running event loop."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: ServerPlan) -> None:
         self._directory = plan.directory
         clock, calls, api_faults, edge_faults = (
-            Clock(),
+            UnixClock(),
             Calls(),
             Faults[ApiFault](),
             Faults[EdgeFault](),
@@ -76,8 +76,10 @@ class Server:
         )
         self._edge = Edge(self.state, locations, edge_faults, names.context())
         throttle, writer = Throttle(), Writer(self.state, clock)
-        self._api = Api(self.state, clock, api_faults, calls, throttle, lambda: pull_ca.pem)
-        self._control = Control(
+        self._api = CloudflareApi(
+            self.state, clock, api_faults, calls, throttle, lambda: pull_ca.pem
+        )
+        self._control = ControlRoutes(
             self.state, locations, clock, calls, api_faults, edge_faults, throttle, writer
         )
         self._runners: list[web.AppRunner] = []

@@ -17,7 +17,7 @@ from sandbox.cloudflare import errors
 from sandbox.cloudflare.accounts import Account
 from sandbox.cloudflare.certificates import Certificate, KeyPair, Status
 from sandbox.cloudflare.credentials import Token, User, new_id
-from sandbox.cloudflare.knobs import Knobs, Origin, Traffic
+from sandbox.cloudflare.knobs import Knobs, OriginListener, Traffic
 from sandbox.cloudflare.timeline import Lag, Timeline
 
 SSLMode = Literal["off", "flexible", "full", "strict", "origin_pull"]
@@ -40,7 +40,7 @@ _GOING = (Status.PENDING_DELETION, Status.DELETED)
 
 
 @dataclass(slots=True)
-class Setting:
+class ZoneSetting:
     """A zone setting: what the API says, and from when the edge acts by it."""
 
     value: str
@@ -48,7 +48,7 @@ class Setting:
     modified_on: float | None = None
 
     @classmethod
-    def initial(cls, value: str) -> Setting:
+    def initial(cls, value: str) -> ZoneSetting:
         """As it has been for ever."""
         return cls(value, Timeline(value))
 
@@ -70,7 +70,7 @@ class Association:
 
 
 @dataclass(slots=True)
-class Zone:
+class StoredZone:
     """One zone of one account."""
 
     name: str
@@ -81,22 +81,22 @@ class Zone:
     status: ZoneStatus = "active"
     paused: bool = False
     type: Literal["full", "partial", "secondary", "internal"] = "full"
-    ssl: Setting = field(default_factory=lambda: Setting.initial("full"))
-    global_aop: Setting = field(default_factory=lambda: Setting.initial("off"))
+    ssl: ZoneSetting = field(default_factory=lambda: ZoneSetting.initial("full"))
+    global_aop: ZoneSetting = field(default_factory=lambda: ZoneSetting.initial("off"))
     enabled: Timeline[bool] = field(default_factory=lambda: Timeline(False))
     certificates: dict[str, Certificate] = field(default_factory=dict)
     hostname_certificates: dict[str, Certificate] = field(default_factory=dict)
     associations: dict[str, Association] = field(default_factory=dict)
     dns_only: set[str] = field(default_factory=set)
     """Hosts whose DNS record is grey: visitors go to the origin, the edge does not serve them."""
-    origins: list[Origin] = field(default_factory=list)
-    host_origins: dict[str, list[Origin]] = field(default_factory=dict)
+    origins: list[OriginListener] = field(default_factory=list)
+    host_origins: dict[str, list[OriginListener]] = field(default_factory=dict)
     traffic: Traffic = field(default_factory=Traffic)
     not_offered: list[str] = field(default_factory=list)
     """Globs on the rest of a path: what the zone's plan does not have."""
-    other_settings: dict[str, Setting] = field(
+    other_settings: dict[str, ZoneSetting] = field(
         default_factory=lambda: {
-            name: Setting.initial(value) for name, value in OTHER_SETTINGS.items()
+            name: ZoneSetting.initial(value) for name, value in OTHER_SETTINGS.items()
         }
     )
     busy_until: float = -math.inf
@@ -292,7 +292,7 @@ class Zone:
         """Whether the name lies in the zone."""
         return hostname == self.name or hostname.endswith(f".{self.name}")
 
-    def replicas(self, hostname: str) -> list[Origin]:
+    def replicas(self, hostname: str) -> list[OriginListener]:
         """Where requests for that host go."""
         return self.host_origins.get(hostname, self.origins)
 
@@ -306,12 +306,12 @@ class State:
     foreign: KeyPair
     """Somebody else's certificate, for an edge that misbehaves."""
     knobs: Knobs = field(default_factory=Knobs)
-    zones: dict[str, Zone] = field(default_factory=dict)
+    zones: dict[str, StoredZone] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=dict)
     users: dict[str, User] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
 
-    def zone_of(self, hostname: str) -> Zone | None:
+    def zone_of(self, hostname: str) -> StoredZone | None:
         """The zone that a name lies in, the longest first; of two with the same name the active one."""
         matching = [zone for zone in self.zones.values() if zone.covers(hostname)]
         return max(

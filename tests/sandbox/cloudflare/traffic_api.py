@@ -11,9 +11,11 @@ from aiohttp import web
 
 from sandbox.cloudflare import errors, wire, zones
 from sandbox.cloudflare.answering import Desk, ok
-from sandbox.cloudflare.state import Zone
+from sandbox.cloudflare.state import StoredZone
 
-Route = tuple[str, str, frozenset[str], Callable[[Zone, web.Request], Awaitable[web.Response]]]
+Route = tuple[
+    str, str, frozenset[str], Callable[[StoredZone, web.Request], Awaitable[web.Response]]
+]
 AccountRoute = tuple[str, str, Callable[[web.Request], Awaitable[web.Response]]]
 DNS_READ = frozenset({"DNS Read"})
 BALANCERS_READ = frozenset({"Load Balancers Read"})
@@ -43,16 +45,16 @@ class TrafficApi:
         yield "GET", f"{balancing}/pools", self._pools
         yield "GET", f"{balancing}/monitors", self._monitors
 
-    async def _records(self, zone: Zone, request: web.Request) -> web.Response:
+    async def _records(self, zone: StoredZone, request: web.Request) -> web.Response:
         number, size = zones.paging(request.query, default=100, least=1, most=5000)
         every = zone.traffic.dns_records
         shown = every[(number - 1) * size : number * size]
         return ok(shown, wire.page(len(shown), len(every), number, size))
 
-    async def _balancers(self, zone: Zone, _: web.Request) -> web.Response:
+    async def _balancers(self, zone: StoredZone, _: web.Request) -> web.Response:
         return ok(zone.traffic.load_balancers)
 
-    async def _rules(self, zone: Zone, request: web.Request) -> web.Response:
+    async def _rules(self, zone: StoredZone, request: web.Request) -> web.Response:
         phase = request.match_info["phase"]
         self._desk.zone(request, PHASES.get(phase, frozenset()))
         if phase not in zone.traffic.rules:
@@ -67,5 +69,5 @@ class TrafficApi:
         account = self._desk.account(request, MONITORS_READ)
         return ok([monitor for one in self._zones(account.id) for monitor in one.traffic.monitors])
 
-    def _zones(self, account_id: str) -> list[Zone]:
+    def _zones(self, account_id: str) -> list[StoredZone]:
         return [one for one in self._desk.state.zones.values() if one.account_id == account_id]

@@ -9,7 +9,7 @@ from sandbox.cloudflare.certificates import Certificate
 from sandbox.cloudflare.credentials import Token, User
 from sandbox.cloudflare.location import Location
 from sandbox.cloudflare.presented import Presented
-from sandbox.cloudflare.state import Association, State, Zone
+from sandbox.cloudflare.state import Association, State, StoredZone
 
 JSON = dict[str, Any]
 
@@ -37,7 +37,7 @@ def state(whole: State, locations: Mapping[str, Location], now: float) -> JSON:
     }
 
 
-def zone(one: Zone, now: float) -> JSON:
+def zone(one: StoredZone, now: float) -> JSON:
     """A zone with all that it holds, tombstones included."""
     return {
         "id": one.id,

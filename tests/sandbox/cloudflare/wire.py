@@ -8,7 +8,7 @@ import idna
 from sandbox.cloudflare.accounts import Account, Policy
 from sandbox.cloudflare.certificates import Certificate, Status
 from sandbox.cloudflare.credentials import Token
-from sandbox.cloudflare.state import Association, Setting, Zone
+from sandbox.cloudflare.state import Association, StoredZone, ZoneSetting
 
 JSON = dict[str, Any]
 
@@ -100,7 +100,7 @@ def listed_association(one: Association, now: float) -> JSON:
     }
 
 
-def setting(name: str, one: Setting) -> JSON:
+def setting(name: str, one: ZoneSetting) -> JSON:
     """`modified_on` is null until somebody changes it."""
     modified = None if one.modified_on is None else timestamp(one.modified_on)
     return {"id": name, "value": one.value, "editable": True, "modified_on": modified}
@@ -139,7 +139,7 @@ def policy(one: Policy) -> JSON:
     }
 
 
-def zone(one: Zone, *, readable: bool) -> JSON:
+def zone(one: StoredZone, *, readable: bool) -> JSON:
     """A zone as GET /zones shows it; an internationalised name as it is read."""
     made = timestamp(one.created_on)
     return {

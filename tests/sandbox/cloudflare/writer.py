@@ -22,7 +22,7 @@ from sandbox.cloudflare.orders import (
     UserOrder,
     ZoneOrder,
 )
-from sandbox.cloudflare.state import Association, Setting, State, Zone
+from sandbox.cloudflare.state import Association, State, StoredZone, ZoneSetting
 from sandbox.cloudflare.timeline import Timeline
 
 
@@ -35,7 +35,7 @@ class Writer:
         self._authority: Authority | None = None
         self.make_user(UserOrder(email="owner@example.net"))
 
-    def zone(self, name_or_id: str) -> Zone:
+    def zone(self, name_or_id: str) -> StoredZone:
         """The zone of that id, or the only one of that name.
 
         Raises:
@@ -46,7 +46,7 @@ class Writer:
             raise LookupError(f"{len(zones)} zones are called {name_or_id}")
         return zones[0]
 
-    def make_zone(self, order: ZoneOrder) -> Zone:
+    def make_zone(self, order: ZoneOrder) -> StoredZone:
         """A zone that has been as ordered for ever, in the first account unless the order names one.
 
         Raises:
@@ -61,9 +61,9 @@ class Writer:
             account_id, Account(account_id, f"Account {len(accounts) + 1}")
         )
         account.name = order.account_name or account.name
-        zone = Zone(order.name, account_id, account.name, now)
-        zone.ssl = Setting.initial(order.ssl or "full")
-        zone.global_aop = Setting.initial(order.global_aop or "off")
+        zone = StoredZone(order.name, account_id, account.name, now)
+        zone.ssl = ZoneSetting.initial(order.ssl or "full")
+        zone.global_aop = ZoneSetting.initial(order.global_aop or "off")
         zone.enabled = Timeline(bool(order.enabled))
         zone.list_lag.set_delay(self._state.knobs.list_lag_s, now=now)
         self._state.zones[zone.id] = zone
@@ -72,7 +72,7 @@ class Writer:
         )
         return zone
 
-    def change_zone(self, zone: Zone, order: ZoneOrder) -> None:
+    def change_zone(self, zone: StoredZone, order: ZoneOrder) -> None:
         """Settings reach the edge as those of the API do; status, DNS and origins at once.
 
         Raises:
@@ -104,7 +104,7 @@ class Writer:
             if (value := getattr(order, field)) is not None:
                 setattr(zone, field, value)
 
-    def upload(self, zone: Zone, order: CertificateOrder) -> Certificate:
+    def upload(self, zone: StoredZone, order: CertificateOrder) -> Certificate:
         """A certificate of somebody else in the zone.
 
         Raises:
@@ -124,7 +124,7 @@ class Writer:
             one.live([(now, Status.ACTIVE)])
         return one
 
-    def associate(self, zone: Zone, hostname: str, order: AssociationOrder) -> Association:
+    def associate(self, zone: StoredZone, hostname: str, order: AssociationOrder) -> Association:
         """A host's own choice.
 
         Raises:

@@ -10,7 +10,7 @@ import idna
 
 from sandbox.cloudflare import errors
 from sandbox.cloudflare.knobs import Knobs
-from sandbox.cloudflare.state import Setting, SSLMode, Zone
+from sandbox.cloudflare.state import SSLMode, StoredZone, ZoneSetting
 
 _OPERATORS: dict[str, Callable[[str, str], bool]] = {
     "equal": lambda name, wanted: name == wanted,
@@ -20,7 +20,7 @@ _OPERATORS: dict[str, Callable[[str, str], bool]] = {
     "contains": lambda name, wanted: wanted in name,
 }
 
-_FIELDS: dict[str, Callable[[Zone], str]] = {
+_FIELDS: dict[str, Callable[[StoredZone], str]] = {
     "name": lambda zone: zone.name,
     "status": lambda zone: zone.status,
     "account.id": lambda zone: zone.account_id,
@@ -60,7 +60,7 @@ class Query:
             query.get("match") == "any",
         )
 
-    def select(self, zones: Sequence[Zone]) -> list[Zone]:
+    def select(self, zones: Sequence[StoredZone]) -> list[StoredZone]:
         """The zones that match, in order."""
         agreed = any if self.match_any else all
         selected = [
@@ -73,7 +73,7 @@ class Query:
             selected.sort(key=_FIELDS[self.order], reverse=self.descending)
         return selected
 
-    def page_of(self, zones: Sequence[Zone]) -> Sequence[Zone]:
+    def page_of(self, zones: Sequence[StoredZone]) -> Sequence[StoredZone]:
         """The page asked for."""
         return zones[(self.page - 1) * self.per_page : self.page * self.per_page]
 
@@ -107,12 +107,12 @@ def number_of(query: Mapping[str, str]) -> int:
     return int(text)
 
 
-def settings(zone: Zone) -> dict[str, Setting]:
+def settings(zone: StoredZone) -> dict[str, ZoneSetting]:
     """All of them by name."""
     return {"ssl": zone.ssl, "tls_client_auth": zone.global_aop, **zone.other_settings}
 
 
-def setting(zone: Zone, name: str, path: str) -> Setting:
+def setting(zone: StoredZone, name: str, path: str) -> ZoneSetting:
     """One of them.
 
     Raises:
@@ -129,7 +129,7 @@ ON_OFF = {"on": ("on", "off"), "off": ("on", "off")}
 
 
 def change_setting(
-    zone: Zone, name: str, value: Any, *, now: float, knobs: Knobs, path: str
+    zone: StoredZone, name: str, value: Any, *, now: float, knobs: Knobs, path: str
 ) -> None:
     """Change one; `ssl` reaches the edge late.
 
@@ -143,7 +143,7 @@ def change_setting(
     target.change(value, now, knobs.ssl_s if name == "ssl" else 0)
 
 
-def _agrees(zone: Zone, field: str, text: str) -> bool:
+def _agrees(zone: StoredZone, field: str, text: str) -> bool:
     has = _FIELDS[field](zone)
     operator, colon, rest = text.partition(":")
     if field == "name" and colon:

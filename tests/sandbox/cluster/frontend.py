@@ -15,7 +15,7 @@ import yaml
 from sandbox.cluster import traefik_objects
 from sandbox.cluster.node import Node
 from sandbox.cluster.service import Service
-from sandbox.kubernetes.certificates import Authority
+from sandbox.kubernetes.certificates import ClusterAuthority
 from sandbox.kubernetes.plane import ControlPlane
 from sandbox.relays import ADDRESS
 from sandbox.waiting import until
@@ -52,7 +52,7 @@ def as_kind(deployment: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Pod:
+class FrontendPod:
     """A pod that is Ready; `https` and `http` are `ip:port`."""
 
     pod: str
@@ -117,11 +117,11 @@ class Frontend:
         """Where the Service is: address, https, http."""
         return ADDRESS, self.service.ports[HTTPS], self.service.ports[HTTP]
 
-    def replicas(self) -> list[Pod]:
+    def replicas(self) -> list[FrontendPod]:
         """The pods that are Ready and stay, by address."""
         ready = set(self.node.endpoints)
         names = [
-            Pod(one["metadata"]["name"], ip, f"{ip}:{HTTPS}", f"{ip}:{HTTP}")
+            FrontendPod(one["metadata"]["name"], ip, f"{ip}:{HTTPS}", f"{ip}:{HTTP}")
             for one in self.pods()
             if (ip := one["status"].get("podIP")) in ready
         ]
@@ -197,7 +197,7 @@ class Frontend:
         return f"/api/v1/namespaces/{NAMESPACE}/configmaps/{self._conf}"
 
     def _certificate(self) -> dict[str, Any]:
-        authority = Authority("frontend")
+        authority = ClusterAuthority("frontend")
         self.ca_file.write_bytes(authority.pem)
         pair = authority.serve([*self._hosts])
         data = {"tls.crt": pair.certificate, "tls.key": pair.key}

@@ -43,7 +43,7 @@ class HelmError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Pinned:
+class HelmModule:
     """One tools module: what it builds and what it is called in the cache."""
 
     major: int
@@ -117,7 +117,7 @@ def find(
     if own := _own(major, environ.get("PATH", os.defpath)):
         say(f"{major}: the machine's own ({own})")
         return own
-    pinned = Pinned(major, tools)
+    pinned = HelmModule(major, tools)
     program = cache_root(environ) / f"{pinned.version}-{pinned.recipe}" / "helm"
     if not is_program(program):
         with program_cache.locked(program.parent.parent / f".lock{major}", say):
@@ -136,7 +136,7 @@ def any_of_them(
         HelmError: none could be had.
     """
     for major in reversed(MAJORS):
-        pinned = Pinned(major, tools)
+        pinned = HelmModule(major, tools)
         kept = cache_root(environ) / f"{pinned.version}-{pinned.recipe}" / "helm"
         if own := _own(major, environ.get("PATH", os.defpath)) or (
             kept if is_program(kept) else None
@@ -179,7 +179,7 @@ def _own(major: int, path: str) -> Path | None:
     return None
 
 
-def _fill(program: Path, pinned: Pinned, environ: Mapping[str, str], say: Say) -> None:
+def _fill(program: Path, pinned: HelmModule, environ: Mapping[str, str], say: Say) -> None:
     with program_cache.filling(program.parent) as folder:
         try:
             _build(folder / program.name, pinned, environ, say)
@@ -191,7 +191,7 @@ def _fill(program: Path, pinned: Pinned, environ: Mapping[str, str], say: Say) -
             )
 
 
-def _build(out: Path, pinned: Pinned, environ: Mapping[str, str], say: Say) -> None:
+def _build(out: Path, pinned: HelmModule, environ: Mapping[str, str], say: Say) -> None:
     go = _go(pinned, environ)
     say(
         f"building Helm {pinned.version} from its Go modules: {MINUTES} on two cores, and only this once"
@@ -208,7 +208,7 @@ def _build(out: Path, pinned: Pinned, environ: Mapping[str, str], say: Say) -> N
     go_modules.build(command, pinned.module, environ=environ, on_package=count)
 
 
-def _go(pinned: Pinned, environ: Mapping[str, str]) -> str:
+def _go(pinned: HelmModule, environ: Mapping[str, str]) -> str:
     oldest = go_modules.language(pinned.module / "go.mod")
     remedy = (
         f"Put Helm {go_modules.dotted(OLDEST[pinned.major])} or newer, or Go {go_modules.dotted(oldest)} or newer, on PATH "

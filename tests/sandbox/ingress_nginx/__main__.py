@@ -15,9 +15,9 @@ import tempfile
 from pathlib import Path
 
 from sandbox.ingress_nginx import control
-from sandbox.ingress_nginx.api import Api
+from sandbox.ingress_nginx.api import ApiClient
 from sandbox.ingress_nginx.fleet import DEFAULT_HOSTS, LOOPBACK, Fleet, Wanted
-from sandbox.ingress_nginx.pods import Installation, Ports
+from sandbox.ingress_nginx.pods import Installation, ReplicaPorts
 from sandbox.ingress_nginx.replica import FIRST_SYNC_PAUSE_S
 from sandbox.ingress_nginx.store import Scope
 from sandbox.ports import free_port
@@ -46,7 +46,7 @@ async def _run(arguments: argparse.Namespace) -> None:
             arguments.controller_class,
         ),
         # A port that is free at every address is free at each replica's.
-        ports=Ports(*(free_port(ALL_ADDRESSES) for _ in range(5))),
+        ports=ReplicaPorts(*(free_port(ALL_ADDRESSES) for _ in range(5))),
         release=arguments.release,
         config=dict(setting.split("=", 1) for setting in arguments.config),
         has_configmap=not arguments.no_configmap,
@@ -62,7 +62,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         prefix="aop-ingress-nginx-", ignore_cleanup_errors=True
     ) as folder:
         async with (
-            Api.from_kubeconfig(arguments.kubeconfig) as api,
+            ApiClient.from_kubeconfig(arguments.kubeconfig) as api,
             Fleet(api, installation, wanted, Path(folder)) as fleet,
         ):
             port = free_port(LOOPBACK)

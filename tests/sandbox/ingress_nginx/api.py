@@ -22,7 +22,7 @@ LINE_LIMIT = 4 * 2**20
 Json = dict[str, Any]
 
 
-class ApiError(Exception):
+class ApiServerError(Exception):
     """The API server answered with an error.
 
     `code` is the HTTP status, or that of an ERROR event of a watch (410: too old).
@@ -37,7 +37,7 @@ class Unreachable(Exception):  # it names a state of the world
     """No answer came: the connection failed, broke or timed out."""
 
 
-class Api:
+class ApiClient:
     """One identity at one API server."""
 
     def __init__(self, server: str, trust: ssl.SSLContext, token: str | None = None) -> None:
@@ -107,7 +107,7 @@ class Api:
                 path,
                 {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": grace_s},
             )
-        except ApiError as error:
+        except ApiServerError as error:
             if error.code != 404:
                 raise
 
@@ -135,7 +135,7 @@ class Api:
                 async for line in answer.content:
                     event = json.loads(line)
                     if event["type"] == "ERROR":
-                        raise ApiError(
+                        raise ApiServerError(
                             event["object"].get("code", 500), event["object"].get("message", "")
                         )
                     yield event["type"], event["object"]
@@ -171,4 +171,4 @@ class Api:
 async def _raise_for(answer: aiohttp.ClientResponse) -> None:
     if answer.status >= 400:
         text = await answer.text()
-        raise ApiError(answer.status, text[:500])
+        raise ApiServerError(answer.status, text[:500])

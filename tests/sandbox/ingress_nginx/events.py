@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.ingress_nginx.api import Api, ApiError, Unreachable
+from sandbox.ingress_nginx.api import ApiClient, ApiServerError, Unreachable
 
 COMPONENT = "nginx-ingress-controller"
 SIMILAR, SIMILAR_WITHIN_S = 10, 600.0
@@ -92,7 +92,7 @@ class Correlator:
 class Recorder:
     """Sends notes about objects, one after another, without making the sync loop wait."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: ApiClient) -> None:
         self._api = api
         self._correlator = Correlator()
         self._pending: asyncio.Queue[tuple[Json, Note, datetime]] = asyncio.Queue()
@@ -114,7 +114,7 @@ class Recorder:
                 continue
             try:
                 await self._send(about, note, at, *admitted)
-            except (ApiError, Unreachable):
+            except (ApiServerError, Unreachable):
                 continue
 
     async def _send(
@@ -130,7 +130,7 @@ class Recorder:
                     f"{path}/{name}",
                     {"count": series.count, "lastTimestamp": stamp, "message": message},
                 )
-            except ApiError as error:
+            except ApiServerError as error:
                 if error.code != 404:
                     raise
             else:

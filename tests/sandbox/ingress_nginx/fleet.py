@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from sandbox.ingress_nginx import backend, programs
-from sandbox.ingress_nginx.api import Api, Json
-from sandbox.ingress_nginx.knobs import Knobs
+from sandbox.ingress_nginx.api import ApiClient, Json
+from sandbox.ingress_nginx.knobs import ReplicaKnobs
 from sandbox.ingress_nginx.place import Place
 from sandbox.ingress_nginx.pods import Installation
 from sandbox.ingress_nginx.programs import Program
-from sandbox.ingress_nginx.replica import FIRST_SYNC_PAUSE_S, Replica
-from sandbox.kubernetes.certificates import Authority
+from sandbox.ingress_nginx.replica import FIRST_SYNC_PAUSE_S, StandInReplica
+from sandbox.kubernetes.certificates import ClusterAuthority
 from sandbox.ports import free_port
 from sandbox.processes import Child
 
@@ -46,7 +46,9 @@ class UnknownReplicaError(Exception):
 class Fleet:
     """Use as `async with`: everything runs inside the block, and the Pods are deleted at its end."""
 
-    def __init__(self, api: Api, installation: Installation, wanted: Wanted, folder: Path) -> None:
+    def __init__(
+        self, api: ApiClient, installation: Installation, wanted: Wanted, folder: Path
+    ) -> None:
         self.installation = installation
         self.program: Program = programs.find()
         self.backend_address = f"{LOOPBACK}:{free_port(LOOPBACK)}"
@@ -54,8 +56,8 @@ class Fleet:
         self._api = api
         self._wanted = wanted
         self._folder = folder
-        self._replicas: dict[str, tuple[Replica, asyncio.Task[None]]] = {}
-        self._knobs = Knobs()
+        self._replicas: dict[str, tuple[StandInReplica, asyncio.Task[None]]] = {}
+        self._knobs = ReplicaKnobs()
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._started = 0
@@ -63,7 +65,7 @@ class Fleet:
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def __aenter__(self) -> Self:
-        authority = Authority("sandbox origin CA")
+        authority = ClusterAuthority("sandbox origin CA")
         self.ca_file.write_bytes(authority.pem)
         self._certificate, self._key = authority.serve([*self._wanted.hosts]).write(
             self._folder, "default"
@@ -91,14 +93,14 @@ class Fleet:
             self._backend.kill()
 
     @property
-    def replicas(self) -> list[Replica]:
+    def replicas(self) -> list[StandInReplica]:
         """In the order of their addresses."""
         return sorted(
             (replica for replica, _ in self._replicas.values()),
             key=lambda replica: IPv4Address(replica.place.address),
         )
 
-    def replica(self, name: str) -> Replica:
+    def replica(self, name: str) -> StandInReplica:
         """The replica whose Pod is called so; raises UnknownReplicaError."""
         return self._entry(name)[0]
 
@@ -109,10 +111,10 @@ class Fleet:
         for replica in self.replicas if name is None else [self.replica(name)]:
             await replica.turn(replica.knobs.turned(changes))
 
-    def add(self, address: str | None = None) -> Replica:
+    def add(self, address: str | None = None) -> StandInReplica:
         """Start one more replica, at the first free address unless told otherwise; it becomes Ready by itself."""
         self._started += 1
-        replica = Replica(
+        replica = StandInReplica(
             self._api,
             self.installation,
             self._place(address or self._free_address()),
@@ -146,7 +148,7 @@ class Fleet:
         self._replicas.pop(name, None)
         await replica.pod.delete()
 
-    async def replace(self, name: str, *, grace_s: float = 0) -> Replica:
+    async def replace(self, name: str, *, grace_s: float = 0) -> StandInReplica:
         """End a replica and start another in its place: a new Pod and a fresh nginx at the same address, from what the cluster says now."""
         address = self.replica(name).place.address
         await self.remove(name, grace_s=grace_s)
@@ -167,7 +169,7 @@ class Fleet:
         """What each replica is and has done."""
         return [replica.facts() for replica in self.replicas]
 
-    def _entry(self, name: str) -> tuple[Replica, asyncio.Task[None]]:
+    def _entry(self, name: str) -> tuple[StandInReplica, asyncio.Task[None]]:
         try:
             return self._replicas[name]
         except KeyError:

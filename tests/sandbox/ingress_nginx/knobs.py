@@ -9,7 +9,7 @@ class NoKnobError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Knobs:
+class ReplicaKnobs:
     """How one replica behaves; the default is an ordinary one."""
 
     paused: bool = False

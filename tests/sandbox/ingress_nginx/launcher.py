@@ -20,7 +20,7 @@ from typing import Any, Self
 import httpx
 
 from sandbox.ingress_nginx.facts import Announcement, ReplicaFacts
-from sandbox.ingress_nginx.knobs import Knobs
+from sandbox.ingress_nginx.knobs import ReplicaKnobs
 from sandbox.processes import Child
 from sandbox.waiting import until
 
@@ -184,7 +184,7 @@ class IngressNginx:
         try:
             yield
         finally:
-            self.turn(pod, **{name: getattr(Knobs(), name) for name in knobs})
+            self.turn(pod, **{name: getattr(ReplicaKnobs(), name) for name in knobs})
 
     def pause(self, pod: str) -> None:
         """Hold a replica's loop before its next sync; its nginx goes on serving what it has."""

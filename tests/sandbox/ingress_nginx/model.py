@@ -20,7 +20,7 @@ Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Location:
+class LocationBlock:
     """One path of one server.
 
     One that is not `served` goes to the controller's default backend, which answers 404.
@@ -36,7 +36,7 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class ServerBlock:
     """One host and its aliases.
 
     `has_certificate` decides on the redirect to https; what is shown in the handshake is always the
@@ -44,7 +44,7 @@ class Server:
     """
 
     host: str
-    locations: tuple[Location, ...]
+    locations: tuple[LocationBlock, ...]
     has_certificate: bool = False
     client_auth: ClientAuth | None = None
     aliases: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class Model:
     """
 
     configuration: Configuration
-    servers: tuple[Server, ...]
+    servers: tuple[ServerBlock, ...]
     www_redirects: tuple[tuple[str, str], ...] = ()
     """Pairs (from, to) of hosts that only redirect; such a server has no server-snippet."""
 
@@ -86,7 +86,7 @@ def build(configuration: Configuration, ingresses: Iterable[Json], secrets: Secr
     The oldest Ingress wins where two say different things about one host or path
     (facts: ingress-nginx#merged-ingresses).
     """
-    drafts = {CATCH_ALL: _Draft(CATCH_ALL, Location("/", served=False))}
+    drafts = {CATCH_ALL: _Draft(CATCH_ALL, LocationBlock("/", served=False))}
     read = [
         (ingress, Annotations.read(ingress, configuration))
         for ingress in sorted(ingresses, key=_age)
@@ -119,10 +119,10 @@ class _Draft:
     `root` is its `/` until a rule brings one.
     """
 
-    def __init__(self, host: str, root: Location) -> None:
+    def __init__(self, host: str, root: LocationBlock) -> None:
         self.host = host
         self.root = root
-        self.locations: dict[tuple[str, bool], Location] = {}
+        self.locations: dict[tuple[str, bool], LocationBlock] = {}
         self.has_certificate = False
         self.redirects_www = False
         self.aliases: tuple[str, ...] = ()
@@ -147,7 +147,7 @@ class _Draft:
                     self.locations[key] = location
                     self.redirects_www |= annotations.from_to_www_redirect
 
-    def server(self, drafts: Mapping[str, "_Draft"]) -> Server:
+    def server(self, drafts: Mapping[str, "_Draft"]) -> ServerBlock:
         """What has become of it.
 
         An alias that has a server of its own is none (controller.go, createServers).
@@ -155,7 +155,7 @@ class _Draft:
         locations = {("/", False): self.root, **self.locations}
         aliases = tuple(alias for alias in self.aliases if alias not in drafts)
         auth = replace(self._auth or ClientAuth(), denied=self._denied)
-        return Server(
+        return ServerBlock(
             self.host,
             tuple(
                 sorted(
@@ -207,7 +207,7 @@ def _open_servers(ingress: Json, annotations: Annotations, drafts: dict[str, _Dr
             drafts[host] = _Draft(host, _location("/", annotations, served=served))
 
 
-def _locations(path: Json, annotations: Annotations) -> Iterator[Location]:
+def _locations(path: Json, annotations: Annotations) -> Iterator[LocationBlock]:
     """The locations of one Ingress path: a prefix (and what has no type) means the path itself and all below it, so it takes two of them."""
     text, kind = path.get("path") or "/", path.get("pathType")
     if kind == "Exact":
@@ -221,8 +221,8 @@ def _locations(path: Json, annotations: Annotations) -> Iterator[Location]:
 
 def _location(
     path: str, annotations: Annotations, *, exact: bool = False, served: bool = True
-) -> Location:
-    return Location(
+) -> LocationBlock:
+    return LocationBlock(
         path,
         exact,
         served=served,
@@ -234,7 +234,7 @@ def _location(
 
 
 def _www_redirects(
-    servers: Iterable[Server], drafts: Mapping[str, _Draft]
+    servers: Iterable[ServerBlock], drafts: Mapping[str, _Draft]
 ) -> Iterator[tuple[str, str]]:
     """None where the other name has a server of its own; an alias is not one."""
     for server in servers:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.ingress_nginx.api import Api, ApiError, Json, Unreachable
+from sandbox.ingress_nginx.api import ApiClient, ApiServerError, Json, Unreachable
 from sandbox.ingress_nginx.store import Scope
 
 NODE = "sandbox"
@@ -20,7 +20,7 @@ AGAIN_AFTER_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Ports:
+class ReplicaPorts:
     """The ports of all replicas; each replica has an address of its own."""
 
     http: int
@@ -35,7 +35,7 @@ class Installation:
     """One release of the chart: what `helm install` made, as far as anybody looks at it."""
 
     scope: Scope
-    ports: Ports
+    ports: ReplicaPorts
     release: str = "ingress-nginx"
     config: Mapping[str, str] = field(default_factory=dict)
     has_configmap: bool = True
@@ -62,7 +62,7 @@ class Installation:
             f"--healthz-port={self.ports.healthz}",
         ]
 
-    async def install(self, api: Api) -> None:
+    async def install(self, api: ApiClient) -> None:
         """Create namespace, IngressClass and, where wanted, the ConfigMap; whatever is there already stays as it is. Pods of an earlier run are deleted."""
         namespace = self.scope.namespace
         await _create(api, "/api/v1/namespaces", {"metadata": {"name": namespace}})
@@ -118,21 +118,21 @@ class Installation:
         }
 
 
-async def _create(api: Api, path: str, body: Mapping[str, Any]) -> None:
+async def _create(api: ApiClient, path: str, body: Mapping[str, Any]) -> None:
     try:
         await api.create(path, body)
-    except ApiError as error:
+    except ApiServerError as error:
         if error.code != 409:
             raise
 
 
-class Pod:
+class ControllerPod:
     """One Pod object and the status written to it.
 
     `ready` may be set at any time; `run` brings it to the API server.
     """
 
-    def __init__(self, api: Api, installation: Installation, address: str) -> None:
+    def __init__(self, api: ApiClient, installation: Installation, address: str) -> None:
         self._api = api
         self._collection = f"/api/v1/namespaces/{installation.scope.namespace}/pods"
         self._address = address
@@ -175,7 +175,7 @@ class Pod:
                 await self._api.merge(
                     f"{self._collection}/{self.name}/status", {"status": self._status()}
                 )
-            except ApiError as error:
+            except ApiServerError as error:
                 if error.code == 404:
                     return
                 await self._again()

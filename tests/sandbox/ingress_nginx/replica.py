@@ -15,15 +15,15 @@ from datetime import UTC, datetime
 
 from sandbox.ingress_nginx import model as models
 from sandbox.ingress_nginx import template
-from sandbox.ingress_nginx.api import Api, Json
+from sandbox.ingress_nginx.api import ApiClient, Json
 from sandbox.ingress_nginx.client_auth import Bundle
 from sandbox.ingress_nginx.events import Note, Recorder
 from sandbox.ingress_nginx.health import serve as serve_health
-from sandbox.ingress_nginx.knobs import Knobs
+from sandbox.ingress_nginx.knobs import ReplicaKnobs
 from sandbox.ingress_nginx.model import Model
 from sandbox.ingress_nginx.nginx import Nginx, ReloadError
 from sandbox.ingress_nginx.place import Place
-from sandbox.ingress_nginx.pods import Installation, Pod
+from sandbox.ingress_nginx.pods import ControllerPod, Installation
 from sandbox.ingress_nginx.store import Change, Store
 from sandbox.ingress_nginx.syncs import SyncQueue, TokenBucket
 
@@ -35,7 +35,7 @@ STILL_RELOADING = "worker reload already in progress, requeuing reload"
 
 
 @dataclass(slots=True)
-class Record:
+class ReplicaHistory:
     """What a replica has done so far. Times are UTC, ISO 8601."""
 
     syncs: int = 0
@@ -49,7 +49,7 @@ class Record:
     numbers of every JSON reader."""
 
 
-class Replica:
+class StandInReplica:
     """`run` it in a task; cancelling that ends it at once.
 
     `retire` ends it as a node drain does.
@@ -57,18 +57,18 @@ class Replica:
 
     def __init__(
         self,
-        api: Api,
+        api: ApiClient,
         installation: Installation,
         place: Place,
-        knobs: Knobs,
+        knobs: ReplicaKnobs,
         *,
         first_sync_pause_s: float = FIRST_SYNC_PAUSE_S,
     ) -> None:
         self.place = place
-        self.record = Record()
+        self.record = ReplicaHistory()
         self.knobs = knobs
         self.nginx = Nginx(place)
-        self.pod = Pod(api, installation, place.address)
+        self.pod = ControllerPod(api, installation, place.address)
         self._installation = installation
         self._first_sync_pause_s = first_sync_pause_s
         self._recorder = Recorder(api)
@@ -89,7 +89,7 @@ class Replica:
         """What `/healthz` says: 200 after the first success, and for good, whatever is rejected later (facts: ingress-nginx#starting-pods)."""
         return self._running is not None and self.nginx.alive
 
-    async def turn(self, knobs: Knobs) -> None:
+    async def turn(self, knobs: ReplicaKnobs) -> None:
         """Set the knobs; returns when it is so."""
         self.knobs = knobs
         await asyncio.to_thread(self.nginx.hold, hung=knobs.hung)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from sandbox.ingress_nginx.client_auth import ClientAuth
 from sandbox.ingress_nginx.configuration import Configuration
-from sandbox.ingress_nginx.model import Location, Model, Server
+from sandbox.ingress_nginx.model import LocationBlock, Model, ServerBlock
 from sandbox.ingress_nginx.place import Place
 from sandbox.ingress_nginx.server_names import CATCH_ALL, server_name
 
@@ -31,7 +31,7 @@ def redirecting(source: str, target: str, model: Model, place: Place) -> Iterato
     yield f"return 308 $claimed_scheme://{target}$redirect_uri;\n}}"
 
 
-def serving(server: Server, model: Model, place: Place) -> Iterator[str]:
+def serving(server: ServerBlock, model: Model, place: Place) -> Iterator[str]:
     """The server of one host and its aliases."""
     configuration, catch_all = model.configuration, server.host == CATCH_ALL
     yield f"## start server {server.host}\nserver {{"
@@ -99,7 +99,9 @@ def _client_auth(auth: ClientAuth | None, place: Place) -> Iterator[str]:
         yield f"error_page 495 496 = {auth.error_page};"
 
 
-def _location(location: Location, server: Server, model: Model, place: Place) -> Iterator[str]:
+def _location(
+    location: LocationBlock, server: ServerBlock, model: Model, place: Place
+) -> Iterator[str]:
     yield f'location {"= " if location.exact else ""}"{location.path}" {{'
     if location.force_ssl_redirect or (location.ssl_redirect and server.has_certificate):
         yield "if ($redirect_scheme = http) {\nreturn 308 https://$redirect_host$redirect_uri;\n}"
@@ -150,7 +152,9 @@ def _blocks(configuration: Configuration) -> Iterator[str]:
         yield "if ($block_ref) {\nreturn 403;\n}"
 
 
-def _upstream_headers(server: Server, configuration: Configuration) -> Iterator[tuple[str, str]]:
+def _upstream_headers(
+    server: ServerBlock, configuration: Configuration
+) -> Iterator[tuple[str, str]]:
     yield "Host", "$http_host"
     yield "Connection", "$connection_upgrade"
     yield "Upgrade", "$http_upgrade"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sandbox.ingress_nginx import client_auth, risks
-from sandbox.ingress_nginx.api import Api, ApiError, Json, Unreachable
+from sandbox.ingress_nginx.api import ApiClient, ApiServerError, Json, Unreachable
 from sandbox.ingress_nginx.configuration import Configuration
 
 AGAIN_AFTER_S = 0.5
@@ -25,7 +25,7 @@ class Informer:
     `changed` is called for every object that came, changed or went.
     """
 
-    def __init__(self, api: Api, path: str, changed: Listener) -> None:
+    def __init__(self, api: ApiClient, path: str, changed: Listener) -> None:
         self._api = api
         self._path = path
         self._changed = changed
@@ -39,7 +39,7 @@ class Informer:
                 version = await self._list()
                 while True:
                     version = await self._watch(version)
-            except ApiError as error:
+            except ApiServerError as error:
                 # Too old a version: list again at once, as there is nothing to wait for.
                 if error.code != 410:
                     await asyncio.sleep(AGAIN_AFTER_S)
@@ -105,7 +105,11 @@ class Store:
     """
 
     def __init__(
-        self, api: Api, scope: Scope, wish: Callable[[str, bool], None], saw_configmap: Listener
+        self,
+        api: ApiClient,
+        scope: Scope,
+        wish: Callable[[str, bool], None],
+        saw_configmap: Listener,
     ) -> None:
         self._scope = scope
         self._wish = wish

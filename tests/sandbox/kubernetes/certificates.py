@@ -18,7 +18,7 @@ LIFETIME = timedelta(days=30)
 
 
 @dataclass(frozen=True)
-class KeyPair:
+class PemPair:
     """A certificate and its private key, both PEM."""
 
     certificate: bytes
@@ -33,7 +33,7 @@ class KeyPair:
         return certificate, key
 
 
-class Authority:
+class ClusterAuthority:
     """A certificate authority (ECDSA P-256) that lives as long as the object."""
 
     def __init__(self, name: str) -> None:
@@ -54,17 +54,17 @@ class Authority:
         """The CA certificate."""
         return self._certificate.public_bytes(serialization.Encoding.PEM)
 
-    def serve(self, names: Sequence[str]) -> KeyPair:
+    def serve(self, names: Sequence[str]) -> PemPair:
         """A server certificate for DNS names and IP addresses."""
         return self._issue(_name(names[0]), ExtendedKeyUsageOID.SERVER_AUTH, names)
 
-    def client(self, user: str, groups: Sequence[str] = ()) -> KeyPair:
+    def client(self, user: str, groups: Sequence[str] = ()) -> PemPair:
         """A client certificate as Kubernetes reads it: CN is the user, each O a group."""
         return self._issue(_name(user, groups), ExtendedKeyUsageOID.CLIENT_AUTH, ())
 
     def _issue(
         self, subject: x509.Name, usage: x509.ObjectIdentifier, names: Sequence[str]
-    ) -> KeyPair:
+    ) -> PemPair:
         key = ec.generate_private_key(ec.SECP256R1())
         builder = (
             _builder(subject, self._subject, key)
@@ -81,7 +81,7 @@ class Authority:
                 x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False
             )
         certificate = builder.sign(self._key, hashes.SHA256())
-        return KeyPair(certificate.public_bytes(serialization.Encoding.PEM), private_pem(key))
+        return PemPair(certificate.public_bytes(serialization.Encoding.PEM), private_pem(key))
 
 
 def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:

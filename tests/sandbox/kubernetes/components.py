@@ -9,14 +9,14 @@ from pathlib import Path
 
 from sandbox.kubernetes import audit, kubeconfig
 from sandbox.kubernetes.binaries import Binaries
-from sandbox.kubernetes.certificates import Authority, KeyPair, signing_keys
+from sandbox.kubernetes.certificates import ClusterAuthority, PemPair, signing_keys
 from sandbox.ports import free_port
 
 LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)
-class Ports:
+class PlanePorts:
     """Free ports of one control plane; they stay the same when a part is restarted."""
 
     etcd: int
@@ -25,9 +25,9 @@ class Ports:
     controller_manager: int
 
     @staticmethod
-    def choose() -> "Ports":
+    def choose() -> "PlanePorts":
         """Four ports that are free now."""
-        return Ports(free_port(), free_port(), free_port(), free_port())
+        return PlanePorts(free_port(), free_port(), free_port(), free_port())
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,17 @@ class Files:
     """Certificates and configuration of one control plane, written below `folder`."""
 
     folder: Path
-    server_ca: Authority
-    client_ca: Authority
-    admin: KeyPair
+    server_ca: ClusterAuthority
+    client_ca: ClusterAuthority
+    admin: PemPair
 
     @staticmethod
     def write(folder: Path) -> "Files":
         """Generate and write all (10 ms)."""
-        server_ca, client_ca = Authority("sandbox-server-ca"), Authority("sandbox-client-ca")
+        server_ca, client_ca = (
+            ClusterAuthority("sandbox-server-ca"),
+            ClusterAuthority("sandbox-client-ca"),
+        )
         (folder / "ca.crt").write_bytes(server_ca.pem)
         (folder / "client-ca.crt").write_bytes(client_ca.pem)
         server_ca.serve(["localhost", LOOPBACK, "kubernetes.default.svc"]).write(
@@ -55,7 +58,7 @@ class Files:
         return Files(folder, server_ca, client_ca, admin)
 
 
-def etcd(binaries: Binaries, folder: Path, ports: Ports) -> list[str | Path]:
+def etcd(binaries: Binaries, folder: Path, ports: PlanePorts) -> list[str | Path]:
     """Etcd, which may lose its data when the machine does: it is temporary."""
     client, peer = f"http://{LOOPBACK}:{ports.etcd}", f"http://{LOOPBACK}:{ports.etcd_peer}"
     return [
@@ -72,7 +75,7 @@ def etcd(binaries: Binaries, folder: Path, ports: Ports) -> list[str | Path]:
 
 
 def apiserver(
-    binaries: Binaries, folder: Path, ports: Ports, extra: Sequence[str]
+    binaries: Binaries, folder: Path, ports: PlanePorts, extra: Sequence[str]
 ) -> list[str | Path]:
     """kube-apiserver with RBAC, client certificates, ServiceAccount tokens and an audit log; `extra` flags come last and win."""
     return [
@@ -116,7 +119,7 @@ WORKLOAD_CONTROLLERS = ("deployment", "replicaset", "statefulset", "daemonset")
 
 
 def controller_manager(
-    program: Path, files: Files, ports: Ports, controllers: Sequence[str]
+    program: Path, files: Files, ports: PlanePorts, controllers: Sequence[str]
 ) -> list[str | Path]:
     """kube-controller-manager with the controllers that a test can meet; all of them act as admin, and tests are not about them."""
     folder = files.folder

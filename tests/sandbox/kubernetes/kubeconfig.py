@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sandbox.kubernetes.certificates import KeyPair
+from sandbox.kubernetes.certificates import PemPair
 
 
 def write(
@@ -17,7 +17,7 @@ def write(
     server: str,
     ca: bytes,
     token: str | None = None,
-    client: KeyPair | None = None,
+    client: PemPair | None = None,
     namespace: str = "default",
 ) -> Path:
     """Write a kubeconfig (mode 0600; JSON, which is YAML) for a bearer token or a client certificate, and return its path."""

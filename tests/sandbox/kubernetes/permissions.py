@@ -36,7 +36,7 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class ServiceAccount:
     """Granted and asked for, side by side."""
 
     granted: tuple[Grant, ...]
@@ -55,11 +55,11 @@ class Account:
         )
 
 
-def account(plane: ControlPlane, namespace: str, name: str, *, since: int = 0) -> Account:
+def account(plane: ControlPlane, namespace: str, name: str, *, since: int = 0) -> ServiceAccount:
     """The account of a ServiceAccount; `since` leaves out that many of its first requests (`plane.audit` counts them)."""
     events = plane.audit(f"system:serviceaccount:{namespace}:{name}")[since:]
     grants = granted(plane, namespace, name)
-    return Account(
+    return ServiceAccount(
         grants,
         tuple(one for one in events if one.allowed is False or one.code == 403),
         unused(grants, events),

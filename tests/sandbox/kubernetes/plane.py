@@ -254,7 +254,7 @@ class ControlPlane:
     # How it starts
 
     def _start(self, programs: Binaries, folder: Path) -> None:
-        self._ports = ports = components.Ports.choose()
+        self._ports = ports = components.PlanePorts.choose()
         self._files = files = components.Files.write(folder)
         kubeconfig.write(
             self.admin_kubeconfig, server=self.url, ca=files.server_ca.pem, client=files.admin

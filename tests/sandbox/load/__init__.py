@@ -7,8 +7,8 @@ block; `Load` is the same inside an event loop.
 """
 
 from sandbox.load.generator import Load
-from sandbox.load.plan import Location, Plan
+from sandbox.load.plan import Destination, LoadPlan
 from sandbox.load.report import FailedRequest, Report, Tally
 from sandbox.load.thread import LoadThread
 
-__all__ = ["FailedRequest", "Load", "LoadThread", "Location", "Plan", "Report", "Tally"]
+__all__ = ["Destination", "FailedRequest", "Load", "LoadPlan", "LoadThread", "Report", "Tally"]

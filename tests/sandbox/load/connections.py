@@ -24,7 +24,7 @@ class LostError(Exception):
     """A reused connection closed, not one byte of an answer had come, and the request is one that must not be sent again."""
 
 
-class Answer:
+class ReceivedAnswer:
     """Status, body and Location of one answer."""
 
     __slots__ = ("body", "location", "status")
@@ -54,7 +54,7 @@ class Connection:
         )
         return idle and not self._reader.at_eof() and not self._writer.is_closing()
 
-    async def ask(self, host: str, uri: str, body: bytes | None = None) -> Answer:
+    async def ask(self, host: str, uri: str, body: bytes | None = None) -> ReceivedAnswer:
         """GET `uri`, or POST a body to it.
 
         Raises:
@@ -81,7 +81,7 @@ class Connection:
                 ) from error
             raise ClosedBeforeAnswerError("the connection was closed before an answer") from error
 
-    async def _answer(self) -> Answer:
+    async def _answer(self) -> ReceivedAnswer:
         head: h11.Response | None = None
         body = b""
         while True:
@@ -97,7 +97,7 @@ class Connection:
                 if len(body) > LARGEST_BODY:
                     raise BrokenAnswerError(f"a body of more than {LARGEST_BODY} bytes")
             elif isinstance(event, h11.EndOfMessage) and head:
-                return Answer(head, body)
+                return ReceivedAnswer(head, body)
 
     async def close(self) -> None:
         """Let it go at once."""
@@ -118,7 +118,7 @@ class Pool:
         self._limit = requests_per_connection
         self._idle: list[Connection] = []
 
-    async def ask(self, uri: str) -> Answer:
+    async def ask(self, uri: str) -> ReceivedAnswer:
         """Ask over a kept connection, else over a fresh one.
 
         A kept one that closes before the first byte is replaced once, and counted.
@@ -141,7 +141,7 @@ class Pool:
         while self._idle:
             await self._idle.pop().close()
 
-    async def _ask(self, connection: Connection, uri: str) -> Answer:
+    async def _ask(self, connection: Connection, uri: str) -> ReceivedAnswer:
         body = f'{{"for": "{uri}"}}'.encode() if self._route.kind is Kind.POST else None
         try:
             answer = await connection.ask(self._route.host, uri, body)

@@ -8,13 +8,13 @@ from types import TracebackType
 from typing import Self
 
 from sandbox.load.connections import (
-    Answer,
     BrokenAnswerError,
     ClosedBeforeAnswerError,
     LostError,
     Pool,
+    ReceivedAnswer,
 )
-from sandbox.load.plan import LOST_STATUS, Kind, Plan, Route
+from sandbox.load.plan import LOST_STATUS, Kind, LoadPlan, Route
 from sandbox.load.report import Counts, Report, Tally
 
 PERMANENTLY = frozenset({301, 308})
@@ -33,7 +33,7 @@ class Load:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: LoadPlan,
         *,
         on_progress: Callable[[Report], None] | None = None,
         progress_every_s: float = 1.0,
@@ -159,7 +159,9 @@ class Load:
         else:
             self._judge(route, uri, answer, redirects_allowed=allowed or self.redirects_allowed)
 
-    def _judge(self, route: Route, uri: str, answer: Answer, *, redirects_allowed: bool) -> None:
+    def _judge(
+        self, route: Route, uri: str, answer: ReceivedAnswer, *, redirects_allowed: bool
+    ) -> None:
         own = answer.status == self._plan.status and answer.body == self._plan.expected(
             route.host, uri
         )
@@ -203,7 +205,7 @@ def _times(start_s: float, rate_per_s: float, longest_s: float) -> Iterator[floa
     return (start_s + number / rate_per_s for number in range(int(longest_s * rate_per_s)))
 
 
-def _context(plan: Plan) -> ssl.SSLContext:
+def _context(plan: LoadPlan) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_alpn_protocols(["http/1.1"])
     for file in plan.ca_files:

@@ -27,7 +27,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Location:
+class Destination:
     """Where requests can be sent: an edge location, or a replica for a DNS-only host.
 
     Addresses are `ip:port`.
@@ -53,15 +53,15 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class LoadPlan:
     """What visitors do. `expected(host, uri)` is the backend's own body for a request."""
 
     hosts: Sequence[str]
-    locations: Sequence[Location]
+    locations: Sequence[Destination]
     expected: Callable[[str, str], bytes]
     status: int = 200
     """The backend's own status."""
-    direct: Mapping[str, Sequence[Location]] = field(default_factory=dict)
+    direct: Mapping[str, Sequence[Destination]] = field(default_factory=dict)
     """DNS-only hosts, and the replicas that their visitors go to."""
     ca_files: Sequence[Path] = ()
     """By which server certificates are verified; none: they are not."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Self
 
 from sandbox.load.generator import Load
-from sandbox.load.plan import Plan
+from sandbox.load.plan import LoadPlan
 from sandbox.load.report import Report
 from sandbox.loops import LoopThread
 
@@ -17,7 +17,7 @@ class LoadThread:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: LoadPlan,
         *,
         on_progress: Callable[[Report], None] | None = None,
         progress_every_s: float = 1.0,

@@ -9,7 +9,7 @@ from typing import Self
 from aiohttp import web
 
 from sandbox.kubernetes import kubeconfig
-from sandbox.kubernetes.certificates import Authority
+from sandbox.kubernetes.certificates import ClusterAuthority
 from sandbox.loops import LoopThread
 from sandbox.proxy.effects import Callback, Effects
 from sandbox.proxy.faults import ANY, Fault, Match, Rule
@@ -41,7 +41,7 @@ class FaultProxy:
         self._passage = Passage(upstream, self.effects)
         self._upstream_ca = upstream_ca
         self._tls = tls
-        self._authority = Authority("sandbox-proxy-ca")
+        self._authority = ClusterAuthority("sandbox-proxy-ca")
         self._port = 0
         self._loop = LoopThread("fault-proxy")
         self._folder = tempfile.TemporaryDirectory(prefix="aop-proxy-")
