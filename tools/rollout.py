@@ -43,7 +43,7 @@ INK, PALE, BLUE, AMBER, RED, GREEN = (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TimelineRow:
     """One step, and what is so once it is done."""
 
     lane: int
@@ -61,14 +61,14 @@ def pictures() -> dict[str, str]:
     return {name: picture(title, rows(world)) for name, (title, world) in PICTURES.items()}
 
 
-def rows(world: Mapping[str, Any]) -> list[Row]:
+def rows(world: Mapping[str, Any]) -> list[TimelineRow]:
     """What is foreseen in such a world, to its end."""
     seen = observed(**world)
-    foreseen_rows: list[Row] = []
+    foreseen_rows: list[TimelineRow] = []
     for one in foreseen(seen):
         seen = after(seen, one.step)
         foreseen_rows.append(
-            Row(
+            TimelineRow(
                 lane(one),
                 sentence(one, removing=seen.object.deleting),
                 one.rule.__name__ if one.rule else "",
@@ -118,7 +118,7 @@ def strangers(seen: Observed) -> str:
     return "400" if Mode.REQUIRE in modes else "the page"
 
 
-def picture(title: str, steps: list[Row]) -> str:
+def picture(title: str, steps: list[TimelineRow]) -> str:
     """The rows from top to bottom, each in its lane, and beside them what is so."""
     boxes: list[str] = []
     bars: list[str] = []
@@ -154,7 +154,7 @@ def picture(title: str, steps: list[Row]) -> str:
     )
 
 
-def box(row: Row, lines: list[str], at: int, height: int) -> Iterator[str]:
+def box(row: TimelineRow, lines: list[str], at: int, height: int) -> Iterator[str]:
     """A step: what is done, and below it the rule that asks for it."""
     left = MARGIN + row.lane * (WIDTH + GAP)
     dashed = " stroke-dasharray='4 3'" if row.waits else ""

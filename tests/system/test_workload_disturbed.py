@@ -76,7 +76,7 @@ def test_a_rollout_that_somebody_undoes(scene: Scene, frontend: Frontend) -> Non
 def test_pods_that_somebody_restarts_while_the_leaf_is_renewed(
     scene: Scene, frontend: Frontend
 ) -> None:
-    (held,) = scene.certificates()
+    (certificate,) = scene.certificates()
     with disturbed(scene):
         scene.rotate()
         before = pods(frontend)
@@ -84,7 +84,7 @@ def test_pods_that_somebody_restarts_while_the_leaf_is_renewed(
         until_replaced(scene, before)
         until(
             lambda: (
-                [one["id"] for one in scene.certificates()] not in ([], [held["id"]])
+                [one["id"] for one in scene.certificates()] not in ([], [certificate["id"]])
                 and len(scene.certificates()) == 1
             ),
             within_s=WITHIN_S,
