@@ -254,6 +254,9 @@ class HostBehaviour:
     own: bool = False
     """Somebody's Ingress verifies client certificates for this host by itself: who is refused there
     is not our doing."""
+    believes: tuple[str, ...] = ()
+    """Headers by which a request without a certificate passed for one with another: whoever knows
+    our leaf may pass for the edge."""
 
 
 @dataclass(frozen=True, slots=True)

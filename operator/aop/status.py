@@ -38,6 +38,7 @@ from aop.observed import (
     Unknown,
 )
 from aop.plan.facts import (
+    believed,
     certificate_with,
     configured,
     in_scope,
@@ -276,7 +277,7 @@ def fulfilled(o: Observed) -> str:
         )
         proven_ones = f"{len(hosts) - len(unproven)} of {total} hosts"
         holds = f"{goal.format(where=proven_ones)}. The others refuse nobody: {named}."
-    return holds + unseen(o) + beside(o)
+    return holds + unseen(o) + worthless(o) + beside(o)
 
 
 def all_of(hosts: Sequence[str]) -> str:
@@ -307,6 +308,24 @@ def unseen(o: Observed) -> str:
     return (
         f" Some hosts stay required although the operator cannot check them at present: {'; '.join(odd[:MOST_NAMED])}."
         if odd
+        else ""
+    )
+
+
+def worthless(o: Observed) -> str:
+    """Hosts that are required, and where whoever comes may pass for the edge."""
+    why = [
+        f"{host}: {why}"
+        for origin in o.origins
+        if origin.wanted
+        for host in origin.hosts
+        if covered(o, host)
+        and o.spec.enforcement_mode > Mode.REQUEST
+        and (why := believed(origin, host)) is not None
+    ]
+    return (
+        f" Whoever knows our leaf, which is no secret, passes for the edge at present: {'; '.join(why[:MOST_NAMED])}."
+        if why
         else ""
     )
 

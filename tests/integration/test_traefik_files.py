@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from aop.origins.check import CheckAnswer, answer_in, check_path
+from aop.observe.behaviour import behaviour_of
+from aop.observed import HostBehaviour
+from aop.origins.check import CheckAnswer, answer_in, check_path, gate_path
 from aop.origins.rules import Parents, rules_of
 from aop.origins.workload.traefik import ROUTES, TraefikDialect
 from aop.pki import throwaway
+from aop.probe import ClientIdentity, Paths, Presented, ReplicaAddress, ReplicaProbe
 from aop.terms import Mode
 from builders import LEAF, claim
 from sandbox.plain_server import MOUNT
@@ -93,6 +96,41 @@ def test_nobody_passes_by_what_a_request_says_of_itself(tmp_path: Path, folder: 
                 assert seen is not None
                 assert seen.presented == ("none" if leaf is None else "other")
         assert trusting.https(WWW, "/", folder / "ours", **{HEADER: "x"}).status == 200
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("strips", [True, False])
+@pytest.mark.parametrize("trusting", [True, False])
+async def test_whoever_tells_the_leaf_in_a_header_passes_only_where_the_operator_sees_it_before(
+    tmp_path: Path, *, strips: bool, trusting: bool
+) -> None:
+    """That is where Traefik believes such headers and nobody takes them away; only whom it believes is not seen from here."""
+    routes = tmp_path / "traefik"
+    with PlainTraefik(routes, FILES, (WWW,), trusting=trusting, strips=strips) as traefik:
+        said = traefik.https(WWW, "/", None, **{HEADER: PIN.der})
+        seen = await behaviour_at(traefik)
+    assert said.status == (200 if trusting and not strips else 403)
+    assert seen.odd is None
+    assert seen.mode is Mode.REQUIRE
+    assert bool(seen.believes) is not strips
+
+
+async def behaviour_at(traefik: PlainTraefik) -> HostBehaviour:
+    """What the operator takes down of the host."""
+    told_by = DIALECT.capabilities.told_by
+    identities = {
+        Presented.OURS: ClientIdentity(OURS.leaf.pem, OURS.key),
+        Presented.FOREIGN: ClientIdentity(STRANGERS.leaf.pem, STRANGERS.key),
+    }
+    asked = await ReplicaProbe(timeout_s=5).ask(
+        ReplicaAddress(traefik.address, traefik.https_port, traefik.http_port),
+        WWW,
+        Paths(CHECK, gate_path(TOKEN)),
+        identities,
+        told_by,
+    )
+    ours = {Presented.OURS: identities[Presented.OURS]}
+    return behaviour_of(WWW, asked, ours, DIALECT.refuses_certificate, own=False, told_by=told_by)
 
 
 def test_what_is_sent_along_with_a_leaf_counts_for_nothing(

@@ -56,7 +56,7 @@ class OriginServer(Protocol):
         Raises `ssl.SSLError` or `ConnectionError` where it refuses a certificate before any answer.
 
         In plaintext nobody presents anything, and whoever asks claims to come over TLS, if a header
-        can claim that.
+        can claim that. Who comes over TLS without a certificate claims in headers to have one.
         """
 
     def resumes_after(self, host: str, carrier: Json) -> bool:

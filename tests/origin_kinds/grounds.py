@@ -74,12 +74,27 @@ def with_data(carrier: Json, **data: str) -> Json:
 # --- ingress-nginx -----------------------------------------------------------------------------------------------------------------
 
 
+CLAIMS = dict.fromkeys(
+    (
+        "X-Forwarded-Tls-Client-Cert",
+        "X-SSL-Client-Cert",
+        "X-SSL-Client-SHA256",
+        "SSL-Client-Cert",
+        "SSL-Client-Verify",
+        "SSL_CLIENT_CERT",
+        "Client-Cert",
+    ),
+    "claimed",
+)
+"""By which servers and proxies tell each other what came; here whoever has none says so of itself."""
+
+
 def asked(
     server: AskedServer, host: str, path: str, visitor: VisitorLeaf | None, *, tls: bool
 ) -> Answer:
     """What a real server answers."""
     answers = (
-        server.https(host, path, visitor.path if visitor else None)
+        server.https(host, path, visitor.path if visitor else None, **({} if visitor else CLAIMS))
         if tls
         else server.http(host, path, X_Forwarded_Proto="https")
     )

@@ -5,7 +5,7 @@ Here with the kind in memory, of which nothing outside of this folder knows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -83,6 +83,7 @@ class CarrierWorld:
         host: str,
         paths: Paths,
         identities: Mapping[Presented, ClientIdentity],
+        _told_by: Collection[str] = (),
     ) -> tuple[Asked, ...]:
         presented: dict[Presented, Pin | None] = {Presented.NONE: None}
         pins = {one.leaf.pin.sha256: one.leaf.pin for one in (OURS, STRANGER)}

@@ -31,6 +31,7 @@ STRIP = """\
 headers:
   customRequestHeaders:
     X-Forwarded-Tls-Client-Cert: ""
+    X-Aop-Forged: ""
 """
 CERTIFICATE = """\
 passTLSClientCert:
@@ -65,6 +66,8 @@ class PlainTraefik(PlainServer):
     title: ClassVar[str] = "Traefik"
     trusting: bool = False
     """It believes what a request says of who has forwarded it."""
+    strips: bool = True
+    """Its two routers take away what a request says of itself."""
 
     def start(self) -> None:
         self._app = ThreadingHTTPServer((self.address, 0), _App)
@@ -115,7 +118,7 @@ class PlainTraefik(PlainServer):
         chain: dict[str, Any] = {
             "rule": RULE,
             "priority": PRIORITY,
-            "middlewares": ["aop-strip", "aop-certificate"],
+            "middlewares": [*(["aop-strip"] if self.strips else []), "aop-certificate"],
         }
         below = {"parentRefs": ["aop", "aop-plain"], "service": "app"}
         routers: dict[str, Any] = {

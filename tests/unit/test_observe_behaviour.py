@@ -68,6 +68,18 @@ def seen(
     return behaviour_of(APEX, asked(gate, checks), IDENTITIES, REFUSES, own=own)
 
 
+@pytest.mark.parametrize(
+    ("shown", "believes"), [("none", ()), ("other", ("X-Came",)), (LEAF.short, ("X-Came",))]
+)
+def test_who_claims_in_a_header_to_have_come_with_a_certificate_is_believed_where_the_check_path_says_so(
+    shown: str, believes: tuple[str, ...]
+) -> None:
+    one = asked({}, {NONE: check(shown)})
+    behaviour = behaviour_of(APEX, one, IDENTITIES, REFUSES, own=False, told_by=("X-Came",))
+    assert behaviour.believes == believes
+    assert seen({}, {NONE: check(shown)}).believes == (), "of other kinds no header tells it"
+
+
 # --- how strict, and to whom ---------------------------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import cast
 
@@ -98,6 +98,7 @@ class ProbedPod:
         host: str,
         paths: Paths,
         identities: Mapping[Presented, ClientIdentity],
+        _told_by: Collection[str] = (),
     ) -> tuple[Asked, ...]:
         assert paths == PATHS
         (self.treated if identities else self.words).append(host)

@@ -116,7 +116,9 @@ class DeploymentWorld:
         self.config_map = body | {"metadata": metadata}
         return self.config_map
 
-    async def ask(self, _: Any, host: str, paths: Any, identities: Any) -> tuple[Asked, ...]:
+    async def ask(
+        self, _: Any, host: str, paths: Any, identities: Any, _told_by: Any = ()
+    ) -> tuple[Asked, ...]:
         answer = await self.ask_plaintext(_, host, paths.check)
         return tuple(Asked(host, who, answer, answer) for who in (Presented.NONE, *identities))
 

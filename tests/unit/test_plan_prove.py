@@ -23,6 +23,7 @@ from aop.observed import (
 from aop.plan import next_step
 from aop.plan.facts import digest, proven
 from aop.record import dump, load
+from aop.status import fulfilled
 from aop.steps import Delete, Done, Note, Publish, Wait
 from aop.terms import Claim, Mode
 from builders import (
@@ -505,6 +506,32 @@ def test_an_odd_host_is_not_said_to_be_proven_within_a_window() -> None:
 @pytest.mark.parametrize("own", [False, True])
 def test_an_odd_host_that_is_required_stays_required_and_is_not_waited_for(own: bool) -> None:
     assert next_step(observed(origins=[odd(WWW, current=REQUIRING, own=own)])) == Done()
+
+
+def believing(*hosts: str, current: Claim = ASKING) -> Any:
+    """An origin of which one replica takes what a request says of itself for what came."""
+    seen = replica("pod-2", current)
+    other = tuple(
+        replace(b, believes=("X-Came", "X-Forged")) if b.host in hosts else b for b in seen.hosts
+    )
+    return origin(current, replicas=(replica("pod-1", current), replace(seen, hosts=other)))
+
+
+def test_where_whoever_comes_may_pass_for_the_edge_nothing_is_required_and_it_is_said_why() -> None:
+    assert published(next_step(observed(origins=[believing(WWW)]))) == claim(enforced=(APEX,))
+    step = next_step(observed(origins=[believing(*HOSTS)]))
+    assert waiting(step) is Reason.EDGE_NOT_PROVEN
+    assert (
+        f"{WWW}: pod pod-2 takes what a request says of itself for the certificate that came. Have the server take the headers X-Came and "
+        "X-Forged of every request away" in str(step)
+    )
+
+
+def test_what_is_required_already_stays_although_whoever_comes_may_pass_now() -> None:
+    """To let everybody in is no better; the status says it."""
+    o = observed(origins=[believing(WWW, current=REQUIRING)])
+    assert next_step(o) == Done()
+    assert f"passes for the edge at present: {WWW}: pod pod-2 takes what" in fulfilled(o)
 
 
 def test_hosts_that_are_odd_and_therefore_silent_are_not_the_edge_s_affair() -> None:

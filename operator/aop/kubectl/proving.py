@@ -76,6 +76,8 @@ def _treatment(o: Observed, behaviour: HostBehaviour) -> tuple[str, str, str]:
         notes.append("without a certificate they pass")
     if behaviour.own:
         notes.append("an Ingress of its own verifies")
+    if behaviour.believes:
+        notes.append("it believes what a request says of itself")
     return strangers, ours, "; ".join(note for note in notes if note)
 
 

@@ -52,10 +52,12 @@ def behaviour_of(
     refuses: Refuses,
     *,
     own: bool,
+    told_by: tuple[str, ...] = (),
 ) -> HostBehaviour:
     """Who is refused at the gate, and whether anybody is asked at all.
 
-    `own` when somebody else verifies this host.
+    `own` when somebody else verifies this host. Whoever came without a certificate has claimed in
+    the headers `told_by` to have come with one.
     """
     by = {one.presented: one for one in asked}
     passing = {
@@ -92,6 +94,7 @@ def behaviour_of(
             by[stranger].check, refuses
         )
 
+    nobody = check_answer(by[Presented.NONE].check)
     stranger = check_answer(by[Presented.FOREIGN].check)
     asks = refused_by_server(by[Presented.FOREIGN].check, refuses) or (
         stranger is not None and stranger.presented != NONE
@@ -113,6 +116,7 @@ def behaviour_of(
         ),
         odd=oddity_of(by, identities, refuses),
         own=own,
+        believes=told_by if nobody is not None and nobody.presented != NONE else (),
     )
 
 

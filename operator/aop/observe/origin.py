@@ -362,6 +362,7 @@ class OriginKeeper:
             published=site.published.revision or None,
             paths=Paths(check_path(token), gate_path(token)),
             refuses_certificate=self.kind.refuses_certificate,
+            told_by=self.kind.capabilities.told_by,
         )
 
     async def _ask(self, uid: str, site: Site, question: Question, until_s: float) -> None:

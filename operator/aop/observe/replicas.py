@@ -216,9 +216,14 @@ class ReplicaReader:
         view: View,
     ) -> None:
         identities = {**question.identities, Presented.FOREIGN: self._stranger}
-        asked = await self._probe.ask(address, host, question.paths, identities)
+        asked = await self._probe.ask(address, host, question.paths, identities, question.told_by)
         behaviour = behaviour_of(
-            host, asked, question.identities, question.refuses_certificate, own=host in question.own
+            host,
+            asked,
+            question.identities,
+            question.refuses_certificate,
+            own=host in question.own,
+            told_by=question.told_by,
         )
         if failure := nobody_there(asked):
             raise NoAnswerError(failure, behaviour)

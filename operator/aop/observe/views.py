@@ -50,6 +50,8 @@ class Question:
     paths: Paths
     refuses_certificate: Refuses
     """How the server's own refusal is told."""
+    told_by: tuple[str, ...] = ()
+    """As `kind.Capabilities` says."""
 
     @property
     def leaves(self) -> frozenset[str]:
@@ -205,6 +207,7 @@ def is_suspect(behaviour: HostBehaviour, claim: Claim | None) -> bool:
     return (
         behaviour.odd is not None
         or behaviour.own
+        or bool(behaviour.believes)
         or bool(behaviour.refuses)
         or behaviour.mode not in expected
     )

@@ -46,6 +46,9 @@ class Capabilities:
     lists_hosts: bool = True
     """Which hosts it serves can be read in Kubernetes; else it serves those that the object
     names."""
+    told_by: tuple[str, ...] = ()
+    """The request headers by which the server tells our text what came. A client may send them as
+    well, so somebody has to take them away before; else whoever sends them passes."""
 
 
 @dataclass(frozen=True, slots=True)

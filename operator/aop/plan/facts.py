@@ -281,6 +281,21 @@ def oddity(origin: ObservedOrigin, host: str) -> str | None:
     return next((one.why for one in origin.left_out if one.host == host), None)
 
 
+def believed(origin: ObservedOrigin, host: str) -> str | None:
+    """Why whoever comes to `host` may pass for the edge at this origin; None: nobody may.
+
+    Nothing that is required there would be worth anything. What is required already stays, because
+    to let everybody in is no better.
+    """
+    for replica in replicas(origin):
+        if (seen := replica.seen(host)) is not None and seen.believes:
+            return (
+                f"pod {replica.name} takes what a request says of itself for the certificate that came. Have the server take the headers "
+                f"{' and '.join(seen.believes)} of every request away before it tells our text what came"
+            )
+    return None
+
+
 def accepted_everywhere(origin: ObservedOrigin, host: str, leaf: Pin) -> bool:
     """Every replica was seen to serve the leaf to this host, and to run our text there."""
     seen = [replica.seen(host) for replica in replicas(origin)]

@@ -19,6 +19,7 @@ from aop.observed import (
 )
 from aop.plan.facts import (
     accepted_everywhere,
+    believed,
     claim_of,
     configured,
     expires_within,
@@ -129,7 +130,9 @@ def _requirable(o: Observed, origin: ObservedOrigin, wanted: Pin) -> set[str]:
     return {
         host
         for host in origin.hosts
-        if proven(o, host) and accepted_everywhere(origin, host, wanted)
+        if proven(o, host)
+        and accepted_everywhere(origin, host, wanted)
+        and believed(origin, host) is None
     }
 
 
@@ -192,15 +195,16 @@ def _sessions_go_on(o: Observed, wanted: str) -> str:
 
 
 def _hidden(o: Observed, host: str) -> str | None:
-    """Why our text cannot be seen at the host on some origin.
+    """Why our text cannot be seen at the host on some origin, or is worth nothing there.
 
     No window of requests will prove it then.
     """
     return next(
         (
-            odd
+            why
             for origin in o.origins
-            if host in origin.hosts and (odd := oddity(origin, host)) is not None
+            if host in origin.hosts
+            and (why := oddity(origin, host) or believed(origin, host)) is not None
         ),
         None,
     )
@@ -309,6 +313,7 @@ def _nearly_proven(
         and o.window - soon <= e.covered < o.window + soon
         and held_off_until(o, host) is None
         and oddity(origin, host) is None
+        and believed(origin, host) is None
     ]
 
 

@@ -10,10 +10,11 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import h11
@@ -89,8 +90,10 @@ class Connection:
             with suppress(OSError):
                 await writer.wait_closed()
 
-    async def ask(self, target: str, *, timeout_s: float) -> Answer | Failure:
-        """GET `target` (path and query).
+    async def ask(
+        self, target: str, *, timeout_s: float, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> Answer | Failure:
+        """GET `target` (path and query), with `headers` besides our own.
 
         `timeout_s` covers all of it, from the first SYN to the last byte. Whatever the network or
         the other side does is a `Failure`, never an exception.
@@ -99,7 +102,7 @@ class Connection:
         try:
             async with asyncio.timeout(timeout_s):
                 self._streams = self._streams or await self._open(timeout_s)
-                return await self._get(*self._streams, target)
+                return await self._get(*self._streams, target, headers)
         except (OSError, UnicodeError, h11.ProtocolError) as error:
             return self._failure(error, timeout_s)
 
@@ -146,7 +149,11 @@ class Connection:
         raise failure
 
     async def _get(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: str
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        target: str,
+        more: Mapping[str, str],
     ) -> Answer:
         self.stage = Stage.ANSWER
         if self._http.our_state is h11.DONE:
@@ -156,6 +163,7 @@ class Connection:
             ("User-Agent", USER_AGENT),
             ("Accept", "*/*"),
             ("Cache-Control", "no-store"),
+            *more.items(),
         ]
         request = self._http.send(h11.Request(method="GET", target=target, headers=headers)) or b""
         writer.write(request + (self._http.send(h11.EndOfMessage()) or b""))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from weakref import WeakValueDictionary
@@ -16,6 +16,9 @@ from weakref import WeakValueDictionary
 from aop.probe.answers import Answer, Failure, FailureKind
 from aop.probe.connection import Connection, Route, Stage
 from aop.probe.identity import ClientIdentity, unverified_context
+
+CLAIMED = "claimed"
+"""What a header says that comes with no certificate: any value passes for another one."""
 
 
 class Presented(StrEnum):
@@ -83,8 +86,11 @@ class ReplicaProbe:
         host: str,
         paths: Paths,
         identities: Mapping[Presented, ClientIdentity],
+        told_by: Collection[str] = (),
     ) -> tuple[Asked, ...]:
         """Ask for `host` without a certificate and with each of `identities`.
+
+        Who comes without one claims in the headers `told_by` to have come with one.
 
         The answers in the order of `Presented`. Each time on a fresh connection with a full TLS
         handshake, SNI and Host both `host`.
@@ -95,7 +101,14 @@ class ReplicaProbe:
         return tuple(
             await asyncio.gather(
                 *(
-                    self._ask_with(replica, host, paths, presented, contexts[presented])
+                    self._ask_with(
+                        replica,
+                        host,
+                        paths,
+                        presented,
+                        contexts[presented],
+                        dict.fromkeys(told_by, CLAIMED) if presented is Presented.NONE else {},
+                    )
                     for presented in Presented
                     if presented in contexts
                 )
@@ -116,11 +129,14 @@ class ReplicaProbe:
         paths: Paths,
         presented: Presented,
         tls: ssl.SSLContext,
+        headers: Mapping[str, str],
     ) -> Asked:
         route = _route(replica, host, tls)
         async with self._turn(replica):
             async with Connection(route) as connection:
-                check = await connection.ask(paths.check, timeout_s=self._timeout_s)
+                check = await connection.ask(
+                    paths.check, timeout_s=self._timeout_s, headers=headers
+                )
                 if isinstance(check, Failure) and connection.stage is not Stage.ANSWER:
                     return Asked(host, presented, check, check)
                 gate = (

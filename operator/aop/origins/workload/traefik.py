@@ -28,6 +28,9 @@ HEADER = "X-Forwarded-Tls-Client-Cert"
 """Where the user's router puts what came: base64 of each certificate, the leaf first.
 
 See facts: traefik#what-came-in-a-header."""
+FORGED = "X-Aop-Forged"
+"""What the same router takes away: so whether it does is seen from any address, whomever Traefik
+believes what it says of itself (facts: traefik#headers-of-a-client)."""
 ABOVE_ALL = 2_000_000_000
 """The priority of our first router: a router that is given none has the length of its rule."""
 NOBODY = "Host(`aop.invalid`)"
@@ -53,7 +56,9 @@ class TraefikDialect(Dialect):
 
     files = (ROUTES,)
     complains = "ERR"
-    capabilities = Capabilities(refuses_expired=False, creates_carrier=True, lists_hosts=False)
+    capabilities = Capabilities(
+        refuses_expired=False, creates_carrier=True, lists_hosts=False, told_by=(HEADER, FORGED)
+    )
 
     def render(self, rules: Rules) -> dict[str, str]:
         """As `Dialect` says."""
@@ -132,6 +137,7 @@ class _Text:
 
     def _checks(self) -> Iterator[_Router]:
         check = f"Path(`{check_path(self._rules.token)}`)"
+        yield self._check(f"{check} && HeaderRegexp(`{FORGED}`, `.`)", NO_ZONE, OTHER)
         for zone, names in (*_by_name(self._rules.most_specific_first), (NO_ZONE, None)):
             here = f"{check} && ({names})" if names else check
             for pin in self._leaves.get(zone, ()):
