@@ -16,8 +16,8 @@ from sandbox.composition import (
     HOSTS,
     OPERATOR_ACCOUNT,
     OPERATOR_NAMESPACE,
-    WORKLOADS,
     Layout,
+    manifests_for,
 )
 from sandbox.direct import Leaf, Visitor
 from sandbox.kubernetes.permissions import account
@@ -42,7 +42,7 @@ for."""
 
 def scene_of(server: str) -> Scene:
     """A sandbox whose hosts that server serves, in a Deployment."""
-    return Scene(Layout(workload="Deployment", server=server, manifests=WORKLOADS))
+    return Scene(Layout(workload="Deployment", server=server, manifests=manifests_for(server)))
 
 
 def clean(scene: Scene) -> None:

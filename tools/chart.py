@@ -36,6 +36,7 @@ FORMS = {
     "default": "defaults",
     "Roles only": "roles-only",
     "a workload": "workloads",
+    "Traefik": "traefik",
     "cluster-wide": "cluster-wide",
 }
 """The forms in which permissions are granted, each with its file in deploy/helm/ci."""
@@ -51,7 +52,7 @@ FILES = {
 }
 """Which manifest each template goes to; an unknown template is an error, so that none is left out
 of the manifests unseen."""
-OTHER_FORMS = ("cluster-wide", "workloads")
+OTHER_FORMS = ("cluster-wide", "workloads", "traefik")
 OTHERWISE = {"20-rbac.yaml", "30-deployment.yaml"}
 """What is another file where other rights are granted, in a folder of its own that `kubectl apply
 -f deploy/manifests/` does not enter."""

@@ -417,6 +417,9 @@ class ObservedOrigin:
     stale: str | None = None
     """A source that cannot be read at present, since when, and why; what is said here is what was
     last known of it."""
+    misplaced: bool = False
+    """Our text takes effect elsewhere in the server than this object says, which decides about
+    it."""
     joint: bool = False
     """Our claim went out in one write with others', and the origin rejects that text."""
     next_write_at: datetime | None = None

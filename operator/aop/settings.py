@@ -196,6 +196,11 @@ class Settings(BaseSettings):
         description="Whether Ingresses of all namespaces, and IngressClasses, which belong to none, may be listed: true or false. If not, the "
         "operator sees only Ingresses where it serves objects or a controller runs, and takes one that names any class for the controller's.",
     )
+    list_ingress_routes: bool = Field(
+        False,
+        description="Whether Traefik's IngressRoutes and IngressRouteTCPs of all namespaces may be listed: true or false. If so, the operator names those "
+        "that may serve a protected host past its own routers.",
+    )
 
     resync_s: Seconds = Field(
         300,

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from demo.telling import Telling
-from sandbox.composition import MANIFESTS, ROOT, WORKLOADS, Layout
+from sandbox.composition import MANIFESTS, ROOT, Layout, manifests_for
 from sandbox.direct import Visitor
 from sandbox.following import Following
 from sandbox.load import LoadThread, Report
@@ -44,7 +44,7 @@ SETTINGS = {
     **{
         kind: DemoOrigin(
             f"two replicas of {server} in a Deployment",
-            Layout(workload="Deployment", server=kind, manifests=WORKLOADS),
+            Layout(workload="Deployment", server=kind, manifests=manifests_for(kind)),
             EXAMPLES / kind / "authenticatedoriginpull.yaml",
             240,
         )

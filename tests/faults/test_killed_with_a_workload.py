@@ -9,7 +9,7 @@ import pytest
 from faults.conftest import Proxied, proxied_with
 from faults.test_killed import Killed
 from sandbox import debian
-from sandbox.composition import HOSTS, WORKLOADS, Layout
+from sandbox.composition import HOSTS, Layout, manifests_for
 from sandbox.scene import workload_origin
 from sandbox.waiting import until
 
@@ -22,7 +22,9 @@ WITHIN_S = 240.0
 def proxied(request: pytest.FixtureRequest) -> Iterator[Proxied]:
     if why := debian.why_not(request.param):
         pytest.skip(why)
-    layout = Layout(workload="Deployment", server=request.param, manifests=WORKLOADS)
+    layout = Layout(
+        workload="Deployment", server=request.param, manifests=manifests_for(request.param)
+    )
     with proxied_with(layout) as running:
         yield running
 

@@ -179,6 +179,9 @@ class RulesSite:
     def left_open(self, patterns: Collection[str]) -> tuple[str, ...]:
         return ()
 
+    def misplaced(self, uid: str, spec: Model | None) -> bool:
+        return False
+
     def objection(self, spec: Model | None) -> str | None:
         if CLOSED not in _of(self.carrier, "data"):
             return None

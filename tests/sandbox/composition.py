@@ -31,13 +31,24 @@ ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "deploy" / "manifests"
 CLUSTER_WIDE = MANIFESTS / "cluster-wide"
 WORKLOADS = MANIFESTS / "workloads"
-SCOPE = ("AOP_WATCH_NAMESPACES", "AOP_INGRESS_CONFIG_MAPS", "AOP_LIST_ALL_INGRESSES")
+TRAEFIK = MANIFESTS / "traefik"
+SCOPE = (
+    "AOP_WATCH_NAMESPACES",
+    "AOP_INGRESS_CONFIG_MAPS",
+    "AOP_LIST_ALL_INGRESSES",
+    "AOP_LIST_INGRESS_ROUTES",
+)
 """The settings of the shipped Deployment that go with its permissions."""
 OPERATOR_NAMESPACE, OPERATOR_ACCOUNT = "aop-system", "aop-operator"
 CONTROLLER_NAMESPACE, CONFIG_MAP = "ingress-nginx", "ingress-nginx-controller"
 HOSTS = ("example.com", "www.example.com")
 EDGE_ROUND_TRIP_S = 0.02
 """From a data centre to an origin and back: what a scenario has that is not about something else."""
+
+
+def manifests_for(server: str) -> Path:
+    """The manifests for a Deployment of that server."""
+    return TRAEFIK if server == "traefik" else WORKLOADS
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +75,8 @@ class Layout:
     before it are what they were."""
     first_address: str = "127.0.0.11"
     workload: str = ""
-    """Of which kind the workload is that serves the hosts, and not ingress-nginx; with manifests
-    WORKLOADS, which are for a Deployment."""
+    """Of which kind the workload is that serves the hosts, and not ingress-nginx; with the
+    manifests that `manifests_for` names, which are for a Deployment."""
     server: str = "nginx"
     """The server that runs in that workload, by the name of its origin kind."""
     manifests: Path | None = CLUSTER_WIDE

@@ -15,7 +15,7 @@ from aop.pki import throwaway
 from lives import WITHIN_S, flawless
 from sandbox import debian, direct
 from sandbox.clocked import WallClock, clocked
-from sandbox.composition import HOSTS, WORKLOADS, Layout
+from sandbox.composition import HOSTS, Layout, manifests_for
 from sandbox.direct import Leaf
 from sandbox.scene import Scene
 from sandbox.waiting import until
@@ -29,7 +29,9 @@ BEFORE = timedelta(minutes=30)
 def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
     if why := debian.why_not(request.param):
         pytest.skip(why)
-    layout = Layout(workload="Deployment", server=request.param, manifests=WORKLOADS)
+    layout = Layout(
+        workload="Deployment", server=request.param, manifests=manifests_for(request.param)
+    )
     with Scene(layout, with_operator=False) as scene:
         yield scene
 

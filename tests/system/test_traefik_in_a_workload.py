@@ -3,19 +3,134 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
+import yaml
 
 import lives
+from sandbox import direct
+from sandbox.cluster.frontend import EXAMPLES, MORE_OF
+from sandbox.composition import HOSTS
 from sandbox.scene import Scene
+from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(300)]
 
+NAMED = "IngressRoute web/past does not stand below the operator's routers, and may serve"
 ASKING = {"clientAuth": {"clientAuthType": "RequestClientCert"}}
+
+
+def open_beside(scene: Scene) -> str:
+    """What `Ready` says of what stays open."""
+    message: str = scene.condition("Ready")["message"]
+    return message.partition("What stays open")[2]
+
+
+def statuses(scene: Scene, path: str) -> set[int]:
+    """What the replicas answer to a stranger."""
+    frontend = scene.sandbox.frontend
+    return {
+        direct.ask(one.https, HOSTS[0], path=path, ca_file=frontend.ca_file).status_code
+        for one in frontend.replicas()
+    }
+
+
+def web() -> list[dict[str, Any]]:
+    """The IngressRoutes of the example."""
+    text = (EXAMPLES / "traefik" / "web.yaml").read_text()
+    return [one for one in yaml.safe_load_all(text) if one["kind"] == "IngressRoute"]
+
+
+def renamed_of(manifest: dict[str, Any]) -> dict[str, Any]:
+    metadata: dict[str, Any] = manifest["metadata"]
+    return metadata | {"name": f"new-{metadata['name']}"}
 
 
 class TestTraefik(lives.InADeployment):
     server = "traefik"
+
+    def test_a_path_of_a_host_that_leads_past_our_routers_is_named(self, scene: Scene) -> None:
+        """It is open, and nothing of the host's own router says so."""
+        past: dict[str, Any] = {
+            "apiVersion": "traefik.io/v1alpha1",
+            "kind": "IngressRoute",
+            "metadata": {"name": "past", "namespace": "web"},
+        }
+        rule = "Host(`example.com`) && PathPrefix(`/past`)"
+        app = {"kind": "Rule", "match": rule, "services": [{"name": "app", "port": "http"}]}
+        tls = {"entryPoints": ["websecure"], "tls": {"secretName": "frontend-tls"}}
+        lives.apply(scene)
+        scene.until_enforced(within_s=lives.WITHIN_S)
+        lives.assert_required(scene)
+        assert "IngressRoute" not in open_beside(scene)
+        scene.plane.apply(past | {"spec": {**tls, "routes": [app]}})
+        try:
+            until(
+                lambda: f"{NAMED} {rule}" in open_beside(scene),
+                within_s=90,
+                describe=scene.told,
+            )
+            assert statuses(scene, "/past/x") == {200}
+            assert statuses(scene, "/") == {403}
+            scene.plane.apply(past | {"spec": {"parentRefs": [{"name": "aop"}], "routes": [app]}})
+            until(
+                lambda: "IngressRoute web/past" not in open_beside(scene),
+                within_s=90,
+                describe=scene.told,
+            )
+            until(lambda: statuses(scene, "/past/x") == {403}, within_s=15, describe="403")
+        finally:
+            scene.plane.kubectl("delete", "ingressroute", "past", "--namespace", "web")
+
+    def test_routers_that_get_another_name_are_followed(self, scene: Scene) -> None:
+        """Until the spec names the new ones too, the host's routers stand past ours: that is open, and said."""
+        lives.apply(scene)
+        scene.until_enforced(within_s=lives.WITHIN_S)
+        both = [one for one in web() if one["metadata"]["name"] in {"aop", "aop-plain"}]
+        (app,) = (one for one in web() if one["metadata"]["name"] == "app")
+        renamed = [one | {"metadata": renamed_of(one)} for one in both]
+        above = [{"name": one["metadata"]["name"]} for one in renamed]
+        scene.plane.apply(renamed)
+        scene.plane.apply(app | {"spec": app["spec"] | {"parentRefs": above}})
+        try:
+            until(
+                lambda: "IngressRoute web/app does not stand below" in open_beside(scene),
+                within_s=90,
+                describe=scene.told,
+            )
+            names = MORE_OF["traefik"]["routers"].items()
+            routers = {key: name.replace("web-aop", "web-new-aop", 1) for key, name in names}
+            lives.apply(scene, routers=routers)
+            until(
+                lambda: statuses(scene, "/") == {403},
+                within_s=lives.WITHIN_S + lives.HELD_OFF_S,
+                describe=scene.told,
+            )
+            scene.until_enforced(within_s=lives.WITHIN_S)
+            lives.assert_required(scene)
+        finally:
+            scene.plane.apply(app)
+            scene.plane.kubectl(
+                "delete", "ingressroute", "new-aop", "new-aop-plain", "--namespace", "web"
+            )
+
+    def test_where_running_pods_take_up_another_text_nothing_is_required(
+        self, scene: Scene
+    ) -> None:
+        """The file provider watches its folder; the new pods that would take the place of these never become Ready."""
+        frontend = scene.sandbox.frontend
+        with lives.configured(frontend, "watch: false", "watch: true"):
+            frontend.node.hangs = True
+            lives.apply(scene)
+            ready = scene.until_condition(
+                "Ready", "False", "ForeignConfiguration", within_s=lives.WITHIN_S
+            )
+            assert "while it was running, so that connections" in ready["message"]
+            assert "Set providers.file.watch to false" in ready["message"]
+            assert scene.refusing() == []
+            frontend.node.hangs = False
+            scene.remove(within_s=lives.WITHIN_S)
 
     def test_where_somebody_turns_the_asking_off_everybody_is_let_in(self, scene: Scene) -> None:
         """A second TLS option of the name `default`, in whatever namespace, turns both off."""

@@ -212,7 +212,7 @@ def of_the_drivers(*names: str) -> Grants:
         if kind.name not in names:
             continue
         target = Target(kind.name, "ingress-nginx", "controller")
-        for read in kind.reads(target, Scope()):
+        for read in kind.reads(target, Scope(routers=True)):
             needed[group_of(read.kind), read.kind.plural].add("get" if read.name else "list")
         needed[group_of(kind.carried_by), kind.carried_by.plural] |= {"list", "update"}
         if kind.capabilities.creates_carrier:
@@ -246,9 +246,14 @@ def of_the_watch_layer() -> Grants:
     return needed
 
 
-DEFAULT, WIDE, WORKLOADS = Path(), Path("cluster-wide"), Path("workloads")
+DEFAULT, WIDE, WORKLOADS, TRAEFIK = (
+    Path(),
+    Path("cluster-wide"),
+    Path("workloads"),
+    Path("traefik"),
+)
 """Below deploy/manifests: what is installed by default, where everything is granted that an ingress
-controller needs, and what NGINX in one Deployment needs."""
+controller needs, and what NGINX and Traefik in one Deployment need."""
 
 
 def roles(form: Path) -> Iterator[dict[str, Any]]:
@@ -279,13 +284,22 @@ def granted(form: Path, *kinds: str) -> Grants:
     return grants
 
 
-@pytest.mark.parametrize("form", [DEFAULT, WIDE, WORKLOADS], ids=["default", "wide", "workloads"])
-def test_the_operator_may_do_what_it_does_and_nothing_else(form: Path) -> None:
+@pytest.mark.parametrize(
+    ("form", "kind"),
+    [
+        (DEFAULT, "ingressNginx"),
+        (WIDE, "ingressNginx"),
+        (WORKLOADS, "nginx"),
+        (TRAEFIK, "traefik"),
+    ],
+    ids=["default", "wide", "workloads", "traefik"],
+)
+def test_the_operator_may_do_what_it_does_and_nothing_else(form: Path, kind: str) -> None:
     needed = of_the_cluster_floor()
-    kinds = of_the_drivers("nginx" if form == WORKLOADS else "ingressNginx")
+    kinds = of_the_drivers(kind)
     for what, verbs in (*of_the_watch_layer().items(), *kinds.items()):
         needed[what] |= verbs
-    if form == WORKLOADS:
+    if form in {WORKLOADS, TRAEFIK}:
         # The one workload that the values name.
         for other in ("statefulsets", "daemonsets"):
             needed["apps", other].discard("patch")

@@ -718,6 +718,29 @@ def test_a_pod_that_is_not_ready_and_was_never_heard_may_serve_unless_nobody_lis
     assert may_serve(replace(POD, ready=False), memory) is serves
 
 
+@pytest.mark.parametrize(
+    ("revisions", "in_place"),
+    [
+        ([("one", 1), ("one", 1)], False),
+        ([("one", 1), ("one", 2)], True),
+        ([("one", 1), ("two", 2)], False),
+        ([("one", 1), ("two", 2), ("two", 3)], True),
+        ([("one", None), ("one", 1)], False),
+        ([("one", 1), ("one", None), ("one", 2)], False),
+    ],
+    ids=["one text", "two", "started again", "once more", "not read yet", "by way of none"],
+)
+def test_what_took_up_another_text_within_one_start_did_so_while_it_was_running(
+    revisions: list[tuple[str, int | None]], in_place: bool
+) -> None:
+    """A server may listen before it has read its files, so from none to some proves nothing."""
+    memory = ReplicaMemory()
+    for started, revision in revisions:
+        memory.started = started
+        memory.note(revision, SetClock().now())
+    assert (memory.in_place == memory.started) is in_place
+
+
 def test_a_pod_without_an_address_serves_nobody() -> None:
     assert not may_serve(replace(POD, ready=False, ip=""), ReplicaMemory())
 

@@ -649,6 +649,28 @@ def test_a_host_that_others_text_before_ours_hides_is_kept_only_as_far_as_the_ed
     assert published(step) == kept
 
 
+@pytest.mark.parametrize(
+    ("standing", "pods", "asks"),
+    [
+        (OFF, None, OFF),
+        (ASKING, None, ASKING),
+        (REQUIRING, BOTH_REQUIRE, REQUIRING),
+        (REQUIRING, tuple(replace(one, hosts=()) for one in BOTH_REQUIRE), replace(OFF, pins=(LEAF,))),
+    ],
+    ids=["nothing is asked", "it asks", "it is seen to require", "nobody knows what it does"],
+)  # fmt: skip
+def test_a_text_that_takes_effect_elsewhere_is_put_where_the_spec_says_and_requires_no_more_than_is_seen(
+    standing: Claim, pods: Any, asks: Claim
+) -> None:
+    shown = {} if pods is None else {"replicas": pods}
+    one = origin(standing, standing, configured={"standing": standing}, misplaced=True, **shown)
+    seen = [evidence(WWW, lasting_s=60), evidence(APEX, lasting_s=60)]
+    step = claim_is_whole(observed(origins=[one], evidence=seen), one)
+    assert step is not None
+    assert published(step) == asks
+    assert "spec.origins names another place" in str(step)
+
+
 def test_without_a_key_pair_a_damaged_text_is_repaired_to_refuse_nobody() -> None:
     assert published(next_step(observed(origins=[damaged(*BOTH_REQUIRE)], keys=None))) == OFF
 

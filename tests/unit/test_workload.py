@@ -16,6 +16,7 @@ from aop.origins.workload import NGINX, TRAEFIK
 from aop.origins.workload.pods import Owner, owner_of, serving
 from aop.origins.workload.site import WorkloadSite
 from aop.origins.workload.spec import Apply, Nginx, Traefik
+from aop.origins.workload.traefik import TraefikDialect
 from aop.pki import throwaway
 from aop.terms import Kind, Mode, ObjectKey, Target
 from aop.terms.names import CLAIMED_LABEL, ROLLED_OUT_ANNOTATION, WATCH_LABEL
@@ -229,6 +230,18 @@ def test_nothing_stands_in_the_way_of_what_is_as_the_document_says() -> None:
     whole = deployment(updateStrategy={"rollingUpdate": {"partition": 0}})
     assert site(workloads=(whole,)).objection(SPEC) is None
     assert site(pods=(), workloads=()).objection(SPEC) is None, "that nobody reads it is said first"
+
+
+@pytest.mark.parametrize("part", ["containers", "initContainers"])
+def test_a_file_that_is_mounted_by_itself_stands_in_the_way(part: str) -> None:
+    """While it is not there its place is taken by an empty folder, which servers end on."""
+    workload = deployment()
+    mount = {"name": "aop", "mountPath": "/etc/nginx/aop/http.conf", "subPath": "http.conf"}
+    inside = workload["spec"]["template"]["spec"]
+    inside[part] = [*inside.get(part, []), {"name": "more", "volumeMounts": [mount]}]
+    objection = site(workloads=(workload,)).objection(SPEC)
+    assert objection is not None
+    assert "Mount the ConfigMap as a folder" in objection
 
 
 def test_what_is_left_open_is_named() -> None:
@@ -504,6 +517,9 @@ def test_below_which_routers_ours_stand_is_known_after_the_origin_has_left_the_s
     assert again.left_open((WWW,)) == (
         "no certificate is required by a router of Traefik that does not stand below edge-aop-1@kubernetescrd",
     )
+    assert traefik_site(None, its).left_open((WWW,)) == again.left_open((WWW,)), (
+        "before it is there"
+    )
     body = again.publish(OFF, spec=None, token_if_new="other000")
     routes = yaml.safe_load(body["data"]["routes.yaml"])["http"]["routers"].values()
     assert {parent for one in routes for parent in one["parentRefs"]} == {
@@ -514,6 +530,75 @@ def test_below_which_routers_ours_stand_is_known_after_the_origin_has_left_the_s
     body = traefik_site(body, moved).publish(OFF, spec=moved, token_if_new="other000")
     routes = yaml.safe_load(body["data"]["routes.yaml"])["http"]["routers"].values()
     assert {parent for one in routes for parent in one["parentRefs"]} == {"aop@file"}
+
+
+def test_where_the_routers_are_renamed_the_first_claim_decides_and_the_others_are_told() -> None:
+    """Else each of two objects would put the text where the other does not want it, again and again."""
+    old, new = below("aop@file"), below("gate@file")
+    first, second = OFF, replace(OFF, uid=f"{UID}-2", zone="example.org", patterns=("example.org",))
+    body = traefik_site(None, old).publish(first, spec=old, token_if_new="k3y0fth3path")
+    assert not traefik_site(body, old).misplaced(UID, old)
+    assert traefik_site(body, new).misplaced(UID, new)
+    body = traefik_site(body, new).publish(second, spec=new, token_if_new="other000")
+    assert not traefik_site(body, new).misplaced(second.uid, new)
+    assert traefik_site(body, None).published.place.parents.https == "aop@file"
+    assert any("as another object" in one for one in traefik_site(body, new).left_open((WWW,)))
+    body = traefik_site(body, new).publish(first, spec=new, token_if_new="other000")
+    assert traefik_site(body, None).published.place.parents.https == "gate@file"
+    assert not any("as another object" in one for one in traefik_site(body, new).left_open((WWW,)))
+    left = traefik_site(body, None).withdraw(UID)
+    assert traefik_site(left, old).misplaced(second.uid, old), "now that is the first"
+    assert not traefik_site(left, None).misplaced(second.uid, None)
+    assert not site().misplaced(UID, SPEC)
+
+
+@pytest.mark.parametrize(
+    ("image", "remark"),
+    [
+        ("traefik:v3.5", "runs Traefik 3.5"),
+        ("traefik:2.11.30", "runs Traefik 2.11.30"),
+        ("registry.example.com:5000/traefik:v3.6.15-alpine", "runs Traefik 3.6.15"),
+        ("traefik:v3.7.2@sha256:00", "runs Traefik 3.7.2"),
+        ("traefik:v3.7.3", None),
+        ("traefik:v3.7", None),
+        ("traefik:v4.0.0", None),
+        ("traefik:latest", None),
+        ("registry.example.com:5000/traefik", None),
+        (None, None),
+    ],
+)
+def test_a_traefik_that_is_too_old_is_named_as_far_as_its_image_tells(
+    image: str | None, remark: str | None
+) -> None:
+    server = {"name": "traefik"} | ({} if image is None else {"image": image})
+    remarks = TraefikDialect().remarks("Container traefik of Deployment web/frontend", server)
+    assert [
+        one.what.removeprefix("Container traefik of Deployment web/frontend ") for one in remarks
+    ] == ([remark] if remark else [])
+
+
+def test_what_is_said_of_an_image_is_said_of_the_containers_that_mount_the_config_map() -> None:
+    workload = deployment()
+    old = {"image": "traefik:v3.5.0"}
+    workload["spec"]["template"]["spec"]["containers"] = [CONTAINER | old, {"name": "other"} | old]
+    objects: dict[Read, tuple[Json, ...] | None] = {Read(Kind.DEPLOYMENT, NAMESPACE): (workload,)}
+    remarks = TRAEFIK.site(Target("traefik", NAMESPACE, NAME), objects, below("aop@file")).remarks(
+        ()
+    )
+    assert [one.what for one in remarks if "3.5.0" in one.what] == [
+        "Container nginx of Deployment web/frontend runs Traefik 3.5.0"
+    ]
+
+
+def test_which_start_of_its_server_a_pod_is_in_is_told_by_its_containers() -> None:
+    def started(*containers: tuple[str, str]) -> str:
+        statuses = [{"name": name, "containerID": number} for name, number in containers]
+        (one,) = site(pods=(pod(containerStatuses=statuses),)).replicas
+        return one.started
+
+    assert started(("nginx", "cri://1"), ("other", "cri://2")) == "cri://1"
+    assert started(("nginx", "cri://3"), ("other", "cri://2")) == "cri://3"
+    assert started() == ""
 
 
 def test_a_leaf_stands_in_our_text_alone_and_is_known_from_there() -> None:

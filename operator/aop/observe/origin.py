@@ -91,6 +91,7 @@ class OriginKeeper:
         scope = Scope(
             () if settings.list_all_ingresses else settings.watch_namespaces,
             cluster=settings.list_all_ingresses,
+            routers=settings.list_ingress_routes,
         )
         self._reads = kind.reads(target, scope)
         self._cluster = cluster
@@ -190,7 +191,9 @@ class OriginKeeper:
             ),
             open=site.left_open(patterns),
             left_out=left_out,
-            foreign=site.objection(wanted.spec) if wanted.wanted and configured else None,
+            foreign=site.objection(wanted.spec) or self._taken_up_in_place(site)
+            if wanted.wanted and configured
+            else None,
             displaced=tuple(LeftOut(host, why) for host, why in sorted(verifiers.items())),
             rejected=refusal.words if refusal and refusal.ours else None,
             stuck=self._stuck(refusal.words) if refusal and not refusal.ours else None,
@@ -200,6 +203,7 @@ class OriginKeeper:
                 site, wanted.spec, taken_up=self.writer.seen_everywhere == published.revision
             ),
             next_rollout=site.next_rollout(wanted.spec),
+            misplaced=site.misplaced(pull.uid, wanted.spec),
             stale=reading.stale,
             joint=joint,
             next_write_at=self.writer.next_at(),
@@ -375,6 +379,7 @@ class OriginKeeper:
         for replica in site.replicas:
             seen, key = self._replicas[replica.uid], (replica.uid, uid)
             seen.is_ready(now=replica.ready)
+            seen.started = replica.started
             # Also one that is not Ready: whether it serves our text all the same can only be asked.
             # Nobody waits for its answer.
             if replica.ip and key not in self._rounds:
@@ -438,6 +443,19 @@ class OriginKeeper:
             if may_serve(replica, memory)
         }
         return revisions.pop() if len(revisions) == 1 else None
+
+    def _taken_up_in_place(self, site: Site) -> str | None:
+        """Which replica judges connections of before by what is published, where that matters."""
+        if not self.kind.capabilities.keeps_connections:
+            return None
+        for replica in site.replicas:
+            memory = self._replicas.get(replica.uid)
+            if memory and memory.settled and replica.started and memory.in_place == replica.started:
+                return (
+                    f"pod {replica.name} took up revision {memory.revision} while it was running, so that connections which the edge made before it presented "
+                    f"anything would be refused once a certificate is required. {self._words.in_place}"
+                )
+        return None
 
     # --- what the origin says of its text ---------------------------------------------------------
 

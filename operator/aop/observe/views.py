@@ -103,6 +103,12 @@ class ReplicaMemory:
     """Hosts that told no revision when they were last asked for one: the last to be asked for the
     next."""
     error: str | None = None
+    started: str = ""
+    """As `Replica.started` was when it was last asked."""
+    told_in: str = ""
+    """In which start it told its revision."""
+    in_place: str = ""
+    """A start in which it told one revision and then another."""
     gone: bool = False
     """Nobody listens there any more."""
     failed_at: datetime | None = None
@@ -148,6 +154,10 @@ class ReplicaMemory:
     def note(self, revision: int | None, now: datetime) -> None:
         """A revision was told, or that there is none of ours."""
         self.error, self.gone, self.failed_at = None, False, None
+        changed = None not in (revision, self.revision) and revision != self.revision
+        if changed and self.told_in == self.started:
+            self.in_place = self.started
+        self.told_in = self.started
         if revision != self.revision or self.revision_at is None:
             self.revision, self.revision_at, self.settled = revision, now, False
         elif not self.settled and now - self.revision_at >= timedelta(seconds=SETTLED_AFTER_S):

@@ -46,6 +46,9 @@ class Capabilities:
     lists_hosts: bool = True
     """Which hosts it serves can be read in Kubernetes; else it serves those that the object
     names."""
+    keeps_connections: bool = False
+    """Where a running server takes up another text, it judges by it the connections of before as
+    well: the edge may have made them before it presented anything."""
     told_by: tuple[str, ...] = ()
     """The request headers by which the server tells our text what came. A client may send them as
     well, so somebody has to take them away before; else whoever sends them passes."""
@@ -64,8 +67,12 @@ class Words:
     """What helps where the operator may not write that object."""
     unread: str = "no controller reads what configures it"
     """That nobody acts on that object, why, and what helps."""
+    unreached: str = "The pod hangs, its node is cut off, or a NetworkPolicy is in the way"
+    """Why a Ready pod may not answer the operator."""
     unready: str = "Find out why its pods are not Ready"
     """What helps where nobody who acts on that object is Ready."""
+    in_place: str = "Have the server take up nothing before it is started again"
+    """What helps where a running server takes up another text."""
     rejected: str = "See the Events of its pods"
     """Where the origin's own words about a text that it rejects are found."""
     ours: str = "what the operator writes there"
@@ -115,6 +122,13 @@ class Site(Protocol):
         """What reaches the applications of the hosts under `patterns` by another name.
 
         As sentences, sorted.
+        """
+
+    def misplaced(self, uid: str, spec: Model | None) -> bool:
+        """The text takes effect elsewhere in the server than this object says.
+
+        Only for the one object that decides about that, of all whose claims stand there. `spec` as
+        in `objection`.
         """
 
     def objection(self, spec: Model | None) -> str | None:

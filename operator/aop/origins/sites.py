@@ -56,6 +56,8 @@ class Scope:
     """Empty: all."""
     cluster: bool = True
     """It may also look at what is in no namespace."""
+    routers: bool = False
+    """It may also look at the routers of other people's servers, in all namespaces."""
 
     def reads(self, kind: Kind, home: str, need: Need) -> tuple[Read, ...]:
         """All objects of a kind that may be seen; those in `home` in any case."""
@@ -77,6 +79,8 @@ class Replica:
     """Empty while it has none."""
     http_port: int = 80
     https_port: int = 443
+    started: str = ""
+    """Which start of its server this is, as Kubernetes knows it; empty: that is not known."""
 
     @property
     def name(self) -> str:

@@ -89,7 +89,7 @@ def claim_is_whole(o: Observed, origin: ObservedOrigin) -> Step | None:
     published = configured(origin)
     current = published.claim
     if current is not None and published.intact and current.patterns == patterns_for(o, origin):
-        return None
+        return _moved(o, origin, current) if origin.misplaced else None
     there = current is not None and published.intact
     if not there and origin.overwritten is not None and o.now < origin.overwritten.until:
         return Block(
@@ -107,6 +107,17 @@ def claim_is_whole(o: Observed, origin: ObservedOrigin) -> Step | None:
         return publish(o, origin, kept, "somebody has changed the operator's text there")
     return publish(
         o, origin, claim_of(o, origin, current.mode, current.enforced), "spec.hostnames has changed"
+    )
+
+
+def _moved(o: Observed, origin: ObservedOrigin, current: Claim) -> Step:
+    """The text put where the spec now says.
+
+    What it does there nobody has seen, so no more is required than every replica does as it is.
+    """
+    asks = current if current.mode < Mode.OPTIONAL else _as_every_replica_does(o, origin)
+    return publish(
+        o, origin, asks, "spec.origins names another place in the server for the operator's text"
     )
 
 

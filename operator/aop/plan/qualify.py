@@ -284,7 +284,7 @@ def _until_it_listens(origin: ObservedOrigin) -> Wait | None:
     if errors := [f"pod {r.name}: {r.error}" for r in asked if r.error and r.ready]:
         return Wait(
             Reason.ORIGIN_UNREACHABLE,
-            f"The operator cannot ask origin {origin.name}: {'; '.join(errors)}. The pod hangs, its node is cut off, or a NetworkPolicy is in the way",
+            f"The operator cannot ask origin {origin.name}: {'; '.join(errors)}. {origin.words.unreached}",
             5.0,
         )
     return None

@@ -24,6 +24,8 @@ class Kind(Enum):
     DAEMON_SET = ("/apis/apps/v1", "daemonsets", "DaemonSet")
     INGRESS = ("/apis/networking.k8s.io/v1", "ingresses", "Ingress")
     INGRESS_CLASS = ("/apis/networking.k8s.io/v1", "ingressclasses", "IngressClass")
+    INGRESS_ROUTE = ("/apis/traefik.io/v1alpha1", "ingressroutes", "IngressRoute")
+    INGRESS_ROUTE_TCP = ("/apis/traefik.io/v1alpha1", "ingressroutetcps", "IngressRouteTCP")
     LEASE = ("/apis/coordination.k8s.io/v1", "leases", "Lease")
 
     @property

@@ -282,6 +282,7 @@ class Node:
                     "imageID": "",
                     "ready": now["ready"],
                     "restartCount": now["restarts"],
+                    "containerID": f"sandbox://{running.uid}-{now['restarts']}",
                     "state": now["state"],
                     "lastState": {"terminated": now["ended"]} if now["ended"] else {},
                 }

@@ -120,6 +120,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   "AOP_WATCH_NAMESPACES" (include "aop-operator.servedNamespaces" . | fromJsonArray | join ",")
   "AOP_INGRESS_CONFIG_MAPS" (include "aop-operator.allowedConfigMaps" . | fromJsonArray | join ",")
   "AOP_LIST_ALL_INGRESSES" (ternary "" "false" (and .Values.rbac.allIngresses (eq (include "aop-operator.ingresses" .) "true")))
+  "AOP_LIST_INGRESS_ROUTES" (ternary "true" "" .Values.rbac.allIngressRoutes)
 -}}
 {{- range .Values.extraEnv -}}{{- $_ := unset $env .name -}}{{- end -}}
 {{- range $name, $value := $env }}

@@ -127,6 +127,12 @@ test suite proves from the API server's audit log that none is missing and none 
   resources: [ingressclasses]
   verbs: [list]
 {{- end }}
+{{- if .Values.rbac.allIngressRoutes }}
+# Which routers of Traefik serve a host past the operator's: whoever may create one can bring it from any namespace.
+- apiGroups: [traefik.io]
+  resources: [ingressroutes, ingressroutetcps]
+  verbs: [list]
+{{- end }}
 {{- if .Values.rbac.allSecrets }}
 {{ include "aop-operator.rules.served" . }}
 # The watch layer notices when the resource is installed after the operator.

@@ -111,6 +111,10 @@ class ControllerSite:
         """As `kind.Site` says."""
         return self.servers.left_open(patterns)
 
+    def misplaced(self, uid: str, spec: Model | None) -> bool:  # noqa: ARG002 - a ConfigMap is all there is
+        """Never: its text has one place."""
+        return False
+
     def objection(self, spec: Model | None) -> str | None:
         """As `kind.Site` says; a pod that never sees a change of the ConfigMap is one too."""
         if self.config_map is None:

@@ -13,6 +13,7 @@ question::
     apache       how is that said to Apache
     haproxy      how is that said to HAProxy
     traefik      how is that said to Traefik
+    routes       which of Traefik's routers stand beside ours
     stored       what does the ConfigMap say of us, and what is to be written
     pods         which pods read it, and whose are they
     templates    which pods will read it next, and how are they replaced

@@ -8,6 +8,7 @@ from typing import Protocol
 from aop.origins.check import printed
 from aop.origins.kind import Capabilities
 from aop.origins.rules import Parents, Rules
+from aop.origins.sites import Json, Objects, Read, Remark, Scope
 
 MARKER = "# BEGIN aop-operator"
 """How every text of ours begins; the comments of all these servers begin so."""
@@ -54,6 +55,11 @@ class Dialect(Protocol):
         """What stands in a line in which the server says what is wrong with its configuration."""
 
     @property
+    def in_place(self) -> str:
+        """What helps where a running server takes up another text, if it is not to."""
+        return "Have the server take up nothing before it is started again"
+
+    @property
     def capabilities(self) -> Capabilities:
         """What the server can and cannot do."""
 
@@ -67,11 +73,28 @@ class Dialect(Protocol):
         """
         return {}
 
-    def left_open(self, parents: Parents) -> tuple[str, ...]:  # noqa: ARG002 - of those that have any
-        """What of the server our text does not stand before, as sentences; `parents` as in `Rules`.
+    def reads(self, scope: Scope) -> tuple[Read, ...]:  # noqa: ARG002 - of those that read more
+        """What else is read in Kubernetes; all of it optional."""
+        return ()
 
-        Only where a host may be required and a part of it be open all the same: nothing where what
-        takes in our text has it for all of a host.
+    def left_open(
+        self,
+        parents: Parents,  # noqa: ARG002 - of those that leave anything open
+        patterns: Collection[str],  # noqa: ARG002 - the same
+        objects: Objects,  # noqa: ARG002 - the same
+    ) -> tuple[str, ...]:
+        """What of the hosts under `patterns` our text does not stand before, as sentences.
+
+        `parents` as in `Rules`; `objects` hold what `reads` asks for. Only where a host may be
+        required and a part of it be open all the same: nothing where what takes in our text has it
+        for all of a host.
+        """
+        return ()
+
+    def remarks(self, container: str, server: Json) -> tuple[Remark, ...]:  # noqa: ARG002 - of those that need more
+        """What a person should know of how the server runs.
+
+        `container` is what messages call it, `server` the container of the pod template.
         """
         return ()
 

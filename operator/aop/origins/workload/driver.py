@@ -57,6 +57,8 @@ class WorkloadDriver:
             place=place,
             missing="The operator creates it when it first configures the origin",
             not_allowed="Add the workload to the chart's value workloads, or the ConfigMap to the operator's setting AOP_INGRESS_CONFIG_MAPS",
+            unreached="The server listens on other ports than the origin names, the pod hangs, its node is cut off, or a NetworkPolicy is in the way",
+            in_place=self._dialect.in_place,
             unread=f"no pod mounts {place}, so no server reads it. Start the workload's pods, or mount it in their template, with optional: true",
             unready="Look at the logs and the Events of these pods",
             rejected="See the logs and the Events of the workload's new pods",
@@ -67,12 +69,13 @@ class WorkloadDriver:
         """The ConfigMap."""
         return Read(self.carried_by, target.namespace, target.name)
 
-    def reads(self, target: Target, scope: Scope) -> tuple[Read, ...]:  # noqa: ARG002 - everything is in one namespace
-        """The ConfigMap, and the pods and workloads beside it."""
+    def reads(self, target: Target, scope: Scope) -> tuple[Read, ...]:
+        """The ConfigMap, the pods and workloads beside it, and what the server's dialect reads."""
         return (
             self.carrier(target),
             Read(Kind.POD, target.namespace),
             *(Read(kind, target.namespace) for kind in KINDS),
+            *self._dialect.reads(scope),
         )
 
     def site(self, target: Target, objects: Objects, spec: Model | None = None) -> WorkloadSite:
@@ -92,8 +95,9 @@ class WorkloadDriver:
             published,
             pods=serving(objects.get(Read(Kind.POD, target.namespace)) or (), target.name),
             templates=tuple(one for one in templates if one.mounts or one.mark is not None),
-            ports=spec.ports if isinstance(spec, Workload) else published.place.ports,
+            place=spec.place if isinstance(spec, Workload) else published.place,
             apply=spec.apply if isinstance(spec, Workload) else Apply.ROLLOUT,
+            objects=objects,
         )
 
     def refuses_certificate(self, status: int, body: str) -> bool:

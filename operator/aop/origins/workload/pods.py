@@ -6,7 +6,7 @@ serve the same hosts and cannot refuse anybody.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from aop.origins.pods import has_ended, ip_of, is_ready, key_of
@@ -51,6 +51,20 @@ def volumes_of(spec: Json, config_map: str) -> dict[str, bool]:
     }
 
 
+def has_sub_paths(spec: Json, volumes: Collection[str]) -> bool:
+    """Whether some container mounts a part of one of these volumes.
+
+    What is not there then is an empty folder in the container, and what is there never changes
+    (facts: kubernetes#mounted-config-maps).
+    """
+    return any(
+        mount.get("name") in volumes and (mount.get("subPath") or mount.get("subPathExpr"))
+        for part in ("initContainers", "containers")
+        for container in spec.get(part) or ()
+        for mount in container.get("volumeMounts") or ()
+    )
+
+
 def _sources(volume: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield volume.get("configMap") or {}
     for one in (volume.get("projected") or {}).get("sources") or ():
@@ -79,8 +93,11 @@ def serving(pods: Iterable[Json], config_map: str) -> tuple[Json, ...]:
     return tuple(pod for pod in alive if pod in reading or owner_of(pod) in owners)
 
 
-def replica_of(pod: Json, ports: Ports) -> Replica:
-    """The pod, and where it listens."""
+def replica_of(pod: Json, ports: Ports, config_map: str) -> Replica:
+    """The pod, where it listens, and since which start its servers read the ConfigMap."""
+    servers = servers_in(pod, config_map)
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    started = [str(one.get("containerID") or "") for one in statuses if one.get("name") in servers]
     return Replica(
         key=key_of(pod),
         uid=pod["metadata"].get("uid", ""),
@@ -88,4 +105,5 @@ def replica_of(pod: Json, ports: Ports) -> Replica:
         ip=ip_of(pod),
         http_port=ports.http,
         https_port=ports.https,
+        started=" ".join(sorted(started)),
     )

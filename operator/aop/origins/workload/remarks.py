@@ -19,14 +19,18 @@ _QUARTER = "25%"
 
 def remarks(kind: Kind, name: str, workload: Json, config_map: str) -> tuple[Remark, ...]:
     """Of a workload, a Kubernetes JSON object that messages call `name`."""
-    spec: Mapping[str, Any] = workload.get("spec") or {}
-    template = spec.get("template") or {}
-    servers = [
+    servers = servers_of(workload, config_map)
+    return (*_of_all_pods(kind, name, workload), *_of_each_pod(name, servers))
+
+
+def servers_of(workload: Json, config_map: str) -> tuple[Json, ...]:
+    """The containers of a workload's pods that mount the ConfigMap."""
+    template = (workload.get("spec") or {}).get("template") or {}
+    return tuple(
         one
         for one in (template.get("spec") or {}).get("containers") or ()
         if one.get("name") in servers_in(template, config_map)
-    ]
-    return (*_of_all_pods(kind, name, workload), *_of_each_pod(name, servers))
+    )
 
 
 def _of_all_pods(kind: Kind, name: str, workload: Json) -> Iterator[Remark]:
@@ -77,7 +81,7 @@ def _count(written: object, pods: int, *, up: bool) -> int:
     return -(-whole // 100) if up else whole // 100
 
 
-def _of_each_pod(name: str, servers: list[Mapping[str, Any]]) -> Iterator[Remark]:
+def _of_each_pod(name: str, servers: tuple[Json, ...]) -> Iterator[Remark]:
     for one in servers:
         container = f"Container {one.get('name')} of {name}"
         if not one.get("readinessProbe"):

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from aop.origins.sites import Json, Rejection, Remark, Replica, Rollout, ServedHosts
+from aop.origins.sites import Json, Objects, Rejection, Remark, Replica, Rollout, ServedHosts
 from aop.origins.workload import stored
 from aop.origins.workload.dialect import Dialect
 from aop.origins.workload.failures import failure_of, unfinished
 from aop.origins.workload.pods import Owner, owner_of, replica_of
-from aop.origins.workload.spec import Apply, Ports, Workload
+from aop.origins.workload.spec import Apply, Place, Workload
 from aop.origins.workload.stored import MountedConfigMap
 from aop.origins.workload.templates import Template
 from aop.origins.zones import ClaimPolicy
@@ -36,9 +36,11 @@ class WorkloadSite:
     """Those that read it, and their siblings."""
     templates: tuple[Template, ...]
     """Those that mount the ConfigMap, or say with which of its texts their pods start."""
-    ports: Ports
+    place: Place
     apply: Apply
     """Who has the pods read what was written."""
+    objects: Objects
+    """All that was read."""
 
     @property
     def exists(self) -> bool:
@@ -48,7 +50,7 @@ class WorkloadSite:
     @property
     def replicas(self) -> tuple[Replica, ...]:
         """As `kind.Site` says; pods of the same workload that do not mount the ConfigMap, too."""
-        return tuple(replica_of(pod, self.ports) for pod in self.pods)
+        return tuple(replica_of(pod, self.place.ports, self.key.name) for pod in self.pods)
 
     @property
     def proxy_protocol(self) -> bool:
@@ -86,7 +88,22 @@ class WorkloadSite:
             for wildcard in patterns
             if wildcard.startswith("*.")
         )
-        return tuple(sorted((*unnamed, *self.dialect.left_open(self.published.place.parents))))
+        elsewhere: tuple[str, ...] = ()
+        decided = self.published.place.parents
+        if self.published.standing and self.place.parents != decided:
+            elsewhere = (
+                f"the operator's routers do not stand below {self.place.parents.https} but below {decided.https}, as another object with a claim on them says",
+            )
+        beside = self.dialect.left_open(self.place.parents, patterns, self.objects)
+        return tuple(sorted((*unnamed, *elsewhere, *beside)))
+
+    def misplaced(self, uid: str, spec: Model | None) -> bool:
+        """As `kind.Site` says: the first of all claims decides (`stored.place_of`)."""
+        return (
+            isinstance(spec, Workload)
+            and uid == min(self.published.standing, default=None)
+            and spec.place.parents != self.published.place.parents
+        )
 
     def objection(self, spec: Model | None) -> str | None:
         """What others have put into the ConfigMap, or why its pods would not take up a change."""
@@ -99,6 +116,8 @@ class WorkloadSite:
         named, template = spec.workload_ref, self._template(spec)
         if template is None or not template.mounts:
             return f"the pod template of {named} does not mount ConfigMap {self.key}. Mount it there, or correct workloadRef"
+        if template.by_sub_path:
+            return f"{named} mounts a file of ConfigMap {self.key} by subPath, which cannot be missing and never changes. Mount the ConfigMap as a folder"
         if not template.optional:
             return f"{named} mounts ConfigMap {self.key} without optional: true, so its pods cannot start while it does not exist. Set optional: true"
         owner = Owner(named.kind, named.name)
@@ -122,7 +141,18 @@ class WorkloadSite:
         """
         if self.apply is Apply.RELOAD:
             return ()
-        return tuple(remark for one in self.templates if one.mounts for remark in one.remarks)
+        mounting = [one for one in self.templates if one.mounts]
+        return (
+            *(remark for one in mounting for remark in one.remarks),
+            *(
+                remark
+                for one in mounting
+                for server in one.servers
+                for remark in self.dialect.remarks(
+                    f"Container {server.get('name')} of {one}", server
+                )
+            ),
+        )
 
     def entries(self, hosts: Collection[str]) -> Mapping[str, object]:
         """As `kind.Site` says."""

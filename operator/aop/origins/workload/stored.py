@@ -173,8 +173,8 @@ def publish(
     for claim in claims:
         if not stored.relaxed_by(claim) and (why := objection(config_map, stored, key)):
             raise Blocked(Reason.FOREIGN_CONFIGURATION, why)
-    place = next((place for _, place in changes if place is not None), stored.place)
     entries = stored.entries_with(claims, seen_everywhere=seen_everywhere, gone=gone)
+    place = place_of(stored, entries, changes)
     writer = _Writer(config_map, key, dialect, label, stored, place)
     token = stored.path_token or token_if_new
     check_room(
@@ -186,6 +186,22 @@ def publish(
         lambda counted: writer.with_claims(counted, token),
     )
     return writer.with_claims(entries, token)
+
+
+def place_of(
+    stored: MountedConfigMap,
+    entries: Collection[str],
+    changes: Collection[tuple[Claim, Place | None]],
+) -> Place:
+    """Where the text takes effect: as the object says whose claim is the first by its uid.
+
+    Where several say different things, one of them has to decide, and always the same one.
+    """
+    named = {claim.uid: place for claim, place in changes if place is not None}
+    decides = named.get(min(entries, default=""))
+    if decides is not None or stored.standing:
+        return decides or stored.place
+    return next(iter(named.values()), stored.place)
 
 
 def withdraw(

@@ -14,8 +14,8 @@ from datetime import datetime
 from typing import Any
 
 from aop.origins.sites import Json, Remark, Rollout
-from aop.origins.workload.pods import volumes_of
-from aop.origins.workload.remarks import remarks
+from aop.origins.workload.pods import has_sub_paths, volumes_of
+from aop.origins.workload.remarks import remarks, servers_of
 from aop.terms import Kind, ObjectKey
 from aop.terms.names import ROLLED_OUT_ANNOTATION
 
@@ -31,6 +31,8 @@ class Template:
     mounts: bool
     optional: bool
     """Its pods start without the ConfigMap, too."""
+    by_sub_path: bool
+    """Some container has a single file of it."""
     mark: str | None
     """The text that its pods start with (`stored.Stored.mark`), by our annotation."""
     halted: str | None
@@ -41,6 +43,11 @@ class Template:
     manifest: Json
     """The workload itself."""
     config_map: str
+
+    @property
+    def servers(self) -> tuple[Json, ...]:
+        """The containers that mount the ConfigMap."""
+        return servers_of(self.manifest, self.config_map)
 
     @property
     def remarks(self) -> tuple[Remark, ...]:
@@ -69,6 +76,7 @@ def template_of(kind: Kind, workload: Json, config_map: str) -> Template:
         ObjectKey(metadata.get("namespace", ""), metadata["name"]),
         mounts=bool(volumes),
         optional=all(volumes.values()),
+        by_sub_path=has_sub_paths(template.get("spec") or {}, volumes),
         mark=annotations.get(ROLLED_OUT_ANNOTATION + config_map),
         halted=_halted(spec),
         stalled=stalled,

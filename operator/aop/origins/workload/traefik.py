@@ -13,15 +13,17 @@ import json
 import re
 from base64 import b64decode
 from binascii import Error
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
 from aop.origins.check import ANSWER_PATH, NO_ZONE, NONE, OTHER, check_path, gate_path, printed
 from aop.origins.kind import Capabilities
 from aop.origins.rules import HostRule, Parents, Rules
+from aop.origins.sites import Json, Need, Objects, Read, Remark, Scope
 from aop.origins.workload.dialect import Dialect, pattern_of, text_of
-from aop.terms import Mode, Pin
+from aop.origins.workload.routes import past_ours
+from aop.terms import Kind, Mode, Pin
 
 ROUTES = "routes.yaml"
 HEADER = "X-Forwarded-Tls-Client-Cert"
@@ -33,11 +35,17 @@ FORGED = "X-Aop-Forged"
 believes what it says of itself (facts: traefik#headers-of-a-client)."""
 ABOVE_ALL = 2_000_000_000
 """The priority of our first router: a router that is given none has the length of its rule."""
+PARENTS_SINCE = 3, 6
+"""See facts: traefik#releases."""
+FIXED_SINCE = 3, 7, 3
+_RELEASE = re.compile(r":v?(\d+)\.(\d+)(?:\.(\d+))?(?=$|[-@])")
 NOBODY = "Host(`aop.invalid`)"
 """What no request is for: a list that begins with it may have nothing else."""
 CAME = f"HeaderRegexp(`{HEADER}`, `.`)"
 NOTHING = "noop@internal"
 """Traefik's own service that leads nowhere; every router must have one."""
+_ROUTES = Read(Kind.INGRESS_ROUTE, need=Need.OPTIONAL)
+_TCP_ROUTES = Read(Kind.INGRESS_ROUTE_TCP, need=Need.OPTIONAL)
 _LEAF = re.compile(r"MI[A-Za-z0-9+/\[\]]+={0,2}")
 
 
@@ -57,8 +65,13 @@ class TraefikDialect(Dialect):
     files = (ROUTES,)
     complains = "ERR"
     capabilities = Capabilities(
-        refuses_expired=False, creates_carrier=True, lists_hosts=False, told_by=(HEADER, FORGED)
+        refuses_expired=False,
+        creates_carrier=True,
+        lists_hosts=False,
+        keeps_connections=True,
+        told_by=(HEADER, FORGED),
     )
+    in_place = "Set providers.file.watch to false, and have the pods replaced"
 
     def render(self, rules: Rules) -> dict[str, str]:
         """As `Dialect` says."""
@@ -69,10 +82,45 @@ class TraefikDialect(Dialect):
         written = {match.replace("[+]", "+") for text in texts for match in _LEAF.findall(text)}
         return {digest: der for der in written if (digest := _digest(der)) is not None}
 
-    def left_open(self, parents: Parents) -> tuple[str, ...]:
+    def reads(self, scope: Scope) -> tuple[Read, ...]:
+        """The routers that others have, where they may be listed."""
+        return (_ROUTES, _TCP_ROUTES) if scope.routers else ()
+
+    def left_open(
+        self, parents: Parents, patterns: Collection[str], objects: Objects
+    ) -> tuple[str, ...]:
         """Routers beside ours, such as one for a path of a host whose other router is below."""
+        routes = objects.get(_ROUTES)
+        if routes is None:
+            return (
+                f"no certificate is required by a router of Traefik that does not stand below {parents.https}",
+            )
         return (
-            f"no certificate is required by a router of Traefik that does not stand below {parents.https}",
+            *past_ours(routes, objects.get(_TCP_ROUTES) or (), parents, patterns),
+            f"no certificate is required by routers of files, Ingresses and the Gateway API that do not stand below {parents.https}, of which the operator reads none",
+        )
+
+    def remarks(self, container: str, server: Json) -> tuple[Remark, ...]:
+        """Of a release that is too old, as far as the image's tag tells it."""
+        released = _RELEASE.search(str(server.get("image")))
+        if released is None:
+            return ()
+        major, minor, patch = (int(number or -1) for number in released.groups())
+        if (major, minor) < PARENTS_SINCE:
+            consequence = "It knows no routers below routers, and so takes nothing of the operator's file: nothing is ever required"
+        elif (major, minor) < FIXED_SINCE[:2] or (
+            patch > -1 and (major, minor, patch) < FIXED_SINCE
+        ):
+            consequence = "Ways to pass it by are known that later ones have closed"
+        else:
+            return ()
+        fixed = ".".join(map(str, FIXED_SINCE))
+        return (
+            Remark(
+                f"{container} runs Traefik {released[0].lstrip(':v')}",
+                consequence,
+                f"Use {fixed} or newer",
+            ),
         )
 
     def blames_others(self, words: str) -> bool:  # noqa: ARG002 - see below

@@ -1,0 +1,204 @@
+"""Which IngressRoutes of Traefik lead to a host's applications past our routers.
+
+Ours stand below two routers of the user's, and take only what these take. A router of the same host
+that stands below neither has everything of its own: nobody is refused there. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from hashlib import sha256
+from typing import Any
+
+from aop.errors import plain
+from aop.origins.rules import Parents
+from aop.origins.sites import Json
+from aop.terms import ObjectKey, covers
+
+_TOKEN = re.compile(r"\s*(&&|\|\||[!(),]|[A-Za-z]+|`[^`]*`|\"(?:[^\"\\]|\\.)*\")")
+_HOSTS = frozenset({"Host", "HostHeader", "HostSNI"})
+_DIGITS = 20
+MOST_WORDS = 200
+"""Of a rule that is read at all."""
+
+
+def past_ours(
+    routes: Iterable[Json], tcp: Iterable[Json], parents: Parents, patterns: Collection[str]
+) -> Iterator[str]:
+    """A sentence about each that may take requests of the hosts under `patterns`.
+
+    `routes` are IngressRoutes, `tcp` IngressRouteTCPs, as Kubernetes JSON objects.
+    """
+    http = {_key_of(one): one for one in routes}
+    ours = frozenset({parents.https, parents.http} - {""})
+    for key, one in sorted(http.items()):
+        if not _stands_below(key, http, ours, frozenset()):
+            yield from _about("IngressRoute", key, one, patterns)
+    for key, one in sorted((_key_of(one), one) for one in tcp):
+        yield from _about("IngressRouteTCP", key, one, patterns)
+
+
+def may_hold(rule: str, host: str) -> bool:
+    """Whether a rule can hold for requests to `host`, whatever else they are like.
+
+    True as well where nobody knows: of a rule that cannot be read, or of a regular expression,
+    which whoever may make a router may write, and which would have to be tried here.
+    """
+    tokens = _tokens(rule)
+    if tokens is None or len(tokens) > MOST_WORDS:
+        return True
+    try:
+        value, rest = _any_of(tokens, host)
+    except (IndexError, ValueError):
+        return True
+    return value is not False or bool(rest)
+
+
+def _about(kind: str, key: ObjectKey, manifest: Json, patterns: Collection[str]) -> Iterator[str]:
+    for one in _routes_of(manifest):
+        rule = str(one.get("match") or "")
+        if not _leads_to_traefik_alone(one) and any(
+            may_hold(rule, host) for host in _hosts_under(patterns, rule)
+        ):
+            yield f"{kind} {key} does not stand below the operator's routers, and may serve {plain(rule, 80) or 'every request'}"
+            return
+
+
+def _stands_below(
+    key: ObjectKey,
+    routes: Mapping[ObjectKey, Json],
+    ours: frozenset[str],
+    seen: frozenset[ObjectKey],
+) -> bool:
+    """Every way to it leads by the routers of which ours stand before the others."""
+    manifest = routes.get(key)
+    if manifest is None or key in seen:
+        return True  # a router whose parent is not there, or is itself, is turned off
+    if _is_ours(key, manifest, ours):
+        return True
+    above = [
+        ObjectKey(str(one.get("namespace") or key.namespace), str(one.get("name")))
+        for one in _mappings(_spec_of(manifest).get("parentRefs"))
+    ]
+    return bool(above) and all(_stands_below(one, routes, ours, seen | {key}) for one in above)
+
+
+def _is_ours(key: ObjectKey, manifest: Json, ours: frozenset[str]) -> bool:
+    """Each of its routers is one of the two, by either way of naming them.
+
+    See facts: traefik#routers-below-a-router.
+    """
+    routes = list(_routes_of(manifest))
+    return bool(routes) and all(
+        {
+            f"{key.namespace}-{key.name}-{_digest(str(one.get('match') or ''))}@kubernetescrd",
+            f"{key.namespace}_{key.name}_{number}@kubernetescrd",
+        }
+        & ours
+        for number, one in enumerate(routes)
+    )
+
+
+def _key_of(manifest: Json) -> ObjectKey:
+    metadata = manifest["metadata"]
+    return ObjectKey(metadata.get("namespace", ""), metadata["name"])
+
+
+def _spec_of(manifest: Json) -> Mapping[str, Any]:
+    """Empty where what stands there is none: its definition may let everything pass."""
+    spec = manifest.get("spec")
+    return spec if isinstance(spec, Mapping) else {}
+
+
+def _routes_of(manifest: Json) -> Iterator[Mapping[str, Any]]:
+    return _mappings(_spec_of(manifest).get("routes"))
+
+
+def _mappings(written: object) -> Iterator[Mapping[str, Any]]:
+    for one in written if isinstance(written, list) else ():
+        if isinstance(one, Mapping):
+            yield one
+
+
+def _digest(rule: str) -> str:
+    return sha256(rule.encode()).hexdigest()[:_DIGITS]
+
+
+def _leads_to_traefik_alone(route: Mapping[str, Any]) -> bool:
+    """Such as to `ping@internal`: no application is behind it.
+
+    One without services only has others below it.
+    """
+    return all(
+        str(one.get("name")).endswith("@internal") for one in _mappings(route.get("services"))
+    )
+
+
+def _hosts_under(patterns: Collection[str], rule: str) -> Iterator[str]:
+    """The names by which a rule is tried.
+
+    Those of `patterns`, and under a wildcard those of the rule.
+    """
+    for pattern in patterns:
+        if not pattern.startswith("*."):
+            yield pattern
+            continue
+        yield f"any.{pattern[2:]}"
+        named = (word[1:-1].lower() for word in _TOKEN.findall(rule) if word[0] in '`"')
+        yield from (name for name in named if covers(pattern, name))
+
+
+def _tokens(rule: str) -> list[str] | None:
+    """The words of a rule; None: it has others."""
+    words, end = [], 0
+    rule = rule.rstrip()
+    while end < len(rule):
+        if (match := _TOKEN.match(rule, end)) is None:
+            return None
+        words.append(match[1])
+        end = match.end()
+    return words
+
+
+_Value = bool | None
+"""None: it depends on what else the request is like."""
+
+
+def _any_of(tokens: list[str], host: str) -> tuple[_Value, list[str]]:
+    value, rest = _all_of(tokens, host)
+    while rest and rest[0] == "||":
+        other, rest = _all_of(rest[1:], host)
+        value = _decided(True, value, other)
+    return value, rest
+
+
+def _all_of(tokens: list[str], host: str) -> tuple[_Value, list[str]]:
+    value, rest = _one(tokens, host)
+    while rest and rest[0] == "&&":
+        other, rest = _one(rest[1:], host)
+        value = _decided(False, value, other)
+    return value, rest
+
+
+def _one(tokens: list[str], host: str) -> tuple[_Value, list[str]]:
+    """Raises IndexError or ValueError where the rule ends too early."""
+    first, rest = tokens[0], tokens[1:]
+    if first == "!":
+        value, rest = _one(rest, host)
+        return (None if value is None else not value), rest
+    if first == "(":
+        value, rest = _any_of(rest, host)
+        return value, rest[1:] if rest[0] == ")" else rest
+    end = rest.index(")")
+    arguments = [word[1:-1].lower() for word in rest[:end] if word[0] in '`"']
+    if first not in _HOSTS:
+        return None, rest[end + 1 :]
+    return host in arguments or "*" in arguments, rest[end + 1 :]
+
+
+def _decided(by: bool, one: _Value, other: _Value) -> _Value:
+    """What two parts come to where one that is `by` decides for both."""
+    if by in (one, other):
+        return by
+    return None if None in (one, other) else not by
