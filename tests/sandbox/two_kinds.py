@@ -1,4 +1,4 @@
-"""One site behind two kinds of origin at once: ingress-nginx, and NGINX in a Deployment."""
+"""One site behind two kinds of origin at once: ingress-nginx, and another server in a Deployment."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from sandbox.composition import (
     CONFIG_MAP,
     CONTROLLER_NAMESPACE,
     HOSTS,
-    WORKLOADS,
     Layout,
     ingress,
+    manifests_for,
 )
 from sandbox.ingress_nginx import backend
 from sandbox.ingress_nginx.launcher import IngressNginx
@@ -23,7 +23,6 @@ from sandbox.scene import Scene, origin, workload_origin
 from sandbox.waiting import until
 
 CONTROLLER: dict[str, Any] = origin(name="ingress")
-DEPLOYMENT: dict[str, Any] = workload_origin()
 _MAPS = f"{CONTROLLER_NAMESPACE}/{CONFIG_MAP},{frontend.NAMESPACE}/{frontend.CONFIG_MAP}"
 
 
@@ -32,9 +31,16 @@ class TwoKinds:
     """The scene, whose operator runs, and both origins as the edge finds them."""
 
     scene: Scene
+    server: str
+    """Which one runs in the Deployment."""
     controller: IngressNginx
     at_the_controller: list[dict[str, Any]]
     at_the_deployment: list[dict[str, Any]]
+
+    @property
+    def origins(self) -> list[dict[str, Any]]:
+        """Both, as a spec has them."""
+        return [CONTROLLER, workload_origin(self.server)]
 
     def modes(self) -> dict[str, str]:
         """How strict the status says each origin is."""
@@ -43,10 +49,13 @@ class TwoKinds:
 
 
 @contextmanager
-def two_kinds() -> Iterator[TwoKinds]:
+def two_kinds(server: str) -> Iterator[TwoKinds]:
     """Within the block the edge sends visitors to both in turn; the operator has every right."""
     with (
-        Scene(Layout(workload="Deployment", manifests=WORKLOADS), with_operator=False) as scene,
+        Scene(
+            Layout(workload="Deployment", server=server, manifests=manifests_for(server)),
+            with_operator=False,
+        ) as scene,
         IngressNginx(
             scene.plane.admin_kubeconfig,
             config={"use-forwarded-headers": "true", "ssl-redirect": "false"},
@@ -76,4 +85,4 @@ def two_kinds() -> Iterator[TwoKinds]:
         )
         deployment: list[dict[str, Any]] = scene.control.zone()["origins"]
         scene.control.change_zone(origins=[*controllers, *deployment])
-        yield TwoKinds(scene, controller, controllers, deployment)
+        yield TwoKinds(scene, server, controller, controllers, deployment)

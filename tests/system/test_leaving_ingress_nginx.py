@@ -6,7 +6,7 @@ import pytest
 
 from sandbox.composition import CONFIG_MAP, CONTROLLER_NAMESPACE, HOSTS
 from sandbox.scene import SNIPPETS, Scene
-from sandbox.two_kinds import CONTROLLER, DEPLOYMENT, two_kinds
+from sandbox.two_kinds import CONTROLLER, two_kinds
 from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(300)]
@@ -15,13 +15,13 @@ WITHIN_S = 120.0
 
 
 def test_a_site_moves_to_nginx_in_a_deployment_without_a_lost_request() -> None:
-    with two_kinds() as both:
-        scene = both.scene
+    with two_kinds("nginx") as both:
+        scene, (_, deployment) = both.scene, both.origins
         scene.control.change_zone(origins=both.at_the_controller)
         scene.apply(hostnames=list(HOSTS), origins=[CONTROLLER])
         scene.until_enforced()
         with scene.visitors(redirects=True) as visitors:
-            scene.patch({"origins": [CONTROLLER, DEPLOYMENT]})
+            scene.patch({"origins": both.origins})
             until(
                 lambda: both.modes() == {"ingress": "Require", "frontend": "Require"},
                 within_s=WITHIN_S,
@@ -34,7 +34,7 @@ def test_a_site_moves_to_nginx_in_a_deployment_without_a_lost_request() -> None:
                 within_s=60,
                 describe="visitors at the new origin",
             )
-            scene.patch({"origins": [DEPLOYMENT]})
+            scene.patch({"origins": [deployment]})
             until(
                 lambda: not text_at(scene) and both.modes() == {"frontend": "Require"},
                 within_s=WITHIN_S,

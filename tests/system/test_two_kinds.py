@@ -10,8 +10,7 @@ import pytest
 from model.replay import violations
 from sandbox.composition import HOSTS
 from sandbox.direct import Visitor
-from sandbox.scene import Scene
-from sandbox.two_kinds import CONTROLLER, DEPLOYMENT, TwoKinds, two_kinds
+from sandbox.two_kinds import TwoKinds, two_kinds
 from sandbox.waiting import until
 
 pytestmark = [pytest.mark.timeout(300)]
@@ -21,9 +20,9 @@ RELAXED_WITHIN_S = 60.0
 REQUIRED = {"ingress": "Require", "frontend": "Require"}
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[TwoKinds]:
-    with two_kinds() as both:
+@pytest.fixture(scope="module", params=["nginx", "traefik"])
+def running(request: pytest.FixtureRequest) -> Iterator[TwoKinds]:
+    with two_kinds(request.param) as both:
         both.scene.control.turn_location("*", requests_per_connection=1, resume=False)
         yield both
 
@@ -47,15 +46,15 @@ def ask_controller(both: TwoKinds, visitor: Visitor) -> set[int]:
     }
 
 
-def enforce(scene: Scene) -> None:
-    scene.apply(hostnames=list(HOSTS), origins=[CONTROLLER, DEPLOYMENT])
-    scene.until_enforced(within_s=WITHIN_S)
+def enforce(both: TwoKinds) -> None:
+    both.scene.apply(hostnames=list(HOSTS), origins=both.origins)
+    both.scene.until_enforced(within_s=WITHIN_S)
 
 
 def test_both_are_required_and_put_back_without_a_lost_request(both: TwoKinds) -> None:
     scene, before = both.scene, len(both.scene.trace())
     with scene.visitors(redirects=True) as visitors:
-        enforce(scene)
+        enforce(both)
         assert both.modes() == REQUIRED
         assert ask_controller(both, Visitor.NOBODY) == {400}
         assert ask_controller(both, Visitor.OURS) == {200}
@@ -72,7 +71,7 @@ def test_nobody_is_refused_at_one_while_the_other_cannot_refuse_yet(both: TwoKin
     """The new pods of the Deployment never become Ready."""
     scene = both.scene
     scene.sandbox.frontend.node.hangs = True
-    scene.apply(hostnames=list(HOSTS), origins=[CONTROLLER, DEPLOYMENT])
+    scene.apply(hostnames=list(HOSTS), origins=both.origins)
     scene.until_condition("Ready", "False", "WaitingForReplicas", within_s=WITHIN_S)
     assert ask_controller(both, Visitor.NOBODY) == {200}
     assert "Require" not in both.modes().values()
@@ -81,7 +80,7 @@ def test_nobody_is_refused_at_one_while_the_other_cannot_refuse_yet(both: TwoKin
 def test_the_one_lets_everybody_in_whatever_holds_up_the_other(both: TwoKinds) -> None:
     """The edge presents nothing, and pods that would refuse nobody never become Ready."""
     scene = both.scene
-    enforce(scene)
+    enforce(both)
     scene.sandbox.frontend.node.hangs = True
     with scene.presenting_nothing(*HOSTS):
         began_s = time.monotonic()
