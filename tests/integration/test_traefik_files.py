@@ -107,9 +107,9 @@ async def test_whoever_tells_the_leaf_in_a_header_passes_only_where_the_operator
     """That is where Traefik believes such headers and nobody takes them away; only whom it believes is not seen from here."""
     routes = tmp_path / "traefik"
     with PlainTraefik(routes, FILES, (WWW,), trusting=trusting, strips=strips) as traefik:
-        said = traefik.https(WWW, "/", None, **{HEADER: PIN.der})
+        answered = traefik.https(WWW, "/", None, **{HEADER: PIN.der})
         seen = await behaviour_at(traefik)
-    assert said.status == (200 if trusting and not strips else 403)
+    assert answered.status == (200 if trusting and not strips else 403)
     assert seen.odd is None
     assert seen.mode is Mode.REQUIRE
     assert bool(seen.believes) is not strips

@@ -69,7 +69,7 @@ class TestTraefik(lives.InADeployment):
             until(
                 lambda: f"{NAMED} {rule}" in open_beside(scene),
                 within_s=90,
-                describe=scene.told,
+                describe=scene.summary,
             )
             assert statuses(scene, "/past/x") == {200}
             assert statuses(scene, "/") == {403}
@@ -77,7 +77,7 @@ class TestTraefik(lives.InADeployment):
             until(
                 lambda: "IngressRoute web/past" not in open_beside(scene),
                 within_s=90,
-                describe=scene.told,
+                describe=scene.summary,
             )
             until(lambda: statuses(scene, "/past/x") == {403}, within_s=15, describe="403")
         finally:
@@ -97,7 +97,7 @@ class TestTraefik(lives.InADeployment):
             until(
                 lambda: "IngressRoute web/app does not stand below" in open_beside(scene),
                 within_s=90,
-                describe=scene.told,
+                describe=scene.summary,
             )
             names = MORE_OF["traefik"]["routers"].items()
             routers = {key: name.replace("web-aop", "web-new-aop", 1) for key, name in names}
@@ -105,7 +105,7 @@ class TestTraefik(lives.InADeployment):
             until(
                 lambda: statuses(scene, "/") == {403},
                 within_s=lives.WITHIN_S + lives.HELD_OFF_S,
-                describe=scene.told,
+                describe=scene.summary,
             )
             scene.until_enforced(within_s=lives.WITHIN_S)
             lives.assert_required(scene)

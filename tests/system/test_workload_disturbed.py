@@ -102,6 +102,77 @@ def test_an_autoscaler(scene: Scene, frontend: Frontend) -> None:
             assert len(scene.refusing()) == replicas
 
 
+def test_a_rollout_that_somebody_pauses_half_way(scene: Scene, frontend: Frontend) -> None:
+    """Some pods trust the next leaf and some do not, so it is not presented before somebody resumes it."""
+    (certificate,) = scene.certificates()
+    with disturbed(scene):
+        before = {one["metadata"]["name"] for one in frontend.pods()}
+        scene.rotate(word="half way")
+        until(
+            lambda: {one.pod for one in frontend.replicas()} - before,
+            within_s=60,
+            every_s=0.1,
+            describe=lambda: f"a new pod\n{scene.summary()}",
+        )
+        frontend.change({"spec": {"paused": True}})
+        ready = scene.until_condition("Ready", "False", "ForeignConfiguration", within_s=60)
+        assert "is paused. Resume it" in ready["message"]
+        assert scene.certificates()[0]["id"] == certificate["id"]
+        frontend.change({"spec": {"paused": False}})
+        until(
+            lambda: [one["id"] != certificate["id"] for one in scene.certificates()] == [True],
+            within_s=WITHIN_S,
+            describe=lambda: f"one new leaf\n{scene.summary()}",
+        )
+
+
+def test_nodes_that_are_drained_while_the_leaf_is_renewed(scene: Scene, frontend: Frontend) -> None:
+    """Pods are evicted as far as a budget lets them be, which a rollout does not ask."""
+    labels = frontend.deployment()["spec"]["selector"]
+    budget = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": NAME, "namespace": NAMESPACE},
+        "spec": {"minAvailable": 2, "selector": labels},
+    }
+    scene.plane.apply(budget)
+    (certificate,) = scene.certificates()
+    try:
+        with disturbed(scene):
+            scene.rotate(word="drained")
+            before = pods(frontend)
+
+            def drained() -> bool:
+                evict(scene, before)
+                return bool(pods(frontend)) and not {*before} & {*pods(frontend)}
+
+            until(
+                drained,
+                within_s=WITHIN_S,
+                every_s=0.5,
+                describe=lambda: f"new pods\n{scene.summary()}",
+            )
+            until(
+                lambda: [one["id"] != certificate["id"] for one in scene.certificates()] == [True],
+                within_s=WITHIN_S,
+                describe=lambda: f"one new leaf\n{scene.summary()}",
+            )
+    finally:
+        scene.plane.kubectl("delete", "poddisruptionbudget", NAME, "--namespace", NAMESPACE)
+
+
+def evict(scene: Scene, names: list[str]) -> None:
+    """As `kubectl drain` does, which goes on asking where a budget forbids it."""
+    for name in names:
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": name, "namespace": NAMESPACE},
+        }
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods/{name}/eviction"
+        assert scene.plane.http.post(path, json=body).status_code in {201, 404, 409, 429}
+
+
 def test_a_tool_that_takes_our_annotation_off(scene: Scene, frontend: Frontend) -> None:
     """Once; a tool that goes on is told by nobody, but the pods run the current text all the same."""
     with disturbed(scene):
