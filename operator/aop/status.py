@@ -338,9 +338,10 @@ def left_out_hosts(o: Observed) -> tuple[LeftOut, ...]:
 
 
 def beside(o: Observed) -> str:
-    """What stays open on the same controllers although every host is required.
+    """What the object leaves open on the same controllers although every host is required.
 
-    That is other names, and wildcards without a proven sample.
+    That is other names, and wildcards without a proven sample. Another object may protect such a
+    name; that is told by that object.
     """
     if o.spec.enforcement_mode < Mode.REQUIRE:
         return ""
@@ -354,7 +355,7 @@ def beside(o: Observed) -> str:
     sentences = [*unsampled, *(sentence for origin in wanted for sentence in origin.open)]
     more = f"; and {len(sentences) - MOST_NAMED} more" if len(sentences) > MOST_NAMED else ""
     return (
-        f" What stays open beside them: {'; '.join(sentences[:MOST_NAMED])}{more}."
+        f" This object leaves open: {'; '.join(sentences[:MOST_NAMED])}{more}."
         if sentences
         else ""
     )

@@ -120,7 +120,7 @@ def test_what_stays_open_beside_the_required_hosts_is_named(scene: Scene) -> Non
         describe=lambda: f"both to be named\n{scene.summary()}",
     )
     assert (
-        "What stays open beside them: "
+        "This object leaves open: "
         in scene.until_condition("Ready", "True", within_s=WITHIN_S)["message"]
     )
     scene.until_required(within_s=WITHIN_S)
@@ -128,9 +128,9 @@ def test_what_stays_open_beside_the_required_hosts_is_named(scene: Scene) -> Non
         "delete", "ingress", other, "catch-all.example.org", "--namespace", "default"
     )
     until(
-        lambda: "stays open" not in scene.condition("Ready").get("message", "stays open"),
+        lambda: "leaves open" not in scene.condition("Ready").get("message", "leaves open"),
         within_s=WITHIN_S,
-        describe=lambda: f"nothing to stay open\n{scene.summary()}",
+        describe=lambda: f"nothing to be left open\n{scene.summary()}",
     )
 
 

@@ -273,13 +273,35 @@ def test_what_an_alias_takes_that_is_no_single_name_is_no_host_and_is_named_as_o
     )
 
 
-def with_service(one: dict[str, Any]) -> dict[str, Any]:
+def with_service(one: dict[str, Any], service: str = "app") -> dict[str, Any]:
     """The Ingress with a Service behind its first rule."""
-    backend = {"service": {"name": "app", "port": {"number": 80}}}
+    backend = {"service": {"name": service, "port": {"number": 80}}}
     one["spec"]["rules"][0]["http"] = {
         "paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]
     }
     return one
+
+
+@pytest.mark.parametrize("others", range(1, 4))
+def test_few_other_names_of_a_service_are_told_of_one_by_one(others: int) -> None:
+    beside = [with_service(ingress(f"o{n}.example.org")) for n in range(others)]
+    servers = Servers([with_service(ingress("www.example.com")), *beside], [REPLICA])
+    assert servers.left_open(["www.example.com"]) == tuple(
+        f"Ingress shop/web serves the same Service as o{n}.example.org" for n in range(others)
+    )
+
+
+def test_of_many_other_names_of_a_service_their_number_is_told() -> None:
+    zone = [with_service(ingress(f"{host}.example.com")) for host in ("a", "b")]
+    beside = [with_service(ingress(f"o{n}.example.org")) for n in range(1000)]
+    other_service = with_service(ingress("c.example.org"), service="other")
+    servers = Servers([*zone, *beside, other_service], [REPLICA])
+    assert servers.left_open(["*.example.com"]) == (
+        "1000 other names reach Service shop/app, among them "
+        "o0.example.org, o1.example.org, o10.example.org",
+    )
+    (said,) = servers.left_open(["a.example.com"])
+    assert said.startswith("1001 other names reach Service shop/app, among them b.example.com, ")
 
 
 def test_an_alias_is_a_name_of_the_server() -> None:

@@ -110,7 +110,7 @@ class PublishedMemory:
         """
         followed = self._followed.setdefault(uid, Followed())
         published = self.published
-        claim = published.claims.get(uid)
+        claim = published.claim_of(uid)
         mended_or_damaged = (followed.since is None) is published.intact
         if (
             claim != followed.claim

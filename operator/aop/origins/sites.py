@@ -157,6 +157,11 @@ class Published:
         """The claims by uid, as far as the text says them for sure."""
         return {uid: entry.claim for uid, entry in self.entries.items()}
 
+    def claim_of(self, uid: str) -> Claim | None:
+        """The claim of one object, as far as the text says it for sure."""
+        entry = self.entries.get(uid)
+        return entry.claim if entry else None
+
     @property
     def stands(self) -> bool:
         """A text of ours stands there whole."""
@@ -173,7 +178,7 @@ class Published:
 
         Nobody at all while a damaged text still may. It is written whatever others have put there.
         """
-        if claim.asks_no_more_than(self.claims.get(claim.uid)):
+        if claim.asks_no_more_than(self.claim_of(claim.uid)):
             return True
         return (
             self.residue

@@ -7,7 +7,9 @@ taken apart once, and nobody's question goes through all of them.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
 
 from aop.origins.ingress_nginx.ingresses import (
     SINGLE_NAME,
@@ -23,6 +25,28 @@ from aop.origins.ingress_nginx.ingresses import (
 )
 from aop.origins.ingress_nginx.replicas import Controller
 from aop.terms import covers
+
+
+MOST_SHOWN = 3
+"""Other names of one Service that are told of one by one: beyond that, how many there are."""
+
+Service = tuple[str, str]
+"""A Service's namespace and name."""
+
+
+@dataclass(slots=True)
+class Reached:
+    """By which names one Service is reached."""
+
+    unnamed: set[str] = field(default_factory=set)
+    """As sentences, what reaches it by names that no Ingress has."""
+    by_name: dict[str, str] = field(default_factory=dict)
+    """Each name of a server, and the Ingress that gives it, as messages name that."""
+
+    def named_besides(self, own: Collection[str]) -> tuple[int, list[str]]:
+        """How many names are not among `own`, and the first of them."""
+        others = len(self.by_name) - sum(name in self.by_name for name in own)
+        return others, list(islice((n for n in self.by_name if n not in own), MOST_SHOWN))
 
 
 class Names:
@@ -56,16 +80,12 @@ class Servers:
         passing = {replica.annotations_prefix for replica in replicas if replica.passthrough}
         self._named: defaultdict[str, list[int]] = defaultdict(list)
         """By the name of a server, where in `_ingresses` those are that make it."""
-        self._behind: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
-        """By the Service, the same."""
         self._ruled: set[str] = set()
         """Names that have a server of their own."""
         hosts: set[str] = set()
         for place, one in enumerate(self._ingresses):
             for name in names_of(one, self._prefixes):
                 self._named[name].append(place)
-            for service in services_of(one):
-                self._behind[service].append(place)
             self._ruled |= rule_hosts_of(one)
             if not passes_on(one, passing):
                 hosts |= {*hosts_of(one)}
@@ -73,6 +93,7 @@ class Servers:
         self._hosts = Names(host for host in hosts if not host.startswith("*."))
         self._names = Names(self._named)
         self._wildcards = Names(name for name in self._ruled if name.startswith("*."))
+        self._reached = self._reached_by_names()
 
     def hosts_under(self, patterns: Collection[str]) -> tuple[str, ...]:
         """The concrete hosts that one of `patterns` covers; sorted.
@@ -112,26 +133,53 @@ class Servers:
     def left_open(self, patterns: Collection[str]) -> tuple[str, ...]:
         """What reaches the Services of the hosts under `patterns` by another name.
 
-        As sentences about this controller, sorted.
+        As sentences about this controller, sorted; few, however many names there are.
 
         Nobody is refused there, because those names are not the zone's, or because no name is asked
         for at all.
         """
-        ours = {place for name in self._names.under(patterns) for place in self._named[name]}
-        services = {service for place in ours for service in services_of(self._ingresses[place])}
-        beside = {place for service in services for place in self._behind[service]}
-        sentences = (self._opened_by(self._ingresses[place], patterns) for place in beside)
-        return tuple(sorted({sentence for those in sentences for sentence in those}))
+        own = self._names.under(patterns)
+        services = {
+            service
+            for name in own
+            for place in self._named[name]
+            for service in services_of(self._ingresses[place])
+        }
+        return tuple(
+            sorted({said for service in services for said in self._beside(service, own)})
+        )
 
-    def _opened_by(self, one: Json, patterns: Collection[str]) -> Iterable[str]:
-        where = title_of(one)
-        for name in names_of(one, self._prefixes):
-            if name not in self._ruled and name and not SINGLE_NAME.fullmatch(name):
-                yield f"{where} serves the same Service to the names that no Ingress has and its server-alias {name} takes"
-            elif not name:
-                yield f"{where} serves the same Service to requests for any name that no Ingress has"
-            elif not is_under(name, patterns):
-                yield f"{where} serves the same Service as {name}"
+    def _beside(self, service: Service, own: Collection[str]) -> Iterator[str]:
+        reached = self._reached[service]
+        yield from reached.unnamed
+        others, shown = reached.named_besides(own)
+        if others > MOST_SHOWN:
+            yield f"{others} other names reach Service {'/'.join(service)}, among them {', '.join(shown)}"
+            return
+        for name in shown:
+            yield f"{reached.by_name[name]} serves the same Service as {name}"
+
+    def _reached_by_names(self) -> dict[Service, Reached]:
+        """All Services that an Ingress names; in each the names are sorted."""
+        every: defaultdict[Service, Reached] = defaultdict(Reached)
+        for name, places in sorted(self._named.items()):
+            for place in places:
+                where = title_of(self._ingresses[place])
+                unnamed = self._unnamed(name)
+                for service in services_of(self._ingresses[place]):
+                    if unnamed is None:
+                        every[service].by_name.setdefault(name, where)
+                    else:
+                        every[service].unnamed.add(f"{where} serves the same Service to {unnamed}")
+        return dict(every)
+
+    def _unnamed(self, name: str) -> str | None:
+        """Which names a server takes beside its own; None where it takes that one alone."""
+        if not name:
+            return "requests for any name that no Ingress has"
+        if name not in self._ruled and not SINGLE_NAME.fullmatch(name):
+            return f"the names that no Ingress has and its server-alias {name} takes"
+        return None
 
 
 def is_under(name: str, patterns: Collection[str]) -> bool:
