@@ -355,9 +355,7 @@ def beside(o: Observed) -> str:
     sentences = [*unsampled, *(sentence for origin in wanted for sentence in origin.open)]
     more = f"; and {len(sentences) - MOST_NAMED} more" if len(sentences) > MOST_NAMED else ""
     return (
-        f" This object leaves open: {'; '.join(sentences[:MOST_NAMED])}{more}."
-        if sentences
-        else ""
+        f" This object leaves open: {'; '.join(sentences[:MOST_NAMED])}{more}." if sentences else ""
     )
 
 

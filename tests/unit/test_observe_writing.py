@@ -10,12 +10,14 @@ import pytest
 
 from aop.cluster import Conflict
 from aop.errors import Blocked, Reason
+from aop.observe.pauses import MOST_S, SHOWN_S, SYNC_S, pause_s
 from aop.observe.published import PublishedMemory
 from aop.observe.source import Source
-from aop.observe.writing import MOST_S, SHOWN_S, SYNC_S, OriginWriter
+from aop.observe.writing import OriginWriter
 from aop.origins.ingress_nginx import INGRESS_NGINX
-from aop.origins.sites import Json, Published
-from aop.terms import Claim, Mode
+from aop.origins.sites import Json, Objects, Published
+from aop.schema import Model
+from aop.terms import Claim, Mode, Target
 from builders import ASKING, OFF, REQUIRING, TARGET
 from clocks import SetClock
 
@@ -23,11 +25,40 @@ SPEC = None
 """Beside others' text, as for an origin that has left the spec."""
 
 
+class CountedKind:
+    """ingress-nginx, and how often a text was made for somebody."""
+
+    def __init__(self) -> None:
+        self.tries = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(INGRESS_NGINX, name)
+
+    def site(self, target: Target, objects: Objects, spec: Model | None = None) -> Any:
+        return CountedSite(INGRESS_NGINX.site(target, objects, spec), self)
+
+
+class CountedSite:
+    """What the writer asks to make a text."""
+
+    def __init__(self, site: Any, counted: CountedKind) -> None:
+        self._site = site
+        self._counted = counted
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._site, name)
+
+    def publish(self, *args: Any, **keywords: Any) -> Any:
+        self._counted.tries += 1
+        return self._site.publish(*args, **keywords)
+
+
 class Carried:
     """One ConfigMap, its writer, and as many objects as are named."""
 
     def __init__(self, *uids: str) -> None:
         self.clock = SetClock()
+        self.kind = CountedKind()
         self.written: list[Json] = []
         self.woken: list[frozenset[str]] = []
         """Who was woken together, in order."""
@@ -38,7 +69,7 @@ class Carried:
         self.memory = PublishedMemory()
         self.source: Source[tuple[Json, ...]] = Source("the ConfigMap", self._read, self.clock)
         self.writer = OriginWriter(
-            INGRESS_NGINX,
+            self.kind,
             TARGET,
             self,  # type: ignore[arg-type]
             self.source,
@@ -279,6 +310,71 @@ async def test_a_claim_that_no_text_can_hold_keeps_no_neighbours_back() -> None:
     assert ours is None
     assert isinstance(theirs, ValueError)
     assert list(carried.claims) == ["a"]
+
+
+@pytest.mark.asyncio
+async def test_of_many_that_go_out_together_a_few_that_no_text_can_hold_cost_few_tries() -> None:
+    """Each try goes through all claims: among hundreds, one after the other would hold up everybody for minutes."""
+    uids = [f"z{n:02}" for n in range(64)]
+    carried = Carried(*uids)
+    await carried.look()
+    hostile = dict.fromkeys(("z07", "z40"), ("example.com; return 200",))
+    wanted = [of(uid, ASKING) for uid in uids]
+    wanted = [replace(one, patterns=hostile.get(one.uid, one.patterns)) for one in wanted]
+    ends = dict(zip(uids, await carried.publish(*wanted), strict=True))
+    assert {uid for uid, end in ends.items() if isinstance(end, ValueError)} == hostile.keys()
+    assert carried.claims.keys() == set(uids) - hostile.keys()
+    assert len(carried.written) == 1
+    assert carried.kind.tries < 32
+
+
+@pytest.mark.asyncio
+async def test_what_could_not_be_written_is_not_tried_again_on_the_same_carrier() -> None:
+    carried = Carried("a", "b")
+    await carried.look()
+    hostile = replace(of("b", ASKING), patterns=("example.com; return 200",))
+    for _ in range(3):
+        (end,) = await carried.publish(hostile)
+        assert isinstance(end, ValueError)
+    assert carried.kind.tries == 1
+    assert await carried.publish(of("b", ASKING)) == [None], "another claim is another matter"
+    await carried.look()
+    tries = carried.kind.tries
+    (end,) = await carried.publish(hostile)
+    assert isinstance(end, ValueError)
+    assert carried.kind.tries == tries + 1, "the carrier has changed"
+
+
+@pytest.mark.asyncio
+async def test_what_protects_goes_before_what_cannot_be_written_beside_it() -> None:
+    carried = Carried("a", "b", "c")
+    await carried.look()
+    await carried.publish(of("a", REQUIRING))
+    await carried.look()
+    carried.written.clear()
+    hostile = replace(of("b", ASKING), patterns=("example.com; return 200",))
+    ends = await carried.publish(hostile, of("c", ASKING), of("a", ASKING))
+    assert [type(end) for end in ends] == [ValueError, type(None), type(None)]
+    first, second = (
+        INGRESS_NGINX.site(TARGET, {INGRESS_NGINX.carrier(TARGET): (one,)}).published.claims
+        for one in carried.written
+    )
+    assert first.keys() == {"a"}
+    assert first["a"].mode is Mode.REQUEST
+    assert second.keys() == {"a", "c"}
+
+
+def test_the_pause_between_two_writes_grows_with_those_who_wait() -> None:
+    def least_s(waiting: int) -> float:
+        return pause_s(waiting, applied=True, unseen=False)
+
+    assert least_s(2) < 1
+    assert least_s(20) == least_s(100) == MOST_S
+    assert least_s(200) > MOST_S
+    assert 60 < least_s(1000) < 120
+    for waiting in (2, 20, 100):
+        assert pause_s(waiting, applied=False, unseen=False) == SYNC_S
+        assert pause_s(waiting, applied=True, unseen=True) == SHOWN_S
 
 
 @pytest.mark.asyncio

@@ -19,8 +19,9 @@ from typing import Any
 from aop.clock import Clock
 from aop.cluster import Cluster, Conflict
 from aop.errors import Blocked, Reason, Transient
+from aop.observe.pauses import GATHERED_MOST_S, gathered_s, pause_s
 from aop.observe.published import PublishedMemory
-from aop.observe.source import Source
+from aop.observe.source import Known, Source
 from aop.observe.turns import Turns
 from aop.observed import Unknown
 from aop.origins.kind import OriginKind, Site
@@ -31,24 +32,6 @@ from aop.terms import Claim, Mode, Target
 ADMISSION = "an admission webhook or policy of the cluster"
 """Who else may change what a write of ours says: nobody else stands between it and what the API
 server answers."""
-SYNC_S = 10.0
-"""How long a write waits for the one before it to be seen on every replica: a controller that takes
-longer takes this one in as well."""
-EACH_S, MOST_S = 0.35, 7.0
-"""What each object that waits for something adds to the least time between two writes, and the most
-that comes of it: where many change at once few reloads do, and who changes alone waits for
-nobody."""
-SHOWN_S = 20.0
-"""How long at most a write waits until all are shown what the one before it does to their hosts:
-each reload holds that up for those who still wait."""
-GATHERED_S, GATHERED_EACH_S = 0.1, 0.005
-"""How long nobody else may have come before a write goes out, and what each object that waits for
-something adds to it: those who decide at the same moment do so one after the other."""
-GATHERED_MOST_S = 3.0
-"""How long at most the first of a write waits for the others: it was decided on what was there
-then."""
-
-
 UNFIT = (Blocked, ValueError)
 """What a driver raises for a claim that it cannot write (`kind.Site.publish`)."""
 
@@ -98,6 +81,8 @@ class OriginWriter:
         self._site: tuple[tuple[Json, ...], Site] | None = None
         self._joint: tuple[int, frozenset[str]] = (0, frozenset())
         """The last write of several claims: its revision, and whose claims they were."""
+        self._unfit: dict[str, tuple[tuple[object, ...], Exception]] = {}
+        """By the uid of the object, what could not be written when it was tried last, and why."""
         self._alone: set[str] = set()
         """Objects whose claims went out in a write that was rejected: each is tried by itself."""
         self.busy = 0
@@ -119,10 +104,8 @@ class OriginWriter:
         if changed_at is None or self.busy < 2 or not self._memory.published.revision:
             return None
         applied = self.seen_everywhere == self._memory.published.revision
-        pause_s = min(self.busy * EACH_S, MOST_S) if applied else SYNC_S
-        if applied and self.unseen:
-            pause_s = SHOWN_S
-        moment = changed_at + timedelta(seconds=pause_s)
+        least_s = pause_s(self.busy, applied=applied, unseen=self.unseen)
+        moment = changed_at + timedelta(seconds=least_s)
         return moment if moment > self._clock.now() else None
 
     def went_out_with_others(self, uid: str) -> bool:
@@ -137,6 +120,7 @@ class OriginWriter:
     def drop(self, uid: str) -> None:
         """An object is gone."""
         self._alone.discard(uid)
+        self._unfit.pop(uid, None)
         self.turns.drop(uid)
 
     # --- what -------------------------------------------------------------------------------------
@@ -208,7 +192,7 @@ class OriginWriter:
             gathered = len(self._waiting)
             if self._clock.monotonic_s() - began_s >= GATHERED_MOST_S:
                 break
-            await asyncio.sleep(GATHERED_S + self.busy * GATHERED_EACH_S)
+            await asyncio.sleep(gathered_s(self.busy))
         await self._flush()
 
     async def _flush(self) -> None:
@@ -244,36 +228,62 @@ class OriginWriter:
         return {first: waiting[first]}
 
     async def _write_together(self, changes: dict[str, ClaimChange]) -> None:
+        """Write them all at once; what does not go together is told apart, what protects first."""
         manifest, site = self._current()
         if manifest is None and not self._kind.capabilities.creates_carrier:
             raise Transient(f"{self._words.place} does not exist any more")
         for uid, change in changes.items():
             if site.published.as_seen_by(uid) != change.decided_on:
                 _end(change, self._changed())
-        fit, body = self._fit(site, [one for one in changes.values() if not one.done.done()])
+            elif (known := self._unfit.get(uid)) and known[0] == self._attempt(change):
+                _end(change, known[1])
+        going = [one for one in changes.values() if not one.done.done()]
+        whole: dict[str, Any] | None = None
+        if len(going) > 1:
+            with suppress(*UNFIT):
+                whole = self._body(site, going)
+        if whole is not None:
+            await self._write(manifest, whole, going)
+            return
+        for protects in (True, False):
+            await self._write_what_fits([one for one in going if one.protects is protects])
+
+    async def _write_what_fits(self, changes: list[ClaimChange]) -> None:
+        """Write those that can be; the others end with what stands in their way.
+
+        Nobody's claim holds up a neighbour's. A few of hundreds are told apart by halves, and
+        whatever else the process does goes on between the tries.
+        """
+        manifest, site = self._current()
+        fit: list[ClaimChange] = []
+        body: dict[str, Any] | None = None
+        parts = [changes] if changes else []
+        while parts:
+            part = parts.pop()
+            try:
+                body = self._body(site, [*fit, *part])
+            except UNFIT as error:
+                if len(part) > 1:
+                    half = len(part) // 2
+                    parts += [part[half:], part[:half]]
+                else:
+                    self._end_as_unfit(part[0], error)
+            else:
+                fit += part
+            await asyncio.sleep(0)
         if body is not None:
             await self._write(manifest, body, fit)
 
-    def _fit(
-        self, site: Site, changes: list[ClaimChange]
-    ) -> tuple[list[ClaimChange], dict[str, Any] | None]:
-        """Those that can be written, and the carrier with them.
+    def _end_as_unfit(self, change: ClaimChange, error: Exception) -> None:
+        """It is not tried again on the same carrier: with many claims a try takes a while."""
+        self._unfit[change.claim.uid] = self._attempt(change), error.with_traceback(None)
+        _end(change, error)
 
-        The others end with what stands in their way: nobody's claim holds up a neighbour's.
-        """
-        if len(changes) > 1:
-            with suppress(*UNFIT):
-                return changes, self._body(site, changes)
-        fit: list[ClaimChange] = []
-        body: dict[str, Any] | None = None
-        for change in changes:
-            try:
-                body = self._body(site, [*fit, change])
-            except UNFIT as error:
-                _end(change, error)
-            else:
-                fit.append(change)
-        return fit, body
+    def _attempt(self, change: ClaimChange) -> tuple[object, ...]:
+        """All that decides whether a change can be written."""
+        known = self._source.last
+        carrier = known.value if isinstance(known, Known) else ()
+        return carrier, self.seen_everywhere, change.claim, change.spec, change.gone
 
     def _body(self, site: Site, changes: list[ClaimChange]) -> dict[str, Any]:
         first, *others = changes

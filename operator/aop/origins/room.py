@@ -89,8 +89,8 @@ def check_room(
     room = min(room_for(one, before.standing.get(one.uid)) for one in asking)
     lack = lack_of_room(standing, write(counted), room)
     if lack is not None:
-        owners = ", ".join(one.owner for one in asking)
-        raise Blocked(Reason.ORIGIN_FULL, f"{place} has no room for what {owners} asks for: {lack}")
+        who = f"{asking[0].owner} asks" if len(asking) == 1 else f"{len(asking)} objects ask"
+        raise Blocked(Reason.ORIGIN_FULL, f"{place} has no room for what {who} for: {lack}")
 
 
 def lack_of_room(standing: Mapping[str, Any], carrier: Mapping[str, Any], room: Room) -> str | None:

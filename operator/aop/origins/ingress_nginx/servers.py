@@ -26,7 +26,6 @@ from aop.origins.ingress_nginx.ingresses import (
 from aop.origins.ingress_nginx.replicas import Controller
 from aop.terms import covers
 
-
 MOST_SHOWN = 3
 """Other names of one Service that are told of one by one: beyond that, how many there are."""
 
@@ -145,9 +144,7 @@ class Servers:
             for place in self._named[name]
             for service in services_of(self._ingresses[place])
         }
-        return tuple(
-            sorted({said for service in services for said in self._beside(service, own)})
-        )
+        return tuple(sorted({said for service in services for said in self._beside(service, own)}))
 
     def _beside(self, service: Service, own: Collection[str]) -> Iterator[str]:
         reached = self._reached[service]
