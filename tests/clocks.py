@@ -1,7 +1,9 @@
-"""A machine's clocks that stand still until a test moves them."""
+"""A machine's clocks that stand still until a test moves them, and waiting in real time for what needs it."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from aop.clock import Clock
@@ -26,3 +28,10 @@ class SetClock(Clock):
 
     def monotonic_s(self) -> float:
         return self.passed_s
+
+
+async def eventually(condition: Callable[[], bool], within_s: float = 60.0) -> None:
+    """Wait, for a minute at most."""
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110 - what is waited for is told to nobody here
+            await asyncio.sleep(0.001)

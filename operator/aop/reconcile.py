@@ -114,6 +114,7 @@ class Reconciler:
         try:
             return await self._visit(key, memory)
         finally:
+            self._observer.has_looked(memory)
             self._metrics.visit_duration.observe(self._clock.monotonic_s() - begun_s)
 
     async def _visit(self, key: ObjectKey, memory: Memory) -> Visit:
@@ -274,9 +275,7 @@ class Reconciler:
             self._metrics.forget(observed.object.uid)
         seconds = self._observer.due_in_s(memory)
         if isinstance(step, Wait):
-            seconds = min(seconds, step.seconds)
-            if step.turn is not None:
-                self._observer.await_turn(step.turn, pull.uid)
+            seconds = min(seconds, self._observer.awaits(step, pull.uid))
         elif isinstance(step, Block):
             seconds = min(seconds, BLOCKED_RECHECK_S)
         return Visit(max(0.05, seconds), finished)

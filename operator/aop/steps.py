@@ -150,6 +150,8 @@ class Wait:
     """What helps, as `Reason.remedy` says it, where that of the reason is not the one."""
     turn: Target | None = None
     """The origin whose next write it waits for: the object is woken when that may go out."""
+    shown: Target | None = None
+    """The origin whose replicas are to run what is published: the object is woken when they do."""
 
     def __str__(self) -> str:
         return f"waits: {self.message}"

@@ -127,8 +127,11 @@ class Disturbed:
     """The same while they were removed."""
 
 
-def beside(zones: int, say: Callable[[str], None]) -> Disturbed:
-    """Onboard so many zones, then as many others on the same controller, and remove these again."""
+def beside(zones: int, say: Callable[[str], None], *, settled_s: float = SETTLED_S) -> Disturbed:
+    """Onboard so many zones, then as many others on the same controller, and remove these again.
+
+    The first ones are settled when nobody has been told anything for `settled_s`.
+    """
     names = zone_names(2 * zones)
     old, new = names[:zones], names[zones:]
     with scene_of(names) as scene:
@@ -136,7 +139,7 @@ def beside(zones: int, say: Callable[[str], None]) -> Disturbed:
         with Following(scene.plane, EVERYWHERE, followed.notice):
             scene.plane.apply([pulling(zone) for zone in old])
             until_ready(len(old), followed, time.monotonic(), scene, say)
-            time.sleep(SETTLED_S)
+            until_settled(followed, settled_s)
             written = [followed.written.copy()]
             scene.plane.apply([pulling(zone) for zone in new])
             until_ready(len(names), followed, time.monotonic(), scene, say)
@@ -149,6 +152,16 @@ def beside(zones: int, say: Callable[[str], None]) -> Disturbed:
     return Disturbed(zones, zones, counts[1] - counts[0], counts[2] - counts[1])
 
 
+def until_settled(followed: Followed, settled_s: float) -> None:
+    """Wait until no status was written for so long, or nobody waits any more."""
+    given_up = time.monotonic() + GIVEN_UP_AFTER_S
+    total, since = followed.written.total(), time.monotonic()
+    while time.monotonic() < min(given_up, since + settled_s):
+        time.sleep(EVERY_S)
+        if followed.written.total() != total:
+            total, since = followed.written.total(), time.monotonic()
+
+
 def _until_gone(left: int, scene: Scene) -> None:
     given_up = time.monotonic() + GIVEN_UP_AFTER_S
     while time.monotonic() < given_up:
@@ -157,8 +170,11 @@ def _until_gone(left: int, scene: Scene) -> None:
         time.sleep(EVERY_S)
 
 
-def onboard(zones: int, say: Callable[[str], None]) -> Measured:
-    """Apply so many zones at once, with two hosts each, on one controller with two replicas."""
+def onboard(zones: int, say: Callable[[str], None], *, rests_s: float = SETTLED_S) -> Measured:
+    """Apply so many zones at once, with two hosts each, on one controller with two replicas.
+
+    Then let them rest for `rests_s`, and read off for as long what they cost at rest.
+    """
     names = zone_names(zones)
     with scene_of(names) as scene:
         followed = Followed()
@@ -168,10 +184,10 @@ def onboard(zones: int, say: Callable[[str], None]) -> Measured:
             scene.plane.apply(settle(scene, names))
             took_s = until_ready(zones, followed, began, scene, say)
             cost = Cost.of(scene)
-            time.sleep(SETTLED_S)
-            resting = Cost.of(scene)
-            time.sleep(SETTLED_S)
-            rested = Cost.of(scene)
+            time.sleep(rests_s)
+            resting, since = Cost.of(scene), time.monotonic()
+            time.sleep(rests_s)
+            rested, for_s = Cost.of(scene), time.monotonic() - since
         reloads = tuple(len(one.reloads) for one in scene.ingress_nginx.replicas())
         return Measured(
             zones=zones,
@@ -182,8 +198,8 @@ def onboard(zones: int, say: Callable[[str], None]) -> Measured:
             requests=cost.requests - before.requests,
             resident_mib=cost.resident_mib,
             fell_back=followed.lost.total(),
-            rest_cpu_m=(rested.cpu_s - resting.cpu_s) / SETTLED_S * 1000,
-            rest_requests_per_min=(rested.requests - resting.requests) / SETTLED_S * 60,
+            rest_cpu_m=(rested.cpu_s - resting.cpu_s) / for_s * 1000,
+            rest_requests_per_min=(rested.requests - resting.requests) / for_s * 60,
         )
 
 

@@ -296,13 +296,15 @@ def test_of_many_other_names_of_a_service_their_number_is_told() -> None:
     beside = [with_service(ingress(f"o{n}.example.org")) for n in range(1000)]
     other_service = with_service(ingress("c.example.org"), service="other")
     servers = Servers([*zone, *beside, other_service], [REPLICA])
-    (said,) = servers.left_open(["*.example.com"])
-    assert said == (
+    (sentence,) = servers.left_open(["*.example.com"])
+    assert sentence == (
         "1000 other names reach Service shop/app, among them "
         "o0.example.org, o1.example.org, o10.example.org"
     )
-    (said,) = servers.left_open(["a.example.com"])
-    assert said.startswith("1001 other names reach Service shop/app, among them b.example.com, ")
+    (sentence,) = servers.left_open(["a.example.com"])
+    assert sentence.startswith(
+        "1001 other names reach Service shop/app, among them b.example.com, "
+    )
 
 
 def test_an_alias_is_a_name_of_the_server() -> None:

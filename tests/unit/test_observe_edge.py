@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, cast
 
@@ -24,7 +23,7 @@ from aop.observed import (
 from aop.probe import Answer, AskedEdge, EdgeProbe, Failure, FailureKind
 from aop.terms import Claim, Mode
 from builders import APEX, HOSTS, LEAF, NEXT, NOW, WWW, asked_at, claim, evidence, origin
-from clocks import SetClock
+from clocks import SetClock, eventually
 
 NONCE = "n0nce"
 WINDOW = timedelta(seconds=180)
@@ -368,13 +367,6 @@ async def test_hosts_that_hang_hold_up_none_that_answers() -> None:
 
 
 # --- between the looks -------------------------------------------------------------------------------------------------------------
-
-
-async def eventually(condition: Callable[[], bool], within_s: float = 60.0) -> None:
-    """Wait, for a minute at most."""
-    async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110 - what is waited for is told to nobody here
-            await asyncio.sleep(0.001)
 
 
 class Begun(EdgeReading):

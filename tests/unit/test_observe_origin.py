@@ -21,7 +21,7 @@ from aop.probe import Failure, FailureKind, ReplicaAddress
 from aop.settings import Settings
 from aop.terms import Claim, Mode, ObjectKey, Target
 from builders import KEY, NOW, OFF, REQUIRING, TARGET, UID, spec
-from clocks import SetClock
+from clocks import SetClock, eventually
 
 PULL = AuthenticatedOriginPull(KEY, UID, 1, "1", NOW, None, (), {}, spec(), Status())
 COLLEAGUE = replace(PULL, uid="another-uid")
@@ -78,11 +78,13 @@ class RunsWhatIsPublished:
         self.clock = clock
         self.cut_off: set[str] = set()
         """Addresses to which no way leads."""
+        self.reloading: set[str] = set()
+        """Addresses of those that do not run yet what was published last."""
 
     async def ask(self, at: ReplicaAddress, question: Question, memory: ReplicaMemory) -> None:
         if at.ip in self.cut_off:
             memory.fail(Failure(FailureKind.UNREACHABLE, "no route to host"), self.clock.now())
-        else:
+        elif at.ip not in self.reloading:
             memory.note(question.published, self.clock.now())
 
 
@@ -302,6 +304,53 @@ async def test_who_has_nothing_there_yet_holds_up_nobody() -> None:
             await looking.look(one)
     looking.clock.pass_s(MOST_S)
     assert looking.keeper.writer.next_at() is None
+
+
+async def shown_twice(looking: Looking, *pulls: AuthenticatedOriginPull) -> None:
+    """Each looks often enough to see what settles."""
+    for one in pulls * 2:
+        looking.clock.pass_s(1.0)
+        await looking.look(one)
+
+
+@pytest.mark.asyncio
+async def test_of_those_who_wait_for_the_replicas_one_after_the_other_looks_for_all() -> None:
+    looking = Looking("one", "two")
+    await shown_twice(looking, PULL, COLLEAGUE)
+    await looking.publish(replace(OFF, uid=PULL.uid))
+    looking.replicas.reloading = {"192.0.2.2"}
+    await shown_twice(looking, PULL, COLLEAGUE)
+    assert all(looking.keeper.await_shown(one.uid) for one in (PULL, COLLEAGUE))
+    await eventually(lambda: len(looking.woken) == 2)
+    assert looking.woken == [frozenset({PULL.uid}), frozenset({COLLEAGUE.uid})]
+
+
+@pytest.mark.asyncio
+async def test_when_the_replicas_run_what_is_published_all_are_woken_who_waited_for_it() -> None:
+    looking = Looking("one", "two")
+    await shown_twice(looking, PULL, COLLEAGUE)
+    await looking.publish(replace(OFF, uid=PULL.uid))
+    looking.replicas.reloading = {"192.0.2.2"}
+    await shown_twice(looking, PULL)
+    assert looking.keeper.await_shown(PULL.uid)
+    assert looking.keeper.await_shown(COLLEAGUE.uid)
+    looking.replicas.reloading.clear()
+    await shown_twice(looking, PULL)
+    assert looking.woken == [frozenset({PULL.uid, COLLEAGUE.uid})]
+    assert not looking.keeper.await_shown(PULL.uid), "what is left is for itself to see"
+
+
+@pytest.mark.asyncio
+async def test_who_leaves_while_it_waits_for_the_replicas_leaves_the_look_to_another() -> None:
+    looking = Looking("one")
+    await shown_twice(looking, PULL, COLLEAGUE)
+    await looking.publish(replace(OFF, uid=PULL.uid))
+    looking.replicas.reloading = {"192.0.2.1"}
+    await shown_twice(looking, PULL, COLLEAGUE)
+    assert all(looking.keeper.await_shown(one.uid) for one in (PULL, COLLEAGUE))
+    looking.keeper.drop(PULL.uid)
+    await eventually(lambda: bool(looking.woken))
+    assert looking.woken == [frozenset({COLLEAGUE.uid})]
 
 
 @pytest.mark.asyncio

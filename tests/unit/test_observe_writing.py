@@ -10,7 +10,7 @@ import pytest
 
 from aop.cluster import Conflict
 from aop.errors import Blocked, Reason
-from aop.observe.pauses import MOST_S, SHOWN_S, SYNC_S, pause_s
+from aop.observe.pauses import MOST_S, SHOWN_S, SYNC_S, gathered_s, pause_s
 from aop.observe.published import PublishedMemory
 from aop.observe.source import Source
 from aop.observe.writing import OriginWriter
@@ -196,6 +196,24 @@ async def test_the_next_write_waits_until_all_were_shown_what_the_last_does_to_t
     carried.writer.unseen = True
     carried.clock.pass_s(SHOWN_S - MOST_S)
     assert carried.writer.next_at() is None, "who is never shown anything holds nobody up for long"
+
+
+@pytest.mark.asyncio
+async def test_a_write_waits_for_all_who_were_woken_for_it_to_look() -> None:
+    """However slow the machine is: else whoever looks late waits for a write of its own."""
+    carried = Carried("a", "b", "c")
+    await carried.look()
+    for uid in carried.uids:
+        carried.writer.turns.wait(uid)
+    assert carried.woken == [frozenset({"a"}), frozenset({"b"}), frozenset({"c"})]
+    first = asyncio.create_task(carried.publish(of("a", ASKING)))
+    await asyncio.sleep(4 * gathered_s(len(carried.uids)))
+    assert not carried.written
+    carried.writer.turns.has_looked("c")
+    assert await carried.publish(of("b", ASKING)) == [None]
+    assert await first == [None]
+    assert len(carried.written) == 1
+    assert carried.claims.keys() == {"a", "b"}
 
 
 @pytest.mark.asyncio

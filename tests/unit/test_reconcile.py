@@ -23,7 +23,7 @@ from aop.observed import NONE, HoldOff, Observed, ObservedAlerts, Unknown
 from aop.perform import Performer
 from aop.progress import AT_ONCE
 from aop.reconcile import LOOKS_AT_ONCE, Reconciler, Visit
-from aop.steps import Effect, Publish
+from aop.steps import Effect, Publish, Wait
 from aop.terms import Claim, ObjectKey
 from builders import (
     ASKING,
@@ -128,6 +128,12 @@ class ReconcileWorld:
 
     def due_in_s(self, *_: Any) -> float:
         return 60.0
+
+    def awaits(self, wait: Wait, _: str) -> float:
+        return wait.seconds
+
+    def has_looked(self, _: Memory) -> None:
+        """No write of others waits for it."""
 
     async def perform(
         self, step: Effect, _: Observed, __: AuthenticatedOriginPull, ___: Memory

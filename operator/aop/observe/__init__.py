@@ -20,6 +20,7 @@ from aop.clock import Clock
 from aop.cloudflare import Access, Priority
 from aop.cluster import Cluster
 from aop.errors import Blocked, Reason
+from aop.observe.awaited import AT_LATEST_S
 from aop.observe.edge import AskedOrigin, EdgeReader, on_its_way
 from aop.observe.key_pairs import KeyPairs
 from aop.observe.memory import Memory
@@ -47,7 +48,8 @@ from aop.pki import check_in_time
 from aop.probe import Presented
 from aop.record import newest
 from aop.settings import Settings
-from aop.terms import ObjectKey, Pin, Target
+from aop.steps import Wait
+from aop.terms import ObjectKey, Pin
 
 LOOK_S = 2.0
 """How long one look waits for all that is outside; what is not there by then is in the next one."""
@@ -211,9 +213,18 @@ class Observer:
         self._edge.drop(memory)
         return self.objects.drop(uid)
 
-    def await_turn(self, target: Target, uid: str) -> None:
-        """The object has something to write there, and is to be woken when that may go out."""
-        self._origins.of(target).await_turn(uid)
+    def awaits(self, wait: Wait, uid: str) -> float:
+        """Seconds after which an object looks again, unless it is woken by what it waits for."""
+        if wait.turn is not None:
+            self._origins.of(wait.turn).await_turn(uid)
+        if wait.shown is not None and self._origins.of(wait.shown).await_shown(uid):
+            return max(wait.seconds, AT_LATEST_S)
+        return wait.seconds
+
+    def has_looked(self, memory: Memory) -> None:
+        """A visit has ended: no write of others waits for the object any longer."""
+        for target in memory.origins:
+            self._origins.of(target).writer.turns.has_looked(memory.uid)
 
     def _asked(self, origin: ObservedOrigin, *, asking: bool) -> AskedOrigin:
         """All its hosts wherever our check path may be in force.

@@ -20,6 +20,7 @@ from typing import Any
 from aop.api import AuthenticatedOriginPull
 from aop.clock import Clock
 from aop.cluster import Cluster
+from aop.observe.awaited import AwaitedRevision
 from aop.observe.published import Followed, PublishedMemory
 from aop.observe.replicas import ReplicaReader
 from aop.observe.rollouts import Rollouts
@@ -112,10 +113,13 @@ class OriginKeeper:
         """What was read last and for whom, and the origin that was made of it."""
         self._replicas: dict[str, ReplicaMemory] = {}
         """By pod uid."""
+        self._lowest: int | None = None
+        """Every replica was seen to run this revision or a later one."""
         self._troubled: frozenset[str] = frozenset()
         """Uids of the pods that could not be asked."""
         self._rounds: dict[tuple[str, str], asyncio.Task[None]] = {}
         """Questions under way, by pod and object."""
+        self.awaited = AwaitedRevision(wake)
         self.rollouts = Rollouts(kind, target, self._reads, cluster, sources, clock)
         self.writer = OriginWriter(
             kind,
@@ -170,7 +174,7 @@ class OriginKeeper:
         followed.notice_applied(published, replicas, self._clock.now())
         waits = asked and not resting and question.claim is not None
         self._note_unseen(pull.uid, replicas, hosts, waits=waits)
-        self.writer.seen_everywhere = self._seen_everywhere(site)
+        self._notice_revisions(self._revisions(site))
         self.writer.turns.look_at_the_clock()
         self._calm = published.intact and self.writer.seen_everywhere == published.revision
         if self._calm and all(one.ready for one in replicas):
@@ -269,6 +273,18 @@ class OriginKeeper:
         """The object is woken, with all others that wait, when the next write may go out."""
         self.writer.turns.wait(uid)
 
+    def await_shown(self, uid: str) -> bool:
+        """Whether the object is woken when the replicas run its claim, so that it need not look.
+
+        Not where they do already: what is left then, it alone looks for.
+        """
+        followed = self._memory.of(uid)
+        since = (followed.since if followed else None) or self._memory.published.revision
+        if self._lowest is not None and self._lowest >= since:
+            return False
+        self.awaited.wait(uid)
+        return True
+
     def forget(self) -> None:
         """What carries our claims has changed: read it again at the next look."""
         self._sources.of(self._carrier).forget()
@@ -278,6 +294,7 @@ class OriginKeeper:
         self._memory.drop(uid)
         self._waiting.discard(uid)
         self._unseen.discard(uid)
+        self.awaited.drop(uid)
         self.writer.drop(uid)
 
     def _configured(self, uid: str, site: Site) -> Configured | None:
@@ -431,18 +448,24 @@ class OriginKeeper:
         )
         return tuple(one if asked else replace(one, settled=False) for one in known)
 
-    def _seen_everywhere(self, site: Site) -> int | None:
-        """The revision that every replica which may serve was seen to run.
+    def _notice_revisions(self, revisions: set[int | None]) -> None:
+        known = sorted(one for one in revisions if one is not None)
+        everywhere = known if None not in revisions else []
+        self._lowest = next(iter(everywhere), None)
+        self.writer.seen_everywhere = self._lowest if len(everywhere) == 1 else None
+        self.awaited.run(self._lowest)
 
-        None if they differ, or cannot all be asked.
+    def _revisions(self, site: Site) -> set[int | None]:
+        """What the replicas that may serve were seen to run.
+
+        None stands for those that cannot be asked, or have not shown it for sure.
         """
         known = [(one, self._replicas.get(one.uid) or ReplicaMemory()) for one in site.replicas]
-        revisions = {
+        return {
             memory.revision if memory.settled and not memory.error else None
             for replica, memory in known
             if may_serve(replica, memory)
         }
-        return revisions.pop() if len(revisions) == 1 else None
 
     def _taken_up_in_place(self, site: Site) -> str | None:
         """Which replica judges connections of before by what is published, where that matters."""

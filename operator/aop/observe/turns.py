@@ -27,16 +27,29 @@ class Turns:
         self._wake = wake
         self._clock = clock
         self._waiting: set[str] = set()
+        self._expected: set[str] = set()
+        """Those who were woken for the next write and have not looked since."""
         self._timer: asyncio.TimerHandle | None = None
 
     def wait(self, uid: str) -> None:
         """An object has something to write, and looks again when that may go out."""
         self._waiting.add(uid)
+        self._expected.discard(uid)
         self.look_at_the_clock()
+
+    def has_looked(self, uid: str) -> None:
+        """The object has looked, whatever it has come to: the write waits for it no longer."""
+        self._expected.discard(uid)
+
+    @property
+    def expects_somebody(self) -> bool:
+        """Somebody was woken for the next write and has not looked yet."""
+        return bool(self._expected)
 
     def drop(self, uid: str) -> None:
         """An object is gone."""
         self._waiting.discard(uid)
+        self._expected.discard(uid)
 
     def look_at_the_clock(self) -> None:
         """Something has been seen that may decide when the next write goes out."""
@@ -48,6 +61,7 @@ class Turns:
         moment = self._next_at()
         if moment is None:
             waiting, self._waiting = frozenset(self._waiting), set()
+            self._expected |= waiting
             self._wake(waiting)
             return
         delay_s = max(0.0, (moment - self._clock.now()).total_seconds())

@@ -19,7 +19,7 @@ from typing import Any
 from aop.clock import Clock
 from aop.cluster import Cluster, Conflict
 from aop.errors import Blocked, Reason, Transient
-from aop.observe.pauses import GATHERED_MOST_S, gathered_s, pause_s
+from aop.observe.pauses import gathered_at_most_s, gathered_s, pause_s
 from aop.observe.published import PublishedMemory
 from aop.observe.source import Known, Source
 from aop.observe.turns import Turns
@@ -137,6 +137,7 @@ class OriginWriter:
             raise Conflict(f"the operator has not looked at {self._words.place} yet")
         protects = self._memory.published.relaxed_by(claim)
         done = asyncio.get_running_loop().create_future()
+        self.turns.has_looked(uid)
         change = ClaimChange(claim, spec, gone, protects, followed.decided_on, done)
         self._waiting[uid] = change
         if protects or self.busy < 2:
@@ -186,11 +187,11 @@ class OriginWriter:
         return task
 
     async def _flush_soon(self) -> None:
-        """Write once nobody else has come for a moment."""
+        """Write once nobody has come for a moment, and all who were woken for it have looked."""
         began_s, gathered = self._clock.monotonic_s(), 0
-        while gathered < len(self._waiting):
+        while gathered < len(self._waiting) or self.turns.expects_somebody:
             gathered = len(self._waiting)
-            if self._clock.monotonic_s() - began_s >= GATHERED_MOST_S:
+            if self._clock.monotonic_s() - began_s >= gathered_at_most_s(self.busy):
                 break
             await asyncio.sleep(gathered_s(self.busy))
         await self._flush()

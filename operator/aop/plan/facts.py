@@ -365,6 +365,7 @@ def until_applied(origin: ObservedOrigin) -> Wait | None:
         SOON_S / 2,
         since=origin.published_at,
         remedy=remedy,
+        shown=origin.target,
     )
 
 

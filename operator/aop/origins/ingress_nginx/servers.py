@@ -144,7 +144,7 @@ class Servers:
             for place in self._named[name]
             for service in services_of(self._ingresses[place])
         }
-        return tuple(sorted({said for service in services for said in self._beside(service, own)}))
+        return tuple(sorted({sentence for one in services for sentence in self._beside(one, own)}))
 
     def _beside(self, service: Service, own: Collection[str]) -> Iterator[str]:
         reached = self._reached[service]
