@@ -78,10 +78,14 @@ class RunsWhatIsPublished:
         self.clock = clock
         self.cut_off: set[str] = set()
         """Addresses to which no way leads."""
+        self.answers = asyncio.Event()
+        """Set: they answer at once."""
+        self.answers.set()
         self.reloading: set[str] = set()
         """Addresses of those that do not run yet what was published last."""
 
     async def ask(self, at: ReplicaAddress, question: Question, memory: ReplicaMemory) -> None:
+        await self.answers.wait()
         if at.ip in self.cut_off:
             memory.fail(Failure(FailureKind.UNREACHABLE, "no route to host"), self.clock.now())
         elif at.ip not in self.reloading:
@@ -116,9 +120,11 @@ class Looking:
         keepers.begin(self.woken.append)
         self.keeper: OriginKeeper = keepers.of(TARGET)
 
-    async def look(self, pull: AuthenticatedOriginPull, *, resting: bool = False) -> Any:
+    async def look(
+        self, pull: AuthenticatedOriginPull, *, resting: bool = False, for_s: float = 60.0
+    ) -> Any:
         (wanted, *_) = origins_of(pull, ())
-        until_s = self.clock.monotonic_s() + 60
+        until_s = self.clock.monotonic_s() + for_s
         return await self.keeper.look(
             pull, wanted, {}, until_s=until_s, asking=True, resting=resting
         )
@@ -338,6 +344,21 @@ async def test_when_the_replicas_run_what_is_published_all_are_woken_who_waited_
     await shown_twice(looking, PULL)
     assert looking.woken == [frozenset({PULL.uid, COLLEAGUE.uid})]
     assert not looking.keeper.await_shown(PULL.uid), "what is left is for itself to see"
+
+
+@pytest.mark.asyncio
+async def test_who_has_asked_the_replicas_is_woken_when_they_have_answered() -> None:
+    looking = Looking("one", "two")
+    await shown_twice(looking, PULL)
+    await looking.publish(replace(OFF, uid=PULL.uid))
+    await shown_twice(looking, PULL)
+    looking.replicas.answers.clear()
+    await looking.look(PULL, for_s=0.0)
+    assert looking.keeper.await_shown(PULL.uid)
+    assert looking.woken == []
+    looking.replicas.answers.set()
+    await eventually(lambda: looking.woken == [frozenset({PULL.uid})])
+    assert not looking.keeper.await_shown(PULL.uid)
 
 
 @pytest.mark.asyncio

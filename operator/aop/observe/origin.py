@@ -119,6 +119,8 @@ class OriginKeeper:
         """Uids of the pods that could not be asked."""
         self._rounds: dict[tuple[str, str], asyncio.Task[None]] = {}
         """Questions under way, by pod and object."""
+        self._awaits_answers: set[str] = set()
+        """Objects that are woken when theirs are answered."""
         self.awaited = AwaitedRevision(wake)
         self.rollouts = Rollouts(kind, target, self._reads, cluster, sources, clock)
         self.writer = OriginWriter(
@@ -274,16 +276,30 @@ class OriginKeeper:
         self.writer.turns.wait(uid)
 
     def await_shown(self, uid: str) -> bool:
-        """Whether the object is woken when the replicas run its claim, so that it need not look.
+        """Whether the object is woken when more is known of what the replicas do.
 
-        Not where they do already: what is left then, it alone looks for.
+        That is when they run its claim, and where they do, when they have answered what it has
+        asked.
         """
         followed = self._memory.of(uid)
         since = (followed.since if followed else None) or self._memory.published.revision
-        if self._lowest is not None and self._lowest >= since:
-            return False
-        self.awaited.wait(uid)
-        return True
+        if self._lowest is None or self._lowest < since:
+            self.awaited.wait(uid)
+            return True
+        if self._is_asking(uid):
+            self._awaits_answers.add(uid)
+            return True
+        return False
+
+    def _is_asking(self, uid: str) -> bool:
+        """Some replica has not answered yet what the object has asked."""
+        rounds = (self._rounds.get((replica, uid)) for replica in self._replicas)
+        return any(one is not None and not one.done() for one in rounds)
+
+    def _note_answers(self, uid: str) -> None:
+        if uid in self._awaits_answers and not self._is_asking(uid):
+            self._awaits_answers.remove(uid)
+            self._wake(frozenset({uid}))
 
     def forget(self) -> None:
         """What carries our claims has changed: read it again at the next look."""
@@ -294,6 +310,7 @@ class OriginKeeper:
         self._memory.drop(uid)
         self._waiting.discard(uid)
         self._unseen.discard(uid)
+        self._awaits_answers.discard(uid)
         self.awaited.drop(uid)
         self.writer.drop(uid)
 
@@ -403,7 +420,9 @@ class OriginKeeper:
                 address = ReplicaAddress(
                     replica.ip, replica.https_port, replica.http_port, site.proxy_protocol
                 )
-                self._rounds[key] = asyncio.create_task(self._reader.ask(address, question, seen))
+                asking = asyncio.create_task(self._reader.ask(address, question, seen))
+                asking.add_done_callback(lambda _: self._note_answers(uid))
+                self._rounds[key] = asking
         waiting = [
             self._rounds[key]
             for replica in site.replicas
