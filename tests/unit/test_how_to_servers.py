@@ -85,6 +85,20 @@ def test_every_object_and_every_part_of_one_stands_in_the_example(server: str) -
         assert any(anywhere(part, one) for one in objects), part
 
 
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_values_are_those_of_which_the_manifests_are_rendered(server: str) -> None:
+    """With nothing left out: an operator that does not serve the object's namespace does nothing at all."""
+    (*_, values) = example(server)
+    written = [
+        fragment
+        for language, text in blocks(server)
+        if language == "yaml"
+        for fragment in yaml.safe_load_all(text)
+        if "workloads" in fragment
+    ]
+    assert written == [values]
+
+
 @pytest.mark.parametrize("server", [one for one in SERVERS if one != "traefik"])
 def test_every_line_of_the_servers_own_configuration_stands_in_the_example(server: str) -> None:
     web = words((ROOT / "deploy/examples" / server / "web.yaml").read_text())
