@@ -402,6 +402,22 @@ def test_a_missing_right_is_said_with_the_question_that_asks_for_it() -> None:
     assert lacking([]) == []
 
 
+def test_what_stays_open_is_said_before_anything_is_required() -> None:
+    past = origin(open=("IngressRoute web/past may serve everything",))
+    seen = observed(origins=[past])
+    lines = planned(seen, tuple(foreseen(seen)), [], PLAIN)
+    assert "What stays open when the hosts are required:" in lines
+    assert "  - Origin public: IngressRoute web/past may serve everything." in lines
+    assert plan_data(seen, tuple(foreseen(seen)), [])["open"] == [
+        "Origin public: IngressRoute web/past may serve everything."
+    ]
+    for mild in (
+        observed(origins=[past], spec={"enforcement": "Request"}),
+        observed(origins=[past], object={"deleting": True}),
+    ):
+        assert plan_data(mild, tuple(foreseen(mild)), [])["open"] == []
+
+
 def test_programs_get_the_plan_too() -> None:
     seen = observed(**PLANS["blocked"])
     content = plan_data(seen, tuple(foreseen(seen)), ["assumed"])

@@ -10,6 +10,7 @@ from aop.kubectl.foresight import Foreseen
 from aop.kubectl.wording import Colour, Paint, moment, paragraph
 from aop.observed import Observed, Unknown
 from aop.steps import Block, Done, Wait
+from aop.terms import Mode
 
 HEADS = ("Next:", "Then, if each does what it is for:")
 """Above the first step, and above the second."""
@@ -31,10 +32,13 @@ def planned(
         lines += [] if again else [paint(line, Colour.FAINT) for line in _why(one)]
     if not isinstance(steps[-1].step, Block | Done):
         lines += paragraph("What comes after that depends on what is seen then.", "  ")
-    unseen = [*_not_known(o), *sentences]
-    if unseen:
-        lines += ["", paint("Not seen from here:", Colour.STRONG)]
-        lines += [line for one in unseen for line in paragraph(one, "  - ", "    ")]
+    for head, listed in (
+        ("What stays open when the hosts are required:", _open(o)),
+        ("Not seen from here:", [*_not_known(o), *sentences]),
+    ):
+        if listed:
+            lines += ["", paint(head, Colour.STRONG)]
+            lines += [line for one in listed for line in paragraph(one, "  - ", "    ")]
     return [*lines, "", "Nothing was written."]
 
 
@@ -52,6 +56,7 @@ def data(o: Observed, steps: Sequence[Foreseen], sentences: Iterable[str]) -> di
             }
             for one in steps
         ],
+        "open": _open(o),
         "unseen": [*_not_known(o), *sentences],
     }
 
@@ -100,6 +105,18 @@ def _colour(one: Foreseen) -> Colour | None:
         case Block():
             return Colour.BAD
     return None
+
+
+def _open(o: Observed) -> list[str]:
+    """What nobody is refused at, whatever is required."""
+    if o.object.deleting or o.spec.enforcement_mode < Mode.REQUIRE:
+        return []
+    return [
+        f"Origin {origin.name}: {sentence}."
+        for origin in o.origins
+        if origin.wanted
+        for sentence in origin.open
+    ]
 
 
 def _not_known(o: Observed) -> list[str]:
