@@ -101,6 +101,7 @@ class Loops:
         )
         if seen != loop.seen:
             loop.seen = seen
+            loop.memory.edited = is_edited(manifest)
             loop.memory.cloudflare.retry_at = None
             loop.rouse(self._clock.monotonic_s())
         if loop.task is None:
@@ -274,6 +275,12 @@ def is_held(manifest: Manifest) -> bool:
 def is_deleting(manifest: Manifest) -> bool:
     """Somebody has deleted it, and finalizers keep it."""
     return bool((manifest.get("metadata") or {}).get("deletionTimestamp"))
+
+
+def is_edited(manifest: Manifest) -> bool:
+    """Its spec is no longer the one that the status tells of."""
+    told_of = (manifest.get("status") or {}).get("observedGeneration")
+    return told_of not in {None, manifest["metadata"].get("generation")}
 
 
 def references(key: ObjectKey, spec: dict[str, Any]) -> frozenset[ObjectKey]:

@@ -36,9 +36,6 @@ from aop.terms import ObjectKey
 
 log = logging.getLogger("aop")
 
-LOOKS_AT_ONCE = 32
-"""Looks under way at the same time: each has its deadline, and a thousand that begin together would
-all miss it."""
 MOST_STEPS = 20
 """Effects in one visit: more than any rollout has; a plan that never ends becomes visible instead
 of busy."""
@@ -99,7 +96,6 @@ class Reconciler:
         self._clock = clock
         self._metrics = metrics
         self._teller = Teller(cluster, clock, metrics, home)
-        self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)
         self._under_way: set[asyncio.Task[None]] = set()
         self._trace: TextIO | None = (
             trace.open("a", encoding="utf-8", buffering=1) if trace else None
@@ -125,7 +121,7 @@ class Reconciler:
                 if manifest is None:
                     return Visit(LONGEST_BACKOFF_S, finished=True)
                 pull = memory.parse(manifest)
-                observed = await self._look(pull, memory)
+                observed = await self._observer.observe(pull, memory)
                 self._measure(pull, observed, memory)
                 step = next_step(observed)
                 self._trace_pass(observed, step)
@@ -145,15 +141,6 @@ class Reconciler:
         except Exception as error:
             log.exception("bug while visiting %s", key)
             return await self._failed(key, pull, error, memory)
-
-    async def _look(self, pull: AuthenticatedOriginPull, memory: Memory) -> Observed:
-        """As many at once as the process is good for; where visitors may be refused, at once."""
-        if memory.urgent:
-            memory.urgent, memory.waits_since_s = False, None
-            return await self._observer.observe(pull, memory)
-        async with self._looks:
-            memory.waits_since_s = None
-            return await self._observer.observe(pull, memory)
 
     def _and_alerts_left(self, step: Done, pull: AuthenticatedOriginPull) -> Wait | Done:
         """A removal is finished when whom the object named is warned no more for its sake."""

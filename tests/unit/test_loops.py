@@ -14,7 +14,7 @@ from aop.clock import Clock
 from aop.cloudflare import Cloudflare
 from aop.cluster import Cluster, Kind
 from aop.health import OVERDUE_S, Health
-from aop.loops import Loops, references
+from aop.loops import Loops, is_edited, references
 from aop.metrics import MeasuredObject, Metrics, WaitingFigures
 from aop.observe import Observer
 from aop.observe.edge import EdgeReader
@@ -213,6 +213,18 @@ async def test_whoever_names_what_changed_is_woken_and_it_is_read_anew() -> None
     assert (mine.memory.urgent, other.memory.urgent) == (True, False)
     await look()
     assert cluster.fetched == {TOKEN: 2}
+
+
+@pytest.mark.parametrize(
+    ("told_of", "edited"),
+    [({}, False), ({"observedGeneration": 1}, True), ({"observedGeneration": 2}, False)],
+)
+def test_an_object_is_edited_whose_status_tells_of_another_spec(
+    told_of: dict[str, Any], edited: bool
+) -> None:
+    """One that is new is not: a thousand that are applied at once hold up nobody's edit."""
+    one = shown(UID, "example.com", generation=2) | {"status": told_of}
+    assert is_edited(one) is edited
 
 
 def shown(uid: str, zone: str, **metadata: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from aop.clock import Clock
 from aop.cloudflare import Access, Priority
 from aop.cluster import Cluster
 from aop.errors import Reason, Transient
-from aop.observe import Observer
+from aop.observe import LOOKS_AT_ONCE, Observer
 from aop.observe.edge import AskedOrigin, EdgeReader
 from aop.observe.memory import KeptNote, Memory
 from aop.observe.origins import OriginKeepers
@@ -109,6 +110,81 @@ def observer_of(
         Settings(),
         clock or StoppedClock(),
     )
+
+
+class HeldUp(Failing):
+    """Whoever looks is held up until all may go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_go_on, self.looking, self.most_looking = asyncio.Event(), 0, 0
+
+    async def look(self, *_: Any, **__: Any) -> ObservedOrigin:
+        self.looking += 1
+        self.most_looking = max(self.looking, self.most_looking)
+        await self.may_go_on.wait()
+        self.looking -= 1
+        return self.seen
+
+
+async def turns() -> None:
+    """Everybody who can go on does."""
+    for _ in range(20 * LOOKS_AT_ONCE):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.asyncio
+async def test_as_many_look_at_once_as_the_process_is_good_for() -> None:
+    """Whoever may refuse visitors waits for nobody, and what somebody has edited only for what was edited too."""
+    world, most = HeldUp(), LOOKS_AT_ONCE
+    observer = observer_of(world)
+    looks: list[asyncio.Task[Any]] = []
+
+    async def begin(*memories: Memory) -> int:
+        looks.extend(asyncio.create_task(observer.observe(PULL, memory)) for memory in memories)
+        await turns()
+        return world.looking
+
+    memories = [Memory(uid=UID, waits_since_s=1.0) for _ in range(most + 5)]
+    assert await begin(*memories) == most
+    waiting = [memory for memory in memories if memory.waits_since_s is not None]
+    assert len(waiting) == 5, "a look that has begun ends the wait for it"
+    assert await begin(Memory(uid=UID, urgent=True)) == most + 1
+    edited = [Memory(uid=UID, edited=True) for _ in range(most + 5)]
+    assert await begin(*edited) == 2 * most + 1
+    world.may_go_on.set()
+    await asyncio.gather(*looks)
+    assert world.most_looking == 2 * most + 1
+    assert not any(memory.edited for memory in edited)
+
+
+class CloudflareHangs(Failing):
+    """Which costs nobody else a look."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = 0
+        self.answers = asyncio.Event()
+
+    async def read(self, *_: Any, **__: Any) -> Any:
+        await self.answers.wait()
+        return Unknown("Cloudflare has answered that it cannot")
+
+    async def look(self, *_: Any, **__: Any) -> ObservedOrigin:
+        self.looks += 1
+        return self.seen
+
+
+@pytest.mark.asyncio
+async def test_who_waits_for_cloudflare_holds_up_nobodys_look() -> None:
+    world = CloudflareHangs()
+    observer = observer_of(world, SetClock())
+    memories = [Memory(uid=UID) for _ in range(3 * LOOKS_AT_ONCE)]
+    looks = [asyncio.create_task(observer.observe(PULL, memory)) for memory in memories]
+    await turns()
+    assert world.looks == len(memories)
+    world.answers.set()
+    await asyncio.gather(*looks)
 
 
 @pytest.mark.asyncio

@@ -22,7 +22,7 @@ from aop.observe.memory import Memory
 from aop.observed import NONE, HoldOff, Observed, ObservedAlerts, Unknown
 from aop.perform import Performer
 from aop.progress import AT_ONCE
-from aop.reconcile import LOOKS_AT_ONCE, Reconciler, Visit
+from aop.reconcile import Reconciler, Visit
 from aop.steps import Effect, Publish, Wait
 from aop.terms import Claim, ObjectKey
 from builders import (
@@ -70,8 +70,6 @@ class ReconcileWorld:
         self.status_may_be_written, self.events_may_be_written = asyncio.Event(), asyncio.Event()
         self.status_may_be_written.set()
         self.events_may_be_written.set()
-        self.may_look, self.looking, self.most_looking = asyncio.Event(), 0, 0
-        self.may_look.set()
         self.done: list[Effect] = []
         self.refuses: Exception | None = None
         self.statuses: list[dict[str, Any]] = []
@@ -120,10 +118,6 @@ class ReconcileWorld:
     # --- looking and performing ----------------------------------------------------------------
 
     async def observe(self, *_: Any) -> Observed:
-        self.looking += 1
-        self.most_looking = max(self.looking, self.most_looking)
-        await self.may_look.wait()
-        self.looking -= 1
         return self.see()
 
     def due_in_s(self, *_: Any) -> float:
@@ -470,33 +464,6 @@ async def test_of_progress_some_is_told_at_once_and_of_what_rests_everything() -
         for _ in range(3 * AT_ONCE):
             await world.visit()
         assert len(world.statuses) == told_of
-
-
-async def turns() -> None:
-    """Everybody who can go on does."""
-    for _ in range(10 * LOOKS_AT_ONCE):
-        await asyncio.sleep(0)
-
-
-@pytest.mark.asyncio
-async def test_as_many_look_at_once_as_the_process_is_good_for_and_who_may_refuse_waits_for_nobody() -> (
-    None
-):
-    world = ReconcileWorld()
-    world.may_look.clear()
-    memories = [Memory(uid=UID, waits_since_s=1.0) for _ in range(LOOKS_AT_ONCE + 5)]
-    visits = [asyncio.create_task(world.reconciler.visit(KEY, memory)) for memory in memories]
-    await turns()
-    assert world.looking == LOOKS_AT_ONCE
-    waiting = [memory for memory in memories if memory.waits_since_s is not None]
-    assert len(waiting) == 5, "a look that has begun ends the wait for it"
-    urgent = Memory(uid=UID, urgent=True)
-    visits.append(asyncio.create_task(world.reconciler.visit(KEY, urgent)))
-    await turns()
-    assert world.looking == LOOKS_AT_ONCE + 1
-    world.may_look.set()
-    await asyncio.gather(*visits)
-    assert world.most_looking == LOOKS_AT_ONCE + 1
 
 
 @pytest.mark.asyncio

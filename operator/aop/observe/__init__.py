@@ -12,6 +12,7 @@ import base64
 import binascii
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -53,6 +54,9 @@ from aop.terms import ObjectKey, Pin
 
 LOOK_S = 2.0
 """How long one look waits for all that is outside; what is not there by then is in the next one."""
+LOOKS_AT_ONCE = 32
+"""Looks under way at the same time: each has its deadline, and a thousand that begin together would
+all miss it."""
 
 log = logging.getLogger("aop")
 
@@ -78,6 +82,7 @@ class Observer:
         self._settings = settings
         self._clock = clock
         self._key_pairs = KeyPairs()
+        self._looks, self._edited = (asyncio.Semaphore(LOOKS_AT_ONCE) for _ in range(2))
         self.objects = Objects(cluster, origins, settings, clock)
 
     async def observe(self, pull: AuthenticatedOriginPull, memory: Memory) -> Observed:
@@ -85,22 +90,24 @@ class Observer:
 
         Raises nothing for what lies outside; that becomes `Unknown`.
         """
-        record, until_s = (
-            newest(pull.record, pull.status.record),
-            self._clock.monotonic_s() + LOOK_S,
-        )
+        record = newest(pull.record, pull.status.record)
         if memory.kept_note:
             record = memory.kept_note.added_to(record)
-        key_pair = await self._key_pair(pull, memory, until_s)
-        zone_task = await self._zone_task(pull, record, key_pair, memory, until_s)
         wanted = origins_of(pull, record.claimed)
-        asking = (
-            isinstance(memory.zone, ObservedZone) and memory.blocked_on is not Reason.ZONE_CLAIMED
-        )
-        origins = await asyncio.gather(
-            *(self._origin(pull, one, memory, until_s, asking=asking) for one in wanted)
-        )
-        evidence = await self._evidence(pull, origins, memory, until_s, asking=asking)
+        async with self._lane(memory):
+            memory.urgent, memory.edited, memory.waits_since_s = False, False, None
+            until_s = self._clock.monotonic_s() + LOOK_S
+            key_pair = await self._key_pair(pull, memory, until_s)
+            zone_task = await self._zone_task(pull, record, key_pair, memory, until_s)
+            asking = (
+                isinstance(memory.zone, ObservedZone)
+                and memory.blocked_on is not Reason.ZONE_CLAIMED
+            )
+            origins = await asyncio.gather(
+                *(self._origin(pull, one, memory, until_s, asking=asking) for one in wanted)
+            )
+            evidence = await self._evidence(pull, origins, memory, until_s, asking=asking)
+        # In no lane: a thousand that wait for Cloudflare cost nothing, and hold up nobody's look.
         await asyncio.wait({zone_task}, timeout=max(0.0, until_s - self._clock.monotonic_s()))
         if zone_task.done():
             memory.zone, memory.zone_task = zone_task.result(), None
@@ -133,6 +140,16 @@ class Observer:
                 stale_after_s=max(30.0, self._edge.cadence_s(memory) * 3),
             ),
         )
+
+    def _lane(self, memory: Memory) -> AbstractAsyncContextManager[None]:
+        """Where the look waits for its turn.
+
+        Those whose spec somebody has changed wait for one another only; where visitors may be
+        refused, nobody waits.
+        """
+        if memory.urgent:
+            return nullcontext()
+        return self._edited if memory.edited else self._looks
 
     def _claimants(self, pull: AuthenticatedOriginPull, wanted: Sequence[Wanted]) -> set[str]:
         """Whoever has a claim of the zone on any of these origins, by uid."""

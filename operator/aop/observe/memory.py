@@ -186,6 +186,8 @@ class Memory:
     """Since when it is to be looked at (monotonic); None: it is not, or that has begun."""
     urgent: bool = False
     """Something was seen that may refuse visitors: the next look waits for nobody's."""
+    edited: bool = False
+    """Somebody has changed the spec, or deleted the object, and waits for that to be looked at."""
     suspects: dict[str, None] = field(default_factory=dict)
     """Hosts whose visitors are refused, by their last answers through the edge: they are asked
     about more often. Who was first comes first."""
