@@ -8,26 +8,23 @@ them together have one deadline: what protects visitors must not wait for an API
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from aop.api import AuthenticatedOriginPull
 from aop.clock import Clock
-from aop.cloudflare import Access, Priority
 from aop.cluster import Cluster
-from aop.errors import Blocked, Reason
+from aop.errors import Reason
 from aop.observe.awaited import AT_LATEST_S
 from aop.observe.edge import AskedOrigin, EdgeReader, on_its_way
-from aop.observe.key_pairs import KeyPairs
 from aop.observe.memory import Memory
 from aop.observe.objects import Objects, zone_id_of
 from aop.observe.origin import NO_TOKEN, Wanted, origins_of
 from aop.observe.origins import OriginKeepers
+from aop.observe.referenced import ReferencedSecrets
 from aop.observe.secrets import Secrets
 from aop.observe.views import TURN_S
 from aop.observe.zone import ZoneReader, is_still
@@ -45,12 +42,10 @@ from aop.observed import (
     Unknown,
 )
 from aop.origins.check import check_path
-from aop.pki import check_in_time
-from aop.probe import Presented
 from aop.record import newest
 from aop.settings import Settings
 from aop.steps import Wait
-from aop.terms import ObjectKey, Pin
+from aop.terms import Pin
 
 LOOK_S = 2.0
 """How long one look waits for all that is outside; what is not there by then is in the next one."""
@@ -78,10 +73,9 @@ class Observer:
         self._zones = zones
         self._origins = origins
         self._edge = edge
-        self._secrets = secrets
         self._settings = settings
         self._clock = clock
-        self._key_pairs = KeyPairs()
+        self._referenced = ReferencedSecrets(secrets, clock)
         self._looks, self._edited = (asyncio.Semaphore(LOOKS_AT_ONCE) for _ in range(2))
         self.objects = Objects(cluster, origins, settings, clock)
 
@@ -97,7 +91,7 @@ class Observer:
         async with self._lane(memory):
             memory.urgent, memory.edited, memory.waits_since_s = False, False, None
             until_s = self._clock.monotonic_s() + LOOK_S
-            key_pair = await self._key_pair(pull, memory, until_s)
+            key_pair = await self._referenced.key_pair(pull, memory, until_s)
             zone_task = await self._zone_task(pull, record, key_pair, memory, until_s)
             asking = (
                 isinstance(memory.zone, ObservedZone)
@@ -283,63 +277,6 @@ class Observer:
             read_s -= (now - listed.at).total_seconds()
         return min(TURN_S * sharers, read_s)
 
-    # --- keys -------------------------------------------------------------------------------------
-
-    async def _key_pair(
-        self, pull: AuthenticatedOriginPull, memory: Memory, until_s: float
-    ) -> ObservedKeyPair | Unknown | None:
-        """The key pair.
-
-        The replicas are asked with the last one that could be read, because protection does not end
-        with a Secret.
-        """
-        certificate = pull.spec.certificate
-        name = certificate.generate.secret_name if certificate.generate else ""
-        if certificate.secret_ref:
-            name = certificate.secret_ref.name
-        key = ObjectKey(pull.key.namespace, name)
-        ours = certificate.secret_ref is None
-        data = await self._secrets.data(key, awaited=memory.awaiting, until_s=until_s, ours=ours)
-        if isinstance(data, Unknown):
-            return data
-        if data is None and certificate.generate:
-            return None
-        try:
-            return await self._read_key_pair(pull, key, data, memory)
-        except Blocked as error:
-            return Unknown(error.message, error.reason)
-        except Exception as error:
-            log.exception("bug while reading Secret %s", key)
-            return Unknown(
-                f"Secret {key} cannot be read: {type(error).__name__} in the operator; its log has the traceback"
-            )
-
-    async def _read_key_pair(
-        self,
-        pull: AuthenticatedOriginPull,
-        key: ObjectKey,
-        data: Mapping[str, str] | None,
-        memory: Memory,
-    ) -> ObservedKeyPair:
-        generate = pull.spec.certificate.generate
-        read = await self._key_pairs.read(key, data, pull.spec.zone.name if generate else None)
-        leaf, following = read.pair.leaf, read.pair.next
-        if generate is None:
-            check_in_time(key, leaf, self._clock.wall())
-        presenting = (
-            (Presented.OURS, leaf, read.identity),
-            (Presented.NEXT, following, read.next_identity),
-        )
-        # A server refuses what has expired whatever is pinned, so that such an answer would tell
-        # nothing of our text.
-        memory.presenting = {
-            presented: identity
-            for presented, one, identity in presenting
-            if one is not None and identity is not None and one.pin.not_after > self._clock.wall()
-        }
-        renewal = leaf.renewal_at(generate.renew_ahead) if generate else None
-        return ObservedKeyPair(leaf.pin, following.pin if following else None, renewal)
-
     # --- Cloudflare -------------------------------------------------------------------------------
 
     async def _zone_task(
@@ -355,55 +292,12 @@ class Observer:
                 (key_pair.leaf, key_pair.next) if isinstance(key_pair, ObservedKeyPair) else ()
             )
             ours: tuple[Pin, ...] = (*record.uploaded, *(pin for pin in secret_pins if pin))
-            access = await self._access(pull, memory, until_s)
+            access = await self._referenced.access(pull, memory, until_s)
             reading = self._zones.read(
                 pull, access, memory, self._clock.now(), ours, hurry=memory.awaiting
             )
             memory.zone_task = asyncio.create_task(reading)
         return memory.zone_task
-
-    async def _access(
-        self, pull: AuthenticatedOriginPull, memory: Memory, until_s: float
-    ) -> Access | Unknown:
-        """The token that the Secret holds.
-
-        In a removal the last good one, where there is no token in it any more, whatever there is
-        instead.
-        """
-        written, good = await self._written_access(pull, memory, until_s), memory.cloudflare.good
-        return (
-            good if isinstance(written, Unknown) and pull.deleting and good is not None else written
-        )
-
-    async def _written_access(
-        self, pull: AuthenticatedOriginPull, memory: Memory, until_s: float
-    ) -> Access | Unknown:
-        reference = pull.spec.credentials.api_token_secret_ref
-        key = ObjectKey(pull.key.namespace, reference.name)
-        source = f"Secret {key}, key {reference.key}"
-        data = await self._secrets.data(key, awaited=memory.awaiting, until_s=until_s)
-        if isinstance(data, Unknown):
-            return data
-        if data is None or reference.key not in data:
-            what = (
-                f"Secret {key} does not exist"
-                if data is None
-                else f"Secret {key} has no key {reference.key}"
-            )
-            remedy = f"kubectl -n {key.namespace} create secret generic {key.name} --from-literal={reference.key}=…"
-            return Unknown(
-                f"{what}. Create it with a Cloudflare API token: {remedy}",
-                Reason.TOKEN_SECRET_NOT_FOUND,
-            )
-        try:
-            token = base64.b64decode(data[reference.key], validate=True).decode()
-            return Access.of(token, Priority.ONBOARD, source=source)
-        except (binascii.Error, UnicodeDecodeError):
-            return Unknown(
-                f"{source} is not text. Put a Cloudflare API token there", Reason.TOKEN_REJECTED
-            )
-        except Blocked as error:
-            return Unknown(error.message, error.reason)
 
 
 def _is_proving(memory: Memory, window: timedelta) -> bool:
