@@ -169,6 +169,14 @@ class Routers(Model):
     http: RouterName | None = None
     """The router that takes plaintext. None: plaintext does not reach the applications."""
 
+    rules = (
+        Rule(
+            "!has(self.http) || self.https != self.http",
+            "write two different routers, or leave out http: what is led to https comes by the one for plaintext",
+            lambda routers: routers.https != routers.http,
+        ),
+    )
+
 
 class Traefik(Workload):
     """Traefik in a workload, configured through a ConfigMap that the operator creates."""
