@@ -111,6 +111,8 @@ class OriginKeeper:
         """Those of them that were not yet shown what the published text does to their hosts."""
         self._read: tuple[Objects, Model | None, Site] | None = None
         """What was read last and for whom, and the origin that was made of it."""
+        self._open: tuple[Site | None, dict[tuple[str, ...], tuple[str, ...]]] = None, {}
+        """What the origin that was read last leaves open, by patterns."""
         self._replicas: dict[str, ReplicaMemory] = {}
         """By pod uid."""
         self._lowest: int | None = None
@@ -195,7 +197,7 @@ class OriginKeeper:
             wildcards=tuple(
                 Wildcard(name, samples) for name, samples in site.wildcards(hosts, patterns).items()
             ),
-            open=site.left_open(patterns),
+            open=self._left_open(site, patterns),
             left_out=left_out,
             foreign=site.objection(wanted.spec) or self._taken_up_in_place(site)
             if wanted.wanted and configured
@@ -485,6 +487,15 @@ class OriginKeeper:
             for replica, memory in known
             if may_serve(replica, memory)
         }
+
+    def _left_open(self, site: Site, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        """Worked out once, because there may be thousands of routers to look at."""
+        if self._open[0] is not site:
+            self._open = site, {}
+        known = self._open[1]
+        if patterns not in known:
+            known[patterns] = site.left_open(patterns)
+        return known[patterns]
 
     def _taken_up_in_place(self, site: Site) -> str | None:
         """Which replica judges connections of before by what is published, where that matters."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from aop.errors import plain
 from aop.origins.rules import Parents
@@ -45,14 +46,8 @@ def may_hold(rule: str, host: str) -> bool:
     True as well where nobody knows: of a rule that cannot be read, or of a regular expression,
     which whoever may make a router may write, and which would have to be tried here.
     """
-    tokens = _tokens(rule)
-    if tokens is None or len(tokens) > MOST_WORDS:
-        return True
-    try:
-        value, rest = _any_of(tokens, host)
-    except (IndexError, ValueError):
-        return True
-    return value is not False or bool(rest)
+    parsed = _parsed(rule)
+    return parsed is None or _value(parsed, host) is not False
 
 
 def _about(kind: str, key: ObjectKey, manifest: Json, patterns: Collection[str]) -> Iterator[str]:
@@ -161,44 +156,74 @@ def _tokens(rule: str) -> list[str] | None:
     return words
 
 
+class _Parts(NamedTuple):
+    """`&&` or `||` of several, `!` of one, or a matcher with its arguments."""
+
+    operator: str
+    parts: tuple[_Parts, ...] = ()
+    arguments: frozenset[str] = frozenset()
+
+
 _Value = bool | None
 """None: it depends on what else the request is like."""
 
 
-def _any_of(tokens: list[str], host: str) -> tuple[_Value, list[str]]:
-    value, rest = _all_of(tokens, host)
+@lru_cache(maxsize=16384)
+def _parsed(rule: str) -> _Parts | None:
+    """None: it cannot be read."""
+    tokens = _tokens(rule)
+    if tokens is None or len(tokens) > MOST_WORDS:
+        return None
+    try:
+        parts, rest = _any_of(tokens)
+    except (IndexError, ValueError):
+        return None
+    return None if rest else parts
+
+
+def _any_of(tokens: list[str]) -> tuple[_Parts, list[str]]:
+    first, rest = _all_of(tokens)
+    parts = [first]
     while rest and rest[0] == "||":
-        other, rest = _all_of(rest[1:], host)
-        value = _decided(True, value, other)
-    return value, rest
+        other, rest = _all_of(rest[1:])
+        parts.append(other)
+    return _Parts("||", tuple(parts)), rest
 
 
-def _all_of(tokens: list[str], host: str) -> tuple[_Value, list[str]]:
-    value, rest = _one(tokens, host)
+def _all_of(tokens: list[str]) -> tuple[_Parts, list[str]]:
+    first, rest = _one(tokens)
+    parts = [first]
     while rest and rest[0] == "&&":
-        other, rest = _one(rest[1:], host)
-        value = _decided(False, value, other)
-    return value, rest
+        other, rest = _one(rest[1:])
+        parts.append(other)
+    return _Parts("&&", tuple(parts)), rest
 
 
-def _one(tokens: list[str], host: str) -> tuple[_Value, list[str]]:
+def _one(tokens: list[str]) -> tuple[_Parts, list[str]]:
     """Raises IndexError or ValueError where the rule ends too early."""
     first, rest = tokens[0], tokens[1:]
     if first == "!":
-        value, rest = _one(rest, host)
-        return (None if value is None else not value), rest
+        part, rest = _one(rest)
+        return _Parts("!", (part,)), rest
     if first == "(":
-        value, rest = _any_of(rest, host)
-        return value, rest[1:] if rest[0] == ")" else rest
+        part, rest = _any_of(rest)
+        return part, rest[1:] if rest[0] == ")" else rest
     end = rest.index(")")
-    arguments = [word[1:-1].lower() for word in rest[:end] if word[0] in '`"']
-    if first not in _HOSTS:
-        return None, rest[end + 1 :]
-    return host in arguments or "*" in arguments, rest[end + 1 :]
+    arguments = frozenset(word[1:-1].lower() for word in rest[:end] if word[0] in '`"')
+    return _Parts(first, (), arguments), rest[end + 1 :]
 
 
-def _decided(by: bool, one: _Value, other: _Value) -> _Value:
-    """What two parts come to where one that is `by` decides for both."""
-    if by in (one, other):
-        return by
-    return None if None in (one, other) else not by
+def _value(rule: _Parts, host: str) -> _Value:
+    match rule.operator:
+        case "||" | "&&":
+            decides = rule.operator == "||"
+            values = [_value(one, host) for one in rule.parts]
+            if decides in values:
+                return decides
+            return None if None in values else not decides
+        case "!":
+            (value,) = (_value(one, host) for one in rule.parts)
+            return None if value is None else not value
+    if rule.operator not in _HOSTS:
+        return None
+    return host in rule.arguments or "*" in rule.arguments
