@@ -17,11 +17,14 @@ PYTEST := $(BIN)/python -m pytest
 # The tests of a file share what they start; the files that take long begin first (unit comes last).
 SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
+QUICKLY := -m "not large" --hypothesis-profile quick -p no:xdist -q
+
 # Of what takes long `make test` runs a thirtieth, chosen by the hash of a word, so that a failure is met again; any other word
 # takes another (make test SHARE=30:word), and `make system`, nightly, all of it.
 SHARE ?= 30:cf6c4ed
 
-.PHONY: help setup check check-install format docs golden generate lock modules unit quick test rig system sandbox demo state-space bench scale drill dist image publish-image clean
+.DELETE_ON_ERROR:
+.PHONY: help setup check check-install format docs golden generate lock modules unit quick quick-unit quick-rules test rig system sandbox demo state-space bench scale drill dist image publish-image clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,9 +53,11 @@ format: setup ## Format the code and mend what the linter can mend.
 generate: setup ## Write crds/, docs/reference.md, the chart's derived files and, where the chart changed, deploy/manifests/ (with helm).
 	@PYTHONPATH=tests $(BIN)/python tools/generate.py
 
-docs: setup ## Build the documentation as a site into dist/site; whatever warns is an error.
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+docs: setup dist/site/index.html ## Build the documentation as a site into dist/site, where it has changed; whatever warns is an error.
 	@echo "dist/site/index.html"
+
+dist/site/index.html: $(VENV)/.installed mkdocs.yml tools/pages.py $(wildcard *.md) deploy/helm/aop-operator/README.md $(shell find docs)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 golden: setup ## Write tests/golden anew: what a person reads at every step.
 	AOP_UPDATE_GOLDEN=1 $(PYTEST) tests/integration/test_whole_life.py tests/unit/test_kubectl.py tests/unit/test_kubectl_findings.py -q
@@ -67,8 +72,15 @@ modules: ## Write the Go modules that pin what the tests run on (needs Go), afte
 unit: setup ## The pure tests: seconds.
 	$(PYTEST) tests/unit $(SPREAD) -q
 
-quick: check ## What to run after every change, a minute and a half: check, the pure tests, the promises of origin kinds, the small worlds of the model.
-	$(PYTEST) tests/unit tests/origin_kinds tests/model -m "not large" --hypothesis-profile quick -n $(JOBS) --dist worksteal -q
+# Processes side by side instead of workers of one: each collects only what it runs, and tells nobody of each test.
+quick: setup ## What to run after every change, about a minute: check, the pure tests, the promises of origin kinds, the small worlds of the model.
+	@$(MAKE) -j $(JOBS) --output-sync=target quick-unit quick-rules check
+
+quick-unit: setup
+	$(PYTEST) tests/unit $(QUICKLY)
+
+quick-rules: setup
+	$(PYTEST) tests/origin_kinds tests/model $(QUICKLY)
 
 test: setup programs ## The README's test command: everything short, and a share of what takes long.
 	$(PYTEST) tests $(SPREAD) -q --durations=25 --share $(SHARE)
