@@ -544,7 +544,7 @@ def test_an_alert_says_what_and_how_bad(name: str) -> None:
 
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 SECTIONS = dict(re.findall(r"^## (Aop\w+)\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL))
-PARTS = ("**What it means.**", "**What visitors feel.**", "**Look closer.**", "**What to do.**")
+PARTS = ("**What it means.**", "**What visitors notice.**", "**Look closer.**", "**What to do.**")
 
 
 def test_each_alert_has_its_section_in_the_runbook_and_each_section_its_alert() -> None:
