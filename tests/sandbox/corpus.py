@@ -44,13 +44,15 @@ def named(name: str) -> dict[str, Any]:
     """The valid manifest of that name."""
     file = FOLDER / f"{name}.yaml"
     if file.is_file():
-        whole: dict[str, Any] = yaml.safe_load(file.read_text())
+        whole: dict[str, Any] = yaml.load(file.read_text(), Loader=yaml.CSafeLoader)
         return whole
     return next(_changed(row) for row in _rows("valid") if row["name"] == name)
 
 
 def _rows(table: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = yaml.safe_load((FOLDER / f"{table}.yaml").read_text())
+    rows: list[dict[str, Any]] = yaml.load(
+        (FOLDER / f"{table}.yaml").read_text(), Loader=yaml.CSafeLoader
+    )
     return rows
 
 

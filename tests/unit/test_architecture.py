@@ -182,8 +182,8 @@ VERBS = {
 def of_the_cluster_floor() -> Grants:
     """What every call of a `Cluster` in the source needs."""
     needed: Grants = defaultdict(set)
-    for path, tree in modules():
-        for call in ast.walk(tree):
+    for path, _ in modules():
+        for call in nodes(path):
             match call:
                 case ast.Call(
                     func=ast.Attribute(attr=method),

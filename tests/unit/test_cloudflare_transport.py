@@ -226,7 +226,7 @@ async def test_as_much_is_read_as_anybody_needs() -> None:
 
 
 def packed_spaces(mebibytes: int) -> bytes:
-    packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+    packer = zlib.compressobj(level=1, wbits=zlib.MAX_WBITS | 16)
     return b"".join(packer.compress(b" " * (1 << 20)) for _ in range(mebibytes)) + packer.flush()
 
 
