@@ -13,13 +13,13 @@ from aop.api import ConditionType, Status
 from aop.metrics.figures import Cause, ObjectFigures, OriginFigures, Undone
 from aop.observed import Observed, ObservedKeyPair, ObservedOrigin, Unknown
 from aop.plan import Rule
+from aop.plan.claims import required_hosts
 from aop.plan.facts import (
     configured,
     in_scope,
     our_pins,
     presented_by_us,
     replicas,
-    required_hosts,
     running_hold_offs,
     verified,
 )

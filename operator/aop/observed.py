@@ -79,7 +79,7 @@ class RejectedClaim:
     """
 
     digest: str
-    """`aop.plan.facts.digest` of the claim with the foreign text around it."""
+    """`aop.plan.claims.digest` of the claim with the foreign text around it."""
     times: int
     since: datetime
     until: datetime

@@ -11,7 +11,8 @@ from __future__ import annotations
 from aop.api import ConditionType, Status
 from aop.errors import Reason, plain
 from aop.observed import Configured, Observed, ObservedOrigin, Unknown
-from aop.plan.facts import configured, in_scope, proven, replicas, shows_otherwise, wanted_leaf
+from aop.plan.claims import shows_otherwise
+from aop.plan.facts import configured, in_scope, proven, replicas, wanted_leaf
 from aop.status import (
     LONGEST,
     REPROVING,

@@ -37,6 +37,7 @@ from aop.observed import (
     Record,
     Unknown,
 )
+from aop.plan.claims import required_hosts, runs_our_claim, until_applied
 from aop.plan.facts import (
     believed,
     certificate_with,
@@ -47,10 +48,7 @@ from aop.plan.facts import (
     presented_by_us,
     proven,
     replicas,
-    required_hosts,
     running_hold_offs,
-    runs_our_claim,
-    until_applied,
     verified,
     wanted_leaf,
 )

@@ -25,7 +25,9 @@ from aop.observed import (
     Unknown,
 )
 from aop.observed import Record as RealRecord
-from aop.plan.facts import flushes_of_the_hour, is_fresh, runs_our_claim, whole_window
+from aop.plan.answers import flushes_of_the_hour
+from aop.plan.claims import runs_our_claim
+from aop.plan.facts import is_fresh, whole_window
 from aop.plan.qualify import claimant
 from aop.plan.remove import given_up
 from aop.terms import Claim as RealClaim

@@ -21,7 +21,8 @@ from aop.observed import (
     Unknown,
 )
 from aop.plan import PROTECT, RULES, TEARDOWN, Rule
-from aop.plan.facts import configured, replicas, runs_our_claim
+from aop.plan.claims import runs_our_claim
+from aop.plan.facts import configured, replicas
 from aop.plan.protect import no_origin_refuses_the_edge
 from aop.steps import Block, Note, Publish, Step, Wait
 from aop.terms import Mode

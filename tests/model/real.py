@@ -36,7 +36,9 @@ from aop.observed import (
     Unknown,
 )
 from aop.observed import Record as RealRecord
-from aop.plan.facts import configured, digest, flushes_of_the_hour, replicas
+from aop.plan.answers import flushes_of_the_hour
+from aop.plan.claims import digest
+from aop.plan.facts import configured, replicas
 from aop.steps import (
     Block,
     Delete,

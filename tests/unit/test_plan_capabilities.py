@@ -15,7 +15,7 @@ from aop.errors import Reason
 from aop.observed import NONE, Arrival, HostBehaviour, Observed
 from aop.origins.kind import Capabilities
 from aop.plan import next_step
-from aop.plan.facts import until_applied
+from aop.plan.claims import until_applied
 from aop.steps import Note, Publish, Wait
 from aop.terms import Claim, Mode
 from builders import (

@@ -10,6 +10,8 @@ import pytest
 from aop.errors import Reason
 from aop.observed import NONE, OTHER, REFUSED, Arrival, HostBehaviour, Unknown
 from aop.origins.sites import Rollout
+from aop.plan.answers import unknown
+from aop.plan.claims import until_applied
 from aop.plan.facts import (
     anybody_refuses,
     certificate_with,
@@ -20,8 +22,6 @@ from aop.plan.facts import (
     our_pins,
     ours_listed,
     refused_arrivals,
-    unknown,
-    until_applied,
     wanted_leaf,
 )
 from aop.steps import Block, Wait

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from aop.observed import Observed
-from aop.plan.facts import claim_of, configured, our_pins
+from aop.plan.claims import claim_of
+from aop.plan.facts import configured, our_pins
 from aop.terms import Mode, Pin
 from builders import ASKING, LEAF, NEXT, REQUIRING, RETIRED, certificate, observed, origin
 

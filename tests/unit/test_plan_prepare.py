@@ -24,7 +24,7 @@ from aop.observed import (
     Unknown,
 )
 from aop.plan import next_step
-from aop.plan.facts import CUT_OFF
+from aop.plan.claims import CUT_OFF
 from aop.plan.prepare import claim_is_whole
 from aop.steps import Block, Delete, Done, Issue, Note, Publish, SetEnabled, Step, Upload, Wait
 from aop.terms import Claim, Mode, Target

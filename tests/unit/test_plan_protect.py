@@ -27,7 +27,7 @@ from aop.observed import (
 )
 from aop.origins.sites import Rollout
 from aop.plan import next_step
-from aop.plan.facts import digest
+from aop.plan.claims import digest
 from aop.plan.protect import MOST_HOLD_OFFS
 from aop.steps import Block, Done, Note, Publish, RollOut, SetEnabled, Step, Wait, Withdraw
 from aop.terms import Claim, Kind, Mode, ObjectKey, Pin, Target

@@ -21,7 +21,8 @@ from aop.observed import (
     Unknown,
 )
 from aop.plan import next_step
-from aop.plan.facts import digest, proven
+from aop.plan.claims import digest
+from aop.plan.facts import proven
 from aop.record import dump, load
 from aop.status import fulfilled
 from aop.steps import Delete, Done, Note, Publish, Wait

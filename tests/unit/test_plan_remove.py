@@ -22,7 +22,7 @@ from aop.observed import (
     Unknown,
 )
 from aop.plan import next_step
-from aop.plan.facts import CUT_OFF
+from aop.plan.claims import CUT_OFF
 from aop.status import status_of
 from aop.steps import Block, Delete, Done, Publish, SetEnabled, Step, Wait, Withdraw
 from aop.terms import Claim, Mode

@@ -2,5 +2,5 @@
 
 It works with the rights of whoever runs it, in a process of its own: it never speaks to the
 operator, and reads what the operator reads. What is shown is made by pure functions from what was
-read before; `looking` alone asks Cloudflare, replicas and the edge.
+read before; `looking`, and `surveying` for `preflight`, ask Cloudflare, replicas and the edge.
 """

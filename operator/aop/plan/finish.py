@@ -8,18 +8,9 @@ from __future__ import annotations
 
 from aop.errors import Reason
 from aop.observed import CertificateState, Observed, ObservedKeyPair, ObservedZone
-from aop.plan.facts import (
-    claim_of,
-    configured,
-    our_pins,
-    ours_listed,
-    proven,
-    publish,
-    to_be_proven,
-    until_applied,
-    wanted_leaf,
-    working_on,
-)
+from aop.plan.answers import publish
+from aop.plan.claims import claim_of, to_be_proven, until_applied
+from aop.plan.facts import configured, our_pins, ours_listed, proven, wanted_leaf, working_on
 from aop.plan.prove import waiting_for_proof
 from aop.steps import Delete, Note, Promote, Step, Wait, Withdraw
 from aop.terms import Mode, Pin

@@ -18,31 +18,24 @@ from aop.observed import (
     Overwritten,
     Unknown,
 )
+from aop.plan.answers import flush, nobody_is_refused_by_others, publish, unknown
+from aop.plan.claims import claim_of, patterns_for, to_be_proven, until_applied, with_wildcards
 from aop.plan.facts import (
     accepted_everywhere,
     anybody_refuses,
     arrives_with,
     certificate_with,
-    claim_of,
     configured,
     expires_within,
-    flush,
     in_scope,
     newest_active,
-    nobody_is_refused_by_others,
     our_pins,
     ours_listed,
-    patterns_for,
-    publish,
     refused_arrivals,
     refuses_somebody,
     replicas,
-    to_be_proven,
-    unknown,
-    until_applied,
     wanted_leaf,
     was_there_before,
-    with_wildcards,
     working_on,
 )
 from aop.steps import Block, Delete, Issue, Note, SetEnabled, Step, Upload, Wait

@@ -11,13 +11,12 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 
 from aop.observed import REFUSED, HoldOff, Observed, ObservedOrigin, ObservedZone, RejectedClaim
+from aop.plan.answers import relax
+from aop.plan.claims import claim_of, claim_without, digest, runs_our_claim, was_rejected
 from aop.plan.facts import (
     anybody_refuses,
     arrives_with,
-    claim_of,
-    claim_without,
     configured,
-    digest,
     expires_within,
     held_off_until,
     in_scope,
@@ -30,10 +29,7 @@ from aop.plan.facts import (
     oddity,
     our_pins,
     refused_arrivals,
-    relax,
     replicas,
-    runs_our_claim,
-    was_rejected,
 )
 from aop.steps import Note, Publish, RollOut, SetEnabled, Step, Withdraw
 from aop.terms import Claim, Mode

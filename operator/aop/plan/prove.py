@@ -17,29 +17,29 @@ from aop.observed import (
     ObservedOrigin,
     ObservedZone,
 )
-from aop.plan.facts import (
-    accepted_everywhere,
-    believed,
-    claim_of,
-    configured,
-    expires_within,
+from aop.plan.answers import (
     flush,
     flushes_of_the_hour,
     flushes_used_up,
+    old_sessions_hold_back,
+    publish,
+)
+from aop.plan.claims import claim_of, until_applied, with_wildcards
+from aop.plan.facts import (
+    accepted_everywhere,
+    believed,
+    configured,
+    expires_within,
     held_off_until,
     in_scope,
     in_words,
     newest_active,
     oddity,
-    old_sessions_hold_back,
     our_pins,
     ours_listed,
     proven,
-    publish,
     running_hold_offs,
-    until_applied,
     wanted_leaf,
-    with_wildcards,
 )
 from aop.steps import Delete, Note, Step, Wait
 from aop.terms import Mode, Pin

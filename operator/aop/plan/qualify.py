@@ -8,14 +8,8 @@ from __future__ import annotations
 
 from aop.errors import Reason
 from aop.observed import Baseline, Observed, ObservedOrigin, ObservedZone, Rival, Unknown
-from aop.plan.facts import (
-    configured,
-    in_scope,
-    newest_active,
-    nobody_is_refused_by_others,
-    ours_listed,
-    unknown,
-)
+from aop.plan.answers import nobody_is_refused_by_others, unknown
+from aop.plan.facts import configured, in_scope, newest_active, ours_listed
 from aop.steps import Block, Note, Step, Wait
 from aop.terms.ssl_modes import PRESENTING_SSL_MODES
 

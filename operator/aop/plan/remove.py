@@ -21,16 +21,8 @@ from aop.observed import (
     ObservedZone,
     Unknown,
 )
-from aop.plan.facts import (
-    CUT_OFF,
-    claim_of,
-    configured,
-    ours_listed,
-    replicas,
-    until_applied,
-    was_there_before,
-    working_on,
-)
+from aop.plan.claims import CUT_OFF, claim_of, until_applied
+from aop.plan.facts import configured, ours_listed, replicas, was_there_before, working_on
 from aop.plan.prepare import put_back_by_others
 from aop.steps import Block, Delete, Publish, SetEnabled, Step, Wait, Withdraw
 from aop.terms import Mode, Pin
