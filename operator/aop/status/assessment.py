@@ -1,0 +1,19 @@
+"""What one condition says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from aop.errors import Reason
+
+Truth = Literal["True", "False", "Unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """One condition's content."""
+
+    truth: Truth
+    reason: Reason
+    message: str
