@@ -24,7 +24,7 @@ ASKING = {"clientAuth": {"clientAuthType": "RequestClientCert"}}
 def open_beside(scene: Scene) -> str:
     """What `Ready` says of what stays open."""
     message: str = scene.condition("Ready")["message"]
-    return message.partition("What stays open")[2]
+    return message.partition("leaves open")[2]
 
 
 def statuses(scene: Scene, path: str) -> set[int]:
