@@ -18,6 +18,8 @@ def golden(name: str, lines: Sequence[str]) -> None:
     file, text = GOLDEN / f"{name}.txt", "\n".join(lines) + "\n"
     if os.environ.get("AOP_UPDATE_GOLDEN"):
         file.write_text(text)
-    assert text == file.read_text()
+    assert text == file.read_text(), (
+        f"read the difference, then write it: AOP_UPDATE_GOLDEN=1 {file}"
+    )
     paragraphs = lines if name.startswith(IN_PARAGRAPHS) else []
     assert [line for line in paragraphs if len(line) > WIDTH] == []
