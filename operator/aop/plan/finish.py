@@ -43,11 +43,16 @@ def retired_certificates_are_gone(o: Observed) -> Step | None:
         return waiting_for_proof(o, required, wanted.sha256)
     if o.key_pair.next is not None:
         return Promote(o.key_pair.next)
+    return _others_leave_cloudflare(o, o.zone, wanted) or _trust_is_shrunk(o, wanted)
+
+
+def _others_leave_cloudflare(o: Observed, zone: ObservedZone, wanted: Pin) -> Step | None:
+    """Of ours, Cloudflare and the record hold the wanted leaf only."""
     for certificate in ours_listed(o):
         if certificate.pin != wanted:
             if certificate.state in {CertificateState.ACTIVE, CertificateState.FAILED}:
                 return Delete(
-                    o.zone.id,
+                    zone.id,
                     certificate.id,
                     certificate.pin,
                     f"leaf {wanted.short} has taken over everywhere",
@@ -66,7 +71,7 @@ def retired_certificates_are_gone(o: Observed) -> Step | None:
                 5.0,
             )
         return Note(o.noting(uploaded=(wanted,)), f"only leaf {wanted.short} is left at Cloudflare")
-    return _trust_is_shrunk(o, wanted)
+    return None
 
 
 def _trust_is_shrunk(o: Observed, wanted: Pin) -> Step | None:

@@ -7,6 +7,7 @@ where it stands: presenting stops before a leaf expires, if Cloudflare can be re
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from itertools import takewhile
 
@@ -313,39 +314,15 @@ def no_requirement_outlives_its_leaf(o: Observed) -> Step | None:
     """
     presented = may_be_presented(o)
     if any(expires_within(pin, o.wall, o.limits.asking_margin_s) for pin in presented):
-        for origin in o.origins:
-            claim = configured(origin).may_do
-            if (
-                claim
-                and claim.mode >= Mode.REQUEST
-                and origin.capabilities.refuses_expired
-                and (
-                    step := relax(
-                        o,
-                        origin,
-                        Mode.OFF,
-                        "Cloudflare may soon present an expired certificate, which the origin refuses even where it only asks for one",
-                    )
-                )
-            ):
-                return step
+        asking = [one for one in o.origins if one.capabilities.refuses_expired]
+        why = "Cloudflare may soon present an expired certificate, which the origin refuses even where it only asks for one"
+        if step := _none_stricter(o, asking, Mode.OFF, why):
+            return step
     if not any(expires_within(pin, o.wall, o.limits.expiry_margin_s) for pin in presented):
         return None
-    for origin in o.origins:
-        claim = configured(origin).may_do
-        if (
-            claim
-            and claim.mode >= Mode.OPTIONAL
-            and (
-                step := relax(
-                    o,
-                    origin,
-                    Mode.REQUEST,
-                    "the certificate that Cloudflare presents is about to expire",
-                )
-            )
-        ):
-            return step
+    why = "the certificate that Cloudflare presents is about to expire"
+    if step := _none_stricter(o, o.origins, Mode.REQUEST, why):
+        return step
     if isinstance(o.zone, ObservedZone) and o.zone.enabled and not anybody_refuses(o):
         newest = newest_active(o.zone)
         if newest and newest.ours and expires_within(newest.pin, o.wall, o.limits.expiry_margin_s):
@@ -354,6 +331,17 @@ def no_requirement_outlives_its_leaf(o: Observed) -> Step | None:
                 enabled=False,
                 why=f"leaf {newest.pin.short} is about to expire and no successor is proven",
             )
+    return None
+
+
+def _none_stricter(
+    o: Observed, origins: Iterable[ObservedOrigin], to: Mode, why: str
+) -> Step | None:
+    """The first of them that may be stricter goes back to this mode."""
+    for origin in origins:
+        claim = configured(origin).may_do
+        if claim and claim.mode > to and (step := relax(o, origin, to, why)):
+            return step
     return None
 
 
