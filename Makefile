@@ -88,7 +88,7 @@ test: setup programs ## The README's test command: everything short, and a share
 rig: setup programs ## What the tests stand on, by itself: doubles, stand-in, proxies, visitors.
 	$(PYTEST) tests/rig $(SPREAD) -q
 
-system: setup programs ## All that takes long: whole scenarios, every call with every fault, SIGKILL after every effect, the chart.
+system: setup programs envoy-gateway ## All that takes long: whole scenarios, every call with every fault, SIGKILL after every effect, the chart.
 	$(PYTEST) tests/system tests/faults tests/install $(SPREAD) -q --durations=25
 
 .PHONY: programs
@@ -96,11 +96,16 @@ programs: setup
 	@$(SANDBOX) sandbox.kubernetes
 	@$(SANDBOX) sandbox.helm
 	@$(SANDBOX) sandbox.prometheus
+	$(if $(AOP_REQUIRE_SERVERS),@$(SANDBOX) sandbox.envoy_gateway)
+
+.PHONY: envoy-gateway
+envoy-gateway: setup
+	@$(SANDBOX) sandbox.envoy_gateway
 
 sandbox: setup ## Start Kubernetes, ingress-nginx and Cloudflare's double; stays up until interrupted; writes .sandbox/env.
 	@$(SANDBOX) sandbox
 
-demo: setup ## The whole life of one zone, on real parts: onboard, prove, require, refuse strangers, remove. With another origin: make demo ORIGIN=nginx (or apache, haproxy, caddy, traefik)
+demo: setup ## The whole life of one zone, on real parts: onboard, prove, require, refuse strangers, remove. With another origin: make demo ORIGIN=nginx (or apache, haproxy, caddy, traefik, gateway)
 	@$(SANDBOX) demo $(ORIGIN)
 
 state-space: setup ## Walk the rules through every world they can meet, and through every mutant of them.

@@ -30,8 +30,8 @@ RELAXED_WITHIN_S = 60.0
 HELD_OFF_S = 60.0
 LEASE = "leases.coordination.k8s.io"
 UNUSED = {
-    "update secrets in edge",
     "list events in web",
+    "update secrets in edge",
     f"create {LEASE} in aop-system",
     f"get {LEASE} ('aop-operator',) in aop-system",
     f"update {LEASE} ('aop-operator',) in aop-system",
@@ -113,7 +113,7 @@ def live(scene: Scene) -> None:
     """From apply to removal, without a request lost, without a trace left, within the rules of the model and the permissions."""
     frontend = scene.sandbox.frontend
     template = frontend.deployment()["spec"]["template"]
-    enabled_before = scene.control.zone()["enabled"]
+    standing, enabled_before = frontend.standing(), scene.control.zone()["enabled"]
     traced = len(scene.trace())
     with flawless(scene):
         apply(scene)
@@ -121,14 +121,15 @@ def live(scene: Scene) -> None:
         assert_required(scene)
         scene.remove(within_s=WITHIN_S)
         until_settled(frontend, template)
-    assert frontend.config_map() is None
+    assert frontend.standing() == standing
     assert scene.control.zone()["enabled"] == enabled_before
     assert scene.certificates() == []
     assert scene.refusing() == []
     assert violations(scene.trace()[traced:], in_model=False) == []
     permissions = account(scene.plane, OPERATOR_NAMESPACE, OPERATOR_ACCOUNT)
     assert permissions.denied == ()
-    assert {str(one) for one in permissions.unused} <= UNUSED, str(permissions)
+    unused = {*UNUSED, f"list events in {frontend.namespace}"}
+    assert {str(one) for one in permissions.unused} <= unused, str(permissions)
 
 
 def be_rejected(scene: Scene, disturbed: AbstractContextManager[None]) -> None:

@@ -37,6 +37,7 @@ FORMS = {
     "Roles only": "roles-only",
     "a workload": "workloads",
     "Traefik": "traefik",
+    "a Gateway": "gateways",
     "cluster-wide": "cluster-wide",
 }
 """The forms in which permissions are granted, each with its file in deploy/helm/ci."""
@@ -52,7 +53,7 @@ FILES = {
 }
 """Which manifest each template goes to; an unknown template is an error, so that none is left out
 of the manifests unseen."""
-OTHER_FORMS = ("cluster-wide", "workloads", "traefik")
+OTHER_FORMS = ("cluster-wide", "workloads", "traefik", "gateways")
 OTHERWISE = {"20-rbac.yaml", "30-deployment.yaml"}
 """What is another file where other rights are granted, in a folder of its own that `kubectl apply
 -f deploy/manifests/` does not enter."""

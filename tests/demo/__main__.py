@@ -56,6 +56,12 @@ SETTINGS = {
             "traefik": "Traefik",
         }.items()
     },
+    "gateway": DemoOrigin(
+        "two proxies of a Gateway of Envoy Gateway",
+        Layout(workload="Deployment", server="gateway", manifests=manifests_for("gateway")),
+        EXAMPLES / "gateway" / "authenticatedoriginpull.yaml",
+        240,
+    ),
 }
 ZONE = HOST = "example.com"
 LEAVES_AFTER = {"FRA": 400, "AMS": 40, "IAD": 25}
@@ -203,7 +209,7 @@ def of_the_frontend(scene: Scene) -> dict[str, Any]:
     """What is written of a workload."""
     frontend = scene.sandbox.frontend
     return {
-        "the operator's ConfigMap": frontend.config_map(),
+        "the operator's ConfigMap": frontend.standing(),
         "the Deployment": frontend.deployment()["spec"],
     }
 

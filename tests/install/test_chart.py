@@ -203,6 +203,7 @@ def test_the_operator_accepts_the_settings_of(
             "workloads.*kind|kind",
         ),
         ({"workloads": [{"kind": "Deployment", "namespace": "a", "name": "x"}]}, "configMap"),
+        ({"gateways": [{"namespace": "a", "name": "x"}]}, "configMap"),
         ({"settings": {"logLevel": "verbose"}}, "logLevel"),
         ({"settings": {"logFormat": "xml"}}, "logFormat"),
         ({"settings": {"cloudflareBaseUrl": "api.example.com"}}, "cloudflareBaseUrl"),
@@ -493,6 +494,8 @@ class Given:
     """NAMESPACE/NAME of each Deployment, and so on."""
     made_for_them: set[str]
     """NAMESPACE/NAME of their ConfigMaps."""
+    gateways: set[str]
+    """NAMESPACE/NAME of the ConfigMaps of Gateways."""
 
     @classmethod
     def of(cls, values: Path) -> Self:
@@ -514,6 +517,10 @@ class Given:
             rbac["create"],
             {f"{it['namespace']}/{it['name']}" for it in workloads},
             {f"{it['namespace']}/{it['configMap']}" for it in workloads},
+            {
+                f"{it['namespace']}/{it['configMap']}"
+                for it in given.get("gateways", defaults["gateways"])
+            },
         )
 
 
@@ -543,7 +550,7 @@ def test_rights_are_where_they_were_asked_for_and_nowhere_else(
     if not given.made:
         assert not [one for one in objects if "Role" in one["kind"]]
         return
-    any_map = not given.config_maps and not given.workloads
+    any_map = not (given.config_maps or given.workloads or given.gateways)
     served, controllers = (
         given.served or {"*"},
         {"*"} if any_map else {name.split("/")[0] for name in given.config_maps},
@@ -555,12 +562,14 @@ def test_rights_are_where_they_were_asked_for_and_nowhere_else(
         {"*"} if given.aggregate else set()
     )
     assert where(objects, "configmaps", "get", "update", "patch") == (
-        {"*"} if any_map else given.config_maps | given.made_for_them
+        {"*"} if any_map else given.config_maps | given.made_for_them | given.gateways
     )
     assert where(objects, "configmaps", "create") == theirs
     assert where(objects, "configmaps", "delete") == given.made_for_them
     assert where(objects, "deployments", "patch") == given.workloads
-    assert where(objects, "pods", *everything) == controllers | theirs
+    before = {name.split("/")[0] for name in given.gateways}
+    assert where(objects, "pods", *everything) == controllers | theirs | before
+    assert where(objects, "envoyextensionpolicies", *everything) == before
     assert where(objects, "leases", *everything) == {"aop-system", f"aop-system/{lease(objects)}"}
     assert where(objects, "leases", "create") == {"aop-system"}
     assert where(objects, "ingressclasses", *everything) == (

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from aop.origins.gateway_api import GATEWAY_API
+from aop.origins.gateway_api.envoy import EnvoyDialect
 from aop.origins.ingress_nginx import INGRESS_NGINX
 from aop.origins.kind import OriginKind
 from aop.origins.rules import rules_of
@@ -34,13 +36,14 @@ from origin_kinds.grounds import IngressNginxGround
 from sandbox import debian
 from sandbox.plain_apache import PlainApache
 from sandbox.plain_caddy import PlainCaddy
+from sandbox.plain_envoy import PlainEnvoy
 from sandbox.plain_haproxy import PlainHaproxy
 from sandbox.plain_nginx import PlainNginx
 from sandbox.plain_server import PlainServer
 from sandbox.plain_traefik import PlainTraefik
 from sandbox.text_nginx import AskedServer, TextNginx, ask, client_context
 
-FILES = {"ingressNginx": "ingress-nginx"}
+FILES = {"ingressNginx": "ingress-nginx", "gatewayAPI": "gateway"}
 """How the documents name a kind, where not as the resource does."""
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
 WWW, API, SHOP, ALONE = "www.example.com", "api.example.com", "www.example.org", "www.example.net"
@@ -168,6 +171,17 @@ the operator's refusal, Traefik's word for which is "Forbidden"; 301 leads to ht
 Traefik resumes no session where its TLS option says so.""",
         "router stands below none of the two",
         resumes=False,
+    ),
+    NamedServer(
+        GATEWAY_API,
+        "Envoy Gateway",
+        in_a_workload(EnvoyDialect(), PlainEnvoy),
+        """403 is
+the operator's "No required client certificate was sent"; 308 leads to https. To Envoy all hosts of a listener are alike, so that SNI decides nothing, and it
+resumes no session. A name with a dot at its end comes this far only where a route takes every name; else it is 404.""",
+        "route has a policy of its own",
+        resumes=False,
+        asked="Envoy with the operator's script, as Envoy Gateway has a listener run it",
     ),
 )
 

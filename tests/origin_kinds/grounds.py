@@ -14,6 +14,10 @@ import pytest
 from hypothesis.strategies import SearchStrategy
 
 from aop.origins.check import check_path, parse
+from aop.origins.gateway_api import GATEWAY_API
+from aop.origins.gateway_api.envoy import DOES_NOTHING, IDLE
+from aop.origins.gateway_api.proxies import OWNER
+from aop.origins.gateway_api.spec import GatewayApi
 from aop.origins.ingress_nginx import INGRESS_NGINX
 from aop.origins.ingress_nginx.spec import ForeignText, IngressNginx
 from aop.origins.ingress_nginx.text import HTTP, SERVER
@@ -34,6 +38,7 @@ from origin_kinds.in_memory import (
 from sandbox import debian
 from sandbox.plain_apache import PlainApache
 from sandbox.plain_caddy import PlainCaddy
+from sandbox.plain_envoy import PlainEnvoy
 from sandbox.plain_haproxy import PlainHaproxy
 from sandbox.plain_nginx import PlainNginx
 from sandbox.plain_traefik import PlainTraefik
@@ -329,6 +334,67 @@ def mounting(name: str, ip: str, config_map: str) -> Json:
     return running(name, ip, {"volumes": volumes, "containers": [container]})
 
 
+# --- a Gateway of Envoy Gateway ----------------------------------------------------------------------------------------------------
+
+
+class GatewayGround:
+    """A ConfigMap with the function that does nothing, proxies of a Gateway, and a real Envoy that runs its script."""
+
+    kind = GATEWAY_API
+    alerts = False
+    spec = GatewayApi.model_validate(
+        {
+            "gatewayRef": {"namespace": NAMESPACE, "name": "web"},
+            "configMapRef": {"namespace": NAMESPACE, "name": NAME},
+        }
+    )
+    remembered: Place = ("metadata", "annotations", CLAIMS_ANNOTATION)
+
+    def carriers(self) -> SearchStrategy[Json]:
+        return config_maps().map(lambda one: one | {"data": {IDLE: DOES_NOTHING}})
+
+    def forbidding(self, carrier: Json) -> Iterable[Json]:
+        yield with_data(carrier, theirs="x")
+        yield deepcopy(carrier) | {"binaryData": {"theirs": "eA=="}}
+        yield deepcopy(carrier) | {"immutable": True}
+
+    def pod(self, name: str, ip: str) -> Json:
+        return proxy_of("web", name, ip)
+
+    def bystander(self, name: str, ip: str) -> Json:
+        return proxy_of("other", name, ip)
+
+    def serving(self, *hosts: str) -> tuple[Json, ...]:
+        return (self.pod("web", "192.0.2.1"), policy_of("web", NAME))
+
+    def complaint(self, pod: Json, carrier: Json, at: datetime, *, ours: bool) -> Json:
+        if ours:
+            return event(pod, "BackOff", "Back-off restarting failed container envoy in pod", at)
+        return event(pod, "Failed", 'Failed to pull image "envoy": not found', at)
+
+    @contextmanager
+    def server(self, folder: Path, carrier: Json, hosts: tuple[str, ...]) -> Iterator[OriginServer]:
+        with PlainEnvoy(folder, carrier.get("data") or {}, hosts) as server:
+            yield WithoutResumption(server)
+
+
+def proxy_of(gateway: str, name: str, ip: str) -> Json:
+    """A Ready proxy of a Gateway."""
+    pod = running(name, ip, {"containers": [{"name": "envoy"}]})
+    pod["metadata"]["labels"] = {f"{OWNER}-namespace": NAMESPACE, f"{OWNER}-name": gateway}
+    return pod
+
+
+def policy_of(gateway: str, config_map: str) -> Json:
+    """A policy that has all routes of a Gateway run the script of a ConfigMap."""
+    script = {
+        "type": "ValueRef",
+        "valueRef": {"group": "", "kind": "ConfigMap", "name": config_map},
+    }
+    spec = {"targetRefs": [{"kind": "Gateway", "name": gateway}], "lua": [script]}
+    return object_of("EnvoyExtensionPolicy", "aop", spec)
+
+
 # --- in memory ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -388,5 +454,6 @@ GROUNDS: tuple[Ground, ...] = (
     WorkloadGround(TRAEFIK, plain_traefik, routers={"https": "aop@file", "http": "aop-plain@file"}),
     WorkloadGround(APACHE, plain_apache, alerts=True),
     WorkloadGround(HAPROXY, plain_haproxy),
+    GatewayGround(),
     InMemoryGround(),
 )

@@ -15,7 +15,7 @@ from aop.errors import Blocked, Reason
 from aop.origins.check import TOKEN as FORM_OF_TOKEN
 from aop.origins.kinds import KINDS
 from aop.origins.room import GROWING, NEW
-from aop.origins.sites import Need, Scope
+from aop.origins.sites import Need, Replica, Scope
 from aop.terms import Claim, Mode, is_host
 from aop.terms.names import CLAIMED_LABEL
 from builders import APEX, HOSTS, LEAF, NEXT, NOW, OFF, REQUIRING, UID, WWW, claim
@@ -430,6 +430,12 @@ def test_every_host_that_is_named_is_in_or_left_out_with_a_reason(
     assert published_in(ground, written(ground, bare(ground), strict)).claims == {UID: strict}
 
 
+def replicas_of(ground: Ground, *things: Json) -> tuple[Replica, ...]:
+    """Whoever acts on a carrier that says nothing of us yet; which those are may stand in the spec alone."""
+    objects = objects_of(ground, (bare(ground), *things))
+    return ground.kind.site(target_of(ground), objects, ground.spec).replicas
+
+
 def test_replicas_are_the_pods_that_act_on_the_carrier_and_have_not_ended(ground: Ground) -> None:
     pods = {name: ground.pod(name, "192.0.2.7") for name in "fedcba"}
     pods["a"]["status"]["phase"] = "Succeeded"
@@ -440,7 +446,7 @@ def test_replicas_are_the_pods_that_act_on_the_carrier_and_have_not_ended(ground
     beside = ground.bystander("beside", "192.0.2.8")
     elsewhere = ground.pod("elsewhere", "192.0.2.9")
     elsewhere["metadata"]["namespace"] = "elsewhere"
-    replicas = site_of(ground, bare(ground), *pods.values(), beside, elsewhere).replicas
+    replicas = replicas_of(ground, *pods.values(), beside, elsewhere)
     assert [(one.name, one.ready, one.ip) for one in replicas] == [
         ("c", False, "192.0.2.7"),
         ("d", False, "192.0.2.7"),
@@ -454,7 +460,7 @@ def test_replicas_are_the_pods_that_act_on_the_carrier_and_have_not_ended(ground
 def test_a_pod_of_which_nothing_is_known_yet_is_one_that_is_not_ready(ground: Ground) -> None:
     pod = ground.pod("new", "192.0.2.7")
     del pod["status"]
-    (replica,) = site_of(ground, bare(ground), pod).replicas
+    (replica,) = replicas_of(ground, pod)
     assert (replica.ready, replica.ip) == (False, "")
 
 

@@ -20,6 +20,7 @@ import yaml
 from sandbox import direct, relays
 from sandbox.cloudflare.launcher import CloudflareDouble
 from sandbox.cluster.frontend import Frontend, FrontendPod
+from sandbox.cluster.gateway_frontend import GatewayFrontend
 from sandbox.distance import Distance
 from sandbox.ingress_nginx import backend
 from sandbox.ingress_nginx.facts import ReplicaFacts
@@ -32,6 +33,7 @@ MANIFESTS = ROOT / "deploy" / "manifests"
 CLUSTER_WIDE = MANIFESTS / "cluster-wide"
 WORKLOADS = MANIFESTS / "workloads"
 TRAEFIK = MANIFESTS / "traefik"
+GATEWAYS = MANIFESTS / "gateways"
 SCOPE = (
     "AOP_WATCH_NAMESPACES",
     "AOP_INGRESS_CONFIG_MAPS",
@@ -47,8 +49,8 @@ EDGE_ROUND_TRIP_S = 0.02
 
 
 def manifests_for(server: str) -> Path:
-    """The manifests for a Deployment of that server."""
-    return TRAEFIK if server == "traefik" else WORKLOADS
+    """The manifests for a Deployment of that server, or for a Gateway."""
+    return {"traefik": TRAEFIK, "gateway": GATEWAYS}.get(server, WORKLOADS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,8 @@ class Layout:
     """Of which kind the workload is that serves the hosts, and not ingress-nginx; with the
     manifests that `manifests_for` names, which are for a Deployment."""
     server: str = "nginx"
-    """The server that runs in that workload, by the name of its origin kind."""
+    """The server that runs in that workload, by the name of its origin kind; `gateway`: a Gateway of
+    Envoy Gateway, which makes the Deployment."""
     manifests: Path | None = CLUSTER_WIDE
     """Whose permissions and scope the operator has: CLUSTER_WIDE, so that a test may use any
     namespace and any controller; MANIFESTS, which serve namespace `edge` and one controller; or
@@ -127,7 +130,8 @@ class Sandbox:
             )
 
     def _start_frontend(self) -> None:
-        self.frontend = Frontend(
+        kind = GatewayFrontend if self.layout.server == "gateway" else Frontend
+        self.frontend = kind(
             self.plane,
             self.folder / "frontend",
             self.layout.hosts,

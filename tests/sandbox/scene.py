@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from sandbox import direct
 from sandbox.cluster import frontend
+from sandbox.cluster.gateway_frontend import GatewayFrontend
 from sandbox.composition import CONFIG_MAP, CONTROLLER_NAMESPACE, Layout, Sandbox
 from sandbox.direct import Leaf, Visitor
 from sandbox.ingress_nginx.backend import expected
@@ -428,7 +429,9 @@ def origin(
 
 
 def workload_origin(kind: str = "nginx", name: str = "frontend", **more: Any) -> dict[str, Any]:
-    """An origin of a spec: the sandbox's server in a Deployment, by the name of its kind."""
+    """An origin of a spec: the sandbox's server in a Deployment, by the name of its kind, or its Gateway."""
+    if kind == "gateway":
+        return gateway_origin(name, **more)
     return {
         "name": name,
         kind: {
@@ -440,6 +443,19 @@ def workload_origin(kind: str = "nginx", name: str = "frontend", **more: Any) ->
             "configMapRef": {"namespace": frontend.NAMESPACE, "name": frontend.CONFIG_MAP},
             "ports": {"https": frontend.HTTPS, "http": frontend.HTTP},
             **frontend.MORE_OF.get(kind, {}),
+            **more,
+        },
+    }
+
+
+def gateway_origin(name: str = "frontend", **more: Any) -> dict[str, Any]:
+    """An origin of a spec: the sandbox's Gateway of Envoy Gateway."""
+    namespace = GatewayFrontend.namespace
+    return {
+        "name": name,
+        "gatewayAPI": {
+            "gatewayRef": {"namespace": namespace, "name": frontend.NAME},
+            "configMapRef": {"namespace": namespace, "name": frontend.CONFIG_MAP},
             **more,
         },
     }

@@ -89,7 +89,7 @@ def test_nothing_is_defined_that_the_product_never_names() -> None:
     """
     by_others = {
         *("describe", "collect"),  # the client of Prometheus asks a collector for them
-        "ingress_nginx",  # `Origin.kinds` reads each kind's field by its name
+        *("ingress_nginx", "gateway_api"),  # `Origin.kinds` reads each kind's field by its name
     }
     mentions: dict[str, list[tuple[Path, int]]] = defaultdict(list)
     for path, _ in modules():
@@ -246,14 +246,15 @@ def of_the_watch_layer() -> Grants:
     return needed
 
 
-DEFAULT, WIDE, WORKLOADS, TRAEFIK = (
+DEFAULT, WIDE, WORKLOADS, TRAEFIK, GATEWAYS = (
     Path(),
     Path("cluster-wide"),
     Path("workloads"),
     Path("traefik"),
+    Path("gateways"),
 )
 """Below deploy/manifests: what is installed by default, where everything is granted that an ingress
-controller needs, and what NGINX and Traefik in one Deployment need."""
+controller needs, what NGINX and Traefik in one Deployment need, and what one Gateway needs."""
 
 
 def roles(form: Path) -> Iterator[dict[str, Any]]:
@@ -291,8 +292,9 @@ def granted(form: Path, *kinds: str) -> Grants:
         (WIDE, "ingressNginx"),
         (WORKLOADS, "nginx"),
         (TRAEFIK, "traefik"),
+        (GATEWAYS, "gatewayAPI"),
     ],
-    ids=["default", "wide", "workloads", "traefik"],
+    ids=["default", "wide", "workloads", "traefik", "gateways"],
 )
 def test_the_operator_may_do_what_it_does_and_nothing_else(form: Path, kind: str) -> None:
     needed = of_the_cluster_floor()
@@ -338,7 +340,7 @@ def test_secrets_are_never_listed_by_our_own_client() -> None:
 
 def test_nothing_is_deleted_but_the_one_config_map_that_was_made_for_a_workload() -> None:
     """What else we made leaves by owner reference; what we changed is put back."""
-    for form in (DEFAULT, WIDE):
+    for form in (DEFAULT, WIDE, GATEWAYS):
         assert not {"delete", "deletecollection"} & {
             verb for verbs in granted(form).values() for verb in verbs
         }

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-SERVERS = ("nginx", "apache", "haproxy", "caddy", "traefik")
-VALUES = {"traefik": "traefik"}
+SERVERS = ("nginx", "apache", "haproxy", "caddy", "traefik", "gateway")
+VALUES = {"traefik": "traefik", "gateway": "gateways"}
 """The file in deploy/helm/ci with the values for a server's example; others: `workloads`."""
 _BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 
@@ -94,12 +94,12 @@ def test_the_values_are_those_of_which_the_manifests_are_rendered(server: str) -
         for language, text in blocks(server)
         if language == "yaml"
         for fragment in yaml.safe_load_all(text)
-        if "workloads" in fragment
+        if {"workloads", "gateways"} & fragment.keys()
     ]
     assert written == [values]
 
 
-@pytest.mark.parametrize("server", [one for one in SERVERS if one != "traefik"])
+@pytest.mark.parametrize("server", [one for one in SERVERS if one not in {"traefik", "gateway"}])
 def test_every_line_of_the_servers_own_configuration_stands_in_the_example(server: str) -> None:
     web = words((ROOT / "deploy/examples" / server / "web.yaml").read_text())
     lines = [text for language, text in blocks(server) if language not in {"yaml", "sh"}]

@@ -7,6 +7,9 @@ its own.
 
 from __future__ import annotations
 
+from pydantic import Field
+
+from aop.origins.gateway_api.spec import GatewayApi
 from aop.origins.ingress_nginx.spec import IngressNginx
 from aop.origins.kinds import KINDS
 from aop.origins.workload.spec import Apache, Caddy, Haproxy, Nginx, Traefik
@@ -32,6 +35,8 @@ class Origin(Model):
     """The origin is Caddy in a workload."""
     traefik: Traefik | None = None
     """The origin is Traefik in a workload."""
+    gateway_api: GatewayApi | None = Field(None, alias="gatewayAPI")
+    """The origin is a Gateway whose proxies Envoy Gateway runs."""
 
     rules = (
         Rule(

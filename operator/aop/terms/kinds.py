@@ -26,6 +26,11 @@ class Kind(Enum):
     INGRESS_CLASS = ("/apis/networking.k8s.io/v1", "ingressclasses", "IngressClass")
     INGRESS_ROUTE = ("/apis/traefik.io/v1alpha1", "ingressroutes", "IngressRoute")
     INGRESS_ROUTE_TCP = ("/apis/traefik.io/v1alpha1", "ingressroutetcps", "IngressRouteTCP")
+    ENVOY_EXTENSION_POLICY = (
+        "/apis/gateway.envoyproxy.io/v1alpha1",
+        "envoyextensionpolicies",
+        "EnvoyExtensionPolicy",
+    )
     LEASE = ("/apis/coordination.k8s.io/v1", "leases", "Lease")
 
     @property

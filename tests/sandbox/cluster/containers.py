@@ -15,6 +15,7 @@ from typing import Any
 from sandbox.cluster import (
     apache_container,
     caddy_container,
+    envoy_container,
     haproxy_container,
     nginx_container,
     traefik_container,
@@ -40,6 +41,9 @@ IMAGES: Mapping[str, Image] = {
     "httpd": Image(apache_container.start, apache_container.reload, signal.SIGWINCH),
     "haproxy": Image(haproxy_container.start, haproxy_container.reload, signal.SIGUSR1),
     "traefik": Image(traefik_container.start, traefik_container.reload, signal.SIGTERM),
+    "docker.io/envoyproxy/envoy": Image(
+        envoy_container.start, envoy_container.reload, signal.SIGTERM
+    ),
     "caddy": Image(caddy_container.start, caddy_container.reload, signal.SIGTERM),
 }
 

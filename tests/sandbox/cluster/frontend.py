@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
@@ -67,6 +67,10 @@ class Frontend:
     `plane` must be one with the controllers of workloads.
     """
 
+    namespace = NAMESPACE
+    https_port, http_port = HTTPS, HTTP
+    """Of each pod."""
+
     def __init__(
         self,
         plane: ControlPlane,
@@ -87,6 +91,17 @@ class Frontend:
         self._plane.apply(
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
         )
+        services = self.deploy()
+        node = Node(self._plane, self._folder / "node", self.namespace, services)
+        self.node = self._parts.enter_context(node)
+        self.service = self._parts.enter_context(
+            Service(lambda: self.node.endpoints, (self.https_port, self.http_port))
+        )
+        self.until_rolled_out()
+        return self
+
+    def deploy(self) -> Mapping[int, str]:
+        """Apply what its owner has written; what the pods reach at which port."""
         self._plane.apply(self._certificate())
         if self._server == "traefik":
             traefik_objects.define(self._plane)
@@ -95,12 +110,7 @@ class Frontend:
         conf, *more, workload = yaml.safe_load_all((self._examples / "web.yaml").read_text())
         self._conf = conf["metadata"]["name"]
         self._plane.apply([conf, *more, as_kind(workload, self._kind)])
-        self.node = self._parts.enter_context(Node(self._plane, self._folder / "node", NAMESPACE))
-        self.service = self._parts.enter_context(
-            Service(lambda: self.node.endpoints, (HTTPS, HTTP))
-        )
-        self.until_rolled_out()
-        return self
+        return {}
 
     def stop(self) -> None:
         """End everything that was started here."""
@@ -115,13 +125,15 @@ class Frontend:
     @property
     def place(self) -> tuple[str, int, int]:
         """Where the Service is: address, https, http."""
-        return ADDRESS, self.service.ports[HTTPS], self.service.ports[HTTP]
+        return ADDRESS, self.service.ports[self.https_port], self.service.ports[self.http_port]
 
     def replicas(self) -> list[FrontendPod]:
         """The pods that are Ready and stay, by address."""
         ready = set(self.node.endpoints)
         names = [
-            FrontendPod(one["metadata"]["name"], ip, f"{ip}:{HTTPS}", f"{ip}:{HTTP}")
+            FrontendPod(
+                one["metadata"]["name"], ip, f"{ip}:{self.https_port}", f"{ip}:{self.http_port}"
+            )
             for one in self.pods()
             if (ip := one["status"].get("podIP")) in ready
         ]
@@ -129,7 +141,7 @@ class Frontend:
 
     def pods(self) -> list[dict[str, Any]]:
         """Every pod of the namespace, whatever it does."""
-        path = f"/api/v1/namespaces/{NAMESPACE}/pods"
+        path = f"/api/v1/namespaces/{self.namespace}/pods"
         items: list[dict[str, Any]] = self._plane.http.get(path).raise_for_status().json()["items"]
         return items
 
@@ -163,11 +175,21 @@ class Frontend:
 
     def config_map(self) -> dict[str, Any] | None:
         """The operator's ConfigMap; None: there is none."""
-        answer = self._plane.http.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{CONFIG_MAP}")
+        answer = self._plane.http.get(
+            f"/api/v1/namespaces/{self.namespace}/configmaps/{CONFIG_MAP}"
+        )
         manifest: dict[str, Any] | None = (
             None if answer.status_code == 404 else answer.raise_for_status().json()
         )
         return manifest
+
+    def standing(self) -> dict[str, Any] | None:
+        """What stands in the operator's ConfigMap, and its labels and annotations; None: there is none."""
+        config_map = self.config_map()
+        if config_map is None:
+            return None
+        metadata = {key: config_map["metadata"].get(key) for key in ("labels", "annotations")}
+        return {"data": config_map.get("data"), **metadata}
 
     def until_rolled_out(self, within_s: float = READY_WITHIN_S) -> None:
         """Wait until all pods have been replaced, and none of before is left."""
@@ -205,6 +227,6 @@ class Frontend:
             "apiVersion": "v1",
             "kind": "Secret",
             "type": "kubernetes.io/tls",
-            "metadata": {"name": "frontend-tls", "namespace": NAMESPACE},
+            "metadata": {"name": "frontend-tls", "namespace": self.namespace},
             "data": {name: base64.b64encode(pem).decode() for name, pem in data.items()},
         }

@@ -65,8 +65,16 @@ class Running:
 class Node:
     """Runs every pod of one namespace. A context manager."""
 
-    def __init__(self, plane: ControlPlane, folder: Path, namespace: str) -> None:
+    def __init__(
+        self,
+        plane: ControlPlane,
+        folder: Path,
+        namespace: str,
+        services: Mapping[int, str] | None = None,
+    ) -> None:
+        """`services` are `ip:port` of this machine, by the port at which a pod finds them."""
         self._plane, self._folder, self._namespace = plane, folder, namespace
+        self._services = services or {}
         self._network = own_network()
         self._addresses: Iterator[IPv4Address]
         self._pods: dict[str, Running] = {}
@@ -187,6 +195,7 @@ class Node:
         try:
             volumes.mount(self._plane, self._namespace, pod, container, running.root)
             volumes.mount_account(self._plane, self._namespace, pod, running.root)
+            volumes.tell(pod, container, self._services, running.root)
         except volumes.MissingError as error:
             running.again_at_s = time.monotonic() + BACK_OFF_S
             self._warn(pod, "FailedMount", str(error))

@@ -7,6 +7,7 @@ a change is a new folder, and the link put in place of the one that leads to the
 from __future__ import annotations
 
 import base64
+import json
 import shutil
 import time
 from collections.abc import Mapping
@@ -22,6 +23,9 @@ Json = Mapping[str, Any]
 ACCOUNT = Path("var/run/secrets/kubernetes.io/serviceaccount")
 API_SERVER = "api-server"
 """The file that stands for the variables that tell a container where the API server is."""
+COMMAND = "command.json"
+"""The file that stands for what the kubelet tells a container: its arguments, and which ports of
+this machine the Services are that it can reach."""
 
 
 class MissingError(Exception):
@@ -56,6 +60,21 @@ def mount_account(plane: ControlPlane, namespace: str, pod: Json, root: Path) ->
     (place / "token").write_text(plane.service_account_token(namespace, account))
     (place / "ca.crt").write_bytes(plane.ca_file.read_bytes())
     (root / API_SERVER).write_text(plane.url)
+
+
+def tell(pod: Json, container: Json, services: Mapping[int, str], root: Path) -> None:
+    """Write its arguments, with the variables in them that a field of the pod fills."""
+    metadata = pod["metadata"]
+    fields = {"metadata.name": metadata["name"], "metadata.namespace": metadata["namespace"]}
+    variables = {
+        one["name"]: one.get("value")
+        or fields.get(one.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath", ""), "")
+        for one in container.get("env", ())
+    }
+    arguments = list(container.get("args", ()))
+    for name, value in variables.items():
+        arguments = [one.replace(f"$({name})", value) for one in arguments]
+    (root / COMMAND).write_text(json.dumps({"args": arguments, "services": services}))
 
 
 def refresh(plane: ControlPlane, namespace: str, pod: Json, container: Json, root: Path) -> bool:

@@ -54,7 +54,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- ternary list (default (list .Release.Namespace) .Values.watchNamespaces) .Values.rbac.allSecrets | toJson -}}
 {{- end -}}
 
-{{/* The ConfigMaps of ingress controllers that may be written, as a list of NAMESPACE/NAME in JSON; empty: any, or none where there are workloads. */}}
+{{/* The ConfigMaps of ingress controllers that may be written, as a list of NAMESPACE/NAME in JSON; empty: any, or none where there are workloads or Gateways. */}}
 {{- define "aop-operator.configMaps" -}}
 {{- $found := list -}}
 {{- if not .Values.rbac.allConfigMaps -}}
@@ -63,12 +63,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $found | uniq | sortAlpha | toJson -}}
 {{- end -}}
 
-{{/* All ConfigMaps that may be written, those of workloads included, in the same form; empty: any. */}}
+{{/* All ConfigMaps that may be written, those of workloads and Gateways included, in the same form; empty: any. */}}
 {{- define "aop-operator.allowedConfigMaps" -}}
 {{- $found := list -}}
 {{- if not .Values.rbac.allConfigMaps -}}
 {{- $found = include "aop-operator.configMaps" . | fromJsonArray -}}
-{{- range .Values.workloads -}}{{- $found = append $found (printf "%s/%s" .namespace .configMap) -}}{{- end -}}
+{{- range concat .Values.workloads .Values.gateways -}}{{- $found = append $found (printf "%s/%s" .namespace .configMap) -}}{{- end -}}
 {{- end -}}
 {{- $found | uniq | sortAlpha | toJson -}}
 {{- end -}}
@@ -82,6 +82,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "aop-operator.workloadNamespaces" -}}
 {{- $found := list -}}
 {{- range .Values.workloads -}}{{- $found = append $found .namespace -}}{{- end -}}
+{{- $found | uniq | sortAlpha | toJson -}}
+{{- end -}}
+
+{{/* The namespaces of Gateways, once each, as a list in JSON. */}}
+{{- define "aop-operator.gatewayNamespaces" -}}
+{{- $found := list -}}
+{{- range .Values.gateways -}}{{- $found = append $found .namespace -}}{{- end -}}
 {{- $found | uniq | sortAlpha | toJson -}}
 {{- end -}}
 
@@ -154,8 +161,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.watchNamespaces .Values.rbac.allSecrets -}}
 {{- fail "rbac.allSecrets serves all namespaces, and watchNamespaces names some: set one of the two" -}}
 {{- end -}}
-{{- if not (or .Values.ingressConfigMaps .Values.rbac.allConfigMaps .Values.workloads) -}}
-{{- fail "ingressConfigMaps is empty, so the operator may configure no ingress controller, and workloads is empty, too. Name its ConfigMap, such as [{namespace: ingress-nginx, name: ingress-nginx-controller}]; rbac.allConfigMaps allows any" -}}
+{{- if not (or .Values.ingressConfigMaps .Values.rbac.allConfigMaps .Values.workloads .Values.gateways) -}}
+{{- fail "ingressConfigMaps is empty, so the operator may configure no ingress controller, and workloads and gateways are empty, too. Name its ConfigMap, such as [{namespace: ingress-nginx, name: ingress-nginx-controller}]; rbac.allConfigMaps allows any" -}}
 {{- end -}}
 {{- if and .Values.monitoring.podMonitor.enabled .Values.monitoring.serviceMonitor.enabled -}}
 {{- fail "monitoring.podMonitor and monitoring.serviceMonitor would have every series read twice: enable one of the two" -}}

@@ -115,6 +115,27 @@ test suite proves from the API server's audit log that none is missing and none 
 {{- end }}
 {{- end -}}
 
+{{/* Where Gateways of Envoy Gateway run; `maps` are the ConfigMaps of those in one namespace. */}}
+{{- define "aop-operator.rules.gateways" -}}
+# The ConfigMap with the Gateway's script, by name.
+- apiGroups: [""]
+  resources: [configmaps]
+  resourceNames: {{ .maps | uniq | sortAlpha | toJson }}
+  verbs: [get, update]
+# Which pods are the Gateway's proxies.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
+# Why a proxy does not start.
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list]
+# Which policy has the Gateway run that script, and whether Envoy Gateway takes it.
+- apiGroups: [gateway.envoyproxy.io]
+  resources: [envoyextensionpolicies]
+  verbs: [list]
+{{- end -}}
+
 {{/* In the whole cluster, whatever is served: what belongs to no namespace, or may be anywhere. */}}
 {{- define "aop-operator.rules.cluster" -}}
 {{- if and .Values.rbac.allIngresses (include "aop-operator.ingresses" .) }}

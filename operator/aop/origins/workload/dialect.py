@@ -11,7 +11,7 @@ from aop.origins.rules import Parents, Rules
 from aop.origins.sites import Json, Objects, Read, Remark, Scope
 
 MARKER = "# BEGIN aop-operator"
-"""How every text of ours begins; the comments of all these servers begin so."""
+"""How every text of ours begins; the comments of nearly all these servers begin so."""
 END = "# END aop-operator"
 
 
@@ -19,10 +19,13 @@ REFUSAL = "No required client certificate was sent"
 """What a stranger reads, with status 403, where a server has no words of its own for it."""
 
 
-def text_of(rules: Rules, lines: Iterable[str]) -> str:
-    """A whole file: between a line that tells its revision, and one that ends it."""
-    first = f"{MARKER} revision {printed(rules.revision)}: written by the operator, what is edited here is overwritten"
-    return "\n".join((first, *lines, END, ""))
+def text_of(rules: Rules, lines: Iterable[str], comment: str = "") -> str:
+    """A whole file: between a line that tells its revision, and one that ends it.
+
+    `comment` begins these two where `#` begins none.
+    """
+    first = f"{comment}{MARKER} revision {printed(rules.revision)}: written by the operator, what is edited here is overwritten"
+    return "\n".join((first, *lines, f"{comment}{END}", ""))
 
 
 def pattern_of(name: str) -> str:
@@ -49,6 +52,15 @@ class Dialect(Protocol):
     @property
     def files(self) -> tuple[str, ...]:
         """The keys of the ConfigMap that hold the text, each a file in the pod."""
+
+    @property
+    def idle(self) -> Mapping[str, str]:
+        """Keys of the ConfigMap that are not ours and must be there when ours are taken out.
+
+        Each with what is put there where somebody has removed it. None where a server goes on
+        without any text.
+        """
+        return {}
 
     @property
     def complains(self) -> str:

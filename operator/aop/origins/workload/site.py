@@ -12,7 +12,7 @@ from aop.origins.workload import stored
 from aop.origins.workload.dialect import Dialect
 from aop.origins.workload.failures import failure_of, unfinished
 from aop.origins.workload.pods import Owner, owner_of, replica_of
-from aop.origins.workload.spec import Apply, Place, Workload
+from aop.origins.workload.spec import Apply, Place, Placed, Workload
 from aop.origins.workload.stored import MountedConfigMap
 from aop.origins.workload.templates import Template
 from aop.origins.zones import ClaimPolicy
@@ -225,7 +225,7 @@ class WorkloadSite:
             self.dialect,
             self.kind,
             [
-                (one, its.place if isinstance(its, Workload) else None)
+                (one, its.place if isinstance(its, Placed) else None)
                 for one, its in ((claim, spec), *beside)
             ],
             token_if_new=token_if_new,

@@ -96,9 +96,20 @@ class Place:
 
     ports: Ports = field(default_factory=Ports)
     parents: Parents = field(default_factory=Parents)
+    gateway: str = ""
+    """The Gateway whose proxies serve; empty: the server is none."""
 
 
-class Workload(Model):
+class Placed(Model):
+    """A server that is configured through a ConfigMap."""
+
+    @property
+    def place(self) -> Place:
+        """Where the pods listen, and what our text is attached to there."""
+        return Place()
+
+
+class Workload(Placed):
     """A server in a workload, configured through a ConfigMap that the operator creates."""
 
     workload_ref: WorkloadRef
@@ -122,7 +133,7 @@ class Workload(Model):
 
     @property
     def place(self) -> Place:
-        """Where the pods listen, and what our text is attached to there."""
+        """As `Placed` says."""
         return Place(self.ports)
 
     rules: ClassVar[tuple[Rule, ...]] = (

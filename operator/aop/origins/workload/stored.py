@@ -43,13 +43,14 @@ _NAMED = re.compile(rf"{MARKER} revision ([0-9]{{8,15}})\b")
 class WrittenPlace(BaseModel):
     """The first line of the claims: where the pods listen, for an origin that left its spec.
 
-    And below which routers ours stand, where there are such.
+    And below which routers ours stand, or which Gateway runs it, where there are such.
     """
 
     model_config = ConfigDict(strict=True, frozen=True)
     https: Port
     http: Port
     below: tuple[str, str] | None = None
+    gateway: str | None = None
 
     @classmethod
     def of(cls, place: Place) -> Self:
@@ -59,13 +60,14 @@ class WrittenPlace(BaseModel):
             https=place.ports.https,
             http=place.ports.http,
             below=below if place.parents != usual else None,
+            gateway=place.gateway or None,
         )
 
     @property
     def place(self) -> Place:
         """The place."""
         parents = Parents() if self.below is None else Parents(*self.below)
-        return Place(Ports(https=self.https, http=self.http), parents)
+        return Place(Ports(https=self.https, http=self.http), parents, self.gateway or "")
 
 
 class ConfigMapBeforeUs(BaseModel):
@@ -125,7 +127,8 @@ def read(config_map: Json | None, dialect: Dialect) -> MountedConfigMap:
         rendered = _texts(entries.values(), revision, known, dialect, place)
     annotated = any(name in annotations for name in ANNOTATIONS)
     intact = ours == rendered and bool(rendered) == annotated
-    others = sorted({*data, *((config_map or {}).get("binaryData") or {})} - ours.keys())
+    there = {*data, *((config_map or {}).get("binaryData") or {})}
+    others = sorted(there - ours.keys() - dialect.idle.keys())
     return MountedConfigMap(
         entries=entries if intact else {uid: entry.off for uid, entry in entries.items()},
         standing={uid: entry.claim for uid, entry in entries.items()},
@@ -252,7 +255,8 @@ class _Writer:
         claimed = CLAIMED_LABEL in self._labels()
         kept = {} if watch is None or not claimed else {WATCH_LABEL: watch}
         body = self._with({}, {}, kept)
-        return None if self.stored.before_us.created and not self.stored.others else body
+        made = self.stored.before_us.created and not self.stored.others and not self.dialect.idle
+        return None if made else body
 
     def _before_us(self) -> ConfigMapBeforeUs:
         if self.config_map is None:
@@ -282,6 +286,8 @@ class _Writer:
         ):
             before: Mapping[str, str] = place.pop(name, None) or {}
             whole = {key: one for key, one in before.items() if key not in names} | dict(added)
+            if name == "data":
+                whole = {**self.dialect.idle, **whole}
             if whole:
                 place[name] = whole
         return body

@@ -1,0 +1,114 @@
+"""What Envoy Gateway says of the policies that have routes run a script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from aop.origins.sites import Json, Rejection
+
+GATEWAY = "Gateway"
+_OF_A_SCRIPT = "Lua: "
+"""How the message begins that is about one."""
+_BESIDE = {
+    "Overridden": "where another policy counts instead",
+    "Merged": "where another policy with scripts of its own is merged into the place",
+}
+"""By the condition that names the routes: what else runs there."""
+_MOST = 300
+
+
+def running(policies: Iterable[Json], gateway: str, config_map: str) -> tuple[Json, ...]:
+    """The policies that have the whole Gateway run the script of the ConfigMap.
+
+    Also those that choose Gateways by labels, which are not read.
+    """
+    return tuple(
+        policy
+        for policy in policies
+        if config_map in _scripts(policy) and (_selects(policy) or gateway in _targets(policy))
+    )
+
+
+def left_open(policies: Iterable[Json]) -> tuple[str, ...]:
+    """Routes on which the script may not run, as Envoy Gateway says it of these policies.
+
+    It does, whatever namespace they are in (facts: envoy-gateway#the-narrower-policy).
+    """
+    sentences = {
+        f"no certificate is required {_BESIDE[kind]} of {name_of(policy)} ({_line(condition.get('message'))})"
+        for policy in policies
+        for condition in _conditions(policy)
+        if (kind := str(condition.get("type"))) in _BESIDE and condition.get("status") == "True"
+    }
+    return tuple(sorted(sentences))
+
+
+def not_accepted(policies: Iterable[Json]) -> str | None:
+    """That Envoy Gateway does not take one of these policies, as a sentence."""
+    for policy in policies:
+        for condition in _conditions(policy):
+            if _refuses(condition):
+                return f"Envoy Gateway does not accept {name_of(policy)}: {_line(condition.get('message'))} Mend that"
+    return None
+
+
+def rejection(policies: Iterable[Json], since: datetime, *, doubtful: bool) -> Rejection | None:
+    """Why Envoy Gateway does not take a policy as it is now, said at or after `since` (UTC).
+
+    It then answers 500 on each route (facts: envoy-gateway#a-script-that-it-rejects). `doubtful`:
+    something in the text was never seen in force.
+    """
+    second = since.replace(microsecond=0)  # what Kubernetes writes carries whole seconds
+    for policy in policies:
+        for condition in _conditions(policy):
+            at = condition.get("lastTransitionTime")
+            if _refuses(condition) and at and datetime.fromisoformat(at) >= second:
+                words = _line(condition.get("message"))
+                return Rejection(words, ours=doubtful and _OF_A_SCRIPT in words)
+    return None
+
+
+def name_of(policy: Json) -> str:
+    """As people write it."""
+    metadata = policy["metadata"]
+    return f"EnvoyExtensionPolicy {metadata.get('namespace')}/{metadata.get('name')}"
+
+
+def _refuses(condition: Json) -> bool:
+    return (condition.get("type"), condition.get("status")) == ("Accepted", "False")
+
+
+def _scripts(policy: Json) -> set[str]:
+    return {
+        str((one.get("valueRef") or {}).get("name"))
+        for one in (policy.get("spec") or {}).get("lua") or ()
+        if one.get("type") == "ValueRef"
+    }
+
+
+def _targets(policy: Json) -> set[str]:
+    """The names of the Gateways that it is attached to as a whole."""
+    spec: Json = policy.get("spec") or {}
+    return {
+        str(one.get("name"))
+        for one in (*(spec.get("targetRefs") or ()), spec.get("targetRef") or {})
+        if one.get("kind") == GATEWAY and not one.get("sectionName")
+    }
+
+
+def _selects(policy: Json) -> bool:
+    selectors = (policy.get("spec") or {}).get("targetSelectors") or ()
+    return any(one.get("kind") == GATEWAY for one in selectors)
+
+
+def _conditions(policy: Json) -> Iterator[dict[str, Any]]:
+    for ancestor in (policy.get("status") or {}).get("ancestors") or ():
+        yield from ancestor.get("conditions") or ()
+
+
+def _line(words: object) -> str:
+    """As one line that is fit to be shown."""
+    line = " ".join("".join(one if one.isprintable() else " " for one in str(words)).split())
+    return line if len(line) <= _MOST else f"{line[: _MOST - 1]}…"

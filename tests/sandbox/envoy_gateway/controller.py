@@ -1,0 +1,103 @@
+"""The control plane of Envoy Gateway, as its chart runs it, on an API server of the sandbox."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from sandbox.envoy_gateway import programs
+from sandbox.envoy_gateway.confined import Confinement
+from sandbox.kubernetes.plane import ControlPlane
+from sandbox.ports import free_port
+from sandbox.processes import Child
+
+NAMESPACE = "envoy-gateway-system"
+XDS_PORT = 18000
+"""Where its proxies find it."""
+CONFIG: Mapping[str, Any] = {
+    "apiVersion": "gateway.envoyproxy.io/v1alpha1",
+    "kind": "EnvoyGateway",
+    "gateway": {"controllerName": "gateway.envoyproxy.io/gatewayclass-controller"},
+    # There is no webhook here that tells a proxy its zone.
+    "provider": {"type": "Kubernetes", "kubernetes": {"proxyTopologyInjector": {"disable": True}}},
+    "extensionApis": {"enableLua": True},
+}
+
+
+class EnvoyGateway:
+    """Runs within the block. Its definitions and its namespace stay."""
+
+    def __init__(self, plane: ControlPlane, folder: Path) -> None:
+        self._plane, self._folder = plane, folder
+        self._programs = programs.find(say=lambda _: None)
+        self.xds = f"127.0.0.1:{free_port()}"
+        """Where it is, out of its own network."""
+
+    def start(self) -> Self:
+        """Start it; it answers a little later."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._plane.apply(self._programs.definitions, server_side=True)
+        self._plane.apply(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+        )
+        environment = {
+            **os.environ,
+            "KUBECONFIG": str(self._plane.admin_kubeconfig),
+            "ENVOY_GATEWAY_NAMESPACE": NAMESPACE,
+            "KUBERNETES_CLUSTER_DOMAIN": "cluster.local",
+        }
+        # The Job of its chart.
+        subprocess.run(
+            [self._programs.envoy_gateway, "certgen", "--disable-topology-injector"],
+            env=environment,
+            check=True,
+            capture_output=True,
+        )
+        (self._folder / "envoy-gateway.yaml").write_text(yaml.safe_dump({**CONFIG}))
+        api_server = self._plane.url.removeprefix("https://")
+        confinement = Confinement(
+            str(self._folder / "confined"),
+            listens={self.xds: XDS_PORT},
+            reaches={api_server.rpartition(":")[2]: api_server},
+            binds={"/certs": str(self._certificates())},
+        )
+        config = self._folder / "envoy-gateway.yaml"
+        command: list[str | Path] = [
+            self._programs.envoy_gateway,
+            "server",
+            "--config-path",
+            config,
+        ]
+        self._child = Child(
+            confinement.command(command), log=self._folder / "envoy-gateway.log", env=environment
+        )
+        return self
+
+    def stop(self) -> None:
+        """End it."""
+        self._child.kill()
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        return self._child.last_words()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _certificates(self) -> Path:
+        """The files of the Secret that its pod mounts."""
+        answer = self._plane.http.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/envoy-gateway")
+        folder = self._folder / "certs"
+        folder.mkdir(exist_ok=True)
+        for name, value in answer.raise_for_status().json()["data"].items():
+            (folder / name).write_bytes(base64.b64decode(value))
+        return folder
