@@ -99,7 +99,7 @@ programs: setup
 	$(if $(AOP_REQUIRE_SERVERS),@$(SANDBOX) sandbox.envoy_gateway)
 
 .PHONY: envoy-gateway
-envoy-gateway: setup
+envoy-gateway: setup ## Build Envoy Gateway for the tests that need it: minutes, once. `make system` does it by itself.
 	@$(SANDBOX) sandbox.envoy_gateway
 
 sandbox: setup ## Start Kubernetes, ingress-nginx and Cloudflare's double; stays up until interrupted; writes .sandbox/env.

@@ -8,7 +8,7 @@ import pytest
 
 from faults.conftest import Proxied, proxied_with
 from faults.test_killed import Killed
-from sandbox import debian
+from sandbox import servers
 from sandbox.composition import HOSTS, Layout, manifests_for
 from sandbox.scene import workload_origin
 from sandbox.waiting import until
@@ -18,9 +18,9 @@ pytestmark = [pytest.mark.timeout(600)]
 WITHIN_S = 240.0
 
 
-@pytest.fixture(scope="module", params=["nginx", "apache", "haproxy", "caddy", "traefik"])
+@pytest.fixture(scope="module", params=[*servers.WORKLOADS, servers.GATEWAY])
 def proxied(request: pytest.FixtureRequest) -> Iterator[Proxied]:
-    if why := debian.why_not(request.param):
+    if why := servers.why_not(request.param):
         pytest.skip(why)
     layout = Layout(
         workload="Deployment", server=request.param, manifests=manifests_for(request.param)
@@ -37,7 +37,7 @@ def test_killed_after_each_effect_in_turn(proxied: Proxied, delivered: bool) -> 
     scene, frontend = proxied.scene, proxied.scene.sandbox.frontend
     scene.operator.start()
     killed = Killed(proxied, within_s=WITHIN_S)
-    template = frontend.deployment()["spec"]["template"]
+    template, standing = frontend.deployment()["spec"]["template"], frontend.standing()
     with scene.visitors() as visitors:
         visitors.allow_redirects(allowed=True)
         scene.apply(hostnames=list(HOSTS), origins=[workload_origin(scene.sandbox.layout.server)])
@@ -55,8 +55,9 @@ def test_killed_after_each_effect_in_turn(proxied: Proxied, delivered: bool) -> 
     proxied.clear()
     scene.operator.kill()
     assert report.flawless, f"{report}\nkilled after {onboarding}, {removal}"
-    assert sum("/deployments/" in effect for effect in (*onboarding, *removal)) >= 5
-    assert frontend.config_map() is None
+    rollouts = sum("/deployments/" in effect for effect in (*onboarding, *removal))
+    assert rollouts >= 5 if frontend.rolls_out else rollouts == 0
+    assert frontend.standing() == standing
     assert scene.certificates() == []
     assert scene.control.zone()["enabled"] is False
     assert scene.refusing() == []

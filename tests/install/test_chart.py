@@ -166,7 +166,8 @@ def test_the_operator_accepts_the_settings_of(
     settings = Settings.load()
     given = Given.of(values)
     assert set(settings.watch_namespaces) == given.served
-    assert set(settings.ingress_config_maps) == given.config_maps | given.made_for_them
+    allowed = given.config_maps | given.made_for_them | given.gateways
+    assert set(settings.ingress_config_maps) == allowed
     assert settings.list_all_ingresses is given.all_ingresses
 
 

@@ -13,7 +13,7 @@ from cryptography import x509
 import lives
 from aop.pki import throwaway
 from lives import WITHIN_S, flawless
-from sandbox import debian, direct
+from sandbox import direct, servers
 from sandbox.clocked import WallClock, clocked
 from sandbox.composition import HOSTS, Layout, manifests_for
 from sandbox.direct import Leaf
@@ -25,9 +25,9 @@ pytestmark = [pytest.mark.timeout(300)]
 BEFORE = timedelta(minutes=30)
 
 
-@pytest.fixture(params=["nginx", "apache", "haproxy", "caddy", "traefik"])
+@pytest.fixture(params=[*servers.WORKLOADS, servers.GATEWAY])
 def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
-    if why := debian.why_not(request.param):
+    if why := servers.why_not(request.param):
         pytest.skip(why)
     layout = Layout(
         workload="Deployment", server=request.param, manifests=manifests_for(request.param)

@@ -70,6 +70,8 @@ class Frontend:
     namespace = NAMESPACE
     https_port, http_port = HTTPS, HTTP
     """Of each pod."""
+    rolls_out = True
+    """A change takes effect with new pods."""
 
     def __init__(
         self,

@@ -25,6 +25,7 @@ class GatewayFrontend(Frontend):
 
     namespace = controller.NAMESPACE
     https_port, http_port = 10443, 10080
+    rolls_out = False
 
     def deploy(self) -> Mapping[int, str]:
         self.controller = EnvoyGateway(self._plane, self._folder / "envoy-gateway")
