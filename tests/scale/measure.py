@@ -25,7 +25,10 @@ GIVEN_UP_AFTER_S, EACH_S = 900.0, 3.0
 EVERY_S = 1.0
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 SETTLED_S = 30.0
-"""How long it is left alone before what it costs at rest is read off, and for how long that is."""
+"""How long objects are left alone before anything else is done to them."""
+RESTS_AFTER_S, RESTS_S = 150.0, 60.0
+"""When what they cost at rest is read off, and for how long: until then the last proofs end, and each zone is
+read at Cloudflare once more."""
 
 
 @dataclass(slots=True)
@@ -170,10 +173,16 @@ def _until_gone(left: int, scene: Scene) -> None:
         time.sleep(EVERY_S)
 
 
-def onboard(zones: int, say: Callable[[str], None], *, rests_s: float = SETTLED_S) -> Measured:
+def onboard(
+    zones: int,
+    say: Callable[[str], None],
+    *,
+    rests_after_s: float = RESTS_AFTER_S,
+    rests_s: float = RESTS_S,
+) -> Measured:
     """Apply so many zones at once, with two hosts each, on one controller with two replicas.
 
-    Then let them rest for `rests_s`, and read off for as long what they cost at rest.
+    Then leave them alone for `rests_after_s`, and read off for `rests_s` what they cost at rest.
     """
     names = zone_names(zones)
     with scene_of(names) as scene:
@@ -184,7 +193,7 @@ def onboard(zones: int, say: Callable[[str], None], *, rests_s: float = SETTLED_
             scene.plane.apply(settle(scene, names))
             took_s = until_ready(zones, followed, began, scene, say)
             cost = Cost.of(scene)
-            time.sleep(rests_s)
+            time.sleep(rests_after_s)
             resting, since = Cost.of(scene), time.monotonic()
             time.sleep(rests_s)
             rested, for_s = Cost.of(scene), time.monotonic() - since

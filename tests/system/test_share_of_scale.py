@@ -19,7 +19,7 @@ RELOADS_ALONE = 3
 
 
 def test_zones_that_come_together_share_their_reloads_and_none_falls_back() -> None:
-    measured = onboard(ZONES, print, rests_s=0)
+    measured = onboard(ZONES, print, rests_after_s=0, rests_s=0)
     assert measured.ready == ZONES
     assert measured.fell_back == 0
     assert max(measured.reloads) < ZONES * RELOADS_ALONE
