@@ -43,6 +43,9 @@ BLOCKED_RECHECK_S = 15.0
 LOOK_AGAIN_S = 5.0
 """After an effect that was refused: what protects is looked at again, whatever the refused call
 itself waits for."""
+AFTER_PAUSE_S = 15.0
+"""The same after one that is not to be tried again before a time that is known: whoever has
+hundreds of zones waits for minutes until Cloudflare takes more calls."""
 CONFLICT_S = 0.2
 """Somebody else has written first: nothing is wrong, the decision is only made again on what is
 there now."""
@@ -288,7 +291,7 @@ class Reconciler:
             result, reason, delay_s = (
                 "transient",
                 Reason.TRANSIENT_ERROR,
-                min(after_s, LOOK_AGAIN_S) if after_s is not None else backoff_s,
+                min(after_s, AFTER_PAUSE_S) if after_s is not None else backoff_s,
             )
             message = f"{error.message.rstrip('.')}. The operator tries again"
         self._metrics.visits.labels(result=result).inc()

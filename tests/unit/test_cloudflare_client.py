@@ -34,7 +34,9 @@ from aop.cloudflare import (
     ZoneNotVisible,
 )
 from aop.cloudflare.client import MOST_PAGES
+from aop.cloudflare.wire import AT_ONCE
 from aop.metrics import Metrics
+from clocks import eventually
 from cloudflare_api import (
     ACCOUNT_ID,
     AOP,
@@ -516,6 +518,34 @@ async def test_one_mutation_is_in_flight_per_zone_and_zones_do_not_wait_for_each
                 group.create_task(cloudflare.upload_certificate(access(), zone_id, LEAF, KEY))
                 group.create_task(cloudflare.delete_certificate(access(), zone_id, CERTIFICATE_ID))
     assert (most[ZONE_ID], most[other], most["all"]) == (1, 1, 2)
+
+
+@pytest.mark.asyncio
+async def test_hundreds_that_begin_at_once_wait_for_their_turn_and_what_protects_does_not() -> None:
+    """Who waited for a connection would be given up unsent, as if Cloudflare had not answered."""
+    flying, most, may_answer = 0, 0, asyncio.Event()
+
+    async def answer(_: httpx.Request) -> httpx.Response:
+        nonlocal flying, most
+        flying += 1
+        most = max(most, flying)
+        await may_answer.wait()
+        flying -= 1
+        return ok({"enabled": True})
+
+    cloudflare = client(httpx.MockTransport(answer))
+    may_answer.set()
+    await cloudflare.fetch_enablement(access(), ZONE_ID)  # the first call of all goes alone
+    may_answer.clear()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(200):
+            group.create_task(cloudflare.fetch_enablement(access(), ZONE_ID))
+        await eventually(lambda: flying == AT_ONCE)
+        protects = cloudflare.fetch_enablement(access(Priority.PROTECT), ZONE_ID)
+        group.create_task(protects)
+        await eventually(lambda: flying == AT_ONCE + 1)
+        may_answer.set()
+    assert most == AT_ONCE + 1
 
 
 @pytest.mark.asyncio

@@ -54,7 +54,7 @@ from aop.cloudflare.results import (
     Zone,
 )
 from aop.cloudflare.window import Shares
-from aop.cloudflare.wire import Wire
+from aop.cloudflare.wire import CONNECTIONS, Wire
 from aop.leading import Lead
 from aop.metrics import Metrics, TokenFigures
 from aop.schema import ascii_name
@@ -97,7 +97,7 @@ class Cloudflare:
             transport=transport,
             timeout=httpx.Timeout(total_s, connect=min(CONNECT_S, total_s)),
             limits=httpx.Limits(
-                max_connections=20, max_keepalive_connections=5, keepalive_expiry=30
+                max_connections=CONNECTIONS, max_keepalive_connections=5, keepalive_expiry=30
             ),
             headers={
                 "user-agent": f"aop-operator/{__version__}",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -66,6 +67,12 @@ class Silence:
     it."""
 
 
+CONNECTIONS, AT_ONCE = 20, 16
+"""Connections to Cloudflare, and calls under way at the same time, but for what protects: that
+always has a connection. Hundreds of zones are read at once after a start, and a call that waited
+for a connection would be given up unsent, as if Cloudflare had not answered."""
+
+
 class Wire:
     """Sends calls. One per process."""
 
@@ -93,6 +100,7 @@ class Wire:
         self._total_s = total_s
         self._sleep = sleep
         self._holds = Holds()
+        self._lanes = asyncio.Semaphore(AT_ONCE)
         self.tokens = Tokens(clock)
 
     async def ask(self, request: ApiRequest, *, read: Callable[[Envelope], T]) -> T:
@@ -259,7 +267,7 @@ class Wire:
         raise unanswered(request.call, scrub(outcome.words, request.secrets))
 
     async def _send(self, request: ApiRequest) -> ApiAnswer | Silence:
-        async with self._budget.call(request.access):
+        async with self._lane(request.access.priority), self._budget.call(request.access):
             began_s = self._clock.monotonic_s()
             outcome = await self._outcome(request)
             if isinstance(outcome, ApiAnswer):
@@ -283,6 +291,10 @@ class Wire:
                 status=label,
             ).inc()
         return outcome
+
+    def _lane(self, priority: Priority) -> AbstractAsyncContextManager[None]:
+        """Where a call waits before its time begins to count; what protects waits nowhere."""
+        return nullcontext() if priority is Priority.PROTECT else self._lanes
 
     async def _outcome(self, request: ApiRequest) -> ApiAnswer | Silence:
         if not request.call.mutates:
