@@ -147,7 +147,7 @@ def all_of(hosts: Sequence[str]) -> str:
 def unseen(o: Observed) -> str:
     """Hosts that are required and at which something else answers now.
 
-    They stay required, and nobody can see it at present.
+    The text goes on requiring them; whether something else serves visitors there is not seen.
     """
     odd = [
         f"{host}: {why}"
@@ -159,7 +159,7 @@ def unseen(o: Observed) -> str:
         and (why := oddity(origin, host)) is not None
     ]
     return (
-        f" Some hosts stay required although the operator cannot check them at present: {'; '.join(odd[:MOST_NAMED])}."
+        f" The operator cannot check at present whether these hosts refuse strangers, and leaves them as it has set them: {'; '.join(odd[:MOST_NAMED])}."
         if odd
         else ""
     )
