@@ -54,7 +54,9 @@ def with_replica(w: World, i: int, n: int, replica: Replica) -> World:
 def written(origin: Origin, text: Text) -> Origin:
     """A new revision of the ConfigMap, or none of ours any more."""
     return origin._replace(
-        text=text, replicas=tuple(r._replace(stale=BEHIND) for r in origin.replicas)
+        text=text,
+        replicas=tuple(r._replace(stale=BEHIND) for r in origin.replicas),
+        due=origin.rolls,
     )
 
 

@@ -404,6 +404,7 @@ SURVIVORS: dict[str, str] = {
     "no_origin_refuses_the_edge comes before rejected_text_is_withdrawn": "both only make milder, and the other one answers at the next look",
     "no_requirement_outlives_its_leaf comes before no_origin_refuses_the_edge": "both only make milder; what one leaves, the other one sees",
     "enforcement_is_not_exceeded comes before no_requirement_outlives_its_leaf": "both only make milder; what one leaves, the other one sees",
+    "published_text_is_taken_up comes before enforcement_is_not_exceeded": "the pods are replaced once more, to take up the milder text",
     "what_protects_is_noted is dropped": "no object of the model refuses a note; tests/faults and tests/unit/test_plan_qualify.py have such",
     "what_protects_is_noted comes before finalizer_is_set": "as above",
     "what_was_found_is_recorded comes before what_protects_is_noted": "as above",

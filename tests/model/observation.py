@@ -69,6 +69,10 @@ class SeenOrigin(NamedTuple):
     overwritten: bool = False
     stale: bool = False
     displaced: int = 0
+    rollout: bool = False
+    """Its pods are to be replaced, so that they start with what stands in the ConfigMap."""
+    leaving: bool = False
+    """Nothing of ours stands there any more."""
 
 
 class Sight(NamedTuple):
@@ -190,6 +194,7 @@ def seen_origin(w: World, z: int, i: int, hosts: int) -> SeenOrigin:
     if text is None:
         return elsewhere
     intact = text.damage == WHOLE
+    leaving = not any(text.claims)
     claim = text.claims[z]
     standing = claim if text.damage != BOTH_LOST else None
     if claim is not None and not intact:
@@ -206,6 +211,8 @@ def seen_origin(w: World, z: int, i: int, hosts: int) -> SeenOrigin:
         others_changed=others_changed,
         foreign=text.foreign,
         rejected=seen_rejected(origin),
+        rollout=origin.due and (leaving or not all(one.current for one in replicas)),
+        leaving=leaving,
     )
 
 

@@ -153,11 +153,8 @@ def performed(w: World, z: int, plan: Plan, s: Setting) -> World:
                 if zone.next == who
                 else w
             )
-        case ("Publish", i, Claim() as claim, applied):
-            applied = applied and w.origins[i].text == plan.basis
-            return claiming(w, z, i, claimed(w.origins[i], z, claim, applied=applied))
-        case ("Withdraw", i):
-            return claiming(w, z, i, claimed(w.origins[i], z, None, applied=False))
+        case ("Publish" | "Withdraw" | "RollOut", i, *_):
+            return done_to_origin(w, z, i, plan)
         case ("Done", left_behind):
             return with_zone(
                 w,
@@ -169,6 +166,19 @@ def performed(w: World, z: int, plan: Plan, s: Setting) -> World:
         case ("Upload", who) if not who & (zone.leaf | zone.next):
             return w
     return requested(w, z, step)
+
+
+def done_to_origin(w: World, z: int, i: int, plan: Plan) -> World:
+    """The world after a write of the ConfigMap, or after the pods that read it were replaced."""
+    origin = w.origins[i]
+    match plan.step:
+        case ("Publish", _, Claim() as claim, applied):
+            applied = applied and origin.text == plan.basis
+            return claiming(w, z, i, claimed(origin, z, claim, applied=applied))
+        case ("Withdraw", _):
+            return claiming(w, z, i, claimed(origin, z, None, applied=False))
+        case _:
+            return with_origin(w, i, origin._replace(due=False))
 
 
 def is_refused(w: World, z: int, plan: Plan, s: Setting) -> bool:

@@ -134,7 +134,7 @@ def swept(w: World, z: int) -> Iterator[Move]:
             yield (
                 "now",
                 f"the sweep takes an orphaned claim out of origin {i + 1}",
-                with_origin(w, i, claimed(origin, z, None, applied=False)),
+                with_origin(w, i, claimed(origin, z, None, applied=False)._replace(due=False)),
             )
 
 
@@ -214,6 +214,7 @@ def reloads(w: World, i: int, origin: Origin, s: Setting) -> Iterator[Move]:
             text is not None
             and r.stale
             and not takes_nothing(origin)
+            and not (origin.due and r.up)
             and r.old is None
             and origin.pods == THERE
             and not r.cut

@@ -36,6 +36,7 @@ from aop.observed import (
     Unknown,
 )
 from aop.observed import Record as RealRecord
+from aop.origins.sites import Rollout
 from aop.plan.answers import flushes_of_the_hour
 from aop.plan.claims import digest
 from aop.plan.facts import configured, replicas
@@ -55,7 +56,7 @@ from aop.steps import (
     Withdraw,
 )
 from aop.terms import Claim as RealClaim
-from aop.terms import Mode, ObjectKey, Pin, Target
+from aop.terms import Kind, Mode, ObjectKey, Pin, Target
 from model.observation import SeenOrigin, SeenReplica, Sight, looked_at
 from model.world import (
     BEGUN,
@@ -83,6 +84,7 @@ TARGETS = (
     Target("ingressNginx", "ingress-nginx", "public"),
     Target("ingressNginx", "ingress-nginx", "internal"),
 )
+ROLLOUT = Rollout(Kind.DEPLOYMENT, ObjectKey("web", "frontend"), {})
 ORIGINS = ("public", "internal")
 SHA = {v: f"{v:02x}" * 32 for v in VALUES}
 WHO = {sha: v for v, sha in SHA.items()} | {NONE: N, OTHER: F, REFUSED: R}
@@ -365,6 +367,7 @@ def real_origin(i: int, seen: SeenOrigin, sight: Sight) -> ObservedOrigin:
         stuck="a line of somebody's" if seen.stuck and not unreadable else None,
         overwritten=OVERWRITTEN if seen.overwritten else None,
         stale="the Ingresses have not been read for a while" if seen.stale else None,
+        rollout=replace(ROLLOUT, leaving=seen.leaving) if seen.rollout else None,
         published_at=NOW - timedelta(seconds=600),
         applied_at=applied(sight)
         if seen.replicas
@@ -591,8 +594,8 @@ def abstract_step(step: Step, sight: Sight, o: Observed) -> tuple[Any, ...]:  # 
             )
         case Withdraw(target=target):
             return ("Withdraw", TARGETS.index(target))
-        case RollOut():
-            raise AssertionError("the model's replicas take up by themselves what is published")
+        case RollOut(target=target):
+            return ("RollOut", TARGETS.index(target))
         case Upload(pin=p):
             return ("Upload", WHO[p.sha256])
         case Delete(pin=p):

@@ -52,6 +52,8 @@ def in_words(step: tuple[Any, ...]) -> str:
             return f"Publish({claimed(claim)}) to origin {i + 1}"
         case ("Withdraw", i):
             return f"Withdraw from origin {i + 1}"
+        case ("RollOut", i):
+            return f"RollOut: replace the pods of origin {i + 1}"
         case ("Note", Record() as record):
             return f"Note({noted(record)})"
         case ("Done", _):

@@ -59,6 +59,13 @@ def published(*claims: Claim | None, lingering: tuple[int, ...]) -> Origin:
 
 
 AT_REST = World((at_rest(A),), (published(Claim(REQUIRE, 1, A), lingering=(A,)),))
+
+
+def rolling(w: World) -> World:
+    """The world with pods that read our text only when they start."""
+    return w._replace(origins=tuple(origin._replace(rolls=True) for origin in w.origins))
+
+
 BOTH_AT_REST = World(
     (at_rest(A), at_rest(D)),
     (published(Claim(REQUIRE, 1, A), Claim(REQUIRE, 1, D), lingering=(A, D)),),
@@ -113,6 +120,10 @@ ONE_ZONE = (
     setting("rotation, removed on the way", AT_REST, "rotate remove"),
     setting("rotation of a referenced Secret, and back", AT_REST, "rotate revert", generate=False),
     setting("removal", AT_REST, "remove spec"),
+    setting(
+        "onboarding, the pods are replaced to take up a text", rolling(FRESH), "remove timeout"
+    ),
+    setting("rotation, the pods are replaced to take up a text", rolling(AT_REST), "rotate remove"),
     setting("edits of the spec", AT_REST, "spec suspend retain consent remove"),
 )
 FAILURES = (

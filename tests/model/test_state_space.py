@@ -27,6 +27,7 @@ SMALL = (
     "onboarding, removed on the way",
     "onboarding, the edge keeps its connections",
     "onboarding, enabled before us without a certificate",
+    "onboarding, the pods are replaced to take up a text",
     "removal",
 )
 LARGE = (
@@ -35,6 +36,7 @@ LARGE = (
     "rotation",
     "rotation of a referenced Secret, and back",
     "rotation, removed on the way",
+    "rotation, the pods are replaced to take up a text",
     "rotation, the edge keeps its connections",
 )
 """Of one zone; `make quick` leaves them to `make test`."""
@@ -64,6 +66,7 @@ def test_no_promise_breaks_in_any_world_of(name: str) -> None:
 
 
 FATAL = (
+    "published_text_is_taken_up is dropped",
     "origins_are_as_found is dropped",
     "hosts_are_proven is dropped",
     "origins_refuse_nobody is dropped",

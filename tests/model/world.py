@@ -167,6 +167,10 @@ class Origin(NamedTuple):
     """Somebody's tool puts its text back whenever ours is written."""
     undone: int = 0
     """How often it has; from `UNDONE` on, ours is not written again before a pause is over."""
+    rolls: bool = False
+    """Its pods read our text only when they start."""
+    due: bool = False
+    """They were not replaced since the text was written."""
 
 
 class Run(NamedTuple):
