@@ -49,6 +49,7 @@ WORLDS = (
         for name in (
             "onboarding, removed on the way",
             "onboarding, the edge keeps its connections",
+            "onboarding, the pods are replaced to take up a text",
             "removal",
         )
     ),
