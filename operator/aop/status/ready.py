@@ -5,7 +5,7 @@ Its message alone tells what is awaited, since when, and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aop.api import (
     ConditionType,
@@ -14,6 +14,7 @@ from aop.errors import Reason
 from aop.observed import (
     LeftOut,
     Observed,
+    ObservedOrigin,
     Unknown,
 )
 from aop.plan.claims import required_hosts
@@ -149,15 +150,7 @@ def unseen(o: Observed) -> str:
 
     The text goes on requiring them; whether something else serves visitors there is not seen.
     """
-    odd = [
-        f"{host}: {why}"
-        for origin in o.origins
-        if origin.wanted
-        for host in origin.hosts
-        if covered(o, host)
-        and o.spec.enforcement_mode > Mode.REQUEST
-        and (why := oddity(origin, host)) is not None
-    ]
+    odd = of_required(o, oddity)
     return (
         f" The operator cannot check at present whether these hosts refuse strangers, and leaves them as it has set them: {'; '.join(odd[:MOST_NAMED])}."
         if odd
@@ -167,20 +160,25 @@ def unseen(o: Observed) -> str:
 
 def worthless(o: Observed) -> str:
     """Hosts that are required, and where whoever comes may pass for the edge."""
-    why = [
+    why = of_required(o, believed)
+    return (
+        f" Whoever knows the leaf, which is no secret, passes for the edge at present: {'; '.join(why[:MOST_NAMED])}."
+        if why
+        else ""
+    )
+
+
+def of_required(o: Observed, what: Callable[[ObservedOrigin, str], str | None]) -> list[str]:
+    """What is to be said of hosts that are required, each with its name."""
+    if o.spec.enforcement_mode <= Mode.REQUEST:
+        return []
+    return [
         f"{host}: {why}"
         for origin in o.origins
         if origin.wanted
         for host in origin.hosts
-        if covered(o, host)
-        and o.spec.enforcement_mode > Mode.REQUEST
-        and (why := believed(origin, host)) is not None
+        if covered(o, host) and (why := what(origin, host)) is not None
     ]
-    return (
-        f" Whoever knows our leaf, which is no secret, passes for the edge at present: {'; '.join(why[:MOST_NAMED])}."
-        if why
-        else ""
-    )
 
 
 def left_out_hosts(o: Observed) -> tuple[LeftOut, ...]:
