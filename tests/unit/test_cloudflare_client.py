@@ -549,6 +549,31 @@ async def test_hundreds_that_begin_at_once_wait_for_their_turn_and_what_protects
 
 
 @pytest.mark.asyncio
+async def test_one_users_first_answer_that_hangs_holds_up_no_other_users_calls() -> None:
+    """Until it is there the user's other calls wait, and there may be hundreds of them."""
+    hanging = asyncio.Event()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if TOKEN in request.headers["authorization"]:
+            hanging.set()
+            await asyncio.Event().wait()
+        return ok({"enabled": True})
+
+    cloudflare = client(httpx.MockTransport(answer))
+    held_up = [
+        asyncio.create_task(cloudflare.fetch_enablement(access(), ZONE_ID))
+        for _ in range(2 * AT_ONCE)
+    ]
+    await hanging.wait()
+    async with asyncio.timeout(60):
+        other = await cloudflare.fetch_enablement(access(token="o" * 40), ZONE_ID)
+    assert other.enabled
+    for task in held_up:
+        task.cancel()
+    await asyncio.gather(*held_up, return_exceptions=True)
+
+
+@pytest.mark.asyncio
 async def test_reads_do_not_wait_for_a_mutation() -> None:
     uploading, uploaded = asyncio.Event(), asyncio.Event()
 

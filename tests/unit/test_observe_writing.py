@@ -10,7 +10,7 @@ import pytest
 
 from aop.cluster import Conflict
 from aop.errors import Blocked, Reason
-from aop.observe.pauses import MOST_S, SHOWN_S, SYNC_S, gathered_s, pause_s
+from aop.observe.pauses import MOST_S, SHOWN_S, SYNC_S, pause_s
 from aop.observe.published import PublishedMemory
 from aop.observe.source import Source
 from aop.observe.writing import OriginWriter
@@ -19,10 +19,20 @@ from aop.origins.sites import Json, Objects, Published
 from aop.schema import Model
 from aop.terms import Claim, Mode, Target
 from builders import ASKING, OFF, REQUIRING, TARGET
-from clocks import SetClock
+from clocks import SetClock, eventually
 
 SPEC = None
 """Beside others' text, as for an origin that has left the spec."""
+
+
+class CountedClock(SetClock):
+    """A clock that stands still, and how often it was looked at."""
+
+    looks = 0
+
+    def monotonic_s(self) -> float:
+        self.looks += 1
+        return super().monotonic_s()
 
 
 class CountedKind:
@@ -57,7 +67,7 @@ class Carried:
     """One ConfigMap, its writer, and as many objects as are named."""
 
     def __init__(self, *uids: str) -> None:
-        self.clock = SetClock()
+        self.clock = CountedClock()
         self.kind = CountedKind()
         self.written: list[Json] = []
         self.woken: list[frozenset[str]] = []
@@ -207,8 +217,9 @@ async def test_a_write_waits_for_all_who_were_woken_for_it_to_look() -> None:
         carried.writer.turns.wait(uid)
     assert carried.woken == [frozenset({"a"}), frozenset({"b"}), frozenset({"c"})]
     first = asyncio.create_task(carried.publish(of("a", ASKING)))
-    await asyncio.sleep(4 * gathered_s(len(carried.uids)))
-    assert not carried.written
+    looks = carried.clock.looks
+    await eventually(lambda: carried.clock.looks >= looks + 4)
+    assert not carried.written, "it has looked around again and again"
     carried.writer.turns.has_looked("c")
     assert await carried.publish(of("b", ASKING)) == [None]
     assert await first == [None]
@@ -361,6 +372,21 @@ async def test_what_could_not_be_written_is_not_tried_again_on_the_same_carrier(
     (end,) = await carried.publish(hostile)
     assert isinstance(end, ValueError)
     assert carried.kind.tries == tries + 1, "the carrier has changed"
+
+
+@pytest.mark.asyncio
+async def test_what_was_decided_on_a_damaged_text_is_decided_again_once_that_is_mended() -> None:
+    """Which a neighbour's relaxation does that goes out before."""
+    carried = Carried("a", "b", "c")
+    await carried.look()
+    await carried.publish(of("a", REQUIRING), of("c", ASKING))
+    data = {key: text + text for key, text in carried.manifest["data"].items()}
+    carried.manifest = {**carried.manifest, "data": data}
+    await carried.look()
+    hostile = replace(of("b", ASKING), patterns=("example.com; return 200",))
+    ends = await carried.publish(hostile, of("c", REQUIRING), of("a", ASKING))
+    assert [type(end) for end in ends] == [Conflict, Conflict, type(None)]
+    assert carried.claims["c"].mode < Mode.REQUIRE
 
 
 @pytest.mark.asyncio

@@ -267,7 +267,8 @@ class Wire:
         raise unanswered(request.call, scrub(outcome.words, request.secrets))
 
     async def _send(self, request: ApiRequest) -> ApiAnswer | Silence:
-        async with self._lane(request.access.priority), self._budget.call(request.access):
+        # The budget's own waits hold no lane: they are one user's affair.
+        async with self._budget.call(request.access), self._lane(request.access.priority):
             began_s = self._clock.monotonic_s()
             outcome = await self._outcome(request)
             if isinstance(outcome, ApiAnswer):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from aop.cluster import Cluster, Conflict
 from aop.errors import Blocked, Reason, Transient
 from aop.observe.pauses import gathered_at_most_s, gathered_s, pause_s
 from aop.observe.published import PublishedMemory
-from aop.observe.source import Known, Source
+from aop.observe.source import Source
 from aop.observe.turns import Turns
 from aop.observed import Unknown
 from aop.origins.kind import OriginKind, Site
@@ -82,7 +82,7 @@ class OriginWriter:
         self._joint: tuple[int, frozenset[str]] = (0, frozenset())
         """The last write of several claims: its revision, and whose claims they were."""
         self._unfit: dict[str, tuple[tuple[object, ...], Exception]] = {}
-        """By the uid of the object, what could not be written when it was tried last, and why."""
+        """By the uid of the object, what could not be written on the carrier as it is, and why."""
         self._alone: set[str] = set()
         """Objects whose claims went out in a write that was rejected: each is tried by itself."""
         self.busy = 0
@@ -233,12 +233,7 @@ class OriginWriter:
         manifest, site = self._current()
         if manifest is None and not self._kind.capabilities.creates_carrier:
             raise Transient(f"{self._words.place} does not exist any more")
-        for uid, change in changes.items():
-            if site.published.as_seen_by(uid) != change.decided_on:
-                _end(change, self._changed())
-            elif (known := self._unfit.get(uid)) and known[0] == self._attempt(change):
-                _end(change, known[1])
-        going = [one for one in changes.values() if not one.done.done()]
+        going = self._going(site, changes.values())
         whole: dict[str, Any] | None = None
         if len(going) > 1:
             with suppress(*UNFIT):
@@ -249,6 +244,20 @@ class OriginWriter:
         for protects in (True, False):
             await self._write_what_fits([one for one in going if one.protects is protects])
 
+    def _going(self, site: Site, changes: Iterable[ClaimChange]) -> list[ClaimChange]:
+        """Those that are still to be written; the others end with what stands in their way.
+
+        With many claims a try takes a while, so what could not be written is not tried again on the
+        same carrier.
+        """
+        for change in changes:
+            uid = change.claim.uid
+            if site.published.as_seen_by(uid) != change.decided_on:
+                _end(change, self._changed())
+            elif (known := self._unfit.get(uid)) and known[0] == self._attempt(change):
+                _end(change, known[1])
+        return [one for one in changes if not one.done.done()]
+
     async def _write_what_fits(self, changes: list[ClaimChange]) -> None:
         """Write those that can be; the others end with what stands in their way.
 
@@ -258,7 +267,8 @@ class OriginWriter:
         manifest, site = self._current()
         fit: list[ClaimChange] = []
         body: dict[str, Any] | None = None
-        parts = [changes] if changes else []
+        going = self._going(site, changes)
+        parts = [going] if going else []
         while parts:
             part = parts.pop()
             try:
@@ -268,23 +278,18 @@ class OriginWriter:
                     half = len(part) // 2
                     parts += [part[half:], part[:half]]
                 else:
-                    self._end_as_unfit(part[0], error)
+                    unfit = self._attempt(part[0]), error.with_traceback(None)
+                    self._unfit[part[0].claim.uid] = unfit
+                    _end(part[0], error)
             else:
                 fit += part
             await asyncio.sleep(0)
         if body is not None:
             await self._write(manifest, body, fit)
 
-    def _end_as_unfit(self, change: ClaimChange, error: Exception) -> None:
-        """It is not tried again on the same carrier: with many claims a try takes a while."""
-        self._unfit[change.claim.uid] = self._attempt(change), error.with_traceback(None)
-        _end(change, error)
-
     def _attempt(self, change: ClaimChange) -> tuple[object, ...]:
-        """All that decides whether a change can be written."""
-        known = self._source.last
-        carrier = known.value if isinstance(known, Known) else ()
-        return carrier, self.seen_everywhere, change.claim, change.spec, change.gone
+        """All beside the carrier that decides whether a change can be written."""
+        return self.seen_everywhere, change.claim, change.spec, change.gone
 
     def _body(self, site: Site, changes: list[ClaimChange]) -> dict[str, Any]:
         first, *others = changes
@@ -307,6 +312,7 @@ class OriginWriter:
             raise Transient(known.message)
         if self._site is None or self._site[0] is not known.value:
             self._site = known.value, self._kind.site(self._target, {self._carrier: known.value})
+            self._unfit.clear()
         return next(iter(known.value), None), self._site[1]
 
     async def _put(self, manifest: Json | None, body: dict[str, Any] | None) -> tuple[Json, ...]:
