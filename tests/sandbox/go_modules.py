@@ -5,11 +5,16 @@ It needs neither root nor containers.
 
 from __future__ import annotations
 
+import hashlib
+import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+
+from sandbox.program_cache import Say
 
 _OWN_GO_ALONE = {"GOTOOLCHAIN": "local"}
 """No other Go is downloaded in its stead."""
@@ -76,6 +81,37 @@ def compiler(
             f"{what} has to be built, and {go} is {version.group()}, older than {dotted(oldest)}. {remedy}"
         )
     return go
+
+
+def recipe(modules: Iterable[Path], *decides: object) -> str:
+    """A short hash of all that decides what comes out: the modules' checksums, whatever else `decides`, and the platform."""
+    digest = hashlib.sha256()
+    for module in modules:
+        for name in ("go.mod", "go.sum"):
+            digest.update((module / name).read_bytes())
+    digest.update(repr((*decides, platform.system(), platform.machine())).encode())
+    return digest.hexdigest()[:12]
+
+
+class Progress:
+    """Some lines on the way through all packages, of which `go build -v` prints those that the compile cache lacks."""
+
+    def __init__(self, say: Say, packages: int, lines: int = 10) -> None:
+        self._say = say
+        self._most = packages
+        self._each = packages // lines
+        self._begun = time.monotonic()
+        self._packages = 0
+
+    def package(self) -> None:
+        """One more is compiled."""
+        self._packages += 1
+        if self._packages % self._each == 0:
+            passed = int(time.monotonic() - self._begun)
+            percent = min(99, round(100 * self._packages / self._most))
+            self._say(
+                f"  {percent:2d} % ({self._packages} of at most {self._most} packages, {passed // 60} min {passed % 60:02d} s)"
+            )
 
 
 def dotted(version: tuple[int, ...]) -> str:

@@ -12,13 +12,10 @@ nothing".
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import platform
 import re
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -38,7 +35,6 @@ PACKAGES = 2103
 """All packages, of which `go build -v` prints those that the compile cache lacks [measured: `go list -deps`, 1.9.1]."""
 MINUTES = "4 to 10 minutes"
 _FLAGS = ("-trimpath", "-v", "-pgo=off", "-ldflags=-s -w")
-_PROGRESS_LINES = 10
 
 say_to_stderr = teller("envoy-gateway")
 
@@ -119,11 +115,7 @@ def version(module: Path = MODULE) -> str:
 
 def recipe(module: Path = MODULE) -> str:
     """A short hash of all that decides what comes out."""
-    digest = hashlib.sha256()
-    for name in ("go.mod", "go.sum"):
-        digest.update((module / name).read_bytes())
-    digest.update(repr((_FLAGS, platform.system(), platform.machine())).encode())
-    return digest.hexdigest()[:12]
+    return go_modules.recipe([module], _FLAGS)
 
 
 def _fill(folder: Path, module: Path, environ: Mapping[str, str], say: Say) -> None:
@@ -151,16 +143,9 @@ def _build(go: str, folder: Path, module: Path, environ: Mapping[str, str], say:
     say(
         f"building Envoy Gateway {version(module)} from its Go modules: {MINUTES} on two cores, and only this once"
     )
-    begun, packages = time.monotonic(), 0
-
-    def count() -> None:
-        nonlocal packages
-        packages += 1
-        if packages % (PACKAGES // _PROGRESS_LINES) == 0:
-            say(f"  {packages} of at most {PACKAGES} packages, {time.monotonic() - begun:.0f} s")
-
+    progress = go_modules.Progress(say, PACKAGES)
     command = [go, "build", *_FLAGS, f"-o={folder / PROGRAM}", f"{UPSTREAM}/cmd/envoy-gateway"]
-    go_modules.build(command, module, environ=environ, on_package=count)
+    go_modules.build(command, module, environ=environ, on_package=progress.package)
 
 
 def _definitions(go: str, module: Path, environ: Mapping[str, str]) -> Iterator[str]:

@@ -9,13 +9,10 @@ For each major, the first of these that can be had is taken, and one line says w
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +32,6 @@ PACKAGES = {3: 943, 4: 1021}
 MINUTES = "2 to 4 minutes"
 
 _FLAGS = ("-trimpath", "-v")
-_PROGRESS_LINES = 10
 
 
 class HelmError(Exception):
@@ -90,11 +86,7 @@ class HelmModule:
     @property
     def recipe(self) -> str:
         """A short hash of all that decides what comes out."""
-        digest = hashlib.sha256()
-        for name in ("go.mod", "go.sum"):
-            digest.update((self.module / name).read_bytes())
-        digest.update(repr((self.flags, platform.system(), platform.machine())).encode())
-        return digest.hexdigest()[:12]
+        return go_modules.recipe([self.module], self.flags)
 
 
 say_to_stderr = teller("helm")
@@ -196,16 +188,9 @@ def _build(out: Path, pinned: HelmModule, environ: Mapping[str, str], say: Say) 
     say(
         f"building Helm {pinned.version} from its Go modules: {MINUTES} on two cores, and only this once"
     )
-    begun, packages, most = time.monotonic(), 0, PACKAGES[pinned.major]
-
-    def count() -> None:
-        nonlocal packages
-        packages += 1
-        if packages % (most // _PROGRESS_LINES) == 0:
-            say(f"  {packages} of at most {most} packages, {time.monotonic() - begun:.0f} s")
-
+    progress = go_modules.Progress(say, PACKAGES[pinned.major])
     command = [go, "build", *pinned.flags, f"-o={out}", pinned.package]
-    go_modules.build(command, pinned.module, environ=environ, on_package=count)
+    go_modules.build(command, pinned.module, environ=environ, on_package=progress.package)
 
 
 def _go(pinned: HelmModule, environ: Mapping[str, str]) -> str:

@@ -3,10 +3,7 @@
 It needs `go`, and neither root nor containers.
 """
 
-import hashlib
 import os
-import platform
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,16 +32,8 @@ def version(tools: Path = TOOLS) -> str:
 
 def recipe(tools: Path = TOOLS) -> str:
     """A short hash of all that decides what comes out: the modules' checksums, the flags, the platform."""
-    digest = hashlib.sha256()
-    for module in ("kube", "etcd"):
-        for name in ("go.mod", "go.sum"):
-            digest.update((tools / module / name).read_bytes())
-    digest.update(
-        repr(
-            (_FLAGS, _linker_flags(version(tools)), platform.system(), platform.machine())
-        ).encode()
-    )
-    return digest.hexdigest()[:12]
+    modules = [tools / name for name in ("kube", "etcd")]
+    return go_modules.recipe(modules, _FLAGS, _linker_flags(version(tools)))
 
 
 def build(
@@ -62,7 +51,7 @@ def build(
         f"building Kubernetes {version(tools)} and etcd {go_modules.required(tools / 'etcd' / 'go.mod', _ETCD)} from their Go modules: "
         f"{MINUTES} on two cores, and only this once (1 GB of sources, 3 GB of compile cache; `go clean -cache -modcache` gives both back)"
     )
-    progress = _Progress(say)
+    progress = go_modules.Progress(say, PACKAGES, lines=20)
     # A profile beside one program's source would have go compile all packages once per program.
     kube = [
         go,
@@ -76,24 +65,6 @@ def build(
     etcd = [go, "build", *_FLAGS, "-ldflags=-s -w", f"-o={folder / 'etcd'}", _ETCD]
     for command, module in ((kube, tools / "kube"), (etcd, tools / "etcd")):
         go_modules.build(command, module, environ=os.environ, on_package=progress.package)
-
-
-class _Progress:
-    """One line for every twentieth of the packages."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
-        self._begun = time.monotonic()
-        self._packages = 0
-
-    def package(self) -> None:
-        self._packages += 1
-        if self._packages % (PACKAGES // 20) == 0:
-            passed = int(time.monotonic() - self._begun)
-            percent = min(99, round(100 * self._packages / PACKAGES))
-            self._say(
-                f"  {percent:2d} % ({self._packages} of about {PACKAGES} packages, {passed // 60} min {passed % 60:02d} s)"
-            )
 
 
 def _go(tools: Path, path: str | None) -> str:

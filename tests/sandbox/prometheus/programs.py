@@ -12,13 +12,10 @@ out and say so. `AOP_REQUIRE_PROMETHEUS=1`, which CI sets, means "leave out noth
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +35,6 @@ PACKAGES = 1284
 MINUTES = "2 to 5 minutes"
 # Nothing is discovered here, and the clients of thirty clouds would double what is compiled.
 _FLAGS = ("-trimpath", "-v", "-tags=remove_all_sd", "-pgo=off")
-_PROGRESS_LINES = 10
 
 say_to_stderr = teller("prometheus")
 
@@ -98,11 +94,7 @@ def version(module: Path = MODULE) -> str:
 
 def recipe(module: Path = MODULE) -> str:
     """A short hash of all that decides what comes out."""
-    digest = hashlib.sha256()
-    for name in ("go.mod", "go.sum"):
-        digest.update((module / name).read_bytes())
-    digest.update(repr((_FLAGS, _stamp(module), platform.system(), platform.machine())).encode())
-    return digest.hexdigest()[:12]
+    return go_modules.recipe([module], _FLAGS, _stamp(module))
 
 
 def version_of(program: Path) -> tuple[int, ...]:
@@ -147,17 +139,12 @@ def _build(folder: Path, module: Path, environ: Mapping[str, str], say: Say) -> 
     say(
         f"building Prometheus {version(module)} from its Go modules: {MINUTES} on two cores, and only this once"
     )
-    begun, packages = time.monotonic(), 0
-
-    def count() -> None:
-        nonlocal packages
-        packages += 1
-        if packages % (PACKAGES // _PROGRESS_LINES) == 0:
-            say(f"  {packages} of at most {PACKAGES} packages, {time.monotonic() - begun:.0f} s")
-
+    progress = go_modules.Progress(say, PACKAGES)
     command = [go, "build", *_FLAGS, f"-ldflags={_stamp(module)}", f"-o={folder}/"]
     packages_main = [f"github.com/prometheus/prometheus/cmd/{name}" for name in NAMES]
-    go_modules.build([*command, *packages_main], module, environ=environ, on_package=count)
+    go_modules.build(
+        [*command, *packages_main], module, environ=environ, on_package=progress.package
+    )
 
 
 def _stamp(module: Path) -> str:

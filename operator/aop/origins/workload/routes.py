@@ -7,7 +7,7 @@ that stands below neither has everything of its own: nobody is refused there. Pu
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -182,21 +182,22 @@ def _parsed(rule: str) -> _Parts | None:
 
 
 def _any_of(tokens: list[str]) -> tuple[_Parts, list[str]]:
-    first, rest = _all_of(tokens)
-    parts = [first]
-    while rest and rest[0] == "||":
-        other, rest = _all_of(rest[1:])
-        parts.append(other)
-    return _Parts("||", tuple(parts)), rest
+    return _joined(tokens, "||", _all_of)
 
 
 def _all_of(tokens: list[str]) -> tuple[_Parts, list[str]]:
-    first, rest = _one(tokens)
+    return _joined(tokens, "&&", _one)
+
+
+def _joined(
+    tokens: list[str], operator: str, part: Callable[[list[str]], tuple[_Parts, list[str]]]
+) -> tuple[_Parts, list[str]]:
+    first, rest = part(tokens)
     parts = [first]
-    while rest and rest[0] == "&&":
-        other, rest = _one(rest[1:])
+    while rest and rest[0] == operator:
+        other, rest = part(rest[1:])
         parts.append(other)
-    return _Parts("&&", tuple(parts)), rest
+    return _Parts(operator, tuple(parts)), rest
 
 
 def _one(tokens: list[str]) -> tuple[_Parts, list[str]]:
