@@ -14,6 +14,8 @@ from aop.origins.workload.apache import HOST, ApacheDialect
 from aop.pki import throwaway
 from aop.terms import Claim, Mode
 from builders import claim
+from identities import file_of
+from our_leaf import OURS
 from sandbox import debian
 from sandbox.plain_apache import IN_HOST, MODULE, MODULES, PlainApache
 
@@ -21,8 +23,7 @@ TOKEN = "k3y0fth3path"
 WWW, API, ALONE = "www.example.com", "api.example.com", "alone.example.com"
 CHECK, GATE = check_path(TOKEN), gate_path(TOKEN)
 DIALECT = ApacheDialect()
-NOW = datetime.now(UTC)
-OURS, EXPIRED = throwaway(NOW), throwaway(NOW - timedelta(days=9), timedelta(days=5))
+EXPIRED = throwaway(datetime.now(UTC) - timedelta(days=9), timedelta(days=5))
 REQUIRING = claim(Mode.REQUIRE, (WWW,), (OURS.leaf.pin, EXPIRED.leaf.pin))
 CASES = (WWW, WWW.upper(), f"{WWW}:443", f"{WWW}.", f"{WWW.upper()}.:8443")
 
@@ -37,13 +38,6 @@ def files(*claims: Claim) -> dict[str, str]:
 def apache() -> None:
     if why := debian.why_not("apache"):
         pytest.skip(why)
-
-
-@pytest.fixture(scope="module")
-def leaf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("leaf") / "ours.pem"
-    path.write_text(OURS.leaf.pem + OURS.key.get_secret_value().decode())
-    return path
 
 
 def test_it_starts_without_the_file(tmp_path: Path) -> None:
@@ -87,8 +81,7 @@ def test_an_answer_of_ours_ends_its_connection(tmp_path: Path) -> None:
 
 def test_what_has_expired_is_refused_in_the_handshake(tmp_path: Path) -> None:
     """Even where it only asks (facts: apache#asking-in-a-virtual-host)."""
-    path = tmp_path / "expired.pem"
-    path.write_text(EXPIRED.leaf.pem + EXPIRED.key.get_secret_value().decode())
+    path = file_of(EXPIRED, tmp_path / "expired.pem")
     asking = claim(Mode.REQUEST, (), REQUIRING.pins)
     with PlainApache(tmp_path / "apache", files(asking), (WWW,)) as apache:
         assert apache.https(WWW).status == 200

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,26 +9,18 @@ import pytest
 from aop.origins.check import check_path, parse
 from aop.origins.rules import rules_of
 from aop.origins.workload.caddy import ROUTE, CaddyDialect
-from aop.pki import throwaway
 from aop.terms import Mode
 from builders import claim
+from our_leaf import OURS
 from sandbox.plain_caddy import IN_OPTIONS, IN_SITE, IN_TLS, NAMED_ROUTE, PlainCaddy
 
 TOKEN = "k3y0fth3path"
 WWW, API, ALONE = "www.example.com", "api.example.com", "alone.example.com"
 CHECK = check_path(TOKEN)
 DIALECT = CaddyDialect()
-OURS = throwaway(datetime.now(UTC))
 REQUIRING = claim(Mode.REQUIRE, (WWW,), (OURS.leaf.pin,))
 FILES = DIALECT.render(rules_of([REQUIRING], 1, TOKEN))
 CASES = (WWW, WWW.upper(), f"{WWW}:443", f"{WWW}.", f"{WWW.upper()}.:8443")
-
-
-@pytest.fixture(scope="module")
-def leaf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("leaf") / "ours.pem"
-    path.write_text(OURS.leaf.pem + OURS.key.get_secret_value().decode())
-    return path
 
 
 def test_it_starts_without_the_file(tmp_path: Path) -> None:

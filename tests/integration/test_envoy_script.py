@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,9 @@ import yaml
 from aop.origins.check import check_path, parse
 from aop.origins.gateway_api.envoy import DOES_NOTHING, IDLE, EnvoyDialect
 from aop.origins.rules import rules_of
-from aop.pki import throwaway
 from aop.terms import Mode
 from builders import claim
+from our_leaf import OURS
 from sandbox.plain_envoy import PlainEnvoy
 from sandbox.text_nginx import ask, client_context
 
@@ -22,16 +21,8 @@ ROOT = Path(__file__).parents[2]
 TOKEN = "k3y0fth3path"
 WWW, API, ALONE = "www.example.com", "api.example.com", "alone.example.com"
 CHECK = check_path(TOKEN)
-OURS = throwaway(datetime.now(UTC))
 FILES = EnvoyDialect().render(rules_of([claim(Mode.REQUIRE, (WWW,), (OURS.leaf.pin,))], 1, TOKEN))
 CASES = (WWW, WWW.upper(), f"{WWW}:443", f"{WWW}.", f"{WWW.upper()}.:8443")
-
-
-@pytest.fixture(scope="module")
-def leaf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("leaf") / "ours.pem"
-    path.write_text(OURS.leaf.pem + OURS.key.get_secret_value().decode())
-    return path
 
 
 def test_the_script_that_stands_beside_ours_does_nothing(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,9 @@ import pytest
 from aop.origins.check import check_path, parse
 from aop.origins.rules import rules_of
 from aop.origins.workload.haproxy import DEFAULTS, HaproxyDialect
-from aop.pki import throwaway
 from aop.terms import Mode
 from builders import claim
+from our_leaf import OURS
 from sandbox import debian
 from sandbox.plain_haproxy import ASKING, FROM, VARIABLE, PlainHaproxy
 from sandbox.text_nginx import ask, client_context
@@ -21,7 +20,6 @@ TOKEN = "k3y0fth3path"
 WWW, API = "www.example.com", "api.example.com"
 CHECK = check_path(TOKEN)
 DIALECT = HaproxyDialect()
-OURS = throwaway(datetime.now(UTC))
 REQUIRING = claim(Mode.REQUIRE, (WWW,), (OURS.leaf.pin,))
 FILES = DIALECT.render(rules_of([REQUIRING], 1, TOKEN))
 CASES = (WWW, WWW.upper(), f"{WWW}:443", f"{WWW}.", f"{WWW.upper()}.:8443")
@@ -33,13 +31,6 @@ pytestmark = pytest.mark.usefixtures("haproxy")
 def haproxy() -> None:
     if why := debian.why_not("haproxy"):
         pytest.skip(why)
-
-
-@pytest.fixture(scope="module")
-def leaf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("leaf") / "ours.pem"
-    path.write_text(OURS.leaf.pem + OURS.key.get_secret_value().decode())
-    return path
 
 
 def test_it_starts_without_the_file(tmp_path: Path) -> None:

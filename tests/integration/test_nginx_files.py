@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,9 @@ import pytest
 from aop.origins.check import check_path, gate_path, parse
 from aop.origins.rules import rules_of
 from aop.origins.workload.nginx import HTTP, SERVER, NginxDialect
-from aop.pki import throwaway
 from aop.terms import Claim, Mode
 from builders import claim
+from our_leaf import OURS
 from sandbox.plain_nginx import IN_HTTP, IN_SERVER, PlainNginx
 from sandbox.waiting import until
 
@@ -20,7 +19,6 @@ TOKEN = "k3y0fth3path"
 WWW, API, ALONE = "www.example.com", "api.example.com", "alone.example.com"
 CHECK, GATE = check_path(TOKEN), gate_path(TOKEN)
 DIALECT = NginxDialect()
-OURS = throwaway(datetime.now(UTC))
 REQUIRING = claim(Mode.REQUIRE, (WWW,), (OURS.leaf.pin,))
 CLAIMS = {
     mode: claim(mode, (WWW,) if mode >= Mode.OPTIONAL else (), (OURS.leaf.pin,)) for mode in Mode
@@ -29,13 +27,6 @@ CLAIMS = {
 
 def files(*claims: Claim, revision: int = 1) -> dict[str, str]:
     return DIALECT.render(rules_of(claims, revision, TOKEN))
-
-
-@pytest.fixture
-def leaf(tmp_path: Path) -> Path:
-    path = tmp_path / "ours.pem"
-    path.write_text(OURS.leaf.pem + OURS.key.get_secret_value().decode())
-    return path
 
 
 @pytest.mark.parametrize("mode", Mode, ids=[mode.label for mode in Mode])

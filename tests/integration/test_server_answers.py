@@ -31,6 +31,7 @@ from aop.origins.workload.nginx import NginxDialect
 from aop.origins.workload.traefik import TraefikDialect
 from aop.pki import throwaway
 from aop.terms import Claim, Mode
+from identities import file_of
 from origin_kinds.ground import ORG, TOKEN, bare, written
 from origin_kinds.grounds import IngressNginxGround
 from sandbox import debian
@@ -259,8 +260,7 @@ def asking(
         pytest.skip("there is no curl that speaks HTTP/2")
     folder = tmp_path_factory.mktemp("answers")
     for who, made in MADE.items():
-        path = folder / f"{VISITORS.index(who)}.pem"
-        path.write_text(made.leaf.pem + made.key.get_secret_value().decode())
+        file_of(made, folder / f"{VISITORS.index(who)}.pem")
     pins = tuple(sorted(MADE[who].leaf.pin for who in PINNED))
     com = Claim("com", "edge/com", "example.com", ("*.example.com",), Mode.REQUIRE, (WWW,), pins)
     org = replace(ORG, enforced=(SHOP,), pins=(MADE["the other zone's"].leaf.pin,))

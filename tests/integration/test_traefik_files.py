@@ -17,9 +17,11 @@ from aop.origins.check import CheckAnswer, answer_in, check_path, gate_path
 from aop.origins.rules import Parents, rules_of
 from aop.origins.workload.traefik import ROUTES, TraefikDialect
 from aop.pki import throwaway
-from aop.probe import ClientIdentity, Paths, Presented, ReplicaAddress, ReplicaProbe
+from aop.probe import Paths, Presented, ReplicaAddress, ReplicaProbe
 from aop.terms import Mode
 from builders import LEAF, claim
+from identities import identity_of
+from our_leaf import OURS
 from sandbox.plain_server import MOUNT
 from sandbox.plain_traefik import CERTIFICATE, PRIORITY, RULE, STRIP, TLS_OPTION, PlainTraefik
 from sandbox.text_nginx import NginxAnswer, ask, client_context
@@ -30,7 +32,7 @@ WWW, API, ALONE = "www.example.com", "api.example.com", "alone.example.com"
 CHECK = check_path(TOKEN)
 HEADER = "X-Forwarded-Tls-Client-Cert"
 DIALECT = TraefikDialect()
-OURS, STRANGERS = (throwaway(datetime.now(UTC)) for _ in range(2))
+STRANGERS = throwaway(datetime.now(UTC))
 PIN = OURS.leaf.pin
 REQUIRING, ASKING = claim(Mode.REQUIRE, (WWW,), (PIN,)), claim(Mode.REQUEST, (), (PIN,))
 FILES = DIALECT.render(rules_of([REQUIRING], 1, TOKEN))
@@ -119,8 +121,8 @@ async def behaviour_at(traefik: PlainTraefik) -> HostBehaviour:
     """What the operator takes down of the host."""
     told_by = DIALECT.capabilities.told_by
     identities = {
-        Presented.OURS: ClientIdentity(OURS.leaf.pem, OURS.key),
-        Presented.FOREIGN: ClientIdentity(STRANGERS.leaf.pem, STRANGERS.key),
+        Presented.OURS: identity_of(OURS),
+        Presented.FOREIGN: identity_of(STRANGERS),
     }
     asked = await ReplicaProbe(timeout_s=5).ask(
         ReplicaAddress(traefik.address, traefik.https_port, traefik.http_port),

@@ -19,7 +19,7 @@ from aop.origins.check import NONE, OTHER, CheckAnswer, answer_in, check_path, g
 from aop.pki import throwaway
 from aop.probe import Answer, Asked, Presented
 from aop.terms import Claim, Mode
-from identities import identity_of
+from identities import file_of, identity_of
 from origin_kinds.ground import (
     TOKEN,
     Ground,
@@ -53,9 +53,7 @@ def visitors(tmp_path_factory: pytest.TempPathFactory) -> dict[str | None, Visit
     made["expired"] = throwaway(now - timedelta(days=9), timedelta(days=5))
     by_name: dict[str | None, VisitorLeaf | None] = {None: None}
     for name, keyed in made.items():
-        path = folder / f"{name}.pem"
-        path.write_text(keyed.leaf.pem + keyed.key.get_secret_value().decode())
-        by_name[name] = VisitorLeaf(keyed, path)
+        by_name[name] = VisitorLeaf(keyed, file_of(keyed, folder / f"{name}.pem"))
     return by_name
 
 
