@@ -105,7 +105,7 @@ ROWS = (
             ),
             Panel(
                 "Not Ready",
-                "Objects that are not as they ask: onboarding, waiting, or in trouble.",
+                "Objects whose zones are not as they ask: onboarding, waiting, or in trouble.",
                 (Query(f"count({of_objects('aop_object_ready')} == 0) or vector(0)"),),
                 "stat",
                 width=3,
@@ -168,7 +168,7 @@ ROWS = (
         (
             Panel(
                 "Age of the proof",
-                "How long ago all required hosts were last seen to be asked for with the certificate.",
+                "How long ago the operator last saw requests to all required hosts come with the certificate.",
                 (Query(f"time() - {each('aop_object_proof_timestamp_seconds')}", WHO),),
                 width=12,
                 unit="s",
@@ -217,7 +217,7 @@ ROWS = (
         (
             Panel(
                 "Replicas by what they do",
-                "By the strictest mode that they show to any host; `Unknown`: they do not answer.",
+                "By the strictest mode that they show at any host; `Unknown`: they do not answer.",
                 (
                     Query(
                         f"sum by (mode) (max by (namespace, name, origin, mode) ({of_objects('aop_origin_replicas')}))",
@@ -245,7 +245,7 @@ ROWS = (
         (
             Panel(
                 "Made good again, by what was undone",
-                "Of the object that has it worst: who shares an origin shares the count. Again and again: two tools fight over one thing.",
+                "Of the object with the most: all objects that share an origin show the same count. Again and again: two tools fight over one thing.",
                 (Query(grown("aop_object_drift_total", "what", "max"), "{{what}}"),),
                 "bars",
                 width=12,

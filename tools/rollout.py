@@ -52,7 +52,7 @@ class TimelineRow:
     presented: str
     """What the edge presents."""
     strangers: str
-    """What who comes past the edge gets."""
+    """What somebody gets who bypasses the edge."""
     waits: bool
 
 
@@ -108,7 +108,7 @@ def presented(seen: Observed) -> str:
 
 
 def strangers(seen: Observed) -> str:
-    """What a visitor gets who comes past the edge."""
+    """What a visitor gets who bypasses the edge."""
     modes = [
         claim.mode
         for origin in seen.origins

@@ -469,7 +469,7 @@ class Evidence:
     """Since when every arrival came over a connection or TLS session of before; not before
     Cloudflare's last change that was read."""
     direct: bool = False
-    """The host answers past the edge (DNS-only): no proof can come from it."""
+    """The host bypasses the edge (DNS-only): no proof can come from it."""
     silence: str | None = None
     """Why the last request gave no usable answer; None: it gave one."""
     silent_since: datetime | None = None

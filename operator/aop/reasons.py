@@ -153,7 +153,7 @@ class Reason(StrEnum):
     CERTIFICATE_REFUSED = (
         "CertificateRefused",
         "Cloudflare refused the certificate and will refuse it again; the message carries its code.",
-        "Mend what Cloudflare's words name; if it is the certificate, issue another one",
+        "Correct what Cloudflare's message names; if it is the certificate, issue another one",
         Fault.USER,
     )
     CERTIFICATE_QUOTA_REACHED = (
@@ -226,7 +226,7 @@ class Reason(StrEnum):
     ORIGIN_UNREACHABLE = (
         "OriginUnreachable",
         "The operator's own requests do not reach a replica.",
-        "See whether the pod that the message names hangs, and delete it if it cannot be mended; or let the operator's pod reach it on its http and https ports",
+        "Check whether the pod that the message names hangs, and delete it if nothing else helps; or let the operator's pod reach it on its http and https ports",
         Fault.CLUSTER,
     )
     TEXT_REJECTED = (
@@ -244,7 +244,7 @@ class Reason(StrEnum):
     )
     ALERTS_CHANGED = (
         "AlertsChanged",
-        "Somebody has taken from the notification policy at Cloudflare what `spec.alerts` asks for. The operator leaves it so.",
+        "Somebody has removed from the notification policy at Cloudflare what `spec.alerts` asks for. The operator does not undo that.",
         "Put back at Cloudflare what the message names, or take it out of `spec.alerts`",
         Fault.CLOUDFLARE,
     )

@@ -169,7 +169,7 @@ class Settings(BaseSettings):
     )
     election: bool = Field(
         True,
-        description="Whether replicas find out by a Lease who of them acts: true or false. False only where no other process ever serves the same objects.",
+        description="Whether the replicas use a Lease to decide which one acts: true or false. False only where no other process ever serves the same objects.",
     )
     lease_name: Annotated[str, Field(pattern=rf"^{_SUBDOMAIN}$")] = Field(
         "aop-operator",
@@ -177,8 +177,8 @@ class Settings(BaseSettings):
     )
     lease_s: Annotated[int, Field(ge=1, le=300)] = Field(
         15,
-        description="How long the Lease holds without a renewal, in whole seconds: the longest that nobody acts after the one who led has died. "
-        "It is renewed thrice in that time.",
+        description="How long the Lease holds without a renewal, in whole seconds: the longest time for which no replica acts after the one that acted has died. "
+        "It is renewed three times within that time.",
     )
     watch_namespaces: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_namespaces)] = Field(
         (),
@@ -199,7 +199,7 @@ class Settings(BaseSettings):
     list_ingress_routes: bool = Field(
         False,
         description="Whether Traefik's IngressRoutes and IngressRouteTCPs of all namespaces may be listed: true or false. If so, the operator names those "
-        "that may serve a protected host past its own routers.",
+        "that may serve a protected host without going through its own routers.",
     )
 
     resync_s: Seconds = Field(

@@ -50,20 +50,20 @@ HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
 WWW, API, SHOP, ALONE = "www.example.com", "api.example.com", "www.example.org", "www.example.net"
 NOW = datetime.now(UTC)
 MADE = {
-    "ours": throwaway(NOW),
-    "the next one of ours": throwaway(NOW),
-    "an expired one of ours": throwaway(NOW - timedelta(days=9), timedelta(days=5)),
+    "the zone's": throwaway(NOW),
+    "the zone's next one": throwaway(NOW),
+    "an expired one of the zone's": throwaway(NOW - timedelta(days=9), timedelta(days=5)),
     "the other zone's": throwaway(NOW),
     "a stranger's": throwaway(NOW),
 }
 NOBODY = "none"
 VISITORS = (NOBODY, *MADE)
-PINNED = ("ours", "the next one of ours", "an expired one of ours")
+PINNED = ("the zone's", "the zone's next one", "an expired one of the zone's")
 HOSTS = {
     WWW: "required",
-    API: "asked only: not proven yet",
-    SHOP: "required, of another zone",
-    ALONE: "of nobody; its {without}",
+    API: "only asked for the certificate: it is not proven yet",
+    SHOP: "required, and belongs to another zone",
+    ALONE: "not protected; its {without}",
 }
 RESUMED = "a resumed session"
 WAYS = ("TLS 1.2", "TLS 1.3", "HTTP/2", RESUMED)
@@ -134,7 +134,7 @@ SERVERS = (
         in_a_workload(NginxDialect(), PlainNginx, "http2 on;"),
         """400 is NGINX's
 "No required SSL certificate was sent" or "The SSL certificate error"; 421 is its answer where SNI and Host name different servers; 308 leads to https.""",
-        "`server{}` does not have our line",
+        "`server{}` does not have the operator's line",
     ),
     NamedServer(
         APACHE,
@@ -143,7 +143,7 @@ SERVERS = (
         """403 is
 the operator's "No required client certificate was sent"; "alert" is a TLS alert, without an answer; 421 is Apache's own answer where SNI and Host differ;
 308 leads to https.""",
-        "virtual host does not have our line",
+        "virtual host does not have the operator's line",
     ),
     NamedServer(
         HAPROXY,
@@ -160,7 +160,7 @@ the operator's "No required client certificate was sent"; 308 leads to https. To
         """403 is
 the operator's "No required client certificate was sent"; 421 is Caddy's own answer where SNI and Host differ; 308 leads to https. Caddy resumes no session
 where it asks for a certificate.""",
-        "site does not have our lines",
+        "site does not have the operator's lines",
         resumes=False,
     ),
     NamedServer(
@@ -278,7 +278,7 @@ def table(*rows: tuple[object, ...]) -> list[str]:
 
 
 def by_certificate(asking: ServerAndVisitors) -> list[str]:
-    """However somebody comes: the ways agree, or are told apart."""
+    """However somebody comes: the ways agree, or each is named."""
     rows: list[tuple[object, ...]] = [("who presents", *(f"`{host}`" for host in HOSTS))]
     for who in VISITORS:
         cells = []
@@ -296,18 +296,18 @@ def by_certificate(asking: ServerAndVisitors) -> list[str]:
 
 def by_name(asking: ServerAndVisitors) -> list[str]:
     names = (WWW, WWW.upper(), f"{WWW}:443", f"{WWW}.")
-    rows: list[tuple[object, ...]] = [("Host", "no certificate", "ours", "plaintext")]
+    rows: list[tuple[object, ...]] = [("Host", "no certificate", "the zone's", "plaintext")]
     for name in names:
-        statuses = [asking.status(who, name, "TLS 1.3", WWW) for who in (NOBODY, "ours")]
+        statuses = [asking.status(who, name, "TLS 1.3", WWW) for who in (NOBODY, "the zone's")]
         rows.append((f"`{name}`", *statuses, asking.running.http(name).status))
     return table(*rows)
 
 
 def by_sni(asking: ServerAndVisitors) -> list[str]:
     pairs = ((ALONE, WWW), (API, WWW), (SHOP, WWW), (WWW, API), (WWW, ALONE))
-    rows: list[tuple[object, ...]] = [("SNI", "Host", "no certificate", "ours")]
+    rows: list[tuple[object, ...]] = [("SNI", "Host", "no certificate", "the zone's")]
     for sni, host in pairs:
-        statuses = [asking.status(who, host, "TLS 1.3", sni) for who in (NOBODY, "ours")]
+        statuses = [asking.status(who, host, "TLS 1.3", sni) for who in (NOBODY, "the zone's")]
         rows.append((f"`{sni}`", f"`{host}`", *statuses))
     return table(*rows)
 
@@ -326,7 +326,7 @@ def test_the_table_for_people_says_what_is_answered(asking: ServerAndVisitors) -
             ),
             *hosts,
             "",
-            f"## By the certificate\n\nThe same over {', '.join(server.ways[:-1])} and {'in ' if server.resumes else ''}{server.ways[-1]}, unless they are told apart.\n",
+            f"## By the certificate\n\nThe same over {', '.join(server.ways[:-1])} and {'in ' if server.resumes else ''}{server.ways[-1]}, unless the table says otherwise.\n",
             *by_certificate(asking),
             "\n## However the host is written\n",
             *by_name(asking),
@@ -344,7 +344,7 @@ def test_the_table_for_people_says_what_is_answered(asking: ServerAndVisitors) -
 def test_nobody_but_whom_a_zone_trusts_comes_to_a_required_host(asking: ServerAndVisitors) -> None:
     """Whatever the table says. A leaf stays what it is when it has expired, where the server lets it pass at all."""
     refuses_expired = asking.server.kind.capabilities.refuses_expired
-    ours = set(PINNED) - ({"an expired one of ours"} if refuses_expired else set())
+    ours = set(PINNED) - ({"an expired one of the zone's"} if refuses_expired else set())
     for way in asking.server.ways:
         for who in VISITORS:
             for host, welcome in (
@@ -356,4 +356,4 @@ def test_nobody_but_whom_a_zone_trusts_comes_to_a_required_host(asking: ServerAn
 
 
 def test_a_session_is_resumed_as_the_table_says(asking: ServerAndVisitors) -> None:
-    assert asking.status("ours", WWW, RESUMED) == 200
+    assert asking.status("the zone's", WWW, RESUMED) == 200

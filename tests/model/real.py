@@ -305,7 +305,7 @@ def real_replica(
                     SHA[v] for v in bits(probed & ~seen.refuses[h] if not seen.odd >> h & 1 else 0)
                 ),
                 refuses=frozenset(SHA[v] for v in bits(seen.refuses[h])),
-                odd="HTTP 301 instead of our check path" if seen.odd >> h & 1 else None,
+                odd="HTTP 301 instead of the operator's check path" if seen.odd >> h & 1 else None,
                 own=bool(seen.own >> h & 1),
             )
             for h in hosts

@@ -285,7 +285,7 @@ class Setting:
     start: tuple[World, ...]
     moves: frozenset[str] = frozenset()
     hosts: tuple[str, ...] = ("edge",)
-    """Per host: `edge`, `direct` (DNS-only: visitors go past Cloudflare) or `outranked` (a
+    """Per host: `edge`, `direct` (DNS-only: visitors bypass Cloudflare) or `outranked` (a
     per-hostname certificate of somebody else)."""
     baseline: bool = False
     """In truth: the zone was enabled before us."""

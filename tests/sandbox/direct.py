@@ -1,4 +1,4 @@
-"""A request straight to a replica, past the edge: with no certificate, with the operator's own, or with a stranger's.
+"""A request straight to a replica, bypassing the edge: with no certificate, with the operator's own, or with a stranger's.
 
 What the tests and the demo believe of a replica; it shares no code with the operator's probe, which
 is under test.
@@ -24,7 +24,7 @@ WITHIN_S = 10.0
 
 
 class Visitor(StrEnum):
-    """Who asks past the edge."""
+    """Who asks, bypassing the edge."""
 
     NOBODY = "none"
     """Without a certificate."""

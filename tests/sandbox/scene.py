@@ -283,7 +283,7 @@ class Scene:
         pair: str = "example-com-aop",
         ca_file: str = "",
     ) -> int:
-        """The status with which the replica at `ip:port` answers somebody who comes past the edge.
+        """The status with which the replica at `ip:port` answers somebody who bypasses the edge.
 
         `pair` names the Secret of ours; `ca_file` verifies a replica that is not of the sandbox's own origin.
         """

@@ -170,7 +170,7 @@ def test_a_host_that_is_dns_only(watched: WatchedScene) -> None:
         scene.until_condition("Ready", "True", name=name_of(SPLIT))
         status = watched.status(SPLIT)
         assert "1 of 2 proven since" in status
-        assert "answers past Cloudflare" in status
+        assert "bypasses Cloudflare" in status
     finally:
         scene.patch({"hostnames": [SPLIT]}, name_of(SPLIT))
     watched.until_it_ends("AopHostNotProven", zone=SPLIT)

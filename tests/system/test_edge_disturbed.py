@@ -210,7 +210,7 @@ def mend(scene: Scene, story: DisturbedStory, tokens: Mapping[str, Mapping[str, 
 
 
 def look(scene: Scene, hosts: tuple[str, ...]) -> list[SeenRefusal]:
-    """Every replica, as two visitors who come past the edge see it."""
+    """Every replica, as two visitors who bypass the edge see it."""
     ca_file, stranger = scene.ingress_nginx.announcement.ca_file, FOREIGN
     return [
         SeenRefusal(

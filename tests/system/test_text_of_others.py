@@ -69,7 +69,7 @@ def until_told(
     *,
     required: tuple[str, ...] = HOSTS,
 ) -> None:
-    """Wait for Ready to say something; nobody is let in past the edge meanwhile."""
+    """Wait for Ready to say something; nobody who bypasses the edge is let in meanwhile."""
 
     def is_told() -> bool:
         assert {host: let_in(scene, host) for host in required} == {
@@ -128,7 +128,7 @@ def rotate(scene: Scene, word: str) -> str:
 def test_hosts_are_required_beside_a_rule_that_closes_them_to_whoever_comes_past_the_edge(
     scene: Scene,
 ) -> None:
-    """A2, with what was there before us: our own questions come past the edge as well."""
+    """A2, with what was there before us: our own questions bypass the edge as well."""
     scene.until_enforced()
     until(
         lambda: not any(let_in(scene, host) for host in HOSTS),

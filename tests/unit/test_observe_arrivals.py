@@ -14,7 +14,7 @@ from builders import APEX, LEAF, at
 
 GAP = timedelta(seconds=30)
 Heard = tuple[str, bool, bool]
-"""What one answer came with, whether its session was new, whether it came past the edge."""
+"""What one answer came with, whether its session was new, whether it bypassed the edge."""
 
 heard = st.tuples(
     st.sampled_from([LEAF.sha256, NONE, OTHER, REFUSED]), st.booleans(), st.booleans()
@@ -53,7 +53,7 @@ def test_equal_arrivals_are_a_run() -> None:
     "other", [BARE, (OTHER, True, False), (REFUSED, True, False), (LEAF.sha256, True, True)]
 )
 def test_anything_else_begins_a_new_one(other: Heard) -> None:
-    """Also the same leaf past the edge: it says nothing about the edge."""
+    """Also the same leaf, bypassing the edge: it says nothing about the edge."""
     gathered = evidence(OURS, OURS, other)
     assert (gathered.presented, gathered.count, gathered.since, gathered.direct) == (
         other[0],
@@ -158,7 +158,7 @@ def test_what_was_covered_before_a_gap_is_not_lost_by_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [BARE, (LEAF.sha256, True, True)], ids=["another certificate", "past the edge"]
+    "other", [BARE, (LEAF.sha256, True, True)], ids=["another certificate", "bypassing the edge"]
 )
 def test_another_run_covers_nothing_yet(other: Heard) -> None:
     assert evidence(OURS, OURS, OURS, other).covered == timedelta()

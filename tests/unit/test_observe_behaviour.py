@@ -183,7 +183,7 @@ def test_without_a_certificate_of_ours_a_page_says_nothing_and_nginx_s_own_refus
         return behaviour_of(APEX, both, {}, REFUSES, own=False)
 
     behaviour = seen_by_strangers(Answer(status, "a page of others"))
-    assert (behaviour.mode, behaviour.odd) == (Mode.REQUEST, f"HTTP {status} on our gate path")
+    assert (behaviour.mode, behaviour.odd) == (Mode.REQUEST, f"HTTP {status} on the operator's gate path")
     strict = seen_by_strangers(REFUSED)
     assert (strict.mode, strict.odd) == (Mode.REQUIRE, None)
 
@@ -201,19 +201,19 @@ REDIRECT = Answer(308, location="https://www.example.com/.well-known/aop-operato
     [
         (
             REDIRECT,
-            "HTTP 308 to https://www.example.com/.well-known/aop-operator/k3y/check on our check path",
+            "HTTP 308 to https://www.example.com/.well-known/aop-operator/k3y/check on the operator's check path",
         ),
-        (Answer(403, "blocked"), "HTTP 403 on our check path"),
-        (Answer(404), "HTTP 404 on our check path"),
-        (Answer(200, "<html>the application"), "HTTP 200 on our check path"),
+        (Answer(403, "blocked"), "HTTP 403 on the operator's check path"),
+        (Answer(404), "HTTP 404 on the operator's check path"),
+        (Answer(200, "<html>the application"), "HTTP 200 on the operator's check path"),
         (
             Answer(302, location="https://evil.example/\x1b[2J" + "x" * 99),
-            f"HTTP 302 to https://evil.example/ [2J{'x' * 34}… on our check path",
+            f"HTTP 302 to https://evil.example/ [2J{'x' * 34}… on the operator's check path",
         ),
-        (TLS_ALERT, f"nothing on our check path ({TLS_ALERT.text})"),
+        (TLS_ALERT, f"nothing on the operator's check path ({TLS_ALERT.text})"),
         (
             REFUSED,
-            "HTTP 400 on our check path, because client certificates are verified there by somebody else's configuration",
+            "HTTP 400 on the operator's check path, because client certificates are verified there by somebody else's configuration",
         ),
     ],
     ids=[
@@ -250,13 +250,13 @@ def test_an_ingress_that_verifies_optionally_by_itself_is_odd_and_refuses_ours_b
         frozenset[str](),
         frozenset({LEAF.sha256, NEXT.sha256}),
     )
-    assert str(behaviour.odd).startswith("HTTP 400 on our check path")
+    assert str(behaviour.odd).startswith("HTTP 400 on the operator's check path")
 
 
 def test_where_our_check_path_answers_and_our_gate_does_not_nothing_is_seen_either() -> None:
     behaviour = seen(dict.fromkeys(Presented, Answer(404)))
     assert (behaviour.odd, behaviour.accepts, behaviour.refuses) == (
-        "HTTP 404 on our gate path",
+        "HTTP 404 on the operator's gate path",
         frozenset(),
         frozenset(),
     )

@@ -409,7 +409,7 @@ async def test_hosts_are_asked_between_the_looks_and_nobody_is_woken_by_what_onl
 @pytest.mark.parametrize(
     "other",
     [answer(line(NONE)), answer(line(NEXT.short)), answer("", 403), answer(cf_ray=None)],
-    ids=["nothing arrives", "another leaf", "silence", "past the edge"],
+    ids=["nothing arrives", "another leaf", "silence", "bypassing the edge"],
 )
 async def test_an_answer_that_tells_something_new_wakes_its_object(other: Answer) -> None:
     begun = Begun()

@@ -466,7 +466,7 @@ async def test_a_host_that_hangs_on_a_replica_that_answers_holds_back_nobody_els
         seen = await asking.look(1)
         assert seen.error is None
     assert (seen.revision, seen.settled) == (7, True)
-    assert str(treats(seen, APEX).odd).startswith("nothing on our check path")
+    assert str(treats(seen, APEX).odd).startswith("nothing on the operator's check path")
     assert (treats(seen, WWW).odd, treats(seen, WWW).mode) == (None, Mode.REQUIRE)
 
 

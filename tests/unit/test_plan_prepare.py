@@ -134,7 +134,7 @@ def test_the_edge_has_to_answer_before_anything_is_done_at_cloudflare() -> None:
     )
     assert waiting(step) is Reason.EDGE_SILENT
     assert "HTTP 403" in str(step)
-    assert f"{WWW} answers past Cloudflare" in str(step)
+    assert f"{WWW} bypasses Cloudflare" in str(step)
     assert isinstance(step, Wait)
     assert step.since == at(-50)
 
@@ -639,7 +639,7 @@ def test_a_host_that_others_text_before_ours_hides_is_kept_only_as_far_as_the_ed
     current: Claim, seen: list[Evidence], kept: Claim
 ) -> None:
     """`if ($past_the_edge) { return 403; }` before ours hides every host from the operator, and none from Cloudflare; a `break` hides both."""
-    odd = HostBehaviour(WWW, Mode.OFF, odd="HTTP 403 on our check path")
+    odd = HostBehaviour(WWW, Mode.OFF, odd="HTTP 403 on the operator's check path")
     pods = tuple(replace(it, hosts=(it.hosts[0], odd)) for it in BOTH_REQUIRE)
     origin_seen = origin(
         current, configured={"intact": False, "standing": REQUIRING}, replicas=pods
@@ -774,7 +774,7 @@ def test_that_is_said_before_anything_is_written() -> None:
     "hidden",
     [
         HostBehaviour(WWW, Mode.REQUEST, own=True),
-        HostBehaviour(WWW, Mode.OFF, odd="HTTP 308 on our check path"),
+        HostBehaviour(WWW, Mode.OFF, odd="HTTP 308 on the operator's check path"),
     ],
 )
 def test_once_the_zone_presents_ours_such_a_host_holds_back_nothing(hidden: HostBehaviour) -> None:
@@ -801,7 +801,7 @@ def test_a_required_host_that_is_hidden_holds_back_no_upload_and_one_that_was_no
     shown = replica("pod-2", BOTH)
     odd = replace(
         shown,
-        hosts=(shown.hosts[0], HostBehaviour(WWW, Mode.OFF, odd="HTTP 403 on our check path")),
+        hosts=(shown.hosts[0], HostBehaviour(WWW, Mode.OFF, odd="HTTP 403 on the operator's check path")),
     )
     assert isinstance(
         next_step(

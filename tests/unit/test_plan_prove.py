@@ -169,7 +169,7 @@ def test_a_host_without_any_answer_is_not_proven() -> None:
         (
             [evidence(APEX, OTHER), evidence(WWW, direct=True)],
             Reason.EDGE_NOT_PROVEN,
-            f"{WWW} answers past Cloudflare",
+            f"{WWW} bypasses Cloudflare",
         ),
         (
             [
@@ -289,7 +289,7 @@ def test_so_are_they_when_no_new_handshake_was_made_for_a_whole_window(fresh: st
         "nothing since the last flush",
         "a replica is behind",
         "the last was new",
-        "past the edge",
+        "bypassing the edge",
     ],
 )
 def test_what_may_still_show_itself_is_not_flushed(
@@ -387,7 +387,7 @@ def test_a_host_that_is_about_to_be_proven_shares_the_write() -> None:
         {"last": at(-5)},
         {"covered": timedelta(seconds=185), "count": 11},
     ],
-    ids=["past the edge", "without", "another leaf", "no run", "never", "not lately", "overdue"],
+    ids=["bypassing the edge", "without", "another leaf", "no run", "never", "not lately", "overdue"],
 )
 def test_a_host_that_will_not_be_proven_within_seconds_is_not_waited_for(
     changes: dict[str, Any],
@@ -450,7 +450,7 @@ def test_a_replica_that_refuses_ours_is_not_done_either() -> None:
         keys={"next": NEXT},
     )
     assert waiting(next_step(world)) is Reason.WAITING_FOR_REPLICAS
-    assert f"refuses our own leaf {NEXT.short}" in str(next_step(world))
+    assert f"refuses the operator's leaf {NEXT.short}" in str(next_step(world))
 
 
 def test_a_window_is_what_the_spec_says() -> None:
@@ -463,7 +463,7 @@ def test_a_window_is_what_the_spec_says() -> None:
 def odd(*hosts: str, current: Claim = ASKING, own: bool = False) -> Any:
     """An origin on one of whose replicas somebody else answers, or decides, at some hosts."""
     seen = replica("pod-2", current)
-    elsewhere = {"odd": "HTTP 308 on our check path"}
+    elsewhere = {"odd": "HTTP 308 on the operator's check path"}
     verifying = {"own": True, "refuses": frozenset({LEAF.sha256})}
     hidden: dict[str, Any] = {
         "mode": Mode.OFF,
@@ -484,7 +484,7 @@ def test_an_odd_host_is_not_required_and_the_others_are(own: bool) -> None:
     [
         (
             False,
-            f"{WWW}: pod pod-2 answers HTTP 308 on our check path. Let requests for /.well-known/",
+            f"{WWW}: pod pod-2 answers HTTP 308 on the operator's check path. Let requests for /.well-known/",
         ),
         (True, f"{WWW}: its own Ingress verifies client certificates"),
     ],

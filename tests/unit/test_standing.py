@@ -98,7 +98,7 @@ FACTS: dict[str, dict[str, Any]] = {
     "a host gives no usable answer": {
         "evidence": [Evidence(APEX, silence="HTTP 403"), evidence(WWW, lasting_s=20)]
     },
-    "a host answers past the edge": {
+    "a host bypasses the edge": {
         "evidence": [evidence(APEX, direct=True), evidence(WWW, lasting_s=20)]
     },
     "a host has come": {

@@ -85,7 +85,7 @@ WORLDS: dict[str, dict[str, Any]] = {
             origin(replicas=(replica("pod-1", REQUIRING), replica("pod-2", ASKING, revision=6)))
         ]
     },
-    "a host past the edge": {
+    "a host that bypasses the edge": {
         "origins": [origin(claim(enforced=(APEX,)))],
         "evidence": [evidence(WWW, NONE, direct=True)],
     },
@@ -163,7 +163,7 @@ deploying:                          [F WaitingForCloudflare, T, F WaitingForClou
 proving:                            [F WaitingForProof, T, T, T, T, F WaitingForProof, F Progressing, T WaitingForProof, F]
 proven:                             [F Progressing, T, T, T, T, T, F Progressing, T Progressing, F]
 a replica is behind:                [F WaitingForReplicas, T, T, T, F WaitingForReplicas, T, F WaitingForReplicas, T WaitingForReplicas, F]
-a host past the edge:               [T Ready, T, T, T, T, F EdgeNotProven, T, F, F]
+a host that bypasses the edge:      [T Ready, T, T, T, T, F EdgeNotProven, T, F, F]
 only asking is asked for:           [T Ready, T, T, T, T, T, T, F, F]
 relaxed:                            [F EdgeNotProven, T, T, T, T, F EdgeNotProven, F HoldOff, T EdgeNotProven, F]
 held off:                           [F HoldOff, T, T, T, T, T, F HoldOff, T HoldOff, F]
@@ -222,7 +222,7 @@ def test_every_world_here_is_a_phase() -> None:
             "pod pod-2 shows revision 6. The operator has waited since 2026-03-01 11:50:00 UTC",
         ),
         (
-            "a host past the edge",
+            "a host that bypasses the edge",
             f"Every replica requires the certificate at 1 of 2 hosts. The others refuse nobody: {WWW} answers past",
         ),
         (

@@ -52,13 +52,13 @@ def kept(
         return _refused(_unknown(wish, account_id), status)
     if missing:
         message = (
-            f"{where} does not warn {_all(missing)}: somebody has taken that out at Cloudflare, and the operator leaves it so. "
+            f"{where} does not warn {_all(missing)}: somebody has removed that at Cloudflare, and the operator does not undo it. "
             "Add it there (Manage Account > Notifications), or take it out of spec.alerts."
         )
         return ObservedAlerts(False, Reason.ALERTS_CHANGED, message, status)
     if not policy.enabled:
         message = (
-            f"{where} is switched off: somebody has done that at Cloudflare, and the operator leaves it so. "
+            f"{where} is switched off: somebody has done that at Cloudflare, and the operator does not undo it. "
             "Switch it on there (Manage Account > Notifications), or take spec.alerts out."
         )
         return ObservedAlerts(False, Reason.ALERTS_CHANGED, message, status)

@@ -52,8 +52,8 @@ def rotation(manifest: Manifest, now: datetime) -> Change:
     )
     return Change(
         {"metadata": {"annotations": {ROTATE_ANNOTATION: stamp}}},
-        f"A new key pair is asked for ({ROTATE_ANNOTATION}: {stamp}).{later} Every replica trusts the new certificate before Cloudflare presents it, "
-        f"and the old one goes once every host is proven with the new one. Follow it with:\n  {_status(manifest)} --watch",
+        f"The object now asks for a new key pair ({ROTATE_ANNOTATION}: {stamp}).{later} Every replica trusts the new certificate before Cloudflare "
+        f"presents it, and the old one goes once every host is proven with the new one. Follow it with:\n  {_status(manifest)} --watch",
     )
 
 
@@ -72,10 +72,10 @@ def relaxation(manifest: Manifest) -> Change:
         patch,
         f"spec.enforcement of {name} is Request now; it was {before}. The running operator opens the origins within seconds, before anything else "
         f"that it has to do. Follow it with:\n  {_status(manifest)} --watch\n"
-        "If the object is kept by Git (Argo CD, Flux), change it there as well, or it is set back.\n"
+        "If Git keeps the object (Argo CD, Flux), change it there as well, or the change will be reverted.\n"
         f"If no operator runs, open the origins by hand: docs/operations.md, Emergency.\n"
-        f"To go back, when what was wrong is mended:\n  {back}",
-        f"From then on the origins of zone {zone} refuse nobody: whoever knows an origin's address reaches its pages past Cloudflare. "
+        f"To go back, once the trouble is over:\n  {back}",
+        f"After this, the origins of zone {zone} refuse nobody: whoever knows an origin's address can bypass Cloudflare and reach its pages. "
         "Cloudflare goes on presenting the certificate, and nothing else changes.",
     )
 

@@ -121,7 +121,7 @@ def _left_out(o: Observed) -> Iterator[Finding]:
             yield Finding(
                 Weight.LIMITS,
                 f"Origin {origin.name} cannot take {one.host}: {what}",
-                "The host is left out, and stays open to whoever comes past the edge",
+                "The host is left out, and stays open to whoever bypasses the edge",
                 remedy or "Take the host out of spec.hostnames",
             )
     outranked = (
@@ -156,7 +156,7 @@ def _of_hosts(o: Observed, beside: Beside) -> Iterator[Finding]:
         yield Finding(
             Weight.LIMITS,
             f"The DNS {_records(grey)} of {enumerated(grey)} {_are(grey)} not proxied (DNS-only)",
-            "Visitors come past the edge and have no certificate. The operator leaves these hosts at Request",
+            "Visitors bypass the edge and have no certificate. The operator leaves these hosts at Request",
             "Proxy the records, or take the hosts out of spec.hostnames",
         )
     unanswered = {host: why for host, why in beside.silent.items() if host in hosts}

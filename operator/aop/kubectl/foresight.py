@@ -2,7 +2,7 @@
 
 The very rules of the operator are asked (`aop.plan`); what each step brings about is imagined: an
 origin runs what is published, Cloudflare deploys what is uploaded, the edge presents it, and hosts
-that nobody serves past the edge are proven by waiting.
+that do not bypass the edge are proven by waiting.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def _presented(o: Observed) -> str:
 
 
 def _heard(o: Observed) -> Observed:
-    """Each host has answered once with what the edge presents now, but for those past the edge."""
+    """Each host that does not bypass the edge has answered once with what the edge presents now."""
     return _arriving(o, 1, timedelta())
 
 

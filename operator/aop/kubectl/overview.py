@@ -71,7 +71,7 @@ def details(it: Summary, now: datetime, paint: Paint) -> list[str]:
     lines += ["", *paragraph(it.message, "  ")]
     if it.outdated:
         lines += paragraph(
-            "The operator has not acted on the latest change of the spec yet. What stands above is from before it.",
+            "The operator has not acted on the latest change of the spec yet. What is shown above is from before it.",
             "  ",
         )
     if it.ready is not None:
@@ -127,7 +127,7 @@ def _origin(it: Summary, origin: OriginStatus) -> str:
 
 def _other_conditions(it: Summary, paint: Paint) -> list[str]:
     """Those that do not hold, and what helps."""
-    lines = ["", "  Not so yet:"] if it.others else []
+    lines = ["", "  Not True yet:"] if it.others else []
     for one in it.others:
         head = paint(one.type, Colour.FAINT)
         first, *rest = paragraph(

@@ -12,7 +12,7 @@ from aop.observed import Observed, Unknown
 from aop.steps import Block, Done, Wait
 from aop.terms import Mode
 
-HEADS = ("Next:", "Then, if each does what it is for:")
+HEADS = ("Next:", "Then, if each step has its effect:")
 """Above the first step, and above the second."""
 
 
@@ -66,7 +66,7 @@ def lacking(missing: Sequence[Right]) -> list[str]:
     if not missing:
         return []
     return [
-        "You lack rights, so this is not the whole picture. These are missing; each command tells whether you have one:",
+        "You lack rights, so this is not the whole picture. These are missing; each command shows whether you have one:",
         *(f"  {right!s:<64} {right.question}" for right in missing),
     ]
 
@@ -87,9 +87,9 @@ def _why(one: Foreseen) -> list[str]:
 def _sentence(one: Foreseen, *, deleting: bool) -> str:
     step = one.step
     if isinstance(step, Done) and deleting:
-        return "Let the object go: everything is as it was found."
+        return "Remove the finalizer: everything is as the operator found it."
     if isinstance(step, Done):
-        return "Nothing more to do: the world is as the spec asks."
+        return "Nothing more to do: everything is as the spec asks."
     text = str(one)
     if isinstance(step, Wait | Block):
         text = f"{text.rstrip('.')} ({step.reason}: kubectl aop explain {step.reason})"

@@ -90,7 +90,7 @@ def _edge_row(o: Observed, one: Evidence) -> tuple[str, ...]:
     else:
         comes = WORDS.get(one.presented, "a retired leaf")
     notes = [
-        "answers past Cloudflare (DNS-only?)" if one.direct else "",
+        "bypasses Cloudflare (DNS-only?)" if one.direct else "",
         one.silence or "",
     ]
     last = age(o.now - one.last) if one.last else "-"

@@ -17,7 +17,7 @@ from aop.reasons import NO_ACTION, Reason
 SUMMED_UP = {ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED}
 """Conditions that say what the others come to."""
 
-IT_RUNS = "See that the operator runs and serves this namespace: kubectl get pods -A -l app.kubernetes.io/name=aop-operator."
+IT_RUNS = "Check that the operator runs and serves this namespace: kubectl get pods -A -l app.kubernetes.io/name=aop-operator."
 FINALIZER_STAYS = (
     f"{IT_RUNS} If the namespace is being deleted as well, the operator's rights went with it: it puts everything back and may not say so. "
     "Once the origins and the zone are as they were, take the finalizer off (docs/operations.md, Uninstall)."
@@ -64,7 +64,7 @@ class Summary:
 
     @property
     def abandoned(self) -> bool:
-        """It is being deleted, and no operator has told of that."""
+        """It is being deleted, and no operator has written that into the status."""
         return self.deleting and self.ready is not None and self.reason is not Reason.REMOVING
 
     @property
@@ -94,7 +94,7 @@ class Summary:
             return FINALIZER_STAYS
         if self.state == "ready":
             open_still = any(remedy_of(one) for one in self.others)
-            return "See below what is not so yet." if open_still else "Nothing."
+            return "See below what is not True yet." if open_still else "Nothing."
         if self.reason is None or self.reason.remedy == NO_ACTION:
             return "Nothing: the operator goes on by itself."
         return f"{self.reason.remedy}."
@@ -105,7 +105,7 @@ class Summary:
         if self.ready is None:
             return "No operator has looked at this object yet."
         if self.abandoned:
-            return "The object is being deleted, and no operator has told of that yet. What stands here is what was before."
+            return "The object is being deleted, but no operator has acted on that yet. What is shown here is from before."
         text = plain(self.ready.message, 2000).removesuffix(
             f"{self.reason.remedy}." if self.reason else ""
         )

@@ -32,7 +32,7 @@ from aop.terms import Target
 NOBODYS_TOKEN = "x" * 8
 """Of a path of ours that no origin knows: any answer to it tells who answers."""
 WRITES = (
-    "Whether the token may also change certificates shows at the first upload: no read tells. It "
+    "Whether the token may also change certificates: no read shows that, only the first upload. It "
     "needs SSL and Certificates Write (Zone > SSL and Certificates > Edit)."
 )
 AT_ONCE = 16
@@ -139,7 +139,7 @@ async def _unwarned(
 async def _hosts(
     edge: EdgeProbe, hosts: tuple[str, ...], unseen: list[str]
 ) -> tuple[frozenset[str], dict[str, str]]:
-    """Those that answer past the edge, and those that do not answer at all."""
+    """Those that bypass the edge, and those that do not answer at all."""
     if len(hosts) > MOST_HOSTS:
         unseen.append(f"Only the first {MOST_HOSTS} of {len(hosts)} hosts were asked for.")
     turns = asyncio.Semaphore(AT_ONCE)

@@ -106,30 +106,30 @@ RELAXATIONS = Metric(
     "aop_object_relaxations_total",
     "counter",
     (*OBJECT, "cause"),
-    "Times that an origin was made milder, by cause: `loss` (the edge does not present the certificate), `refusal` (an origin refuses our own certificate), "
-    "`expiry` (the certificate ends and has no successor), `rejection` (an origin rejects our configuration), `spec` (the object asks for less).",
+    "Times that the operator made an origin less strict, by cause: `loss` (the edge does not present the certificate), `refusal` (an origin refuses the operator's "
+    "certificate), `expiry` (the certificate ends and has no successor), `rejection` (an origin rejects the operator's configuration), `spec` (the object asks for less).",
     "Was an origin opened, and why?",
 )
 DRIFT = Metric(
     "aop_object_drift_total",
     "counter",
     (*OBJECT, "what"),
-    "Times that somebody had undone what the operator did: `zone` (Authenticated Origin Pulls were off), `certificate` (it was gone from Cloudflare), "
-    "`key_pair` (the Secret was gone), `origin` (the configuration of an origin was changed or gone; who shares it shares the count).",
+    "Times that somebody undid what the operator had done: `zone` (Authenticated Origin Pulls were off), `certificate` (it was gone from Cloudflare), "
+    "`key_pair` (the Secret was gone), `origin` (the configuration of an origin was changed or gone; all objects that share the origin show the same count).",
     "Does somebody work against the operator?",
 )
 BEGINNING = Metric(
     "aop_certificate_not_before_timestamp_seconds",
     "gauge",
     OBJECT,
-    "From when on the certificate is valid that the zone presents, in seconds since 1970. Absent while it presents none of the operator's.",
+    "When the certificate that the zone presents becomes valid, in seconds since 1970. Absent while it presents none of the operator's.",
     "How long does that certificate live in all?",
 )
 EXPIRATION = Metric(
     "aop_certificate_expiration_timestamp_seconds",
     "gauge",
     OBJECT,
-    "When the certificate expires that the zone presents, in seconds since 1970. Absent while it presents none of the operator's.",
+    "When the certificate that the zone presents expires, in seconds since 1970. Absent while it presents none of the operator's.",
     "When would visitors be refused for an expired certificate?",
 )
 RENEWAL = Metric(
@@ -150,8 +150,8 @@ ORPHANED_CLAIMS = Metric(
     "aop_orphaned_claims",
     "gauge",
     (),
-    "Claims on origins whose object is gone, as they were found last.",
-    "Is an origin still configured for an object that nobody has any more?",
+    "Claims on origins whose object is gone, as of the last search for them.",
+    "Is an origin still configured for an object that no longer exists?",
 )
 
 REPLICAS = Metric(
@@ -159,15 +159,15 @@ REPLICAS = Metric(
     "gauge",
     (*ORIGIN, "mode"),
     "Replicas of an origin, by the strictest mode that they show to any host in scope; `Unknown`: they do not answer. "
-    "One that was not asked since its configuration has changed, or not at all, is not counted.",
+    "One that was not asked since its configuration changed, or not at all, is not counted.",
     "What does each replica do?",
 )
 REVISION_LAG = Metric(
     "aop_origin_revision_lag",
     "gauge",
     ORIGIN,
-    "By how many revisions of its configuration the replica is behind that is furthest behind.",
-    "Does a replica not take up what is published?",
+    "How many revisions of its configuration the replica is behind that is furthest behind.",
+    "Does a replica fail to take up what is published?",
 )
 
 REQUESTS = Metric(
@@ -209,14 +209,14 @@ THROTTLED = Metric(
     "aop_cloudflare_throttled_seconds_total",
     "counter",
     ("token", "priority"),
-    "Seconds that calls have waited for their turn in the budget, by who goes first: `protect`, `onboard` (a person waits), `resync`.",
+    "Seconds that calls have waited for their turn in the budget, by priority: `protect`, `onboard` (a person waits), `resync`.",
     "How long do calls wait?",
 )
 POSTPONED = Metric(
     "aop_cloudflare_postponed_requests_total",
     "counter",
     ("token", "priority"),
-    "Calls that were not made when they were due, because the budget had no room for them within seconds, by priority. Resyncs of very many zones wait as a matter of course.",
+    "Calls that were not made when they were due, because the budget had no room for them within seconds, by priority. With very many zones it is normal that resyncs wait.",
     "Does the operator go without looking, for lack of calls?",
 )
 
@@ -245,7 +245,7 @@ OBJECTS = Metric(
     "aop_objects",
     "gauge",
     (),
-    "Objects that this process visits; absent while it stands by, as all that is told of objects is.",
+    "Objects that this process visits; absent while it stands by, like all metrics of objects.",
     "How many objects are served?",
 )
 VISITS = Metric(
@@ -273,7 +273,7 @@ LONGEST_WAIT = Metric(
     "aop_visits_longest_wait_seconds",
     "gauge",
     (),
-    "How long the object waits that waits longest to be looked at.",
+    "How long the object that waits longest has waited to be looked at.",
     "How far is it behind?",
 )
 STEPS = Metric(

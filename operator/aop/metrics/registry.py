@@ -290,7 +290,7 @@ def _of_objects(shown: tuple[ObjectMetrics, ...]) -> Iterator[Family]:
 def _of_their_origins(
     metric: Metric, seen: Iterable[tuple[ObjectMetrics, ObjectFigures]]
 ) -> list[tuple[tuple[str, ...], float | None]]:
-    """What others have undone there; who shares an origin shares the count."""
+    """What others have undone there; all objects that share an origin show the same count."""
     if metric is not declared.DRIFT:
         return []
     return [((*one.subject.labels, "origin"), figures.undone) for one, figures in seen]

@@ -20,7 +20,7 @@ MOST_RECENT = 100
 def arrived(evidence: Evidence, arrival: Arrival, *, direct: bool, gap: timedelta) -> Evidence:
     """The evidence after one more arrival.
 
-    `direct` when it came past the edge, `gap` the longest time between two that hides nothing. A
+    `direct` when it bypassed the edge, `gap` the longest time between two that hides nothing. A
     longer silence neither ends the run nor lengthens what it covers: nobody knows what would have
     arrived meanwhile.
     """
@@ -48,7 +48,7 @@ def arrived(evidence: Evidence, arrival: Arrival, *, direct: bool, gap: timedelt
 def silent(evidence: Evidence, why: str, at: datetime, *, direct: bool | None) -> Evidence:
     """The evidence after a request without a usable answer.
 
-    `direct` when there was one and it came past the edge, None when there was none. Where nothing
+    `direct` when there was one and it bypassed the edge, None when there was none. Where nothing
     has arrived yet, any answer tells whether the host's requests meet the edge at all.
     """
     known = evidence.direct if direct is None or evidence.last is not None else direct

@@ -137,14 +137,14 @@ def oddity_of(
         if check_answer(check) is None and not (
             stranger_is_met and refused_by_server(check, refuses)
         ):
-            return words_for(check, "our check path", refuses)
+            return words_for(check, "the operator's check path", refuses)
     gates = [by[presented].gate for presented in by]
     if any(
         (isinstance(gate, Answer) and gate.status == GATE_OPEN) or refused_by_server(gate, refuses)
         for gate in gates
     ):
         return None
-    return words_for(gates[0], "our gate path", refuses)
+    return words_for(gates[0], "the operator's gate path", refuses)
 
 
 def words_for(answer: Answer | Failure, ours: str, refuses: Refuses) -> str:

@@ -101,7 +101,7 @@ def _not_yet(replica: ObservedReplica, origin: ObservedOrigin, claim: Claim) -> 
         if seen[host].mode != claim.at(host) and not (asked and replica.strictest >= Mode.REQUEST):
             return f"shows {seen[host].mode.label} instead of {claim.at(host).label} for {host}"
         if refused := seen[host].refuses & pins:
-            return f"refuses our own leaf {min(refused)[:8]} for {host}"
+            return f"refuses the operator's leaf {min(refused)[:8]} for {host}"
     return ""
 
 

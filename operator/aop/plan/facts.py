@@ -281,8 +281,8 @@ def believed(origin: ObservedOrigin, host: str) -> str | None:
     for replica in replicas(origin):
         if (seen := replica.seen(host)) is not None and seen.believes:
             return (
-                f"pod {replica.name} takes what a request says of itself for the certificate that came. Have the server take the headers "
-                f"{' and '.join(seen.believes)} of every request away before it tells our text what came"
+                f"pod {replica.name} believes what a request's own headers say about its certificate. Have the server remove "
+                f"{' and '.join(seen.believes)} from every request before it sets them itself"
             )
     return None
 

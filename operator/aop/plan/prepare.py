@@ -63,7 +63,7 @@ def origins_answer(o: Observed) -> Step | None:
         [
             *silent[:5],
             *(
-                f"{host} answers past Cloudflare (is its DNS record DNS-only?)"
+                f"{host} bypasses Cloudflare (is its DNS record DNS-only?)"
                 for host in direct[:5]
             ),
         ]

@@ -129,7 +129,7 @@ def _refused_by_the_server(o: Observed, origin: ObservedOrigin, claim: Claim) ->
     No claim causes it, asking does (an expired leaf; SNI and Host that differ). While a host
     arrives well, it is not the zone's certificate that is refused, and asking cannot be ended for
     one host alone: what is refused there is named, and the others stay as they are. A host that
-    answers past the edge, or whose Ingress verifies by itself, says nothing about our asking.
+    bypasses the edge, or whose Ingress verifies by itself, says nothing about our asking.
     """
     losing = [
         host

@@ -216,7 +216,7 @@ def why_unproven(o: Observed, evidence: Evidence) -> str:
     if (odd := _hidden(o, host)) is not None:
         return f"{host}: {odd}"
     if evidence.direct:
-        return f"{host} answers past Cloudflare (is its DNS record DNS-only?)"
+        return f"{host} bypasses Cloudflare (is its DNS record DNS-only?)"
     if host in outranked:
         return f"{host} has a per-hostname association that outranks the zone's certificate"
     if evidence.silence is not None:

@@ -235,6 +235,6 @@ def kstatus(ready: Assessment, step: Step) -> dict[ConditionType, Assessment]:
         ConditionType.STALLED: Assessment(
             "True" if stalled else "False",
             ready.reason if stalled else Reason.AS_EXPECTED,
-            ready.message if stalled else "Nothing waits for a person.",
+            ready.message if stalled else "The operator is not waiting for anybody to act.",
         ),
     }

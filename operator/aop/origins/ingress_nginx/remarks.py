@@ -30,7 +30,7 @@ def _remarks(
 ) -> Iterator[Remark]:
     if options.forwarded_headers:
         yield Remark(
-            f"ConfigMap {key} sets use-forwarded-headers, so the controller believes the X-Forwarded-Proto of whoever reaches it past the edge",
+            f"ConfigMap {key} sets use-forwarded-headers, so the controller believes the X-Forwarded-Proto of whoever bypasses the edge",
             "Plaintext that calls itself https reaches the application of each host that is not required. At a required host, the operator closes this way in",
             "Bring into scope every host whose application must not be reached like that",
         )
@@ -44,7 +44,7 @@ def _remarks(
     if solved:
         yield Remark(
             f"The certificate of {', '.join(solved)} seems to come from an ACME issuer that uses the same controller",
-            "HTTP-01 still succeeds through the edge, where http:// is redirected to https://. Once the host is required, the origin refuses challenges that come past the edge",
+            "HTTP-01 still succeeds through the edge, where http:// is redirected to https://. Once the host is required, the origin refuses challenges that bypass the edge",
             "Proxy the host's DNS record, or use DNS-01",
         )
 

@@ -44,5 +44,5 @@ class IngressNginx(Model):
     """The ConfigMap that configures the controller; a Ready controller pod must name it in its
     --configmap argument."""
     foreign_text: ForeignText = ForeignText.REFUSE
-    """What to do when somebody else's text stands in the snippet keys. Refuse: write nothing and
-    say so. Merge: keep it byte for byte around our block."""
+    """What to do when the snippet keys hold somebody else's text. Refuse: write nothing and say so.
+    Merge: keep it byte for byte around the operator's block."""

@@ -172,7 +172,7 @@ RouterName = Annotated[
 
 
 class Routers(Model):
-    """The two routers of the user's below which those of the operator stand."""
+    """The two routers of the user's that are the parents of the operator's."""
 
     https: RouterName
     """The router that takes TLS, as Traefik's API and dashboard name it. Its middlewares put the
@@ -183,7 +183,7 @@ class Routers(Model):
     rules = (
         Rule(
             "!has(self.http) || self.https != self.http",
-            "write two different routers, or leave out http: what is led to https comes by the one for plaintext",
+            "write two different routers, or leave out http: the router for plaintext takes what is redirected to https",
             lambda routers: routers.https != routers.http,
         ),
     )
@@ -193,7 +193,7 @@ class Traefik(Workload):
     """Traefik in a workload, configured through a ConfigMap that the operator creates."""
 
     routers: Routers
-    """The routers below which the routers of the applications stand."""
+    """The parent routers of the applications' routers."""
     may_reload: ClassVar[bool] = False
 
     rules = (
