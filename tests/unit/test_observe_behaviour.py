@@ -183,7 +183,10 @@ def test_without_a_certificate_of_ours_a_page_says_nothing_and_nginx_s_own_refus
         return behaviour_of(APEX, both, {}, REFUSES, own=False)
 
     behaviour = seen_by_strangers(Answer(status, "a page of others"))
-    assert (behaviour.mode, behaviour.odd) == (Mode.REQUEST, f"HTTP {status} on the operator's gate path")
+    assert (behaviour.mode, behaviour.odd) == (
+        Mode.REQUEST,
+        f"HTTP {status} on the operator's gate path",
+    )
     strict = seen_by_strangers(REFUSED)
     assert (strict.mode, strict.odd) == (Mode.REQUIRE, None)
 

@@ -801,7 +801,10 @@ def test_a_required_host_that_is_hidden_holds_back_no_upload_and_one_that_was_no
     shown = replica("pod-2", BOTH)
     odd = replace(
         shown,
-        hosts=(shown.hosts[0], HostBehaviour(WWW, Mode.OFF, odd="HTTP 403 on the operator's check path")),
+        hosts=(
+            shown.hosts[0],
+            HostBehaviour(WWW, Mode.OFF, odd="HTTP 403 on the operator's check path"),
+        ),
     )
     assert isinstance(
         next_step(

@@ -802,7 +802,9 @@ def verifying(*hosts: str, odd: str | None = None, current: Claim | None = None)
 
 
 @pytest.mark.parametrize(
-    "odd", [None, "HTTP 400 on the operator's check path"], ids=["its own Ingress", "a snippet of others"]
+    "odd",
+    [None, "HTTP 400 on the operator's check path"],
+    ids=["its own Ingress", "a snippet of others"],
 )
 def test_a_host_that_another_s_configuration_refuses_is_left_alone(odd: str | None) -> None:
     """Relaxing would help nobody there, and harm the host once that configuration is gone."""

@@ -387,7 +387,15 @@ def test_a_host_that_is_about_to_be_proven_shares_the_write() -> None:
         {"last": at(-5)},
         {"covered": timedelta(seconds=185), "count": 11},
     ],
-    ids=["bypassing the edge", "without", "another leaf", "no run", "never", "not lately", "overdue"],
+    ids=[
+        "bypassing the edge",
+        "without",
+        "another leaf",
+        "no run",
+        "never",
+        "not lately",
+        "overdue",
+    ],
 )
 def test_a_host_that_will_not_be_proven_within_seconds_is_not_waited_for(
     changes: dict[str, Any],
@@ -510,7 +518,7 @@ def test_an_odd_host_that_is_required_stays_required_and_is_not_waited_for(own: 
 
 
 def believing(*hosts: str, current: Claim = ASKING) -> Any:
-    """An origin of which one replica takes what a request says of itself for what came."""
+    """An origin of which one replica believes what a request says of its own certificate."""
     seen = replica("pod-2", current)
     other = tuple(
         replace(b, believes=("X-Came", "X-Forged")) if b.host in hosts else b for b in seen.hosts
@@ -523,8 +531,8 @@ def test_where_whoever_comes_may_pass_for_the_edge_nothing_is_required_and_it_is
     step = next_step(observed(origins=[believing(*HOSTS)]))
     assert waiting(step) is Reason.EDGE_NOT_PROVEN
     assert (
-        f"{WWW}: pod pod-2 takes what a request says of itself for the certificate that came. Have the server take the headers X-Came and "
-        "X-Forged of every request away" in str(step)
+        f"{WWW}: pod pod-2 believes what a request's own headers say about its certificate. Have the server remove X-Came and "
+        "X-Forged from every request" in str(step)
     )
 
 
@@ -532,7 +540,7 @@ def test_what_is_required_already_stays_although_whoever_comes_may_pass_now() ->
     """To let everybody in is no better; the status says it."""
     o = observed(origins=[believing(WWW, current=REQUIRING)])
     assert next_step(o) == Done()
-    assert f"passes for the edge at present: {WWW}: pod pod-2 takes what" in fulfilled(o)
+    assert f"passes for the edge at present: {WWW}: pod pod-2 believes what" in fulfilled(o)
 
 
 def test_hosts_that_are_odd_and_therefore_silent_are_not_the_edge_s_affair() -> None:

@@ -416,7 +416,9 @@ RESET: dict[str, Any] = {"intact": False, "standing": None}
 
 def runs_nothing(name: str = "pod-1", **changes: Any) -> Any:
     """A replica that has loaded what others have put there: our paths answer 404."""
-    hosts = tuple(HostBehaviour(host, Mode.OFF, odd="HTTP 404 on the operator's check path") for host in HOSTS)
+    hosts = tuple(
+        HostBehaviour(host, Mode.OFF, odd="HTTP 404 on the operator's check path") for host in HOSTS
+    )
     return ObservedReplica(name, None, settled=True, hosts=hosts, **changes)
 
 
@@ -496,6 +498,8 @@ def test_a_text_that_is_taken_out_again_and_again_is_not_put_right_in_a_hurry() 
 @pytest.mark.parametrize("own", [True, False])
 def test_a_host_that_others_refuse_is_no_reason_to_keep_an_object(own: bool) -> None:
     """An Ingress that verifies by itself, or a snippet of somebody's: no ConfigMap could tell that replica otherwise."""
-    refused = HostBehaviour(HOSTS[0], Mode.REQUEST, odd="HTTP 400 on the operator's check path", own=own)
+    refused = HostBehaviour(
+        HOSTS[0], Mode.REQUEST, odd="HTTP 400 on the operator's check path", own=own
+    )
     pods = tuple(replace(runs_nothing(name), hosts=(refused,)) for name in ("pod-1", "pod-2"))
     assert removing(origins=[origin(None, None, replicas=pods)], zone=GONE) == Done()

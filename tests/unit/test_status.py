@@ -223,7 +223,7 @@ def test_every_world_here_is_a_phase() -> None:
         ),
         (
             "a host that bypasses the edge",
-            f"Every replica requires the certificate at 1 of 2 hosts. The others refuse nobody: {WWW} answers past",
+            f"Every replica requires the certificate at 1 of 2 hosts. The others refuse nobody: {WWW} bypasses",
         ),
         (
             "only asking is asked for",

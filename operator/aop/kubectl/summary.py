@@ -64,7 +64,7 @@ class Summary:
 
     @property
     def abandoned(self) -> bool:
-        """It is being deleted, and no operator has written that into the status."""
+        """It is being deleted, and no operator has reported on that."""
         return self.deleting and self.ready is not None and self.reason is not Reason.REMOVING
 
     @property
@@ -105,7 +105,7 @@ class Summary:
         if self.ready is None:
             return "No operator has looked at this object yet."
         if self.abandoned:
-            return "The object is being deleted, but no operator has acted on that yet. What is shown here is from before."
+            return "The object is being deleted, but no operator has reported on that yet. What is shown here is from before."
         text = plain(self.ready.message, 2000).removesuffix(
             f"{self.reason.remedy}." if self.reason else ""
         )

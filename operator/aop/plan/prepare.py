@@ -62,10 +62,7 @@ def origins_answer(o: Observed) -> Step | None:
     what = "; ".join(
         [
             *silent[:5],
-            *(
-                f"{host} bypasses Cloudflare (is its DNS record DNS-only?)"
-                for host in direct[:5]
-            ),
+            *(f"{host} bypasses Cloudflare (is its DNS record DNS-only?)" for host in direct[:5]),
         ]
     )
     since = min((e.silent_since for e in o.evidence if e.silent_since), default=None)
